@@ -1,0 +1,1 @@
+"""[R] Geometry in plain functions: lenses in pictures, features, mapping, dense stereo, fusion."""

@@ -1,0 +1,231 @@
+"""[S] The vocabulary: Photo, Camera, PointMap, PointCloud, Gaussians, Reconstruction. Imports numpy and `lens` only.
+
+Conventions, stated here once and used everywhere:
+
+* Cameras have OpenCV/COLMAP axes: x right, y down, z forward. `world_from_camera` takes camera points to the world.
+* Pixels are those of the original photo as displayed (EXIF-rotated); the centre of the top-left pixel is (0.5, 0.5).
+* Lens distortion goes by COLMAP model name and parameters, see `lens`.
+* Units are metres where `Reconstruction.metric` is true, else arbitrary with a median depth of a sane size.
+* Blender's axes (z up) appear nowhere here: they live in `scene/axes.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from . import lens
+
+Array = npt.NDArray[Any]
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One photo that the artist chose, as displayed.
+
+    `name` is the file's name; where two chosen files share it, enough parent folders are put before it to tell them
+    apart. `path` is where the file was read. `focal` (pixels) and `sensor_width` (mm) come from EXIF, else None.
+    """
+
+    name: str
+    path: str
+    width: int
+    height: int
+    sha256: str
+    focal: float | None = None
+    sensor_width: float | None = None
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A solved camera: intrinsics in pixels of the displayed photo, pose as `world_from_camera` (4, 4) float64.
+
+    `plate` names the upright, undistorted picture inside the bundle that an ideal pinhole camera with the same
+    intrinsics sees; it is empty where the photo itself is that picture. `reprojection_error` is the mean over the
+    camera's own observations in pixels, None where nothing was measured.
+    """
+
+    photo: str
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    world_from_camera: FloatArray
+    distortion: lens.Distortion = lens.NO_DISTORTION
+    plate: str = ""
+    reprojection_error: float | None = None
+
+    @property
+    def camera_from_world(self) -> FloatArray:
+        """(4, 4) inverse of the rigid `world_from_camera`."""
+        rotation, centre = self.world_from_camera[:3, :3], self.world_from_camera[:3, 3]
+        inverse = np.eye(4)
+        inverse[:3, :3] = rotation.T
+        inverse[:3, 3] = -rotation.T @ centre
+        return inverse
+
+    @property
+    def intrinsics(self) -> FloatArray:
+        """K (3, 3): pixels from normalised camera coordinates."""
+        return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
+
+    def project(self, points: Array) -> FloatArray:
+        """Pixels (..., 2) of world points (..., 3) in the distorted photo; NaN behind the camera."""
+        local = np.asarray(points, np.float64) @ self.camera_from_world[:3, :3].T + self.camera_from_world[:3, 3]
+        depth = np.where(local[..., 2:] > 0, local[..., 2:], np.nan)
+        distorted = lens.distort(self.distortion, local[..., :2] / depth)
+        pixels: FloatArray = distorted * (self.fx, self.fy) + (self.cx, self.cy)
+        return pixels
+
+    def rays(self, pixels: Array) -> FloatArray:
+        """Camera-frame rays (..., 3) with z = 1 through pixels (..., 2) of the distorted photo: depth × ray = point."""
+        normalised = (np.asarray(pixels, np.float64) - (self.cx, self.cy)) / (self.fx, self.fy)
+        plane = lens.undistort(self.distortion, normalised)
+        return np.concatenate([plane, np.ones_like(plane[..., :1])], axis=-1)
+
+
+class PhotoFromMap(NamedTuple):
+    """Photo pixel = scale × map pixel + offset, both with the top-left pixel's centre at (0.5, 0.5)."""
+
+    scale_x: float
+    scale_y: float
+    offset_x: float
+    offset_y: float
+
+
+@dataclass(frozen=True)
+class PointMap:
+    """A dense, pixel-aligned map of world points that belongs to one photo.
+
+    `points` (H, W, 3) float32 world; `confidence` (H, W) float32, higher is surer, on the engine's own scale (its
+    meaning is `Reconstruction.confidence_meaning`); `mask` (H, W) bool, true where the point is trusted. Depth is
+    derived (`depth`), not stored.
+    """
+
+    photo: str
+    points: Array
+    confidence: Array
+    mask: Array
+    photo_from_map: PhotoFromMap
+
+    def photo_pixels(self) -> FloatArray:
+        """(H, W, 2) photo pixel of each map pixel's centre."""
+        height, width = self.mask.shape
+        x = (np.arange(width) + 0.5) * self.photo_from_map.scale_x + self.photo_from_map.offset_x
+        y = (np.arange(height) + 0.5) * self.photo_from_map.scale_y + self.photo_from_map.offset_y
+        return np.stack(np.meshgrid(x, y), axis=-1)
+
+    def depth(self, camera: Camera) -> FloatArray:
+        """(H, W) camera z of each point in `camera`'s frame."""
+        row = camera.camera_from_world[2]
+        depth: FloatArray = np.asarray(self.points, np.float64) @ row[:3] + row[3]
+        return depth
+
+
+@dataclass(frozen=True)
+class PointCloud:
+    """Fused, de-duplicated points in the world frame.
+
+    `positions` (N, 3) float32; `normals` (N, 3) float32 unit, towards the cameras; `colors` (N, 3) uint8 sRGB;
+    `confidence` (N,) float32 as in PointMap; `photo` (N,) int32 index into `Reconstruction.photos` of the photo that
+    saw the point best.
+    """
+
+    positions: Array
+    normals: Array
+    colors: Array
+    confidence: Array
+    photo: Array
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+
+@dataclass(frozen=True)
+class Gaussians:
+    """3D Gaussians in the world frame.
+
+    `means` (N, 3); `scales` (N, 3) linear standard deviations; `rotations` (N, 4) unit quaternions wxyz; `opacities`
+    (N,) in [0, 1]; `sh` (N, K, 3) spherical harmonics, K = (degree + 1)². All float32. Log and logit forms exist only
+    in file formats and optimisers.
+    """
+
+    means: Array
+    scales: Array
+    rotations: Array
+    opacities: Array
+    sh: Array
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A photo without a camera: why, and what the artist can do about it. Whole sentences."""
+
+    photo: str
+    reason: str
+    advice: str
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What an engine returns: everything that was solved, in one world frame.
+
+    `photos` holds every chosen photo in the artist's order; those without a camera are named in `left_out`.
+    `trusted_confidence` is the value above which the engine stands by a point. `notes` are sentences for the artist.
+    """
+
+    engine: str
+    licence: str
+    photos: list[Photo]
+    cameras: list[Camera]
+    pointmaps: list[PointMap] = field(default_factory=list)
+    cloud: PointCloud | None = None
+    gaussians: Gaussians | None = None
+    metric: bool = False
+    confidence_meaning: str = ""
+    trusted_confidence: float = 0.0
+    options: Mapping[str, Any] = field(default_factory=dict)
+    timings: Mapping[str, float] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def camera(self, photo: str) -> Camera | None:
+        """The camera of the photo of that name, or None where it was left out."""
+        return next((camera for camera in self.cameras if camera.photo == photo), None)
+
+    def transformed(self, scale: float, rotation: FloatArray, translation: FloatArray) -> Reconstruction:
+        """The same reconstruction with every world point p moved to scale · rotation @ p + translation."""
+
+        def move(points: Array) -> Array:
+            moved = scale * np.asarray(points, np.float64) @ rotation.T + translation
+            return moved.astype(np.float32)
+
+        def move_pose(world_from_camera: FloatArray) -> FloatArray:
+            moved = np.eye(4)
+            moved[:3, :3] = rotation @ world_from_camera[:3, :3]
+            moved[:3, 3] = scale * rotation @ world_from_camera[:3, 3] + translation
+            return moved
+
+        if self.gaussians is not None:
+            raise NotImplementedError("rotating spherical harmonics")
+        cloud = self.cloud and replace(
+            self.cloud,
+            positions=move(self.cloud.positions),
+            normals=(self.cloud.normals @ rotation.T).astype(np.float32),
+        )
+        return replace(
+            self,
+            cameras=[replace(c, world_from_camera=move_pose(c.world_from_camera)) for c in self.cameras],
+            pointmaps=[replace(m, points=move(m.points)) for m in self.pointmaps],
+            cloud=cloud,
+        )
