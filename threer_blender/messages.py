@@ -1,0 +1,99 @@
+"""[S] What the two processes say to each other: one dataclass a message, one JSON line each way. Stdlib only.
+
+The contract, in order of appearance on the wire:
+
+* Blender -> runtime, on the runtime's stdin: one `Request`, later perhaps a `Cancel`. The end of stdin means that
+  Blender is gone: the runtime stops at once and removes what it had not finished.
+* runtime -> Blender, on the runtime's stdout: any number of `Progress` and `Warning`, then exactly one `Done` or
+  `Failed`. Everything else that prints goes to stderr. A runtime that ends without either has crashed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+
+class UserError(Exception):
+    """Something that the user can mend, said in one sentence that tells how. Caught once, at a process's edge."""
+
+
+class Cancelled(Exception):
+    """The user cancelled. Raised by `report` inside an engine, caught once, at the runtime's edge."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Reconstruct `photos` (paths) with `engine` and write the bundle to the folder `output`, which must not exist."""
+
+    photos: list[str]
+    engine: str
+    output: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Stop, and leave nothing behind."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`fraction` of the whole in [0, 1]; `stage` is a phrase for the artist; `seconds_left` is None while unknown."""
+
+    stage: str
+    fraction: float
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True)
+class Warning:
+    """Something the artist should know although the work goes on; `photo` names the photo that it concerns."""
+
+    text: str
+    photo: str = ""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The end without a result. `kind` is "user" (mend the input), "cancelled" or "bug" (the traceback is on stderr)."""
+
+    text: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """The bundle stands complete in the folder `bundle`."""
+
+    bundle: str
+    registered: int
+    chosen: int
+    points: int
+
+
+Message = Request | Cancel | Progress | Warning | Failed | Done
+KINDS: dict[str, type[Message]] = {
+    kind.__name__.lower(): kind for kind in (Request, Cancel, Progress, Warning, Failed, Done)
+}
+
+
+def to_line(message: Message) -> str:
+    """The message as one line of JSON, newline included."""
+    return json.dumps({"type": type(message).__name__.lower(), **asdict(message)}) + "\n"
+
+
+def from_line(line: str) -> Message:
+    """The message that a line holds. Raises ValueError for anything that is not exactly one of ours."""
+    values = json.loads(line)
+    if not isinstance(values, dict) or values.get("type") not in KINDS:
+        raise ValueError(f"not a message: {line[:200]!r}")
+    kind = KINDS[values.pop("type")]
+    known = {f.name for f in fields(kind)}
+    if set(values) - known:
+        raise ValueError(f"{kind.__name__} has no {sorted(set(values) - known)}")
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
