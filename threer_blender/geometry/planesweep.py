@@ -1,0 +1,207 @@
+"""Plane sweep with semi-global matching: the first, whole-picture guess of depth. [R] numpy and numba only.
+
+Every pixel is tried at a row of inverse depths; at each, the sources are warped onto the reference as if everything
+stood on that fronto-parallel plane and compared by the census of a 5 x 5 window (Zabih and Woodfill, ECCV 1994). The
+dynamic programming of Hirschmueller, "Stereo Processing by Semiglobal Matching and Mutual Information" (TPAMI 2008,
+eqs. 11-14) then picks a smooth row of labels. It finds weak surfaces that local search loses; ``stereo.py`` bends the
+result onto slanted planes and to a fraction of a label.
+"""
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from .stereo import PADDING, Float32, Float64, Int32
+
+_WORST = 24
+"""Census bits compared: a 5 x 5 window without its centre."""
+
+_SMALL_JUMP = 6
+_LARGE_JUMP = 60
+_EDGE = 0.04
+"""Grey step (of 1) at which a large jump of depth costs half."""
+
+_compile: dict[str, Any] = {"cache": True, "fastmath": True, "nogil": True, "error_model": "numpy"}
+
+
+@numba.njit(**_compile)
+def census(picture: Float32, bits: NDArray[np.uint32]) -> None:
+    """Write for each pixel which of its 24 neighbours are darker; 0 on the two-pixel border and near unseen pixels."""
+    height, width = picture.shape
+    bits[:] = 0
+    for y in range(2, height - 2):
+        for dy in range(-2, 3):
+            for dx in range(-2, 3):
+                if dx == 0 and dy == 0:
+                    continue
+                for x in range(2, width - 2):
+                    bits[y, x] = (bits[y, x] << np.uint32(1)) | np.uint32(picture[y + dy, x + dx] < picture[y, x])
+
+
+@numba.njit(**_compile)
+def _warp(
+    pixels: Float32, start: int, stride: int, height: int, width: int, matrix: Float64, rho: float, warped: Float32
+) -> None:
+    """The source as the reference would see it, were everything at inverse depth ``rho``; -1 where out of view."""
+    for y in range(warped.shape[0]):
+        for x in range(warped.shape[1]):
+            z = matrix[6] * x + matrix[7] * y + matrix[8] + rho * matrix[11]
+            u = (matrix[0] * x + matrix[1] * y + matrix[2] + rho * matrix[9]) / z
+            v = (matrix[3] * x + matrix[4] * y + matrix[5] + rho * matrix[10]) / z
+            inside = z > 1e-9 and u >= -1 and v >= -1 and u <= width and v <= height
+            su = np.float32(u + PADDING) if inside else np.float32(PADDING)
+            sv = np.float32(v + PADDING) if inside else np.float32(PADDING)
+            iu = np.int32(su)
+            iv = np.int32(sv)
+            fu = su - np.float32(iu)
+            fv = sv - np.float32(iv)
+            i = np.uint32(start + iv * stride + iu)
+            j = i + np.uint32(stride)
+            top = pixels[i] + (pixels[i + np.uint32(1)] - pixels[i]) * fu
+            bottom = pixels[j] + (pixels[j + np.uint32(1)] - pixels[j]) * fu
+            warped[y, x] = top + (bottom - top) * fv if inside else np.float32(-1)
+
+
+@numba.njit(**_compile)
+def match(
+    first_label: int, last_label: int, bits: NDArray[np.uint32], stack: Float32, sizes: Int32, forward: Float64,
+    labels: Float64, best: int, volume: NDArray[np.uint8],
+) -> None:  # fmt: skip
+    """Fill volume (h, w, L) at the given labels: twice the mean census distance to the ``best`` (1 or 2) sources."""
+    height, width = bits.shape
+    pixels = stack.reshape(-1)
+    warped = np.empty((height, width), np.float32)
+    theirs = np.empty((height, width), np.uint32)
+    lowest = np.empty((height, width), np.uint8)
+    second = np.empty((height, width), np.uint8)
+    for label in range(first_label, last_label):
+        lowest[:] = _WORST
+        second[:] = _WORST
+        for v in range(forward.shape[0]):
+            start = v * stack.shape[1] * stack.shape[2]
+            _warp(pixels, start, stack.shape[2], sizes[v, 0], sizes[v, 1], forward[v], labels[label], warped)
+            census(warped, theirs)
+            for y in range(height):
+                for x in range(width):
+                    d = bits[y, x] ^ theirs[y, x]
+                    d = d - ((d >> np.uint32(1)) & np.uint32(0x55555555))
+                    d = (d & np.uint32(0x33333333)) + ((d >> np.uint32(2)) & np.uint32(0x33333333))
+                    d = (d + (d >> np.uint32(4))) & np.uint32(0x0F0F0F0F)
+                    d = (d * np.uint32(0x01010101)) >> np.uint32(24)
+                    # Unseen pixels match nothing; two thirds of the bits, what chance gives, keep them neutral.
+                    count = np.uint8(d) if warped[y, x] >= 0 else np.uint8(16)
+                    second[y, x] = min(second[y, x], max(count, lowest[y, x]))
+                    lowest[y, x] = min(lowest[y, x], count)
+        for y in range(height):
+            for x in range(width):
+                volume[y, x, label] = lowest[y, x] + (second[y, x] if best > 1 else lowest[y, x])
+
+
+@numba.njit(**_compile)
+def _step(
+    volume: NDArray[np.uint8], previous: Int32, current: Int32, total: NDArray[np.uint16], fresh: bool, jump: int
+) -> None:
+    """One pixel of one path: Hirschmueller's eq. 13. ``previous`` and ``current`` have a sentinel at both ends."""
+    count = volume.shape[0]
+    if fresh:
+        for i in range(count):
+            current[i + 1] = volume[i]
+    else:
+        lowest = previous[1]
+        for i in range(count):
+            lowest = min(lowest, previous[i + 1])
+        for i in range(count):
+            near = min(previous[i], previous[i + 2]) + np.int32(_SMALL_JUMP)
+            current[i + 1] = volume[i] + min(min(previous[i + 1], near), lowest + np.int32(jump)) - lowest
+    for i in range(count):
+        total[i] += np.uint16(current[i + 1])
+
+
+@numba.njit(**_compile)
+def aggregate(
+    first: int, last: int, down: bool, grey: Float32, volume: NDArray[np.uint8], total: NDArray[np.uint16]
+) -> None:
+    """Add to total (h, w, L) the paths along the given rows, or columns if ``down``, both ways."""
+    height, width, count = volume.shape
+    length = height if down else width
+    previous = np.full(count + 2, 1 << 20, np.int32)
+    current = np.full(count + 2, 1 << 20, np.int32)
+    for line in range(first, last):
+        for backwards in range(2):
+            before = np.float32(0)
+            for i in range(length):
+                position = length - 1 - i if backwards else i
+                y, x = (position, line) if down else (line, position)
+                jump = _LARGE_JUMP / (1 + abs(grey[y, x] - before) / _EDGE)
+                jump = max(jump, _SMALL_JUMP + 2)
+                _step(volume[y, x], previous, current, total[y, x], i == 0, int(jump))
+                previous, current = current, previous
+                before = grey[y, x]
+
+
+@numba.njit(**_compile)
+def pick(first_row: int, last_row: int, total: NDArray[np.uint16], labels: Float64, planes: Float32) -> None:
+    """Write the best label's inverse depth, refined by a parabola, as fronto-parallel planes (h, w, 3)."""
+    count = total.shape[2]
+    spacing = labels[1] - labels[0]
+    for y in range(first_row, last_row):
+        for x in range(total.shape[1]):
+            best = 0
+            for i in range(count):
+                if total[y, x, i] < total[y, x, best]:
+                    best = i
+            shift = 0.0
+            if 0 < best < count - 1:
+                left = float(total[y, x, best - 1])
+                right = float(total[y, x, best + 1])
+                curvature = left + right - 2 * float(total[y, x, best])
+                if curvature > 0:
+                    shift = 0.5 * (left - right) / curvature
+            planes[y, x, 0] = labels[best] + shift * spacing
+            planes[y, x, 1] = 0
+            planes[y, x, 2] = 0
+
+
+@numba.njit(**_compile)
+def tilt(first_row: int, last_row: int, planes: Float32, parallax: float, tilted: Float32) -> None:
+    """Give each plane the slopes of a least-squares fit to the 7 x 7 neighbours within two pixels of parallax."""
+    height, width = planes.shape[:2]
+    for y in range(first_row, last_row):
+        for x in range(width):
+            centre = planes[y, x, 0]
+            n, sx, sy, sz, sxx, sxy, syy, sxz, syz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+            for dy in range(-3, 4):
+                for dx in range(-3, 4):
+                    qx, qy = x + dx, y + dy
+                    if qx < 0 or qy < 0 or qx >= width or qy >= height:
+                        continue
+                    z = planes[qy, qx, 0] - centre
+                    if abs(z) * parallax > 2:
+                        continue
+                    n += 1
+                    sx += dx
+                    sy += dy
+                    sz += z
+                    sxx += dx * dx
+                    sxy += dx * dy
+                    syy += dy * dy
+                    sxz += dx * z
+                    syz += dy * z
+            sxx -= sx * sx / n
+            sxy -= sx * sy / n
+            syy -= sy * sy / n
+            sxz -= sx * sz / n
+            syz -= sy * sz / n
+            determinant = sxx * syy - sxy * sxy
+            tilted[y, x, 0] = centre
+            tilted[y, x, 1] = 0
+            tilted[y, x, 2] = 0
+            if determinant > 1:
+                slope_x = (sxz * syy - syz * sxy) / determinant
+                slope_y = (syz * sxx - sxz * sxy) / determinant
+                tilted[y, x, 0] = centre + (sz - slope_x * sx - slope_y * sy) / n
+                tilted[y, x, 1] = slope_x
+                tilted[y, x, 2] = slope_y

@@ -1,0 +1,435 @@
+"""Multi-view PatchMatch stereo on the CPU: the kernels. [R] numpy and numba only.
+
+A surface hypothesis at a pixel is a plane written as *inverse depth that is linear in the pixel*:
+
+    rho(x + dx, y + dy) = rho + rho_x dx + rho_y dy
+
+which holds exactly for planes under perspective. A pixel p with inverse depth rho is seen by another camera at the
+homogeneous pixel ``A p + rho b`` with ``A = K' R K^-1`` and ``b = K' t`` (Hartley and Zisserman 2004, eq. 13.1), and
+its inverse depth there is ``rho / (A p + rho b)_3``. No normals, no divisions by a plane's distance.
+
+The optimisation is the red-black PatchMatch of Galliani, Lasinger and Schindler, "Massively Parallel Multiview
+Stereopsis by Surface Normal Diffusion" (ICCV 2015), with the bilaterally weighted NCC and the geometric consistency
+of Schoenberger et al., "Pixelwise View Selection for Unstructured Multi-View Stereo" (ECCV 2016, eqs. 5 and 15), and
+with a truncated smoothness between neighbouring planes, as in Besse et al., "PMBP" (BMVC 2012), that decides where
+the pictures cannot.
+
+Conventions inside the kernels: pixel centres at integers (``dense.py`` shifts the intrinsics once), arrays C-contiguous
+float32, several views stacked and padded to one size so that one compiled kernel serves all. ``forward[v]`` holds the
+12 numbers of A (row by row) and b towards source v, ``backward[v]`` those of the way back.
+"""
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+Int32 = NDArray[np.int32]
+
+PADDING = 8
+"""Pixels of replicated border around every source picture, so that patches may hang over its edge."""
+
+RADIUS = 5
+_STEP = 2
+_ARM = range(-RADIUS, RADIUS + 1, _STEP)
+_DX = np.array([x for _ in _ARM for x in _ARM], np.float32)
+_DY = np.array([y for y in _ARM for _ in _ARM], np.float32)
+_SAMPLES = len(_DX)
+
+_NOISE_VARIANCE = (1.5 / 255) ** 2
+"""Variance of a patch that says nothing: camera noise and JPEG, in squares of the grey value's full range."""
+
+_COLOUR_SIGMA = 0.12
+_SPACE_SIGMA = 0.8 * RADIUS
+_OUT_OF_VIEW = np.float32(1.0)
+_LEAST_COSINE = 0.1
+"""Surfaces seen flatter than this (84 degrees off their normal) are not considered."""
+
+_NEIGHBOUR_X = (1, -1, 0, 0)
+_NEIGHBOUR_Y = (0, 0, 1, -1)
+_FARTHEST = 23
+_TRUNCATION = 2.0
+"""Pixels of parallax beyond which two neighbours are on different surfaces and no longer pull each other."""
+
+_GEOMETRIC_TRUNCATION = 3.0
+_SAME = 0.01
+"""Pixels of parallax below which a neighbour's plane offers nothing new."""
+
+NOT_SEEN = 1e9
+"""A round trip's length when there is none; finite, because fast arithmetic knows no infinity."""
+
+_compile: dict[str, Any] = {"cache": True, "fastmath": True, "nogil": True, "error_model": "numpy"}
+
+
+@numba.njit(**_compile)
+def _prepare_patch(grey: Float32, rgb: Float32, x: int, y: int, weights: Float32, centred: Float32) -> float:
+    """Fill the patch's bilateral ``weights`` (sum 1) and ``centred`` = weight (grey - mean); return its variance."""
+    height, width = grey.shape
+    total = np.float32(0)
+    mean = np.float32(0)
+    for k in range(_SAMPLES):
+        px = x + int(_DX[k])
+        py = y + int(_DY[k])
+        weights[k] = 0
+        if px < 0 or py < 0 or px >= width or py >= height:
+            continue
+        red = rgb[py, px, 0] - rgb[y, x, 0]
+        green = rgb[py, px, 1] - rgb[y, x, 1]
+        blue = rgb[py, px, 2] - rgb[y, x, 2]
+        colour = (red * red + green * green + blue * blue) * np.float32(1 / (3 * _COLOUR_SIGMA**2))
+        space = (_DX[k] ** 2 + _DY[k] ** 2) * np.float32(1 / _SPACE_SIGMA**2)
+        weight = np.float32(math.exp(np.float32(-0.5) * (colour + space)))
+        weights[k] = weight
+        total += weight
+        mean += weight * grey[py, px]
+    mean /= total
+    variance = np.float32(0)
+    for k in range(_SAMPLES):
+        weights[k] /= total
+        centred[k] = 0
+        if weights[k] > 0:
+            difference = grey[y + int(_DY[k]), x + int(_DX[k])] - mean
+            centred[k] = weights[k] * difference
+            variance += centred[k] * difference
+    return variance
+
+
+@numba.njit(**_compile)
+def _patch_cost(
+    pixels: Float32, start: int, stride: int, u: float, v: float, jacobian: Float32, weights: Float32,
+    centred: Float32, variance: float,
+) -> float:  # fmt: skip
+    """1 - NCC over the affine patch at (u, v) of the picture that begins at ``pixels[start]``; branch-free."""
+    u = np.float32(u)
+    v = np.float32(v)
+    ux, uy, vx, vy = jacobian[0], jacobian[1], jacobian[2], jacobian[3]
+    mean = np.float32(0)
+    square = np.float32(0)
+    covariance = np.float32(0)
+    first = np.int32(start)
+    row = np.int32(stride)
+    for k in range(_SAMPLES):
+        su = u + ux * _DX[k] + uy * _DY[k]
+        sv = v + vx * _DX[k] + vy * _DY[k]
+        iu = np.int32(su)
+        iv = np.int32(sv)
+        fu = su - np.float32(iu)
+        fv = sv - np.float32(iv)
+        # Unsigned, so that numba emits no test for negative indices and the loop becomes vector gathers.
+        i = np.uint32(first + iv * row + iu)
+        j = i + np.uint32(row)
+        top = pixels[i] + (pixels[i + np.uint32(1)] - pixels[i]) * fu
+        bottom = pixels[j] + (pixels[j + np.uint32(1)] - pixels[j]) * fu
+        value = top + (bottom - top) * fv
+        weighted = weights[k] * value
+        mean += weighted
+        square += weighted * value
+        covariance += centred[k] * value
+    other = max(square - mean * mean, np.float32(0))
+    noise = np.float32(_NOISE_VARIANCE)
+    correlation = covariance / math.sqrt((np.float32(variance) + noise) * (other + noise))
+    return min(max(np.float32(1) - correlation, np.float32(0)), np.float32(1))
+
+
+@numba.njit(**_compile)
+def _source_cost(
+    pixels: Float32, stack_shape: tuple[int, int, int], v: int, size: Int32, matrix: Float64, base: Float64,
+    rho: float, rho_x: float, rho_y: float, jacobian: Float32, weights: Float32, centred: Float32, variance: float,
+) -> float:  # fmt: skip
+    """The cost of a plane in source ``v``, 0 (equal) to 1 (unrelated, or not in view).
+
+    The plane's homography is taken to first order around the pixel: over five pixels the rest is below 0.02 px.
+    """
+    z = base[2] + rho * matrix[11]
+    if z <= 1e-9:
+        return _OUT_OF_VIEW
+    px = (base[0] + rho * matrix[9]) / z
+    py = (base[1] + rho * matrix[10]) / z
+    height, width = size[0], size[1]
+    if not (px >= 0 and py >= 0 and px <= width - 1 and py <= height - 1):
+        return _OUT_OF_VIEW
+    zx = matrix[6] + rho_x * matrix[11]
+    zy = matrix[7] + rho_y * matrix[11]
+    ux = (matrix[0] + rho_x * matrix[9] - px * zx) / z
+    uy = (matrix[1] + rho_y * matrix[9] - px * zy) / z
+    vx = (matrix[3] + rho_x * matrix[10] - py * zx) / z
+    vy = (matrix[4] + rho_y * matrix[10] - py * zy) / z
+    px += PADDING
+    py += PADDING
+    reach_x = RADIUS * (abs(ux) + abs(uy))
+    reach_y = RADIUS * (abs(vx) + abs(vy))
+    if px < reach_x or py < reach_y:
+        return _OUT_OF_VIEW
+    if px + reach_x >= width + 2 * PADDING - 1 or py + reach_y >= height + 2 * PADDING - 1:
+        return _OUT_OF_VIEW
+    jacobian[0] = ux
+    jacobian[1] = uy
+    jacobian[2] = vx
+    jacobian[3] = vy
+    start = v * stack_shape[1] * stack_shape[2]
+    return _patch_cost(pixels, start, stack_shape[2], px, py, jacobian, weights, centred, variance)
+
+
+@numba.njit(**_compile)
+def round_trip(
+    x: float, y: float, rho: float, forward: Float64, backward: Float64, planes: Float32, height: int, width: int
+) -> tuple[float, float, float]:
+    """Send a pixel to a source and back by the source's own depth.
+
+    Returns (distance in pixels from where it started, inverse depth it came back with, source's inverse depth over
+    the one expected there); the distance is NOT_SEEN when the source does not see it or has no depth there.
+    """
+    z = forward[6] * x + forward[7] * y + forward[8] + rho * forward[11]
+    if z <= 1e-9:
+        return NOT_SEEN, 0.0, 0.0
+    u = (forward[0] * x + forward[1] * y + forward[2] + rho * forward[9]) / z
+    v = (forward[3] * x + forward[4] * y + forward[5] + rho * forward[10]) / z
+    if not (u > -0.5 and v > -0.5 and u < width - 0.5 and v < height - 0.5):
+        return NOT_SEEN, 0.0, 0.0
+    iu = min(int(u + 0.5), width - 1)
+    iv = min(int(v + 0.5), height - 1)
+    if planes[iv, iu, 0] <= 0:
+        return NOT_SEEN, 0.0, 0.0
+    there = planes[iv, iu, 0] + planes[iv, iu, 1] * (u - iu) + planes[iv, iu, 2] * (v - iv)
+    back = backward[6] * u + backward[7] * v + backward[8] + there * backward[11]
+    if there <= 0 or back <= 1e-9:
+        return NOT_SEEN, 0.0, 0.0
+    bx = (backward[0] * u + backward[1] * v + backward[2] + there * backward[9]) / back
+    by = (backward[3] * u + backward[4] * v + backward[5] + there * backward[10]) / back
+    return math.hypot(bx - x, by - y), there / back, there * z / rho
+
+
+@numba.njit(**_compile)
+def _mean_of_best(costs: Float32, count: int, best: int) -> float:
+    """The mean of the ``best`` smallest of the first ``count`` costs (reorders them)."""
+    total = 0.0
+    for i in range(best):
+        smallest = i
+        for j in range(i + 1, count):
+            if costs[j] < costs[smallest]:
+                smallest = j
+        costs[i], costs[smallest] = costs[smallest], costs[i]
+        total += costs[i]
+    return total / best
+
+
+@numba.njit(**_compile)
+def _next_random(state: int) -> int:
+    """The next state of Knuth's MMIX linear congruential generator."""
+    return state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+
+
+@numba.njit(**_compile)
+def _symmetric(state: int) -> float:
+    """The state's upper bits as a number in [-1, 1)."""
+    return np.float64(state >> np.uint64(40)) / 8388608.0 - 1.0
+
+
+@numba.njit(**_compile)
+def _smoothness(rho: float, expected: Float64, pull: Float64, parallax: float) -> float:
+    """Truncated distance, in pixels of parallax, to what the four neighbours' planes predict here."""
+    total = 0.0
+    for k in range(4):
+        total += pull[k] * min(abs(rho - expected[k]) * parallax, _TRUNCATION)
+    return total
+
+
+@numba.njit(**_compile)
+def _similarity(rgb: Float32, x: int, y: int, qx: int, qy: int) -> float:
+    """How likely two pixels' colours belong to one surface, 0 to 1."""
+    red = rgb[qy, qx, 0] - rgb[y, x, 0]
+    green = rgb[qy, qx, 1] - rgb[y, x, 1]
+    blue = rgb[qy, qx, 2] - rgb[y, x, 2]
+    return math.exp(-0.5 * (red * red + green * green + blue * blue) * np.float32(1 / (3 * _COLOUR_SIGMA**2)))
+
+
+@numba.njit(**_compile)
+def _too_flat(intrinsics: Float64, x: int, y: int, rho: float, rho_x: float, rho_y: float) -> bool:
+    """Whether the plane is seen at a more grazing angle than we believe in.
+
+    With rho(p) = m . K^-1 p the plane is m . X = 1, so the cosine is rho / (|m| |K^-1 p|) and m = K^T (gradient).
+    """
+    constant = rho - rho_x * x - rho_y * y
+    mx = intrinsics[0, 0] * rho_x
+    my = intrinsics[0, 1] * rho_x + intrinsics[1, 1] * rho_y
+    mz = intrinsics[0, 2] * rho_x + intrinsics[1, 2] * rho_y + constant
+    ray_y = (y - intrinsics[1, 2]) / intrinsics[1, 1]
+    ray_x = (x - intrinsics[0, 2] - intrinsics[0, 1] * ray_y) / intrinsics[0, 0]
+    square = (mx * mx + my * my + mz * mz) * (ray_x * ray_x + ray_y * ray_y + 1)
+    return rho < _LEAST_COSINE * math.sqrt(square)
+
+
+@numba.njit(**_compile)
+def _best_on_arm(cost: Float32, x: int, y: int, arm: int) -> int:
+    """The distance along an arm at which the planes fit best, 0 where the arm leaves the picture at once."""
+    height, width = cost.shape
+    best = 0
+    lowest = np.float32(9)
+    for distance in range(3, _FARTHEST, 2):
+        ax = x + _NEIGHBOUR_X[arm] * distance
+        ay = y + _NEIGHBOUR_Y[arm] * distance
+        if ax < 0 or ay < 0 or ax >= width or ay >= height:
+            break
+        if cost[ay, ax] < lowest:
+            lowest = cost[ay, ax]
+            best = distance
+    return best
+
+
+@numba.njit(**_compile)
+def sweep(
+    first_row: int, last_row: int, colour: int, seed: int,
+    grey: Float32, rgb: Float32, stack: Float32, sizes: Int32, forward: Float64, backward: Float64,
+    source_planes: Float32, intrinsics: Float64, nearest: float, farthest: float, parallax: float, best: int,
+    smoothness: float, geometric: float, step: float, planes: Float32, cost: Float32,
+) -> None:  # fmt: skip
+    """Improve every second pixel (those of ``colour``, 0 or 1) of the given rows in place.
+
+    grey (h, w) and rgb (h, w, 3) of the reference; stack (S, H + 2 PADDING, W + 2 PADDING) the grey sources, whose own
+    sizes (height, width) are in sizes (S, 2); source_planes (S, H, W, 3) their planes, read if ``geometric`` > 0.
+    nearest > farthest > 0 bound the inverse depth; parallax is the pixels that one unit of inverse depth moves; best is
+    how many sources must agree; step is the size of the random refinement in pixels of parallax.
+    planes (h, w, 3) = rho, rho_x, rho_y and cost (h, w), the data cost, are read and written.
+
+    Each pixel tries its own plane, those of its four neighbours, the best of four far arms, and three random changes.
+    """
+    height, width = grey.shape
+    sources = forward.shape[0]
+    pixels = stack.reshape(-1)
+    weights = np.empty(_SAMPLES, np.float32)
+    centred = np.empty(_SAMPLES, np.float32)
+    jacobian = np.empty(4, np.float32)
+    costs = np.empty(sources, np.float32)
+    base = np.empty((sources, 3), np.float64)
+    expected = np.empty(4, np.float64)
+    pull = np.empty(4, np.float64)
+    for y in range(first_row, last_row):
+        state = _next_random(_next_random(np.uint64(seed) * np.uint64(1000003) + np.uint64(y) * np.uint64(7919)))
+        for x in range((y + colour) % 2, width, 2):
+            variance = _prepare_patch(grey, rgb, x, y, weights, centred)
+            for v in range(sources):
+                for i in range(3):
+                    base[v, i] = forward[v, 3 * i] * x + forward[v, 3 * i + 1] * y + forward[v, 3 * i + 2]
+            for k in range(4):
+                qx = x + _NEIGHBOUR_X[k]
+                qy = y + _NEIGHBOUR_Y[k]
+                expected[k] = 0
+                pull[k] = 0
+                if qx >= 0 and qy >= 0 and qx < width and qy < height:
+                    plane = planes[qy, qx]
+                    expected[k] = plane[0] + plane[1] * (x - qx) + plane[2] * (y - qy)
+                    pull[k] = smoothness * _similarity(rgb, x, y, qx, qy)
+            now, now_x, now_y = 0.0, 0.0, 0.0
+            lowest, data = 1e9, 1.0
+            for k in range(12):
+                if k == 0:
+                    rho, rho_x, rho_y = planes[y, x, 0], planes[y, x, 1], planes[y, x, 2]
+                    rho = min(max(rho, farthest), nearest)
+                elif k < 9:
+                    arm = (k - 1) % 4
+                    distance = 1 if k < 5 else _best_on_arm(cost, x, y, arm)
+                    qx = x + _NEIGHBOUR_X[arm] * distance
+                    qy = y + _NEIGHBOUR_Y[arm] * distance
+                    if distance == 0 or qx < 0 or qy < 0 or qx >= width or qy >= height:
+                        continue
+                    rho_x, rho_y = planes[qy, qx, 1], planes[qy, qx, 2]
+                    rho = planes[qy, qx, 0] + rho_x * (x - qx) + rho_y * (y - qy)
+                    change = abs(rho - now) + RADIUS * (abs(rho_x - now_x) + abs(rho_y - now_y))
+                    if change * parallax < _SAME:
+                        continue
+                else:
+                    rho, rho_x, rho_y = now, now_x, now_y
+                    if k != 10:
+                        state = _next_random(state)
+                        rho += _symmetric(state) * step / parallax
+                    if k != 9:
+                        state = _next_random(state)
+                        rho_x += _symmetric(state) * step / (parallax * RADIUS)
+                        state = _next_random(state)
+                        rho_y += _symmetric(state) * step / (parallax * RADIUS)
+                if rho > nearest or rho < farthest:
+                    continue
+                total = _smoothness(rho, expected, pull, parallax)
+                if total >= lowest or (k > 0 and _too_flat(intrinsics, x, y, rho, rho_x, rho_y)):
+                    continue
+                for v in range(sources):
+                    costs[v] = _source_cost(
+                        pixels, stack.shape, v, sizes[v], forward[v], base[v], rho, rho_x, rho_y, jacobian, weights,
+                        centred, variance,
+                    )  # fmt: skip
+                    if geometric > 0:
+                        error, _, _ = round_trip(
+                            x, y, rho, forward[v], backward[v], source_planes[v], sizes[v, 0], sizes[v, 1]
+                        )
+                        costs[v] += geometric * min(error, _GEOMETRIC_TRUNCATION)
+                matched = _mean_of_best(costs, sources, best)
+                if total + matched < lowest:
+                    lowest, data = total + matched, matched
+                    now, now_x, now_y = rho, rho_x, rho_y
+            planes[y, x, 0] = now
+            planes[y, x, 1] = now_x
+            planes[y, x, 2] = now_y
+            cost[y, x] = data
+
+
+@numba.njit(**_compile)
+def confirm(
+    first_row: int, last_row: int, planes: Float32, cost: Float32, sizes: Int32, forward: Float64, backward: Float64,
+    source_planes: Float32, most_pixels: float, most_relative: float, agreeing: NDArray[np.uint8], confidence: Float32,
+) -> None:  # fmt: skip
+    """Count in the given rows the sources whose own depth confirms each pixel, and turn that into a confidence.
+
+    A source confirms when the round trip through its depth returns within ``most_pixels`` and with the same depth to
+    ``most_relative``. It is then wrong with probability 1 - q, q = (1 - cost) (1 - (round trip / most_pixels)^2), and
+    the confidence is that not all of the agreeing sources are wrong: 1 - prod (1 - q). No source: 0.
+    """
+    for y in range(first_row, last_row):
+        for x in range(planes.shape[1]):
+            count = 0
+            doubt = 1.0
+            rho = planes[y, x, 0]
+            if rho > 0:
+                for v in range(forward.shape[0]):
+                    error, back, _ = round_trip(
+                        x, y, rho, forward[v], backward[v], source_planes[v], sizes[v, 0], sizes[v, 1]
+                    )
+                    if error < most_pixels and abs(rho / back - 1) < most_relative:
+                        count += 1
+                        doubt *= 1 - (1 - min(cost[y, x], 1)) * (1 - (error / most_pixels) ** 2)
+            agreeing[y, x] = count
+            confidence[y, x] = 1 - doubt
+
+
+@numba.njit(**_compile)
+def remove_speckles(planes: Float32, parallax: float, least: int, confidence: Float32) -> None:
+    """Zero the confidence of islands of fewer than ``least`` pixels, joined where they differ by less than a pixel."""
+    height, width = confidence.shape
+    seen = np.zeros(height * width, np.bool_)
+    island = np.empty(height * width, np.int32)
+    for start in range(height * width):
+        if seen[start] or confidence[start // width, start % width] <= 0:
+            continue
+        island[0] = start
+        seen[start] = True
+        size, done = 1, 0
+        while done < size:
+            y, x = island[done] // width, island[done] % width
+            done += 1
+            for k in range(4):
+                qx, qy = x + _NEIGHBOUR_X[k], y + _NEIGHBOUR_Y[k]
+                if qx < 0 or qy < 0 or qx >= width or qy >= height:
+                    continue
+                q = qy * width + qx
+                if seen[q] or confidence[qy, qx] <= 0:
+                    continue
+                if abs(planes[qy, qx, 0] - planes[y, x, 0]) * parallax < 1:
+                    seen[q] = True
+                    island[size] = q
+                    size += 1
+        if size < least:
+            for i in range(size):
+                confidence[island[i] // width, island[i] % width] = 0
