@@ -1,0 +1,383 @@
+"""[R] Photos at the door: find the artist's files, read what they say of themselves, decode their pixels. Pillow.
+
+Every picture leaves this file the way a viewer shows it: upright (EXIF-rotated), 8-bit sRGB, transparency on black.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pillow_heif
+from PIL import ExifTags, Image, ImageCms
+
+from ..messages import UserError, Warning
+from ..reconstruction import LeftOut, Photo
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".heic", ".heif", ".hif", ".webp", ".bmp"})
+# Pillow's name of a format -> whether Blender reads it too. MPO is a JPEG with further pictures behind the first.
+FORMATS = {"JPEG": True, "MPO": True, "PNG": True, "TIFF": True, "WEBP": True, "BMP": True, "HEIF": False}
+SMALLEST_SIDE = 64
+MOST_PIXELS = 500_000_000
+
+# A picture that says which way up it is (EXIF tag 274) -> what makes it so.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIXTEEN_BIT = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
+_EIGHT_BIT = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBX", "RGBA", "YCbCr", "CMYK"})
+# EXIF FocalPlaneResolutionUnit -> millimetres; 1 ("none") is taken as inches, as the standard's default is.
+_UNIT_MM = {1: 25.4, 2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
+_FILM_DIAGONAL_MM = math.hypot(36.0, 24.0)
+_PLAUSIBLE_FOCAL = (0.2, 50.0)
+
+# This process is ours alone, so its limit against huge pictures is ours too: MOST_PIXELS, checked before decoding.
+Image.MAX_IMAGE_PIXELS = None
+pillow_heif.register_heif_opener()
+
+
+@dataclass(frozen=True)
+class Photos:
+    """What `read` made of the files: those to work with and those it could not use, each in the artist's order."""
+
+    accepted: list[Photo]
+    left_out: list[LeftOut]
+
+
+def find(paths: Iterable[str | Path]) -> list[Path]:
+    """The photo files that files and folders stand for, absolute, in the given order and each once.
+
+    A folder gives the photos directly in it, in natural order of their names (IMG_2 before IMG_10). A file of another
+    kind that was named by itself stays in, for `read` to say so. Raises UserError where something is missing, a folder
+    holds no photo, or nothing chosen is a photo.
+    """
+    found: dict[Path, Path] = {}
+    for path in map(Path, paths):
+        if path.is_dir():
+            files = _photos_in(path)
+        elif path.is_file():
+            files = [path]
+        else:
+            raise UserError(f"There is no file or folder {_quoted(path)}: check its name, or choose the photos again.")
+        for file in files:
+            found.setdefault(file.resolve(), file.absolute())
+    if not found:
+        raise UserError("No photo was chosen: choose at least two photos, or a folder of photos.")
+    if not any(file.suffix.lower() in SUFFIXES for file in found.values()):
+        raise UserError("None of the chosen files is a photo: choose JPEG, PNG, TIFF, HEIC, WebP or BMP files.")
+    return list(found.values())
+
+
+def _photos_in(folder: Path) -> list[Path]:
+    try:
+        names = [file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file()]
+    except OSError as error:
+        raise UserError(f"The folder {_quoted(folder)} cannot be read ({error.strerror}): check its rights.") from error
+    # macOS leaves "._IMG_1.jpg" beside IMG_1.jpg on foreign disks; it is no picture.
+    photos = [file for file in names if not file.name.startswith(".")]
+    if not photos:
+        raise UserError(
+            f"There is no photo in the folder {_quoted(folder)}: choose a folder that directly holds JPEG, PNG, TIFF, "
+            "HEIC, WebP or BMP files."
+        )
+    return sorted(photos, key=lambda file: (_natural(file.name), file.name))
+
+
+def _natural(name: str) -> list[str | int]:
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name.casefold())]
+
+
+def _quoted(path: Path) -> str:
+    """The path inside a sentence: one line, whatever its name holds."""
+    return '"' + " ".join(str(path).split()) + '"'
+
+
+def read(
+    paths: Sequence[str | Path],
+    warn: Callable[[Warning], None],
+    progress: Callable[[float], None] = lambda _: None,
+) -> Photos:
+    """Look at every file that `find` gave: decode it once, hash it, read its EXIF.
+
+    Files that are no picture, damaged, too small, too large, or a copy of an earlier one are left out; each is also
+    said through `warn`. `progress` is told the fraction done before each file and may raise to stop.
+    """
+    files = [Path(path) for path in paths]
+    accepted: list[Photo] = []
+    left_out: list[LeftOut] = []
+    first_of: dict[str, str] = {}
+    for index, (file, name) in enumerate(zip(files, _names(files), strict=True)):
+        progress(index / len(files))
+        outcome = _photo(file, name, first_of, warn)
+        if isinstance(outcome, Photo):
+            accepted.append(outcome)
+            first_of[outcome.sha256] = name
+        else:
+            left_out.append(outcome)
+            warn(Warning(f"{outcome.reason} {outcome.advice}", name))
+    return Photos(accepted, left_out)
+
+
+def _names(files: Sequence[Path]) -> list[str]:
+    """File names; where some are the same, with as many parent folders before them as tell them apart."""
+    same: dict[str, list[Path]] = defaultdict(list)
+    for file in files:
+        same[file.name].append(file.absolute())
+    return ["/".join(file.absolute().parts[-_telling_depth(same[file.name]) :]) for file in files]
+
+
+def _telling_depth(files: Sequence[Path]) -> int:
+    depths = range(1, max(len(file.parts) for file in files) + 1)
+    return next(depth for depth in depths if len({file.parts[-depth:] for file in files}) == len(files))
+
+
+def _photo(file: Path, name: str, first_of: Mapping[str, str], warn: Callable[[Warning], None]) -> Photo | LeftOut:
+    resave = "Open it in a picture editor and save it anew as a JPEG or an 8-bit PNG, or take it out of the selection."
+    if file.suffix.lower() not in SUFFIXES:
+        return LeftOut(name, "This file is not a photo.", "Choose JPEG, PNG, TIFF, HEIC, WebP or BMP files.")
+    try:
+        digest = _sha256(file)
+        if digest in first_of:
+            advice = "Nothing is lost; choose each photo once to silence this."
+            return LeftOut(name, f"It is the same file as {first_of[digest]}, byte for byte.", advice)
+        with _decoded(file, long_side=1) as picture:
+            width, height = picture.size
+            if min(width, height) < SMALLEST_SIDE:
+                reason = f"It is only {width} × {height} pixels, and {SMALLEST_SIDE} on a side is the least."
+                return LeftOut(name, reason, "Use the camera's original instead of a thumbnail.")
+            for flaw in picture.flaws:
+                warn(Warning(flaw, name))
+            focal, sensor_width = _lens(picture.exif, width, height)
+            return Photo(name, str(file.absolute()), width, height, digest, focal, sensor_width)
+    except _Unusable as error:
+        return LeftOut(name, str(error), resave)
+    except FileNotFoundError:
+        return LeftOut(name, "The file is gone.", "Put it back, or take it out of the selection.")
+    except PermissionError:
+        return LeftOut(name, "The file may not be read.", "Give yourself the right to read it.")
+    except Exception as error:  # The decoders raise a dozen unrelated types; whichever it is, this file is at fault.
+        return LeftOut(name, f"It is damaged, or not the picture its name says ({_brief(error)}).", resave)
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:120] if isinstance(error, OSError) else type(error).__name__
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def pixels(photo: Photo, long_side: int | None = None) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) uint8 sRGB, upright; with `long_side`, shrunk (never enlarged) until its larger side is that long.
+
+    Sides are rounded: photo pixel = (photo.width / W, photo.height / H) × pixel, centres at (0.5, 0.5). Raises
+    UserError where the file is gone or no longer what it was.
+    """
+    changed = f"The photo {photo.name} changed or vanished while the work went on: put it back and start again."
+    try:
+        with _decoded(Path(photo.path), long_side) as picture:
+            if picture.size != (photo.width, photo.height):
+                raise UserError(changed)
+            return picture.pixels(long_side)
+    except (OSError, SyntaxError, ValueError, EOFError, _Unusable) as error:
+        raise UserError(changed) from error
+
+
+def shrunk(width: int, height: int, long_side: int | None) -> tuple[int, int]:
+    """The (width, height) of `pixels` of a photo of that size."""
+    scale = min(1.0, (long_side or math.inf) / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def blender_shows(photo: Photo) -> bool:
+    """Whether Blender, which ignores EXIF rotation and print colours, shows the file as `pixels` does."""
+    with _decoded(Path(photo.path), long_side=1) as picture:
+        return FORMATS[picture.format] and not picture.rotated and picture.image.mode != "CMYK"
+
+
+class _Unusable(Exception):
+    """A file that decodes, but not into a photo that can be worked with; says why in a sentence."""
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A decoded file. `image` may be decoded smaller than the file's picture is: then `box` is that picture in it."""
+
+    image: Image.Image
+    format: str
+    full: tuple[int, int]
+    box: tuple[float, float, float, float]
+    orientation: int
+    rotated: bool
+    exif: Mapping[int, Any]
+    to_srgb: ImageCms.ImageCmsTransform | None
+    flaws: tuple[str, ...]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height as displayed."""
+        width, height = self.full
+        return (height, width) if self.orientation >= 5 else (width, height)
+
+    def pixels(self, long_side: int | None) -> npt.NDArray[np.uint8]:
+        """(H, W, 3) as `photos.pixels` promises."""
+        image = _unpacked(self.image)
+        size = shrunk(*self.full, long_side)
+        if size != image.size:
+            image = image.resize(size, Image.Resampling.LANCZOS, self.box, reducing_gap=3.0)
+        image = _on_black(image)
+        if self.to_srgb is not None:
+            image = ImageCms.applyTransform(image, self.to_srgb) or image
+        image = image.convert("RGB")
+        if self.orientation in _UPRIGHT:
+            image = image.transpose(_UPRIGHT[self.orientation])
+        return np.array(image)
+
+
+@contextmanager
+def _decoded(file: Path, long_side: int | None) -> Iterator[_Picture]:
+    """Decode the whole file, JPEGs no larger than `long_side` needs. Raises whatever the decoder does, or _Unusable."""
+    with Image.open(file, formats=list(FORMATS)) as image:
+        width, height = image.size
+        if width * height > MOST_PIXELS:
+            counts = (width * height // 1_000_000, MOST_PIXELS // 1_000_000)
+            raise _Unusable("It has {} million pixels, and {} million is the most.".format(*counts))
+        stored_orientation = _orientation(image)
+        # A JPEG decodes to 1/2, 1/4 or 1/8 for less time and memory; twice the wanted size leaves the filter its say.
+        target = shrunk(width, height, long_side)
+        drafted = image.draft(None, (2 * target[0], 2 * target[1])) if long_side else None
+        image.load()
+        full, box = ((width, height), drafted[1]) if drafted else (image.size, (0, 0, *image.size))
+        # Only now: PNG may carry EXIF after its pixels, and Pillow turns TIFF (not JPEG) upright as it loads.
+        orientation = _orientation(image)
+        exif, exif_flaw = _exif(image)
+        to_srgb, profile_flaw = _to_srgb(image, _unpacked_mode(image))
+        flaws = tuple(flaw for flaw in (exif_flaw, profile_flaw) if flaw)
+        rotated = stored_orientation in _UPRIGHT or orientation in _UPRIGHT
+        yield _Picture(image, image.format or "", full, box, orientation, rotated, exif, to_srgb, flaws)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # Pillow's EXIF parser has no error type of its own; `_exif` tells the artist.
+        return 1
+
+
+def _exif(image: Image.Image) -> tuple[Mapping[int, Any], str]:
+    """The picture's camera tags, and a sentence for the artist where they are damaged."""
+    try:
+        return dict(image.getexif().get_ifd(ExifTags.IFD.Exif)), ""
+    except Exception:  # As above.
+        return {}, "Its EXIF data is damaged, so its focal length is unknown and is estimated."
+
+
+def _lens(exif: Mapping[int, Any], width: int, height: int) -> tuple[float | None, float | None]:
+    """Focal length in pixels and the sensor's width along the displayed picture's width in mm, as far as EXIF knows.
+
+    The 35 mm equivalent compares diagonals (CIPA DCG-001), which holds for every aspect ratio. Without it, the sensor's
+    longer side comes from the pixels that the camera counts per unit of its focal plane. Turned photos need no care:
+    the diagonal and the longer side turn along, and pixels are taken as square.
+    """
+    longer = max(width, height)
+    focal_mm = _positive(exif.get(ExifTags.Base.FocalLength))
+    focal_on_film = _positive(exif.get(ExifTags.Base.FocalLengthIn35mmFilm))
+    sensor_longer = _sensor_longer_side(exif, width, height)
+    if focal_on_film is not None:
+        focal = focal_on_film * math.hypot(width, height) / _FILM_DIAGONAL_MM
+    elif focal_mm is not None and sensor_longer is not None:
+        focal = focal_mm * longer / sensor_longer
+    else:
+        return None, None
+    if not _PLAUSIBLE_FOCAL[0] < focal / longer < _PLAUSIBLE_FOCAL[1]:
+        return None, None
+    return focal, focal_mm and focal_mm * width / focal
+
+
+def _sensor_longer_side(exif: Mapping[int, Any], width: int, height: int) -> float | None:
+    """Millimetres. The camera's own pixel count goes first: the resolution is of the picture before any shrinking."""
+    resolution = _positive(exif.get(ExifTags.Base.FocalPlaneXResolution))
+    unit = _UNIT_MM.get(exif.get(ExifTags.Base.FocalPlaneResolutionUnit, 2))
+    if resolution is None or unit is None:
+        return None
+    sides = (_positive(exif.get(tag)) for tag in (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight))
+    counted = max((side for side in sides if side), default=float(max(width, height)))
+    return counted / resolution * unit
+
+
+def _positive(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return number if 0 < number < math.inf else None
+
+
+def _to_srgb(image: Image.Image, mode: str) -> tuple[ImageCms.ImageCmsTransform | None, str]:
+    """The way from the embedded colour profile to sRGB, None where there is none to go; and what is wrong with it."""
+    profile = image.info.get("icc_profile")
+    if not profile:
+        return None, ""
+    try:
+        return _transform(profile, mode.rstrip("A")), ""
+    except (ImageCms.PyCMSError, OSError):
+        return None, "Its colour profile cannot be used, so its colours are taken as sRGB."
+
+
+@lru_cache(maxsize=8)
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    source = ImageCms.ImageCmsProfile(BytesIO(profile))
+    if ImageCms.getProfileDescription(source).startswith("sRGB"):
+        return None
+    return ImageCms.buildTransform(
+        source,
+        ImageCms.createProfile("sRGB"),
+        mode,
+        "RGB",
+        ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+
+
+def _unpacked_mode(image: Image.Image) -> str:
+    """Which of L, LA, RGB, RGBA, CMYK holds all that the picture has, in 8 bits. Raises _Unusable where none does."""
+    if image.mode in _SIXTEEN_BIT or (image.mode == "I" and image.format == "PNG"):
+        return "L"
+    if image.mode not in _EIGHT_BIT:
+        raise _Unusable(f"Its pixels ({image.mode}) are not 8-bit or 16-bit grey or colour.")
+    if image.mode == "CMYK":
+        return "CMYK"
+    colour = "L" if image.mode in ("1", "L", "LA") else "RGB"
+    return colour + "A" if image.has_transparency_data else colour
+
+
+def _unpacked(image: Image.Image) -> Image.Image:
+    mode = _unpacked_mode(image)
+    if image.mode in _SIXTEEN_BIT or image.mode == "I":
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _on_black(image: Image.Image) -> Image.Image:
+    if not image.mode.endswith("A"):
+        return image
+    colour = image.mode.rstrip("A")
+    return Image.composite(image.convert(colour), Image.new(colour, image.size), image.getchannel("A"))
