@@ -1,0 +1,112 @@
+"""[B] The only place that knows Blender's axes: z up, cameras look along -z with y up. Imports numpy and mathutils.
+
+Everything under a root empty holds the Reconstruction's own world coordinates. The root alone turns them upright, puts
+the ground at z = 0, the first camera's view along +y (what Blender calls the front view) and brings the scene to a
+handy size; the artist may turn it further.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from mathutils import Matrix
+
+from ..reconstruction import Camera, FloatArray, Reconstruction
+
+Array = npt.NDArray[Any]
+
+# OpenCV camera axes (x right, y down, z forward) from Blender camera axes (x right, y up, z backward).
+OPENCV_FROM_BLENDER = np.diag((1.0, -1.0, -1.0, 1.0))
+
+HANDY_DISTANCE = 5.0  # metres from camera to points, where the reconstruction does not know its size
+GROUND_PERCENTILE = 2.0  # of the points' heights: below it is noise
+SAMPLED_POINTS = 50_000
+MEAN_UP_WEIGHT = 0.02  # how much the mean up counts against level horizons; matters where all cameras look one way
+
+
+def camera_matrix(camera: Camera) -> Matrix:
+    """The local matrix, under the root, of a Blender camera that looks as `camera` does."""
+    return Matrix((camera.world_from_camera @ OPENCV_FROM_BLENDER).tolist())
+
+
+def sampled_points(reconstruction: Reconstruction) -> Array:
+    """At most about SAMPLED_POINTS trusted points (N, 3), evenly picked; all points where none is trusted."""
+    cloud = reconstruction.cloud
+    if cloud is None or not len(cloud):
+        return np.empty((0, 3), np.float32)
+    stride = max(1, len(cloud) // SAMPLED_POINTS)
+    positions = cloud.positions[::stride]
+    trusted = cloud.confidence[::stride] >= reconstruction.trusted_confidence
+    return positions[trusted] if trusted.any() else positions
+
+
+def seen_depths(camera: Camera, points: Array) -> FloatArray:
+    """Depths (K,) of those of the world points (N, 3) that lie in the camera's picture."""
+    row = camera.camera_from_world[2]
+    depths = np.asarray(points @ row[:3] + row[3], np.float64)
+    with np.errstate(invalid="ignore"):
+        pixels = camera.project(points)
+        inside = (depths > 0) & (pixels >= 0).all(axis=-1) & (pixels <= (camera.width, camera.height)).all(axis=-1)
+    return depths[inside]
+
+
+def up_direction(cameras: list[Camera]) -> FloatArray:
+    """Unit vector (3,) in the reconstruction's world that points up, from photos that are displayed upright.
+
+    A level horizon makes each camera's x axis horizontal, however steeply it looks up or down (Brown and Lowe 2007,
+    "Automatic panoramic image stitching using invariant features", section 5). Where the cameras hardly turn, that
+    leaves the pitch open and their mean up decides. A photo that stands sideways is outvoted.
+    """
+    rotations = np.array([camera.world_from_camera[:3, :3] for camera in cameras])
+    ups, rights = -rotations[:, :, 1], rotations[:, :, 0]
+    mean = _geometric_median(ups)
+    upright = ups @ mean > 0.5
+    mean = ups[upright].mean(axis=0) if upright.any() else mean
+    mean /= np.linalg.norm(mean)
+    rights = rights[upright] if upright.any() else rights
+    tilt = rights.T @ rights / len(rights) + MEAN_UP_WEIGHT * (np.eye(3) - np.outer(mean, mean))
+    up: FloatArray = np.linalg.eigh(tilt)[1][:, 0]
+    return up if up @ mean > 0 else -up
+
+
+def _geometric_median(vectors: FloatArray) -> FloatArray:
+    """Unit vector nearest to most of the unit vectors (N, 3), by Weiszfeld's iteration."""
+    median: FloatArray = vectors.mean(axis=0)
+    for _ in range(50):
+        weights = 1 / np.maximum(np.linalg.norm(vectors - median, axis=1), 1e-6)
+        median = weights @ vectors / weights.sum()
+    length = np.linalg.norm(median)
+    return median / length if length > 1e-6 else vectors[0]
+
+
+def _forward(camera: Camera, up: FloatArray) -> FloatArray:
+    """The horizontal direction that the camera looks in; where it looks straight down, that of its picture's top."""
+    candidates = (camera.world_from_camera[:3, 2], -camera.world_from_camera[:3, 1])
+    level = [direction - (direction @ up) * up for direction in candidates]
+    forward = level[0] if np.linalg.norm(level[0]) > 0.1 else level[1]
+    direction: FloatArray = forward / np.linalg.norm(forward)
+    return direction
+
+
+def root_matrix(reconstruction: Reconstruction) -> Matrix:
+    """The root's matrix: Blender's world (z up, ground at 0) from the reconstruction's world."""
+    cameras = reconstruction.cameras
+    points = sampled_points(reconstruction)
+    up = up_direction(cameras) if cameras else np.array((0.0, -1.0, 0.0))
+    forward = _forward(cameras[0], up) if cameras else np.array((0.0, 0.0, 1.0))
+    rotation = np.array((np.cross(forward, up), forward, up))
+
+    marks = points if len(points) else np.array([camera.world_from_camera[:3, 3] for camera in cameras])
+    turned = marks @ rotation.T
+    origin = np.append(np.median(turned[:, :2], axis=0), np.percentile(turned[:, 2], GROUND_PERCENTILE))
+
+    scale = 1.0
+    distances = [np.median(depths) for camera in cameras if len(depths := seen_depths(camera, points))]
+    if not reconstruction.metric and distances:
+        scale = HANDY_DISTANCE / float(np.median(distances))
+    matrix = np.eye(4)
+    matrix[:3, :3] = scale * rotation
+    matrix[:3, 3] = -scale * origin
+    return Matrix(matrix.tolist())

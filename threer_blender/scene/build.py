@@ -1,0 +1,205 @@
+"""[B] build: a Reconstruction -> one collection, one root empty, cameras and cloud, or an untouched scene.
+
+The second solve of the same photos updates the same objects. What is solved is ours and is set again: cameras' poses
+and optics, points. What the artist may have changed stays: the root's transform, names, materials, the modifiers and
+their values, collections, whatever is parented or constrained to our objects. A camera that is not solved any more is
+removed, unless something uses it; then it stays where it was, marked as stale.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from ..messages import UserError
+from ..reconstruction import Reconstruction
+from . import axes, cameras, identity, points
+from .changes import Changes
+from .identity import CAMERAS, CLOUD, COLLECTION, ROLE, ROOT, SOLVE
+
+STALE = "threer_stale"  # solved once, not in the latest solve
+INDEX = "threer_index"  # of a camera's photo among the chosen ones
+Objects = dict[str, bpy.types.Object]
+
+STARTUP = {("Cube", "MESH"), ("Camera", "CAMERA"), ("Light", "LIGHT")}  # what a new Blender file holds
+
+
+def build(
+    reconstruction: Reconstruction, bundle_folder: str | Path, scene: bpy.types.Scene | None = None
+) -> bpy.types.Object:
+    """Put `reconstruction` into `scene` (default: the current one) and return its root empty.
+
+    `bundle_folder` is where the cameras' plates are. Render settings and frame range are set only where the scene was
+    empty; `cameras.use_camera` sets them on request. Raises UserError where there is nothing to show; whatever is
+    raised, the scene and all of Blender's data are as they were.
+    """
+    scene = scene or bpy.context.scene
+    if not reconstruction.cameras:
+        raise UserError("The reconstruction has no cameras: choose photos that overlap more, or another engine.")
+    with Changes() as changes:
+        was_empty = is_empty(scene)
+        solve = identity.solve_id(reconstruction)
+        found = identity.find(scene, solve)
+        root = found.get(ROOT) or _new_root(reconstruction)
+        shown = _cameras(changes, reconstruction, Path(bundle_folder), found, root)
+        cloud = _cloud(changes, reconstruction, found, root)
+        ours = {ROOT: root, **shown, **({CLOUD: cloud} if cloud else {})}
+        for role, placed in ours.items():
+            changes.mark(placed, **{SOLVE: solve, ROLE: role, STALE: False})
+        _describe(changes, root, reconstruction, bundle_folder)
+        _link(scene, root, {role: placed for role, placed in ours.items() if role not in found})
+        _retire(changes, {role: placed for role, placed in found.items() if role not in ours})
+        if was_empty:
+            cameras.use_camera(scene, next(iter(shown.values())), changes)
+            changes.set(scene, frame_start=1, frame_end=len(shown), frame_current=1)
+    return root
+
+
+def is_empty(scene: bpy.types.Scene) -> bool:
+    """Whether an artist has put nothing into `scene` yet: it holds at most what Blender starts with."""
+    return all((placed.name, placed.type) in STARTUP for placed in scene.objects)
+
+
+def solved_cameras(root: bpy.types.Object) -> list[bpy.types.Object]:
+    """The camera objects under `root`, in the order of their photos."""
+    ours = [child for child in root.children if INDEX in child and not child[STALE]]
+    return sorted(ours, key=lambda shown: int(shown[INDEX]))
+
+
+def _name(reconstruction: Reconstruction) -> str:
+    """What the artist will recognise: the photos' folder."""
+    return Path(reconstruction.photos[0].path).parent.name or "Photos"
+
+
+def _new_root(reconstruction: Reconstruction) -> bpy.types.Object:
+    root = bpy.data.objects.new(f"3R {_name(reconstruction)}", None)
+    root.empty_display_type = "ARROWS"
+    root.matrix_basis = axes.root_matrix(reconstruction)
+    root.empty_display_size = 1.0 / root.scale.x
+    return root
+
+
+def _cameras(
+    changes: Changes, reconstruction: Reconstruction, bundle: Path, found: Objects, root: bpy.types.Object
+) -> Objects:
+    """Role -> camera object, new or updated, for every solved camera."""
+    roles = identity.camera_roles(reconstruction.photos)
+    sample = axes.sampled_points(reconstruction)
+    scale = root.matrix_basis.median_scale
+    size = _display_size(reconstruction) * scale
+    shown = {}
+    for index, photo in enumerate(reconstruction.photos):
+        camera = reconstruction.camera(photo.name)
+        if camera is None:
+            continue
+        placed = found.get(roles[photo.name])
+        if placed is None:
+            placed = cameras.new_camera(photo)
+            placed.data.display_size = size
+        clip = cameras.clip_range(axes.seen_depths(camera, sample), scale)
+        cameras.solve(changes, placed, camera, photo, axes.camera_matrix(camera), clip)
+        picture = bundle / camera.plate if camera.plate else Path(photo.path)
+        if picture.is_file():
+            cameras.background(changes, placed.data, camera, picture)
+        _adopt(changes, placed, root)
+        changes.mark(placed, **{INDEX: index})
+        shown[roles[photo.name]] = placed
+    return shown
+
+
+def _display_size(reconstruction: Reconstruction) -> float:
+    """Size of the cameras' frames, in the reconstruction's units: small beside the scene, smaller where they crowd."""
+    centres = np.array([camera.world_from_camera[:3, 3] for camera in reconstruction.cameras])
+    sample = axes.sampled_points(reconstruction)
+    if not len(sample):
+        return 1.0
+    distance = float(np.median(np.linalg.norm(sample - centres.mean(axis=0), axis=1)))
+    steps = np.linalg.norm(np.diff(centres, axis=0), axis=1)
+    spacing = float(np.median(steps)) if len(steps) else distance
+    return float(np.clip(spacing / 2, distance / 50, distance / 10))
+
+
+def _cloud(
+    changes: Changes, reconstruction: Reconstruction, found: Objects, root: bpy.types.Object
+) -> bpy.types.Object | None:
+    """The object that shows the cloud, new or with new points; None where there is no cloud."""
+    if reconstruction.cloud is None:
+        return None
+    placed = found.get(CLOUD)
+    name = f"{_name(reconstruction)} points"
+    as_mesh = placed.type == "MESH" if placed else not points.has_point_clouds()
+    geometry = points.new_geometry(name, reconstruction.cloud, points.radii(reconstruction), as_mesh)
+    if placed is None:
+        placed = points.new_object(name, geometry, reconstruction.trusted_confidence)
+    else:
+        changes.release(placed.data)
+        changes.set(placed, data=geometry)
+    _adopt(changes, placed, root)
+    return placed
+
+
+def _adopt(changes: Changes, child: bpy.types.Object, root: bpy.types.Object) -> None:
+    """Parent `child` to `root`, with its own transform in the reconstruction's world."""
+    if child.parent != root:
+        changes.set(child, parent=root)
+        changes.set(child, parent_type="OBJECT")
+        changes.set(child, matrix_parent_inverse=Matrix())
+
+
+def _describe(
+    changes: Changes, root: bpy.types.Object, reconstruction: Reconstruction, bundle_folder: str | Path
+) -> None:
+    """Say on the root, where the artist can read it, what this is and what it leaves out."""
+    left_out = [f"{photo.photo}: {photo.reason} {photo.advice}" for photo in reconstruction.left_out]
+    changes.mark(
+        root,
+        threer_engine=reconstruction.engine,
+        threer_licence=reconstruction.licence,
+        threer_bundle=str(bundle_folder),
+        threer_metric=reconstruction.metric,
+        threer_confidence=reconstruction.confidence_meaning,
+        threer_notes="\n".join([*reconstruction.notes, *left_out]),
+    )
+
+
+def _link(scene: bpy.types.Scene, root: bpy.types.Object, new: Objects) -> None:
+    """Put new objects into the root's collection, the cameras into one of their own below; make what is missing."""
+    home = next(iter(root.users_collection), None)
+    if home is None:
+        home = _new_collection(root.name, COLLECTION)
+    below = next((child for child in home.children if child.get(ROLE) == CAMERAS), None)
+    if below is None:
+        below = _new_collection(f"{root.name} cameras", CAMERAS)
+        home.children.link(below)
+    for role, placed in new.items():
+        (home if role in (ROOT, CLOUD) else below).objects.link(placed)
+    if ROOT in new:
+        scene.collection.children.link(home)
+
+
+def _new_collection(name: str, role: str) -> bpy.types.Collection:
+    collection = bpy.data.collections.new(name)
+    collection[ROLE] = role
+    return collection
+
+
+def _retire(changes: Changes, stale: Objects) -> None:
+    """Remove what an earlier solve made and this one did not, except what something else relies on."""
+    for placed in stale.values():
+        if _is_used(placed):
+            changes.mark(placed, **{STALE: True})
+            continue
+        changes.remove(placed)
+        changes.release(placed.data)
+        for shown in getattr(placed.data, "background_images", ()):
+            changes.release(shown.image)
+
+
+def _is_used(placed: bpy.types.Object) -> bool:
+    """Whether anything but collections refers to an object, or an artist has animated or constrained it."""
+    users = bpy.data.user_map(subset={placed})[placed]
+    referring = [user for user in users if not isinstance(user, bpy.types.Collection)]
+    return bool(referring or placed.animation_data or placed.constraints)

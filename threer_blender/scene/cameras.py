@@ -1,0 +1,140 @@
+"""[B] Camera -> Blender camera: optics, clip range, background plate; and the render settings that match one.
+
+Blender keeps resolution and pixel aspect in the scene, not in the camera. So each camera object carries its own as
+custom properties, and `use_camera` hands them to a scene when somebody asks for it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+from ..reconstruction import Camera, FloatArray, Photo
+from .changes import Changes
+
+WIDTH, HEIGHT, PIXEL_ASPECT = "threer_width", "threer_height", "threer_pixel_aspect"
+PHOTO, ERROR = "threer_photo", "threer_reprojection_error"
+
+DEFAULT_SENSOR = 36.0  # mm along the larger side, full frame, where EXIF says nothing
+
+
+def pixel_aspect(camera: Camera) -> float:
+    """Height over width of a pixel: Blender has one focal length, so fx ≠ fy means pixels that are not square."""
+    return camera.fx / camera.fy
+
+
+def optics(camera: Camera, sensor: float | None) -> dict[str, Any]:
+    """What bpy.types.Camera must be told to see as `camera` does; `sensor` is mm along the photo's larger side.
+
+    The fit names the larger side instead of leaving it to the render's resolution, so that a portrait camera keeps
+    its view while the scene is set to a landscape one. Shifts are in units of the fitted side.
+    """
+    sensor = sensor or DEFAULT_SENSOR
+    width, height, aspect = camera.width, camera.height, pixel_aspect(camera)
+    landscape = width >= height
+    fitted = width if landscape else height * aspect  # in pixel widths
+    return {
+        "type": "PERSP",
+        "sensor_fit": "HORIZONTAL" if landscape else "VERTICAL",
+        "sensor_width": sensor * width / fitted,
+        "sensor_height": sensor * height * aspect / fitted,
+        "lens_unit": "MILLIMETERS",
+        "lens": sensor * camera.fx / fitted,
+        "shift_x": (width / 2 - camera.cx) / fitted,
+        "shift_y": (camera.cy - height / 2) * aspect / fitted,
+    }
+
+
+def clip_range(depths: FloatArray, scale: float) -> dict[str, float]:
+    """Clip distances around what a camera sees, with room for what the artist adds; `scale` is the root's."""
+    if not len(depths):
+        return {}
+    near, far = np.percentile(depths, (1, 99)) * scale
+    return {"clip_start": near / 50, "clip_end": far * 20}
+
+
+def stored_path(path: Path) -> str:
+    """How a .blend names a file: relative to itself where it is saved beside or above it, so that both can move."""
+    blend = bpy.data.filepath
+    if blend and path.resolve().is_relative_to(Path(blend).resolve().parent):
+        return str(bpy.path.relpath(str(path)))
+    return str(path)
+
+
+def background(changes: Changes, data: bpy.types.Camera, camera: Camera, picture: Path) -> None:
+    """Show `picture`, the undistorted upright photo, behind everything in `data`'s camera view, filling its frame."""
+    ours = next((shown for shown in data.background_images if shown.image and PHOTO in shown.image), None)
+    known = set(bpy.data.images)
+    image = bpy.data.images.load(str(picture), check_existing=True)
+    if image in known:
+        image.reload()
+    changes.mark(image, **{PHOTO: camera.photo})
+    # The frame is as wide as it is high in pixels times their aspect; the picture must be too, for FIT to fill it.
+    changes.set(image, filepath=stored_path(picture), display_aspect=(1.0, pixel_aspect(camera)))
+    if ours is None:
+        ours = data.background_images.new()
+        changes.on_failure(lambda: data.background_images.remove(ours))
+    elif ours.image != image:
+        changes.release(ours.image)
+    changes.set(ours, source="IMAGE", image=image)
+    changes.set(data, show_background_images=True)
+
+
+def new_camera(photo: Photo) -> bpy.types.Object:
+    """A camera object named after its photo, not yet in any collection."""
+    data = bpy.data.cameras.new(photo.name)
+    data.show_passepartout = True
+    return bpy.data.objects.new(photo.name, data)
+
+
+def solve(changes: Changes, shown: bpy.types.Object, camera: Camera, photo: Photo, matrix: Any, clip: Any) -> None:
+    """Bring the camera object `shown`, under its root, to what was solved."""
+    location, rotation, _ = matrix.decompose()
+    changes.set(shown, rotation_mode="XYZ", location=location, scale=(1.0, 1.0, 1.0))
+    changes.set(shown, rotation_euler=rotation.to_euler("XYZ"))
+    changes.set(shown.data, **optics(camera, photo.sensor_width), **clip)
+    changes.mark(
+        shown,
+        **{PHOTO: camera.photo, WIDTH: camera.width, HEIGHT: camera.height, PIXEL_ASPECT: pixel_aspect(camera)},
+    )
+    if camera.reprojection_error is not None:
+        changes.mark(shown, **{ERROR: camera.reprojection_error})
+
+
+def use_camera(scene: bpy.types.Scene, shown: bpy.types.Object, changes: Changes | None = None) -> None:
+    """Make `scene` render as the solved camera `shown` saw: active camera, resolution, pixel aspect.
+
+    Where a timeline marker binds the camera to a frame, that becomes the current frame: the marker would otherwise
+    put another camera in its place.
+    """
+    if changes is None:
+        with Changes() as own:
+            return use_camera(scene, shown, own)
+    aspect = shown[PIXEL_ASPECT]
+    changes.set(scene, camera=shown)
+    changes.set(
+        scene.render,
+        resolution_x=shown[WIDTH],
+        resolution_y=shown[HEIGHT],
+        pixel_aspect_x=max(1.0, 1 / aspect),  # Blender wants both to be at least 1
+        pixel_aspect_y=max(1.0, aspect),
+    )
+    frame = next((marker.frame for marker in scene.timeline_markers if marker.camera == shown), None)
+    if frame is not None:
+        changes.set(scene, frame_current=frame)
+
+
+def one_view_per_frame(scene: bpy.types.Scene, cameras: list[bpy.types.Object]) -> None:
+    """Bind the cameras to the frames 1..N by timeline markers, so that stepping through frames steps through views.
+
+    Offered, never done unasked: markers also override the scene's camera whenever it renders.
+    """
+    with Changes() as changes:
+        for marker in [marker for marker in scene.timeline_markers if marker.camera in cameras]:
+            scene.timeline_markers.remove(marker)
+        for frame, shown in enumerate(cameras, start=1):
+            scene.timeline_markers.new(shown.name, frame=frame).camera = shown
+        changes.set(scene, frame_start=1, frame_end=len(cameras))

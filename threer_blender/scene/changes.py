@@ -1,0 +1,71 @@
+"""[B] All or nothing: what happens to Blender's data inside `with Changes()` is undone when the block raises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+import bpy
+from mathutils import Color, Euler, Matrix, Quaternion, Vector
+
+
+class Changes:
+    """A journal of changes to data that existed before; new data needs no entry.
+
+    On failure the entries are undone, last first, and every data-block that did not exist before is removed. On
+    success the data-blocks named by `remove` go, and those named by `release` if nothing uses them any more: nothing
+    is ever deleted before all else has succeeded.
+    """
+
+    def __enter__(self) -> Self:
+        self._before = set(bpy.data.user_map())
+        self._undo: list[Callable[[], object]] = []
+        self._removed: list[bpy.types.ID] = []
+        self._released: list[bpy.types.ID] = []
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            bpy.data.batch_remove(self._removed)
+            bpy.data.batch_remove([block for block in dict.fromkeys(self._released) if not block.users])
+            return
+        for undo in reversed(self._undo):
+            undo()
+        bpy.data.batch_remove(set(bpy.data.user_map()) - self._before)
+
+    def on_failure(self, undo: Callable[[], object]) -> None:
+        """Call `undo` if the block fails."""
+        self._undo.append(undo)
+
+    def set(self, owner: Any, **values: Any) -> None:
+        """Set attributes of `owner`."""
+        for name, value in values.items():
+            before = _frozen(getattr(owner, name))
+            self.on_failure(lambda name=name, before=before: setattr(owner, name, before))  # type: ignore[misc]
+            setattr(owner, name, value)
+
+    def mark(self, owner: bpy.types.ID, **values: Any) -> None:
+        """Set custom properties of `owner`."""
+        for key, value in values.items():
+            if key in owner:
+                self.on_failure(lambda key=key, before=owner[key]: owner.__setitem__(key, before))  # type: ignore[misc]
+            else:
+                self.on_failure(lambda key=key: owner.__delitem__(key))  # type: ignore[misc]
+            owner[key] = value
+
+    def remove(self, block: bpy.types.ID) -> None:
+        """Remove `block` once everything has succeeded."""
+        self._removed.append(block)
+
+    def release(self, block: bpy.types.ID | None) -> None:
+        """Remove `block` once everything has succeeded, if it has no users then."""
+        if block is not None:
+            self._released.append(block)
+
+
+def _frozen(value: Any) -> Any:
+    """A copy of a value that would otherwise follow the data it was read from."""
+    if isinstance(value, Matrix | Vector | Euler | Quaternion | Color):
+        return value.copy()
+    return tuple(value) if isinstance(value, bpy.types.bpy_prop_array) else value

@@ -1,0 +1,43 @@
+"""[B] Which Blender data is ours: custom properties, never names (artists rename, Blender truncates and numbers)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+
+import bpy
+
+from ..reconstruction import Photo, Reconstruction
+
+SOLVE = "threer_solve"  # on our objects: which choice of photos they were solved from
+ROLE = "threer_role"  # on our objects and collections: what they are within it
+ROOT, CLOUD, COLLECTION, CAMERAS = "root", "cloud", "collection", "cameras"
+
+
+def solve_id(reconstruction: Reconstruction) -> str:
+    """The same for the same photos (by content, in any order), whatever the engine and its options."""
+    hashes = sorted(photo.sha256 for photo in reconstruction.photos)
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def camera_roles(photos: list[Photo]) -> dict[str, str]:
+    """Photo name -> role of its camera, by the photo's content; copies of one file are numbered."""
+    seen: Counter[str] = Counter()
+    roles = {}
+    for photo in photos:
+        seen[photo.sha256] += 1
+        roles[photo.name] = f"camera {photo.sha256} {seen[photo.sha256]}"
+    return roles
+
+
+def find(scene: bpy.types.Scene, solve: str) -> dict[str, bpy.types.Object]:
+    """Role -> object, for the objects in `scene` that belong to a solve.
+
+    An artist's duplicates carry the same properties as their originals; the first, which is the original, wins.
+    """
+    objects: dict[str, bpy.types.Object] = {}
+    for candidate in scene.objects:
+        if candidate.get(SOLVE) == solve:
+            objects.setdefault(candidate[ROLE], candidate)
+    return objects
+

@@ -1,0 +1,115 @@
+"""[B] How a cloud looks: the geometry nodes that give points a size and hide doubtful ones, and their material."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+VERSION = "threer_version"  # custom property of node groups and materials that all clouds share
+LOOK = 1  # raise it when the nodes below change: old files keep the look they were saved with
+
+RADIUS, THRESHOLD, MATERIAL = "Radius", "Confidence Threshold", "Material"  # inputs of the modifier
+
+
+def _shared(blocks: Any, kind: str) -> Any:
+    """The data-block of this kind and version that earlier builds left in the file, or None."""
+    return next((block for block in blocks if block.get(VERSION) == f"{kind} {LOOK}"), None)
+
+
+def material() -> bpy.types.Material:
+    """The shared material that gives off the attribute `color`, in EEVEE and in Cycles.
+
+    Photos have their light in them already, so points shine instead of being lit again.
+    """
+    found: bpy.types.Material | None = _shared(bpy.data.materials, "points")
+    if found is not None:
+        return found
+    made = bpy.data.materials.new("3R Points")
+    made.use_nodes = True
+    tree = made.node_tree
+    tree.nodes.clear()
+    color = tree.nodes.new("ShaderNodeAttribute")
+    color.attribute_name = "color"
+    emission = tree.nodes.new("ShaderNodeEmission")
+    output = tree.nodes.new("ShaderNodeOutputMaterial")
+    tree.links.new(color.outputs["Color"], emission.inputs["Color"])
+    tree.links.new(emission.outputs["Emission"], output.inputs["Surface"])
+    for place, node in enumerate((color, emission, output)):
+        node.location = (200 * place, 0)
+    if hasattr(made, "cycles"):  # the Cycles add-on may be off
+        made.cycles.emission_sampling = "NONE"  # a million tiny lamps
+    made[VERSION] = f"points {LOOK}"
+    return made
+
+
+def node_group(from_mesh: bool) -> bpy.types.NodeTree:
+    """The shared modifier: points of radius `radius` × Radius where `confidence` ≥ Confidence Threshold."""
+    kind = "mesh to points" if from_mesh else "points"
+    found: bpy.types.NodeTree | None = _shared(bpy.data.node_groups, kind)
+    if found is not None:
+        return found
+    tree = bpy.data.node_groups.new("3R Points", "GeometryNodeTree")
+    tree.is_modifier = True
+    _interface(tree.interface)
+    given, result = tree.nodes.new("NodeGroupInput"), tree.nodes.new("NodeGroupOutput")
+    confidence, base = _attribute(tree, "confidence"), _attribute(tree, "radius")
+    doubtful = tree.nodes.new("FunctionNodeCompare")
+    doubtful.operation = "LESS_THAN"
+    delete = tree.nodes.new("GeometryNodeDeleteGeometry")
+    size = tree.nodes.new("ShaderNodeMath")
+    size.operation = "MULTIPLY"
+    convert = tree.nodes.new("GeometryNodeMeshToPoints" if from_mesh else "GeometryNodeSetPointRadius")
+    dress = tree.nodes.new("GeometryNodeSetMaterial")
+
+    link = tree.links.new
+    link(confidence, doubtful.inputs["A"])
+    link(given.outputs[THRESHOLD], doubtful.inputs["B"])
+    link(doubtful.outputs["Result"], delete.inputs["Selection"])
+    link(given.outputs["Geometry"], delete.inputs["Geometry"])
+    link(delete.outputs["Geometry"], convert.inputs[0])
+    link(base, size.inputs[0])
+    link(given.outputs[RADIUS], size.inputs[1])
+    link(size.outputs[0], convert.inputs["Radius"])
+    link(convert.outputs[0], dress.inputs["Geometry"])
+    link(given.outputs[MATERIAL], dress.inputs["Material"])
+    link(dress.outputs["Geometry"], result.inputs["Geometry"])
+    columns = ((given, 0, 0), (confidence.node, 0, 250), (base.node, 200, -250), (doubtful, 200, 250))
+    more = ((delete, 400, 0), (size, 400, -250), (convert, 600, 0), (dress, 800, 0), (result, 1000, 0))
+    for node, x, y in columns + more:
+        node.location = (x, y)
+    tree[VERSION] = f"{kind} {LOOK}"
+    return tree
+
+
+def _interface(interface: Any) -> None:
+    interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
+    radius = interface.new_socket(RADIUS, in_out="INPUT", socket_type="NodeSocketFloat")
+    radius.description = "Size of the points; at 1 they close the surface as their photo saw it"
+    radius.default_value, radius.min_value, radius.max_value = 1.0, 0.0, 100.0
+    threshold = interface.new_socket(THRESHOLD, in_out="INPUT", socket_type="NodeSocketFloat")
+    threshold.description = "Points that are less sure than this are hidden"
+    dress = interface.new_socket(MATERIAL, in_out="INPUT", socket_type="NodeSocketMaterial")
+    dress.description = "Material of the points; their colours are in the attribute 'color'"
+    interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+
+
+def _attribute(tree: bpy.types.NodeTree, name: str) -> Any:
+    """The output of a node that reads the float attribute `name`."""
+    node = tree.nodes.new("GeometryNodeInputNamedAttribute")
+    node.data_type = "FLOAT"
+    node.inputs["Name"].default_value = name
+    return node.outputs["Attribute"]
+
+
+def match_photo_colors(scene: bpy.types.Scene) -> None:
+    """Set colour management so that rendered points have the photo's own pixel values.
+
+    Blender's default view transform is a film look that changes every colour. Only on request: it is the whole scene's.
+    """
+    view = scene.view_settings
+    view.view_transform = "Standard"
+    view.look = "None"
+    view.exposure = 0.0
+    view.gamma = 1.0
+    view.use_curve_mapping = False

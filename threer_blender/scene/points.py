@@ -1,0 +1,117 @@
+"""[B] PointCloud -> Blender: a PointCloud from Blender 5.2, a mesh of vertices before, with attributes and a modifier."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import bpy
+import numpy as np
+import numpy.typing as npt
+
+from ..reconstruction import Camera, PointCloud, Reconstruction
+from . import look
+
+Array = npt.NDArray[Any]
+Geometry = Any  # bpy.types.Mesh or bpy.types.PointCloud, which share their attributes' interface
+
+# Radius of a point in grid steps of its depth map: neighbouring discs must also cover the cell's corners, √½ away.
+COVERING_RADIUS = 0.75
+
+
+class Kind(NamedTuple):
+    """A type of attribute: Blender's name for it, the property to fill, and the dtype that fills it by plain copying."""
+
+    type: str
+    property: str
+    dtype: type[np.generic]
+
+
+VECTOR = Kind("FLOAT_VECTOR", "vector", np.float32)
+FLOAT = Kind("FLOAT", "value", np.float32)
+INT = Kind("INT", "value", np.int32)
+COLOR = Kind("BYTE_COLOR", "color_srgb", np.float32)
+
+
+def write_attribute(geometry: Geometry, name: str, kind: Kind, values: Array) -> None:
+    """Write `values` (N, …) to the point attribute `name`, which is made where it is missing."""
+    attribute = geometry.attributes.get(name) or geometry.attributes.new(name, kind.type, "POINT")
+    attribute.data.foreach_set(kind.property, np.ascontiguousarray(values, kind.dtype).reshape(-1))
+
+
+def opaque(colors: Array) -> Array:
+    """RGBA (N, 4) float32 in [0, 1] of RGB (N, 3) uint8, both sRGB."""
+    rgba = np.ones((len(colors), 4), np.float32)
+    np.multiply(colors, np.float32(1 / 255), out=rgba[:, :3])
+    return rgba
+
+
+def grid_steps(reconstruction: Reconstruction) -> Array:
+    """(photos,) distance in pixels between neighbouring points in the photo that saw them best."""
+    cloud = reconstruction.cloud
+    assert cloud is not None
+    pixels = sum(camera.width * camera.height for camera in reconstruction.cameras)
+    even = np.sqrt(pixels / max(1, len(cloud)))  # as if the points were spread evenly over all photos
+    steps = {pointmap.photo: pointmap.photo_from_map.scale_x for pointmap in reconstruction.pointmaps}
+    return np.array([steps.get(photo.name, even) for photo in reconstruction.photos], np.float32)
+
+
+def radii(reconstruction: Reconstruction) -> Array:
+    """(N,) float32 radius, in the reconstruction's units, at which the cloud looks closed from the photos' places."""
+    cloud = reconstruction.cloud
+    assert cloud is not None
+    rows = np.zeros((len(reconstruction.photos), 4), np.float32)  # radius = rows[:3] · position + rows[3]
+    steps = grid_steps(reconstruction)
+    for index, photo in enumerate(reconstruction.photos):
+        camera = reconstruction.camera(photo.name)
+        if camera is not None:
+            rows[index] = camera.camera_from_world[2] * steps[index] / camera.fx * COVERING_RADIUS
+    radius = np.empty(len(cloud), np.float32)
+    chunk = 1 << 15  # stays in the processor's cache
+    for start in range(0, len(cloud), chunk):
+        part = slice(start, start + chunk)
+        row = rows[cloud.photo[part]]
+        radius[part] = np.einsum("ij,ij->i", row[:, :3], cloud.positions[part]) + row[:, 3]
+    return np.maximum(radius, 0, out=radius)
+
+
+def new_geometry(name: str, cloud: PointCloud, radius: Array, as_mesh: bool) -> Geometry:
+    """A data-block with the cloud's points and attributes."""
+    if as_mesh:
+        geometry: Geometry = bpy.data.meshes.new(name)
+        geometry.vertices.add(len(cloud))
+    else:
+        geometry = bpy.data.pointclouds.new(name)
+        geometry.resize(len(cloud))
+    write_attribute(geometry, "position", VECTOR, cloud.positions)
+    write_attribute(geometry, "radius", FLOAT, radius)
+    write_attribute(geometry, "color", COLOR, opaque(cloud.colors))
+    write_attribute(geometry, "confidence", FLOAT, cloud.confidence)
+    write_attribute(geometry, "photo", INT, cloud.photo)
+    write_attribute(geometry, "normal", VECTOR, cloud.normals)
+    if as_mesh:
+        geometry.attributes.active_color_name = "color"
+        geometry.update()
+    return geometry
+
+
+def has_point_clouds() -> bool:
+    """Whether this Blender's Python can make a PointCloud of a given size (5.2 and later)."""
+    return hasattr(bpy.types.PointCloud, "resize")
+
+
+def new_object(name: str, geometry: Geometry, threshold: float) -> bpy.types.Object:
+    """An object that shows `geometry`, not yet in any collection."""
+    shown = bpy.data.objects.new(name, geometry)
+    modifier = shown.modifiers.new("3R Points", "NODES")
+    modifier.node_group = look.node_group(from_mesh=isinstance(geometry, bpy.types.Mesh))
+    set_input(modifier, look.RADIUS, 1.0)
+    set_input(modifier, look.THRESHOLD, threshold)
+    set_input(modifier, look.MATERIAL, look.material())
+    return shown
+
+
+def set_input(modifier: bpy.types.Modifier, name: str, value: Any) -> None:
+    """Set an input of a geometry-nodes modifier by its name."""
+    sockets = modifier.node_group.interface.items_tree
+    identifier = next(s.identifier for s in sockets if s.name == name and s.in_out == "INPUT")
+    modifier[identifier] = value
