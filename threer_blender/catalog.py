@@ -50,9 +50,13 @@ class Option:
                 return {"true": True, "1": True, "false": False, "0": False}[str(value).lower()]
             typed = kind(value)
         except (KeyError, TypeError, ValueError):
-            raise UserError(f"{self.label}: {value!r} is not a value for it; its default is {self.default!r}.") from None
+            raise UserError(
+                f"{self.label}: {value!r} is not a value for it; its default is {self.default!r}."
+            ) from None
         low, high = self.minimum, self.maximum
-        if isinstance(typed, int | float) and ((low is not None and typed < low) or (high is not None and typed > high)):
+        if isinstance(typed, int | float) and (
+            (low is not None and typed < low) or (high is not None and typed > high)
+        ):
             raise UserError(f"{self.label}: {value} is outside {low} to {high}.")
         return typed
 

@@ -35,7 +35,9 @@ class Distortion:
         if self.model not in MODELS:
             raise ValueError(f"unknown lens model {self.model!r}; known are {', '.join(MODELS)}")
         if len(self.params) != len(MODELS[self.model]):
-            raise ValueError(f"lens model {self.model} has {len(MODELS[self.model])} parameters, not {len(self.params)}")
+            raise ValueError(
+                f"lens model {self.model} has {len(MODELS[self.model])} parameters, not {len(self.params)}"
+            )
 
     @property
     def is_identity(self) -> bool:
@@ -58,7 +60,8 @@ def distort(distortion: Distortion, normalised: npt.NDArray[Any]) -> FloatArray:
         angle = np.arctan(radius)
         bent = angle * (1 + k1 * angle**2 + k2 * angle**4 + k3 * angle**6 + k4 * angle**8)
         ratio = np.where(radius > 1e-12, bent / np.maximum(radius, 1e-12), 1.0)
-        return ideal * ratio[..., None]
+        bent_plane: FloatArray = ideal * ratio[..., None]
+        return bent_plane
     k1, k2, p1, p2 = (*distortion.params, 0.0, 0.0, 0.0)[:4]
     square = u * u + v * v
     radial = 1 + k1 * square + k2 * square * square

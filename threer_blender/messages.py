@@ -57,7 +57,7 @@ class Warning:
 
 @dataclass(frozen=True)
 class Failed:
-    """The end without a result. `kind` is "user" (mend the input), "cancelled" or "bug" (the traceback is on stderr)."""
+    """The end without a result. `kind` is "user" (mend the input), "cancelled" or "bug" (stderr has the traceback)."""
 
     text: str
     kind: str

@@ -1,0 +1,47 @@
+"""A runtime that behaves as the request's options say: it works, crashes, hangs, babbles or starts grandchildren."""
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+request = json.loads(sys.stdin.readline())
+options = request["options"]
+
+
+def say(**message: object) -> None:
+    print(json.dumps(message), flush=True)
+
+
+def watch() -> None:
+    for line in sys.stdin:
+        if json.loads(line)["type"] == "cancel" and not options.get("deaf"):
+            say(type="failed", text="cancelled", kind="cancelled")
+            os._exit(3)
+    if not options.get("deaf"):
+        os._exit(4)
+
+
+threading.Thread(target=watch, daemon=True).start()
+output = Path(request["output"])
+(output.parent / f".{output.name}.partial").mkdir()
+Path(tempfile.gettempdir(), "unfinished").write_text("x")
+if options.get("grandchild"):
+    grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    say(type="warning", text=str(grandchild.pid))
+say(type="warning", text=tempfile.gettempdir(), photo="")
+for step in range(options.get("steps", 3)):
+    say(type="progress", stage="Working", fraction=step / 10)
+    time.sleep(options.get("pause", 0.01))
+if options.get("crash") == "segv":
+    ctypes.string_at(0)
+if options.get("crash") == "exit":
+    sys.exit("boom")
+if options.get("babble"):
+    print("hello from a library", flush=True)
+say(type="done", bundle=request["output"], registered=1, chosen=2, points=3)

@@ -1,0 +1,214 @@
+"""A bundle is whole or absent, says the same after a round trip, and never surprises its reader."""
+
+import errno
+import json
+import os
+import random
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from threer_blender import bundle
+from threer_blender.lens import Distortion
+from threer_blender.messages import UserError
+from threer_blender.reconstruction import (
+    Camera,
+    Gaussians,
+    LeftOut,
+    Photo,
+    PhotoFromMap,
+    PointCloud,
+    PointMap,
+    Reconstruction,
+)
+
+
+def example(folder: Path) -> Reconstruction:
+    """A reconstruction that uses every field of the vocabulary."""
+    rng = np.random.default_rng(3)
+    names = ["IMG 1.jpg", "ünï\n'日本'.heic"]
+    photos = [Photo(n, str(folder / n), 60, 40, f"{i:064}", 50.5, 23.2 if i else None) for i, n in enumerate(names)]
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    matrix[:3, 3] = rng.normal(size=3)
+    cameras = [
+        Camera(
+            names[0], 60, 40, 51.0, 52.0, 30.5, 20.25, np.eye(4), Distortion("RADIAL", (-0.1, 0.01)), "plates/0.jpg"
+        ),
+        Camera(names[1], 60, 40, 51.0, 52.0, 30.5, 20.25, matrix, reprojection_error=0.5),
+    ]
+    grids = [
+        PointMap(
+            name,
+            rng.normal(size=(4, 6, 3)).astype(np.float32),
+            rng.random((4, 6), np.float32),
+            rng.random((4, 6)) > 0.5,
+            PhotoFromMap(10.0, 10.0, 0.0, 0.5),
+        )
+        for name in names
+    ]
+    count = 11
+    cloud = PointCloud(
+        rng.normal(size=(count, 3)).astype(np.float32),
+        rng.normal(size=(count, 3)).astype(np.float32),
+        rng.integers(0, 256, (count, 3), np.uint8),
+        rng.random(count, np.float32),
+        rng.integers(0, 2, count, np.int32),
+    )
+    splats = Gaussians(
+        *(rng.random(s, np.float32) for s in ((count, 3), (count, 3), (count, 4), (count,), (count, 9, 3)))
+    )
+    return Reconstruction(
+        "colmap", "BSD-3-Clause", photos, cameras, grids, cloud, splats, True, "views that agree", 0.25,
+        {"quality": "preview"}, {"features": 1.5}, [LeftOut("a.jpg", "Too dark.", "Use a flash.")], ["A note."],
+    )  # fmt: skip
+
+
+def assert_same(a: Any, b: Any) -> None:
+    if is_dataclass(a):
+        assert type(a) is type(b)
+        for field in fields(a):
+            assert_same(getattr(a, field.name), getattr(b, field.name))
+    elif isinstance(a, np.ndarray):
+        np.testing.assert_array_equal(a, b)
+        assert a.dtype == b.dtype
+    elif isinstance(a, list):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            assert_same(x, y)
+    else:
+        assert a == b
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    written = example(tmp_path)
+    assert_same(bundle.read(bundle.write(written, tmp_path / "result")), written)
+
+
+def test_arrays_are_standard_safetensors(tmp_path: Path) -> None:
+    written = example(tmp_path)
+    arrays = load_file(bundle.write(written, tmp_path / "result") / bundle.ARRAYS)
+    np.testing.assert_array_equal(arrays["pointmaps/1/points"], written.pointmaps[1].points)
+    assert written.cloud is not None
+    np.testing.assert_array_equal(arrays["cloud/colors"], written.cloud.colors)
+    np.testing.assert_array_equal(arrays["pointmaps/0/mask"], written.pointmaps[0].mask)
+
+
+def test_plates_move_in_and_earlier_result_is_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "result"
+    bundle.write(example(tmp_path), folder)
+    plates = tmp_path / "work" / "p"
+    plates.mkdir(parents=True)
+    (plates / "0.jpg").write_bytes(b"picture")
+    bundle.write(example(tmp_path), folder, plates)
+    assert (folder / "plates" / "0.jpg").read_bytes() == b"picture"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["result", "work"]
+
+
+def test_moved_project_finds_its_photos(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "IMG 1.jpg").write_bytes(b"x")
+    bundle.write(example(tmp_path / "a"), tmp_path / "a" / "result")
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert Path(bundle.read(tmp_path / "b" / "result").photos[0].path) == (tmp_path / "b" / "IMG 1.jpg").resolve()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EIO])
+def test_a_failed_write_leaves_the_earlier_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    folder = tmp_path / "result"
+    bundle.write(example(tmp_path), folder)
+    before = (folder / bundle.SCENE).read_bytes()
+
+    def full(*_: object) -> str:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(bundle, "_write_safetensors", full)
+    with pytest.raises(UserError):
+        bundle.write(example(tmp_path), folder)
+    assert (folder / bundle.SCENE).read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["result"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full disk to write to")
+def test_a_really_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = bundle._write_safetensors
+    monkeypatch.setattr(bundle, "_write_safetensors", lambda arrays, _: real(arrays, Path("/dev/full")))
+    with pytest.raises(UserError, match="full; free some space"):
+        bundle.write(example(tmp_path), tmp_path / "result")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_refuses_to_write_over_something_else(tmp_path: Path) -> None:
+    (tmp_path / "holiday.txt").write_text("precious")
+    with pytest.raises(UserError, match="holds something else"):
+        bundle.write(example(tmp_path), tmp_path)
+    with pytest.raises(UserError, match="is a file"):
+        bundle.write(example(tmp_path), tmp_path / "holiday.txt")
+    assert (tmp_path / "holiday.txt").read_text() == "precious"
+
+
+def test_newer_version_is_refused(tmp_path: Path) -> None:
+    folder = bundle.write(example(tmp_path), tmp_path / "result")
+    scene = json.loads((folder / bundle.SCENE).read_text("utf-8"))
+    scene["version"] = bundle.VERSION + 1
+    (folder / bundle.SCENE).write_text(json.dumps(scene), "utf-8")
+    with pytest.raises(UserError, match="update the extension"):
+        bundle.read(folder)
+
+
+def test_not_a_bundle(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no reconstruction"):
+        bundle.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", [bundle.SCENE, bundle.ARRAYS])
+def test_every_truncation_is_one_sentence(tmp_path: Path, name: str) -> None:
+    folder = bundle.write(example(tmp_path), tmp_path / "result")
+    whole = (folder / name).read_bytes()
+    for length in (*range(0, len(whole), max(1, len(whole) // 60)), len(whole) - 1):
+        (folder / name).write_bytes(whole[:length])
+        with pytest.raises(UserError, match=r"damaged \(.*\); delete it and reconstruct again\.$"):
+            bundle.read(folder)
+
+
+def mutate(value: Any, rng: random.Random) -> Any:
+    """The JSON value with one random leaf or branch replaced by junk, or a key removed."""
+    junk = rng.choice([None, "x", -1, 1e308, [], {}, True, "../../etc", [[1]], float(2**70)])
+    if isinstance(value, dict) and value and rng.random() < 0.9:
+        key = rng.choice(list(value))
+        if rng.random() < 0.2:
+            return {k: v for k, v in value.items() if k != key}
+        return {**value, key: mutate(value[key], rng)}
+    if isinstance(value, list) and value and rng.random() < 0.9:
+        index = rng.randrange(len(value))
+        return [*value[:index], mutate(value[index], rng), *value[index + 1 :]]
+    return junk
+
+
+def test_fuzzed_scene_never_raises_anything_else(tmp_path: Path) -> None:
+    folder = bundle.write(example(tmp_path), tmp_path / "result")
+    scene = json.loads((folder / bundle.SCENE).read_text("utf-8"))
+    rng = random.Random(1)
+    refused = 0
+    for _ in range(1500):
+        (folder / bundle.SCENE).write_text(json.dumps(mutate(scene, rng)), "utf-8")
+        try:
+            bundle.read(folder)
+        except UserError:
+            refused += 1
+    assert refused > 1000
+
+
+def test_flipped_bytes_in_arrays_are_noticed(tmp_path: Path) -> None:
+    folder = bundle.write(example(tmp_path), tmp_path / "result")
+    whole = (folder / bundle.ARRAYS).read_bytes()
+    rng = random.Random(2)
+    for _ in range(100):
+        place = rng.randrange(len(whole))
+        (folder / bundle.ARRAYS).write_bytes(whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :])
+        with pytest.raises(UserError, match="damaged"):
+            bundle.read(folder)

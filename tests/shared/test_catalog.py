@@ -1,0 +1,70 @@
+"""Every engine's declaration is complete, and options are checked at the door."""
+
+import inspect
+
+import pytest
+
+from threer_blender import catalog
+from threer_blender.catalog import Engine, Option
+from threer_blender.messages import UserError
+
+ENGINES = catalog.engines()
+
+
+@pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
+def test_declaration(engine: Engine) -> None:
+    assert engine.label
+    assert engine.summary.endswith(".")
+    assert engine.licence
+    assert engine.produces <= {"cameras", "pointmaps", "cloud", "gaussians"}
+    assert list(inspect.signature(catalog.run(engine.id)).parameters) == ["photos", "options", "report"]
+    assert engine.checked_options({}) == {option.name: option.default for option in engine.options}
+    for option in engine.options:
+        assert option.tooltip.endswith(".")
+        assert option.checked(option.default) == option.default
+    for weights in engine.weights:
+        assert weights.url.startswith("https://")
+        assert len(weights.sha256) == 64
+
+
+def test_the_default_engine_is_there_and_free() -> None:
+    assert ENGINES["colmap"].commercial
+    assert not ENGINES["colmap"].weights
+
+
+OPTIONS = Engine(
+    "x", "X", "x.", "MIT", True, frozenset(), (), (
+        Option("count", 5, "Count", "Tip.", minimum=1, maximum=9),
+        Option("ratio", 0.5, "Ratio", "Tip."),
+        Option("on", False, "On", "Tip."),
+        Option("menu", "a", "Menu", "Tip.", choices={"a": "A", "b": "B"}),
+        Option("extra", False, "Extra", "Tip.", requires=("no_such_module",)),
+    ),
+)  # fmt: skip
+
+
+def test_values_from_a_command_line_are_typed() -> None:
+    checked = OPTIONS.checked_options({"count": "7", "ratio": "0.25", "on": "true", "menu": "b"})
+    assert checked == {"count": 7, "ratio": 0.25, "on": True, "menu": "b", "extra": False}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"count": 0},
+        {"count": "many"},
+        {"on": "maybe"},
+        {"menu": "c"},
+        {"nonsense": 1},
+        {"extra": True},
+        {"ratio": "nan"},
+    ],
+)
+def test_wrong_values_are_refused_in_a_sentence(values: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=r"\.$"):
+        OPTIONS.checked_options(values)
+
+
+def test_unknown_engine_names_the_known_ones() -> None:
+    with pytest.raises(UserError, match="colmap"):
+        catalog.engine("colmop")

@@ -1,0 +1,36 @@
+"""Messages survive the wire, and nothing else is taken for one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from threer_blender.messages import Cancel, Done, Failed, Message, Progress, Request, Warning, from_line, to_line
+
+TEXT = st.text()
+MESSAGES = st.one_of(
+    st.builds(
+        Request, st.lists(TEXT), TEXT, TEXT, st.dictionaries(TEXT, st.one_of(TEXT, st.booleans(), st.integers()))
+    ),
+    st.builds(Cancel),
+    st.builds(Progress, TEXT, st.floats(0, 1), st.none() | st.floats(0, 1e6)),
+    st.builds(Warning, TEXT, TEXT),
+    st.builds(Failed, TEXT, st.sampled_from(["user", "bug", "cancelled"])),
+    st.builds(Done, TEXT, st.integers(0), st.integers(0), st.integers(0)),
+)
+
+
+@given(MESSAGES)
+def test_round_trip_is_one_line(message: Message) -> None:
+    line = to_line(message)
+    assert line.endswith("\n")
+    assert "\n" not in line[:-1]
+    assert from_line(line) == message
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "hello", "[]", "{}", '{"type": "progress"}', '{"type": "done", "bundle": "x", "sum": 1}', '{"type": "exec"}'],
+)
+def test_other_lines_are_refused(line: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        from_line(line)

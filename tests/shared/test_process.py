@@ -1,0 +1,160 @@
+"""Jobs end as they should, whatever the runtime does, and leave neither processes nor files behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from threer_blender.environment import Runtime
+from threer_blender.messages import Done, Failed, Message, Progress, Request, Warning
+from threer_blender.process import GRACE, KEPT_LOGS, Job
+
+RUNTIME = Runtime(Path(sys.executable), (Path(__file__).parent / "fake_runtime",))
+
+
+def start(tmp_path: Path, **options: object) -> Job:
+    return Job(Request([], "fake", str(tmp_path / "out" / "result"), options), RUNTIME, tmp_path / "home")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+
+
+def finish(job: Job) -> list[Message]:
+    messages = []
+    while job.ended is None:
+        messages += job.wait(30)
+    return messages
+
+
+def until_progress(job: Job) -> list[Message]:
+    messages: list[Message] = []
+    while not any(isinstance(m, Progress) for m in messages):
+        assert job.ended is None, job.ended
+        messages += job.wait(10)
+    return messages
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/stat")
+    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_until_gone(pid: int, seconds: float = 5.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not alive(pid)
+
+
+def assert_nothing_left(job: Job, messages: list[Message], tmp_path: Path) -> None:
+    temporary = next(Path(m.text) for m in messages if isinstance(m, Warning) and os.sep in m.text)
+    assert not temporary.exists()
+    assert list((tmp_path / "out").iterdir()) == []
+    assert wait_until_gone(job.pid)
+
+
+def test_progress_then_done(tmp_path: Path) -> None:
+    job = start(tmp_path)
+    messages = finish(job)
+    assert [m.fraction for m in messages if isinstance(m, Progress)] == [0.0, 0.1, 0.2]
+    assert job.ended == messages[-1] == Done(str(tmp_path / "out" / "result"), 1, 2, 3)
+    assert_nothing_left(job, messages, tmp_path)
+    assert job.poll() == []
+
+
+def test_poll_never_blocks(tmp_path: Path) -> None:
+    job = start(tmp_path, steps=1, pause=600)
+    started = time.monotonic()
+    for _ in range(100):
+        job.poll()
+    assert time.monotonic() - started < 1.0
+    job.close()
+    assert job.ended == Failed("The reconstruction was stopped.", "cancelled")
+    assert wait_until_gone(job.pid)
+
+
+@pytest.mark.parametrize(("crash", "how"), [("segv", "SIGSEGV"), ("exit", "exit status 1")])
+def test_a_crash_is_one_sentence_and_a_log(tmp_path: Path, crash: str, how: str) -> None:
+    job = start(tmp_path, crash=crash)
+    messages = finish(job)
+    assert isinstance(job.ended, Failed)
+    assert how in job.ended.text
+    assert str(job.log) in job.ended.text
+    assert job.log.read_text()
+    assert_nothing_left(job, messages, tmp_path)
+
+
+def test_killed_from_outside(tmp_path: Path) -> None:
+    job = start(tmp_path, steps=100, pause=0.1)
+    messages = until_progress(job)
+    os.kill(job.pid, signal.SIGKILL)
+    messages += finish(job)
+    assert isinstance(job.ended, Failed)
+    assert "SIGKILL" in job.ended.text
+    assert_nothing_left(job, messages, tmp_path)
+
+
+@pytest.mark.parametrize("deaf", [False, True], ids=["listening", "deaf"])
+def test_cancel(tmp_path: Path, deaf: bool) -> None:
+    job = start(tmp_path, steps=100, pause=0.5, grandchild=True, deaf=deaf)
+    messages = until_progress(job)
+    started = time.monotonic()
+    job.cancel()
+    job.cancel()  # impatient artists click twice
+    messages += finish(job)
+    assert isinstance(job.ended, Failed)
+    assert job.ended.kind == "cancelled"
+    assert time.monotonic() - started < GRACE + 2
+    assert_nothing_left(job, messages, tmp_path)
+    grandchild = next(int(m.text) for m in messages if isinstance(m, Warning) and m.text.isdigit())
+    assert wait_until_gone(grandchild)
+
+
+def test_what_a_library_prints_is_reported_not_believed(tmp_path: Path) -> None:
+    job = start(tmp_path, babble=True)
+    finish(job)
+    assert isinstance(job.ended, Failed)
+    assert "unexpected" in job.ended.text
+
+
+def test_runtime_ends_with_its_parent(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
+        "from threer_blender.process import Job; from threer_blender.messages import Request;"
+        "from threer_blender.environment import Runtime; import time;"
+        "job = Job(Request([], 'fake', sys.argv[3], {'steps': 1000, 'pause': 0.1}),"
+        " Runtime(Path(sys.executable), (Path(sys.argv[2]),)), Path(sys.argv[4]));"
+        "print(job.pid, flush=True); time.sleep(600)"
+    )
+    root = Path(__file__).parents[2]
+    arguments = [str(root), str(RUNTIME.search_path[0]), str(tmp_path / "out" / "result"), str(tmp_path / "home")]
+    parent = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    assert alive(pid)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    assert wait_until_gone(pid)
+
+
+def test_only_the_last_logs_are_kept(tmp_path: Path) -> None:
+    for _ in range(KEPT_LOGS + 3):
+        log = tmp_path / "home" / "logs"
+        log.mkdir(parents=True, exist_ok=True)
+        (log / f"2020-{len(list(log.iterdir())):03}.log").write_text("old")
+    job = start(tmp_path)
+    finish(job)
+    logs = list((tmp_path / "home" / "logs").iterdir())
+    assert len(logs) == KEPT_LOGS
+    assert job.log in logs

@@ -1,0 +1,7 @@
+"""`python -m threer_blender`: the command line."""
+
+import sys
+
+from .command_line import main
+
+sys.exit(main())

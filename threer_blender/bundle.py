@@ -1,0 +1,368 @@
+"""[S] Reconstruction <-> a folder on disk: `scene.json` and `arrays.safetensors`, whole or absent. Stdlib and numpy.
+
+A bundle is written beside its final name and renamed, so a folder that exists is complete. `scene.json` holds all that
+is small (version, engine, options, photos with hashes, cameras, timings); `arrays.safetensors` all that is large, in
+the safetensors format (https://github.com/huggingface/safetensors, "Format"), which is read here as memory maps and
+without the library, so that Blender's side needs nothing but numpy. `plates/` holds undistorted pictures, if any.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from . import lens
+from .messages import UserError
+from .reconstruction import (
+    Array,
+    Camera,
+    Gaussians,
+    LeftOut,
+    Photo,
+    PhotoFromMap,
+    PointCloud,
+    PointMap,
+    Reconstruction,
+)
+
+VERSION = 1
+SCENE, ARRAYS, PLATES = "scene.json", "arrays.safetensors", "plates"
+CONVENTIONS = (
+    "OpenCV camera axes (x right, y down, z forward); world_from_camera is 4x4 row-major; pixels of the displayed "
+    "photo with the centre of the top-left pixel at (0.5, 0.5); lens distortion by COLMAP model name; quaternions wxyz"
+)
+DTYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "U8": "|u1", "BOOL": "|b1",
+}  # fmt: skip
+# Field -> (type, shape with H, W, N, K for what varies) of each kind of array block.
+POINTMAP_ARRAYS = {"points": ("F32", "HW3"), "confidence": ("F32", "HW"), "mask": ("BOOL", "HW")}
+CLOUD_ARRAYS = {
+    "positions": ("F32", "N3"), "normals": ("F32", "N3"), "colors": ("U8", "N3"), "confidence": ("F32", "N"),
+    "photo": ("I32", "N"),
+}  # fmt: skip
+GAUSSIAN_ARRAYS = {
+    "means": ("F32", "N3"), "scales": ("F32", "N3"), "rotations": ("F32", "N4"), "opacities": ("F32", "N"),
+    "sh": ("F32", "NK3"),
+}  # fmt: skip
+Block = TypeVar("Block")
+
+
+class Damaged(Exception):
+    """What is wrong with a bundle, in a few words; `read` makes the user's sentence of it."""
+
+
+# ------------------------------------------------------------------ writing
+
+
+def staging(folder: Path) -> Path:
+    """Where the bundle `folder` is built before it is renamed; always the same, so that leftovers can be removed."""
+    return folder.parent / f".{folder.name}.partial"
+
+
+def write(reconstruction: Reconstruction, folder: str | Path, plates: Path | None = None) -> Path:
+    """Writes the bundle `folder` and moves the pictures in the folder `plates` into it. Returns the folder.
+
+    An earlier bundle of that name is replaced, and only when the new one is complete. Raises UserError where the
+    folder is something else, cannot be written, or the disk is full; nothing is left behind then.
+    """
+    folder = Path(folder).absolute()
+    check_output(folder)
+    partial = staging(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        arrays = _arrays(reconstruction)
+        checksum = _write_safetensors(arrays, partial / ARRAYS)
+        scene = _scene(reconstruction, folder, checksum)
+        (partial / SCENE).write_text(json.dumps(scene, indent=1, ensure_ascii=False, allow_nan=False), "utf-8")
+        if plates is not None and plates.is_dir():
+            shutil.move(plates, partial / PLATES)
+        _put_in_place(partial, folder)
+    except OSError as error:
+        raise output_error(folder, error) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def check_output(folder: Path) -> None:
+    """Raises UserError where a bundle must not be written over what `folder` is."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / SCENE).is_file():
+        raise UserError(f"The folder {str(folder)!r} holds something else; choose a new or empty one for the result.")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{str(folder)!r} is a file; choose another name for the result's folder.")
+
+
+def output_error(folder: Path, error: OSError) -> UserError:
+    """The user's sentence for a write that the system refused."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return UserError(f"The disk of {str(folder.parent)!r} is full; free some space and run again.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return UserError(f"{str(folder.parent)!r} cannot be written to; choose another place for the result.")
+    return UserError(f"The result could not be written to {str(folder)!r}: {error.strerror or error}.")
+
+
+def _put_in_place(partial: Path, folder: Path) -> None:
+    """Renames `partial` to `folder`; an earlier bundle steps aside first and comes back where the rename fails."""
+    if not folder.exists():
+        partial.rename(folder)
+        return
+    earlier = folder.parent / f".{folder.name}.earlier"
+    shutil.rmtree(earlier, ignore_errors=True)
+    folder.rename(earlier)
+    try:
+        partial.rename(folder)
+    except OSError:
+        earlier.rename(folder)
+        raise
+    shutil.rmtree(earlier, ignore_errors=True)
+
+
+def _arrays(reconstruction: Reconstruction) -> dict[str, Array]:
+    blocks: list[tuple[str, object, Mapping[str, tuple[str, str]]]] = [
+        (f"pointmaps/{index}", pointmap, POINTMAP_ARRAYS) for index, pointmap in enumerate(reconstruction.pointmaps)
+    ]
+    if reconstruction.cloud is not None:
+        blocks.append(("cloud", reconstruction.cloud, CLOUD_ARRAYS))
+    if reconstruction.gaussians is not None:
+        blocks.append(("gaussians", reconstruction.gaussians, GAUSSIAN_ARRAYS))
+    return {
+        f"{prefix}/{name}": np.ascontiguousarray(getattr(block, name), DTYPES[dtype])
+        for prefix, block, table in blocks
+        for name, (dtype, _) in table.items()
+    }
+
+
+def _write_safetensors(arrays: Mapping[str, Array], path: Path) -> str:
+    """Writes the file and returns its sha256. Wide types come first, so that every array is aligned."""
+    names = {np.dtype(text): name for name, text in DTYPES.items()}
+    ordered = sorted(arrays.items(), key=lambda item: -item[1].itemsize)
+    header: dict[str, Any] = {}
+    offset = 0
+    for name, array in ordered:
+        end = offset + array.nbytes
+        header[name] = {"dtype": names[array.dtype], "shape": list(array.shape), "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    chunks: list[bytes | memoryview] = [len(text).to_bytes(8, "little"), text]
+    chunks += [array.reshape(-1).view(np.uint8).data for _, array in ordered]
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[str, Any]:
+    def photo(entry: Photo) -> dict[str, Any]:
+        try:
+            relative = os.path.relpath(entry.path, folder)
+        except ValueError:  # another drive on Windows
+            relative = ""
+        return {**asdict(entry), "relative_path": relative}
+
+    def camera(entry: Camera) -> dict[str, Any]:
+        return {**asdict(entry), "world_from_camera": entry.world_from_camera.tolist()}
+
+    return {
+        "format": "threer_blender bundle",
+        "version": VERSION,
+        "conventions": CONVENTIONS,
+        "engine": reconstruction.engine,
+        "licence": reconstruction.licence,
+        "metric": reconstruction.metric,
+        "confidence_meaning": reconstruction.confidence_meaning,
+        "trusted_confidence": reconstruction.trusted_confidence,
+        "options": dict(reconstruction.options),
+        "timings": dict(reconstruction.timings),
+        "notes": reconstruction.notes,
+        "left_out": [asdict(entry) for entry in reconstruction.left_out],
+        "photos": [photo(entry) for entry in reconstruction.photos],
+        "cameras": [camera(entry) for entry in reconstruction.cameras],
+        "pointmaps": [{"photo": m.photo, "photo_from_map": list(m.photo_from_map)} for m in reconstruction.pointmaps],
+        "cloud": reconstruction.cloud is not None,
+        "gaussians": reconstruction.gaussians is not None,
+        "arrays_sha256": checksum,
+    }
+
+
+# ------------------------------------------------------------------ reading
+
+
+def read(folder: str | Path) -> Reconstruction:
+    """The Reconstruction in a bundle; its arrays are read-only memory maps of the file.
+
+    A photo that is no longer where it was is looked for relative to the bundle. Raises UserError, with one sentence
+    that says what to do, where the folder is no bundle, is damaged, or was written by a newer version.
+    """
+    folder = Path(folder).absolute()
+    if not (folder / SCENE).is_file():
+        raise UserError(f"{str(folder)!r} holds no reconstruction; choose the folder that has a {SCENE} in it.")
+    try:
+        scene = json.loads((folder / SCENE).read_text("utf-8"))
+        if not isinstance(scene, dict) or not isinstance(scene.get("version"), int):
+            raise Damaged(f"{SCENE} is not a bundle's")
+        if scene["version"] > VERSION:
+            raise UserError(
+                f"{str(folder)!r} was written by a newer version of this extension (bundle version {scene['version']}, "
+                f"this one reads {VERSION}); update the extension to open it."
+            )
+        return _reconstruction(scene, folder)
+    except (Damaged, ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise UserError(
+            f"The result in {str(folder)!r} is damaged ({what}); delete it and reconstruct again."
+        ) from error
+
+
+def _reconstruction(scene: dict[str, Any], folder: Path) -> Reconstruction:
+    arrays = _read_safetensors(folder / ARRAYS, _typed(scene["arrays_sha256"], str))
+    photos = [_photo(entry, folder) for entry in scene["photos"]]
+    names = {photo.name for photo in photos}
+    cameras = [_camera(entry) for entry in scene["cameras"]]
+    pointmaps = [_pointmap(entry, f"pointmaps/{i}", arrays) for i, entry in enumerate(scene["pointmaps"])]
+    if not names.issuperset([*(camera.photo for camera in cameras), *(pointmap.photo for pointmap in pointmaps)]):
+        raise Damaged("a camera or pointmap has no photo")
+    cloud = _block(PointCloud, "cloud", CLOUD_ARRAYS, arrays) if scene["cloud"] else None
+    if cloud is not None and len(cloud) and not (cloud.photo.min() >= 0 and cloud.photo.max() < len(photos)):
+        raise Damaged("a point has no photo")
+    return Reconstruction(
+        engine=_typed(scene["engine"], str),
+        licence=_typed(scene["licence"], str),
+        photos=photos,
+        cameras=cameras,
+        pointmaps=pointmaps,
+        cloud=cloud,
+        gaussians=_block(Gaussians, "gaussians", GAUSSIAN_ARRAYS, arrays) if scene["gaussians"] else None,
+        metric=_typed(scene["metric"], bool),
+        confidence_meaning=_typed(scene["confidence_meaning"], str),
+        trusted_confidence=_number(scene["trusted_confidence"]),
+        options=_typed(scene["options"], dict),
+        timings={_typed(name, str): _number(value) for name, value in scene["timings"].items()},
+        left_out=[_record(LeftOut, entry) for entry in scene["left_out"]],
+        notes=[_typed(note, str) for note in _typed(scene["notes"], list)],
+    )
+
+
+def _typed(value: Any, kind: type[Block]) -> Block:
+    if not isinstance(value, kind):
+        raise Damaged(f"{value!r:.40} should be a {kind.__name__}")
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise Damaged(f"{value!r:.40} should be a number")
+    return float(value)
+
+
+def _record(kind: Callable[..., Block], entry: Any) -> Block:
+    values = _typed(entry, dict)
+    return kind(**{name: _typed(value, str) for name, value in values.items()})
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise Damaged(f"{value!r:.40} should be a size in pixels")
+    return value
+
+
+def _optional(value: Any) -> float | None:
+    return None if value is None else _number(value)
+
+
+def _photo(entry: dict[str, Any], folder: Path) -> Photo:
+    path = Path(_typed(entry["path"], str))
+    relative = _typed(entry["relative_path"], str)
+    if relative and not path.exists() and (folder / relative).exists():
+        path = (folder / relative).resolve()
+    return Photo(
+        name=_typed(entry["name"], str),
+        path=str(path),
+        width=_size(entry["width"]),
+        height=_size(entry["height"]),
+        sha256=_typed(entry["sha256"], str),
+        focal=_optional(entry["focal"]),
+        sensor_width=_optional(entry["sensor_width"]),
+    )
+
+
+def _camera(entry: dict[str, Any]) -> Camera:
+    matrix = np.array(entry["world_from_camera"], np.float64)
+    if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+        raise Damaged("a camera's matrix is not 4x4")
+    if np.abs(matrix[:3, :3] @ matrix[:3, :3].T - np.eye(3)).max() > 1e-6 or np.abs(matrix[3] - (0, 0, 0, 1)).max() > 0:
+        raise Damaged("a camera's matrix is not a rigid motion")
+    distortion = entry["distortion"]
+    plate = _typed(entry["plate"], str)
+    if plate and (Path(plate).is_absolute() or ".." in Path(plate).parts):
+        raise Damaged("a plate lies outside the bundle")
+    return Camera(
+        photo=_typed(entry["photo"], str),
+        width=_size(entry["width"]),
+        height=_size(entry["height"]),
+        **{name: _number(entry[name]) for name in ("fx", "fy", "cx", "cy")},
+        world_from_camera=matrix,
+        distortion=lens.Distortion(_typed(distortion["model"], str), tuple(map(_number, distortion["params"]))),
+        plate=plate,
+        reprojection_error=_optional(entry["reprojection_error"]),
+    )
+
+
+def _pointmap(entry: dict[str, Any], prefix: str, arrays: Mapping[str, Array]) -> PointMap:
+    def make(**block: Array) -> PointMap:
+        photo_from_map = PhotoFromMap(*map(_number, entry["photo_from_map"]))
+        return PointMap(photo=_typed(entry["photo"], str), photo_from_map=photo_from_map, **block)
+
+    return _block(make, prefix, POINTMAP_ARRAYS, arrays)
+
+
+def _block(
+    make: Callable[..., Block], prefix: str, table: Mapping[str, tuple[str, str]], arrays: Mapping[str, Array]
+) -> Block:
+    """The dataclass `make` from its arrays, once their types and shapes agree with `table` and each other."""
+    found: dict[str, Array] = {}
+    sizes: dict[str, int] = {}
+    for name, (dtype, shape) in table.items():
+        array = arrays[f"{prefix}/{name}"]
+        fits = array.dtype == np.dtype(DTYPES[dtype]) and array.ndim == len(shape)
+        for letter, size in zip(shape, array.shape, strict=False):
+            fits = fits and (size == int(letter) if letter.isdigit() else sizes.setdefault(letter, size) == size)
+        if not fits:
+            raise Damaged(f"the array {prefix}/{name} has the wrong type or shape")
+        found[name] = array
+    return make(**found)
+
+
+def _read_safetensors(path: Path, checksum: str) -> dict[str, Array]:
+    if path.stat().st_size < 8:
+        raise Damaged(f"{ARRAYS} is cut off")
+    data = np.memmap(path, np.uint8, "r")
+    if hashlib.sha256(data.data).hexdigest() != checksum:
+        raise Damaged(f"{ARRAYS} is not the file that was written")
+    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
+    header = json.loads(data[8:start].tobytes())
+    arrays: dict[str, Array] = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        begin, end = entry["data_offsets"]
+        arrays[name] = data[start + begin : start + end].view(DTYPES[entry["dtype"]]).reshape(entry["shape"])
+    return arrays
+
+
+assert {f.name for f in fields(PointCloud)} == set(CLOUD_ARRAYS)
+assert {f.name for f in fields(Gaussians)} == set(GAUSSIAN_ARRAYS)

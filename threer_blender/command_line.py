@@ -1,0 +1,205 @@
+"""The command line: `python -m threer_blender VERB` and `blender -b --command threer_blender VERB`, one parser.
+
+Importable without bpy; only `--output scene.blend` needs Blender, and says so where it is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from . import __version__, catalog, headless
+from .messages import Cancelled, Done, Failed, Message, Progress, UserError, Warning, to_line
+from .reconstruction import Reconstruction
+
+EXIT_OK, EXIT_FAILED, EXIT_USER, EXIT_CANCELLED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command. Returns its exit status: 0 where a result was written (or `info` printed)."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        return int(parsed.run(parsed))
+    except UserError as error:
+        return _end(parsed, Failed(str(error), "user"), EXIT_USER)
+    except (Cancelled, KeyboardInterrupt):
+        return _end(parsed, Failed("The reconstruction was cancelled.", "cancelled"), EXIT_CANCELLED)
+    except RuntimeError as error:
+        return _end(parsed, Failed(str(error), "bug"), EXIT_FAILED)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="threer_blender", description="Photos in, Blender scene out.")
+    parser.add_argument("--version", action="version", version=__version__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+
+    reconstruct = verbs.add_parser("reconstruct", help="solve cameras and points from photos")
+    reconstruct.add_argument("photos", nargs="+", metavar="PHOTOS", help="photo files, or folders of them")
+    reconstruct.add_argument("--engine", default=headless.DEFAULT_ENGINE, help="default: %(default)s; see `info`")
+    reconstruct.add_argument("--output", required=True, metavar="PATH", help="scene.blend, or a folder for the bundle")
+    reconstruct.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE", help="an engine's option; see `info`"
+    )
+    reconstruct.add_argument("--json", action="store_true", help="print one JSON message a line on stdout")
+    reconstruct.set_defaults(run=_reconstruct)
+
+    info = verbs.add_parser("info", help="print engines, licences, versions and devices")
+    info.add_argument("--json", action="store_true", help="print them as JSON")
+    info.set_defaults(run=_info)
+    return parser
+
+
+# ------------------------------------------------------------------ reconstruct
+
+
+def _reconstruct(parsed: argparse.Namespace) -> int:
+    output = Path(parsed.output).absolute()
+    blend = output if output.suffix.lower() == ".blend" else None
+    if blend is not None and find_spec("bpy") is None:
+        raise UserError(
+            "Writing a .blend needs Blender: run `blender -b --command threer_blender …` or `pip install bpy`, "
+            "or give a folder as --output."
+        )
+    folder = output.with_suffix(".3r") if blend else output
+    options = dict(_option(text) for text in parsed.option)
+    say = _json_line if parsed.json else _Terminal()
+    reconstruction = headless.reconstruct(parsed.photos, folder, parsed.engine, options, say)
+    if blend is not None:
+        _save_blend(reconstruction, folder, blend)
+    if parsed.json:
+        _json_line(_done(reconstruction, folder))
+    else:
+        _print_summary(reconstruction, output)
+    return EXIT_OK
+
+
+def _done(reconstruction: Reconstruction, folder: Path) -> Done:
+    registered = len(reconstruction.cameras)
+    points = 0 if reconstruction.cloud is None else len(reconstruction.cloud)
+    return Done(str(folder), registered, registered + len(reconstruction.left_out), points)
+
+
+def _option(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"--option wants NAME=VALUE, not {text!r}.")
+    return name, value
+
+
+def _save_blend(reconstruction: Reconstruction, folder: Path, blend: Path) -> None:
+    """Builds the scene in a new, empty file and saves it as `blend`; an earlier one is kept as .blend1."""
+    from .scene.files import save_new
+
+    save_new(reconstruction, folder, blend)
+
+
+class _Terminal:
+    """Messages for a person, on stderr: one line a stage, rewritten where it is a terminal."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._live = sys.stderr.isatty()
+        self._started = time.monotonic()
+
+    def __call__(self, message: Message) -> None:
+        if isinstance(message, Warning):
+            self._print(f"! {message.photo + ': ' if message.photo else ''}{message.text}")
+        elif isinstance(message, Progress) and (self._live or message.stage != self._stage):
+            self._stage = message.stage
+            left = "" if message.seconds_left is None else f", about {_duration(message.seconds_left)} left"
+            end = "\r" if self._live else "\n"
+            line = f"{message.fraction:4.0%} {message.stage}{left}"
+            sys.stderr.write(f"{line:<78}{end}" if self._live else line + end)
+            sys.stderr.flush()
+
+    def _print(self, text: str) -> None:
+        sys.stderr.write(f"{text:<78}\n" if self._live else text + "\n")
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def _json_line(message: Message) -> None:
+    sys.stdout.write(to_line(message))
+    sys.stdout.flush()
+
+
+def _print_summary(reconstruction: Reconstruction, output: Path) -> None:
+    done = _done(reconstruction, output)
+    errors = [c.reprojection_error for c in reconstruction.cameras if c.reprojection_error is not None]
+    mean = f", reprojection error {sum(errors) / len(errors):.2f} px" if errors else ""
+    lines = [f"{done.registered} of {done.chosen} photos solved, {done.points:,} points{mean}"]
+    lines += [f"  left out: {entry.photo!r}: {entry.reason} {entry.advice}" for entry in reconstruction.left_out]
+    lines += [f"  {note}" for note in reconstruction.notes]
+    sys.stdout.write("\n".join([*lines, f"written: {output}"]) + "\n")
+
+
+def _end(parsed: argparse.Namespace, failed: Failed, status: int) -> int:
+    """The last word of a command that failed: JSON on stdout where asked for, a sentence on stderr always."""
+    if parsed.json:
+        _json_line(failed)
+    sys.stderr.write(f"threer_blender: {failed.text}\n")
+    return status
+
+
+# ------------------------------------------------------------------ info
+
+
+def info() -> dict[str, Any]:
+    """What there is: versions, devices, and every engine with its licence, options and what it lacks here."""
+    return {
+        "threer_blender": __version__,
+        "python": sys.version.split()[0],
+        "versions": {name: _version(name) for name in ("bpy", "numpy", "pycolmap", "numba", "torch")},
+        "devices": _devices(),
+        "engines": [
+            {
+                "id": engine.id,
+                "label": engine.label,
+                "summary": engine.summary,
+                "licence": engine.licence,
+                "commercial": engine.commercial,
+                "produces": sorted(engine.produces),
+                "missing": list(engine.missing),
+                "options": {option.name: option.default for option in engine.options},
+            }
+            for engine in catalog.engines().values()
+        ],
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _devices() -> list[str]:
+    return [f"CPU, {os.cpu_count()} cores"]
+
+
+def _info(parsed: argparse.Namespace) -> int:
+    found = info()
+    if parsed.json:
+        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+        return EXIT_OK
+    lines = [f"threer_blender {found['threer_blender']}, Python {found['python']}"]
+    lines += [f"  {name} {value or 'not installed'}" for name, value in found["versions"].items()]
+    lines += [f"  device: {device}" for device in found["devices"]]
+    for engine in found["engines"]:
+        ready = f"lacks {', '.join(engine['missing'])}" if engine["missing"] else "ready"
+        use = "commercial use allowed" if engine["commercial"] else "no commercial use"
+        lines += [f"engine {engine['id']}: {engine['summary']}", f"  {engine['licence']} ({use}), {ready}"]
+        lines += [f"  --option {name}={default}" for name, default in engine["options"].items()]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return EXIT_OK

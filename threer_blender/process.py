@@ -1,0 +1,196 @@
+"""[S] Start, poll and cancel a runtime: a child process that speaks `messages` on its pipes. Stdlib only, no bpy.
+
+The child never outlives us: it stops at the end of its stdin, so even a killed Blender leaves none behind. Its
+temporary files live in one folder that is removed here at its end, whatever the end was.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from . import bundle
+from .environment import Runtime
+from .messages import Cancel, Done, Failed, Message, Request, from_line, to_line
+
+GRACE = 1.5  # seconds between asking the runtime to stop and killing it
+KEPT_LOGS = 20
+# Neither the working folder nor the user's site-packages may shadow what the runtime imports.
+ISOLATED = ("-P", "-s")
+_living: set[Job] = set()
+
+
+class Job:
+    """One running reconstruction. `poll` never blocks; `ended` is the final Done or Failed, None while it runs."""
+
+    def __init__(self, request: Request, runtime: Runtime, home: Path) -> None:
+        """Starts the runtime. `home` is the folder for compiled kernels and the log, `self.log`."""
+        self.request = request
+        self.ended: Done | Failed | None = None
+        self.log = _new_log(home / "logs")
+        self._temporary = Path(tempfile.mkdtemp(prefix="threer_"))
+        self._queue: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._cancelling = False
+        with self.log.open("wb") as log:
+            self._child = subprocess.Popen(
+                [str(runtime.python), *ISOLATED, "-m", f"{__package__.rpartition('.')[2]}.runtime"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=_environment(runtime, self._temporary, home),
+                **_own_group(),
+            )
+        _living.add(self)
+        self._reader = threading.Thread(target=self._read, name="threer-runtime-reader", daemon=True)
+        self._reader.start()
+        self._say(request)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the runtime, which is also its process group's."""
+        return self._child.pid
+
+    def poll(self) -> list[Message]:
+        """What arrived since the last call; at the end this includes exactly one Done or Failed. Never blocks."""
+        arrived: list[Message] = []
+        while self.ended is None:
+            try:
+                message = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if message is None:
+                message = self._crashed()
+            if isinstance(message, Done | Failed):
+                self._finish(message)
+            arrived.append(message)
+        return arrived
+
+    def wait(self, seconds: float | None = None) -> list[Message]:
+        """Blocks until something arrives, the job ends or `seconds` pass. For `blender -b`, where timers never run."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while not (arrived := self.poll()) and self.ended is None:
+            if deadline is not None and time.monotonic() > deadline:
+                break
+            time.sleep(0.02)
+        return arrived
+
+    def cancel(self) -> None:
+        """Asks the runtime to stop, and kills its process group GRACE seconds later if it has not. Returns at once."""
+        if self.ended is not None or self._cancelling:
+            return
+        self._cancelling = True
+        self._say(Cancel())
+        timer = threading.Timer(GRACE, self._kill)
+        timer.daemon = True
+        timer.start()
+
+    def close(self) -> None:
+        """Kills the runtime now and removes what it had not finished. For the end of this process."""
+        if self.ended is None:
+            self._kill()
+            self._finish(Failed("The reconstruction was stopped.", "cancelled"))
+
+    def _say(self, message: Message) -> None:
+        assert self._child.stdin is not None
+        # A broken pipe means that the child has died: the reader reports that.
+        with contextlib.suppress(OSError, ValueError):
+            self._child.stdin.write(to_line(message).encode())
+            self._child.stdin.flush()
+
+    def _read(self) -> None:
+        """The reader thread: messages into the queue, then None."""
+        assert self._child.stdout is not None
+        for line in self._child.stdout:
+            try:
+                self._queue.put(from_line(line.decode("utf-8")))
+            except ValueError as error:
+                self._queue.put(Failed(f"The runtime said something unexpected: {error}.", "bug"))
+        self._child.wait()
+        self._queue.put(None)
+
+    def _crashed(self) -> Failed:
+        if self._cancelling:
+            return Failed("The reconstruction was cancelled.", "cancelled")
+        code = self._child.wait()
+        how = f"exit status {code}" if code >= 0 else signal.Signals(-code).name
+        return Failed(
+            f"The reconstruction process ended unexpectedly ({how}); run it again, and if that does not help, with "
+            f"fewer photos or at a lower quality. Its log is {str(self.log)!r}.",
+            "bug",
+        )
+
+    def _finish(self, ended: Done | Failed) -> None:
+        self.ended = ended
+        if self._child.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._child.stdin.close()
+        try:
+            self._child.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            self._kill()
+            self._child.wait()
+        self._kill_group()
+        self._reader.join()
+        if self._child.stdout is not None:
+            self._child.stdout.close()
+        _living.discard(self)
+        shutil.rmtree(self._temporary, ignore_errors=True)
+        shutil.rmtree(bundle.staging(Path(self.request.output).absolute()), ignore_errors=True)
+
+    def _kill(self) -> None:
+        if self._child.poll() is None:
+            self._kill_group()
+
+    def _kill_group(self) -> None:
+        """Kills what is left of the child's process group: the child, and whatever it started."""
+        if sys.platform == "win32":
+            command = ["taskkill", "/T", "/F", "/PID", str(self._child.pid)]
+            subprocess.run(command, capture_output=True, check=False, creationflags=subprocess.CREATE_NO_WINDOW)
+        else:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._child.pid, signal.SIGKILL)
+
+
+def _own_group() -> dict[str, Any]:
+    """Popen arguments that put the child in a process group of its own, so that all of it can be ended at once."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True}
+
+
+def _environment(runtime: Runtime, temporary: Path, home: Path) -> dict[str, str]:
+    own = {
+        "PYTHONPATH": os.pathsep.join(map(str, runtime.search_path)),
+        "PYTHONUTF8": "1",
+        "PYTHONFAULTHANDLER": "1",
+        "NUMBA_CACHE_DIR": str(home / "kernels"),
+        **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),
+    }
+    return {**os.environ, **own}
+
+
+def _new_log(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    logs = sorted(folder.glob("*.log"))
+    for old in logs[: max(0, len(logs) - KEPT_LOGS + 1)]:
+        old.unlink(missing_ok=True)
+    handle, name = tempfile.mkstemp(".log", time.strftime("%Y%m%d-%H%M%S-"), folder)
+    os.close(handle)
+    return Path(name)
+
+
+@atexit.register
+def _end_all() -> None:
+    for job in list(_living):
+        job.close()

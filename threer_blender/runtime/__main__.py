@@ -1,0 +1,111 @@
+"""[R] The runtime's main: a Request on stdin, Progress … Done or Failed on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import traceback
+from dataclasses import replace
+from pathlib import Path
+from typing import TextIO
+
+from .. import bundle, catalog
+from ..messages import Cancel, Cancelled, Done, Failed, Message, Request, UserError, from_line, to_line
+from ..reconstruction import Reconstruction
+from .report import Report
+
+GRACE = 1.0  # seconds that a cancelled engine has to come to its next report
+CANCELLED = Failed("The reconstruction was cancelled.", "cancelled")
+EXIT_FAILED, EXIT_CANCELLED, EXIT_ORPHANED = 1, 3, 4
+
+
+class Wire:
+    """The runtime's end of the pipes. After construction, whatever prints to stdout lands on stderr."""
+
+    def __init__(self) -> None:
+        self._out: TextIO = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+        self._lock = threading.Lock()
+
+    def send(self, message: Message) -> None:
+        # The parent may be gone; the watcher on stdin deals with that.
+        with self._lock, contextlib.suppress(BrokenPipeError):
+            self._out.write(to_line(message))
+            self._out.flush()
+
+
+def main() -> int:
+    """Runs one request. Returns the exit status."""
+    wire = Wire()
+    report = Report(wire.send)
+    request = from_line(sys.stdin.readline())
+    assert isinstance(request, Request)
+    threading.Thread(target=_watch, args=(request, report, wire), daemon=True).start()
+    try:
+        wire.send(_run(request, report))
+        return 0
+    except Cancelled:
+        wire.send(CANCELLED)
+        return EXIT_CANCELLED
+    except UserError as error:
+        wire.send(Failed(str(error), "user"))
+    except MemoryError:
+        traceback.print_exc()
+        wire.send(Failed("The memory ran out; close other programs, or use fewer photos or a lower quality.", "user"))
+    except Exception:
+        traceback.print_exc()
+        wire.send(Failed("Something went wrong inside the engine; the log has the details.", "bug"))
+    return EXIT_FAILED
+
+
+def _run(request: Request, report: Report) -> Done:
+    from . import photos, plates
+
+    output = Path(request.output).absolute()
+    engine = catalog.engine(request.engine)
+    if engine.missing:
+        raise UserError(f"{engine.label} cannot run here: {' and '.join(engine.missing)} cannot be imported.")
+    options = engine.checked_options(request.options)
+    bundle.check_output(output)
+    chosen = photos.read(photos.find(request.photos), report.warn)
+    reconstruction: Reconstruction = catalog.run(engine.id)(chosen.accepted, options, report)
+    folder = Path(tempfile.mkdtemp()) / bundle.PLATES
+    reconstruction = replace(
+        reconstruction,
+        options=options,
+        left_out=[*chosen.left_out, *reconstruction.left_out],
+        cameras=plates.write_all(reconstruction, folder, report),
+    )
+    bundle.write(reconstruction, output, folder)
+    return Done(
+        bundle=str(output),
+        registered=len(reconstruction.cameras),
+        chosen=len(chosen.accepted) + len(chosen.left_out),
+        points=0 if reconstruction.cloud is None else len(reconstruction.cloud),
+    )
+
+
+def _watch(request: Request, report: Report, wire: Wire) -> None:
+    """The watcher thread: cancels on request, and ends the process when its parent has gone."""
+    for line in sys.stdin:
+        if isinstance(from_line(line), Cancel):
+            report.cancelled.set()
+            threading.Timer(GRACE, _end, (request, wire, EXIT_CANCELLED)).start()
+    _end(request, wire, EXIT_ORPHANED)
+
+
+def _end(request: Request, wire: Wire, status: int) -> None:
+    """Ends the process at once, in the middle of whatever runs, without leaving files behind."""
+    if status == EXIT_CANCELLED:
+        wire.send(CANCELLED)
+    shutil.rmtree(tempfile.gettempdir(), ignore_errors=True)  # the job's own folder, named by the parent
+    shutil.rmtree(bundle.staging(Path(request.output).absolute()), ignore_errors=True)
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
