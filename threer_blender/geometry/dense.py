@@ -26,8 +26,8 @@ TRUSTED = 0.5
 _BEST_ANGLE = 10.0
 """Degrees of triangulation at which depth is both exact and still matched."""
 
-_ROUND_TRIP_PIXELS = 1.5
-_ROUND_TRIP_DEPTH = 0.015
+ROUND_TRIP_PIXELS = 1.5
+ROUND_TRIP_DEPTH = 0.015
 _SPECKLE_SHARE = 4e-4
 """Islands of depth smaller than this share of the picture are noise."""
 
@@ -159,7 +159,7 @@ def _intrinsics(view: View, halvings: int) -> Float64:
     return intrinsics
 
 
-def _transfer(a: View, b: View, halvings: int) -> Float64:
+def transfer(a: View, b: View, halvings: int = 0) -> Float64:
     """The 12 numbers of A and b that send a pixel and inverse depth of ``a`` to ``b``."""
     b_from_a = np.linalg.inv(b.world_from_camera) @ a.world_from_camera
     intrinsics = _intrinsics(b, halvings)
@@ -182,7 +182,7 @@ def _stacked(pictures: Sequence[Float32], padding: int) -> Float32:
 def _level(view: View, sources: Sequence[View], bounds: tuple[float, float], halvings: int) -> _Level:
     rgb = _picture(view, halvings)
     pictures = [_grey(_picture(source, halvings)) for source in sources]
-    forward = np.stack([_transfer(view, source, halvings) for source in sources])
+    forward = np.stack([transfer(view, source, halvings) for source in sources])
     nearest, farthest = bounds
     return _Level(
         rgb=rgb,
@@ -191,7 +191,7 @@ def _level(view: View, sources: Sequence[View], bounds: tuple[float, float], hal
         stack=_stacked(pictures, stereo.PADDING),
         sizes=np.array([picture.shape for picture in pictures], np.int32),
         forward=forward,
-        backward=np.stack([_transfer(source, view, halvings) for source in sources]),
+        backward=np.stack([transfer(source, view, halvings) for source in sources]),
         nearest=nearest,
         farthest=farthest,
         parallax=_parallax(forward, (rgb.shape[0], rgb.shape[1]), 0.5 * (nearest + farthest)),
@@ -225,7 +225,7 @@ def _bounds(view: View, views: Sequence[View], sources: Sequence[View]) -> tuple
     if len(depth) < 8:
         depth = _depths_in_view(view, np.concatenate([other.sparse_points for other in views]))
     if len(depth) < 8:
-        forward = np.stack([_transfer(view, source, 0) for source in sources])
+        forward = np.stack([transfer(view, source, 0) for source in sources])
         height, width = view.image.shape[:2]
         per_pixel = 1 / _parallax(forward, (height, width), 0.0)
         return 0.4 * width * per_pixel, 0.5 * per_pixel
@@ -248,14 +248,14 @@ def _depths_in_view(view: View, points: Float64) -> Float64:
 # --- the work --------------------------------------------------------------------------------------------------------
 
 
-class _Workers:
+class Workers:
     """Runs a kernel over bands of rows on all cores (the kernels release the interpreter's lock)."""
 
     def __init__(self) -> None:
         self._count = os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(self._count)
 
-    def __enter__(self) -> "_Workers":
+    def __enter__(self) -> "Workers":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -295,7 +295,7 @@ def estimate_depths(views: Sequence[View], settings: StereoSettings, report: Rep
     progress = _Progress(report, per_view * len(views))
     planes: list[Float32] = []
     costs: list[Float32] = []
-    with _Workers() as workers:
+    with Workers() as workers:
         bounds = []
         for i, view in enumerate(views):
             sources = [views[j] for j in chosen[i]]
@@ -320,7 +320,7 @@ def _photometric(
     sources: Sequence[View],
     bounds: tuple[float, float],
     settings: StereoSettings,
-    workers: _Workers,
+    workers: Workers,
     progress: _Progress,
     seed: int,
 ) -> tuple[Float32, Float32]:
@@ -340,7 +340,7 @@ def _photometric(
     return planes, cost
 
 
-def _plane_sweep(level: _Level, workers: _Workers) -> Float32:
+def _plane_sweep(level: _Level, workers: Workers) -> Float32:
     height, width = level.shape
     count = min(max(math.ceil((level.nearest - level.farthest) * level.parallax), 16), 192)
     labels = np.linspace(level.farthest, level.nearest, count)
@@ -370,7 +370,7 @@ def _patchmatch(
     source_planes: Float32,
     count: int,
     step: float,
-    workers: _Workers,
+    workers: Workers,
     progress: _Progress,
     weight: int,
     seed: int,
@@ -410,20 +410,20 @@ def _confirmed(
     planes: Sequence[Float32],
     cost: Float32,
     bounds: tuple[float, float],
-    workers: _Workers,
+    workers: Workers,
     progress: _Progress,
 ) -> DepthMap:
     view = views[i]
     height, width = view.image.shape[:2]
-    forward = np.stack([_transfer(view, views[j], 0) for j in sources])
-    backward = np.stack([_transfer(views[j], view, 0) for j in sources])
+    forward = np.stack([transfer(view, views[j], 0) for j in sources])
+    backward = np.stack([transfer(views[j], view, 0) for j in sources])
     sizes = np.array([views[j].image.shape[:2] for j in sources], np.int32)
     others = _stacked([planes[j] for j in sources], 0)
     agreeing = np.zeros((height, width), np.uint8)
     confidence = np.zeros((height, width), np.float32)
     workers.run(
-        stereo.confirm, height, planes[i], cost, sizes, forward, backward, others, _ROUND_TRIP_PIXELS,
-        _ROUND_TRIP_DEPTH, agreeing, confidence,
+        stereo.confirm, height, planes[i], cost, sizes, forward, backward, others, ROUND_TRIP_PIXELS,
+        ROUND_TRIP_DEPTH, agreeing, confidence,
     )  # fmt: skip
     parallax = _parallax(forward, (height, width), sum(bounds) / 2)
     stereo.remove_speckles(planes[i], parallax, int(_SPECKLE_SHARE * height * width), confidence)
@@ -446,3 +446,16 @@ def _normals(planes: Float32, intrinsics: Float64) -> Float32:
     normal = -gradient @ intrinsics.astype(np.float32)
     length = np.linalg.norm(normal, axis=-1, keepdims=True)
     return (normal / np.maximum(length, np.float32(1e-30))).astype(np.float32)
+
+
+def planes_of(view: View, found: DepthMap) -> Float32:
+    """The planes (H, W, 3) in the form of ``stereo.py`` that a depth map's depths and normals stand for."""
+    height, width = found.depth.shape
+    intrinsics = _intrinsics(view, 0)
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    gradient = found.normal @ np.linalg.inv(intrinsics).astype(np.float32)
+    known = found.depth > 0
+    rho = np.where(known, 1 / np.where(known, found.depth, 1), 0).astype(np.float32)
+    scale = gradient[..., 0] * x + gradient[..., 1] * y + gradient[..., 2]
+    scale = np.where(known, rho / np.where(known, scale, 1), 0)
+    return np.stack([rho, gradient[..., 0] * scale, gradient[..., 1] * scale], axis=-1).astype(np.float32)

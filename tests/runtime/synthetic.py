@@ -1,0 +1,150 @@
+"""An exact little world, ray-cast: a textured floor, wall, ball and slanted board, with their true depth. [S]"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture of the world with its camera and truth."""
+
+    image: NDArray[np.uint8]  # (H, W, 3)
+    intrinsics: Float  # (3, 3), centre of the top-left pixel at (0.5, 0.5)
+    world_from_camera: Float  # (4, 4)
+    depth: Float  # (H, W) camera z
+    normal: Float  # (H, W, 3) world, towards the camera
+    edge: NDArray[np.bool_]  # (H, W) the pixel straddles two surfaces
+
+
+def shots(count: int, width: int, height: int, step_degrees: float, noise: float = 2.0) -> list[Shot]:
+    """``count`` pictures from an arc around the world, neighbours ``step_degrees`` apart; noise in grey levels."""
+    angles = np.radians(step_degrees) * (np.arange(count) - (count - 1) / 2)
+    return [_shoot(angle, i, width, height, noise) for i, angle in enumerate(angles)]
+
+
+def sparse_points(taken: list[Shot], count: int, seed: int = 0) -> list[tuple[Float, NDArray[np.int64]]]:
+    """For each shot the points and ids that it sees, out of ``count`` per shot, with a little noise: as a mapper would."""
+    random = np.random.default_rng(seed)
+    points = []
+    for shot in taken:
+        height, width = shot.depth.shape
+        x, y = random.integers(0, width, count), random.integers(0, height, count)
+        rays = np.stack([x + 0.5, y + 0.5, np.ones(count)]).T @ np.linalg.inv(shot.intrinsics).T
+        camera = rays * (shot.depth[y, x] * (1 + 0.001 * random.standard_normal(count)))[:, None]
+        points.append(camera @ shot.world_from_camera[:3, :3].T + shot.world_from_camera[:3, 3])
+    world = np.concatenate(points)
+    seen = []
+    for shot in taken:
+        camera_from_world = np.linalg.inv(shot.world_from_camera)
+        camera = world @ camera_from_world[:3, :3].T + camera_from_world[:3, 3]
+        pixel = camera @ shot.intrinsics.T
+        x, y = (np.floor(pixel[:, i] / pixel[:, 2]).astype(int) for i in (0, 1))
+        height, width = shot.depth.shape
+        inside = (x >= 0) & (y >= 0) & (x < width) & (y < height) & (camera[:, 2] > 0)
+        there = shot.depth[np.where(inside, y, 0), np.where(inside, x, 0)]
+        ids = np.flatnonzero(inside & (np.abs(camera[:, 2] / there - 1) < 0.01))
+        seen.append((world[ids], ids))
+    return seen
+
+
+def _shoot(angle: float, seed: int, width: int, height: int, noise: float) -> Shot:
+    centre = np.array([4 * np.sin(angle), -1.2 + 0.2 * np.sin(2.1 * seed), -4 * np.cos(angle)])
+    forward = np.array([0, -0.4, 0.3]) - centre
+    forward /= np.linalg.norm(forward)
+    right = np.cross([0, 1, 0], forward)
+    right /= np.linalg.norm(right)
+    pose = np.eye(4)
+    pose[:3] = np.column_stack([right, np.cross(forward, right), forward, centre])
+    focal = 0.94 * width
+    intrinsics = np.array([[focal, 0, width / 2 + 3], [0, focal, height / 2 - 2], [0, 0, 1]])
+    colour, _, _ = _cast(intrinsics, pose, width, height, 2)
+    colour = colour.reshape(height, 2, width, 2, 3).mean((1, 3))
+    _, depth, normal = _cast(intrinsics, pose, width, height, 1)
+    grain = np.random.default_rng(seed).normal(0, noise, colour.shape)
+    image = np.clip(colour * (1 + 0.05 * np.sin(seed)) + grain, 0, 255).astype(np.uint8)
+    _, fine, _ = _cast(intrinsics, pose, width, height, 3)
+    block = fine.reshape(height, 3, width, 3)
+    edge = block.max((1, 3)) > 1.05 * block.min((1, 3))
+    return Shot(image, intrinsics, pose, depth, normal, edge)
+
+
+def _cast(intrinsics: Float, pose: Float, width: int, height: int, samples: int) -> tuple[Float, Float, Float]:
+    """Colour, depth and normal of every ray; ``samples`` rays per pixel and direction."""
+    x = (np.arange(width * samples) + 0.5) / samples
+    y = (np.arange(height * samples) + 0.5) / samples
+    pixels = np.stack([*np.meshgrid(x, y), np.ones((len(y), len(x)))], axis=-1)
+    rays = pixels @ np.linalg.inv(intrinsics).T @ pose[:3, :3].T  # the ray's parameter is the camera's z
+    centre = pose[:3, 3]
+    depth = np.full(rays.shape[:2], np.inf)
+    colour = np.zeros_like(rays)
+    normal = np.zeros_like(rays)
+
+    def put(t: Float, hit: NDArray[np.bool_], facing: Float, u: Float, v: Float, texture: int) -> None:
+        nearer = hit & (t > 0) & (t < depth)
+        depth[nearer] = t[nearer]
+        normal[nearer] = np.broadcast_to(facing, rays.shape)[nearer]
+        colour[nearer] = _texture(texture, u[nearer], v[nearer])
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for origin, axis_u, axis_v, half_u, half_v, texture in _PLANES:
+            facing = np.cross(axis_u, axis_v)
+            t = ((origin - centre) @ facing) / (rays @ facing)
+            point = np.nan_to_num(centre + rays * t[..., None], posinf=0, neginf=0) - origin
+            u, v = point @ axis_u, point @ axis_v
+            hit = (np.abs(u) < half_u) & (np.abs(v) < half_v)
+            put(t, hit, facing * -np.sign(facing @ (origin - centre)), u, v, texture)
+        from_ball = centre - _BALL
+        a, b = (rays**2).sum(-1), rays @ from_ball
+        root = b**2 - a * (from_ball @ from_ball - _RADIUS**2)
+        t = (-b - np.sqrt(np.maximum(root, 0))) / a
+        facing = (centre + rays * t[..., None] - _BALL) / _RADIUS
+        longitude = np.arctan2(facing[..., 0], -facing[..., 2])
+        put(t, root > 0, facing, longitude, 2 * facing[..., 1], 3)
+    return colour, depth, normal
+
+
+def _vector(*values: float) -> Float:
+    return np.array(values, float)
+
+
+_S = np.sqrt(0.5)
+_BALL, _RADIUS = _vector(-0.7, 0.0, 0.0), 0.6
+_PLANES = (  # origin, two unit axes, half sizes, texture
+    (_vector(0, 0.6, 0), _vector(1, 0, 0), _vector(0, 0, 1), 50, 50, 0),
+    (_vector(0, 0, 2.5), _vector(1, 0, 0), _vector(0, 1, 0), 50, 50, 1),
+    (_vector(0.8, 0.0, -0.2), _vector(_S, 0, _S), _vector(0, 1, 0), 0.5, 0.6, 2),
+)
+
+
+def _noise(seed: int) -> Float:
+    """(256, 256, 3) a repeating cloud with detail at every scale down to the pixel."""
+    random = np.random.default_rng(seed)
+    total = np.zeros((256, 256, 3))
+    for octave in range(2, 9):
+        cells = 2**octave
+        grid = random.random((cells, cells, 3)) - 0.5
+        at = np.arange(256) * cells / 256
+        low, part = at.astype(int), (at % 1)[:, None]
+        rows = grid[low] * (1 - part[..., None]) + grid[(low + 1) % cells] * part[..., None]
+        total += (rows[:, low] * (1 - part) + rows[:, (low + 1) % cells] * part) * 2 ** (-0.5 * octave)
+    total = total.mean(-1, keepdims=True) + 0.3 * total
+    return np.clip(128 + 50 * total / total.std(), 5, 250)
+
+
+_TEXTURES = [_noise(seed) for seed in range(4)]
+
+
+def _texture(index: int, u: Float, v: Float) -> Float:
+    """The texture at 100 texels per unit, bilinear, repeating."""
+    image = _TEXTURES[index]
+    x, y = u * 100, v * 100
+    x0, y0 = np.floor(x).astype(int), np.floor(y).astype(int)
+    fx, fy = (x - x0)[..., None], (y - y0)[..., None]
+    top = image[y0 % 256, x0 % 256] * (1 - fx) + image[y0 % 256, (x0 + 1) % 256] * fx
+    bottom = image[(y0 + 1) % 256, x0 % 256] * (1 - fx) + image[(y0 + 1) % 256, (x0 + 1) % 256] * fx
+    mixed: Float = top * (1 - fy) + bottom * fy
+    return mixed
