@@ -26,8 +26,7 @@ from ..messages import UserError, Warning
 from ..reconstruction import LeftOut, Photo
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".heic", ".heif", ".hif", ".webp", ".bmp"})
-# Pillow's name of a format -> whether Blender reads it too. MPO is a JPEG with further pictures behind the first.
-FORMATS = {"JPEG": True, "MPO": True, "PNG": True, "TIFF": True, "WEBP": True, "BMP": True, "HEIF": False}
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "HEIF")
 SMALLEST_SIDE = 64
 MOST_PIXELS = 500_000_000
 
@@ -50,6 +49,7 @@ _PLAUSIBLE_FOCAL = (0.2, 50.0)
 
 # This process is ours alone, so its limit against huge pictures is ours too: MOST_PIXELS, checked before decoding.
 Image.MAX_IMAGE_PIXELS = None
+Image.init()
 pillow_heif.register_heif_opener()
 
 
@@ -162,8 +162,8 @@ def _photo(file: Path, name: str, first_of: Mapping[str, str], warn: Callable[[W
             if min(width, height) < SMALLEST_SIDE:
                 reason = f"It is only {width} × {height} pixels, and {SMALLEST_SIDE} on a side is the least."
                 return LeftOut(name, reason, "Use the camera's original instead of a thumbnail.")
-            for flaw in picture.flaws:
-                warn(Warning(flaw, name))
+            if picture.flaw:
+                warn(Warning(picture.flaw, name))
             focal, sensor_width = _lens(picture.exif, width, height)
             return Photo(name, str(file.absolute()), width, height, digest, focal, sensor_width)
     except _Unusable as error:
@@ -208,9 +208,9 @@ def shrunk(width: int, height: int, long_side: int | None) -> tuple[int, int]:
 
 
 def blender_shows(photo: Photo) -> bool:
-    """Whether Blender, which ignores EXIF rotation and print colours, shows the file as `pixels` does."""
+    """Whether Blender, which ignores EXIF rotation and print colours and has no HEIC, shows it as `pixels` does."""
     with _decoded(Path(photo.path), long_side=1) as picture:
-        return FORMATS[picture.format] and not picture.rotated and picture.image.mode != "CMYK"
+        return picture.format != "HEIF" and not picture.rotated and picture.image.mode != "CMYK"
 
 
 class _Unusable(Exception):
@@ -229,7 +229,7 @@ class _Picture:
     rotated: bool
     exif: Mapping[int, Any]
     to_srgb: ImageCms.ImageCmsTransform | None
-    flaws: tuple[str, ...]
+    flaw: str
 
     @property
     def size(self) -> tuple[int, int]:
@@ -247,7 +247,7 @@ class _Picture:
         if self.to_srgb is not None:
             image = ImageCms.applyTransform(image, self.to_srgb) or image
         image = image.convert("RGB")
-        if self.orientation in _UPRIGHT:
+        if self.orientation != 1:
             image = image.transpose(_UPRIGHT[self.orientation])
         return np.array(image)
 
@@ -255,39 +255,31 @@ class _Picture:
 @contextmanager
 def _decoded(file: Path, long_side: int | None) -> Iterator[_Picture]:
     """Decode the whole file, JPEGs no larger than `long_side` needs. Raises whatever the decoder does, or _Unusable."""
-    with Image.open(file, formats=list(FORMATS)) as image:
+    with Image.open(file, formats=FORMATS) as image:
         width, height = image.size
         if width * height > MOST_PIXELS:
             counts = (width * height // 1_000_000, MOST_PIXELS // 1_000_000)
             raise _Unusable("It has {} million pixels, and {} million is the most.".format(*counts))
         stored_orientation = _orientation(image)
         # A JPEG decodes to 1/2, 1/4 or 1/8 for less time and memory; twice the wanted size leaves the filter its say.
-        target = shrunk(width, height, long_side)
-        drafted = image.draft(None, (2 * target[0], 2 * target[1])) if long_side else None
+        # (HEIC has drafts too, but those are other pictures: embedded thumbnails.)
+        drafted = None
+        if long_side and image.format in ("JPEG", "MPO"):
+            target = shrunk(width, height, long_side)
+            drafted = image.draft(None, (2 * target[0], 2 * target[1]))
         image.load()
         full, box = ((width, height), drafted[1]) if drafted else (image.size, (0, 0, *image.size))
         # Only now: PNG may carry EXIF after its pixels, and Pillow turns TIFF (not JPEG) upright as it loads.
         orientation = _orientation(image)
-        exif, exif_flaw = _exif(image)
-        to_srgb, profile_flaw = _to_srgb(image, _unpacked_mode(image))
-        flaws = tuple(flaw for flaw in (exif_flaw, profile_flaw) if flaw)
-        rotated = stored_orientation in _UPRIGHT or orientation in _UPRIGHT
-        yield _Picture(image, image.format or "", full, box, orientation, rotated, exif, to_srgb, flaws)
+        exif = image.getexif().get_ifd(ExifTags.IFD.Exif)
+        to_srgb, flaw = _to_srgb(image, _unpacked_mode(image))
+        rotated = (stored_orientation, orientation) != (1, 1)
+        yield _Picture(image, image.format or "", full, box, orientation, rotated, exif, to_srgb, flaw)
 
 
 def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # Pillow's EXIF parser has no error type of its own; `_exif` tells the artist.
-        return 1
-
-
-def _exif(image: Image.Image) -> tuple[Mapping[int, Any], str]:
-    """The picture's camera tags, and a sentence for the artist where they are damaged."""
-    try:
-        return dict(image.getexif().get_ifd(ExifTags.IFD.Exif)), ""
-    except Exception:  # As above.
-        return {}, "Its EXIF data is damaged, so its focal length is unknown and is estimated."
+    orientation = image.getexif().get(ExifTags.Base.Orientation)
+    return orientation if orientation in _UPRIGHT else 1
 
 
 def _lens(exif: Mapping[int, Any], width: int, height: int) -> tuple[float | None, float | None]:
