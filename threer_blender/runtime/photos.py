@@ -22,8 +22,11 @@ import numpy.typing as npt
 import pillow_heif
 from PIL import ExifTags, Image, ImageCms
 
-from ..messages import UserError, Warning
+from ..messages import UserError
 from ..reconstruction import LeftOut, Photo
+
+Warn = Callable[[str, str], None]
+"""Tells the artist a sentence; the second string names the photo that it is about."""
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".heic", ".heif", ".hif", ".webp", ".bmp"})
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "HEIF")
@@ -111,7 +114,7 @@ def _quoted(path: Path) -> str:
 
 def read(
     paths: Sequence[str | Path],
-    warn: Callable[[Warning], None],
+    warn: Warn,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Photos:
     """Look at every file that `find` gave: decode it once, hash it, read its EXIF.
@@ -131,7 +134,7 @@ def read(
             first_of[outcome.sha256] = name
         else:
             left_out.append(outcome)
-            warn(Warning(f"{outcome.reason} {outcome.advice}", name))
+            warn(f"{outcome.reason} {outcome.advice}", name)
     return Photos(accepted, left_out)
 
 
@@ -140,7 +143,8 @@ def _names(files: Sequence[Path]) -> list[str]:
     same: dict[str, list[Path]] = defaultdict(list)
     for file in files:
         same[file.name].append(file.absolute())
-    return ["/".join(file.absolute().parts[-_telling_depth(same[file.name]) :]) for file in files]
+    names = ["/".join(file.absolute().parts[-_telling_depth(same[file.name]) :]) for file in files]
+    return [name.encode("utf-8", "replace").decode("utf-8") for name in names]
 
 
 def _telling_depth(files: Sequence[Path]) -> int:
@@ -148,10 +152,12 @@ def _telling_depth(files: Sequence[Path]) -> int:
     return next(depth for depth in depths if len({file.parts[-depth:] for file in files}) == len(files))
 
 
-def _photo(file: Path, name: str, first_of: Mapping[str, str], warn: Callable[[Warning], None]) -> Photo | LeftOut:
+def _photo(file: Path, name: str, first_of: Mapping[str, str], warn: Warn) -> Photo | LeftOut:
     resave = "Open it in a picture editor and save it anew as a JPEG or an 8-bit PNG, or take it out of the selection."
     if file.suffix.lower() not in SUFFIXES:
         return LeftOut(name, "This file is not a photo.", "Choose JPEG, PNG, TIFF, HEIC, WebP or BMP files.")
+    if not _is_text(str(file.absolute())):
+        return LeftOut(name, "Its name, or that of its folder, holds bytes that are no letters.", "Rename it.")
     try:
         digest = _sha256(file)
         if digest in first_of:
@@ -163,7 +169,7 @@ def _photo(file: Path, name: str, first_of: Mapping[str, str], warn: Callable[[W
                 reason = f"It is only {width} × {height} pixels, and {SMALLEST_SIDE} on a side is the least."
                 return LeftOut(name, reason, "Use the camera's original instead of a thumbnail.")
             if picture.flaw:
-                warn(Warning(picture.flaw, name))
+                warn(picture.flaw, name)
             focal, sensor_width = _lens(picture.exif, width, height)
             return Photo(name, str(file.absolute()), width, height, digest, focal, sensor_width)
     except _Unusable as error:
@@ -174,6 +180,11 @@ def _photo(file: Path, name: str, first_of: Mapping[str, str], warn: Callable[[W
         return LeftOut(name, "The file may not be read.", "Give yourself the right to read it.")
     except Exception as error:  # The decoders raise a dozen unrelated types; whichever it is, this file is at fault.
         return LeftOut(name, f"It is damaged, or not the picture its name says ({_brief(error)}).", resave)
+
+
+def _is_text(name: str) -> bool:
+    """False for the undecodable bytes that a Linux file name may hold, which neither JSON nor Blender can."""
+    return name == name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _brief(error: Exception) -> str:
