@@ -23,9 +23,15 @@ from .reconstruction import Reconstruction
 EXIT_OK, EXIT_FAILED, EXIT_USER, EXIT_CANCELLED = 0, 1, 2, 130
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command. Returns its exit status: 0 where a result was written (or `info` printed)."""
-    parsed = _parser().parse_args(arguments)
+def main(arguments: Sequence[str] | None = None, home: Path | None = None) -> int:
+    """Runs one command. Returns its exit status: 0 where a result was written (or `info` printed).
+
+    `home` is the folder for compiled kernels and logs, by default the user's own.
+    """
+    try:
+        parsed = _parser().parse_args(arguments, argparse.Namespace(home=home))
+    except SystemExit as end:  # argparse's way out; inside Blender it must not end Blender
+        return int(end.code or 0)
     try:
         return int(parsed.run(parsed))
     except UserError as error:
@@ -48,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     reconstruct.add_argument(
         "--option", action="append", default=[], metavar="NAME=VALUE", help="an engine's option; see `info`"
     )
+    reconstruct.add_argument(
+        "--picture", metavar="PNG", help="with scene.blend: photo, render and a new view beside it"
+    )
     reconstruct.add_argument("--json", action="store_true", help="print one JSON message a line on stdout")
     reconstruct.set_defaults(run=_reconstruct)
 
@@ -68,12 +77,14 @@ def _reconstruct(parsed: argparse.Namespace) -> int:
             "Writing a .blend needs Blender: run `blender -b --command threer_blender …` or `pip install bpy`, "
             "or give a folder as --output."
         )
+    if parsed.picture and blend is None:
+        raise UserError("--picture renders a scene: give a .blend as --output.")
     folder = output.with_suffix(".3r") if blend else output
     options = dict(_option(text) for text in parsed.option)
     say = _json_line if parsed.json else _Terminal()
-    reconstruction = headless.reconstruct(parsed.photos, folder, parsed.engine, options, say)
+    reconstruction = headless.reconstruct(parsed.photos, folder, parsed.engine, options, say, parsed.home)
     if blend is not None:
-        _save_blend(reconstruction, folder, blend)
+        _save_blend(reconstruction, folder, blend, Path(parsed.picture).absolute() if parsed.picture else None)
     if parsed.json:
         _json_line(_done(reconstruction, folder))
     else:
@@ -94,11 +105,14 @@ def _option(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _save_blend(reconstruction: Reconstruction, folder: Path, blend: Path) -> None:
-    """Builds the scene in a new, empty file and saves it as `blend`; an earlier one is kept as .blend1."""
-    from .scene.files import save_new
+def _save_blend(reconstruction: Reconstruction, folder: Path, blend: Path, picture: Path | None) -> None:
+    """Builds the scene in a new file and saves it as `blend`, then renders `picture` from it."""
+    from .scene import files
+    from .scene import picture as pictures
 
-    save_new(reconstruction, folder, blend)
+    root = files.save_new(reconstruction, folder, blend)
+    if picture is not None:
+        pictures.write(root, picture)
 
 
 class _Terminal:

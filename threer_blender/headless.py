@@ -1,7 +1,7 @@
 """[S] Reconstruct from Python: one blocking call that runs an engine in its own process. No bpy.
 
-    from threer_blender import headless
-    reconstruction = headless.reconstruct(["a.jpg", "b.jpg"], "result")
+from threer_blender import headless
+reconstruction = headless.reconstruct(["a.jpg", "b.jpg"], "result")
 """
 
 from __future__ import annotations
@@ -48,13 +48,14 @@ def reconstruct(
     engine: str = DEFAULT_ENGINE,
     options: Mapping[str, Any] | None = None,
     on_message: Callable[[Progress | Warning], None] | None = None,
+    home: Path | None = None,
 ) -> Reconstruction:
     """Reconstructs `photos` (files or folders) into the bundle folder `output`, blocking, and returns the result.
 
     `on_message` hears every Progress and Warning. Raises UserError for what the user can mend, Cancelled, or
     RuntimeError where the process failed; no folder is written then.
     """
-    job = start(photos, output, engine, options)
+    job = start(photos, output, engine, options, home)
     try:
         while job.ended is None:
             for message in job.wait():

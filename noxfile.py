@@ -1,0 +1,102 @@
+"""Every task of the project: `nox -s demo`, `nox -s tests`, `nox -s lint`, `nox -s benchmarks`. See README.md."""
+
+import ctypes
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+PYTHON = "3.11"  # the only one that bpy 4.5 LTS has wheels for
+BPY = "bpy==4.5.*"
+LINT = ("ruff==0.17.*", "mypy==2.4.*", "numpy<2", "pillow")
+DEMO = Path("demo")
+SAMPLE = Path("tests/data/sample/photos")
+# Shared libraries that the bpy package opens -> the Debian package that has each.
+SYSTEM_LIBRARIES = {
+    "libX11.so.6": "libx11-6",
+    "libXrender.so.1": "libxrender1",
+    "libXfixes.so.3": "libxfixes3",
+    "libXi.so.6": "libxi6",
+    "libxkbcommon.so.0": "libxkbcommon0",
+    "libSM.so.6": "libsm6",
+    "libICE.so.6": "libice6",
+    "libGL.so.1": "libgl1",
+    "libEGL.so.1": "libegl1",
+}
+
+nox.options.sessions = ["lint", "tests"]
+nox.options.error_on_missing_interpreters = True
+nox.options.reuse_existing_virtualenvs = True
+
+if shutil.which(f"python{PYTHON}") is None and sys.version_info[:2] != (3, 11) and platform.system() != "Windows":
+    sys.exit(
+        f"This project's tasks run on Python {PYTHON}, because bpy 4.5 LTS is built for no other; found "
+        f"{platform.python_version()} only. Install it (`apt install python3.11`, `brew install python@3.11` or "
+        "`uv python install 3.11`) and run nox again."
+    )
+
+
+def need_system_libraries(session: nox.Session) -> None:
+    """Ends the session with the one apt line where bpy would fail to load."""
+    if platform.system() != "Linux":
+        return
+    missing = []
+    for library, package in SYSTEM_LIBRARIES.items():
+        try:
+            ctypes.CDLL(library)
+        except OSError:
+            missing.append(package)
+    if missing:
+        command = f"apt-get install -y --no-install-recommends {' '.join(missing)}"
+        session.error(f"Blender needs system libraries; run: {command}")
+
+
+def install(session: nox.Session, extras: str) -> None:
+    """The project and `extras`, with the Blender that tests and demo run in."""
+    need_system_libraries(session)
+    session.install(BPY, "-e", f".[{extras}]")
+
+
+@nox.session(python=PYTHON)
+def demo(session: nox.Session) -> None:
+    """Reconstruct the sample photos, or those of a FOLDER, into demo/: scene.blend, demo.png."""
+    install(session, "blender")
+    DEMO.mkdir(exist_ok=True)
+    photos = session.posargs or [str(SAMPLE)]
+    outputs = ["--output", str(DEMO / "scene.blend"), "--picture", str(DEMO / "demo.png")]
+    session.run("python", "-m", "threer_blender", "reconstruct", *photos, *outputs)
+    session.log(f"Open {DEMO / 'demo.png'} and {DEMO / 'scene.blend'}.")
+
+
+@nox.session(python=PYTHON)
+def tests(session: nox.Session) -> None:
+    """All tests, or those that the arguments name."""
+    install(session, "blender,test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python=PYTHON)
+def learned(session: nox.Session) -> None:
+    """The tests of learned matching, which need torch."""
+    install(session, "blender,test,learned")
+    session.run("pytest", "tests/learned", *session.posargs)
+
+
+@nox.session(python=PYTHON)
+def lint(session: nox.Session) -> None:
+    """Style, formatting and types."""
+    session.install(*LINT)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+
+
+@nox.session(python=PYTHON)
+def benchmarks(session: nox.Session) -> None:
+    """The measured tables of README.md: `nox -s benchmarks -- NAME …`, or all of them."""
+    install(session, "blender,test")
+    names = session.posargs or sorted(path.stem for path in Path("tests/benchmarks").glob("[!_]*.py"))
+    for name in names:
+        session.run("python", f"tests/benchmarks/{name}.py")

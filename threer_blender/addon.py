@@ -1,0 +1,37 @@
+"""[B] The add-on: its id, register and unregister."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import bpy
+
+from . import command_line
+
+# The extension's package: bl_ext.<repository>.threer_blender, of which this package is a part of the same name.
+ADDON_ID = __package__.rpartition(".")[0]
+COMMAND = "threer_blender"
+
+_registered: list[object] = []
+
+
+def home() -> Path:
+    """The folder that Blender gives this extension to write to."""
+    return Path(bpy.utils.extension_path_user(ADDON_ID, create=True))
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """`blender -b --command threer_blender VERB …`: the verbs of `python -m threer_blender`, inside Blender."""
+    return command_line.main(arguments, home())
+
+
+def register() -> None:
+    """Called by Blender when the extension is enabled."""
+    _registered.append(bpy.utils.register_cli_command(COMMAND, run_command))
+
+
+def unregister() -> None:
+    """Called by Blender when the extension is disabled."""
+    while _registered:
+        bpy.utils.unregister_cli_command(_registered.pop())

@@ -1,0 +1,33 @@
+"""[B] A reconstruction as a .blend of its own, for the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+from ..messages import UserError
+from ..reconstruction import Reconstruction
+from . import cameras, look
+from .build import build, solved_cameras
+
+
+def save_new(reconstruction: Reconstruction, bundle_folder: Path, blend: Path) -> bpy.types.Object:
+    """Builds `reconstruction` in a new file and saves it as `blend`; returns its root.
+
+    The scene is ours alone, so its frames flip through the views and its colours are set to show the photos' own. File
+    paths are relative to the .blend. An earlier file of that name is kept as .blend1. Raises UserError where the file
+    cannot be written.
+    """
+    bpy.ops.wm.read_homefile(use_empty=True)
+    scene = bpy.context.scene
+    root = build(reconstruction, bundle_folder, scene)
+    cameras.one_view_per_frame(scene, solved_cameras(root))
+    look.match_photo_colors(scene)
+    try:
+        bpy.ops.wm.save_as_mainfile(filepath=str(blend))
+        bpy.ops.file.make_paths_relative()
+        bpy.ops.wm.save_mainfile()
+    except RuntimeError as error:  # Blender's only word for a full disk or a folder without permission
+        raise UserError(f"{str(blend)!r} could not be written: {str(error).strip()}") from error
+    return root

@@ -1,0 +1,113 @@
+"""[B] One PNG to judge a solve by: a photo, the render through its camera, and the cloud from a new viewpoint."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from pathlib import Path
+
+import bpy
+import numpy as np
+from mathutils import Matrix, Vector
+
+from ..reconstruction import Array
+from . import cameras
+from .build import solved_cameras
+
+HEIGHT = 640  # pixels of the picture
+GAP = 8  # pixels between its parts
+SAMPLES = 16  # points shine by themselves: this smooths their edges only
+BACKGROUND = 0.05  # grey behind the cloud, linear
+ORBIT, RISE = math.radians(24), math.radians(10)  # from the photo's camera to the new viewpoint
+
+
+def write(root: bpy.types.Object, path: Path) -> None:
+    """Renders the reconstruction under `root` and writes the PNG `path`. Changes render settings: use a saved file."""
+    scene = bpy.context.scene
+    shown = solved_cameras(root)
+    camera = shown[len(shown) // 2]
+    _prepare(scene)
+    cameras.use_camera(scene, camera)
+    scene.render.resolution_percentage = max(1, round(100 * HEIGHT / scene.render.resolution_y))
+    photo = camera.data.background_images[0].image if camera.data.background_images else None
+    seen = _render(scene)
+    scene.timeline_markers.clear()  # they would put the photo's own camera back
+    scene.camera = _moved(camera, _looked_at(root, camera))
+    parts = [seen, _render(scene)]
+    if photo is not None:
+        parts.insert(0, _pixels(photo, seen.shape[1], seen.shape[0]))
+    _save(parts, path)
+
+
+def _prepare(scene: bpy.types.Scene) -> None:
+    scene.render.engine = "CYCLES"
+    scene.cycles.device = "CPU"
+    scene.cycles.samples = SAMPLES
+    scene.cycles.use_denoising = False
+    scene.cycles.use_adaptive_sampling = False
+    scene.cycles.max_bounces = 0
+    scene.render.film_transparent = False
+    scene.render.image_settings.file_format = "PNG"
+    scene.world = bpy.data.worlds.new("3R picture")
+    if scene.world.node_tree is None:  # before 5.0 a new world has no nodes
+        scene.world.use_nodes = True
+    scene.world.node_tree.nodes["Background"].inputs["Color"].default_value = (*[BACKGROUND] * 3, 1.0)
+
+
+def _looked_at(root: bpy.types.Object, camera: bpy.types.Object) -> Vector:
+    """The middle of what the camera sees: the median of the cloud's points in front of it, near its axis."""
+    clouds = [child for child in root.children if child.type in ("MESH", "POINTCLOUD")]
+    position = clouds[0].data.attributes["position"].data
+    flat = np.empty(3 * len(position), np.float32)
+    position.foreach_get("vector", flat)
+    points = flat.reshape(-1, 3)
+    from_camera = np.array(camera.matrix_basis.inverted())
+    local = points @ from_camera[:3, :3].T + from_camera[:3, 3]
+    depth = -local[:, 2]
+    central = (depth > 0) & (np.abs(local[:, :2]).max(axis=1) < 0.3 * depth)
+    middle = float(np.median(depth[central])) if central.any() else 1.0
+    return root.matrix_world @ camera.matrix_basis @ Vector((0.0, 0.0, -middle))
+
+
+def _moved(camera: bpy.types.Object, target: Vector) -> bpy.types.Object:
+    """A copy of the camera, swung around `target` about the vertical and then upwards, still facing it."""
+    moved = camera.copy()
+    moved.parent = None
+    bpy.context.scene.collection.objects.link(moved)
+    start = camera.matrix_world
+    sideways = start.to_3x3().col[0].normalized()
+    swing = Matrix.Rotation(ORBIT, 4, "Z") @ Matrix.Rotation(-RISE, 4, sideways)
+    moved.matrix_world = Matrix.Translation(target) @ swing @ Matrix.Translation(-target) @ start
+    return moved
+
+
+def _render(scene: bpy.types.Scene) -> Array:
+    with tempfile.TemporaryDirectory() as folder:
+        scene.render.filepath = str(Path(folder) / "view.png")
+        bpy.ops.render.render(write_still=True)
+        image = bpy.data.images.load(scene.render.filepath)
+        rendered = _pixels(image, *image.size)
+        bpy.data.images.remove(image)
+    return rendered
+
+
+def _pixels(image: bpy.types.Image, width: int, height: int) -> Array:
+    """(height, width, 3) float32 as stored, bottom row first."""
+    copy = image.copy()
+    copy.scale(width, height)
+    pixels = np.empty(width * height * 4, np.float32)
+    copy.pixels.foreach_get(pixels)
+    bpy.data.images.remove(copy)
+    return pixels.reshape(height, width, 4)[..., :3]
+
+
+def _save(parts: list[Array], path: Path) -> None:
+    gap = np.ones((parts[0].shape[0], GAP, 3), np.float32)
+    row = np.concatenate([piece for part in parts for piece in (part, gap)][:-1], axis=1)
+    rgba = np.concatenate([row, np.ones_like(row[..., :1])], axis=-1)
+    image = bpy.data.images.new("3R picture", row.shape[1], row.shape[0])
+    image.pixels.foreach_set(rgba.ravel())
+    image.filepath_raw = str(path)
+    image.file_format = "PNG"
+    image.save()
+    bpy.data.images.remove(image)
