@@ -74,6 +74,23 @@ def distort(distortion: Distortion, normalised: npt.NDArray[Any]) -> FloatArray:
     )
 
 
+def valid_radius(distortion: Distortion) -> float:
+    """The ideal radius up to which the lens model is one-to-one; infinite where it is so everywhere.
+
+    Beyond it the polynomial falls again and the model would show what lies outside the picture a second time, inside.
+    Where the radial part alone turns; the tangential part is far too small to move that place.
+    """
+    fisheye = distortion.model == "OPENCV_FISHEYE"
+    radial = distortion.params if fisheye else distortion.params[:2]
+    # The derivative 1 + 3 k1 s + 5 k2 s² … in s, the squared radius (or angle), as a polynomial in 1/s: never singular.
+    inverse = np.roots([1.0, *((2 * i + 3) * k for i, k in enumerate(radial))])
+    turning = inverse.real[(np.abs(inverse.imag) < 1e-12) & (inverse.real > 1e-12)]
+    first = float(np.sqrt(1 / turning.max())) if len(turning) else np.inf
+    if fisheye:
+        return float(np.tan(first)) if first < np.pi / 2 else np.inf
+    return first
+
+
 def undistort(distortion: Distortion, normalised: npt.NDArray[Any]) -> FloatArray:
     """Coordinates as the lens made them (..., 2) -> ideal ones (..., 2), by Newton's method with a numeric Jacobian.
 
@@ -82,11 +99,11 @@ def undistort(distortion: Distortion, normalised: npt.NDArray[Any]) -> FloatArra
     target = np.asarray(normalised, np.float64)
     if distortion.is_identity:
         return target
-    ideal = target.copy()
+    ideal = _radially_undistorted(distortion, target)
     step = 1e-6
     for _ in range(20):
         residual = distort(distortion, ideal) - target
-        if np.abs(residual).max(initial=0.0) < 1e-12:
+        if not (np.abs(residual) > 1e-12).any():
             break
         du = (distort(distortion, ideal + (step, 0)) - distort(distortion, ideal - (step, 0))) / (2 * step)
         dv = (distort(distortion, ideal + (0, step)) - distort(distortion, ideal - (0, step))) / (2 * step)
@@ -99,5 +116,18 @@ def undistort(distortion: Distortion, normalised: npt.NDArray[Any]) -> FloatArra
             ],
             axis=-1,
         )
-    missed = ~(np.abs(distort(distortion, ideal) - target).max(axis=-1, keepdims=True) < 1e-8)
-    return np.where(missed, np.nan, ideal)
+    found = np.abs(distort(distortion, ideal) - target).max(axis=-1, keepdims=True) < 1e-8
+    found &= np.linalg.norm(ideal, axis=-1, keepdims=True) < valid_radius(distortion)
+    return np.where(found, ideal, np.nan)
+
+
+def _radially_undistorted(distortion: Distortion, target: FloatArray) -> FloatArray:
+    """(..., 2) near the answer and on its side of the fold, from a table of the radial part: Newton's start."""
+    radial = Distortion("RADIAL", distortion.params[:2]) if distortion.model == "OPENCV" else distortion
+    angles = np.linspace(0, min(np.arctan(valid_radius(distortion)), np.radians(89.9)), 1024)
+    radii = np.tan(angles)
+    bent = distort(radial, np.stack([radii, np.zeros_like(radii)], axis=-1))[:, 0]
+    wanted = np.linalg.norm(target, axis=-1)
+    ratio = np.tan(np.interp(wanted, bent, angles)) / np.maximum(wanted, 1e-12)
+    start: FloatArray = target * np.where(wanted > 1e-12, ratio, 1.0)[..., None]
+    return start

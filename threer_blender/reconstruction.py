@@ -77,10 +77,17 @@ class Camera:
         return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
 
     def project(self, points: Array) -> FloatArray:
-        """Pixels (..., 2) of world points (..., 3) in the distorted photo; NaN behind the camera."""
+        """Pixels (..., 2) of world points (..., 3) in the distorted photo; NaN where the lens cannot see them.
+
+        That is behind the camera, and beyond the radius where the lens model folds over.
+        """
         local = np.asarray(points, np.float64) @ self.camera_from_world[:3, :3].T + self.camera_from_world[:3, 3]
         depth = np.where(local[..., 2:] > 0, local[..., 2:], np.nan)
-        distorted = lens.distort(self.distortion, local[..., :2] / depth)
+        ideal = local[..., :2] / depth
+        ideal = np.where(
+            np.linalg.norm(ideal, axis=-1, keepdims=True) < lens.valid_radius(self.distortion), ideal, np.nan
+        )
+        distorted = lens.distort(self.distortion, ideal)
         pixels: FloatArray = distorted * (self.fx, self.fy) + (self.cx, self.cy)
         return pixels
 

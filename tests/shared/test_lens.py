@@ -1,0 +1,125 @@
+"""Lenses: both ways through every model, and where a model stops making sense."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from threer_blender import lens
+from threer_blender.lens import Distortion
+
+REAL = [
+    Distortion("PINHOLE"),
+    Distortion("SIMPLE_RADIAL", (-0.12,)),
+    Distortion("SIMPLE_RADIAL", (0.25,)),
+    Distortion("RADIAL", (-0.28, 0.09)),
+    Distortion("RADIAL", (0.05, -0.02)),
+    Distortion("OPENCV", (-0.31, 0.12, 1.5e-3, -8e-4)),
+    Distortion("OPENCV", (0.08, -0.15, -2e-3, 3e-3)),
+    Distortion("OPENCV_FISHEYE", (0.0, 0.0, 0.0, 0.0)),
+    Distortion("OPENCV_FISHEYE", (-0.02, 0.004, -0.003, 0.0005)),
+]
+
+
+def disc(radius: float) -> np.ndarray:
+    """(21, 64, 2) points from the centre to `radius`."""
+    r, a = np.meshgrid(np.linspace(0, radius, 21), np.linspace(0, 2 * np.pi, 64), indexing="ij")
+    return np.stack([r * np.cos(a), r * np.sin(a)], axis=-1)
+
+
+@pytest.mark.parametrize("distortion", REAL, ids=str)
+def test_both_ways_agree_within_the_valid_radius(distortion: Distortion) -> None:
+    ideal = disc(min(0.9 * lens.valid_radius(distortion), 1.5))
+    bent = lens.distort(distortion, ideal)
+    assert np.abs(lens.undistort(distortion, bent) - ideal).max() < 1e-9
+    assert np.abs(lens.distort(distortion, lens.undistort(distortion, bent)) - bent).max() < 1e-11
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(["SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE"]), st.data())
+def test_both_ways_agree_for_any_plausible_lens(model: str, data: st.DataObject) -> None:
+    largest = {"k1": 0.4, "k2": 0.2, "k3": 0.05, "k4": 0.02, "p1": 0.005, "p2": 0.005}
+    params = [data.draw(st.floats(-largest[name], largest[name])) for name in lens.MODELS[model]]
+    distortion = Distortion(model, tuple(params))
+    ideal = disc(min(0.85 * lens.valid_radius(distortion), 1.2))
+    assert np.abs(lens.undistort(distortion, lens.distort(distortion, ideal)) - ideal).max() < 1e-9
+
+
+def test_known_values() -> None:
+    """By hand from the formulas, at (u, v) = (0.6, -0.8): r = 1."""
+    point = np.array([0.6, -0.8])
+    assert lens.distort(Distortion("SIMPLE_RADIAL", (-0.1,)), point) == pytest.approx([0.54, -0.72])
+    assert lens.distort(Distortion("RADIAL", (-0.1, 0.05)), point) == pytest.approx([0.57, -0.76])
+    tangential = lens.distort(Distortion("OPENCV", (0.0, 0.0, 0.01, 0.02)), point)
+    expected = [
+        0.6 + 2 * 0.01 * 0.6 * -0.8 + 0.02 * (1 + 2 * 0.36),
+        -0.8 + 2 * 0.02 * 0.6 * -0.8 + 0.01 * (1 + 2 * 0.64),
+    ]
+    assert tangential == pytest.approx(expected)
+    equidistant = lens.distort(Distortion("OPENCV_FISHEYE", (0.0, 0.0, 0.0, 0.0)), point)
+    assert np.hypot(*equidistant) == pytest.approx(math.pi / 4)
+
+
+def test_valid_radius() -> None:
+    assert lens.valid_radius(Distortion("PINHOLE")) == math.inf
+    assert lens.valid_radius(Distortion("SIMPLE_RADIAL", (0.2,))) == math.inf
+    assert lens.valid_radius(Distortion("SIMPLE_RADIAL", (-1 / 3,))) == pytest.approx(1)
+    assert lens.valid_radius(Distortion("OPENCV_FISHEYE", (0.0,) * 4)) == math.inf
+    assert lens.valid_radius(Distortion("OPENCV_FISHEYE", (-1 / 3, 0, 0, 0))) == pytest.approx(math.tan(1))
+    # k2 > 0 makes the radius rise again behind the fold; the first turn counts.
+    turn = lens.valid_radius(Distortion("RADIAL", (-1.0, 0.4)))
+    assert 1 - 3 * turn**2 + 2 * turn**4 == pytest.approx(0)
+    assert turn < 1
+
+
+@pytest.mark.parametrize("distortion", [d for d in REAL if lens.valid_radius(d) < 3], ids=str)
+def test_the_radius_grows_up_to_the_valid_radius_and_falls_behind_it(distortion: Distortion) -> None:
+    fold = lens.valid_radius(distortion)
+    radii = fold * np.array([0.0, 0.3, 0.6, 0.9, 0.99, 1.01, 1.05])
+    radial = Distortion("RADIAL", (*distortion.params, 0.0)[:2]) if distortion.model == "OPENCV" else distortion
+    bent = lens.distort(radial, np.stack([radii, 0 * radii], axis=-1))[:, 0]
+    assert (np.diff(bent[:5]) > 0).all()
+    assert (np.diff(bent[5:]) < 0).all()
+
+
+def test_beyond_the_fold_there_is_no_ideal_point() -> None:
+    """A radius that the lens never reaches is NaN, and a ghost from behind the fold is never the answer."""
+    distortion = Distortion("SIMPLE_RADIAL", (-0.3,))
+    fold = lens.valid_radius(distortion)
+    most = fold * (1 - 0.3 * fold**2)
+    out = lens.undistort(distortion, np.array([[1.05 * most, 0.0], [0.0, 3.0], [0.5, 0.2]]))
+    assert np.isnan(out[:2]).all()
+    assert np.isfinite(out[2]).all()
+    found = lens.undistort(distortion, disc(0.98 * most))
+    assert (np.linalg.norm(found, axis=-1) < fold).all()
+
+
+def test_fisheye_sees_almost_to_the_side() -> None:
+    distortion = Distortion("OPENCV_FISHEYE", (0.0, 0.0, 0.0, 0.0))
+    angle = np.radians([0.0, 30, 60, 80, 88])
+    found = lens.undistort(distortion, np.stack([angle, 0 * angle], axis=-1))
+    assert found[:, 0] == pytest.approx(np.tan(angle), rel=1e-9)
+    assert np.isnan(lens.undistort(distortion, np.array([1.7, 0.0]))).all()
+
+
+def test_shapes_and_centre() -> None:
+    for distortion in REAL:
+        assert lens.distort(distortion, np.zeros((2, 3, 2))).shape == (2, 3, 2)
+        assert lens.undistort(distortion, np.zeros(2)) == pytest.approx([0, 0])
+        assert lens.undistort(distortion, np.zeros((0, 2))).shape == (0, 2)
+
+
+def test_identity_is_known() -> None:
+    assert Distortion("OPENCV", (0.0, 0.0, 0.0, 0.0)).is_identity
+    assert not Distortion("OPENCV", (0.0, 0.0, 0.0, 1e-9)).is_identity
+    assert not Distortion("OPENCV_FISHEYE", (0.0, 0.0, 0.0, 0.0)).is_identity
+
+
+@pytest.mark.parametrize(("model", "params"), [("FOV", (0.9,)), ("RADIAL", (0.1,)), ("PINHOLE", (0.1,))])
+def test_a_model_that_is_none_is_refused(model: str, params: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match=model):
+        Distortion(model, params)

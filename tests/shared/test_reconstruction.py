@@ -1,0 +1,167 @@
+"""The vocabulary's geometry: projection and its inverse, map pixels, moving a whole reconstruction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from threer_blender.lens import Distortion
+from threer_blender.reconstruction import (
+    Camera,
+    Gaussians,
+    Photo,
+    PhotoFromMap,
+    PointCloud,
+    PointMap,
+    Reconstruction,
+)
+
+LENSES = [
+    Distortion("PINHOLE"),
+    Distortion("SIMPLE_RADIAL", (-0.12,)),
+    Distortion("RADIAL", (-0.28, 0.09)),
+    Distortion("OPENCV", (-0.31, 0.12, 1.5e-3, -8e-4)),
+    Distortion("OPENCV_FISHEYE", (-0.02, 0.004, -0.003, 0.0005)),
+]
+
+
+def rotation(seed: int) -> np.ndarray:
+    """A random rotation, by QR with the signs fixed."""
+    q, r = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
+    q = q * np.sign(np.diag(r))
+    return q * np.sign(np.linalg.det(q))
+
+
+def camera(distortion: Distortion = LENSES[0], seed: int = 0) -> Camera:
+    world_from_camera = np.eye(4)
+    world_from_camera[:3, :3] = rotation(seed)
+    world_from_camera[:3, 3] = np.random.default_rng(seed).normal(size=3) * 3
+    return Camera("a.jpg", 1200, 800, 1000.0, 1010.0, 610.5, 391.25, world_from_camera, distortion)
+
+
+def frame(of: Camera, step: int = 40) -> np.ndarray:
+    """Pixels all over the photo, corners included."""
+    return np.stack(np.meshgrid(np.arange(0, of.width + 1, step), np.arange(0, of.height + 1, step)), axis=-1) * 1.0
+
+
+def test_conventions() -> None:
+    """A point right of, below and before an unturned camera lies right of and below the principal point."""
+    unturned = Camera("a.jpg", 100, 80, 50.0, 60.0, 48.0, 41.0, np.eye(4))
+    assert unturned.project(np.array([0.2, 0.1, 2.0])) == pytest.approx([48 + 50 * 0.1, 41 + 60 * 0.05])
+    moved = replace(unturned, world_from_camera=np.array([[1, 0, 0, 5.0], [0, 1, 0, 6], [0, 0, 1, 7], [0, 0, 0, 1]]))
+    assert moved.project(np.array([5.2, 6.1, 9.0])) == pytest.approx(unturned.project(np.array([0.2, 0.1, 2.0])))
+    point = np.array([0.2, 0.1, 2.0])
+    homogeneous = unturned.intrinsics @ point
+    assert homogeneous[:2] / homogeneous[2] == pytest.approx(unturned.project(point))
+
+
+@pytest.mark.parametrize("distortion", LENSES, ids=str)
+def test_rays_invert_projection(distortion: Distortion) -> None:
+    solved = camera(distortion, 3)
+    pixels = frame(solved)
+    depth = np.random.default_rng(1).uniform(0.5, 20, pixels.shape[:-1])
+    local = solved.rays(pixels) * depth[..., None]
+    assert local[..., 2] == pytest.approx(depth)
+    world = local @ solved.world_from_camera[:3, :3].T + solved.world_from_camera[:3, 3]
+    assert np.abs(solved.project(world) - pixels).max() < 1e-6
+
+
+def test_camera_from_world_is_the_inverse() -> None:
+    solved = camera(seed=5)
+    assert solved.camera_from_world @ solved.world_from_camera == pytest.approx(np.eye(4), abs=1e-12)
+
+
+def test_what_the_lens_cannot_see_has_no_pixel() -> None:
+    folding = Camera("a.jpg", 100, 80, 50.0, 50.0, 50.0, 40.0, np.eye(4), Distortion("SIMPLE_RADIAL", (-0.3,)))
+    # The third point's polynomial falls to 0 again: without care it would be seen in the photo's middle.
+    points = np.array([[0.1, 0.1, -1.0], [0.1, 0.1, 0.0], [np.sqrt(1 / 0.3), 0.0, 1.0], [0.1, 0.1, 1.0]])
+    with np.errstate(all="raise"):
+        pixels = folding.project(points)
+    assert np.isnan(pixels[:3]).all()
+    assert np.isfinite(pixels[3]).all()
+
+
+def test_photo_from_map_finds_the_photo_pixel() -> None:
+    """A map of a photo's right half, shrunk by 4: its corners are the half's corners."""
+    shape = (20, 15)
+    maps = PointMap(
+        "a.jpg", np.zeros((*shape, 3)), np.ones(shape), np.ones(shape, bool), PhotoFromMap(4.0, 4.0, 60.0, 0.0)
+    )
+    pixels = maps.photo_pixels()
+    assert pixels.shape == (*shape, 2)
+    assert pixels[0, 0] == pytest.approx([62, 2])
+    assert pixels[-1, -1] == pytest.approx([118, 78])
+    assert pixels[3, 7] == pytest.approx([60 + 7.5 * 4, 3.5 * 4])
+
+
+def example() -> Reconstruction:
+    """One camera whose map and cloud hold the same points, seen where the map says."""
+    solved = camera(LENSES[2], 7)
+    to_photo = PhotoFromMap(40.0, 40.0, 0.0, 0.0)
+    shape = (20, 30)
+    empty = PointMap("a.jpg", np.zeros((*shape, 3), np.float32), np.ones(shape), np.ones(shape, bool), to_photo)
+    depth = np.random.default_rng(2).uniform(2, 5, shape)
+    local = solved.rays(empty.photo_pixels()) * depth[..., None]
+    points = (local @ solved.world_from_camera[:3, :3].T + solved.world_from_camera[:3, 3]).astype(np.float32)
+    flat = points.reshape(-1, 3)
+    towards = solved.world_from_camera[:3, 3] - flat
+    normals = (towards / np.linalg.norm(towards, axis=-1, keepdims=True)).astype(np.float32)
+    cloud = PointCloud(flat, normals, np.zeros_like(flat, np.uint8), np.ones(len(flat)), np.zeros(len(flat), np.int32))
+    return Reconstruction(
+        engine="test",
+        licence="",
+        photos=[Photo("a.jpg", "/a.jpg", 1200, 800, "")],
+        cameras=[solved],
+        pointmaps=[replace(empty, points=points)],
+        cloud=cloud,
+    )
+
+
+def test_a_moved_reconstruction_projects_to_the_same_pixels() -> None:
+    before = example()
+    after = before.transformed(2.5, rotation(11), np.array([3.0, -4.0, 5.0]))
+    (was,), (now,) = before.pointmaps, after.pointmaps
+    for solved, maps in ((before.cameras[0], was), (after.cameras[0], now)):
+        assert np.abs(solved.project(maps.points) - maps.photo_pixels()).max() < 2e-3  # points are float32
+    assert now.depth(after.cameras[0]) == pytest.approx(2.5 * was.depth(before.cameras[0]), rel=1e-5)
+    assert now.points.dtype == np.float32
+    assert before.cloud is not None
+    assert after.cloud is not None
+    assert after.cloud.positions.reshape(now.points.shape) == pytest.approx(now.points, abs=1e-5)
+    assert after.cloud.positions[5] == pytest.approx(
+        2.5 * rotation(11) @ before.cloud.positions[5] + (3, -4, 5), rel=1e-5
+    )
+
+
+def test_moving_keeps_rotations_and_normals_unit() -> None:
+    after = example().transformed(0.01, rotation(4), np.ones(3))
+    turned = after.cameras[0].world_from_camera
+    assert turned[:3, :3] @ turned[:3, :3].T == pytest.approx(np.eye(3), abs=1e-12)
+    assert turned[3] == pytest.approx([0, 0, 0, 1])
+    assert after.cloud is not None
+    assert np.linalg.norm(after.cloud.normals, axis=-1) == pytest.approx(1, abs=1e-6)
+    towards = turned[:3, 3] - after.cloud.positions
+    towards /= np.linalg.norm(towards, axis=-1, keepdims=True)
+    assert (towards * after.cloud.normals).sum(axis=-1) == pytest.approx(1, abs=1e-4)
+
+
+def test_moving_there_and_back_changes_nothing() -> None:
+    before = example()
+    turn, shift = rotation(9), np.array([1.0, 2.0, 3.0])
+    back = before.transformed(3.0, turn, shift).transformed(1 / 3.0, turn.T, -turn.T @ shift / 3.0)
+    assert back.cameras[0].world_from_camera == pytest.approx(before.cameras[0].world_from_camera, abs=1e-12)
+    assert back.pointmaps[0].points == pytest.approx(before.pointmaps[0].points, abs=1e-5)
+
+
+def test_gaussians_do_not_move_silently_wrong() -> None:
+    splats = Gaussians(np.zeros((1, 3)), np.ones((1, 3)), np.eye(1, 4), np.ones(1), np.zeros((1, 4, 3)))
+    with pytest.raises(NotImplementedError):
+        replace(example(), gaussians=splats).transformed(1.0, np.eye(3), np.zeros(3))
+
+
+def test_cameras_are_found_by_name() -> None:
+    solved = example()
+    assert solved.camera("a.jpg") is solved.cameras[0]
+    assert solved.camera("b.jpg") is None
