@@ -202,14 +202,8 @@ def pixels(photo: Photo, long_side: int | None = None) -> npt.NDArray[np.uint8]:
     Sides are rounded: photo pixel = (photo.width / W, photo.height / H) × pixel, centres at (0.5, 0.5). Raises
     UserError where the file is gone or no longer what it was.
     """
-    changed = f"The photo {photo.name} changed or vanished while the work went on: put it back and start again."
-    try:
-        with _decoded(Path(photo.path), long_side) as picture:
-            if picture.size != (photo.width, photo.height):
-                raise UserError(changed)
-            return picture.pixels(long_side)
-    except (OSError, SyntaxError, ValueError, EOFError, _Unusable) as error:
-        raise UserError(changed) from error
+    with _reopened(photo, long_side) as picture:
+        return picture.pixels(long_side)
 
 
 def shrunk(width: int, height: int, long_side: int | None) -> tuple[int, int]:
@@ -219,9 +213,24 @@ def shrunk(width: int, height: int, long_side: int | None) -> tuple[int, int]:
 
 
 def blender_shows(photo: Photo) -> bool:
-    """Whether Blender, which ignores EXIF rotation and print colours and has no HEIC, shows it as `pixels` does."""
-    with _decoded(Path(photo.path), long_side=1) as picture:
+    """Whether Blender, which ignores EXIF rotation and print colours and has no HEIC, shows it as `pixels` does.
+
+    Raises UserError as `pixels` does.
+    """
+    with _reopened(photo, long_side=1) as picture:
         return picture.format != "HEIF" and not picture.rotated and picture.image.mode != "CMYK"
+
+
+@contextmanager
+def _reopened(photo: Photo, long_side: int | None) -> Iterator[_Picture]:
+    changed = f"The photo {photo.name} changed or vanished while the work went on: put it back and start again."
+    try:
+        with _decoded(Path(photo.path), long_side) as picture:
+            if picture.size != (photo.width, photo.height):
+                raise UserError(changed)
+            yield picture
+    except (OSError, SyntaxError, ValueError, EOFError, _Unusable) as error:
+        raise UserError(changed) from error
 
 
 class _Unusable(Exception):

@@ -1,0 +1,61 @@
+"""[R] Plates: upright, undistorted copies of photos, for what Blender's pinhole camera cannot show as it is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+from .. import bundle
+from ..geometry import remap
+from ..reconstruction import Camera, Photo, Reconstruction
+from . import photos
+from .report import Report
+
+STAGE = "Undistorting the photos"
+
+
+def write_all(reconstruction: Reconstruction, folder: Path, report: Report) -> list[Camera]:
+    """The reconstruction's cameras, in their order, each with its plate in `folder` where it needs one.
+
+    Raises UserError where a photo is gone or the disk refuses, Cancelled when `report` does.
+    """
+    numbers = {photo.name: number for number, photo in enumerate(reconstruction.photos)}
+    report.plan({STAGE: 1.0})
+    cameras = []
+    for done, camera in enumerate(reconstruction.cameras):
+        report(STAGE, done, len(reconstruction.cameras))
+        number = numbers[camera.photo]
+        cameras.append(write(camera, reconstruction.photos[number], number, folder))
+    return cameras
+
+
+def write(camera: Camera, photo: Photo, number: int, folder: Path) -> Camera:
+    """Write the plate of `camera` into `folder`, which is made if need be, and return the camera that names it.
+
+    The plate has the photo's size and the camera's fx, fy, cx, cy without its distortion; black where the lens saw
+    nothing. The camera comes back unchanged where the photo's own file is already that picture. The photo's file is
+    only read.
+    """
+    if camera.distortion.is_identity and photos.blender_shows(photo):
+        return camera
+    picture = photos.pixels(photo)
+    if not camera.distortion.is_identity:
+        size = (camera.width, camera.height)
+        lens = (camera.fx, camera.fy, camera.cx, camera.cy, camera.distortion)
+        picture = remap.undistorted(picture, *lens, camera.intrinsics, size)
+    name = plate_name(number, photo.name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(folder / name, quality=95, subsampling="4:4:4")
+    except OSError as error:
+        raise bundle.output_error(folder, error) from error
+    return replace(camera, plate=f"{bundle.PLATES}/{name}")
+
+
+def plate_name(number: int, photo: str) -> str:
+    """A file name that every system takes: the photo's place in the artist's order, and its letters and digits."""
+    letters = re.sub(r"[^\w.-]+", "_", Path(photo).stem)[:40]
+    return f"{number:04d}_{letters}.jpg"
