@@ -15,7 +15,7 @@ class Clock:
 
 def test_fraction_and_time_left() -> None:
     clock, sent = Clock(), list[Message]()
-    report = Report(sent.append, clock)
+    report = Report(sent.append, clock=clock)
     report.plan({"a": 10, "b": 30})
     for step in range(11):
         report("a", step, 10)
@@ -30,7 +30,7 @@ def test_fraction_and_time_left() -> None:
 
 def test_a_corrected_plan_never_walks_back() -> None:
     sent: list[Message] = []
-    report = Report(sent.append, Clock())
+    report = Report(sent.append, clock=Clock())
     report.plan({"a": 1, "b": 1})
     report("a", 1, 1)
     report.plan({"a": 1, "b": 9})

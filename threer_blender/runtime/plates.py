@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,21 +13,17 @@ from .. import bundle
 from ..geometry import remap
 from ..reconstruction import Camera, Photo, Reconstruction
 from . import photos
-from .report import Report
-
-STAGE = "Undistorting the photos"
 
 
-def write_all(reconstruction: Reconstruction, folder: Path, report: Report) -> list[Camera]:
+def write_all(reconstruction: Reconstruction, folder: Path, report: Callable[[int, int], None]) -> list[Camera]:
     """The reconstruction's cameras, in their order, each with its plate in `folder` where it needs one.
 
-    Raises UserError where a photo is gone or the disk refuses, Cancelled when `report` does.
+    Raises UserError where a photo is gone or the disk refuses, and what `report(done, total)` raises.
     """
     numbers = {photo.name: number for number, photo in enumerate(reconstruction.photos)}
-    report.plan({STAGE: 1.0})
     cameras = []
     for done, camera in enumerate(reconstruction.cameras):
-        report(STAGE, done, len(reconstruction.cameras))
+        report(done, len(reconstruction.cameras))
         number = numbers[camera.photo]
         cameras.append(write(camera, reconstruction.photos[number], number, folder))
     return cameras

@@ -15,9 +15,15 @@ SURE = 3.0  # seconds of work before a time left is worth saying
 class Report:
     """Called by an engine as `report(stage, done, total)`; raises Cancelled once the user has cancelled."""
 
-    def __init__(self, send: Callable[[Message], None], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        send: Callable[[Message], None],
+        closing: Mapping[str, float] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`closing` are stages that follow every engine's, stage -> share of the engine's own time."""
         self.cancelled = threading.Event()
-        self._send, self._clock = send, clock
+        self._send, self._closing, self._clock = send, dict(closing or {}), clock
         self._weights: dict[str, float] = {}
         self._stage = ""
         self._done: float = 0.0
@@ -26,7 +32,8 @@ class Report:
 
     def plan(self, stages: Mapping[str, float]) -> None:
         """What is to come: stage -> expected seconds. Only their ratios matter. May be called again to correct it."""
-        self._weights = dict(stages)
+        whole = sum(stages.values())
+        self._weights = {**stages, **{name: share * whole for name, share in self._closing.items()}}
 
     def __call__(self, stage: str, done: float, total: float) -> None:
         """`done` of `total` steps of a planned `stage` are finished."""

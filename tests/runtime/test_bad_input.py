@@ -1,0 +1,301 @@
+"""What artists really do to a reconstruction: each mistake ends in one sentence and loses nothing.
+
+Every test runs the real engine in its real process and then checks that the earlier result stands as it was, and that
+no process and no temporary file is left.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from threer_blender import bundle, headless
+from threer_blender.messages import Failed, Message, Progress, UserError, Warning
+from threer_blender.process import Job
+from threer_blender.reconstruction import Reconstruction
+
+SAMPLE = Path(__file__).parents[1] / "data" / "sample" / "photos"
+DATA = Path(os.environ.get("THREER_DATA", Path(__file__).parents[3] / "shared" / "data"))
+FAST = {"quality": "preview"}
+
+
+@pytest.fixture(scope="session")
+def small_photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Five neighbouring sample photos at a third of their size: enough to solve, quick to do so."""
+    folder = tmp_path_factory.mktemp("photos")
+    for path in sorted(SAMPLE.glob("*.jpg"))[:5]:
+        with Image.open(path) as image:
+            exif = image.getexif()
+            image.resize((image.width // 3, image.height // 3), Image.Resampling.LANCZOS).save(
+                folder / path.name, quality=92, exif=exif
+            )
+    return sorted(folder.iterdir())
+
+
+class Place:
+    """An output with an earlier result in it, and the temporary folder of everything that runs."""
+
+    def __init__(self, root: Path, earlier: Reconstruction) -> None:
+        self.output = root / "out" / "result"
+        self.temporary = root / "tmp"
+        self.temporary.mkdir(parents=True)
+        bundle.write(earlier, self.output)
+        self.before = self.listing()
+
+    def listing(self) -> dict[str, bytes]:
+        files = (path for path in self.output.parent.rglob("*") if path.is_file())
+        return {str(path): path.read_bytes() for path in files}
+
+    def assert_untouched(self) -> None:
+        assert self.listing() == self.before
+        assert list(self.temporary.iterdir()) == []
+        running = subprocess.run(["pgrep", "-f", str(self.output)], capture_output=True, text=True, check=False)
+        assert running.stdout == ""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    made = Place(tmp_path, Reconstruction("earlier", "MIT", [], []))
+    monkeypatch.setattr(tempfile, "tempdir", str(made.temporary))
+    yield made
+    made.assert_untouched()
+
+
+def refused(photos: list[Path], place: Place, **options: object) -> tuple[str, list[Warning]]:
+    """The sentence with which a reconstruction of `photos` is refused, and what was warned of before."""
+    heard: list[Warning] = []
+
+    def hear(message: Message) -> None:
+        if isinstance(message, Warning):
+            heard.append(message)
+
+    with pytest.raises(UserError) as caught:
+        headless.reconstruct(photos, place.output, options={**FAST, **options}, on_message=hear)
+    text = str(caught.value)
+    assert text.endswith(".")
+    assert "Traceback" not in text
+    return text, heard
+
+
+# ------------------------------------------------------------------ what was chosen
+
+
+def test_no_photo(place: Place) -> None:
+    assert "No photos were chosen" in refused([], place)[0]
+
+
+def test_one_photo(place: Place, small_photos: list[Path]) -> None:
+    assert "two" in refused(small_photos[:1], place)[0]
+
+
+def test_the_same_photo_twice(place: Place, small_photos: list[Path], tmp_path: Path) -> None:
+    copy = tmp_path / "copy.jpg"
+    shutil.copy(small_photos[0], copy)
+    text, heard = refused([small_photos[0], copy], place)
+    assert "two" in text
+    assert any("copy.jpg" in warning.text + warning.photo for warning in heard)
+
+
+def test_the_same_picture_saved_twice(place: Place, small_photos: list[Path], tmp_path: Path) -> None:
+    with Image.open(small_photos[0]) as image:
+        image.save(tmp_path / "again.jpg", quality=70)
+    assert "move" in refused([small_photos[0], tmp_path / "again.jpg"], place)[0]
+
+
+def test_a_folder_of_text_files(place: Place, tmp_path: Path) -> None:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    for name in ("a.txt", "b.md"):
+        (folder / name).write_text("not a photo")
+    assert "notes" in refused([folder], place)[0]
+
+
+def test_text_named_jpg_and_a_pixel_are_left_out_by_name(
+    place: Place, small_photos: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "letter.jpg").write_text("Dear artist")
+    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
+    refused([small_photos[0], tmp_path / "letter.jpg", tmp_path / "dot.png"], place)
+
+
+def test_a_missing_file(place: Place, small_photos: list[Path], tmp_path: Path) -> None:
+    assert "gone.jpg" in refused([small_photos[0], tmp_path / "gone.jpg"], place)[0]
+
+
+# ------------------------------------------------------------------ what the photos show
+
+
+def test_pure_rotation(place: Place, tmp_path: Path) -> None:
+    """A camera on a tripod that pans: homographies of one photo."""
+    with Image.open(sorted(SAMPLE.glob("*.jpg"))[0]) as image:
+        width, height = image.size
+        focal = 1.1 * width
+        k = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
+        for index, degrees in enumerate((-6, -2, 2, 6)):
+            c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+            h = k @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]) @ np.linalg.inv(k)
+            coefficients = (h / h[2, 2]).ravel()[:8]
+            panned = image.transform(
+                image.size, Image.Transform.PERSPECTIVE, tuple(coefficients), Image.Resampling.BICUBIC
+            )
+            panned.crop((width // 8, 0, width * 7 // 8, height)).resize((540, 480)).save(tmp_path / f"pan{index}.png")
+    assert "move" in refused(sorted(tmp_path.glob("pan*.png")), place)[0]
+
+
+def test_photos_without_overlap(place: Place, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for index in range(3):
+        blobs = Image.fromarray(rng.integers(0, 255, (60, 80, 3), np.uint8)).resize(
+            (480, 360), Image.Resampling.BICUBIC
+        )
+        blobs.save(tmp_path / f"other{index}.png")
+    assert "overlap" in refused(sorted(tmp_path.glob("other*.png")), place)[0]
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs the shared real photos (THREER_DATA)")
+@pytest.mark.parametrize("video", ["opencv_box_static_camera.mp4", "opencv_vtest_static_camera_people.mp4"])
+def test_static_camera_with_moving_things(place: Place, tmp_path: Path, video: str) -> None:
+    av = pytest.importorskip("av")
+    with av.open(str(DATA / "videos" / video)) as container:
+        frames = [frame.to_image() for frame in container.decode(video=0)]
+    for index, frame in enumerate(frames[:: max(1, len(frames) // 6)][:6]):
+        frame.save(tmp_path / f"frame{index}.png")
+    assert "move" in refused(sorted(tmp_path.glob("frame*.png")), place)[0]
+
+
+# ------------------------------------------------------------------ what happens meanwhile
+
+
+def until(job: Job, reached: Callable[[Progress], bool]) -> None:
+    while True:
+        assert job.ended is None, job.ended
+        if any(isinstance(m, Progress) and reached(m) for m in job.wait(60)):
+            return
+
+
+def finish(job: Job) -> Failed:
+    while job.ended is None:
+        job.wait(60)
+    assert isinstance(job.ended, Failed)
+    return job.ended
+
+
+def test_a_photo_that_vanishes(place: Place, small_photos: list[Path], tmp_path: Path) -> None:
+    chosen = [Path(shutil.copy(path, tmp_path)) for path in small_photos]
+    job = headless.start(chosen, place.output, options=FAST)
+    until(job, lambda progress: progress.fraction > 0)
+    for path in chosen:
+        path.unlink()
+    ended = finish(job)
+    assert ended.kind == "user"
+    assert any(path.name in ended.text for path in chosen)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_killed_runtime(place: Place, small_photos: list[Path], sent: signal.Signals) -> None:
+    job = headless.start(small_photos, place.output, options=FAST)
+    until(job, lambda progress: progress.fraction > 0)
+    os.kill(job.pid, sent)
+    ended = finish(job)
+    assert sent.name in ended.text
+    assert str(job.log) in ended.text
+
+
+def test_cancel_within_two_seconds_at_every_stage(place: Place, small_photos: list[Path]) -> None:
+    """Cancelled where each stage begins; the stages are those that a first, whole run goes through."""
+    stages: list[str] = []
+
+    def hear(message: Message) -> None:
+        if isinstance(message, Progress) and message.stage not in stages:
+            stages.append(message.stage)
+
+    whole = place.output.parent.parent / "whole"
+    headless.reconstruct(small_photos, whole, options=FAST, on_message=hear)
+    assert len(stages) >= 5
+    for stage in stages:
+        job = headless.start(small_photos, place.output, options=FAST)
+        until(job, lambda progress, stage=stage: progress.stage == stage)  # type: ignore[misc]
+        started = time.monotonic()
+        job.cancel()
+        ended = finish(job)
+        taken = time.monotonic() - started
+        print(f"cancelled {stage!r} in {taken:.2f} s")
+        assert ended.kind == "cancelled"
+        assert taken < 2.0, stage
+        place.assert_untouched()
+
+
+def test_control_c(place: Place, small_photos: list[Path]) -> None:
+    def interrupt(_: Message) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        headless.reconstruct(small_photos, place.output, options=FAST, on_message=interrupt)
+
+
+# ------------------------------------------------------------------ where the result goes
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 200 kB; only root may make one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.usefixtures("place")
+def test_a_full_disk(small_photos: list[Path], tiny_disk: Path) -> None:
+    with pytest.raises(UserError, match="full; free some space"):
+        headless.reconstruct(small_photos, tiny_disk / "result", options=FAST)
+    assert list(tiny_disk.iterdir()) == []
+
+
+@pytest.mark.usefixtures("place")
+def test_a_read_only_disk(small_photos: list[Path], tiny_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)
+    with pytest.raises(UserError, match="cannot be written to"):
+        headless.reconstruct(small_photos, tiny_disk / "result", options=FAST)
+
+
+@pytest.mark.usefixtures("place")
+def test_an_output_that_holds_something_else(small_photos: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "album").mkdir()
+    (tmp_path / "album" / "precious.txt").write_text("x")
+    with pytest.raises(UserError, match="holds something else"):
+        headless.reconstruct(small_photos, tmp_path / "album", options=FAST)
+    assert (tmp_path / "album" / "precious.txt").read_text() == "x"
+
+
+# ------------------------------------------------------------------ odd, but fine
+
+
+def test_odd_names_and_bad_neighbours_still_arrive(small_photos: list[Path], tmp_path: Path) -> None:
+    """Spaces, quotes, newlines, other alphabets, clashing names, a truncated JPEG among them: the rest is solved."""
+    names = ["my photo.jpg", 'it\'s "quoted".jpg', "two\nlines.jpg", "写真 ünï.jpg"]
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    chosen = []
+    for name, path in zip(names, small_photos, strict=False):
+        chosen.append(tmp_path / "a" / name)
+        shutil.copy(path, chosen[-1])
+    chosen.append(tmp_path / "b" / names[0])
+    shutil.copy(small_photos[4], chosen[-1])
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(small_photos[0].read_bytes()[:5000])
+    result = headless.reconstruct([*chosen, cut], tmp_path / "result", options=FAST)
+    assert [photo.name for photo in result.photos] == [f"a/{names[0]}", *(f"{n}" for n in names[1:]), f"b/{names[0]}"]
+    assert len(result.cameras) == 5
+    assert [entry.photo for entry in result.left_out] == ["cut.jpg"]

