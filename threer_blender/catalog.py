@@ -10,6 +10,7 @@ whose body imports what it needs. The declaration is all that the panel, the com
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -53,11 +54,10 @@ class Option:
             raise UserError(
                 f"{self.label}: {value!r} is not a value for it; its default is {self.default!r}."
             ) from None
-        low, high = self.minimum, self.maximum
-        if isinstance(typed, int | float) and (
-            (low is not None and typed < low) or (high is not None and typed > high)
-        ):
-            raise UserError(f"{self.label}: {value} is outside {low} to {high}.")
+        low = -math.inf if self.minimum is None else self.minimum
+        high = math.inf if self.maximum is None else self.maximum
+        if isinstance(typed, int | float) and not (math.isfinite(typed) and low <= typed <= high):
+            raise UserError(f"{self.label}: {value} is not a number from {low} to {high}.")
         return typed
 
 
