@@ -1,10 +1,11 @@
 """Dense stereo as one function: posed pictures in, depth with normals and a confidence per picture out. [R] numpy, numba.
 
-For each view: a plane sweep with semi-global matching at a coarse size (``planesweep.py``), PatchMatch up to the full
-size (``stereo.py``), PatchMatch again with the other views' depths as witnesses, and a confirmation that turns the
+For each view: a plane sweep with semi-global matching (``planesweep.py``), PatchMatch that bends the result onto slanted
+planes (``stereo.py``), PatchMatch again with the other views' depths as witnesses, and a confirmation that turns the
 witnesses into a confidence. Knows nothing of files, mappers or Blender; whoever calls resizes and undistorts.
 """
 
+import itertools
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -28,6 +29,19 @@ _BEST_ANGLE = 10.0
 
 ROUND_TRIP_PIXELS = 1.5
 ROUND_TRIP_DEPTH = 0.015
+SMOOTHNESS = 0.15
+"""Cost of one pixel of parallax between equally coloured neighbours, against 1 for a patch that does not match."""
+
+_GEOMETRIC = 0.1
+"""Cost of one pixel of round trip through another view's depth."""
+
+_RANDOM_STEP = 0.5
+"""Pixels of parallax by which PatchMatch first changes a plane at random."""
+
+MOST_LABELS = 192
+_SWEEP_UNITS = 2
+"""Parts that the plane sweep is reported in."""
+
 _SPECKLE_SHARE = 4e-4
 """Islands of depth smaller than this share of the picture are noise."""
 
@@ -63,13 +77,13 @@ class StereoSettings:
 
     long_side: int  # pixels that the caller resizes the longer side of a picture to
     sources: int  # pictures each one is compared with
-    sweeps: tuple[int, ...]  # PatchMatch iterations per pyramid level, coarse to fine, each level twice the last
-    geometric_sweeps: int  # iterations at full size that also ask for agreement with the other views' depths
+    sweeps: int  # PatchMatch iterations on the pictures alone
+    geometric_sweeps: int  # iterations that also ask for agreement with the other views' depths
 
 
-PREVIEW = StereoSettings(long_side=288, sources=3, sweeps=(1, 1), geometric_sweeps=0)
-STANDARD = StereoSettings(long_side=512, sources=4, sweeps=(2, 2), geometric_sweeps=2)
-HIGH = StereoSettings(long_side=768, sources=4, sweeps=(1, 2, 2), geometric_sweeps=2)
+PREVIEW = StereoSettings(long_side=288, sources=3, sweeps=1, geometric_sweeps=0)
+STANDARD = StereoSettings(long_side=512, sources=4, sweeps=1, geometric_sweeps=1)
+HIGH = StereoSettings(long_side=768, sources=4, sweeps=1, geometric_sweeps=2)
 
 Report = Callable[[int, int], None]
 
@@ -111,20 +125,20 @@ def _shared_view(a: View, b: View) -> float:
     return float(np.exp(-0.5 * (off / np.where(off < 0, 5.0, 15.0)) ** 2).sum())
 
 
-# --- one view at one pyramid level -----------------------------------------------------------------------------------
+# --- one view and its sources, as the kernels want them ---------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class _Level:
-    """A view and its sources at one size, as the kernels want them: pixel centres at integers."""
+class _Comparison:
+    """A view with its sources as arrays for the kernels: pixel centres at integers, several sources stacked."""
 
-    rgb: Float32
-    grey: Float32
-    intrinsics: Float64
-    stack: Float32
-    sizes: NDArray[np.int32]
-    forward: Float64
-    backward: Float64
+    rgb: Float32  # (H, W, 3) in [0, 1]
+    grey: Float32  # (H, W)
+    intrinsics: Float64  # (3, 3)
+    stack: Float32  # (S, ...) grey sources with a border
+    sizes: NDArray[np.int32]  # (S, 2) height, width of the sources
+    forward: Float64  # (S, 12) from the view to the sources
+    backward: Float64  # (S, 12) from the sources to the view
     nearest: float  # inverse depth
     farthest: float  # inverse depth
     parallax: float  # pixels per unit of inverse depth
@@ -134,36 +148,42 @@ class _Level:
         return self.grey.shape[0], self.grey.shape[1]
 
 
-def _halved(picture: Float32, times: int) -> Float32:
-    """Averages 2 x 2 pixels; an odd last row or column is dropped, so pixel (0, 0)'s corner stays where it is."""
-    for _ in range(times):
-        height, width = picture.shape[0] // 2 * 2, picture.shape[1] // 2 * 2
-        even = picture[:height, :width]
-        picture = (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) * np.float32(0.25)
-    return np.ascontiguousarray(picture)
+def _compare(view: View, sources: Sequence[View], bounds: tuple[float, float]) -> _Comparison:
+    forward = np.stack([transfer(view, source) for source in sources])
+    nearest, farthest = bounds
+    return _Comparison(
+        rgb=view.image.astype(np.float32) / np.float32(255),
+        grey=_grey(view.image),
+        intrinsics=_centred(view.intrinsics),
+        stack=_stacked([_grey(source.image) for source in sources], stereo.PADDING),
+        sizes=_sizes(sources),
+        forward=forward,
+        backward=np.stack([transfer(source, view) for source in sources]),
+        nearest=nearest,
+        farthest=farthest,
+        parallax=_parallax(forward, view.image.shape[:2], 0.5 * (nearest + farthest)),
+    )
 
 
-def _picture(view: View, halvings: int) -> Float32:
-    return _halved(view.image.astype(np.float32) / np.float32(255), halvings)
+def _grey(image: NDArray[np.uint8]) -> Float32:
+    """Rec. 601 luma in [0, 1]."""
+    return np.ascontiguousarray(image @ (np.array([0.299, 0.587, 0.114], np.float32) / np.float32(255)))
 
 
-def _grey(rgb: Float32) -> Float32:
-    return np.ascontiguousarray(rgb @ np.array([0.299, 0.587, 0.114], np.float32))
+def _centred(intrinsics: Float64) -> Float64:
+    """K for pixel centres at integers."""
+    return intrinsics - np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
 
 
-def _intrinsics(view: View, halvings: int) -> Float64:
-    """K with pixel centres at integers, at the level's size."""
-    intrinsics = np.array(view.intrinsics, np.float64)
-    intrinsics[:2] *= 0.5**halvings
-    intrinsics[:2, 2] -= 0.5
-    return intrinsics
+def _sizes(views: Sequence[View]) -> NDArray[np.int32]:
+    return np.array([view.image.shape[:2] for view in views], np.int32)
 
 
-def transfer(a: View, b: View, halvings: int = 0) -> Float64:
-    """The 12 numbers of A and b that send a pixel and inverse depth of ``a`` to ``b``."""
+def transfer(a: View, b: View) -> Float64:
+    """The 12 numbers A (row by row) and b that send a pixel and inverse depth of view ``a`` to view ``b``."""
     b_from_a = np.linalg.inv(b.world_from_camera) @ a.world_from_camera
-    intrinsics = _intrinsics(b, halvings)
-    matrix = intrinsics @ b_from_a[:3, :3] @ np.linalg.inv(_intrinsics(a, halvings))
+    intrinsics = _centred(b.intrinsics)
+    matrix = intrinsics @ b_from_a[:3, :3] @ np.linalg.inv(_centred(a.intrinsics))
     return np.concatenate([matrix.ravel(), intrinsics @ b_from_a[:3, 3]])
 
 
@@ -172,30 +192,10 @@ def _stacked(pictures: Sequence[Float32], padding: int) -> Float32:
     height = max(picture.shape[0] for picture in pictures) + 2 * padding
     width = max(picture.shape[1] for picture in pictures) + 2 * padding
     stack = np.zeros((len(pictures), height, width, *pictures[0].shape[2:]), np.float32)
-    border = ((padding, padding), (padding, padding))
     for slot, picture in zip(stack, pictures, strict=True):
-        padded = np.pad(picture, border, mode="edge") if padding else picture
+        padded = np.pad(picture, padding, mode="edge") if padding else picture
         slot[: padded.shape[0], : padded.shape[1]] = padded
     return stack
-
-
-def _level(view: View, sources: Sequence[View], bounds: tuple[float, float], halvings: int) -> _Level:
-    rgb = _picture(view, halvings)
-    pictures = [_grey(_picture(source, halvings)) for source in sources]
-    forward = np.stack([transfer(view, source, halvings) for source in sources])
-    nearest, farthest = bounds
-    return _Level(
-        rgb=rgb,
-        grey=_grey(rgb),
-        intrinsics=_intrinsics(view, halvings),
-        stack=_stacked(pictures, stereo.PADDING),
-        sizes=np.array([picture.shape for picture in pictures], np.int32),
-        forward=forward,
-        backward=np.stack([transfer(source, view, halvings) for source in sources]),
-        nearest=nearest,
-        farthest=farthest,
-        parallax=_parallax(forward, (rgb.shape[0], rgb.shape[1]), 0.5 * (nearest + farthest)),
-    )
 
 
 def _parallax(forward: Float64, shape: tuple[int, int], rho: float) -> float:
@@ -225,7 +225,7 @@ def _bounds(view: View, views: Sequence[View], sources: Sequence[View]) -> tuple
     if len(depth) < 8:
         depth = _depths_in_view(view, np.concatenate([other.sparse_points for other in views]))
     if len(depth) < 8:
-        forward = np.stack([transfer(view, source, 0) for source in sources])
+        forward = np.stack([transfer(view, source) for source in sources])
         height, width = view.image.shape[:2]
         per_pixel = 1 / _parallax(forward, (height, width), 0.0)
         return 0.4 * width * per_pixel, 0.5 * per_pixel
@@ -261,177 +261,127 @@ class Workers:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def run(self, kernel: Callable[..., None], rows: int, *arguments: Any) -> None:
-        """Calls ``kernel(first, last, *arguments)`` for bands that cover range(rows)."""
-        edges = np.linspace(0, rows, min(4 * self._count, rows) + 1).astype(int)
+    def run(self, kernel: Callable[..., None], first: int, last: int, *arguments: Any) -> None:
+        """Calls ``kernel(low, high, *arguments)`` for bands that cover range(first, last)."""
+        edges = np.linspace(first, last, min(4 * self._count, last - first) + 1).astype(int)
         bands = zip(edges[:-1], edges[1:], strict=True)
-        for done in [self._pool.submit(kernel, int(first), int(last), *arguments) for first, last in bands]:
+        for done in [self._pool.submit(kernel, int(low), int(high), *arguments) for low, high in bands]:
             done.result()
-
-
-class _Progress:
-    """Counts work in units of one sweep over a quarter-size picture."""
-
-    def __init__(self, report: Report, total: int) -> None:
-        self._report, self._done, self._total = report, 0, total
-
-    def add(self, amount: int) -> None:
-        self._done += amount
-        self._report(self._done, self._total)
 
 
 def estimate_depths(views: Sequence[View], settings: StereoSettings, report: Report) -> list[DepthMap]:
     """Depth, normals and confidence of every view.
 
     At least two views at different places are needed. ``report(done, total)`` is called every second or two from the
-    calling thread; what it raises ends the work. Memory: the pictures, and 40 bytes per pixel and view.
+    calling thread; what it raises ends the work. Memory: the pictures, 40 bytes per pixel and view, and while one view
+    is swept at most 3 * MOST_LABELS bytes per pixel of it.
     """
-    if len(views) < 2:
-        raise ValueError("dense stereo needs at least two views")
     chosen = select_sources(views, settings.sources)
-    levels = len(settings.sweeps)
-    per_view = sum(2 * count * 4**i for i, count in enumerate(settings.sweeps)) + 4 + 1
-    per_view += 2 * settings.geometric_sweeps * 4 ** (levels - 1)
-    progress = _Progress(report, per_view * len(views))
-    planes: list[Float32] = []
-    costs: list[Float32] = []
+    if not all(chosen):
+        raise ValueError("dense stereo needs at least two views from different places")
+    total = len(views) * (2 * settings.sweeps + 2 * settings.geometric_sweeps + _SWEEP_UNITS + 1)
+    progress = itertools.count(1)
+
+    def step() -> None:
+        report(next(progress), total)
+
     with Workers() as workers:
-        bounds = []
+        sources = [[views[j] for j in indices] for indices in chosen]
+        bounds = [_bounds(view, views, others) for view, others in zip(views, sources, strict=True)]
+        planes: list[Float32] = []
+        costs: list[Float32] = []
         for i, view in enumerate(views):
-            sources = [views[j] for j in chosen[i]]
-            bounds.append(_bounds(view, views, sources))
-            plane, cost = _photometric(view, sources, bounds[i], settings, workers, progress, seed=i)
-            planes.append(plane)
-            costs.append(cost)
+            comparison = _compare(view, sources[i], bounds[i])
+            planes.append(_plane_sweep(comparison, workers, step))
+            costs.append(np.ones(comparison.shape, np.float32))
+            unseen = np.zeros((len(sources[i]), 1, 1, 3), np.float32)
+            _patchmatch(comparison, planes[i], costs[i], unseen, 0.0, settings.sweeps, i, workers, step)
         if settings.geometric_sweeps:
             witnesses = [plane.copy() for plane in planes]
             for i, view in enumerate(views):
-                level = _level(view, [views[j] for j in chosen[i]], bounds[i], 0)
+                comparison = _compare(view, sources[i], bounds[i])
                 others = _stacked([witnesses[j] for j in chosen[i]], 0)
                 count = settings.geometric_sweeps
-                _patchmatch(level, planes[i], costs[i], others, count, 0.25, workers, progress, 1, i)
-        return [
-            _confirmed(i, views, chosen[i], planes, costs[i], bounds[i], workers, progress) for i in range(len(views))
-        ]
+                _patchmatch(comparison, planes[i], costs[i], others, _GEOMETRIC, count, i, workers, step)
+        found = []
+        for i, view in enumerate(views):
+            others = _stacked([planes[j] for j in chosen[i]], 0)
+            found.append(_confirmed(view, sources[i], bounds[i], planes[i], costs[i], others, workers))
+            step()
+    return found
 
 
-def _photometric(
-    view: View,
-    sources: Sequence[View],
-    bounds: tuple[float, float],
-    settings: StereoSettings,
-    workers: Workers,
-    progress: _Progress,
-    seed: int,
-) -> tuple[Float32, Float32]:
-    """Planes (H, W, 3) and data cost (H, W) from the pictures alone."""
-    coarsest = len(settings.sweeps) - 1
-    planes = np.empty(0, np.float32)
-    for halvings, count in zip(range(coarsest, -1, -1), settings.sweeps, strict=True):
-        level = _level(view, sources, bounds, halvings)
-        if halvings == coarsest:
-            planes = _plane_sweep(level, workers)
-            progress.add(4)
-        else:
-            planes = _finer(planes, level.shape)
-        cost = np.ones(level.shape, np.float32)
-        none = np.zeros((len(sources), 1, 1, 3), np.float32)
-        _patchmatch(level, planes, cost, none, count, 0.5, workers, progress, 4 ** (coarsest - halvings), seed)
-    return planes, cost
-
-
-def _plane_sweep(level: _Level, workers: Workers) -> Float32:
-    height, width = level.shape
-    count = min(max(math.ceil((level.nearest - level.farthest) * level.parallax), 16), 192)
-    labels = np.linspace(level.farthest, level.nearest, count)
-    bits = np.empty(level.shape, np.uint32)
-    planesweep.census(level.grey, bits)
+def _plane_sweep(comparison: _Comparison, workers: Workers, step: Callable[[], None]) -> Float32:
+    """Planes (H, W, 3) from semi-global matching over equal steps of inverse depth, about a pixel each."""
+    height, width = comparison.shape
+    span = comparison.nearest - comparison.farthest
+    count = min(max(math.ceil(span * comparison.parallax), 16), MOST_LABELS)
+    labels = np.linspace(comparison.farthest, comparison.nearest, count)
+    bits = np.empty(comparison.shape, np.uint32)
+    planesweep.census(comparison.grey, bits)
     volume = np.empty((height, width, count), np.uint8)
-    best = min(2, len(level.forward))
-    workers.run(planesweep.match, count, bits, level.stack, level.sizes, level.forward, labels, best, volume)
+    stack, sizes, forward = comparison.stack, comparison.sizes, comparison.forward
+    for part in np.array_split(np.arange(count), _SWEEP_UNITS):
+        workers.run(planesweep.match, part[0], part[-1] + 1, bits, stack, sizes, forward, labels, volume)
+        step()
     total = np.zeros((height, width, count), np.uint16)
-    workers.run(planesweep.aggregate, height, False, level.grey, volume, total)
-    workers.run(planesweep.aggregate, width, True, level.grey, volume, total)
+    for dx, dy in planesweep.DIRECTIONS:
+        lines = planesweep.line_count(comparison.shape, dx, dy)
+        workers.run(planesweep.aggregate, 0, lines, dx, dy, comparison.grey, volume, total)
     planes = np.empty((height, width, 3), np.float32)
-    workers.run(planesweep.pick, height, total, labels, planes)
+    workers.run(planesweep.pick, 0, height, total, labels, planes)
     tilted = np.empty_like(planes)
-    workers.run(planesweep.tilt, height, planes, level.parallax, tilted)
+    workers.run(planesweep.tilt, 0, height, planes, comparison.parallax, tilted)
     return tilted
 
 
-SMOOTHNESS = 0.03
-GEOMETRIC = 0.1
-
-
 def _patchmatch(
-    level: _Level,
+    comparison: _Comparison,
     planes: Float32,
     cost: Float32,
     source_planes: Float32,
+    geometric: float,
     count: int,
-    step: float,
-    workers: Workers,
-    progress: _Progress,
-    weight: int,
     seed: int,
+    workers: Workers,
+    step: Callable[[], None],
 ) -> None:
-    """``count`` red-black iterations in place, the random step (pixels of parallax) halved after each."""
-    best = min(2, len(level.forward))
-    geometric = GEOMETRIC if source_planes.shape[1] > 1 else 0.0
+    """``count`` red-black iterations in place, the random changes halved after each."""
+    c = comparison
     for iteration in range(count):
         for colour in (0, 1):
             workers.run(
-                stereo.sweep, level.shape[0], colour, 1000 * seed + 2 * iteration + colour,
-                level.grey, level.rgb, level.stack, level.sizes, level.forward, level.backward, source_planes,
-                level.intrinsics, level.nearest, level.farthest, level.parallax, best,
-                SMOOTHNESS, geometric, step * 0.5**iteration, planes, cost,
+                stereo.sweep, 0, c.shape[0], colour, 1000 * seed + 2 * iteration + colour, c.grey, c.rgb, c.stack,
+                c.sizes, c.forward, c.backward, source_planes, c.intrinsics, c.nearest, c.farthest, c.parallax,
+                SMOOTHNESS, geometric, _RANDOM_STEP * 0.5**iteration, planes, cost,
             )  # fmt: skip
-            progress.add(weight)
-
-
-def _finer(planes: Float32, shape: tuple[int, int]) -> Float32:
-    """The planes of a level at twice its size: each coarse pixel's plane over its four fine pixels."""
-    y = np.arange(shape[0])
-    x = np.arange(shape[1])
-    cy = np.minimum(y // 2, planes.shape[0] - 1)
-    cx = np.minimum(x // 2, planes.shape[1] - 1)
-    fine = planes[cy[:, None], cx[None]]
-    off_y = ((y + 0.5) / 2 - 0.5 - cy).astype(np.float32)[:, None]
-    off_x = ((x + 0.5) / 2 - 0.5 - cx).astype(np.float32)[None]
-    fine[..., 0] += fine[..., 1] * off_x + fine[..., 2] * off_y
-    fine[..., 1:] *= 0.5
-    return np.ascontiguousarray(fine)
+            step()
 
 
 def _confirmed(
-    i: int,
-    views: Sequence[View],
-    sources: Sequence[int],
-    planes: Sequence[Float32],
-    cost: Float32,
+    view: View,
+    sources: Sequence[View],
     bounds: tuple[float, float],
+    planes: Float32,
+    cost: Float32,
+    source_planes: Float32,
     workers: Workers,
-    progress: _Progress,
 ) -> DepthMap:
-    view = views[i]
     height, width = view.image.shape[:2]
-    forward = np.stack([transfer(view, views[j], 0) for j in sources])
-    backward = np.stack([transfer(views[j], view, 0) for j in sources])
-    sizes = np.array([views[j].image.shape[:2] for j in sources], np.int32)
-    others = _stacked([planes[j] for j in sources], 0)
+    forward = np.stack([transfer(view, source) for source in sources])
+    backward = np.stack([transfer(source, view) for source in sources])
     agreeing = np.zeros((height, width), np.uint8)
     confidence = np.zeros((height, width), np.float32)
     workers.run(
-        stereo.confirm, height, planes[i], cost, sizes, forward, backward, others, ROUND_TRIP_PIXELS,
-        ROUND_TRIP_DEPTH, agreeing, confidence,
+        stereo.confirm, 0, height, planes, cost, _sizes(sources), forward, backward, source_planes,
+        ROUND_TRIP_PIXELS, ROUND_TRIP_DEPTH, agreeing, confidence,
     )  # fmt: skip
     parallax = _parallax(forward, (height, width), sum(bounds) / 2)
-    stereo.remove_speckles(planes[i], parallax, int(_SPECKLE_SHARE * height * width), confidence)
-    progress.add(1)
-    rho = planes[i][..., 0]
+    stereo.remove_speckles(planes, parallax, int(_SPECKLE_SHARE * height * width), confidence)
+    rho = planes[..., 0]
     return DepthMap(
         depth=np.where(rho > 0, 1 / np.maximum(rho, np.float32(1e-30)), 0).astype(np.float32),
-        normal=_normals(planes[i], _intrinsics(view, 0)),
+        normal=_normals(planes, _centred(view.intrinsics)),
         confidence=confidence,
         agreeing=np.where(confidence > 0, agreeing, 0).astype(np.uint8),
     )
@@ -451,7 +401,7 @@ def _normals(planes: Float32, intrinsics: Float64) -> Float32:
 def planes_of(view: View, found: DepthMap) -> Float32:
     """The planes (H, W, 3) in the form of ``stereo.py`` that a depth map's depths and normals stand for."""
     height, width = found.depth.shape
-    intrinsics = _intrinsics(view, 0)
+    intrinsics = _centred(view.intrinsics)
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     gradient = found.normal @ np.linalg.inv(intrinsics).astype(np.float32)
     known = found.depth > 0

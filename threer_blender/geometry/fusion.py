@@ -107,7 +107,7 @@ def fuse(
                 if j == i:
                     continue
                 workers.run(
-                    _visit, confidence.shape[0], planes[i], confidence, normals[i], float(view.intrinsics[0, 0]),
+                    _visit, 0, confidence.shape[0], planes[i], confidence, normals[i], float(view.intrinsics[0, 0]),
                     planes[j], trusted[j], normals[j], float(other.intrinsics[0, 0]), j < i,
                     dense.transfer(view, other), dense.transfer(other, view), least_confidence,
                     dense.ROUND_TRIP_PIXELS, dense.ROUND_TRIP_DEPTH, weight, rho_sum, normal_sum, votes, owner,

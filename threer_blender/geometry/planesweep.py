@@ -19,6 +19,9 @@ from .stereo import PADDING, Float32, Float64, Int32
 _WORST = 24
 """Census bits compared: a 5 x 5 window without its centre."""
 
+_SECOND = 8
+"""Bits by which the second-best source may count as worse than the best."""
+
 _SMALL_JUMP = 6
 _LARGE_JUMP = 60
 _EDGE = 0.04
@@ -68,9 +71,12 @@ def _warp(
 @numba.njit(**_compile)
 def match(
     first_label: int, last_label: int, bits: NDArray[np.uint32], stack: Float32, sizes: Int32, forward: Float64,
-    labels: Float64, best: int, volume: NDArray[np.uint8],
+    labels: Float64, volume: NDArray[np.uint8],
 ) -> None:  # fmt: skip
-    """Fill volume (h, w, L) at the given labels: twice the mean census distance to the ``best`` (1 or 2) sources."""
+    """Fill volume (h, w, L) at the given labels: the census distances to the two best sources added.
+
+    As in ``stereo.py`` the second counts as at most ``_SECOND`` worse than the best: it may not see the point.
+    """
     height, width = bits.shape
     pixels = stack.reshape(-1)
     warped = np.empty((height, width), np.float32)
@@ -97,7 +103,8 @@ def match(
                     lowest[y, x] = min(lowest[y, x], count)
         for y in range(height):
             for x in range(width):
-                volume[y, x, label] = lowest[y, x] + (second[y, x] if best > 1 else lowest[y, x])
+                other = min(second[y, x], lowest[y, x] + _SECOND) if forward.shape[0] > 1 else lowest[y, x]
+                volume[y, x, label] = lowest[y, x] + other
 
 
 @numba.njit(**_compile)
@@ -122,24 +129,48 @@ def _step(
 
 @numba.njit(**_compile)
 def aggregate(
-    first: int, last: int, down: bool, grey: Float32, volume: NDArray[np.uint8], total: NDArray[np.uint16]
+    first: int, last: int, dx: int, dy: int, grey: Float32, volume: NDArray[np.uint8], total: NDArray[np.uint16]
 ) -> None:
-    """Add to total (h, w, L) the paths along the given rows, or columns if ``down``, both ways."""
+    """Add to total (h, w, L) the paths along some of the picture's lines of direction (dx, dy), both ways.
+
+    The direction is (1, 0), (0, 1), (1, 1) or (-1, 1); the lines are numbered as ``line_count`` counts them.
+    """
     height, width, count = volume.shape
-    length = height if down else width
     previous = np.full(count + 2, 1 << 20, np.int32)
     current = np.full(count + 2, 1 << 20, np.int32)
     for line in range(first, last):
+        if dy == 0:
+            x0, y0 = 0, line
+        elif dx == 0:
+            x0, y0 = line, 0
+        elif dx > 0:
+            x0, y0 = max(line - height + 1, 0), max(height - 1 - line, 0)
+        else:
+            x0, y0 = min(line, width - 1), max(line - width + 1, 0)
+        length = width + height
+        if dx != 0:
+            length = min(length, width - x0 if dx > 0 else x0 + 1)
+        if dy != 0:
+            length = min(length, height - y0)
         for backwards in range(2):
             before = np.float32(0)
             for i in range(length):
                 position = length - 1 - i if backwards else i
-                y, x = (position, line) if down else (line, position)
+                y, x = y0 + dy * position, x0 + dx * position
                 jump = _LARGE_JUMP / (1 + abs(grey[y, x] - before) / _EDGE)
                 jump = max(jump, _SMALL_JUMP + 2)
                 _step(volume[y, x], previous, current, total[y, x], i == 0, int(jump))
                 previous, current = current, previous
                 before = grey[y, x]
+
+
+DIRECTIONS = ((1, 0), (0, 1), (1, 1), (-1, 1))
+
+
+def line_count(shape: tuple[int, int], dx: int, dy: int) -> int:
+    """How many lines of that direction a picture (height, width) has."""
+    height, width = shape
+    return width * abs(dy) + height * abs(dx) - abs(dx * dy)
 
 
 @numba.njit(**_compile)

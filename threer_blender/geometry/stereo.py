@@ -59,6 +59,9 @@ _GEOMETRIC_TRUNCATION = 3.0
 _SAME = 0.01
 """Pixels of parallax below which a neighbour's plane offers nothing new."""
 
+_SECOND = 0.3
+"""How much worse than the best source the second may count: it may not see the point."""
+
 NOT_SEEN = 1e9
 """A round trip's length when there is none; finite, because fast arithmetic knows no infinity."""
 
@@ -204,17 +207,20 @@ def round_trip(
 
 
 @numba.njit(**_compile)
-def _mean_of_best(costs: Float32, count: int, best: int) -> float:
-    """The mean of the ``best`` smallest of the first ``count`` costs (reorders them)."""
-    total = 0.0
-    for i in range(best):
-        smallest = i
-        for j in range(i + 1, count):
-            if costs[j] < costs[smallest]:
-                smallest = j
-        costs[i], costs[smallest] = costs[smallest], costs[i]
-        total += costs[i]
-    return total / best
+def _best_two(costs: Float32) -> float:
+    """The mean of the two smallest costs, the second counted as at most ``_SECOND`` worse than the first.
+
+    Two sources out of several are enough, since a point is hidden in some; one is, if no other comes close.
+    """
+    first = costs[0]
+    second = first + np.float32(_SECOND)
+    for i in range(1, costs.shape[0]):
+        if costs[i] < first:
+            second = min(first, costs[i] + np.float32(_SECOND))
+            first = costs[i]
+        else:
+            second = min(second, costs[i])
+    return first if costs.shape[0] == 1 else 0.5 * (first + second)
 
 
 @numba.njit(**_compile)
@@ -284,15 +290,15 @@ def _best_on_arm(cost: Float32, x: int, y: int, arm: int) -> int:
 def sweep(
     first_row: int, last_row: int, colour: int, seed: int,
     grey: Float32, rgb: Float32, stack: Float32, sizes: Int32, forward: Float64, backward: Float64,
-    source_planes: Float32, intrinsics: Float64, nearest: float, farthest: float, parallax: float, best: int,
+    source_planes: Float32, intrinsics: Float64, nearest: float, farthest: float, parallax: float,
     smoothness: float, geometric: float, step: float, planes: Float32, cost: Float32,
 ) -> None:  # fmt: skip
     """Improve every second pixel (those of ``colour``, 0 or 1) of the given rows in place.
 
     grey (h, w) and rgb (h, w, 3) of the reference; stack (S, H + 2 PADDING, W + 2 PADDING) the grey sources, whose own
     sizes (height, width) are in sizes (S, 2); source_planes (S, H, W, 3) their planes, read if ``geometric`` > 0.
-    nearest > farthest > 0 bound the inverse depth; parallax is the pixels that one unit of inverse depth moves; best is
-    how many sources must agree; step is the size of the random refinement in pixels of parallax.
+    nearest > farthest > 0 bound the inverse depth; parallax is the pixels that one unit of inverse depth moves; step is
+    the size of the random refinement in pixels of parallax.
     planes (h, w, 3) = rho, rho_x, rho_y and cost (h, w), the data cost, are read and written.
 
     Each pixel tries its own plane, those of its four neighbours, the best of four far arms, and three random changes.
@@ -366,7 +372,7 @@ def sweep(
                             x, y, rho, forward[v], backward[v], source_planes[v], sizes[v, 0], sizes[v, 1]
                         )
                         costs[v] += geometric * min(error, _GEOMETRIC_TRUNCATION)
-                matched = _mean_of_best(costs, sources, best)
+                matched = _best_two(costs)
                 if total + matched < lowest:
                     lowest, data = total + matched, matched
                     now, now_x, now_y = rho, rho_x, rho_y
