@@ -23,6 +23,8 @@ OPENCV_FROM_BLENDER = np.diag((1.0, -1.0, -1.0, 1.0))
 HANDY_DISTANCE = 5.0  # metres from camera to points, where the reconstruction does not know its size
 GROUND_PERCENTILE = 2.0  # of the points' heights: below it is noise
 SAMPLED_POINTS = 50_000
+FLOOR_CONES = (15.0, 10.0, 5.0)  # degrees about up, where normals are taken for those of a floor
+FLOOR_SHARE = 0.05  # of all points, the least that makes a floor
 MEAN_UP_WEIGHT = 0.02  # how much the mean up counts against level horizons; matters where all cameras look one way
 
 
@@ -31,15 +33,15 @@ def camera_matrix(camera: Camera) -> Matrix:
     return Matrix((camera.world_from_camera @ OPENCV_FROM_BLENDER).tolist())
 
 
-def sampled_points(reconstruction: Reconstruction) -> Array:
-    """At most about SAMPLED_POINTS trusted points (N, 3), evenly picked; all points where none is trusted."""
+def sampled_points(reconstruction: Reconstruction) -> tuple[Array, Array]:
+    """Positions and normals (N, 3) of about SAMPLED_POINTS trusted points, evenly picked; of all where none is trusted."""
     cloud = reconstruction.cloud
-    if cloud is None or not len(cloud):
-        return np.empty((0, 3), np.float32)
+    if cloud is None:
+        return np.empty((0, 3), np.float32), np.empty((0, 3), np.float32)
     stride = max(1, len(cloud) // SAMPLED_POINTS)
-    positions = cloud.positions[::stride]
     trusted = cloud.confidence[::stride] >= reconstruction.trusted_confidence
-    return positions[trusted] if trusted.any() else positions
+    kept = trusted if trusted.any() else np.ones_like(trusted)
+    return cloud.positions[::stride][kept], cloud.normals[::stride][kept]
 
 
 def seen_depths(camera: Camera, points: Array) -> FloatArray:
@@ -49,7 +51,8 @@ def seen_depths(camera: Camera, points: Array) -> FloatArray:
     with np.errstate(invalid="ignore"):
         pixels = camera.project(points)
         inside = (depths > 0) & (pixels >= 0).all(axis=-1) & (pixels <= (camera.width, camera.height)).all(axis=-1)
-    return depths[inside]
+    seen: FloatArray = depths[inside]
+    return seen
 
 
 def up_direction(cameras: list[Camera]) -> FloatArray:
@@ -81,6 +84,21 @@ def _geometric_median(vectors: FloatArray) -> FloatArray:
     return median / length if length > 1e-6 else vectors[0]
 
 
+def levelled(up: FloatArray, normals: Array) -> FloatArray:
+    """`up`, turned onto the normal of the floors and tables that the points (N, 3) show near it, if they show any.
+
+    Mean shift in narrowing cones; where there is no floor, the normals within a cone lie evenly about `up` or are few.
+    """
+    level = up
+    for cone in FLOOR_CONES:
+        near = normals[normals @ level > np.cos(np.radians(cone))]
+        if len(near) < max(3, FLOOR_SHARE * len(normals)):
+            return up
+        level = near.mean(axis=0, dtype=np.float64)
+        level = level / np.linalg.norm(level)
+    return level
+
+
 def _forward(camera: Camera, up: FloatArray) -> FloatArray:
     """The horizontal direction that the camera looks in; where it looks straight down, that of its picture's top."""
     candidates = (camera.world_from_camera[:3, 2], -camera.world_from_camera[:3, 1])
@@ -91,11 +109,11 @@ def _forward(camera: Camera, up: FloatArray) -> FloatArray:
 
 
 def root_matrix(reconstruction: Reconstruction) -> Matrix:
-    """The root's matrix: Blender's world (z up, ground at 0) from the reconstruction's world."""
+    """The root's matrix: Blender's world (z up, ground at 0) from the reconstruction's, which has a camera at least."""
     cameras = reconstruction.cameras
-    points = sampled_points(reconstruction)
-    up = up_direction(cameras) if cameras else np.array((0.0, -1.0, 0.0))
-    forward = _forward(cameras[0], up) if cameras else np.array((0.0, 0.0, 1.0))
+    points, normals = sampled_points(reconstruction)
+    up = levelled(up_direction(cameras), normals)
+    forward = _forward(cameras[0], up)
     rotation = np.array((np.cross(forward, up), forward, up))
 
     marks = points if len(points) else np.array([camera.world_from_camera[:3, 3] for camera in cameras])

@@ -87,7 +87,7 @@ def _cameras(
 ) -> Objects:
     """Role -> camera object, new or updated, for every solved camera."""
     roles = identity.camera_roles(reconstruction.photos)
-    sample = axes.sampled_points(reconstruction)
+    sample, _ = axes.sampled_points(reconstruction)
     scale = root.matrix_basis.median_scale
     size = _display_size(reconstruction) * scale
     shown = {}
@@ -113,7 +113,7 @@ def _cameras(
 def _display_size(reconstruction: Reconstruction) -> float:
     """Size of the cameras' frames, in the reconstruction's units: small beside the scene, smaller where they crowd."""
     centres = np.array([camera.world_from_camera[:3, 3] for camera in reconstruction.cameras])
-    sample = axes.sampled_points(reconstruction)
+    sample, _ = axes.sampled_points(reconstruction)
     if not len(sample):
         return 1.0
     distance = float(np.median(np.linalg.norm(sample - centres.mean(axis=0), axis=1)))

@@ -25,7 +25,9 @@ class Changes:
         self._released: list[bpy.types.ID] = []
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             bpy.data.batch_remove(self._removed)
             bpy.data.batch_remove([block for block in dict.fromkeys(self._released) if not block.users])

@@ -40,4 +40,3 @@ def find(scene: bpy.types.Scene, solve: str) -> dict[str, bpy.types.Object]:
         if candidate.get(SOLVE) == solve:
             objects.setdefault(candidate[ROLE], candidate)
     return objects
-

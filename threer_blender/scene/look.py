@@ -9,6 +9,10 @@ import bpy
 VERSION = "threer_version"  # custom property of node groups and materials that all clouds share
 LOOK = 1  # raise it when the nodes below change: old files keep the look they were saved with
 
+# Cycles takes the attribute name "color" for the colour of smoke and finds nothing on points (its standard attributes
+# go by name, intern/cycles/scene/attribute.cpp); so the modifier hands the colours to materials under another name.
+SHADER_COLOR = "point_color"
+
 RADIUS, THRESHOLD, MATERIAL = "Radius", "Confidence Threshold", "Material"  # inputs of the modifier
 
 
@@ -18,7 +22,7 @@ def _shared(blocks: Any, kind: str) -> Any:
 
 
 def material() -> bpy.types.Material:
-    """The shared material that gives off the attribute `color`, in EEVEE and in Cycles.
+    """The shared material that gives off the points' colours, in EEVEE and in Cycles.
 
     Photos have their light in them already, so points shine instead of being lit again.
     """
@@ -30,7 +34,7 @@ def material() -> bpy.types.Material:
     tree = made.node_tree
     tree.nodes.clear()
     color = tree.nodes.new("ShaderNodeAttribute")
-    color.attribute_name = "color"
+    color.attribute_name = SHADER_COLOR
     emission = tree.nodes.new("ShaderNodeEmission")
     output = tree.nodes.new("ShaderNodeOutputMaterial")
     tree.links.new(color.outputs["Color"], emission.inputs["Color"])
@@ -53,13 +57,17 @@ def node_group(from_mesh: bool) -> bpy.types.NodeTree:
     tree.is_modifier = True
     _interface(tree.interface)
     given, result = tree.nodes.new("NodeGroupInput"), tree.nodes.new("NodeGroupOutput")
-    confidence, base = _attribute(tree, "confidence"), _attribute(tree, "radius")
+    confidence, base = _attribute(tree, "confidence", "FLOAT"), _attribute(tree, "radius", "FLOAT")
+    color = _attribute(tree, "color", "FLOAT_COLOR")
     doubtful = tree.nodes.new("FunctionNodeCompare")
     doubtful.operation = "LESS_THAN"
     delete = tree.nodes.new("GeometryNodeDeleteGeometry")
     size = tree.nodes.new("ShaderNodeMath")
     size.operation = "MULTIPLY"
     convert = tree.nodes.new("GeometryNodeMeshToPoints" if from_mesh else "GeometryNodeSetPointRadius")
+    dye = tree.nodes.new("GeometryNodeStoreNamedAttribute")
+    dye.data_type = "BYTE_COLOR"
+    dye.inputs["Name"].default_value = SHADER_COLOR
     dress = tree.nodes.new("GeometryNodeSetMaterial")
 
     link = tree.links.new
@@ -71,13 +79,16 @@ def node_group(from_mesh: bool) -> bpy.types.NodeTree:
     link(base, size.inputs[0])
     link(given.outputs[RADIUS], size.inputs[1])
     link(size.outputs[0], convert.inputs["Radius"])
-    link(convert.outputs[0], dress.inputs["Geometry"])
+    link(convert.outputs[0], dye.inputs["Geometry"])
+    link(color, dye.inputs["Value"])
+    link(dye.outputs["Geometry"], dress.inputs["Geometry"])
     link(given.outputs[MATERIAL], dress.inputs["Material"])
     link(dress.outputs["Geometry"], result.inputs["Geometry"])
-    columns = ((given, 0, 0), (confidence.node, 0, 250), (base.node, 200, -250), (doubtful, 200, 250))
-    more = ((delete, 400, 0), (size, 400, -250), (convert, 600, 0), (dress, 800, 0), (result, 1000, 0))
-    for node, x, y in columns + more:
-        node.location = (x, y)
+    line = (given, doubtful, delete, convert, dye, dress, result)
+    for column, node in enumerate(line):
+        node.location = (200 * column, 0)
+    for column, node in ((0, confidence.node), (1, base.node), (2, size), (3, color.node)):
+        node.location = (200 * column, -300)
     tree[VERSION] = f"{kind} {LOOK}"
     return tree
 
@@ -90,14 +101,14 @@ def _interface(interface: Any) -> None:
     threshold = interface.new_socket(THRESHOLD, in_out="INPUT", socket_type="NodeSocketFloat")
     threshold.description = "Points that are less sure than this are hidden"
     dress = interface.new_socket(MATERIAL, in_out="INPUT", socket_type="NodeSocketMaterial")
-    dress.description = "Material of the points; their colours are in the attribute 'color'"
+    dress.description = f"Material of the points; it finds their colours in the attribute '{SHADER_COLOR}'"
     interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
 
 
-def _attribute(tree: bpy.types.NodeTree, name: str) -> Any:
-    """The output of a node that reads the float attribute `name`."""
+def _attribute(tree: bpy.types.NodeTree, name: str, kind: str) -> Any:
+    """The output of a node that reads the attribute `name`."""
     node = tree.nodes.new("GeometryNodeInputNamedAttribute")
-    node.data_type = "FLOAT"
+    node.data_type = kind
     node.inputs["Name"].default_value = name
     return node.outputs["Attribute"]
 

@@ -1,0 +1,167 @@
+"""A fresh Blender file for each test, and a small world whose photos, depths and cameras are known exactly."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from threer_blender.reconstruction import Camera, Photo, PhotoFromMap, PointCloud, PointMap, Reconstruction
+
+bpy = pytest.importorskip("bpy", reason="bpy is not installed: pip install bpy")
+
+
+@pytest.fixture(autouse=True)
+def fresh_file():
+    """Blender's startup file, untouched."""
+    bpy.ops.wm.read_factory_settings()
+
+
+# The world, y down: a chequered floor at y = 0 and a striped ball on it.
+BALL_CENTRE, BALL_RADIUS = np.array((0.0, -0.7, 0.0)), 0.7
+
+
+def floor_color(points):
+    chequer = (np.floor(points[..., 0] * 2) + np.floor(points[..., 2] * 2)) % 2
+    shade = 0.35 + 0.4 * chequer
+    return np.stack([shade, shade * (0.6 + 0.1 * np.sin(points[..., 0])), shade * 0.5], -1)
+
+
+def ball_color(points):
+    bands = np.floor((points[..., 1] + 2) * 8) % 2
+    return np.stack([0.2 + 0.1 * bands, 0.25 + 0.5 * bands, 0.8 - 0.3 * bands], -1)
+
+
+def trace(camera, pixels):
+    """Depth (..., 1) and colour (..., 3) in [0, 1] of what `camera` sees at pixels (..., 2); NaN depth in the sky."""
+    rays = camera.rays(pixels) @ camera.world_from_camera[:3, :3].T
+    origin = camera.world_from_camera[:3, 3]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        floor = -origin[1] / rays[..., 1]
+        floor[(floor <= 0) | (floor > 12)] = np.nan
+        a = (rays**2).sum(-1)
+        b = rays @ (origin - BALL_CENTRE)
+        c = ((origin - BALL_CENTRE) ** 2).sum() - BALL_RADIUS**2
+        ball = (-b - np.sqrt(b * b - a * c)) / a
+    depth = np.fmin(ball, floor)
+    points = origin + depth[..., None] * rays
+    color = np.where((ball <= depth)[..., None], ball_color(points), floor_color(points))
+    return depth, np.where(np.isnan(depth)[..., None], 0.0, color), points
+
+
+def looking_at(eye, target=(0.0, -0.5, 0.0), roll=0.0):
+    """world_from_camera of an upright OpenCV camera at `eye`, rolled about its view by `roll` degrees."""
+    forward = np.subtract(target, eye) / np.linalg.norm(np.subtract(target, eye))
+    right = np.cross((0.0, 1.0, 0.0), forward)
+    right /= np.linalg.norm(right)
+    down = np.cross(forward, right)
+    c, s = np.cos(np.radians(roll)), np.sin(np.radians(roll))
+    pose = np.eye(4)
+    pose[:3, :3] = np.stack([c * right + s * down, -s * right + c * down, forward], -1)
+    pose[:3, 3] = eye
+    return pose
+
+
+def write_png(path: Path, picture: np.ndarray) -> None:
+    """(H, W, 3) uint8."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    height, width, _ = picture.shape
+    rows = np.concatenate([np.zeros((height, 1), np.uint8), picture.reshape(height, -1)], axis=1)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows.tobytes()))
+        + chunk(b"IEND", b"")
+    )
+
+
+def camera(name, width, height, fx, fy=None, cx=None, cy=None, pose=None):
+    return Camera(
+        photo=name,
+        width=width,
+        height=height,
+        fx=fx,
+        fy=fx if fy is None else fy,
+        cx=width / 2 if cx is None else cx,
+        cy=height / 2 if cy is None else cy,
+        world_from_camera=looking_at((0.5, -1.5, -4.0)) if pose is None else pose,
+    )
+
+
+# One of each kind: landscape, portrait, off-centre, fx ≠ fy both ways, square, another size.
+CAMERAS = [
+    camera("landscape.png", 320, 240, 300),
+    camera("portrait.png", 240, 320, 310, pose=looking_at((-2.0, -1.2, -3.5), roll=4)),
+    camera("off centre.png", 320, 240, 300, cx=131.5, cy=150.25, pose=looking_at((2.0, -1.8, -3.0))),
+    camera("wide pixels.png", 320, 240, 260, fy=310, cx=170, pose=looking_at((3.5, -1.0, 1.0), roll=-5)),
+    camera("tall pixels.png", 240, 320, 330, fy=290, cy=170, pose=looking_at((-3.5, -2.0, 0.5))),
+    camera("square.png", 256, 256, 280, pose=looking_at((0.0, -2.5, 3.5))),
+    camera("larger.png", 480, 320, 500, cx=222, cy=171, pose=looking_at((-1.0, -1.0, 4.0))),
+]
+
+
+def pixel_centres(width, height):
+    return np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), -1)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """The world's photos, written to a folder `shot`."""
+    return write_photos(tmp_path / "shot", CAMERAS)
+
+
+def write_photos(folder, cameras):
+    folder.mkdir()
+    photos = []
+    for index, cam in enumerate(cameras):
+        _, color, _ = trace(cam, pixel_centres(cam.width, cam.height))
+        path = folder / cam.photo
+        write_png(path, np.rint(color * 255).astype(np.uint8))
+        photos.append(Photo(cam.photo, str(path), cam.width, cam.height, sha256=f"{index:064x}"))
+    return photos
+
+
+def reconstruct(photos, cameras, step=1, **more):
+    """A Reconstruction of the world without any error: every `step`-th pixel of every photo becomes a point."""
+    index = {photo.name: number for number, photo in enumerate(photos)}
+    maps, points, normals, colors, owner = [], [], [], [], []
+    for cam in cameras:
+        pixels = pixel_centres(cam.width // step, cam.height // step) * step
+        depth, color, position = trace(cam, pixels)
+        mask = ~np.isnan(depth)
+        maps.append(
+            PointMap(
+                cam.photo,
+                position.astype(np.float32),
+                mask.astype(np.float32),
+                mask,
+                PhotoFromMap(step, step, 0.0, 0.0),
+            )
+        )
+        points.append(position[mask])
+        colors.append(np.rint(color[mask] * 255).astype(np.uint8))
+        on_floor = position[mask][:, 1:2] > -1e-6
+        normals.append(np.where(on_floor, (0.0, -1.0, 0.0), (position[mask] - BALL_CENTRE) / BALL_RADIUS))
+        owner.append(np.full(mask.sum(), index[cam.photo], np.int32))
+    positions = np.concatenate(points).astype(np.float32)
+    cloud = PointCloud(
+        positions,
+        np.concatenate(normals).astype(np.float32),
+        np.concatenate(colors),
+        (2 + np.arange(len(positions)) % 7).astype(np.float32),
+        np.concatenate(owner),
+    )
+    values = {"engine": "test", "licence": "GPL-3.0-or-later", "trusted_confidence": 2.0, **more}
+    return Reconstruction(photos=photos, cameras=list(cameras), pointmaps=maps, cloud=cloud, **values)
+
+
+@pytest.fixture
+def reconstruction(photos):
+    return reconstruct(photos, CAMERAS, step=4)

@@ -1,0 +1,121 @@
+"""The guess of what is up, where the ground is and how large it all is."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from threer_blender.reconstruction import Reconstruction
+from threer_blender.scene import axes
+
+from .conftest import CAMERAS, camera, looking_at
+
+UP = np.array((0.0, -1.0, 0.0))  # in the test world
+
+
+def degrees(a, b):
+    return np.degrees(np.arccos(np.clip(a @ b / np.linalg.norm(a) / np.linalg.norm(b), -1, 1)))
+
+
+def circle(count, pitch_down=30.0, roll=0.0, seed=0):
+    """Cameras around the origin, all looking down by the same angle."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for angle in np.linspace(0, 2 * np.pi, count, endpoint=False):
+        eye = np.array((4 * np.sin(angle), -4 * np.tan(np.radians(pitch_down)), -4 * np.cos(angle)))
+        made.append(camera(f"{angle}.jpg", 320, 240, 300, pose=looking_at(eye, (0, 0, 0), roll=rng.normal(0, roll))))
+    return made
+
+
+def test_up_from_a_circle():
+    assert degrees(axes.up_direction(circle(12)), UP) < 0.01
+
+
+def test_up_from_a_quarter_circle_that_looks_down():
+    """The mean of the cameras' up would be far off here; level horizons are not."""
+    quarter = circle(24)[:6]
+    mean = np.mean([-c.world_from_camera[:3, 1] for c in quarter], axis=0)
+    assert degrees(mean, UP) > 25
+    assert degrees(axes.up_direction(quarter), UP) < 5
+
+
+def test_up_with_hand_held_roll():
+    assert degrees(axes.up_direction(circle(12, roll=4.0)), UP) < 3
+
+
+def test_up_with_photos_that_stand_sideways():
+    cameras = circle(9)
+    for number in (1, 5):
+        cameras[number] = replace(
+            cameras[number],
+            world_from_camera=looking_at(cameras[number].world_from_camera[:3, 3], (0, 0, 0), roll=90),
+        )
+    assert degrees(axes.up_direction(cameras), UP) < 2
+
+
+def test_up_where_all_cameras_look_alike():
+    row = [camera(f"{x}", 320, 240, 300, pose=looking_at((x, -1, -4), (x, -1, 0))) for x in range(5)]
+    assert degrees(axes.up_direction(row), UP) < 0.1
+
+
+def test_up_from_one_camera_and_from_opposite_ones():
+    one = camera("1", 320, 240, 300, pose=np.eye(4))
+    half_turn = np.diag((-1.0, -1.0, 1.0, 1.0))
+    assert degrees(axes.up_direction([one]), UP) < 0.1
+    assert np.isfinite(axes.up_direction([one, camera("2", 320, 240, 300, pose=half_turn)])).all()
+
+
+def turned(reconstruction, seed):
+    """The same reconstruction in another world frame, as structure from motion makes them."""
+    rng = np.random.default_rng(seed)
+    rotation = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    rotation *= np.linalg.det(rotation)
+    return reconstruction.transformed(rng.uniform(0.1, 10), rotation, rng.normal(0, 5, 3))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_root(reconstruction, seed):
+    """Whatever the world frame: floor flat at z = 0, ball above it, first camera looking along +y, a handy size."""
+    moved = turned(reconstruction, seed)
+    matrix = np.array(axes.root_matrix(moved))
+    scale = np.cbrt(np.linalg.det(matrix[:3, :3]))
+    points = moved.cloud.positions @ matrix[:3, :3].T + matrix[:3, 3]
+    on_floor = reconstruction.cloud.positions[:, 1] > -1e-4
+    assert np.percentile(np.abs(points[on_floor, 2]), 90) < 0.1
+    assert points[~on_floor, 2].max() > 0.3
+    assert np.abs(np.median(points[:, :2], axis=0)).max() < 1e-3
+    looks = matrix[:3, :3] @ moved.cameras[0].world_from_camera[:3, 2] / scale
+    assert looks[1] > 0.5
+    assert abs(looks[0]) < 1e-6
+    distances = [np.median(axes.seen_depths(c, moved.cloud.positions)) * scale for c in moved.cameras]
+    assert np.median(distances) == pytest.approx(axes.HANDY_DISTANCE, rel=0.01)
+
+
+def test_floor_levels_what_cameras_left_askew():
+    rng = np.random.default_rng(0)
+    floor = np.array((0.1, -1.0, 0.05)) / np.linalg.norm((0.1, -1.0, 0.05))
+    noisy = np.concatenate([floor + rng.normal(0, 0.05, (300, 3)), rng.normal(size=(700, 3))])
+    noisy /= np.linalg.norm(noisy, axis=1, keepdims=True)
+    assert degrees(axes.levelled(UP, noisy), floor) < 1
+
+
+def test_walls_do_not_level():
+    walls = np.tile([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0]], (100, 1))
+    assert (axes.levelled(UP, walls) == UP).all()
+
+
+def test_metric_keeps_its_scale(reconstruction):
+    matrix = np.array(axes.root_matrix(replace(reconstruction, metric=True)))
+    assert np.linalg.det(matrix[:3, :3]) == pytest.approx(1, abs=1e-5)
+
+
+def test_root_without_points():
+    matrix = np.array(axes.root_matrix(Reconstruction("test", "", [], CAMERAS)))
+    assert np.linalg.det(matrix[:3, :3]) == pytest.approx(1, abs=1e-5)
+
+
+def test_camera_that_looks_straight_down():
+    down = camera("down", 320, 240, 300, pose=looking_at((0, -4, 1e-3), (0, 0, 0)))
+    matrix = np.array(axes.root_matrix(Reconstruction("test", "", [], [down])))
+    assert np.isfinite(matrix).all()
+    assert np.linalg.det(matrix[:3, :3]) == pytest.approx(1, abs=1e-5)

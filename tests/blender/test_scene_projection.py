@@ -1,0 +1,121 @@
+"""A point lands on the same pixel in Blender as in the Reconstruction: through Blender's matrices and in its renders."""
+
+from dataclasses import replace
+
+import bpy
+import numpy as np
+import pytest
+from mathutils import Matrix
+
+from threer_blender.reconstruction import PhotoFromMap, PointCloud, Reconstruction
+from threer_blender.scene import build, cameras
+
+from .conftest import CAMERAS, looking_at, reconstruct
+
+POINTS = np.random.default_rng(0).uniform((-2, -2, -2), (2, 0, 2), (500, 3)).astype(np.float32)
+
+
+def blender_pixels(scene, root, shown, points):
+    """Where Blender's own matrices put world points of the reconstruction, in pixels from the top left corner."""
+    bpy.context.view_layer.update()
+    render = scene.render
+    projection = shown.calc_matrix_camera(
+        bpy.context.evaluated_depsgraph_get(),
+        x=render.resolution_x,
+        y=render.resolution_y,
+        scale_x=render.pixel_aspect_x,
+        scale_y=render.pixel_aspect_y,
+    )
+    # Blender ignores the scale of a camera.
+    whole = np.array(projection) @ np.array(shown.matrix_world.normalized().inverted()) @ np.array(root.matrix_world)
+    clip = np.c_[points, np.ones(len(points))].astype(np.float64) @ whole.T
+    x, y = (clip[:, :2] / clip[:, 3:]).T
+    return np.stack([(x + 1) / 2 * render.resolution_x, (1 - y) / 2 * render.resolution_y], -1)
+
+
+def in_front(camera):
+    return POINTS[(POINTS - camera.world_from_camera[:3, 3]) @ camera.world_from_camera[:3, 2] > 0.5]
+
+
+@pytest.mark.parametrize("number", range(len(CAMERAS)), ids=[camera.photo for camera in CAMERAS])
+@pytest.mark.parametrize("sensor", [None, 23.5, 6.17])
+def test_matrices(reconstruction, tmp_path, number, sensor):
+    reconstruction = replace(reconstruction, photos=[replace(p, sensor_width=sensor) for p in reconstruction.photos])
+    root = build.build(reconstruction, tmp_path)
+    camera, shown = CAMERAS[number], build.solved_cameras(root)[number]
+    cameras.use_camera(bpy.context.scene, shown)
+    points = in_front(camera)
+    found = blender_pixels(bpy.context.scene, root, shown, points)
+    assert np.abs(found - camera.project(points)).max() < 0.01
+    assert max(shown.data.sensor_width, shown.data.sensor_height) >= (sensor or 36.0) * 0.999
+
+
+def test_matrices_after_the_artist_moved_the_root(reconstruction, tmp_path):
+    root = build.build(reconstruction, tmp_path)
+    root.matrix_basis = Matrix.Translation((3, -1, 0.5)) @ Matrix.Rotation(1.0, 4, "X") @ root.matrix_basis
+    root.scale *= 3.7
+    for camera, shown in zip(CAMERAS, build.solved_cameras(root), strict=True):
+        cameras.use_camera(bpy.context.scene, shown)
+        points = in_front(camera)
+        assert np.abs(blender_pixels(bpy.context.scene, root, shown, points) - camera.project(points)).max() < 0.01
+
+
+def test_matrices_of_a_large_photo(photos, tmp_path):
+    """0.01 px also where pixels are small: 24 megapixels, a long lens, a camera far from the origin."""
+    pose = looking_at((300.5, -20.0, -400.0))
+    cam = replace(
+        CAMERAS[0], width=6000, height=4000, fx=9000.0, fy=9000.0, cx=3010.0, cy=1985.0, world_from_camera=pose
+    )
+    photo = replace(photos[0], width=6000, height=4000)
+    root = build.build(Reconstruction("test", "", [photo], [cam]), tmp_path)
+    shown = build.solved_cameras(root)[0]
+    cameras.use_camera(bpy.context.scene, shown)
+    found = blender_pixels(bpy.context.scene, root, shown, POINTS)
+    assert np.abs(found - cam.project(POINTS)).max() < 0.01
+
+
+def render(scene, path):
+    """Linear (H, W) brightness, rows from the top."""
+    scene.render.image_settings.file_format = "OPEN_EXR"
+    scene.render.image_settings.color_depth = "32"
+    scene.render.filepath = str(path)
+    bpy.ops.render.render(write_still=True)
+    image = bpy.data.images.load(str(path))
+    pixels = np.empty(len(image.pixels), np.float32)
+    image.pixels.foreach_get(pixels)
+    width, height = image.size
+    bpy.data.images.remove(image)
+    return pixels.reshape(height, width, -1)[::-1, :, :3].mean(-1)
+
+
+@pytest.mark.parametrize("number", range(4), ids=[camera.photo for camera in CAMERAS[:4]])
+def test_a_rendered_marker(photos, tmp_path, number):
+    """The centre of gravity of one white point's picture, by Cycles with a box filter."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    camera = CAMERAS[number]
+    aim = np.array((0.7 * camera.width, 0.35 * camera.height))
+    point = camera.world_from_camera[:3, :3] @ (4.0 * camera.rays(aim)) + camera.world_from_camera[:3, 3]
+    whole = reconstruct(photos, CAMERAS, step=4)
+    cloud = PointCloud(
+        positions=point[None].astype(np.float32),
+        normals=np.array([[0, -1, 0]], np.float32),
+        colors=np.full((1, 3), 255, np.uint8),
+        confidence=np.full(1, 9, np.float32),
+        photo=np.full(1, number, np.int32),
+    )
+    maps = [replace(pointmap, photo_from_map=PhotoFromMap(3, 3, 0, 0)) for pointmap in whole.pointmaps]
+    root = build.build(replace(whole, cloud=cloud, pointmaps=maps), tmp_path)
+    scene = bpy.context.scene
+    cameras.use_camera(scene, build.solved_cameras(root)[number])
+    scene.render.engine = "CYCLES"
+    scene.cycles.samples = 256
+    scene.cycles.use_adaptive_sampling = False
+    scene.cycles.use_denoising = False
+    scene.cycles.pixel_filter_type = "BOX"
+    scene.render.dither_intensity = 0
+    brightness = render(scene, tmp_path / "marker.exr")
+    assert brightness.shape == (camera.height, camera.width)
+    rows, columns = np.indices(brightness.shape) + 0.5
+    centre = np.array([(brightness * columns).sum(), (brightness * rows).sum()]) / brightness.sum()
+    assert 10 < brightness.sum() < 60  # about the size that was asked for
+    assert np.abs(centre - aim).max() < 0.02
