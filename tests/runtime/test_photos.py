@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -324,6 +325,19 @@ def test_heic_is_turned_once(tmp_path: Path, orientation: int) -> None:
     assert (photo.width, photo.height) == (160, 96)
     assert difference(photos.pixels(photo), upright) < 4
     assert not photos.blender_shows(photo)
+
+
+def test_an_embedded_thumbnail_is_never_taken_for_the_photo(tmp_path: Path) -> None:
+    """As phones write HEIC: with a small picture beside the large one, coded by itself."""
+    heif = pillow_heif.from_pillow(Image.fromarray(scene(600, 400)))
+    path = tmp_path / "phone.heic"
+    heif.save(path, quality=95, thumbnails=[128])
+    with Image.open(path) as image:
+        assert image.info["thumbnails"], "the file holds no thumbnail, so this test shows nothing"
+    photo = read_one(path)
+    whole = Image.fromarray(photos.pixels(photo))
+    shrunk = whole.resize((60, 40), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    assert difference(photos.pixels(photo, 60), np.asarray(shrunk)) == 0
 
 
 @pytest.mark.parametrize("kind", ["jpg", "png"])

@@ -18,6 +18,7 @@ REAL = [
     Distortion("SIMPLE_RADIAL", (0.25,)),
     Distortion("RADIAL", (-0.28, 0.09)),
     Distortion("RADIAL", (0.05, -0.02)),
+    Distortion("RADIAL", (0.375, -0.1875)),
     Distortion("OPENCV", (-0.31, 0.12, 1.5e-3, -8e-4)),
     Distortion("OPENCV", (0.08, -0.15, -2e-3, 3e-3)),
     Distortion("OPENCV_FISHEYE", (0.0, 0.0, 0.0, 0.0)),
