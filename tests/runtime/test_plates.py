@@ -14,10 +14,9 @@ from PIL import ExifTags, Image, JpegImagePlugin
 from threer_blender import lens
 from threer_blender.geometry import remap
 from threer_blender.lens import NO_DISTORTION, Distortion
-from threer_blender.messages import Cancelled, Message, UserError
+from threer_blender.messages import Cancelled, UserError
 from threer_blender.reconstruction import Camera, Photo, Reconstruction
 from threer_blender.runtime import photos, plates
-from threer_blender.runtime.report import Report
 
 BENT = [
     Distortion("SIMPLE_RADIAL", (-0.15,)),
@@ -289,25 +288,27 @@ def solved(tmp_path: Path) -> Reconstruction:
 
 def test_all_plates_keep_the_cameras_order(tmp_path: Path) -> None:
     folder = tmp_path / "plates"
-    plated = plates.write_all(solved(tmp_path), folder, Report(silent))
+    plated = plates.write_all(solved(tmp_path), folder, silent)
     assert [(c.photo, c.plate) for c in plated] == [("2.png", "plates/0002_2.jpg"), ("0.png", "")]
     assert [path.name for path in folder.iterdir()] == ["0002_2.jpg"]
 
 
 def test_cancelling_stops_between_plates(tmp_path: Path) -> None:
-    def cancel(_: Message) -> None:
-        report.cancelled.set()
+    def cancel(done: float, total: float) -> None:
+        assert total == 2
+        if done == 1:
+            raise Cancelled
 
-    report = Report(cancel)
     with pytest.raises(Cancelled):
-        plates.write_all(solved(tmp_path), tmp_path / "plates", report)
+        plates.write_all(solved(tmp_path), tmp_path / "plates", cancel)
+    assert len(list((tmp_path / "plates").iterdir())) == 1
 
 
 def test_a_disk_or_a_photo_that_fails_is_one_sentence(tmp_path: Path) -> None:
     reconstruction = solved(tmp_path)
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="could not be written"):
-        plates.write_all(reconstruction, tmp_path / "file" / "plates", Report(silent))
+        plates.write_all(reconstruction, tmp_path / "file" / "plates", silent)
     (tmp_path / "0.png").unlink()
     with pytest.raises(UserError, match=r"0\.png"):
-        plates.write_all(reconstruction, tmp_path / "plates", Report(silent))
+        plates.write_all(reconstruction, tmp_path / "plates", silent)
