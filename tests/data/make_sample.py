@@ -13,6 +13,7 @@ The formula is written out here on purpose and not imported: these photos are wh
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import tempfile
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ ROTATED = 6  # EXIF Orientation: shown rotated by 90 degrees clockwise
 
 SUPERSAMPLING = 1.1  # pinhole pixels per photo pixel
 SAMPLES = 6
-JPEG_QUALITY = 80
+JPEG_BUDGET = 2_480_000  # bytes, all photos together
 DEPTH_DIVISOR = 4
 METRES_PER_UNIT = 0.0005
 
@@ -112,7 +113,8 @@ class Lens:
             square = radius**2
             error = radius * (1 + K1 * square + K2 * square**2) - target
             radius -= error / (1 + 3 * K1 * square + 5 * K2 * square**2)
-        return distorted * (radius / np.maximum(target, 1e-12))
+        ideal: Array = distorted * (radius / np.maximum(target, 1e-12))
+        return ideal
 
 
 def lens_of(view: View, scale: float = 1.0) -> Lens:
@@ -199,11 +201,12 @@ def photograph(scene: bpy.types.Scene, camera: bpy.types.Object, view: View, len
     pinhole, focal = render_pinhole(scene, camera, view, lens)
     ideal = lens.undistorted(lens.pixel_centres(lens.width, lens.height))
     positions = ideal * focal + np.array([pinhole.shape[1], pinhole.shape[0]]) / 2
-    return np.round(resample(pinhole, positions, SUPERSAMPLING) * 255).astype(np.uint8)
+    photo: Array = np.round(resample(pinhole, positions, SUPERSAMPLING) * 255).astype(np.uint8)
+    return photo
 
 
 def measure_depth(scene: bpy.types.Scene, view: View, lens: Lens, width: int, height: int) -> Array:
-    """(height, width) uint16: camera z by casting the ray of each raster point into the meshes, 0 where it hits none."""
+    """(height, width) uint16: camera z by casting the ray of each raster point into the meshes; 0 is none."""
     ideal = lens.undistorted(lens.pixel_centres(width, height)).reshape(-1, 2)
     pose = view.world_from_camera()
     rays = np.concatenate([ideal, np.ones((len(ideal), 1))], axis=1)
@@ -216,24 +219,40 @@ def measure_depth(scene: bpy.types.Scene, view: View, lens: Lens, width: int, he
         hit, point, *_ = scene.ray_cast(graph, origin, Vector(direction))
         if hit:
             depth[index] = (point - origin).length / stretch[index]
-    return np.round(depth / METRES_PER_UNIT).astype(np.uint16).reshape(height, width)
+    stored: Array = np.round(depth / METRES_PER_UNIT).astype(np.uint16).reshape(height, width)
+    return stored
 
 
 # ---------------------------------------------------------------------------------------------------- files
 
 
-def write_photo(path: Path, view: View, pixels: Array, minute: int) -> None:
-    """A JPEG as the camera stores it: always landscape, with EXIF."""
+def jpeg(view: View, pixels: Array, minute: int, quality: int) -> bytes:
+    """A photo as the camera stores it: always landscape, with EXIF."""
     stored = np.rot90(pixels) if view.portrait else pixels
     exif = Image.Exif()
     exif[ExifTags.Base.Make], exif[ExifTags.Base.Model] = "threer", "sample"
     exif[ExifTags.Base.Orientation] = ROTATED if view.portrait else 1
-    exif.get_ifd(ExifTags.IFD.Exif).update({
-        ExifTags.Base.DateTimeOriginal: f"2026:06:14 10:{minute:02d}:20",
-        ExifTags.Base.FocalLength: float(EXIF_FOCAL_MM),
-        ExifTags.Base.FocalLengthIn35mmFilm: EXIF_FOCAL_MM,
-    })  # fmt: skip
-    Image.fromarray(np.ascontiguousarray(stored)).save(path, quality=JPEG_QUALITY, optimize=True, progressive=True, exif=exif)
+    details = exif.get_ifd(ExifTags.IFD.Exif)
+    details[ExifTags.Base.DateTimeOriginal] = f"2026:06:14 10:{minute:02d}:20"
+    details[ExifTags.Base.FocalLength] = float(EXIF_FOCAL_MM)
+    details[ExifTags.Base.FocalLengthIn35mmFilm] = EXIF_FOCAL_MM
+    file = io.BytesIO()
+    picture = Image.fromarray(np.ascontiguousarray(stored))
+    picture.save(file, "JPEG", quality=quality, optimize=True, progressive=True, exif=exif)
+    return file.getvalue()
+
+
+def write_photos(folder: Path, photos: dict[View, Array]) -> None:
+    """Every photo at one quality, the best that fits the budget."""
+    for quality in range(92, 60, -1):
+        files = [jpeg(view, pixels, minute, quality) for minute, (view, pixels) in enumerate(photos.items())]
+        if sum(map(len, files)) <= JPEG_BUDGET:
+            break
+    else:
+        raise RuntimeError("the photos do not fit JPEG_BUDGET at any decent quality")
+    print(f"JPEG quality {quality}", flush=True)
+    for view, content in zip(photos, files, strict=True):
+        (folder / view.photo).write_bytes(content)
 
 
 def camera_record(view: View, lens: Lens, depth: str) -> dict[str, Any]:
@@ -277,17 +296,18 @@ def make(output: Path, scale: float, samples: int, only: list[str]) -> None:
     camera = prepare_render(scene, samples)
     for folder in ("photos", "depth"):
         (output / folder).mkdir(parents=True, exist_ok=True)
-    records = []
-    for minute, view in enumerate(VIEWS):
+    records, photos = [], {}
+    for view in VIEWS:
         lens = lens_of(view, scale)
         depth_name = f"depth/{Path(view.photo).stem}.png"
         records.append(camera_record(view, lens, depth_name))
         if only and view.photo not in only:
             continue
-        write_photo(output / "photos" / view.photo, view, photograph(scene, camera, view, lens), minute)
+        photos[view] = photograph(scene, camera, view, lens)
         depth = measure_depth(scene, view, lens, lens.width // DEPTH_DIVISOR, lens.height // DEPTH_DIVISOR)
         Image.fromarray(depth).save(output / depth_name, optimize=True)
         print(f"{view.photo} done", flush=True)
+    write_photos(output / "photos", photos)
     write_truth(output / "truth.json", records)
 
 

@@ -32,16 +32,17 @@ MEGABYTE = 1_000_000
 
 @dataclass(frozen=True)
 class Sight:
-    """Where the depth pixels of one photo fall in another: `pixels` (N, 2) there, photo positions `home` (N, 2) here."""
+    """Where the N depth pixels of one photo fall in another."""
 
-    home: Array
-    pixels: Array
-    expected_depth: Array
-    stated_depth: Array  # NaN where the other photo's depth is not smooth around the pixel
+    home: Array  # (N, 2) photo pixels in the first
+    pixels: Array  # (N, 2) photo pixels in the other
+    expected_depth: Array  # (N,) metres in the other's frame
+    stated_depth: Array  # (N,) metres of the other's depth file; NaN where it is not smooth around the pixel
 
     @property
     def visible(self) -> Array:
-        return np.abs(self.stated_depth / self.expected_depth - 1) < 0.01
+        visible: Array = np.abs(self.stated_depth / self.expected_depth - 1) < 0.01
+        return visible
 
 
 def camera_of(name: str) -> Camera:
@@ -142,19 +143,19 @@ def test_depth_lands_on_the_neighbours_depth(first: str, second: str) -> None:
     difference = np.abs(sight.stated_depth / sight.expected_depth - 1)
     assert inside.mean() > 0.6, "neighbours overlap"
     assert sight.visible[inside].mean() > 0.6, "most of the overlap is seen by both"
-    assert np.median(difference[sight.visible]) < 0.001
+    assert np.median(difference[sight.visible]) < 0.0005
 
 
 @pytest.mark.parametrize(("first", "second"), PAIRS)
-def test_neighbours_show_the_same_colours_to_a_tenth_of_a_pixel(first: str, second: str) -> None:
+def test_neighbours_show_the_same_colours_to_a_twentieth_of_a_pixel(first: str, second: str) -> None:
     """One step of Lucas & Kanade 1981 measures the mean offset that truth leaves between two photos."""
     sight = see(first, second)
     home, there = sight.home[sight.visible], sight.pixels[sight.visible]
     here, seen = sample(grey_of(first), home), sample(grey_of(second), there)
     usable = np.isfinite(here) & np.isfinite(seen)
-    assert np.corrcoef(here[usable], seen[usable])[0, 1] > 0.9
+    assert np.corrcoef(here[usable], seen[usable])[0, 1] > 0.97
     slope = np.stack([sample(image, there) for image in reversed(np.gradient(grey_of(second)))], axis=-1)
     usable &= np.isfinite(slope).all(axis=-1) & (np.abs(here - seen) < 40)
     terms = np.concatenate([slope, here[:, None], np.ones((len(here), 1))], axis=-1)[usable]
     offset = np.linalg.lstsq(terms, seen[usable], rcond=None)[0][:2]
-    assert np.abs(offset).max() < 0.1
+    assert np.abs(offset).max() < 0.05
