@@ -6,11 +6,12 @@ Importable without bpy; only `--output scene.blend` needs Blender, and says so w
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +21,7 @@ from . import __version__, catalog, headless
 from .messages import Cancelled, Done, Failed, Message, Progress, UserError, Warning, to_line
 from .reconstruction import Reconstruction
 
+Say = Callable[[Message], None]
 EXIT_OK, EXIT_FAILED, EXIT_USER, EXIT_CANCELLED = 0, 1, 2, 130
 
 
@@ -81,10 +83,11 @@ def _reconstruct(parsed: argparse.Namespace) -> int:
         raise UserError("--picture renders a scene: give a .blend as --output.")
     folder = output.with_suffix(".3r") if blend else output
     options = dict(_option(text) for text in parsed.option)
-    say = _json_line if parsed.json else _Terminal()
+    say: Say = _json_line if parsed.json else _Terminal()
     reconstruction = headless.reconstruct(parsed.photos, folder, parsed.engine, options, say, parsed.home)
     if blend is not None:
-        _save_blend(reconstruction, folder, blend, Path(parsed.picture).absolute() if parsed.picture else None)
+        with _quiet():
+            _save_blend(reconstruction, folder, blend, Path(parsed.picture).absolute() if parsed.picture else None, say)
     if parsed.json:
         _json_line(_done(reconstruction, folder))
     else:
@@ -105,14 +108,35 @@ def _option(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _save_blend(reconstruction: Reconstruction, folder: Path, blend: Path, picture: Path | None) -> None:
+def _save_blend(reconstruction: Reconstruction, folder: Path, blend: Path, picture: Path | None, say: Say) -> None:
     """Builds the scene in a new file and saves it as `blend`, then renders `picture` from it."""
     from .scene import files
     from .scene import picture as pictures
 
+    say(Progress("Building the scene", 1.0))
     root = files.save_new(reconstruction, folder, blend)
     if picture is not None:
+        say(Progress("Rendering the picture", 1.0))
         pictures.write(root, picture)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps what Blender prints of its own accord off stdout, which is ours; its errors raise exceptions."""
+    sys.stdout.flush()
+    ours = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    # Our own words still go where they should.
+    python_side, sys.stdout = sys.stdout, os.fdopen(os.dup(ours), "w", encoding="utf-8")
+    try:
+        yield
+    finally:
+        sys.stdout.close()
+        sys.stdout = python_side
+        os.dup2(ours, 1)
+        os.close(ours)
+        os.close(nowhere)
 
 
 class _Terminal:

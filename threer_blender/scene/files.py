@@ -24,10 +24,10 @@ def save_new(reconstruction: Reconstruction, bundle_folder: Path, blend: Path) -
     root = build(reconstruction, bundle_folder, scene)
     cameras.one_view_per_frame(scene, solved_cameras(root))
     look.match_photo_colors(scene)
+    for image in bpy.data.images:
+        image.filepath = bpy.path.relpath(image.filepath, start=str(blend.parent))
     try:
-        bpy.ops.wm.save_as_mainfile(filepath=str(blend))
-        bpy.ops.file.make_paths_relative()
-        bpy.ops.wm.save_mainfile()
+        bpy.ops.wm.save_as_mainfile(filepath=str(blend), relative_remap=False)
     except RuntimeError as error:  # Blender's only word for a full disk or a folder without permission
         raise UserError(f"{str(blend)!r} could not be written: {str(error).strip()}") from error
     return root
