@@ -372,11 +372,11 @@ def _confirmed(
     backward = np.stack([transfer(source, view) for source in sources])
     agreeing = np.zeros((height, width), np.uint8)
     confidence = np.zeros((height, width), np.float32)
+    parallax = _parallax(forward, (height, width), sum(bounds) / 2)
     workers.run(
-        stereo.confirm, 0, height, planes, cost, _sizes(sources), forward, backward, source_planes,
+        stereo.confirm, 0, height, planes, cost, _sizes(sources), forward, backward, source_planes, parallax,
         ROUND_TRIP_PIXELS, ROUND_TRIP_DEPTH, agreeing, confidence,
     )  # fmt: skip
-    parallax = _parallax(forward, (height, width), sum(bounds) / 2)
     stereo.remove_speckles(planes, parallax, int(_SPECKLE_SHARE * height * width), confidence)
     rho = planes[..., 0]
     return DepthMap(
