@@ -48,7 +48,8 @@ def tags(**values: object) -> Image.Exif:
     camera = {getattr(ExifTags.Base, name): value for name, value in values.items() if name != "Orientation"}
     if "Orientation" in values:
         exif[ExifTags.Base.Orientation] = values["Orientation"]
-    exif.get_ifd(ExifTags.IFD.Exif).update(camera)
+    if camera:
+        exif[ExifTags.IFD.Exif] = camera
     return exif
 
 
