@@ -1,0 +1,74 @@
+"""What the benchmarks share: where the real photos are, their measures, and a child process that is measured whole."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+REPOSITORY = Path(__file__).parents[2]
+DATA = Path(os.environ.get("THREER_DATA", REPOSITORY.parent / "shared" / "data"))
+SAMPLE = REPOSITORY / "tests" / "data" / "sample"
+
+
+def metrics() -> ModuleType:
+    """The shared measures, metrics.py beside the data."""
+    spec = importlib.util.spec_from_file_location("metrics", DATA.parent / "metrics.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def true_frames(name: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """A set's cameras.json, and its frames by photo name."""
+    document = json.loads((DATA / name / "cameras.json").read_text())
+    return document, {Path(frame["file"]).name: frame for frame in document["frames"]}
+
+
+def measured(code: str, *arguments: str) -> dict[str, Any]:
+    """Runs Python `code` in a child; returns what it prints as JSON, with its CPU- and wall-seconds and peak memory.
+
+    Children of the child are counted too.
+    """
+    wrapper = (
+        "import json, resource, sys, time\n"
+        "started = time.monotonic()\n"
+        "def end(**found):\n"
+        "    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))\n"
+        "    cpu = sum(u.ru_utime + u.ru_stime for u in (own, children))\n"
+        "    peak = max(own.ru_maxrss, children.ru_maxrss) / 2**20\n"
+        "    print('\\n' + json.dumps({**found, 'cpu': cpu, 'wall': time.monotonic() - started, 'peak_gib': peak}))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(Path(__file__).parent)])}
+    done = subprocess.run(
+        [sys.executable, "-c", wrapper + code, *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def table(head: list[str], rows: list[list[Any]], form: Callable[[Any], str] = str) -> None:
+    """Prints a Markdown table."""
+    print("| " + " | ".join(head) + " |")
+    print("|" + "---|" * len(head))
+    for row in rows:
+        print("| " + " | ".join(form(cell) for cell in row) + " |", flush=True)
+
+
+def machine() -> str:
+    """One line on where this was measured."""
+    model = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        "?",
+    )
+    return f"{os.cpu_count()} cores of {model}"

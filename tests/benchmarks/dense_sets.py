@@ -1,0 +1,123 @@
+"""Dense points of the whole engine against true depth: accuracy, completeness, coverage, per set.
+
+    nox -s benchmarks -- dense_sets [SET …]
+
+Photos alone go in. The result is brought to the true world by a similarity between the camera centres and between the
+points of both, then compared with the true depth maps of all photos.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from _measure import DATA, SAMPLE, machine, metrics, table, true_frames
+from PIL import Image
+
+from threer_blender import headless
+from threer_blender.lens import Distortion
+from threer_blender.reconstruction import Camera, PointMap, Reconstruction
+
+SETS = ("sample", "hololens_office", "tum_fr1_rpy")
+TOLERANCE = 0.01  # of the scene's median depth, for the F-score
+
+
+def truth(name: str) -> dict[str, tuple[Camera, np.ndarray]]:
+    """Photo -> true camera and depth map, in metres, whose pixels cover the photo evenly; 0 = none."""
+    if name == "sample":
+        document = json.loads((SAMPLE / "truth.json").read_text())
+        return {entry["photo"]: _sample_view(entry, document) for entry in document["cameras"]}
+    document, frames = true_frames(name)
+    return {photo: _set_view(name, frame, document["depth_scale"]) for photo, frame in frames.items()}
+
+
+def _set_view(name: str, frame: dict, scale: float) -> tuple[Camera, np.ndarray]:
+    k, world_from_camera = np.array(frame["K"]), np.linalg.inv(np.array(frame["w2c"]))
+    lens = Distortion("PINHOLE")
+    intrinsics = (k[0, 0], k[1, 1], k[0, 2] + 0.5, k[1, 2] + 0.5)  # its centres are at integers
+    camera = Camera(Path(frame["file"]).name, frame["w"], frame["h"], *intrinsics, world_from_camera, lens)
+    with Image.open(DATA / name / frame["depth"]) as image:
+        return camera, np.asarray(image, np.float64) * scale
+
+
+def world(camera: Camera, depth: np.ndarray) -> np.ndarray:
+    """(H, W, 3) world points of a depth map that covers the camera's photo; NaN where there is none."""
+    height, width = depth.shape
+    grid = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), -1)
+    rays = camera.rays(grid * (camera.width / width, camera.height / height))
+    local = rays * np.where(depth > 0, depth, np.nan)[..., None]
+    return local @ camera.world_from_camera[:3, :3].T + camera.world_from_camera[:3, 3]
+
+
+def _sample_view(entry: dict, document: dict) -> tuple[Camera, np.ndarray]:
+    values = {key: entry[key] for key in ("photo", "width", "height", "fx", "fy", "cx", "cy")}
+    lens = Distortion(entry["distortion"]["model"], tuple(entry["distortion"]["params"]))
+    camera = Camera(**values, world_from_camera=np.array(entry["world_from_camera"]), distortion=lens)
+    with Image.open(SAMPLE / entry["depth"]) as image:
+        return camera, np.asarray(image, np.float64) * document["depth"]["metres_per_unit"]
+
+
+def at_truth(pointmap: PointMap, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The pointmap's points (H, W, 3) and mask (H, W) at the pixels of a true depth map of the same photo."""
+    height, width = depth.shape
+    row = ((np.arange(height) + 0.5) * pointmap.mask.shape[0] / height).astype(int)
+    column = ((np.arange(width) + 0.5) * pointmap.mask.shape[1] / width).astype(int)
+    return pointmap.points[np.ix_(row, column)].astype(float), pointmap.mask[np.ix_(row, column)]
+
+
+def compare(result: Reconstruction, true: dict[str, tuple[Camera, np.ndarray]]) -> list[str]:
+    """One row of the table: photos, median depth error, share within 1 %, coverage, accuracy, completeness, F-score."""
+    measure = metrics()
+    pixels = {
+        m.photo: (*at_truth(m, true[m.photo][1]), world(*true[m.photo])) for m in result.pointmaps if m.photo in true
+    }
+    both = [(p[mask & np.isfinite(g[..., 0])], g[mask & np.isfinite(g[..., 0])]) for p, mask, g in pixels.values()]
+    similarity = measure.align_pointmap(*(np.concatenate(side) for side in zip(*both, strict=True)))
+    errors, trusted, visible = [], 0, sum(int((depth > 0).sum()) for _, depth in true.values())
+    for photo, (points, mask, _) in pixels.items():
+        camera, depth = true[photo]
+        z = measure.apply_sim3(similarity, points) @ camera.camera_from_world[2, :3] + camera.camera_from_world[2, 3]
+        judged = mask & (depth > 0)
+        trusted += int(judged.sum())
+        errors.append((np.abs(z - depth) / np.where(depth > 0, depth, 1))[judged])
+    error = np.concatenate(errors)
+    surface = np.concatenate([g[np.isfinite(g[..., 0])] for g in (world(*view) for view in true.values())])
+    size = float(np.median(np.concatenate([depth[depth > 0] for _, depth in true.values()])))
+    assert result.cloud is not None
+    cloud = measure.apply_sim3(similarity, result.cloud.positions)
+    clouds = measure.pointcloud_metrics(cloud, surface, tau=TOLERANCE * size, voxel=TOLERANCE * size / 2)
+    return [
+        f"{len(result.cameras)}/{len(true)}",
+        f"{np.median(error):.2%}",
+        f"{(error < 0.01).mean():.0%}",
+        f"{trusted / visible:.0%}",
+        f"{clouds['accuracy_median'] * 1000:.1f}",
+        f"{clouds['completeness_median'] * 1000:.1f}",
+        f"{clouds['fscore']:.2f}",
+    ]
+
+
+def main() -> None:
+    print(f"\nPhotos to dense points, standard quality, on {machine()}\n")
+    rows = []
+    for name in sys.argv[1:] or SETS:
+        true = truth(name)
+        photos = SAMPLE / "photos" if name == "sample" else DATA / name / "images"
+        with tempfile.TemporaryDirectory() as folder:
+            rows.append([name, *compare(headless.reconstruct([photos], Path(folder) / "result"), true)])
+    head = [
+        "set",
+        "registered",
+        "median depth error",
+        "within 1 %",
+        "trusted",
+        "accuracy mm",
+        "completeness mm",
+        "F at 1 %",
+    ]
+    table(head, rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Photos to a .blend by the command line, as a TD runs it; the file is reopened and held against truth."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+from PIL import Image
+
+from threer_blender import addon, bundle, command_line
+from threer_blender.messages import Done, Failed, Message, Progress, from_line
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "tests" / "data" / "sample"
+
+
+def run(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "threer_blender", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with photos and the scene.blend and picture.png that the command line made of them."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "photos").mkdir()
+    for path in sorted((SAMPLE / "photos").glob("*.jpg"))[4:10]:  # landscape and portrait
+        shutil.copy(path, folder / "photos")
+    outputs = ("--output", folder / "scene.blend", "--picture", folder / "picture.png")
+    done = run("reconstruct", folder / "photos", "--option", "quality=preview", "--json", *outputs)
+    assert done.returncode == 0, done.stderr
+    (folder / "messages.jsonl").write_text(done.stdout)
+    return folder
+
+
+@pytest.fixture
+def opened(project: Path) -> Iterator[bpy.types.Scene]:
+    bpy.ops.wm.open_mainfile(filepath=str(project / "scene.blend"))
+    yield bpy.context.scene
+    bpy.ops.wm.read_homefile(use_empty=True)
+
+
+def messages(project: Path) -> list[Message]:
+    return [from_line(line) for line in (project / "messages.jsonl").read_text().splitlines()]
+
+
+def test_stdout_is_messages_and_nothing_else(project: Path) -> None:
+    heard = messages(project)
+    assert isinstance(heard[-1], Done)
+    assert heard[-1].registered == heard[-1].chosen == 6
+    fractions = [m.fraction for m in heard if isinstance(m, Progress)]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+
+
+def test_only_results_are_left(project: Path) -> None:
+    names = {"photos", "scene.blend", "scene.3r", "picture.png", "messages.jsonl"}
+    assert {path.name for path in project.iterdir()} == names
+
+
+def test_cameras_in_the_file_are_those_that_took_the_photos(opened: bpy.types.Scene) -> None:
+    """Relative rotations and directions between Blender's cameras equal the true ones to a tenth of a degree."""
+    truth = {entry["photo"]: entry for entry in json.loads((SAMPLE / "truth.json").read_text())["cameras"]}
+    cameras = [shown for shown in opened.objects if shown.type == "CAMERA"]
+    assert len(cameras) == 6
+    solved = np.array([np.array(shown.matrix_world) for shown in cameras])
+    true = np.array([truth[shown.name]["world_from_camera"] for shown in cameras]) @ np.diag((1.0, -1.0, -1.0, 1.0))
+    scale = np.linalg.norm(solved[:, :3, 0], axis=1)  # the root's
+    solved[:, :3, :3] /= scale[:, None, None]
+    for i in range(len(cameras)):
+        for j in range(i):
+            rotation = solved[i, :3, :3].T @ solved[j, :3, :3] @ (true[i, :3, :3].T @ true[j, :3, :3]).T
+            assert np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))) < 0.1
+            a, b = (m[i, :3, :3].T @ (m[j, :3, 3] - m[i, :3, 3]) for m in (solved, true))
+            assert np.degrees(np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))) < 0.3
+
+
+def test_plates_stand_behind_the_cameras_and_move_with_the_project(opened: bpy.types.Scene) -> None:
+    for shown in opened.objects:
+        if shown.type == "CAMERA":
+            image = shown.data.background_images[0].image
+            assert image.filepath.startswith("//scene.3r")
+            assert Path(bpy.path.abspath(image.filepath)).is_file()
+            with Image.open(bpy.path.abspath(image.filepath)) as plate:
+                assert plate.size == (shown["threer_width"], shown["threer_height"])
+
+
+def test_the_picture_lines_up(project: Path) -> None:
+    """Where the render through a camera shows points, it shows what the photo shows there."""
+    with Image.open(project / "picture.png") as picture:
+        pixels = np.asarray(picture.convert("RGB"), float)
+    width = (pixels.shape[1] - 16) // 3
+    photo, render, view = (pixels[:, k * (width + 8) :][:, :width] for k in range(3))
+    close = np.abs(photo - render).mean(axis=2) < 30
+    assert close.mean() > 0.6
+    assert np.abs(photo - view).mean() > 1.5 * np.abs(photo - render).mean()  # the new view is another one
+    shifted = np.abs(np.roll(photo, 12, axis=1) - render).mean()
+    assert np.abs(photo - render).mean() < 0.8 * shifted
+
+
+def test_bundle_beside_the_scene_is_complete(project: Path) -> None:
+    result = bundle.read(project / "scene.3r")
+    assert len(result.cameras) == len(result.pointmaps) == 6
+    assert result.cloud is not None
+    assert len(result.cloud) > 20_000
+    assert {camera.photo for camera in result.cameras} == {photo.name for photo in result.photos}
+    for pointmap in result.pointmaps:
+        camera = result.camera(pointmap.photo)
+        assert camera is not None
+        off = camera.project(pointmap.points[pointmap.mask]) - pointmap.photo_pixels()[pointmap.mask]
+        assert np.abs(off).max() < 0.1  # a map's points lie on the rays of its own photo's pixels
+
+
+def test_exit_status_and_last_word_of_a_refusal(tmp_path: Path) -> None:
+    done = run("reconstruct", SAMPLE / "photos" / "IMG_2041.jpg", "--output", tmp_path / "scene.blend", "--json")
+    assert done.returncode == command_line.EXIT_USER
+    last = from_line(done.stdout.splitlines()[-1])
+    assert isinstance(last, Failed)
+    assert last.kind == "user"
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("reconstruct",),
+        ("reconstruct", "x.jpg", "--output", "y", "--engine", "magic"),
+        ("reconstruct", "x.jpg", "--output", "y", "--option", "quality"),
+        ("reconstruct", "x.jpg", "--output", "y", "--picture", "z.png"),
+        ("destroy",),
+    ],
+)
+def test_wrong_commands(arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command_line.main(arguments) == command_line.EXIT_USER
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_info(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(["info", "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    engine = next(entry for entry in found["engines"] if entry["id"] == "colmap")
+    assert engine["commercial"]
+    assert engine["missing"] == []
+    assert found["versions"]["bpy"]
+    assert command_line.main(["info"]) == 0
+    assert "ready" in capsys.readouterr().out
+
+
+def test_the_same_verbs_inside_blender(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`blender -b --command` calls the function that the add-on registers; the bpy package has no command line."""
+    monkeypatch.setattr(addon, "home", lambda: tmp_path)
+    addon.register()
+    addon.unregister()
+    assert addon.run_command(["info"]) == 0
+    assert "engine colmap" in capsys.readouterr().out
