@@ -50,7 +50,10 @@ def tags(**values: object) -> Image.Exif:
         exif[ExifTags.Base.Orientation] = values["Orientation"]
     if camera:
         exif[ExifTags.IFD.Exif] = camera
-    return exif
+    # Through bytes, since Pillow's TIFF writer takes the camera's directory only from a parsed EXIF.
+    parsed = Image.Exif()
+    parsed.load(exif.tobytes())
+    return parsed
 
 
 def save(path: Path, picture: np.ndarray | Image.Image, **options: object) -> Path:
