@@ -112,10 +112,16 @@ def extract_and_match(
     """Features, matches and two-view geometry of all photos, in `folder`/database.db. Raises what `report` raises."""
     path = folder / "database.db"
     sizes, colors = _extract(photos, pixels, path, settings, report)
-    pairs = choose_pairs(path, len(photos), settings)
+    pairs = choose_pairs(len(photos), settings, lambda: coarsest_descriptors(path, len(photos)))
     _match(path, pairs, report)
     with pycolmap.Database.open(path) as database:
         database.clear_descriptors()
+    return verified(path, photos, sizes, colors)
+
+
+def verified(path: Path, photos: Sequence[Photo], sizes: Array, colors: Sequence[Array]) -> Matched:
+    """What stands in the database once its pairs are matched and verified."""
+    with pycolmap.Database.open(path) as database:
         ids, geometries = database.read_two_view_geometries()
     images = np.array([pycolmap.pair_id_to_image_pair(i) for i in ids], np.int64).reshape(-1, 2)
     inliers = np.array([len(geometry.inlier_matches) for geometry in geometries], np.int64)
@@ -152,7 +158,7 @@ def _extract(
             pictures = list(pool.map(pixels, chunk, [settings.long_side] * len(chunk)))
         with pycolmap.Database.open(path) as database:
             for index, picture in enumerate(pictures, start):
-                _add_image(database, index, photos[index], picture, cameras, settings)
+                add_image(database, index, photos[index], picture, cameras, settings)
         _find_features(path, start, pictures, options, partial(report, FEATURES, start, len(photos)))
         with pycolmap.Database.open(path) as database:
             colors += [_keypoint_colors(database, index, picture) for index, picture in enumerate(pictures, start)]
@@ -161,7 +167,7 @@ def _extract(
     return np.array(sizes), colors
 
 
-def _add_image(
+def add_image(
     database: pycolmap.Database,
     index: int,
     photo: Photo,
@@ -224,28 +230,33 @@ def _keypoint_colors(database: pycolmap.Database, index: int, picture: Array) ->
         database.write_keypoints(index + 1, np.empty((0, 2), np.float32))
         empty = np.empty((0, 128), np.uint8)
         database.write_descriptors(index + 1, pycolmap.FeatureDescriptors(pycolmap.FeatureExtractorType.SIFT, empty))
-    columns, rows = database.read_keypoints(index + 1)[:, :2].astype(int).T
+    return colors_at(picture, database.read_keypoints(index + 1))
+
+
+def colors_at(picture: Array, keypoints: Array) -> Array:
+    """(K, 3) uint8 sRGB of the picture at `keypoints` (K, 2 or more), x and y first."""
+    columns, rows = keypoints[:, :2].astype(int).T
     height, width = picture.shape[:2]
     colors: Array = picture[rows.clip(0, height - 1), columns.clip(0, width - 1)]
     return colors
 
 
-def choose_pairs(path: Path, count: int, settings: Settings) -> list[tuple[int, int]]:
-    """Pairs (i < j) of photo indices worth matching: all, or for many photos those that look alike."""
+def choose_pairs(count: int, settings: Settings, descriptors: Callable[[], Array]) -> list[tuple[int, int]]:
+    """Pairs (i < j) of photo indices worth matching: all, or for many photos those that look alike.
+
+    `descriptors()`, asked for many photos only, are (N, K, D) of a few features of each, of length 1 or zero.
+    """
     if count <= settings.exhaustive:
         return list(combinations(range(count), 2))
     pairs = {(i, i + step) for step in range(1, NEXT_BY_NAME + 1) for i in range(count - step)}
-    alike = similarity(path, count)
+    alike = similarity(descriptors())
     for i, others in enumerate(np.argsort(-alike, axis=1, kind="stable")[:, : settings.neighbours]):
         pairs |= {(min(i, int(j)), max(i, int(j))) for j in others if j != i and alike[i, j] > 0}
     return sorted(pairs)
 
 
-def similarity(path: Path, count: int) -> Array:
-    """(N, N) how many of the few coarsest features of two photos match, about a millisecond per pair.
-
-    Quadratic like matching all, but a hundredth of its cost, and bounded in memory: one photo against the rest.
-    """
+def coarsest_descriptors(path: Path, count: int) -> Array:
+    """(N, COARSEST, 128) of the photos' coarsest features, zero where a photo has fewer."""
     descriptors = np.zeros((count, COARSEST, 128), np.float32)
     with pycolmap.Database.open(path) as database:
         for index in range(count):
@@ -256,6 +267,15 @@ def similarity(path: Path, count: int) -> Array:
             coarsest = np.argsort(-area, kind="stable")[:COARSEST]
             chosen = database.read_descriptors(index + 1).data[coarsest].astype(np.float32)
             descriptors[index, : len(chosen)] = chosen / np.linalg.norm(chosen, axis=1, keepdims=True)
+    return descriptors
+
+
+def similarity(descriptors: Array) -> Array:
+    """(N, N) how many of the descriptors (N, K, D) of two photos match, about a millisecond per pair.
+
+    Quadratic like matching all, but a hundredth of its cost, and bounded in memory: two photos at a time.
+    """
+    count = len(descriptors)
     alike = np.zeros((count, count))
     for i in range(count - 1):
         for j in range(i + 1, count):

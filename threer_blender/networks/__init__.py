@@ -1,0 +1,1 @@
+"""[R] Networks, one file per architecture: plain torch modules, inference only."""
