@@ -111,10 +111,10 @@ def pixel_centres(width, height):
     return np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), -1)
 
 
-@pytest.fixture
-def photos(tmp_path):
-    """The world's photos, written to a folder `shot`."""
-    return write_photos(tmp_path / "shot", CAMERAS)
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """The world's photos, written to a folder `shot`, for reading only."""
+    return write_photos(tmp_path_factory.mktemp("world") / "shot", CAMERAS)
 
 
 def write_photos(folder, cameras):
@@ -162,6 +162,6 @@ def reconstruct(photos, cameras, step=1, **more):
     return Reconstruction(photos=photos, cameras=list(cameras), pointmaps=maps, cloud=cloud, **values)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def reconstruction(photos):
     return reconstruct(photos, CAMERAS, step=4)

@@ -1,4 +1,4 @@
-"""A point lands on the same pixel in Blender as in the Reconstruction: through Blender's matrices and in its renders."""
+"""A point lands on the Reconstruction's pixel in Blender, through Blender's own matrices and in its renders."""
 
 from dataclasses import replace
 

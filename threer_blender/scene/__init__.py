@@ -1,1 +1,1 @@
-"""[B] Reconstruction -> Blender data: axes, cameras, points, and the build that puts them in a scene or changes nothing."""
+"""[B] Reconstruction -> Blender data: axes, cameras, points, and the build of them all or nothing."""

@@ -34,7 +34,7 @@ def camera_matrix(camera: Camera) -> Matrix:
 
 
 def sampled_points(reconstruction: Reconstruction) -> tuple[Array, Array]:
-    """Positions and normals (N, 3) of about SAMPLED_POINTS trusted points, evenly picked; of all where none is trusted."""
+    """Positions and normals (N, 3) of about SAMPLED_POINTS trusted points, evenly picked; of all if none is."""
     cloud = reconstruction.cloud
     if cloud is None:
         return np.empty((0, 3), np.float32), np.empty((0, 3), np.float32)

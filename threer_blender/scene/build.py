@@ -55,6 +55,7 @@ def build(
         if was_empty:
             cameras.use_camera(scene, next(iter(shown.values())), changes)
             changes.set(scene, frame_start=1, frame_end=len(shown), frame_current=1)
+    scene.view_layers[0].update()  # scripts that go on from here expect matrix_world to be right
     return root
 
 
@@ -101,7 +102,7 @@ def _cameras(
             placed.data.display_size = size
         clip = cameras.clip_range(axes.seen_depths(camera, sample), scale)
         cameras.solve(changes, placed, camera, photo, axes.camera_matrix(camera), clip)
-        picture = bundle / camera.plate if camera.plate else Path(photo.path)
+        picture = cameras.picture_of(camera, photo, bundle)
         if picture.is_file():
             cameras.background(changes, placed.data, camera, picture)
         _adopt(changes, placed, root)
@@ -154,14 +155,20 @@ def _describe(
 ) -> None:
     """Say on the root, where the artist can read it, what this is and what it leaves out."""
     left_out = [f"{photo.photo}: {photo.reason} {photo.advice}" for photo in reconstruction.left_out]
+    missing = [
+        f"{photo.name}: there is no {picture} any more, so its camera has no background picture."
+        for photo in reconstruction.photos
+        if (camera := reconstruction.camera(photo.name))
+        and not (picture := cameras.picture_of(camera, photo, Path(bundle_folder))).is_file()
+    ]
     changes.mark(
         root,
         threer_engine=reconstruction.engine,
         threer_licence=reconstruction.licence,
-        threer_bundle=str(bundle_folder),
+        threer_bundle=cameras.stored_path(Path(bundle_folder)),
         threer_metric=reconstruction.metric,
         threer_confidence=reconstruction.confidence_meaning,
-        threer_notes="\n".join([*reconstruction.notes, *left_out]),
+        threer_notes="\n".join([*reconstruction.notes, *left_out, *missing]),
     )
 
 
@@ -199,7 +206,13 @@ def _retire(changes: Changes, stale: Objects) -> None:
 
 
 def _is_used(placed: bpy.types.Object) -> bool:
-    """Whether anything but collections refers to an object, or an artist has animated or constrained it."""
-    users = bpy.data.user_map(subset={placed})[placed]
-    referring = [user for user in users if not isinstance(user, bpy.types.Collection)]
-    return bool(referring or placed.animation_data or placed.constraints)
+    """Whether anything relies on an object: another object, a scene's camera or marker, an artist's animation of it."""
+    if placed.animation_data or placed.constraints:
+        return True
+    for user in bpy.data.user_map(subset={placed})[placed]:
+        if isinstance(user, bpy.types.Scene):  # every scene that shows the object counts as a user
+            if placed in (user.camera, *(marker.camera for marker in user.timeline_markers)):
+                return True
+        elif not isinstance(user, bpy.types.Collection):
+            return True
+    return False

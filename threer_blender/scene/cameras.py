@@ -79,8 +79,13 @@ def background(changes: Changes, data: bpy.types.Camera, camera: Camera, picture
         changes.on_failure(lambda: data.background_images.remove(ours))
     elif ours.image != image:
         changes.release(ours.image)
-    changes.set(ours, source="IMAGE", image=image)
+    changes.set(ours, source="IMAGE", image=image, frame_method="FIT")
     changes.set(data, show_background_images=True)
+
+
+def picture_of(camera: Camera, photo: Photo, bundle: Path) -> Path:
+    """The file of what an ideal camera with the same intrinsics sees: the plate, or the photo where it is one."""
+    return bundle / camera.plate if camera.plate else Path(photo.path)
 
 
 def new_camera(photo: Photo) -> bpy.types.Object:

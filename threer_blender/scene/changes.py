@@ -30,7 +30,9 @@ class Changes:
     ) -> None:
         if kind is None:
             bpy.data.batch_remove(self._removed)
-            bpy.data.batch_remove([block for block in dict.fromkeys(self._released) if not block.users])
+            for block in dict.fromkeys(self._released):  # one after the other: the first may be the second's last user
+                if not block.users:
+                    bpy.data.batch_remove([block])
             return
         for undo in reversed(self._undo):
             undo()

@@ -1,4 +1,4 @@
-"""[B] PointCloud -> Blender: a PointCloud from Blender 5.2, a mesh of vertices before, with attributes and a modifier."""
+"""[B] PointCloud -> Blender: a PointCloud from Blender 5.2 on, before that a mesh of vertices; attributes, modifier."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
-from ..reconstruction import Camera, PointCloud, Reconstruction
+from ..reconstruction import PointCloud, Reconstruction
 from . import look
 
 Array = npt.NDArray[Any]
@@ -21,7 +21,7 @@ COVERING_RADIUS = 0.85
 
 
 class Kind(NamedTuple):
-    """A type of attribute: Blender's name for it, the property to fill, and the dtype that fills it by plain copying."""
+    """A type of attribute: Blender's name for it, the property to fill, and the dtype that fills it by copying."""
 
     name: str
     property: str
@@ -50,7 +50,7 @@ def write_colors(geometry: Geometry, name: str, colors: Array) -> None:
     count = len(colors)
     if count > 1 and attribute.data[1].as_pointer() - attribute.data[0].as_pointer() == 4:
         memory = (ctypes.c_uint8 * (4 * count)).from_address(attribute.data[0].as_pointer())
-        rgba = np.frombuffer(memory, np.uint8).reshape(count, 4)
+        rgba: Array = np.ctypeslib.as_array(memory).reshape(count, 4)
         rgba[:, 3] = 255
         for channel in range(3):  # faster than all three at once
             rgba[:, channel] = colors[:, channel]
@@ -126,11 +126,24 @@ def new_object(name: str, geometry: Geometry, threshold: float) -> bpy.types.Obj
     return shown
 
 
-def set_input(modifier: bpy.types.Modifier, name: str, value: Any) -> None:
-    """Set an input of a geometry-nodes modifier by its name."""
-    sockets = modifier.node_group.interface.items_tree
-    identifier = next(s.identifier for s in sockets if s.name == name and s.in_out == "INPUT")
+def get_input(modifier: bpy.types.Modifier, name: str) -> Any:
+    """The value of an input of a geometry-nodes modifier, by the input's name."""
+    identifier = _identifier(modifier, name)
     if hasattr(modifier, "properties"):  # Blender 5.2 and later
+        return getattr(modifier.properties.inputs, identifier).value
+    return modifier[identifier]
+
+
+def set_input(modifier: bpy.types.Modifier, name: str, value: Any) -> None:
+    """Set an input of a geometry-nodes modifier, by the input's name."""
+    identifier = _identifier(modifier, name)
+    if hasattr(modifier, "properties"):
         getattr(modifier.properties.inputs, identifier).value = value
     else:
         modifier[identifier] = value
+    modifier.id_data.update_tag()
+
+
+def _identifier(modifier: bpy.types.Modifier, name: str) -> str:
+    sockets = modifier.node_group.interface.items_tree
+    return next(str(s.identifier) for s in sockets if s.name == name and s.in_out == "INPUT")

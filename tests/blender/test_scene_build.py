@@ -1,0 +1,359 @@
+"""What stands in the scene after a build, after a second one, after a failure and after reopening the file."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+from mathutils import Matrix
+
+from threer_blender.messages import UserError
+from threer_blender.reconstruction import LeftOut, Reconstruction
+from threer_blender.scene import build, cameras, identity, look, points
+from threer_blender.scene.changes import Changes
+
+from .conftest import CAMERAS, reconstruct, write_png
+from .dump import lines
+
+
+def role(root, wanted):
+    return next(child for child in root.children if child[identity.ROLE] == wanted)
+
+
+def test_what_stands_in_the_scene(reconstruction, tmp_path):
+    scene = bpy.context.scene
+    root = build.build(reconstruction, tmp_path)
+    home = next(c for c in scene.collection.children if c.name == "3R shot")
+    assert set(home.objects) == {root, role(root, "cloud")}
+    assert [c.name for c in home.children] == ["3R shot cameras"]
+    assert {c.name for c in home.children[0].objects} == {camera.photo for camera in CAMERAS}
+    for camera, shown in zip(CAMERAS, build.solved_cameras(root), strict=True):
+        assert shown.name == shown.data.name == shown["threer_photo"] == camera.photo
+        assert shown.parent == root
+        near, far = shown.data.clip_start, shown.data.clip_end
+        local = np.array(shown.matrix_world.normalized().inverted() @ root.matrix_world)
+        depths = -(reconstruction.cloud.positions @ local[2, :3] + local[2, 3])
+        assert 0 < near < np.percentile(depths[depths > 0], 1)
+        assert far > depths.max()
+
+
+def test_root_says_what_it_is(reconstruction, tmp_path):
+    left_out = [LeftOut("blurred.png", "It shares no features with the others.", "Take it again, closer.")]
+    root = build.build(replace(reconstruction, left_out=left_out, notes=["Cameras turn, but hardly move."]), tmp_path)
+    assert root["threer_licence"] == "GPL-3.0-or-later"
+    assert root["threer_notes"].splitlines() == [
+        "Cameras turn, but hardly move.",
+        "blurred.png: It shares no features with the others. Take it again, closer.",
+    ]
+
+
+def test_backgrounds_show_photos_or_plates(reconstruction, tmp_path):
+    plate = tmp_path / "bundle" / "plates" / "landscape.png"
+    plate.parent.mkdir(parents=True)
+    write_png(plate, np.zeros((240, 320, 3), np.uint8))
+    solved = [replace(reconstruction.cameras[0], plate="plates/landscape.png"), *reconstruction.cameras[1:]]
+    root = build.build(replace(reconstruction, cameras=solved), tmp_path / "bundle")
+    for camera, photo, shown in zip(solved, reconstruction.photos, build.solved_cameras(root), strict=True):
+        (background,) = shown.data.background_images
+        image = background.image
+        assert Path(image.filepath) == (plate if camera.plate else Path(photo.path))
+        assert tuple(image.size) == (camera.width, camera.height)
+        assert shown.data.show_background_images
+        assert shown.data.show_passepartout
+        assert (background.frame_method, background.display_depth) == ("FIT", "BACK")
+        assert (background.scale, background.rotation, tuple(background.offset)) == (1.0, 0.0, (0.0, 0.0))
+        # The frame, in units of its width, is as high as the picture: FIT fills it without a margin.
+        corners = np.array(shown.data.view_frame(scene=matching_scene(shown)))
+        frame = np.ptp(corners, axis=0)
+        picture = image.size[1] * image.display_aspect[1] / (image.size[0] * image.display_aspect[0])
+        assert frame[1] / frame[0] == pytest.approx(picture, rel=1e-5)
+
+
+def matching_scene(shown):
+    cameras.use_camera(bpy.context.scene, shown)
+    return bpy.context.scene
+
+
+def test_a_photo_that_vanished(reconstruction, tmp_path):
+    gone = replace(reconstruction.photos[0], path=str(tmp_path / "gone" / "landscape.png"))
+    root = build.build(replace(reconstruction, photos=[gone, *reconstruction.photos[1:]]), tmp_path)
+    first, second, *_ = build.solved_cameras(root)
+    assert not first.data.background_images
+    assert second.data.background_images
+    assert "landscape.png" in root["threer_notes"]
+
+
+def test_empty_scene_gets_render_settings(reconstruction, tmp_path):
+    scene = bpy.context.scene
+    build.build(reconstruction, tmp_path)
+    assert (scene.render.resolution_x, scene.render.resolution_y) == (320, 240)
+    assert scene.camera.name == "landscape.png"
+    assert (scene.frame_start, scene.frame_end, scene.frame_current) == (1, len(CAMERAS), 1)
+    assert "Cube" in bpy.data.objects
+
+
+@pytest.mark.parametrize("kind", ["MESH", "EMPTY"])
+def test_an_artists_scene_keeps_its_settings(reconstruction, tmp_path, kind):
+    scene = bpy.context.scene
+    own = bpy.data.objects.new("Mine", bpy.data.meshes.new("Mine") if kind == "MESH" else None)
+    scene.collection.objects.link(own)
+    before = [line for line in lines() if line.startswith("Scene") and " users = " not in line]
+    build.build(reconstruction, tmp_path)
+    assert [line for line in lines() if line.startswith("Scene") and " users = " not in line] == before
+
+
+@pytest.mark.parametrize("number", range(len(CAMERAS)))
+def test_use_camera(reconstruction, tmp_path, number):
+    scene = bpy.context.scene
+    shown = build.solved_cameras(build.build(reconstruction, tmp_path))[number]
+    cameras.use_camera(scene, shown)
+    camera, render = CAMERAS[number], scene.render
+    assert scene.camera == shown
+    assert (render.resolution_x, render.resolution_y) == (camera.width, camera.height)
+    assert render.pixel_aspect_y / render.pixel_aspect_x == pytest.approx(camera.fx / camera.fy, rel=1e-6)
+
+
+def test_one_view_per_frame(reconstruction, tmp_path):
+    scene = bpy.context.scene
+    solved = build.solved_cameras(build.build(reconstruction, tmp_path))
+    for _ in range(2):  # a second time replaces the first
+        cameras.one_view_per_frame(scene, solved)
+    assert [(m.frame, m.camera) for m in scene.timeline_markers] == list(enumerate(solved, start=1))
+    scene.frame_set(3)
+    assert scene.camera == solved[2]
+    cameras.use_camera(scene, solved[4])
+    assert scene.frame_current == 5
+    bpy.context.view_layer.update()
+    assert scene.camera == solved[4]
+
+
+NAMES = [
+    "a" * 300 + ".jpg",
+    "b" * 300 + ".jpg",
+    "a" * 300 + " 2.jpg",
+    "café 'the \"best\"'\n.jpg",
+    "写真" * 60 + "一.jpg",
+]
+NAMES += ["写真" * 60 + "二.jpg", "one/IMG.jpg", "two/IMG.jpg"]
+
+
+def test_any_name(photos, tmp_path):
+    """Names that Blender must cut or number still find their own cameras, also the second time."""
+    named = [replace(photos[0], name=name, sha256=f"{i}") for i, name in enumerate(NAMES)]
+    solved = [replace(CAMERAS[0], photo=name, fx=300.0 + i, fy=300.0 + i) for i, name in enumerate(NAMES)]
+    for _ in range(2):
+        root = build.build(Reconstruction("test", "", named, solved), tmp_path)
+        shown = build.solved_cameras(root)
+        assert [s["threer_photo"] for s in shown] == NAMES
+        assert [s.data.lens * 320 / 36 for s in shown] == pytest.approx([c.fx for c in solved], rel=1e-6)
+        assert len([o for o in bpy.data.objects if o.type == "CAMERA"]) == len(NAMES) + 1
+    assert shown[6].name == "one/IMG.jpg"
+
+
+def test_copies_of_one_photo_have_a_camera_each(photos, tmp_path):
+    twins = [replace(photos[0], name=name) for name in ("1.png", "2.png")]
+    solved = [replace(CAMERAS[0], photo=name) for name in ("1.png", "2.png")]
+    for _ in range(2):
+        root = build.build(Reconstruction("test", "", twins, solved), tmp_path)
+        assert [s["threer_photo"] for s in build.solved_cameras(root)] == ["1.png", "2.png"]
+
+
+def test_nothing_solved(photos, tmp_path):
+    before = lines()
+    with pytest.raises(UserError, match="no cameras"):
+        build.build(Reconstruction("test", "", photos, []), tmp_path)
+    assert lines() == before
+
+
+@pytest.fixture
+def better(reconstruction):
+    """Another solve of the same photos: moved, one camera fewer, other points."""
+    moved = reconstruction.transformed(1.1, np.eye(3), np.array((0.1, 0.0, 0.0)))
+    fewer = [replace(camera, fx=camera.fx + 5) for camera in moved.cameras if camera.photo != "square.png"]
+    again = reconstruct(reconstruction.photos, fewer, step=5)
+    return replace(again, trusted_confidence=5.0)
+
+
+def test_a_second_solve_updates_the_same_objects(reconstruction, better, tmp_path):
+    root = build.build(reconstruction, tmp_path)
+    solved = {shown["threer_photo"]: shown for shown in build.solved_cameras(root)}
+    cloud = role(root, "cloud")
+    # What an artist may do in between.
+    root.name = "My set"
+    root.matrix_basis = Matrix.Translation((1, 2, 3)) @ Matrix.Rotation(0.5, 4, "Z") @ root.matrix_basis
+    placed = root.matrix_basis.copy()
+    solved["landscape.png"].name = "Hero"
+    solved["landscape.png"].data.dof.use_dof = True
+    lamp = bpy.data.objects.new("Lamp", bpy.data.lights.new("Lamp", "POINT"))
+    lamp.parent = solved["portrait.png"]
+    bpy.context.scene.collection.objects.link(lamp)
+    points.set_input(cloud.modifiers[0], look.RADIUS, 2.5)
+    paint = bpy.data.materials.new("Paint")
+    points.set_input(cloud.modifiers[0], look.MATERIAL, paint)
+    count = len(bpy.data.objects)
+
+    again = build.build(better, tmp_path)
+    assert again == root
+    assert root.name == "My set"
+    assert root.matrix_basis == placed
+    assert [s["threer_photo"] for s in build.solved_cameras(root)] == [c.photo for c in better.cameras]
+    for shown, camera in zip(build.solved_cameras(root), better.cameras, strict=True):
+        assert shown == solved[camera.photo]
+        local = np.array(shown.matrix_basis) @ np.diag((1, -1, -1, 1))
+        assert np.abs(local - camera.world_from_camera).max() < 1e-5
+        side = max(camera.width, camera.height * camera.fx / camera.fy)
+        fitted = camera.width if camera.width >= camera.height else camera.height * camera.fx / camera.fy
+        assert side >= fitted
+        assert shown.data.lens == pytest.approx(36 * camera.fx / fitted, rel=1e-6)
+    assert "square.png" not in bpy.data.objects
+    assert "square.png" not in bpy.data.cameras
+    assert "square.png" not in bpy.data.images
+    assert len(bpy.data.objects) == count - 1
+    assert solved["landscape.png"].name == "Hero"
+    assert solved["landscape.png"].data.dof.use_dof
+    assert lamp.parent == solved["portrait.png"]
+    assert role(root, "cloud") == cloud
+    assert len(cloud.data.attributes["position"].data) == len(better.cloud)
+    assert points.get_input(cloud.modifiers[0], look.RADIUS) == 2.5
+    assert points.get_input(cloud.modifiers[0], look.MATERIAL) == paint
+    assert len(bpy.data.meshes) == 2 if cloud.type == "MESH" else len(bpy.data.pointclouds) == 1
+    assert len([c for c in bpy.data.collections if identity.ROLE in c]) == 2
+
+
+@pytest.mark.parametrize("use", ["parent", "active", "constraint", "animation"])
+def test_a_camera_in_use_is_not_taken_away(reconstruction, better, tmp_path, use):
+    root = build.build(reconstruction, tmp_path)
+    square = next(shown for shown in build.solved_cameras(root) if shown.name == "square.png")
+    other = bpy.data.objects.new("Other", None)
+    if use == "parent":
+        other.parent = square
+    elif use == "active":
+        bpy.context.scene.camera = square
+    elif use == "constraint":
+        other.constraints.new("COPY_LOCATION").target = square
+    else:
+        square.keyframe_insert("location", frame=1)
+    build.build(better, tmp_path)
+    assert square.name == "square.png"
+    assert square[build.STALE]
+    assert square not in build.solved_cameras(root)
+    build.build(reconstruction, tmp_path)
+    assert square in build.solved_cameras(root)
+
+
+def test_other_photos_get_a_root_of_their_own(reconstruction, tmp_path):
+    first = build.build(reconstruction, tmp_path)
+    fewer = replace(reconstruction, photos=reconstruction.photos[:-1], cameras=reconstruction.cameras[:-1], cloud=None)
+    second = build.build(fewer, tmp_path)
+    assert first != second
+    assert len(build.solved_cameras(first)) == len(CAMERAS)
+    assert len(build.solved_cameras(second)) == len(CAMERAS) - 1
+
+
+def test_deleted_objects_come_back(reconstruction, tmp_path):
+    root = build.build(reconstruction, tmp_path)
+    bpy.data.batch_remove([role(root, "cloud"), build.solved_cameras(root)[2]])
+    build.build(reconstruction, tmp_path)
+    assert len(build.solved_cameras(root)) == len(CAMERAS)
+    assert role(root, "cloud").users_collection == root.users_collection
+
+
+class Injected(Exception):
+    """Not one that any code could expect."""
+
+
+def fail_at(monkeypatch, step):
+    """Let the `step`-th change to Blender's data fail."""
+    count = []
+    for name in ("set", "mark", "on_failure", "release", "remove"):
+        original = getattr(Changes, name)
+
+        def counted(*args, original=original, **values):
+            count.append(1)
+            if len(count) == step:
+                raise Injected
+            return original(*args, **values)
+
+        monkeypatch.setattr(Changes, name, counted)
+
+
+@pytest.mark.parametrize("second_time", [False, True], ids=["first", "second"])
+@pytest.mark.parametrize("step", [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144])
+def test_all_or_nothing(reconstruction, better, tmp_path, monkeypatch, second_time, step):
+    if second_time:
+        build.build(reconstruction, tmp_path)
+        reconstruction = better
+    before = lines()
+    fail_at(monkeypatch, step)
+    with pytest.raises(Injected):
+        build.build(reconstruction, tmp_path)
+    assert lines() == before
+
+
+@pytest.mark.parametrize("second_time", [False, True], ids=["first", "second"])
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (points, "write_colors"),
+        (points, "write_attribute"),
+        (cameras, "background"),
+        (build, "_link"),
+        (build, "_retire"),
+        (build, "_describe"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_all_or_nothing_after(reconstruction, better, tmp_path, monkeypatch, second_time, module, name):
+    """Failures right after a function did its work, also where that is new data and not in the journal."""
+    if second_time:
+        build.build(reconstruction, tmp_path)
+        reconstruction = better
+    before = lines()
+    original = getattr(module, name)
+
+    def then_fail(*args, **values):
+        original(*args, **values)
+        raise Injected
+
+    monkeypatch.setattr(module, name, then_fail)
+    with pytest.raises(Injected):
+        build.build(reconstruction, tmp_path)
+    assert lines() == before
+
+
+@pytest.mark.parametrize("name", ["_interface", "material", "set_input"])
+def test_all_or_nothing_within_the_look(reconstruction, tmp_path, monkeypatch, name):
+    before = lines()
+    module = points if name == "set_input" else look
+
+    def fail(*_args):
+        raise Injected
+
+    monkeypatch.setattr(module, name, fail)
+    with pytest.raises(Injected):
+        build.build(reconstruction, tmp_path)
+    assert lines() == before
+
+
+def test_reopened(reconstruction, tmp_path):
+    folder = Path(shutil.copytree(Path(reconstruction.photos[0].path).parent, tmp_path / "shot"))
+    photos = [replace(photo, path=str(folder / photo.name)) for photo in reconstruction.photos]
+    reconstruction = replace(reconstruction, photos=photos)
+    blend = tmp_path / "scene.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend))
+    root = build.build(reconstruction, tmp_path)
+    name, before = root.name, [line for line in lines() if "3R" in line or ".png" in line or "shot" in line]
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend))
+    bpy.ops.wm.read_factory_settings()
+    bpy.ops.wm.open_mainfile(filepath=str(blend))
+    assert [line for line in lines() if "3R" in line or ".png" in line or "shot" in line] == before
+    root = bpy.data.objects[name]
+    for shown in build.solved_cameras(root):
+        image = shown.data.background_images[0].image
+        assert image.filepath.startswith("//shot")
+        assert tuple(image.size) == (shown["threer_width"], shown["threer_height"])
+    cloud = role(root, "cloud")
+    assert {"position", "color", "confidence", "photo", "normal", "radius"} <= set(cloud.data.attributes.keys())
+    assert build.build(reconstruction, tmp_path) == root  # still known as the same
