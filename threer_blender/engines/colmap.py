@@ -185,8 +185,7 @@ def _dense(
         photo = photos[numbers[camera.photo]]
         views.append(_view(camera, photo, solution.positions[observed], observed, settings.long_side))
     depths = dense.estimate_depths(views, settings, lambda done, total: report(DENSE, done, total))
-    report(FUSING, 0, 1)
-    fused = fusion.fuse(views, depths)
+    fused = fusion.fuse(views, depths, lambda done, total: report(FUSING, done, total))
     maps = [
         pointmaps.from_ideal(
             camera, view.intrinsics, found.depth, found.normal, found.confidence, settings.long_side, dense.TRUSTED

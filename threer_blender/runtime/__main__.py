@@ -18,10 +18,11 @@ from ..messages import Cancel, Cancelled, Done, Failed, Message, Request, UserEr
 from ..reconstruction import Reconstruction
 from .report import Report
 
-UNDISTORTING, SAVING = "Undistorting the photos", "Saving"
+READING, UNDISTORTING, SAVING = "Reading the photos", "Undistorting the photos", "Saving"
 
 GRACE = 1.0  # seconds that a cancelled engine has to come to its next report
-# Stages after the engine -> share of its time: mostly the plates of large photos, and hashing what is written.
+# Stages around the engine's -> share of its time: decoding every photo once, plates, hashing what is written.
+OPENING = {READING: 0.03}
 CLOSING = {UNDISTORTING: 0.08, SAVING: 0.02}
 CANCELLED = Failed("The reconstruction was cancelled.", "cancelled")
 EXIT_FAILED, EXIT_CANCELLED, EXIT_ORPHANED = 1, 3, 4
@@ -45,7 +46,7 @@ class Wire:
 def main() -> int:
     """Runs one request. Returns the exit status."""
     wire = Wire()
-    report = Report(wire.send, CLOSING)
+    report = Report(wire.send, OPENING, CLOSING)
     request = from_line(sys.stdin.readline())
     assert isinstance(request, Request)
     threading.Thread(target=_watch, args=(request, report, wire), daemon=True).start()
@@ -75,7 +76,7 @@ def _run(request: Request, report: Report) -> Done:
         raise UserError(f"{engine.label} cannot run here: {' and '.join(engine.missing)} cannot be imported.")
     options = engine.checked_options(request.options)
     bundle.check_output(output)
-    chosen = photos.read(photos.find(request.photos), report.warn)
+    chosen = photos.read(photos.find(request.photos), report.warn, lambda done: report(READING, done, 1))
     reconstruction: Reconstruction = catalog.run(engine.id)(chosen.accepted, options, report)
     folder = Path(tempfile.mkdtemp()) / bundle.PLATES
     reconstruction = replace(

@@ -18,13 +18,16 @@ class Report:
     def __init__(
         self,
         send: Callable[[Message], None],
+        opening: Mapping[str, float] | None = None,
         closing: Mapping[str, float] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`closing` are stages that follow every engine's, stage -> share of the engine's own time."""
+        """`opening` and `closing` are stages around every engine's own: stage -> share of the engine's time."""
         self.cancelled = threading.Event()
-        self._send, self._closing, self._clock = send, dict(closing or {}), clock
+        self._send, self._clock = send, clock
+        self._opening, self._closing = dict(opening or {}), dict(closing or {})
         self._weights: dict[str, float] = {}
+        self.plan({"": 1.0})
         self._stage = ""
         self._done: float = 0.0
         self._started = clock()
@@ -33,7 +36,8 @@ class Report:
     def plan(self, stages: Mapping[str, float]) -> None:
         """What is to come: stage -> expected seconds. Only their ratios matter. May be called again to correct it."""
         whole = sum(stages.values())
-        self._weights = {**stages, **{name: share * whole for name, share in self._closing.items()}}
+        shares = {**self._opening, **dict.fromkeys(stages, 0.0), **self._closing}
+        self._weights = {name: stages.get(name, share * whole) for name, share in shares.items()}
 
     def __call__(self, stage: str, done: float, total: float) -> None:
         """`done` of `total` steps of a planned `stage` are finished."""
