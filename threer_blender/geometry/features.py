@@ -48,13 +48,15 @@ class Settings:
     """How carefully to look.
 
     `long_side` pixels of the copies; `features` at most per photo; `first_octave` -1 doubles the copy first, which
-    finds four times the fine features in four times the time; up to `exhaustive` photos each is matched with each,
+    finds four times the fine features in four times the time; `affine` shapes (Mikolajczyk & Schmid 2004) match across
+    larger changes of view for a little exactness; up to `exhaustive` photos each is matched with each,
     beyond that every photo with its `neighbours` most similar ones and the next few by name.
     """
 
     long_side: int
     features: int
     first_octave: int = -1
+    affine: bool = True
     shared_intrinsics: bool = True
     exhaustive: int = 60
     neighbours: int = 30
@@ -148,6 +150,7 @@ def _extract(
     options.num_threads = threads(settings.long_side)
     options.sift.max_num_features = settings.features
     options.sift.first_octave = settings.first_octave
+    options.sift.estimate_affine_shape = settings.affine
     cameras: dict[object, int] = {}
     sizes: list[tuple[int, int]] = []
     colors: list[Array] = []

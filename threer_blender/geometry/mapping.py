@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import shutil
 import zlib  # noqa: F401  # before pycolmap, see features
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pycolmap
@@ -28,12 +30,14 @@ MAPPING = "Solving cameras"
 # What makes a pair, a photo and a model believable. Pixels are those of the copies (about 1600 to the long side).
 PAIR_MATCHES = 15  # verified matches that make a pair: COLMAP's own threshold
 EXPLAINED_ERROR = 4.0  # px, Sampson; the error at which pairs are verified
-PHOTO_EXPLAINED = 0.5  # of a photo's matches with the model's other photos
+MERIT_ERROR = 2.0  # px; a match this far from the model has no merit, one without error has 1
+PHOTO_SUPPORT = 0.5  # of a photo's matches with the model's other photos are explained
 PHOTO_POINTS = 12  # points that a placed photo must see
 MODEL_POINTS = 30  # points that a model must have
 PARALLAX = 1.0  # degrees; median over the points of the widest angle between two rays
 LARGEST_ERROR = 2.5  # px, mean reprojection error
-GOOD_ENOUGH = 0.85  # of all verified matches explained, with all photos placed: no other candidate is tried
+TIE = 0.005  # of score
+STRAINED = 1.0  # px; the strain above which other candidates are tried even where all photos are placed
 STILL = 0.005  # of the long side; a pair whose matches move less is taken from one spot
 FOCAL_RANGE = (0.4, 2.5)  # focal length over the long side that cameras usually have
 FOCAL_FROM_PRIOR = 1.6  # factor by which the solved focal length may differ from the one in EXIF
@@ -55,19 +59,21 @@ ONE_SPOT_KINDS = tuple(
 DEPTH = 5.0  # units: the median depth of the points over the cameras, in the solution's world
 
 
-Token = pycolmap.CancellationToken
-Model = pycolmap.Reconstruction
+Token: TypeAlias = pycolmap.CancellationToken
+Model: TypeAlias = pycolmap.Reconstruction
 
 
 @dataclass(frozen=True)
 class Candidate:
     """One way to solve: `run(database, photos, token, progress)` returns its models and calls `progress()` per photo.
 
-    `calibrated`: focal lengths are first estimated from the view graph (Sweeney et al. 2015), where EXIF knows none.
+    `wanted(best, matched)` tells whether it is worth its time, given the best verdict so far. `calibrated`: focal
+    lengths are first estimated from the view graph (Sweeney et al. 2015), where EXIF knows none.
     """
 
     name: str
     run: Callable[[Path, int, Token, Callable[[], None]], list[Model]]
+    wanted: Callable[[Verdict | None, Matched], bool]
     calibrated: bool = False
 
 
@@ -75,21 +81,18 @@ class Candidate:
 class Verdict:
     """A model and how well it stands.
 
-    `placed` are the photos (indices) whose cameras are believable; `explained` the verified matches that the model
-    explains, `share` that of all; `fault` says in a few words why the model as a whole is not believable, or nothing.
+    `placed` are the photos (indices) whose cameras are believable. `score` in [0, 1] is the mean over all photos of
+    how much of a photo's verified matches the model explains and how well; photos that it leaves out count as 0.
+    `strain` is the pixels of error in the worst pairs: large where the model is folded. `fault` says in a few words
+    why the model as a whole is not believable, or nothing.
     """
 
     candidate: str
     model: Model
     placed: frozenset[int]
-    explained: int
-    share: float
+    score: float
+    strain: float
     fault: str
-
-    @property
-    def rank(self) -> tuple[int, int, float]:
-        """Higher is better: photos placed, then matches explained, then reprojection error."""
-        return len(self.placed), self.explained, -self.model.compute_mean_reprojection_error()
 
 
 @dataclass(frozen=True)
@@ -130,17 +133,25 @@ def solve(matched: Matched, report: Report) -> Solution:
     best: Verdict | None = None
     count, planned = len(matched.photos), len(CANDIDATES) * len(matched.photos)
     for number, candidate in enumerate(CANDIDATES):
-        if candidate.calibrated and (all(p.focal for p in matched.photos) or (best and best.share >= GOOD_ENOUGH)):
-            continue
-        models = _run(candidate, matched, lambda done, first=number * count: report(MAPPING, first + done, planned))
-        verdicts += [judge(candidate.name, model, matched, pairs) for model in models]
-        best = max((v for v in verdicts if not v.fault), key=lambda v: v.rank, default=None)
-        if best and len(best.placed) == count and best.share >= GOOD_ENOUGH:
-            break
+        if candidate.wanted(best, matched):
+            models = _run(candidate, matched, partial(_progress, report, number * count, planned))
+            verdicts += [judge(candidate.name, model, matched, pairs) for model in models]
+            best = choose(verdicts)
     report(MAPPING, planned, planned)
     if best is None:
         raise UserError(_why_nothing(matched, pairs, verdicts))
     return _solution(best, verdicts, matched)
+
+
+def _progress(report: Report, before: float, planned: float, placed: float) -> None:
+    report(MAPPING, before + placed, planned)
+
+
+def choose(verdicts: Sequence[Verdict]) -> Verdict | None:
+    """The believable model with the highest score; of nearly equal ones the first, whose candidate is more exact."""
+    believable = [verdict for verdict in verdicts if not verdict.fault]
+    top = max((verdict.score for verdict in believable), default=0.0)
+    return next((verdict for verdict in believable if verdict.score >= top - TIE), None)
 
 
 def read_pairs(matched: Matched) -> list[Pair]:
@@ -290,41 +301,62 @@ def _global(path: Path, count: int, token: Token, progress: Callable[[], None]) 
     return [manager.get(i) for i in range(manager.size())]
 
 
+def _always(_best: Verdict | None, _matched: Matched) -> bool:
+    return True
+
+
+def _unless_good(best: Verdict | None, matched: Matched) -> bool:
+    """Nothing believable yet, photos left out, or a model that may be folded."""
+    return best is None or len(best.placed) < len(matched.photos) or best.strain > STRAINED
+
+
+def _if_poor(best: Verdict | None, matched: Matched) -> bool:
+    """A focal length is unknown, and a fifth of the photos or more are still left out."""
+    unknown = any(photo.focal is None for photo in matched.photos)
+    return unknown and (best is None or len(best.placed) <= 0.8 * len(matched.photos))
+
+
 CANDIDATES = (
-    Candidate("incremental", _strict),
-    Candidate("incremental, relaxed", _relaxed),
-    Candidate("global", _global),
-    Candidate("incremental, relaxed, calibrated", _relaxed, calibrated=True),
-    Candidate("global, calibrated", _global, calibrated=True),
+    Candidate("incremental", _strict, _always),
+    Candidate("incremental, relaxed", _relaxed, _unless_good),
+    Candidate("global", _global, _unless_good),
+    Candidate("incremental, relaxed, calibrated", _relaxed, _if_poor, calibrated=True),
+    Candidate("global, calibrated", _global, _if_poor, calibrated=True),
 )
 
 
 # ----------------------------------------------------------------------------------------------- judgement
 def judge(candidate: str, model: Model, matched: Matched, pairs: Sequence[Pair]) -> Verdict:
-    """Which photos of a model stand, how many of the verified matches it explains, and what is wrong with it."""
+    """Which photos of a model stand, how well it explains the verified matches, and what is wrong with it."""
     images = {image.image_id - 1: image for image in model.images.values() if image.has_pose}
     placed = {index for index, image in images.items() if image.num_points3D >= PHOTO_POINTS}
-    inside = [pair for pair in pairs if placed.issuperset(pair.photos)]
-    agreed = {pair.photos: int(_explained(model, pair).sum()) for pair in inside}
+    errors = {pair.photos: _errors(model, pair) for pair in pairs if placed.issuperset(pair.photos)}
     while placed:
-        ratio = {index: _support(index, placed, inside, agreed) for index in placed}
-        worst = min(ratio, key=lambda index: (ratio[index], index))
-        if ratio[worst] >= PHOTO_EXPLAINED:
+        inside = {photos: found for photos, found in errors.items() if placed.issuperset(photos)}
+        support = {index: _support(index, inside) for index in placed}
+        worst = min(sorted(support), key=support.__getitem__)
+        if support[worst] >= PHOTO_SUPPORT:
             break
         placed.remove(worst)
-    explained = sum(number for photos, number in agreed.items() if placed.issuperset(photos))
-    share = explained / sum(len(pair.first) for pair in pairs)
-    return Verdict(candidate, model, frozenset(placed), explained, share, _fault(model, placed, matched))
+    inside = {photos: found for photos, found in errors.items() if placed.issuperset(photos)}
+    matches, merit = np.zeros(len(matched.photos)), np.zeros(len(matched.photos))
+    for pair in pairs:
+        matches[list(pair.photos)] += len(pair.first)
+        if pair.photos in inside:
+            merit[list(pair.photos)] += np.maximum(0, 1 - (inside[pair.photos] / MERIT_ERROR) ** 2).sum()
+    score = float((merit / np.maximum(matches, 1)).mean())
+    strain = float(np.percentile([np.median(found) for found in inside.values()], 95)) if inside else np.inf
+    return Verdict(candidate, model, frozenset(placed), score, strain, _fault(model, placed, matched))
 
 
-def _support(index: int, placed: set[int], inside: Sequence[Pair], agreed: dict[tuple[int, int], int]) -> float:
+def _support(index: int, errors: Mapping[tuple[int, int], Array]) -> float:
     """The share of a photo's matches with the other placed photos that the model explains."""
-    mine = [pair for pair in inside if index in pair.photos and placed.issuperset(pair.photos)]
-    return sum(agreed[pair.photos] for pair in mine) / max(1, sum(len(pair.first) for pair in mine))
+    mine = [found for photos, found in errors.items() if index in photos]
+    return float(np.mean(np.concatenate(mine) < EXPLAINED_ERROR)) if mine else 0.0
 
 
-def _explained(model: Model, pair: Pair) -> Array:
-    """(K,) bool: the match obeys the epipolar geometry of the two cameras and lies in front of both.
+def _errors(model: Model, pair: Pair) -> FloatArray:
+    """(K,) px: how far each match is from the epipolar geometry of the two cameras; infinite behind one of them.
 
     Sampson's error: Hartley & Zisserman, Multiple View Geometry, 2nd edition, equation 11.9.
     """
@@ -338,14 +370,13 @@ def _explained(model: Model, pair: Pair) -> Array:
     rotation, translation = second_from_first.rotation.matrix(), second_from_first.translation
     length = np.linalg.norm(translation)
     if length == 0:
-        return np.zeros(len(x), bool)
+        return np.full(len(x), np.inf)
     essential = np.cross(np.eye(3), translation / length) @ rotation
     line_second, line_first = x @ essential.T, y @ essential
     slope = (line_second[:, :2] ** 2).sum(1) + (line_first[:, :2] ** 2).sum(1)
-    error = np.abs((y * line_second).sum(1)) / np.sqrt(np.maximum(slope, 1e-20))
     focal = np.sqrt(cameras[0].mean_focal_length() * cameras[1].mean_focal_length())
-    explained: Array = (error * focal < EXPLAINED_ERROR) & _in_front(x @ rotation.T, y, translation)
-    return explained
+    error = focal * np.abs((y * line_second).sum(1)) / np.sqrt(np.maximum(slope, 1e-20))
+    return np.where(_in_front(x @ rotation.T, y, translation), error, np.inf)
 
 
 def _in_front(first: FloatArray, second: FloatArray, translation: FloatArray) -> Array:
@@ -471,7 +502,7 @@ def _reprojection_error(model: Model, image: pycolmap.Image, photo_from_copy: Fl
 def _other_models(best: Verdict, verdicts: Sequence[Verdict]) -> list[list[int]]:
     """Groups of two or more photos that a believable model places, but not together with the best one's."""
     taken, groups = set(best.placed), []
-    for verdict in sorted((v for v in verdicts if not v.fault), key=lambda v: v.rank, reverse=True):
+    for verdict in sorted((v for v in verdicts if not v.fault), key=lambda v: v.score, reverse=True):
         group = sorted(verdict.placed - taken)
         if len(group) >= 2:
             groups.append(group)
