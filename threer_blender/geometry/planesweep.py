@@ -19,6 +19,9 @@ from .stereo import PADDING, Float32, Float64, Int32
 _WORST = 24
 """Census bits compared: a 5 x 5 window without its centre."""
 
+_NOISE = np.float32(1.0 / 255)
+"""Grey step below which two pixels count as equal, so that flat surfaces match everywhere and smoothness decides."""
+
 _SECOND = 8
 """Bits by which the second-best source may count as worse than the best."""
 
@@ -41,7 +44,9 @@ def census(picture: Float32, bits: NDArray[np.uint32]) -> None:
                 if dx == 0 and dy == 0:
                     continue
                 for x in range(2, width - 2):
-                    bits[y, x] = (bits[y, x] << np.uint32(1)) | np.uint32(picture[y + dy, x + dx] < picture[y, x])
+                    bits[y, x] = (bits[y, x] << np.uint32(1)) | np.uint32(
+                        picture[y + dy, x + dx] < picture[y, x] - _NOISE
+                    )
 
 
 @numba.njit(**_compile)
