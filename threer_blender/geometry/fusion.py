@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from . import dense, stereo
 from .stereo import Float32, Float64, Int32
 
-_SEEN_THROUGH = 0.97
+_SEEN_THROUGH = 0.98
 """A view whose surface lies beyond the point's depth by more than this ratio has seen through it."""
 _STEEPEST = 0.2
 """Least cosine between ray and normal that a pixel's spacing on the surface is computed with."""
-_LEAST_TOLERANCE = 0.12
+_LEAST_TOLERANCE = 0.1
 """Colour difference (mean over channels, 0 to 1) that is always forgiven; photos of other exposure get more."""
 _OVERLAP = 0.02
 """Share of a view's trusted pixels that another must see to be asked at all."""
@@ -84,9 +84,9 @@ def _meet(
 @numba.njit(**_compile)
 def _difference(a: UInt8, b: UInt8) -> float:
     """Mean difference of two colours over the channels, 0 to 1."""
-    total = 0
+    total = 0.0
     for channel in range(3):
-        total += abs(int(a[channel]) - int(b[channel]))
+        total += abs(float(a[channel]) - float(b[channel]))  # not int(): numba's int of a uint8 is unsigned
     return total / 765.0
 
 
@@ -157,7 +157,7 @@ def fuse(
 ) -> Cloud:
     """The cloud of all pixels of at least that confidence which at least ``min_agreeing`` other views confirmed.
 
-    A point stands where at least as many views confirm it as contradict it. ``report(done, total)`` may raise. Time
+    A point stands where more views confirm it than contradict it. ``report(done, total)`` may raise. Time
     grows with the views times those that overlap each, memory with the views.
     """
     sides = [_side(v, d, min_agreeing, least_confidence) for v, d in zip(views, depth_maps, strict=True)]
@@ -242,7 +242,7 @@ def _fused(workers: dense.Workers, sides: Sequence[_Side], i: int, others: Seque
             _visit, 0, len(pixels), pixels, rho, side.view.image, other.view.image, other.planes, other.trust,
             other.normals, forward, backward, *limits, tolerance, weight, rho_sum, normal_sum, votes,
         )  # fmt: skip
-    stands = votes >= 0
+    stands = votes > 0
     standing, kept = np.ascontiguousarray(pixels[stands]), np.ascontiguousarray(rho[stands])
     for j, forward, backward, _ in others:
         other = sides[j]
