@@ -405,31 +405,32 @@ def confirm(
     """Count in the given rows the sources whose own depth confirms each pixel, and turn that into a confidence.
 
     A source confirms when the round trip through its depth returns within ``most_pixels`` and with the same depth to
-    ``most_relative``. It is then right with a probability of about
+    ``most_relative``. The confidence is about the share of such pixels that are right to a pixel of parallax:
 
-        q = (1 - 0.6 cost^2) (1 - 0.1 relief) / (1 + round_trip^2)
+        (1 - 0.6 cost^2) (1 - prod (1 - q)),    q = (1 - 0.1 relief) / (1 + round_trip^2)
 
-    whose factors say: weak texture, next to a step of depth (where the nearer surface is often a little too fat),
-    not quite the same place. They were read off the error of pixels confirmed by one source on a stereo pair with true
-    disparity; the first is set lower than measured there, since walls without texture can agree by mere smoothness.
-    The confidence is the probability that not all of the confirming sources are wrong, 1 - prod (1 - q).
+    q says that this source's confirmation is no accident: less so next to a step of depth, where the nearer surface
+    is often a little too fat, and when the trip ends at not quite the same place; the product, that not all of them
+    are accidents. Weak texture stands outside, since all views of a bare wall may agree by mere smoothness. The
+    factors were read off the errors of a stereo pair with true disparity and of a ray-cast scene.
     """
     for y in range(first_row, last_row):
         for x in range(planes.shape[1]):
             count = 0
             doubt = 1.0
+            texture = 1 - 0.6 * min(cost[y, x], np.float32(1)) ** 2
             rho = planes[y, x, 0]
             if rho > 0:
-                likely = (1 - 0.6 * min(cost[y, x], np.float32(1)) ** 2) * (1 - 0.1 * _relief(planes, x, y, parallax))
+                smooth = 1 - 0.1 * _relief(planes, x, y, parallax)
                 for v in range(forward.shape[0]):
                     error, back, _ = round_trip(
                         x, y, rho, forward[v], backward[v], source_planes[v], sizes[v, 0], sizes[v, 1]
                     )
                     if error < most_pixels and abs(rho / back - 1) < most_relative:
                         count += 1
-                        doubt *= 1 - likely / (1 + error**2)
+                        doubt *= 1 - smooth / (1 + error**2)
             agreeing[y, x] = count
-            confidence[y, x] = 1 - doubt
+            confidence[y, x] = texture * (1 - doubt)
 
 
 @numba.njit(**_compile)
