@@ -47,7 +47,11 @@ def test_matrices(reconstruction, tmp_path, number, sensor):
     points = in_front(camera)
     found = blender_pixels(bpy.context.scene, root, shown, points)
     assert np.abs(found - camera.project(points)).max() < 0.01
-    assert max(shown.data.sensor_width, shown.data.sensor_height) >= (sensor or 36.0) * 0.999
+    if sensor:
+        assert shown.data.sensor_width == pytest.approx(sensor)
+    else:
+        fitted = "sensor_width" if camera.width >= camera.height else "sensor_height"
+        assert getattr(shown.data, fitted) == pytest.approx(36.0)
 
 
 def test_matrices_after_the_artist_moved_the_root(reconstruction, tmp_path):

@@ -22,7 +22,7 @@ OPENCV_FROM_BLENDER = np.diag((1.0, -1.0, -1.0, 1.0))
 
 HANDY_DISTANCE = 5.0  # metres from camera to points, where the reconstruction does not know its size
 GROUND_PERCENTILE = 2.0  # of the points' heights: below it is noise
-SAMPLED_POINTS = 50_000
+SAMPLED_POINTS = 20_000
 FLOOR_CONES = (15.0, 10.0, 5.0)  # degrees about up, where normals are taken for those of a floor
 FLOOR_SHARE = 0.05  # of all points, the least that makes a floor
 MEAN_UP_WEIGHT = 0.02  # how much the mean up counts against level horizons; matters where all cameras look one way

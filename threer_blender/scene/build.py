@@ -21,6 +21,8 @@ from .changes import Changes
 from .identity import CAMERAS, CLOUD, COLLECTION, ROLE, ROOT, SOLVE
 
 STALE = "threer_stale"  # solved once, not in the latest solve
+# On the root: how many photos were chosen, what the artist should know, where the result lies.
+CHOSEN, NOTES, BUNDLE = "threer_chosen", "threer_notes", "threer_bundle"
 INDEX = "threer_index"  # of a camera's photo among the chosen ones
 Objects = dict[str, bpy.types.Object]
 
@@ -53,7 +55,7 @@ def build(
         _link(scene, root, {role: placed for role, placed in ours.items() if role not in found})
         _retire(changes, {role: placed for role, placed in found.items() if role not in ours})
         if was_empty:
-            cameras.use_camera(scene, next(iter(shown.values())), changes)
+            cameras.render_as(changes, scene, next(iter(shown.values())))
             changes.set(scene, frame_start=1, frame_end=len(shown), frame_current=1)
     scene.view_layers[0].update()  # scripts that go on from here expect matrix_world to be right
     return root
@@ -163,12 +165,15 @@ def _describe(
     ]
     changes.mark(
         root,
+        **{
+            CHOSEN: len(reconstruction.cameras) + len(reconstruction.left_out),
+            NOTES: "\n".join([*reconstruction.notes, *left_out, *missing]),
+            BUNDLE: cameras.stored_path(Path(bundle_folder)),
+        },
         threer_engine=reconstruction.engine,
         threer_licence=reconstruction.licence,
-        threer_bundle=cameras.stored_path(Path(bundle_folder)),
         threer_metric=reconstruction.metric,
         threer_confidence=reconstruction.confidence_meaning,
-        threer_notes="\n".join([*reconstruction.notes, *left_out, *missing]),
     )
 
 

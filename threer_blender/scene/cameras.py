@@ -26,16 +26,16 @@ def pixel_aspect(camera: Camera) -> float:
     return camera.fx / camera.fy
 
 
-def optics(camera: Camera, sensor: float | None) -> dict[str, Any]:
-    """What bpy.types.Camera must be told to see as `camera` does; `sensor` is mm along the photo's larger side.
+def optics(camera: Camera, sensor_width: float | None) -> dict[str, Any]:
+    """What bpy.types.Camera must be told to see as `camera` does; `sensor_width` is mm along the photo's width.
 
     The fit names the larger side instead of leaving it to the render's resolution, so that a portrait camera keeps
     its view while the scene is set to a landscape one. Shifts are in units of the fitted side.
     """
-    sensor = sensor or DEFAULT_SENSOR
     width, height, aspect = camera.width, camera.height, pixel_aspect(camera)
     landscape = width >= height
     fitted = width if landscape else height * aspect  # in pixel widths
+    sensor = sensor_width * fitted / width if sensor_width else DEFAULT_SENSOR  # mm along the fitted side
     return {
         "type": "PERSP",
         "sensor_fit": "HORIZONTAL" if landscape else "VERTICAL",
@@ -76,6 +76,7 @@ def background(changes: Changes, data: bpy.types.Camera, camera: Camera, picture
     changes.set(image, filepath=stored_path(picture), display_aspect=(1.0, pixel_aspect(camera)))
     if ours is None:
         ours = data.background_images.new()
+        ours.alpha = 1.0
         changes.on_failure(lambda: data.background_images.remove(ours))
     elif ours.image != image:
         changes.release(ours.image)
@@ -109,15 +110,18 @@ def solve(changes: Changes, shown: bpy.types.Object, camera: Camera, photo: Phot
         changes.mark(shown, **{ERROR: camera.reprojection_error})
 
 
-def use_camera(scene: bpy.types.Scene, shown: bpy.types.Object, changes: Changes | None = None) -> None:
-    """Make `scene` render as the solved camera `shown` saw: active camera, resolution, pixel aspect.
+def use_camera(scene: bpy.types.Scene, shown: bpy.types.Object) -> None:
+    """Make `scene` render as the solved camera `shown` saw: active camera, resolution, pixel aspect."""
+    with Changes() as changes:
+        render_as(changes, scene, shown)
+
+
+def render_as(changes: Changes, scene: bpy.types.Scene, shown: bpy.types.Object) -> None:
+    """`use_camera`, within changes that may have to be undone.
 
     Where a timeline marker binds the camera to a frame, that becomes the current frame: the marker would otherwise
     put another camera in its place.
     """
-    if changes is None:
-        with Changes() as own:
-            return use_camera(scene, shown, own)
     aspect = shown[PIXEL_ASPECT]
     changes.set(scene, camera=shown)
     changes.set(
@@ -135,11 +139,10 @@ def use_camera(scene: bpy.types.Scene, shown: bpy.types.Object, changes: Changes
 def one_view_per_frame(scene: bpy.types.Scene, cameras: list[bpy.types.Object]) -> None:
     """Bind the cameras to the frames 1..N by timeline markers, so that stepping through frames steps through views.
 
-    Offered, never done unasked: markers also override the scene's camera whenever it renders.
+    Offered, never done unasked: a scene with such markers renders through their cameras only, whichever is active.
     """
-    with Changes() as changes:
-        for marker in [marker for marker in scene.timeline_markers if marker.camera in cameras]:
-            scene.timeline_markers.remove(marker)
-        for frame, shown in enumerate(cameras, start=1):
-            scene.timeline_markers.new(shown.name, frame=frame).camera = shown
-        changes.set(scene, frame_start=1, frame_end=len(cameras))
+    for marker in [marker for marker in scene.timeline_markers if marker.camera in cameras]:
+        scene.timeline_markers.remove(marker)
+    for frame, shown in enumerate(cameras, start=1):
+        scene.timeline_markers.new(shown.name, frame=frame).camera = shown
+    scene.frame_start, scene.frame_end = 1, len(cameras)

@@ -30,7 +30,8 @@ def material() -> bpy.types.Material:
     if found is not None:
         return found
     made = bpy.data.materials.new("3R Points")
-    made.use_nodes = True
+    if made.node_tree is None:  # before Blender 5.0
+        made.use_nodes = True
     tree = made.node_tree
     tree.nodes.clear()
     color = tree.nodes.new("ShaderNodeAttribute")
