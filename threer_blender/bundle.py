@@ -14,6 +14,7 @@ import json
 import math
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -97,18 +98,23 @@ def write(reconstruction: Reconstruction, folder: str | Path, plates: Path | Non
 
 
 def check_output(folder: Path) -> None:
-    """Raises UserError where a bundle must not be written over what `folder` is."""
+    """Raises UserError where a bundle cannot or must not be written as `folder`: better before the work than after."""
     if folder.is_dir() and any(folder.iterdir()) and not (folder / SCENE).is_file():
         raise UserError(f"The folder {str(folder)!r} holds something else; choose a new or empty one for the result.")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{str(folder)!r} is a file; choose another name for the result's folder.")
+    nearest = next(parent for parent in folder.parents if parent.exists())
+    try:
+        tempfile.TemporaryDirectory(prefix=".threer_", dir=nearest).cleanup()
+    except OSError as error:
+        raise output_error(folder, error) from error
 
 
 def output_error(folder: Path, error: OSError) -> UserError:
     """The user's sentence for a write that the system refused."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return UserError(f"The disk of {str(folder.parent)!r} is full; free some space and run again.")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
         return UserError(f"{str(folder.parent)!r} cannot be written to; choose another place for the result.")
     return UserError(f"The result could not be written to {str(folder)!r}: {error.strerror or error}.")
 
