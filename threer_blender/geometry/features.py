@@ -161,7 +161,7 @@ def _extract(
             pictures = list(pool.map(pixels, chunk, [settings.long_side] * len(chunk)))
         with pycolmap.Database.open(path) as database:
             for index, picture in enumerate(pictures, start):
-                add_image(database, index, photos[index], picture, cameras, settings)
+                add_image(database, index, photos[index], picture.shape[1::-1], cameras, settings)
         _find_features(path, start, pictures, options, partial(report, FEATURES, start, len(photos)))
         with pycolmap.Database.open(path) as database:
             colors += [_keypoint_colors(database, index, picture) for index, picture in enumerate(pictures, start)]
@@ -174,15 +174,15 @@ def add_image(
     database: pycolmap.Database,
     index: int,
     photo: Photo,
-    picture: Array,
+    size: tuple[int, int],
     cameras: dict[object, int],
     settings: Settings,
 ) -> None:
-    """Image, frame and, where no earlier photo has the same one, camera and rig of a photo.
+    """Image, frame and, where no earlier photo has the same one, camera and rig of a photo; `size` of its copy.
 
     Written here and not by `extract_features`, whose threads would number them in a different order each time.
     """
-    height, width = picture.shape[:2]
+    width, height = size
     same = (photo.width, photo.height, photo.focal) if settings.shared_intrinsics else index
     if same not in cameras:
         cameras[same] = len(cameras) + 1

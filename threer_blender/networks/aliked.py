@@ -1,7 +1,7 @@
 """[R] ALIKED, variant n16rot: keypoints and their descriptors in a photo. torch, inference only.
 
 Zhao et al., "ALIKED: A Lighter Keypoint and Descriptor Extraction Network via Deformable Transformation", IEEE TIM 2023
-(arXiv:2304.03608). Its weights are BSD-3-Clause. Parameters are named as in the published checkpoint: it loads strictly.
+(arXiv:2304.03608). Weights: BSD-3-Clause. Parameters are named as in the published checkpoint, which loads strictly.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ class Aliked(nn.Module):
         eighth = self.block3(functional.avg_pool2d(half, 4))
         least = self.block4(functional.avg_pool2d(eighth, 4))
         convolutions = (self.conv1, self.conv2, self.conv3, self.conv4)
-        levels = [functional.selu(conv(level)) for conv, level in zip(convolutions, (full, half, eighth, least))]
+        levels = [
+            functional.selu(conv(level)) for conv, level in zip(convolutions, (full, half, eighth, least), strict=True)
+        ]
         size = full.shape[-2:]
         levels[1:] = [functional.interpolate(x, size, mode="bilinear", align_corners=True) for x in levels[1:]]
         features = torch.cat(levels, dim=1)

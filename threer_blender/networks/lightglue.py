@@ -1,7 +1,7 @@
 """[R] LightGlue: which keypoints of two photos are the same point. torch, inference only.
 
-Lindenberger, Sarlin, Pollefeys, "LightGlue: Local Feature Matching at Light Speed", ICCV 2023 (arXiv:2306.13643). Its
-weights for ALIKED are Apache-2.0. Parameters are named as in the published checkpoint: it loads strictly.
+Lindenberger, Sarlin, Pollefeys, "LightGlue: Local Feature Matching at Light Speed", ICCV 2023 (arXiv:2306.13643). Weights
+for ALIKED: Apache-2.0. Parameters are named as in the published checkpoint, which loads strictly.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class LightGlue(nn.Module):
     def forward(self, features: tuple[Features, Features], sizes: tuple[Tensor, Tensor]) -> Tensor:
         """(M, 2) indices of matching keypoints of the two photos, whose width and height are `sizes` (2,)."""
         states = [self.input_proj(f.descriptors) for f in features]
-        turns = [self.posenc((f.keypoints + 0.5 - size / 2) / (size.max() / 2)) for f, size in zip(features, sizes)]
+        photos = zip(features, sizes, strict=True)
+        turns = [self.posenc((f.keypoints + 0.5 - size / 2) / (size.max() / 2)) for f, size in photos]
         left = [torch.arange(len(state), device=state.device) for state in states]
         total = sum(len(state) for state in states)
         for number, layer in enumerate(self.transformers):
@@ -106,7 +107,7 @@ class Layer(nn.Module):
         self.cross_attn = CrossAttention()
 
     def forward(self, states: list[Tensor], turns: list[Tensor]) -> list[Tensor]:
-        first, second = (self.self_attn(state, turn) for state, turn in zip(states, turns))
+        first, second = (self.self_attn(state, turn) for state, turn in zip(states, turns, strict=True))
         return [self.cross_attn(first, second), self.cross_attn(second, first)]
 
 

