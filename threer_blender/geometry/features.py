@@ -161,7 +161,7 @@ def _extract(
             pictures = list(pool.map(pixels, chunk, [settings.long_side] * len(chunk)))
         with pycolmap.Database.open(path) as database:
             for index, picture in enumerate(pictures, start):
-                add_image(database, index, photos[index], picture.shape[1::-1], cameras, settings)
+                add_image(database, index, photos[index], (picture.shape[1], picture.shape[0]), cameras, settings)
         _find_features(path, start, pictures, options, partial(report, FEATURES, start, len(photos)))
         with pycolmap.Database.open(path) as database:
             colors += [_keypoint_colors(database, index, picture) for index, picture in enumerate(pictures, start)]

@@ -1,7 +1,7 @@
 """[R] LightGlue: which keypoints of two photos are the same point. torch, inference only.
 
-Lindenberger, Sarlin, Pollefeys, "LightGlue: Local Feature Matching at Light Speed", ICCV 2023 (arXiv:2306.13643). Weights
-for ALIKED: Apache-2.0. Parameters are named as in the published checkpoint, which loads strictly.
+Lindenberger, Sarlin, Pollefeys, "LightGlue: Local Feature Matching at Light Speed", ICCV 2023 (arXiv:2306.13643).
+Weights for ALIKED: Apache-2.0. Parameters are named as in the published checkpoint, which loads strictly.
 """
 
 from __future__ import annotations
