@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,8 @@ CONFIDENCE = (
     "well the pictures match there; 0 where no other photo confirms it"
 )
 UNDISTORTING, DENSE, FUSING = "Preparing the photos", "Computing depth", "Fusing points"
+# How photos are matched -> the module of `geometry` that does it: each has QUALITIES and extract_and_match.
+MATCHING = {"sift": "features", "learned": "learned_features"}
 # Quality -> seconds a photo takes on two cores to find its features and to see its depth.
 SECONDS = {"preview": (0.7, 1.0), "standard": (2.0, 5.0), "high": (4.0, 12.0)}
 
@@ -85,19 +88,16 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
     Raises UserError where the photos cannot be solved: too few, no overlap, no change of viewpoint.
     """
-    from ..geometry import dense, features, mapping
+    from ..geometry import dense, mapping
     from ..runtime.photos import pixels
 
-    if options["matching"] == "learned":
-        from ..geometry.learned_features import extract_and_match
-    else:
-        extract_and_match = features.extract_and_match
-    settings = replace(features.QUALITIES[options["quality"]], shared_intrinsics=options["intrinsics"] == "shared")
+    matching = import_module(f"..geometry.{MATCHING[options['matching']]}", __package__)
+    settings = replace(matching.QUALITIES[options["quality"]], shared_intrinsics=options["intrinsics"] == "shared")
     known = [_with_focal(photo, options["focal"]) for photo in photos]
     report.plan(_plan(len(known), options))
     watch = _Watch()
     with tempfile.TemporaryDirectory() as folder:
-        matched = extract_and_match(known, pixels, Path(folder), settings, report)
+        matched = matching.extract_and_match(known, pixels, Path(folder), settings, report)
         watch.lap("matching")
         solution = mapping.solve(matched, report)
         watch.lap("mapping")
