@@ -12,10 +12,11 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from . import __version__, catalog, headless
 from .messages import Cancelled, Done, Failed, Message, Progress, UserError, Warning, to_line
@@ -83,15 +84,15 @@ def _reconstruct(parsed: argparse.Namespace) -> int:
         raise UserError("--picture renders a scene: give a .blend as --output.")
     folder = output.with_suffix(".3r") if blend else output
     options = dict(_option(text) for text in parsed.option)
-    say: Say = _json_line if parsed.json else _Terminal()
-    reconstruction = headless.reconstruct(parsed.photos, folder, parsed.engine, options, say, parsed.home)
-    if blend is not None:
-        with _quiet():
+    with _own_stdout() as out:
+        say: Say = partial(_json_line, out) if parsed.json else _Terminal()
+        reconstruction = headless.reconstruct(parsed.photos, folder, parsed.engine, options, say, parsed.home)
+        if blend is not None:
             _save_blend(reconstruction, folder, blend, Path(parsed.picture).absolute() if parsed.picture else None, say)
-    if parsed.json:
-        _json_line(_done(reconstruction, folder))
-    else:
-        _print_summary(reconstruction, output)
+        if parsed.json:
+            _json_line(out, _done(reconstruction, folder))
+        else:
+            out.write(_summary(reconstruction, output))
     return EXIT_OK
 
 
@@ -121,22 +122,20 @@ def _save_blend(reconstruction: Reconstruction, folder: Path, blend: Path, pictu
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps what Blender prints of its own accord off stdout, which is ours; its errors raise exceptions."""
+def _own_stdout() -> Iterator[TextIO]:
+    """Stdout for our words alone: what Blender prints there of its own accord goes nowhere meanwhile."""
     sys.stdout.flush()
-    ours = os.dup(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    # Our own words still go where they should.
-    python_side, sys.stdout = sys.stdout, os.fdopen(os.dup(ours), "w", encoding="utf-8")
-    try:
-        yield
-    finally:
-        sys.stdout.close()
-        sys.stdout = python_side
-        os.dup2(ours, 1)
-        os.close(ours)
-        os.close(nowhere)
+    with (
+        os.fdopen(os.dup(1), "w", encoding="utf-8") as out,
+        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+    ):
+        os.dup2(nowhere.fileno(), 1)
+        try:
+            yield out
+        finally:
+            out.flush()
+            os.dup2(out.fileno(), 1)
 
 
 class _Terminal:
@@ -166,25 +165,25 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
-def _json_line(message: Message) -> None:
-    sys.stdout.write(to_line(message))
-    sys.stdout.flush()
+def _json_line(out: TextIO, message: Message) -> None:
+    out.write(to_line(message))
+    out.flush()
 
 
-def _print_summary(reconstruction: Reconstruction, output: Path) -> None:
+def _summary(reconstruction: Reconstruction, output: Path) -> str:
     done = _done(reconstruction, output)
     errors = [c.reprojection_error for c in reconstruction.cameras if c.reprojection_error is not None]
     mean = f", reprojection error {sum(errors) / len(errors):.2f} px" if errors else ""
     lines = [f"{done.registered} of {done.chosen} photos solved, {done.points:,} points{mean}"]
     lines += [f"  left out: {entry.photo!r}: {entry.reason} {entry.advice}" for entry in reconstruction.left_out]
     lines += [f"  {note}" for note in reconstruction.notes]
-    sys.stdout.write("\n".join([*lines, f"written: {output}"]) + "\n")
+    return "\n".join([*lines, f"written: {output}"]) + "\n"
 
 
 def _end(parsed: argparse.Namespace, failed: Failed, status: int) -> int:
     """The last word of a command that failed: JSON on stdout where asked for, a sentence on stderr always."""
     if parsed.json:
-        _json_line(failed)
+        _json_line(sys.stdout, failed)
     sys.stderr.write(f"threer_blender: {failed.text}\n")
     return status
 

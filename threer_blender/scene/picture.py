@@ -31,7 +31,6 @@ def write(root: bpy.types.Object, path: Path) -> None:
     scene.render.resolution_percentage = max(1, round(100 * HEIGHT / scene.render.resolution_y))
     photo = camera.data.background_images[0].image if camera.data.background_images else None
     seen = _render(scene)
-    scene.timeline_markers.clear()  # they would put the photo's own camera back
     scene.camera = _moved(camera, _looked_at(root, camera))
     parts = [seen, _render(scene)]
     if photo is not None:
