@@ -7,10 +7,11 @@ from pathlib import Path
 
 import bpy
 
-from . import command_line
+from . import command_line, ui
 
-# The extension's package: bl_ext.<repository>.threer_blender, of which this package is a part of the same name.
-ADDON_ID = __package__.rpartition(".")[0]
+# The extension's package: bl_ext.<repository>.threer_blender, of which this package is a part of the same name. Outside
+# of an extension, this package itself.
+ADDON_ID = __package__.rpartition(".")[0] or __package__
 COMMAND = "threer_blender"
 
 _registered: list[object] = []
@@ -29,9 +30,11 @@ def run_command(arguments: Sequence[str]) -> int:
 def register() -> None:
     """Called by Blender when the extension is enabled."""
     _registered.append(bpy.utils.register_cli_command(COMMAND, run_command))
+    ui.register(home(), ADDON_ID)
 
 
 def unregister() -> None:
     """Called by Blender when the extension is disabled."""
+    ui.unregister()
     while _registered:
         bpy.utils.unregister_cli_command(_registered.pop())

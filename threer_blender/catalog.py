@@ -39,6 +39,11 @@ class Option:
     basic: bool = False
     requires: tuple[str, ...] = ()
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The required modules that this Python lacks."""
+        return _absent(self.requires)
+
     def checked(self, value: Any) -> str | int | float | bool:
         """`value` as this option's type. Raises UserError where it is none of the allowed values."""
         if self.choices is not None:
@@ -89,7 +94,7 @@ class Engine:
     @property
     def missing(self) -> tuple[str, ...]:
         """The required modules that this Python lacks."""
-        return tuple(name for name in self.requires if find_spec(name) is None)
+        return _absent(self.requires)
 
     def checked_options(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """All options by name: `values` checked, the rest at its default. Raises UserError."""
@@ -98,10 +103,15 @@ class Engine:
             if name not in known:
                 raise UserError(f"{self.label} has no option {name!r}; it has {', '.join(known) or 'none'}.")
         for name, option in known.items():
-            lacking = [module for module in option.requires if find_spec(module) is None]
-            if lacking and values.get(name, option.default) != option.default:
-                raise UserError(f"{option.label} needs {' and '.join(lacking)}, which this Python does not have.")
+            if option.missing and values.get(name, option.default) != option.default:
+                raise UserError(
+                    f"{option.label} needs {' and '.join(option.missing)}, which this Python does not have."
+                )
         return {name: option.checked(values.get(name, option.default)) for name, option in known.items()}
+
+
+def _absent(modules: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in modules if find_spec(name) is None)
 
 
 def _modules() -> dict[str, ModuleType]:

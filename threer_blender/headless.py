@@ -18,6 +18,26 @@ from .reconstruction import Reconstruction
 DEFAULT_ENGINE = "colmap"
 
 
+def request(
+    photos: Sequence[str | Path], output: str | Path, engine: str, options: Mapping[str, Any] | None = None
+) -> Request:
+    """The checked Request to reconstruct `photos` (files or folders) into the bundle folder `output`.
+
+    Raises UserError at the door: an unknown engine or option, no photos, an output that holds something else.
+    """
+    declared = catalog.engine(engine)
+    asked = Request(
+        photos=[str(Path(photo).absolute()) for photo in photos],
+        engine=declared.id,
+        output=str(Path(output).absolute()),
+        options=declared.checked_options(options or {}),
+    )
+    if not photos:
+        raise UserError("No photos were chosen; choose two or more, or a folder of them.")
+    bundle.check_output(Path(asked.output))
+    return asked
+
+
 def start(
     photos: Sequence[str | Path],
     output: str | Path,
@@ -27,19 +47,14 @@ def start(
 ) -> Job:
     """Starts a reconstruction of `photos` (files or folders) into the bundle folder `output` and returns its Job.
 
-    Raises UserError at the door: an unknown engine or option, no photos, an output that holds something else.
+    Raises UserError as `request` does.
     """
-    declared = catalog.engine(engine)
-    request = Request(
-        photos=[str(Path(photo).absolute()) for photo in photos],
-        engine=declared.id,
-        output=str(Path(output).absolute()),
-        options=declared.checked_options(options or {}),
-    )
-    if not photos:
-        raise UserError("No photos were chosen; choose two or more, or a folder of them.")
-    bundle.check_output(Path(request.output))
-    return Job(request, environment.built_in(declared), home or environment.user_folder())
+    return begin(request(photos, output, engine, options), home or environment.user_folder())
+
+
+def begin(asked: Request, home: Path) -> Job:
+    """Starts what `request` made in the engine's own runtime; `home` keeps compiled kernels and logs."""
+    return Job(asked, environment.built_in(catalog.engine(asked.engine)), home)
 
 
 def reconstruct(

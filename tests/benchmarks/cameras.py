@@ -56,7 +56,8 @@ def ours(folder: Path, work: Path, quality: str) -> Poses:
     from threer_blender.geometry.features import QUALITIES, extract_and_match
     from threer_blender.geometry.mapping import solve
     from threer_blender.messages import UserError
-    from threer_blender.runtime.photos import find, pixels, read
+    from threer_blender.photo_files import find
+    from threer_blender.runtime.photos import pixels, read
 
     photos = read(find([folder]), lambda _text, _photo: None).accepted
     try:

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
 
+from threer_blender import photo_files
 from threer_blender.messages import UserError
 from threer_blender.runtime import photos
 
@@ -102,7 +103,7 @@ def test_find_sorts_folders_naturally_and_keeps_the_given_order(tmp_path: Path) 
     last, first = tmp_path / "z.jpg", tmp_path / "a.heic"
     last.write_bytes(b"")
     first.write_bytes(b"")
-    found = photos.find([last, str(folder), first, last, folder / "IMG_10.jpg"])
+    found = photo_files.find([last, str(folder), first, last, folder / "IMG_10.jpg"])
     assert [file.name for file in found] == ["z.jpg", "img_1.png", "IMG_9.JPG", "IMG_10.jpg", "a.heic"]
     assert all(file.is_absolute() for file in found)
 
@@ -121,7 +122,7 @@ def test_find_says_what_to_do(tmp_path: Path, chosen: list[str], sentence: str) 
     (tmp_path / "text" / "a.txt").write_text("a")
     (tmp_path / "text" / "b.md").write_text("b")
     with pytest.raises(UserError, match=sentence) as error:
-        photos.find([tmp_path / name for name in chosen])
+        photo_files.find([tmp_path / name for name in chosen])
     assert "\n" not in str(error.value)
     assert str(error.value).endswith(".")
 
@@ -149,7 +150,7 @@ def test_any_name_works(tmp_path: Path, name: str) -> None:
     folder = tmp_path / ("in " + name.removesuffix(".jpg"))
     folder.mkdir()
     path = save(folder / name, scene())
-    (found,) = photos.find([folder])
+    (found,) = photo_files.find([folder])
     photo = read_one(found)
     assert photo.name == name
     assert Path(photo.path) == path

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from .. import bundle, catalog
+from .. import bundle, catalog, photo_files
 from ..messages import Cancel, Cancelled, Done, Failed, Message, Request, UserError, from_line, to_line
 from ..reconstruction import Reconstruction
 from .report import Report
@@ -61,6 +61,9 @@ def main() -> int:
     except MemoryError:
         traceback.print_exc()
         wire.send(Failed("The memory ran out; close other programs, or use fewer photos or a lower quality.", "user"))
+    except ImportError as error:  # another system, another numpy than a wheel was made for
+        traceback.print_exc()
+        wire.send(Failed(f"The engine cannot be loaded here: {error}", "user"))
     except Exception:
         traceback.print_exc()
         wire.send(Failed("Something went wrong inside the engine; the log has the details.", "bug"))
@@ -68,15 +71,15 @@ def main() -> int:
 
 
 def _run(request: Request, report: Report) -> Done:
-    from . import photos, plates
-
     output = Path(request.output).absolute()
     engine = catalog.engine(request.engine)
     if engine.missing:
         raise UserError(f"{engine.label} cannot run here: {' and '.join(engine.missing)} cannot be imported.")
+    from . import photos, plates
+
     options = engine.checked_options(request.options)
     bundle.check_output(output)
-    chosen = photos.read(photos.find(request.photos), report.warn, lambda done: report(READING, done, 1))
+    chosen = photos.read(photo_files.find(request.photos), report.warn, lambda done: report(READING, done, 1))
     reconstruction: Reconstruction = catalog.run(engine.id)(chosen.accepted, options, report)
     folder = Path(tempfile.mkdtemp()) / bundle.PLATES
     reconstruction = replace(

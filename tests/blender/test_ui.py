@@ -1,0 +1,430 @@
+"""The add-on as an artist has it: an enabled extension whose buttons reconstruct, queue, wait, cancel and clean up."""
+
+import importlib
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import bpy
+import pytest
+
+from threer_blender import bundle
+from threer_blender.environment import Runtime
+
+from .conftest import CAMERAS, reconstruct, write_photos
+from .dump import lines
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "tests" / "data" / "sample" / "photos"
+REPOSITORY, ADDON = "threer_test", "bl_ext.threer_test.threer_blender"
+MANIFEST = """
+schema_version = "1.0.0"
+id = "threer_blender"
+version = "0.1.0"
+name = "3R"
+tagline = "Photos"
+maintainer = "tests"
+type = "add-on"
+blender_version_min = "4.2.0"
+license = ["SPDX:GPL-3.0-or-later"]
+"""
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory):
+    """A folder of extensions that holds ours."""
+    folder = tmp_path_factory.mktemp("extensions")
+    extension = folder / "threer_blender"
+    shutil.copytree(ROOT / "threer_blender", extension / "threer_blender", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "__init__.py", extension)
+    (extension / "blender_manifest.toml").write_text(MANIFEST)
+    return folder
+
+
+def enable(repository):
+    repositories = bpy.context.preferences.extensions.repos
+    if REPOSITORY not in [known.module for known in repositories]:
+        made = repositories.new(name="3R tests", module=REPOSITORY, source="USER", custom_directory=str(repository))
+        made.enabled = True
+    assert bpy.ops.preferences.addon_enable(module=ADDON) == {"FINISHED"}
+    return importlib.import_module(f"{ADDON}.threer_blender")
+
+
+def part(name):
+    return importlib.import_module(f"{ADDON}.threer_blender.{name}")
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """The folder that Blender gives the add-on."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setattr(bpy.utils, "extension_path_user", lambda *_args, **_more: str(home))
+    return home
+
+
+@pytest.fixture
+def addon(repository, home, fresh_file):  # noqa: ARG001
+    enable(repository)
+    yield part("ui.work")
+    if ADDON in bpy.context.preferences.addons:
+        bpy.ops.preferences.addon_disable(module=ADDON)
+    for name in [name for name in sys.modules if name.startswith(ADDON)]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def shot(addon, tmp_path, monkeypatch):  # noqa: ARG001
+    """A folder of photos for the fake runtime, which is put in the engine's place."""
+    package = tmp_path / "fake" / "threer_blender" / "runtime"
+    package.mkdir(parents=True)
+    shutil.copy(Path(__file__).with_name("fake_runtime.py"), package / "__main__.py")
+    runtime = Runtime(Path(sys.executable), (tmp_path / "fake",))
+    monkeypatch.setattr(part("environment"), "built_in", lambda _engine: runtime)
+    return make_shot(tmp_path / "shot")
+
+
+def make_shot(folder, step=8):
+    photos = write_photos(folder, CAMERAS)
+    bundle.write(reconstruct(photos, CAMERAS, step=step), folder / "bundle")
+    return folder
+
+
+def choose(folder):
+    bpy.ops.threer.choose_photos(directory=str(folder))
+
+
+def start(work, folder):
+    """What a click on Reconstruct does where timers run."""
+    choose(folder)
+    operators, properties = part("ui.operators"), part("ui.properties")
+    assert operators.THREER_OT_reconstruct.poll(bpy.context)
+    scene = bpy.context.scene
+    engine = properties.engine(scene)
+    return work.start(properties.chosen_paths(scene), engine.id, properties.option_values(scene, engine), scene)
+
+
+def until(work, done):
+    """Ticks as Blender's timer does, until `done()`."""
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline
+        work.tick()
+        time.sleep(0.01)
+
+
+def roots():
+    return [placed for placed in bpy.context.scene.objects if placed.get("threer_role") == "root"]
+
+
+def gone(pid):
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+# Choosing
+
+
+def test_choose_files_or_a_folder(addon, shot, tmp_path):
+    settings = bpy.context.scene.threer
+    choose(shot)
+    assert [Path(entry.path).name for entry in settings.photos] == sorted(camera.photo for camera in CAMERAS)
+    assert sum(entry.megabytes for entry in settings.photos) == pytest.approx(
+        sum((shot / camera.photo).stat().st_size for camera in CAMERAS) / 1e6, rel=1e-4
+    )
+    names = [{"name": "square.png"}, {"name": "larger.png"}]
+    bpy.ops.threer.choose_photos(directory=str(shot), files=names)
+    assert [Path(entry.path).name for entry in settings.photos] == ["square.png", "larger.png"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RuntimeError, match="There is no photo in the folder"):
+        choose(tmp_path / "empty")
+    assert "There is no photo in the folder" in addon.current().error
+    assert len(settings.photos) == 2
+    bpy.ops.threer.clear_photos()
+    assert len(settings.photos) == 0
+    assert not bpy.ops.threer.reconstruct.poll()
+
+
+@pytest.mark.usefixtures("addon")
+def test_dropped_photos_are_those_that_are_read():
+    handler = part("ui.operators").THREER_FH_photos
+    assert set(handler.bl_file_extensions.split(";")) == part("photo_files").SUFFIXES
+    assert handler.bl_import_operator == "threer.choose_photos"
+
+
+@pytest.mark.usefixtures("addon")
+def test_every_option_is_declared_once():
+    """The properties are the declaration's: names, defaults, choices and bounds."""
+    catalog, properties = part("catalog"), part("ui.properties")
+    for engine in catalog.engines().values():
+        held = properties.options_of(bpy.context.scene, engine)
+        assert set(held.__annotations__) == {option.name for option in engine.options}
+        for option in engine.options:
+            declared = held.bl_rna.properties[option.name]
+            assert getattr(held, option.name) == option.default
+            assert declared.description + "." == option.tooltip
+            if option.choices is not None:
+                assert {item.identifier: item.name for item in declared.enum_items} == option.choices
+            if option.maximum is not None:
+                assert (declared.hard_min, declared.hard_max) == (option.minimum, option.maximum)
+        values = properties.option_values(bpy.context.scene, engine)
+        assert engine.checked_options(values) == engine.checked_options({})
+
+
+# Reconstructing
+
+
+def test_in_background_the_button_blocks_and_works(addon, shot, home):
+    (shot / "go").touch()
+    choose(shot)
+    assert bpy.ops.threer.reconstruct() == {"FINISHED"}
+    (root,) = roots()
+    assert len([child for child in root.children if child.type == "CAMERA"]) == len(CAMERAS)
+    assert Path(root["threer_bundle"]).parent == home / "results"
+    assert Path(root["threer_bundle"]).name.endswith("shot")
+    assert part("results").waiting(home) == []
+    assert addon.current().queue.tasks == addon.current().arrived == addon.current().offered == []
+    found = part("ui.summary").summary(root)
+    assert (found.registered, found.chosen) == (len(CAMERAS), len(CAMERAS))
+    assert found.points == len(bundle.read(found.bundle).cloud)
+    assert found.notes == []
+
+
+def test_a_result_of_a_saved_file_lies_beside_it(shot, tmp_path):
+    project = tmp_path / "project"
+    project.mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(project / "shot.blend"))
+    (shot / "go").touch()
+    choose(shot)
+    bpy.ops.threer.reconstruct()
+    (root,) = roots()
+    assert root["threer_bundle"].startswith("//3R results")
+    assert part("ui.summary").summary(root).bundle.parent == project / "3R results"
+
+
+def test_with_the_engine_itself(addon, tmp_path):
+    folder = tmp_path / "real"
+    folder.mkdir()
+    for photo in sorted(SAMPLE.iterdir())[:4]:
+        shutil.copy(photo, folder)
+    choose(folder)
+    bpy.context.scene.threer.options_colmap.quality = "preview"
+    bpy.ops.threer.reconstruct()
+    (root,) = roots()
+    found = part("ui.summary").summary(root)
+    assert (found.registered, found.chosen) == (4, 4)
+    assert found.points > 10_000
+    assert found.error < 1.0
+    assert addon.current().error == ""
+
+
+def test_a_users_mistake_is_said_and_changes_nothing(addon, shot, home):
+    (shot / "go").write_text("These photos do not overlap; take more of them.")
+    choose(shot)
+    before = lines()
+    with pytest.raises(RuntimeError, match="do not overlap"):
+        bpy.ops.threer.reconstruct()
+    assert lines() == before
+    assert addon.current().error == "These photos do not overlap; take more of them."
+    assert list((home / "results").iterdir()) == list((home / "not imported").iterdir()) == []
+    (shot / "go").write_text("")
+    bpy.ops.threer.reconstruct()
+    assert addon.current().error == ""
+
+
+def test_a_result_that_cannot_be_read_leaves_the_scene_and_stays_offered(addon, shot):
+    arrays = shot / "bundle" / "arrays.safetensors"
+    arrays.write_bytes(arrays.read_bytes()[:-1])
+    task = start(addon, shot)
+    before = lines()
+    (shot / "go").touch()
+    until(addon, lambda: addon.current().error)
+    assert lines() == before
+    assert addon.current().offered == [task.output]
+
+
+# The job
+
+
+def test_two_jobs_queue(addon, shot, tmp_path):
+    other = make_shot(tmp_path / "other", step=16)
+    first, second = start(addon, shot), start(addon, other)
+    assert first.output != second.output
+    until(addon, lambda: first.progress.fraction > 0)
+    assert second.job is None
+    (shot / "go").touch()
+    until(addon, lambda: second.job is not None)
+    assert first.ended
+    (other / "go").touch()
+    until(addon, lambda: not addon.current().queue.tasks and not addon.current().arrived)
+    assert addon.tick() is None
+    # The second photos are the first ones' equals in content, so they bring the same objects up to date.
+    (root,) = roots()
+    assert part("ui.summary").summary(root).bundle == second.output
+
+
+def test_loading_a_file_keeps_the_job_and_its_result_offers_itself(addon, shot, home):
+    task = start(addon, shot)
+    until(addon, lambda: task.progress.fraction > 0)
+    bpy.ops.wm.read_homefile(use_factory_startup=False)
+    assert bpy.app.timers.is_registered(addon.tick)
+    assert len(bpy.context.scene.threer.photos) == 0
+    before = lines()
+    (shot / "go").touch()
+    until(addon, lambda: task.ended)
+    addon.tick()
+    assert lines() == before
+    assert addon.current().offered == [task.output]
+    bpy.ops.threer.import_result(directory=str(task.output))
+    assert len(roots()) == 1
+    assert addon.current().offered == part("results").waiting(home) == []
+
+
+def test_undo_and_redo_keep_the_job(addon, shot):
+    bpy.ops.ed.undo_push(message="start")
+    task = start(addon, shot)
+    bpy.ops.mesh.primitive_cube_add()
+    bpy.ops.ed.undo_push(message="cube")
+    until(addon, lambda: task.progress.fraction > 0)
+    bpy.ops.ed.undo()
+    bpy.ops.ed.redo()
+    bpy.ops.ed.undo()
+    (shot / "go").touch()
+    until(addon, roots)
+    assert task.ended
+
+
+def test_a_result_waits_while_the_artist_edits(addon, shot):
+    bpy.ops.mesh.primitive_cube_add()
+    bpy.ops.object.mode_set(mode="EDIT")
+    task = start(addon, shot)
+    (shot / "go").touch()
+    until(addon, lambda: addon.current().arrived)
+    addon.tick()
+    assert roots() == []
+    assert addon.current().arrived == [task]
+    bpy.ops.object.mode_set(mode="OBJECT")
+    addon.tick()
+    assert len(roots()) == 1
+
+
+def test_cancel_leaves_nothing(addon, shot, tmp_path, home):
+    other = make_shot(tmp_path / "other", step=16)
+    first, second = start(addon, shot), start(addon, other)
+    until(addon, lambda: first.progress.fraction > 0)
+    bpy.ops.threer.cancel(position=1)
+    until(addon, lambda: second.ended)
+    assert second.job is None
+    bpy.ops.threer.cancel(position=0)
+    until(addon, lambda: first.ended)
+    assert gone(first.job.pid)
+    assert roots() == list((home / "results").iterdir()) == list((home / "not imported").iterdir()) == []
+    assert addon.tick() is None
+
+
+def test_silence_is_noticed(addon, shot, monkeypatch):
+    jobs = part("jobs")
+    task = start(addon, shot)
+    until(addon, lambda: task.progress.fraction > 0)
+    assert task.silent_seconds is None
+    monkeypatch.setattr(jobs, "SILENCE", 0.5)
+    (shot / "silent").touch()
+    until(addon, lambda: task.silent_seconds is not None)
+    bpy.ops.threer.cancel(position=0)
+    until(addon, lambda: task.ended)
+
+
+def test_disabling_ends_the_job_and_enabling_finds_finished_results(addon, shot, repository, home):
+    finished = start(addon, shot)
+    until(addon, lambda: finished.progress.fraction > 0)
+    bpy.ops.wm.read_homefile()
+    (shot / "go").touch()
+    until(addon, lambda: finished.ended)
+    (shot / "go").unlink()
+    running = start(addon, shot)
+    until(addon, lambda: running.progress.fraction > 0)
+    tick = addon.tick
+    bpy.ops.preferences.addon_disable(module=ADDON)
+    assert gone(running.job.pid)
+    assert not bpy.app.timers.is_registered(tick)
+    assert list((home / "results").iterdir()) == [finished.output]
+    enable(repository)
+    assert part("ui.work").current().offered == [finished.output]
+    bpy.ops.threer.dismiss_result(directory=str(finished.output))
+    assert part("ui.work").current().offered == []
+    assert (finished.output / "scene.json").exists()
+
+
+def registered():
+    """Everything of ours that Blender knows."""
+    classes = [name for name in dir(bpy.types) if name.startswith("THREER_")]
+    operators = dir(bpy.ops.threer)
+    handlers = [
+        function
+        for name in dir(bpy.app.handlers)
+        if isinstance(listed := getattr(bpy.app.handlers, name), list)
+        for function in listed
+        if (getattr(function, "__module__", None) or "").startswith(ADDON)
+    ]
+    menu = [draw for draw in bpy.types.TOPBAR_MT_file_import._dyn_ui_initialize() if draw.__module__.startswith(ADDON)]
+    scene = [name for name in dir(bpy.types.Scene) if "threer" in name]
+    return {"classes": classes, "operators": operators, "handlers": handlers, "menu": menu, "scene": scene}
+
+
+@pytest.mark.usefixtures("addon")
+def test_enabled_twice_and_disabled_leaves_nothing(repository):
+    known = registered()
+    assert len(known["operators"]) == 10
+    assert known["scene"] == ["threer"]
+    assert len(known["menu"]) == 1
+    for _ in range(2):
+        bpy.ops.preferences.addon_disable(module=ADDON)
+        assert not any(registered().values()), registered()
+        enable(repository)
+        assert {name: len(found) for name, found in registered().items()} == {
+            name: len(found) for name, found in known.items()
+        }
+
+
+# Next steps
+
+
+def test_next_steps(shot):
+    (shot / "go").touch()
+    choose(shot)
+    bpy.ops.threer.reconstruct()
+    scene = bpy.context.scene
+    solved = part("scene.build").solved_cameras(roots()[0])
+    scene.camera = None
+    bpy.ops.threer.look_through()
+    assert scene.camera == solved[0]
+    bpy.ops.threer.look_through(step=1)
+    assert scene.camera == solved[1]
+    assert (scene.render.resolution_x, scene.render.resolution_y) == (
+        solved[1]["threer_width"],
+        solved[1]["threer_height"],
+    )
+    bpy.ops.threer.look_through(step=-2)
+    assert scene.camera == solved[-1]
+    bpy.ops.threer.match_colors()
+    assert scene.view_settings.view_transform == "Standard"
+    bpy.ops.threer.view_per_frame()
+    assert [marker.camera for marker in scene.timeline_markers] == solved
+
+
+def test_clearing_the_cache_keeps_results(shot, home):
+    (shot / "go").touch()
+    choose(shot)
+    bpy.ops.threer.reconstruct()
+    assert list((home / "logs").iterdir())
+    bpy.ops.threer.clear_cache()
+    assert [folder.name for folder in sorted(home.iterdir())] == ["not imported", "results"]
+    assert len(list((home / "results").iterdir())) == 1

@@ -1,0 +1,26 @@
+"""[B] The add-on's user interface: panel, operators, properties, preferences. Thin: what they do is done elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import operators, panel, preferences, properties, work
+
+# In the order in which they need each other.
+_parts = (properties, operators, panel)
+
+
+def register(home: Path, addon_id: str) -> None:
+    """Makes the user interface known to Blender; `home` is the add-on's own folder, `addon_id` its module's name."""
+    work.begin(home)
+    for part in _parts:
+        part.register()
+    preferences.register(addon_id)
+
+
+def unregister() -> None:
+    """Ends what runs and leaves nothing behind in Blender."""
+    preferences.unregister()
+    for part in reversed(_parts):
+        part.unregister()
+    work.end()

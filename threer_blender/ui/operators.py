@@ -1,0 +1,266 @@
+"""[B] The buttons. Each operator translates a click into one call; a UserError becomes a report and stays in the panel.
+
+No operator owns anything: a reconstruction is the queue's, see `work`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .. import photo_files
+from ..messages import UserError
+from ..scene import build, cameras, look
+from . import properties, summary, work
+
+CACHES = ("kernels", "logs")  # folders in the add-on's own that can be made again
+GLOB = ";".join(f"*{suffix}" for suffix in sorted(photo_files.SUFFIXES))
+HIDDEN = {"HIDDEN", "SKIP_SAVE"}
+
+
+class _Button:
+    """An operator whose `run` may raise a UserError."""
+
+    report: Any  # Blender's
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            self.run(context)
+        except (UserError, RuntimeError) as error:
+            work.current().error = str(error)
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+    def run(self, context: bpy.types.Context) -> None:
+        raise NotImplementedError
+
+
+class THREER_OT_choose_photos(_Button, bpy.types.Operator):  # type: ignore[misc]
+    """Choose the photos to reconstruct: select some, or open their folder and select none to take all in it"""
+
+    bl_idname = "threer.choose_photos"
+    bl_label = "Choose Photos"
+    bl_options = {"UNDO"}
+
+    directory: bpy.props.StringProperty(subtype="DIR_PATH", options=HIDDEN)  # type: ignore[valid-type]
+    files: bpy.props.CollectionProperty(  # type: ignore[valid-type]
+        type=bpy.types.OperatorFileListElement, options=HIDDEN
+    )
+    filter_glob: bpy.props.StringProperty(default=GLOB, options=HIDDEN)  # type: ignore[valid-type]
+    filter_folder: bpy.props.BoolProperty(default=True, options=HIDDEN)  # type: ignore[valid-type]
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        if self.files:  # dropped onto the viewport
+            return self.execute(context)
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def run(self, context: bpy.types.Context) -> None:
+        folder = Path(self.directory)
+        named = [folder / entry.name for entry in self.files if entry.name]
+        properties.choose(context.scene, photo_files.find(named or [folder]))
+        work.current().error = ""
+
+
+class THREER_OT_clear_photos(_Button, bpy.types.Operator):  # type: ignore[misc]
+    """Choose no photos; the files stay where they are"""
+
+    bl_idname = "threer.clear_photos"
+    bl_label = "Forget Photos"
+    bl_options = {"UNDO"}
+
+    def run(self, context: bpy.types.Context) -> None:
+        properties.settings(context.scene).photos.clear()
+
+
+class THREER_OT_reconstruct(_Button, bpy.types.Operator):  # type: ignore[misc]
+    """Find where each photo was taken and what it shows, as cameras and points in this scene. You can go on working"""
+
+    bl_idname = "threer.reconstruct"
+    bl_label = "Reconstruct"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if properties.settings(context.scene).photos:
+            return True
+        cls.poll_message_set("Choose photos first")
+        return False
+
+    def run(self, context: bpy.types.Context) -> None:
+        scene = context.scene
+        engine = properties.engine(scene)
+        options = properties.option_values(scene, engine)
+        task = work.start(properties.chosen_paths(scene), engine.id, options, scene)
+        if bpy.app.background:  # where timers never run
+            work.finish(task)
+
+
+class THREER_OT_cancel(_Button, bpy.types.Operator):  # type: ignore[misc]
+    """Stop this reconstruction and leave nothing of it behind"""
+
+    bl_idname = "threer.cancel"
+    bl_label = "Cancel"
+
+    position: bpy.props.IntProperty(name="Position in the queue", min=0, options=HIDDEN)  # type: ignore[valid-type]
+
+    def run(self, _context: bpy.types.Context) -> None:
+        tasks = work.current().queue.tasks
+        if self.position < len(tasks):  # else it has just ended
+            work.cancel(tasks[self.position])
+
+
+class THREER_OT_import_result(_Button, bpy.types.Operator):  # type: ignore[misc]
+    """Put a finished reconstruction into this scene; choose the folder that was written"""
+
+    bl_idname = "threer.import_result"
+    bl_label = "Import Reconstruction"
+    bl_options = {"UNDO"}
+
+    directory: bpy.props.StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})  # type: ignore[valid-type]
+    filter_folder: bpy.props.BoolProperty(default=True, options=HIDDEN)  # type: ignore[valid-type]
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def run(self, context: bpy.types.Context) -> None:
+        work.import_result(Path(self.directory), context.scene)
+
+
+class THREER_OT_dismiss_result(_Button, bpy.types.Operator):  # type: ignore[misc]
+    """Do not offer this result again; its folder stays, and File > Import still reads it"""
+
+    bl_idname = "threer.dismiss_result"
+    bl_label = "Dismiss"
+
+    directory: bpy.props.StringProperty(subtype="DIR_PATH", options=HIDDEN)  # type: ignore[valid-type]
+
+    def run(self, _context: bpy.types.Context) -> None:
+        work.dismiss(Path(self.directory))
+
+
+class _Result(_Button):
+    """A next step with the reconstruction that the panel shows."""
+
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return summary.shown_root(context.scene, context.object) is not None
+
+    @staticmethod
+    def cameras(context: bpy.types.Context) -> list[bpy.types.Object]:
+        return build.solved_cameras(summary.shown_root(context.scene, context.object))
+
+
+class THREER_OT_look_through(_Result, bpy.types.Operator):  # type: ignore[misc]
+    """Look through a solved camera, over its photo. The render size becomes the photo's"""
+
+    bl_idname = "threer.look_through"
+    bl_label = "Look Through Camera"
+
+    step: bpy.props.IntProperty(  # type: ignore[valid-type]
+        name="Step", description="How many cameras to go on; 0 stays at the current one", options={"SKIP_SAVE"}
+    )
+
+    def run(self, context: bpy.types.Context) -> None:
+        solved = self.cameras(context)
+        if not solved:
+            raise UserError("This reconstruction has no cameras any more; import its result again.")
+        now = solved.index(context.scene.camera) + self.step if context.scene.camera in solved else 0
+        cameras.use_camera(context.scene, solved[now % len(solved)])
+        if context.space_data is not None and context.space_data.type == "VIEW_3D":
+            context.space_data.region_3d.view_perspective = "CAMERA"
+
+
+class THREER_OT_match_colors(_Result, bpy.types.Operator):  # type: ignore[misc]
+    """Render colors as they are in the photos: the scene's view transform becomes Standard, without look or exposure"""
+
+    bl_idname = "threer.match_colors"
+    bl_label = "Match Photo Colors"
+
+    def run(self, context: bpy.types.Context) -> None:
+        look.match_photo_colors(context.scene)
+
+
+class THREER_OT_view_per_frame(_Result, bpy.types.Operator):  # type: ignore[misc]
+    """Bind one camera to each frame with timeline markers, so that stepping through frames steps through photos"""
+
+    bl_idname = "threer.view_per_frame"
+    bl_label = "One Photo per Frame"
+
+    def run(self, context: bpy.types.Context) -> None:
+        cameras.one_view_per_frame(context.scene, self.cameras(context))
+
+
+class THREER_OT_clear_cache(_Button, bpy.types.Operator):  # type: ignore[misc]
+    """Delete compiled code and logs; the next reconstruction starts some seconds later. Results stay"""
+
+    bl_idname = "threer.clear_cache"
+    bl_label = "Clear Cache"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        if not work.current().queue.tasks:
+            return True
+        cls.poll_message_set("A reconstruction is using the cache")
+        return False
+
+    def run(self, _context: bpy.types.Context) -> None:
+        for name in CACHES:
+            folder = work.current().home / name
+            try:
+                if folder.exists():
+                    shutil.rmtree(folder)
+            except OSError as error:
+                raise UserError(f"{error.filename!r} could not be deleted: {error.strerror}.") from error
+
+
+class THREER_FH_photos(bpy.types.FileHandler):  # type: ignore[misc]
+    """Photos dropped onto a viewport."""
+
+    bl_idname = "THREER_FH_photos"
+    bl_label = "Photos to Reconstruct"
+    bl_import_operator = THREER_OT_choose_photos.bl_idname
+    bl_file_extensions = ";".join(sorted(photo_files.SUFFIXES))
+
+    @classmethod
+    def poll_drop(cls, context: bpy.types.Context) -> bool:
+        return context.area is not None and context.area.type == "VIEW_3D"
+
+
+def _draw_import(menu: Any, _context: bpy.types.Context) -> None:
+    menu.layout.operator(THREER_OT_import_result.bl_idname, text="3R Reconstruction (folder)")
+
+
+_classes = (
+    THREER_OT_choose_photos,
+    THREER_OT_clear_photos,
+    THREER_OT_reconstruct,
+    THREER_OT_cancel,
+    THREER_OT_import_result,
+    THREER_OT_dismiss_result,
+    THREER_OT_look_through,
+    THREER_OT_match_colors,
+    THREER_OT_view_per_frame,
+    THREER_OT_clear_cache,
+    THREER_FH_photos,
+)
+
+
+def register() -> None:
+    """Makes the operators, the drop handler and the entry in File > Import known."""
+    for cls in _classes:
+        bpy.utils.register_class(cls)
+    bpy.types.TOPBAR_MT_file_import.append(_draw_import)
+
+
+def unregister() -> None:
+    """Takes them away again."""
+    bpy.types.TOPBAR_MT_file_import.remove(_draw_import)
+    for cls in reversed(_classes):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,208 @@
+"""[B] The sidebar's tab "3R": choose photos, reconstruct, see how it goes, and what to do with the result."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..catalog import Engine, Option
+from ..jobs import Task
+from . import operators, properties, summary, work
+
+CHARACTER = 6.3  # width of a letter in Blender's interface at scale 1, on the average
+MARGIN = 48  # what borders and icons take from the sidebar's width at scale 1
+SHOWN_NOTES = 4  # sentences about a result on the panel; all of them are on its root
+
+
+class _Sidebar:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "3R"
+
+    layout: Any
+
+
+class THREER_PT_main(_Sidebar, bpy.types.Panel):  # type: ignore[misc]
+    """The one screen that most people need."""
+
+    bl_label = "Photos to Scene"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        scene, layout, columns = context.scene, self.layout, _columns(context)
+        engine = properties.engine(scene)
+        _photos(layout, scene)
+        _options(layout, scene, engine, basic=True)
+        if engine.missing:
+            sentence = f"{engine.label} cannot run in this Blender: its Python lacks {' and '.join(engine.missing)}."
+            _sentence(layout, sentence, columns, "ERROR")
+        else:
+            row = layout.row()
+            row.scale_y = 1.6
+            busy = bool(work.current().queue.tasks)
+            text = "Reconstruct Next" if busy else "Reconstruct"
+            row.operator(operators.THREER_OT_reconstruct.bl_idname, text=text, icon="OUTLINER_OB_POINTCLOUD")
+        _tasks(layout, columns)
+        _error(layout, columns)
+        for folder in work.current().offered:
+            _offer(layout, folder)
+        root = summary.shown_root(scene, context.object)
+        if root is not None:
+            _result(layout, summary.summary(root), columns)
+
+
+class THREER_PT_more(_Sidebar, bpy.types.Panel):  # type: ignore[misc]
+    """The settings that most people never touch."""
+
+    bl_label = "More Settings"
+    bl_parent_id = "THREER_PT_main"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return bool(_offered_options(properties.engine(context.scene), basic=False))
+
+    def draw(self, context: bpy.types.Context) -> None:
+        _options(self.layout, context.scene, properties.engine(context.scene), basic=False)
+
+
+def _photos(layout: Any, scene: bpy.types.Scene) -> None:
+    """What was chosen, and the way to choose."""
+    photos = properties.settings(scene).photos
+    choose = operators.THREER_OT_choose_photos.bl_idname
+    if not photos:
+        layout.operator(choose, text="Choose Photos…", icon="FILE_IMAGE")
+        hint = layout.row()
+        hint.active = False
+        hint.label(text="Or drop them onto the viewport")
+        return
+    size = sum(photo.megabytes for photo in photos)
+    row = layout.row(align=True)
+    row.operator(choose, text=f"{_count(len(photos), 'photo')}, {_megabytes(size)}", icon="FILE_IMAGE")
+    row.operator(operators.THREER_OT_clear_photos.bl_idname, text="", icon="X")
+
+
+def _offered_options(engine: Engine, basic: bool) -> list[Option]:
+    return [option for option in engine.options if option.basic == basic and not option.missing]
+
+
+def _options(layout: Any, scene: bpy.types.Scene, engine: Engine, basic: bool) -> None:
+    """The engine's options, drawn from their declaration; on the basic screen, the choice of the engine too."""
+    settings = properties.settings(scene)
+    column = layout.column()
+    column.use_property_split = True
+    column.use_property_decorate = False
+    if basic and len(settings.bl_rna.properties["engine"].enum_items) > 1:
+        column.prop(settings, "engine")
+    for option in _offered_options(engine, basic):
+        column.prop(properties.options_of(scene, engine), option.name)
+
+
+def _tasks(layout: Any, columns: int) -> None:
+    """The running reconstruction and those that wait."""
+    cancel = operators.THREER_OT_cancel.bl_idname
+    for position, task in enumerate(work.current().queue.tasks):
+        if position == 0:
+            box = layout.box().column()
+            box.label(text=task.progress.stage)
+            box.progress(factor=task.progress.fraction, text=_left(task))
+            if task.silent_seconds is not None:
+                _sentence(box, f"No word from the process for {task.silent_seconds:.0f} s.", columns, "TIME")
+            for warning in task.warnings[-1:]:
+                _sentence(box, f"{warning.photo}: {warning.text}" if warning.photo else warning.text, columns, "INFO")
+            box.operator(cancel, icon="CANCEL").position = position
+        else:
+            row = layout.row()
+            row.label(text=f"Next: {_count(len(task.request.photos), 'photo')}", icon="SORTTIME")
+            row.operator(cancel, text="", icon="X").position = position
+
+
+def _left(task: Task) -> str:
+    """The text on the progress bar."""
+    percent = f"{task.progress.fraction:.0%}"
+    seconds = task.progress.seconds_left
+    if seconds is None:
+        return percent
+    return f"{percent}, {seconds:.0f} s left" if seconds < 90 else f"{percent}, {seconds / 60:.0f} min left"
+
+
+def _error(layout: Any, columns: int) -> None:
+    current = work.current()
+    if not current.error:
+        return
+    box = layout.box().column()
+    _sentence(box, current.error, columns, "ERROR")
+    if current.log is not None:
+        box.operator("wm.path_open", text="Open Log", icon="TEXT").filepath = str(current.log)
+
+
+def _offer(layout: Any, folder: Path) -> None:
+    """A result that is not in any scene yet."""
+    box = layout.box().column()
+    box.label(text=f"Finished: {folder.name}", icon="INFO")
+    row = box.row(align=True)
+    row.operator_context = "EXEC_DEFAULT"
+    row.operator(operators.THREER_OT_import_result.bl_idname, text="Import Result").directory = str(folder)
+    row.operator(operators.THREER_OT_dismiss_result.bl_idname, text="", icon="X").directory = str(folder)
+
+
+def _result(layout: Any, found: summary.Summary, columns: int) -> None:
+    """What was solved, and what to do next."""
+    box = layout.box().column()
+    row = box.row()
+    row.label(text=found.name, icon="CHECKMARK")
+    row.operator("wm.path_open", text="", icon="FILE_FOLDER").filepath = str(found.bundle)
+    box.label(text=f"{found.registered} of {_count(found.chosen, 'photo')} placed")
+    box.label(text=f"{_count(found.points, 'point')}")
+    if found.error is not None:
+        box.label(text=f"Points meet their photos to {found.error:.2f} px")
+    for note in found.notes[:SHOWN_NOTES]:
+        _sentence(box, note, columns, "INFO")
+    if len(found.notes) > SHOWN_NOTES:
+        box.label(text=f"… and {len(found.notes) - SHOWN_NOTES} more, see {found.name}'s properties")
+    look = operators.THREER_OT_look_through.bl_idname
+    row = box.row(align=True)
+    row.operator(look, text="", icon="TRIA_LEFT").step = -1
+    row.operator(look, icon="CAMERA_DATA").step = 0
+    row.operator(look, text="", icon="TRIA_RIGHT").step = 1
+    box.operator(operators.THREER_OT_match_colors.bl_idname, icon="COLOR")
+    box.operator(operators.THREER_OT_view_per_frame.bl_idname, icon="TIME")
+
+
+def _sentence(layout: Any, text: str, columns: int, icon: str) -> None:
+    """A sentence on as many lines as it takes; Blender's labels have only one."""
+    column = layout.column(align=True)
+    column.scale_y = 0.85
+    for index, line in enumerate(textwrap.wrap(text, columns)):
+        column.label(text=line, icon=icon if index == 0 else "BLANK1")
+
+
+def _columns(context: bpy.types.Context) -> int:
+    """How many letters fit on a line of the sidebar."""
+    scale = context.preferences.system.ui_scale
+    return max(12, int((context.region.width / scale - MARGIN) / CHARACTER))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _megabytes(size: float) -> str:
+    return f"{size:.1f} MB" if size < 1000 else f"{size / 1000:.1f} GB"
+
+
+_classes = (THREER_PT_main, THREER_PT_more)
+
+
+def register() -> None:
+    """Adds the panels to the sidebar."""
+    for cls in _classes:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    """Takes them away again."""
+    for cls in reversed(_classes):
+        bpy.utils.unregister_class(cls)

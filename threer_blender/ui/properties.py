@@ -1,0 +1,126 @@
+"""[B] What the artist sets, kept in the scene: the chosen photos, the engine, and each engine's declared options."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .. import catalog, headless
+from ..catalog import Engine, Option
+
+PROPERTY = "threer"  # bpy.types.Scene.threer
+
+
+class THREER_PG_photo(bpy.types.PropertyGroup):  # type: ignore[misc]
+    """A chosen photo."""
+
+    path: bpy.props.StringProperty(subtype="FILE_PATH")  # type: ignore[valid-type]
+    megabytes: bpy.props.FloatProperty()  # type: ignore[valid-type]
+
+
+def settings(scene: bpy.types.Scene) -> Any:
+    """The scene's settings."""
+    return getattr(scene, PROPERTY)
+
+
+def choose(scene: bpy.types.Scene, photos: list[Path]) -> None:
+    """Makes `photos` the scene's chosen ones."""
+    chosen = settings(scene).photos
+    chosen.clear()
+    for photo in photos:
+        entry = chosen.add()
+        entry.path = str(photo)
+        entry.megabytes = photo.stat().st_size / 1e6
+
+
+def chosen_paths(scene: bpy.types.Scene) -> list[str]:
+    """The chosen photos' absolute paths."""
+    return [bpy.path.abspath(entry.path) for entry in settings(scene).photos]
+
+
+def engine(scene: bpy.types.Scene) -> Engine:
+    """The chosen engine."""
+    return catalog.engine(settings(scene).engine)
+
+
+def options_of(scene: bpy.types.Scene, chosen: Engine) -> Any:
+    """The properties that hold an engine's options."""
+    return getattr(settings(scene), f"options_{_identifier(chosen.id)}")
+
+
+def option_values(scene: bpy.types.Scene, chosen: Engine) -> dict[str, Any]:
+    """The engine's options as the artist set them, by name; those that cannot be had here stay at their default."""
+    held = options_of(scene, chosen)
+    return {option.name: getattr(held, option.name) for option in chosen.options if not option.missing}
+
+
+def tooltip(text: str) -> str:
+    """Blender itself ends every tooltip with a full stop."""
+    return text.removesuffix(".")
+
+
+def _identifier(text: str) -> str:
+    return re.sub(r"\W", "_", text)
+
+
+def _property(option: Option) -> Any:
+    """The Blender property that an option's declaration asks for."""
+    given: dict[str, Any] = {"name": option.label, "description": tooltip(option.tooltip), "default": option.default}
+    if option.choices is not None:
+        return bpy.props.EnumProperty(items=[(value, label, "") for value, label in option.choices.items()], **given)
+    if isinstance(option.default, bool):
+        return bpy.props.BoolProperty(**given)
+    if isinstance(option.default, str):
+        return bpy.props.StringProperty(**given)
+    bounds = {"min": option.minimum, "max": option.maximum}
+    given |= {name: bound for name, bound in bounds.items() if bound is not None}
+    if isinstance(option.default, int):
+        return bpy.props.IntProperty(**{name: int(v) if name in bounds else v for name, v in given.items()})
+    return bpy.props.FloatProperty(**given)
+
+
+def _group(name: str, annotations: dict[str, Any]) -> type:
+    return type(name, (bpy.types.PropertyGroup,), {"__annotations__": annotations, "__module__": __name__})
+
+
+def _classes() -> list[type]:
+    """The property groups, in the order in which they need each other; the last is the scene's."""
+    engines = catalog.engines().values()
+    groups = {
+        f"options_{_identifier(known.id)}": _group(
+            f"THREER_PG_options_{_identifier(known.id)}", {option.name: _property(option) for option in known.options}
+        )
+        for known in engines
+    }
+    held = {
+        "photos": bpy.props.CollectionProperty(type=THREER_PG_photo),
+        "engine": bpy.props.EnumProperty(
+            name="Engine",
+            description="How cameras and points are computed from the photos",
+            items=[(known.id, known.label, tooltip(known.summary)) for known in engines],
+            default=headless.DEFAULT_ENGINE,
+        ),
+        **{name: bpy.props.PointerProperty(type=group) for name, group in groups.items()},
+    }
+    return [THREER_PG_photo, *groups.values(), _group("THREER_PG_settings", held)]
+
+
+_registered: list[type] = []
+
+
+def register() -> None:
+    """Adds the settings to every scene."""
+    for cls in _classes():
+        bpy.utils.register_class(cls)
+        _registered.append(cls)
+    setattr(bpy.types.Scene, PROPERTY, bpy.props.PointerProperty(type=_registered[-1]))
+
+
+def unregister() -> None:
+    """Takes them away again."""
+    delattr(bpy.types.Scene, PROPERTY)
+    while _registered:
+        bpy.utils.unregister_class(_registered.pop())

@@ -1,0 +1,49 @@
+"""[B] What the panel says of a reconstruction in the scene; read from the scene, so it is right after undo and load."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+
+from ..scene import build, cameras, identity
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A reconstruction in few words: `error` in pixels, None where nothing was measured; `notes` are sentences."""
+
+    name: str
+    registered: int
+    chosen: int
+    points: int
+    error: float | None
+    notes: list[str]
+    bundle: Path
+
+
+def shown_root(scene: bpy.types.Scene, active: bpy.types.Object | None) -> bpy.types.Object | None:
+    """The root of the reconstruction that the artist works with: the active object's, else the scene's latest."""
+    while active is not None:
+        if active.get(identity.ROLE) == identity.ROOT:
+            return active
+        active = active.parent
+    roots = [placed for placed in scene.objects if placed.get(identity.ROLE) == identity.ROOT]
+    return max(roots, key=lambda root: root.session_uid, default=None)
+
+
+def summary(root: bpy.types.Object) -> Summary:
+    """What stands under `root`."""
+    solved = build.solved_cameras(root)
+    errors = [shown[cameras.ERROR] for shown in solved if cameras.ERROR in shown]
+    clouds = [child for child in root.children if child.get(identity.ROLE) == identity.CLOUD]
+    return Summary(
+        name=root.name,
+        registered=len(solved),
+        chosen=root.get(build.CHOSEN, len(solved)),  # files of earlier versions do not say
+        points=sum(len(cloud.data.attributes["position"].data) for cloud in clouds),
+        error=sum(errors) / len(errors) if errors else None,
+        notes=root[build.NOTES].splitlines(),
+        bundle=Path(bpy.path.abspath(root[build.BUNDLE])),
+    )

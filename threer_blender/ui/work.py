@@ -1,0 +1,190 @@
+"""[B] The work behind the panel: a queue outside of every file, driven by a timer, and its results' way into a scene.
+
+Nothing here is kept in Blender's data, so loading a file, undo and redo leave it alone. A result goes by itself into
+the scene it was asked for while that is open; otherwise it waits, and the panel offers it.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .. import bundle, headless, results
+from ..jobs import Queue, Task
+from ..messages import Done, Failed, UserError
+from ..scene.build import build
+
+INTERVAL = 0.25  # seconds between two looks at the queue
+BUSY = ("RENDER", "OBJECT_BAKE", "COMPOSITE")  # Blender's own jobs that read the scene in another thread
+
+
+@dataclass
+class Work:
+    """What goes on. `error` is the last thing that went wrong and `log` where more stands about it, if anywhere."""
+
+    queue: Queue
+    arrived: list[Task] = field(default_factory=list)  # done, on their way into their scenes
+    offered: list[Path] = field(default_factory=list)  # results that only the artist can tell where to put
+    error: str = ""
+    log: Path | None = None
+
+    @property
+    def home(self) -> Path:
+        """The add-on's own folder."""
+        return self.queue.home
+
+
+_work: Work | None = None
+
+
+def current() -> Work:
+    """The work since the add-on was enabled."""
+    assert _work is not None
+    return _work
+
+
+def begin(home: Path) -> None:
+    """Called when the add-on is enabled: finds results that nobody imported."""
+    global _work
+    _work = Work(Queue(home))
+    _offer()
+
+
+def end() -> None:
+    """Called when the add-on is disabled: ends every process. Finished results stay on disk and are found again."""
+    global _work
+    if bpy.app.timers.is_registered(tick):
+        bpy.app.timers.unregister(tick)
+    work = current()
+    for task in work.queue.tasks:
+        results.forget(task.output, work.home)
+    work.queue.close()
+    _work = None
+
+
+def start(photos: list[str], engine: str, options: Mapping[str, Any], scene: bpy.types.Scene) -> Task:
+    """Puts a reconstruction for `scene` into the queue. Raises UserError at the door."""
+    work = current()
+    headless.request(photos, work.home / results.RESULTS / "unnamed", engine, options)  # before a folder is named
+    folder = results.new_folder(photos, bpy.data.filepath, work.home)
+    task = work.queue.add(headless.request(photos, folder, engine, options), scene.session_uid)
+    work.error, work.log = "", None
+    if not bpy.app.timers.is_registered(tick):
+        bpy.app.timers.register(tick, first_interval=0.0, persistent=True)
+    return task
+
+
+def finish(task: Task) -> None:
+    """Blocks until `task` has ended and its result stands in its scene; for `blender -b`, where timers never run.
+
+    Raises UserError, or RuntimeError where the process failed.
+    """
+    work = current()
+    while task.ended is None or task in work.arrived:
+        tick()
+        time.sleep(0.02)
+    if work.error:
+        user = isinstance(task.ended, Done) or task.ended.kind == "user"
+        raise (UserError if user else RuntimeError)(work.error)
+
+
+def cancel(task: Task) -> None:
+    """Ends a task, running or waiting."""
+    current().queue.cancel(task)
+
+
+def tick() -> float | None:
+    """One look at the queue. The timer's function: returns when to be called again, None where there is nothing."""
+    work = current()
+    for task in work.queue.poll():
+        _settle(task)
+    for task in list(work.arrived):
+        _deliver(task)
+    _redraw()
+    return INTERVAL if work.queue.tasks or work.arrived else None
+
+
+def import_result(folder: Path, scene: bpy.types.Scene) -> bpy.types.Object:
+    """Puts the result in `folder` into `scene` and returns its root. Raises UserError; the scene is untouched then."""
+    root = build(bundle.read(folder), folder, scene)
+    results.forget(folder, current().home)
+    current().error = ""
+    _offer()
+    return root
+
+
+def dismiss(folder: Path) -> None:
+    """Offers a result no more; its folder stays."""
+    results.forget(folder, current().home)
+    _offer()
+
+
+def _settle(task: Task) -> None:
+    """A task that has ended: its result arrives, or what went wrong is said."""
+    work = current()
+    if isinstance(task.ended, Done):
+        work.arrived.append(task)
+        return
+    assert isinstance(task.ended, Failed)
+    results.forget(task.output, work.home)
+    work.error = task.ended.text
+    work.log = task.job.log if task.job is not None and task.ended.kind == "bug" else None
+
+
+def _deliver(task: Task) -> None:
+    """Puts an arrived result into its scene as soon as that can be changed, or offers it where the scene is gone."""
+    work = current()
+    # A number that Blender never gives twice while it runs, and that undo keeps.
+    scene = next((scene for scene in bpy.data.scenes if scene.session_uid == task.owner), None)
+    if scene is not None and _is_occupied():
+        return
+    work.arrived.remove(task)
+    _offer()
+    if scene is None:
+        return
+    try:
+        import_result(task.output, scene)
+        _push_undo("Import Reconstruction")
+    except UserError as error:
+        work.error = str(error)
+    except Exception:  # the edge of this process: a timer that raises would never be called again
+        traceback.print_exc()
+        work.error = "The result could not be put into the scene, which is as it was; the console has the details."
+
+
+def _is_occupied() -> bool:
+    """Whether the artist or Blender is in the middle of something that new objects would disturb."""
+    if any(bpy.app.is_job_running(job) for job in BUSY) or bpy.context.mode != "OBJECT":
+        return True
+    return any(window.modal_operators for window in bpy.context.window_manager.windows)
+
+
+def _push_undo(message: str) -> None:
+    if bpy.app.background:
+        return
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
+        bpy.ops.ed.undo_push(message=message)
+
+
+def _offer() -> None:
+    work = current()
+    ours = {task.output for task in [*work.queue.tasks, *work.arrived]}
+    work.offered = [folder for folder in results.waiting(work.home) if folder not in ours]
+
+
+def _redraw() -> None:
+    for region in _sidebars():
+        region.tag_redraw()
+
+
+def _sidebars() -> Iterable[bpy.types.Region]:
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                yield from (region for region in area.regions if region.type == "UI")
