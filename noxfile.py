@@ -4,6 +4,7 @@ import ctypes
 import platform
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import nox
@@ -38,12 +39,12 @@ if shutil.which(f"python{PYTHON}") is None and sys.version_info[:2] != (3, 11) a
     )
 
 
-def need_system_libraries(session: nox.Session) -> None:
+def need_system_libraries(session: nox.Session, libraries: Mapping[str, str] = SYSTEM_LIBRARIES) -> None:
     """Ends the session with the one apt line where bpy would fail to load."""
     if platform.system() != "Linux":
         return
     missing = []
-    for library, package in SYSTEM_LIBRARIES.items():
+    for library, package in libraries.items():
         try:
             ctypes.CDLL(library)
         except OSError:
@@ -100,3 +101,40 @@ def benchmarks(session: nox.Session) -> None:
     names = session.posargs or sorted(path.stem for path in Path("tests/benchmarks").glob("[!_]*.py"))
     for name in names:
         session.run("python", f"tests/benchmarks/{name}.py")
+
+
+# What `wheels/build.py` calls the zip for this machine, before the versions of Blender.
+WHEELS_FOR = {("Linux", "x86_64"): "linux-x64", ("Windows", "AMD64"): "windows-x64", ("Darwin", "arm64"): "macos-arm64"}
+
+
+@nox.session(python=PYTHON)
+def build(session: nox.Session) -> None:
+    """Make the installable zips and their repository's index in dist/, and test what is in them."""
+    need_system_libraries(session)
+    session.install(BPY, "pip", "pytest")
+    session.run("python", "wheels/build.py", *session.posargs)
+    session.run("pytest", "tests/zips", env={"THREER_ZIPS": "dist"})
+
+
+@nox.session
+@nox.parametrize(
+    "python,version,numpy",
+    [  # each with the oldest numpy that such Blenders have
+        nox.param("3.11", "4.2", "numpy==1.24.*", id="4.2"),
+        nox.param("3.11", "4.5", "numpy==1.26.*", id="4.5", tags=["ci"]),
+        nox.param("3.11", "5.0", "numpy==1.26.*", id="5.0"),
+        nox.param("3.13", "5.2", "numpy>=2.2", id="5.2", tags=["ci"]),
+    ],
+)
+def blender(session: nox.Session, version: str, numpy: str) -> None:
+    """Install the zip in a bare Blender: reconstruct, save, reopen, uninstall. `nox -t ci` takes two versions."""
+    more = {"libgomp.so.1": "libgomp1", "libXxf86vm.so.1": "libxxf86vm1"} if version == "4.2" else {}
+    need_system_libraries(session, SYSTEM_LIBRARIES | more)
+    session.install(f"bpy=={version}.*", numpy, "pip", "pytest")
+    targets = ["any"]
+    if machine := WHEELS_FOR.get((platform.system(), platform.machine())):
+        targets.append(f"{machine}-blender-{'4.2-to-5.0' if session.python == '3.11' else '5.1-and-later'}")
+    session.run("python", "wheels/build.py", *targets)
+    for target in targets:
+        (zipped,) = Path("dist").glob(f"*-{target}.zip")
+        session.run("pytest", "tests/installed", env={"THREER_ZIP": str(zipped.absolute())})

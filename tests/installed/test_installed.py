@@ -1,0 +1,166 @@
+"""The extension as an artist has it: its zip installed in a Blender that has nothing else, from install to uninstall.
+
+`nox -s blender` runs this file with THREER_ZIP naming the zip. The steps follow one another in one Blender, in the
+order of the file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+if "THREER_ZIP" not in os.environ:
+    pytest.skip("THREER_ZIP names no zip: nox -s blender", allow_module_level=True)
+
+ZIP = Path(os.environ["THREER_ZIP"])
+WITH_WHEELS = not ZIP.stem.endswith("-any")
+WHEELS = ("pycolmap", "numba", "llvmlite", "PIL", "pillow_heif")
+SAMPLE = Path(__file__).parents[1] / "data" / "sample"
+PHOTOS = ("IMG_2041.jpg", "IMG_2042.jpg", "IMG_2043.jpg", "IMG_2045.jpg")
+PACKAGE = "bl_ext.user_default.threer_blender"
+BEFORE = [name for name in WHEELS if find_spec(name)]
+
+assert "bpy" not in sys.modules  # which reads this once:
+RESOURCES = Path(tempfile.mkdtemp(prefix="threer_profile_"))
+os.environ["BLENDER_USER_RESOURCES"] = str(RESOURCES)
+
+
+def blender():
+    import bpy
+
+    return bpy
+
+
+@pytest.fixture(scope="module", autouse=True)
+def resources():
+    """Blender's profile, gone afterwards."""
+    yield RESOURCES
+    shutil.rmtree(RESOURCES)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A folder whose name is as awkward as artists' are, with a few of the sample's photos."""
+    folder = tmp_path_factory.mktemp("work") / "Küche 50% (final)"
+    (folder / "photos").mkdir(parents=True)
+    for name in PHOTOS:
+        shutil.copy(SAMPLE / "photos" / name, folder / "photos")
+    return folder
+
+
+def run(*arguments) -> int:
+    """What `blender -b --command threer_blender …` runs."""
+    return importlib.import_module(f"{PACKAGE}.threer_blender.addon").run_command([str(each) for each in arguments])
+
+
+def reconstruct(work: Path) -> int:
+    return run("reconstruct", work / "photos", "--output", work / "scene.blend", "--option", "quality=preview")
+
+
+def contents():
+    """Cameras that show a photo, with where they stand and which it is; and the number of points of each cloud."""
+    bpy = blender()
+    cameras = {}
+    for each in bpy.data.objects:
+        if each.type == "CAMERA" and each.data.background_images:
+            shown = bpy.path.abspath(each.data.background_images[0].image.filepath)
+            assert Path(shown).is_file()
+            cameras[each.name] = (np.array(each.matrix_world).round(5).tolist(), shown)
+    clouds = [each for each in bpy.data.objects if "confidence" in getattr(each.data, "attributes", ())]
+    return cameras, [len(each.data.attributes["position"].data) for each in clouds]
+
+
+def test_nothing_that_the_engine_needs_was_there():
+    assert not BEFORE
+
+
+def test_installs_and_enables(resources):
+    bpy = blender()
+    bpy.ops.extensions.package_install_files(filepath=str(ZIP), repo="user_default", enable_on_install=True)
+    assert PACKAGE in bpy.context.preferences.addons
+    found = {name: spec.origin for name in WHEELS if (spec := find_spec(name))}
+    if WITH_WHEELS:
+        assert set(found) == set(WHEELS)
+        assert all(Path(origin).is_relative_to(resources) for origin in found.values())
+    else:
+        assert not found
+
+
+@pytest.mark.skipif(WITH_WHEELS, reason="this zip has its wheels")
+def test_without_wheels_it_says_what_is_missing(work, capfd):
+    assert run("info") == 0
+    assert reconstruct(work) != 0
+    printed = capfd.readouterr()
+    for module in ("pycolmap", "numba", "PIL", "pillow_heif"):
+        assert module in printed.out
+        assert module in printed.err
+    assert not list(work.glob("scene*"))
+
+
+@pytest.mark.skipif(not WITH_WHEELS, reason="this zip has no wheels")
+def test_reconstructs_in_its_own_process(work, resources):
+    assert reconstruct(work) == 0
+    assert "pycolmap" not in sys.modules
+    assert "numba" not in sys.modules
+    assert list(resources.rglob("*.nbi")), "the kernels' cache is not in the extension's own folder"
+
+
+@pytest.mark.skipif(not WITH_WHEELS, reason="this zip has no wheels")
+def test_scene_is_what_the_photos_show():
+    cameras, clouds = contents()
+    assert len(cameras) == len(PHOTOS)
+    assert len(clouds) == 1
+    assert clouds[0] > 20_000
+    true = {each["photo"]: each for each in json.loads((SAMPLE / "truth.json").read_text("utf-8"))["cameras"]}
+    centres = np.array([true[name]["world_from_camera"] for name in PHOTOS])[:, :3, 3]
+    solved = np.array([pose for pose, _ in cameras.values()])[:, :3, 3]
+    # Distances between cameras agree up to the one scale that photos leave open.
+    expected, got = (np.linalg.norm(each[:, None] - each[None], axis=-1) for each in (centres, solved))
+    scale = (got * expected).sum() / (expected**2).sum()
+    np.testing.assert_allclose(got / scale, expected, atol=0.02 * expected.max())
+
+
+@pytest.mark.skipif(not WITH_WHEELS, reason="this zip has no wheels")
+def test_scene_survives_saving_and_opening(work):
+    bpy = blender()
+    before = contents()
+    bpy.ops.wm.save_as_mainfile(filepath=str(work / "scene.blend"))
+    bpy.ops.wm.read_homefile(use_empty=True)
+    assert contents() == ({}, [])
+    bpy.ops.wm.open_mainfile(filepath=str(work / "scene.blend"))
+    assert contents() == before
+
+
+def test_disables_and_leaves_the_scene():
+    bpy = blender()
+    before = contents()
+    bpy.ops.preferences.addon_disable(module=PACKAGE)
+    assert PACKAGE not in bpy.context.preferences.addons
+    assert contents() == before
+    handlers = [each for name in dir(bpy.app.handlers) for each in as_list(getattr(bpy.app.handlers, name))]
+    assert not [each for each in handlers if each.__module__.startswith(PACKAGE)]
+    assert not [each for each in dir(bpy.types) if "threer" in each.lower()]
+    assert not [each for each in dir(bpy.ops) if "threer" in each.lower()]
+
+
+def as_list(value):
+    return value if isinstance(value, list) else []
+
+
+def test_uninstalls_without_a_trace(resources):
+    bpy = blender()
+    repositories = [each.module for each in bpy.context.preferences.extensions.repos]
+    index = repositories.index("user_default")
+    bpy.ops.extensions.package_uninstall(repo_index=index, pkg_id="threer_blender")
+    assert not (resources / "extensions" / "user_default" / "threer_blender").exists()
+    left = [path for path in resources.rglob("*") if path.is_dir() and path.name.lower() in WHEELS]
+    assert not left

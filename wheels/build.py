@@ -1,0 +1,195 @@
+"""Installable zips into dist/, packed by the builder of the installed bpy: `python wheels/build.py [TARGET …]`.
+
+One zip for each platform and generation of Blender's Python carries the wheels that `lock.txt` pins, so that it works
+at once and offline; the zip `any` carries none and installs everywhere else. With no TARGET named, all are made, and
+with them the index of a static repository. `python wheels/build.py lock` looks up the hashes of the versions in
+`lock.txt` again, after a version there was changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+DIST = ROOT / "dist"
+LOCK = Path(__file__).with_name("lock.txt")
+MANIFEST = "blender_manifest.toml"
+CONTENTS = ("__init__.py", "LICENSE", "threer_blender")
+
+# Blender's platform -> the newest platform tag of wheels that run there.
+PLATFORMS = {"linux-x64": "manylinux_2_28_x86_64", "windows-x64": "win_amd64", "macos-arm64": "macosx_14_0_arm64"}
+WITHOUT_WHEELS = ("linux-arm64", "macos-x64", "windows-arm64")
+# Pythons that distributions build Blender with, whatever its version.
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Blender versions from `first` to before `end` whose official builds have this Python."""
+
+    name: str
+    python: str
+    first: str
+    end: str | None
+
+
+GENERATIONS = (
+    Generation("blender-4.2-to-5.0", "3.11", "4.2.0", "5.1.0"),
+    Generation("blender-5.1-and-later", "3.13", "5.1.0", None),
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one zip is for; without a generation it is for every Blender, and carries no wheels."""
+
+    platform: str
+    generation: Generation | None
+
+    @property
+    def name(self) -> str:
+        """As the command line and the zip's file name have it."""
+        return self.platform if self.generation is None else f"{self.platform}-{self.generation.name}"
+
+
+ANY = Target("any", None)
+TARGETS = {target.name: target for target in (*(Target(p, g) for g in GENERATIONS for p in PLATFORMS), ANY)}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """The command line."""
+    if list(arguments) == ["lock"]:
+        lock()
+        return
+    unknown = set(arguments) - set(TARGETS)
+    if unknown:
+        sys.exit(f"There is no target {' or '.join(sorted(unknown))}; there are lock, {', '.join(TARGETS)}.")
+    DIST.mkdir(exist_ok=True)
+    if not arguments:
+        for old in DIST.glob("*.zip"):
+            old.unlink()
+    for name in arguments or TARGETS:
+        made = build(TARGETS[name], DIST)
+        sys.stdout.write(f"{made.stat().st_size / 1e6:6.1f} MB  {made.relative_to(ROOT)}\n")
+        sys.stdout.flush()
+    if not arguments:
+        write_index(DIST)
+
+
+def build(target: Target, output: Path) -> Path:
+    """Packs one target into the folder `output` and returns its zip."""
+    with tempfile.TemporaryDirectory() as temporary:
+        source = Path(temporary)
+        for name in CONTENTS:
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(ROOT / name, source)
+        if target.generation is not None:
+            _pip_download(target, source / "wheels", "--require-hashes", "--requirement", str(LOCK))
+        text = manifest(target, sorted(path.name for path in source.glob("wheels/*")))
+        (source / MANIFEST).write_text(text, "utf-8")
+        fields = tomllib.loads(text)
+        zipped = output.absolute() / f"{fields['id']}-{fields['version']}-{target.name}.zip"
+        _run_extension_tool("build", "--source-dir", str(source), "--output-filepath", str(zipped))
+        _run_extension_tool("validate", str(zipped))
+    return zipped
+
+
+def manifest(target: Target, wheels: Sequence[str]) -> str:
+    """The checkout's manifest with what the target adds: platform, versions of Blender, wheels."""
+    text, _, _ = (ROOT / MANIFEST).read_text("utf-8").partition("\n[build]")  # which is about a checkout
+    generation = target.generation
+    if generation is None:
+        return text
+    added = [f'blender_version_min = "{generation.first}"', f'platforms = ["{target.platform}"]']
+    if generation.end is not None:
+        added.append(f'blender_version_max = "{generation.end}"')
+    added.append("wheels = [" + "".join(f'\n  "./wheels/{name}",' for name in wheels) + "\n]")
+    return re.sub(r"^blender_version_min = .*$", "\n".join(added), text, count=1, flags=re.MULTILINE)
+
+
+def write_index(folder: Path) -> None:
+    """index.json and index.html of a static repository of the zips in `folder`.
+
+    Blender takes any one of the entries that fit it. So the entry of the zip without wheels, which fits everywhere, is
+    narrowed here to where no other fits; a manifest cannot say this.
+    """
+    _run_extension_tool("server-generate", "--repo-dir", str(folder), "--html")
+    path = folder / "index.json"
+    index = json.loads(path.read_text("utf-8"))
+    entries = sorted(index["data"], key=lambda entry: str(entry["archive_url"]))
+    index["data"] = [entry for entry in entries if "platforms" in entry]
+    for entry in entries:
+        if "platforms" not in entry:
+            index["data"] += _elsewhere(entry)
+    path.write_text(json.dumps(index, indent=2) + "\n", "utf-8")
+
+
+def _elsewhere(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """`entry` for the platforms without wheels, and for the Pythons without wheels on the others."""
+    narrowed = [{**entry, "platforms": list(WITHOUT_WHEELS)}]
+    for generation in GENERATIONS:
+        versions = {"blender_version_min": generation.first, "blender_version_max": generation.end}
+        pythons = [python for python in PYTHONS if python != generation.python]
+        more = {"platforms": list(PLATFORMS), "python_versions": pythons, **versions}
+        narrowed.append({key: value for key, value in {**entry, **more}.items() if value is not None})
+    return narrowed
+
+
+def lock() -> None:
+    """Writes the hash of every target's wheels into the lock, for the versions that stand there."""
+    pins = re.findall(r"^[\w-]+==[\w.]+", LOCK.read_text("utf-8"), re.MULTILINE)
+    hashes: dict[str, set[str]] = {pin: set() for pin in pins}
+    with tempfile.TemporaryDirectory() as temporary:
+        for target in TARGETS.values():
+            if target.generation is not None:
+                _pip_download(target, Path(temporary), *pins)
+        for wheel in Path(temporary).iterdir():
+            name, version, _ = wheel.name.split("-", 2)
+            hashes[f"{name.replace('_', '-')}=={version}"].add(hashlib.sha256(wheel.read_bytes()).hexdigest())
+    about = "# What the zips carry, with the hash of each target's wheel. After a change: python wheels/build.py lock"
+    lines = [" \\\n    ".join([pin, *(f"--hash=sha256:{value}" for value in sorted(hashes[pin]))]) for pin in pins]
+    LOCK.write_text("\n".join([about, *lines, ""]), "utf-8")
+
+
+def _pip_download(target: Target, folder: Path, *what: str) -> None:
+    assert target.generation is not None
+    python = target.generation.python
+    tags = ["--platform", PLATFORMS[target.platform], "--python-version", python, "--implementation", "cp"]
+    tags += ["--abi", f"cp{python.replace('.', '')}"]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", *tags]
+    subprocess.run([*command, "--dest", str(folder), *what], check=True)
+
+
+def extension_tool() -> Path:
+    """Blender's own program that builds, validates and lists extensions, in the installed bpy."""
+    spec = find_spec("bpy")
+    if spec is None or not spec.submodule_search_locations:
+        sys.exit("Blender's own builder packs the zips: pip install bpy.")
+    package = Path(spec.submodule_search_locations[0])
+    return next(package.glob("*/scripts/addons_core/bl_pkg/cli/blender_ext.py"))
+
+
+def _run_extension_tool(*arguments: str) -> None:
+    """Ends this program with what the tool says where it fails."""
+    command = [sys.executable, str(extension_tool()), *arguments]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        sys.exit(f"{ran.stdout}{ran.stderr}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
