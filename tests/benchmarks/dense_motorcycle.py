@@ -75,9 +75,9 @@ def disparity_error(view: dense.View, other: dense.View, depth: NDArray[np.float
 def main() -> None:
     views, truth = read()
     settings = dense.HIGH
-    dense.estimate_depths([_cropped(view) for view in views], settings, lambda done, total: None)  # compile
+    dense.estimate_depths([_cropped(view) for view in views], settings, lambda _done, _total: None)  # compile
     started = time.process_time()
-    maps = dense.estimate_depths(views, settings, lambda done, total: None)
+    maps = dense.estimate_depths(views, settings, lambda _done, _total: None)
     seconds = time.process_time() - started
     error = disparity_error(views[0], views[1], maps[0].depth, truth)
     known = np.isfinite(truth)

@@ -27,7 +27,7 @@ def shots(count: int, width: int, height: int, step_degrees: float, noise: float
 
 
 def sparse_points(taken: list[Shot], count: int, seed: int = 0) -> list[tuple[Float, NDArray[np.int64]]]:
-    """For each shot the points and ids that it sees, out of ``count`` per shot, with a little noise: as a mapper would."""
+    """For each shot the points and ids that it sees, of ``count`` per shot, a little noisy, as a mapper's."""
     random = np.random.default_rng(seed)
     points = []
     for shot in taken:

@@ -1,8 +1,9 @@
-"""Dense stereo as one function: posed pictures in, depth with normals and a confidence per picture out. [R] numpy, numba.
+"""Dense stereo as one function: posed pictures in, depth, normals and confidence out. [R] numpy and numba only.
 
-For each view: a plane sweep with semi-global matching (``planesweep.py``), PatchMatch that bends the result onto slanted
-planes (``stereo.py``), PatchMatch again with the other views' depths as witnesses, and a confirmation that turns the
-witnesses into a confidence. Knows nothing of files, mappers or Blender; whoever calls resizes and undistorts.
+For each view: a plane sweep with semi-global matching (``planesweep.py``), PatchMatch that bends the result onto
+slanted planes (``stereo.py``), PatchMatch again with the other views' depths as witnesses, and a confirmation that
+turns the witnesses into a confidence (``confirmation.py``). Knows nothing of files, mappers or Blender; whoever calls
+resizes and undistorts.
 """
 
 import itertools
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import planesweep, stereo
+from . import confirmation, planesweep, stereo
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -161,7 +162,7 @@ def _compare(view: View, sources: Sequence[View], bounds: tuple[float, float]) -
         backward=np.stack([transfer(source, view) for source in sources]),
         nearest=nearest,
         farthest=farthest,
-        parallax=_parallax(forward, view.image.shape[:2], 0.5 * (nearest + farthest)),
+        parallax=_parallax(forward, (view.image.shape[0], view.image.shape[1]), 0.5 * (nearest + farthest)),
     )
 
 
@@ -264,7 +265,7 @@ class Workers:
     def run(self, kernel: Callable[..., None], first: int, last: int, *arguments: Any) -> None:
         """Calls ``kernel(low, high, *arguments)`` for bands that cover range(first, last)."""
         edges = np.linspace(first, last, min(4 * self._count, last - first) + 1).astype(int)
-        bands = zip(edges[:-1], edges[1:], strict=True)
+        bands = itertools.pairwise(edges)
         for done in [self._pool.submit(kernel, int(low), int(high), *arguments) for low, high in bands]:
             done.result()
 
@@ -273,7 +274,7 @@ def estimate_depths(views: Sequence[View], settings: StereoSettings, report: Rep
     """Depth, normals and confidence of every view.
 
     At least two views at different places are needed. ``report(done, total)`` is called every second or two from the
-    calling thread; what it raises ends the work. Memory: the pictures, 40 bytes per pixel and view, and while one view
+    calling thread; what it raises ends the work. Memory: the pictures, 55 bytes per pixel and view, and while one view
     is swept at most 3 * MOST_LABELS bytes per pixel of it.
     """
     chosen = select_sources(views, settings.sources)
@@ -374,10 +375,10 @@ def _confirmed(
     confidence = np.zeros((height, width), np.float32)
     parallax = _parallax(forward, (height, width), sum(bounds) / 2)
     workers.run(
-        stereo.confirm, 0, height, planes, cost, _sizes(sources), forward, backward, source_planes, parallax,
+        confirmation.confirm, 0, height, planes, cost, _sizes(sources), forward, backward, source_planes, parallax,
         ROUND_TRIP_PIXELS, ROUND_TRIP_DEPTH, agreeing, confidence,
     )  # fmt: skip
-    stereo.remove_speckles(planes, parallax, int(_SPECKLE_SHARE * height * width), confidence)
+    confirmation.remove_speckles(planes, parallax, int(_SPECKLE_SHARE * height * width), confidence)
     rho = planes[..., 0]
     return DepthMap(
         depth=np.where(rho > 0, 1 / np.maximum(rho, np.float32(1e-30)), 0).astype(np.float32),

@@ -7,7 +7,6 @@ eqs. 11-14) then picks a smooth row of labels. It finds weak surfaces that local
 result onto slanted planes and to a fraction of a label.
 """
 
-import math
 from typing import Any
 
 import numba

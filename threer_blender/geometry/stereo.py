@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Int32 = NDArray[np.int32]
+Real = float | np.floating[Any]
 
 PADDING = 8
 """Pixels of replicated border around every source picture, so that patches may hang over its edge."""
@@ -69,7 +70,7 @@ _compile: dict[str, Any] = {"cache": True, "fastmath": True, "nogil": True, "err
 
 
 @numba.njit(**_compile)
-def _prepare_patch(grey: Float32, rgb: Float32, x: int, y: int, weights: Float32, centred: Float32) -> float:
+def _prepare_patch(grey: Float32, rgb: Float32, x: int, y: int, weights: Float32, centred: Float32) -> Real:
     """Fill the patch's bilateral ``weights`` (sum 1) and ``centred`` = weight (grey - mean); return its variance."""
     height, width = grey.shape
     total = np.float32(0)
@@ -103,9 +104,9 @@ def _prepare_patch(grey: Float32, rgb: Float32, x: int, y: int, weights: Float32
 
 @numba.njit(**_compile)
 def _patch_cost(
-    pixels: Float32, start: int, stride: int, u: float, v: float, jacobian: Float32, weights: Float32,
-    centred: Float32, variance: float,
-) -> float:  # fmt: skip
+    pixels: Float32, start: int, stride: int, u: Real, v: Real, jacobian: Float32, weights: Float32,
+    centred: Float32, variance: Real,
+) -> Real:  # fmt: skip
     """1 - NCC over the affine patch at (u, v) of the picture that begins at ``pixels[start]``; branch-free."""
     u = np.float32(u)
     v = np.float32(v)
@@ -141,8 +142,8 @@ def _patch_cost(
 @numba.njit(**_compile)
 def _source_cost(
     pixels: Float32, stack_shape: tuple[int, int, int], v: int, size: Int32, matrix: Float64, base: Float64,
-    rho: float, rho_x: float, rho_y: float, jacobian: Float32, weights: Float32, centred: Float32, variance: float,
-) -> float:  # fmt: skip
+    rho: float, rho_x: float, rho_y: float, jacobian: Float32, weights: Float32, centred: Float32, variance: Real,
+) -> Real:  # fmt: skip
     """The cost of a plane in source ``v``, 0 (equal) to 1 (unrelated, or not in view).
 
     The plane's homography is taken to first order around the pixel: over five pixels the rest is below 0.02 px.
@@ -207,7 +208,7 @@ def round_trip(
 
 
 @numba.njit(**_compile)
-def _best_two(costs: Float32) -> float:
+def _best_two(costs: Float32) -> Real:
     """The mean of the two smallest costs, the second counted as at most ``_SECOND`` worse than the first.
 
     Two sources out of several are enough, since a point is hidden in some; one is, if no other comes close.
@@ -224,15 +225,10 @@ def _best_two(costs: Float32) -> float:
 
 
 @numba.njit(**_compile)
-def _next_random(state: int) -> int:
-    """The next state of Knuth's MMIX linear congruential generator."""
-    return state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
-
-
-@numba.njit(**_compile)
-def _symmetric(state: int) -> float:
-    """The state's upper bits as a number in [-1, 1)."""
-    return np.float64(state >> np.uint64(40)) / 8388608.0 - 1.0
+def _random(state: NDArray[np.uint64]) -> Real:
+    """A number in [-1, 1): the upper bits of Knuth's MMIX linear congruential generator, whose state (1,) advances."""
+    state[0] = state[0] * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+    return np.float64(state[0] >> np.uint64(40)) / 8388608.0 - 1.0
 
 
 @numba.njit(**_compile)
@@ -287,6 +283,35 @@ def _best_on_arm(cost: Float32, x: int, y: int, arm: int) -> int:
 
 
 @numba.njit(**_compile)
+def _expect(planes: Float32, rgb: Float32, x: int, y: int, smoothness: float, expected: Float64, pull: Float64) -> None:
+    """Fill what the four neighbours' planes predict here, and how much each prediction weighs."""
+    height, width = planes.shape[:2]
+    for k in range(4):
+        qx = x + _NEIGHBOUR_X[k]
+        qy = y + _NEIGHBOUR_Y[k]
+        expected[k] = 0
+        pull[k] = 0
+        if qx >= 0 and qy >= 0 and qx < width and qy < height:
+            plane = planes[qy, qx]
+            expected[k] = plane[0] + plane[1] * (x - qx) + plane[2] * (y - qy)
+            pull[k] = smoothness * _similarity(rgb, x, y, qx, qy)
+
+
+@numba.njit(**_compile)
+def _borrowed(planes: Float32, cost: Float32, x: int, y: int, k: int) -> tuple[float, float, float]:
+    """The plane of the k-th neighbour (0-3 near, 4-7 the best of a far arm) carried here; inverse depth 0 if none."""
+    height, width = cost.shape
+    arm = k % 4
+    distance = 1 if k < 4 else _best_on_arm(cost, x, y, arm)
+    qx = x + _NEIGHBOUR_X[arm] * distance
+    qy = y + _NEIGHBOUR_Y[arm] * distance
+    if distance == 0 or qx < 0 or qy < 0 or qx >= width or qy >= height:
+        return 0.0, 0.0, 0.0
+    plane = planes[qy, qx]
+    return plane[0] + plane[1] * (x - qx) + plane[2] * (y - qy), plane[1], plane[2]
+
+
+@numba.njit(**_compile)
 def sweep(
     first_row: int, last_row: int, colour: int, seed: int,
     grey: Float32, rgb: Float32, stack: Float32, sizes: Int32, forward: Float64, backward: Float64,
@@ -303,7 +328,7 @@ def sweep(
 
     Each pixel tries its own plane, those of its four neighbours, the best of four far arms, and three random changes.
     """
-    height, width = grey.shape
+    width = grey.shape[1]
     sources = forward.shape[0]
     pixels = stack.reshape(-1)
     weights = np.empty(_SAMPLES, np.float32)
@@ -313,56 +338,41 @@ def sweep(
     base = np.empty((sources, 3), np.float64)
     expected = np.empty(4, np.float64)
     pull = np.empty(4, np.float64)
+    state = np.empty(1, np.uint64)
     for y in range(first_row, last_row):
-        state = _next_random(_next_random(np.uint64(seed) * np.uint64(1000003) + np.uint64(y) * np.uint64(7919)))
+        state[0] = np.uint64(seed) * np.uint64(1000003) + np.uint64(y) * np.uint64(7919)
+        _random(state)
+        _random(state)
         for x in range((y + colour) % 2, width, 2):
             variance = _prepare_patch(grey, rgb, x, y, weights, centred)
+            _expect(planes, rgb, x, y, smoothness, expected, pull)
             for v in range(sources):
                 for i in range(3):
                     base[v, i] = forward[v, 3 * i] * x + forward[v, 3 * i + 1] * y + forward[v, 3 * i + 2]
-            for k in range(4):
-                qx = x + _NEIGHBOUR_X[k]
-                qy = y + _NEIGHBOUR_Y[k]
-                expected[k] = 0
-                pull[k] = 0
-                if qx >= 0 and qy >= 0 and qx < width and qy < height:
-                    plane = planes[qy, qx]
-                    expected[k] = plane[0] + plane[1] * (x - qx) + plane[2] * (y - qy)
-                    pull[k] = smoothness * _similarity(rgb, x, y, qx, qy)
             now, now_x, now_y = 0.0, 0.0, 0.0
             lowest, data = 1e9, 1.0
             for k in range(12):
+                rho, rho_x, rho_y = now, now_x, now_y
                 if k == 0:
                     rho, rho_x, rho_y = planes[y, x, 0], planes[y, x, 1], planes[y, x, 2]
                     rho = min(max(rho, farthest), nearest)
                 elif k < 9:
-                    arm = (k - 1) % 4
-                    distance = 1 if k < 5 else _best_on_arm(cost, x, y, arm)
-                    qx = x + _NEIGHBOUR_X[arm] * distance
-                    qy = y + _NEIGHBOUR_Y[arm] * distance
-                    if distance == 0 or qx < 0 or qy < 0 or qx >= width or qy >= height:
-                        continue
-                    rho_x, rho_y = planes[qy, qx, 1], planes[qy, qx, 2]
-                    rho = planes[qy, qx, 0] + rho_x * (x - qx) + rho_y * (y - qy)
+                    rho, rho_x, rho_y = _borrowed(planes, cost, x, y, k - 1)
                     change = abs(rho - now) + RADIUS * (abs(rho_x - now_x) + abs(rho_y - now_y))
                     if change * parallax < _SAME:
                         continue
-                else:
-                    rho, rho_x, rho_y = now, now_x, now_y
+                else:  # change the depth, the slopes, both
                     if k != 10:
-                        state = _next_random(state)
-                        rho += _symmetric(state) * step / parallax
+                        rho += _random(state) * step / parallax
                     if k != 9:
-                        state = _next_random(state)
-                        rho_x += _symmetric(state) * step / (parallax * RADIUS)
-                        state = _next_random(state)
-                        rho_y += _symmetric(state) * step / (parallax * RADIUS)
+                        rho_x += _random(state) * step / (parallax * RADIUS)
+                        rho_y += _random(state) * step / (parallax * RADIUS)
                 if rho > nearest or rho < farthest:
                     continue
-                total = _smoothness(rho, expected, pull, parallax)
-                if total >= lowest or (k > 0 and _too_flat(intrinsics, x, y, rho, rho_x, rho_y)):
+                smooth = _smoothness(rho, expected, pull, parallax)
+                if smooth >= lowest or (k > 0 and _too_flat(intrinsics, x, y, rho, rho_x, rho_y)):
                     continue
-                for v in range(sources):
+                for v in range(sources):  # not a function of its own: passing so many arrays costs half the speed
                     costs[v] = _source_cost(
                         pixels, stack.shape, v, sizes[v], forward[v], base[v], rho, rho_x, rho_y, jacobian, weights,
                         centred, variance,
@@ -373,92 +383,10 @@ def sweep(
                         )
                         costs[v] += geometric * min(error, _GEOMETRIC_TRUNCATION)
                 matched = _best_two(costs)
-                if total + matched < lowest:
-                    lowest, data = total + matched, matched
+                if smooth + matched < lowest:
+                    lowest, data = smooth + matched, matched
                     now, now_x, now_y = rho, rho_x, rho_y
             planes[y, x, 0] = now
             planes[y, x, 1] = now_x
             planes[y, x, 2] = now_y
             cost[y, x] = data
-
-
-@numba.njit(**_compile)
-def _relief(planes: Float32, x: int, y: int, parallax: float) -> float:
-    """Pixels of parallax by which the surface three pixels away leaves this pixel's plane, at most 2."""
-    height, width = planes.shape[:2]
-    relief = 0.0
-    for dy in range(-3, 4, 3):
-        for dx in range(-3, 4, 3):
-            qx, qy = x + dx, y + dy
-            if qx >= 0 and qy >= 0 and qx < width and qy < height:
-                expected = planes[y, x, 0] + planes[y, x, 1] * dx + planes[y, x, 2] * dy
-                relief = max(relief, abs(planes[qy, qx, 0] - expected) * parallax)
-    return min(relief, 2.0)
-
-
-@numba.njit(**_compile)
-def confirm(
-    first_row: int, last_row: int, planes: Float32, cost: Float32, sizes: Int32, forward: Float64, backward: Float64,
-    source_planes: Float32, parallax: float, most_pixels: float, most_relative: float,
-    agreeing: NDArray[np.uint8], confidence: Float32,
-) -> None:  # fmt: skip
-    """Count in the given rows the sources whose own depth confirms each pixel, and turn that into a confidence.
-
-    A source confirms when the round trip through its depth returns within ``most_pixels`` and with the same depth to
-    ``most_relative``. The confidence is about the share of such pixels that are right to a pixel of parallax:
-
-        (1 - 0.6 cost^2) (1 - prod (1 - q)),    q = (1 - 0.1 relief) / (1 + round_trip^2)
-
-    q says that this source's confirmation is no accident: less so next to a step of depth, where the nearer surface
-    is often a little too fat, and when the trip ends at not quite the same place; the product, that not all of them
-    are accidents. Weak texture stands outside, since all views of a bare wall may agree by mere smoothness. The
-    factors were read off the errors of a stereo pair with true disparity and of a ray-cast scene.
-    """
-    for y in range(first_row, last_row):
-        for x in range(planes.shape[1]):
-            count = 0
-            doubt = 1.0
-            texture = 1 - 0.6 * min(cost[y, x], np.float32(1)) ** 2
-            rho = planes[y, x, 0]
-            if rho > 0:
-                smooth = 1 - 0.1 * _relief(planes, x, y, parallax)
-                for v in range(forward.shape[0]):
-                    error, back, _ = round_trip(
-                        x, y, rho, forward[v], backward[v], source_planes[v], sizes[v, 0], sizes[v, 1]
-                    )
-                    if error < most_pixels and abs(rho / back - 1) < most_relative:
-                        count += 1
-                        doubt *= 1 - smooth / (1 + error**2)
-            agreeing[y, x] = count
-            confidence[y, x] = texture * (1 - doubt)
-
-
-@numba.njit(**_compile)
-def remove_speckles(planes: Float32, parallax: float, least: int, confidence: Float32) -> None:
-    """Zero the confidence of islands of fewer than ``least`` pixels, joined where they differ by less than a pixel."""
-    height, width = confidence.shape
-    seen = np.zeros(height * width, np.bool_)
-    island = np.empty(height * width, np.int32)
-    for start in range(height * width):
-        if seen[start] or confidence[start // width, start % width] <= 0:
-            continue
-        island[0] = start
-        seen[start] = True
-        size, done = 1, 0
-        while done < size:
-            y, x = island[done] // width, island[done] % width
-            done += 1
-            for k in range(4):
-                qx, qy = x + _NEIGHBOUR_X[k], y + _NEIGHBOUR_Y[k]
-                if qx < 0 or qy < 0 or qx >= width or qy >= height:
-                    continue
-                q = qy * width + qx
-                if seen[q] or confidence[qy, qx] <= 0:
-                    continue
-                if abs(planes[qy, qx, 0] - planes[y, x, 0]) * parallax < 1:
-                    seen[q] = True
-                    island[size] = q
-                    size += 1
-        if size < least:
-            for i in range(size):
-                confidence[island[i] // width, island[i] % width] = 0

@@ -1,0 +1,147 @@
+"""Fusion: a surface that many views see becomes one layer of points that lies on it. [R]"""
+
+from functools import cache
+
+import numpy as np
+
+from tests.runtime import synthetic
+from threer_blender.geometry import dense, fusion
+
+
+@cache
+def world(count: int = 4) -> tuple[list[synthetic.Shot], list[dense.View], list[dense.DepthMap]]:
+    shots = synthetic.shots(count, 160, 120, 9)
+    seen = synthetic.sparse_points(shots, 100)
+    views = [
+        dense.View(shot.image, shot.intrinsics, shot.world_from_camera, points, ids)
+        for shot, (points, ids) in zip(shots, seen, strict=True)
+    ]
+    return shots, views, dense.estimate_depths(views, dense.STANDARD, lambda _done, _total: None)
+
+
+def exact_map(shot: synthetic.Shot) -> dense.DepthMap:
+    """The truth as a depth map that all views confirm."""
+    normal = (shot.normal @ shot.world_from_camera[:3, :3]).astype(np.float32)
+    ones = np.ones(shot.depth.shape, np.float32)
+    return dense.DepthMap(shot.depth.astype(np.float32), normal, ones, np.full(shot.depth.shape, 3, np.uint8))
+
+
+def distance_to_world(points: np.ndarray) -> np.ndarray:
+    """(N,) exact distance to the nearest of the synthetic world's surfaces."""
+    distances = [np.abs(np.linalg.norm(points - synthetic._BALL, axis=1) - synthetic._RADIUS)]
+    for origin, axis_u, axis_v, half_u, half_v, _ in synthetic._PLANES:
+        local = points - origin
+        u, v = local @ axis_u, local @ axis_v
+        over_u, over_v = np.maximum(np.abs(u) - half_u, 0), np.maximum(np.abs(v) - half_v, 0)
+        height = local @ np.cross(axis_u, axis_v)
+        distances.append(np.sqrt(height**2 + over_u**2 + over_v**2))
+    return np.min(distances, axis=0)
+
+
+def test_points_lie_on_the_surface_without_flyers() -> None:
+    _, views, maps = world()
+    cloud = fusion.fuse(views, maps, min_agreeing=2)
+    distance = distance_to_world(cloud.positions.astype(float))
+    assert np.median(distance) < 0.012  # of a world four units away: a tenth of a pixel of parallax
+    assert np.mean(distance > 0.1) < 0.005
+
+
+def test_each_surface_appears_once() -> None:
+    """Exact maps: about as many points as the first view's pixels plus what only the others see."""
+    shots, views, _ = world()
+    maps = [exact_map(shot) for shot in shots]
+    cloud = fusion.fuse(views, maps)
+    pixels = shots[0].depth.size
+    assert 1.0 * pixels < len(cloud.positions) < 2.0 * pixels < 4 * pixels
+    same = fusion.fuse([views[0]] * 3, [maps[0]] * 3)
+    assert len(same.positions) == pixels
+    assert np.all(distance_to_world(same.positions.astype(float)) < 1e-4)
+
+
+def seen_by_another(shots: list[synthetic.Shot], i: int) -> np.ndarray:
+    """(H, W) whether some other shot sees what shot i sees, well inside its picture and away from edges."""
+    shot = shots[i]
+    height, width = shot.depth.shape
+    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    rays = np.stack([x, y, np.ones_like(x)], axis=-1) @ np.linalg.inv(shot.intrinsics).T
+    world = (rays * shot.depth[..., None]) @ shot.world_from_camera[:3, :3].T + shot.world_from_camera[:3, 3]
+    seen = np.zeros(shot.depth.shape, bool)
+    for j, other in enumerate(shots):
+        if j != i:
+            camera = (world - other.world_from_camera[:3, 3]) @ other.world_from_camera[:3, :3]
+            pixel = camera @ other.intrinsics.T
+            u, v = (np.floor(pixel[..., k] / pixel[..., 2]).astype(int) for k in (0, 1))
+            inside = (u >= 0) & (v >= 0) & (u < width) & (v < height)
+            u, v = np.where(inside, u, 0), np.where(inside, v, 0)
+            seen |= inside & (np.abs(other.depth[v, u] / camera[..., 2] - 1) < 0.003) & ~other.edge[v, u]
+    return seen & ~shot.edge
+
+
+def test_nothing_seen_is_lost() -> None:
+    """Every pixel whose surface another view sees too has a fused point within a pixel."""
+    shots, views, _ = world()
+    cloud = fusion.fuse(views, [exact_map(shot) for shot in shots])
+    for i, (view, shot) in enumerate(zip(views, shots, strict=True)):
+        camera = (cloud.positions - view.world_from_camera[:3, 3]) @ view.world_from_camera[:3, :3]
+        pixel = camera @ view.intrinsics.T
+        x, y = (np.floor(pixel[:, k] / pixel[:, 2]).astype(int) for k in (0, 1))
+        height, width = shot.depth.shape
+        inside = (x >= 0) & (y >= 0) & (x < width) & (y < height) & (camera[:, 2] > 0)
+        x, y, z = x[inside], y[inside], camera[inside, 2]
+        there = np.abs(z / shot.depth[y, x] - 1) < 0.05
+        covered = np.zeros((height + 2, width + 2), bool)
+        for dy in range(3):
+            for dx in range(3):
+                covered[y[there] + dy, x[there] + dx] = True
+        assert covered[1:-1, 1:-1][seen_by_another(shots, i)].mean() > 0.995
+
+
+def test_closer_views_own_the_surface() -> None:
+    """A view at half the distance keeps its own finer points although it comes later."""
+    far = synthetic.shots(1, 80, 60, 9)[0]
+    close = synthetic.shots(1, 160, 120, 9)[0]  # twice the focal length: the same thing for the surface
+    views = [
+        dense.View(shot.image, shot.intrinsics, shot.world_from_camera, np.zeros((0, 3)), np.zeros(0, np.int64))
+        for shot in (far, close)
+    ]
+    cloud = fusion.fuse(views, [exact_map(far), exact_map(close)])
+    assert np.mean(cloud.view == 1) > 0.98
+    assert len(cloud.positions) > 0.9 * close.depth.size
+
+
+def test_points_carry_normals_colors_and_origin() -> None:
+    shots, views, maps = world()
+    cloud = fusion.fuse(views, maps, min_agreeing=2)
+    assert cloud.positions.dtype == cloud.normals.dtype == cloud.confidence.dtype == np.float32
+    assert cloud.colors.dtype == np.uint8
+    assert cloud.view.dtype == np.int32
+    assert np.allclose(np.linalg.norm(cloud.normals, axis=1), 1, atol=1e-3)
+    assert cloud.confidence.min() >= dense.TRUSTED
+    centres = np.stack([view.centre for view in views])[cloud.view]
+    assert np.mean(((centres - cloud.positions) * cloud.normals).sum(1) > 0) > 0.999
+    for i, (view, shot) in enumerate(zip(views, shots, strict=True)):
+        mine = cloud.view == i
+        camera = (cloud.positions[mine] - view.centre) @ view.world_from_camera[:3, :3]
+        pixel = camera @ view.intrinsics.T
+        x, y = (np.floor(pixel[:, k] / pixel[:, 2] + 1e-3).astype(int) for k in (0, 1))
+        inside = (x < shot.depth.shape[1]) & (y < shot.depth.shape[0])
+        assert np.mean(np.all(view.image[y[inside], x[inside]] == cloud.colors[mine][inside], axis=1)) > 0.99
+
+
+def test_a_floating_point_is_outvoted() -> None:
+    """A patch that one view places in mid-air is dropped because the others see through it."""
+    shots, views, _ = world()
+    maps = [exact_map(shot) for shot in shots]
+    maps[0].depth[40:60, 60:90] *= 0.6
+    cloud = fusion.fuse(views, maps)
+    assert np.mean(distance_to_world(cloud.positions.astype(float)) > 0.05) < 1e-3
+
+
+def test_nothing_trusted_gives_an_empty_cloud() -> None:
+    shots, views, _ = world()
+    maps = [exact_map(shot) for shot in shots]
+    for found in maps:
+        found.confidence[:] = 0
+    cloud = fusion.fuse(views, maps)
+    assert cloud.positions.shape == (0, 3)
+    assert cloud.colors.shape == (0, 3)

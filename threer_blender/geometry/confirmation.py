@@ -1,0 +1,96 @@
+"""Which depths other views confirm, and how likely they are right: the kernels. [R] numpy and numba only."""
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from .stereo import Float32, Float64, Int32, round_trip
+
+_NEIGHBOUR_X = (1, -1, 0, 0)
+_NEIGHBOUR_Y = (0, 0, 1, -1)
+
+_compile: dict[str, Any] = {"cache": True, "fastmath": True, "nogil": True, "error_model": "numpy"}
+
+
+@numba.njit(**_compile)
+def _relief(planes: Float32, x: int, y: int, parallax: float) -> float:
+    """Pixels of parallax by which the surface three pixels away leaves this pixel's plane, at most 2."""
+    height, width = planes.shape[:2]
+    relief = 0.0
+    for dy in range(-3, 4, 3):
+        for dx in range(-3, 4, 3):
+            qx, qy = x + dx, y + dy
+            if qx >= 0 and qy >= 0 and qx < width and qy < height:
+                expected = planes[y, x, 0] + planes[y, x, 1] * dx + planes[y, x, 2] * dy
+                relief = max(relief, abs(planes[qy, qx, 0] - expected) * parallax)
+    return min(relief, 2.0)
+
+
+@numba.njit(**_compile)
+def confirm(
+    first_row: int, last_row: int, planes: Float32, cost: Float32, sizes: Int32, forward: Float64, backward: Float64,
+    source_planes: Float32, parallax: float, most_pixels: float, most_relative: float,
+    agreeing: NDArray[np.uint8], confidence: Float32,
+) -> None:  # fmt: skip
+    """Count in the given rows the sources whose own depth confirms each pixel, and turn that into a confidence.
+
+    A source confirms when the round trip through its depth returns within ``most_pixels`` and with the same depth to
+    ``most_relative``. The confidence is about the share of such pixels that are right to a pixel of parallax:
+
+        (1 - 0.6 cost^2) (1 - prod (1 - q)),    q = (1 - 0.1 relief) / (1 + round_trip^2)
+
+    q says that this source's confirmation is no accident: less so next to a step of depth, where the nearer surface
+    is often a little too fat, and when the trip ends at not quite the same place; the product, that not all of them
+    are accidents. Weak texture stands outside, since all views of a bare wall may agree by mere smoothness. The
+    factors were read off the errors of a stereo pair with true disparity and of a ray-cast scene.
+    """
+    for y in range(first_row, last_row):
+        for x in range(planes.shape[1]):
+            count = 0
+            doubt = 1.0
+            texture = 1 - 0.6 * min(cost[y, x], np.float32(1)) ** 2
+            rho = planes[y, x, 0]
+            if rho > 0:
+                smooth = 1 - 0.1 * _relief(planes, x, y, parallax)
+                for v in range(forward.shape[0]):
+                    error, back, _ = round_trip(
+                        x, y, rho, forward[v], backward[v], source_planes[v], sizes[v, 0], sizes[v, 1]
+                    )
+                    if error < most_pixels and abs(rho / back - 1) < most_relative:
+                        count += 1
+                        doubt *= 1 - smooth / (1 + error**2)
+            agreeing[y, x] = count
+            confidence[y, x] = texture * (1 - doubt)
+
+
+@numba.njit(**_compile)
+def remove_speckles(planes: Float32, parallax: float, least: int, confidence: Float32) -> None:
+    """Zero the confidence of islands of fewer than ``least`` pixels, joined where they differ by less than a pixel."""
+    height, width = confidence.shape
+    seen = np.zeros(height * width, np.bool_)
+    island = np.empty(height * width, np.int32)
+    for start in range(height * width):
+        if seen[start] or confidence[start // width, start % width] <= 0:
+            continue
+        island[0] = start
+        seen[start] = True
+        size, done = 1, 0
+        while done < size:
+            y, x = island[done] // width, island[done] % width
+            done += 1
+            for k in range(4):
+                qx, qy = x + _NEIGHBOUR_X[k], y + _NEIGHBOUR_Y[k]
+                if qx < 0 or qy < 0 or qx >= width or qy >= height:
+                    continue
+                q = qy * width + qx
+                if seen[q] or confidence[qy, qx] <= 0:
+                    continue
+                if abs(planes[qy, qx, 0] - planes[y, x, 0]) * parallax < 1:
+                    seen[q] = True
+                    island[size] = q
+                    size += 1
+        if size < least:
+            for i in range(size):
+                confidence[island[i] // width, island[i] % width] = 0
