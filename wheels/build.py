@@ -1,9 +1,9 @@
 """Installable zips into dist/, packed by the builder of the installed bpy: `python wheels/build.py [TARGET …]`.
 
 One zip for each platform and generation of Blender's Python carries the wheels that `lock.txt` pins, so that it works
-at once and offline; the zip `any` carries none and installs everywhere else. With no TARGET named, all are made, and
-with them the index of a static repository. `python wheels/build.py lock` looks up the hashes of the versions in
-`lock.txt` again, after a version there was changed.
+at once and offline; the zip `any` carries none and installs everywhere else. With no TARGET named, all are made; the
+index of a static repository lists what is in dist/. `python wheels/build.py lock` looks up the hashes of the versions
+in `lock.txt` again, after a version there was changed.
 """
 
 from __future__ import annotations
@@ -84,8 +84,7 @@ def main(arguments: Sequence[str]) -> None:
         made = build(TARGETS[name], DIST)
         sys.stdout.write(f"{made.stat().st_size / 1e6:6.1f} MB  {made.relative_to(ROOT)}\n")
         sys.stdout.flush()
-    if not arguments:
-        write_index(DIST)
+    write_index(DIST)
 
 
 def build(target: Target, output: Path) -> Path:

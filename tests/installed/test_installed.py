@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -172,3 +173,20 @@ def test_uninstalls_without_a_trace(resources):
     assert not (resources / "extensions" / "user_default" / "threer_blender").exists()
     left = [path for path in resources.rglob("*") if path.is_dir() and path.name.lower() in WHEELS]
     assert not left
+
+
+@pytest.mark.skipif(not WITH_WHEELS, reason="this zip has no wheels")
+def test_repository_picks_this_zip(resources):
+    """Of all that the index beside the zip lists, Blender takes the one that was just tried."""
+    bpy = blender()
+    repositories = bpy.context.preferences.extensions.repos
+    url = (ZIP.parent / "index.json").as_uri()
+    repositories.new(name="ours", module="ours", remote_url=url)
+    index = [each.module for each in repositories].index("ours")
+    bpy.context.preferences.system.use_online_access = True
+    bpy.ops.extensions.repo_sync(repo_index=index)
+    bpy.ops.extensions.package_install(repo_index=index, pkg_id="threer_blender", enable_on_install=False)
+    with zipfile.ZipFile(ZIP) as zipped:
+        expected = zipped.read("blender_manifest.toml")
+    installed = resources / "extensions" / "ours" / "threer_blender" / "blender_manifest.toml"
+    assert installed.read_bytes() == expected
