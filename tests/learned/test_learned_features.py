@@ -167,6 +167,27 @@ def test_same_photos_same_result(wide: Matched, tmp_path: Path) -> None:
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs the shared real photos (THREER_DATA)")
+def test_the_gate_refuses_what_unrelated_photos_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At COLMAP's own threshold a toy, a statue and a table top match each other, and mapping makes models of that."""
+    unrelated = (
+        "plush_snowmiku/images/20240212_003919.jpg",
+        "alicevision_buddha/images/00042.jpg",
+        "rmvd_board/images/key.png",
+    )
+    photos = read(*(DATA / path for path in unrelated))
+    settings = Settings(long_side=640, features=512)
+    found = {}
+    for least in (15, learned_features.LEAST_INLIERS):
+        monkeypatch.setattr(learned_features, "LEAST_INLIERS", least)
+        folder = tmp_path / str(least)
+        folder.mkdir()
+        matched = learned_features.extract_and_match(photos, photo_files.pixels, folder, settings, lambda *_: None)
+        found[least] = int((matched.inliers >= 15).sum())
+    assert found[15] >= 1
+    assert found[learned_features.LEAST_INLIERS] == 0
+
+
 # ------------------------------------------------------------------------------------------------- the process
 def test_nothing_is_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def refuse(*_: object, **__: object) -> None:
