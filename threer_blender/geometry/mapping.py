@@ -32,22 +32,23 @@ PAIR_MATCHES = 15  # verified matches that make a pair: COLMAP's own threshold
 EXPLAINED_ERROR = 4.0  # px, Sampson; the error at which pairs are verified
 MERIT_ERROR = 2.0  # px; a match this far from the model has no merit, one without error has 1
 PHOTO_SUPPORT = 0.5  # of a photo's matches with the model's other photos are explained
-PHOTO_POINTS = 12  # points that a placed photo must see
+PHOTO_POINTS = 12  # points that a placed photo must see, unless it matches two or more placed photos
 MODEL_POINTS = 30  # points that a model must have
 PARALLAX = 1.0  # degrees; median over the points of the widest angle between two rays
+NO_PARALLAX = "no parallax"
 LARGEST_ERROR = 2.5  # px, mean reprojection error
-TIE = 0.005  # of score
-STRAINED = 1.0  # px; the strain above which other candidates are tried even where all photos are placed
-STILL = 0.005  # of the long side; a pair whose matches move less is taken from one spot
 FOCAL_RANGE = (0.4, 2.5)  # focal length over the long side that cameras usually have
 FOCAL_FROM_PRIOR = 1.6  # factor by which the solved focal length may differ from the one in EXIF
 SURE_POINTS = 500  # points seen by three photos or more that make an unusual focal length believable
 
-STILL_PAIRS = 0.8  # of the pairs being still, the camera did not move
-FEW_PHOTOS = 4  # with so few, lens distortion is not solved for
-FEW_FEATURES = 100
-NO_PARALLAX = "no parallax"
-ONE_SPOT_KINDS = tuple(
+# What makes a set of photos hopeless. Measured: of a static camera's matches 20 % or more stay within 1.5 px, of a
+# moving one's none; for a turning camera the singular values differ by up to 2 %, for one in a hand by 3 % and more.
+STILL = 1.5  # px; a match that moves less stays where it is in the picture
+STILL_MATCHES = 0.1  # share of such matches that tells of a camera that did not move between two photos
+TURN_STEP = 0.025  # of the distance; a camera that moves less only turned
+TURN_FOCALS = (0.3, 15.0, 200)  # focal lengths over the long side that are tried: from, to, how many
+HOPELESS_PAIRS = 0.5  # share of such pairs that makes the set hopeless
+HOMOGRAPHY_KINDS = tuple(
     int(kind)
     for kind in (
         pycolmap.TwoViewGeometryConfiguration.PLANAR,
@@ -56,8 +57,11 @@ ONE_SPOT_KINDS = tuple(
     )
 )
 
+TIE = 0.005  # of score
+STRAINED = 1.0  # px; the strain above which other candidates are tried even where all photos are placed
+FEW_PHOTOS = 4  # with so few, lens distortion is not solved for
+FEW_FEATURES = 100
 DEPTH = 5.0  # units: the median depth of the points over the cameras, in the solution's world
-
 
 Token: TypeAlias = pycolmap.CancellationToken
 Model: TypeAlias = pycolmap.Reconstruction
@@ -68,13 +72,15 @@ class Candidate:
     """One way to solve: `run(database, photos, token, progress)` returns its models and calls `progress()` per photo.
 
     `wanted(best, matched)` tells whether it is worth its time, given the best verdict so far. `calibrated`: focal
-    lengths are first estimated from the view graph (Sweeney et al. 2015), where EXIF knows none.
+    lengths are first estimated from the view graph (Sweeney et al. 2015), where EXIF knows none. `complete`: its
+    models hold the points that only two photos see.
     """
 
     name: str
     run: Callable[[Path, int, Token, Callable[[], None]], list[Model]]
     wanted: Callable[[Verdict | None, Matched], bool]
     calibrated: bool = False
+    complete: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ class Verdict:
     why the model as a whole is not believable, or nothing.
     """
 
-    candidate: str
+    candidate: Candidate
     model: Model
     placed: frozenset[int]
     score: float
@@ -118,28 +124,36 @@ class Solution:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two photos and their verified matches: `first`, `second` (K, 2) pixels in the copies."""
+    """Two photos and their verified matches: `first`, `second` (K, 2) pixels in the copies.
+
+    `still`: many of their matches, verified or not, stay where they are in the picture. `turned`: a camera that only
+    turned, whatever its focal length, explains them.
+    """
 
     photos: tuple[int, int]
     first: FloatArray
     second: FloatArray
+    still: bool
+    turned: bool
 
 
 def solve(matched: Matched, report: Report) -> Solution:
     """The best model of the photos. Raises UserError where none is believable, and what `report` raises."""
     pairs = read_pairs(matched)
-    _refuse_hopeless(matched, pairs)
+    _refuse_hopeless(pairs)
     verdicts: list[Verdict] = []
     best: Verdict | None = None
     count, planned = len(matched.photos), len(CANDIDATES) * len(matched.photos)
     for number, candidate in enumerate(CANDIDATES):
         if candidate.wanted(best, matched):
             models = _run(candidate, matched, partial(_progress, report, number * count, planned))
-            verdicts += [judge(candidate.name, model, matched, pairs) for model in models]
+            verdicts += [judge(candidate, model, matched, pairs) for model in models]
             best = choose(verdicts)
     report(MAPPING, planned, planned)
     if best is None:
         raise UserError(_why_nothing(matched, pairs, verdicts))
+    if not best.candidate.complete:
+        _fill_in(best.model, matched)
     return _solution(best, verdicts, matched)
 
 
@@ -159,41 +173,55 @@ def read_pairs(matched: Matched) -> list[Pair]:
     pairs = []
     with pycolmap.Database.open(matched.path) as database:
         points = [database.read_keypoints(i + 1)[:, :2].astype(np.float64) for i in range(len(matched.photos))]
-        for (i, j), inliers in zip(matched.pairs.tolist(), matched.inliers, strict=True):
-            if inliers >= PAIR_MATCHES:
-                matches = database.read_two_view_geometry(i + 1, j + 1).inlier_matches
-                pairs.append(Pair((i, j), points[i][matches[:, 0]], points[j][matches[:, 1]]))
+        for i, j in matched.pairs[matched.inliers >= PAIR_MATCHES].tolist():
+            geometry, every = database.read_two_view_geometry(i + 1, j + 1), database.read_matches(i + 1, j + 1)
+            moved = np.linalg.norm(points[i][every[:, 0]] - points[j][every[:, 1]], axis=1)
+            still = tuple(matched.sizes[i]) == tuple(matched.sizes[j]) and np.mean(moved < STILL) > STILL_MATCHES
+            turned = geometry.config in HOMOGRAPHY_KINDS and _is_turn(geometry.H, matched.sizes[i], matched.sizes[j])
+            matches = geometry.inlier_matches
+            pairs.append(Pair((i, j), points[i][matches[:, 0]], points[j][matches[:, 1]], bool(still), turned))
     return pairs
 
 
+def _is_turn(homography: FloatArray, first_size: Array, second_size: Array) -> bool:
+    """Whether `homography` (3, 3), in pixels, is K R K⁻¹ for a rotation R and a K of some focal length.
+
+    A wall seen from two places has a homography as well: K (R + t nᵀ / d) K⁻¹, whose middle part has singular values
+    that differ by about the step t over the distance d.
+    """
+    focals = np.geomspace(*TURN_FOCALS)[:, None]
+    first, second = (np.zeros((len(focals), 3, 3)) for _ in range(2))
+    for matrix, size in ((first, first_size), (second, second_size)):
+        matrix[:, (0, 1), (0, 1)] = focals * size.max()
+        matrix[:, :2, 2] = size / 2
+        matrix[:, 2, 2] = 1
+    singular = np.linalg.svd(np.linalg.inv(second) @ homography @ first, compute_uv=False)
+    return bool((singular[:, 0] / np.maximum(singular[:, 2], 1e-12)).min() < 1 + TURN_STEP)
+
+
 # ----------------------------------------------------------------------------------------------- input without hope
-def _refuse_hopeless(matched: Matched, pairs: Sequence[Pair]) -> None:
+def _refuse_hopeless(pairs: Sequence[Pair]) -> None:
     """Raises UserError where the matches alone show that there is nothing to solve."""
     if not pairs:
         raise UserError(
             "No two photos show enough of the same details; take photos that overlap by more than half, "
             "in steps of at most 25 degrees, in focus and of textured surfaces."
         )
-    still = [_is_still(matched, pair) for pair in pairs]
-    if np.mean(still) > STILL_PAIRS:
+    if np.mean([pair.still for pair in pairs]) > HOPELESS_PAIRS:
         raise UserError(
-            "The photos were taken from one spot (the camera did not move, or the photos are copies of each other); "
-            "move the camera sideways between the shots and keep the scene still."
+            "The photos were taken from one spot: the camera stood still, whatever moved in front of it, or the photos "
+            "are copies of each other; move the camera sideways between the shots and keep the scene still."
         )
-
-
-def _is_still(matched: Matched, pair: Pair) -> bool:
-    """Whether the matches stay where they are in the picture."""
-    i, j = pair.photos
-    if tuple(matched.sizes[i]) != tuple(matched.sizes[j]):
-        return False
-    moved = np.linalg.norm(pair.first - pair.second, axis=1)
-    return bool(np.median(moved) < STILL * matched.sizes[i].max())
+    if np.mean([pair.still or pair.turned for pair in pairs]) > HOPELESS_PAIRS:
+        raise UserError(
+            "The photos were taken from one spot: the camera only turned, and nothing tells depth; "
+            "move it sideways between the shots, by a tenth of the distance to the scene or more."
+        )
 
 
 def _why_nothing(matched: Matched, pairs: Sequence[Pair], verdicts: Sequence[Verdict]) -> str:
     """The sentence for photos that match, but of which no believable model could be made."""
-    flat = np.isin(matched.kinds[matched.inliers >= PAIR_MATCHES], ONE_SPOT_KINDS)
+    flat = np.isin(matched.kinds[matched.inliers >= PAIR_MATCHES], HOMOGRAPHY_KINDS)
     if flat.mean() > 0.5 or any(verdict.fault == NO_PARALLAX for verdict in verdicts):
         return (
             "The photos were taken from one spot, or show a single flat wall: nothing in them tells depth; "
@@ -318,22 +346,30 @@ def _if_poor(best: Verdict | None, matched: Matched) -> bool:
 
 CANDIDATES = (
     Candidate("incremental", _strict, _always),
-    Candidate("incremental, relaxed", _relaxed, _unless_good),
+    Candidate("incremental, relaxed", _relaxed, _unless_good, complete=True),
     Candidate("global", _global, _unless_good),
-    Candidate("incremental, relaxed, calibrated", _relaxed, _if_poor, calibrated=True),
+    Candidate("incremental, relaxed, calibrated", _relaxed, _if_poor, calibrated=True, complete=True),
     Candidate("global, calibrated", _global, _if_poor, calibrated=True),
 )
 
 
+def _fill_in(model: Model, matched: Matched) -> None:
+    """Adds the points that only two photos see, which the exact candidates leave out; the cameras stay as they are."""
+    options = _incremental_options(len(matched.photos))
+    options.triangulation.ignore_two_view_tracks = False
+    folder = matched.path.parent
+    pycolmap.triangulate_points(model, matched.path, folder, folder, clear_points=False, options=options)
+
+
 # ----------------------------------------------------------------------------------------------- judgement
-def judge(candidate: str, model: Model, matched: Matched, pairs: Sequence[Pair]) -> Verdict:
+def judge(candidate: Candidate, model: Model, matched: Matched, pairs: Sequence[Pair]) -> Verdict:
     """Which photos of a model stand, how well it explains the verified matches, and what is wrong with it."""
-    images = {image.image_id - 1: image for image in model.images.values() if image.has_pose}
-    placed = {index for index, image in images.items() if image.num_points3D >= PHOTO_POINTS}
+    points = {image.image_id - 1: image.num_points3D for image in model.images.values() if image.has_pose}
+    placed = {index for index, number in points.items() if number > 0}
     errors = {pair.photos: _errors(model, pair) for pair in pairs if placed.issuperset(pair.photos)}
     while placed:
         inside = {photos: found for photos, found in errors.items() if placed.issuperset(photos)}
-        support = {index: _support(index, inside) for index in placed}
+        support = {index: _support(index, points[index], inside) for index in placed}
         worst = min(sorted(support), key=support.__getitem__)
         if support[worst] >= PHOTO_SUPPORT:
             break
@@ -349,10 +385,16 @@ def judge(candidate: str, model: Model, matched: Matched, pairs: Sequence[Pair])
     return Verdict(candidate, model, frozenset(placed), score, strain, _fault(model, placed, matched))
 
 
-def _support(index: int, errors: Mapping[tuple[int, int], Array]) -> float:
-    """The share of a photo's matches with the other placed photos that the model explains."""
-    mine = [found for photos, found in errors.items() if index in photos]
-    return float(np.mean(np.concatenate(mine) < EXPLAINED_ERROR)) if mine else 0.0
+def _support(index: int, points: int, errors: Mapping[tuple[int, int], Array]) -> float:
+    """The share of a photo's matches with the other placed photos that the model explains.
+
+    0 where the photo hangs by a thread: by few points, and by matches with one other photo only.
+    """
+    mine = [found < EXPLAINED_ERROR for photos, found in errors.items() if index in photos]
+    partners = sum(int(explained.sum()) >= PAIR_MATCHES for explained in mine)
+    if partners == 0 or (points < PHOTO_POINTS and partners < 2):
+        return 0.0
+    return float(np.mean(np.concatenate(mine)))
 
 
 def _errors(model: Model, pair: Pair) -> FloatArray:
@@ -426,7 +468,7 @@ def _parallax(model: Model) -> float:
 # ----------------------------------------------------------------------------------------------- the solution
 def _solution(best: Verdict, verdicts: Sequence[Verdict], matched: Matched) -> Solution:
     model = best.model
-    indices = sorted(best.placed)
+    indices = [i for i in sorted(best.placed) if model.image(i + 1).num_points3D > 0]
     ids, positions, colors = _points(model, indices, matched)
     row = {point: number for number, point in enumerate(ids)}
     observed, depths = [], []
@@ -446,10 +488,10 @@ def _solution(best: Verdict, verdicts: Sequence[Verdict], matched: Matched) -> S
         (positions - centre) * scale,
         colors,
         observed,
-        [_left_out(i, matched, others) for i in range(len(matched.photos)) if i not in best.placed],
+        [_left_out(i, best, matched, others) for i in range(len(matched.photos)) if i not in indices],
         [[matched.photos[i].name for i in group] for group in others],
         error,
-        best.candidate,
+        best.candidate.name,
         _notes(best, matched),
     )
 
@@ -510,10 +552,11 @@ def _other_models(best: Verdict, verdicts: Sequence[Verdict]) -> list[list[int]]
     return groups
 
 
-def _left_out(index: int, matched: Matched, others: Sequence[Sequence[int]]) -> LeftOut:
+def _left_out(index: int, best: Verdict, matched: Matched, others: Sequence[Sequence[int]]) -> LeftOut:
     """Why a photo has no camera, and what would help."""
-    name, features = matched.photos[index].name, int(matched.features[index])
-    partners = [p for p, n in zip(matched.pairs, matched.inliers, strict=True) if index in p and n >= PAIR_MATCHES]
+    features = int(matched.features[index])
+    enough = matched.pairs[matched.inliers >= PAIR_MATCHES]
+    partners = sorted(set(enough[(enough == index).any(axis=1)].ravel().tolist()) - {index})
     group = next((group for group in others if index in group), None)
     if features < FEW_FEATURES:
         reason = (
@@ -524,13 +567,23 @@ def _left_out(index: int, matched: Matched, others: Sequence[Sequence[int]]) -> 
         reason = "It shows too little that another photo shows as well."
         advice = "Add photos between this view and the others, in steps of at most 25 degrees."
     elif group is not None:
-        with_it = ", ".join(matched.photos[i].name for i in group if i != index)
-        reason = f"It hangs together with {with_it}, but these do not connect to the other photos."
+        reason = (
+            f"It was solved together with {_names(set(group) - {index}, matched)}, but apart from the other photos."
+        )
         advice = "Add photos that lead from these views to the others, or solve these on their own."
+    elif best.placed.isdisjoint(partners):
+        reason = f"It overlaps only with {_names(partners, matched)}, left out as well."
+        advice = "Add photos that lead from these views to the others."
     else:
-        reason = f"It resembles {len(partners)} other photos, but no camera position explains the resemblance."
+        reason = f"It resembles {_names(partners, matched)}, but no camera position explains the resemblance."
         advice = "Add photos from beside this view; repeating patterns, reflections and moving things mislead."
-    return LeftOut(name, reason, advice)
+    return LeftOut(matched.photos[index].name, reason, advice)
+
+
+def _names(indices: Iterable[int], matched: Matched) -> str:
+    """The photos' names inside a sentence, at most three of them."""
+    names = [matched.photos[i].name for i in sorted(indices)]
+    return ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:2])} and {len(names) - 2} more"
 
 
 def _notes(best: Verdict, matched: Matched) -> list[str]:

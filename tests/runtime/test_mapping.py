@@ -1,0 +1,316 @@
+"""The sparse stage: cameras against truth, and input that must be refused with a sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from threer_blender.geometry import mapping
+from threer_blender.geometry.features import FEATURES, MATCHES, Matched, Settings, extract_and_match
+from threer_blender.geometry.mapping import DEPTH, MAPPING, Solution, solve
+from threer_blender.messages import Cancelled, UserError
+from threer_blender.photo_files import find
+from threer_blender.reconstruction import Array, Camera, Photo
+from threer_blender.runtime import photos as door
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLE = ROOT / "tests" / "data" / "sample"
+DATA = Path(os.environ.get("THREER_DATA", ROOT.parent / "shared" / "data"))
+SMALL = Settings(long_side=800, features=3000)
+TINY = Settings(long_side=480, features=1500)
+
+
+def silent(_stage: str, _done: float, _total: float) -> None:
+    """A report that nobody reads."""
+
+
+def read(folder: Path, names: list[str] | None = None) -> list[Photo]:
+    """The photos of a data set, or those of them that are named."""
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent: set THREER_DATA to the folder of the data sets")
+    found = door.read(find([folder]), lambda _text, _photo: None).accepted
+    return [photo for photo in found if names is None or photo.name in names]
+
+
+def sparse(photos: list[Photo], folder: Path, settings: Settings = SMALL) -> Solution:
+    """Both halves of the stage on photo files."""
+    return solve(extract_and_match(photos, door.pixels, folder, settings, silent), silent)
+
+
+def sparse_pictures(pictures: list[Array], folder: Path) -> Solution:
+    """Both halves of the stage on pictures (H, W, 3) uint8 that stand in no file."""
+    photos = [Photo(f"{i}.png", str(i), p.shape[1], p.shape[0], "") for i, p in enumerate(pictures)]
+    settings = replace(TINY, long_side=800)
+    matched = extract_and_match(photos, lambda photo, _side: pictures[int(photo.path)], folder, settings, silent)
+    return solve(matched, silent)
+
+
+def degrees_between(cameras: list[Camera], truth: dict[str, Array]) -> tuple[Array, Array]:
+    """Over all pairs of cameras: degrees of error of the relative rotation, and of the direction of the baseline.
+
+    `truth` is world_from_camera (4, 4) by photo.
+    """
+    rotation, direction = [], []
+    for i, first in enumerate(cameras):
+        for second in cameras[i + 1 :]:
+            solved = first.camera_from_world @ second.world_from_camera
+            true = np.linalg.inv(truth[first.photo]) @ truth[second.photo]
+            cosine = (np.trace(solved[:3, :3].T @ true[:3, :3]) - 1) / 2
+            rotation.append(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+            a, b = solved[:3, 3], true[:3, 3]
+            direction.append(np.degrees(np.arccos(np.clip(a @ b / np.linalg.norm(a) / np.linalg.norm(b), -1, 1))))
+    return np.array(rotation), np.array(direction)
+
+
+def true_poses(name: str) -> dict[str, Array]:
+    """world_from_camera (4, 4) by photo of a data set."""
+    frames = json.loads((DATA / name / "cameras.json").read_text())["frames"]
+    return {Path(frame["file"]).name: np.linalg.inv(frame["w2c"]) for frame in frames}
+
+
+# ----------------------------------------------------------------------------------------------- against truth
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Solution:
+    return sparse(read(SAMPLE / "photos"), tmp_path_factory.mktemp("sample"), replace(SMALL, long_side=640))
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Matched:
+    photos = read(DATA / "rmvd_board" / "images")
+    return extract_and_match(photos, door.pixels, tmp_path_factory.mktemp("board"), TINY, silent)
+
+
+@pytest.fixture(scope="module")
+def sample_truth() -> dict[str, Any]:
+    return {camera["photo"]: camera for camera in json.loads((SAMPLE / "truth.json").read_text())["cameras"]}
+
+
+def test_sample_cameras_are_where_they_were(sample: Solution, sample_truth: dict[str, Any]) -> None:
+    assert len(sample.cameras) >= len(sample_truth) - 1
+    poses = {name: np.array(camera["world_from_camera"]) for name, camera in sample_truth.items()}
+    rotation, direction = degrees_between(sample.cameras, poses)
+    assert np.median(rotation) < 0.5
+    assert rotation.max() < 1.5
+    assert np.median(direction) < 1.0
+
+
+def test_sample_lens_is_the_true_one(sample: Solution, sample_truth: dict[str, Any]) -> None:
+    for camera in sample.cameras:
+        true = sample_truth[camera.photo]
+        assert (camera.width, camera.height) == (true["width"], true["height"])
+        assert camera.fx == pytest.approx(true["fx"], rel=0.02)
+        assert camera.fy == pytest.approx(true["fy"], rel=0.02)
+
+
+def test_observed_points_project_to_the_photo(sample: Solution) -> None:
+    for camera, observed in zip(sample.cameras, sample.observed, strict=True):
+        pixels = camera.project(sample.positions[observed])
+        assert np.all(pixels > 0)
+        assert np.all(pixels < (camera.width, camera.height))
+        assert camera.reprojection_error is not None
+        assert 0 < camera.reprojection_error < 2
+
+
+def test_world_has_a_sane_size(sample: Solution) -> None:
+    depths = [
+        (sample.positions[observed] @ camera.camera_from_world[2, :3] + camera.camera_from_world[2, 3])
+        for camera, observed in zip(sample.cameras, sample.observed, strict=True)
+    ]
+    assert np.median(np.concatenate(depths)) == pytest.approx(DEPTH)
+    assert np.allclose(np.median(sample.positions, axis=0), 0, atol=1e-9)
+
+
+def test_same_photos_give_the_same_cameras(board: Matched, tmp_path: Path) -> None:
+    again = extract_and_match(board.photos, door.pixels, tmp_path, TINY, silent)
+    assert np.array_equal(again.inliers, board.inliers)
+    for first, second in zip(solve(board, silent).cameras, solve(again, silent).cameras, strict=True):
+        assert first == replace(second, world_from_camera=first.world_from_camera)
+        assert np.array_equal(first.world_from_camera, second.world_from_camera)
+
+
+def test_board_cameras_from_photos_without_exif(tmp_path: Path) -> None:
+    photos = read(DATA / "rmvd_board" / "images")
+    solution = sparse(photos, tmp_path)
+    assert len(solution.cameras) == len(photos) == 7
+    rotation, direction = degrees_between(solution.cameras, true_poses("rmvd_board"))
+    assert np.median(rotation) < 1.0
+    assert np.median(direction) < 2.5
+    assert solution.cameras[0].fx == pytest.approx(925, rel=0.05)
+
+
+def test_two_photos_are_enough(tmp_path: Path) -> None:
+    solution = sparse(read(DATA / "middlebury2014_motorcycle" / "images"), tmp_path)
+    assert len(solution.cameras) == 2
+    rotation, direction = degrees_between(solution.cameras, true_poses("middlebury2014_motorcycle"))
+    assert rotation.max() < 0.5
+    assert direction.max() < 2.0
+    assert any("focal length" in note for note in solution.notes)
+
+
+def test_telephoto_is_found_without_exif(tmp_path: Path) -> None:
+    """A field of view of 5.5 degrees, far outside what photos usually have."""
+    solution = sparse(read(DATA / "vesta_dawn" / "images"), tmp_path)
+    assert len(solution.cameras) == 4
+    assert solution.cameras[0].fx == pytest.approx(10715, rel=0.05)
+
+
+def test_each_photo_may_have_its_own_lens(tmp_path: Path) -> None:
+    photos = read(DATA / "rmvd_board" / "images")
+    solution = sparse(photos, tmp_path, replace(TINY, shared_intrinsics=False))
+    assert len({camera.fx for camera in solution.cameras}) == len(solution.cameras) == 7
+
+
+# ----------------------------------------------------------------------------------------------- left out, refused
+def test_photo_of_something_else_is_named(tmp_path: Path) -> None:
+    photos = read(DATA / "rmvd_board" / "images")
+    stranger = read(DATA / "opensfm_lund" / "images", ["01.jpg"])
+    grey = replace(photos[0], name="grey.png", path="grey")
+
+    def pixels(photo: Photo, side: int) -> Array:
+        return np.full((450, 800, 3), 128, np.uint8) if photo.path == "grey" else door.pixels(photo, side)
+
+    solution = solve(extract_and_match([*photos, *stranger, grey], pixels, tmp_path, TINY, silent), silent)
+    assert len(solution.cameras) == 7
+    left_out = {photo.photo: photo for photo in solution.left_out}
+    assert set(left_out) == {"01.jpg", "grey.png"}
+    assert "another photo" in left_out["01.jpg"].reason
+    assert "detail" in left_out["grey.png"].reason
+
+
+def test_two_scenes_give_the_larger_and_name_the_other(tmp_path: Path) -> None:
+    board = read(DATA / "rmvd_board" / "images")
+    vesta = read(DATA / "vesta_dawn" / "images")
+    solution = sparse([*vesta, *board], tmp_path, TINY)
+    assert {camera.photo for camera in solution.cameras} == {photo.name for photo in board}
+    assert [set(group) for group in solution.other_models] == [{photo.name for photo in vesta}]
+    assert all("solved together with" in photo.reason for photo in solution.left_out)
+
+
+def views_from_one_spot(picture: Array, degrees: list[float], focal: float) -> list[Array]:
+    """What a camera sees of a wide picture (H, W, 3) that only turns about its own centre."""
+    height, width = picture.shape[:2]
+    y, x = np.mgrid[0:600, 0:800]
+    rays = np.stack([(x - 399.5) / focal, (y - 299.5) / focal, np.ones(x.shape)], axis=-1)
+    views = []
+    for angle in np.radians(degrees):
+        turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+        turned = rays @ turn.T
+        u = (turned[..., 0] / turned[..., 2] * focal + width / 2).clip(0, width - 1.001)
+        v = (turned[..., 1] / turned[..., 2] * focal + height / 2).clip(0, height - 1.001)
+        i, j = u.astype(int), v.astype(int)
+        a, b = (u - i)[..., None], (v - j)[..., None]
+        upper = picture[j, i] * (1 - a) + picture[j, i + 1] * a
+        lower = picture[j + 1, i] * (1 - a) + picture[j + 1, i + 1] * a
+        views.append(np.rint(upper * (1 - b) + lower * b).astype(np.uint8))
+    return views
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_turning_on_the_spot_is_refused(count: int, tmp_path: Path) -> None:
+    wide = door.pixels(read(SAMPLE / "photos")[0], 1296)
+    views = views_from_one_spot(wide, np.linspace(-10, 10, count).tolist(), focal=1000)
+    with pytest.raises(UserError, match="one spot"):
+        sparse_pictures(views, tmp_path)
+
+
+def test_static_camera_is_refused(tmp_path: Path) -> None:
+    """A still background, and a textured thing that moves across it."""
+    background = door.pixels(read(SAMPLE / "photos")[0], 800)
+    thing = door.pixels(read(SAMPLE / "photos")[5], 800)[100:300, 100:400]
+    generator = np.random.default_rng(0)
+    frames = []
+    for step in range(4):
+        frame = background + generator.normal(0, 2, background.shape)
+        frame[150 + 20 * step : 350 + 20 * step, 40 + 110 * step : 340 + 110 * step] = thing
+        frames.append(frame.clip(0, 255).astype(np.uint8))
+    with pytest.raises(UserError, match="stood still"):
+        sparse_pictures(frames, tmp_path)
+
+
+def test_filmed_box_before_a_static_camera_is_refused(tmp_path: Path) -> None:
+    """The box itself would make a fine model, of a camera that never moved."""
+    video = pytest.importorskip("av")
+    film = DATA / "videos" / "opencv_box_static_camera.mp4"
+    if not film.exists():
+        pytest.skip(f"{film} is absent")
+    frames = [frame.to_ndarray(format="rgb24") for frame in video.open(str(film)).decode(video=0)]
+    with pytest.raises(UserError, match="stood still"):
+        sparse_pictures(frames[:: len(frames) // 5][:5], tmp_path)
+
+
+def test_identical_pictures_are_refused(tmp_path: Path) -> None:
+    picture = door.pixels(read(SAMPLE / "photos")[0], 800)
+    with pytest.raises(UserError, match="copies of each other"):
+        sparse_pictures([picture, picture, picture], tmp_path)
+
+
+def test_photos_without_overlap_are_refused(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    coarse = generator.integers(0, 255, (3, 60, 80, 3)).astype(np.uint8)
+    with pytest.raises(UserError, match="overlap"):
+        sparse_pictures([np.kron(c, np.ones((10, 10, 1), np.uint8)) for c in coarse], tmp_path)
+
+
+# ----------------------------------------------------------------------------------------------- cancelling
+@pytest.mark.parametrize("stage", [FEATURES, MATCHES, MAPPING])
+def test_cancel_ends_every_stage(stage: str, tmp_path: Path) -> None:
+    photos = read(DATA / "rmvd_board" / "images")
+    seen: list[str] = []
+
+    def report(name: str, _done: float, _total: float) -> None:
+        seen.append(name)
+        if name == stage:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        solve(extract_and_match(photos, door.pixels, tmp_path, TINY, report), report)
+    assert seen[-1] == stage
+    assert seen.count(stage) == 1
+    assert [thread for thread in threading.enumerate() if "ThreadPool" in thread.name] == []
+
+
+def test_a_running_call_is_cancelled_not_waited_for(board: Matched) -> None:
+    """`report` raises from the middle of one pycolmap call; the call must not go on to its end."""
+    finished = []
+
+    def endless(_path: Path, _count: int, token: mapping.Token, progress: Callable[[], None]) -> list[mapping.Model]:
+        while not token.is_cancelled:
+            progress()
+            time.sleep(0.01)
+        finished.append(True)
+        return []
+
+    calls = 0
+
+    def report(_stage: str, _done: float, _total: float) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise Cancelled
+
+    candidate = mapping.Candidate("endless", endless, lambda _best, _matched: True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mapping, "CANDIDATES", (candidate,))
+        with pytest.raises(Cancelled):
+            solve(board, report)
+    assert finished == [True]
+
+
+# ----------------------------------------------------------------------------------------------- pairs
+def test_many_photos_are_matched_with_those_alike(tmp_path: Path) -> None:
+    """Two scenes taken in turn: the few pairs that are tried stay within a scene, but for neighbours by name."""
+    board, vesta = read(DATA / "rmvd_board" / "images"), read(DATA / "vesta_dawn" / "images")
+    settings = replace(TINY, exhaustive=4, neighbours=4)
+    matched = extract_and_match([*board, *vesta], door.pixels, tmp_path, settings, silent)
+    scene = matched.pairs >= len(board)
+    assert np.all(scene[:, 0] == scene[:, 1])
+    assert len(matched.pairs) >= 18
