@@ -18,7 +18,7 @@ except PackageNotFoundError:
     pytest.skip("learned matching is tested by `nox -s learned`", allow_module_level=True)
 
 from threer_blender.geometry import learned_features  # noqa: E402
-from threer_blender.geometry.features import FEATURES, MATCHES, Matched, Report, Settings  # noqa: E402
+from threer_blender.geometry.features import FEATURES, MATCHES, Matched, Report, Settings, add_image, verified  # noqa: E402
 from threer_blender.lens import Distortion  # noqa: E402
 from threer_blender.messages import Cancelled, UserError  # noqa: E402
 from threer_blender.networks import aliked  # noqa: E402
@@ -178,14 +178,36 @@ def test_the_gate_refuses_what_unrelated_photos_share(tmp_path: Path, monkeypatc
     photos = read(*(DATA / path for path in unrelated))
     settings = Settings(long_side=640, features=512)
     found = {}
-    for least in (15, learned_features.LEAST_INLIERS):
+    for least, share in ((15, 0.0), (learned_features.LEAST_INLIERS, learned_features.LEAST_SHARE)):
         monkeypatch.setattr(learned_features, "LEAST_INLIERS", least)
+        monkeypatch.setattr(learned_features, "LEAST_SHARE", share)
         folder = tmp_path / str(least)
         folder.mkdir()
         matched = learned_features.extract_and_match(photos, photo_files.pixels, folder, settings, lambda *_: None)
         found[least] = int((matched.inliers >= 15).sum())
-    assert found[15] >= 1
-    assert found[learned_features.LEAST_INLIERS] == 0
+    assert found.pop(15) >= 1
+    assert list(found.values()) == [0]
+
+
+@pytest.mark.parametrize("wrong", [30, 120])
+def test_the_gate_asks_that_most_matches_agree(tmp_path: Path, wrong: int) -> None:
+    """100 matches of one rigid scene make a pair among 30 wrong ones, not among 120."""
+    random = np.random.default_rng(5)
+    points = np.column_stack([random.uniform(-1, 1, (100, 2)), random.uniform(3, 6, 100)])
+    first, second = (500 * p[:, :2] / p[:, 2:] + 320 for p in (points, points + [0.8, 0.1, 0.3]))
+    keypoints = [np.vstack([p, random.uniform(0, 640, (wrong, 2))]).astype(np.float32) for p in (first, second)]
+    path = tmp_path / "database.db"
+    photos = [Photo(name, "", 640, 640, "") for name in "ab"]
+    with pycolmap.Database.open(path) as database:
+        cameras: dict[object, int] = {}
+        for k, photo in enumerate(photos):
+            add_image(database, k, photo, (640, 640), cameras, SMALL)
+            database.write_keypoints(k + 1, keypoints[k])
+        database.write_matches(1, 2, np.repeat(np.arange(100 + wrong, dtype=np.uint32)[:, None], 2, axis=1))
+    learned_features._verify([(0, 1)], path, lambda *_: None)
+    colors = [np.zeros((100 + wrong, 3), np.uint8)] * 2
+    inliers = verified(path, photos, np.full((2, 2), 640), colors).inliers
+    assert (inliers.max(initial=0) >= 95) == (wrong == 30)
 
 
 # ------------------------------------------------------------------------------------------------- the process
