@@ -53,8 +53,8 @@ QUALITIES = {
     "high": Settings(long_side=1600, features=4096, exhaustive=40, neighbours=15),
 }
 # What makes a pair, measured at 1024 features. Of 78 pairs of photos of different places 16 had 15 verified matches
-# (COLMAP's threshold) to 27. Views of one statue that share no surface had up to 118, at most 0.69 of all their matches;
-# of its 26 true pairs with 50 verified matches or more, 24 had a share of 0.77 to 1.
+# (COLMAP's threshold) to 27. Among 13 photos around a statue, wrong pairs had up to 118, at most 0.69 of all their
+# matches; of the 26 true pairs with 50 or more, 24 had a share of 0.77 to 1.
 LEAST_INLIERS = 50
 LEAST_SHARE = 0.75
 MEMORY, BYTES_PER_PIXEL = 3e9, 1350  # for as many photos at a time as their copies' feature maps allow
