@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -98,6 +99,8 @@ def build(target: Target, output: Path) -> Path:
                 shutil.copy(ROOT / name, source)
         if target.generation is not None:
             _pip_download(target, source / "wheels", "--require-hashes", "--requirement", str(LOCK))
+            for wheel in (source / "wheels").iterdir():
+                _flatten(wheel)
         text = manifest(target, sorted(path.name for path in source.glob("wheels/*")))
         (source / MANIFEST).write_text(text, "utf-8")
         fields = tomllib.loads(text)
@@ -105,6 +108,28 @@ def build(target: Target, output: Path) -> Path:
         _run_extension_tool("build", "--source-dir", str(source), "--output-filepath", str(zipped))
         _run_extension_tool("validate", str(zipped))
     return zipped
+
+
+def _flatten(wheel: Path) -> None:
+    """Moves what a wheel has under NAME.data/platlib to its root, where pip would install it; Blender 4.2 does not.
+
+    The libraries that pillow-heif opens on Windows are there.
+    """
+    name, version, _ = wheel.name.split("-", 2)
+    below = f"{name}-{version}.data/platlib/"
+    with zipfile.ZipFile(wheel) as old:
+        if not any(member.startswith(below) for member in old.namelist()):
+            return
+        flat = wheel.with_suffix(".flat")
+        with zipfile.ZipFile(flat, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as new:
+            for member in old.infolist():
+                if member.is_dir():
+                    continue
+                content = old.read(member)
+                if member.filename == f"{name}-{version}.dist-info/RECORD":
+                    content = content.replace(below.encode(), b"")
+                new.writestr(member.filename.removeprefix(below), content)
+    flat.replace(wheel)
 
 
 def manifest(target: Target, wheels: Sequence[str]) -> str:

@@ -95,7 +95,9 @@ def test_installs_and_enables(resources):
     found = {name: spec.origin for name in WHEELS if (spec := find_spec(name))}
     if WITH_WHEELS:
         assert set(found) == set(WHEELS)
-        assert all(Path(origin).is_relative_to(resources) for origin in found.values())
+        for origin in map(Path, found.values()):
+            assert origin.is_relative_to(resources)
+            assert "site-packages" in origin.parts
     else:
         assert not found
 
@@ -171,7 +173,7 @@ def test_uninstalls_without_a_trace(resources):
     index = repositories.index("user_default")
     bpy.ops.extensions.package_uninstall(repo_index=index, pkg_id="threer_blender")
     assert not (resources / "extensions" / "user_default" / "threer_blender").exists()
-    left = [path for path in resources.rglob("*") if path.is_dir() and path.name.lower() in WHEELS]
+    left = [path for folder in resources.rglob("site-packages") for path in folder.iterdir()]
     assert not left
 
 

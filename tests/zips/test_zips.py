@@ -5,6 +5,7 @@ The zip without wheels is built here; `nox -s build` adds all others through THR
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import itertools
 import json
@@ -55,10 +56,15 @@ def manifest(zipped: zipfile.ZipFile) -> dict:
     return tomllib.loads(zipped.read("blender_manifest.toml").decode())
 
 
-def wheel_metadata(zipped: zipfile.ZipFile, wheel: str) -> str:
+def declared_wheels(zipped: zipfile.ZipFile) -> list[str]:
+    return [wheel.removeprefix("./") for wheel in manifest(zipped).get("wheels", [])]
+
+
+def wheel_info(zipped: zipfile.ZipFile, wheel: str, name: str) -> str:
+    """A text of a wheel's .dist-info."""
     with zipped.open(wheel) as file, zipfile.ZipFile(file) as opened:
-        (name,) = (name for name in opened.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name))
-        return opened.read(name).decode()
+        (path,) = (path for path in opened.namelist() if re.fullmatch(rf"[^/]+\.dist-info/{name}", path))
+        return opened.read(path).decode()
 
 
 def test_nothing_unneeded_and_nothing_missing(zipped):
@@ -69,8 +75,8 @@ def test_nothing_unneeded_and_nothing_missing(zipped):
         text=True,
         check=True,
     )
-    declared = [wheel.removeprefix("./") for wheel in manifest(zipped).get("wheels", [])]
-    assert sorted(zipped.namelist()) == sorted([*tracked.stdout.splitlines(), "blender_manifest.toml", *declared])
+    expected = [*tracked.stdout.splitlines(), "blender_manifest.toml", *declared_wheels(zipped)]
+    assert sorted(zipped.namelist()) == sorted(expected)
 
 
 def test_size(zipped):
@@ -80,14 +86,24 @@ def test_size(zipped):
 
 def test_wheels_bring_each_other_and_take_blenders_numpy(zipped):
     """Whatever a wheel requires is another carried wheel, or numpy as Blender has it: 1.24 in 4.2, 2.2 from 5.1 on."""
-    wheels = [wheel.removeprefix("./") for wheel in manifest(zipped).get("wheels", [])]
+    wheels = declared_wheels(zipped)
     carried = {name.rsplit("/")[-1].split("-")[0].lower().replace("_", "-") for name in wheels}
     for wheel in wheels:
-        for needed in re.findall(r"^Requires-Dist: ([^;\n]+)$", wheel_metadata(zipped, wheel), re.MULTILINE):
+        for needed in re.findall(r"^Requires-Dist: ([^;\n]+)$", wheel_info(zipped, wheel, "METADATA"), re.MULTILINE):
             name = re.match(r"[\w-]+", needed)[0]
             assert name.replace("_", "-") in carried | {"numpy"}
             if name == "numpy" and (lowest := re.search(r">=(\d+)\.(\d+)", needed)):
                 assert (int(lowest[1]), int(lowest[2])) <= ((1, 24) if "-cp311-" in wheel else (2, 2))
+
+
+def test_wheels_only_need_unpacking(zipped):
+    """Blender 4.2 unpacks wheels as they are: what pip would move elsewhere is not found, above all Windows' DLLs."""
+    for wheel in declared_wheels(zipped):
+        with zipped.open(wheel) as file, zipfile.ZipFile(file) as opened:
+            names = {name for name in opened.namelist() if not name.endswith("/")}
+        assert not [name for name in names if re.match(r"[^/]+\.data/(platlib|purelib)/", name)]
+        recorded = {row[0] for row in csv.reader(wheel_info(zipped, wheel, "RECORD").splitlines()) if row}
+        assert names <= recorded | {name for name in names if ".dist-info/" in name}
 
 
 def test_wheels_are_for_the_zips_blender(zipped):
