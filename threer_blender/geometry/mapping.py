@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import shutil
 import zlib  # noqa: F401  # before pycolmap, see features
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -61,6 +62,8 @@ TIE = 0.005  # of score
 STRAINED = 1.0  # px; the strain above which other candidates are tried even where all photos are placed
 FEW_PHOTOS = 4  # with so few, lens distortion is not solved for
 FEW_FEATURES = 100
+CENTRE_PHOTOS = 10  # photos of one camera from which its principal point is solved
+
 DEPTH = 5.0  # units: the median depth of the points over the cameras, in the solution's world
 
 Token: TypeAlias = pycolmap.CancellationToken
@@ -152,6 +155,7 @@ def solve(matched: Matched, report: Report) -> Solution:
     report(MAPPING, planned, planned)
     if best is None:
         raise UserError(_why_nothing(matched, pairs, verdicts))
+    best = _with_centres(best, matched, pairs)
     if not best.candidate.complete:
         _fill_in(best.model, matched)
     return _solution(best, verdicts, matched)
@@ -351,6 +355,33 @@ CANDIDATES = (
     Candidate("incremental, relaxed, calibrated", _relaxed, _if_poor, calibrated=True, complete=True),
     Candidate("global, calibrated", _global, _if_poor, calibrated=True),
 )
+
+
+def _with_centres(best: Verdict, matched: Matched, pairs: Sequence[Pair]) -> Verdict:
+    """The model with principal points solved for cameras that enough photos share, unless it explains less.
+
+    A lens is seldom centred to better than 1 %, which turns every camera by half a degree. A few photos cannot tell
+    that from a turn; on the sets with true cameras ten or more halved the rotation error, seven made it worse.
+    """
+    shared = Counter(image.camera_id for image in best.model.images.values() if image.has_pose)
+    sure = {camera for camera, photos in shared.items() if photos >= CENTRE_PHOTOS}
+    if not sure:
+        return best
+    model = pycolmap.Reconstruction(best.model)
+    config = pycolmap.BundleAdjustmentConfig()
+    for image in model.images.values():
+        if image.has_pose:
+            config.add_image(image.image_id)
+    for camera in set(shared) - sure:
+        config.set_constant_cam_intrinsics(camera)
+    config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
+    options = pycolmap.BundleAdjustmentOptions()
+    options.refine_principal_point = True
+    options.print_summary = False
+    pycolmap.create_default_bundle_adjuster(options, config, model).solve()
+    centred = judge(best.candidate, model, matched, pairs)
+    worse = centred.fault or centred.score < best.score or not centred.placed >= best.placed
+    return best if worse else centred
 
 
 def _fill_in(model: Model, matched: Matched) -> None:
