@@ -52,6 +52,10 @@ class THREER_OT_choose_photos(_Button, bpy.types.Operator):  # type: ignore[misc
     )
     filter_glob: bpy.props.StringProperty(default=GLOB, options=HIDDEN)  # type: ignore[valid-type]
     filter_folder: bpy.props.BoolProperty(default=True, options=HIDDEN)  # type: ignore[valid-type]
+    display_type: bpy.props.EnumProperty(  # type: ignore[valid-type]
+        items=[("FILE_IMGDISPLAY", "Thumbnails", "", 3)],  # Blender's own number for them
+        options=HIDDEN,
+    )
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         if self.files:  # dropped onto the viewport
@@ -143,6 +147,12 @@ class THREER_OT_dismiss_result(_Button, bpy.types.Operator):  # type: ignore[mis
         work.dismiss(Path(self.directory))
 
 
+def _viewport(context: bpy.types.Context) -> bpy.types.SpaceView3D | None:
+    """The 3D viewport that a button was clicked in; None where a script calls."""
+    space = context.space_data
+    return space if space is not None and space.type == "VIEW_3D" else None
+
+
 class _Result(_Button):
     """A next step with the reconstruction that the panel shows."""
 
@@ -173,18 +183,22 @@ class THREER_OT_look_through(_Result, bpy.types.Operator):  # type: ignore[misc]
             raise UserError("This reconstruction has no cameras any more; import its result again.")
         now = solved.index(context.scene.camera) + self.step if context.scene.camera in solved else 0
         cameras.use_camera(context.scene, solved[now % len(solved)])
-        if context.space_data is not None and context.space_data.type == "VIEW_3D":
-            context.space_data.region_3d.view_perspective = "CAMERA"
+        viewport = _viewport(context)
+        if viewport is not None:
+            viewport.region_3d.view_perspective = "CAMERA"
 
 
 class THREER_OT_match_colors(_Result, bpy.types.Operator):  # type: ignore[misc]
-    """Render colors as they are in the photos: the scene's view transform becomes Standard, without look or exposure"""
+    """See the points in their photos' colors: this viewport shows materials, the scene's view transform is Standard"""
 
     bl_idname = "threer.match_colors"
     bl_label = "Match Photo Colors"
 
     def run(self, context: bpy.types.Context) -> None:
         look.match_photo_colors(context.scene)
+        viewport = _viewport(context)
+        if viewport is not None and viewport.shading.type in ("WIREFRAME", "SOLID"):  # which know no colored points
+            viewport.shading.type = "MATERIAL"
 
 
 class THREER_OT_view_per_frame(_Result, bpy.types.Operator):  # type: ignore[misc]

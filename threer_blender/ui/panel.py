@@ -36,8 +36,9 @@ class THREER_PT_main(_Sidebar, bpy.types.Panel):  # type: ignore[misc]
         _photos(layout, scene)
         _options(layout, scene, engine, basic=True)
         if engine.missing:
-            sentence = f"{engine.label} cannot run in this Blender: its Python lacks {' and '.join(engine.missing)}."
-            _sentence(layout, sentence, columns, "ERROR")
+            lacking = " and ".join(engine.missing)
+            advice = "Install the zip that is made for it, or use Blender from blender.org."
+            _sentence(layout, f"This Blender's Python lacks {lacking}. {advice}", columns, "ERROR")
         else:
             row = layout.row()
             row.scale_y = 1.6
@@ -92,7 +93,7 @@ def _options(layout: Any, scene: bpy.types.Scene, engine: Engine, basic: bool) -
     """The engine's options, drawn from their declaration; on the basic screen, the choice of the engine too."""
     settings = properties.settings(scene)
     column = layout.column()
-    column.use_property_split = True
+    column.use_property_split = basic  # labels beside their fields, which leaves little room for long ones
     column.use_property_decorate = False
     if basic and len(settings.bl_rna.properties["engine"].enum_items) > 1:
         column.prop(settings, "engine")

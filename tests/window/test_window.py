@@ -1,0 +1,231 @@
+"""An artist's first ten minutes, in a real window with a real mouse: `nox -s window`.
+
+Install, choose photos, click Reconstruct, cancel, click again, watch, orbit, look through a camera over its photo. What
+the screen shows is kept in the folder that THREER_WINDOW_PICTURES names, to be looked at.
+"""
+
+import os
+import shutil
+import time
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from . import debian
+from . import window as real
+
+ROOT = Path(__file__).parents[2]
+PHOTOS = sorted((ROOT / "tests" / "data" / "sample" / "photos").iterdir())[:5]
+UNIT = 20  # pixels of a widget at interface scale 1
+# Where things stand on the panel, in widgets below the sidebar's top.
+CHOOSE, RECONSTRUCT, CANCEL, LOOK_THROUGH, MATCH_COLORS = 2.2, 5.05, 8.95, 11.2, 12.3
+
+pytestmark = pytest.mark.skipif(
+    "THREER_WINDOW_PICTURES" not in os.environ, reason="a real window needs root and Debian: `nox -s window`"
+)
+displays = count(90)
+
+BROWSER = "[a for w in bpy.context.window_manager.windows for a in w.screen.areas if a.type == 'FILE_BROWSER']"
+REDRAW = """
+window, area, regions = viewport()
+with bpy.context.temp_override(window=window, area=area, region=regions["WINDOW"]):
+    bpy.ops.wm.redraw_timer(type="DRAW_WIN_SWAP", iterations=2)
+"""
+
+
+class Artist:
+    """Somebody in front of the window, who keeps pictures of it."""
+
+    def __init__(self, window: real.Window, name: str) -> None:
+        self.window, self.name = window, name
+        self.pictures = Path(os.environ["THREER_WINDOW_PICTURES"])
+        self.pictures.mkdir(exist_ok=True)
+
+    def keep(self, what: str) -> np.ndarray:
+        """A picture of the screen, kept; returned as (H, W, 3)."""
+        self.window.ask(REDRAW, 600)
+        path = self.pictures / f"{self.name} {what}.png"
+        self.window.picture(path)
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"), float)
+
+    def press(self, row: float, effect: str) -> None:
+        """Clicks on a row of the panel and waits until `effect` is true in Blender.
+
+        Blender forgets a click that comes while it is busy, as it often is on software GL: then it takes another.
+        """
+        scale = float(self.window.ask("print(bpy.context.preferences.system.ui_scale)", 300))
+        left, top, width, _ = self.window.region("UI")
+        for _ in range(4):
+            self.window.hover(left + 0.45 * width, top + row * UNIT * scale)
+            self.window.ask("", 300)
+            self.window.click(left + 0.45 * width, top + row * UNIT * scale)
+            for _ in range(10):
+                if self.is_true(effect):
+                    return
+                time.sleep(0.5)
+        raise AssertionError(f"the click had no effect: {effect}")
+
+    def is_true(self, code: str) -> bool:
+        """Whether `code` is true in Blender."""
+        return self.window.ask(f"print(bool({code}))", 300) == "True"
+
+    def open_tab(self) -> None:
+        """Clicks along the tabs until ours is open."""
+        left, top, width, height = self.window.region("UI")
+        tab = "print(getattr(viewport()[2]['UI'], 'active_panel_category', ''))"
+        for y in range(top + 20, top + height, 25):
+            if self.window.ask(tab) == "3R":
+                return
+            self.window.click(left + width - 8, y)
+        raise AssertionError("there is no tab 3R")
+
+    def until(self, code: str, seconds: float = 300) -> None:
+        """Waits until `code` is true in Blender."""
+        self.window.wait(lambda: self.is_true(code), seconds)
+
+
+@pytest.fixture(params=debian.SUITES, ids=lambda suite: suite.name)
+def artist(request, tmp_path):
+    suite = request.param
+    (zipped,) = Path(os.environ["THREER_ZIPS"]).glob("*-any.zip")
+    shutil.copytree(
+        PHOTOS[0].parent, tmp_path / "photos", ignore=lambda _, names: set(names) - {p.name for p in PHOTOS}
+    )
+    with real.Window(debian.ready(suite), tmp_path, next(displays)) as window:
+        window.install(zipped)
+        window.open()
+        artist = Artist(window, f"Blender {suite.blender}")
+        assert window.ask("print(bpy.app.version_string)").startswith(suite.blender)
+        yield artist
+
+
+def test_an_artists_first_minutes(artist):
+    window = artist.window
+    window.ask("bpy.data.objects.remove(bpy.data.objects['Cube'])")
+    artist.open_tab()
+    artist.keep("1 empty")
+
+    artist.press(CHOOSE, BROWSER)
+    choose_all_photos(artist)
+    window.ask("bpy.context.scene.threer.options_colmap.quality = 'preview'")
+
+    artist.press(RECONSTRUCT, "work().queue.tasks")
+    artist.until("work().queue.tasks[0].progress.fraction > 0")
+    artist.keep("2 working")
+    pid = window.ask("print(work().queue.tasks[0].job.pid)")
+    artist.press(CANCEL, "not work().queue.tasks")
+    assert window.ask("print(work().error)") == "The reconstruction was cancelled."
+    assert window.ask(f"import os; print(os.path.exists('/proc/{pid}'))") == "False"
+    assert window.ask("print(summary())") == "None"
+
+    artist.press(RECONSTRUCT, "work().queue.tasks")
+    window.ask("bpy.context.preferences.view.ui_scale = 2")
+    artist.until("work().queue.tasks[0].progress.seconds_left")
+    artist.keep("3 working at 2x")
+    window.ask("bpy.context.preferences.view.ui_scale = 1")
+    artist.until("not work().queue.tasks and not work().arrived")
+    assert window.ask("print(work().error)") == ""
+    assert window.ask("print(summary().registered, summary().chosen)") == "5 5"
+    assert int(window.ask("print(summary().points)")) > 20_000
+
+    look_at_the_result(artist)
+    undo_and_redo(artist)
+    quit_while_working(artist)
+
+
+def choose_all_photos(artist):
+    """In the file browser: goes to the folder, selects everything and confirms."""
+    window = artist.window
+    window.ask(f"{BROWSER}[0].spaces.active.params.directory = b'{real.SHARED}/photos'")
+    found = "w = bpy.context.window_manager.windows[-1]; print(w.x, w.y, w.width, w.height)"
+    left, bottom, width, height = map(int, window.ask(found).split())
+    window.hover(left + width / 2, real.SIZE[1] - bottom - height / 2)
+    window.key("a")
+    artist.keep("1 choosing")
+    window.key("Return")
+    artist.until(f"not {BROWSER} and len(bpy.context.scene.threer.photos) == {len(PHOTOS)}", 20)
+
+
+def look_at_the_result(artist):
+    """Orbits, looks through a camera, and compares what the cloud shows there with the photo."""
+    window = artist.window
+    artist.press(MATCH_COLORS, "viewport()[1].spaces.active.shading.type == 'MATERIAL'")
+    window.ask("print('shaders are compiled')", 600)
+    window.ask("viewport()[1].spaces.active.region_3d.view_distance = 9")
+    before = artist.keep("4 result")
+    window.drag((500, 500), (750, 420), button=2)
+    after = artist.keep("5 orbited")
+    assert np.abs(before - after)[200:800, 100:1000].mean() > 3
+    artist.press(LOOK_THROUGH, "viewport()[1].spaces.active.region_3d.view_perspective == 'CAMERA'")
+    assert window.ask("print(bpy.context.scene.camera.name)") == PHOTOS[0].name
+    cloud = artist.keep("6 through the camera")
+    window.ask("bpy.context.preferences.view.ui_scale = 2")
+    artist.keep("7 result at 2x")
+    window.ask("bpy.context.preferences.view.ui_scale = 1")
+    window.ask("next(o for o in bpy.data.objects if o.get('threer_role') == 'cloud').hide_set(True)")
+    plate = artist.keep("8 plate")
+    window.ask("next(o for o in bpy.data.objects if o.get('threer_role') == 'cloud').hide_set(False)")
+    left, top, right, bottom = map(int, window.ask(FRAME).split())
+    line_up(cloud[top:bottom, left:right], plate[top:bottom, left:right])
+
+
+FRAME = f"""
+from bpy_extras.view3d_utils import location_3d_to_region_2d as project
+window, area, regions = viewport()
+region, view, camera = regions['WINDOW'], area.spaces.active.region_3d, bpy.context.scene.camera
+corners = [camera.matrix_world @ c for c in camera.data.view_frame(scene=bpy.context.scene)]
+corners = [project(region, view, c) for c in corners]
+xs, ys = [region.x + c.x for c in corners], [{real.SIZE[1]} - region.y - c.y for c in corners]
+print(round(min(xs)) + 3, round(min(ys)) + 3, round(max(xs)) - 3, round(max(ys)) - 3)
+"""
+
+
+def line_up(cloud, plate):
+    """Where points cover the photo, they show what it shows; best where nothing is shifted."""
+    assert cloud.shape[0] > 100
+    drawn = np.abs(cloud - plate).max(axis=2) > 2  # the rest is the photo in both
+    assert drawn.mean() > 0.3, "there are no points over the photo"
+
+    def difference(dx, dy):
+        moved = np.roll(cloud, (dy, dx), axis=(0, 1))
+        where = np.roll(drawn, (dy, dx), axis=(0, 1))
+        where[:8], where[-8:], where[:, :8], where[:, -8:] = False, False, False, False
+        return float(np.abs(moved - plate)[where].mean())
+
+    shifts = {(dx, dy): difference(dx, dy) for dx in range(-8, 9, 2) for dy in range(-8, 9, 2)}
+    print(f"points differ from the photo by {shifts[0, 0]:.1f} of 255; shifted by 4 px by {shifts[4, 0]:.1f}")
+    best = min(shifts, key=lambda shift: shifts[shift])
+    assert max(map(abs, best)) <= 2, best
+    assert shifts[0, 0] < 40
+
+
+def undo_and_redo(artist):
+    """The import is one step of Blender's undo."""
+    window = artist.window
+    window.hover(600, 700)
+    for _ in range(8):  # buttons pressed since
+        window.key("ctrl+z")
+        if window.ask("print(summary())", 300) == "None":
+            break
+    assert window.ask("print(summary())", 300) == "None"
+    window.key("ctrl+shift+z")
+    artist.until("summary() and summary().registered == 5", 60)
+
+
+def quit_while_working(artist):
+    """No process outlives Blender's window."""
+    window = artist.window
+    artist.press(RECONSTRUCT, "work().queue.tasks")
+    artist.until("work().queue.tasks[0].progress.fraction > 0")
+    runtime = Path("/proc") / window.ask("print(work().queue.tasks[0].job.pid)")  # of the same processes as ours
+    assert runtime.exists()
+    window.say("bpy.ops.wm.quit_blender()")
+    assert window.blender.wait(60) == 0
+    deadline = time.monotonic() + 5
+    while runtime.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not runtime.exists()
