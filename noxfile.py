@@ -1,6 +1,7 @@
 """Every task of the project: `nox -s demo`, `nox -s tests`, `nox -s lint`, `nox -s benchmarks`. See README.md."""
 
 import ctypes
+import os
 import platform
 import shutil
 import sys
@@ -138,3 +139,20 @@ def blender(session: nox.Session, version: str, numpy: str) -> None:
     for target in targets:
         (zipped,) = Path("dist").glob(f"*-{target}.zip")
         session.run("pytest", "tests/installed", env={"THREER_ZIP": str(zipped.absolute())})
+
+
+@nox.session(python=PYTHON)
+def window(session: nox.Session) -> None:
+    """Use the add-on in real Blender windows, with a mouse, on a virtual screen; for root on Debian. See window/.
+
+    Each window lives in a Debian of its own in the system's folder for temporary files, made once: some minutes,
+    1.3 GB. `nox -s window -- -k trixie` takes one only.
+    """
+    if platform.system() != "Linux" or os.geteuid() != 0 or shutil.which("mmdebstrap") is None:
+        session.skip(
+            "Windows for tests are made in a Debian of their own: that takes root and `apt install mmdebstrap`."
+        )
+    session.install(BPY, "pip", "pytest", "numpy<2", "pillow")
+    session.run("python", "wheels/build.py", "any")
+    folders = {"THREER_ZIPS": str(Path("dist").absolute()), "THREER_WINDOW_PICTURES": str(Path("window").absolute())}
+    session.run("pytest", "-s", "tests/window", *session.posargs, env=folders)
