@@ -13,6 +13,7 @@ LOCK = Path(__file__).parents[2] / "wheels" / "lock.txt"
 PACKAGES = (
     "blender", "python3-numpy", "python3-requests", "xvfb", "xauth", "libgl1-mesa-dri", "libegl-mesa0",
     "libglx-mesa0", "mesa-vulkan-drivers", "x11-utils", "xdotool", "imagemagick", "ca-certificates",
+    "python3-tk", "tkdnd",
 )  # fmt: skip
 
 

@@ -36,7 +36,8 @@ class Window:
     def __enter__(self) -> Window:
         for name in ("control", "blender"):
             (self.shared / name).mkdir()
-        shutil.copy(Path(__file__).with_name("control.py"), self.shared)
+        for name in ("control.py", "drag_source.py"):
+            shutil.copy(Path(__file__).with_name(name), self.shared)
         screen = f"{SIZE[0]}x{SIZE[1]}x24"
         self._screen = self._start("Xvfb", f":{self.display}", "-screen", "0", screen, "+extension", "GLX", log="xvfb")
         return self
@@ -119,6 +120,17 @@ class Window:
             time.sleep(0.05)
         self._mouse("mouseup", button)
         time.sleep(0.5)
+
+    def drop(self, files: list[str], at: tuple[int, int]) -> None:
+        """Drags files, as a file manager does, from the lower left corner and drops them there."""
+        left, top = 20, SIZE[1] - 80
+        names = [f"{SHARED}/{name}" for name in files]
+        source = self._start("python3", f"{SHARED}/drag_source.py", str(left), str(top), *names, log="drag_source")
+        time.sleep(3)
+        self.drag((left + 60, top + 30), at, button=1)
+        time.sleep(1)
+        source.terminate()
+        source.wait(30)
 
     def picture(self, path: Path) -> None:
         """Writes what is on the screen."""

@@ -43,7 +43,7 @@ class THREER_OT_choose_photos(_Button, bpy.types.Operator):  # type: ignore[misc
     """Choose the photos to reconstruct: select some, or open their folder and select none to take all in it"""
 
     bl_idname = "threer.choose_photos"
-    bl_label = "Choose Photos"
+    bl_label = "3R: Choose Photos"  # as the menu says when files are dropped, between others' offers
     bl_options = {"UNDO"}
 
     directory: bpy.props.StringProperty(subtype="DIR_PATH", options=HIDDEN)  # type: ignore[valid-type]
