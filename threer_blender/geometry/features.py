@@ -63,7 +63,7 @@ class Settings:
 
 
 QUALITIES = {
-    "preview": Settings(long_side=1000, features=4096),
+    "preview": Settings(long_side=1000, features=4096, first_octave=0),
     "standard": Settings(long_side=1600, features=8192),
     "high": Settings(long_side=2400, features=12000),
 }
