@@ -166,8 +166,8 @@ def look_at_the_result(artist):
     """Orbits, looks through a camera, and compares what the cloud shows there with the photo."""
     window = artist.window
     artist.press(MATCH_COLORS, "viewport()[1].spaces.active.shading.type == 'MATERIAL'")
-    window.ask("print('shaders are compiled')", 600)
-    window.ask("viewport()[1].spaces.active.region_3d.view_distance = 9")
+    window.ask("viewport()[1].spaces.active.region_3d.view_distance = 9", 600)
+    window.wait(lambda: colorful(artist.keep("4 result")), 400)  # until the shaders are compiled
     before = artist.keep("4 result")
     window.drag((600, 500), (690, 480), button=2)
     after = artist.keep("5 orbited")
@@ -183,6 +183,12 @@ def look_at_the_result(artist):
     window.ask("next(o for o in bpy.data.objects if o.get('threer_role') == 'cloud').hide_set(False)")
     left, top, right, bottom = map(int, window.ask(FRAME).split())
     line_up(cloud[top:bottom, left:right], plate[top:bottom, left:right])
+
+
+def colorful(picture):
+    """Whether the viewport shows more than grey things."""
+    viewport = picture[150:800, 60:1000]
+    return np.ptp(viewport, axis=2).mean() > 5
 
 
 FRAME = f"""

@@ -12,8 +12,8 @@ from ..catalog import Engine, Option
 from ..jobs import Task
 from . import operators, properties, summary, work
 
-CHARACTER = 6.3  # width of a letter in Blender's interface at scale 1, on the average
-MARGIN = 48  # what borders and icons take from the sidebar's width at scale 1
+CHARACTER = 6.5  # width of a letter in Blender's interface at scale 1, on the average
+MARGIN = 58  # what borders and icons take from the sidebar's width at scale 1
 SHOWN_NOTES = 4  # sentences about a result on the panel; all of them are on its root
 
 
@@ -48,7 +48,7 @@ class THREER_PT_main(_Sidebar, bpy.types.Panel):  # type: ignore[misc]
         _tasks(layout, columns)
         _error(layout, columns)
         for folder in work.current().offered:
-            _offer(layout, folder)
+            _offer(layout, folder, columns)
         root = summary.shown_root(scene, context.object)
         if root is not None:
             _result(layout, summary.summary(root), columns)
@@ -139,10 +139,10 @@ def _error(layout: Any, columns: int) -> None:
         box.operator("wm.path_open", text="Open Log", icon="TEXT").filepath = str(current.log)
 
 
-def _offer(layout: Any, folder: Path) -> None:
+def _offer(layout: Any, folder: Path, columns: int) -> None:
     """A result that is not in any scene yet."""
     box = layout.box().column()
-    box.label(text=f"Finished: {folder.name}", icon="INFO")
+    _sentence(box, f"A finished reconstruction waits: {folder.name}", columns, "INFO")
     row = box.row(align=True)
     row.operator_context = "EXEC_DEFAULT"
     row.operator(operators.THREER_OT_import_result.bl_idname, text="Import Result").directory = str(folder)
