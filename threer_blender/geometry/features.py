@@ -37,6 +37,8 @@ SEED = 0  # every random choice starts here: the same photos give the same resul
 POLL = 0.1  # seconds between two looks at whether the user has cancelled
 SMALLEST_SIDE = 32  # pixels; SIFT finds nothing in less
 GUESSED_FOCAL = 1.2  # times the longer side, where EXIF knows none: a start for the solver, as in COLMAP
+MEMORY = 2.5e9  # bytes that the pyramids of photos searched together may take
+PYRAMID_BYTES = {-1: 280, 0: 110}  # by first octave: what SIFT takes per pixel of a copy, measured
 TILE = 4  # photos; a tile of 4 × 4 pairs is matched at a time
 COARSEST = 400  # features that tell which photos look alike
 NEXT_BY_NAME = 4  # photos that follow by name are matched in any case
@@ -136,9 +138,10 @@ def copy_name(index: int) -> str:
     return f"{index:05d}.pgm"
 
 
-def threads(long_side: int) -> int:
-    """How many photos to search at a time: SIFT's pyramid takes about 300 bytes per pixel of the copy."""
-    return max(1, min(os.cpu_count() or 1, int(2e9 / (300 * long_side**2))))
+def threads(settings: Settings) -> int:
+    """How many photos to search at a time: as many as the processor and MEMORY allow."""
+    pyramid = PYRAMID_BYTES[settings.first_octave] * settings.long_side**2 * 3 / 4
+    return max(1, min(os.cpu_count() or 1, int(MEMORY / pyramid)))
 
 
 def _extract(
@@ -147,7 +150,7 @@ def _extract(
     """Fills cameras, images, keypoints and descriptors; returns the copies' sizes and the keypoints' colours."""
     options = pycolmap.FeatureExtractionOptions()
     options.use_gpu = False
-    options.num_threads = threads(settings.long_side)
+    options.num_threads = threads(settings)
     options.sift.max_num_features = settings.features
     options.sift.first_octave = settings.first_octave
     options.sift.estimate_affine_shape = settings.affine
