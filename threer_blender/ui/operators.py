@@ -29,7 +29,7 @@ class _Button:
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
             self.run(context)
-        except (UserError, RuntimeError) as error:
+        except UserError as error:
             work.current().error = str(error)
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

@@ -83,15 +83,16 @@ def start(photos: list[str], engine: str, options: Mapping[str, Any], scene: bpy
 def finish(task: Task) -> None:
     """Blocks until `task` has ended and its result stands in its scene; for `blender -b`, where timers never run.
 
-    Raises UserError, or RuntimeError where the process failed.
+    Raises UserError with whatever went wrong.
     """
     work = current()
-    while task.ended is None or task in work.arrived:
+    while task.ended is None:
         tick()
         time.sleep(0.02)
+    if task in work.arrived:  # a script may well be in Edit Mode
+        _deliver(task)
     if work.error:
-        user = isinstance(task.ended, Done) or task.ended.kind == "user"
-        raise (UserError if user else RuntimeError)(work.error)
+        raise UserError(work.error)
 
 
 def cancel(task: Task) -> None:
@@ -104,8 +105,9 @@ def tick() -> float | None:
     work = current()
     for task in work.queue.poll():
         _settle(task)
-    for task in list(work.arrived):
-        _deliver(task)
+    if work.arrived and not _is_occupied():
+        for task in list(work.arrived):
+            _deliver(task)
     _redraw()
     return INTERVAL if work.queue.tasks or work.arrived else None
 
@@ -138,12 +140,10 @@ def _settle(task: Task) -> None:
 
 
 def _deliver(task: Task) -> None:
-    """Puts an arrived result into its scene as soon as that can be changed, or offers it where the scene is gone."""
+    """Puts an arrived result into its scene, or offers it where that is gone."""
     work = current()
     # A number that Blender never gives twice while it runs, and that undo keeps.
     scene = next((scene for scene in bpy.data.scenes if scene.session_uid == task.owner), None)
-    if scene is not None and _is_occupied():
-        return
     work.arrived.remove(task)
     _offer()
     if scene is None:
