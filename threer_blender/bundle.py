@@ -8,6 +8,7 @@ without the library, so that Blender's side needs nothing but numpy. `plates/` h
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -95,6 +96,17 @@ def write(reconstruction: Reconstruction, folder: str | Path, plates: Path | Non
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+def abandon(folder: Path) -> None:
+    """Removes what another thread of this process is writing for the bundle `folder`.
+
+    It is renamed first: were it emptied under its own name, that thread might give the final name to what is left.
+    """
+    abandoned = staging(folder).with_suffix(".abandoned")
+    with contextlib.suppress(OSError):  # nothing is being written, or Windows holds on to an open file
+        staging(folder).rename(abandoned)
+    shutil.rmtree(abandoned, ignore_errors=True)
 
 
 def check_output(folder: Path) -> None:

@@ -14,6 +14,8 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from . import __version__
+
 
 class UserError(Exception):
     """Something that the user can mend, said in one sentence that tells how. Caught once, at a process's edge."""
@@ -25,12 +27,16 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """Reconstruct `photos` (paths) with `engine` and write the bundle to the folder `output`, which must not exist."""
+    """Reconstruct `photos` (paths) with `engine` and write the bundle to the folder `output`, which must not exist.
+
+    `version` is the asker's. A Blender that was open while the extension was updated asks with the old one.
+    """
 
     photos: list[str]
     engine: str
     output: str
     options: dict[str, Any] = field(default_factory=dict)
+    version: str = __version__
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,20 @@ KINDS: dict[str, type[Message]] = {
 def to_line(message: Message) -> str:
     """The message as one line of JSON, newline included."""
     return json.dumps({"type": type(message).__name__.lower(), **asdict(message)}) + "\n"
+
+
+def request_from_line(line: str) -> Request:
+    """The Request that a line holds. Raises UserError where another version of the extension wrote it."""
+    values = json.loads(line)
+    asked = values.get("version") if isinstance(values, dict) else None
+    if asked != __version__:
+        raise UserError(
+            f"This Blender started with version {asked} of the extension, but {__version__} is installed now; "
+            "restart Blender."
+        )
+    request = from_line(line)
+    assert isinstance(request, Request)
+    return request
 
 
 def from_line(line: str) -> Message:

@@ -1,134 +1,20 @@
 """The add-on as an artist has it: an enabled extension whose buttons reconstruct, queue, wait, cancel and clean up."""
 
-import importlib
-import os
 import shutil
-import sys
-import time
 from pathlib import Path
 
 import bpy
 import pytest
 
+from tests.processes import gone
+from tests.sample_photos import SAMPLE
 from threer_blender import bundle
-from threer_blender.environment import Runtime
 
-from .conftest import CAMERAS, reconstruct, write_photos
+from .conftest import CAMERAS
 from .dump import lines
+from .extension import ADDON, choose, enable, make_shot, part, roots, start, until
 
-ROOT = Path(__file__).parents[2]
-SAMPLE = ROOT / "tests" / "data" / "sample" / "photos"
-REPOSITORY, ADDON = "threer_test", "bl_ext.threer_test.threer_blender"
-MANIFEST = """
-schema_version = "1.0.0"
-id = "threer_blender"
-version = "0.1.0"
-name = "3R"
-tagline = "Photos"
-maintainer = "tests"
-type = "add-on"
-blender_version_min = "4.2.0"
-license = ["SPDX:GPL-3.0-or-later"]
-"""
-
-
-@pytest.fixture(scope="session")
-def repository(tmp_path_factory):
-    """A folder of extensions that holds ours."""
-    folder = tmp_path_factory.mktemp("extensions")
-    extension = folder / "threer_blender"
-    shutil.copytree(ROOT / "threer_blender", extension / "threer_blender", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "__init__.py", extension)
-    (extension / "blender_manifest.toml").write_text(MANIFEST)
-    return folder
-
-
-def enable(repository):
-    repositories = bpy.context.preferences.extensions.repos
-    if REPOSITORY not in [known.module for known in repositories]:
-        made = repositories.new(name="3R tests", module=REPOSITORY, source="USER", custom_directory=str(repository))
-        made.enabled = True
-    assert bpy.ops.preferences.addon_enable(module=ADDON) == {"FINISHED"}
-    return importlib.import_module(f"{ADDON}.threer_blender")
-
-
-def part(name):
-    return importlib.import_module(f"{ADDON}.threer_blender.{name}")
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    """The folder that Blender gives the add-on."""
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.setattr(bpy.utils, "extension_path_user", lambda *_args, **_more: str(home))
-    return home
-
-
-@pytest.fixture
-def addon(repository, home, fresh_file):  # noqa: ARG001
-    enable(repository)
-    yield part("ui.work")
-    if ADDON in bpy.context.preferences.addons:
-        bpy.ops.preferences.addon_disable(module=ADDON)
-    for name in [name for name in sys.modules if name.startswith(ADDON)]:
-        del sys.modules[name]
-
-
-@pytest.fixture
-def shot(addon, tmp_path, monkeypatch):  # noqa: ARG001
-    """A folder of photos for the fake runtime, which is put in the engine's place."""
-    package = tmp_path / "fake" / "threer_blender" / "runtime"
-    package.mkdir(parents=True)
-    shutil.copy(Path(__file__).with_name("fake_runtime.py"), package / "__main__.py")
-    runtime = Runtime(Path(sys.executable), (tmp_path / "fake",))
-    monkeypatch.setattr(part("environment"), "built_in", lambda _engine: runtime)
-    return make_shot(tmp_path / "shot")
-
-
-def make_shot(folder, step=8):
-    photos = write_photos(folder, CAMERAS)
-    bundle.write(reconstruct(photos, CAMERAS, step=step), folder / "bundle")
-    return folder
-
-
-def choose(folder):
-    bpy.ops.threer.choose_photos(directory=str(folder))
-
-
-def start(work, folder):
-    """What a click on Reconstruct does where timers run."""
-    choose(folder)
-    operators, properties = part("ui.operators"), part("ui.properties")
-    assert operators.THREER_OT_reconstruct.poll(bpy.context)
-    scene = bpy.context.scene
-    engine = properties.engine(scene)
-    return work.start(properties.chosen_paths(scene), engine.id, properties.option_values(scene, engine), scene)
-
-
-def until(work, done):
-    """Ticks as Blender's timer does, until `done()`."""
-    deadline = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < deadline
-        work.tick()
-        time.sleep(0.01)
-
-
-def roots():
-    return [placed for placed in bpy.context.scene.objects if placed.get("threer_role") == "root"]
-
-
-def gone(pid):
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.02)
-    return False
-
+pytest_plugins = ["tests.blender.extension"]
 
 # Choosing
 
@@ -213,7 +99,7 @@ def test_a_result_of_a_saved_file_lies_beside_it(shot, tmp_path):
 def test_with_the_engine_itself(addon, tmp_path):
     folder = tmp_path / "real"
     folder.mkdir()
-    for photo in sorted(SAMPLE.iterdir())[:4]:
+    for photo in SAMPLE[:4]:
         shutil.copy(photo, folder)
     choose(folder)
     bpy.context.scene.threer.options_colmap.quality = "preview"
@@ -313,6 +199,15 @@ def test_a_result_waits_while_the_artist_edits(addon, shot):
     assert addon.current().arrived == [task]
     bpy.ops.object.mode_set(mode="OBJECT")
     addon.tick()
+    assert len(roots()) == 1
+
+
+def test_a_script_in_edit_mode_does_not_wait(shot):
+    bpy.ops.mesh.primitive_cube_add()
+    bpy.ops.object.mode_set(mode="EDIT")
+    (shot / "go").touch()
+    choose(shot)
+    bpy.ops.threer.reconstruct()
     assert len(roots()) == 1
 
 

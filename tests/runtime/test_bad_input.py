@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.sample_photos import SAMPLE, shrunk
 from threer_blender import bundle, headless
 from threer_blender.messages import Failed, Message, Progress, UserError, Warning
 from threer_blender.process import Job
 from threer_blender.reconstruction import Reconstruction
 
-SAMPLE = Path(__file__).parents[1] / "data" / "sample" / "photos"
 DATA = Path(os.environ.get("THREER_DATA", Path(__file__).parents[3] / "shared" / "data"))
 FAST = {"quality": "preview"}
 
@@ -30,14 +30,7 @@ FAST = {"quality": "preview"}
 @pytest.fixture(scope="session")
 def small_photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Five neighbouring sample photos at a third of their size: enough to solve, quick to do so."""
-    folder = tmp_path_factory.mktemp("photos")
-    for path in sorted(SAMPLE.glob("*.jpg"))[:5]:
-        with Image.open(path) as image:
-            exif = image.getexif()
-            image.resize((image.width // 3, image.height // 3), Image.Resampling.LANCZOS).save(
-                folder / path.name, quality=92, exif=exif
-            )
-    return sorted(folder.iterdir())
+    return shrunk(SAMPLE[:5], tmp_path_factory.mktemp("photos"))
 
 
 class Place:
@@ -135,7 +128,7 @@ def test_a_missing_file(place: Place, small_photos: list[Path], tmp_path: Path) 
 
 def test_pure_rotation(place: Place, tmp_path: Path) -> None:
     """A camera on a tripod that pans: homographies of one photo."""
-    with Image.open(sorted(SAMPLE.glob("*.jpg"))[0]) as image:
+    with Image.open(SAMPLE[0]) as image:
         width, height = image.size
         focal = 1.1 * width
         k = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])

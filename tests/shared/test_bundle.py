@@ -212,3 +212,14 @@ def test_flipped_bytes_in_arrays_are_noticed(tmp_path: Path) -> None:
         (folder / bundle.ARRAYS).write_bytes(whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :])
         with pytest.raises(UserError, match="damaged"):
             bundle.read(folder)
+
+
+def test_what_is_abandoned_never_gets_the_final_name(tmp_path: Path) -> None:
+    partial = bundle.staging(tmp_path / "result")
+    partial.mkdir()
+    (partial / bundle.SCENE).write_text("{}")
+    bundle.abandon(tmp_path / "result")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(FileNotFoundError):
+        partial.rename(tmp_path / "result")
+    bundle.abandon(tmp_path / "result")  # where nothing is being written

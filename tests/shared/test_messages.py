@@ -4,7 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threer_blender.messages import Cancel, Done, Failed, Message, Progress, Request, Warning, from_line, to_line
+from threer_blender import __version__
+from threer_blender.messages import (
+    Cancel,
+    Done,
+    Failed,
+    Message,
+    Progress,
+    Request,
+    UserError,
+    Warning,
+    from_line,
+    request_from_line,
+    to_line,
+)
 
 TEXT = st.text()
 MESSAGES = st.one_of(
@@ -34,3 +47,22 @@ def test_round_trip_is_one_line(message: Message) -> None:
 def test_other_lines_are_refused(line: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         from_line(line)
+
+
+@given(st.lists(TEXT), TEXT)
+def test_a_request_of_this_version_is_heard(photos: list[str], output: str) -> None:
+    asked = Request(photos, "colmap", output)
+    assert request_from_line(to_line(asked)) == asked
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        to_line(Request([], "colmap", "out", version="0.0.9")),
+        '{"type": "request", "photos": [], "version": "9.0.0", "something": "new"}',
+        '{"type": "request", "photos": [], "engine": "colmap", "output": "out"}',
+    ],
+)
+def test_a_request_of_another_version_tells_to_restart(line: str) -> None:
+    with pytest.raises(UserError, match=f"but {__version__} is installed now; restart Blender"):
+        request_from_line(line)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import alive, gone
 from threer_blender.environment import Runtime
 from threer_blender.messages import Done, Failed, Message, Progress, Request, Warning
 from threer_blender.process import GRACE, KEPT_LOGS, Job
@@ -40,27 +41,11 @@ def until_progress(job: Job) -> list[Message]:
     return messages
 
 
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    status = Path(f"/proc/{pid}/stat")
-    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-def wait_until_gone(pid: int, seconds: float = 5.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while alive(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return not alive(pid)
-
-
 def assert_nothing_left(job: Job, messages: list[Message], tmp_path: Path) -> None:
     temporary = next(Path(m.text) for m in messages if isinstance(m, Warning) and os.sep in m.text)
     assert not temporary.exists()
     assert list((tmp_path / "out").iterdir()) == []
-    assert wait_until_gone(job.pid)
+    assert gone(job.pid)
 
 
 def test_progress_then_done(tmp_path: Path) -> None:
@@ -80,7 +65,7 @@ def test_poll_never_blocks(tmp_path: Path) -> None:
     assert time.monotonic() - started < 1.0
     job.close()
     assert job.ended == Failed("The reconstruction was stopped.", "cancelled")
-    assert wait_until_gone(job.pid)
+    assert gone(job.pid)
 
 
 @pytest.mark.parametrize(("crash", "how"), [("segv", "SIGSEGV"), ("exit", "exit status 1")])
@@ -117,7 +102,7 @@ def test_cancel(tmp_path: Path, deaf: bool) -> None:
     assert time.monotonic() - started < GRACE + 2
     assert_nothing_left(job, messages, tmp_path)
     grandchild = next(int(m.text) for m in messages if isinstance(m, Warning) and m.text.isdigit())
-    assert wait_until_gone(grandchild)
+    assert gone(grandchild)
 
 
 def test_what_a_library_prints_is_reported_not_believed(tmp_path: Path) -> None:
@@ -145,7 +130,7 @@ def test_runtime_ends_with_its_parent(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    assert wait_until_gone(pid)
+    assert gone(pid)
 
 
 def test_only_the_last_logs_are_kept(tmp_path: Path) -> None:

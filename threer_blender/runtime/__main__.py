@@ -14,7 +14,18 @@ from pathlib import Path
 from typing import TextIO
 
 from .. import bundle, catalog, photo_files
-from ..messages import Cancel, Cancelled, Done, Failed, Message, Request, UserError, from_line, to_line
+from ..messages import (
+    Cancel,
+    Cancelled,
+    Done,
+    Failed,
+    Message,
+    Request,
+    UserError,
+    from_line,
+    request_from_line,
+    to_line,
+)
 from ..reconstruction import Reconstruction
 from .report import Report
 
@@ -25,6 +36,7 @@ GRACE = 1.0  # seconds that a cancelled engine has to come to its next report
 OPENING = {READING: 0.03}
 CLOSING = {UNDISTORTING: 0.08, SAVING: 0.02}
 CANCELLED = Failed("The reconstruction was cancelled.", "cancelled")
+MEND = "install the extension's zip for this system and Blender again"
 EXIT_FAILED, EXIT_CANCELLED, EXIT_ORPHANED = 1, 3, 4
 
 
@@ -47,10 +59,9 @@ def main() -> int:
     """Runs one request. Returns the exit status."""
     wire = Wire()
     report = Report(wire.send, OPENING, CLOSING)
-    request = from_line(sys.stdin.readline())
-    assert isinstance(request, Request)
-    threading.Thread(target=_watch, args=(request, report, wire), daemon=True).start()
     try:
+        request = request_from_line(sys.stdin.readline())
+        threading.Thread(target=_watch, args=(request, report, wire), daemon=True).start()
         wire.send(_run(request, report))
         return 0
     except Cancelled:
@@ -63,7 +74,7 @@ def main() -> int:
         wire.send(Failed("The memory ran out; close other programs, or use fewer photos or a lower quality.", "user"))
     except ImportError as error:  # another system, another numpy than a wheel was made for
         traceback.print_exc()
-        wire.send(Failed(f"The engine cannot be loaded here: {error}", "user"))
+        wire.send(Failed(f"The engine cannot be loaded here ({error}); {MEND}.", "user"))
     except Exception:
         traceback.print_exc()
         wire.send(Failed("Something went wrong inside the engine; the log has the details.", "bug"))
@@ -74,7 +85,7 @@ def _run(request: Request, report: Report) -> Done:
     output = Path(request.output).absolute()
     engine = catalog.engine(request.engine)
     if engine.missing:
-        raise UserError(f"{engine.label} cannot run here: {' and '.join(engine.missing)} cannot be imported.")
+        raise UserError(f"{engine.label} cannot run here: {' and '.join(engine.missing)} cannot be imported; {MEND}.")
     from . import photos, plates
 
     options = engine.checked_options(request.options)
@@ -112,7 +123,7 @@ def _end(request: Request, wire: Wire, status: int) -> None:
     if status == EXIT_CANCELLED:
         wire.send(CANCELLED)
     shutil.rmtree(tempfile.gettempdir(), ignore_errors=True)  # the job's own folder, named by the parent
-    shutil.rmtree(bundle.staging(Path(request.output).absolute()), ignore_errors=True)
+    bundle.abandon(Path(request.output).absolute())
     os._exit(status)
 
 
