@@ -7,7 +7,6 @@ the screen shows is kept in the folder that THREER_WINDOW_PICTURES names, to be 
 import os
 import shutil
 import time
-from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,6 @@ CHOOSE, RECONSTRUCT, CANCEL, LOOK_THROUGH, MATCH_COLORS = 2.2, 5.05, 8.95, 11.2,
 pytestmark = pytest.mark.skipif(
     "THREER_WINDOW_PICTURES" not in os.environ, reason="a real window needs root and Debian: `nox -s window`"
 )
-displays = count(90)
 
 BROWSER = "[a for w in bpy.context.window_manager.windows for a in w.screen.areas if a.type == 'FILE_BROWSER']"
 REDRAW = """
@@ -100,7 +98,7 @@ def artist(request, tmp_path):
     shutil.copytree(
         PHOTOS[0].parent, tmp_path / "photos", ignore=lambda _, names: set(names) - {p.name for p in PHOTOS}
     )
-    with real.Window(debian.ready(suite), tmp_path, next(displays)) as window:
+    with real.Window(debian.ready(suite), tmp_path) as window:
         window.install(zipped)
         window.open()
         artist = Artist(window, f"Blender {suite.blender}")

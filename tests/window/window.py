@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import shutil
 import subprocess
 import time
@@ -25,11 +26,11 @@ root=$0; shift; exec chroot "$root" "$@"
 class Window:
     """Blender's window, to be used in `with`. `shared` is a folder that Blender sees as SHARED."""
 
-    def __init__(self, chroot: Path, shared: Path, display: int) -> None:
-        self.chroot, self.shared, self.display = chroot, shared, display
+    def __init__(self, chroot: Path, shared: Path) -> None:
+        self.chroot, self.shared = chroot, shared
         self._environment = [
-            "HOME=/root", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", f"DISPLAY=:{display}",
-            "LIBGL_ALWAYS_SOFTWARE=1", f"BLENDER_USER_RESOURCES={SHARED}/blender", f"CONTROL={SHARED}/control",
+            "HOME=/root", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "LIBGL_ALWAYS_SOFTWARE=1",
+            f"BLENDER_USER_RESOURCES={SHARED}/blender", f"CONTROL={SHARED}/control",
         ]  # fmt: skip
         self._numbers = itertools.count()
 
@@ -39,7 +40,13 @@ class Window:
         for name in ("control.py", "drag_source.py"):
             shutil.copy(Path(__file__).with_name(name), self.shared)
         screen = f"{SIZE[0]}x{SIZE[1]}x24"
-        self._screen = self._start("Xvfb", f":{self.display}", "-screen", "0", screen, "+extension", "GLX", log="xvfb")
+        # It takes a display that is free, and says which.
+        self._screen = self._start("Xvfb", "-displayfd", "1", "-screen", "0", screen, "+extension", "GLX", log="xvfb")
+        display = self.shared / "xvfb.log"
+        while not (number := re.search(r"^(\d+)$", display.read_text(), re.MULTILINE)):
+            assert self._screen.poll() is None, display.read_text()
+            time.sleep(0.1)
+        self._environment.append(f"DISPLAY=:{number[1]}")
         return self
 
     def __exit__(self, *_: object) -> None:
