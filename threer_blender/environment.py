@@ -12,6 +12,7 @@ from pathlib import Path
 from .catalog import Engine
 
 PACKAGE_PARENT = Path(__file__).resolve().parent.parent
+TEMPORARY = "threer_"  # how the name of a job's own folder for temporary files begins
 
 
 @dataclass(frozen=True)

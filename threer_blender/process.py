@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from . import bundle
-from .environment import Runtime
+from .environment import TEMPORARY, Runtime
 from .messages import Cancel, Done, Failed, Message, Request, from_line, to_line
 
 GRACE = 1.5  # seconds between asking the runtime to stop and killing it
@@ -39,7 +39,7 @@ class Job:
         self.request = request
         self.ended: Done | Failed | None = None
         self.log = _new_log(home / "logs")
-        self._temporary = Path(tempfile.mkdtemp(prefix="threer_"))
+        self._temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY))
         self._queue: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._cancelling = False
         with self.log.open("wb") as log:

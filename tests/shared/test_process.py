@@ -123,7 +123,8 @@ def test_runtime_ends_with_its_parent(tmp_path: Path) -> None:
     )
     root = Path(__file__).parents[2]
     arguments = [str(root), str(RUNTIME.search_path[0]), str(tmp_path / "out" / "result"), str(tmp_path / "home")]
-    parent = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True)
+    env = {**os.environ, "TMPDIR": str(tmp_path)}  # this runtime leaves its temporary files behind
+    parent = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True, env=env)
     assert parent.stdout is not None
     pid = int(parent.stdout.readline())
     assert alive(pid)

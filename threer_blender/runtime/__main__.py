@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from .. import bundle, catalog, photo_files
+from .. import bundle, catalog, environment, photo_files
 from ..messages import (
     Cancel,
     Cancelled,
@@ -122,7 +122,10 @@ def _end(request: Request, wire: Wire, status: int) -> None:
     """Ends the process at once, in the middle of whatever runs, without leaving files behind."""
     if status == EXIT_CANCELLED:
         wire.send(CANCELLED)
-    shutil.rmtree(tempfile.gettempdir(), ignore_errors=True)  # the job's own folder, named by the parent
+    temporary = Path(tempfile.gettempdir())
+    if temporary.name.startswith(environment.TEMPORARY):  # and is not the system's, for a runtime started by hand
+        for _ in range(20):  # the engine's threads may still be writing there
+            shutil.rmtree(temporary, ignore_errors=True)
     bundle.abandon(Path(request.output).absolute())
     os._exit(status)
 
