@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ PYTHON = "3.11"  # the only one that bpy 4.5 LTS has wheels for
 BPY = "bpy==4.5.*"
 LINT = ("ruff==0.17.*", "mypy==2.4.*", "numpy<2", "pillow")
 DEMO = Path("demo")
+PROFILE = Path("profile")  # of the Blender that `nox -s dev` starts
 SAMPLE = Path("tests/data/sample/photos")
 # Shared libraries that the bpy package opens -> the Debian package that has each.
 SYSTEM_LIBRARIES = {
@@ -110,6 +112,15 @@ def benchmarks(session: nox.Session) -> None:
 WHEELS_FOR = {("Linux", "x86_64"): "linux-x64", ("Windows", "AMD64"): "windows-x64", ("Darwin", "arm64"): "macos-arm64"}
 
 
+def target_for(version: str) -> str:
+    """What `wheels/build.py` calls the zip for this machine and a version of Blender."""
+    machine = WHEELS_FOR.get((platform.system(), platform.machine()))
+    if machine is None:
+        return "any"
+    old = tuple(map(int, version.split("."))) < (5, 1)
+    return f"{machine}-blender-{'4.2-to-5.0' if old else '5.1-and-later'}"
+
+
 @nox.session(python=PYTHON)
 def build(session: nox.Session) -> None:
     """Make the installable zips and their repository's index in dist/, and test what is in them."""
@@ -134,13 +145,32 @@ def blender(session: nox.Session, version: str, numpy: str) -> None:
     more = {"libgomp.so.1": "libgomp1", "libXxf86vm.so.1": "libxxf86vm1"} if version == "4.2" else {}
     need_system_libraries(session, SYSTEM_LIBRARIES | more)
     session.install(f"bpy=={version}.*", numpy, "pip", "pytest")
-    targets = ["any"]
-    if machine := WHEELS_FOR.get((platform.system(), platform.machine())):
-        targets.append(f"{machine}-blender-{'4.2-to-5.0' if session.python == '3.11' else '5.1-and-later'}")
+    targets = sorted({"any", target_for(version)})
     session.run("python", "wheels/build.py", *targets)
     for target in targets:
         (zipped,) = Path("dist").glob(f"*-{target}.zip")
         session.run("pytest", "tests/installed", env={"THREER_ZIP": str(zipped.absolute())})
+
+
+@nox.session(python=PYTHON)
+def dev(session: nox.Session) -> None:
+    """Start Blender with the checkout as its add-on, in a profile of its own: `nox -s dev`, or `-- PATH` of a Blender.
+
+    What follows PATH goes to Blender. A change of the code is seen by the next reconstruction or the next start.
+    """
+    path, *arguments = session.posargs or ["blender"]
+    blender = shutil.which(path)
+    if blender is None:
+        session.error(f"There is no {path!r} to start; name a Blender: nox -s dev -- /path/to/blender")
+    said = session.run(blender, "--version", external=True, silent=True)
+    found = re.search(r"^Blender (\d+\.\d+)", str(said), re.MULTILINE)
+    if found is None:
+        session.error(f"{blender!r} is no Blender; name one: nox -s dev -- /path/to/blender")
+    session.install("pip")
+    extension = PROFILE / "extensions" / "user_default" / "threer_blender"
+    session.run("python", "wheels/build.py", "link", target_for(found[1]), str(extension))
+    resources = {"BLENDER_USER_RESOURCES": str(PROFILE.absolute())}
+    session.run(blender, "--addons", "bl_ext.user_default.threer_blender", *arguments, env=resources, external=True)
 
 
 @nox.session(python=PYTHON)

@@ -3,7 +3,8 @@
 One zip for each platform and generation of Blender's Python carries the wheels that `lock.txt` pins, so that it works
 at once and offline; the zip `any` carries none and installs everywhere else. With no TARGET named, all are made; the
 index of a static repository lists what is in dist/. `python wheels/build.py lock` looks up the hashes of the versions
-in `lock.txt` again, after a version there was changed.
+in `lock.txt` again, after a version there was changed; `python wheels/build.py link TARGET FOLDER` makes an extension's
+folder whose code is the checkout's, for `nox -s dev`.
 """
 
 from __future__ import annotations
@@ -74,6 +75,10 @@ def main(arguments: Sequence[str]) -> None:
     if list(arguments) == ["lock"]:
         lock()
         return
+    if list(arguments[:1]) == ["link"]:
+        _, name, folder = arguments
+        link(TARGETS[name], Path(folder))
+        return
     unknown = set(arguments) - set(TARGETS)
     if unknown:
         sys.exit(f"There is no target {' or '.join(sorted(unknown))}; there are lock, {', '.join(TARGETS)}.")
@@ -97,17 +102,32 @@ def build(target: Target, output: Path) -> Path:
                 shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(ROOT / name, source)
-        if target.generation is not None:
-            _pip_download(target, source / "wheels", "--require-hashes", "--requirement", str(LOCK))
-            for wheel in (source / "wheels").iterdir():
-                _flatten(wheel)
-        text = manifest(target, sorted(path.name for path in source.glob("wheels/*")))
-        (source / MANIFEST).write_text(text, "utf-8")
-        fields = tomllib.loads(text)
+        fields = _complete(target, source)
         zipped = output.absolute() / f"{fields['id']}-{fields['version']}-{target.name}.zip"
         _run_extension_tool("build", "--source-dir", str(source), "--output-filepath", str(zipped))
         _run_extension_tool("validate", str(zipped))
     return zipped
+
+
+def link(target: Target, extension: Path) -> None:
+    """Makes the folder `extension` an installed target whose code is links to the checkout's."""
+    if extension.exists():
+        shutil.rmtree(extension)
+    extension.mkdir(parents=True)
+    for name in CONTENTS:
+        (extension / name).symlink_to(ROOT / name)
+    _complete(target, extension)
+
+
+def _complete(target: Target, source: Path) -> dict[str, Any]:
+    """Adds the target's wheels and manifest to an extension's folder; returns what the manifest says."""
+    if target.generation is not None:
+        _pip_download(target, source / "wheels", "--require-hashes", "--requirement", str(LOCK))
+        for wheel in (source / "wheels").iterdir():
+            _flatten(wheel)
+    text = manifest(target, sorted(path.name for path in source.glob("wheels/*")))
+    (source / MANIFEST).write_text(text, "utf-8")
+    return tomllib.loads(text)
 
 
 def _flatten(wheel: Path) -> None:

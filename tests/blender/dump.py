@@ -1,4 +1,9 @@
-"""Everything in the open Blender file as readable lines: what two states differ in is what two lists differ in."""
+"""Everything in the open Blender file as readable lines: what two states differ in is what two lists differ in.
+
+`python tests/blender/dump.py FILE.blend` prints them, for `diff`.
+"""
+
+import sys
 
 import bpy
 import numpy as np
@@ -61,3 +66,8 @@ def properties(struct, head, depth):
     if isinstance(struct, bpy.types.Modifier) and not hasattr(struct, "properties"):
         found += [f"{head} [{key!r}] = {value!r}" for key, value in struct.items() if "_attribute" not in key]
     return found
+
+
+if __name__ == "__main__":
+    bpy.ops.wm.open_mainfile(filepath=sys.argv[1])
+    print("\n".join(lines()))
