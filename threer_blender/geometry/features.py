@@ -35,6 +35,7 @@ Result = TypeVar("Result")
 FEATURES, MATCHES = "Finding features", "Matching photos"
 SEED = 0  # every random choice starts here: the same photos give the same result
 POLL = 0.1  # seconds between two looks at whether the user has cancelled
+SMALL_COPY = 800  # pixels of the longer side; the few features of a smaller copy that is not doubled may mislead
 SMALLEST_SIDE = 32  # pixels; SIFT finds nothing in less
 GUESSED_FOCAL = 1.2  # times the longer side, where EXIF knows none: a start for the solver, as in COLMAP
 MEMORY = 2.5e9  # bytes that the pyramids of photos searched together may take
@@ -49,10 +50,11 @@ RATIO = 0.8  # Lowe's
 class Settings:
     """How carefully to look.
 
-    `long_side` pixels of the copies; `features` at most per photo; `first_octave` -1 doubles the copy first, which
-    finds four times the fine features in four times the time; `affine` shapes (Mikolajczyk & Schmid 2004) match across
-    larger changes of view for a little exactness; up to `exhaustive` photos each is matched with each,
-    beyond that every photo with its `neighbours` most similar ones and the next few by name.
+    `long_side` pixels of the copies; `features` at most per photo; `first_octave` -1 doubles the copy first (copies
+    smaller than SMALL_COPY are always doubled), which finds two to four times the features in four times the time;
+    `affine` shapes (Mikolajczyk & Schmid 2004) match across larger changes of view for a little exactness; up to
+    `exhaustive` photos each is matched with each, beyond that every photo with its `neighbours` most similar ones and
+    the next few by name.
     """
 
     long_side: int
@@ -152,7 +154,6 @@ def _extract(
     options.use_gpu = False
     options.num_threads = threads(settings)
     options.sift.max_num_features = settings.features
-    options.sift.first_octave = settings.first_octave
     options.sift.estimate_affine_shape = settings.affine
     cameras: dict[object, int] = {}
     sizes: list[tuple[int, int]] = []
@@ -165,6 +166,8 @@ def _extract(
         with pycolmap.Database.open(path) as database:
             for index, picture in enumerate(pictures, start):
                 add_image(database, index, photos[index], (picture.shape[1], picture.shape[0]), cameras, settings)
+        small = max(max(picture.shape) for picture in pictures) < SMALL_COPY
+        options.sift.first_octave = -1 if small else settings.first_octave
         _find_features(path, start, pictures, options, partial(report, FEATURES, start, len(photos)))
         with pycolmap.Database.open(path) as database:
             colors += [_keypoint_colors(database, index, picture) for index, picture in enumerate(pictures, start)]
