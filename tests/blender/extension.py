@@ -105,7 +105,7 @@ def start(work, folder):
 
 def until(work, done):
     """Ticks as Blender's timer does, until `done()`."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not done():
         assert time.monotonic() < deadline
         work.tick()

@@ -1,0 +1,368 @@
+"""Faults: whatever is killed, hidden, hung or moved, the scene is untouched or complete, and the next run works.
+
+Each test prints how many faults were survived. A full disk, cancelling, and mistakes in what was chosen are in
+tests/runtime/test_bad_input.py.
+"""
+
+import contextlib
+import functools
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import bpy
+import pytest
+
+from tests.processes import gone, group_gone
+from tests.sample_photos import SAMPLE, shrunk
+from threer_blender import __version__, bundle
+from threer_blender.environment import Runtime
+
+from .conftest import CAMERAS, reconstruct, write_photos
+from .dump import lines
+from .extension import choose, part, roots, start, until
+
+pytest_plugins = ["tests.blender.extension"]
+
+KILLED_RUNTIMES, KILLED_BLENDERS = 50, 5
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    """A folder of three neighbouring photos, 432 pixels wide: reconstructed in a few seconds."""
+    folder = tmp_path_factory.mktemp("small")
+    shrunk(SAMPLE[:3], folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def kernels(tmp_path_factory):
+    """What the engine compiles once for all tests here."""
+    return tmp_path_factory.mktemp("kernels")
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch, kernels, home):
+    """The folder for temporary files of this process and of those that it starts."""
+    (home / "kernels").symlink_to(kernels)
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def run(work, folder, kill_after=None):
+    """Reconstructs `folder` until that has ended; kills the runtime after so many seconds. Returns the task."""
+    bpy.context.scene.threer.options_colmap.quality = "preview"
+    task = start(work, folder)
+    before = lines()
+    work.tick()
+    began = time.monotonic()
+    if kill_after is not None:
+        until(work, lambda: task.ended or time.monotonic() - began > kill_after)
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            if task.ended is None:
+                os.kill(task.job.pid, signal.SIGKILL)
+    until(work, lambda: task.ended and not work.current().arrived)
+    if work.current().error:
+        assert roots() == []
+        assert lines() == before
+        assert_one_sentence(work.current().error)
+    else:
+        (root,) = roots()
+        assert len(root.children) == len(list(folder.glob("*.jpg"))) + 1  # and the points
+        bpy.ops.wm.read_homefile()
+    return task
+
+
+def assert_one_sentence(text):
+    assert text.endswith(".")
+    assert "\n" not in text
+    assert "Traceback" not in text
+
+
+def assert_nothing_left(results, temporary):
+    """No unfinished file; what there is of results is whole."""
+    assert list(temporary.glob("threer_*")) == []
+    for folder in results.iterdir() if results.exists() else []:
+        assert not folder.name.startswith(".")
+        assert len(bundle.read(folder).cameras) == 3
+
+
+# The runtime's death
+
+
+def test_a_runtime_killed_at_any_moment(addon, small, home, temporary):
+    """Each moment is drawn from its own share of how long a whole run takes."""
+    run(addon, small)  # compiles
+    began = time.monotonic()
+    run(addon, small)
+    whole = time.monotonic() - began
+    rng = random.Random(0)
+    survived = killed = 0
+    for number in range(KILLED_RUNTIMES):
+        task = run(addon, small, kill_after=whole * (number + rng.random()) / KILLED_RUNTIMES)
+        if addon.current().error:
+            killed += 1
+            assert "SIGKILL" in addon.current().error
+            assert task.job.log.is_file()
+        assert group_gone(task.job.pid)
+        assert_nothing_left(home / "results", temporary)
+        survived += 1
+    run(addon, small)
+    assert addon.current().error == ""
+    print(f"{survived} of {KILLED_RUNTIMES} kills of the runtime survived, {killed} of them before the run had ended")
+    assert survived == KILLED_RUNTIMES
+    assert killed > 0  # the rest were quicker than when they were measured
+
+
+# Blender's death
+
+
+@pytest.fixture(scope="session")
+def profile(repository, tmp_path_factory):
+    """A Blender's profile with the add-on in it."""
+    folder = tmp_path_factory.mktemp("profile")
+    shutil.copytree(repository / "threer_blender", folder / "extensions" / "user_default" / "threer_blender")
+    return folder
+
+
+class AnotherBlender:
+    """A process that runs another_blender.py in `profile`."""
+
+    def __init__(self, profile, temporary, *photos):
+        command = [sys.executable, str(Path(__file__).with_name("another_blender.py")), *map(str, photos)]
+        env = {**os.environ, "BLENDER_USER_RESOURCES": str(profile), "TMPDIR": str(temporary)}
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
+
+    def hear(self, said):
+        """Waits for the next thing said of which `said` holds."""
+        for line in self.process.stdout:
+            word, _, values = line.partition(" ")
+            if word == "said" and said(heard := json.loads(values)):
+                return heard
+        raise AssertionError(f"it ended with {self.process.wait()}")
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def results_of(profile):
+    return profile / "extensions" / ".user" / "user_default" / "threer_blender" / "results"
+
+
+def offered(profile, temporary):
+    """What a new Blender offers to import."""
+    blender = AnotherBlender(profile, temporary)
+    found = blender.hear(lambda said: "offered" in said)["offered"]
+    blender.kill()
+    return found
+
+
+def test_a_killed_blender_takes_its_runtime_along(small, profile, temporary):
+    rng = random.Random(0)
+    survived = 0
+    for number in range(KILLED_BLENDERS):
+        reached = 0.9 * (number + rng.random()) / KILLED_BLENDERS
+        blender = AnotherBlender(profile, temporary, small)
+        heard = blender.hear(lambda said, reached=reached: said.get("fraction", -1) >= reached)
+        blender.kill()
+        assert group_gone(heard["runtime"])
+        assert_nothing_left(results_of(profile), temporary)
+        shutil.rmtree(heard["output"], ignore_errors=True)  # where it was quicker than the kill
+        survived += 1
+    assert offered(profile, temporary) == []
+
+    blender = AnotherBlender(profile, temporary, small)  # the next run works, and its result outlives Blender
+    ended = blender.hear(lambda said: "failed" in said)
+    blender.kill()
+    assert ended["failed"] == ""
+    assert offered(profile, temporary) == [ended["output"]]
+    assert len(bundle.read(ended["output"]).cameras) == 3
+    shutil.rmtree(ended["output"])
+    print(f"{survived} of {KILLED_BLENDERS} kills of Blender survived; 1 of 1 results of a killed Blender found again")
+    assert survived == KILLED_BLENDERS
+
+
+def test_two_blenders_share_one_folder(small, profile, temporary):
+    """Both compile into it, name results and write logs at the same time."""
+    shutil.rmtree(results_of(profile).with_name("kernels"), ignore_errors=True)
+    blenders = [AnotherBlender(profile, temporary, small) for _ in range(2)]
+    ended = [blender.hear(lambda said: "failed" in said) for blender in blenders]
+    for blender in blenders:
+        blender.kill()
+    assert [heard["failed"] for heard in ended] == ["", ""]
+    assert ended[0]["output"] != ended[1]["output"]
+    assert_nothing_left(results_of(profile), temporary)
+    assert sorted(offered(profile, temporary)) == sorted(heard["output"] for heard in ended)
+    for heard in ended:
+        shutil.rmtree(heard["output"])
+    print("2 of 2 Blenders that share a folder finished")
+
+
+# A runtime that is not as it should be
+
+
+class Drawn:
+    """A layout that keeps what it is told to show."""
+
+    def __init__(self):
+        self.shown = []
+
+    def box(self, **_):
+        return self
+
+    row = column = box
+
+    def label(self, text="", **_):
+        self.shown.append(text)
+
+    def progress(self, text="", **_):
+        self.shown.append(text)
+
+    def prop(self, _data, name, **_):
+        self.shown.append(name)
+
+    def operator(self, name, **_):
+        self.shown.append(name)
+        return SimpleNamespace()
+
+
+def panel():
+    """What the panel shows, as one text."""
+    layout = Drawn()
+    context = SimpleNamespace(
+        scene=bpy.context.scene,
+        object=None,
+        region=SimpleNamespace(width=400),
+        preferences=SimpleNamespace(system=SimpleNamespace(ui_scale=1)),
+    )
+    part("ui.panel").THREER_PT_main.draw(SimpleNamespace(layout=layout), context)
+    return " ".join(layout.shown)
+
+
+def test_a_missing_wheel(addon, small, home, temporary, tmp_path, monkeypatch):
+    """Hidden from the runtime, where it is noticed at the latest; and from Blender, where the panel says it."""
+    environment = part("environment")
+    engine = part("catalog").engine("colmap")
+    whole = environment.built_in(engine)
+    survived = 0
+    for module in engine.requires:
+        hiding = tmp_path / f"without {module}"
+        hiding.mkdir()
+        (hiding / "sitecustomize.py").write_text(f"import sys; sys.modules[{module!r}] = None")
+        with monkeypatch.context() as patch:
+            runtime = Runtime(whole.python, (hiding, *whole.search_path))
+            patch.setattr(environment, "built_in", lambda _engine, runtime=runtime: runtime)
+            run(addon, small)
+            assert f"{module} cannot be imported; install the extension's zip" in addon.current().error
+            assert_nothing_left(home / "results", temporary)
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, module, None)
+            assert f"This Blender's Python lacks {module}." in panel()
+            assert "threer.reconstruct" not in panel()
+        survived += 1
+    assert "threer.reconstruct" in panel()
+    run(addon, small)
+    assert addon.current().error == ""
+    print(f"{survived} of {len(engine.requires)} missing wheels survived")
+    assert survived == len(engine.requires) > 0
+
+
+def test_a_runtime_of_another_version(addon, small, home, temporary, monkeypatch):
+    """As after an update of the extension by another Blender, while this one has the earlier in memory."""
+    with monkeypatch.context() as patch:
+        patch.setattr(part("headless"), "Request", functools.partial(part("messages").Request, version="0.0.9"))
+        run(addon, small)
+        assert f"version 0.0.9 of the extension, but {__version__} is installed now" in addon.current().error
+        assert "restart Blender" in addon.current().error
+        assert_nothing_left(home / "results", temporary)
+    run(addon, small)
+    assert addon.current().error == ""
+    print("1 of 1 runtimes of another version survived")
+
+
+def test_a_hung_runtime(addon, shot, home, monkeypatch):
+    """One that lives and says nothing, and one that is stopped altogether; the minute is the clock's, not ours."""
+    later = 0.0
+    monkeypatch.setattr(part("jobs"), "time", SimpleNamespace(monotonic=lambda: time.monotonic() + later))
+    survived = 0
+    for stopped in (False, True):
+        later = 0.0
+        task = start(addon, shot)
+        until(addon, lambda task=task: task.progress.fraction > 0)
+        before = lines()
+        assert "No word" not in panel()
+        (shot / "silent").touch()
+        if stopped:
+            os.kill(task.job.pid, signal.SIGSTOP)
+        time.sleep(0.3)  # until what was said before has arrived
+        addon.tick()
+        later = 61.0
+        assert "No word from the process for 6" in panel()
+        assert "threer.cancel" in panel()
+        bpy.ops.threer.cancel(position=0)
+        until(addon, lambda task=task: task.ended)
+        assert task.ended.kind == "cancelled"
+        assert gone(task.job.pid)
+        assert lines() == before
+        assert list((home / "results").iterdir()) == []
+        (shot / "silent").unlink()
+        survived += 1
+    (shot / "go").touch()
+    later = 0.0
+    start(addon, shot)
+    until(addon, roots)
+    print(f"{survived} of 2 hung runtimes were said to be and cancelled")
+    assert survived == 2
+
+
+# A project that moves
+
+
+@pytest.mark.usefixtures("addon", "shot")
+def test_a_project_moved_to_another_folder(tmp_path):
+    """Photos, plates and the result are found where the .blend is opened next; the result can be imported again."""
+    project, moved = tmp_path / "project", tmp_path / "elsewhere" / "Küche 50%"
+    (tmp_path / "plates").mkdir()
+    project.mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(project / "shot.blend"))
+    photos = write_photos(project / "photos", CAMERAS)
+    shutil.copy(photos[0].path, tmp_path / "plates")
+    first, *others = CAMERAS
+    cameras = [replace(first, plate=f"plates/{first.photo}"), *others]
+    bundle.write(reconstruct(photos, cameras, step=8), project / "photos" / "bundle", tmp_path / "plates")
+    (project / "photos" / "go").touch()
+    choose(project / "photos")
+    bpy.ops.threer.reconstruct()
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.read_homefile()
+    moved.parent.mkdir()
+    project.rename(moved)
+
+    bpy.ops.wm.open_mainfile(filepath=str(moved / "shot.blend"))
+    (root,) = roots()
+    found = part("ui.summary").summary(root)
+    assert moved in found.bundle.parents
+    for again in range(2):
+        solved = part("scene.build").solved_cameras(root)
+        images = [shown.data.background_images[0].image for shown in solved]
+        assert len(images) == len(CAMERAS)
+        for image in images:
+            assert moved in Path(bpy.path.abspath(image.filepath)).parents
+            assert tuple(image.size) != (0, 0)
+        assert [Path(image.filepath).parent.name for image in images].count("plates") == 1
+        if not again:
+            bpy.ops.threer.import_result(directory=str(found.bundle))
+    print(f"{len(images)} of {len(CAMERAS)} pictures of a moved project found")
