@@ -207,7 +207,7 @@ def info() -> dict[str, Any]:
                 "commercial": engine.commercial,
                 "produces": sorted(engine.produces),
                 "missing": list(engine.missing),
-                "options": {option.name: option.default for option in engine.options},
+                "options": {option.name: option.default for option in engine.options if not option.missing},
             }
             for engine in catalog.engines().values()
         ],
