@@ -152,12 +152,14 @@ def solve(matched: Matched, report: Report) -> Solution:
             models = _run(candidate, matched, partial(_progress, report, number * count, planned))
             verdicts += [judge(candidate, model, matched, pairs) for model in models]
             best = choose(verdicts)
-    report(MAPPING, planned, planned)
     if best is None:
         raise UserError(_why_nothing(matched, pairs, verdicts))
+    report(MAPPING, planned, planned)
     if not best.candidate.complete:
         _fill_in(best.model, matched)
+    report(MAPPING, planned, planned)
     best = _with_lenses(best, matched, pairs)
+    report(MAPPING, planned, planned)
     return _solution(best, verdicts, matched)
 
 
