@@ -12,7 +12,7 @@ Conventions, stated here once and used everywhere:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -209,30 +209,3 @@ class Reconstruction:
     def camera(self, photo: str) -> Camera | None:
         """The camera of the photo of that name, or None where it was left out."""
         return next((camera for camera in self.cameras if camera.photo == photo), None)
-
-    def transformed(self, scale: float, rotation: FloatArray, translation: FloatArray) -> Reconstruction:
-        """The same reconstruction with every world point p moved to scale · rotation @ p + translation."""
-
-        def move(points: Array) -> Array:
-            moved = scale * np.asarray(points, np.float64) @ rotation.T + translation
-            return moved.astype(np.float32)
-
-        def move_pose(world_from_camera: FloatArray) -> FloatArray:
-            moved = np.eye(4)
-            moved[:3, :3] = rotation @ world_from_camera[:3, :3]
-            moved[:3, 3] = scale * rotation @ world_from_camera[:3, 3] + translation
-            return moved
-
-        if self.gaussians is not None:
-            raise NotImplementedError("rotating spherical harmonics")
-        cloud = self.cloud and replace(
-            self.cloud,
-            positions=move(self.cloud.positions),
-            normals=(self.cloud.normals @ rotation.T).astype(np.float32),
-        )
-        return replace(
-            self,
-            cameras=[replace(c, world_from_camera=move_pose(c.world_from_camera)) for c in self.cameras],
-            pointmaps=[replace(m, points=move(m.points)) for m in self.pointmaps],
-            cloud=cloud,
-        )

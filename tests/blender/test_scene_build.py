@@ -170,8 +170,12 @@ def test_nothing_solved(photos, tmp_path):
 @pytest.fixture
 def better(reconstruction):
     """Another solve of the same photos: moved, one camera fewer, other points."""
-    moved = reconstruction.transformed(1.1, np.eye(3), np.array((0.1, 0.0, 0.0)))
-    fewer = [replace(camera, fx=camera.fx + 5) for camera in moved.cameras if camera.photo != "square.png"]
+    moved = np.array(((1, 0, 0, 0.1), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1.0)))
+    fewer = [
+        replace(camera, fx=camera.fx + 5, world_from_camera=moved @ camera.world_from_camera)
+        for camera in reconstruction.cameras
+        if camera.photo != "square.png"
+    ]
     again = reconstruct(reconstruction.photos, fewer, step=5)
     return replace(again, trusted_confidence=5.0)
 
