@@ -307,7 +307,7 @@ def test_cancelling_stops_between_plates(tmp_path: Path) -> None:
 def test_a_disk_or_a_photo_that_fails_is_one_sentence(tmp_path: Path) -> None:
     reconstruction = solved(tmp_path)
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UserError, match="could not be written"):
+    with pytest.raises(UserError, match="cannot be written to"):
         plates.write_all(reconstruction, tmp_path / "file" / "plates", silent)
     (tmp_path / "0.png").unlink()
     with pytest.raises(UserError, match=r"0\.png"):
