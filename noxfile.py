@@ -103,6 +103,7 @@ def lint(session: nox.Session) -> None:
 def benchmarks(session: nox.Session) -> None:
     """The measured tables of README.md: `nox -s benchmarks -- NAME …`, or all of them."""
     install(session, "blender,test")
+    session.install("scipy")  # its k-d tree makes comparing clouds a matter of seconds
     names = session.posargs or sorted(path.stem for path in Path("tests/benchmarks").glob("[!_]*.py"))
     for name in names:
         session.run("python", f"tests/benchmarks/{name}.py")

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -57,8 +57,8 @@ def measured(code: str, *arguments: str) -> dict[str, Any]:
     return found
 
 
-def table(head: list[str], rows: list[list[Any]], form: Callable[[Any], str] = str) -> None:
-    """Prints a Markdown table."""
+def table(head: list[str], rows: Iterable[list[Any]], form: Callable[[Any], str] = str) -> None:
+    """Prints a Markdown table, each row as it comes."""
     print("| " + " | ".join(head) + " |")
     print("|" + "---|" * len(head))
     for row in rows:
