@@ -70,7 +70,18 @@ def turned(reconstruction, seed):
     rng = np.random.default_rng(seed)
     rotation = np.linalg.qr(rng.normal(size=(3, 3)))[0]
     rotation *= np.linalg.det(rotation)
-    return reconstruction.transformed(rng.uniform(0.1, 10), rotation, rng.normal(0, 5, 3))
+    scale, shift = rng.uniform(0.1, 10), rng.normal(0, 5, 3)
+
+    def moved(camera):
+        pose = camera.world_from_camera
+        there = np.eye(4)
+        there[:3, :3], there[:3, 3] = rotation @ pose[:3, :3], scale * rotation @ pose[:3, 3] + shift
+        return replace(camera, world_from_camera=there)
+
+    cloud = reconstruction.cloud
+    positions = (scale * cloud.positions @ rotation.T + shift).astype(np.float32)
+    cloud = replace(cloud, positions=positions, normals=(cloud.normals @ rotation.T).astype(np.float32))
+    return replace(reconstruction, cameras=[moved(camera) for camera in reconstruction.cameras], cloud=cloud)
 
 
 @pytest.mark.parametrize("seed", range(3))
