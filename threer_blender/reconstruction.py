@@ -29,7 +29,8 @@ class Photo:
     """One photo that the artist chose, as displayed.
 
     `name` is the file's name; where two chosen files share it, enough parent folders are put before it to tell them
-    apart. `path` is where the file was read. `focal` (pixels) and `sensor_width` (mm) come from EXIF, else None.
+    apart. `path` is where the file was read. `focal` (pixels) and `sensor_width` (mm along the displayed width)
+    come from EXIF, else None.
     """
 
     name: str
@@ -187,7 +188,8 @@ class LeftOut:
 class Reconstruction:
     """What an engine returns: everything that was solved, in one world frame.
 
-    `photos` holds every chosen photo in the artist's order; those without a camera are named in `left_out`.
+    `photos` holds every photo that could be read, in the artist's order. `left_out` names those without a camera and
+    the chosen files that are no usable photo.
     `trusted_confidence` is the value above which the engine stands by a point. `notes` are sentences for the artist.
     """
 
