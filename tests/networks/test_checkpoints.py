@@ -1,0 +1,151 @@
+"""Checkpoints: mapped, strictly loaded, refused with a sentence; a malicious one runs nothing."""
+
+import argparse
+import collections
+import os
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="networks need torch")
+from safetensors.torch import save_file  # noqa: E402
+from torch import nn  # noqa: E402
+
+from threer_blender.messages import UserError  # noqa: E402
+from threer_blender.networks import checkpoints  # noqa: E402
+
+
+class Small(nn.Module):
+    def __init__(self, width: int = 3) -> None:
+        super().__init__()
+        self.inner = nn.Linear(2, width)
+
+
+def weights() -> dict:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "encoder.weight": torch.randn(3, 2, generator=generator),
+        "encoder.bias": torch.randn(3, generator=generator),
+        "mask_token": torch.zeros(1),
+    }
+
+
+def rename(name: str) -> str | None:
+    return None if name == "mask_token" else name.replace("encoder.", "inner.")
+
+
+def written(folder: Path, suffix: str) -> Path:
+    path = folder / f"weights{suffix}"
+    if suffix == ".safetensors":
+        save_file(weights(), path)
+    elif suffix == ".pth":
+        torch.save({"args": argparse.Namespace(model="exit()", lr=0.1), "model": weights()}, path)
+    elif suffix == ".ckpt":
+        torch.save({"epoch": 3, "state_dict": weights()}, path)
+    else:
+        torch.save(weights(), path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".ckpt", ".pt"])
+def test_a_network_gets_exactly_the_files_tensors(tmp_path: Path, suffix: str) -> None:
+    network = checkpoints.load(Small, checkpoints.read(written(tmp_path, suffix)), rename)
+    assert torch.equal(network.inner.weight, weights()["encoder.weight"])
+    assert torch.equal(network.inner.bias, weights()["encoder.bias"])
+    assert not network.training
+    assert not network.inner.weight.requires_grad
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_tensors_are_mapped_not_copied(tmp_path: Path, suffix: str) -> None:
+    path = written(tmp_path, suffix)
+    network = checkpoints.load(Small, checkpoints.read(path), rename)
+    if sys.platform == "linux":
+        maps = [row.split() for row in Path("/proc/self/maps").read_text().splitlines() if str(path) in row]
+        ranges = [tuple(int(end, 16) for end in row[0].split("-")) for row in maps]
+        address = network.inner.weight.data_ptr()
+        assert any(first <= address < last for first, last in ranges)
+    network.inner.weight.zero_()  # changes the process's copy of the page, never the file
+    assert torch.equal(checkpoints.read(path)["encoder.weight"], weights()["encoder.weight"])
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".ckpt", ".pt"])
+@pytest.mark.parametrize("kept", [0, 7, 0.5, 0.95])
+def test_a_cut_file_is_refused(tmp_path: Path, suffix: str, kept: float) -> None:
+    path = written(tmp_path, suffix)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content)) if kept < 1 else kept])
+    with pytest.raises(UserError, match=f"weights{suffix} is cut off or damaged; delete it and download it again"):
+        checkpoints.read(path)
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    page = tmp_path / "weights.pth"
+    page.write_text("<html>Sign in to download</html>")
+    with pytest.raises(UserError, match="damaged"):
+        checkpoints.read(page)
+    with pytest.raises(UserError, match="no checkpoint"):
+        checkpoints.read(tmp_path / "photo.jpg")
+    torch.save({"model": [1, 2, 3]}, page)
+    with pytest.raises(UserError, match="holds no weights"):
+        checkpoints.read(page)
+
+
+class Bomb:
+    """Unpickles by running a command."""
+
+    def __init__(self, function: object, *arguments: object) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> tuple:
+        return self.call
+
+
+@pytest.mark.parametrize("function", [os.mkdir, os.system, exec, eval, Path.mkdir], ids=lambda f: f.__qualname__)
+def test_a_malicious_checkpoint_runs_nothing(tmp_path: Path, function: object) -> None:
+    proof = tmp_path / "ran"
+    argument = {
+        os.mkdir: str(proof),
+        Path.mkdir: proof,
+        os.system: f"mkdir {proof}",
+    }.get(function, f"__import__('os').mkdir({str(proof)!r})")
+    path = tmp_path / "weights.pth"
+    torch.save({"model": weights(), "args": Bomb(function, argument)}, path)
+    with pytest.raises(UserError, match="asks to run code"):
+        checkpoints.read(path)
+    assert not proof.exists()
+    torch.load(path, weights_only=False)  # the same file does run where code is allowed to
+    assert proof.exists()
+
+
+def test_settings_of_training_become_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning keeps its settings as omegaconf's objects, which this Python does not know."""
+    module = types.ModuleType("omegaconf.dictconfig")
+    config = type("DictConfig", (types.SimpleNamespace,), {"__module__": module.__name__})
+    module.DictConfig = config
+    monkeypatch.setitem(sys.modules, "omegaconf", types.ModuleType("omegaconf"))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    path = tmp_path / "weights.ckpt"
+    settings = config(rate=config(start=1), path=Path("a"), kind=dict, cache=collections.defaultdict(dict))
+    torch.save({"state_dict": weights(), "hyper_parameters": settings}, path)
+    monkeypatch.undo()
+    assert checkpoints.read(path).keys() == weights().keys()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda w: w.pop("encoder.bias"), r"not Small's \(inner.bias is missing\)"),
+        (lambda w: w.update({"other": torch.ones(1)}), r"\(other is not part of it\)"),
+        (lambda w: w.update({"encoder.weight": torch.ones(4, 2)}), r"\(inner.weight has the shape \(4, 2\) instead of"),
+        (lambda w: (w.clear(), w.update({"a": torch.ones(1)})), r"inner.weight is missing and 2 more differences"),
+    ],
+    ids=["missing", "unexplained", "shape", "another architecture"],
+)
+def test_loading_is_strict(change: object, sentence: str) -> None:
+    tensors = weights()
+    change(tensors)
+    with pytest.raises(UserError, match=sentence):
+        checkpoints.load(Small, tensors, rename)

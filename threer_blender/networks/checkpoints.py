@@ -1,0 +1,124 @@
+"""[R] Published checkpoints into networks: mapped instead of copied, strictly named, and never running their code.
+
+A file goes by its suffix: `.safetensors`, or what `torch.save` wrote (`.pth`, `.pt`, `.ckpt`). The tensors stay pages
+of the file, read when they are used.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from ..messages import UserError
+
+Module = TypeVar("Module", bound=nn.Module)
+
+PICKLED = (".pth", ".pt", ".ckpt")
+WRAPPERS = ("model", "state_dict")  # under which training programs keep the weights in their own records
+# Packages whose objects published checkpoints hold besides weights: the settings of their training.
+SETTINGS = frozenset({"argparse", "collections", "numpy", "omegaconf", "pathlib", "typing"})
+SETTINGS_TYPES = frozenset({"builtins.bool", "builtins.dict", "builtins.float", "builtins.int", "builtins.list"})
+
+
+class _Settings:
+    """Stands in for an object of a training program's settings. Takes anything, does nothing."""
+
+    def __new__(cls, *_args: object) -> _Settings:
+        return object.__new__(cls)
+
+    def __setstate__(self, _state: object) -> None:
+        pass
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint file by their published names, mapped from the file.
+
+    Raises UserError where the file is no checkpoint, is cut off, or asks for code to be run.
+    """
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    if path.suffix in PICKLED:
+        return _read_pickled(path)
+    raise UserError(f"{path.name} is no checkpoint; choose a file that ends in .safetensors, .pth, .pt or .ckpt.")
+
+
+def load(
+    build: Callable[[], Module], tensors: Mapping[str, Tensor], rename: Callable[[str], str | None] = lambda name: name
+) -> Module:
+    """The network that `build` makes, with `tensors` as its parameters, ready for inference.
+
+    The network is built without memory and takes the tensors as they are, uncopied. `rename` gives the network's name
+    for a published one, None where a published tensor is known to be unneeded. Raises UserError unless the renamed
+    names and the shapes are exactly the network's.
+    """
+    with torch.device("meta"):
+        network = build()
+    expected = network.state_dict()
+    renamed: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        target = rename(name)
+        if target is not None:
+            assert target not in renamed, f"two tensors are renamed to {target}"
+            renamed[target] = tensor
+    faults = [f"{name} is missing" for name in expected if name not in renamed]
+    faults += [f"{name} is not part of it" for name in renamed if name not in expected]
+    faults += [
+        f"{name} has the shape {tuple(renamed[name].shape)} instead of {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in renamed and renamed[name].shape != tensor.shape
+    ]
+    if faults:
+        more = f" and {len(faults) - 1} more differences" if len(faults) > 1 else ""
+        raise UserError(
+            f"These weights are not {type(network).__name__}'s ({faults[0]}{more}); choose the file that was made "
+            "for this engine."
+        )
+    network.load_state_dict(renamed, assign=True)
+    assert not any(buffer.is_meta for buffer in network.buffers()), "a buffer outside the checkpoint has no values"
+    network.eval().requires_grad_(False)
+    return network
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
+    except SafetensorError as error:
+        raise _damaged(path) from error
+
+
+def _read_pickled(path: Path) -> dict[str, Tensor]:
+    try:
+        asked = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        settings = [name for name in asked if name.partition(".")[0] in SETTINGS or name in SETTINGS_TYPES]
+        if len(settings) < len(asked):
+            raise _hostile(path, ", ".join(sorted(set(asked) - set(settings))))
+        with torch.serialization.safe_globals([(_Settings, name) for name in settings]):
+            content = torch.load(path, "cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        raise _hostile(path, "something that is no tensor") from error
+    except (RuntimeError, ValueError, EOFError, KeyError) as error:  # no zip, a cut one, or one with holes
+        raise _damaged(path) from error
+    for wrapper in WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
+        raise UserError(f"{path.name} holds no weights of a network; choose the file that the engine names.")
+    return content
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(f"{path.name} is cut off or damaged; delete it and download it again.")
+
+
+def _hostile(path: Path, what: str) -> UserError:
+    return UserError(
+        f"{path.name} asks to run code ({what}), which weights never need, and was not opened; download it from its "
+        "official address."
+    )
