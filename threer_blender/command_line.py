@@ -58,6 +58,13 @@ def _parser() -> argparse.ArgumentParser:
         "--option", action="append", default=[], metavar="NAME=VALUE", help="an engine's option; see `info`"
     )
     reconstruct.add_argument(
+        "--weights",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a weights file of your own for a learned engine; NAME=FILE where the engine has several",
+    )
+    reconstruct.add_argument(
         "--picture", metavar="PNG", help="with scene.blend: photo, render and a new view beside it"
     )
     reconstruct.add_argument("--json", action="store_true", help="print one JSON message a line on stdout")
@@ -86,7 +93,9 @@ def _reconstruct(parsed: argparse.Namespace) -> int:
     options = dict(_option(text) for text in parsed.option)
     with _own_stdout() as out:
         say: Say = partial(_json_line, out) if parsed.json else _Terminal()
-        reconstruction = headless.reconstruct(parsed.photos, folder, parsed.engine, options, say, parsed.home)
+        reconstruction = headless.reconstruct(
+            parsed.photos, folder, parsed.engine, options, say, parsed.home, parsed.weights
+        )
         if blend is not None:
             _save_blend(reconstruction, folder, blend, Path(parsed.picture).absolute() if parsed.picture else None, say)
         if parsed.json:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import bundle, catalog, environment
+from .catalog import Engine
 from .messages import Cancelled, Done, Failed, Progress, Request, UserError, Warning
 from .process import Job
 from .reconstruction import Reconstruction
@@ -19,11 +20,17 @@ DEFAULT_ENGINE = "colmap"
 
 
 def request(
-    photos: Sequence[str | Path], output: str | Path, engine: str, options: Mapping[str, Any] | None = None
+    photos: Sequence[str | Path],
+    output: str | Path,
+    engine: str,
+    options: Mapping[str, Any] | None = None,
+    weights: Sequence[str] = (),
 ) -> Request:
     """The checked Request to reconstruct `photos` (files or folders) into the bundle folder `output`.
 
     Raises UserError at the door: an unknown engine or option, no photos, an output that holds something else.
+
+    `weights` are the user's own files: FILE, or NAME=FILE where the engine has several.
     """
     declared = catalog.engine(engine)
     asked = Request(
@@ -31,11 +38,27 @@ def request(
         engine=declared.id,
         output=str(Path(output).absolute()),
         options=declared.checked_options(options or {}),
+        weights=dict(_own_weights(declared, text) for text in weights),
     )
     if not photos:
         raise UserError("No photos were chosen; choose two or more, or a folder of them.")
     bundle.check_output(Path(asked.output))
     return asked
+
+
+def _own_weights(engine: Engine, text: str) -> tuple[str, str]:
+    """The name of an engine's weights, and the absolute path of the file that stands in for it."""
+    names = [weights.name for weights in engine.weights]
+    named, _, file = text.partition("=")
+    if named not in names:
+        named, file = names[0] if len(names) == 1 else "", text
+    if not names:
+        raise UserError(f"{engine.label} uses no weights; leave --weights out.")
+    if not named:
+        raise UserError(f"{engine.label} has several weights; say NAME={file}, with one of {', '.join(names)}.")
+    if not Path(file).is_file():
+        raise UserError(f"There is no weights file {file!r}; check the path.")
+    return named, str(Path(file).absolute())
 
 
 def start(
@@ -44,12 +67,13 @@ def start(
     engine: str = DEFAULT_ENGINE,
     options: Mapping[str, Any] | None = None,
     home: Path | None = None,
+    weights: Sequence[str] = (),
 ) -> Job:
     """Starts a reconstruction of `photos` (files or folders) into the bundle folder `output` and returns its Job.
 
     Raises UserError as `request` does.
     """
-    return begin(request(photos, output, engine, options), home or environment.user_folder())
+    return begin(request(photos, output, engine, options, weights), home or environment.user_folder())
 
 
 def begin(asked: Request, home: Path) -> Job:
@@ -64,13 +88,14 @@ def reconstruct(
     options: Mapping[str, Any] | None = None,
     on_message: Callable[[Progress | Warning], None] | None = None,
     home: Path | None = None,
+    weights: Sequence[str] = (),
 ) -> Reconstruction:
     """Reconstructs `photos` (files or folders) into the bundle folder `output`, blocking, and returns the result.
 
-    `on_message` hears every Progress and Warning. Raises UserError for what the user can mend, Cancelled, or
-    RuntimeError where the process failed; no folder is written then.
+    `weights` are as for `request`. `on_message` hears every Progress and Warning. Raises UserError for what
+    the user can mend, Cancelled, or RuntimeError where the process failed; no folder is written then.
     """
-    job = start(photos, output, engine, options, home)
+    job = start(photos, output, engine, options, home, weights)
     try:
         while job.ended is None:
             for message in job.wait():

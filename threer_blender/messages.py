@@ -29,13 +29,15 @@ class Cancelled(Exception):
 class Request:
     """Reconstruct `photos` (paths) with `engine` and write the bundle to the folder `output`, which must not exist.
 
-    `version` is the asker's. A Blender that was open while the extension was updated asks with the old one.
+    `weights` are files of the user's own, by the name of the weights that they stand in for. `version` is the
+    asker's: a Blender that was open while the extension was updated asks with the old one.
     """
 
     photos: list[str]
     engine: str
     output: str
     options: dict[str, Any] = field(default_factory=dict)
+    weights: dict[str, str] = field(default_factory=dict)
     version: str = __version__
 
 

@@ -175,6 +175,7 @@ def _environment(runtime: Runtime, temporary: Path, home: Path) -> dict[str, str
         "PYTHONUTF8": "1",
         "PYTHONFAULTHANDLER": "1",
         "NUMBA_CACHE_DIR": str(home / "kernels"),
+        "THREER_HOME": str(home),
         **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),
     }
     return {**os.environ, **own}

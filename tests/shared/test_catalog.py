@@ -1,6 +1,8 @@
 """Every engine's declaration is complete, and options are checked at the door."""
 
 import inspect
+import re
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +26,16 @@ def test_declaration(engine: Engine) -> None:
         assert option.checked(option.default) == option.default
     for weights in engine.weights:
         assert weights.url.startswith("https://")
-        assert len(weights.sha256) == 64
+        assert weights.terms_url.startswith("https://")
+        assert Path(weights.name).suffix == Path(weights.url).suffix
+        assert not weights.sha256 or re.fullmatch("[0-9a-f]{64}", weights.sha256)
+        assert weights.family
+        assert weights.licence
+
+
+def test_weights_of_one_name_are_one_file() -> None:
+    declared = {weights for engine in ENGINES.values() for weights in engine.weights}
+    assert len({weights.name for weights in declared}) == len(declared)
 
 
 def test_the_default_engine_is_there_and_free() -> None:

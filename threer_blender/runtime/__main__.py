@@ -86,9 +86,10 @@ def _run(request: Request, report: Report) -> Done:
     engine = catalog.engine(request.engine)
     if engine.missing:
         raise UserError(f"{engine.label} cannot run here: {' and '.join(engine.missing)} cannot be imported; {MEND}.")
-    from . import photos, plates
+    from . import photos, plates, weights
 
     options = engine.checked_options(request.options)
+    weights.use(request.weights)
     bundle.check_output(output)
     chosen = photos.read(photo_files.find(request.photos), report.warn, lambda done: report(READING, done, 1))
     reconstruction: Reconstruction = catalog.run(engine.id)(chosen.accepted, options, report)

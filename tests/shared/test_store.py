@@ -1,0 +1,131 @@
+"""Weights are found where they are, hashed once, and refused where they are not what was published."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from threer_blender import headless, store
+from threer_blender.catalog import Engine, Weights
+from threer_blender.messages import UserError
+from threer_blender.runtime import weights as runtime_weights
+
+CONTENT = b"tensors" * 100
+HASH = hashlib.sha256(CONTENT).hexdigest()
+
+
+def weights(name: str = "net.safetensors", sha256: str = HASH, size: int = len(CONTENT)) -> Weights:
+    url = f"https://huggingface.co/owner/net/resolve/0123/{name}"
+    return Weights(name, url, size, sha256, "Net", "MIT", "https://example.org/terms")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The store's folder; nothing else of this computer is seen."""
+    monkeypatch.setenv("THREER_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(runtime_weights, "_given", {})
+    (tmp_path / "weights").mkdir()
+    return tmp_path / "weights"
+
+
+def cached(hub: Path, linked: bool) -> Path:
+    """The file as Hugging Face's tools keep it: a link to a blob that is named by its hash, or a plain file."""
+    snapshot = hub / "models--owner--net" / "snapshots" / "4567"
+    snapshot.mkdir(parents=True)
+    file = snapshot / "net.safetensors"
+    if linked:
+        blob = hub / "models--owner--net" / "blobs" / HASH
+        blob.parent.mkdir()
+        blob.write_bytes(CONTENT)
+        file.symlink_to(blob)
+    else:
+        file.write_bytes(CONTENT)
+    return file
+
+
+def test_absent_weights_say_how_to_get_them() -> None:
+    with pytest.raises(UserError, match=r"weights download net\.safetensors`\.$"):
+        runtime_weights.locate(weights())
+
+
+def test_a_file_in_the_store_is_located(folder: Path) -> None:
+    (folder / "net.safetensors").write_bytes(CONTENT)
+    assert runtime_weights.locate(weights()) == folder / "net.safetensors"
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_hugging_faces_cache_is_used(tmp_path: Path, linked: bool) -> None:
+    file = cached(tmp_path / "hub", linked)
+    assert runtime_weights.locate(weights()) == file
+
+
+def test_a_wrong_hash_is_refused(folder: Path) -> None:
+    (folder / "net.safetensors").write_bytes(CONTENT[:-1] + b"!")
+    with pytest.raises(UserError, match="damaged"):
+        runtime_weights.locate(weights())
+
+
+def test_a_file_of_another_size_is_none(folder: Path) -> None:
+    (folder / "net.safetensors").write_bytes(CONTENT[:-1])
+    with pytest.raises(UserError, match="are not on this computer"):
+        runtime_weights.locate(weights())
+
+
+def test_a_file_is_hashed_once_and_again_when_it_has_changed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = folder / "net.safetensors"
+    file.write_bytes(CONTENT)
+    hashed = []
+    monkeypatch.setattr(
+        store, "sha256", lambda path: hashed.append(path) or hashlib.sha256(path.read_bytes()).hexdigest()
+    )
+    for _ in range(3):
+        runtime_weights.locate(weights())
+    assert hashed == [file]
+    file.write_bytes(CONTENT[:-1] + b"!")
+    os.utime(file, ns=(1, 1))
+    with pytest.raises(UserError, match="damaged"):
+        runtime_weights.locate(weights())
+
+
+def test_without_a_published_hash_the_first_one_is_kept(folder: Path) -> None:
+    file, unpinned = folder / "net.safetensors", weights(sha256="", size=0)
+    file.write_bytes(CONTENT)
+    runtime_weights.locate(unpinned)
+    assert store.default().pinned(unpinned) == HASH
+    file.write_bytes(CONTENT + b"!")
+    with pytest.raises(UserError, match="damaged"):
+        runtime_weights.locate(unpinned)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_the_users_own_file_comes_first_and_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    mine = tmp_path / "mine.pth"
+    mine.write_bytes(b"finetuned")
+    engine = Engine("net", "Net", "Net.", "MIT", True, frozenset(), (), (), (weights(),))
+    monkeypatch.setattr(headless.catalog, "engine", lambda _id: engine)
+    given = [f"net.safetensors={mine}" if named else str(mine)]
+    asked = headless.request(["a.jpg"], tmp_path / "out", "net", weights=given)
+    runtime_weights.use(asked.weights)
+    assert runtime_weights.locate(weights()) == mine
+
+
+@pytest.mark.parametrize(
+    ("held", "text", "sentence"),
+    [
+        ((), "x.pth", "uses no weights"),
+        (("a", "b"), "x.pth", "has several weights"),
+        (("a",), "x.pth", "There is no weights file"),
+        (("a", "b"), "a=x.pth", "There is no weights file"),
+    ],
+)
+def test_wrong_files_are_refused_at_the_door(
+    monkeypatch: pytest.MonkeyPatch, held: tuple[str, ...], text: str, sentence: str
+) -> None:
+    engine = Engine("net", "Net", "Net.", "MIT", True, frozenset(), (), (), tuple(weights(name) for name in held))
+    monkeypatch.setattr(headless.catalog, "engine", lambda _id: engine)
+    with pytest.raises(UserError, match=sentence):
+        headless.request(["a.jpg"], "out", "net", weights=[text])

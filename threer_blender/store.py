@@ -1,0 +1,125 @@
+"""[S] The weights store: one folder of checkpoint files that all engines share, and other places that may have them.
+
+Beside each file NAME lies NAME.json, the proof that it was checked: its sha256, and the size and time it had then. So a
+file is hashed once, not at every start. Nothing here touches the network; `runtime/download.py` does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from .catalog import Weights
+from .environment import user_folder
+from .messages import UserError
+
+FOLDER = "weights"  # in the folder of caches and logs
+BLOCK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Proof:
+    """That the file at `path` had this hash while it had this size (bytes) and time (ns)."""
+
+    path: str
+    sha256: str
+    size: int
+    modified: int
+
+
+class Store:
+    """The weights in `folder`, and in Hugging Face's cache, which is read only."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, weights: Weights) -> Path:
+        """Where a download puts the file."""
+        return self.folder / weights.name
+
+    def find(self, weights: Weights) -> Path | None:
+        """A local file that has the right size, not yet hashed; None where there is none. Fast."""
+        for path in (self.path(weights), *_in_hugging_face_cache(weights)):
+            if path.is_file() and weights.size in (0, path.stat().st_size):
+                return path
+        return None
+
+    def verify(self, weights: Weights, path: Path) -> None:
+        """Hashes a found file unless that was done before. Raises UserError where it is not what was published."""
+        expected = weights.sha256 or self.pinned(weights)
+        if path.resolve().name == expected:  # Hugging Face's cache names files by their hash
+            return
+        proof = self._proof(weights)
+        status = path.stat()
+        if proof is None or (proof.path, proof.size, proof.modified) != (str(path), status.st_size, status.st_mtime_ns):
+            proof = Proof(str(path), sha256(path), status.st_size, status.st_mtime_ns)
+        if expected and proof.sha256 != expected:
+            raise UserError(
+                f"{str(path)!r} is damaged or is not the published {weights.name}; delete it and download it again."
+            )
+        self.prove(weights, proof)
+
+    def pinned(self, weights: Weights) -> str:
+        """The hash that the first download of a file without a published hash had; "" before that."""
+        proof = self._proof(weights)
+        return "" if proof is None else proof.sha256
+
+    def prove(self, weights: Weights, proof: Proof) -> None:
+        """Keeps the proof, where the store can be written."""
+        if proof == self._proof(weights):
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write(self._note(weights), json.dumps(asdict(proof)))
+        except OSError:
+            return  # a studio's read-only store: the file is hashed again next time
+
+    def _note(self, weights: Weights) -> Path:
+        return self.folder / f"{weights.name}.json"
+
+    def _proof(self, weights: Weights) -> Proof | None:
+        try:
+            return Proof(**json.loads(self._note(weights).read_text("utf-8")))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+
+def default(home: Path | None = None) -> Store:
+    """The store that THREER_WEIGHTS names, else the one in `home`, by default the user's own folder."""
+    named = os.environ.get("THREER_WEIGHTS")
+    return Store(Path(named) if named else (home or user_folder()) / FOLDER)
+
+
+def sha256(path: Path) -> str:
+    """The file's hash."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write(path: Path, text: str) -> None:
+    """Writes a small file so that readers see the old or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, "utf-8")
+    temporary.replace(path)
+
+
+def _in_hugging_face_cache(weights: Weights) -> Iterator[Path]:
+    """The copies of a file on huggingface.co that its own tools have downloaded, of whatever revision."""
+    address = urlsplit(weights.url)
+    if address.hostname != "huggingface.co":
+        return
+    # /OWNER/NAME/resolve/REVISION/FILE
+    owner, name, _, _, *file = unquote(address.path).strip("/").split("/")
+    caches = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    hub = Path(os.environ.get("HF_HOME", caches / "huggingface")) / "hub"
+    folder = Path(os.environ.get("HF_HUB_CACHE", hub)) / f"models--{owner}--{name}" / "snapshots"
+    for snapshot in sorted(folder.glob("*")):
+        yield snapshot.joinpath(*file)
