@@ -1,0 +1,146 @@
+"""[R] What a pairwise network says of two photos, and a store that keeps it off memory. numpy only.
+
+DUSt3R's output (Wang et al., CVPR 2024, eq. 1): two pointmaps, both in the frame of the first photo's camera, in a unit
+that differs from pair to pair. MASt3R adds matches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class PairPrediction:
+    """Pointmaps of photos `first` and `second` (indices), both in camera `first`'s frame with OpenCV axes.
+
+    `points_first` (H1, W1, 3), `points_second` (H2, W2, 3); `confidence_first` (H1, W1) and `confidence_second`
+    (H2, W2) are the network's, above 1, higher is surer. Where the network failed, numbers are not finite.
+    """
+
+    first: int
+    second: int
+    points_first: Float
+    points_second: Float
+    confidence_first: Float
+    confidence_second: Float
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Pixels of photos `first` and `second` that show the same point.
+
+    `pixels_first` (M, 2) and `pixels_second` (M, 2) are x, y in map pixels, the centre of the top-left one at
+    (0.5, 0.5); `confidence` (M,) is higher where the match is surer.
+    """
+
+    first: int
+    second: int
+    pixels_first: Float
+    pixels_second: Float
+    confidence: Float
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Where one prediction lies in the store's file. `exponent`: stored points times 2**exponent are the network's."""
+
+    first: int
+    second: int
+    shape_first: tuple[int, int]
+    shape_second: tuple[int, int]
+    exponent: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class ViewPrediction:
+    """One side of a prediction: `points` (H, W, 3) float32 and `confidence` (H, W) float32 of one photo."""
+
+    points: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+
+
+class PairStore:
+    """Predictions on disk in half precision, read one side at a time: memory does not grow with the number of pairs.
+
+    Points are divided by a power of two before they are halved, so that their median is near 1 and 11 bits of each
+    coordinate survive whatever the network's unit. `folder` must exist; who made it removes it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.edges: list[Edge] = []
+        self._path = folder / "predictions.f16"
+        self._path.touch()
+        self._size = 0
+
+    def __len__(self) -> int:
+        return len(self.edges)
+
+    def add(self, prediction: PairPrediction) -> None:
+        """Appends one prediction."""
+        sides = (
+            (prediction.points_first, prediction.confidence_first),
+            (prediction.points_second, prediction.confidence_second),
+        )
+        size = np.abs(np.concatenate([np.asarray(points, np.float32).ravel() for points, _ in sides]))
+        size = size[np.isfinite(size) & (size > 0)]
+        exponent = int(np.frexp(np.median(size))[1]) if len(size) else 0
+        self.edges.append(
+            Edge(
+                prediction.first,
+                prediction.second,
+                _map_shape(prediction.confidence_first),
+                _map_shape(prediction.confidence_second),
+                exponent,
+                self._size,
+            )
+        )
+        with self._path.open("ab") as file:
+            for points, confidence in sides:
+                scaled = np.ldexp(np.asarray(points, np.float32), -exponent)
+                for values in (scaled, np.asarray(confidence, np.float32)):
+                    # A point beyond the largest half is no point: infinity says so, and is what numpy makes of it.
+                    with np.errstate(over="ignore"):
+                        half = values.astype(np.float16)
+                    file.write(half.tobytes())
+            self._size = file.tell()
+
+    def read(self, index: int, side: int) -> ViewPrediction:
+        """One side of prediction `index`: 0 the first photo's pointmap, 1 the second's, both in the first's frame."""
+        edge = self.edges[index]
+        before = 4 * edge.shape_first[0] * edge.shape_first[1] * side
+        height, width = edge.shape_second if side else edge.shape_first
+        count = height * width
+        values = np.fromfile(self._path, np.float16, 4 * count, offset=edge.offset + 2 * before).astype(np.float32)
+        points = np.ldexp(values[: 3 * count].reshape(height, width, 3), edge.exponent)
+        return ViewPrediction(points, values[3 * count :].reshape(height, width))
+
+    def sides(self, photo: int) -> list[tuple[int, int]]:
+        """(index, side) of everything that was predicted for a photo, in the order it was added."""
+        return [
+            (index, side)
+            for index, edge in enumerate(self.edges)
+            for side, seen in enumerate((edge.first, edge.second))
+            if seen == photo
+        ]
+
+    def __iter__(self) -> Iterator[PairPrediction]:
+        """Every prediction, one at a time, as it was added up to half precision."""
+        for index, edge in enumerate(self.edges):
+            first, second = self.read(index, 0), self.read(index, 1)
+            yield PairPrediction(
+                edge.first, edge.second, first.points, second.points, first.confidence, second.confidence
+            )
+
+
+def _map_shape(confidence: Float) -> tuple[int, int]:
+    height, width = confidence.shape
+    return height, width
