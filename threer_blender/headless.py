@@ -12,7 +12,7 @@ from typing import Any
 
 from . import bundle, catalog, environment
 from .catalog import Engine
-from .messages import Cancelled, Done, Failed, Progress, Request, UserError, Warning
+from .messages import Cancelled, Done, Failed, Preview, Progress, Request, UserError, Warning
 from .process import Job
 from .reconstruction import Reconstruction
 
@@ -86,20 +86,20 @@ def reconstruct(
     output: str | Path,
     engine: str = DEFAULT_ENGINE,
     options: Mapping[str, Any] | None = None,
-    on_message: Callable[[Progress | Warning], None] | None = None,
+    on_message: Callable[[Progress | Warning | Preview], None] | None = None,
     home: Path | None = None,
     weights: Sequence[str] = (),
 ) -> Reconstruction:
     """Reconstructs `photos` (files or folders) into the bundle folder `output`, blocking, and returns the result.
 
-    `weights` are as for `request`. `on_message` hears every Progress and Warning. Raises UserError for what
+    `weights` are as for `request`. `on_message` hears every Progress, Warning and Preview. Raises UserError for what
     the user can mend, Cancelled, or RuntimeError where the process failed; no folder is written then.
     """
     job = start(photos, output, engine, options, home, weights)
     try:
         while job.ended is None:
             for message in job.wait():
-                if on_message is not None and isinstance(message, Progress | Warning):
+                if on_message is not None and isinstance(message, Progress | Warning | Preview):
                     on_message(message)
     finally:
         job.close()

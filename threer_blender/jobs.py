@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import headless
-from .messages import Done, Failed, Progress, Request, Warning
+from .messages import Done, Failed, Preview, Progress, Request, Warning
 from .process import Job
 
 SILENCE = 60.0  # seconds without a word from the runtime, after which the artist should know
@@ -25,6 +25,7 @@ class Task:
     job: Job | None = None
     progress: Progress = field(default_factory=lambda: Progress("Starting", 0.0))
     warnings: list[Warning] = field(default_factory=list)
+    preview: Path | None = None
     ended: Done | Failed | None = None
     heard: float = 0.0
 
@@ -64,7 +65,7 @@ class Queue:
         return ended
 
     def cancel(self, task: Task) -> None:
-        """Ends a task soon; `poll` will return it."""
+        """Ends a task soon, with its result so far where it has one; `poll` will return it."""
         if task.job is None:
             task.ended = Failed("The reconstruction was cancelled.", "cancelled")
         else:
@@ -91,4 +92,6 @@ class Queue:
                 task.progress = message
             elif isinstance(message, Warning):
                 task.warnings.append(message)
+            elif isinstance(message, Preview):
+                task.preview = Path(message.path)
         task.ended = task.job.ended

@@ -4,8 +4,8 @@ The contract, in order of appearance on the wire:
 
 * Blender -> runtime, on the runtime's stdin: one `Request`, later perhaps a `Cancel`. The end of stdin means that
   Blender is gone: the runtime stops at once and removes what it had not finished.
-* runtime -> Blender, on the runtime's stdout: any number of `Progress` and `Warning`, then exactly one `Done` or
-  `Failed`. Everything else that prints goes to stderr. A runtime that ends without either has crashed.
+* runtime -> Blender, on the runtime's stdout: any number of `Progress`, `Warning` and `Preview`, then exactly one
+  `Done` or `Failed`. Everything else that prints goes to stderr. A runtime that ends without either has crashed.
 """
 
 from __future__ import annotations
@@ -43,16 +43,20 @@ class Request:
 
 @dataclass(frozen=True)
 class Cancel:
-    """Stop, and leave nothing behind."""
+    """Stop. After a Progress that `keeps`: improve no further, deliver what there is. Else: leave nothing behind."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """`fraction` of the whole in [0, 1]; `stage` is a phrase for the artist; `seconds_left` is None while unknown."""
+    """`fraction` of the whole in [0, 1]; `stage` is a phrase for the artist; `seconds_left` is None while unknown.
+
+    `keeps`: a result stands and is only being improved, so that a Cancel ends in a `Done`.
+    """
 
     stage: str
     fraction: float
     seconds_left: float | None = None
+    keeps: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,13 @@ class Warning:
 
     text: str
     photo: str = ""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """How the result looks so far: the path of a picture in the job's own folder, replaced by the next one's."""
+
+    path: str
 
 
 @dataclass(frozen=True)
@@ -81,9 +92,9 @@ class Done:
     points: int
 
 
-Message = Request | Cancel | Progress | Warning | Failed | Done
+Message = Request | Cancel | Progress | Warning | Preview | Failed | Done
 KINDS: dict[str, type[Message]] = {
-    kind.__name__.lower(): kind for kind in (Request, Cancel, Progress, Warning, Failed, Done)
+    kind.__name__.lower(): kind for kind in (Request, Cancel, Progress, Warning, Preview, Failed, Done)
 }
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from . import bundle
 from .environment import TEMPORARY, Runtime
-from .messages import Cancel, Done, Failed, Message, Request, from_line, to_line
+from .messages import Cancel, Done, Failed, Message, Progress, Request, from_line, to_line
 
 GRACE = 1.5  # seconds between asking the runtime to stop and killing it
 KEPT_LOGS = 20
@@ -41,7 +41,8 @@ class Job:
         self.log = _new_log(home / "logs")
         self._temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY))
         self._queue: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
-        self._cancelling = False
+        self._cancelling = self._finishing = False
+        self._keeps = False  # by the last word of the runtime: a cancel would end in a result
         with self.log.open("wb") as log:
             self._child = subprocess.Popen(
                 [str(runtime.python), *ISOLATED, "-m", f"{__package__.rpartition('.')[2]}.runtime"],
@@ -73,6 +74,8 @@ class Job:
                 message = self._crashed()
             if isinstance(message, Done | Failed):
                 self._finish(message)
+            elif isinstance(message, Progress):
+                self._keeps = message.keeps
             arrived.append(message)
         return arrived
 
@@ -86,8 +89,17 @@ class Job:
         return arrived
 
     def cancel(self) -> None:
-        """Asks the runtime to stop, and kills its process group GRACE seconds later if it has not. Returns at once."""
+        """Asks the runtime to stop, and kills its process group GRACE seconds later if it has not. Returns at once.
+
+        A runtime that has a result to keep is asked to deliver it instead, and given the time; once it has said that
+        it does, cancelling again ends it like any other.
+        """
         if self.ended is not None or self._cancelling:
+            return
+        if self._keeps:
+            if not self._finishing:
+                self._finishing = True
+                self._say(Cancel())
             return
         self._cancelling = True
         self._say(Cancel())

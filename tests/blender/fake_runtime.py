@@ -1,7 +1,7 @@
 """A runtime without an engine: it says what it is told by files beside the photos, then copies the bundle from there.
 
 It works on until there is a file `go` (or fails, where that file holds a sentence), and says nothing while there is a
-file `silent`.
+file `silent`. While there is a picture `preview.png`, it shows it and has a result to keep.
 """
 
 import json
@@ -21,8 +21,12 @@ def say(**message: object) -> None:
 
 
 def watch() -> None:
-    if sys.stdin.readline():
+    for _ in sys.stdin:
+        if (photos / "preview.png").exists():
+            (photos / "go").touch()
+            continue
         say(type="failed", text="The reconstruction was cancelled.", kind="cancelled")
+        os._exit(3)
     os._exit(3)
 
 
@@ -31,7 +35,10 @@ fraction = 0.0
 while not (photos / "go").exists():
     fraction += 0.001
     if not (photos / "silent").exists():
-        say(type="progress", stage="Looking for features", fraction=min(1.0, fraction), seconds_left=12.0)
+        shown = (photos / "preview.png").exists()
+        if shown:
+            say(type="preview", path=str(photos / "preview.png"))
+        say(type="progress", stage="Working", fraction=min(1.0, fraction), seconds_left=12.0, keeps=shown)
     time.sleep(0.02)
 if sentence := (photos / "go").read_text():
     say(type="failed", text=sentence, kind="user")

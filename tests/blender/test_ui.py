@@ -5,6 +5,7 @@ from pathlib import Path
 
 import bpy
 import pytest
+from PIL import Image
 
 from tests.processes import gone
 from tests.sample_photos import SAMPLE
@@ -223,6 +224,19 @@ def test_cancel_leaves_nothing(addon, shot, tmp_path, home):
     assert gone(first.job.pid)
     assert roots() == list((home / "results").iterdir()) == list((home / "not imported").iterdir()) == []
     assert addon.tick() is None
+
+
+def test_stopping_keeps_a_result_that_is_only_being_improved(addon, shot, tmp_path):
+    Image.new("RGB", (32, 24), (200, 100, 50)).save(tmp_path / "preview.png")
+    (tmp_path / "preview.png").rename(shot / "preview.png")
+    task = start(addon, shot)
+    until(addon, lambda: task.preview is not None and task.progress.keeps)
+    pictures = part("ui.pictures")
+    pictures.icon(task.preview)  # without a window it is no icon, only a picture
+    assert tuple(pictures._pictures[str(task.preview)].image_size) == (32, 24)
+    bpy.ops.threer.cancel(position=0)
+    until(addon, roots)
+    assert isinstance(task.ended, part("messages").Done)
 
 
 def test_silence_is_noticed(addon, shot, monkeypatch):

@@ -1,8 +1,13 @@
 """Progress only ever grows, knows the time left, and cancelling stops the engine at its next word."""
 
-import pytest
+import tempfile
+from pathlib import Path
 
-from threer_blender.messages import Cancelled, Message, Progress
+import numpy as np
+import pytest
+from PIL import Image
+
+from threer_blender.messages import Cancelled, Message, Preview, Progress
 from threer_blender.runtime.report import Report
 
 
@@ -47,3 +52,37 @@ def test_cancel() -> None:
     report.cancelled.set()
     with pytest.raises(Cancelled):
         report("a", 1, 1)
+
+
+def test_a_result_that_stands_is_kept_by_the_first_cancel() -> None:
+    clock, sent = Clock(), list[Message]()
+    report = Report(sent.append, clock=clock)
+    report.plan({"a": 1})
+    report("a", 0, 4)
+    report.keep()
+    report("a", 1, 4)
+    assert not report.cancel()
+    assert report.finishing.is_set()
+    report("a", 2, 4)
+    assert [message.keeps for message in sent if isinstance(message, Progress)] == [False, True, False]
+    assert report.cancel()
+    with pytest.raises(Cancelled):
+        report("a", 3, 4)
+
+
+def test_before_there_is_a_result_nothing_is_kept() -> None:
+    report = Report(lambda _: None)
+    assert report.cancel()
+    assert not report.finishing.is_set()
+
+
+def test_previews_are_pictures_in_the_jobs_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    sent: list[Message] = []
+    report = Report(sent.append)
+    for grey in (10, 20, 30):
+        report.preview(np.full((3, 4, 3), grey, np.uint8))
+    paths = [Path(message.path) for message in sent if isinstance(message, Preview)]
+    assert len(set(paths)) == 3
+    assert sorted(tmp_path.iterdir()) == sorted(paths[1:])
+    assert np.array_equal(np.asarray(Image.open(paths[-1])), np.full((3, 4, 3), 30, np.uint8))

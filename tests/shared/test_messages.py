@@ -10,6 +10,7 @@ from threer_blender.messages import (
     Done,
     Failed,
     Message,
+    Preview,
     Progress,
     Request,
     UserError,
@@ -25,7 +26,8 @@ MESSAGES = st.one_of(
         Request, st.lists(TEXT), TEXT, TEXT, st.dictionaries(TEXT, st.one_of(TEXT, st.booleans(), st.integers()))
     ),
     st.builds(Cancel),
-    st.builds(Progress, TEXT, st.floats(0, 1), st.none() | st.floats(0, 1e6)),
+    st.builds(Progress, TEXT, st.floats(0, 1), st.none() | st.floats(0, 1e6), st.booleans()),
+    st.builds(Preview, TEXT),
     st.builds(Warning, TEXT, TEXT),
     st.builds(Failed, TEXT, st.sampled_from(["user", "bug", "cancelled"])),
     st.builds(Done, TEXT, st.integers(0), st.integers(0), st.integers(0)),

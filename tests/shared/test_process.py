@@ -105,6 +105,29 @@ def test_cancel(tmp_path: Path, deaf: bool) -> None:
     assert gone(grandchild)
 
 
+def test_cancel_keeps_what_the_runtime_keeps(tmp_path: Path) -> None:
+    job = start(tmp_path, steps=100, pause=2 * GRACE, keeps=True)
+    messages = until_progress(job)
+    job.cancel()
+    job.cancel()  # impatient artists click twice
+    messages += finish(job)
+    assert isinstance(job.ended, Done)
+    assert_nothing_left(job, messages, tmp_path)
+
+
+def test_a_second_cancel_ends_what_takes_too_long_to_finish(tmp_path: Path) -> None:
+    job = start(tmp_path, steps=100, pause=0.1, keeps=True, slow=True)
+    messages = until_progress(job)
+    job.cancel()
+    while not (isinstance(messages[-1], Progress) and not messages[-1].keeps):
+        messages += job.wait(10)
+    job.cancel()
+    messages += finish(job)
+    assert isinstance(job.ended, Failed)
+    assert job.ended.kind == "cancelled"
+    assert_nothing_left(job, messages, tmp_path)
+
+
 def test_what_a_library_prints_is_reported_not_believed(tmp_path: Path) -> None:
     job = start(tmp_path, babble=True)
     finish(job)

@@ -113,8 +113,7 @@ def _run(request: Request, report: Report) -> Done:
 def _watch(request: Request, report: Report, wire: Wire) -> None:
     """The watcher thread: cancels on request, and ends the process when its parent has gone."""
     for line in sys.stdin:
-        if isinstance(from_line(line), Cancel):
-            report.cancelled.set()
+        if isinstance(from_line(line), Cancel) and report.cancel():
             threading.Timer(GRACE, _end, (request, wire, EXIT_CANCELLED)).start()
     _end(request, wire, EXIT_ORPHANED)
 

@@ -1,19 +1,29 @@
-"""[R] How an engine reports: weighted stages become one fraction and a time left; cancelling, an exception."""
+"""[R] How an engine reports: weighted stages become one fraction and a time left; cancelling, an exception. Pillow."""
 
 from __future__ import annotations
 
+import itertools
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
-from ..messages import Cancelled, Message, Progress, Warning
+from PIL import Image
+
+from ..messages import Cancelled, Message, Preview, Progress, Warning
+from ..reconstruction import Array
 
 QUIET = 0.2  # seconds between two Progress messages of one stage
 SURE = 3.0  # seconds of work before a time left is worth saying
 
 
 class Report:
-    """Called by an engine as `report(stage, done, total)`; raises Cancelled once the user has cancelled."""
+    """Called by an engine as `report(stage, done, total)`; raises Cancelled once the user has cancelled.
+
+    An engine that has a result and only improves it says so by `keep`. From then on a first cancel sets `finishing`,
+    at which the engine returns what it has; only a second one raises.
+    """
 
     def __init__(
         self,
@@ -23,15 +33,18 @@ class Report:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`opening` and `closing` are stages around every engine's own: stage -> share of the engine's time."""
-        self.cancelled = threading.Event()
+        self.cancelled, self.finishing = threading.Event(), threading.Event()
         self._send, self._clock = send, clock
         self._opening, self._closing = dict(opening or {}), dict(closing or {})
         self._weights: dict[str, float] = {}
         self.plan({"": 1.0})
-        self._stage = ""
+        self._said = ("", False)
         self._done: float = 0.0
         self._started = clock()
         self._sent = -QUIET
+        self._keeps = False
+        self._previews: list[Path] = []
+        self._numbers = itertools.count(1)
 
     def plan(self, stages: Mapping[str, float]) -> None:
         """What is to come: stage -> expected seconds. Only their ratios matter. May be called again to correct it."""
@@ -49,13 +62,35 @@ class Report:
         fraction = (before + share * self._weights[stage]) / sum(self._weights.values())
         self._done = max(self._done, min(1.0, fraction))  # a corrected plan never walks the bar back
         now = self._clock()
-        if stage == self._stage and now - self._sent < QUIET:
+        keeps = self._keeps and not self.finishing.is_set()
+        if (stage, keeps) == self._said and now - self._sent < QUIET:
             return
-        self._stage, self._sent = stage, now
+        self._said, self._sent = (stage, keeps), now
         elapsed = now - self._started
         left = elapsed * (1 - self._done) / self._done if elapsed > SURE and self._done > 0.02 else None
-        self._send(Progress(stage, round(self._done, 4), None if left is None else round(left, 1)))
+        self._send(Progress(stage, round(self._done, 4), None if left is None else round(left, 1), keeps))
 
     def warn(self, text: str, photo: str = "") -> None:
         """Tells the artist something, in a whole sentence; `photo` names the photo that it concerns."""
         self._send(Warning(text, photo))
+
+    def keep(self) -> None:
+        """Says that a result stands: a cancel from now on ends the work early, not for nothing."""
+        self._keeps = True
+
+    def cancel(self) -> bool:
+        """The user cancels; called from another thread. Returns False where the result so far will be delivered."""
+        if self._keeps and not self.finishing.is_set():
+            self.finishing.set()
+            return False
+        self.cancelled.set()
+        return True
+
+    def preview(self, picture: Array) -> None:
+        """Shows the artist how the result looks: (H, W, 3) uint8 sRGB. Readable until the next but one."""
+        path = Path(tempfile.gettempdir()) / f"preview-{next(self._numbers)}.png"
+        Image.fromarray(picture).save(path)
+        self._previews.append(path)
+        if len(self._previews) > 2:
+            self._previews.pop(0).unlink(missing_ok=True)
+        self._send(Preview(str(path)))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import operators, panel, preferences, properties, work
+from . import operators, panel, pictures, preferences, properties, work
 
 # In the order in which they need each other.
-_parts = (properties, operators, panel)
+_parts = (properties, operators, pictures, panel)
 
 
 def register(home: Path, addon_id: str) -> None:

@@ -104,7 +104,7 @@ class THREER_OT_reconstruct(_Button, bpy.types.Operator):  # type: ignore[misc]
 
 
 class THREER_OT_cancel(_Button, bpy.types.Operator):  # type: ignore[misc]
-    """Stop this reconstruction and leave nothing of it behind"""
+    """Stop this reconstruction. Nothing of it is left behind, unless it has a result to keep already"""
 
     bl_idname = "threer.cancel"
     bl_label = "Cancel"

@@ -10,10 +10,11 @@ import bpy
 
 from ..catalog import Engine, Option
 from ..jobs import Task
-from . import operators, properties, summary, work
+from . import operators, pictures, properties, summary, work
 
 CHARACTER = 6.5  # width of a letter in Blender's interface at scale 1, on the average
 MARGIN = 58  # what borders and icons take from the sidebar's width at scale 1
+PREVIEW_SCALE = 9.0  # height of the picture of a result to come, in lines
 SHOWN_NOTES = 4  # sentences about a result on the panel; all of them are on its root
 
 
@@ -109,11 +110,14 @@ def _tasks(layout: Any, columns: int) -> None:
             box = layout.box().column()
             box.label(text=task.progress.stage)
             box.progress(factor=task.progress.fraction, text=_left(task))
+            if task.preview is not None:
+                box.template_icon(pictures.icon(task.preview), scale=PREVIEW_SCALE)
             if task.silent_seconds is not None:
                 _sentence(box, f"No word from the process for {task.silent_seconds:.0f} s.", columns, "TIME")
             for warning in task.warnings[-1:]:
                 _sentence(box, f"{warning.photo}: {warning.text}" if warning.photo else warning.text, columns, "INFO")
-            box.operator(cancel, icon="CANCEL").position = position
+            stop = {"text": "Stop and Keep", "icon": "CHECKMARK"} if task.progress.keeps else {"icon": "CANCEL"}
+            box.operator(cancel, **stop).position = position
         else:
             row = layout.row()
             row.label(text=f"Next: {_count(len(task.request.photos), 'photo')}", icon="SORTTIME")

@@ -20,13 +20,18 @@ def say(**message: object) -> None:
 
 def watch() -> None:
     for line in sys.stdin:
-        if json.loads(line)["type"] == "cancel" and not options.get("deaf"):
+        if json.loads(line)["type"] != "cancel" or options.get("deaf"):
+            continue
+        if options.get("keeps") and not finishing.is_set():
+            finishing.set()
+        else:
             say(type="failed", text="cancelled", kind="cancelled")
             os._exit(3)
     if not options.get("deaf"):
         os._exit(4)
 
 
+finishing = threading.Event()
 threading.Thread(target=watch, daemon=True).start()
 output = Path(request["output"])
 (output.parent / f".{output.name}.partial").mkdir()
@@ -36,7 +41,10 @@ if options.get("grandchild"):
     say(type="warning", text=str(grandchild.pid))
 say(type="warning", text=tempfile.gettempdir(), photo="")
 for step in range(options.get("steps", 3)):
-    say(type="progress", stage="Working", fraction=step / 10)
+    keeps = bool(options.get("keeps")) and not finishing.is_set()
+    say(type="progress", stage="Working", fraction=step / 10, keeps=keeps)
+    if finishing.is_set() and not options.get("slow"):
+        break
     time.sleep(options.get("pause", 0.01))
 if options.get("crash") == "segv":
     ctypes.string_at(0)
