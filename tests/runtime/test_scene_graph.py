@@ -1,0 +1,107 @@
+"""Graphs join the photos that overlap, with few pairs, always the same ones. [R]"""
+
+import numpy as np
+import pytest
+
+from tests import oracle
+from threer_blender.geometry import scene_graph
+
+SIZE = (24, 32)
+
+
+def landmarks(views, seed=0, count=1000, size=64):
+    """Local features of each view: descriptors of the landmarks that it sees, noisy, with much in common to all."""
+    random = np.random.default_rng(seed)
+    points = np.concatenate([view.points[::2, ::2].reshape(-1, 3) for view in views])
+    places = points[random.choice(len(points), min(count, len(points)), replace=False)]
+    words = random.standard_normal((len(places), size))
+    common = 4 * random.standard_normal(size)
+    stretch = np.exp(random.standard_normal(size))  # some directions say more than others, and tell less
+    features = []
+    for view in views:
+        near = [np.linalg.norm(places - point, axis=1).argmin() for point in view.points[1::3, 1::3].reshape(-1, 3)]
+        noise = 0.7 * random.standard_normal((len(near), size))
+        features.append(((words[near] + noise) * stretch + common).astype(np.float32))
+    return features
+
+
+def connected(pairs, count):
+    groups = list(range(count))
+    for i, j in pairs:
+        a, b = groups[i], groups[j]
+        groups = [a if group == b else group for group in groups]
+    return len(set(groups)) == 1
+
+
+def test_small_graphs_are_what_they_say():
+    assert scene_graph.complete(4) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    assert scene_graph.window(5, 2) == [(0, 1), (0, 2), (1, 2), (1, 3), (2, 3), (2, 4), (3, 4)]
+    assert scene_graph.window(5, 1, cyclic=True) == [(0, 1), (0, 4), (1, 2), (2, 3), (3, 4)]
+    assert scene_graph.log_window(6, 3) == [
+        (0, 1),
+        (0, 2),
+        (0, 4),
+        (1, 2),
+        (1, 3),
+        (1, 5),
+        (2, 3),
+        (2, 4),
+        (3, 4),
+        (3, 5),
+        (4, 5),
+    ]
+    assert (0, 4) in scene_graph.log_window(8, 3, cyclic=True)
+    assert (0, 6) in scene_graph.log_window(8, 3, cyclic=True)
+    assert scene_graph.one_reference(4, 2) == [(0, 2), (1, 2), (2, 3)]
+
+
+@pytest.mark.parametrize("count", [2, 3, 12, 13, 40, 200])
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("known", [True, False])
+def test_automatic_joins_all_photos_with_few_pairs(count, ordered, known):
+    random = np.random.default_rng(count)
+    vectors = random.standard_normal((count, 8))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    pairs = scene_graph.automatic(count, ordered, (vectors @ vectors.T).astype(np.float32) if known else None)
+    assert connected(pairs, count)
+    if count <= scene_graph.FEW:
+        assert pairs == scene_graph.complete(count)
+    else:
+        assert len(pairs) <= 45 + 11 * count
+    if ordered:
+        assert {(i, i + 1) for i in range(count - 1)} <= set(pairs)
+
+
+def test_retrieval_finds_the_photos_that_overlap():
+    views = oracle.walk(40, SIZE)
+    order = np.random.default_rng(1).permutation(len(views))  # the photos come in no order
+    shuffled = [views[i] for i in order]
+    alike = scene_graph.similarity(landmarks(shuffled))
+    overlap = np.array([[oracle.overlap(a, b).mean() for b in shuffled] for a in shuffled])
+    np.fill_diagonal(alike, -1)
+    np.fill_diagonal(overlap, -1)
+    found = np.argsort(-alike, axis=1)[:, :4]
+    assert np.take_along_axis(overlap, found, 1).mean() > 0.85 * np.sort(overlap, axis=1)[:, -4:].mean()
+    pairs = scene_graph.automatic(len(views), False, alike)
+    assert len(pairs) < 0.4 * len(scene_graph.complete(len(views)))
+    assert connected([(i, j) for i, j in pairs if min(overlap[i, j], overlap[j, i]) > 0.3], len(views))
+
+
+def test_similarity_beats_the_mean_feature():
+    views = oracle.walk(40, SIZE)
+    features = landmarks(views)
+    overlap = np.array([[oracle.overlap(a, b).mean() for b in views] for a in views])
+    mean = np.stack([local.mean(0) for local in features])
+    mean /= np.linalg.norm(mean, axis=1, keepdims=True)
+    np.fill_diagonal(overlap, -1)
+
+    def share(alike):
+        alike = alike - 2 * np.eye(len(views))
+        return np.take_along_axis(overlap, np.argsort(-alike, axis=1)[:, :4], 1).mean()
+
+    assert share(scene_graph.similarity(features)) > 1.5 * share(mean @ mean.T)
+
+
+def test_similarity_repeats_exactly():
+    features = landmarks(oracle.walk(14, SIZE))
+    np.testing.assert_array_equal(scene_graph.similarity(features), scene_graph.similarity(features))

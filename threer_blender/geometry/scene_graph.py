@@ -1,0 +1,160 @@
+"""[R] Which photos are shown to a pairwise network together. numpy only.
+
+A graph is a sorted list of unordered pairs (i, j), i < j, of photo indices. The shapes are those of DUSt3R and
+MASt3R-SfM (Duisterhof et al., 3DV 2025, section 4.1); retrieval ranks photos by what their encoder features share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pairs = list[tuple[int, int]]
+Float32 = NDArray[np.float32]
+
+FEW = 12
+"""Up to so many photos, all pairs are affordable; beyond, pairs grow with the photos, not with their square."""
+KEYFRAMES, NEIGHBOURS = 10, 6
+WINDOW = 3
+
+_DIMENSIONS = 128  # of a local feature after whitening
+_SAMPLE = 20000  # local features that whitening and vocabulary are learned from
+_WORDS, _FEATURES_PER_WORD = 1024, 8  # the vocabulary's size, smaller where there are few features
+_KMEANS_ROUNDS = 8
+_SELECTIVITY = 3
+
+
+def complete(count: int) -> Pairs:
+    """Every photo with every other: count (count - 1) / 2 pairs."""
+    return [(i, j) for i in range(count) for j in range(i + 1, count)]
+
+
+def window(count: int, size: int = WINDOW, cyclic: bool = False) -> Pairs:
+    """Each photo with the `size` that follow it; `cyclic` where the last photo comes before the first again."""
+    return _offsets(count, range(1, size + 1), cyclic)
+
+
+def log_window(count: int, size: int, cyclic: bool = False) -> Pairs:
+    """Each photo with those 1, 2, 4 … 2**(size - 1) later: long reach for few pairs."""
+    return _offsets(count, [2**power for power in range(size)], cyclic)
+
+
+def one_reference(count: int, reference: int = 0) -> Pairs:
+    """One photo with every other."""
+    return _sorted((reference, other) for other in range(count))
+
+
+def retrieval(similarity: Float32, keyframes: int = KEYFRAMES, neighbours: int = NEIGHBOURS) -> Pairs:
+    """Keyframes with each other, each photo with its nearest keyframe and its `neighbours` most similar photos.
+
+    `similarity` (N, N) is symmetric, at most 1, see `similarity`. The keyframes are spread by farthest-point sampling
+    from the photo that is like most others, so the graph is connected and always the same.
+    """
+    count = len(similarity)
+    apart = 1 - similarity.astype(np.float64)
+    np.fill_diagonal(apart, 0)
+    chosen = [int(apart.sum(1).argmin())]
+    while len(chosen) < min(keyframes, count):
+        chosen.append(int(apart[:, chosen].min(1).argmax()))
+    pairs = [(a, b) for a in chosen for b in chosen]
+    pairs += [(photo, chosen[int(apart[photo, chosen].argmin())]) for photo in range(count)]
+    np.fill_diagonal(apart, np.inf)
+    nearest = np.argsort(apart, axis=1, kind="stable")[:, : min(neighbours, count - 1)]
+    pairs += [(photo, int(other)) for photo in range(count) for other in nearest[photo]]
+    return _sorted(pairs)
+
+
+def automatic(count: int, ordered: bool, similarity: Float32 | None = None) -> Pairs:
+    """The graph that number and order of the photos ask for.
+
+    All pairs of up to a dozen photos. Beyond, retrieval where their `similarity` is known, plus a window over photos
+    that are `ordered` (a video's frames); without similarity a window plus a log window, whose long reach closes loops.
+    """
+    if count <= FEW:
+        return complete(count)
+    pairs = retrieval(similarity) if similarity is not None else log_window(count, int(np.log2(count - 1)) + 1)
+    return _sorted(pairs + window(count)) if ordered or similarity is None else pairs
+
+
+def similarity(features: Sequence[Float32]) -> Float32:
+    """(N, N) how alike photos are, from each one's local features (M, D); 1 on the diagonal.
+
+    Whitening, then an aggregated selective match kernel (Tolias et al., "Image search with selective match kernels",
+    IJCV 2016), with a vocabulary learned from the photos themselves and residuals kept as they are, not binary: what
+    two photos hold of the same word counts by the cube of its cosine. Nothing is random.
+    """
+    sample = np.concatenate(features)[:: max(1, sum(map(len, features)) // _SAMPLE)].astype(np.float32)
+    mean, whitening = _whitening(sample)
+    words = _words(_unit((sample - mean) @ whitening))
+    photos, assigned, residuals = [], [], []
+    for photo, local in enumerate(features):
+        held, total = _aggregated(_unit((local.astype(np.float32) - mean) @ whitening), words)
+        photos.append(np.full(len(held), photo))
+        assigned.append(held)
+        residuals.append(total)
+    alike = np.zeros((len(features), len(features)), np.float32)
+    owner, word, residual = np.concatenate(photos), np.concatenate(assigned), np.concatenate(residuals)
+    order = np.argsort(word, kind="stable")
+    for same in np.split(order, np.flatnonzero(np.diff(word[order])) + 1):
+        cosine = np.maximum(residual[same] @ residual[same].T, 0)
+        alike[np.ix_(owner[same], owner[same])] += cosine**_SELECTIVITY
+    size = np.sqrt(np.diag(alike))
+    return np.minimum(alike / np.maximum(size[:, None] * size, 1e-12), 1)
+
+
+def _offsets(count: int, offsets: Iterable[int], cyclic: bool) -> Pairs:
+    pairs = [(i, i + offset) for i in range(count) for offset in offsets if offset < count]
+    return _sorted((i, j % count) for i, j in pairs if cyclic or j < count)
+
+
+def _sorted(pairs: Iterable[tuple[int, int]]) -> Pairs:
+    return sorted({(min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]})
+
+
+def _whitening(sample: Float32) -> tuple[Float32, Float32]:
+    """Mean (D,) and matrix (D, K) that turns features into uncorrelated ones of unit variance, largest K first.
+
+    Directions below a hundredth of the largest's deviation hold noise and are left out.
+    """
+    mean = sample.mean(0)
+    values, vectors = np.linalg.eigh(np.cov((sample - mean).T.astype(np.float64)))
+    order = np.argsort(-values)[:_DIMENSIONS]
+    order = order[values[order] > 1e-4 * values.max()]
+    matrix: Float32 = (vectors[:, order] / np.sqrt(values[order])).astype(np.float32)
+    return mean, matrix
+
+
+def _words(sample: Float32) -> Float32:
+    """(W, K) k-means centres of the sample, started from features spread evenly over it."""
+    count = max(1, min(_WORDS, len(sample) // _FEATURES_PER_WORD))
+    words = sample[np.linspace(0, len(sample) - 1, count).astype(int)]
+    for _ in range(_KMEANS_ROUNDS):
+        held, total, number = _gathered(_nearest(sample, words), sample)
+        words[held] = total / number[:, None]
+    return words
+
+
+def _aggregated(local: Float32, words: Float32) -> tuple[NDArray[np.int64], Float32]:
+    """The words (V,) that features (M, K) fall to, and for each the unit sum (V, K) of their residuals."""
+    nearest = _nearest(local, words)
+    held, total, _ = _gathered(nearest, local - words[nearest])
+    return held, _unit(total)
+
+
+def _nearest(local: Float32, words: Float32) -> NDArray[np.int64]:
+    nearest: NDArray[np.int64] = (local @ words.T - 0.5 * (words**2).sum(1)).argmax(1)
+    return nearest
+
+
+def _gathered(keys: NDArray[np.int64], rows: Float32) -> tuple[NDArray[np.int64], Float32, NDArray[np.int64]]:
+    """The different keys (V,), the sum (V, K) of the rows of each, and their number (V,)."""
+    order = np.argsort(keys, kind="stable")
+    starts = np.flatnonzero(np.diff(keys[order], prepend=-1))
+    return keys[order][starts], np.add.reduceat(rows[order], starts, axis=0), np.diff(starts, append=len(keys))
+
+
+def _unit(vectors: Float32) -> Float32:
+    unit: Float32 = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+    return unit
