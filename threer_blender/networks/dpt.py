@@ -1,0 +1,105 @@
+"""[R] The DPT head of the DUSt3R family: tokens of four depths of a transformer into a map of full size. torch.
+
+Ranftl et al., "Vision Transformers for Dense Prediction" (ICCV 2021), as CroCo v2 has it. Parameters are named as in
+the published checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .transformer import Grid
+
+LAYERS = (96, 192, 384, 768)  # channels of the four levels, from fine to coarse
+FEATURES = 256  # channels while they are fused
+LAST = 128  # channels at full size
+
+
+def unneeded(name: str) -> bool:
+    """Whether a published tensor is a second name of another's (`layer_rn`), or never used (the coarsest level has no
+    second input for its first unit)."""
+    return ".scratch.layer_rn." in name or ".scratch.refinenet4.resConfUnit1." in name
+
+
+class Dpt(nn.Module):
+    """Four token tensors (B, N, widths[i]) on a grid of patches of 16 pixels into a map (B, channels, H, W)."""
+
+    def __init__(self, widths: Sequence[int], channels: int) -> None:
+        super().__init__()
+        finer, fine, same, coarse = LAYERS
+        self.act_postprocess = nn.ModuleList(
+            [
+                nn.Sequential(nn.Conv2d(widths[0], finer, 1), nn.ConvTranspose2d(finer, finer, 4, 4)),
+                nn.Sequential(nn.Conv2d(widths[1], fine, 1), nn.ConvTranspose2d(fine, fine, 2, 2)),
+                nn.Sequential(nn.Conv2d(widths[2], same, 1)),
+                nn.Sequential(nn.Conv2d(widths[3], coarse, 1), nn.Conv2d(coarse, coarse, 3, 2, 1)),
+            ]
+        )
+        self.scratch = nn.ModuleDict(
+            {f"layer{i}_rn": nn.Conv2d(width, FEATURES, 3, 1, 1, bias=False) for i, width in enumerate(LAYERS, 1)}
+            | {f"refinenet{i}": Fusion() for i in (1, 2, 3)}
+            | {"refinenet4": Fusion(inputs=1)}
+        )
+        self.head = nn.Sequential(
+            nn.Conv2d(FEATURES, LAST, 3, 1, 1),
+            Doubled(),
+            nn.Conv2d(LAST, LAST, 3, 1, 1),
+            nn.ReLU(),
+            nn.Conv2d(LAST, channels, 1),
+        )
+
+    def forward(self, tokens: Sequence[Tensor], grid: Grid) -> Tensor:
+        levels = []
+        for i, level in enumerate(tokens):
+            pixels = self.act_postprocess[i](level.transpose(1, 2).unflatten(-1, grid))
+            levels.append(self.scratch[f"layer{i + 1}_rn"](pixels))
+        # The coarsest level has half the grid's sides, rounded up.
+        fused = self.scratch["refinenet4"](levels[3])[..., : grid[0], : grid[1]]
+        for i in (3, 2, 1):
+            fused = self.scratch[f"refinenet{i}"](fused, levels[i - 1])
+        whole: Tensor = self.head(fused)
+        return whole
+
+
+class Fusion(nn.Module):
+    """A level joins what came from the coarser ones; the result has twice the size."""
+
+    def __init__(self, inputs: int = 2) -> None:
+        super().__init__()
+        if inputs == 2:
+            self.resConfUnit1 = Residual()
+        self.resConfUnit2 = Residual()
+        self.out_conv = nn.Conv2d(FEATURES, FEATURES, 1)
+
+    def forward(self, fused: Tensor, level: Tensor | None = None) -> Tensor:
+        if level is not None:
+            fused = fused + self.resConfUnit1(level)
+        # A 1 × 1 convolution and bilinear interpolation commute; before it, it costs a quarter.
+        return _doubled(self.out_conv(self.resConfUnit2(fused)))
+
+
+class Residual(nn.Module):
+    """Two convolutions, each after a ReLU, added to their input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(FEATURES, FEATURES, 3, 1, 1)
+        self.conv2 = nn.Conv2d(FEATURES, FEATURES, 3, 1, 1)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        change: Tensor = self.conv2(functional.relu(self.conv1(functional.relu(pixels))))
+        return pixels + change
+
+
+class Doubled(nn.Module):
+    """(B, C, H, W) to (B, C, 2 H, 2 W)."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return _doubled(pixels)
+
+
+def _doubled(pixels: Tensor) -> Tensor:
+    return functional.interpolate(pixels, scale_factor=2, mode="bilinear", align_corners=True)

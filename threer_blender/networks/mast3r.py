@@ -1,0 +1,58 @@
+"""[R] MASt3R: DUSt3R with metric points and a descriptor for every pixel. torch.
+
+Leroy, Cabon, Revaud, "Grounding Image Matching in 3D with MASt3R" (ECCV 2024). Published weights: CC BY-NC-SA 4.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .dpt import Dpt
+from .dust3r import PUBLISHED, Config, PairNetwork, pointmap, rename, unpatched
+from .transformer import Grid, Mlp
+
+__all__ = ["Described", "DescribingHead", "metric_512", "rename"]
+
+DIMENSIONS = 24  # of a descriptor
+
+
+class Described(NamedTuple):
+    """`points` (B, H, W, 3) in metres in the first photo's camera frame; `confidence` (B, H, W), 1 + exp of the raw
+    output; `descriptors` (B, H, W, 24), unit; `descriptor_confidence` (B, H, W), exp of the raw output."""
+
+    points: Tensor
+    confidence: Tensor
+    descriptors: Tensor
+    descriptor_confidence: Tensor
+
+
+class DescribingHead(nn.Module):
+    """Points by a DPT; descriptors of each patch's pixels from its first and last tokens."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.patch = config.patch
+        width = config.encoder_width + config.decoder_width
+        self.dpt = Dpt(config.widths, 4)
+        self.head_local_features = Mlp(width, 4 * width, (DIMENSIONS + 1) * config.patch**2)
+
+    def forward(self, tokens: Sequence[Tensor], grid: Grid) -> Described:
+        points, confidence = pointmap(self.dpt(tokens, grid))
+        features = self.head_local_features(torch.cat([tokens[0], tokens[-1]], dim=-1))
+        pixels = unpatched(features, grid, self.patch).permute(0, 2, 3, 1)
+        descriptors = pixels[..., :DIMENSIONS]
+        return Described(
+            points,
+            confidence,
+            descriptors / descriptors.norm(dim=-1, keepdim=True),
+            pixels[..., DIMENSIONS].exp(),
+        )
+
+
+def metric_512(config: Config = PUBLISHED) -> PairNetwork[Described]:
+    """The network of `MASt3R_ViTLarge_BaseDecoder_512_catmlpdpt_metric`."""
+    return PairNetwork(config, lambda: DescribingHead(config))

@@ -1,0 +1,149 @@
+"""[R] The transformer blocks of the CroCo family: attention with rotary positions, encoder block, decoder block. torch.
+
+Weinzaepfel et al., "CroCo v2" (ICCV 2023), which DUSt3R, MASt3R, Splatt3R and Fast3R build on. Parameters are named as
+in the published checkpoints.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Grid = tuple[int, int]
+"""Rows and columns of patches; the tokens of a photo go along its rows."""
+
+EPSILON = 1e-6  # of the layer norms
+ROPE_BASE = 100.0
+
+
+def rotary(grid: Grid, head_width: int, like: Tensor) -> Tensor:
+    """Cosines and sines (2, N, 2, head_width / 4) of the turns that tell N tokens on a grid apart.
+
+    Su et al., "RoFormer" (2021), for each axis by itself: half of a head's channels turn with the token's row, half
+    with its column. Turn k of an axis is its index times ROPE_BASE^(-4k / head_width).
+    """
+    quarter = head_width // 4
+    frequencies = ROPE_BASE ** (-torch.arange(quarter, device=like.device) / quarter)
+    rows, columns = (torch.arange(side, device=like.device) for side in grid)
+    places = torch.cartesian_prod(rows, columns)
+    angles = places[:, :, None] * frequencies
+    return torch.stack([angles.cos(), angles.sin()]).to(like.dtype)
+
+
+def turned(heads: Tensor, turns: Tensor) -> Tensor:
+    """(B, heads, N, head_width) queries or keys, turned by the `rotary` of their places."""
+    first, second = heads.unflatten(-1, (2, 2, -1)).unbind(-2)
+    cosine, sine = turns
+    both = first * cosine - second * sine, second * cosine + first * sine
+    return torch.stack(both, dim=-2).flatten(-3)
+
+
+def _heads(tokens: Tensor, count: int) -> Tensor:
+    """(B, heads, N, head_width) of (B, N, width)."""
+    return tokens.unflatten(-1, (count, -1)).transpose(1, 2)
+
+
+def _attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """(B, N, width) of (B, heads, N, head_width) each; the weights are never held in whole."""
+    return functional.scaled_dot_product_attention(queries, keys, values).transpose(1, 2).flatten(2)
+
+
+class Attention(nn.Module):
+    """The tokens of one photo look at each other."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor, turns: Tensor) -> Tensor:
+        queries, keys, values = (_heads(part, self.heads) for part in self.qkv(tokens).chunk(3, dim=-1))
+        seen: Tensor = self.proj(_attend(turned(queries, turns), turned(keys, turns), values))
+        return seen
+
+
+class CrossAttention(nn.Module):
+    """The tokens of one photo look at those of the other."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.projq = nn.Linear(width, width)
+        self.projk = nn.Linear(width, width)
+        self.projv = nn.Linear(width, width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor, other: Tensor, turns: Tensor, other_turns: Tensor) -> Tensor:
+        queries = turned(_heads(self.projq(tokens), self.heads), turns)
+        keys = turned(_heads(self.projk(other), self.heads), other_turns)
+        seen: Tensor = self.proj(_attend(queries, keys, _heads(self.projv(other), self.heads)))
+        return seen
+
+
+class Mlp(nn.Module):
+    """Two layers with GELU between them."""
+
+    def __init__(self, width: int, hidden: int, output: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, output)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        mixed: Tensor = self.fc2(functional.gelu(self.fc1(tokens)))
+        return mixed
+
+
+class Block(nn.Module):
+    """A layer of the encoder, (B, N, width) to the same."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, EPSILON)
+        self.attn = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width, EPSILON)
+        self.mlp = Mlp(width, 4 * width, width)
+
+    def forward(self, tokens: Tensor, turns: Tensor) -> Tensor:
+        tokens = tokens + self.attn(self.norm1(tokens), turns)
+        return tokens + self.mlp(self.norm2(tokens))
+
+
+class DecoderBlock(nn.Module):
+    """A layer of one of the two decoders: within the photo, then at the `other` photo's tokens."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, EPSILON)
+        self.attn = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width, EPSILON)
+        self.norm_y = nn.LayerNorm(width, EPSILON)
+        self.cross_attn = CrossAttention(width, heads)
+        self.norm3 = nn.LayerNorm(width, EPSILON)
+        self.mlp = Mlp(width, 4 * width, width)
+
+    def forward(self, tokens: Tensor, other: Tensor, turns: Tensor, other_turns: Tensor) -> Tensor:
+        tokens = tokens + self.attn(self.norm1(tokens), turns)
+        tokens = tokens + self.cross_attn(self.norm2(tokens), self.norm_y(other), turns, other_turns)
+        return tokens + self.mlp(self.norm3(tokens))
+
+
+class Encoder(nn.Module):
+    """ViT with rotary positions: (B, 3, H, W) in [-1, 1] to (B, H W / patch², width); any size in whole patches."""
+
+    def __init__(self, depth: int, width: int, heads: int, patch: int) -> None:
+        super().__init__()
+        self.head_width = width // heads
+        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(3, width, patch, patch)})
+        self.enc_blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.enc_norm = nn.LayerNorm(width, EPSILON)
+
+    def forward(self, images: Tensor) -> Tensor:
+        patches = self.patch_embed["proj"](images)
+        turns = rotary(patches.shape[-2:], self.head_width, patches)
+        tokens = patches.flatten(2).transpose(1, 2)
+        for block in self.enc_blocks:
+            tokens = block(tokens, turns)
+        encoded: Tensor = self.enc_norm(tokens)
+        return encoded
