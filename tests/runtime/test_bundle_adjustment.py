@@ -1,0 +1,214 @@
+"""Bundle adjustment returns cameras to the truth from the errors of feed-forward networks, whatever shares a lens."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from threer_blender import lens
+from threer_blender.geometry.bundle_adjustment import Refined, Settings, refine
+from threer_blender.geometry.reprojection import rotations_from
+from threer_blender.geometry.tracks import Tracks
+from threer_blender.messages import Cancelled
+from threer_blender.reconstruction import Camera
+
+Float = NDArray[np.float64]
+SIZE, FOCAL = (640, 480), 560.0
+FISHEYE = lens.Distortion("OPENCV_FISHEYE", (0.03, -0.01, 0.004, -0.001))
+BARREL = lens.Distortion("RADIAL", (-0.12, 0.03))
+
+
+def look_at(centre: Float, target: Float) -> Float:
+    """(4, 4) world_from_camera."""
+    forward = (target - centre) / np.linalg.norm(target - centre)
+    right = np.cross([0, 1, 0], forward)
+    right /= np.linalg.norm(right)
+    pose = np.eye(4)
+    pose[:3] = np.column_stack([right, np.cross(forward, right), forward, centre])
+    return pose
+
+
+def arc(count: int, distortion: lens.Distortion = lens.NO_DISTORTION, degrees: float = 120) -> list[Camera]:
+    """Cameras around the origin at a distance of 4, a little up and down."""
+    poses = [
+        look_at(np.array([4 * np.sin(a), -0.6 + 0.4 * np.sin(2 * i), -4 * np.cos(a)]), np.zeros(3))
+        for i, a in enumerate(np.radians(np.linspace(-degrees / 2, degrees / 2, count)))
+    ]
+    return [Camera(f"{i}", *SIZE, FOCAL, FOCAL, 320, 240, pose, distortion) for i, pose in enumerate(poses)]
+
+
+def observe(cameras: Sequence[Camera], points: Float, share: float = 0.4, noise: float = 0.3, seed: int = 0) -> Tracks:
+    """What the cameras see of the points, a `share` of it, `noise` pixels off; depths are exact."""
+    random = np.random.default_rng(seed)
+    found = []
+    for index, camera in enumerate(cameras):
+        pixels = camera.project(points)
+        with np.errstate(invalid="ignore"):
+            inside = ((pixels > 0) & (pixels < SIZE)).all(axis=1) & (random.random(len(points)) < share)
+        depth = points @ camera.camera_from_world[2, :3] + camera.camera_from_world[2, 3]
+        noisy = pixels + random.normal(0, noise, pixels.shape)
+        found += [(point, index, *noisy[point], depth[point]) for point in np.flatnonzero(inside)]
+    table = np.array(sorted(found))
+    tracks = Tracks(table[:, 0].astype(int), table[:, 1].astype(int), table[:, 2:4], table[:, 4])
+    return tracks.only(np.ones(len(table), bool))
+
+
+def without_depth(tracks: Tracks) -> Tracks:
+    return replace(tracks, depth=np.full(len(tracks.depth), np.nan))
+
+
+def disturbed(
+    cameras: Sequence[Camera], degrees: float = 2.0, focal: float = 0.03, place: float = 0.03
+) -> list[Camera]:
+    """The cameras as a feed-forward network gives them: turned, moved by a share of their distance, no distortion."""
+    random = np.random.default_rng(1)
+    off = []
+    for camera in cameras:
+        pose = camera.world_from_camera.copy()
+        turn = random.standard_normal(3)
+        turn *= np.radians(random.uniform(degrees / 2, degrees)) / np.linalg.norm(turn)
+        pose[:3, :3] = pose[:3, :3] @ rotations_from(turn[None])[0]
+        pose[:3, 3] += random.standard_normal(3) * place * 4 / np.sqrt(3)
+        factor = np.exp(focal * random.standard_normal())
+        bend = camera.distortion if camera.distortion.model == "OPENCV_FISHEYE" else lens.NO_DISTORTION
+        off.append(
+            replace(camera, fx=camera.fx * factor, fy=camera.fy * factor, world_from_camera=pose, distortion=bend)
+        )
+    return off
+
+
+def turns(cameras: Sequence[Camera], truth: Sequence[Camera]) -> Float:
+    """Degrees by which the relative rotations of all pairs are off."""
+    first, second = np.triu_indices(len(truth), 1)
+    found, true = (np.array([camera.world_from_camera[:3, :3] for camera in side]) for side in (cameras, truth))
+    between = [r[first].transpose(0, 2, 1) @ r[second] for r in (found, true)]
+    difference = between[0] @ between[1].transpose(0, 2, 1)
+    skew = np.linalg.norm(difference - difference.transpose(0, 2, 1), axis=(1, 2)) / np.sqrt(8)
+    return np.degrees(np.arctan2(skew, (np.trace(difference, axis1=1, axis2=2) - 1) / 2))
+
+
+def focal_errors(refined: Refined) -> Float:
+    return np.abs(np.array([camera.fx for camera in refined.cameras]) / FOCAL - 1)
+
+
+POINTS = np.random.default_rng(5).uniform(-1, 1, (1500, 3)) * (1.3, 0.9, 1.1)
+
+
+@pytest.mark.parametrize(
+    ("distortion", "settings"),
+    [
+        (lens.NO_DISTORTION, Settings(lenses=(0,) * 10)),
+        (lens.NO_DISTORTION, Settings(lenses=(0, 1) * 5)),
+        (lens.NO_DISTORTION, Settings()),
+        (BARREL, Settings(lenses=(0,) * 10, distortion="RADIAL")),
+        (FISHEYE, Settings(lenses=(0,) * 10)),
+    ],
+    ids=["one lens", "two lenses", "own lenses", "distortion", "fisheye"],
+)
+def test_network_errors_are_undone(distortion: lens.Distortion, settings: Settings) -> None:
+    truth = arc(10, distortion)
+    refined = refine(disturbed(truth), without_depth(observe(truth, POINTS)), settings)
+    assert turns(refined.cameras, truth).max() < 0.1
+    assert focal_errors(refined).max() < 0.005
+    assert (refined.before > 5).all()
+    assert (refined.after < 0.5).all()
+    places = np.stack(np.meshgrid(np.linspace(-0.5, 0.5, 9), np.linspace(-0.4, 0.4, 9)), axis=-1)
+    for camera in refined.cameras:
+        bent, true = (lens.distort(bend, places) for bend in (camera.distortion, distortion))
+        assert np.abs(bent - true).max() * FOCAL < 0.5
+
+
+def test_known_intrinsics_stay() -> None:
+    truth = arc(6)
+    refined = refine(disturbed(truth, focal=0), observe(truth, POINTS), Settings(focal=False))
+    assert [camera.fx for camera in refined.cameras] == [FOCAL] * 6
+    assert turns(refined.cameras, truth).max() < 0.1
+
+
+def test_the_world_keeps_its_place_and_size() -> None:
+    truth = arc(8)
+    for tracks in (observe(truth, POINTS), without_depth(observe(truth, POINTS))):
+        refined = refine(disturbed(truth), tracks, Settings(lenses=(0,) * 8))
+        centres, true = (np.array([c.world_from_camera[:3, 3] for c in side]) for side in (refined.cameras, truth))
+        assert np.linalg.norm(centres - true, axis=1).max() < 0.03 * 4
+        spans = [np.linalg.norm(c[0] - c[-1]) for c in (centres, true)]
+        assert spans[0] == pytest.approx(spans[1], rel=0.03)
+
+
+def test_wrong_observations_are_dropped_and_their_camera_is_not_believed() -> None:
+    truth = arc(8)
+    tracks = without_depth(observe(truth, POINTS))
+    random = np.random.default_rng(2)
+    wild = (random.random(len(tracks.point)) < 0.1) | (tracks.camera == 3)
+    pixels = np.where(wild[:, None], random.random((len(wild), 2)) * SIZE, tracks.pixels)
+    start = disturbed(truth)
+    refined = refine(start, replace(tracks, pixels=pixels), Settings(lenses=(0,) * 8))
+    assert refined.cameras[3] is start[3]
+    assert np.isnan(refined.after[3])
+    good = [i for i in range(8) if i != 3]
+    assert turns([refined.cameras[i] for i in good], [truth[i] for i in good]).max() < 0.1
+
+
+def test_nothing_to_go_by_leaves_everything() -> None:
+    truth = arc(4)
+    random = np.random.default_rng(3)
+    tracks = without_depth(observe(truth, POINTS))
+    nonsense = replace(tracks, pixels=random.random(tracks.pixels.shape) * SIZE)
+    for given in (nonsense, tracks.only(np.zeros(len(tracks.point), bool))):
+        refined = refine(truth, given)
+        assert all(new is old for new, old in zip(refined.cameras, truth, strict=True))
+
+
+def test_two_photos() -> None:
+    truth = arc(2, degrees=25)
+    refined = refine(disturbed(truth, focal=0), observe(truth, POINTS, share=0.9), Settings(focal=False))
+    assert turns(refined.cameras, truth).max() < 0.1
+
+
+def test_a_focal_length_wrong_by_two() -> None:
+    truth = arc(10)
+    start = [replace(camera, fx=2 * FOCAL, fy=2 * FOCAL) for camera in truth]
+    refined = refine(start, observe(truth, POINTS), Settings(lenses=(0,) * 10))
+    assert focal_errors(refined).max() < 0.005
+    assert turns(refined.cameras, truth).max() < 0.1
+
+
+def test_a_camera_that_only_turns_keeps_the_depths_it_came_with() -> None:
+    poses = [look_at(np.zeros(3), np.array([np.sin(a), 0.05 * i, np.cos(a)])) for i, a in enumerate((-0.2, 0.0, 0.2))]
+    truth = [Camera(f"{i}", *SIZE, FOCAL, FOCAL, 320, 240, pose) for i, pose in enumerate(poses)]
+    room = np.random.default_rng(6).uniform(-1, 1, (3000, 3)) * (3, 2, 1) + (0, 0, 6)
+    tracks = observe(truth, room, share=0.8)
+    refined = refine(disturbed(truth, focal=0, place=0), tracks, Settings(focal=False))
+    assert turns(refined.cameras, truth).max() < 0.1
+    assert np.linalg.norm([camera.world_from_camera[:3, 3] for camera in refined.cameras], axis=1).max() < 0.3
+    unplaced = refine(disturbed(truth, focal=0, place=0), without_depth(tracks), Settings(focal=False))
+    assert all(camera.reprojection_error is None for camera in unplaced.cameras)
+
+
+def test_a_flat_wall() -> None:
+    truth = arc(8, degrees=80)
+    wall = POINTS * (1.5, 1, 0)
+    refined = refine(disturbed(truth), observe(truth, wall, share=0.8), Settings(lenses=(0,) * 8))
+    assert turns(refined.cameras, truth).max() < 0.2
+
+
+def test_groups_that_share_nothing_both_stay_where_they_were() -> None:
+    truth = arc(10)
+    tracks = without_depth(observe(truth, POINTS))
+    left = (tracks.camera < 5) & (tracks.point % 2 == 0)
+    right = (tracks.camera >= 5) & (tracks.point % 2 == 1)
+    refined = refine(disturbed(truth), tracks.only(left | right), Settings(lenses=(0,) * 10))
+    assert turns(refined.cameras[:5], truth[:5]).max() < 0.15
+    assert turns(refined.cameras[5:], truth[5:]).max() < 0.15
+    assert turns(refined.cameras, truth).max() < 2.5  # as far apart as the start leaves them
+
+
+def test_cancelled_between_steps() -> None:
+    def check() -> None:
+        raise Cancelled
+
+    truth = arc(3, degrees=30)
+    with pytest.raises(Cancelled):
+        refine(disturbed(truth), observe(truth, POINTS), check=check)

@@ -1,0 +1,254 @@
+"""[R] Bundle adjustment for every engine: cameras, lenses and points that meet what was seen, robustly.
+
+It is our own and not Ceres through pycolmap because it knows what engines bring: depths along the rays, right up to a
+factor per camera, which hold the points that rays alone do not place (pure rotation, far things), and because it can be
+cancelled between steps. `reprojection` has the errors and the descent, `schur` the linear algebra.
+
+The descents go from a wide loss to a narrow one, so that cameras a few degrees off find their way; what still does not
+fit is dropped before the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .. import lens
+from ..messages import UserError
+from ..reconstruction import Array, Camera, FloatArray
+from .reprojection import CENTRE, Lenses, Problem, State, lenses_of
+from .tracks import Tracks, triangulate
+
+WIDE = 2.0  # times the median error: the loss of the first descents
+WIDE_DESCENTS = 5
+OUTLIER = 4.0  # times the loss: what is farther off in the end is dropped
+SPREAD = 1.5  # times the median error: the last loss, where that is more than `Settings.loss`
+LARGEST_LOSS = 0.004  # of the photos' longer side: the last loss is no wider, or anything would fit
+LEAST_OBSERVATIONS = 12  # of a camera
+LEAST_SHARE = 0.3  # of a camera's observations that stand in the end; else they were not its own
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to solve for beside poses and points.
+
+    `lenses`: one number a camera; cameras with the same number share intrinsics, None gives each its own. `focal`,
+    `principal_point`: whether they are solved for. `distortion`: the COLMAP model whose terms are solved for, "" keeps
+    the cameras' own. `loss`: pixels of error up to which an observation counts in full.
+    """
+
+    lenses: tuple[int, ...] | None = None
+    focal: bool = True
+    principal_point: bool = False
+    distortion: str = ""
+    loss: float = 1.0
+
+
+@dataclass(frozen=True)
+class Refined:
+    """The same cameras in the same world; those that could be refined have their `reprojection_error`.
+
+    `tracks` are the observations that stand and `points` (P, 3) theirs. `before` and `after` (N,): mean distance in
+    pixels between a photo's observations and its points, each time with the points that are best for those cameras;
+    NaN for a photo whose camera stayed as it was.
+    """
+
+    cameras: list[Camera]
+    points: FloatArray
+    tracks: Tracks
+    before: FloatArray
+    after: FloatArray
+
+
+def refine(
+    cameras: Sequence[Camera],
+    tracks: Tracks,
+    settings: Settings | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> Refined:
+    """Cameras and points that meet the tracks.
+
+    A camera without enough observations that fit stays as it was. The world stays the cameras' own: every group of
+    photos that hangs together is laid back onto where it was, its scale as well. `check()` is called between steps and
+    may raise.
+    """
+    settings = settings or Settings()
+    asked = np.bincount(tracks.camera, minlength=len(cameras))
+    tracks = supported(tracks, np.full(len(cameras), LEAST_OBSERVATIONS))
+    lenses = _lenses(cameras, settings)
+    state = _state(cameras, lenses, np.empty((0, 3)))
+    while len(tracks):
+        tracks, state = _descend(cameras, tracks, lenses, state, settings, check)
+        standing = supported(tracks, np.maximum(LEAST_OBSERVATIONS, LEAST_SHARE * asked))
+        if len(standing.point) == len(tracks.point):
+            break
+        tracks = standing
+    return _result(cameras, tracks, lenses, state)
+
+
+def supported(tracks: Tracks, least: Array) -> Tracks:
+    """The tracks without the cameras that have fewer than `least` (N,) observations in them, however often it takes."""
+    while len(tracks):
+        counts = np.bincount(tracks.camera, minlength=len(least))
+        kept = (counts >= least)[tracks.camera]
+        if kept.all():
+            break
+        tracks = tracks.only(kept)
+    return tracks
+
+
+def _lenses(cameras: Sequence[Camera], settings: Settings) -> Lenses:
+    """The lenses that are solved for, all of the richest model that any of them needs."""
+    models = {camera.distortion.model for camera in cameras} | ({settings.distortion} - {""})
+    fisheye = "OPENCV_FISHEYE"
+    if {camera.distortion.model for camera in cameras} == {fisheye}:
+        models = {fisheye}
+    elif fisheye in models:
+        raise UserError("Some of the photos have a fisheye lens and some have not; refine the two kinds on their own.")
+    free = (settings.focal, settings.principal_point, bool(settings.distortion))
+    numbers = settings.lenses if settings.lenses is not None and any(free) else range(len(cameras))
+    of = np.unique(np.array(numbers), return_inverse=True)[1].reshape(-1)
+    return lenses_of(cameras, of, max(models, key=lambda model: len(lens.MODELS[model])), free)
+
+
+def _state(cameras: Sequence[Camera], lenses: Lenses, points: FloatArray) -> State:
+    from_world = np.array([camera.camera_from_world for camera in cameras])
+    return State(from_world[:, :3, :3], from_world[:, :3, 3], np.zeros(len(cameras)), lenses.start, points)
+
+
+def _cameras(cameras: Sequence[Camera], lenses: Lenses, state: State) -> list[Camera]:
+    """The cameras as `state` has them."""
+    moved = []
+    for index, camera in enumerate(cameras):
+        values = state.lenses[lenses.of[index]]
+        fx, fy = lenses.focals[lenses.of[index]] * np.exp(values[0])
+        world_from_camera = np.eye(4)
+        world_from_camera[:3, :3] = state.rotations[index].T
+        world_from_camera[:3, 3] = -state.rotations[index].T @ state.translations[index]
+        bend = lenses.distortion(values)
+        moved.append(
+            replace(
+                camera,
+                fx=float(fx),
+                fy=float(fy),
+                cx=float(values[CENTRE][0]),
+                cy=float(values[CENTRE][1]),
+                distortion=lens.NO_DISTORTION if bend.is_identity else bend,
+                world_from_camera=world_from_camera,
+            )
+        )
+    return moved
+
+
+def _descend(
+    cameras: Sequence[Camera],
+    tracks: Tracks,
+    lenses: Lenses,
+    state: State,
+    settings: Settings,
+    check: Callable[[], None],
+) -> tuple[Tracks, State]:
+    """The state after wide descents and a narrow one, and the observations that fit it."""
+    tracks, state = _placed(cameras, tracks, lenses, state)
+    for _ in range(WIDE_DESCENTS):
+        wide = _loss(tracks, lenses, state, settings, WIDE)
+        state = Problem(tracks, lenses).descend(state, wide, check)
+        tracks, state = _placed(cameras, tracks, lenses, state)
+        if wide == settings.loss:
+            break
+    for _ in range(2):  # what fits the wide descents, then what fits the narrow one
+        widest = LARGEST_LOSS * float(np.median(lenses.sizes))
+        loss = min(max(widest, settings.loss), _loss(tracks, lenses, state, settings, SPREAD))
+        fits = Problem(tracks, lenses).errors(state) < OUTLIER * loss
+        tracks, state = _placed(cameras, tracks.only(fits), lenses, state)
+        state = Problem(tracks, lenses).descend(state, loss, check)
+    return tracks, state
+
+
+def _loss(tracks: Tracks, lenses: Lenses, state: State, settings: Settings, times: float) -> float:
+    errors = Problem(tracks, lenses).errors(state)
+    return max(settings.loss, times * float(np.median(errors[np.isfinite(errors)]))) if len(errors) else settings.loss
+
+
+def _placed(cameras: Sequence[Camera], tracks: Tracks, lenses: Lenses, state: State) -> tuple[Tracks, State]:
+    """The state with its points where the rays of its cameras meet, and the tracks without those that meet nowhere."""
+    known = replace(tracks, depth=tracks.depth * np.exp(state.factors)[tracks.camera])
+    points = triangulate(_cameras(cameras, lenses, state), known)
+    there = np.isfinite(points).all(axis=1)
+    return tracks.only(there[tracks.point]), replace(state, points=points[there])
+
+
+def _result(cameras: Sequence[Camera], tracks: Tracks, lenses: Lenses, state: State) -> Refined:
+    """The refined cameras, laid back onto where they were, with their errors before and after."""
+    moved, points = _cameras(cameras, lenses, state), state.points.copy()
+    camera_group, point_group = groups(tracks, len(cameras))
+    for group in np.unique(camera_group[tracks.camera]):
+        mine = np.flatnonzero(camera_group == group)
+        told = mine[np.isin(mine, tracks.camera[np.isfinite(tracks.depth)])]
+        scale, rotation, translation = _back(cameras, moved, mine, state.factors[told])
+        for index in mine:
+            moved[index] = _carried(moved[index], scale, rotation, translation)
+        points[point_group == group] = scale * points[point_group == group] @ rotation.T + translation
+    before = photo_errors(cameras, tracks, triangulate(cameras, tracks))
+    after = photo_errors(moved, tracks, points)
+    refined = [
+        replace(new, reprojection_error=float(error)) if np.isfinite(error) else old
+        for old, new, error in zip(cameras, moved, after, strict=True)
+    ]
+    return Refined(refined, points, tracks, before, after)
+
+
+def photo_errors(cameras: Sequence[Camera], tracks: Tracks, points: FloatArray) -> FloatArray:
+    """(N,) mean pixels between each photo's observations and `points` (P, 3); NaN where a photo has none."""
+    errors = np.full(len(cameras), np.nan)
+    for index in np.unique(tracks.camera):
+        mine = tracks.camera == index
+        off = np.linalg.norm(cameras[index].project(points[tracks.point[mine]]) - tracks.pixels[mine], axis=1)
+        if np.isfinite(off).any():
+            errors[index] = np.nanmean(off)
+    return errors
+
+
+def groups(tracks: Tracks, cameras: int) -> tuple[Array, Array]:
+    """Which cameras (N,) and points (P,) hang together through tracks: the same number, that of their first camera."""
+    of_camera = np.arange(cameras)
+    while True:
+        of_point = np.full(len(tracks), cameras)
+        np.minimum.at(of_point, tracks.point, of_camera[tracks.camera])
+        spread = of_camera.copy()
+        np.minimum.at(spread, tracks.camera, of_point[tracks.point])
+        if (spread == of_camera).all():
+            return of_camera, of_point
+        of_camera = spread
+
+
+def _back(
+    old: Sequence[Camera], new: Sequence[Camera], mine: Array, factors: FloatArray
+) -> tuple[float, FloatArray, FloatArray]:
+    """Scale, rotation (3, 3) and translation (3,) that take the `new` cameras `mine` back to the `old` ones' world.
+
+    The scale is that of the depths that came with the observations (`factors`, logarithms of new over known), else
+    that of the distances between cameras.
+    """
+    was, is_now = (np.array([cameras[i].world_from_camera for i in mine]) for cameras in (old, new))
+    left, _, right = np.linalg.svd(np.einsum("nij,nkj->ik", was[:, :3, :3], is_now[:, :3, :3]))
+    rotation = left @ np.diag([1.0, 1.0, np.linalg.det(left @ right)]) @ right
+    if len(factors):
+        scale = float(np.exp(-np.median(factors)))
+    else:
+        first, second = np.triu_indices(len(mine), 1)
+        apart, apart_now = (np.linalg.norm(p[first, :3, 3] - p[second, :3, 3], axis=1) for p in (was, is_now))
+        sure = apart_now > 1e-9 * apart_now.max(initial=1e-30)
+        scale = float(np.median(apart[sure] / apart_now[sure])) if sure.any() and apart[sure].any() else 1.0
+    translation = np.median(was[:, :3, 3] - scale * is_now[:, :3, 3] @ rotation.T, axis=0)
+    return scale, rotation, translation
+
+
+def _carried(camera: Camera, scale: float, rotation: FloatArray, translation: FloatArray) -> Camera:
+    """The camera in a world that is scaled, turned and moved."""
+    pose = np.eye(4)
+    pose[:3, :3] = rotation @ camera.world_from_camera[:3, :3]
+    pose[:3, 3] = scale * rotation @ camera.world_from_camera[:3, 3] + translation
+    return replace(camera, world_from_camera=pose)

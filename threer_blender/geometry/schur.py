@@ -1,0 +1,124 @@
+"""[R] The damped normal equations of a bundle adjustment, its points eliminated (Schur complement), in numba.
+
+Triggs, McLauchlan, Hartley & Fitzgibbon, "Bundle Adjustment - A Modern Synthesis" (2000), 6.1. The reduced system is
+dense: cameras that share a lens leave little of it empty, and 300 cameras make 2100 unknowns.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from ..reconstruction import Array, FloatArray
+
+
+class Linear(NamedTuple):
+    """Residuals (M, R) of M observations, weighed, with their derivatives.
+
+    `columns` (M, K) int64: which of the reduced unknowns each row of `outer` (M, R, K) belongs to; `inner` (M, R, 3)
+    by the observation's point; `start` (P + 1,) int64 where each point's observations begin.
+    """
+
+    residuals: FloatArray
+    columns: Array
+    outer: FloatArray
+    inner: FloatArray
+    start: Array
+
+
+def solve(linear: Linear, prior: FloatArray, gradient: FloatArray, damping: float) -> tuple[FloatArray, FloatArray]:
+    """The damped Gauss-Newton steps (U,) of the reduced unknowns and (P, 3) of the points.
+
+    `prior` (U,) and `gradient` (U,) are the diagonal and the gradient of terms on the reduced unknowns alone. Raises
+    numpy.linalg.LinAlgError where the system is singular.
+    """
+    matrix, right, inverses, point_gradient = _reduce(linear, len(prior), damping)
+    diagonal = prior * (1 + damping) + 1e-12
+    matrix[np.diag_indices_from(matrix)] += diagonal
+    step = np.linalg.solve(matrix, -(right + gradient))
+    return step, _points(linear, step, inverses, point_gradient)
+
+
+@numba.njit(cache=True)
+def _reduce(linear: Linear, unknowns: int, damping: float) -> tuple[Array, Array, Array, Array]:
+    """Reduced matrix (U, U) and gradient (U,); inverse block (P, 3, 3) and gradient (P, 3) of every point."""
+    residuals, columns, outer, inner, start = linear
+    points, rows, width = len(start) - 1, residuals.shape[1], columns.shape[1]
+    matrix, right, diagonal = np.zeros((unknowns, unknowns)), np.zeros(unknowns), np.zeros(unknowns)
+    inverses, gradients = np.zeros((points, 3, 3)), np.zeros((points, 3))
+    longest = 0
+    for point in range(points):
+        longest = max(longest, start[point + 1] - start[point])
+    mixed, solved = np.zeros((longest, width, 3)), np.zeros((longest, width, 3))
+    for point in range(points):
+        first, count = start[point], start[point + 1] - start[point]
+        block, gradient = np.zeros((3, 3)), np.zeros(3)
+        for a in range(count):
+            for r in range(rows):
+                for i in range(3):
+                    gradient[i] += inner[first + a, r, i] * residuals[first + a, r]
+                    for j in range(3):
+                        block[i, j] += inner[first + a, r, i] * inner[first + a, r, j]
+        for i in range(3):
+            block[i, i] += damping * block[i, i] + 1e-12
+        inverse = np.linalg.inv(block)
+        inverses[point], gradients[point] = inverse, gradient
+        for a in range(count):
+            m = first + a
+            for k in range(width):
+                for i in range(3):
+                    total = 0.0
+                    for r in range(rows):
+                        total += outer[m, r, k] * inner[m, r, i]
+                    mixed[a, k, i] = total
+                for i in range(3):
+                    solved[a, k, i] = (
+                        mixed[a, k, 0] * inverse[0, i] + mixed[a, k, 1] * inverse[1, i] + mixed[a, k, 2] * inverse[2, i]
+                    )
+            for k in range(width):
+                own = columns[m, k]
+                for i in range(3):
+                    right[own] -= solved[a, k, i] * gradient[i]
+                for r in range(rows):
+                    right[own] += outer[m, r, k] * residuals[m, r]
+                    diagonal[own] += outer[m, r, k] ** 2
+                for other in range(width):
+                    total = 0.0
+                    for r in range(rows):
+                        total += outer[m, r, k] * outer[m, r, other]
+                    matrix[own, columns[m, other]] += total
+        for a in range(count):
+            for b in range(count):
+                for k in range(width):
+                    row = columns[first + a, k]
+                    for other in range(width):
+                        matrix[row, columns[first + b, other]] -= (
+                            solved[a, k, 0] * mixed[b, other, 0]
+                            + solved[a, k, 1] * mixed[b, other, 1]
+                            + solved[a, k, 2] * mixed[b, other, 2]
+                        )
+    for unknown in range(unknowns):
+        matrix[unknown, unknown] += damping * diagonal[unknown]
+    return matrix, right, inverses, gradients
+
+
+@numba.njit(cache=True)
+def _points(linear: Linear, step: Array, inverses: Array, gradients: Array) -> Array:
+    """(P, 3) the points' steps that go with the reduced unknowns' `step`."""
+    residuals, columns, outer, inner, start = linear
+    steps = np.zeros_like(gradients)
+    for point in range(len(start) - 1):
+        wanted = gradients[point].copy()
+        for m in range(start[point], start[point + 1]):
+            for r in range(residuals.shape[1]):
+                moved = 0.0
+                for k in range(columns.shape[1]):
+                    moved += outer[m, r, k] * step[columns[m, k]]
+                for i in range(3):
+                    wanted[i] += inner[m, r, i] * moved
+        for i in range(3):
+            for j in range(3):
+                steps[point, i] -= inverses[point, i, j] * wanted[j]
+    return steps

@@ -1,0 +1,177 @@
+"""[R] Tracks: which points of the scene were seen where, linked from matches of pairs, and their triangulation.
+
+Linking is union-find over the matches, surest first; a link that would give a track two places in one photo is refused
+(as in Moulon & Monasse, "Unordered feature tracking made fast and easy", 2012, but without dropping the whole track).
+Triangulation minimises the distances between point and rays, each over the point's depth, in closed form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from ..reconstruction import Array, Camera, FloatArray
+
+LEAST_PARALLAX = 0.5  # degrees; below it, and without a depth, nothing tells where a point is
+DEPTH_ERROR = 0.2  # relative; how well a depth that came with an observation is believed
+ROUNDS = 4  # of triangulation, each weighed by the depths of the one before
+
+
+class PairMatches(NamedTuple):
+    """Matches between two photos: `first` and `second` index the photos, the rest (M,) the keypoints of each.
+
+    `strength` is higher for pairs that are surer; they are linked first.
+    """
+
+    first: int
+    second: int
+    keypoints_first: Array
+    keypoints_second: Array
+    strength: float
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """M observations of P points, sorted by point.
+
+    `point` (M,) int64 0 … P-1; `camera` (M,) int64 index into the list of cameras; `pixels` (M, 2) pixels of the photo;
+    `depth` (M,) the camera z that another source (a network's pointmap) gives the observation, right up to one factor
+    per camera, NaN where there is none.
+    """
+
+    point: Array
+    camera: Array
+    pixels: FloatArray
+    depth: FloatArray
+
+    def __len__(self) -> int:
+        """Number of points P."""
+        return int(self.point[-1]) + 1 if len(self.point) else 0
+
+    def only(self, kept: Array) -> Tracks:
+        """Those of the observations `kept` (M,) bool whose point keeps two or more; points are numbered anew."""
+        counts = np.bincount(self.point[kept], minlength=len(self))
+        kept = kept & (counts[self.point] >= 2)
+        point = np.unique(self.point[kept], return_inverse=True)[1].reshape(-1)
+        return Tracks(point, self.camera[kept], self.pixels[kept], self.depth[kept])
+
+
+def link(pixels: Sequence[FloatArray], pairs: Iterable[PairMatches]) -> Tracks:
+    """Tracks of the keypoints `pixels[i]` (K_i, 2) of photo i, in pixels of the photo, along the matches of `pairs`."""
+    offsets = np.concatenate([[0], np.cumsum([len(found) for found in pixels])]).astype(np.int64)
+    edges = [
+        np.stack([offsets[pair.first] + pair.keypoints_first, offsets[pair.second] + pair.keypoints_second], axis=1)
+        for pair in sorted(pairs, key=lambda pair: -pair.strength)
+    ]
+    photo = np.repeat(np.arange(len(pixels)), np.diff(offsets))
+    joined = np.concatenate([np.empty((0, 2)), *edges]).astype(np.int64)
+    root = _unite(joined, photo)
+    size = np.bincount(root, minlength=len(root))
+    nodes = np.flatnonzero(size[root] >= 2)
+    nodes = nodes[np.argsort(root[nodes], kind="stable")]
+    point = np.unique(root[nodes], return_inverse=True)[1].reshape(-1)
+    where = np.concatenate([np.empty((0, 2)), *pixels])[nodes]
+    return Tracks(point, photo[nodes], where, np.full(len(nodes), np.nan))
+
+
+@numba.njit(cache=True)
+def _unite(edges: Array, photo: Array) -> Array:
+    """(K,) the representative of each keypoint's track, no track with two keypoints of one photo."""
+    count = len(photo)
+    root, following, last = np.arange(count), np.full(count, -1), np.arange(count)
+    size = np.ones(count, np.int64)
+    for edge in range(len(edges)):
+        a, b = root[edges[edge, 0]], root[edges[edge, 1]]
+        if a == b:
+            continue
+        if size[a] < size[b]:
+            a, b = b, a
+        clash = False
+        i = b
+        while i >= 0 and not clash:
+            j = a
+            while j >= 0 and not clash:
+                clash = photo[i] == photo[j]
+                j = following[j]
+            i = following[i]
+        if clash:
+            continue
+        i = b
+        while i >= 0:
+            root[i] = a
+            i = following[i]
+        following[last[a]] = b
+        last[a] = last[b]
+        size[a] += size[b]
+    return root
+
+
+def world_rays(cameras: Sequence[Camera], tracks: Tracks) -> tuple[FloatArray, FloatArray]:
+    """Camera centres (M, 3) and unit world rays (M, 3) of all observations; NaN where the lens sees nothing."""
+    centres, rays = np.empty((len(tracks.point), 3)), np.empty((len(tracks.point), 3))
+    for index, camera in enumerate(cameras):
+        mine = tracks.camera == index
+        rays[mine] = camera.rays(tracks.pixels[mine]) @ camera.world_from_camera[:3, :3].T
+        centres[mine] = camera.world_from_camera[:3, 3]
+    return centres, rays / np.linalg.norm(rays, axis=1, keepdims=True)
+
+
+def parallax(cameras: Sequence[Camera], tracks: Tracks) -> FloatArray:
+    """(P,) degrees: about the widest angle between two rays of each point, from their spread around their mean."""
+    _, rays = world_rays(cameras, tracks)
+    rays = np.nan_to_num(rays)
+    mean = _sum(rays, tracks)
+    mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
+    off = np.linalg.norm(np.cross(rays, mean[tracks.point]), axis=1)
+    widest = np.zeros(len(tracks))
+    np.maximum.at(widest, tracks.point, off)
+    return 2 * np.degrees(np.arcsin(widest.clip(0, 1)))
+
+
+def triangulate(cameras: Sequence[Camera], tracks: Tracks) -> FloatArray:
+    """Points (P, 3) world, NaN where the rays tell no place in front of the cameras.
+
+    Minimises Σ (distance to ray / depth)² + Σ ((depth - `tracks.depth`) / (DEPTH_ERROR · depth))² / f², the depths
+    being those of the round before and f the focal length: a pixel off the ray weighs as much as a depth that is off by
+    DEPTH_ERROR, so that depths decide only where the rays are nearly parallel.
+    """
+    centres, rays = world_rays(cameras, tracks)
+    seen = np.isfinite(rays).all(axis=1)
+    rays = np.where(seen[:, None], rays, 0.0)
+    cosine = _forward_share(cameras, tracks, rays)
+    focal = np.array([camera.fx for camera in cameras])[tracks.camera]
+    known = np.isfinite(tracks.depth) & seen
+    along = np.where(known, tracks.depth, 1.0) / np.maximum(cosine, 1e-3)  # distance, not z
+    distance = np.where(known, along, 1.0)
+    points = np.zeros((len(tracks), 3))
+    for _ in range(ROUNDS):
+        across = seen / np.maximum(distance, 1e-9) ** 2
+        forward = np.where(known, 1 / (DEPTH_ERROR * focal * np.maximum(distance, 1e-9)) ** 2, 0.0)
+        outer = rays[:, :, None] * rays[:, None, :]
+        normal = across[:, None, None] * (np.eye(3) - outer) + forward[:, None, None] * outer
+        target = np.einsum("mij,mj->mi", normal, centres) + (forward * along)[:, None] * rays
+        matrix, right = _sum(normal.reshape(-1, 9), tracks).reshape(-1, 3, 3), _sum(target, tracks)
+        ridge = 1e-12 * np.trace(matrix, axis1=1, axis2=2)[:, None, None] * np.eye(3)
+        points = np.linalg.solve(matrix + ridge + 1e-30 * np.eye(3), right[..., None])[..., 0]
+        distance = np.linalg.norm(points[tracks.point] - centres, axis=1)
+    told = parallax(cameras, tracks) >= LEAST_PARALLAX
+    told |= np.bincount(tracks.point[known], minlength=len(tracks)) > 0
+    behind = ((points[tracks.point] - centres) * rays).sum(axis=1) <= 0
+    told &= np.bincount(tracks.point[behind], minlength=len(tracks)) == 0
+    return np.where(told[:, None], points, np.nan)
+
+
+def _forward_share(cameras: Sequence[Camera], tracks: Tracks, rays: FloatArray) -> FloatArray:
+    """(M,) cosine between each ray and its camera's viewing direction."""
+    forward = np.array([camera.world_from_camera[:3, 2] for camera in cameras])
+    return (rays * forward[tracks.camera]).sum(axis=1)
+
+
+def _sum(values: FloatArray, tracks: Tracks) -> FloatArray:
+    """(P, K) sums of `values` (M, K) over each point's observations."""
+    columns = [np.bincount(tracks.point, values[:, k], len(tracks)) for k in range(values.shape[1])]
+    return np.stack(columns, axis=1).astype(np.float64)  # of nothing, bincount makes integers
