@@ -1,0 +1,40 @@
+"""[R] The focal length that a pointmap implies. numpy only."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..reconstruction import Array
+
+ITERATIONS = 100  # it has long converged then
+CONVERGED = 1e-9  # relative change of the focal length
+
+
+def focal_from_points(points: Array, confidence: Array, principal_point: tuple[float, float]) -> float:
+    """The focal length in pixels with which a pinhole camera sees its own pointmap best.
+
+    `points` (H, W, 3) in the camera's frame, `confidence` (H, W), `principal_point` x, y in pixels whose top-left
+    centre is (0.5, 0.5). With (i', j') a pixel relative to the principal point it is (DUSt3R, section 3.3)
+
+        f* = argmin_f  sum_ij C_ij || (i', j') - f (X_ij0, X_ij1) / X_ij2 ||,
+
+    found by Weiszfeld's algorithm: least squares again and again, each pixel weighed by the inverse of its error. Points that are not finite or not before the camera say nothing. Raises ValueError where none is left.
+    """
+    height, width = confidence.shape
+    x, y = np.arange(width) + 0.5 - principal_point[0], np.arange(height) + 0.5 - principal_point[1]
+    pixels = np.stack(np.meshgrid(x, y), axis=-1)
+    points = np.asarray(points, np.float64)
+    told = np.isfinite(points).all(axis=-1) & (points[..., 2] > 0) & (confidence > 0)
+    if not told.any():
+        raise ValueError("no point lies before the camera")
+    pixels, points, weights = pixels[told], points[told], np.asarray(confidence, np.float64)[told]
+    slopes = points[:, :2] / points[:, 2:]
+    across, along = (pixels * slopes).sum(axis=1), (slopes * slopes).sum(axis=1)
+    focal = float((weights * across).sum() / (weights * along).sum())
+    for _ in range(ITERATIONS):
+        errors = np.linalg.norm(pixels - focal * slopes, axis=1)
+        pulls = weights / np.maximum(errors, 1e-8)
+        before, focal = focal, float((pulls * across).sum() / (pulls * along).sum())
+        if abs(focal - before) < CONVERGED * abs(focal):
+            break
+    return focal
