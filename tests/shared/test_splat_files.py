@@ -1,0 +1,380 @@
+"""Splat files: round trips, real files in several formats, and a sentence for everything that is none."""
+
+import struct
+import zipfile
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from tests.splats import DATA, codecs, covariances, matrices, needs_data, random_gaussians, same
+from threer_blender import splat_files
+from threer_blender.gaussian_transform import quaternion
+from threer_blender.messages import UserError
+from threer_blender.reconstruction import Gaussians
+
+DEGREES = pytest.mark.parametrize("degree", [0, 1, 2, 3])
+
+
+@DEGREES
+def test_ply_keeps_everything(tmp_path, degree):
+    gaussians = random_gaussians(5000, degree)
+    splat_files.write(gaussians, tmp_path / "a.ply")
+    found = splat_files.read(tmp_path / "a.ply")
+    assert found.notes == []
+    same(found.gaussians, gaussians, 2e-6)
+
+
+@DEGREES
+def test_spz_keeps_what_its_bytes_can(tmp_path, degree):
+    gaussians = random_gaussians(5000, degree)
+    splat_files.write(gaussians, tmp_path / "a.spz")
+    found = splat_files.read(tmp_path / "a.spz").gaussians
+    assert np.abs(found.means - gaussians.means).max() < 1e-6
+    assert np.abs(np.log(found.scales / gaussians.scales)).max() <= 1 / 32 + 1e-5
+    assert np.abs(found.opacities - gaussians.opacities).max() <= 0.5 / 255 + 1e-6
+    assert np.abs((found.rotations * gaussians.rotations).sum(1)).min() > 1 - 1e-5
+    steps = np.concatenate([np.full(2 * d + 1, (128 / 255 / 0.15, 8, 16, 16)[d]) for d in range(degree + 1)])
+    expected = np.concatenate([gaussians.sh[:, :1], gaussians.sh[:, 1:].clip(-1, 1)], axis=1)
+    error = np.abs(found.sh - expected).max(axis=(0, 2))
+    assert (error <= steps / 2 / 128 + 0.01).all()  # the ends of the bytes' range are no whole steps
+
+
+def test_spz_axes(tmp_path):
+    """Half a turn about x, harmonics included; taken as it is where a program wrote it without."""
+    gaussians = random_gaussians(200)
+    splat_files.write(gaussians, tmp_path / "a.spz")
+    turned = splat_files.read(tmp_path / "a.spz", spz_is_y_up=False).gaussians
+    flip = np.array((1, -1, -1))
+    assert turned.means == pytest.approx(gaussians.means * flip, abs=1e-6)
+    turn = np.diag(flip)
+    assert covariances(turned) == pytest.approx(turn @ covariances(gaussians) @ turn, rel=0.15, abs=1e-3)
+    assert turned.sh[:, 1:4] == pytest.approx(
+        gaussians.sh[:, 1:4] * (-1.0, -1.0, 1.0)[0] ** 0 * np.array([[-1], [-1], [1]]), abs=0.04
+    )
+
+
+@needs_data
+def test_one_scene_in_three_formats():
+    """The compressed PLY and SPZ of versions 3 and 4 hold the same splats."""
+    plain = splat_files.read(DATA / "biker.compressed.ply").gaussians
+    newest = splat_files.read(DATA / "biker.spz", codecs()).gaussians
+    older = splat_files.read(DATA / "biker_v3.spz").gaussians
+    same(newest, older, 0)
+    order, other = (np.lexsort(np.rint(g.means.T * 2048)) for g in (plain, newest))
+    assert len(plain) == len(newest) == 152_746
+    for corner in (np.min, np.max, np.median):
+        assert corner(plain.means, axis=0) == pytest.approx(corner(newest.means, axis=0), abs=3e-4)
+    assert plain.opacities[order].mean() == pytest.approx(newest.opacities[other].mean(), abs=1e-5)
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "count", "degree"),
+    [
+        ("train-1000.ply", 1000, 3),
+        ("guitar.compressed.ply", 90_854, 0),
+        ("minimal-v2.spz", 4, 0),
+        ("minimal-v3.spz", 4, 0),
+        ("minimal-v4.spz", 4, 0),
+        ("minimal.splat", 4, 0),
+        ("minimal.ksplat", 4, 0),
+        ("playbot_sog_lod5/meta.json", 3000, 2),
+    ],
+)
+def test_real_files(name, count, degree):
+    gaussians, notes = splat_files.read(DATA / name, codecs())
+    assert notes == []
+    assert len(gaussians) == count
+    assert gaussians.sh.shape == (count, (degree + 1) ** 2, 3)
+    assert np.linalg.norm(gaussians.rotations, axis=1) == pytest.approx(1, abs=1e-5)
+    assert (gaussians.opacities >= 0).all()
+    assert (gaussians.opacities <= 1).all()
+    extent = np.ptp(gaussians.means, axis=0).max()
+    assert 0 < np.median(gaussians.scales) < extent / 5
+
+
+@needs_data
+def test_minimal_files_agree():
+    splat, ksplat, spz = (
+        splat_files.read(DATA / f"minimal{end}").gaussians for end in (".splat", ".ksplat", "-v3.spz")
+    )
+    same(splat, ksplat, 1e-6)
+    assert spz.means == pytest.approx(splat.means, abs=1e-3)
+    assert spz.scales == pytest.approx(splat.scales, rel=0.03)
+    assert spz.opacities == pytest.approx(splat.opacities)
+    assert spz.sh == pytest.approx(splat.sh, abs=0.02)
+
+
+@needs_data
+def test_sog_as_a_zip(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.sog", "w") as archive:
+        for file in (DATA / "playbot_sog_lod5").iterdir():
+            archive.write(file, file.name)
+    zipped = splat_files.read(tmp_path / "a.sog", codecs()).gaussians
+    same(zipped, splat_files.read(DATA / "playbot_sog_lod5" / "meta.json", codecs()).gaussians, 0)
+
+
+def write_ksplat(path, gaussians, level):
+    """Two sections of a .ksplat; positions relative to buckets of 64 splats, the last one of each section not full."""
+    kinds = [("<f4", "<f4", "<f4"), ("<u2", "<f2", "<f2"), ("<u2", "<f2", "u1")][level]
+    rest = gaussians.sh.shape[1] - 1
+    row = np.dtype(
+        [
+            ("mean", kinds[0], 3),
+            ("scale", kinds[1], 3),
+            ("q", kinds[1], 4),
+            ("rgba", "u1", 4),
+            ("sh", kinds[2], 3 * rest),
+        ]
+    )
+    headers, bodies = [], []
+    for part in np.array_split(np.arange(len(gaussians)), 2):
+        bucket = np.arange(len(part)) // 64
+        full, left = divmod(len(part), 64)
+        centres = np.stack([gaussians.means[part][bucket == b].mean(axis=0) for b in range(bucket.max() + 1)])
+        rows = np.zeros(len(part), row)
+        relative = (gaussians.means[part] - centres[bucket]) / (8.0 / 2 / 32767) + 32767
+        rows["mean"] = gaussians.means[part] if level == 0 else np.rint(relative)
+        rows["scale"], rows["q"] = gaussians.scales[part], gaussians.rotations[part]
+        color = 0.5 + 0.28209479177387814 * gaussians.sh[part, 0]
+        rgba = np.concatenate([color, gaussians.opacities[part, None]], axis=1)
+        rows["rgba"] = np.rint(255 * rgba).clip(0, 255)
+        bands = [gaussians.sh[part, d * d : (d + 1) ** 2].swapaxes(1, 2) for d in range(1, int(np.sqrt(rest + 1)))]
+        values = np.concatenate([band.reshape(len(part), -1) for band in bands], axis=1)
+        rows["sh"] = np.rint((values + 2) / 4 * 255).clip(0, 255) if level == 2 else values
+        degree = int(np.sqrt(rest + 1)) - 1
+        partial = [left] if left else []
+        header = struct.pack(
+            "<IIIIfHxxI4xIIH", len(part), len(part), 64, len(centres), 8.0, 12, 0, full, len(partial), degree
+        )
+        headers.append(header.ljust(1024, b"\0"))
+        bodies.append(np.array(partial, "<u4").tobytes() + centres.astype("<f4").tobytes() + rows.tobytes())
+    main = struct.pack("<BBxxIIIIH", 0, 1, 2, 2, len(gaussians), len(gaussians), level).ljust(36, b"\0")
+    main += struct.pack("<ff", -2.0, 2.0)
+    path.write_bytes(main.ljust(4096, b"\0") + b"".join(headers) + b"".join(bodies))
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_ksplat_levels(tmp_path, level):
+    gaussians = random_gaussians(300, 2)
+    write_ksplat(tmp_path / "a.ksplat", gaussians, level)
+    found = splat_files.read(tmp_path / "a.ksplat").gaussians
+    assert found.means == pytest.approx(gaussians.means, abs=2e-4 if level else 1e-7)
+    assert found.scales == pytest.approx(gaussians.scales, rel=1e-3)
+    assert np.abs((found.rotations * gaussians.rotations).sum(1)) == pytest.approx(1, abs=1e-5)
+    assert found.opacities == pytest.approx(gaussians.opacities, abs=0.003)
+    assert found.sh[:, 1:] == pytest.approx(gaussians.sh[:, 1:], abs=(1e-7, 1e-3, 0.01)[level])
+
+
+# ------------------------------------------------------------------ a second reader
+
+
+@pytest.mark.parametrize("ending", [".ply", ".spz"])
+def test_gsply_reads_what_we_write(tmp_path, ending):
+    gsply = pytest.importorskip("gsply")
+    gaussians = random_gaussians(1000)
+    splat_files.write(gaussians, tmp_path / f"a{ending}")
+    if ending == ".ply":
+        read, ours = gsply.plyread(tmp_path / "a.ply"), gaussians
+    else:  # gsply leaves SPZ's axes as they are
+        read, ours = (
+            gsply.read_spz(tmp_path / "a.spz"),
+            splat_files.read(tmp_path / "a.spz", spz_is_y_up=False).gaussians,
+        )
+    assert np.asarray(read.means) == pytest.approx(ours.means, abs=1e-6)
+    assert np.exp(read.scales) == pytest.approx(ours.scales, rel=1e-5)
+    assert 1 / (1 + np.exp(-np.asarray(read.opacities))) == pytest.approx(ours.opacities, abs=1e-5)
+    quats = np.asarray(read.quats) / np.linalg.norm(read.quats, axis=1, keepdims=True)
+    assert np.abs((quats * ours.rotations).sum(1)) == pytest.approx(1, abs=1e-5)
+    assert np.asarray(read.sh0) == pytest.approx(ours.sh[:, 0], abs=1e-5)
+    assert np.asarray(read.shN) == pytest.approx(ours.sh[:, 1:], abs=1e-5)
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("guitar.compressed.ply", "compressed.ply"),
+        ("minimal.splat", "splat"),
+        ("minimal.ksplat", "ksplat"),
+        ("biker_v3.spz", "spz"),
+        ("playbot_sog_lod5", "sog"),
+    ],
+)
+def test_gaussforge_agrees(tmp_path, name, kind):
+    """Another program's reading of real files, through the PLY that it makes of them."""
+    gaussforge = pytest.importorskip("gaussforge")
+    path = DATA / name
+    if kind == "sog":
+        with zipfile.ZipFile(tmp_path / "a.sog", "w") as archive:
+            for file in path.iterdir():
+                archive.write(file, file.name)
+        path = tmp_path / "a.sog"
+    converted = gaussforge.GaussForge().convert(path.read_bytes(), kind, "ply")
+    (tmp_path / "theirs.ply").write_bytes(converted["data"])
+    theirs = splat_files.read(tmp_path / "theirs.ply").gaussians
+    # gaussforge leaves SPZ's axes as they are, and opacities of 1 become 0.999
+    same(splat_files.read(path, codecs(), spz_is_y_up=False).gaussians, theirs, 3e-5, opacity=1.1e-3)
+
+
+@pytest.mark.parametrize("kind", ["ksplat", "splat", "sog", "spz"])
+def test_we_read_what_gaussforge_writes(tmp_path, kind):
+    gaussforge = pytest.importorskip("gaussforge")
+    gaussians = random_gaussians(500, 3 if kind in ("sog", "spz") else 0)  # it mixes up the harmonics of .ksplat
+    splat_files.write(gaussians, tmp_path / "ours.ply")
+    made = gaussforge.GaussForge().convert((tmp_path / "ours.ply").read_bytes(), "ply", kind)
+    (tmp_path / f"a.{kind}").write_bytes(made["data"])
+    found = splat_files.read(tmp_path / f"a.{kind}", codecs(), spz_is_y_up=False).gaussians
+    assert np.sort(found.means, axis=0) == pytest.approx(np.sort(gaussians.means, axis=0), abs=2e-3)
+    nearest = ((found.means[:, None] - gaussians.means) ** 2).sum(-1).argmin(1)
+    ordered = Gaussians(*(getattr(gaussians, field.name)[nearest] for field in fields(Gaussians)))
+    assert np.abs(np.log(found.scales / ordered.scales)).max() < 0.2
+    assert np.quantile(np.abs((found.rotations * ordered.rotations).sum(1)), 0.01) > 0.999
+    assert found.opacities == pytest.approx(ordered.opacities, abs=0.01)
+    if kind != "sog":  # whose palette of harmonics is coarse
+        assert found.sh == pytest.approx(ordered.sh.clip(-1, 1) if kind == "spz" else ordered.sh, abs=0.08)
+
+
+# ------------------------------------------------------------------ bad input
+
+
+def table(names, values):
+    """A binary PLY of float columns."""
+    head = ["ply", "format binary_little_endian 1.0", f"element vertex {len(values)}"]
+    head += [*(f"property float {name}" for name in names), "end_header", ""]
+    return "\n".join(head).encode() + np.asarray(values, "<f4").tobytes()
+
+
+NAMES = ["x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity"]
+NAMES += ["scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"]
+
+
+def rows(count=1000):
+    values = np.random.default_rng(0).normal(size=(count, len(NAMES)))
+    values[:, 7:10] -= 3
+    return values
+
+
+MESH = b"ply\nformat binary_little_endian 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
+MESH += b"element face 1\nproperty list uchar int vertex_indices\nend_header\n" + bytes(36) + bytes(13)
+BAD = {
+    "cut.ply": (table(NAMES, rows())[:-5000], "is cut off: 910 of its 1,000 rows"),
+    "text.ply": (b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nend_header\n0\n", "is a PLY of text"),
+    "mesh.ply": (MESH, "holds a mesh"),
+    "points.ply": (table(["x", "y", "z", "red"], np.zeros((3, 4))), "holds plain points"),
+    "none.ply": (table(NAMES, np.zeros((0, len(NAMES)))), "holds no splats"),
+    "colourless.ply": (table([n for n in NAMES if "dc" not in n], rows()[:, 3:]), "lacks f_dc_0, f_dc_1, f_dc_2"),
+    "harmonics.ply": (table([*NAMES, "f_rest_0"], np.zeros((3, 15))), "has 1 columns f_rest_"),
+    "one place.ply": (table(NAMES, rows()[:1].repeat(1_000_000, axis=0)), "All 1,000,000 splats"),
+    "NaN.ply": (table(NAMES, rows() * np.nan), "all of its 1,000 splats have NaN"),
+    "huge.ply": (table(NAMES, np.where(np.arange(14) // 3 == 2, 500.0, rows())), "have infinite sizes"),
+    "unturned.ply": (table(NAMES, np.where(np.arange(14) > 9, 0.0, rows())), "quaternion of zeros"),
+    "empty.ply": (b"", "is no PLY file"),
+    "header.ply": (b"ply\nformat binary_little_endian 1.0\nelement vertex many\nend_header\n", "cannot be understood"),
+    "cut.spz": (b"\x1f\x8b\x08\x00\x00\x00", "is cut off or damaged"),
+    "future.spz": (b"NGSP" + struct.pack("<IIBBBB", 9, 1, 0, 12, 0, 0), "of version 9"),
+    "short.spz": (b"NGSP" + struct.pack("<IIBBBB", 3, 10, 0, 12, 0, 0), "fewer than its 10 splats"),
+    "zstd.spz": (b"NGSP" + struct.pack("<IIBBBBI", 4, 10, 0, 12, 0, 5, 32) + bytes(100), "compressed with zstd"),
+    "other.spz": (b"something else, really", "is no SPZ file"),
+    "cut.splat": (bytes(33), "no multiple of 32"),
+    "cut.ksplat": (bytes(100), "is cut off"),
+    "future.ksplat": (b"\x07" + bytes(5000), "of version 7.0"),
+    "other.sog": (b"no zip", "is a SOG file, whose pictures only Blender"),
+    "splats.obj": (b"", "is no splat file that can be read"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_sentence_for(tmp_path, name):
+    data, sentence = BAD[name]
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UserError) as caught:
+        splat_files.read(tmp_path / name)
+    assert sentence in str(caught.value)
+    assert name in str(caught.value) or "1,000,000" in str(caught.value)
+    assert str(caught.value).endswith(".")
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match="could not be read"):
+        splat_files.read(tmp_path / "gone.ply")
+
+
+def test_some_bad_splats_are_left_out_and_counted(tmp_path):
+    values = rows()
+    values[3, 0], values[4, 8], values[5, 10:], values[6, 6] = np.nan, 1e4, 0, np.inf
+    (tmp_path / "a.ply").write_bytes(table(NAMES, values))
+    gaussians, notes = splat_files.read(tmp_path / "a.ply")
+    assert len(gaussians) in (996, 997)
+    assert len(notes) == 1
+    for part in ("of 1,000 splats", "NaN", "infinite sizes", "no rotation", "left out"):
+        assert part in notes[0]
+    for array in (gaussians.means, gaussians.scales, gaussians.rotations, gaussians.opacities, gaussians.sh):
+        assert np.isfinite(array).all()
+
+
+def test_missing_harmonics_and_more_columns_are_no_trouble(tmp_path):
+    (tmp_path / "a.ply").write_bytes(table([*NAMES, "semantic"], np.concatenate([rows(), np.ones((1000, 1))], axis=1)))
+    gaussians, notes = splat_files.read(tmp_path / "a.ply")
+    assert gaussians.sh.shape == (1000, 1, 3)
+    assert notes == []
+
+
+def splatt3r_export(gaussians):
+    """What its export makes of Gaussians, U and all; numpy's SVD is LAPACK's as is the release's on the CPU."""
+    u, s, vh = np.linalg.svd(covariances(gaussians).astype(np.float32))
+    wxyz = np.stack([quaternion(m) for m in u @ vh.swapaxes(1, 2)])
+    parts = [
+        gaussians.means,
+        gaussians.sh[:, 0],
+        gaussians.opacities[:, None],
+        np.log(np.sqrt(s)),
+        np.roll(wxyz, -1, 1),
+    ]
+    return table(NAMES, np.concatenate(parts, axis=1))
+
+
+def test_splatt3r_export_is_recognised_and_mended(tmp_path):
+    gaussians = random_gaussians(2000, 0)
+    (tmp_path / "a.ply").write_bytes(splatt3r_export(gaussians))
+    plain = splat_files.read(tmp_path / "a.ply")
+    assert "looks like Splatt3R's own export" in plain.notes[0]
+    mended = splat_files.read(tmp_path / "a.ply", repair_splatt3r=True)
+    assert "were mended" in mended.notes[0]
+    assert mended.gaussians.opacities == pytest.approx(gaussians.opacities, abs=1e-6)
+    true, found, wrong = (covariances(g) for g in (gaussians, mended.gaussians, plain.gaussians))
+    size = np.linalg.norm(true, axis=(1, 2))
+    assert (np.linalg.norm(found - true, axis=(1, 2)) < 1e-2 * size).mean() > 0.95
+    assert (np.linalg.norm(wrong - true, axis=(1, 2)) < 1e-2 * size).mean() < 0.05
+
+
+def test_an_ordinary_file_is_no_splatt3r_export(tmp_path):
+    splat_files.write(random_gaussians(50, 0), tmp_path / "a.ply")
+    assert splat_files.read(tmp_path / "a.ply").notes == []
+
+
+def test_writing_fails_with_a_sentence_and_keeps_the_earlier_file(tmp_path, monkeypatch):
+    gaussians = random_gaussians(10)
+    with pytest.raises(UserError, match=r"cannot be written: let its name end on \.ply or \.spz"):
+        splat_files.write(gaussians, tmp_path / "a.splat")
+    with pytest.raises(UserError, match="could not be written"):
+        splat_files.write(gaussians, tmp_path / "none" / "a.ply")
+    splat_files.write(gaussians, tmp_path / "a.ply")
+    before = (tmp_path / "a.ply").read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.replace", full)
+    with pytest.raises(UserError, match="No space left"):
+        splat_files.write(random_gaussians(20), tmp_path / "a.ply")
+    assert (tmp_path / "a.ply").read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["a.ply"]
+
+
+def test_matrices_are_those_of_the_quaternions():
+    """The tests' own reading of quaternions, against the package's."""
+    rotations = random_gaussians(20).rotations
+    for q, m in zip(rotations, matrices(rotations), strict=True):
+        assert abs(quaternion(m) @ q) == pytest.approx(1, abs=1e-6)

@@ -1,0 +1,65 @@
+"""Gaussians for tests: random ones, their covariances, decoders for splat files, and where the real files are."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from threer_blender.reconstruction import Gaussians
+from threer_blender.splat_files import Codecs
+
+DATA = Path(os.environ.get("THREER_DATA", Path(__file__).parents[2] / "shared" / "data")) / "splats"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no splats at {DATA}; set THREER_DATA")
+
+
+def random_gaussians(count, degree=3, seed=0):
+    """Ellipsoids around the origin, all kinds of colours."""
+    rng = np.random.default_rng(seed)
+    rotations = rng.normal(size=(count, 4))
+    arrays = (
+        rng.normal(size=(count, 3)) * 0.5,
+        np.exp(rng.uniform(np.log(0.015), np.log(0.12), (count, 3))),
+        rotations / np.linalg.norm(rotations, axis=1, keepdims=True),
+        rng.uniform(0.02, 0.98, count),
+        rng.normal(size=(count, (degree + 1) ** 2, 3)) * 0.3,
+    )
+    return Gaussians(*(array.astype(np.float32) for array in arrays))
+
+
+def matrices(rotations):
+    """(N, 3, 3) of unit quaternions wxyz."""
+    w, x, y, z = np.asarray(rotations, np.float64).T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.moveaxis(np.array(rows), -1, 0)
+
+
+def covariances(gaussians):
+    """(N, 3, 3)."""
+    axes = matrices(gaussians.rotations) * np.asarray(gaussians.scales, np.float64)[:, None]
+    return axes @ axes.swapaxes(1, 2)
+
+
+def codecs():
+    """Decoders for tests outside Blender."""
+    image = pytest.importorskip("PIL.Image")
+    zstandard = pytest.importorskip("zstandard")
+    return Codecs(
+        webp=lambda data: np.asarray(image.open(io.BytesIO(data)).convert("RGBA")),
+        zstd=lambda data, size: zstandard.ZstdDecompressor().decompress(data, size),
+    )
+
+
+def same(first, second, tolerance=1e-5, opacity=0.0):
+    """Whether two sets hold the same Gaussians in the same order: q and -q are one rotation."""
+    dots = np.abs((first.rotations * second.rotations).sum(axis=1))
+    np.testing.assert_allclose(first.means, second.means, atol=tolerance)
+    np.testing.assert_allclose(first.scales, second.scales, rtol=max(tolerance, 1e-5))
+    np.testing.assert_allclose(dots, 1, atol=max(tolerance, 1e-5))
+    np.testing.assert_allclose(first.opacities, second.opacities, atol=max(tolerance, opacity))
+    np.testing.assert_allclose(first.sh, second.sh, atol=tolerance)

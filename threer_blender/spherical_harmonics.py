@@ -1,0 +1,93 @@
+"""[S] Real spherical harmonics to degree 3, as 3D Gaussian splats use them: basis, and what a rotation does to them.
+
+Order and signs are those of Kerbl et al. 2023, "3D Gaussian Splatting for Real-Time Radiance Field Rendering": the
+colour of a Gaussian in direction d (unit, from the camera to the Gaussian) is ½ + Σ sh[k] · basis[k](d), cut at 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .reconstruction import Array, FloatArray
+
+C0 = 0.28209479177387814  # the constant of degree 0
+MAX_DEGREE = 3
+
+
+def basis(x: Any, y: Any, z: Any, degree: int) -> list[Any]:
+    """The (degree + 1)² basis functions at the unit direction (x, y, z), the constant first.
+
+    Only +, - and * are used, so that numbers, arrays and sockets of a node tree can be given alike.
+    """
+    values = [C0]
+    if degree >= 1:
+        values += [y * -0.4886025119029199, z * 0.4886025119029199, x * -0.4886025119029199]
+    if degree >= 2:
+        xx, yy, zz = x * x, y * y, z * z
+        values += [
+            x * y * 1.0925484305920792,
+            y * z * -1.0925484305920792,
+            (zz * 2.0 - xx - yy) * 0.31539156525252005,
+            x * z * -1.0925484305920792,
+            (xx - yy) * 0.5462742152960396,
+        ]
+    if degree >= 3:
+        across = zz * 4.0 - xx - yy
+        values += [
+            y * (xx * 3.0 - yy) * -0.5900435899266435,
+            x * y * z * 2.890611442640554,
+            y * across * -0.4570457994644658,
+            z * (zz * 2.0 - xx * 3.0 - yy * 3.0) * 0.3731763325901154,
+            x * across * -0.4570457994644658,
+            z * (xx - yy) * 1.445305721320277,
+            x * (xx - yy * 3.0) * -0.5900435899266435,
+        ]
+    return values
+
+
+def degree_of(sh: Array) -> int:
+    """The degree of coefficients (N, K, 3), K = (degree + 1)²."""
+    return int(np.sqrt(sh.shape[1])) - 1
+
+
+def colors(sh: Array, directions: Array) -> Array:
+    """(N, 3) colours of coefficients (N, K, 3) in unit `directions` (N, 3) from the camera to each Gaussian."""
+    x, y, z = np.moveaxis(directions, -1, 0)
+    functions = basis(x, y, z, degree_of(sh))
+    total = np.full(sh[:, 0].shape, 0.5, sh.dtype)
+    for k, function in enumerate(functions):
+        total += np.reshape(function, (-1, 1)) * sh[:, k]
+    seen: Array = np.maximum(total, 0)
+    return seen
+
+
+def rotation(matrix: FloatArray, degree: int) -> FloatArray:
+    """(K, K) block-diagonal: coefficients of the turned function from those of the function, for a rotation (3, 3).
+
+    The turned function at d is the function at matrixᵀ d. Each degree is closed under rotation, so that its block
+    follows from the values in more directions than it has functions.
+    """
+    directions = _directions()
+    before, after = _values(directions @ matrix, degree), _values(directions, degree)
+    turn = np.zeros((after.shape[1],) * 2)
+    for level in range(degree + 1):
+        block = slice(level**2, (level + 1) ** 2)
+        turn[block, block] = np.linalg.lstsq(after[:, block], before[:, block], rcond=None)[0]
+    return turn
+
+
+def _values(directions: FloatArray, degree: int) -> FloatArray:
+    """(M, K) of each basis function in `directions` (M, 3)."""
+    x, y, z = directions.T
+    return np.stack([np.broadcast_to(f, len(directions)) for f in basis(x, y, z, degree)], axis=-1)
+
+
+def _directions() -> FloatArray:
+    """(32, 3) unit vectors spread over the sphere (a Fibonacci lattice)."""
+    count = 32
+    z = 1 - (2 * np.arange(count) + 1) / count
+    angle = np.pi * (1 + np.sqrt(5)) * np.arange(count)
+    radius = np.sqrt(1 - z**2)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle), z], axis=-1)

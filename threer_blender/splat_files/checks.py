@@ -1,0 +1,51 @@
+"""[S] Which of the splats that a file holds can be shown, and a sentence where they cannot."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..messages import UserError
+from ..reconstruction import Array, Gaussians
+from .reading import SplatFile
+
+LARGEST = 1e6  # standard deviation beyond which a splat is none: exported scales overflow to such
+
+
+def usable(file: SplatFile, name: str) -> SplatFile:
+    """`file` without the splats that have no finite place, size, colour or rotation.
+
+    Raises UserError, which names the file, where none is left or where all lie at one place.
+    """
+    gaussians = file.gaussians
+    count = len(gaussians)
+    if not count:
+        raise UserError(f"{name!r} holds no splats.")
+    faults = {
+        "NaN or infinite values": ~_finite(gaussians),
+        "infinite sizes": (gaussians.scales > LARGEST).any(axis=1),
+        "no rotation (a quaternion of zeros)": ~gaussians.rotations.any(axis=1),
+    }
+    bad = np.logical_or.reduce(list(faults.values()))
+    reasons = " and ".join(reason for reason, found in faults.items() if found.any())
+    if bad.all():
+        raise UserError(f"{name!r} cannot be used: all of its {count:,} splats have {reasons}. Export it again.")
+    notes = list(file.notes)
+    if bad.any():
+        notes.append(f"{int(bad.sum()):,} of {count:,} splats in {name!r} have {reasons}; they were left out.")
+        gaussians = only(gaussians, ~bad)
+    if len(gaussians) > 1 and not np.ptp(gaussians.means, axis=0).any():
+        raise UserError(f"All {len(gaussians):,} splats in {name!r} lie at one place: there is nothing to see in it.")
+    return SplatFile(gaussians, notes)
+
+
+def only(gaussians: Gaussians, kept: Array) -> Gaussians:
+    """The Gaussians where `kept` (N,) is true."""
+    arrays = (gaussians.means, gaussians.scales, gaussians.rotations, gaussians.opacities, gaussians.sh)
+    return Gaussians(*(array[kept] for array in arrays))
+
+
+def _finite(gaussians: Gaussians) -> Array:
+    parts = (gaussians.means, gaussians.rotations, gaussians.opacities, gaussians.sh)
+    finite = [np.isfinite(part).reshape(len(part), -1).all(axis=1) for part in parts]
+    found: Array = np.logical_and.reduce([~np.isnan(gaussians.scales).any(axis=1), *finite])
+    return found

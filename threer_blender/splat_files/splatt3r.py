@@ -1,0 +1,63 @@
+"""[S] The PLY that Splatt3R's own export writes, and what can be mended in it.
+
+Its `utils/export.py` takes a covariance apart as U S Uᵀ with orthogonal U, but writes the rotation U U, as xyzw where
+3DGS expects wxyz, and the opacity itself instead of its logit. Scales are sorted, as they come from the SVD.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..reconstruction import Array
+from .ply_tables import CONSTANT, MEAN, OPACITY, ROTATION, SCALE, columns
+from .reading import SplatFile, exponential, gaussians, sigmoid, wxyz
+
+
+def made(rows: Array) -> bool:
+    """Whether these rows look like such an export: sorted scales, opacities in [0, 1], no harmonics or normals."""
+    if any(name.startswith("f_rest_") for name in rows.dtype.names or ()) or len(rows) < 2:
+        return False
+    opacity, scale = columns(rows, OPACITY), columns(rows, SCALE)
+    with np.errstate(invalid="ignore"):
+        sorted_scales = (np.diff(scale, axis=1) <= 0).all()
+        return bool(
+            sorted_scales and (opacity >= 0).all() and (opacity <= 1).all() and (scale[:, 0] > scale[:, 2]).any()
+        )
+
+
+def read(rows: Array, name: str, repair: bool) -> SplatFile:
+    """The splats, mended where `repair` is true, and a note that says so or offers it."""
+    stored = columns(rows, ROTATION)
+    opacity = columns(rows, OPACITY)[:, 0]
+    if repair:
+        rotation = _half(wxyz(stored))
+        note = f"{name!r} is Splatt3R's own export: opacities and rotations were mended, rotations as far as it tells."
+    else:
+        rotation, opacity = stored, sigmoid(opacity)
+        note = (
+            f"{name!r} looks like Splatt3R's own export, whose opacities and rotations are wrong; "
+            "import it again with 'Repair Splatt3R Export' to mend them."
+        )
+    splats = gaussians(
+        columns(rows, MEAN),
+        exponential(columns(rows, SCALE)),
+        rotation,
+        opacity,
+        columns(rows, CONSTANT)[:, None],
+    )
+    return SplatFile(splats, [note])
+
+
+def _half(squared: Array) -> Array:
+    """A rotation (N, 4) wxyz whose square is `squared`: of the two, the one by more than a right angle.
+
+    Both are possible, and their covariances differ. The U that LAPACK returns turns by more than a right angle for
+    97 % of random covariances.
+    """
+    squared = np.where(squared[:, :1] < 0, -squared, squared)  # by at most half a turn
+    half = squared + (1, 0, 0, 0)
+    half = half / np.linalg.norm(half, axis=1, keepdims=True)
+    # Half a turn more about the same axis: (cos a, n sin a) becomes (-sin a, n cos a).
+    sine = np.linalg.norm(half[:, 1:], axis=1, keepdims=True)
+    axis = np.where(sine > 1e-6, half[:, 1:] / np.maximum(sine, 1e-6), (1.0, 0.0, 0.0))
+    return np.concatenate([-sine, axis * half[:, :1]], axis=1)
