@@ -18,7 +18,8 @@ def focal_from_points(points: Array, confidence: Array, principal_point: tuple[f
 
         f* = argmin_f  sum_ij C_ij || (i', j') - f (X_ij0, X_ij1) / X_ij2 ||,
 
-    found by Weiszfeld's algorithm: least squares again and again, each pixel weighed by the inverse of its error. Points that are not finite or not before the camera say nothing. Raises ValueError where none is left.
+    found by Weiszfeld's algorithm: least squares again and again, each pixel weighed by the inverse of its error.
+    Points that are not finite or not before the camera say nothing. Raises ValueError where none is left.
     """
     height, width = confidence.shape
     x, y = np.arange(width) + 0.5 - principal_point[0], np.arange(height) + 0.5 - principal_point[1]

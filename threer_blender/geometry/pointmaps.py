@@ -94,3 +94,14 @@ def _depth_along(
     ratio = (planes * centre_rays).sum(axis=-1) / np.where(facing, along, 1.0)
     met: FloatArray = np.where(facing & (ratio > 0.9) & (ratio < 1.1), own * ratio, own)
     return met
+
+
+def unprojected(depth: Array, intrinsics: Array) -> FloatArray:
+    """The pointmap (H, W, 3) of a depth map (H, W) in its own camera's frame, K (3, 3) in pixels of the map:
+
+    X_ij = D_ij K^-1 (i, j, 1)^T. The way back is the third coordinate: D = X[..., 2].
+    """
+    height, width = depth.shape
+    rays = np.concatenate([_grid(width, height), np.ones((height, width, 1))], axis=-1) @ np.linalg.inv(intrinsics).T
+    points: FloatArray = rays * np.asarray(depth, np.float64)[..., None]
+    return points

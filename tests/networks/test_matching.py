@@ -1,0 +1,50 @@
+"""Fast reciprocal matching: only reciprocal pairs, those of the exhaustive search where the search leads."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="descriptors are torch's")
+
+from threer_blender.geometry import matching  # noqa: E402
+
+
+def descriptors(height: int, width: int, seed: int) -> torch.Tensor:
+    noise = torch.randn(height, width, 24, generator=torch.Generator().manual_seed(seed))
+    return torch.nn.functional.normalize(noise, dim=-1)
+
+
+@pytest.mark.parametrize(("queries", "candidates"), [(1, 1), (300, 5000), (777, 2048), (10, 2049)])
+def test_nearest_is_the_largest_product(queries: int, candidates: int) -> None:
+    first, second = descriptors(1, queries, 1)[0], descriptors(1, candidates, 2)[0]
+    assert torch.equal(matching.nearest(first, second), (first @ second.T).argmax(dim=1))
+
+
+def test_all_pairs_are_reciprocal_and_none_is_missed_from_all_starts() -> None:
+    first, second = descriptors(30, 44, 1), descriptors(40, 28, 2)
+    products = first.flatten(0, 1) @ second.flatten(0, 1).T
+    forward, backward = products.argmax(dim=1), products.argmax(dim=0)
+    mutual = torch.nonzero(backward[forward] == torch.arange(len(forward)))[:, 0]
+    expected = {(int(i), int(forward[i])) for i in mutual}
+    dense = {tuple(pair) for pair in matching.reciprocal(first, second, spacing=1).tolist()}
+    assert dense == expected
+    sparse = {tuple(pair) for pair in matching.reciprocal(first, second, spacing=8).tolist()}
+    assert sparse <= expected
+    assert len(sparse) > 20
+
+
+def test_matches_are_those_of_a_moved_picture() -> None:
+    """The second photo shows the first moved by (5, 3): what both show is found, at pixels' centres."""
+    whole = descriptors(60, 80, 3)
+    sure = torch.rand(48, 64, generator=torch.Generator().manual_seed(0)) + 1
+    first, second = whole[:48, :64], whole[3:51, 5:69]
+    found = matching.match(2, 7, (first, second), (sure, 4 * sure), spacing=4)
+    moved = found.pixels_first - found.pixels_second
+    true = (moved == (5, 3)).all(axis=1)
+    assert true.sum() > 150
+    assert (~true).sum() < 0.2 * true.sum()  # unrelated noise at the borders meets, too
+    column, row = (found.pixels_first - 0.5).astype(int).T
+    other_column, other_row = (found.pixels_second - 0.5).astype(int).T
+    np.testing.assert_allclose(
+        found.confidence, np.sqrt(sure[row, column] * 4 * sure[other_row, other_column]), rtol=1e-6
+    )
+    assert (found.first, found.second) == (2, 7)

@@ -1,0 +1,48 @@
+"""[R] Which pixels of two photos show the same point, from their pointmaps alone. numpy and numba."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..reconstruction import Array
+from .nearest import Tree
+from .pairs import Matches, PairPrediction
+
+
+def mutual_nearest(first: Array, second: Array) -> Array:
+    """(K, 2) indices i, j of points `first` (N, 3) and `second` (M, 3) that are each other's nearest.
+
+    M_{1,2} = {(i, j) | i = NN_1^{1,2}(j) and j = NN_1^{2,1}(i)},  NN_k^{n,m}(i) = argmin_j || X_j^{n,k} - X_i^{m,k} ||
+
+    (DUSt3R, section 3.3). Points that are not finite have no neighbour.
+    """
+    usable_first, usable_second = (np.flatnonzero(np.isfinite(side).all(axis=1)) for side in (first, second))
+    if not (len(usable_first) and len(usable_second)):
+        return np.empty((0, 2), np.int64)
+    first, second = first[usable_first], second[usable_second]
+    of_first, _ = Tree(second).nearest(first)
+    of_second, _ = Tree(first).nearest(second)
+    mutual = np.flatnonzero(of_second[of_first] == np.arange(len(first)))
+    return np.stack([usable_first[mutual], usable_second[of_first[mutual]]], axis=1)
+
+
+def from_pointmaps(prediction: PairPrediction) -> Matches:
+    """The mutually nearest points of a pair's two pointmaps; both stand in the first camera's frame.
+
+    A match is as sure as the geometric mean of its two points. Without overlap there are matches too, of points that
+    no one is sure of.
+    """
+    pairs = mutual_nearest(prediction.points_first.reshape(-1, 3), prediction.points_second.reshape(-1, 3))
+    sure_first, sure_second = prediction.confidence_first, prediction.confidence_second
+    return Matches(
+        prediction.first,
+        prediction.second,
+        map_pixels(pairs[:, 0], sure_first.shape[1]),
+        map_pixels(pairs[:, 1], sure_second.shape[1]),
+        np.sqrt(sure_first.ravel()[pairs[:, 0]] * sure_second.ravel()[pairs[:, 1]]),
+    )
+
+
+def map_pixels(indices: Array, width: int) -> Array:
+    """(N, 2) x, y of pixels that are numbered along the rows, the centre of the top-left one at (0.5, 0.5)."""
+    return np.stack([indices % width, indices // width], axis=1) + 0.5

@@ -1,0 +1,102 @@
+"""[R] Fast reciprocal matching of MASt3R's descriptors. torch, on whatever device the descriptors are.
+
+Leroy, Cabon, Revaud, "Grounding Image Matching in 3D with MASt3R" (ECCV 2024), section 3.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .correspondences import map_pixels
+from .pairs import Matches
+
+SPACING = 8  # pixels between the starts of the search
+ROUNDS = 10  # back and forth; nearly all starts have come to rest by then
+# Queries and candidates that are compared at a time. On a CPU their scores stay in a core's cache.
+BLOCKS = {"cpu": (256, 2048)}
+BLOCK = (8192, 16384)
+
+
+def match(
+    first: int,
+    second: int,
+    descriptors: tuple[Tensor, Tensor],
+    confidence: tuple[Tensor, Tensor],
+    spacing: int = SPACING,
+) -> Matches:
+    """Matches of the photos `first` and `second`, from both photos' `descriptors` (H, W, D), unit, and the descriptors'
+    `confidence` (H, W). A match is as sure as the geometric mean of its two pixels."""
+    pairs = reciprocal(*descriptors, spacing)
+    sure = confidence[0].flatten()[pairs[:, 0]] * confidence[1].flatten()[pairs[:, 1]]
+    places = pairs.cpu().numpy()
+    return Matches(
+        first,
+        second,
+        map_pixels(places[:, 0], confidence[0].shape[1]),
+        map_pixels(places[:, 1], confidence[1].shape[1]),
+        sure.sqrt().cpu().numpy(),
+    )
+
+
+def reciprocal(first: Tensor, second: Tensor, spacing: int = SPACING) -> Tensor:
+    """(M, 2) pixels of two maps of unit descriptors (H, W, D), numbered along the rows, that are each other's nearest.
+
+    From a grid of starts in one map the search goes to the nearest in the other and back, until it comes home to where
+    it left, once from either map. That finds fewer than all pairs, well spread and the better ones first: those whose
+    neighbourhood leads to them. What a pixel's nearest is, is asked once, whichever way leads there.
+    """
+    there = _remembered(first.flatten(0, 1), second.flatten(0, 1))
+    back = _remembered(second.flatten(0, 1), first.flatten(0, 1))
+    one = _settled(_starts(first, spacing), there, back)
+    two = _settled(_starts(second, spacing), back, there).flip(1)
+    return torch.cat([one, two]).unique(dim=0)
+
+
+def _starts(descriptors: Tensor, spacing: int) -> Tensor:
+    height, width = descriptors.shape[:2]
+    rows, columns = (torch.arange(spacing // 2, side, spacing, device=descriptors.device) for side in (height, width))
+    return (rows[:, None] * width + columns).flatten()
+
+
+def _settled(starts: Tensor, there: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor]) -> Tensor:
+    """(M, 2) the pairs that the ways from `starts` come to rest at."""
+    found = []
+    for _ in range(ROUNDS):
+        others = there(starts)
+        homes = back(others)
+        rest = homes == starts
+        found.append(torch.stack([starts, others], dim=1)[rest])
+        starts = homes[~rest].unique()
+    return torch.cat(found)
+
+
+def _remembered(queries: Tensor, candidates: Tensor) -> Callable[[Tensor], Tensor]:
+    """The function from indices of `queries` (N, D) to the indices of their nearest `candidates` (M, D)."""
+    known = torch.full(queries.shape[:1], -1, device=queries.device)
+
+    def look_up(indices: Tensor) -> Tensor:
+        new = indices[known[indices] < 0].unique()
+        known[new] = nearest(queries[new], candidates)
+        return known[indices]
+
+    return look_up
+
+
+def nearest(queries: Tensor, candidates: Tensor) -> Tensor:
+    """(N,) index of the candidate (M, D) that has the largest dot product with each query (N, D); the first of equals.
+
+    Only each block's largest product is looked for, which is fast; the place of it is looked for in the best block.
+    """
+    rows, columns = BLOCKS.get(queries.device.type, BLOCK)
+    blocks = candidates.split(columns)
+    found = torch.empty(len(queries), dtype=torch.long, device=queries.device)
+    for start in range(0, len(queries), rows):
+        asked = queries[start : start + rows]
+        best = torch.stack([(asked @ block.T).amax(dim=1) for block in blocks], dim=1).argmax(dim=1)
+        for number in best.unique().tolist():
+            here = torch.nonzero(best == number).squeeze(1)
+            found[start + here] = number * columns + (asked[here] @ blocks[number].T).argmax(dim=1)
+    return found

@@ -1,0 +1,138 @@
+"""Nearest neighbours among points in space: a k-d tree. [R] numpy and numba only.
+
+Friedman, Bentley, Finkel, "An Algorithm for Finding Best Matches in Logarithmic Expected Time" (1977). The points are
+ordered so that every node is a range of them, split at its middle: the tree needs no pointers.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from ..reconstruction import Array
+
+Float64 = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+_LEAF = 8  # points that are looked at one by one
+_DEEPEST = 64
+
+_compile: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+
+
+class Tree:
+    """Points (N, 3), N > 0, all finite, ready for queries."""
+
+    def __init__(self, points: Array) -> None:
+        given = np.ascontiguousarray(points, np.float64)
+        self._order = np.arange(len(given))
+        self._axes = np.zeros(len(given), np.int8)
+        _build(given, self._order, self._axes)
+        self._points = given[self._order]
+
+    def nearest(self, queries: Array) -> tuple[Index, Float64]:
+        """For each query (M, 3), finite, the index (M,) of the nearest point and its distance (M,)."""
+        asked = np.ascontiguousarray(queries, np.float64)
+        place, square = np.empty(len(asked), np.int64), np.empty(len(asked))
+        edges = np.linspace(0, len(asked), 4 * (os.cpu_count() or 1) + 1).astype(int)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            bands = pairwise(edges)
+            list(pool.map(lambda band: _search(self._points, self._axes, asked, *band, place, square), bands))
+        return self._order[place], np.sqrt(square)
+
+
+@numba.njit(**_compile)
+def _build(points: Float64, order: Index, axes: NDArray[np.int8]) -> None:
+    """Order the points so that each range is split at its middle, along `axes[middle]`, its widest extent."""
+    lows, highs = np.empty(_DEEPEST, np.int64), np.empty(_DEEPEST, np.int64)
+    lows[0], highs[0], depth = 0, len(order), 1
+    while depth:
+        depth -= 1
+        low, high = lows[depth], highs[depth]
+        if high - low <= _LEAF:
+            continue
+        widest, axis = -1.0, 0
+        for a in range(3):
+            least, most = np.inf, -np.inf
+            for i in range(low, high):
+                least, most = min(least, points[order[i], a]), max(most, points[order[i], a])
+            if most - least > widest:
+                widest, axis = most - least, a
+        middle = (low + high) // 2
+        axes[middle] = axis
+        _select(points, order, axis, low, high - 1, middle)
+        lows[depth], highs[depth] = low, middle
+        lows[depth + 1], highs[depth + 1] = middle + 1, high
+        depth += 2
+
+
+@numba.njit(**_compile)
+def _select(points: Float64, order: Index, axis: int, low: int, high: int, wanted: int) -> None:
+    """Quickselect (Hoare 1961): nothing before `wanted` is larger along the axis, nothing after it smaller."""
+    while low < high:
+        pivot = points[order[(low + high) // 2], axis]
+        i, j = low, high
+        while i <= j:
+            while points[order[i], axis] < pivot:
+                i += 1
+            while points[order[j], axis] > pivot:
+                j -= 1
+            if i <= j:
+                order[i], order[j] = order[j], order[i]
+                i += 1
+                j -= 1
+        if wanted <= j:
+            high = j
+        elif wanted >= i:
+            low = i
+        else:
+            return
+
+
+@numba.njit(**_compile)
+def _search(
+    points: Float64, axes: NDArray[np.int8], queries: Float64, first: int, last: int, place: Index, square: Float64
+) -> None:
+    """The nearest ordered point of the queries in range(first, last), and its squared distance."""
+    lows, highs, bounds = np.empty(_DEEPEST, np.int64), np.empty(_DEEPEST, np.int64), np.empty(_DEEPEST)
+    for q in range(first, last):
+        best, found = np.inf, 0
+        lows[0], highs[0], bounds[0], depth = 0, len(points), 0.0, 1
+        while depth:
+            depth -= 1
+            low, high = lows[depth], highs[depth]
+            if bounds[depth] >= best:
+                continue
+            while high - low > _LEAF:
+                middle = (low + high) // 2
+                axis = axes[middle]
+                across = queries[q, axis] - points[middle, axis]
+                here = _apart(points, middle, queries, q)
+                if here < best:
+                    best, found = here, middle
+                bounds[depth] = across * across
+                if across < 0:
+                    lows[depth], highs[depth] = middle + 1, high
+                    high = middle
+                else:
+                    lows[depth], highs[depth] = low, middle
+                    low = middle + 1
+                depth += 1
+            for i in range(low, high):
+                here = _apart(points, i, queries, q)
+                if here < best:
+                    best, found = here, i
+        place[q], square[q] = found, best
+
+
+@numba.njit(**_compile)
+def _apart(points: Float64, i: int, queries: Float64, q: int) -> float:
+    """The squared distance of a point and a query."""
+    x, y, z = points[i, 0] - queries[q, 0], points[i, 1] - queries[q, 1], points[i, 2] - queries[q, 2]
+    return x * x + y * y + z * z
