@@ -8,7 +8,8 @@ import numpy as np
 
 from ..reconstruction import Array, Camera, FloatArray
 
-REFINEMENTS = 10
+REFINEMENTS = 5
+SHALLOWEST = 1e-9  # depth that is divided by
 
 
 class Triangulated(NamedTuple):
@@ -24,39 +25,49 @@ def triangulate(pixels_first: Array, pixels_second: Array, first: Camera, second
     """The points that two cameras see at `pixels_first` and `pixels_second` (M, 2), in pixels of their photos.
 
     Subpixel matches and known cameras say more than a regressed pointmap: this is how multi-view stereo gets its
-    accuracy. With c_v the cameras' centres, d_v the unit rays and z_v the point's depth in camera v, it minimises
+    accuracy. The start is the middle of the two rays' shortest connection; then
 
-        sum_v || (1 - d_v d_v^T) (X - c_v) ||² / z_v²,
+        sum_v || f_v (pi(R_v (X - c_v)) - u_v) ||²,      pi(x, y, z) = (x, y) / z,
 
-    the error in the image plane up to the obliqueness of the ray: linear for given z, which are then renewed.
+    with f_v the focal lengths and u_v the undistorted, normalised pixels, is minimised by Gauss-Newton.
     """
-    cameras = first, second
+    cameras, pixels = (first, second), (pixels_first, pixels_second)
+    local_rays = np.stack([camera.rays(seen) for camera, seen in zip(cameras, pixels, strict=True)])
     centres = np.stack([camera.world_from_camera[:3, 3] for camera in cameras])
-    rays = np.stack(
-        [
-            camera.rays(pixels) @ camera.world_from_camera[:3, :3].T
-            for camera, pixels in zip(cameras, (pixels_first, pixels_second), strict=True)
-        ]
-    )
+    turns = np.stack([camera.camera_from_world[:3, :3] for camera in cameras])
+    focals = np.array([(camera.fx, camera.fy) for camera in cameras])
+    rays = np.einsum("vji,vmj->vmi", turns, local_rays)
     rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
-    across = np.eye(3) - rays[..., :, None] * rays[..., None, :]
-    weights = np.ones(rays.shape[:2])
-    points = np.zeros(rays.shape[1:])
+    points = _middle(rays, centres)
     for _ in range(REFINEMENTS):
-        normal = np.einsum("vm,vmij->mij", weights, across)
-        right = np.einsum("vm,vmij,vj->mi", weights, across, centres)
-        # Parallel rays leave the depth open: the least change of the equations that closes it picks a finite one.
-        points = np.linalg.solve(
-            normal + 1e-12 * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(3), right[..., None]
-        )[..., 0]
-        depth = np.abs(np.einsum("vmi,vmi->vm", points - centres[:, None], rays))
-        weights = 1 / np.maximum(depth, 1e-9 * depth.max()) ** 2
-        weights /= weights.max(axis=0)
+        points = points + _step(points, local_rays[..., :2], turns, centres, focals)
     errors = np.stack(
-        [
-            np.linalg.norm(camera.project(points) - pixels, axis=1)
-            for camera, pixels in zip(cameras, (pixels_first, pixels_second), strict=True)
-        ]
+        [np.linalg.norm(camera.project(points) - seen, axis=1) for camera, seen in zip(cameras, pixels, strict=True)]
     )
     angles = np.arctan2(np.linalg.norm(np.cross(rays[0], rays[1]), axis=1), (rays[0] * rays[1]).sum(axis=1))
     return Triangulated(points, np.nan_to_num(errors, nan=np.inf).max(axis=0), angles)
+
+
+def _middle(rays: FloatArray, centres: FloatArray) -> FloatArray:
+    """(M, 3) the points nearest to both rays (2, M, 3) from the centres (2, 3)."""
+    across = np.eye(3) - rays[..., :, None] * rays[..., None, :]
+    return _solved(across.sum(axis=0), np.einsum("vmij,vj->mi", across, centres))
+
+
+def _step(
+    points: FloatArray, targets: FloatArray, turns: FloatArray, centres: FloatArray, focals: FloatArray
+) -> FloatArray:
+    """(M, 3) one step of Gauss-Newton towards the `targets` (2, M, 2) on the cameras' normalised planes."""
+    local = np.einsum("vij,vmj->vmi", turns, points - centres[:, None])
+    depth = np.where(np.abs(local[..., 2:]) > SHALLOWEST, local[..., 2:], SHALLOWEST)
+    plane = local[..., :2] / depth
+    slopes = (turns[:, None, :2] - plane[..., None] * turns[:, None, 2:]) / depth[..., None] * focals[:, None, :, None]
+    off = (targets - plane) * focals[:, None]
+    return _solved(np.einsum("vmki,vmkj->mij", slopes, slopes), np.einsum("vmki,vmk->mi", slopes, off))
+
+
+def _solved(matrices: FloatArray, right: FloatArray) -> FloatArray:
+    """(M, 3) solutions; where parallel rays leave a direction open, the smallest."""
+    size = np.trace(matrices, axis1=1, axis2=2)[:, None, None]
+    solved: FloatArray = np.linalg.solve(matrices + 1e-12 * size * np.eye(3), right[..., None])[..., 0]
+    return solved
