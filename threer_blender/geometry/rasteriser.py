@@ -1,0 +1,179 @@
+"""[R] A differentiable rasteriser of 3D Gaussians: Gaussians and a camera in, a picture out. Imports torch.
+
+Kerbl et al., "3D Gaussian Splatting for Real-Time Radiance Field Rendering" (2023), with the constants of its released
+rasteriser. Projection, spherical harmonics and pose are torch operations, so autograd carries gradients to the means,
+scales, rotations, opacities, harmonics, intrinsics and the camera's pose, on every device. What is left, blending many
+flat Gaussians in order of depth, is one kernel with a backward pass written by hand: `rasteriser_cpu` or
+`rasteriser_gpu`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from . import rasteriser_cpu, rasteriser_gpu
+
+ALPHA_LEAST = 1 / 255  # a Gaussian that covers less of a pixel is left out there
+ALPHA_MOST = 0.99
+LIGHT_LEAST = 1e-4  # a Gaussian that would let less light pass is left out at that pixel
+NEAREST = 0.01  # depth in world units; what is nearer is not drawn
+BLUR = 0.3  # px², added to every footprint's variance: no Gaussian is thinner than a pixel
+FIELD = 1.3  # times half the field of view: beyond it a footprint's shape is taken from there (Zwicker et al. 2001)
+
+# Real spherical harmonics with the signs that 3D Gaussian splatting uses.
+SH_0 = 0.28209479177387814
+SH_1 = 0.4886025119029199
+SH_2 = (1.0925484305920792, 0.31539156525252005, 0.5462742152960396)
+SH_3 = (0.5900435899266435, 2.890611442640554, 0.4570457994644658, 0.3731763325901154, 1.445305721320277)
+
+
+class Splats(NamedTuple):
+    """Gaussians as tensors: `means` (N, 3) world, `scales` (N, 3) linear, `rotations` (N, 4) wxyz of any length,
+    `opacities` (N,) in [0, 1], `sh` (N, (degree + 1)², 3)."""
+
+    means: Tensor
+    scales: Tensor
+    rotations: Tensor
+    opacities: Tensor
+    sh: Tensor
+
+
+class Footprints(NamedTuple):
+    """What a camera sees of Gaussians: `centres` (N, 2) pixels, `conics` (N, 3) the inverse covariance's xx, xy, yy,
+    `extents` (N, 2) half width and height in pixels of what is drawn, -1 where nothing is, `depths` (N,) camera z."""
+
+    centres: Tensor
+    conics: Tensor
+    extents: Tensor
+    depths: Tensor
+
+
+class Picture(NamedTuple):
+    """`colour` (H, W, 3) on black and `alpha` (H, W), the share of each pixel that is covered."""
+
+    colour: Tensor
+    alpha: Tensor
+
+    def over(self, background: Tensor) -> Tensor:
+        """(H, W, 3): the picture before `background` (3,) or (H, W, 3)."""
+        return self.colour + (1 - self.alpha)[..., None] * background
+
+
+def render(splats: Splats, camera_from_world: Tensor, intrinsics: Tensor, size: tuple[int, int]) -> Picture:
+    """The picture of `size` (width, height) that a pinhole camera sees.
+
+    `camera_from_world` (4, 4), OpenCV axes; `intrinsics` (4,) fx, fy, cx, cy in pixels, the top-left pixel's centre at
+    (0.5, 0.5). All tensors float32 on one device; gradients flow to each of them.
+    """
+    footprints = project(splats, camera_from_world, intrinsics, size)
+    rotation, translation = camera_from_world[:3, :3], camera_from_world[:3, 3]
+    directions = torch.nn.functional.normalize(splats.means + translation @ rotation, dim=-1)
+    return blend(footprints, splats.opacities, colours(splats.sh, directions), size)
+
+
+def rotation_matrices(quaternions: Tensor) -> Tensor:
+    """(N, 3, 3) of (N, 4) wxyz of any length but zero."""
+    w, x, y, z = torch.nn.functional.normalize(quaternions, dim=-1).unbind(-1)
+    rows = [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)]
+    rows += [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)]
+    rows += [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]
+    return torch.stack(rows, -1).unflatten(-1, (3, 3))
+
+
+def project(splats: Splats, camera_from_world: Tensor, intrinsics: Tensor, size: tuple[int, int]) -> Footprints:
+    """Footprints of Gaussians: the projection linearised at each mean (Zwicker et al., "EWA Splatting", 2001)."""
+    fx, fy, cx, cy = intrinsics.unbind()
+    rotation, translation = camera_from_world[:3, :3], camera_from_world[:3, 3]
+    local = splats.means @ rotation.T + translation
+    depths = local[:, 2]
+    seen = depths > NEAREST
+    inverse = 1 / torch.where(seen, depths, 1.0)
+    x, y = local[:, 0] * inverse, local[:, 1] * inverse
+    # Rows of J · R · S, where J is the projection's derivative and covariance = (J R S)(J R S)ᵀ.
+    axes = (rotation @ rotation_matrices(splats.rotations)) * splats.scales[:, None, :]
+    edge_x, edge_y = FIELD * 0.5 * size[0] / fx, FIELD * 0.5 * size[1] / fy
+    along_x = (fx * inverse)[:, None] * (axes[:, 0] - x.clamp(-edge_x, edge_x)[:, None] * axes[:, 2])
+    along_y = (fy * inverse)[:, None] * (axes[:, 1] - y.clamp(-edge_y, edge_y)[:, None] * axes[:, 2])
+    xx, xy, yy = (along_x * along_x).sum(-1) + BLUR, (along_x * along_y).sum(-1), (along_y * along_y).sum(-1) + BLUR
+    determinant = xx * yy - xy * xy
+    return Footprints(
+        centres=torch.stack([fx * x + cx, fy * y + cy], -1),
+        conics=torch.stack([yy, -xy, xx], -1) / determinant[:, None],
+        extents=_extents(torch.stack([xx, yy], -1).detach(), splats.opacities.detach(), seen),
+        depths=depths.detach(),
+    )
+
+
+def _extents(variances: Tensor, opacities: Tensor, seen: Tensor) -> Tensor:
+    """Half sizes of the box outside of which a Gaussian's alpha is below ALPHA_LEAST; -1 where it is so everywhere."""
+    deviations = (2 * (opacities / ALPHA_LEAST).clamp_min(1e-8).log()).clamp_min(0).sqrt()
+    drawn = seen & (deviations > 0)
+    return torch.where(drawn[:, None], deviations[:, None] * variances.sqrt(), -1.0)
+
+
+def colours(sh: Tensor, directions: Tensor) -> Tensor:
+    """(N, 3) linear in the coefficients `sh` (N, K, 3), seen along unit `directions` (N, 3), and never below 0."""
+    return ((harmonics(directions, sh.shape[1])[:, None] @ sh)[:, 0] + 0.5).clamp_min(0)
+
+
+def harmonics(directions: Tensor, count: int) -> Tensor:
+    """(N, count) the first 1, 4, 9 or 16 real spherical harmonics in unit `directions` (N, 3)."""
+    x, y, z = directions.unbind(-1)
+    terms = [torch.full_like(x, SH_0)]
+    if count > 1:
+        terms += [-SH_1 * y, SH_1 * z, -SH_1 * x]
+    if count > 4:
+        a, b, c = SH_2
+        terms += [a * x * y, -a * y * z, b * (2 * z * z - x * x - y * y), -a * x * z, c * (x * x - y * y)]
+    if count > 9:
+        a, b, c, d, e = SH_3
+        terms += [-a * y * (3 * x * x - y * y), b * x * y * z, -c * y * (4 * z * z - x * x - y * y)]
+        terms += [d * z * (2 * z * z - 3 * x * x - 3 * y * y), -c * x * (4 * z * z - x * x - y * y)]
+        terms += [e * z * (x * x - y * y), -a * x * (x * x - 3 * y * y)]
+    return torch.stack(terms, -1)
+
+
+def blend(footprints: Footprints, opacities: Tensor, values: Tensor, size: tuple[int, int]) -> Picture:
+    """Blends `values` (N, 3) of flat Gaussians, nearest first; gradients to centres, conics, opacities and values."""
+    return Picture(*_Blend.apply(*footprints, opacities, values, size))
+
+
+class _Blend(torch.autograd.Function):
+    """The kernel of the tensors' device as one differentiable operation."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        centres: Tensor,
+        conics: Tensor,
+        extents: Tensor,
+        depths: Tensor,
+        opacities: Tensor,
+        values: Tensor,
+        size: tuple[int, int],
+    ) -> tuple[Tensor, Tensor]:
+        kernel: ModuleType = rasteriser_cpu if centres.device.type == "cpu" else rasteriser_gpu
+        colour, alpha, ctx.state = kernel.forward(centres, conics, extents, depths, opacities, values, size)
+        ctx.backward_kernel = kernel.backward
+        return colour, alpha
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        found = ctx.backward_kernel(ctx.state, *(gradient.contiguous() for gradient in gradients))
+        return found[:, :2], found[:, 2:5], None, None, found[:, 5], found[:, 6:], None
+
+
+def working_device(wanted: torch.device, warn: Callable[[str], None]) -> torch.device:
+    """`wanted` where its kernel draws what the CPU's does; else the CPU, and `warn` is told why in a sentence."""
+    if wanted.type == "cpu":
+        return wanted
+    reason = rasteriser_gpu.self_test(wanted)
+    if not reason:
+        return wanted
+    warn(f"Splats are computed on the processor, which takes longer: the graphics card's kernel {reason}.")
+    return torch.device("cpu")
