@@ -113,15 +113,22 @@ class PairStore:
                     file.write(half.tobytes())
             self._size = file.tell()
 
-    def read(self, index: int, side: int) -> ViewPrediction:
-        """One side of prediction `index`: 0 the first photo's pointmap, 1 the second's, both in the first's frame."""
+    def read(self, index: int, side: int, rows: slice = slice(None)) -> ViewPrediction:
+        """One side of prediction `index`: 0 the first photo's pointmap, 1 the second's, both in the first's frame.
+
+        Of a part of the map's `rows` nothing else is read.
+        """
         edge = self.edges[index]
-        before = 4 * edge.shape_first[0] * edge.shape_first[1] * side
         height, width = edge.shape_second if side else edge.shape_first
-        count = height * width
-        values = np.fromfile(self._path, np.float16, 4 * count, offset=edge.offset + 2 * before).astype(np.float32)
-        points = np.ldexp(values[: 3 * count].reshape(height, width, 3), edge.exponent)
-        return ViewPrediction(points, values[3 * count :].reshape(height, width))
+        start = edge.offset + (8 * edge.shape_first[0] * edge.shape_first[1] if side else 0)
+        first, last, _ = rows.indices(height)
+        points = np.fromfile(self._path, np.float16, 3 * (last - first) * width, offset=start + 6 * first * width)
+        start += 6 * height * width
+        confidence = np.fromfile(self._path, np.float16, (last - first) * width, offset=start + 2 * first * width)
+        return ViewPrediction(
+            np.ldexp(points.astype(np.float32), edge.exponent).reshape(-1, width, 3),
+            confidence.astype(np.float32).reshape(-1, width),
+        )
 
     def sides(self, photo: int) -> list[tuple[int, int]]:
         """(index, side) of everything that was predicted for a photo, in the order it was added."""

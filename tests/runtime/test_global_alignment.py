@@ -1,0 +1,214 @@
+"""Global alignment finds the cameras and depths that an oracle's pairs were made from, and what does not fit. [R]"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests import oracle
+from threer_blender.geometry import global_alignment, scene_graph, synchronisation
+from threer_blender.geometry.pairs import PairStore
+from threer_blender.messages import UserError
+
+SIZE = (36, 48)
+EXACT = oracle.Errors()
+
+
+def stored(folder, views, errors=EXACT, pairs=None, spoil=None):
+    """A store of both predictions of every pair; `spoil` may change each."""
+    folder.mkdir(exist_ok=True)
+    store, oracle_ = PairStore(folder), oracle.Oracle(views, errors)
+    for i, j in scene_graph.complete(len(views)) if pairs is None else pairs:
+        for first, second in ((i, j), (j, i)):
+            answer = oracle_.predict(first, second)
+            store.add(spoil(answer) if spoil else answer)
+    return store
+
+
+def pose_errors(alignment, views):
+    """Degrees of rotation (N,) and shares of the scene's depth (N,) that the cameras are off, after one similarity."""
+    truth = np.stack([views[found.photo].world_from_camera for found in alignment.views])
+    found = np.stack([found.world_from_camera for found in alignment.views])
+    depth = np.median(views[0].depth)
+    # Centres and points a little along each axis fix the similarity even where all centres are one.
+    scale = depth / np.median(alignment.views[0].depth) if alignment.views[0].photo == 0 else 1.0
+    arms = np.concatenate([np.zeros((1, 3)), depth * np.eye(3)])
+    source = found[:, None, :3, 3] + arms @ found[:, :3, :3].transpose(0, 2, 1) / scale
+    target = truth[:, None, :3, 3] + arms @ truth[:, :3, :3].transpose(0, 2, 1)
+    flat = source.reshape(1, -1, 3), target.reshape(1, -1, 3)
+    move = synchronisation.fit(*flat, np.ones(flat[0].shape[:2]))
+    centres = move.apply(found[None, :, :3, 3])[0]
+    turns = move.rotation[0] @ found[:, :3, :3] @ truth[:, :3, :3].transpose(0, 2, 1)
+    return np.degrees(synchronisation.angles(turns)), np.linalg.norm(centres - truth[:, :3, 3], axis=1) / depth
+
+
+def depth_errors(alignment, views):
+    """Median relative depth error of each view, up to one scale for all."""
+    ratios = [np.median(found.depth / views[found.photo].depth) for found in alignment.views]
+    scale = np.median(ratios)
+    return np.array([np.median(np.abs(f.depth / scale / views[f.photo].depth - 1)) for f in alignment.views])
+
+
+def focal_errors(alignment, views):
+    return np.array([abs(found.focal / views[found.photo].focal - 1) for found in alignment.views])
+
+
+def test_exact_predictions_give_exact_cameras(tmp_path):
+    views = oracle.orbit(6, SIZE, degrees=150)
+    found = global_alignment.align(stored(tmp_path, views), 6)
+    turns, shifts = pose_errors(found, views)
+    assert [view.photo for view in found.views] == list(range(6))
+    assert turns.max() < 0.05
+    assert shifts.max() < 0.002
+    assert focal_errors(found, views).max() < 0.001
+    assert depth_errors(found, views).max() < 0.001
+    assert found.apart == []
+
+
+def test_noisy_predictions_are_averaged(tmp_path):
+    views = oracle.orbit(10, SIZE, degrees=200)
+    errors = oracle.Errors(noise=0.03, outliers=0.03)
+    found = global_alignment.align(stored(tmp_path, views, errors), 10)
+    turns, shifts = pose_errors(found, views)
+    assert turns.max() < 1.5
+    assert shifts.max() < 0.05
+    assert focal_errors(found, views).max() < 0.02
+    assert depth_errors(found, views).mean() < 0.4 * errors.noise
+
+
+def test_no_solution_near_the_truth_is_better(tmp_path):
+    views = oracle.orbit(5, SIZE, degrees=100)
+    store = stored(tmp_path, views, oracle.Errors(noise=0.03))
+    found = global_alignment.align(store, 5)
+    reached = global_alignment.objective(store, found)
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        moved = []
+        for view in found.views:
+            pose = view.world_from_camera.copy()
+            pose[:3, :3] = synchronisation.rotations(0.01 * random.standard_normal((1, 3)))[0] @ pose[:3, :3]
+            pose[:3, 3] += 0.01 * np.median(view.depth) * random.standard_normal(3)
+            moved.append(
+                replace(view, world_from_camera=pose, focal=view.focal * np.exp(0.01 * random.standard_normal()))
+            )
+        assert global_alignment.objective(store, replace(found, views=moved)) > reached
+
+
+def test_maps_of_different_sizes(tmp_path):
+    views = [
+        oracle.view(shot.world_from_camera, size, 50.0)
+        for shot, size in zip(oracle.orbit(5, SIZE, degrees=80), [(36, 48), (48, 36), (48, 48)] * 2, strict=False)
+    ]
+    found = global_alignment.align(stored(tmp_path, views), 5)
+    assert [view.depth.shape for view in found.views] == [view.depth.shape for view in views]
+    assert pose_errors(found, views)[0].max() < 0.05
+
+
+@pytest.mark.parametrize("wrong", [0.1, 0.3])
+def test_wrong_but_sure_pairs_are_found_out(tmp_path, wrong):
+    views = oracle.orbit(12, SIZE, degrees=180)
+    errors = oracle.Errors(noise=0.02, wrong=wrong, seed=1)
+    store = stored(tmp_path, views, errors)
+    found = global_alignment.align(store, 12)
+    assert len(found.views) == 12
+    assert pose_errors(found, views)[0].max() < 2.0
+    liar = oracle.Oracle(views, errors)
+    wrong_ones = {n for n, edge in enumerate(store.edges) if liar.is_wrong(edge.first, edge.second)}
+    assert len(wrong_ones) > 5
+    assert wrong_ones <= set(found.disagreeing)
+
+
+def test_one_pair_of_no_numbers_is_passed_over(tmp_path):
+    views = oracle.orbit(5, SIZE, degrees=80)
+
+    def spoil(answer):
+        if (answer.first, answer.second) != (1, 2):
+            return answer
+        return replace(
+            answer, points_first=answer.points_first * np.nan, confidence_first=answer.confidence_first * np.nan
+        )
+
+    found = global_alignment.align(stored(tmp_path, views, spoil=spoil), 5)
+    assert pose_errors(found, views)[0].max() < 0.05
+    assert len(found.disagreeing) == 1
+
+
+def test_of_two_groups_the_larger_is_solved_and_the_other_named(tmp_path):
+    views = oracle.orbit(5, SIZE, degrees=80)
+    views += [oracle.view(oracle.look_at((0.2 * i, 0, -3), (0, 0, -9)), SIZE) for i in range(3)]
+    pairs = scene_graph.complete(8)
+    found = global_alignment.align(stored(tmp_path, views, pairs=pairs), 8)
+    assert [view.photo for view in found.views] == [0, 1, 2, 3, 4]
+    assert found.apart == [5, 6, 7]
+    assert pose_errors(found, views)[0].max() < 0.05
+
+
+def test_photos_that_share_nothing_are_refused_with_a_sentence(tmp_path):
+    views = [oracle.view(oracle.look_at((0, 0, 0), target), SIZE, 60) for target in ((9, 0, 0), (-9, 0, 1), (0, 0, 9))]
+    with pytest.raises(UserError, match="overlap"):
+        global_alignment.align(stored(tmp_path, views), 3)
+
+
+@pytest.mark.parametrize("count", [4, 8])
+def test_pairs_that_are_all_wrong_are_refused_with_a_sentence(tmp_path, count):
+    views = oracle.orbit(count, SIZE, degrees=120)
+    with pytest.raises(UserError, match="contradicts itself"):
+        global_alignment.align(stored(tmp_path, views, oracle.Errors(wrong=1.0)), count)
+
+
+def test_two_photos(tmp_path):
+    views = oracle.orbit(2, SIZE, degrees=20)
+    found = global_alignment.align(stored(tmp_path, views), 2)
+    assert pose_errors(found, views)[0].max() < 0.05
+    assert depth_errors(found, views).max() < 0.001
+
+
+def test_the_same_photo_twice(tmp_path):
+    views = oracle.orbit(4, SIZE, degrees=60)
+    views = [*views, views[1]]
+    found = global_alignment.align(stored(tmp_path, views, oracle.Errors(noise=0.01)), 5)
+    turns, shifts = pose_errors(found, views)
+    assert turns.max() < 0.7
+    assert shifts.max() < 0.02
+
+
+def test_camera_that_only_turns(tmp_path):
+    targets = [(np.sin(a), 0.2, np.cos(a)) for a in np.radians([0, 15, 30, 45, 60])]
+    views = [oracle.view(oracle.look_at((0, -0.3, -2), np.add((0, -0.3, -2), target)), SIZE) for target in targets]
+    found = global_alignment.align(stored(tmp_path, views, oracle.Errors(noise=0.01)), 5)
+    turns, shifts = pose_errors(found, views)
+    assert turns.max() < 1.0
+    assert shifts.max() < 0.02
+
+
+def test_bare_wall(tmp_path):
+    centres = [(-1.5, 0, -1), (-0.7, 0.3, -0.5), (0, 0, -1), (0.8, -0.3, -0.5), (1.5, 0.2, -1)]
+    views = oracle.planar([oracle.view(oracle.look_at(centre, (0, 0, 4)), SIZE) for centre in centres])
+    found = global_alignment.align(stored(tmp_path, views), 5)
+    turns, shifts = pose_errors(found, views)
+    assert turns.max() < 0.1
+    assert shifts.max() < 0.005
+
+
+def test_known_focal_lengths_are_kept_and_wrong_ones_refuted(tmp_path):
+    views = oracle.orbit(6, SIZE, degrees=100)
+    store = stored(tmp_path, views, oracle.Errors(noise=0.03))
+    given = [view.focal for view in views]
+    given[2] *= 2
+    given[4] = None
+    found = global_alignment.align(store, 6, given)
+    assert found.misjudged == [2]
+    assert found.views[0].focal == pytest.approx(views[0].focal, rel=1e-9)
+    assert focal_errors(found, views).max() < 0.03
+    assert pose_errors(found, views)[0].max() < 1.5
+
+
+def test_memory_of_the_solver_does_not_grow_with_pairs(tmp_path):
+    from threer_blender.geometry.alignment_samples import Sampled
+
+    views = oracle.orbit(4, SIZE, degrees=40)
+    few = stored(tmp_path / "few", views)
+    many = stored(tmp_path / "many", views, pairs=scene_graph.complete(4) * 40)
+    sizes = [sum(points.nbytes for points in Sampled(store, 4).points) for store in (few, many)]
+    assert len(many) == 40 * len(few)
+    assert sizes[1] < 10 * sizes[0]

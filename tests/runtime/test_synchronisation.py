@@ -1,0 +1,73 @@
+"""Similarities between pairs become one a view, although some pairs are wrong. [R]"""
+
+import numpy as np
+import pytest
+
+from threer_blender.geometry import scene_graph, synchronisation
+from threer_blender.geometry.synchronisation import Similarities
+
+
+def world(count, pairs, wrong, noise, seed=0):
+    """True views, measurements between pairs, and which of these are wrong."""
+    random = np.random.default_rng(seed)
+
+    def some(number, turn, stretch, shift):
+        return Similarities(
+            np.exp(stretch * random.standard_normal(number)),
+            synchronisation.rotations(turn * random.standard_normal((number, 3))),
+            shift * random.standard_normal((number, 3)),
+        )
+
+    views = some(count, 1.0, 0.3, 0.7)
+    i, j = pairs.T
+    true = views[i].inverse().after(views[j]).after(some(len(pairs), noise, noise, noise))
+    bad = random.random(len(pairs)) < wrong
+    return views, some(len(pairs), 1.0, 0.3, 2.0).where(bad, true), bad
+
+
+@pytest.mark.parametrize(
+    ("pairs", "count", "wrong"),
+    [
+        (scene_graph.complete(2), 2, 0.0),
+        (scene_graph.complete(16), 16, 0.4),
+        (scene_graph.log_window(100, 5, cyclic=True), 100, 0.15),
+    ],
+)
+def test_wrong_measurements_neither_move_the_views_nor_are_believed(pairs, count, wrong):
+    pairs = np.array(pairs)
+    views, measured, bad = world(count, pairs, wrong, noise=0.01)
+    found = synchronisation.synchronise(count, pairs, measured, np.ones(len(pairs)))
+    change = found.after(views.inverse())
+    common = change[:1]
+    turns = synchronisation.angles(change.rotation @ common.rotation.transpose(0, 2, 1))
+    assert np.degrees(turns).max() < 3
+    assert np.abs(np.log(change.scale / common.scale)).max() < 0.05
+    believed = synchronisation.agreeing(pairs, measured, found)
+    assert not (believed & bad).any()
+    assert believed[~bad].mean() > 0.98
+
+
+def test_exact_measurements_are_met_exactly():
+    pairs = np.array(scene_graph.window(9, 2))
+    _, measured, _ = world(9, pairs, 0.0, 0.0)
+    found = synchronisation.synchronise(9, pairs, measured, np.ones(len(pairs)))
+    again = found[pairs[:, 0]].inverse().after(found[pairs[:, 1]])
+    np.testing.assert_allclose(again.scale, measured.scale, rtol=1e-6)
+    np.testing.assert_allclose(again.rotation, measured.rotation, atol=1e-6)
+    np.testing.assert_allclose(again.translation, measured.translation, atol=1e-6)
+
+
+def test_robust_fit_passes_over_outliers():
+    random = np.random.default_rng(0)
+    source = random.standard_normal((1, 200, 3))
+    true = Similarities(np.array([2.5]), synchronisation.rotations(random.standard_normal((1, 3))), np.ones((1, 3)))
+    target = true.apply(source)
+    target[0, :60] += 5 * random.standard_normal((60, 3))
+    found = synchronisation.fit_robust(source, target, np.ones((1, 200)), rounds=30)
+    np.testing.assert_allclose(found.rotation, true.rotation, atol=1e-3)
+    assert found.scale[0] == pytest.approx(2.5, rel=1e-3)
+
+
+def test_parts_are_counted_from_the_largest():
+    found = synchronisation.components(7, np.array([(0, 1), (2, 3), (3, 4), (4, 5)]))
+    assert found.tolist() == [1, 1, 0, 0, 0, 0, 2]

@@ -1,0 +1,125 @@
+"""[R] A grid of pixels of every photo, and what each prediction says there: all that the alignment's solver sees.
+
+numpy only. The more predictions there are of a photo, the fewer of its pixels are taken, so that memory grows with
+photos, not with pairs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .alignment_solver import Samples
+from .focal import focal_from_points
+from .pairs import PairStore
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+SURE = 1.5
+"""Confidence from which a pixel counts as seen: 1 is the networks' floor, said of what has no counterpart."""
+_MOST, _LEAST = 400, 64  # pixels of a photo
+_OF_ALL = 12_000  # over all predictions of a photo
+_MEDIAN_ROUNDS = 8
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Every `stride`-th pixel of a map from `start` on: `rows` times `columns` of them."""
+
+    start: int
+    stride: int
+    rows: int
+    columns: int
+    height: int
+    width: int
+
+    @classmethod
+    def of(cls, store: PairStore, sides: list[tuple[int, int]]) -> Grid:
+        """Of a photo with these predictions: the more there are, the fewer pixels say enough."""
+        if not sides:
+            return cls(0, 1, 0, 0, 0, 0)
+        edge = store.edges[sides[0][0]]
+        height, width = edge.shape_second if sides[0][1] else edge.shape_first
+        wanted = np.clip(_OF_ALL / len(sides), _LEAST, _MOST)
+        stride = max(1, round(float(np.sqrt(height * width / wanted))))
+        start = stride // 2
+        return cls(start, stride, len(range(start, height, stride)), len(range(start, width, stride)), height, width)
+
+    @property
+    def principal_point(self) -> tuple[float, float]:
+        """The map's middle in pixels of the grid, the first pixel's centre at (0.5, 0.5)."""
+        shift = self.start + 0.5 - 0.5 * self.stride
+        return (self.width / 2 - shift) / self.stride, (self.height / 2 - shift) / self.stride
+
+    def pixels(self) -> Float:
+        """(S, 2) map pixels from the map's middle."""
+        x = self.start + 0.5 + self.stride * np.arange(self.columns) - self.width / 2
+        y = self.start + 0.5 + self.stride * np.arange(self.rows) - self.height / 2
+        return np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
+
+
+class Sampled:
+    """A grid of pixels of every photo, and what each prediction says there.
+
+    `points` and `weights` hold, per photo, (k, S, 3) and (k, S) for the k sides in `sides`. Weights are the logarithm
+    of confidence times the map's pixels that each sample stands for.
+    """
+
+    def __init__(self, store: PairStore, count: int) -> None:
+        self.edges = store.edges
+        self.sides = [store.sides(photo) for photo in range(count)]
+        self.points: list[Float] = []
+        self.weights: list[Float] = []
+        self.grids = [Grid.of(store, sides) for sides in self.sides]
+        self.sure = np.zeros((len(store), 2))
+        self.mean_weight = np.zeros((len(store), 2))
+        for sides, grid in zip(self.sides, self.grids, strict=True):
+            points = np.zeros((len(sides), grid.rows * grid.columns, 3))
+            weights = np.zeros(points.shape[:2])
+            for row, (index, side) in enumerate(sides):
+                said = store.read(index, side)
+                some = said.points[grid.start :: grid.stride, grid.start :: grid.stride].reshape(-1, 3)
+                sure = said.confidence[grid.start :: grid.stride, grid.start :: grid.stride].ravel()
+                fine = np.isfinite(some).all(1) & np.isfinite(sure) & (sure > 1)
+                points[row, fine] = some[fine]
+                weights[row, fine] = np.log(sure[fine])
+                self.sure[index, side] = (sure[fine] > SURE).sum() / len(fine)
+                self.mean_weight[index, side] = weights[row].mean()
+            self.points.append(points)
+            self.weights.append(weights * grid.stride**2)
+
+    def own_points(self, photo: int) -> Float:
+        """(S, 3) the photo's pointmap in its own frame, the median over its predictions; median depth 1."""
+        rows = [row for row, (_, side) in enumerate(self.sides[photo]) if side == 0]
+        points, weights = self.points[photo][rows], self.weights[photo][rows]
+        counted = weights > 0
+        for row in np.flatnonzero(counted.any(1)):
+            points[row] /= np.median(points[row, counted[row], 2])
+        pull = weights
+        middle = np.zeros(points.shape[1:])
+        for _ in range(_MEDIAN_ROUNDS):
+            middle = (pull[..., None] * points).sum(0) / np.maximum(pull.sum(0), 1e-12)[:, None]
+            pull = weights / np.maximum(np.linalg.norm(points - middle, axis=-1), 1e-3)
+        return middle
+
+    def focal(self, photo: int, own: Float) -> float:
+        """The focal length in map pixels that the photo's own points show."""
+        grid = self.grids[photo]
+        rows = [row for row, (_, side) in enumerate(self.sides[photo]) if side == 0]
+        weight = self.weights[photo][rows].sum(0).reshape(grid.rows, grid.columns)
+        return grid.stride * focal_from_points(own.reshape(grid.rows, grid.columns, 3), weight, grid.principal_point)
+
+    def samples(self, photos: Int, used: Int) -> list[Samples]:
+        """The solver's view of the photos and of the predictions `used`, both numbered in that order."""
+        number = {int(pair): at for at, pair in enumerate(used)}
+        found = []
+        for photo in photos:
+            rows = [row for row, (index, _) in enumerate(self.sides[photo]) if index in number]
+            pairs = np.array([number[self.sides[photo][row][0]] for row in rows])
+            found.append(
+                Samples(self.grids[photo].pixels(), pairs, self.points[photo][rows], self.weights[photo][rows])
+            )
+        return found

@@ -1,0 +1,258 @@
+"""[R] DUSt3R's alignment objective on sampled pixels, by reweighted Gauss-Newton steps. numpy only.
+
+Wang et al., CVPR 2024, section 3.4, minimise over views and pairs
+
+    sum_e sum_v sum_i  C_evi || chi_vi - sigma_e P_e X_evi ||,      chi_vi = centre_v + depth_vi R_v ray_i(focal_v)
+
+by gradient descent over every pixel. Here each step solves a quadratic that touches the same sum (weights C / residual)
+in all unknowns at once. A depth touches one view only, so depths are eliminated pixel by pixel (Schur complement); what
+remains, 7 unknowns a view (rotation, centre, log focal) and 7 a pair (rotation, translation, log scale), is solved by
+conjugate gradients whose matrix is kept view by view: cost and memory grow with views times their pairs.
+
+The objective shrinks with the world, so the mean of log sigma_e never changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .synchronisation import Similarities, rotations
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+_FIRST_DAMPING, _WORST_DAMPING = 1e-4, 1e6  # of the step, by the diagonal
+_SOLVER_STEPS, _SOLVER_TOLERANCE = 60, 3e-2  # conjugate gradients per step: the quadratic itself is only a model
+_SMOOTHING = 0.05  # residuals below this share of the median count as that: weights stay finite
+_NEAREST = 0.2  # a step leaves at least this share of a depth
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What the pairs say of one view's S sampled pixels.
+
+    `pixels` (S, 2) from the principal point, in map pixels; `pairs` (k,) the pair that each row of the rest comes
+    from; `points` (k, S, 3) in the pair's frame; `weights` (k, S), 0 where nothing is said.
+    """
+
+    pixels: Float
+    pairs: Int
+    points: Float
+    weights: Float
+
+
+@dataclass(frozen=True)
+class State:
+    """All unknowns: views' `rotation` (N, 3, 3) and `centre` (N, 3), world from camera; `focal` (N,) in map pixels;
+    `depth` of N views, (S,) each; `pairs` E similarities, world from each pair's frame."""
+
+    rotation: Float
+    centre: Float
+    focal: Float
+    depth: Sequence[Float]
+    pairs: Similarities
+
+    def rays(self, view: int, pixels: Float) -> Float:
+        """(S, 3) world directions through pixels (S, 2); depth times ray from the centre is the point."""
+        camera = np.concatenate([pixels / self.focal[view], np.ones((len(pixels), 1))], axis=1)
+        found: Float = camera @ self.rotation[view].T
+        return found
+
+    def points(self, view: int, pixels: Float) -> Float:
+        """(S, 3) the view's own points in the world."""
+        found: Float = self.centre[view] + self.depth[view][:, None] * self.rays(view, pixels)
+        return found
+
+
+def minimise(samples: Sequence[Samples], state: State, focal_known: Bool, rounds: int) -> State:
+    """The state after at most `rounds` steps, none of which made the objective worse. Known focals (N,) stay."""
+    value = objective(samples, state)
+    damping = _FIRST_DAMPING
+    for _ in range(rounds):
+        system = _System(samples, state, focal_known)
+        while damping < _WORST_DAMPING:
+            moved = system.step(damping)
+            reached = objective(samples, moved)
+            if reached < value:
+                break
+            damping *= 10
+        else:
+            break
+        done = value - reached < 1e-4 * value
+        state, value, damping = moved, reached, max(damping / 10, _FIRST_DAMPING)
+        if done:
+            break
+    return state
+
+
+def objective(samples: Sequence[Samples], state: State) -> float:
+    """The weighted sum of distances over the samples."""
+    return float(
+        sum(
+            (seen.weights * np.linalg.norm(_residuals(seen, state, view), axis=-1)).sum()
+            for view, seen in enumerate(samples)
+        )
+    )
+
+
+def _residuals(seen: Samples, state: State, view: int) -> Float:
+    """(k, S, 3) the view's own points minus what the pairs say."""
+    found: Float = state.points(view, seen.pixels) - state.pairs[seen.pairs].apply(seen.points)
+    return found
+
+
+class _System:
+    """The quadratic at one state: a symmetric matrix in parts (view by view) and its right side."""
+
+    def __init__(self, samples: Sequence[Samples], state: State, focal_known: Bool) -> None:
+        self._samples, self._state = samples, state
+        views, pairs = len(samples), len(state.pairs)
+        self._size = 7 * (views + pairs)
+        self._gauge = np.zeros(self._size)
+        self._gauge[7 * views + 6 :: 7] = 1 / np.sqrt(pairs)
+        self._fixed = 7 * np.flatnonzero(focal_known) + 6
+        self._right = np.zeros(self._size)
+        self._diagonal = np.zeros((views + pairs, 7, 7))
+        self._parts = [self._part(view) for view in range(views)]
+        self._right[self._fixed] = 0
+
+    def _part(self, view: int) -> _Part:
+        """What one view's residuals add, depths eliminated."""
+        seen, state = self._samples[view], self._state
+        columns = np.concatenate([[view], len(self._samples) + seen.pairs])
+        own, ray, jacobian, residual, weight = _linearised(seen, state, view)
+        count, samples = seen.weights.shape
+        root = np.sqrt(weight)[..., None]
+        left = (root[..., None] * jacobian).reshape(count, 3 * samples, 7)
+        right = (root * residual).reshape(count, 3 * samples)
+        straight = (root[..., None] * own).reshape(count, 3 * samples, 7)
+        curvature = np.maximum(weight.sum(0) * (ray**2).sum(-1), 1e-12)  # of the objective in each depth
+        slopes = np.concatenate(
+            [np.einsum("sti,st->si", own, ray)[None] * weight.sum(0)[:, None], _along(weight, jacobian, ray)]
+        )
+        depth_right = np.einsum("ks,kst,st->s", weight, residual, ray)
+        blocks = np.zeros((count + 1, count + 1, 7, 7))
+        inner = np.arange(1, count + 1)
+        blocks[inner, inner] = left.transpose(0, 2, 1) @ left
+        blocks[inner, 0] = left.transpose(0, 2, 1) @ straight
+        blocks[0, inner] = blocks[inner, 0].transpose(0, 2, 1)
+        blocks[0, 0] = (straight.transpose(0, 2, 1) @ straight).sum(0)
+        gradient = np.concatenate([np.einsum("kti,kt->i", straight, right)[None], np.einsum("kti,kt->ki", left, right)])
+        gradient -= np.einsum("ksi,s->ki", slopes, depth_right / curvature)
+        scaled = (slopes / np.sqrt(curvature)[:, None]).transpose(1, 0, 2).reshape(samples, -1)
+        matrix = blocks.transpose(0, 2, 1, 3).reshape(7 * (count + 1), -1) - scaled.T @ scaled
+        np.add.at(self._right.reshape(-1, 7), columns, -gradient)
+        every = np.arange(count + 1)
+        np.add.at(self._diagonal, columns, matrix.reshape(count + 1, 7, count + 1, 7)[every, :, every])
+        return _Part((7 * columns[:, None] + np.arange(7)).ravel(), matrix, slopes, depth_right, curvature)
+
+    def step(self, damping: float) -> State:
+        """The state moved to the damped quadratic's minimum."""
+        state, views = self._state, len(self._samples)
+        move = self._solve(damping).reshape(-1, 7)
+        own, pairs = move[:views], move[views:]
+        depths = []
+        for view, part in enumerate(self._parts):
+            local = move.ravel()[part.columns].reshape(-1, 7)
+            change = -(part.depth_right + np.einsum("ksi,ki->s", part.slopes, local)) / part.curvature
+            depths.append(np.maximum(state.depth[view] + change, _NEAREST * state.depth[view]))
+        return State(
+            rotations(own[:, :3]) @ state.rotation,
+            state.centre + own[:, 3:6],
+            state.focal * np.exp(own[:, 6]),
+            depths,
+            Similarities(
+                state.pairs.scale * np.exp(pairs[:, 6]),
+                rotations(pairs[:, :3]) @ state.pairs.rotation,
+                state.pairs.translation + pairs[:, 3:6],
+            ),
+        )
+
+    def _solve(self, damping: float) -> Float:
+        """Preconditioned conjugate gradients within the moves that keep the mean log scale and known focals."""
+        blocks = self._diagonal + 0.0
+        index = np.arange(7)
+        extra = damping * (blocks[:, index, index] + 1e-9 * blocks[:, index, index].max())
+        blocks[:, index, index] += extra
+        inverse = np.linalg.inv(blocks)
+        move = np.zeros(self._size)
+        left = self._allowed(self._right)
+        ahead = guess = self._allowed((inverse @ left.reshape(-1, 7, 1)).ravel())
+        size = first = left @ guess
+        for _ in range(_SOLVER_STEPS):
+            bent = extra.ravel() * ahead
+            for part in self._parts:
+                bent[part.columns] += part.matrix @ ahead[part.columns]
+            bent = self._allowed(bent)
+            length = size / (ahead @ bent)
+            move += length * ahead
+            left = left - length * bent
+            guess = self._allowed((inverse @ left.reshape(-1, 7, 1)).ravel())
+            before, size = size, left @ guess
+            if size < _SOLVER_TOLERANCE**2 * first:
+                break
+            ahead = guess + size / before * ahead
+        return move
+
+    def _allowed(self, move: Float) -> Float:
+        move = move - self._gauge * (self._gauge @ move)
+        move[self._fixed] = 0
+        return move
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One view's share of the matrix: `matrix` (n, n) over the unknowns `columns` (n,) of the view and its k pairs.
+
+    To find depths again: `slopes` (k + 1, S, 7) is the objective's mixed derivative, `curvature` (S,) its second and
+    `depth_right` (S,) its first derivative in depth.
+    """
+
+    columns: Int
+    matrix: Float
+    slopes: Float
+    depth_right: Float
+    curvature: Float
+
+
+def _linearised(seen: Samples, state: State, view: int) -> tuple[Float, Float, Float, Float, Float]:
+    """Derivatives of the residuals by the view (S, 3, 7), by depth (S, 3) and by the pairs (k, S, 3, 7); the residuals
+    (k, S, 3) and their weights (k, S)."""
+    ray = state.rays(view, seen.pixels)
+    arm = state.depth[view][:, None] * ray
+    said = state.pairs[seen.pairs].apply(seen.points)
+    residual = state.centre[view] + arm - said
+    distance = np.linalg.norm(residual, axis=-1)
+    counted = seen.weights > 0
+    typical = float(np.median(distance[counted])) if counted.any() else 1.0
+    weight = seen.weights / np.maximum(distance, _SMOOTHING * typical + 1e-300)
+    own = np.zeros((len(ray), 3, 7))
+    own[..., :3] = -_crossing(arm)
+    own[..., 3:6] = np.eye(3)
+    # Along the picture only: a longer focal length leaves the ray's third component, 1 along the optical axis.
+    own[..., 6] = state.depth[view][:, None] * (state.rotation[view][:, 2] - ray)
+    lever = said - state.pairs.translation[seen.pairs][:, None]
+    jacobian = np.zeros((*seen.weights.shape, 3, 7))
+    jacobian[..., :3] = _crossing(lever)
+    jacobian[..., 3:6] = -np.eye(3)
+    jacobian[..., 6] = -lever
+    return own, ray, jacobian, residual, weight
+
+
+def _along(weight: Float, jacobian: Float, ray: Float) -> Float:
+    """(k, S, 7) weighted derivatives' part along the rays."""
+    found: Float = weight[..., None] * (jacobian.transpose(0, 1, 3, 2) @ ray[:, :, None])[..., 0]
+    return found
+
+
+def _crossing(vectors: Float) -> Float:
+    """(..., 3, 3) the matrix that takes the cross product with (..., 3) from the left."""
+    matrix = np.zeros((*vectors.shape, 3))
+    matrix[..., [2, 0, 1], [1, 2, 0]] = vectors
+    matrix[..., [1, 2, 0], [2, 0, 1]] = -vectors
+    return matrix

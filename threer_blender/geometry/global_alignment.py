@@ -1,0 +1,261 @@
+"""[R] Cameras and depth of all photos from pairwise predictions: DUSt3R's global alignment, fast. numpy and numba.
+
+Wang et al., CVPR 2024, section 3.4, on a PairStore. Each photo's own pointmap and each pair's similarity are fitted on
+a grid of sampled pixels, pairs are brought together by `synchronisation` (where wrong ones show), `alignment_solver`
+minimises the objective over everything at once, and then every pixel's depth is the weighted median along its ray of
+what the pairs say, one photo at a time. Memory grows with photos, not with pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from . import alignment_solver, placement, synchronisation
+from .alignment_samples import Sampled
+from .alignment_solver import State
+from .pairs import PairStore
+from .placement import Measured
+from .synchronisation import Similarities
+
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+Int = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+_SOLVER_ROUNDS = 25
+_FOCAL_RATIO = 1.3  # a focal length given beforehand is believed up to this ratio to what the predictions show
+_MIDDLE_SCALE = 0.5  # of all pairs: the objective shrinks with the world, so DUSt3R fixes this, and so do we
+_NEAREST = 0.05  # least depth to start from, of a photo whose median is 1
+_DEPTH_ROUNDS = 8
+_BAND_VALUES = 1_000_000  # pixels times predictions that are held at a time
+
+
+@dataclass(frozen=True)
+class AlignedView:
+    """One photo's solution: `world_from_camera` (4, 4); `focal` in map pixels, the principal point in the map's middle;
+    `depth` (H, W) float32 camera z; `confidence` (H, W) float32, the highest that an agreeing pair gives."""
+
+    photo: int
+    world_from_camera: Float
+    focal: float
+    depth: Float32
+    confidence: Float32
+
+    def points(self) -> Float32:
+        """(H, W, 3) in the world."""
+        height, width = self.depth.shape
+        x, y = np.meshgrid(np.arange(width) + 0.5 - width / 2, np.arange(height) + 0.5 - height / 2)
+        rays = np.stack([x / self.focal, y / self.focal, np.ones_like(x)], -1)
+        world = (self.depth[..., None] * rays) @ self.world_from_camera[:3, :3].T + self.world_from_camera[:3, 3]
+        found: Float32 = world.astype(np.float32)
+        return found
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """`views` in order of photo. `pairs`: world from the frame of each prediction in the store whose two photos are
+    placed; `pair_numbers` says which those are. `disagreeing` are those predictions that the solution contradicts.
+    `apart` lists photos without a place: connected to the rest by nothing that agrees. `misjudged` are photos whose
+    given focal length the predictions contradict; it was not used."""
+
+    views: list[AlignedView]
+    pairs: Similarities
+    pair_numbers: Int
+    disagreeing: list[int]
+    apart: list[int]
+    misjudged: list[int]
+
+
+def align(
+    store: PairStore,
+    count: int,
+    focals: Sequence[float | None] | None = None,
+    progress: Callable[[float], None] = lambda _share: None,
+) -> Alignment:
+    """Brings the predictions about `count` photos into one world.
+
+    `focals` are known focal lengths in map pixels. Where some photos do not connect, the largest connected part is
+    solved. Raises UserError where no two photos do.
+    """
+    seen = Sampled(store, count)
+    own = [seen.own_points(photo) for photo in range(count)]
+    measured = placement.measure(seen, own)
+    placed, views = placement.place(count, measured)
+    progress(0.3)
+    agreeing = measured.usable & placed[measured.ends].all(1)
+    agreeing[agreeing] = synchronisation.agreeing(measured.ends[agreeing], measured.moves[agreeing], views)
+    photos, used = np.flatnonzero(placed), np.flatnonzero(agreeing)
+    focal, known, misjudged = _focals(seen, own, photos, focals)
+    start = _start(photos, own, views, focal, measured, used)
+    state = alignment_solver.minimise(seen.samples(photos, used), start, known, _SOLVER_ROUNDS)
+    progress(0.7)
+    inside = np.flatnonzero(placed[measured.ends].all(1))
+    pairs = _all_pairs(seen, state, photos, used, inside)
+    aligned = []
+    for number, photo in enumerate(photos):
+        aligned.append(_dense_view(store, seen.sides[photo], int(photo), number, state, used))
+        progress(0.7 + 0.3 * (number + 1) / len(photos))
+    return Alignment(
+        aligned,
+        pairs,
+        inside,
+        [int(pair) for pair in np.setdiff1d(np.arange(len(store)), used)],
+        [int(photo) for photo in np.flatnonzero(~placed)],
+        misjudged,
+    )
+
+
+def objective(store: PairStore, alignment: Alignment) -> float:
+    """DUSt3R's loss of a solution over every pixel of the pairs it places (equation 5, as its code weighs it).
+
+    Logarithm of confidence times the distance between a photo's point and a pair's: the mean over the pixels of all
+    first sides plus that over all second sides.
+    """
+    views = {view.photo: view.points().reshape(-1, 3) for view in alignment.views}
+    total, area = [0.0, 0.0], [0, 0]
+    for number, index in enumerate(alignment.pair_numbers):
+        edge = store.edges[index]
+        for side, photo in enumerate((edge.first, edge.second)):
+            said = store.read(int(index), side)
+            moved = alignment.pairs[number : number + 1].apply(said.points.reshape(1, -1, 3).astype(np.float64))[0]
+            distance = np.linalg.norm(moved - views[photo], axis=-1)
+            total[side] += float(np.nansum(np.log(said.confidence.ravel()) * distance))
+            area[side] += said.confidence.size
+    return total[0] / area[0] + total[1] / area[1]
+
+
+def _focals(
+    seen: Sampled, own: list[Float], photos: Int, focals: Sequence[float | None] | None
+) -> tuple[Float, Bool, list[int]]:
+    """The focal lengths (N,) to start from, which of them are known, and the photos whose given one is refuted."""
+    found = np.array([seen.focal(int(photo), own[photo]) for photo in photos])
+    given = np.array([np.nan if focals is None else focals[photo] or np.nan for photo in photos], float)
+    known = np.abs(np.log(given / found)) < np.log(_FOCAL_RATIO)
+    misjudged = np.isfinite(given) & ~known
+    return np.where(known, given, found), known, [int(photo) for photo in photos[misjudged]]
+
+
+def _start(photos: Int, own: list[Float], views: Similarities, focal: Float, measured: Measured, used: Int) -> State:
+    """The solver's start: photos where `placement` put them, pairs where their first photo stands."""
+    first = views[measured.ends[used, 0]]
+    scale = first.scale / measured.units[used]
+    unit = _MIDDLE_SCALE / np.exp(np.log(scale).mean())
+    depth = [unit * views.scale[photo] * np.maximum(own[photo][:, 2], _NEAREST) for photo in photos]
+    return State(
+        views.rotation[photos],
+        unit * views.translation[photos],
+        focal,
+        depth,
+        Similarities(unit * scale, first.rotation, unit * first.translation),
+    )
+
+
+def _all_pairs(seen: Sampled, state: State, photos: Int, used: Int, inside: Int) -> Similarities:
+    """World from each prediction `inside`: the solver's for those `used`, for the rest what fits the solution best."""
+    number = {int(photo): at for at, photo in enumerate(photos)}
+    solved = {int(pair): at for at, pair in enumerate(used)}
+    pairs = synchronisation.identities(len(inside))
+    for at, index in enumerate(inside):
+        one = state.pairs[[solved[int(index)]]] if int(index) in solved else _refit(seen, state, number, int(index))
+        pairs.scale[at], pairs.rotation[at], pairs.translation[at] = one.scale[0], one.rotation[0], one.translation[0]
+    return pairs
+
+
+def _refit(seen: Sampled, state: State, number: dict[int, int], index: int) -> Similarities:
+    """World from the frame of one prediction, by both its photos' solved points."""
+    edge = seen.edges[index]
+    said, own, weights = [], [], []
+    for side, photo in enumerate((edge.first, edge.second)):
+        row, view = seen.sides[photo].index((index, side)), number[photo]
+        said.append(seen.points[photo][row])
+        weights.append(seen.weights[photo][row])
+        own.append(state.points(view, seen.grids[photo].pixels()))
+    source, target, weight = (np.concatenate(part)[None] for part in (said, own, weights))
+    return synchronisation.fit_robust(source, target, weight)
+
+
+def _dense_view(
+    store: PairStore, sides: list[tuple[int, int]], photo: int, view: int, state: State, used: Int
+) -> AlignedView:
+    """Depth of every pixel of a photo from the predictions `used`, a band of rows at a time."""
+    number = {int(pair): at for at, pair in enumerate(used)}
+    sides = [(index, side) for index, side in sides if index in number]
+    pairs = state.pairs[[number[index] for index, _ in sides]]
+    edge = store.edges[sides[0][0]]
+    height, width = edge.shape_second if sides[0][1] else edge.shape_first
+    depth, confidence = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
+    band = max(1, _BAND_VALUES // (len(sides) * width))
+    matrix = pairs.scale[:, None, None] * pairs.rotation
+    for top in range(0, height, band):
+        rows = slice(top, min(top + band, height))
+        said = [store.read(index, side, rows) for index, side in sides]
+        _depth_along_rays(
+            np.stack([one.points for one in said]),
+            np.stack([one.confidence for one in said]),
+            matrix,
+            pairs.translation,
+            state.rotation[view],
+            state.centre[view],
+            state.focal[view],
+            (top - height / 2, -width / 2),
+            depth[rows],
+            confidence[rows],
+        )
+    pose = np.eye(4)
+    pose[:3, :3], pose[:3, 3] = state.rotation[view], state.centre[view]
+    return AlignedView(photo, pose, float(state.focal[view]), depth, confidence)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _depth_along_rays(
+    points: Float32, sure: Float32, matrix: Float, shift: Float, rotation: Float, centre: Float, focal: float,
+    corner: tuple[float, float], depth: Float32, confidence: Float32,
+) -> None:  # fmt: skip
+    """For each pixel the depth whose point is at the least weighted sum of distances from what the pairs say.
+
+    `points` (k, H, W, 3) and `sure` (k, H, W) are the pairs', `matrix` (k, 3, 3) and `shift` (k, 3) take them to the
+    world; `corner` is the top-left pixel's corner from the principal point, y and x. The sum is convex in depth;
+    reweighted least squares descends it. Where no pair says anything, depth and confidence are 0.
+    """
+    count, height, width = sure.shape
+    said = np.empty((count, 3))
+    weight = np.empty(count)
+    ray = np.empty(3)
+    for y in range(height):
+        for x in range(width):
+            for c in range(3):
+                across, down = (corner[1] + x + 0.5) / focal, (corner[0] + y + 0.5) / focal
+                ray[c] = rotation[c, 0] * across + rotation[c, 1] * down + rotation[c, 2]
+            highest = 0.0
+            for k in range(count):
+                weight[k] = 0.0
+                a, b, z = points[k, y, x, 0], points[k, y, x, 1], points[k, y, x, 2]
+                if np.isfinite(a + b + z) and np.isfinite(sure[k, y, x]) and sure[k, y, x] > 1:
+                    weight[k] = np.log(sure[k, y, x])
+                    highest = max(highest, sure[k, y, x])
+                    for c in range(3):
+                        moved = matrix[k, c, 0] * a + matrix[k, c, 1] * b + matrix[k, c, 2] * z
+                        said[k, c] = moved + shift[k, c] - centre[c]
+            length = ray[0] * ray[0] + ray[1] * ray[1] + ray[2] * ray[2]
+            best = 0.0
+            for step in range(_DEPTH_ROUNDS):
+                along, total = 0.0, 0.0
+                for k in range(count):
+                    if weight[k] > 0:
+                        pull = weight[k]
+                        if step > 0:
+                            distance = 0.0
+                            for c in range(3):
+                                distance += (best * ray[c] - said[k, c]) ** 2
+                            pull /= max(np.sqrt(distance), 1e-4 * abs(best))
+                        for c in range(3):
+                            along += pull * ray[c] * said[k, c]
+                        total += pull * length
+                best = along / total if total > 0 else 0.0
+            depth[y, x] = max(best, 0.0)
+            confidence[y, x] = highest
