@@ -1,0 +1,96 @@
+"""[R] Photos as networks want them: resized and cropped exactly as published, with the way back to the photo. Pillow.
+
+A preparation is a `Frame`: the size that the whole photo is resized to, and the box that is cut out of that.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..messages import UserError
+from ..reconstruction import Photo, PhotoFromMap
+from ..runtime.photos import pixels
+
+PATCH = 16
+LARGEST = 4096  # long side that is decoded; what a larger photo has beyond it is far finer than any network's input
+
+
+class Frame(NamedTuple):
+    """`size` (width, height) of the whole resized photo; `box` (left, top, right, bottom) of what is cut out of it."""
+
+    size: tuple[int, int]
+    box: tuple[int, int, int, int]
+
+
+class Input(NamedTuple):
+    """What a network sees of a photo: `image` (H, W, 3) uint8 sRGB, and where its pixels are in the photo."""
+
+    image: npt.NDArray[np.uint8]
+    photo_from_map: PhotoFromMap
+
+    @property
+    def normalised(self) -> Tensor:
+        """(3, H, W) float32 in [-1, 1]."""
+        return torch.from_numpy(self.image).permute(2, 0, 1) / 127.5 - 1
+
+
+def long_side(width: int, height: int, side: int = 512) -> Frame:
+    """DUSt3R's and MASt3R's frame: the long side becomes `side`; about the middle, whole patches are cut out.
+
+    What comes out square is cut to 4:3, as the networks saw no squares. Raises ValueError where not even one patch fits
+    into the short side.
+    """
+    longer = max(width, height)
+    size = round(width * side / longer), round(height * side / longer)
+    middle = size[0] // 2, size[1] // 2
+    half = [m * 2 // PATCH * PATCH // 2 for m in middle]
+    if size[0] == size[1]:
+        half[1] = half[0] * 3 // 4
+    if min(half) == 0:
+        raise ValueError("the short side is less than a patch")
+    return Frame(size, _around(middle, half[0], half[1]))
+
+
+def square(width: int, height: int, side: int) -> Frame:
+    """DUSt3R 224's and Splatt3R's frame: the short side becomes `side`; the middle square is cut out."""
+    shorter = min(width, height)
+    long = round(side * max(width, height) / shorter)
+    size = (long, side) if width > height else (side, long)
+    return Frame(size, _around((size[0] // 2, size[1] // 2), side // 2, side // 2))
+
+
+def prepared(photo: Photo, frame: Frame) -> Input:
+    """The photo in its frame. Shrinks by Lanczos and enlarges by bicubic interpolation, as published."""
+    picture = Image.fromarray(pixels(photo, LARGEST))
+    shrinks = max(photo.width, photo.height) > max(frame.size)
+    filter_ = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
+    image = np.array(picture.resize(frame.size, filter_).crop(frame.box))
+    scale_x, scale_y = photo.width / frame.size[0], photo.height / frame.size[1]
+    return Input(image, PhotoFromMap(scale_x, scale_y, frame.box[0] * scale_x, frame.box[1] * scale_y))
+
+
+def dust3r(photo: Photo, side: int) -> Input:
+    """A photo for a network of the DUSt3R family that was trained at 512 or 224 pixels.
+
+    Raises UserError where the photo is too narrow a strip.
+    """
+    if side == 224:
+        return prepared(photo, square(photo.width, photo.height, side))
+    try:
+        return prepared(photo, long_side(photo.width, photo.height, side))
+    except ValueError:
+        raise UserError(
+            f"{photo.name} is more than {side // PATCH} times as long as it is wide, too narrow a strip for this "
+            "engine; take it out of the selection or crop it."
+        ) from None
+
+
+def _around(middle: tuple[int, int], half_width: int, half_height: int) -> tuple[int, int, int, int]:
+    x, y = middle
+    return x - half_width, y - half_height, x + half_width, y + half_height
