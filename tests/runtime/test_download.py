@@ -1,0 +1,290 @@
+"""Downloads against a server that breaks off, lies about sizes, sends wrong bytes, redirects and refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from threer_blender.messages import UserError
+from threer_blender.runtime import download
+from threer_blender.runtime.download import File
+
+CONTENT = bytes(range(256)) * 4096  # 1 MB
+HASH = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Server:
+    """A file server whose faults are set by the test; `asked` holds the headers of every request, by path."""
+
+    def __init__(self) -> None:
+        self.content = CONTENT
+        self.etag = '"one"'
+        self.ranges = True
+        self.breaks: list[int] = []  # bytes after which each next answer ends
+        self.claimed: int | None = None  # a size that is not true
+        self.codes: list[int] = []  # statuses of the next answers
+        self.redirect = ""
+        self.needs_token = ""
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self.http.server_port}/net.bin"
+        threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
+
+    def _handler(server: Server) -> type[BaseHTTPRequestHandler]:  # noqa: N805
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                server.answer(self)
+
+            def log_message(self, *_args: object) -> None:
+                pass
+
+        return Handler
+
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        self.asked.append((handler.path, dict(handler.headers)))
+        if self.codes:
+            handler.send_response(self.codes.pop(0))
+            handler.end_headers()
+            return
+        if self.redirect and handler.path == "/net.bin":
+            handler.send_response(302)
+            handler.send_header("Location", self.redirect)
+            handler.end_headers()
+            return
+        if self.needs_token and handler.headers.get("Authorization") != f"Bearer {self.needs_token}":
+            handler.send_response(403)
+            handler.end_headers()
+            return
+        self._send(handler)
+
+    def _send(self, handler: BaseHTTPRequestHandler) -> None:
+        start, size = 0, len(self.content)
+        asked = handler.headers.get("Range")
+        if asked and self.ranges and handler.headers.get("If-Range", self.etag) == self.etag:
+            start = int(asked.removeprefix("bytes=").removesuffix("-"))
+            if start >= size:
+                handler.send_response(416)
+                handler.send_header("Content-Range", f"bytes */{size}")
+                handler.end_headers()
+                return
+            handler.send_response(206)
+            handler.send_header("Content-Range", f"bytes {start}-{size - 1}/{self.claimed or size}")
+        else:
+            handler.send_response(200)
+        handler.send_header("Content-Length", str((self.claimed or size) - start))
+        handler.send_header("ETag", self.etag)
+        handler.end_headers()
+        end = start + self.breaks.pop(0) if self.breaks else size
+        handler.wfile.write(self.content[start:end])
+        handler.close_connection = True
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.http.shutdown()
+    server.http.server_close()
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "store" / "net.bin"
+
+
+def silent(_done: int, _total: int) -> None:
+    pass
+
+
+def fetch(server: Server, target: Path, progress: Callable[[int, int], None] = silent, **known: object) -> str:
+    expected = {"size": len(CONTENT), "sha256": HASH, **known}
+    return download.fetch(File(server.url, **expected), target, progress, pause=0.001)  # type: ignore[arg-type]
+
+
+def left_beside(target: Path) -> list[str]:
+    return sorted(path.name for path in target.parent.iterdir())
+
+
+def ranges(server: Server) -> list[str | None]:
+    return [headers.get("Range") for _, headers in server.asked]
+
+
+def test_whole(server: Server, target: Path) -> None:
+    heard: list[tuple[int, int]] = []
+    assert fetch(server, target, lambda done, total: heard.append((done, total))) == HASH
+    assert target.read_bytes() == CONTENT
+    assert left_beside(target) == ["net.bin"]
+    assert heard[0] == (0, len(CONTENT))
+    assert heard[-1] == (len(CONTENT), len(CONTENT))
+
+
+def test_breaks_are_mended_within_a_call(server: Server, target: Path) -> None:
+    server.breaks = [300_000, 1, 200_000]
+    fetch(server, target)
+    assert target.read_bytes() == CONTENT
+    assert ranges(server) == [None, "bytes=300000-", "bytes=300001-", "bytes=500001-"]
+
+
+def test_the_next_call_goes_on_where_the_last_broke_off(server: Server, target: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    def stop(done: int, _total: int) -> None:
+        if done >= 500_000:
+            raise Stop
+
+    with pytest.raises(Stop):
+        fetch(server, target, stop)
+    assert not target.exists()
+    have = target.with_name("net.bin.partial").stat().st_size
+    fetch(server, target)
+    assert ranges(server) == [None, f"bytes={have}-"]
+    assert target.read_bytes() == CONTENT
+
+
+def test_giving_up_says_that_the_next_try_goes_on(server: Server, target: Path) -> None:
+    server.breaks = [700_000] + [0] * 100
+    with pytest.raises(UserError, match=r"1 MB have arrived; the next try goes on from there\.$"):
+        fetch(server, target)
+    server.breaks = []
+    fetch(server, target)
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_server_without_ranges_starts_again(server: Server, target: Path) -> None:
+    server.breaks, server.ranges = [300_000], False
+    fetch(server, target)
+    assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("known", [{}, {"size": 0, "sha256": ""}])
+def test_parts_of_two_versions_are_never_joined(server: Server, target: Path, known: dict[str, object]) -> None:
+    server.content, server.etag, server.breaks = CONTENT[::-1], '"old"', [400_000] + [0] * 10
+    with pytest.raises(UserError, match="broke off"):
+        fetch(server, target, **known)
+    server.content, server.etag, server.breaks = CONTENT, '"new"', []
+    fetch(server, target, **known)
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_part_of_an_unknown_version_is_not_trusted(server: Server, target: Path) -> None:
+    part(server, target, b"something else")
+    target.with_name("net.bin.partial.json").unlink()
+    fetch(server, target, sha256="")
+    assert target.read_bytes() == CONTENT
+    assert ranges(server) == [None]
+
+
+def test_a_complete_part_is_taken_without_the_network(server: Server, target: Path) -> None:
+    target.parent.mkdir()
+    target.with_name("net.bin.partial").write_bytes(CONTENT)
+    fetch(server, target)
+    assert target.read_bytes() == CONTENT
+    assert server.asked == []
+
+
+def part(server: Server, target: Path, content: bytes) -> None:
+    """What a call leaves that was ended in the middle."""
+    target.parent.mkdir()
+    target.with_name("net.bin.partial").write_bytes(content)
+    target.with_name("net.bin.partial.json").write_text(json.dumps({"url": server.url, "etag": server.etag}))
+
+
+def test_416_for_a_complete_part_of_unknown_size(server: Server, target: Path) -> None:
+    part(server, target, CONTENT)
+    assert fetch(server, target, size=0, sha256="") == HASH
+    assert ranges(server) == [f"bytes={len(CONTENT)}-"]
+
+
+def test_416_for_a_part_that_is_too_long_starts_again(server: Server, target: Path) -> None:
+    part(server, target, CONTENT + b"more")
+    fetch(server, target, size=0, sha256="")
+    assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("claimed", [len(CONTENT) - 10, len(CONTENT) + 10])
+def test_a_size_that_is_not_the_published_one_is_refused(server: Server, target: Path, claimed: int) -> None:
+    server.claimed = claimed
+    with pytest.raises(UserError, match=f"{claimed:,} bytes, but the published file has {len(CONTENT):,}"):
+        fetch(server, target)
+    assert left_beside(target) == []
+
+
+def test_a_size_that_is_taken_back(server: Server, target: Path) -> None:
+    server.claimed = len(CONTENT) + 10  # and then 416 says how large it is
+    fetch(server, target, size=0)
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_size_that_never_arrives(server: Server, target: Path) -> None:
+    server.claimed, server.ranges = len(CONTENT) + 10, False
+    with pytest.raises(UserError, match="broke off"):
+        fetch(server, target, size=0, sha256="")
+    assert not target.exists()
+
+
+def test_wrong_bytes_are_deleted(server: Server, target: Path) -> None:
+    server.content = CONTENT[:-1] + b"!"
+    with pytest.raises(UserError, match="hash differs"):
+        fetch(server, target)
+    assert left_beside(target) == []
+
+
+def test_a_busy_server_is_asked_again(server: Server, target: Path) -> None:
+    server.codes = [503, 429, 500]
+    fetch(server, target)
+    assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("code", "more", "sentence"),
+    [
+        (404, {}, "not at its address any more"),
+        (403, {}, "refused to send"),
+        (401, {"terms_url": "https://x.org/terms"}, r"needs your own token \(401\): ask for access at https://x"),
+        (403, {"terms_url": "https://x.org/terms", "token": "hf_secret"}, r"refused your token \(403\)"),
+    ],
+)
+def test_refusals_say_what_to_do(
+    server: Server, target: Path, code: int, more: dict[str, object], sentence: str
+) -> None:
+    server.codes = [code]
+    with pytest.raises(UserError, match=sentence) as refused:
+        fetch(server, target, **more)
+    assert "hf_secret" not in str(refused.value)
+    assert len(server.asked) == 1
+
+
+def test_an_unreachable_server(target: Path) -> None:
+    with pytest.raises(UserError, match="cannot be reached"):
+        download.fetch(File("http://127.0.0.1:9/net.bin"), target, silent, pause=0.001)
+
+
+def test_the_token_stays_with_its_host(server: Server, target: Path) -> None:
+    other = Server()
+    other.needs_token = ""
+    server.redirect = other.url.replace("127.0.0.1", "localhost")
+    fetch(server, target, token="hf_secret")
+    assert server.asked[0][1]["Authorization"] == "Bearer hf_secret"
+    assert "Authorization" not in other.asked[0][1]
+    other.http.shutdown()
+    other.http.server_close()
+
+
+def test_the_token_follows_a_redirect_within_its_host(server: Server, target: Path) -> None:
+    server.redirect, server.needs_token = "/moved/net.bin", "hf_secret"
+    fetch(server, target, token="hf_secret")
+    assert [path for path, _ in server.asked] == ["/net.bin", "/moved/net.bin"]
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_full_disk_is_noticed_before(server: Server, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda _path: type("Usage", (), {"free": 1000}))
+    with pytest.raises(UserError, match="make room"):
+        fetch(server, target)

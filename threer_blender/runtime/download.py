@@ -1,0 +1,242 @@
+"""[R] One file from one address, whole and proven or not at all: `fetch`. Stdlib only, so it runs in any Python.
+
+What has arrived lies in TARGET.partial, and TARGET.partial.json says which version of the file it is of, so that the
+next call goes on where a broken one stopped (RFC 9110, range requests with If-Range). The file gets its name once its
+size and hash are right.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+from .. import __version__, store
+from ..messages import UserError
+
+BLOCK = 1 << 18
+TIMEOUT = 30.0  # seconds without a byte
+PATIENCE = 4  # breaks in a row without a byte of progress
+SPARE = 1 << 28  # bytes of the disk that are left free
+OK, PARTIAL, UNAUTHORISED, FORBIDDEN, UNSATISFIABLE, TOO_MANY = 200, 206, 401, 403, 416, 429
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class File:
+    """What is wanted: `size` in bytes or 0, `sha256` or "", where they are not known.
+
+    `token` goes to the address's own host only; `terms_url` is where a refused user learns why.
+    """
+
+    url: str
+    size: int = 0
+    sha256: str = ""
+    token: str = ""
+    terms_url: str = ""
+
+
+class _Broken(Exception):
+    """The connection ended before the file did."""
+
+
+def fetch(file: File, target: Path, progress: Progress, pause: float = 1.0) -> str:
+    """Puts the file at `target` and returns its sha256. `progress(bytes there, bytes in all)` may raise to stop.
+
+    `pause` is the number of seconds before a first retry, doubled for each further one. Raises UserError.
+    """
+    partial = _Partial(target)
+    breaks = 0
+    try:
+        while True:
+            before = partial.size()
+            try:
+                _go_on(file, partial, progress)
+                break
+            except (_Broken, OSError, http.client.HTTPException) as error:
+                if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                    raise
+                breaks = 1 if partial.size() > before else breaks + 1
+                if breaks > PATIENCE:
+                    raise UserError(_broken_off(partial, error)) from error
+                time.sleep(pause * 2 ** (breaks - 1))
+        return partial.finish(file)
+    except OSError as error:
+        raise UserError(f"{str(target)!r} cannot be written: {error.strerror or error}.") from error
+
+
+class _Partial:
+    """What has arrived of a file, and which version of it."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.path = target.with_name(f"{target.name}.partial")
+        self._note = target.with_name(f"{target.name}.partial.json")
+        target.parent.mkdir(parents=True, exist_ok=True)
+
+    def size(self) -> int:
+        return self.path.stat().st_size if self.path.is_file() else 0
+
+    def validator(self, url: str) -> str:
+        """The ETag of the version that has begun to arrive from `url`; "" where none is known."""
+        try:
+            noted = json.loads(self._note.read_text("utf-8"))
+            return str(noted["etag"]) if noted["url"] == url else ""
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return ""
+
+    def begin(self, url: str, etag: str) -> None:
+        """Forgets what was there: another version arrives now."""
+        self.path.unlink(missing_ok=True)
+        store.write(self._note, json.dumps({"url": url, "etag": "" if etag.startswith("W/") else etag}))
+
+    def drop(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self._note.unlink(missing_ok=True)
+
+    def finish(self, file: File) -> str:
+        """Checks what has arrived and gives it its name."""
+        found = store.sha256(self.path)
+        if file.sha256 and found != file.sha256:
+            self.drop()
+            raise UserError(
+                f"What {_host(file.url)} sent is not the published {self.target.name} (its hash differs); it was "
+                "deleted. Try again later."
+            )
+        self.path.replace(self.target)
+        self._note.unlink(missing_ok=True)
+        return found
+
+
+def _go_on(file: File, partial: _Partial, progress: Progress) -> None:
+    """One connection: asks for what is missing and appends it. Raises _Broken or OSError where it ends early."""
+    have = partial.size()
+    if file.size and have == file.size:
+        return
+    provable = file.sha256 or partial.validator(file.url)  # else parts of two versions could be joined
+    if have and (not provable or (file.size and have > file.size)):
+        partial.drop()
+        have = 0
+    with _ask(file, partial, have) as response:
+        if response.status == UNSATISFIABLE:  # nothing is missing, or it is a part of another version
+            if have and _total_of_range(response) == have:
+                return
+            partial.drop()
+            raise _Broken("the part that was there did not fit")
+        if response.status == OK or _start_of_range(response) != have:  # no range was granted
+            if response.status == PARTIAL:
+                partial.drop()
+                raise _Broken("another part than asked for was sent")
+            have = 0
+            partial.begin(file.url, response.headers.get("ETag", ""))
+        total = _checked_total(file, partial, response, have)
+        _append(partial, response, have, total, progress)
+
+
+def _append(partial: _Partial, response: Any, have: int, total: int, progress: Progress) -> None:
+    progress(have, total)
+    with partial.path.open("ab") as out:
+        while block := response.read(BLOCK):
+            if total and have + len(block) > total:
+                raise _Broken("more was sent than announced")
+            out.write(block)
+            have += len(block)
+            progress(have, total)
+    if total and have < total:
+        raise _Broken("the connection was closed")
+
+
+def _checked_total(file: File, partial: _Partial, response: Any, have: int) -> int:
+    """The whole file's size as the server says, 0 where it does not. Raises UserError where that cannot be right."""
+    if response.status == PARTIAL:
+        total = _total_of_range(response)
+    else:
+        total = int(response.headers.get("Content-Length") or 0)
+    if file.size and total and total != file.size:
+        partial.drop()
+        raise UserError(
+            f"{_host(file.url)} offers {partial.target.name} with {total:,} bytes, but the published file has "
+            f"{file.size:,}; it was not downloaded. Try again later."
+        )
+    total = total or file.size
+    free = shutil.disk_usage(partial.target.parent).free
+    if total - have + SPARE > free:
+        raise UserError(
+            f"{partial.target.name} needs {(total - have) / 1e9:.1f} GB more on the disk of "
+            f"{str(partial.target.parent)!r}, which has {free / 1e9:.1f} GB; make room and try again."
+        )
+    return total
+
+
+def _ask(file: File, partial: _Partial, have: int) -> Any:
+    headers = {"User-Agent": f"threer_blender/{__version__}", "Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+        if etag := partial.validator(file.url):
+            headers["If-Range"] = etag
+    if file.token:
+        headers["Authorization"] = f"Bearer {file.token}"
+    try:
+        return build_opener(_Redirect).open(Request(file.url, headers=headers), timeout=TIMEOUT)
+    except HTTPError as error:
+        if error.code == UNSATISFIABLE:
+            return error
+        with error:
+            if error.code == TOO_MANY or error.code >= 500:
+                raise _Broken(f"{_host(file.url)} answered {error.code}") from error
+            raise UserError(_refused(file, partial.target.name, error.code)) from error
+    except URLError as error:
+        raise _Broken(f"{_host(file.url)} cannot be reached ({error.reason})") from error
+
+
+class _Redirect(HTTPRedirectHandler):
+    """Follows redirects, but takes the token to no other host, and never from https to http."""
+
+    def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Request | None:
+        old, new = urlsplit(req.full_url), urlsplit(newurl)
+        if old.scheme == "https" and new.scheme != "https":
+            raise UserError(f"{old.hostname} sends on to an address that is not secure; nothing was downloaded.")
+        made = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if made is not None and (old.scheme, old.netloc) != (new.scheme, new.netloc):
+            made.remove_header("Authorization")
+        return made
+
+
+def _refused(file: File, name: str, code: int) -> str:
+    if code not in (UNAUTHORISED, FORBIDDEN):
+        return f"{name} is not at its address any more ({file.url} answered {code}); use a file that you have."
+    if not file.terms_url:
+        return f"{_host(file.url)} refused to send {name} ({code}); try again later."
+    if file.token:
+        return f"{_host(file.url)} refused your token ({code}): ask for access at {file.terms_url} with its account."
+    return f"{name} needs your own token ({code}): ask for access at {file.terms_url}, then enter a token."
+
+
+def _broken_off(partial: _Partial, error: Exception) -> str:
+    there = f" {partial.size() / 1e6:,.0f} MB have arrived; the next try goes on from there." if partial.size() else ""
+    return f"Downloading {partial.target.name} broke off ({error}); check the connection and try again.{there}"
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or url
+
+
+def _start_of_range(response: Any) -> int | None:
+    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    return int(found[1]) if found else None
+
+
+def _total_of_range(response: Any) -> int:
+    found = re.search(r"/(\d+)$", response.headers.get("Content-Range", ""))
+    return int(found[1]) if found else 0
