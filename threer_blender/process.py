@@ -22,7 +22,7 @@ from typing import Any
 
 from . import bundle
 from .environment import TEMPORARY, Runtime
-from .messages import Cancel, Done, Failed, Message, Progress, Request, from_line, to_line
+from .messages import Asked, Cancel, Done, Ended, Failed, Finished, Message, Progress, Request, from_line, to_line
 
 GRACE = 1.5  # seconds between asking the runtime to stop and killing it
 KEPT_LOGS = 20
@@ -32,12 +32,12 @@ _living: set[Job] = set()
 
 
 class Job:
-    """One running reconstruction. `poll` never blocks; `ended` is the final Done or Failed, None while it runs."""
+    """What was asked of a runtime. `poll` never blocks; `ended` is its last word, None while it runs."""
 
-    def __init__(self, request: Request, runtime: Runtime, home: Path) -> None:
+    def __init__(self, asked: Asked, runtime: Runtime, home: Path) -> None:
         """Starts the runtime. `home` is the folder for compiled kernels and the log, `self.log`."""
-        self.request = request
-        self.ended: Done | Failed | None = None
+        self.asked = asked
+        self.ended: Ended | None = None
         self.log = _new_log(home / "logs")
         self._temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY))
         self._queue: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
@@ -55,7 +55,7 @@ class Job:
         _living.add(self)
         self._reader = threading.Thread(target=self._read, name="threer-runtime-reader", daemon=True)
         self._reader.start()
-        self._say(request)
+        self._say(asked)
 
     @property
     def pid(self) -> int:
@@ -63,7 +63,7 @@ class Job:
         return self._child.pid
 
     def poll(self) -> list[Message]:
-        """What arrived since the last call; at the end this includes exactly one Done or Failed. Never blocks."""
+        """What arrived since the last call; at the end this includes exactly one that Ended. Never blocks."""
         arrived: list[Message] = []
         while self.ended is None:
             try:
@@ -72,7 +72,7 @@ class Job:
                 break
             if message is None:
                 message = self._crashed()
-            if isinstance(message, Done | Failed):
+            if isinstance(message, Done | Finished | Failed):
                 self._finish(message)
             elif isinstance(message, Progress):
                 self._keeps = message.keeps
@@ -111,7 +111,7 @@ class Job:
         """Kills the runtime now and removes what it had not finished. For the end of this process."""
         if self.ended is None:
             self._kill()
-            self._finish(Failed("The reconstruction was stopped.", "cancelled"))
+            self._finish(Failed(f"The {self.asked.noun} was stopped.", "cancelled"))
 
     def _say(self, message: Message) -> None:
         assert self._child.stdin is not None
@@ -133,16 +133,17 @@ class Job:
 
     def _crashed(self) -> Failed:
         if self._cancelling:
-            return Failed("The reconstruction was cancelled.", "cancelled")
+            return Failed(f"The {self.asked.noun} was cancelled.", "cancelled")
         code = self._child.wait()
         how = f"exit status {code}" if code >= 0 else signal.Signals(-code).name
+        lighter = ", and if that does not help, with fewer photos or at a lower quality"
         return Failed(
-            f"The reconstruction process ended unexpectedly ({how}); run it again, and if that does not help, with "
-            f"fewer photos or at a lower quality. Its log is {str(self.log)!r}.",
+            f"The {self.asked.noun} process ended unexpectedly ({how}); run it again"
+            f"{lighter if isinstance(self.asked, Request) else ''}. Its log is {str(self.log)!r}.",
             "bug",
         )
 
-    def _finish(self, ended: Done | Failed) -> None:
+    def _finish(self, ended: Ended) -> None:
         self.ended = ended
         if self._child.stdin is not None:
             with contextlib.suppress(OSError):
@@ -158,7 +159,8 @@ class Job:
             self._child.stdout.close()
         _living.discard(self)
         shutil.rmtree(self._temporary, ignore_errors=True)
-        shutil.rmtree(bundle.staging(Path(self.request.output).absolute()), ignore_errors=True)
+        if isinstance(self.asked, Request):
+            shutil.rmtree(bundle.staging(Path(self.asked.output).absolute()), ignore_errors=True)
 
     def _kill(self) -> None:
         if self._child.poll() is None:

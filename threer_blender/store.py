@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -49,15 +50,18 @@ class Store:
                 return path
         return None
 
-    def verify(self, weights: Weights, path: Path) -> None:
-        """Hashes a found file unless that was done before. Raises UserError where it is not what was published."""
+    def verify(self, weights: Weights, path: Path, known: str = "") -> None:
+        """Hashes a found file unless its hash is `known` or was taken before.
+
+        Raises UserError where it is not what was published.
+        """
         expected = weights.sha256 or self.pinned(weights)
         if path.resolve().name == expected:  # Hugging Face's cache names files by their hash
             return
         proof = self._proof(weights)
         status = path.stat()
         if proof is None or (proof.path, proof.size, proof.modified) != (str(path), status.st_size, status.st_mtime_ns):
-            proof = Proof(str(path), sha256(path), status.st_size, status.st_mtime_ns)
+            proof = Proof(str(path), known or sha256(path), status.st_size, status.st_mtime_ns)
         if expected and proof.sha256 != expected:
             raise UserError(
                 f"{str(path)!r} is damaged or is not the published {weights.name}; delete it and download it again."
@@ -68,6 +72,37 @@ class Store:
         """The hash that the first download of a file without a published hash had; "" before that."""
         proof = self._proof(weights)
         return "" if proof is None else proof.sha256
+
+    def is_accepted(self, weights: Weights) -> bool:
+        """Whether the terms of these weights' family have been accepted here."""
+        return self._acceptance(weights).is_file()
+
+    def accept(self, weights: Weights) -> None:
+        """Notes that the user has accepted the terms of a family. Raises UserError where that cannot be written."""
+        noted = {"licence": weights.licence, "terms": weights.terms_url, "accepted": time.strftime("%Y-%m-%d")}
+        try:
+            self._acceptance(weights).parent.mkdir(parents=True, exist_ok=True)
+            write(self._acceptance(weights), json.dumps(noted))
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+
+    def held(self, weights: Weights) -> int:
+        """Bytes that the file and unfinished parts of it take in this folder."""
+        path = self.path(weights)
+        parts = (path, path.with_name(f"{path.name}.partial"))
+        return sum(part.stat().st_size for part in parts if part.is_file())
+
+    def delete(self, weights: Weights) -> None:
+        """Deletes the file from this folder; a hash that was kept for it stays. Raises UserError."""
+        path = self.path(weights)
+        try:
+            for suffix in ("", ".partial", ".partial.json"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+
+    def _acceptance(self, weights: Weights) -> Path:
+        return self.folder / "accepted" / f"{weights.family}.json"
 
     def prove(self, weights: Weights, proof: Proof) -> None:
         """Keeps the proof, where the store can be written."""
@@ -95,6 +130,12 @@ def default(home: Path | None = None) -> Store:
     return Store(Path(named) if named else (home or user_folder()) / FOLDER)
 
 
+def token() -> str:
+    """The token that the user has given to Hugging Face's own tools; "" where there is none."""
+    kept = Path(os.environ.get("HF_TOKEN_PATH", _hugging_face() / "token"))
+    return os.environ.get("HF_TOKEN") or (kept.read_text("utf-8").strip() if kept.is_file() else "")
+
+
 def sha256(path: Path) -> str:
     """The file's hash."""
     digest = hashlib.sha256()
@@ -118,8 +159,15 @@ def _in_hugging_face_cache(weights: Weights) -> Iterator[Path]:
         return
     # /OWNER/NAME/resolve/REVISION/FILE
     owner, name, _, _, *file = unquote(address.path).strip("/").split("/")
-    caches = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    hub = Path(os.environ.get("HF_HOME", caches / "huggingface")) / "hub"
-    folder = Path(os.environ.get("HF_HUB_CACHE", hub)) / f"models--{owner}--{name}" / "snapshots"
+    folder = Path(os.environ.get("HF_HUB_CACHE", _hugging_face() / "hub")) / f"models--{owner}--{name}" / "snapshots"
     for snapshot in sorted(folder.glob("*")):
         yield snapshot.joinpath(*file)
+
+
+def _hugging_face() -> Path:
+    caches = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return Path(os.environ.get("HF_HOME", caches / "huggingface"))
+
+
+def _unwritable(folder: Path, error: OSError) -> UserError:
+    return UserError(f"The weights folder {str(folder)!r} cannot be changed: {error.strerror}.")

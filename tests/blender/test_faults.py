@@ -256,7 +256,7 @@ def test_a_missing_wheel(addon, small, home, temporary, tmp_path, monkeypatch):
     """Hidden from the runtime, where it is noticed at the latest; and from Blender, where the panel says it."""
     environment = part("environment")
     engine = part("catalog").engine("colmap")
-    whole = environment.built_in(engine)
+    whole = environment.built_in(engine.requires)
     survived = 0
     for module in engine.requires:
         hiding = tmp_path / f"without {module}"

@@ -67,7 +67,6 @@ def test_values_from_a_command_line_are_typed() -> None:
         {"on": "maybe"},
         {"menu": "c"},
         {"nonsense": 1},
-        {"extra": True},
         {"ratio": "nan"},
     ],
 )

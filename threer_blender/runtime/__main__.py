@@ -1,4 +1,4 @@
-"""[R] The runtime's main: a Request on stdin, Progress … Done or Failed on stdout, everything else on stderr."""
+"""[R] The runtime's main: what is asked on stdin, Progress … and the end on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -15,15 +15,19 @@ from typing import TextIO
 
 from .. import bundle, catalog, environment, photo_files
 from ..messages import (
+    Asked,
     Cancel,
     Cancelled,
     Done,
+    Download,
+    Ended,
     Failed,
     Message,
     Request,
+    SetUp,
     UserError,
+    asked_from_line,
     from_line,
-    request_from_line,
     to_line,
 )
 from ..reconstruction import Reconstruction
@@ -35,7 +39,6 @@ GRACE = 1.0  # seconds that a cancelled engine has to come to its next report
 # Stages around the engine's -> share of its time: decoding every photo once, plates, hashing what is written.
 OPENING = {READING: 0.03}
 CLOSING = {UNDISTORTING: 0.08, SAVING: 0.02}
-CANCELLED = Failed("The reconstruction was cancelled.", "cancelled")
 MEND = "install the extension's zip for this system and Blender again"
 EXIT_FAILED, EXIT_CANCELLED, EXIT_ORPHANED = 1, 3, 4
 
@@ -56,16 +59,20 @@ class Wire:
 
 
 def main() -> int:
-    """Runs one request. Returns the exit status."""
+    """Does what is asked. Returns the exit status."""
     wire = Wire()
-    report = Report(wire.send, OPENING, CLOSING)
     try:
-        request = request_from_line(sys.stdin.readline())
-        threading.Thread(target=_watch, args=(request, report, wire), daemon=True).start()
-        wire.send(_run(request, report))
+        asked = asked_from_line(sys.stdin.readline())
+    except UserError as error:
+        wire.send(Failed(str(error), "user"))
+        return EXIT_FAILED
+    report = Report(wire.send, OPENING, CLOSING) if isinstance(asked, Request) else Report(wire.send)
+    threading.Thread(target=_watch, args=(asked, report, wire), daemon=True).start()
+    try:
+        wire.send(_run(asked, report))
         return 0
     except Cancelled:
-        wire.send(CANCELLED)
+        wire.send(_cancelled(asked))
         return EXIT_CANCELLED
     except UserError as error:
         wire.send(Failed(str(error), "user"))
@@ -81,14 +88,27 @@ def main() -> int:
     return EXIT_FAILED
 
 
-def _run(request: Request, report: Report) -> Done:
+def _run(asked: Asked, report: Report) -> Ended:
+    if isinstance(asked, Download):
+        from . import weights
+
+        return weights.download(asked, report)
+    if isinstance(asked, SetUp):
+        from . import set_up
+
+        return set_up.run(asked, report)
+    return _reconstruct(asked, report)
+
+
+def _reconstruct(request: Request, report: Report) -> Done:
     output = Path(request.output).absolute()
     engine = catalog.engine(request.engine)
-    if engine.missing:
-        raise UserError(f"{engine.label} cannot run here: {' and '.join(engine.missing)} cannot be imported; {MEND}.")
+    options = engine.checked_options(request.options)
+    missing = environment.absent(engine.needed(options))
+    if missing:
+        raise UserError(f"{engine.label} cannot run here: {' and '.join(missing)} cannot be imported; {MEND}.")
     from . import photos, plates, weights
 
-    options = engine.checked_options(request.options)
     weights.use(request.weights)
     bundle.check_output(output)
     chosen = photos.read(photo_files.find(request.photos), report.warn, lambda done: report(READING, done, 1))
@@ -110,23 +130,28 @@ def _run(request: Request, report: Report) -> Done:
     )
 
 
-def _watch(request: Request, report: Report, wire: Wire) -> None:
+def _watch(asked: Asked, report: Report, wire: Wire) -> None:
     """The watcher thread: cancels on request, and ends the process when its parent has gone."""
     for line in sys.stdin:
         if isinstance(from_line(line), Cancel) and report.cancel():
-            threading.Timer(GRACE, _end, (request, wire, EXIT_CANCELLED)).start()
-    _end(request, wire, EXIT_ORPHANED)
+            threading.Timer(GRACE, _end, (asked, wire, EXIT_CANCELLED)).start()
+    _end(asked, wire, EXIT_ORPHANED)
 
 
-def _end(request: Request, wire: Wire, status: int) -> None:
+def _cancelled(asked: Asked) -> Failed:
+    return Failed(f"The {asked.noun} was cancelled.", "cancelled")
+
+
+def _end(asked: Asked, wire: Wire, status: int) -> None:
     """Ends the process at once, in the middle of whatever runs, without leaving files behind."""
     if status == EXIT_CANCELLED:
-        wire.send(CANCELLED)
+        wire.send(_cancelled(asked))
     temporary = Path(tempfile.gettempdir())
     if temporary.name.startswith(environment.TEMPORARY):  # and is not the system's, for a runtime started by hand
         for _ in range(20):  # the engine's threads may still be writing there
             shutil.rmtree(temporary, ignore_errors=True)
-    bundle.abandon(Path(request.output).absolute())
+    if isinstance(asked, Request):
+        bundle.abandon(Path(asked.output).absolute())
     os._exit(status)
 
 

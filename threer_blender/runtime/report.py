@@ -1,4 +1,4 @@
-"""[R] How an engine reports: weighted stages become one fraction and a time left; cancelling, an exception. Pillow."""
+"""[R] How an engine reports: weighted stages become one fraction and a time left; cancelling, an exception."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-
-from PIL import Image
 
 from ..messages import Cancelled, Message, Preview, Progress, Warning
 from ..reconstruction import Array
@@ -88,6 +86,8 @@ class Report:
 
     def preview(self, picture: Array) -> None:
         """Shows the artist how the result looks: (H, W, 3) uint8 sRGB. Readable until the next but one."""
+        from PIL import Image  # which a download's Python may lack
+
         path = Path(tempfile.gettempdir()) / f"preview-{next(self._numbers)}.png"
         Image.fromarray(picture).save(path)
         self._previews.append(path)

@@ -8,8 +8,10 @@ from typing import Any
 
 import bpy
 
+from .. import doctor, environment
 from ..catalog import Engine, Option
 from ..jobs import Task
+from ..messages import Asked, Download, Request
 from . import operators, pictures, properties, summary, work
 
 CHARACTER = 6.5  # width of a letter in Blender's interface at scale 1, on the average
@@ -36,8 +38,9 @@ class THREER_PT_main(_Sidebar, bpy.types.Panel):  # type: ignore[misc]
         engine = properties.engine(scene)
         _photos(layout, scene)
         _options(layout, scene, engine, basic=True)
-        if engine.missing:
-            lacking = " and ".join(engine.missing)
+        missing = environment.lacking(engine.requires, work.current().home)
+        if missing:
+            lacking = " and ".join(missing)
             advice = "Install the zip that is made for it, or use Blender from blender.org."
             _sentence(layout, f"This Blender's Python lacks {lacking}. {advice}", columns, "ERROR")
         else:
@@ -87,7 +90,8 @@ def _photos(layout: Any, scene: bpy.types.Scene) -> None:
 
 
 def _offered_options(engine: Engine, basic: bool) -> list[Option]:
-    return [option for option in engine.options if option.basic == basic and not option.missing]
+    offered = doctor.offered(engine, work.current().home)
+    return [option for option in engine.options if option.basic == basic and option in offered]
 
 
 def _options(layout: Any, scene: bpy.types.Scene, engine: Engine, basic: bool) -> None:
@@ -120,8 +124,15 @@ def _tasks(layout: Any, columns: int) -> None:
             box.operator(cancel, **stop).position = position
         else:
             row = layout.row()
-            row.label(text=f"Next: {_count(len(task.request.photos), 'photo')}", icon="SORTTIME")
+            row.label(text=f"Next: {_title(task.asked)}", icon="SORTTIME")
             row.operator(cancel, text="", icon="X").position = position
+
+
+def _title(asked: Asked) -> str:
+    """What waits in the queue."""
+    if isinstance(asked, Request):
+        return _count(len(asked.photos), "photo")
+    return asked.weights if isinstance(asked, Download) else "the environment"
 
 
 def _left(task: Task) -> str:

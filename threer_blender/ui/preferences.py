@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from .. import catalog, results
+from .. import doctor, results
 from . import operators, work
 
 
@@ -18,9 +18,8 @@ class THREER_AP_preferences(bpy.types.AddonPreferences):  # type: ignore[misc]
 
     def draw(self, _context: bpy.types.Context) -> None:
         home = work.current().home
-        for engine in catalog.engines().values():
-            ready = f"lacks {', '.join(engine.missing)}" if engine.missing else "ready"
-            self.layout.label(text=f"{engine.label}: {ready}", icon="ERROR" if engine.missing else "CHECKMARK")
+        for engine, found in doctor.engines(home):
+            self.layout.label(text=f"{engine.label}: {found}", icon="CHECKMARK" if found.ready else "ERROR")
         cache = sum(_megabytes(home / name) for name in operators.CACHES)
         row = self._folder("Cache", home, cache)
         row.operator(operators.THREER_OT_clear_cache.bl_idname)

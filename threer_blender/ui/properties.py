@@ -8,8 +8,9 @@ from typing import Any
 
 import bpy
 
-from .. import catalog, headless
+from .. import catalog, doctor, headless
 from ..catalog import Engine, Option
+from . import work
 
 PROPERTY = "threer"  # bpy.types.Scene.threer
 
@@ -54,7 +55,7 @@ def options_of(scene: bpy.types.Scene, chosen: Engine) -> Any:
 def option_values(scene: bpy.types.Scene, chosen: Engine) -> dict[str, Any]:
     """The engine's options as the artist set them, by name; those that cannot be had here stay at their default."""
     held = options_of(scene, chosen)
-    return {option.name: getattr(held, option.name) for option in chosen.options if not option.missing}
+    return {option.name: getattr(held, option.name) for option in doctor.offered(chosen, work.current().home)}
 
 
 def tooltip(text: str) -> str:

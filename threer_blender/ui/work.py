@@ -17,7 +17,7 @@ import bpy
 
 from .. import bundle, headless, results
 from ..jobs import Queue, Task
-from ..messages import Done, Failed, UserError
+from ..messages import Asked, Done, Failed, Finished, UserError
 from ..scene.build import build
 
 INTERVAL = 0.25  # seconds between two looks at the queue
@@ -26,12 +26,16 @@ BUSY = ("RENDER", "OBJECT_BAKE", "COMPOSITE")  # Blender's own jobs that read th
 
 @dataclass
 class Work:
-    """What goes on. `error` is the last thing that went wrong and `log` where more stands about it, if anywhere."""
+    """What goes on. `error` is the last thing that went wrong and `log` where more stands about it, if anywhere.
+
+    `said` is a sentence about the last download or set-up that went well.
+    """
 
     queue: Queue
     arrived: list[Task] = field(default_factory=list)  # done, on their way into their scenes
     offered: list[Path] = field(default_factory=list)  # results that only the artist can tell where to put
     error: str = ""
+    said: str = ""
     log: Path | None = None
 
     @property
@@ -63,7 +67,7 @@ def end() -> None:
         bpy.app.timers.unregister(tick)
     work = current()
     for task in work.queue.tasks:
-        results.forget(task.output, work.home)
+        _forget(task)
     work.queue.close()
     _work = None
 
@@ -73,8 +77,14 @@ def start(photos: list[str], engine: str, options: Mapping[str, Any], scene: bpy
     work = current()
     headless.request(photos, work.home / results.RESULTS / "unnamed", engine, options)  # before a folder is named
     folder = results.new_folder(photos, bpy.data.filepath, work.home)
-    task = work.queue.add(headless.request(photos, folder, engine, options), scene.session_uid)
-    work.error, work.log = "", None
+    return add(headless.request(photos, folder, engine, options), scene.session_uid)
+
+
+def add(asked: Asked, owner: int = 0) -> Task:
+    """Puts what is asked for into the queue, and sees to it that the queue is looked at."""
+    work = current()
+    task = work.queue.add(asked, owner)
+    work.error, work.said, work.log = "", "", None
     if not bpy.app.timers.is_registered(tick):
         bpy.app.timers.register(tick, first_interval=0.0, persistent=True)
     return task
@@ -133,10 +143,19 @@ def _settle(task: Task) -> None:
     if isinstance(task.ended, Done):
         work.arrived.append(task)
         return
+    _forget(task)
+    if isinstance(task.ended, Finished):
+        work.said = task.ended.text
+        return
     assert isinstance(task.ended, Failed)
-    results.forget(task.output, work.home)
     work.error = task.ended.text
     work.log = task.job.log if task.job is not None and task.ended.kind == "bug" else None
+
+
+def _forget(task: Task) -> None:
+    """A task that brings no result is not to be reminded of."""
+    if task.output is not None:
+        results.forget(task.output, current().home)
 
 
 def _deliver(task: Task) -> None:
@@ -146,7 +165,7 @@ def _deliver(task: Task) -> None:
     scene = next((scene for scene in bpy.data.scenes if scene.session_uid == task.owner), None)
     work.arrived.remove(task)
     _offer()
-    if scene is None:
+    if scene is None or task.output is None:
         return
     try:
         import_result(task.output, scene)

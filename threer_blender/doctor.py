@@ -1,0 +1,113 @@
+"""[S] What is there and what is missing: Pythons, devices, memory, disk, and how far each engine is from running."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from . import catalog, environment, machine, store
+from .catalog import Engine, Option, Weights
+from .environment import Private
+
+PACKAGES = ("bpy", "numpy", "pycolmap", "numba", "torch")
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What an engine still needs here: `modules` that no Python has, `weights` that are not on this computer."""
+
+    modules: tuple[str, ...]
+    weights: tuple[Weights, ...]
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can run now."""
+        return not self.modules and not self.weights
+
+    def __str__(self) -> str:
+        """In a few words."""
+        if self.modules:
+            return f"lacks {', '.join(self.modules)}"
+        return "ready" if self.ready else f"lacks the weights {', '.join(lacking.name for lacking in self.weights)}"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """About this computer. Sizes in bytes; `graphics` is the name and memory of each card."""
+
+    python: str
+    system: str
+    versions: dict[str, str | None]
+    private: Private | None
+    cores: int
+    memory: int
+    disk: int
+    graphics: tuple[tuple[str, int], ...]
+
+
+def facts(home: Path) -> Facts:
+    """Looks around; fast, but for a first call that asks the graphics driver."""
+    return Facts(
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.machine()}",
+        versions={name: _version(name) for name in PACKAGES},
+        private=environment.private(home),
+        cores=os.cpu_count() or 1,
+        memory=machine.free_memory(),
+        disk=machine.free_disk(home),
+        graphics=machine.graphics(),
+    )
+
+
+def readiness(engine: Engine, home: Path) -> Readiness:
+    """What `engine` still needs here. Fast."""
+    held = store.default(home)
+    missing = tuple(weights for weights in engine.weights if held.find(weights) is None)
+    return Readiness(environment.lacking(engine.requires, home), missing)
+
+
+def offered(engine: Engine, home: Path) -> list[Option]:
+    """The engine's options that can be had here."""
+    missing = environment.lacking(engine.requires, home)
+    return [
+        option
+        for option in engine.options
+        if not option.requires or set(environment.lacking((*engine.requires, *option.requires), home)) <= set(missing)
+    ]
+
+
+def lines(home: Path) -> list[str]:
+    """The facts for a person, a line each."""
+    found = facts(home)
+    said = [
+        f"Python {found.python} on {found.system}" + (", inside Blender" if "bpy" in sys.modules else ""),
+        *(f"  {name} {value or 'not installed'}" for name, value in found.versions.items()),
+        f"{found.cores} cores, {found.memory / 1e9:.0f} GB of memory free, {found.disk / 1e9:.0f} GB of disk free",
+        *(f"graphics card: {name}, {memory / 1e9:.0f} GB" for name, memory in found.graphics),
+    ]
+    return [*said, _private_line(found.private)]
+
+
+def _private_line(private: Private | None) -> str:
+    if private is None:
+        return "private environment: none"
+    if not private.works:
+        return "private environment: damaged or of another version; set it up again"
+    torch = f", torch {private.versions['torch']} on {private.device}" if "torch" in private.versions else ""
+    return f"private environment: Python {private.python}{torch}"
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def engines(home: Path) -> list[tuple[Engine, Readiness]]:
+    """Every engine with what it still needs here."""
+    return [(engine, readiness(engine, home)) for engine in catalog.engines().values()]

