@@ -8,15 +8,18 @@ from threer_blender import __version__
 from threer_blender.messages import (
     Cancel,
     Done,
+    Download,
     Failed,
+    Finished,
     Message,
     Preview,
     Progress,
     Request,
+    SetUp,
     UserError,
     Warning,
+    asked_from_line,
     from_line,
-    request_from_line,
     to_line,
 )
 
@@ -25,6 +28,9 @@ MESSAGES = st.one_of(
     st.builds(
         Request, st.lists(TEXT), TEXT, TEXT, st.dictionaries(TEXT, st.one_of(TEXT, st.booleans(), st.integers()))
     ),
+    st.builds(Download, TEXT, TEXT),
+    st.builds(SetUp, st.lists(TEXT)),
+    st.builds(Finished, TEXT),
     st.builds(Cancel),
     st.builds(Progress, TEXT, st.floats(0, 1), st.none() | st.floats(0, 1e6), st.booleans()),
     st.builds(Preview, TEXT),
@@ -54,7 +60,7 @@ def test_other_lines_are_refused(line: str) -> None:
 @given(st.lists(TEXT), TEXT)
 def test_a_request_of_this_version_is_heard(photos: list[str], output: str) -> None:
     asked = Request(photos, "colmap", output)
-    assert request_from_line(to_line(asked)) == asked
+    assert asked_from_line(to_line(asked)) == asked
 
 
 @pytest.mark.parametrize(
@@ -67,4 +73,4 @@ def test_a_request_of_this_version_is_heard(photos: list[str], output: str) -> N
 )
 def test_a_request_of_another_version_tells_to_restart(line: str) -> None:
     with pytest.raises(UserError, match=f"but {__version__} is installed now; restart Blender"):
-        request_from_line(line)
+        asked_from_line(line)
