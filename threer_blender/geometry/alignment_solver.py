@@ -136,19 +136,17 @@ class _System:
             [np.einsum("sti,st->si", own, ray)[None] * weight.sum(0)[:, None], _along(weight, jacobian, ray)]
         )
         depth_right = np.einsum("ks,kst,st->s", weight, residual, ray)
-        blocks = np.zeros((count + 1, count + 1, 7, 7))
-        inner = np.arange(1, count + 1)
-        blocks[inner, inner] = left.transpose(0, 2, 1) @ left
-        blocks[inner, 0] = left.transpose(0, 2, 1) @ straight
-        blocks[0, inner] = blocks[inner, 0].transpose(0, 2, 1)
-        blocks[0, 0] = (straight.transpose(0, 2, 1) @ straight).sum(0)
+        diagonal = np.concatenate(
+            [(straight.transpose(0, 2, 1) @ straight).sum(0)[None], left.transpose(0, 2, 1) @ left]
+        )
+        cross = left.transpose(0, 2, 1) @ straight
         gradient = np.concatenate([np.einsum("kti,kt->i", straight, right)[None], np.einsum("kti,kt->ki", left, right)])
         gradient -= np.einsum("ksi,s->ki", slopes, depth_right / curvature)
-        scaled = (slopes / np.sqrt(curvature)[:, None]).transpose(1, 0, 2).reshape(samples, -1)
-        matrix = blocks.transpose(0, 2, 1, 3).reshape(7 * (count + 1), -1) - scaled.T @ scaled
+        scaled = (slopes / np.sqrt(curvature)[:, None]).transpose(1, 0, 2)
         np.add.at(self._right.reshape(-1, 7), columns, -gradient)
-        every = np.arange(count + 1)
-        np.add.at(self._diagonal, columns, matrix.reshape(count + 1, 7, count + 1, 7)[every, :, every])
+        np.add.at(self._diagonal, columns, diagonal - np.einsum("ski,skj->kij", scaled, scaled, optimize=True))
+        sparse = _Sparse(diagonal, cross, scaled.reshape(samples, -1))
+        matrix = _Dense.of(sparse) if 7 * (count + 1) <= samples else sparse
         return _Part((7 * columns[:, None] + np.arange(7)).ravel(), matrix, slopes, depth_right, curvature)
 
     def step(self, damping: float) -> State:
@@ -206,15 +204,54 @@ class _System:
 
 
 @dataclass(frozen=True)
+class _Sparse:
+    """A part's matrix as it arises: `diagonal` (k + 1, 7, 7), `cross` (k, 7, 7) of the view with each pair, less what
+    the depths take, `depths`.T @ `depths` with (S, 7 (k + 1)). Small where there are more pairs than pixels."""
+
+    diagonal: Float
+    cross: Float
+    depths: Float
+
+    def __matmul__(self, move: Float) -> Float:
+        local = move.reshape(-1, 7)
+        bent = np.einsum("kij,kj->ki", self.diagonal, local)
+        bent[0] += np.einsum("kij,ki->j", self.cross, local[1:])
+        bent[1:] += self.cross @ local[0]
+        found: Float = bent.ravel() - (self.depths @ move) @ self.depths
+        return found
+
+
+@dataclass(frozen=True)
+class _Dense:
+    """A part's matrix (7 (k + 1), 7 (k + 1)), multiplied out. Faster where there are more pixels than pairs."""
+
+    values: Float
+
+    @classmethod
+    def of(cls, sparse: _Sparse) -> _Dense:
+        values = -sparse.depths.T @ sparse.depths
+        blocks = values.reshape(len(sparse.diagonal), 7, -1, 7)
+        every = np.arange(len(sparse.diagonal))
+        blocks[every, :, every] += sparse.diagonal
+        blocks[1:, :, 0] += sparse.cross
+        blocks[0, :, 1:] += sparse.cross.transpose(2, 0, 1)
+        return cls(values)
+
+    def __matmul__(self, move: Float) -> Float:
+        found: Float = self.values @ move
+        return found
+
+
+@dataclass(frozen=True)
 class _Part:
-    """One view's share of the matrix: `matrix` (n, n) over the unknowns `columns` (n,) of the view and its k pairs.
+    """One view's share of the matrix, over the unknowns `columns` (7 (k + 1),) of the view and its k pairs.
 
     To find depths again: `slopes` (k + 1, S, 7) is the objective's mixed derivative, `curvature` (S,) its second and
     `depth_right` (S,) its first derivative in depth.
     """
 
     columns: Int
-    matrix: Float
+    matrix: _Dense | _Sparse
     slopes: Float
     depth_right: Float
     curvature: Float
