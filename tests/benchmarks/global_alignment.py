@@ -18,8 +18,6 @@ from _measure import REPOSITORY, machine, measured, metrics, table
 
 sys.path.insert(0, str(REPOSITORY))
 
-import _released_alignment
-
 from tests import oracle
 from threer_blender.geometry import global_alignment, scene_graph
 from threer_blender.geometry.global_alignment import Alignment
@@ -79,10 +77,11 @@ def compared(
     """Scores, objective and CPU-seconds of each way on one store."""
     views = oracle.orbit(count, size, degrees=min(360, 22 * count))
     found: dict[str, dict[str, float]] = {}
-    solvers: dict[str, Callable[[PairStore, int], Alignment]] = {
-        OURS: global_alignment.align,
-        THEIRS: _released_alignment.align,
-    }
+    solvers: dict[str, Callable[[PairStore, int], Alignment]] = {OURS: global_alignment.align}
+    if THEIRS in ways:  # torch is imported where it is used, so that memory is measured without it
+        import _released_alignment
+
+        solvers[THEIRS] = _released_alignment.align
     with tempfile.TemporaryDirectory() as folder:
         store = predictions(views, errors, pairs, Path(folder))
         for way in ways:

@@ -1,0 +1,231 @@
+"""[R] Dense points of many photos made consistent: what is removed says why, what remains is merged. numpy only.
+
+Works on any engine's cameras and PointMaps. Removed are flyers between two surfaces (edges), sky, and points that other
+photos see through (as DUSt3R's clean_pointcloud, but weighing all photos for and against; Merrell et al., "Real-Time
+Visibility-Based Fusion of Depth Maps", ICCV 2007). `fusion` does the same for stereo, whose depths agree within a
+hundredth; networks' do not, so how near two depths must be to be one surface is measured here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..reconstruction import Array, Camera, FloatArray, PointCloud, PointMap
+
+Bool = NDArray[np.bool_]
+Float32 = NDArray[np.float32]
+
+EDGE, SKY, SEEN_THROUGH = "edge", "sky", "seen through"
+
+NEIGHBOURS = 8  # photos that each one is compared with: those that see most of it
+_STEP = 0.08  # relative; a depth this far off the line through its neighbours, on both sides, continues nothing
+_STEEP = 0.15  # relative change of depth from pixel to pixel that is no surface any more
+_SMOOTH = 12.0  # grey levels by which the sky changes at most from pixel to pixel
+_BRIGHT = 110.0  # grey levels of the sky's blue channel at least
+_FAR = 1.5  # times the median depth of the picture's lower half
+_LEAST_TOLERANCE, _MOST_TOLERANCE = 0.02, 0.1  # relative depth within which two photos see one surface
+_OVERLAP = 0.02  # share of a photo's points that another must see to be asked
+_PROBES = 1000  # points by which overlap and tolerance are measured
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """One photo's points after cleaning. `removed` has for each reason the pixels (H, W) that went for it, each counted
+    once, for the first reason that met it. `pointmap` has what remains as its mask, and confidences lowered by the
+    share of photos, by confidence, that see through the point."""
+
+    pointmap: PointMap
+    removed: dict[str, Bool]
+
+
+def clean(
+    cameras: Sequence[Camera], pointmaps: Sequence[PointMap], pictures: Sequence[NDArray[np.uint8]]
+) -> list[Cleaned]:
+    """Removes what cannot be a surface. Camera, PointMap and picture (H, W, 3) of its size belong together in order."""
+    single = []
+    for camera, pointmap, picture in zip(cameras, pointmaps, pictures, strict=True):
+        depth = pointmap.depth(camera)
+        flying = pointmap.mask & edges(depth)
+        clear = pointmap.mask & ~flying & sky(depth, picture)
+        kept = replace(pointmap, mask=pointmap.mask & ~flying & ~clear)
+        single.append(Cleaned(kept, {EDGE: flying, SKY: clear}))
+    maps = [one.pointmap for one in single]
+    neighbours, tolerance = _neighbours(cameras, maps)
+    done = []
+    for index, one in enumerate(single):
+        own = one.pointmap.confidence[one.pointmap.mask].astype(np.float64)
+        favour, against = own.copy(), np.zeros_like(own)
+        for other in neighbours[index]:
+            met = _meet(maps[index], cameras[other], maps[other])
+            favour += np.where(np.abs(met.ratio - 1) < tolerance, met.confidence, 0)
+            against += np.where(met.ratio < 1 - tolerance, met.confidence, 0)
+        through = np.zeros_like(one.pointmap.mask)
+        through[one.pointmap.mask] = against > favour
+        confidence = one.pointmap.confidence.copy()
+        confidence[one.pointmap.mask] = own * favour / np.maximum(favour + against, 1e-12)
+        kept = replace(one.pointmap, mask=one.pointmap.mask & ~through, confidence=confidence)
+        done.append(Cleaned(kept, {**one.removed, SEEN_THROUGH: through}))
+    return done
+
+
+def merge(
+    cameras: Sequence[Camera],
+    pointmaps: Sequence[PointMap],
+    pictures: Sequence[NDArray[np.uint8]],
+    photos: Sequence[int],
+) -> PointCloud:
+    """The masked points of all photos with each surface once. `photos` numbers the PointMaps' photos.
+
+    Where several photos see one surface, the point of the one that samples it most finely stays, moved to the mean of
+    all by confidence.
+    """
+    neighbours, tolerance = _neighbours(cameras, pointmaps)
+    parts = []
+    for index, (camera, own) in enumerate(zip(cameras, pointmaps, strict=True)):
+        points = own.points[own.mask].astype(np.float64)
+        weight = own.confidence[own.mask].astype(np.float64)
+        total, mean = weight.copy(), weight[:, None] * points
+        spacing = _spacing(camera, own)[own.mask]
+        kept = np.ones(len(points), bool)
+        for other in neighbours[index]:
+            met = _meet(own, cameras[other], pointmaps[other])
+            same = np.abs(met.ratio - 1) < tolerance
+            theirs = _spacing(cameras[other], pointmaps[other])[met.row, met.column]
+            kept &= ~(same & ((theirs < spacing) | ((theirs == spacing) & (other < index))))
+            mean += np.where(same, met.confidence, 0)[:, None] * pointmaps[other].points[met.row, met.column]
+            total += np.where(same, met.confidence, 0)
+        positions = (mean / np.maximum(total, 1e-12)[:, None])[kept]
+        parts.append(
+            (
+                positions.astype(np.float32),
+                _normals(camera, own)[own.mask][kept],
+                pictures[index][own.mask][kept],
+                own.confidence[own.mask][kept],
+                np.full(int(kept.sum()), photos[index], np.int32),
+            )
+        )
+    return PointCloud(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def edges(depth: FloatArray) -> Bool:
+    """(H, W) pixels whose depth (H, W) lies between two surfaces and continues neither, along rows or columns.
+
+    Continuing is judged on inverse depth, which is linear over a plane: a pixel belongs to a surface when it lies on
+    the line through the two pixels to one side of it, and that line is not so steep that it leads from one surface to
+    another.
+    """
+    with np.errstate(divide="ignore"):
+        rho = np.where(depth > 0, 1 / np.where(depth > 0, depth, 1), 0)
+    flying = np.zeros(depth.shape, bool)
+    for axis in (0, 1):
+        continued = np.zeros(depth.shape, bool)
+        for side in (1, -1):
+            next_, beyond = np.roll(rho, side, axis), np.roll(rho, 2 * side, axis)
+            on_line = np.abs(rho - 2 * next_ + beyond) < _STEP * rho
+            continued |= on_line & (np.abs(rho - next_) < _STEEP * rho)
+        inner = [slice(None), slice(None)]
+        inner[axis] = slice(2, -2)  # np.roll brings the far border in
+        flying[tuple(inner)] |= ~continued[tuple(inner)]
+    return flying | (depth <= 0)
+
+
+def sky(depth: FloatArray, picture: NDArray[np.uint8]) -> Bool:
+    """(H, W) the smooth, bright, not reddish region that touches the picture's upper border and is far away."""
+    colour = picture.astype(np.float64)
+    grey = colour.mean(-1)
+    change = np.maximum(
+        np.abs(np.diff(grey, axis=0, append=grey[-1:])), np.abs(np.diff(grey, axis=1, append=grey[:, -1:]))
+    )
+    like_sky = (change < _SMOOTH) & (colour[..., 2] > _BRIGHT) & (colour[..., 2] >= colour[..., 0] - 8)
+    lower = depth[depth.shape[0] // 2 :]
+    like_sky &= depth > _FAR * np.median(lower)
+    return _from_above(like_sky)
+
+
+def _from_above(region: Bool) -> Bool:
+    """The part of a region that connects to the uppermost row."""
+    reached = np.zeros_like(region)
+    reached[0] = region[0]
+    while True:
+        grown = reached.copy()
+        grown[1:] |= reached[:-1]
+        grown[:-1] |= reached[1:]
+        grown[:, 1:] |= reached[:, :-1]
+        grown[:, :-1] |= reached[:, 1:]
+        grown &= region
+        if (grown == reached).all():
+            return reached
+        reached = grown
+
+
+@dataclass(frozen=True)
+class _Met:
+    """What another photo shows where one photo's masked points (K,) fall: their depth over its surface's `ratio`, its
+    `confidence`, 0 where it shows nothing, its `row` and `column`. Where it shows nothing the ratio is infinite."""
+
+    ratio: FloatArray
+    confidence: FloatArray
+    row: NDArray[np.int64]
+    column: NDArray[np.int64]
+
+
+def _meet(own: PointMap, other: Camera, theirs: PointMap, some: Array | slice = slice(None)) -> _Met:
+    points = own.points[own.mask][some].astype(np.float64)
+    height, width = theirs.mask.shape
+    place = theirs.photo_from_map
+    pixels = other.project(points)
+    with np.errstate(invalid="ignore"):
+        column = np.floor((pixels[:, 0] - place.offset_x) / place.scale_x)
+        row = np.floor((pixels[:, 1] - place.offset_y) / place.scale_y)
+        inside = (row >= 0) & (column >= 0) & (row < height) & (column < width)
+    row, column = np.where(inside, row, 0).astype(int), np.where(inside, column, 0).astype(int)
+    shown = inside & theirs.mask[row, column]
+    move = other.camera_from_world[2]
+    depth = points @ move[:3] + move[3]
+    surface = theirs.points[row, column].astype(np.float64) @ move[:3] + move[3]
+    ratio = np.where(shown, depth / np.where(shown, surface, 1), np.inf)
+    return _Met(ratio, np.where(shown, theirs.confidence[row, column], 0).astype(np.float64), row, column)
+
+
+def _neighbours(cameras: Sequence[Camera], maps: Sequence[PointMap]) -> tuple[list[list[int]], float]:
+    """For each photo those that see most of its points, and the relative depth within which photos agree.
+
+    The tolerance is three times the median disagreement of points that two photos see within a tenth.
+    """
+    found: list[list[int]] = []
+    off = [np.zeros(0)]
+    for index, own in enumerate(maps):
+        count = int(own.mask.sum())
+        some = np.arange(0, count, max(1, count // _PROBES))
+        shares = np.zeros(len(maps))
+        for other in range(len(maps)):
+            if other != index and count:
+                error = np.abs(_meet(own, cameras[other], maps[other], some).ratio - 1)
+                near = error < _MOST_TOLERANCE
+                shares[other] = near.mean()
+                off.append(error[near])
+        order = np.argsort(-shares, kind="stable")[:NEIGHBOURS]
+        found.append([int(other) for other in order if shares[other] > _OVERLAP])
+    every = np.concatenate(off)
+    typical = float(np.median(every)) if len(every) else 0.0
+    return found, float(np.clip(3 * typical, _LEAST_TOLERANCE, _MOST_TOLERANCE))
+
+
+def _spacing(camera: Camera, pointmap: PointMap) -> FloatArray:
+    """(H, W) distance of neighbouring pixels on a surface that faces the camera, in world units."""
+    return pointmap.depth(camera) * (pointmap.photo_from_map.scale_x / camera.fx)
+
+
+def _normals(camera: Camera, pointmap: PointMap) -> Float32:
+    """(H, W, 3) unit normals towards the camera, from neighbouring points."""
+    points = pointmap.points.astype(np.float64)
+    normal = np.cross(np.gradient(points, axis=1), np.gradient(points, axis=0))
+    towards = camera.world_from_camera[:3, 3] - points
+    normal *= np.sign((normal * towards).sum(-1, keepdims=True))
+    length = np.linalg.norm(normal, axis=-1, keepdims=True)
+    unit: Float32 = (normal / np.maximum(length, 1e-12)).astype(np.float32)
+    return unit
