@@ -5,7 +5,7 @@ Conventions, stated here once and used everywhere:
 * Cameras have OpenCV/COLMAP axes: x right, y down, z forward. `world_from_camera` takes camera points to the world.
 * Pixels are those of the original photo as displayed (EXIF-rotated); the centre of the top-left pixel is (0.5, 0.5).
 * Lens distortion goes by COLMAP model name and parameters, see `lens`.
-* Units are metres where `Reconstruction.metric` is true, else arbitrary with a median depth of a sane size.
+* Units are metres where `Reconstruction.metric` is true, else arbitrary with a median depth of MEDIAN_DEPTH.
 * Blender's axes (z up) appear nowhere here: they live in `scene/axes.py`.
 """
 
@@ -19,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from . import lens
+
+MEDIAN_DEPTH = 5.0  # of the points over the cameras, where units are arbitrary
 
 Array = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float64]

@@ -93,6 +93,29 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
         checkpoints.read(page)
 
 
+def test_safetensors_of_any_type_and_place(tmp_path: Path) -> None:
+    """Older files have headers of any length, so that tensors lie where their type cannot be used in place."""
+    tensors = {
+        "half": torch.randn(3, 2).half(),
+        "brain": torch.randn(5).bfloat16(),
+        "whole": torch.arange(7),
+        "none": torch.zeros(0, 4),
+        "one": torch.tensor(2.5),
+        "flag": torch.tensor([True, False]),
+    }
+    path = tmp_path / "a.safetensors"
+    save_file(tensors, path, {"note": "any"})
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    for spaces in range(4):
+        path.write_bytes(
+            (length + spaces).to_bytes(8, "little") + content[8 : 8 + length] + b" " * spaces + content[8 + length :]
+        )
+        found = checkpoints.read(path)
+        assert found.keys() == tensors.keys()
+        assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
+
+
 class Bomb:
     """Unpickles by running a command."""
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,12 +90,13 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     """
     from ..geometry import dense, mapping
     from ..runtime.photos import pixels
+    from ..runtime.report import Watch
 
     matching = import_module(f"..geometry.{MATCHING[options['matching']]}", __package__)
     settings = replace(matching.QUALITIES[options["quality"]], shared_intrinsics=options["intrinsics"] == "shared")
     known = [_with_focal(photo, options["focal"]) for photo in photos]
     report.plan(_plan(len(known), options))
-    watch = _Watch()
+    watch = Watch()
     with tempfile.TemporaryDirectory() as folder:
         matched = matching.extract_and_match(known, pixels, Path(folder), settings, report)
         watch.lap("matching")
@@ -120,18 +120,6 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         left_out=solution.left_out,
         notes=solution.notes,
     )
-
-
-class _Watch:
-    """Seconds since the last lap, by name."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._since = perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = perf_counter()
-        self.laps[name], self._since = now - self._since, now
 
 
 def _plan(count: int, options: Mapping[str, Any]) -> dict[str, float]:

@@ -54,7 +54,7 @@ class Encoded(NamedTuple):
     grid: Grid
 
 
-Prediction = TypeVar("Prediction")
+Prediction = TypeVar("Prediction", bound=tuple[Tensor, ...])
 
 
 class PairNetwork(nn.Module, Generic[Prediction]):

@@ -94,3 +94,16 @@ class Report:
         if len(self._previews) > 2:
             self._previews.pop(0).unlink(missing_ok=True)
         self._send(Preview(str(path)))
+
+
+class Watch:
+    """Seconds since the last lap, by name: a Reconstruction's timings."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._since = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """Ends the lap `name`; the next begins."""
+        now = time.perf_counter()
+        self.laps[name], self._since = now - self._since, now

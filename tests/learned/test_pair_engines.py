@@ -1,0 +1,278 @@
+"""The engines on photo pairs with an oracle in the network's place: known cameras come out of the whole way."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch", reason="the engines run networks")
+from safetensors.torch import save_file  # noqa: E402
+
+from tests import oracle  # noqa: E402
+from threer_blender import bundle  # noqa: E402
+from threer_blender.engines import dust3r, mast3r  # noqa: E402
+from threer_blender.geometry import assembly  # noqa: E402
+from threer_blender.geometry.pairs import PairPrediction  # noqa: E402
+from threer_blender.messages import UserError  # noqa: E402
+from threer_blender.networks import dust3r as network  # noqa: E402
+from threer_blender.networks import inputs  # noqa: E402
+from threer_blender.reconstruction import Camera, Photo, Reconstruction  # noqa: E402
+from threer_blender.runtime import photos, weights  # noqa: E402
+from threer_blender.runtime.report import Report  # noqa: E402
+
+FAR_APART = [oracle.look_at((3.0, -0.4, -2.0), (0, 0.7, 0)), oracle.look_at((3.4, -0.1, 1.0), (0, 0.7, 0))]
+
+
+def chosen(folder: Path, *sizes: tuple[int, int]) -> list[Photo]:
+    """Photo files of these sizes (width, height); what they show is the oracle's business."""
+    for i, (width, height) in enumerate(sizes):
+        Image.new("RGB", (width, height), (10 * i, 90, 200)).save(folder / f"{i}.png")
+    return photos.read([folder / f"{i}.png" for i in range(len(sizes))], lambda *_: None).accepted
+
+
+def views(photos: list[Photo], poses: list[np.ndarray], focal: float = 450.0) -> list[oracle.View]:
+    """What cameras at these poses see, pixel by pixel of the network's input."""
+    frames = [inputs.long_side(photo.width, photo.height) for photo in photos]
+    sizes = [(bottom - top, right - left) for _, (left, top, right, bottom) in frames]
+    return [oracle.view(pose, size, focal) for pose, size in zip(poses, sizes, strict=True)]
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch,
+    engine: object,
+    photos: list[Photo],
+    answer: Callable[[int, int], PairPrediction],
+) -> Reconstruction:
+    monkeypatch.setattr(engine, "_predict", lambda _photos, pairs, _report: (answer(i, j) for i, j in pairs))
+    return engine.reconstruct(photos, {}, Report(lambda _message: None))
+
+
+def true_camera(photo: Photo, seen: oracle.View) -> Camera:
+    """The photo's camera, worked out from that of the network's input."""
+    (width, height), (left, top, *_) = inputs.long_side(photo.width, photo.height)
+    x, y = photo.width / width, photo.height / height
+    fx, fy, (cx, cy) = seen.intrinsics[0, 0] * x, seen.intrinsics[1, 1] * y, seen.intrinsics[:2, 2]
+    return Camera(
+        photo.name, photo.width, photo.height, fx, fy, (cx + left) * x, (cy + top) * y, seen.world_from_camera
+    )
+
+
+def check(result: Reconstruction, photos: list[Photo], seen: list[oracle.View], tolerance: float) -> float:
+    """Holds cameras and pointmaps against the truth up to where the world lies. Returns the world's scale."""
+    true = [true_camera(*pair) for pair in zip(photos, seen, strict=True)]
+    assert [camera.photo for camera in result.cameras] == [photo.name for photo in photos]
+    for found, expected in zip(result.cameras, true, strict=True):
+        assert (found.width, found.height) == (expected.width, expected.height)
+        assert found.fx == found.fy == pytest.approx(expected.fx, rel=2e-3 + tolerance)
+        assert (found.cx, found.cy) == pytest.approx((expected.cx, expected.cy))
+    moved = result.cameras[0].world_from_camera @ true[0].camera_from_world  # but for the scale
+    points = [m.points[m.mask].astype(float) - result.cameras[0].world_from_camera[:3, 3] for m in result.pointmaps]
+    origin = true[0].world_from_camera[:3, 3]
+    truth = [(s.points - origin)[m.mask] @ moved[:3, :3].T for s, m in zip(seen, result.pointmaps, strict=True)]
+    scale = float(np.median(np.linalg.norm(points[0], axis=1) / np.linalg.norm(truth[0], axis=1)))
+    for found, expected in zip(points, truth, strict=True):
+        assert len(found) > 1000
+        error = np.linalg.norm(found / scale - expected, axis=1) / np.linalg.norm(expected, axis=1)
+        assert np.median(error) < 2e-3 + tolerance
+    for found, expected in zip(result.cameras, true, strict=True):
+        centre = (found.world_from_camera - result.cameras[0].world_from_camera)[:3, 3] / scale
+        np.testing.assert_allclose(
+            centre, moved[:3, :3] @ (expected.world_from_camera[:3, 3] - origin), atol=0.01 + 3 * tolerance
+        )
+    return scale
+
+
+SIZES = [
+    pytest.param(((1500, 1000), (1500, 1000)), id="landscape, cropped"),
+    pytest.param(((900, 1300), (1200, 900)), id="portrait and landscape"),
+    pytest.param(((700, 700), (80, 64)), id="square and tiny"),
+]
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_two_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: tuple) -> None:
+    photos = chosen(tmp_path, *sizes)
+    seen = views(photos, FAR_APART)
+    result = run(monkeypatch, dust3r, photos, oracle.Oracle(seen).predict)
+    check(result, photos, seen, 0)
+    assert not result.metric
+    assert not result.left_out
+    depths = [m.depth(c)[m.mask] for m, c in zip(result.pointmaps, result.cameras, strict=True)]
+    assert np.median(np.concatenate(depths)) == pytest.approx(5, rel=0.01)
+    bundle.write(result, tmp_path / "result")
+    again = bundle.read(tmp_path / "result")
+    np.testing.assert_array_equal(again.cloud.positions, result.cloud.positions)
+    assert again.licence == "CC-BY-NC-SA-4.0"
+
+
+def test_two_photos_with_a_networks_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = chosen(tmp_path, (1024, 768), (1024, 768))
+    seen = views(photos, FAR_APART)
+    answers = oracle.Oracle(seen, oracle.Errors(noise=0.03, outliers=0.02))
+    check(run(monkeypatch, dust3r, photos, answers.predict), photos, seen, 0.05)
+
+
+def test_mast3r_keeps_its_metres(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = chosen(tmp_path, (1024, 768), (1024, 768))
+    seen = views(photos, FAR_APART)
+    answers = oracle.Oracle(seen, oracle.Errors(scale=0))
+    result = run(monkeypatch, mast3r, photos, answers.predict)
+    assert result.metric
+    assert check(result, photos, seen, 0) == pytest.approx(1, rel=2e-3)
+    alone = run(monkeypatch, mast3r, photos[:1], answers.predict)
+    assert check(alone, photos[:1], seen[:1], 0) == pytest.approx(1, rel=2e-3)
+
+
+@pytest.mark.parametrize("size", [(1500, 1000), (600, 1100), (9000, 1200)], ids=["landscape", "portrait", "huge"])
+def test_one_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
+    photos = chosen(tmp_path, size)
+    seen = views(photos, FAR_APART[:1])
+    result = run(monkeypatch, dust3r, photos, oracle.Oracle(seen).predict)
+    check(result, photos, seen, 0)
+    assert len(result.cloud) == result.pointmaps[0].mask.sum()
+
+
+def test_identical_photos_stand_in_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Byte for byte the same files are left out before; the same picture saved twice comes here."""
+    photos = chosen(tmp_path, (800, 600), (800, 600))
+    seen = views(photos, [FAR_APART[0], FAR_APART[0]])
+    result = run(monkeypatch, dust3r, photos, oracle.Oracle(seen).predict)
+    check(result, photos, seen, 0)
+    assert len(result.cloud) < 1.1 * result.pointmaps[0].mask.sum()
+
+
+def test_no_overlap_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = chosen(tmp_path, (800, 600), (800, 600))
+    away = oracle.look_at((3.0, -0.4, -2.0), (6, 0.5, -9))
+    answers = oracle.Oracle(views(photos, [FAR_APART[0], away]))
+    with pytest.raises(UserError):
+        run(monkeypatch, dust3r, photos, answers.predict)
+
+    def unsure(first: int, second: int) -> PairPrediction:
+        said = oracle.Oracle(views(photos, FAR_APART)).predict(first, second)
+        low = [
+            1 + 0.7 * (sure - 1) / (sure - 1).max() + (sure == sure.max())
+            for sure in (said.confidence_first, said.confidence_second)
+        ]
+        return replace(said, confidence_first=low[0], confidence_second=low[1])
+
+    with_doubt = run(monkeypatch, dust3r, photos[:1], unsure)
+    assert with_doubt.notes == ["The network is sure of only 0% of 0.png: its place and its points may be wrong."]
+    assert with_doubt.pointmaps[0].confidence.max() < 3
+
+
+def test_what_is_no_number_never_reaches_a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = chosen(tmp_path, (800, 600), (800, 600))
+    seen = views(photos, FAR_APART)
+    holes = np.random.default_rng(0).random(seen[0].depth.shape) < 0.1
+
+    def broken(first: int, second: int) -> PairPrediction:
+        said = oracle.Oracle(seen).predict(first, second)
+        points, sure = said.points_first.copy(), said.confidence_second.copy()
+        points[holes] = np.nan
+        points[~holes & (said.confidence_first > 5)] = np.inf
+        sure[holes] = np.nan
+        return replace(said, points_first=points, confidence_second=sure)
+
+    for count in (1, 2):
+        result = run(monkeypatch, dust3r, photos[:count], broken)
+        check(result, photos[:count], seen[:count], 1e-3)
+        for part in (*result.pointmaps, result.cloud):
+            assert all(np.isfinite(values).all() for values in vars(part).values() if isinstance(values, np.ndarray))
+        assert not result.pointmaps[0].mask[holes].any()
+
+    def nothing(first: int, second: int) -> PairPrediction:
+        said = oracle.Oracle(seen).predict(first, second)
+        return replace(said, points_first=said.points_first * np.nan, points_second=said.points_second * np.nan)
+
+    for count in (1, 2):
+        with pytest.raises(UserError):
+            run(monkeypatch, dust3r, photos[:count], nothing)
+
+
+def test_into_blender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a process of its own, as Blender never meets torch."""
+    pytest.importorskip("bpy", reason="needs Blender's Python package")
+    photos = chosen(tmp_path, (1500, 1000), (900, 1300))
+    result = run(monkeypatch, dust3r, photos, oracle.Oracle(views(photos, FAR_APART)).predict)
+    bundle.write(result, tmp_path / "result")
+    code = f"""
+import sys
+import bpy, numpy as np
+from pathlib import Path
+from threer_blender import bundle
+from threer_blender.scene import build, cameras
+folder = Path({str(tmp_path / "result")!r})
+result = bundle.read(folder)
+bpy.ops.wm.read_factory_settings(use_empty=True)
+root = build.build(result, folder)
+for camera, shown in zip(result.cameras, build.solved_cameras(root), strict=True):
+    scene = bpy.context.scene
+    cameras.use_camera(scene, shown)
+    bpy.context.view_layer.update()
+    render = scene.render
+    lens = shown.calc_matrix_camera(bpy.context.evaluated_depsgraph_get(), x=render.resolution_x, y=render.resolution_y)
+    whole = np.array(lens) @ np.linalg.inv(shown.matrix_world.normalized()) @ np.array(root.matrix_world)
+    pointmap = next(m for m in result.pointmaps if m.photo == camera.photo)
+    points = pointmap.points[pointmap.mask][::97].astype(float)
+    clip = np.c_[points, np.ones(len(points))] @ whole.T
+    pixels = (clip[:, :2] / clip[:, 3:] * (1, -1) + 1) / 2 * (render.resolution_x, render.resolution_y)
+    print(np.abs(pixels - pointmap.photo_pixels()[pointmap.mask][::97]).max())
+assert "torch" not in sys.modules
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    off = [float(line) for line in ran.stdout.splitlines() if line.replace(".", "").replace("e-", "").isdigit()]
+    assert len(off) == 2
+    assert max(off) < 0.05  # pixels of the photos: every point stands on the ray of its pixel
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_seeded_network_goes_all_the_way_without_a_number_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """Its answers mean nothing, and are refused or finite. Weights come from a file, as published ones do."""
+    tiny = network.Config(
+        encoder_depth=2, encoder_width=64, encoder_heads=4, decoder_depth=4, decoder_width=48, decoder_heads=4
+    )
+    torch.manual_seed(0)
+    seeded = network.linear_224(tiny)
+    names = {f"encoder.{name}": name for name in seeded.encoder.state_dict()}
+    save_file({names.get(k, k): v.clone() for k, v in seeded.state_dict().items()}, tmp_path / "tiny.safetensors")
+    monkeypatch.setattr(network, "dpt_512", lambda: network.linear_224(tiny))
+    monkeypatch.setattr(weights, "locate", lambda _weights: tmp_path / "tiny.safetensors")
+    photos = chosen(tmp_path, *[(640, 480), (480, 640)][:count])
+    try:
+        result = dust3r.reconstruct(photos, {}, Report(lambda _message: None))
+    except UserError:
+        return
+    for part in (*result.pointmaps, *result.cameras, result.cloud):
+        for values in vars(part).values():
+            assert not isinstance(values, np.ndarray) or np.isfinite(values).all()
+    bundle.write(result, tmp_path / "result")
+
+
+def test_a_surface_seen_twice_is_in_the_cloud_once() -> None:
+    """Two views of a wall: where both see it, the surer one's points stand; elsewhere each its own."""
+    pose = np.eye(4)
+    beside = np.eye(4)
+    beside[0, 3] = 1.0  # of the 4 that each sees of the wall
+    made = []
+    for number, (where, sure) in enumerate([(pose, 2.0), (beside, 5.0)]):
+        camera = Camera(str(number), 80, 80, 80.0, 80.0, 40.0, 40.0, where)
+        depth, image = np.full((40, 40), 4.0), np.full((40, 40, 3), number, np.uint8)
+        made.append(
+            assembly.View(number, camera, inputs.PhotoFromMap(2, 2, 0, 0), image, depth, np.full((40, 40), sure))
+        )
+    pointmaps = [view.pointmap(1.5) for view in made]
+    cloud = assembly.cloud(made, pointmaps)
+    assert (cloud.photo == 1).sum() == 1600
+    assert (cloud.photo == 0).sum() == 400
+    assert cloud.positions[cloud.photo == 0][:, 0].max() < -1
+    np.testing.assert_allclose(cloud.normals, np.broadcast_to((0, 0, -1), cloud.normals.shape), atol=1e-6)
+    assert (cloud.colors == cloud.photo[:, None]).all()

@@ -1,0 +1,103 @@
+"""Many pairs through a pair network: each photo is encoded once, batches change nothing, a full memory is survived."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="networks need torch")
+
+from threer_blender.messages import Warning  # noqa: E402
+from threer_blender.networks import dust3r, inputs, mast3r, pairwise  # noqa: E402
+from threer_blender.reconstruction import PhotoFromMap  # noqa: E402
+from threer_blender.runtime.device import Device  # noqa: E402
+from threer_blender.runtime.report import Report  # noqa: E402
+
+TINY = dust3r.Config(
+    encoder_depth=2, encoder_width=64, encoder_heads=4, decoder_depth=4, decoder_width=48, decoder_heads=4
+)
+CPU = Device(torch.device("cpu"), torch.float32, "a CPU", 2**30)
+SIZES = [(48, 64), (48, 64), (64, 48), (48, 64), (64, 48)]
+PAIRS = [(i, j) for i in range(5) for j in range(5) if i != j]
+
+
+@pytest.fixture
+def photos() -> list[inputs.Input]:
+    random = np.random.default_rng(0)
+    whole = PhotoFromMap(1, 1, 0, 0)
+    return [inputs.Input(random.integers(0, 256, (*size, 3)).astype(np.uint8), whole) for size in SIZES]
+
+
+@pytest.fixture
+def network() -> dust3r.PairNetwork:
+    torch.manual_seed(0)
+    return dust3r.linear_224(TINY).eval()
+
+
+def report(messages: list | None = None) -> Report:
+    made = Report((messages if messages is not None else []).append)
+    made.plan(pairwise.plan(5, 20))
+    return made
+
+
+def test_each_photo_is_encoded_once_and_batches_change_nothing(
+    photos: list[inputs.Input], network: dust3r.PairNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    network.encoder.register_forward_hook(lambda *_: seen.append(1))
+    encoded = pairwise.encode(network, CPU, photos, report())
+    said = {(one.first, one.second): one for one in pairwise.predict(network, CPU, encoded, PAIRS, report())}
+    assert len(seen) == len(photos)
+    assert said.keys() == set(PAIRS)
+    monkeypatch.setattr(pairwise, "CPU_TOKENS", 1)
+    for one in pairwise.predict(network, CPU, encoded, PAIRS, report()):
+        for ours, batched in zip((one.of_first, one.of_second), said[one.first, one.second][2:], strict=True):
+            torch.testing.assert_close(ours.points, batched.points, rtol=1e-4, atol=1e-5)
+    # Half precision on the way is all that tells it from the network's own forward.
+    for first, second in PAIRS:
+        with torch.inference_mode():
+            whole = network(*(photos[i].normalised[None] for i in (first, second)))
+        for ours, theirs in zip(said[first, second][2:], whole, strict=True):
+            assert (ours.points - theirs.points[0]).norm() < 0.01 * theirs.points.norm()
+    prediction = pairwise.pair_prediction(said[1, 2])
+    assert prediction.points_first.shape == (48, 64, 3)
+    assert prediction.confidence_second.shape == (64, 48)
+    assert (prediction.confidence_first > 1).all()
+
+
+def test_where_memory_is_short_batches_shrink_and_it_is_said(
+    photos: list[inputs.Input], network: dust3r.PairNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded = pairwise.encode(network, CPU, photos, report())
+    decode, batches = network.decode, []
+
+    def short(first: dust3r.Encoded, second: dust3r.Encoded) -> tuple:
+        batches.append(len(first.tokens))
+        if len(first.tokens) > 2:
+            raise torch.OutOfMemoryError
+        return decode(first, second)
+
+    monkeypatch.setattr(network, "decode", short)
+    messages: list = []
+    said = list(pairwise.predict(network, CPU, encoded, PAIRS, report(messages)))
+    assert {(one.first, one.second) for one in said} == set(PAIRS)
+    assert max(batches) > 2
+    assert any(isinstance(message, Warning) and "memory" in message.text for message in messages)
+
+    def never(*_: object) -> tuple:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(network, "decode", never)
+    with pytest.raises(torch.OutOfMemoryError):
+        list(pairwise.predict(network, CPU, encoded, PAIRS[:1], report()))
+
+
+def test_heads_stay_in_full_precision() -> None:
+    torch.manual_seed(0)
+    made = mast3r.metric_512(TINY).eval()
+    made.place(torch.device("cpu"), torch.bfloat16)
+    one = torch.rand(1, 3, 32, 48) * 2 - 1
+    with torch.inference_mode():
+        encoded = made.encode(one)
+        first, second = made.decode(encoded, encoded)
+    assert encoded.tokens.dtype == torch.bfloat16
+    assert all(part.dtype == torch.float32 for part in (*first, *second))
+    torch.testing.assert_close(first.descriptors.norm(dim=-1), torch.ones(1, 32, 48))

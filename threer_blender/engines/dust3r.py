@@ -1,0 +1,89 @@
+"""[R] DUSt3R: pointmaps of photo pairs from a network that learned what scenes look like, brought into one world.
+
+Wang et al., "DUSt3R: Geometric 3D Vision Made Easy" (CVPR 2024). One photo is shown to the network against itself.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..catalog import Engine, Weights
+from ..reconstruction import Photo, Reconstruction
+
+if TYPE_CHECKING:
+    from ..geometry.pairs import PairPrediction
+    from ..networks.inputs import Input
+    from ..runtime.report import Report
+
+REVISION = "61c57447d7b0adc8a1a30b2b0adec7a8935aa2a3"
+ENGINE = Engine(
+    id="dust3r",
+    label="DUSt3R",
+    summary="One photo or many, even with little overlap or texture; learned, not metric, for non-commercial use.",
+    licence="CC-BY-NC-SA-4.0",
+    commercial=False,
+    produces=frozenset({"cameras", "pointmaps", "cloud"}),
+    requires=("torch", "numba", "PIL", "pillow_heif"),
+    weights=(
+        Weights(
+            name="DUSt3R_ViTLarge_BaseDecoder_512_dpt.safetensors",
+            url=f"https://huggingface.co/naver/DUSt3R_ViTLarge_BaseDecoder_512_dpt/resolve/{REVISION}/model.safetensors",
+            size=2_284_790_056,
+            sha256="7c300a89534113436bde52732d3151212bcbd90f0aa3c8d1496f86d84bfe4b42",
+            family="DUSt3R",
+            licence="CC-BY-NC-SA-4.0, and the terms of the data it was trained on",
+            terms_url="https://github.com/naver/dust3r#license",
+        ),
+    ),
+)
+SIDE = 512  # pixels of the long side that the network was trained at
+TRUSTED = 3.0
+CONFIDENCE = "DUSt3R's own, from 1: how much surer than a guess the network is of a point; from 3 on it is trusted"
+
+
+def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
+    """Cameras, pointmaps and a cloud of one photo or more, in an arbitrary unit.
+
+    Raises UserError where no two photos connect, or where the network's answer holds no numbers.
+    """
+    from ..geometry import assembly, pair_solution, scene_graph
+    from ..geometry.pairs import PairStore
+    from ..networks import inputs, pairwise
+    from ..runtime.report import Watch
+
+    watch = Watch()
+    seen = [inputs.dust3r(photo, SIDE) for photo in photos]
+    pairs = pair_solution.both_orders(scene_graph.automatic(len(photos), ordered=False)) or [(0, 0)]
+    report.plan(pairwise.plan(len(photos), len(pairs)) | {pair_solution.ALIGNING: 0.5 * len(photos)})
+    with tempfile.TemporaryDirectory() as folder:
+        store = PairStore(Path(folder))
+        for prediction in _predict(seen, pairs, report):
+            store.add(prediction)
+        watch.lap("network")
+        solution = pair_solution.solve(store, photos, seen, TRUSTED, report)
+        watch.lap("alignment")
+    return assembly.reconstruction(
+        ENGINE,
+        photos,
+        assembly.at_median_depth(solution.views, TRUSTED),
+        TRUSTED,
+        confidence_meaning=CONFIDENCE,
+        options=options,
+        timings=watch.laps,
+        left_out=solution.left_out,
+        notes=solution.notes,
+    )
+
+
+def _predict(photos: Sequence[Input], pairs: Sequence[tuple[int, int]], report: Report) -> Iterator[PairPrediction]:
+    """What the network says of the ordered pairs, as it comes."""
+    from ..networks import dust3r, pairwise
+    from ..runtime import weights
+
+    network, device = pairwise.load(dust3r.dpt_512, dust3r.rename, weights.locate(ENGINE.weights[0]), report)
+    encoded = pairwise.encode(network, device, photos, report)
+    for said in pairwise.predict(network, device, encoded, pairs, report):
+        yield pairwise.pair_prediction(said)

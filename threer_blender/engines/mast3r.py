@@ -1,0 +1,92 @@
+"""[R] MASt3R: metric pointmaps of photo pairs from a learned network, brought into one world.
+
+Leroy, Cabon, Revaud, "Grounding Image Matching in 3D with MASt3R" (ECCV 2024). One photo is shown to the network
+against itself.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..catalog import Engine, Weights
+from ..reconstruction import Photo, Reconstruction
+
+if TYPE_CHECKING:
+    from ..geometry.pairs import PairPrediction
+    from ..networks.inputs import Input
+    from ..runtime.report import Report
+
+REVISION = "06e7259f34c3060f322df5cb0c7b9094f57e41fc"
+MODEL = "MASt3R_ViTLarge_BaseDecoder_512_catmlpdpt_metric"
+ENGINE = Engine(
+    id="mast3r",
+    label="MASt3R",
+    summary="One photo or many, even with little overlap, in metres; learned, for non-commercial use.",
+    licence="CC-BY-NC-SA-4.0",
+    commercial=False,
+    produces=frozenset({"cameras", "pointmaps", "cloud"}),
+    requires=("torch", "numba", "PIL", "pillow_heif"),
+    weights=(
+        Weights(
+            name=f"{MODEL}.safetensors",
+            url=f"https://huggingface.co/naver/{MODEL}/resolve/{REVISION}/model.safetensors",
+            size=2_754_661_648,
+            sha256="0a615eb05fa9db654050aa655945ee5696e7c6c1b7f93f1ee8c37249010f6feb",
+            family="MASt3R",
+            licence="CC-BY-NC-SA-4.0, and the terms of the data it was trained on",
+            terms_url="https://github.com/naver/mast3r/blob/main/CHECKPOINTS_NOTICE",
+        ),
+    ),
+)
+SIDE = 512  # pixels of the long side that the network was trained at
+TRUSTED = 1.5
+CONFIDENCE = "MASt3R's own, from 1: how much surer than a guess the network is of a point; from 1.5 on it is trusted"
+
+
+def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
+    """Cameras, pointmaps and a cloud of one photo or more, in metres.
+
+    Raises UserError where no two photos connect, or where the network's answer holds no numbers.
+    """
+    from ..geometry import assembly, pair_solution, scene_graph
+    from ..geometry.pairs import PairStore
+    from ..networks import inputs, pairwise
+    from ..runtime.report import Watch
+
+    watch = Watch()
+    seen = [inputs.dust3r(photo, SIDE) for photo in photos]
+    pairs = pair_solution.both_orders(scene_graph.automatic(len(photos), ordered=False)) or [(0, 0)]
+    report.plan(pairwise.plan(len(photos), len(pairs)) | {pair_solution.ALIGNING: 0.5 * len(photos)})
+    with tempfile.TemporaryDirectory() as folder:
+        store = PairStore(Path(folder))
+        for prediction in _predict(seen, pairs, report):
+            store.add(prediction)
+        watch.lap("network")
+        solution = pair_solution.solve(store, photos, seen, TRUSTED, report)
+        watch.lap("alignment")
+    return assembly.reconstruction(
+        ENGINE,
+        photos,
+        [assembly.scaled(view, 1 / solution.unit) for view in solution.views],
+        TRUSTED,
+        metric=True,
+        confidence_meaning=CONFIDENCE,
+        options=options,
+        timings=watch.laps,
+        left_out=solution.left_out,
+        notes=solution.notes,
+    )
+
+
+def _predict(photos: Sequence[Input], pairs: Sequence[tuple[int, int]], report: Report) -> Iterator[PairPrediction]:
+    """What the network says of the ordered pairs, as it comes."""
+    from ..networks import mast3r, pairwise
+    from ..runtime import weights
+
+    network, device = pairwise.load(mast3r.metric_512, mast3r.rename, weights.locate(ENGINE.weights[0]), report)
+    encoded = pairwise.encode(network, device, photos, report)
+    for said in pairwise.predict(network, device, encoded, pairs, report):
+        yield pairwise.pair_prediction(said)

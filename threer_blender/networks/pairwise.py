@@ -1,0 +1,131 @@
+"""[R] Runs a pair network over many photos: each is encoded once, pairs are decoded in batches and handed on at once.
+
+Between encoder and decoder a photo waits in half precision in main memory. What is held at a time is one batch, however
+many pairs there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Generic, NamedTuple
+
+import torch
+
+from ..geometry.pairs import PairPrediction
+from ..runtime.device import Device, choose
+from ..runtime.report import Report
+from . import checkpoints
+from .dust3r import Encoded, PairNetwork, Prediction
+from .inputs import Input
+
+LOADING, ENCODING, PREDICTING = "Loading the network", "Looking at each photo", "Comparing photos"
+# Expected seconds of a photo and of a pair on two cores at 512 pixels, and of loading: their ratios hold anywhere.
+SECONDS = {LOADING: 5.0, ENCODING: 6.0, PREDICTING: 12.0}
+
+# Tokens of both photos that a batch of pairs may have. A CPU gains nothing from more; on a GPU, memory is what counts.
+CPU_TOKENS = 1600
+BYTES_PER_TOKEN = 2_000_000  # of decoders and heads at work, with a reserve
+
+
+class Predicted(NamedTuple, Generic[Prediction]):
+    """What a network says of the photos `first` and `second` (indices); its tensors have no batch dimension."""
+
+    first: int
+    second: int
+    of_first: Prediction
+    of_second: Prediction
+
+
+def plan(photos: int, pairs: int) -> dict[str, float]:
+    """Expected seconds of each stage."""
+    return {LOADING: SECONDS[LOADING], ENCODING: SECONDS[ENCODING] * photos, PREDICTING: SECONDS[PREDICTING] * pairs}
+
+
+def load(
+    build: Callable[[], PairNetwork[Prediction]], rename: Callable[[str], str | None], path: Path, report: Report
+) -> tuple[PairNetwork[Prediction], Device]:
+    """The network with the weights of the file at `path`, on this machine's best device. Raises UserError."""
+    report(LOADING, 0, 1)
+    device = choose()
+    network = checkpoints.load(build, checkpoints.read(path), rename)
+    network.place(device.torch, device.dtype)
+    return network, device
+
+
+def encode(network: PairNetwork[Any], device: Device, photos: Sequence[Input], report: Report) -> list[Encoded]:
+    """Each photo by itself."""
+    encoded = []
+    for done, photo in enumerate(photos):
+        report(ENCODING, done, len(photos))
+        with torch.inference_mode():
+            tokens, grid = network.encode(photo.normalised[None].to(device.torch))
+            encoded.append(Encoded(tokens.to("cpu", torch.float16), grid))
+    return encoded
+
+
+def predict(
+    network: PairNetwork[Prediction],
+    device: Device,
+    photos: Sequence[Encoded],
+    pairs: Sequence[tuple[int, int]],
+    report: Report,
+) -> Iterator[Predicted[Prediction]]:
+    """What the network says of the ordered `pairs` of encoded `photos`, those of equal shapes together.
+
+    Where a batch does not fit into the device's memory, smaller ones are tried.
+    """
+
+    def shapes(pair: tuple[int, int]) -> tuple[Any, Any]:
+        return photos[pair[0]].grid, photos[pair[1]].grid
+
+    done = 0
+    for (one, two), alike in groupby(sorted(pairs, key=shapes), shapes):
+        waiting = list(alike)
+        most = _batch(one[0] * one[1] + two[0] * two[1], device)
+        while waiting:
+            report(PREDICTING, done, len(pairs))
+            batch = waiting[:most]
+            try:
+                sides = _decoded(network, device, photos, batch)
+            except torch.OutOfMemoryError:
+                if len(batch) == 1:
+                    raise
+                most = len(batch) // 2
+                report.warn(
+                    f"The memory of {device.name} is short: fewer photos are compared at a time, which is slower."
+                )
+                continue
+            for row, (first, second) in enumerate(batch):
+                of_first, of_second = (type(side)(*(part[row] for part in side)) for side in sides)
+                yield Predicted(first, second, of_first, of_second)
+            done += len(batch)
+            del waiting[: len(batch)]
+
+
+def pair_prediction(said: Predicted[Any]) -> PairPrediction:
+    """The pointmaps and their confidence as arrays."""
+    one, two = said.of_first, said.of_second
+    parts = (one.points, two.points, one.confidence, two.confidence)
+    return PairPrediction(said.first, said.second, *(part.cpu().numpy() for part in parts))
+
+
+def _batch(tokens: int, device: Device) -> int:
+    """How many pairs of so many tokens go together."""
+    most = CPU_TOKENS if device.torch.type == "cpu" else device.memory // BYTES_PER_TOKEN
+    return max(1, most // tokens)
+
+
+def _decoded(
+    network: PairNetwork[Prediction], device: Device, photos: Sequence[Encoded], pairs: Sequence[tuple[int, int]]
+) -> tuple[Prediction, Prediction]:
+    first, second = (
+        Encoded(
+            torch.cat([photos[index].tokens for index in indices]).to(device.torch, device.dtype),
+            photos[indices[0]].grid,
+        )
+        for indices in zip(*pairs, strict=True)
+    )
+    with torch.inference_mode():
+        return network.decode(first, second)
