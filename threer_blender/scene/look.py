@@ -16,9 +16,9 @@ SHADER_COLOR = "point_color"
 RADIUS, THRESHOLD, MATERIAL = "Radius", "Confidence Threshold", "Material"  # inputs of the modifier
 
 
-def _shared(blocks: Any, kind: str) -> Any:
+def shared(blocks: Any, kind: str) -> Any:
     """The data-block of this kind and version that earlier builds left in the file, or None."""
-    return next((block for block in blocks if block.get(VERSION) == f"{kind} {LOOK}"), None)
+    return next((block for block in blocks if block.get(VERSION) == kind), None)
 
 
 def material() -> bpy.types.Material:
@@ -26,7 +26,8 @@ def material() -> bpy.types.Material:
 
     Photos have their light in them already, so points shine instead of being lit again.
     """
-    found: bpy.types.Material | None = _shared(bpy.data.materials, "points")
+    kind = f"points {LOOK}"
+    found: bpy.types.Material | None = shared(bpy.data.materials, kind)
     if found is not None:
         return found
     made = bpy.data.materials.new("3R Points")
@@ -44,14 +45,14 @@ def material() -> bpy.types.Material:
         node.location = (200 * place, 0)
     if hasattr(made, "cycles"):  # the Cycles add-on may be off
         made.cycles.emission_sampling = "NONE"  # a million tiny lamps
-    made[VERSION] = f"points {LOOK}"
+    made[VERSION] = kind
     return made
 
 
 def node_group(from_mesh: bool) -> bpy.types.NodeTree:
     """The shared modifier: points of radius `radius` × Radius where `confidence` ≥ Confidence Threshold."""
-    kind = "mesh to points" if from_mesh else "points"
-    found: bpy.types.NodeTree | None = _shared(bpy.data.node_groups, kind)
+    kind = f"{'mesh to points' if from_mesh else 'points'} {LOOK}"
+    found: bpy.types.NodeTree | None = shared(bpy.data.node_groups, kind)
     if found is not None:
         return found
     tree = bpy.data.node_groups.new("3R Points", "GeometryNodeTree")
@@ -90,7 +91,7 @@ def node_group(from_mesh: bool) -> bpy.types.NodeTree:
         node.location = (200 * column, 0)
     for column, node in ((0, confidence.node), (1, base.node), (2, size), (3, color.node)):
         node.location = (200 * column, -300)
-    tree[VERSION] = f"{kind} {LOOK}"
+    tree[VERSION] = kind
     return tree
 
 

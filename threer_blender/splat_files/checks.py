@@ -45,7 +45,10 @@ def only(gaussians: Gaussians, kept: Array) -> Gaussians:
 
 
 def _finite(gaussians: Gaussians) -> Array:
+    """(N,) whether all of a splat's numbers are finite, but for sizes that overflowed: then so is their sum."""
+    count = len(gaussians)
     parts = (gaussians.means, gaussians.rotations, gaussians.opacities, gaussians.sh)
-    finite = [np.isfinite(part).reshape(len(part), -1).all(axis=1) for part in parts]
-    found: Array = np.logical_and.reduce([~np.isnan(gaussians.scales).any(axis=1), *finite])
+    with np.errstate(invalid="ignore", over="ignore"):
+        sums = [part.reshape(count, -1).sum(axis=1) for part in parts]
+    found: Array = np.logical_and.reduce([~np.isnan(gaussians.scales).any(axis=1), *map(np.isfinite, sums)])
     return found

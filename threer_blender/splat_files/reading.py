@@ -100,5 +100,11 @@ def exponential(logarithms: Array) -> Array:
 
 def harmonics(constant: Array, rest: Array) -> Array:
     """(N, K, 3) coefficients from the constant (N, 3) and the rest (N, 3 (K - 1)), channel by channel."""
-    above = rest.reshape(len(rest), 3, rest.shape[1] // 3).swapaxes(1, 2)
-    return np.concatenate([constant[:, None], above], axis=1)
+    count = len(rest)
+    sh = np.empty((count, 1 + rest.shape[1] // 3, 3), np.float32)
+    sh[:, 0] = constant
+    part = 4096  # stays in the processor's cache
+    for start in range(0, count, part):
+        block = rest[start : start + part]
+        sh[start : start + part, 1:] = block.reshape(len(block), 3, rest.shape[1] // 3).swapaxes(1, 2)
+    return sh

@@ -1,0 +1,70 @@
+"""Seconds from a 3DGS PLY of one million splats, SH degree 3, to Blender, and what the modifier's nodes take. [B]
+
+python tests/benchmarks/splats_import.py
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.splats import random_gaussians
+from threer_blender import splat_files
+from threer_blender.scene import points, splat_nodes, splats
+
+COUNT = 1_000_000
+
+
+def timed(label: str, work: Callable[[], Any]) -> Any:
+    """What `work` returns; prints the time and the CPU-time that it took."""
+    start, cpu = time.perf_counter(), time.process_time()
+    result = work()
+    print(f"  {label:44} {time.perf_counter() - start:6.2f} s, CPU {time.process_time() - cpu:6.2f} s", flush=True)
+    return result
+
+
+def main() -> None:
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scene = bpy.context.scene
+    scene.camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+    scene.collection.objects.link(scene.camera)
+    scene.camera.location.z = 5
+    print(f"Blender {bpy.app.version_string}, {COUNT:,} splats, SH degree 3")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "million.ply"
+        splat_files.write(random_gaussians(COUNT), path)
+        print(f"  {path.stat().st_size / 1e6:.0f} MB")
+        start, cpu = time.perf_counter(), time.process_time()
+        gaussians = timed("reading the file", lambda: splat_files.read(path).gaussians)
+    geometry = timed(
+        "filling Blender's attributes",
+        lambda: splats.new_geometry("million", gaussians, not points.has_point_clouds()),
+    )
+    shown = timed("object, nodes and materials", lambda: splats.new_object("million", geometry))
+    taken, cpu = time.perf_counter() - start, time.process_time() - cpu
+    print(f"  {'import, all of it':44} {taken:6.2f} s, CPU {cpu:6.2f} s")
+    scene.collection.objects.link(shown)
+
+    def evaluate() -> np.ndarray:
+        shown.update_tag()
+        bpy.context.view_layer.update()
+        return shown.evaluated_get(bpy.context.evaluated_depsgraph_get())
+
+    timed("nodes: points for viewports", evaluate)
+    points.set_input(shown.modifiers[0], splat_nodes.VIEWPORT_POINTS, False)
+    timed("nodes: quads for the camera, sorted", evaluate)
+    scene.camera.location.x = 1
+    timed("nodes: the same, the camera moved", evaluate)
+
+
+if __name__ == "__main__":
+    main()

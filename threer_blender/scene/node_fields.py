@@ -1,0 +1,111 @@
+"""[B] Node trees written as formulas: sockets that can be added and multiplied, in geometry and in shader nodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+Operand = Any  # Field, float or tuple of three floats
+
+
+class Field:
+    """A socket's value, a number or a vector by its type; each operation adds a node.
+
+    A vector times a number scales it, a vector times a vector goes component by component.
+    """
+
+    def __init__(self, tree: Formulas, socket: bpy.types.NodeSocket) -> None:
+        self.tree, self.socket = tree, socket
+
+    @property
+    def is_vector(self) -> bool:
+        """Whether it has three components."""
+        return bool(self.socket.type == "VECTOR")
+
+    def __add__(self, other: Operand) -> Any:
+        return self.tree.calculate("ADD", self, other)
+
+    def __sub__(self, other: Operand) -> Any:
+        return self.tree.calculate("SUBTRACT", self, other)
+
+    def __mul__(self, other: Operand) -> Any:
+        return self.tree.calculate("MULTIPLY", self, other)
+
+    def __truediv__(self, other: Operand) -> Any:
+        return self.tree.calculate("DIVIDE", self, other)
+
+    def __radd__(self, other: Operand) -> Any:
+        return self.tree.calculate("ADD", other, self)
+
+    def __rsub__(self, other: Operand) -> Any:
+        return self.tree.calculate("SUBTRACT", other, self)
+
+    def __rmul__(self, other: Operand) -> Any:
+        return self.tree.calculate("MULTIPLY", other, self)
+
+    def __rtruediv__(self, other: Operand) -> Any:
+        return self.tree.calculate("DIVIDE", other, self)
+
+    def __neg__(self) -> Any:
+        return self * -1.0
+
+    def xyz(self) -> list[Field]:
+        """The components of a vector."""
+        return self.tree.outputs("ShaderNodeSeparateXYZ", self)
+
+
+class Formulas:
+    """A node tree under construction."""
+
+    def __init__(self, tree: bpy.types.NodeTree) -> None:
+        self.tree = tree
+
+    def node(self, kind: str, **settings: Any) -> Any:
+        """A new node of the type `kind`, with its properties."""
+        node = self.tree.nodes.new(kind)
+        for name, value in settings.items():
+            setattr(node, name, value)
+        return node
+
+    def give(self, socket: bpy.types.NodeSocket, value: Any) -> None:
+        """Links `value` to an input, where it is a Field or socket; else makes it the input's own value."""
+        if isinstance(value, Field | bpy.types.NodeSocket):
+            self.tree.links.new(value.socket if isinstance(value, Field) else value, socket)
+        else:
+            socket.default_value = value
+
+    def outputs(self, kind: str, *inputs: Any, **settings: Any) -> list[Field]:
+        """The visible outputs of a new node, whose visible inputs are given in their order; None leaves one alone."""
+        node = self.node(kind, **settings)
+        visible = [socket for socket in node.inputs if socket.enabled]
+        for socket, value in zip(visible, inputs, strict=False):
+            if value is not None:
+                self.give(socket, value)
+        return [Field(self, socket) for socket in node.outputs if socket.enabled]
+
+    def value(self, kind: str, *inputs: Any, **settings: Any) -> Any:
+        """The first visible output of a new node, see `outputs`."""
+        return self.outputs(kind, *inputs, **settings)[0]
+
+    def calculate(self, operation: str, *operands: Operand) -> Any:
+        """A node of the Math or Vector Math kind, as the operands ask for."""
+        vectors = [isinstance(o, tuple) or (isinstance(o, Field) and o.is_vector) for o in operands]
+        if not any(vectors):
+            return self.value("ShaderNodeMath", *operands, operation=operation)
+        if operation == "MULTIPLY" and not all(vectors):
+            vector, number = operands if vectors[0] else operands[::-1]
+            return self.value("ShaderNodeVectorMath", vector, number, operation="SCALE")
+        return self.value("ShaderNodeVectorMath", *operands, operation=operation)
+
+    def dot(self, first: Operand, second: Operand) -> Any:
+        """The dot product of two vectors."""
+        return self.value("ShaderNodeVectorMath", first, second, operation="DOT_PRODUCT")
+
+    def root(self, value: Operand) -> Any:
+        """The square root of a number."""
+        return self.calculate("SQRT", value)
+
+    def vector(self, x: Operand, y: Operand, z: Operand) -> Any:
+        """A vector of three numbers."""
+        return self.value("ShaderNodeCombineXYZ", x, y, z)

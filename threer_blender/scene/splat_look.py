@@ -1,0 +1,80 @@
+"""[B] How splats look: their materials, and the render settings with which Blender shows them as they were made."""
+
+from __future__ import annotations
+
+import bpy
+
+from .look import VERSION, shared
+from .node_fields import Field, Formulas
+from .splat_nodes import COLOR, FAINTEST, PLACE
+
+LOOK = 1  # raise it when the materials below change: old files keep the look they were saved with
+MOST_OPAQUE = 0.99  # as in 3DGS
+BOUNCES = 256  # splats that a ray of Cycles goes through; what is behind so many is seldom seen
+
+
+def material() -> bpy.types.Material:
+    """The shared material of quads: emission with the Gaussian's opacity, in Cycles and in EEVEE.
+
+    At a distance r from the mean, 1 where the opacity o has fallen to 1/255, it is o (255 o)^(-r²).
+    """
+    kind = f"splats {LOOK}"
+    found: bpy.types.Material | None = shared(bpy.data.materials, kind)
+    if found is not None:
+        return found
+    made, formulas = _new("3R Splats", kind)
+    color = formulas.node("ShaderNodeAttribute", attribute_name=COLOR)
+    place = formulas.node("ShaderNodeAttribute", attribute_name=PLACE)
+    at, opacity = Field(formulas, place.outputs["Vector"]), Field(formulas, color.outputs["Alpha"])
+    distance = formulas.dot(at, at)
+    fallen = opacity * formulas.calculate("POWER", opacity * (1 / FAINTEST), distance * -1.0)
+    alpha = formulas.calculate("MINIMUM", fallen, MOST_OPAQUE) * formulas.calculate("LESS_THAN", distance, 1.0)
+    emission = formulas.value("ShaderNodeEmission", color.outputs["Color"], 1.0)
+    through = formulas.value("ShaderNodeBsdfTransparent")
+    shader = formulas.value("ShaderNodeMixShader", alpha, through, emission)
+    formulas.give(formulas.node("ShaderNodeOutputMaterial").inputs["Surface"], shader)
+    made.surface_render_method = "BLENDED"
+    made.use_transparency_overlap = True
+    return made
+
+
+def point_material() -> bpy.types.Material:
+    """The shared material of points: their colours, opaque."""
+    kind = f"splat points {LOOK}"
+    found: bpy.types.Material | None = shared(bpy.data.materials, kind)
+    if found is not None:
+        return found
+    made, formulas = _new("3R Splat Points", kind)
+    color = formulas.node("ShaderNodeAttribute", attribute_name=COLOR)
+    emission = formulas.value("ShaderNodeEmission", color.outputs["Color"], 1.0)
+    formulas.give(formulas.node("ShaderNodeOutputMaterial").inputs["Surface"], emission)
+    return made
+
+
+def _new(name: str, kind: str) -> tuple[bpy.types.Material, Formulas]:
+    made = bpy.data.materials.new(name)
+    if made.node_tree is None:  # before Blender 5.0
+        made.use_nodes = True
+    made.node_tree.nodes.clear()
+    if hasattr(made, "cycles"):  # the Cycles add-on may be off
+        made.cycles.emission_sampling = "NONE"  # a million tiny lamps
+    made[VERSION] = kind
+    return made, Formulas(made.node_tree)
+
+
+def set_up_rendering(scene: bpy.types.Scene) -> None:
+    """Set the scene up to render splats as they were made. Only on request: it changes the whole scene's look.
+
+    Splats hold display colours that blend as such, so the view transform becomes Raw, which shows what is rendered
+    unchanged; lit objects would look too dark in it. Cycles' rays go on through enough splats, none of them stopped by
+    chance (Russian roulette).
+    """
+    view = scene.view_settings
+    view.view_transform = "Raw"
+    view.look = "None"
+    view.exposure = 0.0
+    view.gamma = 1.0
+    view.use_curve_mapping = False
+    if hasattr(scene, "cycles"):  # the Cycles add-on may be off
+        scene.cycles.transparent_max_bounces = max(scene.cycles.transparent_max_bounces, BOUNCES)
+        scene.cycles.min_transparent_bounces = scene.cycles.transparent_max_bounces

@@ -1,0 +1,269 @@
+"""[B] The modifier that shows splats: quads that cover their projections for the scene's camera, points elsewhere.
+
+A Gaussian's projection is that of Zwicker et al. 2001, "EWA volume splatting", as 3DGS does it: the covariance goes
+through the projection's derivative at the mean, gets 0.3 square pixels of low-pass, and is cut off where its opacity
+falls below 1/255. Each becomes a quad in the plane through its mean that is parallel to the picture, along the axes of
+its ellipse. So the material needs to know the place in the quad only (see `splat_look`), and quads cover little more
+than what is seen of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from .. import spherical_harmonics
+from . import view_values
+from .look import VERSION, shared
+from .node_fields import Field, Formulas
+
+LOOK = 1  # raise it when the nodes below change: old files keep the look they were saved with
+# The attributes of splats, as Blender 5.3 names them.
+SCALE, ROTATION, BASE, HARMONICS = "scale", "rotation", "radiance:base", "radiance:sh_{}"
+COUNT_HARMONICS = (spherical_harmonics.MAX_DEGREE + 1) ** 2 - 1
+# What the materials read: a colour with opacity, and the place in the quad, 1 at the cut-off.
+COLOR, PLACE = "splat_color", "splat_place"
+MATRIX = "splat_matrix"  # of a quad, while the tree works
+
+LOW_PASS = 0.3  # square pixels, as in 3DGS
+FAINTEST = 1 / 255  # opacity below which nothing is drawn
+BEYOND = 0.65  # of the view's size from its middle: means further out have the derivative of there, as in 3DGS
+
+# Inputs of the modifier.
+OPACITY, SIZE, DEGREE, VIEWPORT_POINTS = "Opacity Threshold", "Scale", "SH Degree", "Points in Viewport"
+POINT_SIZE, CROP, CROP_BOX = "Point Size", "Crop", "Crop Box"
+MATERIAL, POINT_MATERIAL = "Material", "Point Material"
+
+
+def node_group(from_mesh: bool) -> bpy.types.NodeTree:
+    """The modifier's node group, one for all splats in the file."""
+    kind = f"splats from {'mesh' if from_mesh else 'points'} {LOOK}"
+    found: bpy.types.NodeTree | None = shared(bpy.data.node_groups, kind)
+    if found is not None:
+        return found
+    tree = bpy.data.node_groups.new("3R Splats", "GeometryNodeTree")
+    tree.is_modifier = True
+    _interface(tree.interface)
+    _Splats(tree).build(from_mesh)
+    _arrange(tree)
+    tree[VERSION] = kind
+    return tree
+
+
+def _interface(interface: Any) -> None:
+    interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+
+    def add(name: str, kind: str, description: str = "", **values: Any) -> None:
+        socket = interface.new_socket(name, in_out="INPUT", socket_type=f"NodeSocket{kind}")
+        socket.description = description
+        for key, value in values.items():
+            setattr(socket, key, value)
+
+    unit = {"min_value": 0.0, "max_value": 1.0}
+    add("Geometry", "Geometry")
+    add(OPACITY, "Float", "Splats that are less opaque than this are hidden", default_value=0.0, **unit)
+    add(SIZE, "Float", "Size of the splats; 1 is as they were made", default_value=1.0, min_value=0.0, max_value=10.0)
+    degree = spherical_harmonics.MAX_DEGREE
+    text = "Up to which degree colors change with the direction; 0 shows one color from everywhere"
+    add(DEGREE, "Int", text, default_value=degree, min_value=0, max_value=degree)
+    text = (
+        "Show points in viewports, right from every side and fast. Off: splats as the scene's camera sees them, "
+        "right only through it"
+    )
+    add(VIEWPORT_POINTS, "Bool", text, default_value=True)
+    add(POINT_SIZE, "Float", "Size of these points", default_value=1.0, min_value=0.0, max_value=10.0)
+    add(CROP, "Bool", "Hide splats outside of the crop box", default_value=False)
+    add(CROP_BOX, "Object", "An object, like an empty cube, whose cube from -1 to 1 keeps its splats")
+    add(MATERIAL, "Material", f"Material of the splats; it finds their colors in the attribute '{COLOR}'")
+    add(POINT_MATERIAL, "Material", "Material of the points")
+
+
+class _Splats(Formulas):
+    """The tree's parts. Fields are those of each splat."""
+
+    def __init__(self, tree: bpy.types.NodeTree) -> None:
+        super().__init__(tree)
+        given = self.node("NodeGroupInput")
+        self.given = {socket.name: socket for socket in given.outputs}
+        base = self.attribute(BASE, "FLOAT_COLOR")
+        red, green, blue, self.opacity = self.outputs("FunctionNodeSeparateColor", base)
+        self.base = self.vector(red, green, blue)
+        self.position = self.value("GeometryNodeInputPosition")
+        self.scale = self.attribute(SCALE, "FLOAT_VECTOR") * self.number(SIZE)
+
+    def build(self, from_mesh: bool) -> None:
+        """Everything from the group's input to its output."""
+        result = self.node("NodeGroupOutput")
+        points = self.given["Geometry"]
+        if from_mesh:
+            points = self.value("GeometryNodeMeshToPoints", points)
+        kept = self.delete(points, self.hidden())
+        as_points = self.value("GeometryNodeIsViewport")
+        as_points = self.value("FunctionNodeBooleanMath", as_points, self.given[VIEWPORT_POINTS], operation="AND")
+        drawn = self.value("GeometryNodeSwitch", as_points, self.quads(kept), self.points(kept), input_type="GEOMETRY")
+        self.give(result.inputs["Geometry"], drawn)
+
+    def number(self, name: str) -> Field:
+        """An input of the group."""
+        return Field(self, self.given[name])
+
+    def attribute(self, name: str, kind: str) -> Any:
+        """A named attribute."""
+        return self.value("GeometryNodeInputNamedAttribute", name, data_type=kind)
+
+    def store(self, geometry: Any, name: str, value: Any, kind: str) -> Any:
+        """`geometry` with a named point attribute more."""
+        return self.value(
+            "GeometryNodeStoreNamedAttribute", geometry, None, name, value, data_type=kind, domain="POINT"
+        )
+
+    def delete(self, geometry: Any, selection: Any) -> Any:
+        """`geometry` without the selected points."""
+        return self.value("GeometryNodeDeleteGeometry", geometry, selection, domain="POINT")
+
+    def compare(self, first: Any, operation: str, second: Any) -> Any:
+        """A Boolean of two numbers."""
+        return self.value("FunctionNodeCompare", first, second, operation=operation, data_type="FLOAT")
+
+    def either(self, *conditions: Any) -> Any:
+        """Whether any of them holds."""
+        found, *more = conditions
+        for condition in more:
+            found = self.value("FunctionNodeBooleanMath", found, condition, operation="OR")
+        return found
+
+    def hidden(self) -> Any:
+        """What the artist does not want to see, and what nobody could."""
+        box = self.outputs("GeometryNodeObjectInfo", self.given[CROP_BOX], transform_space="RELATIVE")[0]
+        inside = self.value("FunctionNodeTransformPoint", self.position, self.value("FunctionNodeInvertMatrix", box))
+        furthest = self.value("ShaderNodeVectorMath", inside, operation="ABSOLUTE")
+        x, y, z = furthest.xyz()
+        furthest = self.calculate("MAXIMUM", self.calculate("MAXIMUM", x, y), z)
+        outside = self.compare(furthest, "GREATER_THAN", 1.0)
+        outside = self.value("FunctionNodeBooleanMath", outside, self.given[CROP], operation="AND")
+        least = self.calculate("MAXIMUM", self.number(OPACITY), FAINTEST)
+        return self.either(outside, self.compare(self.opacity, "LESS_THAN", least))
+
+    def color(self, direction: Field) -> Any:
+        """The splat's colour seen along `direction` (unit, from the camera), as it is displayed."""
+        x, y, z = direction.xyz()
+        functions = spherical_harmonics.basis(x, y, z, spherical_harmonics.MAX_DEGREE)
+        color = self.base * functions[0] + (0.5, 0.5, 0.5)
+        degrees = [self.compare(self.number(DEGREE), "GREATER_EQUAL", float(d)) for d in range(4)]
+        for index, function in enumerate(functions[1:]):
+            shown = degrees[int((index + 1) ** 0.5)]
+            weight = self.calculate("MULTIPLY", function, shown)
+            color = color + self.attribute(HARMONICS.format(index), "FLOAT_VECTOR") * weight
+        return self.calculate("MAXIMUM", color, (0.0, 0.0, 0.0))
+
+    def colored(self, geometry: Any, color: Any, opacity: Any) -> Any:
+        """`geometry` with the attribute that the materials read."""
+        rgba = self.value("FunctionNodeCombineColor", *color.xyz(), opacity)
+        return self.store(geometry, COLOR, rgba, "FLOAT_COLOR")
+
+    def stripped(self, geometry: Any, *names: str) -> Any:
+        """`geometry` without attributes that nothing needs any more."""
+        for name in names:
+            geometry = self.value("GeometryNodeRemoveAttribute", geometry, name)
+        return geometry
+
+    def points(self, points: Any) -> Any:
+        """Opaque points, as large as their splats are on the average, in the colour that has no direction."""
+        x, y, z = self.scale.xyz()
+        radius = (x + y + z) * (1 / 3) * self.number(POINT_SIZE)
+        color = self.calculate("MAXIMUM", self.base * spherical_harmonics.C0 + (0.5, 0.5, 0.5), (0.0, 0.0, 0.0))
+        points = self.value("GeometryNodeSetPointRadius", self.colored(points, color, 1.0), None, radius)
+        return self.value("GeometryNodeSetMaterial", points, None, self.given[POINT_MATERIAL])
+
+    def quads(self, points: Any) -> Any:
+        """Quads for the scene's camera, the furthest first: EEVEE blends the faces of a mesh in their order."""
+        camera = self.value("GeometryNodeInputActiveCamera")
+        local = self.outputs("GeometryNodeObjectInfo", camera, transform_space="RELATIVE")
+        world = self.outputs("GeometryNodeObjectInfo", camera, transform_space="ORIGINAL")
+        view = view_values.fields(self)
+        eye = self.value("FunctionNodeTransformPoint", self.position, self.value("FunctionNodeInvertMatrix", local[0]))
+        depth = -eye.xyz()[2]
+        size = world[3].xyz()[2]  # Blender's cameras see as if they were not scaled
+
+        points = self.delete(points, self.compare(depth * size, "LESS_EQUAL", view["Near"]))
+        direction = self.value("ShaderNodeVectorMath", self.position - local[1], operation="NORMALIZE")
+        points = self.colored(points, self.color(direction), self.opacity)
+        points = self.store(points, MATRIX, self.quad(eye, depth, size, local[0], view), "FLOAT4X4")
+        rest = [HARMONICS.format(index) for index in range(COUNT_HARMONICS)]
+        points = self.stripped(points, SCALE, ROTATION, BASE, *rest)
+        far = depth * -1.0
+        points = self.value("GeometryNodeSortElements", points, None, None, far, domain="POINT")
+        corner = self.value("GeometryNodeMeshGrid", 2.0, 2.0, 2, 2)
+        corner = self.store(corner, PLACE, self.position, "FLOAT_VECTOR")
+        quads = self.value("GeometryNodeInstanceOnPoints", points, None, corner)
+        quads = self.value("GeometryNodeSetInstanceTransform", quads, None, self.attribute(MATRIX, "FLOAT4X4"))
+        mesh = self.value("GeometryNodeRealizeInstances", self.stripped(quads, MATRIX))
+        return self.value("GeometryNodeSetMaterial", mesh, None, self.given[MATERIAL])
+
+    def quad(self, eye: Field, depth: Field, size: Field, camera: Field, view: dict[str, Field]) -> Any:
+        """The matrix of a splat's quad, whose corners are at ±1: its columns are the ellipse's axes and the mean.
+
+        `eye` is the mean in the camera's axes, `camera` takes those to the object's, `size` to the world's.
+        """
+        x, y, _ = eye.xyz()
+        flat = view["Orthographic"]
+        near = (1.0 - flat) / depth + flat * size  # size in the picture at depth 1 of what is 1 long there
+        slant_x = self.within(x / depth, view["Middle X"], view["Width"]) * (1.0 - flat)
+        slant_y = self.within(y / depth, view["Middle Y"], view["Height"]) * (1.0 - flat)
+        # The rows of the projection's derivative, times the square root of the covariance.
+        turn = self.value("FunctionNodeTransposeMatrix", self.value("FunctionNodeInvertMatrix", camera))
+        first = self.whitened(self.vector(1.0, 0.0, slant_x) * near, turn)
+        second = self.whitened(self.vector(0.0, 1.0, slant_y) * near, turn)
+        blur = view["Width"] * view["Height"] / view["Pixels"] * LOW_PASS
+        xx, xy, yy = self.dot(first, first) + blur, self.dot(first, second), self.dot(second, second) + blur
+        # det (A Aᵀ + b I) without cancellation: (a₁ × a₂)² is det A Aᵀ.
+        crossed = self.value("ShaderNodeVectorMath", first, second, operation="CROSS_PRODUCT")
+        determinant = self.dot(crossed, crossed) + blur * (xx + yy) - blur * blur
+        half = (xx - yy) * 0.5
+        long = (xx + yy) * 0.5 + self.root(half * half + xy * xy)
+        short = determinant / long
+        angle = self.calculate("ARCTAN2", xy, half) * 0.5
+        cosine, sine = self.calculate("COSINE", angle), self.calculate("SINE", angle)
+        # Where opacity · exp(-r² / 2) falls below 1/255.
+        cut = self.root(self.calculate("LOGARITHM", self.opacity * (1 / FAINTEST), 2.718281828459045) * 2.0) / near
+        columns = [
+            self.vector(cosine, sine, 0.0) * (self.root(long) * cut),
+            self.vector(sine * -1.0, cosine, 0.0) * (self.root(short) * cut),
+            self.vector(0.0, 0.0, self.root(short) * cut),
+        ]
+        columns = [self.value("FunctionNodeTransformDirection", column, camera) for column in columns]
+        numbers: list[Any] = []
+        for column, last in zip([*columns, self.position], (0.0, 0.0, 0.0, 1.0), strict=True):
+            numbers += [*column.xyz(), last]
+        return self.value("FunctionNodeCombineMatrix", *numbers)
+
+    def within(self, slope: Field, middle: Field, size: Field) -> Any:
+        """`slope`, but no further out of the view than 3DGS follows it."""
+        least, most = middle - size * BEYOND, middle + size * BEYOND
+        return self.calculate("MINIMUM", self.calculate("MAXIMUM", slope, least), most)
+
+    def whitened(self, row: Field, turn: Field) -> Any:
+        """A row vector in the camera's axes, times `turn` into the object's, the splat's rotation and its scales."""
+        local = self.value("FunctionNodeTransformDirection", row, turn)
+        back = self.value("FunctionNodeInvertRotation", self.attribute(ROTATION, "QUATERNION"))
+        return self.value("FunctionNodeRotateVector", local, back) * self.scale
+
+
+def _arrange(tree: bpy.types.NodeTree) -> None:
+    """Nodes in columns, each right of what it needs, for who opens the editor."""
+    needs: dict[str, list[str]] = {node.name: [] for node in tree.nodes}
+    for link in tree.links:
+        needs[link.to_node.name].append(link.from_node.name)
+    columns: dict[str, int] = {}
+    heights: dict[int, int] = {}
+
+    def column(name: str) -> int:
+        if name not in columns:
+            columns[name] = 1 + max((column(other) for other in needs[name]), default=-1)
+        return columns[name]
+
+    for node in tree.nodes:
+        place = column(node.name)
+        node.location = (220 * place, -60 * heights.get(place, 0))
+        heights[place] = heights.get(place, 0) + 1

@@ -1,0 +1,104 @@
+"""[B] Gaussians <-> Blender: a mesh of vertices or a PointCloud with one attribute a property, and its modifier.
+
+The attributes are those of Blender 5.3's own splats: `position`; `scale`, linear standard deviations; `rotation`, a
+quaternion; `radiance:base`, four floats, the constant harmonic and the opacity; `radiance:sh_0` and on, a vector each.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+import numpy as np
+
+from ..reconstruction import Array, Gaussians
+from . import points, splat_look, splat_nodes
+from .points import VECTOR, Geometry, Kind, write_attribute
+from .splat_nodes import BASE, HARMONICS, ROTATION, SCALE
+
+QUATERNION = Kind("QUATERNION", "value", np.float32)
+FOUR = Kind("FLOAT_COLOR", "color", np.float32)
+MODIFIER = "3R Splats"
+
+
+def new_geometry(name: str, gaussians: Gaussians, as_mesh: bool) -> Geometry:
+    """A data-block with the splats' attributes: a mesh of vertices, else a PointCloud."""
+    if as_mesh:
+        geometry: Geometry = bpy.data.meshes.new(name)
+        geometry.vertices.add(len(gaussians))
+    else:
+        geometry = bpy.data.pointclouds.new(name)
+        geometry.resize(len(gaussians))
+    write(geometry, gaussians)
+    return geometry
+
+
+def write(geometry: Geometry, gaussians: Gaussians) -> None:
+    """Write all attributes to a geometry that has as many points."""
+    write_attribute(geometry, "position", VECTOR, gaussians.means)
+    write_attribute(geometry, SCALE, VECTOR, gaussians.scales)
+    write_attribute(geometry, ROTATION, QUATERNION, gaussians.rotations)
+    base = np.empty((len(gaussians), 4), np.float32)
+    base[:, :3], base[:, 3] = gaussians.sh[:, 0], gaussians.opacities
+    write_attribute(geometry, BASE, FOUR, base)
+    for index, harmonic in enumerate(_planes(gaussians.sh[:, 1:])):
+        write_attribute(geometry, HARMONICS.format(index), VECTOR, harmonic)
+    if isinstance(geometry, bpy.types.Mesh):
+        geometry.update()
+
+
+def _planes(sh: Array) -> Array:
+    """(K, N, 3) of harmonics (N, K, 3), by parts that stay in the processor's cache."""
+    planes = np.empty((sh.shape[1], len(sh), 3), np.float32)
+    part = 4096
+    for start in range(0, len(sh), part):
+        planes[:, start : start + part] = sh[start : start + part].swapaxes(0, 1)
+    return planes
+
+
+def read(geometry: Geometry) -> Gaussians:
+    """The Gaussians that a geometry's attributes hold, in its own coordinates."""
+
+    def values(name: str, width: int, prop: str = "vector") -> Array:
+        data = geometry.attributes[name].data
+        found = np.empty(len(data) * width, np.float32)
+        data.foreach_get(prop, found)
+        return found.reshape(-1, width)
+
+    base = values(BASE, 4, FOUR.property)
+    names = [HARMONICS.format(index) for index in range(splat_nodes.COUNT_HARMONICS)]
+    rest = [values(name, 3) for name in names if name in geometry.attributes]
+    return Gaussians(
+        means=values("position", 3),
+        scales=values(SCALE, 3),
+        rotations=values(ROTATION, 4, QUATERNION.property),
+        opacities=base[:, 3],
+        sh=np.stack([base[:, :3], *rest], axis=1),
+    )
+
+
+def is_splats(placed: bpy.types.Object | None) -> bool:
+    """Whether an object holds splats."""
+    attributes: Any = getattr(placed.data, "attributes", {}) if placed is not None else {}
+    return all(name in attributes for name in (SCALE, ROTATION, BASE))
+
+
+def new_object(name: str, geometry: Geometry) -> bpy.types.Object:
+    """An object that shows `geometry`, not yet in any collection."""
+    shown = bpy.data.objects.new(name, geometry)
+    show(shown)
+    return shown
+
+
+def show(placed: bpy.types.Object) -> None:
+    """Gives an object the modifier that makes its splats visible."""
+    modifier = placed.modifiers.new(MODIFIER, "NODES")
+    modifier.node_group = splat_nodes.node_group(from_mesh=placed.type == "MESH")
+    for socket in modifier.node_group.interface.items_tree:
+        if socket.in_out == "INPUT" and hasattr(socket, "default_value") and socket.socket_type not in NO_DEFAULT:
+            points.set_input(modifier, socket.name, socket.default_value)
+    points.set_input(modifier, splat_nodes.MATERIAL, splat_look.material())
+    points.set_input(modifier, splat_nodes.POINT_MATERIAL, splat_look.point_material())
+
+
+NO_DEFAULT = {"NodeSocketObject", "NodeSocketMaterial"}

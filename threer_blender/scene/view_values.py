@@ -1,0 +1,66 @@
+"""[B] What a node tree cannot ask the scene's camera for: its field of view and pixels, as values that drivers keep.
+
+The drivers name the scene that is being evaluated, so one tree serves all scenes. They are simple expressions, which
+Blender evaluates itself also where scripts may not run. They have at most 255 characters.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .node_fields import Field, Formulas
+
+# Of the scene: the variables of the expressions below.
+VARIABLES = {
+    "ortho": "camera.data.type",
+    "lens": "camera.data.lens",
+    "span": "camera.data.ortho_scale",
+    "wide": "camera.data.sensor_width",
+    "high": "camera.data.sensor_height",
+    "fit": "camera.data.sensor_fit",
+    "x": "render.resolution_x",
+    "y": "render.resolution_y",
+    "ax": "render.pixel_aspect_x",
+    "ay": "render.pixel_aspect_y",
+    "part": "render.resolution_percentage",
+    "sx": "camera.data.shift_x",
+    "sy": "camera.data.shift_y",
+    "near": "camera.data.clip_start",
+}
+# Numbers of Blender's enumerations: camera types PERSP 0, ORTHO 1; sensor fits AUTO 0, HORIZONTAL 1, VERTICAL 2.
+ACROSS = "(fit == 1 or (fit == 0 and x * ax >= y * ay))"  # the sensor's size lies along the picture's width
+SIZE = "(span if ortho == 1 else (high if fit == 2 else wide) / lens)"  # of that side, at depth 1
+WIDTH = f"({SIZE} if {ACROSS} else {SIZE} * x * ax / (y * ay))"
+HEIGHT = f"({SIZE} * y * ay / (x * ax) if {ACROSS} else {SIZE})"
+EXPRESSIONS = {
+    "Width": WIDTH,
+    "Height": HEIGHT,
+    "Middle X": f"sx * {SIZE}",
+    "Middle Y": f"sy * {SIZE}",
+    "Pixels": "x * y * part * part / 10000",
+    "Orthographic": "ortho == 1",
+    "Near": "near",
+}
+
+
+def fields(formulas: Formulas) -> dict[str, Field]:
+    """A value for each of EXPRESSIONS: the view's width, height and middle at depth 1, the number of its pixels,
+    whether it is orthographic (0 or 1), and the distance from which on something is seen."""
+    found = {}
+    for name, expression in EXPRESSIONS.items():
+        node = formulas.node("ShaderNodeValue", name=name, label=name)
+        _drive(node.outputs[0], expression)
+        found[name] = Field(formulas, node.outputs[0])
+    return found
+
+
+def _drive(socket: Any, expression: str) -> None:
+    driver = socket.driver_add("default_value").driver
+    driver.type = "SCRIPTED"
+    for name, path in VARIABLES.items():
+        variable = driver.variables.new()
+        variable.name = name
+        variable.type = "CONTEXT_PROP"
+        variable.targets[0].context_property = "ACTIVE_SCENE"
+        variable.targets[0].data_path = path
+    driver.expression = expression
