@@ -269,7 +269,7 @@ def _reconstruction(scene: dict[str, Any], folder: Path) -> Reconstruction:
         confidence_meaning=_typed(scene["confidence_meaning"], str),
         trusted_confidence=_number(scene["trusted_confidence"]),
         options=_typed(scene["options"], dict),
-        timings={_typed(name, str): _number(value) for name, value in scene["timings"].items()},
+        timings={_typed(name, str): _number(value) for name, value in _typed(scene["timings"], dict).items()},
         left_out=[_record(LeftOut, entry) for entry in scene["left_out"]],
         notes=[_typed(note, str) for note in _typed(scene["notes"], list)],
     )
@@ -319,6 +319,7 @@ def _photo(entry: dict[str, Any], folder: Path) -> Photo:
 
 
 def _camera(entry: dict[str, Any]) -> Camera:
+    entry = {"error_before": None, **_typed(entry, dict)}  # the first bundles did not say
     matrix = np.array(entry["world_from_camera"], np.float64)
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
         raise Damaged("a camera's matrix is not 4x4")
@@ -337,6 +338,7 @@ def _camera(entry: dict[str, Any]) -> Camera:
         distortion=lens.Distortion(_typed(distortion["model"], str), tuple(map(_number, distortion["params"]))),
         plate=plate,
         reprojection_error=_optional(entry["reprojection_error"]),
+        error_before=_optional(entry["error_before"]),
     )
 
 

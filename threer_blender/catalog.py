@@ -60,6 +60,22 @@ class Option:
         return typed
 
 
+# What engines offer whose cameras come from a network: `geometry/refinement.py` does it.
+REFINE = Option(
+    "refine",
+    "off",
+    "Refine cameras",
+    "Correct the cameras by details matched between the photos, as matchmove needs; takes seconds per photo.",
+    choices={
+        "off": "Off (layout quality)",
+        "shared": "One lens",
+        "per-photo": "Each photo its own lens",
+        "known": "Keep the lenses",
+    },
+    requires=("pycolmap",),
+)
+
+
 @dataclass(frozen=True)
 class Weights:
     """One checkpoint file: its official address, what proves it whole, and on what terms it may be used.

@@ -18,7 +18,7 @@ from typing import TextIO
 
 from . import __version__, headless, upkeep
 from .messages import Cancelled, Done, Failed, Message, Progress, UserError, Warning, to_line
-from .reconstruction import Reconstruction
+from .reconstruction import Camera, Reconstruction
 
 Say = Callable[[Message], None]
 EXIT_OK, EXIT_FAILED, EXIT_USER, EXIT_CANCELLED = 0, 1, 2, 130
@@ -177,9 +177,21 @@ def _summary(reconstruction: Reconstruction, output: Path) -> str:
     errors = [c.reprojection_error for c in reconstruction.cameras if c.reprojection_error is not None]
     mean = f", reprojection error {sum(errors) / len(errors):.2f} px" if errors else ""
     lines = [f"{done.registered} of {done.chosen} photos solved, {done.points:,} points{mean}"]
+    lines += [_quality(camera) for camera in reconstruction.cameras if _quality(camera)]
     lines += [f"  left out: {entry.photo!r}: {entry.reason} {entry.advice}" for entry in reconstruction.left_out]
     lines += [f"  {note}" for note in reconstruction.notes]
     return "\n".join([*lines, f"written: {output}"]) + "\n"
+
+
+def _quality(camera: Camera) -> str:
+    """How good a camera is, where that is not for the mean to say: refined, or never measured."""
+    if camera.reprojection_error is None:
+        return f"  {camera.photo!r}: layout quality, not refined"
+    if camera.error_before is None:
+        return ""
+    return (
+        f"  {camera.photo!r}: {camera.error_before:.2f} px before refinement, {camera.reprojection_error:.2f} px after"
+    )
 
 
 def _end(parsed: argparse.Namespace, failed: Failed, status: int) -> int:

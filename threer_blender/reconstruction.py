@@ -50,7 +50,9 @@ class Camera:
 
     `plate` names the upright, undistorted picture inside the bundle that an ideal pinhole camera with the same
     intrinsics sees; it is empty where the photo itself is that picture. `reprojection_error` is the mean over the
-    camera's own observations in pixels, None where nothing was measured.
+    camera's own observations in pixels, None where nothing was measured: such a camera is of layout quality, good for
+    blocking a scene out, not for matchmove. `error_before` is the same before the camera was refined, None where it
+    was not.
     """
 
     photo: str
@@ -64,6 +66,7 @@ class Camera:
     distortion: lens.Distortion = lens.NO_DISTORTION
     plate: str = ""
     reprojection_error: float | None = None
+    error_before: float | None = None
 
     @property
     def camera_from_world(self) -> FloatArray:

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from threer_blender import lens
-from threer_blender.geometry.bundle_adjustment import Refined, Settings, refine
+from threer_blender.geometry.bundle_adjustment import KNOWN, Refined, Settings, Unknowns, refine
 from threer_blender.geometry.reprojection import rotations_from
 from threer_blender.geometry.tracks import Tracks
 from threer_blender.messages import Cancelled
@@ -102,7 +102,7 @@ POINTS = np.random.default_rng(5).uniform(-1, 1, (1500, 3)) * (1.3, 0.9, 1.1)
         (lens.NO_DISTORTION, Settings(lenses=(0,) * 10)),
         (lens.NO_DISTORTION, Settings(lenses=(0, 1) * 5)),
         (lens.NO_DISTORTION, Settings()),
-        (BARREL, Settings(lenses=(0,) * 10, distortion="RADIAL")),
+        (BARREL, Settings(lenses=(0,) * 10, unknowns=(Unknowns(distortion="RADIAL"),))),
         (FISHEYE, Settings(lenses=(0,) * 10)),
     ],
     ids=["one lens", "two lenses", "own lenses", "distortion", "fisheye"],
@@ -122,7 +122,7 @@ def test_network_errors_are_undone(distortion: lens.Distortion, settings: Settin
 
 def test_known_intrinsics_stay() -> None:
     truth = arc(6)
-    refined = refine(disturbed(truth, focal=0), observe(truth, POINTS), Settings(focal=False))
+    refined = refine(disturbed(truth, focal=0), observe(truth, POINTS), Settings(unknowns=(KNOWN,)))
     assert [camera.fx for camera in refined.cameras] == [FOCAL] * 6
     assert turns(refined.cameras, truth).max() < 0.1
 
@@ -163,7 +163,7 @@ def test_nothing_to_go_by_leaves_everything() -> None:
 
 def test_two_photos() -> None:
     truth = arc(2, degrees=25)
-    refined = refine(disturbed(truth, focal=0), observe(truth, POINTS, share=0.9), Settings(focal=False))
+    refined = refine(disturbed(truth, focal=0), observe(truth, POINTS, share=0.9), Settings(unknowns=(KNOWN,)))
     assert turns(refined.cameras, truth).max() < 0.1
 
 
@@ -180,10 +180,10 @@ def test_a_camera_that_only_turns_keeps_the_depths_it_came_with() -> None:
     truth = [Camera(f"{i}", *SIZE, FOCAL, FOCAL, 320, 240, pose) for i, pose in enumerate(poses)]
     room = np.random.default_rng(6).uniform(-1, 1, (3000, 3)) * (3, 2, 1) + (0, 0, 6)
     tracks = observe(truth, room, share=0.8)
-    refined = refine(disturbed(truth, focal=0, place=0), tracks, Settings(focal=False))
+    refined = refine(disturbed(truth, focal=0, place=0), tracks, Settings(unknowns=(KNOWN,)))
     assert turns(refined.cameras, truth).max() < 0.1
     assert np.linalg.norm([camera.world_from_camera[:3, 3] for camera in refined.cameras], axis=1).max() < 0.3
-    unplaced = refine(disturbed(truth, focal=0, place=0), without_depth(tracks), Settings(focal=False))
+    unplaced = refine(disturbed(truth, focal=0, place=0), without_depth(tracks), Settings(unknowns=(KNOWN,)))
     assert all(camera.reprojection_error is None for camera in unplaced.cameras)
 
 

@@ -31,18 +31,28 @@ LEAST_SHARE = 0.3  # of a camera's observations that stand in the end; else they
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What to solve for beside poses and points.
+class Unknowns:
+    """What is solved for of a lens: focal length (fx to fy stays), principal point, and the terms of the COLMAP model
+    `distortion`; "" keeps the distortion that the cameras have."""
 
-    `lenses`: one number a camera; cameras with the same number share intrinsics, None gives each its own. `focal`,
-    `principal_point`: whether they are solved for. `distortion`: the COLMAP model whose terms are solved for, "" keeps
-    the cameras' own. `loss`: pixels of error up to which an observation counts in full.
-    """
-
-    lenses: tuple[int, ...] | None = None
     focal: bool = True
     principal_point: bool = False
     distortion: str = ""
+
+
+KNOWN = Unknowns(focal=False)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to solve for beside poses and points.
+
+    `lenses`: one number from 0 a camera; cameras with the same number share intrinsics, None gives each its own.
+    `unknowns`: one for each number, or one for all. `loss`: pixels of error up to which an observation counts in full.
+    """
+
+    lenses: tuple[int, ...] | None = None
+    unknowns: tuple[Unknowns, ...] = (Unknowns(),)
     loss: float = 1.0
 
 
@@ -101,16 +111,25 @@ def supported(tracks: Tracks, least: Array) -> Tracks:
 
 def _lenses(cameras: Sequence[Camera], settings: Settings) -> Lenses:
     """The lenses that are solved for, all of the richest model that any of them needs."""
-    models = {camera.distortion.model for camera in cameras} | ({settings.distortion} - {""})
+    models = {camera.distortion.model for camera in cameras}
+    models |= {asked.distortion for asked in settings.unknowns} - {""}
     fisheye = "OPENCV_FISHEYE"
     if {camera.distortion.model for camera in cameras} == {fisheye}:
         models = {fisheye}
     elif fisheye in models:
         raise UserError("Some of the photos have a fisheye lens and some have not; refine the two kinds on their own.")
-    free = (settings.focal, settings.principal_point, bool(settings.distortion))
-    numbers = settings.lenses if settings.lenses is not None and any(free) else range(len(cameras))
-    of = np.unique(np.array(numbers), return_inverse=True)[1].reshape(-1)
-    return lenses_of(cameras, of, max(models, key=lambda model: len(lens.MODELS[model])), free)
+    model = max(models, key=lambda model: len(lens.MODELS[model]))
+    of = np.array(range(len(cameras)) if settings.lenses is None else settings.lenses)
+    free = np.array([_free(asked, model) for asked in settings.unknowns])
+    return lenses_of(cameras, of, model, np.broadcast_to(free, (of.max(initial=0) + 1, free.shape[1])))
+
+
+def _free(asked: Unknowns, model: str) -> list[bool]:
+    """(3 + T) which unknowns of a lens of this model are solved for."""
+    terms = (
+        lens.MODELS[model] if model == "OPENCV_FISHEYE" and asked.distortion else lens.MODELS.get(asked.distortion, ())
+    )
+    return [asked.focal, asked.principal_point, asked.principal_point, *(name in terms for name in lens.MODELS[model])]
 
 
 def _state(cameras: Sequence[Camera], lenses: Lenses, points: FloatArray) -> State:

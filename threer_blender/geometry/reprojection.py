@@ -47,8 +47,8 @@ class State:
 @dataclass(frozen=True)
 class Lenses:
     """What is known of G lenses: `of` (N,) the lens of each camera; `focals` (G, 2) fx and fy at the start; `sizes`
-    (G,) the longer side in pixels; `model` the COLMAP model of all; `start` (G, 3 + T) as in State; `free` (3 + T,)
-    bool, which of its unknowns are solved for."""
+    (G,) the longer side in pixels; `model` the COLMAP model of all; `start` (G, 3 + T) as in State; `free` (G, 3 + T)
+    bool, which of their unknowns are solved for."""
 
     of: Array
     focals: FloatArray
@@ -67,7 +67,7 @@ class Problem:
 
     def __init__(self, tracks: Tracks, lenses: Lenses) -> None:
         self.tracks, self.lenses = tracks, lenses
-        cameras, free = len(lenses.of), np.flatnonzero(lenses.free)
+        cameras, free = len(lenses.of), np.flatnonzero(lenses.free.any(axis=0))
         own = tracks.camera[:, None] * POSE + np.arange(POSE)
         shared = cameras * POSE + lenses.of[tracks.camera][:, None] * len(free) + np.arange(len(free))
         self._columns = np.concatenate([own, shared], axis=1)
@@ -170,7 +170,8 @@ class Problem:
         outer[:, :, :3] = np.cross(local[:, None, :], by_local)  # of a turn ω: d local = ω × local
         outer[:, :, 3:6] = by_local
         outer[:, 2, 6] = np.where(known, -1 / DEPTH_ERROR, 0.0)
-        outer[:, :2, POSE:] = by_lens[:, :, self._free]
+        # What is held has no derivative here, and its prior holds it at its start.
+        outer[:, :2, POSE:] = (by_lens * self.lenses.free[self.lenses.of[self.tracks.camera], None])[:, :, self._free]
         inner = by_local @ state.rotations[self.tracks.camera]
         square = (residuals[:, :2] ** 2).sum(axis=1)
         weights = np.stack([1 / (1 + square / loss**2)] * 2 + [1 / (1 + residuals[:, 2] ** 2)], axis=1)
@@ -237,10 +238,10 @@ def rotations_from(vectors: FloatArray) -> FloatArray:
     return rotations
 
 
-def lenses_of(cameras: Sequence[Camera], of: Array, model: str, free: tuple[bool, bool, bool]) -> Lenses:
+def lenses_of(cameras: Sequence[Camera], of: Array, model: str, free: Array) -> Lenses:
     """The lenses that `cameras` have: those with the same number in `of` (N,) share one, the median of theirs.
 
-    `model` is the COLMAP model of all; `free` whether focal length, principal point and distortion are solved for.
+    `model` is the COLMAP model of all; `free` (G, 3 + T) bool as in Lenses.
     """
     groups = [
         [camera for camera, lens_number in zip(cameras, of, strict=True) if lens_number == g]
@@ -259,5 +260,5 @@ def lenses_of(cameras: Sequence[Camera], of: Array, model: str, free: tuple[bool
         sizes=np.array([max(group[0].width, group[0].height) for group in groups], np.float64),
         model=model,
         start=np.array([[0.0, *centre, *bend] for centre, bend in zip(centres, distortions, strict=True)]),
-        free=np.array([free[0], free[1], free[1], *[free[2]] * len(names)]),
+        free=free,
     )

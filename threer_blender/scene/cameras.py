@@ -16,7 +16,7 @@ from ..reconstruction import Camera, FloatArray, Photo
 from .changes import Changes
 
 WIDTH, HEIGHT, PIXEL_ASPECT = "threer_width", "threer_height", "threer_pixel_aspect"
-PHOTO, ERROR = "threer_photo", "threer_reprojection_error"
+PHOTO, ERROR, ERROR_BEFORE = "threer_photo", "threer_reprojection_error", "threer_error_before"
 
 DEFAULT_SENSOR = 36.0  # mm along the larger side, full frame, where EXIF says nothing
 
@@ -106,8 +106,7 @@ def solve(changes: Changes, shown: bpy.types.Object, camera: Camera, photo: Phot
         shown,
         **{PHOTO: camera.photo, WIDTH: camera.width, HEIGHT: camera.height, PIXEL_ASPECT: pixel_aspect(camera)},
     )
-    if camera.reprojection_error is not None:
-        changes.mark(shown, **{ERROR: camera.reprojection_error})
+    changes.mark(shown, **{ERROR: camera.reprojection_error, ERROR_BEFORE: camera.error_before})
 
 
 def use_camera(scene: bpy.types.Scene, shown: bpy.types.Object) -> None:

@@ -50,13 +50,11 @@ class Changes:
             setattr(owner, name, value)
 
     def mark(self, owner: bpy.types.ID, **values: Any) -> None:
-        """Set custom properties of `owner`."""
+        """Set custom properties of `owner`; None takes one away."""
         for key, value in values.items():
-            if key in owner:
-                self.on_failure(lambda key=key, before=owner[key]: owner.__setitem__(key, before))  # type: ignore[misc]
-            else:
-                self.on_failure(lambda key=key: owner.__delitem__(key))  # type: ignore[misc]
-            owner[key] = value
+            before = owner.get(key)
+            self.on_failure(lambda key=key, before=before: _mark(owner, key, before))  # type: ignore[misc]
+            _mark(owner, key, value)
 
     def remove(self, block: bpy.types.ID) -> None:
         """Remove `block` once everything has succeeded."""
@@ -66,6 +64,13 @@ class Changes:
         """Remove `block` once everything has succeeded, if it has no users then."""
         if block is not None:
             self._released.append(block)
+
+
+def _mark(owner: bpy.types.ID, key: str, value: Any) -> None:
+    if value is not None:
+        owner[key] = value
+    elif key in owner:
+        del owner[key]
 
 
 def _frozen(value: Any) -> Any:

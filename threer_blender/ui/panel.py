@@ -173,7 +173,10 @@ def _result(layout: Any, found: summary.Summary, columns: int) -> None:
     box.label(text=f"{found.registered} of {_count(found.chosen, 'photo')} placed")
     box.label(text=f"{_count(found.points, 'point')}")
     if found.error is not None:
-        box.label(text=f"Points meet their photos to {found.error:.2f} px")
+        before = "" if found.error_before is None else f" ({found.error_before:.1f} before refinement)"
+        box.label(text=f"Points meet their photos to {found.error:.2f} px{before}")
+    if found.layout:
+        box.label(text=f"{_count(found.layout, 'camera')} of layout quality, not refined", icon="ERROR")
     for note in found.notes[:SHOWN_NOTES]:
         _sentence(box, note, columns, "INFO")
     if len(found.notes) > SHOWN_NOTES:

@@ -12,13 +12,19 @@ from ..scene import build, cameras, identity
 
 @dataclass(frozen=True)
 class Summary:
-    """A reconstruction in few words: `error` in pixels, None where nothing was measured; `notes` are sentences."""
+    """A reconstruction in few words.
+
+    `error` in pixels, None where nothing was measured; `error_before` of the refined cameras before they were, None
+    where none was; `layout` cameras nobody measured; `notes` are sentences.
+    """
 
     name: str
     registered: int
     chosen: int
     points: int
     error: float | None
+    error_before: float | None
+    layout: int
     notes: list[str]
     bundle: Path
 
@@ -36,7 +42,9 @@ def shown_root(scene: bpy.types.Scene, active: bpy.types.Object | None) -> bpy.t
 def summary(root: bpy.types.Object) -> Summary:
     """What stands under `root`."""
     solved = build.solved_cameras(root)
-    errors = [shown[cameras.ERROR] for shown in solved if cameras.ERROR in shown]
+    errors, before = (
+        [shown[name] for shown in solved if name in shown] for name in (cameras.ERROR, cameras.ERROR_BEFORE)
+    )
     clouds = [child for child in root.children if child.get(identity.ROLE) == identity.CLOUD]
     return Summary(
         name=root.name,
@@ -44,6 +52,8 @@ def summary(root: bpy.types.Object) -> Summary:
         chosen=root.get(build.CHOSEN, len(solved)),  # files of earlier versions do not say
         points=sum(len(cloud.data.attributes["position"].data) for cloud in clouds),
         error=sum(errors) / len(errors) if errors else None,
+        error_before=sum(before) / len(before) if before else None,
+        layout=len(solved) - len(errors),
         notes=root[build.NOTES].splitlines(),
         bundle=Path(bpy.path.abspath(root[build.BUNDLE])),
     )

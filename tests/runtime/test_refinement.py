@@ -1,0 +1,223 @@
+"""Any result's cameras are refined on its photos: from a network's errors to the truth, its points carried along."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from tests.sample_photos import SAMPLE, shrunk
+from threer_blender import bundle, headless, lens
+from threer_blender.geometry import refinement
+from threer_blender.geometry.reprojection import rotations_from
+from threer_blender.geometry.tracks import PairMatches, link
+from threer_blender.messages import UserError
+from threer_blender.photo_files import find
+from threer_blender.reconstruction import Camera, Gaussians, PhotoFromMap, PointCloud, PointMap, Reconstruction
+from threer_blender.runtime.photos import pixels, read
+
+Float = NDArray[np.float64]
+TRUTH = {record["photo"]: record for record in json.loads((SAMPLE[0].parents[1] / "truth.json").read_text())["cameras"]}
+FACTOR = 2
+
+
+def silent(_stage: str, _done: float, _total: float) -> None:
+    pass
+
+
+def true_camera(name: str) -> Camera:
+    record = TRUTH[name]
+    bend = lens.Distortion(record["distortion"]["model"], tuple(record["distortion"]["params"]))
+    size = (record["width"] // FACTOR, record["height"] // FACTOR)
+    numbers = (record[key] / FACTOR for key in ("fx", "fy", "cx", "cy"))
+    return Camera(name, *size, *numbers, np.array(record["world_from_camera"]), bend)
+
+
+def network_answer(truth: Camera, random: np.random.Generator) -> tuple[Camera, PointMap]:
+    """What a feed-forward network might say: 1 to 2 degrees off, 3 % of focal length, 5 % of depth, no distortion."""
+    turn = random.standard_normal(3)
+    turn *= np.radians(random.uniform(1, 2)) / np.linalg.norm(turn)
+    pose = truth.world_from_camera.copy()
+    pose[:3, :3] = pose[:3, :3] @ rotations_from(turn[None])[0]
+    pose[:3, 3] += 0.01 * random.standard_normal(3)
+    factor = np.exp(0.03 * random.standard_normal())
+    camera = Camera(
+        truth.photo,
+        truth.width,
+        truth.height,
+        truth.fx * factor,
+        truth.fy * factor,
+        truth.width / 2,
+        truth.height / 2,
+        pose,
+    )
+    depth = np.asarray(Image.open(SAMPLE[0].parents[1] / TRUTH[truth.photo]["depth"])) * 0.0005
+    depth = depth * np.exp(0.05 * random.standard_normal())
+    scale = PhotoFromMap(truth.width / depth.shape[1], truth.height / depth.shape[0], 0, 0)
+    empty = PointMap(truth.photo, np.zeros((*depth.shape, 3), np.float32), np.ones_like(depth), depth > 0, scale)
+    local = camera.rays(empty.photo_pixels()) * depth[..., None]
+    return camera, replace(empty, points=(local @ pose[:3, :3].T + pose[:3, 3]).astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Reconstruction:
+    """A network's answer about ten of the sample's photos: cameras, pointmaps, a cloud of some of their points."""
+    folder = tmp_path_factory.mktemp("photos")
+    names = [path for path in SAMPLE if TRUTH[path.name]["width"] > TRUTH[path.name]["height"]]
+    photos = read(find(shrunk(names, folder, FACTOR)), lambda *_: None).accepted
+    random = np.random.default_rng(4)
+    answers = [network_answer(true_camera(photo.name), random) for photo in photos]
+    some = [pointmap.points[pointmap.mask][::50] for _, pointmap in answers]
+    cloud = PointCloud(
+        np.concatenate(some),
+        np.tile(np.float32([0, 0, 1]), (sum(map(len, some)), 1)),
+        np.zeros((sum(map(len, some)), 3), np.uint8),
+        np.ones(sum(map(len, some)), np.float32),
+        np.repeat(np.arange(len(some)), list(map(len, some))).astype(np.int32),
+    )
+    cameras, pointmaps = ([answer[i] for answer in answers] for i in range(2))
+    return Reconstruction("network", "MIT", photos, cameras, pointmaps, cloud, metric=True)
+
+
+def turned(found: list[Camera], truth: list[Camera]) -> Float:
+    """Degrees by which the relative rotations of all pairs are off."""
+    first, second = np.triu_indices(len(truth), 1)
+    ours, true = (np.array([camera.world_from_camera[:3, :3] for camera in side]) for side in (found, truth))
+    off = (ours[first].transpose(0, 2, 1) @ ours[second]) @ (true[first].transpose(0, 2, 1) @ true[second]).transpose(
+        0, 2, 1
+    )
+    return np.degrees(np.arccos(np.clip((np.trace(off, axis1=1, axis2=2) - 1) / 2, -1, 1)))
+
+
+def seams(reconstruction: Reconstruction) -> float:
+    """The median distance, in pixels, between a pointmap's points and where the next photo's map has the same depth."""
+    off = []
+    for here, there, camera in zip(
+        reconstruction.pointmaps, reconstruction.pointmaps[1:], reconstruction.cameras[1:], strict=False
+    ):
+        points = here.points[here.mask][::20]
+        z = points @ camera.camera_from_world[2, :3] + camera.camera_from_world[2, 3]
+        place = camera.project(points)
+        known = np.isfinite(place).all(axis=1) & (place > 1).all(axis=1)
+        known &= (place < (camera.width - 1, camera.height - 1)).all(axis=1)
+        column, row = (np.where(known, place[:, i] / there.photo_from_map[i], 0).astype(int) for i in range(2))
+        off.append(np.abs(there.depth(camera)[row, column] / z - 1)[known])
+    return float(np.median(np.concatenate(off)))
+
+
+def few(start: Reconstruction, count: int) -> Reconstruction:
+    """The first `count` photos of it."""
+    first = {name: getattr(start, name)[:count] for name in ("photos", "cameras", "pointmaps")}
+    return replace(start, **first, cloud=None)
+
+
+@pytest.fixture(scope="module")
+def better(start: Reconstruction) -> Reconstruction:
+    return refinement.refined(start, "shared", pixels, silent)
+
+
+def test_a_networks_errors_are_undone(start: Reconstruction, better: Reconstruction) -> None:
+    truth = [true_camera(camera.photo) for camera in start.cameras]
+    assert np.median(turned(start.cameras, truth)) > 1
+    assert turned(better.cameras, truth).max() < 0.1
+    assert max(abs(camera.fx / true.fx - 1) for camera, true in zip(better.cameras, truth, strict=True)) < 0.005
+
+
+def test_every_photo_says_its_error_before_and_after(start: Reconstruction, better: Reconstruction) -> None:
+    assert all(camera.reprojection_error is None for camera in start.cameras)
+    for camera in better.cameras:
+        assert camera.reprojection_error is not None
+        assert camera.error_before is not None
+        assert camera.reprojection_error < 1 < camera.error_before
+
+
+def test_points_stay_on_their_rays_and_meet(start: Reconstruction, better: Reconstruction) -> None:
+    for pointmap, camera in zip(better.pointmaps, better.cameras, strict=True):
+        off = camera.project(pointmap.points[pointmap.mask]) - pointmap.photo_pixels()[pointmap.mask]
+        assert np.abs(off).max() < 0.01
+    assert seams(start) > 0.03
+    assert seams(better) < 0.01
+    assert start.cloud is not None
+    assert better.cloud is not None
+    expected = np.concatenate([pointmap.points[pointmap.mask][::50] for pointmap in better.pointmaps])
+    assert np.abs(better.cloud.positions - expected).max() < 1e-3
+
+
+def test_the_world_keeps_its_size(start: Reconstruction, better: Reconstruction) -> None:
+    spans = [
+        np.linalg.norm(side.cameras[0].world_from_camera[:3, 3] - side.cameras[-1].world_from_camera[:3, 3])
+        for side in (start, better)
+    ]
+    assert spans[1] == pytest.approx(spans[0], rel=0.06)  # the network's own depths are 5 % off
+
+
+def test_the_engine_refines_a_result_on_disk(start: Reconstruction, tmp_path: Path) -> None:
+    rough = few(start, 4)
+    bundle.write(rough, tmp_path / "rough")
+    photos = [photo.path for photo in rough.photos]
+    options = {"start": str(tmp_path / "rough"), "lens": "known"}
+    better = headless.reconstruct(photos[::-1], tmp_path / "fine", "refine", options, home=tmp_path / "home")
+    assert better.engine == rough.engine
+    assert [camera.photo for camera in better.cameras] == [camera.photo for camera in rough.cameras]
+    assert [camera.fx for camera in better.cameras] == [camera.fx for camera in rough.cameras]
+    assert all(camera.error_before is not None for camera in better.cameras)
+
+
+@pytest.mark.parametrize("missing", ["start", "photo"])
+def test_the_engine_says_what_it_lacks(start: Reconstruction, tmp_path: Path, missing: str) -> None:
+    bundle.write(start, tmp_path / "rough")
+    photos = [photo.path for photo in start.photos[1:]]
+    options = {} if missing == "start" else {"start": str(tmp_path / "rough")}
+    with pytest.raises(UserError, match=r"Name the result|choose it as well"):
+        headless.reconstruct(photos, tmp_path / "fine", "refine", options, home=tmp_path / "home")
+
+
+def test_splats_are_refused(start: Reconstruction) -> None:
+    one = np.zeros((1, 3), np.float32)
+    splats = Gaussians(one, one, np.zeros((1, 4), np.float32), np.zeros(1, np.float32), np.zeros((1, 1, 3), np.float32))
+    with pytest.raises(UserError, match="splats"):
+        refinement.refined(replace(start, gaussians=splats), "shared", pixels, silent)
+
+
+def test_photos_that_share_nothing_stay_as_they_were(start: Reconstruction, tmp_path: Path) -> None:
+    """Noise has features, but none that another photo has: the cameras stay, and count as unmeasured."""
+    random = np.random.default_rng(0)
+    for photo in few(start, 3).photos:
+        noise = random.integers(0, 255, (photo.height, photo.width, 3)).astype(np.uint8)
+        Image.fromarray(noise).save(tmp_path / photo.name)
+    photos = read(find([tmp_path]), lambda *_: None).accepted
+    rough = replace(few(start, 3), photos=photos)
+    same = refinement.refined(rough, "shared", pixels, silent)
+    for now, before in zip(same.cameras, rough.cameras, strict=True):
+        assert (now.world_from_camera == before.world_from_camera).all()
+        assert now.reprojection_error is None
+
+
+def test_tracks_are_linked_surest_first_and_never_twice_in_a_photo() -> None:
+    places = [np.array([[1.0, 1], [2, 2]]), np.array([[3.0, 3], [4, 4]]), np.array([[5.0, 5]])]
+
+    def pair(first: int, second: int, *matches: tuple[int, int], strength: float) -> PairMatches:
+        table = np.array(matches)
+        return PairMatches(first, second, table[:, 0], table[:, 1], strength)
+
+    sure, wrong = pair(0, 1, (0, 0), (1, 1), strength=9), pair(1, 2, (0, 0), strength=5)
+    clash = pair(0, 2, (1, 0), strength=1)
+    tracks = link(places, [clash, wrong, sure])
+    assert tracks.camera.tolist() == [0, 1, 2, 0, 1]
+    assert tracks.point.tolist() == [0, 0, 0, 1, 1]
+    assert tracks.pixels[:, 0].tolist() == [1, 3, 5, 2, 4]
+
+
+@pytest.mark.parametrize(("degrees", "refused"), [(2.0, False), (60.0, True)])
+def test_pairs_are_refused_only_where_cameras_contradict_them_altogether(degrees: float, refused: bool) -> None:
+    first, second = (true_camera(path.name) for path in SAMPLE[:2])
+    points = np.random.default_rng(1).uniform(-0.3, 0.3, (200, 3))
+    found = [camera.project(points) for camera in (first, second)]
+    keep = np.flatnonzero(np.isfinite(np.concatenate(found, axis=1)).all(axis=1))
+    turn = np.eye(4)
+    turn[:3, :3] = rotations_from(np.radians([[degrees, degrees / 2, 0]]))[0]
+    off = replace(second, world_from_camera=second.world_from_camera @ turn)
+    assert refinement.contradicted([first, off], found, PairMatches(0, 1, keep, keep, 1.0)) == refused

