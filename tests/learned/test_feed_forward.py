@@ -1,0 +1,217 @@
+"""Engines that answer for many photos at once, whole, around stand-ins for their networks that answer from a known world
+in the network's own output format: what comes out are the cameras and the surface of that world."""
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch", reason="the engines' networks need torch")
+from tests import oracle  # noqa: E402
+from threer_blender import catalog  # noqa: E402
+from threer_blender.geometry.poses import procrustes  # noqa: E402
+from threer_blender.messages import UserError  # noqa: E402
+from threer_blender.networks import checkpoints, depth_anything3  # noqa: E402
+from threer_blender.reconstruction import Reconstruction  # noqa: E402
+from threer_blender.runtime import device, feed_forward, photos, weights  # noqa: E402
+from threer_blender.runtime.report import Report  # noqa: E402
+
+LANDSCAPE, PORTRAIT = (480, 640), (640, 480)
+FOCAL = 520.0
+
+
+@dataclass(frozen=True)
+class World:
+    """Photos of one room; photo i is flat, with i as its red, which tells a stand-in what it sees."""
+
+    views: list[oracle.View]
+    paths: list[Path]
+
+    def seen(self, images: torch.Tensor) -> list[oracle.View]:
+        """The views that pictures (N, 3, H, W) in [0, 1] show in their middles."""
+        middles = images[:, 0, images.shape[2] // 2, images.shape[3] // 2]
+        return [self.views[round(float(red) * 255)] for red in middles]
+
+
+def world(folder: Path, sizes: Sequence[tuple[int, int]], degrees: float = 50.0) -> World:
+    """One photo for each of `sizes`, height and width, from an arc around the room."""
+    poses = [view.world_from_camera for view in oracle.orbit(len(sizes), (2, 2), degrees)]
+    views = [oracle.view(pose, size, FOCAL) for pose, size in zip(poses, sizes, strict=True)]
+    paths = [folder / f"{number:03}.png" for number in range(len(views))]
+    for number, (path, size) in enumerate(zip(paths, sizes, strict=True)):
+        Image.new("RGB", size[::-1], (number, 128, 128)).save(path)
+    return World(views, paths)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The truth of one view in a network's pixels, in the frame of the first view and another unit."""
+
+    depth: torch.Tensor
+    focal: tuple[float, float]
+    camera_from_world: np.ndarray
+
+
+UNIT = 0.37
+
+
+def answers(views: list[oracle.View], scales: Callable, height: int, width: int) -> list[Answer]:
+    """`scales(w, h)`: network pixels per photo pixel along x and y. Inputs are cut and bordered about their middles."""
+    found = []
+    for view in views:
+        tall, wide = view.depth.shape
+        scale = scales(wide, tall)
+        x = (np.arange(width) + 0.5 - width / 2) / scale[0] + wide / 2
+        y = (np.arange(height) + 0.5 - height / 2) / scale[1] + tall / 2
+        rows, columns = (np.clip(at.astype(int), 0, side - 1) for at, side in ((y, tall), (x, wide)))
+        depth = UNIT * view.depth[np.ix_(rows, columns)]
+        pose = np.linalg.inv(view.world_from_camera) @ views[0].world_from_camera
+        pose[:3, 3] *= UNIT
+        focal = (view.focal * scale[0], view.focal * scale[1])
+        found.append(Answer(torch.tensor(depth, dtype=torch.float32), focal, pose))
+    return found
+
+
+class StandIn(torch.nn.Module):
+    """Answers for the world instead of looking."""
+
+    def __init__(self, answer: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.answer = answer
+        self.asked: list[int] = []
+
+    def forward(self, images: Any) -> Any:
+        self.asked.append(len(images))
+        return self.answer(images)
+
+
+def sure(found: list[Answer]) -> torch.Tensor:
+    """Confidences: doubtful in the top rows."""
+    confidence = torch.full((len(found), *found[0].depth.shape), 5.0)
+    confidence[:, : len(found[0].depth) // 5] = 1.01
+    return confidence
+
+
+def da3(known: World) -> StandIn:
+    def answer(images: torch.Tensor) -> depth_anything3.Prediction:
+        deviation, mean = (torch.tensor(row)[:, None, None] for row in ((0.229, 0.224, 0.225), (0.485, 0.456, 0.406)))
+        height, width = images.shape[2:]
+
+        def scales(wide: int, tall: int) -> tuple[float, float]:
+            longer = max(wide, tall)
+            return round(wide * 504 / longer / 14) * 14 / wide, round(tall * 504 / longer / 14) * 14 / tall
+
+        found = answers(known.seen(images * deviation + mean), scales, height, width)
+        lenses = [[[one.focal[0], 0, width / 2], [0, one.focal[1], height / 2], [0, 0, 1]] for one in found]
+        poses = torch.tensor(np.stack([one.camera_from_world[:3] for one in found]), dtype=torch.float32)
+        return depth_anything3.Prediction(
+            torch.stack([one.depth for one in found]), sure(found), poses, torch.tensor(lenses)
+        )
+
+    return StandIn(answer)
+
+
+# Engine -> its stand-in, and the pixels that its network sees of a photo of 4:3.
+ENGINES: dict[str, tuple[Callable[[World], StandIn], int]] = {"depth_anything3": (da3, 504 * 378)}
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Reconstruction]:
+    """An engine on a world, its network a stand-in."""
+
+    def reconstruct(engine: str, known: World, memory: int = 2**40) -> Reconstruction:
+        stand_in = ENGINES[engine][0](known)
+        monkeypatch.setattr(weights, "locate", lambda _weights: Path())
+        monkeypatch.setattr(checkpoints, "read", lambda _path: {})
+        monkeypatch.setattr(checkpoints, "load", lambda _build, _tensors, _rename: stand_in)
+        here = device.Device(torch.device("cpu"), torch.float32, "This card", memory)
+        monkeypatch.setattr(feed_forward, "choose", lambda: here)
+        found = photos.read(known.paths, lambda text, _photo: pytest.fail(text)).accepted
+        options = catalog.engine(engine).checked_options({})
+        return catalog.run(engine)(found, options, Report(lambda _message: None))
+
+    return reconstruct
+
+
+def check_cameras(result: Reconstruction, known: World, angle: float = 0.1, place: float = 0.005) -> None:
+    """Lenses within 0.5 %, turns within `angle` degrees, places within `place` of the arc's size."""
+    assert [camera.photo for camera in result.cameras] == [path.name for path in known.paths]
+    for camera, view in zip(result.cameras, known.views, strict=True):
+        assert (camera.height, camera.width) == view.depth.shape
+        assert camera.fx == pytest.approx(view.focal, rel=0.005)
+        assert camera.fy == pytest.approx(view.focal, rel=0.005)
+        assert camera.cx == pytest.approx(camera.width / 2, abs=1.5)
+        assert camera.cy == pytest.approx(camera.height / 2, abs=1.5)
+    ours = np.stack([camera.world_from_camera for camera in result.cameras])
+    truth = np.stack([view.world_from_camera for view in known.views])
+    first = ours[0, :3, :3] @ truth[0, :3, :3].T
+    for mine, true in zip(ours, truth, strict=True):
+        cosine = (np.trace((first @ true[:3, :3]).T @ mine[:3, :3]) - 1) / 2
+        assert np.degrees(np.arccos(min(1.0, cosine))) < angle
+    if len(ours) > 2:
+        moved = procrustes(ours[:, :3, 3], truth[:, :3, 3], np.ones(len(ours)))
+        error = np.linalg.norm(moved.apply(ours[:, :3, 3]) - truth[:, :3, 3], axis=1)
+        assert error.max() < place * np.ptp(truth[:, :3, 3], axis=0).max()
+
+
+def check_points(result: Reconstruction, known: World) -> None:
+    """Trusted points lie where their photo's pixels see the room; doubtful ones and borders are not trusted."""
+    for pointmap, camera, view in zip(result.pointmaps, result.cameras, known.views, strict=True):
+        assert 0.3 < pointmap.mask.mean() < 0.81
+        pixels = pointmap.photo_pixels()[pointmap.mask]
+        assert (pixels > 0).all()
+        assert (pixels < (camera.width, camera.height)).all()
+        # A point is at its own pixel, and as deep as the room is there, in the result's unit.
+        assert np.abs(camera.project(pointmap.points[pointmap.mask]) - pixels).max() < 2.0
+        deep = pointmap.depth(camera)[pointmap.mask]
+        truth = view.depth[pixels[:, 1].astype(int), pixels[:, 0].astype(int)]
+        ratio = deep / truth
+        assert np.quantile(np.abs(ratio / np.median(ratio) - 1), 0.98) < 0.02
+    cloud = result.cloud
+    assert cloud is not None
+    assert len(cloud) > 1000
+    assert set(np.unique(cloud.photo)) == set(range(len(known.paths)))
+    # Normals look at the cameras that saw the points.
+    towards = np.stack([camera.world_from_camera[:3, 3] for camera in result.cameras])[cloud.photo] - cloud.positions
+    assert (np.einsum("ij,ij->i", cloud.normals, towards) > 0).mean() > 0.97
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "sizes",
+    [[LANDSCAPE], [PORTRAIT], [LANDSCAPE] * 4, [PORTRAIT] * 3, [LANDSCAPE, PORTRAIT, (384, 800), LANDSCAPE]],
+    ids=["one", "one-portrait", "landscape", "portrait", "mixed"],
+)
+def test_the_world_comes_back(engine: str, sizes: list, run: Callable, tmp_path: Path) -> None:
+    known = world(tmp_path, sizes)
+    result = run(engine, known)
+    check_cameras(result, known)
+    check_points(result, known)
+    assert not result.left_out
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_many_photos_on_a_small_card_go_in_chunks(engine: str, run: Callable, tmp_path: Path) -> None:
+    known = world(tmp_path, [(240, 320)] * 26, degrees=120)
+    result = run(engine, known, memory=memory_of(engine, 16))
+    check_cameras(result, known, angle=0.3, place=0.01)
+    assert any("16 at a time" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_card_that_is_too_small_is_told(engine: str, run: Callable, tmp_path: Path) -> None:
+    known = world(tmp_path, [(240, 320)] * 26, degrees=120)
+    with pytest.raises(UserError, match=r"needs [0-9.]+ GB of free memory.*This card has [0-9.]+ GB.*fewer photos"):
+        run(engine, known, memory=memory_of(engine, 6))
+
+
+def memory_of(engine: str, count: int) -> int:
+    """Bytes in which `count` photos of 4:3 fit at once, and no more."""
+    _, pixels = ENGINES[engine]
+    each = pixels * importlib.import_module(f"threer_blender.engines.{engine}").PIXEL_BYTES
+    return int((count + 0.5) * each / feed_forward.MEMORY)

@@ -1,0 +1,65 @@
+"""[R] Depth Anything 3 BASE: the learned engine whose weights may be used for anything. One photo or many."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..catalog import Engine, Weights
+from ..reconstruction import Photo, Reconstruction
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..geometry.views import ViewPrediction
+    from ..networks.inputs import Input
+    from ..runtime.device import Device
+    from ..runtime.feed_forward import Network
+    from ..runtime.report import Report
+
+PIXEL_BYTES = 3000  # measured: tests/benchmarks/feedforward.py
+REPOSITORY = "https://huggingface.co/depth-anything/DA3-BASE"
+
+ENGINE = Engine(
+    id="depth_anything3",
+    label="Depth Anything 3",
+    summary="Cameras and depth from one photo or many, in one go. Its weights may be used commercially.",
+    licence="Apache-2.0",
+    commercial=True,
+    produces=frozenset({"cameras", "pointmaps", "cloud"}),
+    requires=("torch", "safetensors", "pycolmap", "PIL", "pillow_heif"),
+    weights=(
+        Weights(
+            name="DA3-BASE.safetensors",
+            url=f"{REPOSITORY}/resolve/f4a6c9b3c95e41c82048423d3493a81ec3fa810e/model.safetensors",
+            size=541_518_028,
+            sha256="e01067dc1659613083d9145a9a2547ccdbe6ccbbf83c4fe7b3e8a4e2bdae78b5",
+            family="Depth Anything 3",
+            licence="Apache-2.0",
+            terms_url=REPOSITORY,
+        ),
+    ),
+)
+
+
+def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:  # noqa: ARG001
+    """Cameras, pointmaps and a cloud. Raises UserError where weights or memory are missing."""
+    from ..runtime import feed_forward
+
+    return feed_forward.reconstruct(ENGINE, photos, _load, report)
+
+
+def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
+    from ..geometry.views import from_depth
+    from ..networks import checkpoints, view_inputs
+    from ..networks.depth_anything3 import DepthAnything3, rename
+    from ..networks.vit import normalised
+    from ..runtime.feed_forward import Network, answered, batch
+
+    network = checkpoints.load(DepthAnything3, tensors, rename).to(device.torch)
+
+    def predict(seen: Sequence[Input]) -> list[ViewPrediction]:
+        depths, confidences, poses, intrinsics = answered(device, lambda: network(normalised(batch(seen, device))))
+        return list(map(from_depth, depths, confidences, intrinsics, poses))
+
+    return Network(view_inputs.by(view_inputs.depth_anything3), predict, pixel_bytes=PIXEL_BYTES)

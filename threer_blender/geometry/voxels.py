@@ -1,0 +1,64 @@
+"""[R] Points of many overlapping views into one cloud, view by view: one point for each filled cube. numpy only.
+
+Where views agree, their points fall into one cube and are averaged by confidence, so an overlap is not shown twice.
+Memory grows with the surface, not with the number of views; beyond `most` points the cubes double their sides.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..reconstruction import Array, PointCloud
+
+_BITS = 21  # of each coordinate in a key
+
+
+class Voxels:
+    """Collects points. `side` is that of a cube, in the points' unit."""
+
+    def __init__(self, side: float, most: int = 5_000_000) -> None:
+        self.side, self._most = side, most
+        self._keys = np.empty(0, np.int64)
+        # Sums over a cube's points, weighted by confidence: position 3, normal 3, colour 3, weight.
+        self._sums = np.empty((0, 10), np.float64)
+        self._best = np.empty(0, np.float32)
+        self._photo = np.empty(0, np.int32)
+
+    def add(self, points: Array, normals: Array, colors: Array, confidence: Array, photo: int) -> None:
+        """`points` (N, 3) of `photo`, with `normals` (N, 3), `colors` (N, 3) uint8 and `confidence` (N,) above 0."""
+        weight = confidence.astype(np.float64)[:, None]
+        sums = np.concatenate([weight * points, weight * normals, weight * colors, weight], axis=1)
+        found = _keys(points, self.side), sums, confidence.astype(np.float32), np.full(len(points), photo, np.int32)
+        self._merge(*found)
+        while len(self._keys) > self._most:
+            self.side *= 2
+            self._keys = _keys(self._sums[:, :3] / self._sums[:, 9:], self.side)
+            self._merge(*(part[:0] for part in found))
+
+    def _merge(self, keys: Array, sums: Array, best: Array, photo: Array) -> None:
+        keys = np.concatenate([self._keys, keys])
+        best, photo = np.concatenate([self._best, best]), np.concatenate([self._photo, photo])
+        order = np.lexsort((-best, keys))  # a cube's surest point comes first
+        starts = np.flatnonzero(np.diff(keys[order], prepend=np.int64(-1)))
+        surest = order[starts]
+        self._sums = np.add.reduceat(np.concatenate([self._sums, sums])[order], starts) if len(order) else self._sums
+        self._keys, self._best, self._photo = keys[surest], best[surest], photo[surest]
+
+    def cloud(self) -> PointCloud:
+        """One point a cube: its mean place, normal and colour; confidence and photo of its surest point."""
+        mean = self._sums[:, :9] / self._sums[:, 9:]
+        length = np.linalg.norm(mean[:, 3:6], axis=1, keepdims=True)
+        return PointCloud(
+            positions=mean[:, :3].astype(np.float32),
+            normals=(mean[:, 3:6] / np.maximum(length, 1e-12)).astype(np.float32),
+            colors=np.rint(mean[:, 6:]).astype(np.uint8),
+            confidence=self._best,
+            photo=self._photo,
+        )
+
+
+def _keys(points: Array, side: float) -> Array:
+    """(N,) int64, one for each cube; points beyond a million cubes from the origin share the outermost ones."""
+    half = 1 << (_BITS - 1)
+    cubes = np.clip(np.floor(points / side), -half, half - 1).astype(np.int64) + half
+    return (cubes[:, 0] << 2 * _BITS) | (cubes[:, 1] << _BITS) | cubes[:, 2]

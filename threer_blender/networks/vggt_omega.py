@@ -1,0 +1,181 @@
+"""[R] VGGT-Omega: any number of views -> cameras, depth and confidence.
+
+The successor of VGGT by its authors (2026; facebookresearch/vggt-omega). Its encoder is a DINOv3 (Siméoni et al.,
+2025); of the blocks that look at all views, five let only camera and register tokens attend; cameras are read from
+those tokens in one go; there are no heads for points and tracks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .dense_head import Pyramid, a_few_at_a_time, with_plane
+from .vit import Block, PatchEmbed, Rotation, normalised, plane_rotation
+
+ROPE_BASE = 100.0
+LEAST_FIELD = 0.01  # radians of view that every camera has
+
+
+@dataclass(frozen=True)
+class Config:
+    """The published sizes of the 512-pixel model. `register_blocks`: where only camera and registers attend."""
+
+    dim: int = 1024
+    depth: int = 24
+    heads: int = 16
+    patch: int = 16
+    storage: int = 4
+    registers: int = 16
+    register_blocks: tuple[int, ...] = (2, 6, 9, 14, 20)
+    layers: tuple[int, ...] = (4, 11, 17, 23)
+    widths: tuple[int, ...] = (256, 512, 1024, 1024)
+    channels: int = 256
+
+    @property
+    def special(self) -> int:
+        """Tokens before a view's patches: the camera's and the registers."""
+        return 1 + self.registers
+
+
+class Prediction(NamedTuple):
+    """Of N views: `pose` (N, 9) encodes [R | t] from the first view's frame to the view's own, see `pose_encoding`;
+    `depth` and `confidence` (at least 1) (N, H, W); `tokens` (N, 17, 2048), what the camera is read from."""
+
+    pose: Tensor
+    depth: Tensor
+    confidence: Tensor
+    tokens: Tensor
+
+
+class DinoV3(nn.Module):
+    """The encoder of single views."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.cls_token = nn.Parameter(torch.empty(1, 1, config.dim))
+        self.storage_tokens = nn.Parameter(torch.empty(1, config.storage, config.dim))
+        self.patch_embed = PatchEmbed(config.patch, config.dim)
+        self.blocks = nn.ModuleList(
+            Block(config.dim, config.heads, eps=1e-5, key_bias=False) for _ in range(config.depth)
+        )
+        self.norm = nn.LayerNorm(config.dim, eps=1e-5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised pictures (N, 3, H, W) -> patch tokens (N, H W / patch², dim)."""
+        special = torch.cat([self.cls_token, self.storage_tokens], dim=1)
+        tokens = torch.cat([special.expand(len(images), -1, -1), self.patch_embed(images)], dim=1)
+        rotation = _rotation(self.config, images, special.shape[1])
+        for block in self.blocks:
+            tokens = block(tokens, rotation)
+        normed: Tensor = self.norm(tokens)
+        return normed[:, special.shape[1] :]
+
+
+class Aggregator(nn.Module):
+    """The encoder of views and the blocks that look at one and at all in turn."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.camera_token = nn.Parameter(torch.empty(1, 2, 1, config.dim))
+        self.register_token = nn.Parameter(torch.empty(1, 2, config.registers, config.dim))
+        self.patch_embed = DinoV3(config)
+        blocks = [
+            Block(config.dim, config.heads, eps=1e-5, qk_norm=1e-5, key_bias=False) for _ in range(2 * config.depth)
+        ]
+        self.frame_blocks, self.inter_frame_blocks = nn.ModuleList(blocks[::2]), nn.ModuleList(blocks[1::2])
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Pictures (N, 3, H, W) in [0, 1] -> at each of four layers (N, 17 + patches, 2 dim): camera token, registers,
+        patches. One half is what a view's own attention left, the other what attention over all views left."""
+        special = self.config.special
+        patches = self.patch_embed(normalised(images))
+        first = torch.cat([self.camera_token, self.register_token], dim=2)[0]
+        first = torch.cat([first[:1], first[1:].expand(len(images) - 1, -1, -1)])
+        tokens = torch.cat([first.to(patches.dtype), patches], dim=1)
+        rotation = _rotation(self.config, images, special)
+        kept = []
+        for index, (within, across) in enumerate(zip(self.frame_blocks, self.inter_frame_blocks, strict=True)):
+            own = within(tokens, rotation)
+            part = own[:, :special] if index in self.config.register_blocks else own
+            seen = across(part.flatten(0, 1)[None])[0].view_as(part)
+            tokens = torch.cat([seen, own[:, seen.shape[1] :]], dim=1)
+            if index in self.config.layers:
+                kept.append(torch.cat([own, tokens], dim=-1))
+        return kept
+
+
+class CameraHead(nn.Module):
+    """Camera and register tokens of all views -> pose encodings."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.token_norm = nn.LayerNorm(dim, eps=1e-5)
+        self.trunk = nn.Sequential(*(Block(dim, heads, eps=1e-5, key_bias=False) for _ in range(4)))
+        self.trunk_norm = nn.LayerNorm(dim, eps=1e-5)
+        self.camera_branch = nn.Sequential(nn.Linear(dim, dim // 2), nn.GELU(), nn.Linear(dim // 2, 9))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(N, special, dim) -> (N, 9)."""
+        mixed = self.trunk(self.token_norm(tokens).flatten(0, 1)[None])[0].view_as(tokens)
+        pose = self.camera_branch(self.trunk_norm(mixed[:, 0]))
+        return torch.cat([pose[:, :7], pose[:, 7:].relu() + LEAST_FIELD], dim=-1)
+
+
+class DepthHead(Pyramid):
+    """A Pyramid at four times the patch grid, each of whose pixels holds a square of the picture's."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(2 * config.dim, config.widths, config.channels, rectified_skip=False, finest=1)
+        self.square = config.patch // 4
+        self.proj = nn.Conv2d(config.channels, self.square**2, 1)
+        self.proj_conf = nn.Conv2d(config.channels, self.square**2, 1)
+
+    def forward(self, layers: list[Tensor], grid: tuple[int, int], aspect: float) -> Tensor:
+        """Four layers' patch tokens (views, rows × columns, dim) -> (views, H, W, 2): logarithms of depth, confidence
+        - 1."""
+        features = with_plane(self.fused(layers, grid, aspect), aspect)
+        parts = [functional.pixel_shuffle(head(features), self.square)[:, 0] for head in (self.proj, self.proj_conf)]
+        return torch.stack(parts, dim=-1)
+
+
+class VGGTOmega(nn.Module):
+    """The whole network."""
+
+    def __init__(self, config: Config = Config()) -> None:
+        super().__init__()
+        self.config = config
+        self.aggregator = Aggregator(config)
+        self.camera_head = CameraHead(2 * config.dim, config.heads)
+        self.dense_head = DepthHead(config)
+
+    def forward(self, images: Tensor) -> Prediction:
+        """`images` (N, 3, H, W) in [0, 1], H and W multiples of 16."""
+        height, width = images.shape[2:]
+        grid = (height // self.config.patch, width // self.config.patch)
+        layers = self.aggregator(images)
+        with torch.autocast(images.device.type, enabled=False):
+            tokens = layers[-1][:, : self.config.special].float()
+            pose = self.camera_head(tokens)
+            layers = [layer[:, self.config.special :] for layer in layers]
+            maps = a_few_at_a_time(lambda some: self.dense_head(some, grid, width / height), layers)
+        return Prediction(pose, maps[..., 0].exp(), 1 + maps[..., 1].exp(), tokens)
+
+
+def _rotation(config: Config, images: Tensor, special: int) -> Rotation:
+    rows, columns = images.shape[2] // config.patch, images.shape[3] // config.patch
+    return plane_rotation(rows, columns, special, config.dim // config.heads, ROPE_BASE, images.device)
+
+
+def rename(name: str) -> str | None:
+    """The module's name of a tensor in the published checkpoint, None for one that only training needs, or that holds
+    constants (`bias_mask` says that keys have no bias)."""
+    if name.endswith(("mask_token", "bias_mask", "rope_embed.periods")):
+        return None
+    return name.replace(".scratch.", ".")

@@ -1,0 +1,178 @@
+"""[R] Photos as the networks that take many views want them: all of one size, with the way back to each photo. Pillow.
+
+A `Recipe` is known from a photo's size alone; `prepared` follows it. The recipes of one network's views go together:
+what is cut off or added to make them equal depends on all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn import functional
+
+from ..messages import UserError
+from ..reconstruction import Array, FloatArray, Photo, PhotoFromMap
+from ..runtime.photos import pixels
+from .inputs import LARGEST, Input
+
+WHITE = 255
+Box = tuple[int, int, int, int]
+
+
+class Recipe(NamedTuple):
+    """`part` (left, top, right, bottom) of the photo is resized to `sizes` (width, height), one after the other; `box`
+    is cut out of the last, white where it reaches beyond. `resampling`: Pillow's antialiased bicubic, or OpenCV's
+    bicubic where a side grows and area where none does."""
+
+    part: Box
+    sizes: tuple[tuple[int, int], ...]
+    box: Box
+    resampling: Literal["pillow", "opencv"]
+
+
+def vggt(photos: Sequence[Photo], side: int = 518, patch: int = 14) -> list[Recipe]:
+    """VGGT's: the width becomes `side`, the height follows in whole patches and loses what is beyond `side` in equal
+    parts; smaller pictures than others get white borders."""
+    recipes = []
+    for photo in photos:
+        height = _whole(photo, photo.height * side / photo.width / patch) * patch
+        top = max(0, (height - side) // 2)
+        box = (0, top, side, top + min(height, side))
+        recipes.append(Recipe((0, 0, photo.width, photo.height), ((side, height),), box, "pillow"))
+    return _bordered(recipes)
+
+
+def vggt_omega(photos: Sequence[Photo], side: int = 512, patch: int = 16) -> list[Recipe]:
+    """VGGT-Omega's: as many patches as a square of `side` has, in the photo's shape, which is cut to at most 1:2; white
+    borders where shapes differ."""
+    recipes = []
+    for photo in photos:
+        width, height = photo.width, photo.height
+        part = (0, 0, width, height)
+        if height < width / 2:
+            narrow = min(width, max(1, round(height / 0.5)))
+            left = (width - narrow) // 2
+            part = (left, 0, left + narrow, height)
+        elif height > 2 * width:
+            low = min(height, max(1, round(width * 2.0)))
+            top = (height - low) // 2
+            part = (0, top, width, top + low)
+        shape = (part[3] - part[1]) / (part[2] - part[0])
+        columns = (side // patch) / shape**0.5
+        size = (round(columns) * patch, round((side // patch) ** 2 / columns) * patch)
+        recipes.append(Recipe(part, (size,), (0, 0, *size), "pillow"))
+    return _bordered(recipes)
+
+
+def depth_anything3(photos: Sequence[Photo], side: int = 504, patch: int = 14) -> list[Recipe]:
+    """Depth Anything 3's: the longer side becomes `side`, then both the nearest whole patches; pictures are cut to the
+    smallest width and height among them, about their middles."""
+    ends = []
+    for photo in photos:
+        longer = max(photo.width, photo.height)
+        first = (max(1, round(photo.width * side / longer)), max(1, round(photo.height * side / longer)))
+        # A half patch rounds up.
+        second = (_whole(photo, (first[0] + 0.01) / patch) * patch, _whole(photo, (first[1] + 0.01) / patch) * patch)
+        ends.append((first, second))
+    width, height = (min(second[axis] for _, second in ends) for axis in (0, 1))
+    recipes = []
+    for photo, (first, second) in zip(photos, ends, strict=True):
+        left, top = round((second[0] - width) / 2), round((second[1] - height) / 2)
+        box = (left, top, left + width, top + height)
+        recipes.append(Recipe((0, 0, photo.width, photo.height), (first, second), box, "opencv"))
+    return recipes
+
+
+def by(recipes: Callable[[Sequence[Photo]], list[Recipe]]) -> Callable[[Sequence[Photo]], Callable[[int], Input]]:
+    """What makes of all photos a function of an index that gives that photo's input."""
+
+    def inputs(photos: Sequence[Photo]) -> Callable[[int], Input]:
+        found = recipes(photos)
+        return lambda index: prepared(photos[index], found[index])
+
+    return inputs
+
+
+def prepared(photo: Photo, recipe: Recipe) -> Input:
+    """What the network sees of the photo."""
+    image = pixels(photo, LARGEST)
+    decoded_x, decoded_y = image.shape[1] / photo.width, image.shape[0] / photo.height
+    left, top, right, bottom = recipe.part
+    image = image[
+        round(top * decoded_y) : round(bottom * decoded_y), round(left * decoded_x) : round(right * decoded_x)
+    ]
+    for size in recipe.sizes:
+        image = resized(image, size, recipe.resampling)
+    width, height = recipe.sizes[-1]
+    scale_x, scale_y = (right - left) / width, (bottom - top) / height
+    offset = left + recipe.box[0] * scale_x, top + recipe.box[1] * scale_y
+    return Input(_cut(image, recipe.box), PhotoFromMap(scale_x, scale_y, *offset))
+
+
+def inside(photo: Photo, seen: Input) -> Array:
+    """(H, W) bool: which pixels show the photo and no border."""
+    scale_x, scale_y, offset_x, offset_y = seen.photo_from_map
+    height, width = seen.image.shape[:2]
+    x, y = (np.arange(width) + 0.5) * scale_x + offset_x, (np.arange(height) + 0.5) * scale_y + offset_y
+    return ((y > 0) & (y < photo.height))[:, None] & ((x > 0) & (x < photo.width))[None, :]
+
+
+def resized(image: Array, size: tuple[int, int], resampling: Literal["pillow", "opencv"]) -> Array:
+    """(h, w, 3) uint8 -> (height, width, 3) uint8; `size` is width and height."""
+    width, height = size
+    if image.shape[:2] == (height, width):
+        return image
+    if resampling == "pillow":
+        return np.array(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+    if width > image.shape[1] or height > image.shape[0]:
+        values = _bicubic(image, size)
+    else:
+        rows, columns = _shares(image.shape[0], height), _shares(image.shape[1], width)
+        values = np.stack([rows @ image[..., channel] @ columns.T for channel in range(3)], axis=-1)
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def _bicubic(image: Array, size: tuple[int, int]) -> Array:
+    """torch's kernel is OpenCV's (a = -0.75, no antialiasing)."""
+    planes = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
+    grown = functional.interpolate(planes, size[::-1], mode="bicubic")
+    return np.asarray(grown[0].permute(1, 2, 0).numpy())
+
+
+def _shares(before: int, after: int) -> FloatArray:
+    """(after, before): how much of each old pixel lies in each new one, rows summing to one."""
+    edges = np.linspace(0, before, after + 1)
+    old = np.arange(before)
+    overlap = np.minimum(edges[1:, None], old + 1) - np.maximum(edges[:-1, None], old)
+    shares: FloatArray = np.maximum(overlap, 0) * (after / before)
+    return shares
+
+
+def _whole(photo: Photo, patches: float) -> int:
+    """Patches rounded to a whole number. Raises UserError where there is not one."""
+    if round(patches) < 1:
+        raise UserError(f"{photo.name} is too narrow a strip for this engine; take it out of the selection or crop it.")
+    return round(patches)
+
+
+def _bordered(recipes: list[Recipe]) -> list[Recipe]:
+    """The recipes with boxes of the largest width and height, the pictures in their middles."""
+    widths, heights = ([recipe.box[axis + 2] - recipe.box[axis] for recipe in recipes] for axis in (0, 1))
+    width, height = max(widths), max(heights)
+    grown = []
+    for recipe, own_width, own_height in zip(recipes, widths, heights, strict=True):
+        left, top = recipe.box[0] - (width - own_width) // 2, recipe.box[1] - (height - own_height) // 2
+        grown.append(recipe._replace(box=(left, top, left + width, top + height)))
+    return grown
+
+
+def _cut(image: Array, box: Box) -> Array:
+    left, top, right, bottom = box
+    height, width = image.shape[:2]
+    cut = image[max(0, top) : min(bottom, height), max(0, left) : min(right, width)]
+    before, after = (max(0, -top), max(0, -left)), (max(0, bottom - height), max(0, right - width))
+    return np.pad(cut, ((before[0], after[0]), (before[1], after[1]), (0, 0)), constant_values=WHITE)

@@ -1,0 +1,177 @@
+"""[R] What all engines share whose network answers for many photos at once: inputs, memory, chunks, cameras, cloud."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..catalog import Engine
+from ..geometry import chunks, views
+from ..geometry.chunks import Settings
+from ..geometry.poses import Similarity
+from ..geometry.views import ViewPrediction
+from ..geometry.voxels import Voxels
+from ..messages import UserError
+from ..networks import checkpoints
+from ..networks.inputs import Input
+from ..networks.view_inputs import inside
+from ..reconstruction import Array, Photo, Reconstruction
+from . import weights
+from .device import Device, choose
+from .photos import pixels
+from .report import Report
+
+LOADING, LOOKING, MERGING = "Loading the network", "Looking at all photos", "Merging"
+
+DEPTH = 5.0  # units: the median depth of the points over the cameras
+TRUSTED = 0.3  # quantile of the confidences below which points are not trusted
+MOST_AT_ONCE = 100  # photos; beyond it, networks trained on two dozen grow unsure and time grows with the square
+FEWEST_AT_ONCE = 12  # photos; smaller chunks share too little with each other
+SHARED = 0.25  # of a chunk, is also in the next
+MOST_POINTMAPS = 200  # photos whose pointmaps are kept; of longer captures the cloud alone
+MEMORY = 0.8  # of the free memory may be used
+THUMBNAIL = 16  # pixels a side
+CONFIDENCE = "1 and more, the network's own scale: 1 + exp of what it says; it learnt to be high where errors are small"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A loaded network as engines drive it.
+
+    `inputs` makes of all photos a function of an index that gives one photo's input. `predict` answers for the photos
+    of some inputs, in one frame. `pixel_bytes`: memory that a pixel of input needs at most, in float32.
+    """
+
+    inputs: Callable[[Sequence[Photo]], Callable[[int], Input]]
+    predict: Callable[[Sequence[Input]], Sequence[ViewPrediction]]
+    pixel_bytes: int
+
+
+Load = Callable[[Mapping[str, Tensor], Device], Network]
+"""The tensors of a checkpoint and a device -> the network on it."""
+
+
+def batch(seen: Sequence[Input], device: Device) -> Tensor:
+    """(N, 3, H, W) float32 in [0, 1] on the device, of inputs of one size."""
+    images = torch.from_numpy(np.stack([one.image for one in seen]))
+    return images.to(device.torch).permute(0, 3, 1, 2).float() / 255
+
+
+def answered(device: Device, ask: Callable[[], Iterable[Tensor]]) -> list[Array]:
+    """What `ask` returns as float32 arrays, computed in the device's own precision and without gradients."""
+    half = torch.autocast(device.torch.type, device.dtype, enabled=device.dtype != torch.float32)
+    with torch.inference_mode(), half:
+        return [tensor.float().cpu().numpy() for tensor in ask()]
+
+
+def reconstruct(engine: Engine, photos: Sequence[Photo], load: Load, report: Report) -> Reconstruction:
+    """Cameras, pointmaps and a cloud of one photo or more, in the order of a capture where there are many.
+
+    Raises UserError where the weights are missing or others than the network's, or the memory is too small.
+    """
+    began = perf_counter()
+    report.plan({LOADING: 5.0, LOOKING: 2.0 * len(photos), MERGING: 0.3 * len(photos)})
+    report(LOADING, 0, 1)
+    device = choose()
+    network = load(checkpoints.read(weights.locate(engine.weights[0])), device)
+    loaded = perf_counter()
+    give = network.inputs(photos)
+    settings = _settings(engine, device, give(0), network.pixel_bytes, len(photos))
+
+    def predict(indices: Sequence[int]) -> list[ViewPrediction]:
+        seen = [give(index) for index in indices]
+        answers = network.predict(seen)
+        return [
+            replace(answer, confidence=np.where(inside(photos[i], one), answer.confidence, 0))
+            for i, one, answer in zip(indices, seen, answers, strict=True)
+        ]
+
+    with tempfile.TemporaryDirectory() as folder:
+        loops = _loops(photos, settings)
+        solution = chunks.solve(
+            len(photos), predict, settings, Path(folder), loops, lambda done, total: report(LOOKING, done, total)
+        )
+        looked = perf_counter()
+        result = _merged(engine, photos, give, solution, report)
+    if len(photos) > settings.size:
+        result.notes.append(
+            f"The photos were looked at {settings.size} at a time, in their order; a capture whose order is not that "
+            "of the camera's way comes out bent."
+        )
+    timings = {"loading": loaded - began, "network": looked - loaded, "merging": perf_counter() - looked}
+    return replace(result, timings=timings)
+
+
+def _settings(engine: Engine, device: Device, one: Input, pixel_bytes: int, count: int) -> Settings:
+    """How many photos fit at once. Raises UserError where those are too few."""
+    each = one.image.shape[0] * one.image.shape[1] * pixel_bytes * device.dtype.itemsize // torch.float32.itemsize
+    fit = min(MOST_AT_ONCE, int(MEMORY * device.memory / each))
+    if fit < min(count, FEWEST_AT_ONCE):
+        needed = min(count, FEWEST_AT_ONCE) * each / MEMORY / 2**30
+        raise UserError(
+            f"{engine.label} needs {needed:.1f} GB of free memory for these photos, and {device.name} has "
+            f"{device.memory / 2**30:.1f} GB; close other programs, choose fewer photos, or a smaller engine."
+        )
+    return Settings(fit, max(2, round(SHARED * fit)))
+
+
+def _loops(photos: Sequence[Photo], settings: Settings) -> list[tuple[int, int]]:
+    """Photos of a long capture that come back to where it was before, by their looks."""
+    if len(photos) <= settings.size:
+        return []
+    thumbnails = np.stack([_thumbnail(pixels(photo, 8 * THUMBNAIL)) for photo in photos])
+    return chunks.lookalikes(thumbnails, 2 * settings.size)
+
+
+def _thumbnail(image: Array) -> Array:
+    """(THUMBNAIL²,) mean greys of a grid of cells."""
+    grey = image.mean(axis=2)
+    rows = np.array_split(grey, THUMBNAIL, axis=0)
+    return np.array([cell.mean() for row in rows for cell in np.array_split(row, THUMBNAIL, axis=1)])
+
+
+def _merged(
+    engine: Engine,
+    photos: Sequence[Photo],
+    give: Callable[[int], Input],
+    solution: chunks.Solution,
+    report: Report,
+) -> Reconstruction:
+    depths, confidences, steps = [], [], []
+    for view in solution.views():
+        depth = view.points[view.confidence > 0][::97, 2]
+        depths.append(depth[depth > 0])
+        confidences.append(view.confidence[view.confidence > 0][::97])
+        steps.append(1 / view.intrinsics[0, 0])
+    scale = Similarity(DEPTH / float(np.median(np.concatenate(depths))), np.eye(3), np.zeros(3))
+    least = float(np.quantile(np.concatenate(confidences), TRUSTED))
+    collected = Voxels(side=DEPTH * float(np.median(steps)))
+    cameras, pointmaps = [], []
+    for index, (photo, view) in enumerate(zip(photos, solution.views(), strict=True)):
+        report(MERGING, index, len(photos))
+        seen, view = give(index), view.moved(scale)
+        cameras.append(views.camera(photo, view, seen.photo_from_map))
+        pointmap = views.pointmap(photo, view, seen.photo_from_map, least)
+        if len(photos) <= MOST_POINTMAPS:
+            pointmaps.append(pointmap)
+        shown = pointmap.mask
+        normals = views.normals(view.points)[shown] @ view.world_from_camera[:3, :3].T
+        collected.add(pointmap.points[shown], normals, seen.image[shown], view.confidence[shown], index)
+    return Reconstruction(
+        engine=engine.id,
+        licence=engine.licence,
+        photos=list(photos),
+        cameras=cameras,
+        pointmaps=pointmaps,
+        cloud=collected.cloud(),
+        confidence_meaning=CONFIDENCE,
+        trusted_confidence=least,
+        notes=["The cameras are the network's own: good for layout, not yet for matchmove."],
+    )
