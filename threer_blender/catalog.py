@@ -13,7 +13,7 @@ import importlib
 import math
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
@@ -25,7 +25,8 @@ class Option:
     """One setting of an engine. `choices` (value -> label) makes it a menu; else the default's type is its type.
 
     `basic` options stand on the panel, the rest folds away. `requires` are modules without which the option is not
-    offered at all.
+    offered at all. `lightest_first`: the choices are in order of the memory they take, so that a run whose memory has
+    run out can be tried again with the one before.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Option:
     maximum: float | None = None
     basic: bool = False
     requires: tuple[str, ...] = ()
+    lightest_first: bool = False
 
     def checked(self, value: Any) -> str | int | float | bool:
         """`value` as this option's type. Raises UserError where it is none of the allowed values."""
@@ -96,8 +98,36 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What a run takes: memory in bytes beside the weights, and seconds on two cores without a graphics card.
+
+    Both grow with the photos and with the pairs of them that the engine looks at, of which one photo has at most
+    `neighbours`. An engine that works in parts says the memory of its largest part.
+    """
+
+    memory: float
+    memory_per_photo: float
+    seconds: float
+    seconds_per_photo: float
+    seconds_per_pair: float = 0.0
+    neighbours: int = 1_000_000
+
+    def memory_of(self, photos: int) -> float:
+        """Bytes that this many photos take."""
+        return self.memory + photos * self.memory_per_photo
+
+    def seconds_of(self, photos: int) -> float:
+        """Seconds that this many photos take."""
+        pairs = min(photos * (photos - 1) / 2, photos * self.neighbours)
+        return self.seconds + photos * self.seconds_per_photo + pairs * self.seconds_per_pair
+
+
+@dataclass(frozen=True)
 class Engine:
-    """What an engine declares about itself. `requires` are the modules that its runtime must have."""
+    """What an engine declares about itself. `requires` are the modules that its runtime must have.
+
+    `costs` are by the value of the option `quality`, or by "" where there is none such.
+    """
 
     id: str
     label: str
@@ -108,6 +138,20 @@ class Engine:
     requires: tuple[str, ...]
     options: tuple[Option, ...] = ()
     weights: tuple[Weights, ...] = ()
+    costs: Mapping[str, Cost] = field(default_factory=dict)
+
+    def cost(self, options: Mapping[str, Any]) -> Cost | None:
+        """What a run with these options costs; None where that is not known."""
+        return self.costs.get(str(options.get("quality", "")))
+
+    def lighter(self, options: Mapping[str, Any]) -> tuple[Option, dict[str, Any]] | None:
+        """The first option that can take less memory, and all options with it lowered by one; None where none can."""
+        for option in self.options:
+            choices = list(option.choices or ()) if option.lightest_first else []
+            place = choices.index(options[option.name]) if choices else 0
+            if place > 0:
+                return option, {**options, option.name: choices[place - 1]}
+        return None
 
     def needed(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """The modules that a run with these options needs."""

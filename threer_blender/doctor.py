@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from . import catalog, environment, machine, store
 from .catalog import Engine, Option, Weights
@@ -68,6 +70,35 @@ def readiness(engine: Engine, home: Path) -> Readiness:
     held = store.default(home)
     missing = tuple(weights for weights in engine.weights if held.find(weights) is None)
     return Readiness(environment.lacking(engine.requires, home), missing)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run is expected to take: bytes, and seconds on two cores. `refusal` says why it does not fit, or ""."""
+
+    memory: float
+    seconds: float
+    refusal: str
+
+
+def estimate(engine: Engine, options: Mapping[str, Any], photos: int) -> Estimate | None:
+    """What so many photos would take, and whether this computer has it; None where the engine does not say."""
+    cost = engine.cost(options)
+    if cost is None:
+        return None
+    weights = sum(weights.size for weights in engine.weights)
+    memory = cost.memory_of(photos) + weights
+    graphics = machine.graphics() if "torch" in engine.requires else ()
+    there = max((size for _, size in graphics), default=0) or machine.free_memory()
+    refusal = ""
+    if memory > there:
+        most = int((there - weights - cost.memory) / cost.memory_per_photo) if cost.memory_per_photo else 0
+        advice = f"choose at most {most} photos or a lower quality" if most > 1 else "close other programs"
+        refusal = (
+            f"{photos} photos take about {memory / 1e9:.1f} GB of memory with {engine.label}, and {there / 1e9:.1f} GB "
+            f"are free; {advice}, or take another engine."
+        )
+    return Estimate(memory, cost.seconds_of(photos), refusal)
 
 
 def offered(engine: Engine, home: Path) -> list[Option]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import bundle, catalog, environment
+from . import bundle, catalog, doctor, environment, photo_files
 from .catalog import Engine
 from .messages import Asked, Cancelled, Done, Ended, Failed, Finished, Preview, Progress, Request, UserError, Warning
 from .process import Job
@@ -80,10 +80,15 @@ def start(
 def begin(asked: Asked, home: Path) -> Job:
     """Starts what is asked in the Python that can do it; `home` keeps compiled kernels, logs and weights.
 
-    Raises UserError where no Python here can.
+    Raises UserError where no Python here can, or the memory is too small.
     """
-    modules = catalog.engine(asked.engine).needed(asked.options) if isinstance(asked, Request) else ()
-    return Job(asked, environment.choose(modules, home), home)
+    if not isinstance(asked, Request):
+        return Job(asked, environment.built_in(), home)
+    engine = catalog.engine(asked.engine)
+    expected = doctor.estimate(engine, asked.options, len(photo_files.find(asked.photos)))
+    if expected is not None and expected.refusal:
+        raise UserError(expected.refusal)
+    return Job(asked, environment.choose(engine.needed(asked.options), home), home)
 
 
 def reconstruct(

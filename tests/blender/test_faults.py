@@ -28,6 +28,7 @@ from threer_blender import __version__, bundle
 from threer_blender.environment import Runtime
 
 from .conftest import CAMERAS, reconstruct, write_photos
+from .drawn import panel
 from .dump import lines
 from .extension import choose, part, roots, start, until
 
@@ -212,44 +213,6 @@ def test_two_blenders_share_one_folder(small, profile, temporary):
 
 
 # A runtime that is not as it should be
-
-
-class Drawn:
-    """A layout that keeps what it is told to show."""
-
-    def __init__(self):
-        self.shown = []
-
-    def box(self, **_):
-        return self
-
-    row = column = box
-
-    def label(self, text="", **_):
-        self.shown.append(text)
-
-    def progress(self, text="", **_):
-        self.shown.append(text)
-
-    def prop(self, _data, name, **_):
-        self.shown.append(name)
-
-    def operator(self, name, **_):
-        self.shown.append(name)
-        return SimpleNamespace()
-
-
-def panel():
-    """What the panel shows, as one text."""
-    layout = Drawn()
-    context = SimpleNamespace(
-        scene=bpy.context.scene,
-        object=None,
-        region=SimpleNamespace(width=400),
-        preferences=SimpleNamespace(system=SimpleNamespace(ui_scale=1)),
-    )
-    part("ui.panel").THREER_PT_main.draw(SimpleNamespace(layout=layout), context)
-    return " ".join(layout.shown)
 
 
 def test_a_missing_wheel(addon, small, home, temporary, tmp_path, monkeypatch):

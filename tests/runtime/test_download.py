@@ -2,95 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from tests.file_server import CONTENT, HASH, Server
 from threer_blender.messages import UserError
 from threer_blender.runtime import download
 from threer_blender.runtime.download import File
 
-CONTENT = bytes(range(256)) * 4096  # 1 MB
-HASH = hashlib.sha256(CONTENT).hexdigest()
-
-
-class Server:
-    """A file server whose faults are set by the test; `asked` holds the headers of every request, by path."""
-
-    def __init__(self) -> None:
-        self.content = CONTENT
-        self.etag = '"one"'
-        self.ranges = True
-        self.breaks: list[int] = []  # bytes after which each next answer ends
-        self.claimed: int | None = None  # a size that is not true
-        self.codes: list[int] = []  # statuses of the next answers
-        self.redirect = ""
-        self.needs_token = ""
-        self.asked: list[tuple[str, dict[str, str]]] = []
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.url = f"http://127.0.0.1:{self.http.server_port}/net.bin"
-        threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
-
-    def _handler(server: Server) -> type[BaseHTTPRequestHandler]:  # noqa: N805
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                server.answer(self)
-
-            def log_message(self, *_args: object) -> None:
-                pass
-
-        return Handler
-
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        self.asked.append((handler.path, dict(handler.headers)))
-        if self.codes:
-            handler.send_response(self.codes.pop(0))
-            handler.end_headers()
-            return
-        if self.redirect and handler.path == "/net.bin":
-            handler.send_response(302)
-            handler.send_header("Location", self.redirect)
-            handler.end_headers()
-            return
-        if self.needs_token and handler.headers.get("Authorization") != f"Bearer {self.needs_token}":
-            handler.send_response(403)
-            handler.end_headers()
-            return
-        self._send(handler)
-
-    def _send(self, handler: BaseHTTPRequestHandler) -> None:
-        start, size = 0, len(self.content)
-        asked = handler.headers.get("Range")
-        if asked and self.ranges and handler.headers.get("If-Range", self.etag) == self.etag:
-            start = int(asked.removeprefix("bytes=").removesuffix("-"))
-            if start >= size:
-                handler.send_response(416)
-                handler.send_header("Content-Range", f"bytes */{size}")
-                handler.end_headers()
-                return
-            handler.send_response(206)
-            handler.send_header("Content-Range", f"bytes {start}-{size - 1}/{self.claimed or size}")
-        else:
-            handler.send_response(200)
-        handler.send_header("Content-Length", str((self.claimed or size) - start))
-        handler.send_header("ETag", self.etag)
-        handler.end_headers()
-        end = start + self.breaks.pop(0) if self.breaks else size
-        handler.wfile.write(self.content[start:end])
-        handler.close_connection = True
-
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.http.shutdown()
-    server.http.server_close()
+    with Server() as server:
+        yield server
 
 
 @pytest.fixture
@@ -267,14 +194,11 @@ def test_an_unreachable_server(target: Path) -> None:
 
 
 def test_the_token_stays_with_its_host(server: Server, target: Path) -> None:
-    other = Server()
-    other.needs_token = ""
-    server.redirect = other.url.replace("127.0.0.1", "localhost")
-    fetch(server, target, token="hf_secret")
-    assert server.asked[0][1]["Authorization"] == "Bearer hf_secret"
-    assert "Authorization" not in other.asked[0][1]
-    other.http.shutdown()
-    other.http.server_close()
+    with Server() as other:
+        server.redirect = other.url.replace("127.0.0.1", "localhost")
+        fetch(server, target, token="hf_secret")
+        assert server.asked[0][1]["Authorization"] == "Bearer hf_secret"
+        assert "Authorization" not in other.asked[0][1]
 
 
 def test_the_token_follows_a_redirect_within_its_host(server: Server, target: Path) -> None:

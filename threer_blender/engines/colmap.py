@@ -38,6 +38,7 @@ ENGINE = Engine(
             "How finely to look: a preview takes seconds per photo, high takes minutes for more detail.",
             choices={"preview": "Preview", "standard": "Standard", "high": "High"},
             basic=True,
+            lightest_first=True,
         ),
         Option(
             "points",

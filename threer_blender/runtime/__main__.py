@@ -9,11 +9,13 @@ import sys
 import tempfile
 import threading
 import traceback
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from .. import bundle, catalog, environment, photo_files
+from ..catalog import Engine
 from ..messages import (
     Asked,
     Cancel,
@@ -30,7 +32,7 @@ from ..messages import (
     from_line,
     to_line,
 )
-from ..reconstruction import Reconstruction
+from ..reconstruction import Photo, Reconstruction
 from .report import Report
 
 READING, UNDISTORTING, SAVING = "Reading the photos", "Undistorting the photos", "Saving"
@@ -39,6 +41,7 @@ GRACE = 1.0  # seconds that a cancelled engine has to come to its next report
 # Stages around the engine's -> share of its time: decoding every photo once, plates, hashing what is written.
 OPENING = {READING: 0.03}
 CLOSING = {UNDISTORTING: 0.08, SAVING: 0.02}
+OUT_OF_MEMORY = "The memory ran out; close other programs, or use fewer photos or a lower quality."
 MEND = "install the extension's zip for this system and Blender again"
 EXIT_FAILED, EXIT_CANCELLED, EXIT_ORPHANED = 1, 3, 4
 
@@ -76,14 +79,14 @@ def main() -> int:
         return EXIT_CANCELLED
     except UserError as error:
         wire.send(Failed(str(error), "user"))
-    except MemoryError:
-        traceback.print_exc()
-        wire.send(Failed("The memory ran out; close other programs, or use fewer photos or a lower quality.", "user"))
     except ImportError as error:  # another system, another numpy than a wheel was made for
         traceback.print_exc()
         wire.send(Failed(f"The engine cannot be loaded here ({error}); {MEND}.", "user"))
-    except Exception:
+    except Exception as error:
         traceback.print_exc()
+        if _is_out_of_memory(error):
+            wire.send(Failed(OUT_OF_MEMORY, "user"))
+            return EXIT_FAILED
         wire.send(Failed("Something went wrong inside the engine; the log has the details.", "bug"))
     return EXIT_FAILED
 
@@ -112,7 +115,7 @@ def _reconstruct(request: Request, report: Report) -> Done:
     weights.use(request.weights)
     bundle.check_output(output)
     chosen = photos.read(photo_files.find(request.photos), report.warn, lambda done: report(READING, done, 1))
-    reconstruction: Reconstruction = catalog.run(engine.id)(chosen.accepted, options, report)
+    reconstruction, options = _within_memory(engine, chosen.accepted, options, report)
     folder = Path(tempfile.mkdtemp()) / bundle.PLATES
     reconstruction = replace(
         reconstruction,
@@ -128,6 +131,29 @@ def _reconstruct(request: Request, report: Report) -> Done:
         chosen=len(chosen.accepted) + len(chosen.left_out),
         points=0 if reconstruction.cloud is None else len(reconstruction.cloud),
     )
+
+
+def _within_memory(
+    engine: Engine, photos: Sequence[Photo], options: dict[str, Any], report: Report
+) -> tuple[Reconstruction, dict[str, Any]]:
+    """What the engine makes of the photos, and with which options: lighter ones where memory ran out, which is said."""
+    while True:
+        try:
+            return catalog.run(engine.id)(photos, options, report), options
+        except (MemoryError, RuntimeError) as error:
+            lighter = engine.lighter(options) if _is_out_of_memory(error) else None
+            if lighter is None:
+                raise
+            traceback.print_exc()
+        option, options = lighter
+        choice = (option.choices or {})[options[option.name]]
+        report.warn(f"The memory ran out; trying again with {option.label.lower()} “{choice}”.")
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Python's, numpy's and numba's way to say it, and torch's: a class for graphics cards, words for the rest."""
+    words = str(error)
+    return isinstance(error, MemoryError) or "out of memory" in words or "can't allocate memory" in words
 
 
 def _watch(asked: Asked, report: Report, wire: Wire) -> None:

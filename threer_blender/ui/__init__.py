@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import operators, panel, pictures, preferences, properties, work
+from . import engines, operators, panel, pictures, preferences, properties, upkeep, work
 
 # In the order in which they need each other.
-_parts = (properties, operators, pictures, panel)
+_parts = (properties, operators, upkeep, pictures, panel, engines)
 
 
 def register(home: Path, addon_id: str) -> None:

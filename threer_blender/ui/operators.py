@@ -14,14 +14,14 @@ import bpy
 from .. import photo_files
 from ..messages import UserError
 from ..scene import build, cameras, look
-from . import properties, summary, work
+from . import choices, properties, summary, work
 
 CACHES = ("kernels", "logs")  # folders in the add-on's own that can be made again
 GLOB = ";".join(f"*{suffix}" for suffix in sorted(photo_files.SUFFIXES))
 HIDDEN = {"HIDDEN", "SKIP_SAVE"}
 
 
-class _Button:
+class Button:
     """An operator whose `run` may raise a UserError."""
 
     report: Any  # Blender's
@@ -39,7 +39,7 @@ class _Button:
         raise NotImplementedError
 
 
-class THREER_OT_choose_photos(_Button, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_choose_photos(Button, bpy.types.Operator):  # type: ignore[misc]
     """Choose the photos to reconstruct: select some, or open their folder and select none to take all in it"""
 
     bl_idname = "threer.choose_photos"
@@ -70,7 +70,7 @@ class THREER_OT_choose_photos(_Button, bpy.types.Operator):  # type: ignore[misc
         work.current().error = ""
 
 
-class THREER_OT_clear_photos(_Button, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_clear_photos(Button, bpy.types.Operator):  # type: ignore[misc]
     """Choose no photos; the files stay where they are"""
 
     bl_idname = "threer.clear_photos"
@@ -81,7 +81,7 @@ class THREER_OT_clear_photos(_Button, bpy.types.Operator):  # type: ignore[misc]
         properties.settings(context.scene).photos.clear()
 
 
-class THREER_OT_reconstruct(_Button, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_reconstruct(Button, bpy.types.Operator):  # type: ignore[misc]
     """Find where each photo was taken and what it shows, as cameras and points in this scene. You can go on working"""
 
     bl_idname = "threer.reconstruct"
@@ -97,13 +97,15 @@ class THREER_OT_reconstruct(_Button, bpy.types.Operator):  # type: ignore[misc]
     def run(self, context: bpy.types.Context) -> None:
         scene = context.scene
         engine = properties.engine(scene)
+        if not choices.allows(engine):
+            raise UserError(f"{engine.label} may not be used commercially; choose another engine.")
         options = properties.option_values(scene, engine)
         task = work.start(properties.chosen_paths(scene), engine.id, options, scene)
         if bpy.app.background:  # where timers never run
             work.finish(task)
 
 
-class THREER_OT_cancel(_Button, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_cancel(Button, bpy.types.Operator):  # type: ignore[misc]
     """Stop this reconstruction. Nothing of it is left behind, unless it has a result to keep already"""
 
     bl_idname = "threer.cancel"
@@ -117,7 +119,7 @@ class THREER_OT_cancel(_Button, bpy.types.Operator):  # type: ignore[misc]
             work.cancel(tasks[self.position])
 
 
-class THREER_OT_import_result(_Button, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_import_result(Button, bpy.types.Operator):  # type: ignore[misc]
     """Put a finished reconstruction into this scene; choose the folder that was written"""
 
     bl_idname = "threer.import_result"
@@ -135,7 +137,7 @@ class THREER_OT_import_result(_Button, bpy.types.Operator):  # type: ignore[misc
         work.import_result(Path(self.directory), context.scene)
 
 
-class THREER_OT_dismiss_result(_Button, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_dismiss_result(Button, bpy.types.Operator):  # type: ignore[misc]
     """Do not offer this result again; its folder stays, and File > Import still reads it"""
 
     bl_idname = "threer.dismiss_result"
@@ -153,7 +155,7 @@ def _viewport(context: bpy.types.Context) -> bpy.types.SpaceView3D | None:
     return space if space is not None and space.type == "VIEW_3D" else None
 
 
-class _Result(_Button):
+class _Result(Button):
     """A next step with the reconstruction that the panel shows."""
 
     bl_options = {"UNDO"}
@@ -211,7 +213,7 @@ class THREER_OT_view_per_frame(_Result, bpy.types.Operator):  # type: ignore[mis
         cameras.one_view_per_frame(context.scene, self.cameras(context))
 
 
-class THREER_OT_clear_cache(_Button, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_clear_cache(Button, bpy.types.Operator):  # type: ignore[misc]
     """Delete compiled code and logs; the next reconstruction starts some seconds later. Results stay"""
 
     bl_idname = "threer.clear_cache"

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 from typing import Any
 
 import bpy
 
-from .. import doctor, environment
+from .. import doctor
 from ..catalog import Engine, Option
 from ..jobs import Task
 from ..messages import Asked, Download, Request
-from . import operators, pictures, properties, summary, work
+from . import choices, operators, pictures, properties, summary, upkeep, words, work
 
-CHARACTER = 6.5  # width of a letter in Blender's interface at scale 1, on the average
-MARGIN = 58  # what borders and icons take from the sidebar's width at scale 1
 PREVIEW_SCALE = 9.0  # height of the picture of a result to come, in lines
 SHOWN_NOTES = 4  # sentences about a result on the panel; all of them are on its root
 
 
-class _Sidebar:
+class Sidebar:
+    """Where our panels stand."""
+
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "3R"
@@ -28,29 +27,19 @@ class _Sidebar:
     layout: Any
 
 
-class THREER_PT_main(_Sidebar, bpy.types.Panel):  # type: ignore[misc]
+class THREER_PT_main(Sidebar, bpy.types.Panel):  # type: ignore[misc]
     """The one screen that most people need."""
 
     bl_label = "Photos to Scene"
 
     def draw(self, context: bpy.types.Context) -> None:
-        scene, layout, columns = context.scene, self.layout, _columns(context)
+        scene, layout, columns = context.scene, self.layout, words.columns(context)
         engine = properties.engine(scene)
         _photos(layout, scene)
         _options(layout, scene, engine, basic=True)
-        missing = environment.lacking(engine.requires, work.current().home)
-        if missing:
-            lacking = " and ".join(missing)
-            advice = "Install the zip that is made for it, or use Blender from blender.org."
-            _sentence(layout, f"This Blender's Python lacks {lacking}. {advice}", columns, "ERROR")
-        else:
-            row = layout.row()
-            row.scale_y = 1.6
-            busy = bool(work.current().queue.tasks)
-            text = "Reconstruct Next" if busy else "Reconstruct"
-            row.operator(operators.THREER_OT_reconstruct.bl_idname, text=text, icon="OUTLINER_OB_POINTCLOUD")
+        _action(layout, scene, engine, columns)
         _tasks(layout, columns)
-        _error(layout, columns)
+        _said(layout, columns)
         for folder in work.current().offered:
             _offer(layout, folder, columns)
         root = summary.shown_root(scene, context.object)
@@ -58,7 +47,29 @@ class THREER_PT_main(_Sidebar, bpy.types.Panel):  # type: ignore[misc]
             _result(layout, summary.summary(root), columns)
 
 
-class THREER_PT_more(_Sidebar, bpy.types.Panel):  # type: ignore[misc]
+def _action(layout: Any, scene: bpy.types.Scene, engine: Engine, columns: int) -> None:
+    """The one large button: Reconstruct, or what has to come before."""
+    home = work.current().home
+    found = doctor.readiness(engine, home)
+    if not choices.allows(engine):
+        words.sentence(layout, f"{engine.label} may not be used commercially; choose another engine.", columns, "ERROR")
+        return
+    if not found.ready:
+        upkeep.draw_need(layout, engine, found, columns)
+        return
+    row = layout.row()
+    row.scale_y = 1.6
+    text = "Reconstruct Next" if work.current().queue.tasks else "Reconstruct"
+    row.operator(operators.THREER_OT_reconstruct.bl_idname, text=text, icon="OUTLINER_OB_POINTCLOUD")
+    photos = len(properties.settings(scene).photos)
+    expected = doctor.estimate(engine, properties.option_values(scene, engine), photos) if photos else None
+    if expected is not None and expected.refusal:
+        words.sentence(layout, expected.refusal, columns, "ERROR")
+    elif expected is not None:
+        words.quiet(layout, f"About {words.duration(expected.seconds)}, {words.size(expected.memory)} of memory")
+
+
+class THREER_PT_more(Sidebar, bpy.types.Panel):  # type: ignore[misc]
     """The settings that most people never touch."""
 
     bl_label = "More Settings"
@@ -85,7 +96,7 @@ def _photos(layout: Any, scene: bpy.types.Scene) -> None:
         return
     size = sum(photo.megabytes for photo in photos)
     row = layout.row(align=True)
-    row.operator(choose, text=f"{_count(len(photos), 'photo')}, {_megabytes(size)}", icon="FILE_IMAGE")
+    row.operator(choose, text=f"{words.count(len(photos), 'photo')}, {words.size(size * 1e6)}", icon="FILE_IMAGE")
     row.operator(operators.THREER_OT_clear_photos.bl_idname, text="", icon="X")
 
 
@@ -95,13 +106,10 @@ def _offered_options(engine: Engine, basic: bool) -> list[Option]:
 
 
 def _options(layout: Any, scene: bpy.types.Scene, engine: Engine, basic: bool) -> None:
-    """The engine's options, drawn from their declaration; on the basic screen, the choice of the engine too."""
-    settings = properties.settings(scene)
+    """The engine's options, drawn from their declaration."""
     column = layout.column()
     column.use_property_split = basic  # labels beside their fields, which leaves little room for long ones
     column.use_property_decorate = False
-    if basic and len(settings.bl_rna.properties["engine"].enum_items) > 1:
-        column.prop(settings, "engine")
     for option in _offered_options(engine, basic):
         column.prop(properties.options_of(scene, engine), option.name)
 
@@ -117,9 +125,11 @@ def _tasks(layout: Any, columns: int) -> None:
             if task.preview is not None:
                 box.template_icon(pictures.icon(task.preview), scale=PREVIEW_SCALE)
             if task.silent_seconds is not None:
-                _sentence(box, f"No word from the process for {task.silent_seconds:.0f} s.", columns, "TIME")
+                words.sentence(box, f"No word from the process for {task.silent_seconds:.0f} s.", columns, "TIME")
             for warning in task.warnings[-1:]:
-                _sentence(box, f"{warning.photo}: {warning.text}" if warning.photo else warning.text, columns, "INFO")
+                words.sentence(
+                    box, f"{warning.photo}: {warning.text}" if warning.photo else warning.text, columns, "INFO"
+                )
             stop = {"text": "Stop and Keep", "icon": "CHECKMARK"} if task.progress.keeps else {"icon": "CANCEL"}
             box.operator(cancel, **stop).position = position
         else:
@@ -131,7 +141,7 @@ def _tasks(layout: Any, columns: int) -> None:
 def _title(asked: Asked) -> str:
     """What waits in the queue."""
     if isinstance(asked, Request):
-        return _count(len(asked.photos), "photo")
+        return words.count(len(asked.photos), "photo")
     return asked.weights if isinstance(asked, Download) else "the environment"
 
 
@@ -139,17 +149,18 @@ def _left(task: Task) -> str:
     """The text on the progress bar."""
     percent = f"{task.progress.fraction:.0%}"
     seconds = task.progress.seconds_left
-    if seconds is None:
-        return percent
-    return f"{percent}, {seconds:.0f} s left" if seconds < 90 else f"{percent}, {seconds / 60:.0f} min left"
+    return percent if seconds is None else f"{percent}, {words.duration(seconds)} left"
 
 
-def _error(layout: Any, columns: int) -> None:
+def _said(layout: Any, columns: int) -> None:
+    """What went wrong, or went well, last."""
     current = work.current()
+    if current.said:
+        words.sentence(layout.box(), current.said, columns, "CHECKMARK")
     if not current.error:
         return
     box = layout.box().column()
-    _sentence(box, current.error, columns, "ERROR")
+    words.sentence(box, current.error, columns, "ERROR")
     if current.log is not None:
         box.operator("wm.path_open", text="Open Log", icon="TEXT").filepath = str(current.log)
 
@@ -157,7 +168,7 @@ def _error(layout: Any, columns: int) -> None:
 def _offer(layout: Any, folder: Path, columns: int) -> None:
     """A result that is not in any scene yet."""
     box = layout.box().column()
-    _sentence(box, f"A finished reconstruction waits: {folder.name}", columns, "INFO")
+    words.sentence(box, f"A finished reconstruction waits: {folder.name}", columns, "INFO")
     row = box.row(align=True)
     row.operator_context = "EXEC_DEFAULT"
     row.operator(operators.THREER_OT_import_result.bl_idname, text="Import Result").directory = str(folder)
@@ -170,15 +181,15 @@ def _result(layout: Any, found: summary.Summary, columns: int) -> None:
     row = box.row()
     row.label(text=found.name, icon="CHECKMARK")
     row.operator("wm.path_open", text="", icon="FILE_FOLDER").filepath = str(found.bundle)
-    box.label(text=f"{found.registered} of {_count(found.chosen, 'photo')} placed")
-    box.label(text=f"{_count(found.points, 'point')}")
+    box.label(text=f"{found.registered} of {words.count(found.chosen, 'photo')} placed")
+    box.label(text=f"{words.count(found.points, 'point')}")
     if found.error is not None:
         before = "" if found.error_before is None else f" ({found.error_before:.1f} before refinement)"
         box.label(text=f"Points meet their photos to {found.error:.2f} px{before}")
     if found.layout:
         box.label(text=f"{_count(found.layout, 'camera')} of layout quality, not refined", icon="ERROR")
     for note in found.notes[:SHOWN_NOTES]:
-        _sentence(box, note, columns, "INFO")
+        words.sentence(box, note, columns, "INFO")
     if len(found.notes) > SHOWN_NOTES:
         box.label(text=f"… and {len(found.notes) - SHOWN_NOTES} more, see {found.name}'s properties")
     look = operators.THREER_OT_look_through.bl_idname
@@ -188,28 +199,6 @@ def _result(layout: Any, found: summary.Summary, columns: int) -> None:
     row.operator(look, text="", icon="TRIA_RIGHT").step = 1
     box.operator(operators.THREER_OT_match_colors.bl_idname, icon="COLOR")
     box.operator(operators.THREER_OT_view_per_frame.bl_idname, icon="TIME")
-
-
-def _sentence(layout: Any, text: str, columns: int, icon: str) -> None:
-    """A sentence on as many lines as it takes; Blender's labels have only one."""
-    column = layout.column(align=True)
-    column.scale_y = 0.85
-    for index, line in enumerate(textwrap.wrap(text, columns)):
-        column.label(text=line, icon=icon if index == 0 else "BLANK1")
-
-
-def _columns(context: bpy.types.Context) -> int:
-    """How many letters fit on a line of the sidebar."""
-    scale = context.preferences.system.ui_scale
-    return max(12, int((context.region.width / scale - MARGIN) / CHARACTER))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def _megabytes(size: float) -> str:
-    return f"{size:.1f} MB" if size < 1000 else f"{size / 1000:.1f} GB"
 
 
 _classes = (THREER_PT_main, THREER_PT_more)

@@ -1,4 +1,4 @@
-"""[B] The add-on's preferences: what can run here, where files are kept, and the log."""
+"""[B] The add-on's preferences: what can run here and what it needs, where files are kept, the token, and the log."""
 
 from __future__ import annotations
 
@@ -7,46 +7,88 @@ from typing import Any
 
 import bpy
 
-from .. import doctor, results
-from . import operators, work
+from .. import doctor, environment, results
+from . import choices, operators, upkeep, words, work
 
 
 class THREER_AP_preferences(bpy.types.AddonPreferences):  # type: ignore[misc]
     """Shown in Blender's preferences under the extension's name."""
 
+    weights_folder: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="Weights Folder",
+        description="Where downloaded weights are kept, for all engines; empty for the extension's own folder",
+        subtype="DIR_PATH",
+        update=choices.use_weights_folder,
+    )
+    token: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="Access Token",
+        description="Your own token, sent only to the site of weights that ask for one; "
+        "empty for the one that you gave to Hugging Face's tools",
+        subtype="PASSWORD",
+    )
+    commercial_only: bpy.props.BoolProperty(  # type: ignore[valid-type]
+        name="Commercial Use Only", description="Show only engines whose results may be used commercially"
+    )
+
     layout: Any
 
     def draw(self, _context: bpy.types.Context) -> None:
-        home = work.current().home
-        for engine, found in doctor.engines(home):
-            self.layout.label(text=f"{engine.label}: {found}", icon="CHECKMARK" if found.ready else "ERROR")
-        cache = sum(_megabytes(home / name) for name in operators.CACHES)
-        row = self._folder("Cache", home, cache)
-        row.operator(operators.THREER_OT_clear_cache.bl_idname)
-        self._folder("Results of unsaved files", home / results.RESULTS, _megabytes(home / results.RESULTS))
+        layout, home = self.layout, work.current().home
+        _engines(layout.box(), home)
+        _environment(layout.box(), home)
+        box = layout.box()
+        box.prop(self, "weights_folder")
+        box.prop(self, "token")
+        upkeep.draw_weights(box, home)
+        cache = sum(_bytes(home / name) for name in operators.CACHES)
+        _folder(layout, "Cache", home, cache).operator(operators.THREER_OT_clear_cache.bl_idname)
+        _folder(layout, "Results of unsaved files", home / results.RESULTS, _bytes(home / results.RESULTS))
         logs = sorted((home / "logs").glob("*.log"))
         if logs:
-            self.layout.operator("wm.path_open", text="Open Latest Log", icon="TEXT").filepath = str(logs[-1])
-
-    def _folder(self, name: str, folder: Path, megabytes: float) -> Any:
-        """A row that says how large a folder is and opens it."""
-        row = self.layout.row()
-        row.label(text=f"{name}: {megabytes:.1f} MB")
-        if folder.is_dir():
-            row.operator("wm.path_open", text="Open Folder", icon="FILE_FOLDER").filepath = str(folder)
-        return row
+            layout.operator("wm.path_open", text="Open Latest Log", icon="TEXT").filepath = str(logs[-1])
 
 
-def _megabytes(folder: Path) -> float:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
+def _engines(layout: Any, home: Path) -> None:
+    """A line for each engine: whether it is ready, and on what terms it may be used."""
+    layout.prop(choices.current(), "commercial_only")
+    for engine, found in doctor.engines(home):
+        if choices.allows(engine):
+            row = layout.row()
+            row.label(text=f"{engine.label}: {found}", icon="CHECKMARK" if found.ready else "IMPORT")
+            words.quiet(row, engine.licence)
+
+
+def _environment(layout: Any, home: Path) -> None:
+    """What this computer has, and the private environment's state and buttons."""
+    for line in doctor.lines(home):
+        layout.label(text=line)
+    if environment.private(home) is not None:
+        row = layout.row()
+        row.operator(upkeep.THREER_OT_set_up.bl_idname, text="Mend")
+        row.operator(upkeep.THREER_OT_remove_environment.bl_idname)
+
+
+def _folder(layout: Any, name: str, folder: Path, size: int) -> Any:
+    """A row that says how large a folder is and opens it."""
+    row = layout.row()
+    row.label(text=f"{name}: {words.size(size)}")
+    if folder.is_dir():
+        row.operator("wm.path_open", text="Open Folder", icon="FILE_FOLDER").filepath = str(folder)
+    return row
+
+
+def _bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def register(addon_id: str) -> None:
     """Makes the preferences of the add-on known."""
     THREER_AP_preferences.bl_idname = addon_id
     bpy.utils.register_class(THREER_AP_preferences)
+    choices.begin(addon_id)
 
 
 def unregister() -> None:
     """Takes them away again."""
+    choices.end()
     bpy.utils.unregister_class(THREER_AP_preferences)

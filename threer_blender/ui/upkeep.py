@@ -1,0 +1,185 @@
+"""[B] The buttons that fetch and delete what engines need: the private environment and the weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .. import catalog, doctor, environment, store, upkeep
+from ..catalog import Weights
+from ..messages import Asked, Download, SetUp, UserError
+from . import choices, words, work
+from .operators import HIDDEN, Button
+
+DIALOG = 420  # width in pixels
+DIALOG_COLUMNS = 60
+
+
+class _Upkeep(Button):
+    """A button that must not be pressed while something runs."""
+
+    bl_options = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        if not work.current().queue.tasks:
+            return True
+        cls.poll_message_set("Wait until what runs has ended, or cancel it")  # type: ignore[attr-defined]
+        return False
+
+
+def _fetch(several: list[Asked]) -> None:
+    """Puts downloads into the queue. Raises UserError where Blender may not use the internet."""
+    if not bpy.app.online_access:
+        raise UserError("Blender may not use the internet now: allow it in Preferences > System > Network.")
+    tasks = [work.add(asked) for asked in several]
+    if bpy.app.background:  # where timers never run
+        for task in tasks:
+            work.finish(task)
+
+
+class THREER_OT_set_up(_Upkeep, bpy.types.Operator):  # type: ignore[misc]
+    """Download what this engine needs into a folder of its own, with a Python of its own: 0.2 to 3 GB, as this \
+computer's graphics card asks for. Blender stays as it is. A set-up that broke off goes on"""
+
+    bl_idname = "threer.set_up"
+    bl_label = "Set Up"
+
+    engine: bpy.props.StringProperty(options=HIDDEN)  # type: ignore[valid-type]
+
+    def run(self, _context: bpy.types.Context) -> None:
+        engines = [catalog.engine(self.engine)] if self.engine else []  # none: what is there is mended
+        _fetch([SetUp(upkeep.modules_of(engines))])
+
+
+class THREER_OT_remove_environment(_Upkeep, bpy.types.Operator):  # type: ignore[misc]
+    """Delete the private environment. Engines that need it can be set up again"""
+
+    bl_idname = "threer.remove_environment"
+    bl_label = "Remove"
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Any:
+        return context.window_manager.invoke_confirm(self, event)
+
+    def run(self, _context: bpy.types.Context) -> None:
+        environment.remove(work.current().home)
+
+
+class THREER_OT_download_weights(_Upkeep, bpy.types.Operator):  # type: ignore[misc]
+    """Download what this engine has learned, after you have seen on what terms it may be used"""
+
+    bl_idname = "threer.download_weights"
+    bl_label = "Download Weights"
+
+    engine: bpy.props.StringProperty(options=HIDDEN)  # type: ignore[valid-type]
+    accept: bpy.props.BoolProperty(  # type: ignore[valid-type]
+        name="I have read these terms and accept them", options={"SKIP_SAVE"}
+    )
+
+    @property
+    def _wanted(self) -> list[Weights]:
+        return list(doctor.readiness(catalog.engine(self.engine), work.current().home).weights)
+
+    @property
+    def _terms(self) -> list[Weights]:
+        """One of each family whose terms have not been accepted yet."""
+        held = store.default(work.current().home)
+        return list({weights.family: weights for weights in self._wanted if not held.is_accepted(weights)}.values())
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Any:
+        if not self._terms:
+            return self.execute(context)
+        return context.window_manager.invoke_props_dialog(self, width=DIALOG)
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        column = self.layout.column()
+        commercial = catalog.engine(self.engine).commercial
+        for weights in self._terms:
+            use = "Commercial use is allowed" if commercial else "No commercial use"
+            words.sentence(column, f"{weights.family}: {weights.licence}. {use}.", DIALOG_COLUMNS, "INFO")
+            column.operator("wm.url_open", text="Read the Terms", icon="URL").url = weights.terms_url
+        column.prop(self, "accept")
+
+    def run(self, _context: bpy.types.Context) -> None:
+        held = store.default(work.current().home)
+        token = choices.current().token
+        for weights in self._terms:
+            if not self.accept:
+                raise UserError(f"Accept the terms of {weights.family} to download its weights.")
+            held.accept(weights)
+        for weights in self._wanted:
+            if weights.gated and not (token or store.token()):
+                raise UserError(
+                    f"{weights.name} needs your own token: ask for access at {weights.terms_url}, then enter the token "
+                    "in this extension's preferences."
+                )
+        _fetch([Download(weights.name, token if weights.gated else "") for weights in self._wanted])
+
+
+class THREER_OT_delete_weights(_Upkeep, bpy.types.Operator):  # type: ignore[misc]
+    """Delete this file. It can be downloaded again"""
+
+    bl_idname = "threer.delete_weights"
+    bl_label = "Delete"
+
+    name: bpy.props.StringProperty(options=HIDDEN)  # type: ignore[valid-type]
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Any:
+        return context.window_manager.invoke_confirm(self, event)
+
+    def run(self, _context: bpy.types.Context) -> None:
+        store.default(work.current().home).delete(catalog.weights(self.name))
+
+
+def draw_need(layout: Any, engine: catalog.Engine, found: doctor.Readiness, width: int) -> None:
+    """What an engine that is not ready still needs, with the button that gets it; one thing after the other."""
+    if found.modules:
+        lacking = " and ".join(found.modules)
+        text = f"This Blender's Python lacks {lacking}. Set Up puts it into a folder beside Blender."
+        words.sentence(layout, text, width, "INFO")
+        _large(layout).operator(THREER_OT_set_up.bl_idname, icon="IMPORT").engine = engine.id
+    elif found.weights:
+        total = sum(weights.size for weights in found.weights)
+        text = f"{engine.label} works with weights of {words.size(total)} that are not on this computer yet."
+        words.sentence(layout, text if total else f"{engine.label}'s weights are not here yet.", width, "INFO")
+        _large(layout).operator(THREER_OT_download_weights.bl_idname, icon="IMPORT").engine = engine.id
+
+
+def _large(layout: Any) -> Any:
+    row = layout.row()
+    row.scale_y = 1.6
+    return row
+
+
+def draw_weights(layout: Any, home: Path) -> None:
+    """The weights that lie in the store, each with its size and licence."""
+    held = store.default(home)
+    known = dict.fromkeys(weights for engine in catalog.engines().values() for weights in engine.weights)
+    for weights in known:
+        taken = held.held(weights)
+        if taken:
+            row = layout.row()
+            row.label(text=f"{weights.name}: {words.size(taken)}, {weights.licence}")
+            row.operator(THREER_OT_delete_weights.bl_idname).name = weights.name
+
+
+_classes = (
+    THREER_OT_set_up,
+    THREER_OT_remove_environment,
+    THREER_OT_download_weights,
+    THREER_OT_delete_weights,
+)
+
+
+def register() -> None:
+    """Makes the operators known."""
+    for cls in _classes:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    """Takes them away again."""
+    for cls in reversed(_classes):
+        bpy.utils.unregister_class(cls)
