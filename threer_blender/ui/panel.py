@@ -187,7 +187,7 @@ def _result(layout: Any, found: summary.Summary, columns: int) -> None:
         before = "" if found.error_before is None else f" ({found.error_before:.1f} before refinement)"
         box.label(text=f"Points meet their photos to {found.error:.2f} px{before}")
     if found.layout:
-        box.label(text=f"{_count(found.layout, 'camera')} of layout quality, not refined", icon="ERROR")
+        box.label(text=f"{words.count(found.layout, 'camera')} of layout quality, not refined", icon="ERROR")
     for note in found.notes[:SHOWN_NOTES]:
         words.sentence(box, note, columns, "INFO")
     if len(found.notes) > SHOWN_NOTES:
