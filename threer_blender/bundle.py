@@ -54,8 +54,9 @@ CLOUD_ARRAYS = {
 }  # fmt: skip
 GAUSSIAN_ARRAYS = {
     "means": ("F32", "N3"), "scales": ("F32", "N3"), "rotations": ("F32", "N4"), "opacities": ("F32", "N"),
-    "sh": ("F32", "NK3"),
+    "sh": ("F32", "NK3"), "confidence": ("F32", "N"), "photo": ("I32", "N"),
 }  # fmt: skip
+OPTIONAL = {"gaussians/confidence", "gaussians/photo"}
 Block = TypeVar("Block")
 
 
@@ -159,6 +160,7 @@ def _arrays(reconstruction: Reconstruction) -> dict[str, Array]:
         f"{prefix}/{name}": np.ascontiguousarray(getattr(block, name), DTYPES[dtype])
         for prefix, block, table in blocks
         for name, (dtype, _) in table.items()
+        if getattr(block, name) is not None
     }
 
 
@@ -255,8 +257,10 @@ def _reconstruction(scene: dict[str, Any], folder: Path) -> Reconstruction:
     if not names.issuperset([*(camera.photo for camera in cameras), *(pointmap.photo for pointmap in pointmaps)]):
         raise Damaged("a camera or pointmap has no photo")
     cloud = _block(PointCloud, "cloud", CLOUD_ARRAYS, arrays) if scene["cloud"] else None
-    if cloud is not None and len(cloud) and not (cloud.photo.min() >= 0 and cloud.photo.max() < len(photos)):
-        raise Damaged("a point has no photo")
+    gaussians = _block(Gaussians, "gaussians", GAUSSIAN_ARRAYS, arrays) if scene["gaussians"] else None
+    for owners in (block.photo for block in (cloud, gaussians) if block is not None and block.photo is not None):
+        if len(owners) and not (owners.min() >= 0 and owners.max() < len(photos)):
+            raise Damaged("a point has no photo")
     return Reconstruction(
         engine=_typed(scene["engine"], str),
         licence=_typed(scene["licence"], str),
@@ -264,7 +268,7 @@ def _reconstruction(scene: dict[str, Any], folder: Path) -> Reconstruction:
         cameras=cameras,
         pointmaps=pointmaps,
         cloud=cloud,
-        gaussians=_block(Gaussians, "gaussians", GAUSSIAN_ARRAYS, arrays) if scene["gaussians"] else None,
+        gaussians=gaussians,
         metric=_typed(scene["metric"], bool),
         confidence_meaning=_typed(scene["confidence_meaning"], str),
         trusted_confidence=_number(scene["trusted_confidence"]),
@@ -357,6 +361,8 @@ def _block(
     found: dict[str, Array] = {}
     sizes: dict[str, int] = {}
     for name, (dtype, shape) in table.items():
+        if f"{prefix}/{name}" in OPTIONAL - arrays.keys():
+            continue
         array = arrays[f"{prefix}/{name}"]
         fits = array.dtype == np.dtype(DTYPES[dtype]) and array.ndim == len(shape)
         for letter, size in zip(shape, array.shape, strict=False):

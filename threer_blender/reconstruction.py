@@ -167,7 +167,8 @@ class Gaussians:
 
     `means` (N, 3); `scales` (N, 3) linear standard deviations; `rotations` (N, 4) unit quaternions wxyz; `opacities`
     (N,) in [0, 1]; `sh` (N, K, 3) spherical harmonics, K = (degree + 1)². All float32. Log and logit forms exist only
-    in file formats and optimisers.
+    in file formats and optimisers. Where it is known, `confidence` (N,) float32 as in PointMap and `photo` (N,) int32,
+    the index of the photo that a Gaussian was made from.
     """
 
     means: Array
@@ -175,6 +176,8 @@ class Gaussians:
     rotations: Array
     opacities: Array
     sh: Array
+    confidence: Array | None = None
+    photo: Array | None = None
 
     def __len__(self) -> int:
         return len(self.means)

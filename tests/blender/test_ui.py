@@ -291,9 +291,9 @@ def registered():
 @pytest.mark.usefixtures("addon")
 def test_enabled_twice_and_disabled_leaves_nothing(repository):
     known = registered()
-    assert len(known["operators"]) == 14
+    assert len(known["operators"]) == 17
     assert known["scene"] == ["threer"]
-    assert len(known["menu"]) == 1
+    assert len(known["menu"]) == 2
     for _ in range(2):
         bpy.ops.preferences.addon_disable(module=ADDON)
         assert not any(registered().values()), registered()

@@ -2,7 +2,6 @@
 
 import struct
 import zipfile
-from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from tests.splats import DATA, codecs, covariances, matrices, needs_data, random
 from threer_blender import splat_files
 from threer_blender.gaussian_transform import quaternion
 from threer_blender.messages import UserError
-from threer_blender.reconstruction import Gaussians
+from threer_blender.splat_files.checks import only
 
 DEGREES = pytest.mark.parametrize("degree", [0, 1, 2, 3])
 
@@ -228,7 +227,7 @@ def test_we_read_what_gaussforge_writes(tmp_path, kind):
     found = splat_files.read(tmp_path / f"a.{kind}", codecs(), spz_is_y_up=False).gaussians
     assert np.sort(found.means, axis=0) == pytest.approx(np.sort(gaussians.means, axis=0), abs=2e-3)
     nearest = ((found.means[:, None] - gaussians.means) ** 2).sum(-1).argmin(1)
-    ordered = Gaussians(*(getattr(gaussians, field.name)[nearest] for field in fields(Gaussians)))
+    ordered = only(gaussians, nearest)
     assert np.abs(np.log(found.scales / ordered.scales)).max() < 0.2
     assert np.quantile(np.abs((found.rotations * ordered.rotations).sum(1)), 0.01) > 0.999
     assert found.opacities == pytest.approx(ordered.opacities, abs=0.01)

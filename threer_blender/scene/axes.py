@@ -20,6 +20,9 @@ Array = npt.NDArray[Any]
 # OpenCV camera axes (x right, y down, z forward) from Blender camera axes (x right, y up, z backward).
 OPENCV_FROM_BLENDER = np.diag((1.0, -1.0, -1.0, 1.0))
 
+# Blender's world (z up) from one with y down and z forward, as that of splat files.
+UPRIGHT = Matrix(((1, 0, 0, 0), (0, 0, 1, 0), (0, -1, 0, 0), (0, 0, 0, 1)))
+
 HANDY_DISTANCE = 5.0  # metres from camera to points, where the reconstruction does not know its size
 GROUND_PERCENTILE = 2.0  # of the points' heights: below it is noise
 SAMPLED_POINTS = 20_000

@@ -1,4 +1,4 @@
-"""[B] build: a Reconstruction -> one collection, one root empty, cameras and cloud, or an untouched scene.
+"""[B] build: a Reconstruction -> one collection, one root empty, cameras, cloud, splats, or an untouched scene.
 
 The second solve of the same photos updates the same objects. What is solved is ours and is set again: cameras' poses
 and optics, points. What the artist may have changed stays: the root's transform, names, materials, the modifiers and
@@ -16,9 +16,9 @@ from mathutils import Matrix
 
 from ..messages import UserError
 from ..reconstruction import Reconstruction
-from . import axes, cameras, identity, points
+from . import axes, cameras, identity, points, splats
 from .changes import Changes
-from .identity import CAMERAS, CLOUD, COLLECTION, ROLE, ROOT, SOLVE
+from .identity import CAMERAS, CLOUD, COLLECTION, ROLE, ROOT, SOLVE, SPLATS
 
 STALE = "threer_stale"  # solved once, not in the latest solve
 # On the root: how many photos were chosen, what the artist should know, where the result lies.
@@ -47,8 +47,9 @@ def build(
         found = identity.find(scene, solve)
         root = found.get(ROOT) or _new_root(reconstruction)
         shown = _cameras(changes, reconstruction, Path(bundle_folder), found, root)
-        cloud = _cloud(changes, reconstruction, found, root)
-        ours = {ROOT: root, **shown, **({CLOUD: cloud} if cloud else {})}
+        made = {CLOUD: _cloud, SPLATS: _splats}
+        more = {role: make(changes, reconstruction, found, root) for role, make in made.items()}
+        ours = {ROOT: root, **shown, **{role: placed for role, placed in more.items() if placed}}
         for role, placed in ours.items():
             changes.mark(placed, **{SOLVE: solve, ROLE: role, STALE: False})
         _describe(changes, root, reconstruction, bundle_folder)
@@ -137,6 +138,26 @@ def _cloud(
     geometry = points.new_geometry(name, reconstruction.cloud, points.radii(reconstruction), as_mesh)
     if placed is None:
         placed = points.new_object(name, geometry, reconstruction.trusted_confidence)
+        placed.hide_viewport = placed.hide_render = reconstruction.gaussians is not None  # which show the same things
+    else:
+        changes.release(placed.data)
+        changes.set(placed, data=geometry)
+    _adopt(changes, placed, root)
+    return placed
+
+
+def _splats(
+    changes: Changes, reconstruction: Reconstruction, found: Objects, root: bpy.types.Object
+) -> bpy.types.Object | None:
+    """The object that shows the Gaussians, new or with new ones; None where there are none."""
+    if reconstruction.gaussians is None:
+        return None
+    placed = found.get(SPLATS)
+    name = f"{_name(reconstruction)} splats"
+    as_mesh = placed.type == "MESH" if placed else not points.has_point_clouds()
+    geometry = splats.new_geometry(name, reconstruction.gaussians, as_mesh)
+    if placed is None:
+        placed = splats.new_object(name, geometry)
     else:
         changes.release(placed.data)
         changes.set(placed, data=geometry)
@@ -187,7 +208,7 @@ def _link(scene: bpy.types.Scene, root: bpy.types.Object, new: Objects) -> None:
         below = _new_collection(f"{root.name} cameras", CAMERAS)
         home.children.link(below)
     for role, placed in new.items():
-        (home if role in (ROOT, CLOUD) else below).objects.link(placed)
+        (home if role in (ROOT, CLOUD, SPLATS) else below).objects.link(placed)
     if ROOT in new:
         scene.collection.children.link(home)
 

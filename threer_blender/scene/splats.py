@@ -13,7 +13,7 @@ import numpy as np
 
 from ..reconstruction import Array, Gaussians
 from . import points, splat_look, splat_nodes
-from .points import VECTOR, Geometry, Kind, write_attribute
+from .points import FLOAT, INT, VECTOR, Geometry, Kind, write_attribute
 from .splat_nodes import BASE, HARMONICS, ROTATION, SCALE
 
 QUATERNION = Kind("QUATERNION", "value", np.float32)
@@ -43,6 +43,10 @@ def write(geometry: Geometry, gaussians: Gaussians) -> None:
     write_attribute(geometry, BASE, FOUR, base)
     for index, harmonic in enumerate(_planes(gaussians.sh[:, 1:])):
         write_attribute(geometry, HARMONICS.format(index), VECTOR, harmonic)
+    if gaussians.confidence is not None:
+        write_attribute(geometry, "confidence", FLOAT, gaussians.confidence)
+    if gaussians.photo is not None:
+        write_attribute(geometry, "photo", INT, gaussians.photo)
     if isinstance(geometry, bpy.types.Mesh):
         geometry.update()
 
@@ -59,21 +63,23 @@ def _planes(sh: Array) -> Array:
 def read(geometry: Geometry) -> Gaussians:
     """The Gaussians that a geometry's attributes hold, in its own coordinates."""
 
-    def values(name: str, width: int, prop: str = "vector") -> Array:
+    def values(name: str, kind: Kind, width: int) -> Array:
         data = geometry.attributes[name].data
-        found = np.empty(len(data) * width, np.float32)
-        data.foreach_get(prop, found)
+        found = np.empty(len(data) * width, kind.dtype)
+        data.foreach_get(kind.property, found)
         return found.reshape(-1, width)
 
-    base = values(BASE, 4, FOUR.property)
+    base = values(BASE, FOUR, 4)
     names = [HARMONICS.format(index) for index in range(splat_nodes.COUNT_HARMONICS)]
-    rest = [values(name, 3) for name in names if name in geometry.attributes]
+    rest = [values(name, VECTOR, 3) for name in names if name in geometry.attributes]
+    known = {name: kind for name, kind in (("confidence", FLOAT), ("photo", INT)) if name in geometry.attributes}
     return Gaussians(
-        means=values("position", 3),
-        scales=values(SCALE, 3),
-        rotations=values(ROTATION, 4, QUATERNION.property),
+        means=values("position", VECTOR, 3),
+        scales=values(SCALE, VECTOR, 3),
+        rotations=values(ROTATION, QUATERNION, 4),
         opacities=base[:, 3],
         sh=np.stack([base[:, :3], *rest], axis=1),
+        **{name: values(name, kind, 1)[:, 0] for name, kind in known.items()},
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import Any
+
 import numpy as np
 
 from ..messages import UserError
@@ -39,9 +42,12 @@ def usable(file: SplatFile, name: str) -> SplatFile:
 
 
 def only(gaussians: Gaussians, kept: Array) -> Gaussians:
-    """The Gaussians where `kept` (N,) is true."""
-    arrays = (gaussians.means, gaussians.scales, gaussians.rotations, gaussians.opacities, gaussians.sh)
-    return Gaussians(*(array[kept] for array in arrays))
+    """The Gaussians where `kept` (N,) is true, or those at the indices `kept`, in their order."""
+
+    def part(array: Any) -> Any:
+        return None if array is None else array[kept]
+
+    return Gaussians(*(part(getattr(gaussians, field.name)) for field in fields(gaussians)))
 
 
 def _finite(gaussians: Gaussians) -> Array:

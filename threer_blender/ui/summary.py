@@ -22,6 +22,7 @@ class Summary:
     registered: int
     chosen: int
     points: int
+    splats: int
     error: float | None
     error_before: float | None
     layout: int
@@ -45,12 +46,17 @@ def summary(root: bpy.types.Object) -> Summary:
     errors, before = (
         [shown[name] for shown in solved if name in shown] for name in (cameras.ERROR, cameras.ERROR_BEFORE)
     )
-    clouds = [child for child in root.children if child.get(identity.ROLE) == identity.CLOUD]
+
+    def points_of(role: str) -> int:
+        shown = [child for child in root.children if child.get(identity.ROLE) == role]
+        return sum(len(child.data.attributes["position"].data) for child in shown)
+
     return Summary(
         name=root.name,
         registered=len(solved),
         chosen=root.get(build.CHOSEN, len(solved)),  # files of earlier versions do not say
-        points=sum(len(cloud.data.attributes["position"].data) for cloud in clouds),
+        points=points_of(identity.CLOUD),
+        splats=points_of(identity.SPLATS),
         error=sum(errors) / len(errors) if errors else None,
         error_before=sum(before) / len(before) if before else None,
         layout=len(solved) - len(errors),

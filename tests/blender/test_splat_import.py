@@ -1,0 +1,198 @@
+"""Splat files into the scene and out of it, and the splats of a reconstruction."""
+
+from dataclasses import replace
+
+import bpy
+import numpy as np
+import pytest
+from mathutils import Euler
+
+from tests.reference_rasteriser import psnr, render
+from tests.splats import DATA, codecs, covariances, needs_data, random_gaussians, same
+from threer_blender import addon, bundle, splat_files
+from threer_blender.gaussian_transform import transformed
+from threer_blender.messages import UserError
+from threer_blender.reconstruction import Camera
+from threer_blender.scene import axes, build, identity, points, splat_import, splat_nodes, splats
+from threer_blender.scene import codecs as blenders
+
+from .conftest import looking_at
+
+UPRIGHT = np.array(axes.UPRIGHT)
+
+
+@pytest.mark.parametrize("ending", [".ply", ".spz"])
+def test_import_and_export_return_the_file(tmp_path, ending):
+    splat_files.write(random_gaussians(300), tmp_path / f"a{ending}")
+    placed, notes = splat_import.import_file(tmp_path / f"a{ending}", bpy.context.scene)
+    assert notes == []
+    assert placed.name == "a"
+    assert placed.name in bpy.context.scene.objects
+    splat_import.export_file(placed, tmp_path / f"b{ending}")
+    first, second = (splat_files.read(tmp_path / f"{name}{ending}").gaussians for name in "ab")
+    same(second, first, 1e-5 if ending == ".ply" else 2e-3)
+
+
+def test_up_in_the_file_is_up_in_blender(tmp_path):
+    splat_files.write(replace(random_gaussians(2), means=np.float32([[0, -1, 0], [0, 0, 3]])), tmp_path / "a.ply")
+    placed, _ = splat_import.import_file(tmp_path / "a.ply", bpy.context.scene)
+    bpy.context.view_layer.update()
+    up, forward = (placed.matrix_world @ vertex.co for vertex in placed.data.vertices)
+    assert tuple(up) == pytest.approx((0, 0, 1), abs=1e-6)
+    assert tuple(forward) == pytest.approx((0, 3, 0), abs=1e-6)
+
+
+def test_export_applies_the_transform_to_all_that_is_seen(tmp_path):
+    """A picture of the exported splats where they stand equals one of the original's, harmonics included."""
+    gaussians = random_gaussians(600)
+    splat_files.write(gaussians, tmp_path / "a.ply")
+    placed, _ = splat_import.import_file(tmp_path / "a.ply", bpy.context.scene)
+    placed.rotation_euler = Euler((0.4, -1.1, 2.0))
+    placed.scale = (1.7, 1.7, 1.7)
+    placed.location = (0.3, 0.1, -0.2)
+    bpy.context.view_layer.update()
+    splat_import.export_file(placed, tmp_path / "b.ply")
+    moved = splat_files.read(tmp_path / "b.ply").gaussians
+    camera = Camera("view", 60, 40, 56.0, 56.0, 30.0, 20.0, looking_at((2.9, -1.6, -2.6), (0.0, 0.0, 0.0)))
+    expected = render(gaussians, camera, placed=np.linalg.inv(UPRIGHT) @ np.array(placed.matrix_world))
+    assert psnr(render(moved, camera), expected) > 80
+    assert psnr(render(replace(moved, sh=gaussians.sh), camera), expected) < 40
+
+
+def test_what_cannot_be_exported(tmp_path):
+    splat_files.write(random_gaussians(3), tmp_path / "a.ply")
+    placed, _ = splat_import.import_file(tmp_path / "a.ply", bpy.context.scene)
+    placed.scale = (1, 2, 1)
+    bpy.context.view_layer.update()
+    with pytest.raises(UserError, match="uniform"):
+        splat_import.export_file(placed, tmp_path / "b.ply")
+    assert not (tmp_path / "b.ply").exists()
+    with pytest.raises(UserError, match="Make an object with splats the active one"):
+        splat_import.export_file(bpy.data.objects["Cube"], tmp_path / "b.ply")
+
+
+def blocks():
+    return {(type(block).__name__, block.name) for block in bpy.data.user_map()}
+
+
+def test_nothing_is_half_imported(tmp_path, monkeypatch):
+    before = blocks()
+    (tmp_path / "bad.ply").write_bytes(b"ply\nformat ascii 1.0\nend_header\n")
+    with pytest.raises(UserError, match="PLY of text"):
+        splat_import.import_file(tmp_path / "bad.ply", bpy.context.scene)
+    assert blocks() == before
+
+    def fail(*_):
+        raise RuntimeError("in the middle")
+
+    splat_files.write(random_gaussians(10), tmp_path / "a.ply")
+    monkeypatch.setattr(splats, "show", fail)
+    with pytest.raises(RuntimeError):
+        splat_import.import_file(tmp_path / "a.ply", bpy.context.scene)
+    assert blocks() == before
+
+
+@needs_data
+def test_blender_decodes_sog_and_new_spz():
+    images = len(bpy.data.images)
+    for name in ("playbot_sog_lod5/meta.json", "minimal-v4.spz"):
+        ours = splat_files.read(DATA / name, blenders.available()).gaussians
+        same(ours, splat_files.read(DATA / name, codecs()).gaussians, 0)
+    placed, _ = splat_import.import_file(DATA / "playbot_sog_lod5" / "meta.json", bpy.context.scene)
+    assert placed.name == "playbot_sog_lod5"
+    assert len(bpy.data.images) == images
+
+
+# ------------------------------------------------------------------ of a reconstruction
+
+
+@pytest.fixture
+def with_splats(reconstruction):
+    photo = np.arange(500, dtype=np.int32) % len(reconstruction.photos)
+    gaussians = replace(random_gaussians(500), confidence=np.linspace(0, 1, 500, dtype=np.float32), photo=photo)
+    return replace(reconstruction, gaussians=gaussians)
+
+
+def splats_of(root):
+    return next(child for child in root.children if child[identity.ROLE] == identity.SPLATS)
+
+
+def test_a_reconstructions_splats_stand_under_its_root(with_splats, tmp_path):
+    bundle.write(with_splats, tmp_path / "b")
+    again = bundle.read(tmp_path / "b")
+    root = build.build(again, tmp_path / "b")
+    shown = splats_of(root)
+    found = splats.read(shown.data)
+    same(found, with_splats.gaussians, 0)
+    assert (found.confidence == with_splats.gaussians.confidence).all()
+    assert (found.photo == with_splats.gaussians.photo).all()
+    assert np.array(shown.matrix_world) == pytest.approx(np.array(root.matrix_world), abs=1e-6)
+    cloud = next(child for child in root.children if child[identity.ROLE] == identity.CLOUD)
+    assert cloud.hide_render
+
+
+def test_a_second_solve_updates_them_and_keeps_what_the_artist_set(with_splats, tmp_path):
+    root = build.build(with_splats, tmp_path)
+    shown = splats_of(root)
+    shown.name = "my splats"
+    points.set_input(shown.modifiers[0], splat_nodes.SIZE, 0.5)
+    meshes = len(bpy.data.meshes)
+    more = replace(with_splats, gaussians=random_gaussians(700, seed=1))
+    assert build.build(more, tmp_path) == root
+    assert splats_of(root) == shown
+    assert shown.name == "my splats"
+    assert points.get_input(shown.modifiers[0], splat_nodes.SIZE) == 0.5
+    same(splats.read(shown.data), more.gaussians, 0)
+    assert len(bpy.data.meshes) == meshes
+    build.build(replace(with_splats, gaussians=None), tmp_path)
+    assert not [child for child in root.children if child[identity.ROLE] == identity.SPLATS]
+
+
+def test_a_bundle_of_plain_gaussians(with_splats, tmp_path):
+    """Confidence and photo may be unknown; a photo that is not there is damage."""
+    plain = replace(with_splats, gaussians=random_gaussians(20))
+    bundle.write(plain, tmp_path / "b")
+    found = bundle.read(tmp_path / "b").gaussians
+    assert found.confidence is None
+    assert found.photo is None
+    wrong = replace(plain.gaussians, photo=np.full(20, 99, np.int32))
+    bundle.write(replace(plain, gaussians=wrong), tmp_path / "c")
+    with pytest.raises(UserError, match="a point has no photo"):
+        bundle.read(tmp_path / "c")
+
+
+# ------------------------------------------------------------------ buttons
+
+
+@pytest.fixture
+def enabled(tmp_path, monkeypatch):
+    monkeypatch.setenv("BLENDER_USER_RESOURCES", str(tmp_path / "user"))
+    monkeypatch.setattr(addon, "home", lambda: tmp_path)
+    addon.register()
+    yield
+    addon.unregister()
+
+
+@pytest.mark.usefixtures("enabled")
+def test_buttons(tmp_path):
+    splat_files.write(random_gaussians(50), tmp_path / "a.ply")
+    splat_files.write(random_gaussians(60), tmp_path / "b.spz")
+    files = [{"name": "a.ply"}, {"name": "b.spz"}]
+    assert bpy.ops.threer.import_splats(directory=str(tmp_path), files=files) == {"FINISHED"}
+    assert bpy.context.object.name == "b"
+    assert bpy.ops.threer.export_splats(filepath=str(tmp_path / "c.ply")) == {"FINISHED"}
+    assert len(splat_files.read(tmp_path / "c.ply").gaussians) == 60
+    with pytest.raises(RuntimeError, match="is no splat file"):
+        bpy.ops.threer.import_splats(directory=str(tmp_path), files=[{"name": "d.obj"}])
+    bpy.ops.threer.set_up_splats()
+    assert bpy.context.scene.view_settings.view_transform == "Raw"
+    assert bpy.types.THREER_FH_splats.bl_file_extensions == ".ply;.spz;.splat;.ksplat;.sog"
+
+
+def test_transformed_is_what_the_export_writes():
+    """The two readings of a matrix agree: Blender's for the object, ours for the file."""
+    gaussians = random_gaussians(50)
+    moved = transformed(gaussians, UPRIGHT)
+    assert moved.means == pytest.approx(gaussians.means[:, [0, 2, 1]] * (1, 1, -1), abs=1e-6)
+    turn = UPRIGHT[:3, :3]
+    assert covariances(moved) == pytest.approx(turn @ covariances(gaussians) @ turn.T, abs=1e-6)

@@ -1,0 +1,49 @@
+"""[B] Decoders for splat files that Blender has and the standard library lacks."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import tempfile
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ..reconstruction import Array
+from ..splat_files.reading import Codecs
+
+
+def available() -> Codecs:
+    """What this Blender can decode: WebP always, zstd where its Python has the module, as builds of blender.org do."""
+    return Codecs(webp=decode_webp, zstd=decode_zstd if importlib.util.find_spec("zstandard") else None)
+
+
+def decode_webp(data: bytes) -> Array:
+    """(H, W, 4) uint8 of a lossless WebP, top row first."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "picture.webp"
+        path.write_bytes(data)
+        try:
+            image = bpy.data.images.load(str(path), check_existing=False)
+        except RuntimeError as error:
+            raise ValueError("a picture cannot be decoded") from error
+        try:
+            image.colorspace_settings.is_data = True
+            image.alpha_mode = "CHANNEL_PACKED"  # opacity is no opacity here
+            width, height = image.size
+            pixels = np.empty(width * height * 4, np.float32)
+            image.pixels.foreach_get(pixels)
+        finally:
+            bpy.data.images.remove(image)
+    decoded: Array = np.rint(pixels.reshape(height, width, 4)[::-1] * 255).astype(np.uint8)
+    return decoded
+
+
+def decode_zstd(data: bytes, size: int) -> bytes:
+    """The content, `size` bytes, of a zstd frame."""
+    zstandard = importlib.import_module("zstandard")
+    try:
+        return bytes(zstandard.ZstdDecompressor().decompress(data, max_output_size=size))
+    except zstandard.ZstdError as error:
+        raise ValueError(str(error)) from error

@@ -1,0 +1,43 @@
+"""[B] Splat files <-> objects: import whole or not at all, export with the object's transform applied."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+from .. import splat_files
+from ..gaussian_transform import transformed
+from ..messages import UserError
+from . import axes, codecs, points, splats
+from .changes import Changes
+
+
+def import_file(
+    path: str | Path, scene: bpy.types.Scene, *, spz_is_y_up: bool = True, repair_splatt3r: bool = False
+) -> tuple[bpy.types.Object, list[str]]:
+    """A new object in `scene` with a file's splats, and sentences on what was left out; for options see `splat_files`.
+
+    The object stands upright: files have y down, which its rotation says, its data are the file's. Raises UserError;
+    the scene is untouched then.
+    """
+    path = Path(path)
+    read = splat_files.read(path, codecs.available(), spz_is_y_up=spz_is_y_up, repair_splatt3r=repair_splatt3r)
+    with Changes():
+        name = path.parent.name if path.name == "meta.json" else path.stem
+        geometry = splats.new_geometry(name, read.gaussians, as_mesh=not points.has_point_clouds())
+        placed = splats.new_object(name, geometry)
+        placed.matrix_world = axes.UPRIGHT
+        scene.collection.objects.link(placed)
+    return placed, read.notes
+
+
+def export_file(placed: bpy.types.Object | None, path: str | Path) -> None:
+    """Writes the splats of an object, all of them, where it stands in the world; y is down in the file.
+
+    Raises UserError where the object holds none, is scaled differently along its axes, or cannot be written.
+    """
+    if placed is None or not splats.is_splats(placed):
+        raise UserError("Make an object with splats the active one, then export it.")
+    gaussians = splats.read(placed.data)
+    splat_files.write(transformed(gaussians, axes.UPRIGHT.inverted() @ placed.matrix_world), path)

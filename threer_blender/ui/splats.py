@@ -1,0 +1,138 @@
+"""[B] The menus' and the panel's buttons for splats: import, export, and the settings to render them with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .. import splat_files
+from ..scene import splat_import, splat_look, splats
+from .operators import HIDDEN, Button
+
+ENDINGS = tuple(end for end in splat_files.endings() if end.startswith("."))
+
+
+class THREER_OT_import_splats(Button, bpy.types.Operator):  # type: ignore[misc]
+    """Put the Gaussian splats of files into this scene: PLY, compressed PLY, SPZ, splat, KSplat or SOG"""
+
+    bl_idname = "threer.import_splats"
+    bl_label = "3R: Import Gaussian Splats"  # as the menu says when files are dropped, between others' offers
+    bl_options = {"UNDO", "PRESET"}
+
+    directory: bpy.props.StringProperty(subtype="DIR_PATH", options=HIDDEN)  # type: ignore[valid-type]
+    files: bpy.props.CollectionProperty(  # type: ignore[valid-type]
+        type=bpy.types.OperatorFileListElement, options=HIDDEN
+    )
+    filter_glob: bpy.props.StringProperty(  # type: ignore[valid-type]
+        default=";".join(f"*{end}" for end in splat_files.endings()), options=HIDDEN
+    )
+    spz_is_y_up: bpy.props.BoolProperty(  # type: ignore[valid-type]
+        name="SPZ Is Y Up",
+        description="SPZ files have y up, as their specification says. Turn it off where one arrives upside down",
+        default=True,
+    )
+    repair_splatt3r: bpy.props.BoolProperty(  # type: ignore[valid-type]
+        name="Repair Splatt3R Export",
+        description="Mend the opacities and rotations of PLY files that Splatt3R wrote itself",
+        default=False,
+    )
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        if self.files:  # dropped onto the viewport
+            return self.execute(context)
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def run(self, context: bpy.types.Context) -> None:
+        for entry in self.files:
+            placed, notes = splat_import.import_file(
+                Path(self.directory) / entry.name,
+                context.scene,
+                spz_is_y_up=self.spz_is_y_up,
+                repair_splatt3r=self.repair_splatt3r,
+            )
+            for note in notes:
+                self.report({"WARNING"}, note)
+            context.view_layer.objects.active = placed
+
+
+class THREER_OT_export_splats(Button, bpy.types.Operator):  # type: ignore[misc]
+    """Write the active object's splats, its transform applied, as a PLY or SPZ file"""
+
+    bl_idname = "threer.export_splats"
+    bl_label = "Export Gaussian Splats"
+
+    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})  # type: ignore[valid-type]
+    filter_glob: bpy.props.StringProperty(  # type: ignore[valid-type]
+        default=";".join(f"*{end}" for end in splat_files.endings(written=True)), options=HIDDEN
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if splats.is_splats(context.object):
+            return True
+        cls.poll_message_set("Make an object with splats the active one")
+        return False
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        self.filepath = f"{context.object.name}.ply"
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def run(self, context: bpy.types.Context) -> None:
+        splat_import.export_file(context.object, self.filepath)
+
+
+class THREER_OT_set_up_splats(Button, bpy.types.Operator):  # type: ignore[misc]
+    """Render splats as they were made: the scene's view transform becomes Raw, and rays go through 256 of them"""
+
+    bl_idname = "threer.set_up_splats"
+    bl_label = "Set Up Splat Rendering"
+    bl_options = {"UNDO"}
+
+    def run(self, context: bpy.types.Context) -> None:
+        splat_look.set_up_rendering(context.scene)
+
+
+class THREER_FH_splats(bpy.types.FileHandler):  # type: ignore[misc]
+    """Splat files dropped onto a viewport."""
+
+    bl_idname = "THREER_FH_splats"
+    bl_label = "Gaussian Splats"
+    bl_import_operator = THREER_OT_import_splats.bl_idname
+    bl_file_extensions = ";".join(ENDINGS)
+
+    @classmethod
+    def poll_drop(cls, context: bpy.types.Context) -> bool:
+        return context.area is not None and context.area.type == "VIEW_3D"
+
+
+def _draw_splat_import(menu: Any, _context: bpy.types.Context) -> None:
+    text = f"Gaussian Splats ({', '.join(ENDINGS)})"
+    menu.layout.operator(THREER_OT_import_splats.bl_idname, text=text)
+
+
+def _draw_splat_export(menu: Any, _context: bpy.types.Context) -> None:
+    text = f"Gaussian Splats ({', '.join(splat_files.endings(written=True))})"
+    menu.layout.operator(THREER_OT_export_splats.bl_idname, text=text)
+
+
+_classes = (THREER_OT_import_splats, THREER_OT_export_splats, THREER_OT_set_up_splats, THREER_FH_splats)
+
+
+def register() -> None:
+    """Makes the operators, the drop handler and the entries in File > Import and Export known."""
+    for cls in _classes:
+        bpy.utils.register_class(cls)
+    bpy.types.TOPBAR_MT_file_import.append(_draw_splat_import)
+    bpy.types.TOPBAR_MT_file_export.append(_draw_splat_export)
+
+
+def unregister() -> None:
+    """Takes them away again."""
+    bpy.types.TOPBAR_MT_file_export.remove(_draw_splat_export)
+    bpy.types.TOPBAR_MT_file_import.remove(_draw_splat_import)
+    for cls in reversed(_classes):
+        bpy.utils.unregister_class(cls)
