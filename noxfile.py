@@ -85,6 +85,17 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHON)
+def environment(session: nox.Session) -> None:
+    """Set up, break, mend and remove the private environment with torch: some minutes, 0.4 GB of downloads."""
+    install(session, "blender,test")
+    # Where pip is told to take torch from a folder, so is uv.
+    links = {"UV_FIND_LINKS": os.environ["PIP_FIND_LINKS"]} if "PIP_FIND_LINKS" in os.environ else {}
+    session.run(
+        "pytest", "tests/blender/test_environment.py", *session.posargs, env={"THREER_ENVIRONMENT": "1", **links}
+    )
+
+
+@nox.session(python=PYTHON)
 def lint(session: nox.Session) -> None:
     """Style, formatting and types."""
     session.install(*LINT)

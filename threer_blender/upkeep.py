@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__, catalog, doctor, environment, headless, store
-from .catalog import Engine, Weights
+from .catalog import Weights
 from .messages import Asked, Download, SetUp, UserError
 
 
@@ -35,7 +35,7 @@ def add_verbs(verbs: Any) -> None:
     private = verbs.add_parser("environment", help="set up or remove the private environment with torch")
     does = private.add_subparsers(dest="what", required=True)
     setup = does.add_parser("setup", help="make it, mend it, or add what more engines need")
-    setup.add_argument("engines", nargs="*", metavar="ENGINE", help="by default all")
+    setup.add_argument("engines", nargs="*", metavar="ENGINE", help="by default all, with all of their options")
     setup.set_defaults(run=_set_up)
     does.add_parser("remove", help="delete it").set_defaults(run=_remove)
 
@@ -110,22 +110,23 @@ def _delete(parsed: argparse.Namespace) -> None:
 
 
 def _set_up(parsed: argparse.Namespace) -> None:
-    engines = [catalog.engine(name) for name in parsed.engines or catalog.engines()]
-    _do(SetUp(modules_of(engines)), _home(parsed), parsed)
+    modules = [module for name in parsed.engines or [""] for module in modules_of(name)]
+    _do(SetUp(list(dict.fromkeys(modules))), _home(parsed), parsed)
 
 
 def _remove(parsed: argparse.Namespace) -> None:
     environment.remove(_home(parsed))
 
 
-def modules_of(engines: Sequence[Engine]) -> list[str]:
-    """The modules that engines and all of their options need."""
-    required = (module for engine in engines for module in (*engine.requires, *_of_options(engine)))
-    return list(dict.fromkeys(required))
-
-
-def _of_options(engine: Engine) -> list[str]:
-    return [module for option in engine.options for module in option.requires]
+def modules_of(name: str = "") -> list[str]:
+    """The modules that an engine needs; without a name, those of all engines and all of their options."""
+    if name:
+        return list(catalog.engine(name).requires)
+    engines = catalog.engines().values()
+    needed = [
+        (*engine.requires, *(name for option in engine.options for name in option.requires)) for engine in engines
+    ]
+    return list(dict.fromkeys(module for several in needed for module in several))
 
 
 def named(names: Sequence[str]) -> list[Weights]:

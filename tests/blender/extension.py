@@ -103,9 +103,9 @@ def start(work, folder):
     return work.start(properties.chosen_paths(scene), engine.id, properties.option_values(scene, engine), scene)
 
 
-def until(work, done):
+def until(work, done, seconds=120):
     """Ticks as Blender's timer does, until `done()`."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < deadline
         work.tick()

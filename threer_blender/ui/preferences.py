@@ -62,9 +62,9 @@ def _environment(layout: Any, home: Path) -> None:
     """What this computer has, and the private environment's state and buttons."""
     for line in doctor.lines(home):
         layout.label(text=line)
+    row = layout.row()
+    row.operator(upkeep.THREER_OT_set_up.bl_idname, text="Set Up for All Engines")
     if environment.private(home) is not None:
-        row = layout.row()
-        row.operator(upkeep.THREER_OT_set_up.bl_idname, text="Mend")
         row.operator(upkeep.THREER_OT_remove_environment.bl_idname)
 
 

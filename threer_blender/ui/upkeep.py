@@ -41,7 +41,7 @@ def _fetch(several: list[Asked]) -> None:
 
 
 class THREER_OT_set_up(_Upkeep, bpy.types.Operator):  # type: ignore[misc]
-    """Download what this engine needs into a folder of its own, with a Python of its own: 0.2 to 3 GB, as this \
+    """Download what engines need into a folder of its own, with a Python of its own: 0.2 to 3 GB, as this \
 computer's graphics card asks for. Blender stays as it is. A set-up that broke off goes on"""
 
     bl_idname = "threer.set_up"
@@ -50,8 +50,7 @@ computer's graphics card asks for. Blender stays as it is. A set-up that broke o
     engine: bpy.props.StringProperty(options=HIDDEN)  # type: ignore[valid-type]
 
     def run(self, _context: bpy.types.Context) -> None:
-        engines = [catalog.engine(self.engine)] if self.engine else []  # none: what is there is mended
-        _fetch([SetUp(upkeep.modules_of(engines))])
+        _fetch([SetUp(upkeep.modules_of(self.engine))])
 
 
 class THREER_OT_remove_environment(_Upkeep, bpy.types.Operator):  # type: ignore[misc]

@@ -1,0 +1,98 @@
+"""The private environment, made in earnest from the panel's buttons: `nox -s environment`. Minutes, 0.4 GB fetched.
+
+A set-up that is killed in the middle goes on; the engine that Blender's Python cannot run runs in it; a damaged one is
+mended; a removed one is gone.
+"""
+
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import bpy
+import pytest
+
+from tests.sample_photos import SAMPLE
+
+from .drawn import panel
+from .extension import choose, part, roots, until
+
+pytest_plugins = ["tests.blender.extension"]
+pytestmark = pytest.mark.skipif(
+    "THREER_ENVIRONMENT" not in os.environ, reason="downloads torch and takes minutes: `nox -s environment`"
+)
+
+
+@pytest.fixture
+def without_pycolmap(addon, monkeypatch):
+    """A Blender whose Python no carried wheel fits, and which may use the internet."""
+    environment = part("environment")
+    real = environment.find_spec
+    monkeypatch.setattr(environment, "find_spec", lambda name: None if name in ("pycolmap", "torch") else real(name))
+    monkeypatch.delenv("THREER_HOME", raising=False)
+    bpy.context.preferences.system.use_online_access = True
+    yield addon
+    bpy.context.preferences.system.use_online_access = False
+
+
+def kill_while(work, stage, share):
+    """Ends the set-up's process in the middle of a stage, as a crash of the computer would."""
+    task = work.add(part("messages").SetUp(["pycolmap", "numba", "torch"]))
+    until(work, lambda: task.progress.stage == stage and task.progress.fraction > share, seconds=300)
+    os.killpg(task.job.pid, signal.SIGKILL)
+    until(work, lambda: task.ended)
+    assert "SIGKILL" in work.current().error
+
+
+def times(home):
+    """When each wheel of an unfinished set-up had arrived."""
+    wheels = home / "environment.unfinished" / "wheels"
+    return {path.name: path.stat().st_mtime_ns for path in wheels.glob("*.whl")}
+
+
+def test_from_nothing_to_nothing(without_pycolmap, home, tmp_path):
+    work = without_pycolmap
+    environment, doctor = part("environment"), part("doctor")
+    assert "This Blender's Python lacks pycolmap." in panel()
+    assert "threer.reconstruct" not in panel()
+
+    kill_while(work, "Downloading packages", 0.3)
+    assert environment.private(home) is None
+    arrived = times(home)
+    assert arrived
+    assert "threer.set_up" in panel()
+
+    kill_while(work, "Installing packages", 0.0)
+    assert environment.private(home) is None
+    assert arrived.items() <= times(home).items()  # nothing was fetched twice
+
+    bpy.ops.threer.set_up()  # for all engines
+    made = environment.private(home)
+    assert made.works
+    assert made.versions["torch"].startswith("2.13.0")
+    assert not (home / "environment.unfinished").exists()
+    assert "The environment is complete" in panel()
+    assert f"torch {made.versions['torch']} on {made.device}" in doctor.lines(home)[-1]
+
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for photo in SAMPLE[:4]:
+        shutil.copy(photo, photos)
+    choose(photos)
+    bpy.context.scene.threer.options_colmap.quality = "preview"
+    assert part("headless").environment.choose(("pycolmap",), home).python == made.executable
+    bpy.ops.threer.reconstruct()
+    assert part("ui.summary").summary(roots()[0]).registered == 4
+    imported = [getattr(module, "__file__", None) or "" for module in sys.modules.values()]
+    assert not [file for file in imported if Path(file).is_relative_to(home)]
+
+    made.executable.unlink()
+    assert "threer.set_up" in panel()
+    bpy.ops.threer.set_up(engine="colmap")
+    assert environment.private(home).versions == made.versions
+    assert "threer.reconstruct" in panel()
+
+    bpy.ops.threer.remove_environment()
+    assert environment.private(home) is None
+    assert not {"environment", "environment.unfinished", "python"} & {path.name for path in home.iterdir()}
