@@ -1,0 +1,61 @@
+"""The command line's verbs around a reconstruction, without any network: what they print, refuse and delete."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from threer_blender import catalog, command_line, environment
+
+WEIGHTS = next(weights for engine in catalog.engines().values() for weights in engine.weights)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("THREER_HOME", str(tmp_path))
+    monkeypatch.delenv("THREER_WEIGHTS", raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hugging face"))
+    return tmp_path
+
+
+def test_terms_come_before_a_download(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(["weights", "download", WEIGHTS.name]) == command_line.EXIT_USER
+    said = capsys.readouterr().err
+    assert WEIGHTS.licence in said
+    assert WEIGHTS.terms_url in said
+    assert "--accept-licence" in said
+    assert not home.joinpath("weights").exists()
+
+
+def test_list_and_delete(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command_line.main(["weights", "list"])
+    assert f"{WEIGHTS.name}  {WEIGHTS.size / 1e9:.2f} GB  {WEIGHTS.licence}  not here" in capsys.readouterr().out
+    file = home / "weights" / WEIGHTS.name
+    file.parent.mkdir()
+    with file.open("wb") as sparse:
+        sparse.truncate(WEIGHTS.size)
+    command_line.main(["weights", "list"])
+    assert f"{WEIGHTS.licence}  {file}" in capsys.readouterr().out
+    command_line.main(["weights", "delete", WEIGHTS.name])
+    assert f"{WEIGHTS.size / 1e9:.2f} GB freed" in capsys.readouterr().out
+    assert not file.exists()
+
+
+def test_an_unknown_name_names_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(["weights", "delete", "nonsense"]) == command_line.EXIT_USER
+    assert WEIGHTS.name in capsys.readouterr().err
+
+
+def test_info_says_what_is_there(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command_line.main(["info"])
+    said = capsys.readouterr().out
+    assert "private environment: none" in said
+    assert "GB of memory free" in said
+    (home / environment.ENVIRONMENT).mkdir()
+    (home / environment.ENVIRONMENT / environment.NOTE).write_text("{}")
+    command_line.main(["info", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["private"] is not None
+    assert {engine["id"] for engine in found["engines"]} == set(catalog.engines())
+    command_line.main(["environment", "remove"])
+    assert not (home / environment.ENVIRONMENT).exists()
