@@ -165,7 +165,10 @@ class _Splats(Formulas):
     def stripped(self, geometry: Any, *names: str) -> Any:
         """`geometry` without attributes that nothing needs any more."""
         for name in names:
-            geometry = self.value("GeometryNodeRemoveAttribute", geometry, name)
+            remove = self.node("GeometryNodeRemoveAttribute")  # its inputs' order differs between Blenders
+            self.give(remove.inputs["Geometry"], geometry)
+            self.give(remove.inputs["Name"], name)
+            geometry = remove.outputs["Geometry"]
         return geometry
 
     def points(self, points: Any) -> Any:

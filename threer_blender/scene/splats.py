@@ -17,7 +17,8 @@ from .points import FLOAT, INT, VECTOR, Geometry, Kind, write_attribute
 from .splat_nodes import BASE, HARMONICS, ROTATION, SCALE
 
 QUATERNION = Kind("QUATERNION", "value", np.float32)
-FOUR = Kind("FLOAT_COLOR", "color", np.float32)
+FOUR = Kind("FLOAT4", "vector", np.float32)  # Blender 5.2 and later; before, its colours hold any four floats too
+COLOR = Kind("FLOAT_COLOR", "color", np.float32)
 MODIFIER = "3R Splats"
 
 
@@ -33,6 +34,11 @@ def new_geometry(name: str, gaussians: Gaussians, as_mesh: bool) -> Geometry:
     return geometry
 
 
+def has_four() -> bool:
+    """Whether this Blender has attributes of four floats."""
+    return FOUR.name in bpy.types.Attribute.bl_rna.properties["data_type"].enum_items
+
+
 def write(geometry: Geometry, gaussians: Gaussians) -> None:
     """Write all attributes to a geometry that has as many points."""
     write_attribute(geometry, "position", VECTOR, gaussians.means)
@@ -40,7 +46,7 @@ def write(geometry: Geometry, gaussians: Gaussians) -> None:
     write_attribute(geometry, ROTATION, QUATERNION, gaussians.rotations)
     base = np.empty((len(gaussians), 4), np.float32)
     base[:, :3], base[:, 3] = gaussians.sh[:, 0], gaussians.opacities
-    write_attribute(geometry, BASE, FOUR, base)
+    write_attribute(geometry, BASE, FOUR if has_four() else COLOR, base)
     for index, harmonic in enumerate(_planes(gaussians.sh[:, 1:])):
         write_attribute(geometry, HARMONICS.format(index), VECTOR, harmonic)
     if gaussians.confidence is not None:
@@ -69,7 +75,7 @@ def read(geometry: Geometry) -> Gaussians:
         data.foreach_get(kind.property, found)
         return found.reshape(-1, width)
 
-    base = values(BASE, FOUR, 4)
+    base = values(BASE, FOUR if geometry.attributes[BASE].data_type == FOUR.name else COLOR, 4)
     names = [HARMONICS.format(index) for index in range(splat_nodes.COUNT_HARMONICS)]
     rest = [values(name, VECTOR, 3) for name in names if name in geometry.attributes]
     known = {name: kind for name, kind in (("confidence", FLOAT), ("photo", INT)) if name in geometry.attributes}

@@ -183,6 +183,8 @@ def _result(layout: Any, found: summary.Summary, columns: int) -> None:
     row.operator("wm.path_open", text="", icon="FILE_FOLDER").filepath = str(found.bundle)
     box.label(text=f"{found.registered} of {words.count(found.chosen, 'photo')} placed")
     box.label(text=f"{words.count(found.points, 'point')}")
+    if found.splats:
+        box.label(text=f"{words.count(found.splats, 'splat')}")
     if found.error is not None:
         before = "" if found.error_before is None else f" ({found.error_before:.1f} before refinement)"
         box.label(text=f"Points meet their photos to {found.error:.2f} px{before}")

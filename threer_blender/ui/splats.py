@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from .. import splat_files
-from ..scene import splat_import, splat_look, splats
+from ..scene import native_splats, splat_import, splat_look, splats
 from .operators import HIDDEN, Button
 
 ENDINGS = tuple(end for end in splat_files.endings() if end.startswith("."))
@@ -96,6 +96,36 @@ class THREER_OT_set_up_splats(Button, bpy.types.Operator):  # type: ignore[misc]
         splat_look.set_up_rendering(context.scene)
 
 
+class THREER_OT_splats_to_native(Button, bpy.types.Operator):  # type: ignore[misc]
+    """Let Blender draw the active object's splats itself, as its own type of point cloud"""
+
+    bl_idname = "threer.splats_to_native"
+    bl_label = "Blender's Own Splats"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return splats.is_splats(context.object) and not native_splats.is_native(context.object)
+
+    def run(self, context: bpy.types.Context) -> None:
+        context.view_layer.objects.active = native_splats.to_native(context.object)
+
+
+class THREER_OT_splats_to_nodes(Button, bpy.types.Operator):  # type: ignore[misc]
+    """Show the active object's splats by this extension's modifier, as the reference rasteriser draws them"""
+
+    bl_idname = "threer.splats_to_nodes"
+    bl_label = "3R Splats"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return splats.is_splats(context.object) and native_splats.is_native(context.object)
+
+    def run(self, context: bpy.types.Context) -> None:
+        native_splats.to_nodes(context.object)
+
+
 class THREER_FH_splats(bpy.types.FileHandler):  # type: ignore[misc]
     """Splat files dropped onto a viewport."""
 
@@ -119,20 +149,39 @@ def _draw_splat_export(menu: Any, _context: bpy.types.Context) -> None:
     menu.layout.operator(THREER_OT_export_splats.bl_idname, text=text)
 
 
-_classes = (THREER_OT_import_splats, THREER_OT_export_splats, THREER_OT_set_up_splats, THREER_FH_splats)
+def _draw_convert(menu: Any, _context: bpy.types.Context) -> None:
+    if native_splats.available():
+        menu.layout.separator()
+        menu.layout.operator(THREER_OT_splats_to_native.bl_idname, icon="OUTLINER_OB_POINTCLOUD")
+        menu.layout.operator(THREER_OT_splats_to_nodes.bl_idname, icon="OUTLINER_OB_POINTCLOUD")
+
+
+_classes = (
+    THREER_OT_import_splats,
+    THREER_OT_export_splats,
+    THREER_OT_set_up_splats,
+    THREER_OT_splats_to_native,
+    THREER_OT_splats_to_nodes,
+    THREER_FH_splats,
+)
+_menus = {
+    "TOPBAR_MT_file_import": _draw_splat_import,
+    "TOPBAR_MT_file_export": _draw_splat_export,
+    "VIEW3D_MT_object_convert": _draw_convert,
+}
 
 
 def register() -> None:
-    """Makes the operators, the drop handler and the entries in File > Import and Export known."""
+    """Makes the operators, the drop handler and the entries in menus known."""
     for cls in _classes:
         bpy.utils.register_class(cls)
-    bpy.types.TOPBAR_MT_file_import.append(_draw_splat_import)
-    bpy.types.TOPBAR_MT_file_export.append(_draw_splat_export)
+    for menu, draw in _menus.items():
+        getattr(bpy.types, menu).append(draw)
 
 
 def unregister() -> None:
     """Takes them away again."""
-    bpy.types.TOPBAR_MT_file_export.remove(_draw_splat_export)
-    bpy.types.TOPBAR_MT_file_import.remove(_draw_splat_import)
+    for menu, draw in _menus.items():
+        getattr(bpy.types, menu).remove(draw)
     for cls in reversed(_classes):
         bpy.utils.unregister_class(cls)

@@ -1,0 +1,95 @@
+"""Blender 5.3's own splats, of which a property of the same name stands in here: its attributes, and the ways there."""
+
+import bpy
+import numpy as np
+import pytest
+from mathutils import Euler
+
+from tests.splats import random_gaussians, same
+from threer_blender.messages import UserError
+from threer_blender.scene import native_splats, splats
+
+
+@pytest.fixture
+def blender_5_3(monkeypatch):
+    """PointClouds with a type; where Blender's Python cannot size a PointCloud yet, meshes are converted to it."""
+    if native_splats.available():
+        yield
+        return
+    kinds = [("POINTS", "Points", ""), ("GAUSSIAN_SPLAT", "3D Gaussian Splats", "")]
+    bpy.types.PointCloud.type = bpy.props.EnumProperty(items=kinds)
+    if "resize" not in bpy.types.PointCloud.bl_rna.functions:
+        monkeypatch.setattr(splats, "new_geometry", converted)
+    yield
+    del bpy.types.PointCloud.type
+
+
+new_geometry = splats.new_geometry
+
+
+def converted(name, gaussians, as_mesh):
+    geometry = new_geometry(name, gaussians, True)
+    if as_mesh:
+        return geometry
+    shown = bpy.data.objects.new(name, geometry)
+    bpy.context.scene.collection.objects.link(shown)
+    bpy.ops.object.select_all(action="DESELECT")
+    shown.select_set(True)
+    bpy.context.view_layer.objects.active = shown
+    bpy.ops.object.convert(target="POINTCLOUD")
+    points = shown.data
+    bpy.data.objects.remove(shown)
+    return points
+
+
+def place(gaussians, as_mesh):
+    shown = splats.new_object("splats", splats.new_geometry("splats", gaussians, as_mesh))
+    bpy.context.scene.collection.objects.link(shown)
+    return shown
+
+
+@pytest.mark.usefixtures("blender_5_3")
+@pytest.mark.parametrize("as_mesh", [True, False], ids=["from a mesh", "from a point cloud"])
+def test_there_and_back(as_mesh):
+    gaussians = random_gaussians(200)
+    ours = place(gaussians, as_mesh)
+    root = bpy.data.objects.new("root", None)
+    bpy.context.scene.collection.objects.link(root)
+    ours.parent, ours.rotation_euler, ours["threer_role"] = root, Euler((1, 2, 3)), "splats"
+    root.location = (1, 2, 3)
+    bpy.context.view_layer.update()
+    stands = np.array(ours.matrix_world)
+    native = native_splats.to_native(ours)
+    bpy.context.view_layer.update()
+    assert native_splats.is_native(native)
+    assert native.type == "POINTCLOUD"
+    assert native.name == "splats"
+    assert native["threer_role"] == "splats"
+    assert native.parent == root
+    assert np.array(native.matrix_world) == pytest.approx(stands, abs=1e-6)
+    assert not native.modifiers
+    same(splats.read(native.data), gaussians, 0)
+    documented = {"position", "scale", "rotation", "radiance:base", *(f"radiance:sh_{i}" for i in range(15))}
+    assert documented <= {name for name, _ in native.data.attributes.items()}
+    kinds = {name: attribute.data_type for name, attribute in native.data.attributes.items()}
+    assert kinds["radiance:base"] == ("FLOAT4" if splats.has_four() else "FLOAT_COLOR")
+    assert kinds["rotation"] == "QUATERNION"
+    assert {kinds[name] for name in documented - {"radiance:base", "rotation"}} == {"FLOAT_VECTOR"}
+    back = native_splats.to_nodes(native)
+    assert not native_splats.is_native(back)
+    assert [m.name for m in back.modifiers] == [splats.MODIFIER]
+    same(splats.read(back.data), gaussians, 0)
+    native_splats.to_nodes(back)
+    assert len(back.modifiers) == 1
+
+
+@pytest.mark.skipif(native_splats.available(), reason="this Blender has splats of its own")
+def test_without_native_splats():
+    with pytest.raises(UserError, match=r"from version 5\.3 on"):
+        native_splats.to_native(place(random_gaussians(3), as_mesh=True))
+
+
+@pytest.mark.usefixtures("blender_5_3")
+def test_what_holds_no_splats():
+    with pytest.raises(UserError, match="'Cube' holds no splats"):
+        native_splats.to_native(bpy.data.objects["Cube"])
