@@ -51,18 +51,16 @@ def defaults(folder: Path, work: Path) -> Poses:
     }
 
 
-def ours(folder: Path, work: Path, quality: str) -> Poses:
+def ours(folder: Path, _work: Path, quality: str) -> Poses:
     """camera_from_world (4, 4) by file name, by the classical engine's sparse stage."""
-    from threer_blender.geometry.features import QUALITIES, extract_and_match
-    from threer_blender.geometry.mapping import solve
+    from threer_blender.engines.colmap import ENGINE, solve_cameras
     from threer_blender.messages import UserError
     from threer_blender.photo_files import find
-    from threer_blender.runtime.photos import pixels, read
+    from threer_blender.runtime.photos import read
 
     photos = read(find([folder]), lambda _text, _photo: None).accepted
     try:
-        matched = extract_and_match(photos, pixels, work, QUALITIES[quality], lambda *_: None)
-        solution = solve(matched, lambda *_: None)
+        solution = solve_cameras(photos, ENGINE.checked_options({"quality": quality}), lambda *_: None)
     except UserError as error:
         print(error, file=sys.stderr)
         return {}

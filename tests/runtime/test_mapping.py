@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from threer_blender.engines import colmap
 from threer_blender.geometry import mapping
 from threer_blender.geometry.features import FEATURES, MATCHES, Matched, Settings, extract_and_match
 from threer_blender.geometry.mapping import DEPTH, MAPPING, Solution, solve
@@ -161,6 +162,15 @@ def test_telephoto_is_found_without_exif(tmp_path: Path) -> None:
     solution = sparse(read(DATA / "vesta_dawn" / "images"), tmp_path)
     assert len(solution.cameras) == 4
     assert solution.cameras[0].fx == pytest.approx(10715, rel=0.05)
+
+
+def test_a_coarse_look_that_leaves_photos_out_is_followed_by_a_finer_one() -> None:
+    """Doubled copies place all thirteen of these photos; single ones place ten."""
+    photos = read(DATA / "alicevision_buddha" / "images")
+    solution = colmap.solve_cameras(photos, colmap.ENGINE.checked_options({"quality": "preview"}), silent)
+    assert len(solution.cameras) >= 12
+    rotation, _ = degrees_between(solution.cameras, true_poses("alicevision_buddha"))
+    assert rotation.max() < 3.0
 
 
 def test_each_photo_may_have_its_own_lens(tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..catalog import Engine, Option
+from ..messages import UserError
 from ..reconstruction import Array, Camera, Photo, PointCloud, PointMap, Reconstruction
 
 if TYPE_CHECKING:
-    from ..geometry import dense, mapping
+    from ..geometry import dense, features, mapping
     from ..runtime.report import Report
 
 ENGINE = Engine(
@@ -81,6 +82,7 @@ UNDISTORTING, DENSE, FUSING = "Preparing the photos", "Computing depth", "Fusing
 MATCHING = {"sift": "features", "learned": "learned_features"}
 # Quality -> seconds a photo takes on two cores to find its features and to see its depth.
 SECONDS = {"preview": (0.7, 1.0), "standard": (2.0, 5.0), "high": (4.0, 12.0)}
+LEFT_OUT = 0.1  # share of the photos without a camera that makes a second, finer look worth its time
 LEARNED_PAIR = 1.0  # seconds to match a pair by learned features
 
 
@@ -89,20 +91,13 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
     Raises UserError where the photos cannot be solved: too few, no overlap, no change of viewpoint.
     """
-    from ..geometry import dense, mapping
-    from ..runtime.photos import pixels
+    from ..geometry import dense
     from ..runtime.report import Watch
 
-    matching = import_module(f"..geometry.{MATCHING[options['matching']]}", __package__)
-    settings = replace(matching.QUALITIES[options["quality"]], shared_intrinsics=options["intrinsics"] == "shared")
-    known = [_with_focal(photo, options["focal"]) for photo in photos]
-    report.plan(_plan(len(known), options))
+    report.plan(_plan(len(photos), options))
     watch = Watch()
-    with tempfile.TemporaryDirectory() as folder:
-        matched = matching.extract_and_match(known, pixels, Path(folder), settings, report)
-        watch.lap("matching")
-        solution = mapping.solve(matched, report)
-        watch.lap("mapping")
+    solution = solve_cameras(photos, options, report)
+    watch.lap("cameras")
     pointmaps: list[PointMap] = []
     cloud = _sparse_cloud(solution, photos)
     if options["points"]:
@@ -121,6 +116,35 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         left_out=solution.left_out,
         notes=solution.notes,
     )
+
+
+def solve_cameras(photos: Sequence[Photo], options: Mapping[str, Any], report: features.Report) -> mapping.Solution:
+    """The cameras and sparse points; where a coarse look leaves out too many photos, a finer one is taken.
+
+    Raises UserError where no look finds anything believable, and what `report` raises.
+    """
+    from ..geometry import features, mapping
+    from ..runtime.photos import pixels
+
+    matching = import_module(f"..geometry.{MATCHING[options['matching']]}", __package__)
+    settings = replace(matching.QUALITIES[options["quality"]], shared_intrinsics=options["intrinsics"] == "shared")
+    known = [_with_focal(photo, options["focal"]) for photo in photos]
+    best: mapping.Solution | None = None
+    failures: list[UserError] = []
+    for look in (settings, features.finer(settings, known)):
+        if look is None or (best is not None and len(best.left_out) <= LEFT_OUT * len(known)):
+            break
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                found = mapping.solve(matching.extract_and_match(known, pixels, Path(folder), look, report), report)
+        except UserError as error:
+            failures.append(error)
+            continue
+        if best is None or len(found.cameras) > len(best.cameras):
+            best = found
+    if best is None:
+        raise failures[-1]
+    return best
 
 
 def _plan(count: int, options: Mapping[str, Any]) -> dict[str, float]:

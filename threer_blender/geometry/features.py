@@ -13,7 +13,7 @@ import os
 import zlib  # noqa: F401  # before pycolmap: on Linux zlib aborts the process when it is loaded after it
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -71,6 +71,12 @@ QUALITIES = {
     "standard": Settings(long_side=1600, features=8192),
     "high": Settings(long_side=2400, features=12000),
 }
+
+
+def finer(settings: Settings, photos: Sequence[Photo]) -> Settings | None:
+    """The same with all copies doubled, or None where they already are."""
+    single = settings.first_octave > -1 and any(max(photo.width, photo.height) >= SMALL_COPY for photo in photos)
+    return replace(settings, first_octave=-1) if single else None
 
 
 @dataclass(frozen=True)
