@@ -1,4 +1,4 @@
-"""[S] Which files are photos: the suffixes that are read, and what a choice of files and folders stands for."""
+"""[S] Which files are photos or videos, by their suffixes, and what a choice of files and folders stands for."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from pathlib import Path
 from .messages import UserError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".heic", ".heif", ".hif", ".webp", ".bmp"})
+VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm"})
+CHOOSABLE = SUFFIXES | VIDEO_SUFFIXES
 
 
 def find(paths: Iterable[str | Path]) -> list[Path]:
-    """The photo files that files and folders stand for, absolute, in the given order and each once.
+    """The photo and video files that files and folders stand for, absolute, in the given order and each once.
 
-    A folder gives the photos directly in it, in natural order of their names (IMG_2 before IMG_10). A file of another
+    A folder gives the photos directly in it, in natural order of their names (IMG_2 before IMG_10), but no videos:
+    phones put one beside each photo. A file of another
     kind that was named by itself stays in, for `read` to say so. Raises UserError where something is missing, a folder
     holds no photo, or nothing chosen is a photo.
     """
@@ -30,8 +33,10 @@ def find(paths: Iterable[str | Path]) -> list[Path]:
             found.setdefault(file.resolve(), file.absolute())
     if not found:
         raise UserError("No photo was chosen: choose at least two photos, or a folder of photos.")
-    if not any(file.suffix.lower() in SUFFIXES for file in found.values()):
-        raise UserError("None of the chosen files is a photo: choose JPEG, PNG, TIFF, HEIC, WebP or BMP files.")
+    if not any(file.suffix.lower() in CHOOSABLE for file in found.values()):
+        raise UserError(
+            "None of the chosen files is a photo: choose JPEG, PNG, TIFF, HEIC, WebP or BMP files, or a video."
+        )
     return list(found.values())
 
 
@@ -45,7 +50,7 @@ def _photos_in(folder: Path) -> list[Path]:
     if not photos:
         raise UserError(
             f"There is no photo in the folder {_quoted(folder)}: choose a folder that directly holds JPEG, PNG, TIFF, "
-            "HEIC, WebP or BMP files."
+            "HEIC, WebP or BMP files, or choose a video by itself."
         )
     return sorted(photos, key=lambda file: (_natural(file.name), file.name))
 

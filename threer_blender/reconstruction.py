@@ -28,11 +28,11 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Photo:
-    """One photo that the artist chose, as displayed.
+    """One photo that the artist chose, or one frame of a video, as displayed.
 
     `name` is the file's name; where two chosen files share it, enough parent folders are put before it to tell them
     apart. `path` is where the file was read. `focal` (pixels) and `sensor_width` (mm along the displayed width)
-    come from EXIF, else None.
+    come from EXIF, else None. `frame` is the frame's number, from 1, in the video at `path`; None for a photo.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Photo:
     sha256: str
     focal: float | None = None
     sensor_width: float | None = None
+    frame: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""[R] Photos at the door: read what the files say of themselves, decode their pixels. Pillow.
+"""[R] Photos at the door: read what the files say of themselves, decode their pixels. Pillow; `video` for videos.
 
 Every picture leaves this file the way a viewer shows it: upright (EXIF-rotated), 8-bit sRGB, transparency on black.
 """
@@ -11,7 +11,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ import pillow_heif
 from PIL import ExifTags, Image, ImageCms
 
 from ..messages import UserError
-from ..photo_files import SUFFIXES
+from ..photo_files import CHOOSABLE, VIDEO_SUFFIXES
 from ..reconstruction import LeftOut, Photo
+from .exif import focal_and_sensor
 
 Warn = Callable[[str, str], None]
 """Tells the artist a sentence; the second string names the photo that it is about."""
@@ -44,10 +46,6 @@ _UPRIGHT = {
 }
 _SIXTEEN_BIT = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 _EIGHT_BIT = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBX", "RGBA", "YCbCr", "CMYK"})
-# EXIF FocalPlaneResolutionUnit -> millimetres; 1 ("none") is taken as inches, as the standard's default is.
-_UNIT_MM = {1: 25.4, 2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
-_FILM_DIAGONAL_MM = math.hypot(36.0, 24.0)
-_PLAUSIBLE_FOCAL = (0.2, 50.0)
 
 # This process is ours alone, so its limit against huge pictures is ours too: MOST_PIXELS, checked before decoding.
 Image.MAX_IMAGE_PIXELS = None
@@ -79,14 +77,22 @@ def read(
     first_of: dict[str, str] = {}
     for index, (file, name) in enumerate(zip(files, _names(files), strict=True)):
         progress(index / len(files))
-        outcome = _photo(file, name, first_of, warn)
-        if isinstance(outcome, Photo):
-            accepted.append(outcome)
-            first_of[outcome.sha256] = name
-        else:
-            left_out.append(outcome)
-            warn(f"{outcome.reason} {outcome.advice}", name)
+        share = partial(_share, progress, index, len(files))
+        try:
+            digest = _digest(file, name, first_of)
+            if file.suffix.lower() in VIDEO_SUFFIXES:
+                accepted += _frames(file, name, digest, share)
+            else:
+                accepted.append(_photo(file, name, digest, warn))
+            first_of[digest] = name
+        except _Refused as refused:
+            left_out.append(refused.left_out)
+            warn(f"{refused.left_out.reason} {refused.left_out.advice}", name)
     return Photos(accepted, left_out)
+
+
+def _share(progress: Callable[[float], None], index: int, count: int, fraction: float) -> None:
+    progress((index + fraction) / count)
 
 
 def _names(files: Sequence[Path]) -> list[str]:
@@ -103,34 +109,68 @@ def _telling_depth(files: Sequence[Path]) -> int:
     return next(depth for depth in depths if len({file.parts[-depth:] for file in files}) == len(files))
 
 
-def _photo(file: Path, name: str, first_of: Mapping[str, str], warn: Warn) -> Photo | LeftOut:
-    resave = "Open it in a picture editor and save it anew as a JPEG or an 8-bit PNG, or take it out of the selection."
-    if file.suffix.lower() not in SUFFIXES:
-        return LeftOut(name, "This file is not a photo.", "Choose JPEG, PNG, TIFF, HEIC, WebP or BMP files.")
+class _Refused(Exception):
+    """A file that is left out."""
+
+    def __init__(self, name: str, reason: str, advice: str) -> None:
+        self.left_out = LeftOut(name, reason, advice)
+
+
+RESAVE = "Open it in a picture editor and save it anew as a JPEG or an 8-bit PNG, or take it out of the selection."
+CONVERT = "Convert it to an MP4, or save its frames as pictures and choose their folder."
+
+
+def _digest(file: Path, name: str, first_of: Mapping[str, str]) -> str:
+    """The file's hash. Raises _Refused where it is no photo or video, cannot be read or is a copy of an earlier one."""
+    if file.suffix.lower() not in CHOOSABLE:
+        raise _Refused(name, "This file is not a photo.", "Choose JPEG, PNG, TIFF, HEIC, WebP or BMP files.")
     if not _is_text(str(file.absolute())):
-        return LeftOut(name, "Its name, or that of its folder, holds bytes that are no letters.", "Rename it.")
+        raise _Refused(name, "Its name, or that of its folder, holds bytes that are no letters.", "Rename it.")
     try:
         digest = _sha256(file)
-        if digest in first_of:
-            advice = "Nothing is lost; choose each photo once to silence this."
-            return LeftOut(name, f"It is the same file as {first_of[digest]}, byte for byte.", advice)
+    except FileNotFoundError:
+        raise _Refused(name, "The file is gone.", "Put it back, or take it out of the selection.") from None
+    except PermissionError:
+        raise _Refused(name, "The file may not be read.", "Give yourself the right to read it.") from None
+    except OSError as error:
+        raise _Refused(name, f"It cannot be read ({_brief(error)}).", "Copy it to another disk.") from error
+    if digest in first_of:
+        advice = "Nothing is lost; choose each photo once to silence this."
+        raise _Refused(name, f"It is the same file as {first_of[digest]}, byte for byte.", advice)
+    return digest
+
+
+def _photo(file: Path, name: str, digest: str, warn: Warn) -> Photo:
+    try:
         with _decoded(file, long_side=1) as picture:
             width, height = picture.size
             if min(width, height) < SMALLEST_SIDE:
                 reason = f"It is only {width} × {height} pixels, and {SMALLEST_SIDE} on a side is the least."
-                return LeftOut(name, reason, "Use the camera's original instead of a thumbnail.")
+                raise _Refused(name, reason, "Use the camera's original instead of a thumbnail.")
             if picture.flaw:
                 warn(picture.flaw, name)
-            focal, sensor_width = _lens(picture.exif, width, height)
+            focal, sensor_width = focal_and_sensor(picture.exif, width, height)
             return Photo(name, str(file.absolute()), width, height, digest, focal, sensor_width)
+    except _Refused:
+        raise
     except _Unusable as error:
-        return LeftOut(name, str(error), resave)
-    except FileNotFoundError:
-        return LeftOut(name, "The file is gone.", "Put it back, or take it out of the selection.")
-    except PermissionError:
-        return LeftOut(name, "The file may not be read.", "Give yourself the right to read it.")
+        raise _Refused(name, str(error), RESAVE) from error
     except Exception as error:  # The decoders raise a dozen unrelated types; whichever it is, this file is at fault.
-        return LeftOut(name, f"It is damaged, or not the picture its name says ({_brief(error)}).", resave)
+        reason = f"It is damaged, or not the picture its name says ({_brief(error)})."
+        raise _Refused(name, reason, RESAVE) from error
+
+
+def _frames(file: Path, name: str, digest: str, progress: Callable[[float], None]) -> list[Photo]:
+    """The frames of a video that are worth working with, as photos."""
+    if find_spec("av") is None:
+        advice = "Install it, or save the video's frames as pictures and choose their folder."
+        raise _Refused(name, "Reading videos needs the Python package av, which is not here.", advice)
+    from . import video
+
+    try:
+        return video.choose(file.absolute(), name, digest, progress)
+    except (OSError, ValueError) as error:  # which PyAV's errors are
+        raise _Refused(name, f"It is damaged, or no video that can be decoded ({_brief(error)}).", CONVERT) from error
 
 
 def _is_text(name: str) -> bool:
@@ -153,8 +193,23 @@ def pixels(photo: Photo, long_side: int | None = None) -> npt.NDArray[np.uint8]:
     Sides are rounded: photo pixel = (photo.width / W, photo.height / H) × pixel, centres at (0.5, 0.5). Raises
     UserError where the file is gone or no longer what it was.
     """
+    if photo.frame is not None:
+        return _frame_pixels(photo, long_side)
     with _reopened(photo, long_side) as picture:
         return picture.pixels(long_side)
+
+
+def _frame_pixels(photo: Photo, long_side: int | None) -> npt.NDArray[np.uint8]:
+    from . import video
+
+    assert photo.frame is not None
+    try:
+        picture = Image.fromarray(video.film(photo.path).picture(photo.frame))
+    except (OSError, ValueError) as error:
+        raise UserError(_changed(photo)) from error
+    if picture.size != (photo.width, photo.height):
+        raise UserError(_changed(photo))
+    return np.array(picture.resize(shrunk(*picture.size, long_side), Image.Resampling.LANCZOS, reducing_gap=3.0))
 
 
 def shrunk(width: int, height: int, long_side: int | None) -> tuple[int, int]:
@@ -164,24 +219,29 @@ def shrunk(width: int, height: int, long_side: int | None) -> tuple[int, int]:
 
 
 def blender_shows(photo: Photo) -> bool:
-    """Whether Blender, which ignores EXIF rotation and print colours and has no HEIC, shows it as `pixels` does.
+    """Whether Blender shows the photo's file as `pixels` does; it ignores EXIF rotation, print colours and has no HEIC.
 
     Raises UserError as `pixels` does.
     """
+    if photo.frame is not None:  # its file is a whole video
+        return False
     with _reopened(photo, long_side=1) as picture:
         return picture.format != "HEIF" and not picture.rotated and picture.image.mode != "CMYK"
 
 
 @contextmanager
 def _reopened(photo: Photo, long_side: int | None) -> Iterator[_Picture]:
-    changed = f"The photo {photo.name} changed or vanished while the work went on: put it back and start again."
     try:
         with _decoded(Path(photo.path), long_side) as picture:
             if picture.size != (photo.width, photo.height):
-                raise UserError(changed)
+                raise UserError(_changed(photo))
             yield picture
     except (OSError, SyntaxError, ValueError, EOFError, _Unusable) as error:
-        raise UserError(changed) from error
+        raise UserError(_changed(photo)) from error
+
+
+def _changed(photo: Photo) -> str:
+    return f"The photo {photo.name} changed or vanished while the work went on: put it back and start again."
 
 
 class _Unusable(Exception):
@@ -251,47 +311,6 @@ def _decoded(file: Path, long_side: int | None) -> Iterator[_Picture]:
 def _orientation(image: Image.Image) -> int:
     orientation = image.getexif().get(ExifTags.Base.Orientation)
     return orientation if orientation in _UPRIGHT else 1
-
-
-def _lens(exif: Mapping[int, Any], width: int, height: int) -> tuple[float | None, float | None]:
-    """Focal length in pixels and the sensor's width along the displayed picture's width in mm, as far as EXIF knows.
-
-    The 35 mm equivalent compares diagonals (CIPA DCG-001), which holds for every aspect ratio. Without it, the sensor's
-    longer side comes from the pixels that the camera counts per unit of its focal plane. Turned photos need no care:
-    the diagonal and the longer side turn along, and pixels are taken as square.
-    """
-    longer = max(width, height)
-    focal_mm = _positive(exif.get(ExifTags.Base.FocalLength))
-    focal_on_film = _positive(exif.get(ExifTags.Base.FocalLengthIn35mmFilm))
-    sensor_longer = _sensor_longer_side(exif, width, height)
-    if focal_on_film is not None:
-        focal = focal_on_film * math.hypot(width, height) / _FILM_DIAGONAL_MM
-    elif focal_mm is not None and sensor_longer is not None:
-        focal = focal_mm * longer / sensor_longer
-    else:
-        return None, None
-    if not _PLAUSIBLE_FOCAL[0] < focal / longer < _PLAUSIBLE_FOCAL[1]:
-        return None, None
-    return focal, focal_mm and focal_mm * width / focal
-
-
-def _sensor_longer_side(exif: Mapping[int, Any], width: int, height: int) -> float | None:
-    """Millimetres. The camera's own pixel count goes first: the resolution is of the picture before any shrinking."""
-    resolution = _positive(exif.get(ExifTags.Base.FocalPlaneXResolution))
-    unit = _UNIT_MM.get(exif.get(ExifTags.Base.FocalPlaneResolutionUnit, 2))
-    if resolution is None or unit is None:
-        return None
-    sides = (_positive(exif.get(tag)) for tag in (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight))
-    counted = max((side for side in sides if side), default=float(max(width, height)))
-    return counted / resolution * unit
-
-
-def _positive(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None
-    return number if 0 < number < math.inf else None
 
 
 def _to_srgb(image: Image.Image, mode: str) -> tuple[ImageCms.ImageCmsTransform | None, str]:

@@ -17,7 +17,7 @@ from ..scene import build, cameras, look
 from . import choices, properties, summary, work
 
 CACHES = ("kernels", "logs")  # folders in the add-on's own that can be made again
-GLOB = ";".join(f"*{suffix}" for suffix in sorted(photo_files.SUFFIXES))
+GLOB = ";".join(f"*{suffix}" for suffix in sorted(photo_files.CHOOSABLE))
 HIDDEN = {"HIDDEN", "SKIP_SAVE"}
 
 
@@ -242,7 +242,7 @@ class THREER_FH_photos(bpy.types.FileHandler):  # type: ignore[misc]
     bl_idname = "THREER_FH_photos"
     bl_label = "Photos to Reconstruct"
     bl_import_operator = THREER_OT_choose_photos.bl_idname
-    bl_file_extensions = ";".join(sorted(photo_files.SUFFIXES))
+    bl_file_extensions = ";".join(sorted(photo_files.CHOOSABLE))
 
     @classmethod
     def poll_drop(cls, context: bpy.types.Context) -> bool:
