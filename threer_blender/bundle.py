@@ -35,6 +35,7 @@ from .reconstruction import (
     PointCloud,
     PointMap,
     Reconstruction,
+    Shot,
 )
 
 VERSION = 1
@@ -187,7 +188,7 @@ def _write_safetensors(arrays: Mapping[str, Array], path: Path) -> str:
 
 
 def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[str, Any]:
-    def photo(entry: Photo) -> dict[str, Any]:
+    def located(entry: Photo | Shot) -> dict[str, Any]:
         try:
             relative = os.path.relpath(entry.path, folder)
         except ValueError:  # another drive on Windows
@@ -196,6 +197,9 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
 
     def camera(entry: Camera) -> dict[str, Any]:
         return {**asdict(entry), "world_from_camera": entry.world_from_camera.tolist()}
+
+    def shot(entry: Shot) -> dict[str, Any]:
+        return {**located(entry), "cameras": [[number, camera(each)] for number, each in entry.cameras.items()]}
 
     return {
         "format": "threer_blender bundle",
@@ -210,8 +214,9 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
         "timings": dict(reconstruction.timings),
         "notes": reconstruction.notes,
         "left_out": [asdict(entry) for entry in reconstruction.left_out],
-        "photos": [photo(entry) for entry in reconstruction.photos],
+        "photos": [located(entry) for entry in reconstruction.photos],
         "cameras": [camera(entry) for entry in reconstruction.cameras],
+        "shots": [shot(entry) for entry in reconstruction.shots],
         "pointmaps": [{"photo": m.photo, "photo_from_map": list(m.photo_from_map)} for m in reconstruction.pointmaps],
         "cloud": reconstruction.cloud is not None,
         "gaussians": reconstruction.gaussians is not None,
@@ -276,6 +281,7 @@ def _reconstruction(scene: dict[str, Any], folder: Path) -> Reconstruction:
         timings={_typed(name, str): _number(value) for name, value in _typed(scene["timings"], dict).items()},
         left_out=[_record(LeftOut, entry) for entry in scene["left_out"]],
         notes=[_typed(note, str) for note in _typed(scene["notes"], list)],
+        shots=[_shot(entry, folder) for entry in scene.get("shots", [])],
     )
 
 
@@ -298,7 +304,7 @@ def _record(kind: Callable[..., Block], entry: Any) -> Block:
 
 def _size(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise Damaged(f"{value!r:.40} should be a size in pixels")
+        raise Damaged(f"{value!r:.40} should be a whole number above 0")
     return value
 
 
@@ -306,19 +312,35 @@ def _optional(value: Any) -> float | None:
     return None if value is None else _number(value)
 
 
-def _photo(entry: dict[str, Any], folder: Path) -> Photo:
+def _path(entry: dict[str, Any], folder: Path) -> str:
     path = Path(_typed(entry["path"], str))
     relative = _typed(entry["relative_path"], str)
     if relative and not path.exists() and (folder / relative).exists():
         path = (folder / relative).resolve()
+    return str(path)
+
+
+def _shot(entry: dict[str, Any], folder: Path) -> Shot:
+    return Shot(
+        video=_typed(entry["video"], str),
+        path=_path(entry, folder),
+        frame_rate=_number(entry["frame_rate"]),
+        frame_count=_size(entry["frame_count"]),
+        cameras={_size(number): _camera(camera) for number, camera in entry["cameras"]},
+    )
+
+
+def _photo(entry: dict[str, Any], folder: Path) -> Photo:
+    frame = entry.get("frame")
     return Photo(
         name=_typed(entry["name"], str),
-        path=str(path),
+        path=_path(entry, folder),
         width=_size(entry["width"]),
         height=_size(entry["height"]),
         sha256=_typed(entry["sha256"], str),
         focal=_optional(entry["focal"]),
         sensor_width=_optional(entry["sensor_width"]),
+        frame=None if frame is None else _size(frame),
     )
 
 

@@ -1,4 +1,4 @@
-"""[S] The vocabulary: Photo, Camera, PointMap, PointCloud, Gaussians, Reconstruction. Imports numpy and `lens` only.
+"""[S] The vocabulary: Photo, Camera, PointMap, PointCloud, Gaussians, Shot, Reconstruction. Numpy and `lens`.
 
 Conventions, stated here once and used everywhere:
 
@@ -185,6 +185,20 @@ class Gaussians:
 
 
 @dataclass(frozen=True)
+class Shot:
+    """A video, and the camera that filmed it: `cameras` by the number of the frame, from 1, for all that are known.
+
+    `video` is the name with which the names of its frames' photos begin, `path` the file. Only some frames are photos.
+    """
+
+    video: str
+    path: str
+    frame_rate: float
+    frame_count: int
+    cameras: dict[int, Camera]
+
+
+@dataclass(frozen=True)
 class LeftOut:
     """A photo without a camera: why, and what the artist can do about it. Whole sentences."""
 
@@ -216,6 +230,7 @@ class Reconstruction:
     timings: Mapping[str, float] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    shots: list[Shot] = field(default_factory=list)
 
     def camera(self, photo: str) -> Camera | None:
         """The camera of the photo of that name, or None where it was left out."""

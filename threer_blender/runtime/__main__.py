@@ -32,15 +32,16 @@ from ..messages import (
     from_line,
     to_line,
 )
-from ..reconstruction import Photo, Reconstruction
+from ..reconstruction import Photo, Reconstruction, Shot
 from .report import Report
 
-READING, UNDISTORTING, SAVING = "Reading the photos", "Undistorting the photos", "Saving"
+READING, FOLLOWING = "Reading the photos", "Following the camera from frame to frame"
+UNDISTORTING, SAVING = "Undistorting the photos", "Saving"
 
 GRACE = 1.0  # seconds that a cancelled engine has to come to its next report
 # Stages around the engine's -> share of its time: decoding every photo once, plates, hashing what is written.
 OPENING = {READING: 0.03}
-CLOSING = {UNDISTORTING: 0.08, SAVING: 0.02}
+CLOSING = {FOLLOWING: 0.05, UNDISTORTING: 0.08, SAVING: 0.02}
 OUT_OF_MEMORY = "The memory ran out; close other programs, or use fewer photos or a lower quality."
 MEND = "install the extension's zip for this system and Blender again"
 EXIT_FAILED, EXIT_CANCELLED, EXIT_ORPHANED = 1, 3, 4
@@ -116,9 +117,11 @@ def _reconstruct(request: Request, report: Report) -> Done:
     bundle.check_output(output)
     chosen = photos.read(photo_files.find(request.photos), report.warn, lambda done: report(READING, done, 1))
     reconstruction, options = _within_memory(engine, chosen.accepted, options, report)
+    followed = _shots(reconstruction, report)
     folder = Path(tempfile.mkdtemp()) / bundle.PLATES
     reconstruction = replace(
         reconstruction,
+        shots=followed,
         options=options,
         left_out=[*chosen.left_out, *reconstruction.left_out],
         cameras=plates.write_all(reconstruction, folder, lambda done, total: report(UNDISTORTING, done, total)),
@@ -154,6 +157,17 @@ def _is_out_of_memory(error: Exception) -> bool:
     """Python's, numpy's and numba's way to say it, and torch's: a class for graphics cards, words for the rest."""
     words = str(error)
     return isinstance(error, MemoryError) or "out of memory" in words or "can't allocate memory" in words
+
+
+def _shots(reconstruction: Reconstruction, report: Report) -> list[Shot]:
+    if all(photo.frame is None for photo in reconstruction.photos):
+        return []
+    if environment.absent(("numba",)):
+        report.warn("The camera was not followed between the solved frames: that needs the Python package numba.")
+        return []
+    from . import shots
+
+    return shots.follow(reconstruction, lambda done, total: report(FOLLOWING, done, total))
 
 
 def _watch(asked: Asked, report: Report, wire: Wire) -> None:

@@ -204,12 +204,11 @@ def _frame_pixels(photo: Photo, long_side: int | None) -> npt.NDArray[np.uint8]:
 
     assert photo.frame is not None
     try:
-        picture = Image.fromarray(video.film(photo.path).picture(photo.frame))
+        if video.film(photo.path).size != (photo.width, photo.height):
+            raise UserError(_changed(photo))
+        return video.pixels(photo.path, photo.frame, long_side)
     except (OSError, ValueError) as error:
         raise UserError(_changed(photo)) from error
-    if picture.size != (photo.width, photo.height):
-        raise UserError(_changed(photo))
-    return np.array(picture.resize(shrunk(*picture.size, long_side), Image.Resampling.LANCZOS, reducing_gap=3.0))
 
 
 def shrunk(width: int, height: int, long_side: int | None) -> tuple[int, int]:

@@ -16,8 +16,10 @@ from pathlib import Path
 import av
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from ..reconstruction import Array, Photo
+from .photos import shrunk
 
 MOST_FRAMES = 100  # of one video; more overlap only costs time
 FEWEST_FRAMES = 8  # where hardly anything moves: enough to see that
@@ -47,6 +49,8 @@ class Film:
         self._lock = threading.Lock()
         self._position = 0
         self._frames = self._decoded()
+        height, width = self.picture(1).shape[:2]
+        self.size = width, height  # as displayed
 
     def __len__(self) -> int:
         """How many frames it has."""
@@ -56,12 +60,6 @@ class Film:
     def frame_rate(self) -> float:
         """Frames per second."""
         return float(self._stream.average_rate or Fraction(25))
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height as displayed."""
-        height, width = self.picture(1).shape[:2]
-        return width, height
 
     def picture(self, number: int) -> npt.NDArray[np.uint8]:
         """(H, W, 3) uint8 sRGB of a frame as it is displayed. Raises as `frame` does."""
@@ -117,13 +115,23 @@ def film(path: str) -> Film:
     return Film(Path(path))
 
 
+def pixels(path: str, number: int, long_side: int | None) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) uint8 sRGB of a frame, as `photos.pixels` gives those of a photo. Raises as Film and its `frame` do."""
+    picture = Image.fromarray(film(path).picture(number))
+    return np.array(picture.resize(shrunk(*picture.size, long_side), Image.Resampling.LANCZOS, reducing_gap=3.0))
+
+
+def frame_name(video: str, number: int) -> str:
+    """The name of a frame's photo."""
+    return f"{video} {number:04d}"
+
+
 def choose(path: Path, name: str, digest: str, progress: Progress) -> list[Photo]:
     """The frames of a video to work with: sharp ones, a small step of view apart, at most MOST_FRAMES.
 
     Time counts for nothing: a camera that rests gives one frame, a fast one many. Raises what Film does.
     """
     source = film(str(path))
-    width, height = source.size
     numbers: list[int] = []
     sharpness: list[float] = []
     views: list[int] = []
@@ -136,14 +144,12 @@ def choose(path: Path, name: str, digest: str, progress: Progress) -> list[Photo
             views.append(len(numbers))
         numbers.append(number)
         sharpness.append(_sharpness(grey))
+    chosen = [numbers[i] for i in _sharpest(np.array(sharpness), views)]
+    digests = [hashlib.sha256(f"{digest} {number}".encode()).hexdigest() for number in chosen]
     return [
-        Photo(f"{name} {number:04d}", str(path), width, height, _frame_digest(digest, number), frame=number)
-        for number in (numbers[i] for i in _sharpest(np.array(sharpness), views))
+        Photo(frame_name(name, number), str(path), *source.size, digest, frame=number)
+        for number, digest in zip(chosen, digests, strict=True)
     ]
-
-
-def _frame_digest(digest: str, number: int) -> str:
-    return hashlib.sha256(f"{digest} {number}".encode()).hexdigest()
 
 
 def _sharpest(sharpness: Array, views: list[int]) -> list[int]:
