@@ -30,6 +30,7 @@ PACKAGES = {
     "numpy": "numpy==2.4.6",
     "PIL": "pillow==13.0.0",
     "pillow_heif": "pillow-heif==1.8.1",
+    "av": "av==18.1.0",
     "pycolmap": "pycolmap==4.2.1",
     "numba": "numba==0.68.1",
     "torch": "torch==2.13.0",
@@ -49,7 +50,7 @@ PINNED = (
     "sympy==1.14.0",
     "typing-extensions==4.16.0",
 )
-ALWAYS = ("numpy", "PIL", "pillow_heif")  # reading photos
+ALWAYS = ("numpy", "PIL", "pillow_heif", "av")  # reading photos and videos
 
 
 @dataclass(frozen=True)

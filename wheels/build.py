@@ -124,32 +124,30 @@ def _complete(target: Target, source: Path) -> dict[str, Any]:
     if target.generation is not None:
         _pip_download(target, source / "wheels", "--require-hashes", "--requirement", str(LOCK))
         for wheel in (source / "wheels").iterdir():
-            _flatten(wheel)
+            _repack(wheel)
     text = manifest(target, sorted(path.name for path in source.glob("wheels/*")))
     (source / MANIFEST).write_text(text, "utf-8")
     return tomllib.loads(text)
 
 
-def _flatten(wheel: Path) -> None:
-    """Moves what a wheel has under NAME.data/platlib to its root, where pip would install it; Blender 4.2 does not.
+def _repack(wheel: Path) -> None:
+    """Makes a wheel fit: what it has under NAME.data/platlib goes to its root, its tests go, the rest is packed tight.
 
-    The libraries that pillow-heif opens on Windows are there.
+    pip would move platlib where it belongs, but Blender 4.2 does not; the libraries that pillow-heif opens on Windows
+    are there. Without tests and tightly packed, the largest zip stays below 150 MB.
     """
     name, version, _ = wheel.name.split("-", 2)
     below = f"{name}-{version}.data/platlib/"
-    with zipfile.ZipFile(wheel) as old:
-        if not any(member.startswith(below) for member in old.namelist()):
-            return
-        flat = wheel.with_suffix(".flat")
-        with zipfile.ZipFile(flat, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as new:
-            for member in old.infolist():
-                if member.is_dir():
-                    continue
-                content = old.read(member)
-                if member.filename == f"{name}-{version}.dist-info/RECORD":
-                    content = content.replace(below.encode(), b"")
-                new.writestr(member.filename.removeprefix(below), content)
-    flat.replace(wheel)
+    tight = wheel.with_suffix(".tight")
+    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(tight, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as new:
+        for member in old.infolist():
+            if member.is_dir() or re.match(r"[^/]+/tests/", member.filename):
+                continue
+            content = old.read(member)
+            if member.filename == f"{name}-{version}.dist-info/RECORD":
+                content = content.replace(below.encode(), b"")
+            new.writestr(member.filename.removeprefix(below), content)
+    tight.replace(wheel)
 
 
 def manifest(target: Target, wheels: Sequence[str]) -> str:
@@ -213,7 +211,7 @@ def _pip_download(target: Target, folder: Path, *what: str) -> None:
     assert target.generation is not None
     python = target.generation.python
     tags = ["--platform", PLATFORMS[target.platform], "--python-version", python, "--implementation", "cp"]
-    tags += ["--abi", f"cp{python.replace('.', '')}"]
+    tags += ["--abi", f"cp{python.replace('.', '')}", "--abi", "abi3"]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", *tags]
     subprocess.run([*command, "--dest", str(folder), *what], check=True)
 
