@@ -281,7 +281,7 @@ def _reconstruction(scene: dict[str, Any], folder: Path) -> Reconstruction:
         timings={_typed(name, str): _number(value) for name, value in _typed(scene["timings"], dict).items()},
         left_out=[_record(LeftOut, entry) for entry in scene["left_out"]],
         notes=[_typed(note, str) for note in _typed(scene["notes"], list)],
-        shots=[_shot(entry, folder) for entry in scene.get("shots", [])],
+        shots=[_shot(entry, folder) for entry in _typed(scene.get("shots", []), list)],
     )
 
 
@@ -331,7 +331,7 @@ def _shot(entry: dict[str, Any], folder: Path) -> Shot:
 
 
 def _photo(entry: dict[str, Any], folder: Path) -> Photo:
-    frame = entry.get("frame")
+    frame = _typed(entry, dict).get("frame")
     return Photo(
         name=_typed(entry["name"], str),
         path=_path(entry, folder),
