@@ -22,7 +22,7 @@ from .reprojection import CENTRE, Lenses, Problem, State, lenses_of
 from .tracks import Tracks, triangulate
 
 WIDE = 2.0  # times the median error: the loss of the first descents
-WIDE_DESCENTS = 5
+WIDE_DESCENTS, WIDE_STEPS = 5, 8  # a descent need not arrive where the next one goes on
 OUTLIER = 4.0  # times the loss: what is farther off in the end is dropped
 SPREAD = 1.5  # times the median error: the last loss, where that is more than `Settings.loss`
 LARGEST_LOSS = 0.004  # of the photos' longer side: the last loss is no wider, or anything would fit
@@ -70,6 +70,15 @@ class Refined:
     tracks: Tracks
     before: FloatArray
     after: FloatArray
+
+    def depth_factor(self, index: int) -> float:
+        """What the depths that came with a camera's observations are to be multiplied by: the median over them."""
+        mine = (self.tracks.camera == index) & np.isfinite(self.tracks.depth)
+        if not mine.any():
+            return 1.0
+        row = self.cameras[index].camera_from_world[2]
+        depth = self.points[self.tracks.point[mine]] @ row[:3] + row[3]
+        return float(np.median(depth / self.tracks.depth[mine]))
 
 
 def refine(
@@ -126,9 +135,7 @@ def _lenses(cameras: Sequence[Camera], settings: Settings) -> Lenses:
 
 def _free(asked: Unknowns, model: str) -> list[bool]:
     """(3 + T) which unknowns of a lens of this model are solved for."""
-    terms = (
-        lens.MODELS[model] if model == "OPENCV_FISHEYE" and asked.distortion else lens.MODELS.get(asked.distortion, ())
-    )
+    terms = lens.MODELS.get(asked.distortion, ())
     return [asked.focal, asked.principal_point, asked.principal_point, *(name in terms for name in lens.MODELS[model])]
 
 
@@ -173,7 +180,7 @@ def _descend(
     tracks, state = _placed(cameras, tracks, lenses, state)
     for _ in range(WIDE_DESCENTS):
         wide = _loss(tracks, lenses, state, settings, WIDE)
-        state = Problem(tracks, lenses).descend(state, wide, check)
+        state = Problem(tracks, lenses).descend(state, wide, check, WIDE_STEPS)
         tracks, state = _placed(cameras, tracks, lenses, state)
         if wide == settings.loss:
             break

@@ -28,7 +28,7 @@ Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
 _SOLVER_ROUNDS = 25
-_FOCAL_RATIO = 1.3  # a focal length given beforehand is believed up to this ratio to what the predictions show
+FOCAL_RATIO = 1.3  # a focal length given beforehand is believed up to this ratio to what the predictions show
 _MIDDLE_SCALE = 0.5  # of all pairs: the objective shrinks with the world, so DUSt3R fixes this, and so do we
 _NEAREST = 0.05  # least depth to start from, of a photo whose median is 1
 _DEPTH_ROUNDS = 8
@@ -38,13 +38,16 @@ _BAND_VALUES = 1_000_000  # pixels times predictions that are held at a time
 @dataclass(frozen=True)
 class AlignedView:
     """One photo's solution: `world_from_camera` (4, 4); `focal` in map pixels, the principal point in the map's middle;
-    `depth` (H, W) float32 camera z; `confidence` (H, W) float32, the highest that an agreeing pair gives."""
+    `depth` (H, W) float32 camera z; `confidence` (H, W) float32, the highest that an agreeing pair gives.
+    `reprojection_error` and `error_before` as a Camera has them, in map pixels; None where nothing was measured."""
 
     photo: int
     world_from_camera: Float
     focal: float
     depth: Float32
     confidence: Float32
+    reprojection_error: float | None = None
+    error_before: float | None = None
 
     def points(self) -> Float32:
         """(H, W, 3) in the world."""
@@ -135,7 +138,7 @@ def _focals(
     """The focal lengths (N,) to start from, which of them are known, and the photos whose given one is refuted."""
     found = np.array([seen.focal(int(photo), own[photo]) for photo in photos])
     given = np.array([np.nan if focals is None else focals[photo] or np.nan for photo in photos], float)
-    known = np.abs(np.log(given / found)) < np.log(_FOCAL_RATIO)
+    known = np.abs(np.log(given / found)) < np.log(FOCAL_RATIO)
     misjudged = np.isfinite(given) & ~known
     return np.where(known, given, found), known, [int(photo) for photo in photos[misjudged]]
 

@@ -170,7 +170,7 @@ def carried_along(reconstruction: Reconstruction, adjusted: Refined) -> Reconstr
             continue
         before = float(adjusted.before[index])
         new[camera.photo] = replace(camera, plate="", error_before=before if np.isfinite(before) else None)
-        factors[camera.photo] = _factor(camera, index, adjusted)
+        factors[camera.photo] = adjusted.depth_factor(index)
     pointmaps = [
         _moved_map(pointmap, old[pointmap.photo], new[pointmap.photo], factors[pointmap.photo])
         if pointmap.photo in new
@@ -184,17 +184,6 @@ def carried_along(reconstruction: Reconstruction, adjusted: Refined) -> Reconstr
         pointmaps=pointmaps,
         cloud=cloud,
     )
-
-
-def _factor(camera: Camera, index: int, adjusted: Refined) -> float:
-    """What a photo's own depths are to be multiplied by: the median over its tracked points."""
-    tracks = adjusted.tracks
-    mine = (tracks.camera == index) & np.isfinite(tracks.depth)
-    if not mine.any():
-        return 1.0
-    row = camera.camera_from_world[2]
-    depth = adjusted.points[tracks.point[mine]] @ row[:3] + row[3]
-    return float(np.median(depth / tracks.depth[mine]))
 
 
 def _moved_map(pointmap: PointMap, old: Camera, new: Camera, factor: float) -> PointMap:
