@@ -62,7 +62,7 @@ class Option:
         return typed
 
 
-# What engines offer whose cameras come from a network: `geometry/refinement.py` does it.
+# What engines offer whose cameras come from a network: `geometry/refinement.py` does it, which needs pycolmap.
 REFINE = Option(
     "refine",
     "off",
@@ -74,7 +74,6 @@ REFINE = Option(
         "per-photo": "Each photo its own lens",
         "known": "Keep the lenses",
     },
-    requires=("pycolmap",),
 )
 
 

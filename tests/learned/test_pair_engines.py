@@ -16,7 +16,7 @@ from safetensors.torch import save_file  # noqa: E402
 from tests import oracle  # noqa: E402
 from threer_blender import bundle  # noqa: E402
 from threer_blender.engines import dust3r, mast3r  # noqa: E402
-from threer_blender.geometry import assembly  # noqa: E402
+from threer_blender.geometry import assembly, pair_solution, scene_graph  # noqa: E402
 from threer_blender.geometry.pairs import PairPrediction  # noqa: E402
 from threer_blender.messages import UserError  # noqa: E402
 from threer_blender.networks import dust3r as network  # noqa: E402
@@ -49,7 +49,17 @@ def run(
     answer: Callable[[int, int], PairPrediction],
 ) -> Reconstruction:
     monkeypatch.setattr(engine, "_predict", lambda _photos, pairs, _report: (answer(i, j) for i, j in pairs))
-    return engine.reconstruct(photos, {}, Report(lambda _message: None))
+    return engine.reconstruct(photos, engine.ENGINE.checked_options({}), Report(lambda _message: None))
+
+
+def run_mast3r(
+    monkeypatch: pytest.MonkeyPatch, photos: list[Photo], answers: oracle.Oracle, **options: str
+) -> Reconstruction:
+    """With every pair's predictions and matches in both orders, as the network would give them."""
+    pairs = pair_solution.both_orders(scene_graph.complete(len(photos))) or [(0, 0)]
+    said = [(answers.predict(*pair), answers.matches(*pair, stride=8)) for pair in pairs]
+    monkeypatch.setattr(mast3r, "_predict", lambda _photos, _report: iter(said))
+    return mast3r.reconstruct(photos, mast3r.ENGINE.checked_options(options), Report(lambda _message: None))
 
 
 def true_camera(photo: Photo, seen: oracle.View) -> Camera:
@@ -121,11 +131,26 @@ def test_mast3r_keeps_its_metres(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     photos = chosen(tmp_path, (1024, 768), (1024, 768))
     seen = views(photos, FAR_APART)
     answers = oracle.Oracle(seen, oracle.Errors(scale=0))
-    result = run(monkeypatch, mast3r, photos, answers.predict)
+    result = run_mast3r(monkeypatch, photos, answers)
     assert result.metric
     assert check(result, photos, seen, 0) == pytest.approx(1, rel=2e-3)
-    alone = run(monkeypatch, mast3r, photos[:1], answers.predict)
+    alone = run_mast3r(monkeypatch, photos[:1], answers)
     assert check(alone, photos[:1], seen[:1], 0) == pytest.approx(1, rel=2e-3)
+
+
+def test_mast3r_with_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cameras are measured in their pictures, in pixels of the photos; what it is wrong about shows."""
+    photos = chosen(tmp_path, *[(1024, 768)] * 5)
+    poses = [oracle.look_at((3.4 * np.sin(a), -0.4, -3.4 * np.cos(a)), (0, 0.7, 0)) for a in np.linspace(0, 1.4, 5)]
+    seen = views(photos, poses)
+    answers = oracle.Oracle(seen, oracle.Errors(scale=0, noise=0.02, pixels=0.5, false_matches=0.1))
+    result = run_mast3r(monkeypatch, photos, answers)
+    assert check(result, photos, seen, 0.01) == pytest.approx(1, rel=0.01)
+    for camera in result.cameras:
+        assert camera.reprojection_error is not None
+        assert 0.2 < camera.reprojection_error < 1  # matches are off by half a pixel of a map half as large
+    own_lenses = run_mast3r(monkeypatch, photos, answers, intrinsics="per-photo")
+    assert len({camera.fx for camera in own_lenses.cameras}) == 5
 
 
 @pytest.mark.parametrize("size", [(1500, 1000), (600, 1100), (9000, 1200)], ids=["landscape", "portrait", "huge"])

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..catalog import Engine, Weights
+from ..catalog import REFINE, Engine, Weights
 from ..reconstruction import Photo, Reconstruction
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ ENGINE = Engine(
     licence="CC-BY-NC-SA-4.0",
     commercial=False,
     produces=frozenset({"cameras", "pointmaps", "cloud"}),
-    requires=("torch", "numba", "PIL", "pillow_heif"),
+    requires=("torch", "numba", "pycolmap", "PIL", "pillow_heif"),
+    options=(REFINE,),
     weights=(
         Weights(
             name="DUSt3R_ViTLarge_BaseDecoder_512_dpt.safetensors",
@@ -49,15 +50,17 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
     Raises UserError where no two photos connect, or where the network's answer holds no numbers.
     """
-    from ..geometry import assembly, pair_solution, scene_graph
+    from ..geometry import assembly, pair_solution, refinement, scene_graph
     from ..geometry.pairs import PairStore
     from ..networks import inputs, pairwise
+    from ..runtime.photos import pixels
     from ..runtime.report import Watch
 
     watch = Watch()
     seen = [inputs.dust3r(photo, SIDE) for photo in photos]
     pairs = pair_solution.both_orders(scene_graph.automatic(len(photos), ordered=False)) or [(0, 0)]
-    report.plan(pairwise.plan(len(photos), len(pairs)) | {pair_solution.ALIGNING: 0.5 * len(photos)})
+    plan = pairwise.plan(len(photos), len(pairs)) | {pair_solution.ALIGNING: 0.5 * len(photos)}
+    report.plan(plan | refinement.plan(len(photos), options["refine"]))
     with tempfile.TemporaryDirectory() as folder:
         store = PairStore(Path(folder))
         for prediction in _predict(seen, pairs, report):
@@ -65,7 +68,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         watch.lap("network")
         solution = pair_solution.solve(store, photos, seen, TRUSTED, report)
         watch.lap("alignment")
-    return assembly.reconstruction(
+    result = assembly.reconstruction(
         ENGINE,
         photos,
         assembly.at_median_depth(solution.views, TRUSTED),
@@ -76,6 +79,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         left_out=solution.left_out,
         notes=solution.notes,
     )
+    return refinement.refined(result, options["refine"], pixels, report)
 
 
 def _predict(photos: Sequence[Input], pairs: Sequence[tuple[int, int]], report: Report) -> Iterator[PairPrediction]:

@@ -1,21 +1,23 @@
-"""[R] MASt3R: metric pointmaps of photo pairs from a learned network, brought into one world.
+"""[R] MASt3R: metric pointmaps and matches of photo pairs from a learned network, brought into one world.
 
-Leroy, Cabon, Revaud, "Grounding Image Matching in 3D with MASt3R" (ECCV 2024). One photo is shown to the network
-against itself.
+Leroy, Cabon, Revaud, "Grounding Image Matching in 3D with MASt3R" (ECCV 2024); many photos as in MASt3R-SfM (Duisterhof
+et al., 3DV 2025). One photo is shown to the network against itself.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..catalog import Engine, Weights
-from ..reconstruction import Photo, Reconstruction
+from ..catalog import REFINE, Engine, Option, Weights
+from ..reconstruction import Array, Photo, Reconstruction
 
 if TYPE_CHECKING:
-    from ..geometry.pairs import PairPrediction
+    from ..geometry.pairs import Matches, PairPrediction
+    from ..networks.dust3r import Encoded
     from ..networks.inputs import Input
     from ..runtime.report import Report
 
@@ -28,7 +30,17 @@ ENGINE = Engine(
     licence="CC-BY-NC-SA-4.0",
     commercial=False,
     produces=frozenset({"cameras", "pointmaps", "cloud"}),
-    requires=("torch", "numba", "PIL", "pillow_heif"),
+    requires=("torch", "numba", "pycolmap", "PIL", "pillow_heif"),
+    options=(
+        Option(
+            "intrinsics",
+            "shared",
+            "Lens",
+            "Whether photos of the same size and EXIF focal length were taken with one lens setting.",
+            choices={"shared": "One lens", "per-photo": "Each photo its own"},
+        ),
+        REFINE,
+    ),
     weights=(
         Weights(
             name=f"{MODEL}.safetensors",
@@ -51,23 +63,29 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
     Raises UserError where no two photos connect, or where the network's answer holds no numbers.
     """
-    from ..geometry import assembly, pair_solution, scene_graph
+    from ..geometry import assembly, bundle_adjustment, pair_solution, refinement, scene_graph, sparse_alignment
     from ..geometry.pairs import PairStore
     from ..networks import inputs, pairwise
+    from ..runtime.photos import pixels
     from ..runtime.report import Watch
 
     watch = Watch()
     seen = [inputs.dust3r(photo, SIDE) for photo in photos]
-    pairs = pair_solution.both_orders(scene_graph.automatic(len(photos), ordered=False)) or [(0, 0)]
-    report.plan(pairwise.plan(len(photos), len(pairs)) | {pair_solution.ALIGNING: 0.5 * len(photos)})
+    pairs = 2 * len(scene_graph.automatic(len(photos), ordered=False)) or 1
+    plan = pairwise.plan(len(photos), pairs) | {pair_solution.ALIGNING: 0.5 * len(photos)}
+    report.plan(plan | refinement.plan(len(photos), options["refine"]))
+    matches = []
     with tempfile.TemporaryDirectory() as folder:
         store = PairStore(Path(folder))
-        for prediction in _predict(seen, pairs, report):
+        for prediction, matched in _predict(seen, report):
             store.add(prediction)
+            matches.append(matched)
         watch.lap("network")
-        solution = pair_solution.solve(store, photos, seen, TRUSTED, report)
+        lenses = bundle_adjustment.lenses(photos, options["intrinsics"] == "shared")
+        align = partial(sparse_alignment.align, matches=matches, lenses=lenses)
+        solution = pair_solution.solve(store, photos, seen, TRUSTED, report, align)
         watch.lap("alignment")
-    return assembly.reconstruction(
+    result = assembly.reconstruction(
         ENGINE,
         photos,
         [assembly.scaled(view, 1 / solution.unit) for view in solution.views],
@@ -79,14 +97,29 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         left_out=solution.left_out,
         notes=solution.notes,
     )
+    return refinement.refined(result, options["refine"], pixels, report)
 
 
-def _predict(photos: Sequence[Input], pairs: Sequence[tuple[int, int]], report: Report) -> Iterator[PairPrediction]:
-    """What the network says of the ordered pairs, as it comes."""
+def _predict(photos: Sequence[Input], report: Report) -> Iterator[tuple[PairPrediction, Matches]]:
+    """What the network says of pairs of photos that look alike, in both orders, as it comes."""
+    from ..geometry import matching, pair_solution, scene_graph
     from ..networks import mast3r, pairwise
     from ..runtime import weights
 
     network, device = pairwise.load(mast3r.metric_512, mast3r.rename, weights.locate(ENGINE.weights[0]), report)
     encoded = pairwise.encode(network, device, photos, report)
-    for said in pairwise.predict(network, device, encoded, pairs, report):
-        yield pairwise.pair_prediction(said)
+    graph = scene_graph.automatic(len(photos), ordered=False, similarity=_similarity(encoded))
+    for said in pairwise.predict(network, device, encoded, pair_solution.both_orders(graph) or [(0, 0)], report):
+        one, two = said.of_first, said.of_second
+        descriptors = (one.descriptors, two.descriptors)
+        sure = (one.descriptor_confidence, two.descriptor_confidence)
+        yield pairwise.pair_prediction(said), matching.match(said.first, said.second, descriptors, sure)
+
+
+def _similarity(encoded: Sequence[Encoded]) -> Array | None:
+    """(N, N) how alike the photos are to the encoder; None where all are compared with all."""
+    from ..geometry import scene_graph
+
+    if len(encoded) <= scene_graph.FEW:
+        return None
+    return scene_graph.similarity([photo.tokens[0].float().numpy() for photo in encoded])

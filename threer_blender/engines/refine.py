@@ -66,7 +66,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         replace(photo, path=chosen[photo.sha256].path) if photo.sha256 in chosen else photo for photo in earlier.photos
     ]
     started = perf_counter()
-    report.plan(refinement.plan(len(earlier.cameras)))
+    report.plan(refinement.plan(len(earlier.cameras), options["lens"]))
     matching = import_module(f"..geometry.{MATCHING[options['matching']]}", __package__)
     better = refinement.refined(replace(earlier, photos=here), options["lens"], pixels, report, matching)
     return replace(better, timings={**earlier.timings, "refinement": perf_counter() - started})

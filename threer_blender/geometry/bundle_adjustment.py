@@ -17,7 +17,7 @@ import numpy as np
 
 from .. import lens
 from ..messages import UserError
-from ..reconstruction import Array, Camera, FloatArray
+from ..reconstruction import Array, Camera, FloatArray, Photo
 from .reprojection import CENTRE, Lenses, Problem, State, lenses_of
 from .tracks import Tracks, triangulate
 
@@ -96,15 +96,22 @@ def refine(
     settings = settings or Settings()
     asked = np.bincount(tracks.camera, minlength=len(cameras))
     tracks = supported(tracks, np.full(len(cameras), LEAST_OBSERVATIONS))
-    lenses = _lenses(cameras, settings)
-    state = _state(cameras, lenses, np.empty((0, 3)))
+    solved = _lenses(cameras, settings)
+    state = _state(cameras, solved, np.empty((0, 3)))
     while len(tracks):
-        tracks, state = _descend(cameras, tracks, lenses, state, settings, check)
+        tracks, state = _descend(cameras, tracks, solved, state, settings, check)
         standing = supported(tracks, np.maximum(LEAST_OBSERVATIONS, LEAST_SHARE * asked))
         if len(standing.point) == len(tracks.point):
             break
         tracks = standing
-    return _result(cameras, tracks, lenses, state)
+    return _result(cameras, tracks, solved, state)
+
+
+def lenses(photos: Sequence[Photo], shared: bool) -> tuple[int, ...]:
+    """A number for each photo's lens: where `shared`, the same for photos of the same size and EXIF focal length."""
+    kinds = [(photo.width, photo.height, photo.focal) if shared else index for index, photo in enumerate(photos)]
+    numbers = {kind: number for number, kind in enumerate(dict.fromkeys(kinds))}
+    return tuple(numbers[kind] for kind in kinds)
 
 
 def supported(tracks: Tracks, least: Array) -> Tracks:

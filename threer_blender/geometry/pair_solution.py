@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +13,7 @@ from ..messages import UserError
 from ..reconstruction import Array, LeftOut, Photo, PhotoFromMap
 from . import assembly, global_alignment
 from .focal import focal_from_points
-from .global_alignment import AlignedView
+from .global_alignment import AlignedView, Alignment
 from .pairs import PairPrediction, PairStore
 
 ALIGNING = "Bringing the photos together"
@@ -27,6 +27,10 @@ class Seen(Protocol):
     def image(self) -> Array: ...
     @property
     def photo_from_map(self) -> PhotoFromMap: ...
+
+
+# align(store, number of photos, known focal lengths in map pixels, progress): `global_alignment` or `sparse_alignment`.
+Align = Callable[[PairStore, int, Sequence[float | None], Callable[[float], None]], Alignment]
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,9 @@ def solve(
     seen: Sequence[Seen],
     trusted: float,
     report: Callable[[str, float, float], None],
+    align: Align = global_alignment.align,
 ) -> Solution:
-    """The views of one photo that was predicted against itself, or of all photos whose predictions agree.
+    """The views of one photo that was predicted against itself, or of all photos whose predictions agree, by `align`.
 
     Raises UserError where no two photos connect, or where the predictions hold no numbers.
     """
@@ -60,7 +65,7 @@ def solve(
     if len(photos) == 1:
         solved = [monocular(next(iter(store)), photos[0].name)]
         return Solution([_view(photos, seen, solved[0])], 1.0, [], _unsure(photos, solved, trusted))
-    found = global_alignment.align(store, len(photos), known, lambda share: report(ALIGNING, share, 1))
+    found = align(store, len(photos), known, lambda share: report(ALIGNING, share, 1))
     notes = _unsure(photos, found.views, trusted)
     if found.disagreeing:
         notes.append(
@@ -109,6 +114,10 @@ def _view(photos: Sequence[Photo], seen: Sequence[Seen], solved: AlignedView) ->
     photo, one = photos[solved.photo], seen[solved.photo]
     height, width = solved.depth.shape
     camera = assembly.camera(photo, one.photo_from_map, (width, height), solved.focal, solved.world_from_camera)
+    if solved.reprojection_error is not None and solved.error_before is not None:
+        pixel = math.sqrt(one.photo_from_map.scale_x * one.photo_from_map.scale_y)
+        errors = (solved.reprojection_error * pixel, solved.error_before * pixel)
+        camera = replace(camera, reprojection_error=errors[0], error_before=errors[1])
     return assembly.View(solved.photo, camera, one.photo_from_map, one.image, solved.depth, solved.confidence)
 
 

@@ -7,7 +7,6 @@ the cameras only refuse pairs that they contradict altogether, as photos of thin
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ import pycolmap
 from ..messages import UserError
 from ..reconstruction import Camera, FloatArray, Photo, PointCloud, PointMap, Reconstruction
 from . import features
-from .bundle_adjustment import KNOWN, Refined, Settings, Unknowns, refine
+from .bundle_adjustment import KNOWN, Refined, Settings, Unknowns, lenses, refine
 from .features import Matched, Pixels, Report
 from .tracks import PairMatches, Tracks, link
 
@@ -39,9 +38,9 @@ LENS_PHOTOS = (
 )
 
 
-def plan(photos: int) -> dict[str, float]:
-    """The stages of `refined` and the seconds they take, for an engine's own plan."""
-    return {stage: seconds * photos for stage, seconds in SECONDS.items()}
+def plan(photos: int, intrinsics: str) -> dict[str, float]:
+    """The stages of `refined` and the seconds they take, for an engine's own plan; none where it is "off"."""
+    return {} if intrinsics == "off" else {stage: seconds * photos for stage, seconds in SECONDS.items()}
 
 
 def refined(
@@ -81,14 +80,10 @@ def settings_for(reconstruction: Reconstruction, intrinsics: str) -> Settings:
     """
     if intrinsics == "known":
         return Settings(unknowns=(KNOWN,))
-    if intrinsics == "per-photo":
-        return Settings()
-    photos = camera_photos(reconstruction)
-    kinds = [(photo.width, photo.height, photo.focal) for photo in photos]
-    counts = Counter(kinds)
-    numbers = {kind: number for number, kind in enumerate(counts)}
-    unknowns = (next(asked for least, asked in LENS_PHOTOS if count >= least) for count in counts.values())
-    return Settings(tuple(numbers[kind] for kind in kinds), tuple(unknowns))
+    numbers = lenses(camera_photos(reconstruction), intrinsics == "shared")
+    counts = np.bincount(numbers)
+    unknowns = (next(asked for least, asked in LENS_PHOTOS if count >= least) for count in counts)
+    return Settings(numbers, tuple(unknowns))
 
 
 def camera_photos(reconstruction: Reconstruction) -> list[Photo]:

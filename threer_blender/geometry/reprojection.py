@@ -19,10 +19,10 @@ from .tracks import DEPTH_ERROR, Tracks
 POSE = 7  # unknowns of a camera: rotation, translation, logarithm of the factor of its depths
 # How far from its start each may plausibly lie (one standard deviation), far too weak to matter where the observations
 # tell: logarithms of the factor of depths and of the focal length, principal point over the longer side, distortion.
-FACTOR_SPREAD, FOCAL_SPREAD, CENTRE_SPREAD, DISTORTION_SPREAD = 0.5, 0.3, 0.03, 0.1
+FACTOR_SPREAD, FOCAL_SPREAD, CENTRE_SPREAD, DISTORTION_SPREAD = 0.5, 0.05, 0.03, 0.1
 BEHIND = 50.0  # times the loss: the error of a point that its camera cannot see
 STEPS = 30  # at most in one descent
-ENOUGH = 1e-5  # relative fall of the cost that ends it
+ENOUGH = 1e-7  # relative fall of the cost that ends it
 FIRST_DAMPING, LEAST_DAMPING, LARGEST_DAMPING = 1e-4, 1e-9, 1e8
 LENS_STEP = 1e-6  # normalised units; for the numeric derivative of the lens
 CENTRE, TERMS = slice(1, 3), slice(3, None)  # of a lens' unknowns; the first is the logarithm of its focal factor

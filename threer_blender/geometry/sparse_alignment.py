@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..messages import UserError
 from ..reconstruction import Array, Camera, FloatArray
 from . import placement, synchronisation
 from .bundle_adjustment import Refined, Settings, refine
@@ -27,7 +28,8 @@ from .tracks import PairMatches, Tracks, link
 GAMMA = 1.5  # the power of distances that the coarse stage minimises
 COARSE_ROUNDS, COARSE_MATCHES = 20, 200  # the latter of a pair
 LEAST_MATCHES = 15  # of a pair
-NEAR, LEAST_NEAR = 0.15, 0.3  # of the distance: matches of a pair so near each other fit it, and so many must
+NEAR, LEAST_NEAR = 0.15, 0.5  # of the distance: matches of a pair so near each other fit it, and so many must
+LEAST_BELIEVED = 0.15  # of all matches, by confidence, those of pairs that fit; else what fits does so by chance
 OBSERVATIONS = 1000  # of a photo, about, that bundle adjustment sees: more take time and tell nothing new
 GUESS = 0.999  # the confidence below which the network says nothing
 
@@ -54,13 +56,14 @@ class Canonical:
 
 def align(
     store: PairStore,
-    matches: Sequence[Matches],
     count: int,
     focals: Sequence[float | None],
-    lenses: Sequence[int],
     progress: Callable[[float], None] = lambda _share: None,
+    *,
+    matches: Sequence[Matches],
+    lenses: Sequence[int],
 ) -> Alignment:
-    """Brings `count` photos into one world by their predictions, both orders of each pair, and matches.
+    """Brings `count` photos into one world by their predictions, both orders of each pair, and `matches`.
 
     `focals` are known focal lengths in map pixels; photos with the same number in `lenses` share theirs. Photos that do
     not connect are left out. Raises UserError where no two do, or where the pairs contradict each other altogether.
@@ -70,6 +73,12 @@ def align(
     progress(0.2)
     pairs = _pairs(matches)
     measured, points = measure(pairs, own)
+    sure = np.array([pair.confidence.sum() for pair in pairs])
+    if sure[measured.usable].sum() < LEAST_BELIEVED * sure.sum():
+        raise UserError(
+            "What the matches of these photos say contradicts itself; take photos that overlap by more than half, "
+            "of things that do not look alike from different places."
+        )
     placed, views = placement.place(count, measured)
     agreeing = measured.usable & placed[measured.ends].all(axis=1)
     agreeing[agreeing] = synchronisation.agreeing(measured.ends[agreeing], measured.moves[agreeing], views)
@@ -142,7 +151,9 @@ def _pairs(matches: Sequence[Matches]) -> list[Matches]:
         if one.first > one.second:
             one = Matches(one.second, one.first, one.pixels_second, one.pixels_first, one.confidence)
         if one.first != one.second:
-            found.setdefault((one.first, one.second), []).append(one)
+            told = np.isfinite(one.confidence) & (one.confidence > 0)
+            parts = (one.pixels_first[told], one.pixels_second[told], one.confidence[told])
+            found.setdefault((one.first, one.second), []).append(Matches(one.first, one.second, *parts))
     return [
         Matches(
             i,
@@ -168,7 +179,7 @@ def measure(pairs: Sequence[Matches], own: Mapping[int, Canonical]) -> tuple[Mea
         if pair.first not in own or pair.second not in own:
             continue
         a, b = own[pair.first].points(pair.pixels_first), own[pair.second].points(pair.pixels_second)
-        usable = np.flatnonzero(np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1) & (pair.confidence > 0))
+        usable = np.flatnonzero(np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1))
         some = usable[np.linspace(0, len(usable) - 1, min(len(usable), COARSE_MATCHES)).astype(int)]
         first[row, : len(some)], second[row, : len(some)] = a[some], b[some]
         weights[row, : len(some)] = pair.confidence[some]
@@ -341,7 +352,7 @@ def _alignment(
                 float(refined.before[index]) if np.isfinite(refined.before[index]) else None,
             )
         )
-    inside = [n for n, edge in enumerate(store.edges) if edge.first in scales and edge.second in scales and n in good]
+    inside = [n for n in sorted(good) if n in own[store.edges[n].first].units]
     poses = {view.photo: view.world_from_camera for view in aligned}
     first = [store.edges[number].first for number in inside]
     placed = Similarities(
