@@ -291,7 +291,7 @@ def registered():
 @pytest.mark.usefixtures("addon")
 def test_enabled_twice_and_disabled_leaves_nothing(repository):
     known = registered()
-    assert len(known["operators"]) == 19
+    assert len(known["operators"]) == 20
     assert known["scene"] == ["threer"]
     assert len(known["menu"]) == 2
     for _ in range(2):

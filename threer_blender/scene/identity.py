@@ -11,7 +11,7 @@ from ..reconstruction import Photo, Reconstruction
 
 SOLVE = "threer_solve"  # on our objects: which choice of photos they were solved from
 ROLE = "threer_role"  # on our objects and collections: what they are within it
-ROOT, CLOUD, SPLATS, COLLECTION, CAMERAS = "root", "cloud", "splats", "collection", "cameras"
+ROOT, CLOUD, SPLATS, PROXY, COLLECTION, CAMERAS = "root", "cloud", "splats", "proxy", "collection", "cameras"
 
 
 def solve_id(reconstruction: Reconstruction) -> str:

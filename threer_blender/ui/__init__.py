@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import engines, operators, panel, pictures, preferences, properties, splats, upkeep, work
+from . import engines, operators, panel, pictures, preferences, properties, proxies, splats, upkeep, work
 
 # In the order in which they need each other.
-_parts = (properties, operators, splats, upkeep, pictures, panel, engines)
+_parts = (properties, operators, splats, proxies, upkeep, pictures, panel, engines)
 
 
 def register(home: Path, addon_id: str) -> None:

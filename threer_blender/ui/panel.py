@@ -11,7 +11,7 @@ from .. import doctor
 from ..catalog import Engine, Option
 from ..jobs import Task
 from ..messages import Asked, Download, Request
-from . import choices, operators, pictures, properties, splats, summary, upkeep, words, work
+from . import choices, operators, pictures, properties, proxies, splats, summary, upkeep, words, work
 
 PREVIEW_SCALE = 9.0  # height of the picture of a result to come, in lines
 SHOWN_NOTES = 4  # sentences about a result on the panel; all of them are on its root
@@ -203,6 +203,7 @@ def _result(layout: Any, found: summary.Summary, columns: int) -> None:
     if found.splats:
         box.operator(splats.THREER_OT_set_up_splats.bl_idname, icon="RENDER_STILL")
     box.operator(operators.THREER_OT_view_per_frame.bl_idname, icon="TIME")
+    box.operator(proxies.THREER_OT_proxy_meshes.bl_idname, icon="MESH_GRID")
 
 
 _classes = (THREER_PT_main, THREER_PT_more)

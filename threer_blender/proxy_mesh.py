@@ -1,0 +1,234 @@
+"""[S] Meshes that stand in for what photos or splats show, for holdouts and shadows: no texture, no small detail.
+
+`from_depth` turns one pointmap into a mesh that is cut where depth jumps; `from_pointmaps` fuses many by a truncated
+signed distance (Curless and Levoy 1996, "A volumetric method for building complex models from range images");
+`from_splats` takes the surface where splats become dense. Surfaces leave the grid by surface nets (Gibson 1998,
+"Constrained elastic surface nets", without the relaxation). Numpy only, for grids of some million cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from .messages import UserError
+from .reconstruction import Array, Camera, FloatArray, Gaussians, PointMap, Reconstruction
+
+JUMP = 0.03  # relative step of inverse depth from pixel to pixel that may be an edge of something
+STEEPER = 3.0  # and is, where it is so many times as steep as on one of its sides: planes have even steps
+CELLS = 96  # of the grid along its longest side
+OUTLIERS = 1.0  # percent of points left out of the grid on each side
+TRUNCATION = 3.0  # cells before and behind the surface that a depth tells of
+FUSED_MAPS = 24  # pointmaps that are fused at most, evenly picked
+DENSE = 0.3  # opacity in a cell's reach where splats are taken for solid
+FAINT = 0.1  # opacity of splats that are left out: haze
+
+
+class Mesh(NamedTuple):
+    """`vertices` (V, 3) float32 in the reconstruction's world, `faces` (F, 3) int32."""
+
+    vertices: Array
+    faces: Array
+
+
+class Grid(NamedTuple):
+    """Cells of one size: the first one's centre (3,), the size, and how many there are along each axis."""
+
+    origin: FloatArray
+    size: float
+    shape: tuple[int, int, int]
+
+    def centres(self, layer: int) -> FloatArray:
+        """(ny * nz, 3) centres of a layer of cells with the same x."""
+        y, z = np.meshgrid(np.arange(self.shape[1]), np.arange(self.shape[2]), indexing="ij")
+        cells = np.stack([np.full_like(y, layer), y, z], axis=-1).reshape(-1, 3)
+        centres: FloatArray = self.origin + self.size * cells
+        return centres
+
+
+def from_depth(pointmap: PointMap, camera: Camera) -> Mesh:
+    """Two triangles for each four neighbouring trusted pixels, none over a jump of depth."""
+    depth = pointmap.depth(camera)
+    with np.errstate(divide="ignore"):
+        inverse = np.where(pointmap.mask & (depth > 0), 1 / depth, np.nan)
+    down, across = _smooth(inverse), _smooth(inverse.T).T  # each step from a pixel to the next one
+    whole = down[:, :-1] & down[:, 1:] & across[:-1] & across[1:]
+    height, width = inverse.shape
+    index = np.arange(height * width).reshape(height, width)
+    a, b, c, d = (part[whole] for part in (index[:-1, :-1], index[:-1, 1:], index[1:, :-1], index[1:, 1:]))
+    faces = np.concatenate([np.stack([a, c, b], axis=-1), np.stack([b, c, d], axis=-1)])
+    return _used(pointmap.points.reshape(-1, 3), faces)
+
+
+def _smooth(inverse: FloatArray) -> Array:
+    """(H - 1, W) whether the step to the next row stays on one surface; NaN belongs to none.
+
+    Along a plane the steps of inverse depth are all equal, however slanted it is.
+    """
+    step = np.abs(np.diff(inverse, axis=0))
+    known = np.pad(step, ((1, 1), (0, 0)), constant_values=np.nan)
+    beside = np.fmin(known[:-2], known[2:])
+    size = np.fmax(inverse[:-1], inverse[1:])
+    edge = (step > JUMP * size) & ~(step <= STEEPER * beside)
+    smooth: Array = ~np.isnan(step) & ~edge
+    return smooth
+
+
+def _used(points: Array, faces: Array) -> Mesh:
+    """The mesh without points that no face needs."""
+    kept, flat = np.unique(faces, return_inverse=True)
+    return Mesh(points[kept].astype(np.float32), flat.reshape(-1, 3).astype(np.int32))
+
+
+def _grid(points: Array) -> Grid:
+    """A grid around most of the points (N, 3), with room for a surface's both sides."""
+    low, high = np.percentile(points, (OUTLIERS, 100 - OUTLIERS), axis=0)
+    size = float((high - low).max()) / CELLS
+    room = 2 * TRUNCATION * size
+    counts = np.ceil((high - low + 2 * room) / size).astype(int) + 1
+    return Grid(low - room, size, (int(counts[0]), int(counts[1]), int(counts[2])))
+
+
+def from_pointmaps(reconstruction: Reconstruction) -> Mesh:
+    """One mesh of all pointmaps. Raises UserError where there are none that trust a point."""
+    cameras = {camera.photo: camera for camera in reconstruction.cameras}
+    maps = [pointmap for pointmap in reconstruction.pointmaps if pointmap.photo in cameras and pointmap.mask.any()]
+    if not maps:
+        raise UserError("There are no depth maps to make a mesh of: reconstruct with an engine that has dense depth.")
+    maps = [maps[i] for i in np.unique(np.linspace(0, len(maps) - 1, FUSED_MAPS).astype(int))]
+    grid = _grid(np.concatenate([pointmap.points[pointmap.mask][::16] for pointmap in maps]))
+    views = [(cameras[pointmap.photo], pointmap, pointmap.depth(cameras[pointmap.photo])) for pointmap in maps]
+    distance, weight = np.zeros(grid.shape, np.float32), np.zeros(grid.shape, np.float32)
+    for layer in range(grid.shape[0]):
+        centres = grid.centres(layer)
+        for camera, pointmap, depth in views:
+            told, known = _signed_distance(centres, camera, pointmap, depth, TRUNCATION * grid.size)
+            distance[layer] += np.where(known, told, 0).reshape(grid.shape[1:])
+            weight[layer] += known.reshape(grid.shape[1:])
+    with np.errstate(invalid="ignore"):
+        return surface(distance / weight, grid)
+
+
+def _signed_distance(
+    centres: FloatArray, camera: Camera, pointmap: PointMap, depth: FloatArray, reach: float
+) -> tuple[Array, Array]:
+    """(N,) how far each centre lies before the surface that a depth map saw, in units of `reach`, and where it tells.
+
+    It says nothing of what is hidden more than `reach` behind the surface.
+    """
+    height, width = depth.shape
+    row = camera.camera_from_world[2]
+    along = centres @ row[:3] + row[3]
+    with np.errstate(invalid="ignore"):
+        pixels = camera.project(centres)
+        scale, offset = pointmap.photo_from_map[:2], pointmap.photo_from_map[2:]
+        cells = np.floor((pixels - offset) / scale)
+        seen = (cells >= 0).all(axis=1) & (cells < (width, height)).all(axis=1) & (along > 0)
+    x, y = np.where(seen[:, None], cells, 0).astype(int).T
+    told = (depth[y, x] - along) / reach
+    known = seen & pointmap.mask[y, x] & (told > -1)
+    return np.minimum(told, 1).astype(np.float32), known
+
+
+def from_splats(gaussians: Gaussians) -> Mesh:
+    """The surface of where splats lie densely. Raises UserError where they do so nowhere.
+
+    Each splat counts with its opacity at its mean and at a standard deviation along each axis, both ways; each cell
+    hears of what lies within about a cell.
+    """
+    solid = gaussians.opacities > FAINT
+    means, opacities = gaussians.means[solid], gaussians.opacities[solid]
+    if not len(means):
+        raise UserError("These splats are too faint to make a mesh of.")
+    grid = _grid(means)
+    axes = _axes(gaussians.rotations[solid]) * gaussians.scales[solid][:, None]  # columns
+    density = np.zeros(grid.shape, np.float32)
+    for offset in np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)]):
+        cells = np.rint((means + axes @ offset - grid.origin) / grid.size).astype(int)
+        inside = (cells >= 0).all(axis=1) & (cells < grid.shape).all(axis=1)
+        np.add.at(density, tuple(cells[inside].T), opacities[inside] / 7)
+    for axis in range(3):
+        density = _blurred(density, axis)
+    mesh = surface(DENSE - np.minimum(density, 1), grid)
+    if not len(mesh.faces):
+        raise UserError("These splats lie too thinly to make a mesh of.")
+    return mesh
+
+
+def _axes(rotations: Array) -> Array:
+    """(N, 3, 3) rotation matrices of unit quaternions wxyz (N, 4)."""
+    w, x, y, z = rotations.T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.moveaxis(np.array(rows), -1, 0)
+
+
+def _blurred(density: Array, axis: int) -> Array:
+    """`density` spread to the next cells along an axis, a cell at its middle keeping its whole value."""
+    spread = density.copy()
+    first, last = ([slice(None)] * 3 for _ in range(2))
+    first[axis], last[axis] = slice(None, -1), slice(1, None)
+    spread[tuple(last)] += density[tuple(first)] / 2
+    spread[tuple(first)] += density[tuple(last)] / 2
+    return spread
+
+
+def surface(field: Array, grid: Grid) -> Mesh:
+    """The mesh of where `field` at the cells' centres turns from positive, outside, to negative; NaN is unknown."""
+    negative = field < 0
+    known = ~np.isnan(field)
+    corners = _corners(lambda part: known[part])
+    mixed = corners.all(axis=0) & (_corners(lambda part: negative[part]).sum(axis=0) % 8 > 0)
+    number = np.full(mixed.shape, -1, np.int64)
+    cells = np.argwhere(mixed)
+    number[mixed] = np.arange(len(cells))
+    faces = []
+    for axis in range(3):
+        others = [a for a in range(3) if a != axis]
+        low, high = ([slice(None)] * 3 for _ in range(2))
+        low[axis], high[axis] = slice(None, -1), slice(1, None)
+        start, end = negative[tuple(low)], negative[tuple(high)]
+        crossed = (start != end) & known[tuple(low)] & known[tuple(high)]
+        at = np.argwhere(crossed)
+        at = at[(at[:, others] > 0).all(axis=1) & (at[:, others] < np.array(mixed.shape)[others]).all(axis=1)]
+        around = []
+        for step in ((1, 1), (0, 1), (0, 0), (1, 0)):  # the four cells about the edge, in their order
+            cell = at.copy()
+            cell[:, others] -= step
+            around.append(number[tuple(cell.T)])
+        quad = np.stack(around, axis=-1)
+        inward = start[tuple(at.T)] == (axis == 1)  # axes 0 and 2 of the others turn the other way than 1
+        quad = np.where(inward[:, None], quad[:, ::-1], quad)
+        faces.append(quad[(quad >= 0).all(axis=1)])
+    quads = np.concatenate(faces)
+    triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+    return _used(grid.origin + grid.size * _crossings(field, cells), triangles)
+
+
+def _corners(pick: Callable[[tuple[slice, ...]], Array]) -> Array:
+    """(8, …) of what `pick` gives for the eight corners of the cubes between grid points."""
+    halves = (slice(None, -1), slice(1, None))
+    return np.stack([pick((x, y, z)) for x in halves for y in halves for z in halves])
+
+
+def _crossings(field: Array, cells: Array) -> FloatArray:
+    """(N, 3) for each cube, in cells, the mean of where the field is zero on its twelve edges."""
+    total: Array = np.zeros((len(cells), 3))
+    count: Array = np.zeros(len(cells))
+    for axis in range(3):
+        one = np.eye(3, dtype=int)[axis]
+        others = [np.eye(3, dtype=int)[a] for a in range(3) if a != axis]
+        for corner in (0 * one, others[0], others[1], others[0] + others[1]):
+            start, end = (field[tuple((cells + corner + step).T)] for step in (0 * one, one))
+            with np.errstate(divide="ignore", invalid="ignore"):
+                part = start / (start - end)
+            crossed: Array = (start < 0) != (end < 0)
+            total += crossed[:, None] * (corner + np.where(crossed, part, 0)[:, None] * one)
+            count += crossed
+    found: FloatArray = cells + total / count[:, None]
+    return found

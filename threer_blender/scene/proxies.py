@@ -1,0 +1,72 @@
+"""[B] Proxy meshes in the scene: they cut CG where the photographed scene is in front, or catch its shadows."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+
+from ..messages import UserError
+from ..proxy_mesh import Mesh, from_depth, from_pointmaps, from_splats
+from ..reconstruction import Reconstruction
+from . import splats
+from .changes import Changes
+from .identity import PROXY, ROLE
+
+HOLDOUT, SHADOWS = "HOLDOUT", "SHADOWS"  # what a proxy is for
+
+
+def of_photos(root: bpy.types.Object, reconstruction: Reconstruction, purpose: str) -> list[bpy.types.Object]:
+    """A mesh for each photo's depth map, cut where depth jumps; takes the place of earlier proxies under `root`.
+
+    Raises UserError where there is no depth.
+    """
+    meshes = []
+    for pointmap in reconstruction.pointmaps:
+        camera = reconstruction.camera(pointmap.photo)
+        if camera is not None and pointmap.mask.any():
+            meshes.append((f"{pointmap.photo} depth", from_depth(pointmap, camera)))
+    if not meshes:
+        raise UserError("There are no depth maps to make meshes of: reconstruct with an engine that has dense depth.")
+    return _place(meshes, root, purpose)
+
+
+def fused(root: bpy.types.Object, reconstruction: Reconstruction, purpose: str) -> list[bpy.types.Object]:
+    """One mesh of all depth maps; takes the place of earlier proxies. Raises UserError where there is no depth."""
+    return _place([(f"{root.name} proxy", from_pointmaps(reconstruction))], root, purpose)
+
+
+def of_splats(placed: bpy.types.Object, purpose: str) -> list[bpy.types.Object]:
+    """One mesh of an object's splats, parented to it; takes the place of its earlier one."""
+    return _place([(f"{placed.name} proxy", from_splats(splats.read(placed.data)))], placed, purpose)
+
+
+def _place(meshes: list[tuple[str, Mesh]], parent: bpy.types.Object, purpose: str) -> list[bpy.types.Object]:
+    made = []
+    with Changes() as changes:
+        for earlier in [child for child in parent.children if child.get(ROLE) == PROXY]:
+            changes.release(earlier.data)
+            changes.remove(earlier)
+        for name, mesh in meshes:
+            placed = bpy.data.objects.new(name, _data(name, mesh))
+            placed[ROLE] = PROXY
+            placed.parent = parent
+            placed.display_type = "WIRE"
+            placed.is_holdout = purpose == HOLDOUT
+            placed.is_shadow_catcher = purpose == SHADOWS
+            for collection in parent.users_collection:
+                collection.objects.link(placed)
+            made.append(placed)
+    return made
+
+
+def _data(name: str, mesh: Mesh) -> bpy.types.Mesh:
+    data = bpy.data.meshes.new(name)
+    count = len(mesh.faces)
+    data.vertices.add(len(mesh.vertices))
+    data.attributes["position"].data.foreach_set("vector", np.ascontiguousarray(mesh.vertices).reshape(-1))
+    data.loops.add(3 * count)
+    data.loops.foreach_set("vertex_index", np.ascontiguousarray(mesh.faces).reshape(-1))
+    data.polygons.add(count)
+    data.polygons.foreach_set("loop_start", np.arange(0, 3 * count, 3, dtype=np.int32))
+    data.update(calc_edges=True)
+    return data

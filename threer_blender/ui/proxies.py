@@ -1,0 +1,60 @@
+"""[B] The button that makes proxy meshes of the reconstruction in the panel, or of the active object's splats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+from .. import bundle
+from ..scene import build, proxies, splats
+from . import summary
+from .operators import Button
+
+
+class THREER_OT_proxy_meshes(Button, bpy.types.Operator):  # type: ignore[misc]
+    """Make meshes of the photographed scene that cut CG where they are in front of it, or catch its shadows"""
+
+    bl_idname = "threer.proxy_meshes"
+    bl_label = "Proxy Meshes"
+    bl_options = {"REGISTER", "UNDO"}
+
+    purpose: bpy.props.EnumProperty(  # type: ignore[valid-type]
+        name="For",
+        items=[
+            (proxies.HOLDOUT, "Holdout", "CG is cut where the scene is in front of it"),
+            (proxies.SHADOWS, "Shadows", "The scene catches CG's shadows, in Cycles"),
+        ],
+    )
+    each_photo: bpy.props.BoolProperty(  # type: ignore[valid-type]
+        name="One for Each Photo",
+        description="The finest depth, right through each photo's own camera; off: one mesh of all photos",
+        default=False,
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return splats.is_splats(context.object) or summary.shown_root(context.scene, context.object) is not None
+
+    def run(self, context: bpy.types.Context) -> None:
+        root = summary.shown_root(context.scene, context.object)
+        if root is None or (splats.is_splats(context.object) and context.object.parent != root):
+            proxies.of_splats(context.object, self.purpose)
+            return
+        reconstruction = bundle.read(Path(bpy.path.abspath(root[build.BUNDLE])))
+        if not reconstruction.pointmaps and reconstruction.gaussians is not None:
+            proxies.of_splats(next(child for child in root.children if splats.is_splats(child)), self.purpose)
+        elif self.each_photo:
+            proxies.of_photos(root, reconstruction, self.purpose)
+        else:
+            proxies.fused(root, reconstruction, self.purpose)
+
+
+def register() -> None:
+    """Makes the operator known."""
+    bpy.utils.register_class(THREER_OT_proxy_meshes)
+
+
+def unregister() -> None:
+    """Takes it away again."""
+    bpy.utils.unregister_class(THREER_OT_proxy_meshes)
