@@ -8,6 +8,7 @@ removed, unless something uses it; then it stays where it was, marked as stale.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
@@ -16,7 +17,7 @@ from mathutils import Matrix
 
 from ..messages import UserError
 from ..reconstruction import Reconstruction
-from . import axes, cameras, identity, points, splats
+from . import axes, cameras, identity, points, shots, splats
 from .changes import Changes
 from .identity import CAMERAS, CLOUD, COLLECTION, ROLE, ROOT, SOLVE, SPLATS
 
@@ -49,15 +50,16 @@ def build(
         shown = _cameras(changes, reconstruction, Path(bundle_folder), found, root)
         made = {CLOUD: _cloud, SPLATS: _splats}
         more = {role: make(changes, reconstruction, found, root) for role, make in made.items()}
-        ours = {ROOT: root, **shown, **{role: placed for role, placed in more.items() if placed}}
+        filmed = _shots(changes, reconstruction, found, root)
+        ours = {ROOT: root, **shown, **filmed, **{role: placed for role, placed in more.items() if placed}}
         for role, placed in ours.items():
             changes.mark(placed, **{SOLVE: solve, ROLE: role, STALE: False})
         _describe(changes, root, reconstruction, bundle_folder)
         _link(scene, root, {role: placed for role, placed in ours.items() if role not in found})
         _retire(changes, {role: placed for role, placed in found.items() if role not in ours})
         if was_empty:
-            cameras.render_as(changes, scene, next(iter(shown.values())))
             changes.set(scene, frame_start=1, frame_end=len(shown), frame_current=1)
+            cameras.render_as(changes, scene, next(iter([*filmed.values(), *shown.values()])))
     scene.view_layers[0].update()  # scripts that go on from here expect matrix_world to be right
     return root
 
@@ -74,8 +76,9 @@ def solved_cameras(root: bpy.types.Object) -> list[bpy.types.Object]:
 
 
 def _name(reconstruction: Reconstruction) -> str:
-    """What the artist will recognise: the photos' folder."""
-    return Path(reconstruction.photos[0].path).parent.name or "Photos"
+    """What the artist will recognise: the video, or the photos' folder."""
+    first = reconstruction.photos[0]
+    return Path(first.path).stem if first.frame is not None else Path(first.path).parent.name or "Photos"
 
 
 def _new_root(reconstruction: Reconstruction) -> bpy.types.Object:
@@ -111,6 +114,25 @@ def _cameras(
         _adopt(changes, placed, root)
         changes.mark(placed, **{INDEX: index})
         shown[roles[photo.name]] = placed
+    return shown
+
+
+def _shots(changes: Changes, reconstruction: Reconstruction, found: Objects, root: bpy.types.Object) -> Objects:
+    """Role -> camera object, new or updated, for every video; its clip range suits all of its frames."""
+    sample, _ = axes.sampled_points(reconstruction)
+    scale = root.matrix_basis.median_scale
+    shown = {}
+    for shot in reconstruction.shots:
+        role = shots.role(shot)
+        photo = next(photo for photo in reconstruction.photos if photo.path == shot.path)
+        placed = found.get(role)
+        if placed is None:
+            placed = cameras.new_camera(replace(photo, name=shot.video))
+            placed.data.display_size = _display_size(reconstruction) * scale
+        depths = np.concatenate([axes.seen_depths(camera, sample) for camera in list(shot.cameras.values())[::10]])
+        shots.show(changes, placed, shot, photo, cameras.clip_range(depths, scale))
+        _adopt(changes, placed, root)
+        shown[role] = placed
     return shown
 
 
@@ -233,7 +255,7 @@ def _retire(changes: Changes, stale: Objects) -> None:
 
 def _is_used(placed: bpy.types.Object) -> bool:
     """Whether anything relies on an object: another object, a scene's camera or marker, an artist's animation of it."""
-    if placed.animation_data or placed.constraints:
+    if (placed.animation_data and cameras.FRAMES not in placed) or placed.constraints:
         return True
     for user in bpy.data.user_map(subset={placed})[placed]:
         if isinstance(user, bpy.types.Scene):  # every scene that shows the object counts as a user

@@ -17,6 +17,7 @@ from .changes import Changes
 
 WIDTH, HEIGHT, PIXEL_ASPECT = "threer_width", "threer_height", "threer_pixel_aspect"
 PHOTO, ERROR, ERROR_BEFORE = "threer_photo", "threer_reprojection_error", "threer_error_before"
+FRAMES, FRAME_RATE = "threer_frames", "threer_frame_rate"  # of a camera that moves: those of its video
 
 DEFAULT_SENSOR = 36.0  # mm along the larger side, full frame, where EXIF says nothing
 
@@ -110,7 +111,7 @@ def solve(changes: Changes, shown: bpy.types.Object, camera: Camera, photo: Phot
 
 
 def use_camera(scene: bpy.types.Scene, shown: bpy.types.Object) -> None:
-    """Make `scene` render as the solved camera `shown` saw: active camera, resolution, pixel aspect."""
+    """Make `scene` render as the solved camera `shown` saw: active camera, resolution, pixel aspect, frames."""
     with Changes() as changes:
         render_as(changes, scene, shown)
 
@@ -130,6 +131,10 @@ def render_as(changes: Changes, scene: bpy.types.Scene, shown: bpy.types.Object)
         pixel_aspect_x=max(1.0, 1 / aspect),  # Blender wants both to be at least 1
         pixel_aspect_y=max(1.0, aspect),
     )
+    if FRAMES in shown:
+        rate = shown[FRAME_RATE]
+        changes.set(scene, frame_start=1, frame_end=shown[FRAMES])
+        changes.set(scene.render, fps=max(1, round(rate)), fps_base=max(1, round(rate)) / rate)
     frame = next((marker.frame for marker in scene.timeline_markers if marker.camera == shown), None)
     if frame is not None:
         changes.set(scene, frame_current=frame)

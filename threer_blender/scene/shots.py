@@ -1,0 +1,103 @@
+"""[B] Shot -> one camera that moves as the filming one did, keyed at every known frame, before the video itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..lens import Distortion
+from ..reconstruction import Camera, Photo, Shot
+from . import axes, cameras
+from .changes import Changes
+
+# Distortion by COLMAP's name -> Blender's model, and where each parameter goes. Both speak of normalised coordinates
+# before and after the lens: libmv's polynomial is COLMAP's RADIAL, its Brown model COLMAP's OPENCV.
+LENSES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "SIMPLE_RADIAL": ("POLYNOMIAL", ("k1",)),
+    "RADIAL": ("POLYNOMIAL", ("k1", "k2")),
+    "OPENCV": ("BROWN", ("brown_k1", "brown_k2", "brown_p1", "brown_p2")),
+}
+KEYED = ("lens", "shift_x", "shift_y")  # of the camera's data, where they change within the shot
+
+
+def role(shot: Shot) -> str:
+    """What the shot's camera is among a solve's objects."""
+    return f"shot {shot.video}"
+
+
+def show(changes: Changes, shown: bpy.types.Object, shot: Shot, photo: Photo, clip: dict[str, float]) -> None:
+    """Bring the camera object `shown`, under its root, to the shot; `photo` is one of its frames."""
+    number, camera = next(iter(shot.cameras.items()))
+    cameras.solve(changes, shown, camera, photo, axes.camera_matrix(camera), clip)
+    changes.set(shown, rotation_mode="QUATERNION")
+    changes.mark(shown, **{cameras.FRAMES: shot.frame_count, cameras.FRAME_RATE: shot.frame_rate})
+    _forget(changes, shown)
+    _forget(changes, shown.data)
+    before = None
+    for number, camera in shot.cameras.items():
+        location, rotation, _ = axes.camera_matrix(camera).decompose()
+        if before is not None and rotation.dot(before) < 0:
+            rotation.negate()  # the same turn; between the two signs the camera would spin
+        before = rotation.copy()
+        shown.location, shown.rotation_quaternion = location, rotation
+        shown.keyframe_insert("location", frame=number)
+        shown.keyframe_insert("rotation_quaternion", frame=number)
+    _key_lens(shown.data, shot, photo)
+    if Path(shot.path).is_file():
+        _background(changes, shown.data, shot, camera)
+
+
+def _forget(changes: Changes, owner: Any) -> None:
+    """Take the animation of an earlier solve away."""
+    if owner.animation_data is not None and owner.animation_data.action is not None:
+        changes.release(owner.animation_data.action)
+        changes.set(owner.animation_data, action=None)
+
+
+def _key_lens(data: bpy.types.Camera, shot: Shot, photo: Photo) -> None:
+    """Keys for what the lens does, where it does not stay the same."""
+    optics = {number: cameras.optics(camera, photo.sensor_width) for number, camera in shot.cameras.items()}
+    for name in KEYED:
+        if len({values[name] for values in optics.values()}) > 1:
+            for number, values in optics.items():
+                setattr(data, name, values[name])
+                data.keyframe_insert(name, frame=number)
+
+
+def _background(changes: Changes, data: bpy.types.Camera, shot: Shot, camera: Camera) -> None:
+    """The video behind everything in the camera's view, undistorted by Blender as the lens was solved."""
+    ours = next((each for each in data.background_images if each.clip and cameras.PHOTO in each.clip), None)
+    film = bpy.data.movieclips.load(shot.path)
+    if tuple(film.size) != (camera.width, camera.height):  # Blender leaves some phones' videos lying on their side
+        bpy.data.movieclips.remove(film)
+        return
+    changes.mark(film, **{cameras.PHOTO: shot.video})
+    film.filepath = cameras.stored_path(Path(shot.path))
+    film.display_aspect = (1.0, cameras.pixel_aspect(camera))
+    undistorted = _describe_lens(film, camera)
+    if ours is None:
+        ours = data.background_images.new()
+        ours.alpha = 1.0
+        changes.on_failure(lambda: data.background_images.remove(ours))
+    else:
+        changes.release(ours.clip)
+    changes.set(ours, source="MOVIE_CLIP", clip=film, frame_method="FIT")
+    changes.set(ours.clip_user, use_render_undistorted=undistorted)
+    changes.set(data, show_background_images=True)
+
+
+def _describe_lens(film: bpy.types.MovieClip, camera: Camera) -> bool:
+    """Tell the clip what lens it was filmed with; whether Blender can undo the distortion."""
+    lens = film.tracking.camera
+    lens.pixel_aspect = camera.fy / camera.fx
+    lens.units, lens.focal_length_pixels = "PIXELS", camera.fx
+    lens.principal_point_pixels = (camera.cx, camera.height - camera.cy)
+    distortion: Distortion = camera.distortion
+    if distortion.model not in LENSES:
+        return False
+    lens.distortion_model, names = LENSES[distortion.model]
+    for name, value in zip(names, distortion.params, strict=True):
+        setattr(lens, name, value)
+    return True
