@@ -136,6 +136,8 @@ class Job:
             return Failed(f"The {self.asked.noun} was cancelled.", "cancelled")
         code = self._child.wait()
         how = f"exit status {code}" if code >= 0 else signal.Signals(-code).name
+        if how == "SIGKILL":
+            how += ", as when the memory runs out"
         lighter = ", and if that does not help, with fewer photos or at a lower quality"
         return Failed(
             f"The {self.asked.noun} process ended unexpectedly ({how}); run it again"
