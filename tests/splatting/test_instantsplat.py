@@ -1,0 +1,166 @@
+"""The engine: splats of the sample photos draw a photo they were not made from; ending early keeps what there is."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch", reason="splats are tested where torch is installed")
+
+from threer_blender import bundle, catalog  # noqa: E402
+from threer_blender.engines import instantsplat  # noqa: E402
+from threer_blender.geometry import splat_training  # noqa: E402
+from threer_blender.geometry.rasteriser import Splats  # noqa: E402
+from threer_blender.lens import Distortion  # noqa: E402
+from threer_blender.messages import Cancelled, Message, Preview, Progress, UserError  # noqa: E402
+from threer_blender.reconstruction import Camera, PhotoFromMap, PointCloud, PointMap, Reconstruction  # noqa: E402
+from threer_blender.runtime import photos as photo_files  # noqa: E402
+from threer_blender.runtime.report import Report  # noqa: E402
+
+SAMPLE = Path(__file__).parents[1] / "data" / "sample"
+TRUTH = {record["photo"]: record for record in json.loads((SAMPLE / "truth.json").read_text())["cameras"]}
+NAMES = ["IMG_2041.jpg", "IMG_2043.jpg", "IMG_2042.jpg"]  # the third lies between the others
+Run = Callable[[Reconstruction], Reconstruction]
+
+
+def camera_of(name: str) -> Camera:
+    record = TRUTH[name]
+    lens = Distortion(record["distortion"]["model"], tuple(record["distortion"]["params"]))
+    numbers = {key: record[key] for key in ("photo", "width", "height", "fx", "fy", "cx", "cy")}
+    return Camera(**numbers, world_from_camera=np.array(record["world_from_camera"]), distortion=lens)
+
+
+def true_result(names: list[str]) -> Reconstruction:
+    """What a perfect engine would say of some sample photos: true cameras, lens and depth."""
+    photos = photo_files.read([SAMPLE / "photos" / name for name in names], lambda *_: None).accepted
+    cameras = [camera_of(name) for name in names]
+    maps = []
+    for camera in cameras:
+        depth = np.asarray(Image.open(SAMPLE / TRUTH[camera.photo]["depth"])).astype(np.float64) * 0.0005
+        height, width = depth.shape
+        scale = PhotoFromMap(camera.width / width, camera.height / height, 0, 0)
+        pixels = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), -1) * scale[:2]
+        points = (camera.rays(pixels) * depth[..., None]) @ camera.world_from_camera[:3, :3].T
+        points = (points + camera.world_from_camera[:3, 3]).astype(np.float32)
+        known = depth > 0
+        maps.append(PointMap(camera.photo, points, known.astype(np.float32), known, scale))
+    few = maps[0].points[50:60, 50:60].reshape(-1, 3)
+    up, grey = np.tile(np.float32([0, 0, 1]), (100, 1)), np.full((100, 3), 128, np.uint8)
+    cloud = PointCloud(few, up, grey, np.ones(100, np.float32), np.zeros(100, np.int32))
+    return Reconstruction("true", "none", photos, cameras, maps, cloud, trusted_confidence=0.5)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(instantsplat.QUALITIES, "draft", (144, 40, 0))
+
+
+@pytest.fixture(scope="module")
+def splatted() -> tuple[Reconstruction, list[Message]]:
+    sent: list[Message] = []
+    report = Report(sent.append)
+    report.plan({instantsplat.STARTING: 1, instantsplat.SPLATTING: 9})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(instantsplat.QUALITIES, "draft", (144, 40, 0))
+        return instantsplat.splatted(true_result(NAMES[:2]), "draft", report), sent
+
+
+def test_a_photo_that_they_were_not_made_from_is_drawn(splatted: tuple[Reconstruction, list[Message]]) -> None:
+    found = splatted[0]
+    assert found.gaussians is not None
+    photo = photo_files.read([SAMPLE / "photos" / NAMES[2]], lambda *_: None).accepted[0]
+    view, _ = instantsplat._view(camera_of(NAMES[2]), photo, 144)
+    g = found.gaussians
+    splats = Splats(*(torch.from_numpy(array) for array in (g.means, g.scales, g.rotations, g.opacities, g.sh)))
+    pose = torch.as_tensor(view.camera_from_world, dtype=torch.float32)
+    drawn = splat_training.draw(splats, view, pose).clamp(0, 1).numpy()
+    assert splat_training.decibels(drawn, view) > 22
+    assert splat_training.decibels(np.broadcast_to(view.picture[view.mask].mean(0), drawn.shape), view) < 18
+
+
+def test_cameras_stay_where_they_were_right(splatted: tuple[Reconstruction, list[Message]]) -> None:
+    for camera in splatted[0].cameras:
+        true = camera_of(camera.photo)
+        points = true_result([camera.photo]).pointmaps[0].points[::20, ::20].reshape(-1, 3)
+        off = np.linalg.norm(camera.project(points) - true.project(points), axis=-1)
+        assert np.nanmedian(off) < 0.5 * camera.width / 144
+        assert camera.distortion == true.distortion
+
+
+def test_what_a_photo_saw_moves_along_with_its_camera(splatted: tuple[Reconstruction, list[Message]]) -> None:
+    found, before = splatted[0], true_result(NAMES[:2])
+    for camera, pointmap, old_camera, old in zip(
+        found.cameras, found.pointmaps, before.cameras, before.pointmaps, strict=True
+    ):
+        assert not np.array_equal(camera.world_from_camera, old_camera.world_from_camera)
+        pixels = old_camera.project(old.points[::20, ::20])
+        assert camera.project(pointmap.points[::20, ::20]) == pytest.approx(pixels, abs=0.02, nan_ok=True)
+    assert found.cloud is not None
+    assert before.cloud is not None
+    same = found.cameras[0].project(found.cloud.positions), before.cameras[0].project(before.cloud.positions)
+    assert same[0] == pytest.approx(same[1], abs=0.02)
+
+
+def test_a_bundle_keeps_it(splatted: tuple[Reconstruction, list[Message]], tmp_path: Path) -> None:
+    read = bundle.read(bundle.write(splatted[0], tmp_path / "result"))
+    assert read.gaussians is not None
+    assert np.array_equal(read.gaussians.means, splatted[0].gaussians.means)
+
+
+def test_the_artist_sees_it_grow(splatted: tuple[Reconstruction, list[Message]]) -> None:
+    sent = splatted[1]
+    assert any(isinstance(message, Preview) for message in sent)
+    last = next(message for message in reversed(sent) if isinstance(message, Progress))
+    assert last.stage == instantsplat.SPLATTING
+    assert last.keeps
+
+
+@pytest.mark.usefixtures("small")
+def test_a_cancel_keeps_the_splats_so_far() -> None:
+    sent: list[Message] = []
+
+    def hear(message: Message) -> None:
+        sent.append(message)
+        if isinstance(message, Preview):
+            assert not report.cancel()
+
+    report = Report(hear)
+    report.plan({instantsplat.STARTING: 1, instantsplat.SPLATTING: 9})
+    found = instantsplat.splatted(true_result(NAMES[:2]), "draft", report)
+    assert found.gaussians is not None
+    assert not any(
+        message.stage == instantsplat.SPLATTING and message.fraction > 0.5
+        for message in sent[:-1]
+        if isinstance(message, Progress)
+    )
+    before = Report(lambda _: None)
+    before.plan({instantsplat.STARTING: 1, instantsplat.SPLATTING: 9})
+    assert before.cancel()
+    with pytest.raises(Cancelled):
+        instantsplat.splatted(true_result(NAMES[:2]), "draft", before)
+
+
+def test_without_depth_it_says_what_to_do() -> None:
+    report = Report(lambda _: None)
+    report.plan({instantsplat.STARTING: 1, instantsplat.SPLATTING: 9})
+    empty = replace(true_result(NAMES[:1]), pointmaps=[])
+    with pytest.raises(UserError, match="take photos that overlap more, or start from another engine"):
+        instantsplat.splatted(empty, "draft", report)
+
+
+def test_every_start_is_an_engine_that_gives_pointmaps_and_says_its_terms() -> None:
+    option = next(option for option in instantsplat.ENGINE.options if option.name == "start")
+    assert option.choices is not None
+    for name, label in option.choices.items():
+        engine = catalog.engine(name)
+        assert "pointmaps" in engine.produces
+        assert engine.commercial or "not for commercial use" in label
+        assert set(engine.requires) <= set(instantsplat.ENGINE.requires)
+    for start, by_quality in instantsplat.START_OPTIONS.items():
+        assert set(by_quality) == set(instantsplat.QUALITIES)
+        for values in by_quality.values():
+            catalog.engine(start).checked_options(values)

@@ -1,0 +1,148 @@
+"""Training recovers what its pictures were drawn from: colours, and cameras that were wrong."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="splats are tested where torch is installed")
+
+from threer_blender.geometry import splat_training  # noqa: E402
+from threer_blender.geometry.splat_start import Start  # noqa: E402
+from threer_blender.geometry.splat_training import Settings, Training, View, improve  # noqa: E402
+from threer_blender.reconstruction import FloatArray  # noqa: E402
+
+CPU = torch.device("cpu")
+SIZE = (64, 48)
+INTRINSICS = np.array([60.0, 60.0, 32.0, 24.0])
+
+
+def wall(spacing: float = 0.15) -> Start:
+    """A bumpy wall of discs in colours that vary smoothly and here and there abruptly."""
+    x, y = (part.ravel() for part in np.meshgrid(np.arange(-2.6, 2.6, spacing), np.arange(-2.1, 2.1, spacing)))
+    means = np.stack([x, y, 4 + 0.8 * np.sin(2 * x) * np.cos(1.5 * y)], 1)
+    colours = 0.5 + 0.35 * np.stack([np.sin(3 * x + y), np.cos(2 * y - x), np.sign(np.sin(4 * x) * np.sin(4 * y))], 1)
+    count = len(means)
+    return Start(
+        means=means,
+        scales=np.tile([0.6 * spacing, 0.6 * spacing, 0.1 * spacing], (count, 1)),
+        rotations=np.tile(np.eye(3), (count, 1, 1)),
+        opacities=np.full(count, 0.9),
+        colours=colours,
+        sure=np.full(count, 0.9),
+        footprints=np.full(count, spacing),
+    )
+
+
+def turned(degrees: float, axis: tuple[float, float, float]) -> FloatArray:
+    x, y, z = np.array(axis) / np.linalg.norm(axis) * math.radians(degrees)
+    turn = torch.linalg.matrix_exp(torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]], dtype=torch.float64))
+    pose = np.eye(4)
+    pose[:3, :3] = turn.numpy()
+    return pose
+
+
+def photos(scene: Start) -> list[View]:
+    """What five cameras see of it."""
+    drawn = Training(scene, [view(np.eye(4))], Settings(1, 0), CPU)
+    found = []
+    for x, y in ((-0.5, 0.0), (0.0, 0.3), (0.5, 0.0), (0.2, -0.3), (0.0, 0.0)):
+        pose = turned(-6 * x, (0, 1, 0))
+        pose[:3, 3] = (-x, -y, 0.1 * x)
+        found.append(replace(view(pose), picture=drawn.picture(view(pose))))
+    return found
+
+
+def view(pose: FloatArray) -> View:
+    return View(np.zeros((SIZE[1], SIZE[0], 3), np.float32), np.ones((SIZE[1], SIZE[0]), bool), INTRINSICS, pose)
+
+
+def degrees_apart(a: FloatArray, b: FloatArray) -> float:
+    return math.degrees(math.acos(min(1.0, (np.trace(a[:3, :3] @ b[:3, :3].T) - 1) / 2)))
+
+
+def pixels_apart(a: FloatArray, b: FloatArray, scene: Start) -> float:
+    """Median distance of what two poses see of the scene."""
+    seen = [scene.means @ pose[:3, :3].T + pose[:3, 3] for pose in (a, b)]
+    return float(
+        np.median(np.linalg.norm(INTRINSICS[0] * np.diff([p[:, :2] / p[:, 2:] for p in seen], axis=0), axis=-1))
+    )
+
+
+def test_colours_are_recovered() -> None:
+    truth = wall()
+    grey = replace(truth, colours=0.5 + 0.3 * (truth.colours - 0.5))
+    result = improve(grey, photos(truth), Settings(100, 0), CPU, lambda *_: False, spare=4)
+    assert result.quality > 28
+
+
+def test_wrong_cameras_are_recovered() -> None:
+    truth = wall()
+    views = photos(truth)
+    wrong = [turned(1, axis) for axis in ((1, 0, 0), (-1, 1, 0), (0, -1, 1), (1, 1, 1))]
+    off = [replace(v, camera_from_world=w @ v.camera_from_world) for v, w in zip(views[:4], wrong, strict=True)]
+    result = improve(truth, [*off, views[4]], Settings(100, 0), CPU, lambda *_: False, spare=4)
+    assert result.quality > 28
+    before = [pixels_apart(a.camera_from_world, b.camera_from_world, truth) for a, b in zip(off, views, strict=False)]
+    after = [pixels_apart(pose, true.camera_from_world, truth) for pose, true in zip(result.poses, views, strict=True)]
+    assert min(before) > 0.9
+    assert max(after) < 0.3
+
+
+def test_what_a_photo_does_not_show_does_not_count() -> None:
+    truth = wall()
+    views = photos(truth)
+    masked = []
+    for seen in views:
+        mask, picture = seen.mask.copy(), seen.picture.copy()
+        mask[:, :20] = False
+        picture[:, :20] = 1.0  # of no meaning
+        masked.append(replace(seen, mask=mask, picture=picture))
+    training = Training(truth, masked[:1], Settings(iterations=30, degree=0), CPU)
+    for _ in range(30):
+        training.step()
+    drawn = training.picture(replace(views[0], camera_from_world=training.poses()[0]))
+    assert np.abs(drawn - views[0].picture)[:, 8:18].mean() < 0.05
+
+
+def test_a_view_is_found_from_a_wrong_pose() -> None:
+    truth = wall()
+    views = photos(truth)
+    training = Training(truth, views[:1], Settings(1, 0), CPU)
+    wrong = replace(views[2], camera_from_world=turned(1, (1, 1, 0)) @ views[2].camera_from_world)
+    found = splat_training.aligned(training.splats(), wrong, training.depth)
+    assert degrees_apart(found.camera_from_world, views[2].camera_from_world) < 0.4
+    assert splat_training.decibels(training.picture(found), found) > 35
+
+
+def test_it_ends_when_asked_with_what_there_is() -> None:
+    truth = wall()
+    seen = []
+
+    def watch(_training: Training, done: int) -> bool:
+        seen.append(done)
+        return done == 3
+
+    result = improve(truth, photos(truth), Settings(iterations=1000, degree=1), CPU, watch)
+    assert seen == [1, 2, 3]
+    assert result.gaussians.means.shape == (len(truth), 3)
+    assert result.gaussians.sh.shape == (len(truth), 4, 3)
+    assert np.linalg.norm(result.gaussians.rotations, axis=1) == pytest.approx(np.ones(len(truth)), abs=1e-5)
+    assert math.isnan(result.quality)
+
+
+def test_it_ends_when_the_spared_photo_gains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The training photos are noise: the more they are learnt, the worse the spared one looks. The best is returned."""
+    monkeypatch.setattr(splat_training, "JUDGE_EVERY", 5)
+    truth = wall()
+    views = photos(truth)
+    random = np.random.default_rng(0)
+    noise = [replace(v, picture=random.random(v.picture.shape).astype(np.float32)) for v in views[:4]]
+    seen = []
+    result = improve(truth, [*noise, views[4]], Settings(1000, 0), CPU, lambda _, done: bool(seen.append(done)), 4)
+    assert len(seen) == 5 * (1 + splat_training.PATIENCE)
+    after = Training(truth, noise, Settings(1000, 0), CPU)
+    for _ in range(len(seen)):
+        after.step()
+    assert result.quality > splat_training.decibels(after.picture(views[4]), views[4]) + 1

@@ -1,0 +1,220 @@
+"""[R] InstantSplat: another engine's cameras and pointmaps become Gaussian splats, improved together with the cameras.
+
+Fan et al., "InstantSplat: Sparse-view Gaussian Splatting in Seconds" (2024), with what `geometry/splat_start.py` and
+`geometry/splat_training.py` do differently.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import catalog
+from ..catalog import Engine, Option
+from ..messages import UserError
+from ..reconstruction import Array, Camera, FloatArray, Photo, Reconstruction
+from . import colmap, dust3r, mast3r
+
+if TYPE_CHECKING:
+    from ..geometry.splat_training import Training, View
+    from ..runtime.report import Report
+
+
+def _label(engine: Engine) -> str:
+    return engine.label if engine.commercial else f"{engine.label}, not for commercial use"
+
+
+STARTS = tuple(module.ENGINE for module in (colmap, dust3r, mast3r))
+ENGINE = Engine(
+    id="instantsplat",
+    label="InstantSplat",
+    summary="Gaussian splats from a few photos: how the scene looks, from new viewpoints too.",
+    licence="GPL-3.0-or-later, and that of the engine it starts from",
+    commercial=True,
+    produces=frozenset({"cameras", "pointmaps", "cloud", "gaussians"}),
+    requires=("torch", *colmap.ENGINE.requires),
+    options=(
+        Option(
+            "quality",
+            "draft",
+            "Quality",
+            "How long to improve the splats, and how finely: a draft takes minutes on any machine, the others want a "
+            "graphics card or patience.",
+            choices={"draft": "Draft", "standard": "Standard", "high": "High"},
+            basic=True,
+        ),
+        Option(
+            "start",
+            colmap.ENGINE.id,
+            "Start from",
+            "The engine that first finds cameras and depth.",
+            choices={engine.id: _label(engine) for engine in STARTS},
+        ),
+    ),
+)
+# Quality -> pixels of the long side that splats are made for and compared at, iterations, degree of the harmonics.
+QUALITIES = {"draft": (256, 200, 0), "standard": (512, 1000, 1), "high": (1024, 3000, 2)}
+# Engine to start from, quality -> its options.
+START_OPTIONS = {
+    colmap.ENGINE.id: {
+        "draft": {"quality": "standard"},
+        "standard": {"quality": "standard"},
+        "high": {"quality": "high"},
+    }
+}
+STARTING, SPLATTING = "Making splats", "Improving the splats"
+SECONDS = 4e-6  # an iteration takes for a pixel of a picture on two cores
+SHOW_EVERY = 2.0  # seconds between two previews
+HOLD_OUT_FROM = 8  # photos of which one can be spared to judge the splats by
+
+
+def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
+    """Splats, and the start engine's result with its cameras refined.
+
+    Once splats stand, a cancel ends the work with what there is. Raises UserError as the start engine does, and where
+    it found nothing to make splats of.
+    """
+    long_side, iterations, _ = QUALITIES[options["quality"]]
+    later = {STARTING: 0.3 * len(photos), SPLATTING: iterations * SECONDS * long_side**2}
+    start = catalog.engine(options["start"])
+    wanted = START_OPTIONS.get(start.id, {}).get(options["quality"], {})
+    found = catalog.run(start.id)(photos, start.checked_options(wanted), _Earlier(report, later))
+    return splatted(found, options["quality"], report)
+
+
+class _Earlier:
+    """The report that the start engine sees: its plan is the beginning of ours."""
+
+    def __init__(self, report: Report, later: Mapping[str, float]) -> None:
+        self._report, self._later = report, later
+
+    def plan(self, stages: Mapping[str, float]) -> None:
+        self._report.plan({**stages, **self._later})
+
+    def __call__(self, stage: str, done: float, total: float) -> None:
+        self._report(stage, done, total)
+
+    def warn(self, text: str, photo: str = "") -> None:
+        self._report.warn(text, photo)
+
+
+def splatted(found: Reconstruction, quality: str, report: Report) -> Reconstruction:
+    """Any engine's result with Gaussians, its cameras refined, and what each photo saw moved along with its camera.
+
+    Raises UserError where it has no pointmaps to make splats of.
+    """
+    from ..geometry import rasteriser, splat_start
+    from ..geometry.splat_training import Settings, improve
+    from ..runtime import device
+    from ..runtime.report import Watch
+
+    long_side, iterations, degree = QUALITIES[quality]
+    watch = Watch()
+    maps = {pointmap.photo: pointmap for pointmap in found.pointmaps}
+    cameras = [camera for camera in found.cameras if camera.photo in maps]
+    spare = _spare(cameras) if len(cameras) >= HOLD_OUT_FROM else None
+    photos = {photo.name: photo for photo in found.photos}
+    views, seen = [], []
+    for number, camera in enumerate(cameras):
+        report(STARTING, number, len(cameras))
+        view, picture = _view(camera, photos[camera.photo], long_side)
+        views.append(view)
+        if number != spare:
+            spacing = max(camera.width, camera.height) / long_side
+            seen.append(splat_start.seen(camera, maps[camera.photo], picture, found.trusted_confidence, spacing))
+    start = splat_start.gaussians(seen) if seen else ()
+    if not start:
+        raise UserError(
+            "There is no depth to make splats of; take photos that overlap more, or start from another engine."
+        )
+    chosen = rasteriser.working_device(device.choose().torch, report.warn)
+    show = _Show(report, iterations, views[0])
+    result = improve(start, views, Settings(iterations, degree), chosen, show, spare)
+    watch.lap("splats")
+    judged = (
+        [f"The splats match {cameras[spare].photo}, a photo that they were not made from, to {result.quality:.1f} dB."]
+        if spare is not None
+        else []
+    )
+    return replace(
+        _moved(found, {camera.photo: pose for camera, pose in zip(cameras, result.poses, strict=True)}),
+        engine=ENGINE.id,
+        licence=f"{found.licence}; splats: GPL-3.0-or-later",
+        gaussians=result.gaussians,
+        timings={**found.timings, **watch.laps},
+        notes=[*found.notes, *judged],
+    )
+
+
+class _Show:
+    """Tells the artist how far the splats are, shows them now and then, and passes on the wish to end."""
+
+    def __init__(self, report: Report, iterations: int, view: View) -> None:
+        self._report, self._iterations, self._view = report, iterations, view
+        self._shown = 0.0
+        report.keep()
+
+    def __call__(self, training: Training, done: int) -> bool:
+        self._report(SPLATTING, done, self._iterations)
+        if time.monotonic() - self._shown > SHOW_EVERY:
+            picture = training.picture(self._view)
+            self._report.preview((255 * picture + 0.5).astype(np.uint8))
+            self._shown = time.monotonic()
+        return self._report.finishing.is_set()
+
+
+def _view(camera: Camera, photo: Photo, long_side: int) -> tuple[View, Array]:
+    """The ideal pinhole view of a photo, and the photo (H, W, 3) uint8 at twice that size."""
+    from ..geometry import pointmaps, remap
+    from ..geometry.splat_training import View
+    from ..runtime.photos import pixels
+
+    intrinsics, size = pointmaps.ideal_picture(camera, long_side)
+    picture = pixels(photo, 2 * long_side)
+    x, y = picture.shape[1] / camera.width, picture.shape[0] / camera.height
+    lens = (camera.fx * x, camera.fy * y, camera.cx * x, camera.cy * y, camera.distortion)
+    shown = remap.undistorted(np.full_like(picture, 255), *lens, intrinsics, size).min(-1) == 255
+    view = View(
+        picture=(remap.undistorted(picture, *lens, intrinsics, size) / 255).astype(np.float32),
+        mask=shown,
+        intrinsics=np.array([intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2]]),
+        camera_from_world=camera.camera_from_world,
+    )
+    return view, picture
+
+
+def _spare(cameras: Sequence[Camera]) -> int:
+    """The photo that the others can do without: the one whose two nearest neighbours are nearest."""
+    centres = np.stack([camera.world_from_camera[:3, 3] for camera in cameras])
+    distances = np.linalg.norm(centres[:, None] - centres, axis=-1)
+    return int(np.sort(distances, axis=1)[:, 1:3].sum(1).argmin())
+
+
+def _moved(found: Reconstruction, poses: Mapping[str, FloatArray]) -> Reconstruction:
+    """The result with the cameras at `poses` (camera_from_world by photo), and what each saw moved along with it."""
+    motions = {}
+    cameras = []
+    for camera in found.cameras:
+        pose = np.linalg.inv(poses[camera.photo]) if camera.photo in poses else camera.world_from_camera
+        motions[camera.photo] = pose @ camera.camera_from_world
+        cameras.append(replace(camera, world_from_camera=pose))
+    pointmaps = [replace(m, points=_transformed(m.points, motions[m.photo])) for m in found.pointmaps]
+    cloud = found.cloud
+    if cloud is not None:
+        positions, normals = np.array(cloud.positions), np.array(cloud.normals)
+        for number, photo in enumerate(found.photos):
+            if photo.name in motions:
+                own, motion = cloud.photo == number, motions[photo.name]
+                positions[own] = _transformed(positions[own], motion)
+                normals[own] = normals[own] @ motion[:3, :3].T
+        cloud = replace(cloud, positions=positions, normals=normals)
+    return replace(found, cameras=cameras, pointmaps=pointmaps, cloud=cloud)
+
+
+def _transformed(points: Array, motion: FloatArray) -> Array:
+    moved: Array = points @ motion[:3, :3].T + motion[:3, 3]
+    return moved.astype(np.float32)

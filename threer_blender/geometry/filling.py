@@ -1,0 +1,61 @@
+"""[R] Depth where nothing is known, from what is known around it. Imports numpy only.
+
+A plane's inverse depth is linear in the pixels, so around each pixel a linear function is fitted to the known inverse
+depths; nearer pixels count more, and across an edge of the photo they hardly count. The weights are a domain transform:
+Gastal & Oliveira, "Domain Transform for Edge-Aware Image and Video Processing" (2011), its recursive filter.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..reconstruction import Array, FloatArray
+
+REACH = 0.12  # of the long side: the filter's deviation where the photo has no edges
+EDGE = 0.15  # difference of colour, in [0, 1] summed over the channels, that counts like that distance
+PASSES = 3
+STIFF = 0.02  # of the long side: how far known places must spread before a slope is believed
+
+
+def filled(inverse: Array, weights: Array, guide: Array) -> FloatArray:
+    """(h, w) inverse depth everywhere, from `inverse` (h, w) with `weights` (h, w), 0 where unknown, and colours
+    `guide` (h, w, 3) in [0, 1]. It stays within the range of what is known."""
+    height, width = inverse.shape
+    long_side = max(height, width)
+    y, x = np.meshgrid(np.arange(height) / long_side, np.arange(width) / long_side, indexing="ij")
+    known = np.where(weights > 0, inverse, 0.0)
+    terms = (np.ones_like(x), x, y, x * x, x * y, y * y, known, x * known, y * known)
+    moments = _smoothed(np.stack([weights * term for term in terms], -1), guide, REACH * long_side)
+    total = np.maximum(moments[..., 0], 1e-300)
+    mx, my, xx, xy, yy, value, vx, vy = (moments[..., i] / total for i in range(1, 9))
+    # The line through the weighted middle, with a spring that holds its slopes at 0 where the known lie close.
+    a, b, c = xx - mx * mx + STIFF**2, xy - mx * my, yy - my * my + STIFF**2
+    p, q = vx - mx * value, vy - my * value
+    determinant = a * c - b * b
+    found = value + ((c * p - b * q) * (x - mx) + (a * q - b * p) * (y - my)) / determinant
+    low, high = np.percentile(inverse[weights >= 0.5 * weights.max()], [1, 99])
+    return np.clip(found, 0.8 * low, 1.2 * high)
+
+
+def _smoothed(channels: FloatArray, guide: Array, reach: float) -> FloatArray:
+    """(h, w, n) blurred along columns and rows in turn, each pass finer, stopping at edges of `guide`."""
+    down, across = (1 + reach / EDGE * np.abs(np.diff(guide, axis=axis)).sum(-1) for axis in (0, 1))
+    for number in range(PASSES):
+        deviation = reach * math.sqrt(3) * 2 ** (PASSES - 1 - number) / math.sqrt(4**PASSES - 1)
+        channels = _along_columns(channels, np.exp(-math.sqrt(2) / deviation * down))
+        channels = _along_columns(channels.swapaxes(0, 1), np.exp(-math.sqrt(2) / deviation * across).T).swapaxes(0, 1)
+    return channels
+
+
+def _along_columns(channels: FloatArray, carry: FloatArray) -> FloatArray:
+    """Each row takes over the share `carry` (h - 1, w) of the row before, then of the row after."""
+    done = channels.copy()
+    for row in range(1, len(done)):
+        share = carry[row - 1][:, None]
+        done[row] += share * (done[row - 1] - done[row])
+    for row in range(len(done) - 2, -1, -1):
+        share = carry[row][:, None]
+        done[row] += share * (done[row + 1] - done[row])
+    return done

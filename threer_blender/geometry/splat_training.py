@@ -1,0 +1,298 @@
+"""[R] Gaussians and cameras, improved together until they draw the photos. Imports torch.
+
+Kerbl et al. (2023) for the loss and its rates, Fan et al., "InstantSplat" (2024), for the joint cameras and for rates
+that follow confidence; the smallest size of a Gaussian is that of Yu et al., "Mip-Splatting" (2024), equation 7. Few
+photos allow many wrong answers that draw them well; what keeps this one near the truth is that a Gaussian moves in
+units of its own pixel, and the less the surer its depth is; that none gets thinner than a pixel can tell; and that
+nothing is added.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..reconstruction import Array, FloatArray, Gaussians
+from . import rasteriser
+from .rasteriser import SH_0, Splats
+from .splat_start import Start
+
+# Turning and moving a camera shift its picture alike. Where both may change as fast, Adam shares a turn out between
+# them, and the parallax that tells them apart is too faint to undo that.
+MOVE = 0.2
+JUDGE_EVERY = 50  # iterations between two looks at a view that is spared
+PATIENCE = 3  # looks at nothing better after which the work ends
+JUDGE_STEPS = 15  # by which that view's pose follows before a look
+DSSIM = 0.2  # share of structural dissimilarity in the loss, the rest is the absolute difference
+
+
+@dataclass(frozen=True)
+class View:
+    """A photo as an ideal pinhole camera sees it: `picture` (H, W, 3) float32 in [0, 1], `mask` (H, W) where it shows
+    something, `intrinsics` (4,) fx, fy, cx, cy in its pixels, `camera_from_world` (4, 4)."""
+
+    picture: Array
+    mask: Array
+    intrinsics: FloatArray
+    camera_from_world: FloatArray
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an optimisation goes. Rates are what Adam changes a parameter by in a step, at the beginning."""
+
+    iterations: int
+    degree: int  # of the spherical harmonics
+    coarse: float = 0.2  # share of the iterations that look at pictures of half the size
+    mean_rate: float = 0.02  # pixels, of a sure Gaussian
+    unsure: float = 8.0  # times as much for one that nothing confirms
+    anchor: float = 0.01  # cost of a pixel's way from where it started, of a sure Gaussian
+    scale_rate: float = 0.02
+    rotation_rate: float = 0.01
+    opacity_rate: float = 0.05
+    colour_rate: float = 0.02
+    pose_rate: float = 4e-3  # radians
+    smallest: float = 0.3  # deviation that no Gaussian falls below, in pixels
+    final: float = 0.1  # share of the rates that is left at the end
+    pose_final: float = 0.01  # the same of the cameras' rate
+    seed: int = 0
+
+
+class Training:
+    """An optimisation under way: `step` improves, `gaussians` and `poses` say what there is, at any time.
+
+    `depth` is a typical depth of the scene, the unit of the cameras' motion.
+    """
+
+    def __init__(self, start: Start, views: Sequence[View], settings: Settings, device: torch.device) -> None:
+        self.settings, self.device = settings, device
+        self._views = [_Pyramid(view, device) for view in views]
+        self._random = np.random.default_rng(settings.seed)
+        self._queue: list[int] = []
+        self._done = 0
+        self._anchors, self._footprints = self._tensor(start.means), self._tensor(start.footprints)
+        self._freedom = self._tensor(np.where(start.sure >= 0.5, 1.0, settings.unsure))
+        count = len(start)
+        self._offsets = torch.zeros((count, 3), device=device)
+        self._scales = self._tensor(start.scales).log()
+        self._rotations = _quaternions(self._tensor(start.rotations))
+        self._opacities = torch.logit(self._tensor(start.opacities))
+        self._base = self._tensor((start.colours - 0.5) / SH_0)[:, None]
+        self._rest = torch.zeros((count, (settings.degree + 1) ** 2 - 1, 3), device=device)
+        self._motions = torch.zeros((len(views), 6), device=device)
+        self.depth = float(np.median(start.footprints)) * float(views[0].intrinsics[0])
+        rates = [
+            (self._offsets, settings.mean_rate, settings.final),
+            (self._scales, settings.scale_rate, settings.final),
+            (self._rotations, settings.rotation_rate, settings.final),
+            (self._opacities, settings.opacity_rate, settings.final),
+            (self._base, settings.colour_rate, settings.final),
+            (self._rest, settings.colour_rate / 20, settings.final),
+            (self._motions, settings.pose_rate, settings.pose_final),
+        ]
+        for tensor, _, _ in rates:
+            tensor.requires_grad_(True)
+        groups = [{"params": [tensor], "lr": rate, "initial": rate, "final": final} for tensor, rate, final in rates]
+        self._adam = torch.optim.Adam(groups, eps=1e-15, fused=True)
+
+    def splats(self) -> Splats:
+        """The Gaussians as they are, differentiable."""
+        smallest = self.settings.smallest * self._footprints[:, None]
+        return Splats(
+            means=self._anchors + self._offsets * (self._footprints * self._freedom)[:, None],
+            scales=((2 * self._scales).exp() + smallest**2).sqrt(),
+            rotations=self._rotations,
+            opacities=torch.sigmoid(self._opacities),
+            sh=torch.cat([self._base, self._rest], 1),
+        )
+
+    def step(self) -> float:
+        """Improves Gaussians and cameras by one photo; returns its loss. All have a turn before one has two."""
+        if not self._queue:
+            self._queue = list(self._random.permutation(len(self._views)))
+        number = self._queue.pop()
+        through = self._done / self.settings.iterations
+        for group in self._adam.param_groups:
+            group["lr"] = group["initial"] * group["final"] ** through
+        sight = self._views[number].levels[1 if through < self.settings.coarse else 0]
+        splats = self.splats()
+        drawn = rasteriser.render(splats, self._pose(number), sight.intrinsics, sight.size)
+        background = self._tensor(self._random.random(3))
+        # What keeps few photos from being drawn by a scene that is none: a Gaussian stays near its pixel's surface.
+        loss = sight.loss(drawn.over(background)) + self.settings.anchor * self._offsets.square().sum(1).mean()
+        self._adam.zero_grad()
+        loss.backward()
+        self._adam.step()
+        self._done += 1
+        return float(loss.detach())
+
+    def _pose(self, number: int) -> Tensor:
+        return _moved(self._views[number].camera_from_world, self._motions[number], self.depth)
+
+    def _tensor(self, array: Array) -> Tensor:
+        return torch.as_tensor(array, dtype=torch.float32, device=self.device)
+
+    def poses(self) -> list[FloatArray]:
+        """`camera_from_world` (4, 4) of each view as it is now."""
+        with torch.no_grad():
+            return [self._pose(i).double().cpu().numpy() for i in range(len(self._views))]
+
+    def gaussians(self) -> Gaussians:
+        """The Gaussians as they are now."""
+        with torch.no_grad():
+            splats = self.splats()
+            splats = splats._replace(rotations=torch.nn.functional.normalize(splats.rotations, dim=-1))
+        return Gaussians(*(tensor.detach().cpu().numpy().astype(np.float32) for tensor in splats))
+
+    def picture(self, view: View) -> Array:
+        """(H, W, 3) float32 in [0, 1]: what a camera sees, on black."""
+        with torch.no_grad():
+            drawn = draw(self.splats(), view, self._tensor(view.camera_from_world))
+        return drawn.clamp(0, 1).cpu().numpy()
+
+
+@dataclass(frozen=True)
+class Result:
+    """`poses` are `camera_from_world` (4, 4) by view. `quality` is in dB on the spared view, NaN without one."""
+
+    gaussians: Gaussians
+    poses: list[FloatArray]
+    quality: float
+
+
+def improve(
+    start: Start,
+    views: Sequence[View],
+    settings: Settings,
+    device: torch.device,
+    watch: Callable[[Training, int], bool],
+    spare: int | None = None,
+) -> Result:
+    """Gaussians and poses after the iterations, or as soon as `watch(training, done)` says so after one.
+
+    The view number `spare` is not trained on. Every JUDGE_EVERY iterations its pose is brought up to date and the
+    Gaussians are judged by it; the best are returned, and after PATIENCE looks at nothing better the work ends.
+    """
+    training = Training(start, [view for i, view in enumerate(views) if i != spare], settings, device)
+    best: Result | None = None
+    judge, waited = (None if spare is None else views[spare]), 0
+    for done in range(1, settings.iterations + 1):
+        training.step()
+        last = watch(training, done) or done == settings.iterations
+        if judge is not None and (last or done % JUDGE_EVERY == 0):
+            judge = aligned(training.splats(), judge, training.depth, JUDGE_STEPS)
+            quality = decibels(training.picture(judge), judge)
+            if best is None or quality > best.quality:
+                poses = training.poses()
+                poses.insert(spare or 0, judge.camera_from_world)
+                best, waited = Result(training.gaussians(), poses, quality), 0
+            else:
+                waited += 1
+        if last or waited == PATIENCE:
+            break
+    return best or Result(training.gaussians(), training.poses(), math.nan)
+
+
+def decibels(picture: Array, view: View) -> float:
+    """Peak signal-to-noise ratio of `picture` (H, W, 3) against the view's, where that shows something."""
+    return -10 * math.log10(float(np.square(picture - view.picture, dtype=np.float64)[view.mask].mean()) + 1e-12)
+
+
+def draw(splats: Splats, view: View, camera_from_world: Tensor) -> Tensor:
+    """(H, W, 3) the splats on black through a view's lens from a pose."""
+    size = (view.mask.shape[1], view.mask.shape[0])
+    intrinsics = torch.as_tensor(view.intrinsics, dtype=torch.float32, device=splats.means.device)
+    return rasteriser.render(splats, camera_from_world, intrinsics, size).colour
+
+
+def aligned(splats: Splats, view: View, depth: float, steps: int = 60, rate: float = 2e-3) -> View:
+    """`view` with the pose from which the splats look most like its picture, found from where it is."""
+    splats = Splats(*(tensor.detach() for tensor in splats))
+    pyramid = _Pyramid(view, splats.means.device)
+    motion = torch.zeros(6, device=splats.means.device, requires_grad=True)
+    adam = torch.optim.Adam([motion], lr=rate)
+    for done in range(steps):
+        adam.param_groups[0]["lr"] = rate * 0.1 ** (done / steps)
+        sight = pyramid.levels[1 if done < steps // 2 else 0]
+        pose = _moved(pyramid.camera_from_world, motion, depth)
+        loss = sight.loss(rasteriser.render(splats, pose, sight.intrinsics, sight.size).colour)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    with torch.no_grad():
+        pose = _moved(pyramid.camera_from_world, motion, depth)
+    return replace(view, camera_from_world=pose.double().cpu().numpy())
+
+
+def _moved(camera_from_world: Tensor, motion: Tensor, depth: float) -> Tensor:
+    """The pose (4, 4) turned by `motion[:3]` radians and moved by `motion[3:]`, in MOVE of `depth`."""
+    x, y, z = motion[:3]
+    zero = torch.zeros_like(x)
+    turn = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).reshape(3, 3)
+    top = torch.cat([torch.linalg.matrix_exp(turn), MOVE * depth * motion[3:, None]], 1)
+    return torch.cat([top @ camera_from_world, camera_from_world[3:]])
+
+
+class _Sight:
+    """A view at one size: what its loss needs."""
+
+    def __init__(self, picture: Tensor, mask: Tensor, intrinsics: Tensor) -> None:
+        self.size = (picture.shape[1], picture.shape[0])
+        self.intrinsics = intrinsics
+        self._mask = mask[..., None]
+        self._share = float(mask.mean())
+        self._wanted = (picture * self._mask).permute(2, 0, 1).contiguous()
+        self._down, self._across = (_window(n, picture.device) for n in picture.shape[:2])
+        self._mean, self._square = self._blurred(self._wanted), self._blurred(self._wanted.square())
+
+    def loss(self, drawn: Tensor) -> Tensor:
+        """(1 - DSSIM) |a - b| + DSSIM (1 - SSIM), the mean over what the photo shows."""
+        a, b = (drawn * self._mask).permute(2, 0, 1), self._wanted
+        mean, square, product = self._blurred(torch.stack([a, a * a, a * b]))
+        own, theirs, both = square - mean * mean, self._square - self._mean**2, product - mean * self._mean
+        ssim = (2 * mean * self._mean + 1e-4) * (2 * both + 9e-4)
+        ssim = ssim / ((mean**2 + self._mean**2 + 1e-4) * (own + theirs + 9e-4))
+        return ((1 - DSSIM) * (a - b).abs().mean() + DSSIM * (1 - ssim.mean())) / self._share
+
+    def _blurred(self, pictures: Tensor) -> Tensor:
+        # Two products with banded matrices cost a tenth of a convolution on the CPU.
+        return self._down @ pictures @ self._across.T
+
+
+class _Pyramid:
+    """A view at its own size and at half of it."""
+
+    def __init__(self, view: View, device: torch.device) -> None:
+        def tensor(array: Array) -> Tensor:
+            return torch.as_tensor(array, dtype=torch.float32, device=device)
+
+        picture, mask, intrinsics = tensor(view.picture), tensor(view.mask), tensor(view.intrinsics)
+        self.camera_from_world = tensor(view.camera_from_world)
+        halved = torch.nn.functional.avg_pool2d(torch.cat([picture, mask[..., None]], -1).permute(2, 0, 1), 2)
+        small, small_mask = halved[:3].permute(1, 2, 0), (halved[3] == 1).float()
+        self.levels = (_Sight(picture, mask, intrinsics), _Sight(small, small_mask, intrinsics / 2))
+
+
+def _window(count: int, device: torch.device) -> Tensor:
+    """(count, count): what blurs a line with SSIM's window, a Gaussian of deviation 1.5 over 11 pixels."""
+    apart = torch.arange(count, device=device)[:, None] - torch.arange(count, device=device)
+    weights = torch.exp(-(apart.float() ** 2) / (2 * 1.5**2)) * (apart.abs() <= 5)
+    return weights / math.fsum(math.exp(-(i**2) / (2 * 1.5**2)) for i in range(-5, 6))
+
+
+def _quaternions(matrices: Tensor) -> Tensor:
+    """(N, 4) wxyz of rotations (N, 3, 3): of Shepperd's four formulas (1978) the one with the largest root."""
+    m = matrices
+    trace = m[:, 0, 0] + m[:, 1, 1] + m[:, 2, 2]
+    squares = torch.stack([1 + trace, *(1 - trace + 2 * m[:, i, i] for i in range(3))], 1)
+    x, y, z = m[:, 2, 1] - m[:, 1, 2], m[:, 0, 2] - m[:, 2, 0], m[:, 1, 0] - m[:, 0, 1]
+    xy, xz, yz = m[:, 0, 1] + m[:, 1, 0], m[:, 0, 2] + m[:, 2, 0], m[:, 1, 2] + m[:, 2, 1]
+    rows = [torch.stack(row, 1) for row in ([squares[:, 0], x, y, z], [x, squares[:, 1], xy, xz])]
+    rows += [torch.stack(row, 1) for row in ([y, xy, squares[:, 2], yz], [z, xz, yz, squares[:, 3]])]
+    best = torch.stack(rows, 1)[torch.arange(len(m)), squares.argmax(1)]
+    return torch.nn.functional.normalize(best, dim=-1)
