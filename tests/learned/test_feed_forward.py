@@ -1,4 +1,4 @@
-"""Engines that answer for many photos at once, whole, around stand-ins for their networks that answer from a known world
+"""Engines that answer for many photos at once, around stand-ins for their networks that answer from a known world
 in the network's own output format: what comes out are the cameras and the surface of that world."""
 
 import importlib
