@@ -75,6 +75,11 @@ def set_up_rendering(scene: bpy.types.Scene) -> None:
     view.exposure = 0.0
     view.gamma = 1.0
     view.use_curve_mapping = False
+    let_rays_through(scene)
+
+
+def let_rays_through(scene: bpy.types.Scene) -> None:
+    """Let Cycles' rays go through enough splats, whatever it takes."""
     if hasattr(scene, "cycles"):  # the Cycles add-on may be off
         scene.cycles.transparent_max_bounces = max(scene.cycles.transparent_max_bounces, BOUNCES)
         scene.cycles.min_transparent_bounces = scene.cycles.transparent_max_bounces

@@ -201,7 +201,7 @@ def _result(layout: Any, found: summary.Summary, columns: int) -> None:
     row.operator(look, text="", icon="TRIA_RIGHT").step = 1
     box.operator(operators.THREER_OT_match_colors.bl_idname, icon="COLOR")
     if found.splats:
-        box.operator(splats.THREER_OT_set_up_splats.bl_idname, icon="RENDER_STILL")
+        box.operator_menu_enum(splats.THREER_OT_set_up_splats.bl_idname, "way", icon="RENDER_STILL")
     box.operator(operators.THREER_OT_view_per_frame.bl_idname, icon="TIME")
     box.operator(proxies.THREER_OT_proxy_meshes.bl_idname, icon="MESH_GRID")
 

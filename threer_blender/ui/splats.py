@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from .. import splat_files
-from ..scene import native_splats, splat_import, splat_look, splats
+from ..scene import native_splats, splat_import, splat_layers, splat_look, splats
 from .operators import HIDDEN, Button
 
 ENDINGS = tuple(end for end in splat_files.endings() if end.startswith("."))
@@ -86,14 +86,23 @@ class THREER_OT_export_splats(Button, bpy.types.Operator):  # type: ignore[misc]
 
 
 class THREER_OT_set_up_splats(Button, bpy.types.Operator):  # type: ignore[misc]
-    """Render splats as they were made: the scene's view transform becomes Raw, and rays go through 256 of them"""
+    """Render splats as they were made, which changes the scene's color management, and lets rays through 256 of them"""
 
     bl_idname = "threer.set_up_splats"
     bl_label = "Set Up Splat Rendering"
     bl_options = {"UNDO"}
 
+    way: bpy.props.EnumProperty(  # type: ignore[valid-type]
+        name="Way",
+        items=[
+            ("RAW", "Splats Alone", "The view transform becomes Raw: exact, but lit objects look too dark beside them"),
+            ("LAYER", "With CG", "Splats get a view layer of their own, and the compositor puts CG over them"),
+        ],
+    )
+
     def run(self, context: bpy.types.Context) -> None:
-        splat_look.set_up_rendering(context.scene)
+        ways = {"RAW": splat_look.set_up_rendering, "LAYER": splat_layers.use_own_layer}
+        ways[self.way](context.scene)
 
 
 class THREER_OT_splats_to_native(Button, bpy.types.Operator):  # type: ignore[misc]

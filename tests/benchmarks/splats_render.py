@@ -1,0 +1,82 @@
+"""Splats rendered by Blender beside the numpy reference rasteriser: PSNR and seconds, in Cycles and EEVEE. [B]
+
+    python tests/benchmarks/splats_render.py [SET …]      # random, train-1000.ply, guitar.compressed.ply, biker.…
+
+The picture of each, Blender's left and the reference's right, goes to splats_SET_ENGINE.png in the current folder.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parent))
+
+import _measure
+
+from tests.blender.test_scene_splats import CAMERA, around, look_through, place, rendered
+from tests.reference_rasteriser import psnr, render
+from tests.splats import DATA, random_gaussians
+from threer_blender import splat_files
+from threer_blender.reconstruction import Array, Camera, Gaussians
+
+SIZE = (480, 320)
+SETS = ("random", "train-1000.ply", "guitar.compressed.ply", "biker.compressed.ply")
+EEVEE = "BLENDER_EEVEE_NEXT" if bpy.app.version < (5, 0) else "BLENDER_EEVEE"
+
+
+def scene_of(name: str) -> tuple[Gaussians, Camera]:
+    """A set's splats and a camera that sees them."""
+    if name == "random":
+        wide = Camera("view", *SIZE, 448.0, 448.0, 240.0, 160.0, CAMERA.world_from_camera)
+        return random_gaussians(20_000), wide
+    gaussians = splat_files.read(DATA / name).gaussians
+    camera = around(gaussians)
+    return gaussians, Camera("view", *SIZE, 448.0, 448.0, 240.0, 160.0, camera.world_from_camera)
+
+
+def save(picture: Array, path: Path) -> None:
+    """(height, width, 3) of display values, as a PNG."""
+    height, width, _ = picture.shape
+    image = bpy.data.images.new("picture", width, height)
+    rgba = np.ones((height, width, 4), np.float32)
+    rgba[..., :3] = np.clip(picture[::-1], 0, 1)
+    image.pixels.foreach_set(rgba.reshape(-1))
+    image.filepath_raw, image.file_format = str(path), "PNG"
+    image.save()
+
+
+def main() -> None:
+    print(f"Blender {bpy.app.version_string}, {SIZE[0]}×{SIZE[1]}, one sample; {_measure.machine()}")
+
+    def rows() -> list[list[object]]:
+        for name in sys.argv[1:] or SETS:
+            gaussians, camera = scene_of(name)
+            start = time.perf_counter()
+            expected = render(gaussians, camera)
+            reference = time.perf_counter() - start
+            for engine in ("CYCLES", EEVEE):
+                bpy.ops.wm.read_factory_settings()
+                place(gaussians)
+                look_through(camera)
+                start = time.perf_counter()
+                with tempfile.TemporaryDirectory() as folder:
+                    found = rendered(Path(folder) / "picture.exr", engine)
+                taken = time.perf_counter() - start
+                both = np.concatenate([found, expected], axis=1)
+                save(both, Path(f"splats_{name.partition('.')[0]}_{engine.lower()}.png"))
+                degree = int(gaussians.sh.shape[1] ** 0.5) - 1
+                yield [name, len(gaussians), degree, engine, psnr(found, expected), taken, reference]
+
+    head = ["Set", "Splats", "SH degree", "Engine", "PSNR dB", "Blender s", "Reference s"]
+    _measure.table(head, rows(), lambda cell: f"{cell:.1f}" if isinstance(cell, float) else str(cell))
+
+
+if __name__ == "__main__":
+    main()

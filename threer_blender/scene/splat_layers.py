@@ -1,0 +1,111 @@
+"""[B] Splats beside CG in one picture: a view layer of their own, made linear after they have blended.
+
+Splats blend as display values, CG as light. Rendered together, one of the two is wrong; so each gets a layer, and the
+compositor puts CG over the splats. Where splats should hide CG, their proxy meshes (see `proxies`) cut it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ..messages import UserError
+from . import look, native_splats, splat_look, splats
+from .changes import Changes
+from .identity import ROLE, SPLATS
+
+LAYER = "3R Splats"
+RENDERED = {"MESH", "CURVE", "CURVES", "SURFACE", "META", "FONT", "POINTCLOUD", "VOLUME", "GREASEPENCIL"}
+COMPOSITE = "threer_composite"  # on our compositor's tree
+
+
+def use_own_layer(scene: bpy.types.Scene) -> None:
+    """Render the scene's splats on a layer of their own and composite CG over them. Only on request.
+
+    They move to a collection of their own, which the other layers leave out; the film becomes transparent, the view
+    transform Standard. Raises UserError where there are no splats or the artist has a compositor that is used.
+    """
+    ours = [placed for placed in scene.objects if splats.is_splats(placed) and not native_splats.is_native(placed)]
+    if not ours:
+        raise UserError("There are no splats in this scene to give a layer to; import or reconstruct some.")
+    loose = next((o for o in scene.collection.objects if o not in ours and o.type in RENDERED), None)
+    if loose is not None:
+        raise UserError(f"Move {loose.name!r} from the Scene Collection into another: what is in it is on every layer.")
+    if _is_composited(scene):
+        raise UserError("This scene's compositor is in use: put the layer in by hand, or turn it off and try again.")
+    with Changes() as changes:
+        layer = scene.view_layers.get(LAYER) or scene.view_layers.new(LAYER)
+        changes.on_failure(lambda: scene.view_layers.remove(layer))
+        collection = _collection(scene)
+        for placed in ours:
+            for home in placed.users_collection:
+                if home != collection:
+                    home.objects.unlink(placed)
+                    changes.on_failure(lambda home=home, placed=placed: home.objects.link(placed))  # type: ignore[misc]
+            if placed.name not in collection.objects:
+                collection.objects.link(placed)
+        for other in scene.view_layers:
+            for child in other.layer_collection.children:
+                holds_splats = child.collection == collection
+                if other == layer:
+                    changes.set(child, exclude=not holds_splats)
+                elif holds_splats:
+                    changes.set(child, exclude=True)
+        splat_look.let_rays_through(scene)
+        look.match_photo_colors(scene)
+        changes.set(scene.render, film_transparent=True)
+        _composite(scene, next(other.name for other in scene.view_layers if other != layer))
+
+
+def _collection(scene: bpy.types.Scene) -> bpy.types.Collection:
+    """The scene's collection that holds splats only."""
+    found = next((child for child in scene.collection.children if child.get(ROLE) == SPLATS), None)
+    if found is None:
+        found = bpy.data.collections.new(LAYER)
+        found[ROLE] = SPLATS
+        scene.collection.children.link(found)
+    return found
+
+
+def _is_composited(scene: bpy.types.Scene) -> bool:
+    """Whether the artist has nodes in the compositor that do something."""
+    if hasattr(scene, "compositing_node_group"):  # Blender 5.0 and later
+        tree = scene.compositing_node_group
+        return tree is not None and COMPOSITE not in tree
+    tree = scene.node_tree
+    return bool(scene.use_nodes and tree is not None and tree.nodes and COMPOSITE not in scene)
+
+
+def _composite(scene: bpy.types.Scene, cg: str) -> None:
+    """Nodes: the splats' layer in linear light, the layer `cg` over it."""
+    if hasattr(scene, "compositing_node_group"):
+        tree = bpy.data.node_groups.new(LAYER, "CompositorNodeTree")
+        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+        tree[COMPOSITE] = True
+        scene.compositing_node_group = tree
+        output = "NodeGroupOutput"
+    else:
+        scene.use_nodes = True
+        tree = scene.node_tree
+        tree.nodes.clear()
+        scene[COMPOSITE] = True
+        output = "CompositorNodeComposite"
+    place = iter(range(10))
+
+    def node(kind: str, **settings: Any) -> Any:
+        made = tree.nodes.new(kind)
+        made.location = (220 * next(place), 0)
+        for name, value in settings.items():
+            setattr(made, name, value)
+        return made
+
+    seen = node("CompositorNodeRLayers", scene=scene, layer=LAYER)
+    linear = node("CompositorNodeConvertColorSpace", from_color_space="sRGB", to_color_space="Linear Rec.709")
+    objects = node("CompositorNodeRLayers", scene=scene, layer=cg)
+    over = node("CompositorNodeAlphaOver")
+    images = [socket for socket in over.inputs if socket.type == "RGBA"]
+    tree.links.new(seen.outputs["Image"], linear.inputs[0])
+    tree.links.new(linear.outputs[0], images[0])
+    tree.links.new(objects.outputs["Image"], images[1])
+    tree.links.new(over.outputs[0], node(output).inputs[0])
