@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests import oracle
-from threer_blender.geometry import global_alignment, scene_graph, synchronisation
+from threer_blender.geometry import alignment_solver, global_alignment, scene_graph, synchronisation
 from threer_blender.geometry.pairs import PairStore
 from threer_blender.messages import UserError
 
@@ -209,6 +209,67 @@ def test_memory_of_the_solver_does_not_grow_with_pairs(tmp_path):
     views = oracle.orbit(4, SIZE, degrees=40)
     few = stored(tmp_path / "few", views)
     many = stored(tmp_path / "many", views, pairs=scene_graph.complete(4) * 40)
-    sizes = [sum(points.nbytes for points in Sampled(store, 4).points) for store in (few, many)]
+    sizes = [sum(points.nbytes for points in Sampled(store, 4, np.arange(len(store))).points) for store in (few, many)]
     assert len(many) == 40 * len(few)
     assert sizes[1] < 10 * sizes[0]
+
+
+class CountingStore(PairStore):
+    """A store that notes which predictions are read."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.read_numbers = []
+
+    def read(self, index, side, rows=slice(None)):
+        self.read_numbers.append(index)
+        return super().read(index, side, rows)
+
+
+def test_added_photos_cost_what_their_own_pairs_cost_and_move_no_other(tmp_path):
+    views = oracle.orbit(12, SIZE, degrees=220)
+    answers = oracle.Oracle(views, oracle.Errors(noise=0.02, wrong=0.1, seed=3))
+    store = CountingStore(tmp_path)
+
+    def add(pairs):
+        for i, j in pairs:
+            store.add(answers.predict(i, j))
+            store.add(answers.predict(j, i))
+
+    add(scene_graph.complete(10))
+    before = global_alignment.align(store, 10)
+    old, store.read_numbers = len(store), []
+    add([(i, j) for i in range(10) for j in (10, 11)] + [(10, 11)])
+    after = global_alignment.align(store, 12, before=before)
+    assert set(store.read_numbers) <= set(range(old, len(store)))
+    assert len(store.read_numbers) <= 4 * (len(store) - old)
+    assert [view.photo for view in after.views] == list(range(12))
+    for was, now in zip(before.views, after.views[:10], strict=True):
+        assert now is was
+    assert pose_errors(after, views)[0].max() < 2
+    assert depth_errors(after, views)[10:].max() < 0.02
+    assert len(after.pair_numbers) == len(store)
+    whole = global_alignment.align(store, 12)
+    assert global_alignment.objective(store, after) < 1.3 * global_alignment.objective(store, whole)
+
+
+def test_an_added_photo_that_shows_something_else_is_named(tmp_path):
+    views = oracle.orbit(4, SIZE, degrees=60)
+    stranger = oracle.view(oracle.look_at((0, 0, -4), (0, 0, -9)), SIZE)
+    answers = oracle.Oracle([*views, stranger])
+    store, found = PairStore(tmp_path), global_alignment.NOTHING
+    for pairs, count in ((scene_graph.complete(4), 4), ([(0, 4), (2, 4)], 5)):
+        for i, j in pairs:
+            store.add(answers.predict(i, j))
+            store.add(answers.predict(j, i))
+        found = global_alignment.align(store, count, before=found)
+    assert [view.photo for view in found.views] == [0, 1, 2, 3]
+    assert found.apart == [4]
+
+
+def test_solver_matrix_is_the_same_multiplied_out_or_not():
+    random = np.random.default_rng(0)
+    diagonal, cross = random.standard_normal((4, 7, 7)), random.standard_normal((3, 7, 7))
+    sparse = alignment_solver.Sparse(diagonal + diagonal.transpose(0, 2, 1), cross, random.standard_normal((9, 28)))
+    move = random.standard_normal(28)
+    np.testing.assert_allclose(alignment_solver.Dense.of(sparse) @ move, sparse @ move)

@@ -6,6 +6,7 @@ photos, not with pairs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 
 from .alignment_solver import Samples
 from .focal import focal_from_points
-from .pairs import PairStore
+from .pairs import Edge, PairStore, ViewPrediction
 
 Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
 Int = NDArray[np.int64]
 
 SURE = 1.5
@@ -37,11 +39,11 @@ class Grid:
     width: int
 
     @classmethod
-    def of(cls, store: PairStore, sides: list[tuple[int, int]]) -> Grid:
+    def of(cls, edges: Sequence[Edge], sides: list[tuple[int, int]]) -> Grid:
         """Of a photo with these predictions: the more there are, the fewer pixels say enough."""
         if not sides:
             return cls(0, 1, 0, 0, 0, 0)
-        edge = store.edges[sides[0][0]]
+        edge = edges[sides[0][0]]
         height, width = edge.shape_second if sides[0][1] else edge.shape_first
         wanted = np.clip(_OF_ALL / len(sides), _LEAST, _MOST)
         stride = max(1, round(float(np.sqrt(height * width / wanted))))
@@ -62,25 +64,31 @@ class Grid:
 
 
 class Sampled:
-    """A grid of pixels of every photo, and what each prediction says there.
+    """A grid of pixels of every photo, and what each of the predictions `numbers` (E,) of a store says there.
 
-    `points` and `weights` hold, per photo, (k, S, 3) and (k, S) for the k sides in `sides`. Weights are the logarithm
-    of confidence times the map's pixels that each sample stands for.
+    Predictions go by their place in `numbers`, here and in what is made from this. `points` and `weights` hold, per
+    photo, (k, S, 3) and (k, S) for the k sides in `sides`. Weights are the logarithm of confidence times the map's
+    pixels that each sample stands for.
     """
 
-    def __init__(self, store: PairStore, count: int) -> None:
-        self.edges = store.edges
-        self.sides = [store.sides(photo) for photo in range(count)]
+    def __init__(self, store: PairStore, count: int, numbers: Int) -> None:
+        self.numbers = numbers
+        self.edges = [store.edges[number] for number in numbers]
+        self.sides: list[list[tuple[int, int]]] = [[] for _ in range(count)]
+        for index, edge in enumerate(self.edges):
+            self.sides[edge.first].append((index, 0))
+            self.sides[edge.second].append((index, 1))
+        self._store = store
         self.points: list[Float] = []
         self.weights: list[Float] = []
-        self.grids = [Grid.of(store, sides) for sides in self.sides]
-        self.sure = np.zeros((len(store), 2))
-        self.mean_weight = np.zeros((len(store), 2))
+        self.grids = [Grid.of(self.edges, sides) for sides in self.sides]
+        self.sure = np.zeros((len(numbers), 2))
+        self.mean_weight = np.zeros((len(numbers), 2))
         for sides, grid in zip(self.sides, self.grids, strict=True):
             points = np.zeros((len(sides), grid.rows * grid.columns, 3))
             weights = np.zeros(points.shape[:2])
             for row, (index, side) in enumerate(sides):
-                said = store.read(index, side)
+                said = self.read(index, side)
                 some = said.points[grid.start :: grid.stride, grid.start :: grid.stride].reshape(-1, 3)
                 sure = said.confidence[grid.start :: grid.stride, grid.start :: grid.stride].ravel()
                 fine = np.isfinite(some).all(1) & np.isfinite(sure) & (sure > 1)
@@ -91,13 +99,19 @@ class Sampled:
             self.points.append(points)
             self.weights.append(weights * grid.stride**2)
 
+    def read(self, index: int, side: int, rows: slice = slice(None)) -> ViewPrediction:
+        """One side of a prediction, all pixels of some rows."""
+        return self._store.read(int(self.numbers[index]), side, rows)
+
     def own_points(self, photo: int) -> Float:
         """(S, 3) the photo's pointmap in its own frame, the median over its predictions; median depth 1."""
         rows = [row for row, (_, side) in enumerate(self.sides[photo]) if side == 0]
         points, weights = self.points[photo][rows], self.weights[photo][rows]
         counted = weights > 0
         for row in np.flatnonzero(counted.any(1)):
-            points[row] /= np.median(points[row, counted[row], 2])
+            depth = np.median(points[row, counted[row], 2])
+            points[row] /= max(depth, 1e-12)
+            weights[row] *= depth > 0  # a prediction that lies behind its own camera says nothing
         pull = weights
         middle = np.zeros(points.shape[1:])
         for _ in range(_MEDIAN_ROUNDS):
@@ -112,13 +126,18 @@ class Sampled:
         weight = self.weights[photo][rows].sum(0).reshape(grid.rows, grid.columns)
         return grid.stride * focal_from_points(own.reshape(grid.rows, grid.columns, 3), weight, grid.principal_point)
 
+    def depths(self, photo: int, depth: Float32) -> Float:
+        """(S,) a photo's depth map (H, W) at its sampled pixels."""
+        grid = self.grids[photo]
+        return depth[grid.start :: grid.stride, grid.start :: grid.stride].ravel().astype(np.float64)
+
     def samples(self, photos: Int, used: Int) -> list[Samples]:
         """The solver's view of the photos and of the predictions `used`, both numbered in that order."""
         number = {int(pair): at for at, pair in enumerate(used)}
         found = []
         for photo in photos:
             rows = [row for row, (index, _) in enumerate(self.sides[photo]) if index in number]
-            pairs = np.array([number[self.sides[photo][row][0]] for row in rows])
+            pairs = np.array([number[self.sides[photo][row][0]] for row in rows], np.int64)
             found.append(
                 Samples(self.grids[photo].pixels(), pairs, self.points[photo][rows], self.weights[photo][rows])
             )

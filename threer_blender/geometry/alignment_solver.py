@@ -26,6 +26,8 @@ Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
+FOCAL, DEPTH = 6, 7
+"""Which of a view's eight unknowns are its focal length and its depths; rotation and centre come before."""
 _FIRST_DAMPING, _WORST_DAMPING = 1e-4, 1e6  # of the step, by the diagonal
 _SOLVER_STEPS, _SOLVER_TOLERANCE = 60, 3e-2  # conjugate gradients per step: the quadratic itself is only a model
 _SMOOTHING = 0.05  # residuals below this share of the median count as that: weights stay finite
@@ -69,12 +71,15 @@ class State:
         return found
 
 
-def minimise(samples: Sequence[Samples], state: State, focal_known: Bool, rounds: int) -> State:
-    """The state after at most `rounds` steps, none of which made the objective worse. Known focals (N,) stay."""
+def minimise(samples: Sequence[Samples], state: State, held: Bool, rounds: int) -> State:
+    """The state after at most `rounds` steps, none of which made the objective worse.
+
+    `held` (N, 8) says which of each view's unknowns stay as they are: rotation 0 to 2, centre 3 to 5, FOCAL, DEPTH.
+    """
     value = objective(samples, state)
     damping = _FIRST_DAMPING
     for _ in range(rounds):
-        system = _System(samples, state, focal_known)
+        system = _System(samples, state, held)
         while damping < _WORST_DAMPING:
             moved = system.step(damping)
             reached = objective(samples, moved)
@@ -109,17 +114,17 @@ def _residuals(seen: Samples, state: State, view: int) -> Float:
 class _System:
     """The quadratic at one state: a symmetric matrix in parts (view by view) and its right side."""
 
-    def __init__(self, samples: Sequence[Samples], state: State, focal_known: Bool) -> None:
-        self._samples, self._state = samples, state
+    def __init__(self, samples: Sequence[Samples], state: State, held: Bool) -> None:
+        self._samples, self._state, self._held = samples, state, held
         views, pairs = len(samples), len(state.pairs)
         self._size = 7 * (views + pairs)
         self._gauge = np.zeros(self._size)
-        self._gauge[7 * views + 6 :: 7] = 1 / np.sqrt(pairs)
-        self._fixed = 7 * np.flatnonzero(focal_known) + 6
+        if not held[:, DEPTH].any():  # a depth that stays holds the world's size
+            self._gauge[7 * views + 6 :: 7] = 1 / np.sqrt(pairs)
+        self._fixed = np.flatnonzero(held[:, :DEPTH])
         self._right = np.zeros(self._size)
         self._diagonal = np.zeros((views + pairs, 7, 7))
         self._parts = [self._part(view) for view in range(views)]
-        self._right[self._fixed] = 0
 
     def _part(self, view: int) -> _Part:
         """What one view's residuals add, depths eliminated."""
@@ -132,6 +137,8 @@ class _System:
         right = (root * residual).reshape(count, 3 * samples)
         straight = (root[..., None] * own).reshape(count, 3 * samples, 7)
         curvature = np.maximum(weight.sum(0) * (ray**2).sum(-1), 1e-12)  # of the objective in each depth
+        if self._held[view, DEPTH]:
+            curvature = np.full_like(curvature, np.inf)
         slopes = np.concatenate(
             [np.einsum("sti,st->si", own, ray)[None] * weight.sum(0)[:, None], _along(weight, jacobian, ray)]
         )
@@ -145,8 +152,8 @@ class _System:
         scaled = (slopes / np.sqrt(curvature)[:, None]).transpose(1, 0, 2)
         np.add.at(self._right.reshape(-1, 7), columns, -gradient)
         np.add.at(self._diagonal, columns, diagonal - np.einsum("ski,skj->kij", scaled, scaled, optimize=True))
-        sparse = _Sparse(diagonal, cross, scaled.reshape(samples, -1))
-        matrix = _Dense.of(sparse) if 7 * (count + 1) <= samples else sparse
+        sparse = Sparse(diagonal, cross, scaled.reshape(samples, -1))
+        matrix = Dense.of(sparse) if 7 * (count + 1) <= samples else sparse
         return _Part((7 * columns[:, None] + np.arange(7)).ravel(), matrix, slopes, depth_right, curvature)
 
     def step(self, damping: float) -> State:
@@ -204,7 +211,7 @@ class _System:
 
 
 @dataclass(frozen=True)
-class _Sparse:
+class Sparse:
     """A part's matrix as it arises: `diagonal` (k + 1, 7, 7), `cross` (k, 7, 7) of the view with each pair, less what
     the depths take, `depths`.T @ `depths` with (S, 7 (k + 1)). Small where there are more pairs than pixels."""
 
@@ -222,13 +229,13 @@ class _Sparse:
 
 
 @dataclass(frozen=True)
-class _Dense:
+class Dense:
     """A part's matrix (7 (k + 1), 7 (k + 1)), multiplied out. Faster where there are more pixels than pairs."""
 
     values: Float
 
     @classmethod
-    def of(cls, sparse: _Sparse) -> _Dense:
+    def of(cls, sparse: Sparse) -> Dense:
         values = -sparse.depths.T @ sparse.depths
         blocks = values.reshape(len(sparse.diagonal), 7, -1, 7)
         every = np.arange(len(sparse.diagonal))
@@ -251,7 +258,7 @@ class _Part:
     """
 
     columns: Int
-    matrix: _Dense | _Sparse
+    matrix: Dense | Sparse
     slopes: Float
     depth_right: Float
     curvature: Float

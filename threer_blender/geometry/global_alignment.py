@@ -8,8 +8,8 @@ what the pairs say, one photo at a time. Memory grows with photos, not with pair
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from . import alignment_solver, placement, synchronisation
 from .alignment_samples import Sampled
-from .alignment_solver import State
+from .alignment_solver import FOCAL, State
 from .pairs import PairStore
-from .placement import Measured
+from .placement import Anchors, Measured
 from .synchronisation import Similarities
 
 Float = NDArray[np.float64]
@@ -74,42 +74,60 @@ class Alignment:
     misjudged: list[int]
 
 
+NOTHING = Alignment([], synchronisation.identities(0), np.zeros(0, np.int64), [], [], [])
+"""What is known before any prediction."""
+
+
 def align(
     store: PairStore,
     count: int,
     focals: Sequence[float | None] | None = None,
     progress: Callable[[float], None] = lambda _share: None,
+    before: Alignment = NOTHING,
 ) -> Alignment:
     """Brings the predictions about `count` photos into one world.
 
     `focals` are known focal lengths in map pixels. Where some photos do not connect, the largest connected part is
-    solved. Raises UserError where no two photos do.
+    solved. Photos that have a place in `before`, made from an earlier state of the store, keep it, with their depth;
+    only predictions that concern other photos are read, so adding photos costs what their own pairs cost.
+
+    Raises UserError where no two photos connect, or all pairs contradict each other.
     """
-    seen = Sampled(store, count)
+    old = {view.photo: view for view in before.views}
+    numbers = [n for n, edge in enumerate(store.edges) if edge.first not in old or edge.second not in old]
+    seen = Sampled(store, count, np.array(numbers, np.int64))
     own = [seen.own_points(photo) for photo in range(count)]
+    anchors = _anchors(seen, own, old)
+    unchanged = replace(before, apart=sorted(set(range(count)) - set(old)))
+    if old and not len(anchors.photos):
+        return unchanged
     measured = placement.measure(seen, own)
-    placed, views = placement.place(count, measured)
+    placed, views = placement.place(count, measured, anchors)
+    photos = np.flatnonzero(placed)
+    if old and set(photos) <= set(old):
+        return unchanged
     progress(0.3)
-    agreeing = measured.usable & placed[measured.ends].all(1)
-    agreeing[agreeing] = synchronisation.agreeing(measured.ends[agreeing], measured.moves[agreeing], views)
-    photos, used = np.flatnonzero(placed), np.flatnonzero(agreeing)
-    focal, known, misjudged = _focals(seen, own, photos, focals)
+    agreeing = _agreeing(measured, placed, views)
+    used = np.flatnonzero(agreeing)
+    focal, held, misjudged = _focals(seen, own, photos, focals, old)
     start = _start(photos, own, views, focal, measured, used)
-    state = alignment_solver.minimise(seen.samples(photos, used), start, known, _SOLVER_ROUNDS)
+    start = _with_old(start, held, seen, photos, old) if old else _at_middle_scale(start)
+    state = alignment_solver.minimise(seen.samples(photos, used), start, held, _SOLVER_ROUNDS)
     progress(0.7)
-    inside = np.flatnonzero(placed[measured.ends].all(1))
-    pairs = _all_pairs(seen, state, photos, used, inside)
-    aligned = []
+    new = []
     for number, photo in enumerate(photos):
-        aligned.append(_dense_view(store, seen.sides[photo], int(photo), number, state, used))
+        if int(photo) not in old:
+            new.append(_dense_view(seen, int(photo), number, state, used))
         progress(0.7 + 0.3 * (number + 1) / len(photos))
+    inside = np.flatnonzero(placed[measured.ends].all(1))
+    found = sorted([*before.views, *new], key=lambda view: view.photo)
     return Alignment(
-        aligned,
-        pairs,
-        inside,
-        [int(pair) for pair in np.setdiff1d(np.arange(len(store)), used)],
-        [int(photo) for photo in np.flatnonzero(~placed)],
-        misjudged,
+        found,
+        synchronisation.joined(before.pairs, _all_pairs(seen, state, photos, used, inside)),
+        np.concatenate([before.pair_numbers, seen.numbers[inside]]),
+        sorted({*before.disagreeing, *seen.numbers[~agreeing].tolist()} - {*seen.numbers[agreeing].tolist()}),
+        sorted(set(range(count)) - {view.photo for view in found}),
+        sorted({*before.misjudged, *misjudged}),
     )
 
 
@@ -132,29 +150,72 @@ def objective(store: PairStore, alignment: Alignment) -> float:
     return total[0] / area[0] + total[1] / area[1]
 
 
+def _anchors(seen: Sampled, own: list[Float], old: dict[int, AlignedView]) -> Anchors:
+    """The photos with a place that new predictions concern. Their `own` points become those of their solved depth."""
+    photos = np.array([photo for photo in old if seen.sides[photo]], np.int64)
+    scale, rotation, centre = np.ones(len(photos)), np.zeros((len(photos), 3, 3)), np.zeros((len(photos), 3))
+    for at, photo in enumerate(photos):
+        view = old[int(photo)]
+        depth, slopes = seen.depths(photo, view.depth), seen.grids[photo].pixels() / view.focal
+        scale[at] = np.median(depth[depth > 0])
+        own[photo] = depth[:, None] / scale[at] * np.concatenate([slopes, np.ones((len(depth), 1))], axis=1)
+        rotation[at], centre[at] = view.world_from_camera[:3, :3], view.world_from_camera[:3, 3]
+    return Anchors(photos, Similarities(scale, rotation, centre))
+
+
+def _with_old(state: State, held: Bool, seen: Sampled, photos: Int, old: dict[int, AlignedView]) -> State:
+    """The state with old photos exactly where they were; `held` (N, 8) is set to keep them there."""
+    rotation, centre, focal, depth = state.rotation.copy(), state.centre.copy(), state.focal.copy(), list(state.depth)
+    for at, photo in enumerate(photos):
+        if int(photo) in old:
+            view = old[int(photo)]
+            rotation[at], centre[at] = view.world_from_camera[:3, :3], view.world_from_camera[:3, 3]
+            focal[at], depth[at] = view.focal, seen.depths(photo, view.depth)
+            held[at] = True
+    return State(rotation, centre, focal, depth, state.pairs)
+
+
+def _agreeing(measured: Measured, placed: Bool, views: Similarities) -> Bool:
+    """(E,) the predictions that overlap and that the placed views bear out."""
+    found = measured.usable & placed[measured.ends].all(1)
+    found[found] = synchronisation.agreeing(measured.ends[found], measured.moves[found], views)
+    return found
+
+
 def _focals(
-    seen: Sampled, own: list[Float], photos: Int, focals: Sequence[float | None] | None
+    seen: Sampled, own: list[Float], photos: Int, focals: Sequence[float | None] | None, old: Container[int]
 ) -> tuple[Float, Bool, list[int]]:
-    """The focal lengths (N,) to start from, which of them are known, and the photos whose given one is refuted."""
-    found = np.array([seen.focal(int(photo), own[photo]) for photo in photos])
+    """Focal lengths (N,) to start from, what the solver is to hold (N, 8), and photos whose given one is refuted.
+
+    Those of old photos are not looked at.
+    """
+    new = np.array([int(photo) not in old for photo in photos])
+    found = np.array(
+        [seen.focal(int(photo), own[photo]) if fresh else 1.0 for photo, fresh in zip(photos, new, strict=True)]
+    )
     given = np.array([np.nan if focals is None else focals[photo] or np.nan for photo in photos], float)
     known = np.abs(np.log(given / found)) < np.log(FOCAL_RATIO)
-    misjudged = np.isfinite(given) & ~known
-    return np.where(known, given, found), known, [int(photo) for photo in photos[misjudged]]
+    held = np.zeros((len(photos), 8), bool)
+    held[:, FOCAL] = known
+    return np.where(known, given, found), held, photos[np.isfinite(given) & ~known & new].tolist()
 
 
 def _start(photos: Int, own: list[Float], views: Similarities, focal: Float, measured: Measured, used: Int) -> State:
     """The solver's start: photos where `placement` put them, pairs where their first photo stands."""
     first = views[measured.ends[used, 0]]
-    scale = first.scale / measured.units[used]
-    unit = _MIDDLE_SCALE / np.exp(np.log(scale).mean())
-    depth = [unit * views.scale[photo] * np.maximum(own[photo][:, 2], _NEAREST) for photo in photos]
-    return State(
-        views.rotation[photos],
-        unit * views.translation[photos],
-        focal,
-        depth,
-        Similarities(unit * scale, first.rotation, unit * first.translation),
+    depth = [views.scale[photo] * np.maximum(own[photo][:, 2], _NEAREST) for photo in photos]
+    pairs = Similarities(first.scale / measured.units[used], first.rotation, first.translation)
+    return State(views.rotation[photos], views.translation[photos], focal, depth, pairs)
+
+
+def _at_middle_scale(state: State) -> State:
+    """The same world in the size that the objective is compared in."""
+    unit = _MIDDLE_SCALE / np.exp(np.log(state.pairs.scale).mean())
+    return replace(
+        state,
+        centre=unit * state.centre,
+        depth=[unit * depth for depth in state.depth],
+        pairs=Similarities(unit * state.pairs.scale, state.pairs.rotation, unit * state.pairs.translation),
     )
 
 
@@ -182,21 +243,18 @@ def _refit(seen: Sampled, state: State, number: dict[int, int], index: int) -> S
     return synchronisation.fit_robust(source, target, weight)
 
 
-def _dense_view(
-    store: PairStore, sides: list[tuple[int, int]], photo: int, view: int, state: State, used: Int
-) -> AlignedView:
+def _dense_view(seen: Sampled, photo: int, view: int, state: State, used: Int) -> AlignedView:
     """Depth of every pixel of a photo from the predictions `used`, a band of rows at a time."""
     number = {int(pair): at for at, pair in enumerate(used)}
-    sides = [(index, side) for index, side in sides if index in number]
+    sides = [(index, side) for index, side in seen.sides[photo] if index in number]
     pairs = state.pairs[[number[index] for index, _ in sides]]
-    edge = store.edges[sides[0][0]]
-    height, width = edge.shape_second if sides[0][1] else edge.shape_first
+    height, width = seen.grids[photo].height, seen.grids[photo].width
     depth, confidence = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
     band = max(1, _BAND_VALUES // (len(sides) * width))
     matrix = pairs.scale[:, None, None] * pairs.rotation
     for top in range(0, height, band):
         rows = slice(top, min(top + band, height))
-        said = [store.read(index, side, rows) for index, side in sides]
+        said = [seen.read(index, side, rows) for index, side in sides]
         _depth_along_rays(
             np.stack([one.points for one in said]),
             np.stack([one.confidence for one in said]),

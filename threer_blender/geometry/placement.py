@@ -7,6 +7,7 @@ Each prediction is fitted to its photos' own pointmaps, which makes it a similar
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,14 +64,29 @@ def measure(seen: Sampled, own: list[Float]) -> Measured:
     return Measured(ends, fitted, units, seen.mean_weight.prod(1), usable)
 
 
-def place(count: int, measured: Measured) -> tuple[Bool, Similarities]:
-    """Which photos connect, and world from each photo's own frame (an identity where it does not)."""
+@dataclass(frozen=True)
+class Anchors:
+    """Photos (M,) that have their place already: `world` (M,) from their own frames."""
+
+    photos: Int
+    world: Similarities
+
+
+def place(count: int, measured: Measured, anchors: Anchors) -> tuple[Bool, Similarities]:
+    """Which photos connect, and world from each photo's own frame (an identity where it does not).
+
+    What connects to the `anchors`, in their world; without any, the largest connected part. Raises UserError where no
+    photos connect, or all pairs contradict each other.
+    """
     pairs, moves, surety = _both_ways(measured)
-    placed = np.ones(count, bool)
-    trusted = np.ones(len(pairs), bool)
+    anchored = np.zeros(count, bool)
+    anchored[anchors.photos] = True
+    pairs, moves, surety = _with_anchors(pairs, moves, surety, anchors)
+    placed, trusted = np.ones(count, bool), np.ones(len(pairs), bool)
     while True:
-        kept = trusted & placed[pairs].all(1)
-        placed = placed & (synchronisation.components(count, pairs[kept]) == 0)
+        placed = placed & _home(count, pairs[trusted & placed[pairs].all(1)], anchored)
+        if placed.sum() < 2 and anchored.any():
+            return placed, synchronisation.identities(count)
         if placed.sum() < 2:
             raise UserError(
                 "No two of these photos show enough of the same things; take photos that overlap by more than half."
@@ -90,10 +106,12 @@ def place(count: int, measured: Measured) -> tuple[Bool, Similarities]:
             )
         per_view = [np.bincount(some.ravel(), minlength=len(solved)) for some in (local[agreeing], local)]
         borne_out = per_view[0] >= _LEAST_AGREEING * per_view[1]
-        joined = synchronisation.components(len(solved), local[agreeing]) == 0
-        if (borne_out & joined).all():
+        fine = anchored[placed] | (borne_out & _home(len(solved), local[agreeing], anchored[placed]))
+        if fine.all():
             break
-        placed[np.flatnonzero(placed)[~(borne_out & joined)]] = False
+        placed[np.flatnonzero(placed)[~fine]] = False
+    if anchored.any():
+        solved = _moved_to(anchors, solved, number)
     views = synchronisation.identities(count)
     views.scale[placed], views.rotation[placed], views.translation[placed] = (
         solved.scale,
@@ -101,6 +119,43 @@ def place(count: int, measured: Measured) -> tuple[Bool, Similarities]:
         solved.translation,
     )
     return placed, views
+
+
+def _home(count: int, pairs: Int, anchored: Bool) -> Bool:
+    """(count,) the part of the graph that holds the anchors, or without any the largest."""
+    part = synchronisation.components(count, pairs)
+    home = part[anchored][0] if anchored.any() else 0
+    found: Bool = part == home
+    return found
+
+
+def _with_anchors(pairs: Int, moves: Similarities, surety: Float, anchors: Anchors) -> tuple[Int, Similarities, Float]:
+    """The measurements and exact ones between anchors: of each with the next, and of those that share a new photo."""
+    at = {int(photo): index for index, photo in enumerate(anchors.photos)}
+    joined = set(pairwise(sorted(at)))
+    known = np.isin(pairs, anchors.photos)
+    for new in np.unique(pairs[~known]):
+        near = sorted(int(photo) for photo in pairs[(pairs == new).any(1)].ravel() if int(photo) in at)
+        joined |= {(a, b) for a in near for b in near if a < b}
+    exact = np.array(sorted(joined), int).reshape(-1, 2)
+    first, second = (anchors.world[[at[int(photo)] for photo in side]] for side in exact.T)
+    new_pairs = ~known.all(1)
+    return (
+        np.concatenate([pairs[new_pairs], exact]),
+        synchronisation.joined(moves[new_pairs], first.inverse().after(second)),
+        np.concatenate([surety[new_pairs], np.full(len(exact), surety.max(initial=1.0))]),
+    )
+
+
+def _moved_to(anchors: Anchors, solved: Similarities, number: Int) -> Similarities:
+    """The solution in the anchors' world, by their centres and a unit along each of their axes."""
+    arms = np.concatenate([np.zeros((1, 3)), np.eye(3)])
+    ours, theirs = (
+        some.apply(np.tile(arms, (len(some), 1, 1))) for some in (solved[number[anchors.photos]], anchors.world)
+    )
+    flat = ours.reshape(1, -1, 3), theirs.reshape(1, -1, 3)
+    move = synchronisation.fit(*flat, np.ones(flat[0].shape[:2]))
+    return move[np.zeros(len(solved), int)].after(solved)
 
 
 def _both_ways(measured: Measured) -> tuple[Int, Similarities, Float]:

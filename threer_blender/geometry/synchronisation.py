@@ -73,6 +73,15 @@ def identities(count: int) -> Similarities:
     return Similarities(np.ones(count), np.tile(np.eye(3), (count, 1, 1)), np.zeros((count, 3)))
 
 
+def joined(first: Similarities, second: Similarities) -> Similarities:
+    """Both lists in one."""
+    return Similarities(
+        np.concatenate([first.scale, second.scale]),
+        np.concatenate([first.rotation, second.rotation]),
+        np.concatenate([first.translation, second.translation]),
+    )
+
+
 def fit(source: Float, target: Float, weights: Float) -> Similarities:
     """Least-squares similarities (K,) from `source` to `target` (K, M, 3), weighted (K, M) (Umeyama, PAMI 1991)."""
     total = np.maximum(weights.sum(1), 1e-300)[:, None]
