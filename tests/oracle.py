@@ -207,7 +207,7 @@ class Oracle:
         answer = np.where(wild[..., None], answer * np.exp(random.standard_normal((*shape, 1))), answer)
         seen = np.where(shared, 1.5, 0.4) + 0.3 * random.standard_normal(shape)
         doubt = np.abs(error[..., 2]) / max(errors.noise, 1e-9)
-        return answer, np.exp(seen - 0.3 * doubt - 0.5 * wild)
+        return answer, np.exp(seen - 0.3 * doubt - 1.5 * wild)
 
     def _random(self, *key: int) -> np.random.Generator:
         return np.random.default_rng([self.errors.seed, *key])
