@@ -23,7 +23,7 @@ Bool = NDArray[np.bool_]
 
 _LEAST_SURE = 0.08  # share of sure pixels, in both photos, below which a pair does not overlap
 _LEAST_AGREEING = 0.25  # share of a photo's overlapping pairs that a solution must bear out
-_ENOUGH_SPARE, _LEAST_CLOSING = 3, 0.1  # where so many pairs close loops, this share of them must do so well
+_ENOUGH_SPARE, _LEAST_CLOSING = 3, 0.2  # where so many pairs close loops, this share of them must do so well
 _DOUBT = 0.1  # surety of a pair whose two predictions contradict each other
 
 
@@ -72,7 +72,10 @@ class Anchors:
     world: Similarities
 
 
-def place(count: int, measured: Measured, anchors: Anchors) -> tuple[Bool, Similarities]:
+UNANCHORED = Anchors(np.zeros(0, np.int64), synchronisation.identities(0))
+
+
+def place(count: int, measured: Measured, anchors: Anchors = UNANCHORED) -> tuple[Bool, Similarities]:
     """Which photos connect, and world from each photo's own frame (an identity where it does not).
 
     What connects to the `anchors`, in their world; without any, the largest connected part. Raises UserError where no

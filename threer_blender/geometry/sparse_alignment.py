@@ -29,7 +29,7 @@ GAMMA = 1.5  # the power of distances that the coarse stage minimises
 COARSE_ROUNDS, COARSE_MATCHES = 20, 200  # the latter of a pair
 LEAST_MATCHES = 15  # of a pair
 NEAR, LEAST_NEAR = 0.15, 0.5  # of the distance: matches of a pair so near each other fit it, and so many must
-LEAST_BELIEVED = 0.15  # of all matches, by confidence, those of pairs that fit; else what fits does so by chance
+LEAST_BELIEVED = 0.3  # of all matches, by confidence, those of pairs that fit; else what fits does so by chance
 OBSERVATIONS = 1000  # of a photo, about, that bundle adjustment sees: more take time and tell nothing new
 GUESS = 0.999  # the confidence below which the network says nothing
 
