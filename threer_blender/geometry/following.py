@@ -50,6 +50,10 @@ def follow(
     `positions` (N, 3) are points of the scene, in the keys' world. `progress(frame)` may raise.
     """
     numbers = sorted(keys)
+    pictures: dict[int, Array] = {}
+    for number in numbers:  # all of them first: a video is decoded from one end to the other
+        progress(0)
+        pictures[number] = np.rint(picture(number)).astype(np.uint8)
     ready: dict[int, _Key] = {}
     for number in range(1, count + 1):
         progress(number)
@@ -57,7 +61,7 @@ def follow(
             yield number, keys[number]
             continue
         around = _around(number, numbers)
-        ready = {key: ready.get(key) or _key(keys[key], picture(key), positions) for key in around}
+        ready = {key: ready.get(key) or _key(keys[key], pictures[key], positions) for key in around}
         guess = _between(number, around, keys)
         posed = _posed(guess, list(ready.values()), picture(number))
         if posed is not None:
@@ -102,6 +106,7 @@ def rotation_vector(matrix: FloatArray) -> FloatArray:
 
 # ----------------------------------------------------------------------------------------------- points of a key
 def _key(camera: Camera, picture: Array, positions: Array) -> _Key:
+    picture = picture.astype(np.float32)
     small = _resized(camera, picture.shape)
     return _Key(small, _pyramid(picture), _telling_points(small, picture, positions))
 
