@@ -116,6 +116,9 @@ def _reconstruct(request: Request, report: Report) -> Done:
     weights.use(request.weights)
     bundle.check_output(output)
     chosen = photos.read(photo_files.find(request.photos), report.warn, lambda done: report(READING, done, 1))
+    if not chosen.accepted:
+        first = chosen.left_out[0]
+        raise UserError(f"None of the chosen files can be worked with; {first.photo}: {first.reason} {first.advice}")
     reconstruction, options = _within_memory(engine, chosen.accepted, options, report)
     followed = _shots(reconstruction, report)
     folder = Path(tempfile.mkdtemp()) / bundle.PLATES
