@@ -35,7 +35,7 @@ def scene_of(name: str) -> tuple[Gaussians, Camera]:
     """A set's splats and a camera that sees them."""
     if name == "random":
         wide = Camera("view", *SIZE, 448.0, 448.0, 240.0, 160.0, CAMERA.world_from_camera)
-        return random_gaussians(20_000), wide
+        return random_gaussians(4000), wide
     gaussians = splat_files.read(DATA / name).gaussians
     camera = around(gaussians)
     return gaussians, Camera("view", *SIZE, 448.0, 448.0, 240.0, 160.0, camera.world_from_camera)

@@ -144,7 +144,12 @@ def test_a_second_solve_updates_them_and_keeps_what_the_artist_set(with_splats, 
     assert points.get_input(shown.modifiers[0], splat_nodes.SIZE) == 0.5
     same(splats.read(shown.data), more.gaussians, 0)
     assert len(bpy.data.meshes) == meshes
+    cloud = next(child for child in root.children if child[identity.ROLE] == identity.CLOUD)
+    cloud.hide_render = False  # the artist wants both
+    build.build(more, tmp_path)
+    assert not cloud.hide_render
     build.build(replace(with_splats, gaussians=None), tmp_path)
+    assert not cloud.hide_viewport
     assert not [child for child in root.children if child[identity.ROLE] == identity.SPLATS]
 
 

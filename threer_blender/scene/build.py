@@ -54,6 +54,8 @@ def build(
         ours = {ROOT: root, **shown, **filmed, **{role: placed for role, placed in more.items() if placed}}
         for role, placed in ours.items():
             changes.mark(placed, **{SOLVE: solve, ROLE: role, STALE: False})
+        if CLOUD in ours and (SPLATS in ours) != (SPLATS in found):  # which show the same things
+            changes.set(ours[CLOUD], hide_viewport=SPLATS in ours, hide_render=SPLATS in ours)
         _describe(changes, root, reconstruction, bundle_folder)
         _link(scene, root, {role: placed for role, placed in ours.items() if role not in found})
         _retire(changes, {role: placed for role, placed in found.items() if role not in ours})
@@ -160,7 +162,6 @@ def _cloud(
     geometry = points.new_geometry(name, reconstruction.cloud, points.radii(reconstruction), as_mesh)
     if placed is None:
         placed = points.new_object(name, geometry, reconstruction.trusted_confidence)
-        placed.hide_viewport = placed.hide_render = reconstruction.gaussians is not None  # which show the same things
     else:
         changes.release(placed.data)
         changes.set(placed, data=geometry)
