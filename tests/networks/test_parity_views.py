@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="networks need torch")
 from tests.networks.parity import CLOSE, Case, cases, difference, log_difference, log_length, network  # noqa: E402
-from threer_blender.networks import depth_anything3, vggt_omega, vit  # noqa: E402
+from threer_blender.networks import depth_anything3, fast3r, vggt, vggt_omega, vit  # noqa: E402
 
 
 def _depth_anything3(net: Any, images: torch.Tensor, _facts: dict) -> dict[str, torch.Tensor]:
@@ -18,6 +18,31 @@ def _depth_anything3(net: Any, images: torch.Tensor, _facts: dict) -> dict[str, 
         "depth_conf": found.confidence,
         "extrinsics": found.camera_from_world,
         "intrinsics": found.intrinsics,
+    }
+
+
+def _vggt(net: Any, images: torch.Tensor, facts: dict) -> dict[str, torch.Tensor]:
+    given: list[tuple] = []
+    hook = net.track_head.tracker.register_forward_pre_hook(lambda _module, inputs: given.append(inputs))
+    found = net(images, torch.tensor(facts["query_points"]))
+    hook.remove()
+    features, queries = given[0]
+    noise = 1 + 1e-6 * torch.randn(features.shape, generator=torch.Generator().manual_seed(0))
+    other = net.track_head.tracker(features * noise, queries)
+    ROUNDING.update(
+        track=difference(2 * other.pixels, found.tracks.pixels),
+        vis=difference(other.visibility, found.tracks.visibility),
+        conf=difference(other.confidence, found.tracks.confidence),
+    )
+    return {
+        "pose_enc": found.pose,
+        "depth": found.depth[..., None],
+        "depth_conf": found.depth_confidence,
+        "world_points": found.points,
+        "world_points_conf": found.points_confidence,
+        "track": found.tracks.pixels,
+        "vis": found.tracks.visibility,
+        "conf": found.tracks.confidence,
     }
 
 
@@ -31,10 +56,30 @@ def _vggt_omega(net: Any, images: torch.Tensor, _facts: dict) -> dict[str, torch
     }
 
 
+def _fast3r(net: Any, images: torch.Tensor, facts: dict) -> dict[str, torch.Tensor]:
+    found = {}
+    for number, (shared, own) in enumerate(net(2 * images - 1, facts["image_ids"])):
+        found[f"view{number}.pts3d_in_other_view"] = shared.points[0]
+        found[f"view{number}.conf"] = shared.confidence[0]
+        found[f"view{number}.pts3d_local"] = own.points[0]
+        found[f"view{number}.conf_local"] = own.confidence[0]
+    return found
+
+
+# What rounding does to an output where that is more than CLOSE. Between its rounds the seeded tracker turns places into
+# sines of up to 1000 times their pixels, so that a millionth in its features moves its confidences by hundredths.
+ROUNDING: dict[str, float] = {}
+
+# The recorded outputs of two models are those of other settings than the releases': VGGT's positions were resized
+# bilinearly (its code asks for antialiased bicubic), Fast3R's attention was sharpened (its configuration says not to).
+VGGT_RECORDED = vggt.Config(positions=vit.PositionTable(mode="bilinear", offset=0.0))
+
 # Model -> its network, the names in its checkpoint, and its outputs under the published names, without a batch.
 NETWORKS: dict[str, tuple[Callable, Callable, Callable]] = {
     "da3_base": (depth_anything3.DepthAnything3, depth_anything3.rename, _depth_anything3),
+    "vggt_1b": (lambda: vggt.VGGT(VGGT_RECORDED), vggt.rename, _vggt),
     "vggt_omega_1b_512": (vggt_omega.VGGTOmega, vggt_omega.rename, _vggt_omega),
+    "fast3r_512": (lambda: fast3r.Fast3R(fast3r.SHARPENED), fast3r.rename, _fast3r),
 }
 
 
@@ -52,6 +97,7 @@ def test_views_network(case: Case, held: dict) -> None:
     model = case.facts["model"], case.facts["seed"]
     if model not in held:
         held.clear()
+        ROUNDING.clear()
         gc.collect()
         held[model] = network(case, build, rename)
     with torch.inference_mode():
@@ -59,7 +105,7 @@ def test_views_network(case: Case, held: dict) -> None:
     expected = {name: value[0] for name, value in case.expected().items()}
     assert found.keys() == expected.keys()
     for name, theirs in expected.items():
-        assert difference(found[name], theirs) < CLOSE, name
+        assert difference(found[name], theirs) < max(CLOSE, 5 * ROUNDING.get(name, 0)), name
         if "points" in name or "pts3d" in name:
             assert difference(log_length(found[name]), log_length(theirs)) < CLOSE, name
         elif name == "depth" or ("conf" in name.split(".")[-1] and name != "conf"):

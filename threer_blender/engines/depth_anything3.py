@@ -50,7 +50,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
 
 def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
-    from ..geometry.views import from_depth
+    from ..geometry.views import from_camera
     from ..networks import checkpoints, view_inputs
     from ..networks.depth_anything3 import DepthAnything3, rename
     from ..networks.vit import normalised
@@ -60,6 +60,6 @@ def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
 
     def predict(seen: Sequence[Input]) -> list[ViewPrediction]:
         depths, confidences, poses, intrinsics = answered(device, lambda: network(normalised(batch(seen, device))))
-        return list(map(from_depth, depths, confidences, intrinsics, poses))
+        return list(map(from_camera, depths, confidences, intrinsics, poses))
 
     return Network(view_inputs.by(view_inputs.depth_anything3), predict, pixel_bytes=PIXEL_BYTES)

@@ -16,14 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from ..reconstruction import Array, FloatArray
-from .poses import Similarity, procrustes
-from .views import ViewPrediction
+from .poses import Similarity
+from .views import ViewPrediction, robust_similarity
 
 Predict = Callable[[Sequence[int]], Sequence[ViewPrediction]]
 """Indices of photos -> what the network says of them, in a frame and unit that these photos share."""
 
 POINTS = 2000  # of a shared photo, are compared
-ROUNDS = 12  # of reweighting
 LEAST_AGREEMENT = 0.6  # share of points within TOLERANCE of their depth, for a loop to be believed
 TOLERANCE = 0.1
 AROUND = 4  # photos on either side of a lookalike that a loop's chunk has
@@ -140,20 +139,10 @@ class Alignment:
 
 
 def align(source: Sequence[ViewPrediction], target: Sequence[ViewPrediction]) -> Alignment:
-    """The similarity that takes the frame of `source` to that of `target`, two predictions of the same photos.
-
-    Iteratively reweighted: a pair of points counts by both confidences and falls off with the square of its distance
-    over its depth (Geman and McClure), whose scale follows the median.
-    """
+    """The similarity that takes the frame of `source` to that of `target`, two predictions of the same photos."""
     pairs = [_pair(a, b) for a, b in zip(source, target, strict=True)]
     from_, to, depth, sure = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-    weights = sure / depth**2
-    similarity = procrustes(from_, to, weights)
-    distance = np.zeros(len(depth))
-    for _ in range(ROUNDS):
-        distance = np.linalg.norm(similarity.apply(from_) - to, axis=1) / depth
-        scale = 2 * max(1e-6, float(np.median(distance)))
-        similarity = procrustes(from_, to, weights / (1 + (distance / scale) ** 2) ** 2)
+    similarity, distance = robust_similarity(from_, to, sure, depth)
     return Alignment(similarity, float((distance < TOLERANCE).mean()))
 
 
@@ -191,7 +180,7 @@ class _Store:
         self._folder = folder
 
     def write(self, chunk: int, index: int, view: ViewPrediction) -> None:
-        arrays = (view.intrinsics, view.world_from_camera, view.points, view.confidence)
+        arrays = (view.intrinsics, view.world_from_camera, view.depth, view.confidence)
         np.savez(self._folder / f"{chunk}-{index}.npz", *arrays)
 
     def read(self, chunk: int, index: int) -> ViewPrediction:
@@ -218,15 +207,12 @@ def _closed(first: int, second: int, chunks: Sequence[range], predict: Predict, 
 
 def _pair(source: ViewPrediction, target: ViewPrediction) -> tuple[Array, Array, Array, Array]:
     """Points of one photo in two frames (M, 3) each, their depth in the second, and how sure both are."""
-    sure = np.sqrt(source.confidence.astype(np.float64) * target.confidence).ravel()
-    usable = np.flatnonzero((sure > 0) & (source.points[..., 2].ravel() > 0) & (target.points[..., 2].ravel() > 0))
-    chosen = usable[:: max(1, len(usable) // POINTS)]
-    places = np.unravel_index(chosen, source.confidence.shape)
-    from_, to = (
-        view.points[places] @ view.world_from_camera[:3, :3].T + view.world_from_camera[:3, 3]
-        for view in (source, target)
-    )
-    return from_, to, target.points[places][:, 2].astype(np.float64), sure[chosen]
+    sure = np.sqrt(source.confidence.astype(np.float64) * target.confidence)
+    rows, columns = np.nonzero((sure > 0) & (source.depth > 0) & (target.depth > 0))
+    step = max(1, len(rows) // POINTS)
+    rows, columns = rows[::step], columns[::step]
+    depth = target.depth[rows, columns].astype(np.float64)
+    return source.points(rows, columns), target.points(rows, columns), depth, sure[rows, columns]
 
 
 def _say(index: int, chunk: range, chunks: Sequence[range]) -> float:
@@ -237,7 +223,7 @@ def _say(index: int, chunk: range, chunks: Sequence[range]) -> float:
 
 
 def _averaged(said: Sequence[tuple[float, ViewPrediction]]) -> ViewPrediction:
-    """One prediction of several, in one frame, with a weight each; points also by confidence."""
+    """One prediction of several, in one frame, with a weight each; depths also by confidence."""
     if len(said) == 1:
         return said[0][1]
     shares = np.array([weight for weight, _ in said]) / sum(weight for weight, _ in said)
@@ -250,12 +236,12 @@ def _averaged(said: Sequence[tuple[float, ViewPrediction]]) -> ViewPrediction:
     pose[:3, 3] = sum(share * view.world_from_camera[:3, 3] for share, view in zip(shares, views, strict=True))
     weights = np.stack([share * view.confidence for share, view in zip(shares, views, strict=True)])
     weights /= np.maximum(weights.sum(axis=0), 1e-12)
-    points = sum(weight[..., None] * view.points for weight, view in zip(weights, views, strict=True))
+    depth = (weights * np.stack([view.depth for view in views])).sum(axis=0)
     return replace(
         views[0],
         intrinsics=sum(share * view.intrinsics for share, view in zip(shares, views, strict=True)),
         world_from_camera=pose,
-        points=np.asarray(points, np.float32),
+        depth=depth.astype(np.float32),
         confidence=np.max([view.confidence for view in views], axis=0),
     )
 

@@ -1,4 +1,4 @@
-"""[R] What a network says of one view among many, and how it becomes a camera and a pointmap of its photo."""
+"""[R] What a network says of one view among many: a camera and a depth map in a frame that the views share. numpy."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..reconstruction import Array, Camera, FloatArray, Photo, PhotoFromMap, PointMap
-from .poses import Similarity
+from ..reconstruction import Array, FloatArray
+from .focal import focal_from_points
+from .poses import Similarity, pnp, procrustes
 
-STEEPEST = 0.1  # relative change of depth from pixel to pixel beyond which a pixel straddles an edge
+ROUNDS = 12  # of reweighting
+ALIGNED = 4000  # pairs of points are plenty for a similarity
 
 
 @dataclass(frozen=True)
 class ViewPrediction:
-    """One view in the frame that its network shares among all views given to it.
-
-    `intrinsics` (3, 3) in map pixels, the first one's centre at (0.5, 0.5); `world_from_camera` (4, 4);
-    `points` (H, W, 3) float32 in the camera's own frame; `confidence` (H, W) float32, 0 where there is no photo.
-    """
+    """`intrinsics` (3, 3) in map pixels, the first one's centre at (0.5, 0.5); `world_from_camera` (4, 4); `depth`
+    (H, W) float32 camera z; `confidence` (H, W) float32, 0 where there is no photo."""
 
     intrinsics: FloatArray
     world_from_camera: FloatArray
-    points: Array
+    depth: Array
     confidence: Array
 
     def moved(self, world: Similarity) -> ViewPrediction:
@@ -30,73 +29,65 @@ class ViewPrediction:
         pose = np.eye(4)
         pose[:3, :3] = world.rotation @ self.world_from_camera[:3, :3]
         pose[:3, 3] = world.apply(self.world_from_camera[:3, 3])
-        points = (world.scale * self.points).astype(np.float32)
-        return replace(self, world_from_camera=pose, points=points)
+        return replace(self, world_from_camera=pose, depth=(world.scale * self.depth).astype(np.float32))
 
-    @property
-    def world_points(self) -> FloatArray:
-        """(H, W, 3) in the shared frame."""
-        world: FloatArray = self.points @ self.world_from_camera[:3, :3].T + self.world_from_camera[:3, 3]
+    def points(self, rows: Array, columns: Array) -> FloatArray:
+        """(M, 3) of these pixels, in the shared frame."""
+        (fx, _, cx), (_, fy, cy), _ = self.intrinsics
+        depth = self.depth[rows, columns].astype(np.float64)
+        rays = np.stack([(columns + 0.5 - cx) / fx, (rows + 0.5 - cy) / fy, np.ones(len(rows))], axis=1)
+        world: FloatArray = depth[:, None] * rays @ self.world_from_camera[:3, :3].T + self.world_from_camera[:3, 3]
         return world
 
 
-def from_depth(
-    depth: Array, confidence: Array, intrinsics: FloatArray, camera_from_world: FloatArray
-) -> ViewPrediction:
-    """Of `depth` (H, W), camera z, and `camera_from_world` (3, 4) or (4, 4)."""
-    height, width = depth.shape
-    x = (np.arange(width) + 0.5 - intrinsics[0, 2]) / intrinsics[0, 0]
-    y = (np.arange(height) + 0.5 - intrinsics[1, 2]) / intrinsics[1, 1]
-    rays = np.stack([*np.meshgrid(x, y), np.ones((height, width))], axis=-1)
+def from_camera(depth: Array, confidence: Array, intrinsics: Array, camera_from_world: Array) -> ViewPrediction:
+    """Of [R | t] (3, 4) that takes the shared frame to the camera's."""
     pose = np.eye(4)
-    pose[:3, :3] = np.asarray(camera_from_world, np.float64)[:3, :3].T
-    pose[:3, 3] = -pose[:3, :3] @ np.asarray(camera_from_world, np.float64)[:3, 3]
-    points = (rays * np.asarray(depth, np.float64)[..., None]).astype(np.float32)
-    return ViewPrediction(np.asarray(intrinsics, np.float64), pose, points, np.asarray(confidence, np.float32))
+    pose[:3, :3] = camera_from_world[:, :3].T.astype(np.float64)
+    pose[:3, 3] = -pose[:3, :3] @ camera_from_world[:, 3].astype(np.float64)
+    return ViewPrediction(intrinsics.astype(np.float64), pose, depth, confidence)
 
 
-def camera(photo: Photo, view: ViewPrediction, photo_from_map: PhotoFromMap) -> Camera:
-    """The view's camera in the photo's own pixels."""
-    x, y, left, top = photo_from_map
-    (fx, _, cx), (_, fy, cy), _ = view.intrinsics
-    return Camera(
-        photo=photo.name,
-        width=photo.width,
-        height=photo.height,
-        fx=float(fx * x),
-        fy=float(fy * y),
-        cx=float(cx * x + left),
-        cy=float(cy * y + top),
-        world_from_camera=view.world_from_camera,
-    )
+def from_pointmaps(own: Array, own_confidence: Array, shared: Array, shared_confidence: Array) -> ViewPrediction:
+    """Of two pointmaps (H, W, 3) of a view, in its own camera's frame and in the shared one, with confidences (H, W).
 
-
-def pointmap(photo: Photo, view: ViewPrediction, photo_from_map: PhotoFromMap, least: float) -> PointMap:
-    """The view's points in the world; trusted are those with at least the confidence `least`, away from edges."""
-    mask = (view.confidence >= least) & (view.confidence > 0) & ~edges(view.points[..., 2])
-    points = np.where(np.isfinite(view.points), view.world_points, 0).astype(np.float32)
-    return PointMap(photo.name, points, view.confidence, mask & (view.points[..., 2] > 0), photo_from_map)
-
-
-def edges(depth: Array) -> Array:
-    """(H, W) bool: pixels whose `depth` leaps towards a neighbour on both sides, so that they belong to neither.
-
-    Networks blend depth over one or two pixels where a near thing ends.
+    The focal length is that with which the camera sees its own pointmap, the finer of the two. A robust similarity,
+    weighed by both confidences, takes it to the shared frame; the camera then stands where it sees these points at
+    their pixels (PnP). Raises ValueError where a pointmap says nothing.
     """
-    safe = np.where(depth > 0, depth, np.nan)
-    blended = np.zeros(depth.shape, bool)
-    for axis in (0, 1):
-        step = np.abs(np.diff(np.log(safe), axis=axis)) > STEEPEST
-        pad = [(1, 0) if a == axis else (0, 0) for a in (0, 1)], [(0, 1) if a == axis else (0, 0) for a in (0, 1)]
-        blended |= np.pad(step, pad[0]) & np.pad(step, pad[1])
-    return blended
+    height, width = own_confidence.shape
+    focal = focal_from_points(own, own_confidence, (width / 2, height / 2))
+    intrinsics = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])
+    sure = np.sqrt(own_confidence.astype(np.float64) * shared_confidence).ravel()
+    points, there = own.reshape(-1, 3).astype(np.float64), shared.reshape(-1, 3).astype(np.float64)
+    usable = np.isfinite(points).all(axis=1) & np.isfinite(there).all(axis=1) & (points[:, 2] > 0)
+    chosen = np.flatnonzero(usable)[:: max(1, int(usable.sum()) // ALIGNED)]
+    world = robust_similarity(points[chosen], there[chosen], sure[chosen], points[chosen, 2])[0]
+    placed = world.apply(points)
+    pixels = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1).reshape(-1, 2)
+    believed = usable & (sure >= np.median(sure[usable]))
+    found = pnp(placed[believed], pixels[believed], intrinsics, (width, height))
+    if found is None:  # the similarity's own camera
+        pose = np.eye(4)
+        pose[:3, :3], pose[:3, 3] = world.rotation, world.translation
+    else:
+        pose = np.linalg.inv(found.camera_from_world)
+    depth = (placed - pose[:3, 3]) @ pose[:3, 2]
+    return ViewPrediction(intrinsics, pose, depth.reshape(height, width).astype(np.float32), own_confidence)
 
 
-def normals(points: Array) -> Array:
-    """(H, W, 3) float32 unit normals of camera points (H, W, 3), towards the camera; zero where undefined."""
-    across = np.gradient(points, axis=1)
-    down = np.gradient(points, axis=0)
-    normal = np.cross(down, across)
-    normal *= -np.sign((normal * points).sum(axis=-1, keepdims=True))
-    length = np.linalg.norm(normal, axis=-1, keepdims=True)
-    return np.divide(normal, length, out=np.zeros_like(normal), where=length > 0).astype(np.float32)
+def robust_similarity(source: Array, target: Array, sure: Array, depth: Array) -> tuple[Similarity, FloatArray]:
+    """The similarity that takes points `source` (M, 3) to `target` (M, 3), most of which agree, and what then remains
+    of each pair's distance over `depth` (M,), that of the target or the source.
+
+    Iteratively reweighted: a pair counts by how `sure` (M,) it is and falls off with the square of its distance over
+    its depth, against four times the median's (Geman and McClure, 1987).
+    """
+    weights = sure / depth**2
+    similarity = procrustes(source, target, weights)
+    distance = np.linalg.norm(similarity.apply(source) - target, axis=1) / depth
+    for _ in range(ROUNDS):
+        ratio = distance / max(1e-9, 2 * float(np.median(distance)))
+        similarity = procrustes(source, target, weights / (1 + ratio**2) ** 2)
+        distance = np.linalg.norm(similarity.apply(source) - target, axis=1) / depth
+    return similarity, distance

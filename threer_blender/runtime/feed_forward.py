@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..catalog import Engine
-from ..geometry import chunks, views
+from ..geometry import assembly, chunks, cleaning
 from ..geometry.chunks import Settings
 from ..geometry.poses import Similarity
 from ..geometry.views import ViewPrediction
@@ -22,20 +22,19 @@ from ..messages import UserError
 from ..networks import checkpoints
 from ..networks.inputs import Input
 from ..networks.view_inputs import inside
-from ..reconstruction import Array, Photo, Reconstruction
+from ..reconstruction import MEDIAN_DEPTH, Array, Photo, Reconstruction
 from . import weights
 from .device import Device, choose
 from .photos import pixels
-from .report import Report
+from .report import Report, Watch
 
 LOADING, LOOKING, MERGING = "Loading the network", "Looking at all photos", "Merging"
 
-DEPTH = 5.0  # units: the median depth of the points over the cameras
 TRUSTED = 0.3  # quantile of the confidences below which points are not trusted
 MOST_AT_ONCE = 100  # photos; beyond it, networks trained on two dozen grow unsure and time grows with the square
 FEWEST_AT_ONCE = 12  # photos; smaller chunks share too little with each other
 SHARED = 0.25  # of a chunk, is also in the next
-MOST_POINTMAPS = 200  # photos whose pointmaps are kept; of longer captures the cloud alone
+MOST_POINTMAPS = 60  # photos whose pointmaps are kept and compared with each other; of longer captures the cloud alone
 MEMORY = 0.8  # of the free memory may be used
 THUMBNAIL = 16  # pixels a side
 CONFIDENCE = "1 and more, the network's own scale: 1 + exp of what it says; it learnt to be high where errors are small"
@@ -76,12 +75,12 @@ def reconstruct(engine: Engine, photos: Sequence[Photo], load: Load, report: Rep
 
     Raises UserError where the weights are missing or others than the network's, or the memory is too small.
     """
-    began = perf_counter()
+    watch = Watch()
     report.plan({LOADING: 5.0, LOOKING: 2.0 * len(photos), MERGING: 0.3 * len(photos)})
     report(LOADING, 0, 1)
     device = choose()
     network = load(checkpoints.read(weights.locate(engine.weights[0])), device)
-    loaded = perf_counter()
+    watch.lap("loading")
     give = network.inputs(photos)
     settings = _settings(engine, device, give(0), network.pixel_bytes, len(photos))
 
@@ -98,15 +97,15 @@ def reconstruct(engine: Engine, photos: Sequence[Photo], load: Load, report: Rep
         solution = chunks.solve(
             len(photos), predict, settings, Path(folder), loops, lambda done, total: report(LOOKING, done, total)
         )
-        looked = perf_counter()
+        watch.lap("network")
         result = _merged(engine, photos, give, solution, report)
     if len(photos) > settings.size:
         result.notes.append(
             f"The photos were looked at {settings.size} at a time, in their order; a capture whose order is not that "
             "of the camera's way comes out bent."
         )
-    timings = {"loading": loaded - began, "network": looked - loaded, "merging": perf_counter() - looked}
-    return replace(result, timings=timings)
+    watch.lap("merging")
+    return replace(result, timings=watch.laps)
 
 
 def _settings(engine: Engine, device: Device, one: Input, pixel_bytes: int, count: int) -> Settings:
@@ -138,40 +137,50 @@ def _thumbnail(image: Array) -> Array:
 
 
 def _merged(
-    engine: Engine,
-    photos: Sequence[Photo],
-    give: Callable[[int], Input],
-    solution: chunks.Solution,
-    report: Report,
+    engine: Engine, photos: Sequence[Photo], give: Callable[[int], Input], solution: chunks.Solution, report: Report
 ) -> Reconstruction:
+    """The solution as a Reconstruction; its facts are read from disk once for the unit and once for the rest."""
     depths, confidences, steps = [], [], []
     for view in solution.views():
-        depth = view.points[view.confidence > 0][::97, 2]
-        depths.append(depth[depth > 0])
-        confidences.append(view.confidence[view.confidence > 0][::97])
+        valid = (view.confidence > 0) & np.isfinite(view.depth) & (view.depth > 0)
+        depths.append(view.depth[valid][::97])
+        confidences.append(view.confidence[valid][::97])
         steps.append(1 / view.intrinsics[0, 0])
-    scale = Similarity(DEPTH / float(np.median(np.concatenate(depths))), np.eye(3), np.zeros(3))
-    least = float(np.quantile(np.concatenate(confidences), TRUSTED))
-    collected = Voxels(side=DEPTH * float(np.median(steps)))
-    cameras, pointmaps = [], []
-    for index, (photo, view) in enumerate(zip(photos, solution.views(), strict=True)):
-        report(MERGING, index, len(photos))
-        seen, view = give(index), view.moved(scale)
-        cameras.append(views.camera(photo, view, seen.photo_from_map))
-        pointmap = views.pointmap(photo, view, seen.photo_from_map, least)
-        if len(photos) <= MOST_POINTMAPS:
-            pointmaps.append(pointmap)
+    scale = Similarity(MEDIAN_DEPTH / float(np.median(np.concatenate(depths))), np.eye(3), np.zeros(3))
+    trusted = float(np.quantile(np.concatenate(confidences), TRUSTED))
+
+    def seen() -> Iterator[assembly.View]:
+        for index, (photo, view) in enumerate(zip(photos, solution.views(), strict=True)):
+            report(MERGING, index, len(photos))
+            yield _view(index, photo, give(index), view.moved(scale))
+
+    if len(photos) <= MOST_POINTMAPS:
+        return assembly.reconstruction(engine, photos, list(seen()), trusted, confidence_meaning=CONFIDENCE)
+    cameras, collected = [], Voxels(side=MEDIAN_DEPTH * float(np.median(steps)))
+    for one in seen():
+        cameras.append(one.camera)
+        pointmap = one.pointmap(trusted)
+        normals = assembly.normals(pointmap.points, one.camera.world_from_camera[:3, 3])
         shown = pointmap.mask
-        normals = views.normals(view.points)[shown] @ view.world_from_camera[:3, :3].T
-        collected.add(pointmap.points[shown], normals, seen.image[shown], view.confidence[shown], index)
+        collected.add(pointmap.points[shown], normals[shown], one.image[shown], one.confidence[shown], one.number)
     return Reconstruction(
         engine=engine.id,
         licence=engine.licence,
         photos=list(photos),
         cameras=cameras,
-        pointmaps=pointmaps,
         cloud=collected.cloud(),
         confidence_meaning=CONFIDENCE,
-        trusted_confidence=least,
-        notes=["The cameras are the network's own: good for layout, not yet for matchmove."],
+        trusted_confidence=trusted,
+        notes=["The capture is long: its points are in the cloud alone, not photo by photo."],
+    )
+
+
+def _view(index: int, photo: Photo, given: Input, view: ViewPrediction) -> assembly.View:
+    """The view in the photo's own pixels; what straddles an edge of the scene counts as nothing."""
+    focal = math.sqrt(view.intrinsics[0, 0] * view.intrinsics[1, 1])
+    size = (view.depth.shape[1], view.depth.shape[0])
+    camera = assembly.camera(photo, given.photo_from_map, size, focal, view.world_from_camera)
+    told = (view.confidence > 0) & ~cleaning.edges(view.depth.astype(np.float64))
+    return assembly.View(
+        index, camera, given.photo_from_map, given.image, np.where(told, view.depth, 0), view.confidence
     )

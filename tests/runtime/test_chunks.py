@@ -1,0 +1,161 @@
+"""Long captures in chunks: an oracle answers for each chunk in a frame and unit of its own, with drift, and the whole
+comes out as one, whatever its length."""
+
+import itertools
+import tracemalloc
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import oracle
+from threer_blender.geometry import chunks, voxels
+from threer_blender.geometry.poses import Similarity, procrustes
+from threer_blender.geometry.views import ViewPrediction, robust_similarity
+
+SETTINGS = chunks.Settings(size=60, overlap=15)
+
+
+class Capture:
+    """A camera carried twice around the room, and the oracle that answers about its frames."""
+
+    def __init__(self, count: int, lies: float = 0.0) -> None:
+        self.truth = oracle.walk(count, (24, 32), laps=2)
+        self.lies = lies
+        self.asked: list[int] = []
+
+    def predict(self, indices: Sequence[int]) -> list[ViewPrediction]:
+        self.asked.append(len(indices))
+        views = [self.truth[index] for index in indices]
+        answers = oracle.feed_forward(views, rotation=0.5, focal=0.01, drift=0.002, noise=0.02, seed=indices[0])
+        random = np.random.default_rng(indices[0])
+        said = []
+        for answer in answers:
+            wild = random.random(answer.depth.shape) < self.lies
+            depth = np.where(wild, 3 * answer.depth, answer.depth).astype(np.float32)
+            confidence = answer.confidence.astype(np.float32)
+            said.append(ViewPrediction(answer.intrinsics, answer.world_from_camera, depth, confidence))
+        return said
+
+    @property
+    def thumbnails(self) -> np.ndarray:
+        return np.stack([view.image.reshape(6, 4, 8, 4, 3).mean(axis=(1, 3, 4)).ravel() for view in self.truth])
+
+    def loops(self) -> list[tuple[int, int]]:
+        return chunks.lookalikes(self.thumbnails, apart=2 * SETTINGS.size)
+
+    def errors(self, solution: chunks.Solution) -> np.ndarray:
+        """(N,) distances of the cameras from the truth after the best similarity; the room is 10 wide."""
+        found = np.stack([view.world_from_camera[:3, 3] for view in solution.views()])
+        truth = np.stack([view.world_from_camera[:3, 3] for view in self.truth])
+        return np.linalg.norm(procrustes(found, truth, np.ones(len(truth))).apply(found) - truth, axis=1)
+
+
+def peak(count: int, folder: Path) -> int:
+    """Bytes that solving and reading a capture take at most."""
+    capture = Capture(count)
+    loops = capture.loops()
+    tracemalloc.start()
+    try:
+        for _ in chunks.solve(count, capture.predict, SETTINGS, folder, loops).views():
+            pass
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_plan_covers_every_photo_and_overlaps() -> None:
+    for count in (1, 59, 60, 61, 107, 1000):
+        plan = chunks.plan(count, SETTINGS)
+        assert plan[0].start == 0
+        assert plan[-1].stop == count
+        assert max(map(len, plan)) <= SETTINGS.size
+        for first, second in itertools.pairwise(plan):
+            assert first.stop - second.start >= SETTINGS.overlap
+
+
+def test_a_thousand_frames_come_out_as_one(tmp_path: Path) -> None:
+    capture = Capture(1000, lies=0.1)
+    loops = capture.loops()
+    solution = chunks.solve(1000, capture.predict, SETTINGS, tmp_path, loops)
+    assert loops
+    assert max(capture.asked) <= SETTINGS.size
+    views = list(solution.views())
+    assert len(views) == 1000
+    error = capture.errors(solution)
+    assert np.sqrt((error**2).mean()) < 0.08  # of a way of 27 around a room of 10
+    # No seam shows: from frame to frame the camera moves as it did, and the room is as deep as it was, all along.
+    places = np.stack([view.world_from_camera[:3, 3] for view in views])
+    truth = np.stack([view.world_from_camera[:3, 3] for view in capture.truth])
+    steps = np.linalg.norm(np.diff(places, axis=0), axis=1) / np.linalg.norm(np.diff(truth, axis=0), axis=1)
+    assert np.abs(steps / np.median(steps) - 1).max() < 0.35
+    scale = np.array([np.median(v.depth / t.depth) for v, t in zip(views, capture.truth, strict=True)])
+    leaps = np.abs(np.diff(np.log(scale)))  # a frame's own noise makes some everywhere
+    shared = np.zeros(999, bool)
+    for first, second in zip(chunks.plan(1000, SETTINGS), chunks.plan(1000, SETTINGS)[1:], strict=False):
+        shared[second.start - 1 : first.stop] = True
+    assert leaps[shared].max() < 1.2 * leaps[~shared].max()
+    assert np.abs(scale / np.median(scale) - 1).max() < 0.08
+
+
+def test_closing_loops_straightens_a_long_capture(tmp_path: Path) -> None:
+    capture = Capture(600)
+    (tmp_path / "open").mkdir()
+    (tmp_path / "closed").mkdir()
+    left_open = chunks.solve(600, capture.predict, SETTINGS, tmp_path / "open")
+    closed = chunks.solve(600, capture.predict, SETTINGS, tmp_path / "closed", capture.loops())
+    assert (capture.errors(closed) ** 2).mean() < 0.7 * (capture.errors(left_open) ** 2).mean()
+
+
+def test_a_false_loop_is_not_believed() -> None:
+    steps = [chunks.Edge(n, n + 1, Similarity(1.0, np.eye(3), np.array([1.0, 0, 0])), loop=False) for n in range(4)]
+    false = chunks.Edge(0, 4, Similarity(2.0, np.diag([1.0, -1.0, -1.0]), np.array([9.0, 0.0, 0.0])), loop=True)
+    assert np.linalg.norm(chunks.adjusted(5, [*steps, false])[4].translation - (4, 0, 0)) < 0.1
+    true = chunks.Edge(0, 4, Similarity(1.0, np.eye(3), np.array([4.2, 0.0, 0.0])), loop=True)
+    assert chunks.adjusted(5, [*steps, true])[4].translation[0] == pytest.approx(4.16, abs=0.05)
+
+
+def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
+    (tmp_path / "short").mkdir()
+    (tmp_path / "long").mkdir()
+    assert peak(360, tmp_path / "long") < 1.15 * peak(120, tmp_path / "short")
+
+
+def test_robust_similarity_ignores_a_third_of_lies() -> None:
+    random = np.random.default_rng(0)
+    source = random.standard_normal((3000, 3)) + (0, 0, 5)
+    truth = Similarity(1.7, oracle.look_at((0, 0, 0), (1, 0.3, 0.5))[:3, :3], np.array([3.0, -1, 2]))
+    target = truth.apply(source) + 0.002 * random.standard_normal(source.shape)
+    target[::3] += random.standard_normal((1000, 3))
+    found, _ = robust_similarity(source, target, np.ones(3000), source[:, 2])
+    assert found.scale == pytest.approx(1.7, rel=1e-3)
+    assert np.abs(found.rotation - truth.rotation).max() < 1e-3
+
+
+def test_voxels_show_a_surface_once_however_often_it_is_seen() -> None:
+    x, y = np.meshgrid(np.linspace(0, 1, 100), np.linspace(0, 1, 100))
+    points = np.stack([x, y, np.zeros_like(x)], axis=-1).reshape(-1, 3)
+    normals = np.broadcast_to([0.0, 0.0, -1.0], points.shape)
+    once, often = voxels.Voxels(side=0.02), voxels.Voxels(side=0.02)
+    for photo in range(10):
+        colors = np.full(points.shape, 10 * photo, np.uint8)
+        confidence = np.full(len(points), 1.0 + photo)
+        collected = [often] if photo else [once, often]
+        for one in collected:
+            one.add(points + (0, 0, 0.005), normals, colors, confidence, photo)
+    assert len(often.cloud()) == len(once.cloud())
+    assert set(often.cloud().photo) == {9}  # the surest
+    weights = np.arange(1, 11)
+    assert abs(int(often.cloud().colors[0, 0]) - (weights * 10 * np.arange(10)).sum() / weights.sum()) <= 1
+    assert np.allclose(often.cloud().normals, (0, 0, -1))
+
+
+def test_voxels_grow_coarser_instead_of_more() -> None:
+    random = np.random.default_rng(0)
+    collected = voxels.Voxels(side=0.001, most=2000)
+    for photo in range(5):
+        points = random.random((4000, 3)) * (1, 1, 0)
+        collected.add(points, points * 0 + (0, 0, 1), np.zeros((4000, 3), np.uint8), np.ones(4000), photo)
+    assert len(collected.cloud()) <= 2000
+    assert collected.side > 0.001

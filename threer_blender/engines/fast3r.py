@@ -1,0 +1,72 @@
+"""[R] Fast3R: pointmaps of one photo or very many in one go, for non-commercial use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..catalog import Engine, Weights
+from ..reconstruction import Photo, Reconstruction
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..geometry.views import ViewPrediction
+    from ..networks.inputs import Input
+    from ..runtime.device import Device
+    from ..runtime.feed_forward import Network
+    from ..runtime.report import Report
+
+SIDE = 512  # pixels of the long side that the network was trained at
+PIXEL_BYTES = 6000  # measured: tests/benchmarks/feedforward.py
+REPOSITORY = "https://huggingface.co/jedyang97/Fast3R_ViT_Large_512"
+
+ENGINE = Engine(
+    id="fast3r",
+    label="Fast3R",
+    summary="Cameras and points from one photo or very many, in one go, for non-commercial use.",
+    licence="FAIR Noncommercial Research License",
+    commercial=False,
+    produces=frozenset({"cameras", "pointmaps", "cloud"}),
+    requires=("torch", "safetensors", "pycolmap", "PIL", "pillow_heif"),
+    weights=(
+        Weights(
+            name="Fast3R_ViT_Large_512.safetensors",
+            url=f"{REPOSITORY}/resolve/main/model.safetensors",
+            size=0,
+            sha256="",
+            family="Fast3R",
+            licence="FAIR Noncommercial Research License",
+            terms_url=REPOSITORY,
+        ),
+    ),
+)
+
+
+def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:  # noqa: ARG001
+    """Cameras, pointmaps and a cloud. Raises UserError where weights or memory are missing."""
+    from ..runtime import feed_forward
+
+    return feed_forward.reconstruct(ENGINE, photos, _load, report)
+
+
+def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
+    from ..geometry.views import from_pointmaps
+    from ..networks import checkpoints, inputs
+    from ..networks.fast3r import Fast3R, rename
+    from ..runtime.feed_forward import Network, answered
+
+    network = checkpoints.load(Fast3R, tensors, rename).to(device.torch)
+
+    def predict(seen: Sequence[Input]) -> list[ViewPrediction]:
+        def ask() -> list[Tensor]:
+            found = network([one.normalised.to(device.torch) for one in seen])
+            return [part[0] for view in found for pointmap in (view.own, view.shared) for part in pointmap]
+
+        answers = answered(device, ask)
+        return [from_pointmaps(*answers[start : start + 4]) for start in range(0, len(answers), 4)]
+
+    def prepared(photos: Sequence[Photo]) -> Callable[[int], Input]:
+        return lambda index: inputs.dust3r(photos[index], SIDE)
+
+    return Network(prepared, predict, pixel_bytes=PIXEL_BYTES)

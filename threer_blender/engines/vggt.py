@@ -1,0 +1,73 @@
+"""[R] VGGT: cameras and depth of one photo or many in one go, by the weights for non-commercial use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..catalog import Engine, Weights
+from ..reconstruction import Photo, Reconstruction
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..geometry.views import ViewPrediction
+    from ..networks.inputs import Input
+    from ..runtime.device import Device
+    from ..runtime.feed_forward import Network
+    from ..runtime.report import Report
+
+PIXEL_BYTES = 6000  # measured: tests/benchmarks/feedforward.py
+REPOSITORY = "https://huggingface.co/facebook/VGGT-1B"
+
+ENGINE = Engine(
+    id="vggt",
+    label="VGGT",
+    summary="Cameras and depth from one photo or many, in one go; its first weights, for non-commercial use.",
+    licence="CC-BY-NC-4.0",
+    commercial=False,
+    produces=frozenset({"cameras", "pointmaps", "cloud"}),
+    requires=("torch", "safetensors", "pycolmap", "PIL", "pillow_heif"),
+    weights=(
+        Weights(
+            name="VGGT-1B.safetensors",
+            url=f"{REPOSITORY}/resolve/860abec7937da0a4c03c41d3c269c366e82abdf9/model.safetensors",
+            size=5_026_367_224,
+            sha256="f164acf60724910d8fe1578bb499d800850c7bb0948db7555c413f9fbe60467e",
+            family="VGGT-1B",
+            licence="CC-BY-NC-4.0",
+            terms_url=REPOSITORY,
+        ),
+    ),
+)
+
+
+def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:  # noqa: ARG001
+    """Cameras, pointmaps and a cloud. Raises UserError where weights or memory are missing."""
+    from ..runtime import feed_forward
+
+    return feed_forward.reconstruct(ENGINE, photos, load, report)
+
+
+def load(tensors: Mapping[str, Tensor], device: Device) -> Network:
+    """The network of either of VGGT's checkpoints. Its points are those of depth and cameras, which its authors found
+    better than those of its point head."""
+    from ..geometry.views import from_camera
+    from ..networks import checkpoints, view_inputs
+    from ..networks.pose_encoding import camera_matrices
+    from ..networks.vggt import VGGT, rename
+    from ..runtime.feed_forward import Network, answered, batch
+
+    network = checkpoints.load(VGGT, tensors, rename).to(device.torch)
+
+    def predict(seen: Sequence[Input]) -> list[ViewPrediction]:
+        def ask() -> list[Tensor]:
+            images = batch(seen, device)
+            found = network(images)
+            cameras = camera_matrices(found.pose, images.shape[2], images.shape[3])
+            return [found.depth, found.depth_confidence, *cameras]
+
+        depths, confidences, poses, intrinsics = answered(device, ask)
+        return list(map(from_camera, depths, confidences, intrinsics, poses))
+
+    return Network(view_inputs.by(view_inputs.vggt), predict, pixel_bytes=PIXEL_BYTES)

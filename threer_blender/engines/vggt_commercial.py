@@ -1,0 +1,45 @@
+"""[R] VGGT by the weights that may be used commercially; the network is `vggt`'s."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..catalog import Weights
+from ..reconstruction import Photo, Reconstruction
+from . import vggt
+
+if TYPE_CHECKING:
+    from ..runtime.report import Report
+
+PIXEL_BYTES = vggt.PIXEL_BYTES
+REPOSITORY = "https://huggingface.co/facebook/VGGT-1B-Commercial"
+
+ENGINE = replace(
+    vggt.ENGINE,
+    id="vggt_commercial",
+    label="VGGT Commercial",
+    summary="Cameras and depth from one photo or many, in one go. Commercial use is allowed, military use is not.",
+    licence="VGGT License v1",
+    commercial=True,
+    weights=(
+        Weights(
+            name="VGGT-1B-Commercial.safetensors",
+            url=f"{REPOSITORY}/resolve/ebb29a532abe92960eeb6903a5530f16990ef4ab/model.safetensors",
+            size=5_026_367_224,
+            sha256="2b766b284359bc47ce26be107254621f685b758a0282082ff109f3ff02788b53",
+            family="VGGT-1B-Commercial",
+            licence="VGGT License v1, whose use policy excludes military use",
+            terms_url=REPOSITORY,
+            gated=True,
+        ),
+    ),
+)
+
+
+def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:  # noqa: ARG001
+    """As `vggt`."""
+    from ..runtime import feed_forward
+
+    return feed_forward.reconstruct(ENGINE, photos, vggt.load, report)

@@ -1,0 +1,71 @@
+"""[R] VGGT-Omega: cameras and depth of one photo or many in one go, for non-commercial use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..catalog import Engine, Weights
+from ..reconstruction import Photo, Reconstruction
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..geometry.views import ViewPrediction
+    from ..networks.inputs import Input
+    from ..runtime.device import Device
+    from ..runtime.feed_forward import Network
+    from ..runtime.report import Report
+
+PIXEL_BYTES = 6000  # measured: tests/benchmarks/feedforward.py
+REPOSITORY = "https://huggingface.co/facebook/VGGT-Omega"
+
+ENGINE = Engine(
+    id="vggt_omega",
+    label="VGGT-Omega",
+    summary="Cameras and depth from one photo or many, in one go; the strongest of its kind, for non-commercial use.",
+    licence="FAIR Noncommercial Research License",
+    commercial=False,
+    produces=frozenset({"cameras", "pointmaps", "cloud"}),
+    requires=("torch", "safetensors", "pycolmap", "PIL", "pillow_heif"),
+    weights=(
+        Weights(
+            name="vggt_omega_1b_512.pt",
+            url=f"{REPOSITORY}/resolve/05654241adc2f218dfb089c373a011f8a7040576/vggt_omega_1b_512.pt",
+            size=4_576_706_117,
+            sha256="c02da418b18bb01d0392598d3f6147366bcde1bb70fd08a5e3bf7925b0667934",
+            family="VGGT-Omega",
+            licence="FAIR Noncommercial Research License",
+            terms_url=REPOSITORY,
+            gated=True,
+        ),
+    ),
+)
+
+
+def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:  # noqa: ARG001
+    """Cameras, pointmaps and a cloud. Raises UserError where weights or memory are missing."""
+    from ..runtime import feed_forward
+
+    return feed_forward.reconstruct(ENGINE, photos, _load, report)
+
+
+def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
+    from ..geometry.views import from_camera
+    from ..networks import checkpoints, view_inputs
+    from ..networks.pose_encoding import camera_matrices
+    from ..networks.vggt_omega import VGGTOmega, rename
+    from ..runtime.feed_forward import Network, answered, batch
+
+    network = checkpoints.load(VGGTOmega, tensors, rename).to(device.torch)
+
+    def predict(seen: Sequence[Input]) -> list[ViewPrediction]:
+        def ask() -> list[Tensor]:
+            images = batch(seen, device)
+            found = network(images)
+            return [found.depth, found.confidence, *camera_matrices(found.pose, images.shape[2], images.shape[3])]
+
+        depths, confidences, poses, intrinsics = answered(device, ask)
+        return list(map(from_camera, depths, confidences, intrinsics, poses))
+
+    return Network(view_inputs.by(view_inputs.vggt_omega), predict, pixel_bytes=PIXEL_BYTES)

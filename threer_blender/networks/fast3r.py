@@ -1,0 +1,125 @@
+"""[R] Fast3R: up to 1,000 views of any sizes -> pointmaps in the first view's frame and in each view's own.
+
+Yang et al., "Fast3R: Towards 3D Reconstruction of 1000+ Images in One Forward Pass" (CVPR 2025). DUSt3R's encoder; a
+decoder whose tokens attend to those of all views, told apart by a view index alone; two of DUSt3R's DPT heads. Modules
+bear the names of the published checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from . import dpt
+from .dust3r import Pointmap, pointmap
+from .transformer import Encoder
+from .vit import Block, sine_cosine
+
+MOST_VIEWS = 1000  # as many view indices as the network knows
+
+
+@dataclass(frozen=True)
+class Config:
+    """The published sizes."""
+
+    patch: int = 16
+    dim: int = 1024
+    depth: int = 24
+    heads: int = 16
+    sharpness: float = 1.0  # of the decoder's attention; the released configuration leaves out what the code can do
+
+
+# For views many more than in training, section 4 of the paper: sqrt(log 137 / log 20), which the code has by default.
+SHARPENED = Config(sharpness=math.sqrt(math.log(137) / math.log(20)))
+
+
+class Prediction(NamedTuple):
+    """Pointmaps of one view, (1, H, W, ·): in the frame of the first view's camera, and of its own."""
+
+    shared: Pointmap
+    own: Pointmap
+
+
+class Decoder(nn.Module):
+    """Tokens of all views look at each other. The blocks know nothing of places within a view: the encoder does."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.decoder_embed = nn.Linear(config.dim, config.dim)
+        self.dec_blocks = nn.ModuleList(
+            Block(config.dim, config.heads, eps=1e-5, scaled=False, sharpness=config.sharpness)
+            for _ in range(config.depth)
+        )
+        self.dec_norm = nn.LayerNorm(config.dim, eps=1e-6)
+
+    def forward(self, tokens: Tensor, indices: Tensor) -> list[Tensor]:
+        """(T, dim) tokens of all views and the view index of each -> (T, dim) at the input, a half, three quarters and
+        all of the depth: what the heads read."""
+        depth = len(self.dec_blocks)
+        kept = [tokens]
+        marks = sine_cosine(indices, tokens.shape[1], 10_000.0)
+        state = (self.decoder_embed(tokens) + marks)[None]
+        for number, block in enumerate(self.dec_blocks, start=1):
+            state = block(state)
+            if number in (depth // 2, depth * 3 // 4):
+                kept.append(state[0])
+        return [*kept, self.dec_norm(state)[0]]
+
+
+class Head(nn.Module):
+    """Points and confidence by a DPT."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.dpt = dpt.Dpt(4 * (config.dim,), 4)
+
+    def forward(self, layers: Sequence[Tensor], grid: tuple[int, int]) -> Pointmap:
+        """Four layers' tokens (1, rows × columns, dim) of a view."""
+        return pointmap(self.dpt(layers, grid))
+
+
+class Fast3R(nn.Module):
+    """The whole network."""
+
+    def __init__(self, config: Config = Config()) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config.depth, config.dim, config.heads, config.patch)
+        self.decoder = Decoder(config)
+        self.downstream_head = Head(config)
+        self.downstream_head_local = Head(config)
+
+    def forward(self, images: Sequence[Tensor], indices: Sequence[int] | None = None) -> list[Prediction]:
+        """`images`: (3, H, W) in [-1, 1] each, sides multiples of 16; `indices`: distinct, 0 for the first view."""
+        encoded = [self.encoder(image[None])[0] for image in images]
+        counts = [len(tokens) for tokens in encoded]
+        chosen = torch.tensor(spread_indices(len(images)) if indices is None else indices, device=encoded[0].device)
+        layers = self.decoder(torch.cat(encoded), chosen.repeat_interleave(torch.tensor(counts, device=chosen.device)))
+        with torch.autocast(images[0].device.type, enabled=False):
+            views = zip(*(layer.float().split(counts) for layer in layers), strict=True)
+            return [
+                self._heads([layer[None] for layer in view], image) for view, image in zip(views, images, strict=True)
+            ]
+
+    def _heads(self, layers: Sequence[Tensor], image: Tensor) -> Prediction:
+        grid = (image.shape[1] // self.config.patch, image.shape[2] // self.config.patch)
+        return Prediction(self.downstream_head(layers, grid), self.downstream_head_local(layers, grid))
+
+
+def spread_indices(count: int) -> list[int]:
+    """View indices of `count` views: 0, then evenly over all that there are.
+
+    In training they were drawn at random; published inference draws too, and answers differently each time.
+    """
+    assert count <= MOST_VIEWS
+    return [0, *(1 + number * (MOST_VIEWS - 1) // max(1, count - 1) for number in range(count - 1))]
+
+
+def rename(name: str) -> str | None:
+    """The module's name of a tensor in the published checkpoint, None for one that is not used."""
+    return None if dpt.unneeded(name) else name

@@ -1,0 +1,177 @@
+"""[R] The point tracker of VGGT: features of all views and points of the first -> those points in every view.
+
+After Karaev et al., "CoTracker" (2024), as in Wang et al., "VGGSfM" (2024): in each round a transformer looks at how
+each point's feature correlates around its present places, across views and, through virtual tracks, across points,
+and moves the places. Modules bear the names of the published checkpoint ("virual_tracks" included).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .transformer import Mlp
+from .vit import sine_cosine
+
+ROUNDS = 4
+LEVELS, RADIUS = 7, 4  # of the correlation's pyramid
+HIDDEN, HEADS, DEPTH, VIRTUAL = 384, 8, 6, 64
+LONGEST_SIDE = 518.0  # flows are fed in shares of it
+
+
+class Tracks(NamedTuple):
+    """M points in N views: `pixels` (N, M, 2) x and y, the first pixel's centre at 0; `visibility` and `confidence`
+    (N, M) in [0, 1]."""
+
+    pixels: Tensor
+    visibility: Tensor
+    confidence: Tensor
+
+
+class SelfBlock(nn.Module):
+    """Attention within a batch. Unlike in a vision transformer, the residual starts from normalised tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(HIDDEN), nn.LayerNorm(HIDDEN)
+        self.attn = nn.MultiheadAttention(HIDDEN, HEADS, batch_first=True)
+        self.mlp = Mlp(HIDDEN, 4 * HIDDEN, HIDDEN)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        tokens = self.norm1(tokens)
+        tokens = tokens + self.attn(tokens, tokens, tokens, need_weights=False)[0]
+        return tokens + self.mlp(self.norm2(tokens))
+
+
+class CrossBlock(nn.Module):
+    """Attention of tokens to a context."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm1, self.norm_context, self.norm2 = (nn.LayerNorm(HIDDEN) for _ in range(3))
+        self.cross_attn = nn.MultiheadAttention(HIDDEN, HEADS, batch_first=True)
+        self.mlp = Mlp(HIDDEN, 4 * HIDDEN, HIDDEN)
+
+    def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
+        tokens, context = self.norm1(tokens), self.norm_context(context)
+        tokens = tokens + self.cross_attn(tokens, context, context, need_weights=False)[0]
+        return tokens + self.mlp(self.norm2(tokens))
+
+
+class UpdateFormer(nn.Module):
+    """What is known of each point in each view -> how to change its place and feature."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.virual_tracks = nn.Parameter(torch.empty(1, VIRTUAL, 1, HIDDEN))
+        self.input_norm = nn.LayerNorm(inputs)
+        self.input_transform = nn.Linear(inputs, HIDDEN)
+        self.time_blocks = nn.ModuleList(SelfBlock() for _ in range(DEPTH))
+        self.space_virtual_blocks = nn.ModuleList(SelfBlock() for _ in range(DEPTH))
+        self.space_point2virtual_blocks = nn.ModuleList(CrossBlock() for _ in range(DEPTH))
+        self.space_virtual2point_blocks = nn.ModuleList(CrossBlock() for _ in range(DEPTH))
+        self.output_norm = nn.LayerNorm(HIDDEN)
+        self.flow_head = nn.Linear(HIDDEN, outputs)
+
+    def forward(self, known: Tensor) -> Tensor:
+        """(M, N, inputs) of M points in N views -> (M, N, outputs)."""
+        start = self.input_transform(self.input_norm(known))
+        count, views = start.shape[:2]
+        tokens = torch.cat([start, self.virual_tracks[0].expand(-1, views, -1)])
+        for block, virtual_block, from_virtual, to_virtual in zip(
+            self.time_blocks,
+            self.space_virtual_blocks,
+            self.space_point2virtual_blocks,
+            self.space_virtual2point_blocks,
+            strict=True,
+        ):
+            points, virtual = block(tokens).transpose(0, 1).tensor_split([count], dim=1)
+            virtual = virtual_block(to_virtual(virtual, points))
+            points = from_virtual(points, virtual)
+            tokens = torch.cat([points, virtual], dim=1).transpose(0, 1)
+        change: Tensor = self.flow_head(self.output_norm(tokens[:count] + start))
+        return change
+
+
+class Tracker(nn.Module):
+    """The rounds around the transformer."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        inputs = 3 * channels + 4
+        self.query_ref_token = nn.Parameter(torch.empty(1, 2, inputs))
+        self.corr_mlp = Mlp(LEVELS * (2 * RADIUS + 1) ** 2, HIDDEN, channels)
+        self.updateformer = UpdateFormer(inputs, channels + 2)
+        self.fmap_norm = nn.LayerNorm(channels)
+        self.ffeat_norm = nn.GroupNorm(1, channels)
+        self.ffeat_updater = nn.Sequential(nn.Linear(channels, channels), nn.GELU())
+        self.vis_predictor = nn.Sequential(nn.Linear(channels, 1))
+        self.conf_predictor = nn.Sequential(nn.Linear(channels, 1))
+
+    def forward(self, features: Tensor, queries: Tensor) -> Tracks:
+        """`features` (N, channels, h, w), `queries` (M, 2) in the first view's feature pixels -> Tracks in the same."""
+        features = self.fmap_norm(features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        count, (height, width) = len(features), features.shape[2:]
+        pyramid = [features]
+        for _ in range(LEVELS - 1):
+            pyramid.append(functional.avg_pool2d(pyramid[-1], 2))
+        waves = _plane_waves(self.query_ref_token.shape[2], height, width, queries)
+        marks = torch.cat([self.query_ref_token[0, :1], self.query_ref_token[0, 1:].expand(count - 1, -1)])
+        # (M, 1, inputs) and (N, inputs): where a point was asked for, and which view is the one that it was asked in.
+        context = _sampled(waves, queries[None], "border")[0][:, None] + marks
+
+        places = queries.expand(count, -1, -1)
+        own = _sampled(features[:1], queries[None], "border").expand(count, -1, -1)
+        for _ in range(ROUNDS):
+            flows = places - places[:1]
+            shares = flows / LONGEST_SIDE
+            likeness = self.corr_mlp(_correlations(pyramid, own, places))
+            known = torch.cat([_flow_waves(flows, self.channels // 2), shares, shares, likeness, own], dim=-1)
+            change = self.updateformer(known.transpose(0, 1) + context).transpose(0, 1)
+            own = own + self.ffeat_updater(self.ffeat_norm(change[..., 2:].flatten(0, 1)).view_as(own))
+            places = torch.cat([queries[None], (places + change[..., :2])[1:]])
+        scores = (predictor(own)[..., 0].sigmoid() for predictor in (self.vis_predictor, self.conf_predictor))
+        return Tracks(places, *scores)
+
+
+def _sampled(features: Tensor, places: Tensor, beyond: str) -> Tensor:
+    """`features` (N, C, h, w) at `places` (N, M, 2), bilinear -> (N, M, C). `beyond` is grid_sample's padding."""
+    size = places.new_tensor([max(side - 1, 1) for side in (features.shape[3], features.shape[2])])
+    grid = (places * (2 / size) - 1)[:, :, None]
+    return functional.grid_sample(features, grid, padding_mode=beyond, align_corners=True)[..., 0].transpose(1, 2)
+
+
+def _correlations(pyramid: list[Tensor], own: Tensor, places: Tensor) -> Tensor:
+    """How features `own` (N, M, C) match a window around `places` (N, M, 2) on every level -> (N, M, levels × window).
+
+    A correlation sampled between pixels is the correlation with a feature sampled there, which needs no volume over
+    the whole picture.
+    """
+    reach = torch.arange(-RADIUS, RADIUS + 1, device=own.device, dtype=own.dtype)
+    # The window is stored with x outermost.
+    window = torch.stack(torch.meshgrid(reach, reach, indexing="ij"), dim=-1).flatten(0, 1)
+    found = []
+    for level, features in enumerate(pyramid):
+        around = places[:, :, None] / 2**level + window
+        near = _sampled(features, around.flatten(1, 2), "zeros").unflatten(1, around.shape[1:3])
+        found.append(torch.einsum("nmwc,nmc->nmw", near, own) / own.shape[-1] ** 0.5)
+    return torch.cat(found, dim=-1)
+
+
+def _flow_waves(flows: Tensor, dim: int) -> Tensor:
+    """(N, M, 2) -> (N, M, 2 dim): sine and cosine, taking turns, of x, then of y, at evenly spaced frequencies."""
+    frequencies = torch.arange(0, dim, 2, device=flows.device, dtype=torch.float32) * (1000 / dim)
+    angles = flows[..., None] * frequencies
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(2)
+
+
+def _plane_waves(dim: int, height: int, width: int, like: Tensor) -> Tensor:
+    """(1, dim, height, width): waves of x in the first half, of y in the second."""
+    columns, rows = (
+        sine_cosine(torch.arange(count, device=like.device), dim // 2, 10000.0).T for count in (width, height)
+    )
+    return torch.cat([columns[:, None, :].expand(-1, height, -1), rows[:, :, None].expand(-1, -1, width)])[None]

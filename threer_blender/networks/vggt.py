@@ -1,0 +1,177 @@
+"""[R] VGGT: any number of views -> cameras, depth, points in the first view's frame, and tracks of chosen points.
+
+Wang et al., "VGGT: Visual Geometry Grounded Transformer" (2025). Blocks that look at one view and at all views in turn;
+heads for cameras, depth, points and tracks read four of their layers, and no other layer is kept. Both released
+checkpoints have this layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .dense_head import DenseHead, Pyramid, a_few_at_a_time, enlarged
+from .tracker import Tracker, Tracks
+from .transformer import Mlp
+from .vit import Block, DinoV2, PositionTable, axial_rotation, grid_positions, normalised
+
+PATCH = 14
+REGISTERS = 4
+POSITIONS = PositionTable(antialias=True, offset=0.0)
+
+
+@dataclass(frozen=True)
+class Config:
+    """The published sizes."""
+
+    dim: int = 1024
+    depth: int = 24
+    heads: int = 16
+    layers: tuple[int, ...] = (4, 11, 17, 23)
+    widths: tuple[int, ...] = (256, 512, 1024, 1024)
+    channels: int = 256
+    positions: PositionTable = POSITIONS
+
+
+class Prediction(NamedTuple):
+    """Of N views: `pose` (N, 9) encodes [R | t] from the first view's frame to the view's own, see `pose_encoding`;
+    `depth` and `points` (in the first view's frame), each with its confidence (at least 1), (N, H, W[, 3])."""
+
+    pose: Tensor
+    depth: Tensor
+    depth_confidence: Tensor
+    points: Tensor
+    points_confidence: Tensor
+    tracks: Tracks | None
+
+
+class Aggregator(nn.Module):
+    """The encoder of views and the blocks that look at one and at all in turn."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        dim, heads = config.dim, config.heads
+        self.camera_token = nn.Parameter(torch.empty(1, 2, 1, dim))
+        self.register_token = nn.Parameter(torch.empty(1, 2, REGISTERS, dim))
+        self.patch_embed = DinoV2(dim, config.depth, heads, REGISTERS, config.positions)
+        blocks = [Block(dim, heads, eps=1e-5, qk_norm=1e-5) for _ in range(2 * config.depth)]
+        self.frame_blocks, self.global_blocks = nn.ModuleList(blocks[::2]), nn.ModuleList(blocks[1::2])
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Pictures (N, 3, H, W) in [0, 1] -> at each of four layers (N, 5 + patches, 2 dim): camera token, registers,
+        patches. One half is what a view's own attention left, the other what attention over all views left."""
+        patches = self.patch_embed(normalised(images))
+        special = torch.cat([self.camera_token, self.register_token], dim=2)[0]
+        special = torch.cat([special[:1], special[1:].expand(len(images) - 1, -1, -1)])
+        tokens = torch.cat([special.to(patches.dtype), patches], dim=1)
+        places = grid_positions(images.shape[2] // PATCH, images.shape[3] // PATCH, 1 + REGISTERS, images.device)
+        rotation = axial_rotation(places, self.config.dim // self.config.heads)
+        kept = []
+        for index, (within, across) in enumerate(zip(self.frame_blocks, self.global_blocks, strict=True)):
+            own = within(tokens, rotation)
+            tokens = across(own.flatten(0, 1)[None], rotation)[0].view_as(own)
+            if index in self.config.layers:
+                kept.append(torch.cat([own, tokens], dim=-1))
+        return kept
+
+
+class CameraHead(nn.Module):
+    """Camera tokens -> pose encodings, improved in four rounds; each round's features are modulated by the last pose
+    (adaptive layer norm, Peebles and Xie, 2023)."""
+
+    ROUNDS = 4
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.empty_pose_tokens = nn.Parameter(torch.empty(1, 1, 9))
+        self.token_norm = nn.LayerNorm(dim)
+        self.embed_pose = nn.Linear(9, dim)
+        self.poseLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(dim, 3 * dim))
+        self.trunk = nn.Sequential(*(Block(dim, heads, eps=1e-5) for _ in range(4)))
+        self.trunk_norm = nn.LayerNorm(dim)
+        self.pose_branch = Mlp(dim, dim // 2, 9)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Camera tokens (N, dim) of all views -> (N, 9)."""
+        tokens = self.token_norm(tokens)
+        plain = functional.layer_norm(tokens, tokens.shape[-1:], eps=1e-6)
+        pose = torch.zeros_like(self.empty_pose_tokens[0]).expand(len(tokens), -1)
+        for number in range(self.ROUNDS):
+            last = pose if number else self.empty_pose_tokens[0].expand(len(tokens), -1)
+            shift, scale, gate = self.poseLN_modulation(self.embed_pose(last)).chunk(3, dim=-1)
+            modulated = tokens + gate * (plain * (1 + scale) + shift)
+            pose = pose + self.pose_branch(self.trunk_norm(self.trunk(modulated[None])[0]))
+        return torch.cat([pose[:, :7], pose[:, 7:].relu()], dim=-1)
+
+
+class FeatureHead(Pyramid):
+    """Features for tracking, at half the picture's size."""
+
+    def __init__(self, dim: int, widths: Sequence[int], channels: int) -> None:
+        super().__init__(dim, widths, channels, rectified_skip=True, plane=False)
+        self.output_conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, layers: Sequence[Tensor], grid: tuple[int, int]) -> Tensor:
+        """Four layers' patch tokens (views, rows × columns, dim) -> (views, channels, H / 2, W / 2)."""
+        size = (grid[0] * PATCH // 2, grid[1] * PATCH // 2)
+        return enlarged(self.output_conv1(self.fused(layers, grid, aspect=1.0)), size)
+
+
+class TrackHead(nn.Module):
+    """Finds the first view's points in the others."""
+
+    def __init__(self, dim: int, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.feature_extractor = FeatureHead(dim, widths, 128)
+        self.tracker = Tracker(128)
+
+    def forward(self, layers: Sequence[Tensor], grid: tuple[int, int], queries: Tensor) -> Tracks:
+        """`queries` (M, 2) pixels of the first view, the first pixel's centre at 0 -> Tracks in the same pixels."""
+        features = a_few_at_a_time(lambda some: self.feature_extractor(some, grid), layers)
+        tracks: Tracks = self.tracker(features, queries / 2)
+        return tracks._replace(pixels=2 * tracks.pixels)
+
+
+class VGGT(nn.Module):
+    """The whole network."""
+
+    def __init__(self, config: Config = Config()) -> None:
+        super().__init__()
+        dim, heads = 2 * config.dim, config.heads
+        self.aggregator = Aggregator(config)
+        self.camera_head = CameraHead(dim, heads)
+        self.depth_head = DenseHead(dim, config.widths, config.channels, outputs=2, rectified_skip=True)
+        self.point_head = DenseHead(dim, config.widths, config.channels, outputs=4, rectified_skip=True)
+        self.track_head = TrackHead(dim, config.widths)
+
+    def forward(self, images: Tensor, queries: Tensor | None = None) -> Prediction:
+        """`images` (N, 3, H, W) in [0, 1], H and W multiples of 14; `queries` (M, 2) pixels of the first to track."""
+        size = (images.shape[2], images.shape[3])
+        grid = (size[0] // PATCH, size[1] // PATCH)
+        layers = self.aggregator(images)
+        with torch.autocast(images.device.type, enabled=False):
+            pose = self.camera_head(layers[-1][:, 0].float())
+            layers = [layer[:, 1 + REGISTERS :] for layer in layers]
+            depth = a_few_at_a_time(lambda some: self.depth_head(some, grid, size), layers)
+            points = a_few_at_a_time(lambda some: self.point_head(some, grid, size), layers)
+            tracks = None if queries is None else self.track_head(layers, grid, queries)
+        logarithmic = points[..., :3]
+        return Prediction(
+            pose,
+            depth[..., 0].exp(),
+            1 + depth[..., 1].exp(),
+            logarithmic.sign() * logarithmic.abs().expm1(),
+            1 + points[..., 3].exp(),
+            tracks,
+        )
+
+
+def rename(name: str) -> str | None:
+    """The module's name of a tensor in the published checkpoint, None for one that only training needs."""
+    return None if name.endswith("mask_token") else name.replace(".scratch.", ".")
