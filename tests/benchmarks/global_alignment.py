@@ -2,8 +2,8 @@
 
 nox -s benchmarks -- global_alignment
 
-Cameras go around a room; the oracle's pairs are noisy (see tests/oracle.py). AUC@5 is of all pairs of photos, means over
-seeds where errors vary. Seconds are CPU-seconds of the process, both ways on the same store.
+Cameras go around a room; the oracle's pairs are noisy (see tests/oracle.py). AUC@5 is of all pairs of photos. Seconds
+are CPU-seconds of the process, both ways on the same store.
 """
 
 import sys
