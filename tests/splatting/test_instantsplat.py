@@ -11,12 +11,13 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="splats are tested where torch is installed")
 
-from threer_blender import bundle, catalog  # noqa: E402
+from tests import sample_photos  # noqa: E402
+from threer_blender import bundle, catalog, headless  # noqa: E402
 from threer_blender.engines import instantsplat  # noqa: E402
 from threer_blender.geometry import splat_training  # noqa: E402
 from threer_blender.geometry.rasteriser import Splats  # noqa: E402
 from threer_blender.lens import Distortion  # noqa: E402
-from threer_blender.messages import Cancelled, Message, Preview, Progress, UserError  # noqa: E402
+from threer_blender.messages import Cancelled, Done, Message, Preview, Progress, UserError  # noqa: E402
 from threer_blender.reconstruction import Camera, PhotoFromMap, PointCloud, PointMap, Reconstruction  # noqa: E402
 from threer_blender.runtime import photos as photo_files  # noqa: E402
 from threer_blender.runtime.report import Report  # noqa: E402
@@ -164,3 +165,24 @@ def test_every_start_is_an_engine_that_gives_pointmaps_and_says_its_terms() -> N
         assert set(by_quality) == set(instantsplat.QUALITIES)
         for values in by_quality.values():
             catalog.engine(start).checked_options(values)
+
+
+def test_cancelling_the_process_delivers_what_there_is(tmp_path: Path) -> None:
+    """The whole way: photos, classical engine, splats; a click on the button as soon as it says that it keeps."""
+    photos = sample_photos.shrunk(sample_photos.SAMPLE[:3], tmp_path)
+    job = headless.start(photos, tmp_path / "result", instantsplat.ENGINE.id, home=tmp_path / "home")
+    try:
+        while not any(isinstance(message, Progress) and message.keeps for message in job.wait(60)):
+            assert job.ended is None, job.log.read_text()
+        job.cancel()
+        while job.ended is None:
+            job.wait(60)
+    finally:
+        job.close()
+    assert isinstance(job.ended, Done), job.ended
+    found = bundle.read(tmp_path / "result")
+    assert len(found.cameras) == 3
+    assert found.gaussians is not None
+    assert len(found.gaussians) > 5_000
+    assert np.isfinite(found.gaussians.means).all()
+    assert found.gaussians.scales.min() > 0

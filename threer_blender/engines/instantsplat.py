@@ -17,7 +17,7 @@ from .. import catalog
 from ..catalog import Engine, Option
 from ..messages import UserError
 from ..reconstruction import Array, Camera, FloatArray, Photo, Reconstruction
-from . import colmap, dust3r, mast3r
+from . import colmap, depth_anything3, dust3r, fast3r, mast3r, vggt, vggt_omega
 
 if TYPE_CHECKING:
     from ..geometry.splat_training import Training, View
@@ -28,7 +28,7 @@ def _label(engine: Engine) -> str:
     return engine.label if engine.commercial else f"{engine.label}, not for commercial use"
 
 
-STARTS = tuple(module.ENGINE for module in (colmap, dust3r, mast3r))
+STARTS = tuple(module.ENGINE for module in (colmap, dust3r, mast3r, vggt, vggt_omega, fast3r, depth_anything3))
 ENGINE = Engine(
     id="instantsplat",
     label="InstantSplat",
@@ -36,7 +36,7 @@ ENGINE = Engine(
     licence="GPL-3.0-or-later, and that of the engine it starts from",
     commercial=True,
     produces=frozenset({"cameras", "pointmaps", "cloud", "gaussians"}),
-    requires=("torch", *colmap.ENGINE.requires),
+    requires=tuple(dict.fromkeys(("torch", *(name for start in STARTS for name in start.requires)))),
     options=(
         Option(
             "quality",
@@ -57,7 +57,7 @@ ENGINE = Engine(
     ),
 )
 # Quality -> pixels of the long side that splats are made for and compared at, iterations, degree of the harmonics.
-QUALITIES = {"draft": (256, 200, 0), "standard": (512, 1000, 1), "high": (1024, 3000, 2)}
+QUALITIES = {"draft": (256, 300, 0), "standard": (512, 1000, 1), "high": (1024, 3000, 2)}
 # Engine to start from, quality -> its options.
 START_OPTIONS = {
     colmap.ENGINE.id: {

@@ -1,0 +1,154 @@
+"""One row of the splat benchmark: photos solved, splatted, and judged by photos that were held out."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from _measure import DATA, SAMPLE, metrics, true_frames
+from PIL import Image
+
+from threer_blender.engines import colmap, instantsplat
+from threer_blender.geometry import dense, pointmaps, splat_training
+from threer_blender.geometry.rasteriser import Splats
+from threer_blender.messages import UserError
+from threer_blender.reconstruction import Camera, Reconstruction
+from threer_blender.runtime import photos as photo_files
+from threer_blender.runtime.report import Report
+
+LONG_SIDE = instantsplat.QUALITIES["draft"][0]
+SOLVED = instantsplat.START_OPTIONS["colmap"]["draft"]
+SHOWN_SCALE = 3  # how much larger than the splats' own size pictures are written
+
+
+def _set(name: str) -> tuple[list[Path], dict[str, np.ndarray]]:
+    """A set's photos by order of name, and the true `world_from_camera` of those that have one."""
+    if name == "sample":
+        records = json.loads((SAMPLE / "truth.json").read_text())["cameras"]
+        poses = {record["photo"]: np.array(record["world_from_camera"]) for record in records}
+        return sorted((SAMPLE / "photos").iterdir()), poses
+    _, frames = true_frames(name)
+    poses = {photo: np.linalg.inv(np.array(frame["w2c"])) for photo, frame in frames.items()}
+    return sorted((DATA / name / "images").iterdir()), poses
+
+
+class Row:
+    """A set's first `count` photos by name, and which of them are for training and held out."""
+
+    def __init__(self, name: str, dataset: str, count: int, training: list[int], held_out: list[int]) -> None:
+        self.name, self.alone = name, True
+        files, self._truth = _set(dataset)
+        self._all = photo_files.read(files[:count], lambda *_: None).accepted
+        self._training = [self._all[i] for i in training]
+        self._held_out = [self._all[i] for i in held_out]
+
+    def solve(self) -> Reconstruction:
+        """Cameras and pointmaps of the training photos."""
+        try:
+            found = self._engine(self._training, points=True)
+        except UserError:
+            found = None
+        if found is not None and len(found.cameras) == len(self._training):
+            return found
+        self.alone = False
+        return self._with_depth(self._engine(self._all, points=False))
+
+    def _engine(self, photos: list, points: bool) -> Reconstruction:
+        options = colmap.ENGINE.checked_options({**SOLVED, "points": points})
+        return colmap.reconstruct(photos, options, Report(lambda _: None))
+
+    def _with_depth(self, found: Reconstruction) -> Reconstruction:
+        """The training photos of a sparse result, with depth from them alone."""
+        training = {photo.name: photo for photo in self._training}
+        cameras = [camera for camera in found.cameras if camera.photo in training]
+        points = np.asarray(found.cloud.positions, np.float64)
+        inside = []
+        for camera in cameras:
+            pixels = camera.project(points)
+            inside.append((pixels >= 0).all(-1) & (pixels < (camera.width, camera.height)).all(-1))
+        settings = {"preview": dense.PREVIEW, "standard": dense.STANDARD}[SOLVED["quality"]]
+        views = [
+            colmap._view(camera, training[camera.photo], points[ids], ids, settings.long_side)
+            for camera, ids in zip(cameras, map(np.flatnonzero, inside), strict=True)
+        ]
+        depths = dense.estimate_depths(views, settings, lambda *_: None)
+        maps = [
+            pointmaps.from_ideal(
+                camera, view.intrinsics, d.depth, d.normal, d.confidence, settings.long_side, dense.TRUSTED
+            )
+            for camera, view, d in zip(cameras, views, depths, strict=True)
+        ]
+        photos = [training[camera.photo] for camera in cameras]
+        return replace(
+            found, photos=photos, cameras=cameras, pointmaps=maps, cloud=None, trusted_confidence=dense.TRUSTED
+        )
+
+    def splat(self, solved: Reconstruction) -> Reconstruction:
+        report = Report(lambda _: None)
+        report.plan({instantsplat.STARTING: 1, instantsplat.SPLATTING: 9})
+        return instantsplat.splatted(solved, "draft", report)
+
+    def judge(self, found: Reconstruction, folder: Path | None = None) -> dict[str, float]:
+        """Mean PSNR and SSIM on the held-out photos; with a folder, the pictures too."""
+        g, measures, scores = found.gaussians, metrics(), []
+        splats = Splats(*(torch.from_numpy(a) for a in (g.means, g.scales, g.rotations, g.opacities, g.sh)))
+        depth = float(np.median(found.pointmaps[0].depth(found.cameras[0])))
+        for photo in self._held_out:
+            view, _ = instantsplat._view(self._placed(found, photo.name), photo, LONG_SIDE)
+            view = splat_training.aligned(splats, view, depth)
+            pose = torch.as_tensor(view.camera_from_world, dtype=torch.float32)
+            drawn = splat_training.draw(splats, view, pose).clamp(0, 1).numpy() * view.mask[..., None]
+            shown = view.picture * view.mask[..., None]
+            scores.append((measures.psnr(drawn, shown, view.mask), measures.ssim(drawn, shown)))
+            if folder is not None:
+                both = Image.fromarray((255 * np.concatenate([shown, drawn], 1) + 0.5).astype(np.uint8))
+                size = (SHOWN_SCALE * both.width, SHOWN_SCALE * both.height)
+                both.resize(size, Image.Resampling.BICUBIC).save(folder / f"{self.name}-{Path(photo.name).stem}.png")
+        psnr, ssim = np.mean(scores, axis=0)
+        return {"psnr": float(psnr), "ssim": float(ssim)}
+
+    def _placed(self, found: Reconstruction, photo: str) -> Camera:
+        """A held-out photo's camera: its true pose, brought to the solved world by the training photos' cameras."""
+        cameras = [camera for camera in found.cameras if camera.photo in self._truth]
+        true = [self._truth[camera.photo] for camera in cameras]
+        products = sum(c.world_from_camera[:3, :3] @ t[:3, :3].T for c, t in zip(cameras, true, strict=True))
+        u, _, v = np.linalg.svd(products)
+        rotation = u @ np.diag([1, 1, np.linalg.det(u @ v)]) @ v
+        turned = np.stack([rotation @ t[:3, 3] for t in true])
+        centres = np.stack([c.world_from_camera[:3, 3] for c in cameras])
+        a, b = turned - turned.mean(0), centres - centres.mean(0)
+        scale = (a * b).sum() / (a * a).sum()
+        pose = self._truth[photo]
+        placed = np.eye(4)
+        placed[:3, :3] = rotation @ pose[:3, :3]
+        placed[:3, 3] = centres.mean(0) + scale * (rotation @ pose[:3, 3] - turned.mean(0))
+        return replace(found.cameras[0], photo=photo, world_from_camera=placed)
+
+    def turned(self, solved: Reconstruction, degrees: float) -> Reconstruction:
+        """Each camera turned about an axis of its own; what the photos saw stays."""
+        random, cameras = np.random.default_rng(0), []
+        for camera in solved.cameras:
+            axis = random.normal(size=3)
+            x, y, z = math.radians(degrees) * axis / np.linalg.norm(axis)
+            turn = np.eye(4)
+            turn[:3, :3] = torch.linalg.matrix_exp(
+                torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]], dtype=torch.float64)
+            )
+            cameras.append(replace(camera, world_from_camera=camera.world_from_camera @ turn))
+        return replace(solved, cameras=cameras)
+
+    def apart(self, a: Reconstruction, b: Reconstruction) -> float:
+        """Largest angle in degrees between the cameras of two results, after a turn that all of them share."""
+        worlds = sum(
+            p.world_from_camera[:3, :3] @ q.world_from_camera[:3, :3].T
+            for p, q in zip(a.cameras, b.cameras, strict=True)
+        )
+        u, _, v = np.linalg.svd(worlds)
+        shared = u @ np.diag([1, 1, np.linalg.det(u @ v)]) @ v
+        relative = [
+            p.world_from_camera[:3, :3].T @ shared @ q.world_from_camera[:3, :3]
+            for p, q in zip(a.cameras, b.cameras, strict=True)
+        ]
+        return max(math.degrees(math.acos(min(1.0, (np.trace(r) - 1) / 2))) for r in relative)
