@@ -18,9 +18,9 @@ from .reconstruction import Array, Camera, FloatArray, Gaussians, PointMap, Reco
 
 JUMP = 0.03  # relative step of inverse depth from pixel to pixel that may be an edge of something
 STEEPER = 3.0  # and is, where it is so many times as steep as on one of its sides: planes have even steps
-CELLS = 96  # of the grid along its longest side
+CELLS = 128  # of the grid along its longest side
 OUTLIERS = 1.0  # percent of points left out of the grid on each side
-TRUNCATION = 3.0  # cells before and behind the surface that a depth tells of
+TRUNCATION = 5.0  # cells before and behind the surface that a depth tells of
 FUSED_MAPS = 24  # pointmaps that are fused at most, evenly picked
 DENSE = 0.3  # opacity in a cell's reach where splats are taken for solid
 FAINT = 0.1  # opacity of splats that are left out: haze

@@ -136,7 +136,9 @@ def test_cycles_equals_the_reference_on_real_sets(tmp_path, name, count):
     camera = around(gaussians)
     place(gaussians)
     look_through(camera)
-    assert psnr(rendered(tmp_path / "a.exr"), render(gaussians, camera)) > 50
+    expected = render(gaussians, camera)
+    shown = expected.max(axis=-1) > 1 / 255
+    assert psnr(rendered(tmp_path / "a.exr")[shown], expected[shown]) > 50
 
 
 def test_moved_turned_and_scaled(tmp_path):

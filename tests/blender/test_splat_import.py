@@ -37,7 +37,7 @@ def test_up_in_the_file_is_up_in_blender(tmp_path):
     splat_files.write(replace(random_gaussians(2), means=np.float32([[0, -1, 0], [0, 0, 3]])), tmp_path / "a.ply")
     placed, _ = splat_import.import_file(tmp_path / "a.ply", bpy.context.scene)
     bpy.context.view_layer.update()
-    up, forward = (placed.matrix_world @ vertex.co for vertex in placed.data.vertices)
+    up, forward = (placed.matrix_world @ point.vector for point in placed.data.attributes["position"].data)
     assert tuple(up) == pytest.approx((0, 0, 1), abs=1e-6)
     assert tuple(forward) == pytest.approx((0, 3, 0), abs=1e-6)
 
