@@ -1,7 +1,6 @@
 """Engines that answer for many photos at once, whole, around stand-ins for their networks that answer from a known
 world in the network's own output format: what comes out are the cameras and the surface of that world."""
 
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,13 +184,12 @@ def fast3r_stand_in(known: World) -> StandIn:
     return StandIn(answer)
 
 
-# Engine -> its stand-in, and the pixels that its network sees of a photo of 4:3.
-ENGINES: dict[str, tuple[Callable[[World], StandIn], int]] = {
-    "depth_anything3": (da3, 504 * 378),
-    "vggt": (vggt_stand_in, 518 * 392),
-    "vggt_commercial": (vggt_stand_in, 518 * 392),
-    "vggt_omega": (vggt_omega_stand_in, 592 * 448),
-    "fast3r": (fast3r_stand_in, 512 * 384),
+ENGINES: dict[str, Callable[[World], StandIn]] = {
+    "depth_anything3": da3,
+    "vggt": vggt_stand_in,
+    "vggt_commercial": vggt_stand_in,
+    "vggt_omega": vggt_omega_stand_in,
+    "fast3r": fast3r_stand_in,
 }
 
 
@@ -200,7 +198,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Reconstruction]:
     """An engine on a world, its network a stand-in."""
 
     def reconstruct(engine: str, known: World, memory: int = 2**40) -> Reconstruction:
-        stand_in = ENGINES[engine][0](known)
+        stand_in = ENGINES[engine](known)
         monkeypatch.setattr(weights, "locate", lambda _weights: Path())
         monkeypatch.setattr(checkpoints, "read", lambda _path: {})
         monkeypatch.setattr(checkpoints, "load", lambda _build, _tensors, _rename: stand_in)
@@ -302,10 +300,9 @@ def test_a_card_that_is_too_small_is_told(engine: str, run: Callable, tmp_path: 
 
 
 def memory_of(engine: str, count: int) -> int:
-    """Bytes in which `count` photos of 4:3 fit at once, and no more."""
-    _, pixels = ENGINES[engine]
-    each = pixels * importlib.import_module(f"threer_blender.engines.{engine}").PIXEL_BYTES
-    return int((count + 0.5) * each / feed_forward.MEMORY)
+    """Bytes in which `count` photos fit at once, and no more."""
+    cost = catalog.engine(engine).costs[""]
+    return int((cost.memory + (count + 0.5) * cost.memory_per_photo) / feed_forward.MEMORY)
 
 
 def test_weights_of_another_variant_are_told_apart() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..catalog import Engine, Weights
+from ..catalog import Cost, Engine, Weights
 from ..reconstruction import Photo, Reconstruction
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ..runtime.report import Report
 
 SIDE = 512  # pixels of the long side that the network was trained at
-PIXEL_BYTES = 6000  # measured: tests/benchmarks/feedforward.py
 REPOSITORY = "https://huggingface.co/jedyang97/Fast3R_ViT_Large_512"
 
 ENGINE = Engine(
@@ -40,6 +39,7 @@ ENGINE = Engine(
             terms_url=REPOSITORY,
         ),
     ),
+    costs={"": Cost(1.0e9, 0.4e9, 10.0, 28.0)},
 )
 
 
@@ -69,4 +69,4 @@ def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
     def prepared(photos: Sequence[Photo]) -> Callable[[int], Input]:
         return lambda index: inputs.dust3r(photos[index], SIDE)
 
-    return Network(prepared, predict, pixel_bytes=PIXEL_BYTES)
+    return Network(prepared, predict)

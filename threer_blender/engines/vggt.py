@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..catalog import Engine, Weights
+from ..catalog import Cost, Engine, Weights
 from ..reconstruction import Photo, Reconstruction
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ..runtime.feed_forward import Network
     from ..runtime.report import Report
 
-PIXEL_BYTES = 6000  # measured: tests/benchmarks/feedforward.py
 REPOSITORY = "https://huggingface.co/facebook/VGGT-1B"
 
 ENGINE = Engine(
@@ -39,6 +38,7 @@ ENGINE = Engine(
             terms_url=REPOSITORY,
         ),
     ),
+    costs={"": Cost(1.0e9, 0.4e9, 15.0, 47.0)},
 )
 
 
@@ -70,4 +70,4 @@ def load(tensors: Mapping[str, Tensor], device: Device) -> Network:
         depths, confidences, poses, intrinsics = answered(device, ask)
         return list(map(from_camera, depths, confidences, intrinsics, poses))
 
-    return Network(view_inputs.by(view_inputs.vggt), predict, pixel_bytes=PIXEL_BYTES)
+    return Network(view_inputs.by(view_inputs.vggt), predict)

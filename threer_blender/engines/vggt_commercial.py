@@ -13,7 +13,6 @@ from . import vggt
 if TYPE_CHECKING:
     from ..runtime.report import Report
 
-PIXEL_BYTES = vggt.PIXEL_BYTES
 REPOSITORY = "https://huggingface.co/facebook/VGGT-1B-Commercial"
 
 ENGINE = replace(

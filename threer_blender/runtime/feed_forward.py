@@ -45,12 +45,11 @@ class Network:
     """A loaded network as engines drive it.
 
     `inputs` makes of all photos a function of an index that gives one photo's input. `predict` answers for the photos
-    of some inputs, in one frame. `pixel_bytes`: memory that a pixel of input needs at most, in float32.
+    of some inputs, in one frame.
     """
 
     inputs: Callable[[Sequence[Photo]], Callable[[int], Input]]
     predict: Callable[[Sequence[Input]], Sequence[ViewPrediction]]
-    pixel_bytes: int
 
 
 Load = Callable[[Mapping[str, Tensor], Device], Network]
@@ -79,10 +78,12 @@ def reconstruct(engine: Engine, photos: Sequence[Photo], load: Load, report: Rep
     report.plan({LOADING: 5.0, LOOKING: 2.0 * len(photos), MERGING: 0.3 * len(photos)})
     report(LOADING, 0, 1)
     device = choose()
-    network = load(checkpoints.read(weights.locate(engine.weights[0])), device)
+    tensors = checkpoints.read(weights.locate(engine.weights[0]))
+    network = load(tensors, device)
+    held = sum(tensor.nbytes for tensor in tensors.values())
     watch.lap("loading")
     give = network.inputs(photos)
-    settings = _settings(engine, device, give(0), network.pixel_bytes, len(photos))
+    settings = _settings(engine, device, held, len(photos))
 
     def predict(indices: Sequence[int]) -> list[ViewPrediction]:
         seen = [give(index) for index in indices]
@@ -108,12 +109,16 @@ def reconstruct(engine: Engine, photos: Sequence[Photo], load: Load, report: Rep
     return replace(result, timings=watch.laps)
 
 
-def _settings(engine: Engine, device: Device, one: Input, pixel_bytes: int, count: int) -> Settings:
-    """How many photos fit at once. Raises UserError where those are too few."""
-    each = one.image.shape[0] * one.image.shape[1] * pixel_bytes * device.dtype.itemsize // torch.float32.itemsize
-    fit = min(MOST_AT_ONCE, int(MEMORY * device.memory / each))
+def _settings(engine: Engine, device: Device, held: int, count: int) -> Settings:
+    """How many photos fit at once beside `held` bytes of weights. Raises UserError where those are too few."""
+    half = device.dtype != torch.float32
+    cost = engine.costs[""]
+    each = cost.memory_per_photo / (2 if half else 1)
+    # In half precision, autocast holds a second copy of the weights.
+    fixed = (1.5 if half else 1.0) * held + cost.memory
+    fit = min(MOST_AT_ONCE, int((MEMORY * device.memory - fixed) / each))
     if fit < min(count, FEWEST_AT_ONCE):
-        needed = min(count, FEWEST_AT_ONCE) * each / MEMORY / 2**30
+        needed = (fixed + min(count, FEWEST_AT_ONCE) * each) / MEMORY / 2**30
         raise UserError(
             f"{engine.label} needs {needed:.1f} GB of free memory for these photos, and {device.name} has "
             f"{device.memory / 2**30:.1f} GB; close other programs, choose fewer photos, or a smaller engine."
