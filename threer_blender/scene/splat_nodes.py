@@ -126,13 +126,6 @@ class _Splats(Formulas):
         """A Boolean of two numbers."""
         return self.value("FunctionNodeCompare", first, second, operation=operation, data_type="FLOAT")
 
-    def either(self, *conditions: Any) -> Any:
-        """Whether any of them holds."""
-        found, *more = conditions
-        for condition in more:
-            found = self.value("FunctionNodeBooleanMath", found, condition, operation="OR")
-        return found
-
     def hidden(self) -> Any:
         """What the artist does not want to see, and what nobody could."""
         box = self.outputs("GeometryNodeObjectInfo", self.given[CROP_BOX], transform_space="RELATIVE")[0]
@@ -143,7 +136,8 @@ class _Splats(Formulas):
         outside = self.compare(furthest, "GREATER_THAN", 1.0)
         outside = self.value("FunctionNodeBooleanMath", outside, self.given[CROP], operation="AND")
         least = self.calculate("MAXIMUM", self.number(OPACITY), FAINTEST)
-        return self.either(outside, self.compare(self.opacity, "LESS_THAN", least))
+        faint = self.compare(self.opacity, "LESS_THAN", least)
+        return self.value("FunctionNodeBooleanMath", outside, faint, operation="OR")
 
     def color(self, direction: Field) -> Any:
         """The splat's colour seen along `direction` (unit, from the camera), as it is displayed."""
@@ -195,8 +189,7 @@ class _Splats(Formulas):
         points = self.store(points, MATRIX, self.quad(eye, depth, size, local[0], view), "FLOAT4X4")
         rest = [HARMONICS.format(index) for index in range(COUNT_HARMONICS)]
         points = self.stripped(points, SCALE, ROTATION, BASE, *rest)
-        far = depth * -1.0
-        points = self.value("GeometryNodeSortElements", points, None, None, far, domain="POINT")
+        points = self.value("GeometryNodeSortElements", points, None, None, -depth, domain="POINT")
         corner = self.value("GeometryNodeMeshGrid", 2.0, 2.0, 2, 2)
         corner = self.store(corner, PLACE, self.position, "FLOAT_VECTOR")
         quads = self.value("GeometryNodeInstanceOnPoints", points, None, corner)
@@ -232,7 +225,7 @@ class _Splats(Formulas):
         cut = self.root(self.calculate("LOGARITHM", self.opacity * (1 / FAINTEST), 2.718281828459045) * 2.0) / near
         columns = [
             self.vector(cosine, sine, 0.0) * (self.root(long) * cut),
-            self.vector(sine * -1.0, cosine, 0.0) * (self.root(short) * cut),
+            self.vector(-sine, cosine, 0.0) * (self.root(short) * cut),
             self.vector(0.0, 0.0, self.root(short) * cut),
         ]
         columns = [self.value("FunctionNodeTransformDirection", column, camera) for column in columns]

@@ -20,6 +20,7 @@ QUATERNION = Kind("QUATERNION", "value", np.float32)
 FOUR = Kind("FLOAT4", "vector", np.float32)  # Blender 5.2 and later; before, its colours hold any four floats too
 COLOR = Kind("FLOAT_COLOR", "color", np.float32)
 MODIFIER = "3R Splats"
+NO_DEFAULT = {"NodeSocketObject", "NodeSocketMaterial"}  # inputs of the modifier that start without a value
 
 
 def new_geometry(name: str, gaussians: Gaussians, as_mesh: bool) -> Geometry:
@@ -111,6 +112,3 @@ def show(placed: bpy.types.Object) -> None:
             points.set_input(modifier, socket.name, socket.default_value)
     points.set_input(modifier, splat_nodes.MATERIAL, splat_look.material())
     points.set_input(modifier, splat_nodes.POINT_MATERIAL, splat_look.point_material())
-
-
-NO_DEFAULT = {"NodeSocketObject", "NodeSocketMaterial"}
