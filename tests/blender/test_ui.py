@@ -43,7 +43,7 @@ def test_choose_files_or_a_folder(addon, shot, tmp_path):
 @pytest.mark.usefixtures("addon")
 def test_dropped_photos_are_those_that_are_read():
     handler = part("ui.operators").THREER_FH_photos
-    assert set(handler.bl_file_extensions.split(";")) == part("photo_files").SUFFIXES
+    assert set(handler.bl_file_extensions.split(";")) == part("photo_files").CHOOSABLE
     assert handler.bl_import_operator == "threer.choose_photos"
 
 
