@@ -38,7 +38,7 @@ ENGINE = Engine(
             terms_url=REPOSITORY,
         ),
     ),
-    costs={"": Cost(0.5e9, 0.25e9, 5.0, 12.0)},
+    costs={"": Cost(0.5e9, 0.1e9, 5.0, 12.0)},
 )
 
 

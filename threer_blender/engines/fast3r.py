@@ -39,7 +39,7 @@ ENGINE = Engine(
             terms_url=REPOSITORY,
         ),
     ),
-    costs={"": Cost(1.0e9, 0.4e9, 10.0, 28.0)},
+    costs={"": Cost(1.0e9, 0.25e9, 10.0, 28.0)},
 )
 
 

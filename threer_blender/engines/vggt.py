@@ -38,7 +38,7 @@ ENGINE = Engine(
             terms_url=REPOSITORY,
         ),
     ),
-    costs={"": Cost(1.0e9, 0.4e9, 15.0, 47.0)},
+    costs={"": Cost(1.0e9, 0.2e9, 15.0, 47.0)},
 )
 
 

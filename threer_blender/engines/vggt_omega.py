@@ -39,7 +39,7 @@ ENGINE = Engine(
             gated=True,
         ),
     ),
-    costs={"": Cost(1.0e9, 0.5e9, 15.0, 62.0)},
+    costs={"": Cost(1.0e9, 0.25e9, 15.0, 62.0)},
 )
 
 

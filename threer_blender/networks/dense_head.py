@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from .vit import sine_cosine
 
-VIEWS_AT_ONCE = 2  # a dense head's features are many times its result
+VIEWS_AT_ONCE = 4  # features are many times the result; fewer views repeat too often what a call costs
 PLANE_GAIN = 0.1  # how strongly the plane's coordinates are added
 PLANE_BASE = 100.0  # ratio of the fastest to the slowest of their waves
 

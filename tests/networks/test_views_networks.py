@@ -1,0 +1,94 @@
+"""Small copies of the networks that take many views: what does not depend on trained or published weights."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="networks need torch")
+from threer_blender.networks import dense_head, depth_anything3, fast3r, vggt, vggt_omega  # noqa: E402
+
+WIDTHS = (16, 16, 32, 32)
+NETWORKS: dict[str, tuple[Callable[[], torch.nn.Module], tuple[int, int]]] = {
+    "depth_anything3": (
+        lambda: depth_anything3.DepthAnything3(
+            depth_anything3.Config(64, 6, 4, alternating=2, layers=(2, 3, 4, 5), widths=WIDTHS, channels=32)
+        ),
+        (42, 56),
+    ),
+    "vggt": (
+        lambda: vggt.VGGT(vggt.Config(64, 4, 4, layers=(0, 1, 2, 3), widths=WIDTHS, channels=32)),
+        (42, 56),
+    ),
+    "vggt_omega": (
+        lambda: vggt_omega.VGGTOmega(
+            vggt_omega.Config(64, 4, 4, register_blocks=(1,), layers=(0, 1, 2, 3), widths=WIDTHS, channels=32)
+        ),
+        (48, 64),
+    ),
+    "fast3r": (lambda: fast3r.Fast3R(fast3r.Config(dim=64, depth=4, heads=4)), (48, 64)),
+}
+
+
+def made(kind: str) -> torch.nn.Module:
+    torch.manual_seed(0)
+    network = NETWORKS[kind][0]().eval().requires_grad_(False)
+    for name, parameter in network.named_parameters():
+        if parameter.dim() > 1:
+            parameter.normal_(std=parameter[0].numel() ** -0.5)
+        else:
+            parameter.normal_(mean=float(not name.endswith("bias")), std=0.05)
+    return network
+
+
+def depths(name: str, network: torch.nn.Module, count: int) -> torch.Tensor:
+    """The network's depth, or distance, of `count` random pictures (count, H, W)."""
+    images = torch.rand(count, 3, *NETWORKS[name][1], generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        found: Any = network(list(images) if name == "fast3r" else images)
+    return torch.stack([view.own.points[0].norm(dim=-1) for view in found]) if name == "fast3r" else found.depth
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_half_precision_says_about_the_same(name: str) -> None:
+    network = made(name)
+    full = depths(name, network, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = depths(name, network, 3)
+    assert half.dtype == torch.float32
+    assert ((half - full).abs() / full.abs().mean()).median() < 0.05
+
+
+@pytest.mark.parametrize("name", ["depth_anything3", "vggt", "vggt_omega"])
+def test_heads_say_the_same_for_a_few_views_at_a_time(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = made(name)
+    few = depths(name, network, 5)
+    monkeypatch.setattr(dense_head, "VIEWS_AT_ONCE", 100)
+    assert torch.allclose(few, depths(name, network, 5), rtol=1e-4)
+
+
+def test_fast3r_takes_views_of_different_sizes_and_repeats() -> None:
+    network = made("fast3r")
+    images = [torch.rand(3, 48, 64) * 2 - 1, torch.rand(3, 64, 48) * 2 - 1, torch.rand(3, 48, 80) * 2 - 1]
+    with torch.inference_mode():
+        first, again = network(images), network(images)
+    for image, one, two in zip(images, first, again, strict=True):
+        assert one.shared.points.shape[1:3] == image.shape[1:]
+        assert torch.equal(one.shared.points, two.shared.points)
+
+
+def test_fast3r_view_indices_are_distinct_and_known() -> None:
+    for count in (1, 2, 3, 500, 1000):
+        indices = fast3r.spread_indices(count)
+        assert indices[0] == 0
+        assert len(set(indices)) == count
+        assert max(indices) < fast3r.MOST_VIEWS
+
+
+def test_depth_anything3_cameras_do_not_depend_on_the_order_of_photos() -> None:
+    network = made("depth_anything3")
+    images = torch.rand(4, 3, 42, 56)
+    order = torch.tensor([2, 0, 3, 1])
+    with torch.inference_mode():
+        straight, turned = network(images), network(images[order])
+    assert torch.allclose(straight.camera_from_world[order], turned.camera_from_world, rtol=1e-3, atol=1e-3)
