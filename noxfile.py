@@ -108,7 +108,9 @@ def lint(session: nox.Session) -> None:
 def benchmarks(session: nox.Session) -> None:
     """The measured tables of README.md: `nox -s benchmarks -- NAME …`, or all of them."""
     install(session, "blender,test")
-    session.install(TORCH, "scipy", "matplotlib")  # networks and released ways; a k-d tree for clouds; growth as a picture
+    session.install(
+        TORCH, "scipy", "matplotlib"
+    )  # networks and released ways; a k-d tree for clouds; growth as a picture
     names = session.posargs or sorted(path.stem for path in Path("tests/benchmarks").glob("[!_]*.py"))
     for name in names:
         session.run("python", f"tests/benchmarks/{name}.py")
