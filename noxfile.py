@@ -108,9 +108,7 @@ def lint(session: nox.Session) -> None:
 def benchmarks(session: nox.Session) -> None:
     """The measured tables of README.md: `nox -s benchmarks -- NAME …`, or all of them."""
     install(session, "blender,test")
-    session.install(
-        TORCH, "scipy", "matplotlib"
-    )  # networks and released ways; a k-d tree for clouds; growth as a picture
+    session.install(TORCH, "scipy", "matplotlib")  # torch for networks, a k-d tree for clouds, pictures of growth
     names = session.posargs or sorted(path.stem for path in Path("tests/benchmarks").glob("[!_]*.py"))
     for name in names:
         session.run("python", f"tests/benchmarks/{name}.py")

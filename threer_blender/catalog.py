@@ -77,6 +77,24 @@ REFINE = Option(
 )
 
 
+# What engines offer that compare photos pair by pair: `geometry/scene_graph.py` has a graph for each choice.
+PAIRS = Option(
+    "pairs",
+    "auto",
+    "Compare",
+    "Which photos are compared with which: more pairs take longer and hold together better.",
+    choices={
+        "auto": "By number and likeness",
+        "all": "Each with every other",
+        "alike": "Each with those like it",
+        "next": "Each with the next ones",
+        "ring": "Each with the next, the last with the first",
+        "far": "Each with the next and ever farther ones",
+        "first": "Each with the first",
+    },
+)
+
+
 @dataclass(frozen=True)
 class Weights:
     """One checkpoint file: its official address, what proves it whole, and on what terms it may be used.

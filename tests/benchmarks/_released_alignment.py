@@ -35,6 +35,7 @@ def align(store: PairStore, count: int, steps: int = STEPS) -> Alignment:
     weight = sure.flatten(2).log()
     usable = torch.isfinite(points).all(-1) & torch.isfinite(weight)
     points, weight = torch.where(usable[..., None], points, 0.0), torch.where(usable, weight, 0.0)
+    torch.set_num_threads(1)  # threads that wait for each other on a busy machine would count as work
     poses, focals, depths, pairs = _tree(ends, said, count)
     pixels = np.stack(np.meshgrid(np.arange(width) + 0.5 - width / 2, np.arange(height) + 0.5 - height / 2), -1)
     grid = torch.tensor(pixels.reshape(-1, 2), dtype=torch.float32)

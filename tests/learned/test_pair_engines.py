@@ -14,9 +14,9 @@ torch = pytest.importorskip("torch", reason="the engines run networks")
 from safetensors.torch import save_file  # noqa: E402
 
 from tests import oracle  # noqa: E402
-from threer_blender import bundle  # noqa: E402
+from threer_blender import bundle, catalog  # noqa: E402
 from threer_blender.engines import dust3r, mast3r  # noqa: E402
-from threer_blender.geometry import assembly, pair_solution, scene_graph  # noqa: E402
+from threer_blender.geometry import assembly, cleaning, pair_solution, scene_graph  # noqa: E402
 from threer_blender.geometry.pairs import PairPrediction  # noqa: E402
 from threer_blender.messages import UserError  # noqa: E402
 from threer_blender.networks import dust3r as network  # noqa: E402
@@ -31,7 +31,7 @@ FAR_APART = [oracle.look_at((3.0, -0.4, -2.0), (0, 0.7, 0)), oracle.look_at((3.4
 def chosen(folder: Path, *sizes: tuple[int, int]) -> list[Photo]:
     """Photo files of these sizes (width, height); what they show is the oracle's business."""
     for i, (width, height) in enumerate(sizes):
-        Image.new("RGB", (width, height), (10 * i, 90, 200)).save(folder / f"{i}.png")
+        Image.new("RGB", (width, height), (200, 90, 10 * i)).save(folder / f"{i}.png")
     return photos.read([folder / f"{i}.png" for i in range(len(sizes))], lambda *_: None).accepted
 
 
@@ -48,7 +48,11 @@ def run(
     photos: list[Photo],
     answer: Callable[[int, int], PairPrediction],
 ) -> Reconstruction:
-    monkeypatch.setattr(engine, "_predict", lambda _photos, pairs, _report: (answer(i, j) for i, j in pairs))
+    def predict(seen: list, graph: str, _report: Report):
+        pairs = scene_graph.GRAPHS[graph](len(seen), None)
+        return (answer(i, j) for i, j in pair_solution.both_orders(pairs) or [(0, 0)])
+
+    monkeypatch.setattr(engine, "_predict", predict)
     return engine.reconstruct(photos, engine.ENGINE.checked_options({}), Report(lambda _message: None))
 
 
@@ -151,6 +155,33 @@ def test_mast3r_with_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert 0.2 < camera.reprojection_error < 1  # matches are off by half a pixel of a map half as large
     own_lenses = run_mast3r(monkeypatch, photos, answers, intrinsics="per-photo")
     assert len({camera.fx for camera in own_lenses.cameras}) == 5
+
+
+def test_dust3r_with_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One shows another place and is named; a pair that is wrong and one without numbers change nothing."""
+    photos = chosen(tmp_path, *[(512, 384)] * 6)
+    poses = [oracle.look_at((3.4 * np.sin(a), -0.4, -3.4 * np.cos(a)), (0, 0.7, 0)) for a in np.linspace(0, 1.4, 5)]
+    seen = views(photos, [*poses, oracle.look_at((0, 0, -4), (0, 0, -9))])
+    answers = oracle.Oracle(seen, oracle.Errors(noise=0.02, outliers=0.02))
+    liar = oracle.Oracle(seen, oracle.Errors(wrong=1.0))
+
+    def answer(first: int, second: int) -> PairPrediction:
+        said = (liar if {first, second} == {0, 3} else answers).predict(first, second)
+        return replace(said, points_second=said.points_second * np.nan) if (first, second) == (1, 2) else said
+
+    result = run(monkeypatch, dust3r, photos, answer)
+    check(result, photos[:5], seen[:5], 0.02)
+    assert [entry.photo for entry in result.left_out] == ["5.png"]
+    assert len(result.cloud) < 0.8 * sum(pointmap.mask.sum() for pointmap in result.pointmaps)
+
+
+def test_every_choice_of_pairs_has_its_graph() -> None:
+    assert catalog.PAIRS.choices is not None
+    assert set(catalog.PAIRS.choices) == set(scene_graph.GRAPHS)
+    for graph in scene_graph.GRAPHS.values():
+        assert graph(1, None) == []
+        assert graph(2, None) == [(0, 1)]
+        assert {photo for pair in graph(20, None) for photo in pair} == set(range(20))
 
 
 @pytest.mark.parametrize("size", [(1500, 1000), (600, 1100), (9000, 1200)], ids=["landscape", "portrait", "huge"])
@@ -273,7 +304,7 @@ def test_a_seeded_network_goes_all_the_way_without_a_number_lost(
     monkeypatch.setattr(weights, "locate", lambda _weights: tmp_path / "tiny.safetensors")
     photos = chosen(tmp_path, *[(640, 480), (480, 640)][:count])
     try:
-        result = dust3r.reconstruct(photos, {}, Report(lambda _message: None))
+        result = dust3r.reconstruct(photos, dust3r.ENGINE.checked_options({}), Report(lambda _message: None))
     except UserError:
         return
     for part in (*result.pointmaps, *result.cameras, result.cloud):
@@ -295,7 +326,7 @@ def test_a_surface_seen_twice_is_in_the_cloud_once() -> None:
             assembly.View(number, camera, inputs.PhotoFromMap(2, 2, 0, 0), image, depth, np.full((40, 40), sure))
         )
     pointmaps = [view.pointmap(1.5) for view in made]
-    cloud = assembly.cloud(made, pointmaps)
+    cloud = cleaning.merge([view.camera for view in made], pointmaps, [view.image for view in made], [0, 1])
     assert (cloud.photo == 1).sum() == 1600
     assert (cloud.photo == 0).sum() == 400
     assert cloud.positions[cloud.photo == 0][:, 0].max() < -1

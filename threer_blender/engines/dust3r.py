@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..catalog import REFINE, Engine, Weights
+from ..catalog import PAIRS, REFINE, Engine, Weights
 from ..reconstruction import Photo, Reconstruction
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ ENGINE = Engine(
     commercial=False,
     produces=frozenset({"cameras", "pointmaps", "cloud"}),
     requires=("torch", "numba", "pycolmap", "PIL", "pillow_heif"),
-    options=(REFINE,),
+    options=(PAIRS, REFINE),
     weights=(
         Weights(
             name="DUSt3R_ViTLarge_BaseDecoder_512_dpt.safetensors",
@@ -58,12 +58,12 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
     watch = Watch()
     seen = [inputs.dust3r(photo, SIDE) for photo in photos]
-    pairs = pair_solution.both_orders(scene_graph.automatic(len(photos), ordered=False)) or [(0, 0)]
-    plan = pairwise.plan(len(photos), len(pairs)) | {pair_solution.ALIGNING: 0.5 * len(photos)}
+    pairs = 2 * len(scene_graph.GRAPHS[options["pairs"]](len(photos), None)) or 1
+    plan = pairwise.plan(len(photos), pairs) | {pair_solution.ALIGNING: 0.5 * len(photos)}
     report.plan(plan | refinement.plan(len(photos), options["refine"]))
     with tempfile.TemporaryDirectory() as folder:
         store = PairStore(Path(folder))
-        for prediction in _predict(seen, pairs, report):
+        for prediction in _predict(seen, options["pairs"], report):
             store.add(prediction)
         watch.lap("network")
         solution = pair_solution.solve(store, photos, seen, TRUSTED, report)
@@ -82,12 +82,14 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     return refinement.refined(result, options["refine"], pixels, report)
 
 
-def _predict(photos: Sequence[Input], pairs: Sequence[tuple[int, int]], report: Report) -> Iterator[PairPrediction]:
-    """What the network says of the ordered pairs, as it comes."""
+def _predict(photos: Sequence[Input], graph: str, report: Report) -> Iterator[PairPrediction]:
+    """What the network says of the pairs of a `graph`, in both orders, as it comes."""
+    from ..geometry import pair_solution, scene_graph
     from ..networks import dust3r, pairwise
     from ..runtime import weights
 
     network, device = pairwise.load(dust3r.dpt_512, dust3r.rename, weights.locate(ENGINE.weights[0]), report)
     encoded = pairwise.encode(network, device, photos, report)
-    for said in pairwise.predict(network, device, encoded, pairs, report):
+    pairs = scene_graph.GRAPHS[graph](len(photos), pairwise.similarity(encoded))
+    for said in pairwise.predict(network, device, encoded, pair_solution.both_orders(pairs) or [(0, 0)], report):
         yield pairwise.pair_prediction(said)

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..catalog import REFINE, Engine, Option, Weights
-from ..reconstruction import Array, Photo, Reconstruction
+from ..reconstruction import Photo, Reconstruction
 
 if TYPE_CHECKING:
     from ..geometry.pairs import Matches, PairPrediction
-    from ..networks.dust3r import Encoded
     from ..networks.inputs import Input
     from ..runtime.report import Report
 
@@ -108,18 +107,9 @@ def _predict(photos: Sequence[Input], report: Report) -> Iterator[tuple[PairPred
 
     network, device = pairwise.load(mast3r.metric_512, mast3r.rename, weights.locate(ENGINE.weights[0]), report)
     encoded = pairwise.encode(network, device, photos, report)
-    graph = scene_graph.automatic(len(photos), ordered=False, similarity=_similarity(encoded))
+    graph = scene_graph.automatic(len(photos), ordered=False, similarity=pairwise.similarity(encoded))
     for said in pairwise.predict(network, device, encoded, pair_solution.both_orders(graph) or [(0, 0)], report):
         one, two = said.of_first, said.of_second
         descriptors = (one.descriptors, two.descriptors)
         sure = (one.descriptor_confidence, two.descriptor_confidence)
         yield pairwise.pair_prediction(said), matching.match(said.first, said.second, descriptors, sure)
-
-
-def _similarity(encoded: Sequence[Encoded]) -> Array | None:
-    """(N, N) how alike the photos are to the encoder; None where all are compared with all."""
-    from ..geometry import scene_graph
-
-    if len(encoded) <= scene_graph.FEW:
-        return None
-    return scene_graph.similarity([photo.tokens[0].float().numpy() for photo in encoded])

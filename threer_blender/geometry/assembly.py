@@ -21,15 +21,10 @@ from ..reconstruction import (
     FloatArray,
     Photo,
     PhotoFromMap,
-    PointCloud,
     PointMap,
     Reconstruction,
 )
-
-SAME_DEPTH = 0.03  # relative difference below which two photos show the same surface: about a network's error
-COARSER = 1.5  # times its own spacing: a photo that sees a surface so much coarser spares no other's points
-
-PROBE = 16  # one in so many rows and columns tells whether another photo sees anything of a map
+from . import cleaning
 
 
 @dataclass(frozen=True)
@@ -58,15 +53,17 @@ class View:
 def reconstruction(
     engine: Engine, photos: Sequence[Photo], views: Sequence[View], trusted: float, **facts: Any
 ) -> Reconstruction:
-    """What an engine returns: cameras, pointmaps and cloud of the solved views; `facts` are its other fields."""
-    pointmaps = [view.pointmap(trusted) for view in views]
+    """What an engine returns: the solved views' cameras, cleaned pointmaps and cloud; `facts` are its other fields."""
+    cameras, pictures = [view.camera for view in views], [view.image for view in views]
+    cleaned = cleaning.clean(cameras, [view.pointmap(trusted) for view in views], pictures)
+    pointmaps = [one.pointmap for one in cleaned]
     return Reconstruction(
         engine=engine.id,
         licence=engine.licence,
         photos=list(photos),
-        cameras=[view.camera for view in views],
+        cameras=cameras,
         pointmaps=pointmaps,
-        cloud=cloud(views, pointmaps),
+        cloud=cleaning.merge(cameras, pointmaps, pictures, [view.number for view in views]),
         trusted_confidence=trusted,
         **facts,
     )
@@ -96,65 +93,3 @@ def scaled(view: View, scale: float) -> View:
     pose = view.camera.world_from_camera.copy()
     pose[:3, 3] *= scale
     return replace(view, camera=replace(view.camera, world_from_camera=pose), depth=view.depth * scale)
-
-
-def cloud(views: Sequence[View], pointmaps: Sequence[PointMap]) -> PointCloud:
-    """All trusted points of the views' `pointmaps`; of a surface that several photos show, those that are surest.
-
-    A point gives way to a surer one of another photo that lies within SAME_DEPTH of it along its ray, unless that photo
-    sees the place much coarser.
-    """
-    parts = []
-    for i, (view, pointmap) in enumerate(zip(views, pointmaps, strict=True)):
-        keep = pointmap.mask.copy()
-        for j, (other, seen) in enumerate(zip(views, pointmaps, strict=True)):
-            if j != i and _shown(view, pointmap, other, seen, j < i, PROBE).any():
-                keep &= ~_shown(view, pointmap, other, seen, j < i, 1)
-        seen_by = np.full(int(keep.sum()), view.number, np.int32)
-        towards = normals(pointmap.points, view.camera.world_from_camera[:3, 3])
-        parts.append((pointmap.points[keep], towards[keep], view.image[keep], pointmap.confidence[keep], seen_by))
-    return PointCloud(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-
-
-def normals(points: Array, centre: Array) -> Array:
-    """(H, W, 3) float32 unit normals of a map of points (H, W, 3), towards `centre` (3,); zero where there is none.
-
-    Along each axis the nearer neighbour says how the surface runs, so that edges do not bend it.
-    """
-    along = []
-    for axis in (0, 1):
-        steps = np.diff(points, axis=axis)
-        first, last = np.take(steps, [0], axis), np.take(steps, [-1], axis)
-        before, after = np.concatenate([first, steps], axis), np.concatenate([steps, last], axis)
-        nearer = np.linalg.norm(before, axis=-1) < np.linalg.norm(after, axis=-1)
-        along.append(np.where(nearer[..., None], before, after))
-    across = np.cross(along[0], along[1])
-    across *= np.sign(((centre - points) * across).sum(axis=-1, keepdims=True))
-    length = np.linalg.norm(across, axis=-1, keepdims=True)
-    unit: Array = np.where(length > 0, across / np.where(length > 0, length, 1), 0).astype(np.float32)
-    return unit
-
-
-def _shown(view: View, pointmap: PointMap, other: View, seen: PointMap, wins_ties: bool, step: int) -> Array:
-    """(H, W), of every `step`-th pixel: where `other` shows the view's trusted point too, surer and about as finely."""
-    pixels = (slice(step // 2, None, step), slice(step // 2, None, step))
-    points, confidence = pointmap.points[pixels], pointmap.confidence[pixels]
-    scale, offset = np.array(other.photo_from_map[:2]), np.array(other.photo_from_map[2:])
-    with np.errstate(invalid="ignore"):
-        place = np.floor((other.camera.project(points) - offset) / scale)
-    height, width = seen.mask.shape
-    inside = (place >= 0).all(axis=-1) & (place < (width, height)).all(axis=-1)
-    column, row = (np.where(inside, place[..., axis], 0).astype(int) for axis in (0, 1))
-    depth = points @ other.camera.camera_from_world[2, :3] + other.camera.camera_from_world[2, 3]
-    theirs = np.where(seen.mask, other.depth, np.inf)[row, column]
-    same = np.abs(depth / theirs - 1) < SAME_DEPTH
-    spacing, their_spacing = view.depth[pixels] * _pixel(view), theirs * _pixel(other)
-    sure = seen.confidence[row, column]
-    surer = (sure >= confidence) if wins_ties else (sure > confidence)
-    found: Array = pointmap.mask[pixels] & inside & same & surer & (their_spacing < COARSER * spacing)
-    return found
-
-
-def _pixel(view: View) -> float:
-    """The width of a map pixel at depth 1."""
-    return view.photo_from_map.scale_x / view.camera.fx

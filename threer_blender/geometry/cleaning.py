@@ -26,8 +26,10 @@ _STEP = 0.08  # relative; a depth this far off the line through its neighbours, 
 _STEEP = 0.15  # relative change of depth from pixel to pixel that is no surface any more
 _SMOOTH = 12.0  # grey levels by which the sky changes at most from pixel to pixel
 _BRIGHT = 110.0  # grey levels of the sky's blue channel at least
-_FAR = 1.5  # times the median depth of the picture's lower half
+_BLUE = 15.0  # grey levels by which a clear sky's blue is above its red
+_FAR, _VERY_FAR = 1.5, 5.0  # times the median depth of the picture's lower half
 _LEAST_TOLERANCE, _MOST_TOLERANCE = 0.02, 0.1  # relative depth within which two photos see one surface
+_COARSER = 1.5  # times a photo's own spacing on a surface
 _OVERLAP = 0.02  # share of a photo's points that another must see to be asked
 _PROBES = 1000  # points by which overlap and tolerance are measured
 
@@ -80,8 +82,8 @@ def merge(
 ) -> PointCloud:
     """The masked points of all photos with each surface once. `photos` numbers the PointMaps' photos.
 
-    Where several photos see one surface, the point of the one that samples it most finely stays, moved to the mean of
-    all by confidence.
+    Where several photos see one surface, the surest one's point stays, moved to the mean of all by confidence. A photo
+    that sees a surface much coarser spares no other's points.
     """
     neighbours, tolerance = _neighbours(cameras, pointmaps)
     parts = []
@@ -94,15 +96,16 @@ def merge(
         for other in neighbours[index]:
             met = _meet(own, cameras[other], pointmaps[other])
             same = np.abs(met.ratio - 1) < tolerance
-            theirs = _spacing(cameras[other], pointmaps[other])[met.row, met.column]
-            kept &= ~(same & ((theirs < spacing) | ((theirs == spacing) & (other < index))))
+            as_fine = _spacing(cameras[other], pointmaps[other])[met.row, met.column] < _COARSER * spacing
+            surer = met.confidence >= weight if other < index else met.confidence > weight
+            kept &= ~(same & surer & as_fine)
             mean += np.where(same, met.confidence, 0)[:, None] * pointmaps[other].points[met.row, met.column]
             total += np.where(same, met.confidence, 0)
         positions = (mean / np.maximum(total, 1e-12)[:, None])[kept]
         parts.append(
             (
                 positions.astype(np.float32),
-                _normals(camera, own)[own.mask][kept],
+                normals(own.points, camera.world_from_camera[:3, 3])[own.mask][kept],
                 pictures[index][own.mask][kept],
                 own.confidence[own.mask][kept],
                 np.full(int(kept.sum()), photos[index], np.int32),
@@ -116,7 +119,7 @@ def edges(depth: FloatArray) -> Bool:
 
     Continuing is judged on inverse depth, which is linear over a plane: a pixel belongs to a surface when it lies on
     the line through the two pixels to one side of it, and that line is not so steep that it leads from one surface to
-    another.
+    another. Where a neighbour has no depth, nothing is held against a pixel; one without depth itself is none.
     """
     with np.errstate(divide="ignore"):
         rho = np.where(depth > 0, 1 / np.where(depth > 0, depth, 1), 0)
@@ -126,23 +129,25 @@ def edges(depth: FloatArray) -> Bool:
         for side in (1, -1):
             next_, beyond = np.roll(rho, side, axis), np.roll(rho, 2 * side, axis)
             on_line = np.abs(rho - 2 * next_ + beyond) < _STEP * rho
-            continued |= on_line & (np.abs(rho - next_) < _STEEP * rho)
+            unknown = (next_ <= 0) | (beyond <= 0)
+            continued |= unknown | (on_line & (np.abs(rho - next_) < _STEEP * rho))
         inner = [slice(None), slice(None)]
         inner[axis] = slice(2, -2)  # np.roll brings the far border in
         flying[tuple(inner)] |= ~continued[tuple(inner)]
-    return flying | (depth <= 0)
+    return flying & (depth > 0)
 
 
 def sky(depth: FloatArray, picture: NDArray[np.uint8]) -> Bool:
-    """(H, W) the smooth, bright, not reddish region that touches the picture's upper border and is far away."""
+    """(H, W) the smooth, bright region that touches the picture's upper border and is blue and far, or very far."""
     colour = picture.astype(np.float64)
     grey = colour.mean(-1)
     change = np.maximum(
         np.abs(np.diff(grey, axis=0, append=grey[-1:])), np.abs(np.diff(grey, axis=1, append=grey[:, -1:]))
     )
-    like_sky = (change < _SMOOTH) & (colour[..., 2] > _BRIGHT) & (colour[..., 2] >= colour[..., 0] - 8)
+    like_sky = (change < _SMOOTH) & (colour[..., 2] > _BRIGHT)
     lower = depth[depth.shape[0] // 2 :]
-    like_sky &= depth > _FAR * np.median(lower)
+    away = depth / (np.median(lower[lower > 0]) if (lower > 0).any() else np.inf)
+    like_sky &= ((colour[..., 2] > colour[..., 0] + _BLUE) & (away > _FAR)) | (away > _VERY_FAR)
     return _from_above(like_sky)
 
 
@@ -220,12 +225,20 @@ def _spacing(camera: Camera, pointmap: PointMap) -> FloatArray:
     return pointmap.depth(camera) * (pointmap.photo_from_map.scale_x / camera.fx)
 
 
-def _normals(camera: Camera, pointmap: PointMap) -> Float32:
-    """(H, W, 3) unit normals towards the camera, from neighbouring points."""
-    points = pointmap.points.astype(np.float64)
-    normal = np.cross(np.gradient(points, axis=1), np.gradient(points, axis=0))
-    towards = camera.world_from_camera[:3, 3] - points
-    normal *= np.sign((normal * towards).sum(-1, keepdims=True))
-    length = np.linalg.norm(normal, axis=-1, keepdims=True)
-    unit: Float32 = (normal / np.maximum(length, 1e-12)).astype(np.float32)
+def normals(points: Array, centre: Array) -> Array:
+    """(H, W, 3) float32 unit normals of a map of points (H, W, 3), towards `centre` (3,); zero where there is none.
+
+    Along each axis the nearer neighbour says how the surface runs, so that edges do not bend it.
+    """
+    along = []
+    for axis in (0, 1):
+        steps = np.diff(points, axis=axis)
+        first, last = np.take(steps, [0], axis), np.take(steps, [-1], axis)
+        before, after = np.concatenate([first, steps], axis), np.concatenate([steps, last], axis)
+        nearer = np.linalg.norm(before, axis=-1) < np.linalg.norm(after, axis=-1)
+        along.append(np.where(nearer[..., None], before, after))
+    across = np.cross(along[0], along[1])
+    across *= np.sign(((centre - points) * across).sum(axis=-1, keepdims=True))
+    length = np.linalg.norm(across, axis=-1, keepdims=True)
+    unit: Array = np.where(length > 0, across / np.where(length > 0, length, 1), 0).astype(np.float32)
     return unit

@@ -6,7 +6,7 @@ MASt3R-SfM (Duisterhof et al., 3DV 2025, section 4.1); retrieval ranks photos by
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +76,23 @@ def automatic(count: int, ordered: bool, similarity: Float32 | None = None) -> P
         return complete(count)
     pairs = retrieval(similarity) if similarity is not None else log_window(count, int(np.log2(count - 1)) + 1)
     return _sorted(pairs + window(count)) if ordered or similarity is None else pairs
+
+
+def alike(count: int, similarity: Float32 | None) -> Pairs:
+    """`retrieval`, or all pairs where nothing is known of how alike the photos are."""
+    return complete(count) if similarity is None else retrieval(similarity)
+
+
+GRAPHS: dict[str, Callable[[int, Float32 | None], Pairs]] = {
+    "auto": lambda count, similarity: automatic(count, False, similarity),
+    "all": lambda count, _: complete(count),
+    "alike": alike,
+    "next": lambda count, _: window(count),
+    "ring": lambda count, _: window(count, cyclic=True),
+    "far": lambda count, _: log_window(count, max(1, int(np.log2(max(2, count - 1))) + 1)),
+    "first": lambda count, _: one_reference(count),
+}
+"""By the names of `catalog.PAIRS`: the pairs of so many photos, given how alike they are where that is known."""
 
 
 def similarity(features: Sequence[Float32]) -> Float32:

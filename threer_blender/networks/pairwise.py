@@ -11,8 +11,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Generic, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from ..geometry import scene_graph
 from ..geometry.pairs import PairPrediction
 from ..runtime.device import Device, choose
 from ..runtime.report import Report
@@ -63,6 +66,13 @@ def encode(network: PairNetwork[Any], device: Device, photos: Sequence[Input], r
             tokens, grid = network.encode(photo.normalised[None].to(device.torch))
             encoded.append(Encoded(tokens.to("cpu", torch.float16), grid))
     return encoded
+
+
+def similarity(encoded: Sequence[Encoded]) -> NDArray[np.float32] | None:
+    """(N, N) how alike the photos are to the encoder; None where all are compared with all anyway."""
+    if len(encoded) <= scene_graph.FEW:
+        return None
+    return scene_graph.similarity([photo.tokens[0].float().numpy() for photo in encoded])
 
 
 def predict(

@@ -165,7 +165,7 @@ def _merged(
     for one in seen():
         cameras.append(one.camera)
         pointmap = one.pointmap(trusted)
-        normals = assembly.normals(pointmap.points, one.camera.world_from_camera[:3, 3])
+        normals = cleaning.normals(pointmap.points, one.camera.world_from_camera[:3, 3])
         shown = pointmap.mask
         collected.add(pointmap.points[shown], normals[shown], one.image[shown], one.confidence[shown], one.number)
     return Reconstruction(
