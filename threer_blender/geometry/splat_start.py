@@ -49,7 +49,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Seen:
-    """A photo's pointmap thinned to the pixels that splats are made of; all (h, w, …), `pixel` the map pixels apart."""
+    """A photo's pointmap thinned to the pixels that splats are made of, with a margin around it; all (h, w, …)."""
 
     camera: Camera
     photo_from_map: PhotoFromMap
@@ -132,7 +132,8 @@ def gaussians(photos: Sequence[Seen]) -> Start:
                 continue
             there, depth, sure = _look_up(other, photo.points)
             gap = there / np.where(depth > 0, depth, np.inf) - 1
-            # What others are sure of replaces a guess; among equals the first remains.
+            # What others are sure of replaces a guess; of what several see the first's remains; guesses of several may
+            # all be wrong and remain, but beyond a photo's edges they give way to anything.
             first = (j in order[:place]) & ((sure > 0) | ~photo.inside)
             shown = np.where(
                 stands, first & (np.abs(gap) < SAME_DEPTH), (first | (sure >= 0.5)) & (np.abs(gap) < NEAR_GUESS)

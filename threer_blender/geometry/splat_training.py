@@ -76,7 +76,7 @@ class Training:
         self._queue: list[int] = []
         self._done = 0
         self._anchors, self._footprints = self._tensor(start.means), self._tensor(start.footprints)
-        self._freedom = self._tensor(np.where(start.sure >= 0.5, 1.0, settings.unsure))
+        self._freedom = self._tensor(settings.unsure ** (1 - 2 * np.minimum(start.sure, 0.5)))
         count = len(start)
         self._offsets = torch.zeros((count, 3), device=device)
         self._scales = self._tensor(start.scales).log()
