@@ -153,7 +153,7 @@ def growth() -> None:
     found = []
 
     def rows():
-        for count, pairs in ((48, "auto"), (48, "all"), (100, "auto"), (200, "auto"), (320, "auto")):
+        for count, pairs in ((48, "auto"), (48, "all"), (200, "auto"), (320, "auto")):
             case = measured(GROWTH, str(count), pairs)
             found.append((count, pairs, case))
             yield [count, case["pairs"], case["placed"], f"{case['auc']:.2f}", f"{case['aligning']:.1f}"] + [
