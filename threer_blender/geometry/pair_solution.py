@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 
 from ..messages import UserError
-from ..reconstruction import Array, LeftOut, Photo, PhotoFromMap
+from ..reconstruction import Array, FloatArray, LeftOut, Photo, PhotoFromMap
 from . import assembly, global_alignment
 from .focal import focal_from_points
 from .global_alignment import AlignedView, Alignment
@@ -35,9 +35,11 @@ Align = Callable[[PairStore, int, Sequence[float | None], Callable[[float], None
 
 @dataclass(frozen=True)
 class Solution:
-    """`views` in order of their photos. `unit`: the network's own in theirs, the median of all pairs."""
+    """`views` in order of their photos. `frames`: the (first, second) of a prediction that was used -> the similarity
+    (4, 4) from its frame to the views' world. `unit`: the network's own in theirs, the median of all predictions."""
 
     views: list[assembly.View]
+    frames: Mapping[tuple[int, int], FloatArray]
     unit: float
     left_out: list[LeftOut] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -64,7 +66,8 @@ def solve(
     known = [_map_focal(photo, one) for photo, one in zip(photos, seen, strict=True)]
     if len(photos) == 1:
         solved = [monocular(next(iter(store)), photos[0].name)]
-        return Solution([_view(photos, seen, solved[0])], 1.0, [], _unsure(photos, solved, trusted))
+        view = _view(photos, seen, solved[0])
+        return Solution([view], {(0, 0): np.eye(4)}, 1.0, [], _unsure(photos, solved, trusted))
     found = align(store, len(photos), known, lambda share: report(ALIGNING, share, 1))
     notes = _unsure(photos, found.views, trusted)
     if found.disagreeing:
@@ -85,7 +88,8 @@ def solve(
         for i in found.apart
     ]
     unit = float(np.median(found.pairs.scale))
-    return Solution([_view(photos, seen, view) for view in found.views], unit, left_out, notes)
+    views = [_view(photos, seen, view) for view in found.views]
+    return Solution(views, _frames(store, found), unit, left_out, notes)
 
 
 def monocular(prediction: PairPrediction, name: str) -> AlignedView:
@@ -103,6 +107,17 @@ def monocular(prediction: PairPrediction, name: str) -> AlignedView:
         ) from error
     depth = prediction.points_first[..., 2].astype(np.float32)
     return AlignedView(prediction.first, np.eye(4), focal, depth, confidence.astype(np.float32))
+
+
+def _frames(store: PairStore, found: Alignment) -> dict[tuple[int, int], FloatArray]:
+    frames = {}
+    for row, index in enumerate(found.pair_numbers):
+        if index not in found.disagreeing:
+            frame = np.eye(4)
+            frame[:3, :3] = found.pairs.scale[row] * found.pairs.rotation[row]
+            frame[:3, 3] = found.pairs.translation[row]
+            frames[store.edges[index].first, store.edges[index].second] = frame
+    return frames
 
 
 def _map_focal(photo: Photo, seen: Seen) -> float | None:

@@ -1,11 +1,10 @@
-"""[R] Where cameras stand, from their pointmaps: Procrustes alignment, and PnP with RANSAC. numpy and pycolmap."""
+"""[R] Where cameras stand, from their pointmaps: Procrustes; PnP with RANSAC, which needs pycolmap. numpy."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
-import pycolmap
 
 from ..reconstruction import Array, FloatArray
 from .pairs import PairPrediction
@@ -92,6 +91,8 @@ def pnp(
     reprojection errors of the inliers are minimised. Robust where Procrustes is not: one confident but wrong region
     moves no inlier. Repeats exactly.
     """
+    import pycolmap
+
     usable = np.flatnonzero(np.isfinite(points).all(axis=1))
     chosen = usable[:: max(1, len(usable) // PNP_POINTS)]
     fx, fy, cx, cy = intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2]

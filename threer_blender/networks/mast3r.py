@@ -15,7 +15,7 @@ from .dpt import Dpt
 from .dust3r import PUBLISHED, Config, PairNetwork, pointmap, rename, unpatched
 from .transformer import Grid, Mlp
 
-__all__ = ["Described", "DescribingHead", "metric_512", "rename"]
+__all__ = ["Described", "Describing", "metric_512", "rename"]
 
 DIMENSIONS = 24  # of a descriptor
 
@@ -30,7 +30,7 @@ class Described(NamedTuple):
     descriptor_confidence: Tensor
 
 
-class DescribingHead(nn.Module):
+class Describing(nn.Module):
     """Points by a DPT; descriptors of each patch's pixels from its first and last tokens."""
 
     def __init__(self, config: Config) -> None:
@@ -40,7 +40,8 @@ class DescribingHead(nn.Module):
         self.dpt = Dpt(config.widths, 4)
         self.head_local_features = Mlp(width, 4 * width, (DIMENSIONS + 1) * config.patch**2)
 
-    def forward(self, tokens: Sequence[Tensor], grid: Grid) -> Described:
+    def describe(self, tokens: Sequence[Tensor], grid: Grid) -> Described:
+        """Points and descriptors of four token tensors on a grid."""
         points, confidence = pointmap(self.dpt(tokens, grid))
         features = self.head_local_features(torch.cat([tokens[0], tokens[-1]], dim=-1))
         pixels = unpatched(features, grid, self.patch).permute(0, 2, 3, 1)
@@ -51,6 +52,13 @@ class DescribingHead(nn.Module):
             descriptors / descriptors.norm(dim=-1, keepdim=True),
             pixels[..., DIMENSIONS].exp(),
         )
+
+
+class DescribingHead(Describing):
+    """MASt3R's head."""
+
+    def forward(self, tokens: Sequence[Tensor], grid: Grid) -> Described:
+        return self.describe(tokens, grid)
 
 
 def metric_512(config: Config = PUBLISHED) -> PairNetwork[Described]:

@@ -1,0 +1,146 @@
+"""[R] Splatt3R: Gaussian splats of two photos from one look of a network; of more by merging aligned pairs.
+
+Smart et al., "Splatt3R: Zero-shot Gaussian Splatting from Uncalibrated Image Pairs" (2024).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..catalog import Engine, Weights
+from ..reconstruction import Gaussians, Photo, Reconstruction
+
+if TYPE_CHECKING:
+    from ..geometry.pairs import PairPrediction
+    from ..networks.inputs import Input
+    from ..runtime.report import Report
+
+Pair = tuple[int, int]
+
+ENGINE = Engine(
+    id="splatt3r",
+    label="Splatt3R",
+    summary="Gaussian splats from two photos in one go, in metres; learned, for non-commercial use.",
+    licence="CC-BY-NC-SA-4.0",
+    commercial=False,
+    produces=frozenset({"cameras", "pointmaps", "cloud", "gaussians"}),
+    requires=("torch", "numba", "PIL", "pillow_heif"),
+    weights=(
+        Weights(
+            name="splatt3r_v1.0.ckpt",
+            url="https://huggingface.co/brandonsmart/splatt3r_v1.0/resolve/main/epoch%3D19-step%3D1200.ckpt",
+            size=0,
+            sha256="",
+            family="Splatt3R",
+            licence="CC-BY-NC-4.0, made from MASt3R's weights, which are CC-BY-NC-SA-4.0",
+            terms_url="https://huggingface.co/brandonsmart/splatt3r_v1.0",
+        ),
+    ),
+)
+SIDE = 512  # pixels of the square that the network was trained at
+TRUSTED = 1.5
+CONFIDENCE = "MASt3R's own, from 1: how much surer than a guess the network is of a point; from 1.5 on it is trusted"
+SQUARE = 1.1  # ratio of a photo's sides from which the artist is told what is cut off
+
+
+class Answer(NamedTuple):
+    """What the network says of a pair: the pointmaps, and the Gaussians of both photos in the first camera's frame."""
+
+    pointmaps: PairPrediction
+    of_first: Gaussians
+    of_second: Gaussians
+
+
+def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
+    """Splats, cameras, pointmaps and a cloud of one photo or more, in metres.
+
+    Every photo's Gaussians are those of its surest pair, which for two photos is the same for both. Raises UserError
+    where no two photos connect, or where the network's answer holds no numbers.
+    """
+    from .. import gaussian_transform
+    from ..geometry import assembly, pair_solution, scene_graph
+    from ..geometry.pairs import PairStore
+    from ..networks import inputs, pairwise
+    from ..runtime.report import Watch
+
+    watch = Watch()
+    seen = [inputs.prepared(photo, inputs.square(photo.width, photo.height, SIDE)) for photo in photos]
+    pairs = pair_solution.both_orders(scene_graph.automatic(len(photos), ordered=False)) or [(0, 0)]
+    report.plan(pairwise.plan(len(photos), len(pairs)) | {pair_solution.ALIGNING: 0.5 * len(photos)})
+    surety: dict[Pair, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        store = PairStore(Path(folder))
+        for answer in _predict(seen, pairs, report):
+            said = answer.pointmaps
+            store.add(said)
+            surety[said.first, said.second] = _surety(said)
+            # The first last: a photo against itself is seen as it is seen from the first.
+            for number, part in ((said.second, answer.of_second), (said.first, answer.of_first)):
+                np.savez(_file(folder, (said.first, said.second), number), **vars(part))
+        watch.lap("network")
+        solution = pair_solution.solve(store, photos, seen, TRUSTED, report)
+        watch.lap("alignment")
+        to_metres = np.diag([1 / solution.unit] * 3 + [1])
+        parts = []
+        for view in solution.views:
+            pair = max((pair for pair in solution.frames if view.number in pair), key=surety.__getitem__)
+            with np.load(_file(folder, pair, view.number)) as arrays:
+                parts.append(gaussian_transform.transformed(Gaussians(**arrays), to_metres @ solution.frames[pair]))
+    return assembly.reconstruction(
+        ENGINE,
+        photos,
+        [assembly.scaled(view, 1 / solution.unit) for view in solution.views],
+        TRUSTED,
+        gaussians=_together(parts),
+        metric=True,
+        confidence_meaning=CONFIDENCE,
+        options=options,
+        timings=watch.laps,
+        left_out=solution.left_out,
+        notes=[*solution.notes, *_cut(photos)],
+    )
+
+
+def _predict(photos: Sequence[Input], pairs: Sequence[Pair], report: Report) -> Iterator[Answer]:
+    """What the network says of the ordered pairs, as it comes."""
+    from ..networks import pairwise, splatt3r
+    from ..runtime import weights
+
+    network, device = pairwise.load(splatt3r.network, splatt3r.rename, weights.locate(ENGINE.weights[0]), report)
+    encoded = pairwise.encode(network, device, photos, report)
+    for said in pairwise.predict(network, device, encoded, pairs, report):
+        yield Answer(
+            pairwise.pair_prediction(said),
+            splatt3r.gaussians(said.of_first, photos[said.first].image),
+            splatt3r.gaussians(said.of_second, photos[said.second].image),
+        )
+
+
+def _surety(said: PairPrediction) -> float:
+    """How sure the network is of a pair: the lesser of its photos' mean log confidence."""
+    return min(
+        float(np.log(np.where(np.isfinite(sure), np.maximum(sure, 1), 1)).mean())
+        for sure in (said.confidence_first, said.confidence_second)
+    )
+
+
+def _file(folder: str, pair: Pair, number: int) -> Path:
+    """Where the Gaussians of the photo `number` wait, as predicted in `pair`; one photo's pair is with itself."""
+    return Path(folder) / f"{pair[0]}-{pair[1]}-{number}.npz"
+
+
+def _together(parts: Sequence[Gaussians]) -> Gaussians:
+    """All Gaussians as one set."""
+    arrays = [vars(part) for part in parts]
+    return Gaussians(**{name: np.concatenate([array[name] for array in arrays]) for name in arrays[0]})
+
+
+def _cut(photos: Sequence[Photo]) -> list[str]:
+    """What the artist should know of photos that are no squares."""
+    oblong = sum(max(photo.width, photo.height) > SQUARE * min(photo.width, photo.height) for photo in photos)
+    return ["Only the middle square of each photo was used: Splatt3R knows no other shape."] if oblong else []

@@ -1,0 +1,93 @@
+"""[R] Splatt3R: MASt3R with a Gaussian at every pixel. torch.
+
+Smart et al., "Splatt3R: Zero-shot Gaussian Splatting from Uncalibrated Image Pairs" (2024). Published weights:
+CC BY-NC 4.0, made from MASt3R's, which are CC BY-NC-SA 4.0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .. import spherical_harmonics
+from ..reconstruction import Array, Gaussians
+from .dpt import Dpt
+from .dust3r import PUBLISHED, Config, PairNetwork
+from .dust3r import rename as rename_pair_network
+from .mast3r import Describing
+from .transformer import Grid
+
+CHANNELS = (3, 3, 4, 3, 1)  # of offset, scales, rotation, colour, opacity
+OFFSET_SHIFT = 6.0  # in the exponent of an offset's length: near 0 it is small
+FAINTEST = 1 / 255  # opacity below which a Gaussian changes no picture
+PREFIX = "encoder."  # of the network in the published file, which also holds the training's loss network
+
+
+class Splatted(NamedTuple):
+    """As MASt3R's `Described`, then a Gaussian a pixel in the first photo's camera frame: `means` (B, H, W, 3),
+    `scales` (B, H, W, 3) linear, `rotations` (B, H, W, 4) unit quaternions xyzw, `colours` (B, H, W, 3) spherical
+    harmonics of degree 0 on top of the photo's own colour, `opacities` (B, H, W)."""
+
+    points: Tensor
+    confidence: Tensor
+    descriptors: Tensor
+    descriptor_confidence: Tensor
+    means: Tensor
+    scales: Tensor
+    rotations: Tensor
+    colours: Tensor
+    opacities: Tensor
+
+
+class GaussianHead(Describing):
+    """What MASt3R's head says, and a second DPT."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.gaussian_dpt = nn.ModuleDict({"dpt": Dpt(config.widths, sum(CHANNELS))})
+
+    def forward(self, tokens: Sequence[Tensor], grid: Grid) -> Splatted:
+        described = self.describe(tokens, grid)
+        raw = self.gaussian_dpt["dpt"](tokens, grid).permute(0, 2, 3, 1)
+        offset, scales, rotation, colours, opacity = raw.split(CHANNELS, dim=-1)
+        length = offset.norm(dim=-1, keepdim=True)
+        moved = offset / length.clip(min=1e-8) * torch.expm1(length) * math.exp(-OFFSET_SHIFT)
+        return Splatted(
+            *described,
+            described.points + moved,
+            scales.exp(),
+            rotation / (rotation.norm(dim=-1, keepdim=True) + 1e-8),
+            colours,
+            opacity[..., 0].sigmoid(),
+        )
+
+
+def gaussians(said: Splatted, image: Array) -> Gaussians:
+    """The Gaussians of one photo, from the network's output without batch dimension and what it saw (H, W, 3) uint8.
+
+    Covariance = R S S^T R^T with R of the quaternion. Those that show nowhere and those that hold no numbers are left
+    out.
+    """
+    colours = (image.astype(np.float32) / 255 - 0.5) / spherical_harmonics.C0 + said.colours.cpu().numpy()
+    rotations = said.rotations.cpu().numpy()[..., [3, 0, 1, 2]]
+    means, scales, opacities = (part.cpu().numpy() for part in (said.means, said.scales, said.opacities))
+    parts = (means, scales, rotations, colours)
+    keep = (opacities >= FAINTEST) & np.logical_and.reduce([np.isfinite(part).all(axis=-1) for part in parts])
+    return Gaussians(means[keep], scales[keep], rotations[keep], opacities[keep], colours[keep][:, None])
+
+
+def network(config: Config = PUBLISHED) -> PairNetwork[Splatted]:
+    """The network of Splatt3R v1.0."""
+    return PairNetwork(config, lambda: GaussianHead(config))
+
+
+def rename(name: str) -> str | None:
+    """The network's name of a published tensor; the loss network of the training is not needed."""
+    if name.startswith("lpips_criterion."):
+        return None
+    return rename_pair_network(name.removeprefix(PREFIX))
