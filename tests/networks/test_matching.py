@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="descriptors are torch's")
 
-from threer_blender.geometry import matching  # noqa: E402
+from threer_blender.geometry import matching, tiles  # noqa: E402
 
 
 def descriptors(height: int, width: int, seed: int) -> torch.Tensor:
@@ -14,9 +14,18 @@ def descriptors(height: int, width: int, seed: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("queries", "candidates"), [(1, 1), (300, 5000), (777, 2048), (10, 2049)])
-def test_nearest_is_the_largest_product(queries: int, candidates: int) -> None:
-    first, second = descriptors(1, queries, 1)[0], descriptors(1, candidates, 2)[0]
-    assert torch.equal(matching.nearest(first, second), (first @ second.T).argmax(dim=1))
+@pytest.mark.parametrize("alike", [0.0, 5.0])
+def test_nearest_is_the_largest_product(
+    queries: int, candidates: int, alike: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By tiles and by blocks, whether neighbours are alike or not."""
+    first = descriptors(1, queries, 1)[0]
+    second = descriptors(1, candidates, 2) + alike * torch.linspace(-1, 1, candidates)[:, None]
+    second = torch.nn.functional.normalize(second, dim=-1)
+    expected = (first @ second[0].T).argmax(dim=1)
+    monkeypatch.setattr(matching, "BLOCK", (100, 512))
+    assert torch.equal(matching.nearest(second[0], first), expected)
+    np.testing.assert_array_equal(tiles.Tiles(second.numpy()).nearest(first.numpy()), expected)
 
 
 def test_all_pairs_are_reciprocal_and_none_is_missed_from_all_starts() -> None:

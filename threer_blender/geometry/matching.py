@@ -6,18 +6,18 @@ Leroy, Cabon, Revaud, "Grounding Image Matching in 3D with MASt3R" (ECCV 2024), 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from .correspondences import map_pixels
 from .pairs import Matches
+from .tiles import Tiles
 
 SPACING = 8  # pixels between the starts of the search
 ROUNDS = 10  # back and forth; nearly all starts have come to rest by then
-# Queries and candidates that are compared at a time. On a CPU their scores stay in a core's cache.
-BLOCKS = {"cpu": (256, 2048)}
-BLOCK = (8192, 16384)
+BLOCK = (8192, 16384)  # queries and candidates that a graphics card compares at a time
 
 
 def match(
@@ -48,8 +48,7 @@ def reciprocal(first: Tensor, second: Tensor, spacing: int = SPACING) -> Tensor:
     it left, once from either map. That finds fewer than all pairs, well spread and the better ones first: those whose
     neighbourhood leads to them. What a pixel's nearest is, is asked once, whichever way leads there.
     """
-    there = _remembered(first.flatten(0, 1), second.flatten(0, 1))
-    back = _remembered(second.flatten(0, 1), first.flatten(0, 1))
+    there, back = _remembered(first, second), _remembered(second, first)
     one = _settled(_starts(first, spacing), there, back)
     two = _settled(_starts(second, spacing), back, there).flip(1)
     return torch.cat([one, two]).unique(dim=0)
@@ -74,29 +73,31 @@ def _settled(starts: Tensor, there: Callable[[Tensor], Tensor], back: Callable[[
 
 
 def _remembered(queries: Tensor, candidates: Tensor) -> Callable[[Tensor], Tensor]:
-    """The function from indices of `queries` (N, D) to the indices of their nearest `candidates` (M, D)."""
-    known = torch.full(queries.shape[:1], -1, device=queries.device)
+    """The function from pixels of the map `queries` (H, W, D) to their nearest pixels of the map `candidates`."""
+    asked = queries.flatten(0, 1)
+    known = torch.full(asked.shape[:1], -1, device=queries.device)
+    search = _tiled(candidates) if candidates.device.type == "cpu" else partial(nearest, candidates.flatten(0, 1))
 
     def look_up(indices: Tensor) -> Tensor:
         new = indices[known[indices] < 0].unique()
-        known[new] = nearest(queries[new], candidates)
+        known[new] = search(asked[new])
         return known[indices]
 
     return look_up
 
 
-def nearest(queries: Tensor, candidates: Tensor) -> Tensor:
-    """(N,) index of the candidate (M, D) that has the largest dot product with each query (N, D); the first of equals.
+def _tiled(candidates: Tensor) -> Callable[[Tensor], Tensor]:
+    tiles = Tiles(candidates.float().numpy())
+    return lambda queries: torch.from_numpy(tiles.nearest(queries.float().numpy()))
 
-    Only each block's largest product is looked for, which is fast; the place of it is looked for in the best block.
-    """
-    rows, columns = BLOCKS.get(queries.device.type, BLOCK)
-    blocks = candidates.split(columns)
-    found = torch.empty(len(queries), dtype=torch.long, device=queries.device)
-    for start in range(0, len(queries), rows):
-        asked = queries[start : start + rows]
-        best = torch.stack([(asked @ block.T).amax(dim=1) for block in blocks], dim=1).argmax(dim=1)
-        for number in best.unique().tolist():
-            here = torch.nonzero(best == number).squeeze(1)
-            found[start + here] = number * columns + (asked[here] @ blocks[number].T).argmax(dim=1)
-    return found
+
+def nearest(candidates: Tensor, queries: Tensor) -> Tensor:
+    """(N,) index of the candidate (M, D) that has the largest dot product with each query (N, D), block by block."""
+    rows, columns = BLOCK
+    found = []
+    for asked in queries.split(rows):
+        tops = [(asked @ block.T).max(dim=1) for block in candidates.split(columns)]
+        best = torch.stack([values for values, _ in tops]).argmax(dim=0)
+        places = torch.stack([indices for _, indices in tops])[best, torch.arange(len(asked), device=best.device)]
+        found.append(best * columns + places)
+    return torch.cat(found) if found else torch.empty(0, dtype=torch.long, device=queries.device)
