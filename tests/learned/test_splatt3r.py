@@ -119,6 +119,7 @@ def test_splats_of_aligned_pairs_lie_on_one_surface(
     assert result.notes == ["Only the middle square of each photo was used: Splatt3R knows no other shape."]
     splats = result.gaussians
     assert len(splats) == count * 96 * 96
+    np.testing.assert_array_equal(splats.photo, np.arange(count).repeat(96 * 96))
     for i, (camera, view) in enumerate(zip(result.cameras, seen, strict=True)):
         own = splats.means[i * 96 * 96 : (i + 1) * 96 * 96].astype(float)
         place = (camera.project(own) - (40, 0)) * 96 / 240  # the square of 240 begins at column 40

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..catalog import Engine, Weights
-from ..reconstruction import Gaussians, Photo, Reconstruction
+from ..reconstruction import Array, Gaussians, Photo, Reconstruction
 
 if TYPE_CHECKING:
     from ..geometry.pairs import PairPrediction
@@ -81,7 +81,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
             surety[said.first, said.second] = _surety(said)
             # The first last: a photo against itself is seen as it is seen from the first.
             for number, part in ((said.second, answer.of_second), (said.first, answer.of_first)):
-                np.savez(_file(folder, (said.first, said.second), number), **vars(part))
+                np.savez(_file(folder, (said.first, said.second), number), **_arrays(part))
         watch.lap("network")
         solution = pair_solution.solve(store, photos, seen, TRUSTED, report)
         watch.lap("alignment")
@@ -90,7 +90,8 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         for view in solution.views:
             pair = max((pair for pair in solution.frames if view.number in pair), key=surety.__getitem__)
             with np.load(_file(folder, pair, view.number)) as arrays:
-                parts.append(gaussian_transform.transformed(Gaussians(**arrays), to_metres @ solution.frames[pair]))
+                own = Gaussians(**arrays, photo=np.full(len(arrays["means"]), view.number, np.int32))
+                parts.append(gaussian_transform.transformed(own, to_metres @ solution.frames[pair]))
     return assembly.reconstruction(
         ENGINE,
         photos,
@@ -134,9 +135,14 @@ def _file(folder: str, pair: Pair, number: int) -> Path:
     return Path(folder) / f"{pair[0]}-{pair[1]}-{number}.npz"
 
 
+def _arrays(gaussians: Gaussians) -> dict[str, Array]:
+    """What is known of the Gaussians, by name."""
+    return {name: values for name, values in vars(gaussians).items() if values is not None}
+
+
 def _together(parts: Sequence[Gaussians]) -> Gaussians:
     """All Gaussians as one set."""
-    arrays = [vars(part) for part in parts]
+    arrays = [_arrays(part) for part in parts]
     return Gaussians(**{name: np.concatenate([array[name] for array in arrays]) for name in arrays[0]})
 
 
