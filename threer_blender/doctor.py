@@ -116,7 +116,11 @@ def lines(home: Path) -> list[str]:
     found = facts(home)
     said = [
         f"Python {found.python} on {found.system}" + (", inside Blender" if "bpy" in sys.modules else ""),
-        *(f"  {name} {value or 'not installed'}" for name, value in found.versions.items()),
+        ", ".join(
+            f"{name} {value}" if value else f"no {name}"
+            for name, value in found.versions.items()
+            if value or name != "bpy"
+        ),
         f"{found.cores} cores, {found.memory / 1e9:.0f} GB of memory free, {found.disk / 1e9:.0f} GB of disk free",
         *(f"graphics card: {name}, {memory / 1e9:.0f} GB" for name, memory in found.graphics),
     ]

@@ -59,9 +59,10 @@ def _action(layout: Any, scene: bpy.types.Scene, engine: Engine, columns: int) -
         return
     row = layout.row()
     row.scale_y = 1.6
-    text = "Reconstruct Next" if work.current().queue.tasks else "Reconstruct"
+    busy = bool(work.current().queue.tasks)
+    text = "Reconstruct Next" if busy else "Reconstruct"
     row.operator(operators.THREER_OT_reconstruct.bl_idname, text=text, icon="OUTLINER_OB_POINTCLOUD")
-    photos = len(properties.settings(scene).photos)
+    photos = 0 if busy else len(properties.settings(scene).photos)
     expected = doctor.estimate(engine, properties.option_values(scene, engine), photos) if photos else None
     if expected is not None and expected.refusal:
         words.sentence(layout, expected.refusal, columns, "ERROR")
@@ -75,6 +76,7 @@ class THREER_PT_more(Sidebar, bpy.types.Panel):  # type: ignore[misc]
     bl_label = "More Settings"
     bl_parent_id = "THREER_PT_main"
     bl_options = {"DEFAULT_CLOSED"}
+    bl_order = 1
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
