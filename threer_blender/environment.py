@@ -122,7 +122,7 @@ def choose(modules: Iterable[str], home: Path) -> Runtime:
     missing = lacking(wanted, home)
     if missing:
         beside = private(home)
-        reason = f"This needs {' and '.join(missing)}, which is not installed"
+        reason = f"This needs {', '.join(missing)}, not installed yet"
         if beside is not None and not beside.works:
             reason = "The private environment is damaged or of another version"
         raise UserError(f"{reason}; press Set Up in the panel, or run `python -m threer_blender environment setup`.")

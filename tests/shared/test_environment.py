@@ -36,7 +36,7 @@ def test_nothing_is_missing_where_this_python_has_it(tmp_path: Path) -> None:
 
 def test_without_an_environment_the_sentence_says_how_to_get_one(tmp_path: Path) -> None:
     assert environment.lacking(("numpy", "torch"), tmp_path) == ("torch",)
-    with pytest.raises(UserError, match=r"needs torch, which is not installed; press Set Up .* environment setup`\.$"):
+    with pytest.raises(UserError, match=r"needs torch, not installed yet; press Set Up .* environment setup`\.$"):
         environment.choose(("numpy", "torch"), tmp_path)
 
 

@@ -136,6 +136,7 @@ class Uv:
             "UV_CACHE_DIR": str(folders.unfinished / "cache"),
             "UV_PYTHON_INSTALL_DIR": str(folders.home / PYTHONS),
             "UV_NO_PROGRESS": "1",
+            "UV_SYSTEM_CERTS": "1",  # as Python does: studios look into their own traffic
             "UV_LINK_MODE": "hardlink",
         }
         self._environment = {**os.environ, **own}
@@ -160,10 +161,12 @@ class Uv:
 
 
 def _reason(said: str) -> str:
-    """One sentence out of what uv printed: its own text in one line, without the boxes it is drawn in."""
+    """One sentence out of what uv printed: its own words and the last cause, without the boxes they are drawn in."""
     lines = [line.strip(" ×│├╰─▶╯?") for line in said.splitlines()]
-    text = " ".join(line for line in lines if line).replace("error: ", "")
-    return f"The packages cannot be had here: {text[:400].rstrip('.') or 'uv failed'}."
+    causes = [line.removeprefix("cause: ") for line in lines if line.startswith("cause: ")]
+    words = [line.removeprefix("error: ") for line in lines if line and not line.startswith(("cause: ", "hint: "))]
+    text = " ".join(words)[:400].rstrip(".") or "uv failed"
+    return f"The packages cannot be had here: {text}{f' ({causes[-1]})' if causes else ''}."
 
 
 def _tool(folders: Folders, report: Report) -> Path:

@@ -135,8 +135,8 @@ class THREER_OT_delete_weights(_Upkeep, bpy.types.Operator):  # type: ignore[mis
 def draw_need(layout: Any, engine: catalog.Engine, found: doctor.Readiness, width: int) -> None:
     """What an engine that is not ready still needs, with the button that gets it; one thing after the other."""
     if found.modules:
-        lacking = " and ".join(found.modules)
-        text = f"This Blender's Python lacks {lacking}. Set Up puts it into a folder beside Blender."
+        lacking = ", ".join(found.modules)
+        text = f"This Blender's Python lacks {lacking}. Set Up puts it into a folder of its own."
         words.sentence(layout, text, width, "INFO")
         _large(layout).operator(THREER_OT_set_up.bl_idname, icon="IMPORT").engine = engine.id
     elif found.weights:
