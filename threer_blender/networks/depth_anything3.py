@@ -127,9 +127,9 @@ class DepthAnything3(nn.Module):
         with torch.autocast(images.device.type, enabled=False):
             maps = a_few_at_a_time(lambda some: self.head(some, grid, (height, width)), layers)
             pose = self.cam_dec(cameras.float())
-        world_from_camera, intrinsics = camera_matrices(pose, height, width)
-        rotation = world_from_camera[:, :, :3].transpose(1, 2)
-        camera_from_world = torch.cat([rotation, -rotation @ world_from_camera[:, :, 3:]], dim=2)
+            world_from_camera, intrinsics = camera_matrices(pose, height, width)
+            rotation = world_from_camera[:, :, :3].transpose(1, 2)
+            camera_from_world = torch.cat([rotation, -rotation @ world_from_camera[:, :, 3:]], dim=2)
         return Prediction(maps[..., 0].exp(), 1 + maps[..., 1].exp(), camera_from_world, intrinsics)
 
 
