@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 PHOTOS = sorted((ROOT / "tests" / "data" / "sample" / "photos").iterdir())[:5]
 UNIT = 20  # pixels of a widget at interface scale 1
 # Where things stand on the panel, in widgets below the sidebar's top.
-CHOOSE, RECONSTRUCT, CANCEL, LOOK_THROUGH, MATCH_COLORS = 2.2, 5.05, 8.95, 12.4, 13.5
+CHOOSE, RECONSTRUCT, CANCEL, LOOK_THROUGH, MATCH_COLORS = 2.2, 5.05, 8.95, 12.8, 13.9
 
 pytestmark = pytest.mark.skipif(
     "THREER_WINDOW_PICTURES" not in os.environ, reason="a real window needs root and Debian: `nox -s window`"

@@ -67,7 +67,7 @@ def _action(layout: Any, scene: bpy.types.Scene, engine: Engine, columns: int) -
     if expected is not None and expected.refusal:
         words.sentence(layout, expected.refusal, columns, "ERROR")
     elif expected is not None:
-        words.quiet(layout, f"About {words.duration(expected.seconds)}, {words.size(expected.memory)} of memory")
+        words.quiet(layout, f"About {words.duration(expected.seconds)}, {expected.memory / 1e9:.1f} GB of memory")
 
 
 class THREER_PT_more(Sidebar, bpy.types.Panel):  # type: ignore[misc]
