@@ -81,7 +81,8 @@ def _list(parsed: argparse.Namespace) -> None:
         path = held.find(weights)
         where = "not here" if path is None else str(path)
         token = ", needs a token" if weights.gated else ""
-        sys.stdout.write(f"{weights.name}  {weights.size / 1e9:.2f} GB  {weights.licence}{token}  {where}\n")
+        size = f"{weights.size / 1e9:.2f} GB" if weights.size else "size not published"
+        sys.stdout.write(f"{weights.name}  {size}  {weights.licence}{token}  {where}\n")
 
 
 def _download(parsed: argparse.Namespace) -> None:
