@@ -165,6 +165,7 @@ def checkpoint(path: Path) -> int:
         header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [place, place + size]}
         place += size
     text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # as the library pads it, so that tensors are aligned and can be mapped
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for start in range(0, place, 2**26):
