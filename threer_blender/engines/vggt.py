@@ -26,7 +26,7 @@ ENGINE = Engine(
     licence="CC-BY-NC-4.0",
     commercial=False,
     produces=frozenset({"cameras", "pointmaps", "cloud"}),
-    requires=("torch", "safetensors", "pycolmap", "PIL", "pillow_heif"),
+    requires=("torch", "pycolmap", "PIL", "pillow_heif"),
     weights=(
         Weights(
             name="VGGT-1B.safetensors",
@@ -38,7 +38,7 @@ ENGINE = Engine(
             terms_url=REPOSITORY,
         ),
     ),
-    costs={"": Cost(1.0e9, 0.2e9, 15.0, 47.0)},
+    costs={"": Cost(1.0e9, 0.24e9, 15.0, 47.0)},
 )
 
 

@@ -26,7 +26,7 @@ ENGINE = Engine(
     licence="FAIR Noncommercial Research License",
     commercial=False,
     produces=frozenset({"cameras", "pointmaps", "cloud"}),
-    requires=("torch", "safetensors", "pycolmap", "PIL", "pillow_heif"),
+    requires=("torch", "pycolmap", "PIL", "pillow_heif"),
     weights=(
         Weights(
             name="vggt_omega_1b_512.pt",
