@@ -1,0 +1,117 @@
+"""Sparse alignment beside MASt3R-SfM's as released: the same predictions and matches of an oracle, no weights.
+
+nox -s benchmarks -- sparse_alignment
+
+Cameras go around a room; the oracle's answers are noisy (see tests/oracle.py). AUC@5 is of all pairs of photos; photos
+without a place count as 180 degrees. Seconds are CPU-seconds of the process after the network, both ways on the same
+store. The last table is of maps as large as the network's.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _measure import REPOSITORY, machine, metrics, table
+
+sys.path.insert(0, str(REPOSITORY))
+
+import _released_sparse
+
+from tests import oracle
+from threer_blender.geometry import scene_graph, sparse_alignment
+from threer_blender.geometry.global_alignment import Alignment
+from threer_blender.geometry.pairs import Matches, PairStore
+from threer_blender.messages import UserError
+
+MAP, NETWORK_MAP = (96, 128), (384, 512)  # height, width
+COUNTS = (8, 16, 32)
+NETWORK = {"noise": 0.03, "pixels": 0.4, "scale": 0.05, "outliers": 0.01, "false_matches": 0.1}
+NOISE, WRONG = (0.0, 0.01, 0.03, 0.06, 0.1), (0.0, 0.1, 0.2)
+MANY = 100
+
+Said = tuple[PairStore, list[Matches]]
+
+
+def asked(views: list[oracle.View], errors: oracle.Errors, pairs: scene_graph.Pairs, folder: Path, stride: int) -> Said:
+    """Both predictions and both directions' matches of every pair."""
+    store, matches, answers = PairStore(folder), [], oracle.Oracle(views, errors)
+    for i, j in pairs:
+        for ordered in ((i, j), (j, i)):
+            store.add(answers.predict(*ordered))
+            matches.append(answers.matches(*ordered, stride))
+    return store, matches
+
+
+def ours(store: PairStore, count: int, matches: list[Matches]) -> Alignment:
+    return sparse_alignment.align(store, count, [None] * count, matches=matches, lenses=range(count))
+
+
+def scores(found: Alignment | None, views: list[oracle.View]) -> tuple[float, float, float]:
+    """AUC@5, median rotation error of pairs in degrees, median relative focal error."""
+    poses: list[Any] = [None] * len(views)
+    for view in found.views if found else ():
+        poses[view.photo] = np.linalg.inv(view.world_from_camera)
+    measure = metrics()
+    turns, moves = measure.relative_pose_errors(poses, [np.linalg.inv(v.world_from_camera) for v in views], False)
+    focal = [abs(view.focal / views[view.photo].focal - 1) for view in found.views] if found else [np.nan]
+    return measure.auc(turns, moves, 5), float(np.median(turns)), float(np.median(focal))
+
+
+def compared(count: int, errors: oracle.Errors) -> list[Any]:
+    """Seconds, their ratio, and scores of released and ours."""
+    views = oracle.orbit(count, MAP, degrees=min(360, 22 * count))
+    pairs = scene_graph.automatic(count, ordered=True)
+    with tempfile.TemporaryDirectory() as folder:
+        said = asked(views, errors, pairs, Path(folder), 8)
+        ways: tuple[Callable[..., Alignment], ...] = (_released_sparse.align, ours)
+        seconds, found = [], []
+        for way in ways:
+            before = time.process_time()
+            try:
+                solved = way(said[0], count, said[1])
+            except UserError as error:
+                print(error, file=sys.stderr)
+                solved = None
+            seconds.append(time.process_time() - before)
+            found.append(scores(solved, views))
+    arrows = [f"{a:.3f} → {b:.3f}" for a, b in zip(*found, strict=True)]
+    return [f"{seconds[0]:.1f} → {seconds[1]:.1f}", f"{seconds[0] / seconds[1]:.0f}×", *arrows]
+
+
+def many() -> list[Any]:
+    """MANY photos at the network's size, ours alone."""
+    views = oracle.walk(MANY, NETWORK_MAP, laps=2)
+    pairs = scene_graph.window(MANY, 3, cyclic=True)
+    pairs = sorted({*pairs, *scene_graph.log_window(MANY, 6, cyclic=True)})
+    with tempfile.TemporaryDirectory() as folder:
+        store, matches = asked(views, oracle.Errors(**NETWORK), pairs, Path(folder), 8)
+        wall, before = time.monotonic(), time.process_time()
+        found = ours(store, MANY, matches)
+        spent = [time.monotonic() - wall, time.process_time() - before]
+    score = scores(found, views)
+    placed = f"{len(found.views)}/{MANY}"
+    return [placed, len(pairs), sum(len(m.confidence) for m in matches), *[f"{s:.0f}" for s in spent], *score[:2]]
+
+
+def main() -> None:
+    ours_first = oracle.orbit(3, MAP, degrees=40)  # compiles what numba compiles, outside of what is measured
+    with tempfile.TemporaryDirectory() as folder:
+        said = asked(ours_first, oracle.Errors(), scene_graph.complete(3), Path(folder), 8)
+        ours(said[0], 3, said[1])
+    print(f"{machine()}; released → ours\n")
+    head = ["Photos", "CPU-s", "Ratio", "AUC@5", "Rotation, degrees", "Focal"]
+    table(head, ([count, *compared(count, oracle.Errors(**NETWORK))] for count in COUNTS))
+    print()
+    table(["Noise of points", *head[1:]], ([n, *compared(12, oracle.Errors(**NETWORK | {"noise": n}))] for n in NOISE))
+    print()
+    table(["Wrong pairs", *head[1:]], ([w, *compared(12, oracle.Errors(**NETWORK, wrong=w))] for w in WRONG))
+    print()
+    table(["Placed", "Pairs", "Matches", "Seconds", "CPU-s", "AUC@5", "Rotation, degrees"], [many()])
+
+
+if __name__ == "__main__":
+    main()
