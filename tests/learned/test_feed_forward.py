@@ -197,7 +197,7 @@ ENGINES: dict[str, Callable[[World], StandIn]] = {
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Reconstruction]:
     """An engine on a world, its network a stand-in."""
 
-    def reconstruct(engine: str, known: World, memory: int = 2**40) -> Reconstruction:
+    def reconstruct(engine: str, known: World, memory: int = 2**40, refine: str = "off") -> Reconstruction:
         stand_in = ENGINES[engine](known)
         monkeypatch.setattr(weights, "locate", lambda _weights: Path())
         monkeypatch.setattr(checkpoints, "read", lambda _path: {})
@@ -205,7 +205,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Reconstruction]:
         here = device.Device(torch.device("cpu"), torch.float32, "This card", memory)
         monkeypatch.setattr(feed_forward, "choose", lambda: here)
         found = photos.read(known.paths, lambda text, _photo: pytest.fail(text)).accepted
-        options = catalog.engine(engine).checked_options({})
+        options = catalog.engine(engine).checked_options({"refine": refine})
         return catalog.run(engine)(found, options, Report(lambda _message: None))
 
     return reconstruct
@@ -266,6 +266,29 @@ def test_the_world_comes_back(engine: str, sizes: list, run: Callable, tmp_path:
     check_cameras(result, known)
     check_points(result, known)
     assert not result.left_out
+
+
+def painted(known: World) -> None:
+    """The photos as they look, where red alone still tells a stand-in at the middle pixels which photo it sees."""
+    for number, (path, view) in enumerate(zip(known.paths, known.views, strict=True)):
+        image = view.image.copy()
+        height, width = image.shape[:2]
+        image[height // 2 - 12 : height // 2 + 12, width // 2 - 12 : width // 2 + 12] = (number, 128, 128)
+        Image.fromarray(image).save(path)
+
+
+def test_every_engine_offers_refinement() -> None:
+    assert all(catalog.REFINE in catalog.engine(name).options for name in ENGINES)
+
+
+def test_cameras_are_refined_on_the_photos(run: Callable, tmp_path: Path) -> None:
+    """The cameras that it starts from are true, so they stay so; now their errors on the photos are known."""
+    known = world(tmp_path, [LANDSCAPE] * 3, degrees=25)
+    painted(known)
+    result = run("depth_anything3", known, refine="known")
+    check_cameras(result, known, angle=0.3, place=0.02)
+    assert all(camera.reprojection_error is not None for camera in result.cameras)
+    assert all(camera.error_before is not None for camera in result.cameras)
 
 
 def test_many_photos_on_a_small_card_go_in_chunks(

@@ -37,8 +37,8 @@ ENGINE = replace(
 )
 
 
-def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:  # noqa: ARG001
+def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
     """As `vggt`."""
     from ..runtime import feed_forward
 
-    return feed_forward.reconstruct(ENGINE, photos, vggt.load, report)
+    return feed_forward.reconstruct(ENGINE, photos, options, vggt.load, report)

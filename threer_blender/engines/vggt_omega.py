@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..catalog import Cost, Engine, Weights
+from ..catalog import REFINE, Cost, Engine, Weights
 from ..reconstruction import Photo, Reconstruction
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ ENGINE = Engine(
     licence="FAIR Noncommercial Research License",
     commercial=False,
     produces=frozenset({"cameras", "pointmaps", "cloud"}),
-    requires=("torch", "pycolmap", "PIL", "pillow_heif"),
+    requires=("torch", "numba", "pycolmap", "PIL", "pillow_heif"),
+    options=(REFINE,),
     weights=(
         Weights(
             name="vggt_omega_1b_512.pt",
@@ -43,11 +44,11 @@ ENGINE = Engine(
 )
 
 
-def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:  # noqa: ARG001
+def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
     """Cameras, pointmaps and a cloud. Raises UserError where weights or memory are missing."""
     from ..runtime import feed_forward
 
-    return feed_forward.reconstruct(ENGINE, photos, _load, report)
+    return feed_forward.reconstruct(ENGINE, photos, options, _load, report)
 
 
 def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:

@@ -7,13 +7,14 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..catalog import Engine
-from ..geometry import assembly, chunks, cleaning
+from ..geometry import assembly, chunks, cleaning, refinement
 from ..geometry.chunks import Settings
 from ..geometry.poses import Similarity
 from ..geometry.views import ViewPrediction
@@ -69,13 +70,17 @@ def answered(device: Device, ask: Callable[[], Iterable[Tensor]]) -> list[Array]
         return [tensor.float().cpu().numpy() for tensor in ask()]
 
 
-def reconstruct(engine: Engine, photos: Sequence[Photo], load: Load, report: Report) -> Reconstruction:
+def reconstruct(
+    engine: Engine, photos: Sequence[Photo], options: Mapping[str, Any], load: Load, report: Report
+) -> Reconstruction:
     """Cameras, pointmaps and a cloud of one photo or more, in the order of a capture where there are many.
 
-    Raises UserError where the weights are missing or others than the network's, or the memory is too small.
+    `options` are `catalog.REFINE` alone. Raises UserError where the weights are missing or others than the network's,
+    or the memory is too small.
     """
     watch = Watch()
-    report.plan({LOADING: 5.0, LOOKING: 2.0 * len(photos), MERGING: 0.3 * len(photos)})
+    plan = {LOADING: 5.0, LOOKING: 2.0 * len(photos), MERGING: 0.3 * len(photos)}
+    report.plan(plan | refinement.plan(len(photos), options["refine"]))
     report(LOADING, 0, 1)
     device = choose()
     tensors = checkpoints.read(weights.locate(engine.weights[0]))
@@ -106,7 +111,7 @@ def reconstruct(engine: Engine, photos: Sequence[Photo], load: Load, report: Rep
             "of the camera's way comes out bent."
         )
     watch.lap("merging")
-    return replace(result, timings=watch.laps)
+    return refinement.refined(replace(result, timings=watch.laps), options["refine"], pixels, report)
 
 
 def _settings(engine: Engine, device: Device, held: int, count: int) -> Settings:
