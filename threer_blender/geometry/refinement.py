@@ -36,6 +36,9 @@ LENS_PHOTOS = (
     (5, Unknowns(distortion="SIMPLE_RADIAL")),
     (1, Unknowns()),
 )
+# Where so many photos of other lenses show the same points, they tell a single photo's distortion as well: a portrait
+# photo among landscape ones of the same camera, which would else bend them all.
+OTHERS_TELL = 5
 
 
 def plan(photos: int, intrinsics: str) -> dict[str, float]:
@@ -82,7 +85,8 @@ def settings_for(reconstruction: Reconstruction, intrinsics: str) -> Settings:
         return Settings(unknowns=(KNOWN,))
     numbers = lenses(camera_photos(reconstruction), intrinsics == "shared")
     counts = np.bincount(numbers)
-    unknowns = (next(asked for least, asked in LENS_PHOTOS if count >= least) for count in counts)
+    told = np.maximum(counts, min(len(numbers), OTHERS_TELL))
+    unknowns = (next(asked for least, asked in LENS_PHOTOS if count >= least) for count in told)
     return Settings(numbers, tuple(unknowns))
 
 

@@ -1,0 +1,136 @@
+"""Refinement on real photos: true cameras with a feed-forward network's errors, before and after, as Markdown tables.
+
+    nox -s benchmarks -- refinement        or: python tests/benchmarks/refinement.py SET ...
+
+Every camera is turned by 1 to 2 degrees, its focal length is off by 3 % (standard deviation), the steps between cameras
+drift by 2 %, principal point and distortion are forgotten. The references have errors of their own: *from the
+reference* is the same adjustment, of poses alone, started at the reference; nothing can be closer to it than that. The
+photos of `sample` are rendered, its cameras exact.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _measure import DATA, REPOSITORY, SAMPLE, machine, metrics, table, true_frames
+
+sys.path.insert(0, str(REPOSITORY))
+
+from threer_blender import lens
+from threer_blender.geometry import bundle_adjustment, refinement
+from threer_blender.geometry.bundle_adjustment import KNOWN, Settings
+from threer_blender.geometry.reprojection import rotations_from
+from threer_blender.photo_files import find
+from threer_blender.reconstruction import Camera, Photo, Reconstruction
+from threer_blender.runtime.photos import pixels, read
+
+SETS = ("sample", "rmvd_board", "hololens_office", "alicevision_buddha")
+HEAD = [
+    "Set",
+    "Rotation, degrees",
+    "from the reference",
+    "Focal, %",
+    "Translation direction, degrees",
+    "Pixels",
+    "CPU-s",
+]
+
+
+def load(name: str) -> tuple[list[Photo], list[Camera]]:
+    """The photos of a set and their true cameras."""
+    folder = SAMPLE / "photos" if name == "sample" else DATA / name / "images"
+    photos = read(find([folder]), lambda *_: None).accepted
+    if name == "sample":
+        records = {record["photo"]: record for record in json.loads((SAMPLE / "truth.json").read_text())["cameras"]}
+        return photos, [_sample_camera(photo, records[photo.name]) for photo in photos]
+    _, frames = true_frames(name)
+    photos = [photo for photo in photos if photo.name in frames]
+    return photos, [_true_camera(photo, frames[photo.name]) for photo in photos]
+
+
+def _sample_camera(photo: Photo, record: dict[str, Any]) -> Camera:
+    bend = lens.Distortion(record["distortion"]["model"], tuple(record["distortion"]["params"]))
+    numbers = (record[key] for key in ("fx", "fy", "cx", "cy"))
+    return Camera(photo.name, photo.width, photo.height, *numbers, np.array(record["world_from_camera"]), bend)
+
+
+def _true_camera(photo: Photo, frame: dict[str, Any]) -> Camera:
+    """cameras.json counts pixels from the centre of the first."""
+    intrinsics, pose = np.array(frame["K"]), np.linalg.inv(np.array(frame["w2c"]))
+    left, _, right = np.linalg.svd(pose[:3, :3])
+    pose[:3, :3] = left @ right
+    terms = frame.get("dist", [0.0])
+    bend = lens.Distortion("OPENCV", tuple(terms[:4])) if any(terms) else lens.NO_DISTORTION
+    focals, centre = (intrinsics[0, 0], intrinsics[1, 1]), intrinsics[:2, 2] + 0.5
+    return Camera(photo.name, photo.width, photo.height, *focals, *centre, pose, bend)
+
+
+def disturbed(cameras: Sequence[Camera]) -> list[Camera]:
+    """The cameras as a feed-forward network gives them."""
+    random = np.random.default_rng(0)
+    scale, place, off = 1.0, cameras[0].world_from_camera[:3, 3], []
+    for before, camera in zip([cameras[0], *cameras], cameras, strict=False):
+        scale *= np.exp(0.02 * random.standard_normal())
+        place = place + scale * (camera.world_from_camera - before.world_from_camera)[:3, 3]
+        turn = random.standard_normal(3)
+        turn *= np.radians(random.uniform(1, 2)) / np.linalg.norm(turn)
+        pose = camera.world_from_camera.copy()
+        pose[:3, :3], pose[:3, 3] = pose[:3, :3] @ rotations_from(turn[None])[0], place
+        focal = camera.fx * np.exp(0.03 * random.standard_normal())
+        middle = (camera.width / 2, camera.height / 2)
+        off.append(Camera(camera.photo, camera.width, camera.height, focal, focal, *middle, pose))
+    return off
+
+
+def errors(found: Sequence[Camera], truth: Sequence[Camera]) -> tuple[float, float, float]:
+    """Medians: rotation and translation direction of all pairs in degrees, focal length in per cent."""
+    sides = ([camera.camera_from_world for camera in cameras] for cameras in (found, truth))
+    turns, moves = metrics().relative_pose_errors(*sides)
+    focal = [abs(camera.fx / true.fx - 1) for camera, true in zip(found, truth, strict=True)]
+    return float(np.median(turns)), float(np.median(moves)), 100 * float(np.median(focal))
+
+
+def measure(name: str) -> list[Any]:
+    """One row of the table."""
+    photos, truth = load(name)
+    start = Reconstruction("network", "", photos, disturbed(truth))
+    before = time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        tracks = refinement.photo_tracks(start, pixels, Path(folder), lambda *_: None)
+    found = refinement.refined_by(start, tracks, "shared")
+    spent = time.process_time() - before
+    own = bundle_adjustment.refine(truth, tracks, Settings(unknowns=(KNOWN,)))
+    rough, fine = errors(start.cameras, truth), errors(found.cameras, truth)
+    measured = [camera for camera in found.cameras if camera.reprojection_error is not None]
+    off = [
+        np.mean([getattr(camera, at) or np.nan for camera in measured]) for at in ("error_before", "reprojection_error")
+    ]
+    return [
+        f"{name} ({len(measured)}/{len(photos)})",
+        f"{rough[0]:.2f} → {fine[0]:.3f}",
+        f"{errors(own.cameras, truth)[0]:.3f}",
+        f"{rough[2]:.2f} → {fine[2]:.2f}",
+        f"{rough[1]:.2f} → {fine[1]:.2f}",
+        f"{off[0]:.1f} → {off[1]:.2f}",
+        f"{spent:.0f}",
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sets", nargs="*", default=SETS)
+    sets = parser.parse_args().sets
+    if not DATA.is_dir():
+        sys.exit(f"{DATA} is absent; name the folder with the data sets in THREER_DATA.")
+    print(f"{machine()}; network's errors → refined, medians\n")
+    table(HEAD, (measure(name) for name in sets))
+
+
+if __name__ == "__main__":
+    main()
