@@ -5,7 +5,6 @@ tests/runtime/test_bad_input.py.
 """
 
 import contextlib
-import functools
 import json
 import os
 import random
@@ -245,8 +244,9 @@ def test_a_missing_wheel(addon, small, home, temporary, tmp_path, monkeypatch):
 
 def test_a_runtime_of_another_version(addon, small, home, temporary, monkeypatch):
     """As after an update of the extension by another Blender, while this one has the earlier in memory."""
+    asked = part("headless").request
     with monkeypatch.context() as patch:
-        patch.setattr(part("headless"), "Request", functools.partial(part("messages").Request, version="0.0.9"))
+        patch.setattr(part("headless"), "request", lambda *given: replace(asked(*given), version="0.0.9"))
         run(addon, small)
         assert f"version 0.0.9 of the extension, but {__version__} is installed now" in addon.current().error
         assert "restart Blender" in addon.current().error

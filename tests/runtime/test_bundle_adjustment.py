@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from threer_blender import lens
+from threer_blender.geometry import schur
 from threer_blender.geometry.bundle_adjustment import KNOWN, Refined, Settings, Unknowns, refine
 from threer_blender.geometry.reprojection import rotations_from
 from threer_blender.geometry.tracks import Tracks
@@ -212,3 +213,12 @@ def test_cancelled_between_steps() -> None:
     truth = arc(3, degrees=30)
     with pytest.raises(Cancelled):
         refine(disturbed(truth), observe(truth, POINTS), check=check)
+
+
+def test_blocks_of_points_are_inverted() -> None:
+    """Well and badly conditioned ones, as points near and far make them."""
+    rng = np.random.default_rng(0)
+    for ratio in (1.0, 1e-2, 1e-4):
+        root = rng.standard_normal((3, 3)) * (1.0, 1.0, ratio)
+        block = root @ root.T
+        np.testing.assert_allclose(schur._inverse(block) @ block, np.eye(3), atol=1e-14 / ratio**2)

@@ -42,6 +42,30 @@ def solve(linear: Linear, prior: FloatArray, gradient: FloatArray, damping: floa
 
 
 @numba.njit(cache=True)
+def _inverse(block: Array) -> Array:
+    """Of a positive definite matrix (3, 3), by its Cholesky factor: numba's own needs SciPy.
+
+    Pivots that rounding has taken are put back to the least that it can tell.
+    """
+    a = np.sqrt(block[0, 0])
+    b, c = block[1, 0] / a, block[2, 0] / a
+    d = np.sqrt(max(block[1, 1] - b * b, 1e-15 * block[1, 1]))
+    e = (block[2, 1] - c * b) / d
+    f = np.sqrt(max(block[2, 2] - c * c - e * e, 1e-15 * block[2, 2]))
+    half = np.zeros((3, 3))  # the factor's inverse
+    half[0, 0], half[1, 1], half[2, 2] = 1 / a, 1 / d, 1 / f
+    half[1, 0] = -b * half[0, 0] / d
+    half[2, 1] = -e * half[1, 1] / f
+    half[2, 0] = -(c * half[0, 0] + e * half[1, 0]) / f
+    inverse = np.zeros((3, 3))
+    for i in range(3):
+        for j in range(3):
+            for k in range(3):
+                inverse[i, j] += half[k, i] * half[k, j]
+    return inverse
+
+
+@numba.njit(cache=True)
 def _reduce(linear: Linear, unknowns: int, damping: float) -> tuple[Array, Array, Array, Array]:
     """Reduced matrix (U, U) and gradient (U,); inverse block (P, 3, 3) and gradient (P, 3) of every point."""
     residuals, columns, outer, inner, start = linear
@@ -63,7 +87,7 @@ def _reduce(linear: Linear, unknowns: int, damping: float) -> tuple[Array, Array
                         block[i, j] += inner[first + a, r, i] * inner[first + a, r, j]
         for i in range(3):
             block[i, i] += damping * block[i, i] + 1e-12
-        inverse = np.linalg.inv(block)
+        inverse = _inverse(block)
         inverses[point], gradients[point] = inverse, gradient
         for a in range(count):
             m = first + a
