@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..catalog import PAIRS, REFINE, Engine, Weights
+from ..catalog import PAIRS, REFINE, Cost, Engine, Weights
 from ..reconstruction import Photo, Reconstruction
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ ENGINE = Engine(
             terms_url="https://github.com/naver/dust3r#license",
         ),
     ),
+    costs={"": Cost(1.2e9, 0.02e9, 10.0, 9.0, 17.0, neighbours=8)},
 )
 SIDE = 512  # pixels of the long side that the network was trained at
 TRUSTED = 3.0

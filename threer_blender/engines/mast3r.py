@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..catalog import REFINE, Engine, Option, Weights
+from ..catalog import REFINE, Cost, Engine, Option, Weights
 from ..reconstruction import Photo, Reconstruction
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ ENGINE = Engine(
             terms_url="https://github.com/naver/mast3r/blob/main/CHECKPOINTS_NOTICE",
         ),
     ),
+    costs={"": Cost(1.2e9, 0.02e9, 10.0, 9.0, 24.0, neighbours=8)},
 )
 SIDE = 512  # pixels of the long side that the network was trained at
 TRUSTED = 1.5

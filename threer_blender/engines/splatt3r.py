@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..catalog import Engine, Weights
+from ..catalog import Cost, Engine, Weights
 from ..reconstruction import Array, Gaussians, Photo, Reconstruction
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ ENGINE = Engine(
             terms_url="https://huggingface.co/brandonsmart/splatt3r_v1.0",
         ),
     ),
+    costs={"": Cost(1.5e9, 0.02e9, 10.0, 11.0, 30.0, neighbours=8)},
 )
 SIDE = 512  # pixels of the square that the network was trained at
 TRUSTED = 1.5
