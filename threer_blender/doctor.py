@@ -39,7 +39,7 @@ class Readiness:
 
 @dataclass(frozen=True)
 class Facts:
-    """About this computer. Sizes in bytes; `graphics` is the name and memory of each card."""
+    """About this computer. Sizes in bytes; `graphics` are its cards."""
 
     python: str
     system: str
@@ -48,7 +48,7 @@ class Facts:
     cores: int
     memory: int
     disk: int
-    graphics: tuple[tuple[str, int], ...]
+    graphics: tuple[machine.Card, ...]
 
 
 def facts(home: Path) -> Facts:
@@ -89,7 +89,7 @@ def estimate(engine: Engine, options: Mapping[str, Any], photos: int) -> Estimat
     weights = sum(weights.size for weights in engine.weights)
     memory = cost.memory_of(photos) + weights
     graphics = machine.graphics() if "torch" in engine.requires else ()
-    there = max((size for _, size in graphics), default=0) or machine.free_memory()
+    there = max((card.free for card in graphics), default=0) or machine.free_memory()
     refusal = ""
     if memory > there:
         most = int((there - weights - cost.memory) / cost.memory_per_photo) if cost.memory_per_photo else 0
@@ -122,7 +122,10 @@ def lines(home: Path) -> list[str]:
             if value or name != "bpy"
         ),
         f"{found.cores} cores, {found.memory / 1e9:.0f} GB of memory free, {found.disk / 1e9:.0f} GB of disk free",
-        *(f"graphics card: {name}, {memory / 1e9:.0f} GB" for name, memory in found.graphics),
+        *(
+            f"graphics card: {card.name}, {card.free / 1e9:.0f} of {card.memory / 1e9:.0f} GB free"
+            for card in found.graphics
+        ),
     ]
     return [*said, _private_line(found.private)]
 

@@ -7,8 +7,13 @@ import platform
 import shutil
 import subprocess
 import sys
-from functools import cache
+import time
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
+
+FRESH = 20.0  # seconds for which what a graphics card's driver said is believed
+DRIVERS = Path("/sys/class/drm")  # Linux's
 
 
 def free_memory() -> int:
@@ -44,25 +49,48 @@ def free_disk(folder: Path) -> int:
     return shutil.disk_usage(there).free
 
 
-@cache
-def graphics() -> tuple[tuple[str, int], ...]:
-    """Name and memory in bytes of each graphics card that torch could use; Apple's shares the computer's memory."""
+class Card(NamedTuple):
+    """A graphics card: its name, and its memory in bytes, all of it and what is free."""
+
+    name: str
+    memory: int
+    free: int
+
+
+def graphics() -> tuple[Card, ...]:
+    """The cards that torch could use, looked at again after FRESH seconds; Apple's shares the computer's memory."""
+    return _graphics(int(time.monotonic() / FRESH))
+
+
+@lru_cache(1)
+def _graphics(_time: int) -> tuple[Card, ...]:
     if platform.system() == "Darwin" and platform.machine() == "arm64":
-        return (("Apple GPU", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")),)
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return (Card("Apple GPU", memory, free_memory()),)
     program = shutil.which("nvidia-smi")
     if program is not None:
-        command = [program, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+        command = [program, "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"]
         ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
-        rows = [line.rpartition(",") for line in ran.stdout.splitlines() if ran.returncode == 0]
-        if rows:
-            return tuple((name.strip(), int(memory) << 20) for name, _, memory in rows)
+        rows = [[cell.strip() for cell in line.rsplit(",", 2)] for line in ran.stdout.splitlines()]
+        # A card that shares the computer's memory has none to say: [N/A].
+        cards = [Card(row[0], int(row[1]) << 20, int(row[2]) << 20) for row in rows if row[-1].isdecimal()]
+        if cards:
+            return tuple(cards)
     return tuple(_amd())
 
 
-def _amd() -> list[tuple[str, int]]:
+def _amd() -> list[Card]:
     """AMD's cards, as Linux's driver lists them."""
     found = []
-    for memory in sorted(Path("/sys/class/drm").glob("card*/device/mem_info_vram_total")):
-        name = memory.with_name("product_name")
-        found.append((name.read_text().strip() if name.exists() else "AMD GPU", int(memory.read_text())))
+    for total in sorted(DRIVERS.glob("card*/device/mem_info_vram_total")):
+        name = total.with_name("product_name")
+        memory, used = int(total.read_text()), int(total.with_name("mem_info_vram_used").read_text())
+        found.append(Card(name.read_text().strip() if name.exists() else "AMD GPU", memory, memory - used))
     return found
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Python's, numpy's and numba's way to say it, and torch's: the same words for every graphics card, others for the
+    CPU."""
+    words = str(error)
+    return isinstance(error, MemoryError) or "out of memory" in words or "can't allocate memory" in words

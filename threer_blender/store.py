@@ -1,7 +1,8 @@
 """[S] The weights store: one folder of checkpoint files that all engines share, and other places that may have them.
 
 Beside each file NAME lies NAME.json, the proof that it was checked: its sha256, and the size and time it had then. So a
-file is hashed once, not at every start. Nothing here touches the network; `runtime/download.py` does.
+file is hashed once, not at every start. Where a user's own file stands in for it, NAME.own holds its path. Nothing
+here touches the network; `runtime/download.py` does.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from .environment import user_folder
 from .messages import UserError
 
 FOLDER = "weights"  # in the folder of caches and logs
+OWN = ".own"  # of the note with the path of the user's own file
 BLOCK = 1 << 22
 
 
@@ -44,17 +46,40 @@ class Store:
         return self.folder / weights.name
 
     def find(self, weights: Weights) -> Path | None:
-        """A local file that has the right size, not yet hashed; None where there is none. Fast."""
+        """The user's own file, else one of the right size, not yet hashed; None where there is none. Fast."""
+        if own := self.own(weights):
+            return own
         for path in (self.path(weights), *_in_hugging_face_cache(weights)):
             if path.is_file() and weights.size in (0, path.stat().st_size):
                 return path
         return None
 
+    def own(self, weights: Weights) -> Path | None:
+        """The file of the user's own that stands in for these weights; None where there is none, or it has gone."""
+        note = self._own(weights)
+        path = Path(note.read_text("utf-8")) if note.is_file() else None
+        return path if path is not None and path.is_file() else None
+
+    def use(self, weights: Weights, path: Path) -> None:
+        """Lets a file of the user's own stand in for these weights, where it lies, until `delete`.
+
+        Raises UserError where there is no such file, or the choice cannot be written.
+        """
+        if not path.is_file():
+            raise UserError(f"There is no weights file {str(path)!r}; check the path.")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write(self._own(weights), str(path.absolute()))
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+
     def verify(self, weights: Weights, path: Path, known: str = "") -> None:
-        """Hashes a found file unless its hash is `known` or was taken before.
+        """Hashes a found file unless its hash is `known` or was taken before; the user's own is taken as it is.
 
         Raises UserError where it is not what was published.
         """
+        if path == self.own(weights):
+            return
         expected = weights.sha256 or self.pinned(weights)
         if path.resolve().name == expected:  # Hugging Face's cache names files by their hash
             return
@@ -92,14 +117,20 @@ class Store:
         parts = (path, path.with_name(f"{path.name}.partial"))
         return sum(part.stat().st_size for part in parts if part.is_file())
 
-    def delete(self, weights: Weights) -> None:
-        """Deletes the file from this folder; a hash that was kept for it stays. Raises UserError."""
+    def delete(self, weights: Weights) -> int:
+        """Forgets the user's own file where one stands in, else deletes the one in this folder. Returns bytes freed.
+
+        A hash that was kept stays. Raises UserError where the folder cannot be changed.
+        """
+        own = self._own(weights).is_file()
+        freed = 0 if own else self.held(weights)
         path = self.path(weights)
         try:
-            for suffix in ("", ".partial", ".partial.json"):
+            for suffix in (OWN,) if own else ("", ".partial", ".partial.json"):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
         except OSError as error:
             raise _unwritable(self.folder, error) from error
+        return freed
 
     def _acceptance(self, weights: Weights) -> Path:
         return self.folder / "accepted" / f"{weights.family}.json"
@@ -113,6 +144,9 @@ class Store:
             write(self._note(weights), json.dumps(asdict(proof)))
         except OSError:
             return  # a studio's read-only store: the file is hashed again next time
+
+    def _own(self, weights: Weights) -> Path:
+        return self.folder / f"{weights.name}{OWN}"
 
     def _note(self, weights: Weights) -> Path:
         return self.folder / f"{weights.name}.json"

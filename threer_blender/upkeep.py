@@ -105,9 +105,7 @@ def _download(parsed: argparse.Namespace) -> None:
 def _delete(parsed: argparse.Namespace) -> None:
     held = store.default(_home(parsed))
     for weights in named(parsed.names):
-        freed = held.held(weights)
-        held.delete(weights)
-        sys.stdout.write(f"{weights.name}: {freed / 1e9:.2f} GB freed\n")
+        sys.stdout.write(f"{weights.name}: {held.delete(weights) / 1e9:.2f} GB freed\n")
 
 
 def _set_up(parsed: argparse.Namespace) -> None:

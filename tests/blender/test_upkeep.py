@@ -106,6 +106,24 @@ def test_a_download_that_fails_is_said_and_goes_on(declare, server, home):
     assert "not at its address" not in panel()
 
 
+def test_a_file_of_ones_own_is_used_instead_of_a_download(declare, server, home, tmp_path, monkeypatch):
+    engine = declare()
+    assert "threer.use_weights" in panel()
+    mine = tmp_path / "mine.pth"
+    with pytest.raises(RuntimeError, match="There is no weights file"):
+        bpy.ops.threer.use_weights(name="counter.bin", filepath=str(mine))
+    mine.write_bytes(b"my own")
+    bpy.ops.threer.use_weights(name="counter.bin", filepath=str(mine))
+    assert "threer.reconstruct" in panel()
+    assert f"counter.bin: {mine}" in drawn.preferences()
+    monkeypatch.setenv("THREER_HOME", str(home))  # which every runtime is told
+    assert part("runtime.weights").locate(engine.weights[0]) == mine
+    bpy.ops.threer.delete_weights(name="counter.bin")
+    assert mine.read_bytes() == b"my own"
+    assert "threer.download_weights" in panel()
+    assert server.asked == []
+
+
 def test_a_gated_file_needs_the_users_own_token(declare, server, home):
     declare(gated=True)
     online()

@@ -113,6 +113,24 @@ def test_the_users_own_file_comes_first_and_as_it_is(
     assert runtime_weights.locate(weights()) == mine
 
 
+def test_a_file_of_the_users_own_stands_in_until_it_is_deleted(tmp_path: Path, folder: Path) -> None:
+    mine, held = tmp_path / "mine.pth", store.default()
+    with pytest.raises(UserError, match=r"no weights file .*mine\.pth'; check the path"):
+        held.use(weights(), mine)
+    mine.write_bytes(b"finetuned")
+    (folder / "net.safetensors").write_bytes(CONTENT)
+    held.use(weights(), mine)
+    assert runtime_weights.locate(weights()) == mine
+    mine.rename(tmp_path / "moved.pth")
+    assert runtime_weights.locate(weights()) == folder / "net.safetensors"
+    (tmp_path / "moved.pth").rename(mine)
+    assert held.delete(weights()) == 0
+    assert mine.exists()
+    assert held.find(weights()) == folder / "net.safetensors"
+    assert held.delete(weights()) == len(CONTENT)
+    assert held.find(weights()) is None
+
+
 @pytest.mark.parametrize(
     ("held", "text", "sentence"),
     [

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from .. import bundle, catalog, environment, photo_files
+from .. import bundle, catalog, environment, machine, photo_files
 from ..catalog import Engine
 from ..messages import (
     Asked,
@@ -85,7 +85,7 @@ def main() -> int:
         wire.send(Failed(f"The engine cannot be loaded here ({error}); {MEND}.", "user"))
     except Exception as error:
         traceback.print_exc()
-        if _is_out_of_memory(error):
+        if machine.is_out_of_memory(error):
             wire.send(Failed(OUT_OF_MEMORY, "user"))
             return EXIT_FAILED
         wire.send(Failed("Something went wrong inside the engine; the log has the details.", "bug"))
@@ -147,19 +147,13 @@ def _within_memory(
         try:
             return catalog.run(engine.id)(photos, options, report), options
         except (MemoryError, RuntimeError) as error:
-            lighter = engine.lighter(options) if _is_out_of_memory(error) else None
+            lighter = engine.lighter(options) if machine.is_out_of_memory(error) else None
             if lighter is None:
                 raise
             traceback.print_exc()
         option, options = lighter
         choice = (option.choices or {})[options[option.name]]
         report.warn(f"The memory ran out; trying again with {option.label.lower()} “{choice}”.")
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Python's, numpy's and numba's way to say it, and torch's: a class for graphics cards, words for the rest."""
-    words = str(error)
-    return isinstance(error, MemoryError) or "out of memory" in words or "can't allocate memory" in words
 
 
 def _shots(reconstruction: Reconstruction, report: Report) -> list[Shot]:

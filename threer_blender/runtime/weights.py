@@ -20,10 +20,10 @@ def use(files: Mapping[str, str]) -> None:
 
 
 def locate(weights: Weights) -> Path:
-    """The local file of these weights: the one that the user named, else one of the right size and hash.
+    """The local file of these weights: the user's own, for this run or for all, else one of the right size and hash.
 
-    Raises UserError that says how to get it where there is none. A file that the user named is taken as it is: its
-    layout is checked when it is loaded.
+    Raises UserError that says how to get it where there is none. A file of the user's own is taken as it is: its layout
+    is checked when it is loaded.
     """
     if weights.name in _given:
         return _given[weights.name]

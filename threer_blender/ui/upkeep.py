@@ -117,8 +117,29 @@ class THREER_OT_download_weights(_Upkeep, bpy.types.Operator):  # type: ignore[m
         _fetch([Download(weights.name, token if weights.gated else "") for weights in self._wanted])
 
 
+class THREER_OT_use_weights(_Upkeep, bpy.types.Operator):  # type: ignore[misc]
+    """Take this file from where it lies, instead of downloading one: .safetensors, or .pth, .pt and .ckpt of torch"""
+
+    bl_idname = "threer.use_weights"
+    bl_label = "Use My File"
+
+    name: bpy.props.StringProperty(options=HIDDEN)  # type: ignore[valid-type]
+    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options=HIDDEN)  # type: ignore[valid-type]
+    filter_glob: bpy.props.StringProperty(  # type: ignore[valid-type]
+        default="*.safetensors;*.pth;*.pt;*.ckpt", options=HIDDEN
+    )
+    filter_folder: bpy.props.BoolProperty(default=True, options=HIDDEN)  # type: ignore[valid-type]
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Any:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def run(self, _context: bpy.types.Context) -> None:
+        store.default(work.current().home).use(catalog.weights(self.name), Path(self.filepath))
+
+
 class THREER_OT_delete_weights(_Upkeep, bpy.types.Operator):  # type: ignore[misc]
-    """Delete this file. It can be downloaded again"""
+    """Delete this file, which can be downloaded again; a file of your own is only forgotten"""
 
     bl_idname = "threer.delete_weights"
     bl_label = "Delete"
@@ -144,6 +165,10 @@ def draw_need(layout: Any, engine: catalog.Engine, found: doctor.Readiness, widt
         text = f"{engine.label} works with weights of {words.size(total)} that are not on this computer yet."
         words.sentence(layout, text if total else f"{engine.label}'s weights are not here yet.", width, "INFO")
         _large(layout).operator(THREER_OT_download_weights.bl_idname, icon="IMPORT").engine = engine.id
+        for weights in found.weights:
+            several = f" for {weights.name}" if len(found.weights) > 1 else ""
+            button = layout.operator(THREER_OT_use_weights.bl_idname, text=f"Use My File{several}…", icon="FILE_FOLDER")
+            button.name = weights.name
 
 
 def _large(layout: Any) -> Any:
@@ -153,21 +178,23 @@ def _large(layout: Any) -> Any:
 
 
 def draw_weights(layout: Any, home: Path) -> None:
-    """The weights that lie in the store, each with its size and licence."""
+    """The weights that lie in the store, each with its size and licence, and the files of the user's own."""
     held = store.default(home)
     known = dict.fromkeys(weights for engine in catalog.engines().values() for weights in engine.weights)
     for weights in known:
-        taken = held.held(weights)
-        if taken:
+        own, taken = held.own(weights), held.held(weights)
+        if own or taken:
             row = layout.row()
-            row.label(text=f"{weights.name}: {words.size(taken)}, {weights.licence}")
-            row.operator(THREER_OT_delete_weights.bl_idname).name = weights.name
+            row.label(text=f"{weights.name}: {own or words.size(taken)}, {weights.licence}")
+            text = "Forget" if own else "Delete"
+            row.operator(THREER_OT_delete_weights.bl_idname, text=text).name = weights.name
 
 
 _classes = (
     THREER_OT_set_up,
     THREER_OT_remove_environment,
     THREER_OT_download_weights,
+    THREER_OT_use_weights,
     THREER_OT_delete_weights,
 )
 

@@ -1,0 +1,82 @@
+"""What a computer's drivers say of its graphics cards, and how running out of memory is told from other errors."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from threer_blender import doctor, machine
+from threer_blender.catalog import Cost, Engine
+from threer_blender.machine import Card
+
+TORCH = Engine("x", "X", "X.", "MIT", True, frozenset(), ("torch",), costs={"": Cost(6e9, 0.0, 5.0, 1.0)})
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    machine._graphics.cache_clear()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(machine, "DRIVERS", tmp_path / "drm")
+    monkeypatch.setattr(machine.platform, "system", lambda: "Linux")
+
+
+def nvidia(tmp_path: Path, said: str, status: int = 0) -> None:
+    """The driver's program, which says what it is told."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!{sys.executable}\nimport sys\nprint({said!r})\nsys.exit({status})\n")
+    program.chmod(0o755)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the driver's program is a script here")
+def test_what_is_free_on_a_card_is_what_counts(tmp_path: Path) -> None:
+    nvidia(tmp_path, "NVIDIA RTX 4090, 24564, 2000\nNVIDIA T4, 15360, 5000")
+    assert machine.graphics() == (
+        Card("NVIDIA RTX 4090", 24564 << 20, 2000 << 20),
+        Card("NVIDIA T4", 15360 << 20, 5000 << 20),
+    )
+    refused = doctor.estimate(TORCH, {}, 3)
+    assert refused is not None
+    assert "take about 6.0 GB of memory with X, and 5.2 GB are free" in refused.refusal
+    assert "graphics card: NVIDIA RTX 4090, 2 of 26 GB free" in doctor.lines(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the driver's program is a script here")
+@pytest.mark.parametrize(("said", "status"), [("NVIDIA GB10, [N/A], [N/A]", 0), ("No devices were found", 6)])
+def test_without_a_cards_own_memory_the_computers_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, status: int
+) -> None:
+    nvidia(tmp_path, said, status)
+    assert machine.graphics() == ()
+    monkeypatch.setattr(machine, "free_memory", lambda: 7_000_000_000)
+    assert doctor.estimate(TORCH, {}, 3) == doctor.Estimate(6e9, 8.0, "")
+
+
+def test_amds_cards_are_found_by_their_driver(tmp_path: Path) -> None:
+    device = tmp_path / "drm" / "card1" / "device"
+    device.mkdir(parents=True)
+    (device / "mem_info_vram_total").write_text("17163091968\n")
+    (device / "mem_info_vram_used").write_text("163091968\n")
+    assert machine.graphics() == (Card("AMD GPU", 17163091968, 17_000_000_000),)
+    (device / "product_name").write_text("Radeon RX 7800 XT\n")
+    assert machine.graphics()[0].name == "AMD GPU"  # believed for a while
+    machine._graphics.cache_clear()
+    assert machine.graphics()[0].name == "Radeon RX 7800 XT"
+
+
+@pytest.mark.parametrize(
+    ("error", "short"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 8 GB)"), True),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+            True,
+        ),
+        (RuntimeError("shapes cannot be multiplied"), False),
+    ],
+)
+def test_running_out_of_memory_is_told_from_other_errors(error: Exception, short: bool) -> None:
+    assert machine.is_out_of_memory(error) == short
