@@ -1,12 +1,13 @@
 """The private environment, made in earnest from the panel's buttons: `nox -s environment`. Minutes, 0.4 GB fetched.
 
-A set-up that is killed in the middle goes on; the engine that Blender's Python cannot run runs in it; a damaged one is
-mended; a removed one is gone.
+A set-up that is killed in the middle goes on; what Blender's Python cannot run runs in it, trained networks too; a
+damaged one is mended; a removed one is gone.
 """
 
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tests.sample_photos import SAMPLE
 from .drawn import panel
 from .extension import choose, part, roots, until
 
+WEIGHTS = "DUSt3R_ViTLarge_BaseDecoder_512_dpt.safetensors"
 pytest_plugins = ["tests.blender.extension"]
 pytestmark = pytest.mark.skipif(
     "THREER_ENVIRONMENT" not in os.environ, reason="downloads torch and takes minutes: `nox -s environment`"
@@ -51,6 +53,29 @@ def times(home):
     return {path.name: path.stat().st_mtime_ns for path in wheels.glob("*.whl")}
 
 
+BLANK = """
+import json, math, os, sys
+import torch
+from threer_blender.networks import dust3r
+with torch.device("meta"):
+    layout = dust3r.dpt_512().state_dict()
+header, end = {}, 0
+for name, tensor in layout.items():
+    begin, end = end, end + tensor.nbytes
+    header[name.removeprefix("encoder.")] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [begin, end]}
+content = json.dumps(header).encode()
+with open(sys.argv[1], "wb") as file:
+    file.write(len(content).to_bytes(8, "little") + content)
+os.truncate(sys.argv[1], 8 + len(content) + end)
+"""
+
+
+def blank_weights(python, path):
+    """DUSt3R's weights, all of them zero, in a file that is nearly all hole."""
+    code = {"PYTHONPATH": str(Path(part("environment").__file__).parents[1])}
+    subprocess.run([str(python), "-c", BLANK, str(path)], env={**os.environ, **code}, check=True)
+
+
 def test_from_nothing_to_nothing(without_pycolmap, home, tmp_path):
     work = without_pycolmap
     environment, doctor = part("environment"), part("doctor")
@@ -80,10 +105,19 @@ def test_from_nothing_to_nothing(without_pycolmap, home, tmp_path):
     for photo in SAMPLE[:4]:
         shutil.copy(photo, photos)
     choose(photos)
-    bpy.context.scene.threer.options_colmap.quality = "preview"
-    assert part("headless").environment.choose(("pycolmap",), home).python == made.executable
+    scene = bpy.context.scene
+    scene.threer.options_colmap.quality = "preview"
+    scene.threer.options_colmap.matching = "learned"  # by trained networks
+    assert part("headless").environment.choose(("pycolmap", "torch"), home).python == made.executable
     bpy.ops.threer.reconstruct()
     assert part("ui.summary").summary(roots()[0]).registered == 4
+
+    scene.threer.engine = "dust3r"
+    blank_weights(made.executable, tmp_path / "blank.safetensors")
+    bpy.ops.threer.use_weights(name=WEIGHTS, filepath=str(tmp_path / "blank.safetensors"))
+    with pytest.raises(RuntimeError, match="The network has no answer for"):  # it ran, and knows nothing
+        bpy.ops.threer.reconstruct()
+    scene.threer.engine = "colmap"
     imported = [getattr(module, "__file__", None) or "" for module in sys.modules.values()]
     assert not [file for file in imported if Path(file).is_relative_to(home)]
 

@@ -63,8 +63,17 @@ def test_each_photo_is_encoded_once_and_batches_change_nothing(
     assert (prediction.confidence_first > 1).all()
 
 
+SHORT = [
+    pytest.param(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), id="CUDA"),
+    pytest.param(RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB, max allowed: 9.07 GB)"), id="Apple"),
+    pytest.param(RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), id="CPU"),
+    pytest.param(MemoryError(), id="Python"),
+]
+
+
+@pytest.mark.parametrize("error", SHORT)
 def test_where_memory_is_short_batches_shrink_and_it_is_said(
-    photos: list[inputs.Input], network: dust3r.PairNetwork, monkeypatch: pytest.MonkeyPatch
+    photos: list[inputs.Input], network: dust3r.PairNetwork, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     encoded = pairwise.encode(network, CPU, photos, report())
     decode, batches = network.decode, []
@@ -72,7 +81,7 @@ def test_where_memory_is_short_batches_shrink_and_it_is_said(
     def short(first: dust3r.Encoded, second: dust3r.Encoded) -> tuple:
         batches.append(len(first.tokens))
         if len(first.tokens) > 2:
-            raise torch.OutOfMemoryError
+            raise error
         return decode(first, second)
 
     monkeypatch.setattr(network, "decode", short)
@@ -80,14 +89,30 @@ def test_where_memory_is_short_batches_shrink_and_it_is_said(
     said = list(pairwise.predict(network, CPU, encoded, PAIRS, report(messages)))
     assert {(one.first, one.second) for one in said} == set(PAIRS)
     assert max(batches) > 2
-    assert any(isinstance(message, Warning) and "memory" in message.text for message in messages)
+    text = "The memory of a CPU is short: fewer photos are compared at a time, which is slower."
+    assert Warning(text) in messages
 
     def never(*_: object) -> tuple:
-        raise torch.OutOfMemoryError
+        raise error
 
     monkeypatch.setattr(network, "decode", never)
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(type(error)):
         list(pairwise.predict(network, CPU, encoded, PAIRS[:1], report()))
+
+
+def test_other_errors_are_not_tried_again(
+    photos: list[inputs.Input], network: dust3r.PairNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded, asked = pairwise.encode(network, CPU, photos, report()), []
+
+    def broken(*_: object) -> tuple:
+        asked.append(1)
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(network, "decode", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        list(pairwise.predict(network, CPU, encoded, PAIRS, report()))
+    assert len(asked) == 1
 
 
 def test_heads_stay_in_full_precision() -> None:

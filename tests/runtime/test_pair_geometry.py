@@ -43,6 +43,14 @@ def test_focal_passes_over_what_is_no_point() -> None:
         focal.focal_from_points(np.full((4, 4, 3), np.nan), np.ones((4, 4)), (2, 2))
 
 
+def test_points_that_no_camera_sees_have_no_focal_length() -> None:
+    seen = oracle.view(oracle.look_at((0, 0, -3), (0, 0.5, 0)), focal=60.0)
+    ones = np.ones(seen.depth.shape)
+    for wrong, sentence in (((-1, -1, 1), "no camera sees"), ((0, 0, 1), "camera's axis")):
+        with pytest.raises(ValueError, match=sentence):
+            focal.focal_from_points(seen.camera_points * wrong, ones, (32, 24))
+
+
 def test_procrustes_recovers_a_similarity() -> None:
     true = poses.Similarity(2.5, turn((0.3, -1.2, 0.4)), np.array([1.0, -2, 3]))
     source = RANDOM.standard_normal((200, 3)) * (1, 1, 1e-6)  # all but flat: a mirror image fits as well

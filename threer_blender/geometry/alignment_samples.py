@@ -104,7 +104,10 @@ class Sampled:
         return self._store.read(int(self.numbers[index]), side, rows)
 
     def own_points(self, photo: int) -> Float:
-        """(S, 3) the photo's pointmap in its own frame, the median over its predictions; median depth 1."""
+        """(S, 3) the photo's pointmap in its own frame, the median over its predictions; median depth 1.
+
+        All zero where there is none, or one that no camera could see.
+        """
         rows = [row for row, (_, side) in enumerate(self.sides[photo]) if side == 0]
         points, weights = self.points[photo][rows], self.weights[photo][rows]
         counted = weights > 0
@@ -117,10 +120,14 @@ class Sampled:
         for _ in range(_MEDIAN_ROUNDS):
             middle = (pull[..., None] * points).sum(0) / np.maximum(pull.sum(0), 1e-12)[:, None]
             pull = weights / np.maximum(np.linalg.norm(points - middle, axis=-1), 1e-3)
+        try:
+            self.focal(photo, middle)
+        except ValueError:
+            return np.zeros_like(middle)
         return middle
 
     def focal(self, photo: int, own: Float) -> float:
-        """The focal length in map pixels that the photo's own points show."""
+        """The focal length in map pixels that the photo's own points show. Raises ValueError where they show none."""
         grid = self.grids[photo]
         rows = [row for row, (_, side) in enumerate(self.sides[photo]) if side == 0]
         weight = self.weights[photo][rows].sum(0).reshape(grid.rows, grid.columns)

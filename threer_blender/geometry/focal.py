@@ -19,7 +19,8 @@ def focal_from_points(points: Array, confidence: Array, principal_point: tuple[f
         f* = argmin_f  sum_ij C_ij || (i', j') - f (X_ij0, X_ij1) / X_ij2 ||,
 
     found by Weiszfeld's algorithm: least squares again and again, each pixel weighed by the inverse of its error.
-    Points that are not finite or not before the camera say nothing. Raises ValueError where none is left.
+    Points that are not finite or not before the camera say nothing. Raises ValueError where none is left, or where no
+    camera sees them so: all on its axis, or mirrored.
     """
     height, width = confidence.shape
     x, y = np.arange(width) + 0.5 - principal_point[0], np.arange(height) + 0.5 - principal_point[1]
@@ -31,6 +32,8 @@ def focal_from_points(points: Array, confidence: Array, principal_point: tuple[f
     pixels, points, weights = pixels[told], points[told], np.asarray(confidence, np.float64)[told]
     slopes = points[:, :2] / points[:, 2:]
     across, along = (pixels * slopes).sum(axis=1), (slopes * slopes).sum(axis=1)
+    if not along.any():
+        raise ValueError("all points lie on the camera's axis")
     focal = float((weights * across).sum() / (weights * along).sum())
     for _ in range(ITERATIONS):
         errors = np.linalg.norm(pixels - focal * slopes, axis=1)
@@ -38,4 +41,6 @@ def focal_from_points(points: Array, confidence: Array, principal_point: tuple[f
         before, focal = focal, float((pulls * across).sum() / (pulls * along).sum())
         if abs(focal - before) < CONVERGED * abs(focal):
             break
+    if focal <= 0:
+        raise ValueError("no camera sees these points where they are")
     return focal

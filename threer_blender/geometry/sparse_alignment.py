@@ -101,7 +101,8 @@ def canonical(store: PairStore, photo: int) -> Canonical | None:
 
         X = Σ_e C^e X^e / Σ_e C^e,
 
-    each in a unit that makes its median depth 1. One prediction is read at a time. None where there is none.
+    each in a unit that makes its median depth 1. One prediction is read at a time. None where there is none, or where no
+    camera could see it.
     """
     total: FloatArray | None = None
     units = {}
@@ -120,7 +121,10 @@ def canonical(store: PairStore, photo: int) -> Canonical | None:
     known = total[..., 3] > 0
     points = np.where(known[..., None], total[..., :3] / np.where(known, total[..., 3], 1.0)[..., None], np.nan)
     height, width = known.shape
-    focal = focal_from_points(points, total[..., 3], (width / 2, height / 2))
+    try:
+        focal = focal_from_points(points, total[..., 3], (width / 2, height / 2))
+    except ValueError:
+        return None
     return Canonical(points[..., 2].astype(np.float32), focal, units)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -166,7 +167,11 @@ def _reason(said: str) -> str:
     causes = [line.removeprefix("cause: ") for line in lines if line.startswith("cause: ")]
     words = [line.removeprefix("error: ") for line in lines if line and not line.startswith(("cause: ", "hint: "))]
     text = " ".join(words)[:400].rstrip(".") or "uv failed"
-    return f"The packages cannot be had here: {text}{f' ({causes[-1]})' if causes else ''}."
+    cause = f" ({causes[-1]})" if causes else ""
+    unreached = re.search(r"error sending request for url \(https?://([^/)]+)", said)
+    if unreached:
+        return f"{unreached[1]} cannot be reached{cause}; check the connection and set up again."
+    return f"The packages cannot be had here: {text}{cause}."
 
 
 def _tool(folders: Folders, report: Report) -> Path:
