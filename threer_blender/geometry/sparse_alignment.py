@@ -101,8 +101,8 @@ def canonical(store: PairStore, photo: int) -> Canonical | None:
 
         X = Σ_e C^e X^e / Σ_e C^e,
 
-    each in a unit that makes its median depth 1. One prediction is read at a time. None where there is none, or where no
-    camera could see it.
+    each in a unit that makes its median depth 1. One prediction is read at a time. None where there is none, or where
+    no camera could see it.
     """
     total: FloatArray | None = None
     units = {}
