@@ -202,24 +202,106 @@ def test_identical_photos_stand_in_one_place(tmp_path: Path, monkeypatch: pytest
     assert len(result.cloud) < 1.1 * result.pointmaps[0].mask.sum()
 
 
-def test_no_overlap_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+AWAY = oracle.look_at((3.0, -0.4, -2.0), (6, 0.5, -9))
+GUESS = (
+    "Nothing shows for certain that 0.png and 1.png see the same things: how they stand to each other is the network's "
+    "guess. Photos taken between them would help."
+)
+
+
+@pytest.mark.parametrize("engine", [dust3r, mast3r], ids=["dust3r", "mast3r"])
+def test_two_photos_without_overlap_are_a_guess_that_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: object
+) -> None:
     photos = chosen(tmp_path, (800, 600), (800, 600))
-    away = oracle.look_at((3.0, -0.4, -2.0), (6, 0.5, -9))
-    answers = oracle.Oracle(views(photos, [FAR_APART[0], away]))
-    with pytest.raises(UserError):
-        run(monkeypatch, dust3r, photos, answers.predict)
+    seen = views(photos, [FAR_APART[0], AWAY])
+    answers = oracle.Oracle(seen)
+    if engine is mast3r:
+        result = run_mast3r(monkeypatch, photos, answers)
+    else:
+        result = run(monkeypatch, dust3r, photos, answers.predict)
+    assert GUESS in result.notes
+    assert not result.left_out
+    for found, truth in zip(result.cameras, seen, strict=True):
+        true = true_camera(photos[0], truth)
+        assert (found.fx, found.cx, found.cy) == pytest.approx((true.fx, true.cx, true.cy), rel=2e-3)
+    # Each photo's own depth is as the network knows it, up to the scale.
+    for pointmap, camera, truth in zip(result.pointmaps, result.cameras, seen, strict=True):
+        ratio = pointmap.depth(camera)[pointmap.mask] / truth.depth[pointmap.mask]
+        assert np.abs(ratio / np.median(ratio) - 1).max() < 1e-2
+    bundle.write(result, tmp_path / "result")
+    assert GUESS in bundle.read(tmp_path / "result").notes
 
-    def unsure(first: int, second: int) -> PairPrediction:
-        said = oracle.Oracle(views(photos, FAR_APART)).predict(first, second)
-        low = [
-            1 + 0.7 * (sure - 1) / (sure - 1).max() + (sure == sure.max())
-            for sure in (said.confidence_first, said.confidence_second)
-        ]
-        return replace(said, confidence_first=low[0], confidence_second=low[1])
 
-    with_doubt = run(monkeypatch, dust3r, photos[:1], unsure)
-    assert with_doubt.notes == ["The network is sure of only 0% of 0.png: its place and its points may be wrong."]
-    assert with_doubt.pointmaps[0].confidence.max() < 3
+def test_a_guess_stands_as_both_orders_put_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two photos that do overlap, where only surety is missing, the guess is the truth."""
+    photos = chosen(tmp_path, (1500, 1000), (900, 1300))
+    seen = views(photos, FAR_APART)
+    result = run(monkeypatch, dust3r, photos, lambda i, j: unsure(oracle.Oracle(seen).predict(i, j)))
+    check(result, photos, seen, 0)
+    assert GUESS in result.notes
+    assert len(result.cloud) > 0.2 * sum(pointmap.confidence.size for pointmap in result.pointmaps)
+    assert result.notes[:2] == [
+        f"The network is sure of only 0% of {photo.name}: its place and its points may be wrong." for photo in photos
+    ]
+    assert result.notes[2].startswith("All its points are unsure: those of confidence 1.")
+    assert result.trusted_confidence < 2
+
+
+def unsure(said: PairPrediction) -> PairPrediction:
+    """The same, hardly more than guessed."""
+    low = [1 + 0.05 * (sure - 1) / (sure - 1).max() for sure in (said.confidence_first, said.confidence_second)]
+    return replace(said, confidence_first=low[0], confidence_second=low[1])
+
+
+def test_one_photo_of_which_little_is_sure_is_shown_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = chosen(tmp_path, (800, 600))
+    seen = views(photos, FAR_APART[:1])
+    result = run(monkeypatch, dust3r, photos, lambda i, j: unsure(oracle.Oracle(seen).predict(i, j)))
+    assert result.notes[0] == "The network is sure of only 0% of 0.png: its place and its points may be wrong."
+    assert result.pointmaps[0].mask.mean() == pytest.approx(0.5, abs=0.1)
+    check(result, photos, seen, 0)
+
+
+def test_more_photos_that_nothing_connects_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = chosen(tmp_path, *[(800, 600)] * 3)
+    answers = oracle.Oracle(views(photos, [*FAR_APART, AWAY]))
+    with pytest.raises(UserError, match="take photos that overlap by more than half"):
+        run(monkeypatch, dust3r, photos, lambda i, j: unsure(answers.predict(i, j)))
+
+
+@pytest.mark.parametrize("wrong", [1.08, 0.9, 1.6], ids=lambda wrong: f"network x {wrong}")
+def test_one_photos_exif_focal_is_believed_unless_it_contradicts_the_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: float
+) -> None:
+    """A network that sees a lens as `wrong` times as long as it is keeps the sizes of things."""
+    photos = chosen(tmp_path, (1500, 1000))
+    seen = views(photos, FAR_APART[:1])
+    true = true_camera(photos[0], seen[0])
+    answers = oracle.Oracle(seen, oracle.Errors(scale=0))
+
+    def through_a_wrong_lens(first: int, second: int) -> PairPrediction:
+        said = answers.predict(first, second)
+        return replace(said, points_first=said.points_first * np.float32([1, 1, wrong]))
+
+    known = [replace(photos[0], focal=true.fx)]
+    with_exif = run_one(monkeypatch, known, through_a_wrong_lens)
+    without = run_one(monkeypatch, photos, through_a_wrong_lens)
+    assert without.cameras[0].fx == pytest.approx(true.fx * wrong, rel=2e-3)
+    if wrong > 1.3:
+        assert with_exif.cameras[0].fx == pytest.approx(without.cameras[0].fx)
+        assert with_exif.notes == ["The focal length in the EXIF of 0.png contradicts its picture, and was not used."]
+    else:
+        assert not with_exif.notes
+        assert check(with_exif, photos, seen, 0) == pytest.approx(1, rel=1e-3)  # in metres, too
+
+
+def run_one(
+    monkeypatch: pytest.MonkeyPatch, photos: list[Photo], answer: Callable[[int, int], PairPrediction]
+) -> Reconstruction:
+    """By MASt3R, which knows metres."""
+    monkeypatch.setattr(mast3r, "_predict", lambda _photos, _report: iter([(answer(0, 0), None)]))
+    return mast3r.reconstruct(photos, mast3r.ENGINE.checked_options({}), Report(lambda _message: None))
 
 
 def test_what_is_no_number_never_reaches_a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,8 +72,8 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     result = assembly.reconstruction(
         ENGINE,
         photos,
-        assembly.at_median_depth(solution.views, TRUSTED),
-        TRUSTED,
+        assembly.at_median_depth(solution.views, solution.trusted),
+        solution.trusted,
         confidence_meaning=CONFIDENCE,
         options=options,
         timings=watch.laps,

@@ -89,7 +89,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         ENGINE,
         photos,
         [assembly.scaled(view, 1 / solution.unit) for view in solution.views],
-        TRUSTED,
+        solution.trusted,
         metric=True,
         confidence_meaning=CONFIDENCE,
         options=options,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -84,7 +85,9 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
             for number, part in ((said.second, answer.of_second), (said.first, answer.of_first)):
                 np.savez(_file(folder, (said.first, said.second), number), **_arrays(part))
         watch.lap("network")
-        solution = pair_solution.solve(store, photos, seen, TRUSTED, report)
+        # Splats meet a photo through the lens that the network saw, whatever the EXIF says of it.
+        without = [replace(photo, focal=None) for photo in photos]
+        solution = pair_solution.solve(store, without, seen, TRUSTED, report)
         watch.lap("alignment")
         to_metres = np.diag([1 / solution.unit] * 3 + [1])
         parts = []
@@ -97,7 +100,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         ENGINE,
         photos,
         [assembly.scaled(view, 1 / solution.unit) for view in solution.views],
-        TRUSTED,
+        solution.trusted,
         gaussians=_together(parts),
         metric=True,
         confidence_meaning=CONFIDENCE,

@@ -91,7 +91,7 @@ def align(
     solved. Photos that have a place in `before`, made from an earlier state of the store, keep it, with their depth;
     only predictions that concern other photos are read, so adding photos costs what their own pairs cost.
 
-    Raises UserError where no two photos connect, or all pairs contradict each other.
+    Raises Unconnected where no two photos connect, or all pairs contradict each other.
     """
     old = {view.photo: view for view in before.views}
     numbers = [n for n, edge in enumerate(store.edges) if edge.first not in old or edge.second not in old]

@@ -11,10 +11,13 @@ import numpy as np
 
 from ..messages import UserError
 from ..reconstruction import Array, FloatArray, LeftOut, Photo, PhotoFromMap
-from . import assembly, global_alignment
+from . import assembly, global_alignment, synchronisation
 from .focal import focal_from_points
-from .global_alignment import AlignedView, Alignment
+from .global_alignment import FOCAL_RATIO, AlignedView, Alignment
 from .pairs import PairPrediction, PairStore
+from .placement import Unconnected
+from .poses import Similarity, relative_pose
+from .synchronisation import Similarities
 
 ALIGNING = "Bringing the photos together"
 UNSURE = 0.2  # share of trusted pixels below which the artist is told
@@ -36,11 +39,13 @@ Align = Callable[[PairStore, int, Sequence[float | None], Callable[[float], None
 @dataclass(frozen=True)
 class Solution:
     """`views` in order of their photos. `frames`: the (first, second) of a prediction that was used -> the similarity
-    (4, 4) from its frame to the views' world. `unit`: the network's own in theirs, the median of all predictions."""
+    (4, 4) from its frame to the views' world. `unit`: the network's own in theirs, the median of all predictions.
+    `trusted`: the confidence from which points are shown: the engine's, or less where that would show next to none."""
 
     views: list[assembly.View]
     frames: Mapping[tuple[int, int], FloatArray]
     unit: float
+    trusted: float
     left_out: list[LeftOut] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -60,36 +65,85 @@ def solve(
 ) -> Solution:
     """The views of one photo that was predicted against itself, or of all photos whose predictions agree, by `align`.
 
-    Raises UserError where no two photos connect, or where the predictions hold no numbers.
+    Where nothing connects two photos for certain, they stand as the network guesses, and that is said. Raises UserError
+    where no two of more photos connect, or where the predictions hold no numbers.
     """
     report(ALIGNING, 0, 1)
     known = [_map_focal(photo, one) for photo, one in zip(photos, seen, strict=True)]
+    names = [photo.name for photo in photos]
+    notes = []
     if len(photos) == 1:
-        solved = [monocular(next(iter(store)), photos[0].name)]
-        view = _view(photos, seen, solved[0])
-        return Solution([view], {(0, 0): np.eye(4)}, 1.0, [], _unsure(photos, solved, trusted))
-    found = align(store, len(photos), known, lambda share: report(ALIGNING, share, 1))
-    notes = _unsure(photos, found.views, trusted)
+        found = alone(store, names, known[0])
+    else:
+        try:
+            found = align(store, len(photos), known, lambda share: report(ALIGNING, share, 1))
+        except Unconnected:
+            if len(photos) > 2:
+                raise
+            found = guessed(store, names)
+            notes.append(
+                f"Nothing shows for certain that {names[0]} and {names[1]} see the same things: how they stand to each "
+                "other is the network's guess. Photos taken between them would help."
+            )
     if found.disagreeing:
         notes.append(
             f"{len(found.disagreeing)} of {len(store)} comparisons of two photos contradict the others, or show no "
             "overlap, and were not used."
         )
     notes += [
-        f"The focal length in the EXIF of {photos[i].name} contradicts its picture, and was not used."
+        f"The focal length in the EXIF of {names[i]} contradicts its picture, and was not used."
         for i in found.misjudged
     ]
     left_out = [
         LeftOut(
-            photos[i].name,
+            names[i],
             "It shows nothing for certain that another photo shows.",
             "Add photos taken between it and the others, or take it out of the selection.",
         )
         for i in found.apart
     ]
+    shown, unsure = _shown(found.views, names, trusted)
     unit = float(np.median(found.pairs.scale))
     views = [_view(photos, seen, view) for view in found.views]
-    return Solution(views, _frames(store, found), unit, left_out, notes)
+    return Solution(views, _frames(store, found), unit, shown, left_out, [*unsure, *notes])
+
+
+def alone(store: PairStore, names: Sequence[str], focal: float | None) -> Alignment:
+    """One photo's view, through a lens of the given `focal` length in map pixels unless its picture contradicts that.
+
+    A network that sees a lens wrongly still knows the sizes of things, up to its unit: x and y stay, and with
+
+        x = z (i - cx) / f
+
+    depth z grows as the focal length f does. Raises UserError where the prediction holds no numbers.
+    """
+    view = monocular(next(iter(store)), names[0])
+    believed = focal is not None and abs(math.log(focal / view.focal)) < math.log(FOCAL_RATIO)
+    if focal is not None and believed:
+        depth = (view.depth * (focal / view.focal)).astype(np.float32)
+        view = replace(view, focal=focal, depth=depth)
+    misjudged = [0] if focal is not None and not believed else []
+    return Alignment([view], synchronisation.identities(1), np.zeros(1, np.int64), [], [], misjudged)
+
+
+def guessed(store: PairStore, names: Sequence[str]) -> Alignment:
+    """Two photos in the first one's frame, each with its own depth, as both orders of the pair put them.
+
+    Raises UserError where the predictions hold no numbers.
+    """
+    numbers = {edge.first: number for number, edge in enumerate(store.edges)}
+    said = sorted(store, key=lambda prediction: prediction.first)
+    views = [monocular(prediction, name) for prediction, name in zip(said, names, strict=True)]
+    try:
+        move = relative_pose(*said).inverse
+    except ValueError as error:
+        raise _no_answer(" and ".join(names)) from error
+    pose = np.eye(4)
+    pose[:3, :3], pose[:3, 3] = move.rotation, move.translation
+    views[1] = replace(views[1], world_from_camera=pose, depth=(views[1].depth * move.scale).astype(np.float32))
+    frames = Similarity(1.0, np.eye(3), np.zeros(3)), move
+    pairs = Similarities(*(np.array(part) for part in zip(*frames, strict=True)))
+    return Alignment(views, pairs, np.array([numbers[0], numbers[1]]), [], [], [])
 
 
 def monocular(prediction: PairPrediction, name: str) -> AlignedView:
@@ -102,9 +156,7 @@ def monocular(prediction: PairPrediction, name: str) -> AlignedView:
     try:
         focal = focal_from_points(prediction.points_first, confidence, (width / 2, height / 2))
     except ValueError as error:
-        raise UserError(
-            f"The network has no answer for {name}; try another engine, or another photo of the same scene."
-        ) from error
+        raise _no_answer(name) from error
     depth = prediction.points_first[..., 2].astype(np.float32)
     return AlignedView(prediction.first, np.eye(4), focal, depth, confidence.astype(np.float32))
 
@@ -136,11 +188,26 @@ def _view(photos: Sequence[Photo], seen: Sequence[Seen], solved: AlignedView) ->
     return assembly.View(solved.photo, camera, one.photo_from_map, one.image, solved.depth, solved.confidence)
 
 
-def _unsure(photos: Sequence[Photo], solved: Sequence[AlignedView], trusted: float) -> list[str]:
-    """A sentence for each photo of which the network is sure of little."""
-    shares = [(photos[view.photo].name, float((view.confidence >= trusted).mean())) for view in solved]
-    return [
-        f"The network is sure of only {share:.0%} of {name}: its place and its points may be wrong."
-        for name, share in shares
+def _shown(solved: Sequence[AlignedView], names: Sequence[str], trusted: float) -> tuple[float, list[str]]:
+    """The confidence from which points are shown, and a sentence for each photo of which the network is sure of little.
+
+    Where that is all photos, the surer half of what it says is shown all the same.
+    """
+    shares = [float((view.confidence >= trusted).mean()) for view in solved]
+    notes = [
+        f"The network is sure of only {share:.0%} of {names[view.photo]}: its place and its points may be wrong."
+        for view, share in zip(solved, shares, strict=True)
         if share < UNSURE
     ]
+    if len(notes) < len(solved):
+        return trusted, notes
+    sure = np.concatenate([view.confidence[view.confidence > 0] for view in solved])
+    lower = min(trusted, float(np.median(sure)))
+    notes.append(
+        f"All its points are unsure: those of confidence {lower:.2f} and more are shown, instead of {trusted}."
+    )
+    return lower, notes
+
+
+def _no_answer(names: str) -> UserError:
+    return UserError(f"The network has no answer for {names}; try another engine, or another photo of the same scene.")

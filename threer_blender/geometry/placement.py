@@ -27,6 +27,10 @@ _ENOUGH_SPARE, _LEAST_CLOSING = 3, 0.2  # where so many pairs close loops, this 
 _DOUBT = 0.1  # surety of a pair whose two predictions contradict each other
 
 
+class Unconnected(UserError):
+    """Nothing that the network says for certain brings two photos together."""
+
+
 @dataclass(frozen=True)
 class Measured:
     """What the predictions (E,) say of their photos' own frames: `ends` (E, 2) photos, `moves` first from second frame,
@@ -78,7 +82,7 @@ UNANCHORED = Anchors(np.zeros(0, np.int64), synchronisation.identities(0))
 def place(count: int, measured: Measured, anchors: Anchors = UNANCHORED) -> tuple[Bool, Similarities]:
     """Which photos connect, and world from each photo's own frame (an identity where it does not).
 
-    What connects to the `anchors`, in their world; without any, the largest connected part. Raises UserError where no
+    What connects to the `anchors`, in their world; without any, the largest connected part. Raises Unconnected where no
     photos connect, or all pairs contradict each other.
     """
     pairs, moves, surety = _both_ways(measured)
@@ -91,7 +95,7 @@ def place(count: int, measured: Measured, anchors: Anchors = UNANCHORED) -> tupl
         if placed.sum() < 2 and anchored.any():
             return placed, synchronisation.identities(count)
         if placed.sum() < 2:
-            raise UserError(
+            raise Unconnected(
                 "No two of these photos show enough of the same things; take photos that overlap by more than half."
             )
         kept = placed[pairs].all(1)
@@ -103,7 +107,7 @@ def place(count: int, measured: Measured, anchors: Anchors = UNANCHORED) -> tupl
         trusted[kept] = agreeing
         spare = len(local) - (len(solved) - 1)  # pairs beyond a tree, which any pairs agree on
         if spare >= _ENOUGH_SPARE and agreeing.sum() - (len(solved) - 1) < _LEAST_CLOSING * spare:
-            raise UserError(
+            raise Unconnected(
                 "What the pairs of these photos say contradicts itself; take photos that overlap by more than half, "
                 "of things that do not look alike from different places."
             )

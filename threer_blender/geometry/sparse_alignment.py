@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..messages import UserError
 from ..reconstruction import Array, Camera, FloatArray
 from . import placement, synchronisation
 from .bundle_adjustment import Refined, Settings, refine
@@ -66,7 +65,7 @@ def align(
     """Brings `count` photos into one world by their predictions, both orders of each pair, and `matches`.
 
     `focals` are known focal lengths in map pixels; photos with the same number in `lenses` share theirs. Photos that do
-    not connect are left out. Raises UserError where no two do, or where the pairs contradict each other altogether.
+    not connect are left out. Raises Unconnected where no two do, or where the pairs contradict each other altogether.
     """
     maps = {photo: canonical(store, photo) for photo in range(count)}
     own, misjudged = _with_focals({photo: one for photo, one in maps.items() if one is not None}, focals, lenses)
@@ -75,7 +74,7 @@ def align(
     measured, points = measure(pairs, own)
     sure = np.array([pair.confidence.sum() for pair in pairs])
     if sure[measured.usable].sum() < LEAST_BELIEVED * sure.sum():
-        raise UserError(
+        raise placement.Unconnected(
             "What the matches of these photos say contradicts itself; take photos that overlap by more than half, "
             "of things that do not look alike from different places."
         )
