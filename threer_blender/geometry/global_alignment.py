@@ -111,19 +111,23 @@ def align(
     used = np.flatnonzero(agreeing)
     focal, held, misjudged = _focals(seen, own, photos, focals, old)
     start = _start(photos, own, views, focal, measured, used)
-    start = _with_old(start, held, seen, photos, old) if old else _at_middle_scale(start)
+    if old:
+        start = _with_old(start, held, seen, photos, old)
     state = alignment_solver.minimise(seen.samples(photos, used), start, held, _SOLVER_ROUNDS)
+    inside = np.flatnonzero(placed[measured.ends].all(1))
+    pairs = _all_pairs(seen, state, photos, used, inside)
+    if not old:
+        state, pairs = _at_middle_scale(state, pairs)
     progress(0.7)
     new = []
     for number, photo in enumerate(photos):
         if int(photo) not in old:
             new.append(_dense_view(seen, int(photo), number, state, used))
         progress(0.7 + 0.3 * (number + 1) / len(photos))
-    inside = np.flatnonzero(placed[measured.ends].all(1))
     found = sorted([*before.views, *new], key=lambda view: view.photo)
     return Alignment(
         found,
-        synchronisation.joined(before.pairs, _all_pairs(seen, state, photos, used, inside)),
+        synchronisation.joined(before.pairs, pairs),
         np.concatenate([before.pair_numbers, seen.numbers[inside]]),
         sorted({*before.disagreeing, *seen.numbers[~agreeing].tolist()} - {*seen.numbers[agreeing].tolist()}),
         sorted(set(range(count)) - {view.photo for view in found}),
@@ -208,15 +212,11 @@ def _start(photos: Int, own: list[Float], views: Similarities, focal: Float, mea
     return State(views.rotation[photos], views.translation[photos], focal, depth, pairs)
 
 
-def _at_middle_scale(state: State) -> State:
-    """The same world in the size that the objective is compared in."""
-    unit = _MIDDLE_SCALE / np.exp(np.log(state.pairs.scale).mean())
-    return replace(
-        state,
-        centre=unit * state.centre,
-        depth=[unit * depth for depth in state.depth],
-        pairs=Similarities(unit * state.pairs.scale, state.pairs.rotation, unit * state.pairs.translation),
-    )
+def _at_middle_scale(state: State, pairs: Similarities) -> tuple[State, Similarities]:
+    """The same world, and world from all `pairs`, in the size that the objective is compared in."""
+    unit = _MIDDLE_SCALE / float(np.exp(np.log(pairs.scale).mean()))
+    depth = [unit * depth for depth in state.depth]
+    return replace(state, centre=unit * state.centre, depth=depth, pairs=state.pairs.grown(unit)), pairs.grown(unit)
 
 
 def _all_pairs(seen: Sampled, state: State, photos: Int, used: Int, inside: Int) -> Similarities:

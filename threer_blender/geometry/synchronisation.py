@@ -27,6 +27,7 @@ _TYPICAL_DEGREES, _TYPICAL_SHARE = 3.0, 0.05  # errors of good measurements
 # A measurement within _SPREAD times the median distance of the solution agrees, but that is at least and at most:
 _SPREAD = 5.0
 _DEGREES, _SHARE = (5.0, 20.0), (0.1, 0.5)
+_NEAREST = 1e-3  # of the median distance: nearer points pull no harder, so that weights stay finite
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,10 @@ class Similarities:
             np.where(condition[:, None, None], self.rotation, other.rotation),
             np.where(condition[:, None], self.translation, other.translation),
         )
+
+    def grown(self, factor: float) -> Similarities:
+        """These, in a target that is `factor` times as large."""
+        return Similarities(factor * self.scale, self.rotation, factor * self.translation)
 
     def inverse(self) -> Similarities:
         back = self.rotation.transpose(0, 2, 1)
@@ -103,7 +108,7 @@ def fit_robust(source: Float, target: Float, weights: Float, rounds: int = 10) -
     for _ in range(rounds):
         distance = np.linalg.norm(found.apply(source) - target, axis=-1)
         typical = np.median(distance, axis=1, keepdims=True) + 1e-12
-        found = fit(source, target, weights / np.maximum(distance, 0.05 * typical))
+        found = fit(source, target, weights / np.maximum(distance, _NEAREST * typical))
     return found
 
 
