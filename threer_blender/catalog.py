@@ -95,7 +95,7 @@ PAIRS = Option(
     "Compare",
     "Which photos are compared with which: more pairs take longer and hold together better.",
     choices={
-        "auto": "By number and likeness",
+        "auto": "By number, order and likeness",
         "all": "Each with every other",
         "alike": "Each with those like it",
         "next": "Each with the next ones",

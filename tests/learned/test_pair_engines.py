@@ -48,9 +48,8 @@ def run(
     photos: list[Photo],
     answer: Callable[[int, int], PairPrediction],
 ) -> Reconstruction:
-    def predict(seen: list, graph: str, _report: Report):
-        pairs = scene_graph.GRAPHS[graph](len(seen), None)
-        return (answer(i, j) for i, j in pair_solution.both_orders(pairs) or [(0, 0)])
+    def predict(_seen: list, pairs: scene_graph.Choose, _report: Report):
+        return (answer(i, j) for i, j in pair_solution.both_orders(pairs(None)) or [(0, 0)])
 
     monkeypatch.setattr(engine, "_predict", predict)
     return engine.reconstruct(photos, engine.ENGINE.checked_options({}), Report(lambda _message: None))
@@ -60,9 +59,12 @@ def run_mast3r(
     monkeypatch: pytest.MonkeyPatch, photos: list[Photo], answers: oracle.Oracle, **options: str
 ) -> Reconstruction:
     """With every pair's predictions and matches in both orders, as the network would give them."""
-    pairs = pair_solution.both_orders(scene_graph.complete(len(photos))) or [(0, 0)]
-    said = [(answers.predict(*pair), answers.matches(*pair, stride=8)) for pair in pairs]
-    monkeypatch.setattr(mast3r, "_predict", lambda _photos, _report: iter(said))
+
+    def predict(_seen: list, pairs: scene_graph.Choose, _report: Report):
+        for pair in pair_solution.both_orders(pairs(None)) or [(0, 0)]:
+            yield answers.predict(*pair), answers.matches(*pair, stride=8)
+
+    monkeypatch.setattr(mast3r, "_predict", predict)
     return mast3r.reconstruct(photos, mast3r.ENGINE.checked_options(options), Report(lambda _message: None))
 
 
@@ -179,9 +181,9 @@ def test_every_choice_of_pairs_has_its_graph() -> None:
     assert catalog.PAIRS.choices is not None
     assert set(catalog.PAIRS.choices) == set(scene_graph.GRAPHS)
     for graph in scene_graph.GRAPHS.values():
-        assert graph(1, None) == []
-        assert graph(2, None) == [(0, 1)]
-        assert {photo for pair in graph(20, None) for photo in pair} == set(range(20))
+        assert graph(1, False, None) == []
+        assert graph(2, True, None) == [(0, 1)]
+        assert {photo for pair in graph(20, False, None) for photo in pair} == set(range(20))
 
 
 @pytest.mark.parametrize("size", [(1500, 1000), (600, 1100), (9000, 1200)], ids=["landscape", "portrait", "huge"])
@@ -300,7 +302,7 @@ def run_one(
     monkeypatch: pytest.MonkeyPatch, photos: list[Photo], answer: Callable[[int, int], PairPrediction]
 ) -> Reconstruction:
     """By MASt3R, which knows metres."""
-    monkeypatch.setattr(mast3r, "_predict", lambda _photos, _report: iter([(answer(0, 0), None)]))
+    monkeypatch.setattr(mast3r, "_predict", lambda *_: iter([(answer(0, 0), None)]))
     return mast3r.reconstruct(photos, mast3r.ENGINE.checked_options({}), Report(lambda _message: None))
 
 

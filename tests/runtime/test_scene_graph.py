@@ -5,6 +5,7 @@ import pytest
 
 from tests import oracle
 from threer_blender.geometry import scene_graph
+from threer_blender.reconstruction import Photo
 
 SIZE = (24, 32)
 
@@ -105,3 +106,29 @@ def test_similarity_beats_the_mean_feature():
 def test_similarity_repeats_exactly():
     features = landmarks(oracle.walk(14, SIZE))
     np.testing.assert_array_equal(scene_graph.similarity(features), scene_graph.similarity(features))
+
+
+@pytest.mark.parametrize(
+    ("names", "ordered"),
+    [
+        ([f"IMG_{i:04d}.JPG" for i in range(98, 120)], True),
+        ([f"20240101_12050{i}.jpg" for i in range(9)] + [f"20240101_1206{i}0.jpg" for i in range(5)], True),
+        ([f"clip.mp4 {i:04d}" for i in range(1, 90, 7)] + [f"other.mp4 {i:04d}" for i in range(1, 90, 7)], True),
+        ([f"IMG_{i:04d}.JPG" for i in (7, 3, 12, 1, 9, 2)], False),
+        (["door.png", "left.png", "window.png"], False),
+        (["alone 1.png"], False),
+    ],
+    ids=["camera", "clock", "two videos", "shuffled", "words", "one"],
+)
+def test_photos_whose_names_count_up_are_in_order(names, ordered):
+    assert scene_graph.in_order([Photo(name, name, 8, 8, "") for name in names]) == ordered
+
+
+def test_photos_in_order_are_compared_with_the_next_ones_too():
+    alike = np.eye(30, dtype=np.float32)
+    following = set(scene_graph.window(30))
+    for names, held in (("{:03d}.jpg", True), ("{}.jpg", False)):
+        photos = [Photo(names.format(i if held else "abcdef"[i % 6] * (i + 1)), "", 8, 8, "") for i in range(30)]
+        pairs = scene_graph.chosen("auto", photos, alike)
+        assert (following <= set(pairs)) == held
+        assert len(pairs) < 12 * 30

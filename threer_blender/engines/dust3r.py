@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from ..reconstruction import Photo, Reconstruction
 
 if TYPE_CHECKING:
     from ..geometry.pairs import PairPrediction
+    from ..geometry.scene_graph import Choose
     from ..networks.inputs import Input
     from ..runtime.report import Report
 
@@ -59,12 +61,12 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
     watch = Watch()
     seen = [inputs.dust3r(photo, SIDE) for photo in photos]
-    pairs = 2 * len(scene_graph.GRAPHS[options["pairs"]](len(photos), None)) or 1
-    plan = pairwise.plan(len(photos), pairs) | {pair_solution.ALIGNING: 0.5 * len(photos)}
+    pairs = partial(scene_graph.chosen, options["pairs"], photos)
+    plan = pairwise.plan(len(photos), 2 * len(pairs()) or 1) | {pair_solution.ALIGNING: 0.5 * len(photos)}
     report.plan(plan | refinement.plan(len(photos), options["refine"]))
     with tempfile.TemporaryDirectory() as folder:
         store = PairStore(Path(folder))
-        for prediction in _predict(seen, options["pairs"], report):
+        for prediction in _predict(seen, pairs, report):
             store.add(prediction)
         watch.lap("network")
         solution = pair_solution.solve(store, photos, seen, TRUSTED, report)
@@ -83,14 +85,14 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     return refinement.refined(result, options["refine"], pixels, report)
 
 
-def _predict(photos: Sequence[Input], graph: str, report: Report) -> Iterator[PairPrediction]:
-    """What the network says of the pairs of a `graph`, in both orders, as it comes."""
-    from ..geometry import pair_solution, scene_graph
+def _predict(photos: Sequence[Input], pairs: Choose, report: Report) -> Iterator[PairPrediction]:
+    """What the network says of pairs of photos, in both orders, as it comes."""
+    from ..geometry import pair_solution
     from ..networks import dust3r, pairwise
     from ..runtime import weights
 
     network, device = pairwise.load(dust3r.dpt_512, dust3r.rename, weights.locate(ENGINE.weights[0]), report)
     encoded = pairwise.encode(network, device, photos, report)
-    pairs = scene_graph.GRAPHS[graph](len(photos), pairwise.similarity(encoded))
-    for said in pairwise.predict(network, device, encoded, pair_solution.both_orders(pairs) or [(0, 0)], report):
+    ordered = pair_solution.both_orders(pairs(pairwise.similarity(encoded))) or [(0, 0)]
+    for said in pairwise.predict(network, device, encoded, ordered, report):
         yield pairwise.pair_prediction(said)

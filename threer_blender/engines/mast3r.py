@@ -12,11 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..catalog import REFINE, Cost, Engine, Option, Weights
+from ..catalog import PAIRS, REFINE, Cost, Engine, Option, Weights
 from ..reconstruction import Photo, Reconstruction
 
 if TYPE_CHECKING:
     from ..geometry.pairs import Matches, PairPrediction
+    from ..geometry.scene_graph import Choose
     from ..networks.inputs import Input
     from ..runtime.report import Report
 
@@ -38,6 +39,7 @@ ENGINE = Engine(
             "Whether photos of the same size and EXIF focal length were taken with one lens setting.",
             choices={"shared": "One lens", "per-photo": "Each photo its own"},
         ),
+        PAIRS,
         REFINE,
     ),
     weights=(
@@ -71,13 +73,13 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
     watch = Watch()
     seen = [inputs.dust3r(photo, SIDE) for photo in photos]
-    pairs = 2 * len(scene_graph.automatic(len(photos), ordered=False)) or 1
-    plan = pairwise.plan(len(photos), pairs) | {pair_solution.ALIGNING: 0.5 * len(photos)}
+    pairs = partial(scene_graph.chosen, options["pairs"], photos)
+    plan = pairwise.plan(len(photos), 2 * len(pairs()) or 1) | {pair_solution.ALIGNING: 0.5 * len(photos)}
     report.plan(plan | refinement.plan(len(photos), options["refine"]))
     matches = []
     with tempfile.TemporaryDirectory() as folder:
         store = PairStore(Path(folder))
-        for prediction, matched in _predict(seen, report):
+        for prediction, matched in _predict(seen, pairs, report):
             store.add(prediction)
             matches.append(matched)
         watch.lap("network")
@@ -100,16 +102,16 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     return refinement.refined(result, options["refine"], pixels, report)
 
 
-def _predict(photos: Sequence[Input], report: Report) -> Iterator[tuple[PairPrediction, Matches]]:
-    """What the network says of pairs of photos that look alike, in both orders, as it comes."""
-    from ..geometry import matching, pair_solution, scene_graph
+def _predict(photos: Sequence[Input], pairs: Choose, report: Report) -> Iterator[tuple[PairPrediction, Matches]]:
+    """What the network says of pairs of photos, in both orders, as it comes."""
+    from ..geometry import matching, pair_solution
     from ..networks import mast3r, pairwise
     from ..runtime import weights
 
     network, device = pairwise.load(mast3r.metric_512, mast3r.rename, weights.locate(ENGINE.weights[0]), report)
     encoded = pairwise.encode(network, device, photos, report)
-    graph = scene_graph.automatic(len(photos), ordered=False, similarity=pairwise.similarity(encoded))
-    for said in pairwise.predict(network, device, encoded, pair_solution.both_orders(graph) or [(0, 0)], report):
+    ordered = pair_solution.both_orders(pairs(pairwise.similarity(encoded))) or [(0, 0)]
+    for said in pairwise.predict(network, device, encoded, ordered, report):
         one, two = said.of_first, said.of_second
         descriptors = (one.descriptors, two.descriptors)
         sure = (one.descriptor_confidence, two.descriptor_confidence)

@@ -72,7 +72,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
     watch = Watch()
     seen = [inputs.prepared(photo, inputs.square(photo.width, photo.height, SIDE)) for photo in photos]
-    pairs = pair_solution.both_orders(scene_graph.automatic(len(photos), ordered=False)) or [(0, 0)]
+    pairs = pair_solution.both_orders(scene_graph.chosen("auto", photos)) or [(0, 0)]
     report.plan(pairwise.plan(len(photos), len(pairs)) | {pair_solution.ALIGNING: 0.5 * len(photos)})
     surety: dict[Pair, float] = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -6,18 +6,25 @@ MASt3R-SfM (Duisterhof et al., 3DV 2025, section 4.1); retrieval ranks photos by
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..reconstruction import Photo
+
 Pairs = list[tuple[int, int]]
 Float32 = NDArray[np.float32]
+Choose = Callable[[Float32 | None], Pairs]
+"""The pairs to compare, given how alike the photos are (N, N), where that is known."""
 
 FEW = 12
 """Up to so many photos, all pairs are affordable; beyond, pairs grow with the photos, not with their square."""
 KEYFRAMES, NEIGHBOURS = 10, 6
 WINDOW = 3
+IN_ORDER = 0.9  # share of photos that follow the one before by number; the rest begin another video or film
 
 _DIMENSIONS = 128  # of a local feature after whitening
 _SAMPLE = 20000  # local features that whitening and vocabulary are learned from
@@ -83,16 +90,29 @@ def alike(count: int, similarity: Float32 | None) -> Pairs:
     return complete(count) if similarity is None else retrieval(similarity)
 
 
-GRAPHS: dict[str, Callable[[int, Float32 | None], Pairs]] = {
-    "auto": lambda count, similarity: automatic(count, False, similarity),
-    "all": lambda count, _: complete(count),
-    "alike": alike,
-    "next": lambda count, _: window(count),
-    "ring": lambda count, _: window(count, cyclic=True),
-    "far": lambda count, _: log_window(count, max(1, int(np.log2(max(2, count - 1))) + 1)),
-    "first": lambda count, _: one_reference(count),
+GRAPHS: dict[str, Callable[[int, bool, Float32 | None], Pairs]] = {
+    "auto": automatic,
+    "all": lambda count, _ordered, _similarity: complete(count),
+    "alike": lambda count, _ordered, similarity: alike(count, similarity),
+    "next": lambda count, _ordered, _similarity: window(count),
+    "ring": lambda count, _ordered, _similarity: window(count, cyclic=True),
+    "far": lambda count, _ordered, _similarity: log_window(count, max(1, int(np.log2(max(2, count - 1))) + 1)),
+    "first": lambda count, _ordered, _similarity: one_reference(count),
 }
-"""By the names of `catalog.PAIRS`: the pairs of so many photos, given how alike they are where that is known."""
+"""By the names of `catalog.PAIRS`: the pairs of so many photos, whether they are in order, and how alike they are where
+that is known."""
+
+
+def chosen(graph: str, photos: Sequence[Photo], similarity: Float32 | None = None) -> Pairs:
+    """The pairs of the photos in one of the GRAPHS."""
+    return GRAPHS[graph](len(photos), in_order(photos), similarity)
+
+
+def in_order(photos: Sequence[Photo]) -> bool:
+    """Whether photos follow one another as a camera's do: the last number of their names counts up, or a video's."""
+    names = [re.fullmatch(r"(.*?)(\d+)\D*?(\.\w+)?", photo.name) for photo in photos]
+    follows = [bool(a and b and a[1] == b[1] and int(a[2]) < int(b[2])) for a, b in pairwise(names)]
+    return bool(follows) and float(np.mean(follows)) >= IN_ORDER
 
 
 def similarity(features: Sequence[Float32]) -> Float32:
