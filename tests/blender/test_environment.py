@@ -113,6 +113,8 @@ def test_from_nothing_to_nothing(without_pycolmap, home, tmp_path):
     assert part("ui.summary").summary(roots()[0]).registered == 4
 
     scene.threer.engine = "dust3r"
+    (tmp_path / "alone").mkdir()
+    choose(Path(shutil.copy(SAMPLE[0], tmp_path / "alone")).parent)
     blank_weights(made.executable, tmp_path / "blank.safetensors")
     bpy.ops.threer.use_weights(name=WEIGHTS, filepath=str(tmp_path / "blank.safetensors"))
     with pytest.raises(RuntimeError, match="The network has no answer for"):  # it ran, and knows nothing
