@@ -1,5 +1,7 @@
 """Many pairs through a pair network: each photo is encoded once, batches change nothing, a full memory is survived."""
 
+import weakref
+
 import numpy as np
 import pytest
 
@@ -61,6 +63,26 @@ def test_each_photo_is_encoded_once_and_batches_change_nothing(
     assert prediction.points_first.shape == (32, 48, 3)
     assert prediction.confidence_second.shape == (48, 32)
     assert (prediction.confidence_first > 1).all()
+
+
+def test_of_all_predictions_one_batch_is_held(
+    photos: list[inputs.Input], network: dust3r.PairNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded = pairwise.encode(network, CPU, photos, report())
+    decode, made = network.decode, []
+
+    def remembered(first: dust3r.Encoded, second: dust3r.Encoded) -> tuple:
+        sides = decode(first, second)
+        made.append(weakref.ref(sides[0].points))
+        return sides
+
+    monkeypatch.setattr(network, "decode", remembered)
+    monkeypatch.setattr(pairwise, "CPU_TOKENS", 1)
+    held = [
+        sum(batch() is not None for batch in made) for _ in pairwise.predict(network, CPU, encoded, PAIRS, report())
+    ]
+    assert len(made) == len(PAIRS)
+    assert max(held) == 1
 
 
 SHORT = [

@@ -5,7 +5,7 @@ import pytest
 
 from tests import oracle
 from threer_blender.geometry import correspondences, nearest, pointmaps, triangulation
-from threer_blender.geometry.pairs import PairPrediction
+from threer_blender.geometry.pairs import Matches, PairPrediction
 from threer_blender.reconstruction import Camera
 
 RANDOM = np.random.default_rng(0)
@@ -46,6 +46,19 @@ def test_matches_from_pointmaps_are_true() -> None:
     assert (off < 1.5).mean() > 0.98
     # Those of points that only one photo sees are less sure.
     assert np.median(matches.confidence[seen]) > 1.3 * np.median(matches.confidence[~seen])
+
+
+def test_fewer_matches_are_evenly_chosen() -> None:
+    columns = np.arange(100.0)
+    matches = Matches(1, 2, np.stack([columns, columns + 1], 1), np.stack([columns, columns + 2], 1), columns + 3)
+    few = matches.thinned(12)
+    assert len(few.confidence) == 12
+    assert (few.first, few.second, few.pixels_first[0, 0], few.pixels_first[-1, 0]) == (1, 2, 0, 99)
+    assert set(np.diff(few.pixels_first[:, 0])) <= {8, 9, 10}
+    np.testing.assert_array_equal(few.pixels_second[:, 1], few.pixels_first[:, 0] + 2)
+    np.testing.assert_array_equal(few.confidence, few.pixels_first[:, 0] + 3)
+    assert len(matches.thinned(1000).confidence) == 100
+    assert len(few.thinned(0).confidence) == 0
 
 
 def test_a_photo_corresponds_to_itself() -> None:

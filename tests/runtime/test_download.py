@@ -208,6 +208,12 @@ def test_the_token_follows_a_redirect_within_its_host(server: Server, target: Pa
     assert target.read_bytes() == CONTENT
 
 
+def test_a_redirect_to_what_is_not_secure_is_refused() -> None:
+    asked = download.Request("https://packages.example/net.bin", headers={"Authorization": "Bearer hf_secret"})
+    with pytest.raises(UserError, match=r"packages\.example sends on to an address that is not secure"):
+        download._Redirect().redirect_request(asked, None, 302, "Found", {}, "http://packages.example/net.bin")
+
+
 def test_a_full_disk_is_noticed_before(server: Server, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download.shutil, "disk_usage", lambda _path: type("Usage", (), {"free": 1000}))
     with pytest.raises(UserError, match="make room"):

@@ -56,6 +56,7 @@ ENGINE = Engine(
     costs={"": Cost(1.2e9, 0.02e9, 10.0, 9.0, 24.0, neighbours=8)},
 )
 SIDE = 512  # pixels of the long side that the network was trained at
+MATCHES = 1000  # of a comparison that are kept: alignment looks at no more of a whole photo
 TRUSTED = 1.5
 CONFIDENCE = "MASt3R's own, from 1: how much surer than a guess the network is of a point; from 1.5 on it is trusted"
 
@@ -115,4 +116,5 @@ def _predict(photos: Sequence[Input], pairs: Choose, report: Report) -> Iterator
         one, two = said.of_first, said.of_second
         descriptors = (one.descriptors, two.descriptors)
         sure = (one.descriptor_confidence, two.descriptor_confidence)
-        yield pairwise.pair_prediction(said), matching.match(said.first, said.second, descriptors, sure)
+        matched = matching.match(said.first, said.second, descriptors, sure)
+        yield pairwise.pair_prediction(said), matched.thinned(MATCHES)

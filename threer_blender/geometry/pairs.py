@@ -47,6 +47,12 @@ class Matches:
     pixels_second: Float
     confidence: Float
 
+    def thinned(self, most: int) -> Matches:
+        """At most so many of them, evenly chosen."""
+        kept = np.linspace(0, len(self.confidence) - 1, min(len(self.confidence), most)).astype(int)
+        parts = self.pixels_first[kept], self.pixels_second[kept], self.confidence[kept]
+        return Matches(self.first, self.second, *parts)
+
 
 @dataclass(frozen=True)
 class Edge:

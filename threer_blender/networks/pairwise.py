@@ -53,12 +53,15 @@ def plan(photos: int, pairs: int) -> dict[str, float]:
 def load(
     build: Callable[[], PairNetwork[Prediction]], rename: Callable[[str], str | None], path: Path, report: Report
 ) -> tuple[PairNetwork[Prediction], Device]:
-    """The network with the weights of the file at `path`, on this machine's best device. Raises UserError."""
+    """The network with the weights of the file at `path`, and this machine's best device, with the memory they leave.
+
+    Raises UserError where they are not the network's.
+    """
     report(LOADING, 0, 1)
     device = choose()
     network = checkpoints.load(build, checkpoints.read(path), rename)
     network.place(device.torch, device.dtype)
-    return network, device
+    return network, choose()
 
 
 def encode(network: PairNetwork[Any], device: Device, photos: Sequence[Input], report: Report) -> list[Encoded]:
