@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -134,7 +135,7 @@ def _repack(wheel: Path) -> None:
     """Makes a wheel fit: what it has under NAME.data/platlib goes to its root, its tests go, the rest is packed tight.
 
     pip would move platlib where it belongs, but Blender 4.2 does not; the libraries that pillow-heif opens on Windows
-    are there. Without tests and tightly packed, the largest zip stays below 150 MB.
+    are there. Without tests and symbols and tightly packed, the largest zip stays below 150 MB.
     """
     name, version, _ = wheel.name.split("-", 2)
     below = f"{name}-{version}.data/platlib/"
@@ -143,11 +144,31 @@ def _repack(wheel: Path) -> None:
         for member in old.infolist():
             if member.is_dir() or "/tests/" in member.filename:
                 continue
-            content = old.read(member)
+            content = without_symbols(old.read(member))
             if member.filename == f"{name}-{version}.dist-info/RECORD":
                 content = content.replace(below.encode(), b"")
             new.writestr(member.filename.removeprefix(below), content)
     tight.replace(wheel)
+
+
+def without_symbols(content: bytes) -> bytes:
+    """A shared library for 64-bit Linux without what follows its segments; anything else as it is.
+
+    That is the table of sections and those that nobody loads, above all names for debuggers: 19 MB of llvmlite's. The
+    loader reads the segments alone (System V ABI, "Program Header").
+    """
+    if not content.startswith(b"\x7fELF\x02\x01"):
+        return content
+    (table,) = struct.unpack_from("<Q", content, 0x20)
+    size, number = struct.unpack_from("<HH", content, 0x36)
+    ends = [table + size * number]
+    for segment in range(number):
+        offset, _, _, length = struct.unpack_from("<4Q", content, table + segment * size + 8)
+        ends.append(offset + length)
+    header = bytearray(content[:0x40])
+    struct.pack_into("<Q", header, 0x28, 0)  # where the table of sections was,
+    struct.pack_into("<HH", header, 0x3C, 0, 0)  # how many there were, and which one named them
+    return bytes(header) + content[0x40 : max(ends)]
 
 
 def manifest(target: Target, wheels: Sequence[str]) -> str:

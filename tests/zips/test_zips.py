@@ -107,6 +107,22 @@ def test_wheels_only_need_unpacking(zipped):
         assert not [name for name in names if "/tests/" in name]
 
 
+def test_without_symbols_a_library_still_works(tmp_path):
+    """This Python's own modules: as large as their segments, loaded and run by another Python."""
+    found = importlib.util.find_spec("_json").origin
+    if found is None or not Path(found).read_bytes().startswith(b"\x7fELF"):
+        pytest.skip("here is no shared library of Linux")
+    content = Path(found).read_bytes()
+    stripped = build_zips.without_symbols(content)
+    assert len(stripped) < len(content)
+    assert build_zips.without_symbols(stripped) == stripped
+    assert build_zips.without_symbols(b"text") == b"text"
+    (tmp_path / Path(found).name).write_bytes(stripped)
+    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import _json; print(_json.__file__, _json.scanstring)"
+    ran = subprocess.run([sys.executable, "-S", "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.startswith(str(tmp_path))
+
+
 def test_wheels_are_for_the_zips_blender(zipped):
     """One platform and one Python a zip, and every module that the classical engine requires."""
     fields = manifest(zipped)
