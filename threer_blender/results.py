@@ -1,20 +1,21 @@
 """[S] Where the add-on's results lie, and which of them nobody has imported yet. Stdlib only, no bpy.
 
-A result of a saved .blend lies beside it, so that both move together; of an unsaved one, in the add-on's own folder.
-Wherever it lies, a note in the add-on's folder says so from its start until its import, so that it is found again
-after a crash, a quit or in another file.
+A result of a saved .blend lies beside it, so that both move together; of an unsaved one, beside its photos. Blender
+deletes the add-on's own folder with the add-on, so nothing that cannot be made again is kept there: only a note of
+where a result lies, from its start until its import, so that it is found again after a crash, a quit, in another file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from pathlib import Path
 
 from . import bundle
+from .messages import UserError
 
-RESULTS, NOTES = "results", "not imported"
-BESIDE_BLEND = "3R results"
+FOLDER, NOTES = "3R results", "not imported"
 
 
 def new_folder(photos: list[str], blend: str, home: Path) -> Path:
@@ -22,7 +23,7 @@ def new_folder(photos: list[str], blend: str, home: Path) -> Path:
 
     Notes it as not imported. Raises UserError where nothing can be written there.
     """
-    parent = Path(blend).parent / BESIDE_BLEND if blend else home / RESULTS
+    parent = Path(blend or photos[0]).parent / FOLDER
     name = re.sub(r"[^\w -]+", "_", Path(photos[0]).parent.name)[:60] or "photos"
     stem = f"{time.strftime('%Y%m%d-%H%M%S')} {name}"
     notes = home / NOTES
@@ -38,13 +39,18 @@ def new_folder(photos: list[str], blend: str, home: Path) -> Path:
                 continue
             return folder
     except OSError as error:
-        raise bundle.output_error(parent / stem, error) from error
+        refused = str(bundle.output_error(parent / stem, error))
+        if not blend:
+            refused += " Or save this file in Blender: its results then lie beside it."
+        raise UserError(refused) from error
     raise AssertionError("a thousand results in one second")
 
 
 def forget(folder: Path, home: Path) -> None:
     """The result was imported, or nobody wants to be reminded of it, or it will never come."""
     (home / NOTES / folder.name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it holds a result, or is gone
+        folder.parent.rmdir()
 
 
 def waiting(home: Path) -> list[Path]:

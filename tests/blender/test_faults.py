@@ -90,10 +90,10 @@ def assert_one_sentence(text):
     assert "Traceback" not in text
 
 
-def assert_nothing_left(results, temporary):
+def assert_nothing_left(photos, temporary):
     """No unfinished file; what there is of results is whole."""
     assert list(temporary.glob("threer_*")) == []
-    for folder in results.iterdir() if results.exists() else []:
+    for folder in (photos / "3R results").glob("*"):
         assert not folder.name.startswith(".")
         assert len(bundle.read(folder).cameras) == 3
 
@@ -101,7 +101,7 @@ def assert_nothing_left(results, temporary):
 # The runtime's death
 
 
-def test_a_runtime_killed_at_any_moment(addon, small, home, temporary):
+def test_a_runtime_killed_at_any_moment(addon, small, temporary):
     """Each moment is drawn from its own share of how long a whole run takes."""
     run(addon, small)  # compiles
     began = time.monotonic()
@@ -116,7 +116,7 @@ def test_a_runtime_killed_at_any_moment(addon, small, home, temporary):
             assert "SIGKILL" in addon.current().error
             assert task.job.log.is_file()
         assert group_gone(task.job.pid)
-        assert_nothing_left(home / "results", temporary)
+        assert_nothing_left(small, temporary)
         survived += 1
     run(addon, small)
     assert addon.current().error == ""
@@ -158,10 +158,6 @@ class AnotherBlender:
         self.process.stdout.close()
 
 
-def results_of(profile):
-    return profile / "extensions" / ".user" / "user_default" / "threer_blender" / "results"
-
-
 def offered(profile, temporary):
     """What a new Blender offers to import."""
     blender = AnotherBlender(profile, temporary)
@@ -179,7 +175,7 @@ def test_a_killed_blender_takes_its_runtime_along(small, profile, temporary):
         heard = blender.hear(lambda said, reached=reached: said.get("fraction", -1) >= reached)
         blender.kill()
         assert group_gone(heard["runtime"])
-        assert_nothing_left(results_of(profile), temporary)
+        assert_nothing_left(small, temporary)
         shutil.rmtree(heard["output"], ignore_errors=True)  # where it was quicker than the kill
         survived += 1
     assert offered(profile, temporary) == []
@@ -197,14 +193,15 @@ def test_a_killed_blender_takes_its_runtime_along(small, profile, temporary):
 
 def test_two_blenders_share_one_folder(small, profile, temporary):
     """Both compile into it, name results and write logs at the same time."""
-    shutil.rmtree(results_of(profile).with_name("kernels"), ignore_errors=True)
+    kernels = profile / "extensions" / ".user" / "user_default" / "threer_blender" / "kernels"
+    shutil.rmtree(kernels, ignore_errors=True)
     blenders = [AnotherBlender(profile, temporary, small) for _ in range(2)]
     ended = [blender.hear(lambda said: "failed" in said) for blender in blenders]
     for blender in blenders:
         blender.kill()
     assert [heard["failed"] for heard in ended] == ["", ""]
     assert ended[0]["output"] != ended[1]["output"]
-    assert_nothing_left(results_of(profile), temporary)
+    assert_nothing_left(small, temporary)
     assert sorted(offered(profile, temporary)) == sorted(heard["output"] for heard in ended)
     for heard in ended:
         shutil.rmtree(heard["output"])
@@ -214,7 +211,7 @@ def test_two_blenders_share_one_folder(small, profile, temporary):
 # A runtime that is not as it should be
 
 
-def test_a_missing_wheel(addon, small, home, temporary, tmp_path, monkeypatch):
+def test_a_missing_wheel(addon, small, temporary, tmp_path, monkeypatch):
     """Hidden from the runtime, where it is noticed at the latest; and from Blender, where the panel says it."""
     environment = part("environment")
     engine = part("catalog").engine("colmap")
@@ -229,7 +226,7 @@ def test_a_missing_wheel(addon, small, home, temporary, tmp_path, monkeypatch):
             patch.setattr(environment, "built_in", lambda _engine, runtime=runtime: runtime)
             run(addon, small)
             assert f"{module} cannot be imported; install the extension's zip" in addon.current().error
-            assert_nothing_left(home / "results", temporary)
+            assert_nothing_left(small, temporary)
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, module, None)
             assert f"This Blender's Python lacks {module}." in panel()
@@ -242,7 +239,7 @@ def test_a_missing_wheel(addon, small, home, temporary, tmp_path, monkeypatch):
     assert survived == len(engine.requires) > 0
 
 
-def test_a_runtime_of_another_version(addon, small, home, temporary, monkeypatch):
+def test_a_runtime_of_another_version(addon, small, temporary, monkeypatch):
     """As after an update of the extension by another Blender, while this one has the earlier in memory."""
     asked = part("headless").request
     with monkeypatch.context() as patch:
@@ -250,13 +247,13 @@ def test_a_runtime_of_another_version(addon, small, home, temporary, monkeypatch
         run(addon, small)
         assert f"version 0.0.9 of the extension, but {__version__} is installed now" in addon.current().error
         assert "restart Blender" in addon.current().error
-        assert_nothing_left(home / "results", temporary)
+        assert_nothing_left(small, temporary)
     run(addon, small)
     assert addon.current().error == ""
     print("1 of 1 runtimes of another version survived")
 
 
-def test_a_hung_runtime(addon, shot, home, monkeypatch):
+def test_a_hung_runtime(addon, shot, monkeypatch):
     """One that lives and says nothing, and one that is stopped altogether; the minute is the clock's, not ours."""
     later = 0.0
     monkeypatch.setattr(part("jobs"), "time", SimpleNamespace(monotonic=lambda: time.monotonic() + later))
@@ -280,7 +277,7 @@ def test_a_hung_runtime(addon, shot, home, monkeypatch):
         assert task.ended.kind == "cancelled"
         assert gone(task.job.pid)
         assert lines() == before
-        assert list((home / "results").iterdir()) == []
+        assert not (shot / "3R results").exists()
         (shot / "silent").unlink()
         survived += 1
     (shot / "go").touch()

@@ -75,7 +75,7 @@ def test_in_background_the_button_blocks_and_works(addon, shot, home):
     assert bpy.ops.threer.reconstruct() == {"FINISHED"}
     (root,) = roots()
     assert len([child for child in root.children if child.type == "CAMERA"]) == len(CAMERAS)
-    assert Path(root["threer_bundle"]).parent == home / "results"
+    assert Path(root["threer_bundle"]).parent == shot / "3R results"
     assert Path(root["threer_bundle"]).name.endswith("shot")
     assert part("results").waiting(home) == []
     assert addon.current().queue.tasks == addon.current().arrived == addon.current().offered == []
@@ -121,7 +121,8 @@ def test_a_users_mistake_is_said_and_changes_nothing(addon, shot, home):
         bpy.ops.threer.reconstruct()
     assert lines() == before
     assert addon.current().error == "These photos do not overlap; take more of them."
-    assert list((home / "results").iterdir()) == list((home / "not imported").iterdir()) == []
+    assert not (shot / "3R results").exists()
+    assert list((home / "not imported").iterdir()) == []
     (shot / "go").write_text("")
     bpy.ops.threer.reconstruct()
     assert addon.current().error == ""
@@ -222,7 +223,9 @@ def test_cancel_leaves_nothing(addon, shot, tmp_path, home):
     bpy.ops.threer.cancel(position=0)
     until(addon, lambda: first.ended)
     assert gone(first.job.pid)
-    assert roots() == list((home / "results").iterdir()) == list((home / "not imported").iterdir()) == []
+    assert roots() == list((home / "not imported").iterdir()) == []
+    assert not (shot / "3R results").exists()
+    assert not (other / "3R results").exists()
     assert addon.tick() is None
 
 
@@ -251,7 +254,7 @@ def test_silence_is_noticed(addon, shot, monkeypatch):
     until(addon, lambda: task.ended)
 
 
-def test_disabling_ends_the_job_and_enabling_finds_finished_results(addon, shot, repository, home):
+def test_disabling_ends_the_job_and_enabling_finds_finished_results(addon, shot, repository):
     finished = start(addon, shot)
     until(addon, lambda: finished.progress.fraction > 0)
     bpy.ops.wm.read_homefile()
@@ -264,7 +267,7 @@ def test_disabling_ends_the_job_and_enabling_finds_finished_results(addon, shot,
     bpy.ops.preferences.addon_disable(module=ADDON)
     assert gone(running.job.pid)
     assert not bpy.app.timers.is_registered(tick)
-    assert list((home / "results").iterdir()) == [finished.output]
+    assert list((shot / "3R results").iterdir()) == [finished.output]
     enable(repository)
     assert part("ui.work").current().offered == [finished.output]
     bpy.ops.threer.dismiss_result(directory=str(finished.output))
@@ -335,5 +338,5 @@ def test_clearing_the_cache_keeps_results(shot, home):
     bpy.ops.threer.reconstruct()
     assert list((home / "logs").iterdir())
     bpy.ops.threer.clear_cache()
-    assert [folder.name for folder in sorted(home.iterdir())] == ["not imported", "results"]
-    assert len(list((home / "results").iterdir())) == 1
+    assert [folder.name for folder in home.iterdir()] == ["not imported"]
+    assert len(list((shot / "3R results").iterdir())) == 1

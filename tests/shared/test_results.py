@@ -7,7 +7,10 @@ import pytest
 from threer_blender import bundle, results
 from threer_blender.messages import UserError
 
-PHOTOS = ["/photos/Dom: Köln, 2/a.jpg"]
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[str]:
+    return [str(tmp_path / "Dom, Köln #2" / "a.jpg")]
 
 
 def finish(folder: Path) -> None:
@@ -15,21 +18,21 @@ def finish(folder: Path) -> None:
     (folder / bundle.SCENE).write_text("{}")
 
 
-def test_names_are_free_and_usable(tmp_path: Path) -> None:
-    folders = [results.new_folder(PHOTOS, "", tmp_path) for _ in range(5)]
+def test_of_an_unsaved_file_beside_the_photos_with_names_that_are_free(tmp_path: Path, photos: list[str]) -> None:
+    folders = [results.new_folder(photos, "", tmp_path / "home") for _ in range(5)]
     assert len(set(folders)) == 5
-    assert all(folder.parent == tmp_path / results.RESULTS for folder in folders)
-    assert all("Dom_ Köln_ 2" in folder.name for folder in folders)
+    assert all(folder.parent == Path(photos[0]).parent / results.FOLDER for folder in folders)
+    assert all("Dom_ Köln _2" in folder.name for folder in folders)
 
 
-def test_of_a_saved_file_beside_it(tmp_path: Path) -> None:
-    folder = results.new_folder(PHOTOS, str(tmp_path / "project" / "a.blend"), tmp_path / "home")
-    assert folder.parent == tmp_path / "project" / results.BESIDE_BLEND
+def test_of_a_saved_file_beside_it(tmp_path: Path, photos: list[str]) -> None:
+    folder = results.new_folder(photos, str(tmp_path / "project" / "a.blend"), tmp_path / "home")
+    assert folder.parent == tmp_path / "project" / results.FOLDER
 
 
-def test_finished_ones_wait_until_forgotten(tmp_path: Path) -> None:
+def test_finished_ones_wait_until_forgotten(tmp_path: Path, photos: list[str]) -> None:
     running, finished, beside = (
-        results.new_folder(PHOTOS, blend, tmp_path / "home") for blend in ("", "", str(tmp_path / "a.blend"))
+        results.new_folder(photos, blend, tmp_path / "home") for blend in ("", "", str(tmp_path / "a.blend"))
     )
     assert results.waiting(tmp_path / "home") == []
     finish(finished)
@@ -41,8 +44,22 @@ def test_finished_ones_wait_until_forgotten(tmp_path: Path) -> None:
     assert (finished / bundle.SCENE).exists()
 
 
-def test_a_place_that_cannot_be_written_is_said_at_once(tmp_path: Path) -> None:
-    (tmp_path / results.BESIDE_BLEND).write_text("a file")
+def test_what_will_never_come_leaves_no_folder(tmp_path: Path, photos: list[str]) -> None:
+    first, second = (results.new_folder(photos, "", tmp_path / "home") for _ in range(2))
+    finish(first)
+    results.forget(second, tmp_path / "home")
+    assert first.is_dir()
+    (first / bundle.SCENE).unlink()
+    first.rmdir()
+    results.forget(first, tmp_path / "home")
+    assert list(Path(photos[0]).parent.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_said_at_once(tmp_path: Path, photos: list[str]) -> None:
+    (tmp_path / results.FOLDER).write_text("a file")
     with pytest.raises(UserError, match="could not be written"):
-        results.new_folder(PHOTOS, str(tmp_path / "a.blend"), tmp_path / "home")
+        results.new_folder(photos, str(tmp_path / "a.blend"), tmp_path / "home")
     assert results.waiting(tmp_path / "home") == []
+    (tmp_path / "photos").write_text("a file, too")
+    with pytest.raises(UserError, match=r"cannot be written to.* Or save this file in Blender"):
+        results.new_folder([str(tmp_path / "photos" / "a.jpg")], "", tmp_path / "home")

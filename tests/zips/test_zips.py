@@ -118,7 +118,7 @@ def test_without_symbols_a_library_still_works(tmp_path):
     assert build_zips.without_symbols(stripped) == stripped
     assert build_zips.without_symbols(b"text") == b"text"
     (tmp_path / Path(found).name).write_bytes(stripped)
-    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import _json; print(_json.__file__, _json.scanstring)"
+    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import _json; print(_json.__file__)"
     ran = subprocess.run([sys.executable, "-S", "-c", program], capture_output=True, text=True, check=True)
     assert ran.stdout.startswith(str(tmp_path))
 

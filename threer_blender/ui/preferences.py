@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from .. import doctor, environment, results
+from .. import doctor, environment
 from . import choices, operators, upkeep, words, work
 
 
@@ -42,7 +42,6 @@ class THREER_AP_preferences(bpy.types.AddonPreferences):  # type: ignore[misc]
         upkeep.draw_weights(box, home)
         cache = sum(_bytes(home / name) for name in operators.CACHES)
         _folder(layout, "Cache", home, cache).operator(operators.THREER_OT_clear_cache.bl_idname)
-        _folder(layout, "Results of unsaved files", home / results.RESULTS, _bytes(home / results.RESULTS))
         logs = sorted((home / "logs").glob("*.log"))
         if logs:
             layout.operator("wm.path_open", text="Open Latest Log", icon="TEXT").filepath = str(logs[-1])

@@ -75,7 +75,7 @@ def end() -> None:
 def start(photos: list[str], engine: str, options: Mapping[str, Any], scene: bpy.types.Scene) -> Task:
     """Puts a reconstruction for `scene` into the queue. Raises UserError at the door."""
     work = current()
-    headless.request(photos, work.home / results.RESULTS / "unnamed", engine, options)  # before a folder is named
+    headless.request(photos, work.home / "unnamed", engine, options)  # before a folder is named
     folder = results.new_folder(photos, bpy.data.filepath, work.home)
     return add(headless.request(photos, folder, engine, options), scene.session_uid)
 
