@@ -24,7 +24,7 @@ if "THREER_ZIP" not in os.environ:
 
 ZIP = Path(os.environ["THREER_ZIP"])
 WITH_WHEELS = not ZIP.stem.endswith("-any")
-WHEELS = ("pycolmap", "numba", "llvmlite", "PIL", "pillow_heif")
+WHEELS = ("pycolmap", "numba", "llvmlite", "PIL", "pillow_heif", "av")
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 PHOTOS = ("IMG_2041.jpg", "IMG_2042.jpg", "IMG_2043.jpg", "IMG_2045.jpg")
 PACKAGE = "bl_ext.user_default.threer_blender"
@@ -69,6 +69,11 @@ def reconstruct(work: Path) -> None:
     bpy.ops.threer.choose_photos(directory=f"{work / 'photos'}{os.sep}", files=[{"name": name} for name in PHOTOS])
     bpy.context.scene.threer.options_colmap.quality = "preview"
     bpy.ops.threer.reconstruct()
+
+
+def result_of(work: Path) -> list[Path]:
+    """The files that a result is whole with."""
+    return sorted((work / "photos" / "3R results").glob("*/*.*"))
 
 
 def contents():
@@ -116,9 +121,8 @@ def test_without_wheels_it_says_what_is_missing(work, capfd):
 
 @pytest.mark.skipif(not WITH_WHEELS, reason="this zip has no wheels")
 def test_reconstructs_in_its_own_process(work, resources):
-    blender().ops.wm.save_as_mainfile(filepath=str(work / "scene.blend"))
     reconstruct(work)
-    assert list(work.rglob("arrays.safetensors")), "the result does not lie beside the file"
+    assert result_of(work), "the result of an unsaved file does not lie beside its photos"
     assert "pycolmap" not in sys.modules
     assert "numba" not in sys.modules
     assert list(resources.rglob("*.nbi")), "the kernels' cache is not in the extension's own folder"
@@ -143,7 +147,7 @@ def test_scene_is_what_the_photos_show():
 def test_scene_survives_saving_and_opening(work):
     bpy = blender()
     before = contents()
-    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.save_as_mainfile(filepath=str(work / "scene.blend"))
     bpy.ops.wm.read_homefile(use_empty=True)
     assert contents() == ({}, [])
     bpy.ops.wm.open_mainfile(filepath=str(work / "scene.blend"))
@@ -167,14 +171,18 @@ def as_list(value):
     return value if isinstance(value, list) else []
 
 
-def test_uninstalls_without_a_trace(resources):
+def test_uninstalls_without_a_trace_and_keeps_results(work, resources):
     bpy = blender()
+    results, before = result_of(work), contents()
+    assert results or not WITH_WHEELS
     repositories = [each.module for each in bpy.context.preferences.extensions.repos]
     index = repositories.index("user_default")
     bpy.ops.extensions.package_uninstall(repo_index=index, pkg_id="threer_blender")
     assert not (resources / "extensions" / "user_default" / "threer_blender").exists()
     left = [path for folder in resources.rglob("site-packages") for path in folder.iterdir()]
     assert not left
+    assert not (resources / "extensions" / ".user" / "user_default" / "threer_blender").exists()
+    assert (result_of(work), contents()) == (results, before)
 
 
 @pytest.mark.skipif(not WITH_WHEELS, reason="this zip has no wheels")
