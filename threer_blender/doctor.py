@@ -95,8 +95,8 @@ def estimate(engine: Engine, options: Mapping[str, Any], photos: int) -> Estimat
         most = int((there - weights - cost.memory) / cost.memory_per_photo) if cost.memory_per_photo else 0
         advice = f"choose at most {most} photos or a lower quality" if most > 1 else "close other programs"
         refusal = (
-            f"{photos} photos take about {memory / 1e9:.1f} GB of memory with {engine.label}, and {there / 1e9:.1f} GB "
-            f"are free; {advice}, or take another engine."
+            f"{photos} {'photo takes' if photos == 1 else 'photos take'} about {memory / 1e9:.1f} GB of memory with "
+            f"{engine.label}, and {there / 1e9:.1f} GB are free; {advice}, or take another engine."
         )
     return Estimate(memory, cost.seconds_of(photos), refusal)
 

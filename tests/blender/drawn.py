@@ -16,7 +16,7 @@ class Drawn:
     def box(self, **_):
         return self
 
-    row = column = box
+    row = column = split = box
 
     def label(self, text="", **_):
         self.shown.append(text)
@@ -29,6 +29,9 @@ class Drawn:
 
     def prop_enum(self, _data, _name, _value, text="", **_):
         self.shown.append(text)
+
+    def popover(self, name, text="", **_):
+        self.shown += [name, text]
 
     def template_icon(self, *_, **__):
         self.shown.append("a picture")

@@ -79,7 +79,7 @@ def blank_weights(python, path):
 def test_from_nothing_to_nothing(without_pycolmap, home, tmp_path):
     work = without_pycolmap
     environment, doctor = part("environment"), part("doctor")
-    assert "This Blender's Python lacks pycolmap." in panel()
+    assert "needs pycolmap first." in panel()
     assert "threer.reconstruct" not in panel()
 
     kill_while(work, "Downloading packages", 0.3)

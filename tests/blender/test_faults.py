@@ -229,7 +229,7 @@ def test_a_missing_wheel(addon, small, temporary, tmp_path, monkeypatch):
             assert_nothing_left(small, temporary)
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, module, None)
-            assert f"This Blender's Python lacks {module}." in panel()
+            assert f"needs {module} first." in panel()
             assert "threer.reconstruct" not in panel()
         survived += 1
     assert "threer.reconstruct" in panel()

@@ -170,7 +170,7 @@ def test_the_commercial_filter_hides_and_refuses(declare, home, tmp_path):
 
 def test_what_a_python_lacks_is_set_up_on_a_click(declare):
     declare(requires="'torch', 'no_such_module'")
-    assert "no_such_module. Set Up puts it into a folder of its own." in panel()
+    assert "needs no_such_module first. Set Up puts it into a folder of its own." in panel()
     assert "threer.set_up" in panel()
     with pytest.raises(RuntimeError, match="may not use the internet now"):
         bpy.ops.threer.set_up(engine="counter")
@@ -184,7 +184,7 @@ def test_what_does_not_fit_is_said_before_and_refused(declare, home, tmp_path):
     (home / "weights").mkdir()
     (home / "weights" / "counter.bin").write_bytes(CONTENT)
     choose_photo(tmp_path)
-    assert "1 photos take about 1000000.0 GB of memory with Counter" in panel()
+    assert "1 photo takes about 1000000.0 GB of memory with Counter" in panel()
     with pytest.raises(RuntimeError, match="GB are free; close other programs, or take another engine"):
         bpy.ops.threer.reconstruct()
 

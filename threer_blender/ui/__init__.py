@@ -7,7 +7,7 @@ from pathlib import Path
 from . import engines, operators, panel, pictures, preferences, properties, proxies, splats, upkeep, work
 
 # In the order in which they need each other.
-_parts = (properties, operators, splats, proxies, upkeep, pictures, panel, engines)
+_parts = (properties, operators, splats, proxies, upkeep, pictures, engines, panel)
 
 
 def register(home: Path, addon_id: str) -> None:

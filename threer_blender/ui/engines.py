@@ -6,52 +6,61 @@ from typing import Any
 
 import bpy
 
-from .. import catalog, doctor
+from .. import doctor
 from ..catalog import Engine
 from . import choices, properties, words, work
-from .panel import Sidebar
 
 # What an engine produces -> what an artist calls it.
 MAKES = {"cameras": "cameras", "pointmaps": "depth", "cloud": "points", "gaussians": "splats"}
+WIDTH, COLUMNS = 16, 44  # of the list, in Blender's units and in letters
 
 
-class THREER_PT_engine(Sidebar, bpy.types.Panel):  # type: ignore[misc]
-    """Folded away: the engine that is chosen at first runs everywhere."""
+class THREER_PT_engine(bpy.types.Panel):  # type: ignore[misc]
+    """The engines, what the chosen one is, and the filter."""
 
     bl_label = "Engine"
-    bl_parent_id = "THREER_PT_main"
-    bl_options = {"DEFAULT_CLOSED"}
+    bl_description = "Choose what computes cameras and points; a check mark stands before those that can run now"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "HEADER"  # where panels are drawn only when a button opens them
+    bl_ui_units_x = WIDTH
 
-    @classmethod
-    def poll(cls, _context: bpy.types.Context) -> bool:
-        return len(catalog.engines()) > 1
+    layout: Any
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, width = self.layout, words.columns(context)
+        layout = self.layout
         settings, home = properties.settings(context.scene), work.current().home
         layout.prop(choices.current(), "commercial_only")
         column = layout.column(align=True)
-        for engine, found in doctor.engines(home):
+        for engine, found in sorted(doctor.engines(home), key=lambda each: not each[1].ready):
             if choices.allows(engine):
                 icon = "CHECKMARK" if found.ready else "IMPORT"
                 column.prop_enum(settings, "engine", engine.id, text=engine.label, icon=icon)
-        _about(layout, properties.engine(context.scene), width)
+        _about(layout, properties.engine(context.scene))
 
 
-def _about(layout: Any, engine: Engine, width: int) -> None:
+def draw_choice(layout: Any, engine: Engine) -> None:
+    """The chosen engine, on a button that opens the list; beside it its name, as options have theirs."""
+    row = layout.split(factor=0.4)
+    name = row.row()
+    name.alignment = "RIGHT"
+    name.label(text="Engine")
+    row.popover(THREER_PT_engine.__name__, text=engine.label)
+
+
+def _about(layout: Any, engine: Engine) -> None:
     """What the chosen engine is and makes, and on what terms."""
     box = layout.box().column()
-    words.sentence(box, engine.summary, width - 2, "NONE")
+    words.sentence(box, engine.summary, COLUMNS, "NONE")
     words.quiet(box, f"Makes {', '.join(word for name, word in MAKES.items() if name in engine.produces)}")
     use = "Commercial use is allowed" if engine.commercial else "No commercial use"
-    words.sentence(box, f"{use}: {engine.licence}", width - 2, "NONE")
+    words.sentence(box, f"{use}: {engine.licence}", COLUMNS, "NONE")
     total = sum(weights.size for weights in engine.weights)
     if total:
         words.quiet(box, f"Weights of {words.size(total)}")
 
 
 def register() -> None:
-    """Adds the panel to the sidebar."""
+    """Makes the list known."""
     bpy.utils.register_class(THREER_PT_engine)
 
 

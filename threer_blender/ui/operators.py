@@ -155,6 +155,13 @@ def _viewport(context: bpy.types.Context) -> bpy.types.SpaceView3D | None:
     return space if space is not None and space.type == "VIEW_3D" else None
 
 
+def show_colors(context: bpy.types.Context) -> None:
+    """Has the viewport that a button was clicked in show materials: other shadings know no colored points."""
+    viewport = _viewport(context)
+    if viewport is not None and viewport.shading.type in ("WIREFRAME", "SOLID"):
+        viewport.shading.type = "MATERIAL"
+
+
 class _Result(Button):
     """A next step with the reconstruction that the panel shows."""
 
@@ -198,9 +205,7 @@ class THREER_OT_match_colors(_Result, bpy.types.Operator):  # type: ignore[misc]
 
     def run(self, context: bpy.types.Context) -> None:
         look.match_photo_colors(context.scene)
-        viewport = _viewport(context)
-        if viewport is not None and viewport.shading.type in ("WIREFRAME", "SOLID"):  # which know no colored points
-            viewport.shading.type = "MATERIAL"
+        show_colors(context)
 
 
 class THREER_OT_view_per_frame(_Result, bpy.types.Operator):  # type: ignore[misc]

@@ -11,7 +11,8 @@ from .. import doctor
 from ..catalog import Engine, Option
 from ..jobs import Task
 from ..messages import Asked, Download, Request
-from . import choices, operators, pictures, properties, proxies, splats, summary, upkeep, words, work
+from ..scene.splats import is_splats
+from . import choices, engines, operators, pictures, properties, proxies, splats, summary, upkeep, words, work
 
 PREVIEW_SCALE = 9.0  # height of the picture of a result to come, in lines
 SHOWN_NOTES = 4  # sentences about a result on the panel; all of them are on its root
@@ -36,6 +37,7 @@ class THREER_PT_main(Sidebar, bpy.types.Panel):  # type: ignore[misc]
         scene, layout, columns = context.scene, self.layout, words.columns(context)
         engine = properties.engine(scene)
         _photos(layout, scene)
+        engines.draw_choice(layout, engine)
         _options(layout, scene, engine, basic=True)
         _action(layout, scene, engine, columns)
         _tasks(layout, columns)
@@ -45,6 +47,8 @@ class THREER_PT_main(Sidebar, bpy.types.Panel):  # type: ignore[misc]
         root = summary.shown_root(scene, context.object)
         if root is not None:
             _result(layout, summary.summary(root), columns)
+        elif is_splats(context.object):
+            _splats(layout, context.object)
 
 
 def _action(layout: Any, scene: bpy.types.Scene, engine: Engine, columns: int) -> None:
@@ -203,9 +207,21 @@ def _result(layout: Any, found: summary.Summary, columns: int) -> None:
     row.operator(look, text="", icon="TRIA_RIGHT").step = 1
     box.operator(operators.THREER_OT_match_colors.bl_idname, icon="COLOR")
     if found.splats:
-        box.operator_menu_enum(splats.THREER_OT_set_up_splats.bl_idname, "way", icon="RENDER_STILL")
+        _look_of_splats(box)
     box.operator(operators.THREER_OT_view_per_frame.bl_idname, icon="TIME")
     box.operator(proxies.THREER_OT_proxy_meshes.bl_idname, icon="MESH_GRID")
+
+
+def _splats(layout: Any, placed: bpy.types.Object) -> None:
+    """Splats that came from a file."""
+    box = layout.box().column()
+    box.label(text=placed.name, icon="CHECKMARK")
+    box.label(text=words.count(len(placed.data.attributes["position"].data), "splat"))
+    _look_of_splats(box)
+
+
+def _look_of_splats(box: Any) -> None:
+    box.operator_menu_enum(splats.THREER_OT_set_up_splats.bl_idname, "way", icon="RENDER_STILL")
 
 
 _classes = (THREER_PT_main, THREER_PT_more)

@@ -53,7 +53,8 @@ def _engines(layout: Any, home: Path) -> None:
     for engine, found in doctor.engines(home):
         if choices.allows(engine):
             row = layout.row()
-            row.label(text=f"{engine.label}: {found}", icon="CHECKMARK" if found.ready else "IMPORT")
+            state = "ready" if found.ready else "to be set up" if found.modules else "weights to be downloaded"
+            row.label(text=f"{engine.label}: {state}", icon="CHECKMARK" if found.ready else "IMPORT")
             words.quiet(row, engine.licence)
 
 

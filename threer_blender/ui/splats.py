@@ -9,7 +9,7 @@ import bpy
 
 from .. import splat_files
 from ..scene import native_splats, splat_import, splat_layers, splat_look, splats
-from .operators import HIDDEN, Button
+from .operators import HIDDEN, Button, show_colors
 
 ENDINGS = tuple(end for end in splat_files.endings() if end.startswith("."))
 
@@ -86,7 +86,7 @@ class THREER_OT_export_splats(Button, bpy.types.Operator):  # type: ignore[misc]
 
 
 class THREER_OT_set_up_splats(Button, bpy.types.Operator):  # type: ignore[misc]
-    """Render splats as they were made, which changes the scene's color management, and lets rays through 256 of them"""
+    """Show splats as they were made, which changes the scene's color management, and lets rays through 256 of them"""
 
     bl_idname = "threer.set_up_splats"
     bl_label = "Set Up Splat Rendering"
@@ -103,6 +103,7 @@ class THREER_OT_set_up_splats(Button, bpy.types.Operator):  # type: ignore[misc]
     def run(self, context: bpy.types.Context) -> None:
         ways = {"RAW": splat_look.set_up_rendering, "LAYER": splat_layers.use_own_layer}
         ways[self.way](context.scene)
+        show_colors(context)
 
 
 class THREER_OT_splats_to_native(Button, bpy.types.Operator):  # type: ignore[misc]

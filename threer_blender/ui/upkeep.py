@@ -90,7 +90,7 @@ class THREER_OT_download_weights(_Upkeep, bpy.types.Operator):  # type: ignore[m
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Any:
         if not self._terms:
             return self.execute(context)
-        return context.window_manager.invoke_props_dialog(self, width=DIALOG)
+        return context.window_manager.invoke_props_dialog(self, width=DIALOG, confirm_text="Download")
 
     def draw(self, _context: bpy.types.Context) -> None:
         column = self.layout.column()
@@ -157,7 +157,7 @@ def draw_need(layout: Any, engine: catalog.Engine, found: doctor.Readiness, widt
     """What an engine that is not ready still needs, with the button that gets it; one thing after the other."""
     if found.modules:
         lacking = ", ".join(found.modules)
-        text = f"This Blender's Python lacks {lacking}. Set Up puts it into a folder of its own."
+        text = f"{engine.label} needs {lacking} first. Set Up puts it into a folder of its own."
         words.sentence(layout, text, width, "INFO")
         _large(layout).operator(THREER_OT_set_up.bl_idname, icon="IMPORT").engine = engine.id
     elif found.weights:

@@ -16,7 +16,7 @@ def sentence(layout: Any, text: str, columns: int, icon: str) -> None:
     column = layout.column(align=True)
     column.scale_y = 0.85
     for index, line in enumerate(textwrap.wrap(text, columns)):
-        column.label(text=line, icon=icon if index == 0 else "BLANK1")
+        column.label(text=line, icon="BLANK1" if index and icon != "NONE" else icon)
 
 
 def quiet(layout: Any, text: str) -> None:
