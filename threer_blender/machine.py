@@ -70,7 +70,9 @@ def _graphics(_time: int) -> tuple[Card, ...]:
     program = shutil.which("nvidia-smi")
     if program is not None:
         command = [program, "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"]
-        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+        # Without it a window would flash up on Windows.
+        windowless = getattr(subprocess, "CREATE_NO_WINDOW", 0)
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20, creationflags=windowless)
         rows = [[cell.strip() for cell in line.rsplit(",", 2)] for line in ran.stdout.splitlines()]
         # A card that shares the computer's memory has none to say: [N/A].
         cards = [Card(row[0], int(row[1]) << 20, int(row[2]) << 20) for row in rows if row[-1].isdecimal()]

@@ -20,6 +20,14 @@ from .poses import Similarity, relative_pose
 from .synchronisation import Similarities
 
 ALIGNING = "Bringing the photos together"
+GUESSED = (
+    "Nothing shows for certain that {} and {} see the same things: how they stand to each other is the network's "
+    "guess. Photos taken between them would help."
+)
+APART = (
+    "It shows nothing for certain that another photo shows.",
+    "Add photos taken between it and the others, or take it out of the selection.",
+)
 UNSURE = 0.2  # share of trusted pixels below which the artist is told
 
 
@@ -81,31 +89,17 @@ def solve(
             if len(photos) > 2:
                 raise
             found = guessed(store, names)
-            notes.append(
-                f"Nothing shows for certain that {names[0]} and {names[1]} see the same things: how they stand to each "
-                "other is the network's guess. Photos taken between them would help."
-            )
-    if found.disagreeing:
-        notes.append(
-            f"{len(found.disagreeing)} of {len(store)} comparisons of two photos contradict the others, or show no "
-            "overlap, and were not used."
-        )
-    notes += [
-        f"The focal length in the EXIF of {names[i]} contradicts its picture, and was not used."
-        for i in found.misjudged
-    ]
-    left_out = [
-        LeftOut(
-            names[i],
-            "It shows nothing for certain that another photo shows.",
-            "Add photos taken between it and the others, or take it out of the selection.",
-        )
-        for i in found.apart
-    ]
+            notes = [GUESSED.format(*names)]
     shown, unsure = _shown(found.views, names, trusted)
-    unit = float(np.median(found.pairs.scale))
-    views = [_view(photos, seen, view) for view in found.views]
-    return Solution(views, _frames(store, found), unit, shown, left_out, [*unsure, *notes])
+    left_out = [LeftOut(names[i], *APART) for i in found.apart]
+    return Solution(
+        [_view(photos, seen, view) for view in found.views],
+        _frames(store, found),
+        float(np.median(found.pairs.scale)),
+        shown,
+        left_out,
+        [*unsure, *notes, *_unused(found, names, len(store))],
+    )
 
 
 def alone(store: PairStore, names: Sequence[str], focal: float | None) -> Alignment:
@@ -118,11 +112,10 @@ def alone(store: PairStore, names: Sequence[str], focal: float | None) -> Alignm
     depth z grows as the focal length f does. Raises UserError where the prediction holds no numbers.
     """
     view = monocular(next(iter(store)), names[0])
-    believed = focal is not None and abs(math.log(focal / view.focal)) < math.log(FOCAL_RATIO)
-    if focal is not None and believed:
-        depth = (view.depth * (focal / view.focal)).astype(np.float32)
-        view = replace(view, focal=focal, depth=depth)
-    misjudged = [0] if focal is not None and not believed else []
+    contradicts = focal is not None and abs(math.log(focal / view.focal)) >= math.log(FOCAL_RATIO)
+    if focal is not None and not contradicts:
+        view = replace(view, focal=focal, depth=(view.depth * (focal / view.focal)).astype(np.float32))
+    misjudged = [0] if contradicts else []
     return Alignment([view], synchronisation.identities(1), np.zeros(1, np.int64), [], [], misjudged)
 
 
@@ -131,19 +124,18 @@ def guessed(store: PairStore, names: Sequence[str]) -> Alignment:
 
     Raises UserError where the predictions hold no numbers.
     """
-    numbers = {edge.first: number for number, edge in enumerate(store.edges)}
-    said = sorted(store, key=lambda prediction: prediction.first)
-    views = [monocular(prediction, name) for prediction, name in zip(said, names, strict=True)]
+    numbers, said = zip(*sorted(enumerate(store), key=lambda numbered: numbered[1].first), strict=True)
+    first, second = (monocular(prediction, name) for prediction, name in zip(said, names, strict=True))
     try:
         move = relative_pose(*said).inverse
     except ValueError as error:
         raise _no_answer(" and ".join(names)) from error
     pose = np.eye(4)
     pose[:3, :3], pose[:3, 3] = move.rotation, move.translation
-    views[1] = replace(views[1], world_from_camera=pose, depth=(views[1].depth * move.scale).astype(np.float32))
+    second = replace(second, world_from_camera=pose, depth=(second.depth * move.scale).astype(np.float32))
     frames = Similarity(1.0, np.eye(3), np.zeros(3)), move
     pairs = Similarities(*(np.array(part) for part in zip(*frames, strict=True)))
-    return Alignment(views, pairs, np.array([numbers[0], numbers[1]]), [], [], [])
+    return Alignment([first, second], pairs, np.array(numbers), [], [], [])
 
 
 def monocular(prediction: PairPrediction, name: str) -> AlignedView:
@@ -186,6 +178,21 @@ def _view(photos: Sequence[Photo], seen: Sequence[Seen], solved: AlignedView) ->
         errors = (solved.reprojection_error * pixel, solved.error_before * pixel)
         camera = replace(camera, reprojection_error=errors[0], error_before=errors[1])
     return assembly.View(solved.photo, camera, one.photo_from_map, one.image, solved.depth, solved.confidence)
+
+
+def _unused(found: Alignment, names: Sequence[str], count: int) -> list[str]:
+    """What of the `count` predictions and of the photos' EXIF did not fit the solution."""
+    notes = []
+    if found.disagreeing:
+        notes.append(
+            f"{len(found.disagreeing)} of {count} comparisons of two photos contradict the others, or show no overlap, "
+            "and were not used."
+        )
+    misjudged = [names[i] for i in found.misjudged]
+    return [
+        *notes,
+        *(f"The focal length in the EXIF of {name} contradicts its picture, and was not used." for name in misjudged),
+    ]
 
 
 def _shown(solved: Sequence[AlignedView], names: Sequence[str], trusted: float) -> tuple[float, list[str]]:
