@@ -4,8 +4,8 @@ nox -s benchmarks -- pair_networks
 
 The released way, as its algorithm is documented: both photos are encoded for every ordered pair, attention holds all
 its weights, all predictions are kept (that it keeps the photos with each, and joins everything in the end, is not
-counted); matching compares blocks of 8192 descriptors and looks for both sides' nearest in each. Both ways have the same
-weights and photos, one after the other in one process. Needs torch, 4 GB of memory and 2.3 GB of disk.
+counted); matching compares blocks of 8192 descriptors and looks for both sides' nearest in each. Both ways have the
+same weights and photos, one after the other in one process. Needs torch, 4 GB of memory and 2.3 GB of disk.
 """
 
 import ctypes

@@ -116,6 +116,29 @@ def test_safetensors_of_any_type_and_place(tmp_path: Path) -> None:
         assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        '{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 800]}}',
+        '{"a": {"dtype": "F32", "shape": [2], "data_offsets": [-8, 0]}}',
+        '{"a": {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}}',
+        '{"a": {"dtype": "F32", "shape": [-1, -2], "data_offsets": [0, 8]}}',
+        '{"a": {"dtype": "F9", "shape": [2], "data_offsets": [0, 8]}}',
+        '{"a": {"dtype": "F32", "shape": "2", "data_offsets": [0, 8]}}',
+        '{"a": {"dtype": "F32"}}',
+        '{"a": 5}',
+        "[1, 2]",
+        "[" * 100_000,
+    ],
+    ids=lambda header: header[:70],
+)
+def test_a_false_header_is_said(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header.encode() + bytes(8))
+    with pytest.raises(UserError, match="cut off or damaged"):
+        checkpoints.read(path)
+
+
 class Bomb:
     """Unpickles by running a command."""
 

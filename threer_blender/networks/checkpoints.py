@@ -111,7 +111,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         storage = torch.UntypedStorage.from_file(str(path), shared=False, nbytes=size)
         content = torch.empty(0, dtype=torch.uint8).set_(storage)
         return {name: _tensor(content[start:], **row) for name, row in header.items() if name != "__metadata__"}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:  # whatever a false header leads to
         raise _damaged(path) from error
 
 
