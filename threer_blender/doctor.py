@@ -89,7 +89,8 @@ def estimate(engine: Engine, options: Mapping[str, Any], photos: int) -> Estimat
     weights = sum(weights.size for weights in engine.weights)
     memory = cost.memory_of(photos) + weights
     graphics = machine.graphics() if "torch" in engine.requires else ()
-    there = max((card.free for card in graphics), default=0) or machine.free_memory()
+    # What a card has no memory for, the processor does.
+    there = max([*(card.free for card in graphics), machine.free_memory()])
     refusal = ""
     if memory > there:
         most = int((there - weights - cost.memory) / cost.memory_per_photo) if cost.memory_per_photo else 0

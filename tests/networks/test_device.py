@@ -4,7 +4,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="networks need torch")
 
+from threer_blender import catalog  # noqa: E402
+from threer_blender.catalog import Engine  # noqa: E402
+from threer_blender.messages import Message, Warning  # noqa: E402
+from threer_blender.runtime import __main__ as runtime  # noqa: E402
 from threer_blender.runtime import device  # noqa: E402
+from threer_blender.runtime.report import Report  # noqa: E402
+
+LEARNED = Engine("x", "X", "X.", "MIT", True, frozenset(), ("torch",))
 
 
 def test_the_chosen_device_computes() -> None:
@@ -13,3 +20,46 @@ def test_the_chosen_device_computes() -> None:
     assert (ones @ ones).sum().item() == 64
     assert chosen.name
     assert 2**26 < chosen.memory < 2**44
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graphics card, as far as choosing goes."""
+    monkeypatch.setattr(device, "_too_small", False)
+    for name, said in {
+        "is_available": True,
+        "mem_get_info": (2**30, 2**31),
+        "is_bf16_supported": True,
+        "get_device_name": "Card",
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, lambda said=said, **_: said)
+
+
+@pytest.mark.usefixtures("card")
+def test_what_a_card_has_no_memory_for_the_processor_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def reconstruct(*_: object) -> str:
+        asked.append(device.choose().torch.type)
+        if asked[-1] == "cuda" or len(asked) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return "result"
+
+    monkeypatch.setattr(catalog, "run", lambda _engine: reconstruct)
+    said: list[Message] = []
+    assert runtime._within_memory(LEARNED, [], {}, Report(said.append)) == ("result", {})
+    assert asked == ["cuda", "cpu"]
+    assert said == [Warning("The graphics card's memory ran out; trying again on the processor, which takes longer.")]
+    with pytest.raises(torch.OutOfMemoryError):  # nothing smaller is left
+        runtime._within_memory(LEARNED, [], {}, Report(said.append))
+
+
+@pytest.mark.usefixtures("card")
+def test_the_card_is_kept_where_the_computers_own_memory_ran_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reconstruct(*_: object) -> str:
+        raise MemoryError
+
+    monkeypatch.setattr(catalog, "run", lambda _engine: reconstruct)
+    with pytest.raises(MemoryError):
+        runtime._within_memory(LEARNED, [], {}, Report(lambda _message: None))
+    assert device.choose().name == "Card"

@@ -30,15 +30,18 @@ def nvidia(tmp_path: Path, said: str, status: int = 0) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the driver's program is a script here")
-def test_what_is_free_on_a_card_is_what_counts(tmp_path: Path) -> None:
+def test_what_is_free_is_what_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nvidia(tmp_path, "NVIDIA RTX 4090, 24564, 2000\nNVIDIA T4, 15360, 5000")
     assert machine.graphics() == (
         Card("NVIDIA RTX 4090", 24564 << 20, 2000 << 20),
         Card("NVIDIA T4", 15360 << 20, 5000 << 20),
     )
+    monkeypatch.setattr(machine, "free_memory", lambda: 4_000_000_000)
     refused = doctor.estimate(TORCH, {}, 3)
     assert refused is not None
     assert "take about 6.0 GB of memory with X, and 5.2 GB are free" in refused.refusal
+    monkeypatch.setattr(machine, "free_memory", lambda: 7_000_000_000)
+    assert doctor.estimate(TORCH, {}, 3) == doctor.Estimate(6e9, 8.0, "")  # on the processor
     assert "graphics card: NVIDIA RTX 4090, 2 of 26 GB free" in doctor.lines(tmp_path)
 
 

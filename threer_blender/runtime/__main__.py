@@ -142,18 +142,35 @@ def _reconstruct(request: Request, report: Report) -> Done:
 def _within_memory(
     engine: Engine, photos: Sequence[Photo], options: dict[str, Any], report: Report
 ) -> tuple[Reconstruction, dict[str, Any]]:
-    """What the engine makes of the photos, and with which options: lighter ones where memory ran out, which is said."""
+    """What the engine makes of the photos, and with which options: lighter ones where memory ran out, which is said.
+
+    Where none are lighter and it was a graphics card's memory, the processor does it.
+    """
     while True:
         try:
             return catalog.run(engine.id)(photos, options, report), options
         except (MemoryError, RuntimeError) as error:
-            lighter = engine.lighter(options) if machine.is_out_of_memory(error) else None
-            if lighter is None:
+            if not machine.is_out_of_memory(error):
+                raise
+            lighter = engine.lighter(options)
+            if lighter is None and not _gives_up_card(engine, error):
                 raise
             traceback.print_exc()
+        if lighter is None:
+            report.warn("The graphics card's memory ran out; trying again on the processor, which takes longer.")
+            continue
         option, options = lighter
         choice = (option.choices or {})[options[option.name]]
         report.warn(f"The memory ran out; trying again with {option.label.lower()} “{choice}”.")
+
+
+def _gives_up_card(engine: Engine, error: Exception) -> bool:
+    """Whether a card's memory ran out, and the engine can do without that."""
+    if "torch" not in engine.requires or isinstance(error, MemoryError):
+        return False
+    from . import device
+
+    return device.give_up_card()
 
 
 def _shots(reconstruction: Reconstruction, report: Report) -> list[Shot]:

@@ -20,8 +20,13 @@ class Device:
     memory: int
 
 
+_too_small = False  # the graphics card, for what runs in this process
+
+
 def choose() -> Device:
-    """The fastest device of this machine. torch calls AMD's GPUs "cuda" too."""
+    """The fastest device of this machine, unless it was given up. torch calls AMD's GPUs "cuda" too."""
+    if _too_small:
+        return _processor()
     if torch.cuda.is_available():
         free, _ = torch.cuda.mem_get_info()
         half = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
@@ -29,4 +34,17 @@ def choose() -> Device:
     if torch.backends.mps.is_available():
         free = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
         return Device(torch.device("mps"), torch.float16, "Apple GPU", free)
+    return _processor()
+
+
+def give_up_card() -> bool:
+    """From now on the CPU is chosen. Returns False where that changes nothing."""
+    global _too_small
+    if choose().torch.type == "cpu":
+        return False
+    _too_small = True
+    return True
+
+
+def _processor() -> Device:
     return Device(torch.device("cpu"), torch.float32, platform.processor() or platform.machine(), machine.free_memory())
