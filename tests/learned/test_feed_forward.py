@@ -2,7 +2,7 @@
 world in the network's own output format: what comes out are the cameras and the surface of that world."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,18 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="the engines' networks need torch")
 from tests import oracle  # noqa: E402
 from threer_blender import catalog  # noqa: E402
+from threer_blender.geometry import likeness  # noqa: E402
 from threer_blender.geometry.poses import procrustes  # noqa: E402
 from threer_blender.messages import UserError  # noqa: E402
-from threer_blender.networks import checkpoints, depth_anything3, dust3r, fast3r, vggt, vggt_omega  # noqa: E402
+from threer_blender.networks import (  # noqa: E402
+    checkpoints,
+    depth_anything3,
+    dust3r,
+    fast3r,
+    map_anything,
+    vggt,
+    vggt_omega,
+)
 from threer_blender.reconstruction import Reconstruction  # noqa: E402
 from threer_blender.runtime import device, feed_forward, photos, weights  # noqa: E402
 from threer_blender.runtime.report import Report  # noqa: E402
@@ -96,21 +105,50 @@ def sure(found: list[Answer]) -> torch.Tensor:
     return confidence
 
 
+def shown(images: torch.Tensor) -> torch.Tensor:
+    """Pictures in [0, 1] of those with ImageNet's mean and deviation taken out."""
+    deviation, mean = (torch.tensor(row)[:, None, None] for row in ((0.229, 0.224, 0.225), (0.485, 0.456, 0.406)))
+    return images * deviation + mean
+
+
 def da3(known: World) -> StandIn:
     def answer(images: torch.Tensor) -> depth_anything3.Prediction:
-        deviation, mean = (torch.tensor(row)[:, None, None] for row in ((0.229, 0.224, 0.225), (0.485, 0.456, 0.406)))
         height, width = images.shape[2:]
 
         def scales(wide: int, tall: int) -> tuple[float, float]:
             longer = max(wide, tall)
             return round(wide * 504 / longer / 14) * 14 / wide, round(tall * 504 / longer / 14) * 14 / tall
 
-        found = answers(known.seen(images * deviation + mean), scales, height, width)
+        found = answers(known.seen(shown(images)), scales, height, width)
         lenses = [[[one.focal[0], 0, width / 2], [0, one.focal[1], height / 2], [0, 0, 1]] for one in found]
         poses = torch.tensor(np.stack([one.camera_from_world[:3] for one in found]), dtype=torch.float32)
         return depth_anything3.Prediction(
             torch.stack([one.depth for one in found]), sure(found), poses, torch.tensor(lenses)
         )
+
+    return StandIn(answer)
+
+
+def map_anything_stand_in(known: World) -> StandIn:
+    """The lowest rows are nonsense, and told to be."""
+
+    def answer(images: torch.Tensor) -> map_anything.Prediction:
+        height, width = images.shape[2:]
+        found = answers(
+            known.seen(shown(images)), lambda wide, tall: (max(width / wide, height / tall),) * 2, height, width
+        )
+        x, y = np.meshgrid(np.arange(width) + 0.5 - width / 2, np.arange(height) + 0.5 - height / 2)
+        rays = torch.tensor(
+            np.stack([np.stack([x / f, y / g, np.ones_like(x)], -1) for f, g in (a.focal for a in found)])
+        )
+        length = rays.norm(dim=-1)
+        distance = torch.stack([one.depth for one in found]) * length
+        distance[:, -height // 10 :] *= 7
+        clear = torch.ones_like(distance)
+        clear[:, -height // 10 :] = -1
+        poses = torch.tensor(np.stack([one.camera_from_world[:3] for one in found]))
+        parts = (rays / length[..., None], distance, sure(found), clear, poses, torch.tensor(1.0))
+        return map_anything.Prediction(*(part.float() for part in parts))
 
     return StandIn(answer)
 
@@ -190,6 +228,7 @@ ENGINES: dict[str, Callable[[World], StandIn]] = {
     "vggt_commercial": vggt_stand_in,
     "vggt_omega": vggt_omega_stand_in,
     "fast3r": fast3r_stand_in,
+    "map_anything": map_anything_stand_in,
 }
 
 
@@ -232,7 +271,7 @@ def check_cameras(result: Reconstruction, known: World, angle: float = 0.1, plac
         assert error.max() < place * np.ptp(truth[:, :3, 3], axis=0).max()
 
 
-def check_points(result: Reconstruction, known: World) -> None:
+def check_depth(result: Reconstruction, known: World) -> None:
     """Trusted points lie where their photo's pixels see the room; doubtful ones and borders are not trusted."""
     for pointmap, camera, view in zip(result.pointmaps, result.cameras, known.views, strict=True):
         assert 0.3 < pointmap.mask.mean() < 0.81
@@ -245,6 +284,11 @@ def check_points(result: Reconstruction, known: World) -> None:
         truth = view.depth[pixels[:, 1].astype(int), pixels[:, 0].astype(int)]
         ratio = deep / truth
         assert np.quantile(np.abs(ratio / np.median(ratio) - 1), 0.98) < 0.02
+
+
+def check_points(result: Reconstruction, known: World) -> None:
+    """As `check_depth`, and the cloud has points of every photo."""
+    check_depth(result, known)
     cloud = result.cloud
     assert cloud is not None
     assert len(cloud) > 1000
@@ -266,6 +310,10 @@ def test_the_world_comes_back(engine: str, sizes: list, run: Callable, tmp_path:
     check_cameras(result, known)
     check_points(result, known)
     assert not result.left_out
+    assert result.metric == (engine == "map_anything")
+    if result.metric and len(sizes) > 1:
+        ours, true = ([a.world_from_camera[:3, 3] for a in views[:2]] for views in (result.cameras, known.views))
+        assert np.linalg.norm(ours[1] - ours[0]) == pytest.approx(UNIT * np.linalg.norm(true[1] - true[0]), rel=0.01)
 
 
 def painted(known: World) -> None:
@@ -298,14 +346,36 @@ def test_many_photos_on_a_small_card_go_in_chunks(
     known = world(tmp_path, [(240, 320)] * 20, degrees=100)
     result = run("depth_anything3", known, memory=memory_of("depth_anything3", 12))
     check_cameras(result, known, angle=0.3, place=0.01)
-    assert any("12 at a time" in note for note in result.notes)
-    assert not result.pointmaps
+    assert any("12 at a time, in their order" in note for note in result.notes)
+    # Depth maps of ten, from the first to the last, as good as those of few photos.
+    assert [pointmap.photo for pointmap in result.pointmaps] == [known.paths[n].name for n in EVENLY]
+    few = {pointmap.photo for pointmap in result.pointmaps}
+    some = replace(result, cameras=[camera for camera in result.cameras if camera.photo in few])
+    check_depth(some, World([known.views[n] for n in EVENLY], [known.paths[n] for n in EVENLY]))
     assert result.cloud is not None
+    assert set(np.unique(result.cloud.photo)) == set(range(20))
     # No surface twice: the points lie on the room, whose unit is the result's times a constant.
     truth = np.stack([view.world_from_camera[:3, 3] for view in known.views])
     ours = np.stack([camera.world_from_camera[:3, 3] for camera in result.cameras])
     positions = procrustes(ours, truth, np.ones(len(ours))).apply(result.cloud.positions)
     assert np.quantile(off_the_room(positions), 0.95) < 0.03
+
+
+EVENLY = (0, 2, 4, 6, 8, 11, 13, 15, 17, 19)  # ten of twenty
+
+
+def test_photos_out_of_order_go_through_in_the_order_of_their_looks(run: Callable, tmp_path: Path) -> None:
+    known = world(tmp_path, [(240, 320)] * 24, degrees=115)
+    mixed = np.random.default_rng(0).permutation(24)
+    known = World([known.views[n] for n in mixed], known.paths)
+    painted(known)
+    taken = photos.read(known.paths, lambda text, _photo: pytest.fail(text)).accepted
+    alike = likeness.likeness(taken, photos.pixels, tmp_path, lambda *_progress: None)
+    steps = np.abs(np.diff(mixed[likeness.in_order(alike)]))
+    assert steps.max() <= 4
+    result = run("depth_anything3", known, memory=memory_of("depth_anything3", 12))
+    assert any("12 at a time, sorted by what they show" in note for note in result.notes)
+    check_cameras(result, known, angle=0.3, place=0.01)
 
 
 def off_the_room(points: np.ndarray) -> np.ndarray:
@@ -343,5 +413,6 @@ def test_what_may_be_used_commercially_is_declared() -> None:
         "vggt_commercial": True,
         "vggt_omega": False,
         "fast3r": False,
+        "map_anything": True,
     }
     assert catalog.engine("vggt").weights != catalog.engine("vggt_commercial").weights

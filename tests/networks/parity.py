@@ -1,7 +1,8 @@
 """Holds our networks against published outputs: cases, seeded weights and images, comparison. See PARITY_CASES.
 
 The folder of cases is that of the environment variable PARITY_CASES, else `../shared/parity/cases`. Its parent has
-`seeded.py`, which makes the weights and images that a case was computed from.
+`seeded.py`, which makes the weights and images that a case was computed from. More cases, made the same way, are in
+`cases` beside this file.
 """
 
 import importlib.util
@@ -19,6 +20,7 @@ from safetensors import safe_open
 from threer_blender.networks import checkpoints
 
 CASES = Path(os.environ.get("PARITY_CASES", Path(__file__).parents[3] / "shared" / "parity" / "cases")).absolute()
+OWN_CASES = Path(__file__).parent / "cases"
 CLOSE = 1e-4  # of a tensor's largest value
 
 
@@ -53,7 +55,8 @@ def cases(*models: str) -> list[Any]:
     reason = f"there are no parity cases in {CASES}; PARITY_CASES names their folder"
     found = []
     for model in models:
-        paths = sorted(CASES.glob(f"{model}.*.safetensors"))
+        folders = (CASES, OWN_CASES) if CASES.is_dir() else ()
+        paths = sorted(path for folder in folders for path in folder.glob(f"{model}.*.safetensors"))
         found += [pytest.param(_case(path), id=f"parity-{path.stem}") for path in paths]
         if not paths:
             found.append(pytest.param(None, id=f"parity-{model}", marks=pytest.mark.skip(reason=reason)))
@@ -65,7 +68,12 @@ def network(
 ) -> torch.nn.Module:
     """The network with the case's seeded weights, loaded the way a checkpoint is. `prefix` stands before all names in
     the checkpoint but not in the layout."""
-    weights = _seeded().state_dict(case.facts["model"], case.facts["seed"])
+    seeded, model, seed = _seeded(), case.facts["model"], case.facts["seed"]
+    own = OWN_CASES / f"{model}.layout.json"
+    if own.exists():
+        weights = {name: seeded.tensor(name, tuple(shape), seed) for name, shape in json.loads(own.read_text()).items()}
+    else:
+        weights = seeded.state_dict(model, seed)
     return checkpoints.load(build, {prefix + name: torch.from_numpy(value) for name, value in weights.items()}, rename)
 
 

@@ -8,7 +8,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="networks need torch")
 from tests.networks.parity import CLOSE, Case, cases, difference, log_difference, log_length, network  # noqa: E402
-from threer_blender.networks import depth_anything3, fast3r, vggt, vggt_omega, vit  # noqa: E402
+from threer_blender.networks import depth_anything3, fast3r, map_anything, vggt, vggt_omega, vit  # noqa: E402
+from threer_blender.networks.pose_encoding import inverted  # noqa: E402
 
 
 def _depth_anything3(net: Any, images: torch.Tensor, _facts: dict) -> dict[str, torch.Tensor]:
@@ -66,6 +67,25 @@ def _fast3r(net: Any, images: torch.Tensor, facts: dict) -> dict[str, torch.Tens
     return found
 
 
+def _map_anything(net: Any, images: torch.Tensor, facts: dict) -> dict[str, torch.Tensor]:
+    found = net(vit.normalised(images))
+    poses = inverted(found.camera_from_world)
+    points = (found.rays * found.distance[..., None]) @ poses[:, None, :, :3].mT + poses[:, None, None, :, 3]
+    maps = {
+        "ray_directions": found.rays,
+        "depth_along_ray": found.distance,
+        "conf": found.confidence,
+        "non_ambiguous_mask_logits": found.clear,
+        "pts3d": points,
+    }
+    few = slice(None, None, facts["stride"])
+    return {
+        "camera_poses": poses,
+        "metric_scaling_factor": found.unit[None],
+        **{name: values[:, few, few] for name, values in maps.items()},
+    }
+
+
 # What rounding does to an output where that is more than CLOSE. Between its rounds the seeded tracker turns places into
 # sines of up to 1000 times their pixels, so that a millionth in its features moves its confidences by hundredths.
 ROUNDING: dict[str, float] = {}
@@ -79,6 +99,7 @@ NETWORKS: dict[str, tuple[Callable, Callable, Callable]] = {
     "da3_base": (depth_anything3.DepthAnything3, depth_anything3.rename, _depth_anything3),
     "vggt_1b": (lambda: vggt.VGGT(VGGT_RECORDED), vggt.rename, _vggt),
     "vggt_omega_1b_512": (vggt_omega.VGGTOmega, vggt_omega.rename, _vggt_omega),
+    "map_anything_apache": (map_anything.MapAnything, map_anything.rename, _map_anything),
     "fast3r_512": (lambda: fast3r.Fast3R(fast3r.SHARPENED), fast3r.rename, _fast3r),
 }
 

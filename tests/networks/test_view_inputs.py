@@ -16,8 +16,9 @@ RECIPES = {
     "vggt": view_inputs.vggt,
     "vggt_omega": view_inputs.vggt_omega,
     "depth_anything3": view_inputs.depth_anything3,
+    "map_anything": view_inputs.map_anything,
 }
-PATCHES = {"vggt": 14, "vggt_omega": 16, "depth_anything3": 14}
+PATCHES = {"vggt": 14, "vggt_omega": 16, "depth_anything3": 14, "map_anything": 14}
 
 
 def photo(width: int, height: int) -> Photo:
@@ -48,6 +49,9 @@ def dotted(folder: Path, sizes: list[tuple[int, int]], at: tuple[float, float]) 
         ("vggt_omega", (3000, 1000), (720, 368)),
         ("depth_anything3", (1920, 1080), (504, 280)),
         ("depth_anything3", (480, 640), (378, 504)),
+        ("map_anything", (1920, 1080), (518, 294)),
+        ("map_anything", (480, 640), (392, 518)),
+        ("map_anything", (4000, 1000), (518, 168)),
     ],
 )
 def test_sizes_are_the_published_ones(network: str, size: tuple[int, int], expected: tuple[int, int]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 torch = pytest.importorskip("torch", reason="networks need torch")
-from threer_blender.networks import dense_head, depth_anything3, fast3r, vggt, vggt_omega  # noqa: E402
+from threer_blender.networks import dense_head, depth_anything3, fast3r, map_anything, vggt, vggt_omega  # noqa: E402
 
 WIDTHS = (16, 16, 32, 32)
 NETWORKS: dict[str, tuple[Callable[[], torch.nn.Module], tuple[int, int]]] = {
@@ -25,6 +25,10 @@ NETWORKS: dict[str, tuple[Callable[[], torch.nn.Module], tuple[int, int]]] = {
             vggt_omega.Config(64, 4, 4, register_blocks=(1,), layers=(0, 1, 2, 3), widths=WIDTHS, channels=32)
         ),
         (48, 64),
+    ),
+    "map_anything": (
+        lambda: map_anything.MapAnything(map_anything.Config(64, 4, 2, 4, layers=(2, 3, 4), hidden=16, pose_width=32)),
+        (42, 56),
     ),
     "fast3r": (lambda: fast3r.Fast3R(fast3r.Config(dim=64, depth=4, heads=4)), (48, 64)),
 }
@@ -66,12 +70,12 @@ def test_cameras_are_not_rounded_to_half_precision() -> None:
     assert (found != found.bfloat16().float()).all()
 
 
-@pytest.mark.parametrize("name", ["depth_anything3", "vggt", "vggt_omega"])
+@pytest.mark.parametrize("name", ["depth_anything3", "map_anything", "vggt", "vggt_omega"])
 def test_heads_say_the_same_for_a_few_views_at_a_time(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network = made(name)
     few = depths(name, network, 5)
     monkeypatch.setattr(dense_head, "VIEWS_AT_ONCE", 100)
-    assert torch.allclose(few, depths(name, network, 5), rtol=1e-4)
+    assert torch.allclose(few, depths(name, network, 5), rtol=1e-4, atol=1e-5)
 
 
 def test_fast3r_takes_views_of_different_sizes_and_repeats() -> None:
@@ -99,3 +103,13 @@ def test_depth_anything3_cameras_do_not_depend_on_the_order_of_photos() -> None:
     with torch.inference_mode():
         straight, turned = network(images), network(images[order])
     assert torch.allclose(straight.camera_from_world[order], turned.camera_from_world, rtol=1e-3, atol=1e-3)
+
+
+def test_map_anything_finds_the_lens_of_its_rays() -> None:
+    x, y = torch.arange(56) + 0.5, torch.arange(42) + 0.5
+    slopes = torch.stack(torch.meshgrid((x - 30) / 70, (y - 20) / 80, indexing="xy"), dim=-1)
+    rays = torch.cat([slopes, torch.ones(42, 56, 1)], dim=-1)
+    rays = rays / rays.norm(dim=-1, keepdim=True)
+    rays[5, 5] = torch.tensor([0.6, 0.0, -0.8])  # looks back
+    expected = torch.tensor([[70.0, 0, 30], [0, 80, 20], [0, 0, 1]])
+    assert torch.allclose(map_anything.pinhole(rays[None])[0], expected, rtol=1e-4)

@@ -3,14 +3,14 @@ comes out as one, whatever its length."""
 
 import itertools
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests import oracle
-from threer_blender.geometry import chunks, voxels
+from threer_blender.geometry import chunks, likeness, voxels
 from threer_blender.geometry.poses import Similarity, procrustes
 from threer_blender.geometry.views import ViewPrediction, robust_similarity
 
@@ -38,18 +38,22 @@ class Capture:
             said.append(ViewPrediction(answer.intrinsics, answer.world_from_camera, depth, confidence))
         return said
 
-    @property
-    def thumbnails(self) -> np.ndarray:
-        return np.stack([view.image.reshape(6, 4, 8, 4, 3).mean(axis=(1, 3, 4)).ravel() for view in self.truth])
-
     def loops(self) -> list[tuple[int, int]]:
-        return chunks.lookalikes(self.thumbnails, apart=2 * SETTINGS.size)
+        return likeness.returns(alike(self.truth), apart=2 * SETTINGS.size)
 
-    def errors(self, solution: chunks.Solution) -> np.ndarray:
+    def errors(self, solution: Iterable[ViewPrediction]) -> np.ndarray:
         """(N,) distances of the cameras from the truth after the best similarity; the room is 10 wide."""
-        found = np.stack([view.world_from_camera[:3, 3] for view in solution.views()])
+        found = np.stack([view.world_from_camera[:3, 3] for view in solution])
         truth = np.stack([view.world_from_camera[:3, 3] for view in self.truth])
         return np.linalg.norm(procrustes(found, truth, np.ones(len(truth))).apply(found) - truth, axis=1)
+
+
+def alike(views: list[oracle.View]) -> np.ndarray:
+    """(N, N) correlation of small grey pictures."""
+    small = np.stack([view.image.reshape(6, 4, 8, 4, 3).mean(axis=(1, 3, 4)).ravel() for view in views])
+    values = small - small.mean(axis=1, keepdims=True)
+    values /= np.linalg.norm(values, axis=1, keepdims=True)
+    return values @ values.T
 
 
 def peak(count: int, folder: Path) -> int:
@@ -58,7 +62,7 @@ def peak(count: int, folder: Path) -> int:
     loops = capture.loops()
     tracemalloc.start()
     try:
-        for _ in chunks.solve(count, capture.predict, SETTINGS, folder, loops).views():
+        for _ in chunks.solve(count, capture.predict, SETTINGS, folder, loops):
             pass
         return tracemalloc.get_traced_memory()[1]
     finally:
@@ -81,7 +85,7 @@ def test_a_thousand_frames_come_out_as_one(tmp_path: Path) -> None:
     solution = chunks.solve(1000, capture.predict, SETTINGS, tmp_path, loops)
     assert loops
     assert max(capture.asked) <= SETTINGS.size
-    views = list(solution.views())
+    views = list(solution)
     assert len(views) == 1000
     error = capture.errors(solution)
     assert np.sqrt((error**2).mean()) < 0.08  # of a way of 27 around a room of 10
@@ -114,6 +118,51 @@ def test_a_false_loop_is_not_believed() -> None:
     assert np.linalg.norm(chunks.adjusted(5, [*steps, false])[4].translation - (4, 0, 0)) < 0.1
     true = chunks.Edge(0, 4, Similarity(1.0, np.eye(3), np.array([4.2, 0.0, 0.0])), loop=True)
     assert chunks.adjusted(5, [*steps, true])[4].translation[0] == pytest.approx(4.16, abs=0.05)
+
+
+class Jumbled(Capture):
+    """Of a capture whose photos are out of order; photos that nothing connects to a chunk's first come out anywhere."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.truth = oracle.walk(count, (24, 32))
+        mixed = np.random.default_rng(1).permutation(count)
+        self.truth = [self.truth[index] for index in mixed]
+        self.order = list(range(count))
+
+    def predict(self, indices: Sequence[int]) -> list[ViewPrediction]:
+        taken = [self.order[index] for index in indices]
+        said = dict(zip(taken, super().predict(taken), strict=True))
+        reached, left = [taken[0]], set(taken[1:])
+        for one in reached:
+            seen = {other for other in left if oracle.overlap(self.truth[one], self.truth[other]).mean() > 0.3}
+            reached += sorted(seen)
+            left -= seen
+        for index in left:
+            lost = Similarity(1.5, oracle.look_at((0, 0, 0), (1, 2, 3))[:3, :3], np.array([5.0, -3, index]))
+            said[index] = said[index].moved(lost)
+        return [said[index] for index in taken]
+
+    def in_this_order(self, solution: chunks.Solution) -> list[ViewPrediction]:
+        return [solution[place] for place in np.argsort(self.order)]
+
+
+def test_photos_out_of_order_are_sorted_by_their_looks(tmp_path: Path) -> None:
+    capture = Jumbled(80)
+    (tmp_path / "jumbled").mkdir()
+    (tmp_path / "sorted").mkdir()
+    settings = chunks.Settings(size=24, overlap=6)
+    jumbled = chunks.solve(80, capture.predict, settings, tmp_path / "jumbled")
+    assert capture.errors(capture.in_this_order(jumbled)).max() > 1
+    shared = np.array([[oracle.overlap(a, b).mean() for b in capture.truth] for a in capture.truth])
+    capture.order = likeness.in_order(np.minimum(shared, shared.T))
+    found = chunks.solve(80, capture.predict, settings, tmp_path / "sorted")
+    assert capture.errors(capture.in_this_order(found)).max() < 0.4  # of a room of 10
+
+
+def test_an_order_that_holds_together_stands() -> None:
+    assert likeness.in_order(alike(oracle.walk(200, (24, 32)))) == list(range(200))
+    assert likeness.in_order(np.eye(5)) == list(range(5))
 
 
 def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ does not grow with the number of photos.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,42 +56,25 @@ def plan(count: int, settings: Settings) -> list[range]:
     return [range(start, start + settings.size) for start in starts]
 
 
-def lookalikes(thumbnails: Array, apart: int, most: int = 20, least: float = 0.8) -> list[tuple[int, int]]:
-    """Pairs of photos at least `apart` from each other in order that look alike, most alike first.
-
-    `thumbnails` (N, D): small grey pictures. Alike are those whose correlation is at least `least`; no two pairs are
-    neighbours of each other.
-    """
-    values = thumbnails - thumbnails.mean(axis=1, keepdims=True)
-    values = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-9)
-    found: list[tuple[float, int, int]] = []
-    for second in range(apart, len(values)):
-        likeness = values[: second - apart + 1] @ values[second]
-        first = int(likeness.argmax())
-        if likeness[first] >= least:
-            found.append((float(likeness[first]), first, second))
-    chosen: list[tuple[int, int]] = []
-    for _, first, second in sorted(found, reverse=True):
-        if all(abs(first - a) + abs(second - b) > apart // 2 for a, b in chosen) and len(chosen) < most:
-            chosen.append((first, second))
-    return chosen
-
-
 class Solution:
-    """All photos in one frame; `views` reads them from disk one by one."""
+    """All photos in one frame; each is read from disk when it is asked for."""
 
     def __init__(self, store: _Store, chunks: list[range], frames: list[Similarity]) -> None:
         self._store, self._chunks, self._frames = store, chunks, frames
 
-    def views(self) -> Iterator[ViewPrediction]:
-        """Every photo's prediction, in order."""
-        for index in range(self._chunks[-1].stop):
-            said = [
-                (_say(index, chunk, self._chunks), self._store.read(number, index).moved(self._frames[number]))
-                for number, chunk in enumerate(self._chunks)
-                if index in chunk
-            ]
-            yield _averaged(said)
+    def __len__(self) -> int:
+        return self._chunks[-1].stop
+
+    def __getitem__(self, index: int) -> ViewPrediction:
+        """The prediction of the photo at this place in the order."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        said = [
+            (_say(index, chunk, self._chunks), self._store.read(number, index).moved(self._frames[number]))
+            for number, chunk in enumerate(self._chunks)
+            if index in chunk
+        ]
+        return _averaged(said)
 
 
 def solve(

@@ -123,7 +123,7 @@ def extract_and_match(
 ) -> Matched:
     """Features, matches and two-view geometry of all photos, in `folder`/database.db. Raises what `report` raises."""
     path = folder / "database.db"
-    sizes, colors = _extract(photos, pixels, path, settings, report)
+    sizes, colors = extract(photos, pixels, path, settings, report)
     pairs = choose_pairs(len(photos), settings, lambda: coarsest_descriptors(path, len(photos)))
     _match(path, pairs, report)
     with pycolmap.Database.open(path) as database:
@@ -152,10 +152,11 @@ def threads(settings: Settings) -> int:
     return max(1, min(os.cpu_count() or 1, int(MEMORY / pyramid)))
 
 
-def _extract(
+def extract(
     photos: Sequence[Photo], pixels: Pixels, path: Path, settings: Settings, report: Report
 ) -> tuple[Array, list[Array]]:
-    """Fills cameras, images, keypoints and descriptors; returns the copies' sizes and the keypoints' colours."""
+    """Fills a new database's cameras, images, keypoints and descriptors; returns the copies' sizes and the keypoints'
+    colours."""
     options = pycolmap.FeatureExtractionOptions()
     options.use_gpu = False
     options.num_threads = threads(settings)

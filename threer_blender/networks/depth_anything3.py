@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .dense_head import DenseHead, a_few_at_a_time
-from .pose_encoding import camera_matrices
+from .pose_encoding import camera_matrices, inverted
 from .vit import Block, PatchEmbed, PositionTable, axial_rotation, grid_positions
 
 PATCH = 14
@@ -128,9 +128,7 @@ class DepthAnything3(nn.Module):
             maps = a_few_at_a_time(lambda some: self.head(some, grid, (height, width)), layers)
             pose = self.cam_dec(cameras.float())
             world_from_camera, intrinsics = camera_matrices(pose, height, width)
-            rotation = world_from_camera[:, :, :3].transpose(1, 2)
-            camera_from_world = torch.cat([rotation, -rotation @ world_from_camera[:, :, 3:]], dim=2)
-        return Prediction(maps[..., 0].exp(), 1 + maps[..., 1].exp(), camera_from_world, intrinsics)
+        return Prediction(maps[..., 0].exp(), 1 + maps[..., 1].exp(), inverted(world_from_camera), intrinsics)
 
 
 def reference_first(tokens: Tensor) -> Tensor:

@@ -25,10 +25,11 @@ def unneeded(name: str) -> bool:
 
 
 class Dpt(nn.Module):
-    """Four token tensors (B, N, widths[i]) on a grid of patches of 16 pixels into a map (B, channels, H, W)."""
+    """Four token tensors (B, N, widths[i]) on a grid of patches of so many pixels into a map (B, channels, H, W)."""
 
-    def __init__(self, widths: Sequence[int], channels: int) -> None:
+    def __init__(self, widths: Sequence[int], channels: int, patch: int = 16) -> None:
         super().__init__()
+        self.patch = patch
         finer, fine, same, coarse = LAYERS
         self.act_postprocess = nn.ModuleList(
             [
@@ -45,7 +46,7 @@ class Dpt(nn.Module):
         )
         self.head = nn.Sequential(
             nn.Conv2d(FEATURES, LAST, 3, 1, 1),
-            Doubled(),
+            nn.Identity(),  # where the published network enlarges
             nn.Conv2d(LAST, LAST, 3, 1, 1),
             nn.ReLU(),
             nn.Conv2d(LAST, channels, 1),
@@ -60,7 +61,9 @@ class Dpt(nn.Module):
         fused = self.scratch["refinenet4"](levels[3])[..., : grid[0], : grid[1]]
         for i in (3, 2, 1):
             fused = self.scratch[f"refinenet{i}"](fused, levels[i - 1])
-        whole: Tensor = self.head(fused)
+        size = (self.patch * grid[0], self.patch * grid[1])
+        pixels = functional.interpolate(self.head[0](fused), size, mode="bilinear", align_corners=True)
+        whole: Tensor = self.head[1:](pixels)
         return whole
 
 
@@ -92,13 +95,6 @@ class Residual(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         change: Tensor = self.conv2(functional.relu(self.conv1(functional.relu(pixels))))
         return pixels + change
-
-
-class Doubled(nn.Module):
-    """(B, C, H, W) to (B, C, 2 H, 2 W)."""
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return _doubled(pixels)
 
 
 def _doubled(pixels: Tensor) -> Tensor:

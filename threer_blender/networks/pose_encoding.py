@@ -29,3 +29,9 @@ def camera_matrices(encoding: Tensor, height: int, width: int) -> tuple[Tensor, 
     intrinsics[:, 0, 0], intrinsics[:, 1, 1] = width / 2 / half_tangents[:, 1], height / 2 / half_tangents[:, 0]
     intrinsics[:, 0, 2], intrinsics[:, 1, 2], intrinsics[:, 2, 2] = width / 2, height / 2, 1
     return matrices, intrinsics
+
+
+def inverted(matrices: Tensor) -> Tensor:
+    """[R | t] (N, 3, 4) of the way back."""
+    rotation = matrices[:, :, :3].mT
+    return torch.cat([rotation, -rotation @ matrices[:, :, 3:]], dim=2)

@@ -59,14 +59,14 @@ class Aggregator(nn.Module):
         dim, heads = config.dim, config.heads
         self.camera_token = nn.Parameter(torch.empty(1, 2, 1, dim))
         self.register_token = nn.Parameter(torch.empty(1, 2, REGISTERS, dim))
-        self.patch_embed = DinoV2(dim, config.depth, heads, REGISTERS, config.positions)
+        self.patch_embed = DinoV2(dim, config.depth, heads, config.positions, REGISTERS)
         blocks = [Block(dim, heads, eps=1e-5, qk_norm=1e-5) for _ in range(2 * config.depth)]
         self.frame_blocks, self.global_blocks = nn.ModuleList(blocks[::2]), nn.ModuleList(blocks[1::2])
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Pictures (N, 3, H, W) in [0, 1] -> at each of four layers (N, 5 + patches, 2 dim): camera token, registers,
         patches. One half is what a view's own attention left, the other what attention over all views left."""
-        patches = self.patch_embed(normalised(images))
+        patches = self.patch_embed(normalised(images))[:, 1 + REGISTERS :]
         special = torch.cat([self.camera_token, self.register_token], dim=2)[0]
         special = torch.cat([special[:1], special[1:].expand(len(images) - 1, -1, -1)])
         tokens = torch.cat([special.to(patches.dtype), patches], dim=1)

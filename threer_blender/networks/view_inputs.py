@@ -21,17 +21,23 @@ from .inputs import LARGEST, Input
 
 WHITE = 255
 Box = tuple[int, int, int, int]
+Resampling = Literal["pillow", "lanczos", "opencv"]
+# Widths and heights that MapAnything was trained at.
+MAP_ANYTHING_SIZES = (
+    (518, 518), (518, 392), (518, 336), (518, 294), (518, 252), (518, 168), (392, 518), (336, 518), (294, 518),
+    (252, 518),
+)  # fmt: skip
 
 
 class Recipe(NamedTuple):
     """`part` (left, top, right, bottom) of the photo is resized to `sizes` (width, height), one after the other; `box`
-    is cut out of the last, white where it reaches beyond. `resampling`: Pillow's antialiased bicubic, or OpenCV's
-    bicubic where a side grows and area where none does."""
+    is cut out of the last, white where it reaches beyond. `resampling`: Pillow's antialiased bicubic; Pillow's Lanczos
+    where it shrinks and bicubic where it grows; or OpenCV's bicubic where a side grows and area where none does."""
 
     part: Box
     sizes: tuple[tuple[int, int], ...]
     box: Box
-    resampling: Literal["pillow", "opencv"]
+    resampling: Resampling
 
 
 def vggt(photos: Sequence[Photo], side: int = 518, patch: int = 14) -> list[Recipe]:
@@ -87,6 +93,21 @@ def depth_anything3(photos: Sequence[Photo], side: int = 504, patch: int = 14) -
     return recipes
 
 
+def map_anything(photos: Sequence[Photo]) -> list[Recipe]:
+    """MapAnything's: of the sizes of its training the one whose shape is nearest the photos' mean; each photo covers it
+    and is cut about its middle."""
+    mean = sum(photo.width / photo.height for photo in photos) / len(photos)
+    width, height = min(MAP_ANYTHING_SIZES, key=lambda size: abs(size[0] / size[1] - mean))
+    recipes = []
+    for photo in photos:
+        scale = max(width / photo.width, height / photo.height) + 1e-8
+        size = (int(photo.width * scale), int(photo.height * scale))
+        left, top = (size[0] - width) // 2, (size[1] - height) // 2
+        box = (left, top, left + width, top + height)
+        recipes.append(Recipe((0, 0, photo.width, photo.height), (size,), box, "lanczos"))
+    return recipes
+
+
 def by(recipes: Callable[[Sequence[Photo]], list[Recipe]]) -> Callable[[Sequence[Photo]], Callable[[int], Input]]:
     """What makes of all photos a function of an index that gives that photo's input."""
 
@@ -121,13 +142,15 @@ def inside(photo: Photo, seen: Input) -> Array:
     return ((y > 0) & (y < photo.height))[:, None] & ((x > 0) & (x < photo.width))[None, :]
 
 
-def resized(image: Array, size: tuple[int, int], resampling: Literal["pillow", "opencv"]) -> Array:
+def resized(image: Array, size: tuple[int, int], resampling: Resampling) -> Array:
     """(h, w, 3) uint8 -> (height, width, 3) uint8; `size` is width and height."""
     width, height = size
     if image.shape[:2] == (height, width):
         return image
-    if resampling == "pillow":
-        return np.array(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+    if resampling != "opencv":
+        shrinks = resampling == "lanczos" and width < image.shape[1]
+        kernel = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
+        return np.array(Image.fromarray(image).resize(size, kernel))
     if width > image.shape[1] or height > image.shape[0]:
         values = _bicubic(image, size)
     else:

@@ -112,6 +112,22 @@ class LayerScale(nn.Module):
         return tokens * self.gamma
 
 
+class GatedMlp(nn.Module):
+    """One half of what the first layer says, through SiLU, lets the other through (Shazeer, "GLU Variants Improve
+    Transformer", 2020). `width` is that of a plain MLP with as many parameters."""
+
+    def __init__(self, dim: int, width: int) -> None:
+        super().__init__()
+        hidden = (width * 2 // 3 + 7) // 8 * 8
+        self.w12 = nn.Linear(dim, 2 * hidden)
+        self.w3 = nn.Linear(hidden, dim)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        gate, passed = self.w12(tokens).chunk(2, dim=-1)
+        mixed: Tensor = self.w3(functional.silu(gate) * passed)
+        return mixed
+
+
 class Block(nn.Module):
     """Attention, then an MLP four times as wide, each normalised before, `scaled` and added after."""
 
@@ -119,13 +135,14 @@ class Block(nn.Module):
         self, dim: int, heads: int, eps: float, qk_norm: float | None = None, key_bias: bool = True,
         scaled: bool = True,
         sharpness: float = 1.0,
+        gated: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=eps)
         self.attn = Attention(dim, heads, qk_norm, key_bias, sharpness)
         self.ls1 = LayerScale(dim) if scaled else nn.Identity()
         self.norm2 = nn.LayerNorm(dim, eps=eps)
-        self.mlp = Mlp(dim, 4 * dim, dim)
+        self.mlp = GatedMlp(dim, 4 * dim) if gated else Mlp(dim, 4 * dim, dim)
         self.ls2 = LayerScale(dim) if scaled else nn.Identity()
 
     def forward(self, tokens: Tensor, rotation: Rotation | None = None) -> Tensor:
@@ -174,29 +191,35 @@ class PositionTable:
 
 
 class DinoV2(nn.Module):
-    """DINOv2 with registers, patch 14: the encoder of VGGT."""
+    """DINOv2, patch 14: the encoder of VGGT, with registers and a last norm, and of MapAnything, with neither and with
+    gated MLPs."""
 
-    def __init__(self, dim: int, depth: int, heads: int, registers: int, positions: PositionTable) -> None:
+    def __init__(
+        self, dim: int, depth: int, heads: int, positions: PositionTable, registers: int = 0, gated: bool = False,
+        normed: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.positions = positions
         self.cls_token = nn.Parameter(torch.empty(1, 1, dim))
-        self.register_tokens = nn.Parameter(torch.empty(1, registers, dim))
+        self.register_tokens = nn.Parameter(torch.empty(1, registers, dim)) if registers else None
         self.pos_embed = nn.Parameter(torch.empty(1, 1 + positions.side**2, dim))
         self.patch_embed = PatchEmbed(14, dim)
-        self.blocks = nn.ModuleList(Block(dim, heads, eps=1e-6) for _ in range(depth))
-        self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self.blocks = nn.ModuleList(Block(dim, heads, eps=1e-6, gated=gated) for _ in range(depth))
+        self.norm = nn.LayerNorm(dim, eps=1e-6) if normed else nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised pictures (views, 3, H, W) -> patch tokens (views, H / 14 × W / 14, dim)."""
+        """Normalised pictures (views, 3, H, W) -> (views, 1 + registers + H / 14 × W / 14, dim): the class token,
+        registers, patches row by row."""
         patches = self.patch_embed(images)
         tokens = torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], dim=1)
         tokens = tokens + self.positions.resized(self.pos_embed, images.shape[2] // 14, images.shape[3] // 14)
-        registers = self.register_tokens.expand(len(patches), -1, -1)
-        tokens = torch.cat([tokens[:, :1], registers, tokens[:, 1:]], dim=1)
+        if self.register_tokens is not None:
+            registers = self.register_tokens.expand(len(patches), -1, -1)
+            tokens = torch.cat([tokens[:, :1], registers, tokens[:, 1:]], dim=1)
         for block in self.blocks:
             tokens = block(tokens)
         normed: Tensor = self.norm(tokens)
-        return normed[:, 1 + self.register_tokens.shape[1] :]
+        return normed
 
 
 def normalised(images: Tensor) -> Tensor:

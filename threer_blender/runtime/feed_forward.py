@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..catalog import Engine
-from ..geometry import assembly, chunks, cleaning, refinement
+from ..geometry import assembly, chunks, cleaning, likeness, refinement
 from ..geometry.chunks import Settings
 from ..geometry.poses import Similarity
 from ..geometry.views import ViewPrediction
@@ -29,15 +29,14 @@ from .device import Device, choose
 from .photos import pixels
 from .report import Report, Watch
 
-LOADING, LOOKING, MERGING = "Loading the network", "Looking at all photos", "Merging"
+LOADING, SORTING, LOOKING, MERGING = "Loading the network", "Comparing photos", "Looking at all photos", "Merging"
 
 TRUSTED = 0.3  # quantile of the confidences below which points are not trusted
 MOST_AT_ONCE = 100  # photos; beyond it, networks trained on two dozen grow unsure and time grows with the square
 FEWEST_AT_ONCE = 12  # photos; smaller chunks share too little with each other
 SHARED = 0.25  # of a chunk, is also in the next
-MOST_POINTMAPS = 60  # photos whose pointmaps are kept and compared with each other; of longer captures the cloud alone
+MOST_POINTMAPS = 60  # are kept and compared with each other, evenly along longer captures
 MEMORY = 0.8  # of the free memory may be used
-THUMBNAIL = 16  # pixels a side
 CONFIDENCE = "1 and more, the network's own scale: 1 + exp of what it says; it learnt to be high where errors are small"
 
 
@@ -46,11 +45,12 @@ class Network:
     """A loaded network as engines drive it.
 
     `inputs` makes of all photos a function of an index that gives one photo's input. `predict` answers for the photos
-    of some inputs, in one frame.
+    of some inputs, in one frame, `metric` if its unit is the metre.
     """
 
     inputs: Callable[[Sequence[Photo]], Callable[[int], Input]]
     predict: Callable[[Sequence[Input]], Sequence[ViewPrediction]]
+    metric: bool = False
 
 
 Load = Callable[[Mapping[str, Tensor], Device], Network]
@@ -73,14 +73,15 @@ def answered(device: Device, ask: Callable[[], Iterable[Tensor]]) -> list[Array]
 def reconstruct(
     engine: Engine, photos: Sequence[Photo], options: Mapping[str, Any], load: Load, report: Report
 ) -> Reconstruction:
-    """Cameras, pointmaps and a cloud of one photo or more, in the order of a capture where there are many.
+    """Cameras, pointmaps and a cloud of one photo or more; what does not fit at once goes through in chunks.
 
     `options` are `catalog.REFINE` alone. Raises UserError where the weights are missing or others than the network's,
     or the memory is too small.
     """
     watch = Watch()
-    plan = {LOADING: 5.0, LOOKING: 2.0 * len(photos), MERGING: 0.3 * len(photos)}
-    report.plan(plan | refinement.plan(len(photos), options["refine"]))
+    stages = {LOADING: 5.0, LOOKING: 2.0 * len(photos), MERGING: 0.3 * len(photos)}
+    stages |= refinement.plan(len(photos), options["refine"])
+    report.plan(stages)
     report(LOADING, 0, 1)
     device = choose()
     tensors = checkpoints.read(weights.locate(engine.weights[0]))
@@ -89,27 +90,32 @@ def reconstruct(
     watch.lap("loading")
     give = network.inputs(photos)
     settings = _settings(engine, device, held, len(photos))
+    order, loops = list(range(len(photos))), []
 
-    def predict(indices: Sequence[int]) -> list[ViewPrediction]:
-        seen = [give(index) for index in indices]
+    def predict(places: Sequence[int]) -> list[ViewPrediction]:
+        seen = [give(order[place]) for place in places]
         answers = network.predict(seen)
         return [
-            replace(answer, confidence=np.where(inside(photos[i], one), answer.confidence, 0))
-            for i, one, answer in zip(indices, seen, answers, strict=True)
+            replace(answer, confidence=np.where(inside(photos[order[place]], one), answer.confidence, 0))
+            for place, one, answer in zip(places, seen, answers, strict=True)
         ]
 
-    with tempfile.TemporaryDirectory() as folder:
-        loops = _loops(photos, settings)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if len(photos) > settings.size:
+            report.plan({LOADING: 5.0, SORTING: 0.3 * len(photos), **stages})
+            alike = likeness.likeness(photos, pixels, folder, lambda _, done, total: report(SORTING, done, total))
+            order = likeness.in_order(alike)
+            loops = likeness.returns(alike[np.ix_(order, order)], 2 * settings.size)
         solution = chunks.solve(
-            len(photos), predict, settings, Path(folder), loops, lambda done, total: report(LOOKING, done, total)
+            len(photos), predict, settings, folder, loops, lambda done, total: report(LOOKING, done, total)
         )
         watch.lap("network")
-        result = _merged(engine, photos, give, solution, report)
+        place = np.argsort(order)
+        result = _merged(engine, photos, give, lambda index: solution[place[index]], network.metric, report)
     if len(photos) > settings.size:
-        result.notes.append(
-            f"The photos were looked at {settings.size} at a time, in their order; a capture whose order is not that "
-            "of the camera's way comes out bent."
-        )
+        how = "in their order" if order == sorted(order) else "sorted by what they show, as their order jumps about"
+        result.notes.append(f"The photos were looked at {settings.size} at a time, {how}; see whether the parts meet.")
     watch.lap("merging")
     return refinement.refined(replace(result, timings=watch.laps), options["refine"], pixels, report)
 
@@ -131,57 +137,59 @@ def _settings(engine: Engine, device: Device, held: int, count: int) -> Settings
     return Settings(fit, max(2, round(SHARED * fit)))
 
 
-def _loops(photos: Sequence[Photo], settings: Settings) -> list[tuple[int, int]]:
-    """Photos of a long capture that come back to where it was before, by their looks."""
-    if len(photos) <= settings.size:
-        return []
-    thumbnails = np.stack([_thumbnail(pixels(photo, 8 * THUMBNAIL)) for photo in photos])
-    return chunks.lookalikes(thumbnails, 2 * settings.size)
-
-
-def _thumbnail(image: Array) -> Array:
-    """(THUMBNAIL²,) mean greys of a grid of cells."""
-    grey = image.mean(axis=2)
-    rows = np.array_split(grey, THUMBNAIL, axis=0)
-    return np.array([cell.mean() for row in rows for cell in np.array_split(row, THUMBNAIL, axis=1)])
-
-
 def _merged(
-    engine: Engine, photos: Sequence[Photo], give: Callable[[int], Input], solution: chunks.Solution, report: Report
+    engine: Engine,
+    photos: Sequence[Photo],
+    give: Callable[[int], Input],
+    solved: Callable[[int], ViewPrediction],
+    metric: bool,
+    report: Report,
 ) -> Reconstruction:
-    """The solution as a Reconstruction; its facts are read from disk once for the unit and once for the rest."""
+    """The solved views as a Reconstruction; each is asked for once for the unit and once for the rest."""
     depths, confidences, steps = [], [], []
-    for view in solution.views():
+    for view in map(solved, range(len(photos))):
         valid = (view.confidence > 0) & np.isfinite(view.depth) & (view.depth > 0)
         depths.append(view.depth[valid][::97])
         confidences.append(view.confidence[valid][::97])
         steps.append(1 / view.intrinsics[0, 0])
-    scale = Similarity(MEDIAN_DEPTH / float(np.median(np.concatenate(depths))), np.eye(3), np.zeros(3))
+    if not any(map(len, depths)):
+        raise UserError(f"{engine.label} finds no surface in these photos; choose others, or another engine.")
+    middle = float(np.median(np.concatenate(depths)))
+    unit = 1.0 if metric else MEDIAN_DEPTH / middle
+    scale = Similarity(unit, np.eye(3), np.zeros(3))
     trusted = float(np.quantile(np.concatenate(confidences), TRUSTED))
+    facts: dict[str, Any] = {"metric": metric, "confidence_meaning": CONFIDENCE}
 
     def seen() -> Iterator[assembly.View]:
-        for index, (photo, view) in enumerate(zip(photos, solution.views(), strict=True)):
+        for index, photo in enumerate(photos):
             report(MERGING, index, len(photos))
-            yield _view(index, photo, give(index), view.moved(scale))
+            yield _view(index, photo, give(index), solved(index).moved(scale))
 
     if len(photos) <= MOST_POINTMAPS:
-        return assembly.reconstruction(engine, photos, list(seen()), trusted, confidence_meaning=CONFIDENCE)
-    cameras, collected = [], Voxels(side=MEDIAN_DEPTH * float(np.median(steps)))
+        return assembly.reconstruction(engine, photos, list(seen()), trusted, **facts)
+    chosen = set(np.linspace(0, len(photos) - 1, MOST_POINTMAPS).round().astype(int).tolist())
+    cameras, kept, collected = [], [], Voxels(side=unit * middle * float(np.median(steps)))
     for one in seen():
         cameras.append(one.camera)
         pointmap = one.pointmap(trusted)
         normals = cleaning.normals(pointmap.points, one.camera.world_from_camera[:3, 3])
         shown = pointmap.mask
         collected.add(pointmap.points[shown], normals[shown], one.image[shown], one.confidence[shown], one.number)
+        if one.number in chosen:
+            kept.append(one)
+    cleaned = cleaning.clean(
+        [one.camera for one in kept], [one.pointmap(trusted) for one in kept], [one.image for one in kept]
+    )
     return Reconstruction(
         engine=engine.id,
         licence=engine.licence,
         photos=list(photos),
         cameras=cameras,
+        pointmaps=[one.pointmap for one in cleaned],
         cloud=collected.cloud(),
-        confidence_meaning=CONFIDENCE,
         trusted_confidence=trusted,
-        notes=["The capture is long: its points are in the cloud alone, not photo by photo."],
+        notes=[f"The capture is long: depth maps are kept of {len(kept)} photos along it; the points are of all."],
+        **facts,
     )
 
 

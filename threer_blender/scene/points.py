@@ -61,12 +61,16 @@ def write_colors(geometry: Geometry, name: str, colors: Array) -> None:
 
 
 def grid_steps(reconstruction: Reconstruction) -> Array:
-    """(photos,) distance in pixels between neighbouring points in the photo that saw them best."""
+    """(photos,) distance in pixels between neighbouring points in the photo that saw them best: that of its depth map,
+    unless the cloud has points of photos whose maps were not kept, and so is none of maps' pixels."""
     cloud = reconstruction.cloud
     assert cloud is not None
     pixels = sum(camera.width * camera.height for camera in reconstruction.cameras)
     even = np.sqrt(pixels / max(1, len(cloud)))  # as if the points were spread evenly over all photos
     steps = {pointmap.photo: pointmap.photo_from_map.scale_x for pointmap in reconstruction.pointmaps}
+    seen = np.flatnonzero(np.bincount(cloud.photo, minlength=len(reconstruction.photos)))
+    if any(reconstruction.photos[index].name not in steps for index in seen):
+        steps = {}
     return np.array([steps.get(photo.name, even) for photo in reconstruction.photos], np.float32)
 
 

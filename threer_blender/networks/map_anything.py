@@ -1,0 +1,227 @@
+"""[R] MapAnything: any number of views -> metric depth along rays, rays, confidence and a camera for each.
+
+Keetha et al., "MapAnything: Universal Feed-Forward Metric 3D Reconstruction" (2025), version 1.1. The first 24 blocks
+of a DINOv2 ViT-g; 16 more in which the tokens of all views and those of one look at each other in turn, with one token
+for the unit; DUSt3R's dense head, an MLP for the unit, a small convolutional head for poses. The branches that take
+known lenses, poses and depths are not used here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .dense_head import a_few_at_a_time
+from .dpt import Dpt
+from .pose_encoding import inverted, rotation_matrices
+from .vit import Block, DinoV2, PositionTable
+
+PATCH = 14
+RAY, DISTANCE, CONFIDENCE, CLEAR = slice(0, 3), 3, 4, 5  # channels of the dense head
+SHORTEST = 1e-8  # of a ray before it is made a unit, of a quaternion, of the unit in metres
+
+
+@dataclass(frozen=True)
+class Config:
+    """The published sizes. `layers`: after how many of the blocks that look at several views the dense head reads."""
+
+    dim: int = 1536
+    heads: int = 24
+    encoder_depth: int = 24
+    depth: int = 16
+    layers: tuple[int, ...] = (8, 12, 16)
+    hidden: int = 196  # of the unit's MLP
+    pose_width: int = 784
+
+
+class Prediction(NamedTuple):
+    """Of each of N views: `rays` (N, H, W, 3) units in the camera's frame, `distance` (N, H, W) metres along them,
+    `confidence` (N, H, W) at least 1, `clear` (N, H, W) logit of there being one surface to see, `camera_from_world`
+    (N, 3, 4) OpenCV in metres. The world is about the first view's frame. `unit` (): metres a unit of the heads."""
+
+    rays: Tensor
+    distance: Tensor
+    confidence: Tensor
+    clear: Tensor
+    camera_from_world: Tensor
+    unit: Tensor
+
+    @property
+    def depth(self) -> Tensor:
+        """(N, H, W) camera z in metres."""
+        return self.rays[..., 2] * self.distance
+
+
+class Sharing(nn.Module):
+    """Blocks in which all views' tokens and one view's look at each other in turn."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.layers = config.layers
+        self.self_attention_blocks = nn.ModuleList(
+            Block(config.dim, config.heads, eps=1e-6, gated=True) for _ in range(config.depth)
+        )
+        self.norm = nn.LayerNorm(config.dim, eps=1e-6)
+
+    def forward(self, tokens: Tensor, extra: Tensor) -> tuple[list[Tensor], Tensor]:
+        """(N, tokens, dim) of the views, `extra` (1, dim) that only looks at all -> the views' tokens at each of
+        `layers` and the extra one in the end, normed."""
+        # The first view is marked by the sinusoid of place 0.
+        mark = tokens.new_tensor([0.0, 1.0]).repeat(tokens.shape[-1] // 2)
+        tokens = torch.cat([tokens[:1] + mark, tokens[1:]])
+        kept = []
+        for number, block in enumerate(self.self_attention_blocks, start=1):
+            if number % 2:
+                mixed = block(torch.cat([tokens.flatten(0, 1), extra])[None])[0]
+                tokens, extra = mixed[:-1].view_as(tokens), mixed[-1:]
+            else:
+                tokens = block(tokens)
+            if number in self.layers:
+                kept.append(self.norm(tokens))
+        return kept, self.norm(extra)
+
+
+class Residual(nn.Module):
+    """Three layers pixel by pixel, added to their input."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.res_conv1 = nn.Conv2d(width, width, 1)
+        self.res_conv2 = nn.Conv2d(width, width, 1)
+        self.res_conv3 = nn.Conv2d(width, width, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        change = features
+        for layer in (self.res_conv1, self.res_conv2, self.res_conv3):
+            change = layer(change).relu()
+        return features + change
+
+
+class PoseHead(nn.Module):
+    """A view's patches -> translation (3) and quaternion xyzw (4) of world_from_camera, after Reloc3r (2025)."""
+
+    def __init__(self, dim: int, width: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(dim, width, 1)
+        self.res_conv = nn.Sequential(Residual(width), Residual(width))
+        self.more_mlps = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
+        self.fc_t = nn.Linear(width, 3)
+        self.fc_rot = nn.Linear(width, 4)
+
+    def forward(self, patches: Tensor, grid: tuple[int, int]) -> Tensor:
+        """(N, rows × columns, dim) -> (N, 7)."""
+        features = self.res_conv(self.proj(patches.transpose(1, 2).unflatten(2, grid))).mean(dim=(2, 3))
+        features = self.more_mlps(features)
+        return torch.cat([self.fc_t(features), self.fc_rot(features)], dim=1)
+
+
+class UnitHead(nn.Module):
+    """The token of the unit -> the logarithm of its metres."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(dim, hidden)
+        self.mlp = nn.Sequential(*(nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU()) for _ in range(2)))
+        self.output_proj = nn.Linear(hidden, 1)
+
+    def forward(self, token: Tensor) -> Tensor:
+        """(1, dim) -> ()."""
+        logarithm: Tensor = self.output_proj(self.mlp(self.proj(token)))
+        return logarithm[0, 0]
+
+
+class MapAnything(nn.Module):
+    """The whole network, on pictures alone."""
+
+    def __init__(self, config: Config = Config()) -> None:
+        super().__init__()
+        dim = config.dim
+        self.encoder = DinoV2(dim, config.encoder_depth, config.heads, PositionTable(), gated=True, normed=False)
+        self.fusion_norm_layer = nn.LayerNorm(dim, eps=1e-6)
+        self.scale_token = nn.Parameter(torch.empty(dim))
+        self.info_sharing = Sharing(config)
+        self.dense_head = Dpt(4 * (dim,), 6, PATCH)
+        self.pose_head = PoseHead(dim, config.pose_width)
+        self.scale_head = UnitHead(dim, config.hidden)
+
+    def forward(self, images: Tensor) -> Prediction:
+        """`images` (N, 3, H, W) with ImageNet's mean and deviation taken out; H and W multiples of 14."""
+        grid = (images.shape[2] // PATCH, images.shape[3] // PATCH)
+        encoded = self.encoder(images)
+        with torch.autocast(images.device.type, enabled=False):
+            seen = self.fusion_norm_layer(encoded[:, 1:].float())
+        tokens = torch.cat([encoded[:, :1].float(), seen], dim=1)
+        kept, extra = self.info_sharing(tokens, self.scale_token[None])
+        with torch.autocast(images.device.type, enabled=False):
+            layers = [seen, *(layer[:, 1:].float() for layer in kept)]
+            maps = a_few_at_a_time(lambda some: self._dense(some, grid), layers)
+            pose = self.pose_head(layers[-1], grid)
+            unit = self.scale_head(extra.float()).exp().clamp(min=SHORTEST)
+            world_from_camera = torch.cat([rotation_matrices(pose[:, 3:]), unit * pose[:, :3, None]], dim=2)
+        rays = maps[..., RAY] / maps[..., RAY].norm(dim=-1, keepdim=True).clamp(min=SHORTEST)
+        return Prediction(
+            rays,
+            unit * maps[..., DISTANCE].exp(),
+            1 + maps[..., CONFIDENCE].exp(),
+            maps[..., CLEAR],
+            inverted(world_from_camera),
+            unit,
+        )
+
+    def _dense(self, layers: Sequence[Tensor], grid: tuple[int, int]) -> Tensor:
+        maps: Tensor = self.dense_head(layers, grid)
+        return maps.permute(0, 2, 3, 1)
+
+
+def pinhole(rays: Tensor) -> Tensor:
+    """K (N, 3, 3) in pixels, the first one's centre at (0.5, 0.5), of `rays` (N, H, W, 3): the least-squares line of
+    the pixels' places over the rays' slopes, along each axis. Rays that do not look forward say nothing."""
+    count, height, width, _ = rays.shape
+    forward = rays[..., 2] > 0.1
+    slopes = torch.where(forward[..., None], rays[..., :2] / rays[..., 2:], 0)
+    x = torch.arange(width, device=rays.device) + 0.5
+    y = torch.arange(height, device=rays.device) + 0.5
+    places = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).expand(count, -1, -1, -1)
+    weight = forward.double()[..., None]
+    total = weight.sum(dim=(1, 2)).clamp(min=1)
+    middle, place = ((weight * part.double()).sum(dim=(1, 2)) / total for part in (slopes, places))
+    off = weight * (slopes.double() - middle[:, None, None])
+    focal = (off * (places - place[:, None, None])).sum(dim=(1, 2)) / (off**2).sum(dim=(1, 2)).clamp(min=1e-12)
+    matrix = torch.diag_embed(torch.cat([focal, torch.ones_like(focal[:, :1])], dim=1))
+    matrix[:, :2, 2] = place - focal * middle
+    return matrix.float()
+
+
+# Branches for known rays, depths and poses, second names, and a constant.
+UNUSED = (
+    "ray_dirs_encoder.", "depth_encoder.", "depth_scale_encoder.", "cam_rot_encoder.", "cam_trans_encoder.",
+    "cam_trans_scale_encoder.", "info_sharing.view_pos_table",
+)  # fmt: skip
+RENAMED = (
+    ("encoder.model.", "encoder."),
+    ("dense_head.0.", "dense_head."),
+    ("dense_head.1.conv1.", "dense_head.head.0."),
+    ("dense_head.1.conv2.0.", "dense_head.head.2."),
+    ("dense_head.1.conv2.2.", "dense_head.head.4."),
+)
+LEVEL = re.compile(r"dense_head\.0\.input_process\.(\d)\.(\d)\.(.+)")
+
+
+def rename(name: str) -> str | None:
+    """The module's name of a tensor in the published checkpoint, None for one that is not used here."""
+    if name.startswith(UNUSED):
+        return None
+    if level := LEVEL.fullmatch(name):
+        number, step, rest = level.groups()
+        if step == "0":
+            return f"dense_head.act_postprocess.{number}.{rest}"
+        return f"dense_head.scratch.layer{int(number) + 1}_rn.{rest}"
+    for old, new in RENAMED:
+        if name.startswith(old):
+            return new + name.removeprefix(old)
+    return name
