@@ -63,8 +63,9 @@ def test_half_precision_says_about_the_same(name: str) -> None:
     assert ((half - full).abs() / full.abs().mean()).median() < 0.05
 
 
-def test_cameras_are_not_rounded_to_half_precision() -> None:
-    network = made("depth_anything3")
+@pytest.mark.parametrize("name", ["depth_anything3", "map_anything"])
+def test_cameras_are_not_rounded_to_half_precision(name: str) -> None:
+    network = made(name)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         found = network(torch.rand(3, 3, 42, 56)).camera_from_world[:, :, 3]
     assert (found != found.bfloat16().float()).all()

@@ -128,7 +128,8 @@ class DepthAnything3(nn.Module):
             maps = a_few_at_a_time(lambda some: self.head(some, grid, (height, width)), layers)
             pose = self.cam_dec(cameras.float())
             world_from_camera, intrinsics = camera_matrices(pose, height, width)
-        return Prediction(maps[..., 0].exp(), 1 + maps[..., 1].exp(), inverted(world_from_camera), intrinsics)
+            camera_from_world = inverted(world_from_camera)
+        return Prediction(maps[..., 0].exp(), 1 + maps[..., 1].exp(), camera_from_world, intrinsics)
 
 
 def reference_first(tokens: Tensor) -> Tensor:

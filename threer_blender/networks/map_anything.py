@@ -163,13 +163,14 @@ class MapAnything(nn.Module):
             pose = self.pose_head(layers[-1], grid)
             unit = self.scale_head(extra.float()).exp().clamp(min=SHORTEST)
             world_from_camera = torch.cat([rotation_matrices(pose[:, 3:]), unit * pose[:, :3, None]], dim=2)
+            camera_from_world = inverted(world_from_camera)
         rays = maps[..., RAY] / maps[..., RAY].norm(dim=-1, keepdim=True).clamp(min=SHORTEST)
         return Prediction(
             rays,
             unit * maps[..., DISTANCE].exp(),
             1 + maps[..., CONFIDENCE].exp(),
             maps[..., CLEAR],
-            inverted(world_from_camera),
+            camera_from_world,
             unit,
         )
 
