@@ -36,8 +36,8 @@ def focal_from_points(points: Array, confidence: Array, principal_point: tuple[f
         raise ValueError("all points lie on the camera's axis")
     focal = float((weights * across).sum() / (weights * along).sum())
     for _ in range(ITERATIONS):
-        errors = np.linalg.norm(pixels - focal * slopes, axis=1)
-        pulls = weights / np.maximum(errors, 1e-8)
+        off = pixels - focal * slopes
+        pulls = weights / np.maximum(np.hypot(off[:, 0], off[:, 1]), 1e-8)
         before, focal = focal, float((pulls * across).sum() / (pulls * along).sum())
         if abs(focal - before) < CONVERGED * abs(focal):
             break

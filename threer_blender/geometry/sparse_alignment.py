@@ -104,24 +104,26 @@ def canonical(store: PairStore, photo: int) -> Canonical | None:
     no camera could see it.
     """
     total: FloatArray | None = None
+    weights: FloatArray | None = None
     units = {}
     for index in (index for index, side in store.sides(photo) if side == 0):
         said = store.read(index, 0)
-        weight = np.where(np.isfinite(said.confidence), said.confidence - GUESS, 0.0).astype(np.float64)
-        weight[~np.isfinite(said.points).all(axis=-1) | (said.points[..., 2] <= 0)] = 0.0
-        if not (weight > 0).any():
+        told = np.isfinite(said.points @ np.ones(3, np.float32)) & (said.points[..., 2] > 0)
+        told &= np.isfinite(said.confidence) & (said.confidence > GUESS)
+        if not told.any():
             continue
-        units[index] = float(np.median(said.points[weight > 0][:, 2]))
-        shares = np.concatenate([said.points / units[index], np.ones_like(weight)[..., None]], axis=-1)
-        added = np.where(weight[..., None] > 0, shares, 0.0) * weight[..., None]
+        units[index] = float(np.median(said.points[..., 2][told]))
+        weight = np.where(told, said.confidence.astype(np.float64) - GUESS, 0.0)
+        added = np.where(told[..., None], said.points, 0.0) * (weight / units[index])[..., None]
         total = added if total is None else total + added
-    if total is None:
+        weights = weight if weights is None else weights + weight
+    if total is None or weights is None:
         return None
-    known = total[..., 3] > 0
-    points = np.where(known[..., None], total[..., :3] / np.where(known, total[..., 3], 1.0)[..., None], np.nan)
+    known = weights > 0
+    points = np.where(known[..., None], total / np.where(known, weights, 1.0)[..., None], np.nan)
     height, width = known.shape
     try:
-        focal = focal_from_points(points, total[..., 3], (width / 2, height / 2))
+        focal = focal_from_points(points, weights, (width / 2, height / 2))
     except ValueError:
         return None
     return Canonical(points[..., 2].astype(np.float32), focal, units)
