@@ -125,6 +125,13 @@ def overlap(first: View, second: View) -> Float:
     return seen
 
 
+def likeness(views: list[View]) -> NDArray[np.float32]:
+    """(N, N) how alike the views are, as a perfect encoder would say: of both the smaller share that the other sees."""
+    small = [view(seen.world_from_camera, (12, 16)) for seen in views]
+    share = np.array([[overlap(a, b).mean() for b in small] for a in small])
+    return np.minimum(share, share.T).astype(np.float32)
+
+
 @dataclass(frozen=True)
 class Oracle:
     """Answers about pairs of `views` as DUSt3R and MASt3R give them. No answer depends on what was asked before."""

@@ -29,6 +29,7 @@ CELL = 8
 
 def align(store: PairStore, count: int, matches: Sequence[Matches]) -> Alignment:
     """The alignment of `count` photos by both stages."""
+    torch.set_num_threads(1)  # threads that wait for each other on a busy machine would count as work
     maps, focals = _canonical(store, count)
     height, width = maps.shape[1:]
     rows, columns = (np.arange(CELL // 2, side, CELL) for side in (height, width))

@@ -2,14 +2,16 @@
 
 nox -s benchmarks -- global_alignment
 
-Cameras go around a room; the oracle's pairs are noisy (see tests/oracle.py). AUC@5 is of all pairs of photos. Seconds
-are CPU-seconds of the process, both ways on the same store.
+Cameras go around a room; the oracle's pairs are noisy (see tests/oracle.py), beyond a dozen photos those that the
+engines ask for of photos in order, all pairs else. AUC@5 is of all pairs of photos. Seconds are CPU-seconds of the
+process, both ways on the same store.
 """
 
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,11 @@ from threer_blender.geometry.global_alignment import Alignment
 from threer_blender.geometry.pairs import PairStore
 from threer_blender.messages import UserError
 
-SPEED_MAP, ACCURACY_MAP, GROWTH_MAP = (48, 64), (24, 32), (72, 96)  # height, width
+SPEED_MAP, ACCURACY_MAP, WALK_MAP, GROWTH_MAP, NETWORK_MAP = (48, 64), (24, 32), (36, 48), (72, 96), (384, 512)
+TYPICAL = oracle.Errors(noise=0.02, outliers=0.02)
 SEED = 1
-NOISE, WRONG = (0.005, 0.01, 0.02, 0.05, 0.1), (0.0, 0.1, 0.2, 0.3, 0.4)
+NETWORK_COUNT = 320
+NOISE, WRONG = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1), (0.0, 0.1, 0.2, 0.3, 0.4)
 PICTURE = REPOSITORY / "tests" / "data" / "pictures" / "alignment_growth.png"
 OURS, THEIRS = "ours", "released"
 
@@ -34,15 +38,27 @@ GROWTH = """
 import tempfile
 from pathlib import Path
 from global_alignment import *
-count, pairs = int(sys.argv[1]), sys.argv[2]
-views = oracle.walk(count, GROWTH_MAP, laps=2)
-graph = scene_graph.complete(count) if pairs == "all" else scene_graph.automatic(count, ordered=True)
+count, pairs, size = int(sys.argv[1]), sys.argv[2], (int(sys.argv[3]), int(sys.argv[4]))
+views = oracle.walk(count, size, laps=2)
+graph = GRAPHS[pairs](views)
 with tempfile.TemporaryDirectory() as folder:
-    store = predictions(views, oracle.Errors(noise=0.02, outliers=0.02), graph, Path(folder))
+    store = predictions(views, TYPICAL, graph, Path(folder))
     before = time.process_time()
     found = global_alignment.align(store, count)
     end(pairs=len(graph), aligning=time.process_time() - before, **scores(found, views))
 """
+
+
+def default_graph(views: list[oracle.View]) -> scene_graph.Pairs:
+    """The pairs that an engine asks for of these views in order."""
+    return scene_graph.automatic(len(views), True, oracle.likeness(views))
+
+
+GRAPHS: dict[str, Callable[[list[oracle.View]], scene_graph.Pairs]] = {
+    "default": default_graph,
+    "all": lambda views: scene_graph.complete(len(views)),
+    "next two": lambda views: scene_graph.window(len(views), 2),
+}
 
 
 def predictions(views: list[oracle.View], errors: oracle.Errors, pairs: scene_graph.Pairs, folder: Path) -> PairStore:
@@ -71,23 +87,19 @@ def scores(found: Alignment, views: list[oracle.View]) -> dict[str, float]:
     }
 
 
-def compared(
-    count: int, errors: oracle.Errors, pairs: scene_graph.Pairs, size: tuple[int, int], ways: tuple[str, ...]
-) -> dict[str, dict[str, float]]:
+def compared(views: list[oracle.View], errors: oracle.Errors, pairs: scene_graph.Pairs) -> dict[str, dict[str, float]]:
     """Scores, objective and CPU-seconds of each way on one store."""
-    views = oracle.orbit(count, size, degrees=min(360, 22 * count))
-    found: dict[str, dict[str, float]] = {}
-    solvers: dict[str, Callable[[PairStore, int], Alignment]] = {OURS: global_alignment.align}
-    if THEIRS in ways:  # torch is imported where it is used, so that memory is measured without it
-        import _released_alignment
+    import _released_alignment  # and torch, which the measurements of memory are made without
 
-        solvers[THEIRS] = _released_alignment.align
+    solvers: dict[str, Callable[[PairStore, int], Alignment]]
+    solvers = {OURS: global_alignment.align, THEIRS: _released_alignment.align}
+    found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         store = predictions(views, errors, pairs, Path(folder))
-        for way in ways:
+        for way, align in solvers.items():
             before = time.process_time()
             try:
-                solved = solvers[way](store, count)
+                solved = align(store, len(views))
             except UserError:
                 found[way] = {"placed": 0, "auc": 0.0, "focal": np.nan, "depth": np.nan, "objective": np.nan, "cpu": 0}
                 continue
@@ -96,71 +108,87 @@ def compared(
     return found
 
 
+def around(count: int, size: tuple[int, int]) -> list[oracle.View]:
+    return oracle.orbit(count, size, degrees=min(360, 22 * count))
+
+
 def beside(case: dict[str, dict[str, float]], key: str, form: str) -> str:
     """'released → ours' of one number."""
     return " → ".join(format(case[way][key], form) for way in (THEIRS, OURS) if way in case)
 
 
 def speed() -> None:
-    print(f"\nSpeed and objective, maps of {SPEED_MAP[1]}x{SPEED_MAP[0]}, noise 2 %, outliers 2 %\n")
+    print("\nSpeed and objective, noise 2 %, outliers 2 %\n")
 
     def rows():
-        for count in (8, 16, 32):
-            pairs = scene_graph.automatic(count, ordered=True)
-            case = compared(count, oracle.Errors(noise=0.02, outliers=0.02), pairs, SPEED_MAP, (OURS, THEIRS))
+        for views in (*(around(count, SPEED_MAP) for count in (8, 16, 32)), around(4, NETWORK_MAP)):
+            pairs = default_graph(views)
+            case = compared(views, TYPICAL, pairs)
             ratio = case[THEIRS]["cpu"] / case[OURS]["cpu"]
             numbers = [beside(case, key, form) for key, form in (("objective", ".4f"), ("auc", ".2f"), ("cpu", ".2f"))]
-            yield [count, len(pairs), *numbers, f"{ratio:.0f}"]
+            height, width = views[0].depth.shape
+            yield [len(views), f"{width}×{height}", len(pairs), *numbers, f"{ratio:.0f}"]
 
-    table(["photos", "pairs", "objective, released → ours", "AUC@5", "CPU-s", "ratio"], rows())
+    table(["photos", "maps", "pairs", "objective, released → ours", "AUC@5", "CPU-s", "ratio"], rows())
 
 
 def accuracy() -> None:
     head = ["AUC@5, released → ours", "focal error", "depth error", "objective"]
     size = f"maps of {ACCURACY_MAP[1]}x{ACCURACY_MAP[0]}"
+    eight = around(8, ACCURACY_MAP)
 
-    def numbers(case: dict[str, dict[str, float]]) -> list[str]:
+    def numbers(views: list[oracle.View], errors: oracle.Errors, pairs: scene_graph.Pairs) -> list[str]:
+        case = compared(views, errors, pairs)
         forms = {"auc": ".3f", "focal": ".2%", "depth": ".2%", "objective": ".4f"}
         return [beside(case, key, form) for key, form in forms.items()]
 
     def by_noise():
         for noise in NOISE:
-            errors = oracle.Errors(noise=noise, outliers=0.02, seed=SEED)
-            yield [f"{noise:.1%}"] + numbers(compared(8, errors, scene_graph.complete(8), ACCURACY_MAP, (OURS, THEIRS)))
+            errors = oracle.Errors(noise=noise, outliers=0.02 if noise else 0, seed=SEED)
+            yield [f"{noise:.1%}", *numbers(eight, errors, scene_graph.complete(8))]
 
     def by_wrong():
         for wrong in WRONG:
-            errors = oracle.Errors(noise=0.02, outliers=0.02, wrong=wrong, seed=SEED)
-            yield [f"{wrong:.0%}"] + numbers(compared(8, errors, scene_graph.complete(8), ACCURACY_MAP, (OURS, THEIRS)))
+            yield [f"{wrong:.0%}", *numbers(eight, replace(TYPICAL, wrong=wrong, seed=SEED), scene_graph.complete(8))]
 
     def by_views():
         for count in (2, 4, 8, 16, 48, 100, 200):
-            ways = (OURS, THEIRS) if count <= 8 else (OURS,)
-            pairs = scene_graph.automatic(count, ordered=True)
-            case = compared(count, oracle.Errors(noise=0.02, outliers=0.02), pairs, ACCURACY_MAP, ways)
-            yield [count, len(pairs)] + numbers(case)
+            views = around(count, ACCURACY_MAP)
+            pairs = default_graph(views)
+            yield [count, len(pairs), *numbers(views, TYPICAL, pairs)]
 
-    print(f"\nAgainst noise: 8 photos, {size}, outliers 2 %\n")
+    def by_walk():
+        views = oracle.walk(48, WALK_MAP, laps=2)
+        for graph in ("default", "next two"):
+            pairs = GRAPHS[graph](views)
+            yield [graph, len(pairs), *numbers(views, TYPICAL, pairs)]
+
+    print(f"\nAgainst noise: 8 photos, {size}, outliers 2 % where there is noise\n")
     table(["noise", *head], by_noise())
     print(f"\nAgainst the share of wrong but sure pairs: 8 photos, {size}, noise 2 %\n")
     table(["wrong", *head], by_wrong())
-    print(f"\nAgainst the number of photos: {size}, noise 2 %; the released way up to 8\n")
+    print(f"\nAgainst the number of photos: {size}, noise 2 %\n")
     table(["photos", "pairs", *head], by_views())
+    print(f"\nA walk of two laps, 48 photos, maps of {WALK_MAP[1]}x{WALK_MAP[0]}, noise 2 %\n")
+    table(["graph", "pairs", *head], by_walk())
 
 
 def growth() -> None:
-    print(f"\nGrowth: a walk of two laps, maps of {GROWTH_MAP[1]}x{GROWTH_MAP[0]}, noise 2 %; memory of the process\n")
+    print("\nGrowth: a walk of two laps, noise 2 %; memory of the process\n")
     found = []
 
     def rows():
-        for count, pairs in ((48, "auto"), (48, "all"), (200, "auto"), (320, "auto")):
-            case = measured(GROWTH, str(count), pairs)
-            found.append((count, pairs, case))
-            yield [count, case["pairs"], case["placed"], f"{case['auc']:.2f}", f"{case['aligning']:.1f}"] + [
-                f"{case['peak_gib']:.2f}"
+        sizes = [(48, "default"), (48, "all"), (200, "default"), (320, "default")]
+        for count, pairs, size in (*((*one, GROWTH_MAP) for one in sizes), (NETWORK_COUNT, "next two", NETWORK_MAP)):
+            case = measured(GROWTH, str(count), pairs, *map(str, size))
+            if size == GROWTH_MAP:
+                found.append((count, pairs, case))
+            yield [count, f"{size[1]}×{size[0]}", pairs, case["pairs"], case["placed"], f"{case['auc']:.2f}"] + [
+                f"{case['aligning']:.1f}",
+                f"{case['peak_gib']:.2f}",
             ]
 
-    table(["photos", "pairs", "placed", "AUC@5", "CPU-s", "peak GiB"], rows())
+    table(["photos", "maps", "graph", "pairs", "placed", "AUC@5", "CPU-s", "peak GiB"], rows())
     plot(found)
 
 
@@ -169,7 +197,7 @@ def plot(found: list[tuple[int, str, dict[str, float]]]) -> None:
 
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     memory, seconds = figure.subplots(1, 2)
-    few = [(count, case) for count, pairs, case in found if pairs == "auto"]
+    few = [(count, case) for count, pairs, case in found if pairs == "default"]
     every = [(count, case) for count, pairs, case in found if pairs == "all"]
     for axes, key, label in ((memory, "peak_gib", "peak memory, GiB"), (seconds, "aligning", "CPU-seconds")):
         axes.plot([count for count, _ in few], [case[key] for _, case in few], "o-", label="default graph")
