@@ -26,7 +26,7 @@ class Option:
 
     `basic` options stand on the panel, the rest folds away. `requires` are modules without which the option is not
     offered at all. `lightest_first`: the choices are in order of the memory they take, so that a run whose memory has
-    run out can be tried again with the one before.
+    run out can be tried again with the one before. `folder`: the text is the path of a folder.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Option:
     basic: bool = False
     requires: tuple[str, ...] = ()
     lightest_first: bool = False
+    folder: bool = False
 
     def checked(self, value: Any) -> str | int | float | bool:
         """`value` as this option's type. Raises UserError where it is none of the allowed values."""
@@ -103,6 +104,16 @@ PAIRS = Option(
         "far": "Each with the next and ever farther ones",
         "first": "Each with the first",
     },
+)
+
+
+# What engines offer that can add photos to what they solved before: `geometry/adding.py` reads it.
+ADD_TO = Option(
+    "add_to",
+    "",
+    "Add to",
+    "The folder of an earlier result of this engine: its cameras stay, and only new photos are compared with others.",
+    folder=True,
 )
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..catalog import PAIRS, REFINE, Cost, Engine, Weights
+from ..catalog import ADD_TO, PAIRS, REFINE, Cost, Engine, Weights
 from ..reconstruction import Photo, Reconstruction
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ ENGINE = Engine(
     commercial=False,
     produces=frozenset({"cameras", "pointmaps", "cloud"}),
     requires=("torch", "numba", "pycolmap", "PIL", "pillow_heif"),
-    options=(PAIRS, REFINE),
+    options=(PAIRS, REFINE, ADD_TO),
     weights=(
         Weights(
             name="DUSt3R_ViTLarge_BaseDecoder_512_dpt.safetensors",
@@ -53,15 +53,17 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
     Raises UserError where no two photos connect, or where the network's answer holds no numbers.
     """
-    from ..geometry import assembly, pair_solution, refinement, scene_graph
+    from ..geometry import adding, assembly, global_alignment, pair_solution, refinement, scene_graph
     from ..geometry.pairs import PairStore
     from ..networks import inputs, pairwise
     from ..runtime.photos import pixels
     from ..runtime.report import Watch
 
     watch = Watch()
+    earlier = adding.earlier(options["add_to"], ENGINE, photos)
+    photos = earlier.photos
     seen = [inputs.dust3r(photo, SIDE) for photo in photos]
-    pairs = partial(scene_graph.chosen, options["pairs"], photos)
+    pairs = partial(scene_graph.chosen, options["pairs"], photos, solved=earlier.solved)
     plan = pairwise.plan(len(photos), 2 * len(pairs()) or 1) | {pair_solution.ALIGNING: 0.5 * len(photos)}
     report.plan(plan | refinement.plan(len(photos), options["refine"]))
     with tempfile.TemporaryDirectory() as folder:
@@ -69,17 +71,19 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         for prediction in _predict(seen, pairs, report):
             store.add(prediction)
         watch.lap("network")
-        solution = pair_solution.solve(store, photos, seen, TRUSTED, report)
+        align = partial(global_alignment.align, before=earlier.alignment(seen))
+        solution = pair_solution.solve(store, photos, seen, TRUSTED, report, align)
         watch.lap("alignment")
+    views = earlier.beside(solution.views, seen)
     result = assembly.reconstruction(
         ENGINE,
         photos,
-        assembly.at_median_depth(solution.views, solution.trusted),
+        views if earlier.solved else assembly.at_median_depth(views, solution.trusted),
         solution.trusted,
         confidence_meaning=CONFIDENCE,
         options=options,
         timings=watch.laps,
-        left_out=solution.left_out,
+        left_out=earlier.left_out(solution.left_out),
         notes=solution.notes,
     )
     return refinement.refined(result, options["refine"], pixels, report)

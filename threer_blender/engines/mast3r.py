@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..catalog import PAIRS, REFINE, Cost, Engine, Option, Weights
+from ..catalog import ADD_TO, PAIRS, REFINE, Cost, Engine, Option, Weights
 from ..reconstruction import Photo, Reconstruction
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ ENGINE = Engine(
         ),
         PAIRS,
         REFINE,
+        ADD_TO,
     ),
     weights=(
         Weights(
@@ -66,15 +67,26 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
     Raises UserError where no two photos connect, or where the network's answer holds no numbers.
     """
-    from ..geometry import assembly, bundle_adjustment, pair_solution, refinement, scene_graph, sparse_alignment
+    from ..geometry import (
+        adding,
+        assembly,
+        bundle_adjustment,
+        global_alignment,
+        pair_solution,
+        refinement,
+        scene_graph,
+        sparse_alignment,
+    )
     from ..geometry.pairs import PairStore
     from ..networks import inputs, pairwise
     from ..runtime.photos import pixels
     from ..runtime.report import Watch
 
     watch = Watch()
+    earlier = adding.earlier(options["add_to"], ENGINE, photos)
+    photos = earlier.photos
     seen = [inputs.dust3r(photo, SIDE) for photo in photos]
-    pairs = partial(scene_graph.chosen, options["pairs"], photos)
+    pairs = partial(scene_graph.chosen, options["pairs"], photos, solved=earlier.solved)
     plan = pairwise.plan(len(photos), 2 * len(pairs()) or 1) | {pair_solution.ALIGNING: 0.5 * len(photos)}
     report.plan(plan | refinement.plan(len(photos), options["refine"]))
     matches = []
@@ -86,18 +98,21 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         watch.lap("network")
         lenses = bundle_adjustment.lenses(photos, options["intrinsics"] == "shared")
         align = partial(sparse_alignment.align, matches=matches, lenses=lenses)
+        if earlier.solved:  # their matches are gone, but their depths hold new photos
+            align = partial(global_alignment.align, before=earlier.alignment(seen))
         solution = pair_solution.solve(store, photos, seen, TRUSTED, report, align)
         watch.lap("alignment")
+    views = earlier.beside(solution.views, seen)
     result = assembly.reconstruction(
         ENGINE,
         photos,
-        [assembly.scaled(view, 1 / solution.unit) for view in solution.views],
+        views if earlier.solved else [assembly.scaled(view, 1 / solution.unit) for view in views],
         solution.trusted,
         metric=True,
         confidence_meaning=CONFIDENCE,
         options=options,
         timings=watch.laps,
-        left_out=solution.left_out,
+        left_out=earlier.left_out(solution.left_out),
         notes=solution.notes,
     )
     return refinement.refined(result, options["refine"], pixels, report)

@@ -26,7 +26,14 @@ ENGINE = Engine(
     produces=frozenset({"cameras", "pointmaps", "cloud"}),
     requires=("pycolmap", "numba", "PIL", "pillow_heif"),
     options=(
-        Option("start", "", "Earlier result", "The folder of the result whose cameras are refined.", basic=True),
+        Option(
+            "start",
+            "",
+            "Earlier result",
+            "The folder of the result whose cameras are refined.",
+            basic=True,
+            folder=True,
+        ),
         Option(
             "lens",
             "shared",

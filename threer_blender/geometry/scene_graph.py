@@ -7,7 +7,7 @@ MASt3R-SfM (Duisterhof et al., 3DV 2025, section 4.1); retrieval ranks photos by
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -103,9 +103,12 @@ GRAPHS: dict[str, Callable[[int, bool, Float32 | None], Pairs]] = {
 that is known."""
 
 
-def chosen(graph: str, photos: Sequence[Photo], similarity: Float32 | None = None) -> Pairs:
-    """The pairs of the photos in one of the GRAPHS."""
-    return GRAPHS[graph](len(photos), in_order(photos), similarity)
+def chosen(
+    graph: str, photos: Sequence[Photo], similarity: Float32 | None = None, solved: Container[int] = ()
+) -> Pairs:
+    """The pairs of the photos in one of the GRAPHS, without those of two photos that are `solved` already."""
+    pairs = GRAPHS[graph](len(photos), in_order(photos), similarity)
+    return [(i, j) for i, j in pairs if not (i in solved and j in solved)]
 
 
 def in_order(photos: Sequence[Photo]) -> bool:

@@ -134,7 +134,7 @@ def _reconstruct(request: Request, report: Report) -> Done:
     return Done(
         bundle=str(output),
         registered=len(reconstruction.cameras),
-        chosen=len(chosen.accepted) + len(chosen.left_out),
+        chosen=len(reconstruction.cameras) + len(reconstruction.left_out),
         points=0 if reconstruction.cloud is None else len(reconstruction.cloud),
     )
 

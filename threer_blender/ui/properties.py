@@ -55,7 +55,9 @@ def options_of(scene: bpy.types.Scene, chosen: Engine) -> Any:
 def option_values(scene: bpy.types.Scene, chosen: Engine) -> dict[str, Any]:
     """The engine's options as the artist set them, by name; those that cannot be had here stay at their default."""
     held = options_of(scene, chosen)
-    return {option.name: getattr(held, option.name) for option in doctor.offered(chosen, work.current().home)}
+    offered = doctor.offered(chosen, work.current().home)
+    values = {option.name: getattr(held, option.name) for option in offered}
+    return values | {option.name: bpy.path.abspath(values[option.name]) for option in offered if option.folder}
 
 
 def tooltip(text: str) -> str:
@@ -75,7 +77,7 @@ def _property(option: Option) -> Any:
     if isinstance(option.default, bool):
         return bpy.props.BoolProperty(**given)
     if isinstance(option.default, str):
-        return bpy.props.StringProperty(**given)
+        return bpy.props.StringProperty(subtype="DIR_PATH" if option.folder else "NONE", **given)
     bounds = {"min": option.minimum, "max": option.maximum}
     given |= {name: bound for name, bound in bounds.items() if bound is not None}
     if isinstance(option.default, int):

@@ -1,0 +1,93 @@
+"""[R] Photos added to an earlier result, whose cameras stay where they are; or to none. numpy only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .. import bundle
+from ..catalog import Engine
+from ..messages import UserError
+from ..reconstruction import LeftOut, Photo, Reconstruction
+from . import global_alignment
+from .assembly import View
+from .global_alignment import AlignedView, Alignment
+from .pair_solution import Seen
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """An earlier `result`, without cameras where there is none; and the `photos` of the one to make: those that have a
+    camera in it, then the new ones."""
+
+    result: Reconstruction
+    photos: list[Photo]
+
+    @property
+    def solved(self) -> range:
+        """The numbers of the photos that have a camera."""
+        return range(len(self.result.cameras))
+
+    def views(self, seen: Sequence[Seen]) -> list[View]:
+        """The solved photos as the earlier result has them; `seen` is what the network sees of each of `photos`."""
+        maps = {pointmap.photo: pointmap for pointmap in self.result.pointmaps}
+        found = []
+        for number, camera in enumerate(self.result.cameras):
+            pointmap = maps[camera.photo]
+            depth = pointmap.depth(camera).astype(np.float32)
+            found.append(
+                View(
+                    number,
+                    replace(camera, plate=""),
+                    pointmap.photo_from_map,
+                    seen[number].image,
+                    depth,
+                    pointmap.confidence,
+                )
+            )
+        return found
+
+    def alignment(self, seen: Sequence[Seen]) -> Alignment:
+        """The solved photos as `global_alignment.align` takes them; their lenses as ideal ones."""
+        solved = []
+        for view in self.views(seen):
+            focal = view.camera.fx / math.sqrt(view.photo_from_map.scale_x * view.photo_from_map.scale_y)
+            pose, sure = view.camera.world_from_camera, view.confidence
+            solved.append(AlignedView(view.number, pose, focal, np.maximum(view.depth, 0), sure))
+        return replace(global_alignment.NOTHING, views=solved)
+
+    def beside(self, views: Sequence[View], seen: Sequence[Seen]) -> list[View]:
+        """The solved photos as they were, and of `views` those of the new photos."""
+        return [*self.views(seen), *(view for view in views if view.number not in self.solved)]
+
+    def left_out(self, now: Sequence[LeftOut]) -> list[LeftOut]:
+        """What the earlier result left out, but for the photos that were chosen again, and what this one does."""
+        names = {photo.name for photo in self.photos}
+        return [*(entry for entry in self.result.left_out if entry.photo not in names), *now]
+
+
+def earlier(folder: str, engine: Engine, chosen: Sequence[Photo]) -> Earlier:
+    """The result in `folder`, to which the `chosen` photos are to be added; some of them may be its own.
+
+    Without a folder all of them are new. Raises UserError where there is no such result, where another engine made it,
+    where no chosen photo is new, or another of that name is known.
+    """
+    if not folder:
+        return Earlier(Reconstruction(engine.id, engine.licence, [], []), list(chosen))
+    result = bundle.read(folder)
+    if result.engine != engine.id or len(result.pointmaps) != len(result.cameras):
+        raise UserError(f"Photos can only be added to a result of {engine.label}; choose such a folder, or none.")
+    by_name = {photo.name: photo for photo in result.photos}
+    own = {by_name[camera.photo].sha256: by_name[camera.photo] for camera in result.cameras}
+    own |= {photo.sha256: replace(own[photo.sha256], path=photo.path) for photo in chosen if photo.sha256 in own}
+    new = [photo for photo in chosen if photo.sha256 not in own]
+    if not new:
+        raise UserError("All of these photos have a camera in that result; choose photos to add to it.")
+    taken = {photo.name for photo in own.values()}
+    for photo in new:
+        if photo.name in taken:
+            raise UserError(f"That result has another photo that is called {photo.name!r}; rename one of the two.")
+    return Earlier(result, [*own.values(), *new])
