@@ -229,8 +229,9 @@ def _adjusted(best: Verdict, matched: Matched, pairs: Sequence[Pair]) -> Verdict
 
     Where enough photos share a camera, principal points are solved as well, and its second distortion term. A lens is
     seldom centred to better than 1 %, which turns every camera by half a degree. A few photos cannot tell that from a
-    turn; on the sets with true cameras ten or more halved the rotation error, seven made it worse. A camera of one photo
-    among ten of another is told by the points that those know. Where the model then explains less, it stays as it was.
+    turn; on the sets with true cameras ten or more halved the rotation error, seven made it worse. A photo with another
+    camera among ten of one is told by the points that those know. Where the model then explains less, it stays as it
+    was.
     """
     model = pycolmap.Reconstruction(best.model)
     shared = Counter(image.camera_id for image in model.images.values() if image.has_pose)
