@@ -1,11 +1,13 @@
 """A video in the scene: one camera that moves as the filming one did, frame by frame, before the video."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
+from PIL import Image
 
 from threer_blender.lens import Distortion
 from threer_blender.reconstruction import Photo, Shot
@@ -26,15 +28,20 @@ FRAMES = {  # frame 4 is unknown
 @pytest.fixture
 def film(tmp_path):
     """The file: 9 grey frames."""
-    av = pytest.importorskip("av")
     path = tmp_path / "filmed" / "clip.mp4"
     path.parent.mkdir()
+    return write_film(path, [np.full((SIZE[1], SIZE[0]), 20 * grey, np.uint8) for grey in range(9)])
+
+
+def write_film(path, pictures):
+    """`pictures` (H, W) grey, as a video."""
+    av = pytest.importorskip("av")
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=30)
+        stream = container.add_stream("libx264", rate=30, options={"qp": "1"})
         stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
-        for grey in range(9):
-            picture = np.full((SIZE[1], SIZE[0], 3), 20 * grey, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        for picture in pictures:
+            shown = np.repeat(picture[:, :, None], 3, axis=2)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(shown, format="rgb24")))
         container.mux(stream.encode())
     return path
 
@@ -114,6 +121,22 @@ def test_the_video_stands_behind_with_its_lens(filmed, film, tmp_path):
     assert tuple(tracked.principal_point_pixels) == pytest.approx((155, 120))
 
 
+def test_a_phone_held_upright(film, tmp_path):
+    """Its frames lie on their side in the file, whose track says how to turn them (ISO 14496-12, tkhd)."""
+    content = bytearray(film.read_bytes())
+    matrix = content.index(b"tkhd") + 4 + 40
+    clockwise = [0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000]
+    content[matrix : matrix + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in clockwise)
+    film.write_bytes(content)
+    upright = {n: replace(c, width=SIZE[1], height=SIZE[0], cx=c.cy, cy=c.cx) for n, c in FRAMES.items()}
+    photo = Photo(FRAMES[2].photo, str(film), *reversed(SIZE), sha256=f"{2:064x}", frame=2)
+    shot = Shot("clip.mp4", str(film), 30.0, 9, upright)
+    root = build.build(reconstruct([photo], [upright[2]], step=4, shots=[shot]), tmp_path)
+    (background,) = moving(root).data.background_images
+    assert tuple(background.clip.size) == tuple(reversed(SIZE))
+    assert max(pixel_errors(root, upright)) < 0.01
+
+
 def test_a_lens_that_changes_is_keyed(filmed, tmp_path):
     zoomed = {n: replace(c, fx=300 + 10 * n, fy=300 + 10 * n) for n, c in FRAMES.items()}
     root = build.build(replace(filmed, shots=[replace(filmed.shots[0], cameras=zoomed)]), tmp_path)
@@ -151,3 +174,50 @@ def test_reopened(filmed, tmp_path):
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "saved.blend"))
     root = next(placed for placed in bpy.data.objects if placed.name == "3R clip")
     assert max(pixel_errors(root, FRAMES)) < 0.01
+
+
+BENT = [("SIMPLE_RADIAL", (-0.2,)), ("RADIAL", (-0.25, 0.08)), ("OPENCV", (-0.2, 0.05, 0.01, -0.02))]
+
+
+@pytest.mark.parametrize(("model", "parameters"), BENT, ids=[model for model, _ in BENT])
+def test_what_blender_undistorts_lies_where_the_camera_sees_it(tmp_path, model, parameters):
+    """A clip of dots where a bent lens, with pixels that are not square, shows points; Blender undoes the bending."""
+    width, height = SIZE
+    seen_by = replace(FRAMES[2], fy=330.0, cy=112.0)
+    bent = replace(seen_by, distortion=Distortion(model, parameters))
+    grid = np.stack(np.meshgrid(np.arange(40, width - 30, 60), np.arange(30, height - 20, 60)), -1).reshape(-1, 2)
+    points = seen_by.world_from_camera[:3, 3] + 4 * seen_by.rays(grid + 0.5) @ seen_by.world_from_camera[:3, :3].T
+    rows, columns = np.mgrid[:height, :width] + 0.5
+    dots = [np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 8) for x, y in bent.project(points)]
+    picture = (255 * np.sum(dots, axis=0)).clip(0, 255).astype(np.uint8)
+    path = write_film(tmp_path / "bent.mp4", 3 * [picture])
+    photo = Photo(bent.photo, str(path), *SIZE, sha256=f"{1:064x}", frame=1)
+    shot = Shot("bent.mp4", str(path), 30.0, 3, {1: bent})
+    root = build.build(reconstruct([photo], [bent], step=4, shots=[shot]), tmp_path)
+    (background,) = moving(root).data.background_images
+    assert background.clip_user.use_render_undistorted
+    picture = undistorted(background.clip, tmp_path / "proxies")
+    for x, y in seen_by.project(points):
+        near = picture * (np.hypot(columns - x, rows - y) < 12)
+        assert np.hypot((near * columns).sum() / near.sum() - x, (near * rows).sum() / near.sum() - y) < 0.2
+
+
+def undistorted(clip, folder):
+    """(H, W): the clip's first frame as Blender undistorts it for a camera's background, kept as a proxy."""
+    clip.use_proxy = clip.use_proxy_custom_directory = True
+    clip.proxy.directory = str(folder)
+    clip.proxy.build_25 = False
+    clip.proxy.build_undistorted_100 = True
+    clip.proxy.quality = 100
+    window = bpy.context.window_manager.windows[0]
+    area = window.screen.areas[0]
+    area.type = "CLIP_EDITOR"
+    area.spaces.active.clip = clip
+    with bpy.context.temp_override(window=window, area=area):
+        bpy.ops.clip.rebuild_proxy()
+        deadline = time.monotonic() + 60
+        while len(made := sorted(folder.rglob("*.jpg"))) < clip.frame_duration:  # a thread of Blender's makes them
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    with Image.open(made[0]) as picture:
+        return np.array(picture.convert("L"), np.float32)

@@ -12,12 +12,12 @@ from ..reconstruction import Camera, Photo, Shot
 from . import axes, cameras
 from .changes import Changes
 
-# Distortion by COLMAP's name -> Blender's model, and where each parameter goes. Both speak of normalised coordinates
-# before and after the lens: libmv's polynomial is COLMAP's RADIAL, its Brown model COLMAP's OPENCV.
-LENSES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "SIMPLE_RADIAL": ("POLYNOMIAL", ("k1",)),
-    "RADIAL": ("POLYNOMIAL", ("k1", "k2")),
-    "OPENCV": ("BROWN", ("brown_k1", "brown_k2", "brown_p1", "brown_p2")),
+# Distortion by COLMAP's name -> Blender's model, and under which name and sign each parameter goes, in COLMAP's order.
+# Both speak of normalised coordinates before and after the lens. Blender's y goes up, and its p1 and p2 are swapped.
+LENSES: dict[str, tuple[str, tuple[tuple[str, int], ...]]] = {
+    "SIMPLE_RADIAL": ("POLYNOMIAL", (("k1", 1),)),
+    "RADIAL": ("POLYNOMIAL", (("k1", 1), ("k2", 1))),
+    "OPENCV": ("BROWN", (("brown_k1", 1), ("brown_k2", 1), ("brown_p2", -1), ("brown_p1", 1))),
 }
 KEYED = ("lens", "shift_x", "shift_y")  # of the camera's data, where they change within the shot
 
@@ -98,6 +98,6 @@ def _describe_lens(film: bpy.types.MovieClip, camera: Camera) -> bool:
     if distortion.model not in LENSES:
         return False
     lens.distortion_model, names = LENSES[distortion.model]
-    for name, value in zip(names, distortion.params, strict=True):
-        setattr(lens, name, value)
+    for (name, sign), value in zip(names, distortion.params, strict=True):
+        setattr(lens, name, sign * value)
     return True
