@@ -28,7 +28,7 @@ sys.path.insert(0, str(REPOSITORY))
 from threer_blender import lens
 from threer_blender.geometry import bundle_adjustment, refinement
 from threer_blender.geometry.bundle_adjustment import KNOWN, Settings
-from threer_blender.geometry.reprojection import rotations_from
+from threer_blender.geometry.similarities import rotations
 from threer_blender.geometry.tracks import Tracks
 from threer_blender.photo_files import find
 from threer_blender.reconstruction import Camera, Photo, Reconstruction
@@ -80,7 +80,7 @@ def disturbed(cameras: Sequence[Camera]) -> list[Camera]:
         turn = random.standard_normal(3)
         turn *= np.radians(random.uniform(1, 2)) / np.linalg.norm(turn)
         pose = camera.world_from_camera.copy()
-        pose[:3, :3], pose[:3, 3] = pose[:3, :3] @ rotations_from(turn[None])[0], place
+        pose[:3, :3], pose[:3, 3] = pose[:3, :3] @ rotations(turn[None])[0], place
         focal = camera.fx * np.exp(0.03 * random.standard_normal())
         middle = (camera.width / 2, camera.height / 2)
         off.append(Camera(camera.photo, camera.width, camera.height, focal, focal, *middle, pose))

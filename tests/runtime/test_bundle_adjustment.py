@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from threer_blender import lens
 from threer_blender.geometry import schur
 from threer_blender.geometry.bundle_adjustment import KNOWN, Refined, Settings, Unknowns, refine
-from threer_blender.geometry.reprojection import rotations_from
+from threer_blender.geometry.similarities import rotations
 from threer_blender.geometry.tracks import Tracks
 from threer_blender.messages import Cancelled
 from threer_blender.reconstruction import Camera
@@ -70,7 +70,7 @@ def disturbed(
         pose = camera.world_from_camera.copy()
         turn = random.standard_normal(3)
         turn *= np.radians(random.uniform(degrees / 2, degrees)) / np.linalg.norm(turn)
-        pose[:3, :3] = pose[:3, :3] @ rotations_from(turn[None])[0]
+        pose[:3, :3] = pose[:3, :3] @ rotations(turn[None])[0]
         pose[:3, 3] += random.standard_normal(3) * place * 4 / np.sqrt(3)
         factor = np.exp(focal * random.standard_normal())
         bend = camera.distortion if camera.distortion.model == "OPENCV_FISHEYE" else lens.NO_DISTORTION

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests import oracle
-from threer_blender.geometry import alignment_solver, global_alignment, scene_graph, synchronisation
+from threer_blender.geometry import alignment_solver, global_alignment, scene_graph, similarities
 from threer_blender.geometry.pairs import PairStore
 from threer_blender.messages import UserError
 
@@ -36,10 +36,10 @@ def pose_errors(alignment, views):
     source = found[:, None, :3, 3] + arms @ found[:, :3, :3].transpose(0, 2, 1) / scale
     target = truth[:, None, :3, 3] + arms @ truth[:, :3, :3].transpose(0, 2, 1)
     flat = source.reshape(1, -1, 3), target.reshape(1, -1, 3)
-    move = synchronisation.fit(*flat, np.ones(flat[0].shape[:2]))
+    move = similarities.fit(*flat, np.ones(flat[0].shape[:2]))
     centres = move.apply(found[None, :, :3, 3])[0]
     turns = move.rotation[0] @ found[:, :3, :3] @ truth[:, :3, :3].transpose(0, 2, 1)
-    return np.degrees(synchronisation.angles(turns)), np.linalg.norm(centres - truth[:, :3, 3], axis=1) / depth
+    return np.degrees(similarities.angles(turns)), np.linalg.norm(centres - truth[:, :3, 3], axis=1) / depth
 
 
 def depth_errors(alignment, views):
@@ -86,12 +86,30 @@ def test_no_solution_near_the_truth_is_better(tmp_path):
         moved = []
         for view in found.views:
             pose = view.world_from_camera.copy()
-            pose[:3, :3] = synchronisation.rotations(0.01 * random.standard_normal((1, 3)))[0] @ pose[:3, :3]
+            pose[:3, :3] = similarities.rotations(0.01 * random.standard_normal((1, 3)))[0] @ pose[:3, :3]
             pose[:3, 3] += 0.01 * np.median(view.depth) * random.standard_normal(3)
             moved.append(
                 replace(view, world_from_camera=pose, focal=view.focal * np.exp(0.01 * random.standard_normal()))
             )
         assert global_alignment.objective(store, replace(found, views=moved)) > reached
+
+
+def test_maps_as_large_as_the_networks(tmp_path):
+    views = oracle.orbit(3, (384, 512), degrees=40)
+    found = global_alignment.align(stored(tmp_path, views, oracle.Errors(noise=0.02, outliers=0.02)), 3)
+    assert pose_errors(found, views)[0].max() < 1
+    assert focal_errors(found, views).max() < 0.02
+    assert depth_errors(found, views).mean() < 0.01
+
+
+def test_pairs_that_show_nothing_in_common_are_fitted_as_well_as_can_be(tmp_path):
+    """The objective counts them too: in the world's size that it asks for, no similarity near theirs has a lower sum."""
+    views = oracle.orbit(5, SIZE, degrees=80)
+    views.append(oracle.view(oracle.look_at((0.5, 0, -3), (-2.5, 0, -3)), SIZE))
+    store = stored(tmp_path, views, pairs=[*scene_graph.complete(5), (0, 5), (4, 5)])
+    store = stored(tmp_path / "joined", views) if len(global_alignment.align(store, 6).views) < 6 else store
+    found = global_alignment.align(store, 6)
+    assert np.log(found.pairs.scale).mean() == pytest.approx(np.log(0.5))
 
 
 def test_maps_of_different_sizes(tmp_path):

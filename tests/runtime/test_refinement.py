@@ -12,7 +12,7 @@ from PIL import Image
 from tests.sample_photos import SAMPLE, shrunk
 from threer_blender import bundle, headless, lens
 from threer_blender.geometry import refinement
-from threer_blender.geometry.reprojection import rotations_from
+from threer_blender.geometry.similarities import rotations
 from threer_blender.geometry.tracks import PairMatches, link
 from threer_blender.messages import UserError
 from threer_blender.photo_files import find
@@ -41,7 +41,7 @@ def network_answer(truth: Camera, random: np.random.Generator) -> tuple[Camera, 
     turn = random.standard_normal(3)
     turn *= np.radians(random.uniform(1, 2)) / np.linalg.norm(turn)
     pose = truth.world_from_camera.copy()
-    pose[:3, :3] = pose[:3, :3] @ rotations_from(turn[None])[0]
+    pose[:3, :3] = pose[:3, :3] @ rotations(turn[None])[0]
     pose[:3, 3] += 0.01 * random.standard_normal(3)
     factor = np.exp(0.03 * random.standard_normal())
     camera = Camera(
@@ -218,6 +218,6 @@ def test_pairs_are_refused_only_where_cameras_contradict_them_altogether(degrees
     found = [camera.project(points) for camera in (first, second)]
     keep = np.flatnonzero(np.isfinite(np.concatenate(found, axis=1)).all(axis=1))
     turn = np.eye(4)
-    turn[:3, :3] = rotations_from(np.radians([[degrees, degrees / 2, 0]]))[0]
+    turn[:3, :3] = rotations(np.radians([[degrees, degrees / 2, 0]]))[0]
     off = replace(second, world_from_camera=second.world_from_camera @ turn)
     assert refinement.contradicted([first, off], found, PairMatches(0, 1, keep, keep, 1.0)) == refused

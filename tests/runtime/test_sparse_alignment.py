@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from tests import oracle
-from threer_blender.geometry import scene_graph, sparse_alignment, synchronisation
+from threer_blender.geometry import scene_graph, similarities, sparse_alignment, synchronisation
 from threer_blender.geometry.global_alignment import Alignment
 from threer_blender.geometry.pairs import Matches, PairPrediction, PairStore
-from threer_blender.geometry.synchronisation import Similarities
+from threer_blender.geometry.similarities import Similarities
 from threer_blender.messages import UserError
 
 Float = NDArray[np.float64]
@@ -56,7 +56,7 @@ def turned(found: Alignment, views: Sequence[oracle.View]) -> Float:
     true = np.array([views[view.photo].world_from_camera[:3, :3] for view in found.views])
     i, j = np.triu_indices(len(ours), 1)
     return np.degrees(
-        synchronisation.angles(
+        similarities.angles(
             ours[i].transpose(0, 2, 1) @ ours[j] @ (true[i].transpose(0, 2, 1) @ true[j]).transpose(0, 2, 1)
         )
     )
@@ -66,7 +66,7 @@ def shifted(found: Alignment, views: Sequence[oracle.View]) -> float:
     """The largest distance of a camera from its place, of the world's extent, after the best similarity."""
     ours = np.array([view.world_from_camera[:3, 3] for view in found.views])
     true = np.array([views[view.photo].world_from_camera[:3, 3] for view in found.views])
-    moved = synchronisation.fit(ours[None], true[None], np.ones((1, len(ours)))).apply(ours[None])[0]
+    moved = similarities.fit(ours[None], true[None], np.ones((1, len(ours)))).apply(ours[None])[0]
     return float(np.linalg.norm(moved - true, axis=1).max() / np.ptp(true, axis=0).max())
 
 
@@ -98,7 +98,7 @@ def test_the_coarse_stage_minimises_its_objective() -> None:
     ends = np.array([(0, 1), (1, 2), (0, 2), (2, 3), (1, 3)])
     true = Similarities(
         np.exp(0.2 * random.standard_normal(4)),
-        synchronisation.rotations(0.5 * random.standard_normal((4, 3))),
+        similarities.rotations(0.5 * random.standard_normal((4, 3))),
         random.standard_normal((4, 3)),
     )
     world = random.standard_normal((5, 60, 3)) + (0, 0, 3)
@@ -111,13 +111,13 @@ def test_the_coarse_stage_minimises_its_objective() -> None:
         apart = np.linalg.norm(views[ends[:, 0]].apply(first) - views[ends[:, 1]].apply(second), axis=-1)
         return float((weights * apart**1.5).sum())
 
-    start = synchronisation.synchronise(4, ends, synchronisation.fit(second, first, weights), np.ones(len(ends)))
+    start = synchronisation.synchronise(4, ends, similarities.fit(second, first, weights), np.ones(len(ends)))
     found = sparse_alignment.coarse(ends, first, second, weights, np.ones(4, bool), start)
     assert np.log(found.scale).mean() == pytest.approx(0, abs=1e-9)
     for _ in range(200):
         step = 1e-3 * random.standard_normal((4, 7))
         step[:, 6] -= step[:, 6].mean()
-        near = Similarities(np.exp(step[:, 6]), synchronisation.rotations(step[:, :3]), step[:, 3:6]).after(found)
+        near = Similarities(np.exp(step[:, 6]), similarities.rotations(step[:, :3]), step[:, 3:6]).after(found)
         assert cost(near) > cost(found) * (1 - 1e-7)
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from threer_blender.geometry import scene_graph, synchronisation
-from threer_blender.geometry.synchronisation import Similarities
+from threer_blender.geometry import scene_graph, similarities, synchronisation
+from threer_blender.geometry.similarities import Similarities
 
 
 def world(count, pairs, wrong, noise, seed=0):
@@ -14,7 +14,7 @@ def world(count, pairs, wrong, noise, seed=0):
     def some(number, turn, stretch, shift):
         return Similarities(
             np.exp(stretch * random.standard_normal(number)),
-            synchronisation.rotations(turn * random.standard_normal((number, 3))),
+            similarities.rotations(turn * random.standard_normal((number, 3))),
             shift * random.standard_normal((number, 3)),
         )
 
@@ -39,7 +39,7 @@ def test_wrong_measurements_neither_move_the_views_nor_are_believed(pairs, count
     found = synchronisation.synchronise(count, pairs, measured, np.ones(len(pairs)))
     change = found.after(views.inverse())
     common = change[:1]
-    turns = synchronisation.angles(change.rotation @ common.rotation.transpose(0, 2, 1))
+    turns = similarities.angles(change.rotation @ common.rotation.transpose(0, 2, 1))
     assert np.degrees(turns).max() < 3
     assert np.abs(np.log(change.scale / common.scale)).max() < 0.05
     believed = synchronisation.agreeing(pairs, measured, found)
@@ -60,10 +60,10 @@ def test_exact_measurements_are_met_exactly():
 def test_robust_fit_passes_over_outliers():
     random = np.random.default_rng(0)
     source = random.standard_normal((1, 200, 3))
-    true = Similarities(np.array([2.5]), synchronisation.rotations(random.standard_normal((1, 3))), np.ones((1, 3)))
+    true = Similarities(np.array([2.5]), similarities.rotations(random.standard_normal((1, 3))), np.ones((1, 3)))
     target = true.apply(source)
     target[0, :60] += 5 * random.standard_normal((60, 3))
-    found = synchronisation.fit_robust(source, target, np.ones((1, 200)), rounds=30)
+    found = similarities.fit_robust(source, target, np.ones((1, 200)), rounds=30)
     np.testing.assert_allclose(found.rotation, true.rotation, atol=1e-3)
     assert found.scale[0] == pytest.approx(2.5, rel=1e-3)
 

@@ -15,12 +15,12 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from . import alignment_solver, placement, synchronisation
+from . import alignment_solver, placement, similarities, synchronisation
 from .alignment_samples import Sampled
 from .alignment_solver import FOCAL, State
 from .pairs import PairStore
 from .placement import Anchors, Measured
-from .synchronisation import Similarities
+from .similarities import Similarities
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -74,7 +74,7 @@ class Alignment:
     misjudged: list[int]
 
 
-NOTHING = Alignment([], synchronisation.identities(0), np.zeros(0, np.int64), [], [], [])
+NOTHING = Alignment([], similarities.identities(0), np.zeros(0, np.int64), [], [], [])
 """What is known before any prediction."""
 
 
@@ -127,7 +127,7 @@ def align(
     found = sorted([*before.views, *new], key=lambda view: view.photo)
     return Alignment(
         found,
-        synchronisation.joined(before.pairs, pairs),
+        similarities.joined(before.pairs, pairs),
         np.concatenate([before.pair_numbers, seen.numbers[inside]]),
         sorted({*before.disagreeing, *seen.numbers[~agreeing].tolist()} - {*seen.numbers[agreeing].tolist()}),
         sorted(set(range(count)) - {view.photo for view in found}),
@@ -223,7 +223,7 @@ def _all_pairs(seen: Sampled, state: State, photos: Int, used: Int, inside: Int)
     """World from each prediction `inside`: the solver's for those `used`, for the rest what fits the solution best."""
     number = {int(photo): at for at, photo in enumerate(photos)}
     solved = {int(pair): at for at, pair in enumerate(used)}
-    pairs = synchronisation.identities(len(inside))
+    pairs = similarities.identities(len(inside))
     for at, index in enumerate(inside):
         one = state.pairs[[solved[int(index)]]] if int(index) in solved else _refit(seen, state, number, int(index))
         pairs.scale[at], pairs.rotation[at], pairs.translation[at] = one.scale[0], one.rotation[0], one.translation[0]
@@ -240,7 +240,7 @@ def _refit(seen: Sampled, state: State, number: dict[int, int], index: int) -> S
         weights.append(seen.weights[photo][row])
         own.append(state.points(view, seen.grids[photo].pixels()))
     source, target, weight = (np.concatenate(part)[None] for part in (said, own, weights))
-    return synchronisation.fit_robust(source, target, weight)
+    return similarities.fit_robust(source, target, weight)
 
 
 def _dense_view(seen: Sampled, photo: int, view: int, state: State, used: Int) -> AlignedView:

@@ -11,13 +11,13 @@ import numpy as np
 
 from ..messages import UserError
 from ..reconstruction import Array, FloatArray, LeftOut, Photo, PhotoFromMap
-from . import assembly, global_alignment, synchronisation
+from . import assembly, global_alignment, similarities
 from .focal import focal_from_points
 from .global_alignment import FOCAL_RATIO, AlignedView, Alignment
 from .pairs import PairPrediction, PairStore
 from .placement import Unconnected
 from .poses import Similarity, relative_pose
-from .synchronisation import Similarities
+from .similarities import Similarities
 
 ALIGNING = "Bringing the photos together"
 GUESSED = (
@@ -116,7 +116,7 @@ def alone(store: PairStore, names: Sequence[str], focal: float | None) -> Alignm
     if focal is not None and not contradicts:
         view = replace(view, focal=focal, depth=(view.depth * (focal / view.focal)).astype(np.float32))
     misjudged = [0] if contradicts else []
-    return Alignment([view], synchronisation.identities(1), np.zeros(1, np.int64), [], [], misjudged)
+    return Alignment([view], similarities.identities(1), np.zeros(1, np.int64), [], [], misjudged)
 
 
 def guessed(store: PairStore, names: Sequence[str]) -> Alignment:

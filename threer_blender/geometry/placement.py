@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..messages import UserError
-from . import synchronisation
+from . import similarities, synchronisation
 from .alignment_samples import Sampled
-from .synchronisation import Similarities
+from .similarities import Similarities
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -61,8 +61,8 @@ def measure(seen: Sampled, own: list[Float]) -> Measured:
     ends = np.array([(edge.first, edge.second) for edge in seen.edges]).reshape(-1, 2)
     known = np.array([points.any() for points in own])
     usable = (seen.sure.min(1) >= _LEAST_SURE) & known[ends].all(1) & (ends[:, 0] != ends[:, 1])
-    fitted = synchronisation.identities(count)
-    to = synchronisation.fit_robust(source[usable], target[usable], weights[usable])
+    fitted = similarities.identities(count)
+    to = similarities.fit_robust(source[usable], target[usable], weights[usable])
     fitted.scale[usable], fitted.rotation[usable] = to.scale / units[usable], to.rotation
     fitted.translation[usable] = to.translation / units[usable, None]
     return Measured(ends, fitted, units, seen.mean_weight.prod(1), usable)
@@ -76,7 +76,7 @@ class Anchors:
     world: Similarities
 
 
-UNANCHORED = Anchors(np.zeros(0, np.int64), synchronisation.identities(0))
+UNANCHORED = Anchors(np.zeros(0, np.int64), similarities.identities(0))
 
 
 def place(count: int, measured: Measured, anchors: Anchors = UNANCHORED) -> tuple[Bool, Similarities]:
@@ -93,7 +93,7 @@ def place(count: int, measured: Measured, anchors: Anchors = UNANCHORED) -> tupl
     while True:
         placed = placed & _home(count, pairs[trusted & placed[pairs].all(1)], anchored)
         if placed.sum() < 2 and anchored.any():
-            return placed, synchronisation.identities(count)
+            return placed, similarities.identities(count)
         if placed.sum() < 2:
             raise Unconnected(
                 "No two of these photos show enough of the same things; take photos that overlap by more than half."
@@ -119,7 +119,7 @@ def place(count: int, measured: Measured, anchors: Anchors = UNANCHORED) -> tupl
         placed[np.flatnonzero(placed)[~fine]] = False
     if anchored.any():
         solved = _moved_to(anchors, solved, number)
-    views = synchronisation.identities(count)
+    views = similarities.identities(count)
     views.scale[placed], views.rotation[placed], views.translation[placed] = (
         solved.scale,
         solved.rotation,
@@ -149,7 +149,7 @@ def _with_anchors(pairs: Int, moves: Similarities, surety: Float, anchors: Ancho
     new_pairs = ~known.all(1)
     return (
         np.concatenate([pairs[new_pairs], exact]),
-        synchronisation.joined(moves[new_pairs], first.inverse().after(second)),
+        similarities.joined(moves[new_pairs], first.inverse().after(second)),
         np.concatenate([surety[new_pairs], np.full(len(exact), surety.max(initial=1.0))]),
     )
 
@@ -161,7 +161,7 @@ def _moved_to(anchors: Anchors, solved: Similarities, number: Int) -> Similariti
         some.apply(np.tile(arms, (len(some), 1, 1))) for some in (solved[number[anchors.photos]], anchors.world)
     )
     flat = ours.reshape(1, -1, 3), theirs.reshape(1, -1, 3)
-    move = synchronisation.fit(*flat, np.ones(flat[0].shape[:2]))
+    move = similarities.fit(*flat, np.ones(flat[0].shape[:2]))
     return move[np.zeros(len(solved), int)].after(solved)
 
 
@@ -184,6 +184,6 @@ def _both_ways(measured: Measured) -> tuple[Int, Similarities, Float]:
     twice = ~new[second]
     a, b = moves[first], moves[np.where(twice, second, first)]
     alike = synchronisation.closed(a.after(b.inverse()))
-    half = synchronisation.rotations(0.5 * synchronisation.rotation_vectors(a.rotation.transpose(0, 2, 1) @ b.rotation))
+    half = similarities.rotations(0.5 * similarities.rotation_vectors(a.rotation.transpose(0, 2, 1) @ b.rotation))
     mean = Similarities(np.sqrt(a.scale * b.scale), a.rotation @ half, 0.5 * (a.translation + b.translation))
     return ends[first], mean.where(alike, a), surety[first] * np.where(alike, 1.0, _DOUBT)

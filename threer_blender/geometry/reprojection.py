@@ -14,6 +14,7 @@ import numpy as np
 from .. import lens
 from ..reconstruction import Array, Camera, FloatArray
 from . import schur
+from .similarities import rotations
 from .tracks import DEPTH_ERROR, Tracks
 
 POSE = 7  # unknowns of a camera: rotation, translation, logarithm of the factor of its depths
@@ -214,7 +215,7 @@ class Problem:
     def _moved(self, state: State, step: FloatArray, points: FloatArray) -> State:
         cameras = len(state.factors)
         pose = step[: cameras * POSE].reshape(cameras, POSE)
-        turn = rotations_from(pose[:, :3])
+        turn = rotations(pose[:, :3])
         lenses = state.lenses.copy()
         lenses[:, self._free] += step[cameras * POSE :].reshape(len(lenses), len(self._free))
         return State(
@@ -224,18 +225,6 @@ class Problem:
             lenses,
             state.points + points,
         )
-
-
-def rotations_from(vectors: FloatArray) -> FloatArray:
-    """Rotation matrices (N, 3, 3) of rotation vectors (N, 3), by Rodrigues' formula."""
-    angle = np.linalg.norm(vectors, axis=1)[:, None, None]
-    x, y, z = vectors.T
-    zero = np.zeros_like(x)
-    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=1).reshape(-1, 3, 3)
-    once = np.sinc(angle / np.pi)
-    twice = 0.5 * np.sinc(angle / (2 * np.pi)) ** 2
-    rotations: FloatArray = np.eye(3) + once * cross + twice * cross @ cross
-    return rotations
 
 
 def lenses_of(cameras: Sequence[Camera], of: Array, model: str, free: Array) -> Lenses:

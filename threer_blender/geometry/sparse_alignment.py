@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..reconstruction import Array, Camera, FloatArray
-from . import placement, synchronisation
+from . import placement, similarities, synchronisation
 from .bundle_adjustment import Refined, Settings, refine
 from .focal import focal_from_points
 from .global_alignment import FOCAL_RATIO, AlignedView, Alignment
 from .pairs import Matches, PairStore
 from .placement import Measured
-from .synchronisation import Similarities
+from .similarities import Similarities
 from .tracks import PairMatches, Tracks, link
 
 GAMMA = 1.5  # the power of distances that the coarse stage minimises
@@ -189,8 +189,8 @@ def measure(pairs: Sequence[Matches], own: Mapping[int, Canonical]) -> tuple[Mea
         first[row, : len(some)], second[row, : len(some)] = a[some], b[some]
         weights[row, : len(some)] = pair.confidence[some]
     enough = (weights > 0).sum(axis=1) >= LEAST_MATCHES
-    moves = synchronisation.identities(len(pairs))
-    fitted = synchronisation.fit_robust(second[enough], first[enough], weights[enough])
+    moves = similarities.identities(len(pairs))
+    fitted = similarities.fit_robust(second[enough], first[enough], weights[enough])
     moves.scale[enough], moves.rotation[enough], moves.translation[enough] = (
         fitted.scale,
         fitted.rotation,
@@ -235,9 +235,9 @@ def coarse(
             break
         root = np.sqrt(weights * np.maximum(distance, 1e-4) ** (GAMMA - 2))
         step = _gauss_newton(ends, a, b, root, len(found), damping)
-        moved = Similarities(np.exp(step[:, 6]), synchronisation.rotations(step[:, :3]), step[:, 3:6])
+        moved = Similarities(np.exp(step[:, 6]), similarities.rotations(step[:, :3]), step[:, 3:6])
         found = _unit_mean(moved.after(found))
-    everyone = synchronisation.identities(len(views))
+    everyone = similarities.identities(len(views))
     everyone.scale[placed], everyone.rotation[placed], everyone.translation[placed] = (
         kept.scale,
         kept.rotation,
