@@ -3,14 +3,15 @@
 nox -s benchmarks -- feedforward
 
 Both ways run the same network with the same random weights on the same random pictures, each in a process of its own;
-seconds are CPU-seconds of the forward pass, memory is the most that the process held, weights included. A checkpoint of
-VGGT's layout, 5 GB of zeros, is loaded and every weight read once.
+seconds are CPU-seconds of the forward pass, memory is the most that the process held, weights included and, in
+brackets, beside them. A checkpoint of VGGT's layout, 5 GB of zeros, is loaded and every weight read once.
 """
 
 import json
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +21,29 @@ from torch import Tensor
 
 sys.path.insert(0, str(REPOSITORY))
 
-from threer_blender.networks import depth_anything3, fast3r, vggt, vggt_omega, vit
+from threer_blender.networks import dense_head, depth_anything3, fast3r, map_anything, vggt, vggt_omega, vit
 
 SIZE = (168, 224)
-VIEWS = (4, 16, 32)
+# Network -> numbers of views, and the size of their pictures: small enough for attention's matrices to fit here.
+RUNS = (
+    ("Depth Anything 3", (4, 16, 32), SIZE),
+    ("VGGT", (16,), (224, 308)),
+    ("VGGT", (8, 32), (154, 224)),
+)
 OURS, THEIRS = "ours", "straightforward"
 
 RUN = """
 from feedforward import *
-import resource
-way, count = sys.argv[1], int(sys.argv[2])
+way, name, count, height, width = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 torch.manual_seed(0)
-network = made(way)
-images = torch.rand(count, 3, *SIZE)
+network = made(way, name)
+images = torch.rand(count, 3, height, width)
+weights = sum(parameter.nbytes for parameter in network.parameters())
 with torch.inference_mode():
     before = time.process_time()
     found = network(images)
     seconds = time.process_time() - before
-end(seconds=seconds, depth=float(found[0].double().mean()))
+end(seconds=seconds, depth=float(found.depth.double().mean()), weights=weights / 2**30)
 """
 
 GROW = """
@@ -72,36 +78,40 @@ class PlainAttention(vit.Attention):
         return self.proj((weights @ value).transpose(1, 2).flatten(2))
 
 
-class Straightforward(depth_anything3.DepthAnything3):
-    """Keeps what every block leaves, and shows all views to the head at once."""
+def straightforward(network: torch.nn.Module, backbone: str) -> None:
+    """Makes a network keep what every block leaves, make attention's matrices, and show its heads all views at once."""
+    dense_head.VIEWS_AT_ONCE = sys.maxsize
+    for module in network.modules():
+        if isinstance(module, vit.Attention):
+            module.__class__ = PlainAttention
+    inner: Any = network.get_submodule(backbone)
+    read = inner.config.layers
+    inner.config = replace(inner.config, layers=tuple(range(inner.config.depth)))
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.read = self.backbone.config.layers
-        self.backbone.config = depth_anything3.Config(layers=tuple(range(self.backbone.config.depth)))
-        for module in self.modules():
-            if isinstance(module, vit.Attention):
-                module.__class__ = PlainAttention
+    def keep(module: torch.nn.Module, _images: Any, found: Any) -> Any:
+        module.everything = layers = found[0] if isinstance(found, tuple) else found
+        chosen = [layers[index] for index in read]
+        return (chosen, *found[1:]) if isinstance(found, tuple) else chosen
 
-    def forward(self, images: Tensor) -> Any:
-        grid = (images.shape[2] // 14, images.shape[3] // 14)
-        layers, cameras = self.backbone(images)
-        maps = self.head([layers[index] for index in self.read], grid, images.shape[2:])
-        return maps[..., 0].exp(), 1 + maps[..., 1].exp(), self.cam_dec(cameras)
+    inner.register_forward_hook(keep)
 
+
+# Network -> how it is built, and what of it keeps layers.
+PUBLISHED = {"Depth Anything 3": (depth_anything3.DepthAnything3, "backbone"), "VGGT": (vggt.VGGT, "aggregator")}
 
 # What is kept and held at a time does not depend on depth, so shallow networks of the published widths tell.
 SHALLOW = {
     "Depth Anything 3": depth_anything3.DepthAnything3,
     "VGGT": lambda: vggt.VGGT(vggt.Config(depth=4, layers=(0, 1, 2, 3))),
     "VGGT-Omega": lambda: vggt_omega.VGGTOmega(vggt_omega.Config(depth=4, layers=(0, 1, 2, 3))),
+    "MapAnything": lambda: map_anything.MapAnything(map_anything.Config(encoder_depth=4, depth=4, layers=(2, 3, 4))),
     "Fast3R": lambda: fast3r.Fast3R(fast3r.Config(depth=4)),
 }
 
 
 def sides(name: str) -> tuple[int, int]:
     """Of pictures in whole patches, about SIZE."""
-    return SIZE if name in ("Depth Anything 3", "VGGT") else (160, 224)
+    return (160, 224) if name in ("VGGT-Omega", "Fast3R") else SIZE
 
 
 def growth() -> None:
@@ -113,9 +123,13 @@ def growth() -> None:
     table(["Network", "Bytes a pixel"], map(row, SHALLOW))
 
 
-def made(way: str) -> torch.nn.Module:
-    """Depth Anything 3 BASE with random weights."""
-    return filled(depth_anything3.DepthAnything3 if way == OURS else Straightforward)
+def made(way: str, name: str) -> torch.nn.Module:
+    """A network of the published size with random weights."""
+    build, backbone = PUBLISHED[name]
+    network = filled(build)
+    if way == THEIRS:
+        straightforward(network, backbone)
+    return network
 
 
 def filled(build: Callable[[], torch.nn.Module]) -> torch.nn.Module:
@@ -128,31 +142,24 @@ def filled(build: Callable[[], torch.nn.Module]) -> torch.nn.Module:
     return network
 
 
-def run() -> None:
-    rows = {}
-    for way in (THEIRS, OURS):
-        for count in VIEWS:
-            rows[way, count] = measured(RUN, way, str(count))
-    table(
-        ["Views", "CPU-s, theirs → ours", "Ratio", "Peak GiB, theirs → ours", "Ratio"],
-        (
-            [
-                count,
-                f"{rows[THEIRS, count]['seconds']:.1f} → {rows[OURS, count]['seconds']:.1f}",
-                f"{rows[OURS, count]['seconds'] / rows[THEIRS, count]['seconds']:.2f}",
-                f"{rows[THEIRS, count]['peak_gib']:.2f} → {rows[OURS, count]['peak_gib']:.2f}",
-                f"{rows[OURS, count]['peak_gib'] / rows[THEIRS, count]['peak_gib']:.2f}",
-            ]
-            for count in VIEWS
-        ),
-    )
-    for way in (THEIRS, OURS):
-        few, many = (rows[way, count]["peak_gib"] for count in (VIEWS[0], VIEWS[-1]))
-        slope = (many - few) * 2**30 / (VIEWS[-1] - VIEWS[0])
-        print(f"{way}: {slope / 2**20:.1f} MiB a view, {slope / (SIZE[0] * SIZE[1]):.0f} bytes a pixel")
-    for count in VIEWS:
-        a, b = rows[THEIRS, count]["depth"], rows[OURS, count]["depth"]
-        assert abs(a / b - 1) < 1e-4, "the two ways do not compute the same"
+def run(names: Sequence[str]) -> None:
+    """The rows of these networks."""
+
+    def row(name: str, count: int, size: tuple[int, int]) -> list[Any]:
+        theirs, ours = (measured(RUN, way, name, *map(str, (count, *size))) for way in (THEIRS, OURS))
+        assert abs(theirs["depth"] / ours["depth"] - 1) < 1e-4, "the two ways do not compute the same"
+        beside = [way["peak_gib"] - way["weights"] for way in (theirs, ours)]
+        return [
+            f"{name}, {size[1]}×{size[0]}",
+            count,
+            f"{theirs['seconds']:.1f} → {ours['seconds']:.1f}",
+            f"{ours['seconds'] / theirs['seconds']:.2f}",
+            f"{theirs['peak_gib']:.2f} → {ours['peak_gib']:.2f} ({beside[0]:.2f} → {beside[1]:.2f})",
+            f"{ours['peak_gib'] / theirs['peak_gib']:.2f} ({beside[1] / beside[0]:.2f})",
+        ]
+
+    head = ["Network", "Views", "CPU-s, theirs → ours", "Ratio", "Peak GiB, theirs → ours", "Ratio"]
+    table(head, (row(name, count, size) for name, counts, size in RUNS if name in names for count in counts))
 
 
 def checkpoint(path: Path) -> int:
@@ -188,6 +195,6 @@ def load() -> None:
 
 if __name__ == "__main__":
     print(machine(), end="\n\n")
-    run()
+    run(sys.argv[1:] or tuple(PUBLISHED))
     growth()
     load()

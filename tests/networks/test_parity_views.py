@@ -25,7 +25,7 @@ def _depth_anything3(net: Any, images: torch.Tensor, _facts: dict) -> dict[str, 
 def _vggt(net: Any, images: torch.Tensor, facts: dict) -> dict[str, torch.Tensor]:
     given: list[tuple] = []
     hook = net.track_head.tracker.register_forward_pre_hook(lambda _module, inputs: given.append(inputs))
-    found = net(images, torch.tensor(facts["query_points"]))
+    found = net(images, torch.tensor(facts["query_points"]), with_points=True)
     hook.remove()
     features, queries = given[0]
     noise = 1 + 1e-6 * torch.randn(features.shape, generator=torch.Generator().manual_seed(0))

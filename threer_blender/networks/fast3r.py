@@ -31,7 +31,7 @@ class Config:
     dim: int = 1024
     depth: int = 24
     heads: int = 16
-    sharpness: float = 1.0  # of the decoder's attention; the released configuration leaves out what the code can do
+    sharpness: float = 1.0  # of the decoder's attention; the released configuration and evaluations leave it so
 
 
 # For views many more than in training, section 4 of the paper: sqrt(log 137 / log 20), which the code has by default.

@@ -22,6 +22,7 @@ from .vit import Block, DinoV2, PositionTable, axial_rotation, grid_positions, n
 
 PATCH = 14
 REGISTERS = 4
+# As the released aggregator builds its encoder: bicubic with antialiasing, to an exact size.
 POSITIONS = PositionTable(antialias=True, offset=0.0)
 
 
@@ -40,13 +41,14 @@ class Config:
 
 class Prediction(NamedTuple):
     """Of N views: `pose` (N, 9) encodes [R | t] from the first view's frame to the view's own, see `pose_encoding`;
-    `depth` and `points` (in the first view's frame), each with its confidence (at least 1), (N, H, W[, 3])."""
+    `depth` and `points` (in the first view's frame), each with its confidence (at least 1), (N, H, W[, 3]). Points and
+    tracks are there where they were asked for."""
 
     pose: Tensor
     depth: Tensor
     depth_confidence: Tensor
-    points: Tensor
-    points_confidence: Tensor
+    points: Tensor | None
+    points_confidence: Tensor | None
     tracks: Tracks | None
 
 
@@ -150,8 +152,9 @@ class VGGT(nn.Module):
         self.point_head = DenseHead(dim, config.widths, config.channels, outputs=4, rectified_skip=True)
         self.track_head = TrackHead(dim, config.widths)
 
-    def forward(self, images: Tensor, queries: Tensor | None = None) -> Prediction:
-        """`images` (N, 3, H, W) in [0, 1], H and W multiples of 14; `queries` (M, 2) pixels of the first to track."""
+    def forward(self, images: Tensor, queries: Tensor | None = None, with_points: bool = False) -> Prediction:
+        """`images` (N, 3, H, W) in [0, 1], H and W multiples of 14; `queries` (M, 2) pixels of the first to track;
+        `with_points`: the point head as well, whose points are worse than those of depth and cameras."""
         size = (images.shape[2], images.shape[3])
         grid = (size[0] // PATCH, size[1] // PATCH)
         layers = self.aggregator(images)
@@ -159,17 +162,14 @@ class VGGT(nn.Module):
             pose = self.camera_head(layers[-1][:, 0].float())
             layers = [layer[:, 1 + REGISTERS :] for layer in layers]
             depth = a_few_at_a_time(lambda some: self.depth_head(some, grid, size), layers)
-            points = a_few_at_a_time(lambda some: self.point_head(some, grid, size), layers)
+            points, points_confidence = self._points(layers, grid, size) if with_points else (None, None)
             tracks = None if queries is None else self.track_head(layers, grid, queries)
-        logarithmic = points[..., :3]
-        return Prediction(
-            pose,
-            depth[..., 0].exp(),
-            1 + depth[..., 1].exp(),
-            logarithmic.sign() * logarithmic.abs().expm1(),
-            1 + points[..., 3].exp(),
-            tracks,
-        )
+        return Prediction(pose, depth[..., 0].exp(), 1 + depth[..., 1].exp(), points, points_confidence, tracks)
+
+    def _points(self, layers: Sequence[Tensor], grid: tuple[int, int], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        found = a_few_at_a_time(lambda some: self.point_head(some, grid, size), layers)
+        logarithmic = found[..., :3]
+        return logarithmic.sign() * logarithmic.abs().expm1(), 1 + found[..., 3].exp()
 
 
 def rename(name: str) -> str | None:
