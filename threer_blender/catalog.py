@@ -78,6 +78,12 @@ REFINE = Option(
 )
 
 
+# How many photos a network sees at a time that takes any number of them, as feed-forward engines' costs say it. Beyond
+# `most`, networks trained on two dozen grow unsure, and time grows with the square; parts of fewer than `fewest` share
+# too little with each other.
+IN_PARTS = {"most_at_once": 100, "fewest_at_once": 12}
+
+
 # How photos are matched: offered by engines that look for details on the photos themselves.
 MATCHING = Option(
     "matching",
@@ -141,7 +147,7 @@ class Cost:
     """What a run takes: memory in bytes beside the weights, and seconds on two cores without a graphics card.
 
     Both grow with the photos and with the pairs of them that the engine looks at, of which one photo has at most
-    `neighbours`. An engine that works in parts says the memory of its largest part.
+    `neighbours`. It holds at most `most_at_once` photos; where memory is short, fewer, down to `fewest_at_once`.
     """
 
     memory: float
@@ -150,10 +156,16 @@ class Cost:
     seconds_per_photo: float
     seconds_per_pair: float = 0.0
     neighbours: int = 1_000_000
+    most_at_once: int = 1_000_000
+    fewest_at_once: int = 1_000_000
 
     def memory_of(self, photos: int) -> float:
-        """Bytes that this many photos take."""
-        return self.memory + photos * self.memory_per_photo
+        """Bytes that this many photos take where there is plenty."""
+        return self.memory + min(photos, self.most_at_once) * self.memory_per_photo
+
+    def least_memory_of(self, photos: int) -> float:
+        """Bytes without which this many photos cannot be had."""
+        return self.memory_of(min(photos, self.fewest_at_once))
 
     def seconds_of(self, photos: int) -> float:
         """Seconds that this many photos take."""

@@ -87,19 +87,19 @@ def estimate(engine: Engine, options: Mapping[str, Any], photos: int) -> Estimat
     if cost is None:
         return None
     weights = sum(weights.size for weights in engine.weights)
-    memory = cost.memory_of(photos) + weights
+    memory, least = (of(photos) + weights for of in (cost.memory_of, cost.least_memory_of))
     graphics = machine.graphics() if "torch" in engine.requires else ()
     # What a card has no memory for, the processor does.
     there = max([*(card.free for card in graphics), machine.free_memory()])
     refusal = ""
-    if memory > there:
+    if least > there:
         most = int((there - weights - cost.memory) / cost.memory_per_photo) if cost.memory_per_photo else 0
         advice = f"choose at most {most} photos or a lower quality" if most > 1 else "close other programs"
         refusal = (
-            f"{photos} {'photo takes' if photos == 1 else 'photos take'} about {memory / 1e9:.1f} GB of memory with "
+            f"{photos} {'photo takes' if photos == 1 else 'photos take'} about {least / 1e9:.1f} GB of memory with "
             f"{engine.label}, and {there / 1e9:.1f} GB are free; {advice}, or take another engine."
         )
-    return Estimate(memory, cost.seconds_of(photos), refusal)
+    return Estimate(max(least, min(memory, there)), cost.seconds_of(photos), refusal)
 
 
 def offered(engine: Engine, home: Path) -> list[Option]:

@@ -153,6 +153,28 @@ def test_the_weights_folder_can_be_chosen(declare, tmp_path):
     assert "threer.download_weights" in panel()
 
 
+@pytest.mark.usefixtures("addon")
+@pytest.mark.parametrize(
+    ("engine", "terms", "size"),
+    [
+        ("depth_anything3", "Commercial use is allowed: Apache-2.0", "541.5 MB"),
+        ("map_anything", "Commercial use is allowed: Apache-2.0", "4.9 GB"),
+        ("vggt_commercial", "Commercial use is allowed: VGGT License v1", "5.0 GB"),
+        ("vggt", "No commercial use: CC-BY-NC-4.0", "5.0 GB"),
+        ("vggt_omega", "No commercial use: FAIR Noncommercial Research License", "4.6 GB"),
+        ("fast3r", "No commercial use: FAIR Noncommercial Research License", ""),
+    ],
+)
+def test_an_engine_says_what_it_makes_and_on_what_terms(engine, terms, size):
+    bpy.context.scene.threer.engine = engine
+    shown = engines().replace("- ", "-")  # where lines break
+    assert part("catalog").engine(engine).summary in shown
+    assert "Makes cameras, depth, points" in shown
+    assert terms in shown
+    assert not size or f"Weights of {size}" in shown
+    assert "Classical" in shown
+
+
 def test_the_commercial_filter_hides_and_refuses(declare, home, tmp_path):
     declare(size=0)
     (home / "weights").mkdir()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..catalog import REFINE, Cost, Engine, Weights
+from ..catalog import IN_PARTS, REFINE, Cost, Engine, Weights
 from ..reconstruction import Photo, Reconstruction
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ ENGINE = Engine(
             terms_url=REPOSITORY,
         ),
     ),
-    costs={"": Cost(1.0e9, 0.24e9, 15.0, 47.0)},
+    costs={"": Cost(1.0e9, 0.24e9, 15.0, 47.0, **IN_PARTS)},
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..catalog import REFINE, Cost, Engine, Weights
+from ..catalog import IN_PARTS, REFINE, Cost, Engine, Weights
 from ..reconstruction import Photo, Reconstruction
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ ENGINE = Engine(
             gated=True,
         ),
     ),
-    costs={"": Cost(1.0e9, 0.25e9, 15.0, 62.0)},
+    costs={"": Cost(1.0e9, 0.25e9, 15.0, 62.0, **IN_PARTS)},
 )
 
 

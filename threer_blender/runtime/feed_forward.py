@@ -32,8 +32,6 @@ from .report import Report, Watch
 LOADING, SORTING, LOOKING, MERGING = "Loading the network", "Comparing photos", "Looking at all photos", "Merging"
 
 TRUSTED = 0.3  # quantile of the confidences below which points are not trusted
-MOST_AT_ONCE = 100  # photos; beyond it, networks trained on two dozen grow unsure and time grows with the square
-FEWEST_AT_ONCE = 12  # photos; smaller chunks share too little with each other
 SHARED = 0.25  # of a chunk, is also in the next
 MOST_POINTMAPS = 60  # are kept and compared with each other, evenly along longer captures
 MEMORY = 0.8  # of the free memory may be used
@@ -127,9 +125,10 @@ def _settings(engine: Engine, device: Device, held: int, count: int) -> Settings
     each = cost.memory_per_photo / (2 if half else 1)
     # In half precision, autocast holds a second copy of the weights.
     fixed = (1.5 if half else 1.0) * held + cost.memory
-    fit = min(MOST_AT_ONCE, int((MEMORY * device.memory - fixed) / each))
-    if fit < min(count, FEWEST_AT_ONCE):
-        needed = (fixed + min(count, FEWEST_AT_ONCE) * each) / MEMORY / 2**30
+    fit = min(cost.most_at_once, int((MEMORY * device.memory - fixed) / each))
+    fewest = min(count, cost.fewest_at_once)
+    if fit < fewest:
+        needed = (fixed + fewest * each) / MEMORY / 2**30
         raise UserError(
             f"{engine.label} needs {needed:.1f} GB of free memory for these photos, and {device.name} has "
             f"{device.memory / 2**30:.1f} GB; close other programs, choose fewer photos, or a smaller engine."
