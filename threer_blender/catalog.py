@@ -26,7 +26,8 @@ class Option:
 
     `basic` options stand on the panel, the rest folds away. `requires` are modules without which the option is not
     offered at all. `lightest_first`: the choices are in order of the memory they take, so that a run whose memory has
-    run out can be tried again with the one before. `folder`: the text is the path of a folder.
+    run out can be tried again with the one before. `folder`: the text is the path of a folder. `non_commercial` are
+    choices that forbid commercial use.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Option:
     requires: tuple[str, ...] = ()
     lightest_first: bool = False
     folder: bool = False
+    non_commercial: frozenset[str] = frozenset()
 
     def checked(self, value: Any) -> str | int | float | bool:
         """`value` as this option's type. Raises UserError where it is none of the allowed values."""
@@ -203,6 +205,10 @@ class Engine:
             if place > 0:
                 return option, {**options, option.name: choices[place - 1]}
         return None
+
+    def forbids(self, options: Mapping[str, Any]) -> Option | None:
+        """The first option whose choice forbids commercial use of the result; None where none does."""
+        return next((option for option in self.options if options.get(option.name) in option.non_commercial), None)
 
     def needed(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """The modules that a run with these options needs."""

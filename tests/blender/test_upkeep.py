@@ -190,6 +190,23 @@ def test_the_commercial_filter_hides_and_refuses(declare, home, tmp_path):
     preferences().commercial_only = False
 
 
+def test_the_commercial_filter_refuses_an_option_that_forbids_it(declare, tmp_path):
+    """InstantSplat's own terms allow it, those of some engines that it can start from do not."""
+    declare()
+    settings = bpy.context.scene.threer
+    settings.engine = "instantsplat"
+    choose_photo(tmp_path)
+    preferences().commercial_only = True
+    assert "may not be used commercially" not in panel()
+    settings.options_instantsplat.start = "dust3r"
+    sentence = "InstantSplat may not be used commercially with Start from: DUSt3R"
+    assert sentence in panel()
+    assert "threer.reconstruct" not in panel()
+    with pytest.raises(RuntimeError, match=sentence):
+        bpy.ops.threer.reconstruct()
+    preferences().commercial_only = False
+
+
 def test_what_a_python_lacks_is_set_up_on_a_click(declare):
     declare(requires="'torch', 'no_such_module'")
     assert "needs no_such_module first. Set Up puts it into a folder of its own." in panel()

@@ -160,6 +160,7 @@ def test_every_start_is_an_engine_that_gives_pointmaps_and_says_its_terms() -> N
         engine = catalog.engine(name)
         assert "pointmaps" in engine.produces
         assert engine.commercial or "not for commercial use" in label
+        assert engine.commercial == (instantsplat.ENGINE.forbids({"start": name}) is None)
         assert set(engine.requires) <= set(instantsplat.ENGINE.requires)
     for start, by_quality in instantsplat.START_OPTIONS.items():
         assert set(by_quality) == set(instantsplat.QUALITIES)

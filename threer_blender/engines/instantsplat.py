@@ -53,6 +53,7 @@ ENGINE = Engine(
             "Start from",
             "The engine that first finds cameras and depth.",
             choices={engine.id: _label(engine) for engine in STARTS},
+            non_commercial=frozenset(engine.id for engine in STARTS if not engine.commercial),
         ),
     ),
 )

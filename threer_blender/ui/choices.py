@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import bpy
@@ -22,6 +23,17 @@ def current() -> Any:
 def allows(engine: Engine) -> bool:
     """Whether the filter lets this engine through."""
     return bool(engine.commercial or not current().commercial_only)
+
+
+def refusal(engine: Engine, options: Mapping[str, Any]) -> str:
+    """Why the filter lets no run with these options through, as a sentence; "" where it does."""
+    if not allows(engine):
+        return f"{engine.label} may not be used commercially; choose another engine."
+    option = engine.forbids(options) if current().commercial_only else None
+    if option is None:
+        return ""
+    chosen = (option.choices or {})[str(options[option.name])]
+    return f"{engine.label} may not be used commercially with {option.label}: {chosen}. Choose another there."
 
 
 def use_weights_folder(preferences: Any, _context: Any = None) -> None:

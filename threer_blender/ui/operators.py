@@ -97,9 +97,9 @@ class THREER_OT_reconstruct(Button, bpy.types.Operator):  # type: ignore[misc]
     def run(self, context: bpy.types.Context) -> None:
         scene = context.scene
         engine = properties.engine(scene)
-        if not choices.allows(engine):
-            raise UserError(f"{engine.label} may not be used commercially; choose another engine.")
         options = properties.option_values(scene, engine)
+        if refusal := choices.refusal(engine, options):
+            raise UserError(refusal)
         task = work.start(properties.chosen_paths(scene), engine.id, options, scene)
         if bpy.app.background:  # where timers never run
             work.finish(task)

@@ -55,8 +55,9 @@ def _action(layout: Any, scene: bpy.types.Scene, engine: Engine, columns: int) -
     """The one large button: Reconstruct, or what has to come before."""
     home = work.current().home
     found = doctor.readiness(engine, home)
-    if not choices.allows(engine):
-        words.sentence(layout, f"{engine.label} may not be used commercially; choose another engine.", columns, "ERROR")
+    options = properties.option_values(scene, engine)
+    if refusal := choices.refusal(engine, options):
+        words.sentence(layout, refusal, columns, "ERROR")
         return
     if not found.ready:
         upkeep.draw_need(layout, engine, found, columns)
@@ -67,7 +68,7 @@ def _action(layout: Any, scene: bpy.types.Scene, engine: Engine, columns: int) -
     text = "Reconstruct Next" if busy else "Reconstruct"
     row.operator(operators.THREER_OT_reconstruct.bl_idname, text=text, icon="OUTLINER_OB_POINTCLOUD")
     photos = 0 if busy else len(properties.settings(scene).photos)
-    expected = doctor.estimate(engine, properties.option_values(scene, engine), photos) if photos else None
+    expected = doctor.estimate(engine, options, photos) if photos else None
     if expected is not None and expected.refusal:
         words.sentence(layout, expected.refusal, columns, "ERROR")
     elif expected is not None:
