@@ -13,7 +13,6 @@ from PIL import Image
 from threer_blender.engines import colmap, instantsplat
 from threer_blender.geometry import dense, pointmaps, splat_training
 from threer_blender.geometry.rasteriser import Splats
-from threer_blender.messages import UserError
 from threer_blender.reconstruction import Camera, Reconstruction
 from threer_blender.runtime import photos as photo_files
 from threer_blender.runtime.report import Report
@@ -38,22 +37,17 @@ class Row:
     """A set's first `count` photos by name, and which of them are for training and held out."""
 
     def __init__(self, name: str, dataset: str, count: int, training: list[int], held_out: list[int]) -> None:
-        self.name, self.alone = name, True
+        self.name = name
         files, self._truth = _set(dataset)
         self._all = photo_files.read(files[:count], lambda *_: None).accepted
         self._training = [self._all[i] for i in training]
         self._held_out = [self._all[i] for i in held_out]
 
-    def solve(self) -> Reconstruction:
-        """Cameras and pointmaps of the training photos."""
-        try:
-            found = self._engine(self._training, points=True)
-        except UserError:
-            found = None
-        if found is not None and len(found.cameras) == len(self._training):
-            return found
-        self.alone = False
-        return self._with_depth(self._engine(self._all, points=False))
+    def solve(self, together: bool) -> Reconstruction:
+        """Cameras and pointmaps of the training photos; `together`: cameras from all photos, depth from these alone."""
+        if together:
+            return self._with_depth(self._engine(self._all, points=False))
+        return self._engine(self._training, points=True)
 
     def _engine(self, photos: list, points: bool) -> Reconstruction:
         options = colmap.ENGINE.checked_options({**SOLVED, "points": points})

@@ -3,7 +3,8 @@
 Each row runs in a process of its own: the classical engine finds cameras and depth from the training photos alone, then
 the splats are made. A held-out photo's camera starts from its true place beside the training cameras and is moved until
 the splats look most like the photo; colours are compared as they are. Where the training photos alone do not give all
-their cameras (marked *), the cameras come from all photos of the row, depth and splats from the training photos alone.
+their cameras (marked *), the cameras come from all photos of the row, as the prototype's did everywhere; depth and
+splats come from the training photos alone.
 
 The last table turns the solved cameras by a degree before the splats are made. Pictures, each photo beside the splats,
 are written to instantsplat/.
@@ -28,6 +29,7 @@ ROWS = {
     "buddha-6": ("alicevision_buddha", 9, (0, 1, 3, 5, 7, 8), (4,), None),
     "office-5": ("hololens_office", 9, (0, 2, 4, 6, 8), (3, 5), None),
 }
+TOGETHER = ("plush-3", "plush-6")  # rows whose cameras come from all photos
 TURNED = "board-6"  # the row that is done again with wrong cameras
 PICTURES = Path("instantsplat")
 
@@ -35,22 +37,23 @@ RUN = """
 import numpy as np
 from _splat_rows import Row
 row = Row(sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4]), json.loads(sys.argv[5]))
-solved = row.solve()
+solved = row.solve(together=sys.argv[6] == "together")
 splatted = row.splat(solved)
 cpu_seconds = time.process_time()
-result = row.judge(splatted, Path(sys.argv[6])) if len(sys.argv) > 6 else row.judge(splatted)
+result = row.judge(splatted, Path(sys.argv[7]))
 again = {}
-if len(sys.argv) > 7:
+if len(sys.argv) > 8:
     wrong = row.turned(solved, degrees=1.0)
     turned = row.splat(wrong)
     again = {"turned": row.judge(turned), "apart": row.apart(solved, wrong), "after": row.apart(splatted, turned)}
-end(seconds=cpu_seconds, alone=row.alone, gaussians=len(splatted.gaussians.means), **result, **again)
+end(seconds=cpu_seconds, gaussians=len(splatted.gaussians.means), **result, **again)
 """
 
 
 def run(name: str, *more: str) -> dict:
     dataset, count, training, held_out, _ = ROWS[name]
-    arguments = [name, dataset, str(count), str(list(training)), str(list(held_out)), str(PICTURES), *more]
+    cameras = "together" if name in TOGETHER else "alone"
+    arguments = [name, dataset, str(count), str(list(training)), str(list(held_out)), cameras, str(PICTURES), *more]
     return measured("from pathlib import Path\n" + RUN, *arguments)
 
 
@@ -69,7 +72,7 @@ def main() -> None:
                 turned.update(found)
             who = f"{', '.join(map(str, training))} → {', '.join(map(str, held_out))}"
             yield [
-                f"{dataset} {who}{'' if found['alone'] else ' *'}", f"{found['gaussians']:,}", f"{found['psnr']:.1f}",
+                f"{dataset} {who}{' *' if name in TOGETHER else ''}", f"{found['gaussians']:,}", f"{found['psnr']:.1f}",
                 f"{found['ssim']:.2f}", f"{found['seconds']:.0f}",
                 "" if reached is None else "{} / {} / {}".format(*reached),
             ]  # fmt: skip

@@ -132,6 +132,20 @@ def test_it_ends_when_asked_with_what_there_is() -> None:
     assert math.isnan(result.quality)
 
 
+def test_asked_to_end_it_returns_the_best_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The training photos are noise, so what was there at the only look is better than what is there at the end."""
+    monkeypatch.setattr(splat_training, "JUDGE_EVERY", 5)
+    truth = wall()
+    views = photos(truth)
+    random = np.random.default_rng(0)
+    noise = [replace(v, picture=random.random(v.picture.shape).astype(np.float32)) for v in views[:4]]
+    result = improve(truth, [*noise, views[4]], Settings(1000, 0), CPU, lambda _, done: done == 9, 4)
+    looked = Training(truth, noise, Settings(1000, 0), CPU)
+    for _ in range(5):
+        looked.step()
+    assert np.array_equal(result.gaussians.sh, looked.gaussians().sh)
+
+
 def test_it_ends_when_the_spared_photo_gains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The training photos are noise: the more they are learnt, the worse the spared one looks. The best is returned."""
     monkeypatch.setattr(splat_training, "JUDGE_EVERY", 5)

@@ -1,7 +1,8 @@
 """[R] Depth where nothing is known, from what is known around it. Imports numpy only.
 
 A plane's inverse depth is linear in the pixels, so around each pixel a linear function is fitted to the known inverse
-depths; nearer pixels count more, and across an edge of the photo they hardly count. The weights are a domain transform:
+depths; nearer pixels count more, and across an edge of the photo they hardly count. Far from all of them the guess is
+that things are far: a guess that is too near stands before what other views see. The weights are a domain transform:
 Gastal & Oliveira, "Domain Transform for Edge-Aware Image and Video Processing" (2011), its recursive filter.
 """
 
@@ -16,6 +17,7 @@ from ..reconstruction import Array, FloatArray
 REACH = 0.12  # of the long side: the filter's deviation where the photo has no edges
 EDGE = 0.15  # difference of colour, in [0, 1] summed over the channels, that counts like that distance
 PASSES = 3
+ALONE = 0.003  # share of known places around a pixel at which it is as likely far as like them
 STIFF = 0.02  # of the long side: how far known places must spread before a slope is believed
 
 
@@ -25,6 +27,7 @@ def filled(inverse: Array, weights: Array, guide: Array) -> FloatArray:
     height, width = inverse.shape
     long_side = max(height, width)
     y, x = np.meshgrid(np.arange(height) / long_side, np.arange(width) / long_side, indexing="ij")
+    low, high = np.percentile(inverse[weights >= 0.5 * weights.max()], [1, 99])
     known = np.where(weights > 0, inverse, 0.0)
     terms = (np.ones_like(x), x, y, x * x, x * y, y * y, known, x * known, y * known)
     moments = _smoothed(np.stack([weights * term for term in terms], -1), guide, REACH * long_side)
@@ -34,9 +37,9 @@ def filled(inverse: Array, weights: Array, guide: Array) -> FloatArray:
     a, b, c = xx - mx * mx + STIFF**2, xy - mx * my, yy - my * my + STIFF**2
     p, q = vx - mx * value, vy - my * value
     determinant = a * c - b * b
-    found = value + ((c * p - b * q) * (x - mx) + (a * q - b * p) * (y - my)) / determinant
-    low, high = np.percentile(inverse[weights >= 0.5 * weights.max()], [1, 99])
-    return np.clip(found, 0.8 * low, 1.2 * high)
+    line = value + ((c * p - b * q) * (x - mx) + (a * q - b * p) * (y - my)) / determinant
+    far = 1 / (1 + (total / (ALONE * weights.max())) ** 2)
+    return far * low + (1 - far) * np.clip(line, 0.8 * low, 1.2 * high)
 
 
 def _smoothed(channels: FloatArray, guide: Array, reach: float) -> FloatArray:

@@ -21,7 +21,6 @@ NEAR_GUESS = 0.15  # the same for a guessed depth
 MARGIN = 0.15  # of the long side: how far surfaces are continued beyond a photo's edges
 GUESS = 2  # pixels to a disc where the depth is guessed
 COARSE = 3  # and beyond the photo's edges
-UNSURE_WEIGHT = 0.003  # of a depth that the engine does not stand by, where depths are guessed
 JUMP = 0.1  # share of the depth by which a neighbouring pixel must be off to be no neighbour on the surface
 SLANT = 0.25  # cosine between ray and normal at which a disc stops growing along the slope
 COVER = 0.6  # deviation of a disc over the distance of the pixels: a sheet of such Gaussians has no gaps
@@ -101,13 +100,14 @@ def seen(camera: Camera, pointmap: PointMap, picture: Array, trusted: float, spa
 
     sure = np.pad(sure, border)
     inverse = np.pad(np.where(known, 1 / np.where(known, depth, 1), 0), border)
-    weights = np.where(inverse > 0, sure**2 + UNSURE_WEIGHT, 0)
-    guessed = 1 / filling.filled(inverse, weights, colours)
+    stands = sure >= 0.5
+    # Depths that the engine does not stand by mislead more than they help, unless there are no others.
+    believed = stands if stands.any() else inverse > 0
+    guessed = 1 / filling.filled(inverse, np.where(believed, sure**2, 0), colours)
     rays = camera.rays(pixels)
     there = np.isfinite(rays).all(-1)
     local = np.where(there[..., None], rays, 0) * guessed[..., None]
     world = local @ camera.world_from_camera[:3, :3].T + camera.world_from_camera[:3, 3]
-    stands = sure >= 0.5
     return Seen(
         camera=camera,
         photo_from_map=thinned,
