@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import catalog
-from ..catalog import Engine, Option
+from ..catalog import Cost, Engine, Option
 from ..messages import UserError
 from ..reconstruction import Array, Camera, FloatArray, Photo, Reconstruction
 from . import colmap, depth_anything3, dust3r, fast3r, mast3r, vggt, vggt_omega
@@ -26,6 +26,31 @@ if TYPE_CHECKING:
 
 def _label(engine: Engine) -> str:
     return engine.label if engine.commercial else f"{engine.label}, not for commercial use"
+
+
+# Quality -> pixels of the long side that splats are made for and compared at, iterations, degree of the harmonics.
+QUALITIES = {"draft": (256, 300, 0), "standard": (512, 1000, 1), "high": (1024, 3000, 2)}
+# Engine to start from, quality -> its options.
+START_OPTIONS = {
+    colmap.ENGINE.id: {
+        "draft": {"quality": "standard"},
+        "standard": {"quality": "standard"},
+        "high": {"quality": "high"},
+    }
+}
+# Quality -> what improving takes, without the start.
+IMPROVING = {
+    "draft": Cost(0.7e9, 20e6, 25.0, 4.0),
+    "standard": Cost(0.8e9, 80e6, 100.0, 35.0),
+    "high": Cost(1.0e9, 200e6, 600.0, 360.0),
+}
+
+
+def _whole(quality: str) -> Cost:
+    """What a run takes that starts from the classical engine."""
+    start, own = colmap.ENGINE.costs[START_OPTIONS[colmap.ENGINE.id][quality]["quality"]], IMPROVING[quality]
+    seconds = start.seconds + own.seconds, start.seconds_per_photo + own.seconds_per_photo
+    return Cost(own.memory, own.memory_per_photo, *seconds)
 
 
 STARTS = tuple(module.ENGINE for module in (colmap, dust3r, mast3r, vggt, vggt_omega, fast3r, depth_anything3))
@@ -46,6 +71,7 @@ ENGINE = Engine(
             "graphics card or patience.",
             choices={"draft": "Draft", "standard": "Standard", "high": "High"},
             basic=True,
+            lightest_first=True,
         ),
         Option(
             "start",
@@ -56,19 +82,9 @@ ENGINE = Engine(
             non_commercial=frozenset(engine.id for engine in STARTS if not engine.commercial),
         ),
     ),
+    costs={quality: _whole(quality) for quality in QUALITIES},
 )
-# Quality -> pixels of the long side that splats are made for and compared at, iterations, degree of the harmonics.
-QUALITIES = {"draft": (256, 300, 0), "standard": (512, 1000, 1), "high": (1024, 3000, 2)}
-# Engine to start from, quality -> its options.
-START_OPTIONS = {
-    colmap.ENGINE.id: {
-        "draft": {"quality": "standard"},
-        "standard": {"quality": "standard"},
-        "high": {"quality": "high"},
-    }
-}
 STARTING, SPLATTING = "Making splats", "Improving the splats"
-SECONDS = 4e-6  # an iteration takes for a pixel of a picture on two cores
 SHOW_EVERY = 2.0  # seconds between two previews
 HOLD_OUT_FROM = 8  # photos of which one can be spared to judge the splats by
 
@@ -79,8 +95,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     Once splats stand, a cancel ends the work with what there is. Raises UserError as the start engine does, and where
     it found nothing to make splats of.
     """
-    long_side, iterations, _ = QUALITIES[options["quality"]]
-    later = {STARTING: 0.3 * len(photos), SPLATTING: iterations * SECONDS * long_side**2}
+    later = {STARTING: 0.3 * len(photos), SPLATTING: IMPROVING[options["quality"]].seconds_of(len(photos))}
     start = catalog.engine(options["start"])
     wanted = START_OPTIONS.get(start.id, {}).get(options["quality"], {})
     found = catalog.run(start.id)(photos, start.checked_options(wanted), _Earlier(report, later))
