@@ -4,6 +4,7 @@ comes out as one, whatever its length."""
 import itertools
 import tracemalloc
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from tests import oracle
 from threer_blender.geometry import chunks, likeness, voxels
 from threer_blender.geometry.poses import Similarity, procrustes
 from threer_blender.geometry.views import ViewPrediction, robust_similarity
+from threer_blender.messages import UserError
 
 SETTINGS = chunks.Settings(size=60, overlap=15)
 
@@ -85,6 +87,7 @@ def test_a_thousand_frames_come_out_as_one(tmp_path: Path) -> None:
     solution = chunks.solve(1000, capture.predict, SETTINGS, tmp_path, loops)
     assert loops
     assert max(capture.asked) <= SETTINGS.size
+    assert 0.6 < solution.agreement < 1
     views = list(solution)
     assert len(views) == 1000
     error = capture.errors(solution)
@@ -154,10 +157,25 @@ def test_photos_out_of_order_are_sorted_by_their_looks(tmp_path: Path) -> None:
     settings = chunks.Settings(size=24, overlap=6)
     jumbled = chunks.solve(80, capture.predict, settings, tmp_path / "jumbled")
     assert capture.errors(capture.in_this_order(jumbled)).max() > 1
+    assert jumbled.agreement < 0.5
     shared = np.array([[oracle.overlap(a, b).mean() for b in capture.truth] for a in capture.truth])
     capture.order = likeness.in_order(np.minimum(shared, shared.T))
     found = chunks.solve(80, capture.predict, settings, tmp_path / "sorted")
     assert capture.errors(capture.in_this_order(found)).max() < 0.4  # of a room of 10
+    assert found.agreement > 0.8
+
+
+def test_parts_that_share_nothing_but_sky_are_refused(tmp_path: Path) -> None:
+    capture = Capture(90)
+
+    def predict(indices: Sequence[int]) -> list[ViewPrediction]:
+        said = capture.predict(indices)
+        return [
+            replace(s, confidence=0 * s.confidence) if 25 < i < 65 else s for i, s in zip(indices, said, strict=True)
+        ]
+
+    with pytest.raises(UserError, match=r"photos around number 31 show no surface"):
+        chunks.solve(90, predict, SETTINGS, tmp_path)
 
 
 def test_an_order_that_holds_together_stands() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..messages import UserError
 from ..reconstruction import Array, FloatArray
 from .poses import Similarity
 from .views import ViewPrediction, robust_similarity
@@ -23,6 +24,7 @@ Predict = Callable[[Sequence[int]], Sequence[ViewPrediction]]
 """Indices of photos -> what the network says of them, in a frame and unit that these photos share."""
 
 POINTS = 2000  # of a shared photo, are compared
+FEWEST_POINTS = 10  # that two chunks must share
 LEAST_AGREEMENT = 0.6  # share of points within TOLERANCE of their depth, for a loop to be believed
 TOLERANCE = 0.1
 AROUND = 4  # photos on either side of a lookalike that a loop's chunk has
@@ -57,10 +59,15 @@ def plan(count: int, settings: Settings) -> list[range]:
 
 
 class Solution:
-    """All photos in one frame; each is read from disk when it is asked for."""
+    """All photos in one frame; each is read from disk when it is asked for.
 
-    def __init__(self, store: _Store, chunks: list[range], frames: list[Similarity]) -> None:
+    `agreement`: of the points that neighbouring chunks share, the least share that agrees, see Alignment; 1 for one
+    chunk.
+    """
+
+    def __init__(self, store: _Store, chunks: list[range], frames: list[Similarity], agreement: float) -> None:
         self._store, self._chunks, self._frames = store, chunks, frames
+        self.agreement = agreement
 
     def __len__(self) -> int:
         return self._chunks[-1].stop
@@ -88,11 +95,11 @@ def solve(
     """Predict `count` photos chunk by chunk and bring them into the first chunk's frame and unit.
 
     `folder` takes the predictions; `loops` are pairs of photos that may show the same place. `report` is told photos
-    done and photos in all.
+    done and photos in all. Raises UserError where the photos that two chunks share show nothing.
     """
     chunks = plan(count, settings)
     store = _Store(folder)
-    edges = []
+    edges, agreement = [], 1.0
     done, total = 0, sum(map(len, chunks)) + len(loops) * 2 * (2 * AROUND + 1)
     for number, chunk in enumerate(chunks):
         report(done, total)
@@ -102,14 +109,20 @@ def solve(
             shared = [index for index in chunk if index in chunks[number - 1]]
             before = [store.read(number - 1, index) for index in shared]
             aligned = align([store.read(number, index) for index in shared], before)
+            if aligned is None:
+                raise UserError(
+                    f"The photos around number {shared[0] + 1} show no surface by which the capture's parts could be "
+                    "brought together; leave out photos of sky alone or of blur."
+                )
             edges.append(Edge(number - 1, number, aligned.similarity, loop=False))
+            agreement = min(agreement, aligned.agreement)
         done += len(chunk)
     for first, second in loops:
         report(done, total)
         edges += _closed(first, second, chunks, predict, store)
         done += 2 * (2 * AROUND + 1)
     report(total, total)
-    return Solution(store, chunks, adjusted(len(chunks), edges))
+    return Solution(store, chunks, adjusted(len(chunks), edges), agreement)
 
 
 @dataclass(frozen=True)
@@ -121,10 +134,13 @@ class Alignment:
     agreement: float
 
 
-def align(source: Sequence[ViewPrediction], target: Sequence[ViewPrediction]) -> Alignment:
-    """The similarity that takes the frame of `source` to that of `target`, two predictions of the same photos."""
+def align(source: Sequence[ViewPrediction], target: Sequence[ViewPrediction]) -> Alignment | None:
+    """The similarity that takes the frame of `source` to that of `target`, two predictions of the same photos; None
+    where they have hardly a point."""
     pairs = [_pair(a, b) for a, b in zip(source, target, strict=True)]
     from_, to, depth, sure = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+    if len(from_) < FEWEST_POINTS:
+        return None
     similarity, distance = robust_similarity(from_, to, sure, depth)
     return Alignment(similarity, float((distance < TOLERANCE).mean()))
 
@@ -180,10 +196,14 @@ def _closed(first: int, second: int, chunks: Sequence[range], predict: Predict, 
         chunk = chunks[number]
         ends.append((number, range(max(chunk.start, index - AROUND), min(chunk.stop, index + AROUND + 1))))
     (early, before), (late, after) = ends
+    if early == late:
+        return []
     views = predict([*before, *after])
     to_early = align(views[: len(before)], [store.read(early, index) for index in before])
     to_late = align(views[len(before) :], [store.read(late, index) for index in after])
-    if early == late or min(to_early.agreement, to_late.agreement) < LEAST_AGREEMENT:
+    if to_early is None or to_late is None:
+        return []
+    if min(to_early.agreement, to_late.agreement) < LEAST_AGREEMENT:
         return []
     return [Edge(early, late, _after(to_early.similarity, to_late.similarity.inverse), loop=True)]
 

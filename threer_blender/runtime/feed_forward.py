@@ -113,7 +113,10 @@ def reconstruct(
         result = _merged(engine, photos, give, lambda index: solution[place[index]], network.metric, report)
     if len(photos) > settings.size:
         how = "in their order" if order == sorted(order) else "sorted by what they show, as their order jumps about"
-        result.notes.append(f"The photos were looked at {settings.size} at a time, {how}; see whether the parts meet.")
+        result.notes.append(
+            f"The photos were looked at {settings.size} at a time, {how}; where the parts meet, at least "
+            f"{solution.agreement:.0%} of their points agree."
+        )
     watch.lap("merging")
     return refinement.refined(replace(result, timings=watch.laps), options["refine"], pixels, report)
 
