@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .similarities import Similarities, rotations
+from .similarities import Similarities, crossing, rotations
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -276,13 +276,13 @@ def _linearised(seen: Samples, state: State, view: int) -> tuple[Float, Float, F
     typical = float(np.median(distance[counted])) if counted.any() else 1.0
     weight = seen.weights / np.maximum(distance, _SMOOTHING * typical + 1e-300)
     own = np.zeros((len(ray), 3, 7))
-    own[..., :3] = -_crossing(arm)
+    own[..., :3] = -crossing(arm)
     own[..., 3:6] = np.eye(3)
     # Along the picture only: a longer focal length leaves the ray's third component, 1 along the optical axis.
     own[..., 6] = state.depth[view][:, None] * (state.rotation[view][:, 2] - ray)
     lever = said - state.pairs.translation[seen.pairs][:, None]
     jacobian = np.zeros((*seen.weights.shape, 3, 7))
-    jacobian[..., :3] = _crossing(lever)
+    jacobian[..., :3] = crossing(lever)
     jacobian[..., 3:6] = -np.eye(3)
     jacobian[..., 6] = -lever
     return own, ray, jacobian, residual, weight
@@ -292,11 +292,3 @@ def _along(weight: Float, jacobian: Float, ray: Float) -> Float:
     """(k, S, 7) weighted derivatives' part along the rays."""
     found: Float = weight[..., None] * (jacobian.transpose(0, 1, 3, 2) @ ray[:, :, None])[..., 0]
     return found
-
-
-def _crossing(vectors: Float) -> Float:
-    """(..., 3, 3) the matrix that takes the cross product with (..., 3) from the left."""
-    matrix = np.zeros((*vectors.shape, 3))
-    matrix[..., [2, 0, 1], [1, 2, 0]] = vectors
-    matrix[..., [1, 2, 0], [2, 0, 1]] = -vectors
-    return matrix

@@ -105,12 +105,18 @@ def angles(rotation: Float) -> Float:
 def rotations(vectors: Float) -> Float:
     """(K, 3, 3) from rotation vectors (K, 3) in radians (Rodrigues)."""
     angle = np.linalg.norm(vectors, axis=-1)[:, None, None]
-    cross = np.zeros((len(vectors), 3, 3))
-    cross[:, [2, 0, 1], [1, 2, 0]] = vectors
-    cross[:, [1, 2, 0], [2, 0, 1]] = -vectors
+    cross = crossing(vectors)
     small = np.maximum(angle, 1e-12)
     turned: Float = np.eye(3) + np.sin(angle) / small * cross + (1 - np.cos(angle)) / small**2 * cross @ cross
     return turned
+
+
+def crossing(vectors: Float) -> Float:
+    """(..., 3, 3) the matrix that takes the cross product with (..., 3) from the left."""
+    matrix = np.zeros((*vectors.shape, 3))
+    matrix[..., [2, 0, 1], [1, 2, 0]] = vectors
+    matrix[..., [1, 2, 0], [2, 0, 1]] = -vectors
+    return matrix
 
 
 def rotation_vectors(rotation: Float) -> Float:
