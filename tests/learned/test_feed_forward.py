@@ -396,17 +396,35 @@ def test_a_card_that_is_too_small_is_told(engine: str, run: Callable, tmp_path: 
         run(engine, known, memory=memory_of(engine, 6))
 
 
+def test_photos_without_a_surface_are_told(run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sky(known: World) -> StandIn:
+        looked = map_anything_stand_in(known)
+        return StandIn(lambda images: looked(images)._replace(clear=-torch.ones(len(images), *images.shape[2:])))
+
+    monkeypatch.setitem(ENGINES, "map_anything", sky)
+    with pytest.raises(UserError, match="MapAnything finds no surface in these photos"):
+        run("map_anything", world(tmp_path, [LANDSCAPE] * 2))
+
+
 def memory_of(engine: str, count: int) -> int:
     """Bytes in which `count` photos fit at once, and no more."""
     cost = catalog.engine(engine).costs[""]
     return int((cost.memory + (count + 0.5) * cost.memory_per_photo) / feed_forward.MEMORY)
 
 
-def test_weights_of_another_variant_are_told_apart() -> None:
+@pytest.mark.parametrize(
+    ("module", "network", "other"),
+    [
+        (vggt, "VGGT", vggt_omega.VGGTOmega),
+        (vggt_omega, "VGGTOmega", vggt.VGGT),
+        (map_anything, "MapAnything", vggt.VGGT),
+    ],
+)
+def test_weights_of_another_variant_are_told_apart(module: Any, network: str, other: Callable) -> None:
     with torch.device("meta"):
-        omega = vggt_omega.VGGTOmega().state_dict()
-    with pytest.raises(UserError, match=r"are not VGGT's .*choose the file that was made for this engine"):
-        checkpoints.load(vggt.VGGT, omega, vggt.rename)
+        tensors = other().state_dict()
+    with pytest.raises(UserError, match=rf"are not {network}'s .*choose the file that was made for this engine"):
+        checkpoints.load(getattr(module, network), tensors, module.rename)
 
 
 def test_what_may_be_used_commercially_is_declared() -> None:

@@ -39,7 +39,7 @@ ENGINE = Engine(
             terms_url=REPOSITORY,
         ),
     ),
-    costs={"": Cost(1.0e9, 0.25e9, 15.0, 50.0, **IN_PARTS)},
+    costs={"": Cost(1.0e9, 0.27e9, 15.0, 50.0, **IN_PARTS)},
 )
 
 

@@ -38,6 +38,13 @@ MEMORY = 0.8  # of the free memory may be used
 CONFIDENCE = "1 and more, the network's own scale: 1 + exp of what it says; it learnt to be high where errors are small"
 
 
+Give = Callable[[int], Input]
+"""The index of a photo -> what the network sees of it."""
+
+Solved = Callable[[int], ViewPrediction]
+"""The index of a photo -> what is known of it, in the frame that all photos share."""
+
+
 @dataclass(frozen=True)
 class Network:
     """A loaded network as engines drive it.
@@ -46,7 +53,7 @@ class Network:
     of some inputs, in one frame, `metric` if its unit is the metre.
     """
 
-    inputs: Callable[[Sequence[Photo]], Callable[[int], Input]]
+    inputs: Callable[[Sequence[Photo]], Give]
     predict: Callable[[Sequence[Input]], Sequence[ViewPrediction]]
     metric: bool = False
 
@@ -88,7 +95,26 @@ def reconstruct(
     watch.lap("loading")
     give = network.inputs(photos)
     settings = _settings(engine, device, held, len(photos))
-    order, loops = list(range(len(photos))), []
+    with tempfile.TemporaryDirectory() as folder:
+        if len(photos) > settings.size:
+            report.plan({LOADING: 5.0, SORTING: 0.3 * len(photos), **stages})
+        solved, notes = _looked_at(photos, give, network, settings, Path(folder), report)
+        watch.lap("network")
+        result = _merged(engine, photos, give, solved, network.metric, report)
+    result.notes.extend(notes)
+    watch.lap("merging")
+    return refinement.refined(replace(result, timings=watch.laps), options["refine"], pixels, report)
+
+
+def _looked_at(
+    photos: Sequence[Photo], give: Give, network: Network, settings: Settings, folder: Path, report: Report
+) -> tuple[Solved, list[str]]:
+    """What the network says of each photo, all in one frame, read from `folder`; and what is to be said of it."""
+    order, loops, parts = list(range(len(photos))), [], len(photos) > settings.size
+    if parts:
+        alike = likeness.likeness(photos, pixels, folder, lambda _, done, total: report(SORTING, done, total))
+        order = likeness.in_order(alike)
+        loops = likeness.returns(alike[np.ix_(order, order)], 2 * settings.size)
 
     def predict(places: Sequence[int]) -> list[ViewPrediction]:
         seen = [give(order[place]) for place in places]
@@ -98,27 +124,16 @@ def reconstruct(
             for place, one, answer in zip(places, seen, answers, strict=True)
         ]
 
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        if len(photos) > settings.size:
-            report.plan({LOADING: 5.0, SORTING: 0.3 * len(photos), **stages})
-            alike = likeness.likeness(photos, pixels, folder, lambda _, done, total: report(SORTING, done, total))
-            order = likeness.in_order(alike)
-            loops = likeness.returns(alike[np.ix_(order, order)], 2 * settings.size)
-        solution = chunks.solve(
-            len(photos), predict, settings, folder, loops, lambda done, total: report(LOOKING, done, total)
-        )
-        watch.lap("network")
-        place = np.argsort(order)
-        result = _merged(engine, photos, give, lambda index: solution[place[index]], network.metric, report)
-    if len(photos) > settings.size:
-        how = "in their order" if order == sorted(order) else "sorted by what they show, as their order jumps about"
-        result.notes.append(
-            f"The photos were looked at {settings.size} at a time, {how}; where the parts meet, at least "
-            f"{solution.agreement:.0%} of their points agree."
-        )
-    watch.lap("merging")
-    return refinement.refined(replace(result, timings=watch.laps), options["refine"], pixels, report)
+    solution = chunks.solve(
+        len(photos), predict, settings, folder, loops, lambda done, total: report(LOOKING, done, total)
+    )
+    how = "in their order" if order == sorted(order) else "sorted by what they show, as their order jumps about"
+    note = (
+        f"The photos were looked at {settings.size} at a time, {how}; where the parts meet, at least "
+        f"{solution.agreement:.0%} of their points agree."
+    )
+    places = np.argsort(order)
+    return lambda index: solution[places[index]], [note] if parts else []
 
 
 def _settings(engine: Engine, device: Device, held: int, count: int) -> Settings:
@@ -140,12 +155,7 @@ def _settings(engine: Engine, device: Device, held: int, count: int) -> Settings
 
 
 def _merged(
-    engine: Engine,
-    photos: Sequence[Photo],
-    give: Callable[[int], Input],
-    solved: Callable[[int], ViewPrediction],
-    metric: bool,
-    report: Report,
+    engine: Engine, photos: Sequence[Photo], give: Give, solved: Solved, metric: bool, report: Report
 ) -> Reconstruction:
     """The solved views as a Reconstruction; each is asked for once for the unit and once for the rest."""
     depths, confidences, steps = [], [], []
@@ -158,20 +168,27 @@ def _merged(
         raise UserError(f"{engine.label} finds no surface in these photos; choose others, or another engine.")
     middle = float(np.median(np.concatenate(depths)))
     unit = 1.0 if metric else MEDIAN_DEPTH / middle
-    scale = Similarity(unit, np.eye(3), np.zeros(3))
     trusted = float(np.quantile(np.concatenate(confidences), TRUSTED))
-    facts: dict[str, Any] = {"metric": metric, "confidence_meaning": CONFIDENCE}
 
     def seen() -> Iterator[assembly.View]:
         for index, photo in enumerate(photos):
             report(MERGING, index, len(photos))
-            yield _view(index, photo, give(index), solved(index).moved(scale))
+            yield _view(index, photo, give(index), solved(index).moved(Similarity(unit, np.eye(3), np.zeros(3))))
 
-    if len(photos) <= MOST_POINTMAPS:
-        return assembly.reconstruction(engine, photos, list(seen()), trusted, **facts)
+    if len(photos) > MOST_POINTMAPS:
+        result = _long(engine, photos, seen(), trusted, unit * middle * float(np.median(steps)))
+    else:
+        result = assembly.reconstruction(engine, photos, list(seen()), trusted)
+    return replace(result, metric=metric, confidence_meaning=CONFIDENCE)
+
+
+def _long(
+    engine: Engine, photos: Sequence[Photo], seen: Iterable[assembly.View], trusted: float, side: float
+) -> Reconstruction:
+    """Of more photos than memory should hold the pointmaps of: those of some, and a cloud of all in cubes of `side`."""
     chosen = set(np.linspace(0, len(photos) - 1, MOST_POINTMAPS).round().astype(int).tolist())
-    cameras, kept, collected = [], [], Voxels(side=unit * middle * float(np.median(steps)))
-    for one in seen():
+    cameras, kept, collected = [], [], Voxels(side)
+    for one in seen:
         cameras.append(one.camera)
         pointmap = one.pointmap(trusted)
         normals = cleaning.normals(pointmap.points, one.camera.world_from_camera[:3, 3])
@@ -191,7 +208,6 @@ def _merged(
         cloud=collected.cloud(),
         trusted_confidence=trusted,
         notes=[f"The capture is long: depth maps are kept of {len(kept)} photos along it; the points are of all."],
-        **facts,
     )
 
 
