@@ -10,7 +10,7 @@ brackets, beside them. A checkpoint of VGGT's layout, 5 GB of zeros, is loaded a
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -143,23 +143,40 @@ def filled(build: Callable[[], torch.nn.Module]) -> torch.nn.Module:
 
 
 def run(names: Sequence[str]) -> None:
-    """The rows of these networks."""
+    """The rows of these networks, and how their memory grows with the views."""
+    slopes = []
 
-    def row(name: str, count: int, size: tuple[int, int]) -> list[Any]:
-        theirs, ours = (measured(RUN, way, name, *map(str, (count, *size))) for way in (THEIRS, OURS))
-        assert abs(theirs["depth"] / ours["depth"] - 1) < 1e-4, "the two ways do not compute the same"
-        beside = [way["peak_gib"] - way["weights"] for way in (theirs, ours)]
-        return [
-            f"{name}, {size[1]}×{size[0]}",
-            count,
-            f"{theirs['seconds']:.1f} → {ours['seconds']:.1f}",
-            f"{ours['seconds'] / theirs['seconds']:.2f}",
-            f"{theirs['peak_gib']:.2f} → {ours['peak_gib']:.2f} ({beside[0]:.2f} → {beside[1]:.2f})",
-            f"{ours['peak_gib'] / theirs['peak_gib']:.2f} ({beside[1] / beside[0]:.2f})",
-        ]
+    def rows() -> Iterator[list[Any]]:
+        for name, counts, size in (one for one in RUNS if one[0] in names):
+            found = {
+                (way, count): measured(RUN, way, name, *map(str, (count, *size)))
+                for count in counts
+                for way in (THEIRS, OURS)
+            }
+            yield from (compared(f"{name}, {size[1]}×{size[0]}", n, found[THEIRS, n], found[OURS, n]) for n in counts)
+            if len(counts) > 1:
+                grown = [
+                    found[way, counts[-1]]["peak_gib"] - found[way, counts[0]]["peak_gib"] for way in (THEIRS, OURS)
+                ]
+                mebibytes = " → ".join(f"{1024 * more / (counts[-1] - counts[0]):.1f}" for more in grown)
+                slopes.append(f"{name}: from {counts[0]} to {counts[-1]} views {mebibytes} MiB a view")
 
-    head = ["Network", "Views", "CPU-s, theirs → ours", "Ratio", "Peak GiB, theirs → ours", "Ratio"]
-    table(head, (row(name, count, size) for name, counts, size in RUNS if name in names for count in counts))
+    table(["Network", "Views", "CPU-s, theirs → ours", "Ratio", "Peak GiB, theirs → ours", "Ratio"], rows())
+    print(*slopes, sep="\n")
+
+
+def compared(what: str, count: int, theirs: dict[str, Any], ours: dict[str, Any]) -> list[Any]:
+    """A row of the table."""
+    assert abs(theirs["depth"] / ours["depth"] - 1) < 1e-4, "the two ways do not compute the same"
+    beside = [way["peak_gib"] - way["weights"] for way in (theirs, ours)]
+    return [
+        what,
+        count,
+        f"{theirs['seconds']:.1f} → {ours['seconds']:.1f}",
+        f"{ours['seconds'] / theirs['seconds']:.2f}",
+        f"{theirs['peak_gib']:.2f} → {ours['peak_gib']:.2f} ({beside[0]:.2f} → {beside[1]:.2f})",
+        f"{ours['peak_gib'] / theirs['peak_gib']:.2f} ({beside[1] / beside[0]:.2f})",
+    ]
 
 
 def checkpoint(path: Path) -> int:
