@@ -23,6 +23,7 @@ from .vit import Block, DinoV2, PositionTable
 
 PATCH = 14
 RAY, DISTANCE, CONFIDENCE, CLEAR = slice(0, 3), 3, 4, 5  # channels of the dense head
+STEEPEST = 0.1  # z of a ray that still counts as looking forward
 SHORTEST = 1e-8  # of a ray before it is made a unit, of a quaternion, of the unit in metres
 
 
@@ -183,19 +184,17 @@ def pinhole(rays: Tensor) -> Tensor:
     """K (N, 3, 3) in pixels, the first one's centre at (0.5, 0.5), of `rays` (N, H, W, 3): the least-squares line of
     the pixels' places over the rays' slopes, along each axis. Rays that do not look forward say nothing."""
     count, height, width, _ = rays.shape
-    forward = rays[..., 2] > 0.1
-    slopes = torch.where(forward[..., None], rays[..., :2] / rays[..., 2:], 0)
-    x = torch.arange(width, device=rays.device) + 0.5
-    y = torch.arange(height, device=rays.device) + 0.5
+    forward = (rays[..., 2:] > STEEPEST).float()
+    slopes = torch.where(forward > 0, rays[..., :2] / rays[..., 2:], 0)
+    x, y = (torch.arange(side, device=rays.device) + 0.5 for side in (width, height))
     places = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).expand(count, -1, -1, -1)
-    weight = forward.double()[..., None]
-    total = weight.sum(dim=(1, 2)).clamp(min=1)
-    middle, place = ((weight * part.double()).sum(dim=(1, 2)) / total for part in (slopes, places))
-    off = weight * (slopes.double() - middle[:, None, None])
-    focal = (off * (places - place[:, None, None])).sum(dim=(1, 2)) / (off**2).sum(dim=(1, 2)).clamp(min=1e-12)
+    total = forward.sum(dim=(1, 2)).clamp(min=1)
+    slope, place = ((forward * part).sum(dim=(1, 2)) / total for part in (slopes, places))
+    off = forward * (slopes - slope[:, None, None])
+    focal = (off * (places - place[:, None, None])).sum(dim=(1, 2)) / (off**2).sum(dim=(1, 2)).clamp(min=SHORTEST)
     matrix = torch.diag_embed(torch.cat([focal, torch.ones_like(focal[:, :1])], dim=1))
-    matrix[:, :2, 2] = place - focal * middle
-    return matrix.float()
+    matrix[:, :2, 2] = place - focal * slope
+    return matrix
 
 
 # Branches for known rays, depths and poses, second names, and a constant.

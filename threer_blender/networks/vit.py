@@ -229,7 +229,10 @@ def normalised(images: Tensor) -> Tensor:
 
 
 def sine_cosine(positions: Tensor, dim: int, base: float) -> Tensor:
-    """(N,) positions -> (N, dim): sines, then cosines, at geometric frequencies from 1 to 1 / base."""
-    exponents = torch.arange(dim // 2, device=positions.device, dtype=torch.float64) / (dim / 2)
-    angles = positions.double()[:, None] * math.e ** (-math.log(base) * exponents)
-    return torch.cat([angles.sin(), angles.cos()], dim=-1).float()
+    """(N,) positions -> (N, dim): sines, then cosines, at geometric frequencies from 1 to 1 / base.
+
+    Computed on the processor: Apple's graphics know no doubles.
+    """
+    exponents = torch.arange(dim // 2, dtype=torch.float64) / (dim / 2)
+    angles = positions.cpu().double()[:, None] * math.e ** (-math.log(base) * exponents)
+    return torch.cat([angles.sin(), angles.cos()], dim=-1).float().to(positions.device)
