@@ -139,10 +139,12 @@ def accuracy() -> None:
 
     def numbers(views: list[oracle.View], errors: oracle.Errors, pairs: scene_graph.Pairs) -> list[str]:
         case = compared(views, errors, pairs)
-        forms = {"auc": ".3f", "focal": ".2%", "depth": ".2%", "objective": ".4f"}
+        forms = {"auc": ".3f", "focal": ".2%", "depth": ".2%", "objective": ".5f"}
         return [beside(case, key, form) for key, form in forms.items()]
 
     def by_noise():
+        more = around(16, ACCURACY_MAP)
+        yield ["none, 16 photos", *numbers(more, oracle.Errors(), default_graph(more))]
         for noise in NOISE:
             errors = oracle.Errors(noise=noise, outliers=0.02 if noise else 0, seed=SEED)
             yield [f"{noise:.1%}", *numbers(eight, errors, scene_graph.complete(8))]
