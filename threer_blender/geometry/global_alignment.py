@@ -27,7 +27,7 @@ Float32 = NDArray[np.float32]
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
-_SOLVER_ROUNDS = 25
+_SOLVER_ROUNDS, _REFIT_ROUNDS = 25, 40
 FOCAL_RATIO = 1.3  # a focal length given beforehand is believed up to this ratio to what the predictions show
 _MIDDLE_SCALE = 0.5  # of all pairs: the objective shrinks with the world, so DUSt3R fixes this, and so do we
 _NEAREST = 0.05  # least depth to start from, of a photo whose median is 1
@@ -220,27 +220,43 @@ def _at_middle_scale(state: State, pairs: Similarities) -> tuple[State, Similari
 
 
 def _all_pairs(seen: Sampled, state: State, photos: Int, used: Int, inside: Int) -> Similarities:
-    """World from each prediction `inside`: the solver's for those `used`, for the rest what fits the solution best."""
-    number = {int(photo): at for at, photo in enumerate(photos)}
-    solved = {int(pair): at for at, pair in enumerate(used)}
+    """World from each prediction `inside`: the solver's for those `used`, for the rest what fits the solution best.
+
+    The objective is compared in a world in which the mean logarithm of all scales is fixed. So where one scale grows,
+    the whole sum shrinks by its share, which is what predictions that fit nothing gain by.
+    """
+    solved = np.isin(inside, used)
     pairs = similarities.identities(len(inside))
-    for at, index in enumerate(inside):
-        one = state.pairs[[solved[int(index)]]] if int(index) in solved else _refit(seen, state, number, int(index))
-        pairs.scale[at], pairs.rotation[at], pairs.translation[at] = one.scale[0], one.rotation[0], one.translation[0]
+    _put(pairs, solved, state.pairs[np.searchsorted(used, inside[solved])])
+    if solved.all():
+        return pairs
+    said, own, weights = _matched(seen, state, photos, inside[~solved])
+    fitted = similarities.fit_robust(said, own, weights)
+    total = alignment_solver.objective(seen.samples(photos, used), state)
+    total += float((weights * np.linalg.norm(fitted.apply(said) - own, axis=-1)).sum())
+    fitted = similarities.fit_robust(said, own, weights, _REFIT_ROUNDS, total / len(inside))
+    _put(pairs, ~solved, fitted)
     return pairs
 
 
-def _refit(seen: Sampled, state: State, number: dict[int, int], index: int) -> Similarities:
-    """World from the frame of one prediction, by both its photos' solved points."""
-    edge = seen.edges[index]
-    said, own, weights = [], [], []
-    for side, photo in enumerate((edge.first, edge.second)):
-        row, view = seen.sides[photo].index((index, side)), number[photo]
-        said.append(seen.points[photo][row])
-        weights.append(seen.weights[photo][row])
-        own.append(state.points(view, seen.grids[photo].pixels()))
-    source, target, weight = (np.concatenate(part)[None] for part in (said, own, weights))
-    return similarities.fit_robust(source, target, weight)
+def _put(pairs: Similarities, where: Bool, some: Similarities) -> None:
+    pairs.scale[where], pairs.rotation[where], pairs.translation[where] = some.scale, some.rotation, some.translation
+
+
+def _matched(seen: Sampled, state: State, photos: Int, pairs: Int) -> tuple[Float, Float, Float]:
+    """What predictions (K,) say of both their photos (K, S, 3), where the solution has that (K, S, 3), weights (K, S),
+    which are 0 where there is no more."""
+    solved = {int(photo): state.points(at, seen.grids[photo].pixels()) for at, photo in enumerate(photos)}
+    size = 2 * max(map(len, solved.values()))
+    said, own, weights = np.zeros((len(pairs), size, 3)), np.zeros((len(pairs), size, 3)), np.zeros((len(pairs), size))
+    for row, index in enumerate(pairs.tolist()):
+        start = 0
+        for side, photo in enumerate((seen.edges[index].first, seen.edges[index].second)):
+            place, some = seen.sides[photo].index((index, side)), slice(start, start + len(solved[photo]))
+            said[row, some], own[row, some] = seen.points[photo][place], solved[photo]
+            weights[row, some] = seen.weights[photo][place]
+            start = some.stop
+    return said, own, weights
 
 
 def _dense_view(seen: Sampled, photo: int, view: int, state: State, used: Int) -> AlignedView:

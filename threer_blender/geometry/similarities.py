@@ -71,8 +71,11 @@ def joined(first: Similarities, second: Similarities) -> Similarities:
     )
 
 
-def fit(source: Float, target: Float, weights: Float) -> Similarities:
-    """Least-squares similarities (K,) from `source` to `target` (K, M, 3), weighted (K, M) (Umeyama, PAMI 1991)."""
+def fit(source: Float, target: Float, weights: Float, growth: float = 0.0) -> Similarities:
+    """Least-squares similarities (K,) from `source` to `target` (K, M, 3), weighted (K, M) (Umeyama, PAMI 1991).
+
+    Half the weighted sum of squares, less `growth` times the logarithm of the scale, is least.
+    """
     total = np.maximum(weights.sum(1), 1e-300)[:, None]
     share = (weights / total)[..., None]
     middle_source, middle_target = (share * source).sum(1), (share * target).sum(1)
@@ -81,18 +84,18 @@ def fit(source: Float, target: Float, weights: Float) -> Similarities:
     sign = np.ones_like(s)
     sign[:, 2] = np.sign(np.linalg.det(u) * np.linalg.det(vt))
     rotation = (u * sign[:, None]) @ vt
-    scale = (s * sign).sum(1) / np.maximum((share * a * a).sum((1, 2)), 1e-300)
-    scale = np.maximum(scale, 1e-12)
+    along, spread = (s * sign).sum(1), np.maximum((share * a * a).sum((1, 2)), 1e-300)
+    scale = np.maximum((along + np.sqrt(along**2 + 4 * spread * growth / total[:, 0])) / (2 * spread), 1e-12)
     return Similarities(scale, rotation, middle_target - scale[:, None] * (rotation @ middle_source[..., None])[..., 0])
 
 
-def fit_robust(source: Float, target: Float, weights: Float, rounds: int = 10) -> Similarities:
-    """As `fit`, but minimising the weighted sum of distances instead of their squares (Weiszfeld's reweighting)."""
+def fit_robust(source: Float, target: Float, weights: Float, rounds: int = 10, growth: float = 0.0) -> Similarities:
+    """As `fit`, but the weighted sum of distances, not of half their squares, is least (Weiszfeld's reweighting)."""
     found = fit(source, target, weights)
     for _ in range(rounds):
         distance = np.linalg.norm(found.apply(source) - target, axis=-1)
         typical = np.median(distance, axis=1, keepdims=True) + 1e-12
-        found = fit(source, target, weights / np.maximum(distance, _NEAREST * typical))
+        found = fit(source, target, weights / np.maximum(distance, _NEAREST * typical), growth)
     return found
 
 
