@@ -19,12 +19,14 @@ def viewport():
     window = bpy.context.window_manager.windows[0]
     area = next(area for area in window.screen.areas if area.type == "VIEW_3D")
     return window, area, {region.type: region for region in area.regions}
+def part(name):
+    "A module of the add-on."
+    return sys.modules[ADDON + ".threer_blender." + name]
 def work():
-    return sys.modules[ADDON + ".threer_blender.ui.work"].current()
+    return part("ui.work").current()
 def summary():
-    module = sys.modules[ADDON + ".threer_blender.ui.summary"]
-    root = module.shown_root(bpy.context.scene, None)
-    return root and module.summary(root)
+    root = part("ui.summary").shown_root(bpy.context.scene, None)
+    return root and part("ui.summary").summary(root)
 """,
     names,
 )

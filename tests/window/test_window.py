@@ -4,107 +4,23 @@ Install, choose photos, click Reconstruct, cancel, click again, watch, orbit, lo
 the screen shows is kept in the folder that THREER_WINDOW_PICTURES names, to be looked at.
 """
 
-import os
-import shutil
 import time
 from pathlib import Path
 
 import numpy as np
-import pytest
-from PIL import Image
 
-from . import debian
+from tests.sample_photos import SAMPLE
+
 from . import window as real
 
-ROOT = Path(__file__).parents[2]
-PHOTOS = sorted((ROOT / "tests" / "data" / "sample" / "photos").iterdir())[:5]
-UNIT = 20  # pixels of a widget at interface scale 1
 # Where things stand on the panel, in widgets below the sidebar's top.
-CHOOSE, RECONSTRUCT, CANCEL, LOOK_THROUGH, MATCH_COLORS = 2.2, 5.05, 8.95, 12.8, 13.9
-
-pytestmark = pytest.mark.skipif(
-    "THREER_WINDOW_PICTURES" not in os.environ, reason="a real window needs root and Debian: `nox -s window`"
-)
+CHOOSE, RECONSTRUCT, CANCEL, LOOK_THROUGH, MATCH_COLORS = 2.2, 6.35, 10.25, 14.1, 15.2
 
 BROWSER = "[a for w in bpy.context.window_manager.windows for a in w.screen.areas if a.type == 'FILE_BROWSER']"
-REDRAW = """
-window, area, regions = viewport()
-with bpy.context.temp_override(window=window, area=area, region=regions["WINDOW"]):
-    bpy.ops.wm.redraw_timer(type="DRAW_WIN_SWAP", iterations=2)
-"""
-
 CLOSE_LAST_WINDOW = """
 with bpy.context.temp_override(window=bpy.context.window_manager.windows[-1]):
     bpy.ops.wm.window_close()
 """
-
-
-class Artist:
-    """Somebody in front of the window, who keeps pictures of it."""
-
-    def __init__(self, window: real.Window, name: str) -> None:
-        self.window, self.name = window, name
-        self.pictures = Path(os.environ["THREER_WINDOW_PICTURES"])
-        self.pictures.mkdir(exist_ok=True)
-
-    def keep(self, what: str) -> np.ndarray:
-        """A picture of the screen, kept; returned as (H, W, 3)."""
-        self.window.ask(REDRAW, 600)
-        path = self.pictures / f"{self.name} {what}.png"
-        self.window.picture(path)
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB"), float)
-
-    def press(self, row: float, effect: str) -> None:
-        """Clicks on a row of the panel and waits until `effect` is true in Blender.
-
-        Blender forgets a click that comes while it is busy, as it often is on software GL: then it takes another.
-        """
-        scale = float(self.window.ask("print(bpy.context.preferences.system.ui_scale)", 300))
-        left, top, width, _ = self.window.region("UI")
-        for _ in range(4):
-            self.window.hover(left + 0.45 * width, top + row * UNIT * scale)
-            self.window.ask("", 300)
-            self.window.click(left + 0.45 * width, top + row * UNIT * scale)
-            for _ in range(10):
-                if self.is_true(effect):
-                    return
-                time.sleep(0.5)
-        raise AssertionError(f"the click had no effect: {effect}")
-
-    def is_true(self, code: str) -> bool:
-        """Whether `code` is true in Blender."""
-        return self.window.ask(f"print(bool({code}))", 300) == "True"
-
-    def open_tab(self) -> None:
-        """Clicks along the tabs until ours is open."""
-        left, top, width, height = self.window.region("UI")
-        tab = "print(getattr(viewport()[2]['UI'], 'active_panel_category', ''))"
-        for y in range(top + 20, top + height, 25):
-            if self.window.ask(tab) == "3R":
-                return
-            self.window.click(left + width - 8, y)
-        raise AssertionError("there is no tab 3R")
-
-    def until(self, code: str, seconds: float = 300) -> None:
-        """Waits until `code` is true in Blender."""
-        self.window.wait(lambda: self.is_true(code), seconds)
-
-
-@pytest.fixture(params=debian.SUITES, ids=lambda suite: suite.name)
-def artist(request, tmp_path):
-    suite = request.param
-    (zipped,) = Path(os.environ["THREER_ZIPS"]).glob("*-any.zip")
-    shutil.copytree(
-        PHOTOS[0].parent, tmp_path / "photos", ignore=lambda _, names: set(names) - {p.name for p in PHOTOS}
-    )
-    with real.Window(debian.ready(suite), tmp_path) as window:
-        window.install(zipped)
-        window.open()
-        artist = Artist(window, f"Blender {suite.blender}")
-        assert window.ask("print(bpy.app.version_string)").startswith(suite.blender)
-        yield artist
-    assert "Traceback" not in (tmp_path / "blender.log").read_text()
 
 
 def test_an_artists_first_minutes(artist):
@@ -113,7 +29,7 @@ def test_an_artists_first_minutes(artist):
     artist.open_tab()
     artist.keep("1 empty")
 
-    window.drop([f"photos/{photo.name}" for photo in PHOTOS[:3]], at=(500, 400))
+    window.drop([f"photos/{photo.name}" for photo in SAMPLE[:3]], at=(500, 400))
     artist.keep("1 dropped")  # Blender's menu: its own use of pictures, and ours under the pointer
     window.key("Return")
     artist.until("len(bpy.context.scene.threer.photos) == 3", 20)
@@ -157,7 +73,7 @@ def choose_all_photos(artist):
     window.key("a")
     artist.keep("1 choosing")
     window.key("Return")
-    artist.until(f"not {BROWSER} and len(bpy.context.scene.threer.photos) == {len(PHOTOS)}", 20)
+    artist.until(f"not {BROWSER} and len(bpy.context.scene.threer.photos) == 5", 20)
 
 
 def look_at_the_result(artist):
@@ -167,11 +83,11 @@ def look_at_the_result(artist):
     window.ask("viewport()[1].spaces.active.region_3d.view_distance = 9", 600)
     window.wait(lambda: colorful(artist.keep("4 result")), 400)  # until the shaders are compiled
     before = artist.keep("4 result")
-    window.drag((600, 500), (690, 480), button=2)
+    artist.orbit()
     after = artist.keep("5 orbited")
     assert np.abs(before - after)[200:800, 100:1000].mean() > 3
     artist.press(LOOK_THROUGH, "viewport()[1].spaces.active.region_3d.view_perspective == 'CAMERA'")
-    assert window.ask("print(bpy.context.scene.camera.name)") == PHOTOS[0].name
+    assert window.ask("print(bpy.context.scene.camera.name)") == SAMPLE[0].name
     cloud = artist.keep("6 through the camera")
     window.ask("bpy.context.preferences.view.ui_scale = 2")
     artist.keep("7 result at 2x")

@@ -101,7 +101,7 @@ class Window:
         """A click of the mouse. Blender's buttons wake up when the pointer moves over them."""
         self.hover(x, y)
         self._mouse("mousedown", button)
-        time.sleep(0.08)
+        time.sleep(0.15)
         self._mouse("mouseup", button)
         time.sleep(0.5)
 

@@ -28,14 +28,19 @@ class THREER_PT_engine(bpy.types.Panel):  # type: ignore[misc]
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
-        settings, home = properties.settings(context.scene), work.current().home
+        settings = properties.settings(context.scene)
         layout.prop(choices.current(), "commercial_only")
         column = layout.column(align=True)
-        for engine, found in sorted(doctor.engines(home), key=lambda each: not each[1].ready):
-            if choices.allows(engine):
-                icon = "CHECKMARK" if found.ready else "IMPORT"
-                column.prop_enum(settings, "engine", engine.id, text=engine.label, icon=icon)
+        for engine, found in listed():
+            icon = "CHECKMARK" if found.ready else "IMPORT"
+            column.prop_enum(settings, "engine", engine.id, text=engine.label, icon=icon)
         _about(layout, properties.engine(context.scene))
+
+
+def listed() -> list[tuple[Engine, doctor.Readiness]]:
+    """The engines that the filter lets through, those first that can run now."""
+    found = [each for each in doctor.engines(work.current().home) if choices.allows(each[0])]
+    return sorted(found, key=lambda each: not each[1].ready)
 
 
 def draw_choice(layout: Any, engine: Engine) -> None:

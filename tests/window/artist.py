@@ -1,0 +1,92 @@
+"""Somebody in front of a Blender window, who clicks, drags, and keeps pictures of what the screen shows."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from . import window as real
+
+UNIT = 20  # pixels of a widget at interface scale 1
+REDRAW = """
+window, area, regions = viewport()
+with bpy.context.temp_override(window=window, area=area, region=regions["WINDOW"]):
+    bpy.ops.wm.redraw_timer(type="DRAW_WIN_SWAP", iterations=2)
+"""
+
+
+class Artist:
+    """Somebody in front of the window, who keeps pictures of it."""
+
+    def __init__(self, window: real.Window, name: str) -> None:
+        self.window, self.name = window, name
+        self.pictures = Path(os.environ["THREER_WINDOW_PICTURES"])
+        self.pictures.mkdir(exist_ok=True)
+
+    def keep(self, what: str) -> np.ndarray:
+        """A picture of the screen, kept; returned as (H, W, 3)."""
+        self.window.ask(REDRAW, 600)
+        path = self.pictures / f"{self.name} {what}.png"
+        self.window.picture(path)
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"), float)
+
+    def press(self, row: float, effect: str) -> None:
+        """Clicks on a row of the panel and waits until `effect` is true in Blender.
+
+        Blender forgets a click that comes while it is busy, as it often is on software GL: then it takes another.
+        """
+        scale = float(self.window.ask("print(bpy.context.preferences.system.ui_scale)", 300))
+        left, top, width, _ = self.window.region("UI")
+        for _ in range(4):
+            self.window.hover(left + 0.45 * width, top + row * UNIT * scale)
+            self.window.ask("", 300)
+            self.window.click(left + 0.45 * width, top + row * UNIT * scale)
+            for _ in range(10):
+                if self.is_true(effect):
+                    return
+                time.sleep(0.5)
+        raise AssertionError(f"the click had no effect: {effect}")
+
+    def click(self, x: float, y: float, effect: str) -> None:
+        """Clicks at a pixel of the screen, once, and waits until `effect` is true in Blender."""
+        self.window.click(x, y)
+        self.until(effect, 20)
+
+    def close(self) -> None:
+        """Closes a message or a list that is open, and moves the pointer away from where it was."""
+        self.window.key("Escape")
+        self.window.hover(400, 600)
+        self.window.ask(REDRAW, 600)
+
+    def orbit(self) -> None:
+        """Turns the view with the mouse; as often as it takes, for the same reason."""
+        turned = "print([round(x, 3) for x in viewport()[1].spaces.active.region_3d.view_rotation])"
+        before = self.window.ask(turned, 300)
+        for _ in range(4):
+            self.window.drag((600, 500), (690, 480), button=2)
+            if self.window.ask(turned, 300) != before:
+                return
+        raise AssertionError("dragging turns nothing")
+
+    def is_true(self, code: str) -> bool:
+        """Whether `code` is true in Blender."""
+        return self.window.ask(f"print(bool({code}))", 300) == "True"
+
+    def open_tab(self) -> None:
+        """Clicks along the tabs until ours is open."""
+        left, top, width, height = self.window.region("UI")
+        tab = "print(getattr(viewport()[2]['UI'], 'active_panel_category', ''))"
+        for y in range(top + 20, top + height, 25):
+            if self.window.ask(tab) == "3R":
+                return
+            self.window.click(left + width - 8, y)
+        raise AssertionError("there is no tab 3R")
+
+    def until(self, code: str, seconds: float = 300) -> None:
+        """Waits until `code` is true in Blender."""
+        self.window.wait(lambda: self.is_true(code), seconds)

@@ -1,0 +1,141 @@
+"""Whoever wants more than the first engine, in a real window: splats, the engines' list, what they need, their terms.
+
+No weights are fetched and no engine but a stand-in runs; what is clicked is the panel, and it is looked at.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+from PIL import Image
+
+from tests.blender.conftest import CAMERAS, reconstruct, write_photos
+from tests.sample_photos import SAMPLE
+from tests.splats import random_gaussians
+from threer_blender import bundle, environment, splat_files
+
+from . import window as real
+from .artist import UNIT
+
+# Where things stand on the panel, in widgets below the sidebar's top.
+ENGINE, RECONSTRUCT, NEEDED, STOP = 3.5, 6.35, 7.4, 20.25
+# In the list of engines, and in the dialog: pixels from where the click was that opened them.
+FILTER, FIRST_ENGINE, NEXT_ENGINE = (-153, 43), (-20, 69), 20.9
+ACCEPT = (-386, 69)
+HOME = "blender/extensions/.user/user_default/threer_blender"
+STAND_IN = f"""
+import pathlib
+environment = part("environment")
+stand_in = environment.Runtime(pathlib.Path(sys.executable), (pathlib.Path("{real.SHARED}/stand_in"),))
+environment.built_in = lambda *_: stand_in
+"""
+
+
+def test_more_than_the_first_engine(artist):
+    artist.window.ask("bpy.data.objects.remove(bpy.data.objects['Cube']); bpy.ops.ed.undo_push()")
+    artist.open_tab()
+    drop_splats(artist)
+    artist.window.ask(f"bpy.ops.threer.choose_photos(directory='{real.SHARED}/photos/')")
+    choose_an_engine(artist)
+    be_offline(artist)
+    accept_terms(artist)
+    stop_and_keep(artist)
+
+
+def drop_splats(artist):
+    """Dropped onto the viewport, they are offered as splats, come in as one step, and have their button."""
+    window = artist.window
+    splat_files.write(random_gaussians(3000), window.shared / "garden.ply")
+    window.drop(["garden.ply"], at=(500, 400))
+    artist.keep("10 splats dropped")
+    window.key("Return")
+    artist.until("'garden' in bpy.data.objects", 30)
+    assert window.ask("print(len(bpy.context.object.data.attributes['position'].data))") == "3000"
+    artist.keep("11 splats")
+    window.hover(600, 700)
+    window.key("ctrl+z")
+    artist.until("'garden' not in bpy.data.objects", 30)
+
+
+def choose_an_engine(artist):
+    """The list says which can run; the filter leaves those whose results may be sold."""
+    window = artist.window
+    left, top, width, _ = window.region("UI")
+    x, y = left + 0.6 * width, top + ENGINE * UNIT
+    window.click(x, y)
+    artist.keep("12 engines")
+    place = listed(artist).index("vggt_commercial")
+    artist.click(
+        x + FIRST_ENGINE[0],
+        y + FIRST_ENGINE[1] + place * NEXT_ENGINE,
+        "bpy.context.scene.threer.engine == 'vggt_commercial'",
+    )
+    artist.click(x + FILTER[0], y + FILTER[1], "part('ui.choices').current().commercial_only")
+    artist.keep("13 engines for commercial use")
+    assert {"colmap", "vggt_commercial"} < set(listed(artist))
+    assert not {"dust3r", "vggt"} & set(listed(artist))
+    artist.close()
+
+
+def listed(artist):
+    """The engines in the list, from the top."""
+    return artist.window.ask("print(*(engine.id for engine, _ in part('ui.engines').listed()))").split()
+
+
+def be_offline(artist):
+    """What an engine needs is said, with a button; nothing is fetched while Blender may not use the internet."""
+    artist.keep("14 needs setting up")
+    artist.press(NEEDED, "'allow it in Preferences' in work().error")
+    assert artist.is_true("not work().queue.tasks")
+    artist.close()
+    artist.keep("15 offline")
+
+
+def accept_terms(artist):
+    """Weights are asked for only when their terms are accepted."""
+    window = artist.window
+    folder = window.shared / HOME / environment.ENVIRONMENT
+    program = environment.executable(folder)
+    program.parent.mkdir(parents=True)
+    program.touch()
+    versions = {module: package.partition("==")[2] for module, package in environment.PACKAGES.items()}
+    (folder / environment.NOTE).write_text(json.dumps({"python": "3.13.0", "versions": versions, "device": "cpu"}))
+    artist.close()
+    artist.keep("16 needs weights")
+    left, top, width, _ = window.region("UI")
+    x, y = left + 0.45 * width, top + NEEDED * UNIT
+    window.click(x, y)
+    artist.keep("17 terms")
+    window.key("Return")
+    artist.until("'Accept the terms of' in work().error", 20)
+    artist.close()
+    window.click(x, y)
+    window.click(x + ACCEPT[0], y + ACCEPT[1])
+    artist.keep("18 terms accepted")
+    window.key("Return")
+    artist.until("'needs your own token' in work().error", 20)  # which these weights' owners want
+    assert list((window.shared / HOME / "weights" / "accepted").iterdir())
+    artist.close()
+    artist.keep("19 needs a token")
+    shutil.rmtree(folder)
+
+
+def stop_and_keep(artist):
+    """A result that is only being improved shows how far it is, and stopping keeps it."""
+    window = artist.window
+    shot, stand_in = window.shared / "shot", window.shared / "stand_in" / "threer_blender" / "runtime"
+    bundle.write(reconstruct(write_photos(shot, CAMERAS), CAMERAS, step=8), shot / "bundle")
+    stand_in.mkdir(parents=True)
+    shutil.copy(Path(__file__).parents[1] / "blender" / "fake_runtime.py", stand_in / "__main__.py")
+    window.ask(f"{STAND_IN}\nbpy.context.scene.threer.engine = 'colmap'")
+    window.ask(f"bpy.ops.threer.choose_photos(directory='{real.SHARED}/shot/')")
+    artist.press(RECONSTRUCT, "work().queue.tasks")
+    with Image.open(SAMPLE[0]) as photo:
+        photo.resize((160, 120)).save(window.shared / "preview.png")
+    (window.shared / "preview.png").rename(shot / "preview.png")
+    artist.until("work().queue.tasks[0].preview", 60)
+    artist.keep("20 stop and keep")
+    artist.press(STOP, "not work().queue.tasks")
+    artist.until("summary()", 60)
+    assert window.ask("print(summary().registered, work().error)") == f"{len(CAMERAS)}"
+    artist.keep("21 kept")
