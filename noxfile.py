@@ -18,6 +18,8 @@ LINT = ("ruff==0.17.*", "mypy==2.4.*", "numpy<2", "pillow", "av>=15")
 DEMO = Path("demo")
 PROFILE = Path("profile")  # of the Blender that `nox -s dev` starts
 SAMPLE = Path("tests/data/sample/photos")
+# Has a Blender print its version and its Python's.
+VERSIONS = "import bpy, sys; print('versions', *('%d.%d' % each[:2] for each in (bpy.app.version, sys.version_info)))"
 # Shared libraries that the bpy package opens -> the Debian package that has each.
 SYSTEM_LIBRARIES = {
     "libX11.so.6": "libx11-6",
@@ -118,12 +120,12 @@ def benchmarks(session: nox.Session) -> None:
 WHEELS_FOR = {("Linux", "x86_64"): "linux-x64", ("Windows", "AMD64"): "windows-x64", ("Darwin", "arm64"): "macos-arm64"}
 
 
-def target_for(version: str) -> str:
-    """What `wheels/build.py` calls the zip for this machine and a version of Blender."""
+def target_for(version: str, python: str) -> str:
+    """What `wheels/build.py` calls the zip for this machine, a version of Blender, and the Python that it has."""
     machine = WHEELS_FOR.get((platform.system(), platform.machine()))
-    if machine is None:
-        return "any"
     old = tuple(map(int, version.split("."))) < (5, 1)
+    if machine is None or python != ("3.11" if old else "3.13"):  # as of a distribution's own Blender
+        return "any"
     return f"{machine}-blender-{'4.2-to-5.0' if old else '5.1-and-later'}"
 
 
@@ -151,7 +153,7 @@ def blender(session: nox.Session, version: str, numpy: str) -> None:
     more = {"libgomp.so.1": "libgomp1", "libXxf86vm.so.1": "libxxf86vm1"} if version == "4.2" else {}
     need_system_libraries(session, SYSTEM_LIBRARIES | more)
     session.install(f"bpy=={version}.*", numpy, "pip", "pytest")
-    targets = sorted({"any", target_for(version)})
+    targets = sorted({"any", target_for(version, str(session.python))})
     session.run("python", "wheels/build.py", *targets)
     for target in targets:
         (zipped,) = Path("dist").glob(f"*-{target}.zip")
@@ -168,13 +170,13 @@ def dev(session: nox.Session) -> None:
     blender = shutil.which(path)
     if blender is None:
         session.error(f"There is no {path!r} to start; name a Blender: nox -s dev -- /path/to/blender")
-    said = session.run(blender, "--version", external=True, silent=True)
-    found = re.search(r"^Blender (\d+\.\d+)", str(said), re.MULTILINE)
+    said = session.run(blender, "-b", "--factory-startup", "--python-expr", VERSIONS, external=True, silent=True)
+    found = re.search(r"^versions (\d+\.\d+) (\d+\.\d+)$", str(said), re.MULTILINE)
     if found is None:
         session.error(f"{blender!r} is no Blender; name one: nox -s dev -- /path/to/blender")
     session.install("pip")
     extension = PROFILE / "extensions" / "user_default" / "threer_blender"
-    session.run("python", "wheels/build.py", "link", target_for(found[1]), str(extension))
+    session.run("python", "wheels/build.py", "link", target_for(found[1], found[2]), str(extension))
     resources = {"BLENDER_USER_RESOURCES": str(PROFILE.absolute())}
     session.run(blender, "--addons", "bl_ext.user_default.threer_blender", *arguments, env=resources, external=True)
 

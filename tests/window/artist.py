@@ -36,26 +36,39 @@ class Artist:
             return np.asarray(picture.convert("RGB"), float)
 
     def press(self, row: float, effect: str) -> None:
-        """Clicks on a row of the panel and waits until `effect` is true in Blender.
+        """Clicks on a row of the panel and waits until `effect` is true in Blender."""
+        self.click(*self.row(row), effect)
+
+    def row(self, row: float, across: float = 0.45) -> tuple[float, float]:
+        """The pixel of the screen where a row of the panel is, so far across."""
+        scale = float(self.window.ask("print(bpy.context.preferences.system.ui_scale)", 300))
+        left, top, width, _ = self.window.region("UI")
+        return left + across * width, top + row * UNIT * scale
+
+    def click(self, x: float, y: float, effect: str) -> None:
+        """Clicks at a pixel of the screen and waits until `effect` is true in Blender.
 
         Blender forgets a click that comes while it is busy, as it often is on software GL: then it takes another.
         """
-        scale = float(self.window.ask("print(bpy.context.preferences.system.ui_scale)", 300))
-        left, top, width, _ = self.window.region("UI")
         for _ in range(4):
-            self.window.hover(left + 0.45 * width, top + row * UNIT * scale)
+            self.window.hover(x, y)
             self.window.ask("", 300)
-            self.window.click(left + 0.45 * width, top + row * UNIT * scale)
+            self.window.click(x, y)
             for _ in range(10):
                 if self.is_true(effect):
                     return
                 time.sleep(0.5)
         raise AssertionError(f"the click had no effect: {effect}")
 
-    def click(self, x: float, y: float, effect: str) -> None:
-        """Clicks at a pixel of the screen, once, and waits until `effect` is true in Blender."""
-        self.window.click(x, y)
-        self.until(effect, 20)
+    def open(self, x: float, y: float, what: str) -> None:
+        """Clicks where a list or a dialog opens, until the screen shows it; keeps a picture of it."""
+        self.window.hover(x, y)
+        before = self.keep(what)
+        for _ in range(4):
+            self.window.click(x, y)
+            if (np.abs(self.keep(what) - before).max(axis=2) > 20).mean() > 0.02:
+                return
+        raise AssertionError("the click opens nothing")
 
     def close(self) -> None:
         """Closes a message or a list that is open, and moves the pointer away from where it was."""

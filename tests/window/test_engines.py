@@ -15,7 +15,6 @@ from tests.splats import random_gaussians
 from threer_blender import bundle, environment, splat_files
 
 from . import window as real
-from .artist import UNIT
 
 # Where things stand on the panel, in widgets below the sidebar's top.
 ENGINE, RECONSTRUCT, NEEDED, STOP = 3.5, 6.35, 7.4, 20.25
@@ -59,11 +58,8 @@ def drop_splats(artist):
 
 def choose_an_engine(artist):
     """The list says which can run; the filter leaves those whose results may be sold."""
-    window = artist.window
-    left, top, width, _ = window.region("UI")
-    x, y = left + 0.6 * width, top + ENGINE * UNIT
-    window.click(x, y)
-    artist.keep("12 engines")
+    x, y = artist.row(ENGINE, across=0.6)
+    artist.open(x, y, "12 engines")
     place = listed(artist).index("vggt_commercial")
     artist.click(
         x + FIRST_ENGINE[0],
@@ -102,14 +98,12 @@ def accept_terms(artist):
     (folder / environment.NOTE).write_text(json.dumps({"python": "3.13.0", "versions": versions, "device": "cpu"}))
     artist.close()
     artist.keep("16 needs weights")
-    left, top, width, _ = window.region("UI")
-    x, y = left + 0.45 * width, top + NEEDED * UNIT
-    window.click(x, y)
-    artist.keep("17 terms")
+    x, y = artist.row(NEEDED)
+    artist.open(x, y, "17 terms")
     window.key("Return")
     artist.until("'Accept the terms of' in work().error", 20)
     artist.close()
-    window.click(x, y)
+    artist.open(x, y, "18 terms accepted")
     window.click(x + ACCEPT[0], y + ACCEPT[1])
     artist.keep("18 terms accepted")
     window.key("Return")
