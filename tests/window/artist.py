@@ -12,6 +12,7 @@ from PIL import Image
 from . import window as real
 
 UNIT = 20  # pixels of a widget at interface scale 1
+ELSEWHERE = (600, 500)  # a place in the viewport without buttons
 REDRAW = """
 window, area, regions = viewport()
 with bpy.context.temp_override(window=window, area=area, region=regions["WINDOW"]):
@@ -37,6 +38,7 @@ class Artist:
 
     def press(self, row: float, effect: str) -> None:
         """Clicks on a row of the panel and waits until `effect` is true in Blender."""
+        self.window.ask(REDRAW, 600)  # what scripts changed moves buttons only then
         self.click(*self.row(row), effect)
 
     def row(self, row: float, across: float = 0.45) -> tuple[float, float]:
@@ -58,10 +60,12 @@ class Artist:
                 if self.is_true(effect):
                     return
                 time.sleep(0.5)
-        raise AssertionError(f"the click had no effect: {effect}")
+        said = self.window.ask("print(work().error)", 300)
+        raise AssertionError(f"the click had no effect: {effect}; the panel says: {said}")
 
     def open(self, x: float, y: float, what: str) -> None:
         """Clicks where a list or a dialog opens, until the screen shows it; keeps a picture of it."""
+        self.window.hover(*ELSEWHERE)
         self.window.hover(x, y)
         before = self.keep(what)
         for _ in range(4):
@@ -73,7 +77,7 @@ class Artist:
     def close(self) -> None:
         """Closes a message or a list that is open, and moves the pointer away from where it was."""
         self.window.key("Escape")
-        self.window.hover(400, 600)
+        self.window.hover(*ELSEWHERE)
         self.window.ask(REDRAW, 600)
 
     def orbit(self) -> None:

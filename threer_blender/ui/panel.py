@@ -40,13 +40,14 @@ class THREER_PT_main(Sidebar, bpy.types.Panel):  # type: ignore[misc]
         engines.draw_choice(layout, engine)
         _options(layout, scene, engine, basic=True)
         _action(layout, scene, engine, columns)
-        _tasks(layout, columns)
-        _said(layout, columns)
+        inside = columns - words.BORDER
+        _tasks(layout, inside)
+        _said(layout, inside)
         for folder in work.current().offered:
-            _offer(layout, folder, columns)
+            _offer(layout, folder, inside)
         root = summary.shown_root(scene, context.object)
         if root is not None:
-            _result(layout, summary.summary(root), columns)
+            _result(layout, summary.summary(root), inside)
         elif is_splats(context.object):
             _splats(layout, context.object)
 

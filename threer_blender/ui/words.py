@@ -9,6 +9,7 @@ import bpy
 
 CHARACTER = 6.5  # width of a letter in Blender's interface at scale 1, on the average
 MARGIN = 58  # what borders and icons take from the sidebar's width at scale 1
+BORDER = 2  # letters that a box takes
 
 
 def sentence(layout: Any, text: str, columns: int, icon: str) -> None:
