@@ -5,6 +5,7 @@ No weights are fetched and no engine but a stand-in runs; what is clicked is the
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -118,7 +119,8 @@ def stop_and_keep(artist):
     """A result that is only being improved shows how far it is, and stopping keeps it."""
     window = artist.window
     shot, stand_in = window.shared / "shot", window.shared / "stand_in" / "threer_blender" / "runtime"
-    bundle.write(reconstruct(write_photos(shot, CAMERAS), CAMERAS, step=8), shot / "bundle")
+    photos = [replace(photo, path=f"{real.SHARED}/shot/{photo.name}") for photo in write_photos(shot, CAMERAS)]
+    bundle.write(reconstruct(photos, CAMERAS, step=8), shot / "bundle")
     stand_in.mkdir(parents=True)
     shutil.copy(Path(__file__).parents[1] / "blender" / "fake_runtime.py", stand_in / "__main__.py")
     window.ask(f"{STAND_IN}\nbpy.context.scene.threer.engine = 'colmap'")

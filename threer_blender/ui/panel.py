@@ -195,13 +195,15 @@ def _result(layout: Any, found: summary.Summary, columns: int) -> None:
         box.label(text=f"{words.count(found.splats, 'splat')}")
     if found.error is not None:
         before = "" if found.error_before is None else f" ({found.error_before:.1f} before refinement)"
-        box.label(text=f"Points meet their photos to {found.error:.2f} px{before}")
+        words.sentence(box, f"Points meet their photos to {found.error:.2f} px{before}", columns, "NONE")
     if found.layout:
-        box.label(text=f"{words.count(found.layout, 'camera')} of layout quality, not refined", icon="ERROR")
+        text = f"{words.count(found.layout, 'camera')} of layout quality, not refined"
+        words.sentence(box, text, columns, "ERROR")
     for note in found.notes[:SHOWN_NOTES]:
         words.sentence(box, note, columns, "INFO")
     if len(found.notes) > SHOWN_NOTES:
-        box.label(text=f"… and {len(found.notes) - SHOWN_NOTES} more, see {found.name}'s properties")
+        text = f"… and {len(found.notes) - SHOWN_NOTES} more, see {found.name}'s properties"
+        words.sentence(box, text, columns, "NONE")
     look = operators.THREER_OT_look_through.bl_idname
     row = box.row(align=True)
     row.operator(look, text="", icon="TRIA_LEFT").step = -1
