@@ -14,6 +14,7 @@ from threer_blender.reconstruction import PointCloud, Reconstruction
 from threer_blender.scene import build, cameras, look, points
 
 from .conftest import CAMERAS, pixel_centres, reconstruct, trace
+from .evaluated import evaluated
 
 KINDS = [True, pytest.param(False, marks=pytest.mark.skipif(not points.has_point_clouds(), reason="Blender < 5.2"))]
 
@@ -60,11 +61,6 @@ def test_arrays_that_are_not_contiguous():
     geometry = points.new_geometry("cloud", every_other, np.ones(100, np.float32), as_mesh=True)
     assert (read(geometry, "position", "vector", 3) == cloud.positions[::2]).all()
     assert (np.rint(read(geometry, "color", "color_srgb", 4)[:, :3] * 255) == cloud.colors[::2]).all()
-
-
-def evaluated(shown):
-    """The geometry that the modifier makes; it must outlive what is read from it."""
-    return shown.evaluated_get(bpy.context.evaluated_depsgraph_get()).evaluated_geometry()
 
 
 @pytest.fixture(params=KINDS, ids=["mesh", "point cloud"][: len(KINDS)])

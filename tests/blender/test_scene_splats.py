@@ -20,6 +20,7 @@ from threer_blender.spherical_harmonics import colors
 from threer_blender.splat_files.checks import only
 
 from .conftest import looking_at
+from .evaluated import evaluated
 
 KINDS = [True, pytest.param(False, marks=pytest.mark.skipif(not points.has_point_clouds(), reason="Blender < 5.2"))]
 EYE = looking_at((2.2, -1.1, -2.0), (0.0, 0.0, 0.0))
@@ -220,11 +221,6 @@ def test_eevee_equals_the_reference(tmp_path):
 
 
 # ------------------------------------------------------------------ the modifier's sliders
-
-
-def evaluated(shown):
-    """The geometry that the modifier makes; it must outlive what is read from it."""
-    return shown.evaluated_get(bpy.context.evaluated_depsgraph_get()).evaluated_geometry()
 
 
 def quads(shown):
