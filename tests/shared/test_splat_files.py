@@ -295,6 +295,12 @@ def test_a_sentence_for(tmp_path, name):
     assert str(caught.value).endswith(".")
 
 
+def test_an_old_sog_is_refused_and_it_says_what_to_do(tmp_path):
+    (tmp_path / "meta.json").write_text('{"means": {"shape": [10, 3]}, "scales": {}, "quats": {}}')  # has no version
+    with pytest.raises(UserError, match="of an old or unknown version; convert it with the newest splat-transform"):
+        splat_files.read(tmp_path / "meta.json", splat_files.Codecs(webp=lambda _: np.zeros((4, 4, 4), np.uint8)))
+
+
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(UserError, match="could not be read"):
         splat_files.read(tmp_path / "gone.ply")

@@ -61,6 +61,17 @@ def test_what_is_known_beyond_an_edge_of_the_photo_hardly_counts() -> None:
     assert np.abs(found[:, 40:50] - 0.2).max() < 0.02
 
 
+def test_where_nothing_is_known_near_by_things_are_far() -> None:
+    """Behind a near thing on the left, another colour begins of which nothing is known."""
+    near = np.arange(80) < 30
+    inverse, weights = np.where(near, 1.0, 0.0) * np.ones((60, 1)), np.where(near, 1.0, 0.0) * np.ones((60, 1))
+    inverse[:3, :10] = 0.2
+    guide = np.where(near, 0.9, 0.1)[None, :, None] * np.ones((60, 1, 3))
+    found = filling.filled(inverse, weights, guide)
+    assert np.abs(found[10:, 20:30] - 1.0).max() < 0.1
+    assert found[10:, 50:].max() < 0.3
+
+
 def test_discs_lie_on_the_surface_as_large_as_pixels() -> None:
     normal = np.array([0.6, 0.0, 0.8])
     view = camera("a")
