@@ -29,7 +29,7 @@ def _label(engine: Engine) -> str:
 
 
 # Quality -> pixels of the long side that splats are made for and compared at, iterations, degree of the harmonics.
-QUALITIES = {"draft": (256, 300, 0), "standard": (512, 1000, 1), "high": (1024, 3000, 2)}
+QUALITIES = {"draft": (256, 300, 1), "standard": (512, 1000, 1), "high": (1024, 3000, 2)}
 # Engine to start from, quality -> its options.
 START_OPTIONS = {
     colmap.ENGINE.id: {

@@ -49,14 +49,14 @@ class Settings:
     iterations: int
     degree: int  # of the spherical harmonics
     coarse: float = 0.2  # share of the iterations that look at pictures of half the size
-    mean_rate: float = 0.15  # pixels, of a sure Gaussian
+    mean_rate: float = 0.1  # pixels, of a sure Gaussian
     unsure: float = 8.0  # times as much for one that nothing confirms
     anchor: float = 3e-4  # cost of a pixel's way from where it started, of a sure Gaussian
     scale_rate: float = 0.05
     rotation_rate: float = 0.01
     opacity_rate: float = 0.05
     colour_rate: float = 0.04
-    pose_rate: float = 6e-3  # radians
+    pose_rate: float = 4e-3  # radians
     smallest: float = 0.15  # deviation that no Gaussian falls below, in pixels
     final: float = 0.1  # share of the rates that is left at the end
     pose_final: float = 0.01  # the same of the cameras' rate
