@@ -1,6 +1,6 @@
 """Faults: whatever is killed, hidden, hung or moved, the scene is untouched or complete, and the next run works.
 
-Each test prints how many faults were survived. A full disk, cancelling, and mistakes in what was chosen are in
+Each test prints how many faults were survived. Cancelling and mistakes in what was chosen are in
 tests/runtime/test_bad_input.py.
 """
 
@@ -206,6 +206,31 @@ def test_two_blenders_share_one_folder(small, profile, temporary):
     for heard in ended:
         shutil.rmtree(heard["output"])
     print("2 of 2 Blenders that share a folder finished")
+
+
+# A full disk
+
+
+def test_a_full_disk(addon, small, temporary, tmp_path):
+    """The one that the photos are on, where the result goes; once there is room, the next run works."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)]
+    if sys.platform != "linux" or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a disk")
+    try:
+        for photo in small.glob("*.jpg"):
+            shutil.copy(photo, disk)
+        task = run(addon, disk)
+        assert "is full; free some space and run again." in addon.current().error
+        assert group_gone(task.job.pid)
+        assert_nothing_left(disk, temporary)
+        subprocess.run(["mount", "-o", "remount,size=100m", str(disk)], check=True)
+        run(addon, disk)
+        assert addon.current().error == ""
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    print("1 of 1 full disks survived")
 
 
 # A runtime that is not as it should be
