@@ -218,7 +218,7 @@ def loading_rows() -> Iterator[list[str]]:
 
 
 def main() -> None:
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)  # several wait for each other on a busy machine, and waiting counts as work
     print(f"\nMeasured on {machine()}, torch {torch.__version__}")
     print(f"\nAll {PHOTOS * (PHOTOS - 1)} ordered pairs of {PHOTOS} photos at {SIDE}x{SIDE}\n")
     table(["way", "CPU-s", "wall-s", "peak MB above the weights", "farthest apart"], pair_rows())

@@ -30,9 +30,9 @@ LOADING, ENCODING, PREDICTING = "Loading the network", "Looking at each photo", 
 # Expected seconds of a photo and of a pair on two cores at 512 pixels, and of loading: their ratios hold anywhere.
 SECONDS = {LOADING: 5.0, ENCODING: 6.0, PREDICTING: 12.0}
 
-# Tokens of both photos that a batch of pairs may have. A CPU gains nothing from more, but they take memory: 25 MB for
-# each 400. On a GPU, memory is all that counts.
-CPU_TOKENS = 800
+# Tokens of both photos that a batch of pairs may have. A CPU gains nothing from more, and they take memory: that of one
+# pair of 224 pixels. On a GPU, memory is all that counts.
+CPU_TOKENS = 400
 BYTES_PER_TOKEN = 2_000_000  # of decoders and heads at work, with a reserve
 
 
