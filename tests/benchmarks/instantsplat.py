@@ -29,7 +29,7 @@ ROWS = {
     "buddha-6": ("alicevision_buddha", 9, (0, 1, 3, 5, 7, 8), (4,), None),
     "office-5": ("hololens_office", 9, (0, 2, 4, 6, 8), (3, 5), None),
 }
-TOGETHER = ("plush-3", "plush-6")  # rows whose cameras come from all photos
+TOGETHER = ("plush-3", "plush-6", "banana-5")  # rows whose cameras come from all photos
 TURNED = "board-6"  # the row that is done again with wrong cameras
 PICTURES = Path("instantsplat")
 

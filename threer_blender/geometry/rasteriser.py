@@ -9,6 +9,7 @@ flat Gaussians in order of depth, is one kernel with a backward pass written by 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .. import spherical_harmonics
 from . import rasteriser_cpu, rasteriser_gpu
 
 ALPHA_LEAST = 1 / 255  # a Gaussian that covers less of a pixel is left out there
@@ -24,12 +26,6 @@ LIGHT_LEAST = 1e-4  # a Gaussian that would let less light pass is left out at t
 NEAREST = 0.01  # depth in world units; what is nearer is not drawn
 BLUR = 0.3  # px², added to every footprint's variance: no Gaussian is thinner than a pixel
 FIELD = 1.3  # times half the field of view: beyond it a footprint's shape is taken from there (Zwicker et al. 2001)
-
-# Real spherical harmonics with the signs that 3D Gaussian splatting uses.
-SH_0 = 0.28209479177387814
-SH_1 = 0.4886025119029199
-SH_2 = (1.0925484305920792, 0.31539156525252005, 0.5462742152960396)
-SH_3 = (0.5900435899266435, 2.890611442640554, 0.4570457994644658, 0.3731763325901154, 1.445305721320277)
 
 
 class Splats(NamedTuple):
@@ -124,18 +120,8 @@ def colours(sh: Tensor, directions: Tensor) -> Tensor:
 def harmonics(directions: Tensor, count: int) -> Tensor:
     """(N, count) the first 1, 4, 9 or 16 real spherical harmonics in unit `directions` (N, 3)."""
     x, y, z = directions.unbind(-1)
-    terms = [torch.full_like(x, SH_0)]
-    if count > 1:
-        terms += [-SH_1 * y, SH_1 * z, -SH_1 * x]
-    if count > 4:
-        a, b, c = SH_2
-        terms += [a * x * y, -a * y * z, b * (2 * z * z - x * x - y * y), -a * x * z, c * (x * x - y * y)]
-    if count > 9:
-        a, b, c, d, e = SH_3
-        terms += [-a * y * (3 * x * x - y * y), b * x * y * z, -c * y * (4 * z * z - x * x - y * y)]
-        terms += [d * z * (2 * z * z - 3 * x * x - 3 * y * y), -c * x * (4 * z * z - x * x - y * y)]
-        terms += [e * z * (x * x - y * y), -a * x * (x * x - 3 * y * y)]
-    return torch.stack(terms, -1)
+    constant, *others = spherical_harmonics.basis(x, y, z, math.isqrt(count) - 1)
+    return torch.stack([torch.full_like(x, constant), *others], -1)
 
 
 def blend(footprints: Footprints, opacities: Tensor, values: Tensor, size: tuple[int, int]) -> Picture:

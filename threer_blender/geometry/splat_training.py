@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from ..reconstruction import Array, FloatArray, Gaussians
+from ..spherical_harmonics import C0
 from . import rasteriser
-from .rasteriser import SH_0, Splats
+from .rasteriser import Splats
 from .splat_start import Start
 
 # Turning and moving a camera shift its picture alike. Where both may change as fast, Adam shares a turn out between
@@ -82,7 +83,7 @@ class Training:
         self._scales = self._tensor(start.scales).log()
         self._rotations = _quaternions(self._tensor(start.rotations))
         self._opacities = torch.logit(self._tensor(start.opacities))
-        self._base = self._tensor((start.colours - 0.5) / SH_0)[:, None]
+        self._base = self._tensor((start.colours - 0.5) / C0)[:, None]
         self._rest = torch.zeros((count, (settings.degree + 1) ** 2 - 1, 3), device=device)
         self._motions = torch.zeros((len(views), 6), device=device)
         self.depth = float(np.median(start.footprints)) * float(views[0].intrinsics[0])
