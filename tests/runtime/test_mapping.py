@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pycolmap
 import pytest
 
 from threer_blender.engines import colmap
 from threer_blender.geometry import mapping
 from threer_blender.geometry.features import FEATURES, MATCHES, Matched, Settings, extract_and_match
+from threer_blender.geometry.judgement import judge, read_pairs
 from threer_blender.geometry.mapping import DEPTH, MAPPING, Solution, solve
 from threer_blender.messages import Cancelled, UserError
 from threer_blender.photo_files import find
@@ -146,6 +148,30 @@ def test_board_cameras_from_photos_without_exif(tmp_path: Path) -> None:
     assert np.median(rotation) < 1.0
     assert np.median(direction) < 2.5
     assert solution.cameras[0].fx == pytest.approx(925, rel=0.05)
+
+
+def test_a_photo_that_a_model_lacks_is_placed_in_it(board: Matched) -> None:
+    """One photo taken out of a model comes back, to where it was."""
+    pairs = read_pairs(board)
+    (model,) = mapping._run(mapping.CANDIDATES[0], board, lambda _: None)
+    whole = judge("whole", model, board, pairs)
+    smaller = pycolmap.Reconstruction(model)
+    smaller.deregister_frame(smaller.image(3).frame_id)
+    found = mapping._continued(judge("smaller", smaller, board, pairs), board, pairs, lambda _: None)
+    assert found.placed == whole.placed == frozenset(range(7))
+    before, after = (m.image(3).cam_from_world() * m.image(1).cam_from_world().inverse() for m in (model, found.model))
+    assert np.degrees((before.rotation * after.rotation.inverse()).angle()) < 0.2
+
+
+def test_photos_that_cannot_be_placed_stay_out(board: Matched) -> None:
+    """Where the other photos' matches lead astray, the model stays as it was."""
+    pairs = read_pairs(board)
+    (model,) = mapping._run(mapping.CANDIDATES[0], board, lambda _: None)
+    model.deregister_frame(model.image(3).frame_id)
+    smaller = judge("smaller", model, board, pairs)
+    generator = np.random.default_rng(0)
+    astray = [replace(pair, second=generator.permutation(pair.second)) if 2 in pair.photos else pair for pair in pairs]
+    assert mapping._continued(smaller, board, astray, lambda _: None) is smaller
 
 
 def test_two_photos_are_enough(tmp_path: Path) -> None:

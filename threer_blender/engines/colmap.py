@@ -7,9 +7,8 @@ stereo: `geometry/dense.py`.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,9 @@ from ..reconstruction import Array, Camera, Photo, PointCloud, PointMap, Reconst
 if TYPE_CHECKING:
     from ..geometry import dense, features, mapping
     from ..runtime.report import Report
+
+    # look(folder, matches of the earlier looks): the matches of another one, in `folder`.
+    Look = Callable[[Path, Sequence[features.Matched]], features.Matched]
 
 ENGINE = Engine(
     id="colmap",
@@ -77,8 +79,6 @@ CONFIDENCE = (
     "well the pictures match there; 0 where no other photo confirms it"
 )
 UNDISTORTING, DENSE, FUSING = "Preparing the photos", "Computing depth", "Fusing points"
-# How photos are matched -> the module of `geometry` that does it: each has QUALITIES and extract_and_match.
-MATCHERS = {"sift": "features", "learned": "learned_features"}
 # Quality -> seconds a photo takes on two cores to find its features and to see its depth.
 SECONDS = {"preview": (0.7, 1.0), "standard": (2.0, 5.0), "high": (4.0, 12.0)}
 LEFT_OUT = 0.1  # share of the photos without a camera that makes a second, finer look worth its time
@@ -118,32 +118,59 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
 
 def solve_cameras(photos: Sequence[Photo], options: Mapping[str, Any], report: features.Report) -> mapping.Solution:
-    """The cameras and sparse points; where a coarse look leaves out too many photos, a finer one is taken.
+    """The cameras and sparse points; where a look leaves out too many photos, the next one is taken.
 
     Raises UserError where no look finds anything believable, and what `report` raises.
     """
-    from ..geometry import features, mapping
-    from ..runtime.photos import pixels
+    from ..geometry import mapping
 
-    matching = import_module(f"..geometry.{MATCHERS[options['matching']]}", __package__)
-    settings = replace(matching.QUALITIES[options["quality"]], shared_intrinsics=options["intrinsics"] == "shared")
     known = [_with_focal(photo, options["focal"]) for photo in photos]
     best: mapping.Solution | None = None
     failures: list[UserError] = []
-    for look in (settings, features.finer(settings, known)):
-        if look is None or (best is not None and len(best.left_out) <= LEFT_OUT * len(known)):
-            break
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                found = mapping.solve(matching.extract_and_match(known, pixels, Path(folder), look, report), report)
-        except UserError as error:
-            failures.append(error)
-            continue
-        if best is None or len(found.cameras) > len(best.cameras):
-            best = found
+    matched: list[features.Matched] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (tolerated, look) in enumerate(_looks(known, options, report)):
+            if best is not None and len(best.left_out) <= tolerated * len(known):
+                continue
+            place = Path(folder, str(number))
+            place.mkdir()
+            matched.append(look(place, matched))
+            try:
+                found = mapping.solve(matched[-1], report)
+            except UserError as error:
+                failures.append(error)
+                continue
+            if best is None or len(found.cameras) > len(best.cameras):
+                best = found
     if best is None:
         raise failures[-1]
     return best
+
+
+def _looks(
+    photos: Sequence[Photo], options: Mapping[str, Any], report: features.Report
+) -> Sequence[tuple[float, Look]]:
+    """Ways to match the photos, each with the share of them that may stay without a camera before it is taken."""
+    from ..geometry import features
+    from ..runtime.photos import pixels
+
+    def sift(settings: features.Settings) -> Look:
+        return lambda folder, _before: features.extract_and_match(photos, pixels, folder, settings, report)
+
+    def learned(folder: Path, before: Sequence[features.Matched]) -> features.Matched:
+        from ..geometry import learned_features
+
+        settings = learned_features.QUALITIES[options["quality"]]
+        return learned_features.joined(before[-1], pixels, folder, settings, report)
+
+    settings = replace(features.QUALITIES[options["quality"]], shared_intrinsics=options["intrinsics"] == "shared")
+    finer = features.finer(settings, photos)
+    looks = [(1.0, sift(settings))]
+    if finer is not None:
+        looks.append((LEFT_OUT, sift(finer)))
+    if options["matching"] == "learned":
+        looks.append((0.0, learned))
+    return looks
 
 
 def _plan(count: int, options: Mapping[str, Any]) -> dict[str, float]:

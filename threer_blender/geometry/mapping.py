@@ -9,6 +9,7 @@ verified matches of all pairs (`judgement`).
 from __future__ import annotations
 
 import shutil
+import tempfile
 import zlib  # noqa: F401  # before pycolmap, see features
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -89,6 +90,7 @@ def solve(matched: Matched, report: Report) -> Solution:
     if best is None:
         raise UserError(why_nothing(matched, pairs, verdicts))
     report(MAPPING, planned, planned)
+    best = _continued(best, matched, pairs, lambda _placed: report(MAPPING, planned, planned))
     _fill_in(best.model, matched)
     report(MAPPING, planned, planned)
     best = _adjusted(best, matched, pairs)
@@ -135,6 +137,10 @@ def _strict(path: Path, count: int, token: Token, progress: Callable[[], None]) 
 
 def _relaxed(path: Path, count: int, token: Token, progress: Callable[[], None]) -> list[Model]:
     """Incremental mapping that starts from small angles and keeps points which only two photos see."""
+    return _incremental(path, _relaxed_options(count), token, progress)
+
+
+def _relaxed_options(count: int) -> pycolmap.IncrementalPipelineOptions:
     options = _incremental_options(count)
     options.triangulation.ignore_two_view_tracks = False
     options.triangulation.min_angle = 0.7
@@ -144,7 +150,7 @@ def _relaxed(path: Path, count: int, token: Token, progress: Callable[[], None])
     options.mapper.init_max_forward_motion = 0.99
     options.mapper.abs_pose_min_num_inliers = 15
     options.mapper.abs_pose_min_inlier_ratio = 0.15
-    return _incremental(path, options, token, progress)
+    return options
 
 
 def _incremental_options(count: int) -> pycolmap.IncrementalPipelineOptions:
@@ -160,13 +166,19 @@ def _incremental_options(count: int) -> pycolmap.IncrementalPipelineOptions:
 
 
 def _incremental(
-    path: Path, options: pycolmap.IncrementalPipelineOptions, token: Token, progress: Callable[[], None]
+    path: Path,
+    options: pycolmap.IncrementalPipelineOptions,
+    token: Token,
+    progress: Callable[[], None],
+    start: Path | None = None,
 ) -> list[Model]:
+    """Models from nothing, or one that goes on from the model written in `start`."""
     models = pycolmap.incremental_mapping(
         path,
         path.parent,
         path.parent,
         options,
+        input_path="" if start is None else start,
         initial_image_pair_callback=progress,
         next_image_callback=progress,
         cancellation_token=token,
@@ -218,6 +230,30 @@ CANDIDATES = (
     Candidate("incremental, relaxed, calibrated", _relaxed, _if_poor, calibrated=True),
     Candidate("global, calibrated", _global, _if_poor, calibrated=True),
 )
+
+
+def _continued(best: Verdict, matched: Matched, pairs: Sequence[Pair], progress: Callable[[float], None]) -> Verdict:
+    """The model with more of the photos: relaxed mapping goes on from it, where that is believable.
+
+    Few matches place a photo in a model that stands, which would lead a model astray that has just begun.
+    """
+    if best.placed.issuperset(index for pair in pairs for index in pair.photos):
+        return best
+
+    def run(path: Path, count: int, token: Token, one_more: Callable[[], None]) -> list[Model]:
+        model = pycolmap.Reconstruction(best.model)
+        for image in list(model.images.values()):
+            if image.has_pose and image.image_id - 1 not in best.placed:
+                model.deregister_frame(image.frame_id)
+        with tempfile.TemporaryDirectory(dir=path.parent) as start:
+            model.write(start)
+            return _incremental(path, _relaxed_options(count), token, one_more, Path(start))
+
+    for model in _run(Candidate(best.candidate, run, _always), matched, progress):
+        more = judge(best.candidate, model, matched, pairs)
+        if not more.fault and more.placed > best.placed and more.score >= best.score - TIE:
+            return more
+    return best
 
 
 def _adjusted(best: Verdict, matched: Matched, pairs: Sequence[Pair]) -> Verdict:
