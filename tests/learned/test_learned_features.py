@@ -170,7 +170,9 @@ def test_joined_with_sift(wide: Matched, tmp_path: Path) -> None:
     assert (both.sizes == sift.sizes).all()
     with pycolmap.Database.open(both.path) as database, pycolmap.Database.open(wide.path) as learned:
         found, alone = database.read_keypoints(1), learned.read_keypoints(1)
-        np.testing.assert_allclose(found[sift.features[0] :, :2], alone[:, :2] * 640 / 480, rtol=1e-5)
+        np.testing.assert_allclose(
+            found[sift.features[0] :, :2], alone[:, :2] * (sift.sizes[0] / wide.sizes[0]), rtol=1e-5
+        )
         matches = database.read_two_view_geometry(1, 2).inlier_matches
     of_sift = (matches < sift.features[[0, 1]]).all(1)
     assert of_sift.sum() >= 50

@@ -16,9 +16,9 @@ import pycolmap
 import pytest
 
 from threer_blender.engines import colmap
-from threer_blender.geometry import mapping
+from threer_blender.geometry import candidates, mapping
 from threer_blender.geometry.features import FEATURES, MATCHES, Matched, Settings, extract_and_match
-from threer_blender.geometry.judgement import judge, read_pairs
+from threer_blender.geometry.judgement import Model, judge, read_pairs
 from threer_blender.geometry.mapping import DEPTH, MAPPING, Solution, solve
 from threer_blender.messages import Cancelled, UserError
 from threer_blender.photo_files import find
@@ -153,7 +153,7 @@ def test_board_cameras_from_photos_without_exif(tmp_path: Path) -> None:
 def test_a_photo_that_a_model_lacks_is_placed_in_it(board: Matched) -> None:
     """One photo taken out of a model comes back, to where it was."""
     pairs = read_pairs(board)
-    (model,) = mapping._run(mapping.CANDIDATES[0], board, lambda _: None)
+    (model,) = candidates.run(candidates.CANDIDATES[0], board, lambda _: None)
     whole = judge("whole", model, board, pairs)
     smaller = pycolmap.Reconstruction(model)
     smaller.deregister_frame(smaller.image(3).frame_id)
@@ -166,7 +166,7 @@ def test_a_photo_that_a_model_lacks_is_placed_in_it(board: Matched) -> None:
 def test_photos_that_cannot_be_placed_stay_out(board: Matched) -> None:
     """Where the other photos' matches lead astray, the model stays as it was."""
     pairs = read_pairs(board)
-    (model,) = mapping._run(mapping.CANDIDATES[0], board, lambda _: None)
+    (model,) = candidates.run(candidates.CANDIDATES[0], board, lambda _: None)
     model.deregister_frame(model.image(3).frame_id)
     smaller = judge("smaller", model, board, pairs)
     generator = np.random.default_rng(0)
@@ -318,7 +318,9 @@ def test_a_running_call_is_cancelled_not_waited_for(board: Matched) -> None:
     """`report` raises from the middle of one pycolmap call; the call must not go on to its end."""
     finished = []
 
-    def endless(_path: Path, _count: int, token: mapping.Token, progress: Callable[[], None]) -> list[mapping.Model]:
+    def endless(
+        _path: Path, _count: int, token: candidates.Token, progress: Callable[[], None]
+    ) -> list[candidates.Model]:
         while not token.is_cancelled:
             progress()
             time.sleep(0.01)
@@ -333,7 +335,7 @@ def test_a_running_call_is_cancelled_not_waited_for(board: Matched) -> None:
         if calls == 3:
             raise Cancelled
 
-    candidate = mapping.Candidate("endless", endless, lambda _best, _matched: True)
+    candidate = candidates.Candidate("endless", endless, lambda _best, _matched: True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mapping, "CANDIDATES", (candidate,))
         with pytest.raises(Cancelled):

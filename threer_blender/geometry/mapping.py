@@ -8,15 +8,11 @@ verified matches of all pairs (`judgement`).
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import zlib  # noqa: F401  # before pycolmap, see features
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import pycolmap
@@ -24,34 +20,17 @@ import pycolmap
 from .. import lens
 from ..messages import UserError
 from ..reconstruction import Array, Camera, FloatArray, LeftOut
-from .features import SEED, Matched, Report, interruptible
+from . import candidates
+from .features import Matched, Report
 from .judgement import PAIR_MATCHES, TIE, Model, Pair, Verdict, choose, judge, read_pairs, refuse_hopeless, why_nothing
 
 MAPPING = "Solving cameras"
 
-STRAINED = 1.0  # px; the strain above which other candidates are tried even where all photos are placed
-FEW_PHOTOS = 4  # with so few, lens distortion is not solved for
 FEW_FEATURES = 100
 LENS_PHOTOS = 10  # photos of one camera from which its principal point and second distortion term are solved
 KEYPOINT_ERROR = 0.25  # px of the copies; medians on real photos are 0.1 to 0.4
 ADJUSTMENT_ITERATIONS = 30  # at most; the solver holds Python's lock meanwhile, some milliseconds each
 DEPTH = 5.0  # units: the median depth of the points over the cameras, in the solution's world
-
-Token: TypeAlias = pycolmap.CancellationToken
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One way to solve: `run(database, photos, token, progress)` returns its models and calls `progress()` per photo.
-
-    `wanted(best, matched)` tells whether it is worth its time, given the best verdict so far. `calibrated`: focal
-    lengths are first estimated from the view graph (Sweeney et al. 2015), where EXIF knows none.
-    """
-
-    name: str
-    run: Callable[[Path, int, Token, Callable[[], None]], list[Model]]
-    wanted: Callable[[Verdict | None, Matched], bool]
-    calibrated: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,10 +60,10 @@ def solve(matched: Matched, report: Report) -> Solution:
     refuse_hopeless(pairs)
     verdicts: list[Verdict] = []
     best: Verdict | None = None
-    count, planned = len(matched.photos), len(CANDIDATES) * len(matched.photos)
-    for number, candidate in enumerate(CANDIDATES):
+    count, planned = len(matched.photos), len(candidates.CANDIDATES) * len(matched.photos)
+    for number, candidate in enumerate(candidates.CANDIDATES):
         if candidate.wanted(best, matched):
-            models = _run(candidate, matched, partial(_progress, report, number * count, planned))
+            models = candidates.run(candidate, matched, partial(_progress, report, number * count, planned))
             verdicts += [judge(candidate.name, model, matched, pairs) for model in models]
             best = choose(verdicts)
     if best is None:
@@ -102,136 +81,7 @@ def _progress(report: Report, before: float, planned: float, placed: float) -> N
     report(MAPPING, before + placed, planned)
 
 
-# ----------------------------------------------------------------------------------------------- candidates
-def _run(candidate: Candidate, matched: Matched, progress: Callable[[float], None]) -> list[Model]:
-    """The candidate's models; `progress(photos placed so far)` is called often and may raise."""
-    placed = 0
-
-    def one_more() -> None:
-        nonlocal placed
-        placed = min(placed + 1, len(matched.photos))
-
-    def call(token: Token) -> list[Model]:
-        pycolmap.set_random_seed(SEED)
-        path = _calibrated(matched.path) if candidate.calibrated else matched.path
-        return candidate.run(path, len(matched.photos), token, one_more)
-
-    return interruptible(call, lambda: progress(placed))
-
-
-def _calibrated(path: Path) -> Path:
-    """A copy of the database with focal lengths from the view graph."""
-    copy = path.with_name("calibrated.db")
-    if not copy.exists():
-        shutil.copyfile(path, copy)
-        options = pycolmap.ViewGraphCalibrationOptions()
-        options.random_seed = SEED
-        pycolmap.calibrate_view_graph(copy, options)
-    return copy
-
-
-def _strict(path: Path, count: int, token: Token, progress: Callable[[], None]) -> list[Model]:
-    """Incremental mapping at COLMAP's own thresholds."""
-    return _incremental(path, _incremental_options(count), token, progress)
-
-
-def _relaxed(path: Path, count: int, token: Token, progress: Callable[[], None]) -> list[Model]:
-    """Incremental mapping that starts from small angles and keeps points which only two photos see."""
-    return _incremental(path, _relaxed_options(count), token, progress)
-
-
-def _relaxed_options(count: int) -> pycolmap.IncrementalPipelineOptions:
-    options = _incremental_options(count)
-    options.triangulation.ignore_two_view_tracks = False
-    options.triangulation.min_angle = 0.7
-    options.mapper.filter_min_tri_angle = 0.7
-    options.mapper.init_min_tri_angle = 2.0
-    options.mapper.init_min_num_inliers = 30
-    options.mapper.init_max_forward_motion = 0.99
-    options.mapper.abs_pose_min_num_inliers = 15
-    options.mapper.abs_pose_min_inlier_ratio = 0.15
-    return options
-
-
-def _incremental_options(count: int) -> pycolmap.IncrementalPipelineOptions:
-    options = pycolmap.IncrementalPipelineOptions()
-    options.random_seed = SEED
-    options.num_threads = 1  # more of them add in another order, and the result would differ from run to run
-    options.min_model_size = 2
-    options.extract_colors = False
-    if count <= FEW_PHOTOS:  # distortion would explain what the focal length and the poses must
-        options.ba_refine_extra_params = False
-        options.mapper.abs_pose_refine_extra_params = False
-    return options
-
-
-def _incremental(
-    path: Path,
-    options: pycolmap.IncrementalPipelineOptions,
-    token: Token,
-    progress: Callable[[], None],
-    start: Path | None = None,
-) -> list[Model]:
-    """Models from nothing, or one that goes on from the model written in `start`."""
-    models = pycolmap.incremental_mapping(
-        path,
-        path.parent,
-        path.parent,
-        options,
-        input_path="" if start is None else start,
-        initial_image_pair_callback=progress,
-        next_image_callback=progress,
-        cancellation_token=token,
-    )
-    return list(models.values())
-
-
-def _global(path: Path, count: int, token: Token, progress: Callable[[], None]) -> list[Model]:
-    """Global mapping. It knows no token: an exception in its callback ends it, a few times per second of work."""
-    options = pycolmap.GlobalPipelineOptions()
-    options.random_seed = SEED
-    options.num_threads = 1
-    options.min_model_size = 2
-    if count <= FEW_PHOTOS:
-        options.mapper.bundle_adjustment.refine_extra_params = False
-
-    def step() -> None:
-        if token.is_cancelled:
-            raise InterruptedError
-        progress()
-
-    manager = pycolmap.ReconstructionManager()
-    with pycolmap.Database.open(path) as database:
-        pipeline = pycolmap.GlobalPipeline(options, database, manager)
-        pipeline.add_callback(pycolmap.GlobalPipelineCallback.MODEL_UPDATE_CALLBACK.value, step)
-        pipeline.run()
-    return [manager.get(i) for i in range(manager.size())]
-
-
-def _always(_best: Verdict | None, _matched: Matched) -> bool:
-    return True
-
-
-def _unless_good(best: Verdict | None, matched: Matched) -> bool:
-    """Nothing believable yet, photos left out, or a model that may be folded."""
-    return best is None or len(best.placed) < len(matched.photos) or best.strain > STRAINED
-
-
-def _if_poor(best: Verdict | None, matched: Matched) -> bool:
-    """A focal length is unknown, and a fifth of the photos or more are still left out."""
-    unknown = any(photo.focal is None for photo in matched.photos)
-    return unknown and (best is None or len(best.placed) <= 0.8 * len(matched.photos))
-
-
-CANDIDATES = (
-    Candidate("incremental", _strict, _always),
-    Candidate("incremental, relaxed", _relaxed, _unless_good),
-    Candidate("global", _global, _unless_good),
-    Candidate("incremental, relaxed, calibrated", _relaxed, _if_poor, calibrated=True),
-    Candidate("global, calibrated", _global, _if_poor, calibrated=True),
-)
-
-
+# ----------------------------------------------------------------------------------------------- the best model
 def _continued(best: Verdict, matched: Matched, pairs: Sequence[Pair], progress: Callable[[float], None]) -> Verdict:
     """The model with more of the photos: relaxed mapping goes on from it, where that is believable.
 
@@ -239,18 +89,12 @@ def _continued(best: Verdict, matched: Matched, pairs: Sequence[Pair], progress:
     """
     if best.placed.issuperset(index for pair in pairs for index in pair.photos):
         return best
-
-    def run(path: Path, count: int, token: Token, one_more: Callable[[], None]) -> list[Model]:
-        model = pycolmap.Reconstruction(best.model)
-        for image in list(model.images.values()):
-            if image.has_pose and image.image_id - 1 not in best.placed:
-                model.deregister_frame(image.frame_id)
-        with tempfile.TemporaryDirectory(dir=path.parent) as start:
-            model.write(start)
-            return _incremental(path, _relaxed_options(count), token, one_more, Path(start))
-
-    for model in _run(Candidate(best.candidate, run, _always), matched, progress):
-        more = judge(best.candidate, model, matched, pairs)
+    model = pycolmap.Reconstruction(best.model)
+    for image in list(model.images.values()):
+        if image.has_pose and image.image_id - 1 not in best.placed:
+            model.deregister_frame(image.frame_id)
+    for larger in candidates.run(candidates.going_on(model), matched, progress):
+        more = judge(best.candidate, larger, matched, pairs)
         if not more.fault and more.placed > best.placed and more.score >= best.score - TIE:
             return more
     return best
@@ -282,7 +126,7 @@ def _adjusted(best: Verdict, matched: Matched, pairs: Sequence[Pair]) -> Verdict
     config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
     options = pycolmap.BundleAdjustmentOptions()
     options.refine_principal_point = bool(sure)
-    options.refine_extra_params = len(matched.photos) > FEW_PHOTOS
+    options.refine_extra_params = len(matched.photos) > candidates.FEW_PHOTOS
     options.print_summary = False
     options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
     options.ceres.loss_function_scale = KEYPOINT_ERROR
@@ -296,7 +140,7 @@ def _adjusted(best: Verdict, matched: Matched, pairs: Sequence[Pair]) -> Verdict
 
 def _fill_in(model: Model, matched: Matched) -> None:
     """Adds the points that only two photos see, which strict candidates leave out; the cameras stay as they are."""
-    options = _incremental_options(len(matched.photos))
+    options = candidates.incremental_options(len(matched.photos))
     options.triangulation.ignore_two_view_tracks = False
     folder = matched.path.parent
     pycolmap.triangulate_points(model, matched.path, folder, folder, clear_points=False, options=options)

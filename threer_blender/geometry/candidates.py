@@ -1,0 +1,178 @@
+"""[R] Ways to make models of verified matches: pycolmap's mappers, and how each is set.
+
+Incremental mapping: Schönberger & Frahm 2016 (COLMAP). Global mapping: Pan et al. 2024 (GLOMAP).
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import zlib  # noqa: F401  # before pycolmap, see features
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import pycolmap
+
+from .features import SEED, Matched, interruptible
+from .judgement import Model, Verdict
+
+STRAINED = 1.0  # px; the strain above which other candidates are tried even where all photos are placed
+FEW_PHOTOS = 4  # with so few, lens distortion is not solved for
+
+Token: TypeAlias = pycolmap.CancellationToken
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to solve: `run(database, photos, token, progress)` returns its models and calls `progress()` per photo.
+
+    `wanted(best, matched)` tells whether it is worth its time, given the best verdict so far. `calibrated`: focal
+    lengths are first estimated from the view graph (Sweeney et al. 2015), where EXIF knows none.
+    """
+
+    name: str
+    run: Callable[[Path, int, Token, Callable[[], None]], list[Model]]
+    wanted: Callable[[Verdict | None, Matched], bool]
+    calibrated: bool = False
+
+
+def run(candidate: Candidate, matched: Matched, progress: Callable[[float], None]) -> list[Model]:
+    """The candidate's models; `progress(photos placed so far)` is called often and may raise."""
+    placed = 0
+
+    def one_more() -> None:
+        nonlocal placed
+        placed = min(placed + 1, len(matched.photos))
+
+    def call(token: Token) -> list[Model]:
+        pycolmap.set_random_seed(SEED)
+        path = _calibrated(matched.path) if candidate.calibrated else matched.path
+        return candidate.run(path, len(matched.photos), token, one_more)
+
+    return interruptible(call, lambda: progress(placed))
+
+
+def _calibrated(path: Path) -> Path:
+    """A copy of the database with focal lengths from the view graph."""
+    copy = path.with_name("calibrated.db")
+    if not copy.exists():
+        shutil.copyfile(path, copy)
+        options = pycolmap.ViewGraphCalibrationOptions()
+        options.random_seed = SEED
+        pycolmap.calibrate_view_graph(copy, options)
+    return copy
+
+
+def _strict(path: Path, count: int, token: Token, progress: Callable[[], None]) -> list[Model]:
+    """Incremental mapping at COLMAP's own thresholds."""
+    return _incremental(path, incremental_options(count), token, progress)
+
+
+def _relaxed(path: Path, count: int, token: Token, progress: Callable[[], None]) -> list[Model]:
+    """Incremental mapping that starts from small angles and keeps points which only two photos see."""
+    return _incremental(path, _relaxed_options(count), token, progress)
+
+
+def _relaxed_options(count: int) -> pycolmap.IncrementalPipelineOptions:
+    options = incremental_options(count)
+    options.triangulation.ignore_two_view_tracks = False
+    options.triangulation.min_angle = 0.7
+    options.mapper.filter_min_tri_angle = 0.7
+    options.mapper.init_min_tri_angle = 2.0
+    options.mapper.init_min_num_inliers = 30
+    options.mapper.init_max_forward_motion = 0.99
+    options.mapper.abs_pose_min_num_inliers = 15
+    options.mapper.abs_pose_min_inlier_ratio = 0.15
+    return options
+
+
+def incremental_options(count: int) -> pycolmap.IncrementalPipelineOptions:
+    options = pycolmap.IncrementalPipelineOptions()
+    options.random_seed = SEED
+    options.num_threads = 1  # more of them add in another order, and the result would differ from run to run
+    options.min_model_size = 2
+    options.extract_colors = False
+    if count <= FEW_PHOTOS:  # distortion would explain what the focal length and the poses must
+        options.ba_refine_extra_params = False
+        options.mapper.abs_pose_refine_extra_params = False
+    return options
+
+
+def _incremental(
+    path: Path,
+    options: pycolmap.IncrementalPipelineOptions,
+    token: Token,
+    progress: Callable[[], None],
+    start: str = "",
+) -> list[Model]:
+    """Models from nothing, or one that goes on from the model in the folder `start`."""
+    models = pycolmap.incremental_mapping(
+        path,
+        path.parent,
+        path.parent,
+        options,
+        input_path=start,
+        initial_image_pair_callback=progress,
+        next_image_callback=progress,
+        cancellation_token=token,
+    )
+    return list(models.values())
+
+
+def _global(path: Path, count: int, token: Token, progress: Callable[[], None]) -> list[Model]:
+    """Global mapping. It knows no token: an exception in its callback ends it, a few times per second of work."""
+    options = pycolmap.GlobalPipelineOptions()
+    options.random_seed = SEED
+    options.num_threads = 1
+    options.min_model_size = 2
+    if count <= FEW_PHOTOS:
+        options.mapper.bundle_adjustment.refine_extra_params = False
+
+    def step() -> None:
+        if token.is_cancelled:
+            raise InterruptedError
+        progress()
+
+    manager = pycolmap.ReconstructionManager()
+    with pycolmap.Database.open(path) as database:
+        pipeline = pycolmap.GlobalPipeline(options, database, manager)
+        pipeline.add_callback(pycolmap.GlobalPipelineCallback.MODEL_UPDATE_CALLBACK.value, step)
+        pipeline.run()
+    return [manager.get(i) for i in range(manager.size())]
+
+
+def going_on(model: Model) -> Candidate:
+    """Relaxed mapping that goes on from `model`."""
+
+    def run(path: Path, count: int, token: Token, progress: Callable[[], None]) -> list[Model]:
+        with tempfile.TemporaryDirectory(dir=path.parent) as start:
+            model.write(start)
+            return _incremental(path, _relaxed_options(count), token, progress, start)
+
+    return Candidate("going on", run, _always)
+
+
+def _always(_best: Verdict | None, _matched: Matched) -> bool:
+    return True
+
+
+def _unless_good(best: Verdict | None, matched: Matched) -> bool:
+    """Nothing believable yet, photos left out, or a model that may be folded."""
+    return best is None or len(best.placed) < len(matched.photos) or best.strain > STRAINED
+
+
+def _if_poor(best: Verdict | None, matched: Matched) -> bool:
+    """A focal length is unknown, and a fifth of the photos or more are still left out."""
+    unknown = any(photo.focal is None for photo in matched.photos)
+    return unknown and (best is None or len(best.placed) <= 0.8 * len(matched.photos))
+
+
+CANDIDATES = (
+    Candidate("incremental", _strict, _always),
+    Candidate("incremental, relaxed", _relaxed, _unless_good),
+    Candidate("global", _global, _unless_good),
+    Candidate("incremental, relaxed, calibrated", _relaxed, _if_poor, calibrated=True),
+    Candidate("global, calibrated", _global, _if_poor, calibrated=True),
+)
