@@ -18,7 +18,7 @@ import pytest
 from threer_blender.engines import colmap
 from threer_blender.geometry import candidates, mapping
 from threer_blender.geometry.features import FEATURES, MATCHES, Matched, Settings, extract_and_match
-from threer_blender.geometry.judgement import Model, judge, read_pairs
+from threer_blender.geometry.judgement import judge, read_pairs
 from threer_blender.geometry.mapping import DEPTH, MAPPING, Solution, solve
 from threer_blender.messages import Cancelled, UserError
 from threer_blender.photo_files import find
@@ -337,7 +337,7 @@ def test_a_running_call_is_cancelled_not_waited_for(board: Matched) -> None:
 
     candidate = candidates.Candidate("endless", endless, lambda _best, _matched: True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mapping, "CANDIDATES", (candidate,))
+        patch.setattr(candidates, "CANDIDATES", (candidate,))
         with pytest.raises(Cancelled):
             solve(board, report)
     assert finished == [True]
