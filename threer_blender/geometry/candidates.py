@@ -89,6 +89,7 @@ def _relaxed_options(count: int) -> pycolmap.IncrementalPipelineOptions:
 
 
 def incremental_options(count: int) -> pycolmap.IncrementalPipelineOptions:
+    """COLMAP's own thresholds for incremental mapping, and the same models of the same photos each time."""
     options = pycolmap.IncrementalPipelineOptions()
     options.random_seed = SEED
     options.num_threads = 1  # more of them add in another order, and the result would differ from run to run
@@ -147,9 +148,11 @@ def going_on(model: Model) -> Candidate:
     """Relaxed mapping that goes on from `model`."""
 
     def run(path: Path, count: int, token: Token, progress: Callable[[], None]) -> list[Model]:
+        options = _relaxed_options(count)
+        options.multiple_models = False
         with tempfile.TemporaryDirectory(dir=path.parent) as start:
             model.write(start)
-            return _incremental(path, _relaxed_options(count), token, progress, start)
+            return _incremental(path, options, token, progress, start)
 
     return Candidate("going on", run, _always)
 
