@@ -86,8 +86,10 @@ class Artist:
         before = self.window.ask(turned, 300)
         for _ in range(4):
             self.window.drag((600, 500), (690, 480), button=2)
-            if self.window.ask(turned, 300) != before:
-                return
+            for _ in range(10):
+                if self.window.ask(turned, 300) != before:
+                    return
+                time.sleep(1)
         raise AssertionError("dragging turns nothing")
 
     def is_true(self, code: str) -> bool:

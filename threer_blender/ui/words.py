@@ -9,14 +9,14 @@ import bpy
 
 CHARACTER = 6.5  # width of a letter in Blender's interface at scale 1, on the average
 MARGIN = 58  # what borders and icons take from the sidebar's width at scale 1
-BORDER = 2  # letters that a box takes
+BORDER, ICON = 2, 3  # letters that a box takes, and an icon
 
 
 def sentence(layout: Any, text: str, columns: int, icon: str) -> None:
     """A sentence on as many lines as it takes; Blender's labels have only one."""
     column = layout.column(align=True)
     column.scale_y = 0.85
-    for index, line in enumerate(textwrap.wrap(text, columns)):
+    for index, line in enumerate(textwrap.wrap(text, columns + ICON if icon == "NONE" else columns)):
         column.label(text=line, icon="BLANK1" if index and icon != "NONE" else icon)
 
 
