@@ -14,7 +14,7 @@ from tests.sample_photos import SAMPLE
 from . import window as real
 
 # Where things stand on the panel, in widgets below the sidebar's top.
-CHOOSE, RECONSTRUCT, CANCEL, LOOK_THROUGH, MATCH_COLORS = 2.2, 6.35, 10.25, 14.1, 15.2
+CHOOSE, RECONSTRUCT, CANCEL, LOOK_THROUGH, MATCH_COLORS = 2.2, 6.35, 10.25, 13.55, 14.65
 
 BROWSER = "[a for w in bpy.context.window_manager.windows for a in w.screen.areas if a.type == 'FILE_BROWSER']"
 CLOSE_LAST_WINDOW = """
