@@ -24,6 +24,7 @@ FEW = 12
 """Up to so many photos, all pairs are affordable; beyond, pairs grow with the photos, not with their square."""
 KEYFRAMES, NEIGHBOURS = 10, 6
 WINDOW = 3
+REACH = 5  # of photos in order, each is also compared with those up to 2**(REACH - 1) later, or a long walk drifts
 IN_ORDER = 0.9  # share of photos that follow the one before by number; the rest begin another video or film
 
 _DIMENSIONS = 128  # of a local feature after whitening
@@ -76,13 +77,16 @@ def retrieval(similarity: Float32, keyframes: int = KEYFRAMES, neighbours: int =
 def automatic(count: int, ordered: bool, similarity: Float32 | None = None) -> Pairs:
     """The graph that number and order of the photos ask for.
 
-    All pairs of up to a dozen photos. Beyond, retrieval where their `similarity` is known, plus a window over photos
-    that are `ordered` (a video's frames); without similarity a window plus a log window, whose long reach closes loops.
+    All pairs of up to a dozen photos. Beyond, retrieval where their `similarity` is known, plus a window and a short
+    log window over photos that are `ordered` (a video's frames); without similarity a window plus a log window over
+    all, whose long reach closes loops.
     """
     if count <= FEW:
         return complete(count)
-    pairs = retrieval(similarity) if similarity is not None else log_window(count, int(np.log2(count - 1)) + 1)
-    return _sorted(pairs + window(count)) if ordered or similarity is None else pairs
+    if similarity is None:
+        return _sorted(window(count) + log_window(count, int(np.log2(count - 1)) + 1))
+    pairs = retrieval(similarity)
+    return _sorted(pairs + window(count) + log_window(count, REACH)) if ordered else pairs
 
 
 def alike(count: int, similarity: Float32 | None) -> Pairs:
