@@ -16,7 +16,7 @@ from typing import TypeAlias
 import pycolmap
 
 from .features import SEED, Matched, interruptible
-from .judgement import Model, Verdict
+from .judgement import PHOTO_POINTS, Model, Verdict
 
 STRAINED = 1.0  # px; the strain above which other candidates are tried even where all photos are placed
 FEW_PHOTOS = 4  # with so few, lens distortion is not solved for
@@ -145,11 +145,12 @@ def _global(path: Path, count: int, token: Token, progress: Callable[[], None]) 
 
 
 def going_on(model: Model) -> Candidate:
-    """Relaxed mapping that goes on from `model`."""
+    """Relaxed mapping that goes on from `model`: as few points place a photo as may stand in the end."""
 
     def run(path: Path, count: int, token: Token, progress: Callable[[], None]) -> list[Model]:
         options = _relaxed_options(count)
         options.multiple_models = False
+        options.mapper.abs_pose_min_num_inliers = PHOTO_POINTS
         with tempfile.TemporaryDirectory(dir=path.parent) as start:
             model.write(start)
             return _incremental(path, options, token, progress, start)
