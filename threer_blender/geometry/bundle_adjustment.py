@@ -49,11 +49,13 @@ class Settings:
 
     `lenses`: one number from 0 a camera; cameras with the same number share intrinsics, None gives each its own.
     `unknowns`: one for each number, or one for all. `loss`: pixels of error up to which an observation counts in full.
+    `enough`: relative fall of the cost in a step that ends a descent.
     """
 
     lenses: tuple[int, ...] | None = None
     unknowns: tuple[Unknowns, ...] = (Unknowns(),)
     loss: float = 1.0
+    enough: float = 1e-7
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ def _descend(
     tracks, state = _placed(cameras, tracks, lenses, state)
     for _ in range(WIDE_DESCENTS):
         wide = _loss(tracks, lenses, state, settings, WIDE)
-        state = Problem(tracks, lenses).descend(state, wide, check, WIDE_STEPS)
+        state = Problem(tracks, lenses).descend(state, wide, check, settings.enough, WIDE_STEPS)
         tracks, state = _placed(cameras, tracks, lenses, state)
         if wide == settings.loss:
             break
@@ -196,7 +198,7 @@ def _descend(
         loss = min(max(widest, settings.loss), _loss(tracks, lenses, state, settings, SPREAD))
         fits = Problem(tracks, lenses).errors(state) < OUTLIER * loss
         tracks, state = _placed(cameras, tracks.only(fits), lenses, state)
-        state = Problem(tracks, lenses).descend(state, loss, check)
+        state = Problem(tracks, lenses).descend(state, loss, check, settings.enough)
     return tracks, state
 
 

@@ -124,17 +124,31 @@ class PairStore:
 
         Of a part of the map's `rows` nothing else is read.
         """
-        edge = self.edges[index]
-        height, width = edge.shape_second if side else edge.shape_first
-        start = edge.offset + (8 * edge.shape_first[0] * edge.shape_first[1] if side else 0)
+        height, width = self._shape(index, side)
         first, last, _ = rows.indices(height)
-        points = np.fromfile(self._path, np.float16, 3 * (last - first) * width, offset=start + 6 * first * width)
-        start += 6 * height * width
-        confidence = np.fromfile(self._path, np.float16, (last - first) * width, offset=start + 2 * first * width)
+        start = self._start(index, side) + 6 * first * width
+        points = np.fromfile(self._path, np.float16, 3 * (last - first) * width, offset=start)
         return ViewPrediction(
-            np.ldexp(points.astype(np.float32), edge.exponent).reshape(-1, width, 3),
-            confidence.astype(np.float32).reshape(-1, width),
+            np.ldexp(points.astype(np.float32), self.edges[index].exponent).reshape(-1, width, 3),
+            self.confidence(index, side, rows),
         )
+
+    def confidence(self, index: int, side: int, rows: slice = slice(None)) -> Float:
+        """As `read`, the confidence alone."""
+        height, width = self._shape(index, side)
+        first, last, _ = rows.indices(height)
+        start = self._start(index, side) + 6 * height * width + 2 * first * width
+        said = np.fromfile(self._path, np.float16, (last - first) * width, offset=start)
+        return said.astype(np.float32).reshape(-1, width)
+
+    def _shape(self, index: int, side: int) -> tuple[int, int]:
+        edge = self.edges[index]
+        return edge.shape_second if side else edge.shape_first
+
+    def _start(self, index: int, side: int) -> int:
+        """The byte of the file where one side of a prediction begins."""
+        height, width = self.edges[index].shape_first
+        return self.edges[index].offset + (8 * height * width if side else 0)
 
     def sides(self, photo: int) -> list[tuple[int, int]]:
         """(index, side) of everything that was predicted for a photo, in the order it was added."""

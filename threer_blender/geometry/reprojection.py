@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 
 from .. import lens
@@ -23,7 +24,6 @@ POSE = 7  # unknowns of a camera: rotation, translation, logarithm of the factor
 FACTOR_SPREAD, FOCAL_SPREAD, CENTRE_SPREAD, DISTORTION_SPREAD = 0.5, 0.05, 0.03, 0.1
 BEHIND = 50.0  # times the loss: the error of a point that its camera cannot see
 STEPS = 30  # at most in one descent
-ENOUGH = 1e-7  # relative fall of the cost that ends it
 FIRST_DAMPING, LEAST_DAMPING, LARGEST_DAMPING = 1e-4, 1e-9, 1e8
 LENS_STEP = 1e-6  # normalised units; for the numeric derivative of the lens
 CENTRE, TERMS = slice(1, 3), slice(3, None)  # of a lens' unknowns; the first is the logarithm of its focal factor
@@ -74,6 +74,7 @@ class Problem:
         self._columns = np.concatenate([own, shared], axis=1)
         self._unknowns = cameras * POSE + len(lenses.start) * len(free)
         self._free = free
+        self._terms = len(lens.MODELS[lenses.model])
         self._start = np.searchsorted(tracks.point, np.arange(len(tracks) + 1))
         self._mine = [np.flatnonzero(lenses.of[tracks.camera] == g) for g in range(len(lenses.start))]
         self._known = np.isfinite(tracks.depth)
@@ -83,8 +84,9 @@ class Problem:
         pose = np.tile([0.0] * (POSE - 1) + [1 / FACTOR_SPREAD**2], cameras)
         self._prior = np.concatenate([pose, (1 / spread[:, free] ** 2).ravel()])
 
-    def descend(self, state: State, loss: float, check: Callable[[], None], steps: int = STEPS) -> State:
-        """The State at the bottom of the valley that `state` lies in; `check()` between steps may raise."""
+    def descend(self, state: State, loss: float, check: Callable[[], None], enough: float, steps: int = STEPS) -> State:
+        """The State at the bottom of the valley that `state` lies in: where a step lowers the cost by less than the
+        share `enough`. `check()` between steps may raise."""
         damping = FIRST_DAMPING
         cost, linear = self.cost(state, loss), self._linear(state, loss)
         for _ in range(steps):
@@ -98,7 +100,7 @@ class Problem:
                 continue
             fall = (cost - trial_cost) / cost
             state, cost, damping = trial, trial_cost, max(damping / 5, LEAST_DAMPING)
-            if fall < ENOUGH:
+            if fall < enough:
                 break
             linear = self._linear(state, loss)
         return state
@@ -106,15 +108,14 @@ class Problem:
     def errors(self, state: State) -> FloatArray:
         """(M,) pixels between each observation and its projected point; infinite where the camera cannot see it."""
         _, bent, seen = self._bent(state)
-        off = self._pixels(state, bent) - self.tracks.pixels
-        distance: FloatArray = np.where(seen, np.hypot(off[:, 0], off[:, 1]), np.inf)
-        return distance
+        return self._distances(state, bent, seen)
 
     def cost(self, state: State, loss: float) -> float:
         """Half the robust sum of squares, in pixels² (a depth that is off by DEPTH_ERROR counts as one pixel)."""
-        errors = np.minimum(self.errors(state), BEHIND * loss)
+        local, bent, seen = self._bent(state)
+        errors = np.minimum(self._distances(state, bent, seen), BEHIND * loss)
         total = loss**2 * np.log1p((errors / loss) ** 2).sum()
-        total += np.log1p(self._depth_errors(state, self._local(state)[:, 2]) ** 2).sum()
+        total += np.log1p(self._depth_errors(state, local[:, 2]) ** 2).sum()
         return float(0.5 * (total + (self._prior * self._off(state) ** 2).sum()))
 
     def _local(self, state: State) -> FloatArray:
@@ -128,6 +129,8 @@ class Problem:
         local = self._local(state)
         seen = local[:, 2] > 1e-9
         ideal = local[:, :2] / np.where(seen, local[:, 2], 1.0)[:, None]
+        if not self._terms:
+            return local, ideal, seen
         bent = np.empty_like(ideal)
         for values, mine in zip(state.lenses, self._mine, strict=True):
             distortion = self.lenses.distortion(values)
@@ -142,6 +145,11 @@ class Problem:
 
     def _pixels(self, state: State, bent: FloatArray) -> FloatArray:
         return bent * self._focals(state) + state.lenses[self.lenses.of[self.tracks.camera], CENTRE]
+
+    def _distances(self, state: State, bent: FloatArray, seen: Array) -> FloatArray:
+        off = self._pixels(state, bent) - self.tracks.pixels
+        distance: FloatArray = np.where(seen, np.hypot(off[:, 0], off[:, 1]), np.inf)
+        return distance
 
     def _depth_errors(self, state: State, depth: FloatArray) -> FloatArray:
         """(M,) depth errors over DEPTH_ERROR; 0 where no depth is known, or the point is behind."""
@@ -160,57 +168,41 @@ class Problem:
         """Residuals and derivatives at `state`, weighed by the loss (Triggs et al., 4.3, to first order)."""
         local, bent, seen = self._bent(state)
         focals = self._focals(state)
-        by_local, by_lens = self._derivatives(state, local, bent, focals)
-        count = len(local)
-        residuals = np.zeros((count, 3))
+        by_ideal, by_lens = self._derivatives(state, local, bent, focals)
+        # What is held has no derivative here, and its prior holds it at its start.
+        by_lens = (by_lens * self.lenses.free[self.lenses.of[self.tracks.camera], None])[:, :, self._free]
+        residuals = np.zeros((len(local), 3))
         residuals[:, :2] = self._pixels(state, bent) - self.tracks.pixels
         residuals[:, 2] = self._depth_errors(state, local[:, 2])
-        known = self._known & seen
-        by_local[:, 2, 2] = known / (DEPTH_ERROR * np.where(seen, local[:, 2], 1.0))
-        outer = np.zeros((count, 3, self._columns.shape[1]))
-        outer[:, :, :3] = np.cross(local[:, None, :], by_local)  # of a turn ω: d local = ω × local
-        outer[:, :, 3:6] = by_local
-        outer[:, 2, 6] = np.where(known, -1 / DEPTH_ERROR, 0.0)
-        # What is held has no derivative here, and its prior holds it at its start.
-        outer[:, :2, POSE:] = (by_lens * self.lenses.free[self.lenses.of[self.tracks.camera], None])[:, :, self._free]
-        inner = by_local @ state.rotations[self.tracks.camera]
-        square = (residuals[:, :2] ** 2).sum(axis=1)
-        weights = np.stack([1 / (1 + square / loss**2)] * 2 + [1 / (1 + residuals[:, 2] ** 2)], axis=1)
-        weights = np.sqrt(np.where(seen[:, None], weights, 0.0))
-        return schur.Linear(
-            np.where(seen[:, None], residuals, 0.0) * weights,
-            self._columns,
-            outer * weights[:, :, None],
-            inner * weights[:, :, None],
-            self._start,
+        by_ideal *= focals[:, :, None]
+        outer, inner = _weighed(
+            residuals, local, seen, self._known, by_ideal, by_lens, state.rotations, self.tracks.camera, loss
         )
+        return schur.Linear(residuals, self._columns, outer, inner, self._start)
 
     def _derivatives(
         self, state: State, local: FloatArray, bent: FloatArray, focals: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Of the pixels: by the camera's points (M, 3, 3), last row zero, and by the lens' unknowns (M, 2, 3 + T)."""
-        depth = np.where(local[:, 2] > 1e-9, local[:, 2], 1.0)[:, None]
-        ideal = local[:, :2] / depth
-        by_ideal = np.empty((len(local), 2, 2))
+        """Of where the lenses put points, by where they ideally are (M, 2, 2), normalised; and of the pixels by the
+        lens' unknowns (M, 2, 3 + T)."""
+        by_ideal = np.tile(np.eye(2), (len(local), 1, 1))
         by_lens = np.zeros((len(local), 2, state.lenses.shape[1]))
         by_lens[:, :, 0] = bent * focals
         by_lens[:, (0, 1), (1, 2)] = 1.0
-        terms = state.lenses.shape[1] - TERMS.start
-        straight = lens.Distortion(self.lenses.model, (0.0,) * terms)
+        if not self._terms:
+            return by_ideal, by_lens
+        ideal = local[:, :2] / np.where(local[:, 2] > 1e-9, local[:, 2], 1.0)[:, None]
+        straight = lens.Distortion(self.lenses.model, (0.0,) * self._terms)
         for values, mine in zip(state.lenses, self._mine, strict=True):
             distortion = self.lenses.distortion(values)
             for axis, step in enumerate(LENS_STEP * np.eye(2)):
                 more, less = (lens.distort(distortion, ideal[mine] + move) for move in (step, -step))
                 by_ideal[mine, :, axis] = (more - less) / (2 * LENS_STEP)
-            for term, unit in enumerate(np.eye(terms)):  # all models are linear in their terms
+            for term, unit in enumerate(np.eye(self._terms)):  # all models are linear in their terms
                 bend = lens.Distortion(self.lenses.model, tuple(unit))
                 bent_by_one = lens.distort(bend, ideal[mine]) - lens.distort(straight, ideal[mine])
                 by_lens[mine, :, TERMS.start + term] = bent_by_one * focals[mine]
-        by_pixel = focals[:, :, None] * by_ideal / depth[:, :, None]
-        by_local = np.zeros((len(local), 3, 3))
-        by_local[:, :2, :2] = by_pixel
-        by_local[:, :2, 2] = -np.einsum("mij,mj->mi", by_pixel, ideal)
-        return by_local, by_lens
+        return by_ideal, by_lens
 
     def _moved(self, state: State, step: FloatArray, points: FloatArray) -> State:
         cameras = len(state.factors)
@@ -225,6 +217,53 @@ class Problem:
             lenses,
             state.points + points,
         )
+
+
+@numba.njit(cache=True)
+def _weighed(
+    residuals: Array,
+    local: Array,
+    seen: Array,
+    known: Array,
+    by_ideal: Array,
+    by_lens: Array,
+    rotations: Array,
+    camera: Array,
+    loss: float,
+) -> tuple[Array, Array]:
+    """Derivatives of the residuals (M, 3) by the unknowns of camera and lens (M, 3, POSE + F) and by the points
+    (M, 3, 3), weighed as Cauchy's loss weighs the residuals, which become so as well.
+
+    `by_ideal` (M, 2, 2) and `by_lens` (M, 2, F) are of the pixels; `known` (M,) says where there is a depth.
+    """
+    count, lens_unknowns = len(local), by_lens.shape[2]
+    outer, inner = np.zeros((count, 3, POSE + lens_unknowns)), np.zeros((count, 3, 3))
+    by_local = np.zeros((3, 3))
+    for m in range(count):
+        if not seen[m]:
+            residuals[m] = 0.0
+            continue
+        x, y, z = local[m]
+        for r in range(2):
+            by_local[r, 0], by_local[r, 1] = by_ideal[m, r, 0] / z, by_ideal[m, r, 1] / z
+            by_local[r, 2] = -(by_local[r, 0] * x + by_local[r, 1] * y) / z
+        by_local[2, 2] = 1 / (DEPTH_ERROR * z) if known[m] else 0.0
+        in_picture = np.sqrt(1 / (1 + (residuals[m, 0] ** 2 + residuals[m, 1] ** 2) / loss**2))
+        in_depth = np.sqrt(1 / (1 + residuals[m, 2] ** 2))
+        turn = rotations[camera[m]]
+        for r in range(3):
+            weight = in_picture if r < 2 else in_depth
+            residuals[m, r] *= weight
+            a, b, c = weight * by_local[r, 0], weight * by_local[r, 1], weight * by_local[r, 2]
+            outer[m, r, 0], outer[m, r, 1], outer[m, r, 2] = y * c - z * b, z * a - x * c, x * b - y * a  # of a turn
+            outer[m, r, 3], outer[m, r, 4], outer[m, r, 5] = a, b, c
+            for i in range(3):
+                inner[m, r, i] = a * turn[0, i] + b * turn[1, i] + c * turn[2, i]
+            if r < 2:
+                for k in range(lens_unknowns):
+                    outer[m, r, POSE + k] = weight * by_lens[m, r, k]
+        outer[m, 2, 6] = -in_depth / DEPTH_ERROR if known[m] else 0.0
+    return outer, inner
 
 
 def lenses_of(cameras: Sequence[Camera], of: Array, model: str, free: Array) -> Lenses:

@@ -112,17 +112,19 @@ def _reduce(linear: Linear, unknowns: int, damping: float) -> tuple[Array, Array
                     total = 0.0
                     for r in range(rows):
                         total += outer[m, r, k] * outer[m, r, other]
-                    matrix[own, columns[m, other]] += total
+                    matrix[own, columns[m, other]] += 0.5 * total
         for a in range(count):
-            for b in range(count):
+            for b in range(a, count):
+                share = 0.5 if a == b else 1.0
                 for k in range(width):
                     row = columns[first + a, k]
                     for other in range(width):
-                        matrix[row, columns[first + b, other]] -= (
+                        matrix[row, columns[first + b, other]] -= share * (
                             solved[a, k, 0] * mixed[b, other, 0]
                             + solved[a, k, 1] * mixed[b, other, 1]
                             + solved[a, k, 2] * mixed[b, other, 2]
                         )
+    matrix = matrix + matrix.T  # each block was added on one side, those on the diagonal by half
     for unknown in range(unknowns):
         matrix[unknown, unknown] += damping * diagonal[unknown]
     return matrix, right, inverses, gradients

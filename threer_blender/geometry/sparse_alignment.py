@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numba
 import numpy as np
 
 from ..reconstruction import Array, Camera, FloatArray
@@ -29,7 +30,9 @@ COARSE_ROUNDS, COARSE_MATCHES = 20, 200  # the latter of a pair
 LEAST_MATCHES = 15  # of a pair
 NEAR, LEAST_NEAR = 0.15, 0.5  # of the distance: matches of a pair so near each other fit it, and so many must
 LEAST_BELIEVED = 0.3  # of all matches, by confidence, those of pairs that fit; else what fits does so by chance
-OBSERVATIONS = 1000  # of a photo, about, that bundle adjustment sees: more take time and tell nothing new
+SURE = 0.5  # of the median confidence of a pair's matches: bundle adjustment sees none that is less sure
+OBSERVATIONS = 1500  # of a photo, about, that bundle adjustment sees: more take time and tell nothing new
+ENOUGH = 1e-4  # relative fall of its cost in a step: of thousands of observations, less than chance moves it
 GUESS = 0.999  # the confidence below which the network says nothing
 
 
@@ -88,7 +91,8 @@ def align(
     used = [pair for pair, agrees in zip(pairs, agreeing, strict=True) if agrees]
     cameras = [_camera(own[photo], views, photo) for photo in photos]
     tracks = _tracks(used, own, views, photos)
-    settings = Settings(tuple(np.unique(np.asarray(lenses)[photos], return_inverse=True)[1].ravel().tolist()))
+    numbers = np.unique(np.asarray(lenses)[photos], return_inverse=True)[1].ravel()
+    settings = Settings(tuple(numbers.tolist()), enough=ENOUGH)
     refined = refine(cameras, tracks, settings, lambda: progress(0.5))
     progress(0.9)
     return _alignment(store, own, views, photos, used, refined, misjudged)
@@ -103,22 +107,17 @@ def canonical(store: PairStore, photo: int) -> Canonical | None:
     each in a unit that makes its median depth 1. One prediction is read at a time. None where there is none, or where
     no camera could see it.
     """
-    total: FloatArray | None = None
-    weights: FloatArray | None = None
+    sums: FloatArray | None = None
     units = {}
     for index in (index for index, side in store.sides(photo) if side == 0):
         said = store.read(index, 0)
-        told = np.isfinite(said.points @ np.ones(3, np.float32)) & (said.points[..., 2] > 0)
-        told &= np.isfinite(said.confidence) & (said.confidence > GUESS)
-        if not told.any():
-            continue
-        units[index] = float(np.median(said.points[..., 2][told]))
-        weight = np.where(told, said.confidence.astype(np.float64) - GUESS, 0.0)
-        added = np.where(told[..., None], said.points, 0.0) * (weight / units[index])[..., None]
-        total = added if total is None else total + added
-        weights = weight if weights is None else weights + weight
-    if total is None or weights is None:
+        sums = np.zeros((*said.confidence.shape, 4)) if sums is None else sums
+        unit = _add(sums, said.points, said.confidence)
+        if unit > 0:
+            units[index] = unit
+    if sums is None or not units:
         return None
+    total, weights = sums[..., :3], sums[..., 3]
     known = weights > 0
     points = np.where(known[..., None], total / np.where(known, weights, 1.0)[..., None], np.nan)
     height, width = known.shape
@@ -127,6 +126,31 @@ def canonical(store: PairStore, photo: int) -> Canonical | None:
     except ValueError:
         return None
     return Canonical(points[..., 2].astype(np.float32), focal, units)
+
+
+@numba.njit(cache=True)
+def _add(sums: Array, points: Array, confidence: Array) -> float:
+    """The unit of a prediction, 0 where it says nothing. Adds to `sums` (H, W, 4) its points (H, W, 3) in that unit,
+    times what its confidence (H, W) is above a guess, and that."""
+    told = np.zeros(confidence.shape, np.bool_)
+    depths, count = np.empty(confidence.size, points.dtype), 0
+    for row, column in np.ndindex(confidence.shape):
+        x, y, z = points[row, column]
+        sure = confidence[row, column]
+        if np.isfinite(x + y + z) and z > 0 and np.isfinite(sure) and sure > GUESS:
+            told[row, column] = True
+            depths[count] = z
+            count += 1
+    if count == 0:
+        return 0.0
+    unit = float(np.median(depths[:count]))
+    for row, column in np.ndindex(confidence.shape):
+        if told[row, column]:
+            weight = confidence[row, column] - GUESS
+            for i in range(3):
+                sums[row, column, i] += weight / unit * points[row, column, i]
+            sums[row, column, 3] += weight
+    return unit
 
 
 def _with_focals(
@@ -296,10 +320,11 @@ def _camera(one: Canonical, views: Similarities, photo: int) -> Camera:
 
 
 def _tracks(used: Sequence[Matches], own: Mapping[int, Canonical], views: Similarities, photos: Array) -> Tracks:
-    """Tracks of the pairs' matches, evenly chosen, with the depths of the photos' canonical maps in world units."""
+    """Tracks of the pairs' sure matches, evenly chosen, with depths of the photos' canonical maps in world units."""
     number = {int(photo): index for index, photo in enumerate(photos)}
     share = max(LEAST_MATCHES, OBSERVATIONS * len(photos) // (2 * max(1, len(used))))
-    chosen = [np.linspace(0, len(m.confidence) - 1, min(len(m.confidence), share)).astype(int) for m in used]
+    sure = [np.flatnonzero(m.confidence >= SURE * np.median(m.confidence)) for m in used]
+    chosen = [those[np.linspace(0, len(those) - 1, min(len(those), share)).astype(int)] for those in sure]
     seen: list[list[FloatArray]] = [[] for _ in photos]
     for pair, some in zip(used, chosen, strict=True):
         seen[number[pair.first]].append(pair.pixels_first[some])
@@ -344,7 +369,7 @@ def _alignment(
     for index, photo in enumerate(photos.tolist()):
         one, camera = own[photo], refined.cameras[index]
         scales[photo] = float(views.scale[photo]) * refined.depth_factor(index)
-        said = [store.read(number, side).confidence for number, side in store.sides(photo) if number in good]
+        said = [store.confidence(number, side) for number, side in store.sides(photo) if number in good]
         sure = np.max(np.nan_to_num(np.stack(said)), axis=0)
         aligned.append(
             AlignedView(
