@@ -29,7 +29,7 @@ from threer_blender.messages import UserError
 
 MAP, NETWORK_MAP = (96, 128), (384, 512)  # height, width
 COUNTS, FEW = (8, 16, 32), 12
-DENSE, THIN = 3, 8  # every so many pixels of a map are matched: as many as the network's; fewer where accuracy counts
+DENSE, THIN = 3, 8  # every so many pixels of a map are matched: as many as the network's; few
 NETWORK = {"noise": 0.03, "pixels": 0.4, "scale": 0.05, "outliers": 0.01, "false_matches": 0.1}
 NOISE, WRONG = (0.0, 0.01, 0.03, 0.06, 0.1), (0.0, 0.1, 0.2)
 MANY = 100
@@ -104,12 +104,14 @@ def main() -> None:
         ours(said[0], 3, said[1])
     print(f"{machine()}; released → ours\n")
     head = ["Photos", "CPU-s", "Ratio", "AUC@5", "Rotation, degrees", "Focal"]
-    table(head, ([count, *compared(count, oracle.Errors(**NETWORK), DENSE)] for count in COUNTS))
-    for name, values in (("noise", NOISE), ("wrong", WRONG)):
+    for stride in (THIN, DENSE):
+        print(f"Every {stride} pixels\n")
+        table(head, ([count, *compared(count, oracle.Errors(**NETWORK), stride)] for count in COUNTS))
         print()
+    for name, values in (("noise", NOISE), ("wrong", WRONG)):
         errors = {value: oracle.Errors(**NETWORK | {name: value}) for value in values}
         table([f"{FEW} photos: {name}", *head[1:]], ([v, *compared(FEW, errors[v], THIN)] for v in values))
-    print()
+        print()
     table(["Placed", "Pairs", "Matches", "Seconds", "CPU-s", "AUC@5", "Rotation, degrees"], [many()])
 
 

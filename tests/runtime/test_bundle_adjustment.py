@@ -221,4 +221,4 @@ def test_blocks_of_points_are_inverted() -> None:
     for ratio in (1.0, 1e-2, 1e-4):
         root = rng.standard_normal((3, 3)) * (1.0, 1.0, ratio)
         block = root @ root.T
-        np.testing.assert_allclose(schur._inverse(block) @ block, np.eye(3), atol=1e-14 / ratio**2)
+        np.testing.assert_allclose(schur.inverted(block) @ block, np.eye(3), atol=1e-14 / ratio**2)

@@ -42,7 +42,7 @@ def solve(linear: Linear, prior: FloatArray, gradient: FloatArray, damping: floa
 
 
 @numba.njit(cache=True)
-def _inverse(block: Array) -> Array:
+def inverted(block: Array) -> Array:
     """Of a positive definite matrix (3, 3), by its Cholesky factor: numba's own needs SciPy.
 
     Pivots that rounding has taken are put back to the least that it can tell.
@@ -87,7 +87,7 @@ def _reduce(linear: Linear, unknowns: int, damping: float) -> tuple[Array, Array
                         block[i, j] += inner[first + a, r, i] * inner[first + a, r, j]
         for i in range(3):
             block[i, i] += damping * block[i, i] + 1e-12
-        inverse = _inverse(block)
+        inverse = inverted(block)
         inverses[point], gradients[point] = inverse, gradient
         for a in range(count):
             m = first + a

@@ -15,6 +15,7 @@ import numba
 import numpy as np
 
 from ..reconstruction import Array, Camera, FloatArray
+from .schur import inverted
 
 LEAST_PARALLAX = 0.5  # degrees; below it, and without a depth, nothing tells where a point is
 DEPTH_ERROR = 0.2  # relative; how well a depth that came with an observation is believed
@@ -146,23 +147,48 @@ def triangulate(cameras: Sequence[Camera], tracks: Tracks) -> FloatArray:
     focal = np.array([camera.fx for camera in cameras])[tracks.camera]
     known = np.isfinite(tracks.depth) & seen
     along = np.where(known, tracks.depth, 1.0) / np.maximum(cosine, 1e-3)  # distance, not z
-    distance = np.where(known, along, 1.0)
-    points = np.zeros((len(tracks), 3))
-    for _ in range(ROUNDS):
-        across = seen / np.maximum(distance, 1e-9) ** 2
-        forward = np.where(known, 1 / (DEPTH_ERROR * focal * np.maximum(distance, 1e-9)) ** 2, 0.0)
-        outer = rays[:, :, None] * rays[:, None, :]
-        normal = across[:, None, None] * (np.eye(3) - outer) + forward[:, None, None] * outer
-        target = np.einsum("mij,mj->mi", normal, centres) + (forward * along)[:, None] * rays
-        matrix, right = _sum(normal.reshape(-1, 9), tracks).reshape(-1, 3, 3), _sum(target, tracks)
-        ridge = 1e-12 * np.trace(matrix, axis1=1, axis2=2)[:, None, None] * np.eye(3)
-        points = np.linalg.solve(matrix + ridge + 1e-30 * np.eye(3), right[..., None])[..., 0]
-        distance = np.linalg.norm(points[tracks.point] - centres, axis=1)
+    start = np.searchsorted(tracks.point, np.arange(len(tracks) + 1))
+    points = _meeting(start, centres, rays, seen, known, along, 1 / (DEPTH_ERROR * focal) ** 2)
     told = parallax(cameras, tracks) >= LEAST_PARALLAX
     told |= np.bincount(tracks.point[known], minlength=len(tracks)) > 0
     behind = ((points[tracks.point] - centres) * rays).sum(axis=1) <= 0
     told &= np.bincount(tracks.point[behind], minlength=len(tracks)) == 0
     return np.where(told[:, None], points, np.nan)
+
+
+@numba.njit(cache=True)
+def _meeting(
+    start: Array, centres: Array, rays: Array, seen: Array, known: Array, along: Array, belief: Array
+) -> Array:
+    """(P, 3) what `triangulate` minimises, for the observations `start[p]` to `start[p + 1]` of each point.
+
+    `along` (M,) is the known distance along a ray, `belief` (M,) its weight over that of a step across the ray.
+    """
+    points = np.zeros((len(start) - 1, 3))
+    for point in range(len(points)):
+        for attempt in range(ROUNDS):
+            matrix, right = np.zeros((3, 3)), np.zeros(3)
+            for m in range(start[point], start[point + 1]):
+                if attempt:
+                    distance = np.sqrt(((points[point] - centres[m]) ** 2).sum())
+                else:
+                    distance = along[m] if known[m] else 1.0
+                unit = 1 / max(distance, 1e-9) ** 2
+                across, forward = unit if seen[m] else 0.0, unit * belief[m] if known[m] else 0.0
+                depth = (rays[m] * centres[m]).sum()
+                for i in range(3):
+                    pull = (forward - across) * depth + forward * along[m]
+                    right[i] += across * centres[m, i] + pull * rays[m, i]
+                    matrix[i, i] += across
+                    for j in range(3):
+                        matrix[i, j] += (forward - across) * rays[m, i] * rays[m, j]
+            ridge = 1e-12 * (matrix[0, 0] + matrix[1, 1] + matrix[2, 2]) + 1e-30
+            for i in range(3):
+                matrix[i, i] += ridge
+            solver = inverted(matrix)
+            for i in range(3):
+                points[point, i] = solver[i, 0] * right[0] + solver[i, 1] * right[1] + solver[i, 2] * right[2]
+    return points
 
 
 def _forward_share(cameras: Sequence[Camera], tracks: Tracks, rays: FloatArray) -> FloatArray:
