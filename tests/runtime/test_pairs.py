@@ -31,6 +31,8 @@ def test_store_returns_each_side_to_half_precision(tmp_path):
         assert np.abs(back.points_first - answer.points_first).max() < 1e-3 * size
         assert np.abs(back.confidence_second / answer.confidence_second - 1).max() < 1e-3
         np.testing.assert_array_equal(store.read(index, 1).points, back.points_second)
+        np.testing.assert_array_equal(store.confidence(index, 0), back.confidence_first)
+        np.testing.assert_array_equal(store.confidence(index, 1), back.confidence_second)
 
 
 def test_store_keeps_what_is_not_finite(tmp_path):

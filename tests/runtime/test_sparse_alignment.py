@@ -92,6 +92,13 @@ def test_a_networks_answers(tmp_path: Path) -> None:
     assert found.views[0].focal == pytest.approx(views[0].focal, rel=0.02)
 
 
+def test_unsure_matches_take_nothing_from_accuracy(tmp_path: Path) -> None:
+    views = oracle.orbit(6, (72, 96), degrees=130)
+    found = solve(tmp_path, views, oracle.Errors(noise=0.03, pixels=0.2, false_matches=0.4))
+    assert turned(found, views).max() < 0.2
+    assert shifted(found, views) < 0.001
+
+
 def test_the_coarse_stage_minimises_its_objective() -> None:
     """Matching points that differ by noise: no similarity nearby has a lower sum of C d^1.5 at the same mean scale."""
     random = np.random.default_rng(0)
