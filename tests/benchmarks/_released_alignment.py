@@ -70,14 +70,14 @@ def _own_points(free: dict[str, torch.Tensor], grid: torch.Tensor) -> torch.Tens
     rays = torch.cat([slopes, torch.ones_like(slopes[..., :1])], -1)
     camera = torch.exp(free["depth"])[..., None] * rays
     place = torch.sign(free["place"]) * torch.expm1(free["place"].abs())
-    return camera @ _matrices(free["turn"]).transpose(1, 2) + place[:, None]
+    return camera @ matrices(free["turn"]).transpose(1, 2) + place[:, None]
 
 
 def _moved(free: dict[str, torch.Tensor], points: torch.Tensor) -> torch.Tensor:
     """(E, 2, H W, 3) the pairs' points in the world."""
     scale = torch.exp(free["pair_scale"] - free["pair_scale"].mean() + math.log(0.5))[:, None, None]
     place = torch.sign(free["pair_place"]) * torch.expm1(free["pair_place"].abs())
-    turn = (scale * _matrices(free["pair_turn"])).transpose(1, 2)
+    turn = (scale * matrices(free["pair_turn"])).transpose(1, 2)
     return points @ turn[:, None] + (scale[:, 0] * place)[:, None, None]
 
 
@@ -85,7 +85,7 @@ def _as_alignment(
     free: dict[str, torch.Tensor], sure: torch.Tensor, ends: np.ndarray, size: tuple[int, int]
 ) -> Alignment:
     found = {name: value.detach().double().numpy() for name, value in free.items()}
-    turn = _matrices(free["turn"].detach().double()).numpy()
+    turn = matrices(free["turn"].detach().double()).numpy()
     scale = 0.5 * np.exp(found["pair_scale"] - found["pair_scale"].mean())
     views = []
     for photo in range(len(turn)):
@@ -96,7 +96,7 @@ def _as_alignment(
         depth = np.exp(found["depth"][photo]).reshape(size).astype(np.float32)
         views.append(AlignedView(photo, pose, float(np.exp(found["focal"][photo] / 20)), depth, best))
     place = np.sign(found["pair_place"]) * np.expm1(np.abs(found["pair_place"]))
-    turns = _matrices(free["pair_turn"].detach().double()).numpy()
+    turns = matrices(free["pair_turn"].detach().double()).numpy()
     pairs = Similarities(scale, turns, scale[:, None] * place)
     return Alignment(views, pairs, np.arange(len(ends)), [], [], [])
 
@@ -170,7 +170,7 @@ def _quaternions(rotation: np.ndarray) -> np.ndarray:
     return np.concatenate([vectors * np.sinc(angle / 2 / np.pi) / 2, np.cos(angle / 2)], 1)
 
 
-def _matrices(quaternions: torch.Tensor) -> torch.Tensor:
+def matrices(quaternions: torch.Tensor) -> torch.Tensor:
     """(K, 3, 3) of xyzw, which need not have unit length."""
     x, y, z, w = torch.nn.functional.normalize(quaternions, dim=-1).unbind(-1)
     rows = [

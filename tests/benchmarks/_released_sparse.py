@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from _released_alignment import matrices
 from torch import Tensor
 
 from threer_blender.geometry.focal import focal_from_points
@@ -77,7 +78,7 @@ class _Scene:
         """Turns (N, 3, 3) and places (N, 3) of the cameras in the world, and the factors (N,) of their depths."""
         size = self.free["size"].exp()
         focal = self.free["focal"].exp()
-        local = _matrices(self.free["turn"])
+        local = matrices(self.free["turn"])
         turns: list[Tensor] = [torch.empty(0)] * len(size)
         places: list[Tensor] = [torch.empty(0)] * len(size)
         for photo in self.order:
@@ -186,14 +187,3 @@ def _as_alignment(scene: _Scene, maps: np.ndarray, anchors: np.ndarray, middle: 
         scaled = depth * factor[photo] / middle[photo] * np.median(grown[photo])
         views.append(AlignedView(photo, pose, float(focal[photo]), scaled.astype(np.float32), np.ones_like(depth)))
     return Alignment(views, identities(0), np.arange(0), [], [], [])
-
-
-def _matrices(quaternions: Tensor) -> Tensor:
-    """(N, 3, 3) of xyzw, which need not have unit length."""
-    x, y, z, w = torch.nn.functional.normalize(quaternions, dim=-1).unbind(-1)
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ]
-    return torch.stack([torch.stack(row, -1) for row in rows], -2)

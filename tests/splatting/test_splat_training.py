@@ -54,6 +54,12 @@ def photos(scene: Start) -> list[View]:
     return found
 
 
+def noisy(views: list[View]) -> list[View]:
+    """The same cameras, which saw nothing but noise."""
+    random = np.random.default_rng(0)
+    return [replace(v, picture=random.random(v.picture.shape).astype(np.float32)) for v in views]
+
+
 def view(pose: FloatArray) -> View:
     return View(np.zeros((SIZE[1], SIZE[0], 3), np.float32), np.ones((SIZE[1], SIZE[0]), bool), INTRINSICS, pose)
 
@@ -137,8 +143,7 @@ def test_asked_to_end_it_returns_the_best_so_far(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(splat_training, "JUDGE_EVERY", 5)
     truth = wall()
     views = photos(truth)
-    random = np.random.default_rng(0)
-    noise = [replace(v, picture=random.random(v.picture.shape).astype(np.float32)) for v in views[:4]]
+    noise = noisy(views[:4])
     result = improve(truth, [*noise, views[4]], Settings(1000, 0), CPU, lambda _, done: done == 9, 4)
     looked = Training(truth, noise, Settings(1000, 0), CPU)
     for _ in range(5):
@@ -151,8 +156,7 @@ def test_it_ends_when_the_spared_photo_gains_nothing(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(splat_training, "JUDGE_EVERY", 5)
     truth = wall()
     views = photos(truth)
-    random = np.random.default_rng(0)
-    noise = [replace(v, picture=random.random(v.picture.shape).astype(np.float32)) for v in views[:4]]
+    noise = noisy(views[:4])
     seen = []
     result = improve(truth, [*noise, views[4]], Settings(1000, 0), CPU, lambda _, done: bool(seen.append(done)), 4)
     assert len(seen) == 5 * (1 + splat_training.PATIENCE)
