@@ -4,9 +4,9 @@
 
 Every camera is turned by 1 to 2 degrees, its focal length is off by 3 % (standard deviation), the steps between cameras
 drift by 2 %, principal point and distortion are forgotten. The references have errors of their own: in brackets is how
-far pycolmap's bundle adjustment moves when it starts at the reference, on the same tracks and solving for as much of
-the lens as ours. Nobody who believes the photos can be expected to be nearer to it than that. The photos of `sample`
-are rendered, its cameras exact.
+far pycolmap's bundle adjustment moves when it starts at the reference, on the same tracks and solving for the same of
+the lens. Nobody who believes the photos can be expected to be nearer to it than that. The photos of `sample` are
+rendered, its cameras exact.
 """
 
 import argparse
@@ -96,19 +96,20 @@ def errors(found: Sequence[Camera], truth: Sequence[Camera]) -> tuple[float, flo
 
 
 def colmaps(cameras: Sequence[Camera], tracks: Tracks, points: Any, settings: Settings) -> list[Camera]:
-    """The cameras after pycolmap's bundle adjustment of poses, points (P, 3) and what `settings` ask of the lenses."""
+    """The cameras after pycolmap's bundle adjustment of poses, points (P, 3) and what `settings` ask of the lenses.
+
+    Lenses have one focal length, and the distortion that is asked for: a set has five photos or more.
+    """
     model = pycolmap.Reconstruction()
     place = np.zeros(len(tracks.point), int)
     numbers = settings.lenses or range(len(cameras))
     for index, (camera, number) in enumerate(zip(cameras, numbers, strict=True), start=1):
         if not model.exists_camera(number + 1):
+            asked = settings.unknowns[number].distortion
             known = dict(zip(lens.MODELS[camera.distortion.model], camera.distortion.params, strict=True))
-            bend = [known.get(term, 0.0) for term in lens.MODELS["OPENCV"]]
-            params = [camera.fx, camera.fy, camera.cx, camera.cy, *bend]
+            params = [camera.fx, camera.cx, camera.cy, *(known.get(term, 0.0) for term in lens.MODELS[asked])]
             size = {"width": camera.width, "height": camera.height}
-            model.add_camera_with_trivial_rig(
-                pycolmap.Camera(camera_id=number + 1, model="OPENCV", params=params, **size)
-            )
+            model.add_camera_with_trivial_rig(pycolmap.Camera(camera_id=number + 1, model=asked, params=params, **size))
         mine = tracks.camera == index - 1
         place[mine] = np.arange(mine.sum())
         image = pycolmap.Image(image_id=index, camera_id=number + 1, name=camera.photo)
@@ -122,7 +123,6 @@ def colmaps(cameras: Sequence[Camera], tracks: Tracks, points: Any, settings: Se
         model.add_point3D(point, track)
     options = pycolmap.BundleAdjustmentOptions(
         refine_principal_point=any(asked.principal_point for asked in settings.unknowns),
-        refine_extra_params=any(asked.distortion for asked in settings.unknowns),
         print_summary=False,
     )
     options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY

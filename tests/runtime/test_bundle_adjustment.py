@@ -11,7 +11,7 @@ from threer_blender import lens
 from threer_blender.geometry import schur
 from threer_blender.geometry.bundle_adjustment import KNOWN, Refined, Settings, Unknowns, refine
 from threer_blender.geometry.similarities import rotations
-from threer_blender.geometry.tracks import Tracks
+from threer_blender.geometry.tracks import Tracks, triangulate
 from threer_blender.messages import Cancelled
 from threer_blender.reconstruction import Camera
 
@@ -136,6 +136,18 @@ def test_the_world_keeps_its_place_and_size() -> None:
         assert np.linalg.norm(centres - true, axis=1).max() < 0.03 * 4
         spans = [np.linalg.norm(c[0] - c[-1]) for c in (centres, true)]
         assert spans[0] == pytest.approx(spans[1], rel=0.03)
+
+
+def test_far_points_that_rough_cameras_lose_come_back() -> None:
+    """Cameras 2 degrees off put points of 1 degree of parallax behind themselves."""
+    truth = arc(10, degrees=40)
+    far = np.random.default_rng(8).uniform(-1, 1, (1500, 3)) * (30, 20, 5) + (0, 0, 80)
+    tracks = without_depth(observe(truth, np.concatenate([POINTS[:400], far]), share=0.25))
+    refined = refine(disturbed(truth), tracks, Settings(lenses=(0,) * 10))
+    told = np.isfinite(triangulate(truth, tracks)).all(axis=1).sum()
+    assert len(refined.tracks) > 0.99 * told
+    assert turns(refined.cameras, truth).max() < 0.15
+    assert focal_errors(refined).max() < 0.005
 
 
 def test_wrong_observations_are_dropped_and_their_camera_is_not_believed() -> None:

@@ -4,8 +4,9 @@ It is our own and not Ceres through pycolmap because it knows what engines bring
 factor per camera, which hold the points that rays alone do not place (pure rotation, far things), and because it can be
 cancelled between steps. `reprojection` has the errors and the descent, `schur` the linear algebra.
 
-The descents go from a wide loss to a narrow one, so that cameras a few degrees off find their way; what still does not
-fit is dropped before the last.
+The descents go from a wide loss to a narrow one, so that cameras a few degrees off find their way. Such cameras put
+points of little parallax anywhere, or behind themselves: the wide descents pass over those, and each begins with all
+observations anew. What does not fit is dropped after them.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from .. import lens
 from ..messages import UserError
 from ..reconstruction import Array, Camera, FloatArray, Photo
 from .reprojection import CENTRE, Lenses, Problem, State, lenses_of
-from .tracks import Tracks, triangulate
+from .tracks import LEAST_PARALLAX, Tracks, triangulate
 
 WIDE = 2.0  # times the median error: the loss of the first descents
 WIDE_DESCENTS, WIDE_STEPS = 5, 8  # a descent need not arrive where the next one goes on
+WIDE_PARALLAX = 1.0  # degrees: points of less have no say in them
 OUTLIER = 4.0  # times the loss: what is farther off in the end is dropped
 SPREAD = 1.5  # times the median error: the last loss, where that is more than `Settings.loss`
 LARGEST_LOSS = 0.004  # of the photos' longer side: the last loss is no wider, or anything would fit
@@ -186,13 +188,13 @@ def _descend(
     check: Callable[[], None],
 ) -> tuple[Tracks, State]:
     """The state after wide descents and a narrow one, and the observations that fit it."""
-    tracks, state = _placed(cameras, tracks, lenses, state)
     for _ in range(WIDE_DESCENTS):
-        wide = _loss(tracks, lenses, state, settings, WIDE)
-        state = Problem(tracks, lenses).descend(state, wide, check, settings.enough, WIDE_STEPS)
-        tracks, state = _placed(cameras, tracks, lenses, state)
+        sure, state = _placed(cameras, tracks, lenses, state, WIDE_PARALLAX)
+        wide = _loss(sure, lenses, state, settings, WIDE)
+        state = Problem(sure, lenses).descend(state, wide, check, settings.enough, WIDE_STEPS)
         if wide == settings.loss:
             break
+    tracks, state = _placed(cameras, tracks, lenses, state)
     for _ in range(2):  # what fits the wide descents, then what fits the narrow one
         widest = LARGEST_LOSS * float(np.median(lenses.sizes))
         loss = min(max(widest, settings.loss), _loss(tracks, lenses, state, settings, SPREAD))
@@ -207,10 +209,12 @@ def _loss(tracks: Tracks, lenses: Lenses, state: State, settings: Settings, time
     return max(settings.loss, times * float(np.median(errors[np.isfinite(errors)]))) if len(errors) else settings.loss
 
 
-def _placed(cameras: Sequence[Camera], tracks: Tracks, lenses: Lenses, state: State) -> tuple[Tracks, State]:
+def _placed(
+    cameras: Sequence[Camera], tracks: Tracks, lenses: Lenses, state: State, least: float = LEAST_PARALLAX
+) -> tuple[Tracks, State]:
     """The state with its points where the rays of its cameras meet, and the tracks without those that meet nowhere."""
     known = replace(tracks, depth=tracks.depth * np.exp(state.factors)[tracks.camera])
-    points = triangulate(_cameras(cameras, lenses, state), known)
+    points = triangulate(_cameras(cameras, lenses, state), known, least)
     there = np.isfinite(points).all(axis=1)
     return tracks.only(there[tracks.point]), replace(state, points=points[there])
 

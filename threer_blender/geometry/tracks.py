@@ -133,8 +133,9 @@ def parallax(cameras: Sequence[Camera], tracks: Tracks) -> FloatArray:
     return 2 * np.degrees(np.arcsin(widest.clip(0, 1)))
 
 
-def triangulate(cameras: Sequence[Camera], tracks: Tracks) -> FloatArray:
-    """Points (P, 3) world, NaN where the rays tell no place in front of the cameras.
+def triangulate(cameras: Sequence[Camera], tracks: Tracks, least: float = LEAST_PARALLAX) -> FloatArray:
+    """Points (P, 3) world, NaN where the rays, `least` degrees apart or a depth with them, tell no place in front of
+    the cameras.
 
     Minimises Σ (distance to ray / depth)² + Σ ((depth - `tracks.depth`) / (DEPTH_ERROR · depth))² / f², the depths
     being those of the round before and f the focal length: a pixel off the ray weighs as much as a depth that is off by
@@ -149,7 +150,7 @@ def triangulate(cameras: Sequence[Camera], tracks: Tracks) -> FloatArray:
     along = np.where(known, tracks.depth, 1.0) / np.maximum(cosine, 1e-3)  # distance, not z
     start = np.searchsorted(tracks.point, np.arange(len(tracks) + 1))
     points = _meeting(start, centres, rays, seen, known, along, 1 / (DEPTH_ERROR * focal) ** 2)
-    told = parallax(cameras, tracks) >= LEAST_PARALLAX
+    told = parallax(cameras, tracks) >= least
     told |= np.bincount(tracks.point[known], minlength=len(tracks)) > 0
     behind = ((points[tracks.point] - centres) * rays).sum(axis=1) <= 0
     told &= np.bincount(tracks.point[behind], minlength=len(tracks)) == 0
