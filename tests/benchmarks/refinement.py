@@ -101,15 +101,15 @@ def colmaps(cameras: Sequence[Camera], tracks: Tracks, points: Any, settings: Se
     Lenses have one focal length, and the distortion that is asked for: a set has five photos or more.
     """
     model = pycolmap.Reconstruction()
+    bend, terms = settings.unknowns.distortion, lens.MODELS[settings.unknowns.distortion]
     place = np.zeros(len(tracks.point), int)
     numbers = settings.lenses or range(len(cameras))
     for index, (camera, number) in enumerate(zip(cameras, numbers, strict=True), start=1):
         if not model.exists_camera(number + 1):
-            asked = settings.unknowns[number].distortion
             known = dict(zip(lens.MODELS[camera.distortion.model], camera.distortion.params, strict=True))
-            params = [camera.fx, camera.cx, camera.cy, *(known.get(term, 0.0) for term in lens.MODELS[asked])]
+            params = [camera.fx, camera.cx, camera.cy, *(known.get(term, 0.0) for term in terms)]
             size = {"width": camera.width, "height": camera.height}
-            model.add_camera_with_trivial_rig(pycolmap.Camera(camera_id=number + 1, model=asked, params=params, **size))
+            model.add_camera_with_trivial_rig(pycolmap.Camera(camera_id=number + 1, model=bend, params=params, **size))
         mine = tracks.camera == index - 1
         place[mine] = np.arange(mine.sum())
         image = pycolmap.Image(image_id=index, camera_id=number + 1, name=camera.photo)
@@ -122,8 +122,7 @@ def colmaps(cameras: Sequence[Camera], tracks: Tracks, points: Any, settings: Se
             track.add_element(int(tracks.camera[m]) + 1, int(place[m]))
         model.add_point3D(point, track)
     options = pycolmap.BundleAdjustmentOptions(
-        refine_principal_point=any(asked.principal_point for asked in settings.unknowns),
-        print_summary=False,
+        refine_principal_point=settings.unknowns.principal_point, print_summary=False
     )
     options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
     pycolmap.bundle_adjustment(model, options)
@@ -144,7 +143,7 @@ def measure(name: str) -> list[Any]:
         tracks = refinement.photo_tracks(start, pixels, Path(folder), lambda *_: None)
     found = refinement.refined_by(start, tracks, "shared")
     spent = time.process_time() - before
-    standing = bundle_adjustment.refine(truth, tracks, Settings(unknowns=(KNOWN,)))
+    standing = bundle_adjustment.refine(truth, tracks, Settings(unknowns=KNOWN))
     asked = refinement.settings_for(start, "shared")
     theirs = colmaps(truth, standing.tracks, standing.points, asked)
     steps = zip(*(errors(cameras, truth) for cameras in (start.cameras, found.cameras, theirs)), strict=True)

@@ -94,17 +94,18 @@ def focal_errors(refined: Refined) -> Float:
     return np.abs(np.array([camera.fx for camera in refined.cameras]) / FOCAL - 1)
 
 
+SHARED = Settings(lenses=(0,) * 10)
 POINTS = np.random.default_rng(5).uniform(-1, 1, (1500, 3)) * (1.3, 0.9, 1.1)
 
 
 @pytest.mark.parametrize(
     ("distortion", "settings"),
     [
-        (lens.NO_DISTORTION, Settings(lenses=(0,) * 10)),
+        (lens.NO_DISTORTION, SHARED),
         (lens.NO_DISTORTION, Settings(lenses=(0, 1) * 5)),
         (lens.NO_DISTORTION, Settings()),
-        (BARREL, Settings(lenses=(0,) * 10, unknowns=(Unknowns(distortion="RADIAL"),))),
-        (FISHEYE, Settings(lenses=(0,) * 10)),
+        (BARREL, Settings(lenses=(0,) * 10, unknowns=Unknowns(distortion="RADIAL"))),
+        (FISHEYE, SHARED),
     ],
     ids=["one lens", "two lenses", "own lenses", "distortion", "fisheye"],
 )
@@ -123,7 +124,7 @@ def test_network_errors_are_undone(distortion: lens.Distortion, settings: Settin
 
 def test_known_intrinsics_stay() -> None:
     truth = arc(6)
-    refined = refine(disturbed(truth, focal=0), observe(truth, POINTS), Settings(unknowns=(KNOWN,)))
+    refined = refine(disturbed(truth, focal=0), observe(truth, POINTS), Settings(unknowns=KNOWN))
     assert [camera.fx for camera in refined.cameras] == [FOCAL] * 6
     assert turns(refined.cameras, truth).max() < 0.1
 
@@ -143,7 +144,7 @@ def test_far_points_that_rough_cameras_lose_come_back() -> None:
     truth = arc(10, degrees=40)
     far = np.random.default_rng(8).uniform(-1, 1, (1500, 3)) * (30, 20, 5) + (0, 0, 80)
     tracks = without_depth(observe(truth, np.concatenate([POINTS[:400], far]), share=0.25))
-    refined = refine(disturbed(truth), tracks, Settings(lenses=(0,) * 10))
+    refined = refine(disturbed(truth), tracks, SHARED)
     told = np.isfinite(triangulate(truth, tracks)).all(axis=1).sum()
     assert len(refined.tracks) > 0.99 * told
     assert turns(refined.cameras, truth).max() < 0.15
@@ -164,6 +165,18 @@ def test_wrong_observations_are_dropped_and_their_camera_is_not_believed() -> No
     assert turns([refined.cameras[i] for i in good], [truth[i] for i in good]).max() < 0.1
 
 
+def test_a_thing_that_stands_twice_is_not_taken_for_one() -> None:
+    """The last two photos show the twin of what the others show, by a third of their matches."""
+    truth = arc(10)
+    tracks = without_depth(observe(truth, POINTS))
+    twins = (triangulate(truth, tracks) + (0.5, 0.2, 0.1))[tracks.point]
+    wrong = (tracks.camera >= 8) & (tracks.point % 3 == 0)
+    shown = np.array([truth[camera].project(twin) for camera, twin in zip(tracks.camera, twins, strict=True)])
+    refined = refine(disturbed(truth), replace(tracks, pixels=np.where(wrong[:, None], shown, tracks.pixels)), SHARED)
+    assert turns(refined.cameras, truth).max() < 0.1
+    assert all(camera.reprojection_error is not None for camera in refined.cameras)
+
+
 def test_nothing_to_go_by_leaves_everything() -> None:
     truth = arc(4)
     random = np.random.default_rng(3)
@@ -176,14 +189,24 @@ def test_nothing_to_go_by_leaves_everything() -> None:
 
 def test_two_photos() -> None:
     truth = arc(2, degrees=25)
-    refined = refine(disturbed(truth, focal=0), observe(truth, POINTS, share=0.9), Settings(unknowns=(KNOWN,)))
+    refined = refine(disturbed(truth, focal=0), observe(truth, POINTS, share=0.9), Settings(unknowns=KNOWN))
     assert turns(refined.cameras, truth).max() < 0.1
 
 
-def test_a_focal_length_wrong_by_two() -> None:
+def test_the_same_photo_twice() -> None:
     truth = arc(10)
-    start = [replace(camera, fx=2 * FOCAL, fy=2 * FOCAL) for camera in truth]
-    refined = refine(start, observe(truth, POINTS), Settings(lenses=(0,) * 10))
+    truth[9] = replace(truth[2], photo="9")
+    refined = refine(disturbed(truth), without_depth(observe(truth, POINTS)), SHARED)
+    assert turns(refined.cameras, truth).max() < 0.1
+    apart = refined.cameras[9].world_from_camera[:3, 3] - refined.cameras[2].world_from_camera[:3, 3]
+    assert np.linalg.norm(apart) < 0.01
+
+
+@pytest.mark.parametrize("wrong", [0.5, 2.0])
+def test_a_focal_length_wrong_by_two(wrong: float) -> None:
+    truth = arc(10)
+    start = [replace(camera, fx=wrong * FOCAL, fy=wrong * FOCAL) for camera in disturbed(truth)]
+    refined = refine(start, without_depth(observe(truth, POINTS)), SHARED)
     assert focal_errors(refined).max() < 0.005
     assert turns(refined.cameras, truth).max() < 0.1
 
@@ -193,10 +216,10 @@ def test_a_camera_that_only_turns_keeps_the_depths_it_came_with() -> None:
     truth = [Camera(f"{i}", *SIZE, FOCAL, FOCAL, 320, 240, pose) for i, pose in enumerate(poses)]
     room = np.random.default_rng(6).uniform(-1, 1, (3000, 3)) * (3, 2, 1) + (0, 0, 6)
     tracks = observe(truth, room, share=0.8)
-    refined = refine(disturbed(truth, focal=0, place=0), tracks, Settings(unknowns=(KNOWN,)))
+    refined = refine(disturbed(truth, focal=0, place=0), tracks, Settings(unknowns=KNOWN))
     assert turns(refined.cameras, truth).max() < 0.1
     assert np.linalg.norm([camera.world_from_camera[:3, 3] for camera in refined.cameras], axis=1).max() < 0.3
-    unplaced = refine(disturbed(truth, focal=0, place=0), without_depth(tracks), Settings(unknowns=(KNOWN,)))
+    unplaced = refine(disturbed(truth, focal=0, place=0), without_depth(tracks), Settings(unknowns=KNOWN))
     assert all(camera.reprojection_error is None for camera in unplaced.cameras)
 
 
@@ -212,7 +235,7 @@ def test_groups_that_share_nothing_both_stay_where_they_were() -> None:
     tracks = without_depth(observe(truth, POINTS))
     left = (tracks.camera < 5) & (tracks.point % 2 == 0)
     right = (tracks.camera >= 5) & (tracks.point % 2 == 1)
-    refined = refine(disturbed(truth), tracks.only(left | right), Settings(lenses=(0,) * 10))
+    refined = refine(disturbed(truth), tracks.only(left | right), SHARED)
     assert turns(refined.cameras[:5], truth[:5]).max() < 0.15
     assert turns(refined.cameras[5:], truth[5:]).max() < 0.15
     assert turns(refined.cameras, truth).max() < 2.5  # as far apart as the start leaves them

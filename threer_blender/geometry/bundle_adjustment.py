@@ -50,12 +50,12 @@ class Settings:
     """What to solve for beside poses and points.
 
     `lenses`: one number from 0 a camera; cameras with the same number share intrinsics, None gives each its own.
-    `unknowns`: one for each number, or one for all. `loss`: pixels of error up to which an observation counts in full.
-    `enough`: relative fall of the cost in a step that ends a descent.
+    `unknowns` of each lens. `loss`: pixels of error up to which an observation counts in full. `enough`: relative fall
+    of the cost in a step that ends a descent.
     """
 
     lenses: tuple[int, ...] | None = None
-    unknowns: tuple[Unknowns, ...] = (Unknowns(),)
+    unknowns: Unknowns = Unknowns()
     loss: float = 1.0
     enough: float = 1e-7
 
@@ -132,7 +132,7 @@ def supported(tracks: Tracks, least: Array) -> Tracks:
 def _lenses(cameras: Sequence[Camera], settings: Settings) -> Lenses:
     """The lenses that are solved for, all of the richest model that any of them needs."""
     models = {camera.distortion.model for camera in cameras}
-    models |= {asked.distortion for asked in settings.unknowns} - {""}
+    models |= {settings.unknowns.distortion} - {""}
     fisheye = "OPENCV_FISHEYE"
     if {camera.distortion.model for camera in cameras} == {fisheye}:
         models = {fisheye}
@@ -140,8 +140,8 @@ def _lenses(cameras: Sequence[Camera], settings: Settings) -> Lenses:
         raise UserError("Some of the photos have a fisheye lens and some have not; refine the two kinds on their own.")
     model = max(models, key=lambda model: len(lens.MODELS[model]))
     of = np.array(range(len(cameras)) if settings.lenses is None else settings.lenses)
-    free = np.array([_free(asked, model) for asked in settings.unknowns])
-    return lenses_of(cameras, of, model, np.broadcast_to(free, (of.max(initial=0) + 1, free.shape[1])))
+    free = _free(settings.unknowns, model)
+    return lenses_of(cameras, of, model, np.tile(free, (of.max(initial=0) + 1, 1)))
 
 
 def _free(asked: Unknowns, model: str) -> list[bool]:

@@ -29,16 +29,15 @@ QUALITY = "standard"
 LEAST_MATCHES = 15  # verified matches that make a pair: COLMAP's own threshold
 CONTRADICTION = 8.0  # degrees off the epipolar planes, median of a pair's matches; cameras 2 degrees off make up to 4
 SHORTEST_BASE = 1e-6  # of the cameras' extent; below it there is no epipolar plane to be off
-# How many photos must share a lens before this is solved for: on the sets with true cameras, ten or more photos tell
-# the principal point from a turn, five tell distortion from depth.
+# How many photos must share a lens before this is solved for, of all lenses: on the sets with true cameras, ten or more
+# photos tell the principal point from a turn, five tell distortion from depth. A single photo of another lens, as a
+# portrait photo among landscape ones of one camera is, is told by the points that those know; held wrong, it bends all.
 LENS_PHOTOS = (
     (10, Unknowns(principal_point=True, distortion="RADIAL")),
     (5, Unknowns(distortion="SIMPLE_RADIAL")),
     (1, Unknowns()),
 )
-# Where so many photos of other lenses show the same points, they tell a single photo's distortion as well: a portrait
-# photo among landscape ones of the same camera, which would else bend them all.
-OTHERS_TELL = 5
+OTHERS_TELL = 5  # photos, whatever their lenses, that count as that many of one lens
 
 
 def plan(photos: int, intrinsics: str) -> dict[str, float]:
@@ -76,18 +75,16 @@ def refined_by(
 
 
 def settings_for(reconstruction: Reconstruction, intrinsics: str) -> Settings:
-    """What is solved for of the lenses: the more photos share one, the more.
+    """What is solved for of the lenses: the more photos share the one that most share, the more.
 
     "shared" gives one lens to photos of the same size and EXIF focal length, "per-photo" each its own, "known" keeps
     them.
     """
     if intrinsics == "known":
-        return Settings(unknowns=(KNOWN,))
+        return Settings(unknowns=KNOWN)
     numbers = lenses(camera_photos(reconstruction), intrinsics == "shared")
-    counts = np.bincount(numbers)
-    told = np.maximum(counts, min(len(numbers), OTHERS_TELL))
-    unknowns = (next(asked for least, asked in LENS_PHOTOS if count >= least) for count in told)
-    return Settings(numbers, tuple(unknowns))
+    told = max(np.bincount(numbers, minlength=1).max(), min(len(numbers), OTHERS_TELL))
+    return Settings(numbers, next(asked for least, asked in LENS_PHOTOS if told >= least))
 
 
 def camera_photos(reconstruction: Reconstruction) -> list[Photo]:
