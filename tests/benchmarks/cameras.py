@@ -1,6 +1,6 @@
 """Cameras against truth: our sparse stage beside pycolmap at its own defaults, as a Markdown table. [R]
 
-    python tests/benchmarks/cameras.py [--quality standard] [SET ...]
+    python tests/benchmarks/cameras.py [--quality standard] [--matching sift] [SET ...]
 
 Both sides solve the same folder in processes of their own, one after the other. Sets and truth come from THREER_DATA
 (default: ../shared/data beside the checkout), metrics from the folder above it.
@@ -51,7 +51,7 @@ def defaults(folder: Path, work: Path) -> Poses:
     }
 
 
-def ours(folder: Path, _work: Path, quality: str) -> Poses:
+def ours(folder: Path, _work: Path, quality: str, matching: str) -> Poses:
     """camera_from_world (4, 4) by file name, by the classical engine's sparse stage."""
     from threer_blender.engines.colmap import ENGINE, solve_cameras
     from threer_blender.messages import UserError
@@ -60,7 +60,9 @@ def ours(folder: Path, _work: Path, quality: str) -> Poses:
 
     photos = read(find([folder]), lambda _text, _photo: None).accepted
     try:
-        solution = solve_cameras(photos, ENGINE.checked_options({"quality": quality}), lambda *_: None)
+        solution = solve_cameras(
+            photos, ENGINE.checked_options({"quality": quality, "matching": matching}), lambda *_: None
+        )
     except UserError as error:
         print(error, file=sys.stderr)
         return {}
@@ -68,18 +70,18 @@ def ours(folder: Path, _work: Path, quality: str) -> Poses:
     return {camera.photo: camera.camera_from_world.tolist() for camera in solution.cameras}
 
 
-def measure(name: str, side: str, quality: str) -> dict[str, Any]:
+def measure(name: str, side: str, settings: list[str]) -> dict[str, Any]:
     """Poses and CPU-seconds of one side on one set, in a fresh process."""
-    command = [sys.executable, __file__, "--side", side, "--quality", quality, name]
+    command = [sys.executable, __file__, "--side", side, *settings, name]
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, stdout=subprocess.PIPE, env=env, check=True, text=True)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
-def rows(name: str, quality: str, metrics: ModuleType) -> list[str]:
+def rows(name: str, settings: list[str], metrics: ModuleType) -> list[str]:
     """Two rows of the table."""
-    results = {side: measure(name, side, quality) for side in ("defaults", "ours")}
+    results = {side: measure(name, side, settings) for side in ("defaults", "ours")}
     files = sorted(p.name for p in (DATA / name / "images").iterdir() if p.suffix.lower() in (".jpg", ".png"))
     truth: dict[str, Any] = dict.fromkeys(files)
     if (DATA / name / "cameras.json").exists():
@@ -104,13 +106,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="*", default=[*TRUE, *PSEUDO, *UNKNOWN])
     parser.add_argument("--quality", default="standard")
+    parser.add_argument("--matching", default="sift")
     parser.add_argument("--side", choices=("defaults", "ours"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.side:
         folder = DATA / arguments.sets[0] / "images"
         with tempfile.TemporaryDirectory() as work:
             started = time.process_time()
-            extra = () if arguments.side == "defaults" else (arguments.quality,)
+            extra = () if arguments.side == "defaults" else (arguments.quality, arguments.matching)
             poses = {"defaults": defaults, "ours": ours}[arguments.side](folder, Path(work), *extra)
             print(json.dumps({"poses": poses, "cpu": time.process_time() - started}))
         return
@@ -122,8 +125,9 @@ def main() -> None:
     metrics = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(metrics)
     print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS))
+    settings = ["--quality", arguments.quality, "--matching", arguments.matching]
     for name in arguments.sets:
-        print(*rows(name, arguments.quality, metrics), sep="\n", flush=True)
+        print(*rows(name, settings, metrics), sep="\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -160,13 +160,17 @@ def test_pixels_have_their_centres_at_a_half(tmp_path: Path) -> None:
 
 
 def test_joined_with_sift(wide: Matched, tmp_path: Path) -> None:
-    """SIFT's features come first, learned ones after them, in pixels of SIFT's copies; matches of both agree."""
+    """SIFT's features come first, learned ones after them, in pixels of SIFT's copies; matches of both agree.
+
+    Learned ones are of the photo left out, 0, and of the one that it matches, 1.
+    """
+    photos = [*wide.photos, *read(SAMPLE / "photos" / "IMG_2050.jpg")]
     sift = features.extract_and_match(
-        wide.photos, photo_files.pixels, tmp_path, Settings(long_side=640, features=800), lambda *_: None
+        photos, photo_files.pixels, tmp_path, Settings(long_side=640, features=800), lambda *_: None
     )
     (tmp_path / "learned").mkdir()
-    both = learned_features.joined(sift, photo_files.pixels, tmp_path / "learned", SMALL, lambda *_: None)
-    assert (both.features == sift.features + wide.features).all()
+    both = learned_features.joined(sift, {0}, photo_files.pixels, tmp_path / "learned", SMALL, lambda *_: None)
+    assert (both.features[:3] == sift.features[:3] + wide.features).all()
     assert (both.sizes == sift.sizes).all()
     with pycolmap.Database.open(both.path) as database, pycolmap.Database.open(wide.path) as learned:
         found, alone = database.read_keypoints(1), learned.read_keypoints(1)
@@ -174,6 +178,8 @@ def test_joined_with_sift(wide: Matched, tmp_path: Path) -> None:
             found[sift.features[0] :, :2], alone[:, :2] * (sift.sizes[0] / wide.sizes[0]), rtol=1e-5
         )
         matches = database.read_two_view_geometry(1, 2).inlier_matches
+        learned_too = [(database.read_matches(i + 1, j + 1) >= sift.features[[i, j]]).any() for i, j in both.pairs]
+    assert {tuple(pair) for pair in both.pairs[learned_too].tolist()} == {(0, 1), (1, 2), (1, 3)}
     of_sift = (matches < sift.features[[0, 1]]).all(1)
     assert of_sift.sum() >= 50
     assert (~of_sift).sum() >= learned_features.LEAST_INLIERS

@@ -7,7 +7,7 @@ stereo: `geometry/dense.py`.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from ..geometry import dense, features, mapping
     from ..runtime.report import Report
 
-    # look(folder, matches of the earlier looks): the matches of another one, in `folder`.
-    Look = Callable[[Path, Sequence[features.Matched]], features.Matched]
+    # look(folder, matches of the look before, photos left out so far): the matches of another one, in `folder`.
+    Look = Callable[[Path, features.Matched | None, Iterable[int]], features.Matched]
 
 ENGINE = Engine(
     id="colmap",
@@ -127,21 +127,24 @@ def solve_cameras(photos: Sequence[Photo], options: Mapping[str, Any], report: f
     known = [_with_focal(photo, options["focal"]) for photo in photos]
     best: mapping.Solution | None = None
     failures: list[UserError] = []
-    matched: list[features.Matched] = []
+    matched: features.Matched | None = None
+    left_out: Iterable[int] = range(len(known))
     with tempfile.TemporaryDirectory() as folder:
         for number, (tolerated, look) in enumerate(_looks(known, options, report)):
             if best is not None and len(best.left_out) <= tolerated * len(known):
                 continue
             place = Path(folder, str(number))
             place.mkdir()
-            matched.append(look(place, matched))
+            matched = look(place, matched, left_out)
             try:
-                found = mapping.solve(matched[-1], report)
+                found = mapping.solve(matched, report)
             except UserError as error:
                 failures.append(error)
                 continue
             if best is None or len(found.cameras) > len(best.cameras):
                 best = found
+                names = {entry.photo for entry in best.left_out}
+                left_out = {index for index, photo in enumerate(known) if photo.name in names}
     if best is None:
         raise failures[-1]
     return best
@@ -155,13 +158,14 @@ def _looks(
     from ..runtime.photos import pixels
 
     def sift(settings: features.Settings) -> Look:
-        return lambda folder, _before: features.extract_and_match(photos, pixels, folder, settings, report)
+        return lambda folder, *_before: features.extract_and_match(photos, pixels, folder, settings, report)
 
-    def learned(folder: Path, before: Sequence[features.Matched]) -> features.Matched:
+    def learned(folder: Path, sift: features.Matched | None, left_out: Iterable[int]) -> features.Matched:
         from ..geometry import learned_features
 
+        assert sift is not None
         settings = learned_features.QUALITIES[options["quality"]]
-        return learned_features.joined(before[-1], pixels, folder, settings, report)
+        return learned_features.joined(sift, left_out, pixels, folder, settings, report)
 
     settings = replace(features.QUALITIES[options["quality"]], shared_intrinsics=options["intrinsics"] == "shared")
     finer = features.finer(settings, photos)

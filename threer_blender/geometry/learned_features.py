@@ -15,7 +15,7 @@ import io
 import os
 import shutil
 import zlib  # noqa: F401  # before pycolmap, see features
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import distribution
 from pathlib import Path
@@ -72,20 +72,44 @@ def extract_and_match(
     photos: Sequence[Photo], pixels: Pixels, folder: Path, settings: Settings, report: Report
 ) -> Matched:
     """Features, matches and two-view geometry of all photos, in `folder`/database.db. Raises what `report` raises."""
+    return _matched(photos, pixels, folder, settings, report, range(len(photos)))
+
+
+def _matched(
+    photos: Sequence[Photo],
+    pixels: Pixels,
+    folder: Path,
+    settings: Settings,
+    report: Report,
+    concerned: Iterable[int],
+) -> Matched:
+    """The features of all photos; matches of the pairs with the photos `concerned`, then with those that they match.
+
+    What a photo shares with its partner places it only where the partner's points are known from further photos.
+    """
     path = folder / "database.db"
     features, sizes, colors = _extract(photos, pixels, path, settings, report)
-    pairs = choose_pairs(len(photos), settings, lambda: _surest_descriptors(features))
-    matched = _match(features, sizes, pairs, path, report)
-    _verify(matched, path, _gate(), report)
-    return verified(path, photos, sizes, colors)
+    pairs = set(choose_pairs(len(photos), settings, lambda: _surest_descriptors(features)))
+    near = set(concerned)
+    for _ in range(2):
+        wanted = sorted(pair for pair in pairs if not near.isdisjoint(pair))
+        _verify(_match(features, sizes, wanted, path, report), path, _gate(), report)
+        found = verified(path, photos, sizes, colors)
+        pairs.difference_update(wanted)
+        near = set(found.pairs[found.inliers > 0].ravel().tolist())
+    return found
 
 
-def joined(sift: Matched, pixels: Pixels, folder: Path, settings: Settings, report: Report) -> Matched:
+def joined(
+    sift: Matched, left_out: Iterable[int], pixels: Pixels, folder: Path, settings: Settings, report: Report
+) -> Matched:
     """SIFT's features and matches with learned ones after them, in `folder`/joined.db. Raises what `report` raises.
 
-    Learned matches that pass the gate stand beside SIFT's of the same pair, and both together are verified as SIFT's.
+    Only pairs with the photos `left_out`, and with those that they match, get learned matches: the others stay as exact
+    as SIFT makes them. Learned matches that pass the gate stand beside SIFT's of the same pair, and both together are
+    verified as SIFT's.
     """
-    learned = extract_and_match(sift.photos, pixels, folder, settings, report)
+    learned = _matched(sift.photos, pixels, folder, settings, report, left_out)
     path = Path(shutil.copyfile(sift.path, folder / "joined.db"))
     pairs = learned.pairs[learned.inliers > 0].tolist()
     with pycolmap.Database.open(path) as database, pycolmap.Database.open(learned.path) as source:
