@@ -73,6 +73,11 @@ def staging(folder: Path) -> Path:
     return folder.parent / f".{folder.name}.partial"
 
 
+def _aside(folder: Path) -> Path:
+    """Where an earlier bundle `folder` is while the new one takes its name."""
+    return folder.parent / f".{folder.name}.earlier"
+
+
 def write(reconstruction: Reconstruction, folder: str | Path, plates: Path | None = None) -> Path:
     """Writes the bundle `folder` and moves the pictures in the folder `plates` into it. Returns the folder.
 
@@ -84,7 +89,7 @@ def write(reconstruction: Reconstruction, folder: str | Path, plates: Path | Non
     partial = staging(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(partial, ignore_errors=True)
+        abandon(folder)
         partial.mkdir()
         arrays = _arrays(reconstruction)
         checksum = _write_safetensors(arrays, partial / ARRAYS)
@@ -101,14 +106,19 @@ def write(reconstruction: Reconstruction, folder: str | Path, plates: Path | Non
 
 
 def abandon(folder: Path) -> None:
-    """Removes what another thread of this process is writing for the bundle `folder`.
+    """Removes what another thread, or a process that was killed, has written for the bundle `folder`.
 
-    It is renamed first: were it emptied under its own name, that thread might give the final name to what is left.
+    It is renamed first: were it emptied under its own name, that thread might give the final name to what is left. An
+    earlier bundle that has just stepped aside comes back.
     """
-    abandoned = staging(folder).with_suffix(".abandoned")
+    abandoned, earlier = staging(folder).with_suffix(".abandoned"), _aside(folder)
     with contextlib.suppress(OSError):  # nothing is being written, or Windows holds on to an open file
         staging(folder).rename(abandoned)
     shutil.rmtree(abandoned, ignore_errors=True)
+    if not folder.exists():
+        with contextlib.suppress(OSError):  # none stepped aside
+            earlier.rename(folder)
+    shutil.rmtree(earlier, ignore_errors=True)
 
 
 def check_output(folder: Path) -> None:
@@ -138,8 +148,7 @@ def _put_in_place(partial: Path, folder: Path) -> None:
     if not folder.exists():
         partial.rename(folder)
         return
-    earlier = folder.parent / f".{folder.name}.earlier"
-    shutil.rmtree(earlier, ignore_errors=True)
+    earlier = _aside(folder)
     folder.rename(earlier)
     try:
         partial.rename(folder)

@@ -162,7 +162,7 @@ class Job:
         _living.discard(self)
         shutil.rmtree(self._temporary, ignore_errors=True)
         if isinstance(self.asked, Request):
-            shutil.rmtree(bundle.staging(Path(self.asked.output).absolute()), ignore_errors=True)
+            bundle.abandon(Path(self.asked.output).absolute())
 
     def _kill(self) -> None:
         if self._child.poll() is None:

@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import random
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -232,3 +232,15 @@ def test_what_is_abandoned_never_gets_the_final_name(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         partial.rename(tmp_path / "result")
     bundle.abandon(tmp_path / "result")  # where nothing is being written
+
+
+@pytest.mark.parametrize("renamed", [False, True], ids=["before the new one has its name", "after"])
+def test_a_kill_while_a_result_is_replaced_loses_none(tmp_path: Path, renamed: bool) -> None:
+    """The earlier result has stepped aside for the new one when the process dies."""
+    folder = bundle.write(example(tmp_path), tmp_path / "result")
+    new = bundle.write(replace(example(tmp_path), engine="new"), tmp_path / "new")
+    folder.rename(tmp_path / ".result.earlier")
+    new.rename(folder if renamed else bundle.staging(folder))
+    bundle.abandon(folder)
+    assert bundle.read(folder).engine == ("new" if renamed else "colmap")
+    assert [path.name for path in tmp_path.iterdir()] == ["result"]
