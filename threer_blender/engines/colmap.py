@@ -78,6 +78,10 @@ CONFIDENCE = (
     "0 to 1: the share of other photos that confirm the depth by a round trip within 1.5 px and 1.5 %, weighed by how "
     "well the pictures match there; 0 where no other photo confirms it"
 )
+ONE_PHOTO = (
+    "One photo tells no depth: choose two or more, taken from different places, or an engine that makes do with one, "
+    "such as Depth Anything 3."
+)
 UNDISTORTING, DENSE, FUSING = "Preparing the photos", "Computing depth", "Fusing points"
 # Quality -> seconds a photo takes on two cores to find its features and to see its depth.
 SECONDS = {"preview": (0.7, 1.0), "standard": (2.0, 5.0), "high": (4.0, 12.0)}
@@ -93,6 +97,8 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     from ..geometry import dense
     from ..runtime.report import Watch
 
+    if len(photos) < 2:
+        raise UserError(ONE_PHOTO)
     report.plan(_plan(len(photos), options))
     watch = Watch()
     solution = solve_cameras(photos, options, report)
