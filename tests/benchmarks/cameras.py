@@ -57,12 +57,12 @@ def ours(folder: Path, _work: Path, quality: str, matching: str) -> Poses:
     from threer_blender.messages import UserError
     from threer_blender.photo_files import find
     from threer_blender.runtime.photos import read
+    from threer_blender.runtime.report import Report
 
     photos = read(find([folder]), lambda _text, _photo: None).accepted
     try:
-        solution = solve_cameras(
-            photos, ENGINE.checked_options({"quality": quality, "matching": matching}), lambda *_: None
-        )
+        options = ENGINE.checked_options({"quality": quality, "matching": matching})
+        solution = solve_cameras(photos, options, Report(lambda _: None), {})
     except UserError as error:
         print(error, file=sys.stderr)
         return {}

@@ -290,7 +290,8 @@ def test_an_output_that_holds_something_else(small_photos: list[Path], tmp_path:
 # ------------------------------------------------------------------ odd, but fine
 
 
-def test_odd_names_and_bad_neighbours_still_arrive(place: Place, small_photos: list[Path], tmp_path: Path) -> None:
+@pytest.mark.usefixtures("place")
+def test_odd_names_and_bad_neighbours_still_arrive(small_photos: list[Path], tmp_path: Path) -> None:
     """Spaces, quotes, newlines, other alphabets, clashing names, a truncated JPEG among them: the rest is solved."""
     names = ["my photo.jpg", 'it\'s "quoted".jpg', "two\nlines.jpg", "写真 ünï.jpg"]
     (tmp_path / "a").mkdir()

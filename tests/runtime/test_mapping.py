@@ -20,10 +20,11 @@ from threer_blender.geometry import candidates, mapping
 from threer_blender.geometry.features import FEATURES, MATCHES, Matched, Settings, extract_and_match
 from threer_blender.geometry.judgement import judge, read_pairs
 from threer_blender.geometry.mapping import DEPTH, MAPPING, Solution, solve
-from threer_blender.messages import Cancelled, UserError
+from threer_blender.messages import Cancelled, Message, Progress, UserError
 from threer_blender.photo_files import find
 from threer_blender.reconstruction import Array, Camera, Photo
 from threer_blender.runtime import photos as door
+from threer_blender.runtime.report import Report
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "tests" / "data" / "sample"
@@ -191,10 +192,19 @@ def test_telephoto_is_found_without_exif(tmp_path: Path) -> None:
 
 
 def test_a_coarse_look_that_leaves_photos_out_is_followed_by_a_finer_one() -> None:
-    """Doubled copies place all thirteen of these photos; single ones place ten."""
+    """Doubled copies place all thirteen of these photos; single ones place ten. The bar stays for it and goes on."""
     photos = read(DATA / "alicevision_buddha" / "images")
-    solution = colmap.solve_cameras(photos, colmap.ENGINE.checked_options({"quality": "preview"}), silent)
+    sent: list[Message] = []
+    options = colmap.ENGINE.checked_options({"quality": "preview"})
+    solution = colmap.solve_cameras(photos, options, Report(sent.append), {"later": 10.0})
     assert len(solution.cameras) >= 12
+    told = [message for message in sent if isinstance(message, Progress)]
+    assert list(dict.fromkeys(message.stage for message in told)) == [
+        stage + again for again in ("", " again, more finely") for stage in (FEATURES, MATCHES, MAPPING)
+    ]
+    fractions = [message.fraction for message in told]
+    assert fractions == sorted(fractions)
+    assert 0.5 < fractions[-1] < 1.0
     rotation, _ = degrees_between(solution.cameras, true_poses("alicevision_buddha"))
     assert rotation.max() < 3.0
 

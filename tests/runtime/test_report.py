@@ -45,6 +45,29 @@ def test_a_corrected_plan_never_walks_back() -> None:
     assert fractions == sorted(fractions)
 
 
+def test_time_left_is_that_of_the_corrected_plan() -> None:
+    clock, sent = Clock(), list[Message]()
+    report = Report(sent.append, clock=clock)
+    report.plan({"a": 8, "b": 2})
+    clock.now = 8
+    report("a", 8, 8)
+    report.plan({"a": 8, "again": 22, "b": 2})
+    report("again", 0, 1)
+    last = sent[-1]
+    assert isinstance(last, Progress)
+    assert last.fraction == 0.8
+    assert last.seconds_left == pytest.approx(24)
+
+
+def test_time_left_counts_down_while_nothing_is_heard() -> None:
+    clock, sent = Clock(), list[Message]()
+    report = Report(sent.append, clock=clock)
+    report.plan({"a": 1})
+    for clock.now, done in ((4, 1), (7, 1), (15, 1), (17, 1), (20, 2)):
+        report("a", done, 4)
+    assert [message.seconds_left for message in sent if isinstance(message, Progress)] == [12, 9, 1, None, 20]
+
+
 def test_cancel() -> None:
     report = Report(lambda _: None)
     report.plan({"a": 1})

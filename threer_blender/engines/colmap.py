@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +22,6 @@ from ..reconstruction import Array, Camera, Photo, PointCloud, PointMap, Reconst
 if TYPE_CHECKING:
     from ..geometry import dense, features, mapping
     from ..runtime.report import Report
-
-    # look(folder, matches of the look before, photos left out so far): the matches of another one, in `folder`.
-    Look = Callable[[Path, features.Matched | None, Iterable[int]], features.Matched]
 
 ENGINE = Engine(
     id="colmap",
@@ -86,7 +84,11 @@ UNDISTORTING, DENSE, FUSING = "Preparing the photos", "Computing depth", "Fusing
 # Quality -> seconds a photo takes on two cores to find its features and to see its depth.
 SECONDS = {"preview": (0.7, 1.0), "standard": (2.0, 5.0), "high": (4.0, 12.0)}
 LEFT_OUT = 0.1  # share of the photos without a camera that makes a second, finer look worth its time
-LEARNED_PAIR = 1.0  # seconds to match a pair by learned features
+SOLVING = 1.5  # seconds a photo takes to get its camera
+FINER = 3.0  # times the seconds of a coarse look
+# Seconds to find a photo's learned features, and to match a pair by them: a second, but only pairs with the photos left
+# out and with those that they match, about half.
+LEARNED = (1.0, 0.5)
 
 
 def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
@@ -99,9 +101,8 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
     if len(photos) < 2:
         raise UserError(ONE_PHOTO)
-    report.plan(_plan(len(photos), options))
     watch = Watch()
-    solution = solve_cameras(photos, options, report)
+    solution = solve_cameras(photos, options, report, _dense_plan(len(photos), options))
     watch.lap("cameras")
     pointmaps: list[PointMap] = []
     cloud = _sparse_cloud(solution, photos)
@@ -123,77 +124,133 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     )
 
 
-def solve_cameras(photos: Sequence[Photo], options: Mapping[str, Any], report: features.Report) -> mapping.Solution:
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A way to match the photos: `match(folder, matches of the look before, photos left out so far, report)` returns
+    its own, in `folder`.
+
+    `seconds` are what finding a photo's features takes, and matching a pair. A look is taken where a larger share of
+    the photos than `tolerated` has no camera yet. `again` tells its stages from those of other looks.
+    """
+
+    match: Callable[[Path, features.Matched | None, Iterable[int], features.Report], features.Matched]
+    settings: features.Settings
+    seconds: tuple[float, float]
+    tolerated: float = 0.0
+    again: str = ""
+
+    def plan(self, count: int) -> dict[str, float]:
+        """Stage -> expected seconds."""
+        from ..geometry import features, mapping
+
+        finding, matching = self.seconds
+        stages = {
+            features.FEATURES: finding * count,
+            features.MATCHES: matching * features.pair_count(count, self.settings),
+            mapping.MAPPING: SOLVING * count,
+        }
+        return {stage + self.again: seconds for stage, seconds in stages.items()}
+
+    def told(self, report: features.Report) -> features.Report:
+        """What this look tells `report`."""
+        return lambda stage, done, total: report(stage + self.again, done, total)
+
+
+def solve_cameras(
+    photos: Sequence[Photo], options: Mapping[str, Any], report: Report, later: Mapping[str, float]
+) -> mapping.Solution:
     """The cameras and sparse points; where a look leaves out too many photos, the next one is taken.
 
-    Raises UserError where no look finds anything believable, and what `report` raises.
+    `later` is the plan of what comes after them. Raises UserError where no look finds anything believable, and what
+    `report` raises.
     """
     from ..geometry import mapping
 
-    known = [_with_focal(photo, options["focal"]) for photo in photos]
+    looks = _looks([_with_focal(photo, options["focal"]) for photo in photos], options)
     best: mapping.Solution | None = None
     failures: list[UserError] = []
     matched: features.Matched | None = None
-    left_out: Iterable[int] = range(len(known))
+    left_out: Iterable[int] = range(len(photos))
+    taken: list[Look] = []
     with tempfile.TemporaryDirectory() as folder:
-        for number, (tolerated, look) in enumerate(_looks(known, options, report)):
-            if best is not None and len(best.left_out) <= tolerated * len(known):
+        for number, look in enumerate(looks):
+            if best is not None and len(best.left_out) <= look.tolerated * len(photos):
                 continue
-            place = Path(folder, str(number))
+            taken.append(look)
+            planned = [each.plan(len(photos)) for each in looks if each in taken or not each.tolerated]
+            report.plan({stage: seconds for plan in [*planned, later] for stage, seconds in plan.items()})
+            told, place = look.told(report), Path(folder, str(number))
             place.mkdir()
-            matched = look(place, matched, left_out)
+            matched = look.match(place, matched, left_out, told)
             try:
-                found = mapping.solve(matched, report)
+                found = mapping.solve(matched, told)
             except UserError as error:
                 failures.append(error)
                 continue
             if best is None or len(found.cameras) > len(best.cameras):
                 best = found
                 names = {entry.photo for entry in best.left_out}
-                left_out = {index for index, photo in enumerate(known) if photo.name in names}
+                left_out = {index for index, photo in enumerate(photos) if photo.name in names}
     if best is None:
         raise failures[-1]
     return best
 
 
-def _looks(
-    photos: Sequence[Photo], options: Mapping[str, Any], report: features.Report
-) -> Sequence[tuple[float, Look]]:
-    """Ways to match the photos, each with the share of them that may stay without a camera before it is taken."""
+def _looks(photos: Sequence[Photo], options: Mapping[str, Any]) -> Sequence[Look]:
+    """The ways to match the photos, in the order in which they are tried."""
     from ..geometry import features
-    from ..runtime.photos import pixels
 
-    def sift(settings: features.Settings) -> Look:
-        return lambda folder, *_before: features.extract_and_match(photos, pixels, folder, settings, report)
-
-    def learned(folder: Path, sift: features.Matched | None, left_out: Iterable[int]) -> features.Matched:
+    quality = options["quality"]
+    finding, _ = SECONDS[quality]
+    seconds = finding, 0.15 * finding
+    coarse = replace(features.QUALITIES[quality], shared_intrinsics=options["intrinsics"] == "shared")
+    looks = [Look(partial(_sift, photos, coarse), coarse, seconds)]
+    finer = features.finer(coarse, photos)
+    if finer is not None:
+        longer = FINER * seconds[0], FINER * seconds[1]
+        looks.append(Look(partial(_sift, photos, finer), finer, longer, LEFT_OUT, " again, more finely"))
+    if options["matching"] == "learned":
         from ..geometry import learned_features
 
-        assert sift is not None
-        settings = learned_features.QUALITIES[options["quality"]]
-        return learned_features.joined(sift, left_out, pixels, folder, settings, report)
-
-    settings = replace(features.QUALITIES[options["quality"]], shared_intrinsics=options["intrinsics"] == "shared")
-    finer = features.finer(settings, photos)
-    looks = [(1.0, sift(settings))]
-    if finer is not None:
-        looks.append((LEFT_OUT, sift(finer)))
-    if options["matching"] == "learned":
-        looks.append((0.0, learned))
+        learned = learned_features.QUALITIES[quality]
+        looks.append(Look(partial(_joined, learned), learned, LEARNED, again=" again, with networks"))
     return looks
 
 
-def _plan(count: int, options: Mapping[str, Any]) -> dict[str, float]:
-    """Expected seconds of each stage on two cores: only their ratios matter."""
-    from ..geometry import features, mapping
+def _sift(
+    photos: Sequence[Photo],
+    settings: features.Settings,
+    folder: Path,
+    _before: features.Matched | None,
+    _left_out: Iterable[int],
+    report: features.Report,
+) -> features.Matched:
+    from ..geometry import features
+    from ..runtime.photos import pixels
 
-    finding, seeing = SECONDS[options["quality"]]
-    pairs = min(count * (count - 1) / 2, 40 * count)
-    matching = pairs * LEARNED_PAIR if options["matching"] == "learned" else 0.15 * finding * pairs
-    plan = {features.FEATURES: finding * count, features.MATCHES: matching, mapping.MAPPING: 1.5 * count}
-    if options["points"]:
-        plan |= {UNDISTORTING: 0.2 * count, DENSE: seeing * count, FUSING: 0.05 * seeing * count}
-    return plan
+    return features.extract_and_match(photos, pixels, folder, settings, report)
+
+
+def _joined(
+    settings: features.Settings,
+    folder: Path,
+    before: features.Matched | None,
+    left_out: Iterable[int],
+    report: features.Report,
+) -> features.Matched:
+    from ..geometry import learned_features
+    from ..runtime.photos import pixels
+
+    assert before is not None
+    return learned_features.joined(before, left_out, pixels, folder, settings, report)
+
+
+def _dense_plan(count: int, options: Mapping[str, Any]) -> dict[str, float]:
+    """Expected seconds on two cores of the stages after the cameras."""
+    _, seeing = SECONDS[options["quality"]]
+    if not options["points"]:
+        return {}
+    return {UNDISTORTING: 0.2 * count, DENSE: seeing * count, FUSING: 0.05 * seeing * count}
 
 
 def _with_focal(photo: Photo, full_frame: float) -> Photo:

@@ -271,6 +271,12 @@ def choose_pairs(count: int, settings: Settings, descriptors: Callable[[], Array
     return sorted(pairs)
 
 
+def pair_count(count: int, settings: Settings) -> int:
+    """At most how many pairs `choose_pairs` gives."""
+    every = count * (count - 1) // 2
+    return every if count <= settings.exhaustive else min(every, count * (settings.neighbours + NEXT_BY_NAME))
+
+
 def coarsest_descriptors(path: Path, count: int) -> Array:
     """(N, COARSEST, 128) of the photos' coarsest features, zero where a photo has fewer."""
     descriptors = np.zeros((count, COARSEST, 128), np.float32)

@@ -17,6 +17,7 @@ import shutil
 import zlib  # noqa: F401  # before pycolmap, see features
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import TypeVar
@@ -91,13 +92,19 @@ def _matched(
     features, sizes, colors = _extract(photos, pixels, path, settings, report)
     pairs = set(choose_pairs(len(photos), settings, lambda: _surest_descriptors(features)))
     near = set(concerned)
-    for _ in range(2):
+    for number in range(2):
+        told = partial(_half, report, number)
         wanted = sorted(pair for pair in pairs if not near.isdisjoint(pair))
-        _verify(_match(features, sizes, wanted, path, report), path, _gate(), report)
+        _verify(_match(features, sizes, wanted, path, told), path, _gate(), told)
         found = verified(path, photos, sizes, colors)
         pairs.difference_update(wanted)
         near = set(found.pairs[found.inliers > 0].ravel().tolist())
     return found
+
+
+def _half(report: Report, number: int, stage: str, done: float, total: float) -> None:
+    """Reports the first or second half of a stage."""
+    report(stage, number + (done / total if total else 1.0), 2)
 
 
 def joined(

@@ -37,8 +37,9 @@ class Report:
         self._weights: dict[str, float] = {}
         self.plan({"": 1.0})
         self._said = ("", False)
-        self._done: float = 0.0
+        self._done = self._fraction = 0.0  # what the bar shows, and what the plan as it stands now says
         self._started = clock()
+        self._heard = 0.0  # seconds from the start to the last news
         self._sent = -QUIET
         self._keeps = False
         self._previews: list[Path] = []
@@ -57,16 +58,23 @@ class Report:
         names = list(self._weights)
         before = sum(self._weights[name] for name in names[: names.index(stage)])
         share = done / total if total > 0 else 1.0
-        fraction = (before + share * self._weights[stage]) / sum(self._weights.values())
-        self._done = max(self._done, min(1.0, fraction))  # a corrected plan never walks the bar back
+        fraction = min(1.0, (before + share * self._weights[stage]) / sum(self._weights.values()))
+        self._done = max(self._done, fraction)  # a corrected plan never walks the bar back
         now = self._clock()
+        if fraction != self._fraction:
+            self._fraction, self._heard = fraction, now - self._started
         keeps = self._keeps and not self.finishing.is_set()
         if (stage, keeps) == self._said and now - self._sent < QUIET:
             return
         self._said, self._sent = (stage, keeps), now
-        elapsed = now - self._started
-        left = elapsed * (1 - self._done) / self._done if elapsed > SURE and self._done > 0.02 else None
-        self._send(Progress(stage, round(self._done, 4), None if left is None else round(left, 1), keeps))
+        self._send(Progress(stage, round(self._done, 4), self._seconds_left(now - self._started), keeps))
+
+    def _seconds_left(self, elapsed: float) -> float | None:
+        """By the pace up to the last news, less what has passed since; None where that was too early or is long ago."""
+        if elapsed <= SURE or self._fraction <= 0.02:
+            return None
+        left = self._heard / self._fraction - elapsed
+        return round(left, 1) if left > 0 else None
 
     def warn(self, text: str, photo: str = "") -> None:
         """Tells the artist something, in a whole sentence; `photo` names the photo that it concerns."""
