@@ -1,6 +1,7 @@
 """The add-on as an artist has it: an enabled extension whose buttons reconstruct, queue, wait, cancel and clean up."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
@@ -12,6 +13,7 @@ from tests.sample_photos import SAMPLE
 from threer_blender import bundle
 
 from .conftest import CAMERAS
+from .drawn import panel
 from .dump import lines
 from .extension import ADDON, choose, enable, make_shot, part, roots, start, until
 
@@ -95,6 +97,17 @@ def test_a_result_of_a_saved_file_lies_beside_it(shot, tmp_path):
     (root,) = roots()
     assert root["threer_bundle"].startswith("//3R results")
     assert part("ui.summary").summary(root).bundle.parent == project / "3R results"
+
+
+def test_the_panel_says_how_good_the_cameras_are(shot, reconstruction, tmp_path):
+    """One refined, one measured, the rest neither."""
+    cameras = list(reconstruction.cameras)
+    cameras[0] = replace(cameras[0], reprojection_error=0.5, error_before=12.0)
+    cameras[1] = replace(cameras[1], reprojection_error=0.7)
+    part("scene.build").build(replace(reconstruction, cameras=cameras), tmp_path)
+    shown = panel()
+    assert "Points meet their photos to 0.60 px (12.0 before refinement)" in shown
+    assert f"{len(cameras) - 2} cameras of layout quality, not refined" in shown
 
 
 def test_with_the_engine_itself(addon, tmp_path):

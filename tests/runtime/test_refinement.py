@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.sample_photos import SAMPLE, shrunk
-from threer_blender import bundle, headless, lens
+from threer_blender import bundle, command_line, headless, lens
 from threer_blender.geometry import refinement
 from threer_blender.geometry.similarities import rotations
 from threer_blender.geometry.tracks import PairMatches, link
@@ -154,16 +154,37 @@ def test_the_world_keeps_its_size(start: Reconstruction, better: Reconstruction)
     assert spans[1] == pytest.approx(spans[0], rel=0.06)  # the network's own depths are 5 % off
 
 
-def test_the_engine_refines_a_result_on_disk(start: Reconstruction, tmp_path: Path) -> None:
-    rough = few(start, 4)
+def test_the_engine_refines_a_classical_result_and_reports_each_photo(
+    start: Reconstruction, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Distorted lenses with plates and errors, as the classical engine leaves them; a fourth photo is of noise."""
+    shrunk(SAMPLE[:3], tmp_path, FACTOR)
+    truth = [true_camera(camera.photo) for camera in few(start, 4).cameras]
+    noise = np.random.default_rng(0).integers(0, 255, (truth[3].height, truth[3].width, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / truth[3].photo)
+    photos = read(find([tmp_path]), lambda *_: None).accepted
+    solved = [
+        replace(camera, world_from_camera=rough.world_from_camera, plate=f"plates/{index}.jpg", reprojection_error=0.4)
+        for index, (camera, rough) in enumerate(zip(truth[:3], start.cameras, strict=False))
+    ]
+    rough = Reconstruction("colmap", "GPL-3.0-or-later", photos, [*solved, truth[3]])
     bundle.write(rough, tmp_path / "rough")
-    photos = [photo.path for photo in rough.photos]
-    options = {"start": str(tmp_path / "rough"), "lens": "known"}
-    better = headless.reconstruct(photos[::-1], tmp_path / "fine", "refine", options, home=tmp_path / "home")
-    assert better.engine == rough.engine
+    options = ("--engine", "refine", "--option", f"start={tmp_path / 'rough'}", "--option", "lens=known")
+    chosen = [photo.path for photo in photos[::-1]]
+    fine = tmp_path / "fine"
+    assert command_line.main(["reconstruct", *chosen, *options, "--output", str(fine)], tmp_path / "home") == 0
+    better, said = bundle.read(fine), capfd.readouterr().out
+    assert better.engine == "colmap"
     assert [camera.photo for camera in better.cameras] == [camera.photo for camera in rough.cameras]
-    assert [camera.fx for camera in better.cameras] == [camera.fx for camera in rough.cameras]
-    assert all(camera.error_before is not None for camera in better.cameras)
+    assert turned(better.cameras[:3], truth[:3]).max() < 0.1 < turned(rough.cameras[:3], truth[:3]).max()
+    for camera, true in zip(better.cameras[:3], truth, strict=False):
+        assert (camera.fx, camera.distortion) == (true.fx, true.distortion)
+        assert (fine / camera.plate).is_file()
+        assert camera.reprojection_error is not None
+        assert camera.error_before is not None
+        before, after = f"{camera.error_before:.2f} px before", f"{camera.reprojection_error:.2f} px after"
+        assert f"{camera.photo!r}: {before} refinement, {after}" in said
+    assert f"{truth[3].photo!r}: layout quality, not refined" in said
 
 
 @pytest.mark.parametrize("missing", ["start", "photo"])
