@@ -99,7 +99,8 @@ def test_a_result_of_a_saved_file_lies_beside_it(shot, tmp_path):
     assert part("ui.summary").summary(root).bundle.parent == project / "3R results"
 
 
-def test_the_panel_says_how_good_the_cameras_are(shot, reconstruction, tmp_path):
+@pytest.mark.usefixtures("addon")
+def test_the_panel_says_how_good_the_cameras_are(reconstruction, tmp_path):
     """One refined, one measured, the rest neither."""
     cameras = list(reconstruction.cameras)
     cameras[0] = replace(cameras[0], reprojection_error=0.5, error_before=12.0)

@@ -179,7 +179,7 @@ def test_photos_that_share_nothing_are_refused_with_a_sentence(tmp_path):
         global_alignment.align(stored(tmp_path, views), 3)
 
 
-@pytest.mark.parametrize("count", [4, 8])
+@pytest.mark.parametrize("count", [3, 4, 8])
 def test_pairs_that_are_all_wrong_are_refused_with_a_sentence(tmp_path, count):
     views = oracle.orbit(count, SIZE, degrees=120)
     with pytest.raises(UserError, match="contradicts itself"):

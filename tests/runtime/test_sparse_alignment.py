@@ -99,6 +99,22 @@ def test_unsure_matches_take_nothing_from_accuracy(tmp_path: Path) -> None:
     assert shifted(found, views) < 0.001
 
 
+def test_confidence_far_from_even_loses_no_photo(tmp_path: Path) -> None:
+    """It spans orders of magnitude, as exp(c) can, and says nothing of which matches are false."""
+    views = oracle.orbit(6, (72, 96), degrees=130)
+    answers = oracle.Oracle(views, oracle.Errors(noise=0.03, pixels=0.2, false_matches=0.4))
+    random = np.random.default_rng(0)
+    said = []
+    for pair in both(scene_graph.complete(6)):
+        matched = answers.matches(*pair)
+        wild = np.exp(2 * random.standard_normal(len(matched.confidence)))
+        said.append((answers.predict(*pair), replace(matched, confidence=wild)))
+    found = align(tmp_path, 6, said)
+    assert len(found.views) == 6
+    assert turned(found, views).max() < 0.5
+    assert shifted(found, views) < 0.003
+
+
 def test_the_coarse_stage_minimises_its_objective() -> None:
     """Matching points that differ by noise: no similarity nearby has a lower sum of C d^1.5 at the same mean scale."""
     random = np.random.default_rng(0)
@@ -184,9 +200,17 @@ def test_what_does_not_connect_is_named(tmp_path: Path) -> None:
     assert turned(found, views).max() < 1.5
 
 
-def test_all_pairs_bad_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"\.$"):
-        solve(tmp_path, oracle.orbit(6, degrees=120), replace(NETWORK, wrong=1.0))
+@pytest.mark.parametrize("count", [3, 6])
+def test_all_pairs_bad_is_a_sentence(tmp_path: Path, count: int) -> None:
+    with pytest.raises(UserError, match="contradicts itself"):
+        solve(tmp_path, oracle.orbit(count, degrees=120), replace(NETWORK, wrong=1.0))
+
+
+def test_photos_that_share_nothing_are_refused(tmp_path: Path) -> None:
+    targets = ((9, 0, 0), (-9, 0, 1), (0, 0, 9))
+    views = [oracle.view(oracle.look_at((0, 0, 0), target), (36, 48), 60) for target in targets]
+    with pytest.raises(UserError, match="overlap"):
+        solve(tmp_path, views)
 
 
 def test_one_pair_without_numbers(tmp_path: Path) -> None:
@@ -225,8 +249,10 @@ def test_a_flat_wall(tmp_path: Path) -> None:
     assert shifted(found, views) < 0.05
 
 
-def test_a_focal_length_known_wrong_by_two_is_not_believed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("focals", [[2.0], [2.0] * 5, [0.5] * 5])
+def test_a_focal_length_known_wrong_by_two_is_not_believed(tmp_path: Path, focals: list[float]) -> None:
     views = oracle.orbit(5, degrees=100)
-    found = solve(tmp_path, views, focals=[2 * views[0].focal, *[None] * 4])
-    assert found.misjudged == [0]
+    known = [wrong * views[0].focal for wrong in focals]
+    found = solve(tmp_path, views, focals=[*known, *[None] * (5 - len(known))])
+    assert found.misjudged == list(range(len(known)))
     assert found.views[0].focal == pytest.approx(views[0].focal, rel=0.02)

@@ -30,7 +30,9 @@ COARSE_ROUNDS, COARSE_MATCHES = 20, 200  # the latter of a pair
 LEAST_MATCHES = 15  # of a pair
 NEAR, LEAST_NEAR = 0.15, 0.5  # of the distance: matches of a pair so near each other fit it, and so many must
 LEAST_BELIEVED = 0.3  # of all matches, by confidence, those of pairs that fit; else what fits does so by chance
-SURE = 0.5  # of the median confidence of a pair's matches: bundle adjustment sees none that is less sure
+# Of the median confidence of a pair's matches: bundle adjustment sees none that is less sure. That is never more than
+# half of them, however the network's confidences are spread, so no photo is lost by it.
+SURE = 0.5
 OBSERVATIONS = 2000  # of a photo, about, that bundle adjustment sees: more take time and tell nothing new
 ENOUGH = 1e-4  # relative fall of its cost in a step: of thousands of observations, less than chance moves it
 GUESS = 0.999  # the confidence below which the network says nothing
