@@ -1,16 +1,14 @@
 """[S] Reconstruction <-> a folder on disk: `scene.json` and `arrays.safetensors`, whole or absent. Stdlib and numpy.
 
 A bundle is written beside its final name and renamed, so a folder that exists is complete. `scene.json` holds all that
-is small (version, engine, options, photos with hashes, cameras, timings); `arrays.safetensors` all that is large, in
-the safetensors format (https://github.com/huggingface/safetensors, "Format"), which is read here as memory maps and
-without the library, so that Blender's side needs nothing but numpy. `plates/` holds undistorted pictures, if any.
+is small (version, engine, options, photos with hashes, cameras, timings); `arrays.safetensors` all that is large.
+`plates/` holds undistorted pictures, if any.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import math
 import os
@@ -23,7 +21,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from . import lens
+from . import array_file, lens
 from .messages import UserError
 from .reconstruction import (
     Array,
@@ -39,14 +37,12 @@ from .reconstruction import (
 )
 
 VERSION = 1
+LARGEST = 10**6  # pixels of a side, frames, or frames a second: more are no camera's
 SCENE, ARRAYS, PLATES = "scene.json", "arrays.safetensors", "plates"
 CONVENTIONS = (
     "OpenCV camera axes (x right, y down, z forward); world_from_camera is 4x4 row-major; pixels of the displayed "
     "photo with the centre of the top-left pixel at (0.5, 0.5); lens distortion by COLMAP model name; quaternions wxyz"
 )
-DTYPES = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "U8": "|u1", "BOOL": "|b1",
-}  # fmt: skip
 # Field -> (type, shape with H, W, N, K for what varies) of each kind of array block.
 POINTMAP_ARRAYS = {"points": ("F32", "HW3"), "confidence": ("F32", "HW"), "mask": ("BOOL", "HW")}
 CLOUD_ARRAYS = {
@@ -92,7 +88,7 @@ def write(reconstruction: Reconstruction, folder: str | Path, plates: Path | Non
         abandon(folder)
         partial.mkdir()
         arrays = _arrays(reconstruction)
-        checksum = _write_safetensors(arrays, partial / ARRAYS)
+        checksum = array_file.write(arrays, partial / ARRAYS)
         scene = _scene(reconstruction, folder, checksum)
         (partial / SCENE).write_text(json.dumps(scene, indent=1, ensure_ascii=False, allow_nan=False), "utf-8")
         if plates is not None and plates.is_dir():
@@ -167,33 +163,11 @@ def _arrays(reconstruction: Reconstruction) -> dict[str, Array]:
     if reconstruction.gaussians is not None:
         blocks.append(("gaussians", reconstruction.gaussians, GAUSSIAN_ARRAYS))
     return {
-        f"{prefix}/{name}": np.ascontiguousarray(getattr(block, name), DTYPES[dtype])
+        f"{prefix}/{name}": np.ascontiguousarray(getattr(block, name), array_file.DTYPES[dtype])
         for prefix, block, table in blocks
         for name, (dtype, _) in table.items()
         if getattr(block, name) is not None
     }
-
-
-def _write_safetensors(arrays: Mapping[str, Array], path: Path) -> str:
-    """Writes the file and returns its sha256. Wide types come first, so that every array is aligned."""
-    names = {np.dtype(text): name for name, text in DTYPES.items()}
-    ordered = sorted(arrays.items(), key=lambda item: -item[1].itemsize)
-    header: dict[str, Any] = {}
-    offset = 0
-    for name, array in ordered:
-        end = offset + array.nbytes
-        header[name] = {"dtype": names[array.dtype], "shape": list(array.shape), "data_offsets": [offset, end]}
-        offset = end
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    chunks: list[bytes | memoryview] = [len(text).to_bytes(8, "little"), text]
-    chunks += [array.reshape(-1).view(np.uint8).data for _, array in ordered]
-    digest = hashlib.sha256()
-    with path.open("wb") as file:
-        for chunk in chunks:
-            file.write(chunk)
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[str, Any]:
@@ -255,6 +229,10 @@ def read(folder: str | Path) -> Reconstruction:
                 f"this one reads {VERSION}); update the extension to open it."
             )
         return _reconstruction(scene, folder)
+    except PermissionError as error:
+        raise UserError(
+            f"The result in {str(folder)!r} may not be read; give yourself the right to read it."
+        ) from error
     except (Damaged, ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise UserError(
@@ -263,13 +241,19 @@ def read(folder: str | Path) -> Reconstruction:
 
 
 def _reconstruction(scene: dict[str, Any], folder: Path) -> Reconstruction:
-    arrays = _read_safetensors(folder / ARRAYS, _typed(scene["arrays_sha256"], str))
+    if not (folder / ARRAYS).is_file():
+        raise Damaged(f"{ARRAYS} is missing")
+    arrays = array_file.read(folder / ARRAYS, _typed(scene["arrays_sha256"], str))
     photos = [_photo(entry, folder) for entry in scene["photos"]]
     names = {photo.name for photo in photos}
     cameras = [_camera(entry) for entry in scene["cameras"]]
     pointmaps = [_pointmap(entry, f"pointmaps/{i}", arrays) for i, entry in enumerate(scene["pointmaps"])]
     if not names.issuperset([*(camera.photo for camera in cameras), *(pointmap.photo for pointmap in pointmaps)]):
         raise Damaged("a camera or pointmap has no photo")
+    shots = [_shot(entry, folder) for entry in _typed(scene.get("shots", []), list)]
+    paths = {photo.path for photo in photos}
+    if not all(shot.cameras and shot.path in paths for shot in shots):
+        raise Damaged("a video has no frames")
     cloud = _block(PointCloud, "cloud", CLOUD_ARRAYS, arrays) if scene["cloud"] else None
     gaussians = _block(Gaussians, "gaussians", GAUSSIAN_ARRAYS, arrays) if scene["gaussians"] else None
     for owners in (block.photo for block in (cloud, gaussians) if block is not None and block.photo is not None):
@@ -290,13 +274,15 @@ def _reconstruction(scene: dict[str, Any], folder: Path) -> Reconstruction:
         timings={_typed(name, str): _number(value) for name, value in _typed(scene["timings"], dict).items()},
         left_out=[_record(LeftOut, entry) for entry in scene["left_out"]],
         notes=[_typed(note, str) for note in _typed(scene["notes"], list)],
-        shots=[_shot(entry, folder) for entry in _typed(scene.get("shots", []), list)],
+        shots=shots,
     )
 
 
 def _typed(value: Any, kind: type[Block]) -> Block:
     if not isinstance(value, kind):
         raise Damaged(f"{value!r:.40} should be a {kind.__name__}")
+    if isinstance(value, str):
+        value.encode()  # a surrogate alone, which JSON may hold, is a ValueError
     return value
 
 
@@ -306,19 +292,25 @@ def _number(value: Any) -> float:
     return float(value)
 
 
+def _positive(value: Any, most: float = math.inf) -> float:
+    if not 0 < _number(value) <= most:
+        raise Damaged(f"{value!r:.40} should be above 0, and no larger than {most:g}")
+    return float(value)
+
+
 def _record(kind: Callable[..., Block], entry: Any) -> Block:
     values = _typed(entry, dict)
     return kind(**{name: _typed(value, str) for name, value in values.items()})
 
 
 def _size(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise Damaged(f"{value!r:.40} should be a whole number above 0")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST:
+        raise Damaged(f"{value!r:.40} should be a whole number above 0, and no larger than {LARGEST}")
     return value
 
 
-def _optional(value: Any) -> float | None:
-    return None if value is None else _number(value)
+def _optional(value: Any, read: Callable[[Any], float] = _number) -> float | None:
+    return None if value is None else read(value)
 
 
 def _path(entry: dict[str, Any], folder: Path) -> str:
@@ -333,7 +325,7 @@ def _shot(entry: dict[str, Any], folder: Path) -> Shot:
     return Shot(
         video=_typed(entry["video"], str),
         path=_path(entry, folder),
-        frame_rate=_number(entry["frame_rate"]),
+        frame_rate=_positive(entry["frame_rate"], LARGEST),
         frame_count=_size(entry["frame_count"]),
         cameras={_size(number): _camera(camera) for number, camera in entry["cameras"]},
     )
@@ -347,8 +339,8 @@ def _photo(entry: dict[str, Any], folder: Path) -> Photo:
         width=_size(entry["width"]),
         height=_size(entry["height"]),
         sha256=_typed(entry["sha256"], str),
-        focal=_optional(entry["focal"]),
-        sensor_width=_optional(entry["sensor_width"]),
+        focal=_optional(entry["focal"], _positive),
+        sensor_width=_optional(entry["sensor_width"], _positive),
         frame=None if frame is None else _size(frame),
     )
 
@@ -368,7 +360,8 @@ def _camera(entry: dict[str, Any]) -> Camera:
         photo=_typed(entry["photo"], str),
         width=_size(entry["width"]),
         height=_size(entry["height"]),
-        **{name: _number(entry[name]) for name in ("fx", "fy", "cx", "cy")},
+        **{name: _positive(entry[name]) for name in ("fx", "fy")},
+        **{name: _number(entry[name]) for name in ("cx", "cy")},
         world_from_camera=matrix,
         distortion=lens.Distortion(_typed(distortion["model"], str), tuple(map(_number, distortion["params"]))),
         plate=plate,
@@ -395,30 +388,13 @@ def _block(
         if f"{prefix}/{name}" in OPTIONAL - arrays.keys():
             continue
         array = arrays[f"{prefix}/{name}"]
-        fits = array.dtype == np.dtype(DTYPES[dtype]) and array.ndim == len(shape)
+        fits = array.dtype == np.dtype(array_file.DTYPES[dtype]) and array.ndim == len(shape)
         for letter, size in zip(shape, array.shape, strict=False):
             fits = fits and (size == int(letter) if letter.isdigit() else sizes.setdefault(letter, size) == size)
         if not fits:
             raise Damaged(f"the array {prefix}/{name} has the wrong type or shape")
         found[name] = array
     return make(**found)
-
-
-def _read_safetensors(path: Path, checksum: str) -> dict[str, Array]:
-    if path.stat().st_size < 8:
-        raise Damaged(f"{ARRAYS} is cut off")
-    data = np.memmap(path, np.uint8, "r")
-    if hashlib.sha256(data.data).hexdigest() != checksum:
-        raise Damaged(f"{ARRAYS} is not the file that was written")
-    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
-    header = json.loads(data[8:start].tobytes())
-    arrays: dict[str, Array] = {}
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        begin, end = entry["data_offsets"]
-        arrays[name] = data[start + begin : start + end].view(DTYPES[entry["dtype"]]).reshape(entry["shape"])
-    return arrays
 
 
 assert {f.name for f in fields(PointCloud)} == set(CLOUD_ARRAYS)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from threer_blender import bundle
+from threer_blender import array_file, bundle
 from threer_blender.lens import Distortion
 from threer_blender.messages import UserError
 from threer_blender.reconstruction import (
@@ -66,7 +66,7 @@ def example(folder: Path) -> Reconstruction:
     splats = Gaussians(
         *(rng.random(s, np.float32) for s in ((count, 3), (count, 3), (count, 4), (count,), (count, 9, 3)))
     )
-    shot = Shot("clip.mp4", str(folder / "clip.mp4"), 29.97, 9, {7: cameras[1], 8: cameras[0]})
+    shot = Shot("clip.mp4", photos[1].path, 29.97, 9, {7: cameras[1], 8: cameras[0]})
     return Reconstruction(
         "colmap", "BSD-3-Clause", photos, cameras, grids, cloud, splats, True, "views that agree", 0.25,
         {"quality": "preview"}, {"features": 1.5}, [LeftOut("a.jpg", "Too dark.", "Use a flash.")], ["A note."], [shot],
@@ -135,7 +135,7 @@ def test_a_failed_write_leaves_the_earlier_result(tmp_path: Path, monkeypatch: p
     def full(*_: object) -> str:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(bundle, "_write_safetensors", full)
+    monkeypatch.setattr(array_file, "write", full)
     with pytest.raises(UserError):
         bundle.write(example(tmp_path), folder)
     assert (folder / bundle.SCENE).read_bytes() == before
@@ -144,8 +144,8 @@ def test_a_failed_write_leaves_the_earlier_result(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full disk to write to")
 def test_a_really_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = bundle._write_safetensors
-    monkeypatch.setattr(bundle, "_write_safetensors", lambda arrays, _: real(arrays, Path("/dev/full")))
+    real = array_file.write
+    monkeypatch.setattr(array_file, "write", lambda arrays, _: real(arrays, Path("/dev/full")))
     with pytest.raises(UserError, match="full; free some space"):
         bundle.write(example(tmp_path), tmp_path / "result")
     assert list(tmp_path.iterdir()) == []
@@ -172,6 +172,21 @@ def test_newer_version_is_refused(tmp_path: Path) -> None:
 def test_not_a_bundle(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no reconstruction"):
         bundle.read(tmp_path)
+
+
+def test_missing_arrays_and_missing_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = bundle.write(example(tmp_path), tmp_path / "result")
+
+    def forbidden(*_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as patch:  # no rights keep root from reading
+        patch.setattr(array_file, "read", forbidden)
+        with pytest.raises(UserError, match=r"may not be read; give yourself the right to read it\.$"):
+            bundle.read(folder)
+    (folder / bundle.ARRAYS).unlink()
+    with pytest.raises(UserError, match=r"damaged \(arrays\.safetensors is missing\)"):
+        bundle.read(folder)
 
 
 @pytest.mark.parametrize("name", [bundle.SCENE, bundle.ARRAYS])

@@ -1,0 +1,61 @@
+"""[S] Named arrays <-> one file in the safetensors format, without its library. Stdlib and numpy.
+
+The format: https://github.com/huggingface/safetensors, "Format". It is read as memory maps; Blender's side needs
+nothing but numpy for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .reconstruction import Array
+
+DTYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "U8": "|u1", "BOOL": "|b1",
+}  # fmt: skip
+
+
+def write(arrays: Mapping[str, Array], path: Path) -> str:
+    """Writes the file `path` and returns its sha256. Wide types come first, so that every array is aligned."""
+    names = {np.dtype(text): name for name, text in DTYPES.items()}
+    ordered = sorted(arrays.items(), key=lambda item: -item[1].itemsize)
+    header: dict[str, Any] = {}
+    offset = 0
+    for name, array in ordered:
+        end = offset + array.nbytes
+        header[name] = {"dtype": names[array.dtype], "shape": list(array.shape), "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    chunks: list[bytes | memoryview] = [len(text).to_bytes(8, "little"), text]
+    chunks += [array.reshape(-1).view(np.uint8).data for _, array in ordered]
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def read(path: Path, checksum: str) -> dict[str, Array]:
+    """The arrays in the file, read-only; raises ValueError where it is not the one with that sha256, and OSError."""
+    if path.stat().st_size < 8:
+        raise ValueError(f"{path.name} is cut off")
+    data = np.memmap(path, np.uint8, "r")
+    if hashlib.sha256(data.data).hexdigest() != checksum:
+        raise ValueError(f"{path.name} is not the file that was written")
+    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
+    header = json.loads(data[8:start].tobytes())
+    arrays: dict[str, Array] = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        begin, end = entry["data_offsets"]
+        arrays[name] = data[start + begin : start + end].view(DTYPES[entry["dtype"]]).reshape(entry["shape"])
+    return arrays
