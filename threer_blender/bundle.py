@@ -44,7 +44,9 @@ CONVENTIONS = (
     "photo with the centre of the top-left pixel at (0.5, 0.5); lens distortion by COLMAP model name; quaternions wxyz"
 )
 # Field -> (type, shape with H, W, N, K for what varies) of each kind of array block.
-POINTMAP_ARRAYS = {"points": ("F32", "HW3"), "confidence": ("F32", "HW"), "mask": ("BOOL", "HW")}
+POINTMAP_ARRAYS = {
+    "points": ("F32", "HW3"), "confidence": ("F32", "HW"), "mask": ("BOOL", "HW"), "removed": ("U8", "HW"),
+}  # fmt: skip
 CLOUD_ARRAYS = {
     "positions": ("F32", "N3"), "normals": ("F32", "N3"), "colors": ("U8", "N3"), "confidence": ("F32", "N"),
     "photo": ("I32", "N"),
@@ -53,7 +55,7 @@ GAUSSIAN_ARRAYS = {
     "means": ("F32", "N3"), "scales": ("F32", "N3"), "rotations": ("F32", "N4"), "opacities": ("F32", "N"),
     "sh": ("F32", "NK3"), "confidence": ("F32", "N"), "photo": ("I32", "N"),
 }  # fmt: skip
-OPTIONAL = {"gaussians/confidence", "gaussians/photo"}
+OPTIONAL = {"pointmaps/removed", "gaussians/confidence", "gaussians/photo"}
 Block = TypeVar("Block")
 
 
@@ -385,7 +387,7 @@ def _block(
     found: dict[str, Array] = {}
     sizes: dict[str, int] = {}
     for name, (dtype, shape) in table.items():
-        if f"{prefix}/{name}" in OPTIONAL - arrays.keys():
+        if f"{prefix}/{name}" not in arrays and f"{prefix.split('/')[0]}/{name}" in OPTIONAL:
             continue
         array = arrays[f"{prefix}/{name}"]
         fits = array.dtype == np.dtype(array_file.DTYPES[dtype]) and array.ndim == len(shape)

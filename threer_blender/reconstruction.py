@@ -114,13 +114,18 @@ class PhotoFromMap(NamedTuple):
     offset_y: float
 
 
+REMOVED = ("", "edge", "sky", "seen through", "merged")
+"""Why the cloud has no point of a trusted pixel: it flew between two surfaces, was sky, was seen through by surer
+photos, or shows what the point of a surer photo stands for; only the last stays in the PointMap's mask."""
+
+
 @dataclass(frozen=True)
 class PointMap:
     """A dense, pixel-aligned map of world points that belongs to one photo.
 
     `points` (H, W, 3) float32 world; `confidence` (H, W) float32, higher is surer, on the engine's own scale (its
-    meaning is `Reconstruction.confidence_meaning`); `mask` (H, W) bool, true where the point is trusted. Depth is
-    derived (`depth`), not stored.
+    meaning is `Reconstruction.confidence_meaning`); `mask` (H, W) bool, true where the point is trusted; `removed`
+    (H, W) uint8, its reason's place in REMOVED, None where none was recorded. Depth is derived (`depth`), not stored.
     """
 
     photo: str
@@ -128,6 +133,7 @@ class PointMap:
     confidence: Array
     mask: Array
     photo_from_map: PhotoFromMap
+    removed: Array | None = None
 
     def photo_pixels(self) -> FloatArray:
         """(H, W, 2) photo pixel of each map pixel's centre."""

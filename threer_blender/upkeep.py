@@ -1,4 +1,4 @@
-"""[S] The command line's verbs around a reconstruction: `info`, `weights` and `environment`."""
+"""[S] The command line's verbs around a reconstruction: `info`, `cleaning`, `weights` and `environment`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from . import __version__, catalog, doctor, environment, headless, store
+from . import __version__, bundle, catalog, doctor, environment, headless, inspection, store
 from .catalog import Weights
 from .messages import Asked, Download, SetUp, UserError
 
@@ -20,6 +20,11 @@ def add_verbs(verbs: Any) -> None:
     info = verbs.add_parser("info", help="print what is there: Python, devices, memory, engines and what they lack")
     info.add_argument("--json", action="store_true", help="print it as JSON")
     info.set_defaults(run=_info)
+
+    cleaning = verbs.add_parser("cleaning", help="pictures of what was removed from each photo's points, and why")
+    cleaning.add_argument("result", metavar="FOLDER", help="the bundle of a result")
+    cleaning.add_argument("--output", required=True, metavar="PICTURES", help="a folder for them")
+    cleaning.set_defaults(run=_cleaning)
 
     weights = verbs.add_parser("weights", help="list, download or delete the learned engines' weights")
     does = weights.add_subparsers(dest="what", required=True)
@@ -73,6 +78,11 @@ def _info(parsed: argparse.Namespace) -> None:
         lines += [f"engine {engine.id}: {engine.summary}", f"  {engine.licence} ({use}), {found}"]
         lines += [f"  --option {option.name}={option.default}" for option in doctor.offered(engine, home)]
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _cleaning(parsed: argparse.Namespace) -> None:
+    lines = inspection.write(bundle.read(parsed.result), Path(parsed.output).absolute())
+    sys.stdout.write("\n".join([*lines, inspection.KEY]) + "\n")
 
 
 def _list(parsed: argparse.Namespace) -> None:

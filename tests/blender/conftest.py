@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
-from pathlib import Path
-
 import numpy as np
 import pytest
 
+from threer_blender.inspection import write_png
 from threer_blender.reconstruction import Camera, Photo, PhotoFromMap, PointCloud, PointMap, Reconstruction
 
 bpy = pytest.importorskip("bpy", reason="bpy is not installed: pip install bpy")
@@ -63,23 +60,6 @@ def looking_at(eye, target=(0.0, -0.5, 0.0), roll=0.0):
     pose[:3, :3] = np.stack([c * right + s * down, -s * right + c * down, forward], -1)
     pose[:3, 3] = eye
     return pose
-
-
-def write_png(path: Path, picture: np.ndarray) -> None:
-    """(H, W, 3) uint8."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    height, width, _ = picture.shape
-    rows = np.concatenate([np.zeros((height, 1), np.uint8), picture.reshape(height, -1)], axis=1)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(rows.tobytes()))
-        + chunk(b"IEND", b"")
-    )
 
 
 def camera(name, width, height, fx, fy=None, cx=None, cy=None, pose=None):

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from mathutils import Matrix
 
+from threer_blender.inspection import write_png
 from threer_blender.messages import UserError
 from threer_blender.reconstruction import LeftOut, Reconstruction
 from threer_blender.scene import build, cameras, identity, look, points
 from threer_blender.scene.changes import Changes
 
-from .conftest import CAMERAS, reconstruct, write_png
+from .conftest import CAMERAS, reconstruct
 from .dump import lines
 
 

@@ -478,7 +478,7 @@ def test_a_surface_seen_twice_is_in_the_cloud_once() -> None:
             assembly.View(number, camera, inputs.PhotoFromMap(2, 2, 0, 0), image, depth, np.full((40, 40), sure))
         )
     pointmaps = [view.pointmap(1.5) for view in made]
-    cloud = cleaning.merge([view.camera for view in made], pointmaps, [view.image for view in made], [0, 1])
+    cloud, _ = cleaning.merge([view.camera for view in made], pointmaps, [view.image for view in made], [0, 1])
     assert (cloud.photo == 1).sum() == 1600
     assert (cloud.photo == 0).sum() == 400
     assert cloud.positions[cloud.photo == 0][:, 0].max() < -1

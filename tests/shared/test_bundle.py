@@ -52,8 +52,9 @@ def example(folder: Path) -> Reconstruction:
             rng.random((4, 6), np.float32),
             rng.random((4, 6)) > 0.5,
             PhotoFromMap(10.0, 10.0, 0.0, 0.5),
+            removed,
         )
-        for name in names
+        for name, removed in zip(names, (rng.integers(0, 5, (4, 6), np.uint8), None), strict=True)
     ]
     count = 11
     cloud = PointCloud(

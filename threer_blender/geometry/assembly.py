@@ -56,14 +56,14 @@ def reconstruction(
     """What an engine returns: the solved views' cameras, cleaned pointmaps and cloud; `facts` are its other fields."""
     cameras, pictures = [view.camera for view in views], [view.image for view in views]
     cleaned = cleaning.clean(cameras, [view.pointmap(trusted) for view in views], pictures)
-    pointmaps = [one.pointmap for one in cleaned]
+    cloud, pointmaps = cleaning.merge(cameras, cleaned, pictures, [view.number for view in views])
     return Reconstruction(
         engine=engine.id,
         licence=engine.licence,
         photos=list(photos),
         cameras=cameras,
         pointmaps=pointmaps,
-        cloud=cleaning.merge(cameras, pointmaps, pictures, [view.number for view in views]),
+        cloud=cloud,
         trusted_confidence=trusted,
         **facts,
     )

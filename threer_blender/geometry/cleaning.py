@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..reconstruction import Array, Camera, FloatArray, PointCloud, PointMap
+from ..reconstruction import REMOVED, Array, Camera, FloatArray, PointCloud, PointMap
 
 Bool = NDArray[np.bool_]
 Float32 = NDArray[np.float32]
 
-EDGE, SKY, SEEN_THROUGH = "edge", "sky", "seen through"
+EDGE, SKY, SEEN_THROUGH, MERGED = range(1, len(REMOVED))
 
 NEIGHBOURS = 8  # photos that each one is compared with: those that see most of it
 _STEP = 0.08  # relative; a depth this far off the line through its neighbours, on both sides, continues nothing
@@ -34,44 +34,42 @@ _OVERLAP = 0.02  # share of a photo's points that another must see to be asked
 _PROBES = 1000  # points by which overlap and tolerance are measured
 
 
-@dataclass(frozen=True)
-class Cleaned:
-    """One photo's points after cleaning. `removed` has for each reason the pixels (H, W) that went for it, each counted
-    once, for the first reason that met it. `pointmap` has what remains as its mask, and confidences lowered by the
-    share of photos, by confidence, that see through the point."""
-
-    pointmap: PointMap
-    removed: dict[str, Bool]
-
-
 def clean(
     cameras: Sequence[Camera], pointmaps: Sequence[PointMap], pictures: Sequence[NDArray[np.uint8]]
-) -> list[Cleaned]:
-    """Removes what cannot be a surface. Camera, PointMap and picture (H, W, 3) of its size belong together in order."""
-    single = []
+) -> list[PointMap]:
+    """The PointMaps without what cannot be a surface, and why: the first reason that met a pixel.
+
+    Confidences are lowered by the share of photos, by confidence, that see through a point. Camera, PointMap and
+    picture (H, W, 3) of its size belong together in order.
+    """
+    maps = []
     for camera, pointmap, picture in zip(cameras, pointmaps, pictures, strict=True):
         depth = pointmap.depth(camera)
         flying = pointmap.mask & edges(depth)
         clear = pointmap.mask & ~flying & sky(depth, picture)
-        kept = replace(pointmap, mask=pointmap.mask & ~flying & ~clear)
-        single.append(Cleaned(kept, {EDGE: flying, SKY: clear}))
-    maps = [one.pointmap for one in single]
+        removed = (EDGE * flying + SKY * clear).astype(np.uint8)
+        maps.append(replace(pointmap, mask=pointmap.mask & (removed == 0), removed=removed))
     neighbours, tolerance = _neighbours(cameras, maps)
     done = []
-    for index, one in enumerate(single):
-        own = one.pointmap.confidence[one.pointmap.mask].astype(np.float64)
+    for index, one in enumerate(maps):
+        own = one.confidence[one.mask].astype(np.float64)
         favour, against = own.copy(), np.zeros_like(own)
         for other in neighbours[index]:
-            met = _meet(maps[index], cameras[other], maps[other])
+            met = _meet(one, cameras[other], maps[other])
             favour += np.where(np.abs(met.ratio - 1) < tolerance, met.confidence, 0)
             against += np.where(met.ratio < 1 - tolerance, met.confidence, 0)
-        through = np.zeros_like(one.pointmap.mask)
-        through[one.pointmap.mask] = against > favour
-        confidence = one.pointmap.confidence.copy()
-        confidence[one.pointmap.mask] = own * favour / np.maximum(favour + against, 1e-12)
-        kept = replace(one.pointmap, mask=one.pointmap.mask & ~through, confidence=confidence)
-        done.append(Cleaned(kept, {**one.removed, SEEN_THROUGH: through}))
+        confidence = one.confidence.copy()
+        confidence[one.mask] = own * favour / np.maximum(favour + against, 1e-12)
+        cleaned = _without(one, against > favour, SEEN_THROUGH)
+        done.append(replace(cleaned, mask=cleaned.mask & (cleaned.removed != SEEN_THROUGH), confidence=confidence))
     return done
+
+
+def _without(pointmap: PointMap, gone: Bool, reason: int) -> PointMap:
+    """The PointMap with the reason recorded for those of its masked points (K,) that are gone."""
+    removed = np.zeros(pointmap.mask.shape, np.uint8) if pointmap.removed is None else pointmap.removed.copy()
+    removed[pointmap.mask] = np.where(gone, reason, removed[pointmap.mask])
+    return replace(pointmap, removed=removed)
 
 
 def merge(
@@ -79,14 +77,14 @@ def merge(
     pointmaps: Sequence[PointMap],
     pictures: Sequence[NDArray[np.uint8]],
     photos: Sequence[int],
-) -> PointCloud:
-    """The masked points of all photos with each surface once. `photos` numbers the PointMaps' photos.
+) -> tuple[PointCloud, list[PointMap]]:
+    """The masked points of all photos with each surface once, and the PointMaps with what that took from each.
 
     Where several photos see one surface, the surest one's point stays, moved to the mean of all by confidence. A photo
-    that sees a surface much coarser spares no other's points.
+    that sees a surface much coarser spares no other's points. `photos` numbers the PointMaps' photos.
     """
     neighbours, tolerance = _neighbours(cameras, pointmaps)
-    parts = []
+    parts, recorded = [], []
     for index, (camera, own) in enumerate(zip(cameras, pointmaps, strict=True)):
         points = own.points[own.mask].astype(np.float64)
         weight = own.confidence[own.mask].astype(np.float64)
@@ -101,6 +99,7 @@ def merge(
             kept &= ~(same & surer & as_fine)
             mean += np.where(same, met.confidence, 0)[:, None] * pointmaps[other].points[met.row, met.column]
             total += np.where(same, met.confidence, 0)
+        recorded.append(_without(own, ~kept, MERGED))
         positions = (mean / np.maximum(total, 1e-12)[:, None])[kept]
         parts.append(
             (
@@ -111,7 +110,7 @@ def merge(
                 np.full(int(kept.sum()), photos[index], np.int32),
             )
         )
-    return PointCloud(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    return PointCloud(*(np.concatenate(part) for part in zip(*parts, strict=True))), recorded
 
 
 def edges(depth: FloatArray) -> Bool:

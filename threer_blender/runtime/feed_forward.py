@@ -204,7 +204,7 @@ def _long(
         licence=engine.licence,
         photos=list(photos),
         cameras=cameras,
-        pointmaps=[one.pointmap for one in cleaned],
+        pointmaps=cleaned,
         cloud=collected.cloud(),
         trusted_confidence=trusted,
         notes=[f"The capture is long: depth maps are kept of {len(kept)} photos along it; the points are of all."],

@@ -1,0 +1,68 @@
+"""[S] What cleaning took from each photo's points, as pictures to look at. Stdlib and numpy."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bundle import output_error
+from .messages import UserError
+from .reconstruction import REMOVED, Array, Camera, PointMap, Reconstruction
+
+COLOURS = {"edge": (230, 60, 50), "sky": (70, 120, 240), "seen through": (240, 200, 40), "merged": (60, 160, 90)}
+KEY = (
+    "red: edge, blue: sky, yellow: seen through, green: merged; grey: kept, the nearer the lighter; black: not trusted"
+)
+
+
+def write(reconstruction: Reconstruction, folder: Path) -> list[str]:
+    """Writes a picture for each PointMap that tells what was removed from it, `folder/NUMBER.png`, in the order of the
+    photos. Returns a sentence for each, with the shares of its pixels.
+
+    Raises UserError where nothing was recorded, or the folder cannot be written.
+    """
+    told = [(pointmap, pointmap.removed) for pointmap in reconstruction.pointmaps if pointmap.removed is not None]
+    if not told:
+        raise UserError(
+            "This result does not say what was removed from its points: the engines that guess depth record it."
+        )
+    lines = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, (pointmap, removed) in enumerate(told):
+            camera = reconstruction.camera(pointmap.photo)
+            assert camera is not None
+            write_png(folder / f"{number}.png", picture(pointmap, removed, camera))
+            shares = np.bincount(removed.ravel(), minlength=len(REMOVED)) / removed.size
+            parts = [f"{reason} {share:.1%}" for reason, share in zip(REMOVED[1:], shares[1:], strict=True)]
+            lines.append(f"{number}.png: {pointmap.photo!r}: {', '.join(parts)}")
+    except OSError as error:
+        raise output_error(folder, error) from error
+    return lines
+
+
+def picture(pointmap: PointMap, removed: Array, camera: Camera) -> NDArray[np.uint8]:
+    """(H, W, 3) the map's pixels: what was removed in the colour of its reason, the rest as KEY says."""
+    depth = pointmap.depth(camera)
+    middle = float(np.median(depth[pointmap.mask])) if pointmap.mask.any() else 1.0
+    grey = np.where(pointmap.mask, 40 + 200 / (1 + depth / middle), 0)
+    palette = np.array([(0, 0, 0), *(COLOURS[reason] for reason in REMOVED[1:])], np.uint8)
+    shown: NDArray[np.uint8] = np.where((removed > 0)[..., None], palette[removed], grey.astype(np.uint8)[..., None])
+    return shown
+
+
+def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Writes `pixels` (H, W, 3) as PNG (the W3C's specification, 5 and 11.2): one chunk, no filter."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    height, width, _ = pixels.shape
+    rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows.tobytes())), chunk(b"IEND", b""))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
