@@ -128,5 +128,7 @@ def _finish(job: Job, on_message: Hear | None) -> Ended:
         job.close()
     assert job.ended is not None
     if isinstance(job.ended, Failed):
-        raise {"user": UserError, "cancelled": Cancelled}.get(job.ended.kind, RuntimeError)(job.ended.text)
+        log = str(job.log)
+        where = f" It is {log!r}." if job.ended.kind == "bug" and log not in job.ended.text else ""
+        raise {"user": UserError, "cancelled": Cancelled}.get(job.ended.kind, RuntimeError)(job.ended.text + where)
     return job.ended

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import shutil
@@ -96,3 +97,9 @@ def is_out_of_memory(error: Exception) -> bool:
     CPU."""
     words = str(error)
     return isinstance(error, MemoryError) or "out of memory" in words or "can't allocate memory" in words
+
+
+def is_disk_full(error: Exception) -> bool:
+    """The system's way to say it, and SQLite's, in whose files features lie."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return full or "disk is full" in str(error)

@@ -20,12 +20,26 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import bundle
+from . import bundle, machine
 from .environment import TEMPORARY, Runtime
-from .messages import Asked, Cancel, Done, Ended, Failed, Finished, Message, Progress, Request, from_line, to_line
+from .messages import (
+    Asked,
+    Cancel,
+    Done,
+    Ended,
+    Failed,
+    Finished,
+    Message,
+    Progress,
+    Request,
+    UserError,
+    from_line,
+    to_line,
+)
 
 GRACE = 1.5  # seconds between asking the runtime to stop and killing it
 KEPT_LOGS = 20
+FULL = 10e6  # bytes free on a disk that is as good as full
 # Neither the working folder nor the user's site-packages may shadow what the runtime imports.
 ISOLATED = ("-P", "-s")
 _living: set[Job] = set()
@@ -35,7 +49,10 @@ class Job:
     """What was asked of a runtime. `poll` never blocks; `ended` is its last word, None while it runs."""
 
     def __init__(self, asked: Asked, runtime: Runtime, home: Path) -> None:
-        """Starts the runtime. `home` is the folder for compiled kernels and the log, `self.log`."""
+        """Starts the runtime. `home` is the folder for compiled kernels and the log, `self.log`.
+
+        Raises UserError where nothing can be written there.
+        """
         self.asked = asked
         self.ended: Ended | None = None
         self.log = _new_log(home / "logs")
@@ -134,6 +151,8 @@ class Job:
     def _crashed(self) -> Failed:
         if self._cancelling:
             return Failed(f"The {self.asked.noun} was cancelled.", "cancelled")
+        if machine.free_disk(self._temporary) < FULL:  # at which SQLite's errors end the process inside pycolmap
+            return Failed(disk_full(self._temporary), "user")
         code = self._child.wait()
         how = f"exit status {code}" if code >= 0 else signal.Signals(-code).name
         if how == "SIGKILL":
@@ -178,6 +197,11 @@ class Job:
                 os.killpg(self._child.pid, signal.SIGKILL)
 
 
+def disk_full(temporary: Path) -> str:
+    """The user's sentence where the disk of a runtime's folder for temporary files has no room."""
+    return f"The disk of {str(temporary.parent)!r}, for temporary files, is full; free some space and run again."
+
+
 def _own_group() -> dict[str, Any]:
     """Popen arguments that put the child in a process group of its own, so that all of it can be ended at once."""
     if sys.platform == "win32":
@@ -199,11 +223,17 @@ def _environment(runtime: Runtime, temporary: Path, home: Path) -> dict[str, str
 
 
 def _new_log(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    logs = sorted(folder.glob("*.log"))
-    for old in logs[: max(0, len(logs) - KEPT_LOGS + 1)]:
-        old.unlink(missing_ok=True)
-    handle, name = tempfile.mkstemp(".log", time.strftime("%Y%m%d-%H%M%S-"), folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        logs = sorted(folder.glob("*.log"))
+        for old in logs[: max(0, len(logs) - KEPT_LOGS + 1)]:
+            old.unlink(missing_ok=True)
+        handle, name = tempfile.mkstemp(".log", time.strftime("%Y%m%d-%H%M%S-"), folder)
+    except OSError as error:
+        raise UserError(
+            f"{str(folder)!r}, the folder for logs, cannot be written to ({error.strerror}): free some space, give "
+            "yourself the right to write there, or name another folder as THREER_HOME."
+        ) from error
     os.close(handle)
     return Path(name)
 

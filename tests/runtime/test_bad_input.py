@@ -271,6 +271,15 @@ def test_a_full_disk(small_photos: list[Path], tiny_disk: Path) -> None:
     assert list(tiny_disk.iterdir()) == []
 
 
+def test_a_full_disk_for_temporary_files(
+    place: Place, small_photos: list[Path], tiny_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tiny_disk))
+    text, _ = refused(small_photos, place)
+    assert text == f"The disk of {str(tiny_disk)!r}, for temporary files, is full; free some space and run again."
+    assert list(tiny_disk.iterdir()) == []
+
+
 @pytest.mark.usefixtures("place")
 def test_a_read_only_disk(small_photos: list[Path], tiny_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)

@@ -4,14 +4,16 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.processes import alive, gone
+from threer_blender import machine
 from threer_blender.environment import Runtime
-from threer_blender.messages import Done, Failed, Message, Progress, Request, Warning
+from threer_blender.messages import Done, Failed, Message, Progress, Request, UserError, Warning
 from threer_blender.process import GRACE, KEPT_LOGS, Job
 
 RUNTIME = Runtime(Path(sys.executable), (Path(__file__).parent / "fake_runtime",))
@@ -76,6 +78,16 @@ def test_a_crash_is_one_sentence_and_a_log(tmp_path: Path, crash: str, how: str)
     assert how in job.ended.text
     assert str(job.log) in job.ended.text
     assert job.log.read_text()
+    assert_nothing_left(job, messages, tmp_path)
+
+
+def test_a_crash_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "free_disk", lambda _: 4096)
+    job = start(tmp_path, crash="segv")
+    messages = finish(job)
+    place = tempfile.gettempdir()
+    sentence = f"The disk of {place!r}, for temporary files, is full; free some space and run again."
+    assert job.ended == Failed(sentence, "user")
     assert_nothing_left(job, messages, tmp_path)
 
 
@@ -155,6 +167,12 @@ def test_runtime_ends_with_its_parent(tmp_path: Path) -> None:
     parent.wait()
     parent.stdout.close()
     assert gone(pid)
+
+
+def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file, where a folder should be made")
+    with pytest.raises(UserError, match="the folder for logs, cannot be written to"):
+        start(tmp_path)
 
 
 def test_only_the_last_logs_are_kept(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from ..messages import (
     from_line,
     to_line,
 )
+from ..process import disk_full
 from ..reconstruction import Photo, Reconstruction, Shot
 from .report import Report
 
@@ -85,11 +86,16 @@ def main() -> int:
         wire.send(Failed(f"The engine cannot be loaded here ({error}); {MEND}.", "user"))
     except Exception as error:
         traceback.print_exc()
-        if machine.is_out_of_memory(error):
-            wire.send(Failed(OUT_OF_MEMORY, "user"))
-            return EXIT_FAILED
-        wire.send(Failed("Something went wrong inside the engine; the log has the details.", "bug"))
+        wire.send(_failed(error))
     return EXIT_FAILED
+
+
+def _failed(error: Exception) -> Failed:
+    if machine.is_out_of_memory(error):
+        return Failed(OUT_OF_MEMORY, "user")
+    if machine.is_disk_full(error):
+        return Failed(disk_full(Path(tempfile.gettempdir())), "user")
+    return Failed("Something went wrong inside the engine; the log has the details.", "bug")
 
 
 def _run(asked: Asked, report: Report) -> Ended:
