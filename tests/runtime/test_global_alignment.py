@@ -186,6 +186,22 @@ def test_pairs_that_are_all_wrong_are_refused_with_a_sentence(tmp_path, count):
         global_alignment.align(stored(tmp_path, views, oracle.Errors(wrong=1.0)), count)
 
 
+def test_three_photos_whose_pairs_do_not_quite_meet_are_solved_all_the_same(tmp_path):
+    """One pair is 12 degrees off, as of photos far apart: too much to use, not enough to refuse all three."""
+    views = oracle.orbit(3, SIZE, degrees=60)
+    turn = similarities.rotations(np.radians([[0.0, 12.0, 0.0]]))[0]
+
+    def spoil(answer):
+        if {answer.first, answer.second} != {0, 2}:
+            return answer
+        points = answer.points_second @ (turn if answer.first == 0 else turn.T).T
+        return replace(answer, points_second=points.astype(np.float32))
+
+    found = global_alignment.align(stored(tmp_path, views, spoil=spoil), 3)
+    assert [view.photo for view in found.views] == [0, 1, 2]
+    assert pose_errors(found, views)[0].max() < 12
+
+
 def test_two_photos(tmp_path):
     views = oracle.orbit(2, SIZE, degrees=20)
     found = global_alignment.align(stored(tmp_path, views), 2)

@@ -23,7 +23,8 @@ Bool = NDArray[np.bool_]
 
 _LEAST_SURE = 0.08  # share of sure pixels, in both photos, below which a pair does not overlap
 _LEAST_AGREEING = 0.25  # share of a photo's overlapping pairs that a solution must bear out
-_LEAST_CLOSING = 0.2  # share of the pairs that close loops which must do so well; a tree with a wrong one is no answer
+_LEAST_CLOSING = 0.2  # share of the pairs that close loops which must do so; a tree with a wrong pair is no answer
+_ENOUGH_SPARE = 3  # so many pairs that close loops tell how well they may; fewer refuse photos only by gross errors
 _DOUBT = 0.1  # surety of a pair whose two predictions contradict each other
 
 
@@ -106,7 +107,8 @@ def place(count: int, measured: Measured, anchors: Anchors = UNANCHORED) -> tupl
         trusted = np.zeros(len(pairs), bool)
         trusted[kept] = agreeing
         spare = len(local) - (len(solved) - 1)  # pairs beyond a tree, which any pairs agree on
-        if agreeing.sum() - (len(solved) - 1) < _LEAST_CLOSING * spare:
+        closing = synchronisation.agreeing(local, inner, solved, forgiving=spare < _ENOUGH_SPARE)
+        if closing.sum() - (len(solved) - 1) < _LEAST_CLOSING * spare:
             raise Unconnected(
                 "What the pairs of these photos say contradicts itself; take photos that overlap by more than half, "
                 "of things that do not look alike from different places."

@@ -67,8 +67,11 @@ def synchronise(count: int, pairs: Int, measured: Similarities, surety: Float) -
     return Similarities(scale, rotation, translation)
 
 
-def agreeing(pairs: Int, measured: Similarities, views: Similarities) -> Bool:
-    """(K,) which measurements the solution bears out, in rotation, scale and translation (by units of depth)."""
+def agreeing(pairs: Int, measured: Similarities, views: Similarities, forgiving: bool = False) -> Bool:
+    """(K,) which measurements the solution bears out, in rotation, scale and translation (by units of depth).
+
+    Where `forgiving`, as far off as any may ever be.
+    """
     i, j = pairs.T
     off = views[i].after(measured).after(views[j].inverse())
     step = views[i].after(measured).translation - views[j].translation
@@ -80,7 +83,7 @@ def agreeing(pairs: Int, measured: Similarities, views: Similarities) -> Bool:
     ):
         # The median of what is kept so far: pairs that are wrong altogether do not widen what is forgiven.
         typical = float(np.median(error[kept])) if kept.any() else 0.0
-        kept &= error < np.clip(_SPREAD * typical, least, most)
+        kept &= error < (most if forgiving else np.clip(_SPREAD * typical, least, most))
     return kept
 
 
