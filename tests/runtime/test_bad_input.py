@@ -317,3 +317,16 @@ def test_odd_names_and_bad_neighbours_still_arrive(small_photos: list[Path], tmp
     assert [photo.name for photo in result.photos] == [f"a/{names[0]}", *(f"{n}" for n in names[1:]), f"b/{names[0]}"]
     assert len(result.cameras) == 5
     assert [entry.photo for entry in result.left_out] == ["cut.jpg"]
+
+
+@pytest.mark.usefixtures("place")
+def test_a_photo_of_200_megapixels(small_photos: list[Path], tmp_path: Path) -> None:
+    """It is worked with like its neighbours, and its camera is in its own pixels."""
+    size = (17321, 11547)
+    with Image.open(SAMPLE[3]) as image:
+        image.resize(size, Image.Resampling.BILINEAR).save(tmp_path / "huge.jpg", quality=60, exif=image.getexif())
+    result = headless.reconstruct([*small_photos[:3], tmp_path / "huge.jpg"], tmp_path / "result", options=FAST)
+    assert len(result.cameras) == 4
+    huge, small = result.cameras[-1], result.cameras[0]
+    assert (huge.photo, huge.width, huge.height) == ("huge.jpg", *size)
+    assert huge.fx / huge.width == pytest.approx(small.fx / small.width, rel=0.03)

@@ -276,7 +276,8 @@ class _Picture:
         image = _on_black(image)
         if self.to_srgb is not None:
             image = ImageCms.applyTransform(image, self.to_srgb) or image
-        image = image.convert("RGB")
+        if image.mode != "RGB":  # else it would be a copy, as large as the picture
+            image = image.convert("RGB")
         if self.orientation != 1:
             image = image.transpose(_UPRIGHT[self.orientation])
         return np.array(image)
