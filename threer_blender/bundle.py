@@ -138,7 +138,8 @@ def output_error(folder: Path, error: OSError) -> UserError:
         return UserError(f"The disk of {str(folder.parent)!r} is full; free some space and run again.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
         return UserError(f"{str(folder.parent)!r} cannot be written to; choose another place for the result.")
-    return UserError(f"The result could not be written to {str(folder)!r}: {error.strerror or error}.")
+    reason = error.strerror or error
+    return UserError(f"The result could not be written to {str(folder)!r} ({reason}); choose another place for it.")
 
 
 def _put_in_place(partial: Path, folder: Path) -> None:

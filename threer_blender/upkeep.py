@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__, bundle, catalog, doctor, environment, headless, inspection, store
-from .catalog import Weights
+from .catalog import Option, Weights
 from .messages import Asked, Download, SetUp, UserError
 
 
@@ -76,13 +76,19 @@ def _info(parsed: argparse.Namespace) -> None:
     for engine, found in doctor.engines(home):
         use = "commercial use allowed" if engine.commercial else "no commercial use"
         lines += [f"engine {engine.id}: {engine.summary}", f"  {engine.licence} ({use}), {found}"]
-        lines += [f"  --option {option.name}={option.default}" for option in doctor.offered(engine, home)]
+        lines += [f"  --option {_choices(option)}" for option in doctor.offered(engine, home)]
     sys.stdout.write("\n".join(lines) + "\n")
 
 
 def _cleaning(parsed: argparse.Namespace) -> None:
     lines = inspection.write(bundle.read(parsed.result), Path(parsed.output).absolute())
     sys.stdout.write("\n".join([*lines, inspection.KEY]) + "\n")
+
+
+def _choices(option: Option) -> str:
+    """An option with its default and, where there are some to choose from, its other values."""
+    others = [name for name in option.choices or () if name != option.default]
+    return f"{option.name}={option.default}" + (f" (or {', '.join(others)})" if others else "")
 
 
 def _list(parsed: argparse.Namespace) -> None:

@@ -14,7 +14,9 @@ import pytest
 from PIL import Image
 
 from threer_blender import addon, bundle, command_line
-from threer_blender.messages import Done, Failed, Message, Progress, from_line
+from threer_blender.messages import Done, Failed, Message, Progress, UserError, from_line
+from threer_blender.reconstruction import Reconstruction
+from threer_blender.scene import files, picture
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "tests" / "data" / "sample"
@@ -146,6 +148,20 @@ def test_wrong_commands(arguments: tuple[str, ...], tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     assert command_line.main(arguments) == command_line.EXIT_USER
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_written(reconstruction: Reconstruction, tmp_path: Path) -> None:
+    """Both files that Blender itself writes; what stands at their names stays as it was."""
+    (tmp_path / "taken").write_text("a file, where a folder is named")
+    ended = (
+        r"could not be written \(.*\): free some space or choose another place; the result's own folder is complete\.$"
+    )
+    with pytest.raises(UserError, match=ended):
+        files.save_new(reconstruction, tmp_path, tmp_path / "taken" / "scene.blend")
+    with pytest.raises(UserError, match=ended):
+        picture._save([np.zeros((4, 6, 3), np.float32)], tmp_path / "taken" / "picture.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+    assert (tmp_path / "taken").read_text() == "a file, where a folder is named"
 
 
 def test_info(capsys: pytest.CaptureFixture[str]) -> None:

@@ -122,6 +122,7 @@ def test_one_view_per_frame(reconstruction, tmp_path):
     for _ in range(2):  # a second time replaces the first
         cameras.one_view_per_frame(scene, solved)
     assert [(m.frame, m.camera) for m in scene.timeline_markers] == list(enumerate(solved, start=1))
+    assert (scene.frame_start, scene.frame_end) == (1, len(solved))
     scene.frame_set(3)
     assert scene.camera == solved[2]
     cameras.use_camera(scene, solved[4])

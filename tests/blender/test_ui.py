@@ -43,6 +43,20 @@ def test_choose_files_or_a_folder(addon, shot, tmp_path):
 
 
 @pytest.mark.usefixtures("addon")
+def test_choose_files_of_any_name(shot, tmp_path):
+    folder = tmp_path / 'an album\'s "best"\nof 2026, 写真'
+    names = ["a b.png", 'it\'s "quoted".png', "two\nlines.png", "写真 ünï.png"]
+    folder.mkdir()
+    for name in names:
+        shutil.copy(shot / "square.png", folder / name)
+    choose(folder)
+    chosen = part("ui.properties").chosen_paths(bpy.context.scene)
+    assert sorted(chosen) == sorted(str(folder / name) for name in names)
+    bpy.ops.threer.choose_photos(directory=str(folder), files=[{"name": name} for name in names])
+    assert part("ui.properties").chosen_paths(bpy.context.scene) == [str(folder / name) for name in names]
+
+
+@pytest.mark.usefixtures("addon")
 def test_dropped_photos_are_those_that_are_read():
     handler = part("ui.operators").THREER_FH_photos
     assert set(handler.bl_file_extensions.split(";")) == part("photo_files").CHOOSABLE

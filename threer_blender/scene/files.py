@@ -29,6 +29,15 @@ def save_new(reconstruction: Reconstruction, bundle_folder: Path, blend: Path) -
         image.filepath = bpy.path.relpath(image.filepath, start=str(blend.parent))
     try:
         bpy.ops.wm.save_as_mainfile(filepath=str(blend), relative_remap=False)
-    except RuntimeError as error:  # Blender's only word for a full disk or a folder without permission
-        raise UserError(f"{str(blend)!r} could not be written: {str(error).strip()}") from error
+    except RuntimeError as error:
+        raise not_written(blend, error) from error
     return root
+
+
+def not_written(path: Path, error: RuntimeError) -> UserError:
+    """The user's sentence where Blender could not write a file; it has one error for full disks and missing rights."""
+    reason = " ".join(str(error).split()).removeprefix("Error: ").rstrip(".")
+    return UserError(
+        f"{str(path)!r} could not be written ({reason}): free some space or choose another place; the result's own "
+        "folder is complete."
+    )

@@ -13,6 +13,7 @@ from mathutils import Matrix, Vector
 from ..reconstruction import Array
 from . import cameras
 from .build import solved_cameras
+from .files import not_written
 
 HEIGHT = 640  # pixels of the picture
 GAP = 8  # pixels between its parts
@@ -22,7 +23,10 @@ ORBIT, RISE = math.radians(24), math.radians(10)  # from the photo's camera to t
 
 
 def write(root: bpy.types.Object, path: Path) -> None:
-    """Renders the reconstruction under `root` and writes the PNG `path`. Changes render settings: use a saved file."""
+    """Renders the reconstruction under `root` and writes the PNG `path`. Changes render settings: use a saved file.
+
+    Raises UserError where the picture cannot be written.
+    """
     scene = bpy.context.scene
     shown = solved_cameras(root)
     camera = shown[len(shown) // 2]
@@ -108,5 +112,8 @@ def _save(parts: list[Array], path: Path) -> None:
     image.pixels.foreach_set(rgba.ravel())
     image.filepath_raw = str(path)
     image.file_format = "PNG"
-    image.save()
+    try:
+        image.save()
+    except RuntimeError as error:
+        raise not_written(path, error) from error
     bpy.data.images.remove(image)
