@@ -59,10 +59,6 @@ OPTIONAL = {"pointmaps/removed", "gaussians/confidence", "gaussians/photo"}
 Block = TypeVar("Block")
 
 
-class Damaged(Exception):
-    """What is wrong with a bundle, in a few words; `read` makes the user's sentence of it."""
-
-
 # ------------------------------------------------------------------ writing
 
 
@@ -225,7 +221,7 @@ def read(folder: str | Path) -> Reconstruction:
     try:
         scene = json.loads((folder / SCENE).read_text("utf-8"))
         if not isinstance(scene, dict) or not isinstance(scene.get("version"), int):
-            raise Damaged(f"{SCENE} is not a bundle's")
+            raise ValueError(f"{SCENE} is not a bundle's")
         if scene["version"] > VERSION:
             raise UserError(
                 f"{str(folder)!r} was written by a newer version of this extension (bundle version {scene['version']}, "
@@ -233,10 +229,8 @@ def read(folder: str | Path) -> Reconstruction:
             )
         return _reconstruction(scene, folder)
     except PermissionError as error:
-        raise UserError(
-            f"The result in {str(folder)!r} may not be read; give yourself the right to read it."
-        ) from error
-    except (Damaged, ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError) as error:
+        raise UserError(f"{str(folder)!r} may not be read; give yourself the right to read it.") from error
+    except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise UserError(
             f"The result in {str(folder)!r} is damaged ({what}); delete it and reconstruct again."
@@ -245,23 +239,23 @@ def read(folder: str | Path) -> Reconstruction:
 
 def _reconstruction(scene: dict[str, Any], folder: Path) -> Reconstruction:
     if not (folder / ARRAYS).is_file():
-        raise Damaged(f"{ARRAYS} is missing")
+        raise ValueError(f"{ARRAYS} is missing")
     arrays = array_file.read(folder / ARRAYS, _typed(scene["arrays_sha256"], str))
     photos = [_photo(entry, folder) for entry in scene["photos"]]
     names = {photo.name for photo in photos}
     cameras = [_camera(entry) for entry in scene["cameras"]]
     pointmaps = [_pointmap(entry, f"pointmaps/{i}", arrays) for i, entry in enumerate(scene["pointmaps"])]
     if not names.issuperset([*(camera.photo for camera in cameras), *(pointmap.photo for pointmap in pointmaps)]):
-        raise Damaged("a camera or pointmap has no photo")
+        raise ValueError("a camera or pointmap has no photo")
     shots = [_shot(entry, folder) for entry in _typed(scene.get("shots", []), list)]
     paths = {photo.path for photo in photos}
     if not all(shot.cameras and shot.path in paths for shot in shots):
-        raise Damaged("a video has no frames")
+        raise ValueError("a video has no frames")
     cloud = _block(PointCloud, "cloud", CLOUD_ARRAYS, arrays) if scene["cloud"] else None
     gaussians = _block(Gaussians, "gaussians", GAUSSIAN_ARRAYS, arrays) if scene["gaussians"] else None
     for owners in (block.photo for block in (cloud, gaussians) if block is not None and block.photo is not None):
         if len(owners) and not (owners.min() >= 0 and owners.max() < len(photos)):
-            raise Damaged("a point has no photo")
+            raise ValueError("a point has no photo")
     return Reconstruction(
         engine=_typed(scene["engine"], str),
         licence=_typed(scene["licence"], str),
@@ -283,7 +277,7 @@ def _reconstruction(scene: dict[str, Any], folder: Path) -> Reconstruction:
 
 def _typed(value: Any, kind: type[Block]) -> Block:
     if not isinstance(value, kind):
-        raise Damaged(f"{value!r:.40} should be a {kind.__name__}")
+        raise ValueError(f"{value!r:.40} should be a {kind.__name__}")
     if isinstance(value, str):
         value.encode()  # a surrogate alone, which JSON may hold, is a ValueError
     return value
@@ -291,13 +285,13 @@ def _typed(value: Any, kind: type[Block]) -> Block:
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise Damaged(f"{value!r:.40} should be a number")
+        raise ValueError(f"{value!r:.40} should be a number")
     return float(value)
 
 
 def _positive(value: Any, most: float = math.inf) -> float:
     if not 0 < _number(value) <= most:
-        raise Damaged(f"{value!r:.40} should be above 0, and no larger than {most:g}")
+        raise ValueError(f"{value!r:.40} should be above 0, and no larger than {most:g}")
     return float(value)
 
 
@@ -308,7 +302,7 @@ def _record(kind: Callable[..., Block], entry: Any) -> Block:
 
 def _size(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST:
-        raise Damaged(f"{value!r:.40} should be a whole number above 0, and no larger than {LARGEST}")
+        raise ValueError(f"{value!r:.40} should be a whole number above 0, and no larger than {LARGEST}")
     return value
 
 
@@ -352,13 +346,13 @@ def _camera(entry: dict[str, Any]) -> Camera:
     entry = {"error_before": None, **_typed(entry, dict)}  # the first bundles did not say
     matrix = np.array(entry["world_from_camera"], np.float64)
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
-        raise Damaged("a camera's matrix is not 4x4")
+        raise ValueError("a camera's matrix is not 4x4")
     if np.abs(matrix[:3, :3] @ matrix[:3, :3].T - np.eye(3)).max() > 1e-6 or np.abs(matrix[3] - (0, 0, 0, 1)).max() > 0:
-        raise Damaged("a camera's matrix is not a rigid motion")
+        raise ValueError("a camera's matrix is not a rigid motion")
     distortion = entry["distortion"]
     plate = _typed(entry["plate"], str)
     if plate and (Path(plate).is_absolute() or ".." in Path(plate).parts):
-        raise Damaged("a plate lies outside the bundle")
+        raise ValueError("a plate lies outside the bundle")
     return Camera(
         photo=_typed(entry["photo"], str),
         width=_size(entry["width"]),
@@ -395,7 +389,7 @@ def _block(
         for letter, size in zip(shape, array.shape, strict=False):
             fits = fits and (size == int(letter) if letter.isdigit() else sizes.setdefault(letter, size) == size)
         if not fits:
-            raise Damaged(f"the array {prefix}/{name} has the wrong type or shape")
+            raise ValueError(f"the array {prefix}/{name} has the wrong type or shape")
         found[name] = array
     return make(**found)
 
