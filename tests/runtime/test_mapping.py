@@ -22,7 +22,7 @@ from threer_blender.geometry.judgement import judge, read_pairs
 from threer_blender.geometry.mapping import DEPTH, MAPPING, Solution, solve
 from threer_blender.messages import Cancelled, Message, Progress, UserError
 from threer_blender.photo_files import find
-from threer_blender.reconstruction import Array, Camera, Photo
+from threer_blender.reconstruction import Array, Camera, LeftOut, Photo
 from threer_blender.runtime import photos as door
 from threer_blender.runtime.report import Report
 
@@ -207,6 +207,47 @@ def test_a_coarse_look_that_leaves_photos_out_is_followed_by_a_finer_one() -> No
     assert 0.5 < fractions[-1] < 1.0
     rotation, _ = degrees_between(solution.cameras, true_poses("alicevision_buddha"))
     assert rotation.max() < 3.0
+
+
+@pytest.mark.parametrize("left_out", [(5, 3, 1), (5, 0), (1, 1), (0,)])
+def test_looks_have_stages_of_their_own(left_out: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks at ten photos, stand-ins that take as long as planned and leave out so many, one after the other."""
+    clock, sent, found = 0.0, list[Message](), iter(left_out)
+    photos = [Photo(str(number), "", 9, 9, "") for number in range(10)]
+
+    def take(stages: tuple[str, ...], report: Callable[[str, float, float], None]) -> None:
+        nonlocal clock
+        for stage in stages:
+            for step in range(2):
+                report(stage, step, 2)
+                clock += {FEATURES: 10, MATCHES: 45, MAPPING: 15}[stage] / 2
+
+    def match(_folder: Path, _before: object, _left: object, report: Callable[[str, float, float], None]) -> None:
+        take((FEATURES, MATCHES), report)
+
+    def solved(_matched: object, report: Callable[[str, float, float], None]) -> Solution:
+        take((MAPPING,), report)
+        lost = [LeftOut(photo.name, "", "") for photo in photos[: next(found)]]
+        placed = [Camera(photo.name, 9, 9, 9, 9, 4.5, 4.5, np.eye(4)) for photo in photos[len(lost) :]]
+        return Solution(placed, np.empty((0, 3)), np.empty((0, 3)), [], lost, [], 0.0, "", [])
+
+    ways = ((), (0.1, ", finer"), (0.0, ", learned"))
+    looks = [colmap.Look(match, TINY, (1.0, 1.0), *way) for way in ways]  # type: ignore[arg-type]
+    monkeypatch.setattr(colmap, "_looks", lambda *_: looks)
+    monkeypatch.setattr(mapping, "solve", solved)
+    report = Report(sent.append, clock=lambda: clock)
+    colmap.solve_cameras(photos, {"focal": 0.0}, report, {"later": 70.0})
+    report("later", 0, 1)
+    told = [message for message in sent if isinstance(message, Progress)]
+    taken = ["", ", finer", ", learned"] if left_out[0] > 1 else ["", ", learned"]
+    expected = [stage + look for look in taken[: len(left_out)] for stage in (FEATURES, MATCHES, MAPPING)]
+    assert list(dict.fromkeys(message.stage for message in told)) == [*expected, "later"]
+    fractions = [message.fraction for message in told]
+    assert fractions == sorted(fractions)
+    planned = 3 if left_out[0] > 1 else 2  # looks before "later", each as long as it is
+    assert fractions[-1] == pytest.approx(planned / (planned + 1), abs=1e-3)
+    if len(left_out) == planned:  # nothing was skipped, so the time left was true
+        assert told[-1].seconds_left == pytest.approx(70, abs=1)
 
 
 def test_each_photo_may_have_its_own_lens(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ class Report:
         fraction = min(1.0, (before + share * self._weights[stage]) / sum(self._weights.values()))
         self._done = max(self._done, fraction)  # a corrected plan never walks the bar back
         now = self._clock()
-        if fraction != self._fraction:
+        if (stage, fraction) != (self._said[0], self._fraction):
             self._fraction, self._heard = fraction, now - self._started
         keeps = self._keeps and not self.finishing.is_set()
         if (stage, keeps) == self._said and now - self._sent < QUIET:
