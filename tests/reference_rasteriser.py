@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from tests.splats import matrices
-from threer_blender import spherical_harmonics
+from tests.splats import colors, matrices
 
 LOW_PASS = 0.3  # square pixels
 NEAR = 0.01
@@ -20,13 +19,13 @@ def render(gaussians, camera, placed=None, near=NEAR):
     local = away @ rotation
     directions = away @ np.linalg.inv(placed[:3, :3]).T
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    colors = spherical_harmonics.colors(gaussians.sh.astype(np.float64), directions)
+    shown = colors(gaussians.sh.astype(np.float64), directions)
     axes = placed[:3, :3] @ matrices(gaussians.rotations) * np.asarray(gaussians.scales, np.float64)[:, None]
     picture = np.zeros((camera.height, camera.width, 3))
     clear = np.ones((camera.height, camera.width))
     order = np.argsort(local[:, 2], kind="stable")
     for index in order[local[order, 2] > near]:
-        _draw(picture, clear, camera, local[index], rotation.T @ axes[index], gaussians.opacities[index], colors[index])
+        _draw(picture, clear, camera, local[index], rotation.T @ axes[index], gaussians.opacities[index], shown[index])
     return picture
 
 

@@ -1,4 +1,4 @@
-"""Gaussians for tests: random ones, their covariances, decoders for splat files, and where the real files are."""
+"""Gaussians for tests: random ones, their covariances and colours, decoders for splat files, where real files are."""
 
 import io
 import os
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from threer_blender import spherical_harmonics
 from threer_blender.reconstruction import Gaussians
 from threer_blender.splat_files import Codecs
 
@@ -43,6 +44,13 @@ def covariances(gaussians):
     """(N, 3, 3)."""
     axes = matrices(gaussians.rotations) * np.asarray(gaussians.scales, np.float64)[:, None]
     return axes @ axes.swapaxes(1, 2)
+
+
+def colors(sh, directions):
+    """(N, 3) colours of coefficients (N, K, 3) in unit `directions` (N, 3) from the camera to each Gaussian."""
+    functions = spherical_harmonics.basis(*directions.T, spherical_harmonics.degree_of(sh))
+    weights = np.stack([np.broadcast_to(function, len(sh)) for function in functions], axis=1)
+    return np.maximum(0.5 + (weights[..., None] * sh).sum(axis=1), 0)
 
 
 def codecs():

@@ -52,17 +52,6 @@ def degree_of(sh: Array) -> int:
     return int(np.sqrt(sh.shape[1])) - 1
 
 
-def colors(sh: Array, directions: Array) -> Array:
-    """(N, 3) colours of coefficients (N, K, 3) in unit `directions` (N, 3) from the camera to each Gaussian."""
-    x, y, z = np.moveaxis(directions, -1, 0)
-    functions = basis(x, y, z, degree_of(sh))
-    total = np.full(sh[:, 0].shape, 0.5, sh.dtype)
-    for k, function in enumerate(functions):
-        total += np.reshape(function, (-1, 1)) * sh[:, k]
-    seen: Array = np.maximum(total, 0)
-    return seen
-
-
 def rotation(matrix: FloatArray, degree: int) -> FloatArray:
     """(K, K) block-diagonal: coefficients of the turned function from those of the function, for a rotation (3, 3).
 

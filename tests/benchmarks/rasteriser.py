@@ -20,7 +20,7 @@ import torch
 from _measure import machine, table
 from torch import Tensor
 
-from threer_blender.geometry import rasteriser
+from threer_blender.geometry import rasteriser, rasteriser_cpu
 from threer_blender.geometry.rasteriser import Footprints, Picture, Splats
 from threer_blender.geometry.rasteriser_gpu import TILE, tile_lists
 
@@ -69,11 +69,11 @@ def _tiles(
     dy = y[:, None] - footprints.centres[who][..., 1:]
     xx, xy, yy = footprints.conics[who][..., None, :].unbind(-1)
     alpha = opacities[who][..., None] * torch.exp(-0.5 * (xx * dx * dx + yy * dy * dy) - xy * dx * dy)
-    alpha = alpha.clamp_max(rasteriser.ALPHA_MOST)
-    alpha = torch.where(used[..., None] & (alpha >= rasteriser.ALPHA_LEAST), alpha, 0.0)
+    alpha = alpha.clamp_max(rasteriser_cpu.ALPHA_MOST)
+    alpha = torch.where(used[..., None] & (alpha >= rasteriser_cpu.ALPHA_LEAST), alpha, 0.0)
     light = torch.cumprod(1 - alpha, 1)
     before = torch.cat([torch.ones_like(light[:, :1]), light[:, :-1]], 1)
-    weights = torch.where(light >= rasteriser.LIGHT_LEAST, alpha * before, 0.0)
+    weights = torch.where(light >= rasteriser_cpu.LIGHT_LEAST, alpha * before, 0.0)
     return torch.cat([torch.einsum("tkp,tkc->tpc", weights, values[who]), weights.sum(1)[..., None]], -1)
 
 

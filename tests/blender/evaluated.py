@@ -1,4 +1,4 @@
-"""What an object's modifiers make of it, in every Blender from 4.2 on."""
+"""What an object's modifiers are told, and what they make of it, in every Blender from 4.2 on."""
 
 from types import SimpleNamespace
 
@@ -14,3 +14,12 @@ def evaluated(shown):
     # Blender 4.2 shows the parts of a geometry only as if they were objects of their own.
     parts = {part.object.type: part.object.data for part in graph.object_instances if part.object.original == shown}
     return SimpleNamespace(mesh=parts.get("MESH"), pointcloud=parts.get("POINTCLOUD"))
+
+
+def get_input(modifier, name):
+    """The value of an input of a geometry-nodes modifier, by the input's name."""
+    sockets = modifier.node_group.interface.items_tree
+    identifier = next(s.identifier for s in sockets if s.name == name and s.in_out == "INPUT")
+    if hasattr(modifier, "properties"):  # Blender 5.2 and later
+        return getattr(modifier.properties.inputs, identifier).value
+    return modifier[identifier]

@@ -17,6 +17,7 @@ from threer_blender.scene.changes import Changes
 
 from .conftest import CAMERAS, reconstruct
 from .dump import lines
+from .evaluated import get_input
 
 
 def role(root, wanted):
@@ -220,8 +221,8 @@ def test_a_second_solve_updates_the_same_objects(reconstruction, better, tmp_pat
     assert lamp.parent == solved["portrait.png"]
     assert role(root, "cloud") == cloud
     assert len(cloud.data.attributes["position"].data) == len(better.cloud)
-    assert points.get_input(cloud.modifiers[0], look.RADIUS) == 2.5
-    assert points.get_input(cloud.modifiers[0], look.MATERIAL) == paint
+    assert get_input(cloud.modifiers[0], look.RADIUS) == 2.5
+    assert get_input(cloud.modifiers[0], look.MATERIAL) == paint
     assert len(bpy.data.meshes) == 2 if cloud.type == "MESH" else len(bpy.data.pointclouds) == 1
     assert len([c for c in bpy.data.collections if identity.ROLE in c]) == 2
 

@@ -17,6 +17,7 @@ from threer_blender.scene import axes, build, identity, points, splat_import, sp
 from threer_blender.scene import codecs as blenders
 
 from .conftest import looking_at
+from .evaluated import get_input
 
 UPRIGHT = np.array(axes.UPRIGHT)
 
@@ -141,7 +142,7 @@ def test_a_second_solve_updates_them_and_keeps_what_the_artist_set(with_splats, 
     assert build.build(more, tmp_path) == root
     assert splats_of(root) == shown
     assert shown.name == "my splats"
-    assert points.get_input(shown.modifiers[0], splat_nodes.SIZE) == 0.5
+    assert get_input(shown.modifiers[0], splat_nodes.SIZE) == 0.5
     same(splats.read(shown.data), more.gaussians, 0)
     assert len(bpy.data.meshes) == meshes
     cloud = next(child for child in root.children if child[identity.ROLE] == identity.CLOUD)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.splats import covariances, matrices, random_gaussians
+from tests.splats import colors, covariances, matrices, random_gaussians
 from threer_blender import spherical_harmonics
 from threer_blender.gaussian_transform import transformed
 from threer_blender.messages import UserError
@@ -26,8 +26,8 @@ def test_similarity(degree):
     assert covariances(moved) == pytest.approx(expected, abs=1e-5)
     directions = np.random.default_rng(1).normal(size=(500, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    before = spherical_harmonics.colors(gaussians.sh, directions)
-    assert spherical_harmonics.colors(moved.sh, directions @ TURN.T) == pytest.approx(before, abs=1e-5)
+    before = colors(gaussians.sh, directions)
+    assert colors(moved.sh, directions @ TURN.T) == pytest.approx(before, abs=1e-5)
 
 
 def test_harmonics_are_orthonormal():

@@ -26,7 +26,8 @@ WIDE = 2.0  # times the median error: the loss of the first descents
 WIDE_DESCENTS, WIDE_STEPS = 5, 8  # a descent need not arrive where the next one goes on
 WIDE_PARALLAX = 1.0  # degrees: points of less have no say in them
 OUTLIER = 4.0  # times the loss: what is farther off in the end is dropped
-SPREAD = 1.5  # times the median error: the last loss, where that is more than `Settings.loss`
+LOSS = 1.0  # pixels of error up to which an observation counts in full
+SPREAD = 1.5  # times the median error: the last loss, where that is more than LOSS
 LARGEST_LOSS = 0.004  # of the photos' longer side: the last loss is no wider, or anything would fit
 LEAST_OBSERVATIONS = 12  # of a camera
 LEAST_SHARE = 0.3  # of a camera's observations that stand in the end; else they were not its own
@@ -50,13 +51,11 @@ class Settings:
     """What to solve for beside poses and points.
 
     `lenses`: one number from 0 a camera; cameras with the same number share intrinsics, None gives each its own.
-    `unknowns` of each lens. `loss`: pixels of error up to which an observation counts in full. `enough`: relative fall
-    of the cost in a step that ends a descent.
+    `unknowns` of each lens. `enough`: relative fall of the cost in a step that ends a descent.
     """
 
     lenses: tuple[int, ...] | None = None
     unknowns: Unknowns = Unknowns()
-    loss: float = 1.0
     enough: float = 1e-7
 
 
@@ -190,23 +189,23 @@ def _descend(
     """The state after wide descents and a narrow one, and the observations that fit it."""
     for _ in range(WIDE_DESCENTS):
         sure, state = _placed(cameras, tracks, lenses, state, WIDE_PARALLAX)
-        wide = _loss(sure, lenses, state, settings, WIDE)
+        wide = _loss(sure, lenses, state, WIDE)
         state = Problem(sure, lenses).descend(state, wide, check, settings.enough, WIDE_STEPS)
-        if wide == settings.loss:
+        if wide == LOSS:
             break
     tracks, state = _placed(cameras, tracks, lenses, state)
     for _ in range(2):  # what fits the wide descents, then what fits the narrow one
         widest = LARGEST_LOSS * float(np.median(lenses.sizes))
-        loss = min(max(widest, settings.loss), _loss(tracks, lenses, state, settings, SPREAD))
+        loss = min(max(widest, LOSS), _loss(tracks, lenses, state, SPREAD))
         fits = Problem(tracks, lenses).errors(state) < OUTLIER * loss
         tracks, state = _placed(cameras, tracks.only(fits), lenses, state)
         state = Problem(tracks, lenses).descend(state, loss, check, settings.enough)
     return tracks, state
 
 
-def _loss(tracks: Tracks, lenses: Lenses, state: State, settings: Settings, times: float) -> float:
+def _loss(tracks: Tracks, lenses: Lenses, state: State, times: float) -> float:
     errors = Problem(tracks, lenses).errors(state)
-    return max(settings.loss, times * float(np.median(errors[np.isfinite(errors)]))) if len(errors) else settings.loss
+    return max(LOSS, times * float(np.median(errors[np.isfinite(errors)]))) if len(errors) else LOSS
 
 
 def _placed(

@@ -153,14 +153,13 @@ def fuse(
     depth_maps: Sequence[dense.DepthMap],
     report: Callable[[int, int], None] = lambda _done, _total: None,
     min_agreeing: int = 1,
-    least_confidence: float = dense.TRUSTED,
 ) -> Cloud:
-    """The cloud of all pixels of at least that confidence which at least ``min_agreeing`` other views confirmed.
+    """The cloud of all trusted pixels which at least ``min_agreeing`` other views confirmed.
 
     A point stands where more views confirm it than contradict it. ``report(done, total)`` may raise. Time
     grows with the views times those that overlap each, memory with the views.
     """
-    sides = [_side(v, d, min_agreeing, least_confidence) for v, d in zip(views, depth_maps, strict=True)]
+    sides = [_side(v, d, min_agreeing) for v, d in zip(views, depth_maps, strict=True)]
     octaves = [np.where(s.trust > 0, np.floor(np.log2(s.spacing)), np.inf) for s in sides]
     steps = sorted({float(o) for octave in octaves for o in np.unique(octave[np.isfinite(octave)])})
     parts: list[_Points] = [_NONE]
@@ -184,9 +183,9 @@ _NONE: _Points = (
 _Other = tuple[int, Float64, Float64, float]  # index, forward, backward, colour tolerance
 
 
-def _side(view: dense.View, found: dense.DepthMap, min_agreeing: int, least: float) -> _Side:
+def _side(view: dense.View, found: dense.DepthMap, min_agreeing: int) -> _Side:
     rotation = view.world_from_camera[:3, :3].T.astype(np.float32)
-    trusted = (found.agreeing >= min_agreeing) & (found.confidence >= least) & (found.depth > 0)
+    trusted = (found.agreeing >= min_agreeing) & (found.confidence >= dense.TRUSTED) & (found.depth > 0)
     height, width = found.depth.shape
     x, y = np.meshgrid(np.arange(width, dtype=np.float32) + 0.5, np.arange(height, dtype=np.float32) + 0.5)
     k = view.intrinsics.astype(np.float32)

@@ -19,10 +19,8 @@ from torch import Tensor
 
 from .. import spherical_harmonics
 from . import rasteriser_cpu, rasteriser_gpu
+from .rasteriser_cpu import ALPHA_LEAST
 
-ALPHA_LEAST = 1 / 255  # a Gaussian that covers less of a pixel is left out there
-ALPHA_MOST = 0.99
-LIGHT_LEAST = 1e-4  # a Gaussian that would let less light pass is left out at that pixel
 NEAREST = 0.01  # depth in world units; what is nearer is not drawn
 BLUR = 0.3  # px², added to every footprint's variance: no Gaussian is thinner than a pixel
 FIELD = 1.3  # times half the field of view: beyond it a footprint's shape is taken from there (Zwicker et al. 2001)

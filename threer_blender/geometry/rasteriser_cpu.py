@@ -21,8 +21,12 @@ from torch import Tensor
 TILE = 16
 PARTS = 12  # values of a Gaussian's gradient: centre 2, conic 3, opacity, colour 3; padded to whole vectors
 
+ALPHA_LEAST = 1 / 255  # a Gaussian that covers less of a pixel is left out there
+ALPHA_MOST = 0.99
+LIGHT_LEAST = 1e-4  # a Gaussian that would let less light pass is left out at that pixel
+
 _f = np.float32
-_ALPHA_LEAST, _ALPHA_MOST, _LIGHT_LEAST = _f(1 / 255), _f(0.99), _f(1e-4)
+_ALPHA_LEAST, _ALPHA_MOST, _LIGHT_LEAST = _f(ALPHA_LEAST), _f(ALPHA_MOST), _f(LIGHT_LEAST)
 _FARTHEST = _f(7.0)  # exp(-7) < 1 / 255: a Gaussian's exponent is of no interest beyond
 _LOOK = 16  # Gaussians between two looks whether a tile is full
 _flags = {"nnan", "ninf", "nsz", "arcp", "contract", "afn", "reassoc"}

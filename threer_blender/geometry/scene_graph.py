@@ -54,8 +54,8 @@ def one_reference(count: int, reference: int = 0) -> Pairs:
     return _sorted((reference, other) for other in range(count))
 
 
-def retrieval(similarity: Float32, keyframes: int = KEYFRAMES, neighbours: int = NEIGHBOURS) -> Pairs:
-    """Keyframes with each other, each photo with its nearest keyframe and its `neighbours` most similar photos.
+def retrieval(similarity: Float32) -> Pairs:
+    """KEYFRAMES with each other, each photo with its nearest of them and its NEIGHBOURS most similar photos.
 
     `similarity` (N, N) is symmetric, at most 1, see `similarity`. The keyframes are spread by farthest-point sampling
     from the photo that is like most others, so the graph is connected and always the same.
@@ -64,12 +64,12 @@ def retrieval(similarity: Float32, keyframes: int = KEYFRAMES, neighbours: int =
     apart = 1 - similarity.astype(np.float64)
     np.fill_diagonal(apart, 0)
     chosen = [int(apart.sum(1).argmin())]
-    while len(chosen) < min(keyframes, count):
+    while len(chosen) < min(KEYFRAMES, count):
         chosen.append(int(apart[:, chosen].min(1).argmax()))
     pairs = [(a, b) for a in chosen for b in chosen]
     pairs += [(photo, chosen[int(apart[photo, chosen].argmin())]) for photo in range(count)]
     np.fill_diagonal(apart, np.inf)
-    nearest = np.argsort(apart, axis=1, kind="stable")[:, : min(neighbours, count - 1)]
+    nearest = np.argsort(apart, axis=1, kind="stable")[:, : min(NEIGHBOURS, count - 1)]
     pairs += [(photo, int(other)) for photo in range(count) for other in nearest[photo]]
     return _sorted(pairs)
 

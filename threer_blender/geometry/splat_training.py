@@ -29,6 +29,7 @@ MOVE = 0.2
 JUDGE_EVERY = 50  # iterations between two looks at a view that is spared
 PATIENCE = 3  # looks at nothing better after which the work ends
 JUDGE_STEPS = 15  # by which that view's pose follows before a look
+ALIGN_RATE = 2e-3  # radians in a step, at first, of a pose that follows
 DSSIM = 0.2  # share of structural dissimilarity in the loss, the rest is the absolute difference
 
 
@@ -213,14 +214,14 @@ def draw(splats: Splats, view: View, camera_from_world: Tensor) -> Tensor:
     return rasteriser.render(splats, camera_from_world, intrinsics, size).colour
 
 
-def aligned(splats: Splats, view: View, depth: float, steps: int = 60, rate: float = 2e-3) -> View:
+def aligned(splats: Splats, view: View, depth: float, steps: int = 60) -> View:
     """`view` with the pose from which the splats look most like its picture, found from where it is."""
     splats = Splats(*(tensor.detach() for tensor in splats))
     pyramid = _Pyramid(view, splats.means.device)
     motion = torch.zeros(6, device=splats.means.device, requires_grad=True)
-    adam = torch.optim.Adam([motion], lr=rate)
+    adam = torch.optim.Adam([motion])
     for done in range(steps):
-        adam.param_groups[0]["lr"] = rate * 0.1 ** (done / steps)
+        adam.param_groups[0]["lr"] = ALIGN_RATE * 0.1 ** (done / steps)
         sight = pyramid.levels[1 if done < steps // 2 else 0]
         pose = _moved(pyramid.camera_from_world, motion, depth)
         loss = sight.loss(rasteriser.render(splats, pose, sight.intrinsics, sight.size).colour)

@@ -40,9 +40,10 @@ class Recipe(NamedTuple):
     resampling: Resampling
 
 
-def vggt(photos: Sequence[Photo], side: int = 518, patch: int = 14) -> list[Recipe]:
+def vggt(photos: Sequence[Photo]) -> list[Recipe]:
     """VGGT's: the width becomes `side`, the height follows in whole patches and loses what is beyond `side` in equal
     parts; smaller pictures than others get white borders."""
+    side, patch = 518, 14
     recipes = []
     for photo in photos:
         height = _whole(photo, photo.height * side / photo.width / patch) * patch
@@ -52,9 +53,10 @@ def vggt(photos: Sequence[Photo], side: int = 518, patch: int = 14) -> list[Reci
     return _bordered(recipes)
 
 
-def vggt_omega(photos: Sequence[Photo], side: int = 512, patch: int = 16) -> list[Recipe]:
+def vggt_omega(photos: Sequence[Photo]) -> list[Recipe]:
     """VGGT-Omega's: as many patches as a square of `side` has, in the photo's shape, which is cut to at most 1:2; white
     borders where shapes differ."""
+    side, patch = 512, 16
     recipes = []
     for photo in photos:
         width, height = photo.width, photo.height
@@ -74,9 +76,10 @@ def vggt_omega(photos: Sequence[Photo], side: int = 512, patch: int = 16) -> lis
     return _bordered(recipes)
 
 
-def depth_anything3(photos: Sequence[Photo], side: int = 504, patch: int = 14) -> list[Recipe]:
+def depth_anything3(photos: Sequence[Photo]) -> list[Recipe]:
     """Depth Anything 3's: the longer side becomes `side`, then both the nearest whole patches; pictures are cut to the
     smallest width and height among them, about their middles."""
+    side, patch = 504, 14
     ends = []
     for photo in photos:
         longer = max(photo.width, photo.height)

@@ -19,6 +19,7 @@ from torch.nn import functional
 from .transformer import Mlp
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+AXIAL_BASE = 100.0  # ratio of the fastest to the slowest turn of `axial_rotation`
 
 
 class Rotation(NamedTuple):
@@ -39,9 +40,9 @@ class Rotation(NamedTuple):
         return (views * self.cos.to(views.dtype) + turned * self.sin.to(views.dtype)).flatten(-3, -2)
 
 
-def axial_rotation(positions: Tensor, width: int, base: float = 100.0) -> Rotation:
+def axial_rotation(positions: Tensor, width: int) -> Rotation:
     """For integer `positions` (tokens, 2) of row and column: half of a head's `width` turns with each."""
-    frequencies = base ** -(torch.arange(0, width // 2, 2, device=positions.device) / (width // 2))
+    frequencies = AXIAL_BASE ** -(torch.arange(0, width // 2, 2, device=positions.device) / (width // 2))
     angles = positions[:, :, None] * frequencies
     angles = torch.cat([angles, angles], dim=-1).flatten(1)
     return Rotation(angles.cos(), angles.sin(), parts=2)
@@ -167,12 +168,11 @@ class PatchEmbed(nn.Module):
 class PositionTable:
     """How DINOv2's learned positions, a square grid of 37 × 37 patches (518 pixels), fit other sizes.
 
-    `mode` and `antialias` are the interpolation's. `offset` is added to the sizes before their ratio is taken: a habit
+    `antialias` is the bicubic interpolation's. `offset` is added to the sizes before their ratio is taken: a habit
     of the first DINO that its weights now expect.
     """
 
     side: int = 37
-    mode: str = "bicubic"
     antialias: bool = False
     offset: float = 0.1
 
@@ -183,9 +183,9 @@ class PositionTable:
         grid = table[:, 1:].float().unflatten(1, (self.side, self.side)).permute(0, 3, 1, 2)
         if self.offset:
             factors = [(count + self.offset) / self.side for count in (rows, columns)]
-            grid = functional.interpolate(grid, scale_factor=factors, mode=self.mode, antialias=self.antialias)
+            grid = functional.interpolate(grid, scale_factor=factors, mode="bicubic", antialias=self.antialias)
         else:
-            grid = functional.interpolate(grid, (rows, columns), mode=self.mode, antialias=self.antialias)
+            grid = functional.interpolate(grid, (rows, columns), mode="bicubic", antialias=self.antialias)
         assert grid.shape[2:] == (rows, columns)
         return torch.cat([table[:, :1], grid.flatten(2).transpose(1, 2).to(table.dtype)], dim=1)
 

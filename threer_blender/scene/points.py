@@ -130,24 +130,12 @@ def new_object(name: str, geometry: Geometry, threshold: float) -> bpy.types.Obj
     return shown
 
 
-def get_input(modifier: bpy.types.Modifier, name: str) -> Any:
-    """The value of an input of a geometry-nodes modifier, by the input's name."""
-    identifier = _identifier(modifier, name)
-    if hasattr(modifier, "properties"):  # Blender 5.2 and later
-        return getattr(modifier.properties.inputs, identifier).value
-    return modifier[identifier]
-
-
 def set_input(modifier: bpy.types.Modifier, name: str, value: Any) -> None:
     """Set an input of a geometry-nodes modifier, by the input's name."""
-    identifier = _identifier(modifier, name)
-    if hasattr(modifier, "properties"):
+    sockets = modifier.node_group.interface.items_tree
+    identifier = next(str(s.identifier) for s in sockets if s.name == name and s.in_out == "INPUT")
+    if hasattr(modifier, "properties"):  # Blender 5.2 and later
         getattr(modifier.properties.inputs, identifier).value = value
     else:
         modifier[identifier] = value
     modifier.id_data.update_tag()
-
-
-def _identifier(modifier: bpy.types.Modifier, name: str) -> str:
-    sockets = modifier.node_group.interface.items_tree
-    return next(str(s.identifier) for s in sockets if s.name == name and s.in_out == "INPUT")
