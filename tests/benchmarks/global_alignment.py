@@ -21,6 +21,7 @@ from _measure import REPOSITORY, machine, measured, metrics, table
 sys.path.insert(0, str(REPOSITORY))
 
 from tests import oracle
+from tests.objective import objective
 from threer_blender.geometry import global_alignment, scene_graph
 from threer_blender.geometry.global_alignment import Alignment
 from threer_blender.geometry.pairs import PairStore
@@ -104,7 +105,7 @@ def compared(views: list[oracle.View], errors: oracle.Errors, pairs: scene_graph
                 found[way] = {"placed": 0, "auc": 0.0, "focal": np.nan, "depth": np.nan, "objective": np.nan, "cpu": 0}
                 continue
             cpu = time.process_time() - before
-            found[way] = {**scores(solved, views), "objective": global_alignment.objective(store, solved), "cpu": cpu}
+            found[way] = {**scores(solved, views), "objective": objective(store, solved), "cpu": cpu}
     return found
 
 

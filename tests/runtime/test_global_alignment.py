@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests import oracle
+from tests.objective import objective
 from threer_blender.geometry import alignment_solver, global_alignment, scene_graph, similarities
 from threer_blender.geometry.pairs import PairStore
 from threer_blender.messages import UserError
@@ -80,7 +81,7 @@ def test_no_solution_near_the_truth_is_better(tmp_path):
     views = oracle.orbit(5, SIZE, degrees=100)
     store = stored(tmp_path, views, oracle.Errors(noise=0.03))
     found = global_alignment.align(store, 5)
-    reached = global_alignment.objective(store, found)
+    reached = objective(store, found)
     random = np.random.default_rng(0)
     for _ in range(20):
         moved = []
@@ -91,7 +92,7 @@ def test_no_solution_near_the_truth_is_better(tmp_path):
             moved.append(
                 replace(view, world_from_camera=pose, focal=view.focal * np.exp(0.01 * random.standard_normal()))
             )
-        assert global_alignment.objective(store, replace(found, views=moved)) > reached
+        assert objective(store, replace(found, views=moved)) > reached
 
 
 def test_maps_as_large_as_the_networks(tmp_path):
@@ -109,7 +110,7 @@ def test_pairs_that_show_nothing_in_common_are_fitted_as_well_as_can_be(tmp_path
     found = global_alignment.align(store, 7)
     assert np.log(found.pairs.scale).mean() == pytest.approx(np.log(0.5))
     assert found.disagreeing
-    reached = global_alignment.objective(store, found)
+    reached = objective(store, found)
     random = np.random.default_rng(0)
     for number in found.disagreeing:
         at = int(np.flatnonzero(found.pair_numbers == number)[0])
@@ -120,7 +121,7 @@ def test_pairs_that_show_nothing_in_common_are_fitted_as_well_as_can_be(tmp_path
             moved = near.after(found.pairs[at : at + 1])
             pairs = similarities.Similarities(*(part.copy() for part in vars(found.pairs).values()))
             pairs.scale[at], pairs.rotation[at], pairs.translation[at] = (part[0] for part in vars(moved).values())
-            value = global_alignment.objective(store, replace(found, pairs=pairs)) * 0.5
+            value = objective(store, replace(found, pairs=pairs)) * 0.5
             assert value / np.exp(np.log(pairs.scale).mean()) > (1 - 1e-5) * reached
 
 
@@ -296,7 +297,7 @@ def test_added_photos_cost_what_their_own_pairs_cost_and_move_no_other(tmp_path)
     assert depth_errors(after, views)[10:].max() < 0.02
     assert len(after.pair_numbers) == len(store)
     whole = global_alignment.align(store, 12)
-    assert global_alignment.objective(store, after) < 1.3 * global_alignment.objective(store, whole)
+    assert objective(store, after) < 1.3 * objective(store, whole)
 
 
 def test_an_added_photo_that_shows_something_else_is_named(tmp_path):

@@ -20,6 +20,7 @@ from .alignment_samples import Sampled
 from .alignment_solver import FOCAL, State
 from .pairs import PairStore
 from .placement import Anchors, Measured
+from .pointmaps import unprojected
 from .similarities import Similarities
 
 Float = NDArray[np.float64]
@@ -52,9 +53,9 @@ class AlignedView:
     def points(self) -> Float32:
         """(H, W, 3) in the world."""
         height, width = self.depth.shape
-        x, y = np.meshgrid(np.arange(width) + 0.5 - width / 2, np.arange(height) + 0.5 - height / 2)
-        rays = np.stack([x / self.focal, y / self.focal, np.ones_like(x)], -1)
-        world = (self.depth[..., None] * rays) @ self.world_from_camera[:3, :3].T + self.world_from_camera[:3, 3]
+        intrinsics = np.array([[self.focal, 0, width / 2], [0, self.focal, height / 2], [0, 0, 1]])
+        local = unprojected(self.depth, intrinsics)
+        world = local @ self.world_from_camera[:3, :3].T + self.world_from_camera[:3, 3]
         found: Float32 = world.astype(np.float32)
         return found
 
@@ -133,25 +134,6 @@ def align(
         sorted(set(range(count)) - {view.photo for view in found}),
         sorted({*before.misjudged, *misjudged}),
     )
-
-
-def objective(store: PairStore, alignment: Alignment) -> float:
-    """DUSt3R's loss of a solution over every pixel of the pairs it places (equation 5, as its code weighs it).
-
-    Logarithm of confidence times the distance between a photo's point and a pair's: the mean over the pixels of all
-    first sides plus that over all second sides.
-    """
-    views = {view.photo: view.points().reshape(-1, 3) for view in alignment.views}
-    total, area = [0.0, 0.0], [0, 0]
-    for number, index in enumerate(alignment.pair_numbers):
-        edge = store.edges[index]
-        for side, photo in enumerate((edge.first, edge.second)):
-            said = store.read(int(index), side)
-            moved = alignment.pairs[number : number + 1].apply(said.points.reshape(1, -1, 3).astype(np.float64))[0]
-            distance = np.linalg.norm(moved - views[photo], axis=-1)
-            total[side] += float(np.nansum(np.log(said.confidence.ravel()) * distance))
-            area[side] += said.confidence.size
-    return total[0] / area[0] + total[1] / area[1]
 
 
 def _anchors(seen: Sampled, own: list[Float], old: dict[int, AlignedView]) -> Anchors:
