@@ -1,4 +1,4 @@
-"""`python -m threer_blender`: the command line."""
+"""[S] `python -m threer_blender`: the command line."""
 
 import sys
 

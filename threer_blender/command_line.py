@@ -1,4 +1,4 @@
-"""The command line: `python -m threer_blender VERB` and `blender -b --command threer_blender VERB`, one parser.
+"""[S] The command line: `python -m threer_blender VERB` and `blender -b --command threer_blender VERB`, one parser.
 
 Importable without bpy; only `--output scene.blend` needs Blender, and says so where it is missing.
 """

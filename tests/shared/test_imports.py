@@ -28,19 +28,19 @@ def imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_layer(path: Path) -> None:
-    layer = path.relative_to(PACKAGE).parts[0]
+    """A file imports what its layer may, and its first line says which layer that is."""
+    place = path.relative_to(PACKAGE).parts[0]
     modules = imported(path)
-    if layer in BLENDER:
+    if place in BLENDER:
+        layer = "B"
         assert not modules & {"torch", "pycolmap", "numba"}
-    elif layer in RUNTIME:
+    elif place in RUNTIME:
+        layer = "R"
         assert not modules & {"bpy", "mathutils", "bpy_extras"}
     else:
+        layer = "S"
         assert modules <= set(sys.stdlib_module_names) | {"numpy"}
-
-
-def test_first_line_says_what_the_file_is() -> None:
-    for path in FILES:
-        assert ast.get_docstring(ast.parse(path.read_text("utf-8"))), f"{path} has no first line"
+    assert path.read_text("utf-8").startswith(f'"""[{layer}] ')
 
 
 def test_shared_modules_load_without_anything_heavy() -> None:

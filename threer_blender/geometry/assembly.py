@@ -1,4 +1,4 @@
-"""From solved depth maps to what a Reconstruction holds: cameras, pointmaps, one cloud. [R] numpy only.
+"""[R] From solved depth maps to what a Reconstruction holds: cameras, pointmaps, one cloud. numpy only.
 
 For engines whose networks see a resized and cropped photo: everything comes out in the photo's own pixels, and every
 point lies on the ray of its pixel.

@@ -1,4 +1,4 @@
-"""Which depths other views confirm, and how likely they are right: the kernels. [R] numpy and numba only."""
+"""[R] Which depths other views confirm, and how likely they are right: the kernels. numpy and numba only."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Dense stereo as one function: posed pictures in, depth, normals and confidence out. [R] numpy and numba only.
+"""[R] Dense stereo as one function: posed pictures in, depth, normals and confidence out. numpy and numba only.
 
 For each view: a plane sweep with semi-global matching (``planesweep.py``), PatchMatch that bends the result onto
 slanted planes (``stereo.py``), PatchMatch again with the other views' depths as witnesses, and a confirmation that

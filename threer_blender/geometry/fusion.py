@@ -1,4 +1,4 @@
-"""Depth maps into one cloud in which a surface seen by several views appears once. [R] numpy and numba only.
+"""[R] Depth maps into one cloud in which a surface seen by several views appears once. numpy and numba only.
 
 Pixels are fused where they are sampled most densely first, after Merrell et al., "Real-Time Visibility-Based Fusion of
 Depth Maps" (ICCV 2007), whose views vote for and against a depth. A trusted pixel visits the other views. Where round

@@ -1,4 +1,4 @@
-"""Nearest neighbours among points in space: a k-d tree. [R] numpy and numba only.
+"""[R] Nearest neighbours among points in space: a k-d tree. numpy and numba only.
 
 Friedman, Bentley, Finkel, "An Algorithm for Finding Best Matches in Logarithmic Expected Time" (1977). The points are
 ordered so that every node is a range of them, split at its middle: the tree needs no pointers.

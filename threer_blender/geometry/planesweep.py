@@ -1,4 +1,4 @@
-"""Plane sweep with semi-global matching: the first, whole-picture guess of depth. [R] numpy and numba only.
+"""[R] Plane sweep with semi-global matching: the first, whole-picture guess of depth. numpy and numba only.
 
 Every pixel is tried at a row of inverse depths; at each, the sources are warped onto the reference as if everything
 stood on that fronto-parallel plane and compared by the census of a 5 x 5 window (Zabih and Woodfill, ECCV 1994). The

@@ -1,4 +1,4 @@
-"""Multi-view PatchMatch stereo on the CPU: the kernels. [R] numpy and numba only.
+"""[R] Multi-view PatchMatch stereo on the CPU: the kernels. numpy and numba only.
 
 A surface hypothesis at a pixel is a plane written as *inverse depth that is linear in the pixel*:
 

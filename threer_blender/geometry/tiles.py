@@ -1,4 +1,4 @@
-"""Exact search among a map's descriptors on a CPU, which looks only where the answer can be. [R] numpy and numba only.
+"""[R] Exact search among a map's descriptors on a CPU, which looks only where the answer can be. numpy and numba only.
 
 Neighbouring pixels have similar descriptors. A tile of them is summed up by its mean c and the radius r about it; no
 descriptor x of the tile has a product with the unit query q above q·c + r, since q·x = q·c + q·(x - c) and |q| = 1.
