@@ -15,7 +15,9 @@ from threer_blender.reconstruction import (
     PointCloud,
     PointMap,
     Reconstruction,
+    Shot,
 )
+from threer_blender.reconstruction_transform import transformed
 
 LENSES = [
     Distortion("PINHOLE"),
@@ -122,3 +124,25 @@ def test_cameras_are_found_by_name() -> None:
     solved = example()
     assert solved.camera("a.jpg") is solved.cameras[0]
     assert solved.camera("b.jpg") is None
+
+
+def test_another_world_shows_the_same() -> None:
+    """Every camera sees every point where it did; normals turn along, distances grow alike."""
+    before = example()
+    solved = before.cameras[0]
+    before = replace(before, shots=[Shot("clip.mp4", "/a.jpg", 25.0, 2, {1: solved, 2: solved})])
+    matrix = np.eye(4)
+    matrix[:3, :3] = 1.7 * rotation(11)
+    matrix[:3, 3] = (4.0, -2.0, 9.0)
+    after = transformed(before, matrix)
+    assert before.cloud is not None
+    assert after.cloud is not None
+    pixels = solved.project(before.cloud.positions)
+    for seen_by in (after.cameras[0], *after.shots[0].cameras.values()):
+        assert np.abs(seen_by.project(after.cloud.positions) - pixels).max() < 1e-3
+        assert seen_by.project(after.pointmaps[0].points).reshape(-1, 2) == pytest.approx(pixels, abs=1e-3)
+    towards = after.cameras[0].world_from_camera[:3, 3] - after.cloud.positions
+    assert (towards * after.cloud.normals).sum(1) == pytest.approx(np.linalg.norm(towards, axis=1), rel=1e-5)
+    assert after.pointmaps[0].depth(after.cameras[0]) == pytest.approx(
+        1.7 * before.pointmaps[0].depth(solved), rel=1e-5
+    )

@@ -36,6 +36,12 @@ def camera_matrix(camera: Camera) -> Matrix:
     return Matrix((camera.world_from_camera @ OPENCV_FROM_BLENDER).tolist())
 
 
+def world_from_camera(shown: Any) -> FloatArray:
+    """(4, 4) the pose of a Blender camera under its root, as a Reconstruction has it."""
+    matrix: FloatArray = np.array(shown.matrix_basis.normalized()) @ OPENCV_FROM_BLENDER
+    return matrix
+
+
 def sampled_points(reconstruction: Reconstruction) -> tuple[Array, Array]:
     """Positions and normals (N, 3) of about SAMPLED_POINTS trusted points, evenly picked; of all if none is."""
     cloud = reconstruction.cloud

@@ -1,9 +1,9 @@
 """[B] build: a Reconstruction -> one collection, one root empty, cameras, cloud, splats, or an untouched scene.
 
-The second solve of the same photos updates the same objects. What is solved is ours and is set again: cameras' poses
-and optics, points. What the artist may have changed stays: the root's transform, names, materials, the modifiers and
-their values, collections, whatever is parented or constrained to our objects. A camera that is not solved any more is
-removed, unless something uses it; then it stays where it was, marked as stale.
+The second solve of the same photos updates the same objects, in the first one's world (`world`). What is solved is
+ours and is set again: cameras' poses and optics, points. What the artist may have changed stays: the root's transform,
+names, materials, the modifiers and their values, collections, whatever is parented or constrained to our objects. A
+camera that is not solved any more is removed, unless something uses it; then it stays where it was, marked as stale.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mathutils import Matrix
 
 from ..messages import UserError
 from ..reconstruction import Reconstruction
-from . import axes, cameras, identity, points, shots, splats
+from . import axes, cameras, identity, points, shots, splats, world
 from .changes import Changes
 from .identity import CAMERAS, CLOUD, COLLECTION, ROLE, ROOT, SOLVE, SPLATS
 
@@ -47,6 +47,9 @@ def build(
         solve = identity.solve_id(reconstruction)
         found = identity.find(scene, solve)
         root = found.get(ROOT) or _new_root(reconstruction)
+        moved = world.root_from_solved(reconstruction, found, root)
+        changes.mark(root, **{world.WORLD: None if moved is None else moved.ravel().tolist()})
+        reconstruction = world.under(root, reconstruction)
         shown = _cameras(changes, reconstruction, Path(bundle_folder), found, root)
         made = {CLOUD: _cloud, SPLATS: _splats}
         more = {role: make(changes, reconstruction, found, root) for role, make in made.items()}

@@ -52,7 +52,7 @@ class Changes:
     def mark(self, owner: bpy.types.ID, **values: Any) -> None:
         """Set custom properties of `owner`; None takes one away."""
         for key, value in values.items():
-            before = owner.get(key)
+            before = _frozen(owner.get(key))
             self.on_failure(lambda key=key, before=before: _mark(owner, key, before))  # type: ignore[misc]
             _mark(owner, key, value)
 
@@ -77,4 +77,6 @@ def _frozen(value: Any) -> Any:
     """A copy of a value that would otherwise follow the data it was read from."""
     if isinstance(value, Matrix | Vector | Euler | Quaternion | Color):
         return value.copy()
+    if hasattr(value, "to_list"):  # an array among custom properties
+        return value.to_list()
     return tuple(value) if isinstance(value, bpy.types.bpy_prop_array) else value

@@ -1,0 +1,89 @@
+"""A second solve, whose world is another one, stands where the first stood: what the artist aligned stays aligned."""
+
+from dataclasses import replace
+
+import bpy
+import numpy as np
+import pytest
+from mathutils import Matrix
+
+from threer_blender import bundle
+from threer_blender.reconstruction_transform import transformed
+from threer_blender.scene import build, cameras, proxies, world
+
+from .conftest import BALL_CENTRE, BALL_RADIUS, CAMERAS, looking_at, reconstruct
+from .test_scene_projection import blender_pixels, in_front
+
+
+def similar(angle, scale, place):
+    turn = Matrix.Rotation(angle, 3, (0.3, 1, -0.5))
+    return np.array(Matrix.LocRotScale(place, turn, (scale, scale, scale)), np.float64)
+
+
+def off(points):
+    """(N,) distance from the first world's surface: the floor and the ball on it."""
+    ball = np.abs(np.linalg.norm(points - BALL_CENTRE, axis=-1) - BALL_RADIUS)
+    return np.minimum(ball, np.abs(points[..., 1]))
+
+
+def positions(mesh):
+    flat = np.empty(3 * len(mesh.vertices), np.float32)
+    mesh.attributes["position"].data.foreach_get("vector", flat)
+    return flat.reshape(-1, 3)
+
+
+@pytest.mark.parametrize("wrong", [0, 4])
+def test_the_first_world_is_found_though_some_cameras_disagree(wrong):
+    rng = np.random.default_rng(wrong)
+    solved = np.array([looking_at(eye) for eye in rng.uniform((-4, -3, -4), (4, -0.5, 4), (12, 3))])
+    true = similar(2.1, 0.4, (5, -3, 1))
+    standing = true @ solved
+    standing[:, :3, :3] /= 0.4
+    standing[:, :3, 3] += rng.normal(0, 1e-4, (12, 3))
+    for index in range(wrong):
+        standing[index] = looking_at(rng.uniform(-4, -1, 3))
+    found = world.similarity(solved, standing)
+    assert np.abs(found - true).max() < (1e-3 if wrong == 0 else 0.05)
+
+
+def test_a_single_camera_keeps_its_scale():
+    pose, there = looking_at((1.0, -2.0, 3.0)), looking_at((-4.0, -1.0, 0.5))
+    found = world.similarity(pose[None], there[None])
+    assert np.abs(found @ pose - there).max() < 1e-9
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_the_second_solve_stands_on_the_first(reconstruction, photos, tmp_path, number):
+    """Points and cameras, to the pixel; and again, after a third solve and one that is the first once more."""
+    root = build.build(reconstruction, tmp_path)
+    root.matrix_basis = Matrix.Rotation(0.4, 4, "X") @ root.matrix_basis
+    placed = root.matrix_basis.copy()
+    again = reconstruct(photos, CAMERAS, step=5)
+    for matrix in (similar(0.8, 1.3, (3, -2, 7)), similar(-2.5, 0.2, (0, 1, 0)), np.eye(4)):
+        assert build.build(transformed(again, matrix), tmp_path) == root
+        assert root.matrix_basis == placed
+        cloud = next(child for child in root.children if child.type in ("MESH", "POINTCLOUD"))
+        assert off(positions(cloud.data)).max() < 1e-4
+        shown = build.solved_cameras(root)[number]
+        cameras.use_camera(bpy.context.scene, shown)
+        points = in_front(CAMERAS[number])
+        seen = blender_pixels(bpy.context.scene, root, shown, points)
+        assert np.abs(seen - CAMERAS[number].project(points)).max() < 0.02
+    assert world.WORLD not in root
+
+
+def test_what_is_made_of_the_bundle_follows(reconstruction, photos, tmp_path):
+    first = bundle.write(reconstruction, tmp_path / "first")
+    root = build.build(bundle.read(first), first)
+    other = transformed(reconstruct(photos, CAMERAS, step=4), similar(0.8, 1.3, (3, -2, 7)))
+    second = bundle.write(other, tmp_path / "second")
+    build.build(bundle.read(second), second)
+    made = proxies.of_photos(root, world.under(root, bundle.read(second)), proxies.HOLDOUT)
+    assert off(np.concatenate([positions(proxy.data) for proxy in made])).max() < 1e-3
+
+
+def test_without_common_cameras_a_solve_stays_in_its_own_world(reconstruction, tmp_path):
+    build.build(replace(reconstruction, cameras=reconstruction.cameras[:2]), tmp_path)
+    moved = transformed(reconstruction, similar(0.8, 1.3, (3, -2, 7)))
+    root = build.build(replace(moved, cameras=moved.cameras[2:]), tmp_path)
+    assert world.WORLD not in root

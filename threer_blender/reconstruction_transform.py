@@ -1,0 +1,47 @@
+"""[S] A Reconstruction, moved, turned and scaled as a whole. Numpy only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from . import gaussian_transform
+from .reconstruction import Array, Camera, FloatArray, PointCloud, Reconstruction
+
+
+def transformed(reconstruction: Reconstruction, matrix: FloatArray) -> Reconstruction:
+    """`reconstruction` in another world: all that it holds of places under the similarity `matrix` (4, 4).
+
+    Every camera sees every point in the same pixel as before. Raises UserError where the matrix is no similarity.
+    """
+    rotation, scale = gaussian_transform.similarity(matrix)
+    cloud, gaussians = reconstruction.cloud, reconstruction.gaussians
+
+    def camera(solved: Camera) -> Camera:
+        pose = matrix @ solved.world_from_camera
+        pose[:3, :3] /= scale
+        return replace(solved, world_from_camera=pose)
+
+    return replace(
+        reconstruction,
+        cameras=[camera(solved) for solved in reconstruction.cameras],
+        shots=[
+            replace(shot, cameras={number: camera(solved) for number, solved in shot.cameras.items()})
+            for shot in reconstruction.shots
+        ],
+        pointmaps=[replace(pointmap, points=_moved(pointmap.points, matrix)) for pointmap in reconstruction.pointmaps],
+        cloud=None if cloud is None else _moved_cloud(cloud, matrix, rotation),
+        gaussians=None if gaussians is None else gaussian_transform.transformed(gaussians, matrix),
+    )
+
+
+def _moved_cloud(cloud: PointCloud, matrix: FloatArray, rotation: FloatArray) -> PointCloud:
+    normals = cloud.normals @ rotation.T.astype(np.float32)
+    return replace(cloud, positions=_moved(cloud.positions, matrix), normals=normals)
+
+
+def _moved(points: Array, matrix: FloatArray) -> Array:
+    """Points (…, 3) float32 under `matrix`."""
+    moved: Array = points @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
+    return moved
