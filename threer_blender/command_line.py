@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True)
 
     reconstruct = verbs.add_parser("reconstruct", help="solve cameras and points from photos")
-    reconstruct.add_argument("photos", nargs="+", metavar="PHOTOS", help="photo files, or folders of them")
+    reconstruct.add_argument("photos", nargs="+", metavar="PHOTOS", help="photos, videos, or folders of them")
     reconstruct.add_argument("--engine", default=headless.DEFAULT_ENGINE, help="default: %(default)s; see `info`")
     reconstruct.add_argument("--output", required=True, metavar="PATH", help="scene.blend, or a folder for the bundle")
     reconstruct.add_argument(
