@@ -21,7 +21,7 @@ from PIL import Image
 from ..reconstruction import Array, Photo
 from .photos import shrunk
 
-MOST_FRAMES = 100  # of one video; more overlap only costs time
+MOST_FRAMES = 200  # of one video; with 100, a camera carried fast through rooms got lost at its turns
 FEWEST_FRAMES = 8  # where hardly anything moves: enough to see that
 STEP = 0.04  # of the picture's longer side: a view that moved so far is a new one
 MISPLACED = 16  # frames by which a file's time stamps may be out of order
