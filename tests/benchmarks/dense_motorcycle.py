@@ -20,12 +20,13 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from threer_blender.geometry import dense
+from threer_blender.geometry.dense_views import DepthMap, View
 
 DATA = Path(os.environ.get("THREER_DATA", Path(__file__).parents[3] / "shared" / "data"))
 FOLDER = DATA / "middlebury2014_motorcycle"
 
 
-def read() -> tuple[list[dense.View], NDArray[np.float64]]:
+def read() -> tuple[list[View], NDArray[np.float64]]:
     """The two views with SIFT points triangulated by the true cameras, and the true disparity (H, W), NaN = none."""
     frames = json.loads((FOLDER / "cameras.json").read_text())["frames"]
     images = [np.array(Image.open(FOLDER / frame["file"]).convert("RGB")) for frame in frames]
@@ -33,7 +34,7 @@ def read() -> tuple[list[dense.View], NDArray[np.float64]]:
     poses = [np.linalg.inv(np.array(frame["w2c"])) for frame in frames]
     points = _sparse_points(images, intrinsics, poses)
     views = [
-        dense.View(image, matrix, pose, points, np.arange(len(points)))
+        View(image, matrix, pose, points, np.arange(len(points)))
         for image, matrix, pose in zip(images, intrinsics, poses, strict=True)
     ]
     disparity = np.load(FOLDER / "disparity_left.npz")["disp"].astype(np.float64)
@@ -65,7 +66,7 @@ def _sparse_points(
     return camera @ poses[0][:3, :3].T + poses[0][:3, 3]
 
 
-def disparity_error(view: dense.View, other: dense.View, depth: NDArray[np.float32], truth: NDArray[np.float64]):
+def disparity_error(view: View, other: View, depth: NDArray[np.float32], truth: NDArray[np.float64]):
     """(H, W) absolute error in pixels of disparity; NaN without truth."""
     baseline = other.world_from_camera[0, 3] - view.world_from_camera[0, 3]
     offset = other.intrinsics[0, 2] - view.intrinsics[0, 2]
@@ -93,8 +94,8 @@ def main() -> None:
         _picture(views[0], maps[0], error).save(sys.argv[1])
 
 
-def _cropped(view: dense.View) -> dense.View:
-    return dense.View(
+def _cropped(view: View) -> View:
+    return View(
         np.ascontiguousarray(view.image[:64, :64]),
         view.intrinsics,
         view.world_from_camera,
@@ -103,7 +104,7 @@ def _cropped(view: dense.View) -> dense.View:
     )
 
 
-def _picture(view: dense.View, found: dense.DepthMap, error: NDArray[np.float64]) -> Image.Image:
+def _picture(view: View, found: DepthMap, error: NDArray[np.float64]) -> Image.Image:
     """Photo, inverse depth, trusted inverse depth and error (black none, green to red at 2 px) in a square."""
     inverse = 1 / np.maximum(found.depth, 1e-9)
     low, high = np.percentile(inverse, [1, 99])

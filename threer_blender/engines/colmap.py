@@ -20,7 +20,7 @@ from ..messages import UserError
 from ..reconstruction import Array, Camera, Photo, PointCloud, PointMap, Reconstruction
 
 if TYPE_CHECKING:
-    from ..geometry import dense, features, mapping
+    from ..geometry import dense_views, features, mapping
     from ..runtime.report import Report
 
 ENGINE = Engine(
@@ -305,9 +305,9 @@ def _dense(
     return maps, cloud
 
 
-def _view(camera: Camera, photo: Photo, points: Array, ids: Array, long_side: int) -> dense.View:
+def _view(camera: Camera, photo: Photo, points: Array, ids: Array, long_side: int) -> dense_views.View:
     """The ideal pinhole picture of a photo, small enough for dense stereo, with the sparse points that it sees."""
-    from ..geometry import dense, pointmaps, remap
+    from ..geometry import dense_views, pointmaps, remap
     from ..runtime.photos import pixels
 
     intrinsics, size = pointmaps.ideal_picture(camera, long_side)
@@ -316,4 +316,4 @@ def _view(camera: Camera, photo: Photo, points: Array, ids: Array, long_side: in
     x, y = picture.shape[1] / camera.width, picture.shape[0] / camera.height
     lens = (camera.fx * x, camera.fy * y, camera.cx * x, camera.cy * y, camera.distortion)
     image = remap.undistorted(picture, *lens, intrinsics, size)
-    return dense.View(image, intrinsics, camera.world_from_camera, points, ids)
+    return dense_views.View(image, intrinsics, camera.world_from_camera, points, ids)
