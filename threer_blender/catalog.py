@@ -65,6 +65,16 @@ class Option:
         return typed
 
 
+# What engines offer that solve for the lenses themselves.
+LENS = Option(
+    "intrinsics",
+    "shared",
+    "Lens",
+    "Whether photos of the same size and EXIF focal length were taken with one lens setting.",
+    choices={"shared": "One lens", "per-photo": "Each photo its own"},
+)
+
+
 # What engines offer whose cameras come from a network: `geometry/refinement.py` does it, which needs pycolmap.
 REFINE = Option(
     "refine",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..catalog import MATCHING, Cost, Engine, Option
+from ..catalog import LENS, MATCHING, Cost, Engine, Option
 from ..messages import UserError
 from ..reconstruction import Array, Camera, Photo, PointCloud, PointMap, Reconstruction
 
@@ -47,13 +47,7 @@ ENGINE = Engine(
             "Dense points",
             "Also compute a dense point cloud; without it the cameras arrive sooner, with few points.",
         ),
-        Option(
-            "intrinsics",
-            "shared",
-            "Lens",
-            "Whether photos of the same size and EXIF focal length were taken with one lens setting.",
-            choices={"shared": "One lens", "per-photo": "Each photo its own"},
-        ),
+        LENS,
         Option(
             "focal",
             0.0,

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..catalog import ADD_TO, PAIRS, REFINE, Cost, Engine, Option, Weights
+from ..catalog import ADD_TO, LENS, PAIRS, REFINE, Cost, Engine, Weights
 from ..reconstruction import Photo, Reconstruction
 
 if TYPE_CHECKING:
@@ -32,13 +32,7 @@ ENGINE = Engine(
     produces=frozenset({"cameras", "pointmaps", "cloud"}),
     requires=("torch", "numba", "pycolmap", "PIL", "pillow_heif"),
     options=(
-        Option(
-            "intrinsics",
-            "shared",
-            "Lens",
-            "Whether photos of the same size and EXIF focal length were taken with one lens setting.",
-            choices={"shared": "One lens", "per-photo": "Each photo its own"},
-        ),
+        LENS,
         PAIRS,
         REFINE,
         ADD_TO,

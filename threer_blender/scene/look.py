@@ -6,6 +6,8 @@ from typing import Any
 
 import bpy
 
+from .node_fields import Formulas
+
 VERSION = "threer_version"  # custom property of node groups and materials that all clouds share
 LOOK = 1  # raise it when the nodes below change: old files keep the look they were saved with
 
@@ -27,26 +29,31 @@ def material() -> bpy.types.Material:
     Photos have their light in them already, so points shine instead of being lit again.
     """
     kind = f"points {LOOK}"
-    found: bpy.types.Material | None = shared(bpy.data.materials, kind)
-    if found is not None:
-        return found
-    made = bpy.data.materials.new("3R Points")
+    found: bpy.types.Material = shared(bpy.data.materials, kind) or shining("3R Points", kind, SHADER_COLOR)
+    return found
+
+
+def shining(name: str, kind: str, attribute: str) -> bpy.types.Material:
+    """A new material, opaque, that gives off the colours in an `attribute`."""
+    made, formulas = new_material(name, kind)
+    color = formulas.node("ShaderNodeAttribute", attribute_name=attribute)
+    emission = formulas.value("ShaderNodeEmission", color.outputs["Color"], 1.0)
+    formulas.give(formulas.node("ShaderNodeOutputMaterial").inputs["Surface"], emission)
+    for place, node in enumerate(made.node_tree.nodes):
+        node.location = (200 * place, 0)
+    return made
+
+
+def new_material(name: str, kind: str) -> tuple[bpy.types.Material, Formulas]:
+    """A new material of this kind and version, and its node tree, which is empty."""
+    made = bpy.data.materials.new(name)
     if made.node_tree is None:  # before Blender 5.0
         made.use_nodes = True
-    tree = made.node_tree
-    tree.nodes.clear()
-    color = tree.nodes.new("ShaderNodeAttribute")
-    color.attribute_name = SHADER_COLOR
-    emission = tree.nodes.new("ShaderNodeEmission")
-    output = tree.nodes.new("ShaderNodeOutputMaterial")
-    tree.links.new(color.outputs["Color"], emission.inputs["Color"])
-    tree.links.new(emission.outputs["Emission"], output.inputs["Surface"])
-    for place, node in enumerate((color, emission, output)):
-        node.location = (200 * place, 0)
+    made.node_tree.nodes.clear()
     if hasattr(made, "cycles"):  # the Cycles add-on may be off
         made.cycles.emission_sampling = "NONE"  # a million tiny lamps
     made[VERSION] = kind
-    return made
+    return made, Formulas(made.node_tree)
 
 
 def node_group(from_mesh: bool) -> bpy.types.NodeTree:
@@ -120,8 +127,13 @@ def match_photo_colors(scene: bpy.types.Scene) -> None:
 
     Blender's default view transform is a film look that changes every colour. Only on request: it is the whole scene's.
     """
+    set_view_transform(scene, "Standard")
+
+
+def set_view_transform(scene: bpy.types.Scene, name: str) -> None:
+    """Let this view transform alone decide how colours are shown."""
     view = scene.view_settings
-    view.view_transform = "Standard"
+    view.view_transform = name
     view.look = "None"
     view.exposure = 0.0
     view.gamma = 1.0

@@ -96,12 +96,7 @@ def radii(reconstruction: Reconstruction) -> Array:
 
 def new_geometry(name: str, cloud: PointCloud, radius: Array, as_mesh: bool) -> Geometry:
     """A data-block with the cloud's points and attributes."""
-    if as_mesh:
-        geometry: Geometry = bpy.data.meshes.new(name)
-        geometry.vertices.add(len(cloud))
-    else:
-        geometry = bpy.data.pointclouds.new(name)
-        geometry.resize(len(cloud))
+    geometry = blank(name, len(cloud), as_mesh)
     write_attribute(geometry, "position", VECTOR, cloud.positions)
     write_attribute(geometry, "radius", FLOAT, radius)
     write_colors(geometry, "color", cloud.colors)
@@ -111,6 +106,17 @@ def new_geometry(name: str, cloud: PointCloud, radius: Array, as_mesh: bool) -> 
     if as_mesh:
         geometry.attributes.active_color_name = "color"
         geometry.update()
+    return geometry
+
+
+def blank(name: str, count: int, as_mesh: bool) -> Geometry:
+    """A data-block of so many points without attributes: a mesh of vertices, else a PointCloud."""
+    if as_mesh:
+        geometry: Geometry = bpy.data.meshes.new(name)
+        geometry.vertices.add(count)
+    else:
+        geometry = bpy.data.pointclouds.new(name)
+        geometry.resize(count)
     return geometry
 
 

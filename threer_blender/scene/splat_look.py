@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import bpy
 
-from .look import VERSION, shared
-from .node_fields import Field, Formulas
+from .look import new_material, set_view_transform, shared, shining
+from .node_fields import Field
 from .splat_nodes import COLOR, FAINTEST, PLACE
 
 LOOK = 1  # raise it when the materials below change: old files keep the look they were saved with
@@ -22,7 +22,7 @@ def material() -> bpy.types.Material:
     found: bpy.types.Material | None = shared(bpy.data.materials, kind)
     if found is not None:
         return found
-    made, formulas = _new("3R Splats", kind)
+    made, formulas = new_material("3R Splats", kind)
     color = formulas.node("ShaderNodeAttribute", attribute_name=COLOR)
     place = formulas.node("ShaderNodeAttribute", attribute_name=PLACE)
     at, opacity = Field(formulas, place.outputs["Vector"]), Field(formulas, color.outputs["Alpha"])
@@ -41,25 +41,8 @@ def material() -> bpy.types.Material:
 def point_material() -> bpy.types.Material:
     """The shared material of points: their colours, opaque."""
     kind = f"splat points {LOOK}"
-    found: bpy.types.Material | None = shared(bpy.data.materials, kind)
-    if found is not None:
-        return found
-    made, formulas = _new("3R Splat Points", kind)
-    color = formulas.node("ShaderNodeAttribute", attribute_name=COLOR)
-    emission = formulas.value("ShaderNodeEmission", color.outputs["Color"], 1.0)
-    formulas.give(formulas.node("ShaderNodeOutputMaterial").inputs["Surface"], emission)
-    return made
-
-
-def _new(name: str, kind: str) -> tuple[bpy.types.Material, Formulas]:
-    made = bpy.data.materials.new(name)
-    if made.node_tree is None:  # before Blender 5.0
-        made.use_nodes = True
-    made.node_tree.nodes.clear()
-    if hasattr(made, "cycles"):  # the Cycles add-on may be off
-        made.cycles.emission_sampling = "NONE"  # a million tiny lamps
-    made[VERSION] = kind
-    return made, Formulas(made.node_tree)
+    found: bpy.types.Material = shared(bpy.data.materials, kind) or shining("3R Splat Points", kind, COLOR)
+    return found
 
 
 def set_up_rendering(scene: bpy.types.Scene) -> None:
@@ -69,12 +52,7 @@ def set_up_rendering(scene: bpy.types.Scene) -> None:
     unchanged; lit objects would look too dark in it. Cycles' rays go on through enough splats, none of them stopped by
     chance (Russian roulette).
     """
-    view = scene.view_settings
-    view.view_transform = "Raw"
-    view.look = "None"
-    view.exposure = 0.0
-    view.gamma = 1.0
-    view.use_curve_mapping = False
+    set_view_transform(scene, "Raw")
     let_rays_through(scene)
 
 

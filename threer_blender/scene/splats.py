@@ -25,12 +25,7 @@ NO_DEFAULT = {"NodeSocketObject", "NodeSocketMaterial"}  # inputs of the modifie
 
 def new_geometry(name: str, gaussians: Gaussians, as_mesh: bool) -> Geometry:
     """A data-block with the splats' attributes: a mesh of vertices, else a PointCloud."""
-    if as_mesh:
-        geometry: Geometry = bpy.data.meshes.new(name)
-        geometry.vertices.add(len(gaussians))
-    else:
-        geometry = bpy.data.pointclouds.new(name)
-        geometry.resize(len(gaussians))
+    geometry = points.blank(name, len(gaussians), as_mesh)
     write(geometry, gaussians)
     return geometry
 

@@ -64,11 +64,4 @@ def _about(layout: Any, engine: Engine) -> None:
         words.quiet(box, f"Weights of {words.size(total)}")
 
 
-def register() -> None:
-    """Makes the list known."""
-    bpy.utils.register_class(THREER_PT_engine)
-
-
-def unregister() -> None:
-    """Takes it away again."""
-    bpy.utils.unregister_class(THREER_PT_engine)
+register, unregister = bpy.utils.register_classes_factory((THREER_PT_engine,))

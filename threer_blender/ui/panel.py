@@ -229,15 +229,4 @@ def _look_of_splats(box: Any) -> None:
 
 
 _classes = (THREER_PT_main, THREER_PT_more)
-
-
-def register() -> None:
-    """Adds the panels to the sidebar."""
-    for cls in _classes:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    """Takes them away again."""
-    for cls in reversed(_classes):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(_classes)

@@ -50,11 +50,4 @@ class THREER_OT_proxy_meshes(Button, bpy.types.Operator):  # type: ignore[misc]
             proxies.fused(root, reconstruction, self.purpose)
 
 
-def register() -> None:
-    """Makes the operator known."""
-    bpy.utils.register_class(THREER_OT_proxy_meshes)
-
-
-def unregister() -> None:
-    """Takes it away again."""
-    bpy.utils.unregister_class(THREER_OT_proxy_meshes)
+register, unregister = bpy.utils.register_classes_factory((THREER_OT_proxy_meshes,))

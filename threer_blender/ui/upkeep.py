@@ -197,15 +197,4 @@ _classes = (
     THREER_OT_use_weights,
     THREER_OT_delete_weights,
 )
-
-
-def register() -> None:
-    """Makes the operators known."""
-    for cls in _classes:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    """Takes them away again."""
-    for cls in reversed(_classes):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(_classes)
