@@ -76,13 +76,14 @@ ONE_PHOTO = (
 )
 UNDISTORTING, DENSE, FUSING = "Preparing the photos", "Computing depth", "Fusing points"
 # Quality -> seconds a photo takes on two cores to find its features and to see its depth.
-SECONDS = {"preview": (0.7, 1.0), "standard": (2.0, 5.0), "high": (4.0, 12.0)}
+SECONDS = {"preview": (0.4, 0.6), "standard": (0.6, 4.5), "high": (1.3, 10.0)}
+PAIR = 0.05  # of the seconds that finding a photo's features takes, to match a pair
 LEFT_OUT = 0.1  # share of the photos without a camera that makes a second, finer look worth its time
-SOLVING = 1.5  # seconds a photo takes to get its camera
+SOLVING = 0.2  # seconds a photo takes to get its camera
 FINER = 3.0  # times the seconds of a coarse look
-# Seconds to find a photo's learned features, and to match a pair by them: a second, but only pairs with the photos left
-# out and with those that they match, about half.
-LEARNED = (1.0, 0.5)
+# Seconds to find a photo's learned features, and to match a pair by them: half a second, but only pairs with the photos
+# left out and with those that they match, about half.
+LEARNED = (0.5, 0.25)
 
 
 def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
@@ -196,7 +197,7 @@ def _looks(photos: Sequence[Photo], options: Mapping[str, Any]) -> Sequence[Look
 
     quality = options["quality"]
     finding, _ = SECONDS[quality]
-    seconds = finding, 0.15 * finding
+    seconds = finding, PAIR * finding
     coarse = replace(features.QUALITIES[quality], shared_intrinsics=options["intrinsics"] == "shared")
     looks = [Look(partial(_sift, photos, coarse), coarse, seconds)]
     finer = features.finer(coarse, photos)
@@ -244,7 +245,7 @@ def _dense_plan(count: int, options: Mapping[str, Any]) -> dict[str, float]:
     _, seeing = SECONDS[options["quality"]]
     if not options["points"]:
         return {}
-    return {UNDISTORTING: 0.2 * count, DENSE: seeing * count, FUSING: 0.05 * seeing * count}
+    return {UNDISTORTING: 0.1 * count, DENSE: seeing * count, FUSING: 0.05 * seeing * count}
 
 
 def _with_focal(photo: Photo, full_frame: float) -> Photo:

@@ -42,7 +42,7 @@ UNDISTORTING, SAVING = "Undistorting the photos", "Saving"
 GRACE = 1.0  # seconds that a cancelled engine has to come to its next report
 # Stages around the engine's -> share of its time: decoding every photo once, plates, hashing what is written.
 OPENING = {READING: 0.03}
-CLOSING = {FOLLOWING: 0.05, UNDISTORTING: 0.08, SAVING: 0.02}
+CLOSING = {FOLLOWING: 0.05, UNDISTORTING: 0.03, SAVING: 0.01}
 OUT_OF_MEMORY = "The memory ran out; close other programs, or use fewer photos or a lower quality."
 MEND = "install the extension's zip for this system and Blender again"
 EXIT_FAILED, EXIT_CANCELLED, EXIT_ORPHANED = 1, 3, 4
