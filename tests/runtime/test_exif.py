@@ -1,0 +1,63 @@
+"""What EXIF says of the lens, and that nothing is better than something wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import TiffImagePlugin
+
+from tests.runtime.pictures import read_one, save, scene, tags
+
+
+def test_focal_from_the_35_mm_equivalent(tmp_path: Path) -> None:
+    """A 3:2 full-frame photo with a 50 mm lens: 36 mm across the width, whichever way the camera was held."""
+    exif = {"FocalLength": 50.0, "FocalLengthIn35mmFilm": 50}
+    flat = read_one(save(tmp_path / "flat.jpg", scene(360, 240), exif=tags(**exif)))
+    assert flat.focal == pytest.approx(500)
+    assert flat.sensor_width == pytest.approx(36)
+    tall = read_one(save(tmp_path / "tall.jpg", scene(360, 240), exif=tags(Orientation=6, **exif)))
+    assert (tall.width, tall.height) == (240, 360)
+    assert tall.focal == pytest.approx(500)
+    assert tall.sensor_width == pytest.approx(24)
+
+
+def test_focal_of_a_phone_goes_by_the_diagonal(tmp_path: Path) -> None:
+    """4:3 sensor of 5.6 × 4.2 mm (diagonal 7.0) behind 4.2 mm: sold as 26 mm."""
+    phone = save(tmp_path / "phone.jpg", scene(400, 300), exif=tags(FocalLength=4.2, FocalLengthIn35mmFilm=26))
+    photo = read_one(phone)
+    assert photo.focal == pytest.approx(4.2 / 5.6 * 400, rel=0.01)
+    assert photo.sensor_width == pytest.approx(5.6, rel=0.01)
+
+
+@pytest.mark.parametrize(("unit", "per_mm"), [(2, 25.4), (3, 10), (4, 1), (5, 0.001)])
+@pytest.mark.parametrize("orientation", [1, 8])
+def test_focal_from_the_focal_plane(tmp_path: Path, unit: int, per_mm: float, orientation: int) -> None:
+    """A 22.3 mm wide sensor of 4752 pixels, its picture shrunk to 360, behind a 35 mm lens."""
+    exif = tags(
+        Orientation=orientation,
+        FocalLength=35.0,
+        FocalPlaneXResolution=TiffImagePlugin.IFDRational(round(4752 / 22.3 * per_mm * 10**6), 10**6),
+        FocalPlaneResolutionUnit=unit,
+        ExifImageWidth=4752,
+        ExifImageHeight=3168,
+    )
+    photo = read_one(save(tmp_path / "slr.jpg", scene(360, 240), exif=exif))
+    assert photo.focal == pytest.approx(360 * 35 / 22.3, rel=1e-3)
+    assert photo.sensor_width == pytest.approx(22.3 if orientation == 1 else 22.3 / 1.5, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "exif",
+    [
+        {},
+        {"FocalLength": 50.0},
+        {"FocalLength": 0.0, "FocalLengthIn35mmFilm": 0},
+        {"FocalLengthIn35mmFilm": 60000},
+        {"FocalLength": 4.0, "FocalPlaneXResolution": TiffImagePlugin.IFDRational(0, 0)},
+    ],
+)
+def test_no_focal_is_better_than_a_wrong_one(tmp_path: Path, exif: dict[str, object]) -> None:
+    photo = read_one(save(tmp_path / "plain.jpg", scene(), exif=tags(**exif)))
+    assert photo.focal is None
+    assert photo.sensor_width is None
