@@ -1,8 +1,8 @@
-"""Engines that answer for many photos at once, whole, around stand-ins for their networks that answer from a known
-world in the network's own output format: what comes out are the cameras and the surface of that world."""
+"""Engines that answer for many photos at once, whole, around stand-ins for their networks: what comes out are the
+cameras and the surface of the world that the stand-ins know."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,221 +12,17 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="the engines' networks need torch")
 from tests import oracle  # noqa: E402
+from tests.learned.stand_ins import ENGINES, UNIT, StandIn, World, map_anything_stand_in, world  # noqa: E402
 from threer_blender import catalog  # noqa: E402
 from threer_blender.geometry import likeness  # noqa: E402
 from threer_blender.geometry.poses import procrustes  # noqa: E402
 from threer_blender.messages import UserError  # noqa: E402
-from threer_blender.networks import (  # noqa: E402
-    checkpoints,
-    depth_anything3,
-    dust3r,
-    fast3r,
-    map_anything,
-    vggt,
-    vggt_omega,
-)
+from threer_blender.networks import checkpoints, map_anything, vggt, vggt_omega  # noqa: E402
 from threer_blender.reconstruction import Reconstruction  # noqa: E402
 from threer_blender.runtime import device, feed_forward, photos, weights  # noqa: E402
 from threer_blender.runtime.report import Report  # noqa: E402
 
 LANDSCAPE, PORTRAIT = (480, 640), (640, 480)
-FOCAL = 520.0
-
-
-@dataclass(frozen=True)
-class World:
-    """Photos of one room; photo i is flat, with i as its red, which tells a stand-in what it sees."""
-
-    views: list[oracle.View]
-    paths: list[Path]
-
-    def seen(self, images: torch.Tensor) -> list[oracle.View]:
-        """The views that pictures (N, 3, H, W) in [0, 1] show in their middles."""
-        middles = images[:, 0, images.shape[2] // 2, images.shape[3] // 2]
-        return [self.views[round(float(red) * 255)] for red in middles]
-
-
-def world(folder: Path, sizes: Sequence[tuple[int, int]], degrees: float = 50.0) -> World:
-    """One photo for each of `sizes`, height and width, from an arc around the room."""
-    poses = [view.world_from_camera for view in oracle.orbit(len(sizes), (2, 2), degrees)]
-    views = [oracle.view(pose, size, FOCAL) for pose, size in zip(poses, sizes, strict=True)]
-    paths = [folder / f"{number:03}.png" for number in range(len(views))]
-    for number, (path, size) in enumerate(zip(paths, sizes, strict=True)):
-        Image.new("RGB", size[::-1], (number, 128, 128)).save(path)
-    return World(views, paths)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The truth of one view in a network's pixels, in the frame of the first view and another unit."""
-
-    depth: torch.Tensor
-    focal: tuple[float, float]
-    camera_from_world: np.ndarray
-
-
-UNIT = 0.37
-
-
-def answers(views: list[oracle.View], scales: Callable, height: int, width: int) -> list[Answer]:
-    """`scales(w, h)`: network pixels per photo pixel along x and y. Inputs are cut and bordered about their middles."""
-    found = []
-    for view in views:
-        tall, wide = view.depth.shape
-        scale = scales(wide, tall)
-        x = (np.arange(width) + 0.5 - width / 2) / scale[0] + wide / 2
-        y = (np.arange(height) + 0.5 - height / 2) / scale[1] + tall / 2
-        rows, columns = (np.clip(at.astype(int), 0, side - 1) for at, side in ((y, tall), (x, wide)))
-        depth = UNIT * view.depth[np.ix_(rows, columns)]
-        pose = np.linalg.inv(view.world_from_camera) @ views[0].world_from_camera
-        pose[:3, 3] *= UNIT
-        focal = (view.focal * scale[0], view.focal * scale[1])
-        found.append(Answer(torch.tensor(depth, dtype=torch.float32), focal, pose))
-    return found
-
-
-class StandIn(torch.nn.Module):
-    """Answers for the world instead of looking."""
-
-    def __init__(self, answer: Callable[[Any], Any]) -> None:
-        super().__init__()
-        self.answer = answer
-        self.asked: list[int] = []
-
-    def forward(self, images: Any) -> Any:
-        self.asked.append(len(images))
-        return self.answer(images)
-
-
-def sure(found: list[Answer]) -> torch.Tensor:
-    """Confidences: doubtful in the top rows."""
-    confidence = torch.full((len(found), *found[0].depth.shape), 5.0)
-    confidence[:, : len(found[0].depth) // 5] = 1.01
-    return confidence
-
-
-def shown(images: torch.Tensor) -> torch.Tensor:
-    """Pictures in [0, 1] of those with ImageNet's mean and deviation taken out."""
-    deviation, mean = (torch.tensor(row)[:, None, None] for row in ((0.229, 0.224, 0.225), (0.485, 0.456, 0.406)))
-    return images * deviation + mean
-
-
-def da3(known: World) -> StandIn:
-    def answer(images: torch.Tensor) -> depth_anything3.Prediction:
-        height, width = images.shape[2:]
-
-        def scales(wide: int, tall: int) -> tuple[float, float]:
-            longer = max(wide, tall)
-            return round(wide * 504 / longer / 14) * 14 / wide, round(tall * 504 / longer / 14) * 14 / tall
-
-        found = answers(known.seen(shown(images)), scales, height, width)
-        lenses = [[[one.focal[0], 0, width / 2], [0, one.focal[1], height / 2], [0, 0, 1]] for one in found]
-        poses = torch.tensor(np.stack([one.camera_from_world[:3] for one in found]), dtype=torch.float32)
-        return depth_anything3.Prediction(
-            torch.stack([one.depth for one in found]), sure(found), poses, torch.tensor(lenses)
-        )
-
-    return StandIn(answer)
-
-
-def map_anything_stand_in(known: World) -> StandIn:
-    """The lowest rows are nonsense, and told to be."""
-
-    def answer(images: torch.Tensor) -> map_anything.Prediction:
-        height, width = images.shape[2:]
-        found = answers(
-            known.seen(shown(images)), lambda wide, tall: (max(width / wide, height / tall),) * 2, height, width
-        )
-        x, y = np.meshgrid(np.arange(width) + 0.5 - width / 2, np.arange(height) + 0.5 - height / 2)
-        rays = torch.tensor(
-            np.stack([np.stack([x / f, y / g, np.ones_like(x)], -1) for f, g in (a.focal for a in found)])
-        )
-        length = rays.norm(dim=-1)
-        distance = torch.stack([one.depth for one in found]) * length
-        distance[:, -height // 10 :] *= 7
-        clear = torch.ones_like(distance)
-        clear[:, -height // 10 :] = -1
-        poses = torch.tensor(np.stack([one.camera_from_world[:3] for one in found]))
-        parts = (rays / length[..., None], distance, sure(found), clear, poses, torch.tensor(1.0))
-        return map_anything.Prediction(*(part.float() for part in parts))
-
-    return StandIn(answer)
-
-
-def pose_encodings(found: list[Answer], height: int, width: int) -> torch.Tensor:
-    """(N, 9): translation, quaternion xyzw, vertical and horizontal field of view."""
-    rows = []
-    for one in found:
-        turn = one.camera_from_world[:3, :3]
-        w = np.sqrt(1 + np.trace(turn)) / 2
-        x, y, z = turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]
-        fields = 2 * np.arctan(height / 2 / one.focal[1]), 2 * np.arctan(width / 2 / one.focal[0])
-        rows.append([*one.camera_from_world[:3, 3], x / (4 * w), y / (4 * w), z / (4 * w), w, *fields])
-    return torch.tensor(np.array(rows), dtype=torch.float32)
-
-
-def vggt_scales(wide: int, tall: int) -> tuple[float, float]:
-    return 518 / wide, round(tall * 518 / wide / 14) * 14 / tall
-
-
-def vggt_stand_in(known: World) -> StandIn:
-    def answer(images: torch.Tensor) -> vggt.Prediction:
-        found = answers(known.seen(images), vggt_scales, *images.shape[2:])
-        depth = torch.stack([one.depth for one in found])
-        return vggt.Prediction(pose_encodings(found, *images.shape[2:]), depth, sure(found), None, None, None)
-
-    return StandIn(answer)
-
-
-def vggt_omega_stand_in(known: World) -> StandIn:
-    def scales(wide: int, tall: int) -> tuple[float, float]:
-        wide_cut, tall_cut = min(wide, 2 * tall), min(tall, 2 * wide)
-        columns = np.sqrt(32**2 * wide_cut / tall_cut)
-        return round(columns) * 16 / wide_cut, round(32**2 / columns) * 16 / tall_cut
-
-    def answer(images: torch.Tensor) -> vggt_omega.Prediction:
-        found = answers(known.seen(images), scales, *images.shape[2:])
-        depth = torch.stack([one.depth for one in found])
-        return vggt_omega.Prediction(pose_encodings(found, *images.shape[2:]), depth, sure(found), depth)
-
-    return StandIn(answer)
-
-
-def fast3r_stand_in(known: World) -> StandIn:
-    """Own pointmaps have a unit each; the shared ones are coarser, and wrong in a corner."""
-
-    def answer(images: list[torch.Tensor]) -> list[fast3r.Prediction]:
-        views = [known.seen((image[None] + 1) / 2)[0] for image in images]
-        predictions = []
-        for number, (view, image) in enumerate(zip(views, images, strict=True)):
-            height, width = image.shape[1:]
-            one = answers([view], lambda wide, tall: (512 / max(wide, tall),) * 2, height, width)[0]
-            x, y = (
-                (np.arange(width) + 0.5 - width / 2) / one.focal[0],
-                (np.arange(height) + 0.5 - height / 2) / one.focal[1],
-            )
-            own = np.stack([*np.meshgrid(x, y), np.ones((height, width))], -1) * one.depth.numpy()[..., None]
-            pose = np.linalg.inv(views[0].world_from_camera) @ view.world_from_camera
-            shared = own @ pose[:3, :3].T + UNIT * pose[:3, 3]
-            shared += 0.01 * UNIT * np.random.default_rng(number).standard_normal(shared.shape)
-            shared[: height // 4, : width // 4] += 0.5
-            maps = (shared, own * (1 + 0.3 * number))
-            predictions.append(
-                fast3r.Prediction(*(dust3r.Pointmap(torch.tensor(m)[None].float(), sure([one])) for m in maps))
-            )
-        return predictions
-
-    return StandIn(answer)
-
-
-ENGINES: dict[str, Callable[[World], StandIn]] = {
-    "depth_anything3": da3,
-    "vggt": vggt_stand_in,
-    "vggt_commercial": vggt_stand_in,
-    "vggt_omega": vggt_omega_stand_in,
-    "fast3r": fast3r_stand_in,
-    "map_anything": map_anything_stand_in,
-}
 
 
 @pytest.fixture

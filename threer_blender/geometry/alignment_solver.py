@@ -236,6 +236,7 @@ class Dense:
 
     @classmethod
     def of(cls, sparse: Sparse) -> Dense:
+        """The same matrix."""
         values = -sparse.depths.T @ sparse.depths
         blocks = values.reshape(len(sparse.diagonal), 7, -1, 7)
         every = np.arange(len(sparse.diagonal))

@@ -92,6 +92,7 @@ class Comparison:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """Height and width of the view's picture."""
         return self.grey.shape[0], self.grey.shape[1]
 
 

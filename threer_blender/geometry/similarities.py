@@ -46,6 +46,7 @@ class Similarities:
         return Similarities(factor * self.scale, self.rotation, factor * self.translation)
 
     def inverse(self) -> Similarities:
+        """The ways back."""
         back = self.rotation.transpose(0, 2, 1)
         return Similarities(1 / self.scale, back, -(back @ self.translation[..., None])[..., 0] / self.scale[:, None])
 
@@ -59,6 +60,7 @@ class Similarities:
 
 
 def identities(count: int) -> Similarities:
+    """So many that change nothing."""
     return Similarities(np.ones(count), np.tile(np.eye(3), (count, 1, 1)), np.zeros((count, 3)))
 
 

@@ -100,6 +100,7 @@ class Block(nn.Module):
 
 
 def convolution(inputs: int, outputs: int, deformable: bool) -> nn.Module:
+    """3 × 3, without a bias, size kept."""
     if deformable:
         return DeformableConvolution(inputs, outputs)
     return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)

@@ -89,10 +89,12 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 def heads(x: Tensor) -> Tensor:
+    """(…, width) -> (…, heads, width of a head)."""
     return x.unflatten(-1, (HEADS, -1))
 
 
 def feed_forward() -> nn.Sequential:
+    """What turns a state and its message (…, 2 width) into a change of the state (…, width)."""
     return nn.Sequential(
         nn.Linear(2 * WIDTH, 2 * WIDTH), nn.LayerNorm(2 * WIDTH), nn.GELU(), nn.Linear(2 * WIDTH, WIDTH)
     )
@@ -112,6 +114,8 @@ class Layer(nn.Module):
 
 
 class SelfAttention(nn.Module):
+    """Points of one photo look at each other, by their places too."""
+
     def __init__(self) -> None:
         super().__init__()
         self.Wqkv = nn.Linear(WIDTH, 3 * WIDTH)

@@ -57,6 +57,7 @@ class Wire:
         self._lock = threading.Lock()
 
     def send(self, message: Message) -> None:
+        """Tells the parent; from any thread."""
         # The parent may be gone; the watcher on stdin deals with that.
         with self._lock, contextlib.suppress(BrokenPipeError):
             self._out.write(to_line(message))
