@@ -8,100 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 torch = pytest.importorskip("torch", reason="the engines run networks")
 from safetensors.torch import save_file  # noqa: E402
 
 from tests import oracle  # noqa: E402
+from tests.learned.pair_runs import FAR_APART, check, chosen, run, run_mast3r, true_camera, views  # noqa: E402
 from threer_blender import bundle, catalog  # noqa: E402
 from threer_blender.engines import dust3r, mast3r  # noqa: E402
-from threer_blender.geometry import adding, assembly, cleaning, pair_solution, scene_graph  # noqa: E402
+from threer_blender.geometry import assembly, cleaning, scene_graph  # noqa: E402
 from threer_blender.geometry.pairs import PairPrediction  # noqa: E402
 from threer_blender.messages import UserError  # noqa: E402
 from threer_blender.networks import dust3r as network  # noqa: E402
 from threer_blender.networks import inputs  # noqa: E402
-from threer_blender.reconstruction import Camera, Photo, PhotoFromMap, PointMap, Reconstruction  # noqa: E402
-from threer_blender.runtime import photos, weights  # noqa: E402
+from threer_blender.reconstruction import Camera, Photo, Reconstruction  # noqa: E402
+from threer_blender.runtime import weights  # noqa: E402
 from threer_blender.runtime.report import Report  # noqa: E402
-
-FAR_APART = [oracle.look_at((3.0, -0.4, -2.0), (0, 0.7, 0)), oracle.look_at((3.4, -0.1, 1.0), (0, 0.7, 0))]
-
-
-def chosen(folder: Path, *sizes: tuple[int, int]) -> list[Photo]:
-    """Photo files of these sizes (width, height); what they show is the oracle's business."""
-    for i, (width, height) in enumerate(sizes):
-        Image.new("RGB", (width, height), (200, 90, 10 * i)).save(folder / f"{i}.png")
-    return photos.read([folder / f"{i}.png" for i in range(len(sizes))], lambda *_: None).accepted
-
-
-def views(photos: list[Photo], poses: list[np.ndarray], focal: float = 450.0) -> list[oracle.View]:
-    """What cameras at these poses see, pixel by pixel of the network's input."""
-    frames = [inputs.long_side(photo.width, photo.height) for photo in photos]
-    sizes = [(bottom - top, right - left) for _, (left, top, right, bottom) in frames]
-    return [oracle.view(pose, size, focal) for pose, size in zip(poses, sizes, strict=True)]
-
-
-def run(
-    monkeypatch: pytest.MonkeyPatch,
-    engine: object,
-    photos: list[Photo],
-    answer: Callable[[int, int], PairPrediction],
-) -> Reconstruction:
-    def predict(_seen: list, pairs: scene_graph.Choose, _report: Report):
-        return (answer(i, j) for i, j in pair_solution.both_orders(pairs(None)) or [(0, 0)])
-
-    monkeypatch.setattr(engine, "_predict", predict)
-    return engine.reconstruct(photos, engine.ENGINE.checked_options({}), Report(lambda _message: None))
-
-
-def run_mast3r(
-    monkeypatch: pytest.MonkeyPatch, photos: list[Photo], answers: oracle.Oracle, **options: str
-) -> Reconstruction:
-    """With every pair's predictions and matches in both orders, as the network would give them."""
-
-    def predict(_seen: list, pairs: scene_graph.Choose, _report: Report):
-        for pair in pair_solution.both_orders(pairs(None)) or [(0, 0)]:
-            yield answers.predict(*pair), answers.matches(*pair, stride=8)
-
-    monkeypatch.setattr(mast3r, "_predict", predict)
-    return mast3r.reconstruct(photos, mast3r.ENGINE.checked_options(options), Report(lambda _message: None))
-
-
-def true_camera(photo: Photo, seen: oracle.View) -> Camera:
-    """The photo's camera, worked out from that of the network's input."""
-    (width, height), (left, top, *_) = inputs.long_side(photo.width, photo.height)
-    x, y = photo.width / width, photo.height / height
-    fx, fy, (cx, cy) = seen.intrinsics[0, 0] * x, seen.intrinsics[1, 1] * y, seen.intrinsics[:2, 2]
-    return Camera(
-        photo.name, photo.width, photo.height, fx, fy, (cx + left) * x, (cy + top) * y, seen.world_from_camera
-    )
-
-
-def check(result: Reconstruction, photos: list[Photo], seen: list[oracle.View], tolerance: float) -> float:
-    """Holds cameras and pointmaps against the truth up to where the world lies. Returns the world's scale."""
-    true = [true_camera(*pair) for pair in zip(photos, seen, strict=True)]
-    assert [camera.photo for camera in result.cameras] == [photo.name for photo in photos]
-    for found, expected in zip(result.cameras, true, strict=True):
-        assert (found.width, found.height) == (expected.width, expected.height)
-        assert found.fx == found.fy == pytest.approx(expected.fx, rel=2e-3 + tolerance)
-        assert (found.cx, found.cy) == pytest.approx((expected.cx, expected.cy))
-    moved = result.cameras[0].world_from_camera @ true[0].camera_from_world  # but for the scale
-    points = [m.points[m.mask].astype(float) - result.cameras[0].world_from_camera[:3, 3] for m in result.pointmaps]
-    origin = true[0].world_from_camera[:3, 3]
-    truth = [(s.points - origin)[m.mask] @ moved[:3, :3].T for s, m in zip(seen, result.pointmaps, strict=True)]
-    scale = float(np.median(np.linalg.norm(points[0], axis=1) / np.linalg.norm(truth[0], axis=1)))
-    for found, expected in zip(points, truth, strict=True):
-        assert len(found) > 1000
-        error = np.linalg.norm(found / scale - expected, axis=1) / np.linalg.norm(expected, axis=1)
-        assert np.median(error) < 2e-3 + tolerance
-    for found, expected in zip(result.cameras, true, strict=True):
-        centre = (found.world_from_camera - result.cameras[0].world_from_camera)[:3, 3] / scale
-        np.testing.assert_allclose(
-            centre, moved[:3, :3] @ (expected.world_from_camera[:3, 3] - origin), atol=0.01 + 3 * tolerance
-        )
-    return scale
-
 
 SIZES = [
     pytest.param(((1500, 1000), (1500, 1000)), id="landscape, cropped"),
@@ -175,74 +97,6 @@ def test_dust3r_with_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     check(result, photos[:5], seen[:5], 0.02)
     assert [entry.photo for entry in result.left_out] == ["5.png"]
     assert len(result.cloud) < 0.8 * sum(pointmap.mask.sum() for pointmap in result.pointmaps)
-
-
-@pytest.mark.parametrize("engine", [dust3r, mast3r])
-def test_added_photos_cost_their_own_comparisons_and_move_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: object
-) -> None:
-    photos = chosen(tmp_path, *[(256, 192)] * 6)
-    monkeypatch.setattr(engine, "SIDE", 256)
-    poses = [oracle.look_at((3.4 * np.sin(a), -0.4, -3.4 * np.cos(a)), (0, 0.7, 0)) for a in np.linspace(0, 1.4, 6)]
-    seen = [oracle.view(pose, (192, 256), 230.0) for pose in poses]
-    answers = oracle.Oracle(seen, oracle.Errors(noise=0.01, scale=0))
-    asked: list[tuple[int, int]] = []
-
-    def predict(_seen: list, pairs: scene_graph.Choose, _report: Report):
-        for pair in pair_solution.both_orders(pairs(None)):
-            asked.append(pair)
-            said = answers.predict(*pair)
-            yield said if engine is dust3r else (said, answers.matches(*pair, stride=8))
-
-    monkeypatch.setattr(engine, "_predict", predict)
-
-    def solve(some: list[Photo], **options: str) -> Reconstruction:
-        return engine.reconstruct(some, engine.ENGINE.checked_options(options), Report(lambda _message: None))
-
-    before = solve(photos[:4])
-    bundle.write(before, tmp_path / "before")
-    asked.clear()
-    after = solve(photos[3:], add_to=str(tmp_path / "before"))  # one of them is known already
-    assert sorted(asked) == sorted((i, j) for i in range(6) for j in range(6) if i != j and max(i, j) > 3)
-    assert [camera.photo for camera in after.cameras] == [photo.name for photo in photos]
-    for old, now in zip(before.cameras, after.cameras[:4], strict=True):
-        np.testing.assert_array_equal(now.world_from_camera, old.world_from_camera)
-        assert now.fx == old.fx
-    turns = [
-        camera.world_from_camera[:3, :3] @ true.world_from_camera[:3, :3].T
-        for camera, true in zip(after.cameras, seen, strict=True)
-    ]
-    off = np.array([turn @ turns[0].T for turn in turns])
-    assert np.degrees(np.arccos(np.clip((np.trace(off, axis1=1, axis2=2) - 1) / 2, -1, 1))).max() < 1
-    scale = [
-        np.median(m.depth(c)[m.mask] / true.depth[m.mask])
-        for m, c, true in zip(after.pointmaps, after.cameras, seen, strict=True)
-    ]
-    np.testing.assert_allclose(scale, scale[0], rtol=0.02)
-    assert after.metric == before.metric
-    assert set(after.cloud.photo.tolist()) == set(range(6))
-
-
-@pytest.mark.parametrize("fault", ["no result", "another engine's", "nothing new", "a name twice"])
-def test_photos_that_cannot_be_added(tmp_path: Path, fault: str) -> None:
-    photos = chosen(tmp_path, *[(64, 64)] * 3)
-    cameras = [Camera(photo.name, 64, 64, 50, 50, 32, 32, np.eye(4)) for photo in photos[:2]]
-    maps = [
-        PointMap(
-            camera.photo,
-            np.ones((4, 4, 3), np.float32),
-            np.ones((4, 4), np.float32),
-            np.ones((4, 4), bool),
-            PhotoFromMap(16, 16, 0, 0),
-        )
-        for camera in cameras
-    ]
-    made_by = "vggt" if fault == "another engine's" else "dust3r"
-    if fault != "no result":
-        bundle.write(Reconstruction(made_by, "", photos[:2], cameras, maps), tmp_path / "result")
-    new = {"nothing new": photos[:2], "a name twice": [replace(photos[2], name=photos[0].name)]}.get(fault, photos)
-    with pytest.raises(UserError, match=r"\.$"):
-        adding.earlier(str(tmp_path / "result"), dust3r.ENGINE, new)
 
 
 def test_every_choice_of_pairs_has_its_graph() -> None:

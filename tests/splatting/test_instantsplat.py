@@ -1,7 +1,6 @@
 """The engine: splats of the sample photos draw a photo they were not made from; ending early keeps what there is."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from threer_blender.runtime.report import Report  # noqa: E402
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 TRUTH = {record["photo"]: record for record in json.loads((SAMPLE / "truth.json").read_text())["cameras"]}
 NAMES = ["IMG_2041.jpg", "IMG_2043.jpg", "IMG_2042.jpg"]  # the third lies between the others
-Run = Callable[[Reconstruction], Reconstruction]
 
 
 def camera_of(name: str) -> Camera:

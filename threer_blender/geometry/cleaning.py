@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from ..reconstruction import REMOVED, Array, Camera, FloatArray, PointCloud, PointMap
 
 Bool = NDArray[np.bool_]
-Float32 = NDArray[np.float32]
 
 EDGE, SKY, SEEN_THROUGH, MERGED = range(1, len(REMOVED))
 

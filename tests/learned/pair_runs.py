@@ -1,0 +1,96 @@
+"""Runs of the engines on photo pairs with an oracle in the network's place, and what must come out of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests import oracle
+from threer_blender.engines import mast3r
+from threer_blender.geometry import pair_solution, scene_graph
+from threer_blender.geometry.pairs import PairPrediction
+from threer_blender.networks import inputs
+from threer_blender.reconstruction import Camera, Photo, Reconstruction
+from threer_blender.runtime import photos
+from threer_blender.runtime.report import Report
+
+FAR_APART = [oracle.look_at((3.0, -0.4, -2.0), (0, 0.7, 0)), oracle.look_at((3.4, -0.1, 1.0), (0, 0.7, 0))]
+
+
+def chosen(folder: Path, *sizes: tuple[int, int]) -> list[Photo]:
+    """Photo files of these sizes (width, height); what they show is the oracle's business."""
+    for i, (width, height) in enumerate(sizes):
+        Image.new("RGB", (width, height), (200, 90, 10 * i)).save(folder / f"{i}.png")
+    return photos.read([folder / f"{i}.png" for i in range(len(sizes))], lambda *_: None).accepted
+
+
+def views(photos: list[Photo], poses: list[np.ndarray], focal: float = 450.0) -> list[oracle.View]:
+    """What cameras at these poses see, pixel by pixel of the network's input."""
+    frames = [inputs.long_side(photo.width, photo.height) for photo in photos]
+    sizes = [(bottom - top, right - left) for _, (left, top, right, bottom) in frames]
+    return [oracle.view(pose, size, focal) for pose, size in zip(poses, sizes, strict=True)]
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch,
+    engine: object,
+    photos: list[Photo],
+    answer: Callable[[int, int], PairPrediction],
+) -> Reconstruction:
+    """The engine's result where `answer` stands for its network."""
+
+    def predict(_seen: list, pairs: scene_graph.Choose, _report: Report):
+        return (answer(i, j) for i, j in pair_solution.both_orders(pairs(None)) or [(0, 0)])
+
+    monkeypatch.setattr(engine, "_predict", predict)
+    return engine.reconstruct(photos, engine.ENGINE.checked_options({}), Report(lambda _message: None))
+
+
+def run_mast3r(
+    monkeypatch: pytest.MonkeyPatch, photos: list[Photo], answers: oracle.Oracle, **options: str
+) -> Reconstruction:
+    """With every pair's predictions and matches in both orders, as the network would give them."""
+
+    def predict(_seen: list, pairs: scene_graph.Choose, _report: Report):
+        for pair in pair_solution.both_orders(pairs(None)) or [(0, 0)]:
+            yield answers.predict(*pair), answers.matches(*pair, stride=8)
+
+    monkeypatch.setattr(mast3r, "_predict", predict)
+    return mast3r.reconstruct(photos, mast3r.ENGINE.checked_options(options), Report(lambda _message: None))
+
+
+def true_camera(photo: Photo, seen: oracle.View) -> Camera:
+    """The photo's camera, worked out from that of the network's input."""
+    (width, height), (left, top, *_) = inputs.long_side(photo.width, photo.height)
+    x, y = photo.width / width, photo.height / height
+    fx, fy, (cx, cy) = seen.intrinsics[0, 0] * x, seen.intrinsics[1, 1] * y, seen.intrinsics[:2, 2]
+    return Camera(
+        photo.name, photo.width, photo.height, fx, fy, (cx + left) * x, (cy + top) * y, seen.world_from_camera
+    )
+
+
+def check(result: Reconstruction, photos: list[Photo], seen: list[oracle.View], tolerance: float) -> float:
+    """Holds cameras and pointmaps against the truth up to where the world lies. Returns the world's scale."""
+    true = [true_camera(*pair) for pair in zip(photos, seen, strict=True)]
+    assert [camera.photo for camera in result.cameras] == [photo.name for photo in photos]
+    for found, expected in zip(result.cameras, true, strict=True):
+        assert (found.width, found.height) == (expected.width, expected.height)
+        assert found.fx == found.fy == pytest.approx(expected.fx, rel=2e-3 + tolerance)
+        assert (found.cx, found.cy) == pytest.approx((expected.cx, expected.cy))
+    moved = result.cameras[0].world_from_camera @ true[0].camera_from_world  # but for the scale
+    points = [m.points[m.mask].astype(float) - result.cameras[0].world_from_camera[:3, 3] for m in result.pointmaps]
+    origin = true[0].world_from_camera[:3, 3]
+    truth = [(s.points - origin)[m.mask] @ moved[:3, :3].T for s, m in zip(seen, result.pointmaps, strict=True)]
+    scale = float(np.median(np.linalg.norm(points[0], axis=1) / np.linalg.norm(truth[0], axis=1)))
+    for found, expected in zip(points, truth, strict=True):
+        assert len(found) > 1000
+        error = np.linalg.norm(found / scale - expected, axis=1) / np.linalg.norm(expected, axis=1)
+        assert np.median(error) < 2e-3 + tolerance
+    for found, expected in zip(result.cameras, true, strict=True):
+        centre = (found.world_from_camera - result.cameras[0].world_from_camera)[:3, 3] / scale
+        np.testing.assert_allclose(
+            centre, moved[:3, :3] @ (expected.world_from_camera[:3, 3] - origin), atol=0.01 + 3 * tolerance
+        )
+    return scale

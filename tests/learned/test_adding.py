@@ -1,0 +1,86 @@
+"""Photos added to a result of photo pairs: they cost their own comparisons, and what stood stays."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the engines run networks")
+
+from tests import oracle
+from tests.learned.pair_runs import chosen
+from threer_blender import bundle
+from threer_blender.engines import dust3r, mast3r
+from threer_blender.geometry import adding, pair_solution, scene_graph
+from threer_blender.messages import UserError
+from threer_blender.reconstruction import Camera, Photo, PhotoFromMap, PointMap, Reconstruction
+from threer_blender.runtime.report import Report
+
+
+@pytest.mark.parametrize("engine", [dust3r, mast3r])
+def test_added_photos_cost_their_own_comparisons_and_move_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: object
+) -> None:
+    photos = chosen(tmp_path, *[(256, 192)] * 6)
+    monkeypatch.setattr(engine, "SIDE", 256)
+    poses = [oracle.look_at((3.4 * np.sin(a), -0.4, -3.4 * np.cos(a)), (0, 0.7, 0)) for a in np.linspace(0, 1.4, 6)]
+    seen = [oracle.view(pose, (192, 256), 230.0) for pose in poses]
+    answers = oracle.Oracle(seen, oracle.Errors(noise=0.01, scale=0))
+    asked: list[tuple[int, int]] = []
+
+    def predict(_seen: list, pairs: scene_graph.Choose, _report: Report):
+        for pair in pair_solution.both_orders(pairs(None)):
+            asked.append(pair)
+            said = answers.predict(*pair)
+            yield said if engine is dust3r else (said, answers.matches(*pair, stride=8))
+
+    monkeypatch.setattr(engine, "_predict", predict)
+
+    def solve(some: list[Photo], **options: str) -> Reconstruction:
+        return engine.reconstruct(some, engine.ENGINE.checked_options(options), Report(lambda _message: None))
+
+    before = solve(photos[:4])
+    bundle.write(before, tmp_path / "before")
+    asked.clear()
+    after = solve(photos[3:], add_to=str(tmp_path / "before"))  # one of them is known already
+    assert sorted(asked) == sorted((i, j) for i in range(6) for j in range(6) if i != j and max(i, j) > 3)
+    assert [camera.photo for camera in after.cameras] == [photo.name for photo in photos]
+    for old, now in zip(before.cameras, after.cameras[:4], strict=True):
+        np.testing.assert_array_equal(now.world_from_camera, old.world_from_camera)
+        assert now.fx == old.fx
+    turns = [
+        camera.world_from_camera[:3, :3] @ true.world_from_camera[:3, :3].T
+        for camera, true in zip(after.cameras, seen, strict=True)
+    ]
+    off = np.array([turn @ turns[0].T for turn in turns])
+    assert np.degrees(np.arccos(np.clip((np.trace(off, axis1=1, axis2=2) - 1) / 2, -1, 1))).max() < 1
+    scale = [
+        np.median(m.depth(c)[m.mask] / true.depth[m.mask])
+        for m, c, true in zip(after.pointmaps, after.cameras, seen, strict=True)
+    ]
+    np.testing.assert_allclose(scale, scale[0], rtol=0.02)
+    assert after.metric == before.metric
+    assert set(after.cloud.photo.tolist()) == set(range(6))
+
+
+@pytest.mark.parametrize("fault", ["no result", "another engine's", "nothing new", "a name twice"])
+def test_photos_that_cannot_be_added(tmp_path: Path, fault: str) -> None:
+    photos = chosen(tmp_path, *[(64, 64)] * 3)
+    cameras = [Camera(photo.name, 64, 64, 50, 50, 32, 32, np.eye(4)) for photo in photos[:2]]
+    maps = [
+        PointMap(
+            camera.photo,
+            np.ones((4, 4, 3), np.float32),
+            np.ones((4, 4), np.float32),
+            np.ones((4, 4), bool),
+            PhotoFromMap(16, 16, 0, 0),
+        )
+        for camera in cameras
+    ]
+    made_by = "vggt" if fault == "another engine's" else "dust3r"
+    if fault != "no result":
+        bundle.write(Reconstruction(made_by, "", photos[:2], cameras, maps), tmp_path / "result")
+    new = {"nothing new": photos[:2], "a name twice": [replace(photos[2], name=photos[0].name)]}.get(fault, photos)
+    with pytest.raises(UserError, match=r"\.$"):
+        adding.earlier(str(tmp_path / "result"), dust3r.ENGINE, new)
