@@ -182,7 +182,7 @@ def growth() -> None:
 
     def rows():
         sizes = [(48, "default"), (48, "all"), (200, "default"), (320, "default")]
-        for count, pairs, size in (*((*one, GROWTH_MAP) for one in sizes), (NETWORK_COUNT, "next two", NETWORK_MAP)):
+        for count, pairs, size in (*((*one, GROWTH_MAP) for one in sizes), (NETWORK_COUNT, "default", NETWORK_MAP)):
             case = measured(GROWTH, str(count), pairs, *map(str, size))
             if size == GROWTH_MAP:
                 found.append((count, pairs, case))

@@ -17,7 +17,7 @@ from .. import catalog
 from ..catalog import Cost, Engine, Option
 from ..messages import UserError
 from ..reconstruction import Array, Camera, FloatArray, Photo, Reconstruction
-from . import colmap, depth_anything3, dust3r, fast3r, mast3r, vggt, vggt_omega
+from . import colmap, depth_anything3, dust3r, fast3r, map_anything, mast3r, vggt, vggt_commercial, vggt_omega
 
 if TYPE_CHECKING:
     from ..geometry.splat_training import Training, View
@@ -53,7 +53,20 @@ def _whole(quality: str) -> Cost:
     return Cost(own.memory, own.memory_per_photo, *seconds)
 
 
-STARTS = tuple(module.ENGINE for module in (colmap, dust3r, mast3r, vggt, vggt_omega, fast3r, depth_anything3))
+STARTS = tuple(
+    module.ENGINE
+    for module in (
+        colmap,
+        dust3r,
+        mast3r,
+        vggt,
+        vggt_commercial,
+        vggt_omega,
+        fast3r,
+        depth_anything3,
+        map_anything,
+    )
+)
 ENGINE = Engine(
     id="instantsplat",
     label="InstantSplat",
