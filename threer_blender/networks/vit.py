@@ -168,11 +168,12 @@ class PatchEmbed(nn.Module):
 class PositionTable:
     """How DINOv2's learned positions, a square grid of 37 × 37 patches (518 pixels), fit other sizes.
 
-    `antialias` is the bicubic interpolation's. `offset` is added to the sizes before their ratio is taken: a habit
+    `mode` and `antialias` are the interpolation's. `offset` is added to the sizes before their ratio is taken: a habit
     of the first DINO that its weights now expect.
     """
 
     side: int = 37
+    mode: str = "bicubic"
     antialias: bool = False
     offset: float = 0.1
 
@@ -183,9 +184,9 @@ class PositionTable:
         grid = table[:, 1:].float().unflatten(1, (self.side, self.side)).permute(0, 3, 1, 2)
         if self.offset:
             factors = [(count + self.offset) / self.side for count in (rows, columns)]
-            grid = functional.interpolate(grid, scale_factor=factors, mode="bicubic", antialias=self.antialias)
+            grid = functional.interpolate(grid, scale_factor=factors, mode=self.mode, antialias=self.antialias)
         else:
-            grid = functional.interpolate(grid, (rows, columns), mode="bicubic", antialias=self.antialias)
+            grid = functional.interpolate(grid, (rows, columns), mode=self.mode, antialias=self.antialias)
         assert grid.shape[2:] == (rows, columns)
         return torch.cat([table[:, :1], grid.flatten(2).transpose(1, 2).to(table.dtype)], dim=1)
 
