@@ -49,7 +49,8 @@ def build(
         root = found.get(ROOT) or _new_root(reconstruction)
         moved = world.root_from_solved(reconstruction, found, root)
         changes.mark(root, **{world.WORLD: None if moved is None else moved.ravel().tolist()})
-        reconstruction = world.under(root, reconstruction)
+        maps = reconstruction.pointmaps  # the scene has no use for their points: moving those would hold Blender up
+        reconstruction = replace(world.under(root, replace(reconstruction, pointmaps=[])), pointmaps=maps)
         shown = _cameras(changes, reconstruction, Path(bundle_folder), found, root)
         made = {CLOUD: _cloud, SPLATS: _splats}
         more = {role: make(changes, reconstruction, found, root) for role, make in made.items()}
