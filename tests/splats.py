@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from threer_blender import spherical_harmonics
-from threer_blender.reconstruction import Gaussians
+from threer_blender.model import spherical_harmonics
+from threer_blender.model.reconstruction import Gaussians
 from threer_blender.splat_files import Codecs
 
 DATA = Path(os.environ.get("THREER_DATA", Path(__file__).parents[2] / "shared" / "data")) / "splats"

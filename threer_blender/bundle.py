@@ -21,9 +21,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from . import array_file, lens
+from . import array_file
 from .messages import UserError
-from .reconstruction import (
+from .model import lens
+from .model.reconstruction import (
     Array,
     Camera,
     Gaussians,

@@ -18,7 +18,7 @@ from typing import TextIO
 
 from . import __version__, headless, upkeep
 from .messages import Cancelled, Done, Failed, Message, Progress, UserError, Warning, to_line
-from .reconstruction import Camera, Reconstruction
+from .model.reconstruction import Camera, Reconstruction
 
 Say = Callable[[Message], None]
 EXIT_OK, EXIT_FAILED, EXIT_USER, EXIT_CANCELLED = 0, 1, 2, 130

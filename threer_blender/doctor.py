@@ -11,9 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from . import catalog, environment, machine, store
-from .catalog import Engine, Option, Weights
+from . import environment, machine, store
 from .environment import Private
+from .model import engine as catalog
+from .model.engine import Engine, Option, Weights
 
 PACKAGES = ("bpy", "numpy", "pycolmap", "numba", "torch")
 

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import bundle, catalog, doctor, environment, photo_files
-from .catalog import Engine
+from . import bundle, doctor, environment, photo_files
 from .messages import Asked, Cancelled, Done, Ended, Failed, Finished, Preview, Progress, Request, UserError, Warning
+from .model import engine as catalog
+from .model.engine import Engine
+from .model.reconstruction import Reconstruction
 from .process import Job
-from .reconstruction import Reconstruction
 
 DEFAULT_ENGINE = "colmap"
 Hear = Callable[[Progress | Warning | Preview], None]

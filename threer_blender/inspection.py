@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .bundle import output_error
 from .messages import UserError
-from .reconstruction import REMOVED, Array, Camera, PointMap, Reconstruction
+from .model.reconstruction import REMOVED, Array, Camera, PointMap, Reconstruction
 
 COLOURS = {"edge": (230, 60, 50), "sky": (70, 120, 240), "seen through": (240, 200, 40), "merged": (60, 160, 90)}
 KEY = (

@@ -10,9 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from . import __version__, bundle, catalog, doctor, environment, headless, inspection, store
-from .catalog import Option, Weights
+from . import __version__, bundle, doctor, environment, headless, inspection, store
 from .messages import Asked, Download, SetUp, UserError
+from .model import engine as catalog
+from .model.engine import Option, Weights
 
 
 def add_verbs(verbs: Any) -> None:

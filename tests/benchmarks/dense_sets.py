@@ -17,8 +17,8 @@ from _measure import DATA, SAMPLE, machine, metrics, table, true_frames
 from PIL import Image
 
 from threer_blender import headless
-from threer_blender.lens import Distortion
-from threer_blender.reconstruction import Camera, PointMap, Reconstruction
+from threer_blender.model.lens import Distortion
+from threer_blender.model.reconstruction import Camera, PointMap, Reconstruction
 
 SETS = ("sample", "hololens_office", "tum_fr1_rpy")
 TOLERANCE = 0.01  # of the scene's median depth, for the F-score

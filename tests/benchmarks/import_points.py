@@ -19,7 +19,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from threer_blender.reconstruction import Camera, Photo, PointCloud, Reconstruction
+from threer_blender.model.reconstruction import Camera, Photo, PointCloud, Reconstruction
 from threer_blender.scene import points
 
 COUNT = 5_000_000

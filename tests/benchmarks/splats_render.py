@@ -24,7 +24,7 @@ from tests.blender.test_scene_splats import CAMERA, around, look_through, place,
 from tests.reference_rasteriser import psnr, render
 from tests.splats import DATA, random_gaussians
 from threer_blender import splat_files
-from threer_blender.reconstruction import Array, Camera, Gaussians
+from threer_blender.model.reconstruction import Array, Camera, Gaussians
 
 SIZE = (480, 320)
 SETS = ("random", "train-1000.ply", "guitar.compressed.ply", "biker.compressed.ply")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from threer_blender.inspection import write_png
-from threer_blender.reconstruction import Camera, Photo, PhotoFromMap, PointCloud, PointMap, Reconstruction
+from threer_blender.model.reconstruction import Camera, Photo, PhotoFromMap, PointCloud, PointMap, Reconstruction
 
 bpy = pytest.importorskip("bpy", reason="bpy is not installed: pip install bpy")
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from threer_blender import addon, bundle, command_line
 from threer_blender.messages import Done, Failed, Message, Progress, UserError, from_line
-from threer_blender.reconstruction import Reconstruction
+from threer_blender.model.reconstruction import Reconstruction
 from threer_blender.scene import files, picture
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pytest
 
 from threer_blender import bundle
 from threer_blender.messages import UserError
-from threer_blender.reconstruction import Shot
+from threer_blender.model.reconstruction import Shot
 from threer_blender.scene import build
 
 from .conftest import CAMERAS, reconstruct, write_photos

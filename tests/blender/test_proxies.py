@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from tests.splats import random_gaussians
-from threer_blender import addon, bundle, proxy_mesh
+from threer_blender import addon, bundle
 from threer_blender.messages import UserError
-from threer_blender.reconstruction import Gaussians
+from threer_blender.model import proxy_mesh
+from threer_blender.model.reconstruction import Gaussians
 from threer_blender.scene import build, cameras, identity, proxies, splats
 
 from .conftest import BALL_CENTRE, BALL_RADIUS, CAMERAS, reconstruct

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from threer_blender.reconstruction import Reconstruction
+from threer_blender.model.reconstruction import Reconstruction
 from threer_blender.scene import axes
 
 from .conftest import CAMERAS, camera, looking_at

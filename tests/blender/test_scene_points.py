@@ -10,7 +10,7 @@ import bpy
 import numpy as np
 import pytest
 
-from threer_blender.reconstruction import PointCloud, Reconstruction
+from threer_blender.model.reconstruction import PointCloud, Reconstruction
 from threer_blender.scene import build, cameras, look, points
 
 from .conftest import CAMERAS, pixel_centres, reconstruct, trace

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mathutils import Matrix
 
-from threer_blender.reconstruction import PhotoFromMap, PointCloud, Reconstruction
+from threer_blender.model.reconstruction import PhotoFromMap, PointCloud, Reconstruction
 from threer_blender.scene import build, cameras
 
 from .conftest import CAMERAS, looking_at, reconstruct

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from threer_blender.lens import Distortion
-from threer_blender.reconstruction import Photo, Shot
+from threer_blender.model.lens import Distortion
+from threer_blender.model.reconstruction import Photo, Shot
 from threer_blender.scene import build, cameras, shots
 
 from .conftest import camera, looking_at, reconstruct

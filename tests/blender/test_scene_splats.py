@@ -14,7 +14,7 @@ from mathutils import Euler, Matrix, Vector
 from tests.reference_rasteriser import psnr, render
 from tests.splats import DATA, colors, needs_data, random_gaussians, same
 from threer_blender import splat_files
-from threer_blender.reconstruction import Camera
+from threer_blender.model.reconstruction import Camera
 from threer_blender.scene import axes, cameras, points, splat_look, splat_nodes, splats
 from threer_blender.splat_files.checks import only
 

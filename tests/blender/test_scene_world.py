@@ -8,7 +8,7 @@ import pytest
 from mathutils import Matrix
 
 from threer_blender import bundle
-from threer_blender.reconstruction_transform import transformed
+from threer_blender.model.reconstruction_transform import transformed
 from threer_blender.scene import build, cameras, proxies, world
 
 from .conftest import BALL_CENTRE, BALL_RADIUS, CAMERAS, looking_at, reconstruct

@@ -11,8 +11,8 @@ from tests import oracle
 from threer_blender.engines import mast3r
 from threer_blender.geometry import pair_solution, scene_graph
 from threer_blender.geometry.pairs import PairPrediction
+from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
 from threer_blender.networks import inputs
-from threer_blender.reconstruction import Camera, Photo, Reconstruction
 from threer_blender.runtime import photos
 from threer_blender.runtime.report import Report
 

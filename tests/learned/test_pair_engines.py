@@ -14,14 +14,15 @@ from safetensors.torch import save_file  # noqa: E402
 
 from tests import oracle  # noqa: E402
 from tests.learned.pair_runs import FAR_APART, check, chosen, run, run_mast3r, true_camera, views  # noqa: E402
-from threer_blender import bundle, catalog  # noqa: E402
+from threer_blender import bundle
 from threer_blender.engines import dust3r, mast3r  # noqa: E402
 from threer_blender.geometry import assembly, cleaning, scene_graph  # noqa: E402
 from threer_blender.geometry.pairs import PairPrediction  # noqa: E402
 from threer_blender.messages import UserError  # noqa: E402
+from threer_blender.model import engine as catalog
+from threer_blender.model.reconstruction import Camera, Photo, Reconstruction  # noqa: E402
 from threer_blender.networks import dust3r as network  # noqa: E402
 from threer_blender.networks import inputs  # noqa: E402
-from threer_blender.reconstruction import Camera, Photo, Reconstruction  # noqa: E402
 from threer_blender.runtime import weights  # noqa: E402
 from threer_blender.runtime.report import Report  # noqa: E402
 

@@ -4,9 +4,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="networks need torch")
 
-from threer_blender import catalog  # noqa: E402
-from threer_blender.catalog import Engine  # noqa: E402
 from threer_blender.messages import Message, Warning  # noqa: E402
+from threer_blender.model import engine as catalog  # noqa: E402
+from threer_blender.model.engine import Engine  # noqa: E402
 from threer_blender.runtime import __main__ as runtime  # noqa: E402
 from threer_blender.runtime import device  # noqa: E402
 from threer_blender.runtime.report import Report  # noqa: E402

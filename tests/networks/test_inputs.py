@@ -9,8 +9,8 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="networks need torch")
 
 from threer_blender.messages import UserError  # noqa: E402
+from threer_blender.model.reconstruction import Photo  # noqa: E402
 from threer_blender.networks import inputs  # noqa: E402
-from threer_blender.reconstruction import Photo  # noqa: E402
 
 
 def photo(folder: Path, image: np.ndarray) -> Photo:

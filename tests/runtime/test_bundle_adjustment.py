@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from threer_blender import lens
 from threer_blender.geometry import schur
 from threer_blender.geometry.bundle_adjustment import KNOWN, Refined, Settings, Unknowns, refine
 from threer_blender.geometry.similarities import rotations
 from threer_blender.geometry.tracks import Tracks, triangulate
 from threer_blender.messages import Cancelled
-from threer_blender.reconstruction import Camera
+from threer_blender.model import lens
+from threer_blender.model.reconstruction import Camera
 
 Float = NDArray[np.float64]
 SIZE, FOCAL = (640, 480), 560.0

@@ -7,7 +7,7 @@ import pytest
 
 from tests import oracle
 from threer_blender.geometry import cleaning
-from threer_blender.reconstruction import Camera, PhotoFromMap, PointMap
+from threer_blender.model.reconstruction import Camera, PhotoFromMap, PointMap
 
 SIZE = (72, 96)
 

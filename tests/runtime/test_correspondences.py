@@ -6,7 +6,7 @@ import pytest
 from tests import oracle
 from threer_blender.geometry import correspondences, nearest, pointmaps, triangulation
 from threer_blender.geometry.pairs import Matches, PairPrediction
-from threer_blender.reconstruction import Camera
+from threer_blender.model.reconstruction import Camera
 
 RANDOM = np.random.default_rng(0)
 

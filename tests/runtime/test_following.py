@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from threer_blender.geometry import following
-from threer_blender.reconstruction import Camera
+from threer_blender.model.reconstruction import Camera
 
 from .synthetic import Shot, shots, sparse_points
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from threer_blender import catalog
-from threer_blender.catalog import Engine, Option
 from threer_blender.messages import Message, Warning
+from threer_blender.model import engine as catalog
+from threer_blender.model.engine import Engine, Option
 from threer_blender.runtime import __main__ as runtime
 from threer_blender.runtime.report import Report
 

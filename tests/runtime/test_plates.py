@@ -11,11 +11,11 @@ import pycolmap
 import pytest
 from PIL import ExifTags, Image, JpegImagePlugin
 
-from threer_blender import lens
 from threer_blender.geometry import remap
-from threer_blender.lens import NO_DISTORTION, Distortion
 from threer_blender.messages import Cancelled, UserError
-from threer_blender.reconstruction import Camera, Photo, Reconstruction
+from threer_blender.model import lens
+from threer_blender.model.lens import NO_DISTORTION, Distortion
+from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
 from threer_blender.runtime import photos, plates
 
 BENT = [

@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pytest
 from PIL import ExifTags, Image, ImageOps
 
-from threer_blender.lens import Distortion
-from threer_blender.reconstruction import Camera
+from threer_blender.model.lens import Distortion
+from threer_blender.model.reconstruction import Camera
 
 Array = npt.NDArray[Any]
 

@@ -5,7 +5,7 @@ import pytest
 
 from tests import oracle
 from threer_blender.geometry import scene_graph
-from threer_blender.reconstruction import Photo
+from threer_blender.model.reconstruction import Photo
 
 SIZE = (24, 32)
 

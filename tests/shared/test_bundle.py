@@ -13,9 +13,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from threer_blender import array_file, bundle
-from threer_blender.lens import Distortion
 from threer_blender.messages import UserError
-from threer_blender.reconstruction import (
+from threer_blender.model.lens import Distortion
+from threer_blender.model.reconstruction import (
     Camera,
     Gaussians,
     LeftOut,

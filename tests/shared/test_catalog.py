@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from threer_blender import catalog
-from threer_blender.catalog import Engine, Option
 from threer_blender.messages import UserError
+from threer_blender.model import engine as catalog
+from threer_blender.model.engine import Engine, Option
 
 ENGINES = catalog.engines()
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from threer_blender import doctor, environment, upkeep
-from threer_blender.catalog import Cost, Engine, Option
 from threer_blender.environment import NOTE, PACKAGES
 from threer_blender.messages import UserError
+from threer_blender.model.engine import Cost, Engine, Option
 
 VERSIONS = {module: PACKAGES[module].partition("==")[2] for module in ("numpy", "PIL", "torch")}
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from threer_blender import bundle, command_line, inspection
-from threer_blender.reconstruction import REMOVED, Camera, Photo, PhotoFromMap, PointMap, Reconstruction
+from threer_blender.model.reconstruction import REMOVED, Camera, Photo, PhotoFromMap, PointMap, Reconstruction
 
 
 @pytest.fixture

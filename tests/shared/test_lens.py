@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from threer_blender import lens
-from threer_blender.lens import Distortion
+from threer_blender.model import lens
+from threer_blender.model.lens import Distortion
 
 REAL = [
     Distortion("PINHOLE"),

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from threer_blender import doctor, machine
-from threer_blender.catalog import Cost, Engine
 from threer_blender.machine import Card
+from threer_blender.model.engine import Cost, Engine
 
 TORCH = Engine("x", "X", "X.", "MIT", True, frozenset(), ("torch",), costs={"": Cost(6e9, 0.0, 5.0, 1.0)})
 

@@ -7,17 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from threer_blender.lens import Distortion
-from threer_blender.reconstruction import (
-    Camera,
-    Photo,
-    PhotoFromMap,
-    PointCloud,
-    PointMap,
-    Reconstruction,
-    Shot,
-)
-from threer_blender.reconstruction_transform import transformed
+from threer_blender.model.lens import Distortion
+from threer_blender.model.reconstruction import Camera, Photo, PhotoFromMap, PointCloud, PointMap, Reconstruction, Shot
+from threer_blender.model.reconstruction_transform import transformed
 
 LENSES = [
     Distortion("PINHOLE"),

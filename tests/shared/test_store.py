@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from threer_blender import headless, store
-from threer_blender.catalog import Engine, Weights
 from threer_blender.messages import UserError
+from threer_blender.model.engine import Engine, Weights
 from threer_blender.runtime import weights as runtime_weights
 
 CONTENT = b"tensors" * 100

@@ -11,13 +11,14 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="splats are tested where torch is installed")
 
 from tests import sample_photos  # noqa: E402
-from threer_blender import bundle, catalog, headless  # noqa: E402
+from threer_blender import bundle, headless
 from threer_blender.engines import instantsplat  # noqa: E402
 from threer_blender.geometry import splat_training  # noqa: E402
 from threer_blender.geometry.rasteriser import Splats  # noqa: E402
-from threer_blender.lens import Distortion  # noqa: E402
 from threer_blender.messages import Cancelled, Done, Message, Preview, Progress, UserError  # noqa: E402
-from threer_blender.reconstruction import Camera, PhotoFromMap, PointCloud, PointMap, Reconstruction  # noqa: E402
+from threer_blender.model import engine as catalog
+from threer_blender.model.lens import Distortion  # noqa: E402
+from threer_blender.model.reconstruction import Camera, PhotoFromMap, PointCloud, PointMap, Reconstruction  # noqa: E402
 from threer_blender.runtime import photos as photo_files  # noqa: E402
 from threer_blender.runtime.report import Report  # noqa: E402
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from threer_blender.geometry import filling, splat_start
-from threer_blender.reconstruction import Camera, PhotoFromMap, PointMap
+from threer_blender.model.reconstruction import Camera, PhotoFromMap, PointMap
 
 WIDTH, HEIGHT = 80, 60
 

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="splats are tested where torch is in
 from threer_blender.geometry import splat_training  # noqa: E402
 from threer_blender.geometry.splat_start import Start  # noqa: E402
 from threer_blender.geometry.splat_training import Settings, Training, View, improve  # noqa: E402
-from threer_blender.reconstruction import FloatArray  # noqa: E402
+from threer_blender.model.reconstruction import FloatArray  # noqa: E402
 
 CPU = torch.device("cpu")
 SIZE = (64, 48)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..catalog import LENS, MATCHING, Cost, Engine, Option
 from ..messages import UserError
-from ..reconstruction import Array, Camera, Photo, PointCloud, PointMap, Reconstruction
+from ..model.engine import LENS, MATCHING, Cost, Engine, Option
+from ..model.reconstruction import Array, Camera, Photo, PointCloud, PointMap, Reconstruction
 
 if TYPE_CHECKING:
     from ..geometry import dense_views, features, mapping

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import catalog
-from ..catalog import Cost, Engine, Option
 from ..messages import UserError
-from ..reconstruction import Array, Camera, FloatArray, Photo, Reconstruction
+from ..model import engine as catalog
+from ..model.engine import Cost, Engine, Option
+from ..model.reconstruction import Array, Camera, FloatArray, Photo, Reconstruction
 from . import colmap, depth_anything3, dust3r, fast3r, map_anything, mast3r, vggt, vggt_commercial, vggt_omega
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..catalog import ADD_TO, LENS, PAIRS, REFINE, Cost, Engine, Weights
-from ..reconstruction import Photo, Reconstruction
+from ..model.engine import ADD_TO, LENS, PAIRS, REFINE, Cost, Engine, Weights
+from ..model.reconstruction import Photo, Reconstruction
 
 if TYPE_CHECKING:
     from ..geometry.pairs import Matches, PairPrediction

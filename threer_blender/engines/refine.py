@@ -8,10 +8,11 @@ from importlib import import_module
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from .. import bundle, catalog
-from ..catalog import Engine, Option
+from .. import bundle
 from ..messages import UserError
-from ..reconstruction import Photo, Reconstruction
+from ..model import engine as catalog
+from ..model.engine import Engine, Option
+from ..model.reconstruction import Photo, Reconstruction
 
 if TYPE_CHECKING:
     from ..runtime.report import Report

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..catalog import Cost, Engine, Weights
-from ..reconstruction import Array, Gaussians, Photo, Reconstruction
+from ..model.engine import Cost, Engine, Weights
+from ..model.reconstruction import Array, Gaussians, Photo, Reconstruction
 
 if TYPE_CHECKING:
     from ..geometry.pairs import PairPrediction
@@ -64,9 +64,9 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     Every photo's Gaussians are those of its surest pair, which for two photos is the same for both. Raises UserError
     where no two photos connect, or where the network's answer holds no numbers.
     """
-    from .. import gaussian_transform
     from ..geometry import assembly, pair_solution, scene_graph
     from ..geometry.pairs import PairStore
+    from ..model import gaussian_transform
     from ..networks import inputs, pairwise
     from ..runtime.report import Watch
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..catalog import Weights
-from ..reconstruction import Photo, Reconstruction
+from ..model.engine import Weights
+from ..model.reconstruction import Photo, Reconstruction
 from . import vggt
 
 if TYPE_CHECKING:

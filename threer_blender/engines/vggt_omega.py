@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..catalog import IN_PARTS, REFINE, Cost, Engine, Weights
-from ..reconstruction import Photo, Reconstruction
+from ..model.engine import IN_PARTS, REFINE, Cost, Engine, Weights
+from ..model.reconstruction import Photo, Reconstruction
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .. import bundle
-from ..catalog import Engine
 from ..messages import UserError
-from ..reconstruction import LeftOut, Photo, Reconstruction
+from ..model.engine import Engine
+from ..model.reconstruction import LeftOut, Photo, Reconstruction
 from . import global_alignment
 from .assembly import View
 from .global_alignment import AlignedView, Alignment

@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .. import lens
 from ..messages import UserError
-from ..reconstruction import Array, Camera, FloatArray, Photo
+from ..model import lens
+from ..model.reconstruction import Array, Camera, FloatArray, Photo
 from .reprojection import CENTRE, Lenses, Problem, State, lenses_of
 from .tracks import LEAST_PARALLAX, Tracks, triangulate
 

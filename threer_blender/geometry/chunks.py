@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..messages import UserError
-from ..reconstruction import Array, FloatArray
+from ..model.reconstruction import Array, FloatArray
 from .poses import Similarity
 from .views import ViewPrediction, robust_similarity
 

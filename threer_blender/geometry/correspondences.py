@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..reconstruction import Array
+from ..model.reconstruction import Array
 from .nearest import Tree
 from .pairs import Matches, PairPrediction
 

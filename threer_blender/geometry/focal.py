@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..reconstruction import Array
+from ..model.reconstruction import Array
 
 ITERATIONS = 100  # it has long converged then
 CONVERGED = 1e-9  # relative change of the focal length

@@ -14,7 +14,7 @@ import numpy as np
 import pycolmap
 
 from ..messages import UserError
-from ..reconstruction import Array, FloatArray
+from ..model.reconstruction import Array, FloatArray
 from .features import Matched
 
 # What makes a pair, a photo and a model believable. Pixels are those of the copies (about 1600 to the long side).

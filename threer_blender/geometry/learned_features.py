@@ -28,9 +28,9 @@ import torch
 from torch import nn
 
 from ..messages import UserError
+from ..model.reconstruction import Array, Photo
 from ..networks.aliked import DIMENSIONS, Aliked, Features
 from ..networks.lightglue import LightGlue
-from ..reconstruction import Array, Photo
 from .features import (
     COARSEST,
     FEATURES,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..reconstruction import Array, Photo
+from ..model.reconstruction import Array, Photo
 from . import features, scene_graph
 
 LOOK = features.Settings(long_side=features.SMALL_COPY, features=2048, first_octave=0, affine=False)

@@ -17,9 +17,9 @@ from functools import partial
 import numpy as np
 import pycolmap
 
-from .. import lens
 from ..messages import UserError
-from ..reconstruction import Array, Camera, FloatArray, LeftOut
+from ..model import lens
+from ..model.reconstruction import Array, Camera, FloatArray, LeftOut
 from . import candidates
 from .features import Matched, Report
 from .judgement import PAIR_MATCHES, TIE, Model, Pair, Verdict, choose, judge, read_pairs, refuse_hopeless, why_nothing

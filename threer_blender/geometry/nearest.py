@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ..reconstruction import Array
+from ..model.reconstruction import Array
 
 Float64 = NDArray[np.float64]
 Index = NDArray[np.int64]

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from ..messages import UserError
-from ..reconstruction import Array, FloatArray, LeftOut, Photo, PhotoFromMap
+from ..model.reconstruction import Array, FloatArray, LeftOut, Photo, PhotoFromMap
 from . import assembly, global_alignment, similarities
 from .focal import focal_from_points
 from .global_alignment import FOCAL_RATIO, AlignedView, Alignment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..reconstruction import Array, Camera, FloatArray, PhotoFromMap, PointMap
+from ..model.reconstruction import Array, Camera, FloatArray, PhotoFromMap, PointMap
 
 WIDEST = 1.3  # times the photo's own field: beyond it a strong lens would spend most pixels on its corners
 GRAZING = 0.1  # cosine between ray and surface below which its plane says nothing about a neighbouring pixel

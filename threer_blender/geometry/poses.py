@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..reconstruction import Array, FloatArray
+from ..model.reconstruction import Array, FloatArray
 from .pairs import PairPrediction
 
 PNP_PIXELS = 5.0  # reprojection error of a point that agrees with a pose

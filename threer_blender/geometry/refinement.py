@@ -16,7 +16,7 @@ import numpy as np
 import pycolmap
 
 from ..messages import UserError
-from ..reconstruction import Camera, FloatArray, Photo, PointCloud, PointMap, Reconstruction
+from ..model.reconstruction import Camera, FloatArray, Photo, PointCloud, PointMap, Reconstruction
 from . import features
 from .bundle_adjustment import KNOWN, Refined, Settings, Unknowns, lenses, refine
 from .features import Matched, Pixels, Report

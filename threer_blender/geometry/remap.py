@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from .. import lens
+from ..model import lens
 
 Picture = npt.NDArray[np.uint8]
 Float64 = npt.NDArray[np.float64]

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from .. import lens
-from ..reconstruction import Array, Camera, FloatArray
+from ..model import lens
+from ..model.reconstruction import Array, Camera, FloatArray
 from . import schur
 from .similarities import rotations
 from .tracks import DEPTH_ERROR, Tracks

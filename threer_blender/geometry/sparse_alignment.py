@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numba
 import numpy as np
 
-from ..reconstruction import Array, Camera, FloatArray
+from ..model.reconstruction import Array, Camera, FloatArray
 from . import placement, similarities, synchronisation
 from .bundle_adjustment import Refined, Settings, refine
 from .focal import focal_from_points

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..reconstruction import Array, Camera, FloatArray, PhotoFromMap, PointMap
+from ..model.reconstruction import Array, Camera, FloatArray, PhotoFromMap, PointMap
 from . import filling
 
 SAME_DEPTH = 0.02  # share of the depth within which two photos see the same surface

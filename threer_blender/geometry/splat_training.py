@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..reconstruction import Array, FloatArray, Gaussians
-from ..spherical_harmonics import C0
+from ..model.reconstruction import Array, FloatArray, Gaussians
+from ..model.spherical_harmonics import C0
 from . import rasteriser
 from .rasteriser import Splats
 from .splat_start import Start

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..reconstruction import Array, Camera, FloatArray
+from ..model.reconstruction import Array, Camera, FloatArray
 
 REFINEMENTS = 5
 SHALLOWEST = 1e-9  # depth that is divided by

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..reconstruction import Array, FloatArray
+from ..model.reconstruction import Array, FloatArray
 from .focal import focal_from_points
 from .poses import Similarity, pnp, procrustes
 

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..messages import UserError
-from ..reconstruction import Photo, PhotoFromMap
+from ..model.reconstruction import Photo, PhotoFromMap
 from ..runtime.photos import pixels
 
 PATCH = 16

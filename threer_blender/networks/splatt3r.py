@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .. import spherical_harmonics
-from ..reconstruction import Array, Gaussians
+from ..model import spherical_harmonics
+from ..model.reconstruction import Array, Gaussians
 from .dpt import Dpt
 from .dust3r import PUBLISHED, Config, PairNetwork
 from .dust3r import rename as rename_pair_network

@@ -15,7 +15,7 @@ from PIL import Image
 from torch.nn import functional
 
 from ..messages import UserError
-from ..reconstruction import Array, FloatArray, Photo, PhotoFromMap
+from ..model.reconstruction import Array, FloatArray, Photo, PhotoFromMap
 from ..runtime.photos import pixels
 from .inputs import LARGEST, Input
 

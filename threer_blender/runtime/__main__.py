@@ -14,8 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from .. import bundle, catalog, environment, machine, photo_files
-from ..catalog import Engine
+from .. import bundle, environment, machine, photo_files
 from ..messages import (
     Asked,
     Cancel,
@@ -32,8 +31,10 @@ from ..messages import (
     from_line,
     to_line,
 )
+from ..model import engine as catalog
+from ..model.engine import Engine
+from ..model.reconstruction import Photo, Reconstruction, Shot
 from ..process import disk_full
-from ..reconstruction import Photo, Reconstruction, Shot
 from .report import Report
 
 READING, FOLLOWING = "Reading the photos", "Following the camera from frame to frame"

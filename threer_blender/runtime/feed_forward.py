@@ -13,17 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..catalog import Engine
 from ..geometry import assembly, chunks, cleaning, likeness, refinement
 from ..geometry.chunks import Settings
 from ..geometry.poses import Similarity
 from ..geometry.views import ViewPrediction
 from ..geometry.voxels import Voxels
 from ..messages import UserError
+from ..model.engine import Engine
+from ..model.reconstruction import MEDIAN_DEPTH, Array, Photo, Reconstruction
 from ..networks import checkpoints
 from ..networks.inputs import Input
 from ..networks.view_inputs import inside
-from ..reconstruction import MEDIAN_DEPTH, Array, Photo, Reconstruction
 from . import weights
 from .device import Device, choose
 from .photos import pixels

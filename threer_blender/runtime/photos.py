@@ -23,8 +23,8 @@ import pillow_heif
 from PIL import ExifTags, Image, ImageCms
 
 from ..messages import UserError
+from ..model.reconstruction import LeftOut, Photo
 from ..photo_files import CHOOSABLE, VIDEO_SUFFIXES
-from ..reconstruction import LeftOut, Photo
 from .exif import focal_and_sensor
 
 Warn = Callable[[str, str], None]

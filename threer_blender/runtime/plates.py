@@ -11,7 +11,7 @@ from PIL import Image
 
 from .. import bundle
 from ..geometry import remap
-from ..reconstruction import Camera, Photo, Reconstruction
+from ..model.reconstruction import Camera, Photo, Reconstruction
 from . import photos
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..messages import Cancelled, Message, Preview, Progress, Warning
-from ..reconstruction import Array
+from ..model.reconstruction import Array
 
 QUIET = 0.2  # seconds between two Progress messages of one stage
 SURE = 3.0  # seconds of work before a time left is worth saying

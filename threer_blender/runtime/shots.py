@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from ..geometry import following
-from ..reconstruction import Array, Camera, Photo, Reconstruction, Shot
+from ..model.reconstruction import Array, Camera, Photo, Reconstruction, Shot
 from . import video
 
 MOST_POINTS = 300_000  # of the cloud; a few hundred are looked for in a frame

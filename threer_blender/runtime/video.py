@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ..reconstruction import Array, Photo
+from ..model.reconstruction import Array, Photo
 from .photos import shrunk
 
 MOST_FRAMES = 200  # of one video; with 100, a camera carried fast through rooms got lost at its turns

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from .. import catalog, store
-from ..catalog import Weights
+from .. import store
 from ..messages import Download, Finished, UserError
+from ..model import engine as catalog
+from ..model.engine import Weights
 from . import download as downloads
 from .report import Report
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from mathutils import Matrix
 
-from ..reconstruction import Camera, FloatArray, Reconstruction
+from ..model.reconstruction import Camera, FloatArray, Reconstruction
 
 Array = npt.NDArray[Any]
 

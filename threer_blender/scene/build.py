@@ -16,7 +16,7 @@ import numpy as np
 from mathutils import Matrix
 
 from ..messages import UserError
-from ..reconstruction import Reconstruction
+from ..model.reconstruction import Reconstruction
 from . import axes, cameras, identity, points, shots, splats, world
 from .changes import Changes
 from .identity import CAMERAS, CLOUD, COLLECTION, ROLE, ROOT, SOLVE, SPLATS

@@ -12,7 +12,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..reconstruction import Camera, FloatArray, Photo
+from ..model.reconstruction import Camera, FloatArray, Photo
 from .changes import Changes
 
 WIDTH, HEIGHT, PIXEL_ASPECT = "threer_width", "threer_height", "threer_pixel_aspect"

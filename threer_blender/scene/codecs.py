@@ -10,7 +10,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from ..reconstruction import Array
+from ..model.reconstruction import Array
 from ..splat_files.reading import Codecs
 
 

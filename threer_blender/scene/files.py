@@ -7,7 +7,7 @@ from pathlib import Path
 import bpy
 
 from ..messages import UserError
-from ..reconstruction import Reconstruction
+from ..model.reconstruction import Reconstruction
 from . import look, splat_look
 from .build import build
 

@@ -7,7 +7,7 @@ from collections import Counter
 
 import bpy
 
-from ..reconstruction import Photo, Reconstruction
+from ..model.reconstruction import Photo, Reconstruction
 
 SOLVE = "threer_solve"  # on our objects: which choice of photos they were solved from
 ROLE = "threer_role"  # on our objects and collections: what they are within it

@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
-from ..reconstruction import PointCloud, Reconstruction
+from ..model.reconstruction import PointCloud, Reconstruction
 from . import look
 
 Array = npt.NDArray[Any]

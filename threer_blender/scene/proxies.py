@@ -6,8 +6,8 @@ import bpy
 import numpy as np
 
 from ..messages import UserError
-from ..proxy_mesh import Mesh, from_depth, from_pointmaps, from_splats
-from ..reconstruction import Reconstruction
+from ..model.proxy_mesh import Mesh, from_depth, from_pointmaps, from_splats
+from ..model.reconstruction import Reconstruction
 from . import splats
 from .changes import Changes
 from .identity import PROXY, ROLE

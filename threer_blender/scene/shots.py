@@ -7,8 +7,8 @@ from typing import Any
 
 import bpy
 
-from ..lens import Distortion
-from ..reconstruction import Camera, Photo, Shot
+from ..model.lens import Distortion
+from ..model.reconstruction import Camera, Photo, Shot
 from . import axes, cameras
 from .changes import Changes
 

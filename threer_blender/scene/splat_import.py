@@ -7,8 +7,8 @@ from pathlib import Path
 import bpy
 
 from .. import splat_files
-from ..gaussian_transform import transformed
 from ..messages import UserError
+from ..model.gaussian_transform import transformed
 from . import axes, codecs, points, splats
 from .changes import Changes
 

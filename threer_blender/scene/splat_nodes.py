@@ -13,7 +13,7 @@ from typing import Any
 
 import bpy
 
-from .. import spherical_harmonics
+from ..model import spherical_harmonics
 from . import view_values
 from .look import VERSION, shared
 from .node_fields import Field, Formulas

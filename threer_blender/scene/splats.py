@@ -11,7 +11,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..reconstruction import Array, Gaussians
+from ..model.reconstruction import Array, Gaussians
 from . import points, splat_look, splat_nodes
 from .points import FLOAT, INT, VECTOR, Geometry, Kind, write_attribute
 from .splat_nodes import BASE, HARMONICS, ROTATION, SCALE

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import bpy
 import numpy as np
 
-from ..reconstruction import FloatArray, Reconstruction
-from ..reconstruction_transform import transformed
+from ..model.reconstruction import FloatArray, Reconstruction
+from ..model.reconstruction_transform import transformed
 from . import axes, identity
 
 WORLD = "threer_world"  # on the root: its world from the bundle's, 16 numbers, row by row; absent where they are one

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..messages import UserError
-from ..reconstruction import Gaussians
+from ..model.reconstruction import Gaussians
 from . import checks, ksplat, ply, sog, splat, spz
 from .reading import NO_CODECS, Codecs, Damaged, Reading, SplatFile
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..messages import UserError
-from ..reconstruction import Array, Gaussians
+from ..model.reconstruction import Array, Gaussians
 from .reading import SplatFile
 
 LARGEST = 1e6  # standard deviation beyond which a splat is none: exported scales overflow to such

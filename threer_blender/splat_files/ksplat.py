@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..reconstruction import Array
+from ..model.reconstruction import Array
 from .reading import COEFFICIENTS, Damaged, Reading, SplatFile, constant_from_color, gaussians
 
 HEADER, SECTION_HEADER = 4096, 1024

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..reconstruction import Gaussians
+from ..model.reconstruction import Gaussians
 from . import ply_compressed, ply_tables, splatt3r
 from .ply_tables import CONSTANT, MEAN, OPACITY, ROTATION, SCALE, columns
 from .reading import COEFFICIENTS, Damaged, Reading, SplatFile, exponential, gaussians, harmonics, logit, sigmoid

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..reconstruction import Array, Gaussians
+from ..model.reconstruction import Array, Gaussians
 from .ply_tables import Element, columns, tables
 from .reading import COEFFICIENTS, Damaged, constant_from_color, exponential, gaussians, harmonics, smallest_three
 

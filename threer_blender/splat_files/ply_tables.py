@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..reconstruction import Array
+from ..model.reconstruction import Array
 from .reading import Damaged
 
 LONGEST = 1 << 16  # bytes; real headers are below 3 kB

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..reconstruction import Array, Gaussians
-from ..spherical_harmonics import C0
+from ..model.reconstruction import Array, Gaussians
+from ..model.spherical_harmonics import C0
 
 COEFFICIENTS = (1, 4, 9, 16)  # of spherical harmonics, by degree
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..reconstruction import Array
+from ..model.reconstruction import Array
 from .reading import COEFFICIENTS, Damaged, Reading, SplatFile, gaussians, smallest_three
 
 PALETTE_COLUMNS = 64  # entries of the palette of harmonics in a row of its picture

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..reconstruction import Array
+from ..model.reconstruction import Array
 from .ply_tables import CONSTANT, MEAN, OPACITY, ROTATION, SCALE, columns
 from .reading import SplatFile, exponential, gaussians, sigmoid, wxyz
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..gaussian_transform import transformed
-from ..reconstruction import Array, Gaussians
-from ..spherical_harmonics import degree_of
+from ..model.gaussian_transform import transformed
+from ..model.reconstruction import Array, Gaussians
+from ..model.spherical_harmonics import degree_of
 from .reading import COEFFICIENTS, Codecs, Damaged, Reading, SplatFile, gaussians, smallest_three, wxyz
 
 MAGIC = b"NGSP"

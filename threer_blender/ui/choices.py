@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 
-from ..catalog import Engine
+from ..model.engine import Engine
 
 WEIGHTS = "THREER_WEIGHTS"  # the variable that `store.default` reads; what Blender starts has it from here
 _addon_id = ""

@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 
 from .. import doctor
-from ..catalog import Engine
+from ..model.engine import Engine
 from . import choices, properties, words, work
 
 # What an engine produces -> what an artist calls it.

@@ -8,9 +8,9 @@ from typing import Any
 import bpy
 
 from .. import doctor
-from ..catalog import Engine, Option
 from ..jobs import Task
 from ..messages import Asked, Download, Request
+from ..model.engine import Engine, Option
 from ..scene.splats import is_splats
 from . import choices, engines, operators, pictures, properties, proxies, splats, summary, upkeep, words, work
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import bpy
 
-from .. import catalog, doctor, headless
-from ..catalog import Engine, Option
+from .. import doctor, headless
+from ..model import engine as catalog
+from ..model.engine import Engine, Option
 from . import work
 
 PROPERTY = "threer"  # bpy.types.Scene.threer

@@ -7,9 +7,10 @@ from typing import Any
 
 import bpy
 
-from .. import catalog, doctor, environment, store, upkeep
-from ..catalog import Weights
+from .. import doctor, environment, store, upkeep
 from ..messages import Asked, Download, SetUp, UserError
+from ..model import engine as catalog
+from ..model.engine import Weights
 from . import choices, words, work
 from .operators import HIDDEN, Button
 

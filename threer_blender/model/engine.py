@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from .messages import UserError
+from ..messages import UserError
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ class Engine:
 
 
 def _modules() -> dict[str, ModuleType]:
-    from . import engines
+    from .. import engines
 
     found = {}
     for module in pkgutil.iter_modules(engines.__path__):
