@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from . import array_file
+from .files import array_file
 from .messages import UserError
 from .model import lens
 from .model.reconstruction import (

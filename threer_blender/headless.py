@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import bundle, doctor, environment, photo_files
+from . import bundle, doctor, environment
+from .files import photo_files
 from .messages import Asked, Cancelled, Done, Ended, Failed, Finished, Preview, Progress, Request, UserError, Warning
 from .model import engine as catalog
 from .model.engine import Engine

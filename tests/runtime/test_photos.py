@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.runtime.pictures import Warned, read_one, save, scene, tags
-from threer_blender import photo_files
+from threer_blender.files import photo_files
 from threer_blender.messages import UserError
 from threer_blender.runtime import photos
 

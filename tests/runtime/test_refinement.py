@@ -11,13 +11,13 @@ from PIL import Image
 
 from tests.sample_photos import SAMPLE, shrunk
 from threer_blender import bundle, command_line, headless
+from threer_blender.files.photo_files import find
 from threer_blender.geometry import refinement
 from threer_blender.geometry.similarities import rotations
 from threer_blender.geometry.tracks import PairMatches, link
 from threer_blender.messages import UserError
 from threer_blender.model import lens
 from threer_blender.model.reconstruction import Camera, Gaussians, PhotoFromMap, PointCloud, PointMap, Reconstruction
-from threer_blender.photo_files import find
 from threer_blender.runtime.photos import pixels, read
 
 Float = NDArray[np.float64]

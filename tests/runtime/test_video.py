@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from threer_blender.files.photo_files import find
 from threer_blender.model.reconstruction import Photo
-from threer_blender.photo_files import find
 from threer_blender.runtime import photos, video
 
 av = pytest.importorskip("av")

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from threer_blender import array_file, bundle
+from threer_blender import bundle
+from threer_blender.files import array_file
 from threer_blender.messages import UserError
 from threer_blender.model.lens import Distortion
 from threer_blender.model.reconstruction import (

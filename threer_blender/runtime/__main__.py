@@ -14,7 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from .. import bundle, environment, machine, photo_files
+from .. import bundle, environment, machine
+from ..files import photo_files
 from ..messages import (
     Asked,
     Cancel,

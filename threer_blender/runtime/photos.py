@@ -22,9 +22,9 @@ import numpy.typing as npt
 import pillow_heif
 from PIL import ExifTags, Image, ImageCms
 
+from ..files.photo_files import CHOOSABLE, VIDEO_SUFFIXES
 from ..messages import UserError
 from ..model.reconstruction import LeftOut, Photo
-from ..photo_files import CHOOSABLE, VIDEO_SUFFIXES
 from .exif import focal_and_sensor
 
 Warn = Callable[[str, str], None]

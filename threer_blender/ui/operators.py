@@ -11,7 +11,7 @@ from typing import Any
 
 import bpy
 
-from .. import photo_files
+from ..files import photo_files
 from ..messages import UserError
 from ..scene import build, cameras, look
 from . import choices, properties, summary, work

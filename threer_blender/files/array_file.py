@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .model.reconstruction import Array
+from ..model.reconstruction import Array
 
 DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "U8": "|u1", "BOOL": "|b1",
