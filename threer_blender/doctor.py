@@ -11,8 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from . import environment, machine, store
-from .environment import Private
+from .host import environment, hardware, store
+from .host.environment import Private
 from .model import engine as catalog
 from .model.engine import Engine, Option, Weights
 
@@ -49,7 +49,7 @@ class Facts:
     cores: int
     memory: int
     disk: int
-    graphics: tuple[machine.Card, ...]
+    graphics: tuple[hardware.Card, ...]
 
 
 def facts(home: Path) -> Facts:
@@ -60,9 +60,9 @@ def facts(home: Path) -> Facts:
         versions={name: _version(name) for name in PACKAGES},
         private=environment.private(home),
         cores=os.cpu_count() or 1,
-        memory=machine.free_memory(),
-        disk=machine.free_disk(home),
-        graphics=machine.graphics(),
+        memory=hardware.free_memory(),
+        disk=hardware.free_disk(home),
+        graphics=hardware.graphics(),
     )
 
 
@@ -89,9 +89,9 @@ def estimate(engine: Engine, options: Mapping[str, Any], photos: int) -> Estimat
         return None
     weights = sum(weights.size for weights in engine.weights)
     memory, least = (of(photos) + weights for of in (cost.memory_of, cost.least_memory_of))
-    graphics = machine.graphics() if "torch" in engine.requires else ()
+    graphics = hardware.graphics() if "torch" in engine.requires else ()
     # What a card has no memory for, the processor does.
-    there = max([*(card.free for card in graphics), machine.free_memory()])
+    there = max([*(card.free for card in graphics), hardware.free_memory()])
     refusal = ""
     if least > there:
         most = int((there - weights - cost.memory) / cost.memory_per_photo) if cost.memory_per_photo else 0

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import bundle, doctor, environment
+from . import bundle, doctor
 from .files import photo_files
+from .host import environment
 from .messages import Asked, Cancelled, Done, Ended, Failed, Finished, Preview, Progress, Request, UserError, Warning
 from .model import engine as catalog
 from .model.engine import Engine

@@ -20,8 +20,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import bundle, machine
-from .environment import TEMPORARY, Runtime
+from . import bundle
+from .host import hardware
+from .host.environment import TEMPORARY, Runtime
 from .messages import (
     Asked,
     Cancel,
@@ -151,7 +152,7 @@ class Job:
     def _crashed(self) -> Failed:
         if self._cancelling:
             return Failed(f"The {self.asked.noun} was cancelled.", "cancelled")
-        if machine.free_disk(self._temporary) < FULL:  # at which SQLite's errors end the process inside pycolmap
+        if hardware.free_disk(self._temporary) < FULL:  # at which SQLite's errors end the process inside pycolmap
             return Failed(disk_full(self._temporary), "user")
         code = self._child.wait()
         how = f"exit status {code}" if code >= 0 else signal.Signals(-code).name

@@ -10,7 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from . import __version__, bundle, doctor, environment, headless, inspection, store
+from . import __version__, bundle, doctor, headless, inspection
+from .host import environment, store
 from .messages import Asked, Download, SetUp, UserError
 from .model import engine as catalog
 from .model.engine import Option, Weights

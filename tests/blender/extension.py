@@ -10,7 +10,7 @@ import bpy
 import pytest
 
 from threer_blender import bundle
-from threer_blender.environment import Runtime
+from threer_blender.host.environment import Runtime
 
 from .conftest import CAMERAS, reconstruct, write_photos
 

@@ -24,7 +24,7 @@ import pytest
 from tests.processes import gone, group_gone
 from tests.sample_photos import SAMPLE, shrunk
 from threer_blender import __version__, bundle
-from threer_blender.environment import Runtime
+from threer_blender.host.environment import Runtime
 
 from .conftest import CAMERAS, reconstruct, write_photos
 from .drawn import panel

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from threer_blender import doctor, environment, upkeep
-from threer_blender.environment import NOTE, PACKAGES
+from threer_blender import doctor, upkeep
+from threer_blender.host import environment
+from threer_blender.host.environment import NOTE, PACKAGES
 from threer_blender.messages import UserError
 from threer_blender.model.engine import Cost, Engine, Option
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from threer_blender import doctor, machine
-from threer_blender.machine import Card
+from threer_blender import doctor
+from threer_blender.host import hardware
+from threer_blender.host.hardware import Card
 from threer_blender.model.engine import Cost, Engine
 
 TORCH = Engine("x", "X", "X.", "MIT", True, frozenset(), ("torch",), costs={"": Cost(6e9, 0.0, 5.0, 1.0)})
@@ -16,10 +17,10 @@ TORCH = Engine("x", "X", "X.", "MIT", True, frozenset(), ("torch",), costs={"": 
 
 @pytest.fixture(autouse=True)
 def nothing_remembered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    machine._graphics.cache_clear()
+    hardware._graphics.cache_clear()
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(machine, "DRIVERS", tmp_path / "drm")
-    monkeypatch.setattr(machine.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(hardware, "DRIVERS", tmp_path / "drm")
+    monkeypatch.setattr(hardware.platform, "system", lambda: "Linux")
 
 
 def nvidia(tmp_path: Path, said: str, status: int = 0) -> None:
@@ -32,15 +33,15 @@ def nvidia(tmp_path: Path, said: str, status: int = 0) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="the driver's program is a script here")
 def test_what_is_free_is_what_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nvidia(tmp_path, "NVIDIA RTX 4090, 24564, 2000\nNVIDIA T4, 15360, 5000")
-    assert machine.graphics() == (
+    assert hardware.graphics() == (
         Card("NVIDIA RTX 4090", 24564 << 20, 2000 << 20),
         Card("NVIDIA T4", 15360 << 20, 5000 << 20),
     )
-    monkeypatch.setattr(machine, "free_memory", lambda: 4_000_000_000)
+    monkeypatch.setattr(hardware, "free_memory", lambda: 4_000_000_000)
     refused = doctor.estimate(TORCH, {}, 3)
     assert refused is not None
     assert "take about 6.0 GB of memory with X, and 5.2 GB are free" in refused.refusal
-    monkeypatch.setattr(machine, "free_memory", lambda: 7_000_000_000)
+    monkeypatch.setattr(hardware, "free_memory", lambda: 7_000_000_000)
     assert doctor.estimate(TORCH, {}, 3) == doctor.Estimate(6e9, 8.0, "")  # on the processor
     assert "graphics card: NVIDIA RTX 4090, 2 of 26 GB free" in doctor.lines(tmp_path)
 
@@ -51,8 +52,8 @@ def test_without_a_cards_own_memory_the_computers_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, status: int
 ) -> None:
     nvidia(tmp_path, said, status)
-    assert machine.graphics() == ()
-    monkeypatch.setattr(machine, "free_memory", lambda: 7_000_000_000)
+    assert hardware.graphics() == ()
+    monkeypatch.setattr(hardware, "free_memory", lambda: 7_000_000_000)
     assert doctor.estimate(TORCH, {}, 3) == doctor.Estimate(6e9, 8.0, "")
 
 
@@ -61,11 +62,11 @@ def test_amds_cards_are_found_by_their_driver(tmp_path: Path) -> None:
     device.mkdir(parents=True)
     (device / "mem_info_vram_total").write_text("17163091968\n")
     (device / "mem_info_vram_used").write_text("163091968\n")
-    assert machine.graphics() == (Card("AMD GPU", 17163091968, 17_000_000_000),)
+    assert hardware.graphics() == (Card("AMD GPU", 17163091968, 17_000_000_000),)
     (device / "product_name").write_text("Radeon RX 7800 XT\n")
-    assert machine.graphics()[0].name == "AMD GPU"  # believed for a while
-    machine._graphics.cache_clear()
-    assert machine.graphics()[0].name == "Radeon RX 7800 XT"
+    assert hardware.graphics()[0].name == "AMD GPU"  # believed for a while
+    hardware._graphics.cache_clear()
+    assert hardware.graphics()[0].name == "Radeon RX 7800 XT"
 
 
 @pytest.mark.parametrize(
@@ -82,4 +83,4 @@ def test_amds_cards_are_found_by_their_driver(tmp_path: Path) -> None:
     ],
 )
 def test_running_out_of_memory_is_told_from_other_errors(error: Exception, short: bool) -> None:
-    assert machine.is_out_of_memory(error) == short
+    assert hardware.is_out_of_memory(error) == short

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.processes import alive, gone
-from threer_blender import machine
-from threer_blender.environment import Runtime
+from threer_blender.host import hardware
+from threer_blender.host.environment import Runtime
 from threer_blender.messages import Done, Failed, Message, Progress, Request, UserError, Warning
 from threer_blender.process import GRACE, KEPT_LOGS, Job
 
@@ -82,7 +82,7 @@ def test_a_crash_is_one_sentence_and_a_log(tmp_path: Path, crash: str, how: str)
 
 
 def test_a_crash_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "free_disk", lambda _: 4096)
+    monkeypatch.setattr(hardware, "free_disk", lambda _: 4096)
     job = start(tmp_path, crash="segv")
     messages = finish(job)
     place = tempfile.gettempdir()

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from threer_blender import command_line, environment
+from threer_blender import command_line
+from threer_blender.host import environment
 from threer_blender.model import engine as catalog
 
 WEIGHTS = next(weights for engine in catalog.engines().values() for weights in engine.weights)

@@ -13,7 +13,8 @@ from PIL import Image
 from tests.blender.conftest import CAMERAS, reconstruct, write_photos
 from tests.sample_photos import SAMPLE
 from tests.splats import random_gaussians
-from threer_blender import bundle, environment, splat_files
+from threer_blender import bundle, splat_files
+from threer_blender.host import environment
 
 from . import window as real
 

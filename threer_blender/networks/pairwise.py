@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .. import machine
 from ..geometry import scene_graph
 from ..geometry.pairs import PairPrediction
+from ..host import hardware
 from ..runtime.device import Device, choose
 from ..runtime.report import Report
 from . import checkpoints
@@ -107,7 +107,7 @@ def predict(
             try:
                 sides = _decoded(network, device, photos, batch)
             except (MemoryError, RuntimeError) as error:
-                if len(batch) == 1 or not machine.is_out_of_memory(error):
+                if len(batch) == 1 or not hardware.is_out_of_memory(error):
                     raise
                 most = len(batch) // 2
                 report.warn(

@@ -14,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from .. import bundle, environment, machine
+from .. import bundle
 from ..files import photo_files
+from ..host import environment, hardware
 from ..messages import (
     Asked,
     Cancel,
@@ -94,9 +95,9 @@ def main() -> int:
 
 
 def _failed(error: Exception) -> Failed:
-    if machine.is_out_of_memory(error):
+    if hardware.is_out_of_memory(error):
         return Failed(OUT_OF_MEMORY, "user")
-    if machine.is_disk_full(error):
+    if hardware.is_disk_full(error):
         return Failed(disk_full(Path(tempfile.gettempdir())), "user")
     return Failed("Something went wrong inside the engine; the log has the details.", "bug")
 
@@ -159,7 +160,7 @@ def _within_memory(
         try:
             return catalog.run(engine.id)(photos, options, report), options
         except (MemoryError, RuntimeError) as error:
-            if not machine.is_out_of_memory(error):
+            if not hardware.is_out_of_memory(error):
                 raise
             lighter = engine.lighter(options)
             if lighter is None and not _gives_up_card(engine, error):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .. import machine
+from ..host import hardware
 
 
 @dataclass(frozen=True)
@@ -47,4 +47,6 @@ def give_up_card() -> bool:
 
 
 def _processor() -> Device:
-    return Device(torch.device("cpu"), torch.float32, platform.processor() or platform.machine(), machine.free_memory())
+    return Device(
+        torch.device("cpu"), torch.float32, platform.processor() or platform.machine(), hardware.free_memory()
+    )

@@ -21,7 +21,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from .. import __version__, store
+from .. import __version__
+from ..host import store
 from ..messages import UserError
 
 BLOCK = 1 << 18

@@ -23,8 +23,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-from .. import environment, machine
-from ..environment import ALWAYS, ENVIRONMENT, NOTE, PACKAGES, PINNED, PYTHONS, UNFINISHED
+from ..host import environment, hardware
+from ..host.environment import ALWAYS, ENVIRONMENT, NOTE, PACKAGES, PINNED, PYTHONS, UNFINISHED
 from ..messages import Finished, SetUp, UserError
 from . import download
 from .download import File
@@ -241,7 +241,7 @@ def _fetch(files: Sequence[File], folders: Folders, report: Report) -> list[str]
     """The paths of all wheels, once they are on this disk."""
     sizes = [file.size for file in files]  # 0 where the index does not say; the server will
     needed = sum(sizes) * (1 + UNPACKED)
-    if needed > (free := machine.free_disk(folders.home)):
+    if needed > (free := hardware.free_disk(folders.home)):
         raise UserError(
             f"The environment takes {needed / 1e9:.1f} GB while it is set up, and the disk of {str(folders.home)!r} "
             f"has {free / 1e9:.1f} GB; make room and set up again."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from .. import store
+from ..host import store
 from ..messages import Download, Finished, UserError
 from ..model import engine as catalog
 from ..model.engine import Weights

@@ -7,7 +7,8 @@ from typing import Any
 
 import bpy
 
-from .. import doctor, environment
+from .. import doctor
+from ..host import environment
 from . import choices, operators, upkeep, words, work
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import bpy
 
-from .. import doctor, environment, store, upkeep
+from .. import doctor, upkeep
+from ..host import environment, store
 from ..messages import Asked, Download, SetUp, UserError
 from ..model import engine as catalog
 from ..model.engine import Weights

@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from ..messages import UserError
+from ..model.engine import Weights
 from .environment import user_folder
-from .messages import UserError
-from .model.engine import Weights
 
 FOLDER = "weights"  # in the folder of caches and logs
 OWN = ".own"  # of the note with the path of the user's own file
