@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .files import array_file
-from .messages import UserError
+from .jobs.messages import UserError
 from .model import lens
 from .model.reconstruction import (
     Array,

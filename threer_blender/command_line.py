@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TextIO
 
 from . import __version__, headless, upkeep
-from .messages import Cancelled, Done, Failed, Message, Progress, UserError, Warning, to_line
+from .jobs.messages import Cancelled, Done, Failed, Message, Progress, UserError, Warning, to_line
 from .model.reconstruction import Camera, Reconstruction
 
 Say = Callable[[Message], None]

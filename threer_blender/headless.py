@@ -13,11 +13,23 @@ from typing import Any
 from . import bundle, doctor
 from .files import photo_files
 from .host import environment
-from .messages import Asked, Cancelled, Done, Ended, Failed, Finished, Preview, Progress, Request, UserError, Warning
+from .jobs.messages import (
+    Asked,
+    Cancelled,
+    Done,
+    Ended,
+    Failed,
+    Finished,
+    Preview,
+    Progress,
+    Request,
+    UserError,
+    Warning,
+)
+from .jobs.process import Job
 from .model import engine as catalog
 from .model.engine import Engine
 from .model.reconstruction import Reconstruction
-from .process import Job
 
 DEFAULT_ENGINE = "colmap"
 Hear = Callable[[Progress | Warning | Preview], None]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import headless
-from .messages import Asked, Ended, Failed, Preview, Progress, Request, UserError, Warning
-from .process import Job
+from .jobs.messages import Asked, Ended, Failed, Preview, Progress, Request, UserError, Warning
+from .jobs.process import Job
 
 SILENCE = 60.0  # seconds without a word from the runtime, after which the artist should know
 

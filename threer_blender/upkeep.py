@@ -12,7 +12,7 @@ from typing import Any
 
 from . import __version__, bundle, doctor, headless, inspection
 from .host import environment, store
-from .messages import Asked, Download, SetUp, UserError
+from .jobs.messages import Asked, Download, SetUp, UserError
 from .model import engine as catalog
 from .model.engine import Option, Weights
 

@@ -55,7 +55,7 @@ def ours(folder: Path, _work: Path, quality: str, matching: str) -> Poses:
     """camera_from_world (4, 4) by file name, by the classical engine's sparse stage."""
     from threer_blender.engines.colmap import ENGINE, solve_cameras
     from threer_blender.files.photo_files import find
-    from threer_blender.messages import UserError
+    from threer_blender.jobs.messages import UserError
     from threer_blender.runtime.photos import read
     from threer_blender.runtime.report import Report
 

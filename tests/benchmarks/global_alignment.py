@@ -25,7 +25,7 @@ from tests.objective import objective
 from threer_blender.geometry import global_alignment, scene_graph
 from threer_blender.geometry.global_alignment import Alignment
 from threer_blender.geometry.pairs import PairStore
-from threer_blender.messages import UserError
+from threer_blender.jobs.messages import UserError
 
 SPEED_MAP, ACCURACY_MAP, WALK_MAP, GROWTH_MAP, NETWORK_MAP = (48, 64), (24, 32), (36, 48), (72, 96), (384, 512)
 TYPICAL = oracle.Errors(noise=0.02, outliers=0.02)

@@ -25,7 +25,7 @@ from tests import oracle
 from threer_blender.geometry import scene_graph, sparse_alignment
 from threer_blender.geometry.global_alignment import Alignment
 from threer_blender.geometry.pairs import Matches, PairStore
-from threer_blender.messages import UserError
+from threer_blender.jobs.messages import UserError
 
 MAP, NETWORK_MAP = (96, 128), (384, 512)  # height, width
 COUNTS, FEW = (8, 16, 32), 12

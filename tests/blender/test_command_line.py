@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from threer_blender import addon, bundle, command_line
-from threer_blender.messages import Done, Failed, Message, Progress, UserError, from_line
+from threer_blender.jobs.messages import Done, Failed, Message, Progress, UserError, from_line
 from threer_blender.model.reconstruction import Reconstruction
 from threer_blender.scene import files, picture
 

@@ -6,7 +6,7 @@ import pytest
 from mathutils import Euler
 
 from tests.splats import random_gaussians, same
-from threer_blender.messages import UserError
+from threer_blender.jobs.messages import UserError
 from threer_blender.scene import native_splats, splats
 
 

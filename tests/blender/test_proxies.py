@@ -8,7 +8,7 @@ import pytest
 
 from tests.splats import random_gaussians
 from threer_blender import addon, bundle
-from threer_blender.messages import UserError
+from threer_blender.jobs.messages import UserError
 from threer_blender.model import proxy_mesh
 from threer_blender.model.reconstruction import Gaussians
 from threer_blender.scene import build, cameras, identity, proxies, splats

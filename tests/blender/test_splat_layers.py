@@ -6,7 +6,7 @@ import pytest
 
 from tests.reference_rasteriser import psnr, render
 from tests.splats import random_gaussians
-from threer_blender.messages import UserError
+from threer_blender.jobs.messages import UserError
 from threer_blender.scene import splat_layers, splats
 
 from .test_scene_splats import CAMERA, look_through, place, rendered

@@ -15,7 +15,7 @@ from tests import oracle  # noqa: E402
 from tests.learned.stand_ins import ENGINES, UNIT, StandIn, World, map_anything_stand_in, world  # noqa: E402
 from threer_blender.geometry import likeness  # noqa: E402
 from threer_blender.geometry.poses import procrustes  # noqa: E402
-from threer_blender.messages import UserError  # noqa: E402
+from threer_blender.jobs.messages import UserError  # noqa: E402
 from threer_blender.model import engine as catalog  # noqa: E402
 from threer_blender.model.reconstruction import Reconstruction  # noqa: E402
 from threer_blender.networks import checkpoints, map_anything, vggt, vggt_omega  # noqa: E402

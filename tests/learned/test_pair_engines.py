@@ -18,7 +18,7 @@ from threer_blender import bundle
 from threer_blender.engines import dust3r, mast3r  # noqa: E402
 from threer_blender.geometry import assembly, cleaning, scene_graph  # noqa: E402
 from threer_blender.geometry.pairs import PairPrediction  # noqa: E402
-from threer_blender.messages import UserError  # noqa: E402
+from threer_blender.jobs.messages import UserError  # noqa: E402
 from threer_blender.model import engine as catalog
 from threer_blender.model.reconstruction import Camera, Photo, Reconstruction  # noqa: E402
 from threer_blender.networks import dust3r as network  # noqa: E402

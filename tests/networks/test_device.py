@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="networks need torch")
 
-from threer_blender.messages import Message, Warning  # noqa: E402
+from threer_blender.jobs.messages import Message, Warning  # noqa: E402
 from threer_blender.model import engine as catalog  # noqa: E402
 from threer_blender.model.engine import Engine  # noqa: E402
 from threer_blender.runtime import __main__ as runtime  # noqa: E402

@@ -11,7 +11,7 @@ from threer_blender.geometry import schur
 from threer_blender.geometry.bundle_adjustment import KNOWN, Refined, Settings, Unknowns, refine
 from threer_blender.geometry.similarities import rotations
 from threer_blender.geometry.tracks import Tracks, triangulate
-from threer_blender.messages import Cancelled
+from threer_blender.jobs.messages import Cancelled
 from threer_blender.model import lens
 from threer_blender.model.reconstruction import Camera
 

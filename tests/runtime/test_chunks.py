@@ -14,7 +14,7 @@ from tests import oracle
 from threer_blender.geometry import chunks, likeness, voxels
 from threer_blender.geometry.poses import Similarity, procrustes
 from threer_blender.geometry.views import ViewPrediction, robust_similarity
-from threer_blender.messages import UserError
+from threer_blender.jobs.messages import UserError
 
 SETTINGS = chunks.Settings(size=60, overlap=15)
 

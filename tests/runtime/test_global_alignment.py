@@ -9,7 +9,7 @@ from tests import oracle
 from tests.objective import objective
 from threer_blender.geometry import alignment_solver, global_alignment, scene_graph, similarities
 from threer_blender.geometry.pairs import PairStore
-from threer_blender.messages import UserError
+from threer_blender.jobs.messages import UserError
 
 SIZE = (36, 48)
 EXACT = oracle.Errors()

@@ -21,7 +21,7 @@ from threer_blender.geometry import candidates, mapping
 from threer_blender.geometry.features import FEATURES, MATCHES, Matched, Settings, extract_and_match
 from threer_blender.geometry.judgement import judge, read_pairs
 from threer_blender.geometry.mapping import DEPTH, MAPPING, Solution, solve
-from threer_blender.messages import Cancelled, Message, Progress, UserError
+from threer_blender.jobs.messages import Cancelled, Message, Progress, UserError
 from threer_blender.model.reconstruction import Array, Camera, LeftOut, Photo
 from threer_blender.runtime import photos as door
 from threer_blender.runtime.report import Report

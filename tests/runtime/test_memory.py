@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from threer_blender.messages import Message, Warning
+from threer_blender.jobs.messages import Message, Warning
 from threer_blender.model import engine as catalog
 from threer_blender.model.engine import Engine, Option
 from threer_blender.runtime import __main__ as runtime

@@ -12,7 +12,7 @@ import pytest
 from PIL import ExifTags, Image, JpegImagePlugin
 
 from threer_blender.geometry import remap
-from threer_blender.messages import Cancelled, UserError
+from threer_blender.jobs.messages import Cancelled, UserError
 from threer_blender.model import lens
 from threer_blender.model.lens import NO_DISTORTION, Distortion
 from threer_blender.model.reconstruction import Camera, Photo, Reconstruction

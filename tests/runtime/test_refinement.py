@@ -15,7 +15,7 @@ from threer_blender.files.photo_files import find
 from threer_blender.geometry import refinement
 from threer_blender.geometry.similarities import rotations
 from threer_blender.geometry.tracks import PairMatches, link
-from threer_blender.messages import UserError
+from threer_blender.jobs.messages import UserError
 from threer_blender.model import lens
 from threer_blender.model.reconstruction import Camera, Gaussians, PhotoFromMap, PointCloud, PointMap, Reconstruction
 from threer_blender.runtime.photos import pixels, read

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from threer_blender.messages import Message, SetUp, UserError, Warning
+from threer_blender.jobs.messages import Message, SetUp, UserError, Warning
 from threer_blender.runtime import set_up
 from threer_blender.runtime.report import Report
 

@@ -13,7 +13,7 @@ from threer_blender.geometry import scene_graph, similarities, sparse_alignment,
 from threer_blender.geometry.global_alignment import Alignment
 from threer_blender.geometry.pairs import Matches, PairPrediction, PairStore
 from threer_blender.geometry.similarities import Similarities
-from threer_blender.messages import UserError
+from threer_blender.jobs.messages import UserError
 
 Float = NDArray[np.float64]
 Pairs = Sequence[tuple[int, int]]

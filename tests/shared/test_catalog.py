@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from threer_blender.messages import UserError
+from threer_blender.jobs.messages import UserError
 from threer_blender.model import engine as catalog
 from threer_blender.model.engine import Engine, Option
 

@@ -10,7 +10,7 @@ import pytest
 from threer_blender import doctor, upkeep
 from threer_blender.host import environment
 from threer_blender.host.environment import NOTE, PACKAGES
-from threer_blender.messages import UserError
+from threer_blender.jobs.messages import UserError
 from threer_blender.model.engine import Cost, Engine, Option
 
 VERSIONS = {module: PACKAGES[module].partition("==")[2] for module in ("numpy", "PIL", "torch")}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.splats import colors, covariances, matrices, random_gaussians
-from threer_blender.messages import UserError
+from threer_blender.jobs.messages import UserError
 from threer_blender.model import spherical_harmonics
 from threer_blender.model.gaussian_transform import transformed
 

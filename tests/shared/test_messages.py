@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threer_blender import __version__
-from threer_blender.messages import (
+from threer_blender.jobs.messages import (
     Cancel,
     Done,
     Download,

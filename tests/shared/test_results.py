@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from threer_blender import bundle, results
-from threer_blender.messages import UserError
+from threer_blender import bundle
+from threer_blender.jobs import results
+from threer_blender.jobs.messages import UserError
 
 
 @pytest.fixture

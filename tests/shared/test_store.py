@@ -8,7 +8,7 @@ import pytest
 
 from threer_blender import headless
 from threer_blender.host import store
-from threer_blender.messages import UserError
+from threer_blender.jobs.messages import UserError
 from threer_blender.model.engine import Engine, Weights
 from threer_blender.runtime import weights as runtime_weights
 

@@ -15,7 +15,7 @@ from threer_blender import bundle, headless
 from threer_blender.engines import instantsplat  # noqa: E402
 from threer_blender.geometry import splat_training  # noqa: E402
 from threer_blender.geometry.rasteriser import Splats  # noqa: E402
-from threer_blender.messages import Cancelled, Done, Message, Preview, Progress, UserError  # noqa: E402
+from threer_blender.jobs.messages import Cancelled, Done, Message, Preview, Progress, UserError  # noqa: E402
 from threer_blender.model import engine as catalog
 from threer_blender.model.lens import Distortion  # noqa: E402
 from threer_blender.model.reconstruction import Camera, PhotoFromMap, PointCloud, PointMap, Reconstruction  # noqa: E402

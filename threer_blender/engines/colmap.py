@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..messages import UserError
+from ..jobs.messages import UserError
 from ..model.engine import LENS, MATCHING, Cost, Engine, Option
 from ..model.reconstruction import Array, Camera, Photo, PointCloud, PointMap, Reconstruction
 

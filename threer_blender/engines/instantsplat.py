@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..messages import UserError
+from ..jobs.messages import UserError
 from ..model import engine as catalog
 from ..model.engine import Cost, Engine, Option
 from ..model.reconstruction import Array, Camera, FloatArray, Photo, Reconstruction

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from .. import bundle
-from ..messages import UserError
+from ..jobs.messages import UserError
 from ..model import engine as catalog
 from ..model.engine import Engine, Option
 from ..model.reconstruction import Photo, Reconstruction

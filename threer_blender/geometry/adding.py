@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .. import bundle
-from ..messages import UserError
+from ..jobs.messages import UserError
 from ..model.engine import Engine
 from ..model.reconstruction import LeftOut, Photo, Reconstruction
 from . import global_alignment

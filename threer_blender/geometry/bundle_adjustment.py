@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..messages import UserError
+from ..jobs.messages import UserError
 from ..model import lens
 from ..model.reconstruction import Array, Camera, FloatArray, Photo
 from .reprojection import CENTRE, Lenses, Problem, State, lenses_of

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..messages import UserError
+from ..jobs.messages import UserError
 from ..model.reconstruction import Array, FloatArray
 from .poses import Similarity
 from .views import ViewPrediction, robust_similarity

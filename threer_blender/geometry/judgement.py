@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 import pycolmap
 
-from ..messages import UserError
+from ..jobs.messages import UserError
 from ..model.reconstruction import Array, FloatArray
 from .features import Matched
 

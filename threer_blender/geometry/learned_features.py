@@ -27,7 +27,7 @@ import pycolmap
 import torch
 from torch import nn
 
-from ..messages import UserError
+from ..jobs.messages import UserError
 from ..model.reconstruction import Array, Photo
 from ..networks.aliked import DIMENSIONS, Aliked, Features
 from ..networks.lightglue import LightGlue

@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 import pycolmap
 
-from ..messages import UserError
+from ..jobs.messages import UserError
 from ..model import lens
 from ..model.reconstruction import Array, Camera, FloatArray, LeftOut
 from . import candidates

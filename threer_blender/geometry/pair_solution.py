@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..messages import UserError
+from ..jobs.messages import UserError
 from ..model.reconstruction import Array, FloatArray, LeftOut, Photo, PhotoFromMap
 from . import assembly, global_alignment, similarities
 from .focal import focal_from_points

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ..messages import UserError
+from ..jobs.messages import UserError
 from . import similarities, synchronisation
 from .alignment_samples import Sampled
 from .similarities import Similarities

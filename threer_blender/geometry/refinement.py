@@ -15,7 +15,7 @@ from types import ModuleType
 import numpy as np
 import pycolmap
 
-from ..messages import UserError
+from ..jobs.messages import UserError
 from ..model.reconstruction import Camera, FloatArray, Photo, PointCloud, PointMap, Reconstruction
 from . import features
 from .bundle_adjustment import KNOWN, Refined, Settings, Unknowns, lenses, refine

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..messages import UserError
+from ..jobs.messages import UserError
 
 PACKAGE_PARENT = Path(__file__).resolve().parent.parent
 TEMPORARY = "threer_"  # how the name of a job's own folder for temporary files begins

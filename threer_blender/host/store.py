@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from ..messages import UserError
+from ..jobs.messages import UserError
 from ..model.engine import Weights
 from .environment import user_folder
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from ..messages import UserError
+from ..jobs.messages import UserError
 
 
 @dataclass(frozen=True)

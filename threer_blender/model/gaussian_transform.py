@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..messages import UserError
+from ..jobs.messages import UserError
 from . import spherical_harmonics
 from .reconstruction import Array, FloatArray, Gaussians
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..messages import UserError
+from ..jobs.messages import UserError
 
 Module = TypeVar("Module", bound=nn.Module)
 

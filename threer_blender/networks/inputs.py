@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..messages import UserError
+from ..jobs.messages import UserError
 from ..model.reconstruction import Photo, PhotoFromMap
 from ..runtime.photos import pixels
 

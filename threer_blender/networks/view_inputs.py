@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from ..messages import UserError
+from ..jobs.messages import UserError
 from ..model.reconstruction import Array, FloatArray, Photo, PhotoFromMap
 from ..runtime.photos import pixels
 from .inputs import LARGEST, Input

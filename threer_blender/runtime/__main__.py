@@ -17,7 +17,7 @@ from typing import Any, TextIO
 from .. import bundle
 from ..files import photo_files
 from ..host import environment, hardware
-from ..messages import (
+from ..jobs.messages import (
     Asked,
     Cancel,
     Cancelled,
@@ -33,10 +33,10 @@ from ..messages import (
     from_line,
     to_line,
 )
+from ..jobs.process import disk_full
 from ..model import engine as catalog
 from ..model.engine import Engine
 from ..model.reconstruction import Photo, Reconstruction, Shot
-from ..process import disk_full
 from .report import Report
 
 READING, FOLLOWING = "Reading the photos", "Following the camera from frame to frame"

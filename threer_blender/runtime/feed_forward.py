@@ -18,7 +18,7 @@ from ..geometry.chunks import Settings
 from ..geometry.poses import Similarity
 from ..geometry.views import ViewPrediction
 from ..geometry.voxels import Voxels
-from ..messages import UserError
+from ..jobs.messages import UserError
 from ..model.engine import Engine
 from ..model.reconstruction import MEDIAN_DEPTH, Array, Photo, Reconstruction
 from ..networks import checkpoints

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ..messages import Cancelled, Message, Preview, Progress, Warning
+from ..jobs.messages import Cancelled, Message, Preview, Progress, Warning
 from ..model.reconstruction import Array
 
 QUIET = 0.2  # seconds between two Progress messages of one stage

@@ -25,7 +25,7 @@ from urllib.request import url2pathname
 
 from ..host import environment, hardware
 from ..host.environment import ALWAYS, ENVIRONMENT, NOTE, PACKAGES, PINNED, PYTHONS, UNFINISHED
-from ..messages import Finished, SetUp, UserError
+from ..jobs.messages import Finished, SetUp, UserError
 from . import download
 from .download import File
 from .report import Report

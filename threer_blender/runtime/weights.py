@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..host import store
-from ..messages import Download, Finished, UserError
+from ..jobs.messages import Download, Finished, UserError
 from ..model import engine as catalog
 from ..model.engine import Weights
 from . import download as downloads

@@ -15,7 +15,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..messages import UserError
+from ..jobs.messages import UserError
 from ..model.reconstruction import Reconstruction
 from . import axes, cameras, identity, points, shots, splats, world
 from .changes import Changes

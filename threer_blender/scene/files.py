@@ -6,7 +6,7 @@ from pathlib import Path
 
 import bpy
 
-from ..messages import UserError
+from ..jobs.messages import UserError
 from ..model.reconstruction import Reconstruction
 from . import look, splat_look
 from .build import build

@@ -9,7 +9,7 @@ from typing import Any
 
 import bpy
 
-from ..messages import UserError
+from ..jobs.messages import UserError
 from . import splats
 from .changes import Changes
 

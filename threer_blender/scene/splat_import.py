@@ -7,7 +7,7 @@ from pathlib import Path
 import bpy
 
 from .. import splat_files
-from ..messages import UserError
+from ..jobs.messages import UserError
 from ..model.gaussian_transform import transformed
 from . import axes, codecs, points, splats
 from .changes import Changes

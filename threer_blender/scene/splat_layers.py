@@ -10,7 +10,7 @@ from typing import Any
 
 import bpy
 
-from ..messages import UserError
+from ..jobs.messages import UserError
 from . import look, native_splats, splat_look, splats
 from .changes import Changes
 from .identity import ROLE, SPLATS

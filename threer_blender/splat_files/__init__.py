@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ..messages import UserError
+from ..jobs.messages import UserError
 from ..model.reconstruction import Gaussians
 from . import checks, ksplat, ply, sog, splat, spz
 from .reading import NO_CODECS, Codecs, Damaged, Reading, SplatFile

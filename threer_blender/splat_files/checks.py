@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..messages import UserError
+from ..jobs.messages import UserError
 from ..model.reconstruction import Array, Gaussians
 from .reading import SplatFile
 

@@ -9,7 +9,7 @@ import bpy
 
 from .. import doctor, upkeep
 from ..host import environment, store
-from ..messages import Asked, Download, SetUp, UserError
+from ..jobs.messages import Asked, Download, SetUp, UserError
 from ..model import engine as catalog
 from ..model.engine import Weights
 from . import choices, words, work

@@ -15,9 +15,9 @@ from typing import Any
 
 import bpy
 
-from .. import bundle, headless, results
-from ..jobs import Queue, Task
-from ..messages import Asked, Done, Failed, Finished, UserError
+from .. import bundle, headless
+from ..jobs import Queue, Task, results
+from ..jobs.messages import Asked, Done, Failed, Finished, UserError
 from ..scene.build import build
 
 INTERVAL = 0.25  # seconds between two looks at the queue

@@ -12,7 +12,7 @@ import re
 import time
 from pathlib import Path
 
-from . import bundle
+from .. import bundle
 from .messages import UserError
 
 FOLDER, NOTES = "3R results", "not imported"

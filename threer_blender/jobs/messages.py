@@ -14,7 +14,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, get_args
 
-from . import __version__
+from .. import __version__
 
 
 class UserError(Exception):

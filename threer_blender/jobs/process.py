@@ -20,9 +20,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import bundle
-from .host import hardware
-from .host.environment import TEMPORARY, Runtime
+from .. import bundle
+from ..host import hardware
+from ..host.environment import TEMPORARY, Runtime
 from .messages import (
     Asked,
     Cancel,
