@@ -8,11 +8,11 @@ from typing import Any
 import bpy
 
 from .. import doctor
-from ..jobs import Task
 from ..jobs.messages import Asked, Download, Request
 from ..model.engine import Engine, Option
 from ..scene.splats import is_splats
 from . import choices, engines, operators, pictures, properties, proxies, splats, summary, upkeep, words, work
+from .queue import Task
 
 PREVIEW_SCALE = 9.0  # height of the picture of a result to come, in lines
 SHOWN_NOTES = 4  # sentences about a result on the panel; all of them are on its root

@@ -16,9 +16,10 @@ from typing import Any
 import bpy
 
 from .. import bundle, headless
-from ..jobs import Queue, Task, results
+from ..jobs import results
 from ..jobs.messages import Asked, Done, Failed, Finished, UserError
 from ..scene.build import build
+from .queue import Queue, Task
 
 INTERVAL = 0.25  # seconds between two looks at the queue
 BUSY = ("RENDER", "OBJECT_BAKE", "COMPOSITE")  # Blender's own jobs that read the scene in another thread

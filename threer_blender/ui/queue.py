@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import headless
-from .jobs.messages import Asked, Ended, Failed, Preview, Progress, Request, UserError, Warning
-from .jobs.process import Job
+from .. import headless
+from ..jobs.messages import Asked, Ended, Failed, Preview, Progress, Request, UserError, Warning
+from ..jobs.process import Job
 
 SILENCE = 60.0  # seconds without a word from the runtime, after which the artist should know
 
