@@ -7,7 +7,8 @@ from pathlib import Path
 
 import bpy
 
-from . import command_line, ui
+from . import ui
+from .cli import command_line
 
 # The extension's package: bl_ext.<repository>.threer_blender, of which this package is a part of the same name. Outside
 # of an extension, this package itself.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from threer_blender.inspection import write_png
+from threer_blender.cli.inspection import write_png
 from threer_blender.model.reconstruction import Camera, Photo, PhotoFromMap, PointCloud, PointMap, Reconstruction
 
 bpy = pytest.importorskip("bpy", reason="bpy is not installed: pip install bpy")

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from threer_blender import addon, bundle, command_line
+from threer_blender import addon, bundle
+from threer_blender.cli import command_line
 from threer_blender.jobs.messages import Done, Failed, Message, Progress, UserError, from_line
 from threer_blender.model.reconstruction import Reconstruction
 from threer_blender.scene import files, picture

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mathutils import Matrix
 
-from threer_blender.inspection import write_png
+from threer_blender.cli.inspection import write_png
 from threer_blender.jobs.messages import UserError
 from threer_blender.model.reconstruction import LeftOut, Reconstruction
 from threer_blender.model.reconstruction_transform import transformed

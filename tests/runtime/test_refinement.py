@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.sample_photos import SAMPLE, shrunk
-from threer_blender import bundle, command_line, headless
+from threer_blender import bundle, headless
+from threer_blender.cli import command_line
 from threer_blender.files.photo_files import find
 from threer_blender.geometry import refinement
 from threer_blender.geometry.similarities import rotations

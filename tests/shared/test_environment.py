@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from threer_blender import doctor, upkeep
+from threer_blender import doctor
+from threer_blender.cli import upkeep
 from threer_blender.host import environment
 from threer_blender.host.environment import NOTE, PACKAGES
 from threer_blender.jobs.messages import UserError

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from threer_blender import bundle, command_line, inspection
+from threer_blender import bundle
+from threer_blender.cli import command_line, inspection
 from threer_blender.model.reconstruction import REMOVED, Camera, Photo, PhotoFromMap, PointMap, Reconstruction
 
 

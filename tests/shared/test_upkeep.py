@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from threer_blender import command_line
+from threer_blender.cli import command_line
 from threer_blender.host import environment
 from threer_blender.model import engine as catalog
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import bpy
 
-from .. import doctor, upkeep
+from .. import doctor
+from ..cli import upkeep
 from ..host import environment, store
 from ..jobs.messages import Asked, Download, SetUp, UserError
 from ..model import engine as catalog

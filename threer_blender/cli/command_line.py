@@ -16,9 +16,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TextIO
 
-from . import __version__, headless, upkeep
-from .jobs.messages import Cancelled, Done, Failed, Message, Progress, UserError, Warning, to_line
-from .model.reconstruction import Camera, Reconstruction
+from .. import __version__, headless
+from ..jobs.messages import Cancelled, Done, Failed, Message, Progress, UserError, Warning, to_line
+from ..model.reconstruction import Camera, Reconstruction
+from . import upkeep
 
 Say = Callable[[Message], None]
 EXIT_OK, EXIT_FAILED, EXIT_USER, EXIT_CANCELLED = 0, 1, 2, 130
@@ -113,8 +114,8 @@ def _option(text: str) -> tuple[str, str]:
 
 def _save_blend(reconstruction: Reconstruction, folder: Path, blend: Path, picture: Path | None, say: Say) -> None:
     """Builds the scene in a new file and saves it as `blend`, then renders `picture` from it."""
-    from .scene import files
-    from .scene import picture as pictures
+    from ..scene import files
+    from ..scene import picture as pictures
 
     say(Progress("Building the scene", 1.0))
     root = files.save_new(reconstruction, folder, blend)

@@ -10,11 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from . import __version__, bundle, doctor, headless, inspection
-from .host import environment, store
-from .jobs.messages import Asked, Download, SetUp, UserError
-from .model import engine as catalog
-from .model.engine import Option, Weights
+from .. import __version__, bundle, doctor, headless
+from ..host import environment, store
+from ..jobs.messages import Asked, Download, SetUp, UserError
+from ..model import engine as catalog
+from ..model.engine import Option, Weights
+from . import inspection
 
 
 def add_verbs(verbs: Any) -> None:

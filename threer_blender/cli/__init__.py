@@ -1,0 +1,1 @@
+"""[S] The command line: its verbs."""
