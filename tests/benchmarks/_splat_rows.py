@@ -14,7 +14,7 @@ from threer_blender.engines import colmap, instantsplat
 from threer_blender.geometry import dense, pointmaps, splat_training
 from threer_blender.geometry.rasteriser import Splats
 from threer_blender.model.reconstruction import Camera, Reconstruction
-from threer_blender.runtime import photos as photo_files
+from threer_blender.pictures import photos as photo_files
 from threer_blender.runtime.report import Report
 
 LONG_SIDE = instantsplat.QUALITIES["draft"][0]

@@ -56,7 +56,7 @@ def ours(folder: Path, _work: Path, quality: str, matching: str) -> Poses:
     from threer_blender.engines.colmap import ENGINE, solve_cameras
     from threer_blender.files.photo_files import find
     from threer_blender.jobs.messages import UserError
-    from threer_blender.runtime.photos import read
+    from threer_blender.pictures.photos import read
     from threer_blender.runtime.report import Report
 
     photos = read(find([folder]), lambda _text, _photo: None).accepted

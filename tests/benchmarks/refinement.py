@@ -32,7 +32,7 @@ from threer_blender.geometry.similarities import rotations
 from threer_blender.geometry.tracks import Tracks
 from threer_blender.model import lens
 from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
-from threer_blender.runtime.photos import pixels, read
+from threer_blender.pictures.photos import pixels, read
 
 SETS = (
     *("sample", "rmvd_board", "hololens_office", "alicevision_buddha"),

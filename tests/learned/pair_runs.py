@@ -13,7 +13,7 @@ from threer_blender.geometry import pair_solution, scene_graph
 from threer_blender.geometry.pairs import PairPrediction
 from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
 from threer_blender.networks import inputs
-from threer_blender.runtime import photos
+from threer_blender.pictures import photos
 from threer_blender.runtime.report import Report
 
 FAR_APART = [oracle.look_at((3.0, -0.4, -2.0), (0, 0.7, 0)), oracle.look_at((3.4, -0.1, 1.0), (0, 0.7, 0))]

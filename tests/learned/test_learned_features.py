@@ -23,7 +23,7 @@ from threer_blender.jobs.messages import Cancelled, UserError  # noqa: E402
 from threer_blender.model.lens import Distortion  # noqa: E402
 from threer_blender.model.reconstruction import Camera, Photo  # noqa: E402
 from threer_blender.networks import aliked  # noqa: E402
-from threer_blender.runtime import photos as photo_files  # noqa: E402
+from threer_blender.pictures import photos as photo_files  # noqa: E402
 
 pycolmap = pytest.importorskip("pycolmap")
 

@@ -15,7 +15,7 @@ from threer_blender.geometry.pairs import PairPrediction  # noqa: E402
 from threer_blender.model.reconstruction import Gaussians, Photo  # noqa: E402
 from threer_blender.networks import dust3r  # noqa: E402
 from threer_blender.networks import splatt3r as network  # noqa: E402
-from threer_blender.runtime import photos  # noqa: E402
+from threer_blender.pictures import photos  # noqa: E402
 from threer_blender.runtime.report import Report  # noqa: E402
 
 

@@ -10,7 +10,7 @@ pytest.importorskip("torch", reason="networks need torch")
 from threer_blender.jobs.messages import UserError
 from threer_blender.model.reconstruction import Photo
 from threer_blender.networks import view_inputs
-from threer_blender.runtime import photos
+from threer_blender.pictures import photos
 
 RECIPES = {
     "vggt": view_inputs.vggt,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image
 
-from threer_blender.runtime import photos
+from threer_blender.pictures import photos
 
 
 class Warned:

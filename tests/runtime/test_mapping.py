@@ -23,7 +23,7 @@ from threer_blender.geometry.judgement import judge, read_pairs
 from threer_blender.geometry.mapping import DEPTH, MAPPING, Solution, solve
 from threer_blender.jobs.messages import Cancelled, Message, Progress, UserError
 from threer_blender.model.reconstruction import Array, Camera, LeftOut, Photo
-from threer_blender.runtime import photos as door
+from threer_blender.pictures import photos as door
 from threer_blender.runtime.report import Report
 
 ROOT = Path(__file__).resolve().parents[2]

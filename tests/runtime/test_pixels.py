@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageCms, TiffImagePlugin
 
 from tests.runtime.pictures import Warned, difference, read_one, save, scene, tags
-from threer_blender.runtime import photos
+from threer_blender.pictures import photos
 
 
 @pytest.mark.parametrize("kind", ["jpg", "png", "tif", "webp"])

@@ -19,7 +19,7 @@ from threer_blender.geometry.tracks import PairMatches, link
 from threer_blender.jobs.messages import UserError
 from threer_blender.model import lens
 from threer_blender.model.reconstruction import Camera, Gaussians, PhotoFromMap, PointCloud, PointMap, Reconstruction
-from threer_blender.runtime.photos import pixels, read
+from threer_blender.pictures.photos import pixels, read
 
 Float = NDArray[np.float64]
 TRUTH = {record["photo"]: record for record in json.loads((SAMPLE[0].parents[1] / "truth.json").read_text())["cameras"]}

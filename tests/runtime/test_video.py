@@ -7,7 +7,7 @@ import pytest
 
 from threer_blender.files.photo_files import find
 from threer_blender.model.reconstruction import Photo
-from threer_blender.runtime import photos, video
+from threer_blender.pictures import photos, video
 
 av = pytest.importorskip("av")
 

@@ -19,7 +19,7 @@ from threer_blender.jobs.messages import Cancelled, Done, Message, Preview, Prog
 from threer_blender.model import engine as catalog
 from threer_blender.model.lens import Distortion  # noqa: E402
 from threer_blender.model.reconstruction import Camera, PhotoFromMap, PointCloud, PointMap, Reconstruction  # noqa: E402
-from threer_blender.runtime import photos as photo_files  # noqa: E402
+from threer_blender.pictures import photos as photo_files  # noqa: E402
 from threer_blender.runtime.report import Report  # noqa: E402
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"

@@ -221,7 +221,7 @@ def _sift(
     report: features.Report,
 ) -> features.Matched:
     from ..geometry import features
-    from ..runtime.photos import pixels
+    from ..pictures.photos import pixels
 
     return features.extract_and_match(photos, pixels, folder, settings, report)
 
@@ -234,7 +234,7 @@ def _joined(
     report: features.Report,
 ) -> features.Matched:
     from ..geometry import learned_features
-    from ..runtime.photos import pixels
+    from ..pictures.photos import pixels
 
     assert before is not None
     return learned_features.joined(before, left_out, pixels, folder, settings, report)
@@ -303,7 +303,7 @@ def _dense(
 def _view(camera: Camera, photo: Photo, points: Array, ids: Array, long_side: int) -> dense_views.View:
     """The ideal pinhole picture of a photo, small enough for dense stereo, with the sparse points that it sees."""
     from ..geometry import dense_views, pointmaps, remap
-    from ..runtime.photos import pixels
+    from ..pictures.photos import pixels
 
     intrinsics, size = pointmaps.ideal_picture(camera, long_side)
     # Twice the size that is needed: enough for exact resampling, and JPEG decodes it much faster than all.

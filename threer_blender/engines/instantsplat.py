@@ -200,7 +200,7 @@ def _view(camera: Camera, photo: Photo, long_side: int) -> tuple[View, Array]:
     """The ideal pinhole view of a photo, and the photo (H, W, 3) uint8 at twice that size."""
     from ..geometry import pointmaps, remap
     from ..geometry.splat_training import View
-    from ..runtime.photos import pixels
+    from ..pictures.photos import pixels
 
     intrinsics, size = pointmaps.ideal_picture(camera, long_side)
     picture = pixels(photo, 2 * long_side)

@@ -73,7 +73,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     )
     from ..geometry.pairs import PairStore
     from ..networks import inputs, pairwise
-    from ..runtime.photos import pixels
+    from ..pictures.photos import pixels
     from ..runtime.report import Watch
 
     watch = Watch()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..jobs.messages import UserError
 from ..model.reconstruction import Photo, PhotoFromMap
-from ..runtime.photos import pixels
+from ..pictures.photos import pixels
 
 PATCH = 16
 LARGEST = 4096  # long side that is decoded; what a larger photo has beyond it is far finer than any network's input

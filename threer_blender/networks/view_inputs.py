@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from ..jobs.messages import UserError
 from ..model.reconstruction import Array, FloatArray, Photo, PhotoFromMap
-from ..runtime.photos import pixels
+from ..pictures.photos import pixels
 from .inputs import LARGEST, Input
 
 WHITE = 255

@@ -121,7 +121,8 @@ def _reconstruct(request: Request, report: Report) -> Done:
     missing = environment.absent(engine.needed(options))
     if missing:
         raise UserError(f"{engine.label} cannot run here: {' and '.join(missing)} cannot be imported; {MEND}.")
-    from . import photos, plates, weights
+    from ..pictures import photos
+    from . import plates, weights
 
     weights.use(request.weights)
     bundle.check_output(output)

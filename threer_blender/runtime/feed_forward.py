@@ -24,9 +24,9 @@ from ..model.reconstruction import MEDIAN_DEPTH, Array, Photo, Reconstruction
 from ..networks import checkpoints
 from ..networks.inputs import Input
 from ..networks.view_inputs import inside
+from ..pictures.photos import pixels
 from . import weights
 from .device import Device, choose
-from .photos import pixels
 from .report import Report, Watch
 
 LOADING, SORTING, LOOKING, MERGING = "Loading the network", "Comparing photos", "Looking at all photos", "Merging"

@@ -12,7 +12,7 @@ from PIL import Image
 from .. import bundle
 from ..geometry import remap
 from ..model.reconstruction import Camera, Photo, Reconstruction
-from . import photos
+from ..pictures import photos
 
 
 def write_all(reconstruction: Reconstruction, folder: Path, report: Callable[[int, int], None]) -> list[Camera]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..geometry import following
 from ..model.reconstruction import Array, Camera, Photo, Reconstruction, Shot
-from . import video
+from ..pictures import video
 
 MOST_POINTS = 300_000  # of the cloud; a few hundred are looked for in a frame
 GREY = np.array([0.299, 0.587, 0.114], np.float32)

@@ -1,0 +1,1 @@
+"""[R] Pixels in: photos, decoding, EXIF, video."""
