@@ -7,9 +7,9 @@ torch = pytest.importorskip("torch", reason="networks need torch")
 from threer_blender.jobs.messages import Message, Warning  # noqa: E402
 from threer_blender.model import engine as catalog  # noqa: E402
 from threer_blender.model.engine import Engine  # noqa: E402
-from threer_blender.runtime import __main__ as runtime  # noqa: E402
 from threer_blender.runtime import device  # noqa: E402
 from threer_blender.runtime.report import Report  # noqa: E402
+from threer_blender.worker import __main__ as runtime  # noqa: E402
 
 LEARNED = Engine("x", "X", "X.", "MIT", True, frozenset(), ("torch",))
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.file_server import CONTENT, HASH, Server
 from threer_blender.jobs.messages import UserError
-from threer_blender.runtime import download
-from threer_blender.runtime.download import File
+from threer_blender.worker import download
+from threer_blender.worker.download import File
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from threer_blender.jobs.messages import Message, Warning
 from threer_blender.model import engine as catalog
 from threer_blender.model.engine import Engine, Option
-from threer_blender.runtime import __main__ as runtime
 from threer_blender.runtime.report import Report
+from threer_blender.worker import __main__ as runtime
 
 CHOICES = {"low": "Low", "middle": "Middle", "high": "High"}
 OPTION = Option("quality", "high", "Quality", "T.", choices=CHOICES, lightest_first=True)

@@ -17,7 +17,7 @@ from threer_blender.model import lens
 from threer_blender.model.lens import NO_DISTORTION, Distortion
 from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
 from threer_blender.pictures import photos
-from threer_blender.runtime import plates
+from threer_blender.worker import plates
 
 BENT = [
     Distortion("SIMPLE_RADIAL", (-0.15,)),

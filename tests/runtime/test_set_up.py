@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from threer_blender.jobs.messages import Message, SetUp, UserError, Warning
-from threer_blender.runtime import set_up
 from threer_blender.runtime.report import Report
+from threer_blender.worker import set_up
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for uv is a script")
 

@@ -9,7 +9,7 @@ from ..host import store
 from ..jobs.messages import Download, Finished, UserError
 from ..model import engine as catalog
 from ..model.engine import Weights
-from . import download as downloads
+from ..worker import download as downloads
 from .report import Report
 
 _given: dict[str, Path] = {}

@@ -26,9 +26,9 @@ from urllib.request import url2pathname
 from ..host import environment, hardware
 from ..host.environment import ALWAYS, ENVIRONMENT, NOTE, PACKAGES, PINNED, PYTHONS, UNFINISHED
 from ..jobs.messages import Finished, SetUp, UserError
+from ..runtime.report import Report
 from . import download
 from .download import File
-from .report import Report
 
 PYTHON = "3.13"  # what the environment gets where it can be fetched: every pinned package has a wheel for it
 HOST = "https://files.pythonhosted.org/packages"

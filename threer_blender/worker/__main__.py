@@ -37,7 +37,7 @@ from ..jobs.process import disk_full
 from ..model import engine as catalog
 from ..model.engine import Engine
 from ..model.reconstruction import Photo, Reconstruction, Shot
-from .report import Report
+from ..runtime.report import Report
 
 READING, FOLLOWING = "Reading the photos", "Following the camera from frame to frame"
 UNDISTORTING, SAVING = "Undistorting the photos", "Saving"
@@ -104,7 +104,7 @@ def _failed(error: Exception) -> Failed:
 
 def _run(asked: Asked, report: Report) -> Ended:
     if isinstance(asked, Download):
-        from . import weights
+        from ..runtime import weights
 
         return weights.download(asked, report)
     if isinstance(asked, SetUp):
@@ -122,7 +122,8 @@ def _reconstruct(request: Request, report: Report) -> Done:
     if missing:
         raise UserError(f"{engine.label} cannot run here: {' and '.join(missing)} cannot be imported; {MEND}.")
     from ..pictures import photos
-    from . import plates, weights
+    from ..runtime import weights
+    from . import plates
 
     weights.use(request.weights)
     bundle.check_output(output)
@@ -179,7 +180,7 @@ def _gives_up_card(engine: Engine, error: Exception) -> bool:
     """Whether a card's memory ran out, and the engine can do without that."""
     if "torch" not in engine.requires or isinstance(error, MemoryError):
         return False
-    from . import device
+    from ..runtime import device
 
     return device.give_up_card()
 

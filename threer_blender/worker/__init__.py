@@ -1,0 +1,1 @@
+"""[R] The process that computes: its main, set-up, downloads, plates, shots."""
