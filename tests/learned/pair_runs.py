@@ -9,11 +9,12 @@ from PIL import Image
 
 from tests import oracle
 from threer_blender.engines import mast3r
-from threer_blender.geometry import pair_solution, scene_graph
+from threer_blender.geometry import scene_graph
 from threer_blender.geometry.pairs import PairPrediction
 from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
 from threer_blender.networks import inputs
 from threer_blender.pictures import photos
+from threer_blender.pipelines import pair_solution
 from threer_blender.runtime.report import Report
 
 FAR_APART = [oracle.look_at((3.0, -0.4, -2.0), (0, 0.7, 0)), oracle.look_at((3.4, -0.1, 1.0), (0, 0.7, 0))]

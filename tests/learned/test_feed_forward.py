@@ -20,7 +20,8 @@ from threer_blender.model import engine as catalog  # noqa: E402
 from threer_blender.model.reconstruction import Reconstruction  # noqa: E402
 from threer_blender.networks import checkpoints, map_anything, vggt, vggt_omega  # noqa: E402
 from threer_blender.pictures import photos
-from threer_blender.runtime import device, feed_forward, weights
+from threer_blender.pipelines import feed_forward
+from threer_blender.runtime import device, weights
 from threer_blender.runtime.report import Report  # noqa: E402
 
 LANDSCAPE, PORTRAIT = (480, 640), (640, 480)

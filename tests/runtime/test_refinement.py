@@ -13,13 +13,13 @@ from tests.sample_photos import SAMPLE, shrunk
 from threer_blender import bundle, headless
 from threer_blender.cli import command_line
 from threer_blender.files.photo_files import find
-from threer_blender.geometry import refinement
 from threer_blender.geometry.similarities import rotations
 from threer_blender.geometry.tracks import PairMatches, link
 from threer_blender.jobs.messages import UserError
 from threer_blender.model import lens
 from threer_blender.model.reconstruction import Camera, Gaussians, PhotoFromMap, PointCloud, PointMap, Reconstruction
 from threer_blender.pictures.photos import pixels, read
+from threer_blender.pipelines import refinement
 
 Float = NDArray[np.float64]
 TRUTH = {record["photo"]: record for record in json.loads((SAMPLE[0].parents[1] / "truth.json").read_text())["cameras"]}

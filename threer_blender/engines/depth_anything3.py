@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from ..geometry.views import ViewPrediction
     from ..networks.inputs import Input
+    from ..pipelines.feed_forward import Network
     from ..runtime.device import Device
-    from ..runtime.feed_forward import Network
     from ..runtime.report import Report
 
 REPOSITORY = "https://huggingface.co/depth-anything/DA3-BASE"
@@ -45,7 +45,7 @@ ENGINE = Engine(
 
 def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
     """Cameras, pointmaps and a cloud. Raises UserError where weights or memory are missing."""
-    from ..runtime import feed_forward
+    from ..pipelines import feed_forward
 
     return feed_forward.reconstruct(ENGINE, photos, options, _load, report)
 
@@ -55,7 +55,7 @@ def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
     from ..networks import checkpoints, view_inputs
     from ..networks.depth_anything3 import DepthAnything3, rename
     from ..networks.vit import normalised
-    from ..runtime.feed_forward import Network, answered, batch
+    from ..pipelines.feed_forward import Network, answered, batch
 
     network = checkpoints.load(DepthAnything3, tensors, rename).to(device.torch)
 

@@ -53,10 +53,11 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
     Raises UserError where no two photos connect, or where the network's answer holds no numbers.
     """
-    from ..geometry import adding, assembly, global_alignment, pair_solution, refinement, scene_graph
+    from ..geometry import assembly, global_alignment, scene_graph
     from ..geometry.pairs import PairStore
-    from ..networks import inputs, pairwise
+    from ..networks import inputs
     from ..pictures.photos import pixels
+    from ..pipelines import adding, pair_solution, pairwise, refinement
     from ..runtime.report import Watch
 
     watch = Watch()
@@ -91,8 +92,8 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
 def _predict(photos: Sequence[Input], pairs: Choose, report: Report) -> Iterator[PairPrediction]:
     """What the network says of pairs of photos, in both orders, as it comes."""
-    from ..geometry import pair_solution
-    from ..networks import dust3r, pairwise
+    from ..networks import dust3r
+    from ..pipelines import pair_solution, pairwise
     from ..runtime import weights
 
     network, device = pairwise.load(dust3r.dpt_512, dust3r.rename, weights.locate(ENGINE.weights[0]), report)

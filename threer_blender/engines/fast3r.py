@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from ..geometry.views import ViewPrediction
     from ..networks.inputs import Input
+    from ..pipelines.feed_forward import Network
     from ..runtime.device import Device
-    from ..runtime.feed_forward import Network
     from ..runtime.report import Report
 
 SIDE = 512  # pixels of the long side that the network was trained at
@@ -46,7 +46,7 @@ ENGINE = Engine(
 
 def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
     """Cameras, pointmaps and a cloud. Raises UserError where weights or memory are missing."""
-    from ..runtime import feed_forward
+    from ..pipelines import feed_forward
 
     return feed_forward.reconstruct(ENGINE, photos, options, _load, report)
 
@@ -55,7 +55,7 @@ def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
     from ..geometry.views import from_pointmaps
     from ..networks import checkpoints, inputs
     from ..networks.fast3r import Fast3R, rename
-    from ..runtime.feed_forward import Network, answered
+    from ..pipelines.feed_forward import Network, answered
 
     network = checkpoints.load(Fast3R, tensors, rename).to(device.torch)
 

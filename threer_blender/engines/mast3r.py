@@ -61,19 +61,11 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
     Raises UserError where no two photos connect, or where the network's answer holds no numbers.
     """
-    from ..geometry import (
-        adding,
-        assembly,
-        bundle_adjustment,
-        global_alignment,
-        pair_solution,
-        refinement,
-        scene_graph,
-        sparse_alignment,
-    )
+    from ..geometry import assembly, bundle_adjustment, global_alignment, scene_graph, sparse_alignment
     from ..geometry.pairs import PairStore
-    from ..networks import inputs, pairwise
+    from ..networks import inputs
     from ..pictures.photos import pixels
+    from ..pipelines import adding, pair_solution, pairwise, refinement
     from ..runtime.report import Watch
 
     watch = Watch()
@@ -114,8 +106,9 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
 def _predict(photos: Sequence[Input], pairs: Choose, report: Report) -> Iterator[tuple[PairPrediction, Matches]]:
     """What the network says of pairs of photos, in both orders, as it comes."""
-    from ..geometry import matching, pair_solution
-    from ..networks import mast3r, pairwise
+    from ..geometry import matching
+    from ..networks import mast3r
+    from ..pipelines import pair_solution, pairwise
     from ..runtime import weights
 
     network, device = pairwise.load(mast3r.metric_512, mast3r.rename, weights.locate(ENGINE.weights[0]), report)

@@ -54,8 +54,8 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
     Raises UserError where there is no such result, or a photo of it is not among those chosen.
     """
-    from ..geometry import refinement
     from ..pictures.photos import pixels
+    from ..pipelines import refinement
 
     if not options["start"]:
         raise UserError("Name the result to refine: the folder that it was written to.")

@@ -64,10 +64,11 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     Every photo's Gaussians are those of its surest pair, which for two photos is the same for both. Raises UserError
     where no two photos connect, or where the network's answer holds no numbers.
     """
-    from ..geometry import assembly, pair_solution, scene_graph
+    from ..geometry import assembly, scene_graph
     from ..geometry.pairs import PairStore
     from ..model import gaussian_transform
-    from ..networks import inputs, pairwise
+    from ..networks import inputs
+    from ..pipelines import pair_solution, pairwise
     from ..runtime.report import Watch
 
     watch = Watch()
@@ -113,7 +114,8 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
 def _predict(photos: Sequence[Input], pairs: Sequence[Pair], report: Report) -> Iterator[Answer]:
     """What the network says of the ordered pairs, as it comes."""
-    from ..networks import pairwise, splatt3r
+    from ..networks import splatt3r
+    from ..pipelines import pairwise
     from ..runtime import weights
 
     network, device = pairwise.load(splatt3r.network, splatt3r.rename, weights.locate(ENGINE.weights[0]), report)

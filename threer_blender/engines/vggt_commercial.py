@@ -39,6 +39,6 @@ ENGINE = replace(
 
 def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
     """As `vggt`."""
-    from ..runtime import feed_forward
+    from ..pipelines import feed_forward
 
     return feed_forward.reconstruct(ENGINE, photos, options, vggt.load, report)

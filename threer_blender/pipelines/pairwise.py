@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from ..geometry import scene_graph
 from ..geometry.pairs import PairPrediction
 from ..host import hardware
+from ..networks import checkpoints
+from ..networks.dust3r import Encoded, PairNetwork, Prediction
+from ..networks.inputs import Input
 from ..runtime.device import Device, choose
 from ..runtime.report import Report
-from . import checkpoints
-from .dust3r import Encoded, PairNetwork, Prediction
-from .inputs import Input
 
 LOADING, ENCODING, PREDICTING = "Loading the network", "Looking at each photo", "Comparing photos"
 # Expected seconds of a photo and of a pair on two cores at 512 pixels, and of loading: their ratios hold anywhere.

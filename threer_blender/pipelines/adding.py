@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .. import bundle
+from ..geometry import global_alignment
+from ..geometry.assembly import View
+from ..geometry.global_alignment import AlignedView, Alignment
 from ..jobs.messages import UserError
 from ..model.engine import Engine
 from ..model.reconstruction import LeftOut, Photo, Reconstruction
-from . import global_alignment
-from .assembly import View
-from .global_alignment import AlignedView, Alignment
 from .pair_solution import Seen
 
 

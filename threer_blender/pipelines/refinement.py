@@ -15,12 +15,12 @@ from types import ModuleType
 import numpy as np
 import pycolmap
 
+from ..geometry import features
+from ..geometry.bundle_adjustment import KNOWN, Refined, Settings, Unknowns, lenses, refine
+from ..geometry.features import Matched, Pixels, Report
+from ..geometry.tracks import PairMatches, Tracks, link
 from ..jobs.messages import UserError
 from ..model.reconstruction import Camera, FloatArray, Photo, PointCloud, PointMap, Reconstruction
-from . import features
-from .bundle_adjustment import KNOWN, Refined, Settings, Unknowns, lenses, refine
-from .features import Matched, Pixels, Report
-from .tracks import PairMatches, Tracks, link
 
 REFINING = "Refining cameras"
 # Seconds that a photo takes: its features, its matches, its share of the adjustment. Only their ratios matter.

@@ -9,15 +9,15 @@ from typing import Protocol
 
 import numpy as np
 
+from ..geometry import assembly, global_alignment, similarities
+from ..geometry.focal import focal_from_points
+from ..geometry.global_alignment import FOCAL_RATIO, AlignedView, Alignment
+from ..geometry.pairs import PairPrediction, PairStore
+from ..geometry.placement import Unconnected
+from ..geometry.poses import Similarity, relative_pose
+from ..geometry.similarities import Similarities
 from ..jobs.messages import UserError
 from ..model.reconstruction import Array, FloatArray, LeftOut, Photo, PhotoFromMap
-from . import assembly, global_alignment, similarities
-from .focal import focal_from_points
-from .global_alignment import FOCAL_RATIO, AlignedView, Alignment
-from .pairs import PairPrediction, PairStore
-from .placement import Unconnected
-from .poses import Similarity, relative_pose
-from .similarities import Similarities
 
 ALIGNING = "Bringing the photos together"
 GUESSED = (

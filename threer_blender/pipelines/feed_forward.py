@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..geometry import assembly, chunks, cleaning, likeness, refinement
+from ..geometry import assembly, chunks, cleaning, likeness
 from ..geometry.chunks import Settings
 from ..geometry.poses import Similarity
 from ..geometry.views import ViewPrediction
@@ -25,9 +25,10 @@ from ..networks import checkpoints
 from ..networks.inputs import Input
 from ..networks.view_inputs import inside
 from ..pictures.photos import pixels
-from . import weights
-from .device import Device, choose
-from .report import Report, Watch
+from ..runtime import weights
+from ..runtime.device import Device, choose
+from ..runtime.report import Report, Watch
+from . import refinement
 
 LOADING, SORTING, LOOKING, MERGING = "Loading the network", "Comparing photos", "Looking at all photos", "Merging"
 

@@ -1,0 +1,1 @@
+"""[R] What engines share: pairs of photos, many photos at once, refinement, adding photos."""
