@@ -21,7 +21,8 @@ from torch import Tensor
 
 sys.path.insert(0, str(REPOSITORY))
 
-from threer_blender.networks import dense_head, depth_anything3, fast3r, map_anything, vggt, vggt_omega, vit
+from threer_blender.networks import depth_anything3, fast3r, map_anything, vggt, vggt_omega
+from threer_blender.networks.layers import dense_head, vit
 
 SIZE = (168, 224)
 # Network -> numbers of views, and the size of their pictures: small enough for attention's matrices to fit here.

@@ -30,7 +30,8 @@ from tests import oracle
 from threer_blender.geometry import matching
 from threer_blender.geometry.pairs import PairStore
 from threer_blender.model.reconstruction import PhotoFromMap
-from threer_blender.networks import dust3r, inputs, transformer
+from threer_blender.networks import dust3r, inputs
+from threer_blender.networks.layers import transformer
 from threer_blender.pipelines import pairwise
 from threer_blender.runtime.device import choose
 from threer_blender.runtime.report import Report

@@ -54,7 +54,7 @@ def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
     from ..geometry.views import from_camera
     from ..networks import checkpoints, view_inputs
     from ..networks.depth_anything3 import DepthAnything3, rename
-    from ..networks.vit import normalised
+    from ..networks.layers.vit import normalised
     from ..pipelines.feed_forward import Network, answered, batch
 
     network = checkpoints.load(DepthAnything3, tensors, rename).to(device.torch)

@@ -53,8 +53,8 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
     from ..geometry.views import from_camera
     from ..networks import checkpoints, view_inputs
+    from ..networks.layers.vit import normalised
     from ..networks.map_anything import MapAnything, pinhole, rename
-    from ..networks.vit import normalised
     from ..pipelines.feed_forward import Network, answered, batch
 
     network = checkpoints.load(MapAnything, tensors, rename).to(device.torch)

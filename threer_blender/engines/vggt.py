@@ -55,7 +55,7 @@ def load(tensors: Mapping[str, Tensor], device: Device) -> Network:
     better than those of its point head."""
     from ..geometry.views import from_camera
     from ..networks import checkpoints, view_inputs
-    from ..networks.pose_encoding import camera_matrices
+    from ..networks.layers.pose_encoding import camera_matrices
     from ..networks.vggt import VGGT, rename
     from ..pipelines.feed_forward import Network, answered, batch
 

@@ -54,7 +54,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
     from ..geometry.views import from_camera
     from ..networks import checkpoints, view_inputs
-    from ..networks.pose_encoding import camera_matrices
+    from ..networks.layers.pose_encoding import camera_matrices
     from ..networks.vggt_omega import VGGTOmega, rename
     from ..pipelines.feed_forward import Network, answered, batch
 

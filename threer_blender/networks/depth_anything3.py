@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .dense_head import DenseHead, a_few_at_a_time
-from .pose_encoding import camera_matrices, inverted
-from .vit import Block, PatchEmbed, PositionTable, axial_rotation, grid_positions
+from .layers.dense_head import DenseHead, a_few_at_a_time
+from .layers.pose_encoding import camera_matrices, inverted
+from .layers.vit import Block, PatchEmbed, PositionTable, axial_rotation, grid_positions
 
 PATCH = 14
 

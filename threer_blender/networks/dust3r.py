@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from . import dpt
-from .transformer import EPSILON, DecoderBlock, Encoder, Grid, rotary
+from .layers import dpt
+from .layers.transformer import EPSILON, DecoderBlock, Encoder, Grid, rotary
 
 
 @dataclass(frozen=True)

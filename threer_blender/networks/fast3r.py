@@ -15,10 +15,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from . import dpt
 from .dust3r import Pointmap, pointmap
-from .transformer import Encoder
-from .vit import Block, sine_cosine
+from .layers import dpt
+from .layers.transformer import Encoder
+from .layers.vit import Block, sine_cosine
 
 MOST_VIEWS = 1000  # as many view indices as the network knows
 

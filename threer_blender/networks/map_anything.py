@@ -16,10 +16,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .dense_head import a_few_at_a_time
-from .dpt import Dpt
-from .pose_encoding import inverted, rotation_matrices
-from .vit import Block, DinoV2, PositionTable
+from .layers.dense_head import a_few_at_a_time
+from .layers.dpt import Dpt
+from .layers.pose_encoding import inverted, rotation_matrices
+from .layers.vit import Block, DinoV2, PositionTable
 
 PATCH = 14
 RAY, DISTANCE, CONFIDENCE, CLEAR = slice(0, 3), 3, 4, 5  # channels of the dense head

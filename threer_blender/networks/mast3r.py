@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .dpt import Dpt
 from .dust3r import PUBLISHED, Config, PairNetwork, pointmap, rename, unpatched
-from .transformer import Grid, Mlp
+from .layers.dpt import Dpt
+from .layers.transformer import Grid, Mlp
 
 __all__ = ["Described", "Describing", "metric_512", "rename"]
 

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from ..model import spherical_harmonics
 from ..model.reconstruction import Array, Gaussians
-from .dpt import Dpt
 from .dust3r import PUBLISHED, Config, PairNetwork
 from .dust3r import rename as rename_pair_network
+from .layers.dpt import Dpt
+from .layers.transformer import Grid
 from .mast3r import Describing
-from .transformer import Grid
 
 CHANNELS = (3, 3, 4, 3, 1)  # of offset, scales, rotation, colour, opacity
 OFFSET_SHIFT = 6.0  # in the exponent of an offset's length: near 0 it is small

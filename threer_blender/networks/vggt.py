@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .dense_head import DenseHead, Pyramid, a_few_at_a_time, enlarged
-from .tracker import Tracker, Tracks
-from .transformer import Mlp
-from .vit import Block, DinoV2, PositionTable, axial_rotation, grid_positions, normalised
+from .layers.dense_head import DenseHead, Pyramid, a_few_at_a_time, enlarged
+from .layers.tracker import Tracker, Tracks
+from .layers.transformer import Mlp
+from .layers.vit import Block, DinoV2, PositionTable, axial_rotation, grid_positions, normalised
 
 PATCH = 14
 REGISTERS = 4

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .dense_head import Pyramid, a_few_at_a_time, with_plane
-from .vit import Block, PatchEmbed, Rotation, normalised, plane_rotation
+from .layers.dense_head import Pyramid, a_few_at_a_time, with_plane
+from .layers.vit import Block, PatchEmbed, Rotation, normalised, plane_rotation
 
 ROPE_BASE = 100.0
 LEAST_FIELD = 0.01  # radians of view that every camera has

@@ -1,0 +1,1 @@
+"""[R] Layers and heads that several networks share."""
