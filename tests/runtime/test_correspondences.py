@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests import oracle
-from threer_blender.geometry import correspondences, nearest, pointmaps, triangulation
+from threer_blender.geometry import correspondences, kd_tree, pointmaps, triangulation
 from threer_blender.geometry.pairs import Matches, PairPrediction
 from threer_blender.model.reconstruction import Camera
 
@@ -17,7 +17,7 @@ def test_the_tree_finds_the_nearest(count: int, spread: tuple[float, float, floa
     points = np.round(RANDOM.standard_normal((count, 3)), 1) * spread  # many equal coordinates
     queries = np.r_[2 * RANDOM.standard_normal((200, 3)), points]
     apart = np.linalg.norm(queries[:, None] - points, axis=-1)
-    index, distance = nearest.Tree(points).nearest(queries)
+    index, distance = kd_tree.Tree(points).nearest(queries)
     np.testing.assert_allclose(distance, apart.min(axis=1), atol=1e-12)
     np.testing.assert_allclose(apart[np.arange(len(queries)), index], apart.min(axis=1), atol=1e-12)
 

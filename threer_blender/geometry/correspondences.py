@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..model.reconstruction import Array
-from .nearest import Tree
+from .kd_tree import Tree
 from .pairs import Matches, PairPrediction
 
 
