@@ -26,10 +26,10 @@ from _measure import DATA, REPOSITORY, SAMPLE, machine, metrics, table, true_fra
 sys.path.insert(0, str(REPOSITORY))
 
 from threer_blender.files.photo_files import find
-from threer_blender.geometry import bundle_adjustment
-from threer_blender.geometry.bundle_adjustment import KNOWN, Settings
+from threer_blender.geometry.adjustment import bundle_adjustment
+from threer_blender.geometry.adjustment.bundle_adjustment import KNOWN, Settings
+from threer_blender.geometry.adjustment.tracks import Tracks
 from threer_blender.geometry.similarities import rotations
-from threer_blender.geometry.tracks import Tracks
 from threer_blender.model import lens
 from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
 from threer_blender.pictures.photos import pixels, read

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from threer_blender.geometry import schur
-from threer_blender.geometry.bundle_adjustment import KNOWN, Refined, Settings, Unknowns, refine
+from threer_blender.geometry.adjustment import schur
+from threer_blender.geometry.adjustment.bundle_adjustment import KNOWN, Refined, Settings, Unknowns, refine
+from threer_blender.geometry.adjustment.tracks import Tracks, triangulate
 from threer_blender.geometry.similarities import rotations
-from threer_blender.geometry.tracks import Tracks, triangulate
 from threer_blender.jobs.messages import Cancelled
 from threer_blender.model import lens
 from threer_blender.model.reconstruction import Camera

@@ -61,7 +61,8 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
     Raises UserError where no two photos connect, or where the network's answer holds no numbers.
     """
-    from ..geometry import assembly, bundle_adjustment, global_alignment, scene_graph, sparse_alignment
+    from ..geometry import assembly, global_alignment, scene_graph, sparse_alignment
+    from ..geometry.adjustment import bundle_adjustment
     from ..geometry.pairs import PairStore
     from ..networks import inputs
     from ..pictures.photos import pixels

@@ -17,13 +17,13 @@ import numpy as np
 
 from ..model.reconstruction import Array, Camera, FloatArray
 from . import placement, similarities, synchronisation
-from .bundle_adjustment import Refined, Settings, refine
+from .adjustment.bundle_adjustment import Refined, Settings, refine
+from .adjustment.tracks import PairMatches, Tracks, link
 from .focal import focal_from_points
 from .global_alignment import FOCAL_RATIO, AlignedView, Alignment
 from .pairs import Matches, PairStore
 from .placement import Measured
 from .similarities import Similarities
-from .tracks import PairMatches, Tracks, link
 
 GAMMA = 1.5  # the power of distances that the coarse stage minimises
 COARSE_ROUNDS, COARSE_MATCHES = 20, 200  # the latter of a pair

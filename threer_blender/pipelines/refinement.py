@@ -16,9 +16,9 @@ import numpy as np
 import pycolmap
 
 from ..geometry import features
-from ..geometry.bundle_adjustment import KNOWN, Refined, Settings, Unknowns, lenses, refine
+from ..geometry.adjustment.bundle_adjustment import KNOWN, Refined, Settings, Unknowns, lenses, refine
+from ..geometry.adjustment.tracks import PairMatches, Tracks, link
 from ..geometry.features import Matched, Pixels, Report
-from ..geometry.tracks import PairMatches, Tracks, link
 from ..jobs.messages import UserError
 from ..model.reconstruction import Camera, FloatArray, Photo, PointCloud, PointMap, Reconstruction
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from ..model.reconstruction import Array, FloatArray
+from ...model.reconstruction import Array, FloatArray
 
 
 class Linear(NamedTuple):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from ..model.reconstruction import Array, Camera, FloatArray
+from ...model.reconstruction import Array, Camera, FloatArray
 from .schur import inverted
 
 LEAST_PARALLAX = 0.5  # degrees; below it, and without a depth, nothing tells where a point is

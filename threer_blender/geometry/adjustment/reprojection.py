@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from ..model import lens
-from ..model.reconstruction import Array, Camera, FloatArray
+from ...model import lens
+from ...model.reconstruction import Array, Camera, FloatArray
+from ..similarities import rotations
 from . import schur
-from .similarities import rotations
 from .tracks import DEPTH_ERROR, Tracks
 
 POSE = 7  # unknowns of a camera: rotation, translation, logarithm of the factor of its depths

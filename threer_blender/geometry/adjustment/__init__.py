@@ -1,0 +1,1 @@
+"""[R] Bundle adjustment: tracks, reprojection, the Schur complement."""
