@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from threer_blender.geometry.global_alignment import Alignment
+from threer_blender.geometry.alignment.global_alignment import Alignment
 from threer_blender.geometry.pairs import PairStore
 
 

@@ -19,8 +19,8 @@ import torch
 from _released_alignment import matrices
 from torch import Tensor
 
+from threer_blender.geometry.alignment.global_alignment import AlignedView, Alignment
 from threer_blender.geometry.focal import focal_from_points
-from threer_blender.geometry.global_alignment import AlignedView, Alignment
 from threer_blender.geometry.pairs import Matches, PairStore
 from threer_blender.geometry.similarities import identities
 

@@ -22,8 +22,9 @@ sys.path.insert(0, str(REPOSITORY))
 
 from tests import oracle
 from tests.objective import objective
-from threer_blender.geometry import global_alignment, scene_graph
-from threer_blender.geometry.global_alignment import Alignment
+from threer_blender.geometry import scene_graph
+from threer_blender.geometry.alignment import global_alignment
+from threer_blender.geometry.alignment.global_alignment import Alignment
 from threer_blender.geometry.pairs import PairStore
 from threer_blender.jobs.messages import UserError
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from tests import oracle
-from threer_blender.geometry import chunks, likeness, voxels
+from threer_blender.geometry import likeness, voxels
+from threer_blender.geometry.alignment import chunks
+from threer_blender.geometry.alignment.view_prediction import ViewPrediction, robust_similarity
 from threer_blender.geometry.poses import Similarity, procrustes
-from threer_blender.geometry.views import ViewPrediction, robust_similarity
 from threer_blender.jobs.messages import UserError
 
 SETTINGS = chunks.Settings(size=60, overlap=15)

@@ -7,7 +7,8 @@ import pytest
 
 from tests import oracle
 from tests.objective import objective
-from threer_blender.geometry import alignment_solver, global_alignment, scene_graph, similarities
+from threer_blender.geometry import scene_graph, similarities
+from threer_blender.geometry.alignment import global_alignment, solver
 from threer_blender.geometry.pairs import PairStore
 from threer_blender.jobs.messages import UserError
 
@@ -251,7 +252,7 @@ def test_known_focal_lengths_are_kept_and_wrong_ones_refuted(tmp_path):
 
 
 def test_memory_of_the_solver_does_not_grow_with_pairs(tmp_path):
-    from threer_blender.geometry.alignment_samples import Sampled
+    from threer_blender.geometry.alignment.samples import Sampled
 
     views = oracle.orbit(4, SIZE, degrees=40)
     few = stored(tmp_path / "few", views)
@@ -317,6 +318,6 @@ def test_an_added_photo_that_shows_something_else_is_named(tmp_path):
 def test_solver_matrix_is_the_same_multiplied_out_or_not():
     random = np.random.default_rng(0)
     diagonal, cross = random.standard_normal((4, 7, 7)), random.standard_normal((3, 7, 7))
-    sparse = alignment_solver.Sparse(diagonal + diagonal.transpose(0, 2, 1), cross, random.standard_normal((9, 28)))
+    sparse = solver.Sparse(diagonal + diagonal.transpose(0, 2, 1), cross, random.standard_normal((9, 28)))
     move = random.standard_normal(28)
-    np.testing.assert_allclose(alignment_solver.Dense.of(sparse) @ move, sparse @ move)
+    np.testing.assert_allclose(solver.Dense.of(sparse) @ move, sparse @ move)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from threer_blender.geometry import scene_graph, similarities, synchronisation
+from threer_blender.geometry import scene_graph, similarities
+from threer_blender.geometry.alignment import synchronisation
 from threer_blender.geometry.similarities import Similarities
 
 

@@ -11,7 +11,7 @@ from ..model.reconstruction import Photo, Reconstruction
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..geometry.views import ViewPrediction
+    from ..geometry.alignment.view_prediction import ViewPrediction
     from ..networks.inputs import Input
     from ..pipelines.feed_forward import Network
     from ..runtime.device import Device
@@ -53,7 +53,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 def load(tensors: Mapping[str, Tensor], device: Device) -> Network:
     """The network of either of VGGT's checkpoints. Its points are those of depth and cameras, which its authors found
     better than those of its point head."""
-    from ..geometry.views import from_camera
+    from ..geometry.alignment.view_prediction import from_camera
     from ..networks import checkpoints, view_inputs
     from ..networks.layers.pose_encoding import camera_matrices
     from ..networks.vggt import VGGT, rename

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .. import bundle
-from ..geometry import global_alignment
+from ..geometry.alignment import global_alignment
+from ..geometry.alignment.global_alignment import AlignedView, Alignment
 from ..geometry.assembly import View
-from ..geometry.global_alignment import AlignedView, Alignment
 from ..jobs.messages import UserError
 from ..model.engine import Engine
 from ..model.reconstruction import LeftOut, Photo, Reconstruction

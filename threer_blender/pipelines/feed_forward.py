@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..geometry import assembly, chunks, cleaning, likeness
-from ..geometry.chunks import Settings
+from ..geometry import assembly, cleaning, likeness
+from ..geometry.alignment import chunks
+from ..geometry.alignment.chunks import Settings
+from ..geometry.alignment.view_prediction import ViewPrediction
 from ..geometry.poses import Similarity
-from ..geometry.views import ViewPrediction
 from ..geometry.voxels import Voxels
 from ..jobs.messages import UserError
 from ..model.engine import Engine

@@ -9,11 +9,12 @@ from typing import Protocol
 
 import numpy as np
 
-from ..geometry import assembly, global_alignment, similarities
+from ..geometry import assembly, similarities
+from ..geometry.alignment import global_alignment
+from ..geometry.alignment.global_alignment import FOCAL_RATIO, AlignedView, Alignment
+from ..geometry.alignment.initial_poses import Unconnected
 from ..geometry.focal import focal_from_points
-from ..geometry.global_alignment import FOCAL_RATIO, AlignedView, Alignment
 from ..geometry.pairs import PairPrediction, PairStore
-from ..geometry.placement import Unconnected
 from ..geometry.poses import Similarity, relative_pose
 from ..geometry.similarities import Similarities
 from ..jobs.messages import UserError

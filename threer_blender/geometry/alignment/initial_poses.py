@@ -12,10 +12,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ..jobs.messages import UserError
-from . import similarities, synchronisation
-from .alignment_samples import Sampled
-from .similarities import Similarities
+from ...jobs.messages import UserError
+from .. import similarities
+from ..similarities import Similarities
+from . import synchronisation
+from .samples import Sampled
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .similarities import Similarities, angles, identities, rotation_vectors, rotations
+from ..similarities import Similarities, angles, identities, rotation_vectors, rotations
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .alignment_solver import Samples
-from .focal import focal_from_points
-from .pairs import Edge, PairStore, ViewPrediction
+from ..focal import focal_from_points
+from ..pairs import Edge, PairStore, ViewPrediction
+from .solver import Samples
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]

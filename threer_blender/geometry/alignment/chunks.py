@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..jobs.messages import UserError
-from ..model.reconstruction import Array, FloatArray
-from .poses import Similarity
-from .views import ViewPrediction, robust_similarity
+from ...jobs.messages import UserError
+from ...model.reconstruction import Array, FloatArray
+from ..poses import Similarity
+from .view_prediction import ViewPrediction, robust_similarity
 
 Predict = Callable[[Sequence[int]], Sequence[ViewPrediction]]
 """Indices of photos -> what the network says of them, in a frame and unit that these photos share."""

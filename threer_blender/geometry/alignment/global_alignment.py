@@ -15,13 +15,14 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from . import alignment_solver, placement, similarities, synchronisation
-from .alignment_samples import Sampled
-from .alignment_solver import FOCAL, State
-from .pairs import PairStore
-from .placement import Anchors, Measured
-from .pointmaps import unprojected
-from .similarities import Similarities
+from .. import similarities
+from ..pairs import PairStore
+from ..pointmaps import unprojected
+from ..similarities import Similarities
+from . import initial_poses, solver, synchronisation
+from .initial_poses import Anchors, Measured
+from .samples import Sampled
+from .solver import FOCAL, State
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -102,8 +103,8 @@ def align(
     unchanged = replace(before, apart=sorted(set(range(count)) - set(old)))
     if old and not len(anchors.photos):
         return unchanged
-    measured = placement.measure(seen, own)
-    placed, views = placement.place(count, measured, anchors)
+    measured = initial_poses.measure(seen, own)
+    placed, views = initial_poses.place(count, measured, anchors)
     photos = np.flatnonzero(placed)
     if old and set(photos) <= set(old):
         return unchanged
@@ -114,7 +115,7 @@ def align(
     start = _start(photos, own, views, focal, measured, used)
     if old:
         start = _with_old(start, held, seen, photos, old)
-    state = alignment_solver.minimise(seen.samples(photos, used), start, held, _SOLVER_ROUNDS)
+    state = solver.minimise(seen.samples(photos, used), start, held, _SOLVER_ROUNDS)
     inside = np.flatnonzero(placed[measured.ends].all(1))
     pairs = _all_pairs(seen, state, photos, used, inside)
     if not old:
@@ -214,7 +215,7 @@ def _all_pairs(seen: Sampled, state: State, photos: Int, used: Int, inside: Int)
         return pairs
     said, own, weights = _matched(seen, state, photos, inside[~solved])
     fitted = similarities.fit_robust(said, own, weights)
-    total = alignment_solver.objective(seen.samples(photos, used), state)
+    total = solver.objective(seen.samples(photos, used), state)
     total += float((weights * np.linalg.norm(fitted.apply(said) - own, axis=-1)).sum())
     fitted = similarities.fit_robust(said, own, weights, _REFIT_ROUNDS, total / len(inside))
     _put(pairs, ~solved, fitted)

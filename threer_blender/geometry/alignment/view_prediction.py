@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..model.reconstruction import Array, FloatArray
-from .focal import focal_from_points
-from .poses import Similarity, pnp, procrustes
+from ...model.reconstruction import Array, FloatArray
+from ..focal import focal_from_points
+from ..poses import Similarity, pnp, procrustes
 
 ROUNDS = 12  # of reweighting
 ALIGNED = 4000  # pairs of points are plenty for a similarity

@@ -15,15 +15,16 @@ from dataclasses import dataclass, replace
 import numba
 import numpy as np
 
-from ..model.reconstruction import Array, Camera, FloatArray
-from . import placement, similarities, synchronisation
-from .adjustment.bundle_adjustment import Refined, Settings, refine
-from .adjustment.tracks import PairMatches, Tracks, link
-from .focal import focal_from_points
+from ...model.reconstruction import Array, Camera, FloatArray
+from .. import similarities
+from ..adjustment.bundle_adjustment import Refined, Settings, refine
+from ..adjustment.tracks import PairMatches, Tracks, link
+from ..focal import focal_from_points
+from ..pairs import Matches, PairStore
+from ..similarities import Similarities
+from . import initial_poses, synchronisation
 from .global_alignment import FOCAL_RATIO, AlignedView, Alignment
-from .pairs import Matches, PairStore
-from .placement import Measured
-from .similarities import Similarities
+from .initial_poses import Measured
 
 GAMMA = 1.5  # the power of distances that the coarse stage minimises
 COARSE_ROUNDS, COARSE_MATCHES = 20, 200  # the latter of a pair
@@ -79,11 +80,11 @@ def align(
     measured, points = measure(pairs, own)
     sure = np.array([pair.confidence.sum() for pair in pairs])
     if sure[measured.usable].sum() < LEAST_BELIEVED * sure.sum():
-        raise placement.Unconnected(
+        raise initial_poses.Unconnected(
             "What the matches of these photos say contradicts itself; take photos that overlap by more than half, "
             "of things that do not look alike from different places."
         )
-    placed, views = placement.place(count, measured)
+    placed, views = initial_poses.place(count, measured)
     agreeing = measured.usable & placed[measured.ends].all(axis=1)
     agreeing[agreeing] = synchronisation.agreeing(measured.ends[agreeing], measured.moves[agreeing], views)
     first, second, weights = (part[agreeing] for part in points)

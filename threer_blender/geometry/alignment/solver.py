@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .similarities import Similarities, crossing, rotations
+from ..similarities import Similarities, crossing, rotations
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]

@@ -1,0 +1,1 @@
+"""[R] Alignment of a network's predictions into one world."""
