@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from tests import oracle
-from threer_blender.geometry import likeness, voxels
+from threer_blender.geometry import likeness
 from threer_blender.geometry.alignment import chunks
 from threer_blender.geometry.alignment.view_prediction import ViewPrediction, robust_similarity
+from threer_blender.geometry.clouds import voxels
 from threer_blender.geometry.poses import Similarity, procrustes
 from threer_blender.jobs.messages import UserError
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests import oracle
-from threer_blender.geometry import cleaning
+from threer_blender.geometry.clouds import cleaning
 from threer_blender.model.reconstruction import Camera, PhotoFromMap, PointMap
 
 SIZE = (72, 96)

@@ -61,9 +61,10 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
     Raises UserError where no two photos connect, or where the network's answer holds no numbers.
     """
-    from ..geometry import assembly, scene_graph
+    from ..geometry import scene_graph
     from ..geometry.adjustment import bundle_adjustment
     from ..geometry.alignment import global_alignment, sparse_alignment
+    from ..geometry.clouds import assembly
     from ..geometry.pairs import PairStore
     from ..networks import inputs
     from ..pictures.photos import pixels

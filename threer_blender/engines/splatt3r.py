@@ -64,7 +64,8 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     Every photo's Gaussians are those of its surest pair, which for two photos is the same for both. Raises UserError
     where no two photos connect, or where the network's answer holds no numbers.
     """
-    from ..geometry import assembly, scene_graph
+    from ..geometry import scene_graph
+    from ..geometry.clouds import assembly
     from ..geometry.pairs import PairStore
     from ..model import gaussian_transform
     from ..networks import inputs

@@ -11,7 +11,7 @@ import numpy as np
 from .. import bundle
 from ..geometry.alignment import global_alignment
 from ..geometry.alignment.global_alignment import AlignedView, Alignment
-from ..geometry.assembly import View
+from ..geometry.clouds.assembly import View
 from ..jobs.messages import UserError
 from ..model.engine import Engine
 from ..model.reconstruction import LeftOut, Photo, Reconstruction

@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..geometry import assembly, cleaning, likeness
+from ..geometry import likeness
 from ..geometry.alignment import chunks
 from ..geometry.alignment.chunks import Settings
 from ..geometry.alignment.view_prediction import ViewPrediction
+from ..geometry.clouds import assembly, cleaning
+from ..geometry.clouds.voxels import Voxels
 from ..geometry.poses import Similarity
-from ..geometry.voxels import Voxels
 from ..jobs.messages import UserError
 from ..model.engine import Engine
 from ..model.reconstruction import MEDIAN_DEPTH, Array, Photo, Reconstruction

@@ -9,10 +9,11 @@ from typing import Protocol
 
 import numpy as np
 
-from ..geometry import assembly, similarities
+from ..geometry import similarities
 from ..geometry.alignment import global_alignment
 from ..geometry.alignment.global_alignment import FOCAL_RATIO, AlignedView, Alignment
 from ..geometry.alignment.initial_poses import Unconnected
+from ..geometry.clouds import assembly
 from ..geometry.focal import focal_from_points
 from ..geometry.pairs import PairPrediction, PairStore
 from ..geometry.poses import Similarity, relative_pose

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..model.engine import Engine
-from ..model.reconstruction import (
+from ...model.engine import Engine
+from ...model.reconstruction import (
     MEDIAN_DEPTH,
     Array,
     Camera,

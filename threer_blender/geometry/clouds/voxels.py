@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..model.reconstruction import Array, PointCloud
+from ...model.reconstruction import Array, PointCloud
 
 _BITS = 21  # of each coordinate in a key
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.reconstruction import REMOVED, Array, Camera, FloatArray, PointCloud, PointMap
+from ...model.reconstruction import REMOVED, Array, Camera, FloatArray, PointCloud, PointMap
 
 Bool = NDArray[np.bool_]
 

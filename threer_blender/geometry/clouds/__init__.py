@@ -1,0 +1,1 @@
+"""[R] Point clouds: assembly, cleaning, voxels."""
