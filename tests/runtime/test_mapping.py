@@ -18,7 +18,7 @@ import pytest
 from threer_blender.engines import colmap
 from threer_blender.files.photo_files import find
 from threer_blender.geometry import candidates, mapping
-from threer_blender.geometry.features import FEATURES, MATCHES, Matched, Settings, extract_and_match
+from threer_blender.geometry.features.features import FEATURES, MATCHES, Matched, Settings, extract_and_match
 from threer_blender.geometry.judgement import judge, read_pairs
 from threer_blender.geometry.mapping import DEPTH, MAPPING, Solution, solve
 from threer_blender.jobs.messages import Cancelled, Message, Progress, UserError

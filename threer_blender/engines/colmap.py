@@ -20,7 +20,8 @@ from ..model.engine import LENS, MATCHING, Cost, Engine, Option
 from ..model.reconstruction import Array, Camera, Photo, PointCloud, PointMap, Reconstruction
 
 if TYPE_CHECKING:
-    from ..geometry import dense_views, features, mapping
+    from ..geometry import dense_views, mapping
+    from ..geometry.features import features
     from ..runtime.report import Report
 
 ENGINE = Engine(
@@ -136,7 +137,8 @@ class Look:
 
     def plan(self, count: int) -> dict[str, float]:
         """Stage -> expected seconds."""
-        from ..geometry import features, mapping
+        from ..geometry import mapping
+        from ..geometry.features import features
 
         finding, matching = self.seconds
         stages = {
@@ -193,7 +195,7 @@ def solve_cameras(
 
 def _looks(photos: Sequence[Photo], options: Mapping[str, Any]) -> Sequence[Look]:
     """The ways to match the photos, in the order in which they are tried."""
-    from ..geometry import features
+    from ..geometry.features import features
 
     quality = options["quality"]
     finding, _ = SECONDS[quality]
@@ -205,7 +207,7 @@ def _looks(photos: Sequence[Photo], options: Mapping[str, Any]) -> Sequence[Look
         longer = FINER * seconds[0], FINER * seconds[1]
         looks.append(Look(partial(_sift, photos, finer), finer, longer, LEFT_OUT, " again, more finely"))
     if options["matching"] == "learned":
-        from ..geometry import learned_features
+        from ..geometry.features import learned_features
 
         learned = learned_features.QUALITIES[quality]
         looks.append(Look(partial(_joined, learned), learned, LEARNED, again=" again, with networks"))
@@ -220,7 +222,7 @@ def _sift(
     _left_out: Iterable[int],
     report: features.Report,
 ) -> features.Matched:
-    from ..geometry import features
+    from ..geometry.features import features
     from ..pictures.photos import pixels
 
     return features.extract_and_match(photos, pixels, folder, settings, report)
@@ -233,7 +235,7 @@ def _joined(
     left_out: Iterable[int],
     report: features.Report,
 ) -> features.Matched:
-    from ..geometry import learned_features
+    from ..geometry.features import learned_features
     from ..pictures.photos import pixels
 
     assert before is not None

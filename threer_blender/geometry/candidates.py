@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import pycolmap
 
-from .features import SEED, Matched, interruptible
+from .features.features import SEED, Matched, interruptible
 from .judgement import PHOTO_POINTS, Model, Verdict
 
 STRAINED = 1.0  # px; the strain above which other candidates are tried even where all photos are placed

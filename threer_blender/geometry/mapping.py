@@ -21,7 +21,7 @@ from ..jobs.messages import UserError
 from ..model import lens
 from ..model.reconstruction import Array, Camera, FloatArray, LeftOut
 from . import candidates
-from .features import Matched, Report
+from .features.features import Matched, Report
 from .judgement import PAIR_MATCHES, TIE, Model, Pair, Verdict, choose, judge, read_pairs, refuse_hopeless, why_nothing
 
 MAPPING = "Solving cameras"

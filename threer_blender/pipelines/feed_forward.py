@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..geometry import likeness
 from ..geometry.alignment import chunks
 from ..geometry.alignment.chunks import Settings
 from ..geometry.alignment.view_prediction import ViewPrediction
 from ..geometry.clouds import assembly, cleaning
 from ..geometry.clouds.voxels import Voxels
+from ..geometry.features import retrieval
 from ..geometry.poses import Similarity
 from ..jobs.messages import UserError
 from ..model.engine import Engine
@@ -115,9 +115,9 @@ def _looked_at(
     """What the network says of each photo, all in one frame, read from `folder`; and what is to be said of it."""
     order, loops, parts = list(range(len(photos))), [], len(photos) > settings.size
     if parts:
-        alike = likeness.likeness(photos, pixels, folder, lambda _, done, total: report(SORTING, done, total))
-        order = likeness.in_order(alike)
-        loops = likeness.returns(alike[np.ix_(order, order)], 2 * settings.size)
+        alike = retrieval.likeness(photos, pixels, folder, lambda _, done, total: report(SORTING, done, total))
+        order = retrieval.in_order(alike)
+        loops = retrieval.returns(alike[np.ix_(order, order)], 2 * settings.size)
 
     def predict(places: Sequence[int]) -> list[ViewPrediction]:
         seen = [give(order[place]) for place in places]

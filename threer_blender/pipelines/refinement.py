@@ -15,10 +15,10 @@ from types import ModuleType
 import numpy as np
 import pycolmap
 
-from ..geometry import features
 from ..geometry.adjustment.bundle_adjustment import KNOWN, Refined, Settings, Unknowns, lenses, refine
 from ..geometry.adjustment.tracks import PairMatches, Tracks, link
-from ..geometry.features import Matched, Pixels, Report
+from ..geometry.features import features
+from ..geometry.features.features import Matched, Pixels, Report
 from ..jobs.messages import UserError
 from ..model.reconstruction import Camera, FloatArray, Photo, PointCloud, PointMap, Reconstruction
 

@@ -22,7 +22,7 @@ from typing import TypeVar
 import numpy as np
 import pycolmap
 
-from ..model.reconstruction import Array, Photo
+from ...model.reconstruction import Array, Photo
 
 pycolmap.logging.minloglevel = 2  # errors only; they go to stderr
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..model.reconstruction import Array, Photo
-from . import features, scene_graph
+from ...model.reconstruction import Array, Photo
+from .. import scene_graph
+from . import features
 
 LOOK = features.Settings(long_side=features.SMALL_COPY, features=2048, first_octave=0, affine=False)
 GOOD_ENOUGH = 0.5  # of the best order's likeness from photo to photo; then the given order stands

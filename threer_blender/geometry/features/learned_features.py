@@ -27,10 +27,10 @@ import pycolmap
 import torch
 from torch import nn
 
-from ..jobs.messages import UserError
-from ..model.reconstruction import Array, Photo
-from ..networks.aliked import DIMENSIONS, Aliked, Features
-from ..networks.lightglue import LightGlue
+from ...jobs.messages import UserError
+from ...model.reconstruction import Array, Photo
+from ...networks.aliked import DIMENSIONS, Aliked, Features
+from ...networks.lightglue import LightGlue
 from .features import (
     COARSEST,
     FEATURES,
