@@ -3,7 +3,7 @@
 import numpy as np
 
 from threer_blender.geometry.alignment.global_alignment import Alignment
-from threer_blender.geometry.pairs import PairStore
+from threer_blender.geometry.pairs.pairs import PairStore
 
 
 def objective(store: PairStore, alignment: Alignment) -> float:

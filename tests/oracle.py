@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from threer_blender.geometry.pairs import Matches, PairPrediction
+from threer_blender.geometry.pairs.pairs import Matches, PairPrediction
 
 Float = NDArray[np.float64]
 

@@ -17,7 +17,7 @@ import torch
 from threer_blender.geometry import similarities
 from threer_blender.geometry.alignment.global_alignment import AlignedView, Alignment
 from threer_blender.geometry.focal import focal_from_points
-from threer_blender.geometry.pairs import PairStore
+from threer_blender.geometry.pairs.pairs import PairStore
 from threer_blender.geometry.poses import Similarity, pnp, procrustes
 from threer_blender.geometry.similarities import Similarities
 

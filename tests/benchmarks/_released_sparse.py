@@ -21,7 +21,7 @@ from torch import Tensor
 
 from threer_blender.geometry.alignment.global_alignment import AlignedView, Alignment
 from threer_blender.geometry.focal import focal_from_points
-from threer_blender.geometry.pairs import Matches, PairStore
+from threer_blender.geometry.pairs.pairs import Matches, PairStore
 from threer_blender.geometry.similarities import identities
 
 STEPS, RATES, POWERS = 300, (0.07, 0.01), (1.5, 0.5)

@@ -22,10 +22,10 @@ sys.path.insert(0, str(REPOSITORY))
 
 from tests import oracle
 from tests.objective import objective
-from threer_blender.geometry import scene_graph
 from threer_blender.geometry.alignment import global_alignment
 from threer_blender.geometry.alignment.global_alignment import Alignment
-from threer_blender.geometry.pairs import PairStore
+from threer_blender.geometry.pairs import scene_graph
+from threer_blender.geometry.pairs.pairs import PairStore
 from threer_blender.jobs.messages import UserError
 
 SPEED_MAP, ACCURACY_MAP, WALK_MAP, GROWTH_MAP, NETWORK_MAP = (48, 64), (24, 32), (36, 48), (72, 96), (384, 512)

@@ -27,8 +27,8 @@ from torch import Tensor
 sys.path.insert(0, str(REPOSITORY))
 
 from tests import oracle
-from threer_blender.geometry import matching
-from threer_blender.geometry.pairs import PairStore
+from threer_blender.geometry.pairs import reciprocal_matching
+from threer_blender.geometry.pairs.pairs import PairStore
 from threer_blender.model.reconstruction import PhotoFromMap
 from threer_blender.networks import dust3r, inputs
 from threer_blender.networks.layers import transformer
@@ -184,8 +184,8 @@ def described(views: list[oracle.View]) -> list[Tensor]:
 
 def matching_rows() -> Iterator[list[str]]:
     first, second = described(oracle.orbit(2, (384, 512), degrees=20))
-    matching.reciprocal(first[::8, ::8], second[::8, ::8])  # warm
-    pairs, *ours = cost(lambda: matching.reciprocal(first, second))
+    reciprocal_matching.reciprocal(first[::8, ::8], second[::8, ::8])  # warm
+    pairs, *ours = cost(lambda: reciprocal_matching.reciprocal(first, second))
     expected, *theirs = cost(lambda: released_matches(first, second))
     found = {(a, b) for a, b in pairs.tolist()}
     yield ["released", str(len(expected)), *(f"{value:.1f}" for value in theirs), ""]

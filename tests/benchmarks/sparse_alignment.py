@@ -22,10 +22,10 @@ sys.path.insert(0, str(REPOSITORY))
 import _released_sparse
 
 from tests import oracle
-from threer_blender.geometry import scene_graph
 from threer_blender.geometry.alignment import sparse_alignment
 from threer_blender.geometry.alignment.global_alignment import Alignment
-from threer_blender.geometry.pairs import Matches, PairStore
+from threer_blender.geometry.pairs import scene_graph
+from threer_blender.geometry.pairs.pairs import Matches, PairStore
 from threer_blender.jobs.messages import UserError
 
 MAP, NETWORK_MAP = (96, 128), (384, 512)  # height, width

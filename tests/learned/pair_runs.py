@@ -9,8 +9,8 @@ from PIL import Image
 
 from tests import oracle
 from threer_blender.engines import mast3r
-from threer_blender.geometry import scene_graph
-from threer_blender.geometry.pairs import PairPrediction
+from threer_blender.geometry.pairs import scene_graph
+from threer_blender.geometry.pairs.pairs import PairPrediction
 from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
 from threer_blender.networks import inputs
 from threer_blender.pictures import photos

@@ -16,9 +16,9 @@ from tests import oracle  # noqa: E402
 from tests.learned.pair_runs import FAR_APART, check, chosen, run, run_mast3r, true_camera, views  # noqa: E402
 from threer_blender import bundle
 from threer_blender.engines import dust3r, mast3r  # noqa: E402
-from threer_blender.geometry import scene_graph
 from threer_blender.geometry.clouds import assembly, cleaning
-from threer_blender.geometry.pairs import PairPrediction  # noqa: E402
+from threer_blender.geometry.pairs import scene_graph
+from threer_blender.geometry.pairs.pairs import PairPrediction  # noqa: E402
 from threer_blender.jobs.messages import UserError  # noqa: E402
 from threer_blender.model import engine as catalog
 from threer_blender.model.reconstruction import Camera, Photo, Reconstruction  # noqa: E402

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="the engine runs a network")
 from tests import oracle  # noqa: E402
 from threer_blender import bundle  # noqa: E402
 from threer_blender.engines import splatt3r  # noqa: E402
-from threer_blender.geometry.pairs import PairPrediction  # noqa: E402
+from threer_blender.geometry.pairs.pairs import PairPrediction  # noqa: E402
 from threer_blender.model.reconstruction import Gaussians, Photo  # noqa: E402
 from threer_blender.networks import dust3r  # noqa: E402
 from threer_blender.networks import splatt3r as network  # noqa: E402

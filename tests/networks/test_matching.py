@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="descriptors are torch's")
 
-from threer_blender.geometry import matching, tiles  # noqa: E402
+from threer_blender.geometry.pairs import descriptor_search, reciprocal_matching  # noqa: E402
 
 
 def descriptors(height: int, width: int, seed: int) -> torch.Tensor:
@@ -23,9 +23,9 @@ def test_nearest_is_the_largest_product(
     second = descriptors(1, candidates, 2) + alike * torch.linspace(-1, 1, candidates)[:, None]
     second = torch.nn.functional.normalize(second, dim=-1)
     expected = (first @ second[0].T).argmax(dim=1)
-    monkeypatch.setattr(matching, "BLOCK", (100, 512))
-    assert torch.equal(matching.nearest(second[0], first), expected)
-    np.testing.assert_array_equal(tiles.Tiles(second.numpy()).nearest(first.numpy()), expected)
+    monkeypatch.setattr(reciprocal_matching, "BLOCK", (100, 512))
+    assert torch.equal(reciprocal_matching.nearest(second[0], first), expected)
+    np.testing.assert_array_equal(descriptor_search.Tiles(second.numpy()).nearest(first.numpy()), expected)
 
 
 def test_all_pairs_are_reciprocal_and_none_is_missed_from_all_starts() -> None:
@@ -34,9 +34,9 @@ def test_all_pairs_are_reciprocal_and_none_is_missed_from_all_starts() -> None:
     forward, backward = products.argmax(dim=1), products.argmax(dim=0)
     mutual = torch.nonzero(backward[forward] == torch.arange(len(forward)))[:, 0]
     expected = {(int(i), int(forward[i])) for i in mutual}
-    dense = {tuple(pair) for pair in matching.reciprocal(first, second, spacing=1).tolist()}
+    dense = {tuple(pair) for pair in reciprocal_matching.reciprocal(first, second, spacing=1).tolist()}
     assert dense == expected
-    sparse = {tuple(pair) for pair in matching.reciprocal(first, second, spacing=8).tolist()}
+    sparse = {tuple(pair) for pair in reciprocal_matching.reciprocal(first, second, spacing=8).tolist()}
     assert sparse <= expected
     assert len(sparse) > 20
 
@@ -46,7 +46,7 @@ def test_matches_are_those_of_a_moved_picture() -> None:
     whole = descriptors(60, 80, 3)
     sure = torch.rand(48, 64, generator=torch.Generator().manual_seed(0)) + 1
     first, second = whole[:48, :64], whole[3:51, 5:69]
-    found = matching.match(2, 7, (first, second), (sure, 4 * sure), spacing=4)
+    found = reciprocal_matching.match(2, 7, (first, second), (sure, 4 * sure), spacing=4)
     moved = found.pixels_first - found.pixels_second
     true = (moved == (5, 3)).all(axis=1)
     assert true.sum() > 150

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from tests import oracle
-from threer_blender.geometry import correspondences, kd_tree, pointmaps, triangulation
-from threer_blender.geometry.pairs import Matches, PairPrediction
+from threer_blender.geometry import kd_tree, pointmaps, triangulation
+from threer_blender.geometry.pairs import correspondences
+from threer_blender.geometry.pairs.pairs import Matches, PairPrediction
 from threer_blender.model.reconstruction import Camera
 
 RANDOM = np.random.default_rng(0)

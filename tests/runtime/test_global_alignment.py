@@ -7,9 +7,10 @@ import pytest
 
 from tests import oracle
 from tests.objective import objective
-from threer_blender.geometry import scene_graph, similarities
+from threer_blender.geometry import similarities
 from threer_blender.geometry.alignment import global_alignment, solver
-from threer_blender.geometry.pairs import PairStore
+from threer_blender.geometry.pairs import scene_graph
+from threer_blender.geometry.pairs.pairs import PairStore
 from threer_blender.jobs.messages import UserError
 
 SIZE = (36, 48)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests import oracle
-from threer_blender.geometry.pairs import PairStore
+from threer_blender.geometry.pairs.pairs import PairStore
 
 SIZE = (24, 32)
 

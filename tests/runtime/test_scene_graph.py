@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests import oracle
-from threer_blender.geometry import scene_graph
+from threer_blender.geometry.pairs import scene_graph
 from threer_blender.model.reconstruction import Photo
 
 SIZE = (24, 32)

@@ -9,10 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from tests import oracle
-from threer_blender.geometry import scene_graph, similarities
+from threer_blender.geometry import similarities
 from threer_blender.geometry.alignment import sparse_alignment, synchronisation
 from threer_blender.geometry.alignment.global_alignment import Alignment
-from threer_blender.geometry.pairs import Matches, PairPrediction, PairStore
+from threer_blender.geometry.pairs import scene_graph
+from threer_blender.geometry.pairs.pairs import Matches, PairPrediction, PairStore
 from threer_blender.geometry.similarities import Similarities
 from threer_blender.jobs.messages import UserError
 

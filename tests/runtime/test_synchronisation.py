@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from threer_blender.geometry import scene_graph, similarities
+from threer_blender.geometry import similarities
 from threer_blender.geometry.alignment import synchronisation
+from threer_blender.geometry.pairs import scene_graph
 from threer_blender.geometry.similarities import Similarities
 
 

@@ -15,8 +15,8 @@ from ..model.engine import ADD_TO, PAIRS, REFINE, Cost, Engine, Weights
 from ..model.reconstruction import Photo, Reconstruction
 
 if TYPE_CHECKING:
-    from ..geometry.pairs import PairPrediction
-    from ..geometry.scene_graph import Choose
+    from ..geometry.pairs.pairs import PairPrediction
+    from ..geometry.pairs.scene_graph import Choose
     from ..networks.inputs import Input
     from ..runtime.report import Report
 
@@ -53,10 +53,10 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
     Raises UserError where no two photos connect, or where the network's answer holds no numbers.
     """
-    from ..geometry import scene_graph
     from ..geometry.alignment import global_alignment
     from ..geometry.clouds import assembly
-    from ..geometry.pairs import PairStore
+    from ..geometry.pairs import scene_graph
+    from ..geometry.pairs.pairs import PairStore
     from ..networks import inputs
     from ..pictures.photos import pixels
     from ..pipelines import adding, pair_solution, pairwise, refinement

@@ -16,8 +16,8 @@ from ..model.engine import ADD_TO, LENS, PAIRS, REFINE, Cost, Engine, Weights
 from ..model.reconstruction import Photo, Reconstruction
 
 if TYPE_CHECKING:
-    from ..geometry.pairs import Matches, PairPrediction
-    from ..geometry.scene_graph import Choose
+    from ..geometry.pairs.pairs import Matches, PairPrediction
+    from ..geometry.pairs.scene_graph import Choose
     from ..networks.inputs import Input
     from ..runtime.report import Report
 
@@ -61,11 +61,11 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
     Raises UserError where no two photos connect, or where the network's answer holds no numbers.
     """
-    from ..geometry import scene_graph
     from ..geometry.adjustment import bundle_adjustment
     from ..geometry.alignment import global_alignment, sparse_alignment
     from ..geometry.clouds import assembly
-    from ..geometry.pairs import PairStore
+    from ..geometry.pairs import scene_graph
+    from ..geometry.pairs.pairs import PairStore
     from ..networks import inputs
     from ..pictures.photos import pixels
     from ..pipelines import adding, pair_solution, pairwise, refinement
@@ -109,7 +109,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
 def _predict(photos: Sequence[Input], pairs: Choose, report: Report) -> Iterator[tuple[PairPrediction, Matches]]:
     """What the network says of pairs of photos, in both orders, as it comes."""
-    from ..geometry import matching
+    from ..geometry.pairs import reciprocal_matching
     from ..networks import mast3r
     from ..pipelines import pair_solution, pairwise
     from ..runtime import weights
@@ -121,5 +121,5 @@ def _predict(photos: Sequence[Input], pairs: Choose, report: Report) -> Iterator
         one, two = said.of_first, said.of_second
         descriptors = (one.descriptors, two.descriptors)
         sure = (one.descriptor_confidence, two.descriptor_confidence)
-        matched = matching.match(said.first, said.second, descriptors, sure)
+        matched = reciprocal_matching.match(said.first, said.second, descriptors, sure)
         yield pairwise.pair_prediction(said), matched.thinned(MATCHES)

@@ -17,7 +17,7 @@ from ..model.engine import Cost, Engine, Weights
 from ..model.reconstruction import Array, Gaussians, Photo, Reconstruction
 
 if TYPE_CHECKING:
-    from ..geometry.pairs import PairPrediction
+    from ..geometry.pairs.pairs import PairPrediction
     from ..networks.inputs import Input
     from ..runtime.report import Report
 
@@ -64,9 +64,9 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     Every photo's Gaussians are those of its surest pair, which for two photos is the same for both. Raises UserError
     where no two photos connect, or where the network's answer holds no numbers.
     """
-    from ..geometry import scene_graph
     from ..geometry.clouds import assembly
-    from ..geometry.pairs import PairStore
+    from ..geometry.pairs import scene_graph
+    from ..geometry.pairs.pairs import PairStore
     from ..model import gaussian_transform
     from ..networks import inputs
     from ..pipelines import pair_solution, pairwise

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..model.reconstruction import Array, FloatArray
-from .pairs import PairPrediction
+from .pairs.pairs import PairPrediction
 
 PNP_PIXELS = 5.0  # reprojection error of a point that agrees with a pose
 PNP_LEAST = 6  # points that agree; any three do

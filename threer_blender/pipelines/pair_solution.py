@@ -15,7 +15,7 @@ from ..geometry.alignment.global_alignment import FOCAL_RATIO, AlignedView, Alig
 from ..geometry.alignment.initial_poses import Unconnected
 from ..geometry.clouds import assembly
 from ..geometry.focal import focal_from_points
-from ..geometry.pairs import PairPrediction, PairStore
+from ..geometry.pairs.pairs import PairPrediction, PairStore
 from ..geometry.poses import Similarity, relative_pose
 from ..geometry.similarities import Similarities
 from ..jobs.messages import UserError

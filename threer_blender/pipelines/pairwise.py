@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..geometry import scene_graph
-from ..geometry.pairs import PairPrediction
+from ..geometry.pairs import scene_graph
+from ..geometry.pairs.pairs import PairPrediction
 from ..host import hardware
 from ..networks import checkpoints
 from ..networks.dust3r import Encoded, PairNetwork, Prediction

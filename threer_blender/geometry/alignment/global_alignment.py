@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import similarities
-from ..pairs import PairStore
+from ..pairs.pairs import PairStore
 from ..pointmaps import unprojected
 from ..similarities import Similarities
 from . import initial_poses, solver, synchronisation

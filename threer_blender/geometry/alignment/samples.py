@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..focal import focal_from_points
-from ..pairs import Edge, PairStore, ViewPrediction
+from ..pairs.pairs import Edge, PairStore, ViewPrediction
 from .solver import Samples
 
 Float = NDArray[np.float64]

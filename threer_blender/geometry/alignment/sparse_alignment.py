@@ -20,7 +20,7 @@ from .. import similarities
 from ..adjustment.bundle_adjustment import Refined, Settings, refine
 from ..adjustment.tracks import PairMatches, Tracks, link
 from ..focal import focal_from_points
-from ..pairs import Matches, PairStore
+from ..pairs.pairs import Matches, PairStore
 from ..similarities import Similarities
 from . import initial_poses, synchronisation
 from .global_alignment import FOCAL_RATIO, AlignedView, Alignment

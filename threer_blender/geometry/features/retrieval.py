@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ...model.reconstruction import Array, Photo
-from .. import scene_graph
+from ..pairs import scene_graph
 from . import features
 
 LOOK = features.Settings(long_side=features.SMALL_COPY, features=2048, first_octave=0, affine=False)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..model.reconstruction import Array
-from .kd_tree import Tree
+from ...model.reconstruction import Array
+from ..kd_tree import Tree
 from .pairs import Matches, PairPrediction
 
 

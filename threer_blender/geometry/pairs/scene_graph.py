@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.reconstruction import Photo
+from ...model.reconstruction import Photo
 
 Pairs = list[tuple[int, int]]
 Float32 = NDArray[np.float32]

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from .correspondences import map_pixels
+from .descriptor_search import Tiles
 from .pairs import Matches
-from .tiles import Tiles
 
 SPACING = 8  # pixels between the starts of the search
 ROUNDS = 10  # back and forth; nearly all starts have come to rest by then
