@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from threer_blender.geometry import following
+from threer_blender.geometry.sfm import camera_tracking
 from threer_blender.model.reconstruction import Camera
 
 from .synthetic import Shot, shots, sparse_points
@@ -34,13 +34,13 @@ def grey(shot: Shot):
 def follow(filmed: list[Shot], positions, keys=(1, 4, 7), pictures=None):
     pictures = pictures or [grey(shot) for shot in filmed]
     solved = {number: camera(filmed[number - 1]) for number in keys}
-    return dict(following.follow(solved, positions, lambda n: pictures[n - 1], len(filmed), lambda _: None))
+    return dict(camera_tracking.follow(solved, positions, lambda n: pictures[n - 1], len(filmed), lambda _: None))
 
 
 def off(found: Camera, shot: Shot) -> tuple[float, float]:
     """Degrees of turn and units of place by which a camera is wrong."""
     turn = found.world_from_camera[:3, :3].T @ shot.world_from_camera[:3, :3]
-    degrees = np.degrees(np.linalg.norm(following.rotation_vector(turn)))
+    degrees = np.degrees(np.linalg.norm(camera_tracking.rotation_vector(turn)))
     return degrees, float(np.linalg.norm(found.world_from_camera[:3, 3] - shot.world_from_camera[:3, 3]))
 
 
@@ -68,9 +68,9 @@ def test_a_frame_that_shows_something_else_has_no_camera(filmed, positions):
 
 def test_rotations_and_their_vectors():
     for vector in np.random.default_rng(1).normal(size=(20, 3)):
-        turned = following.rotation(vector)
+        turned = camera_tracking.rotation(vector)
         assert np.allclose(turned @ vector, vector)
         assert np.allclose(turned @ turned.T, np.eye(3))
-        assert np.allclose(following.rotation_vector(turned), vector) or np.linalg.norm(vector) > np.pi
-    quarter = following.rotation(np.array([0, 0, np.pi / 2]))
+        assert np.allclose(camera_tracking.rotation_vector(turned), vector) or np.linalg.norm(vector) > np.pi
+    quarter = camera_tracking.rotation(np.array([0, 0, np.pi / 2]))
     assert np.allclose(quarter @ [1, 0, 0], [0, 1, 0])

@@ -17,10 +17,10 @@ import pytest
 
 from threer_blender.engines import colmap
 from threer_blender.files.photo_files import find
-from threer_blender.geometry import candidates, mapping
 from threer_blender.geometry.features.features import FEATURES, MATCHES, Matched, Settings, extract_and_match
-from threer_blender.geometry.judgement import judge, read_pairs
-from threer_blender.geometry.mapping import DEPTH, MAPPING, Solution, solve
+from threer_blender.geometry.sfm import mappers, mapping
+from threer_blender.geometry.sfm.mapping import DEPTH, MAPPING, Solution, solve
+from threer_blender.geometry.sfm.model_selection import judge, read_pairs
 from threer_blender.jobs.messages import Cancelled, Message, Progress, UserError
 from threer_blender.model.reconstruction import Array, Camera, LeftOut, Photo
 from threer_blender.pictures import photos as door
@@ -154,7 +154,7 @@ def test_board_cameras_from_photos_without_exif(tmp_path: Path) -> None:
 def test_a_photo_that_a_model_lacks_is_placed_in_it(board: Matched) -> None:
     """One photo taken out of a model comes back, to where it was."""
     pairs = read_pairs(board)
-    (model,) = candidates.run(candidates.CANDIDATES[0], board, lambda _: None)
+    (model,) = mappers.run(mappers.CANDIDATES[0], board, lambda _: None)
     whole = judge("whole", model, board, pairs)
     smaller = pycolmap.Reconstruction(model)
     smaller.deregister_frame(smaller.image(3).frame_id)
@@ -167,7 +167,7 @@ def test_a_photo_that_a_model_lacks_is_placed_in_it(board: Matched) -> None:
 def test_photos_that_cannot_be_placed_stay_out(board: Matched) -> None:
     """Where the other photos' matches lead astray, the model stays as it was."""
     pairs = read_pairs(board)
-    (model,) = candidates.run(candidates.CANDIDATES[0], board, lambda _: None)
+    (model,) = mappers.run(mappers.CANDIDATES[0], board, lambda _: None)
     model.deregister_frame(model.image(3).frame_id)
     smaller = judge("smaller", model, board, pairs)
     generator = np.random.default_rng(0)
@@ -371,9 +371,7 @@ def test_a_running_call_is_cancelled_not_waited_for(board: Matched) -> None:
     """`report` raises from the middle of one pycolmap call; the call must not go on to its end."""
     finished = []
 
-    def endless(
-        _path: Path, _count: int, token: candidates.Token, progress: Callable[[], None]
-    ) -> list[candidates.Model]:
+    def endless(_path: Path, _count: int, token: mappers.Token, progress: Callable[[], None]) -> list[mappers.Model]:
         while not token.is_cancelled:
             progress()
             time.sleep(0.01)
@@ -388,9 +386,9 @@ def test_a_running_call_is_cancelled_not_waited_for(board: Matched) -> None:
         if calls == 3:
             raise Cancelled
 
-    candidate = candidates.Candidate("endless", endless, lambda _best, _matched: True)
+    candidate = mappers.Candidate("endless", endless, lambda _best, _matched: True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(candidates, "CANDIDATES", (candidate,))
+        patch.setattr(mappers, "CANDIDATES", (candidate,))
         with pytest.raises(Cancelled):
             solve(board, report)
     assert finished == [True]

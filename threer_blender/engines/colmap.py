@@ -20,8 +20,9 @@ from ..model.engine import LENS, MATCHING, Cost, Engine, Option
 from ..model.reconstruction import Array, Camera, Photo, PointCloud, PointMap, Reconstruction
 
 if TYPE_CHECKING:
-    from ..geometry import dense_views, mapping
+    from ..geometry import dense_views
     from ..geometry.features import features
+    from ..geometry.sfm import mapping
     from ..runtime.report import Report
 
 ENGINE = Engine(
@@ -137,8 +138,8 @@ class Look:
 
     def plan(self, count: int) -> dict[str, float]:
         """Stage -> expected seconds."""
-        from ..geometry import mapping
         from ..geometry.features import features
+        from ..geometry.sfm import mapping
 
         finding, matching = self.seconds
         stages = {
@@ -161,7 +162,7 @@ def solve_cameras(
     `later` is the plan of what comes after them. Raises UserError where no look finds anything believable, and what
     `report` raises.
     """
-    from ..geometry import mapping
+    from ..geometry.sfm import mapping
 
     looks = _looks([_with_focal(photo, options["focal"]) for photo in photos], options)
     best: mapping.Solution | None = None

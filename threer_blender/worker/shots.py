@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from ..geometry import following
+from ..geometry.sfm import camera_tracking
 from ..model.reconstruction import Array, Camera, Photo, Reconstruction, Shot
 from ..pictures import video
 
@@ -40,7 +40,7 @@ def _shot(photo: Photo, keys: Mapping[int, Camera], positions: Array, report: Ca
     progress, grey = partial(_progress, report, len(film)), partial(_grey, photo.path)
     cameras = {
         number: replace(camera, photo=video.frame_name(name, number))
-        for number, camera in following.follow(keys, positions, grey, len(film), progress)
+        for number, camera in camera_tracking.follow(keys, positions, grey, len(film), progress)
     }
     return Shot(name, photo.path, film.frame_rate, len(film), cameras)
 
@@ -51,4 +51,4 @@ def _progress(report: Callable[[int, int], None], count: int, done: int) -> None
 
 def _grey(path: str, number: int) -> Array:
     """(H, W) float32 of a frame."""
-    return np.asarray(video.pixels(path, number, following.LONG_SIDE) @ GREY, np.float32)
+    return np.asarray(video.pixels(path, number, camera_tracking.LONG_SIDE) @ GREY, np.float32)

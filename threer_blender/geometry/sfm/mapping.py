@@ -17,12 +17,23 @@ from functools import partial
 import numpy as np
 import pycolmap
 
-from ..jobs.messages import UserError
-from ..model import lens
-from ..model.reconstruction import Array, Camera, FloatArray, LeftOut
-from . import candidates
-from .features.features import Matched, Report
-from .judgement import PAIR_MATCHES, TIE, Model, Pair, Verdict, choose, judge, read_pairs, refuse_hopeless, why_nothing
+from ...jobs.messages import UserError
+from ...model import lens
+from ...model.reconstruction import Array, Camera, FloatArray, LeftOut
+from ..features.features import Matched, Report
+from . import mappers
+from .model_selection import (
+    PAIR_MATCHES,
+    TIE,
+    Model,
+    Pair,
+    Verdict,
+    choose,
+    judge,
+    read_pairs,
+    refuse_hopeless,
+    why_nothing,
+)
 
 MAPPING = "Solving cameras"
 
@@ -60,10 +71,10 @@ def solve(matched: Matched, report: Report) -> Solution:
     refuse_hopeless(pairs)
     verdicts: list[Verdict] = []
     best: Verdict | None = None
-    count, planned = len(matched.photos), len(candidates.CANDIDATES) * len(matched.photos)
-    for number, candidate in enumerate(candidates.CANDIDATES):
+    count, planned = len(matched.photos), len(mappers.CANDIDATES) * len(matched.photos)
+    for number, candidate in enumerate(mappers.CANDIDATES):
         if candidate.wanted(best, matched):
-            models = candidates.run(candidate, matched, partial(_progress, report, number * count, planned))
+            models = mappers.run(candidate, matched, partial(_progress, report, number * count, planned))
             verdicts += [judge(candidate.name, model, matched, pairs) for model in models]
             best = choose(verdicts)
     if best is None:
@@ -93,7 +104,7 @@ def _continued(best: Verdict, matched: Matched, pairs: Sequence[Pair], progress:
     for image in list(model.images.values()):
         if image.has_pose and image.image_id - 1 not in best.placed:
             model.deregister_frame(image.frame_id)
-    for larger in candidates.run(candidates.going_on(model), matched, progress):
+    for larger in mappers.run(mappers.going_on(model), matched, progress):
         more = judge(best.candidate, larger, matched, pairs)
         if not more.fault and more.placed > best.placed and more.score >= best.score - TIE:
             return more
@@ -126,7 +137,7 @@ def _adjusted(best: Verdict, matched: Matched, pairs: Sequence[Pair]) -> Verdict
     config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
     options = pycolmap.BundleAdjustmentOptions()
     options.refine_principal_point = bool(sure)
-    options.refine_extra_params = len(matched.photos) > candidates.FEW_PHOTOS
+    options.refine_extra_params = len(matched.photos) > mappers.FEW_PHOTOS
     options.print_summary = False
     options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
     options.ceres.loss_function_scale = KEYPOINT_ERROR
@@ -140,7 +151,7 @@ def _adjusted(best: Verdict, matched: Matched, pairs: Sequence[Pair]) -> Verdict
 
 def _fill_in(model: Model, matched: Matched) -> None:
     """Adds the points that only two photos see, which strict candidates leave out; the cameras stay as they are."""
-    options = candidates.incremental_options(len(matched.photos))
+    options = mappers.incremental_options(len(matched.photos))
     options.triangulation.ignore_two_view_tracks = False
     folder = matched.path.parent
     pycolmap.triangulate_points(model, matched.path, folder, folder, clear_points=False, options=options)

@@ -13,9 +13,9 @@ from typing import TypeAlias
 import numpy as np
 import pycolmap
 
-from ..jobs.messages import UserError
-from ..model.reconstruction import Array, FloatArray
-from .features.features import Matched
+from ...jobs.messages import UserError
+from ...model.reconstruction import Array, FloatArray
+from ..features.features import Matched
 
 # What makes a pair, a photo and a model believable. Pixels are those of the copies (about 1600 to the long side).
 PAIR_MATCHES = 15  # verified matches that make a pair: COLMAP's own threshold

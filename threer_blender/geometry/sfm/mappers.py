@@ -15,8 +15,8 @@ from typing import TypeAlias
 
 import pycolmap
 
-from .features.features import SEED, Matched, interruptible
-from .judgement import PHOTO_POINTS, Model, Verdict
+from ..features.features import SEED, Matched, interruptible
+from .model_selection import PHOTO_POINTS, Model, Verdict
 
 STRAINED = 1.0  # px; the strain above which other candidates are tried even where all photos are placed
 FEW_PHOTOS = 4  # with so few, lens distortion is not solved for

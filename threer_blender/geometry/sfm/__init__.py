@@ -1,0 +1,1 @@
+"""[R] Structure from motion: mapping, the choice of the model, camera tracking."""
