@@ -11,8 +11,9 @@ from _measure import DATA, SAMPLE, metrics, true_frames
 from PIL import Image
 
 from threer_blender.engines import colmap, instantsplat
-from threer_blender.geometry import dense, pointmaps, splat_training
-from threer_blender.geometry.rasteriser import Splats
+from threer_blender.geometry import dense, pointmaps
+from threer_blender.geometry.splats import training
+from threer_blender.geometry.splats.rasteriser import Splats
 from threer_blender.model.reconstruction import Camera, Reconstruction
 from threer_blender.pictures import photos as photo_files
 from threer_blender.runtime.report import Report
@@ -91,9 +92,9 @@ class Row:
         depth = float(np.median(found.pointmaps[0].depth(found.cameras[0])))
         for photo in self._held_out:
             view, _ = instantsplat._view(self._placed(found, photo.name), photo, LONG_SIDE)
-            view = splat_training.aligned(splats, view, depth)
+            view = training.aligned(splats, view, depth)
             pose = torch.as_tensor(view.camera_from_world, dtype=torch.float32)
-            drawn = splat_training.draw(splats, view, pose).clamp(0, 1).numpy() * view.mask[..., None]
+            drawn = training.draw(splats, view, pose).clamp(0, 1).numpy() * view.mask[..., None]
             shown = view.picture * view.mask[..., None]
             scores.append((measures.psnr(drawn, shown, view.mask), measures.ssim(drawn, shown)))
             if folder is not None:

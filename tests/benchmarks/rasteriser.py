@@ -20,9 +20,9 @@ import torch
 from _measure import machine, table
 from torch import Tensor
 
-from threer_blender.geometry import rasteriser, rasteriser_cpu
-from threer_blender.geometry.rasteriser import Footprints, Picture, Splats
-from threer_blender.geometry.rasteriser_gpu import TILE, tile_lists
+from threer_blender.geometry.splats import rasteriser, rasteriser_cpu
+from threer_blender.geometry.splats.rasteriser import Footprints, Picture, Splats
+from threer_blender.geometry.splats.rasteriser_gpu import TILE, tile_lists
 
 CASES = ((20_000, (256, 192)), (100_000, (256, 192)), (20_000, (512, 384)), (100_000, (512, 384)))
 REPEATS = 5

@@ -13,8 +13,8 @@ torch = pytest.importorskip("torch", reason="splats are tested where torch is in
 from tests import sample_photos  # noqa: E402
 from threer_blender import bundle, headless
 from threer_blender.engines import instantsplat  # noqa: E402
-from threer_blender.geometry import splat_training  # noqa: E402
-from threer_blender.geometry.rasteriser import Splats  # noqa: E402
+from threer_blender.geometry.splats import training  # noqa: E402
+from threer_blender.geometry.splats.rasteriser import Splats  # noqa: E402
 from threer_blender.jobs.messages import Cancelled, Done, Message, Preview, Progress, UserError  # noqa: E402
 from threer_blender.model import engine as catalog
 from threer_blender.model.lens import Distortion  # noqa: E402
@@ -77,9 +77,9 @@ def test_a_photo_that_they_were_not_made_from_is_drawn(splatted: tuple[Reconstru
     g = found.gaussians
     splats = Splats(*(torch.from_numpy(array) for array in (g.means, g.scales, g.rotations, g.opacities, g.sh)))
     pose = torch.as_tensor(view.camera_from_world, dtype=torch.float32)
-    drawn = splat_training.draw(splats, view, pose).clamp(0, 1).numpy()
-    assert splat_training.decibels(drawn, view) > 22
-    assert splat_training.decibels(np.broadcast_to(view.picture[view.mask].mean(0), drawn.shape), view) < 18
+    drawn = training.draw(splats, view, pose).clamp(0, 1).numpy()
+    assert training.decibels(drawn, view) > 22
+    assert training.decibels(np.broadcast_to(view.picture[view.mask].mean(0), drawn.shape), view) < 18
 
 
 def test_cameras_stay_where_they_were_right(splatted: tuple[Reconstruction, list[Message]]) -> None:

@@ -13,8 +13,8 @@ torch = pytest.importorskip("torch", reason="splats are tested where torch is in
 
 from torch import Tensor  # noqa: E402
 
-from threer_blender.geometry import rasteriser, rasteriser_gpu  # noqa: E402
-from threer_blender.geometry.rasteriser import Picture, Splats  # noqa: E402
+from threer_blender.geometry.splats import rasteriser, rasteriser_gpu  # noqa: E402
+from threer_blender.geometry.splats.rasteriser import Picture, Splats  # noqa: E402
 
 SIZE = (64, 48)
 Inputs = dict[str, Tensor]

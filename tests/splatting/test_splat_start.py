@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from threer_blender.geometry import filling, splat_start
+from threer_blender.geometry.splats import depth_completion, start
 from threer_blender.model.reconstruction import Camera, PhotoFromMap, PointMap
 
 WIDTH, HEIGHT = 80, 60
@@ -27,10 +27,10 @@ def of_plane(seen_by: Camera, normal: tuple[float, float, float] = (0, 0, 1), di
     return PointMap(seen_by.photo, points, sure, sure > 0, PhotoFromMap(1, 1, 0, 0))
 
 
-def seen(pointmap: PointMap, by: Camera, spacing: float = 1.0) -> splat_start.Seen:
+def seen(pointmap: PointMap, by: Camera, spacing: float = 1.0) -> start.Seen:
     y, x = np.indices((HEIGHT, WIDTH))
     picture = np.stack([3 * x, 4 * y, 128 + 0 * x], -1).astype(np.uint8)
-    return splat_start.seen(by, pointmap, picture, 0.5, spacing)
+    return start.seen(by, pointmap, picture, 0.5, spacing)
 
 
 def without(pointmap: PointMap, hole: tuple[slice, slice]) -> PointMap:
@@ -47,7 +47,7 @@ def test_a_plane_with_holes_is_filled_and_continued() -> None:
     weights = np.ones((60, 80))
     weights[20:35, 30:50] = 0
     weights[:, 74:] = 0
-    found = filling.filled(np.where(weights > 0, inverse, 0), weights, np.full((60, 80, 3), 0.5))
+    found = depth_completion.filled(np.where(weights > 0, inverse, 0), weights, np.full((60, 80, 3), 0.5))
     assert np.abs(found / inverse - 1).max() < 0.01
 
 
@@ -56,7 +56,7 @@ def test_what_is_known_beyond_an_edge_of_the_photo_hardly_counts() -> None:
     guide = np.where(np.arange(80) < 40, 0.9, 0.1)[None, :, None] * np.ones((60, 1, 3))
     weights = np.ones((60, 80))
     weights[:, 30:50] = 0
-    found = filling.filled(inverse, weights, guide)
+    found = depth_completion.filled(inverse, weights, guide)
     assert np.abs(found[:, 30:40] - 1.0).max() < 0.02
     assert np.abs(found[:, 40:50] - 0.2).max() < 0.02
 
@@ -67,7 +67,7 @@ def test_where_nothing_is_known_near_by_things_are_far() -> None:
     inverse, weights = np.where(near, 1.0, 0.0) * np.ones((60, 1)), np.where(near, 1.0, 0.0) * np.ones((60, 1))
     inverse[:3, :10] = 0.2
     guide = np.where(near, 0.9, 0.1)[None, :, None] * np.ones((60, 1, 3))
-    found = filling.filled(inverse, weights, guide)
+    found = depth_completion.filled(inverse, weights, guide)
     assert np.abs(found[10:, 20:30] - 1.0).max() < 0.1
     assert found[10:, 50:].max() < 0.3
 
@@ -75,7 +75,7 @@ def test_where_nothing_is_known_near_by_things_are_far() -> None:
 def test_discs_lie_on_the_surface_as_large_as_pixels() -> None:
     normal = np.array([0.6, 0.0, 0.8])
     view = camera("a")
-    start = splat_start.gaussians([seen(of_plane(view, tuple(normal)), view)])
+    start = start.gaussians([seen(of_plane(view, tuple(normal)), view)])
     inside = start.sure > 0.5
     assert inside.sum() == WIDTH * HEIGHT
     assert np.abs(start.means[inside] @ normal - 4).max() < 1e-4
@@ -84,7 +84,7 @@ def test_discs_lie_on_the_surface_as_large_as_pixels() -> None:
     assert np.abs(np.linalg.det(start.rotations) - 1).max() < 1e-6
     footprint = (start.means[inside, 2]) / 70
     assert start.footprints[inside] == pytest.approx(footprint, rel=1e-3)
-    assert start.scales[inside, 1] == pytest.approx(splat_start.COVER * footprint, rel=1e-3)
+    assert start.scales[inside, 1] == pytest.approx(start.COVER * footprint, rel=1e-3)
     # Up the slope a pixel covers more surface, by the cosine between ray and normal.
     middle = np.abs(start.means[inside][:, :2]).max(1) < 0.05
     assert (start.scales[inside] / start.scales[inside][:, 1:2])[middle, 0] == pytest.approx(1 / 0.8, rel=0.03)
@@ -92,9 +92,7 @@ def test_discs_lie_on_the_surface_as_large_as_pixels() -> None:
 
 def test_a_surface_that_two_photos_show_is_kept_once() -> None:
     views = [camera("a"), camera("b", x=0.3)]
-    alone, both = (
-        splat_start.gaussians([seen(of_plane(view), view) for view in chosen]) for chosen in (views[:1], views)
-    )
+    alone, both = (start.gaussians([seen(of_plane(view), view) for view in chosen]) for chosen in (views[:1], views))
     # 0.3 at a distance of 4 is 5.25 of 80 pixels.
     assert (both.sure > 0.5).sum() - (alone.sure > 0.5).sum() == pytest.approx(5.25 * HEIGHT, abs=HEIGHT)
     assert np.abs(both.means[:, 2] - 4).max() < 1e-3
@@ -103,7 +101,7 @@ def test_a_surface_that_two_photos_show_is_kept_once() -> None:
 def test_a_surface_that_two_photos_show_from_afar_is_compared_by_its_own_depth() -> None:
     """Seen from the side the same points have other depths: only depth in the other camera tells that they agree."""
     views = [camera("a"), camera("b", x=-2.5, turn=0.5)]
-    both = splat_start.gaussians([seen(of_plane(view), view) for view in views])
+    both = start.gaussians([seen(of_plane(view), view) for view in views])
     sure = both.means[both.sure > 0.5]
     second = views[1].project(sure[WIDTH * HEIGHT :])
     in_first = views[0].project(sure[WIDTH * HEIGHT :])
@@ -113,10 +111,10 @@ def test_a_surface_that_two_photos_show_from_afar_is_compared_by_its_own_depth()
 
 def test_what_a_photo_is_not_sure_of_is_guessed_from_around_it() -> None:
     view = camera("a")
-    start = splat_start.gaussians([seen(without(of_plane(view), np.s_[20:40, 30:60]), view)])
+    start = start.gaussians([seen(without(of_plane(view), np.s_[20:40, 30:60]), view)])
     guessed = start.sure < 0.5
     inside = (view.project(start.means) > 0).all(-1) & (view.project(start.means) < (WIDTH, HEIGHT)).all(-1)
-    assert (guessed & inside).sum() == 20 * 30 / splat_start.GUESS**2
+    assert (guessed & inside).sum() == 20 * 30 / start.GUESS**2
     assert np.abs(start.means[:, 2] - 4).max() < 0.15
 
 
@@ -125,7 +123,7 @@ def test_what_another_photo_looks_through_is_dropped() -> None:
     views = [camera("a"), camera("b", x=0.2)]
     far, near = of_plane(views[0]), of_plane(views[1], distance=2.0)
     near = PointMap("b", near.points, np.full_like(near.confidence, 0.01), near.mask & False, near.photo_from_map)
-    start = splat_start.gaussians([seen(far, views[0]), seen(near, views[1])])
+    start = start.gaussians([seen(far, views[0]), seen(near, views[1])])
     pixels = views[0].project(start.means[start.means[:, 2] < 3])
     assert not ((pixels > 1).all(-1) & (pixels < (WIDTH - 1, HEIGHT - 1)).all(-1)).any()
 

@@ -8,9 +8,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="splats are tested where torch is installed")
 
-from threer_blender.geometry import splat_training  # noqa: E402
-from threer_blender.geometry.splat_start import Start  # noqa: E402
-from threer_blender.geometry.splat_training import Settings, Training, View, improve  # noqa: E402
+from threer_blender.geometry.splats import training  # noqa: E402
+from threer_blender.geometry.splats.start import Start  # noqa: E402
+from threer_blender.geometry.splats.training import Settings, Training, View, improve  # noqa: E402
 from threer_blender.model.reconstruction import FloatArray  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -117,9 +117,9 @@ def test_a_view_is_found_from_a_wrong_pose() -> None:
     views = photos(truth)
     training = Training(truth, views[:1], Settings(1, 0), CPU)
     wrong = replace(views[2], camera_from_world=turned(1, (1, 1, 0)) @ views[2].camera_from_world)
-    found = splat_training.aligned(training.splats(), wrong, training.depth)
+    found = training.aligned(training.splats(), wrong, training.depth)
     assert degrees_apart(found.camera_from_world, views[2].camera_from_world) < 0.4
-    assert splat_training.decibels(training.picture(found), found) > 35
+    assert training.decibels(training.picture(found), found) > 35
 
 
 def test_it_ends_when_asked_with_what_there_is() -> None:
@@ -140,7 +140,7 @@ def test_it_ends_when_asked_with_what_there_is() -> None:
 
 def test_asked_to_end_it_returns_the_best_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     """The training photos are noise, so what was there at the only look is better than what is there at the end."""
-    monkeypatch.setattr(splat_training, "JUDGE_EVERY", 5)
+    monkeypatch.setattr(training, "JUDGE_EVERY", 5)
     truth = wall()
     views = photos(truth)
     noise = noisy(views[:4])
@@ -153,14 +153,14 @@ def test_asked_to_end_it_returns_the_best_so_far(monkeypatch: pytest.MonkeyPatch
 
 def test_it_ends_when_the_spared_photo_gains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The training photos are noise: the more they are learnt, the worse the spared one looks. The best is returned."""
-    monkeypatch.setattr(splat_training, "JUDGE_EVERY", 5)
+    monkeypatch.setattr(training, "JUDGE_EVERY", 5)
     truth = wall()
     views = photos(truth)
     noise = noisy(views[:4])
     seen = []
     result = improve(truth, [*noise, views[4]], Settings(1000, 0), CPU, lambda _, done: bool(seen.append(done)), 4)
-    assert len(seen) == 5 * (1 + splat_training.PATIENCE)
+    assert len(seen) == 5 * (1 + training.PATIENCE)
     after = Training(truth, noise, Settings(1000, 0), CPU)
     for _ in range(len(seen)):
         after.step()
-    assert result.quality > splat_training.decibels(after.picture(views[4]), views[4]) + 1
+    assert result.quality > training.decibels(after.picture(views[4]), views[4]) + 1

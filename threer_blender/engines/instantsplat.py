@@ -20,7 +20,7 @@ from ..model.reconstruction import Array, Camera, FloatArray, Photo, Reconstruct
 from . import colmap, depth_anything3, dust3r, fast3r, map_anything, mast3r, vggt, vggt_commercial, vggt_omega
 
 if TYPE_CHECKING:
-    from ..geometry.splat_training import Training, View
+    from ..geometry.splats.training import Training, View
     from ..runtime.report import Report
 
 
@@ -136,8 +136,8 @@ def splatted(found: Reconstruction, quality: str, report: Report) -> Reconstruct
 
     Raises UserError where it has no pointmaps to make splats of.
     """
-    from ..geometry import rasteriser, splat_start
-    from ..geometry.splat_training import Settings, improve
+    from ..geometry.splats import rasteriser, start
+    from ..geometry.splats.training import Settings, improve
     from ..runtime import device
     from ..runtime.report import Watch
 
@@ -154,8 +154,8 @@ def splatted(found: Reconstruction, quality: str, report: Report) -> Reconstruct
         views.append(view)
         if number != spare:
             spacing = max(camera.width, camera.height) / long_side
-            seen.append(splat_start.seen(camera, maps[camera.photo], picture, found.trusted_confidence, spacing))
-    start = splat_start.gaussians(seen) if seen else ()
+            seen.append(start.seen(camera, maps[camera.photo], picture, found.trusted_confidence, spacing))
+    start = start.gaussians(seen) if seen else ()
     if not start:
         raise UserError(
             "There is no depth to make splats of; take photos that overlap more, or start from another engine."
@@ -199,7 +199,7 @@ class _Show:
 def _view(camera: Camera, photo: Photo, long_side: int) -> tuple[View, Array]:
     """The ideal pinhole view of a photo, and the photo (H, W, 3) uint8 at twice that size."""
     from ..geometry import pointmaps, remap
-    from ..geometry.splat_training import View
+    from ..geometry.splats.training import View
     from ..pictures.photos import pixels
 
     intrinsics, size = pointmaps.ideal_picture(camera, long_side)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..model.reconstruction import Array, Camera, FloatArray, PhotoFromMap, PointMap
-from . import filling
+from ...model.reconstruction import Array, Camera, FloatArray, PhotoFromMap, PointMap
+from . import depth_completion
 
 SAME_DEPTH = 0.02  # share of the depth within which two photos see the same surface
 THROUGH = 0.04  # share of the depth by which a point must lie before a trusted surface to be contradicted by it
@@ -103,7 +103,7 @@ def seen(camera: Camera, pointmap: PointMap, picture: Array, trusted: float, spa
     stands = sure >= 0.5
     # Depths that the engine does not stand by mislead more than they help, unless there are no others.
     believed = stands if stands.any() else inverse > 0
-    guessed = 1 / filling.filled(inverse, np.where(believed, sure**2, 0), colours)
+    guessed = 1 / depth_completion.filled(inverse, np.where(believed, sure**2, 0), colours)
     rays = camera.rays(pixels)
     there = np.isfinite(rays).all(-1)
     local = np.where(there[..., None], rays, 0) * guessed[..., None]

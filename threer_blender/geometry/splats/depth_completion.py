@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from ..model.reconstruction import Array, FloatArray
+from ...model.reconstruction import Array, FloatArray
 
 REACH = 0.12  # of the long side: the filter's deviation where the photo has no edges
 EDGE = 0.15  # difference of colour, in [0, 1] summed over the channels, that counts like that distance

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..model.reconstruction import Array, FloatArray, Gaussians
-from ..model.spherical_harmonics import C0
+from ...model.reconstruction import Array, FloatArray, Gaussians
+from ...model.spherical_harmonics import C0
 from . import rasteriser
 from .rasteriser import Splats
-from .splat_start import Start
+from .start import Start
 
 # Turning and moving a camera shift its picture alike. Where both may change as fast, Adam shares a turn out between
 # them, and the parallax that tells them apart is too faint to undo that.

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..model import spherical_harmonics
+from ...model import spherical_harmonics
 from . import rasteriser_cpu, rasteriser_gpu
 from .rasteriser_cpu import ALPHA_LEAST
 

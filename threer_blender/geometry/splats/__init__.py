@@ -1,0 +1,1 @@
+"""[R] Gaussian splats: rasteriser, start, training."""
