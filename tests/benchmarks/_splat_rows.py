@@ -11,9 +11,10 @@ from _measure import DATA, SAMPLE, metrics, true_frames
 from PIL import Image
 
 from threer_blender.engines import colmap, instantsplat
-from threer_blender.geometry import dense, pointmaps
+from threer_blender.geometry import pointmaps
 from threer_blender.geometry.splats import training
 from threer_blender.geometry.splats.rasteriser import Splats
+from threer_blender.geometry.stereo import dense
 from threer_blender.model.reconstruction import Camera, Reconstruction
 from threer_blender.pictures import photos as photo_files
 from threer_blender.runtime.report import Report

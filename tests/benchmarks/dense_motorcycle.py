@@ -19,8 +19,8 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from threer_blender.geometry import dense
-from threer_blender.geometry.dense_views import DepthMap, View
+from threer_blender.geometry.stereo import dense
+from threer_blender.geometry.stereo.views import DepthMap, View
 
 DATA = Path(os.environ.get("THREER_DATA", Path(__file__).parents[3] / "shared" / "data"))
 FOLDER = DATA / "middlebury2014_motorcycle"

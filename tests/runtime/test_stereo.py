@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.runtime import synthetic
-from threer_blender.geometry import dense, dense_views
+from threer_blender.geometry.stereo import dense, views
 
 DATA = Path(os.environ.get("THREER_DATA", Path(__file__).parents[3] / "shared" / "data"))
 MOTORCYCLE = DATA / "middlebury2014_motorcycle"
@@ -22,10 +22,10 @@ def silent(_done: int, _total: int) -> None:
     """Report to nobody."""
 
 
-def views_of(shots: list[synthetic.Shot]) -> list[dense_views.View]:
+def views_of(shots: list[synthetic.Shot]) -> list[views.View]:
     seen = synthetic.sparse_points(shots, 100)
     return [
-        dense_views.View(shot.image, shot.intrinsics, shot.world_from_camera, points, ids)
+        views.View(shot.image, shot.intrinsics, shot.world_from_camera, points, ids)
         for shot, (points, ids) in zip(shots, seen, strict=True)
     ]
 
@@ -36,11 +36,11 @@ def shots_of(count: int, width: int = 200) -> list[synthetic.Shot]:
 
 
 @cache
-def solved(count: int) -> list[dense_views.DepthMap]:
+def solved(count: int) -> list[views.DepthMap]:
     return dense.estimate_depths(views_of(shots_of(count)), dense.STANDARD, silent)
 
 
-def relative_error(found: dense_views.DepthMap, shot: synthetic.Shot) -> np.ndarray:
+def relative_error(found: views.DepthMap, shot: synthetic.Shot) -> np.ndarray:
     """(H, W) |depth / truth - 1|."""
     return np.abs(found.depth / shot.depth - 1)
 
@@ -95,10 +95,10 @@ def test_planes_survive_depth_and_normals() -> None:
     planes = np.empty((*view.image.shape[:2], 3), np.float32)
     planes[..., 0] = random.uniform(0.1, 0.5, planes.shape[:2])
     planes[..., 1:] = random.uniform(-0.002, 0.002, (*planes.shape[:2], 2))
-    normal = dense_views.normals_of(planes, dense_views.centred(view.intrinsics))
+    normal = views.normals_of(planes, views.centred(view.intrinsics))
     zero = np.zeros(planes.shape[:2], np.float32)
-    found = dense_views.DepthMap(1 / planes[..., 0], normal, zero, zero.astype(np.uint8))
-    assert np.allclose(dense_views.planes_of(view, found), planes, atol=1e-5)
+    found = views.DepthMap(1 / planes[..., 0], normal, zero, zero.astype(np.uint8))
+    assert np.allclose(views.planes_of(view, found), planes, atol=1e-5)
 
 
 def test_pictures_of_other_sizes_and_turned_cameras() -> None:
@@ -111,7 +111,7 @@ def test_pictures_of_other_sizes_and_turned_cameras() -> None:
     upright = views[2]
     (fx, _, cx), (_, fy, cy), _ = upright.intrinsics
     width = upright.image.shape[1]
-    views[2] = dense_views.View(
+    views[2] = views.View(
         np.ascontiguousarray(np.rot90(upright.image)),
         np.array([[fy, 0, cy], [0, fx, width - cx], [0, 0, 1]]),
         upright.world_from_camera @ np.linalg.inv(turn),
@@ -172,7 +172,7 @@ def test_progress_counts_up_to_the_end_and_cancels() -> None:
 
 def test_sources_share_points_at_a_good_angle() -> None:
     views = views_of(synthetic.shots(6, 48, 36, 5))
-    chosen = dense_views.select_sources(views, 3)
+    chosen = views.select_sources(views, 3)
     assert [len(others) for others in chosen] == [3] * 6
     assert all(i not in others for i, others in enumerate(chosen))
     assert chosen[0][0] in (2, 3)  # ten or fifteen degrees away, rather than five: most of the world is farther off
@@ -182,8 +182,8 @@ def test_sources_share_points_at_a_good_angle() -> None:
 def test_sources_without_points_are_neighbours() -> None:
     none = {"sparse_points": np.zeros((0, 3)), "sparse_ids": np.zeros(0, np.int64)}
     views = [replace(view, **none) for view in views_of(synthetic.shots(5, 48, 36, 10))]
-    assert dense_views.select_sources(views[:2], 4) == [[1], [0]]
-    assert set(dense_views.select_sources(views, 2)[2]) == {1, 3}
+    assert views.select_sources(views[:2], 4) == [[1], [0]]
+    assert set(views.select_sources(views, 2)[2]) == {1, 3}
 
 
 def test_views_from_one_place_are_refused() -> None:
@@ -213,7 +213,7 @@ def test_a_real_pair_with_true_disparity() -> None:
     depth = focal * baseline / (truth[y, x] + random.normal(0, 0.3, 200) + offset)
     points = (np.linalg.inv(intrinsics[0]) @ np.stack([x + 0.5, y + 0.5, np.ones(200)]) * depth).T
     views = [
-        dense_views.View(image, matrix, pose, points, np.arange(200))
+        views.View(image, matrix, pose, points, np.arange(200))
         for image, matrix, pose in zip(images, intrinsics, poses, strict=True)
     ]
     found = dense.estimate_depths(views, dense.STANDARD, silent)[0]

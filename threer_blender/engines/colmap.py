@@ -20,9 +20,9 @@ from ..model.engine import LENS, MATCHING, Cost, Engine, Option
 from ..model.reconstruction import Array, Camera, Photo, PointCloud, PointMap, Reconstruction
 
 if TYPE_CHECKING:
-    from ..geometry import dense_views
     from ..geometry.features import features
     from ..geometry.sfm import mapping
+    from ..geometry.stereo import views
     from ..runtime.report import Report
 
 ENGINE = Engine(
@@ -93,7 +93,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
     Raises UserError where the photos cannot be solved: too few, no overlap, no change of viewpoint.
     """
-    from ..geometry import dense
+    from ..geometry.stereo import dense
     from ..runtime.report import Watch
 
     if len(photos) < 2:
@@ -281,7 +281,8 @@ def _dense(
     photos: Sequence[Photo], solution: mapping.Solution, quality: str, report: Report
 ) -> tuple[list[PointMap], PointCloud]:
     """Depth of every solved photo as PointMaps in the photos' own pixels, and the fused cloud."""
-    from ..geometry import dense, fusion, pointmaps
+    from ..geometry import pointmaps
+    from ..geometry.stereo import dense, fusion
 
     settings = {"preview": dense.PREVIEW, "standard": dense.STANDARD, "high": dense.HIGH}[quality]
     numbers = {photo.name: index for index, photo in enumerate(photos)}
@@ -303,9 +304,10 @@ def _dense(
     return maps, cloud
 
 
-def _view(camera: Camera, photo: Photo, points: Array, ids: Array, long_side: int) -> dense_views.View:
+def _view(camera: Camera, photo: Photo, points: Array, ids: Array, long_side: int) -> views.View:
     """The ideal pinhole picture of a photo, small enough for dense stereo, with the sparse points that it sees."""
-    from ..geometry import dense_views, pointmaps, remap
+    from ..geometry import pointmaps, remap
+    from ..geometry.stereo import views
     from ..pictures.photos import pixels
 
     intrinsics, size = pointmaps.ideal_picture(camera, long_side)
@@ -314,4 +316,4 @@ def _view(camera: Camera, photo: Photo, points: Array, ids: Array, long_side: in
     x, y = picture.shape[1] / camera.width, picture.shape[0] / camera.height
     lens = (camera.fx * x, camera.fy * y, camera.cx * x, camera.cy * y, camera.distortion)
     image = remap.undistorted(picture, *lens, intrinsics, size)
-    return dense_views.View(image, intrinsics, camera.world_from_camera, points, ids)
+    return views.View(image, intrinsics, camera.world_from_camera, points, ids)

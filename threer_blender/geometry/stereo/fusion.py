@@ -16,8 +16,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from . import dense, dense_views, stereo
-from .stereo import Float32, Float64, Int32
+from . import dense, patchmatch, views
+from .patchmatch import Float32, Float64, Int32
 
 _SEEN_THROUGH = 0.98
 """A view whose surface lies beyond the point's depth by more than this ratio has seen through it."""
@@ -48,7 +48,7 @@ class Cloud:
 class _Side:
     """One view as fusion needs it. `spacing` (H, W) is the widest distance of neighbouring pixels on the surface."""
 
-    view: dense_views.View
+    view: views.View
     planes: Float32  # (H, W, 3), see stereo.py
     trust: Float32  # (H, W) confidence, 0 where not trusted
     normals: Float32  # (H, W, 3) world
@@ -67,8 +67,8 @@ def _meet(
     expected; row -1 where it trusts nothing, inverse depth 0 where it shows another surface.
     """
     height, width = trust.shape
-    error, back, ratio = stereo.round_trip(x, y, rho, forward, backward, planes, height, width)
-    if error >= stereo.NOT_SEEN:
+    error, back, ratio = patchmatch.round_trip(x, y, rho, forward, backward, planes, height, width)
+    if error >= patchmatch.NOT_SEEN:
         return -1, -1, 0.0, 0.0
     z = forward[6] * x + forward[7] * y + forward[8] + rho * forward[11]
     u = (forward[0] * x + forward[1] * y + forward[2] + rho * forward[9]) / z
@@ -149,8 +149,8 @@ def _spend(
 
 
 def fuse(
-    views: Sequence[dense_views.View],
-    depth_maps: Sequence[dense_views.DepthMap],
+    views: Sequence[views.View],
+    depth_maps: Sequence[views.DepthMap],
     report: Callable[[int, int], None] = lambda _done, _total: None,
     min_agreeing: int = 1,
 ) -> Cloud:
@@ -183,7 +183,7 @@ _NONE: _Points = (
 _Other = tuple[int, Float64, Float64, float]  # index, forward, backward, colour tolerance
 
 
-def _side(view: dense_views.View, found: dense_views.DepthMap, min_agreeing: int) -> _Side:
+def _side(view: views.View, found: views.DepthMap, min_agreeing: int) -> _Side:
     rotation = view.world_from_camera[:3, :3].T.astype(np.float32)
     trusted = (found.agreeing >= min_agreeing) & (found.confidence >= dense.TRUSTED) & (found.depth > 0)
     height, width = found.depth.shape
@@ -194,7 +194,7 @@ def _side(view: dense_views.View, found: dense_views.DepthMap, min_agreeing: int
     spacing = found.depth / k[0, 0] / np.maximum(cosine, np.float32(_STEEPEST))
     return _Side(
         view,
-        dense_views.planes_of(view, found),
+        views.planes_of(view, found),
         np.where(trusted, found.confidence, 0).astype(np.float32),
         np.ascontiguousarray(found.normal @ rotation),
         np.where(trusted, spacing, 1).astype(np.float32),
@@ -213,7 +213,7 @@ def _others(workers: dense.Workers, sides: Sequence[_Side], i: int) -> list[_Oth
     for j, other in enumerate(sides):
         if j == i:
             continue
-        forward, backward = dense_views.transfer(side.view, other.view), dense_views.transfer(other.view, side.view)
+        forward, backward = views.transfer(side.view, other.view), views.transfer(other.view, side.view)
         found = np.empty(len(pixels), np.float32)
         workers.run(
             _compare, 0, len(pixels), pixels, rho, side.view.image, other.view.image, other.planes, other.trust,
@@ -253,7 +253,7 @@ def _fused(workers: dense.Workers, sides: Sequence[_Side], i: int, others: Seque
 
 
 def _points(
-    index: int, view: dense_views.View, pixels: Int32, rho: Float32, normals: Float32, confidence: Float32
+    index: int, view: views.View, pixels: Int32, rho: Float32, normals: Float32, confidence: Float32
 ) -> _Points:
     """The pixels of one view at the given inverse depths, in the order of Cloud's fields."""
     y, x = pixels.T

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from . import confirmation, planesweep, stereo
-from .dense_views import (
+from . import consistency, patchmatch, plane_sweep
+from .patchmatch import Float32
+from .views import (
     Comparison,
     DepthMap,
     View,
@@ -31,7 +32,6 @@ from .dense_views import (
     stacked,
     transfer,
 )
-from .stereo import Float32
 
 TRUSTED = 0.5
 """Least confidence at which a pixel's depth is shown, fused and measured: more likely right than wrong."""
@@ -142,20 +142,20 @@ def _plane_sweep(comparison: Comparison, workers: Workers, step: Callable[[], No
     count = min(max(math.ceil(span * comparison.parallax), 16), MOST_LABELS)
     labels = np.linspace(comparison.farthest, comparison.nearest, count)
     bits = np.empty(comparison.shape, np.uint32)
-    planesweep.census(comparison.grey, bits)
+    plane_sweep.census(comparison.grey, bits)
     volume = np.empty((height, width, count), np.uint8)
     stack, sizes, forward = comparison.stack, comparison.sizes, comparison.forward
     for part in np.array_split(np.arange(count), _SWEEP_UNITS):
-        workers.run(planesweep.match, part[0], part[-1] + 1, bits, stack, sizes, forward, labels, volume)
+        workers.run(plane_sweep.match, part[0], part[-1] + 1, bits, stack, sizes, forward, labels, volume)
         step()
     total = np.zeros((height, width, count), np.uint16)
-    for dx, dy in planesweep.DIRECTIONS:
-        lines = planesweep.line_count(comparison.shape, dx, dy)
-        workers.run(planesweep.aggregate, 0, lines, dx, dy, comparison.grey, volume, total)
+    for dx, dy in plane_sweep.DIRECTIONS:
+        lines = plane_sweep.line_count(comparison.shape, dx, dy)
+        workers.run(plane_sweep.aggregate, 0, lines, dx, dy, comparison.grey, volume, total)
     planes = np.empty((height, width, 3), np.float32)
-    workers.run(planesweep.pick, 0, height, total, labels, planes)
+    workers.run(plane_sweep.pick, 0, height, total, labels, planes)
     tilted = np.empty_like(planes)
-    workers.run(planesweep.tilt, 0, height, planes, comparison.parallax, tilted)
+    workers.run(plane_sweep.tilt, 0, height, planes, comparison.parallax, tilted)
     return tilted
 
 
@@ -175,7 +175,7 @@ def _patchmatch(
     for iteration in range(count):
         for colour in (0, 1):
             workers.run(
-                stereo.sweep, 0, c.shape[0], colour, 1000 * seed + 2 * iteration + colour, c.grey, c.rgb, c.stack,
+                patchmatch.sweep, 0, c.shape[0], colour, 1000 * seed + 2 * iteration + colour, c.grey, c.rgb, c.stack,
                 c.sizes, c.forward, c.backward, source_planes, c.intrinsics, c.nearest, c.farthest, c.parallax,
                 SMOOTHNESS, geometric, _RANDOM_STEP * 0.5**iteration, planes, cost,
             )  # fmt: skip
@@ -198,10 +198,10 @@ def _confirmed(
     confidence = np.zeros((height, width), np.float32)
     parallax = parallax_of(forward, (height, width), sum(bounds) / 2)
     workers.run(
-        confirmation.confirm, 0, height, planes, cost, sizes_of(sources), forward, backward, source_planes, parallax,
+        consistency.confirm, 0, height, planes, cost, sizes_of(sources), forward, backward, source_planes, parallax,
         ROUND_TRIP_PIXELS, ROUND_TRIP_DEPTH, agreeing, confidence,
     )  # fmt: skip
-    confirmation.remove_speckles(planes, parallax, int(_SPECKLE_SHARE * height * width), confidence)
+    consistency.remove_speckles(planes, parallax, int(_SPECKLE_SHARE * height * width), confidence)
     rho = planes[..., 0]
     return DepthMap(
         depth=np.where(rho > 0, 1 / np.maximum(rho, np.float32(1e-30)), 0).astype(np.float32),

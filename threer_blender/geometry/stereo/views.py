@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .stereo import PADDING, Float32, Float64
+from .patchmatch import PADDING, Float32, Float64
 
 _BEST_ANGLE = 10.0
 """Degrees of triangulation at which depth is both exact and still matched."""

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from .stereo import PADDING, Float32, Float64, Int32
+from .patchmatch import PADDING, Float32, Float64, Int32
 
 _WORST = 24
 """Census bits compared: a 5 x 5 window without its centre."""

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from .stereo import Float32, Float64, Int32, round_trip
+from .patchmatch import Float32, Float64, Int32, round_trip
 
 _NEIGHBOUR_X = (1, -1, 0, 0)
 _NEIGHBOUR_Y = (0, 0, 1, -1)

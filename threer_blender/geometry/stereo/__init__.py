@@ -1,0 +1,1 @@
+"""[R] Dense stereo: plane sweep, PatchMatch, geometric consistency, fusion."""
