@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.splats import random_gaussians
 from threer_blender import splat_files
-from threer_blender.scene import points, splat_nodes, splats
+from threer_blender.scene import points
+from threer_blender.scene.splats import nodes, splats
 
 COUNT = 1_000_000
 
@@ -63,7 +64,7 @@ def main() -> None:
         return shown.evaluated_get(bpy.context.evaluated_depsgraph_get())
 
     timed("nodes: points for viewports", evaluate)
-    points.set_input(shown.modifiers[0], splat_nodes.VIEWPORT_POINTS, False)
+    points.set_input(shown.modifiers[0], nodes.VIEWPORT_POINTS, False)
     timed("nodes: quads for the camera, sorted", evaluate)
     scene.camera.location.x = 1
     timed("nodes: the same, the camera moved", evaluate)

@@ -7,13 +7,13 @@ from mathutils import Euler
 
 from tests.splats import random_gaussians, same
 from threer_blender.jobs.messages import UserError
-from threer_blender.scene import native_splats, splats
+from threer_blender.scene.splats import native, splats
 
 
 @pytest.fixture
 def blender_5_3(monkeypatch):
     """PointClouds with a type; where Blender's Python cannot size a PointCloud yet, meshes are converted to it."""
-    if native_splats.available():
+    if native.available():
         yield
         return
     kinds = [("POINTS", "Points", ""), ("GAUSSIAN_SPLAT", "3D Gaussian Splats", "")]
@@ -59,9 +59,9 @@ def test_there_and_back(as_mesh):
     root.location = (1, 2, 3)
     bpy.context.view_layer.update()
     stands = np.array(ours.matrix_world)
-    native = native_splats.to_native(ours)
+    native = native.to_native(ours)
     bpy.context.view_layer.update()
-    assert native_splats.is_native(native)
+    assert native.is_native(native)
     assert native.type == "POINTCLOUD"
     assert native.name == "splats"
     assert native["threer_role"] == "splats"
@@ -75,21 +75,21 @@ def test_there_and_back(as_mesh):
     assert kinds["radiance:base"] == ("FLOAT4" if splats.has_four() else "FLOAT_COLOR")
     assert kinds["rotation"] == "QUATERNION"
     assert {kinds[name] for name in documented - {"radiance:base", "rotation"}} == {"FLOAT_VECTOR"}
-    back = native_splats.to_nodes(native)
-    assert not native_splats.is_native(back)
+    back = native.to_nodes(native)
+    assert not native.is_native(back)
     assert [m.name for m in back.modifiers] == [splats.MODIFIER]
     same(splats.read(back.data), gaussians, 0)
-    native_splats.to_nodes(back)
+    native.to_nodes(back)
     assert len(back.modifiers) == 1
 
 
-@pytest.mark.skipif(native_splats.available(), reason="this Blender has splats of its own")
+@pytest.mark.skipif(native.available(), reason="this Blender has splats of its own")
 def test_without_native_splats():
     with pytest.raises(UserError, match=r"from version 5\.3 on"):
-        native_splats.to_native(place(random_gaussians(3), as_mesh=True))
+        native.to_native(place(random_gaussians(3), as_mesh=True))
 
 
 @pytest.mark.usefixtures("blender_5_3")
 def test_what_holds_no_splats():
     with pytest.raises(UserError, match="'Cube' holds no splats"):
-        native_splats.to_native(bpy.data.objects["Cube"])
+        native.to_native(bpy.data.objects["Cube"])

@@ -11,7 +11,8 @@ from threer_blender import addon, bundle
 from threer_blender.jobs.messages import UserError
 from threer_blender.model import proxy_mesh
 from threer_blender.model.reconstruction import Gaussians
-from threer_blender.scene import build, cameras, identity, proxies, splats
+from threer_blender.scene import build, cameras, identity, proxies
+from threer_blender.scene.splats import splats
 
 from .conftest import BALL_CENTRE, BALL_RADIUS, CAMERAS, reconstruct
 

@@ -15,7 +15,8 @@ from tests.reference_rasteriser import psnr, render
 from tests.splats import DATA, colors, needs_data, random_gaussians, same
 from threer_blender import splat_files
 from threer_blender.model.reconstruction import Camera
-from threer_blender.scene import axes, cameras, points, splat_look, splat_nodes, splats
+from threer_blender.scene import axes, cameras, points
+from threer_blender.scene.splats import look, nodes, splats
 from threer_blender.splat_files.checks import only
 
 from .conftest import looking_at
@@ -45,7 +46,7 @@ def look_through(camera):
         setattr(data, name, value)
     data.clip_start = 0.01
     scene.render.resolution_x, scene.render.resolution_y = camera.width, camera.height
-    splat_look.set_up_rendering(scene)
+    look.set_up_rendering(scene)
     scene.render.image_settings.file_format = "OPEN_EXR"
     scene.render.image_settings.color_depth = "32"
     scene.world.node_tree.nodes["Background"].inputs["Color"].default_value = (0, 0, 0, 1)
@@ -224,7 +225,7 @@ def test_eevee_equals_the_reference(tmp_path):
 
 def quads(shown):
     """(N, 4, 3) corners of the quads that the scene's camera would see."""
-    points.set_input(shown.modifiers[0], splat_nodes.VIEWPORT_POINTS, False)
+    points.set_input(shown.modifiers[0], nodes.VIEWPORT_POINTS, False)
     geometry = evaluated(shown)
     mesh = geometry.mesh
     corners = np.empty(3 * len(mesh.vertices), np.float32)
@@ -240,7 +241,7 @@ def test_viewports_show_points_in_the_splats_colors():
     made = geometry.pointcloud
     assert len(made.points) == 200 - (gaussians.opacities < 1 / 255).sum()
     color = np.empty(4 * 200, np.float32)
-    made.attributes[splat_nodes.COLOR].data.foreach_get("color", color)
+    made.attributes[nodes.COLOR].data.foreach_get("color", color)
     expected = np.maximum(0.5 + 0.28209479177387814 * gaussians.sh[:, 0], 0)
     assert color.reshape(-1, 4)[:, :3] == pytest.approx(expected, abs=1e-6)
     radius = np.empty(200, np.float32)
@@ -257,14 +258,14 @@ def test_quads_are_sorted_far_to_near_and_carry_nothing_else():
     assert (np.diff(depth) <= 1e-5).all()
     geometry = evaluated(shown)
     named = {name for name, _ in geometry.mesh.attributes.items() if not name.startswith(".")}
-    assert named <= {"position", splat_nodes.COLOR, splat_nodes.PLACE, "material_index", "UVMap", "sharp_face"}
+    assert named <= {"position", nodes.COLOR, nodes.PLACE, "material_index", "UVMap", "sharp_face"}
 
 
 def test_opacity_threshold():
     gaussians = random_gaussians(300)
     shown = place(gaussians)
     for threshold in (0.5, 0.9):
-        points.set_input(shown.modifiers[0], splat_nodes.OPACITY, threshold)
+        points.set_input(shown.modifiers[0], nodes.OPACITY, threshold)
         assert len(evaluated(shown).pointcloud.points) == (gaussians.opacities >= threshold).sum()
 
 
@@ -272,7 +273,7 @@ def test_scale():
     shown = place(replace(random_gaussians(50), scales=np.full((50, 3), 0.5, np.float32)))
     look_through(CAMERA)
     before = quads(shown)
-    points.set_input(shown.modifiers[0], splat_nodes.SIZE, 2.0)
+    points.set_input(shown.modifiers[0], nodes.SIZE, 2.0)
     after = quads(shown)
     grown = np.ptp(after, axis=1).max(axis=1) / np.ptp(before, axis=1).max(axis=1)
     assert grown == pytest.approx(2, rel=0.01)  # the low-pass is small beside them
@@ -282,15 +283,15 @@ def test_degree():
     gaussians = random_gaussians(50)
     shown = place(gaussians)
     look_through(CAMERA)
-    points.set_input(shown.modifiers[0], splat_nodes.VIEWPORT_POINTS, False)
+    points.set_input(shown.modifiers[0], nodes.VIEWPORT_POINTS, False)
     away = gaussians.means - EYE[:3, 3]
     order = np.argsort(-(away @ EYE[:3, 2]))
     for degree in range(4):
-        points.set_input(shown.modifiers[0], splat_nodes.DEGREE, degree)
+        points.set_input(shown.modifiers[0], nodes.DEGREE, degree)
         geometry = evaluated(shown)
         mesh = geometry.mesh
         color = np.empty(4 * len(mesh.vertices), np.float32)
-        mesh.attributes[splat_nodes.COLOR].data.foreach_get("color", color)
+        mesh.attributes[nodes.COLOR].data.foreach_get("color", color)
         sh = gaussians.sh[:, : (degree + 1) ** 2]
         expected = colors(sh, away / np.linalg.norm(away, axis=1, keepdims=True))[order]
         assert color.reshape(-1, 4, 4)[:, 0, :3] == pytest.approx(expected, abs=1e-5)
@@ -302,9 +303,9 @@ def test_crop_box():
     box = bpy.data.objects.new("box", None)
     bpy.context.scene.collection.objects.link(box)
     box.matrix_world = Matrix.LocRotScale(Vector((0.2, 0, 0.1)), Euler((0.3, 0.5, 0.1)), Vector((0.5, 0.3, 0.8)))
-    points.set_input(shown.modifiers[0], splat_nodes.CROP_BOX, box)
+    points.set_input(shown.modifiers[0], nodes.CROP_BOX, box)
     assert len(evaluated(shown).pointcloud.points) == 500
-    points.set_input(shown.modifiers[0], splat_nodes.CROP, True)
+    points.set_input(shown.modifiers[0], nodes.CROP, True)
     inside = np.array(box.matrix_world.inverted())
     local = gaussians.means @ inside[:3, :3].T + inside[:3, 3]
     assert len(evaluated(shown).pointcloud.points) == (np.abs(local) <= 1).all(axis=1).sum()
@@ -315,6 +316,6 @@ def test_render_settings_are_only_changed_on_request():
     before = (scene.view_settings.view_transform, scene.cycles.transparent_max_bounces)
     place(random_gaussians(3))
     assert (scene.view_settings.view_transform, scene.cycles.transparent_max_bounces) == before
-    splat_look.set_up_rendering(scene)
+    look.set_up_rendering(scene)
     assert scene.view_settings.view_transform == "Raw"
-    assert scene.cycles.min_transparent_bounces == scene.cycles.transparent_max_bounces == splat_look.BOUNCES
+    assert scene.cycles.min_transparent_bounces == scene.cycles.transparent_max_bounces == look.BOUNCES

@@ -13,8 +13,9 @@ from threer_blender import addon, bundle, splat_files
 from threer_blender.jobs.messages import UserError
 from threer_blender.model.gaussian_transform import transformed
 from threer_blender.model.reconstruction import Camera
-from threer_blender.scene import axes, build, identity, points, splat_import, splat_nodes, splats
+from threer_blender.scene import axes, build, identity, points
 from threer_blender.scene import codecs as blenders
+from threer_blender.scene.splats import files, nodes, splats
 
 from .conftest import looking_at
 from .evaluated import get_input
@@ -25,18 +26,18 @@ UPRIGHT = np.array(axes.UPRIGHT)
 @pytest.mark.parametrize("ending", [".ply", ".spz"])
 def test_import_and_export_return_the_file(tmp_path, ending):
     splat_files.write(random_gaussians(300), tmp_path / f"a{ending}")
-    placed, notes = splat_import.import_file(tmp_path / f"a{ending}", bpy.context.scene)
+    placed, notes = files.import_file(tmp_path / f"a{ending}", bpy.context.scene)
     assert notes == []
     assert placed.name == "a"
     assert placed.name in bpy.context.scene.objects
-    splat_import.export_file(placed, tmp_path / f"b{ending}")
+    files.export_file(placed, tmp_path / f"b{ending}")
     first, second = (splat_files.read(tmp_path / f"{name}{ending}").gaussians for name in "ab")
     same(second, first, 1e-5 if ending == ".ply" else 2e-3)
 
 
 def test_up_in_the_file_is_up_in_blender(tmp_path):
     splat_files.write(replace(random_gaussians(2), means=np.float32([[0, -1, 0], [0, 0, 3]])), tmp_path / "a.ply")
-    placed, _ = splat_import.import_file(tmp_path / "a.ply", bpy.context.scene)
+    placed, _ = files.import_file(tmp_path / "a.ply", bpy.context.scene)
     bpy.context.view_layer.update()
     up, forward = (placed.matrix_world @ point.vector for point in placed.data.attributes["position"].data)
     assert tuple(up) == pytest.approx((0, 0, 1), abs=1e-6)
@@ -47,12 +48,12 @@ def test_export_applies_the_transform_to_all_that_is_seen(tmp_path):
     """A picture of the exported splats where they stand equals one of the original's, harmonics included."""
     gaussians = random_gaussians(600)
     splat_files.write(gaussians, tmp_path / "a.ply")
-    placed, _ = splat_import.import_file(tmp_path / "a.ply", bpy.context.scene)
+    placed, _ = files.import_file(tmp_path / "a.ply", bpy.context.scene)
     placed.rotation_euler = Euler((0.4, -1.1, 2.0))
     placed.scale = (1.7, 1.7, 1.7)
     placed.location = (0.3, 0.1, -0.2)
     bpy.context.view_layer.update()
-    splat_import.export_file(placed, tmp_path / "b.ply")
+    files.export_file(placed, tmp_path / "b.ply")
     moved = splat_files.read(tmp_path / "b.ply").gaussians
     camera = Camera("view", 60, 40, 56.0, 56.0, 30.0, 20.0, looking_at((2.9, -1.6, -2.6), (0.0, 0.0, 0.0)))
     expected = render(gaussians, camera, placed=np.linalg.inv(UPRIGHT) @ np.array(placed.matrix_world))
@@ -62,14 +63,14 @@ def test_export_applies_the_transform_to_all_that_is_seen(tmp_path):
 
 def test_what_cannot_be_exported(tmp_path):
     splat_files.write(random_gaussians(3), tmp_path / "a.ply")
-    placed, _ = splat_import.import_file(tmp_path / "a.ply", bpy.context.scene)
+    placed, _ = files.import_file(tmp_path / "a.ply", bpy.context.scene)
     placed.scale = (1, 2, 1)
     bpy.context.view_layer.update()
     with pytest.raises(UserError, match="uniform"):
-        splat_import.export_file(placed, tmp_path / "b.ply")
+        files.export_file(placed, tmp_path / "b.ply")
     assert not (tmp_path / "b.ply").exists()
     with pytest.raises(UserError, match="Make an object with splats the active one"):
-        splat_import.export_file(bpy.data.objects["Cube"], tmp_path / "b.ply")
+        files.export_file(bpy.data.objects["Cube"], tmp_path / "b.ply")
 
 
 def blocks():
@@ -80,7 +81,7 @@ def test_nothing_is_half_imported(tmp_path, monkeypatch):
     before = blocks()
     (tmp_path / "bad.ply").write_bytes(b"ply\nformat ascii 1.0\nend_header\n")
     with pytest.raises(UserError, match="PLY of text"):
-        splat_import.import_file(tmp_path / "bad.ply", bpy.context.scene)
+        files.import_file(tmp_path / "bad.ply", bpy.context.scene)
     assert blocks() == before
 
     def fail(*_):
@@ -89,7 +90,7 @@ def test_nothing_is_half_imported(tmp_path, monkeypatch):
     splat_files.write(random_gaussians(10), tmp_path / "a.ply")
     monkeypatch.setattr(splats, "show", fail)
     with pytest.raises(RuntimeError):
-        splat_import.import_file(tmp_path / "a.ply", bpy.context.scene)
+        files.import_file(tmp_path / "a.ply", bpy.context.scene)
     assert blocks() == before
 
 
@@ -99,7 +100,7 @@ def test_blender_decodes_sog_and_new_spz():
     for name in ("playbot_sog_lod5/meta.json", "minimal-v4.spz"):
         ours = splat_files.read(DATA / name, blenders.available()).gaussians
         same(ours, splat_files.read(DATA / name, codecs()).gaussians, 0)
-    placed, _ = splat_import.import_file(DATA / "playbot_sog_lod5" / "meta.json", bpy.context.scene)
+    placed, _ = files.import_file(DATA / "playbot_sog_lod5" / "meta.json", bpy.context.scene)
     assert placed.name == "playbot_sog_lod5"
     assert len(bpy.data.images) == images
 
@@ -136,13 +137,13 @@ def test_a_second_solve_updates_them_and_keeps_what_the_artist_set(with_splats, 
     root = build.build(with_splats, tmp_path)
     shown = splats_of(root)
     shown.name = "my splats"
-    points.set_input(shown.modifiers[0], splat_nodes.SIZE, 0.5)
+    points.set_input(shown.modifiers[0], nodes.SIZE, 0.5)
     meshes = len(bpy.data.meshes)
     more = replace(with_splats, gaussians=random_gaussians(700, seed=1))
     assert build.build(more, tmp_path) == root
     assert splats_of(root) == shown
     assert shown.name == "my splats"
-    assert get_input(shown.modifiers[0], splat_nodes.SIZE) == 0.5
+    assert get_input(shown.modifiers[0], nodes.SIZE) == 0.5
     same(splats.read(shown.data), more.gaussians, 0)
     assert len(bpy.data.meshes) == meshes
     cloud = next(child for child in root.children if child[identity.ROLE] == identity.CLOUD)

@@ -7,7 +7,7 @@ import pytest
 from tests.reference_rasteriser import psnr, render
 from tests.splats import random_gaussians
 from threer_blender.jobs.messages import UserError
-from threer_blender.scene import splat_layers, splats
+from threer_blender.scene.splats import layers, splats
 
 from .test_scene_splats import CAMERA, look_through, place, rendered
 
@@ -40,8 +40,8 @@ def test_composite(tmp_path):
     output = glow.node_tree.nodes.new("ShaderNodeOutputMaterial")
     glow.node_tree.links.new(emission.outputs[0], output.inputs["Surface"])
     cube.data.materials.append(glow)
-    splat_layers.use_own_layer(scene)
-    assert [c.name for c in shown.users_collection] == [splat_layers.LAYER]
+    layers.use_own_layer(scene)
+    assert [c.name for c in shown.users_collection] == [layers.LAYER]
     picture = display(rendered(tmp_path / "a.exr"))
     expected = render(gaussians, CAMERA)
     x, y = (CAMERA.project((CAMERA.world_from_camera @ (-0.3, 0, 1.2, 1))[:3])).astype(int)
@@ -56,16 +56,16 @@ def test_composite(tmp_path):
 def test_again_is_the_same_and_an_artists_compositor_stays():
     scene = bpy.context.scene
     with pytest.raises(UserError, match="no splats in this scene"):
-        splat_layers.use_own_layer(scene)
+        layers.use_own_layer(scene)
     place(random_gaussians(3))
-    splat_layers.use_own_layer(scene)
-    splat_layers.use_own_layer(scene)
+    layers.use_own_layer(scene)
+    layers.use_own_layer(scene)
     assert len(scene.view_layers) == 2
     shown = {
         layer.name: [child.name for child in layer.layer_collection.children if not child.exclude]
         for layer in scene.view_layers
     }
-    assert shown == {"ViewLayer": ["Collection"], splat_layers.LAYER: [splat_layers.LAYER]}
+    assert shown == {"ViewLayer": ["Collection"], layers.LAYER: [layers.LAYER]}
     bpy.ops.wm.read_factory_settings()
     scene = bpy.context.scene
     place(random_gaussians(3))
@@ -75,7 +75,7 @@ def test_again_is_the_same_and_an_artists_compositor_stays():
         scene.use_nodes = True
     before = [c.name for c in bpy.data.objects["splats"].users_collection]
     with pytest.raises(UserError, match="compositor is in use"):
-        splat_layers.use_own_layer(scene)
+        layers.use_own_layer(scene)
     assert len(scene.view_layers) == 1
     assert [c.name for c in bpy.data.objects["splats"].users_collection] == before
     assert splats.is_splats(bpy.data.objects["splats"])
@@ -87,4 +87,4 @@ def test_objects_that_every_layer_shows():
     bpy.data.collections["Collection"].objects.unlink(bpy.data.objects["Cube"])
     scene.collection.objects.link(bpy.data.objects["Cube"])
     with pytest.raises(UserError, match="Move 'Cube' from the Scene Collection"):
-        splat_layers.use_own_layer(scene)
+        layers.use_own_layer(scene)

@@ -17,9 +17,10 @@ from mathutils import Matrix
 
 from ..jobs.messages import UserError
 from ..model.reconstruction import Reconstruction
-from . import axes, cameras, identity, points, shots, splats, world
+from . import axes, cameras, identity, points, shots, world
 from .changes import Changes
 from .identity import CAMERAS, CLOUD, COLLECTION, ROLE, ROOT, SOLVE, SPLATS
+from .splats import splats
 
 STALE = "threer_stale"  # solved once, not in the latest solve
 # On the root: how many photos were chosen, what the artist should know, where the result lies.

@@ -8,8 +8,9 @@ import bpy
 
 from ..jobs.messages import UserError
 from ..model.reconstruction import Reconstruction
-from . import look, splat_look
+from . import look
 from .build import build
+from .splats import look
 
 
 def save_new(reconstruction: Reconstruction, bundle_folder: Path, blend: Path) -> bpy.types.Object:
@@ -24,7 +25,7 @@ def save_new(reconstruction: Reconstruction, bundle_folder: Path, blend: Path) -
     if reconstruction.gaussians is None:
         look.match_photo_colors(scene)
     else:
-        splat_look.set_up_rendering(scene)
+        look.set_up_rendering(scene)
     for image in bpy.data.images:
         image.filepath = bpy.path.relpath(image.filepath, start=str(blend.parent))
     try:

@@ -8,9 +8,9 @@ import numpy as np
 from ..jobs.messages import UserError
 from ..model.proxy_mesh import Mesh, from_depth, from_pointmaps, from_splats
 from ..model.reconstruction import Reconstruction
-from . import splats
 from .changes import Changes
 from .identity import PROXY, ROLE
+from .splats import splats
 
 HOLDOUT, SHADOWS = "HOLDOUT", "SHADOWS"  # what a proxy is for
 

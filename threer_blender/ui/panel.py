@@ -10,7 +10,7 @@ import bpy
 from .. import doctor
 from ..jobs.messages import Asked, Download, Request
 from ..model.engine import Engine, Option
-from ..scene.splats import is_splats
+from ..scene.splats.splats import is_splats
 from . import choices, engines, operators, pictures, properties, proxies, splats, summary, upkeep, words, work
 from .queue import Task
 

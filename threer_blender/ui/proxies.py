@@ -7,7 +7,8 @@ from pathlib import Path
 import bpy
 
 from .. import bundle
-from ..scene import build, proxies, splats, world
+from ..scene import build, proxies, world
+from ..scene.splats import splats
 from . import summary
 from .operators import Button
 

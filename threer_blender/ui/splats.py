@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from .. import splat_files
-from ..scene import native_splats, splat_import, splat_layers, splat_look, splats
+from ..scene.splats import files, layers, look, native, splats
 from .operators import HIDDEN, Button, show_colors
 
 ENDINGS = tuple(end for end in splat_files.endings() if end.startswith("."))
@@ -47,7 +47,7 @@ class THREER_OT_import_splats(Button, bpy.types.Operator):  # type: ignore[misc]
 
     def run(self, context: bpy.types.Context) -> None:
         for entry in self.files:
-            placed, notes = splat_import.import_file(
+            placed, notes = files.import_file(
                 Path(self.directory) / entry.name,
                 context.scene,
                 spz_is_y_up=self.spz_is_y_up,
@@ -82,7 +82,7 @@ class THREER_OT_export_splats(Button, bpy.types.Operator):  # type: ignore[misc]
         return {"RUNNING_MODAL"}
 
     def run(self, context: bpy.types.Context) -> None:
-        splat_import.export_file(context.object, self.filepath)
+        files.export_file(context.object, self.filepath)
 
 
 class THREER_OT_set_up_splats(Button, bpy.types.Operator):  # type: ignore[misc]
@@ -101,7 +101,7 @@ class THREER_OT_set_up_splats(Button, bpy.types.Operator):  # type: ignore[misc]
     )
 
     def run(self, context: bpy.types.Context) -> None:
-        ways = {"RAW": splat_look.set_up_rendering, "LAYER": splat_layers.use_own_layer}
+        ways = {"RAW": look.set_up_rendering, "LAYER": layers.use_own_layer}
         ways[self.way](context.scene)
         show_colors(context)
 
@@ -115,10 +115,10 @@ class THREER_OT_splats_to_native(Button, bpy.types.Operator):  # type: ignore[mi
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return splats.is_splats(context.object) and not native_splats.is_native(context.object)
+        return splats.is_splats(context.object) and not native.is_native(context.object)
 
     def run(self, context: bpy.types.Context) -> None:
-        context.view_layer.objects.active = native_splats.to_native(context.object)
+        context.view_layer.objects.active = native.to_native(context.object)
 
 
 class THREER_OT_splats_to_nodes(Button, bpy.types.Operator):  # type: ignore[misc]
@@ -130,10 +130,10 @@ class THREER_OT_splats_to_nodes(Button, bpy.types.Operator):  # type: ignore[mis
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return splats.is_splats(context.object) and native_splats.is_native(context.object)
+        return splats.is_splats(context.object) and native.is_native(context.object)
 
     def run(self, context: bpy.types.Context) -> None:
-        native_splats.to_nodes(context.object)
+        native.to_nodes(context.object)
 
 
 class THREER_FH_splats(bpy.types.FileHandler):  # type: ignore[misc]
@@ -160,7 +160,7 @@ def _draw_splat_export(menu: Any, _context: bpy.types.Context) -> None:
 
 
 def _draw_convert(menu: Any, _context: bpy.types.Context) -> None:
-    if native_splats.available():
+    if native.available():
         menu.layout.separator()
         menu.layout.operator(THREER_OT_splats_to_native.bl_idname, icon="OUTLINER_OB_POINTCLOUD")
         menu.layout.operator(THREER_OT_splats_to_nodes.bl_idname, icon="OUTLINER_OB_POINTCLOUD")

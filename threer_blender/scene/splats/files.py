@@ -6,11 +6,12 @@ from pathlib import Path
 
 import bpy
 
-from .. import splat_files
-from ..jobs.messages import UserError
-from ..model.gaussian_transform import transformed
-from . import axes, codecs, points, splats
-from .changes import Changes
+from ... import splat_files
+from ...jobs.messages import UserError
+from ...model.gaussian_transform import transformed
+from .. import axes, codecs, points
+from ..changes import Changes
+from . import splats
 
 
 def import_file(

@@ -13,10 +13,10 @@ from typing import Any
 
 import bpy
 
-from ..model import spherical_harmonics
+from ...model import spherical_harmonics
+from ..look import VERSION, shared
+from ..node_fields import Field, Formulas
 from . import view_values
-from .look import VERSION, shared
-from .node_fields import Field, Formulas
 
 LOOK = 1  # raise it when the nodes below change: old files keep the look they were saved with
 # The attributes of splats, as Blender 5.3 names them.

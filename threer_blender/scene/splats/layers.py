@@ -10,10 +10,11 @@ from typing import Any
 
 import bpy
 
-from ..jobs.messages import UserError
-from . import look, native_splats, splat_look, splats
-from .changes import Changes
-from .identity import ROLE, SPLATS
+from ...jobs.messages import UserError
+from .. import look
+from ..changes import Changes
+from ..identity import ROLE, SPLATS
+from . import look, native, splats
 
 LAYER = "3R Splats"
 RENDERED = {"MESH", "CURVE", "CURVES", "SURFACE", "META", "FONT", "POINTCLOUD", "VOLUME", "GREASEPENCIL"}
@@ -26,7 +27,7 @@ def use_own_layer(scene: bpy.types.Scene) -> None:
     They move to a collection of their own, which the other layers leave out; the film becomes transparent, the view
     transform Standard. Raises UserError where there are no splats or the artist has a compositor that is used.
     """
-    ours = [placed for placed in scene.objects if splats.is_splats(placed) and not native_splats.is_native(placed)]
+    ours = [placed for placed in scene.objects if splats.is_splats(placed) and not native.is_native(placed)]
     if not ours:
         raise UserError("There are no splats in this scene to give a layer to; import or reconstruct some.")
     loose = next((o for o in scene.collection.objects if o not in ours and o.type in RENDERED), None)
@@ -52,7 +53,7 @@ def use_own_layer(scene: bpy.types.Scene) -> None:
                     changes.set(child, exclude=not holds_splats)
                 elif holds_splats:
                     changes.set(child, exclude=True)
-        splat_look.let_rays_through(scene)
+        look.let_rays_through(scene)
         look.match_photo_colors(scene)
         changes.set(scene.render, film_transparent=True)
         _composite(scene, next(other.name for other in scene.view_layers if other != layer))

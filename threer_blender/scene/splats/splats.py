@@ -11,10 +11,11 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..model.reconstruction import Array, Gaussians
-from . import points, splat_look, splat_nodes
-from .points import FLOAT, INT, VECTOR, Geometry, Kind, write_attribute
-from .splat_nodes import BASE, HARMONICS, ROTATION, SCALE
+from ...model.reconstruction import Array, Gaussians
+from .. import points
+from ..points import FLOAT, INT, VECTOR, Geometry, Kind, write_attribute
+from . import look, nodes
+from .nodes import BASE, HARMONICS, ROTATION, SCALE
 
 QUATERNION = Kind("QUATERNION", "value", np.float32)
 FOUR = Kind("FLOAT4", "vector", np.float32)  # Blender 5.2 and later; before, its colours hold any four floats too
@@ -72,7 +73,7 @@ def read(geometry: Geometry) -> Gaussians:
         return found.reshape(-1, width)
 
     base = values(BASE, FOUR if geometry.attributes[BASE].data_type == FOUR.name else COLOR, 4)
-    names = [HARMONICS.format(index) for index in range(splat_nodes.COUNT_HARMONICS)]
+    names = [HARMONICS.format(index) for index in range(nodes.COUNT_HARMONICS)]
     rest = [values(name, VECTOR, 3) for name in names if name in geometry.attributes]
     known = {name: kind for name, kind in (("confidence", FLOAT), ("photo", INT)) if name in geometry.attributes}
     return Gaussians(
@@ -101,9 +102,9 @@ def new_object(name: str, geometry: Geometry) -> bpy.types.Object:
 def show(placed: bpy.types.Object) -> None:
     """Gives an object the modifier that makes its splats visible."""
     modifier = placed.modifiers.new(MODIFIER, "NODES")
-    modifier.node_group = splat_nodes.node_group(from_mesh=placed.type == "MESH")
+    modifier.node_group = nodes.node_group(from_mesh=placed.type == "MESH")
     for socket in modifier.node_group.interface.items_tree:
         if socket.in_out == "INPUT" and hasattr(socket, "default_value") and socket.socket_type not in NO_DEFAULT:
             points.set_input(modifier, socket.name, socket.default_value)
-    points.set_input(modifier, splat_nodes.MATERIAL, splat_look.material())
-    points.set_input(modifier, splat_nodes.POINT_MATERIAL, splat_look.point_material())
+    points.set_input(modifier, nodes.MATERIAL, look.material())
+    points.set_input(modifier, nodes.POINT_MATERIAL, look.point_material())

@@ -9,9 +9,9 @@ from typing import Any
 
 import bpy
 
-from ..jobs.messages import UserError
+from ...jobs.messages import UserError
+from ..changes import Changes
 from . import splats
-from .changes import Changes
 
 TYPE, NATIVE, PLAIN = "type", "GAUSSIAN_SPLAT", "POINTS"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import bpy
 
-from .look import new_material, set_view_transform, shared, shining
-from .node_fields import Field
-from .splat_nodes import COLOR, FAINTEST, PLACE
+from ..look import new_material, set_view_transform, shared, shining
+from ..node_fields import Field
+from .nodes import COLOR, FAINTEST, PLACE
 
 LOOK = 1  # raise it when the materials below change: old files keep the look they were saved with
 MOST_OPAQUE = 0.99  # as in 3DGS

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .node_fields import Field, Formulas
+from ..node_fields import Field, Formulas
 
 # Of the scene: the variables of the expressions below.
 VARIABLES = {

@@ -1,0 +1,1 @@
+"""[B] Gaussian splats as Blender data."""
