@@ -22,8 +22,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .files import array_file
-from .jobs.messages import UserError
 from .model import lens
+from .model.errors import UserError
 from .model.reconstruction import (
     Array,
     Camera,

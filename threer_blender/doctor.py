@@ -11,9 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from .engines import registry
 from .host import environment, hardware, store
 from .host.environment import Private
-from .model import engine as catalog
 from .model.engine import Engine, Option, Weights
 
 PACKAGES = ("bpy", "numpy", "pycolmap", "numba", "torch")
@@ -150,4 +150,4 @@ def _version(name: str) -> str | None:
 
 def engines(home: Path) -> list[tuple[Engine, Readiness]]:
     """Every engine with what it still needs here."""
-    return [(engine, readiness(engine, home)) for engine in catalog.engines().values()]
+    return [(engine, readiness(engine, home)) for engine in registry.engines().values()]

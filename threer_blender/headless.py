@@ -11,24 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from . import bundle, doctor
+from .engines import registry
 from .files import photo_files
 from .host import environment
-from .jobs.messages import (
-    Asked,
-    Cancelled,
-    Done,
-    Ended,
-    Failed,
-    Finished,
-    Preview,
-    Progress,
-    Request,
-    UserError,
-    Warning,
-)
+from .jobs.messages import Asked, Done, Ended, Failed, Finished, Preview, Progress, Request, Warning
 from .jobs.process import Job
-from .model import engine as catalog
 from .model.engine import Engine
+from .model.errors import Cancelled, UserError
 from .model.reconstruction import Reconstruction
 
 DEFAULT_ENGINE = "colmap"
@@ -48,7 +37,7 @@ def request(
 
     `weights` are the user's own files: FILE, or NAME=FILE where the engine has several.
     """
-    declared = catalog.engine(engine)
+    declared = registry.engine(engine)
     asked = Request(
         photos=[str(Path(photo).absolute()) for photo in photos],
         engine=declared.id,
@@ -99,7 +88,7 @@ def begin(asked: Asked, home: Path) -> Job:
     """
     if not isinstance(asked, Request):
         return Job(asked, environment.built_in(), home)
-    engine = catalog.engine(asked.engine)
+    engine = registry.engine(asked.engine)
     expected = doctor.estimate(engine, asked.options, len(photo_files.find(asked.photos)))
     if expected is not None and expected.refusal:
         raise UserError(expected.refusal)

@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import zlib  # noqa: F401  # before pycolmap, see geometry/features.py
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -55,7 +54,7 @@ def ours(folder: Path, _work: Path, quality: str, matching: str) -> Poses:
     """camera_from_world (4, 4) by file name, by the classical engine's sparse stage."""
     from threer_blender.engines.colmap import ENGINE, solve_cameras
     from threer_blender.files.photo_files import find
-    from threer_blender.jobs.messages import UserError
+    from threer_blender.model.errors import UserError
     from threer_blender.pictures.photos import read
     from threer_blender.runtime.report import Report
 

@@ -26,7 +26,7 @@ from threer_blender.geometry.alignment import global_alignment
 from threer_blender.geometry.alignment.global_alignment import Alignment
 from threer_blender.geometry.pairs import scene_graph
 from threer_blender.geometry.pairs.pairs import PairStore
-from threer_blender.jobs.messages import UserError
+from threer_blender.model.errors import UserError
 
 SPEED_MAP, ACCURACY_MAP, WALK_MAP, GROWTH_MAP, NETWORK_MAP = (48, 64), (24, 32), (36, 48), (72, 96), (384, 512)
 TYPICAL = oracle.Errors(noise=0.02, outliers=0.02)

@@ -26,7 +26,7 @@ from threer_blender.geometry.alignment import sparse_alignment
 from threer_blender.geometry.alignment.global_alignment import Alignment
 from threer_blender.geometry.pairs import scene_graph
 from threer_blender.geometry.pairs.pairs import Matches, PairStore
-from threer_blender.jobs.messages import UserError
+from threer_blender.model.errors import UserError
 
 MAP, NETWORK_MAP = (96, 128), (384, 512)  # height, width
 COUNTS, FEW = (8, 16, 32), 12

@@ -75,11 +75,11 @@ def addon(repository, home, fresh_file):  # noqa: ARG001
 @pytest.fixture
 def shot(addon, tmp_path, monkeypatch):  # noqa: ARG001
     """A folder of photos for the fake runtime, which is put in the engine's place."""
-    package = tmp_path / "fake" / "threer_blender" / "runtime"
+    package = tmp_path / "fake" / "threer_blender" / "worker"
     package.mkdir(parents=True)
     shutil.copy(Path(__file__).with_name("fake_runtime.py"), package / "__main__.py")
     runtime = Runtime(Path(sys.executable), (tmp_path / "fake",))
-    monkeypatch.setattr(part("environment"), "built_in", lambda _engine: runtime)
+    monkeypatch.setattr(part("host.environment"), "built_in", lambda _engine: runtime)
     return make_shot(tmp_path / "shot")
 
 

@@ -15,7 +15,8 @@ from PIL import Image
 
 from threer_blender import addon, bundle
 from threer_blender.cli import command_line
-from threer_blender.jobs.messages import Done, Failed, Message, Progress, UserError, from_line
+from threer_blender.jobs.messages import Done, Failed, Message, Progress, from_line
+from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Reconstruction
 from threer_blender.scene import files, picture
 

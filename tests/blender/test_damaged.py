@@ -8,7 +8,7 @@ import bpy
 import pytest
 
 from threer_blender import bundle
-from threer_blender.jobs.messages import UserError
+from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Shot
 from threer_blender.scene import build
 

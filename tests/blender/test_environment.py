@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def without_pycolmap(addon, monkeypatch):
     """A Blender whose Python no carried wheel fits, and which may use the internet."""
-    environment = part("environment")
+    environment = part("host.environment")
     real = environment.find_spec
     monkeypatch.setattr(environment, "find_spec", lambda name: None if name in ("pycolmap", "torch") else real(name))
     monkeypatch.delenv("THREER_HOME", raising=False)
@@ -40,7 +40,7 @@ def without_pycolmap(addon, monkeypatch):
 
 def kill_while(work, stage, share):
     """Ends the set-up's process in the middle of a stage, as a crash of the computer would."""
-    task = work.add(part("messages").SetUp(["pycolmap", "numba", "torch"]))
+    task = work.add(part("jobs.messages").SetUp(["pycolmap", "numba", "torch"]))
     until(work, lambda: task.progress.stage == stage and task.progress.fraction > share, seconds=300)
     os.killpg(task.job.pid, signal.SIGKILL)
     until(work, lambda: task.ended)
@@ -72,13 +72,13 @@ os.truncate(sys.argv[1], 8 + len(content) + end)
 
 def blank_weights(python, path):
     """DUSt3R's weights, all of them zero, in a file that is nearly all hole."""
-    code = {"PYTHONPATH": str(Path(part("environment").__file__).parents[1])}
+    code = {"PYTHONPATH": str(Path(part("host.environment").__file__).parents[2])}
     subprocess.run([str(python), "-c", BLANK, str(path)], env={**os.environ, **code}, check=True)
 
 
 def test_from_nothing_to_nothing(without_pycolmap, home, tmp_path):
     work = without_pycolmap
-    environment, doctor = part("environment"), part("doctor")
+    environment, doctor = part("host.environment"), part("doctor")
     assert "needs pycolmap first." in panel()
     assert "threer.reconstruct" not in panel()
 

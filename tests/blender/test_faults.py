@@ -238,8 +238,8 @@ def test_a_full_disk(addon, small, temporary, tmp_path):
 
 def test_a_missing_wheel(addon, small, temporary, tmp_path, monkeypatch):
     """Hidden from the runtime, where it is noticed at the latest; and from Blender, where the panel says it."""
-    environment = part("environment")
-    engine = part("catalog").engine("colmap")
+    environment = part("host.environment")
+    engine = part("engines.registry").engine("colmap")
     whole = environment.built_in(engine.requires)
     survived = 0
     for module in engine.requires:
@@ -281,7 +281,7 @@ def test_a_runtime_of_another_version(addon, small, temporary, monkeypatch):
 def test_a_hung_runtime(addon, shot, monkeypatch):
     """One that lives and says nothing, and one that is stopped altogether; the minute is the clock's, not ours."""
     later = 0.0
-    monkeypatch.setattr(part("jobs"), "time", SimpleNamespace(monotonic=lambda: time.monotonic() + later))
+    monkeypatch.setattr(part("ui.queue"), "time", SimpleNamespace(monotonic=lambda: time.monotonic() + later))
     survived = 0
     for stopped in (False, True):
         later = 0.0

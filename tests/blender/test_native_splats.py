@@ -6,7 +6,7 @@ import pytest
 from mathutils import Euler
 
 from tests.splats import random_gaussians, same
-from threer_blender.jobs.messages import UserError
+from threer_blender.model.errors import UserError
 from threer_blender.scene.splats import native, splats
 
 
@@ -59,31 +59,31 @@ def test_there_and_back(as_mesh):
     root.location = (1, 2, 3)
     bpy.context.view_layer.update()
     stands = np.array(ours.matrix_world)
-    native = native.to_native(ours)
+    converted = native.to_native(ours)
     bpy.context.view_layer.update()
-    assert native.is_native(native)
-    assert native.type == "POINTCLOUD"
-    assert native.name == "splats"
-    assert native["threer_role"] == "splats"
-    assert native.parent == root
-    assert np.array(native.matrix_world) == pytest.approx(stands, abs=1e-6)
-    assert not native.modifiers
-    same(splats.read(native.data), gaussians, 0)
+    assert native.is_native(converted)
+    assert converted.type == "POINTCLOUD"
+    assert converted.name == "splats"
+    assert converted["threer_role"] == "splats"
+    assert converted.parent == root
+    assert np.array(converted.matrix_world) == pytest.approx(stands, abs=1e-6)
+    assert not converted.modifiers
+    same(splats.read(converted.data), gaussians, 0)
     documented = {"position", "scale", "rotation", "radiance:base", *(f"radiance:sh_{i}" for i in range(15))}
-    assert documented <= {name for name, _ in native.data.attributes.items()}
-    kinds = {name: attribute.data_type for name, attribute in native.data.attributes.items()}
+    assert documented <= {name for name, _ in converted.data.attributes.items()}
+    kinds = {name: attribute.data_type for name, attribute in converted.data.attributes.items()}
     assert kinds["radiance:base"] == ("FLOAT4" if splats.has_four() else "FLOAT_COLOR")
     assert kinds["rotation"] == "QUATERNION"
     assert {kinds[name] for name in documented - {"radiance:base", "rotation"}} == {"FLOAT_VECTOR"}
-    back = native.to_nodes(native)
+    back = converted.to_nodes(converted)
     assert not native.is_native(back)
     assert [m.name for m in back.modifiers] == [splats.MODIFIER]
     same(splats.read(back.data), gaussians, 0)
-    native.to_nodes(back)
+    converted.to_nodes(back)
     assert len(back.modifiers) == 1
 
 
-@pytest.mark.skipif(native.available(), reason="this Blender has splats of its own")
+@pytest.mark.skipif(converted.available(), reason="this Blender has splats of its own")
 def test_without_native_splats():
     with pytest.raises(UserError, match=r"from version 5\.3 on"):
         native.to_native(place(random_gaussians(3), as_mesh=True))

@@ -8,8 +8,8 @@ import pytest
 
 from tests.splats import random_gaussians
 from threer_blender import addon, bundle
-from threer_blender.jobs.messages import UserError
 from threer_blender.model import proxy_mesh
+from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Gaussians
 from threer_blender.scene import build, cameras, identity, proxies
 from threer_blender.scene.splats import splats

@@ -10,7 +10,7 @@ import pytest
 from mathutils import Matrix
 
 from threer_blender.cli.inspection import write_png
-from threer_blender.jobs.messages import UserError
+from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import LeftOut, Reconstruction
 from threer_blender.model.reconstruction_transform import transformed
 from threer_blender.scene import build, cameras, identity, look, points

@@ -10,7 +10,7 @@ from mathutils import Euler
 from tests.reference_rasteriser import psnr, render
 from tests.splats import DATA, codecs, covariances, needs_data, random_gaussians, same
 from threer_blender import addon, bundle, splat_files
-from threer_blender.jobs.messages import UserError
+from threer_blender.model.errors import UserError
 from threer_blender.model.gaussian_transform import transformed
 from threer_blender.model.reconstruction import Camera
 from threer_blender.scene import axes, build, identity, points

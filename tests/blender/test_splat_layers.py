@@ -6,7 +6,7 @@ import pytest
 
 from tests.reference_rasteriser import psnr, render
 from tests.splats import random_gaussians
-from threer_blender.jobs.messages import UserError
+from threer_blender.model.errors import UserError
 from threer_blender.scene.splats import layers, splats
 
 from .test_scene_splats import CAMERA, look_through, place, rendered

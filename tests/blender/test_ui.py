@@ -59,15 +59,15 @@ def test_choose_files_of_any_name(shot, tmp_path):
 @pytest.mark.usefixtures("addon")
 def test_dropped_photos_are_those_that_are_read():
     handler = part("ui.operators").THREER_FH_photos
-    assert set(handler.bl_file_extensions.split(";")) == part("photo_files").CHOOSABLE
+    assert set(handler.bl_file_extensions.split(";")) == part("files.photo_files").CHOOSABLE
     assert handler.bl_import_operator == "threer.choose_photos"
 
 
 @pytest.mark.usefixtures("addon")
 def test_every_option_is_declared_once():
     """The properties are the declaration's: names, defaults, choices and bounds."""
-    catalog, properties = part("catalog"), part("ui.properties")
-    for engine in catalog.engines().values():
+    registry, properties = part("engines.registry"), part("ui.properties")
+    for engine in registry.engines().values():
         held = properties.options_of(bpy.context.scene, engine)
         assert set(held.__annotations__) == {option.name for option in engine.options}
         for option in engine.options:
@@ -93,7 +93,7 @@ def test_in_background_the_button_blocks_and_works(addon, shot, home):
     assert len([child for child in root.children if child.type == "CAMERA"]) == len(CAMERAS)
     assert Path(root["threer_bundle"]).parent == shot / "3R results"
     assert Path(root["threer_bundle"]).name.endswith("shot")
-    assert part("results").waiting(home) == []
+    assert part("jobs.results").waiting(home) == []
     assert addon.current().queue.tasks == addon.current().arrived == addon.current().offered == []
     found = part("ui.summary").summary(root)
     assert (found.registered, found.chosen) == (len(CAMERAS), len(CAMERAS))
@@ -201,7 +201,7 @@ def test_loading_a_file_keeps_the_job_and_its_result_offers_itself(addon, shot, 
     assert addon.current().offered == [task.output]
     bpy.ops.threer.import_result(directory=str(task.output))
     assert len(roots()) == 1
-    assert addon.current().offered == part("results").waiting(home) == []
+    assert addon.current().offered == part("jobs.results").waiting(home) == []
 
 
 def test_undo_and_redo_keep_the_job(addon, shot):
@@ -267,11 +267,11 @@ def test_stopping_keeps_a_result_that_is_only_being_improved(addon, shot, tmp_pa
     assert tuple(pictures._pictures[str(task.preview)].image_size) == (32, 24)
     bpy.ops.threer.cancel(position=0)
     until(addon, roots)
-    assert isinstance(task.ended, part("messages").Done)
+    assert isinstance(task.ended, part("jobs.messages").Done)
 
 
 def test_silence_is_noticed(addon, shot, monkeypatch):
-    jobs = part("jobs")
+    jobs = part("ui.queue")
     task = start(addon, shot)
     until(addon, lambda: task.progress.fraction > 0)
     assert task.silent_seconds is None

@@ -16,7 +16,7 @@ pytest_plugins = ["tests.blender.extension"]
 SIZE = len(CONTENT)
 ENGINE = '''
 """[R] An engine that counts photos, for tests."""
-from ..catalog import Cost, Engine, Weights
+from ..model.engine import Cost, Engine, Weights
 
 ENGINE = Engine(
     id="counter", label="Counter", summary="Counts photos.", licence="CC-BY-NC-4.0", commercial=False,
@@ -51,7 +51,7 @@ def declare(repository, server, home, monkeypatch):
         file.write_text(text)
         enable(repository)
         bpy.context.scene.threer.engine = "counter"
-        return part("catalog").engine("counter")
+        return part("engines.registry").engine("counter")
 
     yield declare
     bpy.context.preferences.system.use_online_access = False
@@ -168,7 +168,7 @@ def test_the_weights_folder_can_be_chosen(declare, tmp_path):
 def test_an_engine_says_what_it_makes_and_on_what_terms(engine, terms, size):
     bpy.context.scene.threer.engine = engine
     shown = engines().replace("- ", "-")  # where lines break
-    assert part("catalog").engine(engine).summary in shown
+    assert part("engines.registry").engine(engine).summary in shown
     assert "Makes cameras, depth, points" in shown
     assert terms in shown
     assert not size or f"Weights of {size}" in shown

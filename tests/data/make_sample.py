@@ -1,8 +1,8 @@
 """[B] Renders the sample photos with their true cameras and depth: `python tests/data/make_sample.py`.
 
 Needs bpy and Pillow. Each view is rendered by Cycles as an ideal pinhole picture, finer and wider than the photo, and
-then resampled through the exact inverse of the lens. Conventions (see threer_blender/reconstruction.py): OpenCV camera
-axes; pixels of the photo as displayed; the top-left pixel's centre is (0.5, 0.5); COLMAP's RADIAL lens,
+then resampled through the exact inverse of the lens. Conventions (see threer_blender/model/reconstruction.py): OpenCV
+camera axes; pixels of the photo as displayed; the top-left pixel's centre is (0.5, 0.5); COLMAP's RADIAL lens,
 
     pixel = focal × (1 + k1 r² + k2 r⁴) × (x/z, y/z) + centre,      r² = (x/z)² + (y/z)².
 

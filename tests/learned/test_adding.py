@@ -13,7 +13,7 @@ from tests.learned.pair_runs import chosen
 from threer_blender import bundle
 from threer_blender.engines import dust3r, mast3r
 from threer_blender.geometry.pairs import scene_graph
-from threer_blender.jobs.messages import UserError
+from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Camera, Photo, PhotoFromMap, PointMap, Reconstruction
 from threer_blender.pipelines import adding, pair_solution
 from threer_blender.runtime.report import Report

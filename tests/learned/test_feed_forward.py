@@ -13,15 +13,16 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="the engines' networks need torch")
 from tests import oracle  # noqa: E402
 from tests.learned.stand_ins import ENGINES, UNIT, StandIn, World, map_anything_stand_in, world  # noqa: E402
+from threer_blender.engines import options as shared_options  # noqa: E402
+from threer_blender.engines import registry  # noqa: E402
 from threer_blender.geometry.features import retrieval  # noqa: E402
 from threer_blender.geometry.poses import procrustes  # noqa: E402
-from threer_blender.jobs.messages import UserError  # noqa: E402
-from threer_blender.model import engine as catalog  # noqa: E402
+from threer_blender.model.errors import UserError  # noqa: E402
 from threer_blender.model.reconstruction import Reconstruction  # noqa: E402
 from threer_blender.networks import checkpoints, map_anything, vggt, vggt_omega  # noqa: E402
-from threer_blender.pictures import photos
-from threer_blender.pipelines import feed_forward
-from threer_blender.runtime import device, weights
+from threer_blender.pictures import photos  # noqa: E402
+from threer_blender.pipelines import feed_forward  # noqa: E402
+from threer_blender.runtime import device, weights  # noqa: E402
 from threer_blender.runtime.report import Report  # noqa: E402
 
 LANDSCAPE, PORTRAIT = (480, 640), (640, 480)
@@ -39,8 +40,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Reconstruction]:
         here = device.Device(torch.device("cpu"), torch.float32, "This card", memory)
         monkeypatch.setattr(feed_forward, "choose", lambda: here)
         found = photos.read(known.paths, lambda text, _photo: pytest.fail(text)).accepted
-        options = catalog.engine(engine).checked_options({"refine": refine})
-        return catalog.run(engine)(found, options, Report(lambda _message: None))
+        options = registry.engine(engine).checked_options({"refine": refine})
+        return registry.run(engine)(found, options, Report(lambda _message: None))
 
     return reconstruct
 
@@ -121,7 +122,7 @@ def painted(known: World) -> None:
 
 
 def test_every_engine_offers_refinement() -> None:
-    assert all(catalog.REFINE in catalog.engine(name).options for name in ENGINES)
+    assert all(shared_options.REFINE in registry.engine(name).options for name in ENGINES)
 
 
 def test_cameras_are_refined_on_the_photos(run: Callable, tmp_path: Path) -> None:
@@ -206,7 +207,7 @@ def test_photos_without_a_surface_are_told(run: Callable, tmp_path: Path, monkey
 
 def memory_of(engine: str, count: int) -> int:
     """Bytes in which `count` photos fit at once, and no more."""
-    cost = catalog.engine(engine).costs[""]
+    cost = registry.engine(engine).costs[""]
     return int((cost.memory + (count + 0.5) * cost.memory_per_photo) / feed_forward.MEMORY)
 
 
@@ -226,7 +227,7 @@ def test_weights_of_another_variant_are_told_apart(module: Any, network: str, ot
 
 
 def test_what_may_be_used_commercially_is_declared() -> None:
-    commercial = {name: catalog.engine(name).commercial for name in ENGINES}
+    commercial = {name: registry.engine(name).commercial for name in ENGINES}
     assert commercial == {
         "depth_anything3": True,
         "vggt": False,
@@ -235,4 +236,4 @@ def test_what_may_be_used_commercially_is_declared() -> None:
         "fast3r": False,
         "map_anything": True,
     }
-    assert catalog.engine("vggt").weights != catalog.engine("vggt_commercial").weights
+    assert registry.engine("vggt").weights != registry.engine("vggt_commercial").weights

@@ -19,7 +19,7 @@ except PackageNotFoundError:
 
 from threer_blender.geometry.features import features, learned_features  # noqa: E402
 from threer_blender.geometry.features.features import FEATURES, MATCHES, Matched, Report, Settings, add_image, verified  # noqa: E402
-from threer_blender.jobs.messages import Cancelled, UserError  # noqa: E402
+from threer_blender.model.errors import Cancelled, UserError  # noqa: E402
 from threer_blender.model.lens import Distortion  # noqa: E402
 from threer_blender.model.reconstruction import Camera, Photo  # noqa: E402
 from threer_blender.networks import aliked  # noqa: E402

@@ -14,13 +14,13 @@ from safetensors.torch import save_file  # noqa: E402
 
 from tests import oracle  # noqa: E402
 from tests.learned.pair_runs import FAR_APART, check, chosen, run, run_mast3r, true_camera, views  # noqa: E402
-from threer_blender import bundle
+from threer_blender import bundle  # noqa: E402
 from threer_blender.engines import dust3r, mast3r  # noqa: E402
-from threer_blender.geometry.clouds import assembly, cleaning
-from threer_blender.geometry.pairs import scene_graph
+from threer_blender.engines import options as shared_options  # noqa: E402
+from threer_blender.geometry.clouds import assembly, cleaning  # noqa: E402
+from threer_blender.geometry.pairs import scene_graph  # noqa: E402
 from threer_blender.geometry.pairs.pairs import PairPrediction  # noqa: E402
-from threer_blender.jobs.messages import UserError  # noqa: E402
-from threer_blender.model import engine as catalog
+from threer_blender.model.errors import UserError  # noqa: E402
 from threer_blender.model.reconstruction import Camera, Photo, Reconstruction  # noqa: E402
 from threer_blender.networks import dust3r as network  # noqa: E402
 from threer_blender.networks import inputs  # noqa: E402
@@ -102,8 +102,8 @@ def test_dust3r_with_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_every_choice_of_pairs_has_its_graph() -> None:
-    assert catalog.PAIRS.choices is not None
-    assert set(catalog.PAIRS.choices) == set(scene_graph.GRAPHS)
+    assert shared_options.PAIRS.choices is not None
+    assert set(shared_options.PAIRS.choices) == set(scene_graph.GRAPHS)
     for graph in scene_graph.GRAPHS.values():
         assert graph(1, False, None) == []
         assert graph(2, True, None) == [(0, 1)]

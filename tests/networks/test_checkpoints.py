@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="networks need torch")
 from safetensors.torch import save_file  # noqa: E402
 from torch import nn  # noqa: E402
 
-from threer_blender.jobs.messages import UserError  # noqa: E402
+from threer_blender.model.errors import UserError  # noqa: E402
 from threer_blender.networks import checkpoints  # noqa: E402
 
 

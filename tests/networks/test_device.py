@@ -4,8 +4,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="networks need torch")
 
+from threer_blender.engines import registry  # noqa: E402
 from threer_blender.jobs.messages import Message, Warning  # noqa: E402
-from threer_blender.model import engine as catalog  # noqa: E402
 from threer_blender.model.engine import Engine  # noqa: E402
 from threer_blender.runtime import device  # noqa: E402
 from threer_blender.runtime.report import Report  # noqa: E402
@@ -45,7 +45,7 @@ def test_what_a_card_has_no_memory_for_the_processor_does(monkeypatch: pytest.Mo
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return "result"
 
-    monkeypatch.setattr(catalog, "run", lambda _engine: reconstruct)
+    monkeypatch.setattr(registry, "run", lambda _engine: reconstruct)
     said: list[Message] = []
     assert runtime._within_memory(LEARNED, [], {}, Report(said.append)) == ("result", {})
     assert asked == ["cuda", "cpu"]
@@ -59,7 +59,7 @@ def test_the_card_is_kept_where_the_computers_own_memory_ran_out(monkeypatch: py
     def reconstruct(*_: object) -> str:
         raise MemoryError
 
-    monkeypatch.setattr(catalog, "run", lambda _engine: reconstruct)
+    monkeypatch.setattr(registry, "run", lambda _engine: reconstruct)
     with pytest.raises(MemoryError):
         runtime._within_memory(LEARNED, [], {}, Report(lambda _message: None))
     assert device.choose().name == "Card"

@@ -8,7 +8,7 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="networks need torch")
 
-from threer_blender.jobs.messages import UserError  # noqa: E402
+from threer_blender.model.errors import UserError  # noqa: E402
 from threer_blender.model.reconstruction import Photo  # noqa: E402
 from threer_blender.networks import inputs  # noqa: E402
 

@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch", reason="networks need torch")
 
 from threer_blender.jobs.messages import Warning  # noqa: E402
 from threer_blender.model.reconstruction import PhotoFromMap  # noqa: E402
-from threer_blender.networks import dust3r, inputs, mast3r
-from threer_blender.pipelines import pairwise
+from threer_blender.networks import dust3r, inputs, mast3r  # noqa: E402
+from threer_blender.pipelines import pairwise  # noqa: E402
 from threer_blender.runtime.device import Device  # noqa: E402
 from threer_blender.runtime.report import Report  # noqa: E402
 

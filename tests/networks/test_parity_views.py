@@ -8,8 +8,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="networks need torch")
 from tests.networks.parity import CLOSE, Case, cases, difference, log_difference, log_length, network  # noqa: E402
-from threer_blender.networks import depth_anything3, fast3r, map_anything, vggt, vggt_omega
-from threer_blender.networks.layers import vit
+from threer_blender.networks import depth_anything3, fast3r, map_anything, vggt, vggt_omega  # noqa: E402
+from threer_blender.networks.layers import vit  # noqa: E402
 from threer_blender.networks.layers.pose_encoding import inverted  # noqa: E402
 
 

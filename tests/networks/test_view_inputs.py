@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 pytest.importorskip("torch", reason="networks need torch")
-from threer_blender.jobs.messages import UserError
+from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Photo
 from threer_blender.networks import view_inputs
 from threer_blender.pictures import photos

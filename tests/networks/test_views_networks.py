@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 torch = pytest.importorskip("torch", reason="networks need torch")
-from threer_blender.networks import checkpoints, depth_anything3, fast3r, map_anything, vggt, vggt_omega
-from threer_blender.networks.layers import dense_head
+from threer_blender.networks import checkpoints, depth_anything3, fast3r, map_anything, vggt, vggt_omega  # noqa: E402
+from threer_blender.networks.layers import dense_head  # noqa: E402
 
 WIDTHS = (16, 16, 32, 32)
 NETWORKS: dict[str, tuple[Callable[[], torch.nn.Module], tuple[int, int]]] = {

@@ -20,8 +20,9 @@ from PIL import Image
 
 from tests.sample_photos import SAMPLE, shrunk
 from threer_blender import bundle, headless
-from threer_blender.jobs.messages import Failed, Message, Progress, UserError, Warning
+from threer_blender.jobs.messages import Failed, Message, Progress, Warning
 from threer_blender.jobs.process import Job
+from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Reconstruction
 
 DATA = Path(os.environ.get("THREER_DATA", Path(__file__).parents[3] / "shared" / "data"))

@@ -11,8 +11,8 @@ from threer_blender.geometry.adjustment import schur
 from threer_blender.geometry.adjustment.bundle_adjustment import KNOWN, Refined, Settings, Unknowns, refine
 from threer_blender.geometry.adjustment.tracks import Tracks, triangulate
 from threer_blender.geometry.similarities import rotations
-from threer_blender.jobs.messages import Cancelled
 from threer_blender.model import lens
+from threer_blender.model.errors import Cancelled
 from threer_blender.model.reconstruction import Camera
 
 Float = NDArray[np.float64]

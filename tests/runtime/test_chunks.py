@@ -16,7 +16,7 @@ from threer_blender.geometry.alignment.view_prediction import ViewPrediction, ro
 from threer_blender.geometry.clouds import voxels
 from threer_blender.geometry.features import retrieval
 from threer_blender.geometry.poses import Similarity, procrustes
-from threer_blender.jobs.messages import UserError
+from threer_blender.model.errors import UserError
 
 SETTINGS = chunks.Settings(size=60, overlap=15)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.file_server import CONTENT, HASH, Server
-from threer_blender.jobs.messages import UserError
+from threer_blender.model.errors import UserError
 from threer_blender.worker import download
 from threer_blender.worker.download import File
 

@@ -11,7 +11,7 @@ from threer_blender.geometry import similarities
 from threer_blender.geometry.alignment import global_alignment, solver
 from threer_blender.geometry.pairs import scene_graph
 from threer_blender.geometry.pairs.pairs import PairStore
-from threer_blender.jobs.messages import UserError
+from threer_blender.model.errors import UserError
 
 SIZE = (36, 48)
 EXACT = oracle.Errors()

@@ -21,7 +21,8 @@ from threer_blender.geometry.features.features import FEATURES, MATCHES, Matched
 from threer_blender.geometry.sfm import mappers, mapping
 from threer_blender.geometry.sfm.mapping import DEPTH, MAPPING, Solution, solve
 from threer_blender.geometry.sfm.model_selection import judge, read_pairs
-from threer_blender.jobs.messages import Cancelled, Message, Progress, UserError
+from threer_blender.jobs.messages import Message, Progress
+from threer_blender.model.errors import Cancelled, UserError
 from threer_blender.model.reconstruction import Array, Camera, LeftOut, Photo
 from threer_blender.pictures import photos as door
 from threer_blender.runtime.report import Report

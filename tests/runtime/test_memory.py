@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from threer_blender.engines import registry
 from threer_blender.jobs.messages import Message, Warning
-from threer_blender.model import engine as catalog
 from threer_blender.model.engine import Engine, Option
 from threer_blender.runtime.report import Report
 from threer_blender.worker import __main__ as runtime
@@ -24,7 +24,7 @@ def run(monkeypatch: pytest.MonkeyPatch, error: Exception, fits: str) -> tuple[l
         return "result"
 
     said: list[Message] = []
-    monkeypatch.setattr(catalog, "run", lambda _engine: reconstruct)
+    monkeypatch.setattr(registry, "run", lambda _engine: reconstruct)
     result = runtime._within_memory(ENGINE, [], {"quality": "high"}, Report(said.append))
     return said, result
 

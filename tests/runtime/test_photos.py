@@ -17,7 +17,7 @@ from PIL import Image
 
 from tests.runtime.pictures import Warned, read_one, save, scene, tags
 from threer_blender.files import photo_files
-from threer_blender.jobs.messages import UserError
+from threer_blender.model.errors import UserError
 from threer_blender.pictures import photos
 
 REPOSITORY = Path(__file__).resolve().parents[2]

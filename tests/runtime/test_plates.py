@@ -12,8 +12,8 @@ import pytest
 from PIL import ExifTags, Image, JpegImagePlugin
 
 from threer_blender.geometry import remap
-from threer_blender.jobs.messages import Cancelled, UserError
 from threer_blender.model import lens
+from threer_blender.model.errors import Cancelled, UserError
 from threer_blender.model.lens import NO_DISTORTION, Distortion
 from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
 from threer_blender.pictures import photos

@@ -15,8 +15,8 @@ from threer_blender.cli import command_line
 from threer_blender.files.photo_files import find
 from threer_blender.geometry.adjustment.tracks import PairMatches, link
 from threer_blender.geometry.similarities import rotations
-from threer_blender.jobs.messages import UserError
 from threer_blender.model import lens
+from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Camera, Gaussians, PhotoFromMap, PointCloud, PointMap, Reconstruction
 from threer_blender.pictures.photos import pixels, read
 from threer_blender.pipelines import refinement

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from threer_blender.jobs.messages import Cancelled, Message, Preview, Progress
+from threer_blender.jobs.messages import Message, Preview, Progress
+from threer_blender.model.errors import Cancelled
 from threer_blender.runtime.report import Report
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from threer_blender.jobs.messages import Message, SetUp, UserError, Warning
+from threer_blender.jobs.messages import Message, SetUp, Warning
+from threer_blender.model.errors import UserError
 from threer_blender.runtime.report import Report
 from threer_blender.worker import set_up
 

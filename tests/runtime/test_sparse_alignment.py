@@ -15,7 +15,7 @@ from threer_blender.geometry.alignment.global_alignment import Alignment
 from threer_blender.geometry.pairs import scene_graph
 from threer_blender.geometry.pairs.pairs import Matches, PairPrediction, PairStore
 from threer_blender.geometry.similarities import Similarities
-from threer_blender.jobs.messages import UserError
+from threer_blender.model.errors import UserError
 
 Float = NDArray[np.float64]
 Pairs = Sequence[tuple[int, int]]

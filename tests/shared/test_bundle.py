@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 from threer_blender import bundle
 from threer_blender.files import array_file
-from threer_blender.jobs.messages import UserError
+from threer_blender.model.errors import UserError
 from threer_blender.model.lens import Distortion
 from threer_blender.model.reconstruction import (
     Camera,

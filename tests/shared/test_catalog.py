@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from threer_blender.jobs.messages import UserError
-from threer_blender.model import engine as catalog
+from threer_blender.engines import registry
 from threer_blender.model.engine import Engine, Option
+from threer_blender.model.errors import UserError
 
-ENGINES = catalog.engines()
+ENGINES = registry.engines()
 
 
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
@@ -19,7 +19,7 @@ def test_declaration(engine: Engine) -> None:
     assert engine.summary.endswith(".")
     assert engine.licence
     assert engine.produces <= {"cameras", "pointmaps", "cloud", "gaussians"}
-    assert list(inspect.signature(catalog.run(engine.id)).parameters) == ["photos", "options", "report"]
+    assert list(inspect.signature(registry.run(engine.id)).parameters) == ["photos", "options", "report"]
     assert engine.checked_options({}) == {option.name: option.default for option in engine.options}
     for option in engine.options:
         assert option.tooltip.endswith(".")
@@ -77,4 +77,4 @@ def test_wrong_values_are_refused_in_a_sentence(values: dict[str, object]) -> No
 
 def test_unknown_engine_names_the_known_ones() -> None:
     with pytest.raises(UserError, match="colmap"):
-        catalog.engine("colmop")
+        registry.engine("colmop")

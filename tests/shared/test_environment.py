@@ -11,8 +11,8 @@ from threer_blender import doctor
 from threer_blender.cli import upkeep
 from threer_blender.host import environment
 from threer_blender.host.environment import NOTE, PACKAGES
-from threer_blender.jobs.messages import UserError
 from threer_blender.model.engine import Cost, Engine, Option
+from threer_blender.model.errors import UserError
 
 VERSIONS = {module: PACKAGES[module].partition("==")[2] for module in ("numpy", "PIL", "torch")}
 

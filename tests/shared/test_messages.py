@@ -16,12 +16,12 @@ from threer_blender.jobs.messages import (
     Progress,
     Request,
     SetUp,
-    UserError,
     Warning,
     asked_from_line,
     from_line,
     to_line,
 )
+from threer_blender.model.errors import UserError
 
 TEXT = st.text()
 MESSAGES = st.one_of(

@@ -13,8 +13,9 @@ import pytest
 from tests.processes import alive, gone
 from threer_blender.host import hardware
 from threer_blender.host.environment import Runtime
-from threer_blender.jobs.messages import Done, Failed, Message, Progress, Request, UserError, Warning
+from threer_blender.jobs.messages import Done, Failed, Message, Progress, Request, Warning
 from threer_blender.jobs.process import GRACE, KEPT_LOGS, Job
+from threer_blender.model.errors import UserError
 
 RUNTIME = Runtime(Path(sys.executable), (Path(__file__).parent / "fake_runtime",))
 

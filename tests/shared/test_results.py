@@ -6,7 +6,7 @@ import pytest
 
 from threer_blender import bundle
 from threer_blender.jobs import results
-from threer_blender.jobs.messages import UserError
+from threer_blender.model.errors import UserError
 
 
 @pytest.fixture

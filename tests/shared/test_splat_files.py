@@ -8,7 +8,7 @@ import pytest
 
 from tests.splats import DATA, codecs, covariances, matrices, needs_data, random_gaussians, same
 from threer_blender import splat_files
-from threer_blender.jobs.messages import UserError
+from threer_blender.model.errors import UserError
 from threer_blender.model.gaussian_transform import quaternion
 from threer_blender.splat_files.checks import only
 

@@ -8,8 +8,8 @@ import pytest
 
 from threer_blender import headless
 from threer_blender.host import store
-from threer_blender.jobs.messages import UserError
 from threer_blender.model.engine import Engine, Weights
+from threer_blender.model.errors import UserError
 from threer_blender.runtime import weights as runtime_weights
 
 CONTENT = b"tensors" * 100
@@ -107,7 +107,7 @@ def test_the_users_own_file_comes_first_and_as_it_is(
     mine = tmp_path / "mine.pth"
     mine.write_bytes(b"finetuned")
     engine = Engine("net", "Net", "Net.", "MIT", True, frozenset(), (), (), (weights(),))
-    monkeypatch.setattr(headless.catalog, "engine", lambda _id: engine)
+    monkeypatch.setattr(headless.registry, "engine", lambda _id: engine)
     given = [f"net.safetensors={mine}" if named else str(mine)]
     asked = headless.request(["a.jpg"], tmp_path / "out", "net", weights=given)
     runtime_weights.use(asked.weights)
@@ -145,6 +145,6 @@ def test_wrong_files_are_refused_at_the_door(
     monkeypatch: pytest.MonkeyPatch, held: tuple[str, ...], text: str, sentence: str
 ) -> None:
     engine = Engine("net", "Net", "Net.", "MIT", True, frozenset(), (), (), tuple(weights(name) for name in held))
-    monkeypatch.setattr(headless.catalog, "engine", lambda _id: engine)
+    monkeypatch.setattr(headless.registry, "engine", lambda _id: engine)
     with pytest.raises(UserError, match=sentence):
         headless.request(["a.jpg"], "out", "net", weights=[text])

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from threer_blender.cli import command_line
+from threer_blender.engines import registry
 from threer_blender.host import environment
-from threer_blender.model import engine as catalog
 
-WEIGHTS = next(weights for engine in catalog.engines().values() for weights in engine.weights)
+WEIGHTS = next(weights for engine in registry.engines().values() for weights in engine.weights)
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +58,6 @@ def test_info_says_what_is_there(home: Path, capsys: pytest.CaptureFixture[str])
     command_line.main(["info", "--json"])
     found = json.loads(capsys.readouterr().out)
     assert found["private"] is not None
-    assert {engine["id"] for engine in found["engines"]} == set(catalog.engines())
+    assert {engine["id"] for engine in found["engines"]} == set(registry.engines())
     command_line.main(["environment", "remove"])
     assert not (home / environment.ENVIRONMENT).exists()

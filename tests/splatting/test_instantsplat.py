@@ -11,12 +11,15 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="splats are tested where torch is installed")
 
 from tests import sample_photos  # noqa: E402
-from threer_blender import bundle, headless
-from threer_blender.engines import instantsplat  # noqa: E402
+from threer_blender import bundle, headless  # noqa: E402
+from threer_blender.engines import (  # noqa: E402
+    instantsplat,
+    registry,
+)
 from threer_blender.geometry.splats import training  # noqa: E402
 from threer_blender.geometry.splats.rasteriser import Splats  # noqa: E402
-from threer_blender.jobs.messages import Cancelled, Done, Message, Preview, Progress, UserError  # noqa: E402
-from threer_blender.model import engine as catalog
+from threer_blender.jobs.messages import Done, Message, Preview, Progress  # noqa: E402
+from threer_blender.model.errors import Cancelled, UserError  # noqa: E402
 from threer_blender.model.lens import Distortion  # noqa: E402
 from threer_blender.model.reconstruction import Camera, PhotoFromMap, PointCloud, PointMap, Reconstruction  # noqa: E402
 from threer_blender.pictures import photos as photo_files  # noqa: E402
@@ -157,7 +160,7 @@ def test_every_start_is_an_engine_that_gives_pointmaps_and_says_its_terms() -> N
     option = next(option for option in instantsplat.ENGINE.options if option.name == "start")
     assert option.choices is not None
     for name, label in option.choices.items():
-        engine = catalog.engine(name)
+        engine = registry.engine(name)
         assert "pointmaps" in engine.produces
         assert engine.commercial or "not for commercial use" in label
         assert engine.commercial == (instantsplat.ENGINE.forbids({"start": name}) is None)
@@ -165,7 +168,7 @@ def test_every_start_is_an_engine_that_gives_pointmaps_and_says_its_terms() -> N
     for start, by_quality in instantsplat.START_OPTIONS.items():
         assert set(by_quality) == set(instantsplat.QUALITIES)
         for values in by_quality.values():
-            catalog.engine(start).checked_options(values)
+            registry.engine(start).checked_options(values)
 
 
 def test_cancelling_the_process_delivers_what_there_is(tmp_path: Path) -> None:

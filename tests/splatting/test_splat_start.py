@@ -75,19 +75,19 @@ def test_where_nothing_is_known_near_by_things_are_far() -> None:
 def test_discs_lie_on_the_surface_as_large_as_pixels() -> None:
     normal = np.array([0.6, 0.0, 0.8])
     view = camera("a")
-    start = start.gaussians([seen(of_plane(view, tuple(normal)), view)])
-    inside = start.sure > 0.5
+    splats = start.gaussians([seen(of_plane(view, tuple(normal)), view)])
+    inside = splats.sure > 0.5
     assert inside.sum() == WIDTH * HEIGHT
-    assert np.abs(start.means[inside] @ normal - 4).max() < 1e-4
-    assert (np.abs(start.means @ normal - 4) < 0.05 * start.means[:, 2]).all()  # continued beyond the photo's edges
-    assert np.abs(np.abs(start.rotations[inside][:, :, 2] @ normal) - 1).max() < 1e-3
-    assert np.abs(np.linalg.det(start.rotations) - 1).max() < 1e-6
-    footprint = (start.means[inside, 2]) / 70
-    assert start.footprints[inside] == pytest.approx(footprint, rel=1e-3)
-    assert start.scales[inside, 1] == pytest.approx(start.COVER * footprint, rel=1e-3)
+    assert np.abs(splats.means[inside] @ normal - 4).max() < 1e-4
+    assert (np.abs(splats.means @ normal - 4) < 0.05 * splats.means[:, 2]).all()  # continued beyond the photo's edges
+    assert np.abs(np.abs(splats.rotations[inside][:, :, 2] @ normal) - 1).max() < 1e-3
+    assert np.abs(np.linalg.det(splats.rotations) - 1).max() < 1e-6
+    footprint = (splats.means[inside, 2]) / 70
+    assert splats.footprints[inside] == pytest.approx(footprint, rel=1e-3)
+    assert splats.scales[inside, 1] == pytest.approx(start.COVER * footprint, rel=1e-3)
     # Up the slope a pixel covers more surface, by the cosine between ray and normal.
-    middle = np.abs(start.means[inside][:, :2]).max(1) < 0.05
-    assert (start.scales[inside] / start.scales[inside][:, 1:2])[middle, 0] == pytest.approx(1 / 0.8, rel=0.03)
+    middle = np.abs(splats.means[inside][:, :2]).max(1) < 0.05
+    assert (splats.scales[inside] / splats.scales[inside][:, 1:2])[middle, 0] == pytest.approx(1 / 0.8, rel=0.03)
 
 
 def test_a_surface_that_two_photos_show_is_kept_once() -> None:
@@ -111,11 +111,11 @@ def test_a_surface_that_two_photos_show_from_afar_is_compared_by_its_own_depth()
 
 def test_what_a_photo_is_not_sure_of_is_guessed_from_around_it() -> None:
     view = camera("a")
-    start = start.gaussians([seen(without(of_plane(view), np.s_[20:40, 30:60]), view)])
-    guessed = start.sure < 0.5
-    inside = (view.project(start.means) > 0).all(-1) & (view.project(start.means) < (WIDTH, HEIGHT)).all(-1)
+    splats = start.gaussians([seen(without(of_plane(view), np.s_[20:40, 30:60]), view)])
+    guessed = splats.sure < 0.5
+    inside = (view.project(splats.means) > 0).all(-1) & (view.project(splats.means) < (WIDTH, HEIGHT)).all(-1)
     assert (guessed & inside).sum() == 20 * 30 / start.GUESS**2
-    assert np.abs(start.means[:, 2] - 4).max() < 0.15
+    assert np.abs(splats.means[:, 2] - 4).max() < 0.15
 
 
 def test_what_another_photo_looks_through_is_dropped() -> None:
@@ -123,8 +123,8 @@ def test_what_another_photo_looks_through_is_dropped() -> None:
     views = [camera("a"), camera("b", x=0.2)]
     far, near = of_plane(views[0]), of_plane(views[1], distance=2.0)
     near = PointMap("b", near.points, np.full_like(near.confidence, 0.01), near.mask & False, near.photo_from_map)
-    start = start.gaussians([seen(far, views[0]), seen(near, views[1])])
-    pixels = views[0].project(start.means[start.means[:, 2] < 3])
+    splats = start.gaussians([seen(far, views[0]), seen(near, views[1])])
+    pixels = views[0].project(splats.means[splats.means[:, 2] < 3])
     assert not ((pixels > 1).all(-1) & (pixels < (WIDTH - 1, HEIGHT - 1)).all(-1)).any()
 
 

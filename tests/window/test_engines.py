@@ -26,7 +26,7 @@ ACCEPT = (-386, 69)
 HOME = "blender/extensions/.user/user_default/threer_blender"
 STAND_IN = f"""
 import pathlib
-environment = part("environment")
+environment = part("host.environment")
 stand_in = environment.Runtime(pathlib.Path(sys.executable), (pathlib.Path("{real.SHARED}/stand_in"),))
 environment.built_in = lambda *_: stand_in
 """
@@ -119,7 +119,7 @@ def accept_terms(artist):
 def stop_and_keep(artist):
     """A result that is only being improved shows how far it is, and stopping keeps it."""
     window = artist.window
-    shot, stand_in = window.shared / "shot", window.shared / "stand_in" / "threer_blender" / "runtime"
+    shot, stand_in = window.shared / "shot", window.shared / "stand_in" / "threer_blender" / "worker"
     photos = [replace(photo, path=f"{real.SHARED}/shot/{photo.name}") for photo in write_photos(shot, CAMERAS)]
     bundle.write(reconstruct(photos, CAMERAS, step=8), shot / "bundle")
     stand_in.mkdir(parents=True)

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TextIO
 
 from .. import __version__, headless
-from ..jobs.messages import Cancelled, Done, Failed, Message, Progress, UserError, Warning, to_line
+from ..jobs.messages import Done, Failed, Message, Progress, Warning, to_line
+from ..model.errors import Cancelled, UserError
 from ..model.reconstruction import Camera, Reconstruction
 from . import upkeep
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle import output_error
-from ..jobs.messages import UserError
+from ..model.errors import UserError
 from ..model.reconstruction import REMOVED, Array, Camera, PointMap, Reconstruction
 
 COLOURS = {"edge": (230, 60, 50), "sky": (70, 120, 240), "seen through": (240, 200, 40), "merged": (60, 160, 90)}

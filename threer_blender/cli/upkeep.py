@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__, bundle, doctor, headless
+from ..engines import registry
 from ..host import environment, store
-from ..jobs.messages import Asked, Download, SetUp, UserError
-from ..model import engine as catalog
+from ..jobs.messages import Asked, Download, SetUp
 from ..model.engine import Option, Weights
+from ..model.errors import UserError
 from . import inspection
 
 
@@ -96,7 +97,7 @@ def _choices(option: Option) -> str:
 
 def _list(parsed: argparse.Namespace) -> None:
     held = store.default(_home(parsed))
-    for weights in named(list(catalog.engines())):
+    for weights in named(list(registry.engines())):
         path = held.find(weights)
         where = "not here" if path is None else str(path)
         token = ", needs a token" if weights.gated else ""
@@ -139,8 +140,8 @@ def _remove(parsed: argparse.Namespace) -> None:
 def modules_of(name: str = "") -> list[str]:
     """The modules that an engine needs; without a name, those of all engines and all of their options."""
     if name:
-        return list(catalog.engine(name).requires)
-    engines = catalog.engines().values()
+        return list(registry.engine(name).requires)
+    engines = registry.engines().values()
     needed = [
         (*engine.requires, *(name for option in engine.options for name in option.requires)) for engine in engines
     ]
@@ -149,8 +150,8 @@ def modules_of(name: str = "") -> list[str]:
 
 def named(names: Sequence[str]) -> list[Weights]:
     """The weights of these names; an engine's name stands for all of its weights. Raises UserError."""
-    known = catalog.engines()
-    found = [known[name].weights if name in known else (catalog.weights(name),) for name in names]
+    known = registry.engines()
+    found = [known[name].weights if name in known else (registry.weights(name),) for name in names]
     return list(dict.fromkeys(weights for several in found for weights in several))
 
 

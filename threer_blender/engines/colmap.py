@@ -1,7 +1,7 @@
 """[R] The classical engine, the embedded default: SIFT, mapping and bundle adjustment by pycolmap, our dense stereo.
 
 COLMAP: Schönberger & Frahm, "Structure-from-Motion Revisited" (2016). Global mapping: Pan et al., GLOMAP (2024). Dense
-stereo: `geometry/dense.py`.
+stereo: `geometry/stereo/dense.py`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..jobs.messages import UserError
-from ..model.engine import LENS, MATCHING, Cost, Engine, Option
+from ..model.engine import Cost, Engine, Option
+from ..model.errors import UserError
 from ..model.reconstruction import Array, Camera, Photo, PointCloud, PointMap, Reconstruction
+from .options import LENS, MATCHING
 
 if TYPE_CHECKING:
     from ..geometry.features import features

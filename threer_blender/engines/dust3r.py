@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..model.engine import ADD_TO, PAIRS, REFINE, Cost, Engine, Weights
+from ..model.engine import Cost, Engine, Weights
 from ..model.reconstruction import Photo, Reconstruction
+from .options import ADD_TO, PAIRS, REFINE
 
 if TYPE_CHECKING:
     from ..geometry.pairs.pairs import PairPrediction

@@ -1,7 +1,7 @@
 """[R] InstantSplat: another engine's cameras and pointmaps become Gaussian splats, improved together with the cameras.
 
-Fan et al., "InstantSplat: Sparse-view Gaussian Splatting in Seconds" (2024), with what `geometry/splat_start.py` and
-`geometry/splat_training.py` do differently.
+Fan et al., "InstantSplat: Sparse-view Gaussian Splatting in Seconds" (2024), with what `geometry/splats/start.py` and
+`geometry/splats/training.py` do differently.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..jobs.messages import UserError
-from ..model import engine as catalog
 from ..model.engine import Cost, Engine, Option
+from ..model.errors import UserError
 from ..model.reconstruction import Array, Camera, FloatArray, Photo, Reconstruction
-from . import colmap, depth_anything3, dust3r, fast3r, map_anything, mast3r, vggt, vggt_commercial, vggt_omega
+from . import colmap, depth_anything3, dust3r, fast3r, map_anything, mast3r, registry, vggt, vggt_commercial, vggt_omega
 
 if TYPE_CHECKING:
     from ..geometry.splats.training import Training, View
@@ -109,9 +108,9 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     it found nothing to make splats of.
     """
     later = {STARTING: 0.3 * len(photos), SPLATTING: IMPROVING[options["quality"]].seconds_of(len(photos))}
-    start = catalog.engine(options["start"])
+    start = registry.engine(options["start"])
     wanted = START_OPTIONS.get(start.id, {}).get(options["quality"], {})
-    found = catalog.run(start.id)(photos, start.checked_options(wanted), _Earlier(report, later))
+    found = registry.run(start.id)(photos, start.checked_options(wanted), _Earlier(report, later))
     return splatted(found, options["quality"], report)
 
 
@@ -155,14 +154,14 @@ def splatted(found: Reconstruction, quality: str, report: Report) -> Reconstruct
         if number != spare:
             spacing = max(camera.width, camera.height) / long_side
             seen.append(start.seen(camera, maps[camera.photo], picture, found.trusted_confidence, spacing))
-    start = start.gaussians(seen) if seen else ()
-    if not start:
+    initial = start.gaussians(seen) if seen else ()
+    if not initial:
         raise UserError(
             "There is no depth to make splats of; take photos that overlap more, or start from another engine."
         )
     chosen = rasteriser.working_device(device.choose().torch, report.warn)
     show = _Show(report, iterations, views[0])
-    result = improve(start, views, Settings(iterations, degree), chosen, show, spare)
+    result = improve(initial, views, Settings(iterations, degree), chosen, show, spare)
     watch.lap("splats")
     judged = (
         [f"The splats match {cameras[spare].photo}, a photo that they were not made from, to {result.quality:.1f} dB."]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..model.engine import IN_PARTS, REFINE, Cost, Engine, Weights
+from ..model.engine import Cost, Engine, Weights
 from ..model.reconstruction import Photo, Reconstruction
+from .options import IN_PARTS, REFINE
 
 if TYPE_CHECKING:
     from torch import Tensor

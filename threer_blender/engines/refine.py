@@ -9,10 +9,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from .. import bundle
-from ..jobs.messages import UserError
-from ..model import engine as catalog
 from ..model.engine import Engine, Option
+from ..model.errors import UserError
 from ..model.reconstruction import Photo, Reconstruction
+from . import options as shared_options
 
 if TYPE_CHECKING:
     from ..runtime.report import Report
@@ -39,9 +39,9 @@ ENGINE = Engine(
             "shared",
             "Lens",
             "Whether photos of the same size and EXIF focal length were taken with one lens setting.",
-            choices={name: label for name, label in (catalog.REFINE.choices or {}).items() if name != "off"},
+            choices={name: label for name, label in (shared_options.REFINE.choices or {}).items() if name != "off"},
         ),
-        catalog.MATCHING,
+        shared_options.MATCHING,
     ),
 )
 
@@ -70,6 +70,6 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     ]
     started = perf_counter()
     report.plan(refinement.plan(len(earlier.cameras), options["lens"]))
-    matching = import_module(f"..geometry.{MATCHERS[options['matching']]}", __package__)
+    matching = import_module(f"..geometry.features.{MATCHERS[options['matching']]}", __package__)
     better = refinement.refined(replace(earlier, photos=here), options["lens"], pixels, report, matching)
     return replace(better, timings={**earlier.timings, "refinement": perf_counter() - started})

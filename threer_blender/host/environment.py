@@ -1,6 +1,6 @@
 """[S] The Pythons that engines run in: Blender's own with the carried wheels, and the private environment beside it.
 
-The private environment is a folder that is made on the user's click (`runtime/set_up.py`), with the pinned packages
+The private environment is a folder that is made on the user's click (`worker/set_up.py`), with the pinned packages
 below and a note of what is in it. It gets its name when it is complete, so an environment that exists is whole.
 Nothing of it is ever imported here.
 """
@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..jobs.messages import UserError
+from ..model.errors import UserError
 
-PACKAGE_PARENT = Path(__file__).resolve().parent.parent
+PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 TEMPORARY = "threer_"  # how the name of a job's own folder for temporary files begins
 # In the folder of caches and logs: the environment, one in the making, and the Python that was fetched for it.
 ENVIRONMENT, UNFINISHED, PYTHONS = "environment", "environment.unfinished", "python"

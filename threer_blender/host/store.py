@@ -2,7 +2,7 @@
 
 Beside each file NAME lies NAME.json, the proof that it was checked: its sha256, and the size and time it had then. So a
 file is hashed once, not at every start. Where a user's own file stands in for it, NAME.own holds its path. Nothing
-here touches the network; `runtime/download.py` does.
+here touches the network; `worker/download.py` does.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from ..jobs.messages import UserError
 from ..model.engine import Weights
+from ..model.errors import UserError
 from .environment import user_folder
 
 FOLDER = "weights"  # in the folder of caches and logs

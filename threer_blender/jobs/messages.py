@@ -15,14 +15,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, get_args
 
 from .. import __version__
-
-
-class UserError(Exception):
-    """Something that the user can mend, said in one sentence that tells how. Caught once, at a process's edge."""
-
-
-class Cancelled(Exception):
-    """The user cancelled. Raised by `report` inside an engine, caught once, at the runtime's edge."""
+from ..model.errors import UserError
 
 
 @dataclass(frozen=True)

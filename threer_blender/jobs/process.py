@@ -23,20 +23,8 @@ from typing import Any
 from .. import bundle
 from ..host import hardware
 from ..host.environment import TEMPORARY, Runtime
-from .messages import (
-    Asked,
-    Cancel,
-    Done,
-    Ended,
-    Failed,
-    Finished,
-    Message,
-    Progress,
-    Request,
-    UserError,
-    from_line,
-    to_line,
-)
+from ..model.errors import UserError
+from .messages import Asked, Cancel, Done, Ended, Failed, Finished, Message, Progress, Request, from_line, to_line
 
 GRACE = 1.5  # seconds between asking the runtime to stop and killing it
 KEPT_LOGS = 20
@@ -63,7 +51,7 @@ class Job:
         self._keeps = False  # by the last word of the runtime: a cancel would end in a result
         with self.log.open("wb") as log:
             self._child = subprocess.Popen(
-                [str(runtime.python), *ISOLATED, "-m", f"{__package__.rpartition('.')[2]}.runtime"],
+                [str(runtime.python), *ISOLATED, "-m", f"{__package__.split('.')[-2]}.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

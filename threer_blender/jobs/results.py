@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from .. import bundle
-from .messages import UserError
+from ..model.errors import UserError
 
 FOLDER, NOTES = "3R results", "not imported"
 

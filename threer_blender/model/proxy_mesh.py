@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..jobs.messages import UserError
+from .errors import UserError
 from .reconstruction import Array, Camera, FloatArray, Gaussians, PointMap, Reconstruction
 
 JUMP = 0.03  # relative step of inverse depth from pixel to pixel that may be an edge of something

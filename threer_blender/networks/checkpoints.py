@@ -16,7 +16,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..jobs.messages import UserError
+from ..model.errors import UserError
 
 Module = TypeVar("Module", bound=nn.Module)
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..jobs.messages import UserError
+from ..model.errors import UserError
 from ..model.reconstruction import Photo, PhotoFromMap
 from ..pictures.photos import pixels
 

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from ..jobs.messages import UserError
+from ..model.errors import UserError
 from ..model.reconstruction import Array, FloatArray, Photo, PhotoFromMap
 from ..pictures.photos import pixels
 from .inputs import LARGEST, Input

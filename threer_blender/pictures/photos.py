@@ -23,7 +23,7 @@ import pillow_heif
 from PIL import ExifTags, Image, ImageCms
 
 from ..files.photo_files import CHOOSABLE, VIDEO_SUFFIXES
-from ..jobs.messages import UserError
+from ..model.errors import UserError
 from ..model.reconstruction import LeftOut, Photo
 from .exif import focal_and_sensor
 

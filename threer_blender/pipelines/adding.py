@@ -12,8 +12,8 @@ from .. import bundle
 from ..geometry.alignment import global_alignment
 from ..geometry.alignment.global_alignment import AlignedView, Alignment
 from ..geometry.clouds.assembly import View
-from ..jobs.messages import UserError
 from ..model.engine import Engine
+from ..model.errors import UserError
 from ..model.reconstruction import LeftOut, Photo, Reconstruction
 from .pair_solution import Seen
 

@@ -20,8 +20,8 @@ from ..geometry.clouds import assembly, cleaning
 from ..geometry.clouds.voxels import Voxels
 from ..geometry.features import retrieval
 from ..geometry.poses import Similarity
-from ..jobs.messages import UserError
 from ..model.engine import Engine
+from ..model.errors import UserError
 from ..model.reconstruction import MEDIAN_DEPTH, Array, Photo, Reconstruction
 from ..networks import checkpoints
 from ..networks.inputs import Input
@@ -83,8 +83,8 @@ def reconstruct(
 ) -> Reconstruction:
     """Cameras, pointmaps and a cloud of one photo or more; what does not fit at once goes through in chunks.
 
-    `options` are `catalog.REFINE` alone. Raises UserError where the weights are missing or others than the network's,
-    or the memory is too small.
+    `options` are `engines.options.REFINE` alone. Raises UserError where the weights are missing or others than the
+    network's, or the memory is too small.
     """
     watch = Watch()
     stages = {LOADING: 5.0, LOOKING: 2.0 * len(photos), MERGING: 0.3 * len(photos)}

@@ -18,7 +18,7 @@ from ..geometry.focal import focal_from_points
 from ..geometry.pairs.pairs import PairPrediction, PairStore
 from ..geometry.poses import Similarity, relative_pose
 from ..geometry.similarities import Similarities
-from ..jobs.messages import UserError
+from ..model.errors import UserError
 from ..model.reconstruction import Array, FloatArray, LeftOut, Photo, PhotoFromMap
 
 ALIGNING = "Bringing the photos together"

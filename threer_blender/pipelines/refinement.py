@@ -19,7 +19,7 @@ from ..geometry.adjustment.bundle_adjustment import KNOWN, Refined, Settings, Un
 from ..geometry.adjustment.tracks import PairMatches, Tracks, link
 from ..geometry.features import features
 from ..geometry.features.features import Matched, Pixels, Report
-from ..jobs.messages import UserError
+from ..model.errors import UserError
 from ..model.reconstruction import Camera, FloatArray, Photo, PointCloud, PointMap, Reconstruction
 
 REFINING = "Refining cameras"
@@ -50,9 +50,9 @@ def refined(
 ) -> Reconstruction:
     """The reconstruction with cameras that meet the photos' details, and the points that they saw carried along.
 
-    `intrinsics` is a choice of `catalog.REFINE`; "off" returns the reconstruction as it is. `matching` is the module
-    that finds features and matches: `features` (SIFT) or `learned_features` (ALIKED). Raises UserError for a result
-    that holds splats, and what `report` raises.
+    `intrinsics` is a choice of `engines.options.REFINE`; "off" returns the reconstruction as it is. `matching` is
+    the module that finds features and matches: `features` (SIFT) or `learned_features` (ALIKED). Raises UserError
+    for a result that holds splats, and what `report` raises.
     """
     if intrinsics == "off":
         return reconstruction

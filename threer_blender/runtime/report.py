@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ..jobs.messages import Cancelled, Message, Preview, Progress, Warning
+from ..jobs.messages import Message, Preview, Progress, Warning
+from ..model.errors import Cancelled
 from ..model.reconstruction import Array
 
 QUIET = 0.2  # seconds between two Progress messages of one stage

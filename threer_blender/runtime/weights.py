@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..engines import registry
 from ..host import store
-from ..jobs.messages import Download, Finished, UserError
-from ..model import engine as catalog
+from ..jobs.messages import Download, Finished
 from ..model.engine import Weights
+from ..model.errors import UserError
 from ..worker import download as downloads
 from .report import Report
 
@@ -41,7 +42,7 @@ def locate(weights: Weights) -> Path:
 
 def download(asked: Download, report: Report) -> Finished:
     """Fetches the asked weights into the store, once their terms have been accepted. Raises UserError."""
-    weights = catalog.weights(asked.weights)
+    weights = registry.weights(asked.weights)
     held = store.default()
     if not held.is_accepted(weights):
         raise UserError(f"Accept the terms of {weights.family} first: {weights.licence}, see {weights.terms_url}.")

@@ -15,7 +15,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..jobs.messages import UserError
+from ..model.errors import UserError
 from ..model.reconstruction import Reconstruction
 from . import axes, cameras, identity, points, shots, world
 from .changes import Changes

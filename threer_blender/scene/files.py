@@ -6,11 +6,11 @@ from pathlib import Path
 
 import bpy
 
-from ..jobs.messages import UserError
+from ..model.errors import UserError
 from ..model.reconstruction import Reconstruction
 from . import look
 from .build import build
-from .splats import look
+from .splats import look as splat_look
 
 
 def save_new(reconstruction: Reconstruction, bundle_folder: Path, blend: Path) -> bpy.types.Object:
@@ -25,7 +25,7 @@ def save_new(reconstruction: Reconstruction, bundle_folder: Path, blend: Path) -
     if reconstruction.gaussians is None:
         look.match_photo_colors(scene)
     else:
-        look.set_up_rendering(scene)
+        splat_look.set_up_rendering(scene)
     for image in bpy.data.images:
         image.filepath = bpy.path.relpath(image.filepath, start=str(blend.parent))
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
-from ..jobs.messages import UserError
+from ..model.errors import UserError
 from ..model.proxy_mesh import Mesh, from_depth, from_pointmaps, from_splats
 from ..model.reconstruction import Reconstruction
 from .changes import Changes

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ..jobs.messages import UserError
+from ..model.errors import UserError
 from ..model.reconstruction import Gaussians
 from . import checks, ksplat, ply, sog, splat, spz
 from .reading import NO_CODECS, Codecs, Damaged, Reading, SplatFile

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..jobs.messages import UserError
+from ..model.errors import UserError
 from ..model.reconstruction import Array, Gaussians
 from .reading import SplatFile
 

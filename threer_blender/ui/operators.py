@@ -12,7 +12,7 @@ from typing import Any
 import bpy
 
 from ..files import photo_files
-from ..jobs.messages import UserError
+from ..model.errors import UserError
 from ..scene import build, cameras, look
 from . import choices, properties, summary, work
 

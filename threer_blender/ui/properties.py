@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 
 from .. import doctor, headless
-from ..model import engine as catalog
+from ..engines import registry
 from ..model.engine import Engine, Option
 from . import work
 
@@ -45,7 +45,7 @@ def chosen_paths(scene: bpy.types.Scene) -> list[str]:
 
 def engine(scene: bpy.types.Scene) -> Engine:
     """The chosen engine."""
-    return catalog.engine(settings(scene).engine)
+    return registry.engine(settings(scene).engine)
 
 
 def options_of(scene: bpy.types.Scene, chosen: Engine) -> Any:
@@ -92,7 +92,7 @@ def _group(name: str, annotations: dict[str, Any]) -> type:
 
 def _classes() -> list[type]:
     """The property groups, in the order in which they need each other; the last is the scene's."""
-    engines = catalog.engines().values()
+    engines = registry.engines().values()
     groups = {
         f"options_{_identifier(known.id)}": _group(
             f"THREER_PG_options_{_identifier(known.id)}", {option.name: _property(option) for option in known.options}

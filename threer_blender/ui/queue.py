@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import headless
-from ..jobs.messages import Asked, Ended, Failed, Preview, Progress, Request, UserError, Warning
+from ..jobs.messages import Asked, Ended, Failed, Preview, Progress, Request, Warning
 from ..jobs.process import Job
+from ..model.errors import UserError
 
 SILENCE = 60.0  # seconds without a word from the runtime, after which the artist should know
 

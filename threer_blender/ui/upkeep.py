@@ -9,10 +9,11 @@ import bpy
 
 from .. import doctor
 from ..cli import upkeep
+from ..engines import registry
 from ..host import environment, store
-from ..jobs.messages import Asked, Download, SetUp, UserError
-from ..model import engine as catalog
-from ..model.engine import Weights
+from ..jobs.messages import Asked, Download, SetUp
+from ..model.engine import Engine, Weights
+from ..model.errors import UserError
 from . import choices, words, work
 from .operators import HIDDEN, Button
 
@@ -82,7 +83,7 @@ class THREER_OT_download_weights(_Upkeep, bpy.types.Operator):  # type: ignore[m
 
     @property
     def _wanted(self) -> list[Weights]:
-        return list(doctor.readiness(catalog.engine(self.engine), work.current().home).weights)
+        return list(doctor.readiness(registry.engine(self.engine), work.current().home).weights)
 
     @property
     def _terms(self) -> list[Weights]:
@@ -97,7 +98,7 @@ class THREER_OT_download_weights(_Upkeep, bpy.types.Operator):  # type: ignore[m
 
     def draw(self, _context: bpy.types.Context) -> None:
         column = self.layout.column()
-        commercial = catalog.engine(self.engine).commercial
+        commercial = registry.engine(self.engine).commercial
         for weights in self._terms:
             use = "Commercial use is allowed" if commercial else "No commercial use"
             words.sentence(column, f"{weights.family}: {weights.licence}. {use}.", DIALOG_COLUMNS, "INFO")
@@ -138,7 +139,7 @@ class THREER_OT_use_weights(_Upkeep, bpy.types.Operator):  # type: ignore[misc]
         return {"RUNNING_MODAL"}
 
     def run(self, _context: bpy.types.Context) -> None:
-        store.default(work.current().home).use(catalog.weights(self.name), Path(self.filepath))
+        store.default(work.current().home).use(registry.weights(self.name), Path(self.filepath))
 
 
 class THREER_OT_delete_weights(_Upkeep, bpy.types.Operator):  # type: ignore[misc]
@@ -153,10 +154,10 @@ class THREER_OT_delete_weights(_Upkeep, bpy.types.Operator):  # type: ignore[mis
         return context.window_manager.invoke_confirm(self, event)
 
     def run(self, _context: bpy.types.Context) -> None:
-        store.default(work.current().home).delete(catalog.weights(self.name))
+        store.default(work.current().home).delete(registry.weights(self.name))
 
 
-def draw_need(layout: Any, engine: catalog.Engine, found: doctor.Readiness, width: int) -> None:
+def draw_need(layout: Any, engine: Engine, found: doctor.Readiness, width: int) -> None:
     """What an engine that is not ready still needs, with the button that gets it; one thing after the other."""
     if found.modules:
         lacking = ", ".join(found.modules)
@@ -183,7 +184,7 @@ def _large(layout: Any) -> Any:
 def draw_weights(layout: Any, home: Path) -> None:
     """The weights that lie in the store, each with its size and licence, and the files of the user's own."""
     held = store.default(home)
-    known = dict.fromkeys(weights for engine in catalog.engines().values() for weights in engine.weights)
+    known = dict.fromkeys(weights for engine in registry.engines().values() for weights in engine.weights)
     for weights in known:
         own, taken = held.own(weights), held.held(weights)
         if own or taken:

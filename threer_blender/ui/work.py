@@ -17,7 +17,8 @@ import bpy
 
 from .. import bundle, headless
 from ..jobs import results
-from ..jobs.messages import Asked, Done, Failed, Finished, UserError
+from ..jobs.messages import Asked, Done, Failed, Finished
+from ..model.errors import UserError
 from ..scene.build import build
 from .queue import Queue, Task
 

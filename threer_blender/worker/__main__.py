@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from .. import bundle
+from ..engines import registry
 from ..files import photo_files
 from ..host import environment, hardware
 from ..jobs.messages import (
     Asked,
     Cancel,
-    Cancelled,
     Done,
     Download,
     Ended,
@@ -28,14 +28,13 @@ from ..jobs.messages import (
     Message,
     Request,
     SetUp,
-    UserError,
     asked_from_line,
     from_line,
     to_line,
 )
 from ..jobs.process import disk_full
-from ..model import engine as catalog
 from ..model.engine import Engine
+from ..model.errors import Cancelled, UserError
 from ..model.reconstruction import Photo, Reconstruction, Shot
 from ..runtime.report import Report
 
@@ -116,7 +115,7 @@ def _run(asked: Asked, report: Report) -> Ended:
 
 def _reconstruct(request: Request, report: Report) -> Done:
     output = Path(request.output).absolute()
-    engine = catalog.engine(request.engine)
+    engine = registry.engine(request.engine)
     options = engine.checked_options(request.options)
     missing = environment.absent(engine.needed(options))
     if missing:
@@ -160,7 +159,7 @@ def _within_memory(
     """
     while True:
         try:
-            return catalog.run(engine.id)(photos, options, report), options
+            return registry.run(engine.id)(photos, options, report), options
         except (MemoryError, RuntimeError) as error:
             if not hardware.is_out_of_memory(error):
                 raise

@@ -23,7 +23,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from .. import __version__
 from ..host import store
-from ..jobs.messages import UserError
+from ..model.errors import UserError
 
 BLOCK = 1 << 18
 TIMEOUT = 30.0  # seconds without a byte

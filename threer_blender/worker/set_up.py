@@ -25,7 +25,8 @@ from urllib.request import url2pathname
 
 from ..host import environment, hardware
 from ..host.environment import ALWAYS, ENVIRONMENT, NOTE, PACKAGES, PINNED, PYTHONS, UNFINISHED
-from ..jobs.messages import Finished, SetUp, UserError
+from ..jobs.messages import Finished, SetUp
+from ..model.errors import UserError
 from ..runtime.report import Report
 from . import download
 from .download import File

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...jobs.messages import UserError
 from ...model import lens
+from ...model.errors import UserError
 from ...model.reconstruction import Array, Camera, FloatArray, Photo
 from .reprojection import CENTRE, Lenses, Problem, State, lenses_of
 from .tracks import LEAST_PARALLAX, Tracks, triangulate

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...jobs.messages import UserError
+from ...model.errors import UserError
 from ...model.reconstruction import Array, FloatArray
 from ..poses import Similarity
 from .view_prediction import ViewPrediction, robust_similarity

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ...jobs.messages import UserError
+from ...model.errors import UserError
 from .. import similarities
 from ..similarities import Similarities
 from . import synchronisation

@@ -10,7 +10,6 @@ SIFT: Lowe 2004, as RootSIFT (Arandjelović & Zisserman 2012). Verification: Sch
 from __future__ import annotations
 
 import os
-import zlib  # noqa: F401  # before pycolmap: on Linux zlib aborts the process when it is loaded after it
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace

@@ -14,7 +14,6 @@ import hashlib
 import io
 import os
 import shutil
-import zlib  # noqa: F401  # before pycolmap, see features
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -27,7 +26,7 @@ import pycolmap
 import torch
 from torch import nn
 
-from ...jobs.messages import UserError
+from ...model.errors import UserError
 from ...model.reconstruction import Array, Photo
 from ...networks.aliked import DIMENSIONS, Aliked, Features
 from ...networks.lightglue import LightGlue

@@ -103,8 +103,8 @@ GRAPHS: dict[str, Callable[[int, bool, Float32 | None], Pairs]] = {
     "far": lambda count, _ordered, _similarity: log_window(count, max(1, int(np.log2(max(2, count - 1))) + 1)),
     "first": lambda count, _ordered, _similarity: one_reference(count),
 }
-"""By the names of `catalog.PAIRS`: the pairs of so many photos, whether they are in order, and how alike they are where
-that is known."""
+"""By the names of `engines.options.PAIRS`: the pairs of so many photos, whether they are in order, and how alike they
+are where that is known."""
 
 
 def chosen(

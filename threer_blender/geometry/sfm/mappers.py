@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import zlib  # noqa: F401  # before pycolmap, see features
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

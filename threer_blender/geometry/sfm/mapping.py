@@ -8,7 +8,6 @@ verified matches of all pairs (`judgement`).
 
 from __future__ import annotations
 
-import zlib  # noqa: F401  # before pycolmap, see features
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ from functools import partial
 import numpy as np
 import pycolmap
 
-from ...jobs.messages import UserError
 from ...model import lens
+from ...model.errors import UserError
 from ...model.reconstruction import Array, Camera, FloatArray, LeftOut
 from ..features.features import Matched, Report
 from . import mappers

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 import pycolmap
 
-from ...jobs.messages import UserError
+from ...model.errors import UserError
 from ...model.reconstruction import Array, FloatArray
 from ..features.features import Matched
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import bpy
 
 from ... import splat_files
-from ...jobs.messages import UserError
+from ...model.errors import UserError
 from ...model.gaussian_transform import transformed
 from .. import axes, codecs, points
 from ..changes import Changes

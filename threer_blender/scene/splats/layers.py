@@ -10,11 +10,12 @@ from typing import Any
 
 import bpy
 
-from ...jobs.messages import UserError
+from ...model.errors import UserError
 from .. import look
 from ..changes import Changes
 from ..identity import ROLE, SPLATS
-from . import look, native, splats
+from . import look as splat_look
+from . import native, splats
 
 LAYER = "3R Splats"
 RENDERED = {"MESH", "CURVE", "CURVES", "SURFACE", "META", "FONT", "POINTCLOUD", "VOLUME", "GREASEPENCIL"}
@@ -53,7 +54,7 @@ def use_own_layer(scene: bpy.types.Scene) -> None:
                     changes.set(child, exclude=not holds_splats)
                 elif holds_splats:
                     changes.set(child, exclude=True)
-        look.let_rays_through(scene)
+        splat_look.let_rays_through(scene)
         look.match_photo_colors(scene)
         changes.set(scene.render, film_transparent=True)
         _composite(scene, next(other.name for other in scene.view_layers if other != layer))

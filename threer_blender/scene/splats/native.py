@@ -9,7 +9,7 @@ from typing import Any
 
 import bpy
 
-from ...jobs.messages import UserError
+from ...model.errors import UserError
 from ..changes import Changes
 from . import splats
 

