@@ -75,15 +75,15 @@ def test_there_and_back(as_mesh):
     assert kinds["radiance:base"] == ("FLOAT4" if splats.has_four() else "FLOAT_COLOR")
     assert kinds["rotation"] == "QUATERNION"
     assert {kinds[name] for name in documented - {"radiance:base", "rotation"}} == {"FLOAT_VECTOR"}
-    back = converted.to_nodes(converted)
+    back = native.to_nodes(converted)
     assert not native.is_native(back)
     assert [m.name for m in back.modifiers] == [splats.MODIFIER]
     same(splats.read(back.data), gaussians, 0)
-    converted.to_nodes(back)
+    native.to_nodes(back)
     assert len(back.modifiers) == 1
 
 
-@pytest.mark.skipif(converted.available(), reason="this Blender has splats of its own")
+@pytest.mark.skipif(native.available(), reason="this Blender has splats of its own")
 def test_without_native_splats():
     with pytest.raises(UserError, match=r"from version 5\.3 on"):
         native.to_native(place(random_gaussians(3), as_mesh=True))
