@@ -42,8 +42,9 @@ def test_layer(path: Path) -> None:
 
 
 def test_shared_modules_load_without_anything_heavy() -> None:
-    files = [path.relative_to(PACKAGE.parent) for path in FILES if path.read_text("utf-8").startswith('"""[S] ')]
-    shared = [".".join(path.with_suffix("").parts) for path in files if path.stem not in ("__main__", "__init__")]
+    files = [path for path in FILES if path.relative_to(PACKAGE).parts[0] not in BLENDER]
+    files = [path for path in files if path.read_text("utf-8").startswith('"""[S] ') and path.stem != "__main__"]
+    shared = [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in files]
     code = "import sys\n" + "".join(f"import {name}\n" for name in shared)
     code += (
         f"from threer_blender.engines import registry; registry.engines(); print(sorted({HEAVY!r} & set(sys.modules)))"
