@@ -5,6 +5,7 @@ import pytest
 
 from tests import oracle
 from threer_blender.geometry import focal, poses
+from threer_blender.pipelines import pair_solution
 
 RANDOM = np.random.default_rng(0)
 
@@ -96,7 +97,7 @@ def second_from_first(views: list[oracle.View]) -> np.ndarray:
 def test_relative_pose_by_procrustes(pair: tuple[list[oracle.View], oracle.Oracle]) -> None:
     views, answers = pair
     forward, backward = answers.predict(0, 1), answers.predict(1, 0)
-    found = poses.relative_pose(forward, backward)
+    found = pair_solution.relative_pose(forward, backward)
     true = second_from_first(views)
     np.testing.assert_allclose(found.rotation, true[:3, :3], atol=1e-6)
     unit = np.linalg.norm(backward.points_first[0, 0]) / np.linalg.norm(views[1].camera_points[0, 0])
@@ -134,7 +135,7 @@ def test_pnp_bears_what_procrustes_does_not() -> None:
     def off(rotation: np.ndarray) -> float:
         return float(np.degrees(np.arccos(np.clip((np.trace(rotation.T @ true[:3, :3]) - 1) / 2, -1, 1))))
 
-    procrustes = poses.relative_pose(prediction, answers.predict(1, 0))
+    procrustes = pair_solution.relative_pose(prediction, answers.predict(1, 0))
     # Outliers of the oracle lie on their pixels' rays of the first camera, so only the second photo's mislead.
     assert off(found.camera_from_world[:3, :3]) < 0.02
     assert off(procrustes.rotation) > 10 * off(found.camera_from_world[:3, :3])

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageCms, TiffImagePlugin
 
 from tests.runtime.pictures import Warned, difference, read_one, save, scene, tags
-from threer_blender.pictures import photos
+from threer_blender.pictures import decoding, photos
 
 
 @pytest.mark.parametrize("kind", ["jpg", "png", "tif", "webp"])
@@ -76,7 +76,7 @@ def test_shrinking_keeps_geometry(tmp_path: Path, kind: str, long_side: int) -> 
     small = photos.pixels(photo, long_side)
     h, w = small.shape[:2]
     assert max(w, h) == min(long_side, width)
-    assert (w, h) == photos.shrunk(width, height, long_side)
+    assert (w, h) == decoding.shrunk(width, height, long_side)
     found_x = (small[5:-5, 5:-5, 0].astype(float).mean(axis=0) - 20) / 200 * width
     found_y = (small[5:-5, 5:-5, 1].astype(float).mean(axis=1) - 20) / 200 * height
     said_x = (np.arange(w) + 0.5)[5:-5] * width / w

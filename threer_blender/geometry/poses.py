@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from ..model.reconstruction import Array, FloatArray
-from .pairs.pairs import PairPrediction
 
 PNP_PIXELS = 5.0  # reprojection error of a point that agrees with a pose
 PNP_LEAST = 6  # points that agree; any three do
@@ -65,21 +64,6 @@ def procrustes(source: Array, target: Array, weights: Array, with_scale: bool = 
     rotation = (left * signs) @ right
     scale = float((values * signs).sum() / (share @ (source**2).sum(axis=1))) if with_scale else 1.0
     return Similarity(scale, rotation, middle_target - scale * rotation @ middle_source)
-
-
-def relative_pose(forward: PairPrediction, backward: PairPrediction) -> Similarity:
-    """Second camera from first, by Procrustes of both orders of a pair (DUSt3R, section 3.3).
-
-    The first photo's points stand in the first camera's frame in `forward` and in the second's in `backward`:
-
-        R, t, s = argmin  sum_i C_i^{1,1} C_i^{1,2} || s (R X_i^{1,1}) + t - X_i^{1,2} ||²
-
-    The scale is that between the two predictions' own units.
-    """
-    weights = forward.confidence_first.astype(np.float64) * backward.confidence_second
-    return procrustes(
-        forward.points_first.reshape(-1, 3), backward.points_second.reshape(-1, 3), weights.ravel(), with_scale=True
-    )
 
 
 def pnp(

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ..model.reconstruction import Array, Photo
-from .photos import shrunk
+from .decoding import shrunk
 
 MOST_FRAMES = 200  # of one video; with 100, a camera carried fast through rooms got lost at its turns
 FEWEST_FRAMES = 8  # where hardly anything moves: enough to see that

@@ -16,7 +16,7 @@ from ..geometry.alignment.initial_poses import Unconnected
 from ..geometry.clouds import assembly
 from ..geometry.focal import focal_from_points
 from ..geometry.pairs.pairs import PairPrediction, PairStore
-from ..geometry.poses import Similarity, relative_pose
+from ..geometry.poses import Similarity, procrustes
 from ..geometry.similarities import Similarities
 from ..model.errors import UserError
 from ..model.reconstruction import Array, FloatArray, LeftOut, Photo, PhotoFromMap
@@ -220,3 +220,18 @@ def _shown(solved: Sequence[AlignedView], names: Sequence[str], trusted: float) 
 
 def _no_answer(names: str) -> UserError:
     return UserError(f"The network has no answer for {names}; try another engine, or another photo of the same scene.")
+
+
+def relative_pose(forward: PairPrediction, backward: PairPrediction) -> Similarity:
+    """Second camera from first, by Procrustes of both orders of a pair (DUSt3R, section 3.3).
+
+    The first photo's points stand in the first camera's frame in `forward` and in the second's in `backward`:
+
+        R, t, s = argmin  sum_i C_i^{1,1} C_i^{1,2} || s (R X_i^{1,1}) + t - X_i^{1,2} ||²
+
+    The scale is that between the two predictions' own units.
+    """
+    weights = forward.confidence_first.astype(np.float64) * backward.confidence_second
+    return procrustes(
+        forward.points_first.reshape(-1, 3), backward.points_second.reshape(-1, 3), weights.ravel(), with_scale=True
+    )

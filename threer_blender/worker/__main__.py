@@ -103,7 +103,7 @@ def _failed(error: Exception) -> Failed:
 
 def _run(asked: Asked, report: Report) -> Ended:
     if isinstance(asked, Download):
-        from ..runtime import weights
+        from . import weights
 
         return weights.download(asked, report)
     if isinstance(asked, SetUp):

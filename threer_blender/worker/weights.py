@@ -1,0 +1,28 @@
+"""[R] Weights into the store, when the user asked for them and accepted their terms."""
+
+from __future__ import annotations
+
+from ..engines import registry
+from ..host import store
+from ..jobs.messages import Download, Finished
+from ..model.errors import UserError
+from ..runtime.report import Report
+from . import download as downloads
+
+
+def download(asked: Download, report: Report) -> Finished:
+    """Fetches the asked weights into the store, once their terms have been accepted. Raises UserError."""
+    weights = registry.weights(asked.weights)
+    held = store.default()
+    if not held.is_accepted(weights):
+        raise UserError(f"Accept the terms of {weights.family} first: {weights.licence}, see {weights.terms_url}.")
+    stage = f"Downloading {weights.name}"
+    report.plan({stage: 1.0})
+    expected = weights.sha256 or held.pinned(weights)
+    token = (asked.token or store.token()) if weights.gated else ""
+    file = downloads.File(weights.url, weights.size, expected, token, weights.terms_url if weights.gated else "")
+    sha256 = downloads.fetch(file, held.path(weights), lambda done, total: report(stage, done, total or done + 1))
+    held.verify(weights, held.path(weights), sha256)
+    if expected:
+        return Finished(f"{weights.name} is complete and is the published file.")
+    return Finished(f"{weights.name} is complete. Nobody has published its hash; from now on it must be {sha256}.")
