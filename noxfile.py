@@ -1,4 +1,4 @@
-"""Every task of the project: `nox -s demo`, `nox -s tests`, `nox -s lint`, `nox -s benchmarks`. See README.md."""
+"""Every task of the project: `nox -s demo`, `nox -s tests`, `nox -s lint`, `nox -s benchmarks`. See CONTRIBUTING.md."""
 
 import ctypes
 import os
@@ -108,7 +108,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=PYTHON)
 def benchmarks(session: nox.Session) -> None:
-    """The measured tables of README.md: `nox -s benchmarks -- NAME …`, or all of them."""
+    """The measured tables of docs/benchmarks.md: `nox -s benchmarks -- NAME …`, or all of them."""
     install(session, "blender,test")
     session.install(TORCH, "scipy", "matplotlib")  # torch for networks, a k-d tree for clouds, pictures of growth
     names = session.posargs or sorted(path.stem for path in Path("tests/benchmarks").glob("[!_]*.py"))

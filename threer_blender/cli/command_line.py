@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None, home: Path | None = None) -> in
     `home` is the folder for compiled kernels and logs, by default the user's own.
     """
     try:
-        parsed = _parser().parse_args(arguments, argparse.Namespace(home=home, json=False, hear=_Terminal()))
+        parsed = parser().parse_args(arguments, argparse.Namespace(home=home, json=False, hear=_Terminal()))
     except SystemExit as end:  # argparse's way out; inside Blender it must not end Blender
         return int(end.code or 0)
     try:
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None, home: Path | None = None) -> in
         return _end(parsed, Failed(str(error), "bug"), EXIT_FAILED)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="threer_blender", description="Photos in, Blender scene out.")
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", required=True)

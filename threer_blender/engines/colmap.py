@@ -61,7 +61,7 @@ ENGINE = Engine(
         ),
         MATCHING,
     ),
-    # Measured on 10 to 49 photos (README, "Growth"); high quality on 10.
+    # Measured on 10 to 49 photos (docs/benchmarks.md, "Growth"); high quality on 10.
     costs={
         "preview": Cost(0.3e9, 6e6, 5.0, 1.2),
         "standard": Cost(0.55e9, 11e6, 5.0, 5.0),

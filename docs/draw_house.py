@@ -1,0 +1,201 @@
+"""Draws the rooms of the code and their imports: `python docs/draw_house.py` writes docs/pictures/house.svg.
+
+A room is a folder of the package that holds modules, or a module at its top. Whatever a room imports stands below it.
+Arrows that others imply are left out. Standard library only.
+"""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from collections import defaultdict
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent
+PACKAGE = DOCS.parent / "threer_blender"
+PICTURE = DOCS / "pictures" / "house.svg"
+COMMAND_LINE = {"__main__"}  # modules at the top that only start another room
+
+KINDS = {
+    "S": ("#e8eef7", "standard library and numpy: loaded in both processes"),
+    "B": ("#f9e5cf", "Blender's process: may import bpy, never PyTorch"),
+    "R": ("#dff0dc", "the worker's process: may import PyTorch, never bpy"),
+}
+WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 212, 84, 18, 46, 24  # pixels: a room, between rooms, around them
+LETTERS = 36  # that fit on a line of a room
+
+
+@dataclass(frozen=True)
+class Room:
+    """One room: its kind (a key of KINDS), what it is for, and the rooms that it imports."""
+
+    kind: str
+    purpose: str
+    imports: frozenset[str]
+
+
+def rooms(package: Path = PACKAGE) -> dict[str, Room]:
+    """Every room by its path below the package, with a slash at the end where it is a folder."""
+    members: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted(package.rglob("*.py")):
+        room = room_of(path, package)
+        if room is not None:
+            members[room].append(path)
+    known = {path: room for room, paths in members.items() for path in paths}
+    found = {}
+    for room, paths in members.items():
+        first = package / room / "__init__.py" if room.endswith("/") else paths[0]
+        kind, _, purpose = ast.get_docstring(ast.parse(first.read_text("utf-8")), clean=True).partition("] ")
+        imports = {known[target] for path in paths for target in imported(path, package) if target in known}
+        found[room] = Room(kind.strip("["), purpose.partition("\n\n")[0], frozenset(imports - {room}))
+    return joined(found)
+
+
+def joined(house: Mapping[str, Room]) -> dict[str, Room]:
+    """The rooms, where a folder inside another one that both import each other are one room."""
+    outer = {}
+    for name in house:
+        parent = f"{name.rstrip('/').rpartition('/')[0]}/"
+        mutual = parent in house and parent in house[name].imports and name in house[parent].imports
+        outer[name] = parent if mutual else name
+    imports: dict[str, set[str]] = defaultdict(set)
+    for name, room in house.items():
+        imports[outer[name]] |= {outer[below] for below in room.imports} - {outer[name]}
+    return {name: replace(house[name], imports=frozenset(below)) for name, below in imports.items()}
+
+
+def room_of(path: Path, package: Path) -> str | None:
+    """The room of a module; None for what only starts another room."""
+    folder = path.parent.relative_to(package)
+    if folder != Path():
+        return f"{folder.as_posix()}/"
+    return None if path.stem in {"__init__", *COMMAND_LINE} else path.name
+
+
+def imported(path: Path, package: Path) -> set[Path]:
+    """The package's own modules that a module imports, wherever in it."""
+    here = (package.name, *path.relative_to(package).with_suffix("").parts)
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        base = here[: len(here) - node.level] if node.level else ()
+        module = (*base, *(node.module.split(".") if node.module else ()))
+        for alias in node.names:
+            for names in ((*module, alias.name), module):
+                target = package.parent.joinpath(*names)
+                file = target.with_suffix(".py") if target.with_suffix(".py").is_file() else target / "__init__.py"
+                if names[0] == package.name and file.is_file():
+                    found.add(file)
+                    break
+    return found
+
+
+def floors(house: Mapping[str, Room]) -> dict[str, int]:
+    """The floor of each room, 0 at the bottom: one above the highest room that it imports.
+
+    Raises ValueError where rooms import each other.
+    """
+    floor: dict[str, int] = {}
+
+    def climb(room: str, above: tuple[str, ...]) -> int:
+        if room in above:
+            raise ValueError(f"rooms import each other: {' imports '.join((*above[above.index(room) :], room))}")
+        if room not in floor:
+            floor[room] = 1 + max((climb(below, (*above, room)) for below in house[room].imports), default=-1)
+        return floor[room]
+
+    for room in sorted(house):
+        climb(room, ())
+    return floor
+
+
+def arrows(house: Mapping[str, Room]) -> set[tuple[str, str]]:
+    """(room, room that it imports), without those that a longer way implies."""
+    reach: dict[str, Set[str]] = {}
+
+    def reachable(room: str) -> Set[str]:
+        if room not in reach:
+            direct = house[room].imports
+            reach[room] = direct.union(*(reachable(below) for below in direct))
+        return reach[room]
+
+    return {
+        (room, below)
+        for room, entry in house.items()
+        for below in entry.imports
+        if not any(below in reachable(other) for other in entry.imports - {below})
+    }
+
+
+def draw(house: Mapping[str, Room]) -> str:
+    """The picture as SVG text."""
+    floor, drawn = floors(house), arrows(house)
+    stories: dict[int, list[str]] = defaultdict(list)
+    for room in sorted(house):
+        stories[floor[room]].append(room)
+    widest = max(map(len, stories.values()))
+    width = 2 * MARGIN + widest * (WIDTH + GAP_X) - GAP_X
+    top, height = 3 * MARGIN, 3 * MARGIN + len(stories) * (HEIGHT + GAP_Y)
+    place = {}
+    for number, names in stories.items():
+        left = (width - len(names) * (WIDTH + GAP_X) + GAP_X) / 2
+        for column, room in enumerate(_ordered(names, place, drawn)):
+            place[room] = (left + column * (WIDTH + GAP_X), top + (len(stories) - 1 - number) * (HEIGHT + GAP_Y))
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif">',
+        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
+        *_legend(),
+        *(_arrow(place[room], place[below]) for room, below in sorted(drawn)),
+        *(_box(room, house[room], place[room]) for room in sorted(house)),
+        "</svg>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _ordered(names: list[str], place: Mapping[str, tuple[float, float]], drawn: Set[tuple[str, str]]) -> list[str]:
+    """A floor's rooms from left to right: each near the middle of those below that it imports."""
+
+    def middle(room: str) -> float:
+        below = [place[other][0] for name, other in drawn if name == room]
+        return sum(below) / len(below) if below else 0.0
+
+    return sorted(names, key=lambda room: (middle(room), room))
+
+
+def _legend() -> list[str]:
+    parts, left = [], MARGIN
+    for kind, (colour, text) in KINDS.items():
+        parts.append(f'<rect x="{left}" y="18" width="16" height="16" rx="3" fill="{colour}" stroke="#667788"/>')
+        parts.append(f'<text x="{left + 24}" y="31" font-size="13" fill="#223344">[{kind}] {text}</text>')
+        left += 60 + 7 * len(text)
+    return parts
+
+
+def _arrow(start: tuple[float, float], end: tuple[float, float]) -> str:
+    x1, y1, x2, y2 = start[0] + WIDTH / 2, start[1] + HEIGHT, end[0] + WIDTH / 2, end[1]
+    bend = min(GAP_Y, y2 - y1)
+    way = f"M{x1:.0f} {y1:.0f} C{x1:.0f} {y1 + bend:.0f} {x2:.0f} {y2 - bend:.0f} {x2:.0f} {y2:.0f}"
+    return f'<path d="{way}" fill="none" stroke="#9aa7b5" stroke-width="1.4"/>'
+
+
+def _box(name: str, room: Room, at: tuple[float, float]) -> str:
+    x, y = at
+    lines = textwrap.wrap(room.purpose, LETTERS, max_lines=3, placeholder=" …")
+    texts = "".join(
+        f'<text x="{x + 10:.0f}" y="{y + 39 + 15 * number:.0f}" font-size="11.5" fill="#445566">{escape(line)}</text>'
+        for number, line in enumerate(lines)
+    )
+    return (
+        f'<rect x="{x:.0f}" y="{y:.0f}" width="{WIDTH}" height="{HEIGHT}" rx="7" fill="{KINDS[room.kind][0]}" '
+        f'stroke="#667788"/><text x="{x + 10:.0f}" y="{y + 21:.0f}" font-size="14" font-weight="bold" '
+        f'fill="#223344">{escape(name)}</text>{texts}'
+    )
+
+
+if __name__ == "__main__":
+    PICTURE.parent.mkdir(exist_ok=True)
+    PICTURE.write_text(draw(rooms()), "utf-8")
