@@ -48,7 +48,8 @@ def rooms(package: Path = PACKAGE) -> dict[str, Room]:
     found = {}
     for room, paths in members.items():
         first = package / room / "__init__.py" if room.endswith("/") else paths[0]
-        kind, _, purpose = ast.get_docstring(ast.parse(first.read_text("utf-8")), clean=True).partition("] ")
+        docstring = ast.get_docstring(ast.parse(first.read_text("utf-8"))) or ""
+        kind, _, purpose = docstring.partition("] ")
         imports = {known[target] for path in paths for target in imported(path, package) if target in known}
         found[room] = Room(kind.strip("["), purpose.partition("\n\n")[0], frozenset(imports - {room}))
     return joined(found)
@@ -140,7 +141,7 @@ def draw(house: Mapping[str, Room]) -> str:
     widest = max(map(len, stories.values()))
     width = 2 * MARGIN + widest * (WIDTH + GAP_X) - GAP_X
     top, height = 3 * MARGIN, 3 * MARGIN + len(stories) * (HEIGHT + GAP_Y)
-    place = {}
+    place: dict[str, tuple[float, float]] = {}
     for number, names in stories.items():
         left = (width - len(names) * (WIDTH + GAP_X) + GAP_X) / 2
         for column, room in enumerate(_ordered(names, place, drawn)):

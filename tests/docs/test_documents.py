@@ -13,7 +13,8 @@ import pytest
 
 from tests.docs import documents
 from tests.docs.documents import DOCUMENTS, ROOT
-from threer_blender import catalog, command_line
+from threer_blender.cli import command_line
+from threer_blender.engines import registry
 
 COMMAND = ["python", "-m", "threer_blender"]
 IN_BLENDER = ["blender", "-b", "--command", "threer_blender"]
@@ -61,7 +62,7 @@ def test_commands_of_the_program(document: Path) -> None:
             pytest.fail(f"not a command: {' '.join(words)}")
         if parsed.verb == "reconstruct" and parsed.engine != WORKED_EXAMPLE:
             options = dict(text.split("=", 1) for text in parsed.option)
-            catalog.engine(parsed.engine).checked_options(options)
+            registry.engine(parsed.engine).checked_options(options)
 
 
 def sessions() -> dict[str, ast.FunctionDef]:
@@ -109,15 +110,15 @@ def test_options_in_the_table() -> None:
     for option, engines, _ in table:
         name, value = re.fullmatch(r"`--option (\w+)=(\S+)`", option).groups()  # type: ignore[union-attr]
         for engine in re.findall(r"`(\w+)`", engines):
-            catalog.engine(engine).checked_options({name: value})
+            registry.engine(engine).checked_options({name: value})
 
 
 def test_engines_in_the_table() -> None:
     """The table for artists names every engine, with the commercial use that it declares."""
-    named = {}
+    named: dict[str, str] = {}
     for labels, *_, commercial in rows(ROOT / "docs" / "artists.md", "| Engine | Photos |"):
         named |= dict.fromkeys(labels.split(", "), commercial)
-    engines = catalog.engines().values()
+    engines = registry.engines().values()
     assert set(named) == {engine.label for engine in engines}
     for engine in engines:
         assert named[engine.label].startswith(("yes", "as ") if engine.commercial else "no"), engine.label

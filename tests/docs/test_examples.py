@@ -13,7 +13,7 @@ from tests.docs import documents
 from tests.docs.documents import ROOT
 from tests.sample_photos import SAMPLE, shrunk
 from threer_blender import splat_files
-from threer_blender.reconstruction import Gaussians
+from threer_blender.model.reconstruction import Gaussians
 
 RECONSTRUCT, SPLATS = documents.blocks(ROOT / "docs" / "pipeline.md", "python")
 
