@@ -92,7 +92,7 @@ def write(reconstruction: Reconstruction, folder: str | Path, plates: Path | Non
         (partial / SCENE).write_text(json.dumps(scene, indent=1, ensure_ascii=False, allow_nan=False), "utf-8")
         if plates is not None and plates.is_dir():
             shutil.move(plates, partial / PLATES)
-        _put_in_place(partial, folder)
+        put_in_place(partial, folder)
     except OSError as error:
         raise output_error(folder, error) from error
     finally:
@@ -139,7 +139,7 @@ def output_error(folder: Path, error: OSError) -> UserError:
     return UserError(f"The result could not be written to {str(folder)!r} ({reason}); choose another place for it.")
 
 
-def _put_in_place(partial: Path, folder: Path) -> None:
+def put_in_place(partial: Path, folder: Path) -> None:
     """Renames `partial` to `folder`; an earlier bundle steps aside first and comes back where the rename fails."""
     if not folder.exists():
         partial.rename(folder)

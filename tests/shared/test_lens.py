@@ -23,7 +23,16 @@ REAL = [
     Distortion("OPENCV", (0.08, -0.15, -2e-3, 3e-3)),
     Distortion("OPENCV_FISHEYE", (0.0, 0.0, 0.0, 0.0)),
     Distortion("OPENCV_FISHEYE", (-0.02, 0.004, -0.003, 0.0005)),
+    Distortion("BROWN", (-0.28, 0.09, -0.02, 0.003, 1e-3, -5e-4)),
+    Distortion("DIVISION", (-0.2,)),
+    Distortion("DIVISION", (0.1,)),
+    Distortion("TDE_RADIAL_4", (0.7, 0.05, 1e-3, -2e-3, 0.02, 5e-4, 1e-3, 30.0, 0.01)),
+    Distortion(
+        "TDE_ANAMORPHIC_4",
+        (0.6, 2.0, 0.03, -0.02, 0.01, 0.02, 3e-3, 2e-3, 1e-3, -2e-3, 1e-3, 2e-3, 0.5, 1.01, 0.99),
+    ),
 ]
+COLMAP = [d for d in REAL if d.model not in ("BROWN", "TDE_RADIAL_4", "TDE_ANAMORPHIC_4")]
 
 
 def disc(radius: float) -> np.ndarray:
@@ -34,7 +43,7 @@ def disc(radius: float) -> np.ndarray:
 
 @pytest.mark.parametrize("distortion", REAL, ids=str)
 def test_both_ways_agree_within_the_valid_radius(distortion: Distortion) -> None:
-    ideal = disc(min(0.9 * lens.valid_radius(distortion), 1.5))
+    ideal = disc(min(0.9 * lens.valid_radius(distortion), 1.5 if distortion in COLMAP else 0.8))
     bent = lens.distort(distortion, ideal)
     assert np.abs(lens.undistort(distortion, bent) - ideal).max() < 1e-9
     assert np.abs(lens.distort(distortion, lens.undistort(distortion, bent)) - bent).max() < 1e-11
@@ -65,6 +74,35 @@ def test_known_values() -> None:
     assert np.hypot(*equidistant) == pytest.approx(math.pi / 4)
 
 
+def test_known_values_of_models_that_undistort() -> None:
+    """By hand from the formulas: distorted (0.6, -0.8) has r = 1, and its y goes up in 3DE's."""
+    point = np.array([0.6, -0.8])
+    assert lens.undistort(Distortion("DIVISION", (-0.2,)), point) == pytest.approx([0.75, -1.0])
+    radial = Distortion("TDE_RADIAL_4", (1.0, 0.1, 0.01, 0.02, 0.05, 0.0, 0.0, 0.0, 0.0))
+    expected = [
+        0.6 * 1.15 + 0.01 * (1 + 2 * 0.36) + 2 * 0.02 * 0.6 * 0.8,
+        -(0.8 * 1.15 + 0.02 * (1 + 2 * 0.64) + 2 * 0.01 * 0.6 * 0.8),
+    ]
+    assert lens.undistort(radial, point) == pytest.approx(expected)
+    bent = Distortion("TDE_RADIAL_4", (1.0, *(0.0,) * 6, 90.0, 0.21))  # stretched by 1.1 along y, shrunk along x
+    assert lens.undistort(bent, point) == pytest.approx([0.6 / 1.1, -0.8 * 1.1])
+    # r² cos 2φ = 0.36 - 0.64 and r⁴ cos 4φ = 2 · 0.28² - 1; a squeezed pixel's x is halved within the lens.
+    terms = (0.1, 0.2, 0.3, 0.4, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06)
+    anamorphic = Distortion("TDE_ANAMORPHIC_4", (1.0, 2.0, *terms, 0.0, 1.0, 1.0))
+    factors = [
+        1 + a + b * -0.28 + c + d * -0.28 + e * (2 * 0.28**2 - 1) for a, b, c, d, e in (terms[0::2], terms[1::2])
+    ]
+    assert lens.undistort(anamorphic, np.array([1.2, -0.8])) == pytest.approx([1.2 * factors[0], -0.8 * factors[1]])
+
+
+def test_the_division_model_is_colmaps() -> None:
+    pycolmap = pytest.importorskip("pycolmap")
+    camera = pycolmap.Camera(model="DIVISION", width=640, height=480, params=[500, 500, 320, 240, -0.2])
+    pixel = camera.img_from_cam(np.array([[0.5, 0.3, 1.0]]))[0]
+    ours = lens.distort(Distortion("DIVISION", (-0.2,)), np.array([0.5, 0.3])) * 500 + (320, 240)
+    assert ours == pytest.approx(pixel)
+
+
 def test_valid_radius() -> None:
     assert lens.valid_radius(Distortion("PINHOLE")) == math.inf
     assert lens.valid_radius(Distortion("SIMPLE_RADIAL", (0.2,))) == math.inf
@@ -77,7 +115,9 @@ def test_valid_radius() -> None:
     assert turn < 1
 
 
-@pytest.mark.parametrize("distortion", [d for d in REAL if lens.valid_radius(d) < 3], ids=str)
+@pytest.mark.parametrize(
+    "distortion", [d for d in COLMAP if lens.valid_radius(d) < 3 and d.model != "DIVISION"], ids=str
+)
 def test_the_radius_grows_up_to_the_valid_radius_and_falls_behind_it(distortion: Distortion) -> None:
     fold = lens.valid_radius(distortion)
     radii = fold * np.array([0.0, 0.3, 0.6, 0.9, 0.99, 1.01, 1.05])
@@ -118,6 +158,9 @@ def test_identity_is_known() -> None:
     assert Distortion("OPENCV", (0.0, 0.0, 0.0, 0.0)).is_identity
     assert not Distortion("OPENCV", (0.0, 0.0, 0.0, 1e-9)).is_identity
     assert not Distortion("OPENCV_FISHEYE", (0.0, 0.0, 0.0, 0.0)).is_identity
+    assert Distortion("TDE_RADIAL_4", (0.7, *(0.0,) * 8)).is_identity
+    assert not Distortion("TDE_RADIAL_4", (0.7, *(0.0,) * 7, 0.01)).is_identity
+    assert Distortion("TDE_ANAMORPHIC_4", (0.7, 2.0, *(0.0,) * 11, 1.0, 1.0)).is_identity
 
 
 @pytest.mark.parametrize(("model", "params"), [("FOV", (0.9,)), ("RADIAL", (0.1,)), ("PINHOLE", (0.1,))])

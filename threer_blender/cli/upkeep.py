@@ -1,4 +1,4 @@
-"""[S] The command line's verbs around a reconstruction: `info`, `cleaning`, `weights` and `environment`."""
+"""[S] The command line's verbs around a reconstruction: `info`, `cleaning`, `lens`, `weights` and `environment`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from .. import __version__, bundle, doctor, headless
 from ..engines import registry
 from ..host import environment, store
 from ..jobs.messages import Asked, Download, SetUp
+from ..lenses import export as lens_export
 from ..model.engine import Option, Weights
 from ..model.errors import UserError
 from . import inspection
@@ -29,6 +30,11 @@ def add_verbs(verbs: Any) -> None:
     cleaning.add_argument("result", metavar="FOLDER", help="the bundle of a result")
     cleaning.add_argument("--output", required=True, metavar="PICTURES", help="a folder for them")
     cleaning.set_defaults(run=_cleaning)
+
+    lens = verbs.add_parser("lens", help="a result's lenses for other programs: STMaps, a Nuke script, every residual")
+    lens.add_argument("result", metavar="FOLDER", help="the bundle of a result")
+    lens.add_argument("--output", required=True, metavar="LENSES", help="a folder for them")
+    lens.set_defaults(run=_lens)
 
     weights = verbs.add_parser("weights", help="list, download or delete the learned engines' weights")
     does = weights.add_subparsers(dest="what", required=True)
@@ -87,6 +93,11 @@ def _info(parsed: argparse.Namespace) -> None:
 def _cleaning(parsed: argparse.Namespace) -> None:
     lines = inspection.write(bundle.read(parsed.result), Path(parsed.output).absolute())
     sys.stdout.write("\n".join([*lines, inspection.KEY]) + "\n")
+
+
+def _lens(parsed: argparse.Namespace) -> None:
+    lines = lens_export.write(bundle.read(parsed.result), Path(parsed.output).absolute())
+    sys.stdout.write("\n".join([*lines, lens_export.CONVENTION]) + "\n")
 
 
 def _choices(option: Option) -> str:

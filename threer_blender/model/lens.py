@@ -1,32 +1,29 @@
-"""[S] Lens distortion by COLMAP model name, on normalised image coordinates. Imports numpy only.
+"""[S] Lens distortion by model name, on normalised image coordinates. Imports numpy only.
 
-Formulas: COLMAP, src/colmap/sensor/models.h (conventions), Brown 1971 (radial and tangential), Kannala & Brandt 2006
-(fisheye). `distort` takes ideal pinhole coordinates (u, v) = (x/z, y/z) to those that the lens really makes.
+`distort` takes ideal pinhole coordinates (u, v) = (x/z, y/z) to those that the lens really makes; the formulas stand
+in `lens_formulas`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .model.lens_formulas import FORMULAS
+
 FloatArray = npt.NDArray[np.float64]
 
-# COLMAP model name -> names of its distortion parameters, in COLMAP's order.
-MODELS: dict[str, tuple[str, ...]] = {
-    "PINHOLE": (),
-    "SIMPLE_RADIAL": ("k1",),
-    "RADIAL": ("k1", "k2"),
-    "OPENCV": ("k1", "k2", "p1", "p2"),
-    "OPENCV_FISHEYE": ("k1", "k2", "k3", "k4"),
-}
+# Model name -> names of its distortion parameters, in their order.
+MODELS: dict[str, tuple[str, ...]] = {name: formula.params for name, formula in FORMULAS.items()}
 
 
 @dataclass(frozen=True)
 class Distortion:
-    """A COLMAP camera model's name and its distortion parameters (focal and centre are the Camera's)."""
+    """A lens model's name and its distortion parameters (focal and centre are the Camera's)."""
 
     model: str
     params: tuple[float, ...] = ()
@@ -42,36 +39,29 @@ class Distortion:
     @property
     def is_identity(self) -> bool:
         """True where an ideal pinhole camera shows the same picture."""
-        return self.model != "OPENCV_FISHEYE" and not any(self.params)
+        formula = FORMULAS[self.model]
+        values = zip(formula.params, self.params, strict=True)
+        return self.model != "OPENCV_FISHEYE" and all(
+            value == formula.neutral.get(name, 0.0) for name, value in values if name not in formula.scales
+        )
 
 
 NO_DISTORTION = Distortion("PINHOLE")
 
 
 def distort(distortion: Distortion, normalised: npt.NDArray[Any]) -> FloatArray:
-    """Ideal normalised coordinates (..., 2) -> where the lens puts them (..., 2)."""
+    """Ideal normalised coordinates (..., 2) -> where the lens puts them (..., 2); NaN where it shows no such point."""
     ideal = np.asarray(normalised, np.float64)
     if distortion.is_identity:
         return ideal
-    u, v = ideal[..., 0], ideal[..., 1]
-    if distortion.model == "OPENCV_FISHEYE":
-        k1, k2, k3, k4 = distortion.params
-        radius = np.hypot(u, v)
-        angle = np.arctan(radius)
-        bent = angle * (1 + k1 * angle**2 + k2 * angle**4 + k3 * angle**6 + k4 * angle**8)
-        ratio = np.where(radius > 1e-12, bent / np.maximum(radius, 1e-12), 1.0)
-        bent_plane: FloatArray = ideal * ratio[..., None]
-        return bent_plane
-    k1, k2, p1, p2 = (*distortion.params, 0.0, 0.0, 0.0)[:4]
-    square = u * u + v * v
-    radial = 1 + k1 * square + k2 * square * square
-    return np.stack(
-        [
-            u * radial + 2 * p1 * u * v + p2 * (square + 2 * u * u),
-            v * radial + 2 * p2 * u * v + p1 * (square + 2 * v * v),
-        ],
-        axis=-1,
-    )
+    formula = FORMULAS[distortion.model]
+    if distortion.model == "DIVISION":  # r = d / (1 + k d²), solved for d
+        square = 4 * distortion.params[0] * (ideal**2).sum(axis=-1, keepdims=True)
+        distorted: FloatArray = ideal * 2 / (1 + np.sqrt(np.where(square <= 1, 1 - square, np.nan)))
+        return distorted
+    if formula.undistorts:
+        return _solved(lambda points: formula.evaluate(distortion.params, points), ideal, ideal)
+    return formula.evaluate(distortion.params, ideal)
 
 
 def valid_radius(distortion: Distortion) -> float:
@@ -80,8 +70,13 @@ def valid_radius(distortion: Distortion) -> float:
     Beyond it the polynomial falls again and the model would show what lies outside the picture a second time, inside.
     Where the radial part alone turns; the tangential part is far too small to move that place.
     """
+    formula = FORMULAS[distortion.model]
+    if distortion.model == "DIVISION":
+        return 0.5 / float(np.sqrt(distortion.params[0])) if distortion.params[0] > 0 else np.inf
+    if formula.undistorts:
+        return np.inf
     fisheye = distortion.model == "OPENCV_FISHEYE"
-    radial = distortion.params if fisheye else distortion.params[:2]
+    radial = _without_tangential(distortion).params
     # The derivative 1 + 3 k1 s + 5 k2 s² … in s, the squared radius (or angle), as a polynomial in 1/s: never singular.
     inverse = np.roots([1.0, *((2 * i + 3) * k for i, k in enumerate(radial))])
     turning = inverse.real[(np.abs(inverse.imag) < 1e-12) & (inverse.real > 1e-12)]
@@ -92,42 +87,66 @@ def valid_radius(distortion: Distortion) -> float:
 
 
 def undistort(distortion: Distortion, normalised: npt.NDArray[Any]) -> FloatArray:
-    """Coordinates as the lens made them (..., 2) -> ideal ones (..., 2), by Newton's method with a numeric Jacobian.
+    """Coordinates as the lens made them (..., 2) -> ideal ones (..., 2).
 
     Where the lens model folds over (beyond its valid radius) no ideal point exists; the result is then NaN.
     """
     target = np.asarray(normalised, np.float64)
+    formula = FORMULAS[distortion.model]
     if distortion.is_identity:
         return target
-    ideal = _radially_undistorted(distortion, target)
+    if distortion.model == "DIVISION":
+        ideal = formula.evaluate(distortion.params, target)
+        square = np.abs(distortion.params[0]) * (target**2).sum(axis=-1, keepdims=True)
+        return np.where(square < 1, ideal, np.nan)
+    if formula.undistorts:
+        return formula.evaluate(distortion.params, target)
+    start = _radially_undistorted(distortion, target)
+    ideal = _solved(lambda points: formula.evaluate(distortion.params, points), target, start)
+    inside = np.linalg.norm(ideal, axis=-1, keepdims=True) < valid_radius(distortion)
+    return np.where(inside, ideal, np.nan)
+
+
+def jacobian(function: Callable[[FloatArray], FloatArray], points: FloatArray) -> FloatArray:
+    """(..., 2, 2) the derivative of a map of the plane at points (..., 2), by central differences."""
     step = 1e-6
+    along = (function(points + (step, 0)) - function(points - (step, 0))) / (2 * step)
+    down = (function(points + (0, step)) - function(points - (0, step))) / (2 * step)
+    return np.stack([along, down], axis=-1)
+
+
+def _solved(function: Callable[[FloatArray], FloatArray], target: FloatArray, start: FloatArray) -> FloatArray:
+    """The points (..., 2) that `function` takes to `target`, by Newton's method from `start`; NaN where it fails."""
+    points = start
     for _ in range(20):
-        residual = distort(distortion, ideal) - target
+        residual = function(points) - target
         if not (np.abs(residual) > 1e-12).any():
             break
-        du = (distort(distortion, ideal + (step, 0)) - distort(distortion, ideal - (step, 0))) / (2 * step)
-        dv = (distort(distortion, ideal + (0, step)) - distort(distortion, ideal - (0, step))) / (2 * step)
-        determinant = du[..., 0] * dv[..., 1] - du[..., 1] * dv[..., 0]
+        (a, b), (c, d) = np.moveaxis(jacobian(function, points), (-2, -1), (0, 1))
+        determinant = a * d - b * c
         determinant = np.where(np.abs(determinant) < 1e-9, np.nan, determinant)
-        ideal = ideal - np.stack(
-            [
-                (dv[..., 1] * residual[..., 0] - dv[..., 0] * residual[..., 1]) / determinant,
-                (du[..., 0] * residual[..., 1] - du[..., 1] * residual[..., 0]) / determinant,
-            ],
-            axis=-1,
-        )
-    found = np.abs(distort(distortion, ideal) - target).max(axis=-1, keepdims=True) < 1e-8
-    found &= np.linalg.norm(ideal, axis=-1, keepdims=True) < valid_radius(distortion)
-    return np.where(found, ideal, np.nan)
+        x, y = residual[..., 0], residual[..., 1]
+        points = points - np.stack([(d * x - b * y) / determinant, (a * y - c * x) / determinant], axis=-1)
+    solved = np.abs(function(points) - target).max(axis=-1, keepdims=True) < 1e-8
+    return np.where(solved, points, np.nan)
+
+
+def _without_tangential(distortion: Distortion) -> Distortion:
+    """The radial part of a lens whose formula distorts."""
+    names = MODELS[distortion.model]
+    radial = tuple(v for name, v in zip(names, distortion.params, strict=True) if name.startswith("k"))
+    if distortion.model == "OPENCV":
+        return Distortion("RADIAL", radial)
+    return Distortion(distortion.model, radial + (0.0,) * (len(names) - len(radial)))
 
 
 def _radially_undistorted(distortion: Distortion, target: FloatArray) -> FloatArray:
     """(..., 2) near the answer and on its side of the fold, from a table of the radial part: Newton's start."""
-    radial = Distortion("RADIAL", distortion.params[:2]) if distortion.model == "OPENCV" else distortion
+    radial = _without_tangential(distortion)
     angles = np.linspace(0, min(np.arctan(valid_radius(distortion)), np.radians(89.9)), 1024)
     radii = np.tan(angles)
-    bent = distort(radial, np.stack([radii, np.zeros_like(radii)], axis=-1))[:, 0]
+    distorted = distort(radial, np.stack([radii, np.zeros_like(radii)], axis=-1))[:, 0]
     wanted = np.linalg.norm(target, axis=-1)
-    ratio = np.tan(np.interp(wanted, bent, angles)) / np.maximum(wanted, 1e-12)
+    ratio = np.tan(np.interp(wanted, distorted, angles)) / np.maximum(wanted, 1e-12)
     start: FloatArray = target * np.where(wanted > 1e-12, ratio, 1.0)[..., None]
     return start

@@ -1,0 +1,94 @@
+"""The folder of lenses: whole, readable, and refused in a sentence."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from threer_blender.lens import Distortion
+from threer_blender.lenses import export
+from threer_blender.messages import UserError
+from threer_blender.reconstruction import Camera, Photo, Reconstruction, Shot
+
+LENS = Distortion("OPENCV", (-0.2, 0.03, 1e-3, -5e-4))
+
+
+def camera(name: str, focal: float = 100) -> Camera:
+    return Camera(name, 128, 72, focal, focal, 65, 35, np.eye(4), LENS)
+
+
+def result(tmp_path: Path, **more: object) -> Reconstruction:
+    photos = [Photo(name, str(tmp_path / name), 128, 72, "0" * 64) for name in ("a.jpg", "b.jpg")]
+    return Reconstruction("test", "GPL", photos, [camera("a.jpg"), camera("b.jpg")], **more)
+
+
+def test_photos_of_one_lens_share_its_maps(tmp_path: Path) -> None:
+    lines = export.write(result(tmp_path), tmp_path / "lenses")
+    names = sorted(path.name for path in (tmp_path / "lenses").iterdir())
+    assert names == ["01_a.nk", "01_a_redistort.exr", "01_a_undistort.exr", "lens.json"]
+    (entry,) = json.loads((tmp_path / "lenses" / "lens.json").read_text())["lenses"]
+    assert entry["used_by"] == ["a.jpg", "b.jpg"]
+    assert entry["render"]["width"] == 128 + entry["overscan"]["left"] + entry["overscan"]["right"]
+    assert [fit["model"] for fit in entry["fits"]] == list(export.MODELS)
+    assert entry["fits"][0]["rms_px"] < 1e-6
+    assert any("TDE_RADIAL_4: RMS" in line for line in lines)
+
+
+def test_a_zoom_has_maps_for_every_frame(tmp_path: Path) -> None:
+    cameras = {n: camera(f"clip {n:04d}", 100 + n) for n in (1001, 1003)}
+    shot = Shot("clip.mov", str(tmp_path / "a.jpg"), 24, 3, cameras)
+    export.write(replace(result(tmp_path), shots=[shot]), tmp_path / "lenses")
+    names = {path.name for path in (tmp_path / "lenses").iterdir()}
+    assert {"01_clip_undistort.1001.exr", "01_clip_redistort.1003.exr", "02_b.nk"} <= names
+
+
+def test_the_nuke_script_has_every_input_it_names(tmp_path: Path) -> None:
+    """Read as Nuke reads it: a stack from which each node takes its inputs."""
+    export.write(result(tmp_path), tmp_path / "lenses")
+    stack: list[str] = []
+    variables: dict[str, str] = {}
+    inputs: dict[str, list[str]] = {}
+    knobs: dict[str, dict[str, str]] = {}
+    for block in (tmp_path / "lenses" / "01_a.nk").read_text().split("\n"):
+        line = block.strip()
+        if line.startswith("set "):
+            variables[line.split()[1]] = stack[-1]
+        elif line.startswith("push "):
+            stack.append(variables[line.split()[1].lstrip("$")])
+        elif line.endswith("{"):
+            knobs["now"] = {}
+        elif line == "}":
+            node = knobs.pop("now")
+            name, count = node["name"], int(node["inputs"])
+            inputs[name] = [stack.pop() for _ in range(count)]
+            knobs[name] = node
+            stack.append(name)
+        elif line and not line.startswith("#"):
+            knob, _, value = line.partition(" ")
+            knobs["now"][knob] = value
+    assert inputs["STMap_undistort"] == ["Read_plate", "Read_undistort"]
+    assert inputs["STMap_redistort"] == ["Read_CG", "Read_redistort"]
+    assert inputs["CG_over_plate"] == ["Read_plate", "STMap_redistort"]
+    tde = knobs["LD_3DE4_Radial_Standard_Degree_4_undistort"]
+    assert float(tde["tde4_filmback_width_cm"]) == pytest.approx(3.6)
+    assert float(tde["tde4_focal_length_cm"]) == pytest.approx(3.6 * 100 / 128)
+    assert float(tde["tde4_lens_center_offset_y_cm"]) == pytest.approx(3.6 / 128)
+
+
+def test_an_earlier_export_is_replaced_and_other_folders_are_not(tmp_path: Path) -> None:
+    export.write(result(tmp_path), tmp_path / "lenses")
+    export.write(result(tmp_path), tmp_path / "lenses")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="something else"):
+        export.write(result(tmp_path), tmp_path / "mine")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lenses", "mine"]
+
+
+def test_a_lens_that_is_too_wide_leaves_nothing_behind(tmp_path: Path) -> None:
+    wide = replace(camera("a.jpg"), distortion=Distortion("OPENCV_FISHEYE", (0.0,) * 4), fx=40, fy=40)
+    with pytest.raises(UserError, match="too wide"):
+        export.write(replace(result(tmp_path), cameras=[wide]), tmp_path / "lenses")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,167 @@
+"""[S] The lenses of a result as a folder: STMap pairs, a Nuke script for each, and lens.json with every residual."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import bundle
+from ..files import exr_file
+from ..messages import UserError
+from ..model.lens_formulas import FORMULAS
+from ..reconstruction import Camera, Reconstruction
+from . import nuke, stmaps
+from .film_back import FilmBack
+from .fits import Fit, fit
+from .overscan import Overscan, overscan, without_distortion
+
+INDEX = "lens.json"
+MODELS = ("BROWN", "OPENCV_FISHEYE", "DIVISION", "TDE_RADIAL_4", "TDE_ANAMORPHIC_4")
+CONVENTION = (
+    "STMaps are 32-bit EXR: red is S = x / width, green is T = y / height of the source, origin at its lower left "
+    "corner, pixel centres at half pixels; blue is 1 where the source has the place. 'undistort' is as large as the "
+    "render and reads the plate; 'redistort' is as large as the plate and reads the render."
+)
+
+
+@dataclass(frozen=True)
+class Lens:
+    """One lens of a result: the cameras that it belongs to by photo or frame, all alike unless it zooms."""
+
+    name: str
+    cameras: dict[str, Camera]
+    sensor_width: float | None
+
+    @property
+    def zooms(self) -> bool:
+        """Whether its cameras differ."""
+        return len({_key(camera) for camera in self.cameras.values()}) > 1
+
+
+def lenses(reconstruction: Reconstruction) -> list[Lens]:
+    """The lenses that filmed the shots, then those of the photos, each once."""
+    found = []
+    sensors = {photo.name: photo.sensor_width for photo in reconstruction.photos}
+    for shot in reconstruction.shots:
+        cameras = {str(number): camera for number, camera in shot.cameras.items()}
+        photo = next((p for p in reconstruction.photos if p.path == shot.path), None)
+        found.append(Lens(shot.video, cameras, photo.sensor_width if photo else None))
+    filmed = {shot.path for shot in reconstruction.shots}
+    stills = {photo.name for photo in reconstruction.photos if photo.path not in filmed}
+    groups: dict[Any, dict[str, Camera]] = {}
+    for camera in reconstruction.cameras:
+        if camera.photo in stills:
+            groups.setdefault(_key(camera), {})[camera.photo] = camera
+    found += [Lens(next(iter(group)), group, sensors[next(iter(group))]) for group in groups.values()]
+    return found
+
+
+def write(reconstruction: Reconstruction, folder: Path, report: Callable[[float], None] = lambda _: None) -> list[str]:
+    """Writes `folder`, whole or not at all, and returns sentences about each lens.
+
+    `report(fraction)` may raise. Raises UserError where the folder holds something else, cannot be written, or a lens
+    is too wide.
+    """
+    if folder.exists() and not (folder / INDEX).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"The folder {str(folder)!r} holds something else; choose a new or empty one for the lenses.")
+    partial = bundle.staging(folder)
+    entries, lines = [], []
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        chosen = lenses(reconstruction)
+        for number, each in enumerate(chosen):
+            entry, sentences = _write(each, number, partial)
+            entries.append(entry)
+            lines += sentences
+            report((number + 1) / len(chosen))
+        index = {"convention": CONVENTION, "lenses": entries}
+        (partial / INDEX).write_text(json.dumps(index, indent=1, ensure_ascii=False), "utf-8")
+        bundle.put_in_place(partial, folder)
+    except OSError as error:
+        raise bundle.output_error(folder, error) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return lines
+
+
+def _write(each: Lens, number: int, folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """The files of one lens, its entry in the index, and what to say of it."""
+    cameras = list(each.cameras.values())
+    camera = cameras[0]
+    added = overscan(cameras)
+    stem = f"{number + 1:02d}_{re.sub(r'[^A-Za-z0-9_-]+', '_', Path(each.name).stem)[:40]}"
+    fits = [fit(camera, model) for model in MODELS]
+    chosen = each.cameras if each.zooms else {"": camera}
+    for label, one in chosen.items():
+        _write_maps(folder, stem, label, one, added)
+    frames = ".%04d" if each.zooms else ""
+    maps = f"{stem}_undistort{frames}.exr", f"{stem}_redistort{frames}.exr"
+    tde = [each for each in fits if each.distortion.model in nuke.TDE_NODES]
+    script = nuke.script(each.name, camera, added.size(camera), maps, tde)
+    (folder / f"{stem}.nk").write_text(script, "utf-8")
+    return _entry(each, added, maps, fits), _sentences(each, added, fits)
+
+
+def _write_maps(folder: Path, stem: str, label: str, camera: Camera, added: Overscan) -> None:
+    """An STMap pair; `label` is the frame where the lens zooms."""
+    end = f".{int(label):04d}.exr" if label.isdecimal() else ".exr"
+    aspect = camera.fy / camera.fx
+    exr_file.write(folder / f"{stem}_undistort{end}", stmaps.undistorting(camera, added), aspect)
+    exr_file.write(folder / f"{stem}_redistort{end}", stmaps.redistorting(camera, added), aspect)
+
+
+def _entry(each: Lens, added: Overscan, maps: tuple[str, str], fits: Sequence[Fit]) -> dict[str, Any]:
+    camera = next(iter(each.cameras.values()))
+    render = without_distortion(camera, added)
+    width = each.sensor_width * render.width / camera.width if each.sensor_width else None
+    return {
+        "name": each.name,
+        "used_by": list(each.cameras),
+        "zooms": each.zooms,
+        "plate": {"width": camera.width, "height": camera.height, "pixel_aspect": camera.fy / camera.fx},
+        "camera": {name: getattr(camera, name) for name in ("fx", "fy", "cx", "cy")},
+        "overscan": asdict(added),
+        "render": {name: getattr(render, name) for name in ("width", "height", "fx", "fy", "cx", "cy")},
+        "render_film_back_mm": asdict(FilmBack.of(render, width)),
+        "distortion": _distortion(camera),
+        "undistort": maps[0],
+        "redistort": maps[1],
+        "fits": [
+            {
+                "model": one.distortion.model,
+                "params": dict(zip(FORMULAS[one.distortion.model].params, one.distortion.params, strict=True)),
+                "rms_px": one.rms,
+                "worst_px": one.worst,
+                "covered": one.covered,
+            }
+            for one in fits
+        ],
+    }
+
+
+def _distortion(camera: Camera) -> dict[str, Any]:
+    names = FORMULAS[camera.distortion.model].params
+    return {"model": camera.distortion.model, "params": dict(zip(names, camera.distortion.params, strict=True))}
+
+
+def _sentences(each: Lens, added: Overscan, fits: Sequence[Fit]) -> list[str]:
+    camera = next(iter(each.cameras.values()))
+    width, height = added.size(camera)
+    lines = [
+        f"{each.name}: {camera.distortion.model}, plate {camera.width} × {camera.height}, render {width} × {height} "
+        f"(overscan {added.left} left, {added.right} right, {added.top} above, {added.bottom} below)"
+    ]
+    for one in fits:
+        shown = f", shows {one.covered:.1%} of the plate" if one.covered < 1 else ""
+        lines.append(f"  as {one.distortion.model}: RMS {one.rms:.3f} px, worst {one.worst:.3f} px{shown}")
+    return lines
+
+
+def _key(camera: Camera) -> tuple[Any, ...]:
+    return (camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy, camera.distortion)

@@ -1,0 +1,114 @@
+"""[S] One lens model fitted to another by least squares on a grid over the plate, with the residual in its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import lens
+from ..lens import Distortion
+from ..model.lens_formulas import FORMULAS
+from ..reconstruction import Camera, FloatArray
+
+GRID = 33  # points along each side of the plate
+STEPS = 8  # of Gauss-Newton; all models but DIVISION are linear in their parameters and need one
+# What is not solved for: it says what units a model has, or turns and stretches the picture as a whole.
+HELD = frozenset({"diagonal", "pixel_aspect", "phi", "b", "rotation", "squeeze_x", "squeeze_y"})
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A lens described by another model.
+
+    `rms` and `worst` are distances in pixels of the plate between where the two models put the same ray, over the grid;
+    `covered` is the share of the grid that both can show. The focal length and the principal point stay the camera's.
+    """
+
+    distortion: Distortion
+    rms: float
+    worst: float
+    covered: float
+
+
+def fit(camera: Camera, model: str) -> Fit:
+    """The lens of `camera` as `model` describes it best; an exact copy where the models are the same."""
+    if camera.distortion.model == model:
+        return Fit(camera.distortion, 0.0, 0.0, 1.0)
+    distorted = _grid(camera)
+    ideal = lens.undistort(camera.distortion, distorted)
+    seen = np.isfinite(ideal).all(axis=-1)
+    params = start(camera, model)
+    if seen.any() and model != "PINHOLE":
+        params = _solved(camera, model, params, distorted[seen], ideal[seen])
+    fitted = Distortion(model, tuple(map(float, params)))
+    return measured(camera, fitted)
+
+
+def best(camera: Camera, models: Sequence[str]) -> Fit:
+    """The fit with the smallest residual, of those that cover most of the plate; the first of equal ones."""
+    fits = [fit(camera, model) for model in models]
+    return min(fits, key=lambda each: (-round(each.covered, 3), round(each.rms, 4)))
+
+
+def measured(camera: Camera, distortion: Distortion) -> Fit:
+    """How far `distortion` is from the lens that `camera` has."""
+    distorted = _grid(camera)
+    ideal = lens.undistort(camera.distortion, distorted)
+    offset = (lens.distort(distortion, ideal) - distorted) * (camera.fx, camera.fy)
+    distance = np.linalg.norm(offset, axis=-1)
+    known = np.isfinite(distance)
+    if not known.any():
+        return Fit(distortion, np.inf, np.inf, 0.0)
+    rms, worst = float(np.sqrt((distance[known] ** 2).mean())), float(distance[known].max())
+    return Fit(distortion, rms, worst, float(known.mean()))
+
+
+def start(camera: Camera, model: str) -> FloatArray:
+    """The parameters with which `model` distorts nothing, in the units of `camera`."""
+    formula = FORMULAS[model]
+    neutral = {
+        **formula.neutral,
+        "diagonal": np.hypot(camera.width / camera.fx, camera.height / camera.fy) / 2,
+        "pixel_aspect": camera.fy / camera.fx,
+    }
+    return np.array([neutral.get(name, 0.0) for name in formula.params])
+
+
+def _grid(camera: Camera) -> FloatArray:
+    """(GRID², 2) normalised coordinates of points over the whole plate, its edges and corners among them."""
+    x, y = np.linspace(0, camera.width, GRID), np.linspace(0, camera.height, GRID)
+    pixels = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    normalised: FloatArray = (pixels - (camera.cx, camera.cy)) / (camera.fx, camera.fy)
+    return normalised
+
+
+def _solved(camera: Camera, model: str, params: FloatArray, distorted: FloatArray, ideal: FloatArray) -> FloatArray:
+    """`params` improved by Gauss-Newton, in pixels of the plate."""
+    formula = FORMULAS[model]
+    free = [i for i, name in enumerate(formula.params) if name not in HELD]
+    to_pixels = np.diag([camera.fx, camera.fy])
+    source, target = ideal, distorted
+    if formula.undistorts:  # what is compared then lies before the lens: the lens itself takes it to the plate
+        source, target = distorted, ideal
+        to_pixels = to_pixels @ lens.jacobian(lambda points: lens.distort(camera.distortion, points), ideal)
+    usable = np.isfinite(to_pixels).all(axis=(-2, -1)) if to_pixels.ndim == 3 else np.ones(len(source), bool)
+    source, target = source[usable], target[usable]
+    weight = np.broadcast_to(to_pixels, (len(usable), 2, 2))[usable]
+    for _ in range(STEPS):
+        values = formula.evaluate(params, source)
+        columns = []
+        for i in free:
+            moved = params.copy()
+            moved[i] += 1e-6
+            columns.append((formula.evaluate(moved, source) - values) / 1e-6)
+        slope = np.einsum("nij,knj->nik", weight, np.array(columns)).reshape(-1, len(free))
+        residual = np.einsum("nij,nj->ni", weight, target - values).ravel()
+        size = np.linalg.norm(slope, axis=0)
+        step = np.linalg.lstsq(slope / size, residual, rcond=1e-12)[0] / size
+        params = params.copy()
+        params[free] += step
+        if np.abs(step).max() < 1e-10:
+            break
+    return params

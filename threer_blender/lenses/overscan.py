@@ -1,0 +1,97 @@
+"""[S] Overscan: how much larger than the plate a picture without distortion must be to lose none of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .. import lens
+from ..messages import UserError
+from ..reconstruction import Camera, FloatArray
+
+MARGIN = 2  # pixels beyond the outermost point, for the filters that read neighbours
+LARGEST = 3.0  # times the plate's side; a lens that needs more is too wide for a picture without distortion
+EDGE_STEP = 4  # pixels between the points of the plate's edge that are looked at
+
+
+@dataclass(frozen=True)
+class Overscan:
+    """Pixels added to each side of the plate; all are 0 or more, and the sums are even, as films want them."""
+
+    left: int = 0
+    top: int = 0
+    right: int = 0
+    bottom: int = 0
+
+    def size(self, camera: Camera) -> tuple[int, int]:
+        """Width and height of the picture without distortion."""
+        return camera.width + self.left + self.right, camera.height + self.top + self.bottom
+
+
+def overscan(cameras: Sequence[Camera]) -> Overscan:
+    """What is needed for all of `cameras`, which are one camera of one size at different times.
+
+    Raises UserError where the lens is too wide for any picture without distortion to hold its plate.
+    """
+    left = top = right = bottom = 0.0
+    for camera in {(c.fx, c.fy, c.cx, c.cy, c.distortion): c for c in cameras}.values():
+        pixels = ideal_pixels(camera, _edge(camera))
+        pixels = pixels[np.isfinite(pixels).all(axis=-1)]  # without corners that the lens model cannot explain
+        size = np.array([camera.width, camera.height])
+        if not len(pixels) or (np.ptp(pixels, axis=0) > LARGEST * size).any():
+            raise UserError(
+                f"The lens of {camera.photo!r} is too wide for a picture without distortion to hold its whole plate; "
+                "render with a fisheye (panoramic) camera, or crop the plate first."
+            )
+        (low_x, low_y), (high_x, high_y) = pixels.min(axis=0), pixels.max(axis=0)
+        left, top = max(left, -low_x), max(top, -low_y)
+        right, bottom = max(right, high_x - camera.width), max(bottom, high_y - camera.height)
+    sides = [int(np.ceil(side)) + MARGIN if side > 1e-6 else 0 for side in (left, top, right, bottom)]
+    first = cameras[0]
+    sides[2] += (first.width + sides[0] + sides[2]) % 2
+    sides[3] += (first.height + sides[1] + sides[3]) % 2
+    return Overscan(*sides)
+
+
+def without_distortion(camera: Camera, added: Overscan) -> Camera:
+    """The ideal camera that sees what `camera` sees and `added` around it; its pixels are as large."""
+    width, height = added.size(camera)
+    return replace(
+        camera,
+        width=width,
+        height=height,
+        cx=camera.cx + added.left,
+        cy=camera.cy + added.top,
+        distortion=lens.NO_DISTORTION,
+        plate="",
+    )
+
+
+def ideal_pixels(camera: Camera, pixels: FloatArray) -> FloatArray:
+    """Plate pixels (..., 2) -> where an ideal camera with the same intrinsics sees the same; NaN where it cannot."""
+    focal, centre = np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy])
+    ideal: FloatArray = lens.undistort(camera.distortion, (pixels - centre) / focal) * focal + centre
+    return ideal
+
+
+def plate_pixels(camera: Camera, pixels: FloatArray) -> FloatArray:
+    """The inverse of `ideal_pixels`; NaN beyond the radius up to which the lens model is one-to-one."""
+    focal, centre = np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy])
+    ideal = (pixels - centre) / focal
+    inside = np.linalg.norm(ideal, axis=-1, keepdims=True) < lens.valid_radius(camera.distortion)
+    distorted = lens.distort(camera.distortion, np.where(inside, ideal, np.nan))
+    plate: FloatArray = distorted * focal + centre
+    return plate
+
+
+def _edge(camera: Camera) -> FloatArray:
+    """(N, 2) pixels all along the plate's edge."""
+    x = np.linspace(0, camera.width, camera.width // EDGE_STEP + 2)
+    y = np.linspace(0, camera.height, camera.height // EDGE_STEP + 2)
+    sides = [
+        np.stack(np.broadcast_arrays(*side), axis=-1)
+        for side in ((x, 0), (x, camera.height), (0, y), (camera.width, y))
+    ]
+    return np.concatenate(sides)

@@ -1,0 +1,46 @@
+"""[S] STMaps: pictures that say for each pixel where its colour comes from, as Nuke's STMap node and 3DE read them.
+
+Red is S = x / width and green is T = y / height of the source, both with the origin at the source's lower left corner
+and pixel centres at half pixels: the lower left pixel's centre is (0.5 / width, 0.5 / height). Blue is 1 where the
+source has that place, else 0: Blender's Map UV node takes it for the alpha. Where the lens shows nothing, S and T
+are -1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from ..reconstruction import Camera, FloatArray
+from .overscan import Overscan, ideal_pixels, plate_pixels
+
+ROWS = 128  # computed at a time
+Map = npt.NDArray[np.float32]
+
+
+def undistorting(camera: Camera, added: Overscan) -> Map:
+    """(H', W', 3), as large as the picture without distortion: where in the plate each of its pixels is."""
+    shift = np.array([added.left, added.top])
+    return _map(added.size(camera), (camera.width, camera.height), lambda pixels: plate_pixels(camera, pixels - shift))
+
+
+def redistorting(camera: Camera, added: Overscan) -> Map:
+    """(H, W, 3), as large as the plate: where in the picture without distortion each of its pixels is."""
+    shift = np.array([added.left, added.top])
+    return _map((camera.width, camera.height), added.size(camera), lambda pixels: ideal_pixels(camera, pixels) + shift)
+
+
+def _map(size: tuple[int, int], source: tuple[int, int], place: Callable[[FloatArray], FloatArray]) -> Map:
+    """The STMap of `size` whose pixels come from the places `place(pixels)` (pixels from the top) of the source."""
+    width, height = size
+    out = np.empty((height, width, 3), np.float32)
+    for top in range(0, height, ROWS):
+        rows = np.arange(top, min(top + ROWS, height))
+        pixels = np.stack(np.meshgrid(np.arange(width) + 0.5, rows + 0.5), axis=-1)
+        s, t = np.moveaxis(place(pixels) / source, -1, 0)
+        inside = (s >= 0) & (s <= 1) & (t >= 0) & (t <= 1)
+        out[rows] = np.stack([s, 1 - t, inside], axis=-1)
+    out[np.isnan(out[..., 0])] = (-1.0, -1.0, 0.0)
+    return out
