@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from threer_blender.lens import Distortion
 from threer_blender.lenses import export
-from threer_blender.messages import UserError
-from threer_blender.reconstruction import Camera, Photo, Reconstruction, Shot
+from threer_blender.model.errors import UserError
+from threer_blender.model.lens import Distortion
+from threer_blender.model.reconstruction import Camera, Photo, Reconstruction, Shot
 
 LENS = Distortion("OPENCV", (-0.2, 0.03, 1e-3, -5e-4))
 

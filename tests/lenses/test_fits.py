@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from threer_blender import lens
-from threer_blender.lens import Distortion
 from threer_blender.lenses import fits
-from threer_blender.reconstruction import Camera
+from threer_blender.model import lens
+from threer_blender.model.lens import Distortion
+from threer_blender.model.reconstruction import Camera
 
 LENSES = {
     "OPENCV": (-0.25, 0.05, 1e-3, -5e-4),

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from threer_blender.lens import Distortion
 from threer_blender.lenses.overscan import MARGIN, Overscan, ideal_pixels, overscan, plate_pixels, without_distortion
-from threer_blender.messages import UserError
-from threer_blender.reconstruction import Camera
+from threer_blender.model.errors import UserError
+from threer_blender.model.lens import Distortion
+from threer_blender.model.reconstruction import Camera
 
 BARREL = Distortion("OPENCV", (-0.2, 0.03, 1e-3, -5e-4))
 

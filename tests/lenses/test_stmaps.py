@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from threer_blender.lens import Distortion
 from threer_blender.lenses import stmaps
 from threer_blender.lenses.overscan import Overscan, overscan, without_distortion
-from threer_blender.reconstruction import Camera
+from threer_blender.model.lens import Distortion
+from threer_blender.model.reconstruction import Camera
 
 LENSES = [
     Distortion("SIMPLE_RADIAL", (-0.25,)),

@@ -12,9 +12,9 @@ from typing import Any
 
 from .. import bundle
 from ..files import exr_file
-from ..messages import UserError
+from ..model.errors import UserError
 from ..model.lens_formulas import FORMULAS
-from ..reconstruction import Camera, Reconstruction
+from ..model.reconstruction import Camera, Reconstruction
 from . import nuke, stmaps
 from .film_back import FilmBack
 from .fits import Fit, fit

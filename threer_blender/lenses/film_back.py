@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..reconstruction import Camera
+from ..model.reconstruction import Camera
 
 FULL_FRAME = 36.0  # mm along the larger side, where nothing says how large the sensor is
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import lens
-from ..lens import Distortion
+from ..model import lens
+from ..model.lens import Distortion
 from ..model.lens_formulas import FORMULAS
-from ..reconstruction import Camera, FloatArray
+from ..model.reconstruction import Camera, FloatArray
 
 GRID = 33  # points along each side of the plate
 STEPS = 8  # of Gauss-Newton; all models but DIVISION are linear in their parameters and need one

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..model.lens_formulas import FORMULAS
-from ..reconstruction import Camera
+from ..model.reconstruction import Camera
 from .film_back import FilmBack
 from .fits import Fit
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from ..reconstruction import Camera, FloatArray
+from ..model.reconstruction import Camera, FloatArray
 from .overscan import Overscan, ideal_pixels, plate_pixels
 
 ROWS = 128  # computed at a time

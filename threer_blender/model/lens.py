@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .model.lens_formulas import FORMULAS
+from .lens_formulas import FORMULAS
 
 FloatArray = npt.NDArray[np.float64]
 
