@@ -36,6 +36,7 @@ ROOMS = (
     "jobs",
     "pictures",
     "splat_files",
+    "lenses",
     "host",
     "bundle",
     "files",
