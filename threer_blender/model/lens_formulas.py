@@ -91,12 +91,11 @@ def _tde_radial(params: Params, points: FloatArray) -> FloatArray:
 
 def _tde_anamorphic(params: Params, points: FloatArray) -> FloatArray:
     """3DE4 Anamorphic - Standard, Degree 4, in halves of the unsqueezed film back's diagonal; y goes up."""
-    diagonal, pixel_aspect, *terms, rotation, squeeze_x, squeeze_y = params
+    diagonal, pixel_aspect, *terms, rotation, squeeze_x, squeeze_y = map(float, params)
     cosine, sine = _direction(rotation)
     x, y = points[..., 0] / (diagonal * pixel_aspect), -points[..., 1] / diagonal
     x, y = cosine * x + sine * y, cosine * y - sine * x
-    xx: FloatArray = x * x
-    yy: FloatArray = y * y
+    xx, yy = x**2, y**2
     square, double = xx + yy, xx - yy  # r² and r² cos 2φ
     fourfold = xx * xx - 6 * xx * yy + yy * yy  # r⁴ cos 4φ
     basis = (square, double, square * square, square * double, fourfold)
