@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from . import spherical_harmonics
+from .arrays import Array, FloatArray
 from .errors import UserError
-from .reconstruction import Array, FloatArray, Gaussians
+from .quaternions import product_wxyz, wxyz_from_matrix
+from .reconstruction import Gaussians
 
 UNIFORM = 1e-4  # relative difference of a matrix's axes that still counts as a uniform scale
 
@@ -26,7 +28,7 @@ def transformed(gaussians: Gaussians, matrix: Array) -> Gaussians:
         gaussians,
         means=(gaussians.means @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32),
         scales=(gaussians.scales * scale).astype(np.float32),
-        rotations=quaternion_product(quaternion(rotation), gaussians.rotations).astype(np.float32),
+        rotations=product_wxyz(wxyz_from_matrix(rotation), gaussians.rotations).astype(np.float32),
         sh=np.einsum("jk,nkc->njc", turn.astype(np.float32), gaussians.sh, optimize=True).astype(np.float32),
     )
 
@@ -41,33 +43,3 @@ def similarity(matrix: Array) -> tuple[FloatArray, float]:
     if np.abs(rotation @ rotation.T - np.eye(3)).max() > UNIFORM:
         raise UserError("Splats can only be scaled alike on all axes: make the object's scale uniform, without shear.")
     return rotation, scale
-
-
-def quaternion(rotation: FloatArray) -> FloatArray:
-    """(4,) unit quaternion wxyz of a rotation matrix (3, 3): the eigenvector of Bar-Itzhack 2000, "New method"."""
-    (a, b, c), (d, e, f), (g, h, i) = rotation
-    symmetric = np.array(
-        [
-            [a + e + i, h - f, c - g, d - b],
-            [h - f, a - e - i, b + d, c + g],
-            [c - g, b + d, e - a - i, f + h],
-            [d - b, c + g, f + h, i - a - e],
-        ]
-    )
-    found: FloatArray = np.linalg.eigh(symmetric)[1][:, -1]
-    return found
-
-
-def quaternion_product(first: Array, second: Array) -> Array:
-    """Quaternions wxyz (…, 4) of the rotation `first` after `second`."""
-    w1, x1, y1, z1 = np.moveaxis(first, -1, 0)
-    w2, x2, y2, z2 = np.moveaxis(second, -1, 0)
-    return np.stack(
-        [
-            w1 * w2 - x1 * x2 - y1 * y2 - z1 * z2,
-            w1 * x2 + x1 * w2 + y1 * z2 - z1 * y2,
-            w1 * y2 - x1 * z2 + y1 * w2 + z1 * x2,
-            w1 * z2 + x1 * y2 - y1 * x2 + z1 * w2,
-        ],
-        axis=-1,
-    )

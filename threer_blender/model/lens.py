@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from .arrays import Array, FloatArray
 from .lens_formulas import FORMULAS
-
-FloatArray = npt.NDArray[np.float64]
 
 # Model name -> names of its distortion parameters, in their order.
 MODELS: dict[str, tuple[str, ...]] = {name: formula.params for name, formula in FORMULAS.items()}
@@ -49,7 +46,7 @@ class Distortion:
 NO_DISTORTION = Distortion("PINHOLE")
 
 
-def distort(distortion: Distortion, normalised: npt.NDArray[Any]) -> FloatArray:
+def distort(distortion: Distortion, normalised: Array) -> FloatArray:
     """Ideal normalised coordinates (..., 2) -> where the lens puts them (..., 2); NaN where it shows no such point."""
     ideal = np.asarray(normalised, np.float64)
     if distortion.is_identity:
@@ -86,7 +83,7 @@ def valid_radius(distortion: Distortion) -> float:
     return first
 
 
-def undistort(distortion: Distortion, normalised: npt.NDArray[Any]) -> FloatArray:
+def undistort(distortion: Distortion, normalised: Array) -> FloatArray:
     """Coordinates as the lens made them (..., 2) -> ideal ones (..., 2).
 
     Where the lens model folds over (beyond its valid radius) no ideal point exists; the result is then NaN.

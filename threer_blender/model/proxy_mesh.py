@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .arrays import Array, FloatArray
 from .errors import UserError
-from .reconstruction import Array, Camera, FloatArray, Gaussians, PointMap, Reconstruction
+from .quaternions import matrices_from_wxyz
+from .reconstruction import Camera, Gaussians, PointMap, Reconstruction
 
 JUMP = 0.03  # relative step of inverse depth from pixel to pixel that may be an edge of something
 STEEPER = 3.0  # and is, where it is so many times as steep as on one of its sides: planes have even steps
@@ -143,7 +145,7 @@ def from_splats(gaussians: Gaussians) -> Mesh:
     if not len(means):
         raise UserError("These splats are too faint to make a mesh of.")
     grid = _grid(means)
-    axes = _axes(gaussians.rotations[solid]) * gaussians.scales[solid][:, None]  # columns
+    axes = matrices_from_wxyz(gaussians.rotations[solid]) * gaussians.scales[solid][:, None]  # columns
     density = np.zeros(grid.shape, np.float32)
     for offset in np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)]):
         cells = np.rint((means + axes @ offset - grid.origin) / grid.size).astype(int)
@@ -155,17 +157,6 @@ def from_splats(gaussians: Gaussians) -> Mesh:
     if not len(mesh.faces):
         raise UserError("These splats lie too thinly to make a mesh of.")
     return mesh
-
-
-def _axes(rotations: Array) -> Array:
-    """(N, 3, 3) rotation matrices of unit quaternions wxyz (N, 4)."""
-    w, x, y, z = rotations.T
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.moveaxis(np.array(rows), -1, 0)
 
 
 def _blurred(density: Array, axis: int) -> Array:

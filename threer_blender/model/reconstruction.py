@@ -16,14 +16,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from . import lens
+from .arrays import Array as Array
+from .arrays import FloatArray as FloatArray
 
 MEDIAN_DEPTH = 5.0  # of the points over the cameras, where units are arbitrary
-
-Array = npt.NDArray[Any]
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

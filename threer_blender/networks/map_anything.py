@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from .layers.dense_head import a_few_at_a_time
 from .layers.dpt import Dpt
-from .layers.pose_encoding import inverted, rotation_matrices
+from .layers.pose_encoding import inverted, matrices_from_xyzw
 from .layers.vit import Block, DinoV2, PositionTable
 
 PATCH = 14
@@ -163,7 +163,7 @@ class MapAnything(nn.Module):
             maps = a_few_at_a_time(lambda some: self._dense(some, grid), layers)
             pose = self.pose_head(layers[-1], grid)
             unit = self.scale_head(extra.float()).exp().clamp(min=SHORTEST)
-            world_from_camera = torch.cat([rotation_matrices(pose[:, 3:]), unit * pose[:, :3, None]], dim=2)
+            world_from_camera = torch.cat([matrices_from_xyzw(pose[:, 3:]), unit * pose[:, :3, None]], dim=2)
             camera_from_world = inverted(world_from_camera)
         rays = maps[..., RAY] / maps[..., RAY].norm(dim=-1, keepdim=True).clamp(min=SHORTEST)
         return Prediction(

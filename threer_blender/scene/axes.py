@@ -10,12 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from mathutils import Matrix
 
-from ..model.reconstruction import Camera, FloatArray, Reconstruction
-
-Array = npt.NDArray[Any]
+from ..model.arrays import Array, FloatArray
+from ..model.reconstruction import Camera, Reconstruction
 
 # OpenCV camera axes (x right, y down, z forward) from Blender camera axes (x right, y up, z backward).
 OPENCV_FROM_BLENDER = np.diag((1.0, -1.0, -1.0, 1.0))

@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 
 import bpy
 import numpy as np
-import numpy.typing as npt
 
+from ..model.arrays import Array
 from ..model.reconstruction import PointCloud, Reconstruction
 from . import look
 
-Array = npt.NDArray[Any]
 Geometry = Any  # bpy.types.Mesh or bpy.types.PointCloud, which share their attributes' interface
 
 # Radius of a point in grid steps of its depth map: neighbouring discs must also cover the cell’s corners, √½ away,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import sys
@@ -69,6 +70,8 @@ class Wire:
 def main() -> int:
     """Does what is asked. Returns the exit status."""
     wire = Wire()
+    logging.basicConfig()  # to stderr, which is the log
+    logging.getLogger(str(__package__).rpartition(".")[0]).setLevel(logging.INFO)
     try:
         asked = asked_from_line(sys.stdin.readline())
     except UserError as error:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ...model import spherical_harmonics
+from ...model.quaternions import matrix_elements
 from . import rasteriser_cpu, rasteriser_gpu
 from .rasteriser_cpu import ALPHA_LEAST
 
@@ -70,13 +71,10 @@ def render(splats: Splats, camera_from_world: Tensor, intrinsics: Tensor, size: 
     return blend(footprints, splats.opacities, colours(splats.sh, directions), size)
 
 
-def rotation_matrices(quaternions: Tensor) -> Tensor:
-    """(N, 3, 3) of (N, 4) wxyz of any length but zero."""
+def matrices_from_wxyz(quaternions: Tensor) -> Tensor:
+    """(N, 3, 3) rotation matrices of quaternions wxyz (N, 4) of any length but zero."""
     w, x, y, z = torch.nn.functional.normalize(quaternions, dim=-1).unbind(-1)
-    rows = [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)]
-    rows += [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)]
-    rows += [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]
-    return torch.stack(rows, -1).unflatten(-1, (3, 3))
+    return torch.stack(matrix_elements(w, x, y, z), -1).unflatten(-1, (3, 3))
 
 
 def project(splats: Splats, camera_from_world: Tensor, intrinsics: Tensor, size: tuple[int, int]) -> Footprints:
@@ -89,7 +87,7 @@ def project(splats: Splats, camera_from_world: Tensor, intrinsics: Tensor, size:
     inverse = 1 / torch.where(seen, depths, 1.0)
     x, y = local[:, 0] * inverse, local[:, 1] * inverse
     # Rows of J · R · S, where J is the projection's derivative and covariance = (J R S)(J R S)ᵀ.
-    axes = (rotation @ rotation_matrices(splats.rotations)) * splats.scales[:, None, :]
+    axes = (rotation @ matrices_from_wxyz(splats.rotations)) * splats.scales[:, None, :]
     edge_x, edge_y = FIELD * 0.5 * size[0] / fx, FIELD * 0.5 * size[1] / fy
     along_x = (fx * inverse)[:, None] * (axes[:, 0] - x.clamp(-edge_x, edge_x)[:, None] * axes[:, 2])
     along_y = (fy * inverse)[:, None] * (axes[:, 1] - y.clamp(-edge_y, edge_y)[:, None] * axes[:, 2])

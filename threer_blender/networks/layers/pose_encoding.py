@@ -6,16 +6,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ...model.quaternions import matrix_elements
 
-def rotation_matrices(quaternions: Tensor) -> Tensor:
+
+def matrices_from_xyzw(quaternions: Tensor) -> Tensor:
     """(N, 4) quaternions xyzw of any length -> (N, 3, 3)."""
     x, y, z, w = functional.normalize(quaternions, dim=-1).unbind(-1)
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ]
-    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+    return torch.stack(matrix_elements(w, x, y, z), dim=-1).unflatten(-1, (3, 3))
 
 
 def camera_matrices(encoding: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -23,7 +20,7 @@ def camera_matrices(encoding: Tensor, height: int, width: int) -> tuple[Tensor, 
 
     Returns [R | t] (N, 3, 4) and K (N, 3, 3) in pixels of a picture of that size, its centre the principal point.
     """
-    matrices = torch.cat([rotation_matrices(encoding[:, 3:7]), encoding[:, :3, None]], dim=2)
+    matrices = torch.cat([matrices_from_xyzw(encoding[:, 3:7]), encoding[:, :3, None]], dim=2)
     half_tangents = (encoding[:, 7:] / 2).tan().clamp(min=1e-6)
     intrinsics = encoding.new_zeros(len(encoding), 3, 3)
     intrinsics[:, 0, 0], intrinsics[:, 1, 1] = width / 2 / half_tangents[:, 1], height / 2 / half_tangents[:, 0]
