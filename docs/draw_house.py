@@ -1,16 +1,17 @@
 """Draws the rooms of the code and their imports: `python docs/draw_house.py` writes docs/pictures/house.svg.
 
 A room is a folder of the package that holds modules, or a module at its top. Whatever a room imports stands below it.
-Arrows that others imply are left out. Standard library only.
+Lines that others imply are left out, and so are those to a room that most others import. Standard library only.
 """
 
 from __future__ import annotations
 
 import ast
 import textwrap
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
 from html import escape
 from pathlib import Path
 
@@ -25,6 +26,7 @@ KINDS = {
     "R": ("#dff0dc", "the worker's process: may import PyTorch, never bpy"),
 }
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 212, 84, 18, 46, 24  # pixels: a room, between rooms, around them
+COMMON = 0.5  # share of the rooms that import a room; lines to it would say nothing
 LETTERS = 36  # that fit on a line of a room
 
 
@@ -51,7 +53,7 @@ def rooms(package: Path = PACKAGE) -> dict[str, Room]:
         docstring = ast.get_docstring(ast.parse(first.read_text("utf-8"))) or ""
         kind, _, purpose = docstring.partition("] ")
         imports = {known[target] for path in paths for target in imported(path, package) if target in known}
-        found[room] = Room(kind.strip("["), purpose.partition("\n\n")[0], frozenset(imports - {room}))
+        found[room] = Room(kind.strip("["), _sentence(purpose), frozenset(imports - {room}))
     return joined(found)
 
 
@@ -66,6 +68,11 @@ def joined(house: Mapping[str, Room]) -> dict[str, Room]:
     for name, room in house.items():
         imports[outer[name]] |= {outer[below] for below in room.imports} - {outer[name]}
     return {name: replace(house[name], imports=frozenset(below)) for name, below in imports.items()}
+
+
+def _sentence(docstring: str) -> str:
+    """Its first sentence, on one line."""
+    return f"{' '.join(docstring.split()).replace('`', '').partition('. ')[0].rstrip('.')}."
 
 
 def room_of(path: Path, package: Path) -> str | None:
@@ -96,26 +103,29 @@ def imported(path: Path, package: Path) -> set[Path]:
 
 
 def floors(house: Mapping[str, Room]) -> dict[str, int]:
-    """The floor of each room, 0 at the bottom: one above the highest room that it imports.
+    """The floor of each room, 0 at the bottom: as high as the rooms that import it allow.
 
     Raises ValueError where rooms import each other.
     """
     floor: dict[str, int] = {}
-
-    def climb(room: str, above: tuple[str, ...]) -> int:
-        if room in above:
-            raise ValueError(f"rooms import each other: {' imports '.join((*above[above.index(room) :], room))}")
-        if room not in floor:
-            floor[room] = 1 + max((climb(below, (*above, room)) for below in house[room].imports), default=-1)
-        return floor[room]
-
-    for room in sorted(house):
-        climb(room, ())
+    for room in _upwards(house):
+        floor[room] = 1 + max((floor[below] for below in house[room].imports), default=-1)
+    for room in reversed(_upwards(house)):
+        above = [floor[other] for other in house if room in house[other].imports]
+        floor[room] = min(above, default=floor[room] + 1) - 1
     return floor
 
 
-def arrows(house: Mapping[str, Room]) -> set[tuple[str, str]]:
-    """(room, room that it imports), without those that a longer way implies."""
+def _upwards(house: Mapping[str, Room]) -> list[str]:
+    """The rooms, each after those that it imports."""
+    try:
+        return list(TopologicalSorter({room: sorted(house[room].imports) for room in sorted(house)}).static_order())
+    except CycleError as error:
+        raise ValueError(f"rooms import each other: {', '.join(error.args[1])}") from error
+
+
+def lines(house: Mapping[str, Room]) -> set[tuple[str, str]]:
+    """(room, room that it imports), without those that a longer way implies and those to rooms of COMMON use."""
     reach: dict[str, Set[str]] = {}
 
     def reachable(room: str) -> Set[str]:
@@ -124,17 +134,19 @@ def arrows(house: Mapping[str, Room]) -> set[tuple[str, str]]:
             reach[room] = direct.union(*(reachable(below) for below in direct))
         return reach[room]
 
+    importers = Counter(below for entry in house.values() for below in entry.imports)
+    common = {room for room, count in importers.items() if count > COMMON * len(house)}
     return {
         (room, below)
         for room, entry in house.items()
         for below in entry.imports
-        if not any(below in reachable(other) for other in entry.imports - {below})
+        if below not in common and not any(below in reachable(other) for other in entry.imports - {below})
     }
 
 
 def draw(house: Mapping[str, Room]) -> str:
     """The picture as SVG text."""
-    floor, drawn = floors(house), arrows(house)
+    floor, drawn = floors(house), lines(house)
     stories: dict[int, list[str]] = defaultdict(list)
     for room in sorted(house):
         stories[floor[room]].append(room)
@@ -142,7 +154,7 @@ def draw(house: Mapping[str, Room]) -> str:
     width = 2 * MARGIN + widest * (WIDTH + GAP_X) - GAP_X
     top, height = 3 * MARGIN, 3 * MARGIN + len(stories) * (HEIGHT + GAP_Y)
     place: dict[str, tuple[float, float]] = {}
-    for number, names in stories.items():
+    for number, names in sorted(stories.items()):
         left = (width - len(names) * (WIDTH + GAP_X) + GAP_X) / 2
         for column, room in enumerate(_ordered(names, place, drawn)):
             place[room] = (left + column * (WIDTH + GAP_X), top + (len(stories) - 1 - number) * (HEIGHT + GAP_Y))
@@ -150,7 +162,7 @@ def draw(house: Mapping[str, Room]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif">',
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
         *_legend(),
-        *(_arrow(place[room], place[below]) for room, below in sorted(drawn)),
+        *(_line(place[room], place[below]) for room, below in sorted(drawn)),
         *(_box(room, house[room], place[room]) for room in sorted(house)),
         "</svg>",
     ]
@@ -176,7 +188,7 @@ def _legend() -> list[str]:
     return parts
 
 
-def _arrow(start: tuple[float, float], end: tuple[float, float]) -> str:
+def _line(start: tuple[float, float], end: tuple[float, float]) -> str:
     x1, y1, x2, y2 = start[0] + WIDTH / 2, start[1] + HEIGHT, end[0] + WIDTH / 2, end[1]
     bend = min(GAP_Y, y2 - y1)
     way = f"M{x1:.0f} {y1:.0f} C{x1:.0f} {y1 + bend:.0f} {x2:.0f} {y2 - bend:.0f} {x2:.0f} {y2:.0f}"
@@ -185,10 +197,10 @@ def _arrow(start: tuple[float, float], end: tuple[float, float]) -> str:
 
 def _box(name: str, room: Room, at: tuple[float, float]) -> str:
     x, y = at
-    lines = textwrap.wrap(room.purpose, LETTERS, max_lines=3, placeholder=" …")
+    written = textwrap.wrap(room.purpose, LETTERS, max_lines=3, placeholder=" …")
     texts = "".join(
         f'<text x="{x + 10:.0f}" y="{y + 39 + 15 * number:.0f}" font-size="11.5" fill="#445566">{escape(line)}</text>'
-        for number, line in enumerate(lines)
+        for number, line in enumerate(written)
     )
     return (
         f'<rect x="{x:.0f}" y="{y:.0f}" width="{WIDTH}" height="{HEIGHT}" rx="7" fill="{KINDS[room.kind][0]}" '

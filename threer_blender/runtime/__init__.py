@@ -1,1 +1,1 @@
-"""[R] The process that computes: its main, photo reading, plates."""
+"""[R] What code inside the worker may ask for: progress reports, the device, the weights that are there."""
