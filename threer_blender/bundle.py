@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +25,7 @@ from .files import array_file
 from .model import lens
 from .model.errors import UserError
 from .model.reconstruction import (
+    MOVES,
     Array,
     Camera,
     Gaussians,
@@ -56,7 +57,8 @@ GAUSSIAN_ARRAYS = {
     "means": ("F32", "N3"), "scales": ("F32", "N3"), "rotations": ("F32", "N4"), "opacities": ("F32", "N"),
     "sh": ("F32", "NK3"), "confidence": ("F32", "N"), "photo": ("I32", "N"),
 }  # fmt: skip
-OPTIONAL = {"pointmaps/removed", "gaussians/confidence", "gaussians/photo"}
+SHOT_ARRAYS = dict.fromkeys(("median_error", "p95_error", "worst_error", "inliers", "coverage"), ("F32", "N"))
+OPTIONAL = {"pointmaps/removed", "gaussians/confidence", "gaussians/photo", *(f"shots/{name}" for name in SHOT_ARRAYS)}
 Block = TypeVar("Block")
 
 
@@ -162,6 +164,7 @@ def _arrays(reconstruction: Reconstruction) -> dict[str, Array]:
         blocks.append(("cloud", reconstruction.cloud, CLOUD_ARRAYS))
     if reconstruction.gaussians is not None:
         blocks.append(("gaussians", reconstruction.gaussians, GAUSSIAN_ARRAYS))
+    blocks += [(f"shots/{index}", shot, SHOT_ARRAYS) for index, shot in enumerate(reconstruction.shots)]
     return {
         f"{prefix}/{name}": np.ascontiguousarray(getattr(block, name), array_file.DTYPES[dtype])
         for prefix, block, table in blocks
@@ -182,7 +185,8 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
         return {**asdict(entry), "world_from_camera": entry.world_from_camera.tolist()}
 
     def shot(entry: Shot) -> dict[str, Any]:
-        return {**located(entry), "cameras": [[number, camera(each)] for number, each in entry.cameras.items()]}
+        small = replace(entry, **dict.fromkeys(SHOT_ARRAYS))
+        return {**located(small), "cameras": [[number, camera(each)] for number, each in entry.cameras.items()]}
 
     return {
         "format": "threer_blender bundle",
@@ -248,7 +252,7 @@ def _reconstruction(scene: dict[str, Any], folder: Path) -> Reconstruction:
     pointmaps = [_pointmap(entry, f"pointmaps/{i}", arrays) for i, entry in enumerate(scene["pointmaps"])]
     if not names.issuperset([*(camera.photo for camera in cameras), *(pointmap.photo for pointmap in pointmaps)]):
         raise ValueError("a camera or pointmap has no photo")
-    shots = [_shot(entry, folder) for entry in _typed(scene.get("shots", []), list)]
+    shots = [_shot(entry, folder, f"shots/{i}", arrays) for i, entry in enumerate(_typed(scene.get("shots", []), list))]
     paths = {photo.path for photo in photos}
     if not all(shot.cameras and shot.path in paths for shot in shots):
         raise ValueError("a video has no frames")
@@ -319,14 +323,25 @@ def _path(entry: dict[str, Any], folder: Path) -> str:
     return str(path)
 
 
-def _shot(entry: dict[str, Any], folder: Path) -> Shot:
-    return Shot(
-        video=_typed(entry["video"], str),
-        path=_path(entry, folder),
-        frame_rate=_positive(entry["frame_rate"], LARGEST),
-        frame_count=_size(entry["frame_count"]),
-        cameras={_size(number): _camera(camera) for number, camera in entry["cameras"]},
-    )
+def _shot(entry: dict[str, Any], folder: Path, prefix: str, arrays: Mapping[str, Array]) -> Shot:
+    def make(**block: Array) -> Shot:
+        return Shot(
+            video=_typed(entry["video"], str),
+            path=_path(entry, folder),
+            frame_rate=_positive(entry["frame_rate"], LARGEST),
+            frame_count=_size(entry["frame_count"]),
+            cameras={_size(number): _camera(camera) for number, camera in entry["cameras"]},
+            move=_typed(entry.get("move", ""), str),  # the first bundles did not say
+            move_reason=_typed(entry.get("move_reason", ""), str),
+            **block,
+        )
+
+    shot = _block(make, prefix, SHOT_ARRAYS, arrays)
+    if shot.move not in ("", *MOVES):
+        raise ValueError(f"a video's camera moves as {shot.move!r:.40}")
+    if any(len(block) != shot.frame_count for name in SHOT_ARRAYS if (block := getattr(shot, name)) is not None):
+        raise ValueError("a video's errors are not one a frame")
+    return shot
 
 
 def _photo(entry: dict[str, Any], folder: Path) -> Photo:

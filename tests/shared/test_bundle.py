@@ -68,7 +68,8 @@ def example(folder: Path) -> Reconstruction:
     splats = Gaussians(
         *(rng.random(s, np.float32) for s in ((count, 3), (count, 3), (count, 4), (count,), (count, 9, 3)))
     )
-    shot = Shot("clip.mp4", photos[1].path, 29.97, 9, {7: cameras[1], 8: cameras[0]})
+    errors = (rng.random(9, np.float32) for _ in range(5))
+    shot = Shot("clip.mp4", photos[1].path, 29.97, 9, {7: cameras[1], 8: cameras[0]}, "nodal", "It turns.", *errors)
     return Reconstruction(
         "colmap", "BSD-3-Clause", photos, cameras, grids, cloud, splats, True, "views that agree", 0.25,
         {"quality": "preview"}, {"features": 1.5}, [LeftOut("a.jpg", "Too dark.", "Use a flash.")], ["A note."], [shot],

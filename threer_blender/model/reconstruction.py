@@ -188,11 +188,22 @@ class Gaussians:
         return len(self.means)
 
 
+MOVES = ("free", "nodal", "zoom", "free zoom")
+"""How a shot's camera moves: freely; nodal, that is it only turns; zoom, that is nodal with a focal length that
+changes; free, with a focal length that changes."""
+
+
 @dataclass(frozen=True)
 class Shot:
     """A video, and the camera that filmed it: `cameras` by the number of the frame, from 1, for all that are known.
 
     `video` is the name with which the names of its frames' photos begin, `path` the file. Only some frames are photos.
+    `move` is one of MOVES, empty where nothing told it; `move_reason` is a sentence that says what did.
+
+    Where tracks were followed through the shot, each frame has its errors: (F,) float32, element i for the i-th frame,
+    NaN where it has no camera. `median_error`, `p95_error` (95th percentile) and `worst_error` are of the reprojection
+    of the frame's tracks in pixels, `inliers` counts the tracks that agree with the camera, and `coverage` is the share
+    of the picture, in [0, 1], that they cover.
     """
 
     video: str
@@ -200,6 +211,13 @@ class Shot:
     frame_rate: float
     frame_count: int
     cameras: dict[int, Camera]
+    move: str = ""
+    move_reason: str = ""
+    median_error: Array | None = None
+    p95_error: Array | None = None
+    worst_error: Array | None = None
+    inliers: Array | None = None
+    coverage: Array | None = None
 
 
 @dataclass(frozen=True)
