@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -185,8 +185,8 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
         return {**asdict(entry), "world_from_camera": entry.world_from_camera.tolist()}
 
     def shot(entry: Shot) -> dict[str, Any]:
-        small = replace(entry, **dict.fromkeys(SHOT_ARRAYS))
-        return {**located(small), "cameras": [[number, camera(each)] for number, each in entry.cameras.items()]}
+        small = {name: value for name, value in located(entry).items() if name not in SHOT_ARRAYS}
+        return {**small, "cameras": [[number, camera(each)] for number, each in entry.cameras.items()]}
 
     return {
         "format": "threer_blender bundle",
