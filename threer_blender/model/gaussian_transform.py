@@ -16,14 +16,16 @@ UNIFORM = 1e-4  # relative difference of a matrix's axes that still counts as a 
 
 
 def transformed(gaussians: Gaussians, matrix: Array) -> Gaussians:
-    """`gaussians` under the similarity `matrix` (4, 4).
+    """`gaussians` under the similarity `matrix` (4, 4), which may mirror.
 
-    Raises UserError where the matrix mirrors, shears or scales axes differently: Gaussians with spherical harmonics
+    Raises UserError where the matrix flattens, shears or scales axes differently: Gaussians with spherical harmonics
     cannot follow that.
     """
-    rotation, scale = similarity(matrix)
+    orthogonal, scale = similarity(matrix)
     matrix = np.asarray(matrix, np.float64)
-    turn = spherical_harmonics.rotation(rotation, spherical_harmonics.degree_of(gaussians.sh))
+    turn = spherical_harmonics.rotation(orthogonal, spherical_harmonics.degree_of(gaussians.sh))
+    # An ellipsoid is its own mirror image at its middle: only the rotation of a rotation with mirroring is left of it.
+    rotation = orthogonal * np.linalg.det(orthogonal).round()
     return replace(
         gaussians,
         means=(gaussians.means @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32),
@@ -34,12 +36,12 @@ def transformed(gaussians: Gaussians, matrix: Array) -> Gaussians:
 
 
 def similarity(matrix: Array) -> tuple[FloatArray, float]:
-    """The rotation (3, 3) and the uniform scale of `matrix` (4, 4); UserError where there is none."""
+    """The orthogonal matrix (3, 3) and the uniform scale above 0 of `matrix` (4, 4); UserError where there is none."""
     linear = np.asarray(matrix, np.float64)[:3, :3]
-    scale = float(np.cbrt(np.linalg.det(linear)))
-    if scale <= 0:
-        raise UserError("Mirrored or flattened splats cannot be written: make the object's scale positive.")
-    rotation = linear / scale
-    if np.abs(rotation @ rotation.T - np.eye(3)).max() > UNIFORM:
+    scale = float(np.cbrt(abs(np.linalg.det(linear))))
+    if not scale > 0:
+        raise UserError("Flattened splats cannot be written: make the object's scale larger than 0 on all axes.")
+    orthogonal = linear / scale
+    if np.abs(orthogonal @ orthogonal.T - np.eye(3)).max() > UNIFORM:
         raise UserError("Splats can only be scaled alike on all axes: make the object's scale uniform, without shear.")
-    return rotation, scale
+    return orthogonal, scale

@@ -7,15 +7,19 @@ from dataclasses import replace
 import numpy as np
 
 from . import gaussian_transform
+from .messages import UserError
 from .reconstruction import Array, Camera, FloatArray, PointCloud, Reconstruction
 
 
 def transformed(reconstruction: Reconstruction, matrix: FloatArray) -> Reconstruction:
     """`reconstruction` in another world: all that it holds of places under the similarity `matrix` (4, 4).
 
-    Every camera sees every point in the same pixel as before. Raises UserError where the matrix is no similarity.
+    Every camera sees every point in the same pixel as before. Raises UserError where the matrix is no similarity or
+    mirrors, which no camera can follow.
     """
     rotation, scale = gaussian_transform.similarity(matrix)
+    if np.linalg.det(rotation) < 0:
+        raise UserError("Cameras cannot be mirrored: make the object's scale positive.")
     cloud, gaussians = reconstruction.cloud, reconstruction.gaussians
 
     def camera(solved: Camera) -> Camera:

@@ -53,10 +53,10 @@ def degree_of(sh: Array) -> int:
 
 
 def rotation(matrix: FloatArray, degree: int) -> FloatArray:
-    """(K, K) block-diagonal: coefficients of the turned function from those of the function, for a rotation (3, 3).
+    """(K, K) block-diagonal: coefficients of the turned function from those of the function, for an orthogonal (3, 3).
 
-    The turned function at d is the function at matrixᵀ d. Each degree is closed under rotation, so that its block
-    follows from the values in more directions than it has functions.
+    The turned function at d is the function at matrixᵀ d. Each degree is closed under rotations and mirrors, so that
+    its block follows from the values in more directions than it has functions.
     """
     directions = _directions()
     before, after = _values(directions @ matrix, degree), _values(directions, degree)

@@ -6,64 +6,84 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
+from ..files import bounded
+from ..files.bounded import Damaged
 from ..model.errors import UserError
-from ..model.reconstruction import Gaussians
+from ..model.reconstruction import FloatArray, Gaussians
 from . import checks, ksplat, ply, sog, splat, spz
-from .reading import NO_CODECS, Codecs, Damaged, Reading, SplatFile
+from .reading import NO_CODECS, Codecs, Reading, SplatFile
+
+__all__ = ["Codecs", "SplatFile"]
+
+HEAD = 8192  # bytes of a file that tell its format
 
 
 class Format(NamedTuple):
-    """A kind of file: what it is called, how its names end, and how it is read and written (None: it is not)."""
+    """A kind of file: what it is called, how its names end, how it is told, read and written (None: it is not).
+
+    `recognises` is given the first HEAD bytes of a file and its size.
+    """
 
     label: str
     suffixes: tuple[str, ...]
+    recognises: Callable[[bytes, int], bool]
     read: Callable[[Path, Reading], SplatFile]
-    write: Callable[[Gaussians, Path], None] | None = None
+    write: Callable[[Gaussians, Path, FloatArray, bool], None] | None = None
 
 
-FORMATS = (
-    Format("3DGS PLY, compressed PLY", (".ply",), ply.read, ply.write),
-    Format("SPZ", (".spz",), spz.read, spz.write),
-    Format("splat", (".splat",), splat.read),
-    Format("KSplat", (".ksplat",), ksplat.read),
-    Format("SOG", (".sog", "meta.json"), sog.read),
+FORMATS = (  # those without a magic number last: they are told by values that fit
+    Format("3DGS PLY, compressed PLY", (".ply",), ply.recognises, ply.read, ply.write),
+    Format("SPZ", (".spz",), spz.recognises, spz.read, spz.write),
+    Format("SOG", (".sog", "meta.json"), sog.recognises, sog.read),
+    Format("KSplat", (".ksplat",), ksplat.recognises, ksplat.read),
+    Format("splat", (".splat",), splat.recognises, splat.read),
 )
 
 
 def read(
     path: str | Path, codecs: Codecs = NO_CODECS, *, spz_is_y_up: bool = True, repair_splatt3r: bool = False
 ) -> SplatFile:
-    """The usable splats of a file, in the axes of 3DGS PLY files (y down), and sentences on what was left out.
+    """The usable splats of a file, and sentences on what was left out; y is down unless its `up` says otherwise.
 
-    `codecs` are decoders that SOG and new SPZ files need. `spz_is_y_up`: SPZ files have the axes of their
-    specification, y up, and are turned; else they are taken to be y down already, as some programs write them.
-    `repair_splatt3r` mends what Splatt3R's own export does to its splats. Raises UserError where the file cannot be
-    read or holds no splats.
+    The content tells the format; the name's ending does where the content could be anything. `codecs` are decoders that
+    SOG and new SPZ files need. `spz_is_y_up`: SPZ files that do not name their axes have those of their specification,
+    y up, and are turned; else they are taken to be y down already, as some programs write them. `repair_splatt3r` mends
+    what Splatt3R's own export does to its splats. Raises UserError where the file cannot be read or holds no splats.
     """
     path = Path(path)
-    found = _format(path)
-    if found is None:
-        raise UserError(f"{path.name!r} is no splat file that can be read: choose one of {', '.join(endings())}.")
     try:
-        return checks.usable(found.read(path, Reading(codecs, spz_is_y_up, repair_splatt3r)), path.name)
+        with bounded.open_regular(path) as file:
+            head = file.read(HEAD)
+        form = next((form for form in FORMATS if form.recognises(head, path.stat().st_size)), _by_ending(path))
+        if form is None:
+            raise UserError(f"{path.name!r} is no splat file that can be read: choose one of {', '.join(endings())}.")
+        with bounded.as_damage(), np.errstate(all="ignore"):
+            return checks.usable(form.read(path, Reading(codecs, spz_is_y_up, repair_splatt3r)), path.name)
     except Damaged as error:
         raise UserError(f"{path.name!r} {error}.") from error
     except OSError as error:
         raise UserError(f"{str(path)!r} could not be read: {error.strerror or error}.") from error
+    except MemoryError as error:
+        raise UserError(f"There is not enough memory to read {path.name!r}; close other programs.") from error
 
 
-def write(gaussians: Gaussians, path: str | Path) -> None:
+def write(
+    gaussians: Gaussians, path: str | Path, *, origin: FloatArray | None = None, antialiased: bool = False
+) -> None:
     """Writes a file of the format that its name ends on; whole, or an earlier file stays as it was.
 
-    Raises UserError where that format is not written or the file cannot be.
+    `origin` and `antialiased` are those of `SplatFile`. Raises UserError where that format is not written, is too
+    coarse for where the splats are, or the file cannot be written.
     """
     path = Path(path)
-    found = _format(path)
-    if found is None or found.write is None:
+    form = _by_ending(path)
+    if form is None or form.write is None:
         raise UserError(f"{path.name!r} cannot be written: let its name end on {' or '.join(endings(written=True))}.")
     partial = path.with_name(f".{path.name}.partial")
     try:
-        found.write(gaussians, partial)
+        form.write(gaussians, partial, np.zeros(3) if origin is None else origin, antialiased)
         partial.replace(path)
     except OSError as error:
         raise UserError(f"{str(path)!r} could not be written: {error.strerror or error}.") from error
@@ -76,5 +96,5 @@ def endings(written: bool = False) -> tuple[str, ...]:
     return tuple(end for form in FORMATS if not written or form.write for end in form.suffixes)
 
 
-def _format(path: Path) -> Format | None:
+def _by_ending(path: Path) -> Format | None:
     return next((form for form in FORMATS if path.name.lower().endswith(form.suffixes)), None)

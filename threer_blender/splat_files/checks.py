@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ def usable(file: SplatFile, name: str) -> SplatFile:
         gaussians = only(gaussians, ~bad)
     if len(gaussians) > 1 and not np.ptp(gaussians.means, axis=0).any():
         raise UserError(f"All {len(gaussians):,} splats in {name!r} lie at one place: there is nothing to see in it.")
-    return SplatFile(gaussians, notes)
+    return replace(file, gaussians=gaussians, notes=notes)
 
 
 def only(gaussians: Gaussians, kept: Array) -> Gaussians:
@@ -48,6 +48,16 @@ def only(gaussians: Gaussians, kept: Array) -> Gaussians:
         return None if array is None else array[kept]
 
     return Gaussians(*(part(getattr(gaussians, field.name)) for field in fields(gaussians)))
+
+
+def joined(parts: list[Gaussians]) -> Gaussians:
+    """The Gaussians of all parts, one after another; harmonics that some lack are zero."""
+    coefficients = max(part.sh.shape[1] for part in parts)
+    padded = [np.pad(part.sh, ((0, 0), (0, coefficients - part.sh.shape[1]), (0, 0))) for part in parts]
+    names = ("means", "scales", "rotations", "opacities")
+    return Gaussians(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in names), np.concatenate(padded)
+    )
 
 
 def _finite(gaussians: Gaussians) -> Array:

@@ -8,12 +8,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..model.reconstruction import Array
-from .reading import COEFFICIENTS, Damaged, Reading, SplatFile, constant_from_color, gaussians
+from ..files import bounded
+from ..files.bounded import Damaged
+from ..model.reconstruction import Gaussians
+from .checks import joined
+from .reading import COEFFICIENTS, Reading, SplatFile, check_count, constant_from_color, gaussians
 
 HEADER, SECTION_HEADER = 4096, 1024
+VERSION = (0, 1)
 # By compression level: types of position, scale and rotation, and of harmonics; the range of stored positions.
 LEVELS = (("<f4", "<f4", "<f4", 1), ("<u2", "<f2", "<f2", 32767), ("<u2", "<f2", "u1", 32767))
+
+
+class _Header(NamedTuple):
+    """The file's header: numbers of sections and splats, compression level, the bounds of harmonics as bytes."""
+
+    major: int
+    minor: int
+    sections: int
+    splats: int
+    level: int
+    bounds: tuple[float, float]
 
 
 class _Section(NamedTuple):
@@ -31,48 +46,50 @@ class _Section(NamedTuple):
     degree: int
 
 
+def recognises(head: bytes, size: int) -> bool:
+    """Whether a header of this version stands there, and the file is long enough for its sections."""
+    if len(head) < HEADER:
+        return False
+    header = _header(head)
+    known = (header.major, header.minor) == VERSION and header.level < len(LEVELS)
+    return known and header.sections > 0 and HEADER + header.sections * SECTION_HEADER <= size
+
+
 def read(path: Path, _how: Reading) -> SplatFile:
     """All sections; opacities and colours are bytes, scales linear, quaternions wxyz."""
-    data = path.read_bytes()
+    data = bounded.content(path)
     if len(data) < HEADER:
         raise Damaged("is cut off or no .ksplat: it has no whole header; get it again")
-    major, minor, capacity, _, _, count, level = struct.unpack_from("<BBxxIIIIH", data)
-    low, high = struct.unpack_from("<ff", data, 36)
-    if (major, minor) != (0, 1) or level >= len(LEVELS):
-        raise Damaged(f"is a .ksplat of version {major}.{minor}, level {level}, which is not known here")
-    offset = HEADER + capacity * SECTION_HEADER
-    parts = []
-    try:
-        for index in range(capacity):
-            section = _section(data, HEADER + index * SECTION_HEADER, LEVELS[level][3])
-            parts.append(_splats(data, offset, section, level, (low or -1.5, high or 1.5)))
+    header = _header(data)
+    level = header.level
+    if (header.major, header.minor) != VERSION or level >= len(LEVELS):
+        raise Damaged(f"is a .ksplat of version {header.major}.{header.minor}, level {level}, which is not known here")
+    offset = HEADER + header.sections * SECTION_HEADER
+    parts: list[Gaussians] = []
+    with bounded.as_damage(f"is cut off: it holds fewer than its {header.splats:,} splats; get it again"):
+        sections = [_section(data, HEADER + i * SECTION_HEADER, LEVELS[level][3]) for i in range(header.sections)]
+        check_count(sum(s.splats for s in sections), max((s.degree for s in sections), default=0), len(data))
+        for section in sections:
+            parts.append(_splats(data, offset, section, level, header.bounds))
             row = _row(level, section.degree).itemsize
             offset += section.bucket_bytes * section.buckets + 4 * section.partial + row * section.capacity
-    except (ValueError, struct.error) as error:
-        raise Damaged(f"is cut off: it holds fewer than its {count:,} splats; get it again") from error
-    coefficients = max(part[4].shape[1] for part in parts)
-    padded = [(*part[:4], np.pad(part[4], ((0, 0), (0, coefficients - part[4].shape[1]), (0, 0)))) for part in parts]
-    return SplatFile(gaussians(*(np.concatenate(arrays) for arrays in zip(*padded, strict=True))), notes=[])
+    if not parts:
+        raise Damaged("holds no splats")
+    return SplatFile(joined(parts), notes=[])
+
+
+def _header(data: bytes) -> _Header:
+    major, minor, sections, _, _, splats, level = struct.unpack_from("<BBxxIIIIH", data)
+    low, high = struct.unpack_from("<ff", data, 36)
+    return _Header(major, minor, sections, splats, level, (low or -1.5, high or 1.5))
 
 
 def _section(data: bytes, offset: int, usual_range: int) -> _Section:
-    splats, capacity, bucket_splats, buckets, block, bucket_bytes, stored_range, full, partial, degree = (
-        struct.unpack_from("<IIIIfHxxI4xIIH", data, offset)
-    )
-    if degree >= len(COEFFICIENTS):
-        raise Damaged(f"has spherical harmonics of degree {degree}; at most {len(COEFFICIENTS) - 1} can be read")
-    return _Section(
-        splats,
-        capacity,
-        bucket_splats,
-        buckets,
-        block,
-        bucket_bytes,
-        stored_range or usual_range,
-        full,
-        partial,
-        degree,
-    )
+    fields = struct.unpack_from("<IIIIfHxxI4xIIH", data, offset)
+    section = _Section(*fields)
+    if section.degree >= len(COEFFICIENTS):
+        raise Damaged(f"has spherical harmonics of degree {section.degree}; up to {len(COEFFICIENTS) - 1} can be read")
+    return section._replace(range=section.range or usual_range)
 
 
 def _row(level: int, degree: int) -> np.dtype[np.void]:
@@ -82,8 +99,8 @@ def _row(level: int, degree: int) -> np.dtype[np.void]:
     return np.dtype([*fields, ("rest", harmonics, (rest,))])
 
 
-def _splats(data: bytes, offset: int, section: _Section, level: int, bounds: tuple[float, float]) -> tuple[Array, ...]:
-    """Means, scales, rotations, opacities and harmonics of one section."""
+def _splats(data: bytes, offset: int, section: _Section, level: int, bounds: tuple[float, float]) -> Gaussians:
+    """The splats of one section."""
     partial = np.frombuffer(data, "<u4", section.partial, offset)
     offset += 4 * section.partial
     centres = np.frombuffer(data, "<f4", 3 * section.buckets, offset).reshape(-1, 3)
@@ -91,8 +108,14 @@ def _splats(data: bytes, offset: int, section: _Section, level: int, bounds: tup
     rows = np.frombuffer(data, _row(level, section.degree), section.splats, offset)
     means = rows["mean"].astype(np.float32)
     if level:
-        sizes = np.concatenate([np.full(section.full, section.bucket_splats), partial])
-        bucket = np.repeat(np.arange(len(sizes)), sizes)[: section.splats]
+        # The full buckets come first; each of the others has a size of its own.
+        ends = section.full * section.bucket_splats + np.cumsum(partial, dtype=np.int64)
+        place = np.arange(len(rows))
+        bucket = np.where(
+            place < section.full * section.bucket_splats,
+            place // max(section.bucket_splats, 1),
+            section.full + np.searchsorted(ends, place, "right"),
+        )
         means = (means - section.range) * (section.block / 2 / section.range) + centres[bucket]
     rgba = rows["rgba"] / np.float32(255)
     rest = rows["rest"].astype(np.float32)
@@ -103,5 +126,5 @@ def _splats(data: bytes, offset: int, section: _Section, level: int, bounds: tup
     for degree in range(1, section.degree + 1):
         first, last = 3 * (COEFFICIENTS[degree - 1] - 1), 3 * (COEFFICIENTS[degree] - 1)
         sh.append(rest[:, first:last].reshape(len(rows), 3, -1).swapaxes(1, 2))
-    arrays = (means, rows["scale"].astype(np.float32), rows["rotation"].astype(np.float32), rgba[:, 3])
-    return *arrays, np.concatenate(sh, axis=1)
+    scales, rotations = (rows[name].astype(np.float32) for name in ("scale", "rotation"))
+    return gaussians(means, scales, rotations, rgba[:, 3], np.concatenate(sh, axis=1))

@@ -1,4 +1,4 @@
-"""[S] PLY files of splats: the release's of Kerbl et al. 2023 (3DGS), and PlayCanvas' compressed ones.
+"""[S] PLY files of splats: the release's of Kerbl et al. 2023 (3DGS), its relatives, and PlayCanvas' compressed ones.
 
 Only here: scales as logarithms, opacities as logits, quaternions wxyz, harmonics with the channel varying slowest.
 """
@@ -7,44 +7,137 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from ..model.reconstruction import Gaussians
+from ..model.reconstruction import Array, FloatArray, Gaussians
 from . import ply_compressed, ply_tables, splatt3r
-from .ply_tables import CONSTANT, MEAN, OPACITY, ROTATION, SCALE, columns
-from .reading import COEFFICIENTS, Damaged, Reading, SplatFile, exponential, gaussians, harmonics, logit, sigmoid
+from .ply_tables import CONSTANT, MEAN, OPACITY, ROTATION, SCALE, Element, columns
+from .reading import DOWN_IS_Y, FLAT, Damaged, Reading, SplatFile, check_count, constant_from_color, degree_of, gaussians, harmonics, logit, notes_on_degree, relative, sigmoid
 
-NEEDED = (*MEAN, *CONSTANT, *OPACITY, *SCALE, *ROTATION)
+COLORS = (("red", "green", "blue"), ("r", "g", "b"))  # names of columns of plain colours
+FILTER = ("filter_3D",)  # mip-splatting's: the standard deviation of a blur that is not yet in scale and opacity
+NEEDED = (*MEAN, *SCALE[:2], *ROTATION, *OPACITY)
+VERTICAL, MODE, POSTSHOT = (
+    "vertical axis:",
+    "splatrendermode:",
+    "antialiased ",
+)  # comments of nerfstudio, Brush, Postshot
+UPS = {"x": (1.0, 0.0, 0.0), "y": DOWN_IS_Y, "z": (0.0, 0.0, 1.0)}  # nerfstudio's z points up, Brush's y down
+OURS = "Exported by 3R Blender"
+LOST = 0.05  # times the median size of splats: what rounding of positions may take from them
+FEW = 16  # splats whose logits might by chance all lie between 0 and 1
+
+
+class _Comments(NamedTuple):
+    """What a header's comments say of its splats; `ours` where this module wrote them."""
+
+    up: tuple[float, float, float]
+    antialiased: bool
+    ours: bool
+
+
+def recognises(head: bytes, _size: int) -> bool:
+    """Whether the magic number stands there."""
+    return head.startswith((b"ply\n", b"ply\r"))
 
 
 def read(path: Path, how: Reading) -> SplatFile:
-    """The splats of a binary PLY; columns that splats do not need are ignored, and so are normals."""
+    """The splats of a PLY; columns that splats do not need are ignored, and so are normals."""
     with path.open("rb") as file:
-        elements, offset = ply_tables.parse(file.read(ply_tables.LONGEST))
-    vertices = next((element for element in elements if element.name == "vertex"), None)
-    if ply_compressed.is_compressed(elements):
-        return SplatFile(ply_compressed.read(path, elements, offset), notes=[])
-    if vertices is None or not set(NEEDED) <= set(vertices.names):
-        raise _not_splats(elements)
-    (rows,) = ply_tables.tables(path, [vertices], offset + _before(elements, vertices))
-    if splatt3r.made(rows):
-        return splatt3r.read(rows, path.name, how.repair_splatt3r)
-    return SplatFile(
-        gaussians(
-            columns(rows, MEAN),
-            exponential(columns(rows, SCALE)),
-            columns(rows, ROTATION),
-            sigmoid(columns(rows, OPACITY)[:, 0]),
-            harmonics(columns(rows, CONSTANT), columns(rows, rest_names(vertices.names))),
-        ),
-        notes=[],
-    )
+        header = ply_tables.parse(file.read(ply_tables.LONGEST))
+    said = _comments(header.comments)
+    if ply_compressed.is_compressed(header.elements):
+        splats, notes = ply_compressed.read(path, header)
+        return SplatFile(splats, notes, up=said.up, antialiased=said.antialiased)
+    vertices = next((element for element in header.elements if element.name == "vertex"), None)
+    if vertices is None or not set(NEEDED) <= set(vertices.names) or _color_columns(vertices) is None:
+        raise _not_splats(header.elements)
+    if vertices.row is None:
+        raise Damaged("has lists among the columns of its splats, which cannot be read; export it again")
+    degree = degree_of(1 + len(rest_names(vertices.names)) // 3)
+    check_count(vertices.size, degree, path.stat().st_size)
+    (rows,) = ply_tables.tables(path, header, ["vertex"])
+    notes = notes_on_degree(degree, path.name)
+    if {*SCALE, *CONSTANT} <= set(vertices.names) and splatt3r.made(rows):
+        splats, more = splatt3r.read(rows, path.name, how.repair_splatt3r)
+        return SplatFile(splats, more)
+    means, origin = relative(columns(rows, MEAN, np.float64 if rows.dtype["x"].itemsize == 8 else np.float32))
+    scales, opacities = _sizes(rows, path.name, notes), _opacities(rows, path.name, said.ours, notes)
+    if FILTER[0] in vertices.names:
+        scales, opacities = _filtered(scales, opacities, columns(rows, FILTER))
+    sh = harmonics(_constant(rows, vertices), columns(rows, rest_names(vertices.names)))
+    splats = gaussians(means, scales, columns(rows, ROTATION), opacities, sh)
+    return SplatFile(splats, notes, origin, said.up, said.antialiased)
 
 
-def _not_splats(elements: list[ply_tables.Element]) -> Damaged:
+def _comments(lines: list[str]) -> _Comments:
+    up, antialiased = DOWN_IS_Y, False
+    for line in map(str.lower, lines):
+        value = line.partition(":")[2].strip()
+        if line.startswith(VERTICAL):
+            up = UPS.get(value) or _direction(value) or up
+        elif line.startswith(MODE):
+            antialiased = value == "mip"
+        elif line.startswith(POSTSHOT):
+            antialiased = line.removeprefix(POSTSHOT).strip() == "1"
+    return _Comments(up, antialiased, OURS in lines)
+
+
+def _direction(text: str) -> tuple[float, float, float] | None:
+    """The unit vector that three numbers are, if they are one."""
+    try:
+        x, y, z = map(float, text.replace(",", " ").split())
+    except ValueError:
+        return None
+    length = float(np.linalg.norm((x, y, z)))
+    return (x / length, y / length, z / length) if 0 < length < np.inf else None
+
+
+def _sizes(rows: Array, name: str, notes: list[str]) -> Array:
+    """(N, 3) standard deviations; splats of two dimensions get a third one, and a note."""
+    if SCALE[2] in (rows.dtype.names or ()):
+        return np.exp(columns(rows, SCALE))
+    notes.append(f"{name!r} holds flat splats (2DGS); they were given a thickness of {FLAT:g}.")
+    return np.concatenate([np.exp(columns(rows, SCALE[:2])), np.full((len(rows), 1), FLAT, np.float32)], axis=1)
+
+
+def _opacities(rows: Array, name: str, ours: bool, notes: list[str]) -> Array:
+    """(N,) opacities from logits, or as they stand where no logits of trained splats are like them."""
+    stored = columns(rows, OPACITY)[:, 0]
+    if ours or len(stored) < FEW or not ((stored >= 0) & (stored <= 1)).all() or not stored.any():
+        return sigmoid(stored)
+    notes.append(f"The opacities in {name!r} all lie between 0 and 1; they were taken as they are, not as logits.")
+    return stored
+
+
+def _filtered(scales: Array, opacities: Array, filter_size: Array) -> tuple[Array, Array]:
+    """Scales and opacities with mip-splatting's 3D filter (Yu et al. 2024, section 4.1) in them."""
+    squares, blurred = scales**2, scales**2 + filter_size**2
+    kept = np.prod(squares / np.where(blurred > 0, blurred, 1), axis=1)
+    return np.sqrt(blurred), opacities * np.sqrt(kept)
+
+
+def _color_columns(vertices: Element) -> Sequence[str] | None:
+    return next((names for names in (CONSTANT, *COLORS) if set(names) <= set(vertices.names)), None)
+
+
+def _constant(rows: Array, vertices: Element) -> Array:
+    """(N, 3) the constant coefficient, from its own columns or from colours: whole numbers, or fractions of 1."""
+    names = _color_columns(vertices)
+    assert names is not None
+    values = columns(rows, names)
+    if names == CONSTANT:
+        return values
+    kind = next(each.kind for each in vertices.properties if each.name == names[0])
+    most = float(np.iinfo(kind).max) if kind.kind in "iu" else 255.0 if (values > 1).any() else 1.0
+    return constant_from_color(values / most)
+
+
+def _not_splats(elements: list[Element]) -> Damaged:
     names = {name for element in elements for name in element.names}
-    missing = ", ".join(name for name in NEEDED if name not in names)
+    missing = ", ".join(name for name in (*MEAN, *CONSTANT, *OPACITY, *SCALE, *ROTATION) if name not in names)
     if any(element.name == "face" and element.size for element in elements):
         return Damaged("holds a mesh, no splats; use File > Import > Stanford PLY")
     if not names & {*SCALE, *ROTATION}:
@@ -52,31 +145,32 @@ def _not_splats(elements: list[ply_tables.Element]) -> Damaged:
     return Damaged(f"lacks {missing}, without which splats cannot be shown; export it again")
 
 
-def _before(elements: list[ply_tables.Element], vertices: ply_tables.Element) -> int:
-    """Bytes of the elements that come first."""
-    sizes = 0
-    for element in elements[: elements.index(vertices)]:
-        if element.row is None:
-            raise Damaged(f"has lists ({element.name}) before its splats, which cannot be read")
-        sizes += element.size * element.row.itemsize
-    return sizes
-
-
 def rest_names(names: Sequence[str]) -> list[str]:
     """The columns of harmonics above the constant, in their order."""
     count = sum(name.startswith("f_rest_") for name in names)
     rest = [f"f_rest_{index}" for index in range(count)]
-    if count not in [3 * (k - 1) for k in COEFFICIENTS] or not set(rest) <= set(names):
-        raise Damaged(f"has {count} columns f_rest_ of spherical harmonics; 0, 9, 24 or 45 belong there")
+    if count % 3 or not set(rest) <= set(names):
+        raise Damaged(f"has {count} columns f_rest_ of spherical harmonics; 0, 9, 24, 45 or 72 belong there")
+    degree_of(1 + count // 3)
     return rest
 
 
-def write(gaussians: Gaussians, path: Path) -> None:
-    """A binary PLY as the release writes it; normals, which it leaves at zero, included."""
+def write(gaussians: Gaussians, path: Path, origin: FloatArray, antialiased: bool) -> None:
+    """A binary PLY as the release writes it; normals, which it leaves at zero, included.
+
+    Positions are doubles where they lie too far from zero for floats.
+    """
     coefficients = gaussians.sh.shape[1]
     rest = [f"f_rest_{index}" for index in range(3 * (coefficients - 1))]
-    names = [*MEAN, "nx", "ny", "nz", *CONSTANT, *rest, *OPACITY, *SCALE, *ROTATION]
-    head = ["ply", "format binary_little_endian 1.0", f"element vertex {len(gaussians)}"]
+    names = ["nx", "ny", "nz", *CONSTANT, *rest, *OPACITY, *SCALE, *ROTATION]
+    means = gaussians.means.astype(np.float64) + origin
+    rounding = np.spacing(np.abs(means).max(initial=0).astype(np.float32))
+    position = "f8" if len(means) and rounding > LOST * np.median(gaussians.scales) else "f4"
+    row = np.dtype([("mean", f"<{position}", 3), ("rest", "<f4", len(names))])
+    head = ["ply", "format binary_little_endian 1.0", f"comment {OURS}"]
+    head += ["comment SplatRenderMode: mip"] if antialiased else []
+    head += [f"element vertex {len(gaussians)}"]
+    head += [f"property {'double' if position == 'f8' else 'float'} {name}" for name in MEAN]
     head += [*(f"property float {name}" for name in names), "end_header", ""]
     with path.open("wb") as file:
         file.write("\n".join(head).encode())
@@ -86,7 +180,6 @@ def write(gaussians: Gaussians, path: Path) -> None:
             with np.errstate(divide="ignore"):
                 scales = np.log(gaussians.scales[part])
             blocks = [
-                gaussians.means[part],
                 np.zeros_like(gaussians.means[part]),
                 sh[:, 0],
                 sh[:, 1:].swapaxes(1, 2).reshape(len(sh), -1),
@@ -94,4 +187,6 @@ def write(gaussians: Gaussians, path: Path) -> None:
                 scales,
                 gaussians.rotations[part],
             ]
-            file.write(np.concatenate(blocks, axis=1).astype("<f4").tobytes())
+            rows = np.empty(len(sh), row)
+            rows["mean"], rows["rest"] = means[part], np.concatenate(blocks, axis=1)
+            file.write(rows.tobytes())

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files.bounded import Damaged
 from ..model.reconstruction import Array, Gaussians
-from .ply_tables import Element, columns, tables
-from .reading import COEFFICIENTS, Damaged, constant_from_color, exponential, gaussians, harmonics, smallest_three
+from .ply_tables import Element, Header, columns, tables
+from .reading import check_count, constant_from_color, degree_of, gaussians, harmonics, notes_on_degree, smallest_three
 
 CHUNK = 256  # splats
 PACKED = ("packed_position", "packed_rotation", "packed_scale", "packed_color")
@@ -21,13 +22,14 @@ def is_compressed(elements: list[Element]) -> bool:
     return "chunk" in names and set(PACKED) <= set(names.get("vertex", ()))
 
 
-def read(path: Path, elements: list[Element], offset: int) -> Gaussians:
-    """The splats; positions, scales and colours lie between their chunk's bounds."""
-    if [element.name for element in elements] not in (["chunk", "vertex"], ["chunk", "vertex", "sh"]):
-        raise Damaged("is a compressed PLY with unknown elements")
-    chunks, rows, *more = tables(path, elements, offset)
-    if len(chunks) * CHUNK < len(rows):
-        raise Damaged("is a compressed PLY with too few chunks; get it again")
+def read(path: Path, header: Header) -> tuple[Gaussians, list[str]]:
+    """The splats, and notes; positions, scales and colours lie between their chunk's bounds."""
+    named = {element.name: element for element in header.elements}
+    degree = degree_of(1 + len(named["sh"].names) // 3) if "sh" in named else 0
+    check_count(named["vertex"].size, degree, path.stat().st_size)
+    chunks, rows, *more = tables(path, header, [name for name in ("chunk", "vertex", "sh") if name in named])
+    if len(chunks) * CHUNK < len(rows) or any(len(each) != len(rows) for each in more):
+        raise Damaged("is a compressed PLY with too few chunks or harmonics; get it again")
     chunk = np.arange(len(rows)) // CHUNK
 
     def between(name: str, part: Array) -> Array:
@@ -35,20 +37,21 @@ def read(path: Path, elements: list[Element], offset: int) -> Gaussians:
         value: Array = low + (high - low) * part
         return value
 
-    position, rotation, scale, rgba = (np.asarray(rows[name], np.uint32) for name in PACKED)
+    position, rotation, scale, rgba = (rows[name].astype(np.uint32) for name in PACKED)
     color = np.stack([_part(rgba, shift, 8) for shift in (24, 16, 8, 0)], axis=-1)
     display = color[:, :3]
     if "min_r" in (chunks.dtype.names or ()):
         low, high = (columns(chunks, [f"{end}_{channel}" for channel in "rgb"])[chunk] for end in ("min", "max"))
         display = low + (high - low) * display
     others = (np.stack([_part(rotation, shift, 10) for shift in (20, 10, 0)], axis=-1) - 0.5) * np.sqrt(np.float32(2))
-    return gaussians(
+    splats = gaussians(
         between("", _vector(position)),
-        exponential(between("scale_", _vector(scale))),
+        np.exp(between("scale_", _vector(scale))),
         smallest_three(rotation >> 30, others),
         color[:, 3],
         harmonics(constant_from_color(display), _rest(more[0]) if more else np.empty((len(rows), 0))),
     )
+    return splats, notes_on_degree(degree, path.name)
 
 
 def _part(words: Array, shift: int, bits: int) -> Array:
@@ -64,10 +67,7 @@ def _vector(words: Array) -> Array:
 
 def _rest(rows: Array) -> Array:
     """The harmonics' bytes: the middles of 256 steps, but the ends for the first and last."""
-    count = len(rows.dtype.names or ())
-    if count not in [3 * (k - 1) for k in COEFFICIENTS]:
-        raise Damaged(f"has {count} columns of spherical harmonics; 9, 24 or 45 belong there")
-    stored = columns(rows, [f"f_rest_{index}" for index in range(count)])
+    stored = columns(rows, [f"f_rest_{index}" for index in range(len(rows.dtype.names or ()))])
     middle = (stored + 0.5) / 256
     part = np.where(stored == 0, 0, np.where(stored == 255, 1, middle))
     return (part - 0.5) * HARMONICS_SPAN

@@ -1,15 +1,19 @@
-"""[S] Binary PLY files as tables: the elements that a header declares, their rows and columns."""
+"""[S] PLY files as tables: the elements that a header declares, their rows and columns, binary or text."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from ..files import bounded
+from ..files.bounded import Damaged
 from ..model.reconstruction import Array
-from .reading import Damaged
 
 LONGEST = 1 << 16  # bytes; real headers are below 3 kB
 TYPES = {
@@ -21,68 +25,190 @@ TYPES = {
 MEAN, CONSTANT = ("x", "y", "z"), ("f_dc_0", "f_dc_1", "f_dc_2")
 SCALE, ROTATION, OPACITY = ("scale_0", "scale_1", "scale_2"), ("rot_0", "rot_1", "rot_2", "rot_3"), ("opacity",)
 ROWS = 4096  # as many rows stay in the processor's cache while their columns are picked
-ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">"}
+TEXT = "ascii"
+ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">", TEXT: "="}
+
+
+class Property(NamedTuple):
+    """A column: its name, its type, and for a list the type of its length."""
+
+    name: str
+    kind: np.dtype[np.generic]
+    length: np.dtype[np.generic] | None = None
 
 
 class Element(NamedTuple):
-    """A table: its name, its number of rows, and the type of a row; lists (of faces) have no fixed size and no type."""
+    """A table: its name, its number of rows, and its columns."""
 
     name: str
     size: int
-    row: np.dtype[np.void] | None
+    properties: tuple[Property, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of its columns."""
-        return (self.row.names or ()) if self.row is not None else ()
+        return tuple(each.name for each in self.properties)
+
+    @property
+    def row(self) -> np.dtype[np.void] | None:
+        """The type of a row; lists, as of faces, leave it open."""
+        if any(each.length is not None for each in self.properties):
+            return None
+        return np.dtype([(each.name, each.kind) for each in self.properties])
 
 
-def parse(data: bytes) -> tuple[list[Element], int]:
-    """The elements that the file's first bytes declare, and the offset of their data."""
-    head, end, _ = data[:LONGEST].partition(b"end_header\n")
+class Header(NamedTuple):
+    """What a PLY's header says: the format of its data, its elements and comments, and where the data begin."""
+
+    form: str
+    elements: list[Element]
+    comments: list[str]
+    offset: int
+
+
+def parse(data: bytes) -> Header:
+    """The header that the file's first bytes are; its lines may end as on any system."""
+    end = re.search(rb"[\r\n]end_header[ \t]*(\r\n|\n|\r)", data[:LONGEST])
     if not data.startswith(b"ply") or not end:
         raise Damaged("is no PLY file, or its header is cut off")
-    lines = [line.split() for line in head.decode("ascii", "replace").splitlines()]
+    lines = [line.split() for line in data[: end.start()].decode("ascii", "replace").splitlines()]
     form = next((line[1] for line in lines if len(line) > 1 and line[0] == "format"), "unknown")
-    if form == "ascii":
-        raise Damaged("is a PLY of text; save it as a binary PLY")
     if form not in ORDERS:
-        raise Damaged(f"is a PLY of the format {form!r}, which is not known here")
+        raise Damaged(f"is a PLY of the format {form!r:.40}, which is not known here")
     elements: list[Element] = []
-    columns: list[tuple[str, str]] | None = []
-    try:
+    with bounded.as_damage("has a PLY header that cannot be understood; export it again"):
         for line in lines:
             if line[:1] == ["element"]:
-                columns = []
-                elements.append(Element(line[1], int(line[2]), np.dtype(columns)))
+                elements.append(_element(line))
             elif line[:1] == ["property"]:
-                listed = line[1] == "list" or columns is None
-                columns = None if listed else [*(columns or []), (line[2], ORDERS[form] + TYPES[line[1]])]
-                elements[-1] = elements[-1]._replace(row=None if columns is None else np.dtype(columns))
-    except (KeyError, IndexError, ValueError) as error:
-        raise Damaged(f"has a PLY header that cannot be understood ({error})") from error
-    return elements, len(head) + len(end)
+                element = elements[-1]
+                elements[-1] = element._replace(properties=(*element.properties, _property(line, ORDERS[form])))
+        if any(len(set(element.names)) < len(element.names) for element in elements):
+            raise ValueError("two columns of one name")
+    comments = [" ".join(line[1:]) for line in lines if line[:1] == ["comment"]]
+    return Header(form, elements, comments, end.end())
 
 
-def tables(path: Path, elements: Sequence[Element], offset: int) -> list[Array]:
-    """The rows of elements that follow one another, as memory maps of the file."""
+def _element(line: list[str]) -> Element:
+    _, name, size = line
+    if int(size) < 0:
+        raise ValueError("a negative number of rows")
+    return Element(name, int(size))
+
+
+def _property(line: list[str], order: str) -> Property:
+    if line[1] == "list":
+        _, _, length, kind, name = line
+        return Property(name, np.dtype(order + TYPES[kind]), np.dtype(order + TYPES[length]))
+    _, kind, name = line
+    return Property(name, np.dtype(order + TYPES[kind]))
+
+
+def tables(path: Path, header: Header, names: Sequence[str]) -> list[Array]:
+    """The rows of the named elements: memory maps of a binary file, doubles from a text."""
+    if header.form == TEXT:
+        return _text_tables(path, header, names)
     size = path.stat().st_size
-    found: list[Array] = []
-    for element in elements:
-        assert element.row is not None
-        end = offset + element.size * element.row.itemsize
-        if end > size:
-            whole = max(0, (size - offset) // element.row.itemsize)
+    offset = header.offset
+    rows: dict[str, Array] = {}
+    for element in header.elements:
+        if set(names) <= set(rows):
+            break
+        row = element.row
+        if row is None:
+            offset = _after_lists(path, element, offset)
+        else:
+            if element.name in names:
+                rows[element.name] = _mapped(path, element, row, offset, size)
+            offset += element.size * row.itemsize
+    return [rows[name] for name in names]
+
+
+def _mapped(path: Path, element: Element, row: np.dtype[np.void], offset: int, size: int) -> Array:
+    if not element.size:
+        return np.empty(0, row)
+    if not row.itemsize:
+        raise Damaged(f"has rows without columns ({element.name})")
+    if offset + element.size * row.itemsize > size:
+        whole = max(0, (size - offset) // row.itemsize)
+        raise Damaged(f"is cut off: {whole:,} of its {element.size:,} rows are there; get it again")
+    return np.memmap(path, row, "r", offset, (element.size,))
+
+
+def _after_lists(path: Path, element: Element, offset: int) -> int:
+    """Where the data of an element with lists end. Where all of its lists are as long as the first, as of most meshes,
+    they are looked at together."""
+    if not element.size:
+        return offset
+    data = np.memmap(path, np.uint8, "r")
+    row = _row_of_lists(data, element, offset)
+    end = offset + element.size * row.itemsize
+    if end <= len(data):
+        rows = data[offset:end].view(row)
+        lengths = [name for name in row.names or () if name.startswith("length ")]
+        if all((rows[name] == rows[name][0]).all() for name in lengths):
+            return end
+    for _ in range(element.size):
+        offset += _row_of_lists(data, element, offset).itemsize
+    return offset
+
+
+def _row_of_lists(data: Array, element: Element, offset: int) -> np.dtype[np.void]:
+    """The type of the row at `offset`, each list an array with its length before it."""
+    fields: list[tuple[str, npt.DTypeLike, int]] = []
+    end = offset
+    for each in element.properties:
+        count = 1
+        if each.length is not None:
+            stored = data[end : end + each.length.itemsize]
+            count = int(stored.view(each.length)[0]) if len(stored) == each.length.itemsize else -1
+            fields.append((f"length {each.name}", each.length, 1))
+            end += each.length.itemsize
+        end += count * each.kind.itemsize
+        if count < 0 or end > len(data):
+            raise Damaged(f"is cut off within its lists ({element.name}); get it again")
+        fields.append((each.name, each.kind, count))
+    return np.dtype([(name, kind, (count,)) for name, kind, count in fields])
+
+
+def _text_tables(path: Path, header: Header, names: Sequence[str]) -> list[Array]:
+    rows: dict[str, Array] = {}
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(header.offset)
+        lines = (line for line in file if not line.isspace())
+        for element in header.elements:
+            if set(names) <= set(rows):
+                break
+            if element.name in names:
+                rows[element.name] = _text_rows(lines, element, size)
+            else:
+                next(islice(lines, element.size, element.size), None)
+    return [rows[name] for name in names]
+
+
+def _text_rows(lines: Iterator[bytes], element: Element, size: int) -> Array:
+    """(size,) rows of doubles, a line each."""
+    width = len(element.properties)
+    if element.row is None or not width:
+        raise Damaged(f"has rows that cannot be read ({element.name})")
+    bounded.check(8 * element.size * width, size)
+    matrix = np.empty((element.size, width))
+    for start in range(0, element.size, ROWS):
+        block = list(islice(lines, min(ROWS, element.size - start)))
+        with bounded.as_damage("has rows of text that are no numbers; export it again"):
+            numbers = np.array(b" ".join(block).split(), np.float64)
+        if len(numbers) != width * min(ROWS, element.size - start):
+            whole = start + min(len(numbers) // width, len(block))
             raise Damaged(f"is cut off: {whole:,} of its {element.size:,} rows are there; get it again")
-        shape = (element.size,)
-        found.append(np.memmap(path, element.row, "r", offset, shape) if element.size else np.empty(0, element.row))
-        offset = end
-    return found
+        matrix[start : start + len(block)] = numbers.reshape(-1, width)
+    doubles = np.dtype([(name, "f8") for name in element.names])
+    return matrix.view(doubles)[:, 0] if len(matrix) else np.empty(0, doubles)
 
 
-def columns(rows: Array, names: Sequence[str]) -> Array:
-    """(N, len(names)) float32 of the named columns."""
-    picked = np.empty((len(rows), len(names)), np.float32)
+def columns(rows: Array, names: Sequence[str], kind: npt.DTypeLike = np.float32) -> Array:
+    """(N, len(names)) numbers of the type `kind` of the named columns."""
+    picked = np.empty((len(rows), len(names)), kind)
     kinds = rows.dtype
     if kinds == np.dtype([(name, "<f4") for name in kinds.names or ()]):  # as nearly always: pick from one matrix
         matrix = rows.view("<f4").reshape(len(rows), len(kinds.names or ()))

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..model.reconstruction import Array, Gaussians
+from ..files import bounded
+from ..files.bounded import Damaged
+from ..model.reconstruction import Array, FloatArray, Gaussians
 from ..model.spherical_harmonics import C0
 
 COEFFICIENTS = (1, 4, 9, 16)  # of spherical harmonics, by degree
+STORED_COEFFICIENTS = (*COEFFICIENTS, 25)  # by degree, as files may have them
+DOWN_IS_Y = (0.0, -1.0, 0.0)  # up in nearly all files
+FLAT = 1e-6  # standard deviation across a splat of two dimensions
+FAR = 8.0  # times their extent: doubles further from the origin lose to float32 what can be seen
 
-
-class Damaged(Exception):
-    """What is wrong with a file, as the rest of a sentence that starts with its name."""
+__all__ = ["Damaged"]
 
 
 class Codecs(NamedTuple):
     """Decoders that the standard library lacks and Blender has.
 
-    `webp`: the bytes of a lossless WebP -> (H, W, 4) uint8, top row first. `zstd`: a frame and its size -> its content.
+    `webp`: the bytes of a lossless WebP -> (H, W, 4) uint8, top row first. `zstd`: a frame and the most bytes that it
+    may hold -> its content, no longer than that; both raise ValueError where they cannot.
     """
 
     webp: Callable[[bytes], Array] | None = None
@@ -38,11 +44,57 @@ class Reading(NamedTuple):
     repair_splatt3r: bool
 
 
-class SplatFile(NamedTuple):
-    """The splats of a file, and sentences for the artist on what was left out or mended."""
+@dataclass(frozen=True)
+class SplatFile:
+    """The splats of a file, and sentences for the artist on what was left out or mended.
+
+    The splats' means count from `origin` (3,), in the file's own axes; it is zero unless doubles of the file lie so far
+    from zero that float32 would lose them. `up` is the direction of these axes that points up. `antialiased`: the
+    splats were trained to be drawn with mip-splatting's filter in the picture.
+    """
 
     gaussians: Gaussians
     notes: list[str]
+    origin: FloatArray = field(default_factory=lambda: np.zeros(3))
+    up: tuple[float, float, float] = DOWN_IS_Y
+    antialiased: bool = False
+
+    def __iter__(self) -> Iterator[Any]:
+        """`gaussians, notes = read(path)` for those who need no more."""
+        return iter((self.gaussians, self.notes))
+
+
+def check_count(count: int, degree: int, size: int) -> None:
+    """Raises Damaged where a file of `size` bytes cannot hold so many splats with harmonics of that degree."""
+    bounded.check(count * 4 * (11 + 3 * COEFFICIENTS[min(degree, len(COEFFICIENTS) - 1)]), size)
+
+
+def degree_of(coefficients: int) -> int:
+    """The degree of so many coefficients a channel; raises Damaged where there is none."""
+    if coefficients not in STORED_COEFFICIENTS:
+        known = ", ".join(map(str, STORED_COEFFICIENTS))
+        raise Damaged(f"has {coefficients} coefficients of spherical harmonics a channel; {known} belong there")
+    return STORED_COEFFICIENTS.index(coefficients)
+
+
+def notes_on_degree(degree: int, name: str) -> list[str]:
+    """A sentence where the harmonics of a file are finer than ours."""
+    if degree < len(COEFFICIENTS):
+        return []
+    kept = len(COEFFICIENTS) - 1
+    return [f"{name!r} has spherical harmonics of degree {degree}; those above degree {kept} were left out."]
+
+
+def relative(means: Array) -> tuple[Array, FloatArray]:
+    """`means` (N, 3) as float32, and the origin that they count from: zero, unless they are doubles far from there."""
+    origin = np.zeros(3)
+    finite = means[np.isfinite(means).all(axis=1)]
+    if means.dtype == np.float64 and len(finite):
+        centre = np.median(finite, axis=0)
+        extent = np.quantile(np.abs(finite - centre), 0.9, axis=0).max()
+        if np.abs(centre).max() > FAR * extent:
+            origin = centre.astype(np.float32).astype(np.float64)  # which a Blender object's location can be
+    return (means - origin).astype(np.float32), origin
 
 
 def sigmoid(logits: Array) -> Array:
@@ -84,18 +136,15 @@ def wxyz(quaternions: Array) -> Array:
 
 
 def gaussians(means: Array, scales: Array, rotations: Array, opacities: Array, sh: Array) -> Gaussians:
-    """Gaussians of float32 arrays; the quaternions get unit length, zero ones stay for `checks` to find."""
+    """Gaussians of float32 arrays; the quaternions get unit length, zero ones stay for `checks` to find.
+
+    Harmonics above degree 3 are left out.
+    """
     length = np.linalg.norm(rotations, axis=-1, keepdims=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rotations = np.where(length > 0, rotations / length, 0)
-    arrays = (np.ascontiguousarray(array, np.float32) for array in (means, scales, rotations, opacities, sh))
+    rotations = np.where(length > 0, rotations / length, 0)
+    parts = (means, scales, rotations, opacities, sh[:, : COEFFICIENTS[-1]])
+    arrays = (np.ascontiguousarray(array, np.float32) for array in parts)
     return Gaussians(*arrays)
-
-
-def exponential(logarithms: Array) -> Array:
-    """Linear scales; those that overflow become infinite."""
-    with np.errstate(over="ignore"):
-        return np.exp(logarithms)
 
 
 def harmonics(constant: Array, rest: Array) -> Array:

@@ -1,83 +1,220 @@
-"""[S] SOG version 2 (PlayCanvas, "The SOG Format"): a zip, or a folder's meta.json, with WebP pictures of bytes."""
+"""[S] SOG (PlayCanvas, "The SOG Format"), versions 1 and 2: a zip, or a folder's meta.json, with pictures of bytes.
+
+A folder's lod-meta.json ("The Streamed SOG Format") names many of them, at several levels of detail.
+"""
 
 from __future__ import annotations
 
-import json
 import zipfile
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..files import bounded
+from ..files.bounded import Damaged
 from ..model.reconstruction import Array
-from .reading import COEFFICIENTS, Damaged, Reading, SplatFile, gaussians, smallest_three
+from . import pictures
+from .checks import joined, only
+from .reading import COEFFICIENTS, Reading, SplatFile, check_count, degree_of, gaussians, sigmoid, smallest_three
 
+META = "meta.json"
+ZIP = b"PK\x03\x04"
 PALETTE_COLUMNS = 64  # entries of the palette of harmonics in a row of its picture
+TAG = 252  # of the quaternion whose first component is the largest
+
+Webp = Callable[[bytes], Array]
+
+
+class _Files(ABC):
+    """Where a SOG's files lie. `size` is that of all of them, in bytes, stored."""
+
+    size: int
+
+    @abstractmethod
+    def read(self, name: str) -> bytes:
+        """The bytes of the file of that name."""
+
+
+class _Zip(_Files):
+    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
+        self.size = path.stat().st_size
+        self._archive = archive
+        self._names = {Path(name).name: name for name in archive.namelist()}
+        if META not in self._names:
+            raise Damaged(f"is a zip without a SOG's {META}; unpack it and choose the splat file in it")
+
+    def read(self, name: str) -> bytes:
+        return bounded.unzipped(self._archive, self._names[name], self.size)
+
+
+class _Folder(_Files):
+    def __init__(self, meta: Path) -> None:
+        self._folder = meta.parent
+        self.size = sum(each.stat().st_size for each in self._folder.glob("*.webp") if each.is_file())
+        self.size += meta.stat().st_size
+
+    def read(self, name: str) -> bytes:
+        return bounded.content(_beside(self._folder, name))
+
+
+def recognises(head: bytes, _size: int) -> bool:
+    """Whether a zip or a JSON object begins there."""
+    return head.startswith(ZIP) or head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
 
 
 def read(path: Path, how: Reading) -> SplatFile:
-    """The splats; positions are spaced by sign(x) log(1 + |x|), scales and colours taken from code books."""
+    """The splats; positions are spaced by sign(x) log(1 + |x|), scales and colours taken from code books or bounds."""
     webp = how.codecs.webp
     if webp is None:
         raise Damaged("is a SOG file, whose pictures only Blender can decode; import it there")
-    try:
-        if path.suffix == ".json":
-            return _splats(lambda name: (path.parent / name).read_bytes(), path.name, webp)
-        with zipfile.ZipFile(path) as archive:
-            names = {Path(name).name: name for name in archive.namelist()}
-            return _splats(lambda name: archive.read(names[name]), "meta.json", webp)
-    except FileNotFoundError as error:
-        raise Damaged(
-            f"lacks {Path(error.filename).name}, which belongs beside it; get all of its files again"
-        ) from error
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, IndexError) as error:
-        raise Damaged(f"is damaged or no SOG file ({error}); get it again") from error
+    with bounded.as_damage("is damaged or no SOG file; get it again"), _opened(path) as (meta, files):
+        return _levels(meta, path, webp) if "filenames" in meta else _splats(meta, files, webp)
 
 
-def _splats(load: Callable[[str], bytes], meta_name: str, webp: Callable[[bytes], Array]) -> SplatFile:
-    meta = json.loads(load(meta_name))
-    if meta.get("version") != 2:
-        raise Damaged("is a SOG file of an old or unknown version; convert it with the newest splat-transform")
-    count = int(meta["count"])
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[dict[str, Any], _Files]]:
+    """What a meta.json says, itself or in a zip, and the files that it names."""
+    with bounded.open_regular(path) as file:
+        if file.read(len(ZIP)) == ZIP:
+            with zipfile.ZipFile(path) as archive:
+                files = _Zip(path, archive)
+                yield bounded.parsed(files.read(META)), files
+            return
+    yield bounded.parsed(bounded.content(path)), _Folder(path)
 
-    def pixels(name: str) -> Array:
+
+def _beside(folder: Path, name: str) -> Path:
+    """The path of a file that another one in `folder` names."""
+    path = bounded.inside(folder, name)
+    if not path.exists():
+        raise Damaged(f"lacks {name}, which belongs beside it; get all of its files again")
+    return path
+
+
+def _splats(meta: dict[str, Any], files: _Files, webp: Webp) -> SplatFile:
+    """The splats that a meta.json describes."""
+    version = meta.get("version", 1)
+    if version not in (1, 2):
+        raise Damaged(f"is a SOG file of version {version}; versions 1 and 2 can be read")
+    count = meta["count"] if version == 2 else meta["means"]["shape"][0]
+    if not isinstance(count, int) or count < 0:
+        raise ValueError("a count that is no number")
+    check_count(count, 0, files.size)
+
+    def pixels(part: str, index: int = 0) -> Array:
         """(count, 4) bytes."""
-        found = webp(load(name)).reshape(-1, 4)[:count]
-        if len(found) < count:
-            raise ValueError(f"{name} is too small")
-        return found
+        picture = pictures.decoded(files.read(meta[part]["files"][index]), webp, files.size).reshape(-1, 4)[:count]
+        if len(picture) < count:
+            raise ValueError("a picture is too small")
+        return picture
 
-    low, high = (pixels(name)[:, :3].astype(np.float32) for name in meta["means"]["files"])
-    least, most = (np.array(meta["means"][name], np.float32) for name in ("mins", "maxs"))
+    low, high = (pixels("means", index)[:, :3].astype(np.float32) for index in (0, 1))
+    least, most = _bounds(meta["means"], 3)
     spaced = least + (most - least) * ((low + 256 * high) / 65535)
-    quaternion = pixels(meta["quats"]["files"][0])
-    others = (quaternion[:, :3] / np.float32(127.5) - 1) / np.sqrt(np.float32(2))
-    if (quaternion[:, 3] < 252).any():
+    quaternion = pixels("quats")
+    if (quaternion[:, 3] < TAG).any():
         raise ValueError("a rotation has an unknown tag")
-    scales = np.array(meta["scales"]["codebook"], np.float32)[pixels(meta["scales"]["files"][0])[:, :3]]
-    base = pixels(meta["sh0"]["files"][0])
-    sh = np.array(meta["sh0"]["codebook"], np.float32)[base[:, None, :3]]
+    scales, base = pixels("scales")[:, :3], pixels("sh0")
+    if version == 2:
+        scales, constant = _code_book(meta["scales"])[scales], _code_book(meta["sh0"])[base[:, :3]]
+        opacities = base[:, 3] / np.float32(255)
+    else:
+        scales, values = _between(meta["scales"], scales), _between(meta["sh0"], base)
+        constant, opacities = values[:, :3], sigmoid(values[:, 3])
+    sh = constant[:, None]
     if "shN" in meta:
-        labels = pixels(meta["shN"]["files"][1]).astype(np.int64)
-        palette = _palette(meta["shN"], webp(load(meta["shN"]["files"][0])))
+        labels = pixels("shN", 1).astype(np.int64)
+        palette = _palette(meta["shN"], pictures.decoded(files.read(meta["shN"]["files"][0]), webp, files.size))
+        check_count(count, degree_of(1 + palette.shape[1]), files.size)
         sh = np.concatenate([sh, palette[labels[:, 0] + 256 * labels[:, 1]]], axis=1)
     return SplatFile(
         gaussians(
             np.sign(spaced) * np.expm1(np.abs(spaced)),
             np.exp(scales),
-            smallest_three(quaternion[:, 3] - 252, others),
-            base[:, 3] / np.float32(255),
+            smallest_three(
+                quaternion[:, 3] - TAG, (quaternion[:, :3] / np.float32(127.5) - 1) / np.sqrt(np.float32(2))
+            ),
+            opacities,
             sh,
         ),
         notes=[],
+        antialiased=meta.get("antialias") is True or meta.get("model") == "antialiased",
     )
+
+
+def _bounds(part: dict[str, Any], count: int) -> tuple[Array, Array]:
+    """(count,) least and most values; a single number stands for all."""
+    least, most = (np.broadcast_to(np.array(part[name], np.float32), (count,)) for name in ("mins", "maxs"))
+    return least, most
+
+
+def _between(part: dict[str, Any], stored: Array) -> Array:
+    """The values that bytes stand for in version 1: from the least to the most of each channel."""
+    least, most = _bounds(part, stored.shape[-1])
+    return least + (most - least) * (stored / np.float32(255))
+
+
+def _code_book(part: dict[str, Any]) -> Array:
+    """(≤ 256,) the values that bytes stand for in version 2."""
+    values = np.array(part["codebook"], np.float32)
+    if values.ndim != 1:
+        raise ValueError("a code book that is no list of numbers")
+    return values
 
 
 def _palette(meta: dict[str, Any], picture: Array) -> Array:
     """(entries, K - 1, 3) harmonics: each entry is a run of pixels, one a coefficient."""
-    coefficients = COEFFICIENTS[int(meta["bands"])] - 1
-    if picture.shape[1] != PALETTE_COLUMNS * coefficients:
+    coefficients = picture.shape[1] // PALETTE_COLUMNS
+    expected = COEFFICIENTS[meta["bands"]] - 1 if "bands" in meta else coefficients
+    if coefficients != expected or picture.shape[1] % PALETTE_COLUMNS or coefficients + 1 not in COEFFICIENTS[1:]:
         raise ValueError("the palette of harmonics has the wrong size")
-    found: Array = np.array(meta["codebook"], np.float32)[picture[..., :3].reshape(-1, coefficients, 3)]
-    return found
+    stored = picture[..., :3].reshape(-1, coefficients, 3)
+    return _code_book(meta)[stored] if "codebook" in meta else _between(meta, stored)
+
+
+# ------------------------------------------------------------------ levels of detail
+
+
+def _levels(meta: dict[str, Any], path: Path, webp: Webp) -> SplatFile:
+    """The splats of the finest level at each place, and those of the surroundings."""
+    if meta.get("version", 1) != 1:
+        raise Damaged(f"is a streamed SOG of version {meta['version']}; version 1 can be read")
+    parts: list[SplatFile] = []
+    size = count = 0
+    for name, ranges in _finest(meta).items():
+        with _opened(_beside(path.parent, name)) as (description, files):
+            chunk = _splats(description, files, webp)
+            size += files.size
+        chosen = np.zeros(len(chunk.gaussians), bool)
+        for offset, length in ranges:
+            chosen[offset : len(chosen) if length is None else offset + length] = True
+        count += len(chosen)
+        check_count(count, len(COEFFICIENTS), size)
+        parts.append(replace(chunk, gaussians=only(chunk.gaussians, chosen)))
+    if not parts:
+        raise Damaged("holds no splats")
+    levels = int(meta["lodLevels"])
+    notes = [f"Of the {levels} levels of detail in {path.name!r} the finest was read."] if levels > 1 else []
+    return SplatFile(joined([part.gaussians for part in parts]), notes, antialiased=all(p.antialiased for p in parts))
+
+
+def _finest(meta: dict[str, Any]) -> dict[str, list[tuple[int, int | None]]]:
+    """Name of file -> (offset, count) of its splats that are the finest at their place; None: all that follow."""
+    ranges: dict[str, list[tuple[int, int | None]]] = defaultdict(list)
+    waiting = [meta["tree"]]
+    while waiting:
+        node = waiting.pop()
+        waiting.extend(node.get("children") or [])
+        levels = node.get("lods") or {}
+        if levels:
+            finest = levels[min(levels, key=int)]
+            ranges[meta["filenames"][finest["file"]]].append((abs(finest["offset"]), abs(finest["count"])))
+    if meta.get("environment"):
+        ranges[meta["environment"]].append((0, None))
+    return dict(sorted(ranges.items()))

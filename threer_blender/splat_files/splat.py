@@ -6,14 +6,25 @@ from pathlib import Path
 
 import numpy as np
 
-from .reading import Damaged, Reading, SplatFile, constant_only, gaussians
+from ..files import bounded
+from ..files.bounded import Damaged
+from .reading import Reading, SplatFile, constant_only, gaussians
 
 ROW = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("rotation", "u1", 4)])
+ROUNDED = 0.05  # how far from 1 the length of a quaternion of bytes may be
+
+
+def recognises(head: bytes, size: int) -> bool:
+    """Whether these are rows whose quaternions have unit length and whose sizes are some."""
+    rows = np.frombuffer(head, ROW, len(head) // ROW.itemsize)
+    length = np.linalg.norm((rows["rotation"].astype(np.float32) - 128) / 128, axis=1)
+    sizes = np.isfinite(rows["scale"]).all() and (rows["scale"] >= 0).all()
+    return bool(size and size % ROW.itemsize == 0 and sizes and (np.abs(length - 1) < ROUNDED).all())
 
 
 def read(path: Path, _how: Reading) -> SplatFile:
     """Scales are linear, colours and opacity bytes, quaternions wxyz as bytes around 128."""
-    data = path.read_bytes()
+    data = bounded.content(path)
     if len(data) % ROW.itemsize:
         raise Damaged(f"is cut off or no .splat: its size is no multiple of {ROW.itemsize} bytes; get it again")
     rows = np.frombuffer(data, ROW)

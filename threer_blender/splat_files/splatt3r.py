@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..model.reconstruction import Array
+from ..model.reconstruction import Array, Gaussians
 from .ply_tables import CONSTANT, MEAN, OPACITY, ROTATION, SCALE, columns
-from .reading import SplatFile, exponential, gaussians, sigmoid, wxyz
+from .reading import gaussians, wxyz
 
 
 def made(rows: Array) -> bool:
@@ -25,27 +25,25 @@ def made(rows: Array) -> bool:
         )
 
 
-def read(rows: Array, name: str, repair: bool) -> SplatFile:
-    """The splats, mended where `repair` is true, and a note that says so or offers it."""
-    stored = columns(rows, ROTATION)
-    opacity = columns(rows, OPACITY)[:, 0]
+def read(rows: Array, name: str, repair: bool) -> tuple[Gaussians, list[str]]:
+    """The splats, their rotations mended where `repair` is true, and a note that says so or offers it."""
+    rotation = columns(rows, ROTATION)
     if repair:
-        rotation = _half(wxyz(stored))
+        rotation = _half(wxyz(rotation))
         note = f"{name!r} is Splatt3R's own export: opacities and rotations were mended, rotations as far as it tells."
     else:
-        rotation, opacity = stored, sigmoid(opacity)
         note = (
-            f"{name!r} looks like Splatt3R's own export, whose opacities and rotations are wrong; "
+            f"{name!r} looks like Splatt3R's own export, whose rotations are wrong; "
             "import it again with 'Repair Splatt3R Export' to mend them."
         )
     splats = gaussians(
         columns(rows, MEAN),
-        exponential(columns(rows, SCALE)),
+        np.exp(columns(rows, SCALE)),
         rotation,
-        opacity,
+        columns(rows, OPACITY)[:, 0],
         columns(rows, CONSTANT)[:, None],
     )
-    return SplatFile(splats, [note])
+    return splats, [note]
 
 
 def _half(squared: Array) -> Array:

@@ -1,92 +1,174 @@
-"""[S] SPZ (github.com/nianticlabs/spz), versions 2 to 4: quantised arrays, compressed by gzip, from 4 on by zstd.
+"""[S] SPZ (github.com/nianticlabs/spz), versions 1 to 4: quantised arrays, compressed by gzip, from 4 on by zstd.
 
-Its axes are x right, y up, z back, where 3DGS PLY files have y down and z forward: half a turn about x.
+Its axes are x right, y up, z back, where 3DGS PLY files have y down and z forward: half a turn about x. A record of
+Adobe's in the file may name others.
 """
 
 from __future__ import annotations
 
 import gzip
 import struct
-import zlib
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from ..files import bounded
+from ..files.bounded import Damaged
 from ..model.gaussian_transform import transformed
-from ..model.reconstruction import Array, Gaussians
+from ..model.errors import UserError
+from ..model.reconstruction import Array, FloatArray, Gaussians
 from ..model.spherical_harmonics import degree_of
-from .reading import COEFFICIENTS, Codecs, Damaged, Reading, SplatFile, gaussians, smallest_three, wxyz
+from .reading import STORED_COEFFICIENTS, Codecs, Reading, SplatFile, check_count, gaussians, notes_on_degree, smallest_three, wxyz
 
-MAGIC = b"NGSP"
+MAGIC, GZIP = b"NGSP", b"\x1f\x8b"
 WRITTEN = 3  # the version that most programs read
+HEADER = struct.Struct("<4sIIBBBB")
+ANTIALIASED, EXTENDED = 1, 2  # bits of the header's flags
+COORDINATE_SYSTEM = 0xADBE0003  # the type of Adobe's record
+RECORDS = 1 << 16  # bytes; the records that are known take twenty
+# What the axes of the coordinate systems point to, by their numbers in that record.
+SYSTEMS = (
+    "RUB", "LDB", "RDB", "LUB", "RUB", "LDF", "RDF", "LUF", "RUF", "LFD", "RFD", "LFU", "RFU", "LBD", "RBD", "LBU",
+    "RBU",
+)  # fmt: skip
+DIRECTIONS = {"R": (1, 0, 0), "L": (-1, 0, 0), "D": (0, 1, 0), "U": (0, -1, 0), "F": (0, 0, 1), "B": (0, 0, -1)}
+USUAL, OURS = "RUB", "RDF"
 HALF_TURN = np.diag((1.0, -1.0, -1.0, 1.0))  # y up from y down, and back
 COLOR_SPAN = 0.15  # of the constant coefficient: byte = 255 (½ + 0.15 c)
 HARMONICS_STEP = (0, 8, 16, 16)  # of stored bytes by degree: 5 bits for the first, 4 for the others
 GZIP_LEVEL = 6
+COARSEST = 0.5  # times the median size of splats: positions that are stored with larger steps are seen to be wrong
+
+
+class _Header(NamedTuple):
+    """What the first 16 bytes say; `streams` is the number of version 4's."""
+
+    magic: bytes
+    version: int
+    count: int
+    degree: int
+    bits: int
+    flags: int
+    streams: int
+
+    def widths(self) -> list[int]:
+        """Bytes a splat of positions, opacities, colours, scales, rotations and harmonics."""
+        position, rotation = 6 if self.version == 1 else 9, 3 if self.version < 3 else 4
+        return [position, 1, 3, 3, rotation, 3 * (STORED_COEFFICIENTS[self.degree] - 1)]
+
+
+def recognises(head: bytes, _size: int) -> bool:
+    """Whether the magic number stands there, or a gzip."""
+    return head.startswith((MAGIC, GZIP))
 
 
 def read(path: Path, how: Reading) -> SplatFile:
     """The splats; opacity is a byte, the scale's logarithm a byte in sixteenths, quaternions xyzw."""
-    data = path.read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise Damaged("is cut off or damaged; get it again") from error
-    if data[:4] != MAGIC or len(data) < 16:
-        raise Damaged("is no SPZ file")
-    version, count, degree, bits = struct.unpack_from("<IIBB", data, 4)
-    if version not in (2, 3, 4):
-        raise Damaged(f"is an SPZ file of version {version}; versions 2 to 4 can be read")
-    if degree >= len(COEFFICIENTS):
-        raise Damaged(f"has spherical harmonics of degree {degree}; at most {len(COEFFICIENTS) - 1} can be read")
-    if not count:
-        raise Damaged("holds no splats")
-    widths = [9, 1, 3, 3, 3 if version == 2 else 4, 3 * (COEFFICIENTS[degree] - 1)]
-    if version == 4:
-        streams = _frames(data, count, widths, how.codecs)
+    data = bounded.content(path)
+    if data.startswith(GZIP):
+        content = bounded.Inflation(data)
+        header = _header(content.read(HEADER.size), len(data))
+        streams = [content.read(width * header.count) for width in header.widths()]
+        records = content.read(RECORDS)
+        if not content.ended and len(records) < RECORDS:
+            raise Damaged("is cut off or damaged; get it again")
     else:
-        ends = 16 + np.cumsum([0, *widths]) * count
-        streams = [data[start:end] for start, end in pairwise(ends)]
-    if any(len(stream) != width * count for stream, width in zip(streams, widths, strict=True)):
-        raise Damaged(f"is cut off: it holds fewer than its {count:,} splats; get it again")
-    found = _decoded([np.frombuffer(s, np.uint8).reshape(count, -1) for s in streams if s], version, bits, degree)
-    return SplatFile(transformed(found, HALF_TURN) if how.spz_is_y_up else found, notes=[])
+        header = _header(data[: HEADER.size], len(data))
+        if header.version < 4:
+            ends = HEADER.size + np.cumsum([0, *header.widths()]) * header.count
+            streams = [data[start:end] for start, end in pairwise(ends)]
+            records = data[ends[-1] :][:RECORDS]
+        else:
+            streams, records = _frames(data, header, how.codecs)
+    if any(len(stream) != width * header.count for stream, width in zip(streams, header.widths(), strict=True)):
+        raise Damaged(f"is cut off: it holds fewer than its {header.count:,} splats; get it again")
+    splats = _decoded([np.frombuffer(s, np.uint8).reshape(header.count, -1) for s in streams if s], header)
+    system = _coordinate_system(records) if header.flags & EXTENDED else 0
+    notes = notes_on_degree(header.degree, path.name)
+    if system >= len(SYSTEMS):
+        notes.append(f"{path.name!r} has axes of the unknown kind {system}; they were taken for the usual ones, y up.")
+        system = 0
+    axes = SYSTEMS[system] if system or how.spz_is_y_up else OURS
+    return SplatFile(
+        transformed(splats, _from_axes(axes)) if axes != OURS else splats,
+        notes,
+        antialiased=bool(header.flags & ANTIALIASED),
+    )
 
 
-def _frames(data: bytes, count: int, widths: list[int], codecs: Codecs) -> list[bytes]:
-    """The streams of version 4: a table of sizes, then a zstd frame each."""
+def _header(data: bytes, size: int) -> _Header:
+    if data.startswith(b"ply"):
+        raise Damaged("is a PLY that gzip compressed; unpack it first")
+    if len(data) < HEADER.size:
+        raise Damaged("is cut off or damaged; get it again")
+    if not data.startswith(MAGIC):
+        raise Damaged("is no SPZ file")
+    header = _Header(*HEADER.unpack(data))
+    if header.version not in (1, 2, 3, 4):
+        raise Damaged(f"is an SPZ file of version {header.version}; versions 1 to 4 can be read")
+    if header.degree >= len(STORED_COEFFICIENTS):
+        most = len(STORED_COEFFICIENTS) - 1
+        raise Damaged(f"has spherical harmonics of degree {header.degree}; at most {most} can be read")
+    if not header.count:
+        raise Damaged("holds no splats")
+    check_count(header.count, header.degree, size)
+    return header
+
+
+def _frames(data: bytes, header: _Header, codecs: Codecs) -> tuple[list[bytes], bytes]:
+    """The streams of version 4, a table of sizes and a zstd frame each, and the records before the table."""
     if codecs.zstd is None:
         raise Damaged("is compressed with zstd, for which this Python has no decoder; import it in Blender")
-    number, table = struct.unpack_from("<xxxBI", data, 12)
-    streams = [b""] * len(widths)
-    offset = table + 16 * number
-    try:
-        for index in range(min(number, len(widths))):
+    widths = header.widths()
+    with bounded.as_damage("is cut off or damaged; get it again"):
+        (table,) = struct.unpack_from("<I", data, HEADER.size)
+        streams = [b""] * len(widths)
+        offset = table + 16 * header.streams
+        for index in range(min(header.streams, len(widths))):
             stored, size = struct.unpack_from("<QQ", data, table + 16 * index)
-            if size != widths[index] * count:
-                raise Damaged(f"is damaged: it does not hold the {count:,} splats that it names; get it again")
+            if size != widths[index] * header.count:
+                raise Damaged(f"is damaged: it does not hold the {header.count:,} splats that it names; get it again")
             streams[index] = codecs.zstd(data[offset : offset + stored], size)
             offset += stored
-    except (struct.error, ValueError) as error:
-        raise Damaged("is cut off or damaged; get it again") from error
-    return streams
+    return streams, data[32:table][:RECORDS]
 
 
-def _decoded(streams: list[Array], version: int, bits: int, degree: int) -> Gaussians:
+def _coordinate_system(records: bytes) -> int:
+    """The number that Adobe's record holds, 0 where there is none. Each record is its type, its length and its data."""
+    offset = 0
+    while offset + 12 <= len(records):
+        kind, length, value = struct.unpack_from("<III", records, offset)
+        if kind == COORDINATE_SYSTEM and length == 4:
+            return int(value)
+        offset += 8 + length
+    return 0
+
+
+def _from_axes(system: str) -> FloatArray:
+    """(4, 4) right, down, forward from the axes of a coordinate system. It mirrors where those are left-handed."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.transpose([DIRECTIONS[letter] for letter in system])
+    return matrix
+
+
+def _decoded(streams: list[Array], header: _Header) -> Gaussians:
     places, alphas, colors, scales, rotations = streams[:5]
-    count = len(places)
-    wide = np.zeros((count, 3, 4), np.uint8)  # 24 bits, put at the top of 32 to keep the sign
-    wide[..., 1:] = places.reshape(count, 3, 3)
-    means = (wide.reshape(count, 12).view("<i4") >> 8) / np.float32(2**bits)
+    count = header.count
+    if header.version == 1:
+        means = places.view("<f2").astype(np.float32)
+    else:
+        wide = np.zeros((count, 3, 4), np.uint8)  # 24 bits, put at the top of 32 to keep the sign
+        wide[..., 1:] = places.reshape(count, 3, 3)
+        means = (wide.reshape(count, 12).view("<i4") >> 8) / np.float32(2.0**header.bits)
     sh = [((colors / np.float32(255) - 0.5) / COLOR_SPAN)[:, None]]
-    if degree:
+    if header.degree:
         sh.append((streams[5].astype(np.float32) - 128).reshape(count, -1, 3) / 128)
     return gaussians(
         means,
         np.exp(scales / np.float32(16) - 10),
-        _three_bytes(rotations) if version == 2 else _four_bytes(rotations),
+        _three_bytes(rotations) if header.version < 3 else _four_bytes(rotations),
         alphas[:, 0] / np.float32(255),
         np.concatenate(sh, axis=1),
     )
@@ -106,13 +188,21 @@ def _four_bytes(stored: Array) -> Array:
     return wxyz(smallest_three(packed >> 30, others))
 
 
-def write(gaussians: Gaussians, path: Path) -> None:
-    """An SPZ file of version 3, y up; positions as fine as 24 bits allow for the splats' extent."""
+def write(gaussians: Gaussians, path: Path, origin: FloatArray, antialiased: bool) -> None:
+    """An SPZ file of version 3, y up; positions as fine as 24 bits allow for the splats' extent.
+
+    Raises UserError where that is too coarse for the splats.
+    """
     turned = transformed(gaussians, HALF_TURN)
+    means = turned.means + origin * HALF_TURN.diagonal()[:3]
     count, degree = len(turned), degree_of(turned.sh)
-    extent = float(np.abs(turned.means).max(initial=2.0**-4))
+    extent = float(np.abs(means).max(initial=2.0**-4))
     bits = int(np.clip(np.floor(np.log2((2**23 - 1) / extent)), 0, 24))
-    places = np.rint(turned.means * 2.0**bits).clip(-(2**23), 2**23 - 1).astype("<i4")
+    if count and 2.0**-bits > COARSEST * np.median(turned.scales.max(axis=1)):
+        raise UserError(
+            "The splats lie too far from the world's origin for an SPZ file; move them there, or export a PLY."
+        )
+    places = np.rint(means * 2.0**bits).clip(-(2**23), 2**23 - 1).astype("<i4")
     with np.errstate(divide="ignore"):
         scales = (np.log(turned.scales) + 10) * 16
     streams = [
@@ -124,7 +214,7 @@ def write(gaussians: Gaussians, path: Path) -> None:
     ]
     if degree:
         streams.append(_harmonics(turned.sh))
-    header = MAGIC + struct.pack("<IIBBBB", WRITTEN, count, degree, bits, 0, 0)
+    header = HEADER.pack(MAGIC, WRITTEN, count, degree, bits, ANTIALIASED if antialiased else 0, 0)
     body = b"".join([header, *(stream.tobytes() for stream in streams)])
     path.write_bytes(gzip.compress(body, GZIP_LEVEL, mtime=0))
 

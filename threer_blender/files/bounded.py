@@ -1,0 +1,118 @@
+"""[S] Reading of files that nobody vouches for: regular files only, and memory in proportion to their size.
+
+A file may be damaged, or made to do harm. Every number in it that memory is taken for goes through `check` first, and
+`as_damage` turns whatever its bytes lead to into one error. A MemoryError is no damage and passes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+LEAST = 32 << 20  # bytes that the content of any file may take
+GROWTH = 128  # times a file's size that its content may take; real splats take up to 40 times as much
+LONGEST_JSON = 16 << 20  # bytes; its objects take some thirty times as much
+# What bytes without sense lead to in the standard library and numpy.
+FAULTS = (
+    ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, RecursionError, TypeError, ValueError,
+    struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+
+
+class Damaged(ValueError):
+    """What is wrong with a file, as the rest of a sentence that starts with its name."""
+
+
+@contextmanager
+def as_damage(rest: str = "is damaged; get it again") -> Iterator[None]:
+    """Raises Damaged with the sentence `rest` instead of any error that comes from a file's bytes."""
+    try:
+        yield
+    except Damaged:
+        raise
+    except FAULTS as error:
+        raise Damaged(rest) from error
+
+
+def check(needed: int, size: int) -> None:
+    """Raises Damaged where a file of `size` bytes asks for `needed` bytes of memory, more than its content can be."""
+    if not 0 <= needed <= max(LEAST, GROWTH * size):
+        raise Damaged(f"claims to hold {needed:,} bytes, which its {size:,} cannot; get it again")
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """The file, opened to read its bytes; raises Damaged where it is a folder, a device or a pipe, and OSError."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Damaged("is no regular file; choose one")
+    return os.fdopen(descriptor, "rb")
+
+
+def content(path: Path) -> bytes:
+    """All bytes of a regular file."""
+    with open_regular(path) as file:
+        return file.read()
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The path of the file that another one in `folder` names; raises Damaged where it lies outside of the folder."""
+    parts = PurePosixPath(name).parts
+    path = folder.joinpath(*parts)
+    if (
+        not parts
+        or set(name) & {"\\", ":", "\0"}
+        or not {"..", "/"}.isdisjoint(parts)
+        or not path.resolve().is_relative_to(folder.resolve())
+    ):
+        raise Damaged(f"names a file outside of its folder ({name!r:.60}); do not trust it")
+    return path
+
+
+def parsed(text: bytes) -> Any:
+    """The value of a JSON text."""
+    if len(text) > LONGEST_JSON:
+        raise Damaged("holds a description too long to be one; get it again")
+    with as_damage("is damaged; get it again"):
+        return json.loads(text)
+
+
+class Inflation:
+    """The content of gzipped `data`, piece by piece, in no more memory than the pieces take."""
+
+    def __init__(self, data: bytes) -> None:
+        self._stream = zlib.decompressobj(wbits=31)
+        self._rest = data
+
+    @property
+    def ended(self) -> bool:
+        """Whether the content was read to its end, and its checksum is right."""
+        return self._stream.eof
+
+    def read(self, count: int) -> bytes:
+        """The next `count` bytes, fewer where the content ends before."""
+        with as_damage("is cut off or damaged; get it again"):
+            piece = self._stream.decompress(self._rest, count) if count else b""
+        self._rest = self._stream.unconsumed_tail
+        return piece
+
+
+def unzipped(archive: zipfile.ZipFile, name: str, size: int) -> bytes:
+    """A member of a zip of `size` bytes, which may be stored or deflated. Raises Damaged."""
+    entry = archive.getinfo(name)
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or entry.flag_bits & 1:
+        raise Damaged("is a zip with a compression or a password that SOG files do not have")
+    check(entry.file_size, size)
+    with archive.open(entry) as member:
+        data = member.read(entry.file_size)
+        if len(data) < entry.file_size or member.read(1):
+            raise Damaged("is cut off or damaged; get it again")
+    return data
