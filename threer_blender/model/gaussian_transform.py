@@ -35,6 +35,19 @@ def transformed(gaussians: Gaussians, matrix: Array) -> Gaussians:
     )
 
 
+def mirrored(gaussians: Gaussians, signs: Array) -> Gaussians:
+    """`gaussians` where the axes of the world have other signs (3,): +1 or -1 each. Each keeps its own axes' order."""
+    x, y, z = signs
+    degree = spherical_harmonics.degree_of(gaussians.sh)
+    functions = spherical_harmonics.rotation(np.diag(signs), degree).diagonal().round().astype(np.float32)
+    return replace(
+        gaussians,
+        means=gaussians.means * np.array(signs, np.float32),
+        rotations=gaussians.rotations * np.array((1, y * z, x * z, x * y), np.float32),
+        sh=gaussians.sh * functions[:, None],
+    )
+
+
 def similarity(matrix: Array) -> tuple[FloatArray, float]:
     """The orthogonal matrix (3, 3) and the uniform scale above 0 of `matrix` (4, 4); UserError where there is none."""
     linear = np.asarray(matrix, np.float64)[:3, :3]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from . import gaussian_transform
-from .messages import UserError
+from .errors import UserError
 from .reconstruction import Array, Camera, FloatArray, PointCloud, Reconstruction
 
 

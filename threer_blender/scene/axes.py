@@ -7,6 +7,7 @@ handy size; the artist may turn it further.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ OPENCV_FROM_BLENDER = np.diag((1.0, -1.0, -1.0, 1.0))
 
 # Blender's world (z up) from one with y down and z forward, as that of splat files.
 UPRIGHT = Matrix(((1, 0, 0, 0), (0, 0, 1, 0), (0, -1, 0, 0), (0, 0, 0, 1)))
+
+DOWN_IS_Y = (0.0, -1.0, 0.0)  # up in such a world
 
 HANDY_DISTANCE = 5.0  # metres from camera to points, where the reconstruction does not know its size
 GROUND_PERCENTILE = 2.0  # of the points' heights: below it is noise
@@ -38,6 +41,15 @@ def world_from_camera(shown: Any) -> FloatArray:
     """(4, 4) the pose of a Blender camera under its root, as a Reconstruction has it."""
     matrix: FloatArray = np.array(shown.matrix_basis.normalized()) @ OPENCV_FROM_BLENDER
     return matrix
+
+
+def upright(up: Sequence[float]) -> Matrix:
+    """Blender's world from one where the unit vector `up` points up, turned no further than that takes."""
+    half = np.add(up, DOWN_IS_Y)
+    rotation = np.diag((1.0, -1.0, -1.0))  # where y is up
+    if half.any():  # half turns about the direction halfway, then about y: exact between axes
+        rotation = np.diag((-1.0, 1.0, -1.0)) @ (np.outer(half, half) * (2 / (half @ half)) - np.eye(3))
+    return UPRIGHT @ Matrix(rotation.tolist()).to_4x4()
 
 
 def sampled_points(reconstruction: Reconstruction) -> tuple[Array, Array]:

@@ -13,6 +13,8 @@ import numpy as np
 from ..model.reconstruction import Array
 from ..splat_files.reading import Codecs
 
+USUAL_WINDOW = 1 << 27  # bytes; zstd itself accepts no larger one unasked
+
 
 def available() -> Codecs:
     """What this Blender can decode: WebP always, zstd where its Python has the module, as builds of blender.org do."""
@@ -41,9 +43,10 @@ def decode_webp(data: bytes) -> Array:
 
 
 def decode_zstd(data: bytes, size: int) -> bytes:
-    """The content, `size` bytes, of a zstd frame."""
+    """The content of a zstd frame, at most `size` bytes of it; the frame's own claims take no memory."""
     zstandard = importlib.import_module("zstandard")
+    decompressor = zstandard.ZstdDecompressor(max_window_size=max(size, USUAL_WINDOW))
     try:
-        return bytes(zstandard.ZstdDecompressor().decompress(data, max_output_size=size))
+        return bytes(decompressor.stream_reader(data).read(size))
     except zstandard.ZstdError as error:
         raise ValueError(str(error)) from error

@@ -11,6 +11,7 @@ from ..model.reconstruction import Photo, Reconstruction
 
 SOLVE = "threer_solve"  # on our objects: which choice of photos they were solved from
 ROLE = "threer_role"  # on our objects and collections: what they are within it
+ANTIALIASED = "threer_antialiased"  # on objects of imported splats that were trained with mip-splatting's filter
 ROOT, CLOUD, SPLATS, PROXY, COLLECTION, CAMERAS = "root", "cloud", "splats", "proxy", "collection", "cameras"
 
 

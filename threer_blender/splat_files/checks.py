@@ -36,6 +36,10 @@ def usable(file: SplatFile, name: str) -> SplatFile:
     if bad.any():
         notes.append(f"{int(bad.sum()):,} of {count:,} splats in {name!r} have {reasons}; they were left out.")
         gaussians = only(gaussians, ~bad)
+    if file.antialiased:
+        notes.append(
+            f"{name!r} was trained with antialiasing, which Blender's pictures lack: what is far or thin looks bolder."
+        )
     if len(gaussians) > 1 and not np.ptp(gaussians.means, axis=0).any():
         raise UserError(f"All {len(gaussians):,} splats in {name!r} lie at one place: there is nothing to see in it.")
     return replace(file, gaussians=gaussians, notes=notes)
@@ -54,10 +58,11 @@ def joined(parts: list[Gaussians]) -> Gaussians:
     """The Gaussians of all parts, one after another; harmonics that some lack are zero."""
     coefficients = max(part.sh.shape[1] for part in parts)
     padded = [np.pad(part.sh, ((0, 0), (0, coefficients - part.sh.shape[1]), (0, 0))) for part in parts]
-    names = ("means", "scales", "rotations", "opacities")
-    return Gaussians(
-        *(np.concatenate([getattr(part, name) for part in parts]) for name in names), np.concatenate(padded)
+    means, scales, rotations, opacities = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("means", "scales", "rotations", "opacities")
     )
+    return Gaussians(means, scales, rotations, opacities, np.concatenate(padded))
 
 
 def _finite(gaussians: Gaussians) -> Array:

@@ -14,7 +14,22 @@ import numpy as np
 from ..model.reconstruction import Array, FloatArray, Gaussians
 from . import ply_compressed, ply_tables, splatt3r
 from .ply_tables import CONSTANT, MEAN, OPACITY, ROTATION, SCALE, Element, columns
-from .reading import DOWN_IS_Y, FLAT, Damaged, Reading, SplatFile, check_count, constant_from_color, degree_of, gaussians, harmonics, logit, notes_on_degree, relative, sigmoid
+from .reading import (
+    DOWN_IS_Y,
+    FLAT,
+    Damaged,
+    Reading,
+    SplatFile,
+    check_count,
+    constant_from_color,
+    degree_of,
+    gaussians,
+    harmonics,
+    logit,
+    notes_on_degree,
+    relative,
+    sigmoid,
+)
 
 COLORS = (("red", "green", "blue"), ("r", "g", "b"))  # names of columns of plain colours
 FILTER = ("filter_3D",)  # mip-splatting's: the standard deviation of a blur that is not yet in scale and opacity
@@ -131,7 +146,7 @@ def _constant(rows: Array, vertices: Element) -> Array:
     if names == CONSTANT:
         return values
     kind = next(each.kind for each in vertices.properties if each.name == names[0])
-    most = float(np.iinfo(kind).max) if kind.kind in "iu" else 255.0 if (values > 1).any() else 1.0
+    most = 2.0 ** (8 * kind.itemsize) - 1 if kind.kind == "u" else 255.0 if (values > 1).any() else 1.0
     return constant_from_color(values / most)
 
 

@@ -157,7 +157,8 @@ def _bounds(part: dict[str, Any], count: int) -> tuple[Array, Array]:
 def _between(part: dict[str, Any], stored: Array) -> Array:
     """The values that bytes stand for in version 1: from the least to the most of each channel."""
     least, most = _bounds(part, stored.shape[-1])
-    return least + (most - least) * (stored / np.float32(255))
+    values: Array = least + (most - least) * (stored / np.float32(255))
+    return values
 
 
 def _code_book(part: dict[str, Any]) -> Array:
@@ -175,7 +176,8 @@ def _palette(meta: dict[str, Any], picture: Array) -> Array:
     if coefficients != expected or picture.shape[1] % PALETTE_COLUMNS or coefficients + 1 not in COEFFICIENTS[1:]:
         raise ValueError("the palette of harmonics has the wrong size")
     stored = picture[..., :3].reshape(-1, coefficients, 3)
-    return _code_book(meta)[stored] if "codebook" in meta else _between(meta, stored)
+    palette: Array = _code_book(meta)[stored] if "codebook" in meta else _between(meta, stored)
+    return palette
 
 
 # ------------------------------------------------------------------ levels of detail

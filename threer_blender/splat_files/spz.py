@@ -16,11 +16,21 @@ import numpy as np
 
 from ..files import bounded
 from ..files.bounded import Damaged
-from ..model.gaussian_transform import transformed
 from ..model.errors import UserError
+from ..model.gaussian_transform import mirrored, transformed
 from ..model.reconstruction import Array, FloatArray, Gaussians
 from ..model.spherical_harmonics import degree_of
-from .reading import STORED_COEFFICIENTS, Codecs, Reading, SplatFile, check_count, gaussians, notes_on_degree, smallest_three, wxyz
+from .reading import (
+    STORED_COEFFICIENTS,
+    Codecs,
+    Reading,
+    SplatFile,
+    check_count,
+    gaussians,
+    notes_on_degree,
+    smallest_three,
+    wxyz,
+)
 
 MAGIC, GZIP = b"NGSP", b"\x1f\x8b"
 WRITTEN = 3  # the version that most programs read
@@ -34,8 +44,8 @@ SYSTEMS = (
     "RBU",
 )  # fmt: skip
 DIRECTIONS = {"R": (1, 0, 0), "L": (-1, 0, 0), "D": (0, 1, 0), "U": (0, -1, 0), "F": (0, 0, 1), "B": (0, 0, -1)}
-USUAL, OURS = "RUB", "RDF"
-HALF_TURN = np.diag((1.0, -1.0, -1.0, 1.0))  # y up from y down, and back
+OURS = "RDF"
+HALF_TURN = np.array((1.0, -1.0, -1.0))  # signs of axes that point right, up, back in ours, and back
 COLOR_SPAN = 0.15  # of the constant coefficient: byte = 255 (½ + 0.15 c)
 HARMONICS_STEP = (0, 8, 16, 16)  # of stored bytes by degree: 5 bits for the first, 4 for the others
 GZIP_LEVEL = 6
@@ -47,7 +57,7 @@ class _Header(NamedTuple):
 
     magic: bytes
     version: int
-    count: int
+    splats: int
     degree: int
     bits: int
     flags: int
@@ -70,21 +80,21 @@ def read(path: Path, how: Reading) -> SplatFile:
     if data.startswith(GZIP):
         content = bounded.Inflation(data)
         header = _header(content.read(HEADER.size), len(data))
-        streams = [content.read(width * header.count) for width in header.widths()]
+        streams = [content.read(width * header.splats) for width in header.widths()]
         records = content.read(RECORDS)
         if not content.ended and len(records) < RECORDS:
             raise Damaged("is cut off or damaged; get it again")
     else:
         header = _header(data[: HEADER.size], len(data))
         if header.version < 4:
-            ends = HEADER.size + np.cumsum([0, *header.widths()]) * header.count
+            ends = HEADER.size + np.cumsum([0, *header.widths()]) * header.splats
             streams = [data[start:end] for start, end in pairwise(ends)]
             records = data[ends[-1] :][:RECORDS]
         else:
             streams, records = _frames(data, header, how.codecs)
-    if any(len(stream) != width * header.count for stream, width in zip(streams, header.widths(), strict=True)):
-        raise Damaged(f"is cut off: it holds fewer than its {header.count:,} splats; get it again")
-    splats = _decoded([np.frombuffer(s, np.uint8).reshape(header.count, -1) for s in streams if s], header)
+    if any(len(stream) != width * header.splats for stream, width in zip(streams, header.widths(), strict=True)):
+        raise Damaged(f"is cut off: it holds fewer than its {header.splats:,} splats; get it again")
+    splats = _decoded([np.frombuffer(s, np.uint8).reshape(header.splats, -1) for s in streams if s], header)
     system = _coordinate_system(records) if header.flags & EXTENDED else 0
     notes = notes_on_degree(header.degree, path.name)
     if system >= len(SYSTEMS):
@@ -92,7 +102,7 @@ def read(path: Path, how: Reading) -> SplatFile:
         system = 0
     axes = SYSTEMS[system] if system or how.spz_is_y_up else OURS
     return SplatFile(
-        transformed(splats, _from_axes(axes)) if axes != OURS else splats,
+        _right_down_forward(splats, axes),
         notes,
         antialiased=bool(header.flags & ANTIALIASED),
     )
@@ -111,9 +121,9 @@ def _header(data: bytes, size: int) -> _Header:
     if header.degree >= len(STORED_COEFFICIENTS):
         most = len(STORED_COEFFICIENTS) - 1
         raise Damaged(f"has spherical harmonics of degree {header.degree}; at most {most} can be read")
-    if not header.count:
+    if not header.splats:
         raise Damaged("holds no splats")
-    check_count(header.count, header.degree, size)
+    check_count(header.splats, header.degree, size)
     return header
 
 
@@ -128,8 +138,8 @@ def _frames(data: bytes, header: _Header, codecs: Codecs) -> tuple[list[bytes], 
         offset = table + 16 * header.streams
         for index in range(min(header.streams, len(widths))):
             stored, size = struct.unpack_from("<QQ", data, table + 16 * index)
-            if size != widths[index] * header.count:
-                raise Damaged(f"is damaged: it does not hold the {header.count:,} splats that it names; get it again")
+            if size != widths[index] * header.splats:
+                raise Damaged(f"is damaged: it does not hold the {header.splats:,} splats that it names; get it again")
             streams[index] = codecs.zstd(data[offset : offset + stored], size)
             offset += stored
     return streams, data[32:table][:RECORDS]
@@ -146,16 +156,25 @@ def _coordinate_system(records: bytes) -> int:
     return 0
 
 
-def _from_axes(system: str) -> FloatArray:
-    """(4, 4) right, down, forward from the axes of a coordinate system. It mirrors where those are left-handed."""
-    matrix = np.eye(4)
-    matrix[:3, :3] = np.transpose([DIRECTIONS[letter] for letter in system])
-    return matrix
+def _right_down_forward(gaussians: Gaussians, system: str) -> Gaussians:
+    """Splats whose axes point where the letters of `system` say, in axes that point right, down and forward.
+
+    Half of the systems are left-handed. So axes change sign first, which leaves each splat's own axes alone; what is
+    left is a rotation.
+    """
+    matrix = np.transpose([DIRECTIONS[letter] for letter in system]).astype(np.float64)
+    rotation = np.abs(matrix)
+    if np.linalg.det(rotation) < 0:
+        rotation[2] *= -1  # the second and third axis change places by a quarter turn
+    turn = np.eye(4)
+    turn[:3, :3] = rotation
+    flipped = mirrored(gaussians, (rotation.T @ matrix).diagonal())
+    return flipped if turn[1, 1] else transformed(flipped, turn)
 
 
 def _decoded(streams: list[Array], header: _Header) -> Gaussians:
     places, alphas, colors, scales, rotations = streams[:5]
-    count = header.count
+    count = header.splats
     if header.version == 1:
         means = places.view("<f2").astype(np.float32)
     else:
@@ -193,8 +212,8 @@ def write(gaussians: Gaussians, path: Path, origin: FloatArray, antialiased: boo
 
     Raises UserError where that is too coarse for the splats.
     """
-    turned = transformed(gaussians, HALF_TURN)
-    means = turned.means + origin * HALF_TURN.diagonal()[:3]
+    turned = mirrored(gaussians, HALF_TURN)
+    means = turned.means + origin * HALF_TURN
     count, degree = len(turned), degree_of(turned.sh)
     extent = float(np.abs(means).max(initial=2.0**-4))
     bits = int(np.clip(np.floor(np.log2((2**23 - 1) / extent)), 0, 24))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import bpy
 
 from .. import splat_files
+from ..model.errors import UserError
 from ..scene.splats import files, layers, look, native, splats
+from . import work
 from .operators import HIDDEN, Button, show_colors
 
+EXPLAINED = 3  # files whose faults a report explains; of more it only gives the names
 ENDINGS = tuple(end for end in splat_files.endings() if end.startswith("."))
 
 
@@ -35,7 +39,7 @@ class THREER_OT_import_splats(Button, bpy.types.Operator):  # type: ignore[misc]
     )
     repair_splatt3r: bpy.props.BoolProperty(  # type: ignore[valid-type]
         name="Repair Splatt3R Export",
-        description="Mend the opacities and rotations of PLY files that Splatt3R wrote itself",
+        description="Mend the rotations of PLY files that Splatt3R wrote itself",
         default=False,
     )
 
@@ -46,16 +50,39 @@ class THREER_OT_import_splats(Button, bpy.types.Operator):  # type: ignore[misc]
         return {"RUNNING_MODAL"}
 
     def run(self, context: bpy.types.Context) -> None:
+        faults: dict[str, str] = {}
         for entry in self.files:
-            placed, notes = files.import_file(
-                Path(self.directory) / entry.name,
-                context.scene,
-                spz_is_y_up=self.spz_is_y_up,
-                repair_splatt3r=self.repair_splatt3r,
-            )
+            try:
+                placed, notes = files.import_file(
+                    Path(self.directory) / entry.name,
+                    context.scene,
+                    spz_is_y_up=self.spz_is_y_up,
+                    repair_splatt3r=self.repair_splatt3r,
+                )
+            except UserError as error:
+                faults[entry.name] = str(error)
+                continue
             for note in notes:
                 self.report({"WARNING"}, note)
             context.view_layer.objects.active = placed
+        if not faults:
+            return
+        summary = _summary(faults, len(self.files))
+        if len(faults) == len(self.files):
+            raise UserError(summary)
+        work.current().error = summary
+        self.report({"WARNING"}, summary)
+
+
+def _summary(faults: Mapping[str, str], count: int) -> str:
+    """One report on the files that could not be imported: why the first ones, and all their names."""
+    if count == 1:
+        return next(iter(faults.values()))
+    names = list(faults)
+    text = f"{len(faults)} of {count} files were not imported. {' '.join(faults[name] for name in names[:EXPLAINED])}"
+    if len(names) > EXPLAINED:
+        text += f" Nor could {', '.join(names[EXPLAINED:])}."
+    return text
 
 
 class THREER_OT_export_splats(Button, bpy.types.Operator):  # type: ignore[misc]

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import bpy
+import numpy as np
+from mathutils import Matrix
 
 from ... import splat_files
 from ...model.errors import UserError
 from ...model.gaussian_transform import transformed
 from .. import axes, codecs, points
 from ..changes import Changes
+from ..identity import ANTIALIASED
 from . import splats
 
 
@@ -19,16 +22,19 @@ def import_file(
 ) -> tuple[bpy.types.Object, list[str]]:
     """A new object in `scene` with a file's splats, and sentences on what was left out; for options see `splat_files`.
 
-    The object stands upright: files have y down, which its rotation says, its data are the file's. Raises UserError;
-    the scene is untouched then.
+    The object stands upright, and where positions lie so far from zero that single precision would lose them, it is
+    moved there: its rotation and location say how, its data are the file's. Raises UserError; the scene is untouched
+    then.
     """
     path = Path(path)
     read = splat_files.read(path, codecs.available(), spz_is_y_up=spz_is_y_up, repair_splatt3r=repair_splatt3r)
     with Changes():
-        name = path.parent.name if path.name == "meta.json" else path.stem
+        name = path.parent.name if path.suffix == ".json" else path.stem
         geometry = splats.new_geometry(name, read.gaussians, as_mesh=not points.has_point_clouds())
         placed = splats.new_object(name, geometry)
-        placed.matrix_world = axes.UPRIGHT
+        placed.matrix_world = axes.upright(read.up) @ Matrix.Translation(read.origin)
+        if read.antialiased:
+            placed[ANTIALIASED] = True
         scene.collection.objects.link(placed)
     return placed, read.notes
 
@@ -40,5 +46,8 @@ def export_file(placed: bpy.types.Object | None, path: str | Path) -> None:
     """
     if placed is None or not splats.is_splats(placed):
         raise UserError("Make an object with splats the active one, then export it.")
-    gaussians = splats.read(placed.data)
-    splat_files.write(transformed(gaussians, axes.UPRIGHT.inverted() @ placed.matrix_world), path)
+    matrix = np.array(axes.UPRIGHT.inverted() @ placed.matrix_world)
+    origin = matrix[:3, 3].copy()
+    matrix[:3, 3] = 0
+    gaussians = transformed(splats.read(placed.data), matrix)
+    splat_files.write(gaussians, path, origin=origin, antialiased=bool(placed.get(ANTIALIASED)))
