@@ -5,8 +5,9 @@ from dataclasses import replace
 import bpy
 import numpy as np
 import pytest
-from mathutils import Euler
+from mathutils import Euler, Vector
 
+from tests import splat_variants as variants
 from tests.reference_rasteriser import psnr, render
 from tests.splats import DATA, codecs, covariances, needs_data, random_gaussians, same
 from threer_blender import addon, bundle, splat_files
@@ -16,6 +17,7 @@ from threer_blender.model.reconstruction import Camera
 from threer_blender.scene import axes, build, identity, points
 from threer_blender.scene import codecs as blenders
 from threer_blender.scene.splats import files, nodes, splats
+from threer_blender.ui import work
 
 from .conftest import looking_at
 from .evaluated import get_input
@@ -80,7 +82,7 @@ def blocks():
 def test_nothing_is_half_imported(tmp_path, monkeypatch):
     before = blocks()
     (tmp_path / "bad.ply").write_bytes(b"ply\nformat ascii 1.0\nend_header\n")
-    with pytest.raises(UserError, match="PLY of text"):
+    with pytest.raises(UserError, match="holds plain points"):
         files.import_file(tmp_path / "bad.ply", bpy.context.scene)
     assert blocks() == before
 
@@ -92,6 +94,60 @@ def test_nothing_is_half_imported(tmp_path, monkeypatch):
     with pytest.raises(RuntimeError):
         files.import_file(tmp_path / "a.ply", bpy.context.scene)
     assert blocks() == before
+
+
+@pytest.mark.parametrize("up", [(0, 0, 1), (0, -1, 0), (0, 1, 0), (1, 0, 0), (0.6, 0.0, -0.8)])
+def test_what_a_file_calls_up_is_up(tmp_path, up):
+    comment = f"Vertical axis: {' '.join(map(str, up))}"
+    data = variants.ply(variants.columns(random_gaussians(50)), comments=[comment])
+    (tmp_path / "a.ply").write_bytes(data)
+    placed, _ = files.import_file(tmp_path / "a.ply", bpy.context.scene)
+    bpy.context.view_layer.update()
+    assert tuple(placed.matrix_world @ Vector(up)) == pytest.approx((0, 0, 1), abs=1e-6)
+    assert np.linalg.det(np.array(placed.matrix_world)) == pytest.approx(1)
+    assert splats.read(placed.data).means == pytest.approx(random_gaussians(50).means)
+
+
+@pytest.mark.parametrize("comment", ["", "Vertical Axis: z"])
+def test_splats_far_from_zero_stand_there_and_lose_nothing(tmp_path, comment):
+    gaussians = random_gaussians(100, 0)
+    origin = np.array((448251.25, 5411943.5, 310.0))
+    means = gaussians.means + origin
+    named = variants.columns(gaussians) | {name: means[:, axis] for axis, name in enumerate("xyz")}
+    (tmp_path / "a.ply").write_bytes(variants.ply(named, comments=[comment]))
+    placed, notes = files.import_file(tmp_path / "a.ply", bpy.context.scene)
+    assert notes == []
+    bpy.context.view_layer.update()
+    matrix = np.array(placed.matrix_world, np.float64)
+    upright = np.eye(3) if comment else UPRIGHT[:3, :3]
+    shown = splats.read(placed.data).means.astype(np.float64)
+    assert shown @ matrix[:3, :3].T + matrix[:3, 3] == pytest.approx(means @ upright.T, abs=1e-5)
+    files.export_file(placed, tmp_path / "b.ply")
+    again = splat_files.read(tmp_path / "b.ply")
+    expected = means @ upright.T @ UPRIGHT[:3, :3]  # y down
+    assert again.gaussians.means + again.origin == pytest.approx(expected, abs=1e-5)
+    with pytest.raises(UserError, match="too far from the world's origin for an SPZ file; move them there"):
+        files.export_file(placed, tmp_path / "b.spz")
+
+
+def test_antialiasing_survives(tmp_path):
+    splat_files.write(random_gaussians(30), tmp_path / "a.spz", antialiased=True)
+    placed, notes = files.import_file(tmp_path / "a.spz", bpy.context.scene)
+    assert "was trained with antialiasing" in notes[0]
+    files.export_file(placed, tmp_path / "b.ply")
+    assert splat_files.read(tmp_path / "b.ply").antialiased
+
+
+def test_a_mirrored_object_is_exported_as_it_is_seen(tmp_path):
+    gaussians = random_gaussians(50)
+    splat_files.write(gaussians, tmp_path / "a.ply")
+    placed, _ = files.import_file(tmp_path / "a.ply", bpy.context.scene)
+    placed.scale = (-2, 2, 2)
+    bpy.context.view_layer.update()
+    files.export_file(placed, tmp_path / "b.ply")
+    mirror = np.diag((-2.0, 2.0, 2.0))
+    moved = splat_files.read(tmp_path / "b.ply").gaussians
+    assert covariances(moved) == pytest.approx(mirror @ covariances(gaussians) @ mirror, abs=1e-5)
 
 
 @needs_data
@@ -184,6 +240,8 @@ def enabled(tmp_path, monkeypatch):
 def test_buttons(tmp_path):
     splat_files.write(random_gaussians(50), tmp_path / "a.ply")
     splat_files.write(random_gaussians(60), tmp_path / "b.spz")
+    for name in ("d.obj", "e.obj", "f.obj"):
+        (tmp_path / name).write_bytes(b"o mesh")
     files = [{"name": "a.ply"}, {"name": "b.spz"}]
     assert bpy.ops.threer.import_splats(directory=str(tmp_path), files=files) == {"FINISHED"}
     assert bpy.context.object.name == "b"
@@ -191,6 +249,17 @@ def test_buttons(tmp_path):
     assert len(splat_files.read(tmp_path / "c.ply").gaussians) == 60
     with pytest.raises(RuntimeError, match="is no splat file"):
         bpy.ops.threer.import_splats(directory=str(tmp_path), files=[{"name": "d.obj"}])
+    (tmp_path / "cut.ply").write_bytes((tmp_path / "a.ply").read_bytes()[:-100])
+    count = len(bpy.data.objects)
+    chosen = [{"name": name} for name in ("a.ply", "d.obj", "b.spz", "cut.ply", "e.obj", "f.obj")]
+    assert bpy.ops.threer.import_splats(directory=str(tmp_path), files=chosen) == {"FINISHED"}
+    assert len(bpy.data.objects) == count + 2
+    report = work.current().error
+    assert report.startswith("4 of 6 files were not imported. ")
+    assert "'cut.ply' is cut off: 49 of its 50 rows are there" in report
+    assert report.endswith("Nor were 'f.obj'.")
+    with pytest.raises(RuntimeError, match="2 of 2 files were not imported"):
+        bpy.ops.threer.import_splats(directory=str(tmp_path), files=[chosen[1], chosen[3]])
     bpy.ops.threer.set_up_splats()
     assert bpy.context.scene.view_settings.view_transform == "Raw"
     assert bpy.types.THREER_FH_splats.bl_file_extensions == ".ply;.spz;.splat;.ksplat;.sog"

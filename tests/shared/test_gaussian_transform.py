@@ -6,7 +6,7 @@ import pytest
 from tests.splats import colors, covariances, matrices, random_gaussians
 from threer_blender.model import spherical_harmonics
 from threer_blender.model.errors import UserError
-from threer_blender.model.gaussian_transform import transformed
+from threer_blender.model.gaussian_transform import mirrored, transformed
 
 TURN = matrices([[0.3, -0.7, 0.2, 0.61]] / np.linalg.norm([0.3, -0.7, 0.2, 0.61]))[0]
 
@@ -17,17 +17,30 @@ def matrix(linear, move=(1.0, -2.0, 0.5)):
     return found
 
 
+@pytest.mark.parametrize("turn", [TURN, -TURN, TURN @ np.diag((1, -1, 1))], ids=["turned", "mirrored", "both"])
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
-def test_similarity(degree):
+def test_similarity(degree, turn):
     gaussians = random_gaussians(500, degree)
-    moved = transformed(gaussians, matrix(2.5 * TURN))
-    assert moved.means == pytest.approx(2.5 * gaussians.means @ TURN.T + (1, -2, 0.5), abs=1e-5)
-    expected = 2.5**2 * TURN @ covariances(gaussians) @ TURN.T
+    moved = transformed(gaussians, matrix(2.5 * turn))
+    assert moved.means == pytest.approx(2.5 * gaussians.means @ turn.T + (1, -2, 0.5), abs=1e-5)
+    expected = 2.5**2 * turn @ covariances(gaussians) @ turn.T
     assert covariances(moved) == pytest.approx(expected, abs=1e-5)
     directions = np.random.default_rng(1).normal(size=(500, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     before = colors(gaussians.sh, directions)
-    assert colors(moved.sh, directions @ TURN.T) == pytest.approx(before, abs=1e-5)
+    assert colors(moved.sh, directions @ turn.T) == pytest.approx(before, abs=1e-5)
+
+
+@pytest.mark.parametrize("signs", [(1, -1, -1), (-1, 1, 1), (-1, -1, -1), (1, 1, 1)])
+def test_mirrored(signs):
+    """As `transformed` has it, with the axes of each splat in their order."""
+    gaussians = random_gaussians(100)
+    expected = transformed(gaussians, matrix(np.diag(np.float64(signs)), (0, 0, 0)))
+    flipped = mirrored(gaussians, np.array(signs))
+    assert flipped.means == pytest.approx(expected.means)
+    assert covariances(flipped) == pytest.approx(covariances(expected), abs=1e-6)
+    assert flipped.sh == pytest.approx(expected.sh, abs=1e-6)
+    assert (np.abs(flipped.rotations) == np.abs(gaussians.rotations)).all()
 
 
 def test_harmonics_are_orthonormal():
@@ -43,7 +56,7 @@ def test_harmonics_are_orthonormal():
 
 @pytest.mark.parametrize(
     ("linear", "sentence"),
-    [(np.diag((1.0, 2.0, 1.0)), "uniform"), (np.diag((-1.0, 1.0, 1.0)), "positive"), (np.zeros((3, 3)), "positive")],
+    [(np.diag((1.0, 2.0, 1.0)), "uniform"), (np.diag((1.0, 1.0, 0.0)), "larger than 0"), (np.zeros((3, 3)), "larger")],
 )
 def test_what_splats_cannot_follow(linear, sentence):
     with pytest.raises(UserError, match=sentence):

@@ -1,5 +1,6 @@
 """Splat files: round trips, real files in several formats, and a sentence for everything that is none."""
 
+import gzip
 import struct
 import zipfile
 
@@ -9,7 +10,7 @@ import pytest
 from tests.splats import DATA, codecs, covariances, matrices, needs_data, random_gaussians, same
 from threer_blender import splat_files
 from threer_blender.model.errors import UserError
-from threer_blender.model.gaussian_transform import quaternion
+from threer_blender.model.quaternions import wxyz_from_matrix
 from threer_blender.splat_files.checks import only
 
 DEGREES = pytest.mark.parametrize("degree", [0, 1, 2, 3])
@@ -249,6 +250,13 @@ NAMES = ["x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity"]
 NAMES += ["scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"]
 
 
+def text_table(names, values):
+    """A PLY of text."""
+    head = table(names, values).partition(b"end_header\n")[0].replace(b"binary_little_endian", b"ascii")
+    lines = "\n".join(" ".join(f"{value:.6g}" for value in row) for row in np.asarray(values))
+    return head + b"end_header\n" + lines.encode() + b"\n"
+
+
 def rows(count=1000):
     values = np.random.default_rng(0).normal(size=(count, len(NAMES)))
     values[:, 7:10] -= 3
@@ -257,14 +265,19 @@ def rows(count=1000):
 
 MESH = b"ply\nformat binary_little_endian 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
 MESH += b"element face 1\nproperty list uchar int vertex_indices\nend_header\n" + bytes(36) + bytes(13)
+LISTS = table(NAMES, np.zeros((3, 14))).replace(b"end_header", b"property list uchar int more\nend_header")
 BAD = {
     "cut.ply": (table(NAMES, rows())[:-5000], "is cut off: 910 of its 1,000 rows"),
-    "text.ply": (b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nend_header\n0\n", "is a PLY of text"),
+    "text.ply": (text_table(NAMES, rows())[:-5000], "of its 1,000 rows are there"),
+    "words.ply": (text_table(NAMES, rows()).replace(b"-0.", b"nought."), "has rows of text that are no numbers"),
     "mesh.ply": (MESH, "holds a mesh"),
     "points.ply": (table(["x", "y", "z", "red"], np.zeros((3, 4))), "holds plain points"),
     "none.ply": (table(NAMES, np.zeros((0, len(NAMES)))), "holds no splats"),
     "colourless.ply": (table([n for n in NAMES if "dc" not in n], rows()[:, 3:]), "lacks f_dc_0, f_dc_1, f_dc_2"),
     "harmonics.ply": (table([*NAMES, "f_rest_0"], np.zeros((3, 15))), "has 1 columns f_rest_"),
+    "odd.ply": (table([*NAMES, "f_rest_0", "f_rest_1", "f_rest_2"], np.zeros((3, 17))), "has 2 coefficients"),
+    "lists.ply": (LISTS, "has lists among the columns of its splats"),
+    "twice.ply": (table([*NAMES, "x"], np.zeros((3, 15))), "header that cannot be understood"),
     "one place.ply": (table(NAMES, rows()[:1].repeat(1_000_000, axis=0)), "All 1,000,000 splats"),
     "NaN.ply": (table(NAMES, rows() * np.nan), "all of its 1,000 splats have NaN"),
     "huge.ply": (table(NAMES, np.where(np.arange(14) // 3 == 2, 500.0, rows())), "have infinite sizes"),
@@ -275,11 +288,13 @@ BAD = {
     "future.spz": (b"NGSP" + struct.pack("<IIBBBB", 9, 1, 0, 12, 0, 0), "of version 9"),
     "short.spz": (b"NGSP" + struct.pack("<IIBBBB", 3, 10, 0, 12, 0, 0), "fewer than its 10 splats"),
     "zstd.spz": (b"NGSP" + struct.pack("<IIBBBBI", 4, 10, 0, 12, 0, 5, 32) + bytes(100), "compressed with zstd"),
+    "packed ply.spz": (gzip.compress(table(NAMES, rows())), "is a PLY that gzip compressed; unpack it first"),
     "other.spz": (b"something else, really", "is no SPZ file"),
     "cut.splat": (bytes(33), "no multiple of 32"),
     "cut.ksplat": (bytes(100), "is cut off"),
     "future.ksplat": (b"\x07" + bytes(5000), "of version 7.0"),
     "other.sog": (b"no zip", "is a SOG file, whose pictures only Blender"),
+    "text.json": (b"{}", "is a SOG file, whose pictures only Blender"),
     "splats.obj": (b"", "is no splat file that can be read"),
 }
 
@@ -295,10 +310,30 @@ def test_a_sentence_for(tmp_path, name):
     assert str(caught.value).endswith(".")
 
 
-def test_an_old_sog_is_refused_and_it_says_what_to_do(tmp_path):
-    (tmp_path / "meta.json").write_text('{"means": {"shape": [10, 3]}, "scales": {}, "quats": {}}')  # has no version
-    with pytest.raises(UserError, match="of an old or unknown version; convert it with the newest splat-transform"):
+@pytest.mark.parametrize(
+    ("meta", "sentence"),
+    [
+        ('{"version": 3, "count": 10}', "is a SOG file of version 3; versions 1 and 2 can be read"),
+        ('{"means": {"shape": [10, 3]}, "scales": {}, "quats": {}}', "is damaged or no SOG file"),
+        ('{"version": 2, "lodLevels": 1, "filenames": []}', "is a streamed SOG of version 2; version 1 can be read"),
+        (
+            '{"lodLevels": 1, "filenames": ["a"], "tree": {"lods": {"0": {"file": 0, "offset": 0, "count": 1}}}}',
+            "lacks a, which belongs beside it",
+        ),
+        ("[" * 100_000, "is damaged; get it again"),
+    ],
+)
+def test_other_sogs_get_a_sentence(tmp_path, meta, sentence):
+    (tmp_path / "meta.json").write_text(meta)
+    with pytest.raises(UserError, match=sentence):
         splat_files.read(tmp_path / "meta.json", splat_files.Codecs(webp=lambda _: np.zeros((4, 4, 4), np.uint8)))
+
+
+def test_a_zip_of_other_things(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("scene.ply", b"ply")
+    with pytest.raises(UserError, match=r"zip without a SOG's meta\.json; unpack it and choose the splat file in it"):
+        splat_files.read(tmp_path / "a.zip", splat_files.Codecs(webp=lambda _: np.zeros((4, 4, 4), np.uint8)))
 
 
 def test_a_file_that_is_not_there(tmp_path):
@@ -329,7 +364,7 @@ def test_missing_harmonics_and_more_columns_are_no_trouble(tmp_path):
 def splatt3r_export(gaussians):
     """What its export makes of Gaussians, U and all; numpy's SVD is LAPACK's as is the release's on the CPU."""
     u, s, vh = np.linalg.svd(covariances(gaussians).astype(np.float32))
-    wxyz = np.stack([quaternion(m) for m in u @ vh.swapaxes(1, 2)])
+    wxyz = np.stack([wxyz_from_matrix(m) for m in u @ vh.swapaxes(1, 2)])
     parts = [
         gaussians.means,
         gaussians.sh[:, 0],
@@ -345,6 +380,7 @@ def test_splatt3r_export_is_recognised_and_mended(tmp_path):
     (tmp_path / "a.ply").write_bytes(splatt3r_export(gaussians))
     plain = splat_files.read(tmp_path / "a.ply")
     assert "looks like Splatt3R's own export" in plain.notes[0]
+    assert plain.gaussians.opacities == pytest.approx(gaussians.opacities, abs=1e-6)
     mended = splat_files.read(tmp_path / "a.ply", repair_splatt3r=True)
     assert "were mended" in mended.notes[0]
     assert mended.gaussians.opacities == pytest.approx(gaussians.opacities, abs=1e-6)
@@ -382,4 +418,4 @@ def test_matrices_are_those_of_the_quaternions():
     """The tests' own reading of quaternions, against the package's."""
     rotations = random_gaussians(20).rotations
     for q, m in zip(rotations, matrices(rotations), strict=True):
-        assert abs(quaternion(m) @ q) == pytest.approx(1, abs=1e-6)
+        assert abs(wxyz_from_matrix(m) @ q) == pytest.approx(1, abs=1e-6)

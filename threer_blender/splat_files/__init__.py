@@ -10,8 +10,9 @@ import numpy as np
 
 from ..files import bounded
 from ..files.bounded import Damaged
+from ..model.arrays import FloatArray
 from ..model.errors import UserError
-from ..model.reconstruction import FloatArray, Gaussians
+from ..model.reconstruction import Gaussians
 from . import checks, ksplat, ply, sog, splat, spz
 from .reading import NO_CODECS, Codecs, Reading, SplatFile
 

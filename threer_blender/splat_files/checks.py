@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..model.arrays import Array
 from ..model.errors import UserError
-from ..model.reconstruction import Array, Gaussians
+from ..model.reconstruction import Gaussians
 from .reading import SplatFile
 
 LARGEST = 1e6  # standard deviation beyond which a splat is none: exported scales overflow to such

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..files import bounded
-from ..model.reconstruction import Array
+from ..model.arrays import Array
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..model.reconstruction import Array, FloatArray, Gaussians
+from ..model.arrays import Array, FloatArray
+from ..model.reconstruction import Gaussians
 from . import ply_compressed, ply_tables, splatt3r
 from .ply_tables import CONSTANT, MEAN, OPACITY, ROTATION, SCALE, Element, columns
 from .reading import (

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ..files.bounded import Damaged
-from ..model.reconstruction import Array, Gaussians
+from ..model.arrays import Array
+from ..model.reconstruction import Gaussians
 from .ply_tables import Element, Header, columns, tables
 from .reading import check_count, constant_from_color, degree_of, gaussians, harmonics, notes_on_degree, smallest_three
 

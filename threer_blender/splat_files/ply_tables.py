@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ..files import bounded
 from ..files.bounded import Damaged
-from ..model.reconstruction import Array
+from ..model.arrays import Array
 
 LONGEST = 1 << 16  # bytes; real headers are below 3 kB
 TYPES = {
@@ -174,7 +174,7 @@ def _row_of_lists(data: Array, element: Element, offset: int) -> np.dtype[np.voi
 def _text_tables(path: Path, header: Header, names: Sequence[str]) -> list[Array]:
     rows: dict[str, Array] = {}
     size = path.stat().st_size
-    with path.open("rb") as file:
+    with path.open(encoding="ascii", errors="replace") as file:  # which ends lines as on any system
         file.seek(header.offset)
         lines = (line for line in file if not line.isspace())
         for element in header.elements:
@@ -187,7 +187,7 @@ def _text_tables(path: Path, header: Header, names: Sequence[str]) -> list[Array
     return [rows[name] for name in names]
 
 
-def _text_rows(lines: Iterator[bytes], element: Element, size: int) -> Array:
+def _text_rows(lines: Iterator[str], element: Element, size: int) -> Array:
     """(size,) rows of doubles, a line each."""
     width = len(element.properties)
     if element.row is None or not width:
@@ -197,7 +197,7 @@ def _text_rows(lines: Iterator[bytes], element: Element, size: int) -> Array:
     for start in range(0, element.size, ROWS):
         block = list(islice(lines, min(ROWS, element.size - start)))
         with bounded.as_damage("has rows of text that are no numbers; export it again"):
-            numbers = np.array(b" ".join(block).split(), np.float64)
+            numbers = np.array(" ".join(block).split(), np.float64)
         if len(numbers) != width * min(ROWS, element.size - start):
             whole = start + min(len(numbers) // width, len(block))
             raise Damaged(f"is cut off: {whole:,} of its {element.size:,} rows are there; get it again")

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..files import bounded
 from ..files.bounded import Damaged
-from ..model.reconstruction import Array, FloatArray, Gaussians
+from ..model.arrays import Array, FloatArray
+from ..model.reconstruction import Gaussians
 from ..model.spherical_harmonics import C0
 
 COEFFICIENTS = (1, 4, 9, 16)  # of spherical harmonics, by degree

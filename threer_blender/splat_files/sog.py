@@ -18,7 +18,7 @@ import numpy as np
 
 from ..files import bounded
 from ..files.bounded import Damaged
-from ..model.reconstruction import Array
+from ..model.arrays import Array
 from . import pictures
 from .checks import joined, only
 from .reading import COEFFICIENTS, Reading, SplatFile, check_count, degree_of, gaussians, sigmoid, smallest_three

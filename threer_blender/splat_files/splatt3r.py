@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..model.reconstruction import Array, Gaussians
+from ..model.arrays import Array
+from ..model.reconstruction import Gaussians
 from .ply_tables import CONSTANT, MEAN, OPACITY, ROTATION, SCALE, columns
 from .reading import gaussians, wxyz
 

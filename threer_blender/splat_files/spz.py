@@ -16,9 +16,10 @@ import numpy as np
 
 from ..files import bounded
 from ..files.bounded import Damaged
+from ..model.arrays import Array, FloatArray
 from ..model.errors import UserError
 from ..model.gaussian_transform import mirrored, transformed
-from ..model.reconstruction import Array, FloatArray, Gaussians
+from ..model.reconstruction import Gaussians
 from ..model.spherical_harmonics import degree_of
 from .reading import (
     STORED_COEFFICIENTS,

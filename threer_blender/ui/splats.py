@@ -81,7 +81,7 @@ def _summary(faults: Mapping[str, str], count: int) -> str:
     names = list(faults)
     text = f"{len(faults)} of {count} files were not imported. {' '.join(faults[name] for name in names[:EXPLAINED])}"
     if len(names) > EXPLAINED:
-        text += f" Nor could {', '.join(names[EXPLAINED:])}."
+        text += f" Nor were {', '.join(map(repr, names[EXPLAINED:]))}."
     return text
 
 
