@@ -14,14 +14,14 @@ from . import bundle, doctor
 from .engines import registry
 from .files import photo_files
 from .host import environment
-from .jobs.messages import Asked, Done, Ended, Failed, Finished, Preview, Progress, Request, Warning
+from .jobs.messages import Asked, Done, Ended, Failed, Finished, Notice, Preview, Progress, Request
 from .jobs.process import Job
 from .model.engine import Engine
 from .model.errors import Cancelled, UserError
 from .model.reconstruction import Reconstruction
 
 DEFAULT_ENGINE = "colmap"
-Hear = Callable[[Progress | Warning | Preview], None]
+Hear = Callable[[Progress | Notice | Preview], None]
 
 
 def request(
@@ -106,7 +106,7 @@ def reconstruct(
 ) -> Reconstruction:
     """Reconstructs `photos` (files or folders) into the bundle folder `output`, blocking, and returns the result.
 
-    `weights` are as for `request`. `on_message` hears every Progress, Warning and Preview. Raises UserError for what
+    `weights` are as for `request`. `on_message` hears every Progress, Notice and Preview. Raises UserError for what
     the user can mend, Cancelled, or RuntimeError where the process failed; no folder is written then.
     """
     done = _finish(start(photos, output, engine, options, home, weights), on_message)
@@ -126,7 +126,7 @@ def _finish(job: Job, on_message: Hear | None) -> Ended:
     try:
         while job.ended is None:
             for message in job.wait():
-                if on_message is not None and isinstance(message, Progress | Warning | Preview):
+                if on_message is not None and isinstance(message, Progress | Notice | Preview):
                     on_message(message)
     finally:
         job.close()

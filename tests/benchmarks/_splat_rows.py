@@ -83,7 +83,7 @@ class Row:
 
     def splat(self, solved: Reconstruction) -> Reconstruction:
         report = Report(lambda _: None)
-        report.plan({instantsplat.STARTING: 1, instantsplat.SPLATTING: 9})
+        report.plan([instantsplat.STARTING.weighing(1), instantsplat.SPLATTING.weighing(9)])
         return instantsplat.splatted(solved, "draft", report)
 
     def judge(self, found: Reconstruction, folder: Path | None = None) -> dict[str, float]:

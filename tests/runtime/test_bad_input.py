@@ -20,7 +20,7 @@ from PIL import Image
 
 from tests.sample_photos import SAMPLE, shrunk
 from threer_blender import bundle, headless
-from threer_blender.jobs.messages import Failed, Message, Progress, Warning
+from threer_blender.jobs.messages import Failed, Message, Notice, Progress
 from threer_blender.jobs.process import Job
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Reconstruction
@@ -72,12 +72,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     made.assert_untouched()
 
 
-def refused(photos: list[Path], place: Place, **options: object) -> tuple[str, list[Warning]]:
+def refused(photos: list[Path], place: Place, **options: object) -> tuple[str, list[Notice]]:
     """The sentence with which a reconstruction of `photos` is refused, and what was warned of before."""
-    heard: list[Warning] = []
+    heard: list[Notice] = []
 
     def hear(message: Message) -> None:
-        if isinstance(message, Warning):
+        if isinstance(message, Notice):
             heard.append(message)
 
     with pytest.raises(UserError) as caught:

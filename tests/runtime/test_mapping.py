@@ -22,6 +22,7 @@ from threer_blender.geometry.sfm import mappers, mapping
 from threer_blender.geometry.sfm.mapping import DEPTH, MAPPING, Solution, solve
 from threer_blender.geometry.sfm.model_selection import judge, read_pairs
 from threer_blender.jobs.messages import Message, Progress
+from threer_blender.model.engine import ReportStage, Stage
 from threer_blender.model.errors import Cancelled, UserError
 from threer_blender.model.reconstruction import Array, Camera, LeftOut, Photo
 from threer_blender.pictures import photos as door
@@ -32,6 +33,7 @@ SAMPLE = ROOT / "tests" / "data" / "sample"
 DATA = Path(os.environ.get("THREER_DATA", ROOT.parent / "shared" / "data"))
 SMALL = Settings(long_side=800, features=3000)
 TINY = Settings(long_side=480, features=1500)
+LATER = Stage("later", "Later")
 
 
 def silent(_stage: str, _done: float, _total: float) -> None:
@@ -197,11 +199,11 @@ def test_a_coarse_look_that_leaves_photos_out_is_followed_by_a_finer_one() -> No
     photos = read(DATA / "alicevision_buddha" / "images")
     sent: list[Message] = []
     options = colmap.ENGINE.checked_options({"quality": "preview"})
-    solution = colmap.solve_cameras(photos, options, Report(sent.append), {"later": 10.0})
+    solution = colmap.solve_cameras(photos, options, Report(sent.append), [LATER.weighing(10.0)])
     assert len(solution.cameras) >= 12
     told = [message for message in sent if isinstance(message, Progress)]
     assert list(dict.fromkeys(message.stage for message in told)) == [
-        stage + again for again in ("", " again, more finely") for stage in (FEATURES, MATCHES, MAPPING)
+        stage.label + again for again in ("", " again, more finely") for stage in (FEATURES, MATCHES, MAPPING)
     ]
     fractions = [message.fraction for message in told]
     assert fractions == sorted(fractions)
@@ -216,17 +218,17 @@ def test_looks_have_stages_of_their_own(left_out: tuple[int, ...], monkeypatch: 
     clock, sent, found = 0.0, list[Message](), iter(left_out)
     photos = [Photo(str(number), "", 9, 9, "") for number in range(10)]
 
-    def take(stages: tuple[str, ...], report: Callable[[str, float, float], None]) -> None:
+    def take(stages: tuple[Stage, ...], report: ReportStage) -> None:
         nonlocal clock
         for stage in stages:
             for step in range(2):
                 report(stage, step, 2)
-                clock += seconds[stage] / 2
+                clock += seconds[stage.id] / 2
 
-    def match(_folder: Path, _before: object, _left: object, report: Callable[[str, float, float], None]) -> None:
+    def match(_folder: Path, _before: object, _left: object, report: ReportStage) -> None:
         take((FEATURES, MATCHES), report)
 
-    def solved(_matched: object, report: Callable[[str, float, float], None]) -> Solution:
+    def solved(_matched: object, report: ReportStage) -> Solution:
         take((MAPPING,), report)
         lost = [LeftOut(photo.name, "", "") for photo in photos[: next(found)]]
         placed = [Camera(photo.name, 9, 9, 9, 9, 4.5, 4.5, np.eye(4)) for photo in photos[len(lost) :]]
@@ -234,17 +236,17 @@ def test_looks_have_stages_of_their_own(left_out: tuple[int, ...], monkeypatch: 
 
     ways = ((), (0.1, ", finer"), (0.0, ", learned"))
     looks = [colmap.Look(match, TINY, (1.0, 1.0), *way) for way in ways]  # type: ignore[arg-type]
-    seconds = looks[0].plan(len(photos))
+    seconds = {stage.id: stage.weight for stage in looks[0].plan(len(photos))}
     whole = sum(seconds.values())
     monkeypatch.setattr(colmap, "_looks", lambda *_: looks)
     monkeypatch.setattr(mapping, "solve", solved)
     report = Report(sent.append, clock=lambda: clock)
-    colmap.solve_cameras(photos, {"focal": 0.0}, report, {"later": whole})
-    report("later", 0, 1)
+    colmap.solve_cameras(photos, {"focal": 0.0}, report, [LATER.weighing(whole)])
+    report(LATER, 0, 1)
     told = [message for message in sent if isinstance(message, Progress)]
     taken = ["", ", finer", ", learned"] if left_out[0] > 1 else ["", ", learned"]
-    expected = [stage + look for look in taken[: len(left_out)] for stage in (FEATURES, MATCHES, MAPPING)]
-    assert list(dict.fromkeys(message.stage for message in told)) == [*expected, "later"]
+    expected = [stage.label + look for look in taken[: len(left_out)] for stage in (FEATURES, MATCHES, MAPPING)]
+    assert list(dict.fromkeys(message.stage for message in told)) == [*expected, LATER.label]
     fractions = [message.fraction for message in told]
     assert fractions == sorted(fractions)
     planned = 3 if left_out[0] > 1 else 2  # looks before "later", each as long as it is
@@ -352,11 +354,11 @@ def test_photos_without_overlap_are_refused(tmp_path: Path) -> None:
 
 # ----------------------------------------------------------------------------------------------- cancelling
 @pytest.mark.parametrize("stage", [FEATURES, MATCHES, MAPPING])
-def test_cancel_ends_every_stage(stage: str, tmp_path: Path) -> None:
+def test_cancel_ends_every_stage(stage: Stage, tmp_path: Path) -> None:
     photos = read(DATA / "rmvd_board" / "images")
-    seen: list[str] = []
+    seen: list[Stage] = []
 
-    def report(name: str, _done: float, _total: float) -> None:
+    def report(name: Stage, _done: float, _total: float) -> None:
         seen.append(name)
         if name == stage:
             raise Cancelled

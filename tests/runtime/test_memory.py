@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from threer_blender.engines import registry
-from threer_blender.jobs.messages import Message, Warning
+from threer_blender.jobs.messages import Message, Notice
 from threer_blender.model.engine import Engine, Option
 from threer_blender.runtime.report import Report
 from threer_blender.worker import __main__ as runtime
@@ -42,8 +42,8 @@ def test_lighter_until_it_fits(monkeypatch: pytest.MonkeyPatch, error: Exception
     said, result = run(monkeypatch, error, fits="low")
     assert result == ("result", {"quality": "low"})
     assert said == [
-        Warning("The memory ran out; trying again with quality “Middle”."),
-        Warning("The memory ran out; trying again with quality “Low”."),
+        Notice("The memory ran out; trying again with quality “Middle”."),
+        Notice("The memory ran out; trying again with quality “Low”."),
     ]
 
 

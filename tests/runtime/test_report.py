@@ -8,8 +8,11 @@ import pytest
 from PIL import Image
 
 from threer_blender.jobs.messages import Message, Preview, Progress
+from threer_blender.model.engine import Stage
 from threer_blender.model.errors import Cancelled
 from threer_blender.runtime.report import Report
+
+A, B, AGAIN = Stage("a", "the a"), Stage("b", "the b"), Stage("a", "the a again")
 
 
 class Clock:
@@ -22,14 +25,14 @@ class Clock:
 def test_fraction_and_time_left() -> None:
     clock, sent = Clock(), list[Message]()
     report = Report(sent.append, clock=clock)
-    report.plan({"a": 10, "b": 30})
+    report.plan([A.weighing(10), B.weighing(30)])
     for step in range(11):
-        report("a", step, 10)
+        report(A, step, 10)
         clock.now += 1
-    report("b", 15, 30)
+    report(B, 15, 30)
     last = sent[-1]
     assert isinstance(last, Progress)
-    assert last.stage == "b"
+    assert last.stage == "the b"
     assert last.fraction == pytest.approx(0.625)
     assert last.seconds_left == pytest.approx(11 * 0.375 / 0.625, abs=0.1)
 
@@ -37,11 +40,11 @@ def test_fraction_and_time_left() -> None:
 def test_a_corrected_plan_never_walks_back() -> None:
     sent: list[Message] = []
     report = Report(sent.append, clock=Clock())
-    report.plan({"a": 1, "b": 1})
-    report("a", 1, 1)
-    report.plan({"a": 1, "b": 9})
-    report("b", 0, 9)
-    report("b", 9, 9)
+    report.plan([A.weighing(1), B.weighing(1)])
+    report(A, 1, 1)
+    report.plan([A.weighing(1), B.weighing(9)])
+    report(B, 0, 9)
+    report(B, 9, 9)
     fractions = [m.fraction for m in sent if isinstance(m, Progress)]
     assert fractions == sorted(fractions)
 
@@ -49,11 +52,11 @@ def test_a_corrected_plan_never_walks_back() -> None:
 def test_time_left_is_that_of_the_corrected_plan() -> None:
     clock, sent = Clock(), list[Message]()
     report = Report(sent.append, clock=clock)
-    report.plan({"a": 8, "b": 2})
+    report.plan([A.weighing(8), B.weighing(2)])
     clock.now = 8
-    report("a", 8, 8)
-    report.plan({"a": 8, "again": 22, "b": 2})
-    report("again", 0, 1)
+    report(A, 8, 8)
+    report.plan([A.weighing(8), AGAIN.weighing(22), B.weighing(2)])
+    report(AGAIN, 0, 1)
     last = sent[-1]
     assert isinstance(last, Progress)
     assert last.fraction == 0.8
@@ -63,35 +66,35 @@ def test_time_left_is_that_of_the_corrected_plan() -> None:
 def test_time_left_counts_down_while_nothing_is_heard() -> None:
     clock, sent = Clock(), list[Message]()
     report = Report(sent.append, clock=clock)
-    report.plan({"a": 1})
+    report.plan([A.weighing(1)])
     for clock.now, done in ((4, 1), (7, 1), (15, 1), (17, 1), (20, 2)):
-        report("a", done, 4)
+        report(A, done, 4)
     assert [message.seconds_left for message in sent if isinstance(message, Progress)] == [12, 9, 1, None, 20]
 
 
 def test_cancel() -> None:
     report = Report(lambda _: None)
-    report.plan({"a": 1})
-    report("a", 0, 1)
+    report.plan([A.weighing(1)])
+    report(A, 0, 1)
     report.cancelled.set()
     with pytest.raises(Cancelled):
-        report("a", 1, 1)
+        report(A, 1, 1)
 
 
 def test_a_result_that_stands_is_kept_by_the_first_cancel() -> None:
     clock, sent = Clock(), list[Message]()
     report = Report(sent.append, clock=clock)
-    report.plan({"a": 1})
-    report("a", 0, 4)
+    report.plan([A.weighing(1)])
+    report(A, 0, 4)
     report.keep()
-    report("a", 1, 4)
+    report(A, 1, 4)
     assert not report.cancel()
     assert report.finishing.is_set()
-    report("a", 2, 4)
+    report(A, 2, 4)
     assert [message.keeps for message in sent if isinstance(message, Progress)] == [False, True, False]
     assert report.cancel()
     with pytest.raises(Cancelled):
-        report("a", 3, 4)
+        report(A, 3, 4)
 
 
 def test_before_there_is_a_result_nothing_is_kept() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from threer_blender.jobs.messages import Message, SetUp, Warning
+from threer_blender.jobs.messages import Message, Notice, SetUp
 from threer_blender.model.errors import UserError
 from threer_blender.runtime.report import Report
 from threer_blender.worker import set_up
@@ -88,7 +88,7 @@ def test_where_no_python_can_be_fetched_this_one_is_used_and_it_is_said(uv: Stan
         run(said)
     python = platform.python_version()
     text = f"Python 3.13 could not be downloaded, so this one is used ({python}); set up again if it goes away with an"
-    assert Warning(f"{text} update.") in said
+    assert Notice(f"{text} update.") in said
     assert [words[0] for words in uv.asked] == ["python", "venv", "pip"]
     assert sys.executable in uv.asked[1]
 

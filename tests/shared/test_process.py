@@ -13,7 +13,7 @@ import pytest
 from tests.processes import alive, gone
 from threer_blender.host import hardware
 from threer_blender.host.environment import Runtime
-from threer_blender.jobs.messages import Done, Failed, Message, Progress, Request, Warning
+from threer_blender.jobs.messages import Done, Failed, Message, Notice, Progress, Request
 from threer_blender.jobs.process import GRACE, KEPT_LOGS, Job
 from threer_blender.model.errors import UserError
 
@@ -45,7 +45,7 @@ def until_progress(job: Job) -> list[Message]:
 
 
 def assert_nothing_left(job: Job, messages: list[Message], tmp_path: Path) -> None:
-    temporary = next(Path(m.text) for m in messages if isinstance(m, Warning) and os.sep in m.text)
+    temporary = next(Path(m.text) for m in messages if isinstance(m, Notice) and os.sep in m.text)
     assert not temporary.exists()
     assert list((tmp_path / "out").iterdir()) == []
     assert gone(job.pid)
@@ -114,7 +114,7 @@ def test_cancel(tmp_path: Path, deaf: bool) -> None:
     assert job.ended.kind == "cancelled"
     assert time.monotonic() - started < GRACE + 2
     assert_nothing_left(job, messages, tmp_path)
-    grandchild = next(int(m.text) for m in messages if isinstance(m, Warning) and m.text.isdigit())
+    grandchild = next(int(m.text) for m in messages if isinstance(m, Notice) and m.text.isdigit())
     assert gone(grandchild)
 
 

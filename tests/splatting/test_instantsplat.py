@@ -66,7 +66,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def splatted() -> tuple[Reconstruction, list[Message]]:
     sent: list[Message] = []
     report = Report(sent.append)
-    report.plan({instantsplat.STARTING: 1, instantsplat.SPLATTING: 9})
+    report.plan([instantsplat.STARTING.weighing(1), instantsplat.SPLATTING.weighing(9)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(instantsplat.QUALITIES, "draft", (144, 40, 0))
         return instantsplat.splatted(true_result(NAMES[:2]), "draft", report), sent
@@ -119,7 +119,7 @@ def test_the_artist_sees_it_grow(splatted: tuple[Reconstruction, list[Message]])
     sent = splatted[1]
     assert any(isinstance(message, Preview) for message in sent)
     last = next(message for message in reversed(sent) if isinstance(message, Progress))
-    assert last.stage == instantsplat.SPLATTING
+    assert last.stage == instantsplat.SPLATTING.label
     assert last.keeps
 
 
@@ -133,16 +133,16 @@ def test_a_cancel_keeps_the_splats_so_far() -> None:
             assert not report.cancel()
 
     report = Report(hear)
-    report.plan({instantsplat.STARTING: 1, instantsplat.SPLATTING: 9})
+    report.plan([instantsplat.STARTING.weighing(1), instantsplat.SPLATTING.weighing(9)])
     found = instantsplat.splatted(true_result(NAMES[:2]), "draft", report)
     assert found.gaussians is not None
     assert not any(
-        message.stage == instantsplat.SPLATTING and message.fraction > 0.5
+        message.stage == instantsplat.SPLATTING.label and message.fraction > 0.5
         for message in sent[:-1]
         if isinstance(message, Progress)
     )
     before = Report(lambda _: None)
-    before.plan({instantsplat.STARTING: 1, instantsplat.SPLATTING: 9})
+    before.plan([instantsplat.STARTING.weighing(1), instantsplat.SPLATTING.weighing(9)])
     assert before.cancel()
     with pytest.raises(Cancelled):
         instantsplat.splatted(true_result(NAMES[:2]), "draft", before)
@@ -150,7 +150,7 @@ def test_a_cancel_keeps_the_splats_so_far() -> None:
 
 def test_without_depth_it_says_what_to_do() -> None:
     report = Report(lambda _: None)
-    report.plan({instantsplat.STARTING: 1, instantsplat.SPLATTING: 9})
+    report.plan([instantsplat.STARTING.weighing(1), instantsplat.SPLATTING.weighing(9)])
     empty = replace(true_result(NAMES[:1]), pointmaps=[])
     with pytest.raises(UserError, match="take photos that overlap more, or start from another engine"):
         instantsplat.splatted(empty, "draft", report)

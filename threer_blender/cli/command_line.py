@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TextIO
 
 from .. import __version__, headless
-from ..jobs.messages import Done, Failed, Message, Progress, Warning, to_line
+from ..jobs.messages import Done, Failed, Message, Notice, Progress, to_line
 from ..model.errors import Cancelled, UserError
 from ..model.reconstruction import Camera, Reconstruction
 from . import upkeep
@@ -151,7 +151,7 @@ class _Terminal:
         self._started = time.monotonic()
 
     def __call__(self, message: Message) -> None:
-        if isinstance(message, Warning):
+        if isinstance(message, Notice):
             self._print(f"! {message.photo + ': ' if message.photo else ''}{message.text}")
         elif isinstance(message, Progress) and (self._live or message.stage != self._stage):
             self._stage = message.stage

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..model.engine import Cost, Engine, Option
+from ..model.engine import Cost, Engine, Option, Report, ReportStage, Stage
 from ..model.errors import UserError
 from ..model.reconstruction import Array, Camera, Photo, PointCloud, PointMap, Reconstruction
 from .options import LENS, MATCHING
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ..geometry.features import features
     from ..geometry.sfm import mapping
     from ..geometry.stereo import views
-    from ..runtime.report import Report
 
 ENGINE = Engine(
     id="colmap",
@@ -77,7 +76,8 @@ ONE_PHOTO = (
     "One photo tells no depth: choose two or more, taken from different places, or an engine that makes do with one, "
     "such as Depth Anything 3."
 )
-UNDISTORTING, DENSE, FUSING = "Preparing the photos", "Computing depth", "Fusing points"
+UNDISTORTING, DENSE = Stage("undistorting", "Preparing the photos"), Stage("dense", "Computing depth")
+FUSING = Stage("fusing", "Fusing points")
 # Quality -> seconds a photo takes on two cores to find its features and to see its depth.
 SECONDS = {"preview": (0.4, 0.6), "standard": (0.6, 4.5), "high": (1.3, 10.0)}
 PAIR = 0.05  # of the seconds that finding a photo's features takes, to match a pair
@@ -131,32 +131,36 @@ class Look:
     the photos than `tolerated` has no camera yet. `again` tells its stages from those of other looks.
     """
 
-    match: Callable[[Path, features.Matched | None, Iterable[int], features.Report], features.Matched]
+    match: Callable[[Path, features.Matched | None, Iterable[int], ReportStage], features.Matched]
     settings: features.Settings
     seconds: tuple[float, float]
     tolerated: float = 0.0
     again: str = ""
 
-    def plan(self, count: int) -> dict[str, float]:
-        """Stage -> expected seconds."""
+    def plan(self, count: int) -> list[Stage]:
+        """The stages of this look at so many photos."""
         from ..geometry.features import features
         from ..geometry.sfm import mapping
 
         finding, matching = self.seconds
-        stages = {
-            features.FEATURES: finding * count,
-            features.MATCHES: matching * features.pair_count(count, self.settings),
-            mapping.MAPPING: SOLVING * count,
-        }
-        return {stage + self.again: seconds for stage, seconds in stages.items()}
+        stages = [
+            features.FEATURES.weighing(finding * count),
+            features.MATCHES.weighing(matching * features.pair_count(count, self.settings)),
+            mapping.MAPPING.weighing(SOLVING * count),
+        ]
+        return list(map(self.stage, stages))
 
-    def told(self, report: features.Report) -> features.Report:
+    def stage(self, stage: Stage) -> Stage:
+        """A stage as one of this look."""
+        return replace(stage, label=stage.label + self.again)
+
+    def told(self, report: ReportStage) -> ReportStage:
         """What this look tells `report`."""
-        return lambda stage, done, total: report(stage + self.again, done, total)
+        return lambda stage, done, total: report(self.stage(stage), done, total)
 
 
 def solve_cameras(
-    photos: Sequence[Photo], options: Mapping[str, Any], report: Report, later: Mapping[str, float]
+    photos: Sequence[Photo], options: Mapping[str, Any], report: Report, later: Sequence[Stage]
 ) -> mapping.Solution:
     """The cameras and sparse points; where a look leaves out too many photos, the next one is taken.
 
@@ -177,7 +181,7 @@ def solve_cameras(
                 continue
             taken.append(look)
             planned = [each.plan(len(photos)) for each in looks if each in taken or not each.tolerated]
-            report.plan({stage: seconds for plan in [*planned, later] for stage, seconds in plan.items()})
+            report.plan([stage for plan in [*planned, later] for stage in plan])
             told, place = look.told(report), Path(folder, str(number))
             place.mkdir()
             matched = look.match(place, matched, left_out, told)
@@ -222,7 +226,7 @@ def _sift(
     folder: Path,
     _before: features.Matched | None,
     _left_out: Iterable[int],
-    report: features.Report,
+    report: ReportStage,
 ) -> features.Matched:
     from ..geometry.features import features
     from ..pictures.photos import pixels
@@ -235,7 +239,7 @@ def _joined(
     folder: Path,
     before: features.Matched | None,
     left_out: Iterable[int],
-    report: features.Report,
+    report: ReportStage,
 ) -> features.Matched:
     from ..geometry.features import learned_features
     from ..pictures.photos import pixels
@@ -244,12 +248,12 @@ def _joined(
     return learned_features.joined(before, left_out, pixels, folder, settings, report)
 
 
-def _dense_plan(count: int, options: Mapping[str, Any]) -> dict[str, float]:
-    """Expected seconds on two cores of the stages after the cameras."""
+def _dense_plan(count: int, options: Mapping[str, Any]) -> list[Stage]:
+    """The stages after the cameras."""
     _, seeing = SECONDS[options["quality"]]
     if not options["points"]:
-        return {}
-    return {UNDISTORTING: 0.1 * count, DENSE: seeing * count, FUSING: 0.05 * seeing * count}
+        return []
+    return [UNDISTORTING.weighing(0.1 * count), DENSE.weighing(seeing * count), FUSING.weighing(0.05 * seeing * count)]
 
 
 def _with_focal(photo: Photo, full_frame: float) -> Photo:

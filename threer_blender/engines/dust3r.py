@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..model.engine import Cost, Engine, Weights
+from ..model.engine import Cost, Engine, Report, Weights
 from ..model.reconstruction import Photo, Reconstruction
 from .options import ADD_TO, PAIRS, REFINE
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ..geometry.pairs.pairs import PairPrediction
     from ..geometry.pairs.scene_graph import Choose
     from ..networks.inputs import Input
-    from ..runtime.report import Report
 
 REVISION = "61c57447d7b0adc8a1a30b2b0adec7a8935aa2a3"
 ENGINE = Engine(
@@ -68,8 +67,8 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     photos = earlier.photos
     seen = [inputs.dust3r(photo, SIDE) for photo in photos]
     pairs = partial(scene_graph.chosen, options["pairs"], photos, solved=earlier.solved)
-    plan = pairwise.plan(len(photos), 2 * len(pairs()) or 1) | {pair_solution.ALIGNING: 0.5 * len(photos)}
-    report.plan(plan | refinement.plan(len(photos), options["refine"]))
+    plan = [*pairwise.plan(len(photos), 2 * len(pairs()) or 1), *pair_solution.plan(len(photos))]
+    report.plan([*plan, *refinement.plan(len(photos), options["refine"])])
     with tempfile.TemporaryDirectory() as folder:
         store = PairStore(Path(folder))
         for prediction in _predict(seen, pairs, report):

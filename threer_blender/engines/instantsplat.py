@@ -7,20 +7,19 @@ Fan et al., "InstantSplat: Sparse-view Gaussian Splatting in Seconds" (2024), wi
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..model.engine import Cost, Engine, Option
+from ..model.engine import Cost, Engine, Option, Report, Stage
 from ..model.errors import UserError
 from ..model.reconstruction import Array, Camera, FloatArray, Photo, Reconstruction
 from . import colmap, depth_anything3, dust3r, fast3r, map_anything, mast3r, registry, vggt, vggt_commercial, vggt_omega
 
 if TYPE_CHECKING:
     from ..geometry.splats.training import Training, View
-    from ..runtime.report import Report
 
 
 def _label(engine: Engine) -> str:
@@ -96,7 +95,7 @@ ENGINE = Engine(
     ),
     costs={quality: _whole(quality) for quality in QUALITIES},
 )
-STARTING, SPLATTING = "Making splats", "Improving the splats"
+STARTING, SPLATTING = Stage("starting", "Making splats"), Stage("splatting", "Improving the splats")
 SHOW_EVERY = 2.0  # seconds between two previews
 HOLD_OUT_FROM = 8  # photos of which one can be spared to judge the splats by
 
@@ -107,7 +106,8 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     Once splats stand, a cancel ends the work with what there is. Raises UserError as the start engine does, and where
     it found nothing to make splats of.
     """
-    later = {STARTING: 0.3 * len(photos), SPLATTING: IMPROVING[options["quality"]].seconds_of(len(photos))}
+    improving = IMPROVING[options["quality"]].seconds_of(len(photos))
+    later = [STARTING.weighing(0.3 * len(photos)), SPLATTING.weighing(improving)]
     start = registry.engine(options["start"])
     wanted = START_OPTIONS.get(start.id, {}).get(options["quality"], {})
     found = registry.run(start.id)(photos, start.checked_options(wanted), _Earlier(report, later))
@@ -117,17 +117,24 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 class _Earlier:
     """The report that the start engine sees: its plan is the beginning of ours."""
 
-    def __init__(self, report: Report, later: Mapping[str, float]) -> None:
+    def __init__(self, report: Report, later: Sequence[Stage]) -> None:
         self._report, self._later = report, later
+        self.finishing = report.finishing
 
-    def plan(self, stages: Mapping[str, float]) -> None:
-        self._report.plan({**stages, **self._later})
+    def plan(self, stages: Iterable[Stage]) -> None:
+        self._report.plan([*stages, *self._later])
 
-    def __call__(self, stage: str, done: float, total: float) -> None:
+    def __call__(self, stage: Stage, done: float, total: float) -> None:
         self._report(stage, done, total)
 
     def warn(self, text: str, photo: str = "") -> None:
         self._report.warn(text, photo)
+
+    def keep(self) -> None:
+        """Nothing: what the start engine has is no result yet."""
+
+    def preview(self, picture: Array) -> None:
+        self._report.preview(picture)
 
 
 def splatted(found: Reconstruction, quality: str, report: Report) -> Reconstruction:

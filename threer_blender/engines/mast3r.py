@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..model.engine import Cost, Engine, Weights
+from ..model.engine import Cost, Engine, Report, Weights
 from ..model.reconstruction import Photo, Reconstruction
 from .options import ADD_TO, LENS, PAIRS, REFINE
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ..geometry.pairs.pairs import Matches, PairPrediction
     from ..geometry.pairs.scene_graph import Choose
     from ..networks.inputs import Input
-    from ..runtime.report import Report
 
 REVISION = "06e7259f34c3060f322df5cb0c7b9094f57e41fc"
 MODEL = "MASt3R_ViTLarge_BaseDecoder_512_catmlpdpt_metric"
@@ -77,8 +76,8 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     photos = earlier.photos
     seen = [inputs.dust3r(photo, SIDE) for photo in photos]
     pairs = partial(scene_graph.chosen, options["pairs"], photos, solved=earlier.solved)
-    plan = pairwise.plan(len(photos), 2 * len(pairs()) or 1) | {pair_solution.ALIGNING: 0.5 * len(photos)}
-    report.plan(plan | refinement.plan(len(photos), options["refine"]))
+    plan = [*pairwise.plan(len(photos), 2 * len(pairs()) or 1), *pair_solution.plan(len(photos))]
+    report.plan([*plan, *refinement.plan(len(photos), options["refine"])])
     matches = []
     with tempfile.TemporaryDirectory() as folder:
         store = PairStore(Path(folder))

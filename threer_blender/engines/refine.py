@@ -6,16 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import bundle
-from ..model.engine import Engine, Option
+from ..model.engine import Engine, Option, Report
 from ..model.errors import UserError
 from ..model.reconstruction import Photo, Reconstruction
 from . import options as shared_options
-
-if TYPE_CHECKING:
-    from ..runtime.report import Report
 
 ENGINE = Engine(
     id="refine",

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
 from types import ModuleType
-from typing import Any
 
 from .. import engines as folder
-from ..model.engine import Engine, Weights
+from ..model.engine import Engine, Reconstruct, Weights
 from ..model.errors import UserError
 
 SHARED = {"options", "registry"}  # files of the folder that are no engines
@@ -53,7 +51,7 @@ def weights(name: str) -> Weights:
     return known[name]
 
 
-def run(engine_id: str) -> Callable[..., Any]:
+def run(engine_id: str) -> Reconstruct:
     """The `reconstruct` function of an engine."""
-    function: Callable[..., Any] = _modules()[engine(engine_id).id].reconstruct
+    function: Reconstruct = _modules()[engine(engine_id).id].reconstruct
     return function

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..model.engine import Cost, Engine, Weights
+from ..model.engine import Cost, Engine, Report, Weights
 from ..model.reconstruction import Array, Gaussians, Photo, Reconstruction
 
 if TYPE_CHECKING:
     from ..geometry.pairs.pairs import PairPrediction
     from ..networks.inputs import Input
-    from ..runtime.report import Report
 
 Pair = tuple[int, int]
 
@@ -75,7 +74,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     watch = Watch()
     seen = [inputs.prepared(photo, inputs.square(photo.width, photo.height, SIDE)) for photo in photos]
     pairs = pair_solution.both_orders(scene_graph.chosen("auto", photos)) or [(0, 0)]
-    report.plan(pairwise.plan(len(photos), len(pairs)) | {pair_solution.ALIGNING: 0.5 * len(photos)})
+    report.plan([*pairwise.plan(len(photos), len(pairs)), *pair_solution.plan(len(photos))])
     surety: dict[Pair, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         store = PairStore(Path(folder))

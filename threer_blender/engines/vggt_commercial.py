@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..model.engine import Weights
+from ..model.engine import Report, Weights
 from ..model.reconstruction import Photo, Reconstruction
 from . import vggt
-
-if TYPE_CHECKING:
-    from ..runtime.report import Report
 
 REPOSITORY = "https://huggingface.co/facebook/VGGT-1B-Commercial"
 

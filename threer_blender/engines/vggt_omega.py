@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..model.engine import Cost, Engine, Weights
+from ..model.engine import Cost, Engine, Report, Weights
 from ..model.reconstruction import Photo, Reconstruction
 from .options import IN_PARTS, REFINE
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ..networks.inputs import Input
     from ..pipelines.feed_forward import Network
     from ..runtime.device import Device
-    from ..runtime.report import Report
 
 REPOSITORY = "https://huggingface.co/facebook/VGGT-Omega"
 

@@ -4,7 +4,7 @@ The contract, in order of appearance on the wire:
 
 * Blender -> runtime, on the runtime's stdin: one `Request`, `Download` or `SetUp`, later perhaps a `Cancel`. The end of
   stdin means that Blender is gone: the runtime stops at once and removes what it had not finished.
-* runtime -> Blender, on the runtime's stdout: any number of `Progress`, `Warning` and `Preview`, then exactly one
+* runtime -> Blender, on the runtime's stdout: any number of `Progress`, `Notice` and `Preview`, then exactly one
   `Done`, `Finished` or `Failed`. Everything else that prints goes to stderr. A runtime that ends without has crashed.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 from .. import __version__
 from ..model.errors import UserError
@@ -76,7 +76,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Warning:
+class Notice:
     """Something the artist should know although the work goes on; `photo` names the photo that it concerns."""
 
     text: str
@@ -117,13 +117,26 @@ class Finished:
 
 Asked = Request | Download | SetUp
 Ended = Done | Finished | Failed
-Message = Asked | Cancel | Progress | Warning | Preview | Ended
-KINDS: dict[str, type[Message]] = {kind.__name__.lower(): kind for kind in get_args(Message)}
+Message = Asked | Cancel | Progress | Notice | Preview | Ended
+# The name of each kind on the wire, which outside tools read.
+KINDS: dict[str, type[Message]] = {
+    "request": Request,
+    "download": Download,
+    "setup": SetUp,
+    "cancel": Cancel,
+    "progress": Progress,
+    "warning": Notice,
+    "preview": Preview,
+    "done": Done,
+    "finished": Finished,
+    "failed": Failed,
+}
+NAMES = {kind: name for name, kind in KINDS.items()}
 
 
 def to_line(message: Message) -> str:
     """The message as one line of JSON, newline included."""
-    return json.dumps({"type": type(message).__name__.lower(), **asdict(message)}) + "\n"
+    return json.dumps({"type": NAMES[type(message)], **asdict(message)}) + "\n"
 
 
 def asked_from_line(line: str) -> Asked:

@@ -1,13 +1,15 @@
-"""[S] What an engine declares about itself: Engine, Option, Weights, Cost."""
+"""[S] What an engine is: its declaration, the function that it defines, and how that reports."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 from .errors import UserError
+from .reconstruction import Array, Photo, Reconstruction
 
 
 @dataclass(frozen=True)
@@ -152,3 +154,50 @@ class Engine:
             if name not in known:
                 raise UserError(f"{self.label} has no option {name!r}; it has {', '.join(known) or 'none'}.")
         return {name: option.checked(values.get(name, option.default)) for name, option in known.items()}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run. `label` is a phrase for the artist. `weight` is its expected seconds; only ratios matter.
+
+    Two stages are the same if their ids and labels are, whatever they weigh.
+    """
+
+    id: str
+    label: str
+    weight: float = field(default=0.0, compare=False)
+
+    def weighing(self, weight: float) -> Stage:
+        """The same stage with another weight."""
+        return replace(self, weight=weight)
+
+
+class ReportStage(Protocol):
+    """Called by long work: `done` of `total` steps of a stage are finished. Raises Cancelled once the user cancels."""
+
+    def __call__(self, stage: Stage, done: float, total: float) -> None: ...
+
+
+class Report(ReportStage, Protocol):
+    """How an engine tells the artist what it does."""
+
+    finishing: threading.Event
+    """Set once the user wants the result as it is; only after `keep`."""
+
+    def plan(self, stages: Iterable[Stage]) -> None:
+        """The stages to come, in their order. May be called again to correct it."""
+
+    def warn(self, text: str, photo: str = "") -> None:
+        """Tells the artist something in a whole sentence; `photo` names the photo that it concerns."""
+
+    def keep(self) -> None:
+        """A result stands: a cancel from now on ends the work early, not for nothing."""
+
+    def preview(self, picture: Array) -> None:
+        """Shows the artist how the result looks: (H, W, 3) uint8 sRGB."""
+
+
+class Reconstruct(Protocol):
+    """The function that an engine's file defines. Raises UserError where the photos or the machine do not allow it."""
+
+    def __call__(self, photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction: ...

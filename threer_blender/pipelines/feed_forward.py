@@ -20,7 +20,7 @@ from ..geometry.clouds import assembly, cleaning
 from ..geometry.clouds.voxels import Voxels
 from ..geometry.features import retrieval
 from ..geometry.poses import Similarity
-from ..model.engine import Engine
+from ..model.engine import Engine, Report, Stage
 from ..model.errors import UserError
 from ..model.reconstruction import MEDIAN_DEPTH, Array, Photo, Reconstruction
 from ..networks import checkpoints
@@ -29,10 +29,12 @@ from ..networks.view_inputs import inside
 from ..pictures.photos import pixels
 from ..runtime import weights
 from ..runtime.device import Device, choose
-from ..runtime.report import Report, Watch
+from ..runtime.report import Watch
 from . import refinement
 
-LOADING, SORTING, LOOKING, MERGING = "Loading the network", "Comparing photos", "Looking at all photos", "Merging"
+# Expected seconds on two cores of loading, and of a photo: their ratios hold anywhere.
+LOADING, SORTING = Stage("loading", "Loading the network", 5.0), Stage("sorting", "Comparing photos", 0.3)
+LOOKING, MERGING = Stage("looking", "Looking at all photos", 2.0), Stage("merging", "Merging", 0.3)
 
 TRUSTED = 0.3  # quantile of the confidences below which points are not trusted
 SHARED = 0.25  # of a chunk, is also in the next
@@ -87,9 +89,7 @@ def reconstruct(
     network's, or the memory is too small.
     """
     watch = Watch()
-    stages = {LOADING: 5.0, LOOKING: 2.0 * len(photos), MERGING: 0.3 * len(photos)}
-    stages |= refinement.plan(len(photos), options["refine"])
-    report.plan(stages)
+    report.plan(_plan(len(photos), options, in_parts=False))
     report(LOADING, 0, 1)
     device = choose()
     tensors = checkpoints.read(weights.locate(engine.weights[0]))
@@ -100,13 +100,19 @@ def reconstruct(
     settings = _settings(engine, device, held, len(photos))
     with tempfile.TemporaryDirectory() as folder:
         if len(photos) > settings.size:
-            report.plan({LOADING: 5.0, SORTING: 0.3 * len(photos), **stages})
+            report.plan(_plan(len(photos), options, in_parts=True))
         solved, notes = _looked_at(photos, give, network, settings, Path(folder), report)
         watch.lap("network")
         result = _merged(engine, photos, give, solved, network.metric, report)
     result.notes.extend(notes)
     watch.lap("merging")
     return refinement.refined(replace(result, timings=watch.laps), options["refine"], pixels, report)
+
+
+def _plan(photos: int, options: Mapping[str, Any], in_parts: bool) -> list[Stage]:
+    each = [SORTING, LOOKING, MERGING] if in_parts else [LOOKING, MERGING]
+    weighed = [stage.weighing(stage.weight * photos) for stage in each]
+    return [LOADING, *weighed, *refinement.plan(photos, options["refine"])]
 
 
 def _looked_at(

@@ -18,10 +18,11 @@ from ..geometry.focal import focal_from_points
 from ..geometry.pairs.pairs import PairPrediction, PairStore
 from ..geometry.poses import Similarity, procrustes
 from ..geometry.similarities import Similarities
+from ..model.engine import ReportStage, Stage
 from ..model.errors import UserError
 from ..model.reconstruction import Array, FloatArray, LeftOut, Photo, PhotoFromMap
 
-ALIGNING = "Bringing the photos together"
+ALIGNING = Stage("aligning", "Bringing the photos together", 0.5)  # seconds a photo
 GUESSED = (
     "Nothing shows for certain that {} and {} see the same things: how they stand to each other is the network's "
     "guess. Photos taken between them would help."
@@ -60,6 +61,11 @@ class Solution:
     notes: list[str] = field(default_factory=list)
 
 
+def plan(photos: int) -> list[Stage]:
+    """The stage of this file for so many photos."""
+    return [ALIGNING.weighing(ALIGNING.weight * photos)]
+
+
 def both_orders(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Each pair, and the same pair the other way round."""
     return [ordered for i, j in pairs for ordered in ((i, j), (j, i))]
@@ -70,7 +76,7 @@ def solve(
     photos: Sequence[Photo],
     seen: Sequence[Seen],
     trusted: float,
-    report: Callable[[str, float, float], None],
+    report: ReportStage,
     align: Align = global_alignment.align,
 ) -> Solution:
     """The views of one photo that was predicted against itself, or of all photos whose predictions agree, by `align`.

@@ -20,15 +20,16 @@ from numpy.typing import NDArray
 from ..geometry.pairs import scene_graph
 from ..geometry.pairs.pairs import PairPrediction
 from ..host import hardware
+from ..model.engine import Report, ReportStage, Stage
 from ..networks import checkpoints
 from ..networks.dust3r import Encoded, PairNetwork, Prediction
 from ..networks.inputs import Input
 from ..runtime.device import Device, choose
-from ..runtime.report import Report
 
-LOADING, ENCODING, PREDICTING = "Loading the network", "Looking at each photo", "Comparing photos"
-# Expected seconds of a photo and of a pair on two cores at 512 pixels, and of loading: their ratios hold anywhere.
-SECONDS = {LOADING: 5.0, ENCODING: 6.0, PREDICTING: 12.0}
+# Expected seconds on two cores at 512 pixels of loading, of a photo and of a pair: their ratios hold anywhere.
+LOADING = Stage("loading", "Loading the network", 5.0)
+ENCODING = Stage("encoding", "Looking at each photo", 6.0)
+PREDICTING = Stage("predicting", "Comparing photos", 12.0)
 
 # Tokens of both photos that a batch of pairs may have. A CPU gains nothing from more, and they take memory: that of one
 # pair of 224 pixels. On a GPU, memory is all that counts.
@@ -45,13 +46,13 @@ class Predicted(NamedTuple, Generic[Prediction]):
     of_second: Prediction
 
 
-def plan(photos: int, pairs: int) -> dict[str, float]:
-    """Expected seconds of each stage."""
-    return {LOADING: SECONDS[LOADING], ENCODING: SECONDS[ENCODING] * photos, PREDICTING: SECONDS[PREDICTING] * pairs}
+def plan(photos: int, pairs: int) -> list[Stage]:
+    """The stages of this file for so many photos and ordered pairs."""
+    return [LOADING, ENCODING.weighing(ENCODING.weight * photos), PREDICTING.weighing(PREDICTING.weight * pairs)]
 
 
 def load(
-    build: Callable[[], PairNetwork[Prediction]], rename: Callable[[str], str | None], path: Path, report: Report
+    build: Callable[[], PairNetwork[Prediction]], rename: Callable[[str], str | None], path: Path, report: ReportStage
 ) -> tuple[PairNetwork[Prediction], Device]:
     """The network with the weights of the file at `path`, and this machine's best device, with the memory they leave.
 
@@ -64,7 +65,7 @@ def load(
     return network, choose()
 
 
-def encode(network: PairNetwork[Any], device: Device, photos: Sequence[Input], report: Report) -> list[Encoded]:
+def encode(network: PairNetwork[Any], device: Device, photos: Sequence[Input], report: ReportStage) -> list[Encoded]:
     """Each photo by itself."""
     encoded = []
     for done, photo in enumerate(photos):

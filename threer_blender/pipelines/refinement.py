@@ -18,13 +18,14 @@ import pycolmap
 from ..geometry.adjustment.bundle_adjustment import KNOWN, Refined, Settings, Unknowns, lenses, refine
 from ..geometry.adjustment.tracks import PairMatches, Tracks, link
 from ..geometry.features import features
-from ..geometry.features.features import Matched, Pixels, Report
+from ..geometry.features.features import Matched, Pixels
+from ..model.engine import ReportStage, Stage
 from ..model.errors import UserError
 from ..model.reconstruction import Camera, FloatArray, Photo, PointCloud, PointMap, Reconstruction
 
-REFINING = "Refining cameras"
-# Seconds that a photo takes: its features, its matches, its share of the adjustment. Only their ratios matter.
-SECONDS = {features.FEATURES: 2.0, features.MATCHES: 3.0, REFINING: 0.5}
+REFINING = Stage("refining", "Refining cameras", 0.5)
+# Each weighs the seconds that a photo takes.
+STAGES = (features.FEATURES.weighing(2.0), features.MATCHES.weighing(3.0), REFINING)
 QUALITY = "standard"
 LEAST_MATCHES = 15  # verified matches that make a pair: COLMAP's own threshold
 CONTRADICTION = 8.0  # degrees off the epipolar planes, median of a pair's matches; cameras 2 degrees off make up to 4
@@ -40,13 +41,17 @@ LENS_PHOTOS = (
 OTHERS_TELL = 5  # photos, whatever their lenses, that count as that many of one lens
 
 
-def plan(photos: int, intrinsics: str) -> dict[str, float]:
-    """The stages of `refined` and the seconds they take, for an engine's own plan; none where it is "off"."""
-    return {} if intrinsics == "off" else {stage: seconds * photos for stage, seconds in SECONDS.items()}
+def plan(photos: int, intrinsics: str) -> list[Stage]:
+    """The stages of `refined`, for an engine's plan; none where it is "off"."""
+    return [] if intrinsics == "off" else [stage.weighing(stage.weight * photos) for stage in STAGES]
 
 
 def refined(
-    reconstruction: Reconstruction, intrinsics: str, pixels: Pixels, report: Report, matching: ModuleType = features
+    reconstruction: Reconstruction,
+    intrinsics: str,
+    pixels: Pixels,
+    report: ReportStage,
+    matching: ModuleType = features,
 ) -> Reconstruction:
     """The reconstruction with cameras that meet the photos' details, and the points that they saw carried along.
 
@@ -95,7 +100,7 @@ def camera_photos(reconstruction: Reconstruction) -> list[Photo]:
 
 # ----------------------------------------------------------------------------------------------- tracks
 def photo_tracks(
-    reconstruction: Reconstruction, pixels: Pixels, folder: Path, report: Report, matching: ModuleType = features
+    reconstruction: Reconstruction, pixels: Pixels, folder: Path, report: ReportStage, matching: ModuleType = features
 ) -> Tracks:
     """Tracks of features on the photos that have cameras, with the depths of their pointmaps where they are trusted."""
     cameras = reconstruction.cameras

@@ -6,15 +6,18 @@ import itertools
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ..jobs.messages import Message, Preview, Progress, Warning
+from ..jobs.messages import Message, Notice, Preview, Progress
+from ..model.engine import Stage
 from ..model.errors import Cancelled
 from ..model.reconstruction import Array
 
 QUIET = 0.2  # seconds between two Progress messages of one stage
 SURE = 3.0  # seconds of work before a time left is worth saying
+
+UNPLANNED = Stage("unplanned", "", 1.0)  # all there is before an engine's first plan
 
 
 class Report:
@@ -27,17 +30,17 @@ class Report:
     def __init__(
         self,
         send: Callable[[Message], None],
-        opening: Mapping[str, float] | None = None,
-        closing: Mapping[str, float] | None = None,
+        opening: Iterable[Stage] = (),
+        closing: Iterable[Stage] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`opening` and `closing` are stages around every engine's own: stage -> share of the engine's time."""
+        """`opening` and `closing` are stages around the engine's own; each weighs a share of the engine's time."""
         self.cancelled, self.finishing = threading.Event(), threading.Event()
         self._send, self._clock = send, clock
-        self._opening, self._closing = dict(opening or {}), dict(closing or {})
-        self._weights: dict[str, float] = {}
-        self.plan({"": 1.0})
-        self._said = ("", False)
+        self._opening, self._closing = tuple(opening), tuple(closing)
+        self._weights: dict[Stage, float] = {}
+        self.plan([UNPLANNED])
+        self._said = (UNPLANNED, False)
         self._done = self._fraction = 0.0  # what the bar shows, and what the plan as it stands now says
         self._started = clock()
         self._heard = 0.0  # seconds from the start to the last news
@@ -46,18 +49,20 @@ class Report:
         self._previews: list[Path] = []
         self._numbers = itertools.count(1)
 
-    def plan(self, stages: Mapping[str, float]) -> None:
-        """What is to come: stage -> expected seconds. Only their ratios matter. May be called again to correct it."""
-        whole = sum(stages.values())
-        shares = {**self._opening, **dict.fromkeys(stages, 0.0), **self._closing}
-        self._weights = {name: stages.get(name, share * whole) for name, share in shares.items()}
+    def plan(self, stages: Iterable[Stage]) -> None:
+        """The stages to come, in their order. May be called again to correct it."""
+        weights = {stage: stage.weight for stage in stages}
+        whole = sum(weights.values())
+        around = ({stage: stage.weight * whole for stage in part} for part in (self._opening, self._closing))
+        opening, closing = around
+        self._weights = {**opening, **weights, **closing}
 
-    def __call__(self, stage: str, done: float, total: float) -> None:
+    def __call__(self, stage: Stage, done: float, total: float) -> None:
         """`done` of `total` steps of a planned `stage` are finished."""
         if self.cancelled.is_set():
             raise Cancelled
-        names = list(self._weights)
-        before = sum(self._weights[name] for name in names[: names.index(stage)])
+        planned = list(self._weights)
+        before = sum(self._weights[each] for each in planned[: planned.index(stage)])
         share = done / total if total > 0 else 1.0
         fraction = min(1.0, (before + share * self._weights[stage]) / sum(self._weights.values()))
         self._done = max(self._done, fraction)  # a corrected plan never walks the bar back
@@ -68,7 +73,7 @@ class Report:
         if (stage, keeps) == self._said and now - self._sent < QUIET:
             return
         self._said, self._sent = (stage, keeps), now
-        self._send(Progress(stage, round(self._done, 4), self._seconds_left(now - self._started), keeps))
+        self._send(Progress(stage.label, round(self._done, 4), self._seconds_left(now - self._started), keeps))
 
     def _seconds_left(self, elapsed: float) -> float | None:
         """By the pace up to the last news, less what has passed since; None where that was too early or is long ago."""
@@ -79,7 +84,7 @@ class Report:
 
     def warn(self, text: str, photo: str = "") -> None:
         """Tells the artist something, in a whole sentence; `photo` names the photo that it concerns."""
-        self._send(Warning(text, photo))
+        self._send(Notice(text, photo))
 
     def keep(self) -> None:
         """Says that a result stands: a cancel from now on ends the work early, not for nothing."""

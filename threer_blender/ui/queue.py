@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import headless
-from ..jobs.messages import Asked, Ended, Failed, Preview, Progress, Request, Warning
+from ..jobs.messages import Asked, Ended, Failed, Notice, Preview, Progress, Request
 from ..jobs.process import Job
 from ..model.errors import UserError
 
@@ -25,7 +25,7 @@ class Task:
     owner: int = 0
     job: Job | None = None
     progress: Progress = field(default_factory=lambda: Progress("Starting", 0.0))
-    warnings: list[Warning] = field(default_factory=list)
+    warnings: list[Notice] = field(default_factory=list)
     preview: Path | None = None
     ended: Ended | None = None
     heard: float = 0.0
@@ -94,7 +94,7 @@ class Queue:
             task.heard = time.monotonic()
             if isinstance(message, Progress):
                 task.progress = message
-            elif isinstance(message, Warning):
+            elif isinstance(message, Notice):
                 task.warnings.append(message)
             elif isinstance(message, Preview):
                 task.preview = Path(message.path)

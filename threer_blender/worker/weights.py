@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..engines import registry
 from ..host import store
 from ..jobs.messages import Download, Finished
+from ..model.engine import Stage
 from ..model.errors import UserError
 from ..runtime.report import Report
 from . import download as downloads
@@ -16,8 +17,8 @@ def download(asked: Download, report: Report) -> Finished:
     held = store.default()
     if not held.is_accepted(weights):
         raise UserError(f"Accept the terms of {weights.family} first: {weights.licence}, see {weights.terms_url}.")
-    stage = f"Downloading {weights.name}"
-    report.plan({stage: 1.0})
+    stage = Stage("downloading", f"Downloading {weights.name}", 1.0)
+    report.plan([stage])
     expected = weights.sha256 or held.pinned(weights)
     token = (asked.token or store.token()) if weights.gated else ""
     file = downloads.File(weights.url, weights.size, expected, token, weights.terms_url if weights.gated else "")

@@ -21,17 +21,16 @@ from typing import TypeVar
 import numpy as np
 import pycolmap
 
+from ...model.engine import ReportStage, Stage
 from ...model.reconstruction import Array, Photo
 
 pycolmap.logging.minloglevel = 2  # errors only; they go to stderr
 
-# report(stage, done, total) is called often; it raises Cancelled once the user has cancelled.
-Report = Callable[[str, float, float], None]
 # pixels(photo, long_side) -> (H, W, 3) uint8 sRGB, upright, the longer side at most long_side.
 Pixels = Callable[[Photo, int], Array]
 Result = TypeVar("Result")
 
-FEATURES, MATCHES = "Finding features", "Matching photos"
+FEATURES, MATCHES = Stage("features", "Finding features"), Stage("matches", "Matching photos")
 SEED = 0  # every random choice starts here: the same photos give the same result
 POLL = 0.1  # seconds between two looks at whether the user has cancelled
 SMALL_COPY = 800  # pixels of the longer side; the few features of a smaller copy that is not doubled may mislead
@@ -118,7 +117,7 @@ def interruptible(call: Callable[[pycolmap.CancellationToken], Result], check: C
 
 
 def extract_and_match(
-    photos: Sequence[Photo], pixels: Pixels, folder: Path, settings: Settings, report: Report
+    photos: Sequence[Photo], pixels: Pixels, folder: Path, settings: Settings, report: ReportStage
 ) -> Matched:
     """Features, matches and two-view geometry of all photos, in `folder`/database.db. Raises what `report` raises."""
     path = folder / "database.db"
@@ -152,7 +151,7 @@ def threads(settings: Settings) -> int:
 
 
 def extract(
-    photos: Sequence[Photo], pixels: Pixels, path: Path, settings: Settings, report: Report
+    photos: Sequence[Photo], pixels: Pixels, path: Path, settings: Settings, report: ReportStage
 ) -> tuple[Array, list[Array]]:
     """Fills a new database's cameras, images, keypoints and descriptors; returns the copies' sizes and the keypoints'
     colours."""
@@ -317,7 +316,7 @@ def _matches(cosines: Array) -> int:
     return int((mutual & passes & (first > 0)).sum())
 
 
-def _match(path: Path, pairs: Sequence[tuple[int, int]], report: Report) -> None:
+def _match(path: Path, pairs: Sequence[tuple[int, int]], report: ReportStage) -> None:
     """Matches and verifies the pairs, a tile of nearby photos at a time so that few descriptors are in memory."""
     matching = pycolmap.FeatureMatchingOptions()
     matching.use_gpu = False

@@ -26,6 +26,7 @@ import pycolmap
 import torch
 from torch import nn
 
+from ...model.engine import ReportStage, Stage
 from ...model.errors import UserError
 from ...model.reconstruction import Array, Photo
 from ...networks.aliked import DIMENSIONS, Aliked, Features
@@ -38,7 +39,6 @@ from .features import (
     SMALLEST_SIDE,
     Matched,
     Pixels,
-    Report,
     Settings,
     add_image,
     choose_pairs,
@@ -69,7 +69,7 @@ Result = TypeVar("Result")
 
 
 def extract_and_match(
-    photos: Sequence[Photo], pixels: Pixels, folder: Path, settings: Settings, report: Report
+    photos: Sequence[Photo], pixels: Pixels, folder: Path, settings: Settings, report: ReportStage
 ) -> Matched:
     """Features, matches and two-view geometry of all photos, in `folder`/database.db. Raises what `report` raises."""
     return _matched(photos, pixels, folder, settings, report, range(len(photos)))
@@ -80,7 +80,7 @@ def _matched(
     pixels: Pixels,
     folder: Path,
     settings: Settings,
-    report: Report,
+    report: ReportStage,
     concerned: Iterable[int],
 ) -> Matched:
     """The features of all photos; matches of the pairs with the photos `concerned`, then with those that they match.
@@ -101,13 +101,13 @@ def _matched(
     return found
 
 
-def _half(report: Report, number: int, stage: str, done: float, total: float) -> None:
+def _half(report: ReportStage, number: int, stage: Stage, done: float, total: float) -> None:
     """Reports the first or second half of a stage."""
     report(stage, number + (done / total if total else 1.0), 2)
 
 
 def joined(
-    sift: Matched, left_out: Iterable[int], pixels: Pixels, folder: Path, settings: Settings, report: Report
+    sift: Matched, left_out: Iterable[int], pixels: Pixels, folder: Path, settings: Settings, report: ReportStage
 ) -> Matched:
     """SIFT's features and matches with learned ones after them, in `folder`/joined.db. Raises what `report` raises.
 
@@ -139,7 +139,7 @@ def joined(
 
 
 def _extract(
-    photos: Sequence[Photo], pixels: Pixels, path: Path, settings: Settings, report: Report
+    photos: Sequence[Photo], pixels: Pixels, path: Path, settings: Settings, report: ReportStage
 ) -> tuple[list[Features], Array, list[Array]]:
     """Fills cameras, images and keypoints; returns the features, the copies' sizes and the keypoints' colours."""
     network = _load(Aliked, ALIKED)
@@ -178,7 +178,7 @@ def _surest_descriptors(features: Sequence[Features]) -> Array:
 
 
 def _match(
-    features: Sequence[Features], sizes: Array, pairs: Sequence[tuple[int, int]], path: Path, report: Report
+    features: Sequence[Features], sizes: Array, pairs: Sequence[tuple[int, int]], path: Path, report: ReportStage
 ) -> list[tuple[int, int]]:
     """Writes the matches of all pairs that have enough of them, and returns these pairs."""
     network = _load(LightGlue, LIGHTGLUE)
@@ -208,7 +208,7 @@ def _gate() -> pycolmap.TwoViewGeometryOptions:
 
 
 def _verify(
-    pairs: Sequence[tuple[int, int]], path: Path, options: pycolmap.TwoViewGeometryOptions, report: Report
+    pairs: Sequence[tuple[int, int]], path: Path, options: pycolmap.TwoViewGeometryOptions, report: ReportStage
 ) -> None:
     """Two-view geometry of the pairs; those that `options` refuse count as not matched."""
     listing = path.with_name("pairs.txt")
@@ -218,7 +218,7 @@ def _verify(
 
 
 def _each(
-    work: Callable[[int], Result], count: int, workers: int, network: nn.Module, stage: str, report: Report
+    work: Callable[[int], Result], count: int, workers: int, network: nn.Module, stage: Stage, report: ReportStage
 ) -> list[Result]:
     """`work(0)`, `work(1)`, … by at most `workers` threads at a time; stops within a layer of `network` when cancelled.
 

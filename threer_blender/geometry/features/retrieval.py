@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...model.engine import ReportStage
 from ...model.reconstruction import Array, Photo
 from ..pairs import scene_graph
 from . import features
@@ -22,7 +23,7 @@ MOST_RETURNS = 20
 LEAST_GAIN = 1e-6  # for a better order
 
 
-def likeness(photos: Sequence[Photo], pixels: features.Pixels, folder: Path, report: features.Report) -> Array:
+def likeness(photos: Sequence[Photo], pixels: features.Pixels, folder: Path, report: ReportStage) -> Array:
     """(N, N) how alike photos are, 1 on the diagonal, from their coarsest SIFT features; 0 for those without any.
 
     `folder` takes the features. Raises what `report` raises.

@@ -17,9 +17,10 @@ import numpy as np
 import pycolmap
 
 from ...model import lens
+from ...model.engine import ReportStage, Stage
 from ...model.errors import UserError
 from ...model.reconstruction import Array, Camera, FloatArray, LeftOut
-from ..features.features import Matched, Report
+from ..features.features import Matched
 from . import mappers
 from .model_selection import (
     PAIR_MATCHES,
@@ -34,7 +35,7 @@ from .model_selection import (
     why_nothing,
 )
 
-MAPPING = "Solving cameras"
+MAPPING = Stage("mapping", "Solving cameras")
 
 FEW_FEATURES = 100
 LENS_PHOTOS = 10  # photos of one camera from which its principal point and second distortion term are solved
@@ -64,7 +65,7 @@ class Solution:
     notes: list[str]
 
 
-def solve(matched: Matched, report: Report) -> Solution:
+def solve(matched: Matched, report: ReportStage) -> Solution:
     """The best model of the photos. Raises UserError where none is believable, and what `report` raises."""
     pairs = read_pairs(matched)
     refuse_hopeless(pairs)
@@ -87,7 +88,7 @@ def solve(matched: Matched, report: Report) -> Solution:
     return _solution(best, verdicts, matched)
 
 
-def _progress(report: Report, before: float, planned: float, placed: float) -> None:
+def _progress(report: ReportStage, before: float, planned: float, placed: float) -> None:
     report(MAPPING, before + placed, planned)
 
 
