@@ -151,8 +151,8 @@ def test_what_a_library_prints_is_reported_not_believed(tmp_path: Path) -> None:
 def test_runtime_ends_with_its_parent(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
-        "from threer_blender.process import Job; from threer_blender.messages import Request;"
-        "from threer_blender.environment import Runtime; import time;"
+        "from threer_blender.jobs.process import Job; from threer_blender.jobs.messages import Request;"
+        "from threer_blender.host.environment import Runtime; import time;"
         "job = Job(Request([], 'fake', sys.argv[3], {'steps': 1000, 'pause': 0.1}),"
         " Runtime(Path(sys.executable), (Path(sys.argv[2]),)), Path(sys.argv[4]));"
         "print(job.pid, flush=True); time.sleep(600)"
