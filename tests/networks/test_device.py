@@ -1,5 +1,7 @@
 """The device: what is chosen can compute, in the type that it names."""
 
+from collections.abc import Iterator
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="networks need torch")
@@ -7,7 +9,8 @@ torch = pytest.importorskip("torch", reason="networks need torch")
 from threer_blender.engines import registry  # noqa: E402
 from threer_blender.jobs.messages import Message, Notice  # noqa: E402
 from threer_blender.model.engine import Engine  # noqa: E402
-from threer_blender.runtime import device  # noqa: E402
+from threer_blender.runtime import context, device  # noqa: E402
+from threer_blender.runtime.context import Context  # noqa: E402
 from threer_blender.runtime.report import Report  # noqa: E402
 from threer_blender.worker import __main__ as runtime  # noqa: E402
 
@@ -23,9 +26,8 @@ def test_the_chosen_device_computes() -> None:
 
 
 @pytest.fixture
-def card(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A graphics card, as far as choosing goes."""
-    monkeypatch.setattr(device, "_too_small", False)
+def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A graphics card, as far as choosing goes, in a run of its own."""
     for name, said in {
         "is_available": True,
         "mem_get_info": (2**30, 2**31),
@@ -33,6 +35,8 @@ def card(monkeypatch: pytest.MonkeyPatch) -> None:
         "get_device_name": "Card",
     }.items():
         monkeypatch.setattr(torch.cuda, name, lambda said=said, **_: said)
+    with context.entered(Context()):
+        yield
 
 
 @pytest.mark.usefixtures("card")

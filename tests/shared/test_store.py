@@ -10,7 +10,9 @@ from threer_blender import headless
 from threer_blender.host import store
 from threer_blender.model.engine import Engine, Weights
 from threer_blender.model.errors import UserError
+from threer_blender.runtime import context
 from threer_blender.runtime import weights as runtime_weights
+from threer_blender.runtime.context import Context
 
 CONTENT = b"tensors" * 100
 HASH = hashlib.sha256(CONTENT).hexdigest()
@@ -26,7 +28,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The store's folder; nothing else of this computer is seen."""
     monkeypatch.setenv("THREER_WEIGHTS", str(tmp_path / "weights"))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(runtime_weights, "_given", {})
     (tmp_path / "weights").mkdir()
     return tmp_path / "weights"
 
@@ -110,8 +111,8 @@ def test_the_users_own_file_comes_first_and_as_it_is(
     monkeypatch.setattr(headless.registry, "engine", lambda _id: engine)
     given = [f"net.safetensors={mine}" if named else str(mine)]
     asked = headless.request(["a.jpg"], tmp_path / "out", "net", weights=given)
-    runtime_weights.use(asked.weights)
-    assert runtime_weights.locate(weights()) == mine
+    with context.entered(Context({name: Path(path) for name, path in asked.weights.items()})):
+        assert runtime_weights.locate(weights()) == mine
 
 
 def test_a_file_of_the_users_own_stands_in_until_it_is_deleted(tmp_path: Path, folder: Path) -> None:

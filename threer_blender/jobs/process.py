@@ -204,6 +204,7 @@ def _environment(runtime: Runtime, temporary: Path, home: Path) -> dict[str, str
         "PYTHONUTF8": "1",
         "PYTHONFAULTHANDLER": "1",
         "NUMBA_CACHE_DIR": str(home / "kernels"),
+        "GLOG_minloglevel": "2",  # of COLMAP's log, errors only
         "OMP_WAIT_POLICY": "passive",  # torch's idle threads would spin and take the cores from ours
         "THREER_HOME": str(home),
         **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,13 @@ _UPRIGHT = {
 _SIXTEEN_BIT = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 _EIGHT_BIT = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBX", "RGBA", "YCbCr", "CMYK"})
 
-# This process is ours alone, so its limit against huge pictures is ours too: MOST_PIXELS, checked before decoding.
-Image.MAX_IMAGE_PIXELS = None
-Image.init()
-pillow_heif.register_heif_opener()
+
+@cache
+def _get_ready() -> None:
+    """Pillow with all formats. This process is ours alone: MOST_PIXELS, checked before decoding, replaces its limit."""
+    Image.MAX_IMAGE_PIXELS = None
+    Image.init()
+    pillow_heif.register_heif_opener()
 
 
 def shrunk(width: int, height: int, long_side: int | None) -> tuple[int, int]:
@@ -88,6 +91,7 @@ class Picture:
 @contextmanager
 def decoded(file: Path, long_side: int | None) -> Iterator[Picture]:
     """Decode the whole file, JPEGs no larger than `long_side` needs. Raises whatever the decoder does, or Unusable."""
+    _get_ready()
     with Image.open(file, formats=FORMATS) as image:
         width, height = image.size
         if width * height > MOST_PIXELS:

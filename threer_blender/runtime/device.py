@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from ..host import hardware
+from . import context
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,9 @@ class Device:
     memory: int
 
 
-_too_small = False  # the graphics card, for what runs in this process
-
-
 def choose() -> Device:
     """The fastest device of this machine, unless it was given up. torch calls AMD's GPUs "cuda" too."""
-    if _too_small:
+    if context.current().card_too_small:
         return _processor()
     if torch.cuda.is_available():
         free, _ = torch.cuda.mem_get_info()
@@ -39,10 +37,9 @@ def choose() -> Device:
 
 def give_up_card() -> bool:
     """From now on the CPU is chosen. Returns False where that changes nothing."""
-    global _too_small
     if choose().torch.type == "cpu":
         return False
-    _too_small = True
+    context.current().card_too_small = True
     return True
 
 

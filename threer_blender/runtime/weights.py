@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from ..host import store
 from ..model.engine import Weights
 from ..model.errors import UserError
-
-_given: dict[str, Path] = {}
-
-
-def use(files: Mapping[str, str]) -> None:
-    """The user's own files, by the name of the weights that they stand in for. Once, before an engine runs."""
-    _given.update({name: Path(path) for name, path in files.items()})
+from . import context
 
 
 def locate(weights: Weights) -> Path:
@@ -23,8 +16,9 @@ def locate(weights: Weights) -> Path:
     Raises UserError that says how to get it where there is none. A file of the user's own is taken as it is: its layout
     is checked when it is loaded.
     """
-    if weights.name in _given:
-        return _given[weights.name]
+    own = context.current().weights
+    if weights.name in own:
+        return own[weights.name]
     held = store.default()
     path = held.find(weights)
     if path is None:

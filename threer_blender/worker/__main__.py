@@ -37,6 +37,8 @@ from ..jobs.process import disk_full
 from ..model.engine import Engine, Stage
 from ..model.errors import Cancelled, UserError
 from ..model.reconstruction import Photo, Reconstruction, Shot
+from ..runtime import context
+from ..runtime.context import Context
 from ..runtime.report import Report
 
 GRACE = 1.0  # seconds that a cancelled engine has to come to its next report
@@ -116,7 +118,8 @@ def _run(asked: Asked, report: Report) -> Ended:
         from . import set_up
 
         return set_up.run(asked, report)
-    return _reconstruct(asked, report)
+    with context.entered(Context({name: Path(path) for name, path in asked.weights.items()})):
+        return _reconstruct(asked, report)
 
 
 def _reconstruct(request: Request, report: Report) -> Done:
@@ -127,10 +130,8 @@ def _reconstruct(request: Request, report: Report) -> Done:
     if missing:
         raise UserError(f"{engine.label} cannot run here: {' and '.join(missing)} cannot be imported; {MEND}.")
     from ..pictures import photos
-    from ..runtime import weights
     from . import plates
 
-    weights.use(request.weights)
     bundle.check_output(output)
     chosen = photos.read(photo_files.find(request.photos), report.warn, lambda done: report(READING, done, 1))
     if not chosen.accepted:

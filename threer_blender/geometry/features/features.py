@@ -24,8 +24,6 @@ import pycolmap
 from ...model.engine import ReportStage, Stage
 from ...model.reconstruction import Array, Photo
 
-pycolmap.logging.minloglevel = 2  # errors only; they go to stderr
-
 # pixels(photo, long_side) -> (H, W, 3) uint8 sRGB, upright, the longer side at most long_side.
 Pixels = Callable[[Photo, int], Array]
 Result = TypeVar("Result")

@@ -1,0 +1,37 @@
+"""[R] What one run in this process knows: the user's own weights, and whether the graphics card is of use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Context:
+    """`weights` are files of the user's own, by the name of the weights that they stand in for.
+
+    `card_too_small` is set once the graphics card's memory ran out: from then on the processor does the work.
+    """
+
+    weights: Mapping[str, Path] = field(default_factory=dict)
+    card_too_small: bool = False
+
+
+_contexts = [Context()]
+
+
+def current() -> Context:
+    """The context of the run that goes on."""
+    return _contexts[-1]
+
+
+@contextmanager
+def entered(context: Context) -> Iterator[Context]:
+    """`context` is the current one for the length of a `with`, in every thread."""
+    _contexts.append(context)
+    try:
+        yield context
+    finally:
+        _contexts.remove(context)
