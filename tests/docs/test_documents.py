@@ -163,3 +163,15 @@ def test_readme_is_short() -> None:
     assert len(lines) <= 150
     assert any(line.strip().startswith("pip install nox && nox -s demo") for line in lines[:12])
     assert any(line.strip().startswith("pip install nox && nox -s tests") for line in lines[:12])
+
+
+def test_public_names_of_geometry_are_the_modules_themselves() -> None:
+    """Whichever way a program imports them."""
+    from threer_blender.geometry import correspondences, global_alignment
+    from threer_blender.geometry.alignment import global_alignment as its_module
+    from threer_blender.geometry.correspondences import mutual_nearest
+    from threer_blender.geometry.pairs import correspondences as their_module
+
+    assert correspondences is their_module
+    assert global_alignment is its_module
+    assert mutual_nearest is their_module.mutual_nearest
