@@ -14,7 +14,7 @@ from PIL import Image
 from tests.runtime import synthetic
 from threer_blender.geometry.stereo import dense, views
 
-DATA = Path(os.environ.get("THREER_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA = Path(os.environ.get("THREER_DATA", Path(__file__).parents[4] / "shared" / "data"))
 MOTORCYCLE = DATA / "middlebury2014_motorcycle"
 
 

@@ -28,7 +28,7 @@ from threer_blender.model.reconstruction import Array, Camera, LeftOut, Photo
 from threer_blender.pictures import photos as door
 from threer_blender.runtime.report import Report
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = ROOT / "tests" / "data" / "sample"
 DATA = Path(os.environ.get("THREER_DATA", ROOT.parent / "shared" / "data"))
 SMALL = Settings(long_side=800, features=3000)

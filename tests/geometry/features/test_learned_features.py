@@ -35,8 +35,8 @@ from threer_blender.pictures import photos as photo_files  # noqa: E402
 
 pycolmap = pytest.importorskip("pycolmap")
 
-SAMPLE = Path(__file__).parents[1] / "data" / "sample"
-DATA = Path(os.environ.get("THREER_DATA", Path(__file__).parents[3] / "shared" / "data"))
+SAMPLE = Path(__file__).parents[2] / "data" / "sample"
+DATA = Path(os.environ.get("THREER_DATA", Path(__file__).parents[4] / "shared" / "data"))
 TRUTH = {record["photo"]: record for record in json.loads((SAMPLE / "truth.json").read_text())["cameras"]}
 WIDE = ("IMG_2041.jpg", "IMG_2043.jpg", "IMG_2046.jpg")  # 26 degrees from one to the next
 SMALL = Settings(long_side=480, features=400)
