@@ -6,7 +6,7 @@ import pytest
 from threer_blender.geometry.sfm import camera_tracking
 from threer_blender.model.reconstruction import Camera
 
-from .synthetic import Shot, shots, sparse_points
+from tests.runtime.synthetic import Shot, shots, sparse_points
 
 WIDTH, HEIGHT = 480, 320
 

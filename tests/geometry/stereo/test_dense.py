@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from tests.runtime import synthetic
-from threer_blender.geometry.stereo import dense, views
+from threer_blender.geometry.stereo import dense
+from threer_blender.geometry.stereo.views import DepthMap, View, centred, normals_of, planes_of, select_sources
 
 DATA = Path(os.environ.get("THREER_DATA", Path(__file__).parents[4] / "shared" / "data"))
 MOTORCYCLE = DATA / "middlebury2014_motorcycle"
@@ -22,10 +23,10 @@ def silent(_done: int, _total: int) -> None:
     """Report to nobody."""
 
 
-def views_of(shots: list[synthetic.Shot]) -> list[views.View]:
+def views_of(shots: list[synthetic.Shot]) -> list[View]:
     seen = synthetic.sparse_points(shots, 100)
     return [
-        views.View(shot.image, shot.intrinsics, shot.world_from_camera, points, ids)
+        View(shot.image, shot.intrinsics, shot.world_from_camera, points, ids)
         for shot, (points, ids) in zip(shots, seen, strict=True)
     ]
 
@@ -36,11 +37,11 @@ def shots_of(count: int, width: int = 200) -> list[synthetic.Shot]:
 
 
 @cache
-def solved(count: int) -> list[views.DepthMap]:
+def solved(count: int) -> list[DepthMap]:
     return dense.estimate_depths(views_of(shots_of(count)), dense.STANDARD, silent)
 
 
-def relative_error(found: views.DepthMap, shot: synthetic.Shot) -> np.ndarray:
+def relative_error(found: DepthMap, shot: synthetic.Shot) -> np.ndarray:
     """(H, W) |depth / truth - 1|."""
     return np.abs(found.depth / shot.depth - 1)
 
@@ -95,10 +96,10 @@ def test_planes_survive_depth_and_normals() -> None:
     planes = np.empty((*view.image.shape[:2], 3), np.float32)
     planes[..., 0] = random.uniform(0.1, 0.5, planes.shape[:2])
     planes[..., 1:] = random.uniform(-0.002, 0.002, (*planes.shape[:2], 2))
-    normal = views.normals_of(planes, views.centred(view.intrinsics))
+    normal = normals_of(planes, centred(view.intrinsics))
     zero = np.zeros(planes.shape[:2], np.float32)
-    found = views.DepthMap(1 / planes[..., 0], normal, zero, zero.astype(np.uint8))
-    assert np.allclose(views.planes_of(view, found), planes, atol=1e-5)
+    found = DepthMap(1 / planes[..., 0], normal, zero, zero.astype(np.uint8))
+    assert np.allclose(planes_of(view, found), planes, atol=1e-5)
 
 
 def test_pictures_of_other_sizes_and_turned_cameras() -> None:
@@ -111,7 +112,7 @@ def test_pictures_of_other_sizes_and_turned_cameras() -> None:
     upright = views[2]
     (fx, _, cx), (_, fy, cy), _ = upright.intrinsics
     width = upright.image.shape[1]
-    views[2] = views.View(
+    views[2] = View(
         np.ascontiguousarray(np.rot90(upright.image)),
         np.array([[fy, 0, cy], [0, fx, width - cx], [0, 0, 1]]),
         upright.world_from_camera @ np.linalg.inv(turn),
@@ -172,7 +173,7 @@ def test_progress_counts_up_to_the_end_and_cancels() -> None:
 
 def test_sources_share_points_at_a_good_angle() -> None:
     views = views_of(synthetic.shots(6, 48, 36, 5))
-    chosen = views.select_sources(views, 3)
+    chosen = select_sources(views, 3)
     assert [len(others) for others in chosen] == [3] * 6
     assert all(i not in others for i, others in enumerate(chosen))
     assert chosen[0][0] in (2, 3)  # ten or fifteen degrees away, rather than five: most of the world is farther off
@@ -182,8 +183,8 @@ def test_sources_share_points_at_a_good_angle() -> None:
 def test_sources_without_points_are_neighbours() -> None:
     none = {"sparse_points": np.zeros((0, 3)), "sparse_ids": np.zeros(0, np.int64)}
     views = [replace(view, **none) for view in views_of(synthetic.shots(5, 48, 36, 10))]
-    assert views.select_sources(views[:2], 4) == [[1], [0]]
-    assert set(views.select_sources(views, 2)[2]) == {1, 3}
+    assert select_sources(views[:2], 4) == [[1], [0]]
+    assert set(select_sources(views, 2)[2]) == {1, 3}
 
 
 def test_views_from_one_place_are_refused() -> None:
@@ -213,7 +214,7 @@ def test_a_real_pair_with_true_disparity() -> None:
     depth = focal * baseline / (truth[y, x] + random.normal(0, 0.3, 200) + offset)
     points = (np.linalg.inv(intrinsics[0]) @ np.stack([x + 0.5, y + 0.5, np.ones(200)]) * depth).T
     views = [
-        views.View(image, matrix, pose, points, np.arange(200))
+        View(image, matrix, pose, points, np.arange(200))
         for image, matrix, pose in zip(images, intrinsics, poses, strict=True)
     ]
     found = dense.estimate_depths(views, dense.STANDARD, silent)[0]

@@ -5,25 +5,26 @@ from functools import cache
 import numpy as np
 
 from tests.runtime import synthetic
-from threer_blender.geometry.stereo import dense, fusion, views
+from threer_blender.geometry.stereo import dense, fusion
+from threer_blender.geometry.stereo.views import DepthMap, View
 
 
 @cache
-def world(count: int = 4) -> tuple[list[synthetic.Shot], list[views.View], list[views.DepthMap]]:
+def world(count: int = 4) -> tuple[list[synthetic.Shot], list[View], list[DepthMap]]:
     shots = synthetic.shots(count, 160, 120, 9)
     seen = synthetic.sparse_points(shots, 100)
     views = [
-        views.View(shot.image, shot.intrinsics, shot.world_from_camera, points, ids)
+        View(shot.image, shot.intrinsics, shot.world_from_camera, points, ids)
         for shot, (points, ids) in zip(shots, seen, strict=True)
     ]
     return shots, views, dense.estimate_depths(views, dense.STANDARD, lambda _done, _total: None)
 
 
-def exact_map(shot: synthetic.Shot) -> views.DepthMap:
+def exact_map(shot: synthetic.Shot) -> DepthMap:
     """The truth as a depth map that all views confirm."""
     normal = (shot.normal @ shot.world_from_camera[:3, :3]).astype(np.float32)
     ones = np.ones(shot.depth.shape, np.float32)
-    return views.DepthMap(shot.depth.astype(np.float32), normal, ones, np.full(shot.depth.shape, 3, np.uint8))
+    return DepthMap(shot.depth.astype(np.float32), normal, ones, np.full(shot.depth.shape, 3, np.uint8))
 
 
 def distance_to_world(points: np.ndarray) -> np.ndarray:
@@ -101,7 +102,7 @@ def test_closer_views_own_the_surface() -> None:
     far = synthetic.shots(1, 80, 60, 9)[0]
     close = synthetic.shots(1, 160, 120, 9)[0]  # twice the focal length: the same thing for the surface
     views = [
-        views.View(shot.image, shot.intrinsics, shot.world_from_camera, np.zeros((0, 3)), np.zeros(0, np.int64))
+        View(shot.image, shot.intrinsics, shot.world_from_camera, np.zeros((0, 3)), np.zeros(0, np.int64))
         for shot in (far, close)
     ]
     cloud = fusion.fuse(views, [exact_map(far), exact_map(close)])
