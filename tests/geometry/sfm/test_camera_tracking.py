@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
+from tests.runtime.synthetic import Shot, shots, sparse_points
 from threer_blender.geometry.sfm import camera_tracking
 from threer_blender.model.reconstruction import Camera
-
-from tests.runtime.synthetic import Shot, shots, sparse_points
 
 WIDTH, HEIGHT = 480, 320
 
