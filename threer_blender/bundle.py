@@ -1,19 +1,15 @@
 """[S] Reconstruction <-> a folder on disk: `scene.json` and `arrays.safetensors`, whole or absent. Stdlib and numpy.
 
-A bundle is written beside its final name and renamed, so a folder that exists is complete. `scene.json` holds all that
-is small (version, engine, options, photos with hashes, cameras, timings); `arrays.safetensors` all that is large.
-`plates/` holds undistorted pictures, if any.
+A bundle is written beside its final name and renamed, so a folder that exists is complete (`files/bundle_folder.py`).
+`scene.json` holds all that is small (version, engine, options, photos with hashes, cameras, timings);
+`arrays.safetensors` all that is large. `plates/` holds undistorted pictures, if any.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
 import math
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -21,9 +17,20 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .files import array_file
+from .files import array_file, removal
+from .files.bundle_folder import (
+    ARRAYS,
+    PLATES,
+    SCENE,
+    Manifest,
+    Staging,
+    check_output,
+    new_run,
+    output_error,
+    write_manifest,
+)
 from .model import lens
-from .model.errors import UserError
+from .model.errors import UserError, quoted
 from .model.reconstruction import (
     MOVES,
     Array,
@@ -40,7 +47,6 @@ from .model.reconstruction import (
 
 VERSION = 1
 LARGEST = 10**6  # pixels of a side, frames, or frames a second: more are no camera's
-SCENE, ARRAYS, PLATES = "scene.json", "arrays.safetensors", "plates"
 CONVENTIONS = (
     "OpenCV camera axes (x right, y down, z forward); world_from_camera is 4x4 row-major; pixels of the displayed "
     "photo with the centre of the top-left pixel at (0.5, 0.5); lens distortion by COLMAP model name; quaternions wxyz"
@@ -65,95 +71,53 @@ Block = TypeVar("Block")
 # ------------------------------------------------------------------ writing
 
 
-def staging(folder: Path) -> Path:
-    """Where the bundle `folder` is built before it is renamed; always the same, so that leftovers can be removed."""
-    return folder.parent / f".{folder.name}.partial"
+def write(
+    reconstruction: Reconstruction,
+    folder: str | Path,
+    plates: Path | None = None,
+    run: str = "",
+    staging: Staging | None = None,
+) -> Path:
+    """Writes the bundle `folder` and moves the pictures in the folder `plates` into it. Returns where it is.
 
-
-def _aside(folder: Path) -> Path:
-    """Where an earlier bundle `folder` is while the new one takes its name."""
-    return folder.parent / f".{folder.name}.earlier"
-
-
-def write(reconstruction: Reconstruction, folder: str | Path, plates: Path | None = None) -> Path:
-    """Writes the bundle `folder` and moves the pictures in the folder `plates` into it. Returns the folder.
-
-    An earlier bundle of that name is replaced, and only when the new one is complete. Raises UserError where the
-    folder is something else, cannot be written, or the disk is full; nothing is left behind then.
+    `run` names the run that wrote it, for its manifest. An earlier bundle of that name is replaced, and only when the
+    new one is complete; with `staging`, whose maker will put it in place, the new one stays there. Raises UserError
+    where the folder is something else, cannot be written, or the disk is full; nothing is left behind then.
     """
     folder = Path(folder).absolute()
     check_output(folder)
-    partial = staging(folder)
+    made = staging or Staging(folder, run or new_run())
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        abandon(folder)
-        partial.mkdir()
-        arrays = _arrays(reconstruction)
-        checksum = array_file.write(arrays, partial / ARRAYS)
-        scene = _scene(reconstruction, folder, checksum)
-        (partial / SCENE).write_text(json.dumps(scene, indent=1, ensure_ascii=False, allow_nan=False), "utf-8")
-        if plates is not None and plates.is_dir():
-            shutil.move(plates, partial / PLATES)
-        put_in_place(partial, folder)
+        if staging is None:
+            made.make()
+        made.new.mkdir()
+        _fill(made.new, reconstruction, folder, plates, made.run)
+        return made.new if staging else made.put_in_place()
     except OSError as error:
         raise output_error(folder, error) from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return folder
+        if staging is None:
+            made.discard()
 
 
-def abandon(folder: Path) -> None:
-    """Removes what another thread, or a process that was killed, has written for the bundle `folder`.
-
-    It is renamed first: were it emptied under its own name, that thread might give the final name to what is left. An
-    earlier bundle that has just stepped aside comes back.
-    """
-    abandoned, earlier = staging(folder).with_suffix(".abandoned"), _aside(folder)
-    with contextlib.suppress(OSError):  # nothing is being written, or Windows holds on to an open file
-        staging(folder).rename(abandoned)
-    shutil.rmtree(abandoned, ignore_errors=True)
-    if not folder.exists():
-        with contextlib.suppress(OSError):  # none stepped aside
-            earlier.rename(folder)
-    shutil.rmtree(earlier, ignore_errors=True)
-
-
-def check_output(folder: Path) -> None:
-    """Raises UserError where a bundle cannot or must not be written as `folder`: better before the work than after."""
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / SCENE).is_file():
-        raise UserError(f"The folder {str(folder)!r} holds something else; choose a new or empty one for the result.")
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{str(folder)!r} is a file; choose another name for the result's folder.")
-    nearest = next(parent for parent in folder.parents if parent.exists())
-    try:
-        tempfile.TemporaryDirectory(prefix=".threer_", dir=nearest).cleanup()
-    except OSError as error:
-        raise output_error(folder, error) from error
-
-
-def output_error(folder: Path, error: OSError) -> UserError:
-    """The user's sentence for a write that the system refused."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return UserError(f"The disk of {str(folder.parent)!r} is full; free some space and run again.")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
-        return UserError(f"{str(folder.parent)!r} cannot be written to; choose another place for the result.")
-    reason = error.strerror or error
-    return UserError(f"The result could not be written to {str(folder)!r} ({reason}); choose another place for it.")
-
-
-def put_in_place(partial: Path, folder: Path) -> None:
-    """Renames `partial` to `folder`; an earlier bundle steps aside first and comes back where the rename fails."""
-    if not folder.exists():
-        partial.rename(folder)
-        return
-    earlier = _aside(folder)
-    folder.rename(earlier)
-    try:
-        partial.rename(folder)
-    except OSError:
-        earlier.rename(folder)
-        raise
-    shutil.rmtree(earlier, ignore_errors=True)
+def _fill(new: Path, reconstruction: Reconstruction, folder: Path, plates: Path | None, run: str) -> None:
+    """Writes everything into the empty folder `new`; `folder` is where it will stand."""
+    checksum = array_file.write(_arrays(reconstruction), new / ARRAYS)
+    scene = json.dumps(_scene(reconstruction, folder, checksum), indent=1, ensure_ascii=False, allow_nan=False)
+    (new / SCENE).write_text(scene, "utf-8")
+    if plates is not None and plates.is_dir():
+        removal.move(plates, new / PLATES)
+    registered = len(reconstruction.cameras)
+    write_manifest(
+        new,
+        Manifest(
+            run,
+            removal.listed(new),
+            registered=registered,
+            chosen=registered + len(reconstruction.left_out),
+            points=0 if reconstruction.cloud is None else len(reconstruction.cloud),
+        ),
+    )
 
 
 def _arrays(reconstruction: Reconstruction) -> dict[str, Array]:
@@ -222,23 +186,23 @@ def read(folder: str | Path) -> Reconstruction:
     """
     folder = Path(folder).absolute()
     if not (folder / SCENE).is_file():
-        raise UserError(f"{str(folder)!r} holds no reconstruction; choose the folder that has a {SCENE} in it.")
+        raise UserError(f"{quoted(folder)} holds no reconstruction; choose the folder that has a {SCENE} in it.")
     try:
         scene = json.loads((folder / SCENE).read_text("utf-8"))
         if not isinstance(scene, dict) or not isinstance(scene.get("version"), int):
             raise ValueError(f"{SCENE} is not a bundle's")
         if scene["version"] > VERSION:
             raise UserError(
-                f"{str(folder)!r} was written by a newer version of this extension (bundle version {scene['version']}, "
-                f"this one reads {VERSION}); update the extension to open it."
+                f"{quoted(folder)} was written by a newer version of this extension (bundle version "
+                f"{scene['version']}, this one reads {VERSION}); update the extension to open it."
             )
         return _reconstruction(scene, folder)
     except PermissionError as error:
-        raise UserError(f"{str(folder)!r} may not be read; give yourself the right to read it.") from error
+        raise UserError(f"{quoted(folder)} may not be read; give yourself the right to read it.") from error
     except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise UserError(
-            f"The result in {str(folder)!r} is damaged ({what}); delete it and reconstruct again."
+            f"The result in {quoted(folder)} is damaged ({what}); delete it and reconstruct again."
         ) from error
 
 

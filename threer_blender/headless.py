@@ -12,12 +12,12 @@ from typing import Any
 
 from . import bundle, doctor
 from .engines import registry
-from .files import photo_files
+from .files import bundle_folder, photo_files
 from .host import environment
 from .jobs.messages import Asked, Done, Ended, Failed, Finished, Notice, Preview, Progress, Request
 from .jobs.process import Job
 from .model.engine import Engine
-from .model.errors import Cancelled, UserError
+from .model.errors import Cancelled, UserError, quoted
 from .model.reconstruction import Reconstruction
 
 DEFAULT_ENGINE = "colmap"
@@ -47,7 +47,7 @@ def request(
     )
     if not photos:
         raise UserError("No photos were chosen; choose two or more, or a folder of them.")
-    bundle.check_output(Path(asked.output))
+    bundle_folder.check_output(Path(asked.output))
     return asked
 
 
@@ -62,7 +62,7 @@ def _own_weights(engine: Engine, text: str) -> tuple[str, str]:
     if not named:
         raise UserError(f"{engine.label} has several weights; say NAME={file}, with one of {', '.join(names)}.")
     if not Path(file).is_file():
-        raise UserError(f"There is no weights file {file!r}; check the path.")
+        raise UserError(f"There is no weights file {quoted(file)}; check the path.")
     return named, str(Path(file).absolute())
 
 
@@ -109,20 +109,25 @@ def reconstruct(
     `weights` are as for `request`. `on_message` hears every Progress, Notice and Preview. Raises UserError for what
     the user can mend, Cancelled, or RuntimeError where the process failed; no folder is written then.
     """
-    done = _finish(start(photos, output, engine, options, home, weights), on_message)
+    return result(start(photos, output, engine, options, home, weights), on_message)
+
+
+def result(job: Job, on_message: Hear | None = None) -> Reconstruction:
+    """Waits for a reconstruction's end and returns it. Raises as `reconstruct` does."""
+    done = finish(job, on_message)
     assert isinstance(done, Done)
     return bundle.read(done.bundle)
 
 
 def run(asked: Asked, home: Path, on_message: Hear | None = None) -> str:
     """Downloads or sets up what is asked, blocking, and returns a sentence about it. Raises as `reconstruct` does."""
-    finished = _finish(begin(asked, home), on_message)
+    finished = finish(begin(asked, home), on_message)
     assert isinstance(finished, Finished)
     return finished.text
 
 
-def _finish(job: Job, on_message: Hear | None) -> Ended:
-    """Waits for a job's end, and raises what it failed with."""
+def finish(job: Job, on_message: Hear | None) -> Ended:
+    """Waits for a job's end and returns its last word. Raises as `reconstruct` does."""
     try:
         while job.ended is None:
             for message in job.wait():
@@ -132,7 +137,7 @@ def _finish(job: Job, on_message: Hear | None) -> Ended:
         job.close()
     assert job.ended is not None
     if isinstance(job.ended, Failed):
-        log = str(job.log)
-        where = f" It is {log!r}." if job.ended.kind == "bug" and log not in job.ended.text else ""
+        log = quoted(job.log)
+        where = f" It is {log}." if job.ended.kind == "bug" and log not in job.ended.text else ""
         raise {"user": UserError, "cancelled": Cancelled}.get(job.ended.kind, RuntimeError)(job.ended.text + where)
     return job.ended

@@ -43,7 +43,7 @@ while not (photos / "go").exists():
 if sentence := (photos / "go").read_text():
     say(type="failed", text=sentence, kind="user")
     sys.exit(1)
-partial = output.parent / f".{output.name}.partial"
+partial = output.parent / f".{output.name}.copying"
 shutil.copytree(photos / "bundle", partial)
 partial.rename(output)
 count = len(request["photos"])

@@ -8,6 +8,7 @@ import bpy
 import pytest
 
 from threer_blender import bundle
+from threer_blender.files import bundle_folder
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Shot
 from threer_blender.scene import build
@@ -47,13 +48,13 @@ def foreign(folder, name):
 @pytest.mark.parametrize(
     ("damage", "name", "sentence"),
     [
-        (cut, bundle.SCENE, "delete it and reconstruct again."),
-        (cut, bundle.ARRAYS, "delete it and reconstruct again."),
-        (flip, bundle.ARRAYS, "delete it and reconstruct again."),
-        (remove, bundle.ARRAYS, "delete it and reconstruct again."),
-        (foreign, bundle.SCENE, "delete it and reconstruct again."),
-        (remove, bundle.SCENE, "choose the folder that has a scene.json in it."),
-        (from_the_future, bundle.SCENE, "update the extension to open it."),
+        (cut, bundle_folder.SCENE, "delete it and reconstruct again."),
+        (cut, bundle_folder.ARRAYS, "delete it and reconstruct again."),
+        (flip, bundle_folder.ARRAYS, "delete it and reconstruct again."),
+        (remove, bundle_folder.ARRAYS, "delete it and reconstruct again."),
+        (foreign, bundle_folder.SCENE, "delete it and reconstruct again."),
+        (remove, bundle_folder.SCENE, "choose the folder that has a scene.json in it."),
+        (from_the_future, bundle_folder.SCENE, "update the extension to open it."),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
@@ -94,7 +95,7 @@ def test_whatever_stands_in_a_result_it_is_built_or_refused(tmp_path):
     shot = Shot("clip.mp4", photos[0].path, 29.97, 9, {7: CAMERAS[1], 8: CAMERAS[0]})
     whole = reconstruct(photos, CAMERAS[:2], step=32, shots=[shot], notes=["A note."], timings={"cameras": 1.0})
     folder = bundle.write(whole, tmp_path / "result")
-    scene = json.loads((folder / bundle.SCENE).read_text("utf-8"))
+    scene = json.loads((folder / bundle_folder.SCENE).read_text("utf-8"))
     before = lines()
     refused: list[str] = []
     built = 0
@@ -105,7 +106,7 @@ def test_whatever_stands_in_a_result_it_is_built_or_refused(tmp_path):
             for key in path[:-1]:
                 owner = owner[key]
             owner[path[-1]] = junk
-            (folder / bundle.SCENE).write_text(json.dumps(damaged))
+            (folder / bundle_folder.SCENE).write_text(json.dumps(damaged))
             try:
                 build.build(bundle.read(folder), folder)
             except UserError as error:

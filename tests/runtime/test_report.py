@@ -111,5 +111,6 @@ def test_previews_are_pictures_in_the_jobs_own_folder(tmp_path: Path, monkeypatc
         report.preview(np.full((3, 4, 3), grey, np.uint8))
     paths = [Path(message.path) for message in sent if isinstance(message, Preview)]
     assert len(set(paths)) == 3
-    assert sorted(tmp_path.iterdir()) == sorted(paths[1:])
+    (folder,) = tmp_path.iterdir()
+    assert sorted(folder.glob("*.png")) == sorted(paths[1:])
     assert np.array_equal(np.asarray(Image.open(paths[-1])), np.full((3, 4, 3), 30, np.uint8))

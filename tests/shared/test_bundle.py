@@ -13,7 +13,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from threer_blender import bundle
-from threer_blender.files import array_file
+from threer_blender.files import array_file, bundle_folder
+from threer_blender.files.bundle_folder import Staging
 from threer_blender.model.errors import UserError
 from threer_blender.model.lens import Distortion
 from threer_blender.model.reconstruction import (
@@ -103,7 +104,7 @@ def test_round_trip(tmp_path: Path) -> None:
 
 def test_arrays_are_standard_safetensors(tmp_path: Path) -> None:
     written = example(tmp_path)
-    arrays = load_file(bundle.write(written, tmp_path / "result") / bundle.ARRAYS)
+    arrays = load_file(bundle.write(written, tmp_path / "result") / bundle_folder.ARRAYS)
     np.testing.assert_array_equal(arrays["pointmaps/1/points"], written.pointmaps[1].points)
     assert written.cloud is not None
     np.testing.assert_array_equal(arrays["cloud/colors"], written.cloud.colors)
@@ -133,7 +134,7 @@ def test_moved_project_finds_its_photos(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_the_earlier_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     folder = tmp_path / "result"
     bundle.write(example(tmp_path), folder)
-    before = (folder / bundle.SCENE).read_bytes()
+    before = (folder / bundle_folder.SCENE).read_bytes()
 
     def full(*_: object) -> str:
         raise OSError(code, os.strerror(code))
@@ -141,7 +142,7 @@ def test_a_failed_write_leaves_the_earlier_result(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(array_file, "write", full)
     with pytest.raises(UserError):
         bundle.write(example(tmp_path), folder)
-    assert (folder / bundle.SCENE).read_bytes() == before
+    assert (folder / bundle_folder.SCENE).read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["result"]
 
 
@@ -165,9 +166,9 @@ def test_refuses_to_write_over_something_else(tmp_path: Path) -> None:
 
 def test_newer_version_is_refused(tmp_path: Path) -> None:
     folder = bundle.write(example(tmp_path), tmp_path / "result")
-    scene = json.loads((folder / bundle.SCENE).read_text("utf-8"))
+    scene = json.loads((folder / bundle_folder.SCENE).read_text("utf-8"))
     scene["version"] = bundle.VERSION + 1
-    (folder / bundle.SCENE).write_text(json.dumps(scene), "utf-8")
+    (folder / bundle_folder.SCENE).write_text(json.dumps(scene), "utf-8")
     with pytest.raises(UserError, match="update the extension"):
         bundle.read(folder)
 
@@ -187,12 +188,12 @@ def test_missing_arrays_and_missing_rights(tmp_path: Path, monkeypatch: pytest.M
         patch.setattr(array_file, "read", forbidden)
         with pytest.raises(UserError, match=r"may not be read; give yourself the right to read it\.$"):
             bundle.read(folder)
-    (folder / bundle.ARRAYS).unlink()
+    (folder / bundle_folder.ARRAYS).unlink()
     with pytest.raises(UserError, match=r"damaged \(arrays\.safetensors is missing\)"):
         bundle.read(folder)
 
 
-@pytest.mark.parametrize("name", [bundle.SCENE, bundle.ARRAYS])
+@pytest.mark.parametrize("name", [bundle_folder.SCENE, bundle_folder.ARRAYS])
 def test_every_truncation_is_one_sentence(tmp_path: Path, name: str) -> None:
     folder = bundle.write(example(tmp_path), tmp_path / "result")
     whole = (folder / name).read_bytes()
@@ -218,11 +219,11 @@ def mutate(value: Any, rng: random.Random) -> Any:
 
 def test_fuzzed_scene_never_raises_anything_else(tmp_path: Path) -> None:
     folder = bundle.write(example(tmp_path), tmp_path / "result")
-    scene = json.loads((folder / bundle.SCENE).read_text("utf-8"))
+    scene = json.loads((folder / bundle_folder.SCENE).read_text("utf-8"))
     rng = random.Random(1)
     refused = 0
     for _ in range(1500):
-        (folder / bundle.SCENE).write_text(json.dumps(mutate(scene, rng)), "utf-8")
+        (folder / bundle_folder.SCENE).write_text(json.dumps(mutate(scene, rng)), "utf-8")
         try:
             bundle.read(folder)
         except UserError:
@@ -232,33 +233,35 @@ def test_fuzzed_scene_never_raises_anything_else(tmp_path: Path) -> None:
 
 def test_flipped_bytes_in_arrays_are_noticed(tmp_path: Path) -> None:
     folder = bundle.write(example(tmp_path), tmp_path / "result")
-    whole = (folder / bundle.ARRAYS).read_bytes()
+    whole = (folder / bundle_folder.ARRAYS).read_bytes()
     rng = random.Random(2)
     for _ in range(100):
         place = rng.randrange(len(whole))
-        (folder / bundle.ARRAYS).write_bytes(whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :])
+        (folder / bundle_folder.ARRAYS).write_bytes(whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :])
         with pytest.raises(UserError, match="damaged"):
             bundle.read(folder)
 
 
 def test_what_is_abandoned_never_gets_the_final_name(tmp_path: Path) -> None:
-    partial = bundle.staging(tmp_path / "result")
-    partial.mkdir()
-    (partial / bundle.SCENE).write_text("{}")
-    bundle.abandon(tmp_path / "result")
+    staging = Staging(tmp_path / "result", "a").make()
+    staging.new.mkdir()
+    (staging.new / bundle_folder.SCENE).write_text("{}")
+    staging.discard()
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(FileNotFoundError):
-        partial.rename(tmp_path / "result")
-    bundle.abandon(tmp_path / "result")  # where nothing is being written
+        staging.put_in_place()
+    staging.discard()  # where nothing is being written
 
 
 @pytest.mark.parametrize("renamed", [False, True], ids=["before the new one has its name", "after"])
 def test_a_kill_while_a_result_is_replaced_loses_none(tmp_path: Path, renamed: bool) -> None:
     """The earlier result has stepped aside for the new one when the process dies."""
     folder = bundle.write(example(tmp_path), tmp_path / "result")
-    new = bundle.write(replace(example(tmp_path), engine="new"), tmp_path / "new")
-    folder.rename(tmp_path / ".result.earlier")
-    new.rename(folder if renamed else bundle.staging(folder))
-    bundle.abandon(folder)
+    staging = Staging(folder, "a").make()
+    bundle.write(replace(example(tmp_path), engine="new"), folder, staging=staging)
+    folder.rename(staging.earlier)
+    if renamed:
+        staging.new.rename(folder)
+    Staging(folder, "a").discard()  # by another process
     assert bundle.read(folder).engine == ("new" if renamed else "colmap")
     assert [path.name for path in tmp_path.iterdir()] == ["result"]

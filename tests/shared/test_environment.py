@@ -9,6 +9,7 @@ import pytest
 
 from threer_blender import doctor
 from threer_blender.cli import upkeep
+from threer_blender.files import removal
 from threer_blender.host import environment
 from threer_blender.host.environment import NOTE, PACKAGES
 from threer_blender.model.engine import Cost, Engine, Option
@@ -20,6 +21,7 @@ VERSIONS = {module: PACKAGES[module].partition("==")[2] for module in ("numpy", 
 def made(home: Path, **changed: str) -> Path:
     """An environment as a set-up leaves it."""
     folder = home / "environment"
+    removal.own(folder)
     python = environment.executable(folder)
     python.parent.mkdir(parents=True)
     python.touch()
@@ -71,10 +73,21 @@ def test_a_damaged_environment_is_not_used(tmp_path: Path, damage: str) -> None:
 def test_removal_takes_all_of_it(tmp_path: Path) -> None:
     made(tmp_path)
     for name in ("environment.unfinished", "python", "logs"):
-        (tmp_path / name).mkdir()
+        removal.own(tmp_path / name)
     environment.remove(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["logs"]
     environment.remove(tmp_path)
+
+
+def test_removal_takes_nothing_that_is_not_ours(tmp_path: Path) -> None:
+    for name in ("environment", "environment.unfinished", "python"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.py").write_text("precious")
+    with pytest.raises(UserError, match="was not made by this extension; delete it yourself"):
+        environment.remove(tmp_path)
+    (tmp_path / "environment").rename(tmp_path / "other")
+    environment.remove(tmp_path)
+    assert len(list(tmp_path.rglob("mine.py"))) == 3
 
 
 def test_the_zips_carry_the_same_versions() -> None:

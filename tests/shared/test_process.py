@@ -11,17 +11,21 @@ from pathlib import Path
 import pytest
 
 from tests.processes import alive, gone
+from threer_blender.files import removal
+from threer_blender.files.bundle_folder import Staging
 from threer_blender.host import hardware
 from threer_blender.host.environment import Runtime
 from threer_blender.jobs.messages import Done, Failed, Message, Notice, Progress, Request
-from threer_blender.jobs.process import GRACE, KEPT_LOGS, Job
+from threer_blender.jobs.process import GRACE, KEPT_LOGS, LOG_BEGINS, Job
 from threer_blender.model.errors import UserError
 
 RUNTIME = Runtime(Path(sys.executable), (Path(__file__).parent / "fake_runtime",))
 
 
 def start(tmp_path: Path, **options: object) -> Job:
-    return Job(Request([], "fake", str(tmp_path / "out" / "result"), options), RUNTIME, tmp_path / "home")
+    output = tmp_path / "out" / "result"
+    options |= {"staging": str(Staging(output, "a run").path), "marker": removal.TEXT}
+    return Job(Request([], "fake", str(output), options, run="a run"), RUNTIME, tmp_path / "home")
 
 
 @pytest.fixture(autouse=True)
@@ -153,7 +157,8 @@ def test_runtime_ends_with_its_parent(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
         "from threer_blender.jobs.process import Job; from threer_blender.jobs.messages import Request;"
         "from threer_blender.host.environment import Runtime; import time;"
-        "job = Job(Request([], 'fake', sys.argv[3], {'steps': 1000, 'pause': 0.1}),"
+        "options = {'steps': 1000, 'pause': 0.1, 'staging': sys.argv[3] + '.partial', 'marker': ''};"
+        "job = Job(Request([], 'fake', sys.argv[3], options),"
         " Runtime(Path(sys.executable), (Path(sys.argv[2]),)), Path(sys.argv[4]));"
         "print(job.pid, flush=True); time.sleep(600)"
     )
@@ -180,9 +185,10 @@ def test_only_the_last_logs_are_kept(tmp_path: Path) -> None:
     for _ in range(KEPT_LOGS + 3):
         log = tmp_path / "home" / "logs"
         log.mkdir(parents=True, exist_ok=True)
-        (log / f"2020-{len(list(log.iterdir())):03}.log").write_text("old")
+        (log / f"2020-{len(list(log.iterdir())):03}.log").write_bytes(LOG_BEGINS + b"old")
+    (log / "1999 my own.log").write_text("precious")
     job = start(tmp_path)
     finish(job)
-    logs = list((tmp_path / "home" / "logs").iterdir())
-    assert len(logs) == KEPT_LOGS
-    assert job.log in logs
+    logs = set((tmp_path / "home" / "logs").iterdir())
+    assert len(logs) == KEPT_LOGS + 1
+    assert {job.log, log / "1999 my own.log"} < logs

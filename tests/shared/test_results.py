@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from threer_blender import bundle
+from threer_blender.files import bundle_folder
 from threer_blender.jobs import results
 from threer_blender.model.errors import UserError
 
@@ -16,7 +16,7 @@ def photos(tmp_path: Path) -> list[str]:
 
 def finish(folder: Path) -> None:
     folder.mkdir()
-    (folder / bundle.SCENE).write_text("{}")
+    (folder / bundle_folder.SCENE).write_text("{}")
 
 
 def test_of_an_unsaved_file_beside_the_photos_with_names_that_are_free(tmp_path: Path, photos: list[str]) -> None:
@@ -42,7 +42,7 @@ def test_finished_ones_wait_until_forgotten(tmp_path: Path, photos: list[str]) -
     results.forget(finished, tmp_path / "home")
     results.forget(running, tmp_path / "home")
     assert results.waiting(tmp_path / "home") == [beside]
-    assert (finished / bundle.SCENE).exists()
+    assert (finished / bundle_folder.SCENE).exists()
 
 
 def test_what_will_never_come_leaves_no_folder(tmp_path: Path, photos: list[str]) -> None:
@@ -50,7 +50,7 @@ def test_what_will_never_come_leaves_no_folder(tmp_path: Path, photos: list[str]
     finish(first)
     results.forget(second, tmp_path / "home")
     assert first.is_dir()
-    (first / bundle.SCENE).unlink()
+    (first / bundle_folder.SCENE).unlink()
     first.rmdir()
     results.forget(first, tmp_path / "home")
     assert list(Path(photos[0]).parent.iterdir()) == []

@@ -7,6 +7,7 @@ import pytest
 
 from threer_blender.cli import command_line
 from threer_blender.engines import registry
+from threer_blender.files import removal
 from threer_blender.host import environment
 
 WEIGHTS = next(weights for engine in registry.engines().values() for weights in engine.weights)
@@ -53,7 +54,7 @@ def test_info_says_what_is_there(home: Path, capsys: pytest.CaptureFixture[str])
     said = capsys.readouterr().out
     assert "private environment: none" in said
     assert "GB of memory free" in said
-    (home / environment.ENVIRONMENT).mkdir()
+    removal.own(home / environment.ENVIRONMENT)
     (home / environment.ENVIRONMENT / environment.NOTE).write_text("{}")
     command_line.main(["info", "--json"])
     found = json.loads(capsys.readouterr().out)

@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import TextIO
 
 from .. import __version__, headless
+from ..host import environment
 from ..jobs.messages import Done, Failed, Message, Notice, Progress, to_line
 from ..model.errors import Cancelled, UserError
 from ..model.reconstruction import Camera, Reconstruction
-from . import upkeep
+from . import scene_output, upkeep
+from .scene_output import Scene
 
 Say = Callable[[Message], None]
 EXIT_OK, EXIT_FAILED, EXIT_USER, EXIT_CANCELLED = 0, 1, 2, 130
@@ -68,6 +70,11 @@ def parser() -> argparse.ArgumentParser:
     reconstruct.add_argument(
         "--picture", metavar="PNG", help="with scene.blend: photo, render and a new view beside it"
     )
+    reconstruct.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace a scene.blend or PNG that no earlier run wrote, or that has changed; the scene stays as .blend1",
+    )
     reconstruct.add_argument("--json", action="store_true", help="print one JSON message a line on stdout")
     reconstruct.set_defaults(run=_reconstruct)
 
@@ -77,27 +84,30 @@ def parser() -> argparse.ArgumentParser:
 
 def _reconstruct(parsed: argparse.Namespace) -> None:
     output = Path(parsed.output).absolute()
-    blend = output if output.suffix.lower() == ".blend" else None
-    if blend is not None and find_spec("bpy") is None:
+    in_scene = output.suffix.lower() == ".blend"
+    if in_scene and find_spec("bpy") is None:
         raise UserError(
             "Writing a .blend needs Blender: run `blender -b --command threer_blender …` or `pip install bpy`, "
             "or give a folder as --output."
         )
-    if parsed.picture and blend is None:
-        raise UserError("--picture renders a scene: give a .blend as --output.")
-    folder = output.with_suffix(".3r") if blend else output
+    if (parsed.picture or parsed.overwrite) and not in_scene:
+        raise UserError("--picture and --overwrite are about a scene: give a .blend as --output.")
+    folder = output.with_suffix(".3r") if in_scene else output
     options = dict(_option(text) for text in parsed.option)
+    request = headless.request(parsed.photos, folder, parsed.engine, options, parsed.weights)
+    home = parsed.home or environment.user_folder()
     with _own_stdout() as out:
         say: Say = partial(_json_line, out) if parsed.json else parsed.hear
-        reconstruction = headless.reconstruct(
-            parsed.photos, folder, parsed.engine, options, say, parsed.home, parsed.weights
-        )
-        if blend is not None:
-            _save_blend(reconstruction, folder, blend, Path(parsed.picture).absolute() if parsed.picture else None, say)
-        if parsed.json:
-            _json_line(out, _done(reconstruction, folder))
+
+        def describe(reconstruction: Reconstruction) -> tuple[Done, str]:
+            return _done(reconstruction, folder), _summary(reconstruction, output)
+
+        if in_scene:
+            scene = Scene(output, Path(parsed.picture).absolute() if parsed.picture else None, parsed.overwrite)
+            done, text = scene_output.write(request, scene, home, say, describe)
         else:
-            out.write(_summary(reconstruction, output))
+            done, text = describe(headless.result(headless.begin(request, home), say))
+        out.write(to_line(done) if parsed.json else text)
 
 
 def _done(reconstruction: Reconstruction, folder: Path) -> Done:
@@ -111,18 +121,6 @@ def _option(text: str) -> tuple[str, str]:
     if not equals:
         raise UserError(f"--option wants NAME=VALUE, not {text!r}.")
     return name, value
-
-
-def _save_blend(reconstruction: Reconstruction, folder: Path, blend: Path, picture: Path | None, say: Say) -> None:
-    """Builds the scene in a new file and saves it as `blend`, then renders `picture` from it."""
-    from ..scene import files
-    from ..scene import picture as pictures
-
-    say(Progress("Building the scene", 1.0))
-    root = files.save_new(reconstruction, folder, blend)
-    if picture is not None:
-        say(Progress("Rendering the picture", 1.0))
-        pictures.write(root, picture)
 
 
 @contextlib.contextmanager

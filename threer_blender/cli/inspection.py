@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bundle import output_error
+from ..files.bundle_folder import output_error
 from ..model.errors import UserError
 from ..model.reconstruction import REMOVED, Array, Camera, PointMap, Reconstruction
 

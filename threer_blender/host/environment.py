@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..model.errors import UserError
+from ..files import removal
+from ..model.errors import UserError, quoted
 
 PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 TEMPORARY = "threer_"  # how the name of a job's own folder for temporary files begins
@@ -49,6 +49,10 @@ PINNED = (
     "sympy==1.14.0",
     "typing-extensions==4.16.0",
 )
+# What a studio sets whose packages, torch among them, come from an index of its own.
+OWN_INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS")
+CONFUSING = ("PYTHON", "PIP_", "UV_", "VIRTUAL_ENV", "CONDA_")  # how names of variables begin that no child gets
+FOLDERS = ("THREER_HOME", "THREER_WEIGHTS", "HF_HOME", "HF_HUB_CACHE", "HF_TOKEN_PATH")
 ALWAYS = ("numpy", "PIL", "pillow_heif", "av")  # reading photos and videos
 
 
@@ -80,6 +84,15 @@ class Private:
         wanted = {module: PACKAGES[module].partition("==")[2] for module in self.versions if module in PACKAGES}
         have = {module: version.partition("+")[0] for module, version in self.versions.items()}
         return self.executable.exists() and have == wanted
+
+
+def cleaned() -> dict[str, str]:
+    """This process's environment for a child: without what would have its Python, pip or uv load or do anything else.
+
+    What names our own folders stays, absolute: the child works in another folder.
+    """
+    taken = {name: value for name, value in os.environ.items() if name in OWN_INDEX or not name.startswith(CONFUSING)}
+    return taken | {name: str(Path(taken[name]).absolute()) for name in FOLDERS if taken.get(name)}
 
 
 def executable(folder: Path) -> Path:
@@ -146,12 +159,11 @@ def built_in(modules: Iterable[str] = ()) -> Runtime:
 
 def remove(home: Path) -> None:
     """Deletes the private environment, finished or not, and the Python that was fetched for it. Raises UserError."""
+    if (home / ENVIRONMENT).exists() and not removal.is_own(home / ENVIRONMENT):
+        raise UserError(f"{quoted(home / ENVIRONMENT)} was not made by this extension; delete it yourself.")
     for name in (ENVIRONMENT, UNFINISHED, PYTHONS):
-        try:
-            if (home / name).exists():
-                shutil.rmtree(home / name)
-        except OSError as error:
-            raise UserError(f"{error.filename!r} could not be deleted: {error.strerror}.") from error
+        if removal.is_own(home / name):
+            removal.remove(home / name)
 
 
 def user_folder() -> Path:

@@ -24,7 +24,7 @@ def free_memory() -> int:
         return int(rows["MemAvailable"].split()[0]) * 1024
     if sys.platform == "win32":
         return _windows_memory()
-    pages = dict(row.split(":") for row in subprocess.check_output(["vm_stat"], text=True).splitlines()[1:])
+    pages = dict(row.split(":") for row in subprocess.check_output(["/usr/bin/vm_stat"], text=True).splitlines()[1:])
     unused = sum(int(pages[f"Pages {kind}"].strip(" .")) for kind in ("free", "inactive", "purgeable"))
     return unused * os.sysconf("SC_PAGE_SIZE")
 
@@ -50,6 +50,22 @@ def free_disk(folder: Path) -> int:
     return shutil.disk_usage(there).free
 
 
+def system_program(name: str) -> str:
+    """The full path of a program of Windows: its name alone would be looked for in the working folder, too."""
+    return str(Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "System32" / f"{name}.exe")
+
+
+def program(name: str) -> Path | None:
+    """The full path of a program on the search path; None where it is on none of its absolute folders.
+
+    Unlike `shutil.which` this never takes one from the working folder.
+    """
+    endings = (".exe",) if sys.platform == "win32" else ("",)
+    folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep)]
+    candidates = (folder / f"{name}{ending}" for folder in folders if folder.is_absolute() for ending in endings)
+    return next((path for path in candidates if path.is_file() and os.access(path, os.X_OK)), None)
+
+
 class Card(NamedTuple):
     """A graphics card: its name, and its memory in bytes, all of it and what is free."""
 
@@ -68,9 +84,9 @@ def _graphics(_time: int) -> tuple[Card, ...]:
     if platform.system() == "Darwin" and platform.machine() == "arm64":
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         return (Card("Apple GPU", memory, free_memory()),)
-    program = shutil.which("nvidia-smi")
-    if program is not None:
-        command = [program, "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"]
+    driver = program("nvidia-smi")
+    if driver is not None:
+        command = [str(driver), "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"]
         # Without it a window would flash up on Windows.
         windowless = getattr(subprocess, "CREATE_NO_WINDOW", 0)
         ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20, creationflags=windowless)

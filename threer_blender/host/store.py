@@ -7,7 +7,6 @@ here touches the network; `worker/download.py` does.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -16,13 +15,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from ..files import whole_file
+from ..files.digest import sha256
 from ..model.engine import Weights
 from ..model.errors import UserError
 from .environment import user_folder
 
 FOLDER = "weights"  # in the folder of caches and logs
 OWN = ".own"  # of the note with the path of the user's own file
-BLOCK = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Store:
             raise UserError(f"There is no weights file {str(path)!r}; check the path.")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write(self._own(weights), str(path.absolute()))
+            whole_file.write_text(self._own(weights), str(path.absolute()))
         except OSError as error:
             raise _unwritable(self.folder, error) from error
 
@@ -107,7 +107,7 @@ class Store:
         noted = {"licence": weights.licence, "terms": weights.terms_url, "accepted": time.strftime("%Y-%m-%d")}
         try:
             self._acceptance(weights).parent.mkdir(parents=True, exist_ok=True)
-            write(self._acceptance(weights), json.dumps(noted))
+            whole_file.write_text(self._acceptance(weights), json.dumps(noted))
         except OSError as error:
             raise _unwritable(self.folder, error) from error
 
@@ -141,7 +141,7 @@ class Store:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write(self._note(weights), json.dumps(asdict(proof)))
+            whole_file.write_text(self._note(weights), json.dumps(asdict(proof)))
         except OSError:
             return  # a studio's read-only store: the file is hashed again next time
 
@@ -168,22 +168,6 @@ def token() -> str:
     """The token that the user has given to Hugging Face's own tools; "" where there is none."""
     kept = Path(os.environ.get("HF_TOKEN_PATH", _hugging_face() / "token"))
     return os.environ.get("HF_TOKEN") or (kept.read_text("utf-8").strip() if kept.is_file() else "")
-
-
-def sha256(path: Path) -> str:
-    """The file's hash."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def write(path: Path, text: str) -> None:
-    """Writes a small file so that readers see the old or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, "utf-8")
-    temporary.replace(path)
 
 
 def _in_hugging_face_cache(weights: Weights) -> Iterator[Path]:

@@ -12,18 +12,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar
+from types import UnionType
+from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
 from .. import __version__
+from ..files.bundle_folder import new_run
 from ..model.errors import UserError
 
 
 @dataclass(frozen=True)
 class Request:
-    """Reconstruct `photos` (paths) with `engine` and write the bundle to the folder `output`, which must not exist.
+    """Reconstruct `photos` (paths) with `engine` and write the bundle to the folder `output`.
 
-    `weights` are files of the user's own, by the name of the weights that they stand in for. `version` is the
-    asker's: a Blender that was open while the extension was updated asks with the old one.
+    `weights` are files of the user's own, by the name of the weights that they stand in for. `run` is a name that no
+    other request has; where `held`, the bundle stays in the Staging of that run for the asker to put in place.
+    `version` is the asker's: a Blender that was open while the extension was updated asks with the old one.
     """
 
     noun: ClassVar = "reconstruction"
@@ -33,6 +36,8 @@ class Request:
     output: str
     options: dict[str, Any] = field(default_factory=dict)
     weights: dict[str, str] = field(default_factory=dict)
+    run: str = field(default_factory=new_run)
+    held: bool = False
     version: str = __version__
 
 
@@ -118,6 +123,7 @@ class Finished:
 Asked = Request | Download | SetUp
 Ended = Done | Finished | Failed
 Message = Asked | Cancel | Progress | Notice | Preview | Ended
+LARGEST = 1e18  # of a number in a message
 # The name of each kind on the wire, which outside tools read.
 KINDS: dict[str, type[Message]] = {
     "request": Request,
@@ -155,14 +161,40 @@ def asked_from_line(line: str) -> Asked:
 
 def from_line(line: str) -> Message:
     """The message that a line holds. Raises ValueError for anything that is not exactly one of ours."""
-    values = json.loads(line)
-    if not isinstance(values, dict) or values.get("type") not in KINDS:
+    try:
+        values = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("not a message: too deep") from error
+    name = values.pop("type", None) if isinstance(values, dict) else None
+    if not isinstance(name, str) or name not in KINDS:
         raise ValueError(f"not a message: {line[:200]!r}")
-    kind = KINDS[values.pop("type")]
-    known = {f.name for f in fields(kind)}
-    if set(values) - known:
-        raise ValueError(f"{kind.__name__} has no {sorted(set(values) - known)}")
+    kind = KINDS[name]
+    types = get_type_hints(kind)
+    known = {f.name: types[f.name] for f in fields(kind)}
+    if set(values) - set(known):
+        raise ValueError(f"{kind.__name__} has no {sorted(set(values) - set(known))}")
+    for field_name, value in values.items():
+        if not _fits(value, known[field_name]):
+            raise ValueError(f"{kind.__name__}.{field_name} is {value!r:.80}")
     try:
         return kind(**values)
     except TypeError as error:
         raise ValueError(str(error)) from error
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    """Whether a value of JSON has the type of a field; an int may stand for a float, what is no number may not."""
+    origin, inner = get_origin(wanted), get_args(wanted)
+    if wanted is Any:
+        return True
+    if origin is UnionType:
+        return any(_fits(value, each) for each in inner)
+    if origin is list:
+        return isinstance(value, list) and all(_fits(each, inner[0]) for each in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(each, inner[1]) for each in value.values())
+    if wanted is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
+    if wanted is int:
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) < LARGEST
+    return isinstance(value, wanted)

@@ -1,7 +1,8 @@
 """[S] Start, poll and cancel a runtime: a child process that speaks `messages` on its pipes. Stdlib only, no bpy.
 
 The child never outlives us: it stops at the end of its stdin, so even a killed Blender leaves none behind. Its
-temporary files live in one folder that is removed here at its end, whatever the end was.
+temporary files live in one folder that is removed here at its end, whatever the end was. Whatever may take a while is
+done by two threads, a writer and a reader; the reader also tidies up at the end, and only then passes the last word on.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import atexit
 import contextlib
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,16 +18,20 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from .. import bundle
-from ..host import hardware
+from ..files import bundle_folder, removal
+from ..files.bundle_folder import Staging
+from ..host import environment, hardware
 from ..host.environment import TEMPORARY, Runtime
-from ..model.errors import UserError
+from ..model.errors import UserError, quoted
 from .messages import Asked, Cancel, Done, Ended, Failed, Finished, Message, Progress, Request, from_line, to_line
 
 GRACE = 1.5  # seconds between asking the runtime to stop and killing it
 KEPT_LOGS = 20
+KERNELS, LOGS = "kernels", "logs"  # folders in `home`
+LOG_BEGINS = b"A log of threer_blender\n"
+LONGEST_LINE = 1 << 20  # bytes; a message has some hundred
 FULL = 10e6  # bytes free on a disk that is as good as full
 # Neither the working folder nor the user's site-packages may shadow what the runtime imports.
 ISOLATED = ("-P", "-s")
@@ -40,28 +44,28 @@ class Job:
     def __init__(self, asked: Asked, runtime: Runtime, home: Path) -> None:
         """Starts the runtime. `home` is the folder for compiled kernels and the log, `self.log`.
 
-        Raises UserError where nothing can be written there.
+        Raises UserError where nothing can be written there, and OSError where the runtime cannot be started; nothing
+        is left behind then.
         """
         self.asked = asked
         self.ended: Ended | None = None
-        self.log = _new_log(home / "logs")
-        self._temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY))
-        self._queue: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
-        self._cancelling = self._finishing = False
+        self.log = _new_log(home / LOGS)
+        self._queue: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._outgoing: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._cancelling = self._finishing = self._closing = False
         self._keeps = False  # by the last word of the runtime: a cancel would end in a result
-        with self.log.open("wb") as log:
-            self._child = subprocess.Popen(
-                [str(runtime.python), *ISOLATED, "-m", f"{__package__.split('.')[-2]}.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=_environment(runtime, self._temporary, home),
-                **_own_group(),
-            )
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(removal.remove_made_file, self.log)
+            self._temporary = removal.temporary(TEMPORARY)
+            on_failure.callback(removal.discard, self._temporary)
+            self._child = _start(runtime, self._temporary, home, self.log)
+            on_failure.pop_all()
         _living.add(self)
+        self._writer = threading.Thread(target=self._write, name="threer-runtime-writer", daemon=True)
         self._reader = threading.Thread(target=self._read, name="threer-runtime-reader", daemon=True)
+        self._outgoing.put(asked)
+        self._writer.start()
         self._reader.start()
-        self._say(asked)
 
     @property
     def pid(self) -> int:
@@ -76,10 +80,8 @@ class Job:
                 message = self._queue.get_nowait()
             except queue.Empty:
                 break
-            if message is None:
-                message = self._crashed()
             if isinstance(message, Done | Finished | Failed):
-                self._finish(message)
+                self.ended = message
             elif isinstance(message, Progress):
                 self._keeps = message.keeps
             arrived.append(message)
@@ -105,39 +107,93 @@ class Job:
         if self._keeps:
             if not self._finishing:
                 self._finishing = True
-                self._say(Cancel())
+                self._outgoing.put(Cancel())
             return
         self._cancelling = True
-        self._say(Cancel())
+        self._outgoing.put(Cancel())
         timer = threading.Timer(GRACE, self._kill)
         timer.daemon = True
         timer.start()
 
     def close(self) -> None:
-        """Kills the runtime now and removes what it had not finished. For the end of this process."""
+        """Kills the runtime now and waits until what it had not finished is removed. For the end of this process."""
         if self.ended is None:
+            self._closing = True
             self._kill()
-            self._finish(Failed(f"The {self.asked.noun} was stopped.", "cancelled"))
+            self._reader.join(5 * GRACE)
+            self.poll()
 
-    def _say(self, message: Message) -> None:
+    def _write(self) -> None:
+        """The writer thread: a request may be longer than a pipe holds, and its reader busy."""
         assert self._child.stdin is not None
-        # A broken pipe means that the child has died: the reader reports that.
-        with contextlib.suppress(OSError, ValueError):
-            self._child.stdin.write(to_line(message).encode())
-            self._child.stdin.flush()
+        with contextlib.suppress(OSError, ValueError):  # a broken pipe: the child has died, as the reader reports
+            while (message := self._outgoing.get()) is not None:
+                self._child.stdin.write(to_line(message).encode())
+                self._child.stdin.flush()
+        with contextlib.suppress(OSError):
+            self._child.stdin.close()
 
     def _read(self) -> None:
-        """The reader thread: messages into the queue, then None."""
+        """The reader thread: passes messages on up to the last word, tidies up, and passes that on."""
         assert self._child.stdout is not None
-        for line in self._child.stdout:
+        last: Ended | None = None
+        try:
+            last = self._heard(self._child.stdout)
+        except Exception as error:  # the edge of this thread: without its word the job would never end
+            last = Failed(f"The runtime could not be heard: {error}.", "bug")
+        finally:
+            self._queue.put(self._tidied(last))
+
+    def _heard(self, lines: BinaryIO | Any) -> Ended | None:
+        """Passes on what is said, and returns the last word; None where the runtime ended without."""
+        while line := lines.readline(LONGEST_LINE):
             try:
-                self._queue.put(from_line(line.decode("utf-8")))
+                message = from_line(line.decode("utf-8"))
             except ValueError as error:
-                self._queue.put(Failed(f"The runtime said something unexpected: {error}.", "bug"))
+                return Failed(f"The runtime said something unexpected: {error}.", "bug")
+            if isinstance(message, Done | Finished | Failed):
+                return message
+            self._queue.put(message)
+        return None
+
+    def _tidied(self, last: Ended | None) -> Ended:
+        """Ends the child and removes what it has left behind. Returns the last word, its own or one about its death."""
+        self._outgoing.put(None)
+        try:
+            if last is None or self._closing:
+                self._kill()
+            self._child.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            self._kill()
+        kill_group(self._child.pid)
         self._child.wait()
-        self._queue.put(None)
+        last = last or self._crashed()
+        self._writer.join(GRACE)
+        if self._child.stdout is not None:
+            self._child.stdout.close()
+        removal.discard(self._temporary)
+        if isinstance(self.asked, Request):
+            output = Path(self.asked.output).absolute()
+            if isinstance(last, Failed):
+                last = self._result(output) or last
+            if not (self.asked.held and isinstance(last, Done)):
+                Staging(output, self.asked.run).discard()
+        _living.discard(self)
+        return last
+
+    def _result(self, output: Path) -> Done | None:
+        """The result of a runtime that ended after it had put it in place, and before it could say so."""
+        assert isinstance(self.asked, Request)
+        places = [Staging(output, self.asked.run).new] if self.asked.held else [output]
+        for place in places:
+            manifest = bundle_folder.written_by(place, self.asked.run)
+            if manifest is not None:
+                return Done(str(place), manifest.registered, manifest.chosen, manifest.points)
+        return None
 
     def _crashed(self) -> Failed:
+        if self._closing:
+            return Failed(f"The {self.asked.noun} was stopped.", "cancelled")
         if self._cancelling:
             return Failed(f"The {self.asked.noun} was cancelled.", "cancelled")
         if hardware.free_disk(self._temporary) < FULL:  # at which SQLite's errors end the process inside pycolmap
@@ -149,46 +205,44 @@ class Job:
         lighter = ", and if that does not help, with fewer photos or at a lower quality"
         return Failed(
             f"The {self.asked.noun} process ended unexpectedly ({how}); run it again"
-            f"{lighter if isinstance(self.asked, Request) else ''}. Its log is {str(self.log)!r}.",
+            f"{lighter if isinstance(self.asked, Request) else ''}. Its log is {quoted(self.log)}.",
             "bug",
         )
 
-    def _finish(self, ended: Ended) -> None:
-        self.ended = ended
-        if self._child.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._child.stdin.close()
-        try:
-            self._child.wait(GRACE)
-        except subprocess.TimeoutExpired:
-            self._kill()
-            self._child.wait()
-        self._kill_group()
-        self._reader.join()
-        if self._child.stdout is not None:
-            self._child.stdout.close()
-        _living.discard(self)
-        shutil.rmtree(self._temporary, ignore_errors=True)
-        if isinstance(self.asked, Request):
-            bundle.abandon(Path(self.asked.output).absolute())
-
     def _kill(self) -> None:
         if self._child.poll() is None:
-            self._kill_group()
+            kill_group(self._child.pid)
 
-    def _kill_group(self) -> None:
-        """Kills what is left of the child's process group: the child, and whatever it started."""
-        if sys.platform == "win32":
-            command = ["taskkill", "/T", "/F", "/PID", str(self._child.pid)]
-            subprocess.run(command, capture_output=True, check=False, creationflags=subprocess.CREATE_NO_WINDOW)
-        else:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._child.pid, signal.SIGKILL)
+
+def kill_group(leader: int) -> None:
+    """Kills what is left of the process group that a process has begun: itself, and whatever it started."""
+    if sys.platform == "win32":
+        command = [hardware.system_program("taskkill"), "/T", "/F", "/PID", str(leader)]
+        subprocess.run(command, capture_output=True, check=False, creationflags=subprocess.CREATE_NO_WINDOW)
+    else:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader, signal.SIGKILL)
+
+
+def _start(runtime: Runtime, temporary: Path, home: Path, log: Path) -> subprocess.Popen[bytes]:
+    """The runtime's process, in an empty folder of its own. Raises OSError."""
+    folder = temporary / "working folder"
+    folder.mkdir()
+    with log.open("ab") as stderr:
+        return subprocess.Popen(
+            [str(runtime.python), *ISOLATED, "-m", f"{__package__.split('.')[-2]}.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            cwd=folder,
+            env=_environment(runtime, temporary, home),
+            **_own_group(),
+        )
 
 
 def disk_full(temporary: Path) -> str:
     """The user's sentence where the disk of a runtime's folder for temporary files has no room."""
-    return f"The disk of {str(temporary.parent)!r}, for temporary files, is full; free some space and run again."
+    return f"The disk of {quoted(temporary.parent)}, for temporary files, is full; free some space and run again."
 
 
 def _own_group() -> dict[str, Any]:
@@ -200,32 +254,62 @@ def _own_group() -> dict[str, Any]:
 
 def _environment(runtime: Runtime, temporary: Path, home: Path) -> dict[str, str]:
     own = {
-        "PYTHONPATH": os.pathsep.join(map(str, runtime.search_path)),
+        "PYTHONPATH": os.pathsep.join(str(folder.absolute()) for folder in runtime.search_path),
         "PYTHONUTF8": "1",
         "PYTHONFAULTHANDLER": "1",
-        "NUMBA_CACHE_DIR": str(home / "kernels"),
+        "NUMBA_CACHE_DIR": str(home.absolute() / KERNELS),
         "GLOG_minloglevel": "2",  # of COLMAP's log, errors only
         "OMP_WAIT_POLICY": "passive",  # torch's idle threads would spin and take the cores from ours
-        "THREER_HOME": str(home),
+        "THREER_HOME": str(home.absolute()),
         **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),
     }
-    return {**os.environ, **own}
+    return {**environment.cleaned(), **own}
 
 
 def _new_log(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        logs = sorted(folder.glob("*.log"))
-        for old in logs[: max(0, len(logs) - KEPT_LOGS + 1)]:
-            old.unlink(missing_ok=True)
+        _own_kernels(folder.with_name(KERNELS))
+        ours = logs(folder)
+        for old in ours[: max(0, len(ours) - KEPT_LOGS + 1)]:
+            removal.remove_made_file(old)
         handle, name = tempfile.mkstemp(".log", time.strftime("%Y%m%d-%H%M%S-"), folder)
+        with os.fdopen(handle, "wb") as log:
+            log.write(LOG_BEGINS)
     except OSError as error:
         raise UserError(
-            f"{str(folder)!r}, the folder for logs, cannot be written to ({error.strerror}): free some space, give "
+            f"{quoted(folder)}, the folder for logs, cannot be written to ({error.strerror}): free some space, give "
             "yourself the right to write there, or name another folder as THREER_HOME."
         ) from error
-    os.close(handle)
     return Path(name)
+
+
+def logs(folder: Path) -> list[Path]:
+    """Our logs in a folder, oldest first: those that begin as ours do, whatever others are called."""
+    return [path for path in sorted(folder.glob("*.log")) if _is_log(path)]
+
+
+def remove_logs(folder: Path) -> None:
+    """Deletes our logs. Raises UserError where one cannot be deleted."""
+    try:
+        for log in logs(folder):
+            removal.remove_made_file(log)
+    except OSError as error:
+        raise UserError(f"{quoted(folder)} could not be cleared: {error.strerror}.") from error
+
+
+def _is_log(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return not path.is_symlink() and path.is_file() and file.read(len(LOG_BEGINS)) == LOG_BEGINS
+    except OSError:
+        return False
+
+
+def _own_kernels(folder: Path) -> None:
+    """Makes the folder of compiled kernels ours, so that it may be removed; somebody else's is used, too, and stays."""
+    with contextlib.suppress(UserError):
+        removal.own(folder)
 
 
 @atexit.register

@@ -8,11 +8,12 @@ where a result lies, from its start until its import, so that it is found again 
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import time
 from pathlib import Path
 
-from .. import bundle
+from ..files import bundle_folder, removal
 from ..model.errors import UserError
 
 FOLDER, NOTES = "3R results", "not imported"
@@ -28,18 +29,19 @@ def new_folder(photos: list[str], blend: str, home: Path) -> Path:
     stem = f"{time.strftime('%Y%m%d-%H%M%S')} {name}"
     notes = home / NOTES
     try:
+        made = not parent.exists()
         parent.mkdir(parents=True, exist_ok=True)
         notes.mkdir(parents=True, exist_ok=True)
         for number in range(1, 1000):
             folder = parent / (stem if number == 1 else f"{stem} {number}")
             try:
                 with (notes / folder.name).open("x", encoding="utf-8") as note:  # two Blenders may ask at once
-                    note.write(str(folder))
+                    json.dump({"result": str(folder), "made parent": made or _is_made(parent, home)}, note)
             except FileExistsError:
                 continue
             return folder
     except OSError as error:
-        refused = str(bundle.output_error(parent / stem, error))
+        refused = str(bundle_folder.output_error(parent / stem, error))
         if not blend:
             refused += " Or save this file in Blender: its results then lie beside it."
         raise UserError(refused) from error
@@ -47,15 +49,30 @@ def new_folder(photos: list[str], blend: str, home: Path) -> Path:
 
 
 def forget(folder: Path, home: Path) -> None:
-    """The result was imported, or nobody wants to be reminded of it, or it will never come."""
-    (home / NOTES / folder.name).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # it holds a result, or is gone
-        folder.parent.rmdir()
+    """The result was imported, or nobody wants to be reminded of it, or it will never come. What is on disk stays."""
+    for note, result, made_parent in _notes(home):
+        if result == folder:
+            if made_parent and not folder.exists():
+                removal.remove_empty(folder.parent)
+            removal.remove_made_file(note)
 
 
 def waiting(home: Path) -> list[Path]:
     """The finished results that nobody has imported, oldest first."""
-    if not (home / NOTES).is_dir():
-        return []
-    folders = [Path(note.read_text("utf-8")) for note in sorted((home / NOTES).iterdir())]
-    return [folder for folder in folders if (folder / bundle.SCENE).is_file()]
+    return [result for _, result, _ in _notes(home) if (result / bundle_folder.SCENE).is_file()]
+
+
+def _is_made(parent: Path, home: Path) -> bool:
+    """Whether the folder of a result was made for an earlier one that is not imported yet either."""
+    return any(made and result.parent == parent for _, result, made in _notes(home))
+
+
+def _notes(home: Path) -> list[tuple[Path, Path, bool]]:
+    """Our notes, each with the result that it names and whether the folder around that was made for it."""
+    found = []
+    with contextlib.suppress(OSError):
+        for note in sorted((home / NOTES).iterdir()):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):  # none of ours
+                values = json.loads(note.read_text("utf-8"))
+                found.append((note, Path(values["result"]), values["made parent"] is True))
+    return found

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import bundle
-from ..files import exr_file
-from ..model.errors import UserError
+from ..files import exr_file, removal
+from ..files.bundle_folder import Manifest, Staging, check_output, new_run, output_error, write_manifest
+from ..model.errors import quoted
 from ..model.lens_formulas import FORMULAS
 from ..model.reconstruction import Camera, Reconstruction
 from . import nuke, stmaps
@@ -67,26 +66,28 @@ def write(reconstruction: Reconstruction, folder: Path, report: Callable[[float]
     `report(fraction)` may raise. Raises UserError where the folder holds something else, cannot be written, or a lens
     is too wide.
     """
-    if folder.exists() and not (folder / INDEX).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"The folder {str(folder)!r} holds something else; choose a new or empty one for the lenses.")
-    partial = bundle.staging(folder)
+    check_output(folder)
+    staging = Staging(folder, new_run())
     entries, lines = [], []
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+        staging.make()
+        staging.new.mkdir()
         chosen = lenses(reconstruction)
         for number, each in enumerate(chosen):
-            entry, sentences = _write(each, number, partial)
+            entry, sentences = _write(each, number, staging.new)
             entries.append(entry)
             lines += sentences
             report((number + 1) / len(chosen))
         index = {"convention": CONVENTION, "lenses": entries}
-        (partial / INDEX).write_text(json.dumps(index, indent=1, ensure_ascii=False), "utf-8")
-        bundle.put_in_place(partial, folder)
+        (staging.new / INDEX).write_text(json.dumps(index, indent=1, ensure_ascii=False), "utf-8")
+        write_manifest(staging.new, Manifest(staging.run, removal.listed(staging.new)))
+        place = staging.put_in_place()
     except OSError as error:
-        raise bundle.output_error(folder, error) from error
+        raise output_error(folder, error) from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        staging.discard()
+    if place != folder:
+        lines.append(f"Something else was put into {quoted(folder)} meanwhile: the lenses are in {quoted(place)}.")
     return lines
 
 

@@ -1,4 +1,8 @@
-"""[S] The exceptions that end a run without being a bug."""
+"""[S] The exceptions that end a run without being a bug, and how their sentences name a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -7,3 +11,10 @@ class UserError(Exception):
 
 class Cancelled(Exception):
     """The user cancelled. Raised by `report` inside an engine, caught once, at the runtime's edge."""
+
+
+def quoted(path: str | Path) -> str:
+    """A path or a name inside a sentence: in quotation marks, as it is. What a line cannot show is escaped."""
+    text = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in str(path))
+    mark = '"' if "'" in text else "'"
+    return f"{mark}{text}{mark}"

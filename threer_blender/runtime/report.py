@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from ..files import removal
 from ..jobs.messages import Message, Notice, Preview, Progress
 from ..model.engine import Stage
 from ..model.errors import Cancelled
@@ -46,6 +46,7 @@ class Report:
         self._heard = 0.0  # seconds from the start to the last news
         self._sent = -QUIET
         self._keeps = False
+        self._folder = Path()  # of the previews
         self._previews: list[Path] = []
         self._numbers = itertools.count(1)
 
@@ -102,11 +103,13 @@ class Report:
         """Shows the artist how the result looks: (H, W, 3) uint8 sRGB. Readable until the next but one."""
         from PIL import Image  # which a download's Python may lack
 
-        path = Path(tempfile.gettempdir()) / f"preview-{next(self._numbers)}.png"
+        if not self._previews:
+            self._folder = removal.temporary("threer_previews_")
+        path = self._folder / f"preview-{next(self._numbers)}.png"
         Image.fromarray(picture).save(path)
         self._previews.append(path)
         if len(self._previews) > 2:
-            self._previews.pop(0).unlink(missing_ok=True)
+            removal.remove_made_file(self._previews.pop(0))
         self._send(Preview(str(path)))
 
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..files import bounded
+from ..files import bounded, whole_file
 from ..files.bounded import Damaged
 from ..model.arrays import FloatArray
-from ..model.errors import UserError
+from ..model.errors import UserError, quoted
 from ..model.reconstruction import Gaussians
 from . import checks, ksplat, ply, sog, splat, spz
 from .reading import NO_CODECS, Codecs, Reading, SplatFile
@@ -65,9 +65,9 @@ def read(
     except Damaged as error:
         raise UserError(f"{path.name!r} {error}.") from error
     except OSError as error:
-        raise UserError(f"{str(path)!r} could not be read: {error.strerror or error}.") from error
+        raise UserError(f"{quoted(path)} could not be read: {error.strerror or error}.") from error
     except MemoryError as error:
-        raise UserError(f"There is not enough memory to read {path.name!r}; close other programs.") from error
+        raise UserError(f"There is not enough memory to read {quoted(path.name)}; close other programs.") from error
 
 
 def write(
@@ -82,14 +82,11 @@ def write(
     form = _by_ending(path)
     if form is None or form.write is None:
         raise UserError(f"{path.name!r} cannot be written: let its name end on {' or '.join(endings(written=True))}.")
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        form.write(gaussians, partial, np.zeros(3) if origin is None else origin, antialiased)
-        partial.replace(path)
+        with whole_file.replacing(path) as beside:
+            form.write(gaussians, beside, np.zeros(3) if origin is None else origin, antialiased)
     except OSError as error:
-        raise UserError(f"{str(path)!r} could not be written: {error.strerror or error}.") from error
-    finally:
-        partial.unlink(missing_ok=True)
+        raise UserError(f"{quoted(path)} could not be written: {error.strerror or error}.") from error
 
 
 def endings(written: bool = False) -> tuple[str, ...]:

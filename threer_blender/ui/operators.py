@@ -5,18 +5,17 @@ No operator owns anything: a reconstruction is the queue's, see `work`.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import bpy
 
-from ..files import photo_files
+from ..files import photo_files, removal
+from ..jobs import process
 from ..model.errors import UserError
 from ..scene import build, cameras, look
 from . import choices, properties, summary, work
 
-CACHES = ("kernels", "logs")  # folders in the add-on's own that can be made again
 GLOB = ";".join(f"*{suffix}" for suffix in sorted(photo_files.CHOOSABLE))
 HIDDEN = {"HIDDEN", "SKIP_SAVE"}
 
@@ -232,13 +231,9 @@ class THREER_OT_clear_cache(Button, bpy.types.Operator):  # type: ignore[misc]
         return False
 
     def run(self, _context: bpy.types.Context) -> None:
-        for name in CACHES:
-            folder = work.current().home / name
-            try:
-                if folder.exists():
-                    shutil.rmtree(folder)
-            except OSError as error:
-                raise UserError(f"{error.filename!r} could not be deleted: {error.strerror}.") from error
+        home = work.current().home
+        process.remove_logs(home / process.LOGS)
+        removal.remove(home / process.KERNELS)
 
 
 class THREER_FH_photos(bpy.types.FileHandler):  # type: ignore[misc]

@@ -9,6 +9,7 @@ import bpy
 
 from .. import doctor
 from ..host import environment
+from ..jobs import process
 from . import choices, operators, upkeep, words, work
 
 
@@ -41,9 +42,9 @@ class THREER_AP_preferences(bpy.types.AddonPreferences):  # type: ignore[misc]
         box.prop(self, "weights_folder")
         box.prop(self, "token")
         upkeep.draw_weights(box, home)
-        cache = sum(_bytes(home / name) for name in operators.CACHES)
+        cache = sum(_bytes(home / name) for name in (process.KERNELS, process.LOGS))
         _folder(layout, "Cache", home, cache).operator(operators.THREER_OT_clear_cache.bl_idname)
-        logs = sorted((home / "logs").glob("*.log"))
+        logs = process.logs(home / process.LOGS)
         if logs:
             layout.operator("wm.path_open", text="Open Latest Log", icon="TEXT").filepath = str(logs[-1])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import sys
 import tempfile
 import threading
@@ -17,7 +16,8 @@ from typing import Any, TextIO
 
 from .. import bundle
 from ..engines import registry
-from ..files import photo_files
+from ..files import bundle_folder, photo_files, removal
+from ..files.bundle_folder import Staging
 from ..host import environment, hardware
 from ..jobs.messages import (
     Asked,
@@ -33,7 +33,7 @@ from ..jobs.messages import (
     from_line,
     to_line,
 )
-from ..jobs.process import disk_full
+from ..jobs.process import disk_full, kill_group
 from ..model.engine import Engine, Stage
 from ..model.errors import Cancelled, UserError
 from ..model.reconstruction import Photo, Reconstruction, Shot
@@ -50,6 +50,7 @@ SAVING = Stage("saving", "Saving", 0.01)
 OUT_OF_MEMORY = "The memory ran out; close other programs, or use fewer photos or a lower quality."
 MEND = "install the extension's zip for this system and Blender again"
 EXIT_FAILED, EXIT_CANCELLED, EXIT_ORPHANED = 1, 3, 4
+_ending = threading.Lock()  # taken by whoever ends this process
 
 
 class Wire:
@@ -84,6 +85,14 @@ def main() -> int:
         else Report(wire.send)
     )
     threading.Thread(target=_watch, args=(asked, report, wire), daemon=True).start()
+    status = _work(asked, report, wire)
+    with _ending:  # where the watcher has begun to end this process, it does that
+        _remove_temporary()
+    return status
+
+
+def _work(asked: Asked, report: Report, wire: Wire) -> int:
+    """Does what is asked and says the last word about it. Returns the exit status."""
     try:
         wire.send(_run(asked, report))
         return 0
@@ -132,14 +141,15 @@ def _reconstruct(request: Request, report: Report) -> Done:
     from ..pictures import photos
     from . import plates
 
-    bundle.check_output(output)
+    bundle_folder.check_output(output)
     chosen = photos.read(photo_files.find(request.photos), report.warn, lambda done: report(READING, done, 1))
     if not chosen.accepted:
         first = chosen.left_out[0]
         raise UserError(f"None of the chosen files can be worked with; {first.photo}: {first.reason} {first.advice}")
     reconstruction, options = _within_memory(engine, chosen.accepted, options, report)
     followed = _shots(reconstruction, report)
-    folder = Path(tempfile.mkdtemp()) / bundle.PLATES
+    folder = Path(tempfile.mkdtemp()) / bundle_folder.PLATES
+    staging = Staging(output, request.run) if request.held else None
     reconstruction = replace(
         reconstruction,
         shots=followed,
@@ -148,9 +158,8 @@ def _reconstruct(request: Request, report: Report) -> Done:
         cameras=plates.write_all(reconstruction, folder, lambda done, total: report(UNDISTORTING, done, total)),
     )
     report(SAVING, 0, 1)
-    bundle.write(reconstruction, output, folder)
     return Done(
-        bundle=str(output),
+        bundle=str(bundle.write(reconstruction, output, folder, request.run, staging)),
         registered=len(reconstruction.cameras),
         chosen=len(reconstruction.cameras) + len(reconstruction.left_out),
         points=0 if reconstruction.cloud is None else len(reconstruction.cloud),
@@ -216,15 +225,21 @@ def _cancelled(asked: Asked) -> Failed:
 
 def _end(asked: Asked, wire: Wire, status: int) -> None:
     """Ends the process at once, in the middle of whatever runs, without leaving files behind."""
+    _ending.acquire()  # until the end
     if status == EXIT_CANCELLED:
         wire.send(_cancelled(asked))
-    temporary = Path(tempfile.gettempdir())
-    if temporary.name.startswith(environment.TEMPORARY):  # and is not the system's, for a runtime started by hand
-        for _ in range(20):  # the engine's threads may still be writing there
-            shutil.rmtree(temporary, ignore_errors=True)
     if isinstance(asked, Request):
-        bundle.abandon(Path(asked.output).absolute())
+        Staging(Path(asked.output).absolute(), asked.run).discard()
+    _remove_temporary()
+    if status == EXIT_ORPHANED:  # else the parent does it
+        kill_group(os.getpid())
     os._exit(status)
+
+
+def _remove_temporary() -> None:
+    """Removes the folder for temporary files, where it is this process's own."""
+    for _ in range(20):  # the engine's threads may still be writing there
+        removal.discard(Path(tempfile.gettempdir()))
 
 
 if __name__ == "__main__":

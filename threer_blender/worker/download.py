@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from .. import __version__
-from ..host import store
+from ..files import digest, whole_file
 from ..model.errors import UserError
 
 BLOCK = 1 << 18
@@ -100,7 +100,7 @@ class _Partial:
     def begin(self, url: str, etag: str) -> None:
         """Forgets what was there: another version arrives now."""
         self.path.unlink(missing_ok=True)
-        store.write(self._note, json.dumps({"url": url, "etag": "" if etag.startswith("W/") else etag}))
+        whole_file.write_text(self._note, json.dumps({"url": url, "etag": "" if etag.startswith("W/") else etag}))
 
     def drop(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -108,7 +108,7 @@ class _Partial:
 
     def finish(self, file: File) -> str:
         """Checks what has arrived and gives it its name."""
-        found = store.sha256(self.path)
+        found = digest.sha256(self.path)
         if file.sha256 and found != file.sha256:
             self.drop()
             raise UserError(

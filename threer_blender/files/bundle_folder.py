@@ -1,0 +1,246 @@
+"""[S] The folder of a bundle: built aside, put in place whole, replaced only where a bundle wrote all that is in it.
+
+`manifest.json` in the folder lists every other file with its size and hash, names the run that wrote it, and lists what
+was written beside the folder with it: a scene, a picture. Only what it lists, as it lists it, is ever removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import glob
+import hashlib
+import itertools
+import json
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from ..model.errors import UserError, quoted
+from . import removal, whole_file
+from .lock import Held, Lock
+from .removal import Entry
+
+SCENE, ARRAYS, PLATES, MANIFEST = "scene.json", "arrays.safetensors", "plates", "manifest.json"
+FORMAT = "threer_blender bundle, list of files"
+PARTIAL, GONE = ".partial", ".gone"
+SHOWN = 40  # letters of the folder's name that stand in the name of the folder it is built in
+YOUNG = 60.0  # seconds for which a folder may have been made and not locked yet
+TOO_LONG = (errno.ENAMETOOLONG, 206)  # 206: ERROR_FILENAME_EXCED_RANGE of Windows
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What one run wrote: `files` within the bundle's folder and `beside` it, by name; and what it counted."""
+
+    run: str
+    files: dict[str, Entry]
+    beside: dict[str, Entry] = field(default_factory=dict)
+    registered: int = 0
+    chosen: int = 0
+    points: int = 0
+
+
+def new_run() -> str:
+    """A name for a run that no other has."""
+    return os.urandom(8).hex()
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Writes the list of a folder's files into it. Raises OSError."""
+    text = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1)
+    whole_file.write_text(folder / MANIFEST, text)
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """What a run wrote into `folder`; None where there is no list of it, or none of ours."""
+    try:
+        values: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
+        if values.pop("format") != FORMAT:
+            return None
+        files, beside = _entries(values["files"]), _entries(values["beside"])
+        registered, chosen, points = (int(values[name]) for name in ("registered", "chosen", "points"))
+        return Manifest(str(values["run"]), files, beside, registered, chosen, points)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _entries(values: Mapping[str, Any]) -> dict[str, Entry]:
+    return {str(name): Entry(int(size), str(sha256)) for name, (size, sha256) in values.items()}
+
+
+def foreign(folder: Path) -> Path | None:
+    """The first thing in `folder` that no bundle wrote; None where a bundle wrote all of it, or it is empty."""
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return next(iter(sorted(folder.iterdir())), None)
+    return removal.foreign(folder, _all(folder, manifest))
+
+
+def remove(folder: Path) -> bool:
+    """Deletes what a bundle wrote into `folder`, and the folder where it is empty then; whether it is gone."""
+    manifest = read_manifest(folder)
+    return removal.remove_empty(folder) if manifest is None else removal.remove_listed(folder, _all(folder, manifest))
+
+
+def _all(folder: Path, manifest: Manifest) -> dict[str, Entry]:
+    """The files of a manifest, and itself."""
+    return {**manifest.files, MANIFEST: removal.entry_of(folder / MANIFEST)}
+
+
+# ------------------------------------------------------------------ the door
+
+
+def check_output(folder: Path) -> None:
+    """Raises UserError where a bundle cannot or must not be written as `folder`: better before the work than after."""
+    try:
+        if folder.is_symlink():
+            raise UserError(f"{quoted(folder)} is a link; name the folder itself for the result.")
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{quoted(folder)} is a file; choose another name for the result's folder.")
+        if folder.is_dir() and (other := foreign(folder)) is not None:
+            raise UserError(
+                f"The folder {quoted(folder)} holds something else ({quoted(other.name)}); choose a new or empty one "
+                "for the result."
+            )
+        with contextlib.suppress(FileNotFoundError):
+            folder.lstat()  # which says where its path is too long
+        nearest = next(parent for parent in folder.parents if parent.exists())
+        tempfile.TemporaryDirectory(prefix=".threer_", dir=nearest).cleanup()
+    except OSError as error:
+        raise output_error(folder, error) from error
+
+
+def output_error(folder: Path, error: OSError) -> UserError:
+    """The user's sentence for a write that the system refused."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return UserError(f"The disk of {quoted(folder.parent)} is full; free some space and run again.")
+    if error.errno in TOO_LONG or getattr(error, "winerror", 0) in TOO_LONG:
+        return UserError(f"The path {quoted(folder)} is too long for this system; choose a shorter one for the result.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+        return UserError(
+            f"{quoted(folder.parent)} cannot be written to, or something there is in use; close what uses it, or "
+            "choose another place for the result."
+        )
+    reason = error.strerror or error
+    return UserError(f"The result could not be written to {quoted(folder)} ({reason}); choose another place for it.")
+
+
+# ------------------------------------------------------------------ building aside
+
+
+class Staging:
+    """The folder of our own, beside `folder`, in which one run builds the bundle that takes that name at the end.
+
+    `new` is the bundle in the making, `earlier` the one that stood at the name while the new one takes it. While the
+    folder is locked, no other run removes it.
+    """
+
+    def __init__(self, folder: Path, run: str) -> None:
+        self.folder, self.run = folder, run
+        self.path = folder.parent / f"{_begin(folder)}{run}{PARTIAL}"
+        self.new, self.earlier = self.path / "new", self.path / "earlier"
+        self._lock: Lock | None = None
+        self._parents: list[Path] = []  # those that `make` has made
+
+    def make(self) -> Self:
+        """Makes and locks it, once what dead runs left for the same folder is gone. Raises OSError."""
+        _sweep(self.folder)
+        self._parents = [parent for parent in self.folder.parents if not parent.exists()]
+        removal.make(self.path)
+        self._lock = Lock(self.path / removal.MARKER)
+        return self
+
+    def put_in_place(self) -> Path:
+        """Gives the new bundle its name, and removes the earlier one. Returns where it is.
+
+        Where somebody has put something else into the earlier one during the run, it keeps its name and the new one
+        gets a free one. Raises OSError; the earlier one stands then.
+        """
+        if not os.path.lexists(self.folder) or (self.folder.is_dir() and removal.remove_empty(self.folder)):
+            self.new.rename(self.folder)
+            return self.folder
+        if self.folder.is_symlink() or not self.folder.is_dir():
+            return self.keep()
+        self.folder.rename(self.earlier)
+        try:
+            if foreign(self.earlier) is not None:
+                self.earlier.rename(self.folder)
+                return self.keep()
+            self.new.rename(self.folder)
+        except OSError:
+            with contextlib.suppress(FileNotFoundError):  # another thread abandons this run
+                self.earlier.rename(self.folder)
+            raise
+        remove(self.earlier)
+        return self.folder
+
+    def keep(self) -> Path:
+        """Gives the new bundle a name that is free, and returns it. Raises OSError."""
+        return self.new.rename(_free(self.folder))
+
+    def discard(self) -> None:
+        """Removes it, whoever made it and whatever is in it; an earlier bundle that has just stepped aside comes back.
+
+        It is renamed first: were it emptied under its own name, a thread might give the final name to what is left.
+        """
+        self._release()
+        for path in (self.path, self._gone):
+            if removal.is_own(path):
+                self._discard(self._out_of_the_way(path))
+        for parent in self._parents:
+            removal.remove_empty(parent)
+
+    @property
+    def _gone(self) -> Path:
+        return self.path.with_name(f"{self.path.name}{GONE}")
+
+    def _out_of_the_way(self, path: Path) -> Path:
+        try:
+            return path.rename(self._gone)
+        except OSError:  # Windows holds on to an open file
+            return path
+
+    def _discard(self, path: Path) -> None:
+        earlier = path / self.earlier.name
+        if earlier.is_dir() and (not os.path.lexists(self.folder) or not remove(earlier)):
+            earlier.rename(self.folder if not os.path.lexists(self.folder) else _free(self.folder))
+        removal.discard(path)
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+
+def _begin(folder: Path) -> str:
+    """How the names of all folders begin in which `folder` is built: with its own name, cut, and with its hash."""
+    name = folder.name
+    return f".{name[:SHOWN]}.{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}."
+
+
+def _free(path: Path) -> Path:
+    """A name like that of `path` which nothing has."""
+    names = (path.with_name(f"{path.stem} {number}{path.suffix}") for number in itertools.count(2))
+    return next(name for name in names if not os.path.lexists(name))
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what runs have left beside `folder` that can no longer do it themselves."""
+    begin = _begin(folder)
+    for path in folder.parent.glob(f"{glob.escape(begin)}*{PARTIAL}*"):
+        with contextlib.suppress(Held, OSError):  # its run goes on, or nobody can say
+            if removal.is_own(path) and time.time() - path.stat().st_mtime > YOUNG:
+                Lock(path / removal.MARKER).release()
+                run = path.name.removeprefix(begin).partition(".")[0]
+                Staging(folder, run).discard()
+
+
+def written_by(folder: Path, run: str) -> Manifest | None:
+    """The manifest of `folder` where this run wrote it, else None."""
+    manifest = read_manifest(folder)
+    return manifest if manifest is not None and manifest.run == run else None

@@ -1,0 +1,73 @@
+"""[S] A lock between processes, held on a file: the system takes it back when its holder ends, however that ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Self
+
+BEYOND = 1 << 30  # the byte that Windows locks: nobody can read what is locked there, so it lies behind all content
+
+
+class Held(Exception):
+    """Somebody else holds the lock."""
+
+
+class Lock:
+    """Held from the construction until `release`. Raises Held where another holds it, and OSError."""
+
+    def __init__(self, path: Path) -> None:
+        """`path` is made where it is missing, and stays."""
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            _take(self._file)
+        except OSError as error:
+            self.release()
+            if isinstance(error, BlockingIOError | PermissionError):  # Linux's and macOS's way to say it; Windows's
+                raise Held(str(path)) from error
+            raise
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Gives the lock back; more than once does no harm."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.release()
+
+
+@contextlib.contextmanager
+def waiting(path: Path, wait: Callable[[], object]) -> Iterator[None]:
+    """Holds the lock on `path`; calls `wait` again and again until it is free, which may raise to give up."""
+    while True:
+        try:
+            lock = Lock(path)
+            break
+        except Held:
+            wait()
+    with lock:
+        yield
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _take(file: int) -> None:
+        os.lseek(file, BEYOND, os.SEEK_SET)
+        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _take(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

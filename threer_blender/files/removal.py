@@ -1,0 +1,215 @@
+"""[S] Every deletion of ours. What nobody can prove to be ours stays, whatever its name.
+
+Three things are proof: a marker inside a folder that was made by `make` or `temporary`; the size and hash that a list
+of our files notes for each; and that the caller has just made the file itself. Links are never followed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from ..model.errors import UserError, quoted
+from . import digest
+
+MARKER = ".threer_blender"
+JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT
+OTHER_DISK = 17  # ERROR_NOT_SAME_DEVICE of Windows
+TEXT = "The extension threer_blender made this folder and deletes it with all that is in it.\n"
+
+
+class Entry(NamedTuple):
+    """What a list notes of a file: its size in bytes and its sha256."""
+
+    size: int
+    sha256: str
+
+
+# ------------------------------------------------------------------ folders of our own
+
+
+def make(folder: Path) -> None:
+    """Makes a new folder that may be removed later. Raises FileExistsError where there is something, and OSError."""
+    folder.mkdir(parents=True)
+    mark(folder)
+
+
+def own(folder: Path) -> Path:
+    """The folder, made now where it is missing or empty. Raises UserError where it is somebody else's, and OSError."""
+    if is_own(folder):
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    if folder.is_symlink() or any(folder.iterdir()):
+        raise UserError(f"{quoted(folder)} was not made by this extension; move it away, or choose another place.")
+    mark(folder)
+    return folder
+
+
+def mark(folder: Path) -> None:
+    """Says of a folder that the caller has just made that it may be removed later."""
+    (folder / MARKER).write_text(TEXT, "utf-8")
+
+
+def temporary(prefix: str) -> Path:
+    """A new folder for temporary files."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    mark(folder)
+    return folder
+
+
+def is_own(folder: Path) -> bool:
+    """Whether this is a folder of ours: no link, with the marker in it."""
+    marker = folder / MARKER
+    try:
+        return _is_folder(folder) and stat.S_ISREG(marker.lstat().st_mode) and marker.read_text("utf-8") == TEXT
+    except (OSError, ValueError):
+        return False
+
+
+def remove(folder: Path) -> None:
+    """Deletes a folder of ours; nothing happens where there is none. Raises UserError where it is not ours or stays."""
+    if not os.path.lexists(folder):
+        return
+    if not is_own(folder):
+        raise UserError(f"{quoted(folder)} was not made by this extension and stays; delete it yourself.")
+    try:
+        _empty(folder, _raise)
+        (folder / MARKER).unlink()  # last, so that what a kill interrupts can be gone on with
+        folder.rmdir()
+    except OSError as error:
+        raise UserError(f"{quoted(error.filename or folder)} could not be deleted: {error.strerror}.") from error
+
+
+def discard(folder: Path) -> None:
+    """`remove`, as far as it goes, without a word: for leftovers."""
+    if is_own(folder):
+        _empty(folder, lambda *_: None)
+        with contextlib.suppress(OSError):
+            if list(folder.iterdir()) == [folder / MARKER]:
+                (folder / MARKER).unlink()
+                folder.rmdir()
+
+
+def _raise(_function: object, _path: object, error: Any) -> None:
+    raise error[1]
+
+
+def _empty(folder: Path, failed: Callable[..., None]) -> None:
+    for entry in sorted(folder.iterdir()):
+        if entry.name == MARKER:
+            continue
+        if _is_folder(entry):
+            shutil.rmtree(entry, onerror=failed)
+        else:
+            try:
+                entry.unlink()
+            except OSError as error:
+                failed(entry.unlink, entry, (type(error), error, None))
+
+
+# ------------------------------------------------------------------ files on a list
+
+
+def foreign(folder: Path, files: Mapping[str, Entry]) -> Path | None:
+    """The first thing in `folder` that is not on the list, or not as it was listed any more; None where all is."""
+    for path in _everything(folder):
+        name = path.relative_to(folder).as_posix()
+        if _is_folder(path):
+            if not _holds_listed(name, files):
+                return path
+        elif name not in files or not _is(path, files[name]):
+            return path
+    return None
+
+
+def remove_listed(folder: Path, files: Mapping[str, Entry]) -> bool:
+    """Deletes the listed files in `folder` that are as they were listed, and the folders that are empty then.
+
+    Whether nothing is left.
+    """
+    with contextlib.suppress(OSError):
+        for path in sorted(_everything(folder), reverse=True):  # what is in a folder comes before it
+            name = path.relative_to(folder).as_posix()
+            if _is_folder(path):
+                if _holds_listed(name, files):
+                    remove_empty(path)
+            elif name in files and _is(path, files[name]):
+                path.unlink()
+    return remove_empty(folder)
+
+
+def remove_listed_file(path: Path, entry: Entry) -> bool:
+    """Deletes one file if it is as it was listed; whether it is gone. Raises OSError where it cannot be deleted."""
+    if _is(path, entry):
+        path.unlink()
+    return not os.path.lexists(path)
+
+
+def listed(folder: Path) -> dict[str, Entry]:
+    """The list of all files in a folder that the caller has just written."""
+    files = [path for path in _everything(folder) if not _is_folder(path)]
+    return {path.relative_to(folder).as_posix(): entry_of(path) for path in files}
+
+
+def entry_of(path: Path) -> Entry:
+    """What a list notes of a file."""
+    return Entry(path.stat().st_size, digest.sha256(path))
+
+
+def _holds_listed(folder: str, files: Mapping[str, Entry]) -> bool:
+    return any(PurePosixPath(folder) in PurePosixPath(file).parents for file in files)
+
+
+def _everything(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        yield path
+        if _is_folder(path):
+            yield from _everything(path)
+
+
+def _is(path: Path, entry: Entry) -> bool:
+    try:
+        status = path.lstat()
+        return stat.S_ISREG(status.st_mode) and status.st_size == entry.size and entry_of(path) == entry
+    except OSError:
+        return False
+
+
+# ------------------------------------------------------------------ single things
+
+
+def move(folder: Path, target: Path) -> None:
+    """Moves a folder that the caller made, to another disk, too. Raises OSError."""
+    try:
+        folder.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV and getattr(error, "winerror", 0) != OTHER_DISK:
+            raise
+        shutil.copytree(folder, target)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_empty(folder: Path) -> bool:
+    """Deletes a folder that holds nothing; whether it is gone."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+    return not os.path.lexists(folder)
+
+
+def remove_made_file(path: Path) -> None:
+    """Deletes a file that the caller made itself, under a name that nobody else uses; one that is gone already, too."""
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is a folder and no link to one; a junction of Windows is a link."""
+    status = path.lstat()
+    return stat.S_ISDIR(status.st_mode) and getattr(status, "st_reparse_tag", 0) != JUNCTION

@@ -1,0 +1,31 @@
+"""[S] A file is replaced whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import removal
+
+LONGEST = 60  # letters of a name that a name beside it repeats, so that no disk finds it too long
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to. What is written there takes the name `path` when the block ends, and goes when
+    it raises: readers see the old file or the new one.
+    """
+    beside = path.with_name(f".{path.name[:LONGEST]}.{os.urandom(6).hex()}{path.suffix}")
+    try:
+        yield beside
+        beside.replace(path)
+    finally:
+        removal.remove_made_file(beside)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a small file whole."""
+    with replacing(path) as beside:
+        beside.write_text(text, "utf-8")
