@@ -27,7 +27,7 @@ def result(tmp_path: Path, **more: object) -> Reconstruction:
 def test_photos_of_one_lens_share_its_maps(tmp_path: Path) -> None:
     lines = export.write(result(tmp_path), tmp_path / "lenses")
     names = sorted(path.name for path in (tmp_path / "lenses").iterdir())
-    assert names == ["01_a.nk", "01_a_redistort.exr", "01_a_undistort.exr", "lens.json"]
+    assert names == ["01_a.nk", "01_a_redistort.exr", "01_a_undistort.exr", "lens.json", "manifest.json"]
     (entry,) = json.loads((tmp_path / "lenses" / "lens.json").read_text())["lenses"]
     assert entry["used_by"] == ["a.jpg", "b.jpg"]
     assert entry["render"]["width"] == 128 + entry["overscan"]["left"] + entry["overscan"]["right"]

@@ -15,7 +15,7 @@ from .. import bundle, headless
 from ..files import bundle_folder, removal, whole_file
 from ..files.bundle_folder import Staging, output_error
 from ..files.removal import Entry
-from ..jobs.messages import Done, Message, Progress, Request
+from ..jobs.messages import Done, Message, Notice, Progress, Request
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import Reconstruction
 
