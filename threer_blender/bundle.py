@@ -12,12 +12,13 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from .files import array_file, removal
+from .files import array_file, removal, sequence_files
 from .files.bundle_folder import (
     ARRAYS,
     PLATES,
@@ -29,6 +30,7 @@ from .files.bundle_folder import (
     output_error,
     write_manifest,
 )
+from .files.plate_headers import exact
 from .model import lens
 from .model.errors import UserError, quoted
 from .model.reconstruction import (
@@ -150,7 +152,8 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
 
     def shot(entry: Shot) -> dict[str, Any]:
         small = {name: value for name, value in located(entry).items() if name not in SHOT_ARRAYS}
-        return {**small, "cameras": [[number, camera(each)] for number, each in entry.cameras.items()]}
+        cameras = [[number, camera(each)] for number, each in entry.cameras.items()]
+        return {**small, "frame_rate": str(Fraction(entry.frame_rate)), "cameras": cameras}
 
     return {
         "format": "threer_blender bundle",
@@ -282,19 +285,24 @@ def _optional(value: Any, read: Callable[[Any], float] = _number) -> float | Non
 def _path(entry: dict[str, Any], folder: Path) -> str:
     path = Path(_typed(entry["path"], str))
     relative = _typed(entry["relative_path"], str)
-    if relative and not path.exists() and (folder / relative).exists():
+    if relative and not sequence_files.exists(path) and sequence_files.exists(folder / relative):
         path = (folder / relative).resolve()
     return str(path)
 
 
 def _shot(entry: dict[str, Any], folder: Path, prefix: str, arrays: Mapping[str, Array]) -> Shot:
+    plate_size = _typed(entry, dict).get("plate_size")
+
     def make(**block: Array) -> Shot:
         return Shot(
             video=_typed(entry["video"], str),
             path=_path(entry, folder),
-            frame_rate=_positive(entry["frame_rate"], LARGEST),
+            frame_rate=_frame_rate(entry["frame_rate"]),
             frame_count=_size(entry["frame_count"]),
-            cameras={_size(number): _camera(camera) for number, camera in entry["cameras"]},
+            cameras={_frame(number): _camera(camera) for number, camera in entry["cameras"]},
+            first_frame=_frame(entry.get("first_frame", 1)),
+            missing=tuple(map(_frame, entry.get("missing", ()))),
+            plate_size=None if plate_size is None else (_size(plate_size[0]), _size(plate_size[1])),
             move=_typed(entry.get("move", ""), str),  # the first bundles did not say
             move_reason=_typed(entry.get("move_reason", ""), str),
             **block,
@@ -308,6 +316,20 @@ def _shot(entry: dict[str, Any], folder: Path, prefix: str, arrays: Mapping[str,
     return shot
 
 
+def _frame(value: Any) -> int:
+    """A frame's number, which may be 0."""
+    return value if value == 0 and isinstance(value, int) and not isinstance(value, bool) else _size(value)
+
+
+def _frame_rate(value: Any) -> Fraction:
+    """A fraction as text; the first bundles had a number."""
+    if not isinstance(value, str):
+        return exact(_positive(value, LARGEST))
+    rate = Fraction(value)
+    _positive(float(rate), LARGEST)
+    return rate
+
+
 def _photo(entry: dict[str, Any], folder: Path) -> Photo:
     frame = _typed(entry, dict).get("frame")
     return Photo(
@@ -318,7 +340,7 @@ def _photo(entry: dict[str, Any], folder: Path) -> Photo:
         sha256=_typed(entry["sha256"], str),
         focal=_optional(entry["focal"], _positive),
         sensor_width=_optional(entry["sensor_width"], _positive),
-        frame=None if frame is None else _size(frame),
+        frame=None if frame is None else _frame(frame),
     )
 
 

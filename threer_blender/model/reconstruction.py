@@ -12,7 +12,8 @@ Conventions, stated here once and used everywhere:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ class Photo:
 
     `name` is the file's name; where two chosen files share it, enough parent folders are put before it to tell them
     apart. `path` is where the file was read. `focal` (pixels) and `sensor_width` (mm along the displayed width)
-    come from EXIF, else None. `frame` is the frame's number, from 1, in the video at `path`; None for a photo.
+    come from EXIF, else None. `frame` is the frame's number in the video or image sequence at `path`; None for a photo.
     """
 
     name: str
@@ -195,22 +196,32 @@ changes; free, with a focal length that changes."""
 
 @dataclass(frozen=True)
 class Shot:
-    """A video, and the camera that filmed it: `cameras` by the number of the frame, from 1, for all that are known.
+    """A video or an image sequence, and the camera that filmed it.
 
-    `video` is the name with which the names of its frames' photos begin, `path` the file. Only some frames are photos.
+    `cameras` holds those that are known by the frames' numbers: from 1 in a video, as the files say in a sequence. The
+    frames go from `first_frame` over `frame_count` numbers; `missing` are those that lack a file. `video` is the name
+    with which the names of its frames' photos begin. `path` is the file, or the pattern of the sequence
+    (`files.sequence_files`). Only some frames are photos.
+
+    `plate_size` is the width and height in the file's own pixels, where those are not square and `cameras` so are wider
+    or narrower than the plate; else None.
+
     `move` is one of MOVES, empty where nothing told it; `move_reason` is a sentence that says what did.
 
-    Where tracks were followed through the shot, each frame has its errors: (F,) float32, element i for the i-th frame,
-    NaN where it has no camera. `median_error`, `p95_error` (95th percentile) and `worst_error` are of the reprojection
-    of the frame's tracks in pixels, `inliers` counts the tracks that agree with the camera, and `coverage` is the share
-    of the picture, in [0, 1], that they cover.
+    Where tracks were followed through the shot, each frame has its errors: (F,) float32, element i for the frame
+    `first_frame` + i, NaN where it has no camera. `median_error`, `p95_error` (95th percentile) and `worst_error` are
+    of the reprojection of the frame's tracks in pixels, `inliers` counts the tracks that agree with the camera, and
+    `coverage` is the share of the picture, in [0, 1], that they cover.
     """
 
     video: str
     path: str
-    frame_rate: float
+    frame_rate: Fraction
     frame_count: int
     cameras: dict[int, Camera]
+    first_frame: int = 1
+    missing: tuple[int, ...] = ()
+    plate_size: tuple[int, int] | None = None
     move: str = ""
     move_reason: str = ""
     median_error: Array | None = None
@@ -218,6 +229,22 @@ class Shot:
     worst_error: Array | None = None
     inliers: Array | None = None
     coverage: Array | None = None
+
+    @property
+    def last_frame(self) -> int:
+        """The number of the last frame."""
+        return self.first_frame + self.frame_count - 1
+
+    def plate_camera(self, number: int) -> Camera:
+        """The camera of a frame in the plate's own pixels: fx ≠ fy where they are not square."""
+        camera = self.cameras[number]
+        if self.plate_size is None:
+            return camera
+        width, height = self.plate_size
+        x, y = width / camera.width, height / camera.height
+        return replace(
+            camera, width=width, height=height, fx=camera.fx * x, fy=camera.fy * y, cx=camera.cx * x, cy=camera.cy * y
+        )
 
 
 @dataclass(frozen=True)

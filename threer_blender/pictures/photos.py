@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ..files import sequence_files
 from ..files.photo_files import CHOOSABLE, VIDEO_SUFFIXES
+from ..files.sequence_files import PLATE_SUFFIXES, is_pattern
 from ..model.errors import UserError
 from ..model.reconstruction import LeftOut, Photo
 from .decoding import Picture, Unusable, decoded
@@ -53,7 +55,10 @@ def read(
         share = partial(_share, progress, index, len(files))
         try:
             digest = _digest(file, name, first_of)
-            if file.suffix.lower() in VIDEO_SUFFIXES:
+            if is_pattern(file):
+                accepted += _frames(file, name, digest, share)
+                _tell_sequence(file, name, warn)
+            elif file.suffix.lower() in VIDEO_SUFFIXES:
                 accepted += _frames(file, name, digest, share)
             else:
                 accepted.append(_photo(file, name, digest, warn))
@@ -97,10 +102,13 @@ def _digest(file: Path, name: str, first_of: Mapping[str, str]) -> str:
     """The file's hash. Raises _Refused where it is no photo or video, cannot be read or is a copy of an earlier one."""
     if file.suffix.lower() not in CHOOSABLE:
         raise _Refused(name, "This file is not a photo.", "Choose JPEG, PNG, TIFF, HEIC, WebP or BMP files.")
+    if file.suffix.lower() in PLATE_SUFFIXES and not is_pattern(file):
+        advice = "Name it as a frame of a shot, such as plate.1001.exr."
+        raise _Refused(name, "EXR and DPX files are frames of shots, and its name has no number.", advice)
     if not _is_text(str(file.absolute())):
         raise _Refused(name, "Its name, or that of its folder, holds bytes that are no letters.", "Rename it.")
     try:
-        digest = _sha256(file)
+        digest = _sequence_digest(file) if is_pattern(file) else _sha256(file)
     except FileNotFoundError:
         raise _Refused(name, "The file is gone.", "Put it back, or take it out of the selection.") from None
     except PermissionError:
@@ -134,7 +142,7 @@ def _photo(file: Path, name: str, digest: str, warn: Warn) -> Photo:
 
 
 def _frames(file: Path, name: str, digest: str, progress: Callable[[float], None]) -> list[Photo]:
-    """The frames of a video that are worth working with, as photos."""
+    """The frames of a video or an image sequence that are worth working with, as photos."""
     if find_spec("av") is None:
         advice = "Install it, or save the video's frames as pictures and choose their folder."
         raise _Refused(name, "Reading videos needs the Python package av, which is not here.", advice)
@@ -142,8 +150,21 @@ def _frames(file: Path, name: str, digest: str, progress: Callable[[float], None
 
     try:
         return video.choose(file.absolute(), name, digest, progress)
+    except Unusable as error:
+        raise _Refused(name, str(error), "Give all frames of the shot one size, or make two shots of them.") from error
     except (OSError, ValueError) as error:  # which PyAV's errors are
         raise _Refused(name, f"It is damaged, or no video that can be decoded ({_brief(error)}).", CONVERT) from error
+
+
+def _tell_sequence(pattern: Path, name: str, warn: Warn) -> None:
+    """Says which frames of a sequence are missing (nothing closes up), and what rate it is taken to have."""
+    from . import video
+
+    film = video.film(str(pattern.absolute()))
+    if holes := sequence_files.missing(film.numbers):
+        warn(f"These frames are missing: {sequence_files.ranges(holes)}. The others keep their numbers.", name)
+    if film.frame_rate is None:
+        warn(f"Its files do not say how many frames there are a second; {video.USUAL_RATE} are assumed.", name)
 
 
 def _is_text(name: str) -> bool:
@@ -158,6 +179,13 @@ def _brief(error: Exception) -> str:
 def _sha256(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _sequence_digest(pattern: Path) -> str:
+    """Of the names and sizes of its files: their pixels are read anyway, and a copy of a shot has the same names."""
+    files = sequence_files.frames(pattern)
+    listed = [f"{file.name} {file.stat().st_size}" for file in files.values()]
+    return hashlib.sha256("\n".join([str(pattern.parent.resolve()), *listed]).encode()).hexdigest()
 
 
 def pixels(photo: Photo, long_side: int | None = None) -> npt.NDArray[np.uint8]:
@@ -180,7 +208,7 @@ def _frame_pixels(photo: Photo, long_side: int | None) -> npt.NDArray[np.uint8]:
         if video.film(photo.path).size != (photo.width, photo.height):
             raise UserError(_changed(photo))
         return video.pixels(photo.path, photo.frame, long_side)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, Unusable) as error:
         raise UserError(_changed(photo)) from error
 
 

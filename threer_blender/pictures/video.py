@@ -18,8 +18,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ..files.plate_headers import exact
+from ..files.sequence_files import is_pattern
 from ..model.reconstruction import Array, Photo
 from .decoding import shrunk
+from .sequence import Sequence
 
 MOST_FRAMES = 200  # of one video; with 100, a camera carried fast through rooms got lost at its turns
 FEWEST_FRAMES = 8  # where hardly anything moves: enough to see that
@@ -28,6 +31,8 @@ MISPLACED = 16  # frames by which a file's time stamps may be out of order
 GLANCE = 256  # pixels of the longer side at which frames are compared
 BLOCK = 64  # pixels of a side of the blocks whose movement is measured
 TEXTURE = 3.0  # grey levels of deviation in a block whose movement can be told
+
+USUAL_RATE = Fraction(24)  # frames per second, where the files do not say
 
 Progress = Callable[[float], None]
 
@@ -49,17 +54,22 @@ class Film:
         self._lock = threading.Lock()
         self._position = 0
         self._frames = self._decoded()
+        first = self.frame(1)
         height, width = self.picture(1).shape[:2]
         self.size = width, height  # as displayed
+        upright = first.rotation % 180 == 0
+        self.plate_size = (first.width, first.height) if upright else (first.height, first.width)  # in its own pixels
+        self.numbers = list(range(1, len(self._stamps) + 1))
 
     def __len__(self) -> int:
         """How many frames it has."""
         return len(self._stamps)
 
     @property
-    def frame_rate(self) -> float:
-        """Frames per second."""
-        return float(self._stream.average_rate or Fraction(25))
+    def frame_rate(self) -> Fraction | None:
+        """Frames per second, None where the file does not say."""
+        rate = self._stream.average_rate
+        return exact(rate) if rate else None
 
     def picture(self, number: int) -> npt.NDArray[np.uint8]:
         """(H, W, 3) uint8 sRGB of a frame as it is displayed. Raises as `frame` does."""
@@ -110,9 +120,9 @@ class Film:
 
 
 @lru_cache(maxsize=2)
-def film(path: str) -> Film:
-    """The video at `path`, opened once: neighbouring frames are asked for one after the other."""
-    return Film(Path(path))
+def film(path: str) -> Film | Sequence:
+    """The video or the image sequence at `path`, opened once: neighbouring frames are asked for one after the other."""
+    return Sequence(Path(path)) if is_pattern(path) else Film(Path(path))
 
 
 def pixels(path: str, number: int, long_side: int | None) -> npt.NDArray[np.uint8]:
@@ -137,7 +147,7 @@ def choose(path: Path, name: str, digest: str, progress: Progress) -> list[Photo
     views: list[int] = []
     reference: Array | None = None
     for number, frame in source:
-        progress(number / len(source))
+        progress(len(numbers) / len(source))
         grey = _glance(frame)
         if reference is None or movement(reference, grey) > STEP * GLANCE:
             reference = grey

@@ -17,7 +17,8 @@ from .changes import Changes
 
 WIDTH, HEIGHT, PIXEL_ASPECT = "threer_width", "threer_height", "threer_pixel_aspect"
 PHOTO, ERROR, ERROR_BEFORE = "threer_photo", "threer_reprojection_error", "threer_error_before"
-FRAMES, FRAME_RATE = "threer_frames", "threer_frame_rate"  # of a camera that moves: those of its video
+# Of a camera that moves: how many frames its plate has, how many a second, and the number of the first.
+FRAMES, FRAME_RATE, FIRST_FRAME = "threer_frames", "threer_frame_rate", "threer_first_frame"
 
 DEFAULT_SENSOR = 36.0  # mm along the larger side, full frame, where EXIF says nothing
 
@@ -133,7 +134,8 @@ def render_as(changes: Changes, scene: bpy.types.Scene, shown: bpy.types.Object)
     )
     if FRAMES in shown:
         rate = shown[FRAME_RATE]
-        changes.set(scene, frame_start=1, frame_end=shown[FRAMES])
+        first = shown.get(FIRST_FRAME, 1)
+        changes.set(scene, frame_start=first, frame_end=first + shown[FRAMES] - 1)
         changes.set(scene.render, fps=max(1, round(rate)), fps_base=max(1, round(rate)) / rate)
     frame = next((marker.frame for marker in scene.timeline_markers if marker.camera == shown), None)
     if frame is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import bpy
 
+from ..files import sequence_files
 from ..model.lens import Distortion
 from ..model.reconstruction import Camera, Photo, Shot
 from . import axes, cameras
@@ -29,10 +30,11 @@ def role(shot: Shot) -> str:
 
 def show(changes: Changes, shown: bpy.types.Object, shot: Shot, photo: Photo, clip: dict[str, float]) -> None:
     """Bring the camera object `shown`, under its root, to the shot; `photo` is one of its frames."""
-    number, camera = next(iter(shot.cameras.items()))
-    cameras.solve(changes, shown, camera, photo, axes.camera_matrix(camera), clip)
+    first = shot.plate_camera(next(iter(shot.cameras)))
+    cameras.solve(changes, shown, first, photo, axes.camera_matrix(first), clip)
     changes.set(shown, rotation_mode="QUATERNION")
-    changes.mark(shown, **{cameras.FRAMES: shot.frame_count, cameras.FRAME_RATE: shot.frame_rate})
+    changes.mark(shown, **{cameras.FRAMES: shot.frame_count, cameras.FRAME_RATE: float(shot.frame_rate)})
+    changes.mark(shown, **{cameras.FIRST_FRAME: shot.first_frame})
     _forget(changes, shown)
     _forget(changes, shown.data)
     before = None
@@ -45,8 +47,8 @@ def show(changes: Changes, shown: bpy.types.Object, shot: Shot, photo: Photo, cl
         shown.keyframe_insert("location", frame=number)
         shown.keyframe_insert("rotation_quaternion", frame=number)
     _key_lens(shown.data, shot, photo)
-    if Path(shot.path).is_file():
-        _background(changes, shown.data, shot, camera)
+    if sequence_files.exists(shot.path):
+        _background(changes, shown.data, shot, first)
 
 
 def _forget(changes: Changes, owner: Any) -> None:
@@ -58,7 +60,7 @@ def _forget(changes: Changes, owner: Any) -> None:
 
 def _key_lens(data: bpy.types.Camera, shot: Shot, photo: Photo) -> None:
     """Keys for what the lens does, where it does not stay the same."""
-    optics = {number: cameras.optics(camera, photo.sensor_width) for number, camera in shot.cameras.items()}
+    optics = {number: cameras.optics(shot.plate_camera(number), photo.sensor_width) for number in shot.cameras}
     for name in KEYED:
         if len({values[name] for values in optics.values()}) > 1:
             for number, values in optics.items():
@@ -67,14 +69,19 @@ def _key_lens(data: bpy.types.Camera, shot: Shot, photo: Photo) -> None:
 
 
 def _background(changes: Changes, data: bpy.types.Camera, shot: Shot, camera: Camera) -> None:
-    """The video behind everything in the camera's view, undistorted by Blender as the lens was solved."""
+    """The plate behind everything in the camera's view, undistorted by Blender as the lens was solved.
+
+    Frame 1001 of an image sequence is behind the scene's frame 1001; where a file is missing there is nothing.
+    """
     ours = next((each for each in data.background_images if each.clip and cameras.PHOTO in each.clip), None)
-    film = bpy.data.movieclips.load(shot.path)
+    file = _first_file(shot)
+    film = bpy.data.movieclips.load(str(file))
+    film.frame_start = shot.first_frame
     if tuple(film.size) != (camera.width, camera.height):  # Blender leaves some phones' videos lying on their side
         bpy.data.movieclips.remove(film)
         return
     changes.mark(film, **{cameras.PHOTO: shot.video})
-    film.filepath = cameras.stored_path(Path(shot.path))
+    film.filepath = cameras.stored_path(file)
     film.display_aspect = (1.0, cameras.pixel_aspect(camera))
     undistorted = _describe_lens(film, camera)
     if ours is None:
@@ -86,6 +93,12 @@ def _background(changes: Changes, data: bpy.types.Camera, shot: Shot, camera: Ca
     changes.set(ours, source="MOVIE_CLIP", clip=film, frame_method="FIT")
     changes.set(ours.clip_user, use_render_undistorted=undistorted)
     changes.set(data, show_background_images=True)
+
+
+def _first_file(shot: Shot) -> Path:
+    """The file that stands for the plate in Blender: the video, or the first of a sequence."""
+    path = Path(shot.path)
+    return next(iter(sequence_files.frames(path).values())) if sequence_files.is_pattern(path) else path
 
 
 def _describe_lens(film: bpy.types.MovieClip, camera: Camera) -> bool:

@@ -10,6 +10,7 @@ import bpy
 
 from .. import doctor, headless
 from ..engines import registry
+from ..files import sequence_files
 from ..model.engine import Engine, Option
 from . import work
 
@@ -35,7 +36,7 @@ def choose(scene: bpy.types.Scene, photos: list[Path]) -> None:
     for photo in photos:
         entry = chosen.add()
         entry.path = str(photo)
-        entry.megabytes = photo.stat().st_size / 1e6
+        entry.megabytes = sequence_files.size(photo) / 1e6
 
 
 def chosen_paths(scene: bpy.types.Scene) -> list[str]:

@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 
+from ..files.sequence_files import missing
 from ..geometry.sfm import camera_tracking
 from ..model.reconstruction import Array, Camera, Photo, Reconstruction, Shot
 from ..pictures import video
@@ -37,12 +38,22 @@ def follow(reconstruction: Reconstruction, report: Callable[[int, int], None]) -
 def _shot(photo: Photo, keys: Mapping[int, Camera], positions: Array, report: Callable[[int, int], None]) -> Shot:
     film = video.film(photo.path)
     name = photo.name.rpartition(" ")[0]
-    progress, grey = partial(_progress, report, len(film)), partial(_grey, photo.path)
+    first, last = film.numbers[0], film.numbers[-1]
+    progress, grey = partial(_progress, report, last), partial(_grey, photo.path)
     cameras = {
         number: replace(camera, photo=video.frame_name(name, number))
-        for number, camera in camera_tracking.follow(keys, positions, grey, len(film), progress)
+        for number, camera in camera_tracking.follow(keys, positions, grey, film.numbers, progress)
     }
-    return Shot(name, photo.path, film.frame_rate, len(film), cameras)
+    return Shot(
+        name,
+        photo.path,
+        film.frame_rate or video.USUAL_RATE,
+        last - first + 1,
+        cameras,
+        first_frame=first,
+        missing=tuple(missing(film.numbers)),
+        plate_size=None if film.plate_size == film.size else film.plate_size,
+    )
 
 
 def _progress(report: Callable[[int, int], None], count: int, done: int) -> None:

@@ -33,7 +33,9 @@ def grey(shot: Shot):
 def follow(filmed: list[Shot], positions, keys=(1, 4, 7), pictures=None):
     pictures = pictures or [grey(shot) for shot in filmed]
     solved = {number: camera(filmed[number - 1]) for number in keys}
-    return dict(camera_tracking.follow(solved, positions, lambda n: pictures[n - 1], len(filmed), lambda _: None))
+    return dict(
+        camera_tracking.follow(solved, positions, lambda n: pictures[n - 1], range(1, len(filmed) + 1), lambda _: None)
+    )
 
 
 def off(found: Camera, shot: Shot) -> tuple[float, float]:

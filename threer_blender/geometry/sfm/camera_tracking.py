@@ -43,24 +43,28 @@ class _Key:
 
 
 def follow(
-    keys: Mapping[int, Camera], positions: Array, picture: Picture, count: int, progress: Callable[[int], None]
+    keys: Mapping[int, Camera],
+    positions: Array,
+    picture: Picture,
+    numbers: Sequence[int],
+    progress: Callable[[int], None],
 ) -> Iterator[tuple[int, Camera]]:
-    """The cameras of the frames 1 … `count` of one video, those in `keys` as they are; frames without one are skipped.
+    """The cameras of the frames `numbers` of one video, those in `keys` as they are; frames without one are skipped.
 
     `positions` (N, 3) are points of the scene, in the keys' world. `progress(frame)` may raise.
     """
-    numbers = sorted(keys)
+    solved = sorted(keys)
     pictures: dict[int, Array] = {}
-    for number in numbers:  # all of them first: a video is decoded from one end to the other
+    for number in solved:  # all of them first: a video is decoded from one end to the other
         progress(0)
         pictures[number] = np.rint(picture(number)).astype(np.uint8)
     ready: dict[int, _Key] = {}
-    for number in range(1, count + 1):
+    for number in numbers:
         progress(number)
         if number in keys:
             yield number, keys[number]
             continue
-        around = _around(number, numbers)
+        around = _around(number, solved)
         ready = {key: ready.get(key) or _key(keys[key], pictures[key], positions) for key in around}
         guess = _between(number, around, keys)
         posed = _posed(guess, list(ready.values()), picture(number))

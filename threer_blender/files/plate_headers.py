@@ -1,0 +1,87 @@
+"""[S] What the headers of EXR and DPX plates say: frame rate, pixel aspect, and how DPX codes light.
+
+Layouts: openexr.com ("OpenEXR File Layout") and SMPTE ST 268-1 (DPX 2.0).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+LARGEST_HEADER = 1 << 20
+EXR_MAGIC = bytes.fromhex("762f3101")
+DPX_ORDERS = {b"SDPX": ">", b"XPDS": "<"}
+LOGARITHMIC, LINEAR, DISPLAY = "logarithmic", "linear", "display"
+DPX_TRANSFERS = {1: LOGARITHMIC, 2: LINEAR, 3: LOGARITHMIC}  # 1 is printing density; all others are as displayed
+
+
+@dataclass(frozen=True)
+class Header:
+    """`frame_rate` is None where the file does not say; `pixel_aspect` is the width of a pixel over its height;
+    `transfer` is LOGARITHMIC (Cineon's), LINEAR or DISPLAY (sRGB's)."""
+
+    frame_rate: Fraction | None = None
+    pixel_aspect: float = 1.0
+    transfer: str = DISPLAY
+
+
+def read(file: Path) -> Header:
+    """The header of a plate; other formats say nothing. Raises OSError, or ValueError where it is broken."""
+    if file.suffix.lower() not in (".exr", ".dpx"):
+        return Header()
+    with file.open("rb") as stream:
+        data = stream.read(LARGEST_HEADER)
+    if data[:4] == EXR_MAGIC:
+        return _exr(data)
+    if data[:4] in DPX_ORDERS and len(data) >= 2048:
+        return _dpx(data, DPX_ORDERS[data[:4]])
+    raise ValueError("it is no EXR or DPX file")
+
+
+def exact(rate: float | Fraction) -> Fraction:
+    """A frame rate as the fraction that it is rounded from: 23.976 is 24000/1001."""
+    whole = max(1, round(rate))
+    candidates = (Fraction(whole), Fraction(whole * 1000, 1001))
+    nearest = min(candidates, key=lambda candidate: abs(float(rate) - candidate))
+    return nearest if abs(float(rate) / nearest - 1) < 2e-4 else Fraction(rate).limit_denominator(10_000)
+
+
+def _exr(data: bytes) -> Header:
+    rate, aspect = None, 1.0
+    position = 8
+    while position < len(data) and data[position]:
+        name, kind, start = _text(data, position)
+        (length,) = struct.unpack_from("<I", data, start)
+        value = data[start + 4 : start + 4 + length]
+        if name == b"framesPerSecond" and kind == b"rational" and length == 8:
+            above, below = struct.unpack("<iI", value)
+            rate = Fraction(above, below) if above > 0 and below else None
+        elif name == b"pixelAspectRatio" and kind == b"float" and length == 4:
+            (aspect,) = struct.unpack("<f", value)
+        position = start + 4 + length
+    return Header(rate, _plausible(aspect), LINEAR)
+
+
+def _text(data: bytes, position: int) -> tuple[bytes, bytes, int]:
+    """An attribute's name, its type, and where its length stands."""
+    name_end = data.index(b"\0", position)
+    kind_end = data.index(b"\0", name_end + 1)
+    if kind_end + 5 > len(data):
+        raise ValueError("its header ends too early")
+    return data[position:name_end], data[name_end + 1 : kind_end], kind_end + 1
+
+
+def _dpx(data: bytes, order: str) -> Header:
+    rates = (struct.unpack_from(f"{order}f", data, offset)[0] for offset in (1724, 1940))  # film's, television's
+    rate = next((exact(value) for value in rates if math.isfinite(value) and 1 <= value <= 1000), None)
+    across, down = struct.unpack_from(f"{order}II", data, 1628)
+    undefined = 0xFFFFFFFF in (across, down) or not across or not down
+    return Header(rate, 1.0 if undefined else _plausible(across / down), DPX_TRANSFERS.get(data[801], DISPLAY))
+
+
+def _plausible(aspect: float) -> float:
+    """A pixel aspect, 1 where no camera has it."""
+    return aspect if math.isfinite(aspect) and 0.25 <= aspect <= 4 else 1.0

@@ -1,0 +1,114 @@
+"""[S] Image sequences: a shot's frames as numbered files, named by a pattern such as `plate.####.exr`.
+
+A pattern is written with as many # as the numbers have digits, zeros in front; longer numbers belong to it, too. It
+stands for the shot wherever a path does. Numbers are those of the files: 1001 is frame 1001, and a missing file is a
+frame that is missing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+PLATE_SUFFIXES = frozenset({".exr", ".dpx"})  # never photos
+SUFFIXES = PLATE_SUFFIXES | {".png", ".tif", ".tiff", ".jpg", ".jpeg"}
+FEWEST = 3  # files that make a sequence of what could also be photos
+ALONE = 8  # the same where only the numbers say so, and a file was chosen alone
+LAST = 1_048_574  # Blender's last frame
+
+_NUMBERED = re.compile(r"(?P<head>.*?)(?P<number>\d+)(?P<tail>\.[A-Za-z]+)")
+_PATTERN = re.compile(r"(?P<head>[^#]*)(?P<hashes>#+)(?P<tail>\.[A-Za-z]+)")
+_PRINTF = re.compile(r"%0?(\d*)d(?=\.[A-Za-z]+$)")
+
+
+def is_pattern(path: str | Path) -> bool:
+    """Whether a path is the pattern of a sequence, and no file that happens to be named like one."""
+    path = Path(path)
+    return _PATTERN.fullmatch(path.name) is not None and path.suffix.lower() in SUFFIXES and not path.is_file()
+
+
+def from_notation(path: Path) -> Path:
+    """The pattern that `plate.%04d.exr` means; any other path as it is."""
+    return path.with_name(_PRINTF.sub(lambda match: "#" * int(match[1] or 1), path.name))
+
+
+def pattern(file: Path) -> Path | None:
+    """The pattern of the sequence that `file` is a frame of, however short; None where its name has no number."""
+    match = _NUMBERED.fullmatch(file.name)
+    if match is None or file.suffix.lower() not in SUFFIXES:
+        return None
+    numbers = _numbers(file.parent, match["head"], match["tail"])
+    padded = {len(number) for number in numbers if number.startswith("0") and len(number) > 1}
+    own = len(match["number"])
+    digits = own if own in padded else max((n for n in padded if n <= own), default=min(map(len, numbers), default=own))
+    return file.with_name(match["head"] + "#" * digits + match["tail"])
+
+
+def is_plate_name(file: Path) -> bool:
+    """Whether a file is named as frames of a shot are (`name.1001.ext`), and cameras do not name photos."""
+    match = _NUMBERED.fullmatch(file.name)
+    return match is not None and match["head"].endswith(".") and len(match["number"]) >= 3
+
+
+def frames(pattern: Path) -> dict[int, Path]:
+    """The files of a sequence by their numbers, in order. Raises OSError where the folder cannot be read."""
+    match = _PATTERN.fullmatch(pattern.name)
+    if match is None:
+        return {}
+    digits = len(match["hashes"])
+    names = {
+        int(number): pattern.with_name(f"{match['head']}{number}{match['tail']}")
+        for number in _numbers(pattern.parent, match["head"], match["tail"])
+        if len(number) == digits or (len(number) > digits and not number.startswith("0"))
+    }
+    return {number: names[number] for number in sorted(names) if number <= LAST}
+
+
+def missing(numbers: Sequence[int]) -> list[int]:
+    """The numbers that lack between the first and the last."""
+    present = set(numbers)
+    return [number for number in range(min(present), max(present) + 1) if number not in present] if present else []
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Rising numbers as a person writes them: 1004, 1010–1012."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ", ".join(f"{part[0]}–{part[-1]}" if len(part) > 1 else str(part[0]) for part in parts)
+
+
+def exists(path: str | Path) -> bool:
+    """Whether the file or the sequence at `path` is there."""
+    path = Path(path)
+    if not is_pattern(path):
+        return path.is_file()
+    try:
+        return bool(frames(path))
+    except OSError:
+        return False
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files of a sequence."""
+    return sum(file.stat().st_size for file in (frames(path).values() if is_pattern(path) else [path]))
+
+
+def _numbers(folder: Path, head: str, tail: str) -> list[str]:
+    """The digits between `head` and `tail` in the names of a folder's files."""
+    return [
+        name[len(head) : -len(tail)]
+        for name in _names(folder, folder.stat().st_mtime_ns)
+        if name.startswith(head) and name.endswith(tail) and name[len(head) : -len(tail)].isdecimal()
+    ]
+
+
+@lru_cache(maxsize=4)
+def _names(folder: Path, _changed: int) -> tuple[str, ...]:
+    """The names in a folder: a folder of 1,000 frames is looked through once, not once for each of them."""
+    return tuple(entry.name for entry in folder.iterdir())
