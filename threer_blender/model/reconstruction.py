@@ -219,9 +219,6 @@ class Shot:
     frame_rate: Fraction
     frame_count: int
     cameras: dict[int, Camera]
-    first_frame: int = 1
-    missing: tuple[int, ...] = ()
-    plate_size: tuple[int, int] | None = None
     move: str = ""
     move_reason: str = ""
     median_error: Array | None = None
@@ -229,6 +226,9 @@ class Shot:
     worst_error: Array | None = None
     inliers: Array | None = None
     coverage: Array | None = None
+    first_frame: int = 1
+    missing: tuple[int, ...] = ()
+    plate_size: tuple[int, int] | None = None
 
     @property
     def last_frame(self) -> int:
