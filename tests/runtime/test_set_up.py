@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from threer_blender.files import digest, removal
+from threer_blender.host import environment, hardware
 from threer_blender.jobs.messages import Message, Notice, SetUp
 from threer_blender.model.errors import UserError
 from threer_blender.runtime.report import Report
 from threer_blender.worker import set_up
+from threer_blender.worker.download import File
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for uv is a script")
 
@@ -42,11 +45,16 @@ UV = """#!{python}
 import json, os, sys
 with open({asked!r}, "a") as file:
     file.write(json.dumps(sys.argv[1:]) + "\\n")
+with open({asked!r} + " where", "w") as file:
+    json.dump([os.getcwd(), os.listdir(), dict(os.environ)], file)
+assert sys.argv.pop(1) == "--no-config"
 fails = json.load(open({fails!r}))
 said = fails.get(sys.argv[1]) or fails.get(" ".join(sys.argv[1:3]))
 if said:
     print(said, file=sys.stderr)
     sys.exit(2)
+if sys.argv[1] == "venv":
+    os.makedirs(sys.argv[-1])
 """
 
 
@@ -55,18 +63,25 @@ class StandIn:
 
     def __init__(self, home: Path) -> None:
         self.home, self._asked, self._fails = home, home / "asked", home / "fails"
-        unfinished = home / "environment.unfinished"
-        unfinished.mkdir()
+        unfinished = removal.own(home / "environment.unfinished")
         code = UV.format(python=sys.executable, asked=str(self._asked), fails=str(self._fails))
-        with zipfile.ZipFile(unfinished / "uv.whl", "w") as wheel:  # as if it had been fetched before
-            wheel.writestr("uv-0.data/scripts/uv", code)
+        wheel = unfinished / "uv.whl"  # as if it had been fetched before
+        with zipfile.ZipFile(wheel, "w") as packed:
+            packed.writestr("uv-0.data/scripts/uv", code)
+        self.published = File(wheel.as_uri(), wheel.stat().st_size, digest.sha256(wheel))
 
     def fails(self, **words: str) -> None:
         self._fails.write_text(json.dumps({name.replace("_", " "): said for name, said in words.items()}))
 
     @property
     def asked(self) -> list[list[str]]:
-        return [json.loads(line) for line in self._asked.read_text().splitlines()]
+        return [json.loads(line)[1:] for line in self._asked.read_text().splitlines()]
+
+    @property
+    def where(self) -> tuple[str, list[str], dict[str, str]]:
+        """The folder that it was called in, what was in that, and its environment."""
+        folder, names, environment = json.loads(self._asked.with_name("asked where").read_text())
+        return folder, names, environment
 
 
 @pytest.fixture
@@ -74,7 +89,9 @@ def uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     monkeypatch.setenv("THREER_HOME", str(tmp_path))
     for name in set_up.OWN_INDEX:
         monkeypatch.delenv(name, raising=False)
-    return StandIn(tmp_path)
+    stand_in = StandIn(tmp_path)
+    monkeypatch.setattr(set_up, "UV", {(platform.system(), platform.machine()): stand_in.published})
+    return stand_in
 
 
 def run(said: list[Message] | None = None) -> None:
@@ -118,17 +135,110 @@ def test_what_uv_fails_with_is_one_sentence(uv: StandIn, printed: str, sentence:
     assert not (uv.home / "environment").exists()
 
 
+@pytest.mark.parametrize(
+    ("cuda", "card", "own", "backend"),
+    [
+        (hardware.Cuda(580, 7.5), True, "", "cu130"),
+        (hardware.Cuda(591, 12.0), True, "", "cu130"),
+        (hardware.Cuda(591, 6.1), True, "", "cu126"),  # which CUDA 13 has left behind
+        (hardware.Cuda(550, 8.6), True, "", "cu126"),
+        (hardware.Cuda(470, 3.5), True, "", "auto"),
+        (None, True, "", "auto"),  # AMD's
+        (None, False, "", "cpu"),
+        (hardware.Cuda(580, 7.5), True, "https://packages.studio.example/simple", None),
+    ],
+)
+@pytest.mark.skipif(sys.platform == "darwin", reason="torch has one build for it")
 def test_torch_is_chosen_by_the_hardware_unless_the_user_has_an_index(
-    uv: StandIn, monkeypatch: pytest.MonkeyPatch
+    uv: StandIn, monkeypatch: pytest.MonkeyPatch, cuda: hardware.Cuda | None, card: bool, own: str, backend: str | None
 ) -> None:
-    for own, backend in (("", True), ("https://packages.studio.example/simple", False)):
-        if own:
-            monkeypatch.setenv("UV_DEFAULT_INDEX", own)
-        uv.fails(pip=NO_TORCH)
-        with pytest.raises(UserError):
-            run()
-        compiling = uv.asked[-1]
-        assert compiling[:2] == ["pip", "compile"]
-        assert ("--torch-backend" in compiling) == backend
-        if backend:
-            assert compiling[compiling.index("--torch-backend") + 1] == "auto"
+    monkeypatch.setattr(hardware, "cuda", lambda: cuda)
+    monkeypatch.setattr(hardware, "graphics", lambda: (hardware.Card("a card", 8 << 30, 8 << 30),) * card)
+    if own:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", own)
+    uv.fails(pip=NO_TORCH)
+    with pytest.raises(UserError):
+        run()
+    compiling = uv.asked[-1]
+    assert compiling[:2] == ["pip", "compile"]
+    chosen = compiling[compiling.index("--torch-backend") + 1] if "--torch-backend" in compiling else None
+    assert chosen == backend
+
+
+def test_uv_hears_nothing_of_the_users_configuration_but_what_is_documented(
+    uv: StandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hostile = tmp_path / "hostile"
+    hostile.mkdir()
+    (hostile / "uv.toml").write_text('extra-index-url = ["https://evil.example"]')
+    monkeypatch.chdir(hostile)
+    meant = {"UV_INDEX": "https://packages.studio.example/simple"}
+    unmeant = ("UV_CONFIG_FILE", "UV_EXTRA_INDEX_URL", "UV_INSECURE_HOST", "PIP_INDEX_URL", "PYTHONPATH", "PYTHONHOME")
+    for name in (*meant, *unmeant):
+        monkeypatch.setenv(name, meant.get(name, "https://evil.example"))
+    uv.fails(pip=NO_TORCH)
+    with pytest.raises(UserError):
+        run()
+    folder, names, given = uv.where
+    assert names == []
+    assert Path(folder) == tmp_path / "environment.unfinished" / "working folder"
+    assert meant.items() <= given.items()
+    assert not set(unmeant) & set(given)
+    assert "evil" not in json.dumps(given)
+
+
+@pytest.mark.usefixtures("uv")
+def test_a_uv_that_is_not_the_published_one_is_never_started(tmp_path: Path) -> None:
+    """As where somebody else could write to the folder."""
+    wheel = tmp_path / "environment.unfinished" / "uv.whl"
+    with zipfile.ZipFile(wheel, "a") as packed:
+        packed.writestr("more", "x")
+    with pytest.raises(UserError):
+        run()
+    assert not (tmp_path / "asked").exists()
+
+
+GOOD = min(environment.locked()["numpy", "2.4.6"])
+TORCH = min(environment.locked()["torch", "2.13.0+cpu"])
+PYPI, TORCHS = "https://files.pythonhosted.org/numpy.whl", "https://download.pytorch.org/whl/torch.whl"
+CHECKED = [
+    ("numpy", "2.4.6", GOOD, PYPI, "", "listed"),
+    ("numpy", "2.4.6", "0" * 64, PYPI, "", "refused"),
+    ("numpy", "2.4.6", GOOD[:-1] + ("0" if GOOD[-1] != "0" else "1"), PYPI, "", "refused"),
+    ("numpy", "2.4.7", GOOD, PYPI, "", "refused"),
+    ("numpy", "2.4.6", GOOD, "https://mirror.studio.example/numpy.whl", "UV_INDEX", "listed"),
+    ("numpy", "2.4.6", "0" * 64, "https://mirror.studio.example/numpy.whl", "UV_INDEX", "refused"),
+    ("evil", "1.0", "0" * 64, PYPI, "", "refused"),
+    ("evil", "1.0", "0" * 64, "https://download.pytorch.org/whl/evil.whl", "", "refused"),
+    ("torch", "2.13.0+cpu", TORCH, TORCHS, "", "listed"),
+    ("torch", "2.13.0+cpu", "0" * 64, TORCHS, "", "refused"),
+    ("torch", "2.13.0+rocm7.2", "0" * 64, TORCHS, "", "said"),
+    ("torch", "2.13.0+rocm7.2", "0" * 64, "https://evil.example/torch.whl", "", "refused"),
+    ("torch", "2.13.0+rocm7.2", "0" * 64, "https://download.pytorch.org.evil.example/torch.whl", "", "refused"),
+    ("torch", "2.13.0+studio", "0" * 64, "https://packages.studio.example/torch.whl", "UV_DEFAULT_INDEX", "said"),
+    ("nvidia-cublas-cu12", "12.6", "0" * 64, TORCHS, "", "said"),
+    ("nvidia-cublas-cu12", "12.6", "0" * 64, PYPI, "", "refused"),
+]
+
+
+@pytest.mark.parametrize(("name", "version", "sha256", "url", "own", "outcome"), CHECKED)
+def test_only_what_the_lock_lists_is_installed(
+    monkeypatch: pytest.MonkeyPatch, name: str, version: str, sha256: str, url: str, own: str, outcome: str
+) -> None:
+    for variable in environment.OWN_INDEX:
+        monkeypatch.delenv(variable, raising=False)
+    if own:
+        monkeypatch.setenv(own, "https://packages.studio.example/simple")
+    said: list[Message] = []
+    wheels = [set_up.Wheel(name, version, File(url, 7, sha256))]
+    if outcome == "refused":
+        with pytest.raises(UserError, match=r"is not the published package; it was not installed\."):
+            set_up._check_hashes(wheels, Report(said.append))
+    else:
+        set_up._check_hashes(wheels, Report(said.append))
+    assert bool(said) == (outcome == "said")
+
+
+def test_the_lock_lists_every_package_that_is_wanted() -> None:
+    known = {f"{name}=={version}" for name, version in environment.locked()}
+    assert {*environment.PACKAGES.values(), *environment.PINNED} <= known

@@ -7,13 +7,15 @@ Nothing of it is ever imported here.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 from ..files import removal
@@ -24,6 +26,7 @@ TEMPORARY = "threer_"  # how the name of a job's own folder for temporary files 
 # In the folder of caches and logs: the environment, one in the making, and the Python that was fetched for it.
 ENVIRONMENT, UNFINISHED, PYTHONS = "environment", "environment.unfinished", "python"
 NOTE = "threer.json"
+LOCK = Path(__file__).with_name("packages.lock")
 
 # Module -> the package that brings it. The zips carry the same versions (wheels/lock.txt).
 PACKAGES = {
@@ -92,7 +95,17 @@ def cleaned() -> dict[str, str]:
     What names our own folders stays, absolute: the child works in another folder.
     """
     taken = {name: value for name, value in os.environ.items() if name in OWN_INDEX or not name.startswith(CONFUSING)}
-    return taken | {name: str(Path(taken[name]).absolute()) for name in FOLDERS if taken.get(name)}
+    folders = {name: Path(taken[name]) for name in FOLDERS if taken.get(name)}
+    if "UV_FIND_LINKS" in taken and (links := Path(taken["UV_FIND_LINKS"])).is_dir():
+        folders["UV_FIND_LINKS"] = links
+    return taken | {name: str(folder.absolute()) for name, folder in folders.items()}
+
+
+def locked() -> dict[tuple[str, str], frozenset[str]]:
+    """Name and version of each package that the environment may be made of -> the sha256 of each of its files."""
+    text = LOCK.read_text("utf-8")
+    entries = re.findall(r"^([\w.-]+)==(\S+) \\\n((?:    --hash=sha256:\S+(?: \\)?\n)+)", text, re.MULTILINE)
+    return {(name, version): frozenset(re.findall(r"sha256:(\w+)", lines)) for name, version, lines in entries}
 
 
 def executable(folder: Path) -> Path:
@@ -109,6 +122,22 @@ def private(home: Path) -> Private | None:
         return None
     except (ValueError, TypeError):  # of a version that noted something else
         return Private(folder, "", {"": ""}, "")
+
+
+def find_spec(name: str) -> ModuleSpec | None:
+    """`importlib.util.find_spec` of a top-level module, but for what lies in the working folder: whoever has filled
+    that folder could otherwise give us modules.
+    """
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None or _folder_of(spec) != Path.cwd():
+        return spec
+    return PathFinder.find_spec(name, [folder for folder in sys.path if Path(folder).absolute() != Path.cwd()])
+
+
+def _folder_of(spec: ModuleSpec) -> Path:
+    """The folder on the search path in which a module was found."""
+    origin = Path(spec.origin or "").absolute()
+    return origin.parent.parent if spec.submodule_search_locations else origin.parent
 
 
 def absent(modules: Iterable[str]) -> tuple[str, ...]:
@@ -152,8 +181,7 @@ def built_in(modules: Iterable[str] = ()) -> Runtime:
         spec = find_spec(module)
         if spec is None or spec.origin is None:
             continue  # the runtime says what is missing
-        origin = Path(spec.origin)
-        folders.append(origin.parent.parent if spec.submodule_search_locations else origin.parent)
+        folders.append(_folder_of(spec))
     return Runtime(Path(sys.executable), tuple(dict.fromkeys(folders)))
 
 

@@ -74,6 +74,37 @@ class Card(NamedTuple):
     free: int
 
 
+class Cuda(NamedTuple):
+    """What NVIDIA's driver says: its own major version, and the least compute capability among the cards."""
+
+    driver: int
+    capability: float
+
+
+def cuda() -> Cuda | None:
+    """What stands here for CUDA; None where there is no card of NVIDIA's."""
+    rows = [row for row in _nvidia("driver_version,compute_cap") if len(row) == 2]
+    try:
+        return Cuda(int(rows[0][0].partition(".")[0]), min(float(row[1]) for row in rows))
+    except (IndexError, ValueError):  # no card, or one whose driver says something else
+        return None
+
+
+def _nvidia(fields: str) -> list[list[str]]:
+    """What nvidia-smi says of each card; nothing where there is none, or it does not answer."""
+    program_file = program("nvidia-smi")
+    if program_file is None:
+        return []
+    command = [str(program_file), f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
+    windowless = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # without it a window would flash up on Windows
+    try:
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20, creationflags=windowless)
+    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
+        return []
+    count = fields.count(",")
+    return [[cell.strip() for cell in line.rsplit(",", count)] for line in ran.stdout.splitlines()]
+
+
 def graphics() -> tuple[Card, ...]:
     """The cards that torch could use, looked at again after FRESH seconds; Apple's shares the computer's memory."""
     return _graphics(int(time.monotonic() / FRESH))
@@ -84,18 +115,16 @@ def _graphics(_time: int) -> tuple[Card, ...]:
     if platform.system() == "Darwin" and platform.machine() == "arm64":
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         return (Card("Apple GPU", memory, free_memory()),)
-    driver = program("nvidia-smi")
-    if driver is not None:
-        command = [str(driver), "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"]
-        # Without it a window would flash up on Windows.
-        windowless = getattr(subprocess, "CREATE_NO_WINDOW", 0)
-        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20, creationflags=windowless)
-        rows = [[cell.strip() for cell in line.rsplit(",", 2)] for line in ran.stdout.splitlines()]
-        # A card that shares the computer's memory has none to say: [N/A].
-        cards = [Card(row[0], int(row[1]) << 20, int(row[2]) << 20) for row in rows if row[-1].isdecimal()]
-        if cards:
-            return tuple(cards)
+    rows = _nvidia("name,memory.total,memory.free")
+    # A card that shares the computer's memory has none to say: [N/A].
+    cards = [Card(row[0], int(row[1]) << 20, int(row[2]) << 20) for row in rows if row[1:] and _are_numbers(row[1:])]
+    if cards:
+        return tuple(cards)
     return tuple(_amd())
+
+
+def _are_numbers(cells: list[str]) -> bool:
+    return all(cell.isascii() and cell.isdecimal() for cell in cells)
 
 
 def _amd() -> list[Card]:

