@@ -124,18 +124,15 @@ def frame(world: World, shot: Shot, index: int) -> tuple[Array, Array | None, di
     lens, rows = lens_of(shot, index), row_poses(shot, index)
     rendered = shot_renderer.render(world.at(shot, index), world.colors, world.scales, lens, rows)
     walker = rendered.surface >= world.standing
-    points, depth = (
-        np.where(walker.any(axis=2)[..., None], np.nan, x) for x in (rendered.points, rendered.depth[..., None])
-    )
-    x, y = (
-        ((np.arange(n) + 0.5) * side / n).astype(int) for n, side in zip(GRID, (shot.width, shot.height), strict=True)
-    )
-    grid = points[np.ix_(y, x)].reshape(-1, 3)
+    still = ~walker.any(axis=2) & np.isfinite(rendered.depth)
+    columns, lines = (np.arange(GRID[0]) + 0.5) / GRID[0], (np.arange(GRID[1]) + 0.5) / GRID[1]
+    x, y = np.meshgrid((columns * shot.width).astype(int), (lines * shot.height).astype(int))
+    x, y = x[still[y, x]], y[still[y, x]]
     record: dict[str, Any] = {
         "world_from_camera": rows[shot.height // 2].round(10).tolist(),
         **{name: getattr(lens, name) for name in ("fx", "fy", "cx", "cy")},
-        "median_depth": round(float(np.nanmedian(np.where(np.isfinite(depth), depth, np.nan))), 6),
-        "points": grid[np.isfinite(grid).all(axis=1)].round(6).tolist(),
+        "median_depth": round(float(np.median(rendered.depth[still])), 6),
+        "points": rendered.points(y, x).round(6).tolist(),
     }
     if shot.read_out:
         record |= {"first_row": rows[0].round(10).tolist(), "last_row": rows[-1].round(10).tolist()}

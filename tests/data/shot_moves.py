@@ -168,22 +168,22 @@ def strolling(frames: int) -> Callable[[float], tuple[float, float]]:
 
 
 WALK = walked(100, (-0.75, -1.15), (0.65, -0.85), 11)
-ACROSS = orbited(100, -16.0, 16.0, 1.25, 0.50, 61)
-HOLES = frozenset({7, 20, 33, 34, 35, 52, 61, 76, 77, 90})
+ACROSS = orbited(72, -16.0, 16.0, 1.25, 0.50, 61)
+HOLES = frozenset({7, 20, 33, 34, 35, 52, 61, 72})
 
 SHOTS = (
     Shot("walk", "free", 100, WALK, constant(560.0), centre=(3.1, -2.2)),
-    Shot("orbit", "free", 90, orbited(90, -50.0, 50.0, 1.15, 0.62, 21), constant(600.0)),
+    Shot("orbit", "free", 72, orbited(72, -50.0, 50.0, 1.15, 0.62, 21), constant(600.0)),
     Shot("hand_held", "free", 80, hand_held(80, 31), constant(580.0), centre=(-2.4, 1.7), k1=-0.03),
     Shot("nodal", "nodal", 80, panned(80, 64.0, 9.0), constant(600.0)),
     Shot("zoom", "zoom", 80, panned(80, 26.0, 5.0), between(480.0, 900.0, 80)),
-    Shot("dolly_zoom", "free zoom", 80, dollied(80), dolly_focal(420.0, 80)),
-    Shot("wide", "free", 100, walked(100, (-0.7, -1.0), (0.6, -0.75), 41), constant(430.0), k1=-0.25, k2=0.05),
+    Shot("dolly_zoom", "free zoom", 64, dollied(64), dolly_focal(420.0, 64)),
+    Shot("wide", "free", 72, walked(72, (-0.7, -1.0), (0.6, -0.75), 41), constant(430.0), k1=-0.25, k2=0.05),
     Shot(
-        "anamorphic", "free", 80, orbited(80, -30.0, 36.0, 1.1, 0.55, 51), constant(900.0), height=540, pixel_aspect=2.0
+        "anamorphic", "free", 64, orbited(64, -30.0, 36.0, 1.1, 0.55, 51), constant(900.0), height=540, pixel_aspect=2.0
     ),
-    Shot("walker", "free", 100, ACROSS, constant(560.0), walker=strolling(100)),
-    Shot("no_walker", "free", 100, ACROSS, constant(560.0)),
-    Shot("holes", "free", 100, walked(100, (0.7, -1.05), (-0.7, -0.9), 71), constant(560.0), first=1001, missing=HOLES),
-    Shot("rolling_shutter", "free", 90, hand_held(90, 81), constant(580.0), read_out=0.020),
+    Shot("walker", "free", 72, ACROSS, constant(560.0), walker=strolling(72)),
+    Shot("no_walker", "free", 72, ACROSS, constant(560.0)),
+    Shot("holes", "free", 80, walked(80, (0.7, -1.05), (-0.7, -0.9), 71), constant(560.0), first=1001, missing=HOLES),
+    Shot("rolling_shutter", "free", 72, hand_held(72, 81), constant(580.0), read_out=0.020),
 )

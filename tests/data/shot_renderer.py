@@ -73,13 +73,23 @@ class Lens:
 
 @dataclass(frozen=True)
 class Rendered:
-    """`picture` (H, W, 3) linear; `surface` (H, W, 4) index of the triangle seen by each sample, -1 for sky;
-    `points` (H, W, 3) where each pixel's first sample met it, NaN for sky; `depth` (H, W) camera z there."""
+    """`picture` (H, W, 3) linear; `surface` (H, W, 4) index of the triangle that each sample shows, -1 for sky.
+
+    `depth` (H, W) is the camera z of each pixel's first sample, infinite for sky, `rays` (H, W, 2) its (x/z, y/z).
+    """
 
     picture: Array
     surface: Array
-    points: Array
     depth: Array
+    rays: Array
+    rows: Array
+
+    def points(self, y: Array, x: Array) -> Array:
+        """(N, 3) world points that the first samples of pixels (N,), (N,) show; infinite for sky."""
+        poses, z = self.rows[y], self.depth[y, x]
+        local = np.concatenate([self.rays[y, x], np.ones((len(y), 1))], axis=1) * z[:, None]
+        points: Array = np.einsum("nij,nj->ni", poses[:, :3, :3], local) + poses[:, :3, 3]
+        return points
 
 
 def render(mesh: Any, colors: Array, scales: Array, lens: Lens, rows: Array) -> Rendered:
@@ -99,13 +109,7 @@ def render(mesh: Any, colors: Array, scales: Array, lens: Lens, rows: Array) -> 
     corners, paint = mesh.corners, mesh.paint
     arrays = (mesh.vertices, mesh.normals, mesh.texture, mesh.tone)
     _shade(*arrays, corners, paint, rows, rays, surface, depth, colors, scales, octaves, sun, SKY, lens.fx, picture)
-    z = depth[:, :, 0]
-    local = (
-        np.concatenate([rays[:, :, 0], np.ones((*z.shape, 1))], axis=-1)
-        * np.where(np.isfinite(z), z, np.nan)[..., None]
-    )
-    points = np.einsum("hij,hwj->hwi", rows[:, :3, :3], local) + rows[:, None, :3, 3]
-    return Rendered(picture, surface, points, z)
+    return Rendered(picture, surface, depth[:, :, 0], rays[:, :, 0], rows)
 
 
 @numba.njit(**_COMPILE)

@@ -6,7 +6,7 @@ patch of the picture repeats and none swims.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import bpy
@@ -128,7 +128,17 @@ def _mesh(item: bpy.types.Object) -> Mesh:
 def still_life() -> Mesh:
     """Everything that stands still. Takes some twenty seconds."""
     scene = sample_scene.build()
-    return together([_mesh(item) for item in scene.objects if item.type == "MESH"])
+    return _visible(together([_mesh(item) for item in scene.objects if item.type == "MESH"]))
+
+
+def _visible(mesh: Mesh) -> Mesh:
+    """`mesh` without the triangles that no camera above the cloth can see: the wall's back, the deck's underside."""
+    a, b, c = (mesh.vertices[mesh.corners[:, i]] for i in range(3))
+    normals, middles = mesh.normals[mesh.corners].mean(axis=1), (a + b + c) / 3
+    outward = (normals[:, :2] * middles[:, :2]).sum(axis=1) / np.linalg.norm(middles[:, :2], axis=1)
+    wall, deck = (mesh.paint == PAINT_NAMES.index(name) for name in ("wall", "oak"))
+    shown = ~((wall & (outward > 0.3)) | (deck & (normals[:, 2] < -0.1)))
+    return replace(mesh, corners=mesh.corners[shown], paint=mesh.paint[shown])
 
 
 @dataclass(frozen=True)

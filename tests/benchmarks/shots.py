@@ -1,0 +1,136 @@
+"""Does it stick? Camera tracking on rendered shots with exact truth, beside Blender's own (libmv).
+
+    nox -s benchmarks -- shots          all of them
+    python tests/benchmarks/shots.py walk …   some
+
+The plate alone goes in, through the public call. Shots are rendered on demand (tests/data/make_shots.py). Ours is told
+nothing. libmv is told the pixel aspect and which shots are nodal, as it does not find out; it knows no zoom.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _measure import REPOSITORY, machine, measured, table
+from _shot_scores import ShotScores, camera_of, scores
+
+sys.path.insert(0, str(REPOSITORY / "tests" / "data"))
+
+import make_shots
+
+SOLVE = """
+import dataclasses
+from threer_blender import headless
+from threer_blender.model.errors import UserError
+def plain(camera):
+    pose = camera.world_from_camera.tolist()
+    return {**dataclasses.asdict(camera), "world_from_camera": pose, "median_error": camera.reprojection_error}
+try:
+    result = headless.reconstruct([sys.argv[1]], sys.argv[2], options={"quality": "preview", "points": False})
+except (UserError, RuntimeError) as error:
+    end(refused=str(error))
+else:
+    if result.shots:
+        shot = result.shots[0]
+        errors = {name: getattr(shot, name).tolist() for name in ("median_error", "p95_error", "worst_error")
+                  if getattr(shot, name) is not None}
+        end(cameras={n: plain(c) for n, c in shot.cameras.items()}, move=shot.move, errors=errors)
+    else:
+        end(refused=" ".join(["No shot was solved.", *result.notes]))
+"""
+LIBMV = """
+import subprocess
+command = [sys.executable, sys.argv[1], *sys.argv[2:]]
+done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+if done.returncode:
+    end(refused=f"Blender ended with {done.returncode}.")
+else:
+    end(**json.loads(done.stdout.splitlines()[-1]))
+"""
+HEAD = [
+    "Shot",
+    "Side",
+    "Frames",
+    "Kind",
+    "Reprojection median / p95 / worst frame, px",
+    "Path ATE, %",
+    "Rotation, °",
+    "Focal, %",
+    "Slip median / p95 / worst frame, px",
+    "Jitter, px",
+    "Offset",
+    "CPU-s",
+]
+
+
+def reprojection(case: dict[str, Any]) -> str:
+    """What a side says of its own errors: medians over the frames, and the worst frame's median."""
+    medians = [camera["median_error"] for camera in case["cameras"].values()]
+    medians = case.get("errors", {}).get("median_error", medians)
+    known = np.array([np.nan if each is None else each for each in medians], float)
+    if not np.isfinite(known).any():
+        return ""
+    p95 = case.get("errors", {}).get("p95_error")
+    spread = "–" if p95 is None else f"{np.nanmedian(p95):.2f}"
+    return f"{np.nanmedian(known):.2f} / {spread} / {np.nanmax(known):.2f}"
+
+
+def numbers(measure: ShotScores) -> list[str]:
+    """The cells from the path's error on. Where the camera stands still, how far it went instead, in median depths."""
+    path = f"{measure.ate:.3f}" if np.isfinite(measure.ate) else f"moved {measure.travel:.1g}"
+    slip = " / ".join(f"{each:.2f}" for each in measure.slip)
+    return [
+        path,
+        f"{measure.rotation:.3f}",
+        f"{measure.focal:.2f}",
+        slip,
+        f"{measure.jitter:.3f}",
+        f"{measure.offset:+d}",
+    ]
+
+
+def row(name: str, side: str, case: dict[str, Any], truth: dict[str, Any]) -> list[str]:
+    """A line of the table, or the refusal."""
+    total, cpu = len(truth["frames"]), f"{case['cpu']:.0f}"
+    solved = {int(number): camera_of(entry) for number, entry in case.get("cameras", {}).items()}
+    if len(solved) < 3:
+        refusal = case.get("refused", "It solved fewer than three frames.")
+        return [name, side, f"{len(solved)}/{total}", refusal, *[""] * 7, cpu]
+    right = {"": "not named", truth["kind"]: "right"}.get(case.get("move", ""), f"{case.get('move')}, wrong")
+    kind = f"{truth['kind']}: {right}"
+    measures = numbers(scores(solved, truth))
+    return [name, side, f"{len(solved)}/{total}", kind, reprojection(case), *measures, cpu]
+
+
+def ours(name: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        return measured(SOLVE, str(make_shots.plate(name)), f"{folder}/result")
+
+
+def libmv(name: str, truth: dict[str, Any]) -> dict[str, Any]:
+    """What Blender solved, its frames renumbered as the plate's are."""
+    script = Path(__file__).with_name("_libmv.py")
+    case = measured(LIBMV, str(script), str(make_shots.plate(name)), truth["kind"], str(truth["pixel_aspect"]))
+    first = truth["frames"][0]["number"]
+    case["cameras"] = {int(number) + first - 1: camera for number, camera in case.get("cameras", {}).items()}
+    return case
+
+
+def rows(names: list[str]) -> Any:
+    for name in names:
+        truth = make_shots.truth(name)
+        yield row(name, "ours", ours(name), truth)
+        yield row(name, "libmv", libmv(name, truth), truth)
+
+
+def main() -> None:
+    names = sys.argv[1:] or [shot.name for shot in make_shots.SHOTS]
+    make_shots.ensure(names)
+    print(f"{machine()}\n")
+    table(HEAD, rows(names))
+
+
+if __name__ == "__main__":
+    main()
