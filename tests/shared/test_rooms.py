@@ -37,6 +37,7 @@ ROOMS = (
     "pictures",
     "splat_files",
     "lenses",
+    "reports",
     "host",
     "bundle",
     "files",

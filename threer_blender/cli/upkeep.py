@@ -1,4 +1,4 @@
-"""[S] The command line's verbs around a reconstruction: `info`, `cleaning`, `lens`, `weights` and `environment`."""
+"""[S] The command line's verbs around a reconstruction: information, reports, lenses, weights, the environment."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ..jobs.messages import Asked, Download, SetUp
 from ..lenses import export as lens_export
 from ..model.engine import Option, Weights
 from ..model.errors import UserError
+from ..reports import files as report_files
 from . import inspection
 
 
@@ -35,6 +36,11 @@ def add_verbs(verbs: Any) -> None:
     lens.add_argument("result", metavar="FOLDER", help="the bundle of a result")
     lens.add_argument("--output", required=True, metavar="LENSES", help="a folder for them")
     lens.set_defaults(run=_lens)
+
+    report = verbs.add_parser("report", help="how well a result's shots stick, frame by frame: an HTML page and JSON")
+    report.add_argument("result", metavar="FOLDER", help="the bundle of a result")
+    report.add_argument("--output", required=True, metavar="HTML", help="the page; its numbers go beside it as JSON")
+    report.set_defaults(run=_report)
 
     weights = verbs.add_parser("weights", help="list, download or delete the learned engines' weights")
     does = weights.add_subparsers(dest="what", required=True)
@@ -93,6 +99,11 @@ def _info(parsed: argparse.Namespace) -> None:
 def _cleaning(parsed: argparse.Namespace) -> None:
     lines = inspection.write(bundle.read(parsed.result), Path(parsed.output).absolute())
     sys.stdout.write("\n".join([*lines, inspection.KEY]) + "\n")
+
+
+def _report(parsed: argparse.Namespace) -> None:
+    for path in report_files.write(bundle.read(parsed.result), Path(parsed.output).absolute()):
+        sys.stdout.write(f"written: {path}\n")
 
 
 def _lens(parsed: argparse.Namespace) -> None:

@@ -1,0 +1,119 @@
+"""Reports of shots: their numbers are those of the shot, and the frames that they point at are the bad ones."""
+
+import json
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from threer_blender.model.errors import UserError
+from threer_blender.model.reconstruction import Camera, PointCloud, Reconstruction, Shot
+from threer_blender.reports import files
+from threer_blender.reports.shot_page import page
+from threer_blender.reports.shot_report import report
+
+FRAMES = 40
+
+
+def camera(x: float, fx: float = 500.0) -> Camera:
+    pose = np.eye(4)
+    pose[0, 3] = x
+    return Camera("", 640, 360, fx, fx, 320.0, 180.0, pose)
+
+
+def cloud(depth: float = 4.0) -> PointCloud:
+    random = np.random.default_rng(2)
+    positions = random.uniform((-2, -1, depth), (2, 1, depth), (500, 3)).astype(np.float32)
+    flat = np.zeros_like(positions)
+    return PointCloud(positions, flat, flat.astype(np.uint8), np.ones(500, np.float32), np.zeros(500, np.int32))
+
+
+def shot(first: int = 1001, **values: object) -> Shot:
+    """A camera that glides sideways; every frame has an error of 0.2 px."""
+    random = np.random.default_rng(4)
+    spread = random.uniform(0.9, 1.1, FRAMES)
+    cameras = {first + i: camera(0.01 * i) for i in range(FRAMES)}
+    made = Shot(
+        "plate.####.png", "/plate", Fraction(24), FRAMES, cameras, "free", "Points shift against each other.",
+        *((scale * spread).astype(np.float32) for scale in (0.2, 0.6, 1.5, 300.0, 0.8)), first_frame=first,
+    )  # fmt: skip
+    return replace(made, **values)
+
+
+def test_smooth_shot_has_no_jitter_and_nothing_suspicious() -> None:
+    whole = report(shot(), cloud())
+    assert whole.jitter < 1e-6
+    assert whole.suspicious == {}
+    assert whole.median == pytest.approx(0.2, rel=0.05)
+    assert whole.p95 == pytest.approx(0.6, rel=0.05)
+    assert whole.worst_frame is not None
+    assert whole.worst_frame[1] == pytest.approx(0.22, rel=0.05)
+
+
+def test_jitter_is_in_pixels_at_the_median_depth() -> None:
+    """Each frame is off by its own 2 mm, sideways: at 4 m, with 500 px, that is 0.25 px."""
+    random = np.random.default_rng(6)
+    cameras = {1001 + i: camera(0.01 * i + random.normal(0, 0.002)) for i in range(FRAMES)}
+    assert report(shot(cameras=cameras), cloud()).jitter == pytest.approx(0.25, rel=0.35)
+    assert report(shot(cameras=cameras), cloud(8.0)).jitter == pytest.approx(0.125, rel=0.35)
+
+
+def test_bad_frames_are_named_with_the_reason() -> None:
+    made = shot()
+    assert made.median_error is not None
+    assert made.coverage is not None
+    made.median_error[5], made.coverage[9] = 0.9, 0.1
+    cameras = dict(made.cameras)
+    cameras[1021] = camera(0.20 + 0.02)  # 2.5 px at 4 m
+    del cameras[1031], cameras[1033]
+    found = report(replace(made, cameras=cameras, missing=(1033,)), cloud()).suspicious
+    assert found[1006] == ["error 0.90 px"]
+    assert found[1010] == ["tracks cover 10% of the picture"]
+    assert found[1031] == ["no camera"]
+    assert 1033 not in found  # there is no such frame
+    assert found[1021][0].startswith("jumps by")
+    assert set(found) <= {1006, 1010, 1031, *range(1019, 1024)}
+
+
+def result(*shots: Shot) -> Reconstruction:
+    return Reconstruction("colmap", "BSD-3-Clause", [], [], cloud=cloud(), shots=list(shots))
+
+
+def test_files_hold_the_numbers(tmp_path: Path) -> None:
+    made = shot()
+    html, numbers = files.write(result(made, shot(1, median_error=None)), tmp_path / "walk.html")
+    document = json.loads(numbers.read_text("utf-8"))
+    first, second = document["shots"]
+    assert [entry["frame"] for entry in first["by_frame"]] == list(range(1001, 1001 + FRAMES))
+    assert made.p95_error is not None
+    np.testing.assert_allclose([entry["p95_error"] for entry in first["by_frame"]], made.p95_error, atol=1e-5)
+    assert second["reprojection_error_px"]["median"] is None
+    assert files.write(result(made), tmp_path / "walk.html") == [html, numbers]  # ours are replaced
+    html.write_text("my notes")
+    with pytest.raises(UserError, match="choose another name"):
+        files.write(result(made), tmp_path / "walk.html")
+    assert html.read_text() == "my notes"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["walk.html", "walk.json"]
+
+
+def test_a_result_without_a_shot_has_no_report(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no shot"):
+        files.write(result(), tmp_path / "x.html")
+
+
+def test_graphs_show_every_known_value() -> None:
+    made = shot(video="<plate> & co")
+    assert made.median_error is not None
+    made.median_error[10:12] = np.nan
+    text = page(result(made))
+    assert "&lt;plate&gt; &amp; co" in text
+    graph = ET.fromstring(text[text.index("<svg") : text.index("</svg>") + 6])
+    lines = graph.findall("polyline")
+    counts = [len(line.attrib["points"].split()) for line in lines]
+    assert counts == [FRAMES, 10, FRAMES - 12]  # the 95th percentile in one piece, the median in two
+    heights = [float(point.split(",")[1]) for point in lines[1].attrib["points"].split()]
+    order = np.argsort(made.median_error[:10])
+    assert np.argsort([-height for height in heights]).tolist() == order.tolist()

@@ -1,0 +1,47 @@
+"""[S] The report of shots as two files: a page for people, and its numbers as JSON beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..files.bundle_folder import output_error
+from ..model.errors import UserError, quoted
+from ..model.reconstruction import Reconstruction
+from . import shot_page, shot_report
+from .shot_report import GENERATOR
+
+HEAD = 400  # bytes in which a report of ours names who wrote it
+
+
+def write(reconstruction: Reconstruction, path: Path) -> list[Path]:
+    """Writes the page `path` and a JSON file of the same name, and returns both. Earlier reports are replaced.
+
+    Raises UserError where there is no shot, something else has one of the names, or they cannot be written.
+    """
+    if not reconstruction.shots:
+        raise UserError(
+            "This result has no shot: a report is about a video or an image sequence that was solved."
+        )
+    texts = {
+        path.with_suffix(".html"): shot_page.page(reconstruction),
+        path.with_suffix(".json"): shot_report.as_json(reconstruction),
+    }
+    try:
+        for file in texts:
+            if file.exists() and not _is_report(file):
+                raise UserError(f"{quoted(file)} is no report of ours; choose another name.")
+        for file, text in texts.items():
+            partial = file.with_name(f".{file.name}.partial")
+            partial.write_text(text, "utf-8")
+            partial.replace(file)
+    except OSError as error:
+        raise output_error(path, error) from error
+    return list(texts)
+
+
+def _is_report(file: Path) -> bool:
+    """Whether a file was written by `write`."""
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        return GENERATOR.encode() in opened.read(HEAD)

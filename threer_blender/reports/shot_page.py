@@ -1,0 +1,110 @@
+"""[S] The report of shots as one HTML page that needs nothing else: numbers, graphs (SVG), frames to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from ..model.arrays import FloatArray
+from ..model.reconstruction import Reconstruction
+from .shot_report import GENERATOR, ShotReport, report
+
+WIDTH, HEIGHT, LEFT, BELOW = 960, 180, 52, 22  # pixels of a graph, and of its margins
+TICKS = 8  # of frame numbers
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2em auto; padding: 0 1em; color: #222; }
+h2 { margin-top: 2.5em; } table { border-collapse: collapse; } td, th { padding: .15em 1em .15em 0; text-align: left; }
+svg { width: 100%; height: auto; background: #fafafa; margin: .3em 0 1em; } .quiet { color: #777; }
+text { font: 11px system-ui, sans-serif; fill: #666; }
+@media (prefers-color-scheme: dark) { body { background: #1c1c1c; color: #ddd; } svg { background: #262626; } }
+"""
+# Graph -> what it draws: measure, colour, name.
+GRAPHS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
+    ("Reprojection error, px", (("p95_error", "#c98a2b", "95th percentile"), ("median_error", "#2f6fb3", "median"))),
+    ("Jump at median depth, px", (("jump", "#8a4fb0", "off the way through its neighbours"),)),
+    ("Tracks that agree", (("inliers", "#3c8f5a", "tracks"),)),
+    ("Share of the picture covered", (("coverage", "#3c8f5a", "share"),)),
+)
+
+
+def page(reconstruction: Reconstruction) -> str:
+    """The page of all shots of a reconstruction."""
+    parts = [_shot(report(shot, reconstruction.cloud)) for shot in reconstruction.shots]
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="generator" content="{GENERATOR}">'
+        f"<title>Camera tracking</title>"
+        f"<style>{STYLE}</style></head>\n<body>\n<h1>Camera tracking</h1>\n{''.join(parts)}</body></html>\n"
+    )
+
+
+def _shot(shot: ShotReport) -> str:
+    rows = [(label, text) for label, text in facts(shot) if text]
+    table = "".join(f"<tr><th>{escape(label)}</th><td>{escape(text)}</td></tr>\n" for label, text in rows)
+    graphs = "".join(
+        f"<h3>{escape(title)}</h3>\n{_graph(shot, lines)}\n"
+        for title, lines in GRAPHS
+        if any(np.isfinite(shot.values[name]).any() for name, _, _ in lines)
+    )
+    marked = "".join(
+        f"<tr><td>{number}</td><td>{escape('; '.join(reasons))}</td></tr>\n"
+        for number, reasons in shot.suspicious.items()
+    )
+    looked_at = f"<table><tr><th>Frame</th><th></th></tr>\n{marked}</table>" if marked else "<p>None.</p>"
+    return f"<h2>{escape(shot.name)}</h2>\n<table>{table}</table>\n{graphs}<h3>Frames to look at</h3>\n{looked_at}\n"
+
+
+def facts(shot: ShotReport) -> list[tuple[str, str]]:
+    """Label and text of what a shot's report says in all; no text where it is not known."""
+    first, last = shot.focal
+    worst = "" if shot.worst_frame is None else f"{shot.worst_frame[1]:.2f} px at frame {shot.worst_frame[0]}"
+    return [
+        ("Frames", f"{shot.solved} of {len(shot.numbers)} solved"),
+        ("Move", " ".join(part for part in (shot.move and f"{shot.move}.", shot.move_reason) if part)),
+        ("Error, median", f"{shot.median:.2f} px" if np.isfinite(shot.median) else ""),
+        ("Error, 95th percentile", f"{shot.p95:.2f} px" if np.isfinite(shot.p95) else ""),
+        ("Worst frame", worst),
+        ("Jitter", f"{shot.jitter:.3f} px at the median depth" if np.isfinite(shot.jitter) else ""),
+        ("Focal length", f"{first:.1f} px" if abs(last / first - 1) < 1e-4 else f"{first:.1f} to {last:.1f} px"),
+    ]
+
+
+def _graph(shot: ShotReport, lines: Sequence[tuple[str, str, str]]) -> str:
+    """An SVG of some measures over the frames; suspicious frames are marked at its foot."""
+    top = max(float(np.nanmax(shot.values[name])) for name, _, _ in lines if np.isfinite(shot.values[name]).any())
+    top = top * 1.1 or 1.0
+    first, last = int(shot.numbers[0]), int(shot.numbers[-1])
+
+    def x(number: float) -> float:
+        return LEFT + (WIDTH - LEFT - 10) * (number - first) / max(1, last - first)
+
+    def y(value: float) -> float:
+        return 8 + (HEIGHT - BELOW - 8) * (1 - value / top)
+
+    drawn = [
+        f'<line x1="{LEFT}" x2="{WIDTH - 10}" y1="{y(value):.1f}" y2="{y(value):.1f}" stroke="#8884"/>'
+        f'<text x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.3g}</text>'
+        for value in np.linspace(0, top / 1.1, 4)
+    ]
+    ticks = np.unique(np.linspace(first, last, TICKS).round().astype(int))
+    drawn += [f'<text x="{x(tick):.1f}" y="{HEIGHT - 6}" text-anchor="middle">{tick}</text>' for tick in ticks]
+    drawn += [
+        f'<rect x="{x(number) - 1:.1f}" y="{HEIGHT - BELOW}" width="2" height="6" fill="#d0402f">'
+        f"<title>{number}: {escape('; '.join(reasons))}</title></rect>"
+        for number, reasons in shot.suspicious.items()
+    ]
+    for position, (name, colour, label) in enumerate(lines):
+        for piece in _pieces(shot.values[name]):
+            points = " ".join(f"{x(shot.numbers[i]):.1f},{y(shot.values[name][i]):.1f}" for i in piece)
+            drawn.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
+        drawn.append(f'<text x="{LEFT + 8 + 150 * position}" y="16" style="fill:{colour}">{escape(label)}</text>')
+    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{"".join(drawn)}</svg>'
+
+
+def _pieces(values: FloatArray) -> list[list[int]]:
+    """The runs of places where values are known."""
+    known = np.flatnonzero(np.isfinite(values))
+    if not len(known):
+        return []
+    return [run.tolist() for run in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1)]

@@ -1,0 +1,172 @@
+"""[S] Does it stick? A shot's errors, its jitter, and the frames to look at. Stdlib and numpy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..model.arrays import Array, FloatArray
+from ..model.reconstruction import Camera, PointCloud, Reconstruction, Shot
+
+GENERATOR = "threer_blender camera tracking report"
+MEASURES = ("median_error", "p95_error", "worst_error", "inliers", "coverage")
+"""The shot's arrays, one value a frame, that the report shows; `jump` is its own."""
+
+NOTABLE = 0.3  # px: what is less is never suspicious
+WORSE = 2.0  # times the shot's median error
+SCARCE = 0.2  # of the picture: tracks that cover less leave the camera to chance
+FEWEST = 24  # tracks
+JUMPS = 5.0  # times the shot's usual jump
+GRID = 5  # points of a side at which jumps are measured
+SAMPLED = 4000  # points of the cloud
+
+# The fourth difference passes over smooth movement; divided so, it is the size of an error that each frame makes anew.
+FOURTH = np.array([1.0, -4.0, 6.0, -4.0, 1.0]) / np.sqrt(70.0)
+
+
+@dataclass(frozen=True)
+class ShotReport:
+    """A shot in numbers. `numbers` (F,) are its frames; `values` holds (F,) float64 by MEASURES and `jump`, NaN where
+    there is none, all None where nothing was measured. `suspicious` says, by frame, what to look at there.
+
+    `median`, `p95` and `worst_frame` (the largest median of a frame) are reprojection errors in pixels. `jitter` is the
+    RMS of `jump`: by how many pixels a point at the median depth shakes from frame to frame, hand-held unrest included
+    as far as it is faster than four frames. `focal` (fx of the first and last frame) in pixels.
+    """
+
+    name: str
+    move: str
+    move_reason: str
+    numbers: Array
+    solved: int
+    values: Mapping[str, FloatArray]
+    median: float
+    p95: float
+    worst_frame: tuple[int, float] | None
+    jitter: float
+    focal: tuple[float, float]
+    suspicious: Mapping[int, list[str]]
+
+
+def report(shot: Shot, cloud: PointCloud | None) -> ShotReport:
+    """What there is to say of a shot; `cloud` tells the depth at which its jitter is measured."""
+    numbers = np.arange(shot.first_frame, shot.last_frame + 1)
+    values = {
+        name: np.full(len(numbers), np.nan) if array is None else np.asarray(array, np.float64)
+        for name, array in ((name, getattr(shot, name)) for name in MEASURES)
+    }
+    values["jump"] = _jumps(shot, _positions(cloud))
+    medians = values["median_error"]
+    known = np.isfinite(medians)
+    cameras = list(shot.cameras.values())
+    jumps = values["jump"][np.isfinite(values["jump"])]
+    return ShotReport(
+        name=shot.video,
+        move=shot.move,
+        move_reason=shot.move_reason,
+        numbers=numbers,
+        solved=len(shot.cameras),
+        values=values,
+        median=_median(medians),
+        p95=_median(values["p95_error"]),
+        worst_frame=(int(numbers[np.nanargmax(medians)]), float(np.nanmax(medians))) if known.any() else None,
+        jitter=float(np.sqrt((jumps**2).mean())) if len(jumps) else np.nan,
+        focal=(cameras[0].fx, cameras[-1].fx),
+        suspicious=_suspicious(shot, values),
+    )
+
+
+def _median(values: FloatArray) -> float:
+    """Of those that are known; NaN where none is."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else np.nan
+
+
+def _positions(cloud: PointCloud | None) -> FloatArray:
+    """(N, 3) some of the cloud's points."""
+    if cloud is None:
+        return np.zeros((0, 3))
+    return np.asarray(cloud.positions[:: max(1, len(cloud) // SAMPLED)], np.float64)
+
+
+def _jumps(shot: Shot, positions: FloatArray) -> FloatArray:
+    """(F,) pixels by which points at the median depth leave the smooth way through the two frames before and after."""
+    jumps = np.full(shot.frame_count, np.nan)
+    for index in range(shot.frame_count):
+        number = shot.first_frame + index
+        around = [shot.cameras.get(number + step) for step in range(-2, 3)]
+        known = [camera for camera in around if camera is not None]
+        if len(known) == len(around):
+            points = _seen_at_median_depth(known[2], positions)
+            ways = np.stack([camera.project(points) for camera in known])
+            off = np.linalg.norm(np.einsum("f,fnk->nk", FOURTH, ways), axis=1)
+            jumps[index] = _median(off)
+    return jumps
+
+
+def _seen_at_median_depth(camera: Camera, positions: FloatArray) -> FloatArray:
+    """(GRID², 3) world points on a lattice of the picture, as far away as half of what it shows."""
+    depths = positions @ camera.camera_from_world[2, :3] + camera.camera_from_world[2, 3]
+    depth = float(np.median(depths[depths > 0])) if (depths > 0).any() else 1.0
+    x, y = (np.linspace(0.2, 0.8, GRID) * side for side in (camera.width, camera.height))
+    rays = camera.rays(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2))
+    points: FloatArray = depth * rays @ camera.world_from_camera[:3, :3].T + camera.world_from_camera[:3, 3]
+    return points
+
+
+def _suspicious(shot: Shot, values: Mapping[str, FloatArray]) -> dict[int, list[str]]:
+    """What to look at, by the frame's number, in few words."""
+    error, jump = _median(values["median_error"]), _median(values["jump"])
+    signs: list[tuple[Array, str, FloatArray]] = [
+        (values["median_error"] > max(NOTABLE, WORSE * error), "error {:.2f} px", values["median_error"]),
+        (values["jump"] > max(NOTABLE, JUMPS * jump), "jumps by {:.2f} px", values["jump"]),
+        (values["inliers"] < FEWEST, "{:.0f} tracks", values["inliers"]),
+        (values["coverage"] < SCARCE, "tracks cover {:.0%} of the picture", values["coverage"]),
+    ]
+    found: dict[int, list[str]] = {}
+    for index in range(shot.frame_count):
+        number = shot.first_frame + index
+        reasons = [text.format(value[index]) for is_so, text, value in signs if is_so[index]]
+        if number not in shot.cameras and number not in shot.missing:
+            reasons = ["no camera"]
+        if reasons:
+            found[number] = reasons
+    return found
+
+
+def as_json(reconstruction: Reconstruction) -> str:
+    """All shots' reports as JSON text; null for what is not known."""
+
+    def plain(value: float) -> float | None:
+        return round(float(value), 5) if np.isfinite(value) else None
+
+    def shot(entry: ShotReport) -> dict[str, Any]:
+        columns = {name: values for name, values in entry.values.items() if np.isfinite(values).any()}
+        return {
+            "shot": entry.name,
+            "move": entry.move,
+            "move_reason": entry.move_reason,
+            "frames": len(entry.numbers),
+            "solved": entry.solved,
+            "reprojection_error_px": {
+                "median": plain(entry.median),
+                "p95": plain(entry.p95),
+                "worst_frame": None
+                if entry.worst_frame is None
+                else {"frame": entry.worst_frame[0], "median": plain(entry.worst_frame[1])},
+            },
+            "jitter_px": plain(entry.jitter),
+            "focal_px": {"first": plain(entry.focal[0]), "last": plain(entry.focal[1])},
+            "suspicious": {str(number): reasons for number, reasons in entry.suspicious.items()},
+            "by_frame": [
+                {"frame": int(number), **{name: plain(values[index]) for name, values in columns.items()}}
+                for index, number in enumerate(entry.numbers)
+            ],
+        }
+
+    entries = [shot(report(each, reconstruction.cloud)) for each in reconstruction.shots]
+    return json.dumps({"generator": GENERATOR, "engine": reconstruction.engine, "shots": entries}, indent=1) + "\n"
