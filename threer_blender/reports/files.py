@@ -19,9 +19,7 @@ def write(reconstruction: Reconstruction, path: Path) -> list[Path]:
     Raises UserError where there is no shot, something else has one of the names, or they cannot be written.
     """
     if not reconstruction.shots:
-        raise UserError(
-            "This result has no shot: a report is about a video or an image sequence that was solved."
-        )
+        raise UserError("This result has no shot: a report is about a video or an image sequence that was solved.")
     texts = {
         path.with_suffix(".html"): shot_page.page(reconstruction),
         path.with_suffix(".json"): shot_report.as_json(reconstruction),
