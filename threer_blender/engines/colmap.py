@@ -66,6 +66,7 @@ ENGINE = Engine(
         "standard": Cost(0.55e9, 11e6, 5.0, 5.0),
         "high": Cost(0.6e9, 20e6, 5.0, 12.0),
     },
+    starts_splats=True,
 )
 
 CONFIDENCE = (

@@ -40,6 +40,7 @@ ENGINE = Engine(
         ),
     ),
     costs={"": Cost(0.5e9, 0.16e9, 5.0, 12.0, **IN_PARTS)},
+    starts_splats=True,
 )
 
 

@@ -42,6 +42,7 @@ ENGINE = Engine(
         ),
     ),
     costs={"": Cost(1.2e9, 0.02e9, 10.0, 9.0, 17.0, neighbours=8)},
+    starts_splats=True,
 )
 SIDE = 512  # pixels of the long side that the network was trained at
 TRUSTED = 3.0

@@ -16,7 +16,7 @@ import numpy as np
 from ..model.engine import Cost, Engine, Option, Report, Stage
 from ..model.errors import UserError
 from ..model.reconstruction import Array, Camera, FloatArray, Photo, Reconstruction
-from . import colmap, depth_anything3, dust3r, fast3r, map_anything, mast3r, registry, vggt, vggt_commercial, vggt_omega
+from . import colmap, registry
 
 if TYPE_CHECKING:
     from ..geometry.splats.training import Training, View
@@ -51,20 +51,7 @@ def _whole(quality: str) -> Cost:
     return Cost(own.memory, own.memory_per_photo, *seconds)
 
 
-STARTS = tuple(
-    module.ENGINE
-    for module in (
-        colmap,
-        dust3r,
-        mast3r,
-        vggt,
-        vggt_commercial,
-        vggt_omega,
-        fast3r,
-        depth_anything3,
-        map_anything,
-    )
-)
+STARTS = [engine for engine in registry.beside(__name__) if engine.starts_splats]
 ENGINE = Engine(
     id="instantsplat",
     label="InstantSplat",

@@ -40,6 +40,7 @@ ENGINE = Engine(
         ),
     ),
     costs={"": Cost(1.0e9, 0.27e9, 15.0, 50.0, **IN_PARTS)},
+    starts_splats=True,
 )
 
 

@@ -49,6 +49,7 @@ ENGINE = Engine(
         ),
     ),
     costs={"": Cost(1.2e9, 0.02e9, 10.0, 9.0, 24.0, neighbours=8)},
+    starts_splats=True,
 )
 SIDE = 512  # pixels of the long side that the network was trained at
 MATCHES = 1000  # of a comparison that are kept: alignment looks at no more of a whole photo

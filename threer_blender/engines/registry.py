@@ -20,14 +20,19 @@ from ..model.errors import UserError
 SHARED = {"options", "registry"}  # files of the folder that are no engines
 
 
+def _names() -> list[str]:
+    names = (f"{folder.__name__}.{module.name}" for module in pkgutil.iter_modules(folder.__path__))
+    return [name for name in names if name.rpartition(".")[2] not in SHARED]
+
+
 def _modules() -> dict[str, ModuleType]:
-    found = {}
-    for module in pkgutil.iter_modules(folder.__path__):
-        if module.name in SHARED:
-            continue
-        loaded = importlib.import_module(f"{folder.__name__}.{module.name}")
-        found[loaded.ENGINE.id] = loaded
-    return found
+    modules = map(importlib.import_module, _names())
+    return {module.ENGINE.id: module for module in modules}
+
+
+def beside(module: str) -> list[Engine]:
+    """Every engine but that of the module of this name, in order of their files' names; for engines made of others."""
+    return [importlib.import_module(name).ENGINE for name in _names() if name != module]
 
 
 def engines() -> dict[str, Engine]:

@@ -41,6 +41,7 @@ ENGINE = Engine(
         ),
     ),
     costs={"": Cost(1.0e9, 0.25e9, 15.0, 62.0, **IN_PARTS)},
+    starts_splats=True,
 )
 
 

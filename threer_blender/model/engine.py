@@ -111,7 +111,8 @@ class Cost:
 class Engine:
     """What an engine declares about itself. `requires` are the modules that its runtime must have.
 
-    `costs` are by the value of the option `quality`, or by "" where there is none such.
+    `costs` are by the value of the option `quality`, or by "" where there is none such. `starts_splats`: its
+    cameras and pointmaps are good enough for splats to start from.
     """
 
     id: str
@@ -124,6 +125,7 @@ class Engine:
     options: tuple[Option, ...] = ()
     weights: tuple[Weights, ...] = ()
     costs: Mapping[str, Cost] = field(default_factory=dict)
+    starts_splats: bool = False
 
     def cost(self, options: Mapping[str, Any]) -> Cost | None:
         """What a run with these options costs; None where that is not known."""
