@@ -92,9 +92,7 @@ def environment(session: nox.Session) -> None:
     install(session, "blender,test")
     # Where pip is told to take torch from a folder, so is uv.
     links = {"UV_FIND_LINKS": os.environ["PIP_FIND_LINKS"]} if "PIP_FIND_LINKS" in os.environ else {}
-    session.run(
-        "pytest", "tests/blender/test_environment.py", *session.posargs, env={"THREER_ENVIRONMENT": "1", **links}
-    )
+    session.run("pytest", "tests/ui/test_environment.py", *session.posargs, env={"THREER_ENVIRONMENT": "1", **links})
 
 
 @nox.session(python=PYTHON)

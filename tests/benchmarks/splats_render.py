@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import _measure
 
-from tests.blender.test_scene_splats import CAMERA, around, look_through, place, rendered
 from tests.reference_rasteriser import psnr, render
+from tests.scene.splats.test_splats import CAMERA, around, look_through, place, rendered
 from tests.splats import DATA, random_gaussians
 from threer_blender import splat_files
 from threer_blender.model.reconstruction import Array, Camera, Gaussians

@@ -9,10 +9,9 @@ from pathlib import Path
 import bpy
 import pytest
 
+from tests.blender.world import CAMERAS, reconstruct, write_photos
 from threer_blender import bundle
 from threer_blender.host.environment import Runtime
-
-from .conftest import CAMERAS, reconstruct, write_photos
 
 ROOT = Path(__file__).parents[2]
 REPOSITORY, ADDON = "threer_test", "bl_ext.threer_test.threer_blender"

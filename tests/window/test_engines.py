@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tests.blender.conftest import CAMERAS, reconstruct, write_photos
+from tests.blender.world import CAMERAS, reconstruct, write_photos
 from tests.sample_photos import SAMPLE
 from tests.splats import random_gaussians
 from threer_blender import bundle, splat_files

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="the engines run networks")
 from safetensors.torch import save_file  # noqa: E402
 
 from tests import oracle  # noqa: E402
-from tests.learned.pair_runs import FAR_APART, check, chosen, run, run_mast3r, true_camera, views  # noqa: E402
+from tests.engines.pair_runs import FAR_APART, check, chosen, run, run_mast3r, true_camera, views  # noqa: E402
 from threer_blender import bundle  # noqa: E402
 from threer_blender.engines import dust3r, mast3r  # noqa: E402
 from threer_blender.engines import options as shared_options  # noqa: E402

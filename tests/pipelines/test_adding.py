@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("torch", reason="the engines run networks")
 
 from tests import oracle
-from tests.learned.pair_runs import chosen
+from tests.engines.pair_runs import chosen
 from threer_blender import bundle
 from threer_blender.engines import dust3r, mast3r
 from threer_blender.geometry.pairs import scene_graph

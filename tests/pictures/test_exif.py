@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import TiffImagePlugin
 
-from tests.runtime.pictures import read_one, save, scene, tags
+from tests.pictures.saved import read_one, save, scene, tags
 
 
 def test_focal_from_the_35_mm_equivalent(tmp_path: Path) -> None:

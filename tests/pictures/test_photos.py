@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.runtime.pictures import Warned, read_one, save, scene, tags
+from tests.pictures.saved import Warned, read_one, save, scene, tags
 from threer_blender.files import photo_files
 from threer_blender.model.errors import UserError
 from threer_blender.pictures import photos

@@ -6,6 +6,7 @@ import bpy
 import numpy as np
 import pytest
 
+from tests.blender.world import BALL_CENTRE, BALL_RADIUS, CAMERAS, reconstruct
 from tests.splats import random_gaussians
 from threer_blender import addon, bundle
 from threer_blender.model import proxy_mesh
@@ -13,8 +14,6 @@ from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Gaussians
 from threer_blender.scene import build, cameras, identity, proxies
 from threer_blender.scene.splats import splats
-
-from .conftest import BALL_CENTRE, BALL_RADIUS, CAMERAS, reconstruct
 
 
 def off(points):

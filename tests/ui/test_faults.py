@@ -1,7 +1,7 @@
 """Faults: whatever is killed, hidden, hung or moved, the scene is untouched or complete, and the next run works.
 
 Each test prints how many faults were survived. Cancelling and mistakes in what was chosen are in
-tests/runtime/test_bad_input.py.
+tests/worker/test_bad_input.py.
 """
 
 import contextlib
@@ -21,15 +21,14 @@ from types import SimpleNamespace
 import bpy
 import pytest
 
+from tests.blender.drawn import panel
+from tests.blender.dump import lines
+from tests.blender.extension import choose, part, roots, start, until
+from tests.blender.world import CAMERAS, reconstruct, write_photos
 from tests.processes import gone, group_gone
 from tests.sample_photos import SAMPLE, shrunk
 from threer_blender import __version__, bundle
 from threer_blender.host.environment import Runtime
-
-from .conftest import CAMERAS, reconstruct, write_photos
-from .drawn import panel
-from .dump import lines
-from .extension import choose, part, roots, start, until
 
 pytest_plugins = ["tests.blender.extension"]
 
@@ -140,7 +139,7 @@ class AnotherBlender:
     """A process that runs another_blender.py in `profile`."""
 
     def __init__(self, profile, temporary, *photos):
-        command = [sys.executable, str(Path(__file__).with_name("another_blender.py")), *map(str, photos)]
+        command = [sys.executable, str(Path(__file__).parents[1] / "blender" / "another_blender.py"), *map(str, photos)]
         env = {**os.environ, "BLENDER_USER_RESOURCES": str(profile), "TMPDIR": str(temporary)}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
 

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.blender.world import camera, looking_at, reconstruct
+from tests.scene.test_cameras import POINTS, blender_pixels
 from threer_blender.model.lens import Distortion
 from threer_blender.model.reconstruction import Photo, Shot
 from threer_blender.scene import build, cameras, shots
-
-from .conftest import camera, looking_at, reconstruct
-from .test_scene_projection import POINTS, blender_pixels
 
 SIZE = (320, 240)
 FRAMES = {  # frame 4 is unknown

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from mathutils import Matrix
 
+from tests.blender.world import CAMERAS, looking_at, reconstruct
 from threer_blender.model.reconstruction import PhotoFromMap, PointCloud, Reconstruction
 from threer_blender.scene import build, cameras
-
-from .conftest import CAMERAS, looking_at, reconstruct
 
 POINTS = np.random.default_rng(0).uniform((-2, -2, -2), (2, 0, 2), (500, 3)).astype(np.float32)
 

@@ -10,11 +10,10 @@ import bpy
 import numpy as np
 import pytest
 
+from tests.blender.evaluated import evaluated
+from tests.blender.world import CAMERAS, pixel_centres, reconstruct, trace
 from threer_blender.model.reconstruction import PointCloud, Reconstruction
 from threer_blender.scene import build, cameras, look, points
-
-from .conftest import CAMERAS, pixel_centres, reconstruct, trace
-from .evaluated import evaluated
 
 KINDS = [True, pytest.param(False, marks=pytest.mark.skipif(not points.has_point_clouds(), reason="Blender < 5.2"))]
 
@@ -179,8 +178,8 @@ import bpy, sys
 from pathlib import Path
 from threer_blender.scene import build
 sys.path.insert(0, {root!r})
-from tests.blender.conftest import CAMERAS, write_photos
-from tests.blender.test_scene_points import set_up
+from tests.blender.world import CAMERAS, write_photos
+from tests.scene.test_points import set_up
 folder = Path({folder!r})
 scene = set_up(write_photos(folder / "shot", CAMERAS), 0)
 scene.render.engine = "BLENDER_EEVEE_NEXT" if bpy.app.version < (5, 0) else "BLENDER_EEVEE"

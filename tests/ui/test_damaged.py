@@ -7,15 +7,14 @@ from dataclasses import replace
 import bpy
 import pytest
 
+from tests.blender.dump import lines
+from tests.blender.extension import choose, make_shot, roots
+from tests.blender.world import CAMERAS, reconstruct, write_photos
 from threer_blender import bundle
 from threer_blender.files import bundle_folder
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Shot
 from threer_blender.scene import build
-
-from .conftest import CAMERAS, reconstruct, write_photos
-from .dump import lines
-from .extension import choose, make_shot, roots
 
 pytest_plugins = ["tests.blender.extension"]
 

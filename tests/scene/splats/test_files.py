@@ -8,6 +8,8 @@ import pytest
 from mathutils import Euler, Vector
 
 from tests import splat_variants as variants
+from tests.blender.evaluated import get_input
+from tests.blender.world import looking_at
 from tests.reference_rasteriser import psnr, render
 from tests.splats import DATA, codecs, covariances, needs_data, random_gaussians, same
 from threer_blender import addon, bundle, splat_files
@@ -18,9 +20,6 @@ from threer_blender.scene import axes, build, identity, points
 from threer_blender.scene import codecs as blenders
 from threer_blender.scene.splats import files, nodes, splats
 from threer_blender.ui import work
-
-from .conftest import looking_at
-from .evaluated import get_input
 
 UPRIGHT = np.array(axes.UPRIGHT)
 

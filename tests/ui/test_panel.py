@@ -8,14 +8,13 @@ import bpy
 import pytest
 from PIL import Image
 
+from tests.blender.drawn import panel
+from tests.blender.dump import lines
+from tests.blender.extension import ADDON, choose, enable, make_shot, part, roots, start, until
+from tests.blender.world import CAMERAS
 from tests.processes import gone
 from tests.sample_photos import SAMPLE
 from threer_blender import bundle
-
-from .conftest import CAMERAS
-from .drawn import panel
-from .dump import lines
-from .extension import ADDON, choose, enable, make_shot, part, roots, start, until
 
 pytest_plugins = ["tests.blender.extension"]
 

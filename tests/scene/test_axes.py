@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.blender.world import CAMERAS, camera, looking_at
 from threer_blender.model.reconstruction import Reconstruction
 from threer_blender.scene import axes
-
-from .conftest import CAMERAS, camera, looking_at
 
 UP = np.array((0.0, -1.0, 0.0))  # in the test world
 

@@ -5,11 +5,10 @@ import os
 import bpy
 import pytest
 
+from tests.blender import drawn
+from tests.blender.drawn import engines, panel
+from tests.blender.extension import ADDON, choose, enable, part
 from tests.file_server import CONTENT, HASH, Server
-
-from . import drawn
-from .drawn import engines, panel
-from .extension import ADDON, choose, enable, part
 
 pytest_plugins = ["tests.blender.extension"]
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="the engines' networks need torch")
 from tests import oracle  # noqa: E402
-from tests.learned.stand_ins import ENGINES, UNIT, StandIn, World, map_anything_stand_in, world  # noqa: E402
+from tests.engines.stand_ins import ENGINES, UNIT, StandIn, World, map_anything_stand_in, world  # noqa: E402
 from threer_blender.engines import options as shared_options  # noqa: E402
 from threer_blender.engines import registry  # noqa: E402
 from threer_blender.geometry.features import retrieval  # noqa: E402

@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 
 from tests.reference_rasteriser import psnr, render
+from tests.scene.splats.test_splats import CAMERA, look_through, place, rendered
 from tests.splats import random_gaussians
 from threer_blender.model.errors import UserError
 from threer_blender.scene.splats import layers, splats
-
-from .test_scene_splats import CAMERA, look_through, place, rendered
 
 
 def display(linear):

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from mathutils import Matrix
 
+from tests.blender.world import BALL_CENTRE, BALL_RADIUS, CAMERAS, looking_at, reconstruct
+from tests.scene.test_cameras import blender_pixels, in_front
 from threer_blender import bundle
 from threer_blender.model.reconstruction_transform import transformed
 from threer_blender.scene import build, cameras, proxies, world
-
-from .conftest import BALL_CENTRE, BALL_RADIUS, CAMERAS, looking_at, reconstruct
-from .test_scene_projection import blender_pixels, in_front
 
 
 def similar(angle, scale, place):

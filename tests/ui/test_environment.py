@@ -14,10 +14,9 @@ from pathlib import Path
 import bpy
 import pytest
 
+from tests.blender.drawn import panel
+from tests.blender.extension import choose, part, roots, until
 from tests.sample_photos import SAMPLE
-
-from .drawn import panel
-from .extension import choose, part, roots, until
 
 WEIGHTS = "DUSt3R_ViTLarge_BaseDecoder_512_dpt.safetensors"
 pytest_plugins = ["tests.blender.extension"]

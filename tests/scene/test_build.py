@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 from mathutils import Matrix
 
+from tests.blender.dump import lines
+from tests.blender.evaluated import get_input
+from tests.blender.world import CAMERAS, reconstruct
 from threer_blender.cli.inspection import write_png
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import LeftOut, Reconstruction
 from threer_blender.model.reconstruction_transform import transformed
 from threer_blender.scene import build, cameras, identity, look, points
 from threer_blender.scene.changes import Changes
-
-from .conftest import CAMERAS, reconstruct
-from .dump import lines
-from .evaluated import get_input
 
 
 def role(root, wanted):

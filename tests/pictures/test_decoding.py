@@ -10,7 +10,7 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageCms, TiffImagePlugin
 
-from tests.runtime.pictures import Warned, difference, read_one, save, scene, tags
+from tests.pictures.saved import Warned, difference, read_one, save, scene, tags
 from threer_blender.pictures import decoding, photos
 
 

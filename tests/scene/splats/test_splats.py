@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from mathutils import Euler, Matrix, Vector
 
+from tests.blender.evaluated import evaluated
+from tests.blender.world import looking_at
 from tests.reference_rasteriser import psnr, render
 from tests.splats import DATA, colors, needs_data, random_gaussians, same
 from threer_blender import splat_files
@@ -18,9 +20,6 @@ from threer_blender.model.reconstruction import Camera
 from threer_blender.scene import axes, cameras, points
 from threer_blender.scene.splats import look, nodes, splats
 from threer_blender.splat_files.checks import only
-
-from .conftest import looking_at
-from .evaluated import evaluated
 
 KINDS = [True, pytest.param(False, marks=pytest.mark.skipif(not points.has_point_clouds(), reason="Blender < 5.2"))]
 EYE = looking_at((2.2, -1.1, -2.0), (0.0, 0.0, 0.0))
@@ -198,7 +197,7 @@ EEVEE = """
 import bpy, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from tests.blender import test_scene_splats as splats
+from tests.scene.splats import test_splats as splats
 from tests.splats import random_gaussians
 from tests.reference_rasteriser import psnr, render
 bpy.ops.wm.read_factory_settings()
@@ -214,7 +213,7 @@ Path({folder!r}, "psnr").write_text(str(psnr(picture, render(gaussians, splats.C
 @pytest.mark.skipif(not ctypes.util.find_library("EGL"), reason="EEVEE without a screen needs libegl1")
 def test_eevee_equals_the_reference(tmp_path):
     """In a process of its own, so that trouble with graphics drivers ends this test only."""
-    root = str(Path(__file__).parents[2])
+    root = str(Path(__file__).parents[3])
     code = EEVEE.format(root=root, folder=str(tmp_path))
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True, capture_output=True)
     assert float((tmp_path / "psnr").read_text()) > 45
