@@ -8,12 +8,14 @@ import pytest
 from threer_blender.cli.inspection import write_png
 from threer_blender.model.reconstruction import Camera, Photo, PhotoFromMap, PointCloud, PointMap, Reconstruction
 
-bpy = pytest.importorskip("bpy", reason="bpy is not installed: pip install bpy")
+pytest.importorskip("bpy", reason="bpy is not installed: pip install bpy")
 
 
 @pytest.fixture(autouse=True)
 def fresh_file():
     """Blender's startup file, untouched."""
+    import bpy  # here, for a module that holds bpy and that conftests import makes Python hang at its end
+
     bpy.ops.wm.read_factory_settings()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shared.test_bundle import example
+from tests.test_bundle import example
 from threer_blender import bundle
 from threer_blender.files import bundle_folder, removal
 from threer_blender.files.bundle_folder import Staging

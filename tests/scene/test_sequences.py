@@ -8,13 +8,12 @@ import bpy
 import numpy as np
 import pytest
 
+from tests.blender.world import camera, looking_at, reconstruct
+from tests.scene.test_cameras import POINTS, blender_pixels
+from tests.scene.test_shots import moving
 from threer_blender.files import exr_file
 from threer_blender.model.reconstruction import Photo, Shot
 from threer_blender.scene import build, cameras
-
-from .conftest import camera, looking_at, reconstruct
-from .test_scene_projection import POINTS, blender_pixels
-from .test_scene_shots import moving
 
 SIZE = (320, 240)
 NUMBERS = (1001, 1002, 1003, 1006, 1007)
