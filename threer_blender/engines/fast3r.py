@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..model.engine import Cost, Engine, Report, Weights
-from ..model.reconstruction import Photo, Reconstruction
-from .options import IN_PARTS, REFINE
+from ..model.engine import Cost, Weights
+from ..model.reconstruction import Photo
+from .feed_forward import declared, reconstruct_by
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,15 +20,12 @@ if TYPE_CHECKING:
 SIDE = 512  # pixels of the long side that the network was trained at
 REPOSITORY = "https://huggingface.co/jedyang97/Fast3R_ViT_Large_512"
 
-ENGINE = Engine(
+ENGINE = declared(
     id="fast3r",
     label="Fast3R",
     summary="Cameras and points from one photo or very many, in one go, for non-commercial use.",
     licence="FAIR Noncommercial Research License",
     commercial=False,
-    produces=frozenset({"cameras", "pointmaps", "cloud"}),
-    requires=("torch", "numba", "pycolmap", "PIL", "pillow_heif"),
-    options=(REFINE,),
     weights=(
         Weights(
             name="Fast3R_ViT_Large_512.safetensors",
@@ -40,16 +37,8 @@ ENGINE = Engine(
             terms_url=REPOSITORY,
         ),
     ),
-    costs={"": Cost(1.0e9, 0.25e9, 10.0, 28.0, **IN_PARTS)},
-    starts_splats=True,
+    cost=Cost(1.0e9, 0.25e9, 10.0, 28.0),
 )
-
-
-def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
-    """Cameras, pointmaps and a cloud. Raises UserError where weights or memory are missing."""
-    from ..pipelines import feed_forward
-
-    return feed_forward.reconstruct(ENGINE, photos, options, _load, report)
 
 
 def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
@@ -72,3 +61,6 @@ def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
         return lambda index: inputs.dust3r(photos[index], SIDE)
 
     return Network(prepared, predict)
+
+
+reconstruct = reconstruct_by(ENGINE, _load)

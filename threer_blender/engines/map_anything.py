@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..model.engine import Cost, Engine, Report, Weights
-from ..model.reconstruction import Photo, Reconstruction
-from .options import IN_PARTS, REFINE
+from ..model.engine import Cost, Weights
+from .feed_forward import declared, reconstruct_by
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,15 +18,12 @@ if TYPE_CHECKING:
 
 REPOSITORY = "https://huggingface.co/facebook/map-anything-apache"
 
-ENGINE = Engine(
+ENGINE = declared(
     id="map_anything",
     label="MapAnything",
     summary="Cameras and depth in metres from one photo or many, in one go. Its weights may be used commercially.",
     licence="Apache-2.0",
     commercial=True,
-    produces=frozenset({"cameras", "pointmaps", "cloud"}),
-    requires=("torch", "numba", "pycolmap", "PIL", "pillow_heif"),
-    options=(REFINE,),
     weights=(
         Weights(
             name="map-anything-apache.safetensors",
@@ -39,16 +35,8 @@ ENGINE = Engine(
             terms_url=REPOSITORY,
         ),
     ),
-    costs={"": Cost(1.0e9, 0.27e9, 15.0, 50.0, **IN_PARTS)},
-    starts_splats=True,
+    cost=Cost(1.0e9, 0.27e9, 15.0, 50.0),
 )
-
-
-def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
-    """Cameras, pointmaps and a cloud in metres. Raises UserError where weights or memory are missing."""
-    from ..pipelines import feed_forward
-
-    return feed_forward.reconstruct(ENGINE, photos, options, _load, report)
 
 
 def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
@@ -69,3 +57,6 @@ def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
         return list(map(from_camera, *answered(device, ask)))
 
     return Network(view_inputs.by(view_inputs.map_anything), predict, metric=True)
+
+
+reconstruct = reconstruct_by(ENGINE, _load)

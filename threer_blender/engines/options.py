@@ -27,12 +27,6 @@ REFINE = Option(
 )
 
 
-# How many photos a network sees at a time that takes any number of them, as feed-forward engines' costs say it. Beyond
-# `most`, networks trained on two dozen grow unsure, and time grows with the square; parts of fewer than `fewest` share
-# too little with each other.
-IN_PARTS = {"most_at_once": 100, "fewest_at_once": 12}
-
-
 # How photos are matched: offered by engines that look for details on the photos themselves.
 MATCHING = Option(
     "matching",

@@ -17,7 +17,7 @@ from .. import engines as folder
 from ..model.engine import Engine, Reconstruct, Weights
 from ..model.errors import UserError
 
-SHARED = {"options", "registry"}  # files of the folder that are no engines
+SHARED = {"feed_forward", "options", "registry"}  # files of the folder that are no engines
 
 
 def _names() -> list[str]:

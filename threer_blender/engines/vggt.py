@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..model.engine import Cost, Engine, Report, Weights
-from ..model.reconstruction import Photo, Reconstruction
-from .options import IN_PARTS, REFINE
+from ..model.engine import Cost, Weights
+from .feed_forward import declared, reconstruct_by
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,15 +18,12 @@ if TYPE_CHECKING:
 
 REPOSITORY = "https://huggingface.co/facebook/VGGT-1B"
 
-ENGINE = Engine(
+ENGINE = declared(
     id="vggt",
     label="VGGT",
     summary="Cameras and depth from one photo or many, in one go; its first weights, for non-commercial use.",
     licence="CC-BY-NC-4.0",
     commercial=False,
-    produces=frozenset({"cameras", "pointmaps", "cloud"}),
-    requires=("torch", "numba", "pycolmap", "PIL", "pillow_heif"),
-    options=(REFINE,),
     weights=(
         Weights(
             name="VGGT-1B.safetensors",
@@ -39,16 +35,8 @@ ENGINE = Engine(
             terms_url=REPOSITORY,
         ),
     ),
-    costs={"": Cost(1.0e9, 0.24e9, 15.0, 47.0, **IN_PARTS)},
-    starts_splats=True,
+    cost=Cost(1.0e9, 0.24e9, 15.0, 47.0),
 )
-
-
-def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
-    """Cameras, pointmaps and a cloud. Raises UserError where weights or memory are missing."""
-    from ..pipelines import feed_forward
-
-    return feed_forward.reconstruct(ENGINE, photos, options, load, report)
 
 
 def load(tensors: Mapping[str, Tensor], device: Device) -> Network:
@@ -73,3 +61,6 @@ def load(tensors: Mapping[str, Tensor], device: Device) -> Network:
         return list(map(from_camera, depths, confidences, intrinsics, poses))
 
     return Network(view_inputs.by(view_inputs.vggt), predict)
+
+
+reconstruct = reconstruct_by(ENGINE, load)

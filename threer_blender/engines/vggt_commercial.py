@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-from ..model.engine import Report, Weights
-from ..model.reconstruction import Photo, Reconstruction
+from ..model.engine import Weights
 from . import vggt
+from .feed_forward import reconstruct_by
 
 REPOSITORY = "https://huggingface.co/facebook/VGGT-1B-Commercial"
 
@@ -34,8 +32,4 @@ ENGINE = replace(
 )
 
 
-def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
-    """As `vggt`."""
-    from ..pipelines import feed_forward
-
-    return feed_forward.reconstruct(ENGINE, photos, options, vggt.load, report)
+reconstruct = reconstruct_by(ENGINE, vggt.load)

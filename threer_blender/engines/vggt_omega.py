@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..model.engine import Cost, Engine, Report, Weights
-from ..model.reconstruction import Photo, Reconstruction
-from .options import IN_PARTS, REFINE
+from ..model.engine import Cost, Weights
+from .feed_forward import declared, reconstruct_by
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,15 +18,12 @@ if TYPE_CHECKING:
 
 REPOSITORY = "https://huggingface.co/facebook/VGGT-Omega"
 
-ENGINE = Engine(
+ENGINE = declared(
     id="vggt_omega",
     label="VGGT-Omega",
     summary="Cameras and depth from one photo or many, in one go; the strongest of its kind, for non-commercial use.",
     licence="FAIR Noncommercial Research License",
     commercial=False,
-    produces=frozenset({"cameras", "pointmaps", "cloud"}),
-    requires=("torch", "numba", "pycolmap", "PIL", "pillow_heif"),
-    options=(REFINE,),
     weights=(
         Weights(
             name="vggt_omega_1b_512.pt",
@@ -40,16 +36,8 @@ ENGINE = Engine(
             gated=True,
         ),
     ),
-    costs={"": Cost(1.0e9, 0.25e9, 15.0, 62.0, **IN_PARTS)},
-    starts_splats=True,
+    cost=Cost(1.0e9, 0.25e9, 15.0, 62.0),
 )
-
-
-def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
-    """Cameras, pointmaps and a cloud. Raises UserError where weights or memory are missing."""
-    from ..pipelines import feed_forward
-
-    return feed_forward.reconstruct(ENGINE, photos, options, _load, report)
 
 
 def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
@@ -71,3 +59,6 @@ def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
         return list(map(from_camera, depths, confidences, intrinsics, poses))
 
     return Network(view_inputs.by(view_inputs.vggt_omega), predict)
+
+
+reconstruct = reconstruct_by(ENGINE, _load)

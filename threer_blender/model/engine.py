@@ -101,6 +101,10 @@ class Cost:
         """Bytes without which this many photos cannot be had."""
         return self.memory_of(min(photos, self.fewest_at_once))
 
+    def in_parts(self, most: int, fewest: int) -> Cost:
+        """The cost where at most, and where memory is short at fewest, so many photos are held at once."""
+        return replace(self, most_at_once=most, fewest_at_once=fewest)
+
     def seconds_of(self, photos: int) -> float:
         """Seconds that this many photos take."""
         pairs = min(photos * (photos - 1) / 2, photos * self.neighbours)

@@ -1,0 +1,48 @@
+"""[R] What the engines share whose network answers for many photos at once: all but their facts and their network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..model.engine import Cost, Engine, Reconstruct, Report, Weights
+from ..model.reconstruction import Photo, Reconstruction
+from .options import REFINE
+
+if TYPE_CHECKING:
+    from ..pipelines.feed_forward import Load
+
+# How many photos a network sees at a time that takes any number of them. Beyond `MOST`, networks trained on two dozen
+# grow unsure, and time grows with the square; parts of fewer than `FEWEST` share too little with each other.
+MOST, FEWEST = 100, 12
+
+
+def declared(
+    id: str, label: str, summary: str, licence: str, commercial: bool, weights: tuple[Weights, ...], cost: Cost
+) -> Engine:
+    """The declaration of such an engine; `cost` is that of looking at all photos at once."""
+    return Engine(
+        id=id,
+        label=label,
+        summary=summary,
+        licence=licence,
+        commercial=commercial,
+        produces=frozenset({"cameras", "pointmaps", "cloud"}),
+        requires=("torch", "numba", "pycolmap", "PIL", "pillow_heif"),
+        options=(REFINE,),
+        weights=weights,
+        costs={"": cost.in_parts(MOST, FEWEST)},
+        starts_splats=True,
+    )
+
+
+def reconstruct_by(engine: Engine, load: Load) -> Reconstruct:
+    """The `reconstruct` of such an engine; `load` makes its network of the tensors of its checkpoint."""
+
+    def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Report) -> Reconstruction:
+        """Cameras, pointmaps and a cloud. Raises UserError where weights or memory are missing."""
+        from ..pipelines import feed_forward
+
+        return feed_forward.reconstruct(engine, photos, options, load, report)
+
+    return reconstruct
