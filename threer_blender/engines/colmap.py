@@ -82,9 +82,9 @@ FUSING = Stage("fusing", "Fusing points")
 # Quality -> seconds a photo takes on two cores to find its features and to see its depth.
 SECONDS = {"preview": (0.4, 0.6), "standard": (0.6, 4.5), "high": (1.3, 10.0)}
 PAIR = 0.05  # of the seconds that finding a photo's features takes, to match a pair
-LEFT_OUT = 0.1  # share of the photos without a camera that makes a second, finer look worth its time
+LEFT_OUT = 0.1  # share of the photos without a camera that makes a second, finer pass worth its time
 SOLVING = 0.2  # seconds a photo takes to get its camera
-FINER = 3.0  # times the seconds of a coarse look
+FINER = 3.0  # times the seconds of a coarse pass
 # Seconds to find a photo's learned features, and to match a pair by them: half a second, but only pairs with the photos
 # left out and with those that they match, about half.
 LEARNED = (0.5, 0.25)
@@ -124,12 +124,12 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """A way to match the photos: `match(folder, matches of the look before, photos left out so far, report)` returns
+class MatchingPass:
+    """A way to match the photos: `match(folder, matches of the pass before, unregistered photos, report)` returns
     its own, in `folder`.
 
-    `seconds` are what finding a photo's features takes, and matching a pair. A look is taken where a larger share of
-    the photos than `tolerated` has no camera yet. `again` tells its stages from those of other looks.
+    `seconds` are what finding a photo's features takes, and matching a pair. A pass is made where a larger share of
+    the photos than `tolerated` has no camera yet. `again` tells its stages from those of other passes.
     """
 
     match: Callable[[Path, features.Matched | None, Iterable[int], ReportStage], features.Matched]
@@ -139,7 +139,7 @@ class Look:
     again: str = ""
 
     def plan(self, count: int) -> list[Stage]:
-        """The stages of this look at so many photos."""
+        """The stages of this pass over so many photos."""
         from ..geometry.features import features
         from ..geometry.sfm import mapping
 
@@ -152,47 +152,47 @@ class Look:
         return list(map(self.stage, stages))
 
     def stage(self, stage: Stage) -> Stage:
-        """A stage as one of this look."""
+        """A stage as one of this pass."""
         return replace(stage, label=stage.label + self.again)
 
-    def told(self, report: ReportStage) -> ReportStage:
-        """What this look tells `report`."""
+    def reported(self, report: ReportStage) -> ReportStage:
+        """`report` as this pass calls it: with stages of its own."""
         return lambda stage, done, total: report(self.stage(stage), done, total)
 
 
 def solve_cameras(
     photos: Sequence[Photo], options: Mapping[str, Any], report: Report, later: Sequence[Stage]
 ) -> mapping.Solution:
-    """The cameras and sparse points; where a look leaves out too many photos, the next one is taken.
+    """The cameras and sparse points; where a pass leaves too many photos unregistered, the next one is made.
 
-    `later` is the plan of what comes after them. Raises UserError where no look finds anything believable, and what
+    `later` is the plan of what comes after them. Raises UserError where no pass gives a believable model, and what
     `report` raises.
     """
     from ..geometry.sfm import mapping
 
-    looks = _looks([_with_focal(photo, options["focal"]) for photo in photos], options)
+    passes = matching_passes([_with_focal(photo, options["focal"]) for photo in photos], options)
     best: mapping.Solution | None = None
     failures: list[UserError] = []
     matched: features.Matched | None = None
     left_out: Iterable[int] = range(len(photos))
-    taken: list[Look] = []
+    taken: list[MatchingPass] = []
     with tempfile.TemporaryDirectory() as folder:
-        for number, look in enumerate(looks):
-            if best is not None and len(best.left_out) <= look.tolerated * len(photos):
+        for number, matching_pass in enumerate(passes):
+            if best is not None and len(best.left_out) <= matching_pass.tolerated * len(photos):
                 continue
-            taken.append(look)
-            planned = [each.plan(len(photos)) for each in looks if each in taken or not each.tolerated]
+            taken.append(matching_pass)
+            planned = [each.plan(len(photos)) for each in passes if each in taken or not each.tolerated]
             report.plan([stage for plan in [*planned, later] for stage in plan])
-            told, place = look.told(report), Path(folder, str(number))
+            reported, place = matching_pass.reported(report), Path(folder, str(number))
             place.mkdir()
-            matched = look.match(place, matched, left_out, told)
+            matched = matching_pass.match(place, matched, left_out, reported)
             try:
-                found = mapping.solve(matched, told)
+                solution = mapping.solve(matched, reported)
             except UserError as error:
                 failures.append(error)
                 continue
-            if best is None or len(found.cameras) > len(best.cameras):
-                best = found
+            if best is None or len(solution.cameras) > len(best.cameras):
+                best = solution
                 names = {entry.photo for entry in best.left_out}
                 left_out = {index for index, photo in enumerate(photos) if photo.name in names}
     if best is None:
@@ -200,7 +200,7 @@ def solve_cameras(
     return best
 
 
-def _looks(photos: Sequence[Photo], options: Mapping[str, Any]) -> Sequence[Look]:
+def matching_passes(photos: Sequence[Photo], options: Mapping[str, Any]) -> Sequence[MatchingPass]:
     """The ways to match the photos, in the order in which they are tried."""
     from ..geometry.features import features
 
@@ -208,17 +208,17 @@ def _looks(photos: Sequence[Photo], options: Mapping[str, Any]) -> Sequence[Look
     finding, _ = SECONDS[quality]
     seconds = finding, PAIR * finding
     coarse = replace(features.QUALITIES[quality], shared_intrinsics=options["intrinsics"] == "shared")
-    looks = [Look(partial(_sift, photos, coarse), coarse, seconds)]
+    passes = [MatchingPass(partial(_sift, photos, coarse), coarse, seconds)]
     finer = features.finer(coarse, photos)
     if finer is not None:
         longer = FINER * seconds[0], FINER * seconds[1]
-        looks.append(Look(partial(_sift, photos, finer), finer, longer, LEFT_OUT, " again, more finely"))
+        passes.append(MatchingPass(partial(_sift, photos, finer), finer, longer, LEFT_OUT, " again, more finely"))
     if options["matching"] == "learned":
         from ..geometry.features import learned_features
 
         learned = learned_features.QUALITIES[quality]
-        looks.append(Look(partial(_joined, learned), learned, LEARNED, again=" again, with networks"))
-    return looks
+        passes.append(MatchingPass(partial(_joined, learned), learned, LEARNED, again=" again, with networks"))
+    return passes
 
 
 def _sift(
@@ -266,20 +266,20 @@ def _with_focal(photo: Photo, full_frame: float) -> Photo:
 
 def _sparse_cloud(solution: mapping.Solution, photos: Sequence[Photo]) -> PointCloud:
     """The points of the cameras' own solution, each given to the first camera that sees it."""
-    seen_by = np.full(len(solution.positions), -1, np.int32)
+    first_camera = np.full(len(solution.positions), -1, np.int32)
     towards = np.zeros_like(solution.positions)
     numbers = {photo.name: index for index, photo in enumerate(photos)}
     for camera, observed in reversed(list(zip(solution.cameras, solution.observed, strict=True))):
-        seen_by[observed] = numbers[camera.photo]
+        first_camera[observed] = numbers[camera.photo]
         towards[observed] = camera.world_from_camera[:3, 3] - solution.positions[observed]
-    seen = seen_by >= 0
-    length = np.linalg.norm(towards[seen], axis=1, keepdims=True)
+    visible = first_camera >= 0
+    length = np.linalg.norm(towards[visible], axis=1, keepdims=True)
     return PointCloud(
-        positions=solution.positions[seen].astype(np.float32),
-        normals=(towards[seen] / np.maximum(length, 1e-12)).astype(np.float32),
-        colors=solution.colors[seen],
-        confidence=np.ones(int(seen.sum()), np.float32),
-        photo=seen_by[seen],
+        positions=solution.positions[visible].astype(np.float32),
+        normals=(towards[visible] / np.maximum(length, 1e-12)).astype(np.float32),
+        colors=solution.colors[visible],
+        confidence=np.ones(int(visible.sum()), np.float32),
+        photo=first_camera[visible],
     )
 
 
@@ -301,12 +301,18 @@ def _dense(
     fused = fusion.fuse(views, depths, lambda done, total: report(FUSING, done, total))
     maps = [
         pointmaps.from_ideal(
-            camera, view.intrinsics, found.depth, found.normal, found.confidence, settings.long_side, dense.TRUSTED
+            camera,
+            view.intrinsics,
+            depth.depth,
+            depth.normal,
+            depth.confidence,
+            settings.long_side,
+            dense.TRUSTED,
         )
-        for camera, view, found in zip(solution.cameras, views, depths, strict=True)
+        for camera, view, depth in zip(solution.cameras, views, depths, strict=True)
     ]
-    seen_by = np.array([numbers[camera.photo] for camera in solution.cameras], np.int32)
-    cloud = PointCloud(fused.positions, fused.normals, fused.colors, fused.confidence, seen_by[fused.view])
+    first_camera = np.array([numbers[camera.photo] for camera in solution.cameras], np.int32)
+    cloud = PointCloud(fused.positions, fused.normals, fused.colors, fused.confidence, first_camera[fused.view])
     return maps, cloud
 
 

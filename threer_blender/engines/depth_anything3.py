@@ -48,8 +48,8 @@ def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
 
     network = checkpoints.load(DepthAnything3, tensors, rename).to(device.torch)
 
-    def predict(seen: Sequence[Input]) -> list[ViewPrediction]:
-        depths, confidences, poses, intrinsics = answered(device, lambda: network(normalised(batch(seen, device))))
+    def predict(views: Sequence[Input]) -> list[ViewPrediction]:
+        depths, confidences, poses, intrinsics = answered(device, lambda: network(normalised(batch(views, device))))
         return list(map(from_camera, depths, confidences, intrinsics, poses))
 
     return Network(view_inputs.by(view_inputs.depth_anything3), predict)

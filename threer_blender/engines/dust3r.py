@@ -66,19 +66,19 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     watch = Watch()
     earlier = adding.earlier(options["add_to"], ENGINE, photos)
     photos = earlier.photos
-    seen = [inputs.dust3r(photo, SIDE) for photo in photos]
+    prepared = [inputs.dust3r(photo, SIDE) for photo in photos]
     pairs = partial(scene_graph.chosen, options["pairs"], photos, solved=earlier.solved)
     plan = [*pairwise.plan(len(photos), 2 * len(pairs()) or 1), *pair_solution.plan(len(photos))]
     report.plan([*plan, *refinement.plan(len(photos), options["refine"])])
     with tempfile.TemporaryDirectory() as folder:
         store = PairStore(Path(folder))
-        for prediction in _predict(seen, pairs, report):
+        for prediction in _predict(prepared, pairs, report):
             store.add(prediction)
         watch.lap("network")
-        align = partial(global_alignment.align, before=earlier.alignment(seen))
-        solution = pair_solution.solve(store, photos, seen, TRUSTED, report, align)
+        align = partial(global_alignment.align, before=earlier.alignment(prepared))
+        solution = pair_solution.solve(store, photos, prepared, TRUSTED, report, align)
         watch.lap("alignment")
-    views = earlier.beside(solution.views, seen)
+    views = earlier.beside(solution.views, prepared)
     result = assembly.reconstruction(
         ENGINE,
         photos,
@@ -102,5 +102,5 @@ def _predict(photos: Sequence[Input], pairs: Choose, report: Report) -> Iterator
     network, device = pairwise.load(dust3r.dpt_512, dust3r.rename, weights.locate(ENGINE.weights[0]), report)
     encoded = pairwise.encode(network, device, photos, report)
     ordered = pair_solution.both_orders(pairs(pairwise.similarity(encoded))) or [(0, 0)]
-    for said in pairwise.predict(network, device, encoded, ordered, report):
-        yield pairwise.pair_prediction(said)
+    for prediction in pairwise.predict(network, device, encoded, ordered, report):
+        yield pairwise.pair_prediction(prediction)

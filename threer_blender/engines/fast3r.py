@@ -49,10 +49,10 @@ def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
 
     network = checkpoints.load(Fast3R, tensors, rename).to(device.torch)
 
-    def predict(seen: Sequence[Input]) -> list[ViewPrediction]:
+    def predict(views: Sequence[Input]) -> list[ViewPrediction]:
         def ask() -> list[Tensor]:
-            found = network([one.normalised.to(device.torch) for one in seen])
-            return [part[0] for view in found for pointmap in (view.own, view.shared) for part in pointmap]
+            answers = network([one.normalised.to(device.torch) for one in views])
+            return [part[0] for view in answers for pointmap in (view.own, view.shared) for part in pointmap]
 
         answers = answered(device, ask)
         return [from_pointmaps(*answers[start : start + 4]) for start in range(0, len(answers), 4)]

@@ -46,9 +46,9 @@ IMPROVING = {
 
 def _whole(quality: str) -> Cost:
     """What a run takes that starts from the classical engine."""
-    start, own = colmap.ENGINE.costs[START_OPTIONS[colmap.ENGINE.id][quality]["quality"]], IMPROVING[quality]
-    seconds = start.seconds + own.seconds, start.seconds_per_photo + own.seconds_per_photo
-    return Cost(own.memory, own.memory_per_photo, *seconds)
+    start, improving = colmap.ENGINE.costs[START_OPTIONS[colmap.ENGINE.id][quality]["quality"]], IMPROVING[quality]
+    seconds = start.seconds + improving.seconds, start.seconds_per_photo + improving.seconds_per_photo
+    return Cost(improving.memory, improving.memory_per_photo, *seconds)
 
 
 STARTS = [engine for engine in registry.beside(__name__) if engine.starts_splats]
@@ -97,8 +97,8 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     later = [STARTING.weighing(0.3 * len(photos)), SPLATTING.weighing(improving)]
     start = registry.engine(options["start"])
     wanted = START_OPTIONS.get(start.id, {}).get(options["quality"], {})
-    found = registry.run(start.id)(photos, start.checked_options(wanted), _Earlier(report, later))
-    return splatted(found, options["quality"], report)
+    started = registry.run(start.id)(photos, start.checked_options(wanted), _Earlier(report, later))
+    return splatted(started, options["quality"], report)
 
 
 class _Earlier:
@@ -124,7 +124,7 @@ class _Earlier:
         self._report.preview(picture)
 
 
-def splatted(found: Reconstruction, quality: str, report: Report) -> Reconstruction:
+def splatted(started: Reconstruction, quality: str, report: Report) -> Reconstruction:
     """Any engine's result with Gaussians, its cameras refined, and what each photo saw moved along with its camera.
 
     Raises UserError where it has no pointmaps to make splats of.
@@ -136,19 +136,19 @@ def splatted(found: Reconstruction, quality: str, report: Report) -> Reconstruct
 
     long_side, iterations, degree = QUALITIES[quality]
     watch = Watch()
-    maps = {pointmap.photo: pointmap for pointmap in found.pointmaps}
-    cameras = [camera for camera in found.cameras if camera.photo in maps]
+    maps = {pointmap.photo: pointmap for pointmap in started.pointmaps}
+    cameras = [camera for camera in started.cameras if camera.photo in maps]
     spare = _spare(cameras) if len(cameras) >= HOLD_OUT_FROM else None
-    photos = {photo.name: photo for photo in found.photos}
-    views, seen = [], []
+    photos = {photo.name: photo for photo in started.photos}
+    views, observed = [], []
     for number, camera in enumerate(cameras):
         report(STARTING, number, len(cameras))
         view, picture = _view(camera, photos[camera.photo], long_side)
         views.append(view)
         if number != spare:
             spacing = max(camera.width, camera.height) / long_side
-            seen.append(start.seen(camera, maps[camera.photo], picture, found.trusted_confidence, spacing))
-    initial = start.gaussians(seen) if seen else ()
+            observed.append(start.seen(camera, maps[camera.photo], picture, started.trusted_confidence, spacing))
+    initial = start.gaussians(observed) if observed else ()
     if not initial:
         raise UserError(
             "There is no depth to make splats of; take photos that overlap more, or start from another engine."
@@ -163,12 +163,12 @@ def splatted(found: Reconstruction, quality: str, report: Report) -> Reconstruct
         else []
     )
     return replace(
-        _moved(found, {camera.photo: pose for camera, pose in zip(cameras, result.poses, strict=True)}),
+        _moved(started, {camera.photo: pose for camera, pose in zip(cameras, result.poses, strict=True)}),
         engine=ENGINE.id,
-        licence=f"{found.licence}; splats: GPL-3.0-or-later",
+        licence=f"{started.licence}; splats: GPL-3.0-or-later",
         gaussians=result.gaussians,
-        timings={**found.timings, **watch.laps},
-        notes=[*found.notes, *judged],
+        timings={**started.timings, **watch.laps},
+        notes=[*started.notes, *judged],
     )
 
 
@@ -199,10 +199,10 @@ def _view(camera: Camera, photo: Photo, long_side: int) -> tuple[View, Array]:
     picture = pixels(photo, 2 * long_side)
     x, y = picture.shape[1] / camera.width, picture.shape[0] / camera.height
     lens = (camera.fx * x, camera.fy * y, camera.cx * x, camera.cy * y, camera.distortion)
-    shown = remap.undistorted(np.full_like(picture, 255), *lens, intrinsics, size).min(-1) == 255
+    inside = remap.undistorted(np.full_like(picture, 255), *lens, intrinsics, size).min(-1) == 255
     view = View(
         picture=(remap.undistorted(picture, *lens, intrinsics, size) / 255).astype(np.float32),
-        mask=shown,
+        mask=inside,
         intrinsics=np.array([intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2]]),
         camera_from_world=camera.camera_from_world,
     )
@@ -216,25 +216,25 @@ def _spare(cameras: Sequence[Camera]) -> int:
     return int(np.sort(distances, axis=1)[:, 1:3].sum(1).argmin())
 
 
-def _moved(found: Reconstruction, poses: Mapping[str, FloatArray]) -> Reconstruction:
+def _moved(started: Reconstruction, poses: Mapping[str, FloatArray]) -> Reconstruction:
     """The result with the cameras at `poses` (camera_from_world by photo), and what each saw moved along with it."""
     motions = {}
     cameras = []
-    for camera in found.cameras:
+    for camera in started.cameras:
         pose = np.linalg.inv(poses[camera.photo]) if camera.photo in poses else camera.world_from_camera
         motions[camera.photo] = pose @ camera.camera_from_world
         cameras.append(replace(camera, world_from_camera=pose))
-    pointmaps = [replace(m, points=_transformed(m.points, motions[m.photo])) for m in found.pointmaps]
-    cloud = found.cloud
+    pointmaps = [replace(m, points=_transformed(m.points, motions[m.photo])) for m in started.pointmaps]
+    cloud = started.cloud
     if cloud is not None:
         positions, normals = np.array(cloud.positions), np.array(cloud.normals)
-        for number, photo in enumerate(found.photos):
+        for number, photo in enumerate(started.photos):
             if photo.name in motions:
-                own, motion = cloud.photo == number, motions[photo.name]
-                positions[own] = _transformed(positions[own], motion)
-                normals[own] = normals[own] @ motion[:3, :3].T
+                of_photo, motion = cloud.photo == number, motions[photo.name]
+                positions[of_photo] = _transformed(positions[of_photo], motion)
+                normals[of_photo] = normals[of_photo] @ motion[:3, :3].T
         cloud = replace(cloud, positions=positions, normals=normals)
-    return replace(found, cameras=cameras, pointmaps=pointmaps, cloud=cloud)
+    return replace(started, cameras=cameras, pointmaps=pointmaps, cloud=cloud)
 
 
 def _transformed(points: Array, motion: FloatArray) -> Array:

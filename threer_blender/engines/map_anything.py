@@ -48,11 +48,11 @@ def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
 
     network = checkpoints.load(MapAnything, tensors, rename).to(device.torch)
 
-    def predict(seen: Sequence[Input]) -> list[ViewPrediction]:
+    def predict(views: Sequence[Input]) -> list[ViewPrediction]:
         def ask() -> list[Tensor]:
-            found = network(normalised(batch(seen, device)))
-            clear = found.confidence * (found.clear > 0)
-            return [found.depth, clear, pinhole(found.rays), found.camera_from_world]
+            answer = network(normalised(batch(views, device)))
+            clear = answer.confidence * (answer.clear > 0)
+            return [answer.depth, clear, pinhole(answer.rays), answer.camera_from_world]
 
         return list(map(from_camera, *answered(device, ask)))
 

@@ -75,24 +75,24 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     watch = Watch()
     earlier = adding.earlier(options["add_to"], ENGINE, photos)
     photos = earlier.photos
-    seen = [inputs.dust3r(photo, SIDE) for photo in photos]
+    prepared = [inputs.dust3r(photo, SIDE) for photo in photos]
     pairs = partial(scene_graph.chosen, options["pairs"], photos, solved=earlier.solved)
     plan = [*pairwise.plan(len(photos), 2 * len(pairs()) or 1), *pair_solution.plan(len(photos))]
     report.plan([*plan, *refinement.plan(len(photos), options["refine"])])
     matches = []
     with tempfile.TemporaryDirectory() as folder:
         store = PairStore(Path(folder))
-        for prediction, matched in _predict(seen, pairs, report):
+        for prediction, matched in _predict(prepared, pairs, report):
             store.add(prediction)
             matches.append(matched)
         watch.lap("network")
         lenses = bundle_adjustment.lenses(photos, options["intrinsics"] == "shared")
         align = partial(sparse_alignment.align, matches=matches, lenses=lenses)
         if earlier.solved:  # their matches are gone, but their depths hold new photos
-            align = partial(global_alignment.align, before=earlier.alignment(seen))
-        solution = pair_solution.solve(store, photos, seen, TRUSTED, report, align)
+            align = partial(global_alignment.align, before=earlier.alignment(prepared))
+        solution = pair_solution.solve(store, photos, prepared, TRUSTED, report, align)
         watch.lap("alignment")
-    views = earlier.beside(solution.views, seen)
+    views = earlier.beside(solution.views, prepared)
     result = assembly.reconstruction(
         ENGINE,
         photos,
@@ -118,9 +118,9 @@ def _predict(photos: Sequence[Input], pairs: Choose, report: Report) -> Iterator
     network, device = pairwise.load(mast3r.metric_512, mast3r.rename, weights.locate(ENGINE.weights[0]), report)
     encoded = pairwise.encode(network, device, photos, report)
     ordered = pair_solution.both_orders(pairs(pairwise.similarity(encoded))) or [(0, 0)]
-    for said in pairwise.predict(network, device, encoded, ordered, report):
-        one, two = said.of_first, said.of_second
+    for prediction in pairwise.predict(network, device, encoded, ordered, report):
+        one, two = prediction.of_first, prediction.of_second
         descriptors = (one.descriptors, two.descriptors)
-        sure = (one.descriptor_confidence, two.descriptor_confidence)
-        matched = reciprocal_matching.match(said.first, said.second, descriptors, sure)
-        yield pairwise.pair_prediction(said), matched.thinned(MATCHES)
+        confidences = (one.descriptor_confidence, two.descriptor_confidence)
+        matched = reciprocal_matching.match(prediction.first, prediction.second, descriptors, confidences)
+        yield pairwise.pair_prediction(prediction), matched.thinned(MATCHES)

@@ -72,31 +72,31 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     from ..runtime.report import Watch
 
     watch = Watch()
-    seen = [inputs.prepared(photo, inputs.square(photo.width, photo.height, SIDE)) for photo in photos]
+    prepared = [inputs.prepared(photo, inputs.square(photo.width, photo.height, SIDE)) for photo in photos]
     pairs = pair_solution.both_orders(scene_graph.chosen("auto", photos)) or [(0, 0)]
     report.plan([*pairwise.plan(len(photos), len(pairs)), *pair_solution.plan(len(photos))])
-    surety: dict[Pair, float] = {}
+    log_confidence: dict[Pair, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         store = PairStore(Path(folder))
-        for answer in _predict(seen, pairs, report):
-            said = answer.pointmaps
-            store.add(said)
-            surety[said.first, said.second] = _surety(said)
+        for answer in _predict(prepared, pairs, report):
+            prediction = answer.pointmaps
+            store.add(prediction)
+            log_confidence[prediction.first, prediction.second] = _log_confidence(prediction)
             # The first last: a photo against itself is seen as it is seen from the first.
-            for number, part in ((said.second, answer.of_second), (said.first, answer.of_first)):
-                np.savez(_file(folder, (said.first, said.second), number), **_arrays(part))
+            for number, part in ((prediction.second, answer.of_second), (prediction.first, answer.of_first)):
+                np.savez(_file(folder, (prediction.first, prediction.second), number), **_arrays(part))
         watch.lap("network")
         # Splats meet a photo through the lens that the network saw, whatever the EXIF says of it.
         without = [replace(photo, focal=None) for photo in photos]
-        solution = pair_solution.solve(store, without, seen, TRUSTED, report)
+        solution = pair_solution.solve(store, without, prepared, TRUSTED, report)
         watch.lap("alignment")
         to_metres = np.diag([1 / solution.unit] * 3 + [1])
         parts = []
         for view in solution.views:
-            pair = max((pair for pair in solution.frames if view.number in pair), key=surety.__getitem__)
+            pair = max((pair for pair in solution.frames if view.number in pair), key=log_confidence.__getitem__)
             with np.load(_file(folder, pair, view.number)) as arrays:
-                own = Gaussians(**arrays, photo=np.full(len(arrays["means"]), view.number, np.int32))
-                parts.append(gaussian_transform.transformed(own, to_metres @ solution.frames[pair]))
+                gaussians_here = Gaussians(**arrays, photo=np.full(len(arrays["means"]), view.number, np.int32))
+                parts.append(gaussian_transform.transformed(gaussians_here, to_metres @ solution.frames[pair]))
     return assembly.reconstruction(
         ENGINE,
         photos,
@@ -120,19 +120,19 @@ def _predict(photos: Sequence[Input], pairs: Sequence[Pair], report: Report) -> 
 
     network, device = pairwise.load(splatt3r.network, splatt3r.rename, weights.locate(ENGINE.weights[0]), report)
     encoded = pairwise.encode(network, device, photos, report)
-    for said in pairwise.predict(network, device, encoded, pairs, report):
+    for prediction in pairwise.predict(network, device, encoded, pairs, report):
         yield Answer(
-            pairwise.pair_prediction(said),
-            splatt3r.gaussians(said.of_first, photos[said.first].image),
-            splatt3r.gaussians(said.of_second, photos[said.second].image),
+            pairwise.pair_prediction(prediction),
+            splatt3r.gaussians(prediction.of_first, photos[prediction.first].image),
+            splatt3r.gaussians(prediction.of_second, photos[prediction.second].image),
         )
 
 
-def _surety(said: PairPrediction) -> float:
+def _log_confidence(prediction: PairPrediction) -> float:
     """How sure the network is of a pair: the lesser of its photos' mean log confidence."""
     return min(
-        float(np.log(np.where(np.isfinite(sure), np.maximum(sure, 1), 1)).mean())
-        for sure in (said.confidence_first, said.confidence_second)
+        float(np.log(np.where(np.isfinite(confidence), np.maximum(confidence, 1), 1)).mean())
+        for confidence in (prediction.confidence_first, prediction.confidence_second)
     )
 
 

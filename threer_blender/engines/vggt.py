@@ -50,12 +50,12 @@ def load(tensors: Mapping[str, Tensor], device: Device) -> Network:
 
     network = checkpoints.load(VGGT, tensors, rename).to(device.torch)
 
-    def predict(seen: Sequence[Input]) -> list[ViewPrediction]:
+    def predict(views: Sequence[Input]) -> list[ViewPrediction]:
         def ask() -> list[Tensor]:
-            images = batch(seen, device)
-            found = network(images)
-            cameras = camera_matrices(found.pose, images.shape[2], images.shape[3])
-            return [found.depth, found.depth_confidence, *cameras]
+            images = batch(views, device)
+            answer = network(images)
+            cameras = camera_matrices(answer.pose, images.shape[2], images.shape[3])
+            return [answer.depth, answer.depth_confidence, *cameras]
 
         depths, confidences, poses, intrinsics = answered(device, ask)
         return list(map(from_camera, depths, confidences, intrinsics, poses))

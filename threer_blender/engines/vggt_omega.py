@@ -49,11 +49,11 @@ def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
 
     network = checkpoints.load(VGGTOmega, tensors, rename).to(device.torch)
 
-    def predict(seen: Sequence[Input]) -> list[ViewPrediction]:
+    def predict(views: Sequence[Input]) -> list[ViewPrediction]:
         def ask() -> list[Tensor]:
-            images = batch(seen, device)
-            found = network(images)
-            return [found.depth, found.confidence, *camera_matrices(found.pose, images.shape[2], images.shape[3])]
+            images = batch(views, device)
+            answer = network(images)
+            return [answer.depth, answer.confidence, *camera_matrices(answer.pose, images.shape[2], images.shape[3])]
 
         depths, confidences, poses, intrinsics = answered(device, ask)
         return list(map(from_camera, depths, confidences, intrinsics, poses))

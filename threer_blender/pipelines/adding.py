@@ -34,11 +34,11 @@ class Earlier:
     def views(self, seen: Sequence[Seen]) -> list[View]:
         """The solved photos as the earlier result has them; `seen` is what the network sees of each of `photos`."""
         maps = {pointmap.photo: pointmap for pointmap in self.result.pointmaps}
-        found = []
+        views = []
         for number, camera in enumerate(self.result.cameras):
             pointmap = maps[camera.photo]
             depth = pointmap.depth(camera).astype(np.float32)
-            found.append(
+            views.append(
                 View(
                     number,
                     replace(camera, plate=""),
@@ -48,15 +48,15 @@ class Earlier:
                     pointmap.confidence,
                 )
             )
-        return found
+        return views
 
     def alignment(self, seen: Sequence[Seen]) -> Alignment:
         """The solved photos as `global_alignment.align` takes them; their lenses as ideal ones."""
         solved = []
         for view in self.views(seen):
             focal = view.camera.fx / math.sqrt(view.photo_from_map.scale_x * view.photo_from_map.scale_y)
-            pose, sure = view.camera.world_from_camera, view.confidence
-            solved.append(AlignedView(view.number, pose, focal, np.maximum(view.depth, 0), sure))
+            pose, confidence = view.camera.world_from_camera, view.confidence
+            solved.append(AlignedView(view.number, pose, focal, np.maximum(view.depth, 0), confidence))
         return replace(global_alignment.NOTHING, views=solved)
 
     def beside(self, views: Sequence[View], seen: Sequence[Seen]) -> list[View]:
@@ -81,13 +81,17 @@ def earlier(folder: str, engine: Engine, chosen: Sequence[Photo]) -> Earlier:
     if result.engine != engine.id or len(result.pointmaps) != len(result.cameras):
         raise UserError(f"Photos can only be added to a result of {engine.label}; choose such a folder, or none.")
     by_name = {photo.name: photo for photo in result.photos}
-    own = {by_name[camera.photo].sha256: by_name[camera.photo] for camera in result.cameras}
-    own |= {photo.sha256: replace(own[photo.sha256], path=photo.path) for photo in chosen if photo.sha256 in own}
-    new = [photo for photo in chosen if photo.sha256 not in own]
+    solved_photos = {by_name[camera.photo].sha256: by_name[camera.photo] for camera in result.cameras}
+    solved_photos |= {
+        photo.sha256: replace(solved_photos[photo.sha256], path=photo.path)
+        for photo in chosen
+        if photo.sha256 in solved_photos
+    }
+    new = [photo for photo in chosen if photo.sha256 not in solved_photos]
     if not new:
         raise UserError("All of these photos have a camera in that result; choose photos to add to it.")
-    taken = {photo.name for photo in own.values()}
+    taken = {photo.name for photo in solved_photos.values()}
     for photo in new:
         if photo.name in taken:
             raise UserError(f"That result has another photo that is called {photo.name!r}; rename one of the two.")
-    return Earlier(result, [*own.values(), *new])
+    return Earlier(result, [*solved_photos.values(), *new])

@@ -67,9 +67,9 @@ Load = Callable[[Mapping[str, Tensor], Device], Network]
 """The tensors of a checkpoint and a device -> the network on it."""
 
 
-def batch(seen: Sequence[Input], device: Device) -> Tensor:
+def batch(views: Sequence[Input], device: Device) -> Tensor:
     """(N, 3, H, W) float32 in [0, 1] on the device, of inputs of one size."""
-    images = torch.from_numpy(np.stack([one.image for one in seen]))
+    images = torch.from_numpy(np.stack([one.image for one in views]))
     return images.to(device.torch).permute(0, 3, 1, 2).float() / 255
 
 
@@ -94,10 +94,10 @@ def reconstruct(
     device = choose()
     tensors = checkpoints.read(weights.locate(engine.weights[0]))
     network = load(tensors, device)
-    held = sum(tensor.nbytes for tensor in tensors.values())
+    weight_bytes = sum(tensor.nbytes for tensor in tensors.values())
     watch.lap("loading")
     give = network.inputs(photos)
-    settings = _settings(engine, device, held, len(photos))
+    settings = _settings(engine, device, weight_bytes, len(photos))
     with tempfile.TemporaryDirectory() as folder:
         if len(photos) > settings.size:
             report.plan(_plan(len(photos), options, in_parts=True))
@@ -126,11 +126,11 @@ def _looked_at(
         loops = retrieval.returns(alike[np.ix_(order, order)], 2 * settings.size)
 
     def predict(places: Sequence[int]) -> list[ViewPrediction]:
-        seen = [give(order[place]) for place in places]
-        answers = network.predict(seen)
+        views = [give(order[place]) for place in places]
+        answers = network.predict(views)
         return [
             replace(answer, confidence=np.where(inside(photos[order[place]], one), answer.confidence, 0))
-            for place, one, answer in zip(places, seen, answers, strict=True)
+            for place, one, answer in zip(places, views, answers, strict=True)
         ]
 
     solution = chunks.solve(
@@ -145,13 +145,13 @@ def _looked_at(
     return lambda index: solution[places[index]], [note] if parts else []
 
 
-def _settings(engine: Engine, device: Device, held: int, count: int) -> Settings:
+def _settings(engine: Engine, device: Device, weight_bytes: int, count: int) -> Settings:
     """How many photos fit at once beside `held` bytes of weights. Raises UserError where those are too few."""
     half = device.dtype != torch.float32
     cost = engine.costs[""]
     each = cost.memory_per_photo / (2 if half else 1)
     # In half precision, autocast holds a second copy of the weights.
-    fixed = (1.5 if half else 1.0) * held + cost.memory
+    fixed = (1.5 if half else 1.0) * weight_bytes + cost.memory
     fit = min(cost.most_at_once, int((MEMORY * device.memory - fixed) / each))
     fewest = min(count, cost.fewest_at_once)
     if fit < fewest:
@@ -179,34 +179,38 @@ def _merged(
     unit = 1.0 if metric else MEDIAN_DEPTH / middle
     trusted = float(np.quantile(np.concatenate(confidences), TRUSTED))
 
-    def seen() -> Iterator[assembly.View]:
+    def views() -> Iterator[assembly.View]:
         for index, photo in enumerate(photos):
             report(MERGING, index, len(photos))
             yield _view(index, photo, give(index), solved(index).moved(Similarity(unit, np.eye(3), np.zeros(3))))
 
     if len(photos) > MOST_POINTMAPS:
-        result = _long(engine, photos, seen(), trusted, unit * middle * float(np.median(steps)))
+        result = _long(engine, photos, views(), trusted, unit * middle * float(np.median(steps)))
     else:
-        result = assembly.reconstruction(engine, photos, list(seen()), trusted)
+        result = assembly.reconstruction(engine, photos, list(views()), trusted)
     return replace(result, metric=metric, confidence_meaning=CONFIDENCE)
 
 
 def _long(
-    engine: Engine, photos: Sequence[Photo], seen: Iterable[assembly.View], trusted: float, side: float
+    engine: Engine, photos: Sequence[Photo], views: Iterable[assembly.View], trusted: float, side: float
 ) -> Reconstruction:
     """Of more photos than memory should hold the pointmaps of: those of some, and a cloud of all in cubes of `side`."""
     chosen = set(np.linspace(0, len(photos) - 1, MOST_POINTMAPS).round().astype(int).tolist())
-    cameras, kept, collected = [], [], Voxels(side)
-    for one in seen:
+    cameras, chosen_views, collected = [], [], Voxels(side)
+    for one in views:
         cameras.append(one.camera)
         pointmap = one.pointmap(trusted)
         normals = cleaning.normals(pointmap.points, one.camera.world_from_camera[:3, 3])
-        shown = pointmap.mask
-        collected.add(pointmap.points[shown], normals[shown], one.image[shown], one.confidence[shown], one.number)
+        visible = pointmap.mask
+        collected.add(
+            pointmap.points[visible], normals[visible], one.image[visible], one.confidence[visible], one.number
+        )
         if one.number in chosen:
-            kept.append(one)
+            chosen_views.append(one)
     cleaned = cleaning.clean(
-        [one.camera for one in kept], [one.pointmap(trusted) for one in kept], [one.image for one in kept]
+        [one.camera for one in chosen_views],
+        [one.pointmap(trusted) for one in chosen_views],
+        [one.image for one in chosen_views],
     )
     return Reconstruction(
         engine=engine.id,
@@ -216,16 +220,23 @@ def _long(
         pointmaps=cleaned,
         cloud=collected.cloud(),
         trusted_confidence=trusted,
-        notes=[f"The capture is long: depth maps are kept of {len(kept)} photos along it; the points are of all."],
+        notes=[
+            f"The capture is long: depth maps are kept of {len(chosen_views)} photos along it; the points are of all."
+        ],
     )
 
 
-def _view(index: int, photo: Photo, given: Input, view: ViewPrediction) -> assembly.View:
+def _view(index: int, photo: Photo, view_input: Input, view: ViewPrediction) -> assembly.View:
     """The view in the photo's own pixels; what straddles an edge of the scene counts as nothing."""
     focal = math.sqrt(view.intrinsics[0, 0] * view.intrinsics[1, 1])
     size = (view.depth.shape[1], view.depth.shape[0])
-    camera = assembly.camera(photo, given.photo_from_map, size, focal, view.world_from_camera)
-    told = (view.confidence > 0) & ~cleaning.edges(view.depth.astype(np.float64))
+    camera = assembly.camera(photo, view_input.photo_from_map, size, focal, view.world_from_camera)
+    trusted_pixels = (view.confidence > 0) & ~cleaning.edges(view.depth.astype(np.float64))
     return assembly.View(
-        index, camera, given.photo_from_map, given.image, np.where(told, view.depth, 0), view.confidence
+        index,
+        camera,
+        view_input.photo_from_map,
+        view_input.image,
+        np.where(trusted_pixels, view.depth, 0),
+        view.confidence,
     )

@@ -89,24 +89,24 @@ def solve(
     names = [photo.name for photo in photos]
     notes = []
     if len(photos) == 1:
-        found = alone(store, names, known[0])
+        alignment = alone(store, names, known[0])
     else:
         try:
-            found = align(store, len(photos), known, lambda share: report(ALIGNING, share, 1))
+            alignment = align(store, len(photos), known, lambda share: report(ALIGNING, share, 1))
         except Unconnected:
             if len(photos) > 2:
                 raise
-            found = guessed(store, names)
+            alignment = guessed(store, names)
             notes = [GUESSED.format(*names)]
-    shown, unsure = _shown(found.views, names, trusted)
-    left_out = [LeftOut(names[i], *APART) for i in found.apart]
+    threshold, unsure = _threshold(alignment.views, names, trusted)
+    left_out = [LeftOut(names[i], *APART) for i in alignment.apart]
     return Solution(
-        [_view(photos, seen, view) for view in found.views],
-        _frames(store, found),
-        float(np.median(found.pairs.scale)),
-        shown,
+        [_view(photos, seen, view) for view in alignment.views],
+        _frames(store, alignment),
+        float(np.median(alignment.pairs.scale)),
+        threshold,
         left_out,
-        [*unsure, *notes, *_unused(found, names, len(store))],
+        [*unsure, *notes, *_unused(alignment, names, len(store))],
     )
 
 
@@ -132,16 +132,16 @@ def guessed(store: PairStore, names: Sequence[str]) -> Alignment:
 
     Raises UserError where the predictions hold no numbers.
     """
-    numbers, said = zip(*sorted(enumerate(store), key=lambda numbered: numbered[1].first), strict=True)
-    first, second = (monocular(prediction, name) for prediction, name in zip(said, names, strict=True))
+    numbers, predictions = zip(*sorted(enumerate(store), key=lambda numbered: numbered[1].first), strict=True)
+    first, second = (monocular(prediction, name) for prediction, name in zip(predictions, names, strict=True))
     try:
-        move = relative_pose(*said).inverse
+        second_from_first = relative_pose(*predictions).inverse
     except ValueError as error:
         raise _no_answer(" and ".join(names)) from error
     pose = np.eye(4)
-    pose[:3, :3], pose[:3, 3] = move.rotation, move.translation
-    second = replace(second, world_from_camera=pose, depth=(second.depth * move.scale).astype(np.float32))
-    frames = Similarity(1.0, np.eye(3), np.zeros(3)), move
+    pose[:3, :3], pose[:3, 3] = second_from_first.rotation, second_from_first.translation
+    second = replace(second, world_from_camera=pose, depth=(second.depth * second_from_first.scale).astype(np.float32))
+    frames = Similarity(1.0, np.eye(3), np.zeros(3)), second_from_first
     pairs = Similarities(*(np.array(part) for part in zip(*frames, strict=True)))
     return Alignment([first, second], pairs, np.array(numbers), [], [], [])
 
@@ -161,13 +161,13 @@ def monocular(prediction: PairPrediction, name: str) -> AlignedView:
     return AlignedView(prediction.first, np.eye(4), focal, depth, confidence.astype(np.float32))
 
 
-def _frames(store: PairStore, found: Alignment) -> dict[tuple[int, int], FloatArray]:
+def _frames(store: PairStore, alignment: Alignment) -> dict[tuple[int, int], FloatArray]:
     frames = {}
-    for row, index in enumerate(found.pair_numbers):
-        if index not in found.disagreeing:
+    for row, index in enumerate(alignment.pair_numbers):
+        if index not in alignment.disagreeing:
             frame = np.eye(4)
-            frame[:3, :3] = found.pairs.scale[row] * found.pairs.rotation[row]
-            frame[:3, 3] = found.pairs.translation[row]
+            frame[:3, :3] = alignment.pairs.scale[row] * alignment.pairs.rotation[row]
+            frame[:3, 3] = alignment.pairs.translation[row]
             frames[store.edges[index].first, store.edges[index].second] = frame
     return frames
 
@@ -188,22 +188,22 @@ def _view(photos: Sequence[Photo], seen: Sequence[Seen], solved: AlignedView) ->
     return assembly.View(solved.photo, camera, one.photo_from_map, one.image, solved.depth, solved.confidence)
 
 
-def _unused(found: Alignment, names: Sequence[str], count: int) -> list[str]:
+def _unused(alignment: Alignment, names: Sequence[str], count: int) -> list[str]:
     """What of the `count` predictions and of the photos' EXIF did not fit the solution."""
     notes = []
-    if found.disagreeing:
+    if alignment.disagreeing:
         notes.append(
-            f"{len(found.disagreeing)} of {count} comparisons of two photos contradict the others, or show no overlap, "
-            "and were not used."
+            f"{len(alignment.disagreeing)} of {count} comparisons of two photos contradict the others, or show no "
+            "overlap, and were not used."
         )
-    misjudged = [names[i] for i in found.misjudged]
+    misjudged = [names[i] for i in alignment.misjudged]
     return [
         *notes,
         *(f"The focal length in the EXIF of {name} contradicts its picture, and was not used." for name in misjudged),
     ]
 
 
-def _shown(solved: Sequence[AlignedView], names: Sequence[str], trusted: float) -> tuple[float, list[str]]:
+def _threshold(solved: Sequence[AlignedView], names: Sequence[str], trusted: float) -> tuple[float, list[str]]:
     """The confidence from which points are shown, and a sentence for each photo of which the network is sure of little.
 
     Where that is all photos, the surer half of what it says is shown all the same.
@@ -216,8 +216,8 @@ def _shown(solved: Sequence[AlignedView], names: Sequence[str], trusted: float) 
     ]
     if len(notes) < len(solved):
         return trusted, notes
-    sure = np.concatenate([view.confidence[view.confidence > 0] for view in solved])
-    lower = min(trusted, float(np.median(sure)))
+    confidences = np.concatenate([view.confidence[view.confidence > 0] for view in solved])
+    lower = min(trusted, float(np.median(confidences)))
     notes.append(
         f"All its points are unsure: those of confidence {lower:.2f} and more are shown, instead of {trusted}."
     )

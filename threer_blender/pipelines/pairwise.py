@@ -122,11 +122,11 @@ def predict(
             del waiting[: len(batch)]
 
 
-def pair_prediction(said: Predicted[Any]) -> PairPrediction:
+def pair_prediction(predicted: Predicted[Any]) -> PairPrediction:
     """The pointmaps and their confidence as arrays."""
-    one, two = said.of_first, said.of_second
+    one, two = predicted.of_first, predicted.of_second
     parts = (one.points, two.points, one.confidence, two.confidence)
-    return PairPrediction(said.first, said.second, *(part.cpu().numpy() for part in parts))
+    return PairPrediction(predicted.first, predicted.second, *(part.cpu().numpy() for part in parts))
 
 
 def _batch(tokens: int, device: Device) -> int:

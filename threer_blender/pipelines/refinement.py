@@ -88,8 +88,8 @@ def settings_for(reconstruction: Reconstruction, intrinsics: str) -> Settings:
     if intrinsics == "known":
         return Settings(unknowns=KNOWN)
     numbers = lenses(camera_photos(reconstruction), intrinsics == "shared")
-    told = max(np.bincount(numbers, minlength=1).max(), min(len(numbers), OTHERS_TELL))
-    return Settings(numbers, next(asked for least, asked in LENS_PHOTOS if told >= least))
+    photos_per_lens = max(np.bincount(numbers, minlength=1).max(), min(len(numbers), OTHERS_TELL))
+    return Settings(numbers, next(asked for least, asked in LENS_PHOTOS if photos_per_lens >= least))
 
 
 def camera_photos(reconstruction: Reconstruction) -> list[Photo]:
@@ -107,7 +107,7 @@ def photo_tracks(
     photos = camera_photos(reconstruction)
     matched: Matched = matching.extract_and_match(photos, pixels, folder, matching.QUALITIES[QUALITY], report)
     with pycolmap.Database.open(matched.path) as database:
-        found = [
+        keypoints = [
             database.read_keypoints(i + 1)[:, :2] * (np.array([photo.width, photo.height]) / matched.sizes[i])
             for i, photo in enumerate(photos)
         ]
@@ -115,12 +115,12 @@ def photo_tracks(
         for i, j in matched.pairs[matched.inliers >= LEAST_MATCHES].tolist():
             matches = database.read_two_view_geometry(i + 1, j + 1).inlier_matches
             pair = PairMatches(i, j, matches[:, 0], matches[:, 1], len(matches))
-            if not contradicted(cameras, found, pair):
+            if not contradicted(cameras, keypoints, pair):
                 pairs.append(pair)
-    return with_depths(link(found, pairs), reconstruction)
+    return with_depths(link(keypoints, pairs), reconstruction)
 
 
-def contradicted(cameras: Sequence[Camera], found: Sequence[FloatArray], pair: PairMatches) -> bool:
+def contradicted(cameras: Sequence[Camera], keypoints: Sequence[FloatArray], pair: PairMatches) -> bool:
     """Whether a pair's matches lie so far from the epipolar planes of its cameras that they show something else."""
     first, second = cameras[pair.first], cameras[pair.second]
     base = second.world_from_camera[:3, 3] - first.world_from_camera[:3, 3]
@@ -128,8 +128,8 @@ def contradicted(cameras: Sequence[Camera], found: Sequence[FloatArray], pair: P
     if np.linalg.norm(base) <= SHORTEST_BASE * max(1e-30, float(np.ptp(centres, axis=0).max())):
         return False
     rays = [
-        camera.rays(found[index][keypoints]) @ camera.world_from_camera[:3, :3].T
-        for camera, index, keypoints in (
+        camera.rays(keypoints[index][rows]) @ camera.world_from_camera[:3, :3].T
+        for camera, index, rows in (
             (first, pair.first, pair.keypoints_first),
             (second, pair.second, pair.keypoints_second),
         )
@@ -190,9 +190,9 @@ def carried_along(reconstruction: Reconstruction, adjusted: Refined) -> Reconstr
 def _moved_map(pointmap: PointMap, old: Camera, new: Camera, factor: float) -> PointMap:
     depth = pointmap.depth(old) * factor
     local = new.rays(pointmap.photo_pixels()) * depth[..., None]
-    seen = np.isfinite(local).all(axis=-1)
-    points = np.where(seen[..., None], _to_world(new, local), 0).astype(np.float32)
-    return replace(pointmap, points=points, mask=pointmap.mask & seen)
+    finite = np.isfinite(local).all(axis=-1)
+    points = np.where(finite[..., None], _to_world(new, local), 0).astype(np.float32)
+    return replace(pointmap, points=points, mask=pointmap.mask & finite)
 
 
 def _moved_cloud(

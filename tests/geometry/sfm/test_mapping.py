@@ -194,7 +194,7 @@ def test_telephoto_is_found_without_exif(tmp_path: Path) -> None:
     assert solution.cameras[0].fx == pytest.approx(10715, rel=0.05)
 
 
-def test_a_coarse_look_that_leaves_photos_out_is_followed_by_a_finer_one() -> None:
+def test_a_coarse_pass_that_leaves_photos_unregistered_is_followed_by_a_finer_one() -> None:
     """Doubled copies place all thirteen of these photos; single ones place ten. The bar stays for it and goes on."""
     photos = read(DATA / "alicevision_buddha" / "images")
     sent: list[Message] = []
@@ -213,8 +213,8 @@ def test_a_coarse_look_that_leaves_photos_out_is_followed_by_a_finer_one() -> No
 
 
 @pytest.mark.parametrize("left_out", [(5, 3, 1), (5, 0), (1, 1), (0,)])
-def test_looks_have_stages_of_their_own(left_out: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks at ten photos, stand-ins that take as long as planned and leave out so many, one after the other."""
+def test_passes_have_stages_of_their_own(left_out: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passes over ten photos, stand-ins that take as long as planned and leave out so many, one after the other."""
     clock, sent, found = 0.0, list[Message](), iter(left_out)
     photos = [Photo(str(number), "", 9, 9, "") for number in range(10)]
 
@@ -235,10 +235,10 @@ def test_looks_have_stages_of_their_own(left_out: tuple[int, ...], monkeypatch: 
         return Solution(placed, np.empty((0, 3)), np.empty((0, 3)), [], lost, [], 0.0, "", [])
 
     ways = ((), (0.1, ", finer"), (0.0, ", learned"))
-    looks = [colmap.Look(match, TINY, (1.0, 1.0), *way) for way in ways]  # type: ignore[arg-type]
-    seconds = {stage.id: stage.weight for stage in looks[0].plan(len(photos))}
+    passes = [colmap.MatchingPass(match, TINY, (1.0, 1.0), *way) for way in ways]  # type: ignore[arg-type]
+    seconds = {stage.id: stage.weight for stage in passes[0].plan(len(photos))}
     whole = sum(seconds.values())
-    monkeypatch.setattr(colmap, "_looks", lambda *_: looks)
+    monkeypatch.setattr(colmap, "matching_passes", lambda *_: passes)
     monkeypatch.setattr(mapping, "solve", solved)
     report = Report(sent.append, clock=lambda: clock)
     colmap.solve_cameras(photos, {"focal": 0.0}, report, [LATER.weighing(whole)])
@@ -249,7 +249,7 @@ def test_looks_have_stages_of_their_own(left_out: tuple[int, ...], monkeypatch: 
     assert list(dict.fromkeys(message.stage for message in told)) == [*expected, LATER.label]
     fractions = [message.fraction for message in told]
     assert fractions == sorted(fractions)
-    planned = 3 if left_out[0] > 1 else 2  # looks before "later", each as long as it is
+    planned = 3 if left_out[0] > 1 else 2  # passes before "later", each as long as it is
     assert fractions[-1] == pytest.approx(planned / (planned + 1), abs=1e-3)
     if len(left_out) == planned:  # nothing was skipped, so the time left was true
         assert told[-1].seconds_left == pytest.approx(whole, rel=0.01)
