@@ -194,3 +194,11 @@ def window(session: nox.Session) -> None:
     session.run("python", "wheels/build.py", "any")
     folders = {"THREER_ZIPS": str(Path("dist").absolute()), "THREER_WINDOW_PICTURES": str(Path("window").absolute())}
     session.run("pytest", "-s", "tests/window", *session.posargs, env=folders)
+
+
+@nox.session(python=PYTHON)
+def fuzz(session: nox.Session) -> None:
+    """Damaged files of every kind into their readers: `nox -s fuzz -- KIND … --inputs 2000 --seconds 600`."""
+    install(session, "blender,test")
+    session.install(TORCH)
+    session.run("python", "-m", "tests.fuzz.run", *session.posargs)

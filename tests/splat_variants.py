@@ -228,3 +228,80 @@ def splat(gaussians):
     rows["rgba"] = np.rint(255 * np.concatenate([color, gaussians.opacities[:, None]], axis=1)).clip(0, 255)
     rows["rotation"] = np.rint(gaussians.rotations * 128 + 128).clip(0, 255)
     return rows.tobytes()
+
+
+def ksplat(gaussians, level):
+    """Two sections of a .ksplat; positions relative to buckets of 64 splats, the last one of each section not full."""
+    kinds = [("<f4", "<f4", "<f4"), ("<u2", "<f2", "<f2"), ("<u2", "<f2", "u1")][level]
+    rest = gaussians.sh.shape[1] - 1
+    row = np.dtype(
+        [
+            ("mean", kinds[0], 3),
+            ("scale", kinds[1], 3),
+            ("q", kinds[1], 4),
+            ("rgba", "u1", 4),
+            ("sh", kinds[2], 3 * rest),
+        ]
+    )
+    headers, bodies = [], []
+    for part in np.array_split(np.arange(len(gaussians)), 2):
+        bucket = np.arange(len(part)) // 64
+        full, left = divmod(len(part), 64)
+        centres = np.stack([gaussians.means[part][bucket == b].mean(axis=0) for b in range(bucket.max() + 1)])
+        rows = np.zeros(len(part), row)
+        relative = (gaussians.means[part] - centres[bucket]) / (8.0 / 2 / 32767) + 32767
+        rows["mean"] = gaussians.means[part] if level == 0 else np.rint(relative)
+        rows["scale"], rows["q"] = gaussians.scales[part], gaussians.rotations[part]
+        color = 0.5 + 0.28209479177387814 * gaussians.sh[part, 0]
+        rgba = np.concatenate([color, gaussians.opacities[part, None]], axis=1)
+        rows["rgba"] = np.rint(255 * rgba).clip(0, 255)
+        bands = [gaussians.sh[part, d * d : (d + 1) ** 2].swapaxes(1, 2) for d in range(1, int(np.sqrt(rest + 1)))]
+        values = np.concatenate([band.reshape(len(part), -1) for band in bands], axis=1)
+        rows["sh"] = np.rint((values + 2) / 4 * 255).clip(0, 255) if level == 2 else values
+        degree = int(np.sqrt(rest + 1)) - 1
+        partial = [left] if left else []
+        header = struct.pack(
+            "<IIIIfHxxI4xIIH", len(part), len(part), 64, len(centres), 8.0, 12, 0, full, len(partial), degree
+        )
+        headers.append(header.ljust(1024, b"\0"))
+        bodies.append(np.array(partial, "<u4").tobytes() + centres.astype("<f4").tobytes() + rows.tobytes())
+    main = struct.pack("<BBxxIIIIH", 0, 1, 2, 2, len(gaussians), len(gaussians), level).ljust(36, b"\0")
+    main += struct.pack("<ff", -2.0, 2.0)
+    return main.ljust(4096, b"\0") + b"".join(headers) + b"".join(bodies)
+
+
+def compressed_ply(gaussians):
+    """The bytes of a PlayCanvas' compressed PLY."""
+    count = len(gaussians)
+    chunk = np.arange(count) // 256
+    values = {"position": gaussians.means, "scale": np.log(gaussians.scales), "color": 0.5 + C0 * gaussians.sh[:, 0]}
+    axes = {"position": ["x", "y", "z"], "scale": ["scale_x", "scale_y", "scale_z"], "color": ["r", "g", "b"]}
+    bounds, parts = {}, {}
+    for name, array in values.items():
+        low, high = (
+            np.array([end(array[chunk == c], axis=0) for c in range(chunk[-1] + 1)]) for end in (np.min, np.max)
+        )
+        parts[name] = (array - low[chunk]) / np.maximum(high - low, 1e-9)[chunk]
+        bounds |= {f"min_{axis}": low[:, i].astype("f4") for i, axis in enumerate(axes[name])}
+        bounds |= {f"max_{axis}": high[:, i].astype("f4") for i, axis in enumerate(axes[name])}
+
+    def words(part, bits):
+        word = np.zeros(count, np.uint32)
+        for column, width in zip(part.T, bits, strict=True):
+            word = word << np.uint32(width) | np.rint(column * (2**width - 1)).clip(0, 2**width - 1).astype(np.uint32)
+        return word
+
+    stored = _quaternions(gaussians.rotations).astype(np.float64)
+    rotation = np.concatenate([(stored[:, 3:] - 252) / 3, stored[:, :3] / 255], axis=1)
+    named = {
+        "packed_position": words(parts["position"], (11, 10, 11)),
+        "packed_rotation": words(rotation, (2, 10, 10, 10)),
+        "packed_scale": words(parts["scale"], (11, 10, 11)),
+        "packed_color": words(np.concatenate([parts["color"], gaussians.opacities[:, None]], axis=1), (8, 8, 8, 8)),
+    }
+    rest = gaussians.sh[:, 1:].swapaxes(1, 2).reshape(count, -1)
+    harmonics = np.floor((rest / 8 + 0.5) * 256).clip(0, 255).astype(np.uint8)
+    head = [f"element sh {count}", *(f"property uchar f_rest_{i}" for i in range(harmonics.shape[1]))]
+    first = [f"element chunk {chunk[-1] + 1}", *(f"property float {name}" for name in bounds)]
+    table = np.stack(list(bounds.values()), axis=1).astype("<f4").tobytes()
+    return ply(named, before=[(first, table)], after=[(head, harmonics.tobytes())] if harmonics.size else [])

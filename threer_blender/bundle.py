@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .files import array_file, removal, sequence_files
+from .files.bounded import Damaged
 from .files.bundle_folder import (
     ARRAYS,
     PLATES,
@@ -46,6 +47,7 @@ from .model.reconstruction import (
     Reconstruction,
     Shot,
 )
+from .model.spherical_harmonics import COEFFICIENTS
 
 VERSION = 1
 LARGEST = 10**6  # pixels of a side, frames, or frames a second: more are no camera's
@@ -204,6 +206,7 @@ def read(folder: str | Path) -> Reconstruction:
         raise UserError(f"{quoted(folder)} may not be read; give yourself the right to read it.") from error
     except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        what = f"{ARRAYS} {what}" if isinstance(error, Damaged) else what
         raise UserError(
             f"The result in {quoted(folder)} is damaged ({what}); delete it and reconstruct again."
         ) from error
@@ -225,6 +228,8 @@ def _reconstruction(scene: dict[str, Any], folder: Path) -> Reconstruction:
         raise ValueError("a video has no frames")
     cloud = _block(PointCloud, "cloud", CLOUD_ARRAYS, arrays) if scene["cloud"] else None
     gaussians = _block(Gaussians, "gaussians", GAUSSIAN_ARRAYS, arrays) if scene["gaussians"] else None
+    if gaussians is not None and gaussians.sh.shape[1] not in COEFFICIENTS:
+        raise ValueError(f"splats have {gaussians.sh.shape[1]} spherical harmonics")
     for owners in (block.photo for block in (cloud, gaussians) if block is not None and block.photo is not None):
         if len(owners) and not (owners.min() >= 0 and owners.max() < len(photos)):
             raise ValueError("a point has no photo")

@@ -5,6 +5,8 @@ import collections
 import os
 import sys
 import types
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -195,3 +197,28 @@ def test_loading_is_strict(change: object, sentence: str) -> None:
     change(tensors)
     with pytest.raises(UserError, match=sentence):
         checkpoints.load(Small, tensors, rename)
+
+
+def rewritten(path: Path, pickled: Callable[[bytes], bytes], compression: int) -> None:
+    """The archive at `path` with another pickle, its members compressed like that."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in members.items():
+            archive.writestr(name, pickled(data) if name.endswith("data.pkl") else data)
+
+
+def test_archives_that_inflate_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, ".pt")
+    rewritten(path, lambda data: data + bytes(64 << 20), zipfile.ZIP_DEFLATED)
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(UserError, match="cut off or damaged"):
+        checkpoints.read(path)
+
+
+def test_memory_without_tensors_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, ".pt")
+    two_gigabytes = b"\x80\x02c__builtin__\nbytearray\nJ\xff\xff\xff\x7f\x85R."
+    rewritten(path, lambda _: two_gigabytes, zipfile.ZIP_STORED)
+    with pytest.raises(UserError, match=r"asks to run code \(bytearray\)"):
+        checkpoints.read(path)

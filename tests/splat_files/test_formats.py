@@ -7,6 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from tests import splat_variants as variants
 from tests.splats import DATA, codecs, covariances, matrices, needs_data, random_gaussians, same
 from threer_blender import splat_files
 from threer_blender.model.errors import UserError
@@ -115,50 +116,10 @@ def test_sog_as_a_zip(tmp_path):
     same(zipped, splat_files.read(DATA / "playbot_sog_lod5" / "meta.json", codecs()).gaussians, 0)
 
 
-def write_ksplat(path, gaussians, level):
-    """Two sections of a .ksplat; positions relative to buckets of 64 splats, the last one of each section not full."""
-    kinds = [("<f4", "<f4", "<f4"), ("<u2", "<f2", "<f2"), ("<u2", "<f2", "u1")][level]
-    rest = gaussians.sh.shape[1] - 1
-    row = np.dtype(
-        [
-            ("mean", kinds[0], 3),
-            ("scale", kinds[1], 3),
-            ("q", kinds[1], 4),
-            ("rgba", "u1", 4),
-            ("sh", kinds[2], 3 * rest),
-        ]
-    )
-    headers, bodies = [], []
-    for part in np.array_split(np.arange(len(gaussians)), 2):
-        bucket = np.arange(len(part)) // 64
-        full, left = divmod(len(part), 64)
-        centres = np.stack([gaussians.means[part][bucket == b].mean(axis=0) for b in range(bucket.max() + 1)])
-        rows = np.zeros(len(part), row)
-        relative = (gaussians.means[part] - centres[bucket]) / (8.0 / 2 / 32767) + 32767
-        rows["mean"] = gaussians.means[part] if level == 0 else np.rint(relative)
-        rows["scale"], rows["q"] = gaussians.scales[part], gaussians.rotations[part]
-        color = 0.5 + 0.28209479177387814 * gaussians.sh[part, 0]
-        rgba = np.concatenate([color, gaussians.opacities[part, None]], axis=1)
-        rows["rgba"] = np.rint(255 * rgba).clip(0, 255)
-        bands = [gaussians.sh[part, d * d : (d + 1) ** 2].swapaxes(1, 2) for d in range(1, int(np.sqrt(rest + 1)))]
-        values = np.concatenate([band.reshape(len(part), -1) for band in bands], axis=1)
-        rows["sh"] = np.rint((values + 2) / 4 * 255).clip(0, 255) if level == 2 else values
-        degree = int(np.sqrt(rest + 1)) - 1
-        partial = [left] if left else []
-        header = struct.pack(
-            "<IIIIfHxxI4xIIH", len(part), len(part), 64, len(centres), 8.0, 12, 0, full, len(partial), degree
-        )
-        headers.append(header.ljust(1024, b"\0"))
-        bodies.append(np.array(partial, "<u4").tobytes() + centres.astype("<f4").tobytes() + rows.tobytes())
-    main = struct.pack("<BBxxIIIIH", 0, 1, 2, 2, len(gaussians), len(gaussians), level).ljust(36, b"\0")
-    main += struct.pack("<ff", -2.0, 2.0)
-    path.write_bytes(main.ljust(4096, b"\0") + b"".join(headers) + b"".join(bodies))
-
-
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_ksplat_levels(tmp_path, level):
     gaussians = random_gaussians(300, 2)
-    write_ksplat(tmp_path / "a.ksplat", gaussians, level)
+    (tmp_path / "a.ksplat").write_bytes(variants.ksplat(gaussians, level))
     found = splat_files.read(tmp_path / "a.ksplat").gaussians
     assert found.means == pytest.approx(gaussians.means, abs=2e-4 if level else 1e-7)
     assert found.scales == pytest.approx(gaussians.scales, rel=1e-3)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..model.reconstruction import Array
+from .bounded import Damaged, as_damage, parsed
 
 DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "U8": "|u1", "BOOL": "|b1",
@@ -44,18 +45,21 @@ def write(arrays: Mapping[str, Array], path: Path) -> str:
 
 
 def read(path: Path, checksum: str) -> dict[str, Array]:
-    """The arrays in the file, read-only; raises ValueError where it is not the one with that sha256, and OSError."""
+    """The arrays in the file, read-only; raises Damaged where it is not the one with that sha256, and OSError."""
     if path.stat().st_size < 8:
-        raise ValueError(f"{path.name} is cut off")
+        raise Damaged("is cut off")
     data = np.memmap(path, np.uint8, "r")
     if hashlib.sha256(data.data).hexdigest() != checksum:
-        raise ValueError(f"{path.name} is not the file that was written")
+        raise Damaged("is not the file that was written")
     start = 8 + int.from_bytes(data[:8].tobytes(), "little")
-    header = json.loads(data[8:start].tobytes())
-    arrays: dict[str, Array] = {}
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        begin, end = entry["data_offsets"]
-        arrays[name] = data[start + begin : start + end].view(DTYPES[entry["dtype"]]).reshape(entry["shape"])
-    return arrays
+    with as_damage("has a header that cannot be understood"):
+        header = parsed(data[8:start].tobytes())
+        return {name: _array(data[start:], **entry) for name, entry in header.items() if name != "__metadata__"}
+
+
+def _array(content: Array, dtype: str, shape: list[int], data_offsets: list[int]) -> Array:
+    """A view of the file's `content`; what has no elements is no larger than the file, either."""
+    (begin, end), kind = data_offsets, np.dtype(DTYPES[dtype])
+    if not 0 <= begin <= end <= len(content) or not all(0 <= side <= len(content) for side in shape):
+        raise ValueError("an array lies outside of the file")
+    return content[begin:end].view(kind).reshape(shape)

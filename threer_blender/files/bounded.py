@@ -6,6 +6,7 @@ A file may be damaged, or made to do harm. Every number in it that memory is tak
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -105,8 +106,24 @@ class Inflation:
         return piece
 
 
+@contextmanager
+def zipped(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The zip at `path`, opened; whatever its bytes lead to is raised as Damaged."""
+    try:
+        with (
+            as_damage("is cut off or damaged; get it again"),
+            open_regular(path) as file,
+            zipfile.ZipFile(file) as archive,
+        ):
+            yield archive
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise Damaged("is cut off or damaged; get it again") from error  # a member that lies before the file
+
+
 def unzipped(archive: zipfile.ZipFile, name: str, size: int) -> bytes:
-    """A member of a zip of `size` bytes, which may be stored or deflated. Raises Damaged."""
+    """A member of a zip of `size` bytes that `zipped` opened; it may be stored or deflated."""
     entry = archive.getinfo(name)
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or entry.flag_bits & 1:
         raise Damaged("is a zip with a compression or a password that SOG files do not have")
@@ -114,5 +131,5 @@ def unzipped(archive: zipfile.ZipFile, name: str, size: int) -> bytes:
     with archive.open(entry) as member:
         data = member.read(entry.file_size)
         if len(data) < entry.file_size or member.read(1):
-            raise Damaged("is cut off or damaged; get it again")
+            raise ValueError("a member of another size")
     return data

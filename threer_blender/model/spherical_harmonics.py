@@ -14,6 +14,7 @@ from .reconstruction import Array, FloatArray
 
 C0 = 0.28209479177387814  # the constant of degree 0
 MAX_DEGREE = 3
+COEFFICIENTS = tuple((degree + 1) ** 2 for degree in range(MAX_DEGREE + 1))  # of a channel, by degree
 
 
 def basis(x: Any, y: Any, z: Any, degree: int) -> list[Any]:

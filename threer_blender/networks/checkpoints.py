@@ -6,9 +6,9 @@ of the file, read when they are used.
 
 from __future__ import annotations
 
-import json
 import math
 import pickle
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +16,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from ..files.bounded import parsed, unzipped, zipped
 from ..model.errors import UserError
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -107,7 +108,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
             start = 8 + int.from_bytes(file.read(8), "little")
             if not 8 < start <= size:
                 raise ValueError("the header is longer than the file")
-            header = json.loads(file.read(start - 8))
+            header = parsed(file.read(start - 8))
         storage = torch.UntypedStorage.from_file(str(path), shared=False, nbytes=size)
         content = torch.empty(0, dtype=torch.uint8).set_(storage)
         return {name: _tensor(content[start:], **row) for name, row in header.items() if name != "__metadata__"}
@@ -126,8 +127,22 @@ def _tensor(content: Tensor, dtype: str, shape: list[int], data_offsets: list[in
     return own.view(kind).view(shape)
 
 
+def _check_archive(path: Path) -> None:
+    """Raises ValueError or UserError unless this is a zip as torch writes it: its members stored as they are, and none
+    of them asking for memory of its own."""
+    size = path.stat().st_size
+    with zipped(path) as archive:
+        entries = archive.infolist()
+        if any(entry.compress_type != zipfile.ZIP_STORED or entry.file_size > size for entry in entries):
+            raise ValueError("a member is compressed")
+        pickles = [unzipped(archive, name, size) for name in archive.namelist() if name.endswith(".pkl")]
+    if any(b"bytearray" in text for text in pickles):
+        raise _hostile(path, "bytearray")
+
+
 def _read_pickled(path: Path) -> dict[str, Tensor]:
     try:
+        _check_archive(path)
         asked = torch.serialization.get_unsafe_globals_in_checkpoint(path)
         settings = [name for name in asked if name.partition(".")[0] in SETTINGS or name in SETTINGS_TYPES]
         if len(settings) < len(asked):

@@ -11,8 +11,9 @@ import numpy as np
 from ..files import bounded
 from ..files.bounded import Damaged
 from ..model.reconstruction import Gaussians
+from ..model.spherical_harmonics import COEFFICIENTS
 from .checks import joined
-from .reading import COEFFICIENTS, Reading, SplatFile, check_count, constant_from_color, gaussians
+from .reading import Reading, SplatFile, check_count, constant_from_color, gaussians
 
 HEADER, SECTION_HEADER = 4096, 1024
 VERSION = (0, 1)

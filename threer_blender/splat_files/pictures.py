@@ -8,6 +8,7 @@ import numpy as np
 
 from ..files import bounded
 from ..model.arrays import Array
+from . import reading
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -16,7 +17,7 @@ def decoded(data: bytes, decode: Callable[[bytes], Array], size: int) -> Array:
     """(H, W, 4) uint8 of a WebP or PNG that belongs to a SOG of `size` bytes. Raises Damaged and ValueError."""
     width, height = _extent(data)
     bounded.check(4 * width * height, size)
-    picture = decode(data)
+    picture = reading.decoded(decode, data)
     if picture.shape != (height, width, 4) or picture.dtype != np.uint8:
         raise ValueError("a picture has not the size that it names")
     return picture

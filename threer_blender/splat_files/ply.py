@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..files.bounded import Damaged
 from ..model.arrays import Array, FloatArray
 from ..model.reconstruction import Gaussians
 from . import ply_compressed, ply_tables, splatt3r
@@ -18,7 +19,6 @@ from .ply_tables import CONSTANT, MEAN, OPACITY, ROTATION, SCALE, Element, colum
 from .reading import (
     DOWN_IS_Y,
     FLAT,
-    Damaged,
     Reading,
     SplatFile,
     check_count,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -12,22 +12,21 @@ from ..files import bounded
 from ..files.bounded import Damaged
 from ..model.arrays import Array, FloatArray
 from ..model.reconstruction import Gaussians
-from ..model.spherical_harmonics import C0
+from ..model.spherical_harmonics import C0, COEFFICIENTS
 
-COEFFICIENTS = (1, 4, 9, 16)  # of spherical harmonics, by degree
-STORED_COEFFICIENTS = (*COEFFICIENTS, 25)  # by degree, as files may have them
+STORED_COEFFICIENTS = (*COEFFICIENTS, 25)  # of spherical harmonics, by degree, as files may have them
 DOWN_IS_Y = (0.0, -1.0, 0.0)  # up in nearly all files
 FLAT = 1e-6  # standard deviation across a splat of two dimensions
 FAR = 8.0  # times their extent: doubles further from the origin lose to float32 what can be seen
 
-__all__ = ["Damaged"]
+Decoded = TypeVar("Decoded")
 
 
 class Codecs(NamedTuple):
     """Decoders that the standard library lacks and Blender has.
 
     `webp`: the bytes of a lossless WebP -> (H, W, 4) uint8, top row first. `zstd`: a frame and the most bytes that it
-    may hold -> its content, no longer than that; both raise ValueError where they cannot.
+    may hold -> its content, no longer than that. They may raise what they like: `decoded` calls them.
     """
 
     webp: Callable[[bytes], Array] | None = None
@@ -35,6 +34,16 @@ class Codecs(NamedTuple):
 
 
 NO_CODECS = Codecs()
+
+
+def decoded(decode: Callable[..., Decoded], *data: Any) -> Decoded:
+    """What a decoder makes of `data`; raises Damaged where it cannot, whatever its own errors are."""
+    try:
+        return decode(*data)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise Damaged("is damaged; get it again") from error
 
 
 class Reading(NamedTuple):

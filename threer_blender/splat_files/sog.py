@@ -19,9 +19,10 @@ import numpy as np
 from ..files import bounded
 from ..files.bounded import Damaged
 from ..model.arrays import Array
+from ..model.spherical_harmonics import COEFFICIENTS
 from . import pictures
 from .checks import joined, only
-from .reading import COEFFICIENTS, Reading, SplatFile, check_count, degree_of, gaussians, sigmoid, smallest_three
+from .reading import Reading, SplatFile, check_count, degree_of, gaussians, sigmoid, smallest_three
 
 META = "meta.json"
 ZIP = b"PK\x03\x04"
@@ -82,7 +83,7 @@ def _opened(path: Path) -> Iterator[tuple[dict[str, Any], _Files]]:
     """What a meta.json says, itself or in a zip, and the files that it names."""
     with bounded.open_regular(path) as file:
         if file.read(len(ZIP)) == ZIP:
-            with zipfile.ZipFile(path) as archive:
+            with bounded.zipped(path) as archive:
                 files = _Zip(path, archive)
                 yield bounded.parsed(files.read(META)), files
             return

@@ -27,6 +27,7 @@ from .reading import (
     Reading,
     SplatFile,
     check_count,
+    decoded,
     gaussians,
     notes_on_degree,
     smallest_three,
@@ -141,7 +142,7 @@ def _frames(data: bytes, header: _Header, codecs: Codecs) -> tuple[list[bytes], 
             stored, size = struct.unpack_from("<QQ", data, table + 16 * index)
             if size != widths[index] * header.splats:
                 raise Damaged(f"is damaged: it does not hold the {header.splats:,} splats that it names; get it again")
-            streams[index] = codecs.zstd(data[offset : offset + stored], size)
+            streams[index] = decoded(codecs.zstd, data[offset : offset + stored], size)
             offset += stored
     return streams, data[32:table][:RECORDS]
 

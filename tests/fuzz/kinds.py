@@ -1,0 +1,194 @@
+"""The table of kinds that are fuzzed. A new one is a row here: examples, how they are written and read, its errors."""
+
+import gzip
+import importlib.util
+import io
+import json
+import re
+import tempfile
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests import splat_variants as variants
+from tests.fuzz.inputs import Kind, Parts, single
+from tests.shared.test_bundle import example
+from tests.splats import codecs, random_gaussians
+from threer_blender import bundle, splat_files
+from threer_blender.files import array_file, bounded
+from threer_blender.jobs import messages
+from threer_blender.model.errors import UserError
+
+
+def _splats(path: Path) -> Any:
+    return splat_files.read(path, codecs())
+
+
+def _ply() -> Sequence[Parts]:
+    """Each sort of PLY that is read, small."""
+    named = variants.columns(random_gaussians(40, 1))
+    few = variants.columns(random_gaussians(20, 0), normals=False)
+    faces = (["element face 2", "property list uchar int vertex_indices"], bytes([1, 0, 0, 0, 0]) * 2)
+    colors = variants.replaced(
+        few, [f"f_dc_{i}" for i in range(3)], {c: np.zeros(20, "u1") for c in ("red", "green", "blue")}
+    )
+    flat = {name: values for name, values in few.items() if name != "scale_2"}
+    doubles = few | {name: few[name].astype("f8") + 1e6 for name in "xyz"}
+    files = [
+        variants.ply(named),
+        variants.ply(few, text=True, newline="\r\n"),
+        variants.ply(few, order=">", before=[faces], comments=["Vertical axis: z", "SplatRenderMode: mip"]),
+        variants.ply(colors | {"filter_3D": np.full(20, 0.1, "f4")}),
+        variants.ply(flat),
+        variants.ply(doubles),
+        variants.ply(variants.columns(random_gaussians(10, 4))),
+    ]
+    return [{"file": file} for file in files]
+
+
+def _compressed_ply() -> Sequence[Parts]:
+    return [{"file": variants.compressed_ply(random_gaussians(300, degree))} for degree in (0, 2)]
+
+
+def _splat() -> Sequence[Parts]:
+    return [{"file": variants.splat(random_gaussians(30, 0))}]
+
+
+def _ksplat() -> Sequence[Parts]:
+    return [{"file": variants.ksplat(random_gaussians(150, degree), level)} for level in (0, 1, 2) for degree in (1, 2)]
+
+
+def _spz() -> Sequence[Parts]:
+    """What is in the gzip: the damage is done to that, or to the gzip."""
+    files = [variants.spz(random_gaussians(40, v), v, system) for v, system in ((1, None), (2, 6), (3, 12), (3, None))]
+    return [{"content": gzip.decompress(file)} for file in files]
+
+
+def _gzipped(parts: Parts, folder: Path) -> Path:
+    return single(".spz")({"file": gzip.compress(parts["content"], 1)}, folder)
+
+
+def _spz4() -> Sequence[Parts]:
+    import zstandard
+
+    compress = zstandard.ZstdCompressor().compress
+    return [{"file": variants.spz(random_gaussians(40, degree), 4, 6, zstd=compress)} for degree in (0, 4)]
+
+
+def _sog() -> Sequence[Parts]:
+    return [variants.sog(random_gaussians(60, degree), version) for version in (1, 2) for degree in (0, 2)]
+
+
+def _zipped(parts: Parts, folder: Path) -> Path:
+    return single(".sog")({"file": variants.zipped(parts)}, folder)
+
+
+def _streamed_sog() -> Sequence[Parts]:
+    near = {"lods": {"0": {"file": 0, "offset": 0, "count": 20}, "1": {"file": 1, "offset": 0, "count": 5}}}
+    meta = {"version": 1, "lodLevels": 2, "filenames": ["a/meta.json", "b/meta.json"], "tree": {"children": [near]}}
+    parts = {"lod-meta.json": json.dumps(meta | {"environment": "b/meta.json"}).encode()}
+    for folder in "ab":
+        parts |= {f"{folder}/{name}": data for name, data in variants.sog(random_gaussians(20, 1)).items()}
+    return [parts]
+
+
+def _folder(parts: Parts, folder: Path) -> Path:
+    for name, data in parts.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder / next(iter(parts))
+
+
+def _arrays() -> Sequence[Parts]:
+    rng = np.random.default_rng(0)
+    named = {"a": rng.normal(size=(20, 3)).astype("f4"), "b/c": np.arange(60), "mask": np.zeros((7, 9), bool)}
+    with tempfile.TemporaryDirectory() as folder:
+        array_file.write(named | {"none": np.empty((0, 3), "f4")}, Path(folder) / "arrays")
+        return [{"file": (Path(folder) / "arrays").read_bytes()}]
+
+
+def _read_arrays(path: Path) -> Any:
+    """Whatever its checksum; all values are touched."""
+    return [array.sum() for array in array_file.read(path, sha256(path.read_bytes()).hexdigest()).values()]
+
+
+def _bundle() -> Sequence[Parts]:
+    with tempfile.TemporaryDirectory() as folder:
+        written = bundle.write(example(Path(folder)), Path(folder) / "bundle")
+        return [{path.name: path.read_bytes() for path in written.iterdir()}]
+
+
+def _bundle_folder(parts: Parts, folder: Path) -> Path:
+    """With the checksum of the arrays that are there."""
+    scene = parts[bundle.SCENE]
+    stated = re.search(rb'"arrays_sha256": "(\w*)"', scene)
+    if stated:
+        scene = scene.replace(stated[1], sha256(parts[bundle.ARRAYS]).hexdigest().encode())
+    return _folder({**parts, bundle.SCENE: scene}, folder).parent
+
+
+def _checkpoints(suffix: str) -> Callable[[], Sequence[Parts]]:
+    """A small checkpoint as torch, or the library of safetensors, writes it."""
+
+    def examples() -> Sequence[Parts]:
+        import torch
+        from safetensors.torch import save
+
+        tensors = {"a.weight": torch.randn(7, 3), "a.bias": torch.randn(7), "mask": torch.zeros(1, dtype=torch.float16)}
+        if suffix == ".safetensors":
+            return [{"file": save(tensors)}]
+        file = io.BytesIO()
+        torch.save({"args": {"epochs": 3}, "model": tensors}, file)
+        return [{"file": file.getvalue()}]
+
+    return examples
+
+
+def _read_checkpoint(path: Path) -> Any:
+    """All tensors, and a sum of each that is no larger than a published one."""
+    from threer_blender.networks import checkpoints
+
+    return [tensor.double().sum() for tensor in checkpoints.read(path).values() if tensor.numel() < 1 << 20]
+
+
+def _messages() -> Sequence[Parts]:
+    rows = [
+        messages.Request(["a.jpg"], "classical", "out", {"refine": True}, {"w": "/w"}),
+        messages.Progress("Matching", 0.5),
+        messages.Done("out", 3, 4, 1000),
+        messages.SetUp(["torch"]),
+    ]
+    return [{"file": messages.to_line(row).encode()} for row in rows]
+
+
+def _read_message(path: Path) -> Any:
+    return messages.from_line(path.read_bytes().decode("utf-8", "replace"))
+
+
+def _torch() -> bool:
+    return importlib.util.find_spec("torch") is not None
+
+
+_ROWS = [
+    Kind("ply", _ply, single(".ply"), _splats, (UserError,), packed=False),
+    Kind("compressed ply", _compressed_ply, single(".ply"), _splats, (UserError,), packed=False),
+    Kind("splat", _splat, single(".splat"), _splats, (UserError,), packed=False),
+    Kind("ksplat", _ksplat, single(".ksplat"), _splats, (UserError,), packed=False),
+    Kind("spz 1 to 3", _spz, _gzipped, _splats, (UserError,)),
+    Kind("spz 4", _spz4, single(".spz"), _splats, (UserError,), packed=False),
+    Kind("sog", _sog, _zipped, _splats, (UserError,)),
+    Kind("sog folder", _sog, _folder, _splats, (UserError,), packed=False),
+    Kind("streamed sog", _streamed_sog, _folder, _splats, (UserError,), packed=False),
+    Kind("arrays", _arrays, single(".safetensors"), _read_arrays, (bounded.Damaged,), packed=False),
+    Kind("bundle", _bundle, _bundle_folder, bundle.read, (UserError,), packed=False),
+    Kind("message", _messages, single(".json"), _read_message, (ValueError,), packed=False),
+]
+if _torch():
+    _ROWS += [
+        Kind(f"checkpoint {suffix}", _checkpoints(suffix), single(suffix), _read_checkpoint, (UserError,), packed=False)
+        for suffix in (".safetensors", ".pth")
+    ]
+KINDS = {kind.name: kind for kind in _ROWS}

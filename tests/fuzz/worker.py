@@ -1,0 +1,75 @@
+"""A process that reads damaged inputs one by one and prints a line about each: `python -m tests.fuzz.worker KIND SEED`.
+
+It ends on its own once it has taken much memory, since the system tells only the most that a process ever had.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+from tests.fuzz import inputs, kinds
+
+MEMORY = 600  # MB
+CEILING = 6 << 30  # bytes of addresses: what asks for more is refused by the system
+
+
+def main(name: str, first: int, last: int) -> None:
+    kind = kinds.KINDS[name]
+    examples = kind.examples()
+    warnings.simplefilter("ignore")
+    for path_parts in range(len(examples)):  # what valid inputs take is no news
+        _read(kind, examples, inputs.Case(path_parts, "", []))
+    _limit()
+    for seed in range(first, last):
+        case = inputs.drawn(kind, examples, seed)
+        print(json.dumps({"seed": seed}), flush=True)
+        start = time.monotonic()
+        outcome = _read(kind, examples, case)
+        memory = _most_memory()
+        print(json.dumps({"outcome": outcome, "seconds": time.monotonic() - start, "memory": memory}), flush=True)
+        if memory > MEMORY:
+            return
+
+
+def _read(kind: inputs.Kind, examples: "list[inputs.Parts]", case: inputs.Case) -> str:
+    """ "read", "refused", "memory", or the exception that must not be."""
+    folder = Path(tempfile.mkdtemp(prefix="fuzz_"))
+    try:
+        path = inputs.written(kind, examples, case, folder)
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
+            kind.read(path)
+    except kind.errors as error:
+        return "memory" if isinstance(error.__cause__, MemoryError) else "refused"
+    except MemoryError:
+        return "memory"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"[:200]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return "read"
+
+
+def _limit() -> None:
+    with contextlib.suppress(ImportError, ValueError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (CEILING, CEILING))
+
+
+def _most_memory() -> float:
+    """MB that this process has had at most; 0 on Windows, which does not say."""
+    try:
+        import resource
+    except ImportError:
+        return 0.0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
