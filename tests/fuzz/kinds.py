@@ -15,12 +15,14 @@ import numpy as np
 
 from tests import splat_variants as variants
 from tests.fuzz.inputs import Kind, Parts, single
-from tests.shared.test_bundle import example
+from tests.pictures import saved
 from tests.splats import codecs, random_gaussians
+from tests.test_bundle import example
 from threer_blender import bundle, splat_files
 from threer_blender.files import array_file, bounded
 from threer_blender.jobs import messages
 from threer_blender.model.errors import UserError
+from threer_blender.pictures import photos
 
 
 def _splats(path: Path) -> Any:
@@ -168,8 +170,59 @@ def _read_message(path: Path) -> Any:
     return messages.from_line(path.read_bytes().decode("utf-8", "replace"))
 
 
-def _torch() -> bool:
-    return importlib.util.find_spec("torch") is not None
+def _photos() -> Sequence[Parts]:
+    """A small photo of each format that Pillow writes without help."""
+    from PIL import Image
+
+    picture = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    exif = saved.tags(FocalLength=35.0, Orientation=6)
+    rows = [("JPEG", {"exif": exif}), ("PNG", {}), ("TIFF", {}), ("WEBP", {"exif": exif}), ("BMP", {}), ("GIF", {})]
+    files = []
+    for form, options in rows:
+        file = io.BytesIO()
+        Image.fromarray(picture).save(file, form, **options)
+        files.append({form: file.getvalue()})
+    return files
+
+
+def _photo_file(parts: Parts, folder: Path) -> Path:
+    ((form, data),) = parts.items()
+    return single(f".{form.lower()}")({"file": data}, folder)
+
+
+def _videos() -> Sequence[Parts]:
+    """Thirty frames of a pan, in two containers and codecs."""
+    import av
+
+    frames = [saved.scene(96, 64)[:, shift : shift + 64] for shift in range(30)]
+    files = []
+    for suffix, codec in ((".mp4", "mpeg4"), (".avi", "mjpeg")):
+        file = io.BytesIO()
+        with av.open(file, "w", format=suffix[1:]) as container:
+            stream = container.add_stream(codec, rate=25)
+            stream.width, stream.height = 64, 64
+            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            for frame in frames:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")))
+            container.mux(stream.encode())
+        files.append({suffix[1:]: file.getvalue()})
+    return files
+
+
+def _read_photos(path: Path) -> Any:
+    """What cannot be used is left out by name, nothing is raised; the pixels of what can are read, too."""
+    read = photos.read([path], lambda _text, _photo: None)
+    return [photos.pixels(photo) for photo in read.accepted]
+
+
+def _blender_splats(path: Path) -> Any:
+    from threer_blender.scene import codecs as blenders
+
+    return splat_files.read(path, blenders.available())
+
+
+def _has(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
 
 
 _ROWS = [
@@ -184,9 +237,13 @@ _ROWS = [
     Kind("streamed sog", _streamed_sog, _folder, _splats, (UserError,), packed=False),
     Kind("arrays", _arrays, single(".safetensors"), _read_arrays, (bounded.Damaged,), packed=False),
     Kind("bundle", _bundle, _bundle_folder, bundle.read, (UserError,), packed=False),
+    Kind("photo", _photos, _photo_file, _read_photos, (UserError,), packed=False),
+    Kind("video", _videos, _photo_file, _read_photos, (UserError,), packed=False),
     Kind("message", _messages, single(".json"), _read_message, (ValueError,), packed=False),
 ]
-if _torch():
+if _has("bpy"):
+    _ROWS.append(Kind("sog in blender", _sog, _zipped, _blender_splats, (UserError,)))
+if _has("torch"):
     _ROWS += [
         Kind(f"checkpoint {suffix}", _checkpoints(suffix), single(suffix), _read_checkpoint, (UserError,), packed=False)
         for suffix in (".safetensors", ".pth")
