@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 CONTENT = bytes(range(256)) * 4096  # 1 MB
@@ -22,6 +24,8 @@ class Server:
         self.codes: list[int] = []  # statuses of the next answers
         self.redirect = ""
         self.needs_token = ""
+        self.headers: dict[str, str] = {}  # instead of or beside the true ones
+        self.pause = 0.0  # seconds after each 64 KiB
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self.http.server_port}/net.bin"
@@ -75,9 +79,16 @@ class Server:
             handler.send_header("Content-Range", f"bytes {start}-{size - 1}/{self.claimed or size}")
         else:
             handler.send_response(200)
-        handler.send_header("Content-Length", str((self.claimed or size) - start))
-        handler.send_header("ETag", self.etag)
+        headers = {"Content-Length": str((self.claimed or size) - start), "ETag": self.etag, **self.headers}
+        for name, value in headers.items():
+            handler.send_header(name, value.encode().decode("latin-1"))
         handler.end_headers()
         end = start + self.breaks.pop(0) if self.breaks else size
-        handler.wfile.write(self.content[start:end])
         handler.close_connection = True
+        with contextlib.suppress(ConnectionError):  # whoever asked has heard enough
+            self._write(handler, start, end)
+
+    def _write(self, handler: BaseHTTPRequestHandler, start: int, end: int) -> None:
+        for begin in range(start, end, 1 << 16):
+            handler.wfile.write(self.content[begin : min(end, begin + (1 << 16))])
+            time.sleep(self.pause)

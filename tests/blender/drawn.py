@@ -40,6 +40,8 @@ class Drawn:
         self.shown.append(name)
         return SimpleNamespace()
 
+    operator_menu_enum = operator
+
 
 def drawn(module, panel):
     """What a panel of ours shows, as one text."""

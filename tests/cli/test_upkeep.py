@@ -8,7 +8,7 @@ import pytest
 from threer_blender.cli import command_line
 from threer_blender.engines import registry
 from threer_blender.files import removal
-from threer_blender.host import environment
+from threer_blender.host import environment, store
 
 WEIGHTS = next(weights for engine in registry.engines().values() for weights in engine.weights)
 
@@ -39,6 +39,9 @@ def test_list_and_delete(home: Path, capsys: pytest.CaptureFixture[str]) -> None
         sparse.truncate(WEIGHTS.size)
     command_line.main(["weights", "list"])
     assert f"{WEIGHTS.licence}  {file}" in capsys.readouterr().out
+    assert command_line.main(["weights", "delete", WEIGHTS.name]) == command_line.EXIT_USER
+    assert "delete it yourself" in capsys.readouterr().err
+    store.default().downloaded(WEIGHTS, WEIGHTS.sha256)
     command_line.main(["weights", "delete", WEIGHTS.name])
     assert f"{WEIGHTS.size / 1e9:.2f} GB freed" in capsys.readouterr().out
     assert not file.exists()

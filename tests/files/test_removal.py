@@ -179,7 +179,7 @@ def test_a_list_never_leads_out_of_its_folder(tmp_path: Path) -> None:
 
 def test_one_module_deletes_and_one_renames_over() -> None:
     """Every other file of the product asks them; folders made by `tempfile` for one block are its own."""
-    allowed = {"files/removal.py", "files/whole_file.py", "worker/download.py", "host/store.py"}
+    allowed = {"files/removal.py", "files/whole_file.py"}
     verbs = {"rmtree", "unlink", "rmdir", "remove_tree", "removedirs", "move"}
     deletes = []
     for path in PACKAGE.rglob("*.py"):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from threer_blender import headless
+from threer_blender.files import removal
 from threer_blender.host import store
 from threer_blender.model.engine import Engine, Weights
 from threer_blender.model.errors import UserError
@@ -91,14 +92,54 @@ def test_a_file_is_hashed_once_and_again_when_it_has_changed(folder: Path, monke
         runtime_weights.locate(weights())
 
 
-def test_without_a_published_hash_the_first_one_is_kept(folder: Path) -> None:
-    file, unpinned = folder / "net.safetensors", weights(sha256="", size=0)
-    file.write_bytes(CONTENT)
+def test_without_a_published_hash_that_of_the_first_that_opens_is_kept(folder: Path) -> None:
+    file, unpinned, held = folder / "net.safetensors", weights(sha256="", size=0), store.default()
+    file.write_bytes(b"a page that says that you must log in")
     runtime_weights.locate(unpinned)
-    assert store.default().pinned(unpinned) == HASH
+    assert held.pinned(unpinned) == ""  # it has not opened
+    file.write_bytes(CONTENT)
+    path = runtime_weights.locate(unpinned)
+    runtime_weights.opened(unpinned, path)
+    assert held.pinned(unpinned) == HASH
+    os.utime(file, ns=(1, 1))
+    runtime_weights.locate(unpinned)
+    assert held.pinned(unpinned) == HASH
     file.write_bytes(CONTENT + b"!")
-    with pytest.raises(UserError, match="damaged"):
+    with pytest.raises(UserError, match=r"is damaged .*, or forget the hash that was kept: `weights forget net"):
         runtime_weights.locate(unpinned)
+    assert held.forget(unpinned)
+    assert not held.forget(unpinned)
+    assert runtime_weights.locate(unpinned) == file
+    assert held.pinned(unpinned) == ""
+
+
+def test_a_published_hash_is_never_forgotten(folder: Path) -> None:
+    file = folder / "net.safetensors"
+    file.write_bytes(CONTENT)
+    runtime_weights.opened(weights(), runtime_weights.locate(weights()))
+    assert not store.default().forget(weights())
+
+
+def test_a_file_that_we_did_not_download_is_never_deleted(folder: Path) -> None:
+    file, held = folder / "net.safetensors", store.default()
+    file.write_bytes(CONTENT)
+    runtime_weights.locate(weights())
+    with pytest.raises(UserError, match="is not as this extension downloaded it and stays; delete it yourself"):
+        held.delete(weights())
+    held.downloaded(weights(), HASH)
+    file.write_bytes(b"my own now")
+    with pytest.raises(UserError, match="stays"):
+        held.delete(weights())
+    assert file.read_bytes() == b"my own now"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"path": 7}', b"[" * 100_000, b"null"])
+def test_notes_that_cannot_be_read_are_none(folder: Path, content: bytes) -> None:
+    removal.own(folder / ".threer")
+    for ending in (".json", ".own"):
+        (folder / ".threer" / f"net.safetensors{ending}").write_bytes(content)
+    (folder / "net.safetensors").write_bytes(CONTENT)
+    assert runtime_weights.locate(weights()) == folder / "net.safetensors"
 
 
 @pytest.mark.parametrize("named", [False, True])
@@ -126,6 +167,7 @@ def test_a_file_of_the_users_own_stands_in_until_it_is_deleted(tmp_path: Path, f
     mine.rename(tmp_path / "moved.pth")
     assert runtime_weights.locate(weights()) == folder / "net.safetensors"
     (tmp_path / "moved.pth").rename(mine)
+    held.downloaded(weights(), HASH)
     assert held.delete(weights()) == 0
     assert mine.exists()
     assert held.find(weights()) == folder / "net.safetensors"

@@ -337,8 +337,8 @@ def test_a_project_moved_to_another_folder(tmp_path):
 
     bpy.ops.wm.open_mainfile(filepath=str(moved / "shot.blend"))
     (root,) = roots()
-    found = part("ui.summary").summary(root)
-    assert moved in found.bundle.parents
+    folder = part("ui.summary").bundle(root)
+    assert moved in folder.parents
     for again in range(2):
         solved = part("scene.build").solved_cameras(root)
         images = [shown.data.background_images[0].image for shown in solved]
@@ -348,5 +348,5 @@ def test_a_project_moved_to_another_folder(tmp_path):
             assert tuple(image.size) != (0, 0)
         assert [Path(image.filepath).parent.name for image in images].count("plates") == 1
         if not again:
-            bpy.ops.threer.import_result(directory=str(found.bundle))
+            bpy.ops.threer.import_result(directory=str(folder))
     print(f"{len(images)} of {len(CAMERAS)} pictures of a moved project found")

@@ -96,7 +96,7 @@ def test_in_background_the_button_blocks_and_works(addon, shot, home):
     assert addon.current().queue.tasks == addon.current().arrived == addon.current().offered == []
     found = part("ui.summary").summary(root)
     assert (found.registered, found.chosen) == (len(CAMERAS), len(CAMERAS))
-    assert found.points == len(bundle.read(found.bundle).cloud)
+    assert found.points == len(bundle.read(part("ui.summary").bundle(root)).cloud)
     assert found.notes == []
 
 
@@ -109,7 +109,7 @@ def test_a_result_of_a_saved_file_lies_beside_it(shot, tmp_path):
     bpy.ops.threer.reconstruct()
     (root,) = roots()
     assert root["threer_bundle"].startswith("//3R results")
-    assert part("ui.summary").summary(root).bundle.parent == project / "3R results"
+    assert part("ui.summary").bundle(root).parent == project / "3R results"
 
 
 @pytest.mark.usefixtures("addon")
@@ -183,7 +183,7 @@ def test_two_jobs_queue(addon, shot, tmp_path):
     assert addon.tick() is None
     # The second photos are the first ones' equals in content, so they bring the same objects up to date.
     (root,) = roots()
-    assert part("ui.summary").summary(root).bundle == second.output
+    assert part("ui.summary").bundle(root) == second.output
 
 
 def test_loading_a_file_keeps_the_job_and_its_result_offers_itself(addon, shot, home):

@@ -98,7 +98,7 @@ def test_a_download_that_fails_is_said_and_goes_on(declare, server, home):
     with pytest.raises(RuntimeError, match="not at its address any more"):
         bpy.ops.threer.download_weights(engine="counter", accept=True)
     assert "not at its address any more" in panel()
-    partial = home / "weights" / "counter.bin.partial"
+    partial = home / "weights" / ".threer" / "counter.bin.partial"
     partial.write_bytes(CONTENT[:400_000])
     bpy.ops.threer.download_weights(engine="counter")
     assert server.asked[-1][1]["Range"] == "bytes=400000-"

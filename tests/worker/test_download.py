@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.file_server import CONTENT, HASH, Server
+from threer_blender.files import removal
 from threer_blender.model.errors import UserError
 from threer_blender.worker import download
 from threer_blender.worker.download import File
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -34,8 +40,15 @@ def fetch(server: Server, target: Path, progress: Callable[[int, int], None] = s
     return download.fetch(File(server.url, **expected), target, progress, pause=0.001)  # type: ignore[arg-type]
 
 
+def noted(target: Path, name: str) -> Path:
+    """A file in our own folder beside the target."""
+    return target.parent / ".threer" / name
+
+
 def left_beside(target: Path) -> list[str]:
-    return sorted(path.name for path in target.parent.iterdir())
+    """What there is but for the marker and the lock of our own folder."""
+    ours = {".threer_blender", "net.bin.lock"}
+    return sorted(path.name for path in target.parent.rglob("*") if path.is_file() and path.name not in ours)
 
 
 def ranges(server: Server) -> list[str | None]:
@@ -69,7 +82,7 @@ def test_the_next_call_goes_on_where_the_last_broke_off(server: Server, target: 
     with pytest.raises(Stop):
         fetch(server, target, stop)
     assert not target.exists()
-    have = target.with_name("net.bin.partial").stat().st_size
+    have = noted(target, "net.bin.partial").stat().st_size
     fetch(server, target)
     assert ranges(server) == [None, f"bytes={have}-"]
     assert target.read_bytes() == CONTENT
@@ -102,15 +115,15 @@ def test_parts_of_two_versions_are_never_joined(server: Server, target: Path, kn
 
 def test_a_part_of_an_unknown_version_is_not_trusted(server: Server, target: Path) -> None:
     part(server, target, b"something else")
-    target.with_name("net.bin.partial.json").unlink()
+    noted(target, "net.bin.partial.json").unlink()
     fetch(server, target, sha256="")
     assert target.read_bytes() == CONTENT
     assert ranges(server) == [None]
 
 
 def test_a_complete_part_is_taken_without_the_network(server: Server, target: Path) -> None:
-    target.parent.mkdir()
-    target.with_name("net.bin.partial").write_bytes(CONTENT)
+    removal.own(target.parent / ".threer")
+    noted(target, "net.bin.partial").write_bytes(CONTENT)
     fetch(server, target)
     assert target.read_bytes() == CONTENT
     assert server.asked == []
@@ -118,9 +131,9 @@ def test_a_complete_part_is_taken_without_the_network(server: Server, target: Pa
 
 def part(server: Server, target: Path, content: bytes) -> None:
     """What a call leaves that was ended in the middle."""
-    target.parent.mkdir()
-    target.with_name("net.bin.partial").write_bytes(content)
-    target.with_name("net.bin.partial.json").write_text(json.dumps({"url": server.url, "etag": server.etag}))
+    removal.own(target.parent / ".threer")
+    noted(target, "net.bin.partial").write_bytes(content)
+    noted(target, "net.bin.partial.json").write_text(json.dumps({"url": server.url, "etag": server.etag}))
 
 
 def test_416_for_a_complete_part_of_unknown_size(server: Server, target: Path) -> None:
@@ -218,3 +231,117 @@ def test_a_full_disk_is_noticed_before(server: Server, target: Path, monkeypatch
     monkeypatch.setattr(download.shutil, "disk_usage", lambda _path: type("Usage", (), {"free": 1000}))
     with pytest.raises(UserError, match="make room"):
         fetch(server, target)
+
+
+@pytest.mark.parametrize("content", [b"", b"my own", CONTENT[:-1], CONTENT[:-1] + b"!"])
+def test_a_file_that_stands_there_is_never_replaced_unless_it_is_ours(
+    server: Server, target: Path, content: bytes
+) -> None:
+    target.parent.mkdir()
+    target.write_bytes(content)
+    with pytest.raises(UserError, match="is in the way, and is not the published file; move it away"):
+        fetch(server, target)
+    assert target.read_bytes() == content
+    assert server.asked == []
+    expected = File(server.url, len(CONTENT), HASH)
+    assert download.fetch(expected, target, silent, pause=0.001, ours=True) == HASH
+    assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "GZIP", "x-unknown", "identity, gzip"])
+def test_a_packed_body_is_refused(server: Server, target: Path, encoding: str) -> None:
+    server.headers = {"Content-Encoding": encoding}
+    with pytest.raises(UserError, match="packed"):
+        fetch(server, target)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Length": "abc"},
+        {"Content-Length": "-5"},
+        {"Content-Length": "9" * 400},
+        {"Content-Length": "\u0661"},
+        {"Content-Length": "1e6"},
+        {"ETag": "x" * 60_000},
+        {"ETag": 'W/"weak"'},
+        {"Content-Range": "bytes a-b/c"},
+        {"Transfer-Encoding": "chunked"},
+        {"Location": "http://[::1"},
+    ],
+    ids=str,
+)
+def test_false_headers_end_in_the_file_or_a_sentence(server: Server, target: Path, headers: dict[str, str]) -> None:
+    server.headers, refused = headers, ""
+    try:
+        fetch(server, target, size=0)
+    except UserError as error:
+        refused = str(error)
+    assert refused.endswith(".") if refused else target.read_bytes() == CONTENT
+    assert target.exists() == (refused == "")
+
+
+def test_retries_end_however_little_arrives_each_time(server: Server, target: Path) -> None:
+    server.breaks = [1] * 10_000
+    with pytest.raises(UserError, match="broke off"):
+        fetch(server, target)
+    assert len(server.asked) < 10
+
+
+def test_retries_end_where_the_server_keeps_changing_the_file(server: Server, target: Path) -> None:
+    server.breaks, server.ranges = [500_000] * 10_000, False
+    with pytest.raises(UserError, match="broke off"):
+        fetch(server, target)
+    assert len(server.asked) < 10
+
+
+CODE = """
+import sys
+from pathlib import Path
+from threer_blender.worker import download
+file = download.File(sys.argv[1], int(sys.argv[3]), sys.argv[4])
+print(download.fetch(file, Path(sys.argv[2]), lambda done, total: None, pause=0.01))
+"""
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_eight_processes_fetch_one_file(server: Server, target: Path, known: bool) -> None:
+    server.breaks = [300_000, 200_000, 100]
+    given = [server.url, str(target), str(len(CONTENT) if known else 0), HASH if known else ""]
+    several = [
+        subprocess.Popen([sys.executable, "-c", CODE, *given], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        for _ in range(8)
+    ]
+    said = [process.communicate(timeout=60)[0].strip() for process in several]
+    assert said == [HASH] * 8
+    assert target.read_bytes() == CONTENT
+    assert left_beside(target) == ["net.bin"]
+    assert len([headers for _, headers in server.asked if "Range" not in headers]) == 1
+    print(f"{sum(each != HASH for each in said)} of 8 concurrent downloads bad")
+
+
+def test_a_killed_download_lets_the_next_one_in(server: Server, target: Path) -> None:
+    server.pause = 0.02
+    given = [server.url, str(target), str(len(CONTENT)), HASH]
+    process = subprocess.Popen([sys.executable, "-c", CODE, *given], stdout=subprocess.PIPE, cwd=ROOT)
+    while not noted(target, "net.bin.partial").is_file():
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    server.pause = 0.0
+    assert fetch(server, target) == HASH
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.org/net.bin", "data:,x", "/etc/passwd"])
+def test_only_addresses_of_the_web_are_fetched(target: Path, url: str) -> None:
+    with pytest.raises(UserError, match="has no address on the web"):
+        download.fetch(File(url), target, silent, pause=0.001)
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/net.bin", "gopher://127.0.0.1/"])
+def test_a_redirect_leads_nowhere_but_to_the_web(server: Server, target: Path, url: str) -> None:
+    server.redirect = url
+    with pytest.raises(UserError):
+        fetch(server, target)
+    assert not target.exists()

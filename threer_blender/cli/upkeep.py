@@ -53,6 +53,10 @@ def add_verbs(verbs: Any) -> None:
     delete.add_argument("names", nargs="+", metavar="NAME", help="a file's name, or an engine's for all of its files")
     delete.set_defaults(run=_delete)
 
+    forget = does.add_parser("forget", help="forget the hash that was kept of a file for which none is published")
+    forget.add_argument("names", nargs="+", metavar="NAME", help="a file's name, or an engine's for all of its files")
+    forget.set_defaults(run=_forget)
+
     private = verbs.add_parser("environment", help="set up or remove the private environment with torch")
     does = private.add_subparsers(dest="what", required=True)
     setup = does.add_parser("setup", help="make it, mend it, or add what more engines need")
@@ -148,6 +152,13 @@ def _delete(parsed: argparse.Namespace) -> None:
     held = store.default(_home(parsed))
     for weights in named(parsed.names):
         sys.stdout.write(f"{weights.name}: {held.delete(weights) / 1e9:.2f} GB freed\n")
+
+
+def _forget(parsed: argparse.Namespace) -> None:
+    held = store.default(_home(parsed))
+    for weights in named(parsed.names):
+        text = "its hash is forgotten" if held.forget(weights) else "no hash was kept"
+        sys.stdout.write(f"{weights.name}: {text}\n")
 
 
 def _set_up(parsed: argparse.Namespace) -> None:

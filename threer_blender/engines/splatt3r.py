@@ -118,7 +118,9 @@ def _predict(photos: Sequence[Input], pairs: Sequence[Pair], report: Report) -> 
     from ..pipelines import pairwise
     from ..runtime import weights
 
-    network, device = pairwise.load(splatt3r.network, splatt3r.rename, weights.locate(ENGINE.weights[0]), report)
+    path = weights.locate(ENGINE.weights[0])
+    network, device = pairwise.load(splatt3r.network, splatt3r.rename, path, report)
+    weights.opened(ENGINE.weights[0], path)
     encoded = pairwise.encode(network, device, photos, report)
     for prediction in pairwise.predict(network, device, encoded, pairs, report):
         yield Answer(

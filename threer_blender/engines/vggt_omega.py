@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..model.engine import Cost, Weights
@@ -40,7 +41,8 @@ ENGINE = declared(
 )
 
 
-def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
+def load(tensors: Mapping[str, Tensor], device: Device, side: int = 512) -> Network:
+    """The network of either of its checkpoints; it was trained on as many pixels as a square of `side` has."""
     from ..geometry.alignment.view_prediction import from_camera
     from ..networks import checkpoints, view_inputs
     from ..networks.layers.pose_encoding import camera_matrices
@@ -58,7 +60,7 @@ def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
         depths, confidences, poses, intrinsics = answered(device, ask)
         return list(map(from_camera, depths, confidences, intrinsics, poses))
 
-    return Network(view_inputs.by(view_inputs.vggt_omega), predict)
+    return Network(view_inputs.by(partial(view_inputs.vggt_omega, side=side)), predict)
 
 
-reconstruct = reconstruct_by(ENGINE, _load)
+reconstruct = reconstruct_by(ENGINE, load)

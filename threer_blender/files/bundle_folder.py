@@ -29,6 +29,7 @@ SCENE, ARRAYS, PLATES, MANIFEST = "scene.json", "arrays.safetensors", "plates", 
 FORMAT = "threer_blender bundle, list of files"
 PARTIAL, GONE = ".partial", ".gone"
 SHOWN = 40  # letters of the folder's name that stand in the name of the folder it is built in
+LARGEST_MANIFEST = 1 << 26  # bytes
 YOUNG = 60.0  # seconds for which a folder may have been made and not locked yet
 TOO_LONG = (errno.ENAMETOOLONG, 206)  # 206: ERROR_FILENAME_EXCED_RANGE of Windows
 
@@ -56,9 +57,16 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     whole_file.write_text(folder / MANIFEST, text)
 
 
+def is_bundle(folder: Path) -> bool:
+    """Whether `folder` is a folder, no link, that holds a bundle."""
+    return not folder.is_symlink() and (folder / SCENE).is_file() and read_manifest(folder) is not None
+
+
 def read_manifest(folder: Path) -> Manifest | None:
     """What a run wrote into `folder`; None where there is no list of it, or none of ours."""
     try:
+        if not 0 < (folder / MANIFEST).stat().st_size <= LARGEST_MANIFEST:
+            return None
         values: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
         if values.pop("format") != FORMAT:
             return None

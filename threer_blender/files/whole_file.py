@@ -25,6 +25,11 @@ def replacing(path: Path) -> Iterator[Path]:
         removal.remove_made_file(beside)
 
 
+def put(made: Path, path: Path) -> None:
+    """Gives a file that the caller has made, on the same disk, the name `path`. Raises OSError."""
+    made.replace(path)
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a small file whole."""
     with replacing(path) as beside:

@@ -62,7 +62,8 @@ class Weights:
     """One checkpoint file: its official address, what proves it whole, and on what terms it may be used.
 
     `name` is its file name in the store, the same for every engine that shares it. `size` is in bytes, 0 where it is
-    not known; `sha256` is "" where none is known: then the first download's is kept and later ones must equal it.
+    not known; `sha256` is "" where none is known: then that of the first file that opens as the network is kept, and
+    later ones must equal it.
     The terms at `terms_url` are accepted once for all files of a `family`. `gated` files need the user's own token.
     """
 

@@ -53,10 +53,10 @@ def vggt(photos: Sequence[Photo]) -> list[Recipe]:
     return _bordered(recipes)
 
 
-def vggt_omega(photos: Sequence[Photo]) -> list[Recipe]:
+def vggt_omega(photos: Sequence[Photo], side: int = 512) -> list[Recipe]:
     """VGGT-Omega's: as many patches as a square of `side` has, in the photo's shape, which is cut to at most 1:2; white
     borders where shapes differ."""
-    side, patch = 512, 16
+    patch = 16
     recipes = []
     for photo in photos:
         width, height = photo.width, photo.height

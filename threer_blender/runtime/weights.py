@@ -28,3 +28,8 @@ def locate(weights: Weights) -> Path:
         )
     held.verify(weights, path)
     return path
+
+
+def opened(weights: Weights, path: Path) -> None:
+    """Says that the file at `path` has been opened as exactly the network that these weights are of."""
+    store.default().opened(weights, path)

@@ -28,7 +28,13 @@ CHOSEN, NOTES, BUNDLE = "threer_chosen", "threer_notes", "threer_bundle"
 INDEX = "threer_index"  # of a camera's photo among the chosen ones
 Objects = dict[str, bpy.types.Object]
 
-STARTUP = {("Cube", "MESH"), ("Camera", "CAMERA"), ("Light", "LIGHT")}  # what a new Blender file holds
+# What a new Blender file holds: location, rotation, scale; and the cube's corners, the focal length (mm), the watts.
+STARTUP = {
+    ("Cube", "MESH"): [0.0] * 6 + [1.0] * (3 + 8 * 3),
+    ("Camera", "CAMERA"): [7.358891, -6.925791, 4.958309, 1.109319, 0.0, 0.814928, 1.0, 1.0, 1.0, 50.0],
+    ("Light", "LIGHT"): [4.076245, 1.005454, 5.903862, 0.650328, 0.055217, 1.866391, 1.0, 1.0, 1.0, 1000.0],
+}
+SETTINGS = (1, 250, 1, 1920, 1080, 1.0, 1.0, 24, 1.0)  # first, last and current frame; size, pixel aspect; frame rate
 
 
 def build(
@@ -73,13 +79,39 @@ def build(
 
 def is_empty(scene: bpy.types.Scene) -> bool:
     """Whether an artist has put nothing into `scene` yet: it holds at most what Blender starts with."""
-    return all((placed.name, placed.type) in STARTUP for placed in scene.objects)
+    return all(_is_untouched(placed) for placed in scene.objects) and _has_first_settings(scene)
+
+
+def _is_untouched(placed: bpy.types.Object) -> bool:
+    """Whether an object is one that Blender starts with, where and as Blender made it."""
+    data = placed.data
+    worked_on = placed.animation_data or placed.constraints or placed.modifiers or placed.parent or placed.children
+    if worked_on or data is None or data.animation_data or (placed.name, placed.type) not in STARTUP:
+        return False
+    now = [*placed.location, *placed.rotation_euler, *placed.scale]
+    if placed.type == "MESH":
+        if len(data.vertices) != 8:
+            return False
+        now += [abs(value) for vertex in data.vertices for value in vertex.co]
+    else:
+        now += [data.lens] if placed.type == "CAMERA" else [data.energy]
+    return bool(np.allclose(now, STARTUP[placed.name, placed.type], atol=1e-4))
+
+
+def _has_first_settings(scene: bpy.types.Scene) -> bool:
+    """Whether what a first result sets, and what shows work on it, is as Blender starts with it."""
+    render = scene.render
+    frames = (scene.frame_start, scene.frame_end, scene.frame_current)
+    size = (render.resolution_x, render.resolution_y, render.pixel_aspect_x, render.pixel_aspect_y)
+    worked_on = scene.timeline_markers or scene.animation_data
+    return not worked_on and (*frames, *size, render.fps, render.fps_base) == SETTINGS
 
 
 def solved_cameras(root: bpy.types.Object) -> list[bpy.types.Object]:
     """The camera objects under `root`, in the order of their photos."""
-    ours = [child for child in root.children if INDEX in child and not child[STALE]]
-    return sorted(ours, key=lambda shown: int(shown[INDEX]))
+    placed = [(identity.number(child, INDEX), child) for child in root.children if child.type == "CAMERA"]
+    ours = [(index, child) for index, child in placed if index is not None and not identity.number(child, STALE)]
+    return [child for _, child in sorted(ours, key=lambda each: each[0])]
 
 
 def _name(reconstruction: Reconstruction) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 
 import bpy
@@ -13,6 +14,19 @@ SOLVE = "threer_solve"  # on our objects: which choice of photos they were solve
 ROLE = "threer_role"  # on our objects and collections: what they are within it
 ANTIALIASED = "threer_antialiased"  # on objects of imported splats that were trained with mip-splatting's filter
 ROOT, CLOUD, SPLATS, PROXY, COLLECTION, CAMERAS = "root", "cloud", "splats", "proxy", "collection", "cameras"
+
+
+def text(owner: bpy.types.ID, key: str) -> str:
+    """A custom property that should be text; "" where it is none. Anybody may have written the file it came with."""
+    value = owner.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def number(owner: bpy.types.ID, key: str) -> float | None:
+    """A custom property that should be a number; None where it is none."""
+    value = owner.get(key)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if is_number else None
 
 
 def solve_id(reconstruction: Reconstruction) -> str:
@@ -38,6 +52,6 @@ def find(scene: bpy.types.Scene, solve: str) -> dict[str, bpy.types.Object]:
     """
     objects: dict[str, bpy.types.Object] = {}
     for candidate in scene.objects:
-        if candidate.get(SOLVE) == solve:
-            objects.setdefault(candidate[ROLE], candidate)
+        if text(candidate, SOLVE) == solve and text(candidate, ROLE):
+            objects.setdefault(text(candidate, ROLE), candidate)
     return objects

@@ -5,6 +5,8 @@ No operator owns anything: a reconstruction is the queue's, see `work`.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +198,23 @@ class THREER_OT_look_through(_Result, bpy.types.Operator):  # type: ignore[misc]
             viewport.region_3d.view_perspective = "CAMERA"
 
 
+class THREER_OT_open_result(_Result, bpy.types.Operator):  # type: ignore[misc]
+    """Show the folder of this result in the system's file browser"""
+
+    bl_idname = "threer.open_result"
+    bl_label = "Open Folder"
+    bl_options = {"INTERNAL"}
+
+    def run(self, context: bpy.types.Context) -> None:
+        root = summary.shown_root(context.scene, context.object)
+        assert root is not None
+        folder = summary.bundle(root)  # a file's text, which may name anything, is not opened unseen
+        if sys.platform == "darwin":  # where a folder may be a program, too
+            subprocess.run(["/usr/bin/open", "-R", str(folder)], check=False)
+        else:
+            bpy.ops.wm.path_open(filepath=str(folder))
+
+
 class THREER_OT_match_colors(_Result, bpy.types.Operator):  # type: ignore[misc]
     """See the points in their photos' colors: this viewport shows materials, the scene's view transform is Standard"""
 
@@ -261,6 +280,7 @@ _classes = (
     THREER_OT_import_result,
     THREER_OT_dismiss_result,
     THREER_OT_look_through,
+    THREER_OT_open_result,
     THREER_OT_match_colors,
     THREER_OT_view_per_frame,
     THREER_OT_clear_cache,

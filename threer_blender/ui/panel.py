@@ -188,7 +188,7 @@ def _result(layout: Any, found: summary.Summary, columns: int) -> None:
     box = layout.box().column()
     row = box.row()
     row.label(text=found.name, icon="CHECKMARK")
-    row.operator("wm.path_open", text="", icon="FILE_FOLDER").filepath = str(found.bundle)
+    row.operator(operators.THREER_OT_open_result.bl_idname, text="", icon="FILE_FOLDER")
     box.label(text=f"{found.registered} of {words.count(found.chosen, 'photo')} placed")
     box.label(text=f"{words.count(found.points, 'point')}")
     if found.splats:
@@ -220,7 +220,7 @@ def _splats(layout: Any, placed: bpy.types.Object) -> None:
     """Splats that came from a file."""
     box = layout.box().column()
     box.label(text=placed.name, icon="CHECKMARK")
-    box.label(text=words.count(len(placed.data.attributes["position"].data), "splat"))
+    box.label(text=words.count(summary.points(placed), "splat"))
     _look_of_splats(box)
 
 

@@ -45,8 +45,9 @@ def chosen_paths(scene: bpy.types.Scene) -> list[str]:
 
 
 def engine(scene: bpy.types.Scene) -> Engine:
-    """The chosen engine."""
-    return registry.engine(settings(scene).engine)
+    """The chosen engine; the default one where a file names one that is not here."""
+    chosen = settings(scene).engine
+    return registry.engine(chosen if chosen in registry.engines() else headless.DEFAULT_ENGINE)
 
 
 def options_of(scene: bpy.types.Scene, chosen: Engine) -> Any:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import bpy
 
 from .. import bundle
-from ..scene import build, proxies, world
+from ..scene import proxies, world
 from ..scene.splats import splats
 from . import summary
 from .operators import Button
@@ -42,7 +40,7 @@ class THREER_OT_proxy_meshes(Button, bpy.types.Operator):  # type: ignore[misc]
         if root is None or (splats.is_splats(context.object) and context.object.parent != root):
             proxies.of_splats(context.object, self.purpose)
             return
-        reconstruction = world.under(root, bundle.read(Path(bpy.path.abspath(root[build.BUNDLE]))))
+        reconstruction = world.under(root, bundle.read(summary.bundle(root)))
         if not reconstruction.pointmaps and reconstruction.gaussians is not None:
             proxies.of_splats(next(child for child in root.children if splats.is_splats(child)), self.purpose)
         elif self.each_photo:

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import bpy
 
+from ..files import bundle_folder
+from ..model.errors import UserError, quoted
 from ..scene import build, cameras, identity
+
+LONGEST = 20_000  # letters of the notes that are looked at
 
 
 @dataclass(frozen=True)
@@ -27,16 +31,15 @@ class Summary:
     error_before: float | None
     layout: int
     notes: list[str]
-    bundle: Path
 
 
 def shown_root(scene: bpy.types.Scene, active: bpy.types.Object | None) -> bpy.types.Object | None:
     """The root of the reconstruction that the artist works with: the active object's, else the scene's latest."""
     while active is not None:
-        if active.get(identity.ROLE) == identity.ROOT:
+        if identity.text(active, identity.ROLE) == identity.ROOT:
             return active
         active = active.parent
-    roots = [placed for placed in scene.objects if placed.get(identity.ROLE) == identity.ROOT]
+    roots = [placed for placed in scene.objects if identity.text(placed, identity.ROLE) == identity.ROOT]
     return max(roots, key=lambda root: root.session_uid, default=None)
 
 
@@ -44,22 +47,39 @@ def summary(root: bpy.types.Object) -> Summary:
     """What stands under `root`."""
     solved = build.solved_cameras(root)
     errors, before = (
-        [shown[name] for shown in solved if name in shown] for name in (cameras.ERROR, cameras.ERROR_BEFORE)
+        [value for shown in solved if (value := identity.number(shown, name)) is not None]
+        for name in (cameras.ERROR, cameras.ERROR_BEFORE)
     )
 
     def points_of(role: str) -> int:
-        shown = [child for child in root.children if child.get(identity.ROLE) == role]
-        return sum(len(child.data.attributes["position"].data) for child in shown)
+        return sum(points(child) for child in root.children if identity.text(child, identity.ROLE) == role)
+
+    chosen = identity.number(root, build.CHOSEN)  # files of earlier versions do not say
 
     return Summary(
         name=root.name,
         registered=len(solved),
-        chosen=root.get(build.CHOSEN, len(solved)),  # files of earlier versions do not say
+        chosen=len(solved) if chosen is None else int(chosen),
         points=points_of(identity.CLOUD),
         splats=points_of(identity.SPLATS),
         error=sum(errors) / len(errors) if errors else None,
         error_before=sum(before) / len(before) if before else None,
         layout=len(solved) - len(errors),
-        notes=root[build.NOTES].splitlines(),
-        bundle=Path(bpy.path.abspath(root[build.BUNDLE])),
+        notes=identity.text(root, build.NOTES)[:LONGEST].splitlines(),
     )
+
+
+def points(placed: bpy.types.Object) -> int:
+    """How many points an object holds; 0 where it holds none."""
+    attributes = getattr(placed.data, "attributes", None)
+    positions = attributes.get("position") if attributes is not None else None
+    return 0 if positions is None else len(positions.data)
+
+
+def bundle(root: bpy.types.Object) -> Path:
+    """The folder of the result that stands under `root`. Raises UserError where that is no folder of a result."""
+    path = identity.text(root, build.BUNDLE)
+    folder = Path(bpy.path.abspath(path)) if path else None
+    if folder is None or not bundle_folder.is_bundle(folder):
+        raise UserError(f"The result of {quoted(root.name)} is not where it was; import it from where it is now.")
+    return folder

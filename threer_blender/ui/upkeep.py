@@ -157,6 +157,18 @@ class THREER_OT_delete_weights(_Upkeep, bpy.types.Operator):  # type: ignore[mis
         store.default(work.current().home).delete(registry.weights(self.name))
 
 
+class THREER_OT_forget_hash(_Upkeep, bpy.types.Operator):  # type: ignore[misc]
+    """Forget what this file must be: nobody has published its hash, so the one of the first that worked was kept"""
+
+    bl_idname = "threer.forget_hash"
+    bl_label = "Forget Hash"
+
+    name: bpy.props.StringProperty(options=HIDDEN)  # type: ignore[valid-type]
+
+    def run(self, _context: bpy.types.Context) -> None:
+        store.default(work.current().home).forget(registry.weights(self.name))
+
+
 def draw_need(layout: Any, engine: Engine, found: doctor.Readiness, width: int) -> None:
     """What an engine that is not ready still needs, with the button that gets it; one thing after the other."""
     if found.modules:
@@ -192,6 +204,8 @@ def draw_weights(layout: Any, home: Path) -> None:
             row.label(text=f"{weights.name}: {own or words.size(taken)}, {weights.licence}")
             text = "Forget" if own else "Delete"
             row.operator(THREER_OT_delete_weights.bl_idname, text=text).name = weights.name
+            if not weights.sha256 and held.pinned(weights):
+                row.operator(THREER_OT_forget_hash.bl_idname).name = weights.name
 
 
 _classes = (
@@ -200,5 +214,6 @@ _classes = (
     THREER_OT_download_weights,
     THREER_OT_use_weights,
     THREER_OT_delete_weights,
+    THREER_OT_forget_hash,
 )
 register, unregister = bpy.utils.register_classes_factory(_classes)

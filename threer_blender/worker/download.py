@@ -1,8 +1,9 @@
 """[R] One file from one address, whole and proven or not at all: `fetch`. Stdlib only, so it runs in any Python.
 
-What has arrived lies in TARGET.partial, and TARGET.partial.json says which version of the file it is of, so that the
-next call goes on where a broken one stopped (RFC 9110, range requests with If-Range). The file gets its name once its
-size and hash are right.
+What has arrived lies in a folder of ours beside the target, as NAME.partial, and NAME.partial.json says which version
+of the file it is of, so that the next call goes on where a broken one stopped (RFC 9110, range requests with If-Range).
+The file gets its name once its size and hash, read from the disk again, are right. One process at a time fetches it:
+the others wait, and then find it there.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import errno
 import http.client
 import json
+import os
 import re
 import shutil
 import time
@@ -22,12 +24,19 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from .. import __version__
-from ..files import digest, whole_file
-from ..model.errors import UserError
+from ..files import digest, removal, whole_file
+from ..files.lock import waiting
+from ..host import store
+from ..model.errors import UserError, quoted
 
 BLOCK = 1 << 18
+SCHEMES = ("http", "https")
+WAIT = 0.2  # seconds between two looks at whether another process has fetched the file
 TIMEOUT = 30.0  # seconds without a byte
-PATIENCE = 4  # breaks in a row without a byte of progress
+PATIENCE = 4  # breaks in a row with less than ENOUGH bytes more than ever before
+ENOUGH = 1 << 16
+MOST_BREAKS = 200  # of one call, however much arrives between them
+LARGEST = 1 << 35  # bytes of a file whose size nobody says
 SPARE = 1 << 28  # bytes of the disk that are left free
 OK, PARTIAL, UNAUTHORISED, FORBIDDEN, UNSATISFIABLE, TOO_MANY = 200, 206, 401, 403, 416, 429
 
@@ -52,29 +61,59 @@ class _Broken(Exception):
     """The connection ended before the file did."""
 
 
-def fetch(file: File, target: Path, progress: Progress, pause: float = 1.0) -> str:
+def fetch(file: File, target: Path, progress: Progress, pause: float = 1.0, ours: bool = False) -> str:
     """Puts the file at `target` and returns its sha256. `progress(bytes there, bytes in all)` may raise to stop.
 
-    `pause` is the number of seconds before a first retry, doubled for each further one. Raises UserError.
+    `pause` is the number of seconds before a first retry, doubled for each further one. `ours`: what stands at `target`
+    may be replaced; else a file there that is not the wanted one is refused. Raises UserError.
     """
-    partial = _Partial(target)
-    breaks = 0
     try:
-        while True:
-            before = partial.size()
-            try:
-                _go_on(file, partial, progress)
-                break
-            except (_Broken, OSError, http.client.HTTPException) as error:
-                if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-                    raise
-                breaks = 1 if partial.size() > before else breaks + 1
-                if breaks > PATIENCE:
-                    raise UserError(_broken_off(partial, error)) from error
-                time.sleep(pause * 2 ** (breaks - 1))
-        return partial.finish(file)
+        partial = _Partial(target)
+        with waiting(partial.lock, lambda: _wait(progress, file.size)):
+            if os.path.lexists(target):
+                if (digest := _wanted_already(file, target)) is not None:
+                    return digest
+                if not ours:
+                    raise UserError(
+                        f"{quoted(target)} is in the way, and is not the published file; move it away, or delete it."
+                    )
+            _arrive(file, partial, progress, pause)
+            return partial.finish(file)
     except OSError as error:
-        raise UserError(f"{str(target)!r} cannot be written: {error.strerror or error}.") from error
+        raise UserError(f"{quoted(target)} cannot be written: {error.strerror or error}.") from error
+
+
+def _wait(progress: Progress, size: int) -> None:
+    """While another process fetches the same file."""
+    progress(0, size)
+    time.sleep(WAIT)
+
+
+def _wanted_already(file: File, target: Path) -> str | None:
+    """The hash of a file that is there and is the wanted one: another process has just fetched it. Else None."""
+    if not target.is_file() or file.size not in (0, target.stat().st_size):
+        return None
+    found = digest.sha256(target)
+    return found if file.sha256 in ("", found) else None
+
+
+def _arrive(file: File, partial: _Partial, progress: Progress, pause: float) -> None:
+    """Fetches until all of the file has arrived; breaks are mended as long as that makes sense. Raises UserError."""
+    breaks, most = 0, partial.size()
+    for _ in range(MOST_BREAKS):
+        try:
+            _go_on(file, partial, progress)
+            return
+        except (_Broken, OSError, http.client.HTTPException, ValueError) as error:  # ValueError: of a false header
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            reason: Exception = error
+            breaks = 1 if partial.size() >= most + ENOUGH else breaks + 1
+            most = max(most, partial.size())
+            if breaks > PATIENCE:
+                break
+            time.sleep(pause * 2 ** (breaks - 1))
+    raise UserError(_broken_off(partial, reason)) from reason
 
 
 class _Partial:
@@ -82,9 +121,10 @@ class _Partial:
 
     def __init__(self, target: Path) -> None:
         self.target = target
-        self.path = target.with_name(f"{target.name}.partial")
-        self._note = target.with_name(f"{target.name}.partial.json")
-        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = removal.own(target.parent / store.NOTES)
+        self.path = folder / f"{target.name}{store.PARTIAL}"
+        self.lock = folder / f"{target.name}.lock"
+        self._note = folder / f"{target.name}{store.PARTIAL_NOTE}"
 
     def size(self) -> int:
         return self.path.stat().st_size if self.path.is_file() else 0
@@ -99,24 +139,25 @@ class _Partial:
 
     def begin(self, url: str, etag: str) -> None:
         """Forgets what was there: another version arrives now."""
-        self.path.unlink(missing_ok=True)
+        removal.remove_made_file(self.path)
         whole_file.write_text(self._note, json.dumps({"url": url, "etag": "" if etag.startswith("W/") else etag}))
 
     def drop(self) -> None:
-        self.path.unlink(missing_ok=True)
-        self._note.unlink(missing_ok=True)
+        removal.remove_made_file(self.path)
+        removal.remove_made_file(self._note)
 
     def finish(self, file: File) -> str:
-        """Checks what has arrived and gives it its name."""
-        found = digest.sha256(self.path)
-        if file.sha256 and found != file.sha256:
+        """Checks what has arrived, as the disk has it, and gives it its name."""
+        size, found = self.size(), digest.sha256(self.path)
+        if file.size not in (0, size) or file.sha256 not in ("", found):
+            what = "hash" if file.size in (0, size) else "size"
             self.drop()
             raise UserError(
-                f"What {_host(file.url)} sent is not the published {self.target.name} (its hash differs); it was "
+                f"What {_host(file.url)} sent is not the published {self.target.name} (its {what} differs); it was "
                 "deleted. Try again later."
             )
-        self.path.replace(self.target)
-        self._note.unlink(missing_ok=True)
+        whole_file.put(self.path, self.target)
+        removal.remove_made_file(self._note)
         return found
 
 
@@ -135,6 +176,11 @@ def _go_on(file: File, partial: _Partial, progress: Progress) -> None:
                 return
             partial.drop()
             raise _Broken("the part that was there did not fit")
+        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+        if encoding not in ("", "identity"):  # which was not asked for: its bytes would not be the file's
+            raise UserError(f"{_host(file.url)} sends {partial.target.name} packed ({encoding[:20]}); try again later.")
+        if response.status not in (OK, PARTIAL):
+            raise _Broken(f"{_host(file.url)} answered {response.status}")
         if response.status == OK or _start_of_range(response) != have:  # no range was granted
             if response.status == PARTIAL:
                 partial.drop()
@@ -149,11 +195,15 @@ def _append(partial: _Partial, response: Any, have: int, total: int, progress: P
     progress(have, total)
     with partial.path.open("ab") as out:
         while block := response.read(BLOCK):
-            if total and have + len(block) > total:
+            if have + len(block) > (total or LARGEST):
                 raise _Broken("more was sent than announced")
+            if not total and shutil.disk_usage(partial.path.parent).free < SPARE:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             out.write(block)
             have += len(block)
             progress(have, total)
+        out.flush()
+        os.fsync(out.fileno())
     if total and have < total:
         raise _Broken("the connection was closed")
 
@@ -163,7 +213,7 @@ def _checked_total(file: File, partial: _Partial, response: Any, have: int) -> i
     if response.status == PARTIAL:
         total = _total_of_range(response)
     else:
-        total = int(response.headers.get("Content-Length") or 0)
+        total = _size(response.headers.get("Content-Length", ""))
     if file.size and total and total != file.size:
         partial.drop()
         raise UserError(
@@ -175,12 +225,14 @@ def _checked_total(file: File, partial: _Partial, response: Any, have: int) -> i
     if total - have + SPARE > free:
         raise UserError(
             f"{partial.target.name} needs {(total - have) / 1e9:.1f} GB more on the disk of "
-            f"{str(partial.target.parent)!r}, which has {free / 1e9:.1f} GB; make room and try again."
+            f"{quoted(partial.target.parent)}, which has {free / 1e9:.1f} GB; make room and try again."
         )
     return total
 
 
 def _ask(file: File, partial: _Partial, have: int) -> Any:
+    if urlsplit(file.url).scheme not in SCHEMES:
+        raise UserError(f"{partial.target.name} has no address on the web: {quoted(file.url)}.")
     headers = {"User-Agent": f"threer_blender/{__version__}", "Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
@@ -206,7 +258,7 @@ class _Redirect(HTTPRedirectHandler):
 
     def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Request | None:
         old, new = urlsplit(req.full_url), urlsplit(newurl)
-        if old.scheme == "https" and new.scheme != "https":
+        if new.scheme not in SCHEMES or (old.scheme == "https" and new.scheme != "https"):
             raise UserError(f"{old.hostname} sends on to an address that is not secure; nothing was downloaded.")
         made = super().redirect_request(req, fp, code, msg, headers, newurl)
         if made is not None and (old.scheme, old.netloc) != (new.scheme, new.netloc):
@@ -233,11 +285,16 @@ def _host(url: str) -> str:
     return urlsplit(url).hostname or url
 
 
+def _size(text: str) -> int:
+    """A size that a header says; 0 where it says none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else 0
+
+
 def _start_of_range(response: Any) -> int | None:
-    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    found = re.match(r"bytes (\d{1,15})-", response.headers.get("Content-Range", ""), re.ASCII)
     return int(found[1]) if found else None
 
 
 def _total_of_range(response: Any) -> int:
-    found = re.search(r"/(\d+)$", response.headers.get("Content-Range", ""))
+    found = re.search(r"/(\d{1,15})$", response.headers.get("Content-Range", ""), re.ASCII)
     return int(found[1]) if found else 0

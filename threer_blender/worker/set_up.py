@@ -215,7 +215,7 @@ def _tool(folders: Folders, report: Report) -> Path:
         raise UserError(f"There is no environment for {platform.system()} on {platform.machine()}.")
     wheel = folders.unfinished / "uv.whl"
     if not wheel.exists() or digest.sha256(wheel) != file.sha256:
-        download.fetch(file, wheel, lambda done, total: report(PREPARING, 0.5 * done, total))
+        download.fetch(file, wheel, lambda done, total: report(PREPARING, 0.5 * done, total), ours=True)
     name = "uv.exe" if platform.system() == "Windows" else "uv"
     with zipfile.ZipFile(wheel) as packed:
         member = next(entry for entry in packed.namelist() if entry.endswith(f"/scripts/{name}"))
@@ -361,7 +361,7 @@ def _fetch(files: Sequence[File], folders: Folders, report: Report) -> list[str]
 
         target = folders.unfinished / "wheels" / Path(unquote(address.path)).name
         if not target.exists() or digest.sha256(target) != file.sha256:
-            download.fetch(file, target, progress)
+            download.fetch(file, target, progress, ours=True)
         paths.append(str(target))
     return paths
 

@@ -22,8 +22,15 @@ def download(asked: Download, report: Report) -> Finished:
     expected = weights.sha256 or held.pinned(weights)
     token = (asked.token or store.token()) if weights.gated else ""
     file = downloads.File(weights.url, weights.size, expected, token, weights.terms_url if weights.gated else "")
-    sha256 = downloads.fetch(file, held.path(weights), lambda done, total: report(stage, done, total or done + 1))
-    held.verify(weights, held.path(weights), sha256)
+
+    def progress(done: int, total: int) -> None:
+        report(stage, done, total or done + 1)
+
+    digest = downloads.fetch(file, held.path(weights), progress, ours=held.is_ours(weights))
+    held.downloaded(weights, digest)
     if expected:
         return Finished(f"{weights.name} is complete and is the published file.")
-    return Finished(f"{weights.name} is complete. Nobody has published its hash; from now on it must be {sha256}.")
+    return Finished(
+        f"{weights.name} is complete. Nobody has published its hash; once it has opened as the network that it is for, "
+        f"it must be {digest} from then on."
+    )

@@ -1,0 +1,220 @@
+"""A .blend from anybody: what its custom properties hold never runs, opens or breaks anything, and no scene that an
+artist has worked on is set as if it were new.
+"""
+
+import bpy
+import pytest
+
+from threer_blender import bundle
+from threer_blender.scene import build, cameras, identity
+
+from .conftest import CAMERAS, reconstruct, write_photos
+from .drawn import panel
+from .extension import part, roots
+
+pytest_plugins = ["tests.blender.extension"]
+
+VALUES = [
+    0, -1, 2**31 - 1, 1.5, float("nan"), float("inf"), -1e308, True, b"bytes", "", "x", "//setup.bat",
+    "\\\\server\\share", "日" * 10_000, "line\nline\r\n\x07", [1, 2, 3], [0.5], ["a", "b"], [], {"a": 1}, {},
+    {"a": {"b": [1.0]}},
+]  # fmt: skip
+KEYS = [
+    identity.SOLVE, identity.ROLE, build.STALE, build.CHOSEN, build.NOTES, build.BUNDLE, build.INDEX,
+    cameras.ERROR, cameras.ERROR_BEFORE, cameras.WIDTH, cameras.PIXEL_ASPECT, cameras.PHOTO,
+]  # fmt: skip
+
+
+@pytest.fixture
+def built(reconstruction, tmp_path):
+    return build.build(reconstruction, bundle.write(reconstruction, tmp_path / "result"))
+
+
+@pytest.mark.usefixtures("addon")
+def test_no_custom_property_breaks_the_panel(built):
+    """Every key of ours with values of every type, on the root and on what stands under it."""
+    drawn = 0
+    for key in KEYS:
+        for value in VALUES:
+            for placed in (built, *built.children[:2], built.children[-1]):
+                before = placed.get(key)
+                placed[key] = value
+                panel()
+                drawn += 1
+                if before is None:
+                    del placed[key]
+                else:
+                    placed[key] = before
+    print(f"{drawn} of {drawn} panels drawn over custom properties of strangers' files")
+    assert drawn == len(KEYS) * len(VALUES) * 4
+
+
+@pytest.mark.usefixtures("addon")
+@pytest.mark.parametrize("role", [identity.ROOT, identity.CLOUD, identity.SPLATS, identity.PROXY, "camera x"])
+def test_no_role_breaks_the_panel_on_whatever_object(built, role):
+    for kind in ("EMPTY", "LIGHT", "CAMERA", "SPEAKER", "MESH", "CURVE", "FONT", "ARMATURE", "LATTICE", "META"):
+        adding = {"LIGHT": lambda: bpy.ops.object.light_add(), "CAMERA": lambda: bpy.ops.object.camera_add()}
+        data = {
+            "MESH": lambda: bpy.data.meshes.new("x"),
+            "CURVE": lambda: bpy.data.curves.new("x", "CURVE"),
+            "FONT": lambda: bpy.data.curves.new("x", "FONT"),
+            "ARMATURE": lambda: bpy.data.armatures.new("x"),
+            "LATTICE": lambda: bpy.data.lattices.new("x"),
+            "META": lambda: bpy.data.metaballs.new("x"),
+            "SPEAKER": lambda: bpy.data.speakers.new("x"),
+        }
+        if kind in adding:
+            adding[kind]()
+            placed = bpy.context.object
+        else:
+            placed = bpy.data.objects.new("x", data.get(kind, lambda: None)())
+            bpy.context.scene.collection.objects.link(placed)
+        placed[identity.ROLE] = role
+        placed.parent = built if role != identity.ROOT else None
+        panel()
+        assert part("ui.summary").summary(built).registered == len(CAMERAS)
+
+
+@pytest.mark.usefixtures("addon")
+@pytest.mark.parametrize("held", [{"engine": 99}, {"engine": "evil"}, {"photos": 7}, {"engine": -1}])
+def test_settings_of_another_version_break_nothing(held):
+    if bpy.app.version >= (5, 0):
+        pytest.skip("what add-ons keep lies apart from custom properties")
+    bpy.context.scene["threer"] = held
+    panel()
+
+
+def a_program(folder):
+    (folder / "setup.bat").write_text("echo")
+    return folder / "setup.bat"
+
+
+def a_folder_of_anything(folder):
+    a_program(folder)
+    return folder
+
+
+def a_scene_alone(folder):
+    (folder / "scene.json").write_text("{}")
+    return folder
+
+
+def a_list_alone(folder):
+    (folder / "manifest.json").write_text('{"format": "threer_blender bundle, list of files"}')
+    return a_scene_alone(folder)
+
+
+def a_link_to_a_result(folder):
+    bundle.write(reconstruct(write_photos(folder / "photos", CAMERAS[:1]), CAMERAS[:1], step=16), folder / "result")
+    (folder / "link").symlink_to(folder / "result")
+    return folder / "link"
+
+
+@pytest.mark.usefixtures("addon")
+@pytest.mark.parametrize(
+    "make",
+    [a_program, a_folder_of_anything, a_scene_alone, a_list_alone, a_link_to_a_result, lambda _: 7, lambda _: ""],
+)
+def test_only_a_result_is_opened(built, tmp_path, monkeypatch, make):
+    opened = []
+    operators = part("ui.operators")
+    monkeypatch.setattr(operators.bpy.ops.wm, "path_open", lambda **given: opened.append(given), raising=False)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    named = make(folder)
+    built[build.BUNDLE] = named if isinstance(named, int) else str(named)
+    with pytest.raises(RuntimeError, match="is not where it was; import it from where it is now"):
+        bpy.ops.threer.open_result()
+    assert opened == []
+
+
+def lens(_):
+    bpy.data.objects["Camera"].data.lens = 35
+
+
+def moved_light(_):
+    bpy.data.objects["Light"].location.x += 1
+
+
+def energy(_):
+    bpy.data.lights["Light"].energy = 10
+
+
+def edited_cube(_):
+    bpy.data.objects["Cube"].data.vertices[0].co.z = 2
+
+
+def subdivided(_):
+    bpy.data.objects["Cube"].modifiers.new("Subdivision", "SUBSURF")
+
+
+def another_mesh(_):
+    bpy.ops.mesh.primitive_monkey_add()
+    monkey = bpy.context.object
+    bpy.data.objects.remove(bpy.data.objects["Cube"])
+    monkey.name = "Cube"
+    monkey.location = (0, 0, 0)
+
+
+def animated(_):
+    bpy.data.objects["Cube"].keyframe_insert("location", frame=1)
+
+
+def animated_lens(_):
+    bpy.data.objects["Camera"].data.keyframe_insert("lens", frame=1)
+
+
+def constrained(_):
+    bpy.data.objects["Camera"].constraints.new("TRACK_TO")
+
+
+def parented(_):
+    bpy.data.objects["Light"].parent = bpy.data.objects["Cube"]
+
+
+def scene_setting(name, value):
+    def touch(scene):
+        owner = scene if hasattr(scene, name) else scene.render
+        setattr(owner, name, value)
+
+    touch.__name__ = f"{name} = {value}"
+    return touch
+
+
+def marker(scene):
+    scene.timeline_markers.new("cut", frame=10)
+
+
+TOUCHED = [
+    lens, moved_light, energy, edited_cube, subdivided, another_mesh, animated, animated_lens, constrained, parented,
+    marker, scene_setting("frame_end", 120), scene_setting("frame_start", 101), scene_setting("frame_current", 5),
+    scene_setting("resolution_x", 2048), scene_setting("resolution_y", 858), scene_setting("pixel_aspect_x", 2.0),
+    scene_setting("fps", 25), scene_setting("fps_base", 1.001),
+]  # fmt: skip
+
+
+def rendering(scene):
+    render = scene.render
+    return (
+        scene.camera, scene.frame_start, scene.frame_end, scene.frame_current, render.resolution_x, render.resolution_y,
+        render.pixel_aspect_x, render.fps, round(render.fps_base, 5),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("touch", TOUCHED, ids=lambda touch: touch.__name__)
+def test_a_scene_that_was_worked_on_keeps_its_settings(reconstruction, tmp_path, touch):
+    scene = bpy.context.scene
+    assert build.is_empty(scene)
+    touch(scene)
+    assert not build.is_empty(scene)
+    before = rendering(scene)
+    build.build(reconstruction, tmp_path)
+    assert rendering(scene) == before
+    assert len(roots()) == 1
+
+
+def test_an_untouched_scene_is_set_to_the_result(reconstruction, tmp_path):
+    scene = bpy.context.scene
+    build.build(reconstruction, tmp_path)
+    assert scene.camera.get(identity.ROLE, "").startswith("camera ")
+    assert scene.frame_end == len(CAMERAS)

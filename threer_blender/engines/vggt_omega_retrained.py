@@ -1,0 +1,39 @@
+"""[R] VGGT-Omega by the weights that its authors retrained in August 2026; the network is `vggt_omega`'s.
+
+They ask for these weights in benchmarks: they could not rule out that the first ones had been trained on pictures of
+those. They say, too, that on films from everywhere the new ones do not always look as good as the first, so both are
+offered (facebookresearch/vggt-omega, "Reproduction").
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from ..model.engine import Weights
+from . import vggt_omega
+from .feed_forward import reconstruct_by
+
+SIDE = 416  # pixels of a square as large as the pictures of the training
+
+ENGINE = replace(
+    vggt_omega.ENGINE,
+    id="vggt_omega_retrained",
+    label="VGGT-Omega Retrained",
+    summary="VGGT-Omega by weights whose training data were checked again: its authors ask for them in benchmarks.",
+    weights=(
+        Weights(
+            name="vggt_omega_1b_416_reproduce.pt",
+            url=f"{vggt_omega.REPOSITORY}/resolve/main/vggt_omega_1b_416_reproduce.pt",
+            size=0,
+            sha256="",
+            family="VGGT-Omega",
+            licence="FAIR Noncommercial Research License",
+            terms_url=vggt_omega.REPOSITORY,
+            gated=True,
+        ),
+    ),
+)
+
+
+reconstruct = reconstruct_by(ENGINE, partial(vggt_omega.load, side=SIDE))
