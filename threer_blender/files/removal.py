@@ -46,7 +46,8 @@ def own(folder: Path) -> Path:
     if is_own(folder):
         return folder
     folder.mkdir(parents=True, exist_ok=True)
-    if folder.is_symlink() or any(folder.iterdir()):
+    theirs = folder.is_symlink() or any(not path.name.startswith(MARKER) for path in folder.iterdir())
+    if theirs and not is_own(folder):  # another process may have made it ours just now
         raise UserError(f"{quoted(folder)} was not made by this extension; move it away, or choose another place.")
     mark(folder)
     return folder
@@ -54,7 +55,9 @@ def own(folder: Path) -> Path:
 
 def mark(folder: Path) -> None:
     """Says of a folder that the caller has just made that it may be removed later."""
-    (folder / MARKER).write_text(TEXT, "utf-8")
+    marker = folder / f"{MARKER}.{os.urandom(6).hex()}"  # several processes may do so at once
+    marker.write_text(TEXT, "utf-8")
+    marker.replace(folder / MARKER)
 
 
 def temporary(prefix: str) -> Path:
