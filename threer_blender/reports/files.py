@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..files import whole_file
 from ..files.bundle_folder import output_error
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import Reconstruction
@@ -29,9 +30,7 @@ def write(reconstruction: Reconstruction, path: Path) -> list[Path]:
             if file.exists() and not _is_report(file):
                 raise UserError(f"{quoted(file)} is no report of ours; choose another name.")
         for file, text in texts.items():
-            partial = file.with_name(f".{file.name}.partial")
-            partial.write_text(text, "utf-8")
-            partial.replace(file)
+            whole_file.write_text(file, text)
     except OSError as error:
         raise output_error(path, error) from error
     return list(texts)
