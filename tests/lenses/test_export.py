@@ -30,7 +30,7 @@ def test_photos_of_one_lens_share_its_maps(tmp_path: Path) -> None:
     assert names == ["01_a.nk", "01_a_redistort.exr", "01_a_undistort.exr", "lens.json", "manifest.json"]
     (entry,) = json.loads((tmp_path / "lenses" / "lens.json").read_text())["lenses"]
     assert entry["used_by"] == ["a.jpg", "b.jpg"]
-    assert entry["render"]["width"] == 128 + entry["overscan"]["left"] + entry["overscan"]["right"]
+    assert entry["render"]["width"] == 128 + 2 * entry["overscan"]["across"]
     assert [fit["model"] for fit in entry["fits"]] == list(export.MODELS)
     assert entry["fits"][0]["rms_px"] < 1e-6
     assert any("TDE_RADIAL_4: RMS" in line for line in lines)

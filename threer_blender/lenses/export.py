@@ -156,7 +156,7 @@ def _sentences(each: Lens, added: Overscan, fits: Sequence[Fit]) -> list[str]:
     width, height = added.size(camera)
     lines = [
         f"{each.name}: {camera.distortion.model}, plate {camera.width} × {camera.height}, render {width} × {height} "
-        f"(overscan {added.left} left, {added.right} right, {added.top} above, {added.bottom} below)"
+        f"(overscan {added.across} on each side, {added.down} above and below)"
     ]
     for one in fits:
         shown = f", shows {one.covered:.1%} of the plate" if one.covered < 1 else ""

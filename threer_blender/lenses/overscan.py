@@ -18,16 +18,14 @@ EDGE_STEP = 4  # pixels between the points of the plate's edge that are looked a
 
 @dataclass(frozen=True)
 class Overscan:
-    """Pixels added to each side of the plate; all are 0 or more, and the sums are even, as films want them."""
+    """Pixels added to the plate at its left and right side each, and above and below each: its middle stays."""
 
-    left: int = 0
-    top: int = 0
-    right: int = 0
-    bottom: int = 0
+    across: int = 0
+    down: int = 0
 
     def size(self, camera: Camera) -> tuple[int, int]:
         """Width and height of the picture without distortion."""
-        return camera.width + self.left + self.right, camera.height + self.top + self.bottom
+        return camera.width + 2 * self.across, camera.height + 2 * self.down
 
 
 def overscan(cameras: Sequence[Camera]) -> Overscan:
@@ -35,7 +33,7 @@ def overscan(cameras: Sequence[Camera]) -> Overscan:
 
     Raises UserError where the lens is too wide for any picture without distortion to hold its plate.
     """
-    left = top = right = bottom = 0.0
+    across = down = 0.0
     for camera in {(c.fx, c.fy, c.cx, c.cy, c.distortion): c for c in cameras}.values():
         pixels = ideal_pixels(camera, _edge(camera))
         pixels = pixels[np.isfinite(pixels).all(axis=-1)]  # without corners that the lens model cannot explain
@@ -45,14 +43,9 @@ def overscan(cameras: Sequence[Camera]) -> Overscan:
                 f"The lens of {camera.photo!r} is too wide for a picture without distortion to hold its whole plate; "
                 "render with a fisheye (panoramic) camera, or crop the plate first."
             )
-        (low_x, low_y), (high_x, high_y) = pixels.min(axis=0), pixels.max(axis=0)
-        left, top = max(left, -low_x), max(top, -low_y)
-        right, bottom = max(right, high_x - camera.width), max(bottom, high_y - camera.height)
-    sides = [int(np.ceil(side)) + MARGIN if side > 1e-6 else 0 for side in (left, top, right, bottom)]
-    first = cameras[0]
-    sides[2] += (first.width + sides[0] + sides[2]) % 2
-    sides[3] += (first.height + sides[1] + sides[3]) % 2
-    return Overscan(*sides)
+        beyond = np.maximum(-pixels.min(axis=0), pixels.max(axis=0) - size)
+        across, down = max(across, beyond[0]), max(down, beyond[1])
+    return Overscan(*(int(np.ceil(side)) + MARGIN if side > 1e-6 else 0 for side in (across, down)))
 
 
 def without_distortion(camera: Camera, added: Overscan) -> Camera:
@@ -62,8 +55,8 @@ def without_distortion(camera: Camera, added: Overscan) -> Camera:
         camera,
         width=width,
         height=height,
-        cx=camera.cx + added.left,
-        cy=camera.cy + added.top,
+        cx=camera.cx + added.across,
+        cy=camera.cy + added.down,
         distortion=lens.NO_DISTORTION,
         plate="",
     )

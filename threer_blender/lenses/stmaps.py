@@ -22,13 +22,13 @@ Map = npt.NDArray[np.float32]
 
 def undistorting(camera: Camera, added: Overscan) -> Map:
     """(H', W', 3), as large as the picture without distortion: where in the plate each of its pixels is."""
-    shift = np.array([added.left, added.top])
+    shift = np.array([added.across, added.down])
     return _map(added.size(camera), (camera.width, camera.height), lambda pixels: plate_pixels(camera, pixels - shift))
 
 
 def redistorting(camera: Camera, added: Overscan) -> Map:
     """(H, W, 3), as large as the plate: where in the picture without distortion each of its pixels is."""
-    shift = np.array([added.left, added.top])
+    shift = np.array([added.across, added.down])
     return _map((camera.width, camera.height), added.size(camera), lambda pixels: ideal_pixels(camera, pixels) + shift)
 
 
