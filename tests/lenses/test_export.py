@@ -41,7 +41,17 @@ def test_a_zoom_has_maps_for_every_frame(tmp_path: Path) -> None:
     shot = Shot("clip.mov", str(tmp_path / "a.jpg"), 24, 3, cameras)
     export.write(replace(result(tmp_path), shots=[shot]), tmp_path / "lenses")
     names = {path.name for path in (tmp_path / "lenses").iterdir()}
-    assert {"01_clip_undistort.1001.exr", "01_clip_redistort.1003.exr", "02_b.nk"} <= names
+    assert {"01_clip_undistort.1001.exr", "01_clip_redistort.1003.exr", "01_clip.nk"} <= names
+    assert len(names) == len({"lens.json", "manifest.json", "01_clip.nk"}) + 4  # the photos' lenses are not asked for
+
+
+def test_a_squeezed_plate_has_maps_in_its_own_pixels(tmp_path: Path) -> None:
+    shot = Shot("clip.mov", str(tmp_path / "a.jpg"), 24, 1, {1: camera("clip 0001")}, plate_size=(64, 72))
+    export.write(replace(result(tmp_path), shots=[shot]), tmp_path / "lenses")
+    (entry,) = json.loads((tmp_path / "lenses" / "lens.json").read_text())["lenses"]
+    assert entry["plate"] == {"width": 64, "height": 72, "pixel_aspect": pytest.approx(2)}
+    assert entry["camera"]["fx"] == pytest.approx(50)
+    assert entry["fits"][-1]["params"]["pixel_aspect"] == pytest.approx(2)
 
 
 def test_the_nuke_script_has_every_input_it_names(tmp_path: Path) -> None:

@@ -47,18 +47,28 @@ def solved(plate, frames=FRAMES, **more):
     return reconstruct(photos, [frames[1001], frames[1006]], step=4, shots=[shot])
 
 
+def compositor(scene):
+    """An empty tree of compositing nodes, and its output: since Blender 5.0 a node group."""
+    if not hasattr(scene, "compositing_node_group"):
+        scene.use_nodes = True
+        scene.node_tree.nodes.clear()
+        return scene.node_tree, scene.node_tree.nodes.new("CompositorNodeComposite")
+    scene.compositing_node_group = bpy.data.node_groups.new("comp", "CompositorNodeTree")
+    tree = scene.compositing_node_group
+    tree.interface.new_socket(name="Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+    return tree, tree.nodes.new("NodeGroupOutput")
+
+
 def seen(clip, number, folder):
     """The red of the middle pixel that the clip shows at a frame of the scene; None where it shows nothing."""
     scene = bpy.context.scene
     scene.frame_set(number)
     scene.render.resolution_x, scene.render.resolution_y = 32, 24
     scene.view_settings.view_transform = "Raw"
-    scene.use_nodes = True
-    tree = scene.node_tree
-    tree.nodes.clear()
-    source, output = tree.nodes.new("CompositorNodeMovieClip"), tree.nodes.new("CompositorNodeComposite")
+    tree, output = compositor(scene)
+    source = tree.nodes.new("CompositorNodeMovieClip")
     source.clip = clip
-    tree.links.new(source.outputs["Image"], output.inputs["Image"])
+    tree.links.new(source.outputs["Image"], output.inputs[0])
     scene.render.image_settings.file_format = "OPEN_EXR"
     scene.render.filepath = str(folder / "seen.exr")
     bpy.ops.render.render(write_still=True)

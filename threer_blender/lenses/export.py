@@ -43,21 +43,17 @@ class Lens:
 
 
 def lenses(reconstruction: Reconstruction) -> list[Lens]:
-    """The lenses that filmed the shots, then those of the photos, each once."""
-    found = []
+    """The lenses that filmed the shots; where nothing was filmed, those of the photos, each once."""
     sensors = {photo.name: photo.sensor_width for photo in reconstruction.photos}
+    filmed = []
     for shot in reconstruction.shots:
-        cameras = {str(number): camera for number, camera in shot.cameras.items()}
-        photo = next((p for p in reconstruction.photos if p.path == shot.path), None)
-        found.append(Lens(shot.video, cameras, photo.sensor_width if photo else None))
-    filmed = {shot.path for shot in reconstruction.shots}
-    stills = {photo.name for photo in reconstruction.photos if photo.path not in filmed}
+        cameras = {str(number): shot.plate_camera(number) for number in shot.cameras}
+        photo = next((each for each in reconstruction.photos if each.path == shot.path), None)
+        filmed.append(Lens(shot.video, cameras, photo.sensor_width if photo else None))
     groups: dict[Any, dict[str, Camera]] = {}
     for camera in reconstruction.cameras:
-        if camera.photo in stills:
-            groups.setdefault(_key(camera), {})[camera.photo] = camera
-    found += [Lens(next(iter(group)), group, sensors[next(iter(group))]) for group in groups.values()]
-    return found
+        groups.setdefault(_key(camera), {})[camera.photo] = camera
+    return filmed or [Lens(name, group, sensors[name]) for group in groups.values() for name in list(group)[:1]]
 
 
 def write(reconstruction: Reconstruction, folder: Path, report: Callable[[float], None] = lambda _: None) -> list[str]:
@@ -96,7 +92,7 @@ def _write(each: Lens, number: int, folder: Path) -> tuple[dict[str, Any], list[
     cameras = list(each.cameras.values())
     camera = cameras[0]
     added = overscan(cameras)
-    stem = f"{number + 1:02d}_{re.sub(r'[^A-Za-z0-9_-]+', '_', Path(each.name).stem)[:40]}"
+    stem = f"{number + 1:02d}_{re.sub(r'[^A-Za-z0-9_-]+', '_', Path(each.name).stem).strip('_')[:40]}"
     fits = [fit(camera, model) for model in MODELS]
     chosen = each.cameras if each.zooms else {"": camera}
     for label, one in chosen.items():

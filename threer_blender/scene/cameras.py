@@ -20,6 +20,8 @@ PHOTO, ERROR, ERROR_BEFORE = "threer_photo", "threer_reprojection_error", "three
 # Of a camera that moves: how many frames its plate has, how many a second, and the number of the first.
 FRAMES, FRAME_RATE, FIRST_FRAME = "threer_frames", "threer_frame_rate", "threer_first_frame"
 
+LAST_FRAME = 1_048_574  # of a scene
+
 DEFAULT_SENSOR = 36.0  # mm along the larger side, full frame, where EXIF says nothing
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 
 from ..files import sequence_files
+from ..lenses.overscan import Overscan, without_distortion
 from ..model.lens import Distortion
 from ..model.reconstruction import Camera, Photo, Shot
 from . import axes, cameras
@@ -46,7 +47,7 @@ def show(changes: Changes, shown: bpy.types.Object, shot: Shot, photo: Photo, cl
         shown.location, shown.rotation_quaternion = location, rotation
         shown.keyframe_insert("location", frame=number)
         shown.keyframe_insert("rotation_quaternion", frame=number)
-    _key_lens(shown.data, shot, photo)
+    _key_lens(shown.data, {number: shot.plate_camera(number) for number in shot.cameras}, photo.sensor_width)
     if sequence_files.exists(shot.path):
         _background(changes, shown.data, shot, first)
 
@@ -58,9 +59,27 @@ def _forget(changes: Changes, owner: Any) -> None:
         changes.set(owner.animation_data, action=None)
 
 
-def _key_lens(data: bpy.types.Camera, shot: Shot, photo: Photo) -> None:
+def add_overscan(changes: Changes, shown: bpy.types.Object, shot: Shot, photo: Photo, added: Overscan) -> None:
+    """Bring the shot's camera object to see `added` pixels more around the plate; the plate stays where it was.
+
+    The focal length in millimetres stays, and the sensor grows.
+    """
+    plate = {number: shot.plate_camera(number) for number in shot.cameras}
+    wide = {number: without_distortion(camera, added) for number, camera in plate.items()}
+    before, first = next(iter(plate.values())), next(iter(wide.values()))
+    sensor_width = cameras.optics(before, photo.sensor_width)["sensor_width"] * first.width / before.width
+    _forget(changes, shown.data)
+    changes.set(shown.data, **cameras.optics(first, sensor_width))
+    changes.mark(shown, **{cameras.WIDTH: first.width, cameras.HEIGHT: first.height})
+    _key_lens(shown.data, wide, sensor_width)
+    for ours in shown.data.background_images:
+        if ours.clip is not None and cameras.PHOTO in ours.clip:
+            changes.set(ours, scale=max(before.width / first.width, before.height / first.height))
+
+
+def _key_lens(data: bpy.types.Camera, solved: dict[int, Camera], sensor_width: float | None) -> None:
     """Keys for what the lens does, where it does not stay the same."""
-    optics = {number: cameras.optics(shot.plate_camera(number), photo.sensor_width) for number in shot.cameras}
+    optics = {number: cameras.optics(camera, sensor_width) for number, camera in solved.items()}
     for name in KEYED:
         if len({values[name] for values in optics.values()}) > 1:
             for number, values in optics.items():
@@ -90,7 +109,7 @@ def _background(changes: Changes, data: bpy.types.Camera, shot: Shot, camera: Ca
         changes.on_failure(lambda: data.background_images.remove(ours))
     else:
         changes.release(ours.clip)
-    changes.set(ours, source="MOVIE_CLIP", clip=film, frame_method="FIT")
+    changes.set(ours, source="MOVIE_CLIP", clip=film, frame_method="FIT", scale=1.0)
     changes.set(ours.clip_user, use_render_undistorted=undistorted)
     changes.set(data, show_background_images=True)
 
