@@ -77,6 +77,12 @@ def test_a_file_that_is_named_like_a_pattern_is_a_file(tmp_path: Path) -> None:
     assert photo_files.find([tmp_path / "take #.jpg"]) == [tmp_path / "take #.jpg"]
 
 
+def test_in_words(tmp_path: Path) -> None:
+    files(tmp_path, ["p.1001.exr", "p.1002.exr", "p.1005.exr", "a.jpg"])
+    assert sequence_files.described(tmp_path / "p.####.exr") == "p.####.exr: frames 1001–1005, 2 missing"
+    assert sequence_files.described(tmp_path / "a.jpg") == ""
+
+
 def test_holes_as_a_person_writes_them() -> None:
     assert sequence_files.missing([1001, 1002, 1005, 1007]) == [1003, 1004, 1006]
     assert sequence_files.ranges([1003, 1004, 1006]) == "1003–1004, 1006"

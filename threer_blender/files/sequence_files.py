@@ -83,6 +83,15 @@ def ranges(numbers: Sequence[int]) -> str:
     return ", ".join(f"{part[0]}–{part[-1]}" if len(part) > 1 else str(part[0]) for part in parts)
 
 
+def described(path: Path) -> str:
+    """An image sequence in words: its name, its first and last frame, and how many lack; empty for any other path."""
+    numbers = list(frames(path)) if is_pattern(path) else []
+    if not numbers:
+        return ""
+    holes = len(missing(numbers))
+    return f"{path.name}: frames {numbers[0]}–{numbers[-1]}" + (f", {holes} missing" if holes else "")
+
+
 def exists(path: str | Path) -> bool:
     """Whether the file or the sequence at `path` is there."""
     path = Path(path)

@@ -11,7 +11,7 @@ from ..files import sequence_files
 from ..lenses.overscan import Overscan, without_distortion
 from ..model.lens import Distortion
 from ..model.reconstruction import Camera, Photo, Shot
-from . import axes, cameras
+from . import axes, cameras, identity
 from .changes import Changes
 
 # Distortion by COLMAP's name -> Blender's model, and under which name and sign each parameter goes, in COLMAP's order.
@@ -27,6 +27,11 @@ KEYED = ("lens", "shift_x", "shift_y")  # of the camera's data, where they chang
 def role(shot: Shot) -> str:
     """What the shot's camera is among a solve's objects."""
     return f"shot {shot.video}"
+
+
+def is_of(shown: bpy.types.Object, shot: Shot) -> bool:
+    """Whether a camera object is that of the shot."""
+    return bool(shown.get(identity.ROLE) == role(shot))
 
 
 def show(changes: Changes, shown: bpy.types.Object, shot: Shot, photo: Photo, clip: dict[str, float]) -> None:

@@ -11,7 +11,7 @@ from .. import doctor
 from ..jobs.messages import Asked, Download, Request
 from ..model.engine import Engine, Option
 from ..scene.splats.splats import is_splats
-from . import choices, engines, operators, pictures, properties, proxies, splats, summary, upkeep, words, work
+from . import choices, engines, lenses, operators, pictures, properties, proxies, splats, summary, upkeep, words, work
 from .queue import Task
 
 PREVIEW_SCALE = 9.0  # height of the picture of a result to come, in lines
@@ -47,7 +47,7 @@ class THREER_PT_main(Sidebar, bpy.types.Panel):  # type: ignore[misc]
             _offer(layout, folder, inside)
         root = summary.shown_root(scene, context.object)
         if root is not None:
-            _result(layout, summary.summary(root), inside)
+            _result(layout, root, inside)
         elif is_splats(context.object):
             _splats(layout, context.object)
 
@@ -102,10 +102,15 @@ def _photos(layout: Any, scene: bpy.types.Scene) -> None:
         hint.active = False
         hint.label(text="Or drop them onto the viewport")
         return
-    size = sum(photo.megabytes for photo in photos)
+    size = words.size(sum(photo.megabytes for photo in photos) * 1e6)
+    sequences = [photo.frames for photo in photos if photo.frames]
+    kinds = {"photo": len(photos) - len(sequences), "image sequence": len(sequences)}
+    counted = ", ".join(words.count(number, kind) for kind, number in kinds.items() if number)
     row = layout.row(align=True)
-    row.operator(choose, text=f"{words.count(len(photos), 'photo')}, {words.size(size * 1e6)}", icon="FILE_IMAGE")
+    row.operator(choose, text=f"{counted}, {size}", icon="FILE_IMAGE")
     row.operator(operators.THREER_OT_clear_photos.bl_idname, text="", icon="X")
+    for frames in sequences[:SHOWN_NOTES]:
+        words.quiet(layout, frames)
 
 
 def _offered_options(engine: Engine, basic: bool) -> list[Option]:
@@ -183,8 +188,9 @@ def _offer(layout: Any, folder: Path, columns: int) -> None:
     row.operator(operators.THREER_OT_dismiss_result.bl_idname, text="", icon="X").directory = str(folder)
 
 
-def _result(layout: Any, found: summary.Summary, columns: int) -> None:
+def _result(layout: Any, root: bpy.types.Object, columns: int) -> None:
     """What was solved, and what to do next."""
+    found = summary.summary(root)
     box = layout.box().column()
     row = box.row()
     row.label(text=found.name, icon="CHECKMARK")
@@ -212,6 +218,7 @@ def _result(layout: Any, found: summary.Summary, columns: int) -> None:
     box.operator(operators.THREER_OT_match_colors.bl_idname, icon="COLOR")
     if found.splats:
         _look_of_splats(box)
+    lenses.draw(box, root, columns)
     box.operator(operators.THREER_OT_view_per_frame.bl_idname, icon="TIME")
     box.operator(proxies.THREER_OT_proxy_meshes.bl_idname, icon="MESH_GRID")
 

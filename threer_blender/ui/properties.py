@@ -18,10 +18,11 @@ PROPERTY = "threer"  # bpy.types.Scene.threer
 
 
 class THREER_PG_photo(bpy.types.PropertyGroup):  # type: ignore[misc]
-    """A chosen photo."""
+    """A chosen photo, video or image sequence."""
 
     path: bpy.props.StringProperty(subtype="FILE_PATH")  # type: ignore[valid-type]
     megabytes: bpy.props.FloatProperty()  # type: ignore[valid-type]
+    frames: bpy.props.StringProperty()  # type: ignore[valid-type] # of an image sequence: which it has, in words
 
 
 def settings(scene: bpy.types.Scene) -> Any:
@@ -36,6 +37,7 @@ def choose(scene: bpy.types.Scene, photos: list[Path]) -> None:
     for photo in photos:
         entry = chosen.add()
         entry.path = str(photo)
+        entry.frames = sequence_files.described(photo)
         entry.megabytes = sequence_files.size(photo) / 1e6
 
 

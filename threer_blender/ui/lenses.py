@@ -1,0 +1,118 @@
+"""[B] The buttons that hand a solved lens on: STMaps and a Nuke script, CG over the plate in the compositor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .. import bundle
+from ..files import sequence_files
+from ..lenses import export
+from ..model.errors import UserError
+from ..scene import build, cameras, redistortion, shots
+from . import summary, words
+from .operators import Button
+
+FOLDER_ENDS = {"lens": "_lens", "comp": "_comp"}  # of what is written beside a result
+
+
+def _bundle(root: bpy.types.Object) -> Path:
+    return Path(bpy.path.abspath(root[build.BUNDLE])).resolve()
+
+
+def filming(root: bpy.types.Object | None) -> list[bpy.types.Object]:
+    """The cameras of a result that filmed shots."""
+    return [child for child in root.children if cameras.FRAMES in child] if root is not None else []
+
+
+class _OfResult(Button):
+    """Something with the result that the panel shows."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return summary.shown_root(context.scene, context.object) is not None
+
+
+class THREER_OT_export_lenses(_OfResult, bpy.types.Operator):  # type: ignore[misc]
+    """Write the solved lens for other programs: STMaps for Nuke and 3DE, a Nuke script, all numbers as JSON"""
+
+    bl_idname = "threer.export_lenses"
+    bl_label = "Export Lens"
+
+    directory: bpy.props.StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})  # type: ignore[valid-type]
+    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})  # type: ignore[valid-type]
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def run(self, context: bpy.types.Context) -> None:
+        folder = _bundle(summary.shown_root(context.scene, context.object))
+        lines = export.write(bundle.read(folder), Path(self.directory))
+        self.report({"INFO"}, "; ".join(line.strip() for line in lines))
+
+
+class THREER_OT_comp_over_plate(_OfResult, bpy.types.Operator):  # type: ignore[misc]
+    """Render larger than the plate (overscan) and let the compositor put the CG, with the lens's distortion, over it"""
+
+    bl_idname = "threer.comp_over_plate"
+    bl_label = "Comp over Plate"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if filming(summary.shown_root(context.scene, context.object)):
+            return True
+        cls.poll_message_set("This needs a reconstruction of a video or an image sequence")
+        return False
+
+    def run(self, context: bpy.types.Context) -> None:
+        root = summary.shown_root(context.scene, context.object)
+        folder = _bundle(root)
+        reconstruction = bundle.read(folder)
+        chosen = filming(root)
+        shown = context.scene.camera if context.scene.camera in chosen else chosen[0]
+        shot = next((shot for shot in reconstruction.shots if shots.is_of(shown, shot)), None)
+        if shot is None:
+            raise UserError(f"The result in {str(folder)!r} is of other shots; import it again.")
+        photo = next(photo for photo in reconstruction.photos if photo.path == shot.path)
+        lens, comp = (folder.with_name(folder.stem + end) for end in FOLDER_ENDS.values())
+        export.write(reconstruction, lens)
+        redistortion.set_up(context.scene, shown, shot, photo, lens, comp)
+        self.report({"INFO"}, f"The compositor saves frames of the plate's size in {str(comp)!r}")
+
+
+def draw(layout: Any, root: bpy.types.Object, columns: int) -> None:
+    """The buttons of a shot's result, and what to do where its plate is gone."""
+    filmed = filming(root)
+    if not filmed:
+        return
+    layout.operator(THREER_OT_comp_over_plate.bl_idname, icon="NODE_COMPOSITING")
+    for shown in filmed:
+        for clip in (each.clip for each in shown.data.background_images if each.clip and cameras.PHOTO in each.clip):
+            if not sequence_files.exists(bpy.path.abspath(clip.filepath)):
+                words.sentence(layout, f"The plate {clip.name!r} is not where it was.", columns, "ERROR")
+                layout.operator("file.find_missing_files", text="Find Plate…", icon="FILE_REFRESH")
+
+
+def _draw_export(menu: Any, _context: bpy.types.Context) -> None:
+    menu.layout.operator(THREER_OT_export_lenses.bl_idname, text="3R Lens (STMaps, Nuke)")
+
+
+_classes = (THREER_OT_export_lenses, THREER_OT_comp_over_plate)
+
+
+def register() -> None:
+    """Makes the operators and the entry in File > Export known."""
+    for cls in _classes:
+        bpy.utils.register_class(cls)
+    bpy.types.TOPBAR_MT_file_export.append(_draw_export)
+
+
+def unregister() -> None:
+    """Takes them away again."""
+    bpy.types.TOPBAR_MT_file_export.remove(_draw_export)
+    for cls in reversed(_classes):
+        bpy.utils.unregister_class(cls)
