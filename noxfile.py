@@ -109,7 +109,8 @@ def benchmarks(session: nox.Session) -> None:
     """The measured tables of docs/benchmarks.md: `nox -s benchmarks -- NAME …`, or all of them."""
     install(session, "blender,test")
     session.install(TORCH, "scipy", "matplotlib")  # torch for networks, a k-d tree for clouds, pictures of growth
-    names = session.posargs or sorted(path.stem for path in Path("tests/benchmarks").glob("[!_]*.py"))
+    files = (path.stem for path in Path("tests/benchmarks").glob("*.py"))
+    names = session.posargs or sorted(name for name in files if not name.startswith(("_", "test_")))
     for name in names:
         session.run("python", f"tests/benchmarks/{name}.py")
 
