@@ -14,12 +14,12 @@ import math
 import numpy as np
 import torch
 
-from threer_blender.geometry import similarities
+from threer_blender.geometry import rotations
 from threer_blender.geometry.alignment.global_alignment import AlignedView, Alignment
 from threer_blender.geometry.focal import focal_from_points
 from threer_blender.geometry.pairs.pairs import PairStore
-from threer_blender.geometry.poses import Similarity, pnp, procrustes
-from threer_blender.geometry.similarities import Similarities
+from threer_blender.geometry.poses import pnp
+from threer_blender.geometry.similarities import Similarities, Similarity, procrustes
 
 STEPS, RATE, LAST_RATE = 300, 0.01, 1e-6
 SURE = 3.0  # the confidence that its PnP asks for
@@ -165,7 +165,7 @@ def _signed_log(values: np.ndarray) -> np.ndarray:
 
 def _quaternions(rotation: np.ndarray) -> np.ndarray:
     """(K, 4) xyzw."""
-    vectors = similarities.rotation_vectors(rotation)
+    vectors = rotations.to_vectors(rotation)
     angle = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.concatenate([vectors * np.sinc(angle / 2 / np.pi) / 2, np.cos(angle / 2)], 1)
 

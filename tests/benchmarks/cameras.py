@@ -65,7 +65,7 @@ def ours(folder: Path, _work: Path, quality: str, matching: str) -> Poses:
     except UserError as error:
         print(error, file=sys.stderr)
         return {}
-    print(solution.candidate, *solution.left_out, sep="\n  ", file=sys.stderr)
+    print(solution.candidate, *solution.unregistered, sep="\n  ", file=sys.stderr)
     return {camera.photo: camera.camera_from_world.tolist() for camera in solution.cameras}
 
 

@@ -20,9 +20,11 @@ import torch
 from _measure import machine, table
 from torch import Tensor
 
-from threer_blender.geometry.splats import rasteriser, rasteriser_cpu
-from threer_blender.geometry.splats.rasteriser import Footprints, Picture, Splats
+from threer_blender.geometry.splats import rasteriser
+from threer_blender.geometry.splats.footprints import Footprints
+from threer_blender.geometry.splats.rasteriser import Picture, Splats
 from threer_blender.geometry.splats.rasteriser_gpu import TILE, tile_lists
+from threer_blender.model import splat_rendering
 
 CASES = ((20_000, (256, 192)), (100_000, (256, 192)), (20_000, (512, 384)), (100_000, (512, 384)))
 REPEATS = 5
@@ -69,11 +71,11 @@ def _tiles(
     dy = y[:, None] - footprints.centres[who][..., 1:]
     xx, xy, yy = footprints.conics[who][..., None, :].unbind(-1)
     alpha = opacities[who][..., None] * torch.exp(-0.5 * (xx * dx * dx + yy * dy * dy) - xy * dx * dy)
-    alpha = alpha.clamp_max(rasteriser_cpu.ALPHA_MOST)
-    alpha = torch.where(used[..., None] & (alpha >= rasteriser_cpu.ALPHA_LEAST), alpha, 0.0)
+    alpha = alpha.clamp_max(splat_rendering.ALPHA_MOST)
+    alpha = torch.where(used[..., None] & (alpha >= splat_rendering.ALPHA_LEAST), alpha, 0.0)
     light = torch.cumprod(1 - alpha, 1)
     before = torch.cat([torch.ones_like(light[:, :1]), light[:, :-1]], 1)
-    weights = torch.where(light >= rasteriser_cpu.LIGHT_LEAST, alpha * before, 0.0)
+    weights = torch.where(light >= splat_rendering.LIGHT_LEAST, alpha * before, 0.0)
     return torch.cat([torch.einsum("tkp,tkc->tpc", weights, values[who]), weights.sum(1)[..., None]], -1)
 
 

@@ -26,10 +26,10 @@ from _measure import DATA, REPOSITORY, SAMPLE, machine, metrics, table, true_fra
 sys.path.insert(0, str(REPOSITORY))
 
 from threer_blender.files.photo_files import find
+from threer_blender.geometry import rotations
 from threer_blender.geometry.adjustment import bundle_adjustment
-from threer_blender.geometry.adjustment.bundle_adjustment import KNOWN, Settings
+from threer_blender.geometry.adjustment.bundle_adjustment import KNOWN, AdjustmentSettings
 from threer_blender.geometry.adjustment.tracks import Tracks
-from threer_blender.geometry.similarities import rotations
 from threer_blender.model import lens
 from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
 from threer_blender.pictures.photos import pixels, read
@@ -81,7 +81,7 @@ def disturbed(cameras: Sequence[Camera]) -> list[Camera]:
         turn = random.standard_normal(3)
         turn *= np.radians(random.uniform(1, 2)) / np.linalg.norm(turn)
         pose = camera.world_from_camera.copy()
-        pose[:3, :3], pose[:3, 3] = pose[:3, :3] @ rotations(turn[None])[0], place
+        pose[:3, :3], pose[:3, 3] = pose[:3, :3] @ rotations.from_vectors(turn[None])[0], place
         focal = camera.fx * np.exp(0.03 * random.standard_normal())
         middle = (camera.width / 2, camera.height / 2)
         off.append(Camera(camera.photo, camera.width, camera.height, focal, focal, *middle, pose))
@@ -96,7 +96,7 @@ def errors(found: Sequence[Camera], truth: Sequence[Camera]) -> tuple[float, flo
     return float(np.median(turns)), float(np.median(moves)), 100 * float(np.median(focal))
 
 
-def colmaps(cameras: Sequence[Camera], tracks: Tracks, points: Any, settings: Settings) -> list[Camera]:
+def colmaps(cameras: Sequence[Camera], tracks: Tracks, points: Any, settings: AdjustmentSettings) -> list[Camera]:
     """The cameras after pycolmap's bundle adjustment of poses, points (P, 3) and what `settings` ask of the lenses.
 
     Lenses have one focal length, and the distortion that is asked for: a set has five photos or more.
@@ -144,7 +144,7 @@ def measure(name: str) -> list[Any]:
         tracks = refinement.photo_tracks(start, pixels, Path(folder), lambda *_: None)
     found = refinement.refined_by(start, tracks, "shared")
     spent = time.process_time() - before
-    standing = bundle_adjustment.refine(truth, tracks, Settings(unknowns=KNOWN))
+    standing = bundle_adjustment.refine(truth, tracks, AdjustmentSettings(unknowns=KNOWN))
     asked = refinement.settings_for(start, "shared")
     theirs = colmaps(truth, standing.tracks, standing.points, asked)
     steps = zip(*(errors(cameras, truth) for cameras in (start.cameras, found.cameras, theirs)), strict=True)

@@ -16,7 +16,7 @@ from tests.engines.stand_ins import ENGINES, UNIT, StandIn, World, map_anything_
 from threer_blender.engines import options as shared_options  # noqa: E402
 from threer_blender.engines import registry  # noqa: E402
 from threer_blender.geometry.features import retrieval  # noqa: E402
-from threer_blender.geometry.poses import procrustes  # noqa: E402
+from threer_blender.geometry.similarities import procrustes  # noqa: E402
 from threer_blender.model.errors import UserError  # noqa: E402
 from threer_blender.model.reconstruction import Reconstruction  # noqa: E402
 from threer_blender.networks import checkpoints, map_anything, vggt, vggt_omega  # noqa: E402
@@ -170,7 +170,7 @@ def test_photos_out_of_order_go_through_in_the_order_of_their_looks(
     known = World([known.views[n] for n in mixed], known.paths)
     painted(known)
     taken = photos.read(known.paths, lambda text, _photo: pytest.fail(text)).accepted
-    alike = retrieval.likeness(taken, photos.pixels, tmp_path, lambda *_progress: None)
+    alike = retrieval.photo_similarity(taken, photos.pixels, tmp_path, lambda *_progress: None)
     steps = np.abs(np.diff(mixed[retrieval.in_order(alike)]))
     assert steps.mean() < 0.5 * np.abs(np.diff(mixed)).mean()
     result = run("depth_anything3", known, memory=memory_of("depth_anything3", 12), refine="known")

@@ -13,8 +13,8 @@ from tests.sample_photos import SAMPLE, shrunk
 from threer_blender import bundle, headless
 from threer_blender.cli import command_line
 from threer_blender.files.photo_files import find
-from threer_blender.geometry.adjustment.tracks import PairMatches, link
-from threer_blender.geometry.similarities import rotations
+from threer_blender.geometry import rotations
+from threer_blender.geometry.adjustment.tracks import PairMatches
 from threer_blender.model import lens
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Camera, Gaussians, PhotoFromMap, PointCloud, PointMap, Reconstruction
@@ -43,7 +43,7 @@ def network_answer(truth: Camera, random: np.random.Generator) -> tuple[Camera, 
     turn = random.standard_normal(3)
     turn *= np.radians(random.uniform(1, 2)) / np.linalg.norm(turn)
     pose = truth.world_from_camera.copy()
-    pose[:3, :3] = pose[:3, :3] @ rotations(turn[None])[0]
+    pose[:3, :3] = pose[:3, :3] @ rotations.from_vectors(turn[None])[0]
     pose[:3, 3] += 0.01 * random.standard_normal(3)
     factor = np.exp(0.03 * random.standard_normal())
     camera = Camera(
@@ -219,21 +219,6 @@ def test_photos_that_share_nothing_stay_as_they_were(start: Reconstruction, tmp_
         assert now.reprojection_error is None
 
 
-def test_tracks_are_linked_surest_first_and_never_twice_in_a_photo() -> None:
-    places = [np.array([[1.0, 1], [2, 2]]), np.array([[3.0, 3], [4, 4]]), np.array([[5.0, 5]])]
-
-    def pair(first: int, second: int, *matches: tuple[int, int], strength: float) -> PairMatches:
-        table = np.array(matches)
-        return PairMatches(first, second, table[:, 0], table[:, 1], strength)
-
-    sure, wrong = pair(0, 1, (0, 0), (1, 1), strength=9), pair(1, 2, (0, 0), strength=5)
-    clash = pair(0, 2, (1, 0), strength=1)
-    tracks = link(places, [clash, wrong, sure])
-    assert tracks.camera.tolist() == [0, 1, 2, 0, 1]
-    assert tracks.point.tolist() == [0, 0, 0, 1, 1]
-    assert tracks.pixels[:, 0].tolist() == [1, 3, 5, 2, 4]
-
-
 @pytest.mark.parametrize(("degrees", "refused"), [(2.0, False), (60.0, True)])
 def test_pairs_are_refused_only_where_cameras_contradict_them_altogether(degrees: float, refused: bool) -> None:
     first, second = (true_camera(path.name) for path in SAMPLE[:2])
@@ -241,6 +226,6 @@ def test_pairs_are_refused_only_where_cameras_contradict_them_altogether(degrees
     found = [camera.project(points) for camera in (first, second)]
     keep = np.flatnonzero(np.isfinite(np.concatenate(found, axis=1)).all(axis=1))
     turn = np.eye(4)
-    turn[:3, :3] = rotations(np.radians([[degrees, degrees / 2, 0]]))[0]
+    turn[:3, :3] = rotations.from_vectors(np.radians([[degrees, degrees / 2, 0]]))[0]
     off = replace(second, world_from_camera=second.world_from_camera @ turn)
     assert refinement.contradicted([first, off], found, PairMatches(0, 1, keep, keep, 1.0)) == refused

@@ -1,4 +1,4 @@
-"""Plates and the resampling under them: a plate is, to a fraction of a pixel, what an ideal pinhole camera sees."""
+"""Plates: to a fraction of a pixel what an ideal pinhole camera sees, and where the camera says."""
 
 from __future__ import annotations
 
@@ -7,159 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pycolmap
 import pytest
 from PIL import ExifTags, Image, JpegImagePlugin
 
-from threer_blender.geometry import remap
-from threer_blender.model import lens
+from tests.lensed import DISTORTIONS, HEIGHT, WIDTH, camera, centres, covered, taken, world
 from threer_blender.model.errors import Cancelled, UserError
 from threer_blender.model.lens import NO_DISTORTION, Distortion
-from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
+from threer_blender.model.reconstruction import Photo, Reconstruction
 from threer_blender.pictures import photos
 from threer_blender.worker import plates
-
-BENT = [
-    Distortion("SIMPLE_RADIAL", (-0.15,)),
-    Distortion("RADIAL", (-0.28, 0.09)),
-    Distortion("RADIAL", (0.12, 0.03)),
-    Distortion("OPENCV", (-0.25, 0.08, 3e-3, -2e-3)),
-    Distortion("OPENCV_FISHEYE", (-0.03, 0.006, -0.003, 0.0005)),
-]
-WIDTH, HEIGHT = 640, 420
 
 
 def silent(*_: object) -> None:
     """Hears what the artist would."""
-
-
-def camera(distortion: Distortion, photo: str = "a.png") -> Camera:
-    turn, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))
-    world_from_camera = np.eye(4)
-    world_from_camera[:3, :3] = turn * np.linalg.det(turn)
-    world_from_camera[:3, 3] = (1.0, -2.0, 0.5)
-    return Camera(photo, WIDTH, HEIGHT, 520.0, 531.0, 331.3, 201.8, world_from_camera, distortion)
-
-
-def world(of: Camera, ideal: np.ndarray, depth: np.ndarray | float) -> np.ndarray:
-    """World points (..., 3) at ideal, undistorted pixels (..., 2) of a camera."""
-    local = replace(of, distortion=NO_DISTORTION).rays(ideal) * np.asarray(depth)[..., None]
-    return local @ of.world_from_camera[:3, :3].T + of.world_from_camera[:3, 3]
-
-
-def centres(width: int, height: int) -> np.ndarray:
-    """(H, W, 2) pixel centres."""
-    return np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1)
-
-
-def pattern(ideal: np.ndarray) -> np.ndarray:
-    """(..., 3) smooth colours, a function of ideal pixels; the shortest period is 20 pixels."""
-    x, y = ideal[..., 0], ideal[..., 1]
-    waves = [np.sin(x / 7 + 1) * np.cos(y / 11), np.sin(x / 5 - y / 6 + 2), np.cos(y / 4 + x / 23)]
-    return 128 + 100 * np.stack(waves, axis=-1)
-
-
-def taken(of: Camera) -> np.ndarray:
-    """The photo of `pattern` that the camera's lens makes, analytically; black where it sees beyond its model."""
-    rays = of.rays(centres(WIDTH, HEIGHT))
-    seen = pattern(rays[..., :2] * (of.fx, of.fy) + (of.cx, of.cy))
-    return np.nan_to_num(seen).round().clip(0, 255).astype(np.uint8)
-
-
-def covered(of: Camera, ideal: np.ndarray, margin: float) -> np.ndarray:
-    """Which ideal pixels the photo shows, `margin` pixels from its edge or more."""
-    seen = of.project(world(of, ideal, 1.0))
-    inside = (seen > margin) & (seen < np.array([of.width, of.height]) - margin)
-    return inside.all(axis=-1)
-
-
-# The resampling
-
-
-@pytest.mark.parametrize("distortion", BENT, ids=str)
-def test_undistorting_gives_the_ideal_picture(distortion: Distortion) -> None:
-    lensed = camera(distortion)
-    picture = remap.undistorted(
-        taken(lensed), lensed.fx, lensed.fy, lensed.cx, lensed.cy, distortion, lensed.intrinsics, (WIDTH, HEIGHT)
-    )
-    ideal = centres(WIDTH, HEIGHT)
-    error = (picture - pattern(ideal))[covered(lensed, ideal, 2)]
-    assert len(error) > 0.6 * WIDTH * HEIGHT
-    assert np.abs(error).max() < 4
-    assert np.abs(error).mean() < 0.6  # two roundings to 8 bits alone make 0.35
-    assert np.abs(error.mean(axis=0)).max() < 0.05
-
-
-@pytest.mark.parametrize("factor", [0.5, 0.31])
-def test_shrinking_while_undistorting_keeps_geometry(factor: float) -> None:
-    lensed = camera(BENT[1])
-    smaller = lensed.intrinsics * factor
-    smaller[2, 2] = 1
-    size = (round(WIDTH * factor) - 7, round(HEIGHT * factor) + 5)
-    picture = remap.undistorted(
-        taken(lensed), lensed.fx, lensed.fy, lensed.cx, lensed.cy, lensed.distortion, smaller, size
-    )
-    assert picture.shape == (size[1], size[0], 3)
-    ideal = centres(*size) / factor
-    seen = covered(lensed, ideal, 12)
-    # Shrinking dampens waves of 20 to 40 pixels but may not shift them.
-    for channel in range(3):
-        here, there = picture[seen][:, channel] - 128.0, pattern(ideal)[seen][:, channel] - 128
-        assert np.corrcoef(here, there)[0, 1] > 0.998
-        step = 0.5 * np.array([1.0, -1.0])
-        for axis in range(2):
-            slope = (pattern(ideal + step[0] * np.eye(2)[axis]) - pattern(ideal + step[1] * np.eye(2)[axis]))[seen]
-            gain = (here @ there) / (there @ there)
-            shift = (here - gain * there) @ slope[:, channel] / (slope[:, channel] @ slope[:, channel])
-            assert abs(shift) < 0.02  # pixels of the photo
-
-
-def test_shrinking_does_not_alias() -> None:
-    """Stripes too fine for the small picture become their mean instead of wider stripes."""
-    stripes = np.zeros((400, 600, 3), np.uint8)
-    stripes[:, ::2] = 255
-    small = np.array([[125.0, 0, 75], [0, 125, 50], [0, 0, 1]])
-    picture = remap.undistorted(stripes, 500.0, 500.0, 300.0, 200.0, BENT[0], small, (150, 100))
-    assert np.abs(picture[20:-20, 20:-20].astype(float) - 127.5).max() < 6
-
-
-def test_nothing_changes_without_a_lens() -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
-    intrinsics = np.array([[90.0, 0, 33.3], [0, 95, 21.1], [0, 0, 1]])
-    same = remap.undistorted(picture, 90.0, 95.0, 33.3, 21.1, NO_DISTORTION, intrinsics, (70, 50))
-    assert (same == picture).all()
-    intrinsics[:2, 2] += (3, -2)
-    moved = remap.undistorted(picture, 90.0, 95.0, 33.3, 21.1, NO_DISTORTION, intrinsics, (70, 50))
-    assert (moved[:-2, 3:] == picture[2:, :-3]).all()
-    assert (moved[:, :3] == 0).all()
-
-
-def test_beyond_the_fold_of_the_lens_it_is_black() -> None:
-    """A wide pinhole view through a lens model that folds over shows the photo once, without a ring of ghosts."""
-    distortion = Distortion("RADIAL", (-0.3, 0.0))
-    white = np.full((200, 200, 3), 255, np.uint8)
-    wide = np.array([[30.0, 0, 150], [0, 30, 150], [0, 0, 1]])
-    picture = remap.undistorted(white, 150.0, 150.0, 100.0, 100.0, distortion, wide, (300, 300))
-    radius = np.linalg.norm(centres(300, 300) - 150, axis=-1) / 30
-    assert (picture[radius > lens.valid_radius(distortion)] == 0).all()
-    assert (picture[radius < 0.7] == 255).all()
-
-
-@pytest.mark.parametrize("distortion", [*BENT, NO_DISTORTION], ids=str)
-def test_lens_formulas_are_those_of_colmap(distortion: Distortion) -> None:
-    focals = {"SIMPLE_RADIAL": 1, "RADIAL": 1}.get(distortion.model, 2)
-    params = [700.0, 700.0][:focals] + [330.0, 210.0, *distortion.params]
-    theirs = pycolmap.Camera(model=distortion.model, width=WIDTH, height=HEIGHT, params=params)
-    points = np.random.default_rng(2).uniform(-0.55, 0.55, (500, 2))
-    ours = Camera("", WIDTH, HEIGHT, 700.0, 700.0, 330.0, 210.0, np.eye(4), distortion)
-    homogeneous = np.concatenate([points, np.ones((500, 1))], axis=1)
-    pixels = np.array([theirs.img_from_cam(point) for point in homogeneous])
-    assert np.abs(ours.project(homogeneous) - pixels).max() < 1e-9
-    back = np.array([theirs.cam_from_img(pixel) for pixel in pixels])
-    assert np.abs(ours.rays(pixels)[:, :2] - back[:, :2]).max() < 1e-7
-
-
-# The plates
 
 
 def spots(found: np.ndarray) -> np.ndarray:
@@ -194,7 +54,7 @@ def photographed(path: Path, picture: np.ndarray, orientation: int = 1) -> Photo
     return photos.read([path], silent).accepted[0]
 
 
-@pytest.mark.parametrize("distortion", BENT, ids=str)
+@pytest.mark.parametrize("distortion", DISTORTIONS, ids=str)
 @pytest.mark.parametrize("orientation", [1, 8])
 def test_points_fall_where_the_camera_says(tmp_path: Path, distortion: Distortion, orientation: int) -> None:
     """With its distortion in the photo, without it in the plate: both to 0.05 px."""
@@ -219,7 +79,7 @@ def test_points_fall_where_the_camera_says(tmp_path: Path, distortion: Distortio
 
 def test_straight_lines_are_straight_in_the_plate(tmp_path: Path) -> None:
     """A soft-edged bright bar between two 3D points near the frame's edge, traced column by column."""
-    lensed = camera(BENT[3])
+    lensed = camera(DISTORTIONS[3])
     ends = world(lensed, np.array([[30.0, 30.0], [610.0, 55.0]]), np.array([2.0, 7.0]))
     along = ends[0] + np.linspace(0, 1, 4000)[:, None] * (ends[1] - ends[0])
     traced = lensed.project(along)
@@ -283,7 +143,7 @@ def test_plate_names_are_safe(photo: str, expected: str) -> None:
 def solved(tmp_path: Path) -> Reconstruction:
     """Three photos, of which the first and the last have a camera: one bent, one not."""
     chosen = [photographed(tmp_path / f"{i}.png", taken(camera(NO_DISTORTION)) // (i + 1)) for i in range(3)]
-    cameras = [camera(BENT[0], "2.png"), camera(NO_DISTORTION, "0.png")]
+    cameras = [camera(DISTORTIONS[0], "2.png"), camera(NO_DISTORTION, "0.png")]
     return Reconstruction("test", "", chosen, cameras)
 
 

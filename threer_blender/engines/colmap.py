@@ -21,7 +21,7 @@ from ..model.reconstruction import Array, Camera, Photo, PointCloud, PointMap, R
 from .options import LENS, MATCHING
 
 if TYPE_CHECKING:
-    from ..geometry.features import features
+    from ..geometry.features import database
     from ..geometry.sfm import mapping
     from ..geometry.stereo import views
 
@@ -118,7 +118,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         confidence_meaning=CONFIDENCE if options["points"] else "1 for every point: two or more photos agree on it",
         trusted_confidence=dense.TRUSTED if options["points"] else 0.0,
         timings=watch.laps,
-        left_out=solution.left_out,
+        left_out=solution.unregistered,
         notes=solution.notes,
     )
 
@@ -132,21 +132,21 @@ class MatchingPass:
     the photos than `tolerated` has no camera yet. `again` tells its stages from those of other passes.
     """
 
-    match: Callable[[Path, features.Matched | None, Iterable[int], ReportStage], features.Matched]
-    settings: features.Settings
+    match: Callable[[Path, database.Matched | None, Iterable[int], ReportStage], database.Matched]
+    settings: database.FeatureSettings
     seconds: tuple[float, float]
     tolerated: float = 0.0
     again: str = ""
 
     def plan(self, count: int) -> list[Stage]:
         """The stages of this pass over so many photos."""
-        from ..geometry.features import features
+        from ..geometry.features import features, pair_selection
         from ..geometry.sfm import mapping
 
         finding, matching = self.seconds
         stages = [
             features.FEATURES.weighing(finding * count),
-            features.MATCHES.weighing(matching * features.pair_count(count, self.settings)),
+            features.MATCHES.weighing(matching * pair_selection.pair_count(count, self.settings)),
             mapping.MAPPING.weighing(SOLVING * count),
         ]
         return list(map(self.stage, stages))
@@ -162,7 +162,7 @@ class MatchingPass:
 
 def solve_cameras(
     photos: Sequence[Photo], options: Mapping[str, Any], report: Report, later: Sequence[Stage]
-) -> mapping.Solution:
+) -> mapping.MappingSolution:
     """The cameras and sparse points; where a pass leaves too many photos unregistered, the next one is made.
 
     `later` is the plan of what comes after them. Raises UserError where no pass gives a believable model, and what
@@ -171,14 +171,14 @@ def solve_cameras(
     from ..geometry.sfm import mapping
 
     passes = matching_passes([_with_focal(photo, options["focal"]) for photo in photos], options)
-    best: mapping.Solution | None = None
+    best: mapping.MappingSolution | None = None
     failures: list[UserError] = []
-    matched: features.Matched | None = None
+    matched: database.Matched | None = None
     left_out: Iterable[int] = range(len(photos))
     taken: list[MatchingPass] = []
     with tempfile.TemporaryDirectory() as folder:
         for number, matching_pass in enumerate(passes):
-            if best is not None and len(best.left_out) <= matching_pass.tolerated * len(photos):
+            if best is not None and len(best.unregistered) <= matching_pass.tolerated * len(photos):
                 continue
             taken.append(matching_pass)
             planned = [each.plan(len(photos)) for each in passes if each in taken or not each.tolerated]
@@ -193,7 +193,7 @@ def solve_cameras(
                 continue
             if best is None or len(solution.cameras) > len(best.cameras):
                 best = solution
-                names = {entry.photo for entry in best.left_out}
+                names = {entry.photo for entry in best.unregistered}
                 left_out = {index for index, photo in enumerate(photos) if photo.name in names}
     if best is None:
         raise failures[-1]
@@ -223,12 +223,12 @@ def matching_passes(photos: Sequence[Photo], options: Mapping[str, Any]) -> Sequ
 
 def _sift(
     photos: Sequence[Photo],
-    settings: features.Settings,
+    settings: database.FeatureSettings,
     folder: Path,
-    _before: features.Matched | None,
+    _before: database.Matched | None,
     _left_out: Iterable[int],
     report: ReportStage,
-) -> features.Matched:
+) -> database.Matched:
     from ..geometry.features import features
     from ..pictures.photos import pixels
 
@@ -236,12 +236,12 @@ def _sift(
 
 
 def _joined(
-    settings: features.Settings,
+    settings: database.FeatureSettings,
     folder: Path,
-    before: features.Matched | None,
+    before: database.Matched | None,
     left_out: Iterable[int],
     report: ReportStage,
-) -> features.Matched:
+) -> database.Matched:
     from ..geometry.features import learned_features
     from ..pictures.photos import pixels
 
@@ -264,7 +264,7 @@ def _with_focal(photo: Photo, full_frame: float) -> Photo:
     return replace(photo, focal=full_frame / 36 * max(photo.width, photo.height))
 
 
-def _sparse_cloud(solution: mapping.Solution, photos: Sequence[Photo]) -> PointCloud:
+def _sparse_cloud(solution: mapping.MappingSolution, photos: Sequence[Photo]) -> PointCloud:
     """The points of the cameras' own solution, each given to the first camera that sees it."""
     first_camera = np.full(len(solution.positions), -1, np.int32)
     towards = np.zeros_like(solution.positions)
@@ -284,7 +284,7 @@ def _sparse_cloud(solution: mapping.Solution, photos: Sequence[Photo]) -> PointC
 
 
 def _dense(
-    photos: Sequence[Photo], solution: mapping.Solution, quality: str, report: Report
+    photos: Sequence[Photo], solution: mapping.MappingSolution, quality: str, report: Report
 ) -> tuple[list[PointMap], PointCloud]:
     """Depth of every solved photo as PointMaps in the photos' own pixels, and the fused cloud."""
     from ..geometry import pointmaps

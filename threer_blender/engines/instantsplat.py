@@ -130,7 +130,7 @@ def splatted(started: Reconstruction, quality: str, report: Report) -> Reconstru
     Raises UserError where it has no pointmaps to make splats of.
     """
     from ..geometry.splats import rasteriser, start
-    from ..geometry.splats.training import Settings, improve
+    from ..geometry.splats.training import TrainingSettings, improve
     from ..runtime import device
     from ..runtime.report import Watch
 
@@ -147,7 +147,7 @@ def splatted(started: Reconstruction, quality: str, report: Report) -> Reconstru
         views.append(view)
         if number != spare:
             spacing = max(camera.width, camera.height) / long_side
-            observed.append(start.seen(camera, maps[camera.photo], picture, started.trusted_confidence, spacing))
+            observed.append(start.thinned_map(camera, maps[camera.photo], picture, started.trusted_confidence, spacing))
     initial = start.gaussians(observed) if observed else ()
     if not initial:
         raise UserError(
@@ -155,7 +155,7 @@ def splatted(started: Reconstruction, quality: str, report: Report) -> Reconstru
         )
     chosen = rasteriser.working_device(device.choose().torch, report.warn)
     show = _Show(report, iterations, views[0])
-    result = improve(initial, views, Settings(iterations, degree), chosen, show, spare)
+    result = improve(initial, views, TrainingSettings(iterations, degree), chosen, show, spare)
     watch.lap("splats")
     judged = (
         [f"The splats match {cameras[spare].photo}, a photo that they were not made from, to {result.quality:.1f} dB."]

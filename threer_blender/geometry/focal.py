@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..model.reconstruction import Array
+from ..model.arrays import Array
 
 ITERATIONS = 100  # it has long converged then
 CONVERGED = 1e-9  # relative change of the focal length
@@ -19,17 +19,17 @@ def focal_from_points(points: Array, confidence: Array, principal_point: tuple[f
         f* = argmin_f  sum_ij C_ij || (i', j') - f (X_ij0, X_ij1) / X_ij2 ||,
 
     found by Weiszfeld's algorithm: least squares again and again, each pixel weighed by the inverse of its error.
-    Points that are not finite or not before the camera say nothing. Raises ValueError where none is left, or where no
+    Points that are not finite or not before the camera do not count. Raises ValueError where none is left, or where no
     camera sees them so: all on its axis, or mirrored.
     """
     height, width = confidence.shape
     x, y = np.arange(width) + 0.5 - principal_point[0], np.arange(height) + 0.5 - principal_point[1]
     pixels = np.stack(np.meshgrid(x, y), axis=-1)
     points = np.asarray(points, np.float64)
-    told = np.isfinite(points).all(axis=-1) & (points[..., 2] > 0) & (confidence > 0)
-    if not told.any():
+    usable = np.isfinite(points).all(axis=-1) & (points[..., 2] > 0) & (confidence > 0)
+    if not usable.any():
         raise ValueError("no point lies before the camera")
-    pixels, points, weights = pixels[told], points[told], np.asarray(confidence, np.float64)[told]
+    pixels, points, weights = pixels[usable], points[usable], np.asarray(confidence, np.float64)[usable]
     slopes = points[:, :2] / points[:, 2:]
     across, along = (pixels * slopes).sum(axis=1), (slopes * slopes).sum(axis=1)
     if not along.any():
@@ -37,8 +37,8 @@ def focal_from_points(points: Array, confidence: Array, principal_point: tuple[f
     focal = float((weights * across).sum() / (weights * along).sum())
     for _ in range(ITERATIONS):
         off = pixels - focal * slopes
-        pulls = weights / np.maximum(np.hypot(off[:, 0], off[:, 1]), 1e-8)
-        before, focal = focal, float((pulls * across).sum() / (pulls * along).sum())
+        irls_weights = weights / np.maximum(np.hypot(off[:, 0], off[:, 1]), 1e-8)
+        before, focal = focal, float((irls_weights * across).sum() / (irls_weights * along).sum())
         if abs(focal - before) < CONVERGED * abs(focal):
             break
     if focal <= 0:

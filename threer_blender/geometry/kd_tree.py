@@ -6,24 +6,14 @@ ordered so that every node is a range of them, split at its middle: the tree nee
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
-from typing import Any
-
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.reconstruction import Array
-
-Float64 = NDArray[np.float64]
-Index = NDArray[np.int64]
+from ..model.arrays import Array, FloatArray, IntArray
+from .kernels import compiled, in_bands
 
 _LEAF = 8  # points that are looked at one by one
 _DEEPEST = 64
-
-_compile: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
 class Tree:
@@ -36,19 +26,16 @@ class Tree:
         _build(given, self._order, self._axes)
         self._points = given[self._order]
 
-    def nearest(self, queries: Array) -> tuple[Index, Float64]:
+    def nearest(self, queries: Array) -> tuple[IntArray, FloatArray]:
         """For each query (M, 3), finite, the index (M,) of the nearest point and its distance (M,)."""
         asked = np.ascontiguousarray(queries, np.float64)
-        place, square = np.empty(len(asked), np.int64), np.empty(len(asked))
-        edges = np.linspace(0, len(asked), 4 * (os.cpu_count() or 1) + 1).astype(int)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            bands = pairwise(edges)
-            list(pool.map(lambda band: _search(self._points, self._axes, asked, *band, place, square), bands))
-        return self._order[place], np.sqrt(square)
+        index, square = np.empty(len(asked), np.int64), np.empty(len(asked))
+        in_bands(_search, 0, len(asked), self._points, self._axes, asked, index, square)
+        return self._order[index], np.sqrt(square)
 
 
-@numba.njit(**_compile)
-def _build(points: Float64, order: Index, axes: NDArray[np.int8]) -> None:
+@compiled()
+def _build(points: FloatArray, order: IntArray, axes: NDArray[np.int8]) -> None:
     """Order the points so that each range is split at its middle, along `axes[middle]`, its widest extent."""
     lows, highs = np.empty(_DEEPEST, np.int64), np.empty(_DEEPEST, np.int64)
     lows[0], highs[0], depth = 0, len(order), 1
@@ -72,8 +59,8 @@ def _build(points: Float64, order: Index, axes: NDArray[np.int8]) -> None:
         depth += 2
 
 
-@numba.njit(**_compile)
-def _select(points: Float64, order: Index, axis: int, low: int, high: int, wanted: int) -> None:
+@compiled()
+def _select(points: FloatArray, order: IntArray, axis: int, low: int, high: int, wanted: int) -> None:
     """Quickselect (Hoare 1961): nothing before `wanted` is larger along the axis, nothing after it smaller."""
     while low < high:
         pivot = points[order[(low + high) // 2], axis]
@@ -95,14 +82,20 @@ def _select(points: Float64, order: Index, axis: int, low: int, high: int, wante
             return
 
 
-@numba.njit(**_compile)
+@compiled()
 def _search(
-    points: Float64, axes: NDArray[np.int8], queries: Float64, first: int, last: int, place: Index, square: Float64
+    first: int,
+    last: int,
+    points: FloatArray,
+    axes: NDArray[np.int8],
+    queries: FloatArray,
+    index: IntArray,
+    square: FloatArray,
 ) -> None:
     """The nearest ordered point of the queries in range(first, last), and its squared distance."""
     lows, highs, bounds = np.empty(_DEEPEST, np.int64), np.empty(_DEEPEST, np.int64), np.empty(_DEEPEST)
     for q in range(first, last):
-        best, found = np.inf, 0
+        best, nearest_index = np.inf, 0
         lows[0], highs[0], bounds[0], depth = 0, len(points), 0.0, 1
         while depth:
             depth -= 1
@@ -113,9 +106,9 @@ def _search(
                 middle = (low + high) // 2
                 axis = axes[middle]
                 across = queries[q, axis] - points[middle, axis]
-                here = _apart(points, middle, queries, q)
+                here = _squared_distance(points, middle, queries, q)
                 if here < best:
-                    best, found = here, middle
+                    best, nearest_index = here, middle
                 bounds[depth] = across * across
                 if across < 0:
                     lows[depth], highs[depth] = middle + 1, high
@@ -125,14 +118,14 @@ def _search(
                     low = middle + 1
                 depth += 1
             for i in range(low, high):
-                here = _apart(points, i, queries, q)
+                here = _squared_distance(points, i, queries, q)
                 if here < best:
-                    best, found = here, i
-        place[q], square[q] = found, best
+                    best, nearest_index = here, i
+        index[q], square[q] = nearest_index, best
 
 
-@numba.njit(**_compile)
-def _apart(points: Float64, i: int, queries: Float64, q: int) -> float:
+@compiled()
+def _squared_distance(points: FloatArray, i: int, queries: FloatArray, q: int) -> float:
     """The squared distance of a point and a query."""
     x, y, z = points[i, 0] - queries[q, 0], points[i, 1] - queries[q, 1], points[i, 2] - queries[q, 2]
     return x * x + y * y + z * z

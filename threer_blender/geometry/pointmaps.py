@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..model.reconstruction import Array, Camera, FloatArray, PhotoFromMap, PointMap
+from ..model.arrays import Array, FloatArray
+from ..model.reconstruction import Camera, PhotoFromMap, PointMap
 
 WIDEST = 1.3  # times the photo's own field: beyond it a strong lens would spend most pixels on its corners
-GRAZING = 0.1  # cosine between ray and surface below which its plane says nothing about a neighbouring pixel
+GRAZING = 0.1  # cosine between ray and surface below which its plane does not extend to a neighbouring pixel
 
 
 def ideal_picture(camera: Camera, long_side: int) -> tuple[FloatArray, tuple[int, int]]:
     """K (3, 3) and size (width, height) of a pinhole picture that shows all of the photo without distortion.
 
     A photo pixel is about `long_side` / max(width, height) of its pixels. Of lenses that see wider than WIDEST times
-    their own frame, the corners are left out.
+    their own frame, the corners are cut off.
     """
     scale = min(1.0, long_side / max(camera.width, camera.height))
     left, top, right, bottom = _bounds(camera)
@@ -33,9 +34,9 @@ def ideal_picture(camera: Camera, long_side: int) -> tuple[FloatArray, tuple[int
 def _bounds(camera: Camera) -> tuple[float, float, float, float]:
     """Left, top, right, bottom of the undistorted photo, in pixels of the photo's own K."""
     width, height = camera.width, camera.height
-    own = (0.0, 0.0, float(width), float(height))
+    frame = (0.0, 0.0, float(width), float(height))
     if camera.distortion.is_identity:
-        return own
+        return frame
     along = np.linspace(0, 1, 65)
     border = np.concatenate(
         [np.stack(np.broadcast_arrays(along * width, y), -1) for y in (0.0, height)]
@@ -45,7 +46,7 @@ def _bounds(camera: Camera) -> tuple[float, float, float, float]:
     if not np.isfinite(ideal).all():
         ideal = ideal[np.isfinite(ideal).all(axis=1)]
         if not len(ideal):
-            return own
+            return frame
     extra_x, extra_y = (WIDEST - 1) / 2 * width, (WIDEST - 1) / 2 * height
     left, top = np.clip(ideal.min(axis=0), (-extra_x, -extra_y), (0, 0))
     right, bottom = np.clip(ideal.max(axis=0), (width, height), (width + extra_x, height + extra_y))
@@ -65,15 +66,17 @@ def from_ideal(
     photo_from_map = PhotoFromMap(camera.width / width, camera.height / height, 0.0, 0.0)
     rays = camera.rays(_grid(width, height) * photo_from_map[:2])
     with np.errstate(invalid="ignore"):
-        place = rays[..., :2] * (intrinsics[0, 0], intrinsics[1, 1]) + intrinsics[:2, 2]
-        column, row = (np.nan_to_num(np.floor(place[..., axis]), nan=-1).astype(int) for axis in (0, 1))
+        pixel = rays[..., :2] * (intrinsics[0, 0], intrinsics[1, 1]) + intrinsics[:2, 2]
+        column, row = (np.nan_to_num(np.floor(pixel[..., axis]), nan=-1).astype(int) for axis in (0, 1))
     inside = (column >= 0) & (row >= 0) & (column < depth.shape[1]) & (row < depth.shape[0])
     column, row = np.where(inside, column, 0), np.where(inside, row, 0)
-    found = inside & (depth[row, column] > 0)
-    local = np.where(found[..., None], rays * _depth_along(rays, row, column, depth, normal, intrinsics)[..., None], 0)
+    visible = inside & (depth[row, column] > 0)
+    local = np.where(
+        visible[..., None], rays * _depth_along(rays, row, column, depth, normal, intrinsics)[..., None], 0
+    )
     points = local @ camera.world_from_camera[:3, :3].T + camera.world_from_camera[:3, 3]
-    sure = np.where(found, confidence[row, column], 0).astype(np.float32)
-    return PointMap(camera.photo, points.astype(np.float32), sure, found & (sure >= least), photo_from_map)
+    trust = np.where(visible, confidence[row, column], 0).astype(np.float32)
+    return PointMap(camera.photo, points.astype(np.float32), trust, visible & (trust >= least), photo_from_map)
 
 
 def _grid(width: int, height: int) -> FloatArray:
@@ -88,11 +91,11 @@ def _depth_along(
     at_centre = np.stack([column + 0.5, row + 0.5], axis=-1)
     centre = (at_centre - intrinsics[:2, 2]) / (intrinsics[0, 0], intrinsics[1, 1])
     centre_rays = np.concatenate([centre, np.ones_like(centre[..., :1])], axis=-1)
-    planes, own = normal[row, column].astype(np.float64), depth[row, column].astype(np.float64)
+    planes, centre_depth = normal[row, column].astype(np.float64), depth[row, column].astype(np.float64)
     along = (planes * rays).sum(axis=-1)
     facing = np.abs(along) > GRAZING * np.linalg.norm(rays, axis=-1)
     ratio = (planes * centre_rays).sum(axis=-1) / np.where(facing, along, 1.0)
-    met: FloatArray = np.where(facing & (ratio > 0.9) & (ratio < 1.1), own * ratio, own)
+    met: FloatArray = np.where(facing & (ratio > 0.9) & (ratio < 1.1), centre_depth * ratio, centre_depth)
     return met
 
 

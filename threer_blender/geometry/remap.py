@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import math
-import os
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
-from typing import Any
 
-import numba
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from ..model import lens
-
-Picture = npt.NDArray[np.uint8]
-Float64 = npt.NDArray[np.float64]
-
-_compile: dict[str, Any] = {"cache": True, "fastmath": True, "nogil": True, "error_model": "numpy"}
+from ..model.arrays import FloatArray, UInt8Array
+from .kernels import compiled, in_bands
 
 
 def undistorted(
-    image: Picture,
+    image: UInt8Array,
     fx: float,
     fy: float,
     cx: float,
     cy: float,
     distortion: lens.Distortion,
-    to_intrinsics: Float64,
+    to_intrinsics: FloatArray,
     to_size: tuple[int, int],
-) -> Picture:
+) -> UInt8Array:
     """(h, w, 3) sRGB picture of `to_size` (w, h) that an ideal pinhole camera with K `to_intrinsics` (3, 3) sees.
 
     `image` (H, W, 3) was taken with the other intrinsics (pixels of it) and `distortion`. Pixel centres are at
@@ -50,27 +41,20 @@ def undistorted(
     out = np.zeros((to_size[1], to_size[0], 3), np.uint8)
     source = np.ascontiguousarray(image)
     target = np.ascontiguousarray(to_intrinsics, np.float64)
-
-    def fill(rows: range) -> None:
-        _fill(source, camera, fisheye, params, farthest, target, rows.start, rows.stop, out)
-
-    count = os.cpu_count() or 1
-    edges = np.linspace(0, to_size[1], count + 1).astype(int)
-    with ThreadPoolExecutor(count) as pool:
-        list(pool.map(fill, [range(a, b) for a, b in pairwise(edges)]))
+    in_bands(_fill, 0, to_size[1], source, camera, fisheye, params, farthest, target, out)
     return out
 
 
-@numba.njit(**_compile)
-def _distorted(u: float, v: float, fisheye: bool, params: Float64) -> tuple[float, float]:
+@compiled(fastmath=True)
+def _distorted(u: float, v: float, fisheye: bool, params: FloatArray) -> tuple[float, float]:
     """`lens.distort` for one point; a test holds the two together."""
     square = u * u + v * v
     if fisheye:
         radius = math.sqrt(square)
         angle = math.atan(radius)
         s = angle * angle
-        bent = angle * (1 + s * (params[0] + s * (params[1] + s * (params[2] + s * params[3]))))
-        ratio = bent / radius if radius > 1e-12 else 1.0
+        distorted = angle * (1 + s * (params[0] + s * (params[1] + s * (params[2] + s * params[3]))))
+        ratio = distorted / radius if radius > 1e-12 else 1.0
         return u * ratio, v * ratio
     radial = 1 + square * (params[0] + square * params[1])
     p1, p2 = params[2], params[3]
@@ -80,7 +64,7 @@ def _distorted(u: float, v: float, fisheye: bool, params: Float64) -> tuple[floa
     )
 
 
-@numba.njit(**_compile)
+@compiled(fastmath=True)
 def _catmull_rom(t: float) -> tuple[np.float32, np.float32, np.float32, np.float32]:
     """Weights of the samples at -1, 0, 1, 2 for the place t in [0, 1) (Keys 1981, eq. 4 with a = -1/2)."""
     return (
@@ -91,17 +75,17 @@ def _catmull_rom(t: float) -> tuple[np.float32, np.float32, np.float32, np.float
     )
 
 
-@numba.njit(**_compile)
+@compiled(fastmath=True)
 def _fill(
-    image: Picture,
-    camera: Float64,
-    fisheye: bool,
-    params: Float64,
-    farthest: float,
-    target: Float64,
     first_row: int,
     last_row: int,
-    out: Picture,
+    image: UInt8Array,
+    camera: FloatArray,
+    fisheye: bool,
+    params: FloatArray,
+    farthest: float,
+    target: FloatArray,
+    out: UInt8Array,
 ) -> None:
     """Write the rows [first_row, last_row) of `out`."""
     height, width = image.shape[:2]

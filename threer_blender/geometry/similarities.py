@@ -1,26 +1,25 @@
-"""[R] Similarities, many at once: fitted to points, applied, chained; and their rotations as vectors. numpy only."""
+"""[R] Similarities (rotation, scale, translation): fitted to points, applied, chained; many at once, or one. numpy."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float = NDArray[np.float64]
-Bool = NDArray[np.bool_]
+from ..model.arrays import Array, BoolArray, FloatArray
+from .robust_losses import Power
 
-_NEAREST = 1e-3  # of the median distance: nearer points pull no harder, so that weights stay finite
+_NEAREST = 1e-3  # of the median distance: nearer points weigh no more, so that weights stay finite
 
 
 @dataclass(frozen=True)
 class Similarities:
     """K similarities y = scale * rotation @ x + translation, of shapes (K,), (K, 3, 3), (K, 3)."""
 
-    scale: Float
-    rotation: Float
-    translation: Float
+    scale: FloatArray
+    rotation: FloatArray
+    translation: FloatArray
 
     def __len__(self) -> int:
         return len(self.scale)
@@ -28,12 +27,12 @@ class Similarities:
     def __getitem__(self, index: Any) -> Similarities:
         return Similarities(self.scale[index], self.rotation[index], self.translation[index])
 
-    def apply(self, points: Float) -> Float:
+    def apply(self, points: FloatArray) -> FloatArray:
         """Points (K, M, 3), each row of M by its own similarity."""
-        moved: Float = self.scale[:, None, None] * (points @ self.rotation.transpose(0, 2, 1))
-        return moved + self.translation[:, None]
+        transformed: FloatArray = self.scale[:, None, None] * (points @ self.rotation.transpose(0, 2, 1))
+        return transformed + self.translation[:, None]
 
-    def where(self, condition: Bool, other: Similarities) -> Similarities:
+    def where(self, condition: BoolArray, other: Similarities) -> Similarities:
         """These where the condition (K,) holds, else `other`."""
         return Similarities(
             np.where(condition, self.scale, other.scale),
@@ -41,7 +40,7 @@ class Similarities:
             np.where(condition[:, None], self.translation, other.translation),
         )
 
-    def grown(self, factor: float) -> Similarities:
+    def scaled(self, factor: float) -> Similarities:
         """These, in a target that is `factor` times as large."""
         return Similarities(factor * self.scale, self.rotation, factor * self.translation)
 
@@ -73,71 +72,85 @@ def joined(first: Similarities, second: Similarities) -> Similarities:
     )
 
 
-def fit(source: Float, target: Float, weights: Float, growth: float = 0.0) -> Similarities:
+def fit(source: FloatArray, target: FloatArray, weights: FloatArray, log_scale_weight: float = 0.0) -> Similarities:
     """Least-squares similarities (K,) from `source` to `target` (K, M, 3), weighted (K, M) (Umeyama, PAMI 1991).
 
-    Half the weighted sum of squares, less `growth` times the logarithm of the scale, is least.
+    Half the weighted sum of squares, less `log_scale_weight` times the logarithm of the scale, is least.
     """
+    return _umeyama(source, target, weights, log_scale_weight)[0]
+
+
+def _umeyama(
+    source: FloatArray, target: FloatArray, weights: FloatArray, log_scale_weight: float
+) -> tuple[Similarities, FloatArray]:
+    """The similarities (K,) of `fit`, and the covariances' singular values (K, 3), largest first."""
     total = np.maximum(weights.sum(1), 1e-300)[:, None]
     share = (weights / total)[..., None]
-    middle_source, middle_target = (share * source).sum(1), (share * target).sum(1)
-    a, b = source - middle_source[:, None], target - middle_target[:, None]
+    mean_source, mean_target = (share * source).sum(1), (share * target).sum(1)
+    a, b = source - mean_source[:, None], target - mean_target[:, None]
     u, s, vt = np.linalg.svd((share * b).transpose(0, 2, 1) @ a)
     sign = np.ones_like(s)
     sign[:, 2] = np.sign(np.linalg.det(u) * np.linalg.det(vt))
     rotation = (u * sign[:, None]) @ vt
     along, spread = (s * sign).sum(1), np.maximum((share * a * a).sum((1, 2)), 1e-300)
-    scale = np.maximum((along + np.sqrt(along**2 + 4 * spread * growth / total[:, 0])) / (2 * spread), 1e-12)
-    return Similarities(scale, rotation, middle_target - scale[:, None] * (rotation @ middle_source[..., None])[..., 0])
+    root = np.sqrt(along**2 + 4 * spread * log_scale_weight / total[:, 0])
+    scale = np.maximum((along + root) / (2 * spread), 1e-12)
+    translation = mean_target - scale[:, None] * (rotation @ mean_source[..., None])[..., 0]
+    return Similarities(scale, rotation, translation), s
 
 
-def fit_robust(source: Float, target: Float, weights: Float, rounds: int = 10, growth: float = 0.0) -> Similarities:
+def fit_robust(
+    source: FloatArray, target: FloatArray, weights: FloatArray, rounds: int = 10, log_scale_weight: float = 0.0
+) -> Similarities:
     """As `fit`, but the weighted sum of distances, not of half their squares, is least (Weiszfeld's reweighting)."""
-    found = fit(source, target, weights)
+    fitted = fit(source, target, weights)
     for _ in range(rounds):
-        distance = np.linalg.norm(found.apply(source) - target, axis=-1)
+        distance = np.linalg.norm(fitted.apply(source) - target, axis=-1)
         typical = np.median(distance, axis=1, keepdims=True) + 1e-12
-        found = fit(source, target, weights / np.maximum(distance, _NEAREST * typical), growth)
-    return found
+        fitted = fit(source, target, weights * Power(1, _NEAREST * typical).weight(distance), log_scale_weight)
+    return fitted
 
 
-def angles(rotation: Float) -> Float:
-    """Rotation angles (K,) in radians of (K, 3, 3), exact also near 0."""
-    sine = np.linalg.norm(_skew_part(rotation), axis=-1)
-    return np.arctan2(sine, (np.trace(rotation, axis1=-2, axis2=-1) - 1) / 2)
+class Similarity(NamedTuple):
+    """One similarity y = `scale` × `rotation` (3, 3) x + `translation` (3,)."""
+
+    scale: float
+    rotation: FloatArray
+    translation: FloatArray
+
+    def apply(self, points: Array) -> FloatArray:
+        """The points (..., 3) moved."""
+        transformed: FloatArray = self.scale * np.asarray(points, np.float64) @ self.rotation.T + self.translation
+        return transformed
+
+    @property
+    def inverse(self) -> Similarity:
+        """The way back."""
+        back = self.rotation.T
+        return Similarity(1 / self.scale, back, -back @ self.translation / self.scale)
+
+    def after(self, first: Similarity) -> Similarity:
+        """The similarity that applies `first`, then this one."""
+        return Similarity(self.scale * first.scale, self.rotation @ first.rotation, self.apply(first.translation))
 
 
-def rotations(vectors: Float) -> Float:
-    """(K, 3, 3) from rotation vectors (K, 3) in radians (Rodrigues)."""
-    angle = np.linalg.norm(vectors, axis=-1)[:, None, None]
-    cross = crossing(vectors)
-    small = np.maximum(angle, 1e-12)
-    turned: Float = np.eye(3) + np.sin(angle) / small * cross + (1 - np.cos(angle)) / small**2 * cross @ cross
-    return turned
+IDENTITY = Similarity(1.0, np.eye(3), np.zeros(3))
 
 
-def crossing(vectors: Float) -> Float:
-    """(..., 3, 3) the matrix that takes the cross product with (..., 3) from the left."""
-    matrix = np.zeros((*vectors.shape, 3))
-    matrix[..., [2, 0, 1], [1, 2, 0]] = vectors
-    matrix[..., [1, 2, 0], [2, 0, 1]] = -vectors
-    return matrix
+def procrustes(source: Array, target: Array, weights: Array) -> Similarity:
+    """The similarity that takes points `source` (N, 3) to `target` (N, 3) best:
 
+        argmin  sum_i w_i || s R x_i + t - y_i ||²,      R^T R = 1, det R = 1
 
-def rotation_vectors(rotation: Float) -> Float:
-    """The inverse of `rotations`, angles below pi."""
-    skew = _skew_part(rotation)
-    sine = np.linalg.norm(skew, axis=-1, keepdims=True)
-    return skew / np.maximum(sine, 1e-12) * angles(rotation)[:, None]
-
-
-def _skew_part(rotation: Float) -> Float:
-    """(K, 3) the sine of the angle times the axis."""
-    return 0.5 * np.stack(
-        [
-            rotation[:, 2, 1] - rotation[:, 1, 2],
-            rotation[:, 0, 2] - rotation[:, 2, 0],
-            rotation[:, 1, 0] - rotation[:, 0, 1],
-        ],
-        axis=1,
-    )
+    Points that are not finite on either side, and those without weight, count nothing. Raises ValueError where the
+    points do not fix a rotation: fewer than three, or all on a line.
+    """
+    source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
+    usable = np.isfinite(source).all(axis=1) & np.isfinite(target).all(axis=1) & (weights > 0)
+    if usable.sum() < 3:
+        raise ValueError("fewer than three points to align")
+    weights = np.asarray(weights, np.float64)[usable]
+    fitted, singular = _umeyama(source[usable][None], target[usable][None], weights[None], 0.0)
+    if singular[0, 1] <= 1e-9 * singular[0, 0]:
+        raise ValueError("the points to align lie on a line")
+    return Similarity(float(fitted.scale[0]), fitted.rotation[0], fitted.translation[0])

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..model.reconstruction import Array, Camera, FloatArray
+from ..model.arrays import Array, FloatArray
+from ..model.reconstruction import Camera
 
 REFINEMENTS = 5
 SHALLOWEST = 1e-9  # depth that is divided by
@@ -24,25 +25,28 @@ class Triangulated(NamedTuple):
 def triangulate(pixels_first: Array, pixels_second: Array, first: Camera, second: Camera) -> Triangulated:
     """The points that two cameras see at `pixels_first` and `pixels_second` (M, 2), in pixels of their photos.
 
-    Subpixel matches and known cameras say more than a regressed pointmap: this is how multi-view stereo gets its
-    accuracy. The start is the middle of the two rays' shortest connection; then
+    Subpixel matches and known cameras are more exact than a regressed pointmap, as in multi-view stereo. The start is
+    the middle of the two rays' shortest connection; then
 
         sum_v || f_v (pi(R_v (X - c_v)) - u_v) ||²,      pi(x, y, z) = (x, y) / z,
 
     with f_v the focal lengths and u_v the undistorted, normalised pixels, is minimised by Gauss-Newton.
     """
     cameras, pixels = (first, second), (pixels_first, pixels_second)
-    local_rays = np.stack([camera.rays(seen) for camera, seen in zip(cameras, pixels, strict=True)])
+    local_rays = np.stack([camera.rays(observed) for camera, observed in zip(cameras, pixels, strict=True)])
     centres = np.stack([camera.world_from_camera[:3, 3] for camera in cameras])
-    turns = np.stack([camera.camera_from_world[:3, :3] for camera in cameras])
+    rotations = np.stack([camera.camera_from_world[:3, :3] for camera in cameras])
     focals = np.array([(camera.fx, camera.fy) for camera in cameras])
-    rays = np.einsum("vji,vmj->vmi", turns, local_rays)
+    rays = np.einsum("vji,vmj->vmi", rotations, local_rays)
     rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
     points = _middle(rays, centres)
     for _ in range(REFINEMENTS):
-        points = points + _step(points, local_rays[..., :2], turns, centres, focals)
+        points = points + _step(points, local_rays[..., :2], rotations, centres, focals)
     errors = np.stack(
-        [np.linalg.norm(camera.project(points) - seen, axis=1) for camera, seen in zip(cameras, pixels, strict=True)]
+        [
+            np.linalg.norm(camera.project(points) - observed, axis=1)
+            for camera, observed in zip(cameras, pixels, strict=True)
+        ]
     )
     angles = np.arctan2(np.linalg.norm(np.cross(rays[0], rays[1]), axis=1), (rays[0] * rays[1]).sum(axis=1))
     return Triangulated(points, np.nan_to_num(errors, nan=np.inf).max(axis=0), angles)
@@ -55,13 +59,17 @@ def _middle(rays: FloatArray, centres: FloatArray) -> FloatArray:
 
 
 def _step(
-    points: FloatArray, targets: FloatArray, turns: FloatArray, centres: FloatArray, focals: FloatArray
+    points: FloatArray, targets: FloatArray, rotations: FloatArray, centres: FloatArray, focals: FloatArray
 ) -> FloatArray:
     """(M, 3) one step of Gauss-Newton towards the `targets` (2, M, 2) on the cameras' normalised planes."""
-    local = np.einsum("vij,vmj->vmi", turns, points - centres[:, None])
+    local = np.einsum("vij,vmj->vmi", rotations, points - centres[:, None])
     depth = np.where(np.abs(local[..., 2:]) > SHALLOWEST, local[..., 2:], SHALLOWEST)
     plane = local[..., :2] / depth
-    slopes = (turns[:, None, :2] - plane[..., None] * turns[:, None, 2:]) / depth[..., None] * focals[:, None, :, None]
+    slopes = (
+        (rotations[:, None, :2] - plane[..., None] * rotations[:, None, 2:])
+        / depth[..., None]
+        * focals[:, None, :, None]
+    )
     off = (targets - plane) * focals[:, None]
     return _solved(np.einsum("vmki,vmkj->mij", slopes, slopes), np.einsum("vmki,vmk->mi", slopes, off))
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..model import spherical_harmonics
 from ..model.reconstruction import Array, Gaussians
+from ..model.splat_rendering import ALPHA_LEAST
 from .dust3r import PUBLISHED, Config, PairNetwork
 from .dust3r import rename as rename_pair_network
 from .layers.dpt import Dpt
@@ -24,7 +25,6 @@ from .mast3r import Describing
 
 CHANNELS = (3, 3, 4, 3, 1)  # of offset, scales, rotation, colour, opacity
 OFFSET_SHIFT = 6.0  # in the exponent of an offset's length: near 0 it is small
-FAINTEST = 1 / 255  # opacity below which a Gaussian changes no picture
 PREFIX = "encoder."  # of the network in the published file, which also holds the training's loss network
 
 
@@ -77,7 +77,7 @@ def gaussians(said: Splatted, image: Array) -> Gaussians:
     rotations = said.rotations.cpu().numpy()[..., [3, 0, 1, 2]]
     means, scales, opacities = (part.cpu().numpy() for part in (said.means, said.scales, said.opacities))
     parts = (means, scales, rotations, colours)
-    keep = (opacities >= FAINTEST) & np.logical_and.reduce([np.isfinite(part).all(axis=-1) for part in parts])
+    keep = (opacities >= ALPHA_LEAST) & np.logical_and.reduce([np.isfinite(part).all(axis=-1) for part in parts])
     return Gaussians(means[keep], scales[keep], rotations[keep], opacities[keep], colours[keep][:, None])
 
 

@@ -14,15 +14,16 @@ import torch
 from torch import Tensor
 
 from ..geometry.alignment import chunks
-from ..geometry.alignment.chunks import Settings
+from ..geometry.alignment.chunks import ChunkSettings
 from ..geometry.alignment.view_prediction import ViewPrediction
 from ..geometry.clouds import assembly, cleaning
 from ..geometry.clouds.voxels import Voxels
 from ..geometry.features import retrieval
-from ..geometry.poses import Similarity
+from ..geometry.similarities import Similarity
+from ..model.arrays import Array
 from ..model.engine import Engine, Report, Stage
 from ..model.errors import UserError
-from ..model.reconstruction import MEDIAN_DEPTH, Array, Photo, Reconstruction
+from ..model.reconstruction import MEDIAN_DEPTH, Photo, Reconstruction
 from ..networks import checkpoints
 from ..networks.inputs import Input
 from ..networks.view_inputs import inside
@@ -118,14 +119,16 @@ def _plan(photos: int, options: Mapping[str, Any], in_parts: bool) -> list[Stage
 
 
 def _looked_at(
-    photos: Sequence[Photo], give: Give, network: Network, settings: Settings, folder: Path, report: Report
+    photos: Sequence[Photo], give: Give, network: Network, settings: ChunkSettings, folder: Path, report: Report
 ) -> tuple[Solved, list[str]]:
     """What the network says of each photo, all in one frame, read from `folder`; and what is to be said of it."""
     order, loops, parts = list(range(len(photos))), [], len(photos) > settings.size
     if parts:
-        alike = retrieval.likeness(photos, pixels, folder, lambda _, done, total: report(SORTING, done, total))
-        order = retrieval.in_order(alike)
-        loops = retrieval.returns(alike[np.ix_(order, order)], 2 * settings.size)
+        similarity = retrieval.photo_similarity(
+            photos, pixels, folder, lambda _, done, total: report(SORTING, done, total)
+        )
+        order = retrieval.in_order(similarity)
+        loops = retrieval.returns(similarity[np.ix_(order, order)], 2 * settings.size)
 
     def predict(places: Sequence[int]) -> list[ViewPrediction]:
         views = [give(order[place]) for place in places]
@@ -147,7 +150,7 @@ def _looked_at(
     return lambda index: solution[places[index]], [note] if parts else []
 
 
-def _settings(engine: Engine, device: Device, weight_bytes: int, count: int) -> Settings:
+def _settings(engine: Engine, device: Device, weight_bytes: int, count: int) -> ChunkSettings:
     """How many photos fit at once beside `held` bytes of weights. Raises UserError where those are too few."""
     half = device.dtype != torch.float32
     cost = engine.costs[""]
@@ -162,7 +165,7 @@ def _settings(engine: Engine, device: Device, weight_bytes: int, count: int) -> 
             f"{engine.label} needs {needed:.1f} GB of free memory for these photos, and {device.name} has "
             f"{device.memory / 2**30:.1f} GB; close other programs, choose fewer photos, or a smaller engine."
         )
-    return Settings(fit, max(2, round(SHARED * fit)))
+    return ChunkSettings(fit, max(2, round(SHARED * fit)))
 
 
 def _merged(
@@ -184,7 +187,7 @@ def _merged(
     def views() -> Iterator[assembly.View]:
         for index, photo in enumerate(photos):
             report(MERGING, index, len(photos))
-            yield _view(index, photo, give(index), solved(index).moved(Similarity(unit, np.eye(3), np.zeros(3))))
+            yield _view(index, photo, give(index), solved(index).transformed(Similarity(unit, np.eye(3), np.zeros(3))))
 
     if len(photos) > MOST_POINTMAPS:
         result = _long(engine, photos, views(), trusted, unit * middle * float(np.median(steps)))

@@ -16,11 +16,11 @@ from ..geometry.alignment.initial_poses import Unconnected
 from ..geometry.clouds import assembly
 from ..geometry.focal import focal_from_points
 from ..geometry.pairs.pairs import PairPrediction, PairStore
-from ..geometry.poses import Similarity, procrustes
-from ..geometry.similarities import Similarities
+from ..geometry.similarities import Similarities, Similarity, procrustes
+from ..model.arrays import Array, FloatArray
 from ..model.engine import ReportStage, Stage
 from ..model.errors import UserError
-from ..model.reconstruction import Array, FloatArray, LeftOut, Photo, PhotoFromMap
+from ..model.reconstruction import LeftOut, Photo, PhotoFromMap
 
 ALIGNING = Stage("aligning", "Bringing the photos together", 0.5)  # seconds a photo
 GUESSED = (
@@ -99,7 +99,7 @@ def solve(
             alignment = guessed(store, names)
             notes = [GUESSED.format(*names)]
     threshold, unsure = _threshold(alignment.views, names, trusted)
-    left_out = [LeftOut(names[i], *APART) for i in alignment.apart]
+    left_out = [LeftOut(names[i], *APART) for i in alignment.disconnected]
     return Solution(
         [_view(photos, seen, view) for view in alignment.views],
         _frames(store, alignment),
@@ -196,10 +196,10 @@ def _unused(alignment: Alignment, names: Sequence[str], count: int) -> list[str]
             f"{len(alignment.disagreeing)} of {count} comparisons of two photos contradict the others, or show no "
             "overlap, and were not used."
         )
-    misjudged = [names[i] for i in alignment.misjudged]
+    refuted = [names[i] for i in alignment.refuted_focals]
     return [
         *notes,
-        *(f"The focal length in the EXIF of {name} contradicts its picture, and was not used." for name in misjudged),
+        *(f"The focal length in the EXIF of {name} contradicts its picture, and was not used." for name in refuted),
     ]
 
 
@@ -238,6 +238,4 @@ def relative_pose(forward: PairPrediction, backward: PairPrediction) -> Similari
     The scale is that between the two predictions' own units.
     """
     weights = forward.confidence_first.astype(np.float64) * backward.confidence_second
-    return procrustes(
-        forward.points_first.reshape(-1, 3), backward.points_second.reshape(-1, 3), weights.ravel(), with_scale=True
-    )
+    return procrustes(forward.points_first.reshape(-1, 3), backward.points_second.reshape(-1, 3), weights.ravel())

@@ -15,10 +15,10 @@ from types import ModuleType
 import numpy as np
 import pycolmap
 
-from ..geometry.adjustment.bundle_adjustment import KNOWN, Refined, Settings, Unknowns, lenses, refine
+from ..geometry.adjustment.bundle_adjustment import KNOWN, AdjustmentSettings, Refined, Unknowns, lenses, refine
 from ..geometry.adjustment.tracks import PairMatches, Tracks, link
 from ..geometry.features import features
-from ..geometry.features.features import Matched, Pixels
+from ..geometry.features.database import Matched, Pixels
 from ..model.engine import ReportStage, Stage
 from ..model.errors import UserError
 from ..model.reconstruction import Camera, FloatArray, Photo, PointCloud, PointMap, Reconstruction
@@ -79,17 +79,17 @@ def refined_by(
     return carried_along(reconstruction, adjusted)
 
 
-def settings_for(reconstruction: Reconstruction, intrinsics: str) -> Settings:
+def settings_for(reconstruction: Reconstruction, intrinsics: str) -> AdjustmentSettings:
     """What is solved for of the lenses: the more photos share the one that most share, the more.
 
     "shared" gives one lens to photos of the same size and EXIF focal length, "per-photo" each its own, "known" keeps
     them.
     """
     if intrinsics == "known":
-        return Settings(unknowns=KNOWN)
+        return AdjustmentSettings(unknowns=KNOWN)
     numbers = lenses(camera_photos(reconstruction), intrinsics == "shared")
     photos_per_lens = max(np.bincount(numbers, minlength=1).max(), min(len(numbers), OTHERS_TELL))
-    return Settings(numbers, next(asked for least, asked in LENS_PHOTOS if photos_per_lens >= least))
+    return AdjustmentSettings(numbers, next(asked for least, asked in LENS_PHOTOS if photos_per_lens >= least))
 
 
 def camera_photos(reconstruction: Reconstruction) -> list[Photo]:

@@ -12,13 +12,12 @@ import pytest
 
 from tests import oracle
 from threer_blender.geometry.alignment import chunks
-from threer_blender.geometry.alignment.view_prediction import ViewPrediction, robust_similarity
-from threer_blender.geometry.clouds import voxels
+from threer_blender.geometry.alignment.view_prediction import ViewPrediction
 from threer_blender.geometry.features import retrieval
-from threer_blender.geometry.poses import Similarity, procrustes
+from threer_blender.geometry.similarities import Similarity, procrustes
 from threer_blender.model.errors import UserError
 
-SETTINGS = chunks.Settings(size=60, overlap=15)
+SETTINGS = chunks.ChunkSettings(size=60, overlap=15)
 
 
 class Capture:
@@ -43,7 +42,7 @@ class Capture:
         return said
 
     def loops(self) -> list[tuple[int, int]]:
-        return retrieval.returns(alike(self.truth), apart=2 * SETTINGS.size)
+        return retrieval.returns(alike(self.truth), least_gap=2 * SETTINGS.size)
 
     def errors(self, solution: Iterable[ViewPrediction]) -> np.ndarray:
         """(N,) distances of the cameras from the truth after the best similarity; the room is 10 wide."""
@@ -118,10 +117,12 @@ def test_closing_loops_straightens_a_long_capture(tmp_path: Path) -> None:
 
 
 def test_a_false_loop_is_not_believed() -> None:
-    steps = [chunks.Edge(n, n + 1, Similarity(1.0, np.eye(3), np.array([1.0, 0, 0])), loop=False) for n in range(4)]
-    false = chunks.Edge(0, 4, Similarity(2.0, np.diag([1.0, -1.0, -1.0]), np.array([9.0, 0.0, 0.0])), loop=True)
+    steps = [
+        chunks.ChunkEdge(n, n + 1, Similarity(1.0, np.eye(3), np.array([1.0, 0, 0])), loop=False) for n in range(4)
+    ]
+    false = chunks.ChunkEdge(0, 4, Similarity(2.0, np.diag([1.0, -1.0, -1.0]), np.array([9.0, 0.0, 0.0])), loop=True)
     assert np.linalg.norm(chunks.adjusted(5, [*steps, false])[4].translation - (4, 0, 0)) < 0.1
-    true = chunks.Edge(0, 4, Similarity(1.0, np.eye(3), np.array([4.2, 0.0, 0.0])), loop=True)
+    true = chunks.ChunkEdge(0, 4, Similarity(1.0, np.eye(3), np.array([4.2, 0.0, 0.0])), loop=True)
     assert chunks.adjusted(5, [*steps, true])[4].translation[0] == pytest.approx(4.16, abs=0.05)
 
 
@@ -145,10 +146,10 @@ class Jumbled(Capture):
             left -= seen
         for index in left:
             lost = Similarity(1.5, oracle.look_at((0, 0, 0), (1, 2, 3))[:3, :3], np.array([5.0, -3, index]))
-            said[index] = said[index].moved(lost)
+            said[index] = said[index].transformed(lost)
         return [said[index] for index in taken]
 
-    def in_this_order(self, solution: chunks.Solution) -> list[ViewPrediction]:
+    def in_this_order(self, solution: chunks.ChunkedViews) -> list[ViewPrediction]:
         return [solution[place] for place in np.argsort(self.order)]
 
 
@@ -156,7 +157,7 @@ def test_photos_out_of_order_are_sorted_by_their_looks(tmp_path: Path) -> None:
     capture = Jumbled(80)
     (tmp_path / "jumbled").mkdir()
     (tmp_path / "sorted").mkdir()
-    settings = chunks.Settings(size=24, overlap=6)
+    settings = chunks.ChunkSettings(size=24, overlap=6)
     jumbled = chunks.solve(80, capture.predict, settings, tmp_path / "jumbled")
     assert capture.errors(capture.in_this_order(jumbled)).max() > 1
     assert jumbled.agreement < 0.5
@@ -180,51 +181,7 @@ def test_parts_that_share_nothing_but_sky_are_refused(tmp_path: Path) -> None:
         chunks.solve(90, predict, SETTINGS, tmp_path)
 
 
-def test_an_order_that_holds_together_stands() -> None:
-    assert retrieval.in_order(alike(oracle.walk(200, (24, 32)))) == list(range(200))
-    assert retrieval.in_order(np.eye(5)) == list(range(5))
-
-
 def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
     (tmp_path / "short").mkdir()
     (tmp_path / "long").mkdir()
     assert peak(360, tmp_path / "long") < 1.15 * peak(120, tmp_path / "short")
-
-
-def test_robust_similarity_ignores_a_third_of_lies() -> None:
-    random = np.random.default_rng(0)
-    source = random.standard_normal((3000, 3)) + (0, 0, 5)
-    truth = Similarity(1.7, oracle.look_at((0, 0, 0), (1, 0.3, 0.5))[:3, :3], np.array([3.0, -1, 2]))
-    target = truth.apply(source) + 0.002 * random.standard_normal(source.shape)
-    target[::3] += random.standard_normal((1000, 3))
-    found, _ = robust_similarity(source, target, np.ones(3000), source[:, 2])
-    assert found.scale == pytest.approx(1.7, rel=1e-3)
-    assert np.abs(found.rotation - truth.rotation).max() < 1e-3
-
-
-def test_voxels_show_a_surface_once_however_often_it_is_seen() -> None:
-    x, y = np.meshgrid(np.linspace(0, 1, 100), np.linspace(0, 1, 100))
-    points = np.stack([x, y, np.zeros_like(x)], axis=-1).reshape(-1, 3)
-    normals = np.broadcast_to([0.0, 0.0, -1.0], points.shape)
-    once, often = voxels.Voxels(side=0.02), voxels.Voxels(side=0.02)
-    for photo in range(10):
-        colors = np.full(points.shape, 10 * photo, np.uint8)
-        confidence = np.full(len(points), 1.0 + photo)
-        collected = [often] if photo else [once, often]
-        for one in collected:
-            one.add(points + (0, 0, 0.005), normals, colors, confidence, photo)
-    assert len(often.cloud()) == len(once.cloud())
-    assert set(often.cloud().photo) == {9}  # the surest
-    weights = np.arange(1, 11)
-    assert abs(int(often.cloud().colors[0, 0]) - (weights * 10 * np.arange(10)).sum() / weights.sum()) <= 1
-    assert np.allclose(often.cloud().normals, (0, 0, -1))
-
-
-def test_voxels_grow_coarser_instead_of_more() -> None:
-    random = np.random.default_rng(0)
-    collected = voxels.Voxels(side=0.001, most=2000)
-    for photo in range(5):
-        points = random.random((4000, 3)) * (1, 1, 0)
-        collected.add(points, points * 0 + (0, 0, 1), np.zeros((4000, 3), np.uint8), np.ones(4000), photo)
-    assert len(collected.cloud()) <= 2000
-    assert collected.side > 0.001

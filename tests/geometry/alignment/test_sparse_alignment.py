@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests import oracle
-from threer_blender.geometry import similarities
+from threer_blender.geometry import rotations, similarities
 from threer_blender.geometry.alignment import sparse_alignment, synchronisation
 from threer_blender.geometry.alignment.global_alignment import Alignment
 from threer_blender.geometry.pairs import scene_graph
@@ -58,7 +58,7 @@ def turned(found: Alignment, views: Sequence[oracle.View]) -> Float:
     true = np.array([views[view.photo].world_from_camera[:3, :3] for view in found.views])
     i, j = np.triu_indices(len(ours), 1)
     return np.degrees(
-        similarities.angles(
+        rotations.angles(
             ours[i].transpose(0, 2, 1) @ ours[j] @ (true[i].transpose(0, 2, 1) @ true[j]).transpose(0, 2, 1)
         )
     )
@@ -123,7 +123,7 @@ def test_the_coarse_stage_minimises_its_objective() -> None:
     ends = np.array([(0, 1), (1, 2), (0, 2), (2, 3), (1, 3)])
     true = Similarities(
         np.exp(0.2 * random.standard_normal(4)),
-        similarities.rotations(0.5 * random.standard_normal((4, 3))),
+        rotations.from_vectors(0.5 * random.standard_normal((4, 3))),
         random.standard_normal((4, 3)),
     )
     world = random.standard_normal((5, 60, 3)) + (0, 0, 3)
@@ -142,7 +142,7 @@ def test_the_coarse_stage_minimises_its_objective() -> None:
     for _ in range(200):
         step = 1e-3 * random.standard_normal((4, 7))
         step[:, 6] -= step[:, 6].mean()
-        near = Similarities(np.exp(step[:, 6]), similarities.rotations(step[:, :3]), step[:, 3:6]).after(found)
+        near = Similarities(np.exp(step[:, 6]), rotations.from_vectors(step[:, :3]), step[:, 3:6]).after(found)
         assert cost(near) > cost(found) * (1 - 1e-7)
 
 
@@ -198,7 +198,7 @@ def test_what_does_not_connect_is_named(tmp_path: Path) -> None:
     pairs = [*scene_graph.complete(5), (5, 6), (5, 7), (6, 7)]
     found = solve(tmp_path, views, pairs=pairs)
     assert [view.photo for view in found.views] == [0, 1, 2, 3, 4]
-    assert found.apart == [5, 6, 7]
+    assert found.disconnected == [5, 6, 7]
     assert turned(found, views).max() < 1.5
 
 
@@ -256,5 +256,5 @@ def test_a_focal_length_known_wrong_by_two_is_not_believed(tmp_path: Path, focal
     views = oracle.orbit(5, degrees=100)
     known = [wrong * views[0].focal for wrong in focals]
     found = solve(tmp_path, views, focals=[*known, *[None] * (5 - len(known))])
-    assert found.misjudged == list(range(len(known)))
+    assert found.refuted_focals == list(range(len(known)))
     assert found.views[0].focal == pytest.approx(views[0].focal, rel=0.02)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from threer_blender.geometry import similarities
+from threer_blender.geometry import rotations, similarities
 from threer_blender.geometry.alignment import synchronisation
 from threer_blender.geometry.pairs import scene_graph
 from threer_blender.geometry.similarities import Similarities
@@ -16,7 +16,7 @@ def world(count, pairs, wrong, noise, seed=0):
     def some(number, turn, stretch, shift):
         return Similarities(
             np.exp(stretch * random.standard_normal(number)),
-            similarities.rotations(turn * random.standard_normal((number, 3))),
+            rotations.from_vectors(turn * random.standard_normal((number, 3))),
             shift * random.standard_normal((number, 3)),
         )
 
@@ -41,7 +41,7 @@ def test_wrong_measurements_neither_move_the_views_nor_are_believed(pairs, count
     found = synchronisation.synchronise(count, pairs, measured, np.ones(len(pairs)))
     change = found.after(views.inverse())
     common = change[:1]
-    turns = similarities.angles(change.rotation @ common.rotation.transpose(0, 2, 1))
+    turns = rotations.angles(change.rotation @ common.rotation.transpose(0, 2, 1))
     assert np.degrees(turns).max() < 3
     assert np.abs(np.log(change.scale / common.scale)).max() < 0.05
     believed = synchronisation.agreeing(pairs, measured, found)
@@ -62,7 +62,7 @@ def test_exact_measurements_are_met_exactly():
 def test_robust_fit_passes_over_outliers():
     random = np.random.default_rng(0)
     source = random.standard_normal((1, 200, 3))
-    true = Similarities(np.array([2.5]), similarities.rotations(random.standard_normal((1, 3))), np.ones((1, 3)))
+    true = Similarities(np.array([2.5]), rotations.from_vectors(random.standard_normal((1, 3))), np.ones((1, 3)))
     target = true.apply(source)
     target[0, :60] += 5 * random.standard_normal((60, 3))
     found = similarities.fit_robust(source, target, np.ones((1, 200)), rounds=30)

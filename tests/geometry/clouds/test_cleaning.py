@@ -74,7 +74,7 @@ def test_points_that_other_photos_see_through_are_removed_and_no_others():
     cleaned = cleaning.clean(cameras, maps, pictures)
     gone = cleaned[2].removed > 0
     assert gone[ghost].mean() > 0.95
-    assert (cleaned[2].removed == cleaning.SEEN_THROUGH)[ghost].mean() > 0.7
+    assert (cleaned[2].removed == cleaning.FREE_SPACE)[ghost].mean() > 0.7
     assert gone[~ghost].mean() < 0.03
     others = cleaned[:2] + cleaned[3:]
     assert share_removed(others) < 0.03
@@ -88,7 +88,7 @@ def test_a_sure_photo_is_not_overruled_by_doubtful_ones():
         points = far + 1.5 * (maps[other].points - far)
         maps[other] = replace(maps[other], points=points.astype(np.float32), confidence=maps[other].confidence * 0.3)
     cleaned = cleaning.clean(cameras, maps, pictures)
-    assert (cleaned[1].removed == cleaning.SEEN_THROUGH).mean() < 0.02
+    assert (cleaned[1].removed == cleaning.FREE_SPACE).mean() < 0.02
 
 
 def test_sky_is_removed_and_a_white_ceiling_is_not():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests import oracle
-from threer_blender.geometry.pairs.pairs import PairStore
+from threer_blender.geometry.pairs.pairs import Matches, PairStore
 
 SIZE = (24, 32)
 
@@ -102,3 +102,16 @@ def test_feed_forward_is_off_by_what_was_asked_and_repeats():
     assert 1.0 < np.mean(angles) < 2.0
     focals = [answer.intrinsics[0, 0] / truth.focal for truth, answer in zip(views, answers, strict=True)]
     assert np.std(np.log(focals)) == pytest.approx(0.03, abs=0.006)
+
+
+def test_fewer_matches_are_evenly_chosen() -> None:
+    columns = np.arange(100.0)
+    matches = Matches(1, 2, np.stack([columns, columns + 1], 1), np.stack([columns, columns + 2], 1), columns + 3)
+    few = matches.thinned(12)
+    assert len(few.confidence) == 12
+    assert (few.first, few.second, few.pixels_first[0, 0], few.pixels_first[-1, 0]) == (1, 2, 0, 99)
+    assert set(np.diff(few.pixels_first[:, 0])) <= {8, 9, 10}
+    np.testing.assert_array_equal(few.pixels_second[:, 1], few.pixels_first[:, 0] + 2)
+    np.testing.assert_array_equal(few.confidence, few.pixels_first[:, 0] + 3)
+    assert len(matches.thinned(1000).confidence) == 100
+    assert len(few.thinned(0).confidence) == 0

@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="descriptors are torch's")
 
-from threer_blender.geometry.pairs import descriptor_search, reciprocal_matching  # noqa: E402
+from threer_blender.geometry.pairs import reciprocal_matching  # noqa: E402
 
 
 def descriptors(height: int, width: int, seed: int) -> torch.Tensor:
@@ -18,14 +18,13 @@ def descriptors(height: int, width: int, seed: int) -> torch.Tensor:
 def test_nearest_is_the_largest_product(
     queries: int, candidates: int, alike: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By tiles and by blocks, whether neighbours are alike or not."""
+    """Block by block, as on a graphics card, whether neighbours are alike or not."""
     first = descriptors(1, queries, 1)[0]
     second = descriptors(1, candidates, 2) + alike * torch.linspace(-1, 1, candidates)[:, None]
     second = torch.nn.functional.normalize(second, dim=-1)
     expected = (first @ second[0].T).argmax(dim=1)
     monkeypatch.setattr(reciprocal_matching, "BLOCK", (100, 512))
     assert torch.equal(reciprocal_matching.nearest(second[0], first), expected)
-    np.testing.assert_array_equal(descriptor_search.Tiles(second.numpy()).nearest(first.numpy()), expected)
 
 
 def test_all_pairs_are_reciprocal_and_none_is_missed_from_all_starts() -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,22 +15,23 @@ import pytest
 
 from threer_blender.engines import colmap
 from threer_blender.files.photo_files import find
-from threer_blender.geometry.features.features import FEATURES, MATCHES, Matched, Settings, extract_and_match
+from threer_blender.geometry.features.database import FeatureSettings, Matched
+from threer_blender.geometry.features.features import FEATURES, MATCHES, extract_and_match
 from threer_blender.geometry.sfm import mappers, mapping
-from threer_blender.geometry.sfm.mapping import DEPTH, MAPPING, Solution, solve
-from threer_blender.geometry.sfm.model_selection import judge, read_pairs
+from threer_blender.geometry.sfm.mapping import MAPPING, MappingSolution, solve
+from threer_blender.geometry.sfm.model_selection import read_pairs, score_model
 from threer_blender.jobs.messages import Message, Progress
 from threer_blender.model.engine import ReportStage, Stage
 from threer_blender.model.errors import Cancelled, UserError
-from threer_blender.model.reconstruction import Array, Camera, LeftOut, Photo
+from threer_blender.model.reconstruction import MEDIAN_DEPTH, Array, Camera, LeftOut, Photo
 from threer_blender.pictures import photos as door
 from threer_blender.runtime.report import Report
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = ROOT / "tests" / "data" / "sample"
 DATA = Path(os.environ.get("THREER_DATA", ROOT.parent / "shared" / "data"))
-SMALL = Settings(long_side=800, features=3000)
-TINY = Settings(long_side=480, features=1500)
+SMALL = FeatureSettings(long_side=800, features=3000)
+TINY = FeatureSettings(long_side=480, features=1500)
 LATER = Stage("later", "Later")
 
 
@@ -48,12 +47,12 @@ def read(folder: Path, names: list[str] | None = None) -> list[Photo]:
     return [photo for photo in found if names is None or photo.name in names]
 
 
-def sparse(photos: list[Photo], folder: Path, settings: Settings = SMALL) -> Solution:
+def sparse(photos: list[Photo], folder: Path, settings: FeatureSettings = SMALL) -> MappingSolution:
     """Both halves of the stage on photo files."""
     return solve(extract_and_match(photos, door.pixels, folder, settings, silent), silent)
 
 
-def sparse_pictures(pictures: list[Array], folder: Path) -> Solution:
+def sparse_pictures(pictures: list[Array], folder: Path) -> MappingSolution:
     """Both halves of the stage on pictures (H, W, 3) uint8 that stand in no file."""
     photos = [Photo(f"{i}.png", str(i), p.shape[1], p.shape[0], "") for i, p in enumerate(pictures)]
     settings = replace(TINY, long_side=800)
@@ -86,7 +85,7 @@ def true_poses(name: str) -> dict[str, Array]:
 
 # ----------------------------------------------------------------------------------------------- against truth
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Solution:
+def sample(tmp_path_factory: pytest.TempPathFactory) -> MappingSolution:
     return sparse(read(SAMPLE / "photos"), tmp_path_factory.mktemp("sample"), replace(SMALL, long_side=640))
 
 
@@ -101,7 +100,7 @@ def sample_truth() -> dict[str, Any]:
     return {camera["photo"]: camera for camera in json.loads((SAMPLE / "truth.json").read_text())["cameras"]}
 
 
-def test_sample_cameras_are_where_they_were(sample: Solution, sample_truth: dict[str, Any]) -> None:
+def test_sample_cameras_are_where_they_were(sample: MappingSolution, sample_truth: dict[str, Any]) -> None:
     assert len(sample.cameras) >= len(sample_truth) - 1
     poses = {name: np.array(camera["world_from_camera"]) for name, camera in sample_truth.items()}
     rotation, direction = degrees_between(sample.cameras, poses)
@@ -110,7 +109,7 @@ def test_sample_cameras_are_where_they_were(sample: Solution, sample_truth: dict
     assert np.median(direction) < 1.0
 
 
-def test_sample_lens_is_the_true_one(sample: Solution, sample_truth: dict[str, Any]) -> None:
+def test_sample_lens_is_the_true_one(sample: MappingSolution, sample_truth: dict[str, Any]) -> None:
     for camera in sample.cameras:
         true = sample_truth[camera.photo]
         assert (camera.width, camera.height) == (true["width"], true["height"])
@@ -118,7 +117,7 @@ def test_sample_lens_is_the_true_one(sample: Solution, sample_truth: dict[str, A
         assert camera.fy == pytest.approx(true["fy"], rel=0.02)
 
 
-def test_observed_points_project_to_the_photo(sample: Solution) -> None:
+def test_observed_points_project_to_the_photo(sample: MappingSolution) -> None:
     for camera, observed in zip(sample.cameras, sample.observed, strict=True):
         pixels = camera.project(sample.positions[observed])
         assert np.all(pixels > 0)
@@ -127,12 +126,12 @@ def test_observed_points_project_to_the_photo(sample: Solution) -> None:
         assert 0 < camera.reprojection_error < 2
 
 
-def test_world_has_a_sane_size(sample: Solution) -> None:
+def test_world_has_a_sane_size(sample: MappingSolution) -> None:
     depths = [
         (sample.positions[observed] @ camera.camera_from_world[2, :3] + camera.camera_from_world[2, 3])
         for camera, observed in zip(sample.cameras, sample.observed, strict=True)
     ]
-    assert np.median(np.concatenate(depths)) == pytest.approx(DEPTH)
+    assert np.median(np.concatenate(depths)) == pytest.approx(MEDIAN_DEPTH)
     assert np.allclose(np.median(sample.positions, axis=0), 0, atol=1e-9)
 
 
@@ -158,11 +157,11 @@ def test_a_photo_that_a_model_lacks_is_placed_in_it(board: Matched) -> None:
     """One photo taken out of a model comes back, to where it was."""
     pairs = read_pairs(board)
     (model,) = mappers.run(mappers.CANDIDATES[0], board, lambda _: None)
-    whole = judge("whole", model, board, pairs)
+    whole = score_model("whole", model, board, pairs)
     smaller = pycolmap.Reconstruction(model)
     smaller.deregister_frame(smaller.image(3).frame_id)
-    found = mapping._continued(judge("smaller", smaller, board, pairs), board, pairs, lambda _: None)
-    assert found.placed == whole.placed == frozenset(range(7))
+    found = mapping._continued(score_model("smaller", smaller, board, pairs), board, pairs, lambda _: None)
+    assert found.registered == whole.registered == frozenset(range(7))
     before, after = (m.image(3).cam_from_world() * m.image(1).cam_from_world().inverse() for m in (model, found.model))
     assert np.degrees((before.rotation * after.rotation.inverse()).angle()) < 0.2
 
@@ -172,7 +171,7 @@ def test_photos_that_cannot_be_placed_stay_out(board: Matched) -> None:
     pairs = read_pairs(board)
     (model,) = mappers.run(mappers.CANDIDATES[0], board, lambda _: None)
     model.deregister_frame(model.image(3).frame_id)
-    smaller = judge("smaller", model, board, pairs)
+    smaller = score_model("smaller", model, board, pairs)
     generator = np.random.default_rng(0)
     astray = [replace(pair, second=generator.permutation(pair.second)) if 2 in pair.photos else pair for pair in pairs]
     assert mapping._continued(smaller, board, astray, lambda _: None) is smaller
@@ -228,11 +227,11 @@ def test_passes_have_stages_of_their_own(left_out: tuple[int, ...], monkeypatch:
     def match(_folder: Path, _before: object, _left: object, report: ReportStage) -> None:
         take((FEATURES, MATCHES), report)
 
-    def solved(_matched: object, report: ReportStage) -> Solution:
+    def solved(_matched: object, report: ReportStage) -> MappingSolution:
         take((MAPPING,), report)
         lost = [LeftOut(photo.name, "", "") for photo in photos[: next(found)]]
         placed = [Camera(photo.name, 9, 9, 9, 9, 4.5, 4.5, np.eye(4)) for photo in photos[len(lost) :]]
-        return Solution(placed, np.empty((0, 3)), np.empty((0, 3)), [], lost, [], 0.0, "", [])
+        return MappingSolution(placed, np.empty((0, 3)), np.empty((0, 3)), [], lost, [], 0.0, "", [])
 
     ways = ((), (0.1, ", finer"), (0.0, ", learned"))
     passes = [colmap.MatchingPass(match, TINY, (1.0, 1.0), *way) for way in ways]  # type: ignore[arg-type]
@@ -272,7 +271,7 @@ def test_photo_of_something_else_is_named(tmp_path: Path) -> None:
 
     solution = solve(extract_and_match([*photos, *stranger, grey], pixels, tmp_path, TINY, silent), silent)
     assert len(solution.cameras) == 7
-    left_out = {photo.photo: photo for photo in solution.left_out}
+    left_out = {photo.photo: photo for photo in solution.unregistered}
     assert set(left_out) == {"01.jpg", "grey.png"}
     assert "another photo" in left_out["01.jpg"].reason
     assert "detail" in left_out["grey.png"].reason
@@ -284,7 +283,7 @@ def test_two_scenes_give_the_larger_and_name_the_other(tmp_path: Path) -> None:
     solution = sparse([*vesta, *board], tmp_path, TINY)
     assert {camera.photo for camera in solution.cameras} == {photo.name for photo in board}
     assert [set(group) for group in solution.other_models] == [{photo.name for photo in vesta}]
-    assert all("solved together with" in photo.reason for photo in solution.left_out)
+    assert all("solved together with" in photo.reason for photo in solution.unregistered)
 
 
 def views_from_one_spot(picture: Array, degrees: list[float], focal: float) -> list[Array]:
@@ -368,33 +367,6 @@ def test_cancel_ends_every_stage(stage: Stage, tmp_path: Path) -> None:
     assert seen[-1] == stage
     assert seen.count(stage) == 1
     assert [thread for thread in threading.enumerate() if "ThreadPool" in thread.name] == []
-
-
-def test_a_running_call_is_cancelled_not_waited_for(board: Matched) -> None:
-    """`report` raises from the middle of one pycolmap call; the call must not go on to its end."""
-    finished = []
-
-    def endless(_path: Path, _count: int, token: mappers.Token, progress: Callable[[], None]) -> list[mappers.Model]:
-        while not token.is_cancelled:
-            progress()
-            time.sleep(0.01)
-        finished.append(True)
-        return []
-
-    calls = 0
-
-    def report(_stage: str, _done: float, _total: float) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 3:
-            raise Cancelled
-
-    candidate = mappers.Candidate("endless", endless, lambda _best, _matched: True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mappers, "CANDIDATES", (candidate,))
-        with pytest.raises(Cancelled):
-            solve(board, report)
-    assert finished == [True]
 
 
 # ----------------------------------------------------------------------------------------------- pairs

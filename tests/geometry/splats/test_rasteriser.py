@@ -1,11 +1,7 @@
 """The rasteriser draws what the sum over all Gaussians says, and its gradients are those of that sum."""
 
-import ctypes
 import math
-import shutil
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +9,8 @@ torch = pytest.importorskip("torch", reason="splats are tested where torch is in
 
 from torch import Tensor  # noqa: E402
 
-from threer_blender.geometry.splats import rasteriser, rasteriser_gpu  # noqa: E402
+from threer_blender.geometry.splats import rasteriser  # noqa: E402
+from threer_blender.geometry.splats.footprints import Footprints  # noqa: E402
 from threer_blender.geometry.splats.rasteriser import Picture, Splats  # noqa: E402
 
 SIZE = (64, 48)
@@ -45,7 +42,7 @@ def scene(count: int = 300, degree: int = 3) -> Inputs:
     }
 
 
-def dense(footprints: rasteriser.Footprints, opacities: Tensor, values: Tensor, smooth: bool) -> Picture:
+def dense(footprints: Footprints, opacities: Tensor, values: Tensor, smooth: bool) -> Picture:
     """The definition: every Gaussian at every pixel. `smooth` leaves out the cut-offs, which finite steps jump over."""
     order = torch.argsort(footprints.depths)
     order = order[footprints.extents[order, 0] > 0]
@@ -150,60 +147,6 @@ def test_a_background_shows_where_nothing_is() -> None:
     inputs = single(scene(count=5))  # all of them behind the camera
     background = torch.tensor([0.2, 0.4, 0.6])
     assert torch.equal(render(inputs).over(background), background.expand(SIZE[1], SIZE[0], 3))
-
-
-# ----------------------------------------------------------------------------------- the text for graphics cards
-
-
-@pytest.fixture
-def as_cpp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Puts the text for graphics cards, compiled as C++ and run thread by thread, in the compilers' place."""
-    compiler = shutil.which("g++")
-    if compiler is None:
-        pytest.skip("the text for graphics cards is tested where g++ is")
-    words = {
-        **rasteriser_gpu.DIALECTS["cuda"],
-        "PREAMBLE": "#include <cmath>",
-        "KERNEL": 'extern "C" void',
-        "THREAD_ARGUMENT": ", int thread_number",
-        "THREAD": "thread_number",
-        "ADD(place, value)": "place += value",
-    }
-    monkeypatch.setitem(rasteriser_gpu.DIALECTS, "cpp", words)
-
-    def use(text: str) -> None:
-        monkeypatch.setattr(rasteriser_gpu, "TEXT", text)
-        (tmp_path / "kernel.cpp").write_text(rasteriser_gpu.source("cpp"))
-        library = tmp_path / "kernel.so"
-        subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", library, tmp_path / "kernel.cpp"], check=True)
-        loaded = ctypes.CDLL(str(library))
-
-        def compiled(name: str, _device: str) -> Callable[[int, tuple[Tensor, ...]], None]:
-            def launch(tiles: int, arguments: tuple[Tensor, ...]) -> None:
-                pointers = [ctypes.c_void_p(tensor.data_ptr()) for tensor in arguments]
-                for thread in range(256 * tiles):
-                    getattr(loaded, name)(*pointers, thread)
-
-            return launch
-
-        monkeypatch.setattr(rasteriser_gpu, "_compiled", compiled)
-        rasteriser_gpu.self_test.cache_clear()
-
-    return use
-
-
-def test_the_text_for_graphics_cards_computes_what_the_cpu_does(as_cpp: Callable[[str], None]) -> None:
-    as_cpp(rasteriser_gpu.TEXT)
-    assert rasteriser_gpu.self_test(torch.device("cpu")) == ""
-
-
-@pytest.mark.parametrize(
-    ("right", "wrong"), [("rest -= weight * worth", "rest -= worth"), ("1e-4f) break", "0.5f) break")]
-)
-def test_a_card_that_computes_something_else_is_noticed(as_cpp: Callable[[str], None], right: str, wrong: str) -> None:
-    assert right in rasteriser_gpu.TEXT
-    as_cpp(rasteriser_gpu.TEXT.replace(right, wrong))
-    assert rasteriser_gpu.self_test(torch.device("cpu")) == "computes something else than the processor"
 
 
 def test_without_a_card_the_processor_is_used_and_it_is_said() -> None:

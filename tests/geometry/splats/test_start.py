@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from threer_blender.geometry.splats import depth_completion, start
+from threer_blender.geometry.splats import start
 from threer_blender.model.reconstruction import Camera, PhotoFromMap, PointMap
 
 WIDTH, HEIGHT = 80, 60
@@ -27,10 +27,10 @@ def of_plane(seen_by: Camera, normal: tuple[float, float, float] = (0, 0, 1), di
     return PointMap(seen_by.photo, points, sure, sure > 0, PhotoFromMap(1, 1, 0, 0))
 
 
-def seen(pointmap: PointMap, by: Camera, spacing: float = 1.0) -> start.Seen:
+def seen(pointmap: PointMap, by: Camera, spacing: float = 1.0) -> start.ThinnedMap:
     y, x = np.indices((HEIGHT, WIDTH))
     picture = np.stack([3 * x, 4 * y, 128 + 0 * x], -1).astype(np.uint8)
-    return start.seen(by, pointmap, picture, 0.5, spacing)
+    return start.thinned_map(by, pointmap, picture, 0.5, spacing)
 
 
 def without(pointmap: PointMap, hole: tuple[slice, slice]) -> PointMap:
@@ -41,42 +41,11 @@ def without(pointmap: PointMap, hole: tuple[slice, slice]) -> PointMap:
     return PointMap(pointmap.photo, points, confidence, confidence > 0, pointmap.photo_from_map)
 
 
-def test_a_plane_with_holes_is_filled_and_continued() -> None:
-    y, x = np.indices((60, 80)) / 80
-    inverse = 0.2 + 0.1 * x + 0.05 * y
-    weights = np.ones((60, 80))
-    weights[20:35, 30:50] = 0
-    weights[:, 74:] = 0
-    found = depth_completion.filled(np.where(weights > 0, inverse, 0), weights, np.full((60, 80, 3), 0.5))
-    assert np.abs(found / inverse - 1).max() < 0.01
-
-
-def test_what_is_known_beyond_an_edge_of_the_photo_hardly_counts() -> None:
-    inverse = np.where(np.arange(80) < 40, 1.0, 0.2) * np.ones((60, 1))
-    guide = np.where(np.arange(80) < 40, 0.9, 0.1)[None, :, None] * np.ones((60, 1, 3))
-    weights = np.ones((60, 80))
-    weights[:, 30:50] = 0
-    found = depth_completion.filled(inverse, weights, guide)
-    assert np.abs(found[:, 30:40] - 1.0).max() < 0.02
-    assert np.abs(found[:, 40:50] - 0.2).max() < 0.02
-
-
-def test_where_nothing_is_known_near_by_things_are_far() -> None:
-    """Behind a near thing on the left, another colour begins of which nothing is known."""
-    near = np.arange(80) < 30
-    inverse, weights = np.where(near, 1.0, 0.0) * np.ones((60, 1)), np.where(near, 1.0, 0.0) * np.ones((60, 1))
-    inverse[:3, :10] = 0.2
-    guide = np.where(near, 0.9, 0.1)[None, :, None] * np.ones((60, 1, 3))
-    found = depth_completion.filled(inverse, weights, guide)
-    assert np.abs(found[10:, 20:30] - 1.0).max() < 0.1
-    assert found[10:, 50:].max() < 0.3
-
-
 def test_discs_lie_on_the_surface_as_large_as_pixels() -> None:
     normal = np.array([0.6, 0.0, 0.8])
     view = camera("a")
     splats = start.gaussians([seen(of_plane(view, tuple(normal)), view)])
-    inside = splats.sure > 0.5
+    inside = splats.confidence > 0.5
     assert inside.sum() == WIDTH * HEIGHT
     assert np.abs(splats.means[inside] @ normal - 4).max() < 1e-4
     assert (np.abs(splats.means @ normal - 4) < 0.05 * splats.means[:, 2]).all()  # continued beyond the photo's edges
@@ -94,7 +63,7 @@ def test_a_surface_that_two_photos_show_is_kept_once() -> None:
     views = [camera("a"), camera("b", x=0.3)]
     alone, both = (start.gaussians([seen(of_plane(view), view) for view in chosen]) for chosen in (views[:1], views))
     # 0.3 at a distance of 4 is 5.25 of 80 pixels.
-    assert (both.sure > 0.5).sum() - (alone.sure > 0.5).sum() == pytest.approx(5.25 * HEIGHT, abs=HEIGHT)
+    assert (both.confidence > 0.5).sum() - (alone.confidence > 0.5).sum() == pytest.approx(5.25 * HEIGHT, abs=HEIGHT)
     assert np.abs(both.means[:, 2] - 4).max() < 1e-3
 
 
@@ -102,7 +71,7 @@ def test_a_surface_that_two_photos_show_from_afar_is_compared_by_its_own_depth()
     """Seen from the side the same points have other depths: only depth in the other camera tells that they agree."""
     views = [camera("a"), camera("b", x=-2.5, turn=0.5)]
     both = start.gaussians([seen(of_plane(view), view) for view in views])
-    sure = both.means[both.sure > 0.5]
+    sure = both.means[both.confidence > 0.5]
     second = views[1].project(sure[WIDTH * HEIGHT :])
     in_first = views[0].project(sure[WIDTH * HEIGHT :])
     assert np.isfinite(second).all()
@@ -112,7 +81,7 @@ def test_a_surface_that_two_photos_show_from_afar_is_compared_by_its_own_depth()
 def test_what_a_photo_is_not_sure_of_is_guessed_from_around_it() -> None:
     view = camera("a")
     splats = start.gaussians([seen(without(of_plane(view), np.s_[20:40, 30:60]), view)])
-    guessed = splats.sure < 0.5
+    guessed = splats.confidence < 0.5
     inside = (view.project(splats.means) > 0).all(-1) & (view.project(splats.means) < (WIDTH, HEIGHT)).all(-1)
     assert (guessed & inside).sum() == 20 * 30 / start.GUESS**2
     assert np.abs(splats.means[:, 2] - 4).max() < 0.15
@@ -135,6 +104,6 @@ def test_a_thinned_map_finds_the_same_pixels() -> None:
     place = (view.project(thinned.points) - thinned.photo_from_map[2:]) / thinned.photo_from_map[:2]
     y, x = np.indices(thinned.depth.shape) + 0.5
     assert np.abs(place - np.stack([x, y], -1)).max() < 1e-3
-    assert thinned.sure[m:-m, m:-m].min() >= 0.5
+    assert thinned.confidence[m:-m, m:-m].min() >= 0.5
     colour = thinned.colours[m:-m, m:-m, 0] * 255 / 3
     assert colour == pytest.approx(np.floor(view.project(thinned.points[m:-m, m:-m])[..., 0]), abs=1e-3)

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="splats are tested where torch is in
 
 from threer_blender.geometry.splats import training  # noqa: E402
 from threer_blender.geometry.splats.start import Start  # noqa: E402
-from threer_blender.geometry.splats.training import Settings, Training, View, improve  # noqa: E402
+from threer_blender.geometry.splats.training import Training, TrainingSettings, View, improve  # noqa: E402
 from threer_blender.model.reconstruction import FloatArray  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -30,7 +30,7 @@ def wall(spacing: float = 0.15) -> Start:
         rotations=np.tile(np.eye(3), (count, 1, 1)),
         opacities=np.full(count, 0.9),
         colours=colours,
-        sure=np.full(count, 0.9),
+        confidence=np.full(count, 0.9),
         footprints=np.full(count, spacing),
     )
 
@@ -45,7 +45,7 @@ def turned(degrees: float, axis: tuple[float, float, float]) -> FloatArray:
 
 def photos(scene: Start) -> list[View]:
     """What five cameras see of it."""
-    drawn = Training(scene, [view(np.eye(4))], Settings(1, 0), CPU)
+    drawn = Training(scene, [view(np.eye(4))], TrainingSettings(1, 0), CPU)
     found = []
     for x, y in ((-0.5, 0.0), (0.0, 0.3), (0.5, 0.0), (0.2, -0.3), (0.0, 0.0)):
         pose = turned(-6 * x, (0, 1, 0))
@@ -79,7 +79,7 @@ def pixels_apart(a: FloatArray, b: FloatArray, scene: Start) -> float:
 def test_colours_are_recovered() -> None:
     truth = wall()
     grey = replace(truth, colours=0.5 + 0.3 * (truth.colours - 0.5))
-    result = improve(grey, photos(truth), Settings(100, 0), CPU, lambda *_: False, spare=4)
+    result = improve(grey, photos(truth), TrainingSettings(100, 0), CPU, lambda *_: False, spare=4)
     assert result.quality > 28
 
 
@@ -88,7 +88,7 @@ def test_wrong_cameras_are_recovered() -> None:
     views = photos(truth)
     wrong = [turned(1, axis) for axis in ((1, 0, 0), (-1, 1, 0), (0, -1, 1), (1, 1, 1))]
     off = [replace(v, camera_from_world=w @ v.camera_from_world) for v, w in zip(views[:4], wrong, strict=True)]
-    result = improve(truth, [*off, views[4]], Settings(100, 0), CPU, lambda *_: False, spare=4)
+    result = improve(truth, [*off, views[4]], TrainingSettings(100, 0), CPU, lambda *_: False, spare=4)
     assert result.quality > 28
     before = [pixels_apart(a.camera_from_world, b.camera_from_world, truth) for a, b in zip(off, views, strict=False)]
     after = [pixels_apart(pose, true.camera_from_world, truth) for pose, true in zip(result.poses, views, strict=True)]
@@ -105,7 +105,7 @@ def test_what_a_photo_does_not_show_does_not_count() -> None:
         mask[:, :20] = False
         picture[:, :20] = 1.0  # of no meaning
         masked.append(replace(seen, mask=mask, picture=picture))
-    training = Training(truth, masked[:1], Settings(iterations=30, degree=0), CPU)
+    training = Training(truth, masked[:1], TrainingSettings(iterations=30, degree=0), CPU)
     for _ in range(30):
         training.step()
     drawn = training.picture(replace(views[0], camera_from_world=training.poses()[0]))
@@ -115,11 +115,11 @@ def test_what_a_photo_does_not_show_does_not_count() -> None:
 def test_a_view_is_found_from_a_wrong_pose() -> None:
     truth = wall()
     views = photos(truth)
-    training = Training(truth, views[:1], Settings(1, 0), CPU)
+    optimisation = Training(truth, views[:1], TrainingSettings(1, 0), CPU)
     wrong = replace(views[2], camera_from_world=turned(1, (1, 1, 0)) @ views[2].camera_from_world)
-    found = training.aligned(training.splats(), wrong, training.depth)
+    found = training.aligned(optimisation.splats(), wrong, optimisation.depth)
     assert degrees_apart(found.camera_from_world, views[2].camera_from_world) < 0.4
-    assert training.decibels(training.picture(found), found) > 35
+    assert training.decibels(optimisation.picture(found), found) > 35
 
 
 def test_it_ends_when_asked_with_what_there_is() -> None:
@@ -130,7 +130,7 @@ def test_it_ends_when_asked_with_what_there_is() -> None:
         seen.append(done)
         return done == 3
 
-    result = improve(truth, photos(truth), Settings(iterations=1000, degree=1), CPU, watch)
+    result = improve(truth, photos(truth), TrainingSettings(iterations=1000, degree=1), CPU, watch)
     assert seen == [1, 2, 3]
     assert result.gaussians.means.shape == (len(truth), 3)
     assert result.gaussians.sh.shape == (len(truth), 4, 3)
@@ -140,12 +140,12 @@ def test_it_ends_when_asked_with_what_there_is() -> None:
 
 def test_asked_to_end_it_returns_the_best_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     """The training photos are noise, so what was there at the only look is better than what is there at the end."""
-    monkeypatch.setattr(training, "JUDGE_EVERY", 5)
+    monkeypatch.setattr(training, "VALIDATE_EVERY", 5)
     truth = wall()
     views = photos(truth)
     noise = noisy(views[:4])
-    result = improve(truth, [*noise, views[4]], Settings(1000, 0), CPU, lambda _, done: done == 9, 4)
-    looked = Training(truth, noise, Settings(1000, 0), CPU)
+    result = improve(truth, [*noise, views[4]], TrainingSettings(1000, 0), CPU, lambda _, done: done == 9, 4)
+    looked = Training(truth, noise, TrainingSettings(1000, 0), CPU)
     for _ in range(5):
         looked.step()
     assert np.array_equal(result.gaussians.sh, looked.gaussians().sh)
@@ -153,14 +153,16 @@ def test_asked_to_end_it_returns_the_best_so_far(monkeypatch: pytest.MonkeyPatch
 
 def test_it_ends_when_the_spared_photo_gains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The training photos are noise: the more they are learnt, the worse the spared one looks. The best is returned."""
-    monkeypatch.setattr(training, "JUDGE_EVERY", 5)
+    monkeypatch.setattr(training, "VALIDATE_EVERY", 5)
     truth = wall()
     views = photos(truth)
     noise = noisy(views[:4])
     seen = []
-    result = improve(truth, [*noise, views[4]], Settings(1000, 0), CPU, lambda _, done: bool(seen.append(done)), 4)
+    result = improve(
+        truth, [*noise, views[4]], TrainingSettings(1000, 0), CPU, lambda _, done: bool(seen.append(done)), 4
+    )
     assert len(seen) == 5 * (1 + training.PATIENCE)
-    after = Training(truth, noise, Settings(1000, 0), CPU)
+    after = Training(truth, noise, TrainingSettings(1000, 0), CPU)
     for _ in range(len(seen)):
         after.step()
     assert result.quality > training.decibels(after.picture(views[4]), views[4]) + 1

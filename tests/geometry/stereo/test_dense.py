@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.runtime import synthetic
 from threer_blender.geometry.stereo import dense
-from threer_blender.geometry.stereo.views import DepthMap, View, centred, normals_of, planes_of, select_sources
+from threer_blender.geometry.stereo.views import DepthMap, View
 
 DATA = Path(os.environ.get("THREER_DATA", Path(__file__).parents[4] / "shared" / "data"))
 MOTORCYCLE = DATA / "middlebury2014_motorcycle"
@@ -90,18 +90,6 @@ def test_normals_face_the_camera_and_follow_the_surface() -> None:
     assert np.degrees(np.median(np.arccos(cosine))) < 12
 
 
-def test_planes_survive_depth_and_normals() -> None:
-    view = views_of(shots_of(3))[1]
-    random = np.random.default_rng(0)
-    planes = np.empty((*view.image.shape[:2], 3), np.float32)
-    planes[..., 0] = random.uniform(0.1, 0.5, planes.shape[:2])
-    planes[..., 1:] = random.uniform(-0.002, 0.002, (*planes.shape[:2], 2))
-    normal = normals_of(planes, centred(view.intrinsics))
-    zero = np.zeros(planes.shape[:2], np.float32)
-    found = DepthMap(1 / planes[..., 0], normal, zero, zero.astype(np.uint8))
-    assert np.allclose(planes_of(view, found), planes, atol=1e-5)
-
-
 def test_pictures_of_other_sizes_and_turned_cameras() -> None:
     """A half-pixel slip between sizes would show as a bias of a quarter pixel of parallax, 1 % of depth."""
     shots = shots_of(3)
@@ -169,22 +157,6 @@ def test_progress_counts_up_to_the_end_and_cancels() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         dense.estimate_depths(views, dense.STANDARD, cancel)
-
-
-def test_sources_share_points_at_a_good_angle() -> None:
-    views = views_of(synthetic.shots(6, 48, 36, 5))
-    chosen = select_sources(views, 3)
-    assert [len(others) for others in chosen] == [3] * 6
-    assert all(i not in others for i, others in enumerate(chosen))
-    assert chosen[0][0] in (2, 3)  # ten or fifteen degrees away, rather than five: most of the world is farther off
-    assert chosen[5][0] in (2, 3)
-
-
-def test_sources_without_points_are_neighbours() -> None:
-    none = {"sparse_points": np.zeros((0, 3)), "sparse_ids": np.zeros(0, np.int64)}
-    views = [replace(view, **none) for view in views_of(synthetic.shots(5, 48, 36, 10))]
-    assert select_sources(views[:2], 4) == [[1], [0]]
-    assert set(select_sources(views, 2)[2]) == {1, 3}
 
 
 def test_views_from_one_place_are_refused() -> None:

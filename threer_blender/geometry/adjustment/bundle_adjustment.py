@@ -1,4 +1,4 @@
-"""[R] Bundle adjustment for every engine: cameras, lenses and points that meet what was seen, robustly.
+"""[R] Bundle adjustment for every engine: cameras, lenses and points that fit the observations, robustly.
 
 It is our own and not Ceres through pycolmap because it knows what engines bring: depths along the rays, right up to a
 factor per camera, which hold the points that rays alone do not place (pure rotation, far things), and because it can be
@@ -17,14 +17,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...model import lens
+from ...model.arrays import Array, FloatArray
 from ...model.errors import UserError
-from ...model.reconstruction import Array, Camera, FloatArray, Photo
-from .reprojection import CENTRE, Lenses, Problem, State, lenses_of
+from ...model.reconstruction import Camera, Photo
+from .. import rotations
+from ..levenberg_marquardt import Options
+from ..robust_losses import Cauchy
+from .reprojection import CENTRE, AdjustmentState, Lenses, Problem, lenses_of
 from .tracks import LEAST_PARALLAX, Tracks, triangulate
 
 WIDE = 2.0  # times the median error: the loss of the first descents
-WIDE_DESCENTS, WIDE_STEPS = 5, 8  # a descent need not arrive where the next one goes on
-WIDE_PARALLAX = 1.0  # degrees: points of less have no say in them
+WIDE_DESCENTS, WIDE_STEPS, STEPS = 5, 8, 30  # a descent need not arrive where the next one goes on
+WIDE_PARALLAX = 1.0  # degrees: the first descents leave out points of less
 OUTLIER = 4.0  # times the loss: what is farther off in the end is dropped
 LOSS = 1.0  # pixels of error up to which an observation counts in full
 SPREAD = 1.5  # times the median error: the last loss, where that is more than LOSS
@@ -35,7 +39,7 @@ LEAST_SHARE = 0.3  # of a camera's observations that stand in the end; else they
 
 @dataclass(frozen=True)
 class Unknowns:
-    """What is solved for of a lens: focal length (fx to fy stays), principal point, and the terms of the COLMAP model
+    """The unknowns of a lens: focal length (fx to fy stays), principal point, and the terms of the COLMAP model
     `distortion`; "" keeps the distortion that the cameras have."""
 
     focal: bool = True
@@ -47,8 +51,8 @@ KNOWN = Unknowns(focal=False)
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What to solve for beside poses and points.
+class AdjustmentSettings:
+    """The unknowns beside poses and points, and when to stop.
 
     `lenses`: one number from 0 a camera; cameras with the same number share intrinsics, None gives each its own.
     `unknowns` of each lens. `enough`: relative fall of the cost in a step that ends a descent.
@@ -75,7 +79,7 @@ class Refined:
     after: FloatArray
 
     def depth_factor(self, index: int) -> float:
-        """What the depths that came with a camera's observations are to be multiplied by: the median over them."""
+        """The factor for the depths that came with a camera's observations: the median over them."""
         mine = (self.tracks.camera == index) & np.isfinite(self.tracks.depth)
         if not mine.any():
             return 1.0
@@ -87,7 +91,7 @@ class Refined:
 def refine(
     cameras: Sequence[Camera],
     tracks: Tracks,
-    settings: Settings | None = None,
+    settings: AdjustmentSettings | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> Refined:
     """Cameras and points that meet the tracks.
@@ -96,7 +100,7 @@ def refine(
     photos that hangs together is laid back onto where it was, its scale as well. `check()` is called between steps and
     may raise.
     """
-    settings = settings or Settings()
+    settings = settings or AdjustmentSettings()
     asked = np.bincount(tracks.camera, minlength=len(cameras))
     tracks = supported(tracks, np.full(len(cameras), LEAST_OBSERVATIONS))
     solved = _lenses(cameras, settings)
@@ -121,14 +125,14 @@ def supported(tracks: Tracks, least: Array) -> Tracks:
     """The tracks without the cameras that have fewer than `least` (N,) observations in them, however often it takes."""
     while len(tracks):
         counts = np.bincount(tracks.camera, minlength=len(least))
-        kept = (counts >= least)[tracks.camera]
-        if kept.all():
+        enough = (counts >= least)[tracks.camera]
+        if enough.all():
             break
-        tracks = tracks.only(kept)
+        tracks = tracks.only(enough)
     return tracks
 
 
-def _lenses(cameras: Sequence[Camera], settings: Settings) -> Lenses:
+def _lenses(cameras: Sequence[Camera], settings: AdjustmentSettings) -> Lenses:
     """The lenses that are solved for, all of the richest model that any of them needs."""
     models = {camera.distortion.model for camera in cameras}
     models |= {settings.unknowns.distortion} - {""}
@@ -144,73 +148,75 @@ def _lenses(cameras: Sequence[Camera], settings: Settings) -> Lenses:
 
 
 def _free(asked: Unknowns, model: str) -> list[bool]:
-    """(3 + T) which unknowns of a lens of this model are solved for."""
+    """(3 + T) bool: the unknowns of a lens of this model that are solved for."""
     terms = lens.MODELS.get(asked.distortion, ())
     return [asked.focal, asked.principal_point, asked.principal_point, *(name in terms for name in lens.MODELS[model])]
 
 
-def _state(cameras: Sequence[Camera], lenses: Lenses, points: FloatArray) -> State:
+def _state(cameras: Sequence[Camera], lenses: Lenses, points: FloatArray) -> AdjustmentState:
     from_world = np.array([camera.camera_from_world for camera in cameras])
-    return State(from_world[:, :3, :3], from_world[:, :3, 3], np.zeros(len(cameras)), lenses.start, points)
+    return AdjustmentState(from_world[:, :3, :3], from_world[:, :3, 3], np.zeros(len(cameras)), lenses.start, points)
 
 
-def _cameras(cameras: Sequence[Camera], lenses: Lenses, state: State) -> list[Camera]:
+def _cameras(cameras: Sequence[Camera], lenses: Lenses, state: AdjustmentState) -> list[Camera]:
     """The cameras as `state` has them."""
-    moved = []
+    solved = []
     for index, camera in enumerate(cameras):
         values = state.lenses[lenses.of[index]]
         fx, fy = lenses.focals[lenses.of[index]] * np.exp(values[0])
         world_from_camera = np.eye(4)
         world_from_camera[:3, :3] = state.rotations[index].T
         world_from_camera[:3, 3] = -state.rotations[index].T @ state.translations[index]
-        bend = lenses.distortion(values)
-        moved.append(
+        distortion = lenses.distortion(values)
+        solved.append(
             replace(
                 camera,
                 fx=float(fx),
                 fy=float(fy),
                 cx=float(values[CENTRE][0]),
                 cy=float(values[CENTRE][1]),
-                distortion=lens.NO_DISTORTION if bend.is_identity else bend,
+                distortion=lens.NO_DISTORTION if distortion.is_identity else distortion,
                 world_from_camera=world_from_camera,
             )
         )
-    return moved
+    return solved
 
 
 def _descend(
     cameras: Sequence[Camera],
     tracks: Tracks,
     lenses: Lenses,
-    state: State,
-    settings: Settings,
+    state: AdjustmentState,
+    settings: AdjustmentSettings,
     check: Callable[[], None],
-) -> tuple[Tracks, State]:
+) -> tuple[Tracks, AdjustmentState]:
     """The state after wide descents and a narrow one, and the observations that fit it."""
     for _ in range(WIDE_DESCENTS):
-        sure, state = _placed(cameras, tracks, lenses, state, WIDE_PARALLAX)
-        wide = _loss(sure, lenses, state, WIDE)
-        state = Problem(sure, lenses).descend(state, wide, check, settings.enough, WIDE_STEPS)
+        usable, state = _triangulated(cameras, tracks, lenses, state, WIDE_PARALLAX)
+        wide = _loss(usable, lenses, state, WIDE)
+        options = Options("bundle adjustment, wide loss", WIDE_STEPS, settings.enough)
+        state = Problem(usable, lenses).descend(state, Cauchy(wide), options, check)
         if wide == LOSS:
             break
-    tracks, state = _placed(cameras, tracks, lenses, state)
+    tracks, state = _triangulated(cameras, tracks, lenses, state)
     for _ in range(2):  # what fits the wide descents, then what fits the narrow one
         widest = LARGEST_LOSS * float(np.median(lenses.sizes))
         loss = min(max(widest, LOSS), _loss(tracks, lenses, state, SPREAD))
         fits = Problem(tracks, lenses).errors(state) < OUTLIER * loss
-        tracks, state = _placed(cameras, tracks.only(fits), lenses, state)
-        state = Problem(tracks, lenses).descend(state, loss, check, settings.enough)
+        tracks, state = _triangulated(cameras, tracks.only(fits), lenses, state)
+        options = Options("bundle adjustment", STEPS, settings.enough)
+        state = Problem(tracks, lenses).descend(state, Cauchy(loss), options, check)
     return tracks, state
 
 
-def _loss(tracks: Tracks, lenses: Lenses, state: State, times: float) -> float:
+def _loss(tracks: Tracks, lenses: Lenses, state: AdjustmentState, times: float) -> float:
     errors = Problem(tracks, lenses).errors(state)
     return max(LOSS, times * float(np.median(errors[np.isfinite(errors)]))) if len(errors) else LOSS
 
 
-def _placed(
-    cameras: Sequence[Camera], tracks: Tracks, lenses: Lenses, state: State, least: float = LEAST_PARALLAX
-) -> tuple[Tracks, State]:
+def _triangulated(
+    cameras: Sequence[Camera], tracks: Tracks, lenses: Lenses, state: AdjustmentState, least: float = LEAST_PARALLAX
+) -> tuple[Tracks, AdjustmentState]:
     """The state with its points where the rays of its cameras meet, and the tracks without those that meet nowhere."""
     known = replace(tracks, depth=tracks.depth * np.exp(state.factors)[tracks.camera])
     points = triangulate(_cameras(cameras, lenses, state), known, least)
@@ -218,22 +224,22 @@ def _placed(
     return tracks.only(there[tracks.point]), replace(state, points=points[there])
 
 
-def _result(cameras: Sequence[Camera], tracks: Tracks, lenses: Lenses, state: State) -> Refined:
+def _result(cameras: Sequence[Camera], tracks: Tracks, lenses: Lenses, state: AdjustmentState) -> Refined:
     """The refined cameras, laid back onto where they were, with their errors before and after."""
-    moved, points = _cameras(cameras, lenses, state), state.points.copy()
+    solved, points = _cameras(cameras, lenses, state), state.points.copy()
     camera_group, point_group = groups(tracks, len(cameras))
     for group in np.unique(camera_group[tracks.camera]):
         mine = np.flatnonzero(camera_group == group)
-        told = mine[np.isin(mine, tracks.camera[np.isfinite(tracks.depth)])]
-        scale, rotation, translation = _back(cameras, moved, mine, state.factors[told])
+        with_depth = mine[np.isin(mine, tracks.camera[np.isfinite(tracks.depth)])]
+        scale, rotation, translation = _back(cameras, solved, mine, state.factors[with_depth])
         for index in mine:
-            moved[index] = _carried(moved[index], scale, rotation, translation)
+            solved[index] = _transformed(solved[index], scale, rotation, translation)
         points[point_group == group] = scale * points[point_group == group] @ rotation.T + translation
     before = photo_errors(cameras, tracks, triangulate(cameras, tracks))
-    after = photo_errors(moved, tracks, points)
+    after = photo_errors(solved, tracks, points)
     refined = [
         replace(new, reprojection_error=float(error)) if np.isfinite(error) else old
-        for old, new, error in zip(cameras, moved, after, strict=True)
+        for old, new, error in zip(cameras, solved, after, strict=True)
     ]
     return Refined(refined, points, tracks, before, after)
 
@@ -250,7 +256,7 @@ def photo_errors(cameras: Sequence[Camera], tracks: Tracks, points: FloatArray) 
 
 
 def groups(tracks: Tracks, cameras: int) -> tuple[Array, Array]:
-    """Which cameras (N,) and points (P,) hang together through tracks: the same number, that of their first camera."""
+    """The connected group of each camera (N,) and point (P,), through tracks: the number of its first camera."""
     of_camera = np.arange(cameras)
     while True:
         of_point = np.full(len(tracks), cameras)
@@ -270,22 +276,27 @@ def _back(
     The scale is that of the depths that came with the observations (`factors`, logarithms of new over known), else
     that of the distances between cameras.
     """
-    was, is_now = (np.array([cameras[i].world_from_camera for i in mine]) for cameras in (old, new))
-    left, _, right = np.linalg.svd(np.einsum("nij,nkj->ik", was[:, :3, :3], is_now[:, :3, :3]))
-    rotation = left @ np.diag([1.0, 1.0, np.linalg.det(left @ right)]) @ right
+    old_poses, new_poses = (np.array([cameras[i].world_from_camera for i in mine]) for cameras in (old, new))
+    rotation = rotations.nearest(np.einsum("nij,nkj->ik", old_poses[:, :3, :3], new_poses[:, :3, :3]))
     if len(factors):
         scale = float(np.exp(-np.median(factors)))
     else:
         first, second = np.triu_indices(len(mine), 1)
-        apart, apart_now = (np.linalg.norm(p[first, :3, 3] - p[second, :3, 3], axis=1) for p in (was, is_now))
-        sure = apart_now > 1e-9 * apart_now.max(initial=1e-30)
-        scale = float(np.median(apart[sure] / apart_now[sure])) if sure.any() and apart[sure].any() else 1.0
-    translation = np.median(was[:, :3, 3] - scale * is_now[:, :3, 3] @ rotation.T, axis=0)
+        old_distances, new_distances = (
+            np.linalg.norm(p[first, :3, 3] - p[second, :3, 3], axis=1) for p in (old_poses, new_poses)
+        )
+        usable = new_distances > 1e-9 * new_distances.max(initial=1e-30)
+        scale = (
+            float(np.median(old_distances[usable] / new_distances[usable]))
+            if usable.any() and old_distances[usable].any()
+            else 1.0
+        )
+    translation = np.median(old_poses[:, :3, 3] - scale * new_poses[:, :3, 3] @ rotation.T, axis=0)
     return scale, rotation, translation
 
 
-def _carried(camera: Camera, scale: float, rotation: FloatArray, translation: FloatArray) -> Camera:
-    """The camera in a world that is scaled, turned and moved."""
+def _transformed(camera: Camera, scale: float, rotation: FloatArray, translation: FloatArray) -> Camera:
+    """The camera in a world that is scaled, rotated and translated."""
     pose = np.eye(4)
     pose[:3, :3] = rotation @ camera.world_from_camera[:3, :3]
     pose[:3, 3] = scale * rotation @ camera.world_from_camera[:3, 3] + translation

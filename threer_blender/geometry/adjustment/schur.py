@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
-from ...model.reconstruction import Array, FloatArray
+from ...model.arrays import Array, FloatArray
+from ..kernels import compiled
 
 
 class Linear(NamedTuple):
     """Residuals (M, R) of M observations, weighed, with their derivatives.
 
-    `columns` (M, K) int64: which of the reduced unknowns each row of `outer` (M, R, K) belongs to; `inner` (M, R, 3)
+    `columns` (M, K) int64: the reduced unknowns that the columns of `outer` (M, R, K) belong to; `inner` (M, R, 3)
     by the observation's point; `start` (P + 1,) int64 where each point's observations begin.
     """
 
@@ -41,11 +41,11 @@ def solve(linear: Linear, prior: FloatArray, gradient: FloatArray, damping: floa
     return step, _points(linear, step, inverses, point_gradient)
 
 
-@numba.njit(cache=True)
+@compiled()
 def inverted(block: Array) -> Array:
-    """Of a positive definite matrix (3, 3), by its Cholesky factor: numba's own needs SciPy.
+    """The inverse of a positive definite matrix (3, 3), by its Cholesky factor: numba's own needs SciPy.
 
-    Pivots that rounding has taken are put back to the least that it can tell.
+    Pivots that rounding has made too small are raised to the least that double precision resolves.
     """
     a = np.sqrt(block[0, 0])
     b, c = block[1, 0] / a, block[2, 0] / a
@@ -65,7 +65,7 @@ def inverted(block: Array) -> Array:
     return inverse
 
 
-@numba.njit(cache=True)
+@compiled()
 def _reduce(linear: Linear, unknowns: int, damping: float) -> tuple[Array, Array, Array, Array]:
     """Reduced matrix (U, U) and gradient (U,); inverse block (P, 3, 3) and gradient (P, 3) of every point."""
     residuals, columns, outer, inner, start = linear
@@ -102,17 +102,17 @@ def _reduce(linear: Linear, unknowns: int, damping: float) -> tuple[Array, Array
                         mixed[a, k, 0] * inverse[0, i] + mixed[a, k, 1] * inverse[1, i] + mixed[a, k, 2] * inverse[2, i]
                     )
             for k in range(width):
-                own = columns[m, k]
+                column = columns[m, k]
                 for i in range(3):
-                    right[own] -= solved[a, k, i] * gradient[i]
+                    right[column] -= solved[a, k, i] * gradient[i]
                 for r in range(rows):
-                    right[own] += outer[m, r, k] * residuals[m, r]
-                    diagonal[own] += outer[m, r, k] ** 2
+                    right[column] += outer[m, r, k] * residuals[m, r]
+                    diagonal[column] += outer[m, r, k] ** 2
                 for other in range(width):
                     total = 0.0
                     for r in range(rows):
                         total += outer[m, r, k] * outer[m, r, other]
-                    matrix[own, columns[m, other]] += 0.5 * total
+                    matrix[column, columns[m, other]] += 0.5 * total
         for a in range(count):
             for b in range(a, count):
                 share = 0.5 if a == b else 1.0
@@ -130,7 +130,7 @@ def _reduce(linear: Linear, unknowns: int, damping: float) -> tuple[Array, Array
     return matrix, right, inverses, gradients
 
 
-@numba.njit(cache=True)
+@compiled()
 def _points(linear: Linear, step: Array, inverses: Array, gradients: Array) -> Array:
     """(P, 3) the points' steps that go with the reduced unknowns' `step`."""
     residuals, columns, outer, inner, start = linear
@@ -139,11 +139,11 @@ def _points(linear: Linear, step: Array, inverses: Array, gradients: Array) -> A
         wanted = gradients[point].copy()
         for m in range(start[point], start[point + 1]):
             for r in range(residuals.shape[1]):
-                moved = 0.0
+                change = 0.0
                 for k in range(columns.shape[1]):
-                    moved += outer[m, r, k] * step[columns[m, k]]
+                    change += outer[m, r, k] * step[columns[m, k]]
                 for i in range(3):
-                    wanted[i] += inner[m, r, i] * moved
+                    wanted[i] += inner[m, r, i] * change
         for i in range(3):
             for j in range(3):
                 steps[point, i] -= inverses[point, i, j] * wanted[j]

@@ -1,8 +1,8 @@
-"""[R] Tracks: which points of the scene were seen where, linked from matches of pairs, and their triangulation.
+"""[R] Tracks: observations of the same point in several photos, linked from matches of pairs; triangulation.
 
-Linking is union-find over the matches, surest first; a link that would give a track two places in one photo is refused
-(as in Moulon & Monasse, "Unordered feature tracking made fast and easy", 2012, but without dropping the whole track).
-Triangulation minimises the distances between point and rays, each over the point's depth, in closed form.
+Linking is union-find over the matches, strongest pairs first; a link that would give a track two places in one photo is
+refused (as in Moulon & Monasse, "Unordered feature tracking made fast and easy", 2012, but without dropping the whole
+track). Triangulation minimises the distances between point and rays, each over the point's depth, in closed form.
 """
 
 from __future__ import annotations
@@ -11,21 +11,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
-from ...model.reconstruction import Array, Camera, FloatArray
+from ...model.arrays import Array, FloatArray
+from ...model.reconstruction import Camera
+from ..kernels import compiled
 from .schur import inverted
 
-LEAST_PARALLAX = 0.5  # degrees; below it, and without a depth, nothing tells where a point is
-DEPTH_ERROR = 0.2  # relative; how well a depth that came with an observation is believed
+LEAST_PARALLAX = 0.5  # degrees; below it, and without a depth, a point is not determined
+DEPTH_ERROR = 0.2  # relative; standard deviation of a depth that came with an observation
 ROUNDS = 4  # of triangulation, each weighed by the depths of the one before
 
 
 class PairMatches(NamedTuple):
     """Matches between two photos: `first` and `second` index the photos, the rest (M,) the keypoints of each.
 
-    `strength` is higher for pairs that are surer; they are linked first.
+    `strength` is higher for more reliable pairs; they are linked first.
     """
 
     first: int
@@ -53,17 +54,17 @@ class Tracks:
         """Number of points P."""
         return int(self.point[-1]) + 1 if len(self.point) else 0
 
-    def only(self, kept: Array) -> Tracks:
-        """Those of the observations `kept` (M,) bool whose point keeps two or more; points are numbered anew."""
-        counts = np.bincount(self.point[kept], minlength=len(self))
-        kept = kept & (counts[self.point] >= 2)
-        point = np.unique(self.point[kept], return_inverse=True)[1].reshape(-1)
-        return Tracks(point, self.camera[kept], self.pixels[kept], self.depth[kept])
+    def only(self, chosen: Array) -> Tracks:
+        """Those of the observations `chosen` (M,) bool whose point keeps two or more; points are numbered anew."""
+        counts = np.bincount(self.point[chosen], minlength=len(self))
+        chosen = chosen & (counts[self.point] >= 2)
+        point = np.unique(self.point[chosen], return_inverse=True)[1].reshape(-1)
+        return Tracks(point, self.camera[chosen], self.pixels[chosen], self.depth[chosen])
 
 
 def link(pixels: Sequence[FloatArray], pairs: Iterable[PairMatches]) -> Tracks:
     """Tracks of the keypoints `pixels[i]` (K_i, 2) of photo i, in pixels of the photo, along the matches of `pairs`."""
-    offsets = np.concatenate([[0], np.cumsum([len(found) for found in pixels])]).astype(np.int64)
+    offsets = np.concatenate([[0], np.cumsum([len(keypoints) for keypoints in pixels])]).astype(np.int64)
     edges = [
         np.stack([offsets[pair.first] + pair.keypoints_first, offsets[pair.second] + pair.keypoints_second], axis=1)
         for pair in sorted(pairs, key=lambda pair: -pair.strength)
@@ -79,11 +80,11 @@ def link(pixels: Sequence[FloatArray], pairs: Iterable[PairMatches]) -> Tracks:
     return Tracks(point, photo[nodes], where, np.full(len(nodes), np.nan))
 
 
-@numba.njit(cache=True)
+@compiled()
 def _unite(edges: Array, photo: Array) -> Array:
     """(K,) the representative of each keypoint's track, no track with two keypoints of one photo."""
     count = len(photo)
-    root, following, last = np.arange(count), np.full(count, -1), np.arange(count)
+    root, next_node, last = np.arange(count), np.full(count, -1), np.arange(count)
     size = np.ones(count, np.int64)
     for edge in range(len(edges)):
         a, b = root[edges[edge, 0]], root[edges[edge, 1]]
@@ -97,15 +98,15 @@ def _unite(edges: Array, photo: Array) -> Array:
             j = a
             while j >= 0 and not clash:
                 clash = photo[i] == photo[j]
-                j = following[j]
-            i = following[i]
+                j = next_node[j]
+            i = next_node[i]
         if clash:
             continue
         i = b
         while i >= 0:
             root[i] = a
-            i = following[i]
-        following[last[a]] = b
+            i = next_node[i]
+        next_node[last[a]] = b
         last[a] = last[b]
         size[a] += size[b]
     return root
@@ -134,34 +135,34 @@ def parallax(cameras: Sequence[Camera], tracks: Tracks) -> FloatArray:
 
 
 def triangulate(cameras: Sequence[Camera], tracks: Tracks, least: float = LEAST_PARALLAX) -> FloatArray:
-    """Points (P, 3) world, NaN where the rays, `least` degrees apart or a depth with them, tell no place in front of
-    the cameras.
+    """Points (P, 3) world; NaN where a point is behind a camera, or where its rays meet at less than `least` degrees
+    and none of them has a depth.
 
     Minimises Σ (distance to ray / depth)² + Σ ((depth - `tracks.depth`) / (DEPTH_ERROR · depth))² / f², the depths
     being those of the round before and f the focal length: a pixel off the ray weighs as much as a depth that is off by
     DEPTH_ERROR, so that depths decide only where the rays are nearly parallel.
     """
     centres, rays = world_rays(cameras, tracks)
-    seen = np.isfinite(rays).all(axis=1)
-    rays = np.where(seen[:, None], rays, 0.0)
+    visible = np.isfinite(rays).all(axis=1)
+    rays = np.where(visible[:, None], rays, 0.0)
     cosine = _forward_share(cameras, tracks, rays)
     focal = np.array([camera.fx for camera in cameras])[tracks.camera]
-    known = np.isfinite(tracks.depth) & seen
+    known = np.isfinite(tracks.depth) & visible
     along = np.where(known, tracks.depth, 1.0) / np.maximum(cosine, 1e-3)  # distance, not z
     start = np.searchsorted(tracks.point, np.arange(len(tracks) + 1))
-    points = _meeting(start, centres, rays, seen, known, along, 1 / (DEPTH_ERROR * focal) ** 2)
-    told = parallax(cameras, tracks) >= least
-    told |= np.bincount(tracks.point[known], minlength=len(tracks)) > 0
+    points = _meeting(start, centres, rays, visible, known, along, 1 / (DEPTH_ERROR * focal) ** 2)
+    determined = parallax(cameras, tracks) >= least
+    determined |= np.bincount(tracks.point[known], minlength=len(tracks)) > 0
     behind = ((points[tracks.point] - centres) * rays).sum(axis=1) <= 0
-    told &= np.bincount(tracks.point[behind], minlength=len(tracks)) == 0
-    return np.where(told[:, None], points, np.nan)
+    determined &= np.bincount(tracks.point[behind], minlength=len(tracks)) == 0
+    return np.where(determined[:, None], points, np.nan)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _meeting(
-    start: Array, centres: Array, rays: Array, seen: Array, known: Array, along: Array, belief: Array
+    start: Array, centres: Array, rays: Array, visible: Array, known: Array, along: Array, belief: Array
 ) -> Array:
-    """(P, 3) what `triangulate` minimises, for the observations `start[p]` to `start[p + 1]` of each point.
+    """(P, 3) the minimum of `triangulate`'s sum, for the observations `start[p]` to `start[p + 1]` of each point.
 
     `along` (M,) is the known distance along a ray, `belief` (M,) its weight over that of a step across the ray.
     """
@@ -175,11 +176,11 @@ def _meeting(
                 else:
                     distance = along[m] if known[m] else 1.0
                 unit = 1 / max(distance, 1e-9) ** 2
-                across, forward = unit if seen[m] else 0.0, unit * belief[m] if known[m] else 0.0
+                across, forward = unit if visible[m] else 0.0, unit * belief[m] if known[m] else 0.0
                 depth = (rays[m] * centres[m]).sum()
                 for i in range(3):
-                    pull = (forward - across) * depth + forward * along[m]
-                    right[i] += across * centres[m, i] + pull * rays[m, i]
+                    along_ray = (forward - across) * depth + forward * along[m]
+                    right[i] += across * centres[m, i] + along_ray * rays[m, i]
                     matrix[i, i] += across
                     for j in range(3):
                         matrix[i, j] += (forward - across) * rays[m, i] * rays[m, j]

@@ -1,9 +1,9 @@
 """[R] Cameras and depth of all photos from pairwise predictions: DUSt3R's global alignment, fast. numpy and numba.
 
 Wang et al., CVPR 2024, section 3.4, on a PairStore. Each photo's own pointmap and each pair's similarity are fitted on
-a grid of sampled pixels, pairs are brought together by `synchronisation` (where wrong ones show), `alignment_solver`
-minimises the objective over everything at once, and then every pixel's depth is the weighted median along its ray of
-what the pairs say, one photo at a time. Memory grows with photos, not with pairs.
+a grid of sampled pixels; `synchronisation` brings the pairs together and finds wrong ones; `solver` minimises the
+objective over all unknowns at once. Last, every pixel's depth is the weighted median of the pairs' predictions along
+its ray, one photo at a time. Memory grows with photos, not with pairs.
 """
 
 from __future__ import annotations
@@ -11,23 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 
-import numba
 import numpy as np
-from numpy.typing import NDArray
 
+from ...model.arrays import BoolArray, Float32Array, FloatArray, IntArray
 from .. import similarities
+from ..kernels import compiled
 from ..pairs.pairs import PairStore
 from ..pointmaps import unprojected
 from ..similarities import Similarities
 from . import initial_poses, solver, synchronisation
 from .initial_poses import Anchors, Measured
 from .samples import Sampled
-from .solver import FOCAL, State
-
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
-Int = NDArray[np.int64]
-Bool = NDArray[np.bool_]
+from .solver import FOCAL, AlignmentState
 
 _SOLVER_ROUNDS, _REFIT_ROUNDS = 25, 40
 FOCAL_RATIO = 1.3  # a focal length given beforehand is believed up to this ratio to what the predictions show
@@ -44,40 +39,40 @@ class AlignedView:
     `reprojection_error` and `error_before` as a Camera has them, in map pixels; None where nothing was measured."""
 
     photo: int
-    world_from_camera: Float
+    world_from_camera: FloatArray
     focal: float
-    depth: Float32
-    confidence: Float32
+    depth: Float32Array
+    confidence: Float32Array
     reprojection_error: float | None = None
     error_before: float | None = None
 
-    def points(self) -> Float32:
+    def points(self) -> Float32Array:
         """(H, W, 3) in the world."""
         height, width = self.depth.shape
         intrinsics = np.array([[self.focal, 0, width / 2], [0, self.focal, height / 2], [0, 0, 1]])
         local = unprojected(self.depth, intrinsics)
         world = local @ self.world_from_camera[:3, :3].T + self.world_from_camera[:3, 3]
-        found: Float32 = world.astype(np.float32)
-        return found
+        points: Float32Array = world.astype(np.float32)
+        return points
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """`views` in order of photo. `pairs`: world from the frame of each prediction in the store whose two photos are
-    placed; `pair_numbers` says which those are. `disagreeing` are those predictions that the solution contradicts.
-    `apart` lists photos without a place: connected to the rest by nothing that agrees. `misjudged` are photos whose
-    given focal length the predictions contradict; it was not used."""
+    """The registered photos' `views`, in order of photo. `pairs`: world from the frame of each prediction in the store
+    whose two photos are registered; `pair_numbers` are these predictions' numbers. `disagreeing` are the predictions
+    that the solution contradicts. `disconnected` are the unregistered photos: no prediction that agrees connects them
+    to the rest. `refuted_focals` are photos whose given focal length the predictions contradict; it was not used."""
 
     views: list[AlignedView]
     pairs: Similarities
-    pair_numbers: Int
+    pair_numbers: IntArray
     disagreeing: list[int]
-    apart: list[int]
-    misjudged: list[int]
+    disconnected: list[int]
+    refuted_focals: list[int]
 
 
 NOTHING = Alignment([], similarities.identities(0), np.zeros(0, np.int64), [], [], [])
-"""What is known before any prediction."""
+"""The alignment before any prediction."""
 
 
 def align(
@@ -90,173 +85,196 @@ def align(
     """Brings the predictions about `count` photos into one world.
 
     `focals` are known focal lengths in map pixels. Where some photos do not connect, the largest connected part is
-    solved. Photos that have a place in `before`, made from an earlier state of the store, keep it, with their depth;
-    only predictions that concern other photos are read, so adding photos costs what their own pairs cost.
+    solved. Photos that `before` registered, from an earlier state of the store, keep pose and depth; only predictions
+    that concern other photos are read, so adding photos costs as much as their own pairs.
 
     Raises Unconnected where no two photos connect, or all pairs contradict each other.
     """
     old = {view.photo: view for view in before.views}
     numbers = [n for n, edge in enumerate(store.edges) if edge.first not in old or edge.second not in old]
-    seen = Sampled(store, count, np.array(numbers, np.int64))
-    own = [seen.own_points(photo) for photo in range(count)]
-    anchors = _anchors(seen, own, old)
-    unchanged = replace(before, apart=sorted(set(range(count)) - set(old)))
+    sampled = Sampled(store, count, np.array(numbers, np.int64))
+    camera_points = [sampled.camera_points(photo) for photo in range(count)]
+    anchors = _anchors(sampled, camera_points, old)
+    unchanged = replace(before, disconnected=sorted(set(range(count)) - set(old)))
     if old and not len(anchors.photos):
         return unchanged
-    measured = initial_poses.measure(seen, own)
-    placed, views = initial_poses.place(count, measured, anchors)
-    photos = np.flatnonzero(placed)
+    measured = initial_poses.measure(sampled, camera_points)
+    registered, views = initial_poses.estimate(count, measured, anchors)
+    photos = np.flatnonzero(registered)
     if old and set(photos) <= set(old):
         return unchanged
     progress(0.3)
-    agreeing = _agreeing(measured, placed, views)
+    agreeing = _agreeing(measured, registered, views)
     used = np.flatnonzero(agreeing)
-    focal, held, misjudged = _focals(seen, own, photos, focals, old)
-    start = _start(photos, own, views, focal, measured, used)
+    focal, held, refuted_focals = _focals(sampled, camera_points, photos, focals, old)
+    start = _start(photos, camera_points, views, focal, measured, used)
     if old:
-        start = _with_old(start, held, seen, photos, old)
-    state = solver.minimise(seen.samples(photos, used), start, held, _SOLVER_ROUNDS)
-    inside = np.flatnonzero(placed[measured.ends].all(1))
-    pairs = _all_pairs(seen, state, photos, used, inside)
+        start = _with_old(start, held, sampled, photos, old)
+    state = solver.minimise(sampled.samples(photos, used), start, held, _SOLVER_ROUNDS)
+    inside = np.flatnonzero(registered[measured.ends].all(1))
+    pairs = _all_pairs(sampled, state, photos, used, inside)
     if not old:
         state, pairs = _at_middle_scale(state, pairs)
     progress(0.7)
     new = []
     for number, photo in enumerate(photos):
         if int(photo) not in old:
-            new.append(_dense_view(seen, int(photo), number, state, used))
+            new.append(_dense_view(sampled, int(photo), number, state, used))
         progress(0.7 + 0.3 * (number + 1) / len(photos))
-    found = sorted([*before.views, *new], key=lambda view: view.photo)
+    aligned = sorted([*before.views, *new], key=lambda view: view.photo)
     return Alignment(
-        found,
+        aligned,
         similarities.joined(before.pairs, pairs),
-        np.concatenate([before.pair_numbers, seen.numbers[inside]]),
-        sorted({*before.disagreeing, *seen.numbers[~agreeing].tolist()} - {*seen.numbers[agreeing].tolist()}),
-        sorted(set(range(count)) - {view.photo for view in found}),
-        sorted({*before.misjudged, *misjudged}),
+        np.concatenate([before.pair_numbers, sampled.numbers[inside]]),
+        sorted({*before.disagreeing, *sampled.numbers[~agreeing].tolist()} - {*sampled.numbers[agreeing].tolist()}),
+        sorted(set(range(count)) - {view.photo for view in aligned}),
+        sorted({*before.refuted_focals, *refuted_focals}),
     )
 
 
-def _anchors(seen: Sampled, own: list[Float], old: dict[int, AlignedView]) -> Anchors:
-    """The photos with a place that new predictions concern. Their `own` points become those of their solved depth."""
-    photos = np.array([photo for photo in old if seen.sides[photo]], np.int64)
+def _anchors(sampled: Sampled, camera_points: list[FloatArray], old: dict[int, AlignedView]) -> Anchors:
+    """The registered photos that new predictions concern. Their `camera_points` become those of their solved depth."""
+    photos = np.array([photo for photo in old if sampled.sides[photo]], np.int64)
     scale, rotation, centre = np.ones(len(photos)), np.zeros((len(photos), 3, 3)), np.zeros((len(photos), 3))
     for at, photo in enumerate(photos):
         view = old[int(photo)]
-        depth, slopes = seen.depths(photo, view.depth), seen.grids[photo].pixels() / view.focal
+        depth, slopes = sampled.depths(photo, view.depth), sampled.grids[photo].pixels() / view.focal
         scale[at] = np.median(depth[depth > 0])
-        own[photo] = depth[:, None] / scale[at] * np.concatenate([slopes, np.ones((len(depth), 1))], axis=1)
+        camera_points[photo] = depth[:, None] / scale[at] * np.concatenate([slopes, np.ones((len(depth), 1))], axis=1)
         rotation[at], centre[at] = view.world_from_camera[:3, :3], view.world_from_camera[:3, 3]
     return Anchors(photos, Similarities(scale, rotation, centre))
 
 
-def _with_old(state: State, held: Bool, seen: Sampled, photos: Int, old: dict[int, AlignedView]) -> State:
-    """The state with old photos exactly where they were; `held` (N, 8) is set to keep them there."""
+def _with_old(
+    state: AlignmentState, held: BoolArray, sampled: Sampled, photos: IntArray, old: dict[int, AlignedView]
+) -> AlignmentState:
+    """The state with the old photos exactly where they were; `held` (N, 8) is set to keep them there."""
     rotation, centre, focal, depth = state.rotation.copy(), state.centre.copy(), state.focal.copy(), list(state.depth)
     for at, photo in enumerate(photos):
         if int(photo) in old:
             view = old[int(photo)]
             rotation[at], centre[at] = view.world_from_camera[:3, :3], view.world_from_camera[:3, 3]
-            focal[at], depth[at] = view.focal, seen.depths(photo, view.depth)
+            focal[at], depth[at] = view.focal, sampled.depths(photo, view.depth)
             held[at] = True
-    return State(rotation, centre, focal, depth, state.pairs)
+    return AlignmentState(rotation, centre, focal, depth, state.pairs)
 
 
-def _agreeing(measured: Measured, placed: Bool, views: Similarities) -> Bool:
-    """(E,) the predictions that overlap and that the placed views bear out."""
-    found = measured.usable & placed[measured.ends].all(1)
-    found[found] = synchronisation.agreeing(measured.ends[found], measured.moves[found], views)
-    return found
+def _agreeing(measured: Measured, registered: BoolArray, views: Similarities) -> BoolArray:
+    """(E,) bool: the predictions that overlap and that the registered views agree with."""
+    agreeing = measured.usable & registered[measured.ends].all(1)
+    agreeing[agreeing] = synchronisation.agreeing(measured.ends[agreeing], measured.first_from_second[agreeing], views)
+    return agreeing
 
 
 def _focals(
-    seen: Sampled, own: list[Float], photos: Int, focals: Sequence[float | None] | None, old: Container[int]
-) -> tuple[Float, Bool, list[int]]:
-    """Focal lengths (N,) to start from, what the solver is to hold (N, 8), and photos whose given one is refuted.
-
-    Those of old photos are not looked at.
+    sampled: Sampled,
+    camera_points: list[FloatArray],
+    photos: IntArray,
+    focals: Sequence[float | None] | None,
+    old: Container[int],
+) -> tuple[FloatArray, BoolArray, list[int]]:
+    """Focal lengths (N,) to start from, the unknowns (N, 8) that the solver holds, and the photos whose given focal
+    length is refuted. Old photos are left alone.
     """
     new = np.array([int(photo) not in old for photo in photos])
-    found = np.array(
-        [seen.focal(int(photo), own[photo]) if fresh else 1.0 for photo, fresh in zip(photos, new, strict=True)]
+    estimated = np.array(
+        [
+            sampled.focal(int(photo), camera_points[photo]) if fresh else 1.0
+            for photo, fresh in zip(photos, new, strict=True)
+        ]
     )
     given = np.array([np.nan if focals is None else focals[photo] or np.nan for photo in photos], float)
-    known = np.abs(np.log(given / found)) < np.log(FOCAL_RATIO)
+    known = np.abs(np.log(given / estimated)) < np.log(FOCAL_RATIO)
     held = np.zeros((len(photos), 8), bool)
     held[:, FOCAL] = known
-    return np.where(known, given, found), held, photos[np.isfinite(given) & ~known & new].tolist()
+    return np.where(known, given, estimated), held, photos[np.isfinite(given) & ~known & new].tolist()
 
 
-def _start(photos: Int, own: list[Float], views: Similarities, focal: Float, measured: Measured, used: Int) -> State:
-    """The solver's start: photos where `placement` put them, pairs where their first photo stands."""
+def _start(
+    photos: IntArray,
+    camera_points: list[FloatArray],
+    views: Similarities,
+    focal: FloatArray,
+    measured: Measured,
+    used: IntArray,
+) -> AlignmentState:
+    """The solver's start: photos at their initial poses, pairs at the pose of their first photo."""
     first = views[measured.ends[used, 0]]
-    depth = [views.scale[photo] * np.maximum(own[photo][:, 2], _NEAREST) for photo in photos]
+    depth = [views.scale[photo] * np.maximum(camera_points[photo][:, 2], _NEAREST) for photo in photos]
     pairs = Similarities(first.scale / measured.units[used], first.rotation, first.translation)
-    return State(views.rotation[photos], views.translation[photos], focal, depth, pairs)
+    return AlignmentState(views.rotation[photos], views.translation[photos], focal, depth, pairs)
 
 
-def _at_middle_scale(state: State, pairs: Similarities) -> tuple[State, Similarities]:
-    """The same world, and world from all `pairs`, in the size that the objective is compared in."""
+def _at_middle_scale(state: AlignmentState, pairs: Similarities) -> tuple[AlignmentState, Similarities]:
+    """The same world, and world from all `pairs`, in the unit in which the objective is compared."""
     unit = _MIDDLE_SCALE / float(np.exp(np.log(pairs.scale).mean()))
     depth = [unit * depth for depth in state.depth]
-    return replace(state, centre=unit * state.centre, depth=depth, pairs=state.pairs.grown(unit)), pairs.grown(unit)
+    return replace(state, centre=unit * state.centre, depth=depth, pairs=state.pairs.scaled(unit)), pairs.scaled(unit)
 
 
-def _all_pairs(seen: Sampled, state: State, photos: Int, used: Int, inside: Int) -> Similarities:
-    """World from each prediction `inside`: the solver's for those `used`, for the rest what fits the solution best.
+def _all_pairs(
+    sampled: Sampled, state: AlignmentState, photos: IntArray, used: IntArray, inside: IntArray
+) -> Similarities:
+    """World from each prediction `inside`: the solver's for those `used`, the best fit to the solution for the rest.
 
     The objective is compared in a world in which the mean logarithm of all scales is fixed. So where one scale grows,
-    the whole sum shrinks by its share, which is what predictions that fit nothing gain by.
+    the whole sum shrinks by its share, and predictions that fit nothing gain by that.
     """
     solved = np.isin(inside, used)
     pairs = similarities.identities(len(inside))
     _put(pairs, solved, state.pairs[np.searchsorted(used, inside[solved])])
     if solved.all():
         return pairs
-    said, own, weights = _matched(seen, state, photos, inside[~solved])
-    fitted = similarities.fit_robust(said, own, weights)
-    total = solver.objective(seen.samples(photos, used), state)
-    total += float((weights * np.linalg.norm(fitted.apply(said) - own, axis=-1)).sum())
-    fitted = similarities.fit_robust(said, own, weights, _REFIT_ROUNDS, total / len(inside))
+    predicted, solved_points, weights = _matched(sampled, state, photos, inside[~solved])
+    fitted = similarities.fit_robust(predicted, solved_points, weights)
+    total = solver.objective(sampled.samples(photos, used), state)
+    total += float((weights * np.linalg.norm(fitted.apply(predicted) - solved_points, axis=-1)).sum())
+    fitted = similarities.fit_robust(predicted, solved_points, weights, _REFIT_ROUNDS, total / len(inside))
     _put(pairs, ~solved, fitted)
     return pairs
 
 
-def _put(pairs: Similarities, where: Bool, some: Similarities) -> None:
+def _put(pairs: Similarities, where: BoolArray, some: Similarities) -> None:
     pairs.scale[where], pairs.rotation[where], pairs.translation[where] = some.scale, some.rotation, some.translation
 
 
-def _matched(seen: Sampled, state: State, photos: Int, pairs: Int) -> tuple[Float, Float, Float]:
-    """What predictions (K,) say of both their photos (K, S, 3), where the solution has that (K, S, 3), weights (K, S),
-    which are 0 where there is no more."""
-    solved = {int(photo): state.points(at, seen.grids[photo].pixels()) for at, photo in enumerate(photos)}
+def _matched(
+    sampled: Sampled, state: AlignmentState, photos: IntArray, pairs: IntArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The points of both photos as the predictions (K,) have them (K, S, 3) and as the solution has them (K, S, 3);
+    their weights (K, S), 0 where a row has no more points."""
+    solved = {int(photo): state.points(at, sampled.grids[photo].pixels()) for at, photo in enumerate(photos)}
     size = 2 * max(map(len, solved.values()))
-    said, own, weights = np.zeros((len(pairs), size, 3)), np.zeros((len(pairs), size, 3)), np.zeros((len(pairs), size))
+    predicted, solved_points, weights = (
+        np.zeros((len(pairs), size, 3)),
+        np.zeros((len(pairs), size, 3)),
+        np.zeros((len(pairs), size)),
+    )
     for row, index in enumerate(pairs.tolist()):
         start = 0
-        for side, photo in enumerate((seen.edges[index].first, seen.edges[index].second)):
-            place, some = seen.sides[photo].index((index, side)), slice(start, start + len(solved[photo]))
-            said[row, some], own[row, some] = seen.points[photo][place], solved[photo]
-            weights[row, some] = seen.weights[photo][place]
+        for side, photo in enumerate((sampled.edges[index].first, sampled.edges[index].second)):
+            row_of, some = sampled.sides[photo].index((index, side)), slice(start, start + len(solved[photo]))
+            predicted[row, some], solved_points[row, some] = sampled.points[photo][row_of], solved[photo]
+            weights[row, some] = sampled.weights[photo][row_of]
             start = some.stop
-    return said, own, weights
+    return predicted, solved_points, weights
 
 
-def _dense_view(seen: Sampled, photo: int, view: int, state: State, used: Int) -> AlignedView:
+def _dense_view(sampled: Sampled, photo: int, view: int, state: AlignmentState, used: IntArray) -> AlignedView:
     """Depth of every pixel of a photo from the predictions `used`, a band of rows at a time."""
     number = {int(pair): at for at, pair in enumerate(used)}
-    sides = [(index, side) for index, side in seen.sides[photo] if index in number]
+    sides = [(index, side) for index, side in sampled.sides[photo] if index in number]
     pairs = state.pairs[[number[index] for index, _ in sides]]
-    height, width = seen.grids[photo].height, seen.grids[photo].width
+    height, width = sampled.grids[photo].height, sampled.grids[photo].width
     depth, confidence = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
     band = max(1, _BAND_VALUES // (len(sides) * width))
     matrix = pairs.scale[:, None, None] * pairs.rotation
     for top in range(0, height, band):
         rows = slice(top, min(top + band, height))
-        said = [seen.read(index, side, rows) for index, side in sides]
+        bands = [sampled.read(index, side, rows) for index, side in sides]
         _depth_along_rays(
-            np.stack([one.points for one in said]),
-            np.stack([one.confidence for one in said]),
+            np.stack([one.points for one in bands]),
+            np.stack([one.confidence for one in bands]),
             matrix,
             pairs.translation,
             state.rotation[view],
@@ -271,19 +289,19 @@ def _dense_view(seen: Sampled, photo: int, view: int, state: State, used: Int) -
     return AlignedView(photo, pose, float(state.focal[view]), depth, confidence)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _depth_along_rays(
-    points: Float32, sure: Float32, matrix: Float, shift: Float, rotation: Float, centre: Float, focal: float,
-    corner: tuple[float, float], depth: Float32, confidence: Float32,
+    points: Float32Array, pair_confidence: Float32Array, matrix: FloatArray, shift: FloatArray, rotation: FloatArray,
+    centre: FloatArray, focal: float, corner: tuple[float, float], depth: Float32Array, confidence: Float32Array,
 ) -> None:  # fmt: skip
-    """For each pixel the depth whose point is at the least weighted sum of distances from what the pairs say.
+    """For each pixel the depth whose point has the least weighted sum of distances from the pairs' predictions.
 
-    `points` (k, H, W, 3) and `sure` (k, H, W) are the pairs', `matrix` (k, 3, 3) and `shift` (k, 3) take them to the
-    world; `corner` is the top-left pixel's corner from the principal point, y and x. The sum is convex in depth;
-    reweighted least squares descends it. Where no pair says anything, depth and confidence are 0.
+    `points` (k, H, W, 3) and `pair_confidence` (k, H, W) are the pairs', `matrix` (k, 3, 3) and `shift` (k, 3) take
+    them to the world; `corner` is the top-left pixel's corner from the principal point, y and x. The sum is convex in
+    depth; reweighted least squares descends it. Where no pair predicts anything, depth and confidence are 0.
     """
-    count, height, width = sure.shape
-    said = np.empty((count, 3))
+    count, height, width = pair_confidence.shape
+    predicted = np.empty((count, 3))
     weight = np.empty(count)
     ray = np.empty(3)
     for y in range(height):
@@ -295,27 +313,27 @@ def _depth_along_rays(
             for k in range(count):
                 weight[k] = 0.0
                 a, b, z = points[k, y, x, 0], points[k, y, x, 1], points[k, y, x, 2]
-                if np.isfinite(a + b + z) and np.isfinite(sure[k, y, x]) and sure[k, y, x] > 1:
-                    weight[k] = np.log(sure[k, y, x])
-                    highest = max(highest, sure[k, y, x])
+                if np.isfinite(a + b + z) and np.isfinite(pair_confidence[k, y, x]) and pair_confidence[k, y, x] > 1:
+                    weight[k] = np.log(pair_confidence[k, y, x])
+                    highest = max(highest, pair_confidence[k, y, x])
                     for c in range(3):
-                        moved = matrix[k, c, 0] * a + matrix[k, c, 1] * b + matrix[k, c, 2] * z
-                        said[k, c] = moved + shift[k, c] - centre[c]
+                        rotated = matrix[k, c, 0] * a + matrix[k, c, 1] * b + matrix[k, c, 2] * z
+                        predicted[k, c] = rotated + shift[k, c] - centre[c]
             length = ray[0] * ray[0] + ray[1] * ray[1] + ray[2] * ray[2]
             best = 0.0
             for step in range(_DEPTH_ROUNDS):
                 along, total = 0.0, 0.0
                 for k in range(count):
                     if weight[k] > 0:
-                        pull = weight[k]
+                        irls_weight = weight[k]
                         if step > 0:
                             distance = 0.0
                             for c in range(3):
-                                distance += (best * ray[c] - said[k, c]) ** 2
-                            pull /= max(np.sqrt(distance), 1e-4 * abs(best))
+                                distance += (best * ray[c] - predicted[k, c]) ** 2
+                            irls_weight /= max(np.sqrt(distance), 1e-4 * abs(best))
                         for c in range(3):
-                            along += pull * ray[c] * said[k, c]
-                        total += pull * length
+                            along += irls_weight * ray[c] * predicted[k, c]
+                        total += irls_weight * length
                 best = along / total if total > 0 else 0.0
             depth[y, x] = max(best, 0.0)
             confidence[y, x] = highest

@@ -1,4 +1,4 @@
-"""[R] A grid of pixels of every photo, and what each prediction says there: all that the alignment's solver sees.
+"""[R] A grid of pixels of every photo, and each prediction's values there: all that the alignment's solver sees.
 
 numpy only. The more predictions there are of a photo, the fewer of its pixels are taken, so that memory grows with
 photos, not with pairs.
@@ -10,18 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...model.arrays import Float32Array, FloatArray, IntArray
 from ..focal import focal_from_points
-from ..pairs.pairs import Edge, PairStore, ViewPrediction
+from ..pairs.pairs import Edge, PairSide, PairStore
 from .solver import Samples
 
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
-Int = NDArray[np.int64]
-
-SURE = 1.5
-"""Confidence from which a pixel counts as seen: 1 is the networks' floor, said of what has no counterpart."""
+CONFIDENT = 1.5
+"""Confidence above which a pixel has a counterpart in the other photo: 1 is the networks' floor."""
 _MOST, _LEAST = 400, 64  # pixels of a photo
 _OF_ALL = 12_000  # over all predictions of a photo
 _MEDIAN_ROUNDS = 8
@@ -40,7 +36,7 @@ class Grid:
 
     @classmethod
     def of(cls, edges: Sequence[Edge], sides: list[tuple[int, int]]) -> Grid:
-        """Of a photo with these predictions: the more there are, the fewer pixels say enough."""
+        """The grid of a photo with these predictions: the more there are, the fewer pixels are enough."""
         if not sides:
             return cls(0, 1, 0, 0, 0, 0)
         edge = edges[sides[0][0]]
@@ -56,7 +52,7 @@ class Grid:
         shift = self.start + 0.5 - 0.5 * self.stride
         return (self.width / 2 - shift) / self.stride, (self.height / 2 - shift) / self.stride
 
-    def pixels(self) -> Float:
+    def pixels(self) -> FloatArray:
         """(S, 2) map pixels from the map's middle."""
         x = self.start + 0.5 + self.stride * np.arange(self.columns) - self.width / 2
         y = self.start + 0.5 + self.stride * np.arange(self.rows) - self.height / 2
@@ -64,14 +60,14 @@ class Grid:
 
 
 class Sampled:
-    """A grid of pixels of every photo, and what each of the predictions `numbers` (E,) of a store says there.
+    """A grid of pixels of every photo, and the values there of the predictions `numbers` (E,) of a store.
 
-    Predictions go by their place in `numbers`, here and in what is made from this. `points` and `weights` hold, per
-    photo, (k, S, 3) and (k, S) for the k sides in `sides`. Weights are the logarithm of confidence times the map's
-    pixels that each sample stands for.
+    Predictions are numbered by their place in `numbers`, here and in all that is made from this. `points` and `weights`
+    hold, per photo, (k, S, 3) and (k, S) for the k sides in `sides`. Weights are the logarithm of confidence times the
+    map's pixels that each sample stands for.
     """
 
-    def __init__(self, store: PairStore, count: int, numbers: Int) -> None:
+    def __init__(self, store: PairStore, count: int, numbers: IntArray) -> None:
         self.numbers = numbers
         self.edges = [store.edges[number] for number in numbers]
         self.sides: list[list[tuple[int, int]]] = [[] for _ in range(count)]
@@ -79,31 +75,31 @@ class Sampled:
             self.sides[edge.first].append((index, 0))
             self.sides[edge.second].append((index, 1))
         self._store = store
-        self.points: list[Float] = []
-        self.weights: list[Float] = []
+        self.points: list[FloatArray] = []
+        self.weights: list[FloatArray] = []
         self.grids = [Grid.of(self.edges, sides) for sides in self.sides]
-        self.sure = np.zeros((len(numbers), 2))
+        self.confident_share = np.zeros((len(numbers), 2))
         self.mean_weight = np.zeros((len(numbers), 2))
         for sides, grid in zip(self.sides, self.grids, strict=True):
             points = np.zeros((len(sides), grid.rows * grid.columns, 3))
             weights = np.zeros(points.shape[:2])
             for row, (index, side) in enumerate(sides):
-                said = self.read(index, side)
-                some = said.points[grid.start :: grid.stride, grid.start :: grid.stride].reshape(-1, 3)
-                sure = said.confidence[grid.start :: grid.stride, grid.start :: grid.stride].ravel()
-                fine = np.isfinite(some).all(1) & np.isfinite(sure) & (sure > 1)
+                side_values = self.read(index, side)
+                some = side_values.points[grid.start :: grid.stride, grid.start :: grid.stride].reshape(-1, 3)
+                confidence = side_values.confidence[grid.start :: grid.stride, grid.start :: grid.stride].ravel()
+                fine = np.isfinite(some).all(1) & np.isfinite(confidence) & (confidence > 1)
                 points[row, fine] = some[fine]
-                weights[row, fine] = np.log(sure[fine])
-                self.sure[index, side] = (sure[fine] > SURE).sum() / len(fine)
+                weights[row, fine] = np.log(confidence[fine])
+                self.confident_share[index, side] = (confidence[fine] > CONFIDENT).sum() / len(fine)
                 self.mean_weight[index, side] = weights[row].mean()
             self.points.append(points)
             self.weights.append(weights * grid.stride**2)
 
-    def read(self, index: int, side: int, rows: slice = slice(None)) -> ViewPrediction:
+    def read(self, index: int, side: int, rows: slice = slice(None)) -> PairSide:
         """One side of a prediction, all pixels of some rows."""
         return self._store.read(int(self.numbers[index]), side, rows)
 
-    def own_points(self, photo: int) -> Float:
+    def camera_points(self, photo: int) -> FloatArray:
         """(S, 3) the photo's pointmap in its own frame, the median over its predictions; median depth 1.
 
         All zero where there is none, or one that no camera could see.
@@ -114,38 +110,40 @@ class Sampled:
         for row in np.flatnonzero(counted.any(1)):
             depth = np.median(points[row, counted[row], 2])
             points[row] /= max(depth, 1e-12)
-            weights[row] *= depth > 0  # a prediction that lies behind its own camera says nothing
-        pull = weights
+            weights[row] *= depth > 0  # a prediction that lies behind its own camera does not count
+        irls_weight = weights
         middle = np.zeros(points.shape[1:])
         for _ in range(_MEDIAN_ROUNDS):
-            middle = (pull[..., None] * points).sum(0) / np.maximum(pull.sum(0), 1e-12)[:, None]
-            pull = weights / np.maximum(np.linalg.norm(points - middle, axis=-1), 1e-3)
+            middle = (irls_weight[..., None] * points).sum(0) / np.maximum(irls_weight.sum(0), 1e-12)[:, None]
+            irls_weight = weights / np.maximum(np.linalg.norm(points - middle, axis=-1), 1e-3)
         try:
             self.focal(photo, middle)
         except ValueError:
             return np.zeros_like(middle)
         return middle
 
-    def focal(self, photo: int, own: Float) -> float:
-        """The focal length in map pixels that the photo's own points show. Raises ValueError where they show none."""
+    def focal(self, photo: int, camera_points: FloatArray) -> float:
+        """The focal length in map pixels that the photo's own points imply. Raises ValueError where they imply none."""
         grid = self.grids[photo]
         rows = [row for row, (_, side) in enumerate(self.sides[photo]) if side == 0]
         weight = self.weights[photo][rows].sum(0).reshape(grid.rows, grid.columns)
-        return grid.stride * focal_from_points(own.reshape(grid.rows, grid.columns, 3), weight, grid.principal_point)
+        return grid.stride * focal_from_points(
+            camera_points.reshape(grid.rows, grid.columns, 3), weight, grid.principal_point
+        )
 
-    def depths(self, photo: int, depth: Float32) -> Float:
+    def depths(self, photo: int, depth: Float32Array) -> FloatArray:
         """(S,) a photo's depth map (H, W) at its sampled pixels."""
         grid = self.grids[photo]
         return depth[grid.start :: grid.stride, grid.start :: grid.stride].ravel().astype(np.float64)
 
-    def samples(self, photos: Int, used: Int) -> list[Samples]:
+    def samples(self, photos: IntArray, used: IntArray) -> list[Samples]:
         """The solver's view of the photos and of the predictions `used`, both numbered in that order."""
         number = {int(pair): at for at, pair in enumerate(used)}
-        found = []
+        views = []
         for photo in photos:
             rows = [row for row, (index, _) in enumerate(self.sides[photo]) if index in number]
             pairs = np.array([number[self.sides[photo][row][0]] for row in rows], np.int64)
-            found.append(
+            views.append(
                 Samples(self.grids[photo].pixels(), pairs, self.points[photo][rows], self.weights[photo][rows])
             )
-        return found
+        return views

@@ -18,17 +18,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..similarities import Similarities, crossing, rotations
-
-Float = NDArray[np.float64]
-Int = NDArray[np.int64]
-Bool = NDArray[np.bool_]
+from ...model.arrays import BoolArray, FloatArray, IntArray
+from .. import rotations
+from ..levenberg_marquardt import Options, levenberg_marquardt
+from ..robust_losses import Power
+from ..similarities import Similarities
 
 FOCAL, DEPTH = 6, 7
-"""Which of a view's eight unknowns are its focal length and its depths; rotation and centre come before."""
-_FIRST_DAMPING, _WORST_DAMPING = 1e-4, 1e6  # of the step, by the diagonal
+"""Indices of the focal length and the depths among a view's eight unknowns; rotation and centre come before."""
+_FIRST_DAMPING, _WORST_DAMPING = 1e-4, 1e6
 _SOLVER_STEPS, _SOLVER_TOLERANCE = 60, 3e-2  # conjugate gradients per step: the quadratic itself is only a model
 _SMOOTHING = 0.05  # residuals below this share of the median count as that: weights stay finite
 _NEAREST = 0.2  # a step leaves at least this share of a depth
@@ -36,85 +35,72 @@ _NEAREST = 0.2  # a step leaves at least this share of a depth
 
 @dataclass(frozen=True)
 class Samples:
-    """What the pairs say of one view's S sampled pixels.
+    """The pairs' predictions at one view's S sampled pixels.
 
     `pixels` (S, 2) from the principal point, in map pixels; `pairs` (k,) the pair that each row of the rest comes
-    from; `points` (k, S, 3) in the pair's frame; `weights` (k, S), 0 where nothing is said.
+    from; `points` (k, S, 3) in the pair's frame; `weights` (k, S), 0 where a pair predicts nothing.
     """
 
-    pixels: Float
-    pairs: Int
-    points: Float
-    weights: Float
+    pixels: FloatArray
+    pairs: IntArray
+    points: FloatArray
+    weights: FloatArray
 
 
 @dataclass(frozen=True)
-class State:
+class AlignmentState:
     """All unknowns: views' `rotation` (N, 3, 3) and `centre` (N, 3), world from camera; `focal` (N,) in map pixels;
     `depth` of N views, (S,) each; `pairs` E similarities, world from each pair's frame."""
 
-    rotation: Float
-    centre: Float
-    focal: Float
-    depth: Sequence[Float]
+    rotation: FloatArray
+    centre: FloatArray
+    focal: FloatArray
+    depth: Sequence[FloatArray]
     pairs: Similarities
 
-    def rays(self, view: int, pixels: Float) -> Float:
+    def rays(self, view: int, pixels: FloatArray) -> FloatArray:
         """(S, 3) world directions through pixels (S, 2); depth times ray from the centre is the point."""
         camera = np.concatenate([pixels / self.focal[view], np.ones((len(pixels), 1))], axis=1)
-        found: Float = camera @ self.rotation[view].T
-        return found
+        rays: FloatArray = camera @ self.rotation[view].T
+        return rays
 
-    def points(self, view: int, pixels: Float) -> Float:
+    def points(self, view: int, pixels: FloatArray) -> FloatArray:
         """(S, 3) the view's own points in the world."""
-        found: Float = self.centre[view] + self.depth[view][:, None] * self.rays(view, pixels)
-        return found
+        points: FloatArray = self.centre[view] + self.depth[view][:, None] * self.rays(view, pixels)
+        return points
 
 
-def minimise(samples: Sequence[Samples], state: State, held: Bool, rounds: int) -> State:
-    """The state after at most `rounds` steps, none of which made the objective worse.
+def minimise(samples: Sequence[Samples], state: AlignmentState, held: BoolArray, rounds: int) -> AlignmentState:
+    """The state after at most `rounds` tried steps, none of which made the objective worse.
 
-    `held` (N, 8) says which of each view's unknowns stay as they are: rotation 0 to 2, centre 3 to 5, FOCAL, DEPTH.
+    `held` (N, 8) bool: the unknowns of each view that stay as they are, rotation 0 to 2, centre 3 to 5, FOCAL, DEPTH.
     """
-    value = objective(samples, state)
-    damping = _FIRST_DAMPING
-    for _ in range(rounds):
-        system = _System(samples, state, held)
-        while damping < _WORST_DAMPING:
-            moved = system.step(damping)
-            reached = objective(samples, moved)
-            if reached < value:
-                break
-            damping *= 10
-        else:
-            break
-        done = value - reached < 1e-4 * value
-        state, value, damping = moved, reached, max(damping / 10, _FIRST_DAMPING)
-        if done:
-            break
-    return state
+    options = Options("global alignment", rounds, 1e-4, _FIRST_DAMPING, _FIRST_DAMPING, _WORST_DAMPING, 10, 0.1)
+    return levenberg_marquardt(
+        state, lambda state: objective(samples, state), lambda state: _System(samples, state, held).step, options
+    )[0]
 
 
-def objective(samples: Sequence[Samples], state: State) -> float:
+def objective(samples: Sequence[Samples], state: AlignmentState) -> float:
     """The weighted sum of distances over the samples."""
     return float(
         sum(
-            (seen.weights * np.linalg.norm(_residuals(seen, state, view), axis=-1)).sum()
-            for view, seen in enumerate(samples)
+            (sampled.weights * np.linalg.norm(_residuals(sampled, state, view), axis=-1)).sum()
+            for view, sampled in enumerate(samples)
         )
     )
 
 
-def _residuals(seen: Samples, state: State, view: int) -> Float:
-    """(k, S, 3) the view's own points minus what the pairs say."""
-    found: Float = state.points(view, seen.pixels) - state.pairs[seen.pairs].apply(seen.points)
-    return found
+def _residuals(sampled: Samples, state: AlignmentState, view: int) -> FloatArray:
+    """(k, S, 3) the view's own points minus the pairs' predictions."""
+    residuals: FloatArray = state.points(view, sampled.pixels) - state.pairs[sampled.pairs].apply(sampled.points)
+    return residuals
 
 
 class _System:
     """The quadratic at one state: a symmetric matrix in parts (view by view) and its right side."""
 
-    def __init__(self, samples: Sequence[Samples], state: State, held: Bool) -> None:
+    def __init__(self, samples: Sequence[Samples], state: AlignmentState, held: BoolArray) -> None:
         self._samples, self._state, self._held = samples, state, held
         views, pairs = len(samples), len(state.pairs)
         self._size = 7 * (views + pairs)
@@ -127,20 +113,20 @@ class _System:
         self._parts = [self._part(view) for view in range(views)]
 
     def _part(self, view: int) -> _Part:
-        """What one view's residuals add, depths eliminated."""
-        seen, state = self._samples[view], self._state
-        columns = np.concatenate([[view], len(self._samples) + seen.pairs])
-        own, ray, jacobian, residual, weight = _linearised(seen, state, view)
-        count, samples = seen.weights.shape
+        """One view's share of the matrix and the right side, depths eliminated."""
+        sampled, state = self._samples[view], self._state
+        columns = np.concatenate([[view], len(self._samples) + sampled.pairs])
+        by_view, ray, jacobian, residual, weight = _linearised(sampled, state, view)
+        count, samples = sampled.weights.shape
         root = np.sqrt(weight)[..., None]
         left = (root[..., None] * jacobian).reshape(count, 3 * samples, 7)
         right = (root * residual).reshape(count, 3 * samples)
-        straight = (root[..., None] * own).reshape(count, 3 * samples, 7)
+        straight = (root[..., None] * by_view).reshape(count, 3 * samples, 7)
         curvature = np.maximum(weight.sum(0) * (ray**2).sum(-1), 1e-12)  # of the objective in each depth
         if self._held[view, DEPTH]:
             curvature = np.full_like(curvature, np.inf)
         slopes = np.concatenate(
-            [np.einsum("sti,st->si", own, ray)[None] * weight.sum(0)[:, None], _along(weight, jacobian, ray)]
+            [np.einsum("sti,st->si", by_view, ray)[None] * weight.sum(0)[:, None], _along(weight, jacobian, ray)]
         )
         depth_right = np.einsum("ks,kst,st->s", weight, residual, ray)
         diagonal = np.concatenate(
@@ -156,58 +142,58 @@ class _System:
         matrix = Dense.of(sparse) if 7 * (count + 1) <= samples else sparse
         return _Part((7 * columns[:, None] + np.arange(7)).ravel(), matrix, slopes, depth_right, curvature)
 
-    def step(self, damping: float) -> State:
+    def step(self, damping: float) -> AlignmentState:
         """The state moved to the damped quadratic's minimum."""
         state, views = self._state, len(self._samples)
-        move = self._solve(damping).reshape(-1, 7)
-        own, pairs = move[:views], move[views:]
+        solution = self._solve(damping).reshape(-1, 7)
+        by_view, by_pair = solution[:views], solution[views:]
         depths = []
         for view, part in enumerate(self._parts):
-            local = move.ravel()[part.columns].reshape(-1, 7)
+            local = solution.ravel()[part.columns].reshape(-1, 7)
             change = -(part.depth_right + np.einsum("ksi,ki->s", part.slopes, local)) / part.curvature
             depths.append(np.maximum(state.depth[view] + change, _NEAREST * state.depth[view]))
-        return State(
-            rotations(own[:, :3]) @ state.rotation,
-            state.centre + own[:, 3:6],
-            state.focal * np.exp(own[:, 6]),
+        return AlignmentState(
+            rotations.from_vectors(by_view[:, :3]) @ state.rotation,
+            state.centre + by_view[:, 3:6],
+            state.focal * np.exp(by_view[:, 6]),
             depths,
             Similarities(
-                state.pairs.scale * np.exp(pairs[:, 6]),
-                rotations(pairs[:, :3]) @ state.pairs.rotation,
-                state.pairs.translation + pairs[:, 3:6],
+                state.pairs.scale * np.exp(by_pair[:, 6]),
+                rotations.from_vectors(by_pair[:, :3]) @ state.pairs.rotation,
+                state.pairs.translation + by_pair[:, 3:6],
             ),
         )
 
-    def _solve(self, damping: float) -> Float:
+    def _solve(self, damping: float) -> FloatArray:
         """Preconditioned conjugate gradients within the moves that keep the mean log scale and known focals."""
         blocks = self._diagonal + 0.0
         index = np.arange(7)
         extra = damping * (blocks[:, index, index] + 1e-9 * blocks[:, index, index].max())
         blocks[:, index, index] += extra
         inverse = np.linalg.inv(blocks)
-        move = np.zeros(self._size)
+        solution = np.zeros(self._size)
         left = self._allowed(self._right)
         ahead = guess = self._allowed((inverse @ left.reshape(-1, 7, 1)).ravel())
         size = first = left @ guess
         for _ in range(_SOLVER_STEPS):
-            bent = extra.ravel() * ahead
+            product = extra.ravel() * ahead
             for part in self._parts:
-                bent[part.columns] += part.matrix @ ahead[part.columns]
-            bent = self._allowed(bent)
-            length = size / (ahead @ bent)
-            move += length * ahead
-            left = left - length * bent
+                product[part.columns] += part.matrix @ ahead[part.columns]
+            product = self._allowed(product)
+            length = size / (ahead @ product)
+            solution += length * ahead
+            left = left - length * product
             guess = self._allowed((inverse @ left.reshape(-1, 7, 1)).ravel())
             before, size = size, left @ guess
             if size < _SOLVER_TOLERANCE**2 * first:
                 break
             ahead = guess + size / before * ahead
-        return move
+        return solution
 
-    def _allowed(self, move: Float) -> Float:
-        move = move - self._gauge * (self._gauge @ move)
-        move[self._fixed] = 0
-        return move
+    def _allowed(self, step: FloatArray) -> FloatArray:
+        step = step - self._gauge * (self._gauge @ step)
+        step[self._fixed] = 0
+        return step
 
 
 @dataclass(frozen=True)
@@ -215,24 +201,24 @@ class Sparse:
     """A part's matrix as it arises: `diagonal` (k + 1, 7, 7), `cross` (k, 7, 7) of the view with each pair, less what
     the depths take, `depths`.T @ `depths` with (S, 7 (k + 1)). Small where there are more pairs than pixels."""
 
-    diagonal: Float
-    cross: Float
-    depths: Float
+    diagonal: FloatArray
+    cross: FloatArray
+    depths: FloatArray
 
-    def __matmul__(self, move: Float) -> Float:
-        local = move.reshape(-1, 7)
-        bent = np.einsum("kij,kj->ki", self.diagonal, local)
-        bent[0] += np.einsum("kij,ki->j", self.cross, local[1:])
-        bent[1:] += self.cross @ local[0]
-        found: Float = bent.ravel() - (self.depths @ move) @ self.depths
-        return found
+    def __matmul__(self, vector: FloatArray) -> FloatArray:
+        local = vector.reshape(-1, 7)
+        blocks = np.einsum("kij,kj->ki", self.diagonal, local)
+        blocks[0] += np.einsum("kij,ki->j", self.cross, local[1:])
+        blocks[1:] += self.cross @ local[0]
+        product: FloatArray = blocks.ravel() - (self.depths @ vector) @ self.depths
+        return product
 
 
 @dataclass(frozen=True)
 class Dense:
     """A part's matrix (7 (k + 1), 7 (k + 1)), multiplied out. Faster where there are more pixels than pairs."""
 
-    values: Float
+    values: FloatArray
 
     @classmethod
     def of(cls, sparse: Sparse) -> Dense:
@@ -245,9 +231,9 @@ class Dense:
         blocks[0, :, 1:] += sparse.cross.transpose(2, 0, 1)
         return cls(values)
 
-    def __matmul__(self, move: Float) -> Float:
-        found: Float = self.values @ move
-        return found
+    def __matmul__(self, vector: FloatArray) -> FloatArray:
+        product: FloatArray = self.values @ vector
+        return product
 
 
 @dataclass(frozen=True)
@@ -258,38 +244,40 @@ class _Part:
     `depth_right` (S,) its first derivative in depth.
     """
 
-    columns: Int
+    columns: IntArray
     matrix: Dense | Sparse
-    slopes: Float
-    depth_right: Float
-    curvature: Float
+    slopes: FloatArray
+    depth_right: FloatArray
+    curvature: FloatArray
 
 
-def _linearised(seen: Samples, state: State, view: int) -> tuple[Float, Float, Float, Float, Float]:
+def _linearised(
+    sampled: Samples, state: AlignmentState, view: int
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
     """Derivatives of the residuals by the view (S, 3, 7), by depth (S, 3) and by the pairs (k, S, 3, 7); the residuals
     (k, S, 3) and their weights (k, S)."""
-    ray = state.rays(view, seen.pixels)
+    ray = state.rays(view, sampled.pixels)
     arm = state.depth[view][:, None] * ray
-    said = state.pairs[seen.pairs].apply(seen.points)
-    residual = state.centre[view] + arm - said
+    predicted = state.pairs[sampled.pairs].apply(sampled.points)
+    residual = state.centre[view] + arm - predicted
     distance = np.linalg.norm(residual, axis=-1)
-    counted = seen.weights > 0
+    counted = sampled.weights > 0
     typical = float(np.median(distance[counted])) if counted.any() else 1.0
-    weight = seen.weights / np.maximum(distance, _SMOOTHING * typical + 1e-300)
-    own = np.zeros((len(ray), 3, 7))
-    own[..., :3] = -crossing(arm)
-    own[..., 3:6] = np.eye(3)
+    weight = sampled.weights * Power(1, _SMOOTHING * typical + 1e-300).weight(distance)
+    by_view = np.zeros((len(ray), 3, 7))
+    by_view[..., :3] = -rotations.cross_matrices(arm)
+    by_view[..., 3:6] = np.eye(3)
     # Along the picture only: a longer focal length leaves the ray's third component, 1 along the optical axis.
-    own[..., 6] = state.depth[view][:, None] * (state.rotation[view][:, 2] - ray)
-    lever = said - state.pairs.translation[seen.pairs][:, None]
-    jacobian = np.zeros((*seen.weights.shape, 3, 7))
-    jacobian[..., :3] = crossing(lever)
+    by_view[..., 6] = state.depth[view][:, None] * (state.rotation[view][:, 2] - ray)
+    lever = predicted - state.pairs.translation[sampled.pairs][:, None]
+    jacobian = np.zeros((*sampled.weights.shape, 3, 7))
+    jacobian[..., :3] = rotations.cross_matrices(lever)
     jacobian[..., 3:6] = -np.eye(3)
     jacobian[..., 6] = -lever
-    return own, ray, jacobian, residual, weight
+    return by_view, ray, jacobian, residual, weight
 
 
-def _along(weight: Float, jacobian: Float, ray: Float) -> Float:
+def _along(weight: FloatArray, jacobian: FloatArray, ray: FloatArray) -> FloatArray:
     """(k, S, 7) weighted derivatives' part along the rays."""
-    found: Float = weight[..., None] * (jacobian.transpose(0, 1, 3, 2) @ ray[:, :, None])[..., 0]
-    return found
+    slopes: FloatArray = weight[..., None] * (jacobian.transpose(0, 1, 3, 2) @ ray[:, :, None])[..., 0]
+    return slopes

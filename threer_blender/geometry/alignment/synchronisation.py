@@ -1,22 +1,20 @@
-"""[R] From similarities between pairs of views to one similarity a view, whatever some of the pairs say. numpy only.
+"""[R] From similarities between pairs of views to one similarity a view, robust to wrong pairs. numpy only.
 
-A measurement (i, j) says where view j's points lie in view i's frame: x_i = scale * rotation @ x_j + translation. They
+A measurement (i, j) takes view j's points to view i's frame: x_i = scale * rotation @ x_j + translation. Measurements
 are brought together in three linear steps, each robust: rotations (Chatterjee & Govindu, "Efficient and Robust
-Large-Scale Rotation Averaging", ICCV 2013), logarithms of scales, translations. Wrong pairs are told from right ones
-before, by the triangles that they close or do not close (Zach et al., "Disambiguating visual relations using loop
+Large-Scale Rotation Averaging", ICCV 2013), logarithms of scales, translations. Wrong pairs are recognised before, by
+the triangles that they do not close (Zach et al., "Disambiguating visual relations using loop
 constraints", CVPR 2010), so the spanning tree that rotations start from avoids them.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..similarities import Similarities, angles, identities, rotation_vectors, rotations
-
-Float = NDArray[np.float64]
-Int = NDArray[np.int64]
-Bool = NDArray[np.bool_]
+from ...model.arrays import BoolArray, FloatArray, IntArray
+from .. import rotations
+from ..robust_losses import Cauchy
+from ..similarities import Similarities, identities
 
 _LOOP_DEGREES, _LOOP_SHARE = 10.0, 0.25  # a triangle closes within this angle; in scale, and in units of depth
 _MOST_TRIANGLES = 200_000
@@ -28,7 +26,7 @@ _SPREAD = 5.0
 _DEGREES, _SHARE = (5.0, 20.0), (0.1, 0.5)
 
 
-def components(count: int, pairs: Int) -> Int:
+def components(count: int, pairs: IntArray) -> IntArray:
     """(count,) the number of the connected part that each node belongs to, the largest part being 0."""
     label = np.arange(count)
     while True:
@@ -42,24 +40,24 @@ def components(count: int, pairs: Int) -> Int:
     _, number, size = np.unique(label, return_inverse=True, return_counts=True)
     rank = np.empty(len(size), int)
     rank[np.argsort(-size, kind="stable")] = np.arange(len(size))
-    found: Int = rank[number]
-    return found
+    part: IntArray = rank[number]
+    return part
 
 
-def synchronise(count: int, pairs: Int, measured: Similarities, surety: Float) -> Similarities:
+def synchronise(count: int, pairs: IntArray, measured: Similarities, confidence: FloatArray) -> Similarities:
     """World from each of `count` views, from measurements `pairs` (K, 2) that join all of them.
 
-    `surety` (K,) > 0 weighs the measurements. Translations are taken in units of the first view of each pair, whose
+    `confidence` (K,) > 0 weighs the measurements. Translations are taken in units of the first view of each pair, whose
     points are near 1 deep. The world is the frame of the view that the spanning tree starts from.
     """
-    trust = surety * (loop_support(count, pairs, measured) + _UNLOOPED)
+    trust = confidence * (loop_support(count, pairs, measured) + _UNLOOPED)
     views = _along_tree(count, pairs, measured, trust)
     i, j = pairs.T
     rotation = views.rotation
     typical = np.radians(_TYPICAL_DEGREES)
     for _ in range(_ROUNDS):
-        off = rotation_vectors(rotation[i] @ measured.rotation @ rotation[j].transpose(0, 2, 1))
-        rotation = rotations(_differences(count, pairs, off, _faded(trust, off, typical))) @ rotation
+        off = rotations.to_vectors(rotation[i] @ measured.rotation @ rotation[j].transpose(0, 2, 1))
+        rotation = rotations.from_vectors(_differences(count, pairs, off, _faded(trust, off, typical))) @ rotation
     trust = _faded(trust, off, typical)
     scale = np.exp(_robust_differences(count, pairs, np.log(measured.scale)[:, None], trust, _TYPICAL_SHARE)[:, 0])
     step = scale[i, None] * (rotation[i] @ measured.translation[..., None])[..., 0]
@@ -67,37 +65,37 @@ def synchronise(count: int, pairs: Int, measured: Similarities, surety: Float) -
     return Similarities(scale, rotation, translation)
 
 
-def agreeing(pairs: Int, measured: Similarities, views: Similarities, forgiving: bool = False) -> Bool:
-    """(K,) which measurements the solution bears out, in rotation, scale and translation (by units of depth).
+def agreeing(pairs: IntArray, measured: Similarities, views: Similarities, lenient: bool = False) -> BoolArray:
+    """(K,) bool: the measurements that agree with the solution in rotation, scale and translation (in units of depth).
 
-    Where `forgiving`, as far off as any may ever be.
+    `lenient`: with the largest tolerance that any may have.
     """
     i, j = pairs.T
     off = views[i].after(measured).after(views[j].inverse())
     step = views[i].after(measured).translation - views[j].translation
-    kept = np.ones(len(pairs), bool)
+    agrees = np.ones(len(pairs), bool)
     for error, (least, most) in (
-        (np.degrees(angles(off.rotation)), _DEGREES),
+        (np.degrees(rotations.angles(off.rotation)), _DEGREES),
         (np.abs(np.log(off.scale)), _SHARE),
         (np.linalg.norm(step, axis=1) / views.scale[i], _SHARE),
     ):
         # The median of what is kept so far: pairs that are wrong altogether do not widen what is forgiven.
-        typical = float(np.median(error[kept])) if kept.any() else 0.0
-        kept &= error < (most if forgiving else np.clip(_SPREAD * typical, least, most))
-    return kept
+        typical = float(np.median(error[agrees])) if agrees.any() else 0.0
+        agrees &= error < (most if lenient else np.clip(_SPREAD * typical, least, most))
+    return agrees
 
 
-def closed(loop: Similarities) -> Bool:
+def closed(loop: Similarities) -> BoolArray:
     """(K,) whether going round a loop ends near where it began."""
-    found: Bool = (
-        (np.degrees(angles(loop.rotation)) < _LOOP_DEGREES)
+    closes: BoolArray = (
+        (np.degrees(rotations.angles(loop.rotation)) < _LOOP_DEGREES)
         & (np.abs(np.log(loop.scale)) < _LOOP_SHARE)
         & (np.linalg.norm(loop.translation, axis=1) < _LOOP_SHARE)
     )
-    return found
+    return closes
 
 
-def loop_support(count: int, pairs: Int, measured: Similarities) -> Float:
+def loop_support(count: int, pairs: IntArray, measured: Similarities) -> FloatArray:
     """(K,) share of the triangles through each measurement that close; 0 where there is none."""
     number = np.full((count, count), -1)
     number[pairs[:, 0], pairs[:, 1]] = np.arange(len(pairs))
@@ -108,8 +106,8 @@ def loop_support(count: int, pairs: Int, measured: Similarities) -> Float:
     edge, third = edge[::step], third[::step]
     i, j = pairs[edge].T
     legs = [(i, j), (j, third), (third, i)]
-    moves = [_directed(number, measured, a, b) for a, b in legs]
-    loop = moves[0].after(moves[1]).after(moves[2])
+    steps = [_directed(number, measured, a, b) for a, b in legs]
+    loop = steps[0].after(steps[1]).after(steps[2])
     good, total = np.zeros(len(pairs)), np.zeros(len(pairs))
     for a, b in legs:
         used = np.maximum(number[a, b], number[b, a])
@@ -118,13 +116,13 @@ def loop_support(count: int, pairs: Int, measured: Similarities) -> Float:
     return good / np.maximum(total, 1)
 
 
-def _directed(number: Int, measured: Similarities, a: Int, b: Int) -> Similarities:
+def _directed(number: IntArray, measured: Similarities, a: IntArray, b: IntArray) -> Similarities:
     """Frame a from frame b, whichever way round it was measured; `number` (N, N) finds the measurement, -1 for none."""
     there, back = measured[number[a, b]], measured[number[b, a]].inverse()
     return there.where(number[a, b] >= 0, back)
 
 
-def _along_tree(count: int, pairs: Int, measured: Similarities, trust: Float) -> Similarities:
+def _along_tree(count: int, pairs: IntArray, measured: Similarities, trust: FloatArray) -> Similarities:
     """World from each view along the spanning tree of most trust (Prim), from the view that is trusted most."""
     weight = np.zeros((count, count))
     np.maximum.at(weight, (pairs[:, 0], pairs[:, 1]), trust)
@@ -140,11 +138,11 @@ def _along_tree(count: int, pairs: Int, measured: Similarities, trust: Float) ->
     for _ in range(count - 1):
         new = int(np.where(inside, -1, best).argmax())
         old = parent[new : new + 1]
-        moved = views[old].after(_directed(number, measured, old, np.array([new])))
+        reached = views[old].after(_directed(number, measured, old, np.array([new])))
         views.scale[new], views.rotation[new], views.translation[new] = (
-            moved.scale[0],
-            moved.rotation[0],
-            moved.translation[0],
+            reached.scale[0],
+            reached.rotation[0],
+            reached.translation[0],
         )
         inside[new] = True
         closer = weight[new] > best
@@ -152,21 +150,23 @@ def _along_tree(count: int, pairs: Int, measured: Similarities, trust: Float) ->
     return views
 
 
-def _faded(trust: Float, error: Float, typical: float | Float) -> Float:
+def _faded(trust: FloatArray, error: FloatArray, typical: float | FloatArray) -> FloatArray:
     """Cauchy's weights: `trust` (K,), less where the error (K, D) is more than typical."""
-    return trust / (1 + (np.linalg.norm(error, axis=1) / typical) ** 2)
+    return trust * Cauchy(typical).weight(np.linalg.norm(error, axis=1))
 
 
-def _robust_differences(count: int, pairs: Int, values: Float, trust: Float, typical: float | Float) -> Float:
-    """As `_differences`, while measurements that the rest contradicts fade away."""
+def _robust_differences(
+    count: int, pairs: IntArray, values: FloatArray, trust: FloatArray, typical: float | FloatArray
+) -> FloatArray:
+    """As `_differences`, with robust weights: measurements that the rest contradicts count less and less."""
     error = np.zeros_like(values)
     for _ in range(_ROUNDS):
-        found = _differences(count, pairs, values, _faded(trust, error, typical))
-        error = values - (found[pairs[:, 1]] - found[pairs[:, 0]])
-    return found
+        solution = _differences(count, pairs, values, _faded(trust, error, typical))
+        error = values - (solution[pairs[:, 1]] - solution[pairs[:, 0]])
+    return solution
 
 
-def _differences(count: int, pairs: Int, values: Float, weights: Float) -> Float:
+def _differences(count: int, pairs: IntArray, values: FloatArray, weights: FloatArray) -> FloatArray:
     """x (count, D) with x[j] - x[i] near `values` (K, D) in weighted least squares, and mean 0."""
     i, j = pairs.T
     laplacian = np.zeros((count, count))
@@ -178,5 +178,5 @@ def _differences(count: int, pairs: Int, values: Float, weights: Float) -> Float
     np.add.at(right, j, weights[:, None] * values)
     np.subtract.at(right, i, weights[:, None] * values)
     # The constant that differences leave open takes one more equation: mean 0.
-    found: Float = np.linalg.solve(laplacian + weights.mean() / count, right)
-    return found
+    solution: FloatArray = np.linalg.solve(laplacian + weights.mean() / count, right)
+    return solution

@@ -1,4 +1,4 @@
-"""[R] What a network says of one view among many: a camera and a depth map in a frame that the views share. numpy."""
+"""[R] A network's prediction of one view of many: a camera and a depth map in a frame that the views share. numpy."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...model.reconstruction import Array, FloatArray
+from ...model.arrays import Array, FloatArray
 from ..focal import focal_from_points
-from ..poses import Similarity, pnp, procrustes
+from ..poses import pnp
+from ..robust_losses import GemanMcClure
+from ..similarities import Similarity, procrustes
 
 ROUNDS = 12  # of reweighting
 ALIGNED = 4000  # pairs of points are plenty for a similarity
@@ -24,7 +26,7 @@ class ViewPrediction:
     depth: Array
     confidence: Array
 
-    def moved(self, world: Similarity) -> ViewPrediction:
+    def transformed(self, world: Similarity) -> ViewPrediction:
         """The same view in another frame and unit."""
         pose = np.eye(4)
         pose[:3, :3] = world.rotation @ self.world_from_camera[:3, :3]
@@ -32,7 +34,7 @@ class ViewPrediction:
         return replace(self, world_from_camera=pose, depth=(world.scale * self.depth).astype(np.float32))
 
     def points(self, rows: Array, columns: Array) -> FloatArray:
-        """(M, 3) of these pixels, in the shared frame."""
+        """(M, 3) the points of these pixels, in the shared frame."""
         (fx, _, cx), (_, fy, cy), _ = self.intrinsics
         depth = self.depth[rows, columns].astype(np.float64)
         rays = np.stack([(columns + 0.5 - cx) / fx, (rows + 0.5 - cy) / fy, np.ones(len(rows))], axis=1)
@@ -41,53 +43,55 @@ class ViewPrediction:
 
 
 def from_camera(depth: Array, confidence: Array, intrinsics: Array, camera_from_world: Array) -> ViewPrediction:
-    """Of [R | t] (3, 4) that takes the shared frame to the camera's."""
+    """The view of a camera given by [R | t] (3, 4), which takes the shared frame to the camera's."""
     pose = np.eye(4)
     pose[:3, :3] = camera_from_world[:, :3].T.astype(np.float64)
     pose[:3, 3] = -pose[:3, :3] @ camera_from_world[:, 3].astype(np.float64)
     return ViewPrediction(intrinsics.astype(np.float64), pose, depth, confidence)
 
 
-def from_pointmaps(own: Array, own_confidence: Array, shared: Array, shared_confidence: Array) -> ViewPrediction:
-    """Of two pointmaps (H, W, 3) of a view, in its own camera's frame and in the shared one, with confidences (H, W).
+def from_pointmaps(
+    camera_points: Array, camera_confidence: Array, shared: Array, shared_confidence: Array
+) -> ViewPrediction:
+    """The view of two pointmaps (H, W, 3), in its own camera's frame and in the shared one, with confidences (H, W).
 
     The focal length is that with which the camera sees its own pointmap, the finer of the two. A robust similarity,
     weighed by both confidences, takes it to the shared frame; the camera then stands where it sees these points at
-    their pixels (PnP). Raises ValueError where a pointmap says nothing.
+    their pixels (PnP). Raises ValueError where a pointmap has no usable point.
     """
-    height, width = own_confidence.shape
-    focal = focal_from_points(own, own_confidence, (width / 2, height / 2))
+    height, width = camera_confidence.shape
+    focal = focal_from_points(camera_points, camera_confidence, (width / 2, height / 2))
     intrinsics = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])
-    sure = np.sqrt(own_confidence.astype(np.float64) * shared_confidence).ravel()
-    points, there = own.reshape(-1, 3).astype(np.float64), shared.reshape(-1, 3).astype(np.float64)
-    usable = np.isfinite(points).all(axis=1) & np.isfinite(there).all(axis=1) & (points[:, 2] > 0)
+    confidence = np.sqrt(camera_confidence.astype(np.float64) * shared_confidence).ravel()
+    points, shared_points = camera_points.reshape(-1, 3).astype(np.float64), shared.reshape(-1, 3).astype(np.float64)
+    usable = np.isfinite(points).all(axis=1) & np.isfinite(shared_points).all(axis=1) & (points[:, 2] > 0)
     chosen = np.flatnonzero(usable)[:: max(1, int(usable.sum()) // ALIGNED)]
-    world = robust_similarity(points[chosen], there[chosen], sure[chosen], points[chosen, 2])[0]
-    placed = world.apply(points)
+    world = robust_similarity(points[chosen], shared_points[chosen], confidence[chosen], points[chosen, 2])[0]
+    in_world = world.apply(points)
     pixels = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1).reshape(-1, 2)
-    believed = usable & (sure >= np.median(sure[usable]))
-    found = pnp(placed[believed], pixels[believed], intrinsics, (width, height))
-    if found is None:  # the similarity's own camera
+    believed = usable & (confidence >= np.median(confidence[usable]))
+    camera = pnp(in_world[believed], pixels[believed], intrinsics, (width, height))
+    if camera is None:  # the similarity's own camera
         pose = np.eye(4)
         pose[:3, :3], pose[:3, 3] = world.rotation, world.translation
     else:
-        pose = np.linalg.inv(found.camera_from_world)
-    depth = (placed - pose[:3, 3]) @ pose[:3, 2]
-    return ViewPrediction(intrinsics, pose, depth.reshape(height, width).astype(np.float32), own_confidence)
+        pose = np.linalg.inv(camera.camera_from_world)
+    depth = (in_world - pose[:3, 3]) @ pose[:3, 2]
+    return ViewPrediction(intrinsics, pose, depth.reshape(height, width).astype(np.float32), camera_confidence)
 
 
-def robust_similarity(source: Array, target: Array, sure: Array, depth: Array) -> tuple[Similarity, FloatArray]:
-    """The similarity that takes points `source` (M, 3) to `target` (M, 3), most of which agree, and what then remains
-    of each pair's distance over `depth` (M,), that of the target or the source.
+def robust_similarity(source: Array, target: Array, confidence: Array, depth: Array) -> tuple[Similarity, FloatArray]:
+    """The similarity that takes points `source` (M, 3) to `target` (M, 3), most of which agree, and the distances that
+    remain, each over `depth` (M,), that of the target or the source.
 
-    Iteratively reweighted: a pair counts by how `sure` (M,) it is and falls off with the square of its distance over
-    its depth, against four times the median's (Geman and McClure, 1987).
+    Iteratively reweighted least squares: a pair weighs by its `confidence` (M,) and by the loss of Geman and McClure
+    (1987) of its distance over its depth, with twice the median as scale.
     """
-    weights = sure / depth**2
+    weights = confidence / depth**2
     similarity = procrustes(source, target, weights)
     distance = np.linalg.norm(similarity.apply(source) - target, axis=1) / depth
     for _ in range(ROUNDS):
-        ratio = distance / max(1e-9, 2 * float(np.median(distance)))
-        similarity = procrustes(source, target, weights / (1 + ratio**2) ** 2)
+        loss = GemanMcClure(max(1e-9, 2 * float(np.median(distance))))
+        similarity = procrustes(source, target, weights * loss.weight(distance))
         distance = np.linalg.norm(similarity.apply(source) - target, axis=1) / depth
     return similarity, distance

@@ -1,4 +1,4 @@
-"""[R] From solved depth maps to what a Reconstruction holds: cameras, pointmaps, one cloud. numpy only.
+"""[R] From solved depth maps to the contents of a Reconstruction: cameras, pointmaps, one cloud. numpy only.
 
 For engines whose networks see a resized and cropped photo: everything comes out in the photo's own pixels, and every
 point lies on the ray of its pixel.
@@ -40,7 +40,8 @@ class View:
     confidence: Array
 
     def pointmap(self, trusted: float) -> PointMap:
-        """The points in the world, trusted from the confidence `trusted` on; what is no number is neither."""
+        """The points in the world, trusted from the confidence `trusted` on; a pixel without a depth or a confidence
+        never."""
         valid = np.isfinite(self.depth) & (self.depth > 0) & np.isfinite(self.confidence)
         empty = PointMap(self.camera.photo, self.depth, self.confidence, valid, self.photo_from_map)
         local = self.camera.rays(empty.photo_pixels()) * np.where(valid, self.depth, 0)[..., None]
@@ -53,7 +54,7 @@ class View:
 def reconstruction(
     engine: Engine, photos: Sequence[Photo], views: Sequence[View], trusted: float, **facts: Any
 ) -> Reconstruction:
-    """What an engine returns: the solved views' cameras, cleaned pointmaps and cloud; `facts` are its other fields."""
+    """The result of an engine: the solved views' cameras, cleaned pointmaps and cloud; `facts` are its other fields."""
     cameras, pictures = [view.camera for view in views], [view.image for view in views]
     cleaned = cleaning.clean(cameras, [view.pointmap(trusted) for view in views], pictures)
     cloud, pointmaps = cleaning.merge(cameras, cleaned, pictures, [view.number for view in views])
@@ -83,8 +84,10 @@ def camera(
 def at_median_depth(views: Sequence[View], trusted: float) -> list[View]:
     """The views in the unit that makes the median depth of trusted pixels, or of all if none is, MEDIAN_DEPTH."""
     depths = [np.where((view.depth > 0) & np.isfinite(view.depth), view.depth, np.nan) for view in views]
-    sure = [depth[view.confidence >= trusted] for depth, view in zip(depths, views, strict=True)]
-    middle = np.nanmedian(np.concatenate(sure if any(map(len, sure)) else [depth.ravel() for depth in depths]))
+    trusted_depths = [depth[view.confidence >= trusted] for depth, view in zip(depths, views, strict=True)]
+    middle = np.nanmedian(
+        np.concatenate(trusted_depths if any(map(len, trusted_depths)) else [depth.ravel() for depth in depths])
+    )
     return [scaled(view, MEDIAN_DEPTH / float(middle)) for view in views]
 
 

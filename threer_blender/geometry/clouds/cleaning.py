@@ -1,9 +1,9 @@
-"""[R] Dense points of many photos made consistent: what is removed says why, what remains is merged. numpy only.
+"""[R] Dense points of many photos made consistent: wrong points are removed with a reason, the rest merged. numpy only.
 
-Works on any engine's cameras and PointMaps. Removed are flyers between two surfaces (edges), sky, and points that other
-photos see through (as DUSt3R's clean_pointcloud, but weighing all photos for and against; Merrell et al., "Real-Time
-Visibility-Based Fusion of Depth Maps", ICCV 2007). `fusion` does the same for stereo, whose depths agree within a
-hundredth; networks' do not, so how near two depths must be to be one surface is measured here.
+Works on any engine's cameras and PointMaps. Removed are flyers between two surfaces (edges), sky, and points in the
+free space before another photo's surface (as DUSt3R's clean_pointcloud, but weighing all photos for and against;
+Merrell et al., "Real-Time Visibility-Based Fusion of Depth Maps", ICCV 2007). `fusion` does the same for stereo, whose
+depths agree within a hundredth; networks' do not, so how near two depths must be to be one surface is measured here.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...model.reconstruction import REMOVED, Array, Camera, FloatArray, PointCloud, PointMap
+from ...model.arrays import Array, BoolArray, FloatArray, IntArray, UInt8Array
+from ...model.reconstruction import REMOVED, Camera, PointCloud, PointMap
 
-Bool = NDArray[np.bool_]
-
-EDGE, SKY, SEEN_THROUGH, MERGED = range(1, len(REMOVED))
+EDGE, SKY, FREE_SPACE, MERGED = range(1, len(REMOVED))
 
 NEIGHBOURS = 8  # photos that each one is compared with: those that see most of it
 _STEP = 0.08  # relative; a depth this far off the line through its neighbours, on both sides, continues nothing
@@ -29,17 +27,15 @@ _BLUE = 15.0  # grey levels by which a clear sky's blue is above its red
 _FAR, _VERY_FAR = 3.0, 8.0  # times the median depth of the picture's lower half
 _LEAST_TOLERANCE, _MOST_TOLERANCE = 0.02, 0.1  # relative depth within which two photos see one surface
 _COARSER = 1.5  # times a photo's own spacing on a surface
-_OVERLAP = 0.02  # share of a photo's points that another must see to be asked
+_OVERLAP = 0.02  # share of a photo's points that another must see to be compared
 _PROBES = 1000  # points by which overlap and tolerance are measured
 
 
-def clean(
-    cameras: Sequence[Camera], pointmaps: Sequence[PointMap], pictures: Sequence[NDArray[np.uint8]]
-) -> list[PointMap]:
-    """The PointMaps without what cannot be a surface, and why: the first reason that met a pixel.
+def clean(cameras: Sequence[Camera], pointmaps: Sequence[PointMap], pictures: Sequence[UInt8Array]) -> list[PointMap]:
+    """The PointMaps without points that belong to no surface, each with the first reason to remove it.
 
-    Confidences are lowered by the share of photos, by confidence, that see through a point. Camera, PointMap and
-    picture (H, W, 3) of its size belong together in order.
+    Confidences are lowered by the share of photos, by confidence, in whose free space a point lies. Camera, PointMap
+    and picture (H, W, 3) of its size belong together in order.
     """
     maps = []
     for camera, pointmap, picture in zip(cameras, pointmaps, pictures, strict=True):
@@ -51,20 +47,20 @@ def clean(
     neighbours, tolerance = _neighbours(cameras, maps)
     done = []
     for index, one in enumerate(maps):
-        own = one.confidence[one.mask].astype(np.float64)
-        favour, against = own.copy(), np.zeros_like(own)
+        weights = one.confidence[one.mask].astype(np.float64)
+        favour, against = weights.copy(), np.zeros_like(weights)
         for other in neighbours[index]:
             met = _meet(one, cameras[other], maps[other])
             favour += np.where(np.abs(met.ratio - 1) < tolerance, met.confidence, 0)
             against += np.where(met.ratio < 1 - tolerance, met.confidence, 0)
         confidence = one.confidence.copy()
-        confidence[one.mask] = own * favour / np.maximum(favour + against, 1e-12)
-        cleaned = _without(one, against > favour, SEEN_THROUGH)
-        done.append(replace(cleaned, mask=cleaned.mask & (cleaned.removed != SEEN_THROUGH), confidence=confidence))
+        confidence[one.mask] = weights * favour / np.maximum(favour + against, 1e-12)
+        cleaned = _without(one, against > favour, FREE_SPACE)
+        done.append(replace(cleaned, mask=cleaned.mask & (cleaned.removed != FREE_SPACE), confidence=confidence))
     return done
 
 
-def _without(pointmap: PointMap, gone: Bool, reason: int) -> PointMap:
+def _without(pointmap: PointMap, gone: BoolArray, reason: int) -> PointMap:
     """The PointMap with the reason recorded for those of its masked points (K,) that are gone."""
     removed = np.zeros(pointmap.mask.shape, np.uint8) if pointmap.removed is None else pointmap.removed.copy()
     removed[pointmap.mask] = np.where(gone, reason, removed[pointmap.mask])
@@ -74,48 +70,48 @@ def _without(pointmap: PointMap, gone: Bool, reason: int) -> PointMap:
 def merge(
     cameras: Sequence[Camera],
     pointmaps: Sequence[PointMap],
-    pictures: Sequence[NDArray[np.uint8]],
+    pictures: Sequence[UInt8Array],
     photos: Sequence[int],
 ) -> tuple[PointCloud, list[PointMap]]:
     """The masked points of all photos with each surface once, and the PointMaps with what that took from each.
 
-    Where several photos see one surface, the surest one's point stays, moved to the mean of all by confidence. A photo
-    that sees a surface much coarser spares no other's points. `photos` numbers the PointMaps' photos.
+    Where several photos see one surface, the most confident one's point stays, at the mean of all by confidence. A
+    photo that sees a surface much coarser spares no other's points. `photos` numbers the PointMaps' photos.
     """
     neighbours, tolerance = _neighbours(cameras, pointmaps)
     parts, recorded = [], []
-    for index, (camera, own) in enumerate(zip(cameras, pointmaps, strict=True)):
-        points = own.points[own.mask].astype(np.float64)
-        weight = own.confidence[own.mask].astype(np.float64)
+    for index, (camera, pointmap) in enumerate(zip(cameras, pointmaps, strict=True)):
+        points = pointmap.points[pointmap.mask].astype(np.float64)
+        weight = pointmap.confidence[pointmap.mask].astype(np.float64)
         total, mean = weight.copy(), weight[:, None] * points
-        spacing = _spacing(camera, own)[own.mask]
-        kept = np.ones(len(points), bool)
+        spacing = _spacing(camera, pointmap)[pointmap.mask]
+        keep = np.ones(len(points), bool)
         for other in neighbours[index]:
-            met = _meet(own, cameras[other], pointmaps[other])
+            met = _meet(pointmap, cameras[other], pointmaps[other])
             same = np.abs(met.ratio - 1) < tolerance
             as_fine = _spacing(cameras[other], pointmaps[other])[met.row, met.column] < _COARSER * spacing
-            surer = met.confidence >= weight if other < index else met.confidence > weight
-            kept &= ~(same & surer & as_fine)
+            more_confident = met.confidence >= weight if other < index else met.confidence > weight
+            keep &= ~(same & more_confident & as_fine)
             mean += np.where(same, met.confidence, 0)[:, None] * pointmaps[other].points[met.row, met.column]
             total += np.where(same, met.confidence, 0)
-        recorded.append(_without(own, ~kept, MERGED))
-        positions = (mean / np.maximum(total, 1e-12)[:, None])[kept]
+        recorded.append(_without(pointmap, ~keep, MERGED))
+        positions = (mean / np.maximum(total, 1e-12)[:, None])[keep]
         parts.append(
             (
                 positions.astype(np.float32),
-                normals(own.points, camera.world_from_camera[:3, 3])[own.mask][kept],
-                pictures[index][own.mask][kept],
-                own.confidence[own.mask][kept],
-                np.full(int(kept.sum()), photos[index], np.int32),
+                normals(pointmap.points, camera.world_from_camera[:3, 3])[pointmap.mask][keep],
+                pictures[index][pointmap.mask][keep],
+                pointmap.confidence[pointmap.mask][keep],
+                np.full(int(keep.sum()), photos[index], np.int32),
             )
         )
     return PointCloud(*(np.concatenate(part) for part in zip(*parts, strict=True))), recorded
 
 
-def edges(depth: FloatArray) -> Bool:
+def edges(depth: FloatArray) -> BoolArray:
     """(H, W) pixels whose depth (H, W) lies between two surfaces and continues neither, along rows or columns.
 
-    Continuing is judged on inverse depth, which is linear over a plane: a pixel belongs to a surface when it lies on
+    Continuity is tested on inverse depth, which is linear over a plane: a pixel belongs to a surface when it lies on
     the line through the two pixels to one side of it, and that line is not so steep that it leads from one surface to
     another. Where a neighbour has no depth, nothing is held against a pixel; one without depth itself is none.
     """
@@ -135,7 +131,7 @@ def edges(depth: FloatArray) -> Bool:
     return flying & (depth > 0)
 
 
-def sky(depth: FloatArray, picture: NDArray[np.uint8]) -> Bool:
+def sky(depth: FloatArray, picture: UInt8Array) -> BoolArray:
     """(H, W) the smooth, bright region that touches the picture's upper border and is blue and far, or very far."""
     colour = picture.astype(np.float64)
     grey = colour.mean(-1)
@@ -149,49 +145,49 @@ def sky(depth: FloatArray, picture: NDArray[np.uint8]) -> Bool:
     return _from_above(like_sky)
 
 
-def _from_above(region: Bool) -> Bool:
+def _from_above(region: BoolArray) -> BoolArray:
     """The part of a region that connects to the uppermost row."""
     reached = np.zeros_like(region)
     reached[0] = region[0]
     while True:
-        grown = reached.copy()
-        grown[1:] |= reached[:-1]
-        grown[:-1] |= reached[1:]
-        grown[:, 1:] |= reached[:, :-1]
-        grown[:, :-1] |= reached[:, 1:]
-        grown &= region
-        if (grown == reached).all():
+        dilated = reached.copy()
+        dilated[1:] |= reached[:-1]
+        dilated[:-1] |= reached[1:]
+        dilated[:, 1:] |= reached[:, :-1]
+        dilated[:, :-1] |= reached[:, 1:]
+        dilated &= region
+        if (dilated == reached).all():
             return reached
-        reached = grown
+        reached = dilated
 
 
 @dataclass(frozen=True)
 class _Met:
-    """What another photo shows where one photo's masked points (K,) fall: their depth over its surface's `ratio`, its
-    `confidence`, 0 where it shows nothing, its `row` and `column`. Where it shows nothing the ratio is infinite."""
+    """One photo's masked points (K,) in another photo: `ratio` of their depth over its surface's, infinite where it has
+    no surface; its `confidence` there, 0 where it has none; its `row` and `column`."""
 
     ratio: FloatArray
     confidence: FloatArray
-    row: NDArray[np.int64]
-    column: NDArray[np.int64]
+    row: IntArray
+    column: IntArray
 
 
-def _meet(own: PointMap, other: Camera, theirs: PointMap, some: Array | slice = slice(None)) -> _Met:
-    points = own.points[own.mask][some].astype(np.float64)
+def _meet(pointmap: PointMap, other: Camera, theirs: PointMap, some: Array | slice = slice(None)) -> _Met:
+    points = pointmap.points[pointmap.mask][some].astype(np.float64)
     height, width = theirs.mask.shape
-    place = theirs.photo_from_map
+    photo_from_map = theirs.photo_from_map
     pixels = other.project(points)
     with np.errstate(invalid="ignore"):
-        column = np.floor((pixels[:, 0] - place.offset_x) / place.scale_x)
-        row = np.floor((pixels[:, 1] - place.offset_y) / place.scale_y)
+        column = np.floor((pixels[:, 0] - photo_from_map.offset_x) / photo_from_map.scale_x)
+        row = np.floor((pixels[:, 1] - photo_from_map.offset_y) / photo_from_map.scale_y)
         inside = (row >= 0) & (column >= 0) & (row < height) & (column < width)
     row, column = np.where(inside, row, 0).astype(int), np.where(inside, column, 0).astype(int)
-    shown = inside & theirs.mask[row, column]
-    move = other.camera_from_world[2]
-    depth = points @ move[:3] + move[3]
-    surface = theirs.points[row, column].astype(np.float64) @ move[:3] + move[3]
-    ratio = np.where(shown, depth / np.where(shown, surface, 1), np.inf)
-    return _Met(ratio, np.where(shown, theirs.confidence[row, column], 0).astype(np.float64), row, column)
+    visible = inside & theirs.mask[row, column]
+    row_z = other.camera_from_world[2]
+    depth = points @ row_z[:3] + row_z[3]
+    surface = theirs.points[row, column].astype(np.float64) @ row_z[:3] + row_z[3]
+    ratio = np.where(visible, depth / np.where(visible, surface, 1), np.inf)
+    return _Met(ratio, np.where(visible, theirs.confidence[row, column], 0).astype(np.float64), row, column)
 
 
 def _neighbours(cameras: Sequence[Camera], maps: Sequence[PointMap]) -> tuple[list[list[int]], float]:
@@ -199,23 +195,23 @@ def _neighbours(cameras: Sequence[Camera], maps: Sequence[PointMap]) -> tuple[li
 
     The tolerance is three times the median disagreement of points that two photos see within a tenth.
     """
-    found: list[list[int]] = []
+    neighbours: list[list[int]] = []
     off = [np.zeros(0)]
-    for index, own in enumerate(maps):
-        count = int(own.mask.sum())
+    for index, pointmap in enumerate(maps):
+        count = int(pointmap.mask.sum())
         some = np.arange(0, count, max(1, count // _PROBES))
         shares = np.zeros(len(maps))
         for other in range(len(maps)):
             if other != index and count:
-                error = np.abs(_meet(own, cameras[other], maps[other], some).ratio - 1)
+                error = np.abs(_meet(pointmap, cameras[other], maps[other], some).ratio - 1)
                 near = error < _MOST_TOLERANCE
                 shares[other] = near.mean()
                 off.append(error[near])
         order = np.argsort(-shares, kind="stable")[:NEIGHBOURS]
-        found.append([int(other) for other in order if shares[other] > _OVERLAP])
+        neighbours.append([int(other) for other in order if shares[other] > _OVERLAP])
     every = np.concatenate(off)
     typical = float(np.median(every)) if len(every) else 0.0
-    return found, float(np.clip(3 * typical, _LEAST_TOLERANCE, _MOST_TOLERANCE))
+    return neighbours, float(np.clip(3 * typical, _LEAST_TOLERANCE, _MOST_TOLERANCE))
 
 
 def _spacing(camera: Camera, pointmap: PointMap) -> FloatArray:
@@ -226,7 +222,7 @@ def _spacing(camera: Camera, pointmap: PointMap) -> FloatArray:
 def normals(points: Array, centre: Array) -> Array:
     """(H, W, 3) float32 unit normals of a map of points (H, W, 3), towards `centre` (3,); zero where there is none.
 
-    Along each axis the nearer neighbour says how the surface runs, so that edges do not bend it.
+    Along each axis the nearer neighbour gives the slope, so that normals stay right beside edges.
     """
     along = []
     for axis in (0, 1):

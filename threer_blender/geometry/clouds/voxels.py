@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...model.reconstruction import Array, PointCloud
+from ...model.arrays import Array
+from ...model.reconstruction import PointCloud
 
 _BITS = 21  # of each coordinate in a key
 
@@ -28,24 +29,24 @@ class Voxels:
         """`points` (N, 3) of `photo`, with `normals` (N, 3), `colors` (N, 3) uint8 and `confidence` (N,) above 0."""
         weight = confidence.astype(np.float64)[:, None]
         sums = np.concatenate([weight * points, weight * normals, weight * colors, weight], axis=1)
-        found = _keys(points, self.side), sums, confidence.astype(np.float32), np.full(len(points), photo, np.int32)
-        self._merge(*found)
+        new = _keys(points, self.side), sums, confidence.astype(np.float32), np.full(len(points), photo, np.int32)
+        self._merge(*new)
         while len(self._keys) > self._most:
             self.side *= 2
             self._keys = _keys(self._sums[:, :3] / self._sums[:, 9:], self.side)
-            self._merge(*(part[:0] for part in found))
+            self._merge(*(part[:0] for part in new))
 
     def _merge(self, keys: Array, sums: Array, best: Array, photo: Array) -> None:
         keys = np.concatenate([self._keys, keys])
         best, photo = np.concatenate([self._best, best]), np.concatenate([self._photo, photo])
-        order = np.lexsort((-best, keys))  # a cube's surest point comes first
+        order = np.lexsort((-best, keys))  # a cube's most confident point comes first
         starts = np.flatnonzero(np.diff(keys[order], prepend=np.int64(-1)))
-        surest = order[starts]
+        best_of_cube = order[starts]
         self._sums = np.add.reduceat(np.concatenate([self._sums, sums])[order], starts) if len(order) else self._sums
-        self._keys, self._best, self._photo = keys[surest], best[surest], photo[surest]
+        self._keys, self._best, self._photo = keys[best_of_cube], best[best_of_cube], photo[best_of_cube]
 
     def cloud(self) -> PointCloud:
-        """One point a cube: its mean place, normal and colour; confidence and photo of its surest point."""
+        """One point a cube: its mean place, normal and colour; confidence and photo of its most confident point."""
         mean = self._sums[:, :9] / self._sums[:, 9:]
         length = np.linalg.norm(mean[:, 3:6], axis=1, keepdims=True)
         return PointCloud(

@@ -1,1 +1,1 @@
-"""[R] Features of photos, their matches, and retrieval of alike photos."""
+"""[R] Features of photos, their matches, and retrieval of similar photos."""

@@ -26,33 +26,21 @@ import pycolmap
 import torch
 from torch import nn
 
+from ...model.arrays import Array
 from ...model.engine import ReportStage, Stage
 from ...model.errors import UserError
-from ...model.reconstruction import Array, Photo
+from ...model.reconstruction import Photo
 from ...networks.aliked import DIMENSIONS, Aliked, Features
 from ...networks.lightglue import LightGlue
-from .features import (
-    COARSEST,
-    FEATURES,
-    MATCHES,
-    SEED,
-    SMALLEST_SIDE,
-    Matched,
-    Pixels,
-    Settings,
-    add_image,
-    choose_pairs,
-    colors_at,
-    copy_name,
-    interruptible,
-    verified,
-)
+from .database import SEED, FeatureSettings, Matched, Pixels, add_image, copy_name, interruptible, verified
+from .features import FEATURES, MATCHES, SMALLEST_SIDE, colors_at
+from .pair_selection import COARSEST, choose_pairs
 
 # A pair takes about a second of a CPU, ten times as long as with SIFT: fewer of them are tried.
 QUALITIES = {
-    "preview": Settings(long_side=1024, features=1024, exhaustive=30, neighbours=10),
-    "standard": Settings(long_side=1024, features=2048, exhaustive=30, neighbours=10),
-    "high": Settings(long_side=1600, features=4096, exhaustive=40, neighbours=15),
+    "preview": FeatureSettings(long_side=1024, features=1024, exhaustive=30, neighbours=10),
+    "standard": FeatureSettings(long_side=1024, features=2048, exhaustive=30, neighbours=10),
+    "high": FeatureSettings(long_side=1600, features=4096, exhaustive=40, neighbours=15),
 }
 # What makes a pair. Of 78 pairs of photos of different places 16 had 15 verified matches (COLMAP's threshold) to 27.
 # Among 13 photos around a statue that repeats itself wrong pairs had up to 177; at COLMAP's error of 4 px that was as
@@ -69,7 +57,7 @@ Result = TypeVar("Result")
 
 
 def extract_and_match(
-    photos: Sequence[Photo], pixels: Pixels, folder: Path, settings: Settings, report: ReportStage
+    photos: Sequence[Photo], pixels: Pixels, folder: Path, settings: FeatureSettings, report: ReportStage
 ) -> Matched:
     """Features, matches and two-view geometry of all photos, in `folder`/database.db. Raises what `report` raises."""
     return _matched(photos, pixels, folder, settings, report, range(len(photos)))
@@ -79,26 +67,26 @@ def _matched(
     photos: Sequence[Photo],
     pixels: Pixels,
     folder: Path,
-    settings: Settings,
+    settings: FeatureSettings,
     report: ReportStage,
     concerned: Iterable[int],
 ) -> Matched:
     """The features of all photos; matches of the pairs with the photos `concerned`, then with those that they match.
 
-    What a photo shares with its partner places it only where the partner's points are known from further photos.
+    A photo's matches with a partner register it only where the partner's points are known from further photos.
     """
     path = folder / "database.db"
     features, sizes, colors = _extract(photos, pixels, path, settings, report)
-    pairs = set(choose_pairs(len(photos), settings, lambda: _surest_descriptors(features)))
+    pairs = set(choose_pairs(len(photos), settings, lambda: _best_descriptors(features)))
     near = set(concerned)
     for number in range(2):
-        told = partial(_half, report, number)
+        report_half = partial(_half, report, number)
         wanted = sorted(pair for pair in pairs if not near.isdisjoint(pair))
-        _verify(_match(features, sizes, wanted, path, told), path, _gate(), told)
-        found = verified(path, photos, sizes, colors)
+        _verify(_match(features, sizes, wanted, path, report_half), path, _gate(), report_half)
+        matched = verified(path, photos, sizes, colors)
         pairs.difference_update(wanted)
-        near = set(found.pairs[found.inliers > 0].ravel().tolist())
-    return found
+        near = set(matched.pairs[matched.inliers > 0].ravel().tolist())
+    return matched
 
 
 def _half(report: ReportStage, number: int, stage: Stage, done: float, total: float) -> None:
@@ -107,15 +95,20 @@ def _half(report: ReportStage, number: int, stage: Stage, done: float, total: fl
 
 
 def joined(
-    sift: Matched, left_out: Iterable[int], pixels: Pixels, folder: Path, settings: Settings, report: ReportStage
+    sift: Matched,
+    unregistered: Iterable[int],
+    pixels: Pixels,
+    folder: Path,
+    settings: FeatureSettings,
+    report: ReportStage,
 ) -> Matched:
     """SIFT's features and matches with learned ones after them, in `folder`/joined.db. Raises what `report` raises.
 
-    Only pairs with the photos `left_out`, and with those that they match, get learned matches: the others stay as exact
-    as SIFT makes them. Learned matches that pass the gate stand beside SIFT's of the same pair, and both together are
-    verified as SIFT's.
+    Only pairs with the photos `unregistered`, and with those that they match, get learned matches: the others stay as
+    exact as SIFT makes them. Learned matches that pass the gate stand beside SIFT's of the same pair, and both together
+    are verified as SIFT's.
     """
-    learned = _matched(sift.photos, pixels, folder, settings, report, left_out)
+    learned = _matched(sift.photos, pixels, folder, settings, report, unregistered)
     path = Path(shutil.copyfile(sift.path, folder / "joined.db"))
     pairs = learned.pairs[learned.inliers > 0].tolist()
     with pycolmap.Database.open(path) as database, pycolmap.Database.open(learned.path) as source:
@@ -127,10 +120,10 @@ def joined(
             database.update_keypoints(index + 1, np.concatenate([keypoints, added]))
         for i, j in pairs:
             before = database.read_matches(i + 1, j + 1)
-            found = source.read_two_view_geometry(i + 1, j + 1).inlier_matches + sift.features[[i, j]]
+            inliers = source.read_two_view_geometry(i + 1, j + 1).inlier_matches + sift.features[[i, j]]
             database.delete_matches(i + 1, j + 1)
             database.delete_two_view_geometry(i + 1, j + 1)
-            database.write_matches(i + 1, j + 1, np.concatenate([before, found]).astype(np.uint32))
+            database.write_matches(i + 1, j + 1, np.concatenate([before, inliers]).astype(np.uint32))
     options = pycolmap.TwoViewGeometryOptions()
     options.ransac.random_seed = SEED
     _verify(pairs, path, options, report)
@@ -139,7 +132,7 @@ def joined(
 
 
 def _extract(
-    photos: Sequence[Photo], pixels: Pixels, path: Path, settings: Settings, report: ReportStage
+    photos: Sequence[Photo], pixels: Pixels, path: Path, settings: FeatureSettings, report: ReportStage
 ) -> tuple[list[Features], Array, list[Array]]:
     """Fills cameras, images and keypoints; returns the features, the copies' sizes and the keypoints' colours."""
     network = _load(Aliked, ALIKED)
@@ -151,29 +144,29 @@ def _extract(
         return features, keypoints, (picture.shape[1], picture.shape[0]), colors_at(picture, keypoints)
 
     workers = int(MEMORY / (BYTES_PER_PIXEL * settings.long_side**2))
-    found = _each(extract, len(photos), workers, network, FEATURES, report)
+    extracted = _each(extract, len(photos), workers, network, FEATURES, report)
     cameras: dict[object, int] = {}
     with pycolmap.Database.open(path) as database:
-        for index, (_, keypoints, size, _) in enumerate(found):
+        for index, (_, keypoints, size, _) in enumerate(extracted):
             add_image(database, index, photos[index], size, cameras, settings)
             database.write_keypoints(index + 1, keypoints)
-    return [f[0] for f in found], np.array([f[2] for f in found]), [f[3] for f in found]
+    return [f[0] for f in extracted], np.array([f[2] for f in extracted]), [f[3] for f in extracted]
 
 
 def _features(network: nn.Module, picture: Array, most: int) -> Features:
     if min(picture.shape[:2]) < SMALLEST_SIDE:
         return Features(torch.empty((0, 2), device=_device()), torch.empty((0, DIMENSIONS), device=_device()))
     image = torch.from_numpy(np.array(picture)).to(_device()).permute(2, 0, 1) / 255
-    found: Features = network(image, most)
-    return found
+    features: Features = network(image, most)
+    return features
 
 
-def _surest_descriptors(features: Sequence[Features]) -> Array:
-    """(N, COARSEST, 128) of the photos' surest features, zero where a photo has fewer."""
+def _best_descriptors(features: Sequence[Features]) -> Array:
+    """(N, COARSEST, 128) descriptors of the photos' strongest features, zero where a photo has fewer."""
     descriptors = np.zeros((len(features), COARSEST, DIMENSIONS), np.float32)
     for index, photo in enumerate(features):
-        surest = photo.descriptors[:COARSEST].cpu().numpy()
-        descriptors[index, : len(surest)] = surest
+        best = photo.descriptors[:COARSEST].cpu().numpy()
+        descriptors[index, : len(best)] = best
     return descriptors
 
 
@@ -189,8 +182,10 @@ def _match(
         matches: Array = network((features[i], features[j]), (extents[i], extents[j])).cpu().numpy()
         return matches.astype(np.uint32)
 
-    found = _each(match, len(pairs), os.cpu_count() or 1, network, MATCHES, report)
-    enough = [(pair, matches) for pair, matches in zip(pairs, found, strict=True) if len(matches) >= LEAST_INLIERS]
+    all_matches = _each(match, len(pairs), os.cpu_count() or 1, network, MATCHES, report)
+    enough = [
+        (pair, matches) for pair, matches in zip(pairs, all_matches, strict=True) if len(matches) >= LEAST_INLIERS
+    ]
     with pycolmap.Database.open(path) as database:
         for (i, j), matches in enough:
             database.write_matches(i + 1, j + 1, matches)
@@ -198,7 +193,7 @@ def _match(
 
 
 def _gate() -> pycolmap.TwoViewGeometryOptions:
-    """What a pair must pass."""
+    """The thresholds that a pair must pass."""
     options = pycolmap.TwoViewGeometryOptions()
     options.min_num_inliers = LEAST_INLIERS
     options.min_inlier_ratio = LEAST_SHARE

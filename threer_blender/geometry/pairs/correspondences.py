@@ -1,10 +1,10 @@
-"""[R] Which pixels of two photos show the same point, from their pointmaps alone. numpy and numba."""
+"""[R] Pixels of two photos that show the same point, from their pointmaps alone. numpy and numba."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ...model.reconstruction import Array
+from ...model.arrays import Array
 from ..kd_tree import Tree
 from .pairs import Matches, PairPrediction
 
@@ -29,17 +29,17 @@ def mutual_nearest(first: Array, second: Array) -> Array:
 def from_pointmaps(prediction: PairPrediction) -> Matches:
     """The mutually nearest points of a pair's two pointmaps; both stand in the first camera's frame.
 
-    A match is as sure as the geometric mean of its two points. Without overlap there are matches too, of points that
-    no one is sure of.
+    A match's confidence is the geometric mean of its two points'. Without overlap there are matches too, of points of
+    low confidence.
     """
     pairs = mutual_nearest(prediction.points_first.reshape(-1, 3), prediction.points_second.reshape(-1, 3))
-    sure_first, sure_second = prediction.confidence_first, prediction.confidence_second
+    confidence_first, confidence_second = prediction.confidence_first, prediction.confidence_second
     return Matches(
         prediction.first,
         prediction.second,
-        map_pixels(pairs[:, 0], sure_first.shape[1]),
-        map_pixels(pairs[:, 1], sure_second.shape[1]),
-        np.sqrt(sure_first.ravel()[pairs[:, 0]] * sure_second.ravel()[pairs[:, 1]]),
+        map_pixels(pairs[:, 0], confidence_first.shape[1]),
+        map_pixels(pairs[:, 1], confidence_second.shape[1]),
+        np.sqrt(confidence_first.ravel()[pairs[:, 0]] * confidence_second.ravel()[pairs[:, 1]]),
     )
 
 

@@ -1,4 +1,4 @@
-"""[R] Exact search among a map's descriptors on a CPU, which looks only where the answer can be. numpy and numba only.
+"""[R] Exact search among a map's descriptors on a CPU, limited to tiles that can hold the answer. numpy and numba only.
 
 Neighbouring pixels have similar descriptors. A tile of them is summed up by its mean c and the radius r about it; no
 descriptor x of the tile has a product with the unit query q above q·c + r, since q·x = q·c + q·(x - c) and |q| = 1.
@@ -6,28 +6,19 @@ descriptor x of the tile has a product with the unit query q above q·c + r, sin
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
-from typing import Any
-
-import numba
 import numpy as np
-from numpy.typing import NDArray
 
-Float32 = NDArray[np.float32]
-Index = NDArray[np.int64]
+from ...model.arrays import Float32Array, IntArray
+from ..kernels import compiled, in_bands
 
 SIDE = 8  # pixels of a tile
 _ROUNDING = 1e-5  # of products in single precision, with a reserve
-
-_compile: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": True}
 
 
 class Tiles:
     """The unit descriptors (H, W, D) of a map, ready for queries."""
 
-    def __init__(self, descriptors: Float32) -> None:
+    def __init__(self, descriptors: Float32Array) -> None:
         height, width, depth = descriptors.shape
         rows, columns = np.arange(height) // SIDE, np.arange(width) // SIDE
         tile = (rows[:, None] * (columns[-1] + 1) + columns).ravel()
@@ -36,31 +27,29 @@ class Tiles:
         self._sorted = np.ascontiguousarray(descriptors.reshape(-1, depth)[self._order], np.float32)
         sizes = np.diff(self._starts)
         self._means = (np.add.reduceat(self._sorted, self._starts[:-1]) / sizes[:, None]).astype(np.float32)
-        apart = np.linalg.norm(self._sorted - np.repeat(self._means, sizes, axis=0), axis=1)
-        self._radii = (np.maximum.reduceat(apart, self._starts[:-1]) + _ROUNDING).astype(np.float32)
+        distance = np.linalg.norm(self._sorted - np.repeat(self._means, sizes, axis=0), axis=1)
+        self._radii = (np.maximum.reduceat(distance, self._starts[:-1]) + _ROUNDING).astype(np.float32)
 
-    def nearest(self, queries: Float32) -> Index:
+    def nearest(self, queries: Float32Array) -> IntArray:
         """For each unit query (N, D) the pixel, numbered along the rows, whose product with it is the largest."""
-        asked, place = np.ascontiguousarray(queries, np.float32), np.empty(len(queries), np.int64)
-        edges = np.linspace(0, len(asked), 4 * (os.cpu_count() or 1) + 1).astype(int)
-        arguments = (self._sorted, self._order, self._starts, self._means, self._radii, asked)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(lambda band: _search(*arguments, *band, place), pairwise(edges)))
-        return place
+        asked, index = np.ascontiguousarray(queries, np.float32), np.empty(len(queries), np.int64)
+        arguments = (self._sorted, self._order, self._starts, self._means, self._radii, asked, index)
+        in_bands(_search, 0, len(asked), *arguments)
+        return index
 
 
-@numba.njit(**_compile)
-def _product(a: Float32, b: Float32) -> np.float32:
+@compiled(fastmath=True)
+def _product(a: Float32Array, b: Float32Array) -> np.float32:
     total = np.float32(0)
     for i in range(len(a)):
         total += a[i] * b[i]
     return total
 
 
-@numba.njit(**_compile)
+@compiled(fastmath=True)
 def _search(
-    points: Float32, order: Index, starts: Index, means: Float32, radii: Float32, queries: Float32,
-    first: int, last: int, place: Index,
+    first: int, last: int, points: Float32Array, order: IntArray, starts: IntArray, means: Float32Array,
+    radii: Float32Array, queries: Float32Array, index: IntArray,
 ) -> None:  # fmt: skip
     """The best pixel of the queries in range(first, last), the first of equals."""
     bounds = np.empty(len(means), np.float32)
@@ -70,13 +59,13 @@ def _search(
             bounds[tile] = _product(queries[q], means[tile]) + radii[tile]
             if bounds[tile] - radii[tile] > bounds[promising] - radii[promising]:
                 promising = tile
-        best, found = np.float32(-2), -1
+        best, best_index = np.float32(-2), -1
         for number in range(-1, len(means)):
             tile = promising if number < 0 else number
             if bounds[tile] < best or number == promising:
                 continue
             for i in range(starts[tile], starts[tile + 1]):
                 product = _product(queries[q], points[i])
-                if product > best or (product == best and order[i] < found):
-                    best, found = product, order[i]
-        place[q] = found
+                if product > best or (product == best and order[i] < best_index):
+                    best, best_index = product, order[i]
+        index[q] = best_index

@@ -1,4 +1,4 @@
-"""[R] What a pairwise network says of two photos, and a store that keeps it off memory. numpy only.
+"""[R] A pairwise network's prediction of two photos, and a store that keeps predictions on disk. numpy only.
 
 DUSt3R's output (Wang et al., CVPR 2024, eq. 1): two pointmaps, both in the frame of the first photo's camera, in a unit
 that differs from pair to pair. MASt3R adds matches.
@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float = NDArray[np.floating[Any]]
+from ...model.arrays import AnyFloatArray, Float32Array
 
 
 @dataclass(frozen=True)
@@ -22,15 +20,16 @@ class PairPrediction:
     """Pointmaps of photos `first` and `second` (indices), both in camera `first`'s frame with OpenCV axes.
 
     `points_first` (H1, W1, 3), `points_second` (H2, W2, 3); `confidence_first` (H1, W1) and `confidence_second`
-    (H2, W2) are the network's, above 1, higher is surer. Where the network failed, numbers are not finite.
+    (H2, W2) are the network's, above 1, higher is more reliable. Where the network failed, numbers are not
+    finite.
     """
 
     first: int
     second: int
-    points_first: Float
-    points_second: Float
-    confidence_first: Float
-    confidence_second: Float
+    points_first: AnyFloatArray
+    points_second: AnyFloatArray
+    confidence_first: AnyFloatArray
+    confidence_second: AnyFloatArray
 
 
 @dataclass(frozen=True)
@@ -38,25 +37,25 @@ class Matches:
     """Pixels of photos `first` and `second` that show the same point.
 
     `pixels_first` (M, 2) and `pixels_second` (M, 2) are x, y in map pixels, the centre of the top-left one at
-    (0.5, 0.5); `confidence` (M,) is higher where the match is surer.
+    (0.5, 0.5); `confidence` (M,) is higher for more reliable matches.
     """
 
     first: int
     second: int
-    pixels_first: Float
-    pixels_second: Float
-    confidence: Float
+    pixels_first: AnyFloatArray
+    pixels_second: AnyFloatArray
+    confidence: AnyFloatArray
 
     def thinned(self, most: int) -> Matches:
         """At most so many of them, evenly chosen."""
-        kept = np.linspace(0, len(self.confidence) - 1, min(len(self.confidence), most)).astype(int)
-        parts = self.pixels_first[kept], self.pixels_second[kept], self.confidence[kept]
+        chosen = np.linspace(0, len(self.confidence) - 1, min(len(self.confidence), most)).astype(int)
+        parts = self.pixels_first[chosen], self.pixels_second[chosen], self.confidence[chosen]
         return Matches(self.first, self.second, *parts)
 
 
 @dataclass(frozen=True)
 class Edge:
-    """Where one prediction lies in the store's file. `exponent`: stored points times 2**exponent are the network's."""
+    """One prediction's place in the store's file. `exponent`: stored points times 2**exponent are the network's."""
 
     first: int
     second: int
@@ -67,11 +66,11 @@ class Edge:
 
 
 @dataclass(frozen=True)
-class ViewPrediction:
+class PairSide:
     """One side of a prediction: `points` (H, W, 3) float32 and `confidence` (H, W) float32 of one photo."""
 
-    points: NDArray[np.float32]
-    confidence: NDArray[np.float32]
+    points: Float32Array
+    confidence: Float32Array
 
 
 class PairStore:
@@ -113,13 +112,13 @@ class PairStore:
             for points, confidence in sides:
                 scaled = np.ldexp(np.asarray(points, np.float32), -exponent)
                 for values in (scaled, np.asarray(confidence, np.float32)):
-                    # A point beyond the largest half is no point: infinity says so, and is what numpy makes of it.
+                    # A point beyond the largest half is no point: numpy makes it infinite, which marks it.
                     with np.errstate(over="ignore"):
                         half = values.astype(np.float16)
                     file.write(half.tobytes())
             self._size = file.tell()
 
-    def read(self, index: int, side: int, rows: slice = slice(None)) -> ViewPrediction:
+    def read(self, index: int, side: int, rows: slice = slice(None)) -> PairSide:
         """One side of prediction `index`: 0 the first photo's pointmap, 1 the second's, both in the first's frame.
 
         Of a part of the map's `rows` nothing else is read.
@@ -128,18 +127,18 @@ class PairStore:
         first, last, _ = rows.indices(height)
         start = self._start(index, side) + 6 * first * width
         points = np.fromfile(self._path, np.float16, 3 * (last - first) * width, offset=start)
-        return ViewPrediction(
+        return PairSide(
             np.ldexp(points.astype(np.float32), self.edges[index].exponent).reshape(-1, width, 3),
             self.confidence(index, side, rows),
         )
 
-    def confidence(self, index: int, side: int, rows: slice = slice(None)) -> Float:
+    def confidence(self, index: int, side: int, rows: slice = slice(None)) -> AnyFloatArray:
         """As `read`, the confidence alone."""
         height, width = self._shape(index, side)
         first, last, _ = rows.indices(height)
         start = self._start(index, side) + 6 * height * width + 2 * first * width
-        said = np.fromfile(self._path, np.float16, (last - first) * width, offset=start)
-        return said.astype(np.float32).reshape(-1, width)
+        values = np.fromfile(self._path, np.float16, (last - first) * width, offset=start)
+        return values.astype(np.float32).reshape(-1, width)
 
     def _shape(self, index: int, side: int) -> tuple[int, int]:
         edge = self.edges[index]
@@ -155,8 +154,8 @@ class PairStore:
         return [
             (index, side)
             for index, edge in enumerate(self.edges)
-            for side, seen in enumerate((edge.first, edge.second))
-            if seen == photo
+            for side, pictured in enumerate((edge.first, edge.second))
+            if pictured == photo
         ]
 
     def __iter__(self) -> Iterator[PairPrediction]:
@@ -168,6 +167,6 @@ class PairStore:
             )
 
 
-def _map_shape(confidence: Float) -> tuple[int, int]:
+def _map_shape(confidence: AnyFloatArray) -> tuple[int, int]:
     height, width = confidence.shape
     return height, width

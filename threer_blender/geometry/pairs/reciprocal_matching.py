@@ -28,25 +28,25 @@ def match(
     spacing: int = SPACING,
 ) -> Matches:
     """Matches of the photos `first` and `second`, from both photos' `descriptors` (H, W, D), unit, and the descriptors'
-    `confidence` (H, W). A match is as sure as the geometric mean of its two pixels."""
+    `confidence` (H, W). A match's confidence is the geometric mean of its two pixels'."""
     pairs = reciprocal(*descriptors, spacing)
-    sure = confidence[0].flatten()[pairs[:, 0]] * confidence[1].flatten()[pairs[:, 1]]
+    both_confidence = confidence[0].flatten()[pairs[:, 0]] * confidence[1].flatten()[pairs[:, 1]]
     places = pairs.cpu().numpy()
     return Matches(
         first,
         second,
         map_pixels(places[:, 0], confidence[0].shape[1]),
         map_pixels(places[:, 1], confidence[1].shape[1]),
-        sure.sqrt().cpu().numpy(),
+        both_confidence.sqrt().cpu().numpy(),
     )
 
 
 def reciprocal(first: Tensor, second: Tensor, spacing: int = SPACING) -> Tensor:
     """(M, 2) pixels of two maps of unit descriptors (H, W, D), numbered along the rows, that are each other's nearest.
 
-    From a grid of starts in one map the search goes to the nearest in the other and back, until it comes home to where
-    it left, once from either map. That finds fewer than all pairs, well spread and the better ones first: those whose
-    neighbourhood leads to them. What a pixel's nearest is, is asked once, whichever way leads there.
+    From a grid of starts in one map the search goes to the nearest in the other and back, until it returns to the pixel
+    that it left, once from either map. That finds fewer than all pairs, well spread and the better ones first: those
+    whose neighbourhood leads to them. A pixel's nearest is computed once and remembered.
     """
     there, back = _remembered(first, second), _remembered(second, first)
     one = _settled(_starts(first, spacing), there, back)
@@ -61,15 +61,15 @@ def _starts(descriptors: Tensor, spacing: int) -> Tensor:
 
 
 def _settled(starts: Tensor, there: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor]) -> Tensor:
-    """(M, 2) the pairs that the ways from `starts` come to rest at."""
-    found = []
+    """(M, 2) the pairs at which the searches from `starts` come to rest."""
+    at_rest = []
     for _ in range(ROUNDS):
         others = there(starts)
-        homes = back(others)
-        rest = homes == starts
-        found.append(torch.stack([starts, others], dim=1)[rest])
-        starts = homes[~rest].unique()
-    return torch.cat(found)
+        returned = back(others)
+        rest = returned == starts
+        at_rest.append(torch.stack([starts, others], dim=1)[rest])
+        starts = returned[~rest].unique()
+    return torch.cat(at_rest)
 
 
 def _remembered(queries: Tensor, candidates: Tensor) -> Callable[[Tensor], Tensor]:
@@ -78,12 +78,12 @@ def _remembered(queries: Tensor, candidates: Tensor) -> Callable[[Tensor], Tenso
     known = torch.full(asked.shape[:1], -1, device=queries.device)
     search = _tiled(candidates) if candidates.device.type == "cpu" else partial(nearest, candidates.flatten(0, 1))
 
-    def look_up(indices: Tensor) -> Tensor:
+    def nearest_of(indices: Tensor) -> Tensor:
         new = indices[known[indices] < 0].unique()
         known[new] = search(asked[new])
         return known[indices]
 
-    return look_up
+    return nearest_of
 
 
 def _tiled(candidates: Tensor) -> Callable[[Tensor], Tensor]:
@@ -94,10 +94,10 @@ def _tiled(candidates: Tensor) -> Callable[[Tensor], Tensor]:
 def nearest(candidates: Tensor, queries: Tensor) -> Tensor:
     """(N,) index of the candidate (M, D) that has the largest dot product with each query (N, D), block by block."""
     rows, columns = BLOCK
-    found = []
+    blocks = []
     for asked in queries.split(rows):
         tops = [(asked @ block.T).max(dim=1) for block in candidates.split(columns)]
         best = torch.stack([values for values, _ in tops]).argmax(dim=0)
         places = torch.stack([indices for _, indices in tops])[best, torch.arange(len(asked), device=best.device)]
-        found.append(best * columns + places)
-    return torch.cat(found) if found else torch.empty(0, dtype=torch.long, device=queries.device)
+        blocks.append(best * columns + places)
+    return torch.cat(blocks) if blocks else torch.empty(0, dtype=torch.long, device=queries.device)

@@ -15,7 +15,8 @@ from typing import Any
 import numba
 import numpy as np
 
-from ...model.reconstruction import Array, Camera, FloatArray
+from ...model.arrays import Array, FloatArray
+from ...model.reconstruction import Camera
 
 LONG_SIDE = 960  # pixels of the pictures in which points are looked for
 CELLS = 20  # along the longer side of a picture: in each cell the most telling points are looked for

@@ -14,10 +14,10 @@ from typing import TypeAlias
 
 import pycolmap
 
-from ..features.features import SEED, Matched, interruptible
-from .model_selection import PHOTO_POINTS, Model, Verdict
+from ..features.database import SEED, Matched, interruptible
+from .model_selection import PHOTO_POINTS, Model, ScoredModel
 
-STRAINED = 1.0  # px; the strain above which other candidates are tried even where all photos are placed
+LARGE_RESIDUAL = 1.0  # px; the residual above which other candidates are tried even where all photos are registered
 FEW_PHOTOS = 4  # with so few, lens distortion is not solved for
 
 Token: TypeAlias = pycolmap.CancellationToken
@@ -27,30 +27,30 @@ Token: TypeAlias = pycolmap.CancellationToken
 class Candidate:
     """One way to solve: `run(database, photos, token, progress)` returns its models and calls `progress()` per photo.
 
-    `wanted(best, matched)` tells whether it is worth its time, given the best verdict so far. `calibrated`: focal
+    `wanted(best, matched)`: whether it is worth its time, given the best model so far. `calibrated`: focal
     lengths are first estimated from the view graph (Sweeney et al. 2015), where EXIF knows none.
     """
 
     name: str
     run: Callable[[Path, int, Token, Callable[[], None]], list[Model]]
-    wanted: Callable[[Verdict | None, Matched], bool]
+    wanted: Callable[[ScoredModel | None, Matched], bool]
     calibrated: bool = False
 
 
 def run(candidate: Candidate, matched: Matched, progress: Callable[[float], None]) -> list[Model]:
-    """The candidate's models; `progress(photos placed so far)` is called often and may raise."""
-    placed = 0
+    """The candidate's models; `progress(photos registered so far)` is called often and may raise."""
+    registered = 0
 
     def one_more() -> None:
-        nonlocal placed
-        placed = min(placed + 1, len(matched.photos))
+        nonlocal registered
+        registered = min(registered + 1, len(matched.photos))
 
     def call(token: Token) -> list[Model]:
         pycolmap.set_random_seed(SEED)
         path = _calibrated(matched.path) if candidate.calibrated else matched.path
         return candidate.run(path, len(matched.photos), token, one_more)
 
-    return interruptible(call, lambda: progress(placed))
+    return interruptible(call, lambda: progress(registered))
 
 
 def _calibrated(path: Path) -> Path:
@@ -157,19 +157,19 @@ def going_on(model: Model) -> Candidate:
     return Candidate("going on", run, _always)
 
 
-def _always(_best: Verdict | None, _matched: Matched) -> bool:
+def _always(_best: ScoredModel | None, _matched: Matched) -> bool:
     return True
 
 
-def _unless_good(best: Verdict | None, matched: Matched) -> bool:
-    """Nothing believable yet, photos left out, or a model that may be folded."""
-    return best is None or len(best.placed) < len(matched.photos) or best.strain > STRAINED
+def _unless_good(best: ScoredModel | None, matched: Matched) -> bool:
+    """No believable model yet, unregistered photos, or a model that may be folded."""
+    return best is None or len(best.registered) < len(matched.photos) or best.residual > LARGE_RESIDUAL
 
 
-def _if_poor(best: Verdict | None, matched: Matched) -> bool:
-    """A focal length is unknown, and a fifth of the photos or more are still left out."""
+def _if_poor(best: ScoredModel | None, matched: Matched) -> bool:
+    """A focal length is unknown, and a fifth of the photos or more are still unregistered."""
     unknown = any(photo.focal is None for photo in matched.photos)
-    return unknown and (best is None or len(best.placed) <= 0.8 * len(matched.photos))
+    return unknown and (best is None or len(best.registered) <= 0.8 * len(matched.photos))
 
 
 CANDIDATES = (

@@ -1,9 +1,9 @@
 """[R] Cameras and sparse points from verified matches: candidate mappings by pycolmap, and the choice among them.
 
 No single mapper registers everything: strict incremental mapping (Schönberger & Frahm 2016, COLMAP's defaults) is the
-most exact, the relaxed one and global mapping (Pan et al. 2024, GLOMAP) place photos that it drops, and each of them
-sometimes folds a scene over. So several are tried, and all are judged by the same data, which none of them chose: the
-verified matches of all pairs (`judgement`).
+most exact, the relaxed one and global mapping (Pan et al. 2024, GLOMAP) register photos that it drops, and each of them
+sometimes folds a scene over. So several are tried, and all are scored on the same data, which none of them chose: the
+verified matches of all pairs (`model_selection`).
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ import numpy as np
 import pycolmap
 
 from ...model import lens
+from ...model.arrays import Array, FloatArray
 from ...model.engine import ReportStage, Stage
 from ...model.errors import UserError
-from ...model.reconstruction import Array, Camera, FloatArray, LeftOut
-from ..features.features import Matched
+from ...model.reconstruction import MEDIAN_DEPTH, Camera, LeftOut
+from ..features.database import Matched
 from . import mappers
 from .model_selection import (
     PAIR_MATCHES,
     TIE,
     Model,
     Pair,
-    Verdict,
+    ScoredModel,
     choose,
-    judge,
     read_pairs,
     refuse_hopeless,
+    score_model,
     why_nothing,
 )
 
@@ -41,93 +42,93 @@ FEW_FEATURES = 100
 LENS_PHOTOS = 10  # photos of one camera from which its principal point and second distortion term are solved
 KEYPOINT_ERROR = 0.25  # px of the copies; medians on real photos are 0.1 to 0.4
 ADJUSTMENT_ITERATIONS = 30  # at most; the solver holds Python's lock meanwhile, some milliseconds each
-DEPTH = 5.0  # units: the median depth of the points over the cameras, in the solution's world
 
 
 @dataclass(frozen=True)
-class Solution:
+class MappingSolution:
     """Cameras in pixels of the photos, and the sparse points of one world.
 
     `positions` (P, 3) float64 and `colors` (P, 3) uint8 sRGB; `observed[i]` are the points, as indices, that
     `cameras[i]` sees. The world is as pycolmap leaves it, moved so that the points' median is the origin and scaled so
-    that the median depth over all observations is DEPTH; it is not metric. `reprojection_error` is the mean in pixels
-    of the photos. `other_models` are the names of photos that hang together, but not with the solution.
+    that the median depth over all observations is MEDIAN_DEPTH; it is not metric. `reprojection_error` is the mean in
+    pixels of the photos. `other_models` are the names of photos that are connected, but not with the solution.
     """
 
     cameras: list[Camera]
     positions: FloatArray
     colors: Array
     observed: list[Array]
-    left_out: list[LeftOut]
+    unregistered: list[LeftOut]
     other_models: list[list[str]]
     reprojection_error: float
     candidate: str
     notes: list[str]
 
 
-def solve(matched: Matched, report: ReportStage) -> Solution:
+def solve(matched: Matched, report: ReportStage) -> MappingSolution:
     """The best model of the photos. Raises UserError where none is believable, and what `report` raises."""
     pairs = read_pairs(matched)
     refuse_hopeless(pairs)
-    verdicts: list[Verdict] = []
-    best: Verdict | None = None
+    scored_models: list[ScoredModel] = []
+    best: ScoredModel | None = None
     count, planned = len(matched.photos), len(mappers.CANDIDATES) * len(matched.photos)
     for number, candidate in enumerate(mappers.CANDIDATES):
         if candidate.wanted(best, matched):
             models = mappers.run(candidate, matched, partial(_progress, report, number * count, planned))
-            verdicts += [judge(candidate.name, model, matched, pairs) for model in models]
-            best = choose(verdicts)
+            scored_models += [score_model(candidate.name, model, matched, pairs) for model in models]
+            best = choose(scored_models)
     if best is None:
-        raise UserError(why_nothing(matched, pairs, verdicts))
+        raise UserError(why_nothing(matched, pairs, scored_models))
     report(MAPPING, planned, planned)
-    best = _continued(best, matched, pairs, lambda _placed: report(MAPPING, planned, planned))
+    best = _continued(best, matched, pairs, lambda _registered: report(MAPPING, planned, planned))
     _fill_in(best.model, matched)
     report(MAPPING, planned, planned)
     best = _adjusted(best, matched, pairs)
     report(MAPPING, planned, planned)
-    return _solution(best, verdicts, matched)
+    return _solution(best, scored_models, matched)
 
 
-def _progress(report: ReportStage, before: float, planned: float, placed: float) -> None:
-    report(MAPPING, before + placed, planned)
+def _progress(report: ReportStage, before: float, planned: float, registered: float) -> None:
+    report(MAPPING, before + registered, planned)
 
 
 # ----------------------------------------------------------------------------------------------- the best model
-def _continued(best: Verdict, matched: Matched, pairs: Sequence[Pair], progress: Callable[[float], None]) -> Verdict:
+def _continued(
+    best: ScoredModel, matched: Matched, pairs: Sequence[Pair], progress: Callable[[float], None]
+) -> ScoredModel:
     """The model with more of the photos: relaxed mapping goes on from it, where that is believable.
 
-    Few matches place a photo in a model that stands, which would lead a model astray that has just begun.
+    Few matches register a photo in a finished model; they would lead a new one astray.
     """
-    if best.placed.issuperset(index for pair in pairs for index in pair.photos):
+    if best.registered.issuperset(index for pair in pairs for index in pair.photos):
         return best
     model = pycolmap.Reconstruction(best.model)
     for image in list(model.images.values()):
-        if image.has_pose and image.image_id - 1 not in best.placed:
+        if image.has_pose and image.image_id - 1 not in best.registered:
             model.deregister_frame(image.frame_id)
     for larger in mappers.run(mappers.going_on(model), matched, progress):
-        more = judge(best.candidate, larger, matched, pairs)
-        if not more.fault and more.placed > best.placed and more.score >= best.score - TIE:
+        more = score_model(best.candidate, larger, matched, pairs)
+        if not more.fault and more.registered > best.registered and more.score >= best.score - TIE:
             return more
     return best
 
 
-def _adjusted(best: Verdict, matched: Matched, pairs: Sequence[Pair]) -> Verdict:
-    """The model after one more bundle adjustment over all its points, in which no wrong match has a say.
+def _adjusted(best: ScoredModel, matched: Matched, pairs: Sequence[Pair]) -> ScoredModel:
+    """The model after one more bundle adjustment over all its points, robust to wrong matches.
 
-    Those of the mappers square the error of whatever lies within some pixels, and where few photos must tell the focal
-    length, that pulls it away. Cauchy's loss at the size of a keypoint's error finds nearly the same cameras from each
-    mapper's model, nearer to the true ones.
+    The mappers' own adjustments square every error within some pixels, which biases the focal length where few photos
+    determine it. Cauchy's loss at the size of a keypoint's error finds nearly the same cameras from each mapper's
+    model, nearer to the true ones.
 
-    Where enough photos share a camera, principal points are solved as well, and its second distortion term. A lens is
-    seldom centred to better than 1 %, which turns every camera by half a degree. A few photos cannot tell that from a
-    turn; on the sets with true cameras ten or more halved the rotation error, seven made it worse. A photo with another
-    camera among ten of one is told by the points that those know. Where the model then explains less, it stays as it
-    was.
+    Where enough photos share a camera, its principal point is solved as well, and its second distortion term. A lens is
+    seldom centred to better than 1 %, which rotates every camera by half a degree. A few photos cannot distinguish that
+    from a rotation; on the sets with true cameras ten or more halved the rotation error, seven made it worse. Where the
+    model then explains less, it stays as it was.
     """
     model = pycolmap.Reconstruction(best.model)
     shared = Counter(image.camera_id for image in model.images.values() if image.has_pose)
-    sure = [model.camera(number) for number, photos in shared.items() if photos >= LENS_PHOTOS]
-    for camera in sure:
+    shared_cameras = [model.camera(number) for number, photos in shared.items() if photos >= LENS_PHOTOS]
+    for camera in shared_cameras:
         if camera.model == pycolmap.CameraModelId.SIMPLE_RADIAL:
             camera.params, camera.model = [*camera.params, 0.0], pycolmap.CameraModelId.RADIAL
     config = pycolmap.BundleAdjustmentConfig()
@@ -136,7 +137,7 @@ def _adjusted(best: Verdict, matched: Matched, pairs: Sequence[Pair]) -> Verdict
             config.add_image(image.image_id)
     config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
     options = pycolmap.BundleAdjustmentOptions()
-    options.refine_principal_point = bool(sure)
+    options.refine_principal_point = bool(shared_cameras)
     options.refine_extra_params = len(matched.photos) > mappers.FEW_PHOTOS
     options.print_summary = False
     options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
@@ -144,13 +145,13 @@ def _adjusted(best: Verdict, matched: Matched, pairs: Sequence[Pair]) -> Verdict
     options.ceres.solver_options.num_threads = 1
     options.ceres.solver_options.max_num_iterations = ADJUSTMENT_ITERATIONS
     pycolmap.create_default_bundle_adjuster(options, config, model).solve()
-    adjusted = judge(best.candidate, model, matched, pairs)
-    worse = adjusted.fault or adjusted.score < best.score - TIE or not adjusted.placed >= best.placed
+    adjusted = score_model(best.candidate, model, matched, pairs)
+    worse = adjusted.fault or adjusted.score < best.score - TIE or not adjusted.registered >= best.registered
     return best if worse else adjusted
 
 
 def _fill_in(model: Model, matched: Matched) -> None:
-    """Adds the points that only two photos see, which strict candidates leave out; the cameras stay as they are."""
+    """Adds the points that only two photos see, which strict candidates drop; the cameras stay as they are."""
     options = mappers.incremental_options(len(matched.photos))
     options.triangulation.ignore_two_view_tracks = False
     folder = matched.path.parent
@@ -158,29 +159,29 @@ def _fill_in(model: Model, matched: Matched) -> None:
 
 
 # ----------------------------------------------------------------------------------------------- the solution
-def _solution(best: Verdict, verdicts: Sequence[Verdict], matched: Matched) -> Solution:
+def _solution(best: ScoredModel, scored_models: Sequence[ScoredModel], matched: Matched) -> MappingSolution:
     model = best.model
-    indices = [i for i in sorted(best.placed) if model.image(i + 1).num_points3D > 0]
+    indices = [i for i in sorted(best.registered) if model.image(i + 1).num_points3D > 0]
     ids, positions, colors = _points(model, indices, matched)
     row = {point: number for number, point in enumerate(ids)}
     observed, depths = [], []
     for index in indices:
         image = model.image(index + 1)
-        seen = [row[p.point3D_id] for p in image.get_observation_points2D() if p.point3D_id in row]
-        observed.append(np.unique(np.array(seen, np.int64)))
+        rows = [row[p.point3D_id] for p in image.get_observation_points2D() if p.point3D_id in row]
+        observed.append(np.unique(np.array(rows, np.int64)))
         z = image.cam_from_world().matrix()[2]
         depths.append(positions[observed[-1]] @ z[:3] + z[3])
-    scale, centre = DEPTH / float(np.median(np.concatenate(depths))), np.median(positions, axis=0)
+    scale, centre = MEDIAN_DEPTH / float(np.median(np.concatenate(depths))), np.median(positions, axis=0)
     cameras = [_camera(model, index, matched, centre, scale) for index in indices]
-    weights = [len(seen) for seen in observed]
+    weights = [len(rows) for rows in observed]
     error = float(np.average([camera.reprojection_error or 0.0 for camera in cameras], weights=weights))
-    others = _other_models(best, verdicts)
-    return Solution(
+    others = _other_models(best, scored_models)
+    return MappingSolution(
         cameras,
         (positions - centre) * scale,
         colors,
         observed,
-        [_left_out(i, best, matched, others) for i in range(len(matched.photos)) if i not in indices],
+        [_unregistered(i, best, matched, others) for i in range(len(matched.photos)) if i not in indices],
         [[matched.photos[i].name for i in group] for group in others],
         error,
         best.candidate,
@@ -190,14 +191,14 @@ def _solution(best: Verdict, verdicts: Sequence[Verdict], matched: Matched) -> S
 
 def _points(model: Model, indices: Iterable[int], matched: Matched) -> tuple[list[int], FloatArray, Array]:
     """Ids, positions (P, 3) and colours (P, 3) of the points that two or more of the photos see."""
-    kept = {index + 1 for index in indices}
+    image_ids = {index + 1 for index in indices}
     ids, positions, colors = [], [], []
     for point_id, point in model.points3D.items():
-        seen = [element for element in point.track.elements if element.image_id in kept]
-        if len(seen) >= 2:
+        elements = [element for element in point.track.elements if element.image_id in image_ids]
+        if len(elements) >= 2:
             ids.append(point_id)
             positions.append(point.xyz)
-            colors.append(np.mean([matched.colors[e.image_id - 1][e.point2D_idx] for e in seen], axis=0))
+            colors.append(np.mean([matched.colors[e.image_id - 1][e.point2D_idx] for e in elements], axis=0))
     return ids, np.array(positions), np.rint(colors).astype(np.uint8)
 
 
@@ -226,25 +227,25 @@ def _camera(model: Model, index: int, matched: Matched, centre: FloatArray, scal
 
 def _reprojection_error(model: Model, image: pycolmap.Image, photo_from_copy: FloatArray) -> float:
     """Mean distance, in pixels of the photo, between an image's observations and its projected points."""
-    seen = image.get_observation_points2D()
-    local = np.array([model.point3D(p.point3D_id).xyz for p in seen]) @ image.cam_from_world().matrix()[:, :3].T
+    observations = image.get_observation_points2D()
+    local = np.array([model.point3D(p.point3D_id).xyz for p in observations]) @ image.cam_from_world().matrix()[:, :3].T
     projected = model.camera(image.camera_id).img_from_cam(local + image.cam_from_world().translation)
-    off = (projected - np.array([p.xy for p in seen])) * photo_from_copy
+    off = (projected - np.array([p.xy for p in observations])) * photo_from_copy
     return float(np.nanmean(np.linalg.norm(off, axis=1)))
 
 
-def _other_models(best: Verdict, verdicts: Sequence[Verdict]) -> list[list[int]]:
+def _other_models(best: ScoredModel, scored_models: Sequence[ScoredModel]) -> list[list[int]]:
     """Groups of two or more photos that a believable model places, but not together with the best one's."""
-    taken, groups = set(best.placed), []
-    for verdict in sorted((v for v in verdicts if not v.fault), key=lambda v: v.score, reverse=True):
-        group = sorted(verdict.placed - taken)
+    taken, groups = set(best.registered), []
+    for scored in sorted((v for v in scored_models if not v.fault), key=lambda v: v.score, reverse=True):
+        group = sorted(scored.registered - taken)
         if len(group) >= 2:
             groups.append(group)
             taken.update(group)
     return groups
 
 
-def _left_out(index: int, best: Verdict, matched: Matched, others: Sequence[Sequence[int]]) -> LeftOut:
+def _unregistered(index: int, best: ScoredModel, matched: Matched, others: Sequence[Sequence[int]]) -> LeftOut:
     """Why a photo has no camera, and what would help."""
     features = int(matched.features[index])
     enough = matched.pairs[matched.inliers >= PAIR_MATCHES]
@@ -263,7 +264,7 @@ def _left_out(index: int, best: Verdict, matched: Matched, others: Sequence[Sequ
             f"It was solved together with {_names(set(group) - {index}, matched)}, but apart from the other photos."
         )
         advice = "Add photos that lead from these views to the others, or solve these on their own."
-    elif best.placed.isdisjoint(partners):
+    elif best.registered.isdisjoint(partners):
         reason = f"It overlaps only with {_names(partners, matched)}, left out as well."
         advice = "Add photos that lead from these views to the others."
     else:
@@ -278,8 +279,8 @@ def _names(indices: Iterable[int], matched: Matched) -> str:
     return ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:2])} and {len(names) - 2} more"
 
 
-def _notes(best: Verdict, matched: Matched) -> list[str]:
-    """What the artist should know about a solution that stands."""
-    if len(best.placed) == 2 and not any(matched.photos[i].focal for i in best.placed):
+def _notes(best: ScoredModel, matched: Matched) -> list[str]:
+    """Notes for the artist about a solution that stands."""
+    if len(best.registered) == 2 and not any(matched.photos[i].focal for i in best.registered):
         return ["Two photos alone do not tell their focal length well: enter it where it is known."]
     return []

@@ -1,7 +1,7 @@
-"""[R] What a model explains: the verified matches of all pairs judge it, and tell input without hope.
+"""[R] Model selection: models scored by the verified matches of all pairs, and input without hope recognised.
 
 A match is explained by a model where it obeys the epipolar geometry of the model's two cameras, with the point in front
-of both. Reprojection error is no such judge: folded models pass it.
+of both. Reprojection error does not suffice: folded models pass it.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import TypeAlias
 import numpy as np
 import pycolmap
 
+from ...model.arrays import Array, FloatArray
 from ...model.errors import UserError
-from ...model.reconstruction import Array, FloatArray
-from ..features.features import Matched
+from ..features.database import Matched
 
 # What makes a pair, a photo and a model believable. Pixels are those of the copies (about 1600 to the long side).
 PAIR_MATCHES = 15  # verified matches that make a pair: COLMAP's own threshold
 EXPLAINED_ERROR = 4.0  # px, Sampson; the error at which pairs are verified
-MERIT_ERROR = 2.0  # px; a match this far from the model has no merit, one without error has 1
+SCORE_ERROR = 2.0  # px; a match this far from the model scores 0, one without error scores 1
 PHOTO_SUPPORT = 0.5  # of a photo's matches with the model's other photos are explained
-PHOTO_POINTS = 12  # points that a placed photo must see, unless it matches two or more placed photos
+PHOTO_POINTS = 12  # points that a registered photo must see, unless it matches two or more registered photos
 MODEL_POINTS = 30  # points that a model must have
 PARALLAX = 1.0  # degrees; median over the points of the widest angle between two rays
 NO_PARALLAX = "no parallax"
@@ -30,14 +30,14 @@ LARGEST_ERROR = 2.5  # px, mean reprojection error
 FOCAL_RANGE = (0.4, 2.5)  # focal length over the long side that cameras usually have
 FOCAL_FROM_PRIOR = 1.6  # factor by which the solved focal length may differ from the one in EXIF
 TIE = 0.005  # of score
-SURE_POINTS = 500  # points seen by three photos or more that make an unusual focal length believable
+ENOUGH_POINTS = 500  # points seen by three photos or more that make an unusual focal length believable
 
 # What makes a set of photos hopeless. Measured: of a static camera's matches 20 % or more stay within 1.5 px, of a
 # moving one's none; for a turning camera the singular values differ by up to 2 %, for one in a hand by 3 % and more.
-STILL = 1.5  # px; a match that moves less stays where it is in the picture
-STILL_MATCHES = 0.1  # share of such matches that tells of a camera that did not move between two photos
-TURN_STEP = 0.025  # of the distance; a camera that moves less only turned
-TURN_FOCALS = (0.3, 15.0, 200)  # focal lengths over the long side that are tried: from, to, how many
+UNMOVED = 1.5  # px; a match that moves less stays where it is in the picture
+UNMOVED_MATCHES = 0.1  # share of such matches above which the camera did not move between two photos
+ROTATION_STEP = 0.025  # of the distance; a camera that moves less only rotated
+ROTATION_FOCALS = (0.3, 15.0, 200)  # focal lengths over the long side that are tried: from, to, how many
 HOPELESS_PAIRS = 0.5  # share of such pairs that makes the set hopeless
 HOMOGRAPHY_KINDS = tuple(
     int(kind)
@@ -56,32 +56,32 @@ Model: TypeAlias = pycolmap.Reconstruction
 class Pair:
     """Two photos and their verified matches: `first`, `second` (K, 2) pixels in the copies.
 
-    `still`: many of their matches, verified or not, stay where they are in the picture. `turned`: a camera that only
-    turned, whatever its focal length, explains them.
+    `unmoved`: many of their matches, verified or not, stay where they are in the picture. `rotated_only`: a camera that
+    only rotated, whatever its focal length, explains them.
     """
 
     photos: tuple[int, int]
     first: FloatArray
     second: FloatArray
-    still: bool
-    turned: bool
+    unmoved: bool
+    rotated_only: bool
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """A model, the name of the candidate that made it, and how well it stands.
+class ScoredModel:
+    """A model, the name of the candidate that made it, and its score.
 
-    `placed` are the photos (indices) whose cameras are believable. `score` in [0, 1] is the mean over all photos of
-    how much of a photo's verified matches the model explains and how well; photos that it leaves out count as 0.
-    `strain` is the pixels of error in the worst pairs: large where the model is folded. `fault` says in a few words
-    why the model as a whole is not believable, or nothing.
+    `registered` are the photos (indices) whose cameras are believable. `score` in [0, 1] is the mean over all photos of
+    how much of a photo's verified matches the model explains and how well; unregistered photos count as 0.
+    `residual` is the pixels of error in the worst pairs: large where the model is folded. `fault` is the
+    reason in a few words why the model as a whole is not believable, or empty.
     """
 
     candidate: str
     model: Model
-    placed: frozenset[int]
+    registered: frozenset[int]
     score: float
-    strain: float
+    residual: float
     fault: str
 
 
@@ -92,28 +92,32 @@ def read_pairs(matched: Matched) -> list[Pair]:
         points = [database.read_keypoints(i + 1)[:, :2].astype(np.float64) for i in range(len(matched.photos))]
         for i, j in matched.pairs[matched.inliers >= PAIR_MATCHES].tolist():
             geometry, every = database.read_two_view_geometry(i + 1, j + 1), database.read_matches(i + 1, j + 1)
-            moved = np.linalg.norm(points[i][every[:, 0]] - points[j][every[:, 1]], axis=1)
-            still = tuple(matched.sizes[i]) == tuple(matched.sizes[j]) and np.mean(moved < STILL) > STILL_MATCHES
-            turned = geometry.config in HOMOGRAPHY_KINDS and _is_turn(geometry.H, matched.sizes[i], matched.sizes[j])
+            distance = np.linalg.norm(points[i][every[:, 0]] - points[j][every[:, 1]], axis=1)
+            unmoved = (
+                tuple(matched.sizes[i]) == tuple(matched.sizes[j]) and np.mean(distance < UNMOVED) > UNMOVED_MATCHES
+            )
+            rotated_only = geometry.config in HOMOGRAPHY_KINDS and _is_rotation(
+                geometry.H, matched.sizes[i], matched.sizes[j]
+            )
             matches = geometry.inlier_matches
-            pairs.append(Pair((i, j), points[i][matches[:, 0]], points[j][matches[:, 1]], bool(still), turned))
+            pairs.append(Pair((i, j), points[i][matches[:, 0]], points[j][matches[:, 1]], bool(unmoved), rotated_only))
     return pairs
 
 
-def _is_turn(homography: FloatArray, first_size: Array, second_size: Array) -> bool:
+def _is_rotation(homography: FloatArray, first_size: Array, second_size: Array) -> bool:
     """Whether `homography` (3, 3), in pixels, is K R K⁻¹ for a rotation R and a K of some focal length.
 
     A wall seen from two places has a homography as well: K (R + t nᵀ / d) K⁻¹, whose middle part has singular values
     that differ by about the step t over the distance d.
     """
-    focals = np.geomspace(*TURN_FOCALS)[:, None]
+    focals = np.geomspace(*ROTATION_FOCALS)[:, None]
     first, second = (np.zeros((len(focals), 3, 3)) for _ in range(2))
     for matrix, size in ((first, first_size), (second, second_size)):
         matrix[:, (0, 1), (0, 1)] = focals * size.max()
         matrix[:, :2, 2] = size / 2
         matrix[:, 2, 2] = 1
     singular = np.linalg.svd(np.linalg.inv(second) @ homography @ first, compute_uv=False)
-    return bool((singular[:, 0] / np.maximum(singular[:, 2], 1e-12)).min() < 1 + TURN_STEP)
+    return bool((singular[:, 0] / np.maximum(singular[:, 2], 1e-12)).min() < 1 + ROTATION_STEP)
 
 
 # ----------------------------------------------------------------------------------------------- input without hope
@@ -124,23 +128,23 @@ def refuse_hopeless(pairs: Sequence[Pair]) -> None:
             "No two photos show enough of the same details; take photos that overlap by more than half, "
             "in steps of at most 25 degrees, in focus and of textured surfaces."
         )
-    if np.mean([pair.still for pair in pairs]) > HOPELESS_PAIRS:
+    if np.mean([pair.unmoved for pair in pairs]) > HOPELESS_PAIRS:
         raise UserError(
             "The photos were taken from one spot: the camera stood still, whatever moved in front of it, or the photos "
             "are copies of each other; move the camera sideways between the shots and keep the scene still, or put "
             "something plain behind what turns on a turntable."
         )
-    if np.mean([pair.still or pair.turned for pair in pairs]) > HOPELESS_PAIRS:
+    if np.mean([pair.unmoved or pair.rotated_only for pair in pairs]) > HOPELESS_PAIRS:
         raise UserError(
             "The photos were taken from one spot: the camera only turned, and nothing tells depth; "
             "move it sideways between the shots, by a tenth of the distance to the scene or more."
         )
 
 
-def why_nothing(matched: Matched, pairs: Sequence[Pair], verdicts: Sequence[Verdict]) -> str:
+def why_nothing(matched: Matched, pairs: Sequence[Pair], scored_models: Sequence[ScoredModel]) -> str:
     """The sentence for photos that match, but of which no believable model could be made."""
     flat = np.isin(matched.kinds[matched.inliers >= PAIR_MATCHES], HOMOGRAPHY_KINDS)
-    if flat.mean() > 0.5 or any(verdict.fault == NO_PARALLAX for verdict in verdicts):
+    if flat.mean() > 0.5 or any(scored.fault == NO_PARALLAX for scored in scored_models):
         return (
             "The photos were taken from one spot, or show a single flat wall: nothing in them tells depth; "
             "move the camera sideways between the shots, by a tenth of the distance to the scene or more."
@@ -151,36 +155,40 @@ def why_nothing(matched: Matched, pairs: Sequence[Pair], verdicts: Sequence[Verd
     )
 
 
-# ----------------------------------------------------------------------------------------------- judgement
-def judge(candidate: str, model: Model, matched: Matched, pairs: Sequence[Pair]) -> Verdict:
-    """Which photos of a model stand, how well it explains the verified matches, and what is wrong with it."""
+# ----------------------------------------------------------------------------------------------- scores
+def score_model(candidate: str, model: Model, matched: Matched, pairs: Sequence[Pair]) -> ScoredModel:
+    """The model with its registered photos, its score on the verified matches, and its fault if it has one."""
     points = {image.image_id - 1: image.num_points3D for image in model.images.values() if image.has_pose}
-    placed = {index for index, number in points.items() if number > 0}
-    errors = {pair.photos: _errors(model, pair) for pair in pairs if placed.issuperset(pair.photos)}
-    while placed:
-        inside = {photos: found for photos, found in errors.items() if placed.issuperset(photos)}
-        support = {index: _support(index, points[index], inside) for index in placed}
+    registered = {index for index, number in points.items() if number > 0}
+    errors = {pair.photos: _errors(model, pair) for pair in pairs if registered.issuperset(pair.photos)}
+    while registered:
+        inside = {photos: errors_of_pair for photos, errors_of_pair in errors.items() if registered.issuperset(photos)}
+        support = {index: _support(index, points[index], inside) for index in registered}
         worst = min(sorted(support), key=support.__getitem__)
         if support[worst] >= PHOTO_SUPPORT:
             break
-        placed.remove(worst)
-    inside = {photos: found for photos, found in errors.items() if placed.issuperset(photos)}
-    matches, merit = np.zeros(len(matched.photos)), np.zeros(len(matched.photos))
+        registered.remove(worst)
+    inside = {photos: errors_of_pair for photos, errors_of_pair in errors.items() if registered.issuperset(photos)}
+    matches, total = np.zeros(len(matched.photos)), np.zeros(len(matched.photos))
     for pair in pairs:
         matches[list(pair.photos)] += len(pair.first)
         if pair.photos in inside:
-            merit[list(pair.photos)] += np.maximum(0, 1 - (inside[pair.photos] / MERIT_ERROR) ** 2).sum()
-    score = float((merit / np.maximum(matches, 1)).mean())
-    strain = float(np.percentile([np.median(found) for found in inside.values()], 95)) if inside else np.inf
-    return Verdict(candidate, model, frozenset(placed), score, strain, _fault(model, placed, matched))
+            total[list(pair.photos)] += np.maximum(0, 1 - (inside[pair.photos] / SCORE_ERROR) ** 2).sum()
+    score = float((total / np.maximum(matches, 1)).mean())
+    residual = (
+        float(np.percentile([np.median(errors_of_pair) for errors_of_pair in inside.values()], 95))
+        if inside
+        else np.inf
+    )
+    return ScoredModel(candidate, model, frozenset(registered), score, residual, _fault(model, registered, matched))
 
 
 def _support(index: int, points: int, errors: Mapping[tuple[int, int], Array]) -> float:
-    """The share of a photo's matches with the other placed photos that the model explains.
+    """The share of a photo's matches with the other registered photos that the model explains.
 
     0 where the photo hangs by a thread: by few points, and by matches with one other photo only.
     """
-    mine = [found < EXPLAINED_ERROR for photos, found in errors.items() if index in photos]
+    mine = [errors_of_pair < EXPLAINED_ERROR for photos, errors_of_pair in errors.items() if index in photos]
     partners = sum(int(explained.sum()) >= PAIR_MATCHES for explained in mine)
     if partners == 0 or (points < PHOTO_POINTS and partners < 2):
         return 0.0
@@ -222,23 +230,23 @@ def _in_front(first: FloatArray, second: FloatArray, translation: FloatArray) ->
     return front
 
 
-def _fault(model: Model, placed: set[int], matched: Matched) -> str:
+def _fault(model: Model, registered: set[int], matched: Matched) -> str:
     """Why no artist should see this model, in a few words; empty where it is believable."""
-    if len(placed) < 2 or model.num_points3D() < MODEL_POINTS:
+    if len(registered) < 2 or model.num_points3D() < MODEL_POINTS:
         return "too few points"
     if model.compute_mean_reprojection_error() > LARGEST_ERROR:
         return "large reprojection error"
     if _parallax(model) < PARALLAX:
         return NO_PARALLAX
-    sure = sum(point.track.length() >= 3 for point in model.points3D.values()) >= SURE_POINTS
-    for index in placed:
+    enough = sum(point.track.length() >= 3 for point in model.points3D.values()) >= ENOUGH_POINTS
+    for index in registered:
         camera = model.camera(model.image(index + 1).camera_id)
         focal, photo = camera.mean_focal_length(), matched.photos[index]
         if photo.focal is not None:
             factor = focal / (photo.focal * camera.width / photo.width)
             if not 1 / FOCAL_FROM_PRIOR < factor < FOCAL_FROM_PRIOR:
                 return "focal length far from the photo's own"
-        elif not FOCAL_RANGE[0] < focal / max(camera.width, camera.height) < FOCAL_RANGE[1] and not sure:
+        elif not FOCAL_RANGE[0] < focal / max(camera.width, camera.height) < FOCAL_RANGE[1] and not enough:
             return "unusual focal length"
     return ""
 
@@ -255,8 +263,8 @@ def _parallax(model: Model) -> float:
     return float(np.median(widest))
 
 
-def choose(verdicts: Sequence[Verdict]) -> Verdict | None:
+def choose(scored_models: Sequence[ScoredModel]) -> ScoredModel | None:
     """The believable model with the highest score; of nearly equal ones the first, whose candidate is more exact."""
-    believable = [verdict for verdict in verdicts if not verdict.fault]
-    top = max((verdict.score for verdict in believable), default=0.0)
-    return next((verdict for verdict in believable if verdict.score >= top - TIE), None)
+    believable = [scored for scored in scored_models if not scored.fault]
+    top = max((scored.score for scored in believable), default=0.0)
+    return next((scored for scored in believable if scored.score >= top - TIE), None)

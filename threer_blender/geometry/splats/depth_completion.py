@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from ...model.reconstruction import Array, FloatArray
+from ...model.arrays import Array, FloatArray
 
 REACH = 0.12  # of the long side: the filter's deviation where the photo has no edges
 EDGE = 0.15  # difference of colour, in [0, 1] summed over the channels, that counts like that distance
@@ -21,7 +21,7 @@ ALONE = 0.003  # share of known places around a pixel at which it is as likely f
 STIFF = 0.02  # of the long side: how far known places must spread before a slope is believed
 
 
-def filled(inverse: Array, weights: Array, guide: Array) -> FloatArray:
+def completed(inverse: Array, weights: Array, guide: Array) -> FloatArray:
     """(h, w) inverse depth everywhere, from `inverse` (h, w) with `weights` (h, w), 0 where unknown, and colours
     `guide` (h, w, 3) in [0, 1]. It stays within the range of what is known."""
     height, width = inverse.shape

@@ -2,7 +2,7 @@
 
 Kerbl et al., "3D Gaussian Splatting for Real-Time Radiance Field Rendering" (2023), with the constants of its released
 rasteriser. Projection, spherical harmonics and pose are torch operations, so autograd carries gradients to the means,
-scales, rotations, opacities, harmonics, intrinsics and the camera's pose, on every device. What is left, blending many
+scales, rotations, opacities, harmonics, intrinsics and the camera's pose, on every device. The rest, blending many
 flat Gaussians in order of depth, is one kernel with a backward pass written by hand: `rasteriser_cpu` or
 `rasteriser_gpu`.
 """
@@ -19,12 +19,9 @@ from torch import Tensor
 
 from ...model import spherical_harmonics
 from ...model.quaternions import matrix_elements
+from ...model.splat_rendering import ALPHA_LEAST, FIELD, LOW_PASS, NEAREST
 from . import rasteriser_cpu, rasteriser_gpu
-from .rasteriser_cpu import ALPHA_LEAST
-
-NEAREST = 0.01  # depth in world units; what is nearer is not drawn
-BLUR = 0.3  # px², added to every footprint's variance: no Gaussian is thinner than a pixel
-FIELD = 1.3  # times half the field of view: beyond it a footprint's shape is taken from there (Zwicker et al. 2001)
+from .footprints import Footprints
 
 
 class Splats(NamedTuple):
@@ -36,16 +33,6 @@ class Splats(NamedTuple):
     rotations: Tensor
     opacities: Tensor
     sh: Tensor
-
-
-class Footprints(NamedTuple):
-    """What a camera sees of Gaussians: `centres` (N, 2) pixels, `conics` (N, 3) the inverse covariance's xx, xy, yy,
-    `extents` (N, 2) half width and height in pixels of what is drawn, -1 where nothing is, `depths` (N,) camera z."""
-
-    centres: Tensor
-    conics: Tensor
-    extents: Tensor
-    depths: Tensor
 
 
 class Picture(NamedTuple):
@@ -83,28 +70,32 @@ def project(splats: Splats, camera_from_world: Tensor, intrinsics: Tensor, size:
     rotation, translation = camera_from_world[:3, :3], camera_from_world[:3, 3]
     local = splats.means @ rotation.T + translation
     depths = local[:, 2]
-    seen = depths > NEAREST
-    inverse = 1 / torch.where(seen, depths, 1.0)
+    visible = depths > NEAREST
+    inverse = 1 / torch.where(visible, depths, 1.0)
     x, y = local[:, 0] * inverse, local[:, 1] * inverse
     # Rows of J · R · S, where J is the projection's derivative and covariance = (J R S)(J R S)ᵀ.
     axes = (rotation @ matrices_from_wxyz(splats.rotations)) * splats.scales[:, None, :]
     edge_x, edge_y = FIELD * 0.5 * size[0] / fx, FIELD * 0.5 * size[1] / fy
     along_x = (fx * inverse)[:, None] * (axes[:, 0] - x.clamp(-edge_x, edge_x)[:, None] * axes[:, 2])
     along_y = (fy * inverse)[:, None] * (axes[:, 1] - y.clamp(-edge_y, edge_y)[:, None] * axes[:, 2])
-    xx, xy, yy = (along_x * along_x).sum(-1) + BLUR, (along_x * along_y).sum(-1), (along_y * along_y).sum(-1) + BLUR
+    xx, xy, yy = (
+        (along_x * along_x).sum(-1) + LOW_PASS,
+        (along_x * along_y).sum(-1),
+        (along_y * along_y).sum(-1) + LOW_PASS,
+    )
     determinant = xx * yy - xy * xy
     return Footprints(
         centres=torch.stack([fx * x + cx, fy * y + cy], -1),
         conics=torch.stack([yy, -xy, xx], -1) / determinant[:, None],
-        extents=_extents(torch.stack([xx, yy], -1).detach(), splats.opacities.detach(), seen),
+        extents=_extents(torch.stack([xx, yy], -1).detach(), splats.opacities.detach(), visible),
         depths=depths.detach(),
     )
 
 
-def _extents(variances: Tensor, opacities: Tensor, seen: Tensor) -> Tensor:
+def _extents(variances: Tensor, opacities: Tensor, visible: Tensor) -> Tensor:
     """Half sizes of the box outside of which a Gaussian's alpha is below ALPHA_LEAST; -1 where it is so everywhere."""
     deviations = (2 * (opacities / ALPHA_LEAST).clamp_min(1e-8).log()).clamp_min(0).sqrt()
-    drawn = seen & (deviations > 0)
+    drawn = visible & (deviations > 0)
     return torch.where(drawn[:, None], deviations[:, None] * variances.sqrt(), -1.0)
 
 
@@ -140,18 +131,18 @@ class _Blend(torch.autograd.Function):
         size: tuple[int, int],
     ) -> tuple[Tensor, Tensor]:
         kernel: ModuleType = rasteriser_cpu if centres.device.type == "cpu" else rasteriser_gpu
-        colour, alpha, ctx.state = kernel.forward(centres, conics, extents, depths, opacities, values, size)
+        colour, alpha, ctx.state = kernel.forward(Footprints(centres, conics, extents, depths), opacities, values, size)
         ctx.backward_kernel = kernel.backward
         return colour, alpha
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        found = ctx.backward_kernel(ctx.state, *(gradient.contiguous() for gradient in gradients))
-        return found[:, :2], found[:, 2:5], None, None, found[:, 5], found[:, 6:], None
+        gradient = ctx.backward_kernel(ctx.state, *(gradient.contiguous() for gradient in gradients))
+        return gradient[:, :2], gradient[:, 2:5], None, None, gradient[:, 5], gradient[:, 6:], None
 
 
 def working_device(wanted: torch.device, warn: Callable[[str], None]) -> torch.device:
-    """`wanted` where its kernel draws what the CPU's does; else the CPU, and `warn` is told why in a sentence."""
+    """`wanted` where its kernel draws as the CPU's does; else the CPU, and `warn` gets the reason as a sentence."""
     if wanted.type == "cpu":
         return wanted
     reason = rasteriser_gpu.self_test(wanted)

@@ -7,96 +7,103 @@ afterwards, so the result does not depend on the number of threads.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numba
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+
+from ...model.arrays import Float32Array, Int32Array, IntArray
+from ...model.splat_rendering import ALPHA_LEAST, ALPHA_MOST, LIGHT_LEAST
+from ..kernels import compiled, cores, in_bands
+from .footprints import Footprints
 
 TILE = 16
 PARTS = 12  # values of a Gaussian's gradient: centre 2, conic 3, opacity, colour 3; padded to whole vectors
 
-ALPHA_LEAST = 1 / 255  # a Gaussian that covers less of a pixel is left out there
-ALPHA_MOST = 0.99
-LIGHT_LEAST = 1e-4  # a Gaussian that would let less light pass is left out at that pixel
-
 _f = np.float32
 _ALPHA_LEAST, _ALPHA_MOST, _LIGHT_LEAST = _f(ALPHA_LEAST), _f(ALPHA_MOST), _f(LIGHT_LEAST)
 _FARTHEST = _f(7.0)  # exp(-7) < 1 / 255: a Gaussian's exponent is of no interest beyond
-_LOOK = 16  # Gaussians between two looks whether a tile is full
-_flags = {"nnan", "ninf", "nsz", "arcp", "contract", "afn", "reassoc"}
-_compile: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": _flags, "error_model": "numpy"}
-
-Float32 = NDArray[np.float32]
-Int32 = NDArray[np.int32]
-Int64 = NDArray[np.int64]
+_FULL_CHECK = 16  # Gaussians between two checks whether a tile is full
+_FLAGS = {"nnan", "ninf", "nsz", "arcp", "contract", "afn", "reassoc"}
 
 
-class State(NamedTuple):
-    """What the backward pass needs of the forward pass."""
+class FlatSplats(NamedTuple):
+    """N Gaussians as the kernels take them, see `Footprints`."""
 
-    splats: tuple[Float32, ...]  # centres (N, 2), conics (N, 3), extents (N, 2), opacities (N,), colours (N, 3)
-    listed: Int32  # (M,) Gaussians of tile 0, nearest first, then of tile 1 …
-    starts: Int64  # (tiles + 1,) where each tile's begin
-    stops: Int64  # (tiles,) where each tile was full
-    order: Int64  # (tiles,) longest first, for an even load
+    centres: Float32Array  # (N, 2)
+    conics: Float32Array  # (N, 3)
+    extents: Float32Array  # (N, 2)
+    opacities: Float32Array  # (N,)
+    colours: Float32Array  # (N, 3)
+
+
+class TileLists(NamedTuple):
+    """The Gaussians of each tile; tiles stand in `columns` across the picture."""
+
     columns: int
-    colour: Float32
-    alpha: Float32
+    listed: Int32Array  # (M,) Gaussians of tile 0, nearest first, then of tile 1 …
+    starts: IntArray  # (tiles + 1,) begin of each tile's list
+
+
+class CpuState(NamedTuple):
+    """The forward pass's data that the backward pass needs."""
+
+    splats: FlatSplats
+    lists: TileLists
+    stops: IntArray  # (tiles,) the end of each tile's list, or of the part that filled the tile
+    order: IntArray  # (tiles,) longest first, for an even load
+    colour: Float32Array
+    alpha: Float32Array
 
 
 def forward(
-    centres: Tensor,
-    conics: Tensor,
-    extents: Tensor,
-    depths: Tensor,
-    opacities: Tensor,
-    colours: Tensor,
-    size: tuple[int, int],
-) -> tuple[Tensor, Tensor, State]:
+    footprints: Footprints, opacities: Tensor, colours: Tensor, size: tuple[int, int]
+) -> tuple[Tensor, Tensor, CpuState]:
     """Colour (H, W, 3) on black and alpha (H, W) of flat Gaussians, and what `backward` needs. See `rasteriser`."""
-    splats = tuple(
-        np.ascontiguousarray(t.detach().numpy(), np.float32) for t in (centres, conics, extents, opacities, colours)
+    splats = FlatSplats(
+        *(np.ascontiguousarray(t.detach().numpy(), np.float32) for t in (*footprints[:3], opacities, colours))
     )
     width, height = size
     columns, rows = -(-width // TILE), -(-height // TILE)
-    listed, starts = _tile_lists(splats[0], splats[2], torch.argsort(depths).numpy(), columns, rows)
-    order = np.argsort(starts[:-1] - starts[1:], kind="stable")
+    nearest_first = torch.argsort(footprints.depths).numpy()
+    lists = TileLists(columns, *_tile_lists(splats.centres, splats.extents, nearest_first, columns, rows))
+    order = np.argsort(lists.starts[:-1] - lists.starts[1:], kind="stable")
     colour, alpha = np.zeros((height, width, 3), np.float32), np.zeros((height, width), np.float32)
     stops = np.zeros(columns * rows, np.int64)
-    _in_threads(lambda tiles: _draw(tiles, columns, listed, starts, *splats, colour, alpha, stops), order)
-    state = State(splats, listed, starts, stops, order, columns, colour, alpha)
+    _in_threads(lambda tiles: _draw(tiles, lists, splats, colour, alpha, stops), order)
+    state = CpuState(splats, lists, stops, order, colour, alpha)
     return torch.from_numpy(colour), torch.from_numpy(alpha), state
 
 
-def backward(state: State, colour: Tensor, alpha: Tensor) -> Tensor:
+def backward(state: CpuState, colour: Tensor, alpha: Tensor) -> Tensor:
     """(N, 9) gradient to centres, conics, opacities and colours from that to colour (H, W, 3) and alpha (H, W)."""
-    slots = np.zeros((len(state.listed), PARTS), np.float32)
-    arguments = (state.columns, state.listed, state.starts, *state.splats, state.colour, state.alpha, state.stops)
+    slots = np.zeros((len(state.lists.listed), PARTS), np.float32)
+    arguments = (state.lists, state.splats, state.colour, state.alpha, state.stops)
     wanted = colour.numpy(), alpha.numpy()
     _in_threads(lambda tiles: _draw_back(tiles, *arguments, *wanted, slots), state.order)
-    total = np.zeros((len(state.splats[0]), PARTS), np.float32)
-    _sum_slots(state.listed, slots, total)
+    total = np.zeros((len(state.splats.centres), PARTS), np.float32)
+    _sum_slots(state.lists.listed, slots, total)
     return torch.from_numpy(total)[:, :9]
 
 
-_pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="rasteriser")
-
-
-def _in_threads(work: Callable[[Int64], None], tiles: Int64) -> None:
+def _in_threads(work: Callable[[IntArray], None], tiles: IntArray) -> None:
     """Calls `work` with shares of `tiles` that are about as long as each other."""
-    shares = 4 * (os.cpu_count() or 1)
-    for done in [_pool.submit(work, tiles[share::shares]) for share in range(shares)]:
-        done.result()
+    shares = 4 * cores()
+
+    def band(low: int, high: int) -> None:
+        for share in range(low, high):
+            work(tiles[share::shares])
+
+    in_bands(band, 0, shares)
 
 
-@numba.njit(**_compile)
-def _tile_lists(centres: Float32, extents: Float32, order: Int64, columns: int, rows: int) -> tuple[Int32, Int64]:
+@compiled(fastmath=_FLAGS)
+def _tile_lists(
+    centres: Float32Array, extents: Float32Array, order: IntArray, columns: int, rows: int
+) -> tuple[Int32Array, IntArray]:
     """For each tile the Gaussians whose box touches it, in the given order: a counting sort."""
     boxes = np.zeros((len(centres), 4), np.int32)
     starts = np.zeros(columns * rows + 1, np.int64)
@@ -138,22 +145,13 @@ def _rows(offset: np.float32, reach: np.float32) -> tuple[int, int]:
     return max(0, int(np.ceil(-offset - reach))), min(TILE, int(np.floor(-offset + reach)) + 1)
 
 
-@numba.njit(**_compile)
+@compiled(fastmath=_FLAGS)
 def _draw(
-    tiles: Int64,
-    columns: int,
-    listed: Int32,
-    starts: Int64,
-    centres: Float32,
-    conics: Float32,
-    extents: Float32,
-    opacities: Float32,
-    colours: Float32,
-    colour: Float32,
-    alpha: Float32,
-    stops: Int64,
+    tiles: IntArray, lists: TileLists, splats: FlatSplats, colour: Float32Array, alpha: Float32Array, stops: IntArray
 ) -> None:
-    """Blends each of `tiles` into `colour` and `alpha`; `stops` says how far its list was of interest."""
+    """Blends each of `tiles` into `colour` and `alpha`; `stops` gets the end of the part of its list that was drawn."""
+    columns, listed, starts = lists
+    centres, conics, extents, opacities, colours = splats
     height, width = alpha.shape
     light = np.empty((TILE, TILE), np.float32)
     red, green, blue = np.empty_like(light), np.empty_like(light), np.empty_like(light)
@@ -182,7 +180,7 @@ def _draw(
                     light[v, u] = before - weight
             stop += 1
             # A full pixel takes no more: even the faintest Gaussian would leave it too little light.
-            if stop % _LOOK == 0 and light.max() * (_f(1) - _ALPHA_LEAST) < _LIGHT_LEAST:
+            if stop % _FULL_CHECK == 0 and light.max() * (_f(1) - _ALPHA_LEAST) < _LIGHT_LEAST:
                 break
         stops[tile] = stop
         for v in range(min(TILE, height - top)):
@@ -193,30 +191,26 @@ def _draw(
                 alpha[top + v, left + u] = _f(1) - light[v, u]
 
 
-@numba.njit(**_compile)
+@compiled(fastmath=_FLAGS)
 def _draw_back(
-    tiles: Int64,
-    columns: int,
-    listed: Int32,
-    starts: Int64,
-    centres: Float32,
-    conics: Float32,
-    extents: Float32,
-    opacities: Float32,
-    colours: Float32,
-    colour: Float32,
-    alpha: Float32,
-    stops: Int64,
-    to_colour: Float32,
-    to_alpha: Float32,
-    slots: Float32,
+    tiles: IntArray,
+    lists: TileLists,
+    splats: FlatSplats,
+    colour: Float32Array,
+    alpha: Float32Array,
+    stops: IntArray,
+    to_colour: Float32Array,
+    to_alpha: Float32Array,
+    slots: Float32Array,
 ) -> None:
     """Fills `slots` (M, PARTS) with each listed Gaussian's gradient in its tile.
 
     With g the gradient to a pixel, a Gaussian of colour c and alpha a before which light T is left adds T a c·g, and
-    dims what follows by 1 - a. What follows is worth `rest` = (pixel)·g less what came before, so the derivative by a
-    is T c·g - rest / (1 - a): no list per pixel is needed, and no pass from the back.
+    dims all that follows by 1 - a. All that follows is worth `rest` = (pixel)·g less what came before, so the
+    derivative by a is T c·g - rest / (1 - a): no list per pixel is needed, and no pass from the back.
     """
+    columns, listed, starts = lists
+    centres, conics, extents, opacities, colours = splats
     height, width = alpha.shape
     light = np.empty((TILE, TILE), np.float32)
     rest = np.empty_like(light)
@@ -276,8 +270,8 @@ def _draw_back(
             slot[6], slot[7], slot[8] = to_r, to_g, to_b
 
 
-@numba.njit(**_compile)
-def _sum_slots(listed: Int32, slots: Float32, total: Float32) -> None:
+@compiled(fastmath=_FLAGS)
+def _sum_slots(listed: Int32Array, slots: Float32Array, total: Float32Array) -> None:
     for k in range(len(listed)):
         i = listed[k]
         for part in range(PARTS):

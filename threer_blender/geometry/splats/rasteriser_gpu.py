@@ -14,13 +14,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ...model import splat_rendering
 from . import rasteriser_cpu
+from .footprints import Footprints
 
 TILE = 16
 PARTS = 9  # values of a Gaussian's gradient: centre 2, conic 3, opacity, colour 3
 TOLERANCE = 1e-3  # of the largest value: what the order of sums in single precision explains
 
-# Words that the dialects of C++ do not share -> how each says them.
+# Words that differ between the dialects of C++ -> each dialect's expression.
 DIALECTS = {
     "cuda": {
         "PREAMBLE": "",
@@ -48,6 +50,9 @@ DIALECTS = {
     },
 }
 
+# In single precision, which nine digits name exactly.
+CONSTANTS = {name: f"{getattr(splat_rendering, name):#.9g}f" for name in ("ALPHA_LEAST", "ALPHA_MOST", "LIGHT_LEAST")}
+
 # One thread is one pixel, 256 threads in a row are one tile. `shape`: width, height, columns of tiles. The passes and
 # their decisions are those of `rasteriser_cpu`, where the backward pass is explained.
 TEXT = """
@@ -61,15 +66,15 @@ KERNEL draw(INPUT(float) centres, INPUT(float) conics, INPUT(float) opacities, I
     int i = listed[k];
     float dx = u + 0.5f - centres[2 * i], dy = v + 0.5f - centres[2 * i + 1];
     float exponent = 0.5f * (conics[3 * i] * dx * dx + conics[3 * i + 2] * dy * dy) + conics[3 * i + 1] * dx * dy;
-    float share = MIN(opacities[i] * EXP(-exponent), 0.99f);
+    float share = MIN(opacities[i] * EXP(-exponent), ALPHA_MOST);
     float after = light * (1.0f - share);
-    if (share < 1.0f / 255.0f || after < 1e-4f) continue;
+    if (share < ALPHA_LEAST || after < LIGHT_LEAST) continue;
     float weight = share * light;
     red += weight * colours[3 * i];
     green += weight * colours[3 * i + 1];
     blue += weight * colours[3 * i + 2];
     light = after;
-    if (light * (254.0f / 255.0f) < 1e-4f) break;
+    if (light * (1.0f - ALPHA_LEAST) < LIGHT_LEAST) break;
   }
   int pixel = v * shape[0] + u;
   colour[3 * pixel] = red;
@@ -94,16 +99,16 @@ KERNEL draw_back(INPUT(float) centres, INPUT(float) conics, INPUT(float) opaciti
     float dx = u + 0.5f - centres[2 * i], dy = v + 0.5f - centres[2 * i + 1];
     float xx = conics[3 * i], xy = conics[3 * i + 1], yy = conics[3 * i + 2];
     float raw = opacities[i] * EXP(-0.5f * (xx * dx * dx + yy * dy * dy) - xy * dx * dy);
-    float share = MIN(raw, 0.99f);
+    float share = MIN(raw, ALPHA_MOST);
     float after = light * (1.0f - share);
-    if (share < 1.0f / 255.0f || after < 1e-4f) continue;
+    if (share < ALPHA_LEAST || after < LIGHT_LEAST) continue;
     float weight = share * light;
     float worth = colours[3 * i] * to_red + colours[3 * i + 1] * to_green + colours[3 * i + 2] * to_blue + cover;
     rest -= weight * worth;
     ADD(sums[9 * i + 6], weight * to_red);
     ADD(sums[9 * i + 7], weight * to_green);
     ADD(sums[9 * i + 8], weight * to_blue);
-    if (raw <= 0.99f) {
+    if (raw <= ALPHA_MOST) {
       float push = share * (light * worth - rest / (1.0f - share));
       ADD(sums[9 * i], push * (xx * dx + xy * dy));
       ADD(sums[9 * i + 1], push * (xy * dx + yy * dy));
@@ -113,14 +118,14 @@ KERNEL draw_back(INPUT(float) centres, INPUT(float) conics, INPUT(float) opaciti
       ADD(sums[9 * i + 5], push / opacities[i]);
     }
     light = after;
-    if (light * (254.0f / 255.0f) < 1e-4f) break;
+    if (light * (1.0f - ALPHA_LEAST) < LIGHT_LEAST) break;
   }
 }
 """
 
 
-class State(NamedTuple):
-    """What the backward pass needs of the forward pass: the kernel's first seven arguments, and its results."""
+class GpuState(NamedTuple):
+    """The forward pass's data that the backward pass needs: the kernel's first seven arguments, and its results."""
 
     inputs: tuple[Tensor, ...]
     colour: Tensor
@@ -128,16 +133,11 @@ class State(NamedTuple):
 
 
 def forward(
-    centres: Tensor,
-    conics: Tensor,
-    extents: Tensor,
-    depths: Tensor,
-    opacities: Tensor,
-    colours: Tensor,
-    size: tuple[int, int],
-) -> tuple[Tensor, Tensor, State]:
+    footprints: Footprints, opacities: Tensor, colours: Tensor, size: tuple[int, int]
+) -> tuple[Tensor, Tensor, GpuState]:
     """As `rasteriser_cpu.forward`, on the tensors' device."""
     width, height = size
+    centres, conics, extents, depths = footprints
     listed, starts = tile_lists(centres.detach(), extents, depths, size)
     shape = torch.tensor([width, height, -(-width // TILE)], dtype=torch.int32, device=centres.device)
     floats = (tensor.detach().contiguous() for tensor in (centres, conics, opacities, colours))
@@ -145,10 +145,10 @@ def forward(
     colour = torch.empty((height, width, 3), device=centres.device)
     alpha = torch.empty((height, width), device=centres.device)
     _launch("draw", size, (*inputs, colour, alpha))
-    return colour, alpha, State(inputs, colour, alpha)
+    return colour, alpha, GpuState(inputs, colour, alpha)
 
 
-def backward(state: State, colour: Tensor, alpha: Tensor) -> Tensor:
+def backward(state: GpuState, colour: Tensor, alpha: Tensor) -> Tensor:
     """As `rasteriser_cpu.backward`. Sums are in no fixed order, so the last digits may vary."""
     sums = torch.zeros((len(state.inputs[0]), PARTS), device=colour.device)
     size = (state.alpha.shape[1], state.alpha.shape[0])
@@ -176,7 +176,8 @@ def tile_lists(centres: Tensor, extents: Tensor, depths: Tensor, size: tuple[int
 def source(dialect: str) -> str:
     """The whole text for "cuda" (ROCm too) or "mps"."""
     words = DIALECTS[dialect]
-    defines = "\n".join(f"#define {word} {meaning}" for word, meaning in words.items() if word != "PREAMBLE")
+    meanings = {word: meaning for word, meaning in words.items() if word != "PREAMBLE"} | CONSTANTS
+    defines = "\n".join(f"#define {word} {meaning}" for word, meaning in meanings.items())
     return f"{words['PREAMBLE']}\n{defines}\n{TEXT}"
 
 
@@ -193,23 +194,23 @@ def _compiled(name: str, device: str) -> Callable[[int, tuple[Tensor, ...]], Non
     import torch.utils.cpp_extension as toolkit
 
     # The compiler asks where headers are and fails where no toolkit is installed. The text includes none: any folder.
-    home = str(Path(torch.__file__).parent)
-    toolkit.CUDA_HOME = toolkit.CUDA_HOME or home
+    folder = str(Path(torch.__file__).parent)
+    toolkit.CUDA_HOME = toolkit.CUDA_HOME or folder
     if torch.version.hip:
-        toolkit.ROCM_HOME = toolkit.ROCM_HOME or home
+        toolkit.ROCM_HOME = toolkit.ROCM_HOME or folder
     compiled: Any = torch.cuda._compile_kernel(source("cuda"), name)
     return lambda tiles, arguments: compiled(grid=(tiles, 1, 1), block=(256, 1, 1), args=list(arguments))
 
 
 @lru_cache
 def self_test(device: torch.device) -> str:
-    """Compares picture and gradients of a few Gaussians with the CPU's: nothing, or what is wrong in a few words."""
+    """Compares picture and gradients of a few Gaussians with the CPU's: empty, or the fault in a few words."""
     expected = _drawn_on(torch.device("cpu"), rasteriser_cpu.forward, rasteriser_cpu.backward)
     try:
-        found = _drawn_on(device, forward, backward)
+        drawn = _drawn_on(device, forward, backward)
     except Exception as error:  # drivers and compilers raise what they like; whatever it is, the device is unfit
         return f"cannot be used here ({' '.join(str(error).split())[:200]})"
-    close = ((a - b).abs().max() <= TOLERANCE * b.abs().max() for a, b in zip(found, expected, strict=True))
+    close = ((a - b).abs().max() <= TOLERANCE * b.abs().max() for a, b in zip(drawn, expected, strict=True))
     return "" if all(close) else "computes something else than the processor"
 
 
@@ -226,7 +227,7 @@ def _drawn_on(
     values = torch.rand((count, 3), generator=random)
     weights = torch.rand((size[1], size[0], 4), generator=random)
     extents = torch.full((count, 2), 30.0)  # beyond the reach of the widest
-    inputs = (tensor.to(device) for tensor in (centres, conics, extents, depths, opacities, values))
-    colour, alpha, state = forward(*inputs, size)
+    footprints = Footprints(*(tensor.to(device) for tensor in (centres, conics, extents, depths)))
+    colour, alpha, state = forward(footprints, opacities.to(device), values.to(device), size)
     gradients = backward(state, *(part.contiguous().to(device) for part in (weights[..., :3], weights[..., 3])))
     return colour.cpu(), alpha.cpu(), gradients.cpu()

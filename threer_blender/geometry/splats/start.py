@@ -1,8 +1,8 @@
 """[R] The Gaussians that a splat optimisation starts from: one flat disc for a pixel of a pointmap. Imports numpy only.
 
-Fan et al., "InstantSplat" (2024), section 3.2: confident pixels of pixel-aligned points, of which what several photos
-see is kept once. Here a point counts as seen by another photo where its own depth in that photo's camera, not a
-normalised one, agrees with that photo's pointmap.
+Fan et al., "InstantSplat" (2024), section 3.2: confident pixels of pixel-aligned points, each surface once. Here a
+point counts as visible in another photo where its own depth in that photo's camera, not a normalised one, agrees with
+that photo's pointmap.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...model.reconstruction import Array, Camera, FloatArray, PhotoFromMap, PointMap
+from ...model.arrays import Array, FloatArray
+from ...model.reconstruction import Camera, PhotoFromMap, PointMap
 from . import depth_completion
 
 SAME_DEPTH = 0.02  # share of the depth within which two photos see the same surface
@@ -25,21 +26,21 @@ JUMP = 0.1  # share of the depth by which a neighbouring pixel must be off to be
 SLANT = 0.25  # cosine between ray and normal at which a disc stops growing along the slope
 COVER = 0.6  # deviation of a disc over the distance of the pixels: a sheet of such Gaussians has no gaps
 FLAT = 0.2  # thickness of a disc over its width
-OPACITY_SURE, OPACITY_UNSURE = 0.8, 0.4
+OPACITY_TRUSTED, OPACITY_GUESSED = 0.8, 0.4
 
 
 @dataclass(frozen=True)
 class Start:
     """`means` (N, 3) world; `scales` (N, 3) linear, the third along the normal; `rotations` (N, 3, 3) whose columns are
-    the axes; `opacities` (N,); `colours` (N, 3) in [0, 1]; `sure` (N,) in [0, 1], how far a mean is to be believed;
-    `footprints` (N,) world units that a pixel of the pointmap covers there."""
+    the axes; `opacities` (N,); `colours` (N, 3) in [0, 1]; `confidence` (N,) in [0, 1], how far a mean is to be
+    believed; `footprints` (N,) world units that a pixel of the pointmap covers there."""
 
     means: FloatArray
     scales: FloatArray
     rotations: FloatArray
     opacities: FloatArray
     colours: FloatArray
-    sure: FloatArray
+    confidence: FloatArray
     footprints: FloatArray
 
     def __len__(self) -> int:
@@ -47,31 +48,31 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ThinnedMap:
     """A photo's pointmap thinned to the pixels that splats are made of, with a margin around it; all (h, w, …)."""
 
     camera: Camera
     photo_from_map: PhotoFromMap
     points: FloatArray
     depth: FloatArray  # 0 where there is no point
-    sure: FloatArray  # in [0, 1]; 0.5 and more where the engine stands by the point
+    confidence: FloatArray  # in [0, 1]; 0.5 and more where the engine trusts the point
     colours: FloatArray
     margin: int  # pixels of the map around the photo, of which nothing is known
 
     @property
     def inside(self) -> Array:
-        """(h, w) bool: what the photo shows."""
+        """(h, w) bool: pixels inside the photo."""
         m = self.margin
-        found = np.zeros(self.depth.shape, bool)
-        found[m : len(found) - m, m : found.shape[1] - m] = True
-        return found
+        inside = np.zeros(self.depth.shape, bool)
+        inside[m : len(inside) - m, m : inside.shape[1] - m] = True
+        return inside
 
 
-def seen(camera: Camera, pointmap: PointMap, picture: Array, trusted: float, spacing: float) -> Seen:
+def thinned_map(camera: Camera, pointmap: PointMap, picture: Array, trusted: float, spacing: float) -> ThinnedMap:
     """The pointmap with a point every `spacing` photo pixels. `picture` is the photo (H, W, 3) uint8, of any size.
 
-    Confidence becomes sureness: 0.5 at the engine's own threshold `trusted`, towards 1 above it. Points that the engine
-    does not stand by are put where their surroundings suggest, and so are points beyond the photo's edges, in MARGIN.
+    Confidence is normalised: 0.5 at the engine's own threshold `trusted`, towards 1 above it. Points that the engine
+    does not trust get completed depths, and so do points beyond the photo's edges, in MARGIN.
     """
     offset = pointmap.photo_from_map
     step = max(1, round(spacing / offset.scale_x))
@@ -81,10 +82,12 @@ def seen(camera: Camera, pointmap: PointMap, picture: Array, trusted: float, spa
     depth = points @ camera.camera_from_world[2, :3] + camera.camera_from_world[2, 3]
     known = np.isfinite(points).all(-1) & (depth > 1e-6)
     confidence = np.maximum(np.nan_to_num(pointmap.confidence[at]), 0)
-    sure = confidence / (confidence + max(trusted, 1e-9))
-    sure = np.where(known, np.where(pointmap.mask[at], np.maximum(sure, 0.5), np.minimum(sure, 0.49)), 0.0)
+    confidence = confidence / (confidence + max(trusted, 1e-9))
+    confidence = np.where(
+        known, np.where(pointmap.mask[at], np.maximum(confidence, 0.5), np.minimum(confidence, 0.49)), 0.0
+    )
 
-    margin = round(MARGIN * max(sure.shape))
+    margin = round(MARGIN * max(confidence.shape))
     border = ((margin, margin), (margin, margin))
     thinned = PhotoFromMap(
         offset.scale_x * step,
@@ -92,80 +95,85 @@ def seen(camera: Camera, pointmap: PointMap, picture: Array, trusted: float, spa
         offset.offset_x + offset.scale_x * (step // 2 + 0.5 - (0.5 + margin) * step),
         offset.offset_y + offset.scale_y * (step // 2 + 0.5 - (0.5 + margin) * step),
     )
-    height, width = sure.shape[0] + 2 * margin, sure.shape[1] + 2 * margin
+    height, width = confidence.shape[0] + 2 * margin, confidence.shape[1] + 2 * margin
     pixels = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), -1) * thinned[:2] + thinned[2:]
-    shown = np.clip(pixels * (picture.shape[1] / camera.width, picture.shape[0] / camera.height), 0, None).astype(int)
-    colours = picture[np.minimum(shown[..., 1], picture.shape[0] - 1), np.minimum(shown[..., 0], picture.shape[1] - 1)]
+    picture_pixels = np.clip(
+        pixels * (picture.shape[1] / camera.width, picture.shape[0] / camera.height), 0, None
+    ).astype(int)
+    colours = picture[
+        np.minimum(picture_pixels[..., 1], picture.shape[0] - 1),
+        np.minimum(picture_pixels[..., 0], picture.shape[1] - 1),
+    ]
     colours = colours / 255.0
 
-    sure = np.pad(sure, border)
+    confidence = np.pad(confidence, border)
     inverse = np.pad(np.where(known, 1 / np.where(known, depth, 1), 0), border)
-    stands = sure >= 0.5
-    # Depths that the engine does not stand by mislead more than they help, unless there are no others.
+    stands = confidence >= 0.5
+    # Depths that the engine does not trust mislead more than they help, unless there are no others.
     believed = stands if stands.any() else inverse > 0
-    guessed = 1 / depth_completion.filled(inverse, np.where(believed, sure**2, 0), colours)
+    guessed = 1 / depth_completion.completed(inverse, np.where(believed, confidence**2, 0), colours)
     rays = camera.rays(pixels)
     there = np.isfinite(rays).all(-1)
     local = np.where(there[..., None], rays, 0) * guessed[..., None]
     world = local @ camera.world_from_camera[:3, :3].T + camera.world_from_camera[:3, 3]
-    return Seen(
+    return ThinnedMap(
         camera=camera,
         photo_from_map=thinned,
         points=np.where(stands[..., None], np.pad(points, (*border, (0, 0))), world),
         depth=np.where(stands, np.pad(depth, border), np.where(there, guessed, 0)),
-        sure=sure,
+        confidence=confidence,
         colours=colours,
         margin=margin,
     )
 
 
-def gaussians(photos: Sequence[Seen]) -> Start:
-    """One disc for each surface pixel that no surer photo has shown already and that no photo looks through."""
-    order = sorted(range(len(photos)), key=lambda i: -float(photos[i].sure.mean()))
+def gaussians(photos: Sequence[ThinnedMap]) -> Start:
+    """One disc for each surface pixel that no more confident photo has and that lies in no other photo's free space."""
+    order = sorted(range(len(photos)), key=lambda i: -float(photos[i].confidence.mean()))
     parts: list[Start] = []
-    for place, i in enumerate(order):
+    for rank, i in enumerate(order):
         photo = photos[i]
-        stands = photo.sure >= 0.5
+        stands = photo.confidence >= 0.5
         known, contradicted = np.zeros(photo.depth.shape, bool), np.zeros(photo.depth.shape, bool)
         for j, other in enumerate(photos):
             if j == i:
                 continue
-            there, depth, sure = _look_up(other, photo.points)
+            there, depth, confidence = _sampled(other, photo.points)
             gap = there / np.where(depth > 0, depth, np.inf) - 1
-            # What others are sure of replaces a guess; of what several see the first's remains; guesses of several may
-            # all be wrong and remain, but beyond a photo's edges they give way to anything.
-            first = (j in order[:place]) & ((sure > 0) | ~photo.inside)
-            shown = np.where(
-                stands, first & (np.abs(gap) < SAME_DEPTH), (first | (sure >= 0.5)) & (np.abs(gap) < NEAR_GUESS)
+            # Another photo's confident surface replaces a guess; of a surface in several photos the first's remains;
+            # guesses of several may all be wrong and remain, but beyond a photo's edges they give way to anything.
+            first = (j in order[:rank]) & ((confidence > 0) | ~photo.inside)
+            replaced = np.where(
+                stands, first & (np.abs(gap) < SAME_DEPTH), (first | (confidence >= 0.5)) & (np.abs(gap) < NEAR_GUESS)
             )
-            known |= (depth > 0) & shown
-            # Where the other's surface is surer than ours and lies behind our point, the other looks through us.
-            contradicted |= (sure >= 0.5) & ~stands & (gap < -THROUGH)
+            known |= (depth > 0) & replaced
+            # The other's surface is more confident and lies behind our point: a free-space violation.
+            contradicted |= (confidence >= 0.5) & ~stands & (gap < -THROUGH)
         parts.append(_discs(photo, (photo.depth > 0) & ~known & ~contradicted))
     return Start(*(np.concatenate([getattr(part, name) for part in parts]) for name in Start.__dataclass_fields__))
 
 
-def _look_up(other: Seen, points: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Depth of points (…, 3) in the other's camera, and the depth and sureness of its own points there (0: none)."""
+def _sampled(other: ThinnedMap, points: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Depth of points (…, 3) in the other's camera, and the depth and confidence of its own points there (0: none)."""
     pose = other.camera.camera_from_world
     there = points @ pose[2, :3] + pose[2, 3]
     scale = other.photo_from_map
-    place = (other.camera.project(points) - scale[2:]) / scale[:2]
+    cells = (other.camera.project(points) - scale[2:]) / scale[:2]
     height, width = other.depth.shape
     with np.errstate(invalid="ignore"):
-        inside = (place >= 0).all(-1) & (place[..., 0] < width) & (place[..., 1] < height)
-    column, row = (np.where(inside, place[..., axis], 0).astype(int) for axis in (0, 1))
-    return there, np.where(inside, other.depth[row, column], 0), np.where(inside, other.sure[row, column], 0)
+        inside = (cells >= 0).all(-1) & (cells[..., 0] < width) & (cells[..., 1] < height)
+    column, row = (np.where(inside, cells[..., axis], 0).astype(int) for axis in (0, 1))
+    return there, np.where(inside, other.depth[row, column], 0), np.where(inside, other.confidence[row, column], 0)
 
 
-def _discs(photo: Seen, chosen: Array) -> Start:
+def _discs(photo: ThinnedMap, chosen: Array) -> Start:
     """A disc on the surface at each chosen pixel: as wide as the pixel's footprint, longer along the slope.
 
     Guesses get fewer and larger ones: every GUESS pixels, and every COARSE pixels beyond the photo's edges.
     """
-    apart = np.where(photo.inside, np.where(photo.sure >= 0.5, 1, GUESS), COARSE)
-    rows, columns = np.indices(apart.shape)
-    chosen = chosen & (rows % apart == 0) & (columns % apart == 0)
+    spacing = np.where(photo.inside, np.where(photo.confidence >= 0.5, 1, GUESS), COARSE)
+    rows, columns = np.indices(spacing.shape)
+    chosen = chosen & (rows % spacing == 0) & (columns % spacing == 0)
     normals = _normals(photo)[chosen]
     means = photo.points[chosen]
     rays = means - photo.camera.world_from_camera[:3, 3]
@@ -177,22 +185,25 @@ def _discs(photo: Seen, chosen: Array) -> Start:
     uphill[flat] = np.cross(normals[flat], photo.camera.world_from_camera[:3, 1])
     uphill /= np.linalg.norm(uphill, axis=1, keepdims=True)
     footprints = (
-        photo.depth[chosen] * apart[chosen] * photo.photo_from_map.scale_x / (0.5 * (photo.camera.fx + photo.camera.fy))
+        photo.depth[chosen]
+        * spacing[chosen]
+        * photo.photo_from_map.scale_x
+        / (0.5 * (photo.camera.fx + photo.camera.fy))
     )
     across = COVER * footprints
-    sure = photo.sure[chosen]
+    confidence = photo.confidence[chosen]
     return Start(
         means=means,
         scales=np.stack([across / np.maximum(facing, SLANT), across, FLAT * across], 1),
         rotations=np.stack([uphill, np.cross(normals, uphill), normals], -1),
-        opacities=np.where(sure >= 0.5, OPACITY_SURE, OPACITY_UNSURE),
+        opacities=np.where(confidence >= 0.5, OPACITY_TRUSTED, OPACITY_GUESSED),
         colours=photo.colours[chosen],
-        sure=sure,
+        confidence=confidence,
         footprints=footprints,
     )
 
 
-def _normals(photo: Seen) -> FloatArray:
+def _normals(photo: ThinnedMap) -> FloatArray:
     """(h, w, 3) unit normals from neighbours on the same surface; along the ray where there are none on both sides."""
     normals = np.cross(_slope(photo, axis=1), _slope(photo, axis=0))
     rays = photo.points - photo.camera.world_from_camera[:3, 3]
@@ -201,14 +212,14 @@ def _normals(photo: Seen) -> FloatArray:
     return np.where(length > 1e-30, normals / np.maximum(length, 1e-30), fallback)
 
 
-def _slope(photo: Seen, axis: int) -> FloatArray:
+def _slope(photo: ThinnedMap, axis: int) -> FloatArray:
     """(h, w, 3) the way to the next pixel on the surface along an axis of the map; 0 where there is none."""
     ahead, behind = np.roll(photo.points, -1, axis), np.roll(photo.points, 1, axis)
     total, count = np.zeros_like(photo.points), np.zeros(photo.depth.shape)
     for sign, neighbour in ((1, ahead), (-1, behind)):
-        depth, sure = np.roll(photo.depth, -sign, axis), np.roll(photo.sure, -sign, axis)
-        alike = (sure >= 0.5) == (photo.sure >= 0.5)  # a guess tells nothing of the slope beside it
-        joined = alike & (depth > 0) & (photo.depth > 0) & (np.abs(depth - photo.depth) < JUMP * photo.depth)
+        depth, confidence = np.roll(photo.depth, -sign, axis), np.roll(photo.confidence, -sign, axis)
+        same_kind = (confidence >= 0.5) == (photo.confidence >= 0.5)  # a guess does not determine the slope beside it
+        joined = same_kind & (depth > 0) & (photo.depth > 0) & (np.abs(depth - photo.depth) < JUMP * photo.depth)
         edge = [slice(None), slice(None)]
         edge[axis] = slice(-1, None) if sign > 0 else slice(0, 1)
         joined[tuple(edge)] = False

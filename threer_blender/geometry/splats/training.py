@@ -2,9 +2,8 @@
 
 Kerbl et al. (2023) for the loss and its rates, Fan et al., "InstantSplat" (2024), for the joint cameras and for rates
 that follow confidence; the smallest size of a Gaussian is that of Yu et al., "Mip-Splatting" (2024), equation 7. Few
-photos allow many wrong answers that draw them well; what keeps this one near the truth is that a Gaussian moves in
-units of its own pixel, and the less the surer its depth is; that none gets thinner than a pixel can tell; and that
-nothing is added.
+photos allow many wrong answers that draw them well. Three rules keep this one near the truth: a Gaussian moves in units
+of its own pixel, less where its depth is more confident; none gets thinner than a pixel resolves; none is added.
 """
 
 from __future__ import annotations
@@ -17,19 +16,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...model.reconstruction import Array, FloatArray, Gaussians
+from ...model.arrays import Array, FloatArray
+from ...model.reconstruction import Gaussians
 from ...model.spherical_harmonics import C0
 from . import rasteriser
 from .rasteriser import Splats
 from .start import Start
 
-# Turning and moving a camera shift its picture alike. Where both may change as fast, Adam shares a turn out between
-# them, and the parallax that tells them apart is too faint to undo that.
-MOVE = 0.2
-JUDGE_EVERY = 50  # iterations between two looks at a view that is spared
-PATIENCE = 3  # looks at nothing better after which the work ends
-JUDGE_STEPS = 15  # by which that view's pose follows before a look
-ALIGN_RATE = 2e-3  # radians in a step, at first, of a pose that follows
+# A camera's rotation and translation shift its picture in the same way. At equal rates Adam divides a rotation between
+# them, and the parallax that distinguishes them is too faint to undo that.
+TRANSLATION_UNIT = 0.2
+VALIDATE_EVERY = 50  # iterations between two validations on the held-out view
+PATIENCE = 3  # validations without improvement after which the training ends
+VALIDATE_STEPS = 15  # by which that view's pose is aligned before a validation
+ALIGN_RATE = 2e-3  # radians in a step, at first, of a pose that is aligned
 DSSIM = 0.2  # share of structural dissimilarity in the loss, the rest is the absolute difference
 
 
@@ -45,15 +45,15 @@ class View:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How an optimisation goes. Rates are what Adam changes a parameter by in a step, at the beginning."""
+class TrainingSettings:
+    """The settings of an optimisation. A rate is Adam's change of a parameter in a step, at the beginning."""
 
     iterations: int
     degree: int  # of the spherical harmonics
-    coarse: float = 0.2  # share of the iterations that look at pictures of half the size
-    mean_rate: float = 0.1  # pixels, of a sure Gaussian
-    unsure: float = 8.0  # times as much for one that nothing confirms
-    anchor: float = 3e-4  # cost of a pixel's way from where it started, of a sure Gaussian
+    coarse: float = 0.2  # share of the iterations on pictures of half the size
+    mean_rate: float = 0.1  # pixels, of a confident Gaussian
+    guessed: float = 8.0  # times as much for a guessed one
+    anchor: float = 3e-4  # cost of a pixel's distance from the start, of a confident Gaussian
     scale_rate: float = 0.05
     rotation_rate: float = 0.01
     opacity_rate: float = 0.05
@@ -66,19 +66,19 @@ class Settings:
 
 
 class Training:
-    """An optimisation under way: `step` improves, `gaussians` and `poses` say what there is, at any time.
+    """An optimisation under way: `step` improves it, `gaussians` and `poses` give its state at any time.
 
     `depth` is a typical depth of the scene, the unit of the cameras' motion.
     """
 
-    def __init__(self, start: Start, views: Sequence[View], settings: Settings, device: torch.device) -> None:
+    def __init__(self, start: Start, views: Sequence[View], settings: TrainingSettings, device: torch.device) -> None:
         self.settings, self.device = settings, device
         self._views = [_Pyramid(view, device) for view in views]
         self._random = np.random.default_rng(settings.seed)
         self._queue: list[int] = []
         self._done = 0
         self._anchors, self._footprints = self._tensor(start.means), self._tensor(start.footprints)
-        self._freedom = self._tensor(settings.unsure ** (1 - 2 * np.minimum(start.sure, 0.5)))
+        self._freedom = self._tensor(settings.guessed ** (1 - 2 * np.minimum(start.confidence, 0.5)))
         count = len(start)
         self._offsets = torch.zeros((count, 3), device=device)
         self._scales = self._tensor(start.scales).log()
@@ -114,7 +114,8 @@ class Training:
         )
 
     def step(self) -> float:
-        """Improves Gaussians and cameras by one photo; returns its loss. All have a turn before one has two."""
+        """Improves Gaussians and cameras by one photo; returns its loss. Every photo is used once before one is used
+        twice."""
         if not self._queue:
             self._queue = list(self._random.permutation(len(self._views)))
         number = self._queue.pop()
@@ -125,7 +126,7 @@ class Training:
         splats = self.splats()
         drawn = rasteriser.render(splats, self._pose(number), sight.intrinsics, sight.size)
         background = self._tensor(self._random.random(3))
-        # What keeps few photos from being drawn by a scene that is none: a Gaussian stays near its pixel's surface.
+        # A Gaussian stays near its pixel's surface: else few photos are drawn well by no real scene.
         loss = sight.loss(drawn.over(background)) + self.settings.anchor * self._offsets.square().sum(1).mean()
         self._adam.zero_grad()
         loss.backward()
@@ -134,7 +135,7 @@ class Training:
         return float(loss.detach())
 
     def _pose(self, number: int) -> Tensor:
-        return _moved(self._views[number].camera_from_world, self._motions[number], self.depth)
+        return _displaced(self._views[number].camera_from_world, self._motions[number], self.depth)
 
     def _tensor(self, array: Array) -> Tensor:
         return torch.as_tensor(array, dtype=torch.float32, device=self.device)
@@ -152,14 +153,14 @@ class Training:
         return Gaussians(*(tensor.detach().cpu().numpy().astype(np.float32) for tensor in splats))
 
     def picture(self, view: View) -> Array:
-        """(H, W, 3) float32 in [0, 1]: what a camera sees, on black."""
+        """(H, W, 3) float32 in [0, 1]: a view of the splats, on black."""
         with torch.no_grad():
             drawn = draw(self.splats(), view, self._tensor(view.camera_from_world))
         return drawn.clamp(0, 1).cpu().numpy()
 
 
 @dataclass(frozen=True)
-class Result:
+class TrainingResult:
     """`poses` are `camera_from_world` (4, 4) by view. `quality` is in dB on the spared view, NaN without one."""
 
     gaussians: Gaussians
@@ -170,36 +171,36 @@ class Result:
 def improve(
     start: Start,
     views: Sequence[View],
-    settings: Settings,
+    settings: TrainingSettings,
     device: torch.device,
     watch: Callable[[Training, int], bool],
     spare: int | None = None,
-) -> Result:
-    """Gaussians and poses after the iterations, or as soon as `watch(training, done)` says so after one.
+) -> TrainingResult:
+    """Gaussians and poses after the iterations, or as soon as `watch(training, done)` is true after one.
 
-    The view number `spare` is not trained on. Every JUDGE_EVERY iterations its pose is brought up to date and the
-    Gaussians are judged by it; the best are returned, and after PATIENCE looks at nothing better the work ends.
+    The view number `spare` is held out. Every VALIDATE_EVERY iterations its pose is aligned and the Gaussians are
+    validated on it; the best are returned, and after PATIENCE validations without improvement the training ends.
     """
     training = Training(start, [view for i, view in enumerate(views) if i != spare], settings, device)
-    best: Result | None = None
-    judge, waited = (None if spare is None else views[spare]), 0
+    best: TrainingResult | None = None
+    held_out, waited = (None if spare is None else views[spare]), 0
     for done in range(1, settings.iterations + 1):
         training.step()
         hurried = watch(training, done)
         last = hurried or done == settings.iterations
-        if judge is not None and (last or done % JUDGE_EVERY == 0):
+        if held_out is not None and (last or done % VALIDATE_EVERY == 0):
             if not hurried:  # who asks for an end gets it now
-                judge = aligned(training.splats(), judge, training.depth, JUDGE_STEPS)
-            quality = decibels(training.picture(judge), judge)
+                held_out = aligned(training.splats(), held_out, training.depth, VALIDATE_STEPS)
+            quality = decibels(training.picture(held_out), held_out)
             if best is None or quality > best.quality:
                 poses = training.poses()
-                poses.insert(spare or 0, judge.camera_from_world)
-                best, waited = Result(training.gaussians(), poses, quality), 0
+                poses.insert(spare or 0, held_out.camera_from_world)
+                best, waited = TrainingResult(training.gaussians(), poses, quality), 0
             else:
                 waited += 1
         if last or waited == PATIENCE:
             break
-    return best or Result(training.gaussians(), training.poses(), math.nan)
+    return best or TrainingResult(training.gaussians(), training.poses(), math.nan)
 
 
 def decibels(picture: Array, view: View) -> float:
@@ -215,7 +216,7 @@ def draw(splats: Splats, view: View, camera_from_world: Tensor) -> Tensor:
 
 
 def aligned(splats: Splats, view: View, depth: float, steps: int = 60) -> View:
-    """`view` with the pose from which the splats look most like its picture, found from where it is."""
+    """`view` with the pose near its own from which the splats resemble its picture most."""
     splats = Splats(*(tensor.detach() for tensor in splats))
     pyramid = _Pyramid(view, splats.means.device)
     motion = torch.zeros(6, device=splats.means.device, requires_grad=True)
@@ -223,22 +224,23 @@ def aligned(splats: Splats, view: View, depth: float, steps: int = 60) -> View:
     for done in range(steps):
         adam.param_groups[0]["lr"] = ALIGN_RATE * 0.1 ** (done / steps)
         sight = pyramid.levels[1 if done < steps // 2 else 0]
-        pose = _moved(pyramid.camera_from_world, motion, depth)
+        pose = _displaced(pyramid.camera_from_world, motion, depth)
         loss = sight.loss(rasteriser.render(splats, pose, sight.intrinsics, sight.size).colour)
         adam.zero_grad()
         loss.backward()
         adam.step()
     with torch.no_grad():
-        pose = _moved(pyramid.camera_from_world, motion, depth)
+        pose = _displaced(pyramid.camera_from_world, motion, depth)
     return replace(view, camera_from_world=pose.double().cpu().numpy())
 
 
-def _moved(camera_from_world: Tensor, motion: Tensor, depth: float) -> Tensor:
-    """The pose (4, 4) turned by `motion[:3]` radians and moved by `motion[3:]`, in MOVE of `depth`."""
+def _displaced(camera_from_world: Tensor, motion: Tensor, depth: float) -> Tensor:
+    """The pose (4, 4) rotated by `motion[:3]` radians and translated by `motion[3:]`, in TRANSLATION_UNIT of
+    `depth`."""
     x, y, z = motion[:3]
     zero = torch.zeros_like(x)
-    turn = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).reshape(3, 3)
-    top = torch.cat([torch.linalg.matrix_exp(turn), MOVE * depth * motion[3:, None]], 1)
+    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).reshape(3, 3)
+    top = torch.cat([torch.linalg.matrix_exp(skew), TRANSLATION_UNIT * depth * motion[3:, None]], 1)
     return torch.cat([top @ camera_from_world, camera_from_world[3:]])
 
 
@@ -258,9 +260,13 @@ class _Sight:
         """(1 - DSSIM) |a - b| + DSSIM (1 - SSIM), the mean over what the photo shows."""
         a, b = (drawn * self._mask).permute(2, 0, 1), self._wanted
         mean, square, product = self._blurred(torch.stack([a, a * a, a * b]))
-        own, theirs, both = square - mean * mean, self._square - self._mean**2, product - mean * self._mean
-        ssim = (2 * mean * self._mean + 1e-4) * (2 * both + 9e-4)
-        ssim = ssim / ((mean**2 + self._mean**2 + 1e-4) * (own + theirs + 9e-4))
+        variance, other_variance, covariance = (
+            square - mean * mean,
+            self._square - self._mean**2,
+            product - mean * self._mean,
+        )
+        ssim = (2 * mean * self._mean + 1e-4) * (2 * covariance + 9e-4)
+        ssim = ssim / ((mean**2 + self._mean**2 + 1e-4) * (variance + other_variance + 9e-4))
         return ((1 - DSSIM) * (a - b).abs().mean() + DSSIM * (1 - ssim.mean())) / self._share
 
     def _blurred(self, pictures: Tensor) -> Tensor:
@@ -284,8 +290,8 @@ class _Pyramid:
 
 def _window(count: int, device: torch.device) -> Tensor:
     """(count, count): what blurs a line with SSIM's window, a Gaussian of deviation 1.5 over 11 pixels."""
-    apart = torch.arange(count, device=device)[:, None] - torch.arange(count, device=device)
-    weights = torch.exp(-(apart.float() ** 2) / (2 * 1.5**2)) * (apart.abs() <= 5)
+    distance = torch.arange(count, device=device)[:, None] - torch.arange(count, device=device)
+    weights = torch.exp(-(distance.float() ** 2) / (2 * 1.5**2)) * (distance.abs() <= 5)
     return weights / math.fsum(math.exp(-(i**2) / (2 * 1.5**2)) for i in range(-5, 6))
 
 

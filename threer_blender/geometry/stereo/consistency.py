@@ -1,21 +1,17 @@
-"""[R] Which depths other views confirm, and how likely they are right: the kernels. numpy and numba only."""
+"""[R] Geometric consistency of depths between views, and the confidence that follows: kernels. numpy and numba only."""
 
-from typing import Any
-
-import numba
 import numpy as np
-from numpy.typing import NDArray
 
-from .patchmatch import Float32, Float64, Int32, round_trip
+from ...model.arrays import Float32Array, FloatArray, Int32Array, UInt8Array
+from ..kernels import compiled
+from .patchmatch import round_trip
 
 _NEIGHBOUR_X = (1, -1, 0, 0)
 _NEIGHBOUR_Y = (0, 0, 1, -1)
 
-_compile: dict[str, Any] = {"cache": True, "fastmath": True, "nogil": True, "error_model": "numpy"}
 
-
-@numba.njit(**_compile)
-def _relief(planes: Float32, x: int, y: int, parallax: float) -> float:
+@compiled(fastmath=True)
+def _relief(planes: Float32Array, x: int, y: int, parallax: float) -> float:
     """Pixels of parallax by which the surface three pixels away leaves this pixel's plane, at most 2."""
     height, width = planes.shape[:2]
     relief = 0.0
@@ -28,20 +24,20 @@ def _relief(planes: Float32, x: int, y: int, parallax: float) -> float:
     return min(relief, 2.0)
 
 
-@numba.njit(**_compile)
-def confirm(
-    first_row: int, last_row: int, planes: Float32, cost: Float32, sizes: Int32, forward: Float64, backward: Float64,
-    source_planes: Float32, parallax: float, most_pixels: float, most_relative: float,
-    agreeing: NDArray[np.uint8], confidence: Float32,
+@compiled(fastmath=True)
+def check_consistency(
+    first_row: int, last_row: int, planes: Float32Array, cost: Float32Array, sizes: Int32Array, forward: FloatArray,
+    backward: FloatArray, source_planes: Float32Array, parallax: float, most_pixels: float, most_relative: float,
+    agreeing: UInt8Array, confidence: Float32Array,
 ) -> None:  # fmt: skip
-    """Count in the given rows the sources whose own depth confirms each pixel, and turn that into a confidence.
+    """Count in the given rows the sources whose depth is consistent with each pixel's, and make a confidence of that.
 
-    A source confirms when the round trip through its depth returns within ``most_pixels`` and with the same depth to
-    ``most_relative``. The confidence is about the share of such pixels that are right to a pixel of parallax:
+    A source is consistent when the round trip through its depth returns within ``most_pixels`` and with the same depth
+    to ``most_relative``. The confidence is about the share of such pixels that are right to a pixel of parallax:
 
         (1 - 0.6 cost^2) (1 - prod (1 - q)),    q = (1 - 0.1 relief) / (1 + round_trip^2)
 
-    q says that this source's confirmation is no accident: less so next to a step of depth, where the nearer surface
+    q is the chance that this source's agreement is no accident: less next to a step of depth, where the nearer surface
     is often a little too fat, and when the trip ends at not quite the same place; the product, that not all of them
     are accidents. Weak texture stands outside, since all views of a bare wall may agree by mere smoothness. The
     factors were read off the errors of a stereo pair with true disparity and of a ray-cast scene.
@@ -65,17 +61,17 @@ def confirm(
             confidence[y, x] = texture * (1 - doubt)
 
 
-@numba.njit(**_compile)
-def remove_speckles(planes: Float32, parallax: float, least: int, confidence: Float32) -> None:
+@compiled(fastmath=True)
+def remove_speckles(planes: Float32Array, parallax: float, least: int, confidence: Float32Array) -> None:
     """Zero the confidence of islands of fewer than ``least`` pixels, joined where they differ by less than a pixel."""
     height, width = confidence.shape
-    seen = np.zeros(height * width, np.bool_)
+    visited = np.zeros(height * width, np.bool_)
     island = np.empty(height * width, np.int32)
     for start in range(height * width):
-        if seen[start] or confidence[start // width, start % width] <= 0:
+        if visited[start] or confidence[start // width, start % width] <= 0:
             continue
         island[0] = start
-        seen[start] = True
+        visited[start] = True
         size, done = 1, 0
         while done < size:
             y, x = island[done] // width, island[done] % width
@@ -85,10 +81,10 @@ def remove_speckles(planes: Float32, parallax: float, least: int, confidence: Fl
                 if qx < 0 or qy < 0 or qx >= width or qy >= height:
                     continue
                 q = qy * width + qx
-                if seen[q] or confidence[qy, qx] <= 0:
+                if visited[q] or confidence[qy, qx] <= 0:
                     continue
                 if abs(planes[qy, qx, 0] - planes[y, x, 0]) * parallax < 1:
-                    seen[q] = True
+                    visited[q] = True
                     island[size] = q
                     size += 1
         if size < least:

@@ -10,79 +10,86 @@ no hole opens between two views that leave a surface to each other.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from . import dense, patchmatch, views
-from .patchmatch import Float32, Float64, Int32
+from ...model.arrays import BoolArray, Float32Array, FloatArray, Int32Array, UInt8Array
+from ..kernels import compiled, in_bands
+from . import dense, patchmatch
+from .views import DepthMap, View, planes_of, transfer
 
-_SEEN_THROUGH = 0.98
-"""A view whose surface lies beyond the point's depth by more than this ratio has seen through it."""
+_FREE_SPACE = 0.98
+"""A point whose depth over another view's surface is below this ratio violates that view's free space."""
 _STEEPEST = 0.2
 """Least cosine between ray and normal that a pixel's spacing on the surface is computed with."""
 _LEAST_TOLERANCE = 0.1
 """Colour difference (mean over channels, 0 to 1) that is always forgiven; photos of other exposure get more."""
 _OVERLAP = 0.02
-"""Share of a view's trusted pixels that another must see to be asked at all."""
-
-_compile: dict[str, Any] = {"cache": True, "fastmath": True, "nogil": True, "error_model": "numpy"}
-Bool = NDArray[np.bool_]
-UInt8 = NDArray[np.uint8]
+"""Share of a view's trusted pixels that another must see to be compared at all."""
 
 
 @dataclass(frozen=True)
 class Cloud:
     """Points of a surface."""
 
-    positions: Float32  # (N, 3) world
-    normals: Float32  # (N, 3) world, unit, towards the camera that sees the point best
-    colors: UInt8  # (N, 3) of that camera's picture
-    confidence: Float32  # (N,) of that camera's depth
-    view: Int32  # (N,) index of that camera
+    positions: Float32Array  # (N, 3) world
+    normals: Float32Array  # (N, 3) world, unit, towards the camera that sees the point best
+    colors: UInt8Array  # (N, 3) of that camera's picture
+    confidence: Float32Array  # (N,) of that camera's depth
+    view: Int32Array  # (N,) index of that camera
 
 
 @dataclass(frozen=True)
 class _Side:
     """One view as fusion needs it. `spacing` (H, W) is the widest distance of neighbouring pixels on the surface."""
 
-    view: views.View
-    planes: Float32  # (H, W, 3), see stereo.py
-    trust: Float32  # (H, W) confidence, 0 where not trusted
-    normals: Float32  # (H, W, 3) world
-    spacing: Float32  # (H, W) world units
-    spent: Bool  # (H, W) shown by a point already
+    view: View
+    planes: Float32Array  # (H, W, 3), see patchmatch
+    trust: Float32Array  # (H, W) confidence, 0 where not trusted
+    normals: Float32Array  # (H, W, 3) world
+    spacing: Float32Array  # (H, W) world units
+    spent: BoolArray  # (H, W) shown by a point already
 
 
-@numba.njit(**_compile)
-def _meet(
-    x: int, y: int, rho: float, planes: Float32, trust: Float32, forward: Float64, backward: Float64,
-    most_pixels: float, most_relative: float,
-) -> tuple[int, int, float, float]:  # fmt: skip
-    """What another view says of inverse depth `rho` at pixel (x, y).
+class _Target(NamedTuple):
+    """Another view as the kernels see it, with the transfers there (12,) and back (12,)."""
 
-    Returns its row and column there, the inverse depth that comes back, and its surface's inverse depth over the one
-    expected; row -1 where it trusts nothing, inverse depth 0 where it shows another surface.
+    image: UInt8Array
+    planes: Float32Array
+    trust: Float32Array
+    normals: Float32Array
+    spacing: Float32Array
+    forward: FloatArray
+    backward: FloatArray
+
+
+@compiled(fastmath=True)
+def _meet(x: int, y: int, rho: float, target: _Target) -> tuple[int, int, float, float]:
+    """The round trip of inverse depth `rho` at pixel (x, y) through another view.
+
+    Returns the other's row and column, the inverse depth that comes back, and the other's inverse depth over the
+    expected one; row -1 where the other trusts no depth, inverse depth 0 where it shows another surface.
     """
-    height, width = trust.shape
-    error, back, ratio = patchmatch.round_trip(x, y, rho, forward, backward, planes, height, width)
-    if error >= patchmatch.NOT_SEEN:
+    height, width = target.trust.shape
+    forward = target.forward
+    error, back, ratio = patchmatch.round_trip(x, y, rho, forward, target.backward, target.planes, height, width)
+    if error >= patchmatch.NOT_VISIBLE:
         return -1, -1, 0.0, 0.0
     z = forward[6] * x + forward[7] * y + forward[8] + rho * forward[11]
     u = (forward[0] * x + forward[1] * y + forward[2] + rho * forward[9]) / z
     v = (forward[3] * x + forward[4] * y + forward[5] + rho * forward[10]) / z
     column, row = min(int(u + 0.5), width - 1), min(int(v + 0.5), height - 1)
-    if trust[row, column] <= 0:
+    if target.trust[row, column] <= 0:
         return -1, -1, 0.0, 0.0
-    if error < most_pixels and abs(rho / back - 1) < most_relative:
+    if error < dense.ROUND_TRIP_PIXELS and abs(rho / back - 1) < dense.ROUND_TRIP_DEPTH:
         return row, column, back, ratio
     return row, column, 0.0, ratio
 
 
-@numba.njit(**_compile)
-def _difference(a: UInt8, b: UInt8) -> float:
+@compiled(fastmath=True)
+def _difference(a: UInt8Array, b: UInt8Array) -> float:
     """Mean difference of two colours over the channels, 0 to 1."""
     total = 0.0
     for channel in range(3):
@@ -90,119 +97,126 @@ def _difference(a: UInt8, b: UInt8) -> float:
     return total / 765.0
 
 
-@numba.njit(**_compile)
+@compiled(fastmath=True)
 def _compare(
-    first: int, last: int, pixels: Int32, rho: Float32, image: UInt8, other_image: UInt8, planes: Float32,
-    trust: Float32, forward: Float64, backward: Float64, most_pixels: float, most_relative: float, found: Float32,
+    first: int, last: int, pixels: Int32Array, rho: Float32Array, image: UInt8Array, target: _Target,
+    differences: Float32Array,
 ) -> None:  # fmt: skip
     """Colour differences of the pixels (N, row and column) that agree with another view, -1 of those that do not."""
     for k in range(first, last):
         y, x = pixels[k]
-        row, column, back, _ = _meet(
-            x, y, rho[k], planes, trust, forward, backward, most_pixels, most_relative
-        )  # fmt: skip
-        found[k] = _difference(image[y, x], other_image[row, column]) if back > 0 else -1.0
+        row, column, back, _ = _meet(x, y, rho[k], target)
+        differences[k] = _difference(image[y, x], target.image[row, column]) if back > 0 else -1.0
 
 
-@numba.njit(**_compile)
+class _Sums(NamedTuple):
+    """Sums over the views that agree with each pixel (N,), the normals (N, 3), and the votes for less those against."""
+
+    weight: Float32Array
+    rho: Float32Array
+    normal: Float32Array
+    votes: NDArray[np.int16]
+
+
+@compiled(fastmath=True)
 def _visit(
-    first: int, last: int, pixels: Int32, rho: Float32, image: UInt8, other_image: UInt8, planes: Float32,
-    trust: Float32, normals: Float32, forward: Float64, backward: Float64, most_pixels: float, most_relative: float,
-    tolerance: float, weight: Float32, rho_sum: Float32, normal_sum: Float32, votes: NDArray[np.int16],
+    first: int, last: int, pixels: Int32Array, rho: Float32Array, image: UInt8Array, target: _Target, tolerance: float,
+    sums: _Sums,
 ) -> None:  # fmt: skip
-    """Let one other view confirm or contradict the pixels."""
+    """Count another view's vote for or against the pixels."""
     for k in range(first, last):
         y, x = pixels[k]
-        row, column, back, ratio = _meet(x, y, rho[k], planes, trust, forward, backward, most_pixels, most_relative)
+        row, column, back, ratio = _meet(x, y, rho[k], target)
         if row < 0:
             continue
         if back > 0:
-            if _difference(image[y, x], other_image[row, column]) > tolerance:
-                votes[k] -= 1
+            if _difference(image[y, x], target.image[row, column]) > tolerance:
+                sums.votes[k] -= 1
                 continue
-            votes[k] += 1
-            weight[k] += trust[row, column]
-            rho_sum[k] += trust[row, column] * back
+            trust = target.trust[row, column]
+            sums.votes[k] += 1
+            sums.weight[k] += trust
+            sums.rho[k] += trust * back
             for i in range(3):
-                normal_sum[k, i] += trust[row, column] * normals[row, column, i]
-        elif ratio < _SEEN_THROUGH:
-            votes[k] -= 1
+                sums.normal[k, i] += trust * target.normals[row, column, i]
+        elif ratio < _FREE_SPACE:
+            sums.votes[k] -= 1
 
 
-@numba.njit(**_compile)
+@compiled(fastmath=True)
 def _spend(
-    first: int, last: int, pixels: Int32, rho: Float32, spacing: Float32, planes: Float32, trust: Float32,
-    other_spacing: Float32, forward: Float64, backward: Float64, most_pixels: float, most_relative: float, spent: Bool,
+    first: int, last: int, pixels: Int32Array, rho: Float32Array, spacing: Float32Array, target: _Target,
+    spent: BoolArray,
 ) -> None:  # fmt: skip
     """Mark the other view's pixels that the standing points at `pixels` show: those nearer to it than to the next."""
-    height, width = trust.shape
+    height, width = target.trust.shape
+    planes = target.planes
     for k in range(first, last):
         y, x = pixels[k]
-        row, column, back, _ = _meet(x, y, rho[k], planes, trust, forward, backward, most_pixels, most_relative)
+        row, column, back, _ = _meet(x, y, rho[k], target)
         if back <= 0:
             continue
-        reach = int(0.5 * spacing[y, x] / other_spacing[row, column] + 0.25)
+        reach = int(0.5 * spacing[y, x] / target.spacing[row, column] + 0.25)
         for r in range(max(0, row - reach), min(height, row + reach + 1)):
             for c in range(max(0, column - reach), min(width, column + reach + 1)):
-                if abs(planes[r, c, 0] / planes[row, column, 0] - 1) < 2 * most_relative:
+                if abs(planes[r, c, 0] / planes[row, column, 0] - 1) < 2 * dense.ROUND_TRIP_DEPTH:
                     spent[r, c] = True
 
 
 def fuse(
-    views: Sequence[views.View],
-    depth_maps: Sequence[views.DepthMap],
+    views: Sequence[View],
+    depth_maps: Sequence[DepthMap],
     report: Callable[[int, int], None] = lambda _done, _total: None,
     min_agreeing: int = 1,
 ) -> Cloud:
-    """The cloud of all trusted pixels which at least ``min_agreeing`` other views confirmed.
+    """The cloud of all trusted pixels which at least ``min_agreeing`` other views are consistent with.
 
-    A point stands where more views confirm it than contradict it. ``report(done, total)`` may raise. Time
+    A point stands where more views agree with it than contradict it. ``report(done, total)`` may raise. Time
     grows with the views times those that overlap each, memory with the views.
     """
     sides = [_side(v, d, min_agreeing) for v, d in zip(views, depth_maps, strict=True)]
     octaves = [np.where(s.trust > 0, np.floor(np.log2(s.spacing)), np.inf) for s in sides]
     steps = sorted({float(o) for octave in octaves for o in np.unique(octave[np.isfinite(octave)])})
     parts: list[_Points] = [_NONE]
-    with dense.Workers() as workers:
-        others = [_others(workers, sides, i) for i in range(len(sides))]
-        for number, step in enumerate(steps):
-            for i, side in enumerate(sides):
-                report(number * len(sides) + i, len(steps) * len(sides))
-                pixels = np.argwhere((octaves[i] == step) & ~side.spent).astype(np.int32)
-                if len(pixels):
-                    parts.append(_fused(workers, sides, i, others[i], pixels))
+    others = [_others(sides, i) for i in range(len(sides))]
+    for number, step in enumerate(steps):
+        for i, side in enumerate(sides):
+            report(number * len(sides) + i, len(steps) * len(sides))
+            pixels = np.argwhere((octaves[i] == step) & ~side.spent).astype(np.int32)
+            if len(pixels):
+                parts.append(_fused(sides, i, others[i], pixels))
     positions, normals, colors, confidence, view = zip(*parts, strict=True)
     return Cloud(*map(np.concatenate, (positions, normals, colors, confidence, view)))
 
 
-_Points = tuple[Float32, Float32, UInt8, Float32, Int32]  # in the order of Cloud's fields
+_Points = tuple[Float32Array, Float32Array, UInt8Array, Float32Array, Int32Array]  # in the order of Cloud's fields
 _NONE: _Points = (
     np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8), np.zeros(0, np.float32),
     np.zeros(0, np.int32),
 )  # fmt: skip
-_Other = tuple[int, Float64, Float64, float]  # index, forward, backward, colour tolerance
+_Other = tuple[int, _Target, float]  # index, the view, colour tolerance
 
 
-def _side(view: views.View, found: views.DepthMap, min_agreeing: int) -> _Side:
+def _side(view: View, depth_map: DepthMap, min_agreeing: int) -> _Side:
     rotation = view.world_from_camera[:3, :3].T.astype(np.float32)
-    trusted = (found.agreeing >= min_agreeing) & (found.confidence >= dense.TRUSTED) & (found.depth > 0)
-    height, width = found.depth.shape
+    trusted = (depth_map.agreeing >= min_agreeing) & (depth_map.confidence >= dense.TRUSTED) & (depth_map.depth > 0)
+    height, width = depth_map.depth.shape
     x, y = np.meshgrid(np.arange(width, dtype=np.float32) + 0.5, np.arange(height, dtype=np.float32) + 0.5)
     k = view.intrinsics.astype(np.float32)
     rays = np.stack([(x - k[0, 2]) / k[0, 0], (y - k[1, 2]) / k[1, 1], np.ones_like(x)], axis=-1)
-    cosine = np.abs((found.normal * rays).sum(axis=-1)) / np.linalg.norm(rays, axis=-1)
-    spacing = found.depth / k[0, 0] / np.maximum(cosine, np.float32(_STEEPEST))
+    cosine = np.abs((depth_map.normal * rays).sum(axis=-1)) / np.linalg.norm(rays, axis=-1)
+    spacing = depth_map.depth / k[0, 0] / np.maximum(cosine, np.float32(_STEEPEST))
     return _Side(
         view,
-        views.planes_of(view, found),
-        np.where(trusted, found.confidence, 0).astype(np.float32),
-        np.ascontiguousarray(found.normal @ rotation),
+        planes_of(view, depth_map),
+        np.where(trusted, depth_map.confidence, 0).astype(np.float32),
+        np.ascontiguousarray(depth_map.normal @ rotation),
         np.where(trusted, spacing, 1).astype(np.float32),
         np.zeros(trusted.shape, np.bool_),
     )
 
 
-def _others(workers: dense.Workers, sides: Sequence[_Side], i: int) -> list[_Other]:
+def _others(sides: Sequence[_Side], i: int) -> list[_Other]:
     """The views that see enough of view i's surface, and how far their colours may differ."""
     side = sides[i]
     pixels = np.argwhere(side.trust > 0).astype(np.int32)[:: max(1, int((side.trust > 0).sum()) // 2000)]
@@ -213,47 +227,40 @@ def _others(workers: dense.Workers, sides: Sequence[_Side], i: int) -> list[_Oth
     for j, other in enumerate(sides):
         if j == i:
             continue
-        forward, backward = views.transfer(side.view, other.view), views.transfer(other.view, side.view)
-        found = np.empty(len(pixels), np.float32)
-        workers.run(
-            _compare, 0, len(pixels), pixels, rho, side.view.image, other.view.image, other.planes, other.trust,
-            forward, backward, dense.ROUND_TRIP_PIXELS, dense.ROUND_TRIP_DEPTH, found,
-        )  # fmt: skip
-        agreeing = found[found >= 0]
+        target = _target(side, other)
+        differences = np.empty(len(pixels), np.float32)
+        in_bands(_compare, 0, len(pixels), pixels, rho, side.view.image, target, differences)
+        agreeing = differences[differences >= 0]
         if len(agreeing) > _OVERLAP * len(pixels):
-            overlapping.append((j, forward, backward, max(_LEAST_TOLERANCE, 3 * float(np.median(agreeing)))))
+            overlapping.append((j, target, max(_LEAST_TOLERANCE, 3 * float(np.median(agreeing)))))
     return overlapping
 
 
-def _fused(workers: dense.Workers, sides: Sequence[_Side], i: int, others: Sequence[_Other], pixels: Int32) -> _Points:
+def _fused(sides: Sequence[_Side], i: int, others: Sequence[_Other], pixels: Int32Array) -> _Points:
     """Points of those `pixels` (N, row and column) of view i that stand, in the order of Cloud's fields."""
     side = sides[i]
     y, x = pixels.T
     confidence = side.trust[y, x]
     rho = np.ascontiguousarray(side.planes[y, x, 0])
-    weight, rho_sum = confidence.copy(), confidence * rho
-    normal_sum = side.normals[y, x] * confidence[:, None]
-    votes = np.zeros(len(pixels), np.int16)
-    limits = dense.ROUND_TRIP_PIXELS, dense.ROUND_TRIP_DEPTH
-    for j, forward, backward, tolerance in others:
-        other = sides[j]
-        workers.run(
-            _visit, 0, len(pixels), pixels, rho, side.view.image, other.view.image, other.planes, other.trust,
-            other.normals, forward, backward, *limits, tolerance, weight, rho_sum, normal_sum, votes,
-        )  # fmt: skip
-    stands = votes > 0
-    standing, kept = np.ascontiguousarray(pixels[stands]), np.ascontiguousarray(rho[stands])
-    for j, forward, backward, _ in others:
-        other = sides[j]
-        workers.run(
-            _spend, 0, len(standing), standing, kept, side.spacing, other.planes, other.trust, other.spacing, forward,
-            backward, *limits, other.spent,
-        )  # fmt: skip
-    return _points(i, side.view, standing, rho_sum[stands] / weight[stands], normal_sum[stands], confidence[stands])
+    normals = side.normals[y, x] * confidence[:, None]
+    sums = _Sums(confidence.copy(), confidence * rho, normals, np.zeros(len(pixels), np.int16))
+    for _, target, tolerance in others:
+        in_bands(_visit, 0, len(pixels), pixels, rho, side.view.image, target, tolerance, sums)
+    stands = sums.votes > 0
+    standing, standing_rho = np.ascontiguousarray(pixels[stands]), np.ascontiguousarray(rho[stands])
+    for j, target, _ in others:
+        in_bands(_spend, 0, len(standing), standing, standing_rho, side.spacing, target, sides[j].spent)
+    mean_rho = sums.rho[stands] / sums.weight[stands]
+    return _points(i, side.view, standing, mean_rho, sums.normal[stands], confidence[stands])
+
+
+def _target(side: _Side, other: _Side) -> _Target:
+    there, back = transfer(side.view, other.view), transfer(other.view, side.view)
+    return _Target(other.view.image, other.planes, other.trust, other.normals, other.spacing, there, back)
 
 
 def _points(
-    index: int, view: views.View, pixels: Int32, rho: Float32, normals: Float32, confidence: Float32
+    index: int, view: View, pixels: Int32Array, rho: Float32Array, normals: Float32Array, confidence: Float32Array
 ) -> _Points:
     """The pixels of one view at the given inverse depths, in the order of Cloud's fields."""
     y, x = pixels.T

@@ -22,13 +22,12 @@ float32, several views stacked and padded to one size so that one compiled kerne
 import math
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
-Int32 = NDArray[np.int32]
+from ...model.arrays import Float32Array, FloatArray, Int32Array
+from ..kernels import compiled
+
 Real = float | np.floating[Any]
 
 PADDING = 8
@@ -42,7 +41,7 @@ _DY = np.array([y for y in _ARM for _ in _ARM], np.float32)
 _SAMPLES = len(_DX)
 
 _NOISE_VARIANCE = (1.5 / 255) ** 2
-"""Variance of a patch that says nothing: camera noise and JPEG, in squares of the grey value's full range."""
+"""Variance of a patch without texture: camera noise and JPEG, in squares of the grey value's full range."""
 
 _COLOUR_SIGMA = 0.12
 _SPACE_SIGMA = 0.8 * RADIUS
@@ -54,23 +53,23 @@ _NEIGHBOUR_X = (1, -1, 0, 0)
 _NEIGHBOUR_Y = (0, 0, 1, -1)
 _FARTHEST = 23
 _TRUNCATION = 2.0
-"""Pixels of parallax beyond which two neighbours are on different surfaces and no longer pull each other."""
+"""Pixels of parallax beyond which two neighbours are on different surfaces and no longer smooth each other."""
 
 _GEOMETRIC_TRUNCATION = 3.0
 _SAME = 0.01
 """Pixels of parallax below which a neighbour's plane offers nothing new."""
 
 _SECOND = 0.3
-"""How much worse than the best source the second may count: it may not see the point."""
+"""The most by which the second source may cost more than the best: it may not see the point."""
 
-NOT_SEEN = 1e9
+NOT_VISIBLE = 1e9
 """A round trip's length when there is none; finite, because fast arithmetic knows no infinity."""
 
-_compile: dict[str, Any] = {"cache": True, "fastmath": True, "nogil": True, "error_model": "numpy"}
 
-
-@numba.njit(**_compile)
-def _prepare_patch(grey: Float32, rgb: Float32, x: int, y: int, weights: Float32, centred: Float32) -> Real:
+@compiled(fastmath=True)
+def _prepare_patch(
+    grey: Float32Array, rgb: Float32Array, x: int, y: int, weights: Float32Array, centred: Float32Array
+) -> Real:
     """Fill the patch's bilateral ``weights`` (sum 1) and ``centred`` = weight (grey - mean); return its variance."""
     height, width = grey.shape
     total = np.float32(0)
@@ -102,10 +101,10 @@ def _prepare_patch(grey: Float32, rgb: Float32, x: int, y: int, weights: Float32
     return variance
 
 
-@numba.njit(**_compile)
+@compiled(fastmath=True)
 def _patch_cost(
-    pixels: Float32, start: int, stride: int, u: Real, v: Real, jacobian: Float32, weights: Float32,
-    centred: Float32, variance: Real,
+    pixels: Float32Array, start: int, stride: int, u: Real, v: Real, jacobian: Float32Array, weights: Float32Array,
+    centred: Float32Array, variance: Real,
 ) -> Real:  # fmt: skip
     """1 - NCC over the affine patch at (u, v) of the picture that begins at ``pixels[start]``; branch-free."""
     u = np.float32(u)
@@ -139,10 +138,11 @@ def _patch_cost(
     return min(max(np.float32(1) - correlation, np.float32(0)), np.float32(1))
 
 
-@numba.njit(**_compile)
+@compiled(fastmath=True)
 def _source_cost(
-    pixels: Float32, stack_shape: tuple[int, int, int], v: int, size: Int32, matrix: Float64, base: Float64,
-    rho: float, rho_x: float, rho_y: float, jacobian: Float32, weights: Float32, centred: Float32, variance: Real,
+    pixels: Float32Array, stack_shape: tuple[int, int, int], v: int, size: Int32Array, matrix: FloatArray,
+    base: FloatArray, rho: float, rho_x: float, rho_y: float, jacobian: Float32Array, weights: Float32Array,
+    centred: Float32Array, variance: Real,
 ) -> Real:  # fmt: skip
     """The cost of a plane in source ``v``, 0 (equal) to 1 (unrelated, or not in view).
 
@@ -178,9 +178,16 @@ def _source_cost(
     return _patch_cost(pixels, start, stack_shape[2], px, py, jacobian, weights, centred, variance)
 
 
-@numba.njit(**_compile)
+@compiled(fastmath=True)
 def round_trip(
-    x: float, y: float, rho: float, forward: Float64, backward: Float64, planes: Float32, height: int, width: int
+    x: float,
+    y: float,
+    rho: float,
+    forward: FloatArray,
+    backward: FloatArray,
+    planes: Float32Array,
+    height: int,
+    width: int,
 ) -> tuple[float, float, float]:
     """Send a pixel to a source and back by the source's own depth.
 
@@ -189,26 +196,26 @@ def round_trip(
     """
     z = forward[6] * x + forward[7] * y + forward[8] + rho * forward[11]
     if z <= 1e-9:
-        return NOT_SEEN, 0.0, 0.0
+        return NOT_VISIBLE, 0.0, 0.0
     u = (forward[0] * x + forward[1] * y + forward[2] + rho * forward[9]) / z
     v = (forward[3] * x + forward[4] * y + forward[5] + rho * forward[10]) / z
     if not (u > -0.5 and v > -0.5 and u < width - 0.5 and v < height - 0.5):
-        return NOT_SEEN, 0.0, 0.0
+        return NOT_VISIBLE, 0.0, 0.0
     iu = min(int(u + 0.5), width - 1)
     iv = min(int(v + 0.5), height - 1)
     if planes[iv, iu, 0] <= 0:
-        return NOT_SEEN, 0.0, 0.0
+        return NOT_VISIBLE, 0.0, 0.0
     there = planes[iv, iu, 0] + planes[iv, iu, 1] * (u - iu) + planes[iv, iu, 2] * (v - iv)
     back = backward[6] * u + backward[7] * v + backward[8] + there * backward[11]
     if there <= 0 or back <= 1e-9:
-        return NOT_SEEN, 0.0, 0.0
+        return NOT_VISIBLE, 0.0, 0.0
     bx = (backward[0] * u + backward[1] * v + backward[2] + there * backward[9]) / back
     by = (backward[3] * u + backward[4] * v + backward[5] + there * backward[10]) / back
     return math.hypot(bx - x, by - y), there / back, there * z / rho
 
 
-@numba.njit(**_compile)
-def _best_two(costs: Float32) -> Real:
+@compiled(fastmath=True)
+def _best_two(costs: Float32Array) -> Real:
     """The mean of the two smallest costs, the second counted as at most ``_SECOND`` worse than the first.
 
     Two sources out of several are enough, since a point is hidden in some; one is, if no other comes close.
@@ -224,33 +231,33 @@ def _best_two(costs: Float32) -> Real:
     return first if costs.shape[0] == 1 else 0.5 * (first + second)
 
 
-@numba.njit(**_compile)
+@compiled(fastmath=True)
 def _random(state: NDArray[np.uint64]) -> Real:
     """A number in [-1, 1): the upper bits of Knuth's MMIX linear congruential generator, whose state (1,) advances."""
     state[0] = state[0] * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
     return np.float64(state[0] >> np.uint64(40)) / 8388608.0 - 1.0
 
 
-@numba.njit(**_compile)
-def _smoothness(rho: float, expected: Float64, pull: Float64, parallax: float) -> float:
+@compiled(fastmath=True)
+def _smoothness(rho: float, expected: FloatArray, neighbour_weight: FloatArray, parallax: float) -> float:
     """Truncated distance, in pixels of parallax, to what the four neighbours' planes predict here."""
     total = 0.0
     for k in range(4):
-        total += pull[k] * min(abs(rho - expected[k]) * parallax, _TRUNCATION)
+        total += neighbour_weight[k] * min(abs(rho - expected[k]) * parallax, _TRUNCATION)
     return total
 
 
-@numba.njit(**_compile)
-def _similarity(rgb: Float32, x: int, y: int, qx: int, qy: int) -> float:
-    """How likely two pixels' colours belong to one surface, 0 to 1."""
+@compiled(fastmath=True)
+def _similarity(rgb: Float32Array, x: int, y: int, qx: int, qy: int) -> float:
+    """The likelihood that two pixels' colours belong to one surface, 0 to 1."""
     red = rgb[qy, qx, 0] - rgb[y, x, 0]
     green = rgb[qy, qx, 1] - rgb[y, x, 1]
     blue = rgb[qy, qx, 2] - rgb[y, x, 2]
     return math.exp(-0.5 * (red * red + green * green + blue * blue) * np.float32(1 / (3 * _COLOUR_SIGMA**2)))
 
 
-@numba.njit(**_compile)
-def _too_flat(intrinsics: Float64, x: int, y: int, rho: float, rho_x: float, rho_y: float) -> bool:
+@compiled(fastmath=True)
+def _too_flat(intrinsics: FloatArray, x: int, y: int, rho: float, rho_x: float, rho_y: float) -> bool:
     """Whether the plane is seen at a more grazing angle than we believe in.
 
     With rho(p) = m . K^-1 p the plane is m . X = 1, so the cosine is rho / (|m| |K^-1 p|) and m = K^T (gradient).
@@ -265,8 +272,8 @@ def _too_flat(intrinsics: Float64, x: int, y: int, rho: float, rho_x: float, rho
     return rho < _LEAST_COSINE * math.sqrt(square)
 
 
-@numba.njit(**_compile)
-def _best_on_arm(cost: Float32, x: int, y: int, arm: int) -> int:
+@compiled(fastmath=True)
+def _best_on_arm(cost: Float32Array, x: int, y: int, arm: int) -> int:
     """The distance along an arm at which the planes fit best, 0 where the arm leaves the picture at once."""
     height, width = cost.shape
     best = 0
@@ -282,23 +289,31 @@ def _best_on_arm(cost: Float32, x: int, y: int, arm: int) -> int:
     return best
 
 
-@numba.njit(**_compile)
-def _expect(planes: Float32, rgb: Float32, x: int, y: int, smoothness: float, expected: Float64, pull: Float64) -> None:
+@compiled(fastmath=True)
+def _expect(
+    planes: Float32Array,
+    rgb: Float32Array,
+    x: int,
+    y: int,
+    smoothness: float,
+    expected: FloatArray,
+    neighbour_weight: FloatArray,
+) -> None:
     """Fill what the four neighbours' planes predict here, and how much each prediction weighs."""
     height, width = planes.shape[:2]
     for k in range(4):
         qx = x + _NEIGHBOUR_X[k]
         qy = y + _NEIGHBOUR_Y[k]
         expected[k] = 0
-        pull[k] = 0
+        neighbour_weight[k] = 0
         if qx >= 0 and qy >= 0 and qx < width and qy < height:
             plane = planes[qy, qx]
             expected[k] = plane[0] + plane[1] * (x - qx) + plane[2] * (y - qy)
-            pull[k] = smoothness * _similarity(rgb, x, y, qx, qy)
+            neighbour_weight[k] = smoothness * _similarity(rgb, x, y, qx, qy)
 
 
-@numba.njit(**_compile)
-def _borrowed(planes: Float32, cost: Float32, x: int, y: int, k: int) -> tuple[float, float, float]:
+@compiled(fastmath=True)
+def _borrowed(planes: Float32Array, cost: Float32Array, x: int, y: int, k: int) -> tuple[float, float, float]:
     """The plane of the k-th neighbour (0-3 near, 4-7 the best of a far arm) carried here; inverse depth 0 if none."""
     height, width = cost.shape
     arm = k % 4
@@ -311,12 +326,12 @@ def _borrowed(planes: Float32, cost: Float32, x: int, y: int, k: int) -> tuple[f
     return plane[0] + plane[1] * (x - qx) + plane[2] * (y - qy), plane[1], plane[2]
 
 
-@numba.njit(**_compile)
+@compiled(fastmath=True)
 def sweep(
-    first_row: int, last_row: int, colour: int, seed: int,
-    grey: Float32, rgb: Float32, stack: Float32, sizes: Int32, forward: Float64, backward: Float64,
-    source_planes: Float32, intrinsics: Float64, nearest: float, farthest: float, parallax: float,
-    smoothness: float, geometric: float, step: float, planes: Float32, cost: Float32,
+    first_row: int, last_row: int, colour: int, seed: int, grey: Float32Array, rgb: Float32Array, stack: Float32Array,
+    sizes: Int32Array, forward: FloatArray, backward: FloatArray, source_planes: Float32Array, intrinsics: FloatArray,
+    nearest: float, farthest: float, parallax: float, smoothness: float, geometric: float, step: float,
+    planes: Float32Array, cost: Float32Array,
 ) -> None:  # fmt: skip
     """Improve every second pixel (those of ``colour``, 0 or 1) of the given rows in place.
 
@@ -337,7 +352,7 @@ def sweep(
     costs = np.empty(sources, np.float32)
     base = np.empty((sources, 3), np.float64)
     expected = np.empty(4, np.float64)
-    pull = np.empty(4, np.float64)
+    neighbour_weight = np.empty(4, np.float64)
     state = np.empty(1, np.uint64)
     for y in range(first_row, last_row):
         state[0] = np.uint64(seed) * np.uint64(1000003) + np.uint64(y) * np.uint64(7919)
@@ -345,7 +360,7 @@ def sweep(
         _random(state)
         for x in range((y + colour) % 2, width, 2):
             variance = _prepare_patch(grey, rgb, x, y, weights, centred)
-            _expect(planes, rgb, x, y, smoothness, expected, pull)
+            _expect(planes, rgb, x, y, smoothness, expected, neighbour_weight)
             for v in range(sources):
                 for i in range(3):
                     base[v, i] = forward[v, 3 * i] * x + forward[v, 3 * i + 1] * y + forward[v, 3 * i + 2]
@@ -369,7 +384,7 @@ def sweep(
                         rho_y += _random(state) * step / (parallax * RADIUS)
                 if rho > nearest or rho < farthest:
                     continue
-                smooth = _smoothness(rho, expected, pull, parallax)
+                smooth = _smoothness(rho, expected, neighbour_weight, parallax)
                 if smooth >= lowest or (k > 0 and _too_flat(intrinsics, x, y, rho, rho_x, rho_y)):
                     continue
                 for v in range(sources):  # not a function of its own: passing so many arrays costs half the speed

@@ -3,17 +3,16 @@
 Every pixel is tried at a row of inverse depths; at each, the sources are warped onto the reference as if everything
 stood on that fronto-parallel plane and compared by the census of a 5 x 5 window (Zabih and Woodfill, ECCV 1994). The
 dynamic programming of Hirschmueller, "Stereo Processing by Semiglobal Matching and Mutual Information" (TPAMI 2008,
-eqs. 11-14) then picks a smooth row of labels. It finds weak surfaces that local search loses; ``stereo.py`` bends the
-result onto slanted planes and to a fraction of a label.
+eqs. 11-14) then picks a smooth row of labels. It finds weak surfaces that local search loses; `patchmatch` then
+fits slanted planes to the result, to a fraction of a label.
 """
 
-from typing import Any
-
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from .patchmatch import PADDING, Float32, Float64, Int32
+from ...model.arrays import Float32Array, FloatArray, Int32Array, UInt8Array
+from ..kernels import compiled
+from .patchmatch import PADDING
 
 _WORST = 24
 """Census bits compared: a 5 x 5 window without its centre."""
@@ -29,12 +28,11 @@ _LARGE_JUMP = 60
 _EDGE = 0.04
 """Grey step (of 1) at which a large jump of depth costs half."""
 
-_compile: dict[str, Any] = {"cache": True, "fastmath": True, "nogil": True, "error_model": "numpy"}
 
-
-@numba.njit(**_compile)
-def census(picture: Float32, bits: NDArray[np.uint32]) -> None:
-    """Write for each pixel which of its 24 neighbours are darker; 0 on the two-pixel border and near unseen pixels."""
+@compiled(fastmath=True)
+def census(picture: Float32Array, bits: NDArray[np.uint32]) -> None:
+    """Write for each pixel the bits of its darker neighbours of 24; 0 on the two-pixel border and near unseen
+    pixels."""
     height, width = picture.shape
     bits[:] = 0
     for y in range(2, height - 2):
@@ -48,9 +46,16 @@ def census(picture: Float32, bits: NDArray[np.uint32]) -> None:
                     )
 
 
-@numba.njit(**_compile)
+@compiled(fastmath=True)
 def _warp(
-    pixels: Float32, start: int, stride: int, height: int, width: int, matrix: Float64, rho: float, warped: Float32
+    pixels: Float32Array,
+    start: int,
+    stride: int,
+    height: int,
+    width: int,
+    matrix: FloatArray,
+    rho: float,
+    warped: Float32Array,
 ) -> None:
     """The source as the reference would see it, were everything at inverse depth ``rho``; -1 where out of view."""
     for y in range(warped.shape[0]):
@@ -67,19 +72,20 @@ def _warp(
             fv = sv - np.float32(iv)
             i = np.uint32(start + iv * stride + iu)
             j = i + np.uint32(stride)
+            # The lookup of `patchmatch._patch_cost`, written out so that this loop vectorises as well.
             top = pixels[i] + (pixels[i + np.uint32(1)] - pixels[i]) * fu
             bottom = pixels[j] + (pixels[j + np.uint32(1)] - pixels[j]) * fu
             warped[y, x] = top + (bottom - top) * fv if inside else np.float32(-1)
 
 
-@numba.njit(**_compile)
+@compiled(fastmath=True)
 def match(
-    first_label: int, last_label: int, bits: NDArray[np.uint32], stack: Float32, sizes: Int32, forward: Float64,
-    labels: Float64, volume: NDArray[np.uint8],
+    first_label: int, last_label: int, bits: NDArray[np.uint32], stack: Float32Array, sizes: Int32Array,
+    forward: FloatArray, labels: FloatArray, volume: UInt8Array,
 ) -> None:  # fmt: skip
     """Fill volume (h, w, L) at the given labels: the census distances to the two best sources added.
 
-    As in ``stereo.py`` the second counts as at most ``_SECOND`` worse than the best: it may not see the point.
+    As in `patchmatch` the second counts as at most ``_SECOND`` worse than the best: it may not see the point.
     """
     height, width = bits.shape
     pixels = stack.reshape(-1)
@@ -111,9 +117,9 @@ def match(
                 volume[y, x, label] = lowest[y, x] + other
 
 
-@numba.njit(**_compile)
+@compiled(fastmath=True)
 def _step(
-    volume: NDArray[np.uint8], previous: Int32, current: Int32, total: NDArray[np.uint16], fresh: bool, jump: int
+    volume: UInt8Array, previous: Int32Array, current: Int32Array, total: NDArray[np.uint16], fresh: bool, jump: int
 ) -> None:
     """One pixel of one path: Hirschmueller's eq. 13. ``previous`` and ``current`` have a sentinel at both ends."""
     count = volume.shape[0]
@@ -131,9 +137,9 @@ def _step(
         total[i] += np.uint16(current[i + 1])
 
 
-@numba.njit(**_compile)
+@compiled(fastmath=True)
 def aggregate(
-    first: int, last: int, dx: int, dy: int, grey: Float32, volume: NDArray[np.uint8], total: NDArray[np.uint16]
+    first: int, last: int, dx: int, dy: int, grey: Float32Array, volume: UInt8Array, total: NDArray[np.uint16]
 ) -> None:
     """Add to total (h, w, L) the paths along some of the picture's lines of direction (dx, dy), both ways.
 
@@ -172,13 +178,13 @@ DIRECTIONS = ((1, 0), (0, 1), (1, 1), (-1, 1))
 
 
 def line_count(shape: tuple[int, int], dx: int, dy: int) -> int:
-    """How many lines of that direction a picture (height, width) has."""
+    """The number of lines of that direction in a picture (height, width)."""
     height, width = shape
     return width * abs(dy) + height * abs(dx) - abs(dx * dy)
 
 
-@numba.njit(**_compile)
-def pick(first_row: int, last_row: int, total: NDArray[np.uint16], labels: Float64, planes: Float32) -> None:
+@compiled(fastmath=True)
+def pick(first_row: int, last_row: int, total: NDArray[np.uint16], labels: FloatArray, planes: Float32Array) -> None:
     """Write the best label's inverse depth, refined by a parabola, as fronto-parallel planes (h, w, 3)."""
     count = total.shape[2]
     spacing = labels[1] - labels[0]
@@ -200,8 +206,8 @@ def pick(first_row: int, last_row: int, total: NDArray[np.uint16], labels: Float
             planes[y, x, 2] = 0
 
 
-@numba.njit(**_compile)
-def tilt(first_row: int, last_row: int, planes: Float32, parallax: float, tilted: Float32) -> None:
+@compiled(fastmath=True)
+def tilt(first_row: int, last_row: int, planes: Float32Array, parallax: float, tilted: Float32Array) -> None:
     """Give each plane the slopes of a least-squares fit to the 7 x 7 neighbours within two pixels of parallax."""
     height, width = planes.shape[:2]
     for y in range(first_row, last_row):

@@ -1,4 +1,4 @@
-"""[R] Pictures with cameras as dense stereo takes them: which to compare, and what the kernels are told of some. numpy.
+"""[R] Pictures with cameras as dense stereo takes them: choice of sources, and the kernels' arguments. numpy.
 
 The kernels want pixel centres at integers and a surface as its plane: inverse depth and its slopes along x and y.
 """
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .patchmatch import PADDING, Float32, Float64
+from ...model.arrays import Float32Array, FloatArray, Int32Array, IntArray, UInt8Array
+from .patchmatch import PADDING
 
 _BEST_ANGLE = 10.0
 """Degrees of triangulation at which depth is both exact and still matched."""
@@ -19,26 +19,28 @@ _BEST_ANGLE = 10.0
 class View:
     """One undistorted pinhole picture with its camera."""
 
-    image: NDArray[np.uint8]  # (H, W, 3)
-    intrinsics: Float64  # (3, 3) in this picture's pixels; the centre of the top-left pixel is (0.5, 0.5)
-    world_from_camera: Float64  # (4, 4) OpenCV axes
-    sparse_points: Float64  # (M, 3) world points that this view sees; may be empty
-    sparse_ids: NDArray[np.int64]  # (M,) names of the points, shared between views
+    image: UInt8Array  # (H, W, 3)
+    intrinsics: FloatArray  # (3, 3) in this picture's pixels; the centre of the top-left pixel is (0.5, 0.5)
+    world_from_camera: FloatArray  # (4, 4) OpenCV axes
+    sparse_points: FloatArray  # (M, 3) world points that this view sees; may be empty
+    sparse_ids: IntArray  # (M,) names of the points, shared between views
 
     @property
-    def centre(self) -> Float64:
-        """(3,) where the camera stands."""
+    def centre(self) -> FloatArray:
+        """(3,) the camera's position."""
         return self.world_from_camera[:3, 3]
 
 
 @dataclass(frozen=True)
 class DepthMap:
-    """What the dense stage knows of one view, at the size of its picture."""
+    """Depth, normals and confidence of one view, at the size of its picture."""
 
-    depth: Float32  # (H, W) camera z in world units; 0 = none
-    normal: Float32  # (H, W, 3) unit, camera frame, towards the camera
-    confidence: Float32  # (H, W) in [0, 1]: chance that not all confirming views are wrong; 0 = no view confirms
-    agreeing: NDArray[np.uint8]  # (H, W) views that confirm the depth
+    depth: Float32Array  # (H, W) camera z in world units; 0 = none
+    normal: Float32Array  # (H, W, 3) unit, camera frame, towards the camera
+    confidence: (
+        Float32Array  # (H, W) in [0, 1]: chance that not all consistent views are wrong; 0 = no view is consistent
+    )
+    agreeing: UInt8Array  # (H, W) number of views consistent with the depth
 
 
 def select_sources(views: Sequence[View], count: int) -> list[list[int]]:
@@ -58,8 +60,8 @@ def select_sources(views: Sequence[View], count: int) -> list[list[int]]:
     for i in range(total):
         order = np.lexsort((distance[i], -score[i]))
         # A camera at the same place sees no parallax.
-        apart = [int(j) for j in order if j != i and distance[i, j] > 1e-9 * max(distance.max(), 1e-300)]
-        chosen.append(apart[:count])
+        elsewhere = [int(j) for j in order if j != i and distance[i, j] > 1e-9 * max(distance.max(), 1e-300)]
+        chosen.append(elsewhere[:count])
     return chosen
 
 
@@ -79,13 +81,13 @@ def _shared_view(a: View, b: View) -> float:
 class Comparison:
     """A view with its sources as arrays for the kernels, several sources stacked."""
 
-    rgb: Float32  # (H, W, 3) in [0, 1]
-    grey: Float32  # (H, W)
-    intrinsics: Float64  # (3, 3)
-    stack: Float32  # (S, ...) grey sources with a border
-    sizes: NDArray[np.int32]  # (S, 2) height, width of the sources
-    forward: Float64  # (S, 12) from the view to the sources
-    backward: Float64  # (S, 12) from the sources to the view
+    rgb: Float32Array  # (H, W, 3) in [0, 1]
+    grey: Float32Array  # (H, W)
+    intrinsics: FloatArray  # (3, 3)
+    stack: Float32Array  # (S, ...) grey sources with a border
+    sizes: Int32Array  # (S, 2) height, width of the sources
+    forward: FloatArray  # (S, 12) from the view to the sources
+    backward: FloatArray  # (S, 12) from the sources to the view
     nearest: float  # inverse depth
     farthest: float  # inverse depth
     parallax: float  # pixels per unit of inverse depth
@@ -114,22 +116,22 @@ def compare(view: View, sources: Sequence[View], bounds: tuple[float, float]) ->
     )
 
 
-def _grey(image: NDArray[np.uint8]) -> Float32:
+def _grey(image: UInt8Array) -> Float32Array:
     """Rec. 601 luma in [0, 1]."""
     return np.ascontiguousarray(image @ (np.array([0.299, 0.587, 0.114], np.float32) / np.float32(255)))
 
 
-def centred(intrinsics: Float64) -> Float64:
+def centred(intrinsics: FloatArray) -> FloatArray:
     """K for pixel centres at integers."""
     return intrinsics - np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
 
 
-def sizes_of(views: Sequence[View]) -> NDArray[np.int32]:
+def sizes_of(views: Sequence[View]) -> Int32Array:
     """(V, 2) height and width of their pictures."""
     return np.array([view.image.shape[:2] for view in views], np.int32)
 
 
-def transfer(a: View, b: View) -> Float64:
+def transfer(a: View, b: View) -> FloatArray:
     """The 12 numbers A (row by row) and b that send a pixel and inverse depth of view ``a`` to view ``b``."""
     b_from_a = np.linalg.inv(b.world_from_camera) @ a.world_from_camera
     intrinsics = centred(b.intrinsics)
@@ -137,7 +139,7 @@ def transfer(a: View, b: View) -> Float64:
     return np.concatenate([matrix.ravel(), intrinsics @ b_from_a[:3, 3]])
 
 
-def stacked(pictures: Sequence[Float32], padding: int) -> Float32:
+def stacked(pictures: Sequence[Float32Array], padding: int) -> Float32Array:
     """Pictures of any sizes in one array, top left, each with a replicated border."""
     height = max(picture.shape[0] for picture in pictures) + 2 * padding
     width = max(picture.shape[1] for picture in pictures) + 2 * padding
@@ -148,20 +150,20 @@ def stacked(pictures: Sequence[Float32], padding: int) -> Float32:
     return stack
 
 
-def parallax_of(forward: Float64, shape: tuple[int, int], rho: float) -> float:
+def parallax_of(forward: FloatArray, shape: tuple[int, int], rho: float) -> float:
     """Pixels that a point moves in the sources per unit of inverse depth: the median over sources and a coarse grid."""
     height, width = shape
     x, y = np.meshgrid(np.linspace(0, width - 1, 5), np.linspace(0, height - 1, 5))
     pixels = np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
-    moved = []
+    motions = []
     for row in forward:
         matrix, shift = row[:9].reshape(3, 3), row[9:]
         at = matrix @ pixels + rho * shift[:, None]
-        seen = at[2] > 1e-9
-        at, direction = at[:, seen], shift[:, None]
+        in_front = at[2] > 1e-9
+        at, direction = at[:, in_front], shift[:, None]
         motion = (direction[:2] * at[2] - at[:2] * direction[2]) / at[2] ** 2
-        moved.append(np.linalg.norm(motion, axis=0))
-    median = float(np.median(np.concatenate(moved))) if any(len(m) for m in moved) else 0.0
+        motions.append(np.linalg.norm(motion, axis=0))
+    median = float(np.median(np.concatenate(motions))) if any(len(m) for m in motions) else 0.0
     return max(median, 1e-12)
 
 
@@ -183,7 +185,7 @@ def bounds_of(view: View, views: Sequence[View], sources: Sequence[View]) -> tup
     return 1 / (0.75 * float(near)), 1 / (1.35 * float(far))
 
 
-def _depths_in_view(view: View, points: Float64) -> Float64:
+def _depths_in_view(view: View, points: FloatArray) -> FloatArray:
     camera_from_world = np.linalg.inv(view.world_from_camera)
     camera = points.reshape(-1, 3) @ camera_from_world[:3, :3].T + camera_from_world[:3, 3]
     camera = camera[camera[:, 2] > 1e-9]
@@ -191,11 +193,11 @@ def _depths_in_view(view: View, points: Float64) -> Float64:
     height, width = view.image.shape[:2]
     u, v = pixel[:, 0] / camera[:, 2], pixel[:, 1] / camera[:, 2]
     inside = (u >= 0) & (v >= 0) & (u <= width) & (v <= height)
-    depth: Float64 = camera[inside, 2]
+    depth: FloatArray = camera[inside, 2]
     return depth
 
 
-def normals_of(planes: Float32, intrinsics: Float64) -> Float32:
+def normals_of(planes: Float32Array, intrinsics: FloatArray) -> Float32Array:
     """Unit normals towards the camera: rho(p) = m . K^-1 p is the plane m . X = 1, so m = K^T (gradient of rho)."""
     height, width = planes.shape[:2]
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
@@ -206,14 +208,14 @@ def normals_of(planes: Float32, intrinsics: Float64) -> Float32:
     return (normal / np.maximum(length, np.float32(1e-30))).astype(np.float32)
 
 
-def planes_of(view: View, found: DepthMap) -> Float32:
-    """The planes (H, W, 3) in the form of ``stereo.py`` that a depth map's depths and normals stand for."""
-    height, width = found.depth.shape
+def planes_of(view: View, depth_map: DepthMap) -> Float32Array:
+    """The planes (H, W, 3) in the form of `patchmatch` that a depth map's depths and normals stand for."""
+    height, width = depth_map.depth.shape
     intrinsics = centred(view.intrinsics)
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    gradient = found.normal @ np.linalg.inv(intrinsics).astype(np.float32)
-    known = found.depth > 0
-    rho = np.where(known, 1 / np.where(known, found.depth, 1), 0).astype(np.float32)
+    gradient = depth_map.normal @ np.linalg.inv(intrinsics).astype(np.float32)
+    known = depth_map.depth > 0
+    rho = np.where(known, 1 / np.where(known, depth_map.depth, 1), 0).astype(np.float32)
     scale = gradient[..., 0] * x + gradient[..., 1] * y + gradient[..., 2]
     scale = np.where(known, rho / np.where(known, scale, 1), 0)
     return np.stack([rho, gradient[..., 0] * scale, gradient[..., 1] * scale], axis=-1).astype(np.float32)

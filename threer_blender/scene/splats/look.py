@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import bpy
 
+from ...model.splat_rendering import ALPHA_LEAST, ALPHA_MOST
 from ..look import new_material, set_view_transform, shared, shining
 from ..node_fields import Field
-from .nodes import COLOR, FAINTEST, PLACE
+from .nodes import COLOR, PLACE
 
 LOOK = 1  # raise it when the materials below change: old files keep the look they were saved with
-MOST_OPAQUE = 0.99  # as in 3DGS
 BOUNCES = 256  # splats that a ray of Cycles goes through; what is behind so many is seldom seen
 
 
@@ -27,8 +27,8 @@ def material() -> bpy.types.Material:
     place = formulas.node("ShaderNodeAttribute", attribute_name=PLACE)
     at, opacity = Field(formulas, place.outputs["Vector"]), Field(formulas, color.outputs["Alpha"])
     distance = formulas.dot(at, at)
-    fallen = opacity * formulas.calculate("POWER", opacity * (1 / FAINTEST), distance * -1.0)
-    alpha = formulas.calculate("MINIMUM", fallen, MOST_OPAQUE) * formulas.calculate("LESS_THAN", distance, 1.0)
+    fallen = opacity * formulas.calculate("POWER", opacity * (1 / ALPHA_LEAST), distance * -1.0)
+    alpha = formulas.calculate("MINIMUM", fallen, ALPHA_MOST) * formulas.calculate("LESS_THAN", distance, 1.0)
     emission = formulas.value("ShaderNodeEmission", color.outputs["Color"], 1.0)
     through = formulas.value("ShaderNodeBsdfTransparent")
     shader = formulas.value("ShaderNodeMixShader", alpha, through, emission)

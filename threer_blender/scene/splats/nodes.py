@@ -14,6 +14,7 @@ from typing import Any
 import bpy
 
 from ...model import spherical_harmonics
+from ...model.splat_rendering import ALPHA_LEAST, LOW_PASS
 from ..look import VERSION, shared
 from ..node_fields import Field, Formulas
 from . import view_values
@@ -26,8 +27,6 @@ COUNT_HARMONICS = (spherical_harmonics.MAX_DEGREE + 1) ** 2 - 1
 COLOR, PLACE = "splat_color", "splat_place"
 MATRIX = "splat_matrix"  # of a quad, while the tree works
 
-LOW_PASS = 0.3  # square pixels, as in 3DGS
-FAINTEST = 1 / 255  # opacity below which nothing is drawn
 BEYOND = 0.65  # of the view's size from its middle: means further out have the derivative of there, as in 3DGS
 
 # Inputs of the modifier.
@@ -135,7 +134,7 @@ class _Splats(Formulas):
         furthest = self.calculate("MAXIMUM", self.calculate("MAXIMUM", x, y), z)
         outside = self.compare(furthest, "GREATER_THAN", 1.0)
         outside = self.value("FunctionNodeBooleanMath", outside, self.given[CROP], operation="AND")
-        least = self.calculate("MAXIMUM", self.number(OPACITY), FAINTEST)
+        least = self.calculate("MAXIMUM", self.number(OPACITY), ALPHA_LEAST)
         faint = self.compare(self.opacity, "LESS_THAN", least)
         return self.value("FunctionNodeBooleanMath", outside, faint, operation="OR")
 
@@ -222,7 +221,7 @@ class _Splats(Formulas):
         angle = self.calculate("ARCTAN2", xy, half) * 0.5
         cosine, sine = self.calculate("COSINE", angle), self.calculate("SINE", angle)
         # Where opacity · exp(-r² / 2) falls below 1/255.
-        cut = self.root(self.calculate("LOGARITHM", self.opacity * (1 / FAINTEST), 2.718281828459045) * 2.0) / near
+        cut = self.root(self.calculate("LOGARITHM", self.opacity * (1 / ALPHA_LEAST), 2.718281828459045) * 2.0) / near
         columns = [
             self.vector(cosine, sine, 0.0) * (self.root(long) * cut),
             self.vector(-sine, cosine, 0.0) * (self.root(short) * cut),

@@ -1,0 +1,44 @@
+"""Views from what networks predict, and the robust similarity between two predictions."""
+
+import numpy as np
+import pytest
+
+from tests import oracle
+from threer_blender.geometry.alignment import view_prediction
+from threer_blender.geometry.alignment.view_prediction import robust_similarity
+from threer_blender.geometry.similarities import Similarity
+
+
+def test_robust_similarity_ignores_a_third_of_lies() -> None:
+    random = np.random.default_rng(0)
+    source = random.standard_normal((3000, 3)) + (0, 0, 5)
+    truth = Similarity(1.7, oracle.look_at((0, 0, 0), (1, 0.3, 0.5))[:3, :3], np.array([3.0, -1, 2]))
+    target = truth.apply(source) + 0.002 * random.standard_normal(source.shape)
+    target[::3] += random.standard_normal((1000, 3))
+    found, _ = robust_similarity(source, target, np.ones(3000), source[:, 2])
+    assert found.scale == pytest.approx(1.7, rel=1e-3)
+    assert np.abs(found.rotation - truth.rotation).max() < 1e-3
+
+
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_two_pointmaps_make_a_camera_with_its_depth(scale: float) -> None:
+    """The shared frame is another than the camera's, and in another unit."""
+    seen = oracle.view(oracle.look_at((0.5, -0.3, -3), (0, 0.5, 0)), focal=60.0)
+    ones = np.ones(seen.depth.shape)
+    found = view_prediction.from_pointmaps(seen.camera_points, ones, scale * seen.points, ones)
+    assert found.intrinsics[0, 0] == pytest.approx(60.0, 1e-6)
+    np.testing.assert_allclose(found.depth, scale * seen.depth, rtol=1e-3)
+    np.testing.assert_allclose(found.world_from_camera[:3, :3], seen.world_from_camera[:3, :3], atol=1e-3)
+    np.testing.assert_allclose(found.world_from_camera[:3, 3], scale * seen.world_from_camera[:3, 3], atol=1e-2)
+    rows, columns = np.array([3, 20]), np.array([5, 40])
+    np.testing.assert_allclose(found.points(rows, columns), scale * seen.points[rows, columns], atol=0.02)
+
+
+def test_a_transformed_view_has_transformed_points() -> None:
+    seen = oracle.view(oracle.look_at((0.5, -0.3, -3), (0, 0.5, 0)), focal=60.0)
+    pose = np.linalg.inv(seen.world_from_camera)[:3]
+    view = view_prediction.from_camera(seen.depth, np.ones(seen.depth.shape), seen.intrinsics, pose)
+    move = Similarity(1.7, oracle.look_at((0, 0, 0), (1, 0.3, 0.5))[:3, :3], np.array([3.0, -1, 2]))
+    rows, columns = np.array([3, 20, 33]), np.array([5, 40, 11])
+    expected = move.apply(view.points(rows, columns))
+    np.testing.assert_allclose(view.transformed(move).points(rows, columns), expected, atol=1e-5)

@@ -1,0 +1,47 @@
+"""SIFT features of rendered photos: found, matched, verified, and the same each time."""
+
+import numpy as np
+import pytest
+
+from tests.sample_photos import SAMPLE
+from threer_blender.files.photo_files import find
+from threer_blender.geometry.features import features
+from threer_blender.geometry.features.database import FeatureSettings, Matched
+from threer_blender.model.reconstruction import Photo
+from threer_blender.pictures import photos
+
+SMALL = FeatureSettings(long_side=320, features=600, first_octave=0)
+
+
+@pytest.fixture(scope="module")
+def matched(tmp_path_factory: pytest.TempPathFactory) -> Matched:
+    given = photos.read(find(SAMPLE[:2]), lambda *_: None).accepted
+    folder = tmp_path_factory.mktemp("features")
+    return features.extract_and_match(given, photos.pixels, folder, SMALL, lambda *_: None)
+
+
+def test_neighbouring_photos_share_verified_matches(matched: Matched) -> None:
+    assert matched.pairs.tolist() == [[0, 1]]
+    assert matched.inliers[0] > 30
+    assert (matched.features > 100).all()
+    assert max(matched.sizes[0]) == 320
+
+
+def test_colours_are_those_of_the_keypoints(matched: Matched) -> None:
+    picture = np.zeros((4, 6, 3), np.uint8)
+    picture[2, 5] = (1, 2, 3)
+    np.testing.assert_array_equal(features.colors_at(picture, np.array([[5.5, 2.5], [9.0, 2.2]])), [[1, 2, 3]] * 2)
+    assert all(len(colors) == count for colors, count in zip(matched.colors, matched.features, strict=True))
+
+
+def test_no_copy_of_a_photo_stays_on_disk(matched: Matched) -> None:
+    assert [path.name for path in matched.path.parent.iterdir()] == ["database.db"]
+
+
+def test_finer_settings_double_the_copies_of_large_photos() -> None:
+    large, small = Photo("a.jpg", "", 1200, 900, ""), Photo("b.jpg", "", 600, 400, "")
+    finer = features.finer(SMALL, [small, large])
+    assert finer is not None
+    assert finer.first_octave == -1
+    assert features.finer(finer, [large]) is None
+    assert features.finer(SMALL, [small]) is None  # a small copy is always doubled

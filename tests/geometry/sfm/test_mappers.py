@@ -1,0 +1,59 @@
+"""Mappers run in a thread that is cancelled, not waited for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from threer_blender.geometry.features.database import Matched
+from threer_blender.geometry.sfm import mappers
+from threer_blender.model.errors import Cancelled
+from threer_blender.model.reconstruction import Photo
+
+MATCHED = Matched(
+    Path("nowhere.db"), [Photo(f"{i}", "", 9, 9, "") for i in range(3)], np.full((3, 2), 9), [np.zeros((0, 3))] * 3,
+    np.zeros((0, 2), int), np.zeros(0, int), np.zeros(0, int),
+)  # fmt: skip
+
+
+def test_a_running_call_is_cancelled_not_waited_for() -> None:
+    """`progress` raises from the middle of one call; the call must not go on to its end."""
+    finished = []
+
+    def endless(_path: Path, _count: int, token: mappers.Token, progress: Callable[[], None]) -> list[mappers.Model]:
+        while not token.is_cancelled:
+            progress()
+            time.sleep(0.01)
+        finished.append(True)
+        return []
+
+    calls = 0
+
+    def progress(_registered: float) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise Cancelled
+
+    candidate = mappers.Candidate("endless", endless, lambda _best, _matched: True)
+    with pytest.raises(Cancelled):
+        mappers.run(candidate, MATCHED, progress)
+    assert finished == [True]
+
+
+def test_progress_counts_photos_and_no_more_than_there_are() -> None:
+    counts = []
+
+    def busy(_path: Path, _count: int, _token: mappers.Token, progress: Callable[[], None]) -> list[mappers.Model]:
+        for _ in range(5):
+            progress()
+            time.sleep(0.15)
+        return []
+
+    mappers.run(mappers.Candidate("busy", busy, lambda _best, _matched: True), MATCHED, counts.append)
+    assert counts == sorted(counts)
+    assert counts[-1] == 3

@@ -1,0 +1,63 @@
+"""Views for dense stereo: the choice of sources, transfers between views, and planes as depths with normals."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from tests.runtime import synthetic
+from threer_blender.geometry.stereo.views import (
+    DepthMap,
+    View,
+    centred,
+    normals_of,
+    planes_of,
+    select_sources,
+    transfer,
+)
+
+
+def views_of(shots: list[synthetic.Shot]) -> list[View]:
+    seen = synthetic.sparse_points(shots, 100)
+    return [
+        View(shot.image, shot.intrinsics, shot.world_from_camera, points, ids)
+        for shot, (points, ids) in zip(shots, seen, strict=True)
+    ]
+
+
+def test_planes_survive_depth_and_normals() -> None:
+    view = views_of(synthetic.shots(3, 200, 150, 9))[1]
+    random = np.random.default_rng(0)
+    planes = np.empty((*view.image.shape[:2], 3), np.float32)
+    planes[..., 0] = random.uniform(0.1, 0.5, planes.shape[:2])
+    planes[..., 1:] = random.uniform(-0.002, 0.002, (*planes.shape[:2], 2))
+    normal = normals_of(planes, centred(view.intrinsics))
+    zero = np.zeros(planes.shape[:2], np.float32)
+    found = DepthMap(1 / planes[..., 0], normal, zero, zero.astype(np.uint8))
+    assert np.allclose(planes_of(view, found), planes, atol=1e-5)
+
+
+def test_sources_share_points_at_a_good_angle() -> None:
+    views = views_of(synthetic.shots(6, 48, 36, 5))
+    chosen = select_sources(views, 3)
+    assert [len(others) for others in chosen] == [3] * 6
+    assert all(i not in others for i, others in enumerate(chosen))
+    assert chosen[0][0] in (2, 3)  # ten or fifteen degrees away, rather than five: most of the world is farther off
+    assert chosen[5][0] in (2, 3)
+
+
+def test_sources_without_points_are_neighbours() -> None:
+    none = {"sparse_points": np.zeros((0, 3)), "sparse_ids": np.zeros(0, np.int64)}
+    views = [replace(view, **none) for view in views_of(synthetic.shots(5, 48, 36, 10))]
+    assert select_sources(views[:2], 4) == [[1], [0]]
+    assert set(select_sources(views, 2)[2]) == {1, 3}
+
+
+def test_a_transfer_sends_a_pixel_and_its_inverse_depth_to_the_other_views_pixel() -> None:
+    first, second = views_of(synthetic.shots(2, 64, 48, 9))
+    point = np.array([0.1, 0.2, 0.3])
+    local = [np.linalg.inv(view.world_from_camera) @ (*point, 1) for view in (first, second)]
+    pixels = [centred(view.intrinsics) @ p[:3] / p[2] for view, p in zip((first, second), local, strict=True)]
+    numbers = transfer(first, second)
+    at = numbers[:9].reshape(3, 3) @ pixels[0] + numbers[9:] / local[0][2]
+    np.testing.assert_allclose(at[:2] / at[2], pixels[1][:2], atol=1e-9)
+    np.testing.assert_allclose(1 / local[0][2] / at[2], 1 / local[1][2], rtol=1e-9)

@@ -1,0 +1,87 @@
+"""Similarities: fitted, robustly too, chained and inverted."""
+
+import numpy as np
+import pytest
+
+from threer_blender.geometry import rotations, similarities
+from threer_blender.geometry.similarities import Similarities
+
+RANDOM = np.random.default_rng(0)
+
+
+def rotation(vector: tuple[float, float, float]) -> np.ndarray:
+    return rotations.from_vectors(np.array(vector))
+
+
+def some(count: int) -> Similarities:
+    turns = rotations.from_vectors(RANDOM.standard_normal((count, 3)))
+    return Similarities(np.exp(RANDOM.standard_normal(count)), turns, RANDOM.standard_normal((count, 3)))
+
+
+def test_many_are_fitted_each_to_its_own_points() -> None:
+    true, points = some(5), RANDOM.standard_normal((5, 30, 3))
+    fitted = similarities.fit(points, true.apply(points), np.ones((5, 30)))
+    np.testing.assert_allclose(fitted.scale, true.scale)
+    np.testing.assert_allclose(fitted.rotation, true.rotation, atol=1e-12)
+    np.testing.assert_allclose(fitted.translation, true.translation, atol=1e-12)
+
+
+def test_a_robust_fit_passes_over_a_third_of_outliers() -> None:
+    true, points = some(4), RANDOM.standard_normal((4, 60, 3))
+    target = true.apply(points)
+    target[:, :20] += 5
+    fitted = similarities.fit_robust(points, target, np.ones((4, 60)), rounds=60)
+    np.testing.assert_allclose(fitted.scale, true.scale, rtol=1e-2)
+    plain = similarities.fit(points, target, np.ones((4, 60)))
+    off = [np.linalg.norm(one.apply(points) - true.apply(points), axis=-1).max() for one in (fitted, plain)]
+    assert off[0] < 0.05 * off[1]
+
+
+def test_a_weight_on_the_logarithm_of_the_scale_minimises_what_it_says() -> None:
+    points, target, weights = RANDOM.standard_normal((1, 20, 3)), RANDOM.standard_normal((1, 20, 3)), np.ones((1, 20))
+
+    def cost(scale: float, one: Similarities) -> float:
+        changed = Similarities(scale * one.scale, one.rotation, one.translation)
+        return 0.5 * float(((changed.apply(points) - target) ** 2).sum()) - 3 * float(np.log(changed.scale[0]))
+
+    centred = points - points.mean(1, keepdims=True), target - target.mean(1, keepdims=True)
+    points, target = centred
+    fitted = similarities.fit(points, target, weights, log_scale_weight=3.0)
+    assert cost(1.0, fitted) < min(cost(0.999, fitted), cost(1.001, fitted))
+
+
+def test_inverse_and_after_chain() -> None:
+    a, b, points = some(3), some(3), RANDOM.standard_normal((3, 7, 3))
+    np.testing.assert_allclose(a.after(b).apply(points), a.apply(b.apply(points)))
+    np.testing.assert_allclose(a.inverse().apply(a.apply(points)), points)
+    np.testing.assert_allclose(a.scaled(2.0).apply(points), 2 * a.apply(points))
+
+
+def test_procrustes_recovers_a_similarity() -> None:
+    true = similarities.Similarity(2.5, rotation((0.3, -1.2, 0.4)), np.array([1.0, -2, 3]))
+    source = RANDOM.standard_normal((200, 3)) * (1, 1, 1e-6)  # all but flat: a mirror image fits as well
+    fitted = similarities.procrustes(source, true.apply(source), np.ones(200))
+    assert fitted.scale == pytest.approx(2.5, 1e-9)
+    np.testing.assert_allclose(fitted.rotation, true.rotation, atol=1e-9)
+    np.testing.assert_allclose(fitted.inverse.apply(true.apply(source)), source, atol=1e-9)
+    np.testing.assert_allclose(fitted.after(true.inverse).scale, 1, atol=1e-9)
+
+
+def test_procrustes_weighs_and_passes_over() -> None:
+    true = similarities.Similarity(1.5, rotation((0.1, 0.2, 2.0)), np.array([0.0, 1, 2]))
+    source = RANDOM.standard_normal((50, 3))
+    target = true.apply(source)
+    target[:20] += RANDOM.standard_normal((20, 3))
+    target[20:25] = np.nan
+    fitted = similarities.procrustes(source, target, np.r_[np.zeros(20), np.ones(30)])
+    np.testing.assert_allclose(fitted.rotation, true.rotation, atol=1e-9)
+    # Weights are those of the sum of squares: a point of weight 2 counts like two points.
+    twice = similarities.procrustes(np.r_[source[:20], source[:1]], np.r_[target[:20], target[:1]], np.ones(21))
+    weighed = similarities.procrustes(source[:20], target[:20], np.r_[2, np.ones(19)])
+    np.testing.assert_allclose(twice.rotation, weighed.rotation, atol=1e-12)
+
+
+@pytest.mark.parametrize("source", [np.zeros((5, 3)), np.outer(np.arange(5), (1, 2, 3)), np.eye(3)[:2]])
+def test_procrustes_says_where_nothing_fixes_a_rotation(source: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="align"):
+        similarities.procrustes(source, source, np.ones(len(source)))

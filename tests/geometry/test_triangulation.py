@@ -1,0 +1,55 @@
+"""Points from matches of two cameras, in a world whose truth is known."""
+
+import numpy as np
+
+from tests import oracle
+from threer_blender.geometry import triangulation
+from threer_blender.model.reconstruction import Camera
+
+RANDOM = np.random.default_rng(0)
+
+
+def camera(seen: oracle.View) -> Camera:
+    height, width = seen.depth.shape
+    fx, fy, (cx, cy) = seen.intrinsics[0, 0], seen.intrinsics[1, 1], seen.intrinsics[:2, 2]
+    return Camera("", width, height, fx, fy, cx, cy, seen.world_from_camera)
+
+
+def test_triangulation_is_exact_and_least_in_the_pictures() -> None:
+    views = oracle.orbit(2, degrees=25)
+    first, second = map(camera, views)
+    points = views[0].points[::6, ::6].reshape(-1, 3)
+    both = np.isfinite(second.project(points)).all(axis=1)
+    points = points[both]
+    exact = triangulation.triangulate(first.project(points), second.project(points), first, second)
+    np.testing.assert_allclose(exact.points, points, atol=1e-7)
+    assert exact.errors.max() < 1e-6
+    towards = [(points - c.world_from_camera[:3, 3]) for c in (first, second)]
+    cosine = (towards[0] * towards[1]).sum(axis=1) / np.prod([np.linalg.norm(t, axis=1) for t in towards], axis=0)
+    np.testing.assert_allclose(exact.angles, np.arccos(cosine), atol=1e-7)
+
+    noisy = [c.project(points) + 0.5 * RANDOM.standard_normal((len(points), 2)) for c in (first, second)]
+    found = triangulation.triangulate(*noisy, first, second)
+    assert np.median(np.linalg.norm(found.points - points, axis=1)) < 0.2  # a picture of 64 pixels, 9 deep
+
+    def error(moved: np.ndarray) -> np.ndarray:
+        return sum(((c.project(moved) - seen) ** 2).sum(1) for c, seen in zip((first, second), noisy, strict=True))
+
+    for direction in np.eye(3):
+        for step in (-1e-3, 1e-3):
+            assert (error(found.points) < error(found.points + step * direction)).all()
+
+
+def test_triangulation_says_what_cannot_be_told() -> None:
+    views = oracle.orbit(2, degrees=25)
+    first, second = map(camera, views)
+    middle = np.array([[32.0, 24.0]])
+    parallel = triangulation.triangulate(middle, middle, first, first)
+    assert np.isfinite(parallel.points).all()
+    assert parallel.angles[0] < 1e-6
+    behind = views[0].world_from_camera[:3] @ (0.2, 0.1, -3, 1)
+    mirrored = [
+        c.intrinsics @ (c.camera_from_world @ (*behind, 1))[:3] / (c.camera_from_world @ (*behind, 1))[2]
+        for c in (first, second)
+    ]
+    assert triangulation.triangulate(mirrored[0][None, :2], mirrored[1][None, :2], first, second).errors[0] == np.inf

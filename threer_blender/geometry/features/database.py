@@ -1,0 +1,131 @@
+"""[R] The database of the sparse stage: settings, records and contents; pycolmap's calls, made interruptible.
+
+Photo i is image i + 1 of the database. All numbers are in pixels of the photos' copies, see `features`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pycolmap
+
+from ...model.arrays import Array
+from ...model.reconstruction import Photo
+
+# pixels(photo, long_side) -> (H, W, 3) uint8 sRGB, upright, the longer side at most long_side.
+Pixels = Callable[[Photo, int], Array]
+Result = TypeVar("Result")
+
+SEED = 0  # every random choice starts here: the same photos give the same result
+POLL = 0.1  # seconds between two questions whether the user has cancelled
+GUESSED_FOCAL = 1.2  # times the longer side, where EXIF knows none: a start for the solver, as in COLMAP
+
+
+@dataclass(frozen=True)
+class FeatureSettings:
+    """The effort of the search for features, and the pairs to match.
+
+    `long_side` pixels of the copies; `features` at most per photo; `first_octave` -1 doubles the copy first (copies
+    smaller than SMALL_COPY are always doubled), which finds two to four times the features in four times the time;
+    `affine` shapes (Mikolajczyk & Schmid 2004) match across larger changes of view for a little exactness; up to
+    `exhaustive` photos each is matched with each, beyond that every photo with its `neighbours` most similar ones and
+    the next few by name.
+    """
+
+    long_side: int
+    features: int
+    first_octave: int = -1
+    affine: bool = True
+    shared_intrinsics: bool = True
+    exhaustive: int = 60
+    neighbours: int = 30
+
+
+@dataclass(frozen=True)
+class Matched:
+    """The photos' features and verified matches. Photo i is image i + 1 of the database `path`.
+
+    `sizes` (N, 2) width and height of the copies; `colors[i]` (K, 3) uint8 sRGB of the photo's keypoints; `pairs`
+    (M, 2) photo indices and `inliers` (M,) their verified matches, `kinds` (M,) pycolmap.TwoViewGeometryConfiguration.
+    """
+
+    path: Path
+    photos: Sequence[Photo]
+    sizes: Array
+    colors: Sequence[Array]
+    pairs: Array
+    inliers: Array
+    kinds: Array
+
+    @property
+    def features(self) -> Array:
+        """(N,) number of features of each photo."""
+        return np.array([len(colors) for colors in self.colors])
+
+
+def interruptible(call: Callable[[pycolmap.CancellationToken], Result], check: Callable[[], None]) -> Result:
+    """`call(token)` in a thread, `check()` ten times a second meanwhile; what that raises cancels the token.
+
+    pycolmap's long calls release Python's lock, so this and other threads keep running.
+    """
+    token = pycolmap.CancellationToken()
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(call, token)
+        try:
+            while not wait([future], POLL).done:
+                check()
+        except BaseException:
+            token.cancel()
+            raise
+        return future.result()
+
+
+def verified(path: Path, photos: Sequence[Photo], sizes: Array, colors: Sequence[Array]) -> Matched:
+    """The database's contents once its pairs are matched and verified."""
+    with pycolmap.Database.open(path) as database:
+        ids, geometries = database.read_two_view_geometries()
+    images = np.array([pycolmap.pair_id_to_image_pair(i) for i in ids], np.int64).reshape(-1, 2)
+    inliers = np.array([len(geometry.inlier_matches) for geometry in geometries], np.int64)
+    kinds = np.array([geometry.config for geometry in geometries], np.int64)
+    return Matched(path, photos, sizes, colors, images - 1, inliers, kinds)
+
+
+def copy_name(index: int) -> str:
+    """The name of photo `index` inside the database and of its grey copy on disk."""
+    return f"{index:05d}.pgm"
+
+
+def add_image(
+    database: pycolmap.Database,
+    index: int,
+    photo: Photo,
+    size: tuple[int, int],
+    cameras: dict[object, int],
+    settings: FeatureSettings,
+) -> None:
+    """Image, frame and, where no earlier photo has the same one, camera and rig of a photo; `size` of its copy.
+
+    Written here and not by `extract_features`, whose threads would number them in a different order each time.
+    """
+    width, height = size
+    same = (photo.width, photo.height, photo.focal) if settings.shared_intrinsics else index
+    if same not in cameras:
+        cameras[same] = len(cameras) + 1
+        focal = GUESSED_FOCAL * max(width, height) if photo.focal is None else photo.focal * width / photo.width
+        camera = pycolmap.Camera.create_from_model_name(cameras[same], "SIMPLE_RADIAL", focal, width, height)
+        camera.has_prior_focal_length = photo.focal is not None
+        database.write_camera(camera, use_camera_id=True)
+        rig = pycolmap.Rig(rig_id=cameras[same])
+        rig.add_ref_sensor(camera.sensor_id)
+        database.write_rig(rig, use_rig_id=True)
+    image = pycolmap.Image(name=copy_name(index), camera_id=cameras[same], image_id=index + 1)
+    image.frame_id = index + 1
+    frame = pycolmap.Frame(frame_id=index + 1, rig_id=cameras[same])
+    frame.add_data_id(image.data_id)
+    database.write_frame(frame, use_frame_id=True)
+    database.write_image(image, use_image_id=True)
