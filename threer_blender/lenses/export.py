@@ -155,8 +155,8 @@ def _sentences(each: Lens, added: Overscan, fits: Sequence[Fit]) -> list[str]:
         f"(overscan {added.across} on each side, {added.down} above and below)"
     ]
     for one in fits:
-        shown = f", shows {one.covered:.1%} of the plate" if one.covered < 1 else ""
-        lines.append(f"  as {one.distortion.model}: RMS {one.rms:.3f} px, worst {one.worst:.3f} px{shown}")
+        coverage = f", shows {one.covered:.1%} of the plate" if one.covered < 1 else ""
+        lines.append(f"  as {one.distortion.model}: RMS {one.rms:.3f} px, worst {one.worst:.3f} px{coverage}")
     return lines
 
 

@@ -38,10 +38,10 @@ def fit(camera: Camera, model: str) -> Fit:
         return Fit(camera.distortion, 0.0, 0.0, 1.0)
     distorted = _grid(camera)
     ideal = lens.undistort(camera.distortion, distorted)
-    seen = np.isfinite(ideal).all(axis=-1)
+    finite = np.isfinite(ideal).all(axis=-1)
     params = start(camera, model)
-    if seen.any() and model != "PINHOLE":
-        params = _solved(camera, model, params, distorted[seen], ideal[seen])
+    if finite.any() and model != "PINHOLE":
+        params = _solved(camera, model, params, distorted[finite], ideal[finite])
     fitted = Distortion(model, tuple(map(float, params)))
     return measured(camera, fitted)
 

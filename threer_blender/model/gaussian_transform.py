@@ -23,7 +23,7 @@ def transformed(gaussians: Gaussians, matrix: Array) -> Gaussians:
     """
     orthogonal, scale = similarity(matrix)
     matrix = np.asarray(matrix, np.float64)
-    turn = spherical_harmonics.rotation(orthogonal, spherical_harmonics.degree_of(gaussians.sh))
+    sh_rotation = spherical_harmonics.rotation(orthogonal, spherical_harmonics.degree_of(gaussians.sh))
     # An ellipsoid is its own mirror image at its middle: only the rotation of a rotation with mirroring is left of it.
     rotation = orthogonal * np.linalg.det(orthogonal).round()
     return replace(
@@ -31,7 +31,7 @@ def transformed(gaussians: Gaussians, matrix: Array) -> Gaussians:
         means=(gaussians.means @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32),
         scales=(gaussians.scales * scale).astype(np.float32),
         rotations=product_wxyz(wxyz_from_matrix(rotation), gaussians.rotations).astype(np.float32),
-        sh=np.einsum("jk,nkc->njc", turn.astype(np.float32), gaussians.sh, optimize=True).astype(np.float32),
+        sh=np.einsum("jk,nkc->njc", sh_rotation.astype(np.float32), gaussians.sh, optimize=True).astype(np.float32),
     )
 
 

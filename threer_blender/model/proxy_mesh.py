@@ -80,8 +80,8 @@ def _smooth(inverse: FloatArray) -> Array:
 
 def _used(points: Array, faces: Array) -> Mesh:
     """The mesh without points that no face needs."""
-    kept, flat = np.unique(faces, return_inverse=True)
-    return Mesh(points[kept].astype(np.float32), flat.reshape(-1, 3).astype(np.int32))
+    used, flat = np.unique(faces, return_inverse=True)
+    return Mesh(points[used].astype(np.float32), flat.reshape(-1, 3).astype(np.int32))
 
 
 def _grid(points: Array) -> Grid:
@@ -106,8 +106,8 @@ def from_pointmaps(reconstruction: Reconstruction) -> Mesh:
     for layer in range(grid.shape[0]):
         centres = grid.centres(layer)
         for camera, pointmap, depth in views:
-            told, known = _signed_distance(centres, camera, pointmap, depth, TRUNCATION * grid.size)
-            distance[layer] += np.where(known, told, 0).reshape(grid.shape[1:])
+            signed, known = _signed_distance(centres, camera, pointmap, depth, TRUNCATION * grid.size)
+            distance[layer] += np.where(known, signed, 0).reshape(grid.shape[1:])
             weight[layer] += known.reshape(grid.shape[1:])
     with np.errstate(invalid="ignore"):
         return surface(distance / weight, grid)
@@ -127,11 +127,11 @@ def _signed_distance(
         pixels = camera.project(centres)
         scale, offset = pointmap.photo_from_map[:2], pointmap.photo_from_map[2:]
         cells = np.floor((pixels - offset) / scale)
-        seen = (cells >= 0).all(axis=1) & (cells < (width, height)).all(axis=1) & (along > 0)
-    x, y = np.where(seen[:, None], cells, 0).astype(int).T
-    told = (depth[y, x] - along) / reach
-    known = seen & pointmap.mask[y, x] & (told > -1)
-    return np.minimum(told, 1).astype(np.float32), known
+        inside = (cells >= 0).all(axis=1) & (cells < (width, height)).all(axis=1) & (along > 0)
+    x, y = np.where(inside[:, None], cells, 0).astype(int).T
+    signed = (depth[y, x] - along) / reach
+    known = inside & pointmap.mask[y, x] & (signed > -1)
+    return np.minimum(signed, 1).astype(np.float32), known
 
 
 def from_splats(gaussians: Gaussians) -> Mesh:
@@ -221,5 +221,5 @@ def _crossings(field: Array, cells: Array) -> FloatArray:
             crossed: Array = (start < 0) != (end < 0)
             total += crossed[:, None] * (corner + np.where(crossed, part, 0)[:, None] * one)
             count += crossed
-    found: FloatArray = cells + total / count[:, None]
-    return found
+    vertices: FloatArray = cells + total / count[:, None]
+    return vertices

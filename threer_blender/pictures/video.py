@@ -47,10 +47,10 @@ class Film:
         self._stream = self._container.streams.video[0]
         self._stream.thread_type = "AUTO"
         packets = self._container.demux(self._stream)
-        shown = {p.pts: p.is_keyframe for p in packets if p.pts is not None and not p.is_discard}
-        self._stamps = sorted(shown)
+        is_key = {p.pts: p.is_keyframe for p in packets if p.pts is not None and not p.is_discard}
+        self._stamps = sorted(is_key)
         self._numbers = {stamp: number for number, stamp in enumerate(self._stamps, start=1)}
-        self._keys = np.array([number for stamp, number in self._numbers.items() if shown[stamp]])
+        self._keys = np.array([number for stamp, number in self._numbers.items() if is_key[stamp]])
         self._lock = threading.Lock()
         self._position = 0
         self._frames = self._decoded()
@@ -82,13 +82,13 @@ class Film:
         """The frame of that number. Raises ValueError where it is damaged, or there is none."""
         with self._lock:
             nearest_key = self._keys[self._keys <= number].max(initial=1)
-            found = self._ahead(number) if nearest_key - 1 <= self._position < number else None
-            if found is None:
+            frame = self._ahead(number) if nearest_key - 1 <= self._position < number else None
+            if frame is None:
                 self._rewind(number)
-                found = self._ahead(number)
-            if found is None:
+                frame = self._ahead(number)
+            if frame is None:
                 raise ValueError(f"frame {number} cannot be decoded")
-            return found
+            return frame
 
     def _ahead(self, number: int) -> av.VideoFrame | None:
         """The frame where it is still to come, decoding towards it."""

@@ -16,9 +16,9 @@ def locate(weights: Weights) -> Path:
     Raises UserError that says how to get it where there is none. A file of the user's own is taken as it is: its layout
     is checked when it is loaded.
     """
-    own = context.current().weights
-    if weights.name in own:
-        return own[weights.name]
+    given = context.current().weights
+    if weights.name in given:
+        return given[weights.name]
     held = store.default()
     path = held.find(weights)
     if path is None:

@@ -37,9 +37,9 @@ def camera_matrix(camera: Camera) -> Matrix:
     return Matrix((camera.world_from_camera @ OPENCV_FROM_BLENDER).tolist())
 
 
-def world_from_camera(shown: Any) -> FloatArray:
+def world_from_camera(obj: Any) -> FloatArray:
     """(4, 4) the pose of a Blender camera under its root, as a Reconstruction has it."""
-    matrix: FloatArray = np.array(shown.matrix_basis.normalized()) @ OPENCV_FROM_BLENDER
+    matrix: FloatArray = np.array(obj.matrix_basis.normalized()) @ OPENCV_FROM_BLENDER
     return matrix
 
 
@@ -59,8 +59,8 @@ def sampled_points(reconstruction: Reconstruction) -> tuple[Array, Array]:
         return np.empty((0, 3), np.float32), np.empty((0, 3), np.float32)
     stride = max(1, len(cloud) // SAMPLED_POINTS)
     trusted = cloud.confidence[::stride] >= reconstruction.trusted_confidence
-    kept = trusted if trusted.any() else np.ones_like(trusted)
-    return cloud.positions[::stride][kept], cloud.normals[::stride][kept]
+    chosen = trusted if trusted.any() else np.ones_like(trusted)
+    return cloud.positions[::stride][chosen], cloud.normals[::stride][chosen]
 
 
 def seen_depths(camera: Camera, points: Array) -> FloatArray:
@@ -70,8 +70,8 @@ def seen_depths(camera: Camera, points: Array) -> FloatArray:
     with np.errstate(invalid="ignore"):
         pixels = camera.project(points)
         inside = (depths > 0) & (pixels >= 0).all(axis=-1) & (pixels <= (camera.width, camera.height)).all(axis=-1)
-    seen: FloatArray = depths[inside]
-    return seen
+    in_view: FloatArray = depths[inside]
+    return in_view
 
 
 def up_direction(cameras: list[Camera]) -> FloatArray:

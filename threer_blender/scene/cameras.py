@@ -70,7 +70,8 @@ def stored_path(path: Path) -> str:
 
 def background(changes: Changes, data: bpy.types.Camera, camera: Camera, picture: Path) -> None:
     """Show `picture`, the undistorted upright photo, behind everything in `data`'s camera view, filling its frame."""
-    ours = next((shown for shown in data.background_images if shown.image and PHOTO in shown.image), None)
+    shown_images = (each for each in data.background_images if each.image)
+    ours = next((each for each in shown_images if PHOTO in each.image), None)
     known = set(bpy.data.images)
     image = bpy.data.images.load(str(picture), check_existing=True)
     if image in known:
@@ -100,46 +101,46 @@ def new_camera(photo: Photo) -> bpy.types.Object:
     return bpy.data.objects.new(photo.name, data)
 
 
-def solve(changes: Changes, shown: bpy.types.Object, camera: Camera, photo: Photo, matrix: Any, clip: Any) -> None:
-    """Bring the camera object `shown`, under its root, to what was solved."""
+def solve(changes: Changes, obj: bpy.types.Object, camera: Camera, photo: Photo, matrix: Any, clip: Any) -> None:
+    """Bring the camera object `obj`, under its root, to what was solved."""
     location, rotation, _ = matrix.decompose()
-    changes.set(shown, rotation_mode="XYZ", location=location, scale=(1.0, 1.0, 1.0))
-    changes.set(shown, rotation_euler=rotation.to_euler("XYZ"))
-    changes.set(shown.data, **optics(camera, photo.sensor_width), **clip)
+    changes.set(obj, rotation_mode="XYZ", location=location, scale=(1.0, 1.0, 1.0))
+    changes.set(obj, rotation_euler=rotation.to_euler("XYZ"))
+    changes.set(obj.data, **optics(camera, photo.sensor_width), **clip)
     changes.mark(
-        shown,
+        obj,
         **{PHOTO: camera.photo, WIDTH: camera.width, HEIGHT: camera.height, PIXEL_ASPECT: pixel_aspect(camera)},
     )
-    changes.mark(shown, **{ERROR: camera.reprojection_error, ERROR_BEFORE: camera.error_before})
+    changes.mark(obj, **{ERROR: camera.reprojection_error, ERROR_BEFORE: camera.error_before})
 
 
-def use_camera(scene: bpy.types.Scene, shown: bpy.types.Object) -> None:
-    """Make `scene` render as the solved camera `shown` saw: active camera, resolution, pixel aspect, frames."""
+def use_camera(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
+    """Make `scene` render as the solved camera `obj` saw: active camera, resolution, pixel aspect, frames."""
     with Changes() as changes:
-        render_as(changes, scene, shown)
+        render_as(changes, scene, obj)
 
 
-def render_as(changes: Changes, scene: bpy.types.Scene, shown: bpy.types.Object) -> None:
+def render_as(changes: Changes, scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
     """`use_camera`, within changes that may have to be undone.
 
     Where a timeline marker binds the camera to a frame, that becomes the current frame: the marker would otherwise
     put another camera in its place.
     """
-    aspect = shown[PIXEL_ASPECT]
-    changes.set(scene, camera=shown)
+    aspect = obj[PIXEL_ASPECT]
+    changes.set(scene, camera=obj)
     changes.set(
         scene.render,
-        resolution_x=shown[WIDTH],
-        resolution_y=shown[HEIGHT],
+        resolution_x=obj[WIDTH],
+        resolution_y=obj[HEIGHT],
         pixel_aspect_x=max(1.0, 1 / aspect),  # Blender wants both to be at least 1
         pixel_aspect_y=max(1.0, aspect),
     )
-    if FRAMES in shown:
-        rate = shown[FRAME_RATE]
-        first = shown.get(FIRST_FRAME, 1)
-        changes.set(scene, frame_start=first, frame_end=first + shown[FRAMES] - 1)
+    if FRAMES in obj:
+        rate = obj[FRAME_RATE]
+        first = obj.get(FIRST_FRAME, 1)
+        changes.set(scene, frame_start=first, frame_end=first + obj[FRAMES] - 1)
         changes.set(scene.render, fps=max(1, round(rate)), fps_base=max(1, round(rate)) / rate)
-    frame = next((marker.frame for marker in scene.timeline_markers if marker.camera == shown), None)
+    frame = next((marker.frame for marker in scene.timeline_markers if marker.camera == obj), None)
     if frame is not None:
         changes.set(scene, frame_current=frame)
 
@@ -151,6 +152,6 @@ def one_view_per_frame(scene: bpy.types.Scene, cameras: list[bpy.types.Object]) 
     """
     for marker in [marker for marker in scene.timeline_markers if marker.camera in cameras]:
         scene.timeline_markers.remove(marker)
-    for frame, shown in enumerate(cameras, start=1):
-        scene.timeline_markers.new(shown.name, frame=frame).camera = shown
+    for frame, obj in enumerate(cameras, start=1):
+        scene.timeline_markers.new(obj.name, frame=frame).camera = obj
     scene.frame_start, scene.frame_end = 1, len(cameras)

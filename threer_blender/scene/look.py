@@ -29,8 +29,8 @@ def material() -> bpy.types.Material:
     Photos have their light in them already, so points shine instead of being lit again.
     """
     kind = f"points {LOOK}"
-    found: bpy.types.Material = shared(bpy.data.materials, kind) or shining("3R Points", kind, SHADER_COLOR)
-    return found
+    existing: bpy.types.Material = shared(bpy.data.materials, kind) or shining("3R Points", kind, SHADER_COLOR)
+    return existing
 
 
 def shining(name: str, kind: str, attribute: str) -> bpy.types.Material:
@@ -59,9 +59,9 @@ def new_material(name: str, kind: str) -> tuple[bpy.types.Material, Formulas]:
 def node_group(from_mesh: bool) -> bpy.types.NodeTree:
     """The shared modifier: points of radius `radius` × Radius where `confidence` ≥ Confidence Threshold."""
     kind = f"{'mesh to points' if from_mesh else 'points'} {LOOK}"
-    found: bpy.types.NodeTree | None = shared(bpy.data.node_groups, kind)
-    if found is not None:
-        return found
+    existing: bpy.types.NodeTree | None = shared(bpy.data.node_groups, kind)
+    if existing is not None:
+        return existing
     tree = bpy.data.node_groups.new("3R Points", "GeometryNodeTree")
     tree.is_modifier = True
     _interface(tree.interface)

@@ -28,17 +28,17 @@ def write(root: bpy.types.Object, path: Path) -> None:
     Raises UserError where the picture cannot be written.
     """
     scene = bpy.context.scene
-    shown = solved_cameras(root)
-    camera = shown[len(shown) // 2]
+    solved = solved_cameras(root)
+    camera = solved[len(solved) // 2]
     _prepare(scene)
     cameras.use_camera(scene, camera)
     scene.render.resolution_percentage = max(1, round(100 * HEIGHT / scene.render.resolution_y))
     photo = camera.data.background_images[0].image if camera.data.background_images else None
-    seen = _render(scene)
+    rendered = _render(scene)
     scene.camera = _moved(camera, _looked_at(root, camera))
-    parts = [seen, _render(scene)]
+    parts = [rendered, _render(scene)]
     if photo is not None:
-        parts.insert(0, _pixels(photo, seen.shape[1], seen.shape[0]))
+        parts.insert(0, _pixels(photo, rendered.shape[1], rendered.shape[0]))
     _save(parts, path)
 
 

@@ -67,8 +67,8 @@ def grid_steps(reconstruction: Reconstruction) -> Array:
     pixels = sum(camera.width * camera.height for camera in reconstruction.cameras)
     even = np.sqrt(pixels / max(1, len(cloud)))  # as if the points were spread evenly over all photos
     steps = {pointmap.photo: pointmap.photo_from_map.scale_x for pointmap in reconstruction.pointmaps}
-    seen = np.flatnonzero(np.bincount(cloud.photo, minlength=len(reconstruction.photos)))
-    if any(reconstruction.photos[index].name not in steps for index in seen):
+    with_points = np.flatnonzero(np.bincount(cloud.photo, minlength=len(reconstruction.photos)))
+    if any(reconstruction.photos[index].name not in steps for index in with_points):
         steps = {}
     return np.array([steps.get(photo.name, even) for photo in reconstruction.photos], np.float32)
 
@@ -126,13 +126,13 @@ def has_point_clouds() -> bool:
 
 def new_object(name: str, geometry: Geometry, threshold: float) -> bpy.types.Object:
     """An object that shows `geometry`, not yet in any collection."""
-    shown = bpy.data.objects.new(name, geometry)
-    modifier = shown.modifiers.new("3R Points", "NODES")
+    obj = bpy.data.objects.new(name, geometry)
+    modifier = obj.modifiers.new("3R Points", "NODES")
     modifier.node_group = look.node_group(from_mesh=isinstance(geometry, bpy.types.Mesh))
     set_input(modifier, look.RADIUS, 1.0)
     set_input(modifier, look.THRESHOLD, threshold)
     set_input(modifier, look.MATERIAL, look.material())
-    return shown
+    return obj
 
 
 def set_input(modifier: bpy.types.Modifier, name: str, value: Any) -> None:

@@ -35,9 +35,9 @@ def fused(root: bpy.types.Object, reconstruction: Reconstruction, purpose: str) 
     return _place([(f"{root.name} proxy", from_pointmaps(reconstruction))], root, purpose)
 
 
-def of_splats(placed: bpy.types.Object, purpose: str) -> list[bpy.types.Object]:
+def of_splats(obj: bpy.types.Object, purpose: str) -> list[bpy.types.Object]:
     """One mesh of an object's splats, parented to it; takes the place of its earlier one."""
-    return _place([(f"{placed.name} proxy", from_splats(splats.read(placed.data)))], placed, purpose)
+    return _place([(f"{obj.name} proxy", from_splats(splats.read(obj.data)))], obj, purpose)
 
 
 def _place(meshes: list[tuple[str, Mesh]], parent: bpy.types.Object, purpose: str) -> list[bpy.types.Object]:
@@ -47,15 +47,15 @@ def _place(meshes: list[tuple[str, Mesh]], parent: bpy.types.Object, purpose: st
             changes.release(earlier.data)
             changes.remove(earlier)
         for name, mesh in meshes:
-            placed = bpy.data.objects.new(name, _data(name, mesh))
-            placed[ROLE] = PROXY
-            placed.parent = parent
-            placed.display_type = "WIRE"
-            placed.is_holdout = purpose == HOLDOUT
-            placed.is_shadow_catcher = purpose == SHADOWS
+            obj = bpy.data.objects.new(name, _data(name, mesh))
+            obj[ROLE] = PROXY
+            obj.parent = parent
+            obj.display_type = "WIRE"
+            obj.is_holdout = purpose == HOLDOUT
+            obj.is_shadow_catcher = purpose == SHADOWS
             for collection in parent.users_collection:
-                collection.objects.link(placed)
-            made.append(placed)
+                collection.objects.link(obj)
+            made.append(obj)
     return made
 
 

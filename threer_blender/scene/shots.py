@@ -29,32 +29,32 @@ def role(shot: Shot) -> str:
     return f"shot {shot.video}"
 
 
-def is_of(shown: bpy.types.Object, shot: Shot) -> bool:
+def is_of(obj: bpy.types.Object, shot: Shot) -> bool:
     """Whether a camera object is that of the shot."""
-    return bool(shown.get(identity.ROLE) == role(shot))
+    return bool(obj.get(identity.ROLE) == role(shot))
 
 
-def show(changes: Changes, shown: bpy.types.Object, shot: Shot, photo: Photo, clip: dict[str, float]) -> None:
-    """Bring the camera object `shown`, under its root, to the shot; `photo` is one of its frames."""
+def show(changes: Changes, obj: bpy.types.Object, shot: Shot, photo: Photo, clip: dict[str, float]) -> None:
+    """Bring the camera object `obj`, under its root, to the shot; `photo` is one of its frames."""
     first = shot.plate_camera(next(iter(shot.cameras)))
-    cameras.solve(changes, shown, first, photo, axes.camera_matrix(first), clip)
-    changes.set(shown, rotation_mode="QUATERNION")
-    changes.mark(shown, **{cameras.FRAMES: shot.frame_count, cameras.FRAME_RATE: float(shot.frame_rate)})
-    changes.mark(shown, **{cameras.FIRST_FRAME: shot.first_frame})
-    _forget(changes, shown)
-    _forget(changes, shown.data)
+    cameras.solve(changes, obj, first, photo, axes.camera_matrix(first), clip)
+    changes.set(obj, rotation_mode="QUATERNION")
+    changes.mark(obj, **{cameras.FRAMES: shot.frame_count, cameras.FRAME_RATE: float(shot.frame_rate)})
+    changes.mark(obj, **{cameras.FIRST_FRAME: shot.first_frame})
+    _forget(changes, obj)
+    _forget(changes, obj.data)
     before = None
     for number, camera in shot.cameras.items():
         location, rotation, _ = axes.camera_matrix(camera).decompose()
         if before is not None and rotation.dot(before) < 0:
             rotation.negate()  # the same turn; between the two signs the camera would spin
         before = rotation.copy()
-        shown.location, shown.rotation_quaternion = location, rotation
-        shown.keyframe_insert("location", frame=number)
-        shown.keyframe_insert("rotation_quaternion", frame=number)
-    _key_lens(shown.data, {number: shot.plate_camera(number) for number in shot.cameras}, photo.sensor_width)
+        obj.location, obj.rotation_quaternion = location, rotation
+        obj.keyframe_insert("location", frame=number)
+        obj.keyframe_insert("rotation_quaternion", frame=number)
+    _key_lens(obj.data, {number: shot.plate_camera(number) for number in shot.cameras}, photo.sensor_width)
     if sequence_files.exists(shot.path):
-        _background(changes, shown.data, shot, first)
+        _background(changes, obj.data, shot, first)
 
 
 def _forget(changes: Changes, owner: Any) -> None:
@@ -64,7 +64,7 @@ def _forget(changes: Changes, owner: Any) -> None:
         changes.set(owner.animation_data, action=None)
 
 
-def add_overscan(changes: Changes, shown: bpy.types.Object, shot: Shot, photo: Photo, added: Overscan) -> None:
+def add_overscan(changes: Changes, obj: bpy.types.Object, shot: Shot, photo: Photo, added: Overscan) -> None:
     """Bring the shot's camera object to see `added` pixels more around the plate; the plate stays where it was.
 
     The focal length in millimetres stays, and the sensor grows.
@@ -73,11 +73,11 @@ def add_overscan(changes: Changes, shown: bpy.types.Object, shot: Shot, photo: P
     wide = {number: without_distortion(camera, added) for number, camera in plate.items()}
     before, first = next(iter(plate.values())), next(iter(wide.values()))
     sensor_width = cameras.optics(before, photo.sensor_width)["sensor_width"] * first.width / before.width
-    _forget(changes, shown.data)
-    changes.set(shown.data, **cameras.optics(first, sensor_width))
-    changes.mark(shown, **{cameras.WIDTH: first.width, cameras.HEIGHT: first.height})
-    _key_lens(shown.data, wide, sensor_width)
-    for ours in shown.data.background_images:
+    _forget(changes, obj.data)
+    changes.set(obj.data, **cameras.optics(first, sensor_width))
+    changes.mark(obj, **{cameras.WIDTH: first.width, cameras.HEIGHT: first.height})
+    _key_lens(obj.data, wide, sensor_width)
+    for ours in obj.data.background_images:
         if ours.clip is not None and cameras.PHOTO in ours.clip:
             changes.set(ours, scale=max(before.width / first.width, before.height / first.height))
 

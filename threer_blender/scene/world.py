@@ -29,15 +29,15 @@ def under(root: bpy.types.Object, reconstruction: Reconstruction) -> Reconstruct
 
 
 def root_from_solved(
-    reconstruction: Reconstruction, found: Mapping[str, bpy.types.Object], root: bpy.types.Object
+    reconstruction: Reconstruction, existing: Mapping[str, bpy.types.Object], root: bpy.types.Object
 ) -> FloatArray | None:
     """(4, 4) the similarity that brings a new solve onto the cameras that stand under `root`; None where it is none."""
     roles = identity.camera_roles(reconstruction.photos)
-    placed = {camera.photo: found.get(roles[camera.photo]) for camera in reconstruction.cameras}
+    objects = {camera.photo: existing.get(roles[camera.photo]) for camera in reconstruction.cameras}
     both = [
-        (camera.world_from_camera, axes.world_from_camera(shown))
+        (camera.world_from_camera, axes.world_from_camera(obj))
         for camera in reconstruction.cameras
-        if (shown := placed[camera.photo]) is not None and shown.parent == root
+        if (obj := objects[camera.photo]) is not None and obj.parent == root
     ]
     if not both:
         return None
@@ -59,8 +59,8 @@ def similarity(solved: FloatArray, standing: FloatArray) -> FloatArray:
     agreeing, rotation = angles[best] <= max(2 * np.median(angles[best]), ALIKE), turns[best]
     turned, there = solved[agreeing, :3, 3] @ rotation.T, standing[agreeing, :3, 3]
     steps, steps_there = (np.linalg.norm(places[:, None] - places, axis=2) for places in (turned, there))
-    apart = (steps > SAME) & (steps_there > SAME)
-    scale = float(np.median(steps_there[apart] / steps[apart])) if apart.any() else 1.0
+    moving = (steps > SAME) & (steps_there > SAME)
+    scale = float(np.median(steps_there[moving] / steps[moving])) if moving.any() else 1.0
     matrix = np.eye(4)
     matrix[:3, :3] = scale * rotation
     matrix[:3, 3] = np.median(there - scale * turned, axis=0)

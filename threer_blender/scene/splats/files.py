@@ -31,23 +31,23 @@ def import_file(
     with Changes():
         name = path.parent.name if path.suffix == ".json" else path.stem
         geometry = splats.new_geometry(name, read.gaussians, as_mesh=not points.has_point_clouds())
-        placed = splats.new_object(name, geometry)
-        placed.matrix_world = axes.upright(read.up) @ Matrix.Translation(read.origin)
+        obj = splats.new_object(name, geometry)
+        obj.matrix_world = axes.upright(read.up) @ Matrix.Translation(read.origin)
         if read.antialiased:
-            placed[ANTIALIASED] = True
-        scene.collection.objects.link(placed)
-    return placed, read.notes
+            obj[ANTIALIASED] = True
+        scene.collection.objects.link(obj)
+    return obj, read.notes
 
 
-def export_file(placed: bpy.types.Object | None, path: str | Path) -> None:
+def export_file(obj: bpy.types.Object | None, path: str | Path) -> None:
     """Writes the splats of an object, all of them, where it stands in the world; y is down in the file.
 
     Raises UserError where the object holds none, is scaled differently along its axes, or cannot be written.
     """
-    if placed is None or not splats.is_splats(placed):
+    if obj is None or not splats.is_splats(obj):
         raise UserError("Make an object with splats the active one, then export it.")
-    matrix = np.array(axes.UPRIGHT.inverted() @ placed.matrix_world)
+    matrix = np.array(axes.UPRIGHT.inverted() @ obj.matrix_world)
     origin = matrix[:3, 3].copy()
     matrix[:3, 3] = 0
-    gaussians = transformed(splats.read(placed.data), matrix)
-    splat_files.write(gaussians, path, origin=origin, antialiased=bool(placed.get(ANTIALIASED)))
+    gaussians = transformed(splats.read(obj.data), matrix)
+    splat_files.write(gaussians, path, origin=origin, antialiased=bool(obj.get(ANTIALIASED)))

@@ -28,7 +28,7 @@ def use_own_layer(scene: bpy.types.Scene) -> None:
     They move to a collection of their own, which the other layers leave out; the film becomes transparent, the view
     transform Standard. Raises UserError where there are no splats or the artist has a compositor that is used.
     """
-    ours = [placed for placed in scene.objects if splats.is_splats(placed) and not native.is_native(placed)]
+    ours = [obj for obj in scene.objects if splats.is_splats(obj) and not native.is_native(obj)]
     if not ours:
         raise UserError("There are no splats in this scene to give a layer to; import or reconstruct some.")
     loose = next((o for o in scene.collection.objects if o not in ours and o.type in RENDERED), None)
@@ -40,13 +40,13 @@ def use_own_layer(scene: bpy.types.Scene) -> None:
         layer = scene.view_layers.get(LAYER) or scene.view_layers.new(LAYER)
         changes.on_failure(lambda: scene.view_layers.remove(layer))
         collection = _collection(scene)
-        for placed in ours:
-            for home in placed.users_collection:
+        for obj in ours:
+            for home in obj.users_collection:
                 if home != collection:
-                    home.objects.unlink(placed)
-                    changes.on_failure(lambda home=home, placed=placed: home.objects.link(placed))  # type: ignore[misc]
-            if placed.name not in collection.objects:
-                collection.objects.link(placed)
+                    home.objects.unlink(obj)
+                    changes.on_failure(lambda home=home, obj=obj: home.objects.link(obj))  # type: ignore[misc]
+            if obj.name not in collection.objects:
+                collection.objects.link(obj)
         for other in scene.view_layers:
             for child in other.layer_collection.children:
                 holds_splats = child.collection == collection
@@ -62,12 +62,12 @@ def use_own_layer(scene: bpy.types.Scene) -> None:
 
 def _collection(scene: bpy.types.Scene) -> bpy.types.Collection:
     """The scene's collection that holds splats only."""
-    found = next((child for child in scene.collection.children if child.get(ROLE) == SPLATS), None)
-    if found is None:
-        found = bpy.data.collections.new(LAYER)
-        found[ROLE] = SPLATS
-        scene.collection.children.link(found)
-    return found
+    layer_collection = next((child for child in scene.collection.children if child.get(ROLE) == SPLATS), None)
+    if layer_collection is None:
+        layer_collection = bpy.data.collections.new(LAYER)
+        layer_collection[ROLE] = SPLATS
+        scene.collection.children.link(layer_collection)
+    return layer_collection
 
 
 def _is_composited(scene: bpy.types.Scene) -> bool:
@@ -102,12 +102,12 @@ def _composite(scene: bpy.types.Scene, cg: str) -> None:
             setattr(made, name, value)
         return made
 
-    seen = node("CompositorNodeRLayers", scene=scene, layer=LAYER)
+    layer = node("CompositorNodeRLayers", scene=scene, layer=LAYER)
     linear = node("CompositorNodeConvertColorSpace", from_color_space="sRGB", to_color_space="Linear Rec.709")
     objects = node("CompositorNodeRLayers", scene=scene, layer=cg)
     over = node("CompositorNodeAlphaOver")
     images = [socket for socket in over.inputs if socket.type == "RGBA"]
-    tree.links.new(seen.outputs["Image"], linear.inputs[0])
+    tree.links.new(layer.outputs["Image"], linear.inputs[0])
     tree.links.new(linear.outputs[0], images[0])
     tree.links.new(objects.outputs["Image"], images[1])
     tree.links.new(over.outputs[0], node(output).inputs[0])

@@ -19,9 +19,9 @@ def material() -> bpy.types.Material:
     At a distance r from the mean, 1 where the opacity o has fallen to 1/255, it is o (255 o)^(-r²).
     """
     kind = f"splats {LOOK}"
-    found: bpy.types.Material | None = shared(bpy.data.materials, kind)
-    if found is not None:
-        return found
+    existing: bpy.types.Material | None = shared(bpy.data.materials, kind)
+    if existing is not None:
+        return existing
     made, formulas = new_material("3R Splats", kind)
     color = formulas.node("ShaderNodeAttribute", attribute_name=COLOR)
     place = formulas.node("ShaderNodeAttribute", attribute_name=PLACE)
@@ -41,8 +41,8 @@ def material() -> bpy.types.Material:
 def point_material() -> bpy.types.Material:
     """The shared material of points: their colours, opaque."""
     kind = f"splat points {LOOK}"
-    found: bpy.types.Material = shared(bpy.data.materials, kind) or shining("3R Splat Points", kind, COLOR)
-    return found
+    existing: bpy.types.Material = shared(bpy.data.materials, kind) or shining("3R Splat Points", kind, COLOR)
+    return existing
 
 
 def set_up_rendering(scene: bpy.types.Scene) -> None:

@@ -22,12 +22,12 @@ def available() -> bool:
     return kinds is not None and NATIVE in kinds.enum_items
 
 
-def is_native(placed: bpy.types.Object) -> bool:
+def is_native(obj: bpy.types.Object) -> bool:
     """Whether Blender itself draws an object's splats."""
-    return bool(getattr(placed.data, TYPE, PLAIN) == NATIVE)
+    return bool(getattr(obj.data, TYPE, PLAIN) == NATIVE)
 
 
-def to_native(placed: bpy.types.Object) -> bpy.types.Object:
+def to_native(obj: bpy.types.Object) -> bpy.types.Object:
     """The object with Blender's own splats in the place of ours, which are gone.
 
     Transform, parent, collections and properties stay. Raises UserError where there are no splats, or this Blender has
@@ -35,44 +35,44 @@ def to_native(placed: bpy.types.Object) -> bpy.types.Object:
     """
     if not available():
         raise UserError("Blender has splats of its own from version 5.3 on; use a newer one to convert to them.")
-    _check(placed)
-    shown = _as_point_cloud(placed)
-    shown.data.type = NATIVE
-    for modifier in [m for m in shown.modifiers if m.name.startswith(splats.MODIFIER)]:
-        shown.modifiers.remove(modifier)
-    return shown
+    _check(obj)
+    point_cloud = _as_point_cloud(obj)
+    point_cloud.data.type = NATIVE
+    for modifier in [m for m in point_cloud.modifiers if m.name.startswith(splats.MODIFIER)]:
+        point_cloud.modifiers.remove(modifier)
+    return point_cloud
 
 
-def to_nodes(placed: bpy.types.Object) -> bpy.types.Object:
+def to_nodes(obj: bpy.types.Object) -> bpy.types.Object:
     """The object with our modifier showing its splats instead of Blender itself. Raises UserError where it has none."""
-    _check(placed)
-    if is_native(placed):
-        placed.data.type = PLAIN
-    if not any(m.name.startswith(splats.MODIFIER) for m in placed.modifiers):
-        splats.show(placed)
-    return placed
+    _check(obj)
+    if is_native(obj):
+        obj.data.type = PLAIN
+    if not any(m.name.startswith(splats.MODIFIER) for m in obj.modifiers):
+        splats.show(obj)
+    return obj
 
 
-def _check(placed: bpy.types.Object) -> None:
-    if not splats.is_splats(placed):
-        raise UserError(f"{placed.name!r} holds no splats; choose an object that does.")
+def _check(obj: bpy.types.Object) -> None:
+    if not splats.is_splats(obj):
+        raise UserError(f"{obj.name!r} holds no splats; choose an object that does.")
 
 
-def _as_point_cloud(placed: bpy.types.Object) -> Any:
-    """`placed`, or where it is a mesh of an older Blender, a PointCloud in its place."""
-    if placed.type == "POINTCLOUD":
-        return placed
-    name = placed.name
+def _as_point_cloud(obj: bpy.types.Object) -> Any:
+    """`obj`, or where it is a mesh of an older Blender, a PointCloud in its place."""
+    if obj.type == "POINTCLOUD":
+        return obj
+    name = obj.name
     with Changes() as changes:
-        data = splats.new_geometry(placed.data.name, splats.read(placed.data), as_mesh=False)
+        data = splats.new_geometry(obj.data.name, splats.read(obj.data), as_mesh=False)
         replacement = bpy.data.objects.new(name, data)
-        for kept in ("parent", "matrix_parent_inverse", "matrix_basis", "hide_render", "hide_viewport"):
-            setattr(replacement, kept, getattr(placed, kept))
-        for key, value in placed.items():
+        for property_name in ("parent", "matrix_parent_inverse", "matrix_basis", "hide_render", "hide_viewport"):
+            setattr(replacement, property_name, getattr(obj, property_name))
+        for key, value in obj.items():
             replacement[key] = value
-        for collection in placed.users_collection:
+        for collection in obj.users_collection:
             collection.objects.link(replacement)
-        changes.release(placed.data)
-        changes.remove(placed)
+        changes.release(obj.data)
+        changes.remove(obj)
     replacement.name = name
     return replacement

@@ -38,9 +38,9 @@ MATERIAL, POINT_MATERIAL = "Material", "Point Material"
 def node_group(from_mesh: bool) -> bpy.types.NodeTree:
     """The modifier's node group, one for all splats in the file."""
     kind = f"splats from {'mesh' if from_mesh else 'points'} {LOOK}"
-    found: bpy.types.NodeTree | None = shared(bpy.data.node_groups, kind)
-    if found is not None:
-        return found
+    existing: bpy.types.NodeTree | None = shared(bpy.data.node_groups, kind)
+    if existing is not None:
+        return existing
     tree = bpy.data.node_groups.new("3R Splats", "GeometryNodeTree")
     tree.is_modifier = True
     _interface(tree.interface)
@@ -97,10 +97,12 @@ class _Splats(Formulas):
         points = self.given["Geometry"]
         if from_mesh:
             points = self.value("GeometryNodeMeshToPoints", points)
-        kept = self.delete(points, self.hidden())
+        visible = self.delete(points, self.hidden())
         as_points = self.value("GeometryNodeIsViewport")
         as_points = self.value("FunctionNodeBooleanMath", as_points, self.given[VIEWPORT_POINTS], operation="AND")
-        drawn = self.value("GeometryNodeSwitch", as_points, self.quads(kept), self.points(kept), input_type="GEOMETRY")
+        drawn = self.value(
+            "GeometryNodeSwitch", as_points, self.quads(visible), self.points(visible), input_type="GEOMETRY"
+        )
         self.give(result.inputs["Geometry"], drawn)
 
     def number(self, name: str) -> Field:
@@ -145,8 +147,8 @@ class _Splats(Formulas):
         color = self.base * functions[0] + (0.5, 0.5, 0.5)
         degrees = [self.compare(self.number(DEGREE), "GREATER_EQUAL", float(d)) for d in range(4)]
         for index, function in enumerate(functions[1:]):
-            shown = degrees[int((index + 1) ** 0.5)]
-            weight = self.calculate("MULTIPLY", function, shown)
+            used = degrees[int((index + 1) ** 0.5)]
+            weight = self.calculate("MULTIPLY", function, used)
             color = color + self.attribute(HARMONICS.format(index), "FLOAT_VECTOR") * weight
         return self.calculate("MAXIMUM", color, (0.0, 0.0, 0.0))
 
@@ -207,9 +209,9 @@ class _Splats(Formulas):
         slant_x = self.within(x / depth, view["Middle X"], view["Width"]) * (1.0 - flat)
         slant_y = self.within(y / depth, view["Middle Y"], view["Height"]) * (1.0 - flat)
         # The rows of the projection's derivative, times the square root of the covariance.
-        turn = self.value("FunctionNodeTransposeMatrix", self.value("FunctionNodeInvertMatrix", camera))
-        first = self.whitened(self.vector(1.0, 0.0, slant_x) * near, turn)
-        second = self.whitened(self.vector(0.0, 1.0, slant_y) * near, turn)
+        rotation = self.value("FunctionNodeTransposeMatrix", self.value("FunctionNodeInvertMatrix", camera))
+        first = self.whitened(self.vector(1.0, 0.0, slant_x) * near, rotation)
+        second = self.whitened(self.vector(0.0, 1.0, slant_y) * near, rotation)
         blur = view["Width"] * view["Height"] / view["Pixels"] * LOW_PASS
         xx, xy, yy = self.dot(first, first) + blur, self.dot(first, second), self.dot(second, second) + blur
         # det (A Aᵀ + b I) without cancellation: (a₁ × a₂)² is det A Aᵀ.
@@ -238,9 +240,9 @@ class _Splats(Formulas):
         least, most = middle - size * BEYOND, middle + size * BEYOND
         return self.calculate("MINIMUM", self.calculate("MAXIMUM", slope, least), most)
 
-    def whitened(self, row: Field, turn: Field) -> Any:
-        """A row vector in the camera's axes, times `turn` into the object's, the splat's rotation and its scales."""
-        local = self.value("FunctionNodeTransformDirection", row, turn)
+    def whitened(self, row: Field, rotation: Field) -> Any:
+        """A row vector in the camera's axes, times `rotation` into the object's, the splat's own and its scales."""
+        local = self.value("FunctionNodeTransformDirection", row, rotation)
         back = self.value("FunctionNodeInvertRotation", self.attribute(ROTATION, "QUATERNION"))
         return self.value("FunctionNodeRotateVector", local, back) * self.scale
 

@@ -68,9 +68,9 @@ def read(geometry: Geometry) -> Gaussians:
 
     def values(name: str, kind: Kind, width: int) -> Array:
         data = geometry.attributes[name].data
-        found = np.empty(len(data) * width, kind.dtype)
-        data.foreach_get(kind.property, found)
-        return found.reshape(-1, width)
+        values = np.empty(len(data) * width, kind.dtype)
+        data.foreach_get(kind.property, values)
+        return values.reshape(-1, width)
 
     base = values(BASE, FOUR if geometry.attributes[BASE].data_type == FOUR.name else COLOR, 4)
     names = [HARMONICS.format(index) for index in range(nodes.COUNT_HARMONICS)]
@@ -86,23 +86,23 @@ def read(geometry: Geometry) -> Gaussians:
     )
 
 
-def is_splats(placed: bpy.types.Object | None) -> bool:
+def is_splats(obj: bpy.types.Object | None) -> bool:
     """Whether an object holds splats."""
-    attributes: Any = getattr(placed.data, "attributes", {}) if placed is not None else {}
+    attributes: Any = getattr(obj.data, "attributes", {}) if obj is not None else {}
     return all(name in attributes for name in (SCALE, ROTATION, BASE))
 
 
 def new_object(name: str, geometry: Geometry) -> bpy.types.Object:
     """An object that shows `geometry`, not yet in any collection."""
-    shown = bpy.data.objects.new(name, geometry)
-    show(shown)
-    return shown
+    obj = bpy.data.objects.new(name, geometry)
+    show(obj)
+    return obj
 
 
-def show(placed: bpy.types.Object) -> None:
+def show(obj: bpy.types.Object) -> None:
     """Gives an object the modifier that makes its splats visible."""
-    modifier = placed.modifiers.new(MODIFIER, "NODES")
-    modifier.node_group = nodes.node_group(from_mesh=placed.type == "MESH")
+    modifier = obj.modifiers.new(MODIFIER, "NODES")
+    modifier.node_group = nodes.node_group(from_mesh=obj.type == "MESH")
     for socket in modifier.node_group.interface.items_tree:
         if socket.in_out == "INPUT" and hasattr(socket, "default_value") and socket.socket_type not in NO_DEFAULT:
             points.set_input(modifier, socket.name, socket.default_value)

@@ -46,12 +46,12 @@ EXPRESSIONS = {
 def fields(formulas: Formulas) -> dict[str, Field]:
     """A value for each of EXPRESSIONS: the view's width, height and middle at depth 1, the number of its pixels,
     whether it is orthographic (0 or 1), and the distance from which on something is seen."""
-    found = {}
+    fields = {}
     for name, expression in EXPRESSIONS.items():
         node = formulas.node("ShaderNodeValue", name=name, label=name)
         _drive(node.outputs[0], expression)
-        found[name] = Field(formulas, node.outputs[0])
-    return found
+        fields[name] = Field(formulas, node.outputs[0])
+    return fields
 
 
 def _drive(socket: Any, expression: str) -> None:
