@@ -1,27 +1,38 @@
-"""Holds our networks against published outputs: cases, seeded weights and images, comparison. See PARITY_CASES.
+"""Holds our networks against published outputs: cases, seeded weights and pictures, comparison.
 
-The folder of cases is that of the environment variable PARITY_CASES, else `../shared/parity/cases`. Its parent has
-`seeded.py`, which makes the weights and images that a case was computed from. More cases, made the same way, are in
-`cases` beside this file.
+`cases` beside this file has a small case of every network: some thousand values of each output. Where the environment
+variable PARITY_CASES names a folder of large cases, which hold every value, those are compared too.
 """
 
-import importlib.util
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 
+from tests.networks import seeded
 from threer_blender.networks import checkpoints
 
-CASES = Path(os.environ.get("PARITY_CASES", Path(__file__).parents[3] / "shared" / "parity" / "cases")).absolute()
 OWN_CASES = Path(__file__).parent / "cases"
 CLOSE = 1e-4  # of a tensor's largest value
+
+
+class Output(NamedTuple):
+    """A published output, or some of its values with their flat indices."""
+
+    values: torch.Tensor
+    indices: torch.Tensor | None
+    shape: tuple[int, ...]
+
+    def of(self, ours: torch.Tensor) -> torch.Tensor:
+        """Our output at the same places; an axis of one more or fewer makes no difference."""
+        assert [n for n in ours.shape if n > 1] == [n for n in self.shape if n > 1]
+        return ours.reshape(-1) if self.indices is None else ours.reshape(-1)[self.indices]
 
 
 class Case(NamedTuple):
@@ -35,46 +46,69 @@ class Case(NamedTuple):
         """Height and width of each view."""
         return [(height, width) for height, width in self.facts["sizes"]]
 
-    def expected(self) -> dict[str, torch.Tensor]:
-        """The published output's tensors."""
+    def expected(self) -> dict[str, Output]:
+        """The published outputs by their published names."""
         with safe_open(self.path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        outputs = {}
+        for name, values in tensors.items():
+            if not name.endswith(".indices"):
+                indices = tensors.get(f"{name}.indices")
+                shape = tuple(values.shape) if indices is None else tuple(self.facts["shapes"][name])
+                outputs[name] = Output(values.reshape(-1), None if indices is None else indices.long(), shape)
+        return outputs
 
     def images(self) -> list[torch.Tensor]:
-        """A (1, 3, H, W) image in [0, 1] a view."""
-        seeded = _seeded()
+        """A (1, 3, H, W) picture in [0, 1] a view."""
         return [
-            torch.from_numpy(seeded.image(f"view{i}", *size, seed=self.facts["seed"]))[None]
+            torch.from_numpy(seeded.picture(f"view{i}", *size, self.facts["seed"]))[None]
             for i, size in enumerate(self.sizes)
         ]
 
 
 def cases(*models: str) -> list[Any]:
-    """Every case of these models as a parameter whose id names it, the models one after the other; if there is no
-    folder of cases, one skipped parameter a model that says so."""
-    reason = f"there are no parity cases in {CASES}; PARITY_CASES names their folder"
-    found = []
-    for model in models:
-        folders = (CASES, OWN_CASES) if CASES.is_dir() else ()
-        paths = sorted(path for folder in folders for path in folder.glob(f"{model}.*.safetensors"))
-        found += [pytest.param(_case(path), id=f"parity-{path.stem}") for path in paths]
-        if not paths:
-            found.append(pytest.param(None, id=f"parity-{model}", marks=pytest.mark.skip(reason=reason)))
-    return found
+    """Every case of these models as a parameter whose id names it, the models one after the other."""
+    folders = {"small": OWN_CASES}
+    if "PARITY_CASES" in os.environ:
+        folders["large"] = Path(os.environ["PARITY_CASES"])
+        assert folders["large"].is_dir(), f"PARITY_CASES names {folders['large']}, which is no folder"
+    return [
+        pytest.param(_case(path), id=f"{size}-{path.stem}")
+        for model in models
+        for size, folder in folders.items()
+        for path in sorted(folder.glob(f"{model}.*.safetensors"))
+    ]
 
 
-def network(
-    case: Case, build: Callable[[], torch.nn.Module], rename: Callable[[str], str | None], prefix: str = ""
-) -> torch.nn.Module:
-    """The network with the case's seeded weights, loaded the way a checkpoint is. `prefix` stands before all names in
-    the checkpoint but not in the layout."""
-    seeded, model, seed = _seeded(), case.facts["model"], case.facts["seed"]
-    own = OWN_CASES / f"{model}.layout.json"
-    if own.exists():
-        weights = {name: seeded.tensor(name, tuple(shape), seed) for name, shape in json.loads(own.read_text()).items()}
-    else:
-        weights = seeded.state_dict(model, seed)
-    return checkpoints.load(build, {prefix + name: torch.from_numpy(value) for name, value in weights.items()}, rename)
+class Networks:
+    """Networks with seeded weights, one at a time; tensors that the next one has under the same names go on into it."""
+
+    def __init__(self) -> None:
+        self._model: tuple[str, int] | None = None
+        self._network: torch.nn.Module | None = None
+        self._weights: dict[str, np.ndarray] = {}
+
+    def get(
+        self, case: Case, build: Callable[[], torch.nn.Module], rename: Callable[[str], str | None]
+    ) -> torch.nn.Module:
+        """The network of a case, loaded the way a checkpoint is."""
+        model, seed = case.facts["model"], case.facts["seed"]
+        if self._network is None or self._model != (model, seed):
+            self._network = None
+            layout = seeded.read_layout(OWN_CASES / f"{model}.layout.json")
+            before = self._weights if self._model is not None and self._model[1] == seed else {}
+            self._weights = {name: values for name, values in before.items() if name in layout}
+            del before
+            self._weights = seeded.state_dict(layout, seed, self._weights)
+            prefix = case.facts.get("checkpoint_prefix", "")  # before all names in the checkpoint, not in the layout
+            tensors = {prefix + name: torch.from_numpy(values) for name, values in self._weights.items()}
+            self._network, self._model = checkpoints.load(build, tensors, rename), (model, seed)
+        return self._network
+
+
+def is_points(name: str) -> bool:
+    """Whether an output of this name has points (…, 3) in space."""
+    return ("points" in name or "pts3d" in name) and "conf" not in name
 
 
 def difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:
@@ -85,8 +119,8 @@ def difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:
 
 
 def log_length(points: torch.Tensor) -> torch.Tensor:
-    """The variable before expm1 of a pointmap (..., 3): log(1 + |points|)."""
-    return torch.log1p(points.double().norm(dim=-1))
+    """The variable before expm1 of points (N × 3,): log(1 + |points|)."""
+    return torch.log1p(points.double().view(-1, 3).norm(dim=-1))
 
 
 def log_difference(ours: torch.Tensor, theirs: torch.Tensor, floor: float) -> float:
@@ -98,12 +132,3 @@ def log_difference(ours: torch.Tensor, theirs: torch.Tensor, floor: float) -> fl
 def _case(path: Path) -> Case:
     with safe_open(path, "np") as file:
         return Case(path, {name: json.loads(text) for name, text in file.metadata().items()})
-
-
-def _seeded() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("seeded", CASES.parent / "seeded.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

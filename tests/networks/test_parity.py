@@ -1,12 +1,9 @@
 """Parity: for the same weights and images, the networks return what the published implementations did."""
 
-import gc
-from collections.abc import Iterator
-
 import pytest
 
 torch = pytest.importorskip("torch", reason="networks need torch")
-from tests.networks.parity import CLOSE, Case, cases, difference, log_difference, log_length, network  # noqa: E402
+from tests.networks.parity import CLOSE, Case, Networks, cases, difference, is_points, log_difference, log_length  # noqa: E402
 from threer_blender.networks import dust3r, mast3r, splatt3r  # noqa: E402
 
 PAIR_NETWORKS = {
@@ -33,34 +30,23 @@ FLOOR = {"conf": 1.0, "scales": 0.0, "desc_conf": 0.0}
 
 
 @pytest.fixture(scope="module")
-def loaded() -> Iterator[dict]:
-    """Model -> its seeded network; holds one at a time."""
-    held: dict = {}
-    yield held
-    held.clear()
-
-
-def seeded(case: Case, held: dict) -> torch.nn.Module:
-    model = case.facts["model"], case.facts["seed"]
-    if model not in held:
-        held.clear()
-        gc.collect()
-        held[model] = network(case, *PAIR_NETWORKS[model[0]], case.facts.get("checkpoint_prefix", ""))
-    return held[model]
+def networks() -> Networks:
+    return Networks()
 
 
 @pytest.mark.parametrize("case", cases(*PAIR_NETWORKS))
-def test_pair_network(case: Case, loaded: dict) -> None:
+def test_pair_network(case: Case, networks: Networks) -> None:
+    network = networks.get(case, *PAIR_NETWORKS[case.facts["model"]])
     one, two = (image * 2 - 1 for image in case.images())
     with torch.inference_mode():
-        views = dict(zip(("view1", "view2"), seeded(case, loaded)(one, two), strict=True))
+        views = dict(zip(("view1", "view2"), network(one, two), strict=True))
     expected = case.expected()
     assert expected
     for name, theirs in expected.items():
         view, output = name.split(".")
-        ours = getattr(views[view], NAMES[output]).view(theirs.shape)  # some have an axis of one more
-        assert difference(ours, theirs) < CLOSE, name
-        if output.startswith("pts3d"):
-            assert difference(log_length(ours), log_length(theirs)) < CLOSE, name
+        ours = theirs.of(getattr(views[view], NAMES[output]))
+        assert difference(ours, theirs.values) < CLOSE, name
+        if is_points(output):
+            assert difference(log_length(ours), log_length(theirs.values)) < CLOSE, name
         if output in FLOOR:
-            assert log_difference(ours, theirs, FLOOR[output]) < CLOSE, name
+            assert log_difference(ours, theirs.values, FLOOR[output]) < CLOSE, name

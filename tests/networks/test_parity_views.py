@@ -1,13 +1,12 @@
 """Parity of the networks that take any number of views: for the same weights and images, the published outputs."""
 
-import gc
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="networks need torch")
-from tests.networks.parity import CLOSE, Case, cases, difference, log_difference, log_length, network  # noqa: E402
+from tests.networks.parity import CLOSE, Case, Networks, cases, difference, is_points, log_difference, log_length  # noqa: E402
 from threer_blender.networks import depth_anything3, fast3r, map_anything, vggt, vggt_omega  # noqa: E402
 from threer_blender.networks.layers import vit  # noqa: E402
 from threer_blender.networks.layers.pose_encoding import inverted  # noqa: E402
@@ -68,22 +67,18 @@ def _fast3r(net: Any, images: torch.Tensor, facts: dict) -> dict[str, torch.Tens
     return found
 
 
-def _map_anything(net: Any, images: torch.Tensor, facts: dict) -> dict[str, torch.Tensor]:
+def _map_anything(net: Any, images: torch.Tensor, _facts: dict) -> dict[str, torch.Tensor]:
     found = net(vit.normalised(images))
     poses = inverted(found.camera_from_world)
     points = (found.rays * found.distance[..., None]) @ poses[:, None, :, :3].mT + poses[:, None, None, :, 3]
-    maps = {
+    return {
+        "camera_poses": poses,
+        "metric_scaling_factor": found.unit,
         "ray_directions": found.rays,
         "depth_along_ray": found.distance,
         "conf": found.confidence,
         "non_ambiguous_mask_logits": found.clear,
         "pts3d": points,
-    }
-    few = slice(None, None, facts["stride"])
-    return {
-        "camera_poses": poses,
-        "metric_scaling_factor": found.unit[None],
-        **{name: values[:, few, few] for name, values in maps.items()},
     }
 
 
@@ -91,44 +86,34 @@ def _map_anything(net: Any, images: torch.Tensor, facts: dict) -> dict[str, torc
 # sines of up to 1000 times their pixels, so that a millionth in its features moves its confidences by hundredths.
 ROUNDING: dict[str, float] = {}
 
-# The recorded outputs of two models are those of other settings than the releases': VGGT's positions were resized
-# bilinearly (its code asks for antialiased bicubic), Fast3R's attention was sharpened (its configuration says not to).
-VGGT_RECORDED = vggt.Config(positions=vit.PositionTable(mode="bilinear", offset=0.0))
-
 # Model -> its network, the names in its checkpoint, and its outputs under the published names, without a batch.
 NETWORKS: dict[str, tuple[Callable, Callable, Callable]] = {
     "da3_base": (depth_anything3.DepthAnything3, depth_anything3.rename, _depth_anything3),
-    "vggt_1b": (lambda: vggt.VGGT(VGGT_RECORDED), vggt.rename, _vggt),
+    "vggt_1b": (vggt.VGGT, vggt.rename, _vggt),
     "vggt_omega_1b_512": (vggt_omega.VGGTOmega, vggt_omega.rename, _vggt_omega),
     "map_anything_apache": (map_anything.MapAnything, map_anything.rename, _map_anything),
-    "fast3r_512": (lambda: fast3r.Fast3R(fast3r.SHARPENED), fast3r.rename, _fast3r),
+    "fast3r_512": (fast3r.Fast3R, fast3r.rename, _fast3r),
 }
 
 
 @pytest.fixture(scope="module")
-def held():
-    """Model -> its seeded network; holds one at a time."""
-    networks: dict = {}
-    yield networks
-    networks.clear()
+def networks() -> Networks:
+    return Networks()
 
 
 @pytest.mark.parametrize("case", cases(*NETWORKS))
-def test_views_network(case: Case, held: dict) -> None:
+def test_views_network(case: Case, networks: Networks) -> None:
     build, rename, outputs = NETWORKS[case.facts["model"]]
-    model = case.facts["model"], case.facts["seed"]
-    if model not in held:
-        held.clear()
-        ROUNDING.clear()
-        gc.collect()
-        held[model] = network(case, build, rename)
+    network = networks.get(case, build, rename)
+    ROUNDING.clear()
     with torch.inference_mode():
-        found = outputs(held[model], torch.cat(case.images()), case.facts)
-    expected = {name: value[0] for name, value in case.expected().items()}
+        found = outputs(network, torch.cat(case.images()), case.facts)
+    expected = case.expected()
     assert found.keys() == expected.keys()
     for name, theirs in expected.items():
-        assert difference(found[name], theirs) < max(CLOSE, 5 * ROUNDING.get(name, 0)), name
-        if "points" in name or "pts3d" in name:
-            assert difference(log_length(found[name]), log_length(theirs)) < CLOSE, name
+        ours = theirs.of(found[name])
+        assert difference(ours, theirs.values) < max(CLOSE, 5 * ROUNDING.get(name, 0)), name
+        if is_points(name):
+            assert difference(log_length(ours), log_length(theirs.values)) < CLOSE, name
         elif name == "depth" or ("conf" in name.split(".")[-1] and name != "conf"):
-            assert log_difference(found[name], theirs, 0.0 if name == "depth" else 1.0) < CLOSE, name
+            assert log_difference(ours, theirs.values, 0.0 if name == "depth" else 1.0) < CLOSE, name

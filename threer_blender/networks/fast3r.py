@@ -7,7 +7,6 @@ bear the names of the published checkpoint.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -31,11 +30,6 @@ class Config:
     dim: int = 1024
     depth: int = 24
     heads: int = 16
-    sharpness: float = 1.0  # of the decoder's attention; the released configuration and evaluations leave it so
-
-
-# For views many more than in training, section 4 of the paper: sqrt(log 137 / log 20), which the code has by default.
-SHARPENED = Config(sharpness=math.sqrt(math.log(137) / math.log(20)))
 
 
 class Prediction(NamedTuple):
@@ -46,14 +40,17 @@ class Prediction(NamedTuple):
 
 
 class Decoder(nn.Module):
-    """Tokens of all views look at each other. The blocks know nothing of places within a view: the encoder does."""
+    """Tokens of all views attend to each other. Positions within a view are the encoder's matter alone.
+
+    Attention is not sharpened for many views (section 4 of the paper): the published code does that by default, the
+    released configuration and evaluations do not.
+    """
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.decoder_embed = nn.Linear(config.dim, config.dim)
         self.dec_blocks = nn.ModuleList(
-            Block(config.dim, config.heads, eps=1e-5, scaled=False, sharpness=config.sharpness)
-            for _ in range(config.depth)
+            Block(config.dim, config.heads, eps=1e-5, scaled=False) for _ in range(config.depth)
         )
         self.dec_norm = nn.LayerNorm(config.dim, eps=1e-6)
 

@@ -36,7 +36,6 @@ class Config:
     layers: tuple[int, ...] = (4, 11, 17, 23)
     widths: tuple[int, ...] = (256, 512, 1024, 1024)
     channels: int = 256
-    positions: PositionTable = POSITIONS
 
 
 class Prediction(NamedTuple):
@@ -61,7 +60,7 @@ class Aggregator(nn.Module):
         dim, heads = config.dim, config.heads
         self.camera_token = nn.Parameter(torch.empty(1, 2, 1, dim))
         self.register_token = nn.Parameter(torch.empty(1, 2, REGISTERS, dim))
-        self.patch_embed = DinoV2(dim, config.depth, heads, config.positions, REGISTERS)
+        self.patch_embed = DinoV2(dim, config.depth, heads, POSITIONS, REGISTERS)
         blocks = [Block(dim, heads, eps=1e-5, qk_norm=1e-5) for _ in range(2 * config.depth)]
         self.frame_blocks, self.global_blocks = nn.ModuleList(blocks[::2]), nn.ModuleList(blocks[1::2])
 

@@ -70,15 +70,11 @@ def grid_positions(rows: int, columns: int, special: int, device: torch.device) 
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention. `qk_norm`: epsilon of the norm of queries and keys, None without one; `sharpness`:
-    what the scores are multiplied by, besides the root of the head's width."""
+    """Multi-head self-attention. `qk_norm`: epsilon of the norm of queries and keys, None without one."""
 
-    def __init__(
-        self, dim: int, heads: int, qk_norm: float | None = None, key_bias: bool = True, sharpness: float = 1.0
-    ) -> None:
+    def __init__(self, dim: int, heads: int, qk_norm: float | None = None, key_bias: bool = True) -> None:
         super().__init__()
         self.heads, self.key_bias = heads, key_bias
-        self.scale = sharpness * (dim // heads) ** -0.5
         self.qkv = nn.Linear(dim, 3 * dim)
         self.q_norm = nn.Identity() if qk_norm is None else nn.LayerNorm(dim // heads, eps=qk_norm)
         self.k_norm = nn.Identity() if qk_norm is None else nn.LayerNorm(dim // heads, eps=qk_norm)
@@ -97,7 +93,7 @@ class Attention(nn.Module):
             query, key = rotation(query), rotation(key)
         # Under autocast the norms answer in float32, and the fused kernel wants one type.
         query, key = query.to(value.dtype), key.to(value.dtype)
-        attended = functional.scaled_dot_product_attention(query, key, value, scale=self.scale)
+        attended = functional.scaled_dot_product_attention(query, key, value)
         mixed: Tensor = self.proj(attended.transpose(1, 2).flatten(2))
         return mixed
 
@@ -135,12 +131,11 @@ class Block(nn.Module):
     def __init__(
         self, dim: int, heads: int, eps: float, qk_norm: float | None = None, key_bias: bool = True,
         scaled: bool = True,
-        sharpness: float = 1.0,
         gated: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=eps)
-        self.attn = Attention(dim, heads, qk_norm, key_bias, sharpness)
+        self.attn = Attention(dim, heads, qk_norm, key_bias)
         self.ls1 = LayerScale(dim) if scaled else nn.Identity()
         self.norm2 = nn.LayerNorm(dim, eps=eps)
         self.mlp = GatedMlp(dim, 4 * dim) if gated else Mlp(dim, 4 * dim, dim)
@@ -168,12 +163,11 @@ class PatchEmbed(nn.Module):
 class PositionTable:
     """How DINOv2's learned positions, a square grid of 37 × 37 patches (518 pixels), fit other sizes.
 
-    `mode` and `antialias` are the interpolation's. `offset` is added to the sizes before their ratio is taken: a habit
-    of the first DINO that its weights now expect.
+    The interpolation is bicubic, with `antialias` or without. `offset` is added to the sizes before their ratio is
+    taken: a habit of the first DINO that its weights now expect.
     """
 
     side: int = 37
-    mode: str = "bicubic"
     antialias: bool = False
     offset: float = 0.1
 
@@ -184,9 +178,9 @@ class PositionTable:
         grid = table[:, 1:].float().unflatten(1, (self.side, self.side)).permute(0, 3, 1, 2)
         if self.offset:
             factors = [(count + self.offset) / self.side for count in (rows, columns)]
-            grid = functional.interpolate(grid, scale_factor=factors, mode=self.mode, antialias=self.antialias)
+            grid = functional.interpolate(grid, scale_factor=factors, mode="bicubic", antialias=self.antialias)
         else:
-            grid = functional.interpolate(grid, (rows, columns), mode=self.mode, antialias=self.antialias)
+            grid = functional.interpolate(grid, (rows, columns), mode="bicubic", antialias=self.antialias)
         assert grid.shape[2:] == (rows, columns)
         return torch.cat([table[:, :1], grid.flatten(2).transpose(1, 2).to(table.dtype)], dim=1)
 
