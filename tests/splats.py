@@ -1,4 +1,4 @@
-"""Gaussians for tests: random ones, their covariances and colours, decoders for splat files, where real files are."""
+"""Gaussians for tests: random ones, their covariances and colours, decoders for splat files, where files are."""
 
 import io
 import os
@@ -12,7 +12,7 @@ from threer_blender.model.reconstruction import Gaussians
 from threer_blender.splat_files import Codecs
 
 DATA = Path(os.environ.get("THREER_DATA", Path(__file__).parents[2] / "shared" / "data")) / "splats"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no splats at {DATA}; set THREER_DATA")
+SCENE = Path(__file__).parent / "data" / "splats"  # one scene in every format, see its README
 
 
 def random_gaussians(count, degree=3, seed=0):

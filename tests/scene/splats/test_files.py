@@ -11,7 +11,7 @@ from tests import splat_variants as variants
 from tests.blender.evaluated import get_input
 from tests.blender.world import looking_at
 from tests.reference_rasteriser import psnr, render
-from tests.splats import DATA, codecs, covariances, needs_data, random_gaussians, same
+from tests.splats import SCENE, codecs, covariances, random_gaussians, same
 from threer_blender import addon, bundle, splat_files
 from threer_blender.model.errors import UserError
 from threer_blender.model.gaussian_transform import transformed
@@ -149,14 +149,13 @@ def test_a_mirrored_object_is_exported_as_it_is_seen(tmp_path):
     assert covariances(moved) == pytest.approx(mirror @ covariances(gaussians) @ mirror, abs=1e-5)
 
 
-@needs_data
 def test_blender_decodes_sog_and_new_spz():
     images = len(bpy.data.images)
-    for name in ("playbot_sog_lod5/meta.json", "minimal-v4.spz"):
-        ours = splat_files.read(DATA / name, blenders.available()).gaussians
-        same(ours, splat_files.read(DATA / name, codecs()).gaussians, 0)
-    placed, _ = files.import_file(DATA / "playbot_sog_lod5" / "meta.json", bpy.context.scene)
-    assert placed.name == "playbot_sog_lod5"
+    for name in ("scene.sog", "scene.v4.spz"):
+        ours = splat_files.read(SCENE / name, blenders.available()).gaussians
+        same(ours, splat_files.read(SCENE / name, codecs()).gaussians, 0)
+    placed, _ = files.import_file(SCENE / "scene.sog", bpy.context.scene)
+    assert placed.name == "scene"
     assert len(bpy.data.images) == images
 
 
