@@ -6,9 +6,9 @@ torch = pytest.importorskip("torch", reason="networks need torch")
 from tests.networks.parity import CLOSE, Case, Networks, cases, difference, is_points, log_difference, log_length  # noqa: E402
 from threer_blender.networks import dust3r, mast3r, splatt3r  # noqa: E402
 
-PAIR_NETWORKS = {
-    "dust3r_512_dpt": (dust3r.dpt_512, dust3r.rename),
+PAIR_NETWORKS = {  # each has most of the tensors of the one before it
     "dust3r_224_linear": (dust3r.linear_224, dust3r.rename),
+    "dust3r_512_dpt": (dust3r.dpt_512, dust3r.rename),
     "mast3r_512_catmlpdpt_metric": (mast3r.metric_512, mast3r.rename),
     "splatt3r": (splatt3r.network, splatt3r.rename),
 }
