@@ -20,13 +20,13 @@ from threer_blender.model.lens import Distortion
 from threer_blender.model.reconstruction import (
     Camera,
     Gaussians,
-    LeftOut,
     Photo,
     PhotoFromMap,
     PointCloud,
     PointMap,
     Reconstruction,
     Shot,
+    Unregistered,
 )
 
 
@@ -73,7 +73,8 @@ def example(folder: Path) -> Reconstruction:
     shot = Shot("clip.mp4", photos[1].path, 29.97, 9, {7: cameras[1], 8: cameras[0]}, "nodal", "It turns.", *errors)
     return Reconstruction(
         "colmap", "BSD-3-Clause", photos, cameras, grids, cloud, splats, True, "views that agree", 0.25,
-        {"quality": "preview"}, {"features": 1.5}, [LeftOut("a.jpg", "Too dark.", "Use a flash.")], ["A note."], [shot],
+        {"quality": "preview"}, {"features": 1.5},
+        [Unregistered("a.jpg", "Too dark.", "Use a flash.")], ["A note."], [shot],
     )  # fmt: skip
 
 

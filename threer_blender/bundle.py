@@ -39,13 +39,13 @@ from .model.reconstruction import (
     Array,
     Camera,
     Gaussians,
-    LeftOut,
     Photo,
     PhotoFromMap,
     PointCloud,
     PointMap,
     Reconstruction,
     Shot,
+    Unregistered,
 )
 from .model.spherical_harmonics import COEFFICIENTS
 
@@ -118,7 +118,7 @@ def _fill(new: Path, reconstruction: Reconstruction, folder: Path, plates: Path 
             run,
             removal.listed(new),
             registered=registered,
-            chosen=registered + len(reconstruction.left_out),
+            chosen=registered + len(reconstruction.unregistered),
             points=0 if reconstruction.cloud is None else len(reconstruction.cloud),
         ),
     )
@@ -169,7 +169,7 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
         "options": dict(reconstruction.options),
         "timings": dict(reconstruction.timings),
         "notes": reconstruction.notes,
-        "left_out": [asdict(entry) for entry in reconstruction.left_out],
+        "left_out": [asdict(entry) for entry in reconstruction.unregistered],  # its name since the first bundles
         "photos": [located(entry) for entry in reconstruction.photos],
         "cameras": [camera(entry) for entry in reconstruction.cameras],
         "shots": [shot(entry) for entry in reconstruction.shots],
@@ -246,7 +246,7 @@ def _reconstruction(scene: dict[str, Any], folder: Path) -> Reconstruction:
         trusted_confidence=_number(scene["trusted_confidence"]),
         options=_typed(scene["options"], dict),
         timings={_typed(name, str): _number(value) for name, value in _typed(scene["timings"], dict).items()},
-        left_out=[_record(LeftOut, entry) for entry in scene["left_out"]],
+        unregistered=[_record(Unregistered, entry) for entry in scene["left_out"]],
         notes=[_typed(note, str) for note in _typed(scene["notes"], list)],
         shots=shots,
     )

@@ -41,7 +41,7 @@ def test_two_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: tupl
     result = run(monkeypatch, dust3r, photos, oracle.Oracle(seen).predict)
     check(result, photos, seen, 0)
     assert not result.metric
-    assert not result.left_out
+    assert not result.unregistered
     depths = [m.depth(c)[m.mask] for m, c in zip(result.pointmaps, result.cameras, strict=True)]
     assert np.median(np.concatenate(depths)) == pytest.approx(5, rel=0.01)
     bundle.write(result, tmp_path / "result")
@@ -97,7 +97,7 @@ def test_dust3r_with_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     result = run(monkeypatch, dust3r, photos, answer)
     check(result, photos[:5], seen[:5], 0.02)
-    assert [entry.photo for entry in result.left_out] == ["5.png"]
+    assert [entry.photo for entry in result.unregistered] == ["5.png"]
     assert len(result.cloud) < 0.8 * sum(pointmap.mask.sum() for pointmap in result.pointmaps)
 
 
@@ -147,7 +147,7 @@ def test_two_photos_without_overlap_are_a_guess_that_is_called_so(
     else:
         result = run(monkeypatch, dust3r, photos, answers.predict)
     assert GUESS in result.notes
-    assert not result.left_out
+    assert not result.unregistered
     for found, truth in zip(result.cameras, seen, strict=True):
         true = true_camera(photos[0], truth)
         assert (found.fx, found.cx, found.cy) == pytest.approx((true.fx, true.cx, true.cy), rel=2e-3)

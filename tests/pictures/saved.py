@@ -57,7 +57,7 @@ def read_one(path: Path) -> photos.Photo:
     """The photo, of which nothing is said."""
     warned = Warned()
     result = photos.read([path], warned)
-    assert not result.left_out
+    assert not result.unregistered
     assert not warned.sentences
     return result.accepted[0]
 

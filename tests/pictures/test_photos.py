@@ -18,7 +18,7 @@ from PIL import Image
 from tests.pictures.saved import Warned, read_one, save, scene, tags
 from threer_blender.files import photo_files
 from threer_blender.model.errors import UserError
-from threer_blender.pictures import photos
+from threer_blender.pictures import decoding, photos
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -28,11 +28,11 @@ def rejected(path: Path) -> str:
     warned = Warned()
     result = photos.read([path], warned)
     assert not result.accepted
-    (left_out,) = result.left_out
-    assert [photo for _, photo in warned.sentences] == [left_out.photo]
-    assert left_out.reason.endswith(".")
-    assert left_out.advice.endswith(".")
-    return left_out.reason + " " + left_out.advice
+    (unregistered,) = result.unregistered
+    assert [photo for _, photo in warned.sentences] == [unregistered.photo]
+    assert unregistered.reason.endswith(".")
+    assert unregistered.advice.endswith(".")
+    return unregistered.reason + " " + unregistered.advice
 
 
 # What is chosen
@@ -119,7 +119,7 @@ def test_identical_files_count_once(tmp_path: Path) -> None:
     warned = Warned()
     result = photos.read([first, copy], warned)
     assert [photo.name for photo in result.accepted] == ["first.jpg"]
-    assert [(left.photo, "first.jpg" in left.reason) for left in result.left_out] == [("copy.jpg", True)]
+    assert [(left.photo, "first.jpg" in left.reason) for left in result.unregistered] == [("copy.jpg", True)]
     assert warned.sentences[0][1] == "copy.jpg"
 
 
@@ -197,7 +197,7 @@ def test_progress_can_stop_the_reading(tmp_path: Path) -> None:
 @given(st.data())
 def test_no_damage_escapes_the_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: st.DataObject) -> None:
     """Whatever bytes change, `read` returns, and what it accepts gives pixels of the size that it said."""
-    monkeypatch.setattr(photos, "MOST_PIXELS", 1_000_000)  # A changed header may ask for gigabytes.
+    monkeypatch.setattr(decoding, "MOST_PIXELS", 1_000_000)  # A changed header may ask for gigabytes.
     kind = data.draw(st.sampled_from(["jpg", "png", "tif", "webp", "heic"]))
     buffer = io.BytesIO()
     formats = {"jpg": "JPEG", "tif": "TIFF", "heic": "HEIF"}
@@ -211,7 +211,7 @@ def test_no_damage_escapes_the_door(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path = tmp_path / f"fuzzed.{kind}"
     path.write_bytes(changed)
     result = photos.read([path], Warned())
-    assert len(result.accepted) + len(result.left_out) == 1
+    assert len(result.accepted) + len(result.unregistered) == 1
     for photo in result.accepted:
         assert photos.pixels(photo).shape == (photo.height, photo.width, 3)
 
@@ -219,7 +219,7 @@ def test_no_damage_escapes_the_door(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 HUGE = r"""
 import re, sys
 from PIL import Image
-from threer_blender.runtime import photos
+from threer_blender.pictures import decoding, photos
 (photo,) = photos.read([sys.argv[1]], print).accepted
 assert (photo.width, photo.height) == (16000, 12500), photo
 assert photos.pixels(photo, 1600).shape == (1250, 1600, 3)

@@ -143,7 +143,7 @@ def test_a_plate_that_changes_size_is_refused_with_the_frame(tmp_path: Path) -> 
 def test_a_single_exr_without_a_number_is_refused_in_a_sentence(tmp_path: Path) -> None:
     exr_file.write(tmp_path / "plate.exr", linear())
     chosen, _ = read(tmp_path / "plate.exr")
-    assert "no number" in chosen.left_out[0].reason
+    assert "no number" in chosen.unregistered[0].reason
 
 
 def test_a_movies_rate_is_a_fraction_and_its_pixels_its_own(tmp_path: Path) -> None:

@@ -120,17 +120,17 @@ def test_what_is_no_video_is_left_out_with_a_sentence(tmp_path, damage):
         path.write_bytes({"text": b"a letter to a friend", "half": path.read_bytes()[:900], "nothing": b""}[damage])
     found = read(path)
     assert found.accepted == []
-    (left_out,) = found.left_out
-    assert left_out.photo == "clip.mp4"
-    assert "video" in left_out.reason
-    assert left_out.advice.endswith(".")
+    (unregistered,) = found.unregistered
+    assert unregistered.photo == "clip.mp4"
+    assert "video" in unregistered.reason
+    assert unregistered.advice.endswith(".")
 
 
 def test_without_av_the_reason_is_said(tmp_path, monkeypatch):
     film(tmp_path / "clip.mp4", [0, 8])
     monkeypatch.setattr(photos, "find_spec", lambda _name: None)
-    (left_out,) = read(tmp_path / "clip.mp4").left_out
-    assert "av" in left_out.reason
+    (unregistered,) = read(tmp_path / "clip.mp4").unregistered
+    assert "av" in unregistered.reason
 
 
 def test_a_video_that_vanishes_ends_in_a_sentence(tmp_path):

@@ -105,7 +105,7 @@ def test_the_world_comes_back(engine: str, sizes: list, run: Callable, tmp_path:
     result = run(engine, known)
     check_cameras(result, known)
     check_points(result, known)
-    assert not result.left_out
+    assert not result.unregistered
     assert result.metric == (engine == "map_anything")
     if result.metric and len(sizes) > 1:
         ours, true = ([a.world_from_camera[:3, 3] for a in views[:2]] for views in (result.cameras, known.views))

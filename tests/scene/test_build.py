@@ -14,7 +14,7 @@ from tests.blender.evaluated import get_input
 from tests.blender.world import CAMERAS, reconstruct
 from threer_blender.cli.inspection import write_png
 from threer_blender.model.errors import UserError
-from threer_blender.model.reconstruction import LeftOut, Reconstruction
+from threer_blender.model.reconstruction import Reconstruction, Unregistered
 from threer_blender.model.reconstruction_transform import transformed
 from threer_blender.scene import build, cameras, identity, look, points
 from threer_blender.scene.changes import Changes
@@ -42,8 +42,10 @@ def test_what_stands_in_the_scene(reconstruction, tmp_path):
 
 
 def test_root_says_what_it_is(reconstruction, tmp_path):
-    left_out = [LeftOut("blurred.png", "It shares no features with the others.", "Take it again, closer.")]
-    root = build.build(replace(reconstruction, left_out=left_out, notes=["Cameras turn, but hardly move."]), tmp_path)
+    unregistered = [Unregistered("blurred.png", "It shares no features with the others.", "Take it again, closer.")]
+    root = build.build(
+        replace(reconstruction, unregistered=unregistered, notes=["Cameras turn, but hardly move."]), tmp_path
+    )
     assert root["threer_licence"] == "GPL-3.0-or-later"
     assert root["threer_notes"].splitlines() == [
         "Cameras turn, but hardly move.",

@@ -317,7 +317,7 @@ def test_odd_names_and_bad_neighbours_still_arrive(small_photos: list[Path], tmp
     result = headless.reconstruct([*chosen, cut], tmp_path / "result", options=FAST)
     assert [photo.name for photo in result.photos] == [f"a/{names[0]}", *(f"{n}" for n in names[1:]), f"b/{names[0]}"]
     assert len(result.cameras) == 5
-    assert [entry.photo for entry in result.left_out] == ["cut.jpg"]
+    assert [entry.photo for entry in result.unregistered] == ["cut.jpg"]
 
 
 @pytest.mark.usefixtures("place")

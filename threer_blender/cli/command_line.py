@@ -113,7 +113,7 @@ def _reconstruct(parsed: argparse.Namespace) -> None:
 def _done(reconstruction: Reconstruction, folder: Path) -> Done:
     registered = len(reconstruction.cameras)
     points = 0 if reconstruction.cloud is None else len(reconstruction.cloud)
-    return Done(str(folder), registered, registered + len(reconstruction.left_out), points)
+    return Done(str(folder), registered, registered + len(reconstruction.unregistered), points)
 
 
 def _option(text: str) -> tuple[str, str]:
@@ -178,7 +178,9 @@ def _summary(reconstruction: Reconstruction, output: Path) -> str:
     mean = f", reprojection error {sum(errors) / len(errors):.2f} px" if errors else ""
     lines = [f"{done.registered} of {done.chosen} photos solved, {done.points:,} points{mean}"]
     lines += [_quality(camera) for camera in reconstruction.cameras if _quality(camera)]
-    lines += [f"  left out: {entry.photo!r}: {entry.reason} {entry.advice}" for entry in reconstruction.left_out]
+    lines += [
+        f"  unregistered: {entry.photo!r}: {entry.reason} {entry.advice}" for entry in reconstruction.unregistered
+    ]
     lines += [f"  {note}" for note in reconstruction.notes]
     return "\n".join([*lines, f"written: {output}"]) + "\n"
 

@@ -118,7 +118,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         confidence_meaning=CONFIDENCE if options["points"] else "1 for every point: two or more photos agree on it",
         trusted_confidence=dense.TRUSTED if options["points"] else 0.0,
         timings=watch.laps,
-        left_out=solution.unregistered,
+        unregistered=solution.unregistered,
         notes=solution.notes,
     )
 
@@ -174,7 +174,7 @@ def solve_cameras(
     best: mapping.MappingSolution | None = None
     failures: list[UserError] = []
     matched: database.Matched | None = None
-    left_out: Iterable[int] = range(len(photos))
+    unregistered: Iterable[int] = range(len(photos))
     taken: list[MatchingPass] = []
     with tempfile.TemporaryDirectory() as folder:
         for number, matching_pass in enumerate(passes):
@@ -185,7 +185,7 @@ def solve_cameras(
             report.plan([stage for plan in [*planned, later] for stage in plan])
             reported, place = matching_pass.reported(report), Path(folder, str(number))
             place.mkdir()
-            matched = matching_pass.match(place, matched, left_out, reported)
+            matched = matching_pass.match(place, matched, unregistered, reported)
             try:
                 solution = mapping.solve(matched, reported)
             except UserError as error:
@@ -194,7 +194,7 @@ def solve_cameras(
             if best is None or len(solution.cameras) > len(best.cameras):
                 best = solution
                 names = {entry.photo for entry in best.unregistered}
-                left_out = {index for index, photo in enumerate(photos) if photo.name in names}
+                unregistered = {index for index, photo in enumerate(photos) if photo.name in names}
     if best is None:
         raise failures[-1]
     return best
@@ -226,7 +226,7 @@ def _sift(
     settings: database.FeatureSettings,
     folder: Path,
     _before: database.Matched | None,
-    _left_out: Iterable[int],
+    _unregistered: Iterable[int],
     report: ReportStage,
 ) -> database.Matched:
     from ..geometry.features import features
@@ -239,14 +239,14 @@ def _joined(
     settings: database.FeatureSettings,
     folder: Path,
     before: database.Matched | None,
-    left_out: Iterable[int],
+    unregistered: Iterable[int],
     report: ReportStage,
 ) -> database.Matched:
     from ..geometry.features import learned_features
     from ..pictures.photos import pixels
 
     assert before is not None
-    return learned_features.joined(before, left_out, pixels, folder, settings, report)
+    return learned_features.joined(before, unregistered, pixels, folder, settings, report)
 
 
 def _dense_plan(count: int, options: Mapping[str, Any]) -> list[Stage]:

@@ -102,7 +102,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         confidence_meaning=CONFIDENCE,
         options=options,
         timings=watch.laps,
-        left_out=earlier.left_out(solution.left_out),
+        unregistered=earlier.unregistered(solution.unregistered),
         notes=solution.notes,
     )
     return refinement.refined(result, options["refine"], pixels, report)

@@ -107,7 +107,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         confidence_meaning=CONFIDENCE,
         options=options,
         timings=watch.laps,
-        left_out=solution.left_out,
+        unregistered=solution.unregistered,
         notes=[*solution.notes, *_cut(photos)],
     )
 

@@ -248,7 +248,7 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class Unregistered:
     """A photo without a camera: why, and what the artist can do about it. Whole sentences."""
 
     photo: str
@@ -260,9 +260,9 @@ class LeftOut:
 class Reconstruction:
     """What an engine returns: everything that was solved, in one world frame.
 
-    `photos` holds every photo that could be read, in the artist's order. `left_out` names those without a camera and
-    the chosen files that are no usable photo.
-    `trusted_confidence` is the value above which the engine stands by a point. `notes` are sentences for the artist.
+    `photos` holds every photo that could be read, in the artist's order. `unregistered` names those without a camera
+    and the chosen files that are no usable photo. `trusted_confidence` is the value
+    above which the engine stands by a point. `notes` are sentences for the artist.
     """
 
     engine: str
@@ -277,10 +277,10 @@ class Reconstruction:
     trusted_confidence: float = 0.0
     options: Mapping[str, Any] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
-    left_out: list[LeftOut] = field(default_factory=list)
+    unregistered: list[Unregistered] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     shots: list[Shot] = field(default_factory=list)
 
     def camera(self, photo: str) -> Camera | None:
-        """The camera of the photo of that name, or None where it was left out."""
+        """The camera of the photo of that name, or None where it is unregistered."""
         return next((camera for camera in self.cameras if camera.photo == photo), None)

@@ -18,7 +18,7 @@ from ..files import sequence_files
 from ..files.photo_files import CHOOSABLE, VIDEO_SUFFIXES
 from ..files.sequence_files import PLATE_SUFFIXES, is_pattern
 from ..model.errors import UserError
-from ..model.reconstruction import LeftOut, Photo
+from ..model.reconstruction import Photo, Unregistered
 from .decoding import Picture, Unusable, decoded
 from .exif import focal_and_sensor
 
@@ -33,7 +33,7 @@ class Photos:
     """What `read` made of the files: those to work with and those it could not use, each in the artist's order."""
 
     accepted: list[Photo]
-    left_out: list[LeftOut]
+    unregistered: list[Unregistered]
 
 
 def read(
@@ -48,7 +48,7 @@ def read(
     """
     files = [Path(path) for path in paths]
     accepted: list[Photo] = []
-    left_out: list[LeftOut] = []
+    unregistered: list[Unregistered] = []
     first_of: dict[str, str] = {}
     for index, (file, name) in enumerate(zip(files, _names(files), strict=True)):
         progress(index / len(files))
@@ -64,9 +64,9 @@ def read(
                 accepted.append(_photo(file, name, digest, warn))
             first_of[digest] = name
         except _Refused as refused:
-            left_out.append(refused.left_out)
-            warn(f"{refused.left_out.reason} {refused.left_out.advice}", name)
-    return Photos(accepted, left_out)
+            unregistered.append(refused.unregistered)
+            warn(f"{refused.unregistered.reason} {refused.unregistered.advice}", name)
+    return Photos(accepted, unregistered)
 
 
 def _share(progress: Callable[[float], None], index: int, count: int, fraction: float) -> None:
@@ -91,7 +91,7 @@ class _Refused(Exception):
     """A file that is left out."""
 
     def __init__(self, name: str, reason: str, advice: str) -> None:
-        self.left_out = LeftOut(name, reason, advice)
+        self.unregistered = Unregistered(name, reason, advice)
 
 
 RESAVE = "Open it in a picture editor and save it anew as a JPEG or an 8-bit PNG, or take it out of the selection."

@@ -14,7 +14,7 @@ from ..geometry.alignment.global_alignment import AlignedView, Alignment
 from ..geometry.clouds.assembly import View
 from ..model.engine import Engine
 from ..model.errors import UserError
-from ..model.reconstruction import LeftOut, Photo, Reconstruction
+from ..model.reconstruction import Photo, Reconstruction, Unregistered
 from .pair_solution import Seen
 
 
@@ -63,10 +63,10 @@ class Earlier:
         """The solved photos as they were, and of `views` those of the new photos."""
         return [*self.views(seen), *(view for view in views if view.number not in self.solved)]
 
-    def left_out(self, now: Sequence[LeftOut]) -> list[LeftOut]:
+    def unregistered(self, now: Sequence[Unregistered]) -> list[Unregistered]:
         """What the earlier result left out, but for the photos that were chosen again, and what this one does."""
         names = {photo.name for photo in self.photos}
-        return [*(entry for entry in self.result.left_out if entry.photo not in names), *now]
+        return [*(entry for entry in self.result.unregistered if entry.photo not in names), *now]
 
 
 def earlier(folder: str, engine: Engine, chosen: Sequence[Photo]) -> Earlier:

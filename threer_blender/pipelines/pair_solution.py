@@ -20,7 +20,7 @@ from ..geometry.similarities import Similarities, Similarity, procrustes
 from ..model.arrays import Array, FloatArray
 from ..model.engine import ReportStage, Stage
 from ..model.errors import UserError
-from ..model.reconstruction import LeftOut, Photo, PhotoFromMap
+from ..model.reconstruction import Photo, PhotoFromMap, Unregistered
 
 ALIGNING = Stage("aligning", "Bringing the photos together", 0.5)  # seconds a photo
 GUESSED = (
@@ -57,7 +57,7 @@ class Solution:
     frames: Mapping[tuple[int, int], FloatArray]
     unit: float
     trusted: float
-    left_out: list[LeftOut] = field(default_factory=list)
+    unregistered: list[Unregistered] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -99,13 +99,13 @@ def solve(
             alignment = guessed(store, names)
             notes = [GUESSED.format(*names)]
     threshold, unsure = _threshold(alignment.views, names, trusted)
-    left_out = [LeftOut(names[i], *APART) for i in alignment.disconnected]
+    unregistered = [Unregistered(names[i], *APART) for i in alignment.disconnected]
     return Solution(
         [_view(photos, seen, view) for view in alignment.views],
         _frames(store, alignment),
         float(np.median(alignment.pairs.scale)),
         threshold,
-        left_out,
+        unregistered,
         [*unsure, *notes, *_unused(alignment, names, len(store))],
     )
 

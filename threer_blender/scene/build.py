@@ -237,7 +237,7 @@ def _describe(
     changes: Changes, root: bpy.types.Object, reconstruction: Reconstruction, bundle_folder: str | Path
 ) -> None:
     """Say on the root, where the artist can read it, what this is and what it leaves out."""
-    left_out = [f"{photo.photo}: {photo.reason} {photo.advice}" for photo in reconstruction.left_out]
+    unregistered = [f"{photo.photo}: {photo.reason} {photo.advice}" for photo in reconstruction.unregistered]
     missing = [
         f"{photo.name}: there is no {picture} any more, so its camera has no background picture."
         for photo in reconstruction.photos
@@ -247,8 +247,8 @@ def _describe(
     changes.mark(
         root,
         **{
-            CHOSEN: len(reconstruction.cameras) + len(reconstruction.left_out),
-            NOTES: "\n".join([*reconstruction.notes, *left_out, *missing]),
+            CHOSEN: len(reconstruction.cameras) + len(reconstruction.unregistered),
+            NOTES: "\n".join([*reconstruction.notes, *unregistered, *missing]),
             BUNDLE: cameras.stored_path(Path(bundle_folder)),
         },
         threer_engine=reconstruction.engine,

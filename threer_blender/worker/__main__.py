@@ -144,7 +144,7 @@ def _reconstruct(request: Request, report: Report) -> Done:
     bundle_folder.check_output(output)
     chosen = photos.read(photo_files.find(request.photos), report.warn, lambda done: report(READING, done, 1))
     if not chosen.accepted:
-        first = chosen.left_out[0]
+        first = chosen.unregistered[0]
         raise UserError(f"None of the chosen files can be worked with; {first.photo}: {first.reason} {first.advice}")
     reconstruction, options = _within_memory(engine, chosen.accepted, options, report)
     followed = _shots(reconstruction, report)
@@ -154,14 +154,14 @@ def _reconstruct(request: Request, report: Report) -> Done:
         reconstruction,
         shots=followed,
         options=options,
-        left_out=[*chosen.left_out, *reconstruction.left_out],
+        unregistered=[*chosen.unregistered, *reconstruction.unregistered],
         cameras=plates.write_all(reconstruction, folder, lambda done, total: report(UNDISTORTING, done, total)),
     )
     report(SAVING, 0, 1)
     return Done(
         bundle=str(bundle.write(reconstruction, output, folder, request.run, staging)),
         registered=len(reconstruction.cameras),
-        chosen=len(reconstruction.cameras) + len(reconstruction.left_out),
+        chosen=len(reconstruction.cameras) + len(reconstruction.unregistered),
         points=0 if reconstruction.cloud is None else len(reconstruction.cloud),
     )
 

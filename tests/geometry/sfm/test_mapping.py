@@ -23,7 +23,7 @@ from threer_blender.geometry.sfm.model_selection import read_pairs, score_model
 from threer_blender.jobs.messages import Message, Progress
 from threer_blender.model.engine import ReportStage, Stage
 from threer_blender.model.errors import Cancelled, UserError
-from threer_blender.model.reconstruction import MEDIAN_DEPTH, Array, Camera, LeftOut, Photo
+from threer_blender.model.reconstruction import MEDIAN_DEPTH, Array, Camera, Photo, Unregistered
 from threer_blender.pictures import photos as door
 from threer_blender.runtime.report import Report
 
@@ -211,10 +211,10 @@ def test_a_coarse_pass_that_leaves_photos_unregistered_is_followed_by_a_finer_on
     assert rotation.max() < 3.0
 
 
-@pytest.mark.parametrize("left_out", [(5, 3, 1), (5, 0), (1, 1), (0,)])
-def test_passes_have_stages_of_their_own(left_out: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("unregistered", [(5, 3, 1), (5, 0), (1, 1), (0,)])
+def test_passes_have_stages_of_their_own(unregistered: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """Passes over ten photos, stand-ins that take as long as planned and leave out so many, one after the other."""
-    clock, sent, found = 0.0, list[Message](), iter(left_out)
+    clock, sent, found = 0.0, list[Message](), iter(unregistered)
     photos = [Photo(str(number), "", 9, 9, "") for number in range(10)]
 
     def take(stages: tuple[Stage, ...], report: ReportStage) -> None:
@@ -229,7 +229,7 @@ def test_passes_have_stages_of_their_own(left_out: tuple[int, ...], monkeypatch:
 
     def solved(_matched: object, report: ReportStage) -> MappingSolution:
         take((MAPPING,), report)
-        lost = [LeftOut(photo.name, "", "") for photo in photos[: next(found)]]
+        lost = [Unregistered(photo.name, "", "") for photo in photos[: next(found)]]
         placed = [Camera(photo.name, 9, 9, 9, 9, 4.5, 4.5, np.eye(4)) for photo in photos[len(lost) :]]
         return MappingSolution(placed, np.empty((0, 3)), np.empty((0, 3)), [], lost, [], 0.0, "", [])
 
@@ -243,14 +243,14 @@ def test_passes_have_stages_of_their_own(left_out: tuple[int, ...], monkeypatch:
     colmap.solve_cameras(photos, {"focal": 0.0}, report, [LATER.weighing(whole)])
     report(LATER, 0, 1)
     told = [message for message in sent if isinstance(message, Progress)]
-    taken = ["", ", finer", ", learned"] if left_out[0] > 1 else ["", ", learned"]
-    expected = [stage.label + look for look in taken[: len(left_out)] for stage in (FEATURES, MATCHES, MAPPING)]
+    taken = ["", ", finer", ", learned"] if unregistered[0] > 1 else ["", ", learned"]
+    expected = [stage.label + look for look in taken[: len(unregistered)] for stage in (FEATURES, MATCHES, MAPPING)]
     assert list(dict.fromkeys(message.stage for message in told)) == [*expected, LATER.label]
     fractions = [message.fraction for message in told]
     assert fractions == sorted(fractions)
-    planned = 3 if left_out[0] > 1 else 2  # passes before "later", each as long as it is
+    planned = 3 if unregistered[0] > 1 else 2  # passes before "later", each as long as it is
     assert fractions[-1] == pytest.approx(planned / (planned + 1), abs=1e-3)
-    if len(left_out) == planned:  # nothing was skipped, so the time left was true
+    if len(unregistered) == planned:  # nothing was skipped, so the time left was true
         assert told[-1].seconds_left == pytest.approx(whole, rel=0.01)
 
 
@@ -271,10 +271,10 @@ def test_photo_of_something_else_is_named(tmp_path: Path) -> None:
 
     solution = solve(extract_and_match([*photos, *stranger, grey], pixels, tmp_path, TINY, silent), silent)
     assert len(solution.cameras) == 7
-    left_out = {photo.photo: photo for photo in solution.unregistered}
-    assert set(left_out) == {"01.jpg", "grey.png"}
-    assert "another photo" in left_out["01.jpg"].reason
-    assert "detail" in left_out["grey.png"].reason
+    unregistered = {photo.photo: photo for photo in solution.unregistered}
+    assert set(unregistered) == {"01.jpg", "grey.png"}
+    assert "another photo" in unregistered["01.jpg"].reason
+    assert "detail" in unregistered["grey.png"].reason
 
 
 def test_two_scenes_give_the_larger_and_name_the_other(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ...model import lens
 from ...model.arrays import Array, FloatArray
 from ...model.engine import ReportStage, Stage
 from ...model.errors import UserError
-from ...model.reconstruction import MEDIAN_DEPTH, Camera, LeftOut
+from ...model.reconstruction import MEDIAN_DEPTH, Camera, Unregistered
 from ..features.database import Matched
 from . import mappers
 from .model_selection import (
@@ -58,7 +58,7 @@ class MappingSolution:
     positions: FloatArray
     colors: Array
     observed: list[Array]
-    unregistered: list[LeftOut]
+    unregistered: list[Unregistered]
     other_models: list[list[str]]
     reprojection_error: float
     candidate: str
@@ -245,7 +245,7 @@ def _other_models(best: ScoredModel, scored_models: Sequence[ScoredModel]) -> li
     return groups
 
 
-def _unregistered(index: int, best: ScoredModel, matched: Matched, others: Sequence[Sequence[int]]) -> LeftOut:
+def _unregistered(index: int, best: ScoredModel, matched: Matched, others: Sequence[Sequence[int]]) -> Unregistered:
     """Why a photo has no camera, and what would help."""
     features = int(matched.features[index])
     enough = matched.pairs[matched.inliers >= PAIR_MATCHES]
@@ -270,7 +270,7 @@ def _unregistered(index: int, best: ScoredModel, matched: Matched, others: Seque
     else:
         reason = f"It resembles {_names(partners, matched)}, but no camera position explains the resemblance."
         advice = "Add photos from beside this view; repeating patterns, reflections and moving things mislead."
-    return LeftOut(matched.photos[index].name, reason, advice)
+    return Unregistered(matched.photos[index].name, reason, advice)
 
 
 def _names(indices: Iterable[int], matched: Matched) -> str:
