@@ -1,7 +1,8 @@
 """Damaged inputs for as long as one likes: `python -m tests.fuzz.run [KIND …] [--inputs N] [--seconds S] [--first S]`.
 
 Prints a row a kind: how many were tried, read and refused, and how many ended in another exception (or a crash), took
-over 600 MB or over 10 seconds. What is bad is listed with its seed; `--inputs 1 --first SEED` repeats it.
+over 600 MB or over 10 seconds of the processor. What is bad is listed with its seed; `--inputs 1 --first S` repeats
+it.
 """
 
 import argparse
@@ -17,7 +18,8 @@ from pathlib import Path
 from tests.fuzz import kinds
 from tests.fuzz.worker import MEMORY
 
-SECONDS = 10.0  # of one input
+SECONDS = 10.0  # of the processor, for one input
+PATIENCE = 60.0  # seconds after which an input counts as too slow, even if it waits for something
 START = 120.0  # seconds within which a process must have read its examples
 BAD = ("exceptions", "memory", "time")
 
@@ -76,7 +78,7 @@ def _one_process(name: str, seed: int, last: int, end: float, counts: Counter[st
                 return current + 1
             record = json.loads(line)
             if "seed" in record:
-                current, patience = record["seed"], SECONDS
+                current, patience = record["seed"], PATIENCE
                 continue
             _judge(counts, name, current, record)
             seed, current = seed + 1, None

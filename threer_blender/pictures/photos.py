@@ -152,7 +152,7 @@ def _frames(file: Path, name: str, digest: str, progress: Callable[[float], None
         return video.choose(file.absolute(), name, digest, progress)
     except Unusable as error:
         raise _Refused(name, str(error), "Give all frames of the shot one size, or make two shots of them.") from error
-    except (OSError, ValueError) as error:  # which PyAV's errors are
+    except video.FAULTS as error:
         raise _Refused(name, f"It is damaged, or no video that can be decoded ({_brief(error)}).", CONVERT) from error
 
 
@@ -208,7 +208,7 @@ def _frame_pixels(photo: Photo, long_side: int | None) -> npt.NDArray[np.uint8]:
         if video.film(photo.path).size != (photo.width, photo.height):
             raise UserError(_changed(photo))
         return video.pixels(photo.path, photo.frame, long_side)
-    except (OSError, ValueError, Unusable) as error:
+    except (*video.FAULTS, Unusable) as error:
         raise UserError(_changed(photo)) from error
 
 

@@ -34,6 +34,7 @@ TEXTURE = 3.0  # grey levels of deviation in a block whose movement can be told
 
 USUAL_RATE = Fraction(24)  # frames per second, where the files do not say
 
+FAULTS = (OSError, ValueError, av.FFmpegError)  # what opening and decoding a damaged video raises
 Progress = Callable[[float], None]
 
 
