@@ -45,7 +45,7 @@ def run(
     def predict(_seen: list, pairs: scene_graph.Choose, _report: Report):
         return (answer(i, j) for i, j in pair_solution.both_orders(pairs(None)) or [(0, 0)])
 
-    monkeypatch.setattr(engine, "_predict", predict)
+    monkeypatch.setattr(engine, "predict", predict)
     return engine.reconstruct(photos, engine.ENGINE.checked_options({}), Report(lambda _message: None))
 
 
@@ -58,7 +58,7 @@ def run_mast3r(
         for pair in pair_solution.both_orders(pairs(None)) or [(0, 0)]:
             yield answers.predict(*pair), answers.matches(*pair, stride=8)
 
-    monkeypatch.setattr(mast3r, "_predict", predict)
+    monkeypatch.setattr(mast3r, "predict", predict)
     return mast3r.reconstruct(photos, mast3r.ENGINE.checked_options(options), Report(lambda _message: None))
 
 

@@ -226,7 +226,7 @@ def run_one(
     monkeypatch: pytest.MonkeyPatch, photos: list[Photo], answer: Callable[[int, int], PairPrediction]
 ) -> Reconstruction:
     """By MASt3R, which knows metres."""
-    monkeypatch.setattr(mast3r, "_predict", lambda *_: iter([(answer(0, 0), None)]))
+    monkeypatch.setattr(mast3r, "predict", lambda *_: iter([(answer(0, 0), None)]))
     return mast3r.reconstruct(photos, mast3r.ENGINE.checked_options({}), Report(lambda _message: None))
 
 

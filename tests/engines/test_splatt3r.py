@@ -112,7 +112,7 @@ def test_splats_of_aligned_pairs_lie_on_one_surface(
         unit = float(np.linalg.norm(said.points_first[0, 0]) / np.linalg.norm(seen[first].camera_points[0, 0]))
         return splatt3r.Answer(said, surface(said.points_first, unit), surface(said.points_second, unit))
 
-    monkeypatch.setattr(splatt3r, "_predict", lambda _photos, pairs, _report: (answer(*pair) for pair in pairs))
+    monkeypatch.setattr(splatt3r, "predict", lambda _photos, pairs, _report: (answer(*pair) for pair in pairs))
     result = splatt3r.reconstruct(chosen, {}, Report(lambda _message: None))
     assert len(result.cameras) == count
     assert result.metric

@@ -36,7 +36,7 @@ def test_added_photos_cost_their_own_comparisons_and_move_nothing(
             said = answers.predict(*pair)
             yield said if engine is dust3r else (said, answers.matches(*pair, stride=8))
 
-    monkeypatch.setattr(engine, "_predict", predict)
+    monkeypatch.setattr(engine, "predict", predict)
 
     def solve(some: list[Photo], **options: str) -> Reconstruction:
         return engine.reconstruct(some, engine.ENGINE.checked_options(options), Report(lambda _message: None))

@@ -309,7 +309,7 @@ def test_all_or_nothing(reconstruction, better, tmp_path, monkeypatch, second_ti
         (cameras, "background"),
         (build, "_link"),
         (build, "_retire"),
-        (build, "_describe"),
+        (build, "describe"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -331,7 +331,7 @@ def test_all_or_nothing_after(reconstruction, better, tmp_path, monkeypatch, sec
     assert lines() == before
 
 
-@pytest.mark.parametrize("name", ["_interface", "material", "set_input"])
+@pytest.mark.parametrize("name", ["interface", "material", "set_input"])
 def test_all_or_nothing_within_the_look(reconstruction, tmp_path, monkeypatch, name):
     before = lines()
     module = points if name == "set_input" else look

@@ -161,7 +161,7 @@ def test_a_second_solve_moves_the_same_camera_anew(filmed, tmp_path):
 def test_a_failure_leaves_the_earlier_movement(filmed, tmp_path, monkeypatch):
     root = build.build(filmed, tmp_path)
     shifted = {n: replace(c, world_from_camera=looking_at((n / 2, -1.0, -3.0))) for n, c in FRAMES.items()}
-    monkeypatch.setattr(build, "_describe", lambda *_: 1 / 0)
+    monkeypatch.setattr(build, "describe", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         build.build(replace(filmed, shots=[replace(filmed.shots[0], cameras=shifted)]), tmp_path)
     assert max(pixel_errors(root, FRAMES)) < 0.01

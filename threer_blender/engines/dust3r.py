@@ -72,7 +72,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     report.plan([*plan, *refinement.plan(len(photos), options["refine"])])
     with tempfile.TemporaryDirectory() as folder:
         store = PairStore(Path(folder))
-        for prediction in _predict(prepared, pairs, report):
+        for prediction in predict(prepared, pairs, report):
             store.add(prediction)
         watch.lap("network")
         align = partial(global_alignment.align, before=earlier.alignment(prepared))
@@ -93,7 +93,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     return refinement.refined(result, options["refine"], pixels, report)
 
 
-def _predict(photos: Sequence[Input], pairs: Choose, report: Report) -> Iterator[PairPrediction]:
+def predict(photos: Sequence[Input], pairs: Choose, report: Report) -> Iterator[PairPrediction]:
     """What the network says of pairs of photos, in both orders, as it comes."""
     from ..networks import dust3r
     from ..pipelines import pair_solution, pairwise

@@ -82,7 +82,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     matches = []
     with tempfile.TemporaryDirectory() as folder:
         store = PairStore(Path(folder))
-        for prediction, matched in _predict(prepared, pairs, report):
+        for prediction, matched in predict(prepared, pairs, report):
             store.add(prediction)
             matches.append(matched)
         watch.lap("network")
@@ -108,7 +108,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     return refinement.refined(result, options["refine"], pixels, report)
 
 
-def _predict(photos: Sequence[Input], pairs: Choose, report: Report) -> Iterator[tuple[PairPrediction, Matches]]:
+def predict(photos: Sequence[Input], pairs: Choose, report: Report) -> Iterator[tuple[PairPrediction, Matches]]:
     """What the network says of pairs of photos, in both orders, as it comes."""
     from ..geometry.pairs import reciprocal_matching
     from ..networks import mast3r

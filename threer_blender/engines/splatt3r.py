@@ -78,7 +78,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     log_confidence: dict[Pair, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         store = PairStore(Path(folder))
-        for answer in _predict(prepared, pairs, report):
+        for answer in predict(prepared, pairs, report):
             prediction = answer.pointmaps
             store.add(prediction)
             log_confidence[prediction.first, prediction.second] = _log_confidence(prediction)
@@ -112,7 +112,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     )
 
 
-def _predict(photos: Sequence[Input], pairs: Sequence[Pair], report: Report) -> Iterator[Answer]:
+def predict(photos: Sequence[Input], pairs: Sequence[Pair], report: Report) -> Iterator[Answer]:
     """What the network says of the ordered pairs, as it comes."""
     from ..networks import splatt3r
     from ..pipelines import pairwise

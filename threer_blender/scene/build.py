@@ -67,7 +67,7 @@ def build(
             changes.mark(placed, **{SOLVE: solve, ROLE: role, STALE: False})
         if CLOUD in ours and (SPLATS in ours) != (SPLATS in found):  # which show the same things
             changes.set(ours[CLOUD], hide_viewport=SPLATS in ours, hide_render=SPLATS in ours)
-        _describe(changes, root, reconstruction, bundle_folder)
+        describe(changes, root, reconstruction, bundle_folder)
         _link(scene, root, {role: placed for role, placed in ours.items() if role not in found})
         _retire(changes, {role: placed for role, placed in found.items() if role not in ours})
         if was_empty:
@@ -233,7 +233,7 @@ def _adopt(changes: Changes, child: bpy.types.Object, root: bpy.types.Object) ->
         changes.set(child, matrix_parent_inverse=Matrix())
 
 
-def _describe(
+def describe(
     changes: Changes, root: bpy.types.Object, reconstruction: Reconstruction, bundle_folder: str | Path
 ) -> None:
     """Say on the root, where the artist can read it, what this is and what it leaves out."""

@@ -64,7 +64,7 @@ def node_group(from_mesh: bool) -> bpy.types.NodeTree:
         return existing
     tree = bpy.data.node_groups.new("3R Points", "GeometryNodeTree")
     tree.is_modifier = True
-    _interface(tree.interface)
+    interface(tree.interface)
     given, result = tree.nodes.new("NodeGroupInput"), tree.nodes.new("NodeGroupOutput")
     confidence, base = _attribute(tree, "confidence", "FLOAT"), _attribute(tree, "radius", "FLOAT")
     color = _attribute(tree, "color", "FLOAT_COLOR")
@@ -102,7 +102,7 @@ def node_group(from_mesh: bool) -> bpy.types.NodeTree:
     return tree
 
 
-def _interface(interface: Any) -> None:
+def interface(interface: Any) -> None:
     interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
     radius = interface.new_socket(RADIUS, in_out="INPUT", socket_type="NodeSocketFloat")
     radius.description = "Size of the points; at 1 they close the surface as their photo saw it"
