@@ -1,4 +1,4 @@
-"""[R] Plain functions on arrays; what they return is arrays and views, never messages or bundles."""
+"""[R] Plain functions on arrays; they return arrays and views, never messages or bundles."""
 
 import importlib
 from types import ModuleType

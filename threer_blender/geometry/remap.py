@@ -1,4 +1,4 @@
-"""[R] Pictures through lenses: what an ideal pinhole camera would have seen in a photo's place. Numba, Pillow."""
+"""[R] Undistortion: the picture of an ideal pinhole camera in a photo's place. Numba, Pillow."""
 
 from __future__ import annotations
 

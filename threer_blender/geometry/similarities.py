@@ -45,7 +45,7 @@ class Similarities:
         return Similarities(factor * self.scale, self.rotation, factor * self.translation)
 
     def inverse(self) -> Similarities:
-        """The ways back."""
+        """The inverse similarities."""
         back = self.rotation.transpose(0, 2, 1)
         return Similarities(1 / self.scale, back, -(back @ self.translation[..., None])[..., 0] / self.scale[:, None])
 
@@ -59,7 +59,7 @@ class Similarities:
 
 
 def identities(count: int) -> Similarities:
-    """So many that change nothing."""
+    """`count` similarities that change nothing."""
     return Similarities(np.ones(count), np.tile(np.eye(3), (count, 1, 1)), np.zeros((count, 3)))
 
 
@@ -125,7 +125,7 @@ class Similarity(NamedTuple):
 
     @property
     def inverse(self) -> Similarity:
-        """The way back."""
+        """The inverse similarity."""
         back = self.rotation.T
         return Similarity(1 / self.scale, back, -back @ self.translation / self.scale)
 

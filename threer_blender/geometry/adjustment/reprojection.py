@@ -50,9 +50,9 @@ class AdjustmentState:
 
 @dataclass(frozen=True)
 class Lenses:
-    """G lenses: `of` (N,) the lens of each camera; `focals` (G, 2) fx and fy at the start; `sizes`
-    (G,) the longer side in pixels; `model` the COLMAP model of all; `start` (G, 3 + T) as in State; `free` (G, 3 + T)
-    bool, which of their unknowns are solved for."""
+    """G lenses: `of` (N,) the lens of each camera; `focals` (G, 2) fx and fy at the start; `sizes` (G,) the longer side
+    in pixels; `model` the COLMAP model of all; `start` (G, 3 + T) as in AdjustmentState; `free` (G, 3 + T) bool, which
+    of their unknowns are solved for."""
 
     of: Array
     focals: FloatArray
@@ -67,7 +67,7 @@ class Lenses:
 
 
 class Problem:
-    """The errors of `tracks` as a function of a State."""
+    """The errors of `tracks` as a function of an AdjustmentState."""
 
     def __init__(self, tracks: Tracks, lenses: Lenses) -> None:
         self.tracks, self.lenses = tracks, lenses

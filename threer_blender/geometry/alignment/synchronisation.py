@@ -86,7 +86,7 @@ def agreeing(pairs: IntArray, measured: Similarities, views: Similarities, lenie
 
 
 def closed(loop: Similarities) -> BoolArray:
-    """(K,) whether going round a loop ends near where it began."""
+    """(K,) bool: whether a loop ends near where it began."""
     closes: BoolArray = (
         (np.degrees(rotations.angles(loop.rotation)) < _LOOP_DEGREES)
         & (np.abs(np.log(loop.scale)) < _LOOP_SHARE)

@@ -73,7 +73,7 @@ def merge(
     pictures: Sequence[UInt8Array],
     photos: Sequence[int],
 ) -> tuple[PointCloud, list[PointMap]]:
-    """The masked points of all photos with each surface once, and the PointMaps with what that took from each.
+    """The masked points of all photos with each surface once, and the PointMaps with the merged points recorded.
 
     Where several photos see one surface, the most confident one's point stays, at the mean of all by confidence. A
     photo that sees a surface much coarser spares no other's points. `photos` numbers the PointMaps' photos.

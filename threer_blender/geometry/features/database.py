@@ -69,7 +69,7 @@ class Matched:
 
 
 def interruptible(call: Callable[[pycolmap.CancellationToken], Result], check: Callable[[], None]) -> Result:
-    """`call(token)` in a thread, `check()` ten times a second meanwhile; what that raises cancels the token.
+    """`call(token)` in a thread, `check()` ten times a second meanwhile; an exception of it cancels the token.
 
     pycolmap's long calls release Python's lock, so this and other threads keep running.
     """

@@ -1,1 +1,1 @@
-"""[R] Pairs of photos: which to compare, and what their pointmaps and descriptors have in common."""
+"""[R] Pairs of photos: their choice, and matches from their pointmaps and descriptors."""

@@ -144,7 +144,8 @@ def _global(path: Path, count: int, token: Token, progress: Callable[[], None]) 
 
 
 def going_on(model: Model) -> Candidate:
-    """Relaxed mapping that goes on from `model`: as few points place a photo as may stand in the end."""
+    """Relaxed mapping that goes on from `model`: a photo is registered by as few points as the finished model may
+    have."""
 
     def run(path: Path, count: int, token: Token, progress: Callable[[], None]) -> list[Model]:
         options = _relaxed_options(count)

@@ -235,7 +235,7 @@ def _reprojection_error(model: Model, image: pycolmap.Image, photo_from_copy: Fl
 
 
 def _other_models(best: ScoredModel, scored_models: Sequence[ScoredModel]) -> list[list[int]]:
-    """Groups of two or more photos that a believable model places, but not together with the best one's."""
+    """Groups of two or more photos that a believable model registers, but not together with the best one's."""
     taken, groups = set(best.registered), []
     for scored in sorted((v for v in scored_models if not v.fault), key=lambda v: v.score, reverse=True):
         group = sorted(scored.registered - taken)

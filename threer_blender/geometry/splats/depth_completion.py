@@ -1,4 +1,4 @@
-"""[R] Depth where nothing is known, from what is known around it. Imports numpy only.
+"""[R] Depth completion: depths where none are known, from those around. Imports numpy only.
 
 A plane's inverse depth is linear in the pixels, so around each pixel a linear function is fitted to the known inverse
 depths; nearer pixels count more, and across an edge of the photo they hardly count. Far from all of them the guess is
@@ -23,7 +23,7 @@ STIFF = 0.02  # of the long side: how far known places must spread before a slop
 
 def completed(inverse: Array, weights: Array, guide: Array) -> FloatArray:
     """(h, w) inverse depth everywhere, from `inverse` (h, w) with `weights` (h, w), 0 where unknown, and colours
-    `guide` (h, w, 3) in [0, 1]. It stays within the range of what is known."""
+    `guide` (h, w, 3) in [0, 1]. It stays within the range of the known depths."""
     height, width = inverse.shape
     long_side = max(height, width)
     y, x = np.meshgrid(np.arange(height) / long_side, np.arange(width) / long_side, indexing="ij")

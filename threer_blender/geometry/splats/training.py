@@ -161,7 +161,7 @@ class Training:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """`poses` are `camera_from_world` (4, 4) by view. `quality` is in dB on the spared view, NaN without one."""
+    """`poses` are `camera_from_world` (4, 4) by view. `quality` is in dB on the held-out view, NaN without one."""
 
     gaussians: Gaussians
     poses: list[FloatArray]
