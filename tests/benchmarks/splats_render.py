@@ -24,7 +24,8 @@ from tests.reference_rasteriser import psnr, render
 from tests.scene.splats.test_splats import CAMERA, around, look_through, place, rendered
 from tests.splats import DATA, random_gaussians
 from threer_blender import splat_files
-from threer_blender.model.reconstruction import Array, Camera, Gaussians
+from threer_blender.model.arrays import Array
+from threer_blender.model.reconstruction import Camera, Gaussians
 
 SIZE = (480, 320)
 SETS = ("random", "train-1000.ply", "guitar.compressed.ply", "biker.compressed.ply")

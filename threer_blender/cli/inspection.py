@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files.bundle_folder import output_error
+from ..model.arrays import Array
 from ..model.errors import UserError
-from ..model.reconstruction import REMOVED, Array, Camera, PointMap, Reconstruction
+from ..model.reconstruction import REMOVED, Camera, PointMap, Reconstruction
 
 COLOURS = {"edge": (230, 60, 50), "sky": (70, 120, 240), "seen through": (240, 200, 40), "merged": (60, 160, 90)}
 KEY = (

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..model.arrays import Array
 from ..model.engine import Cost, Engine, Option, Report, ReportStage, Stage
 from ..model.errors import UserError
-from ..model.reconstruction import Array, Camera, Photo, PointCloud, PointMap, Reconstruction
+from ..model.reconstruction import Camera, Photo, PointCloud, PointMap, Reconstruction
 from .options import LENS, MATCHING
 
 if TYPE_CHECKING:

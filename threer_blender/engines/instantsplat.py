@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..model.arrays import Array, FloatArray
 from ..model.engine import Cost, Engine, Option, Report, Stage
 from ..model.errors import UserError
-from ..model.reconstruction import Array, Camera, FloatArray, Photo, Reconstruction
+from ..model.reconstruction import Camera, Photo, Reconstruction
 from . import colmap, registry
 
 if TYPE_CHECKING:

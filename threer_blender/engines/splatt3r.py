@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..model.arrays import Array
 from ..model.engine import Cost, Engine, Report, Weights
-from ..model.reconstruction import Array, Gaussians, Photo, Reconstruction
+from ..model.reconstruction import Gaussians, Photo, Reconstruction
 
 if TYPE_CHECKING:
     from ..geometry.pairs.pairs import PairPrediction

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..model.reconstruction import Array
+from ..model.arrays import Array
 from .bounded import Damaged, as_damage, parsed
 
 DTYPES = {

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..model import lens
+from ..model.arrays import FloatArray
 from ..model.lens import Distortion
 from ..model.lens_formulas import FORMULAS
-from ..model.reconstruction import Camera, FloatArray
+from ..model.reconstruction import Camera
 
 GRID = 33  # points along each side of the plate
 STEPS = 8  # of Gauss-Newton; all models but DIVISION are linear in their parameters and need one

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..model import lens
+from ..model.arrays import FloatArray
 from ..model.errors import UserError
-from ..model.reconstruction import Camera, FloatArray
+from ..model.reconstruction import Camera
 
 MARGIN = 2  # pixels beyond the outermost point, for the filters that read neighbours
 LARGEST = 3.0  # times the plate's side; a lens that needs more is too wide for a picture without distortion

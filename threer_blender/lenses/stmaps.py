@@ -13,7 +13,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from ..model.reconstruction import Camera, FloatArray
+from ..model.arrays import FloatArray
+from ..model.reconstruction import Camera
 from .overscan import Overscan, ideal_pixels, plate_pixels
 
 ROWS = 128  # computed at a time

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from .arrays import Array
 from .errors import UserError
-from .reconstruction import Array, Photo, Reconstruction
+from .reconstruction import Photo, Reconstruction
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from . import gaussian_transform
+from .arrays import Array, FloatArray
 from .errors import UserError
-from .reconstruction import Array, Camera, FloatArray, PointCloud, Reconstruction
+from .reconstruction import Camera, PointCloud, Reconstruction
 
 
 def transformed(reconstruction: Reconstruction, matrix: FloatArray) -> Reconstruction:

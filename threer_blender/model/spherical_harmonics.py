@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .reconstruction import Array, FloatArray
+from .arrays import Array, FloatArray
 
 C0 = 0.28209479177387814  # the constant of degree 0
 MAX_DEGREE = 3

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from ..model import spherical_harmonics
-from ..model.reconstruction import Array, Gaussians
+from ..model.arrays import Array
+from ..model.reconstruction import Gaussians
 from ..model.splat_rendering import ALPHA_LEAST
 from .dust3r import PUBLISHED, Config, PairNetwork
 from .dust3r import rename as rename_pair_network

@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
+from ..model.arrays import Array, FloatArray
 from ..model.errors import UserError
-from ..model.reconstruction import Array, FloatArray, Photo, PhotoFromMap
+from ..model.reconstruction import Photo, PhotoFromMap
 from ..pictures.photos import pixels
 from .inputs import LARGEST, Input
 

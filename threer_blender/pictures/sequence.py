@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ..files import plate_headers, sequence_files
-from ..model.reconstruction import Array
+from ..model.arrays import Array
 from .decoding import MOST_PIXELS, Unusable, decoded
 
 Picture = npt.NDArray[np.uint8]

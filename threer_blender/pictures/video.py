@@ -20,7 +20,8 @@ from PIL import Image
 
 from ..files.plate_headers import exact
 from ..files.sequence_files import is_pattern
-from ..model.reconstruction import Array, Photo
+from ..model.arrays import Array
+from ..model.reconstruction import Photo
 from .decoding import shrunk
 from .sequence import Sequence
 

@@ -19,9 +19,10 @@ from ..geometry.adjustment.bundle_adjustment import KNOWN, AdjustmentSettings, R
 from ..geometry.adjustment.tracks import PairMatches, Tracks, link
 from ..geometry.features import features
 from ..geometry.features.database import Matched, Pixels
+from ..model.arrays import FloatArray
 from ..model.engine import ReportStage, Stage
 from ..model.errors import UserError
-from ..model.reconstruction import Camera, FloatArray, Photo, PointCloud, PointMap, Reconstruction
+from ..model.reconstruction import Camera, Photo, PointCloud, PointMap, Reconstruction
 
 REFINING = Stage("refining", "Refining cameras", 0.5)
 # Each weighs the seconds that a photo takes.

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ..files import removal
 from ..jobs.messages import Message, Notice, Preview, Progress
+from ..model.arrays import Array
 from ..model.engine import Stage
 from ..model.errors import Cancelled
-from ..model.reconstruction import Array
 
 QUIET = 0.2  # seconds between two Progress messages of one stage
 SURE = 3.0  # seconds of work before a time left is worth saying

@@ -12,7 +12,8 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..model.reconstruction import Camera, FloatArray, Photo
+from ..model.arrays import FloatArray
+from ..model.reconstruction import Camera, Photo
 from .changes import Changes
 
 WIDTH, HEIGHT, PIXEL_ASPECT = "threer_width", "threer_height", "threer_pixel_aspect"

@@ -10,7 +10,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from ..model.reconstruction import Array
+from ..model.arrays import Array
 from ..splat_files.reading import Codecs
 
 USUAL_WINDOW = 1 << 27  # bytes; zstd itself accepts no larger one unasked

@@ -10,7 +10,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
-from ..model.reconstruction import Array
+from ..model.arrays import Array
 from . import cameras
 from .build import solved_cameras
 from .files import not_written

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 import bpy
 import numpy as np
 
-from ..model.reconstruction import FloatArray, Reconstruction
+from ..model.arrays import FloatArray
+from ..model.reconstruction import Reconstruction
 from ..model.reconstruction_transform import transformed
 from . import axes, identity
 

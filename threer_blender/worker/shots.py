@@ -11,7 +11,8 @@ import numpy as np
 
 from ..files.sequence_files import missing
 from ..geometry.sfm import camera_tracking
-from ..model.reconstruction import Array, Camera, Photo, Reconstruction, Shot
+from ..model.arrays import Array
+from ..model.reconstruction import Camera, Photo, Reconstruction, Shot
 from ..pictures import video
 
 MOST_POINTS = 300_000  # of the cloud; a few hundred are looked for in a frame

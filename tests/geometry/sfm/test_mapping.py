@@ -21,9 +21,10 @@ from threer_blender.geometry.sfm import mappers, mapping
 from threer_blender.geometry.sfm.mapping import MAPPING, MappingSolution, solve
 from threer_blender.geometry.sfm.model_selection import read_pairs, score_model
 from threer_blender.jobs.messages import Message, Progress
+from threer_blender.model.arrays import Array
 from threer_blender.model.engine import ReportStage, Stage
 from threer_blender.model.errors import Cancelled, UserError
-from threer_blender.model.reconstruction import MEDIAN_DEPTH, Array, Camera, Photo, Unregistered
+from threer_blender.model.reconstruction import MEDIAN_DEPTH, Camera, Photo, Unregistered
 from threer_blender.pictures import photos as door
 from threer_blender.runtime.report import Report
 

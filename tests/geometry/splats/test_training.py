@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="splats are tested where torch is in
 from threer_blender.geometry.splats import training  # noqa: E402
 from threer_blender.geometry.splats.start import Start  # noqa: E402
 from threer_blender.geometry.splats.training import Training, TrainingSettings, View, improve  # noqa: E402
-from threer_blender.model.reconstruction import FloatArray  # noqa: E402
+from threer_blender.model.arrays import FloatArray  # noqa: E402
 
 CPU = torch.device("cpu")
 SIZE = (64, 48)

@@ -11,7 +11,8 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ...model.reconstruction import Array, Gaussians
+from ...model.arrays import Array
+from ...model.reconstruction import Gaussians
 from .. import points
 from ..points import FLOAT, INT, VECTOR, Geometry, Kind, write_attribute
 from . import look, nodes
