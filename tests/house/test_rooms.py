@@ -21,6 +21,7 @@ ROOMS = (
     "engines",
     "pipelines",
     "geometry/splats",
+    "geometry/shots",
     "geometry/stereo",
     "geometry/sfm",
     "geometry/alignment",

@@ -61,6 +61,7 @@ ENGINE = Engine(
         ),
         MATCHING,
     ),
+    needs_parallax=True,
     # Measured on 10 to 49 photos (docs/benchmarks.md, "Growth"); high quality on 10.
     costs={
         "preview": Cost(0.3e9, 6e6, 5.0, 1.2),

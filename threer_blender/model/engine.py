@@ -118,7 +118,8 @@ class Engine:
     """What an engine declares about itself. `requires` are the modules that its runtime must have.
 
     `costs` are by the value of the option `quality`, or by "" where there is none such. `starts_splats`: its
-    cameras and pointmaps are good enough for splats to start from.
+    cameras and pointmaps are good enough for splats to start from. One that `needs_parallax` has
+    its cameras from changes of viewpoint alone, and solves no shot whose camera only turns.
     """
 
     id: str
@@ -132,6 +133,7 @@ class Engine:
     weights: tuple[Weights, ...] = ()
     costs: Mapping[str, Cost] = field(default_factory=dict)
     starts_splats: bool = False
+    needs_parallax: bool = False
 
     def cost(self, options: Mapping[str, Any]) -> Cost | None:
         """What a run with these options costs; None where that is not known."""

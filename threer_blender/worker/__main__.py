@@ -11,6 +11,7 @@ import threading
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -36,7 +37,7 @@ from ..jobs.messages import (
 from ..jobs.process import disk_full, kill_group
 from ..model.engine import Engine, Stage
 from ..model.errors import Cancelled, UserError
-from ..model.reconstruction import Photo, Reconstruction, Shot
+from ..model.reconstruction import Photo, Reconstruction
 from ..runtime import context
 from ..runtime.context import Context
 from ..runtime.report import Report
@@ -44,7 +45,8 @@ from ..runtime.report import Report
 GRACE = 1.0  # seconds that a cancelled engine has to come to its next report
 # Stages around the engine's; each weighs a share of its time. All photos are decoded once; what is written is hashed.
 READING = Stage("reading", "Reading the photos", 0.03)
-TRACKING = Stage("tracking", "Tracking the camera from frame to frame", 0.05)
+TRACKING = Stage("tracking", "Tracking points from frame to frame", 0.05)
+ADJUSTING = Stage("adjusting", "Adjusting all frames", 0.05)
 UNDISTORTING = Stage("plates", "Undistorting the photos", 0.03)
 SAVING = Stage("saving", "Saving", 0.01)
 OUT_OF_MEMORY = "The memory ran out; close other programs, or use fewer photos or a lower quality."
@@ -80,7 +82,7 @@ def main() -> int:
         wire.send(Failed(str(error), "user"))
         return EXIT_FAILED
     report = (
-        Report(wire.send, [READING], [TRACKING, UNDISTORTING, SAVING])
+        Report(wire.send, [READING, TRACKING], [ADJUSTING, UNDISTORTING, SAVING])
         if isinstance(asked, Request)
         else Report(wire.send)
     )
@@ -146,13 +148,11 @@ def _reconstruct(request: Request, report: Report) -> Done:
     if not chosen.accepted:
         first = chosen.unregistered[0]
         raise UserError(f"None of the chosen files can be worked with; {first.photo}: {first.reason} {first.advice}")
-    reconstruction, options = _within_memory(engine, chosen.accepted, options, report)
-    followed = _shots(reconstruction, report)
+    reconstruction, options = _solved(engine, chosen.accepted, options, report)
     folder = Path(tempfile.mkdtemp()) / bundle_folder.PLATES
     staging = Staging(output, request.run) if request.held else None
     reconstruction = replace(
         reconstruction,
-        shots=followed,
         options=options,
         unregistered=[*chosen.unregistered, *reconstruction.unregistered],
         cameras=plates.write_all(reconstruction, folder, lambda done, total: report(UNDISTORTING, done, total)),
@@ -164,6 +164,30 @@ def _reconstruct(request: Request, report: Report) -> Done:
         chosen=len(reconstruction.cameras) + len(reconstruction.unregistered),
         points=0 if reconstruction.cloud is None else len(reconstruction.cloud),
     )
+
+
+def _solved(
+    engine: Engine, photos: Sequence[Photo], options: dict[str, Any], report: Report
+) -> tuple[Reconstruction, dict[str, Any]]:
+    """What the engine makes of the photos, with the shots that are among them, and the options it was made with."""
+    if all(photo.frame is None for photo in photos):
+        return _within_memory(engine, photos, options, report)
+    if environment.absent(("numba", "pycolmap")):
+        report.warn("The camera was not tracked between the solved frames: that needs the packages numba and pycolmap.")
+        return _within_memory(engine, photos, options, report)
+    from . import shots
+
+    videos = shots.track(photos, options, lambda done, total: report(TRACKING, done, total))
+    adjusting = partial(report, ADJUSTING)
+    turning = shots.without_move(engine, photos, videos, adjusting)
+    if turning is not None:
+        return turning, options
+    try:
+        reconstruction, options = _within_memory(engine, photos, options, report)
+    except UserError as error:
+        return shots.instead_of(engine, photos, videos, error, adjusting), options
+    solved = shots.solve(reconstruction, videos, options, report.warn, adjusting)
+    return replace(reconstruction, shots=solved), options
 
 
 def _within_memory(
@@ -198,17 +222,6 @@ def _gives_up_card(engine: Engine, error: Exception) -> bool:
     from ..runtime import device
 
     return device.give_up_card()
-
-
-def _shots(reconstruction: Reconstruction, report: Report) -> list[Shot]:
-    if all(photo.frame is None for photo in reconstruction.photos):
-        return []
-    if environment.absent(("numba",)):
-        report.warn("The camera was not followed between the solved frames: that needs the Python package numba.")
-        return []
-    from . import shots
-
-    return shots.follow(reconstruction, lambda done, total: report(TRACKING, done, total))
 
 
 def _watch(asked: Asked, report: Report, wire: Wire) -> None:

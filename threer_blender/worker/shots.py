@@ -1,66 +1,252 @@
-"""[R] Shots: the camera of each frame of the chosen videos, from the frames that an engine solved."""
+"""[R] Shots: points tracked through the chosen videos and sequences, then the camera of each of their frames.
+
+Tracks come first: they tell whether a camera moves at all. One that only turns is solved from them alone, where the
+engine needs a change of viewpoint; one that moves, from the frames that the engine solved.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from ..files.sequence_files import missing
-from ..geometry.sfm import camera_tracking
-from ..model.arrays import Array
-from ..model.reconstruction import Camera, Photo, Reconstruction, Shot
+from ..geometry.shots import solver, tracking
+from ..geometry.shots.kinds import Kind
+from ..geometry.shots.solver import ShotSolution
+from ..geometry.shots.tracking import ShotTracks
+from ..model.arrays import Array, FloatArray
+from ..model.engine import Engine
+from ..model.errors import UserError
+from ..model.reconstruction import Camera, Photo, PointCloud, Reconstruction, Shot
 from ..pictures import video
 
-MOST_POINTS = 300_000  # of the cloud; a few hundred are looked for in a frame
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
+FULL_FRAME = 36.0  # mm: the width for which focal lengths are named
+TURNING_ERROR = (
+    1.5e-3  # of the longer side, the median: what a camera that only turns may leave where nothing else works
+)
+
+Progress = Callable[[int, int], None]
 
 
-def follow(reconstruction: Reconstruction, report: Callable[[int, int], None]) -> list[Shot]:
-    """A Shot of each video of which two or more frames were solved; needs a cloud. Raises what `report` raises."""
-    keys: dict[str, dict[int, Camera]] = defaultdict(dict)
-    first: dict[str, Photo] = {}
-    for photo in reconstruction.photos:
-        camera = reconstruction.camera(photo.name)
-        if photo.frame is not None and camera is not None:
-            keys[photo.path][photo.frame] = camera
-            first.setdefault(photo.path, photo)
-    if reconstruction.cloud is None:
-        return []
-    every = max(1, len(reconstruction.cloud) // MOST_POINTS)
-    positions = reconstruction.cloud.positions[::every]
-    videos = {path: solved for path, solved in keys.items() if len(solved) >= 2}
-    return [_shot(first[path], solved, positions, report) for path, solved in videos.items()]
+@dataclass(frozen=True)
+class TrackedVideo:
+    """A chosen video: `photos` are its chosen frames, `focal` in pixels is what is known of the lens, `kind` is how its
+    camera moves, None where nothing tells: `fault` says why."""
+
+    photos: list[Photo]
+    focal: float | None
+    tracks: ShotTracks
+    kind: Kind | None
+    fault: str
 
 
-def _shot(photo: Photo, keys: Mapping[int, Camera], positions: Array, report: Callable[[int, int], None]) -> Shot:
+def track(photos: Sequence[Photo], options: Mapping[str, Any], report: Progress) -> dict[str, TrackedVideo]:
+    """The videos among the photos, by path. Raises what `report` raises."""
+    by_path: dict[str, list[Photo]] = defaultdict(list)
+    for photo in photos:
+        if photo.frame is not None:
+            by_path[photo.path].append(photo)
+    total = sum(len(video.film(path)) for path in by_path)
+    videos, done = {}, 0
+    for path, chosen in by_path.items():
+        size = chosen[0].width, chosen[0].height
+        tracks = tracking.track(_frames(path, partial(_add, report, done, total)), size)
+        done += len(video.film(path))
+        focal = chosen[0].focal or float(options.get("focal", 0.0)) / FULL_FRAME * max(size) or None
+        kind, fault = None, ""
+        try:
+            kind = solver.kind_of(tracks, focal, partial(report, done, total))
+        except UserError as error:
+            fault = str(error)
+        videos[path] = TrackedVideo(chosen, focal, tracks, kind, fault)
+    return videos
+
+
+def _add(report: Progress, before: int, total: int, count: int) -> None:
+    report(before + count, total)
+
+
+def _frames(path: str, progress: Callable[[int], None]) -> Iterator[tracking.Frame]:
+    """The frames that can be decoded."""
+    for done, number in enumerate(video.film(path).numbers):
+        progress(done)
+        try:
+            picture = video.pixels(path, number, tracking.LONG_SIDE)
+        except (OSError, ValueError):
+            continue
+        yield tracking.Frame(number, np.asarray(picture @ GREY, np.float32))
+
+
+# ----------------------------------------------------------------------------------------------- without an engine
+def without_move(
+    engine: Engine, photos: Sequence[Photo], videos: Mapping[str, TrackedVideo], report: Progress
+) -> Reconstruction | None:
+    """The reconstruction of a single video whose camera only turns, where the engine needs a change of viewpoint.
+
+    None where that is not so. Raises UserError where the camera stands still, and what `report` raises.
+    """
+    only = next(iter(videos.values())) if len(videos) == 1 else None
+    if only is None or not engine.needs_parallax or len(only.photos) < len(photos):
+        return None
+    if only.fault:
+        raise UserError(only.fault)
+    if only.kind is None or only.kind.moves:
+        return None
+    return _turning(engine, only, report)
+
+
+def instead_of(
+    engine: Engine, photos: Sequence[Photo], videos: Mapping[str, TrackedVideo], error: UserError, report: Progress
+) -> Reconstruction:
+    """The reconstruction of a single video in which the engine found too little change of viewpoint, if a camera that
+    only turns explains it well. Raises `error`, the engine's, otherwise."""
+    only = next(iter(videos.values())) if len(videos) == 1 else None
+    if only is None or only.kind is None or len(only.photos) < len(photos):
+        raise error
+    remaining = float(np.median(only.kind.turning.errors))
+    if remaining > TURNING_ERROR * max(only.tracks.size):
+        raise error
+    reason = f"Its move is too small to tell depth; a camera that only turns leaves a median of {remaining:.2f} px."
+    return _turning(engine, replace(only, kind=replace(only.kind, reason=reason)), report)
+
+
+def _turning(engine: Engine, tracked: TrackedVideo, report: Progress) -> Reconstruction:
+    assert tracked.kind is not None
+    solution = solver.solve_turning(tracked.tracks, tracked.kind, tracked.focal, partial(report, 0, 1))
+    photos = tracked.photos
+    shot = _shot(tracked, solution)
+    return Reconstruction(
+        engine=engine.id,
+        licence=engine.licence,
+        photos=photos,
+        cameras=[
+            replace(solution.cameras[photo.frame], photo=photo.name)
+            for photo in photos
+            if photo.frame in solution.cameras
+        ],
+        cloud=_dome(solution, photos),
+        confidence_meaning="1 for every point: its direction is known, its distance is not",
+        notes=[f"{shot.video}: {solution.reason} Its points lie on a dome, for directions only."],
+        shots=[shot],
+    )
+
+
+def _dome(solution: ShotSolution, photos: Sequence[Photo]) -> PointCloud:
+    """The directions of a camera that only turns as points around it, in the colours of the plate."""
+    points = solution.points
+    numbers = np.array([photo.frame for photo in photos])
+    length = np.linalg.norm(points, axis=1, keepdims=True)
+    return PointCloud(
+        positions=points.astype(np.float32),
+        normals=(-points / np.maximum(length, 1e-12)).astype(np.float32),
+        colors=_colors(photos[0].path, solution.first_frame, solution.first_pixel),
+        confidence=np.ones(len(points), np.float32),
+        photo=np.abs(solution.first_frame[:, None] - numbers).argmin(axis=1).astype(np.int32),
+    )
+
+
+def _colors(path: str, frames: Array, pixels: FloatArray) -> Array:
+    """(P, 3) uint8 sRGB of pixels (P, 2) of the frames (P,) with these numbers."""
+    colors = np.zeros((len(frames), 3), np.uint8)
+    for number in np.unique(frames):
+        mine = frames == number
+        picture = video.pixels(path, int(number), None)
+        column, row = np.clip(pixels[mine].astype(int), 0, np.array(picture.shape[1::-1]) - 1).T
+        colors[mine] = picture[row, column]
+    return colors
+
+
+# ----------------------------------------------------------------------------------------------- after an engine
+def solve(
+    reconstruction: Reconstruction,
+    videos: Mapping[str, TrackedVideo],
+    options: Mapping[str, Any],
+    warn: Callable[[str], None],
+    report: Progress,
+) -> list[Shot]:
+    """A Shot of each video of which two or more frames were solved. Raises what `report` raises."""
+    shots = []
+    for done, tracked in enumerate(videos.values()):
+        report(done, len(videos))
+        cameras = [reconstruction.camera(photo.name) for photo in tracked.photos]
+        keys = {
+            photo.frame: camera
+            for photo, camera in zip(tracked.photos, cameras, strict=True)
+            if photo.frame is not None and camera is not None
+        }
+        if len(keys) < 2:
+            continue
+        solution = _solution(tracked, keys, options, partial(report, done, len(videos)))
+        if solution is None:
+            warn(f"{_name(tracked)}: {tracked.fault}")
+            continue
+        lost = [number for number in solver.cuts(tracked.tracks) if _parts(solution, number)]
+        for number in lost:
+            warn(
+                f"{_name(tracked)}: nothing leads from frame {number - 1} to frame {number}, as at a cut, and only one "
+                "side of it has cameras; solve the other side as a shot of its own."
+            )
+        shots.append(_shot(tracked, solution))
+    return shots
+
+
+def _solution(
+    tracked: TrackedVideo, keys: Mapping[int, Camera], options: Mapping[str, Any], check: Callable[[], None]
+) -> ShotSolution | None:
+    """The solution in the world of the engine's cameras; None where nothing can be tracked."""
+    kind = tracked.kind
+    if kind is None:
+        return None
+    if kind.moves:
+        return solver.solve_moving(tracked.tracks, keys, kind.reason, options.get("intrinsics") == "known", check)
+    return solver.turned_into(solver.solve_turning(tracked.tracks, kind, tracked.focal, check), keys)
+
+
+def _parts(solution: ShotSolution, number: int) -> bool:
+    """Whether only the frames before that of this `number` have cameras, or only those from it on."""
+    before = sum(solved < number for solved in solution.cameras)
+    return before in (0, len(solution.cameras))
+
+
+def _name(tracked: TrackedVideo) -> str:
+    return tracked.photos[0].name.rpartition(" ")[0]
+
+
+def _shot(tracked: TrackedVideo, solution: ShotSolution) -> Shot:
+    photo, name = tracked.photos[0], _name(tracked)
     film = video.film(photo.path)
-    name = photo.name.rpartition(" ")[0]
     first, last = film.numbers[0], film.numbers[-1]
-    progress, grey = partial(_progress, report, last), partial(_grey, photo.path)
-    cameras = {
-        number: replace(camera, photo=video.frame_name(name, number))
-        for number, camera in camera_tracking.follow(keys, positions, grey, film.numbers, progress)
+    errors = {
+        field: _by_number(getattr(solution.errors, field), tracked.tracks.numbers - first, last - first + 1)
+        for field in ("median", "p95", "worst", "inliers", "coverage")
     }
     return Shot(
         name,
         photo.path,
         film.frame_rate or video.USUAL_RATE,
         last - first + 1,
-        cameras,
+        {number: replace(camera, photo=video.frame_name(name, number)) for number, camera in solution.cameras.items()},
+        move=solution.move,
+        move_reason=solution.reason,
+        median_error=errors["median"],
+        p95_error=errors["p95"],
+        worst_error=errors["worst"],
+        inliers=errors["inliers"],
+        coverage=errors["coverage"],
         first_frame=first,
         missing=tuple(missing(film.numbers)),
         plate_size=None if film.plate_size == film.size else film.plate_size,
     )
 
 
-def _progress(report: Callable[[int, int], None], count: int, done: int) -> None:
-    report(done, count)
-
-
-def _grey(path: str, number: int) -> Array:
-    """(H, W) float32 of a frame."""
-    return np.asarray(video.pixels(path, number, camera_tracking.LONG_SIDE) @ GREY, np.float32)
+def _by_number(values: Array, places: Array, count: int) -> Array:
+    """(count,) float32 with the `values` at their `places`, NaN elsewhere."""
+    out = np.full(count, np.nan, np.float32)
+    out[places] = values
+    return out

@@ -1,0 +1,89 @@
+"""Tracks of a made world with exact truth: points in a box, seen for a while each by a camera that is known. [S]"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from threer_blender.geometry.adjustment.tracks import Tracks
+from threer_blender.geometry.shots.tracking import ShotTracks
+from threer_blender.model.lens import NO_DISTORTION, Distortion
+from threer_blender.model.reconstruction import Camera
+
+WIDTH, HEIGHT, FOCAL = 640, 360, 600.0
+
+
+@dataclass(frozen=True)
+class Made:
+    """The tracks, and the true camera of each frame by its number."""
+
+    tracks: ShotTracks
+    cameras: dict[int, Camera]
+
+
+def look(centre, target) -> np.ndarray:
+    forward = np.asarray(target, float) - centre
+    forward /= np.linalg.norm(forward)
+    right = np.cross([0, 1, 0], forward)
+    right /= np.linalg.norm(right)
+    pose = np.eye(4)
+    pose[:3] = np.column_stack([right, np.cross(forward, right), forward, centre])
+    return pose
+
+
+def shot(
+    poses,
+    focals=None,
+    numbers=None,
+    points=700,
+    noise=0.04,
+    longest=18,
+    distortion: Distortion = NO_DISTORTION,
+    walking=0.0,
+    seed=0,
+) -> Made:
+    """The shot of a camera with these `poses` world_from_camera; a share `walking` of the points walks to the right.
+
+    Each point is seen in at most `longest` frames that follow one another; `noise` is in pixels.
+    """
+    random = np.random.default_rng(seed)
+    focals = [FOCAL] * len(poses) if focals is None else focals
+    numbers = np.arange(1, len(poses) + 1) if numbers is None else np.asarray(numbers)
+    world = random.uniform([-6, -4, 2], [6, 4, 9], (points, 3))
+    walks = random.random(points) < walking
+    begins = random.integers(1 - longest, len(poses), points)
+    cameras, rows = {}, []
+    for index, (pose, focal) in enumerate(zip(poses, focals, strict=True)):
+        number = int(numbers[index])
+        camera = Camera("", WIDTH, HEIGHT, focal, focal, WIDTH / 2, HEIGHT / 2, pose, distortion)
+        cameras[number] = camera
+        pixels = camera.project(world + np.outer(walks, [0.05 * index, 0, 0]))
+        pixels = pixels + noise * random.standard_normal(pixels.shape)
+        inside = np.all((pixels > 5) & (pixels < (WIDTH - 5, HEIGHT - 5)), axis=1)
+        seen = np.flatnonzero(inside & (index >= begins) & (index < begins + longest))
+        rows.append((seen, np.full(len(seen), index), pixels[seen]))
+    point, frame, pixels = (np.concatenate(column) for column in zip(*rows, strict=True))
+    order = np.lexsort((frame, point))
+    tracks = Tracks(point[order], frame[order], pixels[order], np.full(len(point), np.nan))
+    tracks = tracks.only(np.bincount(point)[tracks.point] >= 3)
+    return Made(ShotTracks(numbers, tracks, (WIDTH, HEIGHT)), cameras)
+
+
+def turning(frames=24, angle=0.35):
+    """Poses of a camera that pans and tilts in place."""
+    aims = np.linspace(-1, 1, frames)
+    return [look((0.3, -0.2, -1.0), (4 * angle * a, 0.8 * np.sin(3 * a), 5.0)) for a in aims]
+
+
+def moving(frames=24):
+    """Poses of a camera that goes to the side and forward on a curve."""
+    aims = np.linspace(-1, 1, frames)
+    return [look((1.2 * a, 0.2 * np.sin(4 * a), -1 + 0.4 * a * a), (0.3 * a, 0, 5.0)) for a in aims]
+
+
+def rotation_errors(found, true) -> np.ndarray:
+    """Degrees by which each camera is turned wrongly, after one turn of the world for all."""
+    here = np.array([camera.world_from_camera[:3, :3] for camera in found])
+    there = np.array([camera.world_from_camera[:3, :3] for camera in true])
+    left, _, right = np.linalg.svd(np.einsum("nij,nkj->ik", there, here))
+    off = np.einsum("nji,njk->nik", left @ right @ here, there)
+    return np.degrees(np.arccos(np.clip((np.trace(off, axis1=1, axis2=2) - 1) / 2, -1, 1)))

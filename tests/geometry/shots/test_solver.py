@@ -1,0 +1,145 @@
+"""The camera of every frame from made tracks: each kind of move is named, and found to what the noise allows."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from threer_blender.geometry.shots import solver
+from threer_blender.model.errors import UserError
+from threer_blender.model.lens import Distortion
+
+from . import made
+
+
+def solve_turning(shot, focal=None):
+    kind = solver.kind_of(shot.tracks, focal)
+    assert not kind.moves
+    return solver.solve_turning(shot.tracks, kind, focal)
+
+
+def keys(shot, every=5, focal=1.01, place=0.01, seed=0):
+    """Some of the true cameras, with what an engine gets wrong."""
+    random = np.random.default_rng(seed)
+    solved = {}
+    for number, camera in list(shot.cameras.items())[::every]:
+        pose = camera.world_from_camera.copy()
+        pose[:3, 3] += place * random.standard_normal(3)
+        solved[number] = replace(camera, fx=focal * camera.fx, fy=focal * camera.fy, world_from_camera=pose)
+    return solved
+
+
+def focal_errors(solution, shot):
+    return np.array([abs(camera.fx / shot.cameras[number].fx - 1) for number, camera in solution.cameras.items()])
+
+
+def turned_wrong(solution, shot):
+    return made.rotation_errors(solution.cameras.values(), [shot.cameras[number] for number in solution.cameras])
+
+
+def test_a_camera_that_only_turns():
+    shot = made.shot(made.turning())
+    solution = solve_turning(shot)
+    assert solution.move == "nodal"
+    assert sorted(solution.cameras) == sorted(shot.cameras)
+    assert turned_wrong(solution, shot).max() < 0.02
+    assert focal_errors(solution, shot).max() < 0.003
+    assert all((camera.world_from_camera[:3, 3] == 0).all() for camera in solution.cameras.values())
+    assert np.allclose(np.linalg.norm(solution.points, axis=1), 5.0)  # a dome
+
+
+def test_a_zoom_is_told_from_a_move_and_its_focal_lengths_are_found():
+    focals = 500 * 1.8 ** np.linspace(0, 1, 24) ** 2
+    shot = made.shot(made.turning(), focals)
+    solution = solve_turning(shot)
+    assert solution.move == "zoom"
+    assert "by a factor of 1.8" in solution.reason
+    assert focal_errors(solution, shot).max() < 0.005
+    assert turned_wrong(solution, shot).max() < 0.02
+
+
+def test_a_bent_lens_is_straightened():
+    shot = made.shot(made.turning(), [450.0] * 24, distortion=Distortion("RADIAL", (-0.2, 0.03)))
+    solution = solve_turning(shot)
+    assert solution.move == "nodal"
+    assert focal_errors(solution, shot).max() < 0.005
+    assert turned_wrong(solution, shot).max() < 0.03
+
+
+def test_a_camera_that_moves():
+    shot = made.shot(made.moving())
+    kind = solver.kind_of(shot.tracks, None)
+    assert kind.moves
+    solution = solver.solve_moving(shot.tracks, keys(shot), kind.reason)
+    assert solution.move == "free"
+    assert sorted(solution.cameras) == sorted(shot.cameras)
+    assert turned_wrong(solution, shot).max() < 0.03
+    assert focal_errors(solution, shot).max() < 0.004
+    centres, true = (
+        np.array([cameras[number].world_from_camera[:3, 3] for number in shot.cameras])
+        for cameras in (solution.cameras, shot.cameras)
+    )
+    assert (
+        np.linalg.norm(centres - true, axis=1).max() < 0.03
+    )  # the world is the keys', which are 0.01 off on each axis
+    assert np.nanmedian(solution.errors.median) < 0.15
+
+
+def test_a_move_with_a_zoom():
+    focals = 500 * 1.5 ** np.linspace(0, 1, 24)
+    shot = made.shot(made.moving(), focals)
+    solution = solver.solve_moving(shot.tracks, keys(shot, focal=1.02), "")
+    assert solution.move == "free zoom"
+    assert focal_errors(solution, shot).max() < 0.005
+
+
+def test_a_known_lens_stays():
+    shot = made.shot(made.moving())
+    solution = solver.solve_moving(shot.tracks, keys(shot, focal=1.0), "", lens_known=True)
+    assert all(camera.fx == made.FOCAL for camera in solution.cameras.values())
+
+
+def test_someone_who_walks_does_not_matter():
+    plain, walked = made.shot(made.turning()), made.shot(made.turning(), walking=0.3)
+    solution = solve_turning(walked)
+    assert solution.move == "nodal"
+    assert turned_wrong(solution, walked).max() < 0.02
+    assert np.nanmax(solution.errors.inliers) < 0.85 * np.nanmax(solve_turning(plain).errors.inliers)
+
+
+def test_frame_numbers_and_holes_stay():
+    numbers = [n for n in range(1001, 1027) if n not in (1007, 1008)]
+    shot = made.shot(made.turning(), numbers=numbers)
+    assert sorted(solve_turning(shot).cameras) == numbers
+
+
+def test_a_camera_that_stands_still_is_refused():
+    with pytest.raises(UserError, match="stood still"):
+        solver.kind_of(made.shot(made.turning(1) * 12, walking=0.2).tracks, None)
+
+
+def test_a_turn_too_small_for_the_focal_length_says_so():
+    focals = 500 * 1.5 ** np.linspace(0, 1, 24)
+    shot = made.shot(made.turning(1) * 24, focals)
+    solution = solve_turning(shot)
+    assert solution.move == "zoom"
+    assert "a guess" in solution.reason
+    known = solve_turning(shot, focal=float(np.median(focals)))
+    assert focal_errors(known, shot).max() < 0.05
+
+
+def test_a_cut_is_refused_with_its_frame():
+    shot = made.shot(made.turning())
+    tracks = shot.tracks.tracks
+    parted = replace(tracks, point=2 * tracks.point + (tracks.camera >= 12)).only(np.ones(len(tracks.point), bool))
+    cut = replace(shot.tracks, tracks=replace(parted, point=np.unique(parted.point, return_inverse=True)[1]))
+    assert solver.cuts(cut) == [13]
+    kind = solver.kind_of(cut, None)
+    with pytest.raises(UserError, match="frame 12 to frame 13"):
+        solver.solve_turning(cut, kind, None)
+
+
+def test_nothing_to_follow_is_refused():
+    shot = made.shot(made.turning(3), points=20)
+    with pytest.raises(UserError, match="can be followed"):
+        solver.kind_of(shot.tracks, None)

@@ -1,0 +1,99 @@
+"""[R] Stage 4 of solving a shot: all its frames in one bundle adjustment, and which observations it believes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...model.arrays import Array, BoolArray, FloatArray
+from ..adjustment.tracks import Tracks
+from . import banded
+from .problem import NOISE, POSE, ZOOM, Freedom, ShotLens, ShotProblem, ShotState
+
+WIDE, NARROW = 4.0, 2.0  # times the median error: the losses of the descents
+OUTLIER = 4.0  # times the loss: what is farther off is dropped
+LEAST_SHARE = 0.5  # of a point's observations that fit; else it moves, or is none
+WIDE_TRIALS, NARROW_TRIALS = 12, 25
+LONGEST = (
+    120  # frames that a track spans in an adjustment; longer ones are cut, and so the time a frame takes is bounded
+)
+ZOOM_SPREAD = 1e-3  # by how much the logarithm of a focal length departs from the line through its neighbours'
+
+
+@dataclass(frozen=True)
+class Adjusted:
+    """The best `state` of a problem, and its `lens`; `inliers` (M,) bool, which of the observations fit; `tracks`,
+    those that do, whose points are the state's; `errors` in pixels of those."""
+
+    state: ShotState
+    lens: ShotLens
+    tracks: Tracks
+    inliers: BoolArray
+    errors: FloatArray
+
+
+def adjust(
+    tracks: Tracks,
+    frames: int,
+    shot_lens: ShotLens,
+    freedom: Freedom,
+    state: ShotState,
+    check: Callable[[], None] = lambda: None,
+) -> Adjusted:
+    """Frames, lens and points that meet the tracks; `state.points` are the tracks'. `check()` may raise."""
+    chosen, rows, points = tracks, np.arange(len(tracks.point)), state.points
+    smallest = NOISE * max(shot_lens.size)
+    for times, trials in ((WIDE, WIDE_TRIALS), (NARROW, NARROW_TRIALS), (NARROW, NARROW_TRIALS)):
+        problem = ShotProblem(chosen, frames, shot_lens, freedom)
+        loss = max(smallest, times * _median(problem.errors(state)))
+        state = problem.descend(state, loss, check, trials)
+        errors = problem.errors(state)
+        loss = max(smallest, min(loss, NARROW * _median(errors)))
+        fits = _fitting(chosen, errors < OUTLIER * loss)
+        rows = rows[fits]
+        chosen, points = _only(chosen, state.points, fits)
+        state = replace(state, points=points)
+    inliers = np.zeros(len(tracks.point), np.bool_)
+    inliers[rows] = True
+    return Adjusted(state, shot_lens, chosen, inliers, ShotProblem(chosen, frames, shot_lens, freedom).errors(state))
+
+
+def smooth_zoom(numbers: Array) -> banded.Priors:
+    """Priors that a focal length changes evenly over three frames with these `numbers` (F,), holes in time included."""
+    first = np.arange(len(numbers) - 2)
+    slots = (first[:, None] + np.arange(3)) * POSE + ZOOM
+    before, after = np.diff(numbers)[:-1].astype(float), np.diff(numbers)[1:].astype(float)
+    whole = before + after
+    factors = np.stack([after / whole, -np.ones(len(first)), before / whole], axis=1)
+    return banded.Priors(slots, factors / (ZOOM_SPREAD * before * after)[:, None])
+
+
+def bounded(tracks: Tracks) -> Tracks:
+    """The tracks, those that span more than LONGEST frames cut into several points."""
+    if not len(tracks):
+        return tracks
+    begins = np.searchsorted(tracks.point, np.arange(len(tracks)))
+    piece = (tracks.camera - tracks.camera[begins][tracks.point]) // LONGEST
+    number = tracks.point * (int(piece.max()) + 1) + piece
+    point = np.unique(number, return_inverse=True)[1].reshape(-1)
+    return replace(tracks, point=point).only(np.ones(len(point), np.bool_))
+
+
+def _median(errors: FloatArray) -> float:
+    finite = errors[np.isfinite(errors)]
+    return float(np.median(finite)) if len(finite) else 0.0
+
+
+def _fitting(tracks: Tracks, fits: BoolArray) -> BoolArray:
+    """`fits` (M,) without the points of which too few observations fit, or fewer than two."""
+    all_of, good = (np.bincount(tracks.point, fits_or_all, len(tracks)) for fits_or_all in (None, fits))
+    stands = (good >= 2) & (good >= LEAST_SHARE * all_of)
+    fitting: BoolArray = fits & stands[tracks.point]
+    return fitting
+
+
+def _only(tracks: Tracks, points: FloatArray, chosen: BoolArray) -> tuple[Tracks, FloatArray]:
+    """`tracks.only`, and the points that are left."""
+    return tracks.only(chosen), points[np.unique(tracks.point[chosen])]

@@ -1,0 +1,290 @@
+"""[R] The normal equations of a shot's adjustment: points eliminated, frames in a band, the lens at its border.
+
+A point is seen in frames that follow one another, so that the reduced matrix of the frames is a band. It is kept as
+blocks of chunks of frames, each chunk touching the next one only: block-tridiagonal with an arrow, which Gaussian
+elimination of one chunk after the other solves in a time that grows with the number of frames alone (Golub & Van Loan,
+Matrix Computations, 4.5). Schur complement: Triggs et al., "Bundle Adjustment - A Modern Synthesis" (2000), 6.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ...model.arrays import Array, FloatArray
+from ..adjustment.schur import inverted
+from ..kernels import compiled
+
+SMALLEST_CHUNK = 16  # frames
+
+
+class Rows(NamedTuple):
+    """Weighed residuals (M, R) of M observations, with their derivatives by the unknowns of the frame (M, R, K), of the
+    lens (M, R, G) and of the point (M, R, 3)."""
+
+    residuals: FloatArray
+    outer: FloatArray
+    lens: FloatArray
+    inner: FloatArray
+
+
+class Priors(NamedTuple):
+    """Linear terms: residual r is Σ_i `factors[r, i]` × the frames' unknown number `slots[r, i]`, (R, 3) each."""
+
+    slots: Array
+    factors: FloatArray
+
+    def residuals(self, values: FloatArray) -> FloatArray:
+        terms: FloatArray = (self.factors * values[self.slots]).sum(axis=1)
+        return terms
+
+    def and_(self, other: Priors) -> Priors:
+        return Priors(np.concatenate([self.slots, other.slots]), np.concatenate([self.factors, other.factors]))
+
+
+NO_PRIORS = Priors(np.empty((0, 3), np.int64), np.empty((0, 3)))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the frames' unknowns stand: `width` of them each, `chunk` frames together in a block, `blocks` of these.
+
+    `camera` (M,) is each observation's frame and `start` (P + 1,) where each point's observations begin.
+    """
+
+    camera: Array
+    start: Array
+    frames: int
+    width: int
+    chunk: int
+
+    @staticmethod
+    def of(camera: Array, start: Array, frames: int, width: int) -> Layout:
+        """The layout with the smallest chunks that no point's observations jump over."""
+        spans = camera[start[1:] - 1] - camera[start[:-1]] + 1
+        return Layout(camera, start, frames, width, max(SMALLEST_CHUNK, int(spans.max(initial=0))))
+
+    @property
+    def blocks(self) -> int:
+        return -(-self.frames // self.chunk)
+
+
+@dataclass(frozen=True)
+class System:
+    """A linearised problem: the observations' `rows`; the priors and their residuals (R,); `held` (F × K,) bool, the
+    frames' unknowns that stay; `lens_prior` (G,) and `lens_gradient` (G,), the diagonal and the gradient of terms on
+    the lens' unknowns alone."""
+
+    layout: Layout
+    rows: Rows
+    priors: Priors
+    prior_residuals: FloatArray
+    held: Array
+    lens_prior: FloatArray
+    lens_gradient: FloatArray
+
+
+def solve(system: System, damping: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The damped Gauss-Newton steps (F × K,) of the frames' unknowns, (G,) of the lens', and (P, 3) of the points'."""
+    layout, rows = system.layout, system.rows
+    size, count = layout.chunk * layout.width, len(system.lens_prior)
+    diagonal, following = np.zeros((layout.blocks, size, size)), np.zeros((layout.blocks, size, size))
+    border, gradient = np.zeros((layout.blocks, size, count)), np.zeros(layout.blocks * size)
+    corner, lens_gradient = np.zeros((count, count)), system.lens_gradient.copy()
+    information, lens_information = np.zeros(layout.blocks * size), system.lens_prior.copy()
+    _add_priors(system.priors.slots, system.priors.factors, system.prior_residuals, system.held, diagonal, following,
+                gradient, information)  # fmt: skip
+    inverses, point_gradients = _reduce(
+        rows, layout.camera, layout.start, layout.width, layout.chunk, damping, diagonal, following, border, corner,
+        gradient, lens_gradient, information, lens_information,
+    )  # fmt: skip
+    upper = np.triu(diagonal, 1)
+    diagonal += upper.transpose(0, 2, 1)
+    corner[np.diag_indices(count)] += system.lens_prior + damping * lens_information
+    corner[np.diag_indices(count)] += np.where(lens_information > 0, 1e-12, 1.0)
+    empty = np.where(information > 0, 1e-12, 1.0) + damping * information
+    diagonal[:, np.arange(size), np.arange(size)] += empty.reshape(layout.blocks, size)
+    frames, of_lens = _eliminated(diagonal, following, border, corner, gradient.reshape(-1, size), lens_gradient)
+    frames = frames[: layout.frames * layout.width]
+    points = _points(rows, layout.camera, layout.start, frames, of_lens, inverses, point_gradients)
+    return frames, of_lens, points
+
+
+def _eliminated(
+    diagonal: FloatArray,
+    following: FloatArray,
+    border: FloatArray,
+    corner: FloatArray,
+    gradient: FloatArray,
+    lens_gradient: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """x (B × n,) and y (G,) with the matrix of blocks times (x, y) = -(gradient, lens_gradient)."""
+    blocks, size, count = border.shape
+    solved: list[FloatArray] = []
+    block, side, right = diagonal[0], border[0], -gradient[0]
+    corner, lens_right = corner.copy(), -lens_gradient
+    for b in range(blocks):
+        last = b == blocks - 1
+        columns = [side, right[:, None]] if last else [side, right[:, None], following[b]]
+        solved.append(np.linalg.solve(block, np.concatenate(columns, axis=1)))
+        corner -= side.T @ solved[b][:, :count]
+        lens_right = lens_right - side.T @ solved[b][:, count]
+        if not last:
+            across = following[b].T
+            block = diagonal[b + 1] - across @ solved[b][:, count + 1 :]
+            right = -gradient[b + 1] - across @ solved[b][:, count]
+            side = border[b + 1] - across @ solved[b][:, :count]
+    of_lens = np.linalg.solve(corner, lens_right)
+    steps = np.zeros((blocks, size))
+    for b in reversed(range(blocks)):
+        steps[b] = solved[b][:, count] - solved[b][:, :count] @ of_lens
+        if b < blocks - 1:
+            steps[b] -= solved[b][:, count + 1 :] @ steps[b + 1]
+    return steps.ravel(), of_lens
+
+
+@compiled()
+def _add(diagonal: Array, following: Array, first: int, second: int, value: float) -> None:
+    """Adds to an element of the matrix; those left of the diagonal are the others' mirror."""
+    size = diagonal.shape[1]
+    b, other = first // size, second // size
+    if b == other and first <= second:
+        diagonal[b, first - b * size, second - b * size] += value
+    elif other == b + 1:
+        following[b, first - b * size, second - other * size] += value
+
+
+@compiled()
+def _add_priors(
+    slots: Array, factors: Array, residuals: Array, held: Array, diagonal: Array, following: Array, gradient: Array,
+    information: Array,
+) -> None:  # fmt: skip
+    for r in range(len(slots)):
+        for i in range(3):
+            first = slots[r, i]
+            if held[first]:
+                continue
+            gradient[first] += factors[r, i] * residuals[r]
+            information[first] += factors[r, i] ** 2
+            for j in range(3):
+                if not held[slots[r, j]]:
+                    _add(diagonal, following, first, slots[r, j], factors[r, i] * factors[r, j])
+
+
+@compiled(fastmath=True)
+def _reduce(
+    rows: Rows, camera: Array, start: Array, width: int, chunk: int, damping: float, diagonal: Array, following: Array,
+    border: Array, corner: Array, gradient: Array, lens_gradient: Array, information: Array, lens_information: Array,
+) -> tuple[Array, Array]:  # fmt: skip
+    """Adds what the observations say, their points eliminated; of the blocks on the diagonal the upper half only.
+
+    Returns the points' inverse blocks (P, 3, 3) and gradients (P, 3).
+    """
+    residuals, outer, by_lens, inner = rows
+    points, lens_width, size = len(start) - 1, by_lens.shape[2], chunk * width
+    inverses, gradients = np.zeros((points, 3, 3)), np.zeros((points, 3))
+    longest = 1
+    for point in range(points):
+        longest = max(longest, start[point + 1] - start[point])
+    mixed, solved = np.zeros((3, longest * width)), np.zeros((3, longest * width))
+    ends = np.zeros(longest + 1, np.int64)  # of the run of frames in one block that an observation begins or goes on
+    for point in range(points):
+        first, count = start[point], start[point + 1] - start[point]
+        block, own_gradient = np.zeros((3, 3)), np.zeros(3)
+        lens_mixed = np.zeros((lens_width, 3))
+        for a in range(count):
+            m = first + a
+            for r in range(2):
+                for i in range(3):
+                    own_gradient[i] += inner[m, r, i] * residuals[m, r]
+                    for j in range(3):
+                        block[i, j] += inner[m, r, i] * inner[m, r, j]
+                    for g in range(lens_width):
+                        lens_mixed[g, i] += by_lens[m, r, g] * inner[m, r, i]
+        for i in range(3):
+            block[i, i] += damping * block[i, i] + 1e-12
+        inverse = inverted(block)
+        inverses[point], gradients[point] = inverse, own_gradient
+        lens_solved = lens_mixed @ inverse
+        for g in range(lens_width):
+            for i in range(3):
+                lens_gradient[g] -= lens_solved[g, i] * own_gradient[i]
+            for h in range(lens_width):
+                for i in range(3):
+                    corner[g, h] -= lens_solved[g, i] * lens_mixed[h, i]
+        for a in range(count):
+            m = first + a
+            base, b = camera[m] * width, camera[m] // chunk
+            inside = base - b * size
+            for k in range(width):
+                n = a * width + k
+                for i in range(3):
+                    mixed[i, n] = outer[m, 0, k] * inner[m, 0, i] + outer[m, 1, k] * inner[m, 1, i]
+                for i in range(3):
+                    solved[i, n] = 0.0
+                    for j in range(3):
+                        solved[i, n] += mixed[j, n] * inverse[j, i]
+                    gradient[base + k] -= solved[i, n] * own_gradient[i]
+                for r in range(2):
+                    gradient[base + k] += outer[m, r, k] * residuals[m, r]
+                    information[base + k] += outer[m, r, k] ** 2
+                    for other in range(k, width):
+                        diagonal[b, inside + k, inside + other] += outer[m, r, k] * outer[m, r, other]
+                    for g in range(lens_width):
+                        border[b, inside + k, g] += outer[m, r, k] * by_lens[m, r, g]
+                for g in range(lens_width):
+                    for i in range(3):
+                        border[b, inside + k, g] -= solved[i, n] * lens_mixed[g, i]
+            for g in range(lens_width):
+                for r in range(2):
+                    lens_gradient[g] += by_lens[m, r, g] * residuals[m, r]
+                    lens_information[g] += by_lens[m, r, g] ** 2
+                    for h in range(lens_width):
+                        corner[g, h] += by_lens[m, r, g] * by_lens[m, r, h]
+        for a in range(count - 1, -1, -1):
+            m = first + a
+            goes_on = a + 1 < count and camera[m + 1] == camera[m] + 1 and camera[m + 1] // chunk == camera[m] // chunk
+            ends[a] = ends[a + 1] if goes_on else a + 1
+        for a in range(count):
+            b = camera[first + a] // chunk
+            row = camera[first + a] * width - b * size
+            for k in range(width):
+                n = a * width + k
+                x, y, z = solved[0, n], solved[1, n], solved[2, n]
+                c = a
+                while c < count:
+                    d = camera[first + c] // chunk
+                    target = diagonal[b, row + k] if d == b else following[b, row + k]
+                    offset = (camera[first + c] - c) * width - d * size
+                    for other in range(n if c == a else c * width, ends[c] * width):
+                        value = x * mixed[0, other] + y * mixed[1, other] + z * mixed[2, other]
+                        target[offset + other] -= value
+                    c = ends[c]
+    return inverses, gradients
+
+
+@compiled()
+def _points(
+    rows: Rows, camera: Array, start: Array, frames: Array, of_lens: Array, inverses: Array, gradients: Array
+) -> Array:
+    """(P, 3) the points' steps that go with those of the frames and the lens."""
+    _residuals, outer, by_lens, inner = rows
+    width = outer.shape[2]
+    steps = np.zeros_like(gradients)
+    for point in range(len(start) - 1):
+        wanted = gradients[point].copy()
+        for m in range(start[point], start[point + 1]):
+            for r in range(2):
+                moved = 0.0
+                for k in range(width):
+                    moved += outer[m, r, k] * frames[camera[m] * width + k]
+                for g in range(len(of_lens)):
+                    moved += by_lens[m, r, g] * of_lens[g]
+                for i in range(3):
+                    wanted[i] += inner[m, r, i] * moved
+        for i in range(3):
+            for j in range(3):
+                steps[point, i] -= inverses[point, i, j] * wanted[j]
+    return steps

@@ -1,0 +1,264 @@
+"""[R] Stage 2 of solving a shot: does its camera move, or only turn, and does it zoom?
+
+Three models explain the matches between frames some way apart: rotations of one camera, rotations and a focal length of
+each frame, and a camera that moves, of which epipolar geometry asks least. They are compared by the geometric robust
+information criterion (Torr, "Bayesian Model Estimation and Selection for Epipolar Geometry and Generic Manifold
+Fitting", 2002): the squared errors over the noise, log 4 for each dimension of what a match may be, and log 4n for each
+parameter; the lowest sum wins. What no model explains costs all of them the same, so that things that move have no say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pycolmap
+
+from ...model import lens
+from ...model.arrays import Array, FloatArray
+from ..adjustment.tracks import Tracks
+from . import banded, rotating
+from .adjustment import Adjusted, adjust, smooth_zoom
+from .problem import NOISE, POSE, ZOOM, Freedom, ShotLens, ShotProblem, ShotState
+
+COMPARED = 30  # frames, evenly over the shot
+STEPS = (1, 2, 4, 8)  # how many of them apart the two frames of a pair are
+LEAST_MATCHES = 30  # of a pair
+EPIPOLAR_PARAMETERS, TURN_PARAMETERS, ZOOM_PARAMETERS = 7, 3, 1
+LARGEST = 4.0 + 2 * np.log(4)  # what a match costs that a model does not explain, Torr's 2 (r - d) for turning cameras
+SEED = 1
+STILL = 1e-3  # of the longer side: a camera does not move whose points, most of them, move by less in the whole shot
+TELLS = 9.0  # by how much the errors' squares over the noise must grow where the focal length is wrong by WRONG
+WRONG = 1.1
+ANCHOR = 1e6  # how strongly a frame's focal length is held while another one is tried
+LOSS_OVER_NOISE = 3.0
+LABELS = {"free": "a move", "nodal": "turning alone", "zoom": "turning and zooming"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Whether the camera `moves`, and the `reason` in a sentence. `turning` explains COMPARED frames best without a
+    move, `turning_zooms` is whether it zooms, and `focal_told` whether the frames tell its focal length."""
+
+    moves: bool
+    reason: str
+    turning: Adjusted
+    turning_zooms: bool
+    focal_told: bool
+
+
+def is_still(tracks: Tracks, frames: int, size: tuple[int, int]) -> bool:
+    """Whether most points of the first and the last frames that share any stay where they are, in all frames."""
+    least, largest = np.full((len(tracks), 2), np.inf), np.full((len(tracks), 2), -np.inf)
+    np.minimum.at(least, tracks.point, tracks.pixels)
+    np.maximum.at(largest, tracks.point, tracks.pixels)
+    way = np.linalg.norm(largest - least, axis=1)
+    span = np.bincount(tracks.point, minlength=len(tracks))
+    long = span >= min(frames // 2, span.max(initial=0))
+    return bool(len(tracks)) and float(np.median(way[long])) < STILL * max(size)
+
+
+def choose(
+    tracks: Tracks,
+    numbers: Array,
+    shot_lens: ShotLens,
+    focal_known: bool,
+    check: Callable[[], None] = lambda: None,
+) -> Kind:
+    """The kind of the shot whose frames have these `numbers` (F,). Needs matches between some pairs of frames."""
+    frames = np.unique(np.linspace(0, len(numbers) - 1, COMPARED).round().astype(int))
+    some = rotating.among(tracks, frames)
+    solved = {zooms: _turning(some, numbers[frames], shot_lens, zooms, focal_known, check) for zooms in (False, True)}
+    pairs = _pairs(some, len(frames))
+    epipolar, noise = _epipolar(some, pairs, NOISE * max(shot_lens.size))
+    matches = sum(len(first) for _, _, first, _ in pairs)
+    each = np.log(4 * max(matches, 1))
+    scores = {
+        "free": _score(epipolar, noise, 3) + EPIPOLAR_PARAMETERS * len(pairs) * each,
+        "nodal": _score(_transfer(some, pairs, solved[False]), noise, 2) + TURN_PARAMETERS * len(frames) * each,
+        "zoom": _score(_transfer(some, pairs, solved[True]), noise, 2)
+        + (TURN_PARAMETERS + ZOOM_PARAMETERS) * len(frames) * each,
+    }
+    best = min(scores, key=lambda name: scores[name])
+    zooms = scores["zoom"] < scores["nodal"]
+    turning = solved[zooms]
+    told = focal_known or _tells_focal(turning, zooms, numbers[frames], noise)
+    median = {name: float(np.median(solved[zooming].errors)) for name, zooming in (("nodal", False), ("zoom", True))}
+    return Kind(best == "free", _reason(best, scores, median, turning, told), turning, zooms, told)
+
+
+def _reason(best: str, scores: Mapping[str, float], median: Mapping[str, float], turning: Adjusted, told: bool) -> str:
+    others = ", ".join(f"{LABELS[name]} {score:.0f}" for name, score in scores.items() if name != best)
+    compared = f"(information criterion {scores[best]:.0f}; {others})"
+    if best == "free":
+        without = min(median.values())
+        left = f"a median error of {without:.2f} px {compared}"
+        return f"The camera moves: one that only turns and zooms would leave {left}."
+    sentence = (
+        f"The camera only turns: that explains the points to {median[best]:.2f} px, and nothing is left for a move "
+        f"{compared}."
+    )
+    if best == "zoom":
+        growth = float(np.exp(np.ptp(turning.state.zooms)))
+        sentence = (
+            f"The camera only turns and zooms, by a factor of {growth:.2f}: that explains the points to "
+            f"{median[best]:.2f} px, turning alone to {median['nodal']:.2f} px, and nothing is left for a move "
+            f"{compared}."
+        )
+    if not told:
+        sentence += (
+            " It turns too little to tell its focal length, which is a guess; enter the focal length where it is known."
+        )
+    return sentence
+
+
+def choose_zoom(
+    tracks: Tracks,
+    numbers: Array,
+    shot_lens: ShotLens,
+    state: ShotState,
+    lens_known: bool,
+    check: Callable[[], None] = lambda: None,
+) -> tuple[bool, str]:
+    """Whether a camera that moves also zooms, and a sentence: the same criterion on the reprojection errors of the
+    frames that `state` knows, adjusted with and without."""
+    if lens_known:
+        return False, "The lens is known and stays as it is."
+    posed = np.unique(tracks.camera)
+    frames = posed[np.unique(np.linspace(0, len(posed) - 1, COMPARED).round().astype(int))]
+    in_some = np.isin(tracks.camera, frames)
+    in_some &= (np.bincount(tracks.point[in_some], minlength=len(tracks)) >= 2)[tracks.point]
+    some = rotating.among(tracks, frames)
+    start = replace(
+        state,
+        rotations=state.rotations[frames],
+        centres=state.centres[frames],
+        zooms=state.zooms[frames],
+        points=state.points[np.unique(tracks.point[in_some])],
+    )
+    without = replace(start, zooms=np.zeros(len(frames)))
+    fixed, zooming = (
+        adjust(some, len(frames), shot_lens, moving_freedom(numbers[frames], zooms), begin, check)
+        for zooms, begin in ((False, without), (True, start))
+    )
+    noise = max(NOISE * max(shot_lens.size), float(np.median(zooming.errors)))
+    scores = [
+        float(np.minimum((each.errors / noise) ** 2, LARGEST).sum() + LARGEST * (~each.inliers).sum())
+        for each in (fixed, zooming)
+    ]
+    scores[1] += ZOOM_PARAMETERS * len(frames) * np.log(4 * len(some.point))
+    growth = float(np.exp(np.ptp(zooming.state.zooms)))
+    fixed_error, zooming_error = (float(np.median(each.errors)) for each in (fixed, zooming))
+    compared = f"(information criterion {min(scores):.0f} against {max(scores):.0f})"
+    if scores[1] < scores[0]:
+        return True, (
+            f"It zooms as well, by a factor of {growth:.2f}: that leaves {zooming_error:.2f} px, a fixed focal length "
+            f"{fixed_error:.2f} px {compared}."
+        )
+    return False, f"Its focal length does not change: that leaves {fixed_error:.2f} px {compared}."
+
+
+def moving_freedom(numbers: Array, zooms: bool) -> Freedom:
+    """What the frames of a shot with a move may do."""
+    return Freedom(True, True, smooth_zoom(numbers)) if zooms else Freedom(True, False)
+
+
+def _turning(
+    tracks: Tracks,
+    numbers: Array,
+    shot_lens: ShotLens,
+    zooms: bool,
+    focal_known: bool,
+    check: Callable[[], None],
+) -> Adjusted:
+    """The best camera that turns, and zooms if `zooms`."""
+    state, solved = rotating.start(tracks, len(numbers), shot_lens, zooms, focal_known, check)
+    freedom = turning_freedom(numbers, zooms)
+    return adjust(tracks, len(numbers), solved, freedom, state, check)
+
+
+def turning_freedom(numbers: Array, zooms: bool) -> Freedom:
+    """What the frames of a shot without a move may do."""
+    return Freedom(False, True, smooth_zoom(numbers)) if zooms else Freedom(False, False)
+
+
+def _pairs(tracks: Tracks, frames: int) -> list[tuple[int, int, Array, Array]]:
+    """Pairs of frames with the observations (M,) of each that are of the same points."""
+    by_frame = [np.flatnonzero(tracks.camera == frame) for frame in range(frames)]
+    pairs = []
+    for step in STEPS:
+        for first in range(frames - step):
+            mine, other = by_frame[first], by_frame[first + step]
+            _, here, there = np.intersect1d(tracks.point[mine], tracks.point[other], return_indices=True)
+            if len(here) >= LEAST_MATCHES:
+                pairs.append((first, first + step, mine[here], other[there]))
+    return pairs
+
+
+def _epipolar(tracks: Tracks, pairs: list[tuple[int, int, Array, Array]], least: float) -> tuple[FloatArray, float]:
+    """Sampson's distances of all matches from the epipolar geometry of their pair, in pixels, and the noise: their
+    deviation in the pairs where it is small, at least `least`."""
+    options = pycolmap.RANSACOptions()
+    options.random_seed, options.max_error = SEED, 20 * least
+    options.min_num_trials, options.max_num_trials = 50, 500
+    errors, noise = [np.empty(0)], []
+    for _, _, first, second in pairs:
+        x, y = tracks.pixels[first], tracks.pixels[second]
+        found = pycolmap.estimate_fundamental_matrix(x, y, options)
+        off = np.full(len(x), np.inf) if found is None else _sampson(found["F"], x, y)
+        errors.append(off)
+        noise.append(1.4826 * float(np.median(off)))
+    return np.concatenate(errors), max(least, float(np.quantile(noise, 0.25)) if noise else least)
+
+
+def _sampson(matrix: FloatArray, first: FloatArray, second: FloatArray) -> FloatArray:
+    """(M,) px: Hartley & Zisserman, Multiple View Geometry, 2nd edition, equation 11.9."""
+    x, y = (np.column_stack([places, np.ones(len(places))]) for places in (first, second))
+    line_second, line_first = x @ matrix.T, y @ matrix
+    slope = (line_second[:, :2] ** 2).sum(axis=1) + (line_first[:, :2] ** 2).sum(axis=1)
+    distance: FloatArray = np.abs((y * line_second).sum(axis=1)) / np.sqrt(np.maximum(slope, 1e-30))
+    return distance
+
+
+def _transfer(tracks: Tracks, pairs: list[tuple[int, int, Array, Array]], turning: Adjusted) -> FloatArray:
+    """Distances of all matches from what a turn makes of them, in pixels, shared by the two frames of a pair."""
+    state, solved = turning.state, turning.lens
+    focals = solved.focal * np.exp(state.lens[0] + state.zooms)[:, None]
+    distortion, centre = solved.distortion(state.lens), state.lens[1:3]
+    plane = lens.undistort(distortion, (tracks.pixels - centre) / focals[tracks.camera])
+    rays = np.concatenate([plane, np.ones((len(plane), 1))], axis=1)
+    errors = [np.empty(0)]
+    for here, there, first, second in pairs:
+        local = rays[first] @ (state.rotations[there] @ state.rotations[here].T).T
+        ideal = local[:, :2] / np.where(local[:, 2:] > 1e-9, local[:, 2:], np.nan)
+        off = lens.distort(distortion, ideal) * focals[there] + centre - tracks.pixels[second]
+        growth = float(focals[there, 0] / focals[here, 0])
+        errors.append(np.nan_to_num(np.linalg.norm(off, axis=1) / np.sqrt(1 + growth**2), nan=np.inf))
+    return np.concatenate(errors)
+
+
+def _score(errors: FloatArray, noise: float, dimension: int) -> float:
+    """The criterion's sum over the matches, of errors from something of so many dimensions among the four."""
+    return float(np.minimum((errors / noise) ** 2 + dimension * np.log(4), LARGEST).sum())
+
+
+def _tells_focal(turning: Adjusted, zooms: bool, numbers: Array, noise: float) -> bool:
+    """Whether another focal length would explain the points noticeably worse."""
+    middle = len(numbers) // 2
+    anchor = banded.Priors(np.full((1, 3), middle * POSE + ZOOM), np.array([[ANCHOR, 0.0, 0.0]]))
+    freedom = turning_freedom(numbers, zooms)
+    if zooms:  # or the frames' own focal lengths would make up for the lens'
+        freedom = replace(freedom, priors=freedom.priors.and_(anchor))
+
+    def cost(factor: float) -> float:
+        state, solved = turning.state, turning.lens
+        focal = solved.focal * np.exp(state.lens[0] + state.zooms[middle]) * factor
+        values, spread = state.lens.copy(), solved.spread.copy()
+        values[0] = spread[0] = 0.0
+        held = replace(solved, focal=focal, start=values, spread=spread)
+        problem = ShotProblem(turning.tracks, len(numbers), held, freedom)
+        start = replace(state, lens=values, zooms=state.zooms - state.zooms[middle])
+        return problem.cost(problem.descend(start, LOSS_OVER_NOISE * noise, trials=10), LOSS_OVER_NOISE * noise)
+
+    return min(cost(WRONG), cost(1 / WRONG)) - cost(1.0) > TELLS * noise**2

@@ -1,0 +1,251 @@
+"""[R] Stage 3 for a camera that moves: poses of all frames and points, from the frames that an engine solved (keys).
+
+Points are where the rays of posed frames meet; a frame is posed by the points that it sees (Gauss-Newton on the
+reprojection, robustly), which lets more points be had, until no more frames follow. Where a camera only turned for a
+while, its new points get the depth of the others there: any depth does while it turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...model import lens
+from ...model.arrays import BoolArray, FloatArray, IntArray
+from ...model.reconstruction import Camera
+from .. import rotations
+from ..adjustment.tracks import Tracks
+from ..robust_losses import Cauchy
+from .problem import ShotLens, ShotState
+
+LEAST_POINTS = 12  # that pose a frame
+SUPPORT = 0.4  # share of them that must agree with the pose
+LEAST_PARALLAX = 1.0  # degrees between the rays of a point that is told by them
+LOSS, AGREES = 2e-3, 5e-3  # of the longer side: of a pose's errors; error of a point that agrees
+ROUNDS, STEPS = 3, 10
+PASSES = 6
+
+
+@dataclass
+class _Start:
+    """What is known so far: which frames are `posed` (F,), with their `rotations` and `centres`; which points are
+    `placed` (P,) where rays meet, or `guessed` at a depth of their neighbours."""
+
+    posed: BoolArray
+    rotations: FloatArray
+    centres: FloatArray
+    points: FloatArray
+    placed: BoolArray
+    guessed: BoolArray
+
+
+def start(
+    tracks: Tracks,
+    numbers: IntArray,
+    keys: Mapping[int, Camera],
+    spread: FloatArray,
+    check: Callable[[], None] = lambda: None,
+) -> tuple[ShotState, ShotLens, BoolArray]:
+    """A state of the frames with these `numbers` (F,), the keys' lens, and which frames (F,) it knows.
+
+    `keys` are cameras by frame number; two are the fewest. `spread` (4,) is of the focal length, both coordinates of
+    the principal point and every distortion term, as in ShotLens. The world is the keys', moved and scaled so that the
+    cameras lie around the origin, at a median depth of 1.
+    """
+    cameras = [keys[int(number)] for number in numbers if int(number) in keys]
+    shot_lens, zooms = _lens(numbers, keys, cameras, spread)
+    rays = camera_rays(tracks, shot_lens, zooms)
+    known = _Start(
+        np.isin(numbers, list(keys)),
+        np.tile(np.eye(3), (len(numbers), 1, 1)),
+        np.zeros((len(numbers), 3)),
+        np.zeros((len(tracks), 3)),
+        np.zeros(len(tracks), np.bool_),
+        np.zeros(len(tracks), np.bool_),
+    )
+    for index in np.flatnonzero(known.posed):
+        from_world = keys[int(numbers[index])].camera_from_world
+        known.rotations[index] = from_world[:3, :3]
+        known.centres[index] = -from_world[:3, :3].T @ from_world[:3, 3]
+    known.centres -= known.centres[known.posed].mean(axis=0)
+    _place(tracks, rays, known)
+    depth = _depths(tracks, known)
+    usual = float(np.median(depth[depth > 0])) if (depth > 0).any() else 1.0
+    known.centres /= usual
+    known.points /= usual
+    for _ in range(PASSES):
+        check()
+        before = int(known.posed.sum())
+        _pose_frames(tracks, rays, numbers, known, float(shot_lens.focal.mean()), max(shot_lens.size))
+        _place(tracks, rays, known)
+        if known.posed.all() or (int(known.posed.sum()) == before and known.guessed.any()):
+            break
+        _guess(tracks, rays, known)
+    _guess(tracks, rays, known)
+    points = np.concatenate([known.points, np.ones((len(tracks), 1))], axis=1)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    return ShotState(known.rotations, known.centres, zooms, shot_lens.start, points), shot_lens, known.posed
+
+
+def _lens(
+    numbers: IntArray, keys: Mapping[int, Camera], cameras: Sequence[Camera], spread: FloatArray
+) -> tuple[ShotLens, FloatArray]:
+    """The keys' lens, the median where they have several, and the logarithms (F,) of each frame's focal length over
+    that one's, between the keys."""
+    model = max((camera.distortion.model for camera in cameras), key=lambda name: len(lens.MODELS[name]))
+    model = "RADIAL" if len(lens.MODELS[model]) < len(lens.MODELS["RADIAL"]) else model
+    names = lens.MODELS[model]
+    terms = [
+        dict(zip(lens.MODELS[camera.distortion.model], camera.distortion.params, strict=True)) for camera in cameras
+    ]
+    values = [[0.0, camera.cx, camera.cy, *(known.get(name, 0.0) for name in names)] for camera, known in
+              zip(cameras, terms, strict=True)]  # fmt: skip
+    focals = np.array([(camera.fx, camera.fy) for camera in cameras])
+    focal = np.median(focals, axis=0)
+    at_keys = [number for number in numbers if int(number) in keys]
+    zooms = np.interp(numbers, at_keys, np.log(focals[:, 0] / focal[0]))
+    widths = np.array([*spread[:3], *(len(names) * [spread[3]])])
+    size = (cameras[0].width, cameras[0].height)
+    return ShotLens(focal, size, model, np.median(np.array(values), axis=0), widths), zooms
+
+
+def camera_rays(tracks: Tracks, shot_lens: ShotLens, zooms: FloatArray) -> FloatArray:
+    """(M, 3) rays of the observations in their cameras' frames, with z = 1; 0 where the lens sees nothing."""
+    focal = shot_lens.focal * np.exp(zooms[tracks.camera])[:, None]
+    plane = lens.undistort(shot_lens.distortion(shot_lens.start), (tracks.pixels - shot_lens.start[1:3]) / focal)
+    rays = np.concatenate([plane, np.ones((len(plane), 1))], axis=1)
+    rays[~np.isfinite(plane).all(axis=1)] = 0.0
+    return rays
+
+
+def _depths(tracks: Tracks, known: _Start) -> FloatArray:
+    """(M,) camera z of the observations of placed points in posed frames; 0 for the others."""
+    local = known.points[tracks.point] - known.centres[tracks.camera]
+    depth = (known.rotations[tracks.camera, 2] * local).sum(axis=1)
+    return np.where(known.placed[tracks.point] & known.posed[tracks.camera], depth, 0.0)
+
+
+def _place(tracks: Tracks, rays: FloatArray, known: _Start) -> None:
+    """Points where the rays of posed frames meet, if there is parallax: least squares across the rays, robustly."""
+    mine = np.flatnonzero(known.posed[tracks.camera] & rays.any(axis=1))
+    point, count = tracks.point[mine], len(tracks)
+    local = rays[mine] / np.linalg.norm(rays[mine], axis=1, keepdims=True)
+    world = np.einsum("mji,mj->mi", known.rotations[tracks.camera[mine]], local)
+    centres = known.centres[tracks.camera[mine]]
+    mean = _sums(point, world, count)
+    mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
+    sine = np.zeros(count)
+    np.maximum.at(sine, point, np.linalg.norm(np.cross(world, mean[point]), axis=1))
+    across = np.eye(3) - world[:, :, None] * world[:, None, :]
+    weights = np.ones(len(mine))
+    points = known.points
+    for _ in range(ROUNDS):
+        matrix = _sums(point, (weights[:, None, None] * across).reshape(-1, 9), count).reshape(-1, 3, 3)
+        right = _sums(point, weights[:, None] * np.einsum("mij,mj->mi", across, centres), count)
+        ridge = 1e-9 * np.trace(matrix, axis1=1, axis2=2)[:, None, None] + 1e-15
+        points = np.linalg.solve(matrix + ridge * np.eye(3), right[:, :, None])[:, :, 0]
+        towards = points[point] - centres
+        length = np.maximum(np.linalg.norm(towards, axis=1), 1e-9)
+        off = np.linalg.norm(np.einsum("mij,mj->mi", across, towards), axis=1) / length
+        weights = Cauchy(LOSS).weight(off) / length**2
+    behind = np.bincount(point[((points[point] - centres) * world).sum(axis=1) <= 0], minlength=count) > 0
+    known.placed = (2 * np.degrees(np.arcsin(np.clip(sine, 0, 1))) > LEAST_PARALLAX) & ~behind
+    known.guessed &= ~known.placed
+    known.points = np.where(known.placed[:, None], points, known.points)
+
+
+def _guess(tracks: Tracks, rays: FloatArray, known: _Start) -> None:
+    """A depth for the points without parallax: that of the placed ones in the first posed frame that sees them."""
+    mine = np.flatnonzero(known.posed[tracks.camera] & ~known.placed[tracks.point] & rays.any(axis=1))
+    _, first = np.unique(tracks.point[mine], return_index=True)
+    depth = _depths(tracks, known)
+    usual = float(np.median(depth[depth > 0])) if (depth > 0).any() else 1.0
+    by_frame = np.full(len(known.posed), usual)
+    for frame in np.unique(tracks.camera[mine[first]]):
+        there = depth[(tracks.camera == frame) & (depth > 0)]
+        by_frame[frame] = np.median(there) if len(there) >= LEAST_POINTS else by_frame[max(frame - 1, 0)]
+    for m in mine[first]:
+        frame, point = tracks.camera[m], tracks.point[m]
+        known.points[point] = known.centres[frame] + by_frame[frame] * rays[m] @ known.rotations[frame]
+        known.guessed[point] = True
+
+
+def _pose_frames(tracks: Tracks, rays: FloatArray, numbers: IntArray, known: _Start, focal: float, longer: int) -> None:
+    """Poses for frames that see enough points, those nearest to posed ones first."""
+    begins = np.argsort(tracks.camera, kind="stable")
+    edges = np.searchsorted(tracks.camera[begins], np.arange(len(numbers) + 1))
+    anchors = numbers[known.posed]
+    distance = np.abs(numbers[:, None] - anchors).min(axis=1)
+    for frame in np.argsort(distance, kind="stable"):
+        if known.posed[frame]:
+            continue
+        mine = begins[edges[frame] : edges[frame + 1]]
+        mine = mine[rays[mine].any(axis=1)]
+        sure = mine[known.placed[tracks.point[mine]]]
+        if len(sure) < LEAST_POINTS:
+            sure = mine[(known.placed | known.guessed)[tracks.point[mine]]]
+        if len(sure) < LEAST_POINTS:
+            continue
+        rotation, centre = _between(frame, numbers, known)
+        points, loss = known.points[tracks.point[sure]], LOSS * longer / focal
+        rotation, centre, off = _pose(rotation, centre, points, rays[sure], loss)
+        if (off < AGREES * longer / focal).mean() >= SUPPORT:
+            known.rotations[frame], known.centres[frame], known.posed[frame] = rotation, centre, True
+
+
+def _between(frame: int, numbers: IntArray, known: _Start) -> tuple[FloatArray, FloatArray]:
+    """The pose that goes evenly from the last posed frame before to the first after; beyond these it stays."""
+    posed = np.flatnonzero(known.posed)
+    after = int(np.searchsorted(posed, frame))
+    first, last = posed[max(after - 1, 0)], posed[min(after, len(posed) - 1)]
+    if first == last:
+        return known.rotations[first], known.centres[first]
+    share = (numbers[frame] - numbers[first]) / (numbers[last] - numbers[first])
+    turn = rotations.to_vectors(known.rotations[last] @ known.rotations[first].T)
+    centre = (1 - share) * known.centres[first] + share * known.centres[last]
+    return rotations.from_vectors(share * turn) @ known.rotations[first], centre
+
+
+def _pose(
+    rotation: FloatArray, centre: FloatArray, points: FloatArray, rays: FloatArray, loss: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The rotation, centre and errors (M,), normalised, of a camera that sees `points` along `rays` (M, 3), z = 1.
+
+    The loss narrows to `loss`.
+    """
+    seen = rays[:, :2]
+    for step in range(STEPS):
+        local = (points - centre) @ rotation.T
+        depth = np.maximum(local[:, 2], 1e-6)
+        plane = local[:, :2] / depth[:, None]
+        off = plane - seen
+        x, y = plane.T
+        inverse, zero = 1 / depth, np.zeros(len(depth))
+        # Of the projection, by a turn of the camera and a shift: local -> local + turn × local + shift.
+        slope = np.stack(
+            [
+                np.stack([-x * y, 1 + x * x, -y, inverse, zero, -x * inverse], axis=1),
+                np.stack([-1 - y * y, x * y, x, zero, inverse, -y * inverse], axis=1),
+            ],
+            axis=1,
+        )
+        error = np.linalg.norm(off, axis=1)
+        weight = Cauchy(max(loss, float(np.median(error)) * (1.0 if step < STEPS // 2 else 0.0))).weight(error)
+        weight *= local[:, 2] > 1e-6
+        normal = np.einsum("mki,mkj,m->ij", slope, slope, weight)
+        normal[np.diag_indices(6)] *= 1 + 1e-6
+        change = -np.linalg.lstsq(normal, np.einsum("mki,mk,m->i", slope, off, weight), rcond=None)[0]
+        turn = rotations.from_vectors(change[:3])
+        centre = centre - rotation.T @ turn.T @ change[3:]
+        rotation = turn @ rotation
+    local = (points - centre) @ rotation.T
+    error = np.linalg.norm(local[:, :2] / np.maximum(local[:, 2:], 1e-6) - seen, axis=1)
+    return rotation, centre, np.where(local[:, 2] > 0, error, np.inf)
+
+
+def _sums(index: IntArray, values: FloatArray, count: int) -> FloatArray:
+    """(count, K) sums of `values` (M, K) by `index`."""
+    columns = [np.bincount(index, values[:, k], count) for k in range(values.shape[1])]
+    return np.stack(columns, axis=1).astype(np.float64)

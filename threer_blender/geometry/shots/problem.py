@@ -1,0 +1,298 @@
+"""[R] What the adjustment of a shot minimises: reprojection errors of homogeneous points in many frames, and priors.
+
+Points are homogeneous unit vectors (Hartley & Zisserman, 2nd edition, A6.9): far ones, and those that a camera which
+only turns sees, are directions (x, y, z, 0) like any others. One problem so serves all kinds of moves; a move that does
+not do something has those unknowns held. Levenberg-Marquardt under Cauchy's loss, reweighed at every step; `banded`
+has the linear algebra.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...model import lens
+from ...model.arrays import Array, FloatArray
+from .. import rotations
+from ..adjustment.tracks import Tracks
+from ..kernels import compiled
+from ..levenberg_marquardt import Options, levenberg_marquardt
+from ..robust_losses import Cauchy
+from . import banded
+
+POSE = 7  # unknowns of a frame: rotation, centre, logarithm of its focal length over the lens'
+TURN, CENTRE, ZOOM = slice(0, 3), slice(3, 6), 6
+LENS_CENTRE, TERMS = slice(1, 3), slice(3, None)  # of a lens' unknowns; the first is the logarithm of its focal factor
+LENS_STEP = 1e-6  # normalised units; for the numeric derivative of the lens
+NEAREST = 1e-9  # of a unit vector; what is nearer lies behind the camera
+BEHIND = 50.0  # times the loss: the error of a point that its camera cannot see
+TRIALS, ENOUGH = 30, 1e-6  # of a descent at most; relative fall of the cost in a step that ends it
+LEAST_DAMPING = 1e-10
+NOISE = 1e-4  # of the plate's longer side: how well points are tracked, a tenth of a pixel of 960
+
+
+@dataclass(frozen=True)
+class ShotState:
+    """`rotations` (F, 3, 3) camera from world; `centres` (F, 3) of the cameras; `zooms` (F,) logarithm of a frame's
+    focal length over the lens'; `lens` (3 + T,) logarithm of the focal length over its start, principal point in
+    pixels, distortion terms; `points` (P, 4) homogeneous unit vectors, world."""
+
+    rotations: FloatArray
+    centres: FloatArray
+    zooms: FloatArray
+    lens: FloatArray
+    points: FloatArray
+
+
+@dataclass(frozen=True)
+class ShotLens:
+    """The lens of a shot: `focal` (2,) fx and fy at the start, `size` (width, height) in pixels, `model` its COLMAP
+    model; `start` (3 + T,) as `ShotState.lens`, `spread` (3 + T,) how far from it each may plausibly lie, 0 where it is
+    held."""
+
+    focal: FloatArray
+    size: tuple[int, int]
+    model: str
+    start: FloatArray
+    spread: FloatArray
+
+    def distortion(self, values: FloatArray) -> lens.Distortion:
+        """The distortion of a lens whose unknowns are `values` (3 + T,)."""
+        return lens.Distortion(self.model, tuple(map(float, values[TERMS])))
+
+
+@dataclass(frozen=True)
+class Freedom:
+    """What a frame may do: `moves` where centres, and so depths, are unknowns; `zooms` where focal lengths are.
+
+    `priors` are linear terms on the unknowns of frames.
+    """
+
+    moves: bool
+    zooms: bool
+    priors: banded.Priors = banded.NO_PRIORS
+
+
+class ShotProblem:
+    """The errors of `tracks`, whose `camera` is an index of frames, as a function of a ShotState."""
+
+    def __init__(self, tracks: Tracks, frames: int, shot_lens: ShotLens, freedom: Freedom) -> None:
+        self.tracks, self.lens, self.freedom, self.frames = tracks, shot_lens, freedom, frames
+        self._start = np.searchsorted(tracks.point, np.arange(len(tracks) + 1))
+        self._terms = len(lens.MODELS[shot_lens.model])
+        self._free = np.flatnonzero(np.repeat([True, freedom.moves, freedom.zooms], [3, 3, 1]))
+        self._held = np.zeros((frames, len(self._free)), np.bool_)
+        fixed = int(np.bincount(tracks.camera, minlength=frames).argmax())  # its camera stays: it is the world
+        self._held[fixed] = self._free < ZOOM
+        self._layout = banded.Layout.of(tracks.camera, self._start, frames, len(self._free))
+        place = np.searchsorted(self._free, freedom.priors.slots % POSE)
+        slots = freedom.priors.slots // POSE * len(self._free) + place
+        noise = NOISE * max(shot_lens.size)  # what is minimised is in pixels², priors are in standard deviations
+        self._priors = banded.Priors(slots, noise * freedom.priors.factors)
+        free = shot_lens.spread > 0
+        self._lens_held = ~free
+        self._lens_prior = np.where(free, (noise / np.where(free, shot_lens.spread, 1.0)) ** 2, 0.0)
+
+    # ------------------------------------------------------------------------------------------- descent
+    def descend(
+        self, state: ShotState, loss: float, check: Callable[[], None] = lambda: None, trials: int = TRIALS
+    ) -> ShotState:
+        """The state at the bottom of the valley that `state` lies in. `check()` between steps may raise."""
+        options = Options("shot", trials, ENOUGH, least_damping=LEAST_DAMPING)
+
+        def linearise(state: ShotState) -> Callable[[float], ShotState]:
+            system = self._linear(state, loss)
+            return lambda damping: self._moved(state, *banded.solve(system, damping))
+
+        return levenberg_marquardt(state, lambda state: self.cost(state, loss), linearise, options, check)[0]
+
+    def errors(self, state: ShotState) -> FloatArray:
+        """(M,) pixels between each observation and its projected point; infinite where its camera cannot see it."""
+        _, bent, seen = self._bent(state)
+        off = self._pixels(state, bent) - self.tracks.pixels
+        distance: FloatArray = np.where(seen, np.hypot(off[:, 0], off[:, 1]), np.inf)
+        return distance
+
+    def cost(self, state: ShotState, loss: float) -> float:
+        """Half the robust sum of squares in pixels², and of the priors."""
+        errors = np.minimum(self.errors(state), BEHIND * loss)
+        priors = (self._priors.residuals(self._values(state)) ** 2).sum()
+        priors += (self._lens_prior * (state.lens - self.lens.start) ** 2).sum()
+        return float(Cauchy(loss).cost(errors).sum() + 0.5 * priors)
+
+    # ------------------------------------------------------------------------------------------- model
+    def _bent(self, state: ShotState) -> tuple[FloatArray, FloatArray, Array]:
+        """Camera-frame points (M, 3), where the lens puts them (M, 2), normalised, and whether they are seen (M,)."""
+        local = _local(state.rotations, state.centres, state.points, self.tracks.camera, self.tracks.point)
+        seen = local[:, 2] > NEAREST
+        ideal = local[:, :2] / np.where(seen, local[:, 2], 1.0)[:, None]
+        if not self._terms:
+            return local, ideal, seen
+        distortion = self.lens.distortion(state.lens)
+        seen &= (ideal**2).sum(axis=1) < lens.valid_radius(distortion) ** 2
+        return local, lens.distort(distortion, ideal), seen
+
+    def _focals(self, state: ShotState) -> FloatArray:
+        """(M, 2) fx and fy of each observation."""
+        factor = np.exp(state.lens[0] + state.zooms)[self.tracks.camera]
+        focals: FloatArray = factor[:, None] * self.lens.focal
+        return focals
+
+    def _pixels(self, state: ShotState, bent: FloatArray) -> FloatArray:
+        return bent * self._focals(state) + state.lens[LENS_CENTRE]
+
+    def _basis(self, points: FloatArray) -> FloatArray:
+        """(P, 4, 3) the directions in which points are free: three, or two and none where only directions are told."""
+        if self.freedom.moves:
+            return tangents(points)
+        return np.concatenate([tangents(points, flat=True), np.zeros((len(points), 4, 1))], axis=2)
+
+    def _values(self, state: ShotState) -> FloatArray:
+        """(F × K,) the free unknowns on which priors may speak; rotations are none of them."""
+        values = np.zeros((self.frames, POSE))
+        values[:, CENTRE], values[:, ZOOM] = state.centres, state.zooms
+        return values[:, self._free].ravel()
+
+    def _linear(self, state: ShotState, loss: float) -> banded.System:
+        local, bent, seen = self._bent(state)
+        focals = self._focals(state)
+        by_ideal, by_lens = self._derivatives(state, local, bent, focals)
+        residuals = self._pixels(state, bent) - self.tracks.pixels
+        weights = np.where(seen, Cauchy(loss).weight(np.hypot(residuals[:, 0], residuals[:, 1])), 0.0)
+        outer, inner = _rows(
+            residuals,
+            local,
+            by_ideal * focals[:, :, None],
+            bent * focals,
+            state.rotations,
+            state.centres,
+            state.points,
+            self._basis(state.points),
+            self.tracks.camera,
+            self.tracks.point,
+            np.sqrt(weights),
+        )
+        outer = outer[:, :, self._free] * ~self._held[self.tracks.camera, None]
+        by_lens *= np.sqrt(weights)[:, None, None] * ~self._lens_held
+        return banded.System(
+            self._layout,
+            banded.Rows(residuals, np.ascontiguousarray(outer), by_lens, inner),
+            self._priors,
+            self._priors.residuals(self._values(state)),
+            self._held.ravel(),
+            self._lens_prior,
+            self._lens_prior * (state.lens - self.lens.start),
+        )
+
+    def _derivatives(
+        self, state: ShotState, local: FloatArray, bent: FloatArray, focals: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Of where the lens puts points, by where they ideally are (M, 2, 2), normalised; and of the pixels by the
+        lens' unknowns (M, 2, 3 + T)."""
+        by_ideal = np.tile(np.eye(2), (len(local), 1, 1))
+        by_lens = np.zeros((len(local), 2, len(state.lens)))
+        by_lens[:, :, 0] = bent * focals
+        by_lens[:, (0, 1), (1, 2)] = 1.0
+        if not self._terms:
+            return by_ideal, by_lens
+        ideal = local[:, :2] / np.where(local[:, 2] > NEAREST, local[:, 2], 1.0)[:, None]
+        distortion = self.lens.distortion(state.lens)
+        for axis, step in enumerate(LENS_STEP * np.eye(2)):
+            more, less = (lens.distort(distortion, ideal + move) for move in (step, -step))
+            by_ideal[:, :, axis] = (more - less) / (2 * LENS_STEP)
+        for term, step in enumerate(LENS_STEP * np.eye(len(state.lens))[TERMS]):
+            more, less = (lens.distort(self.lens.distortion(state.lens + move), ideal) for move in (step, -step))
+            slope = (more - less) / (2 * LENS_STEP)
+            by_lens[:, :, TERMS.start + term] = slope * focals
+        return by_ideal, by_lens
+
+    def _moved(self, state: ShotState, frames: FloatArray, of_lens: FloatArray, of_points: FloatArray) -> ShotState:
+        step = np.zeros((self.frames, POSE))
+        step[:, self._free] = frames.reshape(self.frames, -1)
+        points = state.points + np.einsum("pij,pj->pi", self._basis(state.points), of_points)
+        return replace(
+            state,
+            rotations=rotations.from_vectors(step[:, TURN]) @ state.rotations,
+            centres=state.centres + step[:, CENTRE],
+            zooms=state.zooms + step[:, ZOOM],
+            lens=state.lens + of_lens,
+            points=points / np.linalg.norm(points, axis=1, keepdims=True),
+        )
+
+
+def tangents(points: FloatArray, flat: bool = False) -> FloatArray:
+    """Orthonormal bases (P, 4, 3) of what is at right angles to the unit vectors `points` (P, 4); where `flat`, (P, 4,
+    2) of that within x, y, z."""
+    size = 3 if flat else 4
+    vectors = points[:, :size]
+    # Householder's reflection that takes a unit vector to the axis -sign(x) e; its other columns are the basis.
+    axis = np.abs(vectors).argmax(axis=1)
+    rows = np.arange(len(vectors))
+    normal = vectors.copy()
+    normal[rows, axis] += np.sign(vectors[rows, axis]) * np.linalg.norm(vectors, axis=1)
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    reflection = np.eye(size) - 2 * normal[:, :, None] * normal[:, None, :]
+    others = (axis[:, None] + np.arange(1, size)) % size
+    basis = np.zeros((len(points), 4, size - 1))
+    basis[:, :size] = np.take_along_axis(reflection, others[:, None, :], axis=2)
+    return basis
+
+
+@compiled()
+def _local(rotations: Array, centres: Array, points: Array, camera: Array, point: Array) -> Array:
+    """(M, 3) homogeneous points in their cameras' frames, up to their own positive scale."""
+    out = np.empty((len(camera), 3))
+    for m in range(len(camera)):
+        c, p = camera[m], point[m]
+        x = points[p, 0] - centres[c, 0] * points[p, 3]
+        y = points[p, 1] - centres[c, 1] * points[p, 3]
+        z = points[p, 2] - centres[c, 2] * points[p, 3]
+        for i in range(3):
+            out[m, i] = rotations[c, i, 0] * x + rotations[c, i, 1] * y + rotations[c, i, 2] * z
+    return out
+
+
+@compiled()
+def _rows(
+    residuals: Array,
+    local: Array,
+    by_ideal: Array,
+    by_zoom: Array,
+    rotations: Array,
+    centres: Array,
+    points: Array,
+    basis: Array,
+    camera: Array,
+    point: Array,
+    weights: Array,
+) -> tuple[Array, Array]:
+    """Derivatives of the residuals (M, 2) by the unknowns of the frame (M, 2, POSE) and of the point (M, 2, 3),
+    times the roots of the `weights` (M,); the residuals become so, too."""
+    count = len(local)
+    outer, inner = np.zeros((count, 2, POSE)), np.zeros((count, 2, 3))
+    for m in range(count):
+        if weights[m] == 0:  # behind its camera
+            residuals[m] = 0.0
+            continue
+        c, p = camera[m], point[m]
+        x, y, z = local[m]
+        weight = weights[m]
+        turn = rotations[c]
+        for r in range(2):
+            residuals[m, r] *= weight
+            a, b = weight * by_ideal[m, r, 0] / z, weight * by_ideal[m, r, 1] / z
+            d = -(a * x + b * y) / z
+            outer[m, r, 0], outer[m, r, 1], outer[m, r, 2] = y * d - z * b, z * a - x * d, x * b - y * a
+            last = 0.0
+            for i in range(3):
+                across = a * turn[0, i] + b * turn[1, i] + d * turn[2, i]
+                outer[m, r, 3 + i] = -across * points[p, 3]
+                last -= across * centres[c, i]
+                for k in range(3):
+                    inner[m, r, k] += across * basis[p, i, k]
+            for k in range(3):
+                inner[m, r, k] += last * basis[p, 3, k]
+            outer[m, r, 6] = weight * by_zoom[m, r]
+    return outer, inner

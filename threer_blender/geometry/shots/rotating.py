@@ -1,0 +1,123 @@
+"""[R] Stage 3 for a camera that only turns: rotations from frame to frame, directions, and the focal length.
+
+Rotations are fitted to the rays of points that two frames share (Kabsch 1976), robustly; how much the picture grew
+tells the zoom. The focal length is unknown at first: a few are tried, and the one that explains most is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ...model import lens
+from ...model.arrays import Array, FloatArray
+from .. import rotations
+from ..adjustment.tracks import Tracks
+from ..robust_losses import Cauchy
+from .problem import Freedom, ShotLens, ShotProblem, ShotState
+
+FOCALS = (0.6, 1.0, 1.7, 3.0)  # times the longer side, that are tried
+ROUNDS = 6  # of reweighing
+LEAST_SHARED = 8  # points that link two frames
+TRIALS, LOSS = 8, 2.0  # of the descents that compare focal lengths; px
+COMPARED = 24  # frames by which they are compared
+
+
+def start(
+    tracks: Tracks,
+    frames: int,
+    shot_lens: ShotLens,
+    zooms: bool,
+    focal_known: bool,
+    check: Callable[[], None] = lambda: None,
+) -> tuple[ShotState, ShotLens]:
+    """A state near the best one, and the lens with the focal length that goes with it."""
+    growth = np.log(_growth(tracks, frames, shot_lens)) if zooms else np.zeros(frames)
+    growth -= np.median(growth)
+    compared = np.unique(np.linspace(0, frames - 1, COMPARED).round().astype(int))
+    best: tuple[float, ShotLens] | None = None
+    for factor in () if focal_known else FOCALS:
+        focal = shot_lens.focal * factor * max(shot_lens.size) / shot_lens.focal[0]
+        tried = replace(shot_lens, focal=focal)
+        some = among(tracks, compared)
+        problem = ShotProblem(some, len(compared), tried, Freedom(moves=False, zooms=zooms))
+        state = problem.descend(_chained(some, len(compared), tried, growth[compared]), LOSS, check, TRIALS)
+        cost = problem.cost(state, LOSS)
+        if best is None or cost < best[0]:
+            best = cost, replace(tried, focal=focal * np.exp(state.lens[0] + np.median(state.zooms)))
+    shot_lens = shot_lens if best is None else best[1]
+    return _chained(tracks, frames, shot_lens, growth), shot_lens
+
+
+def among(tracks: Tracks, frames: Array) -> Tracks:
+    """The tracks in some `frames` (K,), ascending, as tracks of K frames."""
+    chosen = tracks.only(np.isin(tracks.camera, frames))
+    return replace(chosen, camera=np.searchsorted(frames, chosen.camera))
+
+
+def _links(tracks: Tracks, frames: int) -> Sequence[tuple[int, int, Array, Array]]:
+    """For each frame after the first the earlier one, the last of those with enough points in common, and which
+    observations they share: (frame, earlier, of the frame, of the earlier one)."""
+    by_frame = [np.flatnonzero(tracks.camera == frame) for frame in range(frames)]
+    links = []
+    for frame in range(1, frames):
+        for earlier in range(frame - 1, -1, -1):
+            _, first, second = np.intersect1d(
+                tracks.point[by_frame[frame]], tracks.point[by_frame[earlier]], return_indices=True
+            )
+            if len(first) >= LEAST_SHARED:
+                links.append((frame, earlier, by_frame[frame][first], by_frame[earlier][second]))
+                break
+    return links
+
+
+def _growth(tracks: Tracks, frames: int, shot_lens: ShotLens) -> FloatArray:
+    """(F,) how much larger things are in each frame than in the first, by the similarities of linked frames."""
+    growth = np.ones(frames)
+    centred = tracks.pixels - shot_lens.start[1:3]
+    places = centred[:, 0] + 1j * centred[:, 1]
+    for frame, earlier, here, there in _links(tracks, frames):
+        growth[frame] = growth[earlier] * abs(_similarity(places[there], places[here]))
+    return growth
+
+
+def _similarity(source: Array, target: Array) -> complex:
+    """The factor a of target ≈ a · source + b, all complex: growth and turn in the picture."""
+    weights = np.ones(len(source))
+    factor = 1 + 0j
+    for _ in range(ROUNDS):
+        share = weights / weights.sum()
+        from_middle, to_middle = source - share @ source, target - share @ target
+        factor = complex((share * from_middle.conj()) @ to_middle / max(float(share @ abs(from_middle) ** 2), 1e-12))
+        off = np.abs(to_middle - factor * from_middle)
+        weights = Cauchy(max(0.1, float(np.median(off)))).weight(off)
+    return factor
+
+
+def _chained(tracks: Tracks, frames: int, shot_lens: ShotLens, zooms: FloatArray) -> ShotState:
+    """The state with the rotations from link to link, and each point's direction as its frames show it on average."""
+    focal = shot_lens.focal * np.exp(zooms[tracks.camera])[:, None]
+    plane = lens.undistort(shot_lens.distortion(shot_lens.start), (tracks.pixels - shot_lens.start[1:3]) / focal)
+    rays = np.concatenate([np.nan_to_num(plane), np.ones((len(plane), 1))], axis=1)
+    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+    turns = np.tile(np.eye(3), (frames, 1, 1))
+    for frame, earlier, here, there in _links(tracks, frames):
+        turns[frame] = _rotation(rays[there], rays[here]) @ turns[earlier]
+    in_world = np.einsum("mji,mj->mi", turns[tracks.camera], rays)
+    sums = np.stack([np.bincount(tracks.point, in_world[:, k], len(tracks)) for k in range(3)], axis=1)
+    points = np.zeros((len(tracks), 4))
+    points[:, :3] = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+    return ShotState(turns, np.zeros((frames, 3)), zooms, shot_lens.start, points)
+
+
+def _rotation(source: FloatArray, target: FloatArray) -> FloatArray:
+    """(3, 3) that takes the unit rays `source` to `target` (N, 3), robustly."""
+    weights = np.ones(len(source))
+    rotation = np.eye(3)
+    for _ in range(ROUNDS):
+        rotation = rotations.nearest(np.einsum("n,ni,nj->ij", weights, target, source))
+        off = np.linalg.norm(target - source @ rotation.T, axis=1)
+        weights = Cauchy(max(1e-5, float(np.median(off)))).weight(off)
+    return rotation

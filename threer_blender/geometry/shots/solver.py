@@ -1,0 +1,223 @@
+"""[R] The camera of every frame of a shot, in five stages: track, choose the kind, initialise, adjust, judge.
+
+1. `tracking` follows points through all frames.
+2. `kinds` tells from their tracks whether the camera moves, and whether it zooms.
+3. `rotating` finds a first state of a camera that only turns, `moving` of one that moves, from frames that an engine
+   solved.
+4. `adjustment` brings all frames, the lens and the points to where they meet the tracks best.
+5. `judgement` says how well each frame fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...model import lens
+from ...model.arrays import BoolArray, FloatArray, IntArray
+from ...model.errors import UserError
+from ...model.reconstruction import MEDIAN_DEPTH, Camera
+from .. import rotations
+from ..adjustment.tracks import Tracks
+from . import adjustment, kinds, moving, rotating
+from .adjustment import Adjusted, bounded
+from .judgement import FrameErrors, judge
+from .problem import ShotLens, ShotState
+from .tracking import ShotTracks
+
+LEAST_TRACKS = 30  # of a shot
+LEAST_FRAMES = 6  # of a part of the shot that a cut begins or ends
+FOCAL = 1.2  # times the longer side: where nothing tells a focal length
+FOCAL_SPREAD, CENTRE_SPREAD, DISTORTION_SPREAD = 1.0, 0.01, 0.1  # of the logarithm; of the longer side; of each term
+KEYS_SPREAD = 0.3  # of the logarithm of a focal length that an engine solved
+FARTHEST = 1e4  # units: where points are put that lie at infinity
+KNOWN_SPREAD = 0.05  # of the logarithm of a focal length that EXIF or the artist names
+
+BLANK = "Nothing in the shot can be followed from frame to frame: it is blank, blurred or too short."
+STILL = (
+    "The camera stood still, whatever moved in front of it: nothing tells its lens or where things are; use a camera "
+    "that stands still in Blender, too."
+)
+
+
+@dataclass(frozen=True)
+class ShotSolution:
+    """`cameras` by frame number, their photo's name empty; `points` (P, 3) of the world, for a camera that only turns
+    on a dome around it; `move` one of `model.reconstruction.MOVES`, `reason` in a sentence; the frames' `errors`; and
+    each point's first frame number and pixel there, `first_frame` (P,) and `first_pixel` (P, 2)."""
+
+    cameras: dict[int, Camera]
+    points: FloatArray
+    move: str
+    reason: str
+    errors: FrameErrors
+    first_frame: IntArray
+    first_pixel: FloatArray
+
+
+def kind_of(shot: ShotTracks, focal: float | None, check: Callable[[], None] = lambda: None) -> kinds.Kind:
+    """Stage 2. `focal` in pixels is what EXIF or the artist says. Raises UserError where the camera stood still, or
+    nothing can be followed."""
+    if len(shot.numbers) < 2 or len(shot.tracks) < LEAST_TRACKS:
+        raise UserError(BLANK)
+    if kinds.is_still(shot.tracks, len(shot.numbers), shot.size):
+        raise UserError(STILL)
+    return kinds.choose(bounded(shot.tracks), shot.numbers, first_lens(shot.size, focal), focal is not None, check)
+
+
+def cuts(shot: ShotTracks) -> list[int]:
+    """The numbers of the frames to which no track leads from those before, each part at least LEAST_FRAMES long."""
+    frames, tracks = len(shot.numbers), shot.tracks
+    bridged = np.zeros(frames + 1, np.int64)
+    begins = np.searchsorted(tracks.point, np.arange(len(tracks)))
+    ends = np.searchsorted(tracks.point, np.arange(len(tracks)), side="right") - 1
+    np.add.at(bridged, tracks.camera[begins] + 1, 1)
+    np.add.at(bridged, tracks.camera[ends] + 1, -1)
+    parted = np.flatnonzero(np.cumsum(bridged)[1:frames] == 0) + 1
+    numbers, last = [], 0
+    for index in parted:
+        if index - last >= LEAST_FRAMES and frames - index >= LEAST_FRAMES:
+            numbers.append(int(shot.numbers[index]))
+        last = int(index)
+    return numbers
+
+
+def first_lens(size: tuple[int, int], focal: float | None) -> ShotLens:
+    """A lens of which only the focal length may be known, in pixels."""
+    longer = max(size)
+    pixels = FOCAL * longer if focal is None else focal
+    terms = len(lens.MODELS["RADIAL"])
+    spread = [
+        FOCAL_SPREAD if focal is None else KNOWN_SPREAD,
+        *2 * [CENTRE_SPREAD * longer],
+        *terms * [DISTORTION_SPREAD],
+    ]
+    start = np.array([0.0, size[0] / 2, size[1] / 2, *terms * [0.0]])
+    return ShotLens(np.array([pixels, pixels]), size, "RADIAL", start, np.array(spread))
+
+
+def solve_turning(
+    shot: ShotTracks, kind: kinds.Kind, focal: float | None, check: Callable[[], None] = lambda: None
+) -> ShotSolution:
+    """Stages 3 to 5 of a camera that only turns, and zooms where the kind says so; it stands in the origin.
+
+    Raises UserError where a cut parts the shot.
+    """
+    for number in cuts(shot):
+        raise UserError(
+            f"Nothing leads from frame {number - 1} to frame {number}: there is a cut; solve the parts before and "
+            "after it as shots of their own."
+        )
+    frames, tracks = len(shot.numbers), bounded(shot.tracks)
+    start_lens = first_lens(shot.size, focal)
+    known = kind.turning.lens.focal * np.exp(kind.turning.state.lens[0] + np.median(kind.turning.state.zooms))
+    if not kind.focal_told:
+        known = start_lens.focal
+        spread = start_lens.spread.copy()
+        spread[0] = 0.0
+        start_lens = replace(start_lens, spread=spread)
+    zooms = kind.turning_zooms
+    state, solved = rotating.start(tracks, frames, replace(start_lens, focal=known), zooms, True, check)
+    freedom = kinds.turning_freedom(shot.numbers, zooms)
+    adjusted = adjustment.adjust(tracks, frames, solved, freedom, state, check)
+    points = MEDIAN_DEPTH * adjusted.state.points[:, :3]
+    return _solution(shot, adjusted, points, "zoom" if zooms else "nodal", kind.reason)
+
+
+def solve_moving(
+    shot: ShotTracks,
+    keys: Mapping[int, Camera],
+    reason: str,
+    lens_known: bool = False,
+    check: Callable[[], None] = lambda: None,
+) -> ShotSolution:
+    """Stages 2 to 5 of a camera that moves; `keys` are cameras by frame number, and the world is theirs.
+
+    Whether the camera zooms is told by adjusting some of the frames with and without. Where the lens is known it stays.
+    """
+    frames, tracks = len(shot.numbers), bounded(shot.tracks)
+    longer = max(shot.size)
+    spread = np.array([KEYS_SPREAD, *2 * [CENTRE_SPREAD * longer], DISTORTION_SPREAD]) * float(not lens_known)
+    state, solved, posed = moving.start(tracks, shot.numbers, keys, spread, check)
+    tracks, state = in_frames(tracks, state, posed)
+    zooms, sentence = kinds.choose_zoom(tracks, shot.numbers, solved, state, lens_known, check)
+    if not zooms:
+        state = replace(state, zooms=np.zeros(frames))
+    adjusted = adjustment.adjust(tracks, frames, solved, kinds.moving_freedom(shot.numbers, zooms), state, check)
+    adjusted = in_world_of(adjusted, shot.numbers, keys)
+    state = adjusted.state
+    points = state.points[:, :3] / np.maximum(state.points[:, 3:], 1 / FARTHEST)
+    return _solution(shot, adjusted, points, "free zoom" if zooms else "free", f"{reason} {sentence}")
+
+
+def turned_into(solution: ShotSolution, keys: Mapping[int, Camera]) -> ShotSolution:
+    """A camera that only turns, in the world of `keys`: turned as they ask, in the midst of their places."""
+    common = [number for number in solution.cameras if number in keys]
+    there = np.array([keys[number].world_from_camera for number in common])
+    here = np.array([solution.cameras[number].world_from_camera for number in common])
+    world = np.eye(4)
+    world[:3, :3] = rotations.nearest(np.einsum("nij,nkj->ik", there[:, :3, :3], here[:, :3, :3]))
+    world[:3, 3] = np.median(there[:, :3, 3], axis=0)
+    cameras = {
+        number: replace(camera, world_from_camera=world @ camera.world_from_camera)
+        for number, camera in solution.cameras.items()
+    }
+    return replace(solution, cameras=cameras, points=solution.points @ world[:3, :3].T + world[:3, 3])
+
+
+def in_world_of(adjusted: Adjusted, numbers: IntArray, keys: Mapping[int, Camera]) -> Adjusted:
+    """The adjusted state in the world of `keys`: turned, scaled and moved as their cameras ask, the median of them."""
+    state = adjusted.state
+    seen = np.bincount(adjusted.tracks.camera, minlength=len(numbers)) > 0
+    common = [index for index, number in enumerate(numbers) if int(number) in keys and seen[index]]
+    there = np.array([keys[int(numbers[index])].world_from_camera for index in common])
+    rotation = rotations.nearest(np.einsum("nij,njk->ik", there[:, :3, :3], state.rotations[common]))
+    here = state.centres[common] @ rotation.T
+    apart, apart_here = (np.linalg.norm(c - np.median(c, axis=0), axis=1) for c in (there[:, :3, 3], here))
+    scale = float(apart.sum() / max(apart_here.sum(), 1e-12))
+    shift = np.median(there[:, :3, 3] - scale * here, axis=0)
+    points = state.points.copy()
+    points[:, :3] = scale * points[:, :3] @ rotation.T + points[:, 3:] * shift
+    moved = replace(
+        state,
+        rotations=state.rotations @ rotation.T,
+        centres=scale * state.centres @ rotation.T + shift,
+        points=points,
+    )
+    return replace(adjusted, state=moved)
+
+
+def in_frames(tracks: Tracks, state: ShotState, frames: BoolArray) -> tuple[Tracks, ShotState]:
+    """What of the tracks and the state is in some `frames` (F,) bool, as tracks of all F frames."""
+    chosen = frames[tracks.camera]
+    chosen &= (np.bincount(tracks.point[chosen], minlength=len(tracks)) >= 2)[tracks.point]
+    return tracks.only(chosen), replace(state, points=state.points[np.unique(tracks.point[chosen])])
+
+
+def _solution(shot: ShotTracks, adjusted: Adjusted, points: FloatArray, move: str, reason: str) -> ShotSolution:
+    tracks, frames = adjusted.tracks, len(shot.numbers)
+    errors = judge(tracks, adjusted.errors, frames, shot.size)
+    cameras = {
+        int(shot.numbers[frame]): camera(adjusted, frame, shot.size, float(errors.median[frame]))
+        for frame in range(frames)
+        if np.isfinite(errors.median[frame])
+    }
+    first = np.searchsorted(tracks.point, np.arange(len(tracks)))
+    return ShotSolution(cameras, points, move, reason, errors, shot.numbers[tracks.camera[first]], tracks.pixels[first])
+
+
+def camera(adjusted: Adjusted, frame: int, size: tuple[int, int], error: float) -> Camera:
+    """The camera of a frame, by its place among the frames."""
+    state, solved = adjusted.state, adjusted.lens
+    fx, fy = solved.focal * np.exp(state.lens[0] + state.zooms[frame])
+    distortion = solved.distortion(state.lens)
+    world_from_camera = np.eye(4)
+    world_from_camera[:3, :3] = state.rotations[frame].T
+    world_from_camera[:3, 3] = state.centres[frame]
+    cx, cy = state.lens[1:3]
+    return Camera(
+        "", *size, float(fx), float(fy), float(cx), float(cy), world_from_camera,
+        lens.NO_DISTORTION if distortion.is_identity else distortion, reprojection_error=error,
+    )  # fmt: skip

@@ -1,0 +1,190 @@
+"""[R] Stage 1 of solving a shot: points followed through all of its frames.
+
+A point is followed from frame to frame, forwards and back again, then recognised by the patch that the first frame
+with it showed: so its place does not drift. Its track ends where the two no longer agree, and another point is taken
+where the picture has none. Where most points vanish at once, by a black frame or a flash, the last good frame is held
+for a while and compared with the frames that follow. A track that nothing bridges is left at a cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from ...model.arrays import Array, FloatArray
+from ..adjustment.tracks import Tracks
+from ..features import patches
+
+LONG_SIDE = 960  # pixels of the pictures in which points are followed
+CELLS = 24  # along the longer side of a picture; each wants a point
+WEAKEST = 0.01  # of the strength of a picture's good corners (the 95th percentile of the cells' best)
+FAINTEST = 0.3  # grey levels² per pixel²: below it a corner is noise
+ALIKE = 0.85  # correlation of a patch that is recognised
+RETURN = 0.7  # px: a point followed there and back comes back to here
+STRETCH = 2.5  # times: a patch that grew or shrank more is taken anew
+LOSS = 0.25  # share of the points; where fewer are found again, the last good frame is held
+HELD = 12  # frames for which it is
+LEAST_FRAMES = 3  # of a track
+
+
+class Frame(NamedTuple):
+    """A frame's number; its grey picture (H, W) float32, the longer side at most LONG_SIDE; where points may lie:
+    (H, W) bool, or None for everywhere."""
+
+    number: int
+    grey: Array
+    mask: Array | None = None
+
+
+@dataclass(frozen=True)
+class ShotTracks:
+    """What is followed through a shot: `numbers` (F,) int64 of its frames, ascending; `tracks`, whose `camera` is an
+    index into them and whose pixels are the plate's; `size` (width, height) of the plate."""
+
+    numbers: Array
+    tracks: Tracks
+    size: tuple[int, int]
+
+
+@dataclass
+class _Points:
+    """The points that are followed: their number, place, patch and warp; `speed` (N, 2) pixels per frame."""
+
+    ids: Array
+    places: FloatArray
+    speed: FloatArray
+    warps: FloatArray
+    patch: Array
+    slopes: Array
+    inverses: FloatArray
+
+    def only(self, chosen: Array) -> _Points:
+        return _Points(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+
+    def with_(self, other: _Points) -> _Points:
+        pairs = ((getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__)
+        return _Points(*(np.concatenate(pair) for pair in pairs))
+
+
+@dataclass
+class _Tracker:
+    cell: int
+    following: int = 0  # the next point's number
+    levels: list[Array] = field(default_factory=list)
+    points: _Points | None = None
+    held: tuple[int, list[Array], _Points] | None = None
+    records: list[tuple[Array, int, FloatArray]] = field(default_factory=list)
+
+
+def track(frames: Iterable[Frame], size: tuple[int, int]) -> ShotTracks:
+    """The tracks of a shot whose plate has `size` (width, height) pixels; frames come in the order of their numbers."""
+    numbers: list[int] = []
+    tracker: _Tracker | None = None
+    scale = 1.0
+    for index, frame in enumerate(frames):
+        if tracker is None:
+            tracker = _Tracker(max(4, round(max(frame.grey.shape) / CELLS)))
+            scale = size[0] / frame.grey.shape[1]
+        numbers.append(frame.number)
+        _advance(tracker, index, frame)
+    records = [] if tracker is None else tracker.records
+    return ShotTracks(np.array(numbers, np.int64), _tracks(records, scale), size)
+
+
+def _advance(tracker: _Tracker, index: int, frame: Frame) -> None:
+    """Follow the points into the next frame, and take new ones there."""
+    levels = patches.pyramid(frame.grey)
+    before, known = tracker.points, tracker.levels
+    now = None if before is None else _followed(known, levels, before, frame.mask)
+    if before is not None and now is not None and len(now.ids) < LOSS * len(before.ids) and tracker.held is None:
+        tracker.held = (index, known, before)
+    if tracker.held is not None:
+        since, old, lost = tracker.held
+        again = _followed(old, levels, lost, frame.mask)
+        if len(again.ids) >= LOSS * len(lost.ids):
+            fresh = again if now is None else again.only(~np.isin(again.ids, now.ids))
+            now, tracker.held = fresh if now is None else now.with_(fresh), None
+        elif index - since >= HELD:
+            tracker.held = None
+    added = _new_points(tracker, levels[0], now, frame.mask)
+    now = added if now is None else now.with_(added)
+    tracker.records.append((now.ids, index, now.places.copy()))
+    tracker.levels, tracker.points = levels, now
+
+
+def _followed(first: list[Array], second: list[Array], points: _Points, mask: Array | None) -> _Points:
+    """The points that are found again in `second`, where they are there."""
+    if not len(points.ids):
+        return points
+    places, good = _there_and_back(first, second, points.places, points.places + points.speed)
+    if good.any() and not good.all():  # those that lost their way try that of most
+        usual = np.median(places[good] - points.places[good], axis=0)
+        lost = np.flatnonzero(~good)
+        places[lost], good[lost] = _there_and_back(first, second, points.places[lost], points.places[lost] + usual)
+    chosen = np.flatnonzero(good)
+    moved, rough = points.only(chosen), places[chosen]
+    moved.places, moved.warps = rough.copy(), moved.warps.copy()
+    alike = np.zeros(len(chosen))
+    patches.recognise(second[0], moved.patch, moved.slopes, moved.inverses, moved.places, moved.warps, alike)
+    area = moved.warps[:, 0, 0] * moved.warps[:, 1, 1] - moved.warps[:, 0, 1] * moved.warps[:, 1, 0]
+    stands = (alike > ALIKE) & (np.abs(moved.places - rough).max(axis=1, initial=0) < 2.0)
+    stands &= (area > STRETCH**-2) & (area < STRETCH**2)
+    if mask is not None:
+        column, row = (np.clip(moved.places[:, axis].astype(int), 0, mask.shape[1 - axis] - 1) for axis in (0, 1))
+        stands &= mask[row, column]
+    moved.speed = moved.places - points.places[chosen]
+    return moved.only(stands)
+
+
+def _there_and_back(
+    first: list[Array], second: list[Array], places: FloatArray, guesses: FloatArray
+) -> tuple[FloatArray, Array]:
+    there, inside = patches.follow(first, second, places, guesses)
+    back, inside_again = patches.follow(second, first, there, there - (guesses - places))
+    good = inside & inside_again & (np.linalg.norm(back - places, axis=1) < RETURN)
+    return there, good
+
+
+def _new_points(tracker: _Tracker, picture: Array, points: _Points | None, mask: Array | None) -> _Points:
+    """Points in the cells of the picture that have none."""
+    height, width = picture.shape
+    margin = 2 * patches.HALF
+    strength = patches.corners(picture)
+    blocked = np.ones((height, width), np.bool_)
+    blocked[margin:-margin, margin:-margin] = False
+    if mask is not None:
+        blocked |= ~mask
+    cells = [strength[y :: tracker.cell, x :: tracker.cell].max(initial=0) for y, x in ((0, 0), (3, 3))]
+    least = max(FAINTEST, WEAKEST * float(max(cells)))
+    if points is not None:
+        reach = max(2, round(0.7 * tracker.cell))
+        for x, y in points.places.astype(int):
+            blocked[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1] = True
+    places = patches.best_corners(strength, blocked, tracker.cell, least) + 0.5
+    patch, slopes, inverses = patches.templates(picture, places)
+    count = len(places)
+    ids = tracker.following + np.arange(count)
+    tracker.following += count
+    speed = np.zeros((count, 2))
+    if points is not None and len(points.ids) and count:
+        speed += np.median(points.speed, axis=0)
+    return _Points(ids, places, speed, np.tile(np.eye(2), (count, 1, 1)), patch, slopes, inverses)
+
+
+def _tracks(records: Iterable[tuple[Array, int, FloatArray]], scale: float) -> Tracks:
+    """The records as Tracks in pixels of the plate, without the points that too few frames show."""
+
+    def columns() -> Iterator[tuple[Array, Array, FloatArray]]:
+        yield np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 2))
+        for ids, index, places in records:
+            yield ids, np.full(len(ids), index), places * scale
+
+    ids, frames, pixels = (np.concatenate(column) for column in zip(*columns(), strict=True))
+    order = np.lexsort((frames, ids))
+    ids, frames, pixels = ids[order], frames[order], pixels[order]
+    enough = np.bincount(ids)[ids] >= LEAST_FRAMES if len(ids) else np.zeros(0, np.bool_)
+    point = np.unique(ids[enough], return_inverse=True)[1].reshape(-1)
+    return Tracks(point, frames[enough], pixels[enough], np.full(len(point), np.nan))
