@@ -1,7 +1,8 @@
 """A runtime without an engine: it says what it is told by files beside the photos, then copies the bundle from there.
 
 It works on until there is a file `go` (or fails, where that file holds a sentence), and says nothing while there is a
-file `silent`. While there is a picture `preview.png`, it shows it and has a result to keep.
+file `silent`. While there is a picture `preview.png`, it shows it and has a result to keep. Where there is a file
+`nonsense`, it says what that holds, and no more.
 """
 
 import json
@@ -31,6 +32,9 @@ def watch() -> None:
 
 
 threading.Thread(target=watch, daemon=True).start()
+if (photos / "nonsense").exists():
+    print((photos / "nonsense").read_text(), flush=True)
+    time.sleep(600)
 fraction = 0.0
 while not (photos / "go").exists():
     fraction += 0.001

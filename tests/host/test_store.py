@@ -191,3 +191,10 @@ def test_wrong_files_are_refused_at_the_door(
     monkeypatch.setattr(headless.registry, "engine", lambda _id: engine)
     with pytest.raises(UserError, match=sentence):
         headless.request(["a.jpg"], "out", "net", weights=[text])
+
+
+def test_terms_are_accepted_before_anything_is_downloaded(folder: Path) -> None:
+    held = store.default()
+    held.accept(weights())
+    assert held.is_accepted(weights())
+    assert removal.is_own(folder / ".threer")

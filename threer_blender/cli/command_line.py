@@ -19,7 +19,7 @@ from typing import TextIO
 from .. import __version__, headless
 from ..host import environment
 from ..jobs.messages import Done, Failed, Message, Notice, Progress, to_line
-from ..model.errors import Cancelled, UserError
+from ..model.errors import Cancelled, UserError, quoted, system_refusal
 from ..model.reconstruction import Camera, Reconstruction
 from . import scene_output, upkeep
 from .scene_output import Scene
@@ -44,6 +44,8 @@ def main(arguments: Sequence[str] | None = None, home: Path | None = None) -> in
         return _end(parsed, Failed(str(error), "user"), EXIT_USER)
     except (Cancelled, KeyboardInterrupt) as error:
         return _end(parsed, Failed(str(error) or "Cancelled.", "cancelled"), EXIT_CANCELLED)
+    except OSError as error:  # a file that is locked, gone, on a full disk, or whose path is too long
+        return _end(parsed, Failed(system_refusal(error), "user"), EXIT_USER)
     except RuntimeError as error:
         return _end(parsed, Failed(str(error), "bug"), EXIT_FAILED)
 
@@ -119,7 +121,7 @@ def _done(reconstruction: Reconstruction, folder: Path) -> Done:
 def _option(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise UserError(f"--option wants NAME=VALUE, not {text!r}.")
+        raise UserError(f"--option wants NAME=VALUE, not {quoted(text)}.")
     return name, value
 
 
@@ -179,7 +181,7 @@ def _summary(reconstruction: Reconstruction, output: Path) -> str:
     lines = [f"{done.registered} of {done.chosen} photos solved, {done.points:,} points{mean}"]
     lines += [_quality(camera) for camera in reconstruction.cameras if _quality(camera)]
     lines += [
-        f"  unregistered: {entry.photo!r}: {entry.reason} {entry.advice}" for entry in reconstruction.unregistered
+        f"  unregistered: {quoted(entry.photo)}: {entry.reason} {entry.advice}" for entry in reconstruction.unregistered
     ]
     lines += [f"  {note}" for note in reconstruction.notes]
     return "\n".join([*lines, f"written: {output}"]) + "\n"
@@ -188,12 +190,11 @@ def _summary(reconstruction: Reconstruction, output: Path) -> str:
 def _quality(camera: Camera) -> str:
     """How good a camera is, where that is not for the mean to say: refined, or never measured."""
     if camera.reprojection_error is None:
-        return f"  {camera.photo!r}: layout quality, not refined"
+        return f"  {quoted(camera.photo)}: layout quality, not refined"
     if camera.error_before is None:
         return ""
-    return (
-        f"  {camera.photo!r}: {camera.error_before:.2f} px before refinement, {camera.reprojection_error:.2f} px after"
-    )
+    errors = f"{camera.error_before:.2f} px before refinement, {camera.reprojection_error:.2f} px after"
+    return f"  {quoted(camera.photo)}: {errors}"
 
 
 def _end(parsed: argparse.Namespace, failed: Failed, status: int) -> int:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..files.bundle_folder import output_error
 from ..model.arrays import Array
-from ..model.errors import UserError
+from ..model.errors import UserError, quoted
 from ..model.reconstruction import REMOVED, Camera, PointMap, Reconstruction
 
 COLOURS = {"edge": (230, 60, 50), "sky": (70, 120, 240), "seen through": (240, 200, 40), "merged": (60, 160, 90)}
@@ -40,7 +40,7 @@ def write(reconstruction: Reconstruction, folder: Path) -> list[str]:
             write_png(folder / f"{number}.png", picture(pointmap, removed, camera))
             shares = np.bincount(removed.ravel(), minlength=len(REMOVED)) / removed.size
             parts = [f"{reason} {share:.1%}" for reason, share in zip(REMOVED[1:], shares[1:], strict=True)]
-            lines.append(f"{number}.png: {pointmap.photo!r}: {', '.join(parts)}")
+            lines.append(f"{number}.png: {quoted(pointmap.photo)}: {', '.join(parts)}")
     except OSError as error:
         raise output_error(folder, error) from error
     return lines

@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import bundle
 from ..model.engine import Engine, Option, Report
-from ..model.errors import UserError
+from ..model.errors import UserError, quoted
 from ..model.reconstruction import Photo, Reconstruction
 from . import options as shared_options
 
@@ -61,7 +61,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     for camera in earlier.cameras:
         photo = next(photo for photo in earlier.photos if photo.name == camera.photo)
         if photo.sha256 not in chosen:
-            raise UserError(f"{photo.name!r} has a camera in that result; choose it as well, unchanged.")
+            raise UserError(f"{quoted(photo.name)} has a camera in that result; choose it as well, unchanged.")
     here = [
         replace(photo, path=chosen[photo.sha256].path) if photo.sha256 in chosen else photo for photo in earlier.photos
     ]

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from functools import lru_cache
 from types import ModuleType
 
 from .. import engines as folder
 from ..model.engine import Engine, Reconstruct, Weights
-from ..model.errors import UserError
+from ..model.errors import UserError, quoted
 
 SHARED = {"feed_forward", "options", "registry"}  # files of the folder that are no engines
 
@@ -25,6 +26,7 @@ def _names() -> list[str]:
     return [name for name in names if name.rpartition(".")[2] not in SHARED]
 
 
+@lru_cache(1)
 def _modules() -> dict[str, ModuleType]:
     modules = map(importlib.import_module, _names())
     return {module.ENGINE.id: module for module in modules}
@@ -44,7 +46,7 @@ def engine(engine_id: str) -> Engine:
     """The engine of that id. Raises UserError where there is none."""
     known = engines()
     if engine_id not in known:
-        raise UserError(f"There is no engine {engine_id!r}; choose one of {', '.join(known)}.")
+        raise UserError(f"There is no engine {quoted(engine_id)}; choose one of {', '.join(known)}.")
     return known[engine_id]
 
 
@@ -52,7 +54,7 @@ def weights(name: str) -> Weights:
     """The weights of that name. Raises UserError where no engine uses such."""
     known = {declared.name: declared for engine in engines().values() for declared in engine.weights}
     if name not in known:
-        raise UserError(f"There are no weights {name!r}; choose one of {', '.join(known) or 'none'}.")
+        raise UserError(f"There are no weights {quoted(name)}; choose one of {', '.join(known) or 'none'}.")
     return known[name]
 
 

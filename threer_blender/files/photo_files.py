@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..model.errors import UserError
+from ..model.errors import UserError, quoted
 from . import sequence_files
 from .sequence_files import PLATE_SUFFIXES
 
@@ -35,7 +35,7 @@ def find(paths: Iterable[str | Path]) -> list[Path]:
         elif path.is_file() or (sequence_files.is_pattern(path) and sequence_files.exists(path)):
             files = [path]
         else:
-            raise UserError(f"There is no file or folder {_quoted(path)}: check its name, or choose the photos again.")
+            raise UserError(f"There is no file or folder {quoted(path)}: check its name, or choose the photos again.")
         for file in files:
             file = _shot_of(file.absolute(), alone and path.is_file()) or file
             found.setdefault(file.resolve(), file.absolute())
@@ -72,12 +72,12 @@ def _photos_in(folder: Path) -> list[Path]:
     try:
         names = [file for file in folder.iterdir() if file.suffix.lower() in PICTURES and file.is_file()]
     except OSError as error:
-        raise UserError(f"The folder {_quoted(folder)} cannot be read ({error.strerror}): check its rights.") from error
+        raise UserError(f"The folder {quoted(folder)} cannot be read ({error.strerror}): check its rights.") from error
     # macOS leaves "._IMG_1.jpg" beside IMG_1.jpg on foreign disks; it is no picture.
     photos = [file for file in names if not file.name.startswith(".")]
     if not photos:
         raise UserError(
-            f"There is no photo in the folder {_quoted(folder)}: choose a folder that directly holds JPEG, PNG, TIFF, "
+            f"There is no photo in the folder {quoted(folder)}: choose a folder that directly holds JPEG, PNG, TIFF, "
             "HEIC, WebP or BMP files, or choose a video by itself."
         )
     return sorted(photos, key=lambda file: (_natural(file.name), file.name))
@@ -85,8 +85,3 @@ def _photos_in(folder: Path) -> list[Path]:
 
 def _natural(name: str) -> list[str | int]:
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name.casefold())]
-
-
-def _quoted(path: Path) -> str:
-    """The path inside a sentence: one line, whatever its name holds."""
-    return '"' + " ".join(str(path).split()) + '"'

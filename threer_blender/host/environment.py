@@ -117,10 +117,12 @@ def private(home: Path) -> Private | None:
     """The private environment of this folder of caches; None where there is none."""
     folder = home / ENVIRONMENT
     try:
-        return Private(folder, **json.loads((folder / NOTE).read_text("utf-8")))
+        note = json.loads((folder / NOTE).read_text("utf-8"))
+        versions = {str(module): str(version) for module, version in note["versions"].items()}
+        return Private(folder, str(note["python"]), versions, str(note["device"]))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, TypeError):  # of a version that noted something else
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):  # of another version, or damaged
         return Private(folder, "", {"": ""}, "")
 
 

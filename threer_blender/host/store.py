@@ -146,7 +146,8 @@ class Store:
         """Notes that the user has accepted the terms of a family. Raises UserError where that cannot be written."""
         noted = {"licence": weights.licence, "terms": weights.terms_url, "accepted": time.strftime("%Y-%m-%d")}
         try:
-            self._acceptance(weights).parent.mkdir(parents=True, exist_ok=True)
+            removal.own(self._notes)
+            self._acceptance(weights).parent.mkdir(exist_ok=True)
             whole_file.write_text(self._acceptance(weights), json.dumps(noted))
         except OSError as error:
             raise _unwritable(self.folder, error) from error

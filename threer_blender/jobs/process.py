@@ -294,6 +294,7 @@ def remove_logs(folder: Path) -> None:
     try:
         for log in logs(folder):
             removal.remove_made_file(log)
+        removal.remove_empty(folder)
     except OSError as error:
         raise UserError(f"{quoted(folder)} could not be cleared: {error.strerror}.") from error
 

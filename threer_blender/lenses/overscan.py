@@ -9,7 +9,7 @@ import numpy as np
 
 from ..model import lens
 from ..model.arrays import FloatArray
-from ..model.errors import UserError
+from ..model.errors import UserError, quoted
 from ..model.reconstruction import Camera
 
 MARGIN = 2  # pixels beyond the outermost point, for the filters that read neighbours
@@ -41,8 +41,8 @@ def overscan(cameras: Sequence[Camera]) -> Overscan:
         size = np.array([camera.width, camera.height])
         if not len(pixels) or (np.ptp(pixels, axis=0) > LARGEST * size).any():
             raise UserError(
-                f"The lens of {camera.photo!r} is too wide for a picture without distortion to hold its whole plate; "
-                "render with a fisheye (panoramic) camera, or crop the plate first."
+                f"The lens of {quoted(camera.photo)} is too wide for a picture without distortion to hold its whole "
+                "plate; render with a fisheye (panoramic) camera, or crop the plate first."
             )
         beyond = np.maximum(-pixels.min(axis=0), pixels.max(axis=0) - size)
         across, down = max(across, beyond[0]), max(down, beyond[1])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from .arrays import Array
-from .errors import UserError
+from .errors import UserError, quoted
 from .reconstruction import Photo, Reconstruction
 
 
@@ -40,7 +40,7 @@ class Option:
         """`value` as this option's type. Raises UserError where it is none of the allowed values."""
         if self.choices is not None:
             if value not in self.choices:
-                raise UserError(f"{self.label}: choose one of {', '.join(self.choices)}, not {value!r}.")
+                raise UserError(f"{self.label}: choose one of {', '.join(self.choices)}, not {quoted(str(value))}.")
             return str(value)
         kind = type(self.default)
         try:
@@ -49,7 +49,7 @@ class Option:
             typed = kind(value)
         except (KeyError, TypeError, ValueError):
             raise UserError(
-                f"{self.label}: {value!r} is not a value for it; its default is {self.default!r}."
+                f"{self.label}: {quoted(str(value))} is not a value for it; its default is {quoted(str(self.default))}."
             ) from None
         low = -math.inf if self.minimum is None else self.minimum
         high = math.inf if self.maximum is None else self.maximum
@@ -162,7 +162,7 @@ class Engine:
         known = {option.name: option for option in self.options}
         for name in values:
             if name not in known:
-                raise UserError(f"{self.label} has no option {name!r}; it has {', '.join(known) or 'none'}.")
+                raise UserError(f"{self.label} has no option {quoted(name)}; it has {', '.join(known) or 'none'}.")
         return {name: option.checked(values.get(name, option.default)) for name, option in known.items()}
 
 

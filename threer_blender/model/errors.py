@@ -18,3 +18,9 @@ def quoted(path: str | Path) -> str:
     text = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in str(path))
     mark = '"' if "'" in text else "'"
     return f"{mark}{text}{mark}"
+
+
+def system_refusal(error: OSError) -> str:
+    """The user's sentence where the system refused something that nobody else has a sentence for."""
+    what = quoted(error.filename) if isinstance(error.filename, str | Path) else "A file"
+    return f"{what} could not be used ({error.strerror or error}); close what uses it, or choose another place."

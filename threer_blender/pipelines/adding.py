@@ -13,7 +13,7 @@ from ..geometry.alignment import global_alignment
 from ..geometry.alignment.global_alignment import AlignedView, Alignment
 from ..geometry.clouds.assembly import View
 from ..model.engine import Engine
-from ..model.errors import UserError
+from ..model.errors import UserError, quoted
 from ..model.reconstruction import Photo, Reconstruction, Unregistered
 from .pair_solution import Seen
 
@@ -93,5 +93,7 @@ def earlier(folder: str, engine: Engine, chosen: Sequence[Photo]) -> Earlier:
     taken = {photo.name for photo in solved_photos.values()}
     for photo in new:
         if photo.name in taken:
-            raise UserError(f"That result has another photo that is called {photo.name!r}; rename one of the two.")
+            raise UserError(
+                f"That result has another photo that is called {quoted(photo.name)}; rename one of the two."
+            )
     return Earlier(result, [*solved_photos.values(), *new])

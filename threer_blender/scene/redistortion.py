@@ -43,7 +43,9 @@ def set_up(scene: bpy.types.Scene, shown: bpy.types.Object, shot: Shot, photo: P
     """
     clip = next((each.clip for each in shown.data.background_images if each.clip and cameras.PHOTO in each.clip), None)
     if clip is None:
-        raise UserError(f"Blender does not show the plate of {shot.video!r}; put its files back and import the result.")
+        raise UserError(
+            f"Blender does not show the plate of {quoted(shot.video)}; put its files back and import the result."
+        )
     described = _described(lens, shot)
     with Changes() as changes:
         shots.add_overscan(changes, shown, shot, photo, described.added)
@@ -61,7 +63,9 @@ def _described(lens: Path, shot: Shot) -> _Lens:
         stmap = lens / entry["redistort"].replace("%04d", f"{min(shot.cameras):04d}")
         return _Lens(Overscan(**entry["overscan"]), stmap, bool(entry["zooms"]))
     except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
-        raise UserError(f"{quoted(lens)} holds no lens of {shot.video!r}; export the lens there again.") from error
+        raise UserError(
+            f"{quoted(lens)} holds no lens of {quoted(shot.video)}; export the lens there again."
+        ) from error
 
 
 def _tree(changes: Changes, scene: bpy.types.Scene) -> bpy.types.NodeTree:

@@ -59,11 +59,13 @@ def read(
             head = file.read(HEAD)
         form = next((form for form in FORMATS if form.recognises(head, path.stat().st_size)), _by_ending(path))
         if form is None:
-            raise UserError(f"{path.name!r} is no splat file that can be read: choose one of {', '.join(endings())}.")
+            raise UserError(
+                f"{quoted(path.name)} is no splat file that can be read: choose one of {', '.join(endings())}."
+            )
         with bounded.as_damage(), np.errstate(all="ignore"):
             return checks.usable(form.read(path, Reading(codecs, spz_is_y_up, repair_splatt3r)), path.name)
     except Damaged as error:
-        raise UserError(f"{path.name!r} {error}.") from error
+        raise UserError(f"{quoted(path.name)} {error}.") from error
     except OSError as error:
         raise UserError(f"{quoted(path)} could not be read: {error.strerror or error}.") from error
     except MemoryError as error:
@@ -81,7 +83,9 @@ def write(
     path = Path(path)
     form = _by_ending(path)
     if form is None or form.write is None:
-        raise UserError(f"{path.name!r} cannot be written: let its name end on {' or '.join(endings(written=True))}.")
+        raise UserError(
+            f"{quoted(path.name)} cannot be written: let its name end on {' or '.join(endings(written=True))}."
+        )
     try:
         with whole_file.replacing(path) as beside:
             form.write(gaussians, beside, np.zeros(3) if origin is None else origin, antialiased)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..model.arrays import Array
-from ..model.errors import UserError
+from ..model.errors import UserError, quoted
 from ..model.reconstruction import Gaussians
 from .reading import SplatFile
 
@@ -23,7 +23,7 @@ def usable(file: SplatFile, name: str) -> SplatFile:
     gaussians = file.gaussians
     count = len(gaussians)
     if not count:
-        raise UserError(f"{name!r} holds no splats.")
+        raise UserError(f"{quoted(name)} holds no splats.")
     faults = {
         "NaN or infinite values": ~_finite(gaussians),
         "infinite sizes": (gaussians.scales > LARGEST).any(axis=1),
@@ -32,17 +32,20 @@ def usable(file: SplatFile, name: str) -> SplatFile:
     bad = np.logical_or.reduce(list(faults.values()))
     reasons = " and ".join(reason for reason, found in faults.items() if found.any())
     if bad.all():
-        raise UserError(f"{name!r} cannot be used: all of its {count:,} splats have {reasons}. Export it again.")
+        raise UserError(f"{quoted(name)} cannot be used: all of its {count:,} splats have {reasons}. Export it again.")
     notes = list(file.notes)
     if bad.any():
-        notes.append(f"{int(bad.sum()):,} of {count:,} splats in {name!r} have {reasons}; they were left out.")
+        notes.append(f"{int(bad.sum()):,} of {count:,} splats in {quoted(name)} have {reasons}; they were left out.")
         gaussians = only(gaussians, ~bad)
     if file.antialiased:
         notes.append(
-            f"{name!r} was trained with antialiasing, which Blender's pictures lack: what is far or thin looks bolder."
+            f"{quoted(name)} was trained with antialiasing, which Blender's pictures lack: what is far or thin looks "
+            "bolder."
         )
     if len(gaussians) > 1 and not np.ptp(gaussians.means, axis=0).any():
-        raise UserError(f"All {len(gaussians):,} splats in {name!r} lie at one place: there is nothing to see in it.")
+        raise UserError(
+            f"All {len(gaussians):,} splats in {quoted(name)} lie at one place: there is nothing to see in it."
+        )
     return replace(file, gaussians=gaussians, notes=notes)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..files.bounded import Damaged
 from ..model.arrays import Array, FloatArray
+from ..model.errors import quoted
 from ..model.reconstruction import Gaussians
 from . import ply_compressed, ply_tables, splatt3r
 from .ply_tables import CONSTANT, MEAN, OPACITY, ROTATION, SCALE, Element, columns
@@ -115,7 +116,7 @@ def _sizes(rows: Array, name: str, notes: list[str]) -> Array:
     """(N, 3) standard deviations; splats of two dimensions get a third one, and a note."""
     if SCALE[2] in (rows.dtype.names or ()):
         return np.exp(columns(rows, SCALE))
-    notes.append(f"{name!r} holds flat splats (2DGS); they were given a thickness of {FLAT:g}.")
+    notes.append(f"{quoted(name)} holds flat splats (2DGS); they were given a thickness of {FLAT:g}.")
     return np.concatenate([np.exp(columns(rows, SCALE[:2])), np.full((len(rows), 1), FLAT, np.float32)], axis=1)
 
 
@@ -124,7 +125,9 @@ def _opacities(rows: Array, name: str, ours: bool, notes: list[str]) -> Array:
     stored = columns(rows, OPACITY)[:, 0]
     if ours or len(stored) < FEW or not ((stored >= 0) & (stored <= 1)).all() or not stored.any():
         return sigmoid(stored)
-    notes.append(f"The opacities in {name!r} all lie between 0 and 1; they were taken as they are, not as logits.")
+    notes.append(
+        f"The opacities in {quoted(name)} all lie between 0 and 1; they were taken as they are, not as logits."
+    )
     return stored
 
 

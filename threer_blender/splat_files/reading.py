@@ -11,6 +11,7 @@ import numpy as np
 from ..files import bounded
 from ..files.bounded import Damaged
 from ..model.arrays import Array, FloatArray
+from ..model.errors import quoted
 from ..model.reconstruction import Gaussians
 from ..model.spherical_harmonics import C0, COEFFICIENTS
 
@@ -92,7 +93,7 @@ def notes_on_degree(degree: int, name: str) -> list[str]:
     if degree < len(COEFFICIENTS):
         return []
     kept = len(COEFFICIENTS) - 1
-    return [f"{name!r} has spherical harmonics of degree {degree}; those above degree {kept} were left out."]
+    return [f"{quoted(name)} has spherical harmonics of degree {degree}; those above degree {kept} were left out."]
 
 
 def relative(means: Array) -> tuple[Array, FloatArray]:

@@ -19,6 +19,7 @@ import numpy as np
 from ..files import bounded
 from ..files.bounded import Damaged
 from ..model.arrays import Array
+from ..model.errors import quoted
 from ..model.spherical_harmonics import COEFFICIENTS
 from . import pictures
 from .checks import joined, only
@@ -203,7 +204,7 @@ def _levels(meta: dict[str, Any], path: Path, webp: Webp) -> SplatFile:
     if not parts:
         raise Damaged("holds no splats")
     levels = int(meta["lodLevels"])
-    notes = [f"Of the {levels} levels of detail in {path.name!r} the finest was read."] if levels > 1 else []
+    notes = [f"Of the {levels} levels of detail in {quoted(path.name)} the finest was read."] if levels > 1 else []
     return SplatFile(joined([part.gaussians for part in parts]), notes, antialiased=all(p.antialiased for p in parts))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..model.arrays import Array
+from ..model.errors import quoted
 from ..model.reconstruction import Gaussians
 from .ply_tables import CONSTANT, MEAN, OPACITY, ROTATION, SCALE, columns
 from .reading import gaussians, wxyz
@@ -31,10 +32,11 @@ def read(rows: Array, name: str, repair: bool) -> tuple[Gaussians, list[str]]:
     rotation = columns(rows, ROTATION)
     if repair:
         rotation = _half(wxyz(rotation))
-        note = f"{name!r} is Splatt3R's own export: opacities and rotations were mended, rotations as far as it tells."
+        mended = "opacities and rotations were mended, rotations as far as it tells"
+        note = f"{quoted(name)} is Splatt3R's own export: {mended}."
     else:
         note = (
-            f"{name!r} looks like Splatt3R's own export, whose rotations are wrong; "
+            f"{quoted(name)} looks like Splatt3R's own export, whose rotations are wrong; "
             "import it again with 'Repair Splatt3R Export' to mend them."
         )
     splats = gaussians(

@@ -17,7 +17,7 @@ import numpy as np
 from ..files import bounded
 from ..files.bounded import Damaged
 from ..model.arrays import Array, FloatArray
-from ..model.errors import UserError
+from ..model.errors import UserError, quoted
 from ..model.gaussian_transform import mirrored, transformed
 from ..model.reconstruction import Gaussians
 from ..model.spherical_harmonics import degree_of
@@ -100,7 +100,9 @@ def read(path: Path, how: Reading) -> SplatFile:
     system = _coordinate_system(records) if header.flags & EXTENDED else 0
     notes = notes_on_degree(header.degree, path.name)
     if system >= len(SYSTEMS):
-        notes.append(f"{path.name!r} has axes of the unknown kind {system}; they were taken for the usual ones, y up.")
+        notes.append(
+            f"{quoted(path.name)} has axes of the unknown kind {system}; they were taken for the usual ones, y up."
+        )
         system = 0
     axes = SYSTEMS[system] if system or how.spz_is_y_up else OURS
     return SplatFile(

@@ -7,8 +7,9 @@ from typing import Any
 import bpy
 
 from .. import doctor
+from ..engines import registry
 from ..model.engine import Engine
-from . import choices, properties, words, work
+from . import choices, properties, readiness, words
 
 # What an engine produces -> what an artist calls it.
 MAKES = {"cameras": "cameras", "pointmaps": "depth", "cloud": "points", "gaussians": "splats"}
@@ -39,7 +40,7 @@ class THREER_PT_engine(bpy.types.Panel):  # type: ignore[misc]
 
 def listed() -> list[tuple[Engine, doctor.Readiness]]:
     """The engines that the filter lets through, those first that can run now."""
-    found = [each for each in doctor.engines(work.current().home) if choices.allows(each[0])]
+    found = [(engine, readiness.of(engine)) for engine in registry.engines().values() if choices.allows(engine)]
     return sorted(found, key=lambda each: not each[1].ready)
 
 

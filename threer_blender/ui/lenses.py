@@ -10,7 +10,7 @@ import bpy
 from .. import bundle
 from ..files import sequence_files
 from ..lenses import export
-from ..model.errors import UserError
+from ..model.errors import UserError, quoted
 from ..scene import build, cameras, redistortion, shots
 from . import summary, words
 from .operators import Button
@@ -76,12 +76,12 @@ class THREER_OT_comp_over_plate(_OfResult, bpy.types.Operator):  # type: ignore[
         shown = context.scene.camera if context.scene.camera in chosen else chosen[0]
         shot = next((shot for shot in reconstruction.shots if shots.is_of(shown, shot)), None)
         if shot is None:
-            raise UserError(f"The result in {str(folder)!r} is of other shots; import it again.")
+            raise UserError(f"The result in {quoted(folder)} is of other shots; import it again.")
         photo = next(photo for photo in reconstruction.photos if photo.path == shot.path)
         lens, comp = (folder.with_name(folder.stem + end) for end in FOLDER_ENDS.values())
         export.write(reconstruction, lens)
         redistortion.set_up(context.scene, shown, shot, photo, lens, comp)
-        self.report({"INFO"}, f"The compositor saves frames of the plate's size in {str(comp)!r}")
+        self.report({"INFO"}, f"The compositor saves frames of the plate's size in {quoted(comp)}")
 
 
 def draw(layout: Any, root: bpy.types.Object, columns: int) -> None:
@@ -93,7 +93,7 @@ def draw(layout: Any, root: bpy.types.Object, columns: int) -> None:
     for shown in filmed:
         for clip in (each.clip for each in shown.data.background_images if each.clip and cameras.PHOTO in each.clip):
             if not sequence_files.exists(bpy.path.abspath(clip.filepath)):
-                words.sentence(layout, f"The plate {clip.name!r} is not where it was.", columns, "ERROR")
+                words.sentence(layout, f"The plate {quoted(clip.name)} is not where it was.", columns, "ERROR")
                 layout.operator("file.find_missing_files", text="Find Plate…", icon="FILE_REFRESH")
 
 

@@ -14,7 +14,7 @@ import bpy
 
 from ..files import photo_files, removal
 from ..jobs import process
-from ..model.errors import UserError
+from ..model.errors import UserError, system_refusal
 from ..scene import build, cameras, look
 from . import choices, properties, summary, work
 
@@ -30,10 +30,12 @@ class Button:
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
             self.run(context)
-        except UserError as error:
-            work.current().error = str(error)
-            self.report({"ERROR"}, str(error))
+        except (UserError, OSError) as error:
+            work.current().error = str(error) if isinstance(error, UserError) else system_refusal(error)
+            self.report({"ERROR"}, work.current().error)
             return {"CANCELLED"}
+        finally:
+            work.current().known.forget()  # a click may have changed what there is
         return {"FINISHED"}
 
     def run(self, context: bpy.types.Context) -> None:

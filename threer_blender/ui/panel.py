@@ -7,11 +7,24 @@ from typing import Any
 
 import bpy
 
-from .. import doctor
 from ..jobs.messages import Asked, Download, Request
 from ..model.engine import Engine, Option
 from ..scene.splats.splats import is_splats
-from . import choices, engines, lenses, operators, pictures, properties, proxies, splats, summary, upkeep, words, work
+from . import (
+    choices,
+    engines,
+    lenses,
+    operators,
+    pictures,
+    properties,
+    proxies,
+    readiness,
+    splats,
+    summary,
+    upkeep,
+    words,
+    work,
+)
 from .queue import Task
 
 PREVIEW_SCALE = 9.0  # height of the picture of a result to come, in lines
@@ -54,9 +67,8 @@ class THREER_PT_main(Sidebar, bpy.types.Panel):  # type: ignore[misc]
 
 def _action(layout: Any, scene: bpy.types.Scene, engine: Engine, columns: int) -> None:
     """The one large button: Reconstruct, or what has to come before."""
-    home = work.current().home
-    found = doctor.readiness(engine, home)
-    options = properties.option_values(scene, engine)
+    found = readiness.of(engine)
+    options = properties.option_values(scene, engine, readiness.offered(engine))
     if refusal := choices.refusal(engine, options):
         words.sentence(layout, refusal, columns, "ERROR")
         return
@@ -69,7 +81,7 @@ def _action(layout: Any, scene: bpy.types.Scene, engine: Engine, columns: int) -
     text = "Reconstruct Next" if busy else "Reconstruct"
     row.operator(operators.THREER_OT_reconstruct.bl_idname, text=text, icon="OUTLINER_OB_POINTCLOUD")
     photos = 0 if busy else len(properties.settings(scene).photos)
-    expected = doctor.estimate(engine, options, photos) if photos else None
+    expected = readiness.estimate(engine, options, photos) if photos else None
     if expected is not None and expected.refusal:
         words.sentence(layout, expected.refusal, columns, "ERROR")
     elif expected is not None:
@@ -114,7 +126,7 @@ def _photos(layout: Any, scene: bpy.types.Scene) -> None:
 
 
 def _offered_options(engine: Engine, basic: bool) -> list[Option]:
-    offered = doctor.offered(engine, work.current().home)
+    offered = readiness.offered(engine)
     return [option for option in engine.options if option.basic == basic and option in offered]
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import bpy
 
 from .. import doctor
+from ..engines import registry
 from ..host import environment
 from ..jobs import process
-from . import choices, operators, upkeep, words, work
+from . import choices, operators, readiness, upkeep, words, work
+
+NO_LOGS: list[Path] = []
+NO_LINES: list[str] = []  # while they are not known
 
 
 class THREER_AP_preferences(bpy.types.AddonPreferences):  # type: ignore[misc]
@@ -36,24 +41,25 @@ class THREER_AP_preferences(bpy.types.AddonPreferences):  # type: ignore[misc]
 
     def draw(self, _context: bpy.types.Context) -> None:
         layout, home = self.layout, work.current().home
-        _engines(layout.box(), home)
+        _engines(layout.box())
         _environment(layout.box(), home)
         box = layout.box()
         box.prop(self, "weights_folder")
         box.prop(self, "token")
         upkeep.draw_weights(box, home)
-        cache = sum(_bytes(home / name) for name in (process.KERNELS, process.LOGS))
+        cache = work.seek("cache", partial(_cache, home), 0)
         _folder(layout, "Cache", home, cache).operator(operators.THREER_OT_clear_cache.bl_idname)
-        logs = process.logs(home / process.LOGS)
+        logs = work.seek("logs", partial(process.logs, home / process.LOGS), NO_LOGS)
         if logs:
             layout.operator("wm.path_open", text="Open Latest Log", icon="TEXT").filepath = str(logs[-1])
 
 
-def _engines(layout: Any, home: Path) -> None:
+def _engines(layout: Any) -> None:
     """A line for each engine: whether it is ready, and on what terms it may be used."""
     layout.prop(choices.current(), "commercial_only")
-    for engine, found in doctor.engines(home):
+    for engine in registry.engines().values():
         if choices.allows(engine):
+            found = readiness.of(engine)
             row = layout.row()
             state = "ready" if found.ready else "to be set up" if found.modules else "weights to be downloaded"
             row.label(text=f"{engine.label}: {state}", icon="CHECKMARK" if found.ready else "IMPORT")
@@ -62,7 +68,7 @@ def _engines(layout: Any, home: Path) -> None:
 
 def _environment(layout: Any, home: Path) -> None:
     """What this computer has, and the private environment's state and buttons."""
-    for line in doctor.lines(home):
+    for line in work.seek("lines", partial(doctor.lines, home), NO_LINES):
         layout.label(text=line)
     row = layout.row()
     row.operator(upkeep.THREER_OT_set_up.bl_idname, text="Set Up for All Engines")
@@ -79,8 +85,10 @@ def _folder(layout: Any, name: str, folder: Path, size: int) -> Any:
     return row
 
 
-def _bytes(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+def _cache(home: Path) -> int:
+    """Bytes that compiled code and logs take."""
+    folders = (home / process.KERNELS, home / process.LOGS)
+    return sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
 
 
 def register(addon_id: str) -> None:

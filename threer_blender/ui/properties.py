@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,13 @@ def options_of(scene: bpy.types.Scene, chosen: Engine) -> Any:
     return getattr(settings(scene), f"options_{_identifier(chosen.id)}")
 
 
-def option_values(scene: bpy.types.Scene, chosen: Engine) -> dict[str, Any]:
-    """The engine's options as the artist set them, by name; those that cannot be had here stay at their default."""
+def option_values(scene: bpy.types.Scene, chosen: Engine, offered: Sequence[Option] | None = None) -> dict[str, Any]:
+    """The engine's options as the artist set them, by name; those that cannot be had here stay at their default.
+
+    `offered` are those that can be had, where the caller knows them already.
+    """
     held = options_of(scene, chosen)
-    offered = doctor.offered(chosen, work.current().home)
+    offered = doctor.offered(chosen, work.current().home) if offered is None else offered
     values = {option.name: getattr(held, option.name) for option in offered}
     return values | {option.name: bpy.path.abspath(values[option.name]) for option in offered if option.folder}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,13 +11,14 @@ from .. import headless
 from ..jobs.messages import Asked, Ended, Failed, Notice, Preview, Progress, Request
 from ..jobs.process import Job
 from ..model.errors import UserError
+from ..model.reconstruction import Reconstruction
 
 SILENCE = 60.0  # seconds without a word from the runtime, after which the artist should know
 
 
 @dataclass(eq=False)
 class Task:
-    """What was asked for: it waits while `job` is None, runs, and has `ended` one way or the other.
+    """What was asked for: it waits while `job` is None, is `starting`, runs, and has `ended` one way or the other.
 
     `owner` is whatever the asker wants to know again with the result.
     """
@@ -24,10 +26,13 @@ class Task:
     asked: Asked
     owner: int = 0
     job: Job | None = None
+    starting: Future[Job] | None = None
+    cancelled: bool = False  # while it was starting
     progress: Progress = field(default_factory=lambda: Progress("Starting", 0.0))
     warnings: list[Notice] = field(default_factory=list)
     preview: Path | None = None
     ended: Ended | None = None
+    read: Future[Reconstruction] | None = None  # of its result
     heard: float = 0.0
 
     @property
@@ -49,6 +54,7 @@ class Queue:
         """`home` is the folder for compiled kernels and logs."""
         self.home = home
         self.tasks: list[Task] = []
+        self._starter = ThreadPoolExecutor(1, "threer-starter")  # a process's start takes longer than a redraw
 
     def add(self, asked: Asked, owner: int = 0) -> Task:
         """Puts what is asked for at the end."""
@@ -67,29 +73,28 @@ class Queue:
 
     def cancel(self, task: Task) -> None:
         """Ends a task soon, with its result so far where it has one; `poll` will return it."""
-        if task.job is None:
-            task.ended = Failed(f"The {task.asked.noun} was cancelled.", "cancelled")
-        else:
+        if task.job is not None:
             task.job.cancel()
+        elif task.starting is not None:
+            task.cancelled = True
+        else:
+            task.ended = Failed(f"The {task.asked.noun} was cancelled.", "cancelled")
 
     def close(self) -> None:
         """Ends everything now: no process and no unfinished file is left."""
+        self._starter.shutdown(wait=True, cancel_futures=True)
         for task in self.tasks:
-            if task.job is not None:
-                task.job.close()
+            if task.starting is not None and not task.starting.cancelled() and task.starting.exception() is None:
+                task.starting.result().close()
         self.tasks.clear()
 
     def _hear(self, task: Task) -> None:
+        if task.starting is None:
+            task.starting = self._starter.submit(headless.begin, task.asked, self.home)
+        if task.job is None and task.starting.done():
+            self._started(task, task.starting)
         if task.job is None:
-            try:
-                task.job = headless.begin(task.asked, self.home)
-            except UserError as error:
-                task.ended = Failed(str(error), "user")
-                return
-            except OSError as error:
-                task.ended = Failed(f"The {task.asked.noun}'s process could not be started: {error}.", "bug")
-                return
-            task.heard = time.monotonic()
+            return
         for message in task.job.poll():
             task.heard = time.monotonic()
             if isinstance(message, Progress):
@@ -99,3 +104,16 @@ class Queue:
             elif isinstance(message, Preview):
                 task.preview = Path(message.path)
         task.ended = task.job.ended
+
+    @staticmethod
+    def _started(task: Task, starting: Future[Job]) -> None:
+        try:
+            task.job = starting.result()
+        except UserError as error:
+            task.ended = Failed(str(error), "user")
+        except Exception as error:  # the edge of the thread that has started it
+            task.ended = Failed(f"The {task.asked.noun}'s process could not be started: {error}.", "bug")
+        else:
+            task.heard = time.monotonic()
+            if task.cancelled:
+                task.job.cancel()

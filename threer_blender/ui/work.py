@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import bpy
 
@@ -19,11 +20,17 @@ from .. import bundle, headless
 from ..jobs import results
 from ..jobs.messages import Asked, Done, Failed, Finished
 from ..model.errors import UserError
+from ..model.reconstruction import Reconstruction
 from ..scene.build import build
+from .known import Known
 from .queue import Queue, Task
 
 INTERVAL = 0.25  # seconds between two looks at the queue
+NEWS = 0.1  # seconds between two looks at whether what drawing asked for has been found
 BUSY = ("RENDER", "OBJECT_BAKE", "COMPOSITE")  # Blender's own jobs that read the scene in another thread
+
+
+Found = TypeVar("Found")
 
 
 @dataclass
@@ -34,6 +41,7 @@ class Work:
     """
 
     queue: Queue
+    known: Known  # what drawing must not wait for
     arrived: list[Task] = field(default_factory=list)  # done, on their way into their scenes
     offered: list[Path] = field(default_factory=list)  # results that only the artist can tell where to put
     error: str = ""
@@ -47,6 +55,7 @@ class Work:
 
 
 _work: Work | None = None
+_reader = ThreadPoolExecutor(1, "threer-result-reader")
 
 
 def current() -> Work:
@@ -58,7 +67,7 @@ def current() -> Work:
 def begin(home: Path) -> None:
     """Called when the add-on is enabled: finds results that nobody imported."""
     global _work
-    _work = Work(Queue(home))
+    _work = Work(Queue(home), Known(at_once=bpy.app.background))
     _offer()
 
 
@@ -71,6 +80,7 @@ def end() -> None:
     for task in work.queue.tasks:
         _forget(task)
     work.queue.close()
+    work.known.close()
     _work = None
 
 
@@ -113,20 +123,49 @@ def cancel(task: Task) -> None:
 
 
 def tick() -> float | None:
-    """One look at the queue. The timer's function: returns when to be called again, None where there is nothing."""
+    """One look at the queue. The timer's function: returns when to be called again, None where there is nothing.
+
+    Whatever goes wrong, it is called again: a timer that raises would never be.
+    """
     work = current()
-    for task in work.queue.poll():
-        _settle(task)
-    if work.arrived and not _is_occupied():
-        for task in list(work.arrived):
-            _deliver(task)
-    _redraw()
+    try:
+        for task in work.queue.poll():
+            _settle(task)
+        if work.arrived and not _is_occupied():
+            for task in [task for task in work.arrived if task.read is None or task.read.done()]:
+                _deliver(task)
+        _redraw()
+    except Exception:
+        traceback.print_exc()
+        work.error = "Something went wrong in the extension's queue; the console has the details."
     return INTERVAL if work.queue.tasks or work.arrived else None
 
 
-def import_result(folder: Path, scene: bpy.types.Scene) -> bpy.types.Object:
-    """Puts the result in `folder` into `scene` and returns its root. Raises UserError; the scene is untouched then."""
-    root = build(bundle.read(folder), folder, scene)
+def seek(name: Hashable, find: Callable[[], Found], before: Found) -> Found:
+    """What is known of this computer, for drawing: see `Known.get`. The sidebar is drawn again once there is news."""
+    known = current().known
+    found = known.get(name, find, before)
+    if known.is_seeking and not bpy.app.timers.is_registered(_news):
+        bpy.app.timers.register(_news, first_interval=NEWS)
+    return found
+
+
+def _news() -> float | None:
+    """A timer's function: draws again while something is sought, and once when it has been found."""
+    if _work is None:
+        return None
+    _redraw()
+    return NEWS if _work.known.is_seeking else None
+
+
+def import_result(
+    folder: Path, scene: bpy.types.Scene, reconstruction: Reconstruction | None = None
+) -> bpy.types.Object:
+    """Puts the result in `folder` into `scene` and returns its root; `reconstruction` is what has been read of it.
+
+    Raises UserError; the scene is untouched then.
+    """
+    root = build(reconstruction or bundle.read(folder), folder, scene)
     results.forget(folder, current().home)
     current().error = ""
     _offer()
@@ -142,7 +181,9 @@ def dismiss(folder: Path) -> None:
 def _settle(task: Task) -> None:
     """A task that has ended: its result arrives, or what went wrong is said."""
     work = current()
+    work.known.forget()
     if isinstance(task.ended, Done):
+        task.read = _reader.submit(bundle.read, task.ended.bundle)  # which hashes all of it
         work.arrived.append(task)
         return
     _forget(task)
@@ -170,7 +211,7 @@ def _deliver(task: Task) -> None:
     if scene is None or task.output is None:
         return
     try:
-        import_result(task.output, scene)
+        import_result(task.output, scene, task.read.result() if task.read is not None else None)
         _push_undo("Import Reconstruction")
     except UserError as error:
         work.error = str(error)

@@ -10,7 +10,7 @@ from typing import Any
 
 import bpy
 
-from ...model.errors import UserError
+from ...model.errors import UserError, quoted
 from .. import look
 from ..changes import Changes
 from ..identity import ROLE, SPLATS
@@ -33,7 +33,9 @@ def use_own_layer(scene: bpy.types.Scene) -> None:
         raise UserError("There are no splats in this scene to give a layer to; import or reconstruct some.")
     loose = next((o for o in scene.collection.objects if o not in ours and o.type in RENDERED), None)
     if loose is not None:
-        raise UserError(f"Move {loose.name!r} from the Scene Collection into another: what is in it is on every layer.")
+        raise UserError(
+            f"Move {quoted(loose.name)} from the Scene Collection into another: what is in it is on every layer."
+        )
     if _is_composited(scene):
         raise UserError("This scene's compositor is in use: put the layer in by hand, or turn it off and try again.")
     with Changes() as changes:

@@ -9,7 +9,7 @@ from typing import Any
 
 import bpy
 
-from ...model.errors import UserError
+from ...model.errors import UserError, quoted
 from ..changes import Changes
 from . import splats
 
@@ -55,7 +55,7 @@ def to_nodes(obj: bpy.types.Object) -> bpy.types.Object:
 
 def _check(obj: bpy.types.Object) -> None:
     if not splats.is_splats(obj):
-        raise UserError(f"{obj.name!r} holds no splats; choose an object that does.")
+        raise UserError(f"{quoted(obj.name)} holds no splats; choose an object that does.")
 
 
 def _as_point_cloud(obj: bpy.types.Object) -> Any:

@@ -1,0 +1,66 @@
+"""How long Blender's window waits for the add-on: drawing its panels, and looking at the queue while a job runs.
+
+    python tests/benchmarks/window.py
+
+Draws by stand-ins for Blender's layouts, with a graphics driver that takes a second to answer; milliseconds.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import bpy
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.blender.drawn import engines, panel, preferences
+from tests.blender.extension import part, start
+
+pytest_plugins = ["tests.blender.extension"]
+
+
+@pytest.fixture
+def slow_driver(addon, monkeypatch):  # noqa: ARG001
+    work = part("ui.work").current()
+    monkeypatch.setattr(work, "known", part("ui.known").Known(at_once=False))
+    monkeypatch.setattr(part("host.hardware"), "graphics", lambda: time.sleep(1) or ())
+
+
+def told(what, seconds):
+    middle, worst = 1000 * statistics.median(seconds), 1000 * max(seconds)
+    print(f"{what:<24} median {middle:7.2f} ms, slowest {worst:7.2f} ms, {len(seconds)} times")
+
+
+@pytest.mark.usefixtures("slow_driver")
+def test_drawing(shot):
+    bpy.ops.threer.choose_photos(directory=str(shot))
+    for draw in (panel, engines, preferences):
+        seconds = []
+        for _ in range(200):
+            began = time.perf_counter()
+            draw()
+            seconds.append(time.perf_counter() - began)
+            time.sleep(0.002)
+        told(f"drawing: {draw.__name__}", seconds)
+
+
+def test_polling(addon, shot):
+    (shot / "go").touch()
+    running, ending = [], []
+    for _ in range(10):
+        task = start(addon, shot)
+        while task.ended is None:
+            began = time.perf_counter()
+            addon.current().queue.poll()
+            (running if task.ended is None else ending).append(time.perf_counter() - began)
+            time.sleep(0.002)
+        addon.current().queue.tasks.clear()
+    told("poll while a job runs", running)
+    told("poll that ends a job", ending)
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main(["-q", "-s", "-p", "no:cacheprovider", "--rootdir", tempfile.gettempdir(), __file__]))

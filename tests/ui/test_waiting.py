@@ -1,0 +1,222 @@
+"""Blender's window never waits: what takes a while is done on threads, and whatever goes wrong there ends in words."""
+
+import os
+import threading
+import time
+
+import bpy
+import pytest
+
+from tests.blender.drawn import engines, panel, preferences
+from tests.blender.extension import ADDON, enable, part, start, until
+from tests.processes import gone
+from threer_blender.host.environment import Runtime
+from threer_blender.jobs.messages import Request, from_line
+from threer_blender.jobs.process import Job
+from threer_blender.ui import known as known_things
+
+pytest_plugins = ["tests.blender.extension"]
+
+LINES = [
+    "", "hello", "null", "[]", "7", '"x"', "{}", "{", '{"type": []}', '{"type": {}}', '{"type": null}',
+    '{"type": "progress"}',
+    '{"type": "progress", "stage": 7, "fraction": 0.5}', '{"type": "progress", "stage": "x", "fraction": "0.5"}',
+    '{"type": "progress", "stage": "x", "fraction": NaN}', '{"type": "progress", "stage": "x", "fraction": Infinity}',
+    '{"type": "progress", "stage": "x", "fraction": true}', '{"type": "progress", "stage": "x", "fraction": [0.5]}',
+    '{"type": "progress", "stage": "x", "fraction": 0.5, "keeps": "yes"}', '{"type": "warning", "text": {"a": 1}}',
+    '{"type": "preview", "path": null}', '{"type": "done", "bundle": 1, "registered": 1, "chosen": 1, "points": 1}',
+    '{"type": "done", "bundle": "x", "registered": "1", "chosen": 1, "points": 1}', '{"type": "finished", "text": 7}',
+    '{"type": "done", "bundle": "x", "registered": 1e400, "chosen": 1, "points": 1}',
+    '{"type": "failed", "text": null}',
+    '{"type": "request", "photos": "x", "engine": "x", "output": "x"}', '{"type": "finished"}',
+    '{"type": "progress", "stage": "x", "fraction": ' + "9" * 5000 + "}", "[" * 100_000, "{\"a\":" * 50_000, "\\ud800",
+    '{"type": "progress", "stage": "x", "fraction": 0.5, "more": 1}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", LINES, ids=range(len(LINES)))
+def test_a_line_that_is_no_message_is_a_value_error_whatever_it_holds(line):
+    with pytest.raises(ValueError, match=r"."):
+        from_line(line)
+
+
+def test_a_runtime_that_talks_nonsense_ends_in_a_sentence(addon, shot):
+    """Each line from a real process, by way of the reader thread."""
+    for line in [*LINES[1:8], LINES[14], LINES[28], "x" * 3_000_000, "\x00" * 100]:
+        (shot / "nonsense").write_text(line)
+        task = start(addon, shot)
+        until(addon, lambda task=task: task.ended)
+        assert isinstance(task.ended, part("jobs.messages").Failed)
+        assert "said something unexpected" in task.ended.text or "ended unexpectedly" in task.ended.text
+        assert not (shot / "3R results").exists()
+        panel()
+    (shot / "nonsense").unlink()
+
+
+def test_a_job_is_tidied_up_on_a_thread(addon, shot, monkeypatch):
+    """Waiting for a process's end and deleting its files is none of the window's work."""
+    (shot / "go").touch()
+    removal, threads = part("files.removal"), []
+    discard = removal.discard
+
+    def heard(folder):
+        threads.append(threading.current_thread())
+        discard(folder)
+
+    monkeypatch.setattr(removal, "discard", heard)
+    task = start(addon, shot)
+    until(addon, lambda: task.ended)
+    assert threads
+    assert threading.main_thread() not in threads
+
+
+def test_a_request_longer_than_a_pipe_holds_is_sent_on_a_thread(tmp_path):
+    """To a runtime that reads nothing; were it sent at once, the job would never have begun."""
+    deaf = tmp_path / "python"
+    deaf.write_text("#!/bin/sh\nexec sleep 600\n")
+    deaf.chmod(0o755)
+    begun = []
+    asked = Request(["x" * 3_000_000], "fake", str(tmp_path / "result"))
+    thread = threading.Thread(
+        target=lambda: begun.append(Job(asked, Runtime(deaf, ()), tmp_path / "home")), daemon=True
+    )
+    thread.start()
+    thread.join(30)
+    assert begun
+    begun[0].close()
+    assert begun[0].ended.kind == "cancelled"
+    assert gone(begun[0].pid)
+
+
+def test_the_timer_survives_whatever_is_raised(addon, shot, monkeypatch):
+    (shot / "go").touch()
+    task = start(addon, shot)
+
+    def broken():
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(addon.current().queue, "poll", broken)
+        assert addon.tick() == addon.INTERVAL
+    assert "Something went wrong in the extension's queue" in panel()
+    until(addon, lambda: task.ended and not addon.current().arrived)
+    assert isinstance(task.ended, part("jobs.messages").Done)
+
+
+def test_a_start_that_fails_in_any_way_is_said(addon, shot, monkeypatch):
+    for error in (OSError("no such file"), RuntimeError("boom"), ValueError("x"), MemoryError()):
+
+        def broken(*_given, error=error):
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(part("headless"), "begin", broken)
+            task = start(addon, shot)
+            until(addon, lambda task=task: task.ended)
+        assert "process could not be started" in addon.current().error
+        assert panel()
+
+
+def test_a_task_is_cancelled_while_it_starts(addon, shot, monkeypatch):
+    begin = part("headless").begin
+
+    def slow(*given):
+        time.sleep(0.3)
+        return begin(*given)
+
+    monkeypatch.setattr(part("headless"), "begin", slow)
+    task = start(addon, shot)
+    addon.tick()
+    assert task.job is None
+    addon.cancel(task)
+    until(addon, lambda: task.ended)
+    assert task.ended.kind == "cancelled"
+
+
+def test_what_drawing_asks_for_is_found_on_a_thread():
+    seen = known_things.Known(at_once=False)
+    calls, ready = [], threading.Event()
+
+    def find():
+        calls.append(ready.wait(30))
+        return "found"
+
+    assert [seen.get("a", find, "not yet") for _ in range(100)] == ["not yet"] * 100
+    assert seen.is_seeking
+    ready.set()
+    while seen.is_seeking:
+        time.sleep(0.01)
+    assert seen.get("a", find, "not yet") == "found"
+    assert len(calls) == 1
+    seen.forget()
+    assert seen.get("a", find, "not yet") == "found"
+    while seen.is_seeking:
+        time.sleep(0.01)
+    assert len(calls) == 2
+
+    def broken():
+        raise ZeroDivisionError
+
+    seen.get("b", broken, "not yet")
+    while seen.is_seeking:
+        time.sleep(0.01)
+    assert seen.get("b", broken, "not yet") == "not yet"
+    seen.close()
+
+
+@pytest.mark.usefixtures("addon")
+def test_drawing_asks_the_driver_on_a_thread_and_once(monkeypatch, shot):
+    work = part("ui.work").current()
+    monkeypatch.setattr(work, "known", part("ui.known").Known(at_once=False))
+    hardware, threads = part("host.hardware"), []
+
+    def graphics():
+        threads.append(threading.current_thread())
+        return ()
+
+    monkeypatch.setattr(hardware, "graphics", graphics)
+    bpy.ops.threer.choose_photos(directory=str(shot))
+    bpy.context.scene.threer.engine = "vggt"
+    (shot.parent / "home" / "weights").mkdir()
+    for draw in (panel, engines, preferences):
+        for _ in range(20):
+            draw()
+    while work.known.is_seeking:
+        time.sleep(0.01)
+    assert threads
+    assert threading.main_thread() not in threads
+    assert len(threads) <= 2  # for the preferences, and for the estimate
+
+
+GARBAGE = [b"", b"\x00\xff\xfe", b"{", b"[]", b"null", b"7", b'{"result": 7, "made parent": true}', b"[" * 200_000]
+
+
+@pytest.mark.parametrize("content", GARBAGE, ids=range(len(GARBAGE)))
+def test_state_that_cannot_be_read_stops_nothing(repository, home, fresh_file, content):  # noqa: ARG001
+    for name in ("not imported/a", "not imported/b", "weights/.threer/x.json", "environment/threer.json", "logs/a.log"):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_bytes(content)
+    (home / "not imported" / "folder").mkdir()
+    (home / "not imported" / "link").symlink_to("nowhere")
+    if os.geteuid() != 0:
+        (home / "not imported" / "a").chmod(0)
+    enable(repository)
+    try:
+        assert part("ui.work").current().offered == []
+        panel()
+        preferences()
+    finally:
+        bpy.ops.preferences.addon_disable(module=ADDON)
+
+
+def test_notes_that_are_files_or_folders_of_another_kind(repository, home, fresh_file):  # noqa: ARG001
+    (home / "not imported").write_text("a file")
+    (home / "logs").write_text("a file")
+    (home / "weights").write_text("a file")
+    (home / "environment").write_text("a file")
+    enable(repository)
+    try:
+        panel()
+        preferences()
+    finally:
+        bpy.ops.preferences.addon_disable(module=ADDON)

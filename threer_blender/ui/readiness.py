@@ -1,0 +1,29 @@
+"""[B] How far engines are from running, and what runs would cost, for drawing: as far as known, without any wait."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from .. import doctor
+from ..model.engine import Engine, Option
+from . import work
+
+
+def of(engine: Engine) -> doctor.Readiness:
+    """What an engine still needs; nothing, until that is known."""
+    home = work.current().home
+    return work.seek(("ready", engine.id), partial(doctor.readiness, engine, home), doctor.Readiness((), ()))
+
+
+def offered(engine: Engine) -> list[Option]:
+    """The engine's options that can be had here; those without conditions, until that is known."""
+    unconditional = [option for option in engine.options if not option.requires]
+    return work.seek(("offered", engine.id), partial(doctor.offered, engine, work.current().home), unconditional)
+
+
+def estimate(engine: Engine, options: Mapping[str, Any], photos: int) -> doctor.Estimate | None:
+    """What so many photos would take; None where the engine does not say, and until that is known."""
+    name = ("estimate", engine.id, tuple(sorted(options.items())), photos)
+    return work.seek(name, partial(doctor.estimate, engine, options, photos), None)
