@@ -47,6 +47,9 @@ while not (photos / "go").exists():
 if sentence := (photos / "go").read_text():
     say(type="failed", text=sentence, kind="user")
     sys.exit(1)
+if request["held"]:  # then it stays in its staging
+    (staging,) = output.parent.glob(f".*.{request['run']}.partial")
+    output = staging / "new"
 partial = output.parent / f".{output.name}.copying"
 shutil.copytree(photos / "bundle", partial)
 partial.rename(output)
