@@ -17,7 +17,7 @@ from mathutils import Matrix
 
 from ..model.errors import UserError
 from ..model.reconstruction import Reconstruction
-from . import axes, cameras, identity, points, shots, world
+from . import axes, cameras, identity, points, shot_errors, shots, world
 from .changes import Changes
 from .identity import CAMERAS, CLOUD, COLLECTION, ROLE, ROOT, SOLVE, SPLATS
 from .splats import splats
@@ -114,6 +114,11 @@ def solved_cameras(root: bpy.types.Object) -> list[bpy.types.Object]:
     return [child for _, child in sorted(ours, key=lambda each: each[0])]
 
 
+def filming_cameras(root: bpy.types.Object) -> list[bpy.types.Object]:
+    """The camera objects under `root` that move as those did that filmed the shots."""
+    return [child for child in root.children if cameras.FRAMES in child and not child[STALE]]
+
+
 def _name(reconstruction: Reconstruction) -> str:
     """What the artist will recognise: the video, or the photos' folder."""
     first = reconstruction.photos[0]
@@ -170,6 +175,7 @@ def _shots(changes: Changes, reconstruction: Reconstruction, found: Objects, roo
             placed.data.display_size = _display_size(reconstruction) * scale
         depths = np.concatenate([axes.seen_depths(camera, sample) for camera in list(shot.cameras.values())[::10]])
         shots.show(changes, placed, shot, photo, cameras.clip_range(depths, scale))
+        shot_errors.show(changes, placed, shot, reconstruction.cloud)
         _adopt(changes, placed, root)
         shown[role] = placed
     return shown

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import engines, lenses, operators, panel, pictures, preferences, properties, proxies, splats, upkeep, work
+from . import (
+    engines,
+    lenses,
+    operators,
+    panel,
+    pictures,
+    preferences,
+    properties,
+    proxies,
+    splats,
+    tracking,
+    upkeep,
+    work,
+)
 
 # In the order in which they need each other.
-_parts = (properties, operators, lenses, splats, proxies, upkeep, pictures, engines, panel)
+_parts = (properties, operators, lenses, splats, proxies, upkeep, pictures, engines, panel, tracking)
 
 
 def register(home: Path, addon_id: str) -> None:

@@ -1,0 +1,100 @@
+"""[B] A shot's errors in Blender: an animated property of its camera, and timeline markers at the frames to look at.
+
+The error is keyed at every frame that has one, so the Graph Editor draws it beside the timeline, the panel lists its
+keys, and both survive undo and saving. What else the report says lies on the camera as custom properties.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+import numpy as np
+
+from ..model.reconstruction import PointCloud, Shot
+from ..reports.shot_page import facts
+from ..reports.shot_report import report
+from . import cameras
+from .changes import Changes
+from .identity import ROLE, SOLVE
+
+FACTS, SUSPICIOUS, DETAILS = "threer_shot_facts", "threer_suspicious", "threer_shot_frames"
+MARKER = "threer_marker"  # on our timeline markers: which shot they are about
+DATA_PATH = f'["{cameras.ERROR}"]'
+
+
+@dataclass(frozen=True)
+class FrameDetails:
+    """What a frame's tracks say: how many agree with the camera, and the share of the picture that they cover."""
+
+    tracks: int
+    coverage: float
+
+
+def show(changes: Changes, shown: bpy.types.Object, shot: Shot, cloud: PointCloud | None) -> None:
+    """Put a shot's errors on its camera `shown`, whose animation has just been made anew."""
+    whole = report(shot, cloud)
+    measured = np.stack([whole.values[name] for name in ("median_error", "inliers", "coverage")], axis=1)
+    known = {int(n): row for n, row in zip(whole.numbers, measured.tolist(), strict=True) if np.isfinite(row).all()}
+    details = {number: (int(tracks), round(coverage, 3)) for number, (_, tracks, coverage) in known.items()}
+    changes.mark(
+        shown,
+        **{
+            FACTS: json.dumps([fact for fact in facts(whole) if fact[1]]),
+            SUSPICIOUS: json.dumps({number: "; ".join(reasons) for number, reasons in whole.suspicious.items()}),
+            DETAILS: json.dumps(details),
+        },
+    )
+    for number, (error, *_) in known.items():
+        shown[cameras.ERROR] = error
+        shown.keyframe_insert(DATA_PATH, frame=number)
+
+
+def said(shown: bpy.types.Object) -> list[tuple[str, str]]:
+    """Label and text of what is known of a shot's camera in all; empty where nothing was measured."""
+    return [(label, text) for label, text in json.loads(shown.get(FACTS, "[]"))]
+
+
+def suspicious(shown: bpy.types.Object) -> dict[int, str]:
+    """What to look at in a shot, by frame."""
+    return {int(number): text for number, text in json.loads(shown.get(SUSPICIOUS, "{}")).items()}
+
+
+def details(shown: bpy.types.Object, frame: int) -> FrameDetails | None:
+    """What a frame's tracks say; None where nothing was measured."""
+    entry = json.loads(shown.get(DETAILS, "{}")).get(str(frame))
+    return None if entry is None else FrameDetails(*entry)
+
+
+def curve(shown: bpy.types.Object) -> Any | None:
+    """The F-curve of the errors, whose keys are the frames; None where there is none."""
+    animation = shown.animation_data
+    if animation is None or animation.action is None:
+        return None
+    if hasattr(animation.action, "fcurves"):
+        return animation.action.fcurves.find(DATA_PATH)
+    from bpy_extras import anim_utils  # Blender 5: F-curves are a slot's
+
+    bag = anim_utils.action_get_channelbag_for_slot(animation.action, animation.action_slot)
+    return None if bag is None else bag.fcurves.find(DATA_PATH)
+
+
+def _identity(shown: bpy.types.Object) -> str:
+    return f"{shown[SOLVE]} {shown[ROLE]}"
+
+
+def mark_timeline(scene: bpy.types.Scene, shown: bpy.types.Object) -> int:
+    """Marks the frames of a shot to look at on the timeline, in place of earlier markers of ours; returns how many."""
+    clear_timeline(scene, shown)
+    found = suspicious(shown)
+    for number, text in found.items():
+        scene.timeline_markers.new(text, frame=number)[MARKER] = _identity(shown)
+    return len(found)
+
+
+def clear_timeline(scene: bpy.types.Scene, shown: bpy.types.Object) -> None:
+    """Takes our markers of a shot away; the artist's stay."""
+    for marker in [marker for marker in scene.timeline_markers if marker.get(MARKER) == _identity(shown)]:
+        scene.timeline_markers.remove(marker)

@@ -1,0 +1,196 @@
+"""[B] The panel of a shot: does its camera stick? Its errors in all, a list of frames with their errors, what to do.
+
+The list shows the keys of the error's F-curve (`scene.shot_errors`), so it is right after undo and load.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .. import bundle
+from ..reports import files
+from ..scene import build, overlay, shot_errors
+from . import summary, words
+from .operators import Button
+from .panel import Sidebar
+
+ROW = "threer_shot_row"  # bpy.types.Scene: the chosen row of the list
+ROWS = 8  # of the list
+
+
+def filming(context: bpy.types.Context) -> bpy.types.Object | None:
+    """The shot's camera that the panel is about: the active object, else the scene's camera, else the first one."""
+    root = summary.shown_root(context.scene, context.object)
+    if root is None:
+        return None
+    ours = build.filming_cameras(root)
+    return next((each for each in (context.object, context.scene.camera) if each in ours), next(iter(ours), None))
+
+
+class THREER_UL_frames(bpy.types.UIList):  # type: ignore[misc]
+    """A shot's frames: number, error as a bar, and a sign where to look."""
+
+    bl_idname = "THREER_UL_frames"
+
+    only_suspicious: bpy.props.BoolProperty(  # type: ignore[valid-type]
+        name="Frames to Look At", description="Show only frames with a large error, a jump, or few tracks"
+    )
+
+    def draw_item(
+        self, context: bpy.types.Context, layout: Any, curve: Any, key: Any, _icon: int, *_active: object
+    ) -> None:
+        shown = filming(context)
+        number, error = round(key.co[0]), float(key.co[1])
+        worst = max(each.co[1] for each in curve.keyframe_points)
+        row = layout.row(align=True)
+        row.label(text=str(number))
+        row.progress(factor=error / worst if worst else 0.0, text=f"{error:.2f} px")
+        marked = shown is not None and number in shot_errors.suspicious(shown)
+        row.label(text="", icon="ERROR" if marked else "BLANK1")
+
+    def draw_filter(self, _context: bpy.types.Context, layout: Any) -> None:
+        layout.prop(self, "only_suspicious")
+
+    def filter_items(self, context: bpy.types.Context, curve: Any, name: str) -> tuple[list[int], list[int]]:
+        shown = filming(context)
+        if not self.only_suspicious or shown is None:
+            return [], []
+        marked = shot_errors.suspicious(shown)
+        keys = getattr(curve, name)
+        return [self.bitflag_filter_item if round(key.co[0]) in marked else 0 for key in keys], []
+
+
+class THREER_PT_tracking(Sidebar, bpy.types.Panel):  # type: ignore[misc]
+    """Does the camera stick?"""
+
+    bl_label = "Camera Tracking"
+    bl_parent_id = "THREER_PT_main"
+    bl_order = 0
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return filming(context) is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, scene, columns = self.layout, context.scene, words.columns(context)
+        shown = filming(context)
+        for label, text in shot_errors.said(shown):
+            words.sentence(layout, f"{label}: {text}", columns, "NONE")
+        curve = shot_errors.curve(shown)
+        if curve is not None:
+            layout.template_list(
+                THREER_UL_frames.bl_idname, "", curve, "keyframe_points", scene, ROW, rows=ROWS, maxrows=ROWS
+            )
+            frame = shot_errors.details(shown, scene.frame_current)
+            if frame is not None:
+                text = f"Frame {scene.frame_current}: {frame.tracks} tracks over {frame.coverage:.0%} of the picture"
+                words.sentence(layout, text, columns, "NONE")
+        marked = shot_errors.suspicious(shown)
+        if scene.frame_current in marked:
+            words.sentence(layout, marked[scene.frame_current], columns, "ERROR")
+        layout.operator(THREER_OT_mark_frames.bl_idname, icon="MARKER_HLT")
+        layout.operator(THREER_OT_write_report.bl_idname, icon="FILE_TEXT")
+        layout.operator(THREER_OT_overlay_film.bl_idname, icon="RENDER_ANIMATION")
+
+
+def _go_to_row(scene: bpy.types.Scene, context: bpy.types.Context) -> None:
+    """A click on a row of the list: the timeline goes to that frame."""
+    shown = filming(context)
+    curve = None if shown is None else shot_errors.curve(shown)
+    row = getattr(scene, ROW)
+    if curve is not None and 0 <= row < len(curve.keyframe_points):
+        scene.frame_set(round(curve.keyframe_points[row].co[0]))
+
+
+class _OfShot(Button):
+    """A button about the shot that the panel shows."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return filming(context) is not None
+
+
+class THREER_OT_mark_frames(_OfShot, bpy.types.Operator):  # type: ignore[misc]
+    """Put timeline markers at the frames to look at: large errors, jumps, few tracks, no camera"""
+
+    bl_idname = "threer.mark_frames"
+    bl_label = "Mark Frames to Look At"
+    bl_options = {"UNDO"}
+
+    def run(self, context: bpy.types.Context) -> None:
+        count = shot_errors.mark_timeline(context.scene, filming(context))
+        self.report({"INFO"}, f"{words.count(count, 'frame')} to look at")
+
+
+class _Writes(_OfShot):
+    """A button that asks for a file."""
+
+    suffix: str
+    filepath: str
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        result = Path(bpy.path.abspath(summary.shown_root(context.scene, context.object)[build.BUNDLE]))
+        self.filepath = str(result.with_name(f"{result.stem} tracking{self.suffix}"))
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def chosen(self) -> Path:
+        return Path(bpy.path.abspath(self.filepath)).with_suffix(self.suffix)
+
+
+class THREER_OT_write_report(_Writes, bpy.types.Operator):  # type: ignore[misc]
+    """Write how well the shots of this result stick, frame by frame: a page with graphs, and JSON beside it"""
+
+    bl_idname = "threer.write_report"
+    bl_label = "Write Report…"
+    suffix = ".html"
+
+    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})  # type: ignore[valid-type]
+    filter_glob: bpy.props.StringProperty(default="*.html", options={"HIDDEN"})  # type: ignore[valid-type]
+
+    def run(self, context: bpy.types.Context) -> None:
+        root = summary.shown_root(context.scene, context.object)
+        files.write(bundle.read(Path(bpy.path.abspath(root[build.BUNDLE]))), self.chosen())
+        self.report({"INFO"}, f"Written: {self.chosen()}")
+
+
+class THREER_OT_overlay_film(_Writes, bpy.types.Operator):  # type: ignore[misc]
+    """Render the plate with points and a grid on the ground over it, as a film: does it stick?"""
+
+    bl_idname = "threer.overlay_film"
+    bl_label = "Overlay Film…"
+    suffix = ".mp4"
+
+    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})  # type: ignore[valid-type]
+    filter_glob: bpy.props.StringProperty(default="*.mp4", options={"HIDDEN"})  # type: ignore[valid-type]
+
+    def run(self, context: bpy.types.Context) -> None:
+        root = summary.shown_root(context.scene, context.object)
+        overlay.write(root, filming(context), self.chosen())
+        self.report({"INFO"}, f"Written: {self.chosen()}")
+
+
+_classes = (
+    THREER_UL_frames,
+    THREER_OT_mark_frames,
+    THREER_OT_write_report,
+    THREER_OT_overlay_film,
+    THREER_PT_tracking,
+)
+
+
+def register() -> None:
+    """Makes the panel known, and the list's chosen row."""
+    for cls in _classes:
+        bpy.utils.register_class(cls)
+    setattr(bpy.types.Scene, ROW, bpy.props.IntProperty(update=_go_to_row, options={"SKIP_SAVE"}))
+
+
+def unregister() -> None:
+    """Takes them away again."""
+    delattr(bpy.types.Scene, ROW)
+    for cls in reversed(_classes):
+        bpy.utils.unregister_class(cls)
