@@ -33,6 +33,9 @@ class Drawn:
     def popover(self, name, text="", **_):
         self.shown += [name, text]
 
+    def template_list(self, kind, *_, **__):
+        self.shown.append(kind)
+
     def template_icon(self, *_, **__):
         self.shown.append("a picture")
 

@@ -40,7 +40,14 @@ class THREER_UL_frames(bpy.types.UIList):  # type: ignore[misc]
     )
 
     def draw_item(
-        self, context: bpy.types.Context, layout: Any, curve: Any, key: Any, _icon: int, *_active: object
+        self,
+        context: bpy.types.Context,
+        layout: Any,
+        curve: Any,
+        key: Any,
+        _icon: int,
+        _active_data: Any,
+        _active_property: str,
     ) -> None:
         shown = filming(context)
         number, error = round(key.co[0]), float(key.co[1])
@@ -132,7 +139,7 @@ class _Writes(_OfShot):
     filepath: str
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        result = Path(bpy.path.abspath(summary.shown_root(context.scene, context.object)[build.BUNDLE]))
+        result = summary.bundle(summary.shown_root(context.scene, context.object))
         self.filepath = str(result.with_name(f"{result.stem} tracking{self.suffix}"))
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
@@ -153,7 +160,7 @@ class THREER_OT_write_report(_Writes, bpy.types.Operator):  # type: ignore[misc]
 
     def run(self, context: bpy.types.Context) -> None:
         root = summary.shown_root(context.scene, context.object)
-        files.write(bundle.read(Path(bpy.path.abspath(root[build.BUNDLE]))), self.chosen())
+        files.write(bundle.read(summary.bundle(root)), self.chosen())
         self.report({"INFO"}, f"Written: {self.chosen()}")
 
 

@@ -1,0 +1,57 @@
+"""A shot's errors in Blender: keyed on its camera, marked on the timeline, right after a second solve."""
+
+import bpy
+import numpy as np
+import pytest
+
+from tests.blender.filmed import COUNT, filmed
+from threer_blender.scene import build, cameras, shot_errors
+
+
+def built(reconstruction):
+    (shown,) = build.filming_cameras(build.build(reconstruction, "/nowhere"))
+    return shown
+
+
+def test_each_frame_has_its_error(tmp_path):
+    made = filmed(tmp_path)
+    shown = built(made)
+    for number in range(1, COUNT + 1):
+        bpy.context.scene.frame_set(number)
+        assert shown[cameras.ERROR] == pytest.approx(float(made.shots[0].median_error[number - 1]))
+    assert [round(key.co[0]) for key in shot_errors.curve(shown).keyframe_points] == list(range(1, COUNT + 1))
+    assert shot_errors.details(shown, 5) == shot_errors.FrameDetails(12, 0.6)
+    assert set(shot_errors.suspicious(shown)) == {4, 5}
+    assert ("Move", "free. Points shift.") in shot_errors.said(shown)
+
+
+def test_markers_point_at_the_bad_frames_and_the_artists_stay(tmp_path):
+    shown, scene = built(filmed(tmp_path)), bpy.context.scene
+    scene.timeline_markers.new("cut", frame=4)
+    for _ in range(2):
+        assert shot_errors.mark_timeline(scene, shown) == 2
+    assert sorted((marker.frame, marker.name) for marker in scene.timeline_markers) == [
+        (4, "cut"),
+        (4, "error 0.90 px"),
+        (5, "12 tracks"),
+    ]
+    shot_errors.clear_timeline(scene, shown)
+    assert [marker.name for marker in scene.timeline_markers] == ["cut"]
+
+
+def test_a_second_solve_brings_its_own_errors(tmp_path):
+    built(filmed(tmp_path))
+    better = np.full(COUNT, 0.1, np.float32)
+    better[0] = np.nan
+    shown = built(filmed(tmp_path, median_error=better, inliers=np.full(COUNT, 200, np.float32)))
+    keys = shot_errors.curve(shown).keyframe_points
+    assert [round(key.co[0]) for key in keys] == list(range(2, COUNT + 1))
+    np.testing.assert_allclose([key.co[1] for key in keys], 0.1)
+    assert shot_errors.suspicious(shown) == {}
+
+
+def test_a_shot_without_errors_has_no_curve(tmp_path):
+    nothing = dict.fromkeys(("median_error", "p95_error", "worst_error", "inliers", "coverage"))
+    shown = built(filmed(tmp_path, **nothing))
+    assert shot_errors.curve(shown) is None
+    assert shot_errors.suspicious(shown) == {}
