@@ -8,16 +8,14 @@ import bpy
 import numpy as np
 import pytest
 
-from threer_blender import bundle
+from tests.blender.world import camera, reconstruct
+from tests.scene.test_shots import moving
 from threer_blender.files import exr_file
 from threer_blender.lenses import export
 from threer_blender.model.errors import UserError
 from threer_blender.model.lens import Distortion
 from threer_blender.model.reconstruction import Photo, Shot
 from threer_blender.scene import build, redistortion
-
-from .conftest import camera, reconstruct
-from .test_scene_shots import moving
 
 SIZE = (240, 160)
 PATTERN = "plate.####.exr"
@@ -157,24 +155,3 @@ def test_without_an_exported_lens_nothing_happens(tmp_path):
     with pytest.raises(UserError, match="no lens"):
         redistortion.set_up(bpy.context.scene, moving(root), shot, photo, Path("/nowhere"), tmp_path / "comp")
     assert bpy.context.scene.render.resolution_x == before
-
-
-def test_the_button_writes_the_lens_and_sets_the_scene_up(tmp_path):
-    """From a result's bundle, as in the panel."""
-    ui = pytest.importorskip("threer_blender.ui.lenses")
-    solved = replace(camera("plate 1001", *SIZE, 200), distortion=BARREL)
-    root, shot, photo = filmed(tmp_path, {1001: solved})
-    result = reconstruct([photo], [solved], step=8, shots=[shot])
-    folder = bundle.write(result, tmp_path / "clip.3r")
-    root[build.BUNDLE] = str(folder)
-    for cls in ui._classes:
-        bpy.utils.register_class(cls)
-    try:
-        assert bpy.ops.threer.comp_over_plate() == {"FINISHED"}
-        assert (tmp_path / "clip_lens" / "lens.json").is_file()
-        assert bpy.context.scene.render.resolution_x > SIZE[0]
-        assert bpy.ops.threer.export_lenses(directory=str(tmp_path / "handed on")) == {"FINISHED"}
-        assert len(list((tmp_path / "handed on").glob("*.exr"))) == 2
-    finally:
-        for cls in ui._classes:
-            bpy.utils.unregister_class(cls)
