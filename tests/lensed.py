@@ -15,6 +15,9 @@ DISTORTIONS = [
     Distortion("RADIAL", (0.12, 0.03)),
     Distortion("OPENCV", (-0.25, 0.08, 3e-3, -2e-3)),
     Distortion("OPENCV_FISHEYE", (-0.03, 0.006, -0.003, 0.0005)),
+    Distortion("BROWN", (-0.25, 0.08, -0.02, 0.003, 3e-3, -2e-3)),
+    Distortion("DIVISION", (-0.2,)),
+    Distortion("TDE_RADIAL_4", (0.74, 0.1, 1e-3, 2e-3, 0.02, 0.0, 0.0, 0.0, 0.0)),
 ]
 WIDTH, HEIGHT = 640, 420
 

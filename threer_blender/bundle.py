@@ -297,6 +297,8 @@ def _path(entry: dict[str, Any], folder: Path) -> str:
 
 def _shot(entry: dict[str, Any], folder: Path, prefix: str, arrays: Mapping[str, Array]) -> Shot:
     plate_size = _typed(entry, dict).get("plate_size")
+    if plate_size is not None and len(_typed(plate_size, list)) != 2:
+        raise ValueError("a plate's size is not a width and a height")
 
     def make(**block: Array) -> Shot:
         return Shot(
@@ -330,7 +332,10 @@ def _frame_rate(value: Any) -> Fraction:
     """A fraction as text; the first bundles had a number."""
     if not isinstance(value, str):
         return exact(_positive(value, LARGEST))
-    rate = Fraction(value)
+    above, _, below = value.partition("/")
+    if not (above.isdecimal() and (below or "1").isdecimal() and len(value) <= 40 and int(below or 1)):
+        raise ValueError(f"{value!r:.40} should be a frame rate")
+    rate = Fraction(int(above), int(below or 1))
     _positive(float(rate), LARGEST)
     return rate
 

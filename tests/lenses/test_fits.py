@@ -59,11 +59,6 @@ def test_no_parameters_nearby_fit_better() -> None:
             assert fits.measured(camera, Distortion("TDE_RADIAL_4", tuple(params))).rms > fit.rms
 
 
-def test_the_best_of_several_is_chosen() -> None:
-    division = filmed("DIVISION", LENSES["DIVISION"])
-    assert fits.best(division, ["SIMPLE_RADIAL", "DIVISION", "RADIAL"]).distortion.model == "DIVISION"
-
-
 def test_a_squeezed_plate_keeps_its_pixel_aspect() -> None:
     camera = Camera("plate", 914, 778, 500, 1000, 457, 389, np.eye(4), Distortion("RADIAL", (-0.1, 0.02)))
     fit = fits.fit(camera, "TDE_ANAMORPHIC_4")

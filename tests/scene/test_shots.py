@@ -175,7 +175,14 @@ def test_reopened(filmed, tmp_path):
     assert max(pixel_errors(root, FRAMES)) < 0.01
 
 
-BENT = [("SIMPLE_RADIAL", (-0.2,)), ("RADIAL", (-0.25, 0.08)), ("OPENCV", (-0.2, 0.05, 0.01, -0.02))]
+BENT = [
+    ("SIMPLE_RADIAL", (-0.2,)),
+    ("RADIAL", (-0.25, 0.08)),
+    ("OPENCV", (-0.2, 0.05, 0.01, -0.02)),
+    ("BROWN", (-0.2, 0.05, -0.01, 0.002, 0.01, -0.02)),
+    ("DIVISION", (-0.25,)),  # Blender's Brown stands in, as for the next
+    ("TDE_RADIAL_4", (0.67, 0.1, 1e-3, 2e-3, 0.02, 0.0, 0.0, 0.0, 0.0)),
+]
 
 
 @pytest.mark.parametrize(("model", "parameters"), BENT, ids=[model for model, _ in BENT])
@@ -199,6 +206,16 @@ def test_what_blender_undistorts_lies_where_the_camera_sees_it(tmp_path, model, 
     for x, y in seen_by.project(points):
         near = picture * (np.hypot(columns - x, rows - y) < 12)
         assert np.hypot((near * columns).sum() / near.sum() - x, (near * rows).sum() / near.sum() - y) < 0.2
+
+
+def test_a_lens_that_blender_cannot_hold_is_not_undone(filmed, tmp_path):
+    """Better a background with distortion than one that is wrong: how far off it would be stands on the clip."""
+    squeezed = Distortion("TDE_ANAMORPHIC_4", (0.67, 1.0, 0.1, -0.1, *(0.0,) * 9, 1.0, 1.0))
+    bent = replace(filmed.shots[0], cameras={n: replace(c, distortion=squeezed) for n, c in FRAMES.items()})
+    root = build.build(replace(filmed, shots=[bent]), tmp_path)
+    (background,) = moving(root).data.background_images
+    assert background.clip[shots.RESIDUAL] > shots.MOST_RESIDUAL
+    assert not background.clip_user.use_render_undistorted
 
 
 def undistorted(clip, folder):

@@ -11,6 +11,9 @@ from ..model import lens
 from ..model.arrays import FloatArray, UInt8Array
 from .kernels import compiled, in_bands
 
+NOWHERE = -1e9
+COMPILED = ("PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE")  # in the kernel below; others by numpy
+
 
 def undistorted(
     image: UInt8Array,
@@ -35,14 +38,35 @@ def undistorted(
         image = np.asarray(Image.fromarray(image).resize(small, Image.Resampling.LANCZOS, reducing_gap=3.0))
     scale_x, scale_y = small[0] / width, small[1] / height
     camera = np.array([fx * scale_x, fy * scale_y, cx * scale_x, cy * scale_y])
-    fisheye = distortion.model == "OPENCV_FISHEYE"
-    params = np.array((*distortion.params, 0.0, 0.0, 0.0, 0.0)[:4])
-    farthest = min(lens.valid_radius(distortion) ** 2, 1e12)  # finite, as fastmath demands
     out = np.zeros((to_size[1], to_size[0], 3), np.uint8)
     source = np.ascontiguousarray(image)
     target = np.ascontiguousarray(to_intrinsics, np.float64)
-    in_bands(_fill, 0, to_size[1], source, camera, fisheye, params, farthest, target, out)
+
+    def fill(first_row: int, last_row: int) -> None:
+        rows = out[first_row:last_row]
+        _sample(source, _places(camera, distortion, target, first_row, rows.shape[:2]), rows)
+
+    in_bands(fill, 0, to_size[1])
     return out
+
+
+def _places(
+    camera: FloatArray, distortion: lens.Distortion, target: FloatArray, top: int, shape: tuple[int, ...]
+) -> FloatArray:
+    """(h, w, 2) where in the photo the pixels of the rows from `top` are; NOWHERE beyond the lens model's validity."""
+    farthest = min(lens.valid_radius(distortion) ** 2, 1e12)  # finite, as fastmath demands
+    places = np.empty((*shape, 2))
+    if distortion.model in COMPILED:
+        params = np.array((*distortion.params, 0.0, 0.0, 0.0, 0.0)[:4])
+        _compiled_places(camera, distortion.model == "OPENCV_FISHEYE", params, farthest, target, top, places)
+        return places
+    x, y = np.meshgrid(np.arange(shape[1]) + 0.5, np.arange(top, top + shape[0]) + 0.5)
+    v = (y - target[1, 2]) / target[1, 1]
+    u = (x - target[0, 2] - target[0, 1] * v) / target[0, 0]
+    ideal = np.stack([u, v], axis=-1)
+    inside = (ideal**2).sum(axis=-1, keepdims=True) < farthest
+    places[:] = lens.distort(distortion, np.where(inside, ideal, np.nan)) * camera[:2] + camera[2:]
+    return np.where(np.isnan(places), NOWHERE, places)
 
 
 @compiled(fastmath=True)
@@ -76,28 +100,34 @@ def _catmull_rom(t: float) -> tuple[np.float32, np.float32, np.float32, np.float
 
 
 @compiled(fastmath=True)
-def _fill(
-    first_row: int,
-    last_row: int,
-    image: UInt8Array,
+def _compiled_places(
     camera: FloatArray,
     fisheye: bool,
     params: FloatArray,
     farthest: float,
     target: FloatArray,
-    out: UInt8Array,
+    top: int,
+    places: FloatArray,
 ) -> None:
-    """Write the rows [first_row, last_row) of `out`."""
-    height, width = image.shape[:2]
-    for row in range(first_row, last_row):
-        for column in range(out.shape[1]):
-            v = (row + 0.5 - target[1, 2]) / target[1, 1]
+    """Fill `places` (h, w, 2) as `_places` says."""
+    for row in range(places.shape[0]):
+        for column in range(places.shape[1]):
+            v = (top + row + 0.5 - target[1, 2]) / target[1, 1]
             u = (column + 0.5 - target[0, 2] - target[0, 1] * v) / target[0, 0]
-            if u * u + v * v >= farthest:
-                continue
-            u, v = _distorted(u, v, fisheye, params)
-            x = u * camera[0] + camera[2]
-            y = v * camera[1] + camera[3]
+            places[row, column, 0] = places[row, column, 1] = NOWHERE
+            if u * u + v * v < farthest:
+                u, v = _distorted(u, v, fisheye, params)
+                places[row, column, 0] = u * camera[0] + camera[2]
+                places[row, column, 1] = v * camera[1] + camera[3]
+
+
+@compiled(fastmath=True)
+def _sample(image: UInt8Array, places: FloatArray, out: UInt8Array) -> None:
+    """Fill `out` (h, w, 3) with what `image` shows at `places` (h, w, 2)."""
+    height, width = image.shape[:2]
+    for row in range(out.shape[0]):
+        for column in range(out.shape[1]):
+            x, y = places[row, column]
             if not (0 <= x <= width and 0 <= y <= height):
                 continue
             # From here pixel centres are at integers.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,12 +44,6 @@ def fit(camera: Camera, model: str) -> Fit:
         params = _solved(camera, model, params, distorted[finite], ideal[finite])
     fitted = Distortion(model, tuple(map(float, params)))
     return measured(camera, fitted)
-
-
-def best(camera: Camera, models: Sequence[str]) -> Fit:
-    """The fit with the smallest residual, of those that cover most of the plate; the first of equal ones."""
-    fits = [fit(camera, model) for model in models]
-    return min(fits, key=lambda each: (-round(each.covered, 3), round(each.rms, 4)))
 
 
 def measured(camera: Camera, distortion: Distortion) -> Fit:

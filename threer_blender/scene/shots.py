@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 
 from ..files import sequence_files
+from ..lenses import fits
 from ..lenses.overscan import Overscan, without_distortion
 from ..model.lens import Distortion
 from ..model.reconstruction import Camera, Photo, Shot
@@ -20,7 +21,14 @@ LENSES: dict[str, tuple[str, tuple[tuple[str, int], ...]]] = {
     "SIMPLE_RADIAL": ("POLYNOMIAL", (("k1", 1),)),
     "RADIAL": ("POLYNOMIAL", (("k1", 1), ("k2", 1))),
     "OPENCV": ("BROWN", (("brown_k1", 1), ("brown_k2", 1), ("brown_p2", -1), ("brown_p1", 1))),
+    "BROWN": (
+        "BROWN",
+        (*((f"brown_k{i}", 1) for i in (1, 2, 3, 4)), ("brown_p2", -1), ("brown_p1", 1)),
+    ),
 }
+STAND_IN = "BROWN"  # for models that Blender does not have; its own DIVISION divides by the ideal radius, not COLMAP's
+MOST_RESIDUAL = 0.25  # px RMS; a worse copy of the lens would mislead
+RESIDUAL = "threer_lens_residual"  # on a clip: px RMS by which its lens is not the one that was solved
 KEYED = ("lens", "shift_x", "shift_y")  # of the camera's data, where they change within the shot
 
 
@@ -132,6 +140,12 @@ def _describe_lens(film: bpy.types.MovieClip, camera: Camera) -> bool:
     lens.units, lens.focal_length_pixels = "PIXELS", camera.fx
     lens.principal_point_pixels = (camera.cx, camera.height - camera.cy)
     distortion: Distortion = camera.distortion
+    if distortion.model not in LENSES and not distortion.is_identity:
+        copy = fits.fit(camera, STAND_IN)
+        film[RESIDUAL] = copy.rms
+        if copy.rms > MOST_RESIDUAL or copy.covered < 1:
+            return False
+        distortion = copy.distortion
     if distortion.model not in LENSES:
         return False
     lens.distortion_model, names = LENSES[distortion.model]
