@@ -309,7 +309,7 @@ def _shot(entry: dict[str, Any], folder: Path, prefix: str, arrays: Mapping[str,
             cameras={_frame(number): _camera(camera) for number, camera in entry["cameras"]},
             first_frame=_frame(entry.get("first_frame", 1)),
             missing=tuple(map(_frame, entry.get("missing", ()))),
-            plate_size=None if plate_size is None else (_size(plate_size[0]), _size(plate_size[1])),
+            plate_size=None if plate_size is None else _plate_size(plate_size),
             move=_typed(entry.get("move", ""), str),  # the first bundles did not say
             move_reason=_typed(entry.get("move_reason", ""), str),
             **block,
@@ -321,6 +321,11 @@ def _shot(entry: dict[str, Any], folder: Path, prefix: str, arrays: Mapping[str,
     if any(len(block) != shot.frame_count for name in SHOT_ARRAYS if (block := getattr(shot, name)) is not None):
         raise ValueError("a video's errors are not one a frame")
     return shot
+
+
+def _plate_size(value: Any) -> tuple[int, int]:
+    width, height = _typed(value, list)
+    return _size(width), _size(height)
 
 
 def _frame(value: Any) -> int:
