@@ -1,7 +1,10 @@
 """The private environment is used where this Python lacks something, and only while it is whole."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +13,12 @@ import pytest
 from threer_blender import doctor
 from threer_blender.cli import upkeep
 from threer_blender.files import removal
-from threer_blender.host import environment
+from threer_blender.host import environment, hardware
 from threer_blender.host.environment import NOTE, PACKAGES
 from threer_blender.model.engine import Cost, Engine, Option
 from threer_blender.model.errors import UserError
 
+ROOT = Path(__file__).parents[2]
 VERSIONS = {module: PACKAGES[module].partition("==")[2] for module in ("numpy", "PIL", "torch")}
 
 
@@ -151,3 +155,57 @@ def test_an_option_without_its_modules_is_not_offered(tmp_path: Path) -> None:
     assert engine.needed({"extra": True}) == ("numpy", "torch")
     made(tmp_path)
     assert doctor.offered(engine, tmp_path) == [extra]
+
+
+HOSTILE = 'raise SystemExit("a module of the working folder")'
+
+
+def test_the_working_folder_gives_nobody_modules_or_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("pillow_heif", "pycolmap", "numba", "PIL", "av", "numpy", "torch", "bpy", "threer_blender_more"):
+        (tmp_path / f"{module}.py").write_text(HOSTILE)
+    for program in ("nvidia-smi", "nvidia-smi.exe", "taskkill.exe", "uv"):
+        (tmp_path / program).write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / program).chmod(0o755)
+    monkeypatch.undo()  # of what stands in for this Python's packages here
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", str(tmp_path), *sys.path])
+    spec = environment.find_spec("pillow_heif")
+    assert spec is None or str(tmp_path) not in str(spec.origin)
+    assert environment.find_spec("threer_blender_more") is None
+    assert tmp_path not in environment.built_in(("pillow_heif", "numba", "PIL", "threer_blender_more")).search_path
+    for path in (".", "", str(os.pathsep), f".{os.pathsep}bin"):
+        monkeypatch.setenv("PATH", path)
+        assert hardware.program("nvidia-smi") is None
+
+
+def test_the_command_line_in_a_strangers_folder(tmp_path: Path) -> None:
+    for module in ("pillow_heif", "pycolmap", "numba", "PIL", "av", "numpy", "json", "argparse"):
+        (tmp_path / f"{module}.py").write_text(HOSTILE)
+    given = {**os.environ, "PYTHONPATH": str(ROOT), "THREER_HOME": str(tmp_path / "home")}
+    command = [sys.executable, "-m", "threer_blender", "info"]
+    ran = subprocess.run(command, cwd=tmp_path, env=given, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "engine colmap" in ran.stdout
+
+
+def test_a_childs_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wheels").mkdir()
+    names = (
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "PYTHONSTARTUP",
+        "PIP_INDEX_URL",
+        "PIP_CONFIG_FILE",
+        "UV_CONFIG_FILE",
+        "UV_INDEX",
+    )
+    for name in (*names, "VIRTUAL_ENV", "CONDA_PREFIX", "HOME"):
+        monkeypatch.setenv(name, "somewhere")
+    monkeypatch.setenv("UV_FIND_LINKS", "wheels")
+    monkeypatch.setenv("THREER_WEIGHTS", "weights")
+    cleaned = environment.cleaned()
+    assert not set(cleaned) & ({*names, "VIRTUAL_ENV", "CONDA_PREFIX"} - {"UV_INDEX"})
+    assert cleaned["HOME"] == cleaned["UV_INDEX"] == "somewhere"
+    assert cleaned["UV_FIND_LINKS"] == str(tmp_path / "wheels")
+    assert cleaned["THREER_WEIGHTS"] == str(tmp_path / "weights")

@@ -3,6 +3,8 @@
 import ctypes
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -48,6 +50,10 @@ for step in range(options.get("steps", 3)):
     if finishing.is_set() and not options.get("slow"):
         break
     time.sleep(options.get("pause", 0.01))
+if options.get("made"):
+    shutil.copytree(options["made"], options["place"])
+if options.get("crash") == "kill":
+    os.kill(os.getpid(), signal.SIGKILL)
 if options.get("crash") == "segv":
     ctypes.string_at(0)
 if options.get("crash") == "exit":
