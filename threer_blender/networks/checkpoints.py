@@ -121,10 +121,10 @@ def _tensor(content: Tensor, dtype: str, shape: list[int], data_offsets: list[in
     kind, (begin, end) = TYPES[dtype], data_offsets
     if not 0 <= begin <= end <= len(content) or end - begin != math.prod(shape) * kind.itemsize:
         raise ValueError("a tensor lies outside the file")
-    own = content[begin:end]
-    if own.storage_offset() % kind.itemsize:
-        own = own.clone()
-    return own.view(kind).view(shape)
+    part = content[begin:end]
+    if part.storage_offset() % kind.itemsize:
+        part = part.clone()
+    return part.view(kind).view(shape)
 
 
 def _check_archive(path: Path) -> None:

@@ -76,7 +76,7 @@ class Backbone(nn.Module):
         within, across = axial_rotation(places, width), axial_rotation(places.clamp(max=1), width)
 
         order = torch.arange(len(images), device=images.device)
-        own, kept = tokens, []
+        of_each_view, layers_read = tokens, []
         for index, block in enumerate(self.blocks):
             alternating = index >= self.config.alternating
             if index == self.config.alternating - 1:
@@ -89,10 +89,10 @@ class Backbone(nn.Module):
             if alternating and index % 2 == 1:
                 tokens = block(tokens.flatten(0, 1)[None], across)[0].view_as(tokens)
             else:
-                tokens = own = block(tokens, within if alternating else None)
+                tokens = of_each_view = block(tokens, within if alternating else None)
             if index in self.config.layers:
-                kept.append(torch.cat([own, self.norm(tokens)], dim=-1)[order.argsort(), 1:])
-        return kept, torch.cat([own[:, 0], tokens[:, 0]], dim=-1)[order.argsort()]
+                layers_read.append(torch.cat([of_each_view, self.norm(tokens)], dim=-1)[order.argsort(), 1:])
+        return layers_read, torch.cat([of_each_view[:, 0], tokens[:, 0]], dim=-1)[order.argsort()]
 
 
 class CameraDecoder(nn.Module):
@@ -143,8 +143,8 @@ def reference_first(tokens: Tensor) -> Tensor:
         return torch.arange(count, device=tokens.device)
     classes = tokens[:, 0].float()
     directions = functional.normalize(classes, dim=-1)
-    likeness = (directions @ directions.T).sum(dim=-1) - 1
-    measures = torch.stack([likeness / (count - 1), classes.norm(dim=-1), directions.var(dim=-1)])
+    similarity = (directions @ directions.T).sum(dim=-1) - 1
+    measures = torch.stack([similarity / (count - 1), classes.norm(dim=-1), directions.var(dim=-1)])
     low, high = measures.amin(dim=1, keepdim=True), measures.amax(dim=1, keepdim=True)
     reference = ((measures - low) / (high - low + 1e-8) - 0.5).abs().sum(dim=0).argmin()
     others = torch.arange(count, device=tokens.device)

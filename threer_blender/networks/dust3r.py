@@ -89,13 +89,13 @@ class PairNetwork(nn.Module, Generic[Prediction]):
         """What the heads predict for the pairs (B) of encoded photos, in float32."""
         views = first, second
         head_width = self.config.decoder_width // self.config.decoder_heads
-        turns = [rotary(view.grid, head_width, view.tokens) for view in views]
+        rotations = [rotary(view.grid, head_width, view.tokens) for view in views]
         levels = [[view.tokens] for view in views]
         states = [self.decoder_embed(view.tokens) for view in views]
         depth = self.config.decoder_depth
         for number, blocks in enumerate(zip(self.dec_blocks, self.dec_blocks2, strict=True), 1):
             # Each side looks at the other's state before this layer.
-            states = [blocks[i](states[i], states[1 - i], turns[i], turns[1 - i]) for i in (0, 1)]
+            states = [blocks[i](states[i], states[1 - i], rotations[i], rotations[1 - i]) for i in (0, 1)]
             if number in (depth // 2, depth * 3 // 4, depth):
                 for level, state in zip(levels, states, strict=True):
                     level.append(self.dec_norm(state) if number == depth else state)

@@ -58,14 +58,14 @@ class Decoder(nn.Module):
         """(T, dim) tokens of all views and the view index of each -> (T, dim) at the input, a half, three quarters and
         all of the depth: what the heads read."""
         depth = len(self.dec_blocks)
-        kept = [tokens]
+        layers_read = [tokens]
         marks = sine_cosine(indices, tokens.shape[1], 10_000.0)
         state = (self.decoder_embed(tokens) + marks)[None]
         for number, block in enumerate(self.dec_blocks, start=1):
             state = block(state)
             if number in (depth // 2, depth * 3 // 4):
-                kept.append(state[0])
-        return [*kept, self.dec_norm(state)[0]]
+                layers_read.append(state[0])
+        return [*layers_read, self.dec_norm(state)[0]]
 
 
 class Head(nn.Module):

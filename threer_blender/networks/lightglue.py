@@ -37,22 +37,22 @@ class LightGlue(nn.Module):
         """(M, 2) indices of matching keypoints of the two photos, whose width and height are `sizes` (2,)."""
         states = [self.input_proj(f.descriptors) for f in features]
         photos = zip(features, sizes, strict=True)
-        turns = [self.posenc((f.keypoints + 0.5 - size / 2) / (size.max() / 2)) for f, size in photos]
+        rotations = [self.posenc((f.keypoints + 0.5 - size / 2) / (size.max() / 2)) for f, size in photos]
         left = [torch.arange(len(state), device=state.device) for state in states]
         total = sum(len(state) for state in states)
         for number, layer in enumerate(self.transformers):
             if min(len(state) for state in states) == 0:
                 return torch.empty((0, 2), dtype=torch.long)
-            states = layer(states, turns)
+            states = layer(states, rotations)
             if number == LAYERS - 1:
                 break
-            sure = [self.token_confidence[number](state) > certainty(number) for state in states]
-            if sum(int((~s).sum()) for s in sure) < (1 - ENOUGH) * total:
+            confident = [self.token_confidence[number](state) > certainty(number) for state in states]
+            if sum(int((~s).sum()) for s in confident) < (1 - ENOUGH) * total:
                 break
             for side, matchable in enumerate(map(self.log_assignment[number].matchable, states)):
-                stays = (matchable > math.log(UNMATCHABLE)) | ~sure[side]
+                stays = (matchable > math.log(UNMATCHABLE)) | ~confident[side]
                 states[side], left[side] = states[side][stays], left[side][stays]
-                turns[side] = turns[side][:, stays]
+                rotations[side] = rotations[side][:, stays]
         matches = self.log_assignment[number](*states)
         return torch.stack([left[0][matches[0]], left[1][matches[1]]], dim=1)
 
@@ -75,10 +75,10 @@ class PositionalEncoding(nn.Module):
         return torch.stack([angles.cos(), angles.sin()])
 
 
-def turned(x: Tensor, turn: Tensor) -> Tensor:
+def rotated(x: Tensor, rotation: Tensor) -> Tensor:
     """x (K, heads, 64) with each pair of neighbouring coordinates rotated."""
     even, odd = x[..., 0::2], x[..., 1::2]
-    cosines, sines = turn
+    cosines, sines = rotation
     return torch.stack([even * cosines - odd * sines, even * sines + odd * cosines], dim=-1).flatten(-2)
 
 
@@ -108,8 +108,8 @@ class Layer(nn.Module):
         self.self_attn = SelfAttention()
         self.cross_attn = CrossAttention()
 
-    def forward(self, states: list[Tensor], turns: list[Tensor]) -> list[Tensor]:
-        first, second = (self.self_attn(state, turn) for state, turn in zip(states, turns, strict=True))
+    def forward(self, states: list[Tensor], rotations: list[Tensor]) -> list[Tensor]:
+        first, second = (self.self_attn(state, rotation) for state, rotation in zip(states, rotations, strict=True))
         return [self.cross_attn(first, second), self.cross_attn(second, first)]
 
 
@@ -122,9 +122,9 @@ class SelfAttention(nn.Module):
         self.out_proj = nn.Linear(WIDTH, WIDTH)
         self.ffn = feed_forward()
 
-    def forward(self, state: Tensor, turn: Tensor) -> Tensor:
+    def forward(self, state: Tensor, rotation: Tensor) -> Tensor:
         query, key, value = self.Wqkv(state).unflatten(-1, (HEADS, -1, 3)).unbind(-1)
-        message = self.out_proj(attend(turned(query, turn), turned(key, turn), value))
+        message = self.out_proj(attend(rotated(query, rotation), rotated(key, rotation), value))
         return state + self.ffn(torch.cat([state, message], dim=-1))
 
 

@@ -75,7 +75,7 @@ class Sharing(nn.Module):
         # The first view is marked by the sinusoid of place 0.
         mark = tokens.new_tensor([0.0, 1.0]).repeat(tokens.shape[-1] // 2)
         tokens = torch.cat([tokens[:1] + mark, tokens[1:]])
-        kept = []
+        layers_read = []
         for number, block in enumerate(self.self_attention_blocks, start=1):
             if number % 2:
                 mixed = block(torch.cat([tokens.flatten(0, 1), extra])[None])[0]
@@ -83,8 +83,8 @@ class Sharing(nn.Module):
             else:
                 tokens = block(tokens)
             if number in self.layers:
-                kept.append(self.norm(tokens))
-        return kept, self.norm(extra)
+                layers_read.append(self.norm(tokens))
+        return layers_read, self.norm(extra)
 
 
 class Residual(nn.Module):
@@ -155,11 +155,11 @@ class MapAnything(nn.Module):
         grid = (images.shape[2] // PATCH, images.shape[3] // PATCH)
         encoded = self.encoder(images)
         with torch.autocast(images.device.type, enabled=False):
-            seen = self.fusion_norm_layer(encoded[:, 1:].float())
-        tokens = torch.cat([encoded[:, :1].float(), seen], dim=1)
-        kept, extra = self.info_sharing(tokens, self.scale_token[None])
+            patches = self.fusion_norm_layer(encoded[:, 1:].float())
+        tokens = torch.cat([encoded[:, :1].float(), patches], dim=1)
+        layers_read, extra = self.info_sharing(tokens, self.scale_token[None])
         with torch.autocast(images.device.type, enabled=False):
-            layers = [seen, *(layer[:, 1:].float() for layer in kept)]
+            layers = [patches, *(layer[:, 1:].float() for layer in layers_read)]
             maps = a_few_at_a_time(lambda some: self._dense(some, grid), layers)
             pose = self.pose_head(layers[-1], grid)
             unit = self.scale_head(extra.float()).exp().clamp(min=SHORTEST)

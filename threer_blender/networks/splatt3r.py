@@ -68,15 +68,15 @@ class GaussianHead(Describing):
         )
 
 
-def gaussians(said: Splatted, image: Array) -> Gaussians:
+def gaussians(answer: Splatted, image: Array) -> Gaussians:
     """The Gaussians of one photo, from the network's output without batch dimension and what it saw (H, W, 3) uint8.
 
     Covariance = R S S^T R^T with R of the quaternion. Those that show nowhere and those that hold no numbers are left
     out.
     """
-    colours = (image.astype(np.float32) / 255 - 0.5) / spherical_harmonics.C0 + said.colours.cpu().numpy()
-    rotations = said.rotations.cpu().numpy()[..., [3, 0, 1, 2]]
-    means, scales, opacities = (part.cpu().numpy() for part in (said.means, said.scales, said.opacities))
+    colours = (image.astype(np.float32) / 255 - 0.5) / spherical_harmonics.C0 + answer.colours.cpu().numpy()
+    rotations = answer.rotations.cpu().numpy()[..., [3, 0, 1, 2]]
+    means, scales, opacities = (part.cpu().numpy() for part in (answer.means, answer.scales, answer.opacities))
     parts = (means, scales, rotations, colours)
     keep = (opacities >= ALPHA_LEAST) & np.logical_and.reduce([np.isfinite(part).all(axis=-1) for part in parts])
     return Gaussians(means[keep], scales[keep], rotations[keep], opacities[keep], colours[keep][:, None])

@@ -73,13 +73,13 @@ class Aggregator(nn.Module):
         tokens = torch.cat([special.to(patches.dtype), patches], dim=1)
         places = grid_positions(images.shape[2] // PATCH, images.shape[3] // PATCH, 1 + REGISTERS, images.device)
         rotation = axial_rotation(places, self.config.dim // self.config.heads)
-        kept = []
+        layers_read = []
         for index, (within, across) in enumerate(zip(self.frame_blocks, self.global_blocks, strict=True)):
-            own = within(tokens, rotation)
-            tokens = across(own.flatten(0, 1)[None], rotation)[0].view_as(own)
+            of_each_view = within(tokens, rotation)
+            tokens = across(of_each_view.flatten(0, 1)[None], rotation)[0].view_as(of_each_view)
             if index in self.config.layers:
-                kept.append(torch.cat([own, tokens], dim=-1))
-        return kept
+                layers_read.append(torch.cat([of_each_view, tokens], dim=-1))
+        return layers_read
 
 
 class CameraHead(nn.Module):

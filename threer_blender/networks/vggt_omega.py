@@ -100,15 +100,15 @@ class Aggregator(nn.Module):
         first = torch.cat([first[:1], first[1:].expand(len(images) - 1, -1, -1)])
         tokens = torch.cat([first.to(patches.dtype), patches], dim=1)
         rotation = _rotation(self.config, images, special)
-        kept = []
+        layers_read = []
         for index, (within, across) in enumerate(zip(self.frame_blocks, self.inter_frame_blocks, strict=True)):
-            own = within(tokens, rotation)
-            part = own[:, :special] if index in self.config.register_blocks else own
-            seen = across(part.flatten(0, 1)[None])[0].view_as(part)
-            tokens = torch.cat([seen, own[:, seen.shape[1] :]], dim=1)
+            of_each_view = within(tokens, rotation)
+            part = of_each_view[:, :special] if index in self.config.register_blocks else of_each_view
+            of_all_views = across(part.flatten(0, 1)[None])[0].view_as(part)
+            tokens = torch.cat([of_all_views, of_each_view[:, of_all_views.shape[1] :]], dim=1)
             if index in self.config.layers:
-                kept.append(torch.cat([own, tokens], dim=-1))
-        return kept
+                layers_read.append(torch.cat([of_each_view, tokens], dim=-1))
+        return layers_read
 
 
 class CameraHead(nn.Module):

@@ -116,8 +116,8 @@ def by(recipes: Callable[[Sequence[Photo]], list[Recipe]]) -> Callable[[Sequence
     """What makes of all photos a function of an index that gives that photo's input."""
 
     def inputs(photos: Sequence[Photo]) -> Callable[[int], Input]:
-        found = recipes(photos)
-        return lambda index: prepared(photos[index], found[index])
+        chosen = recipes(photos)
+        return lambda index: prepared(photos[index], chosen[index])
 
     return inputs
 
@@ -138,10 +138,10 @@ def prepared(photo: Photo, recipe: Recipe) -> Input:
     return Input(_cut(image, recipe.box), PhotoFromMap(scale_x, scale_y, *offset))
 
 
-def inside(photo: Photo, seen: Input) -> Array:
+def inside(photo: Photo, view_input: Input) -> Array:
     """(H, W) bool: which pixels show the photo and no border."""
-    scale_x, scale_y, offset_x, offset_y = seen.photo_from_map
-    height, width = seen.image.shape[:2]
+    scale_x, scale_y, offset_x, offset_y = view_input.photo_from_map
+    height, width = view_input.image.shape[:2]
     x, y = (np.arange(width) + 0.5) * scale_x + offset_x, (np.arange(height) + 0.5) * scale_y + offset_y
     return ((y > 0) & (y < photo.height))[:, None] & ((x > 0) & (x < photo.width))[None, :]
 

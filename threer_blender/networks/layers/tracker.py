@@ -125,16 +125,16 @@ class Tracker(nn.Module):
         context = _sampled(waves, queries[None], "border")[0][:, None] + marks
 
         places = queries.expand(count, -1, -1)
-        own = _sampled(features[:1], queries[None], "border").expand(count, -1, -1)
+        feature = _sampled(features[:1], queries[None], "border").expand(count, -1, -1)
         for _ in range(ROUNDS):
             flows = places - places[:1]
             shares = flows / LONGEST_SIDE
-            likeness = self.corr_mlp(_correlations(pyramid, own, places))
-            known = torch.cat([_flow_waves(flows, self.channels // 2), shares, shares, likeness, own], dim=-1)
+            correlation = self.corr_mlp(_correlations(pyramid, feature, places))
+            known = torch.cat([_flow_waves(flows, self.channels // 2), shares, shares, correlation, feature], dim=-1)
             change = self.updateformer(known.transpose(0, 1) + context).transpose(0, 1)
-            own = own + self.ffeat_updater(self.ffeat_norm(change[..., 2:].flatten(0, 1)).view_as(own))
+            feature = feature + self.ffeat_updater(self.ffeat_norm(change[..., 2:].flatten(0, 1)).view_as(feature))
             places = torch.cat([queries[None], (places + change[..., :2])[1:]])
-        scores = (predictor(own)[..., 0].sigmoid() for predictor in (self.vis_predictor, self.conf_predictor))
+        scores = (predictor(feature)[..., 0].sigmoid() for predictor in (self.vis_predictor, self.conf_predictor))
         return Tracks(places, *scores)
 
 
@@ -145,21 +145,21 @@ def _sampled(features: Tensor, places: Tensor, beyond: str) -> Tensor:
     return functional.grid_sample(features, grid, padding_mode=beyond, align_corners=True)[..., 0].transpose(1, 2)
 
 
-def _correlations(pyramid: list[Tensor], own: Tensor, places: Tensor) -> Tensor:
-    """How features `own` (N, M, C) match a window around `places` (N, M, 2) on every level -> (N, M, levels × window).
+def _correlations(pyramid: list[Tensor], feature: Tensor, places: Tensor) -> Tensor:
+    """How a `feature` (N, M, C) matches a window around `places` (N, M, 2) on every level -> (N, M, levels × window).
 
     A correlation sampled between pixels is the correlation with a feature sampled there, which needs no volume over
     the whole picture.
     """
-    reach = torch.arange(-RADIUS, RADIUS + 1, device=own.device, dtype=own.dtype)
+    reach = torch.arange(-RADIUS, RADIUS + 1, device=feature.device, dtype=feature.dtype)
     # The window is stored with x outermost.
     window = torch.stack(torch.meshgrid(reach, reach, indexing="ij"), dim=-1).flatten(0, 1)
-    found = []
+    correlations = []
     for level, features in enumerate(pyramid):
         around = places[:, :, None] / 2**level + window
         near = _sampled(features, around.flatten(1, 2), "zeros").unflatten(1, around.shape[1:3])
-        found.append(torch.einsum("nmwc,nmc->nmw", near, own) / own.shape[-1] ** 0.5)
-    return torch.cat(found, dim=-1)
+        correlations.append(torch.einsum("nmwc,nmc->nmw", near, feature) / feature.shape[-1] ** 0.5)
+    return torch.cat(correlations, dim=-1)
 
 
 def _flow_waves(flows: Tensor, dim: int) -> Tensor:

@@ -31,10 +31,10 @@ def rotary(grid: Grid, head_width: int, like: Tensor) -> Tensor:
     return torch.stack([angles.cos(), angles.sin()]).to(like.dtype)
 
 
-def turned(heads: Tensor, turns: Tensor) -> Tensor:
+def rotated(heads: Tensor, rotations: Tensor) -> Tensor:
     """(B, heads, N, head_width) queries or keys, turned by the `rotary` of their places."""
     first, second = heads.unflatten(-1, (2, 2, -1)).unbind(-2)
-    cosine, sine = turns
+    cosine, sine = rotations
     both = first * cosine - second * sine, second * cosine + first * sine
     return torch.stack(both, dim=-2).flatten(-3)
 
@@ -58,10 +58,10 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, tokens: Tensor, turns: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, rotations: Tensor) -> Tensor:
         queries, keys, values = (_heads(part, self.heads) for part in self.qkv(tokens).chunk(3, dim=-1))
-        seen: Tensor = self.proj(_attend(turned(queries, turns), turned(keys, turns), values))
-        return seen
+        attended: Tensor = self.proj(_attend(rotated(queries, rotations), rotated(keys, rotations), values))
+        return attended
 
 
 class CrossAttention(nn.Module):
@@ -75,11 +75,11 @@ class CrossAttention(nn.Module):
         self.projv = nn.Linear(width, width)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, tokens: Tensor, other: Tensor, turns: Tensor, other_turns: Tensor) -> Tensor:
-        queries = turned(_heads(self.projq(tokens), self.heads), turns)
-        keys = turned(_heads(self.projk(other), self.heads), other_turns)
-        seen: Tensor = self.proj(_attend(queries, keys, _heads(self.projv(other), self.heads)))
-        return seen
+    def forward(self, tokens: Tensor, other: Tensor, rotations: Tensor, other_rotations: Tensor) -> Tensor:
+        queries = rotated(_heads(self.projq(tokens), self.heads), rotations)
+        keys = rotated(_heads(self.projk(other), self.heads), other_rotations)
+        attended: Tensor = self.proj(_attend(queries, keys, _heads(self.projv(other), self.heads)))
+        return attended
 
 
 class Mlp(nn.Module):
@@ -105,8 +105,8 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(width, EPSILON)
         self.mlp = Mlp(width, 4 * width, width)
 
-    def forward(self, tokens: Tensor, turns: Tensor) -> Tensor:
-        tokens = tokens + self.attn(self.norm1(tokens), turns)
+    def forward(self, tokens: Tensor, rotations: Tensor) -> Tensor:
+        tokens = tokens + self.attn(self.norm1(tokens), rotations)
         return tokens + self.mlp(self.norm2(tokens))
 
 
@@ -123,9 +123,9 @@ class DecoderBlock(nn.Module):
         self.norm3 = nn.LayerNorm(width, EPSILON)
         self.mlp = Mlp(width, 4 * width, width)
 
-    def forward(self, tokens: Tensor, other: Tensor, turns: Tensor, other_turns: Tensor) -> Tensor:
-        tokens = tokens + self.attn(self.norm1(tokens), turns)
-        tokens = tokens + self.cross_attn(self.norm2(tokens), self.norm_y(other), turns, other_turns)
+    def forward(self, tokens: Tensor, other: Tensor, rotations: Tensor, other_rotations: Tensor) -> Tensor:
+        tokens = tokens + self.attn(self.norm1(tokens), rotations)
+        tokens = tokens + self.cross_attn(self.norm2(tokens), self.norm_y(other), rotations, other_rotations)
         return tokens + self.mlp(self.norm3(tokens))
 
 
@@ -141,9 +141,9 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         patches = self.patch_embed["proj"](images)
-        turns = rotary(patches.shape[-2:], self.head_width, patches)
+        rotations = rotary(patches.shape[-2:], self.head_width, patches)
         tokens = patches.flatten(2).transpose(1, 2)
         for block in self.enc_blocks:
-            tokens = block(tokens, turns)
+            tokens = block(tokens, rotations)
         encoded: Tensor = self.enc_norm(tokens)
         return encoded
