@@ -19,8 +19,8 @@ from tests.fuzz import kinds
 from tests.fuzz.worker import MEMORY
 
 SECONDS = 10.0  # of the processor, for one input
-PATIENCE = 60.0  # seconds after which an input counts as too slow, even if it waits for something
-START = 120.0  # seconds within which a process must have read its examples
+PATIENCE = 300.0  # seconds after which an input counts as too slow, even if it only waits
+START = 600.0  # seconds within which a process must have read its examples
 BAD = ("exceptions", "memory", "time")
 
 
@@ -67,6 +67,8 @@ def _one_process(name: str, seed: int, last: int, end: float, counts: Counter[st
             try:
                 line = lines.get(timeout=patience)
             except queue.Empty:
+                if current is None:
+                    raise SystemExit(f"The process for {name} does not start: {' '.join(command)}") from None
                 _count(counts, "time", name, current, "no end")
                 return seed + 1
             if not line:

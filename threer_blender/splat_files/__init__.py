@@ -34,12 +34,12 @@ class Format(NamedTuple):
     write: Callable[[Gaussians, Path, FloatArray, bool], None] | None = None
 
 
-FORMATS = (  # those without a magic number last: they are told by values that fit
+FORMATS = (
     Format("3DGS PLY, compressed PLY", (".ply",), ply.recognises, ply.read, ply.write),
     Format("SPZ", (".spz",), spz.recognises, spz.read, spz.write),
-    Format("SOG", (".sog", "meta.json"), sog.recognises, sog.read),
-    Format("KSplat", (".ksplat",), ksplat.recognises, ksplat.read),
     Format("splat", (".splat",), splat.recognises, splat.read),
+    Format("KSplat", (".ksplat",), ksplat.recognises, ksplat.read),
+    Format("SOG", (".sog", "meta.json"), sog.recognises, sog.read),
 )
 
 

@@ -99,8 +99,10 @@ def notes_on_degree(degree: int, name: str) -> list[str]:
 def relative(means: Array) -> tuple[Array, FloatArray]:
     """`means` (N, 3) as float32, and the origin that they count from: zero, unless they are doubles far from there."""
     origin = np.zeros(3)
+    if means.dtype != np.float64:
+        return means, origin
     finite = means[np.isfinite(means).all(axis=1)]
-    if means.dtype == np.float64 and len(finite):
+    if len(finite):
         centre = np.median(finite, axis=0)
         extent = np.quantile(np.abs(finite - centre), 0.9, axis=0).max()
         if np.abs(centre).max() > FAR * extent:
