@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import bpy
@@ -16,7 +17,7 @@ import numpy as np
 from ..model.reconstruction import PointCloud, Shot
 from ..reports.shot_page import facts
 from ..reports.shot_report import report
-from . import cameras
+from . import cameras, identity
 from .changes import Changes
 from .identity import ROLE, SOLVE
 
@@ -54,18 +55,39 @@ def show(changes: Changes, shown: bpy.types.Object, shot: Shot, cloud: PointClou
 
 def said(shown: bpy.types.Object) -> list[tuple[str, str]]:
     """Label and text of what is known of a shot's camera in all; empty where nothing was measured."""
-    return [(label, text) for label, text in json.loads(shown.get(FACTS, "[]"))]
+    return [(entry[0], entry[1]) for entry in _parsed(identity.text(shown, FACTS), list) if _is_fact(entry)]
 
 
 def suspicious(shown: bpy.types.Object) -> dict[int, str]:
     """What to look at in a shot, by frame."""
-    return {int(number): text for number, text in json.loads(shown.get(SUSPICIOUS, "{}")).items()}
+    reasons = _parsed(identity.text(shown, SUSPICIOUS), dict)
+    return {int(number): str(text) for number, text in reasons.items() if _is_frame(number)}
 
 
 def details(shown: bpy.types.Object, frame: int) -> FrameDetails | None:
     """What a frame's tracks say; None where nothing was measured."""
-    entry = json.loads(shown.get(DETAILS, "{}")).get(str(frame))
-    return None if entry is None else FrameDetails(*entry)
+    entry = _parsed(identity.text(shown, DETAILS), dict).get(str(frame))
+    if not isinstance(entry, list) or len(entry) != 2 or not all(isinstance(value, int | float) for value in entry):
+        return None
+    return FrameDetails(*entry)
+
+
+@lru_cache(16)
+def _parsed(text: str, kind: type[Any]) -> Any:
+    """What a property of JSON holds, once for all rows that a list draws; empty where anybody wrote something else."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return kind()
+    return value if isinstance(value, kind) else kind()
+
+
+def _is_fact(entry: Any) -> bool:
+    return isinstance(entry, list) and len(entry) == 2 and all(isinstance(text, str) for text in entry)
+
+
+def _is_frame(number: str) -> bool:
+    return number.removeprefix("-").isdecimal() and len(number) < 10
 
 
 def curve(shown: bpy.types.Object) -> Any | None:

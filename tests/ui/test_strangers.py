@@ -5,12 +5,11 @@ artist has worked on is set as if it were new.
 import bpy
 import pytest
 
+from tests.blender.drawn import panel
+from tests.blender.extension import part, roots
+from tests.blender.world import CAMERAS, reconstruct, write_photos
 from threer_blender import bundle
-from threer_blender.scene import build, cameras, identity
-
-from .conftest import CAMERAS, reconstruct, write_photos
-from .drawn import panel
-from .extension import part, roots
+from threer_blender.scene import build, cameras, identity, shot_errors
 
 pytest_plugins = ["tests.blender.extension"]
 
@@ -21,7 +20,8 @@ VALUES = [
 ]  # fmt: skip
 KEYS = [
     identity.SOLVE, identity.ROLE, build.STALE, build.CHOSEN, build.NOTES, build.BUNDLE, build.INDEX,
-    cameras.ERROR, cameras.ERROR_BEFORE, cameras.WIDTH, cameras.PIXEL_ASPECT, cameras.PHOTO,
+    shot_errors.FACTS, shot_errors.SUSPICIOUS, shot_errors.DETAILS, cameras.ERROR, cameras.ERROR_BEFORE,
+    cameras.WIDTH, cameras.PIXEL_ASPECT, cameras.PHOTO,
 ]  # fmt: skip
 
 
@@ -47,6 +47,22 @@ def test_no_custom_property_breaks_the_panel(built):
                     placed[key] = before
     print(f"{drawn} of {drawn} panels drawn over custom properties of strangers' files")
     assert drawn == len(KEYS) * len(VALUES) * 4
+
+
+JSON = ["{", "[" * 100_000, "7", "null", "[7]", '[["a"]]', '[["a", 7]]', '{"a": 1}', '{"1": {}}', '{"1": ["x", 2]}']
+
+
+@pytest.mark.parametrize("text", [*JSON, '{"-": "x"}', '{"99999999999": "x"}'])
+def test_no_text_of_a_shot_breaks_its_panel(text):
+    shown = bpy.data.objects["Camera"]
+    for key in (shot_errors.FACTS, shot_errors.SUSPICIOUS, shot_errors.DETAILS):
+        try:
+            shown[key] = text
+        except UnicodeEncodeError:  # Blender keeps no such text
+            return
+    assert shot_errors.said(shown) == []
+    assert all(isinstance(frame, int) for frame in shot_errors.suspicious(shown))
+    assert shot_errors.details(shown, 1) is None
 
 
 @pytest.mark.usefixtures("addon")
