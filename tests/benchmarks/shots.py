@@ -1,14 +1,16 @@
 """Does it stick? Camera tracking on rendered shots with exact truth, beside Blender's own (libmv).
 
     nox -s benchmarks -- shots          all of them
-    python tests/benchmarks/shots.py walk …   some
+    python tests/benchmarks/shots.py walk … --side ours   some, by one side
 
 The plate alone goes in, through the public call. Shots are rendered on demand (tests/data/make_shots.py). Ours is told
 nothing. libmv is told the pixel aspect and which shots are nodal, as it does not find out; it knows no zoom.
 """
 
+import argparse
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -118,18 +120,22 @@ def libmv(name: str, truth: dict[str, Any]) -> dict[str, Any]:
     return case
 
 
-def rows(names: list[str]) -> Any:
+def rows(names: list[str], sides: list[str]) -> Iterator[list[str]]:
     for name in names:
         truth = make_shots.truth(name)
-        yield row(name, "ours", ours(name), truth)
-        yield row(name, "libmv", libmv(name, truth), truth)
+        cases = {"ours": lambda name, _: ours(name), "libmv": libmv}
+        for side in sides:
+            yield row(name, side, cases[side](name, truth), truth)
 
 
 def main() -> None:
-    names = sys.argv[1:] or [shot.name for shot in make_shots.SHOTS]
-    make_shots.ensure(names)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", default=[shot.name for shot in make_shots.SHOTS], metavar="NAME")
+    parser.add_argument("--side", choices=("ours", "libmv"), action="append", help="by default both")
+    options = parser.parse_args()
+    make_shots.ensure(options.names)
     print(f"{machine()}\n")
-    table(HEAD, rows(names))
+    table(HEAD, rows(options.names, options.side or ["ours", "libmv"]))
 
 
 if __name__ == "__main__":
