@@ -263,7 +263,7 @@ def test_stopping_keeps_a_result_that_is_only_being_improved(addon, shot, tmp_pa
     until(addon, lambda: task.preview is not None and task.progress.keeps)
     pictures = part("ui.pictures")
     pictures.icon(task.preview)  # without a window it is no icon, only a picture
-    assert tuple(pictures._pictures[str(task.preview)].image_size) == (32, 24)
+    assert tuple(addon.current().previews[str(task.preview)].image_size) == (32, 24)
     bpy.ops.threer.cancel(position=0)
     until(addon, roots)
     assert isinstance(task.ended, part("jobs.messages").Done)

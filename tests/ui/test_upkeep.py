@@ -82,7 +82,7 @@ def test_from_the_terms_to_the_button(declare, server, home, tmp_path):
     online()
     bpy.ops.threer.download_weights(engine="counter")  # the terms are accepted once
     assert (home / "weights" / "counter.bin").read_bytes() == CONTENT
-    assert part("ui.work").current().said == "counter.bin is complete and is the published file."
+    assert part("ui.work").current().success == "counter.bin is complete and is the published file."
     (tmp_path / "photos").mkdir()
     assert "threer.reconstruct" in panel()
 

@@ -25,10 +25,10 @@ _parts = (properties, operators, lenses, splats, proxies, upkeep, pictures, engi
 
 def register(home: Path, addon_id: str) -> None:
     """Makes the user interface known to Blender; `home` is the add-on's own folder, `addon_id` its module's name."""
-    work.begin(home)
+    work.begin(home, addon_id)
     for part in _parts:
         part.register()
-    preferences.register(addon_id)
+    preferences.register()
 
 
 def unregister() -> None:

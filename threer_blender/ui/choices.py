@@ -9,15 +9,14 @@ from typing import Any
 import bpy
 
 from ..model.engine import Engine
+from . import work
 
 WEIGHTS = "THREER_WEIGHTS"  # the variable that `store.default` reads; what Blender starts has it from here
-_addon_id = ""
-_from_outside: str | None = None
 
 
 def current() -> Any:
     """The add-on's preferences."""
-    return bpy.context.preferences.addons[_addon_id].preferences
+    return bpy.context.preferences.addons[work.current().addon_id].preferences
 
 
 def allows(engine: Engine) -> bool:
@@ -38,24 +37,24 @@ def refusal(engine: Engine, options: Mapping[str, Any]) -> str:
 
 def use_weights_folder(preferences: Any, _context: Any = None) -> None:
     """Makes the folder that is set the weights store, or the one that it would be without."""
-    folder = bpy.path.abspath(preferences.weights_folder) or _from_outside
+    folder = bpy.path.abspath(preferences.weights_folder) or work.current().weights_folder
     if folder:
         os.environ[WEIGHTS] = folder
     else:
         os.environ.pop(WEIGHTS, None)
 
 
-def begin(addon_id: str) -> None:
+def begin() -> None:
     """Called when the add-on is enabled, once Blender knows its preferences."""
-    global _addon_id, _from_outside
-    _addon_id, _from_outside = addon_id, os.environ.get(WEIGHTS)
-    if addon_id in bpy.context.preferences.addons:
+    work.current().weights_folder = os.environ.get(WEIGHTS)
+    if work.current().addon_id in bpy.context.preferences.addons:
         use_weights_folder(current())
 
 
 def end() -> None:
     """Called when the add-on is disabled: the variable is as it was."""
-    if _from_outside is None:
+    folder = work.current().weights_folder
+    if folder is None:
         os.environ.pop(WEIGHTS, None)
     else:
-        os.environ[WEIGHTS] = _from_outside
+        os.environ[WEIGHTS] = folder

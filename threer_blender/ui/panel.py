@@ -180,8 +180,8 @@ def _left(task: Task) -> str:
 def _said(layout: Any, columns: int) -> None:
     """What went wrong, or went well, last."""
     current = work.current()
-    if current.said:
-        words.sentence(layout.box(), current.said, columns, "CHECKMARK")
+    if current.success:
+        words.sentence(layout.box(), current.success, columns, "CHECKMARK")
     if not current.error:
         return
     box = layout.box().column()

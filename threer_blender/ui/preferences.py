@@ -91,11 +91,11 @@ def _cache(home: Path) -> int:
     return sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
 
 
-def register(addon_id: str) -> None:
+def register() -> None:
     """Makes the preferences of the add-on known."""
-    THREER_AP_preferences.bl_idname = addon_id
+    THREER_AP_preferences.bl_idname = work.current().addon_id
     bpy.utils.register_class(THREER_AP_preferences)
-    choices.begin(addon_id)
+    choices.begin()
 
 
 def unregister() -> None:

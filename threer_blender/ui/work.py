@@ -35,17 +35,23 @@ Found = TypeVar("Found")
 
 @dataclass
 class Work:
-    """What goes on. `error` is the last thing that went wrong and `log` where more stands about it, if anywhere.
+    """All that the user interface knows while the add-on is enabled.
 
-    `said` is a sentence about the last download or set-up that went well.
+    `addon_id` is the add-on's module in Blender's preferences. `weights_folder` is the folder for weights that the
+    environment named before Blender's preferences did. `previews` are the pictures that Blender shows as icons. `error`
+    is the last thing that went wrong and `log` where more stands about it, if anywhere. `success` is a sentence about
+    the last download or set-up that went well.
     """
 
+    addon_id: str
     queue: Queue
     known: Known  # what drawing must not wait for
+    weights_folder: str | None = None
+    previews: Any = None
     arrived: list[Task] = field(default_factory=list)  # done, on their way into their scenes
     offered: list[Path] = field(default_factory=list)  # results that only the artist can tell where to put
     error: str = ""
-    said: str = ""
+    success: str = ""
     log: Path | None = None
 
     @property
@@ -64,10 +70,10 @@ def current() -> Work:
     return _work
 
 
-def begin(home: Path) -> None:
+def begin(home: Path, addon_id: str) -> None:
     """Called when the add-on is enabled: finds results that nobody imported."""
     global _work
-    _work = Work(Queue(home), Known(at_once=bpy.app.background))
+    _work = Work(addon_id, Queue(home), Known(at_once=bpy.app.background))
     _offer()
 
 
@@ -96,7 +102,7 @@ def add(asked: Asked, owner: int = 0) -> Task:
     """Puts what is asked for into the queue, and sees to it that the queue is looked at."""
     work = current()
     task = work.queue.add(asked, owner)
-    work.error, work.said, work.log = "", "", None
+    work.error, work.success, work.log = "", "", None
     if not bpy.app.timers.is_registered(tick):
         bpy.app.timers.register(tick, first_interval=0.0, persistent=True)
     return task
@@ -188,7 +194,7 @@ def _settle(task: Task) -> None:
         return
     _forget(task)
     if isinstance(task.ended, Finished):
-        work.said = task.ended.text
+        work.success = task.ended.text
         return
     assert isinstance(task.ended, Failed)
     work.error = task.ended.text
