@@ -142,6 +142,20 @@ def test_a_lens_that_changes_is_keyed(filmed, tmp_path):
     assert max(pixel_errors(root, zoomed)) < 0.01
 
 
+def test_a_camera_that_only_turns_has_keys_for_its_rotation_alone(filmed, tmp_path):
+    still = {number: replace(each, world_from_camera=each.world_from_camera.copy()) for number, each in FRAMES.items()}
+    for each in still.values():
+        each.world_from_camera[:3, 3] = (1.0, 2.0, 3.0)
+    turning = replace(filmed, shots=[replace(filmed.shots[0], cameras=still, move="nodal")])
+    camera = moving(build.build(turning, tmp_path / "bundle"))
+    assert {curve.data_path for curve in camera.animation_data.action.fcurves} == {"rotation_quaternion"}
+    places = []
+    for number in still:
+        bpy.context.scene.frame_set(number)
+        places.append(tuple(camera.location))
+    assert len(set(places)) == 1
+
+
 def test_a_second_solve_moves_the_same_camera_anew(filmed, tmp_path):
     root = build.build(filmed, tmp_path)
     first, actions = moving(root), len(bpy.data.actions)
