@@ -93,6 +93,20 @@ def test_a_move_with_a_zoom():
     assert focal_errors(solution, shot).max() < 0.005
 
 
+def test_a_move_that_ends_in_a_pan():
+    poses = made.moving(14)
+    centre, aim = poses[-1][:3, 3], poses[-1][:3, 3] + 5 * poses[-1][:3, 2]
+    poses += [made.look(centre, (aim[0] + 5 * a, aim[1] + np.sin(4 * a), aim[2])) for a in np.linspace(0, 1, 15)[1:]]
+    shot = made.shot(poses, points=2000, longest=12)
+    solved = {number: camera for number, camera in keys(shot, every=3).items() if number <= 14}  # none of the pan
+    solution = solver.solve_moving(shot.tracks, solved, "")
+    assert solution.move == "free"
+    assert len(solution.cameras) == 28
+    assert turned_wrong(solution, shot).max() < 0.04
+    assert "It only turns, or rests, in the frames" in solution.reason
+    assert len({tuple(solution.cameras[number].world_from_camera[:3, 3]) for number in range(17, 28)}) == 1
+
+
 def test_a_known_lens_stays():
     shot = made.shot(made.moving())
     solution = solver.solve_moving(shot.tracks, keys(shot, focal=1.0), "", lens_known=True)

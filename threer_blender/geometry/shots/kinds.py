@@ -75,9 +75,9 @@ def choose(
     matches = sum(len(first) for _, _, first, _ in pairs)
     each = np.log(4 * max(matches, 1))
     scores = {
-        "free": _score(epipolar, noise, 3) + EPIPOLAR_PARAMETERS * len(pairs) * each,
-        "nodal": _score(_transfer(some, pairs, solved[False]), noise, 2) + TURN_PARAMETERS * len(frames) * each,
-        "zoom": _score(_transfer(some, pairs, solved[True]), noise, 2)
+        "free": score(epipolar, noise, 3) + EPIPOLAR_PARAMETERS * len(pairs) * each,
+        "nodal": score(_transfer(some, pairs, solved[False]), noise, 2) + TURN_PARAMETERS * len(frames) * each,
+        "zoom": score(_transfer(some, pairs, solved[True]), noise, 2)
         + (TURN_PARAMETERS + ZOOM_PARAMETERS) * len(frames) * each,
     }
     best = min(scores, key=lambda name: scores[name])
@@ -238,7 +238,7 @@ def _transfer(tracks: Tracks, pairs: list[tuple[int, int, Array, Array]], turnin
     return np.concatenate(errors)
 
 
-def _score(errors: FloatArray, noise: float, dimension: int) -> float:
+def score(errors: FloatArray, noise: float, dimension: int) -> float:
     """The criterion's sum over the matches, of errors from something of so many dimensions among the four."""
     return float(np.minimum((errors / noise) ** 2 + dimension * np.log(4), LARGEST).sum())
 

@@ -4,7 +4,8 @@
 2. `kinds` tells from their tracks whether the camera moves, and whether it zooms.
 3. `rotating` finds a first state of a camera that only turns, `moving` of one that moves, from frames that an engine
    solved.
-4. `adjustment` brings all frames, the lens and the points to where they meet the tracks best.
+4. `adjustment` brings all frames, the lens and the points to where they meet the tracks best; parts of a move in which
+   the camera only turns, by `stretches`, are held at one place.
 5. `judgement` says how well each frame fits.
 """
 
@@ -21,7 +22,7 @@ from ...model.errors import UserError
 from ...model.reconstruction import MEDIAN_DEPTH, Camera
 from .. import rotations
 from ..adjustment.tracks import Tracks
-from . import adjustment, kinds, moving, rotating
+from . import adjustment, kinds, moving, rotating, stretches
 from .adjustment import Adjusted, bounded
 from .judgement import FrameErrors, judge
 from .problem import ShotLens, ShotState
@@ -145,7 +146,16 @@ def solve_moving(
     zooms, sentence = kinds.choose_zoom(tracks, shot.numbers, solved, state, lens_known, check)
     if not zooms:
         state = replace(state, zooms=np.zeros(frames))
-    adjusted = adjustment.adjust(tracks, frames, solved, kinds.moving_freedom(shot.numbers, zooms), state, check)
+    freedom = kinds.moving_freedom(shot.numbers, zooms)
+    adjusted = adjustment.adjust(tracks, frames, solved, freedom, state, check)
+    turning = stretches.turning_stretches(adjusted, shot.numbers)
+    if turning:
+        held = replace(freedom, priors=freedom.priors.and_(stretches.holding(turning)))
+        adjusted = adjustment.adjust(adjusted.tracks, frames, solved, held, adjusted.state, check)
+        centres = stretches.at_one_place(adjusted.state.centres, turning)
+        adjusted = replace(adjusted, state=replace(adjusted.state, centres=centres))
+        parts = ", ".join(f"{shot.numbers[first]} to {shot.numbers[last]}" for first, last in turning)
+        sentence += f" It only turns, or rests, in the frames {parts}."
     adjusted = in_world_of(adjusted, shot.numbers, keys)
     state = adjusted.state
     points = state.points[:, :3] / np.maximum(state.points[:, 3:], 1 / FARTHEST)

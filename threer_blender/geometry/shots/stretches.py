@@ -1,0 +1,73 @@
+"""[R] Parts of a move in which the camera only turns, or rests: found by the criterion of `kinds`, and then held there.
+
+Two frames some way apart are explained by a turn, or by the turn and the move that were solved; where the turn does,
+the camera stood at one place between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ...model import lens
+from ...model.arrays import FloatArray, IntArray
+from . import banded, kinds
+from .adjustment import Adjusted
+from .moving import camera_rays
+from .problem import CENTRE, NOISE, POSE
+
+APART = 6  # frames between the two that are compared
+LEAST = 10  # frames of a stretch
+HOLD = 1e-5  # median depths: how far centres within a stretch may be from each other while it is adjusted
+
+
+def turning_stretches(adjusted: Adjusted, numbers: IntArray) -> list[tuple[int, int]]:
+    """First and last frames, by their place among the `numbers` (F,), of the parts that a turn explains."""
+    frames = len(numbers)
+    noise = max(NOISE * max(adjusted.lens.size), float(np.median(adjusted.errors)))
+    rests = np.zeros(frames, np.bool_)
+    tracks, state = adjusted.tracks, adjusted.state
+    focal = adjusted.lens.focal * np.exp(state.lens[0])
+    solved = replace(adjusted.lens, focal=focal, start=state.lens)
+    rays = camera_rays(tracks, solved, state.zooms)
+    distortion, centre = solved.distortion(state.lens), state.lens[1:3]
+    by_frame = [np.flatnonzero(tracks.camera == frame) for frame in range(frames)]
+    for here in range(frames - APART):
+        there = here + APART
+        _, first, second = np.intersect1d(
+            tracks.point[by_frame[here]], tracks.point[by_frame[there]], return_indices=True
+        )
+        if len(first) < kinds.LEAST_MATCHES:
+            continue
+        first, second = by_frame[here][first], by_frame[there][second]
+        local = rays[first] @ (state.rotations[there] @ state.rotations[here].T).T
+        focals = focal * np.exp(state.zooms[there])
+        turned = lens.distort(distortion, local[:, :2] / local[:, 2:]) * focals + centre
+        off = np.linalg.norm(turned - tracks.pixels[second], axis=1) / np.sqrt(2)
+        moved = adjusted.errors[second]
+        each = np.log(4 * len(first))
+        turn = kinds.score(off, noise, 2) + kinds.TURN_PARAMETERS * each
+        move = kinds.score(moved, noise, 3) + kinds.EPIPOLAR_PARAMETERS * each
+        if turn < move:
+            rests[here : there + 1] = True
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], rests.astype(int), [0]])))
+    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= LEAST]
+
+
+def holding(stretches: Sequence[tuple[int, int]]) -> banded.Priors:
+    """Priors that the centres of neighbouring frames of a stretch are one."""
+    first = np.concatenate([np.empty(0, np.int64), *(np.arange(a, b) for a, b in stretches)])
+    axes = np.arange(CENTRE.start, CENTRE.stop)
+    here = (first[:, None] * POSE + axes).ravel()
+    slots = np.stack([here, here + POSE, here], axis=1)
+    return banded.Priors(slots, np.tile([1 / HOLD, -1 / HOLD, 0.0], (len(slots), 1)))
+
+
+def at_one_place(centres: FloatArray, stretches: Sequence[tuple[int, int]]) -> FloatArray:
+    """The centres (F, 3), those of each stretch exactly one."""
+    held = centres.copy()
+    for first, last in stretches:
+        held[first : last + 1] = centres[first : last + 1].mean(axis=0)
+    return held
