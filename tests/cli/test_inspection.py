@@ -32,7 +32,7 @@ def test_every_reason_has_its_colour(
     assert command_line.main(["cleaning", str(tmp_path / "result"), "--output", str(tmp_path / "pictures")]) == 0
     said = capsys.readouterr().out
     assert r"0.png: 'a\n.jpg': edge 11.1%, sky 11.1%, seen through 11.1%, merged 11.1%" in said
-    assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["0.png"]
+    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["0.png", "manifest.json"]
     row = np.asarray(Image.open(tmp_path / "pictures" / "0.png"))[2]
     assert [tuple(pixel) for pixel in row[1:5]] == [inspection.COLOURS[reason] for reason in REMOVED[1:]]
     assert (row[[0, 5, 6, 7]].max(axis=1) == row[[0, 5, 6, 7]].min(axis=1)).all()
@@ -48,3 +48,17 @@ def test_a_result_that_tells_nothing_is_a_sentence(
     assert command_line.main(arguments) == command_line.EXIT_USER
     assert "does not say what was removed" in capsys.readouterr().err
     assert not (tmp_path / "pictures").exists()
+
+
+def test_pictures_of_others_are_not_painted_over(
+    result: Reconstruction, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle.write(result, tmp_path / "result")
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "0.png").write_bytes(b"precious")
+    arguments = ["cleaning", str(tmp_path / "result"), "--output", str(tmp_path / "pictures")]
+    assert command_line.main(arguments) == command_line.EXIT_USER
+    assert "holds something else ('0.png')" in capsys.readouterr().err
+    assert (tmp_path / "pictures" / "0.png").read_bytes() == b"precious"
+    assert command_line.main([*arguments[:-1], str(tmp_path / "new")]) == 0
+    assert command_line.main([*arguments[:-1], str(tmp_path / "new")]) == 0  # it is ours to replace

@@ -91,6 +91,7 @@ class THREER_OT_export_splats(Button, bpy.types.Operator):  # type: ignore[misc]
     bl_idname = "threer.export_splats"
     bl_label = "Export Gaussian Splats"
 
+    check_existing: bpy.props.BoolProperty(default=True, options=HIDDEN)  # type: ignore[valid-type]
     filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})  # type: ignore[valid-type]
     filter_glob: bpy.props.StringProperty(  # type: ignore[valid-type]
         default=";".join(f"*{end}" for end in splat_files.endings(written=True)), options=HIDDEN
