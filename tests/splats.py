@@ -1,17 +1,17 @@
 """Gaussians for tests: random ones, their covariances and colours, decoders for splat files, where files are."""
 
 import io
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests import real_data
 from threer_blender.model import spherical_harmonics
 from threer_blender.model.reconstruction import Gaussians
 from threer_blender.splat_files import Codecs
 
-DATA = Path(os.environ.get("THREER_DATA", Path(__file__).parents[2] / "shared" / "data")) / "splats"
+DATA = real_data.FOLDER / "splats"
 SCENE = Path(__file__).parent / "data" / "splats"  # one scene in every format, see its README
 
 

@@ -18,14 +18,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.sample_photos import SAMPLE, shrunk
+from tests.sample_photos import SAMPLE, film, shrunk, static_camera
 from threer_blender import bundle, headless
 from threer_blender.jobs.messages import Failed, Message, Notice, Progress
 from threer_blender.jobs.process import Job
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Reconstruction
 
-DATA = Path(os.environ.get("THREER_DATA", Path(__file__).parents[3] / "shared" / "data"))
 FAST = {"quality": "preview"}
 
 
@@ -166,15 +165,12 @@ def test_photos_without_overlap(place: Place, tmp_path: Path) -> None:
     assert "overlap" in refused(sorted(tmp_path.glob("other*.png")), place)[0]
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="needs the shared real photos (THREER_DATA)")
-@pytest.mark.parametrize("video", ["opencv_box_static_camera.mp4", "opencv_vtest_static_camera_people.mp4"])
-def test_static_camera_with_moving_things(place: Place, video: str) -> None:
-    pytest.importorskip("av")
-    assert "move" in refused([DATA / "videos" / video], place)[0]
+@pytest.mark.parametrize("turning", [False, True], ids=["across", "turning"])
+def test_film_of_a_static_camera_with_moving_things(place: Place, tmp_path: Path, turning: bool) -> None:
+    assert "move" in refused([film(static_camera(turning), tmp_path / "still.mp4")], place)[0]
 
 
 def test_text_named_mp4(place: Place, tmp_path: Path) -> None:
-    pytest.importorskip("av")
     (tmp_path / "letter.mp4").write_text("Dear friend,")
     assert "letter.mp4: It is damaged, or no video" in refused([tmp_path / "letter.mp4"], place)[0]
 

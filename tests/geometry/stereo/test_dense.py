@@ -1,22 +1,20 @@
 """The dense stage against exact depth: a ray-cast world, and a stereo pair with true disparity. [R]"""
 
 import json
-import os
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests import real_data
 from tests.runtime import synthetic
 from threer_blender.geometry.stereo import dense
 from threer_blender.geometry.stereo.views import DepthMap, View
 
-DATA = Path(os.environ.get("THREER_DATA", Path(__file__).parents[4] / "shared" / "data"))
-MOTORCYCLE = DATA / "middlebury2014_motorcycle"
+MOTORCYCLE = real_data.FOLDER / "middlebury2014_motorcycle"
 
 
 def silent(_done: int, _total: int) -> None:
@@ -167,7 +165,7 @@ def test_views_from_one_place_are_refused() -> None:
         dense.estimate_depths([view], dense.PREVIEW, silent)
 
 
-@pytest.mark.skipif(not MOTORCYCLE.is_dir(), reason=f"needs the stereo pair in {MOTORCYCLE} (THREER_DATA)")
+@pytest.mark.real_data
 def test_a_real_pair_with_true_disparity() -> None:
     """The dense stage alone, true cameras given: at most 12 % of trusted pixels off by a pixel, 85 % covered."""
     frames = json.loads((MOTORCYCLE / "cameras.json").read_text())["frames"]
