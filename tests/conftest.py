@@ -1,8 +1,14 @@
-"""Tests on real photos are taken where those are: see real_data.py."""
+"""Real photos are used where they are (see real_data.py); numpy's BLAS has one thread."""
+
+import os
 
 import pytest
 
 from tests import real_data
+
+# Before numpy loads. With two threads, OpenBLAS wakes and awaits the second for every inverse of a 4 × 4 matrix: twelve
+# times the work, and much more beside another program. Numba, PyTorch and COLMAP have threads of their own.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -82,15 +82,15 @@ def test_plan_covers_every_photo_and_overlaps() -> None:
             assert first.stop - second.start >= SETTINGS.overlap
 
 
-def test_a_thousand_frames_come_out_as_one(tmp_path: Path) -> None:
-    capture = Capture(1000, lies=0.1)
+def test_four_hundred_frames_come_out_as_one(tmp_path: Path) -> None:
+    capture = Capture(400, lies=0.1)
     loops = capture.loops()
-    solution = chunks.solve(1000, capture.predict, SETTINGS, tmp_path, loops)
+    solution = chunks.solve(400, capture.predict, SETTINGS, tmp_path, loops)
     assert loops
     assert max(capture.asked) <= SETTINGS.size
     assert 0.6 < solution.agreement < 1
     views = list(solution)
-    assert len(views) == 1000
+    assert len(views) == 400
     error = capture.errors(solution)
     assert np.sqrt((error**2).mean()) < 0.08  # of a way of 27 around a room of 10
     # No seam shows: from frame to frame the camera moves as it did, and the room is as deep as it was, all along.
@@ -100,19 +100,19 @@ def test_a_thousand_frames_come_out_as_one(tmp_path: Path) -> None:
     assert np.abs(steps / np.median(steps) - 1).max() < 0.35
     scale = np.array([np.median(v.depth / t.depth) for v, t in zip(views, capture.truth, strict=True)])
     leaps = np.abs(np.diff(np.log(scale)))  # a frame's own noise makes some everywhere
-    shared = np.zeros(999, bool)
-    for first, second in zip(chunks.plan(1000, SETTINGS), chunks.plan(1000, SETTINGS)[1:], strict=False):
+    shared = np.zeros(399, bool)
+    for first, second in itertools.pairwise(chunks.plan(400, SETTINGS)):
         shared[second.start - 1 : first.stop] = True
     assert leaps[shared].max() < 1.2 * leaps[~shared].max()
     assert np.abs(scale / np.median(scale) - 1).max() < 0.08
 
 
 def test_closing_loops_straightens_a_long_capture(tmp_path: Path) -> None:
-    capture = Capture(600)
+    capture = Capture(360)
     (tmp_path / "open").mkdir()
     (tmp_path / "closed").mkdir()
-    left_open = chunks.solve(600, capture.predict, SETTINGS, tmp_path / "open")
-    closed = chunks.solve(600, capture.predict, SETTINGS, tmp_path / "closed", capture.loops())
+    left_open = chunks.solve(360, capture.predict, SETTINGS, tmp_path / "open")
+    closed = chunks.solve(360, capture.predict, SETTINGS, tmp_path / "closed", capture.loops())
     assert (capture.errors(closed) ** 2).mean() < 0.7 * (capture.errors(left_open) ** 2).mean()
 
 
@@ -184,4 +184,4 @@ def test_parts_that_share_nothing_but_sky_are_refused(tmp_path: Path) -> None:
 def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
     (tmp_path / "short").mkdir()
     (tmp_path / "long").mkdir()
-    assert peak(360, tmp_path / "long") < 1.15 * peak(120, tmp_path / "short")
+    assert peak(240, tmp_path / "long") < 1.1 * peak(120, tmp_path / "short")
