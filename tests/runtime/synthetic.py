@@ -20,15 +20,10 @@ class Shot:
     edge: NDArray[np.bool_]  # (H, W) the pixel straddles two surfaces
 
 
-def shots(
-    count: int, width: int, height: int, step_degrees: float, noise: float = 2.0, distance: float = 1.0
-) -> list[Shot]:
-    """``count`` pictures from an arc around the world, neighbours ``step_degrees`` apart; noise in grey levels.
-
-    The focal length grows with ``distance``, so that the pictures show as much from farther away.
-    """
+def shots(count: int, width: int, height: int, step_degrees: float, noise: float = 2.0) -> list[Shot]:
+    """``count`` pictures from an arc around the world, neighbours ``step_degrees`` apart; noise in grey levels."""
     angles = np.radians(step_degrees) * (np.arange(count) - (count - 1) / 2)
-    return [_shoot(angle, i, width, height, noise, distance) for i, angle in enumerate(angles)]
+    return [_shoot(angle, i, width, height, noise) for i, angle in enumerate(angles)]
 
 
 def sparse_points(taken: list[Shot], count: int, seed: int = 0) -> list[tuple[Float, NDArray[np.int64]]]:
@@ -56,15 +51,15 @@ def sparse_points(taken: list[Shot], count: int, seed: int = 0) -> list[tuple[Fl
     return seen
 
 
-def _shoot(angle: float, seed: int, width: int, height: int, noise: float, distance: float) -> Shot:
-    centre = distance * np.array([4 * np.sin(angle), -1.2 + 0.2 * np.sin(2.1 * seed), -4 * np.cos(angle)])
+def _shoot(angle: float, seed: int, width: int, height: int, noise: float) -> Shot:
+    centre = np.array([4 * np.sin(angle), -1.2 + 0.2 * np.sin(2.1 * seed), -4 * np.cos(angle)])
     forward = np.array([0, -0.4, 0.3]) - centre
     forward /= np.linalg.norm(forward)
     right = np.cross([0, 1, 0], forward)
     right /= np.linalg.norm(right)
     pose = np.eye(4)
     pose[:3] = np.column_stack([right, np.cross(forward, right), forward, centre])
-    focal = 0.94 * width * distance
+    focal = 0.94 * width
     intrinsics = np.array([[focal, 0, width / 2 + 3], [0, focal, height / 2 - 2], [0, 0, 1]])
     colour, _, _ = _cast(intrinsics, pose, width, height, 2)
     colour = colour.reshape(height, 2, width, 2, 3).mean((1, 3))

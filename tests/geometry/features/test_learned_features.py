@@ -18,14 +18,8 @@ except PackageNotFoundError:
 
 from tests import real_data  # noqa: E402
 from threer_blender.geometry.features import features, learned_features  # noqa: E402
-from threer_blender.geometry.features.features import (  # noqa: E402
-    FEATURES,
-    MATCHES,
-    Matched,
-    Settings,
-    add_image,
-    verified,
-)
+from threer_blender.geometry.features.database import FeatureSettings, Matched, add_image, verified  # noqa: E402
+from threer_blender.geometry.features.features import FEATURES, MATCHES  # noqa: E402
 from threer_blender.model.engine import ReportStage  # noqa: E402
 from threer_blender.model.errors import Cancelled, UserError  # noqa: E402
 from threer_blender.model.lens import Distortion  # noqa: E402
@@ -38,7 +32,7 @@ pycolmap = pytest.importorskip("pycolmap")
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 TRUTH = {record["photo"]: record for record in json.loads((SAMPLE / "truth.json").read_text())["cameras"]}
 WIDE = ("IMG_2041.jpg", "IMG_2043.jpg", "IMG_2046.jpg")  # 26 degrees from one to the next
-SMALL = Settings(long_side=480, features=400)
+SMALL = FeatureSettings(long_side=480, features=400)
 
 
 def read(*paths: Path) -> list[Photo]:
@@ -173,7 +167,7 @@ def test_joined_with_sift(wide: Matched, tmp_path: Path) -> None:
     """
     photos = [*wide.photos, *read(SAMPLE / "photos" / "IMG_2050.jpg")]
     sift = features.extract_and_match(
-        photos, photo_files.pixels, tmp_path, Settings(long_side=640, features=800), lambda *_: None
+        photos, photo_files.pixels, tmp_path, FeatureSettings(long_side=640, features=800), lambda *_: None
     )
     (tmp_path / "learned").mkdir()
     both = learned_features.joined(sift, {0}, photo_files.pixels, tmp_path / "learned", SMALL, lambda *_: None)
@@ -216,7 +210,7 @@ def test_the_gate_refuses_what_unrelated_photos_share(tmp_path: Path, monkeypatc
         "rmvd_board/images/key.png",
     )
     photos = read(*(real_data.FOLDER / path for path in unrelated))
-    settings = Settings(long_side=640, features=512)
+    settings = FeatureSettings(long_side=640, features=512)
 
     def pairs(folder: Path) -> int:
         folder.mkdir()

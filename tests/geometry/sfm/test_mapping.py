@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,21 +18,23 @@ from tests.films import static_camera
 from tests.runtime import synthetic
 from threer_blender.engines import colmap
 from threer_blender.files.photo_files import find
-from threer_blender.geometry.features.features import FEATURES, MATCHES, Matched, Settings, extract_and_match
+from threer_blender.geometry.features.database import FeatureSettings, Matched
+from threer_blender.geometry.features.features import FEATURES, MATCHES, extract_and_match
 from threer_blender.geometry.sfm import mappers, mapping
-from threer_blender.geometry.sfm.mapping import DEPTH, MAPPING, Solution, solve
-from threer_blender.geometry.sfm.model_selection import judge, read_pairs
+from threer_blender.geometry.sfm.mapping import MAPPING, MappingSolution, solve
+from threer_blender.geometry.sfm.model_selection import read_pairs, score_model
 from threer_blender.jobs.messages import Message, Progress
+from threer_blender.model.arrays import Array
 from threer_blender.model.engine import ReportStage, Stage
 from threer_blender.model.errors import Cancelled, UserError
-from threer_blender.model.reconstruction import Array, Camera, LeftOut, Photo
+from threer_blender.model.reconstruction import MEDIAN_DEPTH, Camera, Photo, Unregistered
 from threer_blender.pictures import photos as door
 from threer_blender.runtime.report import Report
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = ROOT / "tests" / "data" / "sample"
-SMALL = Settings(long_side=800, features=3000)
-TINY = Settings(long_side=480, features=1500)
+SMALL = FeatureSettings(long_side=800, features=3000)
+TINY = FeatureSettings(long_side=480, features=1500)
 LATER = Stage("later", "Later")
 
 
@@ -54,19 +54,12 @@ def written(pictures: dict[str, Array], folder: Path) -> list[Photo]:
     return read(folder)
 
 
-def world(taken: list[synthetic.Shot], folder: Path) -> tuple[list[Photo], dict[str, Array]]:
-    """Photos of the ray-cast world, and world_from_camera (4, 4) of each."""
-    named = {f"world{number}.png": shot for number, shot in enumerate(taken)}
-    photos = written({name: shot.image for name, shot in named.items()}, folder)
-    return photos, {name: shot.world_from_camera for name, shot in named.items()}
-
-
-def sparse(photos: list[Photo], folder: Path, settings: Settings = SMALL) -> Solution:
+def sparse(photos: list[Photo], folder: Path, settings: FeatureSettings = SMALL) -> MappingSolution:
     """Both halves of the stage on photo files."""
     return solve(extract_and_match(photos, door.pixels, folder, settings, silent), silent)
 
 
-def sparse_pictures(pictures: list[Array], folder: Path) -> Solution:
+def sparse_pictures(pictures: list[Array], folder: Path) -> MappingSolution:
     """Both halves of the stage on pictures (H, W, 3) uint8 that stand in no file."""
     photos = [Photo(f"{i}.png", str(i), p.shape[1], p.shape[0], "") for i, p in enumerate(pictures)]
     settings = replace(TINY, long_side=800)
@@ -91,9 +84,15 @@ def degrees_between(cameras: list[Camera], truth: dict[str, Array]) -> tuple[Arr
     return np.array(rotation), np.array(direction)
 
 
+def true_poses(name: str) -> dict[str, Array]:
+    """world_from_camera (4, 4) by photo of a set of real photos."""
+    frames = json.loads((real_data.FOLDER / name / "cameras.json").read_text())["frames"]
+    return {Path(frame["file"]).name: np.linalg.inv(frame["w2c"]) for frame in frames}
+
+
 # ----------------------------------------------------------------------------------------------- against truth
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Solution:
+def sample(tmp_path_factory: pytest.TempPathFactory) -> MappingSolution:
     return sparse(read(SAMPLE / "photos"), tmp_path_factory.mktemp("sample"), replace(SMALL, long_side=640))
 
 
@@ -107,7 +106,9 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
 @pytest.fixture(scope="module")
 def others(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
     """Four photos of another scene."""
-    return world(synthetic.shots(4, 640, 480, 8), tmp_path_factory.mktemp("others"))[0]
+    taken = synthetic.shots(4, 640, 480, 8)
+    pictures = {f"other{number}.png": shot.image for number, shot in enumerate(taken)}
+    return written(pictures, tmp_path_factory.mktemp("others"))
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +121,7 @@ def sample_truth() -> dict[str, Any]:
     return {camera["photo"]: camera for camera in json.loads((SAMPLE / "truth.json").read_text())["cameras"]}
 
 
-def test_sample_cameras_are_where_they_were(sample: Solution, sample_truth: dict[str, Any]) -> None:
+def test_sample_cameras_are_where_they_were(sample: MappingSolution, sample_truth: dict[str, Any]) -> None:
     assert len(sample.cameras) >= len(sample_truth) - 1
     poses = {name: np.array(camera["world_from_camera"]) for name, camera in sample_truth.items()}
     rotation, direction = degrees_between(sample.cameras, poses)
@@ -129,7 +130,7 @@ def test_sample_cameras_are_where_they_were(sample: Solution, sample_truth: dict
     assert np.median(direction) < 1.0
 
 
-def test_sample_lens_is_the_true_one(sample: Solution, sample_truth: dict[str, Any]) -> None:
+def test_sample_lens_is_the_true_one(sample: MappingSolution, sample_truth: dict[str, Any]) -> None:
     for camera in sample.cameras:
         true = sample_truth[camera.photo]
         assert (camera.width, camera.height) == (true["width"], true["height"])
@@ -137,7 +138,7 @@ def test_sample_lens_is_the_true_one(sample: Solution, sample_truth: dict[str, A
         assert camera.fy == pytest.approx(true["fy"], rel=0.02)
 
 
-def test_observed_points_project_to_the_photo(sample: Solution) -> None:
+def test_observed_points_project_to_the_photo(sample: MappingSolution) -> None:
     for camera, observed in zip(sample.cameras, sample.observed, strict=True):
         pixels = camera.project(sample.positions[observed])
         assert np.all(pixels > 0)
@@ -146,12 +147,12 @@ def test_observed_points_project_to_the_photo(sample: Solution) -> None:
         assert 0 < camera.reprojection_error < 2
 
 
-def test_world_has_a_sane_size(sample: Solution) -> None:
+def test_world_has_a_sane_size(sample: MappingSolution) -> None:
     depths = [
         (sample.positions[observed] @ camera.camera_from_world[2, :3] + camera.camera_from_world[2, 3])
         for camera, observed in zip(sample.cameras, sample.observed, strict=True)
     ]
-    assert np.median(np.concatenate(depths)) == pytest.approx(DEPTH)
+    assert np.median(np.concatenate(depths)) == pytest.approx(MEDIAN_DEPTH)
     assert np.allclose(np.median(sample.positions, axis=0), 0, atol=1e-9)
 
 
@@ -177,11 +178,11 @@ def test_a_photo_that_a_model_lacks_is_placed_in_it(matched: Matched) -> None:
     """One photo taken out of a model comes back, to where it was."""
     pairs = read_pairs(matched)
     (model,) = mappers.run(mappers.CANDIDATES[0], matched, lambda _: None)
-    whole = judge("whole", model, matched, pairs)
+    whole = score_model("whole", model, matched, pairs)
     smaller = pycolmap.Reconstruction(model)
     smaller.deregister_frame(smaller.image(3).frame_id)
-    found = mapping._continued(judge("smaller", smaller, matched, pairs), matched, pairs, lambda _: None)
-    assert found.placed == whole.placed == frozenset(range(7))
+    found = mapping._continued(score_model("smaller", smaller, matched, pairs), matched, pairs, lambda _: None)
+    assert found.registered == whole.registered == frozenset(range(7))
     before, after = (m.image(3).cam_from_world() * m.image(1).cam_from_world().inverse() for m in (model, found.model))
     assert np.degrees((before.rotation * after.rotation.inverse()).angle()) < 0.2
 
@@ -191,36 +192,34 @@ def test_photos_that_cannot_be_placed_stay_out(matched: Matched) -> None:
     pairs = read_pairs(matched)
     (model,) = mappers.run(mappers.CANDIDATES[0], matched, lambda _: None)
     model.deregister_frame(model.image(3).frame_id)
-    smaller = judge("smaller", model, matched, pairs)
+    smaller = score_model("smaller", model, matched, pairs)
     generator = np.random.default_rng(0)
     astray = [replace(pair, second=generator.permutation(pair.second)) if 2 in pair.photos else pair for pair in pairs]
     assert mapping._continued(smaller, matched, astray, lambda _: None) is smaller
 
 
+@pytest.mark.real_data
 def test_two_photos_are_enough(tmp_path: Path) -> None:
-    photos, truth = world(synthetic.shots(2, 640, 480, 10), tmp_path)
-    solution = sparse(photos, tmp_path)
+    solution = sparse(read(real_data.FOLDER / "middlebury2014_motorcycle" / "images"), tmp_path)
     assert len(solution.cameras) == 2
-    rotation, direction = degrees_between(solution.cameras, truth)
+    rotation, direction = degrees_between(solution.cameras, true_poses("middlebury2014_motorcycle"))
     assert rotation.max() < 0.5
     assert direction.max() < 2.0
     assert any("focal length" in note for note in solution.notes)
 
 
+@pytest.mark.real_data
 def test_telephoto_is_found_without_exif(tmp_path: Path) -> None:
-    """A field of view of 6 degrees, far outside what photos usually have."""
-    taken = synthetic.shots(4, 800, 600, 9, distance=10)
-    photos, _ = world(taken, tmp_path)
-    solution = sparse(photos, tmp_path)
+    """A field of view of 5.5 degrees, far outside what photos usually have."""
+    solution = sparse(read(real_data.FOLDER / "vesta_dawn" / "images"), tmp_path)
     assert len(solution.cameras) == 4
-    assert solution.cameras[0].fx == pytest.approx(taken[0].intrinsics[0, 0], rel=0.05)
+    assert solution.cameras[0].fx == pytest.approx(10715, rel=0.05)
 
 
 @pytest.mark.real_data
-def test_a_coarse_look_that_leaves_photos_out_is_followed_by_a_finer_one() -> None:
+def test_a_coarse_pass_that_leaves_photos_unregistered_is_followed_by_a_finer_one() -> None:
     """Doubled copies place all thirteen of these photos; single ones place ten. The bar stays for it and goes on."""
-    folder = real_data.FOLDER / "alicevision_buddha"
-    photos = read(folder / "images")
+    photos = read(real_data.FOLDER / "alicevision_buddha" / "images")
     sent: list[Message] = []
     options = colmap.ENGINE.checked_options({"quality": "preview"})
     solution = colmap.solve_cameras(photos, options, Report(sent.append), [LATER.weighing(10.0)])
@@ -232,16 +231,14 @@ def test_a_coarse_look_that_leaves_photos_out_is_followed_by_a_finer_one() -> No
     fractions = [message.fraction for message in told]
     assert fractions == sorted(fractions)
     assert 0.5 < fractions[-1] < 1.0
-    frames = json.loads((folder / "cameras.json").read_text())["frames"]
-    poses = {Path(frame["file"]).name: np.linalg.inv(frame["w2c"]) for frame in frames}
-    rotation, _ = degrees_between(solution.cameras, poses)
+    rotation, _ = degrees_between(solution.cameras, true_poses("alicevision_buddha"))
     assert rotation.max() < 3.0
 
 
-@pytest.mark.parametrize("left_out", [(5, 3, 1), (5, 0), (1, 1), (0,)])
-def test_looks_have_stages_of_their_own(left_out: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks at ten photos, stand-ins that take as long as planned and leave out so many, one after the other."""
-    clock, sent, found = 0.0, list[Message](), iter(left_out)
+@pytest.mark.parametrize("unregistered", [(5, 3, 1), (5, 0), (1, 1), (0,)])
+def test_passes_have_stages_of_their_own(unregistered: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passes over ten photos, stand-ins that take as long as planned and leave out so many, one after the other."""
+    clock, sent, found = 0.0, list[Message](), iter(unregistered)
     photos = [Photo(str(number), "", 9, 9, "") for number in range(10)]
 
     def take(stages: tuple[Stage, ...], report: ReportStage) -> None:
@@ -254,30 +251,30 @@ def test_looks_have_stages_of_their_own(left_out: tuple[int, ...], monkeypatch: 
     def match(_folder: Path, _before: object, _left: object, report: ReportStage) -> None:
         take((FEATURES, MATCHES), report)
 
-    def solved(_matched: object, report: ReportStage) -> Solution:
+    def solved(_matched: object, report: ReportStage) -> MappingSolution:
         take((MAPPING,), report)
-        lost = [LeftOut(photo.name, "", "") for photo in photos[: next(found)]]
+        lost = [Unregistered(photo.name, "", "") for photo in photos[: next(found)]]
         placed = [Camera(photo.name, 9, 9, 9, 9, 4.5, 4.5, np.eye(4)) for photo in photos[len(lost) :]]
-        return Solution(placed, np.empty((0, 3)), np.empty((0, 3)), [], lost, [], 0.0, "", [])
+        return MappingSolution(placed, np.empty((0, 3)), np.empty((0, 3)), [], lost, [], 0.0, "", [])
 
     ways = ((), (0.1, ", finer"), (0.0, ", learned"))
-    looks = [colmap.Look(match, TINY, (1.0, 1.0), *way) for way in ways]  # type: ignore[arg-type]
-    seconds = {stage.id: stage.weight for stage in looks[0].plan(len(photos))}
+    passes = [colmap.MatchingPass(match, TINY, (1.0, 1.0), *way) for way in ways]  # type: ignore[arg-type]
+    seconds = {stage.id: stage.weight for stage in passes[0].plan(len(photos))}
     whole = sum(seconds.values())
-    monkeypatch.setattr(colmap, "_looks", lambda *_: looks)
+    monkeypatch.setattr(colmap, "matching_passes", lambda *_: passes)
     monkeypatch.setattr(mapping, "solve", solved)
     report = Report(sent.append, clock=lambda: clock)
     colmap.solve_cameras(photos, {"focal": 0.0}, report, [LATER.weighing(whole)])
     report(LATER, 0, 1)
     told = [message for message in sent if isinstance(message, Progress)]
-    taken = ["", ", finer", ", learned"] if left_out[0] > 1 else ["", ", learned"]
-    expected = [stage.label + look for look in taken[: len(left_out)] for stage in (FEATURES, MATCHES, MAPPING)]
+    taken = ["", ", finer", ", learned"] if unregistered[0] > 1 else ["", ", learned"]
+    expected = [stage.label + look for look in taken[: len(unregistered)] for stage in (FEATURES, MATCHES, MAPPING)]
     assert list(dict.fromkeys(message.stage for message in told)) == [*expected, LATER.label]
     fractions = [message.fraction for message in told]
     assert fractions == sorted(fractions)
-    planned = 3 if left_out[0] > 1 else 2  # looks before "later", each as long as it is
+    planned = 3 if unregistered[0] > 1 else 2  # passes before "later", each as long as it is
     assert fractions[-1] == pytest.approx(planned / (planned + 1), abs=1e-3)
-    if len(left_out) == planned:  # nothing was skipped, so the time left was true
+    if len(unregistered) == planned:  # nothing was skipped, so the time left was true
         assert told[-1].seconds_left == pytest.approx(whole, rel=0.01)
 
 
@@ -295,17 +292,17 @@ def test_photo_of_something_else_is_named(table: list[Photo], others: list[Photo
 
     solution = solve(extract_and_match([*table, stranger, grey], pixels, tmp_path, TINY, silent), silent)
     assert len(solution.cameras) == 7
-    left_out = {photo.photo: photo for photo in solution.left_out}
-    assert set(left_out) == {stranger.name, "grey.png"}
-    assert "another photo" in left_out[stranger.name].reason
-    assert "detail" in left_out["grey.png"].reason
+    unregistered = {photo.photo: photo for photo in solution.unregistered}
+    assert set(unregistered) == {stranger.name, "grey.png"}
+    assert "another photo" in unregistered[stranger.name].reason
+    assert "detail" in unregistered["grey.png"].reason
 
 
 def test_two_scenes_give_the_larger_and_name_the_other(table: list[Photo], others: list[Photo], tmp_path: Path) -> None:
     solution = sparse([*others, *table], tmp_path, TINY)
     assert {camera.photo for camera in solution.cameras} == {photo.name for photo in table}
     assert [set(group) for group in solution.other_models] == [{photo.name for photo in others}]
-    assert all("solved together with" in photo.reason for photo in solution.left_out)
+    assert all("solved together with" in photo.reason for photo in solution.unregistered)
 
 
 def views_from_one_spot(picture: Array, degrees: list[float], focal: float) -> list[Array]:
@@ -370,33 +367,6 @@ def test_cancel_ends_every_stage(stage: Stage, table: list[Photo], tmp_path: Pat
     assert seen[-1] == stage
     assert seen.count(stage) == 1
     assert [thread for thread in threading.enumerate() if "ThreadPool" in thread.name] == []
-
-
-def test_a_running_call_is_cancelled_not_waited_for(matched: Matched) -> None:
-    """`report` raises from the middle of one pycolmap call; the call must not go on to its end."""
-    finished = []
-
-    def endless(_path: Path, _count: int, token: mappers.Token, progress: Callable[[], None]) -> list[mappers.Model]:
-        while not token.is_cancelled:
-            progress()
-            time.sleep(0.01)
-        finished.append(True)
-        return []
-
-    calls = 0
-
-    def report(_stage: str, _done: float, _total: float) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 3:
-            raise Cancelled
-
-    candidate = mappers.Candidate("endless", endless, lambda _best, _matched: True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mappers, "CANDIDATES", (candidate,))
-        with pytest.raises(Cancelled):
-            solve(matched, report)
-    assert finished == [True]
 
 
 # ----------------------------------------------------------------------------------------------- pairs
