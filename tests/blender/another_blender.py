@@ -29,7 +29,9 @@ for folder in sys.argv[1:]:
     photos = [path for path in properties.chosen_paths(scene) if Path(path).suffix == ".jpg"]
     task = work.start(photos, "colmap", {"quality": "preview"}, scene)
     bpy.ops.wm.read_homefile(use_factory_startup=True)  # so that the result has to wait
-    work.tick()
+    while task.job is None and task.ended is None:  # it starts on a thread
+        work.tick()
+        time.sleep(0.01)
     known = {"runtime": task.job.pid, "output": str(task.output)}
     while task.ended is None:
         say(fraction=task.progress.fraction, **known)

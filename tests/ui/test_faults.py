@@ -64,7 +64,7 @@ def run(work, folder, kill_after=None):
     bpy.context.scene.threer.options_colmap.quality = "preview"
     task = start(work, folder)
     before = lines()
-    work.tick()
+    until(work, lambda: task.job or task.ended)
     began = time.monotonic()
     if kill_after is not None:
         until(work, lambda: task.ended or time.monotonic() - began > kill_after)

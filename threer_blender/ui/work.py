@@ -138,13 +138,18 @@ def tick() -> float | None:
         for task in work.queue.poll():
             _settle(task)
         if work.arrived and not _is_occupied():
-            for task in [task for task in work.arrived if task.read is None or task.read.done()]:
+            for task in [task for task in work.arrived if _is_read(task)]:
                 _deliver(task)
         _redraw()
     except Exception:
         traceback.print_exc()
         work.error = "Something went wrong in the extension's queue; the console has the details."
     return INTERVAL if work.queue.tasks or work.arrived else None
+
+
+def _is_read(task: Task) -> bool:
+    """Whether an arrived result has been read; without a window nobody minds to wait for that."""
+    return task.read is None or task.read.done() or bpy.app.background
 
 
 def seek(name: Hashable, find: Callable[[], Found], before: Found) -> Found:
