@@ -15,6 +15,7 @@ import pycolmap
 
 from ...model.arrays import Array, FloatArray
 from ...model.errors import UserError
+from .. import rotations
 from ..features.database import Matched
 
 # What makes a pair, a photo and a model believable. Pixels are those of the copies (about 1600 to the long side).
@@ -211,7 +212,7 @@ def _errors(model: Model, pair: Pair) -> FloatArray:
     length = np.linalg.norm(translation)
     if length == 0:
         return np.full(len(x), np.inf)
-    essential = np.cross(np.eye(3), translation / length) @ rotation
+    essential = rotations.cross_matrices(translation / length) @ rotation
     line_second, line_first = x @ essential.T, y @ essential
     slope = (line_second[:, :2] ** 2).sum(1) + (line_first[:, :2] ** 2).sum(1)
     focal = np.sqrt(cameras[0].mean_focal_length() * cameras[1].mean_focal_length())

@@ -66,22 +66,23 @@ class _Target(NamedTuple):
 
 
 @compiled(fastmath=True)
-def _meet(x: int, y: int, rho: float, target: _Target) -> tuple[int, int, float, float]:
+def _meet(
+    x: int, y: int, rho: float, planes: Float32Array, trust: Float32Array, forward: FloatArray, backward: FloatArray
+) -> tuple[int, int, float, float]:
     """The round trip of inverse depth `rho` at pixel (x, y) through another view.
 
     Returns the other's row and column, the inverse depth that comes back, and the other's inverse depth over the
     expected one; row -1 where the other trusts no depth, inverse depth 0 where it shows another surface.
     """
-    height, width = target.trust.shape
-    forward = target.forward
-    error, back, ratio = patchmatch.round_trip(x, y, rho, forward, target.backward, target.planes, height, width)
+    height, width = trust.shape
+    error, back, ratio = patchmatch.round_trip(x, y, rho, forward, backward, planes, height, width)
     if error >= patchmatch.NOT_VISIBLE:
         return -1, -1, 0.0, 0.0
     z = forward[6] * x + forward[7] * y + forward[8] + rho * forward[11]
     u = (forward[0] * x + forward[1] * y + forward[2] + rho * forward[9]) / z
     v = (forward[3] * x + forward[4] * y + forward[5] + rho * forward[10]) / z
     column, row = min(int(u + 0.5), width - 1), min(int(v + 0.5), height - 1)
-    if target.trust[row, column] <= 0:
+    if trust[row, column] <= 0:
         return -1, -1, 0.0, 0.0
     if error < dense.ROUND_TRIP_PIXELS and abs(rho / back - 1) < dense.ROUND_TRIP_DEPTH:
         return row, column, back, ratio
@@ -103,10 +104,11 @@ def _compare(
     differences: Float32Array,
 ) -> None:  # fmt: skip
     """Colour differences of the pixels (N, row and column) that agree with another view, -1 of those that do not."""
+    other_image, planes, trust, _, _, forward, backward = target
     for k in range(first, last):
         y, x = pixels[k]
-        row, column, back, _ = _meet(x, y, rho[k], target)
-        differences[k] = _difference(image[y, x], target.image[row, column]) if back > 0 else -1.0
+        row, column, back, _ = _meet(x, y, rho[k], planes, trust, forward, backward)
+        differences[k] = _difference(image[y, x], other_image[row, column]) if back > 0 else -1.0
 
 
 class _Sums(NamedTuple):
@@ -124,23 +126,24 @@ def _visit(
     sums: _Sums,
 ) -> None:  # fmt: skip
     """Count another view's vote for or against the pixels."""
+    other_image, planes, trust, normals, _, forward, backward = target
+    weight, rho_sum, normal_sum, votes = sums
     for k in range(first, last):
         y, x = pixels[k]
-        row, column, back, ratio = _meet(x, y, rho[k], target)
+        row, column, back, ratio = _meet(x, y, rho[k], planes, trust, forward, backward)
         if row < 0:
             continue
         if back > 0:
-            if _difference(image[y, x], target.image[row, column]) > tolerance:
-                sums.votes[k] -= 1
+            if _difference(image[y, x], other_image[row, column]) > tolerance:
+                votes[k] -= 1
                 continue
-            trust = target.trust[row, column]
-            sums.votes[k] += 1
-            sums.weight[k] += trust
-            sums.rho[k] += trust * back
+            votes[k] += 1
+            weight[k] += trust[row, column]
+            rho_sum[k] += trust[row, column] * back
             for i in range(3):
-                sums.normal[k, i] += trust * target.normals[row, column, i]
+                normal_sum[k, i] += trust[row, column] * normals[row, column, i]
         elif ratio < _FREE_SPACE:
-            sums.votes[k] -= 1
+            votes[k] -= 1
 
 
 @compiled(fastmath=True)
@@ -149,14 +152,14 @@ def _spend(
     spent: BoolArray,
 ) -> None:  # fmt: skip
     """Mark the other view's pixels that the standing points at `pixels` show: those nearer to it than to the next."""
-    height, width = target.trust.shape
-    planes = target.planes
+    _, planes, trust, _, other_spacing, forward, backward = target
+    height, width = trust.shape
     for k in range(first, last):
         y, x = pixels[k]
-        row, column, back, _ = _meet(x, y, rho[k], target)
+        row, column, back, _ = _meet(x, y, rho[k], planes, trust, forward, backward)
         if back <= 0:
             continue
-        reach = int(0.5 * spacing[y, x] / target.spacing[row, column] + 0.25)
+        reach = int(0.5 * spacing[y, x] / other_spacing[row, column] + 0.25)
         for r in range(max(0, row - reach), min(height, row + reach + 1)):
             for c in range(max(0, column - reach), min(width, column + reach + 1)):
                 if abs(planes[r, c, 0] / planes[row, column, 0] - 1) < 2 * dense.ROUND_TRIP_DEPTH:

@@ -22,6 +22,7 @@ float32, several views stacked and padded to one size so that one compiled kerne
 import math
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -101,6 +102,17 @@ def _prepare_patch(
     return variance
 
 
+@numba.njit(inline="always")
+def bilinear(pixels: Float32Array, index: int, stride: int, right: np.float32, down: np.float32) -> np.float32:
+    """The value between four pixels, of which `index` is the upper left; `right` and `down` in [0, 1)."""
+    # Unsigned, so that numba emits no test for negative indices and a loop becomes vector gathers.
+    i = np.uint32(index)
+    j = i + np.uint32(stride)
+    top = pixels[i] + (pixels[i + np.uint32(1)] - pixels[i]) * right
+    bottom = pixels[j] + (pixels[j + np.uint32(1)] - pixels[j]) * right
+    return top + (bottom - top) * down
+
+
 @compiled(fastmath=True)
 def _patch_cost(
     pixels: Float32Array, start: int, stride: int, u: Real, v: Real, jacobian: Float32Array, weights: Float32Array,
@@ -122,12 +134,7 @@ def _patch_cost(
         iv = np.int32(sv)
         fu = su - np.float32(iu)
         fv = sv - np.float32(iv)
-        # Unsigned, so that numba emits no test for negative indices and the loop becomes vector gathers.
-        i = np.uint32(first + iv * row + iu)
-        j = i + np.uint32(row)
-        top = pixels[i] + (pixels[i + np.uint32(1)] - pixels[i]) * fu
-        bottom = pixels[j] + (pixels[j + np.uint32(1)] - pixels[j]) * fu
-        value = top + (bottom - top) * fv
+        value = bilinear(pixels, first + iv * row + iu, row, fu, fv)
         weighted = weights[k] * value
         mean += weighted
         square += weighted * value

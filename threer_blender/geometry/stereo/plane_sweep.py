@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...model.arrays import Float32Array, FloatArray, Int32Array, UInt8Array
 from ..kernels import compiled
-from .patchmatch import PADDING
+from .patchmatch import PADDING, bilinear
 
 _WORST = 24
 """Census bits compared: a 5 x 5 window without its centre."""
@@ -70,12 +70,8 @@ def _warp(
             iv = np.int32(sv)
             fu = su - np.float32(iu)
             fv = sv - np.float32(iv)
-            i = np.uint32(start + iv * stride + iu)
-            j = i + np.uint32(stride)
-            # The lookup of `patchmatch._patch_cost`, written out so that this loop vectorises as well.
-            top = pixels[i] + (pixels[i + np.uint32(1)] - pixels[i]) * fu
-            bottom = pixels[j] + (pixels[j + np.uint32(1)] - pixels[j]) * fu
-            warped[y, x] = top + (bottom - top) * fv if inside else np.float32(-1)
+            value = bilinear(pixels, start + iv * stride + iu, stride, fu, fv)
+            warped[y, x] = value if inside else np.float32(-1)
 
 
 @compiled(fastmath=True)
