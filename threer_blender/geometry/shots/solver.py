@@ -1,4 +1,4 @@
-"""[R] The camera of every frame of a shot, in five stages: track, choose the kind, initialise, adjust, judge.
+"""[R] The camera of every frame of a shot, in five stages: track, choose the kind, initialise, adjust, measure.
 
 1. `tracking` follows points through all frames.
 2. `kinds` tells from their tracks whether the camera moves, and whether it zooms.
@@ -6,7 +6,7 @@
    solved.
 4. `adjustment` brings all frames, the lens and the points to where they meet the tracks best; parts of a move in which
    the camera only turns, by `stretches`, are held at one place.
-5. `judgement` says how well each frame fits.
+5. `frame_errors` measures how well each frame fits.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .. import rotations
 from ..adjustment.tracks import Tracks
 from . import adjustment, kinds, moving, rotating, stretches
 from .adjustment import Adjusted, bounded
-from .judgement import FrameErrors, judge
+from .frame_errors import FrameErrors, measure
 from .problem import ShotLens, ShotState
 from .tracking import ShotTracks
 
@@ -208,7 +208,7 @@ def in_frames(tracks: Tracks, state: ShotState, frames: BoolArray) -> tuple[Trac
 
 def _solution(shot: ShotTracks, adjusted: Adjusted, points: FloatArray, move: str, reason: str) -> ShotSolution:
     tracks, frames = adjusted.tracks, len(shot.numbers)
-    errors = judge(tracks, adjusted.errors, frames, shot.size)
+    errors = measure(tracks, adjusted.errors, frames, shot.size)
     cameras = {
         int(shot.numbers[frame]): camera(adjusted, frame, shot.size, float(errors.median[frame]))
         for frame in range(frames)

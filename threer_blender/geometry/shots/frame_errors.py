@@ -26,8 +26,8 @@ class FrameErrors:
     coverage: Float32Array
 
 
-def judge(tracks: Tracks, errors: FloatArray, frames: int, size: tuple[int, int]) -> FrameErrors:
-    """Of the observations that stand, whose errors in pixels are `errors` (M,), in the picture's `size`."""
+def measure(tracks: Tracks, errors: FloatArray, frames: int, size: tuple[int, int]) -> FrameErrors:
+    """The errors of F `frames` from those of the standing observations, `errors` (M,) in pixels of a picture `size`."""
     columns = np.full((5, frames), np.nan, np.float32)
     cells = np.clip((tracks.pixels / size * CELLS).astype(int), 0, np.array(CELLS) - 1)
     for frame in range(frames):

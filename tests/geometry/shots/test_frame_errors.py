@@ -1,9 +1,9 @@
-"""The numbers that a frame is judged by."""
+"""The numbers by which a frame is assessed."""
 
 import numpy as np
 
 from threer_blender.geometry.adjustment.tracks import Tracks
-from threer_blender.geometry.shots.judgement import judge
+from threer_blender.geometry.shots.frame_errors import measure
 
 
 def test_a_frames_errors_and_its_coverage():
@@ -14,7 +14,7 @@ def test_a_frames_errors_and_its_coverage():
         np.arange(72 + 5), np.repeat([0, 2], [72, 5]), np.concatenate([half, half[:5]]), np.full(77, np.nan)
     )
     errors = np.concatenate([np.arange(72) / 72, np.ones(5)])
-    found = judge(tracks, errors, 3, (640, 360))
+    found = measure(tracks, errors, 3, (640, 360))
     assert np.isclose(found.coverage[0], 0.5)
     assert np.isclose(found.median[0], np.median(errors[:72]))
     assert np.isclose(found.p95[0], np.percentile(errors[:72], 95))
