@@ -22,3 +22,10 @@ def test_floats_come_back_to_the_last_bit(tmp_path: Path, size: tuple[int, int],
         assert frame.format.name == "gbrpf32le"
         assert np.array_equal(frame.to_ndarray(), picture)
         assert container.streams.video[0].sample_aspect_ratio == 2
+
+
+def test_halves_come_back_to_the_last_bit(tmp_path: Path) -> None:
+    sequence = pytest.importorskip("threer_blender.pictures.sequence")
+    picture = np.random.default_rng(6).normal(size=(37, 53, 3)).astype(np.float16)
+    exr_file.write(tmp_path / "a.exr", picture)
+    assert np.array_equal(sequence._values(tmp_path / "a.exr"), picture.astype(np.float32))

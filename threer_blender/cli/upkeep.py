@@ -13,7 +13,7 @@ from typing import Any
 from .. import __version__, bundle, doctor, headless
 from ..engines import registry
 from ..host import environment, store
-from ..jobs.messages import Asked, Download, SetUp
+from ..jobs.messages import Asked, Download, SetUp, Undistort
 from ..lenses import export as lens_export
 from ..model.engine import Option, Weights
 from ..model.errors import UserError
@@ -35,6 +35,7 @@ def add_verbs(verbs: Any) -> None:
     lens = verbs.add_parser("lens", help="a result's lenses for other programs: STMaps, a Nuke script, every residual")
     lens.add_argument("result", metavar="FOLDER", help="the bundle of a result")
     lens.add_argument("--output", required=True, metavar="LENSES", help="a folder for them")
+    lens.add_argument("--plates", metavar="FRAMES", help="a folder for the shots' frames without distortion, as EXR")
     lens.set_defaults(run=_lens)
 
     report = verbs.add_parser("report", help="how well a result's shots stick, frame by frame: an HTML page and JSON")
@@ -113,6 +114,8 @@ def _report(parsed: argparse.Namespace) -> None:
 def _lens(parsed: argparse.Namespace) -> None:
     lines = lens_export.write(bundle.read(parsed.result), Path(parsed.output).absolute())
     sys.stdout.write("\n".join([*lines, lens_export.CONVENTION]) + "\n")
+    if parsed.plates:
+        _do(Undistort(str(Path(parsed.result).absolute()), str(Path(parsed.plates).absolute())), _home(parsed), parsed)
 
 
 def _choices(option: Option) -> str:

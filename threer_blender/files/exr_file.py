@@ -1,24 +1,26 @@
-"""[S] OpenEXR pictures of 32-bit floats, written as the file layout of openexr.com says: scan lines, ZIP."""
+"""[S] OpenEXR pictures of 16-bit or 32-bit floats, written as the file layout of openexr.com says: scan lines, ZIP."""
 
 from __future__ import annotations
 
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 MAGIC = bytes.fromhex("762f3101") + struct.pack("<I", 2)
-ZIP, FLOAT, LINES = 3, 2, 16  # ZIP compresses 16 lines at a time
+ZIP, LINES = 3, 16  # ZIP compresses 16 lines at a time
+KINDS = {"float16": 1, "float32": 2}
 RGB = "RGB"
 
 
-def write(path: Path, picture: npt.NDArray[np.float32], pixel_aspect: float = 1.0) -> None:
-    """Writes `picture` (H, W, 3) as R, G, B, its first row uppermost. Raises OSError."""
+def write(path: Path, picture: npt.NDArray[Any], pixel_aspect: float = 1.0) -> None:
+    """Writes `picture` (H, W, 3), float16 or float32, as R, G, B, its first row uppermost. Raises OSError."""
     height, width = picture.shape[:2]
     chunks = [_chunk(picture[top : top + LINES], top) for top in range(0, height, LINES)]
-    header = MAGIC + _header(width, height, pixel_aspect)
+    header = MAGIC + _header(width, height, KINDS[picture.dtype.name], pixel_aspect)
     offsets, position = [], len(header) + 8 * len(chunks)
     for chunk in chunks:
         offsets.append(position)
@@ -28,8 +30,8 @@ def write(path: Path, picture: npt.NDArray[np.float32], pixel_aspect: float = 1.
         stream.writelines(chunks)
 
 
-def _header(width: int, height: int, pixel_aspect: float) -> bytes:
-    channels = b"".join(name.encode() + b"\0" + struct.pack("<IIII", FLOAT, 0, 1, 1) for name in sorted(RGB))
+def _header(width: int, height: int, kind: int, pixel_aspect: float) -> bytes:
+    channels = b"".join(name.encode() + b"\0" + struct.pack("<IIII", kind, 0, 1, 1) for name in sorted(RGB))
     window = struct.pack("<4i", 0, 0, width - 1, height - 1)
     attributes = (
         ("channels", "chlist", channels + b"\0"),
@@ -43,17 +45,17 @@ def _header(width: int, height: int, pixel_aspect: float) -> bytes:
     )
     return (
         b"".join(
-            name.encode() + b"\0" + kind.encode() + b"\0" + struct.pack("<I", len(value)) + value
-            for name, kind, value in attributes
+            name.encode() + b"\0" + type_name.encode() + b"\0" + struct.pack("<I", len(value)) + value
+            for name, type_name, value in attributes
         )
         + b"\0"
     )
 
 
-def _chunk(lines: npt.NDArray[np.float32], top: int) -> bytes:
+def _chunk(lines: npt.NDArray[Any], top: int) -> bytes:
     """Up to LINES rows: each channel's row after the other, bytes sorted by halves and as differences, then zlib."""
     planes = np.stack([lines[..., RGB.index(name)] for name in sorted(RGB)], axis=1)  # line, channel, column
-    raw = np.frombuffer(planes.astype("<f4").tobytes(), np.uint8)
+    raw = np.frombuffer(planes.astype(planes.dtype.newbyteorder("<")).tobytes(), np.uint8)
     halves = np.concatenate([raw[0::2], raw[1::2]]).astype(np.int16)
     predicted = np.concatenate([halves[:1], np.diff(halves) + 128]).astype(np.uint8)
     packed = zlib.compress(predicted.tobytes(), 6)

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from ..model import lens
-from ..model.arrays import FloatArray, UInt8Array
+from ..model.arrays import Array, FloatArray
 from .kernels import compiled, in_bands
 
 NOWHERE = -1e9
@@ -16,7 +16,7 @@ COMPILED = ("PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE")  #
 
 
 def undistorted(
-    image: UInt8Array,
+    image: Array,
     fx: float,
     fy: float,
     cx: float,
@@ -24,27 +24,31 @@ def undistorted(
     distortion: lens.Distortion,
     to_intrinsics: FloatArray,
     to_size: tuple[int, int],
-) -> UInt8Array:
-    """(h, w, 3) sRGB picture of `to_size` (w, h) that an ideal pinhole camera with K `to_intrinsics` (3, 3) sees.
+) -> Array:
+    """(h, w, 3) picture of `to_size` (w, h) that an ideal pinhole camera with K `to_intrinsics` (3, 3) sees.
 
-    `image` (H, W, 3) was taken with the other intrinsics (pixels of it) and `distortion`. Pixel centres are at
-    (0.5, 0.5). Black where the photo shows nothing. Catmull-Rom interpolation (Keys 1981, a = -1/2), after shrinking
-    the photo where its scale at the centre is finer than the result's, so that nothing aliases.
+    `image` (H, W, 3), uint8 or float32 as the result, was taken with the other intrinsics (pixels of it) and
+    `distortion`. Pixel centres are at (0.5, 0.5). Black where the photo shows nothing. Catmull-Rom interpolation (Keys
+    1981, a = -1/2), after shrinking a uint8 photo where its scale at the centre is finer than the result's, so that
+    nothing aliases.
     """
     shrink = max(1.0, min(fx / to_intrinsics[0, 0], fy / to_intrinsics[1, 1]))
     height, width = image.shape[:2]
     small = max(1, round(width / shrink)), max(1, round(height / shrink))
     if small != (width, height):
+        if image.dtype != np.uint8:
+            raise ValueError("pictures of floats are not shrunk")
         image = np.asarray(Image.fromarray(image).resize(small, Image.Resampling.LANCZOS, reducing_gap=3.0))
     scale_x, scale_y = small[0] / width, small[1] / height
     camera = np.array([fx * scale_x, fy * scale_y, cx * scale_x, cy * scale_y])
-    out = np.zeros((to_size[1], to_size[0], 3), np.uint8)
+    out = np.zeros((to_size[1], to_size[0], 3), image.dtype)
     source = np.ascontiguousarray(image)
     target = np.ascontiguousarray(to_intrinsics, np.float64)
 
     def fill(first_row: int, last_row: int) -> None:
-        rows = out[first_row:last_row]
+        rows = np.zeros(out[first_row:last_row].shape, np.float32)
         _sample(source, _places(camera, distortion, target, first_row, rows.shape[:2]), rows)
+        out[first_row:last_row] = rows if out.dtype == np.float32 else (rows + 0.5).clip(0, 255)
 
     in_bands(fill, 0, to_size[1])
     return out
@@ -122,8 +126,8 @@ def _compiled_places(
 
 
 @compiled(fastmath=True)
-def _sample(image: UInt8Array, places: FloatArray, out: UInt8Array) -> None:
-    """Fill `out` (h, w, 3) with what `image` shows at `places` (h, w, 2)."""
+def _sample(image: Array, places: FloatArray, out: Array) -> None:
+    """Fill `out` (h, w, 3) float32 with what `image` shows at `places` (h, w, 2)."""
     height, width = image.shape[:2]
     for row in range(out.shape[0]):
         for column in range(out.shape[1]):
@@ -135,7 +139,7 @@ def _sample(image: UInt8Array, places: FloatArray, out: UInt8Array) -> None:
             weights_x = _catmull_rom(x - 0.5 - left)
             weights_y = _catmull_rom(y - 0.5 - top)
             for channel in range(3):
-                total = np.float32(0.5)
+                total = np.float32(0)
                 for j in range(4):
                     sample_row = min(max(top - 1 + j, 0), height - 1)
                     line = np.float32(0)
@@ -143,4 +147,4 @@ def _sample(image: UInt8Array, places: FloatArray, out: UInt8Array) -> None:
                         sample_column = min(max(left - 1 + i, 0), width - 1)
                         line += weights_x[i] * np.float32(image[sample_row, sample_column, channel])
                     total += weights_y[j] * line
-                out[row, column, channel] = np.uint8(min(max(total, np.float32(0)), np.float32(255)))
+                out[row, column, channel] = total

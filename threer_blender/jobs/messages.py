@@ -2,8 +2,8 @@
 
 The contract, in order of appearance on the wire:
 
-* Blender -> runtime, on the runtime's stdin: one `Request`, `Download` or `SetUp`, later perhaps a `Cancel`. The end of
-  stdin means that Blender is gone: the runtime stops at once and removes what it had not finished.
+* Blender -> runtime, on the runtime's stdin: one `Request`, `Download`, `SetUp` or `Undistort`, later perhaps a
+  `Cancel`. The end of stdin means that Blender is gone: the runtime stops at once and removes what it had not finished.
 * runtime -> Blender, on the runtime's stdout: any number of `Progress`, `Notice` and `Preview`, then exactly one
   `Done`, `Finished` or `Failed`. Everything else that prints goes to stderr. A runtime that ends without has crashed.
 """
@@ -63,6 +63,17 @@ class SetUp:
 
 
 @dataclass(frozen=True)
+class Undistort:
+    """Write the frames of the shots of the result `bundle` (a folder), without distortion, into the folder `output`."""
+
+    noun: ClassVar = "undistortion"
+
+    bundle: str
+    output: str
+    version: str = __version__
+
+
+@dataclass(frozen=True)
 class Cancel:
     """Stop. After a Progress that `keeps`: improve no further, deliver what there is. Else: leave nothing behind."""
 
@@ -115,12 +126,12 @@ class Done:
 
 @dataclass(frozen=True)
 class Finished:
-    """A download or a set-up is complete; `text` is a sentence about it."""
+    """A download, a set-up or an undistortion is complete; `text` is a sentence about it."""
 
     text: str
 
 
-Asked = Request | Download | SetUp
+Asked = Request | Download | SetUp | Undistort
 Ended = Done | Finished | Failed
 Message = Asked | Cancel | Progress | Notice | Preview | Ended
 LARGEST = 1e18  # of a number in a message
@@ -129,6 +140,7 @@ KINDS: dict[str, type[Message]] = {
     "request": Request,
     "download": Download,
     "setup": SetUp,
+    "undistort": Undistort,
     "cancel": Cancel,
     "progress": Progress,
     "warning": Notice,

@@ -87,30 +87,35 @@ def write(reconstruction: Reconstruction, folder: Path, report: Callable[[float]
     return lines
 
 
+def stem(number: int, name: str) -> str:
+    """How the names of a lens's files begin: its place, from 0, and the letters and digits of its name."""
+    return f"{number + 1:02d}_{re.sub(r'[^A-Za-z0-9_-]+', '_', Path(name).stem).strip('_')[:40]}"
+
+
 def _write(each: Lens, number: int, folder: Path) -> tuple[dict[str, Any], list[str]]:
     """The files of one lens, its entry in the index, and what to say of it."""
     cameras = list(each.cameras.values())
     camera = cameras[0]
     added = overscan(cameras)
-    stem = f"{number + 1:02d}_{re.sub(r'[^A-Za-z0-9_-]+', '_', Path(each.name).stem).strip('_')[:40]}"
+    begin = stem(number, each.name)
     fits = [fit(camera, model) for model in MODELS]
     chosen = each.cameras if each.zooms else {"": camera}
     for label, one in chosen.items():
-        _write_maps(folder, stem, label, one, added)
+        _write_maps(folder, begin, label, one, added)
     frames = ".%04d" if each.zooms else ""
-    maps = f"{stem}_undistort{frames}.exr", f"{stem}_redistort{frames}.exr"
+    maps = f"{begin}_undistort{frames}.exr", f"{begin}_redistort{frames}.exr"
     tde = [each for each in fits if each.distortion.model in nuke.TDE_NODES]
     script = nuke.script(each.name, camera, added.size(camera), maps, tde)
-    (folder / f"{stem}.nk").write_text(script, "utf-8")
+    (folder / f"{begin}.nk").write_text(script, "utf-8")
     return _entry(each, added, maps, fits), _sentences(each, added, fits)
 
 
-def _write_maps(folder: Path, stem: str, label: str, camera: Camera, added: Overscan) -> None:
+def _write_maps(folder: Path, begin: str, label: str, camera: Camera, added: Overscan) -> None:
     """An STMap pair; `label` is the frame where the lens zooms."""
     end = f".{int(label):04d}.exr" if label.isdecimal() else ".exr"
     aspect = camera.fy / camera.fx
-    exr_file.write(folder / f"{stem}_undistort{end}", stmaps.undistorting(camera, added), aspect)
-    exr_file.write(folder / f"{stem}_redistort{end}", stmaps.redistorting(camera, added), aspect)
+    exr_file.write(folder / f"{begin}_undistort{end}", stmaps.undistorting(camera, added), aspect)
+    exr_file.write(folder / f"{begin}_redistort{end}", stmaps.redistorting(camera, added), aspect)
 
 
 def _entry(each: Lens, added: Overscan, maps: tuple[str, str], fits: Sequence[Fit]) -> dict[str, Any]:

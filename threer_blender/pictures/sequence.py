@@ -70,6 +70,13 @@ class Sequence:
             return picture
         return np.asarray(Image.fromarray(picture).resize(self.size, Image.Resampling.LANCZOS))
 
+    def light(self, number: int) -> Array:
+        """(H, W, 3) float32 linear light of a frame, in the plate's own pixels. Raises as `picture` does."""
+        light = _light(self.file(number))
+        if light.shape[1::-1] != self.plate_size:
+            raise Unusable(f"Frame {number} is larger or smaller than frame {self.numbers[0]}.")
+        return light
+
     def __iter__(self) -> Iterator[tuple[int, av.VideoFrame]]:
         """All frames that can be decoded, with their numbers."""
         for number in self.numbers:
@@ -88,6 +95,16 @@ def _pixels(file: Path) -> Picture:
         eight_bit: Picture = np.rint(values.clip(0, 1) * 255).astype(np.uint8)
         return eight_bit
     return displayed(from_cineon(values) if transfer == plate_headers.LOGARITHMIC else values)
+
+
+def _light(file: Path) -> Array:
+    """(H, W, 3) float32 linear light: EXR as it is stored, everything else decoded."""
+    if file.suffix.lower() not in sequence_files.PLATE_SUFFIXES:
+        return linear(_pixels(file))
+    transfer, values = plate_headers.read(file).transfer, _values(file)
+    if transfer == plate_headers.LOGARITHMIC:
+        return from_cineon(values)
+    return values if transfer == plate_headers.LINEAR else linear(values * 255)
 
 
 def _values(file: Path) -> Array:
@@ -126,9 +143,16 @@ def from_cineon(values: Array) -> Array:
     return light
 
 
-def displayed(linear: Array) -> Picture:
+def linear(pixels: Array) -> Array:
+    """sRGB from 0 to 255 -> float32 linear light (IEC 61966-2-1)."""
+    share = np.asarray(pixels, np.float32) / 255
+    light: Array = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4).astype(np.float32)
+    return light
+
+
+def displayed(light: Array) -> Picture:
     """Linear light -> 8-bit sRGB (IEC 61966-2-1); what is brighter than white is white."""
-    light = np.nan_to_num(linear, nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
+    light = np.nan_to_num(light, nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
     curve = np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 0.0031308) ** (1 / 2.4) - 0.055)
     pixels: Picture = np.rint(curve * 255).astype(np.uint8)
     return pixels

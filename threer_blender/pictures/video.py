@@ -80,6 +80,11 @@ class Film:
         picture = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
         return np.ascontiguousarray(np.rot90(picture, frame.rotation // 90))
 
+    def plate_picture(self, number: int) -> npt.NDArray[np.uint8]:
+        """(H, W, 3) uint8 sRGB of a frame in the file's own pixels, upright. Raises as `frame` does."""
+        frame = self.frame(number)
+        return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90))
+
     def frame(self, number: int) -> av.VideoFrame:
         """The frame of that number. Raises ValueError where it is damaged, or there is none."""
         with self._lock:

@@ -30,6 +30,7 @@ from ..jobs.messages import (
     Message,
     Request,
     SetUp,
+    Undistort,
     asked_from_line,
     from_line,
     to_line,
@@ -129,6 +130,10 @@ def _run(asked: Asked, report: Report) -> Ended:
         from . import set_up
 
         return set_up.run(asked, report)
+    if isinstance(asked, Undistort):
+        from . import undistorted
+
+        return undistorted.run(asked, report)
     with context.entered(Context({name: Path(path) for name, path in asked.weights.items()})):
         return _reconstruct(asked, report)
 

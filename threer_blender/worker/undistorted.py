@@ -1,0 +1,79 @@
+"""[R] Plates without distortion, with overscan: the frames of a result's shots as half-float EXR, linear light."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from .. import bundle
+from ..files import exr_file, removal
+from ..files.bundle_folder import Manifest, Staging, check_output, new_run, output_error, write_manifest
+from ..geometry import remap
+from ..jobs.messages import Finished, Undistort
+from ..lenses import export
+from ..lenses.overscan import overscan, without_distortion
+from ..model.arrays import Array
+from ..model.engine import Stage
+from ..model.errors import UserError, quoted
+from ..model.reconstruction import Camera, Shot
+from ..pictures import video
+from ..pictures.decoding import Unusable
+from ..pictures.sequence import Sequence, linear
+from ..runtime.report import Report
+
+UNDISTORTING = Stage("undistorting", "Undistorting the plates", 1.0)
+
+
+def run(asked: Undistort, report: Report) -> Finished:
+    """Writes `asked.output`, whole or not at all. Raises UserError, and what `report` raises."""
+    shots = bundle.read(asked.bundle).shots
+    if not shots:
+        raise UserError(f"The result in {quoted(asked.bundle)} holds no shot: its photos have their plates already.")
+    folder = Path(asked.output)
+    check_output(folder)
+    report.plan([UNDISTORTING])
+    total, done = sum(len(shot.cameras) for shot in shots), 0
+
+    def one_more() -> None:
+        nonlocal done
+        done += 1
+        report(UNDISTORTING, done, total)
+
+    staging = Staging(folder, new_run())
+    try:
+        staging.make()
+        staging.new.mkdir()
+        for number, shot in enumerate(shots):
+            _write(shot, export.stem(number, shot.video), staging.new, one_more)
+        write_manifest(staging.new, Manifest(staging.run, removal.listed(staging.new)))
+        place = staging.put_in_place()
+    except OSError as error:
+        raise output_error(folder, error) from error
+    finally:
+        staging.discard()
+    return Finished(f"{total} frames without distortion are in {quoted(place)}.")
+
+
+def _write(shot: Shot, stem: str, folder: Path, one_more: Callable[[], None]) -> None:
+    cameras = {number: shot.plate_camera(number) for number in shot.cameras}
+    added = overscan(list(cameras.values()))
+    for number, camera in cameras.items():
+        one_more()
+        ideal = without_distortion(camera, added)
+        lens = (camera.fx, camera.fy, camera.cx, camera.cy, camera.distortion)
+        picture = remap.undistorted(_light(shot, number, camera), *lens, ideal.intrinsics, (ideal.width, ideal.height))
+        half = np.clip(picture, -65504, 65504).astype(np.float16)
+        exr_file.write(folder / f"{stem}.{number:04d}.exr", half, camera.fy / camera.fx)
+
+
+def _light(shot: Shot, number: int, camera: Camera) -> Array:
+    """(H, W, 3) float32 linear light of a frame in the plate's pixels. Raises UserError where it is gone."""
+    try:
+        film = video.film(shot.path)
+        if film.plate_size == (camera.width, camera.height):
+            return film.light(number) if isinstance(film, Sequence) else linear(film.plate_picture(number))
+    except (OSError, ValueError, Unusable) as error:
+        raise UserError(f"Frame {number} of {quoted(shot.path)} cannot be read: {error}.") from error
+    raise UserError(f"The plate {quoted(shot.path)} is not the one that was solved; put that one back.")
