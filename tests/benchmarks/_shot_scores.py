@@ -185,9 +185,3 @@ def _offset(solved: Mapping[int, Camera], true: Mapping[int, Camera], moves: boo
         angles = _angles(rotation @ own[:, :3, :3], right[:, :3, :3])
         errors[offset] = float((angles**2).mean()) + (float((off**2).mean()) * 1e4 if moves else 0.0)
     return -min(errors, key=lambda offset: errors[offset])
-
-
-def overlap(found: FloatArray, true: FloatArray) -> float:
-    """Intersection over union of two masks of one shape."""
-    either = (found | true).sum()
-    return float((found & true).sum() / either) if either else 1.0

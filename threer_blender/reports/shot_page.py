@@ -73,7 +73,7 @@ def facts(shot: ShotReport) -> list[tuple[str, str]]:
 def _graph(shot: ShotReport, lines: Sequence[tuple[str, str, str]]) -> str:
     """An SVG of some measures over the frames; suspicious frames are marked at its foot."""
     top = max(float(np.nanmax(shot.values[name])) for name, _, _ in lines if np.isfinite(shot.values[name]).any())
-    top = top * 1.1 or 1.0
+    top = max(1.1 * top, 0.01)
     first, last = int(shot.numbers[0]), int(shot.numbers[-1])
 
     def x(number: float) -> float:
