@@ -94,7 +94,7 @@ def without_move(
     only = next(iter(videos.values())) if len(videos) == 1 else None
     if only is None or not engine.needs_parallax or len(only.photos) < len(photos):
         return None
-    if only.fault:
+    if only.fault == solver.STILL:
         raise UserError(only.fault)
     if only.kind is None or only.kind.moves:
         return None
@@ -184,7 +184,8 @@ def solve(
             continue
         solution = _solution(tracked, keys, options, partial(report, done, len(videos)))
         if solution is None:
-            warn(f"{_name(tracked)}: {tracked.fault}")
+            warn(f"{_name(tracked)}: {tracked.fault} Only the frames that were chosen have cameras.")
+            shots.append(_shot_of(tracked, keys))
             continue
         lost = [number for number in solver.cuts(tracked.tracks) if _parts(solution, number)]
         for number in lost:
@@ -219,19 +220,13 @@ def _name(tracked: TrackedVideo) -> str:
 
 
 def _shot(tracked: TrackedVideo, solution: ShotSolution) -> Shot:
-    photo, name = tracked.photos[0], _name(tracked)
-    film = video.film(photo.path)
-    first, last = film.numbers[0], film.numbers[-1]
+    shot = _shot_of(tracked, solution.cameras)
     errors = {
-        field: _by_number(getattr(solution.errors, field), tracked.tracks.numbers - first, last - first + 1)
+        field: _by_number(getattr(solution.errors, field), tracked.tracks.numbers - shot.first_frame, shot.frame_count)
         for field in ("median", "p95", "worst", "inliers", "coverage")
     }
-    return Shot(
-        name,
-        photo.path,
-        film.frame_rate or video.USUAL_RATE,
-        last - first + 1,
-        {number: replace(camera, photo=video.frame_name(name, number)) for number, camera in solution.cameras.items()},
+    return replace(
+        shot,
         move=solution.move,
         move_reason=solution.reason,
         median_error=errors["median"],
@@ -239,6 +234,20 @@ def _shot(tracked: TrackedVideo, solution: ShotSolution) -> Shot:
         worst_error=errors["worst"],
         inliers=errors["inliers"],
         coverage=errors["coverage"],
+    )
+
+
+def _shot_of(tracked: TrackedVideo, cameras: Mapping[int, Camera]) -> Shot:
+    """The video with these cameras by frame number, of which nothing more is known."""
+    photo, name = tracked.photos[0], _name(tracked)
+    film = video.film(photo.path)
+    first, last = film.numbers[0], film.numbers[-1]
+    return Shot(
+        name,
+        photo.path,
+        film.frame_rate or video.USUAL_RATE,
+        last - first + 1,
+        {number: replace(camera, photo=video.frame_name(name, number)) for number, camera in cameras.items()},
         first_frame=first,
         missing=tuple(missing(film.numbers)),
         plate_size=None if film.plate_size == film.size else film.plate_size,

@@ -31,7 +31,7 @@ from .tracking import ShotTracks
 LEAST_TRACKS = 30  # of a shot
 LEAST_FRAMES = 6  # of a part of the shot that a cut begins or ends
 FOCAL = 1.2  # times the longer side: where nothing tells a focal length
-FOCAL_SPREAD, CENTRE_SPREAD, DISTORTION_SPREAD = 1.0, 0.01, 0.1  # of the logarithm; of the longer side; of each term
+FOCAL_SPREAD, CENTRE_SPREAD, DISTORTION_SPREAD = 1.0, 0.005, 0.1  # of the logarithm; of the longer side; of each term
 KEYS_SPREAD = 0.3  # of the logarithm of a focal length that an engine solved
 FARTHEST = 1e4  # units: where points are put that lie at infinity
 KNOWN_SPREAD = 0.05  # of the logarithm of a focal length that EXIF or the artist names
