@@ -110,13 +110,13 @@ def _has_first_settings(scene: bpy.types.Scene) -> bool:
 def solved_cameras(root: bpy.types.Object) -> list[bpy.types.Object]:
     """The camera objects under `root`, in the order of their photos."""
     placed = [(identity.number(child, INDEX), child) for child in root.children if child.type == "CAMERA"]
-    ours = [(index, child) for index, child in placed if index is not None and not identity.number(child, STALE)]
+    ours = [(index, child) for index, child in placed if index is not None and not identity.flag(child, STALE)]
     return [child for _, child in sorted(ours, key=lambda each: each[0])]
 
 
 def filming_cameras(root: bpy.types.Object) -> list[bpy.types.Object]:
     """The camera objects under `root` that move as those did that filmed the shots."""
-    return [child for child in root.children if cameras.FRAMES in child and not child[STALE]]
+    return [child for child in root.children if cameras.FRAMES in child and not identity.flag(child, STALE)]
 
 
 def _name(reconstruction: Reconstruction) -> str:

@@ -29,6 +29,11 @@ def number(owner: bpy.types.ID, key: str) -> float | None:
     return float(value) if is_number else None
 
 
+def flag(owner: bpy.types.ID, key: str) -> bool:
+    """A custom property that should be true or false; False where it is neither."""
+    return owner.get(key) is True
+
+
 def solve_id(reconstruction: Reconstruction) -> str:
     """The same for the same photos (by content, in any order), whatever the engine and its options."""
     hashes = sorted(photo.sha256 for photo in reconstruction.photos)
