@@ -8,7 +8,7 @@ from tests.blender.world import camera, reconstruct
 from tests.scene.test_redistortion import BARREL, SIZE, filmed
 from threer_blender import bundle
 from threer_blender.scene import build
-from threer_blender.ui import lenses
+from threer_blender.ui import lenses, work
 
 
 def test_the_button_writes_the_lens_and_sets_the_scene_up(tmp_path):
@@ -19,6 +19,7 @@ def test_the_button_writes_the_lens_and_sets_the_scene_up(tmp_path):
     root[build.BUNDLE] = str(folder)
     for cls in (lenses.THREER_OT_export_lenses, lenses.THREER_OT_comp_over_plate):
         bpy.utils.register_class(cls)
+    work.begin(tmp_path / "home")
     try:
         assert bpy.ops.threer.comp_over_plate() == {"FINISHED"}
         assert (tmp_path / "clip_lens" / "lens.json").is_file()
@@ -26,5 +27,6 @@ def test_the_button_writes_the_lens_and_sets_the_scene_up(tmp_path):
         assert bpy.ops.threer.export_lenses(directory=str(tmp_path / "handed on")) == {"FINISHED"}
         assert len(list((tmp_path / "handed on").glob("*.exr"))) == 2
     finally:
+        work.end()
         for cls in (lenses.THREER_OT_export_lenses, lenses.THREER_OT_comp_over_plate):
             bpy.utils.unregister_class(cls)
