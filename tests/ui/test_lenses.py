@@ -19,7 +19,7 @@ def test_the_button_writes_the_lens_and_sets_the_scene_up(tmp_path):
     root[build.BUNDLE] = str(folder)
     for cls in (lenses.THREER_OT_export_lenses, lenses.THREER_OT_comp_over_plate):
         bpy.utils.register_class(cls)
-    work.begin(tmp_path / "home")
+    work.begin(tmp_path / "home", "threer_blender")
     try:
         assert bpy.ops.threer.comp_over_plate() == {"FINISHED"}
         assert (tmp_path / "clip_lens" / "lens.json").is_file()
