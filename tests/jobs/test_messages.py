@@ -24,6 +24,7 @@ from threer_blender.jobs.messages import (
 from threer_blender.model.errors import UserError
 
 TEXT = st.text()
+COUNT = st.integers(0, 10**12)
 MESSAGES = st.one_of(
     st.builds(
         Request, st.lists(TEXT), TEXT, TEXT, st.dictionaries(TEXT, st.one_of(TEXT, st.booleans(), st.integers()))
@@ -36,7 +37,7 @@ MESSAGES = st.one_of(
     st.builds(Preview, TEXT),
     st.builds(Notice, TEXT, TEXT),
     st.builds(Failed, TEXT, st.sampled_from(["user", "bug", "cancelled"])),
-    st.builds(Done, TEXT, st.integers(0), st.integers(0), st.integers(0)),
+    st.builds(Done, TEXT, COUNT, COUNT, COUNT),
 )
 
 

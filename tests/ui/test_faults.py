@@ -32,7 +32,7 @@ from threer_blender.host.environment import Runtime
 
 pytest_plugins = ["tests.blender.extension"]
 
-KILLED_RUNTIMES, KILLED_BLENDERS = 50, 5
+KILLED_RUNTIMES, KILLED_BLENDERS = 12, 3
 
 
 @pytest.fixture(scope="session")
