@@ -64,15 +64,39 @@ class ShotLens:
 
 
 @dataclass(frozen=True)
+class Anchors:
+    """Poses that another source gives some `frames` (K,): `rotations` (K, 3, 3) camera from world, `centres` (K, 3).
+
+    `turn_spread` in radians and `centre_spread` in units are how well each is believed.
+    """
+
+    frames: Array
+    rotations: FloatArray
+    centres: FloatArray
+    turn_spread: float
+    centre_spread: float
+
+    def priors(self) -> tuple[banded.Priors, FloatArray]:
+        """Terms on turns away from the rotations, and on the centres, with what the terms should be."""
+        spreads = np.repeat([self.turn_spread, self.centre_spread], 3)
+        slots = (self.frames[:, None] * POSE + np.arange(ZOOM)).ravel()
+        factors = np.tile(1 / spreads, len(self.frames))
+        wanted = np.concatenate([np.zeros_like(self.centres), self.centres / self.centre_spread], axis=1)
+        single = banded.Priors(np.stack([slots] * 3, axis=1), np.stack([factors, 0 * factors, 0 * factors], axis=1))
+        return single, wanted.ravel()
+
+
+@dataclass(frozen=True)
 class Freedom:
     """What a frame may do: `moves` where centres, and so depths, are unknowns; `zooms` where focal lengths are.
 
-    `priors` are linear terms on the unknowns of frames.
+    `priors` are linear terms on the unknowns of frames, and `anchors` hold the world, if there are any.
     """
 
     moves: bool
     zooms: bool
     priors: banded.Priors = banded.NO_PRIORS
+    anchors: Anchors | None = None
 
 
 class ShotProblem:
@@ -85,12 +109,16 @@ class ShotProblem:
         self._free = np.flatnonzero(np.repeat([True, freedom.moves, freedom.zooms], [3, 3, 1]))
         self._held = np.zeros((frames, len(self._free)), np.bool_)
         fixed = int(np.bincount(tracks.camera, minlength=frames).argmax())  # its camera stays: it is the world
-        self._held[fixed] = self._free < ZOOM
+        self._held[fixed] = (self._free < ZOOM) & (freedom.anchors is None)
         self._layout = banded.Layout.of(tracks.camera, self._start, frames, len(self._free))
-        place = np.searchsorted(self._free, freedom.priors.slots % POSE)
-        slots = freedom.priors.slots // POSE * len(self._free) + place
+        priors, self._wanted = freedom.priors, np.zeros(len(freedom.priors.slots))
+        if freedom.anchors is not None:
+            of_anchors, wanted = freedom.anchors.priors()
+            priors, self._wanted = priors.and_(of_anchors), np.concatenate([self._wanted, wanted])
+        place = np.searchsorted(self._free, priors.slots % POSE)
+        slots = priors.slots // POSE * len(self._free) + place
         noise = NOISE * max(shot_lens.size)  # what is minimised is in pixels², priors are in standard deviations
-        self._priors = banded.Priors(slots, noise * freedom.priors.factors)
+        self._priors, self._wanted = banded.Priors(slots, noise * priors.factors), noise * self._wanted
         free = shot_lens.spread > 0
         self._lens_held = ~free
         self._lens_prior = np.where(free, (noise / np.where(free, shot_lens.spread, 1.0)) ** 2, 0.0)
@@ -118,7 +146,7 @@ class ShotProblem:
     def cost(self, state: ShotState, loss: float) -> float:
         """Half the robust sum of squares in pixels², and of the priors."""
         errors = np.minimum(self.errors(state), BEHIND * loss)
-        priors = (self._priors.residuals(self._values(state)) ** 2).sum()
+        priors = (self._prior_residuals(state) ** 2).sum()
         priors += (self._lens_prior * (state.lens - self.lens.start) ** 2).sum()
         return float(Cauchy(loss).cost(errors).sum() + 0.5 * priors)
 
@@ -149,9 +177,17 @@ class ShotProblem:
             return tangents(points)
         return np.concatenate([tangents(points, flat=True), np.zeros((len(points), 4, 1))], axis=2)
 
+    def _prior_residuals(self, state: ShotState) -> FloatArray:
+        residuals: FloatArray = self._priors.residuals(self._values(state)) - self._wanted
+        return residuals
+
     def _values(self, state: ShotState) -> FloatArray:
-        """(F × K,) the free unknowns on which priors may speak; rotations are none of them."""
+        """(F × K,) the free unknowns on which priors may speak; of rotations, the turns away from the anchors'."""
         values = np.zeros((self.frames, POSE))
+        anchors = self.freedom.anchors
+        if anchors is not None:
+            away = state.rotations[anchors.frames] @ anchors.rotations.transpose(0, 2, 1)
+            values[anchors.frames, TURN] = rotations.to_vectors(away)
         values[:, CENTRE], values[:, ZOOM] = state.centres, state.zooms
         return values[:, self._free].ravel()
 
@@ -180,7 +216,7 @@ class ShotProblem:
             self._layout,
             banded.Rows(residuals, np.ascontiguousarray(outer), by_lens, inner),
             self._priors,
-            self._priors.residuals(self._values(state)),
+            self._prior_residuals(state),
             self._held.ravel(),
             self._lens_prior,
             self._lens_prior * (state.lens - self.lens.start),

@@ -25,7 +25,7 @@ from ..adjustment.tracks import Tracks
 from . import adjustment, kinds, moving, rotating, stretches
 from .adjustment import Adjusted, bounded
 from .frame_errors import FrameErrors, measure
-from .problem import ShotLens, ShotState
+from .problem import Anchors, ShotLens, ShotState
 from .tracking import ShotTracks
 
 LEAST_TRACKS = 30  # of a shot
@@ -33,6 +33,9 @@ LEAST_FRAMES = 6  # of a part of the shot that a cut begins or ends
 FOCAL = 1.2  # times the longer side: where nothing tells a focal length
 FOCAL_SPREAD, CENTRE_SPREAD, DISTORTION_SPREAD = 1.0, 0.005, 0.1  # of the logarithm; of the longer side; of each term
 KEYS_SPREAD = 0.3  # of the logarithm of a focal length that an engine solved
+# How well an engine's cameras are believed where the focal length does not change: turns in radians, places in median
+# depths, the logarithm of the focal length, each distortion term.
+TURN_SPREAD, PLACE_SPREAD, LENS_SPREAD, TERM_SPREAD = 0.003, 0.005, 0.01, 0.02
 FARTHEST = 1e4  # units: where points are put that lie at infinity
 KNOWN_SPREAD = 0.05  # of the logarithm of a focal length that EXIF or the artist names
 
@@ -144,9 +147,14 @@ def solve_moving(
     state, solved, posed = moving.start(tracks, shot.numbers, keys, spread, check)
     tracks, state = in_frames(tracks, state, posed)
     zooms, sentence = kinds.choose_zoom(tracks, shot.numbers, solved, state, lens_known, check)
-    if not zooms:
-        state = replace(state, zooms=np.zeros(frames))
     freedom = kinds.moving_freedom(shot.numbers, zooms)
+    if not zooms:  # then the engine's cameras are to be believed, which know of places that the camera comes back to
+        keyed = np.flatnonzero(np.isin(shot.numbers, list(keys)))
+        anchors = Anchors(keyed, state.rotations[keyed], state.centres[keyed], TURN_SPREAD, PLACE_SPREAD)
+        freedom = replace(freedom, anchors=anchors)
+        tight = np.minimum(solved.spread, [LENS_SPREAD, *solved.spread[1:3], *len(solved.spread[3:]) * [TERM_SPREAD]])
+        solved = replace(solved, spread=tight)
+        state = replace(state, zooms=np.zeros(frames))
     adjusted = adjustment.adjust(tracks, frames, solved, freedom, state, check)
     turning = stretches.turning_stretches(adjusted, shot.numbers)
     if turning:
