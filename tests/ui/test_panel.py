@@ -322,7 +322,7 @@ def registered():
 def test_enabled_twice_and_disabled_leaves_nothing(repository):
     known = registered()
     assert {"choose_photos", "reconstruct", "cancel", "import_result"} <= set(known["operators"])
-    assert known["scene"] == ["threer"]
+    assert known["scene"] == ["threer", "threer_shot_row"]
     assert len(known["menu"]) == 2
     for _ in range(2):
         bpy.ops.preferences.addon_disable(module=ADDON)

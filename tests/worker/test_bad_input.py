@@ -118,7 +118,7 @@ def test_a_folder_of_text_files(place: Place, tmp_path: Path) -> None:
     folder.mkdir()
     for name in ("a.txt", "b.md"):
         (folder / name).write_text("not a photo")
-    assert f'There is no photo in the folder "{folder}"' in refused([folder], place)[0]
+    assert f"There is no photo in the folder '{folder}'" in refused([folder], place)[0]
 
 
 def test_text_named_jpg_and_a_pixel_are_left_out_by_name(
