@@ -244,8 +244,27 @@ def templates(picture: Array, places: Array) -> tuple[Array, Array, Array]:
         for a in range(6):
             normal[a, a] *= 1 + (STIFFNESS if a >= 2 else 1e-4)
             normal[a, a] += 1e-9
-        inverses[i] = np.linalg.inv(normal)
+        inverses[i] = _inverted(normal)
     return patches, slopes, inverses
+
+
+@compiled(fastmath=True)
+def _inverted(matrix: Array) -> Array:
+    """The inverse of a positive definite matrix (N, N), by Gauss-Jordan elimination: numba's own needs SciPy."""
+    size = len(matrix)
+    left, inverse = matrix.copy(), np.eye(size)
+    for row in range(size):
+        pivot = left[row, row]
+        for k in range(size):
+            left[row, k] /= pivot
+            inverse[row, k] /= pivot
+        for other in range(size):
+            factor = left[other, row]
+            if other != row:
+                for k in range(size):
+                    left[other, k] -= factor * left[row, k]
+                    inverse[other, k] -= factor * inverse[row, k]
+    return inverse
 
 
 @compiled(fastmath=True)

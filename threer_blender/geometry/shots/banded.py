@@ -207,8 +207,11 @@ def _reduce(
             block[i, i] += damping * block[i, i] + 1e-12
         inverse = inverted(block)
         inverses[point], gradients[point] = inverse, own_gradient
-        lens_solved = lens_mixed @ inverse
+        lens_solved = np.zeros((lens_width, 3))
         for g in range(lens_width):
+            for i in range(3):
+                for j in range(3):
+                    lens_solved[g, i] += lens_mixed[g, j] * inverse[j, i]
             for i in range(3):
                 lens_gradient[g] -= lens_solved[g, i] * own_gradient[i]
             for h in range(lens_width):
