@@ -8,9 +8,10 @@ import numpy as np
 from PIL import Image
 
 from tests.sample_photos import SAMPLE
+from threer_blender.model.arrays import Array
 
 
-def static_camera(turning: bool, count: int = 24) -> list[np.ndarray]:
+def static_camera(turning: bool, count: int = 24) -> list[Array]:
     """Frames (320, 480, 3) of a camera that stands still, with grain. Before it something moves across, or a thing
     with depth turns on the spot: what the sample's photos show in their middle, one photo after the other."""
     random = np.random.default_rng(0)
@@ -30,7 +31,7 @@ def static_camera(turning: bool, count: int = 24) -> list[np.ndarray]:
     return frames
 
 
-def film(frames: Sequence[np.ndarray], path: Path) -> Path:
+def film(frames: Sequence[Array], path: Path) -> Path:
     """Writes frames (H, W, 3) as an H.264 movie."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"crf": "12"})

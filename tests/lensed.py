@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from threer_blender.model.arrays import Array
 from threer_blender.model.lens import NO_DISTORTION, Distortion
 from threer_blender.model.reconstruction import Camera
 
@@ -30,32 +31,32 @@ def camera(distortion: Distortion, photo: str = "a.png") -> Camera:
     return Camera(photo, WIDTH, HEIGHT, 520.0, 531.0, 331.3, 201.8, world_from_camera, distortion)
 
 
-def world(of: Camera, ideal: np.ndarray, depth: np.ndarray | float) -> np.ndarray:
+def world(of: Camera, ideal: Array, depth: Array | float) -> Array:
     """World points (..., 3) at ideal, undistorted pixels (..., 2) of a camera."""
     local = replace(of, distortion=NO_DISTORTION).rays(ideal) * np.asarray(depth)[..., None]
     return local @ of.world_from_camera[:3, :3].T + of.world_from_camera[:3, 3]
 
 
-def centres(width: int, height: int) -> np.ndarray:
+def centres(width: int, height: int) -> Array:
     """(H, W, 2) pixel centres."""
     return np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1)
 
 
-def pattern(ideal: np.ndarray) -> np.ndarray:
+def pattern(ideal: Array) -> Array:
     """(..., 3) smooth colours, a function of ideal pixels; the shortest period is 20 pixels."""
     x, y = ideal[..., 0], ideal[..., 1]
     waves = [np.sin(x / 7 + 1) * np.cos(y / 11), np.sin(x / 5 - y / 6 + 2), np.cos(y / 4 + x / 23)]
     return 128 + 100 * np.stack(waves, axis=-1)
 
 
-def taken(of: Camera) -> np.ndarray:
+def taken(of: Camera) -> Array:
     """The photo of `pattern` that the camera's lens makes, analytically; black where it sees beyond its model."""
     rays = of.rays(centres(WIDTH, HEIGHT))
     seen = pattern(rays[..., :2] * (of.fx, of.fy) + (of.cx, of.cy))
     return np.nan_to_num(seen).round().clip(0, 255).astype(np.uint8)
 
 
-def covered(of: Camera, ideal: np.ndarray, margin: float) -> np.ndarray:
+def covered(of: Camera, ideal: Array, margin: float) -> Array:
     """Which ideal pixels the photo shows, `margin` pixels from its edge or more."""
     seen = of.project(world(of, ideal, 1.0))
     inside = (seen > margin) & (seen < np.array([of.width, of.height]) - margin)

@@ -1,14 +1,19 @@
 """3D Gaussian splats drawn by numpy, one after the other: the rasteriser of Kerbl et al. 2023 without its tiles."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from tests.splats import colors, matrices
+from threer_blender.model.arrays import Array
+from threer_blender.model.reconstruction import Camera
 
 LOW_PASS = 0.3  # square pixels
 NEAR = 0.01
 
 
-def render(gaussians, camera, placed=None, near=NEAR):
+def render(gaussians: Any, camera: Camera, placed: Any = None, near: Any = NEAR) -> Any:
     """(height, width, 3) picture over black, display values, of Gaussians that `camera` (undistorted) sees.
 
     `placed` (4, 4), affine, takes the Gaussians, their covariances and their directions to the camera's world.
@@ -29,7 +34,7 @@ def render(gaussians, camera, placed=None, near=NEAR):
     return picture
 
 
-def _draw(picture, clear, camera, mean, axes, opacity, color):
+def _draw(picture: Path, clear: Any, camera: Camera, mean: Any, axes: Any, opacity: Array, color: Any) -> None:
     x, y, depth = mean
     if opacity < 1 / 255:
         return
@@ -58,6 +63,6 @@ def _draw(picture, clear, camera, mean, axes, opacity, color):
     clear[part] *= 1 - alpha
 
 
-def psnr(first, second):
+def psnr(first: Any, second: Any) -> Any:
     """dB between pictures of display values, cut to [0, 1]."""
     return -10 * np.log10(np.mean((np.clip(first, 0, 1) - np.clip(second, 0, 1)) ** 2) + 1e-20)

@@ -5,21 +5,24 @@ import io
 import json
 import struct
 import zipfile
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from threer_blender.model.arrays import Array
 from threer_blender.model.spherical_harmonics import C0
 
 PLY_NAMES = {"i1": "char", "u1": "uchar", "i2": "short", "u2": "ushort", "i4": "int", "u4": "uint", "f4": "float"}
 PLY_NAMES |= {"f8": "double"}
 
 
-def logit(opacities):
+def logit(opacities: Array) -> Any:
     inside = np.clip(np.asarray(opacities, np.float64), 1e-7, 1 - 1e-7)
     return np.log(inside / (1 - inside))
 
 
-def columns(gaussians, normals=True):
+def columns(gaussians: Any, normals: bool = True) -> Any:
     """Name -> column of a 3DGS PLY."""
     named = dict(zip("xyz", gaussians.means.T, strict=True))
     if normals:
@@ -32,7 +35,7 @@ def columns(gaussians, normals=True):
     return named | {f"rot_{i}": gaussians.rotations[:, i] for i in range(4)}
 
 
-def replaced(named, old, new):
+def replaced(named: Any, old: Any, new: Any) -> Any:
     """`named` with the columns `new` in the place of those called `old`."""
     first = next(iter(old))
     result = {}
@@ -44,7 +47,16 @@ def replaced(named, old, new):
     return result
 
 
-def ply(named, *, order="<", newline="\n", comments=(), before=(), after=(), text=False):
+def ply(
+    named: Any,
+    *,
+    order: str = "<",
+    newline: str = "\n",
+    comments: Any = (),
+    before: Any = (),
+    after: Any = (),
+    text: bool = False,
+) -> Any:
     """The bytes of a PLY; `before` and `after` are (header lines, data) of other elements."""
     form = "ascii" if text else f"binary_{'little' if order == '<' else 'big'}_endian"
     count = len(next(iter(named.values())))
@@ -68,14 +80,14 @@ def ply(named, *, order="<", newline="\n", comments=(), before=(), after=(), tex
     return whole + b"".join(d for _, d in before) + data + b"".join(d for _, d in after)
 
 
-def spz(gaussians, version=3, system=None, flags=0, zstd=None, bits=12):
+def spz(gaussians: Any, version: int = 3, system: Any = None, flags: int = 0, zstd: Any = None, bits: int = 12) -> Any:
     """The bytes of an SPZ whose values are those of `gaussians`, axes and all, as far as its bytes can.
 
     Where `gaussians` are of degree 4, so is the file.
     """
     count, degree = len(gaussians), int(np.sqrt(gaussians.sh.shape[1])) - 1
 
-    def whole(values):
+    def whole(values: Any) -> Any:
         return np.rint(values).clip(0, 255).astype(np.uint8).tobytes()
 
     if version == 1:
@@ -121,7 +133,7 @@ def spz(gaussians, version=3, system=None, flags=0, zstd=None, bits=12):
 # ------------------------------------------------------------------ SOG
 
 
-def webp(picture):
+def webp(picture: Path) -> Any:
     """The bytes of a lossless WebP of (H, W, 4) uint8."""
     from PIL import Image
 
@@ -130,7 +142,7 @@ def webp(picture):
     return file.getvalue()
 
 
-def _picture(values, width=20):
+def _picture(values: Any, width: int = 20) -> Any:
     """(H, width, 4) of bytes (N, 1 to 4), row by row."""
     count, channels = values.shape
     height = -(-count // width)
@@ -140,7 +152,7 @@ def _picture(values, width=20):
     return picture.reshape(height, width, 4)
 
 
-def _quaternions(rotations):
+def _quaternions(rotations: Array) -> Any:
     rows = np.arange(len(rotations))
     largest = np.abs(rotations).argmax(axis=1)
     signed = rotations * np.sign(rotations[rows, largest])[:, None]
@@ -149,11 +161,11 @@ def _quaternions(rotations):
     return np.concatenate([stored, 252 + largest[:, None]], axis=1).astype(np.uint8)
 
 
-def _fitted(values, least, most):
+def _fitted(values: Any, least: Any, most: Any) -> Any:
     return np.rint((values - least) / np.where(most > least, most - least, 1) * 255).astype(np.uint8)
 
 
-def sog(gaussians, version=2, **more):
+def sog(gaussians: Any, version: int = 2, **more: Any) -> Any:
     """Name -> bytes of the files of a SOG; the palette of harmonics has an entry a splat. `more` goes into its meta."""
     count, degree = len(gaussians), int(np.sqrt(gaussians.sh.shape[1])) - 1
     spaced = np.sign(gaussians.means) * np.log1p(np.abs(gaussians.means.astype(np.float64)))
@@ -202,7 +214,7 @@ def sog(gaussians, version=2, **more):
     return {"meta.json": json.dumps(meta | more).encode()} | files
 
 
-def zipped(files):
+def zipped(files: Any) -> Any:
     """The bytes of a zip of files."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
@@ -211,7 +223,7 @@ def zipped(files):
     return content.getvalue()
 
 
-def written(folder, files):
+def written(folder: Path, files: Any) -> Any:
     """Writes name -> bytes into a folder, and returns its meta.json."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
@@ -219,7 +231,7 @@ def written(folder, files):
     return folder / "meta.json"
 
 
-def splat(gaussians):
+def splat(gaussians: Any) -> Any:
     """The bytes of a .splat."""
     row = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("rotation", "u1", 4)])
     rows = np.zeros(len(gaussians), row)
@@ -230,7 +242,7 @@ def splat(gaussians):
     return rows.tobytes()
 
 
-def ksplat(gaussians, level):
+def ksplat(gaussians: Any, level: Any) -> Any:
     """Two sections of a .ksplat; positions relative to buckets of 64 splats, the last one of each section not full."""
     kinds = [("<f4", "<f4", "<f4"), ("<u2", "<f2", "<f2"), ("<u2", "<f2", "u1")][level]
     rest = gaussians.sh.shape[1] - 1
@@ -270,7 +282,7 @@ def ksplat(gaussians, level):
     return main.ljust(4096, b"\0") + b"".join(headers) + b"".join(bodies)
 
 
-def compressed_ply(gaussians):
+def compressed_ply(gaussians: Any) -> Any:
     """The bytes of a PlayCanvas' compressed PLY."""
     count = len(gaussians)
     chunk = np.arange(count) // 256
@@ -285,7 +297,7 @@ def compressed_ply(gaussians):
         bounds |= {f"min_{axis}": low[:, i].astype("f4") for i, axis in enumerate(axes[name])}
         bounds |= {f"max_{axis}": high[:, i].astype("f4") for i, axis in enumerate(axes[name])}
 
-    def words(part, bits):
+    def words(part: Any, bits: Any) -> Any:
         word = np.zeros(count, np.uint32)
         for column, width in zip(part.T, bits, strict=True):
             word = word << np.uint32(width) | np.rint(column * (2**width - 1)).clip(0, 2**width - 1).astype(np.uint32)

@@ -2,12 +2,14 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests import real_data
 from threer_blender.model import spherical_harmonics
+from threer_blender.model.arrays import Array
 from threer_blender.model.reconstruction import Gaussians
 from threer_blender.splat_files import Codecs
 
@@ -15,7 +17,7 @@ DATA = real_data.FOLDER / "splats"
 SCENE = Path(__file__).parent / "data" / "splats"  # one scene in every format, see its README
 
 
-def random_gaussians(count, degree=3, seed=0):
+def random_gaussians(count: int, degree: int = 3, seed: int = 0) -> Any:
     """Ellipsoids around the origin, all kinds of colours."""
     rng = np.random.default_rng(seed)
     rotations = rng.normal(size=(count, 4))
@@ -29,7 +31,7 @@ def random_gaussians(count, degree=3, seed=0):
     return Gaussians(*(array.astype(np.float32) for array in arrays))
 
 
-def matrices(rotations):
+def matrices(rotations: Array) -> Any:
     """(N, 3, 3) of unit quaternions wxyz."""
     w, x, y, z = np.asarray(rotations, np.float64).T
     rows = [
@@ -40,20 +42,20 @@ def matrices(rotations):
     return np.moveaxis(np.array(rows), -1, 0)
 
 
-def covariances(gaussians):
+def covariances(gaussians: Any) -> Any:
     """(N, 3, 3)."""
     axes = matrices(gaussians.rotations) * np.asarray(gaussians.scales, np.float64)[:, None]
     return axes @ axes.swapaxes(1, 2)
 
 
-def colors(sh, directions):
+def colors(sh: Any, directions: Array) -> Any:
     """(N, 3) colours of coefficients (N, K, 3) in unit `directions` (N, 3) from the camera to each Gaussian."""
     functions = spherical_harmonics.basis(*directions.T, spherical_harmonics.degree_of(sh))
     weights = np.stack([np.broadcast_to(function, len(sh)) for function in functions], axis=1)
     return np.maximum(0.5 + (weights[..., None] * sh).sum(axis=1), 0)
 
 
-def codecs():
+def codecs() -> Any:
     """Decoders for tests outside Blender."""
     image = pytest.importorskip("PIL.Image")
     zstandard = pytest.importorskip("zstandard")
@@ -63,7 +65,7 @@ def codecs():
     )
 
 
-def same(first, second, tolerance=1e-5, opacity=0.0):
+def same(first: Any, second: Any, tolerance: float = 1e-5, opacity: float = 0.0) -> None:
     """Whether two sets hold the same Gaussians in the same order: q and -q are one rotation."""
     dots = np.abs((first.rotations * second.rotations).sum(axis=1))
     np.testing.assert_allclose(first.means, second.means, atol=tolerance)

@@ -10,6 +10,7 @@ here it is the right one's.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from threer_blender.geometry.focal import focal_from_points
 from threer_blender.geometry.pairs.pairs import PairStore
 from threer_blender.geometry.poses import pnp
 from threer_blender.geometry.similarities import Similarities, Similarity, procrustes
+from threer_blender.model.arrays import Array
 
 STEPS, RATE, LAST_RATE = 300, 0.01, 1e-6
 SURE = 3.0  # the confidence that its PnP asks for
@@ -81,9 +83,7 @@ def _moved(free: dict[str, torch.Tensor], points: torch.Tensor) -> torch.Tensor:
     return points @ turn[:, None] + (scale[:, 0] * place)[:, None, None]
 
 
-def _as_alignment(
-    free: dict[str, torch.Tensor], sure: torch.Tensor, ends: np.ndarray, size: tuple[int, int]
-) -> Alignment:
+def _as_alignment(free: dict[str, torch.Tensor], sure: torch.Tensor, ends: Array, size: tuple[int, int]) -> Alignment:
     found = {name: value.detach().double().numpy() for name, value in free.items()}
     turn = matrices(free["turn"].detach().double()).numpy()
     scale = 0.5 * np.exp(found["pair_scale"] - found["pair_scale"].mean())
@@ -101,7 +101,7 @@ def _as_alignment(
     return Alignment(views, pairs, np.arange(len(ends)), [], [], [])
 
 
-def _tree(ends: np.ndarray, said: list, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, Similarities]:
+def _tree(ends: Array, said: list[Any], count: int) -> tuple[Array, Array, Array, Similarities]:
     """World from cameras (N, 4, 4), focals, depths (N, H, W) and world from pairs along the surest spanning tree."""
     score = np.array([np.nanmean(p.confidence_first) * np.nanmean(p.confidence_second) for p in said])
     label, tree = np.arange(count), []
@@ -155,15 +155,15 @@ def _tree(ends: np.ndarray, said: list, count: int) -> tuple[np.ndarray, np.ndar
     return poses, focals, np.maximum(depths, 1e-6), pairs
 
 
-def _fit(source: np.ndarray, target: np.ndarray, weights: np.ndarray) -> Similarity:
+def _fit(source: Array, target: Array, weights: Array) -> Similarity:
     return procrustes(source.reshape(-1, 3), target.reshape(-1, 3), weights.ravel())
 
 
-def _signed_log(values: np.ndarray) -> np.ndarray:
+def _signed_log(values: Array) -> Array:
     return np.sign(values) * np.log1p(np.abs(values))
 
 
-def _quaternions(rotation: np.ndarray) -> np.ndarray:
+def _quaternions(rotation: Array) -> Array:
     """(K, 4) xyzw."""
     vectors = rotations.to_vectors(rotation)
     angle = np.linalg.norm(vectors, axis=1, keepdims=True)

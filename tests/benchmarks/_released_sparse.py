@@ -23,6 +23,7 @@ from threer_blender.geometry.alignment.global_alignment import AlignedView, Alig
 from threer_blender.geometry.focal import focal_from_points
 from threer_blender.geometry.pairs.pairs import Matches, PairStore
 from threer_blender.geometry.similarities import identities
+from threer_blender.model.arrays import Array
 
 STEPS, RATES, POWERS = 300, (0.07, 0.01), (1.5, 0.5)
 CELL = 8
@@ -71,7 +72,9 @@ def align(store: PairStore, count: int, matches: Sequence[Matches]) -> Alignment
 class _Scene:
     """Poses, focal lengths and depths from the free parameters."""
 
-    def __init__(self, free: dict[str, Tensor], middle: Tensor, focals: Tensor, order: list[int], parents: list[int]):
+    def __init__(
+        self, free: dict[str, Tensor], middle: Tensor, focals: Tensor, order: list[int], parents: list[int]
+    ) -> None:
         self.free, self.middle, self.focals, self.order, self.parents = free, middle, focals, order, parents
 
     def cameras(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -97,7 +100,7 @@ class _Scene:
 class _Side:
     """One side of all matches: photo and pixel, its anchor, and the depth there over the anchor's."""
 
-    def __init__(self, photo: np.ndarray, pixels: np.ndarray, maps: np.ndarray, anchors: np.ndarray, columns: int):
+    def __init__(self, photo: Array, pixels: Array, maps: Array, anchors: Array, columns: int) -> None:
         height, width = maps.shape[1:]
         column, row = (np.floor(pixels[:, i]).astype(int).clip(0, (width, height)[i] - 1) for i in range(2))
         anchor = np.minimum(row // CELL, (height - CELL // 2 - 1) // CELL) * columns
@@ -139,7 +142,7 @@ def _descend(free: dict[str, Tensor], names: Sequence[str], rate: float, loss: C
         adam.step()
 
 
-def _canonical(store: PairStore, count: int) -> tuple[np.ndarray, np.ndarray]:
+def _canonical(store: PairStore, count: int) -> tuple[Array, Array]:
     """Canonical depths (N, H, W) and focal lengths (N,)."""
     depths, focals = [], []
     for photo in range(count):
@@ -152,7 +155,7 @@ def _canonical(store: PairStore, count: int) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(depths), np.array(focals)
 
 
-def _tree(count: int, ends: np.ndarray, score: np.ndarray) -> tuple[list[int], list[int]]:
+def _tree(count: int, ends: Array, score: Array) -> tuple[list[int], list[int]]:
     """The maximum spanning tree's photos from its middle outwards, and each one's parent, -1 for the first."""
     label, neighbours = np.arange(count), {photo: set() for photo in range(count)}
     for index in np.argsort(-score):
@@ -175,7 +178,7 @@ def _tree(count: int, ends: np.ndarray, score: np.ndarray) -> tuple[list[int], l
     return reach(root)[:2]
 
 
-def _as_alignment(scene: _Scene, maps: np.ndarray, anchors: np.ndarray, middle: np.ndarray) -> Alignment:
+def _as_alignment(scene: _Scene, maps: Array, anchors: Array, middle: Array) -> Alignment:
     with torch.no_grad():
         turn, place, factor = (part.double().numpy() for part in scene.cameras())
         focal = scene.free["focal"].exp().double().numpy()

@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from threer_blender.geometry import pointmaps
 from threer_blender.geometry.splats import training
 from threer_blender.geometry.splats.rasteriser import Splats
 from threer_blender.geometry.stereo import dense
+from threer_blender.model.arrays import Array
 from threer_blender.model.reconstruction import Camera, Reconstruction
 from threer_blender.pictures import photos as photo_files
 from threer_blender.runtime.report import Report
@@ -24,7 +26,7 @@ SOLVED = instantsplat.START_OPTIONS["colmap"]["draft"]
 SHOWN_SCALE = 3  # how much larger than the splats' own size pictures are written
 
 
-def _set(name: str) -> tuple[list[Path], dict[str, np.ndarray]]:
+def _set(name: str) -> tuple[list[Path], dict[str, Array]]:
     """A set's photos by order of name, and the true `world_from_camera` of those that have one."""
     if name == "sample":
         records = json.loads((SAMPLE / "truth.json").read_text())["cameras"]
@@ -51,7 +53,7 @@ class Row:
             return self._with_depth(self._engine(self._all, points=False))
         return self._engine(self._training, points=True)
 
-    def _engine(self, photos: list, points: bool) -> Reconstruction:
+    def _engine(self, photos: list[Any], points: bool) -> Reconstruction:
         options = colmap.ENGINE.checked_options({**SOLVED, "points": points})
         return colmap.reconstruct(photos, options, Report(lambda _: None))
 

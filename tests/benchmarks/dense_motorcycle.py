@@ -11,6 +11,7 @@ import sys
 import time
 import zlib  # noqa: F401  (pycolmap loaded before zlib breaks it on Linux)
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pycolmap
@@ -66,7 +67,7 @@ def _sparse_points(
     return camera @ poses[0][:3, :3].T + poses[0][:3, 3]
 
 
-def disparity_error(view: View, other: View, depth: NDArray[np.float32], truth: NDArray[np.float64]):
+def disparity_error(view: View, other: View, depth: NDArray[np.float32], truth: NDArray[np.float64]) -> Any:
     """(H, W) absolute error in pixels of disparity; NaN without truth."""
     baseline = other.world_from_camera[0, 3] - view.world_from_camera[0, 3]
     offset = other.intrinsics[0, 2] - view.intrinsics[0, 2]

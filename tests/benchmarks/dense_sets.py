@@ -11,12 +11,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from _measure import DATA, SAMPLE, machine, metrics, table, true_frames
 from PIL import Image
 
 from threer_blender import headless
+from threer_blender.model.arrays import Array
 from threer_blender.model.lens import Distortion
 from threer_blender.model.reconstruction import Camera, PointMap, Reconstruction
 
@@ -24,7 +26,7 @@ SETS = ("sample", "hololens_office", "tum_fr1_rpy")
 TOLERANCE = 0.01  # of the scene's median depth, for the F-score
 
 
-def truth(name: str) -> dict[str, tuple[Camera, np.ndarray]]:
+def truth(name: str) -> dict[str, tuple[Camera, Array]]:
     """Photo -> true camera and depth map, in metres, whose pixels cover the photo evenly; 0 = none."""
     if name == "sample":
         document = json.loads((SAMPLE / "truth.json").read_text())
@@ -33,7 +35,7 @@ def truth(name: str) -> dict[str, tuple[Camera, np.ndarray]]:
     return {photo: _set_view(name, frame, document["depth_scale"]) for photo, frame in frames.items()}
 
 
-def _set_view(name: str, frame: dict, scale: float) -> tuple[Camera, np.ndarray]:
+def _set_view(name: str, frame: dict[str, Any], scale: float) -> tuple[Camera, Array]:
     k, world_from_camera = np.array(frame["K"]), np.linalg.inv(np.array(frame["w2c"]))
     lens = Distortion("PINHOLE")
     intrinsics = (k[0, 0], k[1, 1], k[0, 2] + 0.5, k[1, 2] + 0.5)  # its centres are at integers
@@ -42,7 +44,7 @@ def _set_view(name: str, frame: dict, scale: float) -> tuple[Camera, np.ndarray]
         return camera, np.asarray(image, np.float64) * scale
 
 
-def world(camera: Camera, depth: np.ndarray) -> np.ndarray:
+def world(camera: Camera, depth: Array) -> Array:
     """(H, W, 3) world points of a depth map that covers the camera's photo; NaN where there is none."""
     height, width = depth.shape
     grid = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), -1)
@@ -51,7 +53,7 @@ def world(camera: Camera, depth: np.ndarray) -> np.ndarray:
     return local @ camera.world_from_camera[:3, :3].T + camera.world_from_camera[:3, 3]
 
 
-def _sample_view(entry: dict, document: dict) -> tuple[Camera, np.ndarray]:
+def _sample_view(entry: dict[str, Any], document: dict[str, Any]) -> tuple[Camera, Array]:
     values = {key: entry[key] for key in ("photo", "width", "height", "fx", "fy", "cx", "cy")}
     lens = Distortion(entry["distortion"]["model"], tuple(entry["distortion"]["params"]))
     camera = Camera(**values, world_from_camera=np.array(entry["world_from_camera"]), distortion=lens)
@@ -59,7 +61,7 @@ def _sample_view(entry: dict, document: dict) -> tuple[Camera, np.ndarray]:
         return camera, np.asarray(image, np.float64) * document["depth"]["metres_per_unit"]
 
 
-def at_truth(pointmap: PointMap, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def at_truth(pointmap: PointMap, depth: Array) -> tuple[Array, Array]:
     """The pointmap's points (H, W, 3) and mask (H, W) at the pixels of a true depth map of the same photo."""
     height, width = depth.shape
     row = ((np.arange(height) + 0.5) * pointmap.mask.shape[0] / height).astype(int)
@@ -67,7 +69,7 @@ def at_truth(pointmap: PointMap, depth: np.ndarray) -> tuple[np.ndarray, np.ndar
     return pointmap.points[np.ix_(row, column)].astype(float), pointmap.mask[np.ix_(row, column)]
 
 
-def compare(result: Reconstruction, true: dict[str, tuple[Camera, np.ndarray]]) -> list[str]:
+def compare(result: Reconstruction, true: dict[str, tuple[Camera, Array]]) -> list[str]:
     """One row of the table: photos, median depth error, share within 1 %, coverage, accuracy, completeness, F-score."""
     measure = metrics()
     pixels = {

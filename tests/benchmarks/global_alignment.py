@@ -10,7 +10,7 @@ process, both ways on the same store.
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,7 +122,7 @@ def beside(case: dict[str, dict[str, float]], key: str, form: str) -> str:
 def speed() -> None:
     print("\nSpeed and objective, noise 2 %, outliers 2 %\n")
 
-    def rows():
+    def rows() -> Iterator[Any]:
         for views in (*(around(count, SPEED_MAP) for count in (8, 16, 32)), around(4, NETWORK_MAP)):
             pairs = default_graph(views)
             case = compared(views, TYPICAL, pairs)
@@ -144,24 +144,24 @@ def accuracy() -> None:
         forms = {"auc": ".3f", "focal": ".2%", "depth": ".2%", "objective": ".5f"}
         return [beside(case, key, form) for key, form in forms.items()]
 
-    def by_noise():
+    def by_noise() -> Iterator[Any]:
         more = around(16, ACCURACY_MAP)
         yield ["none, 16 photos", *numbers(more, oracle.Errors(), default_graph(more))]
         for noise in NOISE:
             errors = oracle.Errors(noise=noise, outliers=0.02 if noise else 0, seed=SEED)
             yield [f"{noise:.1%}", *numbers(eight, errors, scene_graph.complete(8))]
 
-    def by_wrong():
+    def by_wrong() -> Iterator[Any]:
         for wrong in WRONG:
             yield [f"{wrong:.0%}", *numbers(eight, replace(TYPICAL, wrong=wrong, seed=SEED), scene_graph.complete(8))]
 
-    def by_views():
+    def by_views() -> Iterator[Any]:
         for count in (2, 4, 8, 16, 48, 100, 200):
             views = around(count, ACCURACY_MAP)
             pairs = default_graph(views)
             yield [count, len(pairs), *numbers(views, TYPICAL, pairs)]
 
-    def by_walk():
+    def by_walk() -> Iterator[Any]:
         views = oracle.walk(48, WALK_MAP, laps=2)
         for graph in ("default", "next two"):
             pairs = GRAPHS[graph](views)
@@ -181,7 +181,7 @@ def growth() -> None:
     print("\nGrowth: a walk of two laps, noise 2 %; memory of the process\n")
     found = []
 
-    def rows():
+    def rows() -> Iterator[Any]:
         sizes = [(48, "default"), (48, "all"), (200, "default"), (320, "default")]
         for count, pairs, size in (*((*one, GROWTH_MAP) for one in sizes), (NETWORK_COUNT, "default", NETWORK_MAP)):
             case = measured(GROWTH, str(count), pairs, *map(str, size))

@@ -14,7 +14,9 @@ nox -s benchmarks -- instantsplat;  python tests/benchmarks/instantsplat.py ROW 
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from _measure import machine, measured, table
 
@@ -50,7 +52,7 @@ end(seconds=cpu_seconds, gaussians=len(splatted.gaussians.means), **result, **ag
 """
 
 
-def run(name: str, *more: str) -> dict:
+def run(name: str, *more: str) -> dict[str, Any]:
     dataset, count, training, held_out, _ = ROWS[name]
     cameras = "together" if name in TOGETHER else "alone"
     arguments = [name, dataset, str(count), str(list(training)), str(list(held_out)), cameras, str(PICTURES), *more]
@@ -64,7 +66,7 @@ def main() -> None:
 
     turned = {}
 
-    def rows():
+    def rows() -> Iterator[Any]:
         for name in sys.argv[1:] or ROWS:
             dataset, _, training, held_out, reached = ROWS[name]
             found = run(name, *(["turned"] if name == TURNED else []))

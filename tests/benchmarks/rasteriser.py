@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 os.environ["OMP_WAIT_POLICY"] = "passive"  # as the runtime has it: threads that wait burn no time
 
@@ -139,7 +140,7 @@ def main() -> None:
     measure(rasteriser.blend, 1000, (64, 48))  # compiled, or read from the cache
     measure(blend_by_autograd, 1000, (64, 48))
 
-    def rows():
+    def rows() -> Iterator[Any]:
         for count, size in CASES:
             with growth() as ours_mib:
                 ours, picture, gradients = measure(rasteriser.blend, count, size)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-import numpy as np
+
+from threer_blender.model.arrays import Array
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -58,7 +59,7 @@ def main() -> None:
     print(f"  {'import, all of it':44} {taken:6.2f} s, CPU {cpu:6.2f} s, {cpu / copied:.0f} times copying")
     scene.collection.objects.link(shown)
 
-    def evaluate() -> np.ndarray:
+    def evaluate() -> Array:
         shown.update_tag()
         bpy.context.view_layer.update()
         return shown.evaluated_get(bpy.context.evaluated_depsgraph_get())

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import bpy
 import pytest
@@ -23,19 +24,19 @@ pytest_plugins = ["tests.blender.extension"]
 
 
 @pytest.fixture
-def slow_driver(addon, monkeypatch):  # noqa: ARG001
+def slow_driver(addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
     work = part("ui.work").current()
     monkeypatch.setattr(work, "known", part("ui.known").Known(at_once=False))
     monkeypatch.setattr(part("host.hardware"), "graphics", lambda: time.sleep(1) or ())
 
 
-def told(what, seconds):
+def told(what: Any, seconds: float) -> None:
     middle, worst = 1000 * statistics.median(seconds), 1000 * max(seconds)
     print(f"{what:<24} median {middle:7.2f} ms, slowest {worst:7.2f} ms, {len(seconds)} times")
 
 
 @pytest.mark.usefixtures("slow_driver")
-def test_drawing(shot):
+def test_drawing(shot: Path) -> None:
     bpy.ops.threer.choose_photos(directory=str(shot))
     for draw in (panel, engines, preferences):
         seconds = []
@@ -47,7 +48,7 @@ def test_drawing(shot):
         told(f"drawing: {draw.__name__}", seconds)
 
 
-def test_polling(addon, shot):
+def test_polling(addon: Any, shot: Path) -> None:
     (shot / "go").touch()
     running, ending = [], []
     for _ in range(10):

@@ -1,6 +1,7 @@
 """What a panel shows, as text: Blender draws none without a window."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import bpy
 
@@ -10,43 +11,43 @@ from .extension import part
 class Drawn:
     """A layout that keeps what it is told to show."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.shown = []
 
-    def box(self, **_):
+    def box(self, **_: Any) -> Any:
         return self
 
     row = column = split = box
 
-    def label(self, text="", **_):
+    def label(self, text: str = "", **_: Any) -> None:
         self.shown.append(text)
 
-    def progress(self, text="", **_):
+    def progress(self, text: str = "", **_: Any) -> None:
         self.shown.append(text)
 
-    def prop(self, _data, name, **_):
+    def prop(self, _data: Any, name: str, **_: Any) -> None:
         self.shown.append(name)
 
-    def prop_enum(self, _data, _name, _value, text="", **_):
+    def prop_enum(self, _data: Any, _name: Any, _value: Any, text: str = "", **_: Any) -> None:
         self.shown.append(text)
 
-    def popover(self, name, text="", **_):
+    def popover(self, name: str, text: str = "", **_: Any) -> None:
         self.shown += [name, text]
 
-    def template_list(self, kind, *_, **__):
+    def template_list(self, kind: Any, *_: Any, **__: Any) -> None:
         self.shown.append(kind)
 
-    def template_icon(self, *_, **__):
+    def template_icon(self, *_: Any, **__: Any) -> None:
         self.shown.append("a picture")
 
-    def operator(self, name, **_):
+    def operator(self, name: str, **_: Any) -> Any:
         self.shown.append(name)
         return SimpleNamespace()
 
     operator_menu_enum = operator
 
 
-def drawn(module, panel):
+def drawn(module: Any, panel: Any) -> Any:
     """What a panel of ours shows, as one text."""
     layout = Drawn()
     context = SimpleNamespace(
@@ -59,16 +60,16 @@ def drawn(module, panel):
     return " ".join(layout.shown)
 
 
-def panel():
+def panel() -> Any:
     """What the main panel shows."""
     return drawn("ui.panel", "THREER_PT_main")
 
 
-def engines():
+def engines() -> Any:
     """What the panel of engines shows."""
     return drawn("ui.engines", "THREER_PT_engine")
 
 
-def preferences():
+def preferences() -> Any:
     """What the extension's preferences show."""
     return drawn("ui.preferences", "THREER_AP_preferences")

@@ -4,6 +4,7 @@
 """
 
 import sys
+from typing import Any
 
 import bpy
 import numpy as np
@@ -14,7 +15,7 @@ INSIDE = {"render", "view_settings", "modifiers", "background_images", "timeline
 INSIDE |= {"image_settings", "inputs", "properties"}
 
 
-def lines():
+def lines() -> Any:
     """Sorted lines, each "kind name path = value"."""
     found = []
     for block in bpy.data.user_map():
@@ -33,7 +34,7 @@ def lines():
     return sorted(found)
 
 
-def digest(attribute):
+def digest(attribute: Any) -> Any:
     """Count and a sum that changes with any value."""
     width = {"FLOAT_VECTOR": 3, "BYTE_COLOR": 4, "FLOAT2": 2, "INT32_2D": 2}.get(attribute.data_type, 1)
     kind = {"FLOAT_VECTOR": "vector", "BYTE_COLOR": "color_srgb", "FLOAT2": "vector"}.get(attribute.data_type, "value")
@@ -44,7 +45,7 @@ def digest(attribute):
     return len(attribute.data), float(values @ np.arange(1, len(values) + 1, dtype=np.float64))
 
 
-def properties(struct, head, depth):
+def properties(struct: Any, head: Any, depth: Any) -> Any:
     found = []
     for prop in struct.bl_rna.properties:
         name = prop.identifier

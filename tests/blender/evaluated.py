@@ -1,11 +1,12 @@
 """What an object's modifiers are told, and what they make of it, in every Blender from 4.2 on."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import bpy
 
 
-def evaluated(shown):
+def evaluated(shown: Any) -> Any:
     """The geometry as `mesh` and `pointcloud`, None where there is none; it must outlive what is read from it."""
     graph = bpy.context.evaluated_depsgraph_get()
     made = shown.evaluated_get(graph)
@@ -16,7 +17,7 @@ def evaluated(shown):
     return SimpleNamespace(mesh=parts.get("MESH"), pointcloud=parts.get("POINTCLOUD"))
 
 
-def get_input(modifier, name):
+def get_input(modifier: Any, name: str) -> Any:
     """The value of an input of a geometry-nodes modifier, by the input's name."""
     sockets = modifier.node_group.interface.items_tree
     identifier = next(s.identifier for s in sockets if s.name == name and s.in_out == "INPUT")

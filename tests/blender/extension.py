@@ -4,7 +4,9 @@ import importlib
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import bpy
 import pytest
@@ -29,7 +31,7 @@ license = ["SPDX:GPL-3.0-or-later"]
 
 
 @pytest.fixture(scope="session")
-def repository(tmp_path_factory):
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A folder of extensions that holds ours."""
     folder = tmp_path_factory.mktemp("extensions")
     extension = folder / "threer_blender"
@@ -39,7 +41,7 @@ def repository(tmp_path_factory):
     return folder
 
 
-def enable(repository):
+def enable(repository: Path) -> Any:
     repositories = bpy.context.preferences.extensions.repos
     if REPOSITORY not in [known.module for known in repositories]:
         made = repositories.new(name="3R tests", module=REPOSITORY, source="USER", custom_directory=str(repository))
@@ -48,12 +50,12 @@ def enable(repository):
     return importlib.import_module(f"{ADDON}.threer_blender")
 
 
-def part(name):
+def part(name: str) -> Any:
     return importlib.import_module(f"{ADDON}.threer_blender.{name}")
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The folder that Blender gives the add-on."""
     home = tmp_path / "home"
     home.mkdir()
@@ -62,7 +64,7 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def addon(repository, home, fresh_file):  # noqa: ARG001
+def addon(repository: Path, home: Path, fresh_file: None) -> Iterator[Any]:  # noqa: ARG001
     enable(repository)
     yield part("ui.work")
     if ADDON in bpy.context.preferences.addons:
@@ -72,7 +74,7 @@ def addon(repository, home, fresh_file):  # noqa: ARG001
 
 
 @pytest.fixture
-def shot(addon, tmp_path, monkeypatch):  # noqa: ARG001
+def shot(addon: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ARG001
     """A folder of photos for the fake runtime, which is put in the engine's place."""
     package = tmp_path / "fake" / "threer_blender" / "worker"
     package.mkdir(parents=True)
@@ -82,17 +84,17 @@ def shot(addon, tmp_path, monkeypatch):  # noqa: ARG001
     return make_shot(tmp_path / "shot")
 
 
-def make_shot(folder, step=8):
+def make_shot(folder: Path, step: int = 8) -> Any:
     photos = write_photos(folder, CAMERAS)
     bundle.write(reconstruct(photos, CAMERAS, step=step), folder / "bundle")
     return folder
 
 
-def choose(folder):
+def choose(folder: Path) -> None:
     bpy.ops.threer.choose_photos(directory=str(folder))
 
 
-def start(work, folder):
+def start(work: Any, folder: Path) -> Any:
     """What a click on Reconstruct does where timers run."""
     choose(folder)
     operators, properties = part("ui.operators"), part("ui.properties")
@@ -102,7 +104,7 @@ def start(work, folder):
     return work.start(properties.chosen_paths(scene), engine.id, properties.option_values(scene, engine), scene)
 
 
-def until(work, done, seconds=120):
+def until(work: Any, done: Any, seconds: int = 120) -> None:
     """Ticks as Blender's timer does, until `done()`."""
     deadline = time.monotonic() + seconds
     while not done():
@@ -111,5 +113,5 @@ def until(work, done, seconds=120):
         time.sleep(0.01)
 
 
-def roots():
+def roots() -> Any:
     return [placed for placed in bpy.context.scene.objects if placed.get("threer_role") == "root"]

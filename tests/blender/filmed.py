@@ -1,6 +1,8 @@
 """A shot of the small world: a video of a few frames, rendered by its own true cameras, with errors for each frame."""
 
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ SIZE = (320, 240)
 COUNT = 6
 
 
-def frames():
+def frames() -> Any:
     """The camera of each frame, by number: a move to the side."""
     return {
         number: camera(f"clip.mp4 {number:04d}", *SIZE, 300, pose=looking_at((1.2 - number / 4, -1.5, -4.0)))
@@ -20,7 +22,7 @@ def frames():
     }
 
 
-def write_film(path):
+def write_film(path: Path) -> Any:
     """The video itself, without loss to speak of."""
     av = pytest.importorskip("av")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +38,7 @@ def write_film(path):
     return path
 
 
-def filmed(folder, **values):
+def filmed(folder: Path, **values: Any) -> Any:
     """A reconstruction of the video, in which frame 4 sticks worse than the others and frame 5 has few tracks."""
     path = write_film(folder / "filmed" / "clip.mp4")
     solved = frames()

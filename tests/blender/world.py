@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 from threer_blender.cli.inspection import write_png
+from threer_blender.model.arrays import Array
 from threer_blender.model.reconstruction import Camera, Photo, PhotoFromMap, PointCloud, PointMap, Reconstruction
 
 pytest.importorskip("bpy", reason="bpy is not installed: pip install bpy")
 
 
 @pytest.fixture(autouse=True)
-def fresh_file():
+def fresh_file() -> None:
     """Blender's startup file, untouched."""
     import bpy  # here, for a module that holds bpy and that conftests import makes Python hang at its end
 
@@ -23,18 +27,18 @@ def fresh_file():
 BALL_CENTRE, BALL_RADIUS = np.array((0.0, -0.7, 0.0)), 0.7
 
 
-def floor_color(points):
+def floor_color(points: Array) -> Any:
     chequer = (np.floor(points[..., 0] * 2) + np.floor(points[..., 2] * 2)) % 2
     shade = 0.35 + 0.4 * chequer
     return np.stack([shade, shade * (0.6 + 0.1 * np.sin(points[..., 0])), shade * 0.5], -1)
 
 
-def ball_color(points):
+def ball_color(points: Array) -> Any:
     bands = np.floor((points[..., 1] + 2) * 8) % 2
     return np.stack([0.2 + 0.1 * bands, 0.25 + 0.5 * bands, 0.8 - 0.3 * bands], -1)
 
 
-def trace(camera, pixels):
+def trace(camera: Camera, pixels: Array) -> Any:
     """Depth (..., 1) and colour (..., 3) in [0, 1] of what `camera` sees at pixels (..., 2); NaN depth in the sky."""
     rays = camera.rays(pixels) @ camera.world_from_camera[:3, :3].T
     origin = camera.world_from_camera[:3, 3]
@@ -51,7 +55,7 @@ def trace(camera, pixels):
     return depth, np.where(np.isnan(depth)[..., None], 0.0, color), points
 
 
-def looking_at(eye, target=(0.0, -0.5, 0.0), roll=0.0):
+def looking_at(eye: Any, target: tuple[float, float, float] = (0.0, -0.5, 0.0), roll: float = 0.0) -> Any:
     """world_from_camera of an upright OpenCV camera at `eye`, rolled about its view by `roll` degrees."""
     forward = np.subtract(target, eye) / np.linalg.norm(np.subtract(target, eye))
     right = np.cross((0.0, 1.0, 0.0), forward)
@@ -64,7 +68,9 @@ def looking_at(eye, target=(0.0, -0.5, 0.0), roll=0.0):
     return pose
 
 
-def camera(name, width, height, fx, fy=None, cx=None, cy=None, pose=None):
+def camera(
+    name: str, width: int, height: int, fx: Any, fy: Any = None, cx: Any = None, cy: Any = None, pose: Any = None
+) -> Camera:
     return Camera(
         photo=name,
         width=width,
@@ -89,17 +95,17 @@ CAMERAS = [
 ]
 
 
-def pixel_centres(width, height):
+def pixel_centres(width: int, height: int) -> Any:
     return np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), -1)
 
 
 @pytest.fixture(scope="session")
-def photos(tmp_path_factory):
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The world's photos, written to a folder `shot`, for reading only."""
     return write_photos(tmp_path_factory.mktemp("world") / "shot", CAMERAS)
 
 
-def write_photos(folder, cameras):
+def write_photos(folder: Path, cameras: Any) -> Any:
     folder.mkdir()
     photos = []
     for index, cam in enumerate(cameras):
@@ -110,7 +116,7 @@ def write_photos(folder, cameras):
     return photos
 
 
-def reconstruct(photos, cameras, step=1, **more):
+def reconstruct(photos: Any, cameras: Any, step: int = 1, **more: Any) -> Reconstruction:
     """A Reconstruction of the world without any error: every `step`-th pixel of every photo becomes a point."""
     index = {photo.name: number for number, photo in enumerate(photos)}
     maps, points, normals, colors, owner = [], [], [], [], []
@@ -145,5 +151,5 @@ def reconstruct(photos, cameras, step=1, **more):
 
 
 @pytest.fixture(scope="session")
-def reconstruction(photos):
+def reconstruction(photos: Any) -> Any:
     return reconstruct(photos, CAMERAS, step=4)

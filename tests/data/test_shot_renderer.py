@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from threer_blender.geometry import rotations
+from threer_blender.model.arrays import Array
 from threer_blender.model.lens import Distortion
 from threer_blender.model.reconstruction import Camera
 
@@ -38,7 +39,7 @@ def board(half: float, depth: float, cells: int = 16) -> SimpleNamespace:
     )
 
 
-def pose(turn: tuple[float, float, float], centre: tuple[float, float, float]) -> np.ndarray:
+def pose(turn: tuple[float, float, float], centre: tuple[float, float, float]) -> Array:
     matrix = np.eye(4)
     matrix[:3, :3] = rotations.from_vectors(np.array([turn]))[0]
     matrix[:3, 3] = centre

@@ -1,7 +1,8 @@
 """Runs of the engines on photo pairs with an oracle in the network's place, and what must come out of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from tests import oracle
 from threer_blender.engines import mast3r
 from threer_blender.geometry.pairs import scene_graph
 from threer_blender.geometry.pairs.pairs import PairPrediction
+from threer_blender.model.arrays import Array
 from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
 from threer_blender.networks import inputs
 from threer_blender.pictures import photos
@@ -27,7 +29,7 @@ def chosen(folder: Path, *sizes: tuple[int, int]) -> list[Photo]:
     return photos.read([folder / f"{i}.png" for i in range(len(sizes))], lambda *_: None).accepted
 
 
-def views(photos: list[Photo], poses: list[np.ndarray], focal: float = 450.0) -> list[oracle.View]:
+def views(photos: list[Photo], poses: list[Array], focal: float = 450.0) -> list[oracle.View]:
     """What cameras at these poses see, pixel by pixel of the network's input."""
     frames = [inputs.long_side(photo.width, photo.height) for photo in photos]
     sizes = [(bottom - top, right - left) for _, (left, top, right, bottom) in frames]
@@ -42,7 +44,7 @@ def run(
 ) -> Reconstruction:
     """The engine's result where `answer` stands for its network."""
 
-    def predict(_seen: list, pairs: scene_graph.Choose, _report: Report):
+    def predict(_seen: list[Any], pairs: scene_graph.Choose, _report: Report) -> Any:
         return (answer(i, j) for i, j in pair_solution.both_orders(pairs(None)) or [(0, 0)])
 
     monkeypatch.setattr(engine, "predict", predict)
@@ -54,7 +56,7 @@ def run_mast3r(
 ) -> Reconstruction:
     """With every pair's predictions and matches in both orders, as the network would give them."""
 
-    def predict(_seen: list, pairs: scene_graph.Choose, _report: Report):
+    def predict(_seen: list[Any], pairs: scene_graph.Choose, _report: Report) -> Iterator[Any]:
         for pair in pair_solution.both_orders(pairs(None)) or [(0, 0)]:
             yield answers.predict(*pair), answers.matches(*pair, stride=8)
 

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from tests import oracle
+from threer_blender.model.arrays import Array
 from threer_blender.networks import depth_anything3, dust3r, fast3r, map_anything, vggt, vggt_omega
 
 FOCAL = 520.0
@@ -45,13 +46,13 @@ class Answer:
 
     depth: torch.Tensor
     focal: tuple[float, float]
-    camera_from_world: np.ndarray
+    camera_from_world: Array
 
 
 UNIT = 0.37
 
 
-def answers(views: list[oracle.View], scales: Callable, height: int, width: int) -> list[Answer]:
+def answers(views: list[oracle.View], scales: Callable[..., Any], height: int, width: int) -> list[Answer]:
     """`scales(w, h)`: network pixels per photo pixel along x and y. Inputs are cut and bordered about their middles."""
     found = []
     for view in views:

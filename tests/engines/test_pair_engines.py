@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ SIZES = [
 
 
 @pytest.mark.parametrize("sizes", SIZES)
-def test_two_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: tuple) -> None:
+def test_two_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: tuple[Any, ...]) -> None:
     photos = chosen(tmp_path, *sizes)
     seen = views(photos, FAR_APART)
     result = run(monkeypatch, dust3r, photos, oracle.Oracle(seen).predict)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from threer_blender.model.arrays import Array
+
 torch = pytest.importorskip("torch", reason="the engine runs a network")
 
 from tests import oracle  # noqa: E402
@@ -19,7 +21,7 @@ from threer_blender.pictures import photos  # noqa: E402
 from threer_blender.runtime.report import Report  # noqa: E402
 
 
-def rotation(quaternions: np.ndarray) -> np.ndarray:
+def rotation(quaternions: Array) -> Array:
     """(N, 3, 3) of unit quaternions wxyz (N, 4), column by column as v -> q v q*."""
     w, vector = quaternions[:, :1], quaternions[:, 1:]
     columns = []
@@ -29,7 +31,7 @@ def rotation(quaternions: np.ndarray) -> np.ndarray:
     return np.stack(columns, axis=-1)
 
 
-def covariance(gaussians: Gaussians) -> np.ndarray:
+def covariance(gaussians: Gaussians) -> Array:
     axes = rotation(gaussians.rotations) * gaussians.scales[:, None]
     return axes @ axes.transpose(0, 2, 1)
 
@@ -87,7 +89,7 @@ def test_offsets_and_opacities_are_what_the_head_says() -> None:
     assert said.rotations[0, 0, 0].tolist() == [0, 0, 0, 1]
 
 
-def surface(points: np.ndarray, unit: float) -> Gaussians:
+def surface(points: Array, unit: float) -> Gaussians:
     """A round Gaussian on every point."""
     flat = points.reshape(-1, 3).astype(np.float32)
     ones = np.ones((len(flat), 1), np.float32)

@@ -4,6 +4,8 @@ import gzip
 import os
 import zipfile
 import zlib
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,18 +14,18 @@ from threer_blender.files.bounded import Damaged
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyError, TypeError, RecursionError, ZeroDivisionError, zlib.error])
-def test_whatever_bytes_lead_to_is_damage(error):
+def test_whatever_bytes_lead_to_is_damage(error: Any) -> None:
     with pytest.raises(Damaged, match="is damaged; get it again"), bounded.as_damage():
         raise error("?")
 
 
 @pytest.mark.parametrize("error", [MemoryError, OSError, KeyboardInterrupt])
-def test_what_no_byte_is_to_blame_for_passes(error):
+def test_what_no_byte_is_to_blame_for_passes(error: Any) -> None:
     with pytest.raises(error), bounded.as_damage():
         raise error
 
 
-def test_a_file_may_take_a_little_or_many_times_its_size():
+def test_a_file_may_take_a_little_or_many_times_its_size() -> None:
     bounded.check(bounded.LEAST, 0)
     bounded.check(bounded.GROWTH << 20, 1 << 20)
     for needed, size in ((bounded.LEAST + 1, 100), (bounded.GROWTH * (1 << 20) + 1, 1 << 20), (-1, 100)):
@@ -32,7 +34,7 @@ def test_a_file_may_take_a_little_or_many_times_its_size():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such files in folders")
-def test_devices_pipes_and_folders_are_no_files(tmp_path):
+def test_devices_pipes_and_folders_are_no_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "zero").symlink_to("/dev/zero")
     for name in ("pipe", "zero", "."):
@@ -43,7 +45,7 @@ def test_devices_pipes_and_folders_are_no_files(tmp_path):
 @pytest.mark.parametrize(
     "name", ["../a", "/etc/passwd", "b/../../a", "..", "", "c:/a", "c:a", "b\\..\\..\\a", "//host/a", "a\0b", "link/a"]
 )
-def test_names_that_lead_elsewhere(tmp_path, name):
+def test_names_that_lead_elsewhere(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     if os.name != "nt":
         (tmp_path / "folder" / "link").symlink_to(tmp_path)
@@ -53,19 +55,19 @@ def test_names_that_lead_elsewhere(tmp_path, name):
         bounded.inside(tmp_path / "folder", name)
 
 
-def test_names_that_stay(tmp_path):
+def test_names_that_stay(tmp_path: Path) -> None:
     assert bounded.inside(tmp_path, "a.webp") == tmp_path / "a.webp"
     assert bounded.inside(tmp_path, "0_0/meta.json") == tmp_path / "0_0" / "meta.json"
 
 
-def test_a_description_is_parsed_or_damaged():
+def test_a_description_is_parsed_or_damaged() -> None:
     assert bounded.parsed(b'{"a": [1]}') == {"a": [1]}
     for text in (b"", b"{", b"[" * 100_000, b"\xff\xfe", b"9" * 10_000, b" " * (bounded.LONGEST_JSON + 1)):
         with pytest.raises(Damaged):
             bounded.parsed(text)
 
 
-def test_inflation_takes_what_is_asked_for():
+def test_inflation_takes_what_is_asked_for() -> None:
     bomb = gzip.compress(bytes(50 << 20))
     content = bounded.Inflation(bomb)
     assert content.read(10) == bytes(10)
@@ -79,7 +81,7 @@ def test_inflation_takes_what_is_asked_for():
         bounded.Inflation(bytes(broken)).read(100)
 
 
-def test_members_of_zips(tmp_path):
+def test_members_of_zips(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("small", b"abc")

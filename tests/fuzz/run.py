@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from tests.fuzz import kinds
 from tests.fuzz.worker import MEMORY
@@ -97,7 +98,7 @@ def _collect(process: "subprocess.Popen[str]", lines: "queue.Queue[str]") -> Non
     lines.put("")
 
 
-def _judge(counts: Counter[str], name: str, seed: int, record: dict) -> None:
+def _judge(counts: Counter[str], name: str, seed: int, record: dict[str, Any]) -> None:
     outcome = record["outcome"]
     if outcome == "memory" or record["memory"] > MEMORY:
         _count(counts, "memory", name, seed, f"{record['memory']:.0f} MB")

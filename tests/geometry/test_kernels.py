@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from threer_blender.geometry import kernels
+from threer_blender.model.arrays import Array
 
 
 @kernels.compiled()
-def _count(low: int, high: int, visits: np.ndarray) -> None:
+def _count(low: int, high: int, visits: Array) -> None:
     for i in range(low, high):
         visits[i] += 1
 

@@ -5,6 +5,7 @@ import pytest
 
 from tests import oracle
 from threer_blender.geometry import poses, similarities
+from threer_blender.model.arrays import Array
 
 RANDOM = np.random.default_rng(0)
 
@@ -15,7 +16,7 @@ def pair() -> tuple[list[oracle.View], oracle.Oracle]:
     return views, oracle.Oracle(views)
 
 
-def second_from_first(views: list[oracle.View]) -> np.ndarray:
+def second_from_first(views: list[oracle.View]) -> Array:
     return np.linalg.inv(views[1].world_from_camera) @ views[0].world_from_camera
 
 
@@ -54,7 +55,7 @@ def test_pnp_bears_what_procrustes_does_not() -> None:
     true = second_from_first(views)
     assert found is not None
 
-    def off(rotation: np.ndarray) -> float:
+    def off(rotation: Array) -> float:
         return float(np.degrees(np.arccos(np.clip((np.trace(rotation.T @ true[:3, :3]) - 1) / 2, -1, 1))))
 
     backward = answers.predict(1, 0)

@@ -5,11 +5,12 @@ import pytest
 
 from threer_blender.geometry import rotations, similarities
 from threer_blender.geometry.similarities import Similarities
+from threer_blender.model.arrays import Array
 
 RANDOM = np.random.default_rng(0)
 
 
-def rotation(vector: tuple[float, float, float]) -> np.ndarray:
+def rotation(vector: tuple[float, float, float]) -> Array:
     return rotations.from_vectors(np.array(vector))
 
 
@@ -82,6 +83,6 @@ def test_procrustes_weighs_and_passes_over() -> None:
 
 
 @pytest.mark.parametrize("source", [np.zeros((5, 3)), np.outer(np.arange(5), (1, 2, 3)), np.eye(3)[:2]])
-def test_procrustes_says_where_nothing_fixes_a_rotation(source: np.ndarray) -> None:
+def test_procrustes_says_where_nothing_fixes_a_rotation(source: Array) -> None:
     with pytest.raises(ValueError, match="align"):
         similarities.procrustes(source, source, np.ones(len(source)))

@@ -4,6 +4,7 @@ import numpy as np
 
 from tests import oracle
 from threer_blender.geometry import triangulation
+from threer_blender.model.arrays import Array
 from threer_blender.model.reconstruction import Camera
 
 RANDOM = np.random.default_rng(0)
@@ -32,7 +33,7 @@ def test_triangulation_is_exact_and_least_in_the_pictures() -> None:
     found = triangulation.triangulate(*noisy, first, second)
     assert np.median(np.linalg.norm(found.points - points, axis=1)) < 0.2  # a picture of 64 pixels, 9 deep
 
-    def error(moved: np.ndarray) -> np.ndarray:
+    def error(moved: Array) -> Array:
         return sum(((c.project(moved) - seen) ** 2).sum(1) for c, seen in zip((first, second), noisy, strict=True))
 
     for direction in np.eye(3):

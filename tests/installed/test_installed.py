@@ -13,8 +13,10 @@ import shutil
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,21 +37,21 @@ RESOURCES = Path(tempfile.mkdtemp(prefix="threer_profile_"))
 os.environ["BLENDER_USER_RESOURCES"] = str(RESOURCES)
 
 
-def blender():
+def blender() -> Any:
     import bpy
 
     return bpy
 
 
 @pytest.fixture(scope="module", autouse=True)
-def resources():
+def resources() -> Iterator[Any]:
     """Blender's profile, gone afterwards."""
     yield RESOURCES
     shutil.rmtree(RESOURCES)
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory):
+def work(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A folder whose name is as awkward as artists' are, with a few of the sample's photos."""
     folder = tmp_path_factory.mktemp("work") / "Küche 50% (final)"
     (folder / "photos").mkdir(parents=True)
@@ -58,7 +60,7 @@ def work(tmp_path_factory):
     return folder
 
 
-def run(*arguments) -> int:
+def run(*arguments: Any) -> int:
     """What `blender -b --command threer_blender …` runs."""
     return importlib.import_module(f"{PACKAGE}.threer_blender.addon").run_command([str(each) for each in arguments])
 
@@ -76,7 +78,7 @@ def result_of(work: Path) -> list[Path]:
     return sorted((work / "photos" / "3R results").glob("*/*.*"))
 
 
-def contents():
+def contents() -> Any:
     """Cameras that show a photo, with where they stand and which it is; and the number of points of each cloud."""
     bpy = blender()
     cameras = {}
@@ -89,11 +91,11 @@ def contents():
     return cameras, [len(each.data.attributes["position"].data) for each in clouds]
 
 
-def test_nothing_that_the_engine_needs_was_there():
+def test_nothing_that_the_engine_needs_was_there() -> None:
     assert not BEFORE
 
 
-def test_installs_and_enables(resources):
+def test_installs_and_enables(resources: Path) -> None:
     bpy = blender()
     bpy.ops.extensions.package_install_files(filepath=str(ZIP), repo="user_default", enable_on_install=True)
     assert PACKAGE in bpy.context.preferences.addons
@@ -108,7 +110,7 @@ def test_installs_and_enables(resources):
 
 
 @pytest.mark.skipif(WITH_WHEELS, reason="this zip has its wheels")
-def test_without_wheels_it_says_what_is_missing(work, capfd):
+def test_without_wheels_it_says_what_is_missing(work: Any, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(RuntimeError) as raised:
         reconstruct(work)
     assert run("info") == 0
@@ -120,7 +122,7 @@ def test_without_wheels_it_says_what_is_missing(work, capfd):
 
 
 @pytest.mark.skipif(not WITH_WHEELS, reason="this zip has no wheels")
-def test_reconstructs_in_its_own_process(work, resources):
+def test_reconstructs_in_its_own_process(work: Any, resources: Path) -> None:
     reconstruct(work)
     assert result_of(work), "the result of an unsaved file does not lie beside its photos"
     assert "pycolmap" not in sys.modules
@@ -129,7 +131,7 @@ def test_reconstructs_in_its_own_process(work, resources):
 
 
 @pytest.mark.skipif(not WITH_WHEELS, reason="this zip has no wheels")
-def test_scene_is_what_the_photos_show():
+def test_scene_is_what_the_photos_show() -> None:
     cameras, clouds = contents()
     assert len(cameras) == len(PHOTOS)
     assert len(clouds) == 1
@@ -144,7 +146,7 @@ def test_scene_is_what_the_photos_show():
 
 
 @pytest.mark.skipif(not WITH_WHEELS, reason="this zip has no wheels")
-def test_scene_survives_saving_and_opening(work):
+def test_scene_survives_saving_and_opening(work: Any) -> None:
     bpy = blender()
     before = contents()
     bpy.ops.wm.save_as_mainfile(filepath=str(work / "scene.blend"))
@@ -154,7 +156,7 @@ def test_scene_survives_saving_and_opening(work):
     assert contents() == before
 
 
-def test_disables_and_leaves_the_scene():
+def test_disables_and_leaves_the_scene() -> None:
     bpy = blender()
     before = contents()
     bpy.ops.preferences.addon_disable(module=PACKAGE)
@@ -167,11 +169,11 @@ def test_disables_and_leaves_the_scene():
     assert not dir(bpy.ops.threer)
 
 
-def as_list(value):
+def as_list(value: Any) -> Any:
     return value if isinstance(value, list) else []
 
 
-def test_uninstalls_without_a_trace_and_keeps_results(work, resources):
+def test_uninstalls_without_a_trace_and_keeps_results(work: Any, resources: Path) -> None:
     bpy = blender()
     results, before = result_of(work), contents()
     assert results or not WITH_WHEELS
@@ -186,7 +188,7 @@ def test_uninstalls_without_a_trace_and_keeps_results(work, resources):
 
 
 @pytest.mark.skipif(not WITH_WHEELS, reason="this zip has no wheels")
-def test_repository_picks_this_zip(resources):
+def test_repository_picks_this_zip(resources: Path) -> None:
     """Of all that the index beside the zip lists, Blender takes the one that was just tried."""
     bpy = blender()
     repositories = bpy.context.preferences.extensions.repos

@@ -5,6 +5,7 @@ import pytest
 
 from threer_blender.lenses import stmaps
 from threer_blender.lenses.overscan import Overscan, overscan, without_distortion
+from threer_blender.model.arrays import Array
 from threer_blender.model.lens import Distortion
 from threer_blender.model.reconstruction import Camera
 
@@ -74,16 +75,16 @@ def test_what_the_lens_cannot_show_is_marked() -> None:
     assert corner.tolist() == [-1, -1, 0]
 
 
-def centres(width: int, height: int) -> np.ndarray:
+def centres(width: int, height: int) -> Array:
     return np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1)
 
 
-def places(stmap: np.ndarray, width: int, height: int) -> np.ndarray:
+def places(stmap: Array, width: int, height: int) -> Array:
     """(..., 2) pixels from the top left that a map's values name."""
     return np.stack([stmap[..., 0] * width, (1 - stmap[..., 1]) * height], axis=-1)
 
 
-def read(stmap: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+def read(stmap: Array, pixels: Array) -> Array:
     """Bilinear, pixel centres at halves, in double precision."""
     x, y = pixels[..., 0] - 0.5, pixels[..., 1] - 0.5
     i = np.clip(np.floor(x).astype(int), 0, stmap.shape[1] - 2)

@@ -1,5 +1,7 @@
 """Moved, turned and scaled splats: covariances follow, and each direction keeps its colour."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from threer_blender.model.gaussian_transform import mirrored, transformed
 TURN = matrices([[0.3, -0.7, 0.2, 0.61]] / np.linalg.norm([0.3, -0.7, 0.2, 0.61]))[0]
 
 
-def matrix(linear, move=(1.0, -2.0, 0.5)):
+def matrix(linear: Any, move: tuple[float, float, float] = (1.0, -2.0, 0.5)) -> Any:
     found = np.eye(4)
     found[:3, :3], found[:3, 3] = linear, move
     return found
@@ -19,7 +21,7 @@ def matrix(linear, move=(1.0, -2.0, 0.5)):
 
 @pytest.mark.parametrize("turn", [TURN, -TURN, TURN @ np.diag((1, -1, 1))], ids=["turned", "mirrored", "both"])
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
-def test_similarity(degree, turn):
+def test_similarity(degree: int, turn: Any) -> None:
     gaussians = random_gaussians(500, degree)
     moved = transformed(gaussians, matrix(2.5 * turn))
     assert moved.means == pytest.approx(2.5 * gaussians.means @ turn.T + (1, -2, 0.5), abs=1e-5)
@@ -32,7 +34,7 @@ def test_similarity(degree, turn):
 
 
 @pytest.mark.parametrize("signs", [(1, -1, -1), (-1, 1, 1), (-1, -1, -1), (1, 1, 1)])
-def test_mirrored(signs):
+def test_mirrored(signs: tuple[int, int, int]) -> None:
     """As `transformed` has it, with the axes of each splat in their order."""
     gaussians = random_gaussians(100)
     expected = transformed(gaussians, matrix(np.diag(np.float64(signs)), (0, 0, 0)))
@@ -43,7 +45,7 @@ def test_mirrored(signs):
     assert (np.abs(flipped.rotations) == np.abs(gaussians.rotations)).all()
 
 
-def test_harmonics_are_orthonormal():
+def test_harmonics_are_orthonormal() -> None:
     """Over a fine sphere; the published constants, in other words."""
     count = 20_000
     z = 1 - (2 * np.arange(count) + 1) / count
@@ -58,6 +60,6 @@ def test_harmonics_are_orthonormal():
     ("linear", "sentence"),
     [(np.diag((1.0, 2.0, 1.0)), "uniform"), (np.diag((1.0, 1.0, 0.0)), "larger than 0"), (np.zeros((3, 3)), "larger")],
 )
-def test_what_splats_cannot_follow(linear, sentence):
+def test_what_splats_cannot_follow(linear: Any, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         transformed(random_gaussians(3), matrix(linear))

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from threer_blender.model import lens
+from threer_blender.model.arrays import Array
 from threer_blender.model.lens import Distortion
 
 REAL = [
@@ -35,7 +36,7 @@ REAL = [
 COLMAP = [d for d in REAL if d.model not in ("BROWN", "TDE_RADIAL_4", "TDE_ANAMORPHIC_4")]
 
 
-def disc(radius: float) -> np.ndarray:
+def disc(radius: float) -> Array:
     """(21, 64, 2) points from the centre to `radius`."""
     r, a = np.meshgrid(np.linspace(0, radius, 21), np.linspace(0, 2 * np.pi, 64), indexing="ij")
     return np.stack([r * np.cos(a), r * np.sin(a)], axis=-1)

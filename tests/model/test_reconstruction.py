@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from threer_blender.model.arrays import Array
 from threer_blender.model.lens import Distortion
 from threer_blender.model.reconstruction import Camera, Photo, PhotoFromMap, PointCloud, PointMap, Reconstruction, Shot
 from threer_blender.model.reconstruction_transform import transformed
@@ -20,7 +21,7 @@ LENSES = [
 ]
 
 
-def rotation(seed: int) -> np.ndarray:
+def rotation(seed: int) -> Array:
     """A random rotation, by QR with the signs fixed."""
     q, r = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
     q = q * np.sign(np.diag(r))
@@ -34,7 +35,7 @@ def camera(distortion: Distortion = LENSES[0], seed: int = 0) -> Camera:
     return Camera("a.jpg", 1200, 800, 1000.0, 1010.0, 610.5, 391.25, world_from_camera, distortion)
 
 
-def frame(of: Camera, step: int = 40) -> np.ndarray:
+def frame(of: Camera, step: int = 40) -> Array:
     """Pixels all over the photo, corners included."""
     return np.stack(np.meshgrid(np.arange(0, of.width + 1, step), np.arange(0, of.height + 1, step)), axis=-1) * 1.0
 

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 
 from tests.networks import seeded
+from threer_blender.model.arrays import Array
 from threer_blender.networks import checkpoints
 
 OWN_CASES = Path(__file__).parent / "cases"
@@ -86,7 +86,7 @@ class Networks:
     def __init__(self) -> None:
         self._model: tuple[str, int] | None = None
         self._network: torch.nn.Module | None = None
-        self._weights: dict[str, np.ndarray] = {}
+        self._weights: dict[str, Array] = {}
 
     def get(
         self, case: Case, build: Callable[[], torch.nn.Module], rename: Callable[[str], str | None]

@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 
 from tests.networks.parity import OWN_CASES, is_points
 from tests.networks.seeded import read_layout
+from threer_blender.model.arrays import Array
 
 BYTES = 92_000  # of a small case's values and their indices
 CASES = (  # one for each network: those with the most outputs, views of two shapes, or more than one view
@@ -46,7 +47,7 @@ def main(folder: Path) -> None:
         assert read_layout(path) == {k: v if isinstance(v, str) else tuple(v) for k, v in layout.items()}
 
 
-def save_sample(path: Path, outputs: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+def save_sample(path: Path, outputs: dict[str, Array], facts: dict[str, Any]) -> None:
     """Writes a small case: of each output an equal number of values, or all where there are fewer."""
     random = np.random.default_rng(0)
     sizes = sorted(output.size for output in outputs.values())

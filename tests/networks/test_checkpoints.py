@@ -8,6 +8,7 @@ import types
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ class Small(nn.Module):
         self.inner = nn.Linear(2, width)
 
 
-def weights() -> dict:
+def weights() -> dict[str, Any]:
     generator = torch.Generator().manual_seed(0)
     return {
         "encoder.weight": torch.randn(3, 2, generator=generator),
@@ -147,7 +148,7 @@ class Bomb:
     def __init__(self, function: object, *arguments: object) -> None:
         self.call = function, arguments
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Any, ...]:
         return self.call
 
 

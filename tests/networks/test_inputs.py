@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from threer_blender.model.arrays import Array
+
 torch = pytest.importorskip("torch", reason="networks need torch")
 
 from threer_blender.model.errors import UserError  # noqa: E402
@@ -13,7 +15,7 @@ from threer_blender.model.reconstruction import Photo  # noqa: E402
 from threer_blender.networks import inputs  # noqa: E402
 
 
-def photo(folder: Path, image: np.ndarray) -> Photo:
+def photo(folder: Path, image: Array) -> Photo:
     path = folder / "photo.png"
     Image.fromarray(image).save(path)
     return Photo("photo.png", str(path), image.shape[1], image.shape[0], "")

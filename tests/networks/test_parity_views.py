@@ -12,7 +12,7 @@ from threer_blender.networks.layers import vit  # noqa: E402
 from threer_blender.networks.layers.pose_encoding import inverted  # noqa: E402
 
 
-def _depth_anything3(net: Any, images: torch.Tensor, _facts: dict) -> dict[str, torch.Tensor]:
+def _depth_anything3(net: Any, images: torch.Tensor, _facts: dict[str, Any]) -> dict[str, torch.Tensor]:
     found = net(vit.normalised(images))
     return {
         "depth": found.depth,
@@ -22,8 +22,8 @@ def _depth_anything3(net: Any, images: torch.Tensor, _facts: dict) -> dict[str, 
     }
 
 
-def _vggt(net: Any, images: torch.Tensor, facts: dict) -> dict[str, torch.Tensor]:
-    given: list[tuple] = []
+def _vggt(net: Any, images: torch.Tensor, facts: dict[str, Any]) -> dict[str, torch.Tensor]:
+    given: list[tuple[Any, ...]] = []
     hook = net.track_head.tracker.register_forward_pre_hook(lambda _module, inputs: given.append(inputs))
     found = net(images, torch.tensor(facts["query_points"]), with_points=True)
     hook.remove()
@@ -47,7 +47,7 @@ def _vggt(net: Any, images: torch.Tensor, facts: dict) -> dict[str, torch.Tensor
     }
 
 
-def _vggt_omega(net: Any, images: torch.Tensor, _facts: dict) -> dict[str, torch.Tensor]:
+def _vggt_omega(net: Any, images: torch.Tensor, _facts: dict[str, Any]) -> dict[str, torch.Tensor]:
     found = net(images)
     return {
         "pose_enc": found.pose,
@@ -57,7 +57,7 @@ def _vggt_omega(net: Any, images: torch.Tensor, _facts: dict) -> dict[str, torch
     }
 
 
-def _fast3r(net: Any, images: torch.Tensor, facts: dict) -> dict[str, torch.Tensor]:
+def _fast3r(net: Any, images: torch.Tensor, facts: dict[str, Any]) -> dict[str, torch.Tensor]:
     found = {}
     for number, (shared, own) in enumerate(net(2 * images - 1, facts["image_ids"])):
         found[f"view{number}.pts3d_in_other_view"] = shared.points[0]
@@ -67,7 +67,7 @@ def _fast3r(net: Any, images: torch.Tensor, facts: dict) -> dict[str, torch.Tens
     return found
 
 
-def _map_anything(net: Any, images: torch.Tensor, _facts: dict) -> dict[str, torch.Tensor]:
+def _map_anything(net: Any, images: torch.Tensor, _facts: dict[str, Any]) -> dict[str, torch.Tensor]:
     found = net(vit.normalised(images))
     poses = inverted(found.camera_from_world)
     points = (found.rays * found.distance[..., None]) @ poses[:, None, :, :3].mT + poses[:, None, None, :, 3]
@@ -87,7 +87,7 @@ def _map_anything(net: Any, images: torch.Tensor, _facts: dict) -> dict[str, tor
 ROUNDING: dict[str, float] = {}
 
 # Model -> its network, the names in its checkpoint, and its outputs under the published names, without a batch.
-NETWORKS: dict[str, tuple[Callable, Callable, Callable]] = {
+NETWORKS: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]] = {
     "da3_base": (depth_anything3.DepthAnything3, depth_anything3.rename, _depth_anything3),
     "vggt_1b": (vggt.VGGT, vggt.rename, _vggt),
     "vggt_omega_1b_512": (vggt_omega.VGGTOmega, vggt_omega.rename, _vggt_omega),

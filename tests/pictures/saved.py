@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image
 
+from threer_blender.model.arrays import Array
 from threer_blender.pictures import photos
 
 
@@ -20,7 +21,7 @@ class Warned:
         self.sentences.append((text, photo))
 
 
-def scene(width: int = 160, height: int = 96, seed: int = 0) -> np.ndarray:
+def scene(width: int = 160, height: int = 96, seed: int = 0) -> Array:
     """A smooth colour picture without any symmetry, whose top-left quarter alone is bright red."""
     y, x = np.mgrid[:height, :width]
     phase = np.random.default_rng(seed).uniform(0, 6, 3)
@@ -44,7 +45,7 @@ def tags(**values: object) -> Image.Exif:
     return parsed
 
 
-def save(path: Path, picture: np.ndarray | Image.Image, **options: object) -> Path:
+def save(path: Path, picture: Array | Image.Image, **options: object) -> Path:
     """Writes the picture as `path` ends; Pillow's `options`."""
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     if path.suffix in (".jpg", ".JPG"):
@@ -62,7 +63,7 @@ def read_one(path: Path) -> photos.Photo:
     return result.accepted[0]
 
 
-def difference(a: np.ndarray, b: np.ndarray) -> float:
+def difference(a: Array, b: Array) -> float:
     """Mean difference of values."""
     assert a.shape == b.shape
     return float(np.abs(a.astype(int) - b.astype(int)).mean())

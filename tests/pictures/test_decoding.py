@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageCms, TiffImagePlugin
 
 from tests.pictures.saved import Warned, difference, read_one, save, scene, tags
+from threer_blender.model.arrays import Array
 from threer_blender.pictures import decoding, photos
 
 
@@ -88,7 +89,7 @@ def test_shrinking_keeps_geometry(tmp_path: Path, kind: str, long_side: int) -> 
     assert np.polyfit(said_y, found_y, 1)[0] == pytest.approx(1, abs=2e-3)
 
 
-def gradient16() -> np.ndarray:
+def gradient16() -> Array:
     return np.linspace(0, 65535, 128 * 96).reshape(96, 128).astype(np.uint16)
 
 
@@ -99,7 +100,7 @@ def test_16_bit_grey_is_scaled_not_clipped(tmp_path: Path, kind: str) -> None:
     assert np.abs(photos.pixels(photo) - expected).max() <= 1
 
 
-def raw_tiff(path: Path, picture: np.ndarray, prefix: bytes) -> Path:
+def raw_tiff(path: Path, picture: Array, prefix: bytes) -> Path:
     """An uncompressed 16-bit TIFF in either byte order, which Pillow itself does not write."""
     order = {b"II": "<", b"MM": ">"}[prefix[:2]]
     height, width, channels = picture.shape

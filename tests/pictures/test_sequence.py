@@ -10,25 +10,26 @@ from PIL import Image
 
 from threer_blender.files import exr_file
 from threer_blender.files.photo_files import find
+from threer_blender.model.arrays import Array
 from threer_blender.pictures import photos, sequence, video
 from threer_blender.pictures.decoding import Unusable
 
 HEIGHT, WIDTH = 72, 96
 
 
-def linear(shift: int = 0) -> np.ndarray:
+def linear(shift: int = 0) -> Array:
     """(H, W, 3) float32: light up to four times white, with texture."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     texture = 0.5 + 0.5 * np.sin((x + shift) / 3)[..., None] * np.cos(y / 4)[..., None]
     return (texture * (1.0, 0.5, 4.0)).astype(np.float32)
 
 
-def srgb(light: np.ndarray) -> np.ndarray:
+def srgb(light: Array) -> Array:
     light = light.clip(0, 1)
     return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light.clip(1e-9) ** (1 / 2.4) - 0.055)
 
 
-def write_dpx(path: Path, values: np.ndarray, pixels: str, transfer: int) -> None:
+def write_dpx(path: Path, values: Array, pixels: str, transfer: int) -> None:
     """`values` (H, W, 3) in [0, 1] as FFmpeg writes them; the transfer function goes into the header by hand."""
     with av.open(str(path), "w", format="image2", options={"update": "1"}) as container:
         stream = container.add_stream("dpx", rate=24)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from threer_blender.files.photo_files import find
+from threer_blender.model.arrays import Array
 from threer_blender.model.reconstruction import Photo
 from threer_blender.pictures import photos, video
 
@@ -14,14 +15,14 @@ av = pytest.importorskip("av")
 WIDTH, HEIGHT = 320, 192
 
 
-def panorama() -> np.ndarray:
+def panorama() -> Array:
     """A wide picture with detail at two scales."""
     random = np.random.default_rng(0)
     coarse = np.kron(random.integers(0, 160, (24, 120, 3)), np.ones((8, 8, 1)))
     return (coarse + random.integers(0, 60, coarse.shape)).astype(np.uint8)
 
 
-def film(path: Path, offsets: list[int]) -> list[np.ndarray]:
+def film(path: Path, offsets: list[int]) -> list[Array]:
     """A film that pans over the panorama, its middle at an offset for each frame. Returns its pictures."""
     wide = panorama()
     pictures = [np.ascontiguousarray(wide[:HEIGHT, offset : offset + WIDTH]) for offset in offsets]
@@ -38,11 +39,11 @@ def read(path: Path) -> photos.Photos:
     return photos.read(find([path]), lambda _text, _photo: None)
 
 
-def blurred(picture: np.ndarray) -> np.ndarray:
+def blurred(picture: Array) -> Array:
     return sum(np.roll(picture.astype(float), shift, axis=1) for shift in range(-6, 7)) / 13
 
 
-def test_frames_are_those_that_they_say_in_any_order(tmp_path):
+def test_frames_are_those_that_they_say_in_any_order(tmp_path: Path) -> None:
     pictures = film(tmp_path / "pan.mp4", [7 * i for i in range(40)])
     source = video.Film(tmp_path / "pan.mp4")
     assert len(source) == 40
@@ -53,7 +54,7 @@ def test_frames_are_those_that_they_say_in_any_order(tmp_path):
         assert min(difference) < 20  # colour is stored at half the resolution; other frames differ by 50
 
 
-def test_a_rest_gives_few_frames_and_a_fast_pan_many(tmp_path):
+def test_a_rest_gives_few_frames_and_a_fast_pan_many(tmp_path: Path) -> None:
     offsets = [*[0] * 60, *range(0, 600, 6), *[594] * 60]
     film(tmp_path / "rest and pan.mp4", offsets)
     accepted = read(tmp_path / "rest and pan.mp4").accepted
@@ -64,7 +65,7 @@ def test_a_rest_gives_few_frames_and_a_fast_pan_many(tmp_path):
     assert steps.max() <= 3 * video.STEP * WIDTH
 
 
-def test_blurred_frames_are_passed_over(tmp_path):
+def test_blurred_frames_are_passed_over(tmp_path: Path) -> None:
     offsets = list(range(0, 600, 4))
     wide = panorama()
     smeared = blurred(wide)
@@ -80,7 +81,7 @@ def test_blurred_frames_are_passed_over(tmp_path):
     assert np.mean([photo.frame % 3 == 0 for photo in accepted]) > 0.8
 
 
-def test_frames_are_photos(tmp_path):
+def test_frames_are_photos(tmp_path: Path) -> None:
     film(tmp_path / "pan.mp4", [8 * i for i in range(40)])
     accepted = read(tmp_path / "pan.mp4").accepted
     first = accepted[0]
@@ -92,7 +93,7 @@ def test_frames_are_photos(tmp_path):
     assert not photos.blender_shows(first)
 
 
-def test_a_phone_held_upright(tmp_path):
+def test_a_phone_held_upright(tmp_path: Path) -> None:
     """The turn that a player must make stands in the track's matrix (ISO 14496-12, tkhd)."""
     pictures = film(tmp_path / "lying.mp4", [8 * i for i in range(12)])
     content = bytearray((tmp_path / "lying.mp4").read_bytes())
@@ -106,7 +107,7 @@ def test_a_phone_held_upright(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["text", "half", "nothing", "sound"])
-def test_what_is_no_video_is_left_out_with_a_sentence(tmp_path, damage):
+def test_what_is_no_video_is_left_out_with_a_sentence(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "clip.mp4"
     film(path, [0, 8, 16])
     if damage == "sound":
@@ -126,14 +127,14 @@ def test_what_is_no_video_is_left_out_with_a_sentence(tmp_path, damage):
     assert unregistered.advice.endswith(".")
 
 
-def test_without_av_the_reason_is_said(tmp_path, monkeypatch):
+def test_without_av_the_reason_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     film(tmp_path / "clip.mp4", [0, 8])
     monkeypatch.setattr(photos, "find_spec", lambda _name: None)
     (unregistered,) = read(tmp_path / "clip.mp4").unregistered
     assert "av" in unregistered.reason
 
 
-def test_a_video_that_vanishes_ends_in_a_sentence(tmp_path):
+def test_a_video_that_vanishes_ends_in_a_sentence(tmp_path: Path) -> None:
     film(tmp_path / "clip.mp4", [8 * i for i in range(12)])
     (photo, *_) = read(tmp_path / "clip.mp4").accepted
     (tmp_path / "clip.mp4").unlink()
@@ -142,7 +143,7 @@ def test_a_video_that_vanishes_ends_in_a_sentence(tmp_path):
         photos.pixels(photo)
 
 
-def test_movement_is_that_of_most_of_the_picture():
+def test_movement_is_that_of_most_of_the_picture() -> None:
     wide = panorama().mean(-1)
     still, moved = wide[:192, 100:356].copy(), wide[:192, 107:363].copy()
     assert video.movement(still, moved) == 7

@@ -1,7 +1,9 @@
 """Photos added to a result of photo pairs: they cost their own comparisons, and what stood stays."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +32,7 @@ def test_added_photos_cost_their_own_comparisons_and_move_nothing(
     answers = oracle.Oracle(seen, oracle.Errors(noise=0.01, scale=0))
     asked: list[tuple[int, int]] = []
 
-    def predict(_seen: list, pairs: scene_graph.Choose, _report: Report):
+    def predict(_seen: list[Any], pairs: scene_graph.Choose, _report: Report) -> Iterator[Any]:
         for pair in pair_solution.both_orders(pairs(None)):
             asked.append(pair)
             said = answers.predict(*pair)

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from threer_blender.model.arrays import Array
+
 torch = pytest.importorskip("torch", reason="the engines' networks need torch")
 from tests import oracle  # noqa: E402
 from tests.engines.stand_ins import ENGINES, UNIT, StandIn, World, map_anything_stand_in, world  # noqa: E402
@@ -100,7 +102,7 @@ def check_points(result: Reconstruction, known: World) -> None:
     [[LANDSCAPE], [PORTRAIT], [LANDSCAPE] * 3, [LANDSCAPE, PORTRAIT, (384, 800)]],
     ids=["one", "one-portrait", "landscape", "mixed"],
 )
-def test_the_world_comes_back(engine: str, sizes: list, run: Callable, tmp_path: Path) -> None:
+def test_the_world_comes_back(engine: str, sizes: list[Any], run: Callable[..., Any], tmp_path: Path) -> None:
     known = world(tmp_path, sizes)
     result = run(engine, known)
     check_cameras(result, known)
@@ -125,7 +127,7 @@ def test_every_engine_offers_refinement() -> None:
     assert all(shared_options.REFINE in registry.engine(name).options for name in ENGINES)
 
 
-def test_cameras_are_refined_on_the_photos(run: Callable, tmp_path: Path) -> None:
+def test_cameras_are_refined_on_the_photos(run: Callable[..., Any], tmp_path: Path) -> None:
     """The cameras that it starts from are true, so they stay so; now their errors on the photos are known."""
     known = world(tmp_path, [LANDSCAPE] * 3, degrees=25)
     painted(known)
@@ -136,7 +138,7 @@ def test_cameras_are_refined_on_the_photos(run: Callable, tmp_path: Path) -> Non
 
 
 def test_many_photos_on_a_small_card_go_in_chunks(
-    run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed_forward, "MOST_POINTMAPS", 10)
     known = world(tmp_path, [(240, 320)] * 20, degrees=100)
@@ -161,7 +163,7 @@ EVENLY = (0, 2, 4, 6, 8, 11, 13, 15, 17, 19)  # ten of twenty
 
 
 def test_photos_out_of_order_go_through_in_the_order_of_their_looks(
-    run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And are refined as a whole, with depth maps of some of them."""
     monkeypatch.setattr(feed_forward, "MOST_POINTMAPS", 10)
@@ -181,7 +183,7 @@ def test_photos_out_of_order_go_through_in_the_order_of_their_looks(
     assert len(result.pointmaps) == 10
 
 
-def off_the_room(points: np.ndarray) -> np.ndarray:
+def off_the_room(points: Array) -> Array:
     """(N,) how far points are from the nearest wall or ball."""
     walls = np.abs(np.abs(points) - oracle._ROOM).min(axis=1)
     balls = [np.abs(np.linalg.norm(points - middle, axis=1) - radius) for *middle, radius in oracle._BALLS]
@@ -189,13 +191,15 @@ def off_the_room(points: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_card_that_is_too_small_is_told(engine: str, run: Callable, tmp_path: Path) -> None:
+def test_a_card_that_is_too_small_is_told(engine: str, run: Callable[..., Any], tmp_path: Path) -> None:
     known = world(tmp_path, [(120, 160)] * 13, degrees=60)
     with pytest.raises(UserError, match=r"needs [0-9.]+ GB of free memory.*This card has [0-9.]+ GB.*fewer photos"):
         run(engine, known, memory=memory_of(engine, 6))
 
 
-def test_photos_without_a_surface_are_told(run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_photos_without_a_surface_are_told(
+    run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def sky(known: World) -> StandIn:
         looked = map_anything_stand_in(known)
         return StandIn(lambda images: looked(images)._replace(clear=-torch.ones(len(images), *images.shape[2:])))
@@ -219,7 +223,7 @@ def memory_of(engine: str, count: int) -> int:
         (map_anything, "MapAnything", vggt.VGGT),
     ],
 )
-def test_weights_of_another_variant_are_told_apart(module: Any, network: str, other: Callable) -> None:
+def test_weights_of_another_variant_are_told_apart(module: Any, network: str, other: Callable[..., Any]) -> None:
     with torch.device("meta"):
         tensors = other().state_dict()
     with pytest.raises(UserError, match=rf"are not {network}'s .*choose the file that was made for this engine"):

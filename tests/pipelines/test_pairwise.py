@@ -1,6 +1,7 @@
 """Many pairs through a pair network: each photo is encoded once, batches change nothing, a full memory is survived."""
 
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def network() -> dust3r.PairNetwork:
     return dust3r.linear_224(TINY).eval()
 
 
-def report(messages: list | None = None) -> Report:
+def report(messages: list[Any] | None = None) -> Report:
     made = Report((messages if messages is not None else []).append)
     made.plan(pairwise.plan(4, 12))
     return made
@@ -72,7 +73,7 @@ def test_of_all_predictions_one_batch_is_held(
     encoded = pairwise.encode(network, CPU, photos, report())
     decode, made = network.decode, []
 
-    def remembered(first: dust3r.Encoded, second: dust3r.Encoded) -> tuple:
+    def remembered(first: dust3r.Encoded, second: dust3r.Encoded) -> tuple[Any, ...]:
         sides = decode(first, second)
         made.append(weakref.ref(sides[0].points))
         return sides
@@ -101,21 +102,21 @@ def test_where_memory_is_short_batches_shrink_and_it_is_said(
     encoded = pairwise.encode(network, CPU, photos, report())
     decode, batches = network.decode, []
 
-    def short(first: dust3r.Encoded, second: dust3r.Encoded) -> tuple:
+    def short(first: dust3r.Encoded, second: dust3r.Encoded) -> tuple[Any, ...]:
         batches.append(len(first.tokens))
         if len(first.tokens) > 2:
             raise error
         return decode(first, second)
 
     monkeypatch.setattr(network, "decode", short)
-    messages: list = []
+    messages: list[Any] = []
     said = list(pairwise.predict(network, CPU, encoded, PAIRS, report(messages)))
     assert {(one.first, one.second) for one in said} == set(PAIRS)
     assert max(batches) > 2
     text = "The memory of a CPU is short: fewer photos are compared at a time, which is slower."
     assert Notice(text) in messages
 
-    def never(*_: object) -> tuple:
+    def never(*_: object) -> tuple[Any, ...]:
         raise error
 
     monkeypatch.setattr(network, "decode", never)
@@ -128,7 +129,7 @@ def test_other_errors_are_not_tried_again(
 ) -> None:
     encoded, asked = pairwise.encode(network, CPU, photos, report()), []
 
-    def broken(*_: object) -> tuple:
+    def broken(*_: object) -> tuple[Any, ...]:
         asked.append(1)
         raise RuntimeError("a bug")
 

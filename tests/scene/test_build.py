@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -20,11 +21,11 @@ from threer_blender.scene import build, cameras, identity, look, points
 from threer_blender.scene.changes import Changes
 
 
-def role(root, wanted):
+def role(root: Path, wanted: Any) -> Any:
     return next(child for child in root.children if child[identity.ROLE] == wanted)
 
 
-def test_what_stands_in_the_scene(reconstruction, tmp_path):
+def test_what_stands_in_the_scene(reconstruction: Reconstruction, tmp_path: Path) -> None:
     scene = bpy.context.scene
     root = build.build(reconstruction, tmp_path)
     home = next(c for c in scene.collection.children if c.name == "3R shot")
@@ -41,7 +42,7 @@ def test_what_stands_in_the_scene(reconstruction, tmp_path):
         assert far > depths.max()
 
 
-def test_root_says_what_it_is(reconstruction, tmp_path):
+def test_root_says_what_it_is(reconstruction: Reconstruction, tmp_path: Path) -> None:
     unregistered = [Unregistered("blurred.png", "It shares no features with the others.", "Take it again, closer.")]
     root = build.build(
         replace(reconstruction, unregistered=unregistered, notes=["Cameras turn, but hardly move."]), tmp_path
@@ -53,7 +54,7 @@ def test_root_says_what_it_is(reconstruction, tmp_path):
     ]
 
 
-def test_backgrounds_show_photos_or_plates(reconstruction, tmp_path):
+def test_backgrounds_show_photos_or_plates(reconstruction: Reconstruction, tmp_path: Path) -> None:
     plate = tmp_path / "bundle" / "plates" / "landscape.png"
     plate.parent.mkdir(parents=True)
     write_png(plate, np.zeros((240, 320, 3), np.uint8))
@@ -75,12 +76,12 @@ def test_backgrounds_show_photos_or_plates(reconstruction, tmp_path):
         assert frame[1] / frame[0] == pytest.approx(picture, rel=1e-5)
 
 
-def matching_scene(shown):
+def matching_scene(shown: Any) -> Any:
     cameras.use_camera(bpy.context.scene, shown)
     return bpy.context.scene
 
 
-def test_a_photo_that_vanished(reconstruction, tmp_path):
+def test_a_photo_that_vanished(reconstruction: Reconstruction, tmp_path: Path) -> None:
     gone = replace(reconstruction.photos[0], path=str(tmp_path / "gone" / "landscape.png"))
     root = build.build(replace(reconstruction, photos=[gone, *reconstruction.photos[1:]]), tmp_path)
     first, second, *_ = build.solved_cameras(root)
@@ -89,7 +90,7 @@ def test_a_photo_that_vanished(reconstruction, tmp_path):
     assert "landscape.png" in root["threer_notes"]
 
 
-def test_empty_scene_gets_render_settings(reconstruction, tmp_path):
+def test_empty_scene_gets_render_settings(reconstruction: Reconstruction, tmp_path: Path) -> None:
     scene = bpy.context.scene
     build.build(reconstruction, tmp_path)
     assert (scene.render.resolution_x, scene.render.resolution_y) == (320, 240)
@@ -99,7 +100,7 @@ def test_empty_scene_gets_render_settings(reconstruction, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["MESH", "EMPTY"])
-def test_an_artists_scene_keeps_its_settings(reconstruction, tmp_path, kind):
+def test_an_artists_scene_keeps_its_settings(reconstruction: Reconstruction, tmp_path: Path, kind: str) -> None:
     scene = bpy.context.scene
     own = bpy.data.objects.new("Mine", bpy.data.meshes.new("Mine") if kind == "MESH" else None)
     scene.collection.objects.link(own)
@@ -109,7 +110,7 @@ def test_an_artists_scene_keeps_its_settings(reconstruction, tmp_path, kind):
 
 
 @pytest.mark.parametrize("number", range(len(CAMERAS)))
-def test_use_camera(reconstruction, tmp_path, number):
+def test_use_camera(reconstruction: Reconstruction, tmp_path: Path, number: int) -> None:
     scene = bpy.context.scene
     shown = build.solved_cameras(build.build(reconstruction, tmp_path))[number]
     cameras.use_camera(scene, shown)
@@ -119,7 +120,7 @@ def test_use_camera(reconstruction, tmp_path, number):
     assert render.pixel_aspect_y / render.pixel_aspect_x == pytest.approx(camera.fx / camera.fy, rel=1e-6)
 
 
-def test_one_view_per_frame(reconstruction, tmp_path):
+def test_one_view_per_frame(reconstruction: Reconstruction, tmp_path: Path) -> None:
     scene = bpy.context.scene
     solved = build.solved_cameras(build.build(reconstruction, tmp_path))
     for _ in range(2):  # a second time replaces the first
@@ -144,7 +145,7 @@ NAMES = [
 NAMES += ["写真" * 60 + "二.jpg", "one/IMG.jpg", "two/IMG.jpg"]
 
 
-def test_any_name(photos, tmp_path):
+def test_any_name(photos: Any, tmp_path: Path) -> None:
     """Names that Blender must cut or number still find their own cameras, also the second time."""
     named = [replace(photos[0], name=name, sha256=f"{i}") for i, name in enumerate(NAMES)]
     solved = [replace(CAMERAS[0], photo=name, fx=300.0 + i, fy=300.0 + i) for i, name in enumerate(NAMES)]
@@ -157,7 +158,7 @@ def test_any_name(photos, tmp_path):
     assert shown[6].name == "one/IMG.jpg"
 
 
-def test_copies_of_one_photo_have_a_camera_each(photos, tmp_path):
+def test_copies_of_one_photo_have_a_camera_each(photos: Any, tmp_path: Path) -> None:
     twins = [replace(photos[0], name=name) for name in ("1.png", "2.png")]
     solved = [replace(CAMERAS[0], photo=name) for name in ("1.png", "2.png")]
     for _ in range(2):
@@ -165,7 +166,7 @@ def test_copies_of_one_photo_have_a_camera_each(photos, tmp_path):
         assert [s["threer_photo"] for s in build.solved_cameras(root)] == ["1.png", "2.png"]
 
 
-def test_nothing_solved(photos, tmp_path):
+def test_nothing_solved(photos: Any, tmp_path: Path) -> None:
     before = lines()
     with pytest.raises(UserError, match="no cameras"):
         build.build(Reconstruction("test", "", photos, []), tmp_path)
@@ -178,14 +179,14 @@ ANOTHER_WORLD = np.array(
 
 
 @pytest.fixture
-def better(reconstruction):
+def better(reconstruction: Reconstruction) -> Any:
     """Another solve of the same photos: in a world of its own, one camera fewer, other points."""
     fewer = [replace(camera, fx=camera.fx + 5) for camera in reconstruction.cameras if camera.photo != "square.png"]
     again = reconstruct(reconstruction.photos, fewer, step=5)
     return transformed(replace(again, trusted_confidence=5.0), ANOTHER_WORLD)
 
 
-def test_a_second_solve_updates_the_same_objects(reconstruction, better, tmp_path):
+def test_a_second_solve_updates_the_same_objects(reconstruction: Reconstruction, better: Any, tmp_path: Path) -> None:
     root = build.build(reconstruction, tmp_path)
     solved = {shown["threer_photo"]: shown for shown in build.solved_cameras(root)}
     cloud = role(root, "cloud")
@@ -231,7 +232,9 @@ def test_a_second_solve_updates_the_same_objects(reconstruction, better, tmp_pat
 
 
 @pytest.mark.parametrize("use", ["parent", "active", "constraint", "animation"])
-def test_a_camera_in_use_is_not_taken_away(reconstruction, better, tmp_path, use):
+def test_a_camera_in_use_is_not_taken_away(
+    reconstruction: Reconstruction, better: Any, tmp_path: Path, use: str
+) -> None:
     root = build.build(reconstruction, tmp_path)
     square = next(shown for shown in build.solved_cameras(root) if shown.name == "square.png")
     other = bpy.data.objects.new("Other", None)
@@ -251,7 +254,7 @@ def test_a_camera_in_use_is_not_taken_away(reconstruction, better, tmp_path, use
     assert square in build.solved_cameras(root)
 
 
-def test_other_photos_get_a_root_of_their_own(reconstruction, tmp_path):
+def test_other_photos_get_a_root_of_their_own(reconstruction: Reconstruction, tmp_path: Path) -> None:
     first = build.build(reconstruction, tmp_path)
     fewer = replace(reconstruction, photos=reconstruction.photos[:-1], cameras=reconstruction.cameras[:-1], cloud=None)
     second = build.build(fewer, tmp_path)
@@ -260,7 +263,7 @@ def test_other_photos_get_a_root_of_their_own(reconstruction, tmp_path):
     assert len(build.solved_cameras(second)) == len(CAMERAS) - 1
 
 
-def test_deleted_objects_come_back(reconstruction, tmp_path):
+def test_deleted_objects_come_back(reconstruction: Reconstruction, tmp_path: Path) -> None:
     root = build.build(reconstruction, tmp_path)
     bpy.data.batch_remove([role(root, "cloud"), build.solved_cameras(root)[2]])
     build.build(reconstruction, tmp_path)
@@ -272,13 +275,13 @@ class Injected(Exception):
     """Not one that any code could expect."""
 
 
-def fail_at(monkeypatch, step):
+def fail_at(monkeypatch: pytest.MonkeyPatch, step: Any) -> None:
     """Let the `step`-th change to Blender's data fail."""
     count = []
     for name in ("set", "mark", "on_failure", "release", "remove"):
         original = getattr(Changes, name)
 
-        def counted(*args, original=original, **values):
+        def counted(*args: Any, original: Any = original, **values: Any) -> Any:
             count.append(1)
             if len(count) == step:
                 raise Injected
@@ -289,7 +292,14 @@ def fail_at(monkeypatch, step):
 
 @pytest.mark.parametrize("second_time", [False, True], ids=["first", "second"])
 @pytest.mark.parametrize("step", [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144])
-def test_all_or_nothing(reconstruction, better, tmp_path, monkeypatch, second_time, step):
+def test_all_or_nothing(
+    reconstruction: Reconstruction,
+    better: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    second_time: bool,
+    step: int,
+) -> None:
     if second_time:
         build.build(reconstruction, tmp_path)
         reconstruction = better
@@ -313,7 +323,15 @@ def test_all_or_nothing(reconstruction, better, tmp_path, monkeypatch, second_ti
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_all_or_nothing_after(reconstruction, better, tmp_path, monkeypatch, second_time, module, name):
+def test_all_or_nothing_after(
+    reconstruction: Reconstruction,
+    better: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    second_time: bool,
+    module: Any,
+    name: str,
+) -> None:
     """Failures right after a function did its work, also where that is new data and not in the journal."""
     if second_time:
         build.build(reconstruction, tmp_path)
@@ -321,7 +339,7 @@ def test_all_or_nothing_after(reconstruction, better, tmp_path, monkeypatch, sec
     before = lines()
     original = getattr(module, name)
 
-    def then_fail(*args, **values):
+    def then_fail(*args: Any, **values: Any) -> None:
         original(*args, **values)
         raise Injected
 
@@ -332,11 +350,13 @@ def test_all_or_nothing_after(reconstruction, better, tmp_path, monkeypatch, sec
 
 
 @pytest.mark.parametrize("name", ["interface", "material", "set_input"])
-def test_all_or_nothing_within_the_look(reconstruction, tmp_path, monkeypatch, name):
+def test_all_or_nothing_within_the_look(
+    reconstruction: Reconstruction, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     before = lines()
     module = points if name == "set_input" else look
 
-    def fail(*_args):
+    def fail(*_args: Any) -> None:
         raise Injected
 
     monkeypatch.setattr(module, name, fail)
@@ -345,7 +365,7 @@ def test_all_or_nothing_within_the_look(reconstruction, tmp_path, monkeypatch, n
     assert lines() == before
 
 
-def test_reopened(reconstruction, tmp_path):
+def test_reopened(reconstruction: Reconstruction, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(Path(reconstruction.photos[0].path).parent, tmp_path / "shot"))
     photos = [replace(photo, path=str(folder / photo.name)) for photo in reconstruction.photos]
     reconstruction = replace(reconstruction, photos=photos)

@@ -1,6 +1,8 @@
 """A point lands on the Reconstruction's pixel in Blender, through Blender's own matrices and in its renders."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -8,13 +10,14 @@ import pytest
 from mathutils import Matrix
 
 from tests.blender.world import CAMERAS, looking_at, reconstruct
-from threer_blender.model.reconstruction import PhotoFromMap, PointCloud, Reconstruction
+from threer_blender.model.arrays import Array
+from threer_blender.model.reconstruction import Camera, PhotoFromMap, PointCloud, Reconstruction
 from threer_blender.scene import build, cameras
 
 POINTS = np.random.default_rng(0).uniform((-2, -2, -2), (2, 0, 2), (500, 3)).astype(np.float32)
 
 
-def blender_pixels(scene, root, shown, points):
+def blender_pixels(scene: Any, root: Path, shown: Any, points: Array) -> Any:
     """Where Blender's own matrices put world points of the reconstruction, in pixels from the top left corner."""
     bpy.context.view_layer.update()
     render = scene.render
@@ -32,13 +35,13 @@ def blender_pixels(scene, root, shown, points):
     return np.stack([(x + 1) / 2 * render.resolution_x, (1 - y) / 2 * render.resolution_y], -1)
 
 
-def in_front(camera):
+def in_front(camera: Camera) -> Any:
     return POINTS[(POINTS - camera.world_from_camera[:3, 3]) @ camera.world_from_camera[:3, 2] > 0.5]
 
 
 @pytest.mark.parametrize("number", range(len(CAMERAS)), ids=[camera.photo for camera in CAMERAS])
 @pytest.mark.parametrize("sensor", [None, 23.5, 6.17])
-def test_matrices(reconstruction, tmp_path, number, sensor):
+def test_matrices(reconstruction: Reconstruction, tmp_path: Path, number: int, sensor: float | None) -> None:
     reconstruction = replace(reconstruction, photos=[replace(p, sensor_width=sensor) for p in reconstruction.photos])
     root = build.build(reconstruction, tmp_path)
     camera, shown = CAMERAS[number], build.solved_cameras(root)[number]
@@ -53,7 +56,7 @@ def test_matrices(reconstruction, tmp_path, number, sensor):
         assert getattr(shown.data, fitted) == pytest.approx(36.0)
 
 
-def test_matrices_after_the_artist_moved_the_root(reconstruction, tmp_path):
+def test_matrices_after_the_artist_moved_the_root(reconstruction: Reconstruction, tmp_path: Path) -> None:
     root = build.build(reconstruction, tmp_path)
     root.matrix_basis = Matrix.Translation((3, -1, 0.5)) @ Matrix.Rotation(1.0, 4, "X") @ root.matrix_basis
     root.scale *= 3.7
@@ -63,7 +66,7 @@ def test_matrices_after_the_artist_moved_the_root(reconstruction, tmp_path):
         assert np.abs(blender_pixels(bpy.context.scene, root, shown, points) - camera.project(points)).max() < 0.01
 
 
-def test_matrices_of_a_large_photo(photos, tmp_path):
+def test_matrices_of_a_large_photo(photos: Any, tmp_path: Path) -> None:
     """0.01 px also where pixels are small: 24 megapixels, a long lens, a camera far from the origin."""
     pose = looking_at((300.5, -20.0, -400.0))
     cam = replace(
@@ -77,7 +80,7 @@ def test_matrices_of_a_large_photo(photos, tmp_path):
     assert np.abs(found - cam.project(POINTS)).max() < 0.01
 
 
-def render(scene, path):
+def render(scene: Any, path: Path) -> Any:
     """Linear (H, W) brightness, rows from the top."""
     scene.render.image_settings.file_format = "OPEN_EXR"
     scene.render.image_settings.color_depth = "32"
@@ -92,7 +95,7 @@ def render(scene, path):
 
 
 @pytest.mark.parametrize("number", range(4), ids=[camera.photo for camera in CAMERAS[:4]])
-def test_a_rendered_marker(photos, tmp_path, number):
+def test_a_rendered_marker(photos: Any, tmp_path: Path, number: int) -> None:
     """The centre of gravity of one white point's picture, by Cycles with a box filter."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     camera = CAMERAS[number]

@@ -1,6 +1,8 @@
 """The overlay film: the plate as it is, and the solve's points where its camera projects them."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -11,13 +13,13 @@ from threer_blender.model.errors import UserError
 from threer_blender.scene import build, overlay
 
 
-def read(path):
+def read(path: Path) -> Any:
     av = pytest.importorskip("av")
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode(video=0)]
 
 
-def test_points_lie_where_the_camera_projects_them(tmp_path):
+def test_points_lie_where_the_camera_projects_them(tmp_path: Path) -> None:
     """Three points that all frames see, on the true plate; the rest of the picture is the plate."""
     made = filmed(tmp_path)
     positions = np.array([(0.0, -1.2, -0.9), (-0.8, -0.9, 0.5), (0.9, -0.4, 0.2)], np.float32)
@@ -45,7 +47,7 @@ def test_points_lie_where_the_camera_projects_them(tmp_path):
         assert np.median(off) < 12
 
 
-def test_a_plate_that_is_gone_is_said(tmp_path):
+def test_a_plate_that_is_gone_is_said(tmp_path: Path) -> None:
     root = build.build(filmed(tmp_path), tmp_path)
     (shown,) = build.filming_cameras(root)
     (tmp_path / "filmed" / "clip.mp4").unlink()

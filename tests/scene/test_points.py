@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -18,13 +19,13 @@ from threer_blender.scene import build, cameras, look, points
 KINDS = [True, pytest.param(False, marks=pytest.mark.skipif(not points.has_point_clouds(), reason="Blender < 5.2"))]
 
 
-def read(geometry, name, prop, width, dtype=np.float32):
+def read(geometry: Any, name: str, prop: Any, width: int, dtype: Any = np.float32) -> Any:
     values = np.empty(len(geometry.attributes[name].data) * width, dtype)
     geometry.attributes[name].data.foreach_get(prop, values)
     return values.reshape(-1, width) if width > 1 else values
 
 
-def random_cloud(count, seed=0):
+def random_cloud(count: int, seed: int = 0) -> PointCloud:
     rng = np.random.default_rng(seed)
     return PointCloud(
         positions=rng.normal(size=(count, 3)).astype(np.float32),
@@ -37,7 +38,7 @@ def random_cloud(count, seed=0):
 
 @pytest.mark.parametrize("as_mesh", KINDS, ids=["mesh", "point cloud"][: len(KINDS)])
 @pytest.mark.parametrize("count", [0, 1, 2, 1000])
-def test_attributes_hold_what_was_given(as_mesh, count):
+def test_attributes_hold_what_was_given(as_mesh: Any, count: int) -> None:
     cloud = random_cloud(count)
     radius = np.random.default_rng(1).random(count, np.float32)
     geometry = points.new_geometry("cloud", cloud, radius, as_mesh)
@@ -52,7 +53,7 @@ def test_attributes_hold_what_was_given(as_mesh, count):
     assert (color[:, 3] == 1).all()
 
 
-def test_arrays_that_are_not_contiguous():
+def test_arrays_that_are_not_contiguous() -> None:
     cloud = random_cloud(200)
     every_other = PointCloud(
         cloud.positions[::2], cloud.normals[::2], cloud.colors[::2], cloud.confidence[::2], cloud.photo[::2]
@@ -63,7 +64,7 @@ def test_arrays_that_are_not_contiguous():
 
 
 @pytest.fixture(params=KINDS, ids=["mesh", "point cloud"][: len(KINDS)])
-def shown(request):
+def shown(request: pytest.FixtureRequest) -> Any:
     """A cloud of 1000 points in the scene, threshold 0.25."""
     cloud = random_cloud(1000)
     made = points.new_object("cloud", points.new_geometry("cloud", cloud, cloud.confidence, request.param), 0.25)
@@ -71,7 +72,7 @@ def shown(request):
     return made
 
 
-def test_threshold_is_live(shown):
+def test_threshold_is_live(shown: Any) -> None:
     cloud = random_cloud(1000)
     for threshold in (None, 0.8, 0.0, 2.0):
         if threshold is not None:
@@ -85,7 +86,7 @@ def test_threshold_is_live(shown):
             assert (read(made, "photo", "value", 1, np.int32) == cloud.photo[kept]).all()
 
 
-def test_radius_scales_every_point(shown):
+def test_radius_scales_every_point(shown: Any) -> None:
     cloud = random_cloud(1000)
     kept = cloud.confidence[cloud.confidence >= 0.25]  # the test's radii are its confidences
     for factor in (1.0, 0.5):
@@ -94,7 +95,7 @@ def test_radius_scales_every_point(shown):
         assert read(geometry.pointcloud, "radius", "value", 1) == pytest.approx(kept * factor)
 
 
-def test_colors_reach_the_material(shown):
+def test_colors_reach_the_material(shown: Any) -> None:
     geometry = evaluated(shown)
     made = geometry.pointcloud
     kept = random_cloud(1000).confidence >= 0.25
@@ -104,14 +105,14 @@ def test_colors_reach_the_material(shown):
     assert made.materials[0].original == look.material()
 
 
-def test_looks_are_shared():
+def test_looks_are_shared() -> None:
     for _ in range(3):
         points.new_object("cloud", points.new_geometry("c", random_cloud(3), np.ones(3, np.float32), True), 0.0)
     assert len(bpy.data.node_groups) == 1
     assert len([m for m in bpy.data.materials if look.VERSION in m]) == 1
 
 
-def test_radii_are_the_photos_pixels(reconstruction):
+def test_radii_are_the_photos_pixels(reconstruction: Reconstruction) -> None:
     """A point's radius is so many grid steps of its depth map, wherever it is."""
     cloud = reconstruction.cloud
     radius = points.radii(reconstruction)
@@ -121,7 +122,7 @@ def test_radii_are_the_photos_pixels(reconstruction):
         assert radius[mine] * camera.fx / depth == pytest.approx(4 * points.COVERING_RADIUS, rel=1e-3)
 
 
-def test_radii_without_depth_maps(reconstruction):
+def test_radii_without_depth_maps(reconstruction: Reconstruction) -> None:
     """Then the points are taken to be spread evenly, which is right to a factor."""
     bare = points.radii(replace(reconstruction, pointmaps=[]))
     assert 0.5 < np.median(bare / points.radii(reconstruction)) < 2
@@ -130,12 +131,12 @@ def test_radii_without_depth_maps(reconstruction):
     assert np.array_equal(some, bare)
 
 
-def test_points_behind_their_camera_have_no_negative_radius(photos):
+def test_points_behind_their_camera_have_no_negative_radius(photos: Any) -> None:
     cloud = replace(random_cloud(100), positions=np.full((100, 3), -1000, np.float32))
     assert (points.radii(Reconstruction("test", "", photos, CAMERAS, cloud=cloud)) >= 0).all()
 
 
-def set_up(photos, number):
+def set_up(photos: Any, number: Any) -> Any:
     """The whole world, every second pixel a point, ready to be rendered through a camera."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     root = build.build(reconstruct(photos, CAMERAS, step=2), ".")
@@ -146,7 +147,7 @@ def set_up(photos, number):
     return scene
 
 
-def compare(picture_path, number):
+def compare(picture_path: Path, number: Any) -> Any:
     """Share of holes, and the median difference in 8-bit steps, where the photo shows the world."""
     image = bpy.data.images.load(str(picture_path))
     pixels = np.empty(len(image.pixels), np.float32)
@@ -160,7 +161,7 @@ def compare(picture_path, number):
 
 
 @pytest.mark.parametrize("number", [0, 1, 3], ids=["landscape", "portrait", "wide pixels"])
-def test_cycles_shows_the_photo(photos, tmp_path, number):
+def test_cycles_shows_the_photo(photos: Any, tmp_path: Path, number: int) -> None:
     scene = set_up(photos, number)
     scene.render.engine = "CYCLES"
     scene.cycles.samples = 8
@@ -190,7 +191,7 @@ bpy.ops.render.render(write_still=True)
 
 
 @pytest.mark.skipif(not ctypes.util.find_library("EGL"), reason="EEVEE without a screen needs libegl1")
-def test_eevee_shows_the_photo(tmp_path):
+def test_eevee_shows_the_photo(tmp_path: Path) -> None:
     """In a process of its own, so that trouble with graphics drivers ends this test only."""
     root = str(Path(__file__).parents[2])
     code = EEVEE.format(root=root, folder=str(tmp_path))
@@ -201,7 +202,7 @@ def test_eevee_shows_the_photo(tmp_path):
     assert wrong < 0.2
 
 
-def test_view_transform_is_only_changed_on_request(reconstruction, tmp_path):
+def test_view_transform_is_only_changed_on_request(reconstruction: Reconstruction, tmp_path: Path) -> None:
     view = bpy.context.scene.view_settings
     before = (view.view_transform, view.look, view.exposure, view.gamma)
     build.build(reconstruction, tmp_path)

@@ -1,6 +1,9 @@
 """Proxy meshes lie on the world that photos or splats show, are not spun over gaps, and cut what is behind them."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -10,24 +13,25 @@ from tests.blender.world import BALL_CENTRE, BALL_RADIUS, CAMERAS, reconstruct
 from tests.splats import random_gaussians
 from threer_blender import addon, bundle
 from threer_blender.model import proxy_mesh
+from threer_blender.model.arrays import Array
 from threer_blender.model.errors import UserError
-from threer_blender.model.reconstruction import Gaussians
+from threer_blender.model.reconstruction import Gaussians, Reconstruction
 from threer_blender.scene import build, cameras, identity, proxies
 from threer_blender.scene.splats import splats
 
 
-def off(points):
+def off(points: Array) -> Any:
     """(N,) distance from the world's surface: the floor and the ball on it."""
     ball = np.abs(np.linalg.norm(points - BALL_CENTRE, axis=-1) - BALL_RADIUS)
     return np.minimum(ball, np.abs(points[..., 1]))
 
 
-def middles(mesh):
+def middles(mesh: Any) -> Any:
     return mesh.vertices[mesh.faces].mean(axis=1)
 
 
 @pytest.mark.parametrize("number", [0, 1, 6])
-def test_depth_meshes_are_the_surface_and_are_cut_at_jumps(photos, number):
+def test_depth_meshes_are_the_surface_and_are_cut_at_jumps(photos: Any, number: int) -> None:
     known = reconstruct(photos, CAMERAS, step=2)
     camera, pointmap = CAMERAS[number], known.pointmaps[number]
     mesh = proxy_mesh.from_depth(pointmap, camera)
@@ -41,7 +45,7 @@ def test_depth_meshes_are_the_surface_and_are_cut_at_jumps(photos, number):
     assert facing.mean() > 0.999
 
 
-def test_gaps_of_the_mask_stay_open(photos):
+def test_gaps_of_the_mask_stay_open(photos: Any) -> None:
     known = reconstruct(photos, CAMERAS, step=4)
     pointmap = known.pointmaps[0]
     mask = pointmap.mask.copy()
@@ -53,7 +57,7 @@ def test_gaps_of_the_mask_stay_open(photos):
     assert len(cut.faces) < len(proxy_mesh.from_depth(pointmap, CAMERAS[0]).faces)
 
 
-def test_fused_mesh_is_the_surface(reconstruction):
+def test_fused_mesh_is_the_surface(reconstruction: Reconstruction) -> None:
     mesh = proxy_mesh.from_pointmaps(reconstruction)
     cell = np.ptp(reconstruction.cloud.positions, axis=0).max() / proxy_mesh.CELLS
     near = np.linalg.norm(mesh.vertices - BALL_CENTRE, axis=1) < 2  # where most photos look
@@ -73,7 +77,7 @@ def test_fused_mesh_is_the_surface(reconstruction):
     assert ((outward * (middles(mesh) - BALL_CENTRE)).sum(axis=1)[ball] > 0).mean() > 0.97
 
 
-def sphere_of_splats(count=8000):
+def sphere_of_splats(count: int = 8000) -> Any:
     rng = np.random.default_rng(0)
     means = rng.normal(size=(count, 3))
     means /= np.linalg.norm(means, axis=1, keepdims=True)
@@ -87,7 +91,7 @@ def sphere_of_splats(count=8000):
     )
 
 
-def test_splats_mesh_is_where_they_are():
+def test_splats_mesh_is_where_they_are() -> None:
     solid = sphere_of_splats()
     rng = np.random.default_rng(1)
     haze = replace(random_gaussians(500, 0), opacities=np.full(500, 0.05, np.float32))
@@ -102,14 +106,14 @@ def test_splats_mesh_is_where_they_are():
     assert np.linalg.norm(mesh.vertices[:, None] - directions, axis=-1).min(axis=0).max() < 0.1
 
 
-def test_nothing_to_make_a_mesh_of(reconstruction):
+def test_nothing_to_make_a_mesh_of(reconstruction: Reconstruction) -> None:
     with pytest.raises(UserError, match="no depth maps"):
         proxy_mesh.from_pointmaps(replace(reconstruction, pointmaps=[]))
     with pytest.raises(UserError, match="too faint"):
         proxy_mesh.from_splats(replace(random_gaussians(5), opacities=np.zeros(5, np.float32)))
 
 
-def test_proxies_stand_under_the_root_and_replace_earlier_ones(reconstruction, tmp_path):
+def test_proxies_stand_under_the_root_and_replace_earlier_ones(reconstruction: Reconstruction, tmp_path: Path) -> None:
     root = build.build(reconstruction, tmp_path)
     made = proxies.of_photos(root, reconstruction, proxies.HOLDOUT)
     assert len(made) == len(CAMERAS)
@@ -123,7 +127,7 @@ def test_proxies_stand_under_the_root_and_replace_earlier_ones(reconstruction, t
 
 
 @pytest.fixture
-def enabled(tmp_path, monkeypatch):
+def enabled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(addon, "home", lambda: tmp_path / "home")
     addon.register()
     yield
@@ -131,7 +135,7 @@ def enabled(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("enabled")
-def test_the_button(reconstruction, tmp_path):
+def test_the_button(reconstruction: Reconstruction, tmp_path: Path) -> None:
     bundle.write(reconstruction, tmp_path / "result")
     root = build.build(reconstruction, tmp_path / "result")
     for each, count in ((True, len(CAMERAS)), (False, 1)):
@@ -145,7 +149,7 @@ def test_the_button(reconstruction, tmp_path):
     assert proxy.is_shadow_catcher
 
 
-def test_a_holdout_cuts_what_is_behind_it(reconstruction, tmp_path):
+def test_a_holdout_cuts_what_is_behind_it(reconstruction: Reconstruction, tmp_path: Path) -> None:
     """A red wall behind the ball: the ball cuts a hole into it."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     root = build.build(reconstruction, tmp_path)

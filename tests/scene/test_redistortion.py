@@ -3,6 +3,7 @@
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -23,7 +24,7 @@ BARREL = Distortion("OPENCV", (-0.2, 0.04, 2e-3, -1e-3))
 DEPTH = 6.0
 
 
-def filmed(tmp_path, cameras, plate_size=None):
+def filmed(tmp_path: Path, cameras: Any, plate_size: Any = None) -> Any:
     """A shot of grey frames, and its lens exported."""
     folder = tmp_path / "plate"
     folder.mkdir()
@@ -42,7 +43,7 @@ def filmed(tmp_path, cameras, plate_size=None):
     return root, shot, photo
 
 
-def lights(solved, root):
+def lights(solved: Any, root: Path) -> Any:
     """Small white squares before the camera, at a grid of the plate's pixels; their places in the plate."""
     x, y = np.meshgrid(np.linspace(12, SIZE[0] - 12, 9), np.linspace(12, SIZE[1] - 12, 7))
     pixels = np.stack([x, y], axis=-1).reshape(-1, 2)
@@ -65,7 +66,7 @@ def lights(solved, root):
     return solved.project(world.reshape(-1, 4, 3).mean(axis=1))
 
 
-def comped(frame, comp):
+def comped(frame: Any, comp: Any) -> Any:
     """(H, W, 3) what the compositor saves for a frame, first row uppermost."""
     scene = bpy.context.scene
     scene.render.engine = "CYCLES"
@@ -83,7 +84,7 @@ def comped(frame, comp):
     return pixels
 
 
-def distances(picture, expected):
+def distances(picture: Path, expected: Any) -> Any:
     """Pixels between each light's middle in the picture and where it should be."""
     light = (picture[..., 0] - 0.25).clip(0, None)
     rows, columns = np.mgrid[: light.shape[0], : light.shape[1]] + 0.5
@@ -95,7 +96,7 @@ def distances(picture, expected):
     return np.array(out)
 
 
-def test_redistorted_cg_lies_on_the_plate(tmp_path):
+def test_redistorted_cg_lies_on_the_plate(tmp_path: Path) -> None:
     solved = replace(camera("plate 1001", *SIZE, 200, cx=124, cy=77), distortion=BARREL)
     root, shot, photo = filmed(tmp_path, {1001: solved})
     scene, comp = bpy.context.scene, tmp_path / "comp"
@@ -112,7 +113,7 @@ def test_redistorted_cg_lies_on_the_plate(tmp_path):
     assert error.max() <= 0.3
 
 
-def test_a_zoom_and_squeezed_pixels(tmp_path):
+def test_a_zoom_and_squeezed_pixels(tmp_path: Path) -> None:
     """The STMap of each frame, in the plate's own pixels."""
     wide = {
         number: replace(camera(f"plate {number}", 2 * SIZE[0], SIZE[1], focal), distortion=BARREL)
@@ -129,7 +130,7 @@ def test_a_zoom_and_squeezed_pixels(tmp_path):
         bpy.data.objects.remove(bpy.data.objects["lights"])
 
 
-def test_the_artists_nodes_stay_and_a_second_time_adds_none(tmp_path):
+def test_the_artists_nodes_stay_and_a_second_time_adds_none(tmp_path: Path) -> None:
     solved = replace(camera("plate 1001", *SIZE, 200), distortion=BARREL)
     root, shot, photo = filmed(tmp_path, {1001: solved})
     scene = bpy.context.scene
@@ -148,7 +149,7 @@ def test_the_artists_nodes_stay_and_a_second_time_adds_none(tmp_path):
     assert sum(group.name.startswith(redistortion.GROUP) for group in bpy.data.node_groups) == 1
 
 
-def test_without_an_exported_lens_nothing_happens(tmp_path):
+def test_without_an_exported_lens_nothing_happens(tmp_path: Path) -> None:
     solved = replace(camera("plate 1001", *SIZE, 200), distortion=BARREL)
     root, shot, photo = filmed(tmp_path, {1001: solved})
     before = bpy.context.scene.render.resolution_x

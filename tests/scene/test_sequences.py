@@ -3,6 +3,7 @@
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -20,7 +21,7 @@ NUMBERS = (1001, 1002, 1003, 1006, 1007)
 PATTERN = "plate.####.exr"
 
 
-def frame(number, **more):
+def frame(number: Any, **more: Any) -> Any:
     pose = looking_at((2 - (number - 1000) / 3, -1.5, -4.0), roll=10 * (number - 1000))
     return camera(f"{PATTERN} {number}", *SIZE, 300, cx=155, pose=pose, **more)
 
@@ -29,7 +30,7 @@ FRAMES = {number: frame(number) for number in NUMBERS}
 
 
 @pytest.fixture
-def plate(tmp_path):
+def plate(tmp_path: Path) -> Any:
     """Frames whose grey is a tenth of their last digit."""
     folder = tmp_path / "plate"
     folder.mkdir()
@@ -39,7 +40,7 @@ def plate(tmp_path):
     return folder / PATTERN
 
 
-def solved(plate, frames=FRAMES, **more):
+def solved(plate: Any, frames: Any = FRAMES, **more: Any) -> Any:
     photos = [
         Photo(frames[n].photo, str(plate), frames[n].width, SIZE[1], sha256=f"{n:064x}", frame=n) for n in (1001, 1006)
     ]
@@ -47,7 +48,7 @@ def solved(plate, frames=FRAMES, **more):
     return reconstruct(photos, [frames[1001], frames[1006]], step=4, shots=[shot])
 
 
-def compositor(scene):
+def compositor(scene: Any) -> Any:
     """An empty tree of compositing nodes, and its output: since Blender 5.0 a node group."""
     if not hasattr(scene, "compositing_node_group"):
         scene.use_nodes = True
@@ -59,7 +60,7 @@ def compositor(scene):
     return tree, tree.nodes.new("NodeGroupOutput")
 
 
-def seen(clip, number, folder):
+def seen(clip: Any, number: Any, folder: Path) -> Any:
     """The red of the middle pixel that the clip shows at a frame of the scene; None where it shows nothing."""
     scene = bpy.context.scene
     scene.frame_set(number)
@@ -78,7 +79,7 @@ def seen(clip, number, folder):
     return None if pixels[12, 16, 3] == 0 else float(pixels[12, 16, 0])
 
 
-def test_frame_numbers_are_the_files(plate, tmp_path):
+def test_frame_numbers_are_the_files(plate: Any, tmp_path: Path) -> None:
     root = build.build(solved(plate), tmp_path)
     scene = bpy.context.scene
     assert (scene.frame_start, scene.frame_end) == (1001, 1007)
@@ -90,7 +91,7 @@ def test_frame_numbers_are_the_files(plate, tmp_path):
         assert error < 0.01
 
 
-def test_the_plate_shows_its_own_frame_and_nothing_in_a_hole(plate, tmp_path):
+def test_the_plate_shows_its_own_frame_and_nothing_in_a_hole(plate: Any, tmp_path: Path) -> None:
     root = build.build(solved(plate), tmp_path)
     (background,) = moving(root).data.background_images
     assert Path(bpy.path.abspath(background.clip.filepath)).name == "plate.1001.exr"
@@ -100,7 +101,7 @@ def test_the_plate_shows_its_own_frame_and_nothing_in_a_hole(plate, tmp_path):
     }
 
 
-def test_a_squeezed_plate_keeps_its_pixels(tmp_path):
+def test_a_squeezed_plate_keeps_its_pixels(tmp_path: Path) -> None:
     """Cameras are in unsqueezed pixels; Blender gets the plate's size, with pixels twice as wide as high."""
     wide = {n: replace(c, width=640, cx=310.0) for n, c in FRAMES.items()}
     root = build.build(solved(tmp_path / PATTERN, wide, plate_size=SIZE), tmp_path)
@@ -113,7 +114,7 @@ def test_a_squeezed_plate_keeps_its_pixels(tmp_path):
     assert np.abs(blender_pixels(scene, root, moving(root), ahead) - expected).max() < 0.01
 
 
-def test_a_read_only_folder_is_enough(plate, tmp_path):
+def test_a_read_only_folder_is_enough(plate: Any, tmp_path: Path) -> None:
     plate.parent.chmod(0o555)
     try:
         root = build.build(solved(plate), tmp_path)

@@ -1,19 +1,23 @@
 """A shot's errors in Blender: keyed on its camera, marked on the timeline, right after a second solve."""
 
+from pathlib import Path
+from typing import Any
+
 import bpy
 import numpy as np
 import pytest
 
 from tests.blender.filmed import COUNT, filmed
+from threer_blender.model.reconstruction import Reconstruction
 from threer_blender.scene import build, cameras, shot_errors
 
 
-def built(reconstruction):
+def built(reconstruction: Reconstruction) -> Any:
     (shown,) = build.filming_cameras(build.build(reconstruction, "/nowhere"))
     return shown
 
 
-def test_each_frame_has_its_error(tmp_path):
+def test_each_frame_has_its_error(tmp_path: Path) -> None:
     made = filmed(tmp_path)
     shown = built(made)
     for number in range(1, COUNT + 1):
@@ -25,7 +29,7 @@ def test_each_frame_has_its_error(tmp_path):
     assert ("Move", "free. Points shift.") in shot_errors.said(shown)
 
 
-def test_markers_point_at_the_bad_frames_and_the_artists_stay(tmp_path):
+def test_markers_point_at_the_bad_frames_and_the_artists_stay(tmp_path: Path) -> None:
     shown, scene = built(filmed(tmp_path)), bpy.context.scene
     scene.timeline_markers.new("cut", frame=4)
     for _ in range(2):
@@ -39,7 +43,7 @@ def test_markers_point_at_the_bad_frames_and_the_artists_stay(tmp_path):
     assert [marker.name for marker in scene.timeline_markers] == ["cut"]
 
 
-def test_a_second_solve_brings_its_own_errors(tmp_path):
+def test_a_second_solve_brings_its_own_errors(tmp_path: Path) -> None:
     built(filmed(tmp_path))
     better = np.full(COUNT, 0.1, np.float32)
     better[0] = np.nan
@@ -50,7 +54,7 @@ def test_a_second_solve_brings_its_own_errors(tmp_path):
     assert shot_errors.suspicious(shown) == {}
 
 
-def test_a_shot_without_errors_has_no_curve(tmp_path):
+def test_a_shot_without_errors_has_no_curve(tmp_path: Path) -> None:
     nothing = dict.fromkeys(("median_error", "p95_error", "worst_error", "inliers", "coverage"))
     shown = built(filmed(tmp_path, **nothing))
     assert shot_errors.curve(shown) is None

@@ -1,8 +1,10 @@
 """A video in the scene: one camera that moves as the filming one did, frame by frame, before the video."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -25,14 +27,14 @@ FRAMES = {  # frame 4 is unknown
 
 
 @pytest.fixture
-def film(tmp_path):
+def film(tmp_path: Path) -> Any:
     """The file: 9 grey frames."""
     path = tmp_path / "filmed" / "clip.mp4"
     path.parent.mkdir()
     return write_film(path, [np.full((SIZE[1], SIZE[0]), 20 * grey, np.uint8) for grey in range(9)])
 
 
-def write_film(path, pictures):
+def write_film(path: Path, pictures: Any) -> Any:
     """`pictures` (H, W) grey, as a video."""
     av = pytest.importorskip("av")
     with av.open(str(path), "w") as container:
@@ -46,19 +48,19 @@ def write_film(path, pictures):
 
 
 @pytest.fixture
-def filmed(film):
+def filmed(film: Any) -> Any:
     """A reconstruction of two frames of the video, and the camera of five of them."""
     photos = [Photo(FRAMES[n].photo, str(film), *SIZE, sha256=f"{n:064x}", frame=n) for n in (2, 6)]
     shot = Shot("clip.mp4", str(film), 29.97, 9, FRAMES)
     return reconstruct(photos, [FRAMES[2], FRAMES[6]], step=4, shots=[shot])
 
 
-def moving(root):
+def moving(root: Path) -> Any:
     (shown,) = (child for child in root.children if cameras.FRAMES in child)
     return shown
 
 
-def pixel_errors(root, frames):
+def pixel_errors(root: Path, frames: Any) -> Iterator[Any]:
     """Pixels between Blender's and the Reconstruction's projection, at each frame."""
     scene = bpy.context.scene
     for number, solved in frames.items():
@@ -67,7 +69,7 @@ def pixel_errors(root, frames):
         yield np.abs(blender_pixels(scene, root, moving(root), points) - solved.project(points)).max()
 
 
-def test_the_camera_is_right_at_every_known_frame(filmed, tmp_path):
+def test_the_camera_is_right_at_every_known_frame(filmed: Any, tmp_path: Path) -> None:
     root = build.build(filmed, tmp_path)
     assert max(pixel_errors(root, FRAMES)) < 0.01
     assert {shown.name for shown in build.solved_cameras(root)} == {"clip.mp4 0002", "clip.mp4 0006"}
@@ -75,7 +77,7 @@ def test_the_camera_is_right_at_every_known_frame(filmed, tmp_path):
     assert root.name == "3R clip"
 
 
-def test_an_unknown_frame_lies_between_its_neighbours(filmed, tmp_path):
+def test_an_unknown_frame_lies_between_its_neighbours(filmed: Any, tmp_path: Path) -> None:
     """The short way round, whatever the signs of the quaternions."""
     root = build.build(filmed, tmp_path)
     bpy.context.scene.frame_set(4)
@@ -86,7 +88,7 @@ def test_an_unknown_frame_lies_between_its_neighbours(filmed, tmp_path):
     assert before @ after > 0.9
 
 
-def test_an_empty_scene_gets_the_videos_frames(filmed, tmp_path):
+def test_an_empty_scene_gets_the_videos_frames(filmed: Any, tmp_path: Path) -> None:
     root = build.build(filmed, tmp_path)
     scene = bpy.context.scene
     assert scene.camera == moving(root)
@@ -95,7 +97,7 @@ def test_an_empty_scene_gets_the_videos_frames(filmed, tmp_path):
     assert (scene.render.resolution_x, scene.render.resolution_y) == SIZE
 
 
-def test_a_used_scene_keeps_its_frames_until_asked(filmed, tmp_path):
+def test_a_used_scene_keeps_its_frames_until_asked(filmed: Any, tmp_path: Path) -> None:
     scene = bpy.context.scene
     scene.collection.objects.link(bpy.data.objects.new("artist's", None))
     scene.frame_end = 77
@@ -105,7 +107,7 @@ def test_a_used_scene_keeps_its_frames_until_asked(filmed, tmp_path):
     assert scene.frame_end == 9
 
 
-def test_the_video_stands_behind_with_its_lens(filmed, film, tmp_path):
+def test_the_video_stands_behind_with_its_lens(filmed: Any, film: Any, tmp_path: Path) -> None:
     lens = Distortion("RADIAL", (-0.1, 0.02))
     bent = replace(filmed.shots[0], cameras={n: replace(c, distortion=lens) for n, c in FRAMES.items()})
     root = build.build(replace(filmed, shots=[bent]), tmp_path)
@@ -120,7 +122,7 @@ def test_the_video_stands_behind_with_its_lens(filmed, film, tmp_path):
     assert tuple(tracked.principal_point_pixels) == pytest.approx((155, 120))
 
 
-def test_a_phone_held_upright(film, tmp_path):
+def test_a_phone_held_upright(film: Any, tmp_path: Path) -> None:
     """Its frames lie on their side in the file, whose track says how to turn them (ISO 14496-12, tkhd)."""
     content = bytearray(film.read_bytes())
     matrix = content.index(b"tkhd") + 4 + 40
@@ -136,13 +138,13 @@ def test_a_phone_held_upright(film, tmp_path):
     assert max(pixel_errors(root, upright)) < 0.01
 
 
-def test_a_lens_that_changes_is_keyed(filmed, tmp_path):
+def test_a_lens_that_changes_is_keyed(filmed: Any, tmp_path: Path) -> None:
     zoomed = {n: replace(c, fx=300 + 10 * n, fy=300 + 10 * n) for n, c in FRAMES.items()}
     root = build.build(replace(filmed, shots=[replace(filmed.shots[0], cameras=zoomed)]), tmp_path)
     assert max(pixel_errors(root, zoomed)) < 0.01
 
 
-def test_a_camera_that_only_turns_has_keys_for_its_rotation_alone(filmed, tmp_path):
+def test_a_camera_that_only_turns_has_keys_for_its_rotation_alone(filmed: Any, tmp_path: Path) -> None:
     still = {number: replace(each, world_from_camera=each.world_from_camera.copy()) for number, each in FRAMES.items()}
     for each in still.values():
         each.world_from_camera[:3, 3] = (1.0, 2.0, 3.0)
@@ -156,7 +158,7 @@ def test_a_camera_that_only_turns_has_keys_for_its_rotation_alone(filmed, tmp_pa
     assert len(set(places)) == 1
 
 
-def test_a_second_solve_moves_the_same_camera_anew(filmed, tmp_path):
+def test_a_second_solve_moves_the_same_camera_anew(filmed: Any, tmp_path: Path) -> None:
     root = build.build(filmed, tmp_path)
     first, actions = moving(root), len(bpy.data.actions)
     shifted = {
@@ -172,7 +174,7 @@ def test_a_second_solve_moves_the_same_camera_anew(filmed, tmp_path):
     assert len(bpy.data.actions) == actions
 
 
-def test_a_failure_leaves_the_earlier_movement(filmed, tmp_path, monkeypatch):
+def test_a_failure_leaves_the_earlier_movement(filmed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = build.build(filmed, tmp_path)
     shifted = {n: replace(c, world_from_camera=looking_at((n / 2, -1.0, -3.0))) for n, c in FRAMES.items()}
     monkeypatch.setattr(build, "describe", lambda *_: 1 / 0)
@@ -181,7 +183,7 @@ def test_a_failure_leaves_the_earlier_movement(filmed, tmp_path, monkeypatch):
     assert max(pixel_errors(root, FRAMES)) < 0.01
 
 
-def test_reopened(filmed, tmp_path):
+def test_reopened(filmed: Any, tmp_path: Path) -> None:
     build.build(filmed, tmp_path)
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "saved.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "saved.blend"))
@@ -200,7 +202,7 @@ BENT = [
 
 
 @pytest.mark.parametrize(("model", "parameters"), BENT, ids=[model for model, _ in BENT])
-def test_what_blender_undistorts_lies_where_the_camera_sees_it(tmp_path, model, parameters):
+def test_what_blender_undistorts_lies_where_the_camera_sees_it(tmp_path: Path, model: Any, parameters: Any) -> None:
     """A clip of dots where a bent lens, with pixels that are not square, shows points; Blender undoes the bending."""
     width, height = SIZE
     seen_by = replace(FRAMES[2], fy=330.0, cy=112.0)
@@ -222,7 +224,7 @@ def test_what_blender_undistorts_lies_where_the_camera_sees_it(tmp_path, model, 
         assert np.hypot((near * columns).sum() / near.sum() - x, (near * rows).sum() / near.sum() - y) < 0.2
 
 
-def test_a_lens_that_blender_cannot_hold_is_not_undone(filmed, tmp_path):
+def test_a_lens_that_blender_cannot_hold_is_not_undone(filmed: Any, tmp_path: Path) -> None:
     """Better a background with distortion than one that is wrong: how far off it would be stands on the clip."""
     squeezed = Distortion("TDE_ANAMORPHIC_4", (0.67, 1.0, 0.1, -0.1, *(0.0,) * 9, 1.0, 1.0))
     bent = replace(filmed.shots[0], cameras={n: replace(c, distortion=squeezed) for n, c in FRAMES.items()})
@@ -232,7 +234,7 @@ def test_a_lens_that_blender_cannot_hold_is_not_undone(filmed, tmp_path):
     assert not background.clip_user.use_render_undistorted
 
 
-def undistorted(clip, folder):
+def undistorted(clip: Any, folder: Path) -> Any:
     """(H, W): the clip's first frame as Blender undistorts it for a camera's background, kept as a proxy."""
     clip.use_proxy = clip.use_proxy_custom_directory = True
     clip.proxy.directory = str(folder)

@@ -1,6 +1,8 @@
 """A second solve, whose world is another one, stands where the first stood: what the artist aligned stays aligned."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -10,29 +12,31 @@ from mathutils import Matrix
 from tests.blender.world import BALL_CENTRE, BALL_RADIUS, CAMERAS, looking_at, reconstruct
 from tests.scene.test_cameras import blender_pixels, in_front
 from threer_blender import bundle
+from threer_blender.model.arrays import Array
+from threer_blender.model.reconstruction import Reconstruction
 from threer_blender.model.reconstruction_transform import transformed
 from threer_blender.scene import build, cameras, proxies, world
 
 
-def similar(angle, scale, place):
+def similar(angle: float, scale: Any, place: Any) -> Any:
     turn = Matrix.Rotation(angle, 3, (0.3, 1, -0.5))
     return np.array(Matrix.LocRotScale(place, turn, (scale, scale, scale)), np.float64)
 
 
-def off(points):
+def off(points: Array) -> Any:
     """(N,) distance from the first world's surface: the floor and the ball on it."""
     ball = np.abs(np.linalg.norm(points - BALL_CENTRE, axis=-1) - BALL_RADIUS)
     return np.minimum(ball, np.abs(points[..., 1]))
 
 
-def positions(mesh):
+def positions(mesh: Any) -> Any:
     flat = np.empty(3 * len(mesh.vertices), np.float32)
     mesh.attributes["position"].data.foreach_get("vector", flat)
     return flat.reshape(-1, 3)
 
 
 @pytest.mark.parametrize("wrong", [0, 4])
-def test_the_first_world_is_found_though_some_cameras_disagree(wrong):
+def test_the_first_world_is_found_though_some_cameras_disagree(wrong: int) -> None:
     rng = np.random.default_rng(wrong)
     solved = np.array([looking_at(eye) for eye in rng.uniform((-4, -3, -4), (4, -0.5, 4), (12, 3))])
     true = similar(2.1, 0.4, (5, -3, 1))
@@ -45,14 +49,16 @@ def test_the_first_world_is_found_though_some_cameras_disagree(wrong):
     assert np.abs(found - true).max() < (1e-3 if wrong == 0 else 0.05)
 
 
-def test_a_single_camera_keeps_its_scale():
+def test_a_single_camera_keeps_its_scale() -> None:
     pose, there = looking_at((1.0, -2.0, 3.0)), looking_at((-4.0, -1.0, 0.5))
     found = world.similarity(pose[None], there[None])
     assert np.abs(found @ pose - there).max() < 1e-9
 
 
 @pytest.mark.parametrize("number", [0, 3])
-def test_the_second_solve_stands_on_the_first(reconstruction, photos, tmp_path, number):
+def test_the_second_solve_stands_on_the_first(
+    reconstruction: Reconstruction, photos: Any, tmp_path: Path, number: int
+) -> None:
     """Points and cameras, to the pixel; and again, after a third solve and one that is the first once more."""
     root = build.build(reconstruction, tmp_path)
     root.matrix_basis = Matrix.Rotation(0.4, 4, "X") @ root.matrix_basis
@@ -71,7 +77,7 @@ def test_the_second_solve_stands_on_the_first(reconstruction, photos, tmp_path, 
     assert world.WORLD not in root
 
 
-def test_what_is_made_of_the_bundle_follows(reconstruction, photos, tmp_path):
+def test_what_is_made_of_the_bundle_follows(reconstruction: Reconstruction, photos: Any, tmp_path: Path) -> None:
     first = bundle.write(reconstruction, tmp_path / "first")
     root = build.build(bundle.read(first), first)
     other = transformed(reconstruct(photos, CAMERAS, step=4), similar(0.8, 1.3, (3, -2, 7)))
@@ -81,7 +87,7 @@ def test_what_is_made_of_the_bundle_follows(reconstruction, photos, tmp_path):
     assert off(np.concatenate([positions(proxy.data) for proxy in made])).max() < 1e-3
 
 
-def test_without_common_cameras_a_solve_stays_in_its_own_world(reconstruction, tmp_path):
+def test_without_common_cameras_a_solve_stays_in_its_own_world(reconstruction: Reconstruction, tmp_path: Path) -> None:
     build.build(replace(reconstruction, cameras=reconstruction.cameras[:2]), tmp_path)
     moved = transformed(reconstruction, similar(0.8, 1.3, (3, -2, 7)))
     root = build.build(replace(moved, cameras=moved.cameras[2:]), tmp_path)

@@ -5,6 +5,8 @@ import json
 import os
 import struct
 import tracemalloc
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from threer_blender.model.errors import UserError
 MOST = 200 << 20  # bytes that a small file may take while it is read
 
 
-def refused(path, match=None):
+def refused(path: Path, match: Any = None) -> None:
     """Whether reading raises a UserError that blames the file, and takes little memory."""
     tracemalloc.start()
     try:
@@ -29,17 +31,17 @@ def refused(path, match=None):
     assert not isinstance(caught.value.__cause__, MemoryError)
 
 
-def spz_head(count, version=3, degree=3, streams=0):
+def spz_head(count: int, version: int = 3, degree: int = 3, streams: int = 0) -> Any:
     return struct.pack("<4sIIBBBB", b"NGSP", version, count, degree, 12, 0, streams)
 
 
-def ksplat_with(offset, value):
+def ksplat_with(offset: Any, value: Any) -> Any:
     data = bytearray(variants.ksplat(random_gaussians(150, 2), 1))
     struct.pack_into("<I", data, offset, value)
     return bytes(data)
 
 
-def zstd_bomb(count=400):
+def zstd_bomb(count: int = 400) -> Any:
     """Streams whose frames name their true sizes in the table, but hold a gigabyte each."""
     import zstandard
 
@@ -78,7 +80,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_counts_and_compression(tmp_path, name):
+def test_counts_and_compression(tmp_path: Path, name: Any) -> None:
     if "zstd" in name:
         pytest.importorskip("zstandard")
     (tmp_path / name).write_bytes(FILES[name]())
@@ -91,7 +93,7 @@ def test_counts_and_compression(tmp_path, name):
         refused(tmp_path / name)
 
 
-def test_one_section_is_not_read_many_times(tmp_path):
+def test_one_section_is_not_read_many_times(tmp_path: Path) -> None:
     """Thousands of sections that all name the same splats, by naming no room of their own."""
     row = 4 + 3 * 4 * 2 + 16 + 4
     count = 20_000
@@ -104,7 +106,7 @@ def test_one_section_is_not_read_many_times(tmp_path):
 # ------------------------------------------------------------------ SOG
 
 
-def sog_with(**changes):
+def sog_with(**changes: Any) -> Any:
     files = variants.sog(random_gaussians(40, 1))
     meta = json.loads(files["meta.json"])
     for name, value in changes.items():
@@ -128,24 +130,24 @@ def sog_with(**changes):
         {"shN": {"bands": 99}},
     ],
 )
-def test_descriptions_of_sogs(tmp_path, changes):
+def test_descriptions_of_sogs(tmp_path: Path, changes: Any) -> None:
     (tmp_path / "a.sog").write_bytes(variants.zipped(sog_with(**changes)))
     refused(tmp_path / "a.sog")
 
 
-def big_webp():
+def big_webp() -> Any:
     return variants.webp(np.zeros((8000, 8000, 4), np.uint8))
 
 
 @pytest.mark.parametrize("name", ["means_l.webp", "scales.webp", "shN_centroids.webp", "shN_labels.webp"])
-def test_a_picture_of_many_pixels(tmp_path, name):
+def test_a_picture_of_many_pixels(tmp_path: Path, name: str) -> None:
     picture = big_webp()
     assert len(picture) < 100_000
     (tmp_path / "a.sog").write_bytes(variants.zipped(sog_with() | {name: picture}))
     refused(tmp_path / "a.sog", "claims to hold 256,000,000 bytes")
 
 
-def test_a_member_that_inflates(tmp_path):
+def test_a_member_that_inflates(tmp_path: Path) -> None:
     import zipfile
 
     with zipfile.ZipFile(tmp_path / "a.sog", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -155,7 +157,7 @@ def test_a_member_that_inflates(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../secret.webp", "/etc/passwd", "c:\\secret.webp", "link.webp"])
-def test_names_outside_of_a_sogs_folder(tmp_path, name):
+def test_names_outside_of_a_sogs_folder(tmp_path: Path, name: str) -> None:
     meta = variants.written(tmp_path / "sog", sog_with(scales={"files": [name]}))
     (tmp_path / "secret.webp").write_bytes(b"not yours")
     if name.startswith("link"):
@@ -169,7 +171,7 @@ def test_names_outside_of_a_sogs_folder(tmp_path, name):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such files in folders")
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
-def test_what_is_no_file(tmp_path, kind):
+def test_what_is_no_file(tmp_path: Path, kind: str) -> None:
     meta = variants.written(tmp_path, sog_with(scales={"files": ["it.webp"]}))
     if kind == "pipe":
         os.mkfifo(tmp_path / "it.webp")
@@ -184,7 +186,7 @@ def test_what_is_no_file(tmp_path, kind):
 @pytest.mark.parametrize(
     "repeated", [{"0": {"file": 0, "offset": 0, "count": 40}}, {"0": {"file": 0, "offset": 1 << 70, "count": 1}}]
 )
-def test_levels_that_repeat_themselves(tmp_path, repeated):
+def test_levels_that_repeat_themselves(tmp_path: Path, repeated: Any) -> None:
     """A tree of many leaves cannot make more splats than its files hold."""
     variants.written(tmp_path / "a", variants.sog(random_gaussians(40, 0)))
     tree = {"children": [{"lods": repeated}] * 20_000}

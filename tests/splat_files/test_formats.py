@@ -3,6 +3,8 @@
 import gzip
 import struct
 import zipfile
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ DEGREES = pytest.mark.parametrize("degree", [0, 1, 2, 3])
 
 
 @DEGREES
-def test_ply_keeps_everything(tmp_path, degree):
+def test_ply_keeps_everything(tmp_path: Path, degree: int) -> None:
     gaussians = random_gaussians(5000, degree)
     splat_files.write(gaussians, tmp_path / "a.ply")
     found = splat_files.read(tmp_path / "a.ply")
@@ -27,7 +29,7 @@ def test_ply_keeps_everything(tmp_path, degree):
 
 
 @DEGREES
-def test_spz_keeps_what_its_bytes_can(tmp_path, degree):
+def test_spz_keeps_what_its_bytes_can(tmp_path: Path, degree: int) -> None:
     gaussians = random_gaussians(5000, degree)
     splat_files.write(gaussians, tmp_path / "a.spz")
     found = splat_files.read(tmp_path / "a.spz").gaussians
@@ -41,7 +43,7 @@ def test_spz_keeps_what_its_bytes_can(tmp_path, degree):
     assert (error <= steps / 2 / 128 + 0.01).all()  # the ends of the bytes' range are no whole steps
 
 
-def test_spz_axes(tmp_path):
+def test_spz_axes(tmp_path: Path) -> None:
     """Half a turn about x, harmonics included; taken as it is where a program wrote it without."""
     gaussians = random_gaussians(200)
     splat_files.write(gaussians, tmp_path / "a.spz")
@@ -56,7 +58,7 @@ def test_spz_axes(tmp_path):
 
 
 @pytest.mark.parametrize("level", [0, 1, 2])
-def test_ksplat_levels(tmp_path, level):
+def test_ksplat_levels(tmp_path: Path, level: int) -> None:
     gaussians = random_gaussians(300, 2)
     (tmp_path / "a.ksplat").write_bytes(variants.ksplat(gaussians, level))
     found = splat_files.read(tmp_path / "a.ksplat").gaussians
@@ -71,7 +73,7 @@ def test_ksplat_levels(tmp_path, level):
 
 
 @pytest.mark.parametrize("ending", [".ply", ".spz"])
-def test_gsply_reads_what_we_write(tmp_path, ending):
+def test_gsply_reads_what_we_write(tmp_path: Path, ending: str) -> None:
     gsply = pytest.importorskip("gsply")
     gaussians = random_gaussians(1000)
     splat_files.write(gaussians, tmp_path / f"a{ending}")
@@ -92,7 +94,7 @@ def test_gsply_reads_what_we_write(tmp_path, ending):
 
 
 @pytest.mark.parametrize("kind", ["ksplat", "splat", "sog", "spz"])
-def test_we_read_what_gaussforge_writes(tmp_path, kind):
+def test_we_read_what_gaussforge_writes(tmp_path: Path, kind: str) -> None:
     gaussforge = pytest.importorskip("gaussforge")
     gaussians = random_gaussians(500, 3 if kind in ("sog", "spz") else 0)  # it mixes up the harmonics of .ksplat
     splat_files.write(gaussians, tmp_path / "ours.ply")
@@ -112,7 +114,7 @@ def test_we_read_what_gaussforge_writes(tmp_path, kind):
 # ------------------------------------------------------------------ bad input
 
 
-def table(names, values):
+def table(names: list[str], values: Any) -> Any:
     """A binary PLY of float columns."""
     head = ["ply", "format binary_little_endian 1.0", f"element vertex {len(values)}"]
     head += [*(f"property float {name}" for name in names), "end_header", ""]
@@ -123,14 +125,14 @@ NAMES = ["x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity"]
 NAMES += ["scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"]
 
 
-def text_table(names, values):
+def text_table(names: list[str], values: Any) -> Any:
     """A PLY of text."""
     head = table(names, values).partition(b"end_header\n")[0].replace(b"binary_little_endian", b"ascii")
     lines = "\n".join(" ".join(f"{value:.6g}" for value in row) for row in np.asarray(values))
     return head + b"end_header\n" + lines.encode() + b"\n"
 
 
-def rows(count=1000):
+def rows(count: int = 1000) -> Any:
     values = np.random.default_rng(0).normal(size=(count, len(NAMES)))
     values[:, 7:10] -= 3
     return values
@@ -173,7 +175,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_sentence_for(tmp_path, name):
+def test_a_sentence_for(tmp_path: Path, name: Any) -> None:
     data, sentence = BAD[name]
     (tmp_path / name).write_bytes(data)
     with pytest.raises(UserError) as caught:
@@ -196,25 +198,25 @@ def test_a_sentence_for(tmp_path, name):
         ("[" * 100_000, "is damaged; get it again"),
     ],
 )
-def test_other_sogs_get_a_sentence(tmp_path, meta, sentence):
+def test_other_sogs_get_a_sentence(tmp_path: Path, meta: Any, sentence: str) -> None:
     (tmp_path / "meta.json").write_text(meta)
     with pytest.raises(UserError, match=sentence):
         splat_files.read(tmp_path / "meta.json", splat_files.Codecs(webp=lambda _: np.zeros((4, 4, 4), np.uint8)))
 
 
-def test_a_zip_of_other_things(tmp_path):
+def test_a_zip_of_other_things(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("scene.ply", b"ply")
     with pytest.raises(UserError, match=r"zip without a SOG's meta\.json; unpack it and choose the splat file in it"):
         splat_files.read(tmp_path / "a.zip", splat_files.Codecs(webp=lambda _: np.zeros((4, 4, 4), np.uint8)))
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="could not be read"):
         splat_files.read(tmp_path / "gone.ply")
 
 
-def test_some_bad_splats_are_left_out_and_counted(tmp_path):
+def test_some_bad_splats_are_left_out_and_counted(tmp_path: Path) -> None:
     values = rows()
     values[3, 0], values[4, 8], values[5, 10:], values[6, 6] = np.nan, 1e4, 0, np.inf
     (tmp_path / "a.ply").write_bytes(table(NAMES, values))
@@ -227,14 +229,14 @@ def test_some_bad_splats_are_left_out_and_counted(tmp_path):
         assert np.isfinite(array).all()
 
 
-def test_missing_harmonics_and_more_columns_are_no_trouble(tmp_path):
+def test_missing_harmonics_and_more_columns_are_no_trouble(tmp_path: Path) -> None:
     (tmp_path / "a.ply").write_bytes(table([*NAMES, "semantic"], np.concatenate([rows(), np.ones((1000, 1))], axis=1)))
     gaussians, notes = splat_files.read(tmp_path / "a.ply")
     assert gaussians.sh.shape == (1000, 1, 3)
     assert notes == []
 
 
-def splatt3r_export(gaussians):
+def splatt3r_export(gaussians: Any) -> Any:
     """What its export makes of Gaussians, U and all; numpy's SVD is LAPACK's as is the release's on the CPU."""
     u, s, vh = np.linalg.svd(covariances(gaussians).astype(np.float32))
     wxyz = np.stack([wxyz_from_matrix(m) for m in u @ vh.swapaxes(1, 2)])
@@ -248,7 +250,7 @@ def splatt3r_export(gaussians):
     return table(NAMES, np.concatenate(parts, axis=1))
 
 
-def test_splatt3r_export_is_recognised_and_mended(tmp_path):
+def test_splatt3r_export_is_recognised_and_mended(tmp_path: Path) -> None:
     gaussians = random_gaussians(2000, 0)
     (tmp_path / "a.ply").write_bytes(splatt3r_export(gaussians))
     plain = splat_files.read(tmp_path / "a.ply")
@@ -263,12 +265,14 @@ def test_splatt3r_export_is_recognised_and_mended(tmp_path):
     assert (np.linalg.norm(wrong - true, axis=(1, 2)) < 1e-2 * size).mean() < 0.05
 
 
-def test_an_ordinary_file_is_no_splatt3r_export(tmp_path):
+def test_an_ordinary_file_is_no_splatt3r_export(tmp_path: Path) -> None:
     splat_files.write(random_gaussians(50, 0), tmp_path / "a.ply")
     assert splat_files.read(tmp_path / "a.ply").notes == []
 
 
-def test_writing_fails_with_a_sentence_and_keeps_the_earlier_file(tmp_path, monkeypatch):
+def test_writing_fails_with_a_sentence_and_keeps_the_earlier_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gaussians = random_gaussians(10)
     with pytest.raises(UserError, match=r"cannot be written: let its name end on \.ply or \.spz"):
         splat_files.write(gaussians, tmp_path / "a.splat")
@@ -277,7 +281,7 @@ def test_writing_fails_with_a_sentence_and_keeps_the_earlier_file(tmp_path, monk
     splat_files.write(gaussians, tmp_path / "a.ply")
     before = (tmp_path / "a.ply").read_bytes()
 
-    def full(*_):
+    def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.replace", full)
@@ -287,7 +291,7 @@ def test_writing_fails_with_a_sentence_and_keeps_the_earlier_file(tmp_path, monk
     assert [file.name for file in tmp_path.iterdir()] == ["a.ply"]
 
 
-def test_matrices_are_those_of_the_quaternions():
+def test_matrices_are_those_of_the_quaternions() -> None:
     """The tests' own reading of quaternions, against the package's."""
     rotations = random_gaussians(20).rotations
     for q, m in zip(rotations, matrices(rotations), strict=True):

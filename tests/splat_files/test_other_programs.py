@@ -2,7 +2,7 @@
 
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def read(path: Path) -> splat_files.SplatFile:
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_the_scene_is_what_it_was_made_from(name):
+def test_the_scene_is_what_it_was_made_from(name: Any) -> None:
     truth = splat_files.read(SCENE / "scene.ply").gaussians
     loss = LOSSES[name]
     found = read(SCENE / name)
@@ -61,7 +61,7 @@ def test_the_scene_is_what_it_was_made_from(name):
     assert np.abs(gaussians.sh[:, above] - truth.sh[:, above]).max(initial=0) <= loss.harmonics
 
 
-def test_a_sog_may_be_a_folder(tmp_path):
+def test_a_sog_may_be_a_folder(tmp_path: Path) -> None:
     with zipfile.ZipFile(SCENE / "scene.sog") as archive:
         archive.extractall(tmp_path)
     same(read(tmp_path / "meta.json").gaussians, read(SCENE / "scene.sog").gaussians, 0)
@@ -73,7 +73,7 @@ FILES += [DATA / name for name in REAL]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_gaussforge_agrees(tmp_path, path):
+def test_gaussforge_agrees(tmp_path: Path, path: Any) -> None:
     """Another program's reading, through the PLY that it makes."""
     gaussforge = pytest.importorskip("gaussforge")
     kind = "compressed.ply" if path.name.endswith(".compressed.ply") else path.suffix[1:]

@@ -1,6 +1,8 @@
 """Splat files as other programs write them hold the splats that they were made from: twenty of each kind."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from tests import splat_variants as variants
 from tests.splats import codecs, colors, covariances, matrices, random_gaussians, same
 from threer_blender import splat_files
 from threer_blender.model import spherical_harmonics
+from threer_blender.model.arrays import Array
 from threer_blender.model.errors import UserError
 from threer_blender.model.spherical_harmonics import C0
 
@@ -16,18 +19,18 @@ TWENTY = pytest.mark.parametrize("seed", range(20))
 ORIGIN = np.array((448251.25, 5411943.5, 310.0))
 
 
-def example(seed, degree=None):
+def example(seed: int, degree: Any = None) -> Any:
     """Other splats for each seed, from 1 to 300, of every degree in turn."""
     count = (1, 2, 3, 17)[seed] if seed < 4 else 100 + 11 * seed
     return random_gaussians(count, seed % 4 if degree is None else degree, seed)
 
 
-def read(folder, data, name="a.ply", **options):
+def read(folder: Path, data: Any, name: str = "a.ply", **options: Any) -> Any:
     (folder / name).write_bytes(data)
     return splat_files.read(folder / name, **options)
 
 
-def as_bytes(values):
+def as_bytes(values: Any) -> Any:
     return np.rint(values).clip(0, 255).astype(np.uint8)
 
 
@@ -35,7 +38,7 @@ def as_bytes(values):
 
 
 @TWENTY
-def test_line_ends_orders_and_types(tmp_path, seed):
+def test_line_ends_orders_and_types(tmp_path: Path, seed: int) -> None:
     """Lines may end as on any system, numbers be big-endian, double, or text."""
     gaussians = example(seed)
     named = variants.columns(gaussians, normals=seed % 3 > 0)
@@ -49,7 +52,7 @@ def test_line_ends_orders_and_types(tmp_path, seed):
 
 
 @TWENTY
-def test_other_elements_first_and_last(tmp_path, seed):
+def test_other_elements_first_and_last(tmp_path: Path, seed: int) -> None:
     gaussians = example(seed)
     rng = np.random.default_rng(seed)
     camera = (["element camera 2", "property float view", "property uchar kind"], bytes(10))
@@ -62,7 +65,7 @@ def test_other_elements_first_and_last(tmp_path, seed):
 
 
 @TWENTY
-def test_filter_of_mip_splatting_is_fused(tmp_path, seed):
+def test_filter_of_mip_splatting_is_fused(tmp_path: Path, seed: int) -> None:
     gaussians = example(seed)
     size = np.random.default_rng(seed).uniform(0, 0.1, len(gaussians)).astype(np.float32)
     file = read(tmp_path, variants.ply(variants.columns(gaussians) | {"filter_3D": size}))
@@ -74,7 +77,7 @@ def test_filter_of_mip_splatting_is_fused(tmp_path, seed):
 
 
 @TWENTY
-def test_flat_splats(tmp_path, seed):
+def test_flat_splats(tmp_path: Path, seed: int) -> None:
     gaussians = example(seed)
     named = variants.columns(gaussians)
     del named["scale_2"]
@@ -85,7 +88,7 @@ def test_flat_splats(tmp_path, seed):
 
 
 @TWENTY
-def test_plain_colors_instead_of_harmonics(tmp_path, seed):
+def test_plain_colors_instead_of_harmonics(tmp_path: Path, seed: int) -> None:
     gaussians = example(seed, 0)
     color = (0.5 + C0 * gaussians.sh[:, 0]).clip(0, 1)
     stored, names, tolerance = [
@@ -103,7 +106,7 @@ def test_plain_colors_instead_of_harmonics(tmp_path, seed):
 
 
 @TWENTY
-def test_opacities_that_are_no_logits(tmp_path, seed):
+def test_opacities_that_are_no_logits(tmp_path: Path, seed: int) -> None:
     gaussians = replace(example(seed + 4), opacities=None)
     rng = np.random.default_rng(seed)
     opacities = rng.uniform(0, 1, len(gaussians)).astype(np.float32) if seed % 5 else np.ones(len(gaussians), "f4")
@@ -114,7 +117,7 @@ def test_opacities_that_are_no_logits(tmp_path, seed):
 
 
 @TWENTY
-def test_logits_stay_logits(tmp_path, seed):
+def test_logits_stay_logits(tmp_path: Path, seed: int) -> None:
     """Of our own files always, of others where there are few splats or one lies outside of [0, 1]."""
     gaussians = example(seed)
     inside = np.linspace(0.51, 0.73, len(gaussians)).astype(np.float32)  # logits from 0.04 to 0.99
@@ -130,7 +133,7 @@ def test_logits_stay_logits(tmp_path, seed):
 
 
 @TWENTY
-def test_harmonics_of_degree_4(tmp_path, seed):
+def test_harmonics_of_degree_4(tmp_path: Path, seed: int) -> None:
     gaussians = example(seed, 4)
     file = read(tmp_path, variants.ply(variants.columns(gaussians)))
     same(file.gaussians, replace(gaussians, sh=gaussians.sh[:, :16]), 2e-6)
@@ -138,7 +141,7 @@ def test_harmonics_of_degree_4(tmp_path, seed):
 
 
 @TWENTY
-def test_doubles_far_from_zero(tmp_path, seed):
+def test_doubles_far_from_zero(tmp_path: Path, seed: int) -> None:
     gaussians = random_gaussians(100 + seed, 0, seed)
     origin = ORIGIN * np.random.default_rng(seed).uniform(-1, 1, 3)
     means = gaussians.means + origin
@@ -165,7 +168,7 @@ def test_doubles_far_from_zero(tmp_path, seed):
         ("Vertical axis: up, I think", (0, -1, 0)),
     ],
 )
-def test_up(tmp_path, comment, up):
+def test_up(tmp_path: Path, comment: str, up: Any) -> None:
     file = read(tmp_path, variants.ply(variants.columns(example(5)), comments=["made by hand", comment]))
     assert file.up == pytest.approx(up)
 
@@ -180,7 +183,7 @@ def test_up(tmp_path, comment, up):
         ([], False),
     ],
 )
-def test_antialiasing_is_kept_and_named(tmp_path, comments, antialiased):
+def test_antialiasing_is_kept_and_named(tmp_path: Path, comments: Any, antialiased: bool) -> None:
     file = read(tmp_path, variants.ply(variants.columns(example(5)), comments=comments))
     assert file.antialiased == antialiased
     assert [note for note in file.notes if "trained with antialiasing" in note] == file.notes
@@ -197,7 +200,7 @@ SYSTEMS = ["RUB", "LDB", "RDB", "LUB", "RUB", "LDF", "RDF", "LUF", "RUF"]
 SYSTEMS += ["LFD", "RFD", "LFU", "RFU", "LBD", "RBD", "LBU", "RBU"]
 
 
-def axes_of(system):
+def axes_of(system: Any) -> Any:
     """(3, 3) the axes of a system, in rows."""
     picked = [SIGNS[letter][0] for letter in system]
     signs = np.array([SIGNS[letter][1] for letter in system])
@@ -208,7 +211,7 @@ def axes_of(system):
 
 @pytest.mark.parametrize("number", range(17))
 @pytest.mark.parametrize("version", [3, 4])
-def test_coordinate_systems_of_spz(tmp_path, number, version):
+def test_coordinate_systems_of_spz(tmp_path: Path, number: int, version: int) -> None:
     """The file's splats in other axes look as those that it was made from do: places, shapes, and colours all round.
 
     The test turns them by hand: a rotation of quaternions, and colours that are fitted to directions.
@@ -230,7 +233,7 @@ def test_coordinate_systems_of_spz(tmp_path, number, version):
     assert colors(file.gaussians.sh, directions) == pytest.approx(colors(gaussians.sh, directions), abs=0.06)
 
 
-def seen_in(gaussians, matrix):
+def seen_in(gaussians: Any, matrix: Array) -> Any:
     """`gaussians` in axes that are the rows of `matrix`."""
     proper = matrix * np.linalg.det(matrix)
     axes = proper @ np.moveaxis(np.array(_axes(gaussians.rotations)), -1, 0)
@@ -246,16 +249,16 @@ def seen_in(gaussians, matrix):
     )
 
 
-def _basis(directions):
+def _basis(directions: Array) -> Any:
     functions = spherical_harmonics.basis(*directions.T, 2)
     return np.stack([np.broadcast_to(function, len(directions)) for function in functions], axis=1)
 
 
-def _axes(rotations):
+def _axes(rotations: Array) -> Any:
     return np.moveaxis(matrices(rotations), 0, -1)
 
 
-def _quaternion(matrix):
+def _quaternion(matrix: Array) -> Any:
     """wxyz of a rotation, by the largest of the four."""
     trace = np.trace(matrix)
     squares = np.array([trace, *np.diag(matrix)]) * 2 + (1 - trace)
@@ -274,7 +277,7 @@ def _quaternion(matrix):
 
 
 @TWENTY
-def test_versions_and_flags_of_spz(tmp_path, seed):
+def test_versions_and_flags_of_spz(tmp_path: Path, seed: int) -> None:
     zstandard = pytest.importorskip("zstandard")
     version = 1 + seed % 4
     gaussians = example(seed, (seed // 4) % 5)
@@ -291,7 +294,7 @@ def test_versions_and_flags_of_spz(tmp_path, seed):
     assert file.gaussians.sh[:, 1:] == pytest.approx(gaussians.sh[:, 1:16].clip(-1, 127 / 128), abs=0.5 / 128 + 1e-6)
 
 
-def test_axes_of_an_unknown_kind_are_named(tmp_path):
+def test_axes_of_an_unknown_kind_are_named(tmp_path: Path) -> None:
     file = read(tmp_path, variants.spz(example(5), system=99), "a.spz")
     assert file.notes == ["'a.spz' has axes of the unknown kind 99; they were taken for the usual ones, y up."]
 
@@ -299,7 +302,7 @@ def test_axes_of_an_unknown_kind_are_named(tmp_path):
 # ------------------------------------------------------------------ SOG
 
 
-def same_as_sog(file, gaussians):
+def same_as_sog(file: Any, gaussians: Any) -> None:
     assert file.gaussians.means == pytest.approx(gaussians.means, abs=5e-4)
     assert np.abs(np.log(file.gaussians.scales / gaussians.scales)).max() < 0.02
     assert np.abs((file.gaussians.rotations * gaussians.rotations).sum(axis=1)) == pytest.approx(1, abs=1e-3)
@@ -308,7 +311,7 @@ def same_as_sog(file, gaussians):
 
 
 @TWENTY
-def test_sog_of_both_versions(tmp_path, seed):
+def test_sog_of_both_versions(tmp_path: Path, seed: int) -> None:
     gaussians = random_gaussians(100 + 11 * seed, seed % 4, seed)
     version = 1 + seed // 4 % 2
     more = {"antialias": True} if seed % 3 == 1 else {"model": "antialiased"} if seed % 3 == 2 else {}
@@ -321,7 +324,7 @@ def test_sog_of_both_versions(tmp_path, seed):
     assert file.antialiased == bool(more)
 
 
-def test_gaussforge_agrees_on_sog(tmp_path):
+def test_gaussforge_agrees_on_sog(tmp_path: Path) -> None:
     """That our own SOGs, which the tests above rest on, are such."""
     gaussforge = pytest.importorskip("gaussforge")
     gaussians = random_gaussians(200, 2)
@@ -330,7 +333,7 @@ def test_gaussforge_agrees_on_sog(tmp_path):
 
 
 @TWENTY
-def test_levels_of_detail(tmp_path, seed):
+def test_levels_of_detail(tmp_path: Path, seed: int) -> None:
     """Each place has its finest level once, and the surroundings are there."""
     parts = [random_gaussians(60, seed % 3, seed + index) for index in range(4)]
     names = ["0_0/meta.json", "0_1/meta.json", "1_0/meta.json", "env/meta.json"]
@@ -351,7 +354,7 @@ def test_levels_of_detail(tmp_path, seed):
 # ------------------------------------------------------------------ names
 
 
-def contents():
+def contents() -> Any:
     gaussians = random_gaussians(200, 0)
     return {
         "ply": variants.ply(variants.columns(gaussians)),
@@ -363,6 +366,6 @@ def contents():
 
 @pytest.mark.parametrize("name", ["a.ply", "a.spz", "a.sog", "a.splat", "a.ksplat", "a.json", "a", "a.PLY.txt"])
 @pytest.mark.parametrize("kind", ["ply", "spz", "sog", "splat"])
-def test_contents_under_another_ending(tmp_path, name, kind):
+def test_contents_under_another_ending(tmp_path: Path, name: str, kind: str) -> None:
     file = read(tmp_path, contents()[kind], name, codecs=codecs(), spz_is_y_up=False)
     assert file.gaussians.means == pytest.approx(random_gaussians(200, 0).means, abs=1e-3)

@@ -2,7 +2,10 @@
 
 import copy
 import json
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import bpy
 import pytest
@@ -19,27 +22,27 @@ from threer_blender.scene import build
 pytest_plugins = ["tests.blender.extension"]
 
 
-def cut(folder, name):
+def cut(folder: Path, name: str) -> None:
     path = folder / name
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def flip(folder, name):
+def flip(folder: Path, name: str) -> None:
     content = bytearray((folder / name).read_bytes())
     content[len(content) // 2] ^= 0x40
     (folder / name).write_bytes(content)
 
 
-def remove(folder, name):
+def remove(folder: Path, name: str) -> None:
     (folder / name).unlink()
 
 
-def from_the_future(folder, name):
+def from_the_future(folder: Path, name: str) -> None:
     scene = json.loads((folder / name).read_text("utf-8"))
     (folder / name).write_text(json.dumps({**scene, "version": bundle.VERSION + 1}))
 
 
-def foreign(folder, name):
+def foreign(folder: Path, name: str) -> None:
     (folder / name).write_text('["something", "else"]')
 
 
@@ -57,7 +60,9 @@ def foreign(folder, name):
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
-def test_importing_a_damaged_result(addon, tmp_path, damage, name, sentence, solved_before):
+def test_importing_a_damaged_result(
+    addon: Any, tmp_path: Path, damage: Any, name: Any, sentence: str, solved_before: bool
+) -> None:
     folder = make_shot(tmp_path / "shot") / "bundle"
     choose(tmp_path / "shot")
     if solved_before:
@@ -75,7 +80,7 @@ def test_importing_a_damaged_result(addon, tmp_path, damage, name, sentence, sol
 JUNK = (None, True, 0, -1, 1e308, 2**70, "", "\ud800", "../../etc", [], {}, [[1]])
 
 
-def leaves(value, path=()):
+def leaves(value: Any, path: Any = ()) -> Iterator[Any]:
     """The way to every entry of a JSON value; of lists, to their first."""
     if path:
         yield path
@@ -87,7 +92,7 @@ def leaves(value, path=()):
 
 
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value", "ignore:divide by zero")
-def test_whatever_stands_in_a_result_it_is_built_or_refused(tmp_path):
+def test_whatever_stands_in_a_result_it_is_built_or_refused(tmp_path: Path) -> None:
     """Every entry of scene.json is replaced by everything that it should not be."""
     photos = write_photos(tmp_path / "shot", CAMERAS[:2])
     photos[0] = replace(photos[0], sensor_width=36.0, focal=300.0)

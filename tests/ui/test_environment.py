@@ -9,7 +9,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import bpy
 import pytest
@@ -26,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def without_pycolmap(addon, monkeypatch):
+def without_pycolmap(addon: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A Blender whose Python no carried wheel fits, and which may use the internet."""
     environment = part("host.environment")
     real = environment.find_spec
@@ -37,7 +39,7 @@ def without_pycolmap(addon, monkeypatch):
     bpy.context.preferences.system.use_online_access = False
 
 
-def kill_while(work, stage, share):
+def kill_while(work: Any, stage: Any, share: Any) -> None:
     """Ends the set-up's process in the middle of a stage, as a crash of the computer would."""
     task = work.add(part("jobs.messages").SetUp(["pycolmap", "numba", "torch"]))
     until(work, lambda: task.progress.stage == stage and task.progress.fraction > share, seconds=300)
@@ -46,7 +48,7 @@ def kill_while(work, stage, share):
     assert "SIGKILL" in work.current().error
 
 
-def times(home):
+def times(home: Path) -> Any:
     """When each wheel of an unfinished set-up had arrived."""
     wheels = home / "environment.unfinished" / "wheels"
     return {path.name: path.stat().st_mtime_ns for path in wheels.glob("*.whl")}
@@ -69,13 +71,13 @@ os.truncate(sys.argv[1], 8 + len(content) + end)
 """
 
 
-def blank_weights(python, path):
+def blank_weights(python: Any, path: Path) -> None:
     """DUSt3R's weights, all of them zero, in a file that is nearly all hole."""
     code = {"PYTHONPATH": str(Path(part("host.environment").__file__).parents[2])}
     subprocess.run([str(python), "-c", BLANK, str(path)], env={**os.environ, **code}, check=True)
 
 
-def test_from_nothing_to_nothing(without_pycolmap, home, tmp_path):
+def test_from_nothing_to_nothing(without_pycolmap: None, home: Path, tmp_path: Path) -> None:
     work = without_pycolmap
     environment, doctor = part("host.environment"), part("doctor")
     assert "needs pycolmap first." in panel()

@@ -17,6 +17,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import bpy
 import pytest
@@ -36,7 +37,7 @@ KILLED_RUNTIMES, KILLED_BLENDERS = 12, 3
 
 
 @pytest.fixture(scope="session")
-def small(tmp_path_factory):
+def small(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A folder of three neighbouring photos, 432 pixels wide: reconstructed in a few seconds."""
     folder = tmp_path_factory.mktemp("small")
     shrunk(SAMPLE[:3], folder)
@@ -44,13 +45,13 @@ def small(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def kernels(tmp_path_factory):
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What the engine compiles once for all tests here."""
     return tmp_path_factory.mktemp("kernels")
 
 
 @pytest.fixture
-def temporary(tmp_path, monkeypatch, kernels, home):
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernels: Path, home: Path) -> Any:
     """The folder for temporary files of this process and of those that it starts."""
     (home / "kernels").symlink_to(kernels)
     folder = tmp_path / "temporary"
@@ -59,7 +60,7 @@ def temporary(tmp_path, monkeypatch, kernels, home):
     return folder
 
 
-def run(work, folder, kill_after=None):
+def run(work: Any, folder: Path, kill_after: Any = None) -> Any:
     """Reconstructs `folder` until that has ended; kills the runtime after so many seconds. Returns the task."""
     bpy.context.scene.threer.options_colmap.quality = "preview"
     task = start(work, folder)
@@ -83,13 +84,13 @@ def run(work, folder, kill_after=None):
     return task
 
 
-def assert_one_sentence(text):
+def assert_one_sentence(text: str) -> None:
     assert text.endswith(".")
     assert "\n" not in text
     assert "Traceback" not in text
 
 
-def assert_nothing_left(photos, temporary):
+def assert_nothing_left(photos: Any, temporary: Path) -> None:
     """No unfinished file; what there is of results is whole."""
     assert list(temporary.glob("threer_*")) == []
     for folder in (photos / "3R results").glob("*"):
@@ -100,7 +101,7 @@ def assert_nothing_left(photos, temporary):
 # The runtime's death
 
 
-def test_a_runtime_killed_at_any_moment(addon, small, temporary):
+def test_a_runtime_killed_at_any_moment(addon: Any, small: Path, temporary: Path) -> None:
     """Each moment is drawn from its own share of how long a whole run takes."""
     run(addon, small)  # compiles
     began = time.monotonic()
@@ -128,7 +129,7 @@ def test_a_runtime_killed_at_any_moment(addon, small, temporary):
 
 
 @pytest.fixture(scope="session")
-def profile(repository, tmp_path_factory):
+def profile(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A Blender's profile with the add-on in it."""
     folder = tmp_path_factory.mktemp("profile")
     shutil.copytree(repository / "threer_blender", folder / "extensions" / "user_default" / "threer_blender")
@@ -138,12 +139,12 @@ def profile(repository, tmp_path_factory):
 class AnotherBlender:
     """A process that runs another_blender.py in `profile`."""
 
-    def __init__(self, profile, temporary, *photos):
+    def __init__(self, profile: Path, temporary: Path, *photos: Any) -> None:
         command = [sys.executable, str(Path(__file__).parents[1] / "blender" / "another_blender.py"), *map(str, photos)]
         env = {**os.environ, "BLENDER_USER_RESOURCES": str(profile), "TMPDIR": str(temporary)}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
 
-    def hear(self, said):
+    def hear(self, said: Any) -> Any:
         """Waits for the next thing said of which `said` holds."""
         for line in self.process.stdout:
             word, _, values = line.partition(" ")
@@ -151,13 +152,13 @@ class AnotherBlender:
                 return heard
         raise AssertionError(f"it ended with {self.process.wait()}")
 
-    def kill(self):
+    def kill(self) -> None:
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()
 
 
-def offered(profile, temporary):
+def offered(profile: Path, temporary: Path) -> Any:
     """What a new Blender offers to import."""
     blender = AnotherBlender(profile, temporary)
     found = blender.hear(lambda said: "offered" in said)["offered"]
@@ -165,7 +166,7 @@ def offered(profile, temporary):
     return found
 
 
-def test_a_killed_blender_takes_its_runtime_along(small, profile, temporary):
+def test_a_killed_blender_takes_its_runtime_along(small: Path, profile: Path, temporary: Path) -> None:
     rng = random.Random(0)
     survived = 0
     for number in range(KILLED_BLENDERS):
@@ -190,7 +191,7 @@ def test_a_killed_blender_takes_its_runtime_along(small, profile, temporary):
     assert survived == KILLED_BLENDERS
 
 
-def test_two_blenders_share_one_folder(small, profile, temporary):
+def test_two_blenders_share_one_folder(small: Path, profile: Path, temporary: Path) -> None:
     """Both compile into it, name results and write logs at the same time."""
     kernels = profile / "extensions" / ".user" / "user_default" / "threer_blender" / "kernels"
     shutil.rmtree(kernels, ignore_errors=True)
@@ -210,7 +211,7 @@ def test_two_blenders_share_one_folder(small, profile, temporary):
 # A full disk
 
 
-def test_a_full_disk(addon, small, temporary, tmp_path):
+def test_a_full_disk(addon: Any, small: Path, temporary: Path, tmp_path: Path) -> None:
     """The one that the photos are on, where the result goes; once there is room, the next run works."""
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -235,7 +236,9 @@ def test_a_full_disk(addon, small, temporary, tmp_path):
 # A runtime that is not as it should be
 
 
-def test_a_missing_wheel(addon, small, temporary, tmp_path, monkeypatch):
+def test_a_missing_wheel(
+    addon: Any, small: Path, temporary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Hidden from the runtime, where it is noticed at the latest; and from Blender, where the panel says it."""
     environment = part("host.environment")
     engine = part("engines.registry").engine("colmap")
@@ -263,7 +266,9 @@ def test_a_missing_wheel(addon, small, temporary, tmp_path, monkeypatch):
     assert survived == len(engine.requires) > 0
 
 
-def test_a_runtime_of_another_version(addon, small, temporary, monkeypatch):
+def test_a_runtime_of_another_version(
+    addon: Any, small: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As after an update of the extension by another Blender, while this one has the earlier in memory."""
     asked = part("headless").request
     with monkeypatch.context() as patch:
@@ -277,7 +282,7 @@ def test_a_runtime_of_another_version(addon, small, temporary, monkeypatch):
     print("1 of 1 runtimes of another version survived")
 
 
-def test_a_hung_runtime(addon, shot, monkeypatch):
+def test_a_hung_runtime(addon: Any, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that lives and says nothing, and one that is stopped altogether; the minute is the clock's, not ours."""
     later = 0.0
     monkeypatch.setattr(part("ui.queue"), "time", SimpleNamespace(monotonic=lambda: time.monotonic() + later))
@@ -316,7 +321,7 @@ def test_a_hung_runtime(addon, shot, monkeypatch):
 
 
 @pytest.mark.usefixtures("addon", "shot")
-def test_a_project_moved_to_another_folder(tmp_path):
+def test_a_project_moved_to_another_folder(tmp_path: Path) -> None:
     """Photos, plates and the result are found where the .blend is opened next; the result can be imported again."""
     project, moved = tmp_path / "project", tmp_path / "elsewhere" / "Küche 50%"
     (tmp_path / "plates").mkdir()

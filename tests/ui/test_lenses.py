@@ -1,6 +1,7 @@
 """The buttons of a solved lens, from a result's bundle, as in the panel."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import bpy
 
@@ -11,7 +12,7 @@ from threer_blender.scene import build
 from threer_blender.ui import lenses, work
 
 
-def test_the_button_writes_the_lens_and_sets_the_scene_up(tmp_path):
+def test_the_button_writes_the_lens_and_sets_the_scene_up(tmp_path: Path) -> None:
     solved = replace(camera("plate 1001", *SIZE, 200), distortion=BARREL)
     root, shot, photo = filmed(tmp_path, {1001: solved})
     result = reconstruct([photo], [solved], step=8, shots=[shot])

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import bpy
 import pytest
@@ -15,13 +16,14 @@ from tests.blender.world import CAMERAS
 from tests.processes import gone
 from tests.sample_photos import SAMPLE
 from threer_blender import bundle
+from threer_blender.model.reconstruction import Reconstruction
 
 pytest_plugins = ["tests.blender.extension"]
 
 # Choosing
 
 
-def test_choose_files_or_a_folder(addon, shot, tmp_path):
+def test_choose_files_or_a_folder(addon: Any, shot: Path, tmp_path: Path) -> None:
     settings = bpy.context.scene.threer
     choose(shot)
     assert [Path(entry.path).name for entry in settings.photos] == sorted(camera.photo for camera in CAMERAS)
@@ -42,7 +44,7 @@ def test_choose_files_or_a_folder(addon, shot, tmp_path):
 
 
 @pytest.mark.usefixtures("addon")
-def test_choose_files_of_any_name(shot, tmp_path):
+def test_choose_files_of_any_name(shot: Path, tmp_path: Path) -> None:
     folder = tmp_path / 'an album\'s "best"\nof 2026, 写真'
     names = ["a b.png", 'it\'s "quoted".png', "two\nlines.png", "写真 ünï.png"]
     folder.mkdir()
@@ -56,14 +58,14 @@ def test_choose_files_of_any_name(shot, tmp_path):
 
 
 @pytest.mark.usefixtures("addon")
-def test_dropped_photos_are_those_that_are_read():
+def test_dropped_photos_are_those_that_are_read() -> None:
     handler = part("ui.operators").THREER_FH_photos
     assert set(handler.bl_file_extensions.split(";")) == part("files.photo_files").CHOOSABLE
     assert handler.bl_import_operator == "threer.choose_photos"
 
 
 @pytest.mark.usefixtures("addon")
-def test_every_option_is_declared_once():
+def test_every_option_is_declared_once() -> None:
     """The properties are the declaration's: names, defaults, choices and bounds."""
     registry, properties = part("engines.registry"), part("ui.properties")
     for engine in registry.engines().values():
@@ -84,7 +86,7 @@ def test_every_option_is_declared_once():
 # Reconstructing
 
 
-def test_in_background_the_button_blocks_and_works(addon, shot, home):
+def test_in_background_the_button_blocks_and_works(addon: Any, shot: Path, home: Path) -> None:
     (shot / "go").touch()
     choose(shot)
     assert bpy.ops.threer.reconstruct() == {"FINISHED"}
@@ -100,7 +102,7 @@ def test_in_background_the_button_blocks_and_works(addon, shot, home):
     assert found.notes == []
 
 
-def test_a_result_of_a_saved_file_lies_beside_it(shot, tmp_path):
+def test_a_result_of_a_saved_file_lies_beside_it(shot: Path, tmp_path: Path) -> None:
     project = tmp_path / "project"
     project.mkdir()
     bpy.ops.wm.save_as_mainfile(filepath=str(project / "shot.blend"))
@@ -113,7 +115,7 @@ def test_a_result_of_a_saved_file_lies_beside_it(shot, tmp_path):
 
 
 @pytest.mark.usefixtures("addon")
-def test_the_panel_says_how_good_the_cameras_are(reconstruction, tmp_path):
+def test_the_panel_says_how_good_the_cameras_are(reconstruction: Reconstruction, tmp_path: Path) -> None:
     """One refined, one measured, the rest neither."""
     cameras = list(reconstruction.cameras)
     cameras[0] = replace(cameras[0], reprojection_error=0.5, error_before=12.0)
@@ -124,7 +126,7 @@ def test_the_panel_says_how_good_the_cameras_are(reconstruction, tmp_path):
     assert f"{len(cameras) - 2} cameras of layout quality, not refined" in shown
 
 
-def test_with_the_engine_itself(addon, tmp_path):
+def test_with_the_engine_itself(addon: Any, tmp_path: Path) -> None:
     folder = tmp_path / "real"
     folder.mkdir()
     for photo in SAMPLE[:4]:
@@ -140,7 +142,7 @@ def test_with_the_engine_itself(addon, tmp_path):
     assert addon.current().error == ""
 
 
-def test_a_users_mistake_is_said_and_changes_nothing(addon, shot, home):
+def test_a_users_mistake_is_said_and_changes_nothing(addon: Any, shot: Path, home: Path) -> None:
     (shot / "go").write_text("These photos do not overlap; take more of them.")
     choose(shot)
     before = lines()
@@ -155,7 +157,7 @@ def test_a_users_mistake_is_said_and_changes_nothing(addon, shot, home):
     assert addon.current().error == ""
 
 
-def test_a_result_that_cannot_be_read_leaves_the_scene_and_stays_offered(addon, shot):
+def test_a_result_that_cannot_be_read_leaves_the_scene_and_stays_offered(addon: Any, shot: Path) -> None:
     arrays = shot / "bundle" / "arrays.safetensors"
     arrays.write_bytes(arrays.read_bytes()[:-1])
     task = start(addon, shot)
@@ -169,7 +171,7 @@ def test_a_result_that_cannot_be_read_leaves_the_scene_and_stays_offered(addon, 
 # The job
 
 
-def test_two_jobs_queue(addon, shot, tmp_path):
+def test_two_jobs_queue(addon: Any, shot: Path, tmp_path: Path) -> None:
     other = make_shot(tmp_path / "other", step=16)
     first, second = start(addon, shot), start(addon, other)
     assert first.output != second.output
@@ -186,7 +188,7 @@ def test_two_jobs_queue(addon, shot, tmp_path):
     assert part("ui.summary").bundle(root) == second.output
 
 
-def test_loading_a_file_keeps_the_job_and_its_result_offers_itself(addon, shot, home):
+def test_loading_a_file_keeps_the_job_and_its_result_offers_itself(addon: Any, shot: Path, home: Path) -> None:
     task = start(addon, shot)
     until(addon, lambda: task.progress.fraction > 0)
     bpy.ops.wm.read_homefile(use_factory_startup=False)
@@ -203,7 +205,7 @@ def test_loading_a_file_keeps_the_job_and_its_result_offers_itself(addon, shot, 
     assert addon.current().offered == part("jobs.results").waiting(home) == []
 
 
-def test_undo_and_redo_keep_the_job(addon, shot):
+def test_undo_and_redo_keep_the_job(addon: Any, shot: Path) -> None:
     bpy.ops.ed.undo_push(message="start")
     task = start(addon, shot)
     bpy.ops.mesh.primitive_cube_add()
@@ -217,7 +219,7 @@ def test_undo_and_redo_keep_the_job(addon, shot):
     assert task.ended
 
 
-def test_a_result_waits_while_the_artist_edits(addon, shot):
+def test_a_result_waits_while_the_artist_edits(addon: Any, shot: Path) -> None:
     bpy.ops.mesh.primitive_cube_add()
     bpy.ops.object.mode_set(mode="EDIT")
     task = start(addon, shot)
@@ -231,7 +233,7 @@ def test_a_result_waits_while_the_artist_edits(addon, shot):
     assert len(roots()) == 1
 
 
-def test_a_script_in_edit_mode_does_not_wait(shot):
+def test_a_script_in_edit_mode_does_not_wait(shot: Path) -> None:
     bpy.ops.mesh.primitive_cube_add()
     bpy.ops.object.mode_set(mode="EDIT")
     (shot / "go").touch()
@@ -240,7 +242,7 @@ def test_a_script_in_edit_mode_does_not_wait(shot):
     assert len(roots()) == 1
 
 
-def test_cancel_leaves_nothing(addon, shot, tmp_path, home):
+def test_cancel_leaves_nothing(addon: Any, shot: Path, tmp_path: Path, home: Path) -> None:
     other = make_shot(tmp_path / "other", step=16)
     first, second = start(addon, shot), start(addon, other)
     until(addon, lambda: first.progress.fraction > 0)
@@ -256,7 +258,7 @@ def test_cancel_leaves_nothing(addon, shot, tmp_path, home):
     assert addon.tick() is None
 
 
-def test_stopping_keeps_a_result_that_is_only_being_improved(addon, shot, tmp_path):
+def test_stopping_keeps_a_result_that_is_only_being_improved(addon: Any, shot: Path, tmp_path: Path) -> None:
     Image.new("RGB", (32, 24), (200, 100, 50)).save(tmp_path / "preview.png")
     (tmp_path / "preview.png").rename(shot / "preview.png")
     task = start(addon, shot)
@@ -269,7 +271,7 @@ def test_stopping_keeps_a_result_that_is_only_being_improved(addon, shot, tmp_pa
     assert isinstance(task.ended, part("jobs.messages").Done)
 
 
-def test_silence_is_noticed(addon, shot, monkeypatch):
+def test_silence_is_noticed(addon: Any, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = part("ui.queue")
     task = start(addon, shot)
     until(addon, lambda: task.progress.fraction > 0)
@@ -281,7 +283,7 @@ def test_silence_is_noticed(addon, shot, monkeypatch):
     until(addon, lambda: task.ended)
 
 
-def test_disabling_ends_the_job_and_enabling_finds_finished_results(addon, shot, repository):
+def test_disabling_ends_the_job_and_enabling_finds_finished_results(addon: Any, shot: Path, repository: Path) -> None:
     finished = start(addon, shot)
     until(addon, lambda: finished.progress.fraction > 0)
     bpy.ops.wm.read_homefile()
@@ -302,7 +304,7 @@ def test_disabling_ends_the_job_and_enabling_finds_finished_results(addon, shot,
     assert (finished.output / "scene.json").exists()
 
 
-def registered():
+def registered() -> Any:
     """Everything of ours that Blender knows."""
     classes = [name for name in dir(bpy.types) if name.startswith("THREER_")]
     operators = dir(bpy.ops.threer)
@@ -319,7 +321,7 @@ def registered():
 
 
 @pytest.mark.usefixtures("addon")
-def test_enabled_twice_and_disabled_leaves_nothing(repository):
+def test_enabled_twice_and_disabled_leaves_nothing(repository: Path) -> None:
     known = registered()
     assert {"choose_photos", "reconstruct", "cancel", "import_result"} <= set(known["operators"])
     assert known["scene"] == ["threer", "threer_shot_row"]
@@ -336,7 +338,7 @@ def test_enabled_twice_and_disabled_leaves_nothing(repository):
 # Next steps
 
 
-def test_next_steps(shot):
+def test_next_steps(shot: Path) -> None:
     (shot / "go").touch()
     choose(shot)
     bpy.ops.threer.reconstruct()
@@ -359,7 +361,7 @@ def test_next_steps(shot):
     assert [marker.camera for marker in scene.timeline_markers] == solved
 
 
-def test_clearing_the_cache_keeps_results(shot, home):
+def test_clearing_the_cache_keeps_results(shot: Path, home: Path) -> None:
     (shot / "go").touch()
     choose(shot)
     bpy.ops.threer.reconstruct()

@@ -2,6 +2,9 @@
 artist has worked on is set as if it were new.
 """
 
+from pathlib import Path
+from typing import Any
+
 import bpy
 import pytest
 
@@ -9,6 +12,7 @@ from tests.blender.drawn import panel
 from tests.blender.extension import part, roots
 from tests.blender.world import CAMERAS, reconstruct, write_photos
 from threer_blender import bundle
+from threer_blender.model.reconstruction import Reconstruction
 from threer_blender.scene import build, cameras, identity, shot_errors
 
 pytest_plugins = ["tests.blender.extension"]
@@ -26,12 +30,12 @@ KEYS = [
 
 
 @pytest.fixture
-def built(reconstruction, tmp_path):
+def built(reconstruction: Reconstruction, tmp_path: Path) -> Any:
     return build.build(reconstruction, bundle.write(reconstruction, tmp_path / "result"))
 
 
 @pytest.mark.usefixtures("addon")
-def test_no_custom_property_breaks_the_panel(built):
+def test_no_custom_property_breaks_the_panel(built: Any) -> None:
     """Every key of ours with values of every type, on the root and on what stands under it."""
     drawn = 0
     for key in KEYS:
@@ -53,7 +57,7 @@ JSON = ["{", "[" * 100_000, "7", "null", "[7]", '[["a"]]', '[["a", 7]]', '{"a": 
 
 
 @pytest.mark.parametrize("text", [*JSON, '{"-": "x"}', '{"99999999999": "x"}'])
-def test_no_text_of_a_shot_breaks_its_panel(text):
+def test_no_text_of_a_shot_breaks_its_panel(text: Any) -> None:
     shown = bpy.data.objects["Camera"]
     for key in (shot_errors.FACTS, shot_errors.SUSPICIOUS, shot_errors.DETAILS):
         try:
@@ -67,7 +71,7 @@ def test_no_text_of_a_shot_breaks_its_panel(text):
 
 @pytest.mark.usefixtures("addon")
 @pytest.mark.parametrize("role", [identity.ROOT, identity.CLOUD, identity.SPLATS, identity.PROXY, "camera x"])
-def test_no_role_breaks_the_panel_on_whatever_object(built, role):
+def test_no_role_breaks_the_panel_on_whatever_object(built: Any, role: Any) -> None:
     for kind in ("EMPTY", "LIGHT", "CAMERA", "SPEAKER", "MESH", "CURVE", "FONT", "ARMATURE", "LATTICE", "META"):
         adding = {"LIGHT": lambda: bpy.ops.object.light_add(), "CAMERA": lambda: bpy.ops.object.camera_add()}
         data = {
@@ -93,34 +97,34 @@ def test_no_role_breaks_the_panel_on_whatever_object(built, role):
 
 @pytest.mark.usefixtures("addon")
 @pytest.mark.parametrize("held", [{"engine": 99}, {"engine": "evil"}, {"photos": 7}, {"engine": -1}])
-def test_settings_of_another_version_break_nothing(held):
+def test_settings_of_another_version_break_nothing(held: Any) -> None:
     if bpy.app.version >= (5, 0):
         pytest.skip("what add-ons keep lies apart from custom properties")
     bpy.context.scene["threer"] = held
     panel()
 
 
-def a_program(folder):
+def a_program(folder: Path) -> Any:
     (folder / "setup.bat").write_text("echo")
     return folder / "setup.bat"
 
 
-def a_folder_of_anything(folder):
+def a_folder_of_anything(folder: Path) -> Any:
     a_program(folder)
     return folder
 
 
-def a_scene_alone(folder):
+def a_scene_alone(folder: Path) -> Any:
     (folder / "scene.json").write_text("{}")
     return folder
 
 
-def a_list_alone(folder):
+def a_list_alone(folder: Path) -> Any:
     (folder / "manifest.json").write_text('{"format": "threer_blender bundle, list of files"}')
     return a_scene_alone(folder)
 
 
-def a_link_to_a_result(folder):
+def a_link_to_a_result(folder: Path) -> Any:
     bundle.write(reconstruct(write_photos(folder / "photos", CAMERAS[:1]), CAMERAS[:1], step=16), folder / "result")
     (folder / "link").symlink_to(folder / "result")
     return folder / "link"
@@ -131,7 +135,7 @@ def a_link_to_a_result(folder):
     "make",
     [a_program, a_folder_of_anything, a_scene_alone, a_list_alone, a_link_to_a_result, lambda _: 7, lambda _: ""],
 )
-def test_only_a_result_is_opened(built, tmp_path, monkeypatch, make):
+def test_only_a_result_is_opened(built: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any) -> None:
     opened = []
     operators = part("ui.operators")
     monkeypatch.setattr(operators.bpy.ops.wm, "path_open", lambda **given: opened.append(given), raising=False)
@@ -144,27 +148,27 @@ def test_only_a_result_is_opened(built, tmp_path, monkeypatch, make):
     assert opened == []
 
 
-def lens(_):
+def lens(_: Any) -> None:
     bpy.data.objects["Camera"].data.lens = 35
 
 
-def moved_light(_):
+def moved_light(_: Any) -> None:
     bpy.data.objects["Light"].location.x += 1
 
 
-def energy(_):
+def energy(_: Any) -> None:
     bpy.data.lights["Light"].energy = 10
 
 
-def edited_cube(_):
+def edited_cube(_: Any) -> None:
     bpy.data.objects["Cube"].data.vertices[0].co.z = 2
 
 
-def subdivided(_):
+def subdivided(_: Any) -> None:
     bpy.data.objects["Cube"].modifiers.new("Subdivision", "SUBSURF")
 
 
-def another_mesh(_):
+def another_mesh(_: Any) -> None:
     bpy.ops.mesh.primitive_monkey_add()
     monkey = bpy.context.object
     bpy.data.objects.remove(bpy.data.objects["Cube"])
@@ -172,24 +176,24 @@ def another_mesh(_):
     monkey.location = (0, 0, 0)
 
 
-def animated(_):
+def animated(_: Any) -> None:
     bpy.data.objects["Cube"].keyframe_insert("location", frame=1)
 
 
-def animated_lens(_):
+def animated_lens(_: Any) -> None:
     bpy.data.objects["Camera"].data.keyframe_insert("lens", frame=1)
 
 
-def constrained(_):
+def constrained(_: Any) -> None:
     bpy.data.objects["Camera"].constraints.new("TRACK_TO")
 
 
-def parented(_):
+def parented(_: Any) -> None:
     bpy.data.objects["Light"].parent = bpy.data.objects["Cube"]
 
 
-def scene_setting(name, value):
-    def touch(scene):
+def scene_setting(name: str, value: Any) -> Any:
+    def touch(scene: Any) -> None:
         owner = scene if hasattr(scene, name) else scene.render
         setattr(owner, name, value)
 
@@ -197,7 +201,7 @@ def scene_setting(name, value):
     return touch
 
 
-def marker(scene):
+def marker(scene: Any) -> None:
     scene.timeline_markers.new("cut", frame=10)
 
 
@@ -209,7 +213,7 @@ TOUCHED = [
 ]  # fmt: skip
 
 
-def rendering(scene):
+def rendering(scene: Any) -> Any:
     render = scene.render
     return (
         scene.camera, scene.frame_start, scene.frame_end, scene.frame_current, render.resolution_x, render.resolution_y,
@@ -218,7 +222,9 @@ def rendering(scene):
 
 
 @pytest.mark.parametrize("touch", TOUCHED, ids=lambda touch: touch.__name__)
-def test_a_scene_that_was_worked_on_keeps_its_settings(reconstruction, tmp_path, touch):
+def test_a_scene_that_was_worked_on_keeps_its_settings(
+    reconstruction: Reconstruction, tmp_path: Path, touch: Any
+) -> None:
     scene = bpy.context.scene
     assert build.is_empty(scene)
     touch(scene)
@@ -229,7 +235,7 @@ def test_a_scene_that_was_worked_on_keeps_its_settings(reconstruction, tmp_path,
     assert len(roots()) == 1
 
 
-def test_an_untouched_scene_is_set_to_the_result(reconstruction, tmp_path):
+def test_an_untouched_scene_is_set_to_the_result(reconstruction: Reconstruction, tmp_path: Path) -> None:
     scene = bpy.context.scene
     build.build(reconstruction, tmp_path)
     assert scene.camera.get(identity.ROLE, "").startswith("camera ")

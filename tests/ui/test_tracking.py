@@ -1,7 +1,9 @@
 """The panel of a shot: what it says, its list of frames, and its buttons."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import bpy
 import pytest
@@ -15,7 +17,7 @@ pytest_plugins = ["tests.blender.extension"]
 
 
 @pytest.fixture
-def shown(addon, tmp_path):  # noqa: ARG001
+def shown(addon: Any, tmp_path: Path) -> Any:  # noqa: ARG001
     """The shot's result as the add-on imported it."""
     folder = bundle.write(filmed(tmp_path), tmp_path / "3R results" / "result")
     bpy.ops.threer.import_result(directory=str(folder))
@@ -24,7 +26,7 @@ def shown(addon, tmp_path):  # noqa: ARG001
     return camera
 
 
-def test_the_panel_says_how_well_the_shot_sticks(shown):  # noqa: ARG001
+def test_the_panel_says_how_well_the_shot_sticks(shown: Any) -> None:  # noqa: ARG001
     bpy.context.scene.frame_set(5)
     text = drawn("ui.tracking", "THREER_PT_tracking")
     assert "free. Points shift." in text
@@ -34,7 +36,7 @@ def test_the_panel_says_how_well_the_shot_sticks(shown):  # noqa: ARG001
     assert "THREER_UL_frames" in text
 
 
-def test_a_click_on_a_row_goes_to_its_frame(shown):
+def test_a_click_on_a_row_goes_to_its_frame(shown: Any) -> None:
     tracking, scene = part("ui.tracking"), bpy.context.scene
     scene.threer_shot_row = 3
     assert scene.frame_current == 4
@@ -45,7 +47,7 @@ def test_a_click_on_a_row_goes_to_its_frame(shown):
     assert len(flags) == COUNT
 
 
-def test_buttons_mark_frames_and_write_the_report(shown, tmp_path):  # noqa: ARG001
+def test_buttons_mark_frames_and_write_the_report(shown: Any, tmp_path: Path) -> None:  # noqa: ARG001
     bpy.ops.threer.mark_frames()
     assert sorted(marker.frame for marker in bpy.context.scene.timeline_markers) == [4, 5]
     bpy.ops.threer.write_report(filepath=str(tmp_path / "report.html"))
@@ -57,5 +59,5 @@ def test_buttons_mark_frames_and_write_the_report(shown, tmp_path):  # noqa: ARG
 
 
 @pytest.mark.usefixtures("addon")
-def test_without_a_shot_there_is_no_panel():
+def test_without_a_shot_there_is_no_panel() -> None:
     assert not part("ui.tracking").THREER_PT_tracking.poll(bpy.context)

@@ -1,6 +1,9 @@
 """An engine that is not ready, as an artist meets it: the filter, the terms, the download, the refusals, deleting."""
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import bpy
 import pytest
@@ -32,20 +35,20 @@ def reconstruct(photos, options, report):
 
 
 @pytest.fixture
-def server():
+def server() -> Iterator[Any]:
     with Server() as server:
         server.url = server.url.replace("net.bin", "counter.bin")
         yield server
 
 
 @pytest.fixture
-def declare(repository, server, home, monkeypatch):
+def declare(repository: Path, server: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Enables the add-on with one more engine, declared as the test says."""
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setenv("HF_HOME", str(home / "hugging face"))
     file = repository / "threer_blender" / "threer_blender" / "engines" / "counter.py"
 
-    def declare(requires="", gated=False, memory=1e6, size=SIZE):
+    def declare(requires: str = "", gated: bool = False, memory: float = 1e6, size: Any = SIZE) -> Any:
         text = ENGINE.format(requires=requires, url=server.url, size=size, sha256=HASH, gated=gated, memory=memory)
         file.write_text(text)
         enable(repository)
@@ -58,15 +61,15 @@ def declare(repository, server, home, monkeypatch):
     file.unlink()
 
 
-def preferences():
+def preferences() -> Any:
     return bpy.context.preferences.addons[ADDON].preferences
 
 
-def online():
+def online() -> None:
     bpy.context.preferences.system.use_online_access = True
 
 
-def test_from_the_terms_to_the_button(declare, server, home, tmp_path):
+def test_from_the_terms_to_the_button(declare: Any, server: Any, home: Path, tmp_path: Path) -> None:
     declare()
     assert "threer.download_weights" in panel()
     assert "threer.reconstruct" not in panel()
@@ -91,7 +94,7 @@ def test_from_the_terms_to_the_button(declare, server, home, tmp_path):
     assert "threer.download_weights" in panel()
 
 
-def test_a_download_that_fails_is_said_and_goes_on(declare, server, home):
+def test_a_download_that_fails_is_said_and_goes_on(declare: Any, server: Any, home: Path) -> None:
     declare()
     online()
     server.codes = [404]
@@ -105,7 +108,9 @@ def test_a_download_that_fails_is_said_and_goes_on(declare, server, home):
     assert "not at its address" not in panel()
 
 
-def test_a_file_of_ones_own_is_used_instead_of_a_download(declare, server, home, tmp_path, monkeypatch):
+def test_a_file_of_ones_own_is_used_instead_of_a_download(
+    declare: Any, server: Any, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = declare()
     assert "threer.use_weights" in panel()
     mine = tmp_path / "mine.pth"
@@ -123,7 +128,7 @@ def test_a_file_of_ones_own_is_used_instead_of_a_download(declare, server, home,
     assert server.asked == []
 
 
-def test_a_gated_file_needs_the_users_own_token(declare, server, home):
+def test_a_gated_file_needs_the_users_own_token(declare: Any, server: Any, home: Path) -> None:
     declare(gated=True)
     online()
     server.needs_token = "hf_secret"
@@ -141,7 +146,7 @@ def test_a_gated_file_needs_the_users_own_token(declare, server, home):
     preferences().token = ""
 
 
-def test_the_weights_folder_can_be_chosen(declare, tmp_path):
+def test_the_weights_folder_can_be_chosen(declare: Any, tmp_path: Path) -> None:
     declare()
     online()
     preferences().weights_folder = str(tmp_path / "shared weights")
@@ -164,7 +169,7 @@ def test_the_weights_folder_can_be_chosen(declare, tmp_path):
         ("fast3r", "No commercial use: FAIR Noncommercial Research License", ""),
     ],
 )
-def test_an_engine_says_what_it_makes_and_on_what_terms(engine, terms, size):
+def test_an_engine_says_what_it_makes_and_on_what_terms(engine: str, terms: str, size: str) -> None:
     bpy.context.scene.threer.engine = engine
     shown = engines().replace("- ", "-")  # where lines break
     assert part("engines.registry").engine(engine).summary in shown
@@ -174,7 +179,7 @@ def test_an_engine_says_what_it_makes_and_on_what_terms(engine, terms, size):
     assert "Classical" in shown
 
 
-def test_the_commercial_filter_hides_and_refuses(declare, home, tmp_path):
+def test_the_commercial_filter_hides_and_refuses(declare: Any, home: Path, tmp_path: Path) -> None:
     declare(size=0)
     (home / "weights").mkdir()
     (home / "weights" / "counter.bin").write_bytes(CONTENT)
@@ -189,7 +194,7 @@ def test_the_commercial_filter_hides_and_refuses(declare, home, tmp_path):
     preferences().commercial_only = False
 
 
-def test_the_commercial_filter_refuses_an_option_that_forbids_it(declare, tmp_path):
+def test_the_commercial_filter_refuses_an_option_that_forbids_it(declare: Any, tmp_path: Path) -> None:
     """InstantSplat's own terms allow it, those of some engines that it can start from do not."""
     declare()
     settings = bpy.context.scene.threer
@@ -206,7 +211,7 @@ def test_the_commercial_filter_refuses_an_option_that_forbids_it(declare, tmp_pa
     preferences().commercial_only = False
 
 
-def test_what_a_python_lacks_is_set_up_on_a_click(declare):
+def test_what_a_python_lacks_is_set_up_on_a_click(declare: Any) -> None:
     declare(requires="'torch', 'no_such_module'")
     assert "needs no_such_module first. Set Up puts it into a folder of its own." in panel()
     assert "threer.set_up" in panel()
@@ -217,7 +222,7 @@ def test_what_a_python_lacks_is_set_up_on_a_click(declare):
         bpy.ops.threer.set_up(engine="counter")
 
 
-def test_what_does_not_fit_is_said_before_and_refused(declare, home, tmp_path):
+def test_what_does_not_fit_is_said_before_and_refused(declare: Any, home: Path, tmp_path: Path) -> None:
     declare(memory=1e15, size=0)
     (home / "weights").mkdir()
     (home / "weights" / "counter.bin").write_bytes(CONTENT)
@@ -227,7 +232,7 @@ def test_what_does_not_fit_is_said_before_and_refused(declare, home, tmp_path):
         bpy.ops.threer.reconstruct()
 
 
-def choose_photo(tmp_path):
+def choose_photo(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     (folder / "a.jpg").write_bytes(b"")
@@ -235,7 +240,7 @@ def choose_photo(tmp_path):
 
 
 @pytest.mark.usefixtures("addon")
-def test_the_preferences_show_what_is_there(home):
+def test_the_preferences_show_what_is_there(home: Path) -> None:
     text = drawn.preferences()
     assert "Classical: ready" in text
     assert "private environment: none" in text

@@ -3,6 +3,8 @@
 import os
 import threading
 import time
+from pathlib import Path
+from typing import Any
 
 import bpy
 import pytest
@@ -35,12 +37,12 @@ LINES = [
 
 
 @pytest.mark.parametrize("line", LINES, ids=range(len(LINES)))
-def test_a_line_that_is_no_message_is_a_value_error_whatever_it_holds(line):
+def test_a_line_that_is_no_message_is_a_value_error_whatever_it_holds(line: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
         from_line(line)
 
 
-def test_a_runtime_that_talks_nonsense_ends_in_a_sentence(addon, shot):
+def test_a_runtime_that_talks_nonsense_ends_in_a_sentence(addon: Any, shot: Path) -> None:
     """Each line from a real process, by way of the reader thread."""
     for line in [*LINES[1:8], LINES[14], LINES[28], "x" * 3_000_000, "\x00" * 100]:
         (shot / "nonsense").write_text(line)
@@ -53,13 +55,13 @@ def test_a_runtime_that_talks_nonsense_ends_in_a_sentence(addon, shot):
     (shot / "nonsense").unlink()
 
 
-def test_a_job_is_tidied_up_on_a_thread(addon, shot, monkeypatch):
+def test_a_job_is_tidied_up_on_a_thread(addon: Any, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting for a process's end and deleting its files is none of the window's work."""
     (shot / "go").touch()
     removal, threads = part("files.removal"), []
     discard = removal.discard
 
-    def heard(folder):
+    def heard(folder: Path) -> None:
         threads.append(threading.current_thread())
         discard(folder)
 
@@ -70,7 +72,7 @@ def test_a_job_is_tidied_up_on_a_thread(addon, shot, monkeypatch):
     assert threading.main_thread() not in threads
 
 
-def test_a_request_longer_than_a_pipe_holds_is_sent_on_a_thread(tmp_path):
+def test_a_request_longer_than_a_pipe_holds_is_sent_on_a_thread(tmp_path: Path) -> None:
     """To a runtime that reads nothing; were it sent at once, the job would never have begun."""
     deaf = tmp_path / "python"
     deaf.write_text("#!/bin/sh\nexec sleep 600\n")
@@ -88,11 +90,11 @@ def test_a_request_longer_than_a_pipe_holds_is_sent_on_a_thread(tmp_path):
     assert gone(begun[0].pid)
 
 
-def test_the_timer_survives_whatever_is_raised(addon, shot, monkeypatch):
+def test_the_timer_survives_whatever_is_raised(addon: Any, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (shot / "go").touch()
     task = start(addon, shot)
 
-    def broken():
+    def broken() -> None:
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
@@ -103,10 +105,10 @@ def test_the_timer_survives_whatever_is_raised(addon, shot, monkeypatch):
     assert isinstance(task.ended, part("jobs.messages").Done)
 
 
-def test_a_start_that_fails_in_any_way_is_said(addon, shot, monkeypatch):
+def test_a_start_that_fails_in_any_way_is_said(addon: Any, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for error in (OSError("no such file"), RuntimeError("boom"), ValueError("x"), MemoryError()):
 
-        def broken(*_given, error=error):
+        def broken(*_given: Any, error: Any = error) -> None:
             raise error
 
         with monkeypatch.context() as patch:
@@ -117,10 +119,10 @@ def test_a_start_that_fails_in_any_way_is_said(addon, shot, monkeypatch):
         assert panel()
 
 
-def test_a_task_is_cancelled_while_it_starts(addon, shot, monkeypatch):
+def test_a_task_is_cancelled_while_it_starts(addon: Any, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begin = part("headless").begin
 
-    def slow(*given):
+    def slow(*given: Any) -> Any:
         time.sleep(0.3)
         return begin(*given)
 
@@ -133,11 +135,11 @@ def test_a_task_is_cancelled_while_it_starts(addon, shot, monkeypatch):
     assert task.ended.kind == "cancelled"
 
 
-def test_what_drawing_asks_for_is_found_on_a_thread():
+def test_what_drawing_asks_for_is_found_on_a_thread() -> None:
     seen = known_things.Known(at_once=False)
     calls, ready = [], threading.Event()
 
-    def find():
+    def find() -> str:
         calls.append(ready.wait(30))
         return "found"
 
@@ -154,7 +156,7 @@ def test_what_drawing_asks_for_is_found_on_a_thread():
         time.sleep(0.01)
     assert len(calls) == 2
 
-    def broken():
+    def broken() -> None:
         raise ZeroDivisionError
 
     seen.get("b", broken, "not yet")
@@ -165,12 +167,12 @@ def test_what_drawing_asks_for_is_found_on_a_thread():
 
 
 @pytest.mark.usefixtures("addon")
-def test_drawing_asks_the_driver_on_a_thread_and_once(monkeypatch, shot):
+def test_drawing_asks_the_driver_on_a_thread_and_once(monkeypatch: pytest.MonkeyPatch, shot: Path) -> None:
     work = part("ui.work").current()
     monkeypatch.setattr(work, "known", part("ui.known").Known(at_once=False))
     hardware, threads = part("host.hardware"), []
 
-    def graphics():
+    def graphics() -> Any:
         threads.append(threading.current_thread())
         return ()
 
@@ -192,7 +194,7 @@ GARBAGE = [b"", b"\x00\xff\xfe", b"{", b"[]", b"null", b"7", b'{"result": 7, "ma
 
 
 @pytest.mark.parametrize("content", GARBAGE, ids=range(len(GARBAGE)))
-def test_state_that_cannot_be_read_stops_nothing(repository, home, fresh_file, content):  # noqa: ARG001
+def test_state_that_cannot_be_read_stops_nothing(repository: Path, home: Path, fresh_file: None, content: Any) -> None:  # noqa: ARG001
     for name in ("not imported/a", "not imported/b", "weights/.threer/x.json", "environment/threer.json", "logs/a.log"):
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).write_bytes(content)
@@ -209,7 +211,7 @@ def test_state_that_cannot_be_read_stops_nothing(repository, home, fresh_file, c
         bpy.ops.preferences.addon_disable(module=ADDON)
 
 
-def test_notes_that_are_files_or_folders_of_another_kind(repository, home, fresh_file):  # noqa: ARG001
+def test_notes_that_are_files_or_folders_of_another_kind(repository: Path, home: Path, fresh_file: None) -> None:  # noqa: ARG001
     (home / "not imported").write_text("a file")
     (home / "logs").write_text("a file")
     (home / "weights").write_text("a file")

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from threer_blender.model.arrays import Array
+
 from . import window as real
 
 UNIT = 20  # pixels of a widget at interface scale 1
@@ -28,7 +30,7 @@ class Artist:
         self.pictures = Path(os.environ["THREER_WINDOW_PICTURES"])
         self.pictures.mkdir(exist_ok=True)
 
-    def keep(self, what: str) -> np.ndarray:
+    def keep(self, what: str) -> Array:
         """A picture of the screen, kept; returned as (H, W, 3)."""
         self.window.ask(REDRAW, 600)
         path = self.pictures / f"{self.name} {what}.png"

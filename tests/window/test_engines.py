@@ -7,6 +7,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -32,7 +33,7 @@ environment.built_in = lambda *_: stand_in
 """
 
 
-def test_more_than_the_first_engine(artist):
+def test_more_than_the_first_engine(artist: Any) -> None:
     artist.window.ask("bpy.data.objects.remove(bpy.data.objects['Cube']); bpy.ops.ed.undo_push()")
     artist.open_tab()
     drop_splats(artist)
@@ -43,7 +44,7 @@ def test_more_than_the_first_engine(artist):
     stop_and_keep(artist)
 
 
-def drop_splats(artist):
+def drop_splats(artist: Any) -> None:
     """Dropped onto the viewport, they are offered as splats, come in as one step, and have their button."""
     window = artist.window
     splat_files.write(random_gaussians(3000), window.shared / "garden.ply")
@@ -58,7 +59,7 @@ def drop_splats(artist):
     artist.until("'garden' not in bpy.data.objects", 30)
 
 
-def choose_an_engine(artist):
+def choose_an_engine(artist: Any) -> None:
     """The list says which can run; the filter leaves those whose results may be sold."""
     x, y = artist.row(ENGINE, across=0.6)
     artist.open(x, y, "12 engines")
@@ -75,12 +76,12 @@ def choose_an_engine(artist):
     artist.close()
 
 
-def listed(artist):
+def listed(artist: Any) -> Any:
     """The engines in the list, from the top."""
     return artist.window.ask("print(*(engine.id for engine, _ in part('ui.engines').listed()))").split()
 
 
-def be_offline(artist):
+def be_offline(artist: Any) -> None:
     """What an engine needs is said, with a button; nothing is fetched while Blender may not use the internet."""
     artist.keep("14 needs setting up")
     artist.press(NEEDED, "'allow it in Preferences' in work().error")
@@ -89,7 +90,7 @@ def be_offline(artist):
     artist.keep("15 offline")
 
 
-def accept_terms(artist):
+def accept_terms(artist: Any) -> None:
     """Weights are asked for only when their terms are accepted."""
     window = artist.window
     folder = window.shared / HOME / environment.ENVIRONMENT
@@ -116,7 +117,7 @@ def accept_terms(artist):
     shutil.rmtree(folder)
 
 
-def stop_and_keep(artist):
+def stop_and_keep(artist: Any) -> None:
     """A result that is only being improved shows how far it is, and stopping keeps it."""
     window = artist.window
     shot, stand_in = window.shared / "shot", window.shared / "stand_in" / "threer_blender" / "worker"

@@ -6,6 +6,7 @@ the screen shows is kept in the folder that THREER_WINDOW_PICTURES names, to be 
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ with bpy.context.temp_override(window=bpy.context.window_manager.windows[-1]):
 """
 
 
-def test_an_artists_first_minutes(artist):
+def test_an_artists_first_minutes(artist: Any) -> None:
     window = artist.window
     window.ask("bpy.data.objects.remove(bpy.data.objects['Cube'])")
     artist.open_tab()
@@ -63,7 +64,7 @@ def test_an_artists_first_minutes(artist):
     quit_while_working(artist)
 
 
-def choose_all_photos(artist):
+def choose_all_photos(artist: Any) -> None:
     """In the file browser: goes to the folder, selects everything and confirms."""
     window = artist.window
     window.ask(f"{BROWSER}[0].spaces.active.params.directory = b'{real.SHARED}/photos'")
@@ -76,7 +77,7 @@ def choose_all_photos(artist):
     artist.until(f"not {BROWSER} and len(bpy.context.scene.threer.photos) == 5", 20)
 
 
-def look_at_the_result(artist):
+def look_at_the_result(artist: Any) -> None:
     """Orbits, looks through a camera, and compares what the cloud shows there with the photo."""
     window = artist.window
     artist.press(MATCH_COLORS, "viewport()[1].spaces.active.shading.type == 'MATERIAL'")
@@ -99,7 +100,7 @@ def look_at_the_result(artist):
     line_up(cloud[top:bottom, left:right], plate[top:bottom, left:right])
 
 
-def colorful(picture):
+def colorful(picture: Path) -> Any:
     """Whether the viewport shows more than grey things."""
     viewport = picture[150:800, 60:1000]
     return np.ptp(viewport, axis=2).mean() > 5
@@ -116,13 +117,13 @@ print(round(min(xs)) + 3, round(min(ys)) + 3, round(max(xs)) - 3, round(max(ys))
 """
 
 
-def line_up(cloud, plate):
+def line_up(cloud: Any, plate: Any) -> None:
     """Where points cover the photo, they show what it shows; best where nothing is shifted."""
     assert cloud.shape[0] > 100
     drawn = np.abs(cloud - plate).max(axis=2) > 2  # the rest is the photo in both
     assert drawn.mean() > 0.3, "there are no points over the photo"
 
-    def difference(dx, dy):
+    def difference(dx: Any, dy: Any) -> float:
         moved = np.roll(cloud, (dy, dx), axis=(0, 1))
         where = np.roll(drawn, (dy, dx), axis=(0, 1))
         where[:8], where[-8:], where[:, :8], where[:, -8:] = False, False, False, False
@@ -135,14 +136,14 @@ def line_up(cloud, plate):
     assert shifts[0, 0] < 40
 
 
-def look_at_the_preferences(artist):
+def look_at_the_preferences(artist: Any) -> None:
     window = artist.window
     window.ask("bpy.ops.screen.userpref_show(section='ADDONS'); bpy.ops.preferences.addon_show(module=ADDON)")
     artist.keep("9 preferences")
     window.ask(CLOSE_LAST_WINDOW)
 
 
-def undo_and_redo(artist):
+def undo_and_redo(artist: Any) -> None:
     """The import is one step of Blender's undo."""
     window = artist.window
     window.hover(600, 700)
@@ -155,7 +156,7 @@ def undo_and_redo(artist):
     artist.until("summary() and summary().registered == 5", 60)
 
 
-def quit_while_working(artist):
+def quit_while_working(artist: Any) -> None:
     """No process outlives Blender's window."""
     window = artist.window
     artist.press(RECONSTRUCT, "work().queue.tasks")

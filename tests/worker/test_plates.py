@@ -11,6 +11,7 @@ import pytest
 from PIL import ExifTags, Image, JpegImagePlugin
 
 from tests.lensed import DISTORTIONS, HEIGHT, WIDTH, camera, centres, covered, taken, world
+from threer_blender.model.arrays import Array
 from threer_blender.model.errors import Cancelled, UserError
 from threer_blender.model.lens import NO_DISTORTION, Distortion
 from threer_blender.model.reconstruction import Photo, Reconstruction
@@ -22,7 +23,7 @@ def silent(*_: object) -> None:
     """Hears what the artist would."""
 
 
-def spots(found: np.ndarray) -> np.ndarray:
+def spots(found: Array) -> Array:
     """(HEIGHT, WIDTH, 3) black picture with a soft white spot of 2 pixels at each place (N, 2)."""
     x, y = np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5
     rows = np.exp(-0.5 * ((y[:, None] - found[:, 1]) / 2.0) ** 2)
@@ -31,7 +32,7 @@ def spots(found: np.ndarray) -> np.ndarray:
     return np.repeat((240 * total).round().clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1)
 
 
-def centroids(picture: np.ndarray, near: np.ndarray) -> np.ndarray:
+def centroids(picture: Array, near: Array) -> Array:
     """(N, 2) centre of mass of the light within 9 pixels of each place (N, 2)."""
     pixels, light = centres(picture.shape[1], picture.shape[0]), picture[..., 0].astype(float)
     found = []
@@ -44,7 +45,7 @@ def centroids(picture: np.ndarray, near: np.ndarray) -> np.ndarray:
     return np.array(found)
 
 
-def photographed(path: Path, picture: np.ndarray, orientation: int = 1) -> Photo:
+def photographed(path: Path, picture: Array, orientation: int = 1) -> Photo:
     """Save an upright picture the way a camera that was held like that does, and read it as the artist's photo."""
     stored = np.ascontiguousarray(np.rot90(picture, {1: 0, 3: 2, 6: 1, 8: -1}[orientation]))
     exif = Image.Exif()
@@ -88,7 +89,7 @@ def test_straight_lines_are_straight_in_the_plate(tmp_path: Path) -> None:
     bar = (240 * np.exp(-0.5 * (distance / 2.0) ** 2)).round().astype(np.uint8)
     photo = photographed(tmp_path / "bar.png", np.repeat(bar[..., None], 3, axis=-1))
 
-    def bow(picture: np.ndarray) -> float:
+    def bow(picture: Array) -> float:
         """The largest distance of the bar's middle from the straight line that fits it best."""
         light = picture[:120, 60:580, 0].astype(float)
         light[light < 20] = 0

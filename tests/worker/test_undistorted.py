@@ -11,6 +11,7 @@ from threer_blender import bundle
 from threer_blender.files import exr_file
 from threer_blender.jobs.messages import Undistort
 from threer_blender.lenses.overscan import overscan, without_distortion
+from threer_blender.model.arrays import Array
 from threer_blender.model.engine import Stage
 from threer_blender.model.errors import UserError
 from threer_blender.model.lens import Distortion
@@ -33,14 +34,14 @@ class Silent:
         self.last = stage, done, total
 
 
-def light(rays: np.ndarray, number: int) -> np.ndarray:
+def light(rays: Array, number: int) -> Array:
     """(..., 3) light of a smooth world, a function of directions; brighter than white, too."""
     u, v = rays[..., 0], rays[..., 1]
     waves = [np.sin(9 * u + number), np.cos(7 * v), np.sin(5 * u - 6 * v)]
     return (2 + 1.5 * np.stack(waves, axis=-1)).astype(np.float32)
 
 
-def centres(width: int, height: int) -> np.ndarray:
+def centres(width: int, height: int) -> Array:
     return np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1)
 
 

@@ -15,7 +15,9 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 MEGABYTES = 1_000_000
 
 
-def load(name: str, path: Path):
+def load(name: str, path: Path) -> Any:
     """A Python file that is in no package, as a module."""
     spec = importlib.util.spec_from_file_location(name, path)
     sys.modules[name] = importlib.util.module_from_spec(spec)
@@ -39,20 +41,20 @@ MADE = sorted(Path(os.environ["THREER_ZIPS"]).glob("*.zip")) if "THREER_ZIPS" in
 
 
 @pytest.fixture(scope="module")
-def any_zip(tmp_path_factory):
+def any_zip(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The zip without wheels, from the checkout as it is."""
     pytest.importorskip("bpy", reason="bpy is not installed, and Blender's builder comes with it")
     return build_zips.build(build_zips.ANY, tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(params=[None, *MADE], ids=lambda path: path.stem if path else "fresh-any")
-def zipped(request):
+def zipped(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Each zip, opened."""
     with zipfile.ZipFile(request.param or request.getfixturevalue("any_zip")) as opened:
         yield opened
 
 
-def manifest(zipped: zipfile.ZipFile) -> dict:
+def manifest(zipped: zipfile.ZipFile) -> dict[str, Any]:
     return tomllib.loads(zipped.read("blender_manifest.toml").decode())
 
 
@@ -67,7 +69,7 @@ def wheel_info(zipped: zipfile.ZipFile, wheel: str, name: str) -> str:
         return opened.read(path).decode()
 
 
-def test_nothing_unneeded_and_nothing_missing(zipped):
+def test_nothing_unneeded_and_nothing_missing(zipped: Path) -> None:
     tracked = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "threer_blender", "__init__.py", "LICENSE"],
         cwd=ROOT,
@@ -79,12 +81,12 @@ def test_nothing_unneeded_and_nothing_missing(zipped):
     assert sorted(zipped.namelist()) == sorted(expected)
 
 
-def test_size(zipped):
+def test_size(zipped: Path) -> None:
     carries = bool(manifest(zipped).get("wheels"))
     assert Path(zipped.filename).stat().st_size < (150 if carries else 1) * MEGABYTES
 
 
-def test_wheels_bring_each_other_and_take_blenders_numpy(zipped):
+def test_wheels_bring_each_other_and_take_blenders_numpy(zipped: Path) -> None:
     """Whatever a wheel requires is another carried wheel, or numpy as Blender has it: 1.24 in 4.2, 2.2 from 5.1 on."""
     wheels = declared_wheels(zipped)
     carried = {name.rsplit("/")[-1].split("-")[0].lower().replace("_", "-") for name in wheels}
@@ -96,7 +98,7 @@ def test_wheels_bring_each_other_and_take_blenders_numpy(zipped):
                 assert (int(lowest[1]), int(lowest[2])) <= ((1, 24) if "-cp311-" in wheel else (2, 2))
 
 
-def test_wheels_only_need_unpacking(zipped):
+def test_wheels_only_need_unpacking(zipped: Path) -> None:
     """Blender 4.2 unpacks wheels as they are: what pip would move elsewhere is not found, above all Windows' DLLs."""
     for wheel in declared_wheels(zipped):
         with zipped.open(wheel) as file, zipfile.ZipFile(file) as opened:
@@ -107,7 +109,7 @@ def test_wheels_only_need_unpacking(zipped):
         assert not [name for name in names if "/tests/" in name]
 
 
-def test_without_symbols_a_library_still_works(tmp_path):
+def test_without_symbols_a_library_still_works(tmp_path: Path) -> None:
     """This Python's own modules: as large as their segments, loaded and run by another Python."""
     found = importlib.util.find_spec("_json").origin
     if found is None or not Path(found).read_bytes().startswith(b"\x7fELF"):
@@ -123,7 +125,7 @@ def test_without_symbols_a_library_still_works(tmp_path):
     assert ran.stdout.startswith(str(tmp_path))
 
 
-def test_wheels_are_for_the_zips_blender(zipped):
+def test_wheels_are_for_the_zips_blender(zipped: Path) -> None:
     """One platform and one Python a zip, and every module that the classical engine requires."""
     fields = manifest(zipped)
     if "wheels" not in fields:
@@ -137,7 +139,7 @@ def test_wheels_are_for_the_zips_blender(zipped):
     assert all(re.search(f"-{python}-{python}-|-cp311-abi3-", name) and tag in name for name in names)
 
 
-def test_manifest(zipped):
+def test_manifest(zipped: Path) -> None:
     fields = manifest(zipped)
     assert fields["version"] == threer_blender.__version__
     assert fields["license"] == ["SPDX:GPL-3.0-or-later"]
@@ -149,7 +151,7 @@ def test_manifest(zipped):
         assert not reason.endswith(".")
 
 
-def test_lock_pins_what_the_project_requires():
+def test_lock_pins_what_the_project_requires() -> None:
     lock = (ROOT / "wheels" / "lock.txt").read_text("utf-8")
     pinned = dict(re.findall(r"^([\w-]+)==(\S+)", lock, re.MULTILINE))
     with (ROOT / "pyproject.toml").open("rb") as file:
@@ -162,7 +164,7 @@ def test_lock_pins_what_the_project_requires():
         assert len(hashes) in (len(targets), len(build_zips.PLATFORMS))
 
 
-def test_every_blender_finds_one_zip_in_the_index(any_zip, tmp_path):
+def test_every_blender_finds_one_zip_in_the_index(any_zip: Path, tmp_path: Path) -> None:
     """Whatever the platform, the Python and the version: exactly one entry, and the one with wheels where they fit."""
     folder = tmp_path / "dist"
     folder.mkdir()
@@ -189,7 +191,7 @@ def test_every_blender_finds_one_zip_in_the_index(any_zip, tmp_path):
         assert fitting[0]["archive_url"].endswith("-any.zip") != has_wheels
 
 
-def _with_empty_wheel(source: Path, path: Path, target, python: str) -> None:
+def _with_empty_wheel(source: Path, path: Path, target: Any, python: str) -> None:
     tag = build_zips.PLATFORMS[target.platform]
     wheel = f"nothing-1.0-{python}-{python}-{tag}.whl"
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(path, "w") as new:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from threer_blender.geometry.adjustment.tracks import PairMatches, Tracks, link, triangulate
+from threer_blender.model.arrays import Array
 from threer_blender.model.reconstruction import Camera
 
 
@@ -12,7 +13,7 @@ def camera(x: float) -> Camera:
     return Camera("a", 640, 480, 500.0, 500.0, 320.0, 240.0, pose)
 
 
-def observed(cameras: list[Camera], points: np.ndarray, depths: float = np.nan) -> Tracks:
+def observed(cameras: list[Camera], points: Array, depths: float = np.nan) -> Tracks:
     """Every camera's exact observation of every point (P, 3), with a constant factor times its depth, or none."""
     number = np.repeat(np.arange(len(points)), len(cameras))
     index = np.tile(np.arange(len(cameras)), len(points))

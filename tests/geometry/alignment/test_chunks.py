@@ -15,6 +15,7 @@ from threer_blender.geometry.alignment import chunks
 from threer_blender.geometry.alignment.view_prediction import ViewPrediction
 from threer_blender.geometry.features import retrieval
 from threer_blender.geometry.similarities import Similarity, procrustes
+from threer_blender.model.arrays import Array
 from threer_blender.model.errors import UserError
 
 SETTINGS = chunks.ChunkSettings(size=60, overlap=15)
@@ -44,14 +45,14 @@ class Capture:
     def loops(self) -> list[tuple[int, int]]:
         return retrieval.returns(alike(self.truth), least_gap=2 * SETTINGS.size)
 
-    def errors(self, solution: Iterable[ViewPrediction]) -> np.ndarray:
+    def errors(self, solution: Iterable[ViewPrediction]) -> Array:
         """(N,) distances of the cameras from the truth after the best similarity; the room is 10 wide."""
         found = np.stack([view.world_from_camera[:3, 3] for view in solution])
         truth = np.stack([view.world_from_camera[:3, 3] for view in self.truth])
         return np.linalg.norm(procrustes(found, truth, np.ones(len(truth))).apply(found) - truth, axis=1)
 
 
-def alike(views: list[oracle.View]) -> np.ndarray:
+def alike(views: list[oracle.View]) -> Array:
     """(N, N) correlation of small grey pictures."""
     small = np.stack([view.image.reshape(6, 4, 8, 4, 3).mean(axis=(1, 3, 4)).ravel() for view in views])
     values = small - small.mean(axis=1, keepdims=True)

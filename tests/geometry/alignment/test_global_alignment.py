@@ -1,6 +1,8 @@
 """Global alignment finds the cameras and depths that an oracle's pairs were made from, and what does not fit. [R]"""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ SIZE = (36, 48)
 EXACT = oracle.Errors()
 
 
-def stored(folder, views, errors=EXACT, pairs=None, spoil=None):
+def stored(folder: Path, views: Any, errors: Any = EXACT, pairs: Any = None, spoil: Any = None) -> Any:
     """A store of both predictions of every pair; `spoil` may change each."""
     folder.mkdir(exist_ok=True)
     store, oracle_ = PairStore(folder), oracle.Oracle(views, errors)
@@ -28,7 +30,7 @@ def stored(folder, views, errors=EXACT, pairs=None, spoil=None):
     return store
 
 
-def pose_errors(alignment, views):
+def pose_errors(alignment: Any, views: Any) -> Any:
     """Degrees of rotation (N,) and shares of the scene's depth (N,) that the cameras are off, after one similarity."""
     truth = np.stack([views[found.photo].world_from_camera for found in alignment.views])
     found = np.stack([found.world_from_camera for found in alignment.views])
@@ -45,18 +47,18 @@ def pose_errors(alignment, views):
     return np.degrees(rotations.angles(turns)), np.linalg.norm(centres - truth[:, :3, 3], axis=1) / depth
 
 
-def depth_errors(alignment, views):
+def depth_errors(alignment: Any, views: Any) -> Any:
     """Median relative depth error of each view, up to one scale for all."""
     ratios = [np.median(found.depth / views[found.photo].depth) for found in alignment.views]
     scale = np.median(ratios)
     return np.array([np.median(np.abs(f.depth / scale / views[f.photo].depth - 1)) for f in alignment.views])
 
 
-def focal_errors(alignment, views):
+def focal_errors(alignment: Any, views: Any) -> Any:
     return np.array([abs(found.focal / views[found.photo].focal - 1) for found in alignment.views])
 
 
-def test_exact_predictions_give_exact_cameras(tmp_path):
+def test_exact_predictions_give_exact_cameras(tmp_path: Path) -> None:
     views = oracle.orbit(6, SIZE, degrees=150)
     found = global_alignment.align(stored(tmp_path, views), 6)
     turns, shifts = pose_errors(found, views)
@@ -68,7 +70,7 @@ def test_exact_predictions_give_exact_cameras(tmp_path):
     assert found.disconnected == []
 
 
-def test_noisy_predictions_are_averaged(tmp_path):
+def test_noisy_predictions_are_averaged(tmp_path: Path) -> None:
     views = oracle.orbit(10, SIZE, degrees=200)
     errors = oracle.Errors(noise=0.03, outliers=0.03)
     found = global_alignment.align(stored(tmp_path, views, errors), 10)
@@ -79,7 +81,7 @@ def test_noisy_predictions_are_averaged(tmp_path):
     assert depth_errors(found, views).mean() < 0.4 * errors.noise
 
 
-def test_no_solution_near_the_truth_is_better(tmp_path):
+def test_no_solution_near_the_truth_is_better(tmp_path: Path) -> None:
     views = oracle.orbit(5, SIZE, degrees=100)
     store = stored(tmp_path, views, oracle.Errors(noise=0.03))
     found = global_alignment.align(store, 5)
@@ -97,7 +99,7 @@ def test_no_solution_near_the_truth_is_better(tmp_path):
         assert objective(store, replace(found, views=moved)) > reached
 
 
-def test_maps_as_large_as_the_networks(tmp_path):
+def test_maps_as_large_as_the_networks(tmp_path: Path) -> None:
     views = oracle.orbit(3, (384, 512), degrees=40)
     found = global_alignment.align(stored(tmp_path, views, oracle.Errors(noise=0.02, outliers=0.02)), 3)
     assert pose_errors(found, views)[0].max() < 1
@@ -105,7 +107,7 @@ def test_maps_as_large_as_the_networks(tmp_path):
     assert depth_errors(found, views).mean() < 0.01
 
 
-def test_pairs_that_show_nothing_in_common_are_fitted_as_well_as_can_be(tmp_path):
+def test_pairs_that_show_nothing_in_common_are_fitted_as_well_as_can_be(tmp_path: Path) -> None:
     """The objective counts them too: in the size of world that it asks for, no similarity near theirs makes it less."""
     views = oracle.orbit(7, SIZE)
     store = stored(tmp_path, views)
@@ -127,7 +129,7 @@ def test_pairs_that_show_nothing_in_common_are_fitted_as_well_as_can_be(tmp_path
             assert value / np.exp(np.log(pairs.scale).mean()) > (1 - 1e-5) * reached
 
 
-def test_maps_of_different_sizes(tmp_path):
+def test_maps_of_different_sizes(tmp_path: Path) -> None:
     views = [
         oracle.view(shot.world_from_camera, size, 50.0)
         for shot, size in zip(oracle.orbit(5, SIZE, degrees=80), [(36, 48), (48, 36), (48, 48)] * 2, strict=False)
@@ -138,7 +140,7 @@ def test_maps_of_different_sizes(tmp_path):
 
 
 @pytest.mark.parametrize("wrong", [0.1, 0.3])
-def test_wrong_but_sure_pairs_are_found_out(tmp_path, wrong):
+def test_wrong_but_sure_pairs_are_found_out(tmp_path: Path, wrong: float) -> None:
     views = oracle.orbit(12, SIZE, degrees=180)
     errors = oracle.Errors(noise=0.02, wrong=wrong, seed=1)
     store = stored(tmp_path, views, errors)
@@ -151,10 +153,10 @@ def test_wrong_but_sure_pairs_are_found_out(tmp_path, wrong):
     assert wrong_ones <= set(found.disagreeing)
 
 
-def test_one_pair_of_no_numbers_is_passed_over(tmp_path):
+def test_one_pair_of_no_numbers_is_passed_over(tmp_path: Path) -> None:
     views = oracle.orbit(5, SIZE, degrees=80)
 
-    def spoil(answer):
+    def spoil(answer: Any) -> Any:
         if (answer.first, answer.second) != (1, 2):
             return answer
         return replace(
@@ -166,7 +168,7 @@ def test_one_pair_of_no_numbers_is_passed_over(tmp_path):
     assert len(found.disagreeing) == 1
 
 
-def test_of_two_groups_the_larger_is_solved_and_the_other_named(tmp_path):
+def test_of_two_groups_the_larger_is_solved_and_the_other_named(tmp_path: Path) -> None:
     views = oracle.orbit(5, SIZE, degrees=80)
     views += [oracle.view(oracle.look_at((0.2 * i, 0, -3), (0, 0, -9)), SIZE) for i in range(3)]
     pairs = scene_graph.complete(8)
@@ -176,25 +178,25 @@ def test_of_two_groups_the_larger_is_solved_and_the_other_named(tmp_path):
     assert pose_errors(found, views)[0].max() < 0.05
 
 
-def test_photos_that_share_nothing_are_refused_with_a_sentence(tmp_path):
+def test_photos_that_share_nothing_are_refused_with_a_sentence(tmp_path: Path) -> None:
     views = [oracle.view(oracle.look_at((0, 0, 0), target), SIZE, 60) for target in ((9, 0, 0), (-9, 0, 1), (0, 0, 9))]
     with pytest.raises(UserError, match="overlap"):
         global_alignment.align(stored(tmp_path, views), 3)
 
 
 @pytest.mark.parametrize("count", [3, 4, 8])
-def test_pairs_that_are_all_wrong_are_refused_with_a_sentence(tmp_path, count):
+def test_pairs_that_are_all_wrong_are_refused_with_a_sentence(tmp_path: Path, count: int) -> None:
     views = oracle.orbit(count, SIZE, degrees=120)
     with pytest.raises(UserError, match="contradicts itself"):
         global_alignment.align(stored(tmp_path, views, oracle.Errors(wrong=1.0)), count)
 
 
-def test_three_photos_whose_pairs_do_not_quite_meet_are_solved_all_the_same(tmp_path):
+def test_three_photos_whose_pairs_do_not_quite_meet_are_solved_all_the_same(tmp_path: Path) -> None:
     """One pair is 12 degrees off, as of photos far apart: too much to use, not enough to refuse all three."""
     views = oracle.orbit(3, SIZE, degrees=60)
     turn = rotations.from_vectors(np.radians([[0.0, 12.0, 0.0]]))[0]
 
-    def spoil(answer):
+    def spoil(answer: Any) -> Any:
         if {answer.first, answer.second} != {0, 2}:
             return answer
         points = answer.points_second @ (turn if answer.first == 0 else turn.T).T
@@ -205,14 +207,14 @@ def test_three_photos_whose_pairs_do_not_quite_meet_are_solved_all_the_same(tmp_
     assert pose_errors(found, views)[0].max() < 12
 
 
-def test_two_photos(tmp_path):
+def test_two_photos(tmp_path: Path) -> None:
     views = oracle.orbit(2, SIZE, degrees=20)
     found = global_alignment.align(stored(tmp_path, views), 2)
     assert pose_errors(found, views)[0].max() < 0.05
     assert depth_errors(found, views).max() < 0.001
 
 
-def test_the_same_photo_twice(tmp_path):
+def test_the_same_photo_twice(tmp_path: Path) -> None:
     views = oracle.orbit(4, SIZE, degrees=60)
     views = [*views, views[1]]
     found = global_alignment.align(stored(tmp_path, views, oracle.Errors(noise=0.01)), 5)
@@ -221,7 +223,7 @@ def test_the_same_photo_twice(tmp_path):
     assert shifts.max() < 0.02
 
 
-def test_camera_that_only_turns(tmp_path):
+def test_camera_that_only_turns(tmp_path: Path) -> None:
     targets = [(np.sin(a), 0.2, np.cos(a)) for a in np.radians([0, 15, 30, 45, 60])]
     views = [oracle.view(oracle.look_at((0, -0.3, -2), np.add((0, -0.3, -2), target)), SIZE) for target in targets]
     found = global_alignment.align(stored(tmp_path, views, oracle.Errors(noise=0.01)), 5)
@@ -230,7 +232,7 @@ def test_camera_that_only_turns(tmp_path):
     assert shifts.max() < 0.02
 
 
-def test_bare_wall(tmp_path):
+def test_bare_wall(tmp_path: Path) -> None:
     centres = [(-1.5, 0, -1), (-0.7, 0.3, -0.5), (0, 0, -1), (0.8, -0.3, -0.5), (1.5, 0.2, -1)]
     views = oracle.planar([oracle.view(oracle.look_at(centre, (0, 0, 4)), SIZE) for centre in centres])
     found = global_alignment.align(stored(tmp_path, views), 5)
@@ -239,7 +241,7 @@ def test_bare_wall(tmp_path):
     assert shifts.max() < 0.005
 
 
-def test_known_focal_lengths_are_kept_and_wrong_ones_refuted(tmp_path):
+def test_known_focal_lengths_are_kept_and_wrong_ones_refuted(tmp_path: Path) -> None:
     views = oracle.orbit(6, SIZE, degrees=100)
     store = stored(tmp_path, views, oracle.Errors(noise=0.03))
     given = [view.focal for view in views]
@@ -252,7 +254,7 @@ def test_known_focal_lengths_are_kept_and_wrong_ones_refuted(tmp_path):
     assert pose_errors(found, views)[0].max() < 1.5
 
 
-def test_memory_of_the_solver_does_not_grow_with_pairs(tmp_path):
+def test_memory_of_the_solver_does_not_grow_with_pairs(tmp_path: Path) -> None:
     from threer_blender.geometry.alignment.samples import Sampled
 
     views = oracle.orbit(4, SIZE, degrees=40)
@@ -266,21 +268,21 @@ def test_memory_of_the_solver_does_not_grow_with_pairs(tmp_path):
 class CountingStore(PairStore):
     """A store that notes which predictions are read."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.read_numbers = []
 
-    def read(self, index, side, rows=slice(None)):
+    def read(self, index: Any, side: Any, rows: Any = slice(None)) -> Any:
         self.read_numbers.append(index)
         return super().read(index, side, rows)
 
 
-def test_added_photos_cost_what_their_own_pairs_cost_and_move_no_other(tmp_path):
+def test_added_photos_cost_what_their_own_pairs_cost_and_move_no_other(tmp_path: Path) -> None:
     views = oracle.orbit(12, SIZE, degrees=220)
     answers = oracle.Oracle(views, oracle.Errors(noise=0.02, wrong=0.1, seed=3))
     store = CountingStore(tmp_path)
 
-    def add(pairs):
+    def add(pairs: Any) -> None:
         for i, j in pairs:
             store.add(answers.predict(i, j))
             store.add(answers.predict(j, i))
@@ -302,7 +304,7 @@ def test_added_photos_cost_what_their_own_pairs_cost_and_move_no_other(tmp_path)
     assert objective(store, after) < 1.3 * objective(store, whole)
 
 
-def test_an_added_photo_that_shows_something_else_is_named(tmp_path):
+def test_an_added_photo_that_shows_something_else_is_named(tmp_path: Path) -> None:
     views = oracle.orbit(4, SIZE, degrees=60)
     stranger = oracle.view(oracle.look_at((0, 0, -4), (0, 0, -9)), SIZE)
     answers = oracle.Oracle([*views, stranger])

@@ -9,7 +9,7 @@ from threer_blender.geometry.similarities import identities
 RANDOM = np.random.default_rng(0)
 
 
-def test_solver_matrix_is_the_same_multiplied_out_or_not():
+def test_solver_matrix_is_the_same_multiplied_out_or_not() -> None:
     random = np.random.default_rng(0)
     diagonal, cross = random.standard_normal((4, 7, 7)), random.standard_normal((3, 7, 7))
     sparse = solver.Sparse(diagonal + diagonal.transpose(0, 2, 1), cross, random.standard_normal((9, 28)))

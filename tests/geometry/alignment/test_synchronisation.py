@@ -1,5 +1,7 @@
 """Similarities between pairs become one a view, although some pairs are wrong. [R]"""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,11 +11,11 @@ from threer_blender.geometry.pairs import scene_graph
 from threer_blender.geometry.similarities import Similarities
 
 
-def world(count, pairs, wrong, noise, seed=0):
+def world(count: int, pairs: Any, wrong: Any, noise: float, seed: int = 0) -> Any:
     """True views, measurements between pairs, and which of these are wrong."""
     random = np.random.default_rng(seed)
 
-    def some(number, turn, stretch, shift):
+    def some(number: Any, turn: Any, stretch: Any, shift: Any) -> Any:
         return Similarities(
             np.exp(stretch * random.standard_normal(number)),
             rotations.from_vectors(turn * random.standard_normal((number, 3))),
@@ -35,7 +37,7 @@ def world(count, pairs, wrong, noise, seed=0):
         (scene_graph.log_window(100, 5, cyclic=True), 100, 0.15),
     ],
 )
-def test_wrong_measurements_neither_move_the_views_nor_are_believed(pairs, count, wrong):
+def test_wrong_measurements_neither_move_the_views_nor_are_believed(pairs: Any, count: int, wrong: float) -> None:
     pairs = np.array(pairs)
     views, measured, bad = world(count, pairs, wrong, noise=0.01)
     found = synchronisation.synchronise(count, pairs, measured, np.ones(len(pairs)))
@@ -49,7 +51,7 @@ def test_wrong_measurements_neither_move_the_views_nor_are_believed(pairs, count
     assert believed[~bad].mean() > 0.98
 
 
-def test_exact_measurements_are_met_exactly():
+def test_exact_measurements_are_met_exactly() -> None:
     pairs = np.array(scene_graph.window(9, 2))
     _, measured, _ = world(9, pairs, 0.0, 0.0)
     found = synchronisation.synchronise(9, pairs, measured, np.ones(len(pairs)))
@@ -59,7 +61,7 @@ def test_exact_measurements_are_met_exactly():
     np.testing.assert_allclose(again.translation, measured.translation, atol=1e-6)
 
 
-def test_robust_fit_passes_over_outliers():
+def test_robust_fit_passes_over_outliers() -> None:
     random = np.random.default_rng(0)
     source = random.standard_normal((1, 200, 3))
     true = Similarities(np.array([2.5]), rotations.from_vectors(random.standard_normal((1, 3))), np.ones((1, 3)))
@@ -70,6 +72,6 @@ def test_robust_fit_passes_over_outliers():
     assert found.scale[0] == pytest.approx(2.5, rel=1e-3)
 
 
-def test_parts_are_counted_from_the_largest():
+def test_parts_are_counted_from_the_largest() -> None:
     found = synchronisation.components(7, np.array([(0, 1), (2, 3), (3, 4), (4, 5)]))
     assert found.tolist() == [1, 1, 0, 0, 0, 0, 2]

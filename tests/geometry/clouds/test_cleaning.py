@@ -1,6 +1,7 @@
 """Cleaning removes what is no surface, says why, keeps what is, and merges what several photos show. [R]"""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from threer_blender.model.reconstruction import Camera, PhotoFromMap, PointMap
 SIZE = (72, 96)
 
 
-def solved(views, noise=0.0, seed=0):
+def solved(views: Any, noise: float = 0.0, seed: int = 0) -> Any:
     """Cameras of photos twice as large as the maps, PointMaps, pictures."""
     random = np.random.default_rng(seed)
     cameras, maps, pictures = [], [], []
@@ -28,18 +29,18 @@ def solved(views, noise=0.0, seed=0):
     return cameras, maps, pictures
 
 
-def share_removed(cleaned):
+def share_removed(cleaned: Any) -> Any:
     return np.mean([(one.removed > 0).mean() for one in cleaned])
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.01])
-def test_true_surfaces_stay(noise):
+def test_true_surfaces_stay(noise: float) -> None:
     cleaned = cleaning.clean(*solved(oracle.orbit(6, SIZE, degrees=100), noise))
     assert share_removed(cleaned) < 0.03
     assert all(one.confidence[one.mask].mean() > 4.5 for one in cleaned)
 
 
-def test_every_pixel_is_kept_or_has_a_reason():
+def test_every_pixel_is_kept_or_has_a_reason() -> None:
     cameras, maps, pictures = solved(oracle.orbit(4, SIZE, degrees=60), 0.03)
     cleaned = cleaning.clean(cameras, maps, pictures)
     assert all(((one.removed > 0) != one.mask).all() for one in cleaned)
@@ -49,7 +50,7 @@ def test_every_pixel_is_kept_or_has_a_reason():
         assert (one.removed == 0).sum() == (cloud.photo == number).sum()
 
 
-def test_flyers_between_two_surfaces_are_removed():
+def test_flyers_between_two_surfaces_are_removed() -> None:
     view = oracle.orbit(6, SIZE)[0]
     depth = view.depth.copy()
     step = np.abs(np.log(depth[:, 1:] / depth[:, :-1])) > 0.2
@@ -62,7 +63,7 @@ def test_flyers_between_two_surfaces_are_removed():
     assert cleaning.edges(view.depth).mean() < 0.02
 
 
-def test_points_that_other_photos_see_through_are_removed_and_no_others():
+def test_points_that_other_photos_see_through_are_removed_and_no_others() -> None:
     views = oracle.orbit(6, SIZE, degrees=100)
     cameras, maps, pictures = solved(views)
     ghost = np.zeros(SIZE, bool)
@@ -80,7 +81,7 @@ def test_points_that_other_photos_see_through_are_removed_and_no_others():
     assert share_removed(others) < 0.03
 
 
-def test_a_sure_photo_is_not_overruled_by_doubtful_ones():
+def test_a_sure_photo_is_not_overruled_by_doubtful_ones() -> None:
     views = oracle.orbit(3, SIZE, degrees=40)
     cameras, maps, pictures = solved(views)
     for other in (0, 2):  # both place everything too far, but are not sure of it
@@ -91,7 +92,7 @@ def test_a_sure_photo_is_not_overruled_by_doubtful_ones():
     assert (cleaned[1].removed == cleaning.FREE_SPACE).mean() < 0.02
 
 
-def test_sky_is_removed_and_a_white_ceiling_is_not():
+def test_sky_is_removed_and_a_white_ceiling_is_not() -> None:
     rows = np.arange(72)[:, None] * np.ones((1, 96))
     picture = np.full((72, 96, 3), (90, 80, 60), np.uint8)
     picture[(rows < 30)] = (150, 180, 230)
@@ -104,7 +105,7 @@ def test_sky_is_removed_and_a_white_ceiling_is_not():
     assert not cleaning.sky(np.where(rows < 30, 5.5, 5.0), picture).any()
 
 
-def test_a_surface_that_two_photos_show_is_merged_to_one():
+def test_a_surface_that_two_photos_show_is_merged_to_one() -> None:
     views = oracle.orbit(2, SIZE, degrees=1)
     cameras, maps, pictures = solved(views, 0.005)
     alone, _ = cleaning.merge(cameras[:1], maps[:1], pictures[:1], [0])
@@ -114,7 +115,7 @@ def test_a_surface_that_two_photos_show_is_merged_to_one():
     assert set(np.unique(both.photo)) == {4, 7}
 
 
-def test_merging_halves_noise_and_opens_no_holes():
+def test_merging_halves_noise_and_opens_no_holes() -> None:
     views = oracle.orbit(6, SIZE, degrees=30)
     cameras, maps, pictures = solved(views, 0.01)
     cloud, _ = cleaning.merge(cameras, maps, pictures, list(range(6)))

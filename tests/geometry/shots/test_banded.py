@@ -6,7 +6,7 @@ from threer_blender.geometry.shots import banded
 from threer_blender.geometry.shots.banded import Layout, Priors, Rows, System
 
 
-def test_steps_are_those_of_the_dense_equations():
+def test_steps_are_those_of_the_dense_equations() -> None:
     random = np.random.default_rng(0)
     frames, width, lens, damping = 40, 4, 2, 1e-3
     spans = [(begin, begin + int(random.integers(2, 12))) for begin in range(0, 34, 2)]

@@ -6,7 +6,7 @@ from threer_blender.geometry.adjustment.tracks import Tracks
 from threer_blender.geometry.shots.frame_errors import measure
 
 
-def test_a_frames_errors_and_its_coverage():
+def test_a_frames_errors_and_its_coverage() -> None:
     x, y = np.meshgrid(np.arange(16) * 40 + 20.0, np.arange(9) * 40 + 20.0)
     pixels = np.stack([x.ravel(), y.ravel()], axis=1)
     half = pixels[pixels[:, 0] < 320]

@@ -1,6 +1,8 @@
 """The camera of every frame from made tracks: each kind of move is named, and found to what the noise allows."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,13 +14,13 @@ from threer_blender.model.lens import Distortion
 from . import made
 
 
-def solve_turning(shot, focal=None):
+def solve_turning(shot: Path, focal: Any = None) -> Any:
     kind = solver.kind_of(shot.tracks, focal)
     assert not kind.moves
     return solver.solve_turning(shot.tracks, kind, focal)
 
 
-def keys(shot, every=5, focal=1.01, place=0.01, seed=0):
+def keys(shot: Path, every: int = 5, focal: float = 1.01, place: float = 0.01, seed: int = 0) -> Any:
     """Some of the true cameras, with what an engine gets wrong."""
     random = np.random.default_rng(seed)
     solved = {}
@@ -29,15 +31,15 @@ def keys(shot, every=5, focal=1.01, place=0.01, seed=0):
     return solved
 
 
-def focal_errors(solution, shot):
+def focal_errors(solution: Any, shot: Path) -> Any:
     return np.array([abs(camera.fx / shot.cameras[number].fx - 1) for number, camera in solution.cameras.items()])
 
 
-def turned_wrong(solution, shot):
+def turned_wrong(solution: Any, shot: Path) -> Any:
     return made.rotation_errors(solution.cameras.values(), [shot.cameras[number] for number in solution.cameras])
 
 
-def test_a_camera_that_only_turns():
+def test_a_camera_that_only_turns() -> None:
     shot = made.shot(made.turning())
     solution = solve_turning(shot)
     assert solution.move == "nodal"
@@ -48,7 +50,7 @@ def test_a_camera_that_only_turns():
     assert np.allclose(np.linalg.norm(solution.points, axis=1), 5.0)  # a dome
 
 
-def test_a_zoom_is_told_from_a_move_and_its_focal_lengths_are_found():
+def test_a_zoom_is_told_from_a_move_and_its_focal_lengths_are_found() -> None:
     focals = 500 * 1.8 ** np.linspace(0, 1, 24) ** 2
     shot = made.shot(made.turning(), focals)
     solution = solve_turning(shot)
@@ -58,7 +60,7 @@ def test_a_zoom_is_told_from_a_move_and_its_focal_lengths_are_found():
     assert turned_wrong(solution, shot).max() < 0.02
 
 
-def test_a_bent_lens_is_straightened():
+def test_a_bent_lens_is_straightened() -> None:
     shot = made.shot(made.turning(), [450.0] * 24, distortion=Distortion("RADIAL", (-0.2, 0.03)))
     solution = solve_turning(shot)
     assert solution.move == "nodal"
@@ -66,7 +68,7 @@ def test_a_bent_lens_is_straightened():
     assert turned_wrong(solution, shot).max() < 0.03
 
 
-def test_a_camera_that_moves():
+def test_a_camera_that_moves() -> None:
     shot = made.shot(made.moving())
     kind = solver.kind_of(shot.tracks, None)
     assert kind.moves
@@ -85,7 +87,7 @@ def test_a_camera_that_moves():
     assert np.nanmedian(solution.errors.median) < 0.15
 
 
-def test_a_move_with_a_zoom():
+def test_a_move_with_a_zoom() -> None:
     focals = 500 * 1.5 ** np.linspace(0, 1, 24)
     shot = made.shot(made.moving(), focals)
     solution = solver.solve_moving(shot.tracks, keys(shot, focal=1.02), "")
@@ -93,7 +95,7 @@ def test_a_move_with_a_zoom():
     assert focal_errors(solution, shot).max() < 0.005
 
 
-def test_a_move_that_ends_in_a_pan():
+def test_a_move_that_ends_in_a_pan() -> None:
     poses = made.moving(14)
     centre, aim = poses[-1][:3, 3], poses[-1][:3, 3] + 5 * poses[-1][:3, 2]
     poses += [made.look(centre, (aim[0] + 5 * a, aim[1] + np.sin(4 * a), aim[2])) for a in np.linspace(0, 1, 15)[1:]]
@@ -107,13 +109,13 @@ def test_a_move_that_ends_in_a_pan():
     assert len({tuple(solution.cameras[number].world_from_camera[:3, 3]) for number in range(17, 28)}) == 1
 
 
-def test_a_known_lens_stays():
+def test_a_known_lens_stays() -> None:
     shot = made.shot(made.moving())
     solution = solver.solve_moving(shot.tracks, keys(shot, focal=1.0), "", lens_known=True)
     assert all(camera.fx == made.FOCAL for camera in solution.cameras.values())
 
 
-def test_someone_who_walks_does_not_matter():
+def test_someone_who_walks_does_not_matter() -> None:
     plain, walked = made.shot(made.turning()), made.shot(made.turning(), walking=0.3)
     solution = solve_turning(walked)
     assert solution.move == "nodal"
@@ -121,18 +123,18 @@ def test_someone_who_walks_does_not_matter():
     assert np.nanmax(solution.errors.inliers) < 0.85 * np.nanmax(solve_turning(plain).errors.inliers)
 
 
-def test_frame_numbers_and_holes_stay():
+def test_frame_numbers_and_holes_stay() -> None:
     numbers = [n for n in range(1001, 1027) if n not in (1007, 1008)]
     shot = made.shot(made.turning(), numbers=numbers)
     assert sorted(solve_turning(shot).cameras) == numbers
 
 
-def test_a_camera_that_stands_still_is_refused():
+def test_a_camera_that_stands_still_is_refused() -> None:
     with pytest.raises(UserError, match="stood still"):
         solver.kind_of(made.shot(made.turning(1) * 12, walking=0.2).tracks, None)
 
 
-def test_a_turn_too_small_for_the_focal_length_says_so():
+def test_a_turn_too_small_for_the_focal_length_says_so() -> None:
     focals = 500 * 1.5 ** np.linspace(0, 1, 24)
     shot = made.shot(made.turning(1) * 24, focals)
     solution = solve_turning(shot)
@@ -142,7 +144,7 @@ def test_a_turn_too_small_for_the_focal_length_says_so():
     assert focal_errors(known, shot).max() < 0.05
 
 
-def test_a_cut_is_refused_with_its_frame():
+def test_a_cut_is_refused_with_its_frame() -> None:
     shot = made.shot(made.turning())
     tracks = shot.tracks.tracks
     parted = replace(tracks, point=2 * tracks.point + (tracks.camera >= 12)).only(np.ones(len(tracks.point), bool))
@@ -153,7 +155,7 @@ def test_a_cut_is_refused_with_its_frame():
         solver.solve_turning(cut, kind, None)
 
 
-def test_nothing_to_follow_is_refused():
+def test_nothing_to_follow_is_refused() -> None:
     shot = made.shot(made.turning(3), points=20)
     with pytest.raises(UserError, match="can be followed"):
         solver.kind_of(shot.tracks, None)

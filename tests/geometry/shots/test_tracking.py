@@ -1,5 +1,8 @@
 """Points followed through pictures that are moved by known amounts."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,7 +13,7 @@ WIDTH, HEIGHT = 240, 160
 STEP = (3.4, -1.3)  # pixels per frame
 
 
-def texture():
+def texture() -> Any:
     """(600, 600) a cloud with detail at all scales down to two pixels."""
     random = np.random.default_rng(0)
     spectrum = np.fft.rfft2(random.standard_normal((600, 600)))
@@ -20,7 +23,7 @@ def texture():
 
 
 @pytest.fixture(scope="module")
-def filmed():
+def filmed() -> Any:
     """Ten frames: the texture, moved by STEP each, exactly, in the Fourier domain."""
     spectrum = np.fft.rfft2(texture())
     u, v = np.fft.rfftfreq(600)[None], np.fft.fftfreq(600)[:, None]
@@ -31,11 +34,11 @@ def filmed():
     return frames
 
 
-def track(pictures, mask=None):
+def track(pictures: Any, mask: Any = None) -> Any:
     return tracking.track([Frame(i + 1, picture, mask) for i, picture in enumerate(pictures)], (WIDTH, HEIGHT))
 
 
-def drift(shot):
+def drift(shot: Path) -> Any:
     """(M,) pixels by which observations are off from where their point's first one says."""
     tracks = shot.tracks
     first = np.searchsorted(tracks.point, np.arange(len(tracks)))[tracks.point]
@@ -43,7 +46,7 @@ def drift(shot):
     return np.linalg.norm(tracks.pixels - tracks.pixels[first] - steps, axis=1)
 
 
-def test_points_are_followed_to_a_twentieth_of_a_pixel(filmed):
+def test_points_are_followed_to_a_twentieth_of_a_pixel(filmed: Any) -> None:
     shot = track(filmed)
     assert len(shot.tracks) > 100
     assert np.bincount(shot.tracks.camera).min() > 80
@@ -51,7 +54,7 @@ def test_points_are_followed_to_a_twentieth_of_a_pixel(filmed):
     assert np.median(np.bincount(shot.tracks.point)) >= 8
 
 
-def test_a_black_frame_and_a_flash_are_passed_over(filmed):
+def test_a_black_frame_and_a_flash_are_passed_over(filmed: Any) -> None:
     broken = list(filmed)
     broken[4], broken[5] = np.zeros_like(broken[4]), np.full_like(broken[5], 255)
     shot = track(broken)
@@ -62,20 +65,20 @@ def test_a_black_frame_and_a_flash_are_passed_over(filmed):
     assert np.percentile(drift(shot), 95) < 0.05
 
 
-def test_no_track_leads_over_a_cut(filmed):
+def test_no_track_leads_over_a_cut(filmed: Any) -> None:
     other = [picture[::-1, ::-1].copy() for picture in filmed]
     tracks = track(filmed[:5] + other[5:]).tracks
     before, after = (np.unique(tracks.point[chosen]) for chosen in (tracks.camera < 5, tracks.camera >= 5))
     assert len(np.intersect1d(before, after)) <= 2
 
 
-def test_masked_pixels_have_no_points(filmed):
+def test_masked_pixels_have_no_points(filmed: Any) -> None:
     mask = np.ones((HEIGHT, WIDTH), bool)
     mask[:, :120] = False
     assert track(filmed, mask).tracks.pixels[:, 0].min() >= 119
 
 
-def test_pixels_are_the_plates(filmed):
+def test_pixels_are_the_plates(filmed: Any) -> None:
     small = track(filmed)
     large = tracking.track([Frame(i + 1, picture) for i, picture in enumerate(filmed)], (2 * WIDTH, 2 * HEIGHT))
     assert np.allclose(large.tracks.pixels, 2 * small.tracks.pixels)

@@ -3,12 +3,13 @@
 import numpy as np
 
 from threer_blender.geometry.stereo import consistency
+from threer_blender.model.arrays import Array
 
 FORWARD = np.array([[1.0, 0, 0, 0, 1, 0, 0, 0, 1, -50, 0, 0]])
 BACKWARD = np.array([[1.0, 0, 0, 0, 1, 0, 0, 0, 1, 50, 0, 0]])
 
 
-def checked(own: float, other: float, cost: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+def checked(own: float, other: float, cost: float = 0.0) -> tuple[Array, Array]:
     """Agreeing views and confidence (30, 60) of a wall at inverse depth `own`, which the other view has at `other`."""
     planes, source = np.zeros((30, 60, 3), np.float32), np.zeros((1, 30, 60, 3), np.float32)
     planes[..., 0], source[..., 0] = own, other

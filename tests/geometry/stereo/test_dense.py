@@ -13,6 +13,7 @@ from tests import real_data
 from tests.runtime import synthetic
 from threer_blender.geometry.stereo import dense
 from threer_blender.geometry.stereo.views import DepthMap, View
+from threer_blender.model.arrays import Array
 
 MOTORCYCLE = real_data.FOLDER / "middlebury2014_motorcycle"
 
@@ -39,7 +40,7 @@ def solved(count: int) -> list[DepthMap]:
     return dense.estimate_depths(views_of(shots_of(count)), dense.STANDARD, silent)
 
 
-def relative_error(found: DepthMap, shot: synthetic.Shot) -> np.ndarray:
+def relative_error(found: DepthMap, shot: synthetic.Shot) -> Array:
     """(H, W) |depth / truth - 1|."""
     return np.abs(found.depth / shot.depth - 1)
 

@@ -7,6 +7,7 @@ import numpy as np
 from tests.runtime import synthetic
 from threer_blender.geometry.stereo import dense, fusion
 from threer_blender.geometry.stereo.views import DepthMap, View
+from threer_blender.model.arrays import Array
 
 
 @cache
@@ -27,7 +28,7 @@ def exact_map(shot: synthetic.Shot) -> DepthMap:
     return DepthMap(shot.depth.astype(np.float32), normal, ones, np.full(shot.depth.shape, 3, np.uint8))
 
 
-def distance_to_world(points: np.ndarray) -> np.ndarray:
+def distance_to_world(points: Array) -> Array:
     """(N,) exact distance to the nearest of the synthetic world's surfaces."""
     distances = [np.abs(np.linalg.norm(points - synthetic._BALL, axis=1) - synthetic._RADIUS)]
     for origin, axis_u, axis_v, half_u, half_v, _ in synthetic._PLANES:
@@ -59,7 +60,7 @@ def test_each_surface_appears_once() -> None:
     assert np.all(distance_to_world(same.positions.astype(float)) < 1e-4)
 
 
-def seen_by_another(shots: list[synthetic.Shot], i: int) -> np.ndarray:
+def seen_by_another(shots: list[synthetic.Shot], i: int) -> Array:
     """(H, W) whether some other shot sees what shot i sees, well inside its picture and away from edges."""
     shot = shots[i]
     height, width = shot.depth.shape

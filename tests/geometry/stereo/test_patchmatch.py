@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from threer_blender.geometry.stereo import patchmatch
+from threer_blender.model.arrays import Array
 
 # A step of one unit to the right with a focal length of 50: a pixel moves by 50 times its inverse depth.
 FORWARD = np.array([1.0, 0, 0, 0, 1, 0, 0, 0, 1, -50, 0, 0])
 BACKWARD = np.array([1.0, 0, 0, 0, 1, 0, 0, 0, 1, 50, 0, 0])
 
 
-def planes(rho: float) -> np.ndarray:
+def planes(rho: float) -> Array:
     out = np.zeros((30, 60, 3), np.float32)
     out[..., 0] = rho
     return out

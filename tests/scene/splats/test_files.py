@@ -1,6 +1,9 @@
 """Splat files into the scene and out of it, and the splats of a reconstruction."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -15,7 +18,7 @@ from tests.splats import SCENE, codecs, covariances, random_gaussians, same
 from threer_blender import addon, bundle, splat_files
 from threer_blender.model.errors import UserError
 from threer_blender.model.gaussian_transform import transformed
-from threer_blender.model.reconstruction import Camera
+from threer_blender.model.reconstruction import Camera, Reconstruction
 from threer_blender.scene import axes, build, identity, points
 from threer_blender.scene import codecs as blenders
 from threer_blender.scene.splats import files, nodes, splats
@@ -25,7 +28,7 @@ UPRIGHT = np.array(axes.UPRIGHT)
 
 
 @pytest.mark.parametrize("ending", [".ply", ".spz"])
-def test_import_and_export_return_the_file(tmp_path, ending):
+def test_import_and_export_return_the_file(tmp_path: Path, ending: str) -> None:
     splat_files.write(random_gaussians(300), tmp_path / f"a{ending}")
     placed, notes = files.import_file(tmp_path / f"a{ending}", bpy.context.scene)
     assert notes == []
@@ -36,7 +39,7 @@ def test_import_and_export_return_the_file(tmp_path, ending):
     same(second, first, 1e-5 if ending == ".ply" else 2e-3)
 
 
-def test_up_in_the_file_is_up_in_blender(tmp_path):
+def test_up_in_the_file_is_up_in_blender(tmp_path: Path) -> None:
     splat_files.write(replace(random_gaussians(2), means=np.float32([[0, -1, 0], [0, 0, 3]])), tmp_path / "a.ply")
     placed, _ = files.import_file(tmp_path / "a.ply", bpy.context.scene)
     bpy.context.view_layer.update()
@@ -45,7 +48,7 @@ def test_up_in_the_file_is_up_in_blender(tmp_path):
     assert tuple(forward) == pytest.approx((0, 3, 0), abs=1e-6)
 
 
-def test_export_applies_the_transform_to_all_that_is_seen(tmp_path):
+def test_export_applies_the_transform_to_all_that_is_seen(tmp_path: Path) -> None:
     """A picture of the exported splats where they stand equals one of the original's, harmonics included."""
     gaussians = random_gaussians(600)
     splat_files.write(gaussians, tmp_path / "a.ply")
@@ -62,7 +65,7 @@ def test_export_applies_the_transform_to_all_that_is_seen(tmp_path):
     assert psnr(render(replace(moved, sh=gaussians.sh), camera), expected) < 40
 
 
-def test_what_cannot_be_exported(tmp_path):
+def test_what_cannot_be_exported(tmp_path: Path) -> None:
     splat_files.write(random_gaussians(3), tmp_path / "a.ply")
     placed, _ = files.import_file(tmp_path / "a.ply", bpy.context.scene)
     placed.scale = (1, 2, 1)
@@ -74,18 +77,18 @@ def test_what_cannot_be_exported(tmp_path):
         files.export_file(bpy.data.objects["Cube"], tmp_path / "b.ply")
 
 
-def blocks():
+def blocks() -> Any:
     return {(type(block).__name__, block.name) for block in bpy.data.user_map()}
 
 
-def test_nothing_is_half_imported(tmp_path, monkeypatch):
+def test_nothing_is_half_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = blocks()
     (tmp_path / "bad.ply").write_bytes(b"ply\nformat ascii 1.0\nend_header\n")
     with pytest.raises(UserError, match="holds plain points"):
         files.import_file(tmp_path / "bad.ply", bpy.context.scene)
     assert blocks() == before
 
-    def fail(*_):
+    def fail(*_: Any) -> None:
         raise RuntimeError("in the middle")
 
     splat_files.write(random_gaussians(10), tmp_path / "a.ply")
@@ -96,7 +99,7 @@ def test_nothing_is_half_imported(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("up", [(0, 0, 1), (0, -1, 0), (0, 1, 0), (1, 0, 0), (0.6, 0.0, -0.8)])
-def test_what_a_file_calls_up_is_up(tmp_path, up):
+def test_what_a_file_calls_up_is_up(tmp_path: Path, up: Any) -> None:
     comment = f"Vertical axis: {' '.join(map(str, up))}"
     data = variants.ply(variants.columns(random_gaussians(50)), comments=[comment])
     (tmp_path / "a.ply").write_bytes(data)
@@ -108,7 +111,7 @@ def test_what_a_file_calls_up_is_up(tmp_path, up):
 
 
 @pytest.mark.parametrize("comment", ["", "Vertical Axis: z"])
-def test_splats_far_from_zero_stand_there_and_lose_nothing(tmp_path, comment):
+def test_splats_far_from_zero_stand_there_and_lose_nothing(tmp_path: Path, comment: str) -> None:
     gaussians = random_gaussians(100, 0)
     origin = np.array((448251.25, 5411943.5, 310.0))
     means = gaussians.means + origin
@@ -129,7 +132,7 @@ def test_splats_far_from_zero_stand_there_and_lose_nothing(tmp_path, comment):
         files.export_file(placed, tmp_path / "b.spz")
 
 
-def test_antialiasing_survives(tmp_path):
+def test_antialiasing_survives(tmp_path: Path) -> None:
     splat_files.write(random_gaussians(30), tmp_path / "a.spz", antialiased=True)
     placed, notes = files.import_file(tmp_path / "a.spz", bpy.context.scene)
     assert "was trained with antialiasing" in notes[0]
@@ -137,7 +140,7 @@ def test_antialiasing_survives(tmp_path):
     assert splat_files.read(tmp_path / "b.ply").antialiased
 
 
-def test_a_mirrored_object_is_exported_as_it_is_seen(tmp_path):
+def test_a_mirrored_object_is_exported_as_it_is_seen(tmp_path: Path) -> None:
     gaussians = random_gaussians(50)
     splat_files.write(gaussians, tmp_path / "a.ply")
     placed, _ = files.import_file(tmp_path / "a.ply", bpy.context.scene)
@@ -149,7 +152,7 @@ def test_a_mirrored_object_is_exported_as_it_is_seen(tmp_path):
     assert covariances(moved) == pytest.approx(mirror @ covariances(gaussians) @ mirror, abs=1e-5)
 
 
-def test_blender_decodes_sog_and_new_spz():
+def test_blender_decodes_sog_and_new_spz() -> None:
     images = len(bpy.data.images)
     for name in ("scene.sog", "scene.v4.spz"):
         ours = splat_files.read(SCENE / name, blenders.available()).gaussians
@@ -163,17 +166,17 @@ def test_blender_decodes_sog_and_new_spz():
 
 
 @pytest.fixture
-def with_splats(reconstruction):
+def with_splats(reconstruction: Reconstruction) -> Any:
     photo = np.arange(500, dtype=np.int32) % len(reconstruction.photos)
     gaussians = replace(random_gaussians(500), confidence=np.linspace(0, 1, 500, dtype=np.float32), photo=photo)
     return replace(reconstruction, gaussians=gaussians)
 
 
-def splats_of(root):
+def splats_of(root: Path) -> Any:
     return next(child for child in root.children if child[identity.ROLE] == identity.SPLATS)
 
 
-def test_a_reconstructions_splats_stand_under_its_root(with_splats, tmp_path):
+def test_a_reconstructions_splats_stand_under_its_root(with_splats: Any, tmp_path: Path) -> None:
     bundle.write(with_splats, tmp_path / "b")
     again = bundle.read(tmp_path / "b")
     root = build.build(again, tmp_path / "b")
@@ -187,7 +190,7 @@ def test_a_reconstructions_splats_stand_under_its_root(with_splats, tmp_path):
     assert cloud.hide_render
 
 
-def test_a_second_solve_updates_them_and_keeps_what_the_artist_set(with_splats, tmp_path):
+def test_a_second_solve_updates_them_and_keeps_what_the_artist_set(with_splats: Any, tmp_path: Path) -> None:
     root = build.build(with_splats, tmp_path)
     shown = splats_of(root)
     shown.name = "my splats"
@@ -209,7 +212,7 @@ def test_a_second_solve_updates_them_and_keeps_what_the_artist_set(with_splats, 
     assert not [child for child in root.children if child[identity.ROLE] == identity.SPLATS]
 
 
-def test_a_bundle_of_plain_gaussians(with_splats, tmp_path):
+def test_a_bundle_of_plain_gaussians(with_splats: Any, tmp_path: Path) -> None:
     """Confidence and photo may be unknown; a photo that is not there is damage."""
     plain = replace(with_splats, gaussians=random_gaussians(20))
     bundle.write(plain, tmp_path / "b")
@@ -226,7 +229,7 @@ def test_a_bundle_of_plain_gaussians(with_splats, tmp_path):
 
 
 @pytest.fixture
-def enabled(tmp_path, monkeypatch):
+def enabled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("BLENDER_USER_RESOURCES", str(tmp_path / "user"))
     monkeypatch.setattr(addon, "home", lambda: tmp_path)
     addon.register()
@@ -235,7 +238,7 @@ def enabled(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("enabled")
-def test_buttons(tmp_path):
+def test_buttons(tmp_path: Path) -> None:
     splat_files.write(random_gaussians(50), tmp_path / "a.ply")
     splat_files.write(random_gaussians(60), tmp_path / "b.spz")
     for name in ("d.obj", "e.obj", "f.obj"):
@@ -269,7 +272,7 @@ def test_buttons(tmp_path):
     }
 
 
-def test_transformed_is_what_the_export_writes():
+def test_transformed_is_what_the_export_writes() -> None:
     """The two readings of a matrix agree: Blender's for the object, ours for the file."""
     gaussians = random_gaussians(50)
     moved = transformed(gaussians, UPRIGHT)

@@ -1,5 +1,8 @@
 """Splats on a layer of their own: the composite shows them as they were made, and CG in front as it is lit."""
 
+from pathlib import Path
+from typing import Any
+
 import bpy
 import numpy as np
 import pytest
@@ -11,13 +14,13 @@ from threer_blender.model.errors import UserError
 from threer_blender.scene.splats import layers, splats
 
 
-def display(linear):
+def display(linear: Any) -> Any:
     """sRGB values of linear ones (IEC 61966-2-1)."""
     linear = np.clip(linear, 0, 1)
     return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
-def opaque_wall():
+def opaque_wall() -> Any:
     """Splats that leave no gaps: many, large, opaque ones."""
     gaussians = random_gaussians(1500)
     gaussians.scales[:] = gaussians.scales * 3
@@ -25,7 +28,7 @@ def opaque_wall():
     return gaussians
 
 
-def test_composite(tmp_path):
+def test_composite(tmp_path: Path) -> None:
     gaussians = opaque_wall()
     shown = place(gaussians)
     scene = look_through(CAMERA)
@@ -52,7 +55,7 @@ def test_composite(tmp_path):
     assert psnr(picture[without & middle], expected[without & middle]) > 50
 
 
-def test_again_is_the_same_and_an_artists_compositor_stays():
+def test_again_is_the_same_and_an_artists_compositor_stays() -> None:
     scene = bpy.context.scene
     with pytest.raises(UserError, match="no splats in this scene"):
         layers.use_own_layer(scene)
@@ -80,7 +83,7 @@ def test_again_is_the_same_and_an_artists_compositor_stays():
     assert splats.is_splats(bpy.data.objects["splats"])
 
 
-def test_objects_that_every_layer_shows():
+def test_objects_that_every_layer_shows() -> None:
     place(random_gaussians(3))
     scene = bpy.context.scene
     bpy.data.collections["Collection"].objects.unlink(bpy.data.objects["Cube"])

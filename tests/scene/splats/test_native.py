@@ -1,5 +1,8 @@
 """Blender 5.3's own splats, of which a property of the same name stands in here: its attributes, and the ways there."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import bpy
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from threer_blender.scene.splats import native, splats
 
 
 @pytest.fixture
-def blender_5_3(monkeypatch):
+def blender_5_3(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """PointClouds with a type; where Blender's Python cannot size a PointCloud yet, meshes are converted to it."""
     if native.available():
         yield
@@ -27,7 +30,7 @@ def blender_5_3(monkeypatch):
 new_geometry = splats.new_geometry
 
 
-def converted(name, gaussians, as_mesh):
+def converted(name: str, gaussians: Any, as_mesh: Any) -> Any:
     geometry = new_geometry(name, gaussians, True)
     if as_mesh:
         return geometry
@@ -42,7 +45,7 @@ def converted(name, gaussians, as_mesh):
     return points
 
 
-def place(gaussians, as_mesh):
+def place(gaussians: Any, as_mesh: Any) -> Any:
     shown = splats.new_object("splats", splats.new_geometry("splats", gaussians, as_mesh))
     bpy.context.scene.collection.objects.link(shown)
     return shown
@@ -50,7 +53,7 @@ def place(gaussians, as_mesh):
 
 @pytest.mark.usefixtures("blender_5_3")
 @pytest.mark.parametrize("as_mesh", [True, False], ids=["from a mesh", "from a point cloud"])
-def test_there_and_back(as_mesh):
+def test_there_and_back(as_mesh: bool) -> None:
     gaussians = random_gaussians(200)
     ours = place(gaussians, as_mesh)
     root = bpy.data.objects.new("root", None)
@@ -84,12 +87,12 @@ def test_there_and_back(as_mesh):
 
 
 @pytest.mark.skipif(native.available(), reason="this Blender has splats of its own")
-def test_without_native_splats():
+def test_without_native_splats() -> None:
     with pytest.raises(UserError, match=r"from version 5\.3 on"):
         native.to_native(place(random_gaussians(3), as_mesh=True))
 
 
 @pytest.mark.usefixtures("blender_5_3")
-def test_what_holds_no_splats():
+def test_what_holds_no_splats() -> None:
     with pytest.raises(UserError, match="'Cube' holds no splats"):
         native.to_native(bpy.data.objects["Cube"])

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -24,7 +25,7 @@ EYE = looking_at((2.2, -1.1, -2.0), (0.0, 0.0, 0.0))
 CAMERA = Camera("view", 120, 80, 112.0, 112.0, 60.0, 40.0, EYE)
 
 
-def place(gaussians):
+def place(gaussians: Any) -> Any:
     """The splats as an object in the scene."""
     geometry = splats.new_geometry("splats", gaussians, as_mesh=not points.has_point_clouds())
     shown = splats.new_object("splats", geometry)
@@ -32,7 +33,7 @@ def place(gaussians):
     return shown
 
 
-def look_through(camera):
+def look_through(camera: Camera) -> Any:
     """The scene renders as `camera` sees, one sample in the middle of each pixel, over black."""
     scene = bpy.context.scene
     data = bpy.data.cameras.new("view")
@@ -52,7 +53,7 @@ def look_through(camera):
     return scene
 
 
-def rendered(path, engine="CYCLES"):
+def rendered(path: Path, engine: str = "CYCLES") -> Any:
     """(height, width, 3)."""
     scene = bpy.context.scene
     scene.render.engine = engine
@@ -78,7 +79,7 @@ def rendered(path, engine="CYCLES"):
 
 @pytest.mark.parametrize("as_mesh", KINDS, ids=["mesh", "point cloud"][: len(KINDS)])
 @pytest.mark.parametrize("degree", [0, 3])
-def test_attributes_hold_the_splats_under_blender_5_3s_names(as_mesh, degree):
+def test_attributes_hold_the_splats_under_blender_5_3s_names(as_mesh: Any, degree: int) -> None:
     gaussians = random_gaussians(100, degree)
     geometry = splats.new_geometry("splats", gaussians, as_mesh)
     same(splats.read(geometry), gaussians, 0)
@@ -88,7 +89,7 @@ def test_attributes_hold_the_splats_under_blender_5_3s_names(as_mesh, degree):
     assert splats.is_splats(bpy.data.objects.new("splats", geometry))
 
 
-def test_nodes_and_materials_are_shared():
+def test_nodes_and_materials_are_shared() -> None:
     for _ in range(3):
         place(random_gaussians(3))
     assert len([g for g in bpy.data.node_groups if g.name.startswith("3R Splats")]) == 1
@@ -104,7 +105,7 @@ INSIDE = Camera("view", 120, 80, 90.0, 90.0, 60.0, 40.0, looking_at((0.3, 0.1, -
 
 
 @pytest.mark.parametrize("camera", [CAMERA, PORTRAIT, INSIDE], ids=["landscape", "portrait off centre", "inside"])
-def test_cycles_equals_the_reference(tmp_path, camera):
+def test_cycles_equals_the_reference(tmp_path: Path, camera: Any) -> None:
     gaussians = random_gaussians(1500)
     place(gaussians)
     look_through(camera)
@@ -112,7 +113,7 @@ def test_cycles_equals_the_reference(tmp_path, camera):
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 0.01), (1, 0.03, 0.03)], ids=["disks", "needles"])
-def test_cycles_equals_the_reference_on_flat_splats(tmp_path, shape):
+def test_cycles_equals_the_reference_on_flat_splats(tmp_path: Path, shape: Any) -> None:
     """As training makes them."""
     gaussians = random_gaussians(1000)
     gaussians = replace(gaussians, scales=np.float32(2 * gaussians.scales * np.array(shape)))
@@ -121,7 +122,7 @@ def test_cycles_equals_the_reference_on_flat_splats(tmp_path, shape):
     assert psnr(rendered(tmp_path / "a.exr"), render(gaussians, CAMERA)) > 50
 
 
-def test_moved_turned_and_scaled(tmp_path):
+def test_moved_turned_and_scaled(tmp_path: Path) -> None:
     """Also differently along its axes: covariances follow, directions stay those of the splats' own world."""
     gaussians = random_gaussians(800)
     shown = place(gaussians)
@@ -135,7 +136,7 @@ def test_moved_turned_and_scaled(tmp_path):
         assert psnr(rendered(tmp_path / "a.exr"), expected) > 60
 
 
-def test_under_a_scaled_root(tmp_path):
+def test_under_a_scaled_root(tmp_path: Path) -> None:
     """Camera and splats under one root, as results stand in the scene."""
     gaussians = random_gaussians(800)
     shown = place(gaussians)
@@ -148,7 +149,7 @@ def test_under_a_scaled_root(tmp_path):
     assert psnr(rendered(tmp_path / "a.exr"), render(gaussians, CAMERA)) > 60
 
 
-def test_the_view_follows_lens_and_resolution(tmp_path):
+def test_the_view_follows_lens_and_resolution(tmp_path: Path) -> None:
     gaussians = random_gaussians(800)
     place(gaussians)
     scene = look_through(CAMERA)
@@ -159,7 +160,7 @@ def test_the_view_follows_lens_and_resolution(tmp_path):
     assert psnr(rendered(tmp_path / "a.exr"), render(gaussians, halved)) > 60
 
 
-def test_orthographic_camera(tmp_path):
+def test_orthographic_camera(tmp_path: Path) -> None:
     """As a camera that is far away sees them."""
     gaussians = random_gaussians(500, 0)
     place(gaussians)
@@ -191,7 +192,7 @@ Path({folder!r}, "psnr").write_text(str(psnr(picture, render(gaussians, splats.C
 
 
 @pytest.mark.skipif(not ctypes.util.find_library("EGL"), reason="EEVEE without a screen needs libegl1")
-def test_eevee_equals_the_reference(tmp_path):
+def test_eevee_equals_the_reference(tmp_path: Path) -> None:
     """In a process of its own, so that trouble with graphics drivers ends this test only."""
     root = str(Path(__file__).parents[3])
     code = EEVEE.format(root=root, folder=str(tmp_path))
@@ -202,7 +203,7 @@ def test_eevee_equals_the_reference(tmp_path):
 # ------------------------------------------------------------------ the modifier's sliders
 
 
-def quads(shown):
+def quads(shown: Any) -> Any:
     """(N, 4, 3) corners of the quads that the scene's camera would see."""
     points.set_input(shown.modifiers[0], nodes.VIEWPORT_POINTS, False)
     geometry = evaluated(shown)
@@ -212,7 +213,7 @@ def quads(shown):
     return corners.reshape(-1, 4, 3)
 
 
-def test_viewports_show_points_in_the_splats_colors():
+def test_viewports_show_points_in_the_splats_colors() -> None:
     gaussians = random_gaussians(200)
     shown = place(gaussians)
     geometry = evaluated(shown)
@@ -228,7 +229,7 @@ def test_viewports_show_points_in_the_splats_colors():
     assert radius == pytest.approx(gaussians.scales.mean(axis=1), rel=1e-5)
 
 
-def test_quads_are_sorted_far_to_near_and_carry_nothing_else():
+def test_quads_are_sorted_far_to_near_and_carry_nothing_else() -> None:
     gaussians = random_gaussians(300)
     shown = place(gaussians)
     look_through(CAMERA)
@@ -240,7 +241,7 @@ def test_quads_are_sorted_far_to_near_and_carry_nothing_else():
     assert named <= {"position", nodes.COLOR, nodes.PLACE, "material_index", "UVMap", "sharp_face"}
 
 
-def test_opacity_threshold():
+def test_opacity_threshold() -> None:
     gaussians = random_gaussians(300)
     shown = place(gaussians)
     for threshold in (0.5, 0.9):
@@ -248,7 +249,7 @@ def test_opacity_threshold():
         assert len(evaluated(shown).pointcloud.points) == (gaussians.opacities >= threshold).sum()
 
 
-def test_scale():
+def test_scale() -> None:
     shown = place(replace(random_gaussians(50), scales=np.full((50, 3), 0.5, np.float32)))
     look_through(CAMERA)
     before = quads(shown)
@@ -258,7 +259,7 @@ def test_scale():
     assert grown == pytest.approx(2, rel=0.01)  # the low-pass is small beside them
 
 
-def test_degree():
+def test_degree() -> None:
     gaussians = random_gaussians(50)
     shown = place(gaussians)
     look_through(CAMERA)
@@ -276,7 +277,7 @@ def test_degree():
         assert color.reshape(-1, 4, 4)[:, 0, :3] == pytest.approx(expected, abs=1e-5)
 
 
-def test_crop_box():
+def test_crop_box() -> None:
     gaussians = random_gaussians(500)
     shown = place(gaussians)
     box = bpy.data.objects.new("box", None)
@@ -290,7 +291,7 @@ def test_crop_box():
     assert len(evaluated(shown).pointcloud.points) == (np.abs(local) <= 1).all(axis=1).sum()
 
 
-def test_render_settings_are_only_changed_on_request():
+def test_render_settings_are_only_changed_on_request() -> None:
     scene = bpy.context.scene
     before = (scene.view_settings.view_transform, scene.cycles.transparent_max_bounces)
     place(random_gaussians(3))
