@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import TiffImagePlugin
 
-from tests.pictures.saved import read_one, save, scene, tags
+from tests.pictures.saved import Warned, read_one, save, scene, tags
+from threer_blender.pictures import photos
 
 
 def test_focal_from_the_35_mm_equivalent(tmp_path: Path) -> None:
@@ -61,3 +62,40 @@ def test_no_focal_is_better_than_a_wrong_one(tmp_path: Path, exif: dict[str, obj
     photo = read_one(save(tmp_path / "plain.jpg", scene(), exif=tags(**exif)))
     assert photo.focal is None
     assert photo.sensor_width is None
+
+
+def test_a_digital_zoom_that_the_equivalent_leaves_out_is_counted(tmp_path: Path) -> None:
+    """The equivalent stays 36 mm while the zoom changes, so it is that of the whole sensor: 1 × and 1.6 × 360 px."""
+    for number, zoom in enumerate((1.0, 1.6)):
+        exif = tags(FocalLength=6.0, FocalLengthIn35mmFilm=36, DigitalZoomRatio=zoom)
+        save(tmp_path / f"{number}.jpg", scene(360, 240, seed=number), exif=exif)
+    wide, zoomed = photos.read(sorted(tmp_path.glob("*.jpg")), Warned()).accepted
+    assert wide.focal == pytest.approx(360)
+    assert zoomed.focal == pytest.approx(576)
+    assert zoomed.sensor_width == pytest.approx(6.0 / 1.6)
+
+
+def test_a_digital_zoom_that_the_equivalent_contains_is_not_counted_twice(tmp_path: Path) -> None:
+    for number, (zoom, film) in enumerate([(1.0, 36), (1.6, 58), (0.0, 36)]):
+        exif = tags(FocalLength=6.0, FocalLengthIn35mmFilm=film, DigitalZoomRatio=zoom)
+        save(tmp_path / f"{number}.jpg", scene(360, 240, seed=number), exif=exif)
+    focals = [photo.focal for photo in photos.read(sorted(tmp_path.glob("*.jpg")), Warned()).accepted]
+    assert focals == pytest.approx([360, 580, 360])
+
+
+@pytest.mark.parametrize(
+    ("size", "focal"),
+    [
+        ((360, 240), 360),  # the whole picture, shrunk to a tenth
+        ((240, 360), 360),  # and turned without a word
+        ((2400, 2400), 3600),  # a square out of it, not shrunk
+        ((3500, 2200), 3600),
+        ((240, 240), None),  # a square out of it, shrunk; how far, nothing tells
+    ],
+)
+def test_a_crop_keeps_the_focal_length_of_the_whole_picture(
+    size: tuple[int, int], focal: float | None, tmp_path: Path
+) -> None:
+    exif = tags(FocalLength=36.0, FocalLengthIn35mmFilm=36, ExifImageWidth=3600, ExifImageHeight=2400)
+    photo = read_one(save(tmp_path / "crop.jpg", scene(*size), exif=exif))
+    assert photo.focal == (None if focal is None else pytest.approx(focal))

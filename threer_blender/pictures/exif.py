@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from PIL import ExifTags
@@ -11,40 +12,100 @@ from PIL import ExifTags
 # EXIF FocalPlaneResolutionUnit -> millimetres; 1 ("none") is taken as inches, as the standard's default is.
 _UNIT_MM = {1: 25.4, 2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 _FILM_DIAGONAL_MM = math.hypot(36.0, 24.0)
-_PLAUSIBLE_FOCAL = (0.2, 50.0)
+_PLAUSIBLE_FOCAL = (0.2, 50.0)  # over the longer side
+_SAME_ASPECT = 0.02  # relative; the aspects of a picture and of its smaller copy differ less
+_SAME_ZOOM = 0.02  # relative
+_FILM_ROUNDING = 1.0  # mm; the equivalent is rounded to whole millimetres
+_KNOWN_CROP = 0.87  # share of the uncropped side that a crop must show, so that its scale is known to 15 %
 
 
-def focal_and_sensor(exif: Mapping[int, Any], width: int, height: int) -> tuple[float | None, float | None]:
+@dataclass(frozen=True)
+class LensTags:
+    """The tags of one photo that tell of its lens; None where one is absent or senseless.
+
+    `focal` mm; `focal_on_film` mm, the 35 mm equivalent; `zoom` the digital zoom, 1 without; `counted` the camera's own
+    width and height in pixels, before any editing; `pixel` mm, the size of one of those pixels on the focal plane.
+    """
+
+    focal: float | None
+    focal_on_film: float | None
+    zoom: float
+    counted: tuple[float, float] | None
+    pixel: float | None
+
+
+def lens_tags(exif: Mapping[int, Any]) -> LensTags:
+    """The tags in a photo's EXIF directory."""
+    sides = [_positive(exif.get(tag)) for tag in (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)]
+    resolution = _positive(exif.get(ExifTags.Base.FocalPlaneXResolution))
+    unit = _UNIT_MM.get(exif.get(ExifTags.Base.FocalPlaneResolutionUnit, 2))
+    return LensTags(
+        _positive(exif.get(ExifTags.Base.FocalLength)),
+        _positive(exif.get(ExifTags.Base.FocalLengthIn35mmFilm)),
+        max(1.0, _positive(exif.get(ExifTags.Base.DigitalZoomRatio)) or 1.0),
+        (sides[0], sides[1]) if sides[0] and sides[1] else None,
+        unit / resolution if unit and resolution else None,
+    )
+
+
+def focal_and_sensor(
+    tags: LensTags, width: int, height: int, others: Iterable[LensTags] = ()
+) -> tuple[float | None, float | None]:
     """Focal length in pixels and the sensor's width along the displayed picture's width in mm, as far as EXIF knows.
 
     The 35 mm equivalent compares diagonals (CIPA DCG-001), which holds for every aspect ratio. Without it, the sensor's
-    longer side comes from the pixels that the camera counts per unit of its focal plane. Turned photos need no care:
-    the diagonal and the longer side turn along, and pixels are taken as square.
+    longer side comes from the size of the camera's own pixels. Both are of the whole picture: a crop is compared with
+    the pixels that the camera counted. Most cameras count a digital zoom in the equivalent, as ExifTool reads it; those
+    that do not are known by `others`, the tags of all photos. Turned photos need no care: the diagonal and the longer
+    side turn along, and pixels are taken as square.
     """
-    longer = max(width, height)
-    focal_mm = _positive(exif.get(ExifTags.Base.FocalLength))
-    focal_on_film = _positive(exif.get(ExifTags.Base.FocalLengthIn35mmFilm))
-    sensor_longer = _sensor_longer_side(exif, width, height)
-    if focal_on_film is not None:
-        focal = focal_on_film * math.hypot(width, height) / _FILM_DIAGONAL_MM
-    elif focal_mm is not None and sensor_longer is not None:
-        focal = focal_mm * longer / sensor_longer
+    uncropped = _uncropped(tags.counted, width, height)
+    if uncropped is None:
+        return None, None
+    if tags.focal_on_film is not None:
+        zoom = tags.zoom if _zoom_is_left_out(tags, others) else 1.0
+        focal = tags.focal_on_film * zoom * math.hypot(*uncropped) / _FILM_DIAGONAL_MM
+    elif tags.focal is not None and tags.pixel is not None:
+        sensor_longer = tags.pixel * max(tags.counted or uncropped)
+        focal = tags.focal * tags.zoom * max(uncropped) / sensor_longer
     else:
         return None, None
-    if not _PLAUSIBLE_FOCAL[0] < focal / longer < _PLAUSIBLE_FOCAL[1]:
+    if not _PLAUSIBLE_FOCAL[0] < focal / max(width, height) < _PLAUSIBLE_FOCAL[1]:
         return None, None
-    return focal, focal_mm and focal_mm * width / focal
+    return focal, tags.focal and tags.focal * width / focal
 
 
-def _sensor_longer_side(exif: Mapping[int, Any], width: int, height: int) -> float | None:
-    """Millimetres. The camera's own pixel count goes first: the resolution is of the picture before any shrinking."""
-    resolution = _positive(exif.get(ExifTags.Base.FocalPlaneXResolution))
-    unit = _UNIT_MM.get(exif.get(ExifTags.Base.FocalPlaneResolutionUnit, 2))
-    if resolution is None or unit is None:
-        return None
-    sides = (_positive(exif.get(tag)) for tag in (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight))
-    counted = max((side for side in sides if side), default=float(max(width, height)))
-    return counted / resolution * unit
+def _zoom_is_left_out(tags: LensTags, others: Iterable[LensTags]) -> bool:
+    """Whether the camera's 35 mm equivalent is that of the whole sensor: it stays as the digital zoom changes."""
+    assert tags.focal_on_film is not None
+    return any(
+        other.focal == tags.focal
+        and abs(other.zoom / tags.zoom - 1) > _SAME_ZOOM
+        and other.focal_on_film is not None
+        and abs(other.focal_on_film - tags.focal_on_film) <= _FILM_ROUNDING
+        and abs(tags.focal_on_film * other.zoom / tags.zoom - tags.focal_on_film) > _FILM_ROUNDING
+        for other in others
+    )
+
+
+def _uncropped(counted: tuple[float, float] | None, width: int, height: int) -> tuple[float, float] | None:
+    """Width and height of the whole picture at the scale of the one of `width` × `height`; None where nothing tells.
+
+    A picture of the camera's aspect is that picture, perhaps shrunk. One of another aspect was cropped, and perhaps
+    shrunk as well, to the scale at which it just fits into the camera's picture or to one between that and 1.
+    """
+    if counted is None:
+        return width, height
+    scales = []
+    for full_width, full_height in (counted, counted[::-1]):
+        across, down = width / full_width, height / full_height
+        if abs(across / down - 1) < _SAME_ASPECT:
+            return width, height
+        scales.append(max(across, down))
+    least = max((scale for scale in scales if scale <= 1), default=None)
+    if least is None:  # larger than the camera's picture: the count is of another one
+        return width, height
+    return counted if least >= _KNOWN_CROP else None
 
 
 def _positive(value: Any) -> float | None:

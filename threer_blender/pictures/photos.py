@@ -6,7 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,7 +20,7 @@ from ..files.sequence_files import PLATE_SUFFIXES, is_pattern
 from ..model.errors import UserError
 from ..model.reconstruction import Photo, Unregistered
 from .decoding import Picture, Unusable, decoded
-from .exif import focal_and_sensor
+from .exif import LensTags, focal_and_sensor, lens_tags
 
 Warn = Callable[[str, str], None]
 """Tells the artist a sentence; the second string names the photo that it is about."""
@@ -50,6 +50,7 @@ def read(
     accepted: list[Photo] = []
     unregistered: list[Unregistered] = []
     first_of: dict[str, str] = {}
+    tags: dict[str, LensTags] = {}
     for index, (file, name) in enumerate(zip(files, _names(files), strict=True)):
         progress(index / len(files))
         share = partial(_share, progress, index, len(files))
@@ -61,12 +62,21 @@ def read(
             elif file.suffix.lower() in VIDEO_SUFFIXES:
                 accepted += _frames(file, name, digest, share)
             else:
-                accepted.append(_photo(file, name, digest, warn))
+                photo, tags[name] = _photo(file, name, digest, warn)
+                accepted.append(photo)
             first_of[digest] = name
         except _Refused as refused:
             unregistered.append(refused.unregistered)
             warn(f"{refused.unregistered.reason} {refused.unregistered.advice}", name)
-    return Photos(accepted, unregistered)
+    return Photos([_with_lens(photo, tags) for photo in accepted], unregistered)
+
+
+def _with_lens(photo: Photo, tags: Mapping[str, LensTags]) -> Photo:
+    """The photo with what its tags tell of its lens, beside those of all photos by name."""
+    if photo.name not in tags:
+        return photo
+    focal, sensor_width = focal_and_sensor(tags[photo.name], photo.width, photo.height, tags.values())
+    return replace(photo, focal=focal, sensor_width=sensor_width)
 
 
 def _share(progress: Callable[[float], None], index: int, count: int, fraction: float) -> None:
@@ -121,7 +131,7 @@ def _digest(file: Path, name: str, first_of: Mapping[str, str]) -> str:
     return digest
 
 
-def _photo(file: Path, name: str, digest: str, warn: Warn) -> Photo:
+def _photo(file: Path, name: str, digest: str, warn: Warn) -> tuple[Photo, LensTags]:
     try:
         with decoded(file, long_side=1) as picture:
             width, height = picture.size
@@ -130,8 +140,7 @@ def _photo(file: Path, name: str, digest: str, warn: Warn) -> Photo:
                 raise _Refused(name, reason, "Use the camera's original instead of a thumbnail.")
             if picture.flaw:
                 warn(picture.flaw, name)
-            focal, sensor_width = focal_and_sensor(picture.exif, width, height)
-            return Photo(name, str(file.absolute()), width, height, digest, focal, sensor_width)
+            return Photo(name, str(file.absolute()), width, height, digest), lens_tags(picture.exif)
     except _Refused:
         raise
     except Unusable as error:
