@@ -108,7 +108,7 @@ def lint(session: nox.Session) -> None:
 def benchmarks(session: nox.Session) -> None:
     """The measured tables of docs/benchmarks.md: `nox -s benchmarks -- NAME …`, or all of them."""
     install(session, "blender,test")
-    session.install(TORCH, "scipy", "matplotlib")  # torch for networks, a k-d tree for clouds, pictures of growth
+    session.install(TORCH, "matplotlib")  # torch for networks, pictures of growth
     files = (path.stem for path in Path("tests/benchmarks").glob("*.py"))
     names = session.posargs or sorted(name for name in files if not name.startswith(("_", "test_")))
     for name in names:
