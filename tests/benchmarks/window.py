@@ -9,6 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.blender.drawn import engines, panel, preferences
 from tests.blender.extension import part, start
+from tests.blender.world import CAMERAS, reconstruct, write_photos
 
-pytest_plugins = ["tests.blender.extension"]
+pytest_plugins = ["tests.blender.extension", "tests.blender.world"]
 
 
 @pytest.fixture
@@ -35,17 +37,34 @@ def told(what: Any, seconds: float) -> None:
     print(f"{what:<24} median {middle:7.2f} ms, slowest {worst:7.2f} ms, {len(seconds)} times")
 
 
+def timed(draw, name):
+    seconds = []
+    for _ in range(200):
+        began = time.perf_counter()
+        draw()
+        seconds.append(time.perf_counter() - began)
+        time.sleep(0.002)
+    told(f"drawing: {name}", seconds)
+
+
 @pytest.mark.usefixtures("slow_driver")
 def test_drawing(shot: Path) -> None:
     bpy.ops.threer.choose_photos(directory=str(shot))
     for draw in (panel, engines, preferences):
-        seconds = []
-        for _ in range(200):
-            began = time.perf_counter()
-            draw()
-            seconds.append(time.perf_counter() - began)
-            time.sleep(0.002)
-        told(f"drawing: {draw.__name__}", seconds)
+        timed(draw, draw.__name__)
+
+
+@pytest.mark.usefixtures("slow_driver")
+def test_drawing_a_large_result(tmp_path):
+    cameras = [replace(camera, photo=f"{copy} {camera.photo}") for copy in range(60) for camera in CAMERAS]
+    photos = write_photos(tmp_path / "shot", cameras[:1])
+    photos = [replace(photos[0], name=camera.photo, sha256=f"{index:064x}") for index, camera in enumerate(cameras)]
+    result = reconstruct(photos, cameras, step=16, notes=[f"Sentence {number} about it." for number in range(500)])
+    part("scene.build").build(result, tmp_path)
+    chosen = part("ui.properties").settings(bpy.context.scene).photos
+    for _ in cameras:
+        chosen.add().megabytes = 4
+    timed(panel, f"panel, {len(cameras)} photos")
 
 
 def test_polling(addon: Any, shot: Path) -> None:
