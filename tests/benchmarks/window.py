@@ -29,6 +29,7 @@ pytest_plugins = ["tests.blender.extension", "tests.blender.world"]
 def slow_driver(addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
     work = part("ui.work").current()
     monkeypatch.setattr(work, "known", part("ui.known").Known(at_once=False))
+    monkeypatch.setattr(work, "scene_facts", part("ui.scene_facts").SceneFacts(keeps=True))
     monkeypatch.setattr(part("host.hardware"), "graphics", lambda: time.sleep(1) or ())
 
 

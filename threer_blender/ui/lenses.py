@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..files import sequence_files
 from ..lenses import export
 from ..model.errors import UserError, quoted
 from ..scene import build, cameras, redistortion, shots
-from . import summary, words
+from . import summary, words, work
 from .operators import Button
 
 FOLDER_ENDS = {"lens": "_lens", "comp": "_comp"}  # of what is written beside a result
@@ -20,11 +21,6 @@ FOLDER_ENDS = {"lens": "_lens", "comp": "_comp"}  # of what is written beside a 
 
 def _bundle(root: bpy.types.Object) -> Path:
     return Path(bpy.path.abspath(root[build.BUNDLE])).resolve()
-
-
-def filming(root: bpy.types.Object | None) -> list[bpy.types.Object]:
-    """The cameras of a result that filmed shots."""
-    return [child for child in root.children if cameras.FRAMES in child] if root is not None else []
 
 
 class _OfResult(Button):
@@ -63,7 +59,8 @@ class THREER_OT_comp_over_plate(_OfResult, bpy.types.Operator):  # type: ignore[
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if filming(summary.shown_root(context.scene, context.object)):
+        root = summary.shown_root(context.scene, context.object)
+        if root is not None and summary.filming_cameras(root):
             return True
         cls.poll_message_set("This needs a reconstruction of a video or an image sequence")
         return False
@@ -72,7 +69,7 @@ class THREER_OT_comp_over_plate(_OfResult, bpy.types.Operator):  # type: ignore[
         root = summary.shown_root(context.scene, context.object)
         folder = _bundle(root)
         reconstruction = bundle.read(folder)
-        chosen = filming(root)
+        chosen = summary.filming_cameras(root)
         shown = context.scene.camera if context.scene.camera in chosen else chosen[0]
         shot = next((shot for shot in reconstruction.shots if shots.is_of(shown, shot)), None)
         if shot is None:
@@ -86,13 +83,14 @@ class THREER_OT_comp_over_plate(_OfResult, bpy.types.Operator):  # type: ignore[
 
 def draw(layout: Any, root: bpy.types.Object, columns: int) -> None:
     """The buttons of a shot's result, and what to do where its plate is gone."""
-    filmed = filming(root)
+    filmed = summary.filming_cameras(root)
     if not filmed:
         return
     layout.operator(THREER_OT_comp_over_plate.bl_idname, icon="NODE_COMPOSITING")
     for shown in filmed:
         for clip in (each.clip for each in shown.data.background_images if each.clip and cameras.PHOTO in each.clip):
-            if not sequence_files.exists(bpy.path.abspath(clip.filepath)):
+            path = bpy.path.abspath(clip.filepath)
+            if not work.seek(("plate", path), partial(sequence_files.exists, path), True):
                 words.sentence(layout, f"The plate {quoted(clip.name)} is not where it was.", columns, "ERROR")
                 layout.operator("file.find_missing_files", text="Find Plate…", icon="FILE_REFRESH")
 

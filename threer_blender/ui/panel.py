@@ -114,12 +114,13 @@ def _photos(layout: Any, scene: bpy.types.Scene) -> None:
         hint.active = False
         hint.label(text="Or drop them onto the viewport")
         return
-    size = words.size(sum(photo.megabytes for photo in photos) * 1e6)
+    megabytes = [0.0] * len(photos)
+    photos.foreach_get("megabytes", megabytes)
     sequences = [photo.frames for photo in photos if photo.frames]
     kinds = {"photo": len(photos) - len(sequences), "image sequence": len(sequences)}
     counted = ", ".join(words.count(number, kind) for kind, number in kinds.items() if number)
     row = layout.row(align=True)
-    row.operator(choose, text=f"{counted}, {size}", icon="FILE_IMAGE")
+    row.operator(choose, text=f"{counted}, {words.size(sum(megabytes) * 1e6)}", icon="FILE_IMAGE")
     row.operator(operators.THREER_OT_clear_photos.bl_idname, text="", icon="X")
     for frames in sequences[:SHOWN_NOTES]:
         words.quiet(layout, frames)

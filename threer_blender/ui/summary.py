@@ -10,6 +10,7 @@ import bpy
 from ..files import bundle_folder
 from ..model.errors import UserError, quoted
 from ..scene import build, cameras, identity
+from . import work
 
 LONGEST = 20_000  # letters of the notes that are looked at
 
@@ -35,16 +36,28 @@ class Summary:
 
 def shown_root(scene: bpy.types.Scene, active: bpy.types.Object | None) -> bpy.types.Object | None:
     """The root of the reconstruction that the artist works with: the active object's, else the scene's latest."""
+    name = ("root", scene.session_uid, None if active is None else active.session_uid)
+    root_name = work.current().scene_facts.get(name, lambda: _root_name(scene, active))
+    return scene.objects.get(root_name) if root_name else None
+
+
+def _root_name(scene: bpy.types.Scene, active: bpy.types.Object | None) -> str:
+    """The name of the shown root in the scene, which no two objects of a file share; empty where there is none."""
     while active is not None:
         if identity.text(active, identity.ROLE) == identity.ROOT:
-            return active
+            return str(active.name)
         active = active.parent
     roots = [placed for placed in scene.objects if identity.text(placed, identity.ROLE) == identity.ROOT]
-    return max(roots, key=lambda root: root.session_uid, default=None)
+    latest = max(roots, key=lambda root: root.session_uid, default=None)
+    return "" if latest is None else str(latest.name)
 
 
 def summary(root: bpy.types.Object) -> Summary:
     """What stands under `root`."""
+    return work.current().scene_facts.get(("summary", root.session_uid), lambda: _summary(root))
+
+
+def _summary(root: bpy.types.Object) -> Summary:
     solved = build.solved_cameras(root)
     errors, before = (
         [value for shown in solved if (value := identity.number(shown, name)) is not None]
@@ -67,6 +80,14 @@ def summary(root: bpy.types.Object) -> Summary:
         layout=len(solved) - len(errors),
         notes=identity.text(root, build.NOTES)[:LONGEST].splitlines(),
     )
+
+
+def filming_cameras(root: bpy.types.Object) -> list[bpy.types.Object]:
+    """The cameras under `root` that move as those did that filmed the shots."""
+    found = work.current().scene_facts.get(
+        ("filming", root.session_uid), lambda: [camera.name for camera in build.filming_cameras(root)]
+    )
+    return [camera for name in found if (camera := bpy.data.objects.get(name)) is not None]
 
 
 def points(placed: bpy.types.Object) -> int:

@@ -12,8 +12,8 @@ import bpy
 
 from .. import bundle
 from ..reports import files
-from ..scene import build, overlay, shot_errors
-from . import summary, words
+from ..scene import overlay, shot_errors
+from . import summary, words, work
 from .operators import Button
 from .panel import Sidebar
 
@@ -26,7 +26,7 @@ def filming(context: bpy.types.Context) -> bpy.types.Object | None:
     root = summary.shown_root(context.scene, context.object)
     if root is None:
         return None
-    ours = build.filming_cameras(root)
+    ours = summary.filming_cameras(root)
     return next((each for each in (context.object, context.scene.camera) if each in ours), next(iter(ours), None))
 
 
@@ -51,7 +51,8 @@ class THREER_UL_frames(bpy.types.UIList):  # type: ignore[misc]
     ) -> None:
         shown = filming(context)
         number, error = round(key.co[0]), float(key.co[1])
-        worst = max(each.co[1] for each in curve.keyframe_points)
+        name = ("worst", None if shown is None else shown.session_uid)
+        worst = work.current().scene_facts.get(name, lambda: _worst(curve))
         row = layout.row(align=True)
         row.label(text=str(number))
         row.progress(factor=error / worst if worst else 0.0, text=f"{error:.2f} px")
@@ -68,6 +69,11 @@ class THREER_UL_frames(bpy.types.UIList):  # type: ignore[misc]
         marked = shot_errors.suspicious(shown)
         keys = getattr(curve, name)
         return [self.bitflag_filter_item if round(key.co[0]) in marked else 0 for key in keys], []
+
+
+def _worst(curve: Any) -> float:
+    """The largest error that a curve is keyed with, in pixels."""
+    return max((float(key.co[1]) for key in curve.keyframe_points), default=0.0)
 
 
 class THREER_PT_tracking(Sidebar, bpy.types.Panel):  # type: ignore[misc]

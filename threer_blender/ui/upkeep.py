@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import bpy
 
@@ -193,19 +194,35 @@ def _large(layout: Any) -> Any:
     return row
 
 
+class WeightsRow(NamedTuple):
+    """A line about weights of the store: the user's own file that stands in, if any; else the bytes that they take."""
+
+    weights: Weights
+    own: Path | None
+    size: int
+    is_pinned: bool
+
+
 def draw_weights(layout: Any, home: Path) -> None:
     """The weights that lie in the store, each with its size and licence, and the files of the user's own."""
+    nothing: list[WeightsRow] = []
+    for weights, own, size, is_pinned in work.seek("stored weights", partial(_stored, home), nothing):
+        row = layout.row()
+        row.label(text=f"{weights.name}: {own or words.size(size)}, {weights.licence}")
+        text = "Forget" if own else "Delete"
+        row.operator(THREER_OT_delete_weights.bl_idname, text=text).name = weights.name
+        if is_pinned:
+            row.operator(THREER_OT_forget_hash.bl_idname).name = weights.name
+
+
+def _stored(home: Path) -> list[WeightsRow]:
     held = store.default(home)
     known = dict.fromkeys(weights for engine in registry.engines().values() for weights in engine.weights)
-    for weights in known:
-        own, taken = held.own(weights), held.held(weights)
-        if own or taken:
-            row = layout.row()
-            row.label(text=f"{weights.name}: {own or words.size(taken)}, {weights.licence}")
-            text = "Forget" if own else "Delete"
-            row.operator(THREER_OT_delete_weights.bl_idname, text=text).name = weights.name
-            if not weights.sha256 and held.pinned(weights):
-                row.operator(THREER_OT_forget_hash.bl_idname).name = weights.name
+    rows = (
+        WeightsRow(weights, held.own(weights), held.held(weights), not weights.sha256 and bool(held.pinned(weights)))
+        for weights in known
+    )
+    return [row for row in rows if row.own or row.size]
 
 
 _classes = (

@@ -24,6 +24,7 @@ from ..model.reconstruction import Reconstruction
 from ..scene.build import build
 from .known import Known
 from .queue import Queue, Task
+from .scene_facts import SceneFacts
 
 INTERVAL = 0.25  # seconds between two looks at the queue
 NEWS = 0.1  # seconds between two looks at whether what drawing asked for has been found
@@ -46,6 +47,7 @@ class Work:
     addon_id: str
     queue: Queue
     known: Known  # what drawing must not wait for
+    scene_facts: SceneFacts
     weights_folder: str | None = None
     previews: Any = None
     arrived: list[Task] = field(default_factory=list)  # done, on their way into their scenes
@@ -73,7 +75,8 @@ def current() -> Work:
 def begin(home: Path, addon_id: str) -> None:
     """Called when the add-on is enabled: finds results that nobody imported."""
     global _work
-    _work = Work(addon_id, Queue(home), Known(at_once=bpy.app.background))
+    _work = Work(addon_id, Queue(home), Known(at_once=bpy.app.background), SceneFacts(keeps=not bpy.app.background))
+    _work.scene_facts.begin()
     _offer()
 
 
@@ -87,6 +90,7 @@ def end() -> None:
         _forget(task)
     work.queue.close()
     work.known.close()
+    work.scene_facts.end()
     _work = None
 
 
