@@ -35,7 +35,7 @@ from .files.plate_headers import exact
 from .model import lens
 from .model.errors import UserError, quoted
 from .model.reconstruction import (
-    MOVES,
+    MOTIONS,
     Array,
     Camera,
     Gaussians,
@@ -154,6 +154,7 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
 
     def shot(entry: Shot) -> dict[str, Any]:
         small = {name: value for name, value in located(entry).items() if name not in SHOT_ARRAYS}
+        small["move"], small["move_reason"] = small.pop("motion"), small.pop("motion_reason")  # their names in bundles
         cameras = [[number, camera(each)] for number, each in entry.cameras.items()]
         return {**small, "frame_rate": str(Fraction(entry.frame_rate)), "cameras": cameras}
 
@@ -310,14 +311,14 @@ def _shot(entry: dict[str, Any], folder: Path, prefix: str, arrays: Mapping[str,
             first_frame=_frame(entry.get("first_frame", 1)),
             missing=tuple(map(_frame, entry.get("missing", ()))),
             plate_size=None if plate_size is None else _plate_size(plate_size),
-            move=_typed(entry.get("move", ""), str),  # the first bundles did not say
-            move_reason=_typed(entry.get("move_reason", ""), str),
+            motion=_typed(entry.get("move", ""), str),  # the first bundles did not say
+            motion_reason=_typed(entry.get("move_reason", ""), str),
             **block,
         )
 
     shot = _block(make, prefix, SHOT_ARRAYS, arrays)
-    if shot.move not in ("", *MOVES):
-        raise ValueError(f"a video's camera moves as {shot.move!r:.40}")
+    if shot.motion not in ("", *MOTIONS):
+        raise ValueError(f"a video's camera moves as {shot.motion!r:.40}")
     if any(len(block) != shot.frame_count for name in SHOT_ARRAYS if (block := getattr(shot, name)) is not None):
         raise ValueError("a video's errors are not one a frame")
     return shot

@@ -38,7 +38,7 @@ else:
         shot = result.shots[0]
         errors = {name: getattr(shot, name).tolist() for name in ("median_error", "p95_error", "worst_error")
                   if getattr(shot, name) is not None}
-        end(cameras={n: plain(c) for n, c in shot.cameras.items()}, move=shot.move, errors=errors)
+        end(cameras={n: plain(c) for n, c in shot.cameras.items()}, move=shot.motion, errors=errors)
     else:
         end(refused=" ".join(["No shot was solved.", *result.notes]))
 """

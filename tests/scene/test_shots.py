@@ -148,7 +148,7 @@ def test_a_camera_that_only_turns_has_keys_for_its_rotation_alone(filmed: Any, t
     still = {number: replace(each, world_from_camera=each.world_from_camera.copy()) for number, each in FRAMES.items()}
     for each in still.values():
         each.world_from_camera[:3, 3] = (1.0, 2.0, 3.0)
-    turning = replace(filmed, shots=[replace(filmed.shots[0], cameras=still, move="nodal")])
+    turning = replace(filmed, shots=[replace(filmed.shots[0], cameras=still, motion="nodal")])
     camera = moving(build.build(turning, tmp_path / "bundle"))
     assert {curve.data_path for curve in camera.animation_data.action.fcurves} == {"rotation_quaternion"}
     places = []

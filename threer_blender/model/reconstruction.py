@@ -189,7 +189,7 @@ class Gaussians:
         return len(self.means)
 
 
-MOVES = ("free", "nodal", "zoom", "free zoom")
+MOTIONS = ("free", "nodal", "zoom", "free zoom")
 """How a shot's camera moves: freely; nodal, that is it only turns; zoom, that is nodal with a focal length that
 changes; free, with a focal length that changes."""
 
@@ -206,7 +206,7 @@ class Shot:
     `plate_size` is the width and height in the file's own pixels, where those are not square and `cameras` so are wider
     or narrower than the plate; else None.
 
-    `move` is one of MOVES, empty where nothing told it; `move_reason` is a sentence that says what did.
+    `motion` is one of MOTIONS, empty where nothing told it; `motion_reason` is a sentence that says what did.
 
     Where tracks were followed through the shot, each frame has its errors: (F,) float32, element i for the frame
     `first_frame` + i, NaN where it has no camera. `median_error`, `p95_error` (95th percentile) and `worst_error` are
@@ -219,8 +219,8 @@ class Shot:
     frame_rate: Fraction
     frame_count: int
     cameras: dict[int, Camera]
-    move: str = ""
-    move_reason: str = ""
+    motion: str = ""
+    motion_reason: str = ""
     median_error: Array | None = None
     p95_error: Array | None = None
     worst_error: Array | None = None

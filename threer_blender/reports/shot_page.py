@@ -61,7 +61,7 @@ def facts(shot: ShotReport) -> list[tuple[str, str]]:
     worst = "" if shot.worst_frame is None else f"{shot.worst_frame[1]:.2f} px at frame {shot.worst_frame[0]}"
     return [
         ("Frames", f"{shot.solved} of {len(shot.numbers)} solved"),
-        ("Move", " ".join(part for part in (shot.move and f"{shot.move}.", shot.move_reason) if part)),
+        ("Move", " ".join(part for part in (shot.motion and f"{shot.motion}.", shot.motion_reason) if part)),
         ("Error, median", f"{shot.median:.2f} px" if np.isfinite(shot.median) else ""),
         ("Error, 95th percentile", f"{shot.p95:.2f} px" if np.isfinite(shot.p95) else ""),
         ("Worst frame", worst),

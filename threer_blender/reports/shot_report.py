@@ -39,8 +39,8 @@ class ShotReport:
     """
 
     name: str
-    move: str
-    move_reason: str
+    motion: str
+    motion_reason: str
     numbers: Array
     solved: int
     values: Mapping[str, FloatArray]
@@ -66,8 +66,8 @@ def report(shot: Shot, cloud: PointCloud | None) -> ShotReport:
     jumps = values["jump"][np.isfinite(values["jump"])]
     return ShotReport(
         name=shot.video,
-        move=shot.move,
-        move_reason=shot.move_reason,
+        motion=shot.motion,
+        motion_reason=shot.motion_reason,
         numbers=numbers,
         solved=len(shot.cameras),
         values=values,
@@ -148,8 +148,8 @@ def as_json(reconstruction: Reconstruction) -> str:
         columns = {name: values for name, values in entry.values.items() if np.isfinite(values).any()}
         return {
             "shot": entry.name,
-            "move": entry.move,
-            "move_reason": entry.move_reason,
+            "move": entry.motion,
+            "move_reason": entry.motion_reason,
             "frames": len(entry.numbers),
             "solved": entry.solved,
             "reprojection_error_px": {

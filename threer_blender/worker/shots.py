@@ -96,7 +96,7 @@ def without_move(
         return None
     if only.fault == solver.STILL:
         raise UserError(only.fault)
-    if only.kind is None or only.kind.moves:
+    if only.kind is None or only.kind.translates:
         return None
     return _turning(engine, only, report)
 
@@ -204,7 +204,7 @@ def _solution(
     kind = tracked.kind
     if kind is None:
         return None
-    if kind.moves:
+    if kind.translates:
         return solver.solve_moving(tracked.tracks, keys, kind.reason, options.get("intrinsics") == "known", check)
     return solver.turned_into(solver.solve_turning(tracked.tracks, kind, tracked.focal, check), keys)
 
@@ -227,8 +227,8 @@ def _shot(tracked: TrackedVideo, solution: ShotSolution) -> Shot:
     }
     return replace(
         shot,
-        move=solution.move,
-        move_reason=solution.reason,
+        motion=solution.motion,
+        motion_reason=solution.reason,
         median_error=errors["median"],
         p95_error=errors["p95"],
         worst_error=errors["worst"],

@@ -22,7 +22,7 @@ class Made:
     cameras: dict[int, Camera]
 
 
-def look(centre: Any, target: Any) -> Array:
+def look_at(centre: Any, target: Any) -> Array:
     forward = np.asarray(target, float) - centre
     forward /= np.linalg.norm(forward)
     right = np.cross([0, 1, 0], forward)
@@ -61,8 +61,8 @@ def shot(
         pixels = camera.project(world + np.outer(walks, [0.05 * index, 0, 0]))
         pixels = pixels + noise * random.standard_normal(pixels.shape)
         inside = np.all((pixels > 5) & (pixels < (WIDTH - 5, HEIGHT - 5)), axis=1)
-        seen = np.flatnonzero(inside & (index >= begins) & (index < begins + longest))
-        rows.append((seen, np.full(len(seen), index), pixels[seen]))
+        visible = np.flatnonzero(inside & (index >= begins) & (index < begins + longest))
+        rows.append((visible, np.full(len(visible), index), pixels[visible]))
     point, frame, pixels = (np.concatenate(column) for column in zip(*rows, strict=True))
     order = np.lexsort((frame, point))
     tracks = Tracks(point[order], frame[order], pixels[order], np.full(len(point), np.nan))
@@ -73,18 +73,18 @@ def shot(
 def turning(frames: int = 24, angle: float = 0.35) -> Any:
     """Poses of a camera that pans and tilts in place."""
     aims = np.linspace(-1, 1, frames)
-    return [look((0.3, -0.2, -1.0), (4 * angle * a, 0.8 * np.sin(3 * a), 5.0)) for a in aims]
+    return [look_at((0.3, -0.2, -1.0), (4 * angle * a, 0.8 * np.sin(3 * a), 5.0)) for a in aims]
 
 
 def moving(frames: int = 24) -> Any:
     """Poses of a camera that goes to the side and forward on a curve."""
     aims = np.linspace(-1, 1, frames)
-    return [look((1.2 * a, 0.2 * np.sin(4 * a), -1 + 0.4 * a * a), (0.3 * a, 0, 5.0)) for a in aims]
+    return [look_at((1.2 * a, 0.2 * np.sin(4 * a), -1 + 0.4 * a * a), (0.3 * a, 0, 5.0)) for a in aims]
 
 
-def rotation_errors(found: Any, true: Any) -> Array:
+def rotation_errors(estimated: Any, true: Any) -> Array:
     """Degrees by which each camera is turned wrongly, after one turn of the world for all."""
-    here = np.array([camera.world_from_camera[:3, :3] for camera in found])
+    here = np.array([camera.world_from_camera[:3, :3] for camera in estimated])
     there = np.array([camera.world_from_camera[:3, :3] for camera in true])
     left, _, right = np.linalg.svd(np.einsum("nij,nkj->ik", there, here))
     off = np.einsum("nji,njk->nik", left @ right @ here, there)

@@ -14,10 +14,10 @@ def test_a_frames_errors_and_its_coverage() -> None:
         np.arange(72 + 5), np.repeat([0, 2], [72, 5]), np.concatenate([half, half[:5]]), np.full(77, np.nan)
     )
     errors = np.concatenate([np.arange(72) / 72, np.ones(5)])
-    found = measure(tracks, errors, 3, (640, 360))
-    assert np.isclose(found.coverage[0], 0.5)
-    assert np.isclose(found.median[0], np.median(errors[:72]))
-    assert np.isclose(found.p95[0], np.percentile(errors[:72], 95))
-    assert np.isclose(found.worst[0], 71 / 72)
-    assert found.inliers[0] == 72
-    assert np.isnan([column[1:] for column in vars(found).values()]).all()  # no tracks, and too few
+    measured = measure(tracks, errors, 3, (640, 360))
+    assert np.isclose(measured.coverage[0], 0.5)
+    assert np.isclose(measured.median[0], np.median(errors[:72]))
+    assert np.isclose(measured.p95[0], np.percentile(errors[:72], 95))
+    assert np.isclose(measured.worst[0], 71 / 72)
+    assert measured.inliers[0] == 72
+    assert np.isnan([column[1:] for column in vars(measured).values()]).all()  # no tracks, and too few

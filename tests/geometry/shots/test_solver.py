@@ -16,7 +16,7 @@ from . import made
 
 def solve_turning(shot: Path, focal: Any = None) -> Any:
     kind = solver.kind_of(shot.tracks, focal)
-    assert not kind.moves
+    assert not kind.translates
     return solver.solve_turning(shot.tracks, kind, focal)
 
 
@@ -42,7 +42,7 @@ def turned_wrong(solution: Any, shot: Path) -> Any:
 def test_a_camera_that_only_turns() -> None:
     shot = made.shot(made.turning())
     solution = solve_turning(shot)
-    assert solution.move == "nodal"
+    assert solution.motion == "nodal"
     assert sorted(solution.cameras) == sorted(shot.cameras)
     assert turned_wrong(solution, shot).max() < 0.02
     assert focal_errors(solution, shot).max() < 0.003
@@ -54,7 +54,7 @@ def test_a_zoom_is_told_from_a_move_and_its_focal_lengths_are_found() -> None:
     focals = 500 * 1.8 ** np.linspace(0, 1, 24) ** 2
     shot = made.shot(made.turning(), focals)
     solution = solve_turning(shot)
-    assert solution.move == "zoom"
+    assert solution.motion == "zoom"
     assert "by a factor of 1.8" in solution.reason
     assert focal_errors(solution, shot).max() < 0.005
     assert turned_wrong(solution, shot).max() < 0.02
@@ -63,7 +63,7 @@ def test_a_zoom_is_told_from_a_move_and_its_focal_lengths_are_found() -> None:
 def test_a_bent_lens_is_straightened() -> None:
     shot = made.shot(made.turning(), [450.0] * 24, distortion=Distortion("RADIAL", (-0.2, 0.03)))
     solution = solve_turning(shot)
-    assert solution.move == "nodal"
+    assert solution.motion == "nodal"
     assert focal_errors(solution, shot).max() < 0.005
     assert turned_wrong(solution, shot).max() < 0.03
 
@@ -71,9 +71,9 @@ def test_a_bent_lens_is_straightened() -> None:
 def test_a_camera_that_moves() -> None:
     shot = made.shot(made.moving())
     kind = solver.kind_of(shot.tracks, None)
-    assert kind.moves
+    assert kind.translates
     solution = solver.solve_moving(shot.tracks, keys(shot), kind.reason)
-    assert solution.move == "free"
+    assert solution.motion == "free"
     assert sorted(solution.cameras) == sorted(shot.cameras)
     assert turned_wrong(solution, shot).max() < 0.03
     assert focal_errors(solution, shot).max() < 0.004
@@ -91,18 +91,18 @@ def test_a_move_with_a_zoom() -> None:
     focals = 500 * 1.5 ** np.linspace(0, 1, 24)
     shot = made.shot(made.moving(), focals)
     solution = solver.solve_moving(shot.tracks, keys(shot, focal=1.02), "")
-    assert solution.move == "free zoom"
+    assert solution.motion == "free zoom"
     assert focal_errors(solution, shot).max() < 0.005
 
 
 def test_a_move_that_ends_in_a_pan() -> None:
     poses = made.moving(14)
     centre, aim = poses[-1][:3, 3], poses[-1][:3, 3] + 5 * poses[-1][:3, 2]
-    poses += [made.look(centre, (aim[0] + 5 * a, aim[1] + np.sin(4 * a), aim[2])) for a in np.linspace(0, 1, 15)[1:]]
+    poses += [made.look_at(centre, (aim[0] + 5 * a, aim[1] + np.sin(4 * a), aim[2])) for a in np.linspace(0, 1, 15)[1:]]
     shot = made.shot(poses, points=2000, longest=12)
     solved = {number: camera for number, camera in keys(shot, every=3).items() if number <= 14}  # none of the pan
     solution = solver.solve_moving(shot.tracks, solved, "")
-    assert solution.move == "free"
+    assert solution.motion == "free"
     assert len(solution.cameras) == 28
     assert turned_wrong(solution, shot).max() < 0.04
     assert "It only turns, or rests, in the frames" in solution.reason
@@ -118,7 +118,7 @@ def test_a_known_lens_stays() -> None:
 def test_someone_who_walks_does_not_matter() -> None:
     plain, walked = made.shot(made.turning()), made.shot(made.turning(), walking=0.3)
     solution = solve_turning(walked)
-    assert solution.move == "nodal"
+    assert solution.motion == "nodal"
     assert turned_wrong(solution, walked).max() < 0.02
     assert np.nanmax(solution.errors.inliers) < 0.85 * np.nanmax(solve_turning(plain).errors.inliers)
 
@@ -138,7 +138,7 @@ def test_a_turn_too_small_for_the_focal_length_says_so() -> None:
     focals = 500 * 1.5 ** np.linspace(0, 1, 24)
     shot = made.shot(made.turning(1) * 24, focals)
     solution = solve_turning(shot)
-    assert solution.move == "zoom"
+    assert solution.motion == "zoom"
     assert "a guess" in solution.reason
     known = solve_turning(shot, focal=float(np.median(focals)))
     assert focal_errors(known, shot).max() < 0.05

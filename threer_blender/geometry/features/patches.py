@@ -196,8 +196,8 @@ def _follow_level(
 ) -> None:
     for i in range(len(out)):
         x0, y0 = places[i, 0] / scale, places[i, 1] / scale
-        found, x, y = _shift(first, second, x0, y0, out[i, 0] / scale, out[i, 1] / scale)
-        if found:
+        tracked, x, y = _shift(first, second, x0, y0, out[i, 0] / scale, out[i, 1] / scale)
+        if tracked:
             out[i, 0], out[i, 1] = x * scale, y * scale
         elif last:
             inside[i] = False

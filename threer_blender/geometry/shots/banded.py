@@ -90,14 +90,14 @@ def solve(system: System, damping: float) -> tuple[FloatArray, FloatArray, Float
     """The damped Gauss-Newton steps (F × K,) of the frames' unknowns, (G,) of the lens', and (P, 3) of the points'."""
     layout, rows = system.layout, system.rows
     size, count = layout.chunk * layout.width, len(system.lens_prior)
-    diagonal, following = np.zeros((layout.blocks, size, size)), np.zeros((layout.blocks, size, size))
+    diagonal, superdiagonal = np.zeros((layout.blocks, size, size)), np.zeros((layout.blocks, size, size))
     border, gradient = np.zeros((layout.blocks, size, count)), np.zeros(layout.blocks * size)
     corner, lens_gradient = np.zeros((count, count)), system.lens_gradient.copy()
     information, lens_information = np.zeros(layout.blocks * size), system.lens_prior.copy()
-    _add_priors(system.priors.slots, system.priors.factors, system.prior_residuals, system.held, diagonal, following,
-                gradient, information)  # fmt: skip
+    _add_priors(system.priors.slots, system.priors.factors, system.prior_residuals, system.held, diagonal,
+                superdiagonal, gradient, information)  # fmt: skip
     inverses, point_gradients = _reduce(
-        rows, layout.camera, layout.start, layout.width, layout.chunk, damping, diagonal, following, border, corner,
+        rows, layout.camera, layout.start, layout.width, layout.chunk, damping, diagonal, superdiagonal, border, corner,
         gradient, lens_gradient, information, lens_information,
     )  # fmt: skip
     upper = np.triu(diagonal, 1)
@@ -106,7 +106,7 @@ def solve(system: System, damping: float) -> tuple[FloatArray, FloatArray, Float
     corner[np.diag_indices(count)] += np.where(lens_information > 0, 1e-12, 1.0)
     empty = np.where(information > 0, 1e-12, 1.0) + damping * information
     diagonal[:, np.arange(size), np.arange(size)] += empty.reshape(layout.blocks, size)
-    frames, of_lens = _eliminated(diagonal, following, border, corner, gradient.reshape(-1, size), lens_gradient)
+    frames, of_lens = _eliminated(diagonal, superdiagonal, border, corner, gradient.reshape(-1, size), lens_gradient)
     frames = frames[: layout.frames * layout.width]
     points = _points(rows, layout.camera, layout.start, frames, of_lens, inverses, point_gradients)
     return frames, of_lens, points
@@ -114,7 +114,7 @@ def solve(system: System, damping: float) -> tuple[FloatArray, FloatArray, Float
 
 def _eliminated(
     diagonal: FloatArray,
-    following: FloatArray,
+    superdiagonal: FloatArray,
     border: FloatArray,
     corner: FloatArray,
     gradient: FloatArray,
@@ -127,12 +127,12 @@ def _eliminated(
     corner, lens_right = corner.copy(), -lens_gradient
     for b in range(blocks):
         last = b == blocks - 1
-        columns = [side, right[:, None]] if last else [side, right[:, None], following[b]]
+        columns = [side, right[:, None]] if last else [side, right[:, None], superdiagonal[b]]
         solved.append(np.linalg.solve(block, np.concatenate(columns, axis=1)))
         corner -= side.T @ solved[b][:, :count]
         lens_right = lens_right - side.T @ solved[b][:, count]
         if not last:
-            across = following[b].T
+            across = superdiagonal[b].T
             block = diagonal[b + 1] - across @ solved[b][:, count + 1 :]
             right = -gradient[b + 1] - across @ solved[b][:, count]
             side = border[b + 1] - across @ solved[b][:, :count]
@@ -146,19 +146,19 @@ def _eliminated(
 
 
 @compiled()
-def _add(diagonal: Array, following: Array, first: int, second: int, value: float) -> None:
+def _add(diagonal: Array, superdiagonal: Array, first: int, second: int, value: float) -> None:
     """Adds to an element of the matrix; those left of the diagonal are the others' mirror."""
     size = diagonal.shape[1]
     b, other = first // size, second // size
     if b == other and first <= second:
         diagonal[b, first - b * size, second - b * size] += value
     elif other == b + 1:
-        following[b, first - b * size, second - other * size] += value
+        superdiagonal[b, first - b * size, second - other * size] += value
 
 
 @compiled()
 def _add_priors(
-    slots: Array, factors: Array, residuals: Array, held: Array, diagonal: Array, following: Array, gradient: Array,
+    slots: Array, factors: Array, residuals: Array, held: Array, diagonal: Array, superdiagonal: Array, gradient: Array,
     information: Array,
 ) -> None:  # fmt: skip
     for r in range(len(slots)):
@@ -170,13 +170,14 @@ def _add_priors(
             information[first] += factors[r, i] ** 2
             for j in range(3):
                 if not held[slots[r, j]]:
-                    _add(diagonal, following, first, slots[r, j], factors[r, i] * factors[r, j])
+                    _add(diagonal, superdiagonal, first, slots[r, j], factors[r, i] * factors[r, j])
 
 
 @compiled(fastmath=True)
 def _reduce(
-    rows: Rows, camera: Array, start: Array, width: int, chunk: int, damping: float, diagonal: Array, following: Array,
-    border: Array, corner: Array, gradient: Array, lens_gradient: Array, information: Array, lens_information: Array,
+    rows: Rows, camera: Array, start: Array, width: int, chunk: int, damping: float, diagonal: Array,
+    superdiagonal: Array, border: Array, corner: Array, gradient: Array, lens_gradient: Array, information: Array,
+    lens_information: Array,
 ) -> tuple[Array, Array]:  # fmt: skip
     """Adds what the observations say, their points eliminated; of the blocks on the diagonal the upper half only.
 
@@ -192,13 +193,13 @@ def _reduce(
     ends = np.zeros(longest + 1, np.int64)  # of the run of frames in one block that an observation begins or goes on
     for point in range(points):
         first, count = start[point], start[point + 1] - start[point]
-        block, own_gradient = np.zeros((3, 3)), np.zeros(3)
+        block, point_gradient = np.zeros((3, 3)), np.zeros(3)
         lens_mixed = np.zeros((lens_width, 3))
         for a in range(count):
             m = first + a
             for r in range(2):
                 for i in range(3):
-                    own_gradient[i] += inner[m, r, i] * residuals[m, r]
+                    point_gradient[i] += inner[m, r, i] * residuals[m, r]
                     for j in range(3):
                         block[i, j] += inner[m, r, i] * inner[m, r, j]
                     for g in range(lens_width):
@@ -206,14 +207,14 @@ def _reduce(
         for i in range(3):
             block[i, i] += damping * block[i, i] + 1e-12
         inverse = inverted(block)
-        inverses[point], gradients[point] = inverse, own_gradient
+        inverses[point], gradients[point] = inverse, point_gradient
         lens_solved = np.zeros((lens_width, 3))
         for g in range(lens_width):
             for i in range(3):
                 for j in range(3):
                     lens_solved[g, i] += lens_mixed[g, j] * inverse[j, i]
             for i in range(3):
-                lens_gradient[g] -= lens_solved[g, i] * own_gradient[i]
+                lens_gradient[g] -= lens_solved[g, i] * point_gradient[i]
             for h in range(lens_width):
                 for i in range(3):
                     corner[g, h] -= lens_solved[g, i] * lens_mixed[h, i]
@@ -229,7 +230,7 @@ def _reduce(
                     solved[i, n] = 0.0
                     for j in range(3):
                         solved[i, n] += mixed[j, n] * inverse[j, i]
-                    gradient[base + k] -= solved[i, n] * own_gradient[i]
+                    gradient[base + k] -= solved[i, n] * point_gradient[i]
                 for r in range(2):
                     gradient[base + k] += outer[m, r, k] * residuals[m, r]
                     information[base + k] += outer[m, r, k] ** 2
@@ -259,7 +260,7 @@ def _reduce(
                 c = a
                 while c < count:
                     d = camera[first + c] // chunk
-                    target = diagonal[b, row + k] if d == b else following[b, row + k]
+                    target = diagonal[b, row + k] if d == b else superdiagonal[b, row + k]
                     offset = (camera[first + c] - c) * width - d * size
                     for other in range(n if c == a else c * width, ends[c] * width):
                         value = x * mixed[0, other] + y * mixed[1, other] + z * mixed[2, other]

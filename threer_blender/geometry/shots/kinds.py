@@ -25,11 +25,11 @@ from .problem import NOISE, POSE, ZOOM, Freedom, ShotLens, ShotProblem, ShotStat
 COMPARED = 30  # frames, evenly over the shot
 STEPS = (1, 2, 4, 8)  # how many of them apart the two frames of a pair are
 LEAST_MATCHES = 30  # of a pair
-EPIPOLAR_PARAMETERS, TURN_PARAMETERS, ZOOM_PARAMETERS = 7, 3, 1
+EPIPOLAR_PARAMETERS, ROTATION_PARAMETERS, ZOOM_PARAMETERS = 7, 3, 1
 LARGEST = 4.0 + 2 * np.log(4)  # what a match costs that a model does not explain, Torr's 2 (r - d) for turning cameras
 SEED = 1
 STILL = 1e-3  # of the longer side: a camera does not move whose points, most of them, move by less in the whole shot
-TELLS = 9.0  # by how much the errors' squares over the noise must grow where the focal length is wrong by WRONG
+OBSERVABLE = 9.0  # by how much the errors' squares over the noise must grow where the focal length is wrong by WRONG
 WRONG = 1.1
 ANCHOR = 1e6  # how strongly a frame's focal length is held while another one is tried
 LOSS_OVER_NOISE = 3.0
@@ -38,14 +38,17 @@ LABELS = {"free": "a move", "nodal": "turning alone", "zoom": "turning and zoomi
 
 @dataclass(frozen=True)
 class Kind:
-    """Whether the camera `moves`, and the `reason` in a sentence. `turning` explains COMPARED frames best without a
-    move, `turning_zooms` is whether it zooms, and `focal_told` whether the frames tell its focal length."""
+    """Whether the camera `translates`, and the `reason` in a sentence.
 
-    moves: bool
+    `turning` is the camera that explains COMPARED frames best without a move. `turning_zooms`: whether that one zooms.
+    `focal_observable`: whether the frames determine its focal length.
+    """
+
+    translates: bool
     reason: str
     turning: Adjusted
     turning_zooms: bool
-    focal_told: bool
+    focal_observable: bool
 
 
 def is_still(tracks: Tracks, frames: int, size: tuple[int, int]) -> bool:
@@ -76,19 +79,22 @@ def choose(
     each = np.log(4 * max(matches, 1))
     scores = {
         "free": score(epipolar, noise, 3) + EPIPOLAR_PARAMETERS * len(pairs) * each,
-        "nodal": score(_transfer(some, pairs, solved[False]), noise, 2) + TURN_PARAMETERS * len(frames) * each,
+        "nodal": score(_transfer(some, pairs, solved[False]), noise, 2) + ROTATION_PARAMETERS * len(frames) * each,
         "zoom": score(_transfer(some, pairs, solved[True]), noise, 2)
-        + (TURN_PARAMETERS + ZOOM_PARAMETERS) * len(frames) * each,
+        + (ROTATION_PARAMETERS + ZOOM_PARAMETERS) * len(frames) * each,
     }
     best = min(scores, key=lambda name: scores[name])
     zooms = scores["zoom"] < scores["nodal"]
     turning = solved[zooms]
-    told = focal_known or _tells_focal(turning, zooms, numbers[frames], noise)
+    focal_observable = focal_known or _is_focal_observable(turning, zooms, numbers[frames], noise)
     median = {name: float(np.median(solved[zooming].errors)) for name, zooming in (("nodal", False), ("zoom", True))}
-    return Kind(best == "free", _reason(best, scores, median, turning, told), turning, zooms, told)
+    reason = _reason(best, scores, median, turning, focal_observable)
+    return Kind(best == "free", reason, turning, zooms, focal_observable)
 
 
-def _reason(best: str, scores: Mapping[str, float], median: Mapping[str, float], turning: Adjusted, told: bool) -> str:
+def _reason(
+    best: str, scores: Mapping[str, float], median: Mapping[str, float], turning: Adjusted, focal_observable: bool
+) -> str:
     others = ", ".join(f"{LABELS[name]} {score:.0f}" for name, score in scores.items() if name != best)
     compared = f"(information criterion {scores[best]:.0f}; {others})"
     if best == "free":
@@ -100,13 +106,13 @@ def _reason(best: str, scores: Mapping[str, float], median: Mapping[str, float],
         f"{compared}."
     )
     if best == "zoom":
-        growth = float(np.exp(np.ptp(turning.state.zooms)))
+        zoom_factor = float(np.exp(np.ptp(turning.state.zooms)))
         sentence = (
-            f"The camera only turns and zooms, by a factor of {growth:.2f}: that explains the points to "
+            f"The camera only turns and zooms, by a factor of {zoom_factor:.2f}: that explains the points to "
             f"{median[best]:.2f} px, turning alone to {median['nodal']:.2f} px, and nothing is left for a move "
             f"{compared}."
         )
-    if not told:
+    if not focal_observable:
         sentence += (
             " It turns too little to tell its focal length, which is a guess; enter the focal length where it is known."
         )
@@ -148,13 +154,13 @@ def choose_zoom(
         for each in (fixed, zooming)
     ]
     scores[1] += ZOOM_PARAMETERS * len(frames) * np.log(4 * len(some.point))
-    growth = float(np.exp(np.ptp(zooming.state.zooms)))
+    zoom_factor = float(np.exp(np.ptp(zooming.state.zooms)))
     fixed_error, zooming_error = (float(np.median(each.errors)) for each in (fixed, zooming))
     compared = f"(information criterion {min(scores):.0f} against {max(scores):.0f})"
     if scores[1] < scores[0]:
         return True, (
-            f"It zooms as well, by a factor of {growth:.2f}: that leaves {zooming_error:.2f} px, a fixed focal length "
-            f"{fixed_error:.2f} px {compared}."
+            f"It zooms as well, by a factor of {zoom_factor:.2f}: that leaves {zooming_error:.2f} px, a fixed focal "
+            f"length {fixed_error:.2f} px {compared}."
         )
     return False, f"Its focal length does not change: that leaves {fixed_error:.2f} px {compared}."
 
@@ -205,8 +211,8 @@ def _epipolar(tracks: Tracks, pairs: list[tuple[int, int, Array, Array]], least:
     errors, noise = [np.empty(0)], []
     for _, _, first, second in pairs:
         x, y = tracks.pixels[first], tracks.pixels[second]
-        found = pycolmap.estimate_fundamental_matrix(x, y, options)
-        off = np.full(len(x), np.inf) if found is None else _sampson(found["F"], x, y)
+        estimate = pycolmap.estimate_fundamental_matrix(x, y, options)
+        off = np.full(len(x), np.inf) if estimate is None else _sampson(estimate["F"], x, y)
         errors.append(off)
         noise.append(1.4826 * float(np.median(off)))
     return np.concatenate(errors), max(least, float(np.quantile(noise, 0.25)) if noise else least)
@@ -233,8 +239,8 @@ def _transfer(tracks: Tracks, pairs: list[tuple[int, int, Array, Array]], turnin
         local = rays[first] @ (state.rotations[there] @ state.rotations[here].T).T
         ideal = local[:, :2] / np.where(local[:, 2:] > 1e-9, local[:, 2:], np.nan)
         off = lens.distort(distortion, ideal) * focals[there] + centre - tracks.pixels[second]
-        growth = float(focals[there, 0] / focals[here, 0])
-        errors.append(np.nan_to_num(np.linalg.norm(off, axis=1) / np.sqrt(1 + growth**2), nan=np.inf))
+        scale = float(focals[there, 0] / focals[here, 0])
+        errors.append(np.nan_to_num(np.linalg.norm(off, axis=1) / np.sqrt(1 + scale**2), nan=np.inf))
     return np.concatenate(errors)
 
 
@@ -243,7 +249,7 @@ def score(errors: FloatArray, noise: float, dimension: int) -> float:
     return float(np.minimum((errors / noise) ** 2 + dimension * np.log(4), LARGEST).sum())
 
 
-def _tells_focal(turning: Adjusted, zooms: bool, numbers: Array, noise: float) -> bool:
+def _is_focal_observable(turning: Adjusted, zooms: bool, numbers: Array, noise: float) -> bool:
     """Whether another focal length would explain the points noticeably worse."""
     middle = len(numbers) // 2
     anchor = banded.Priors(np.full((1, 3), middle * POSE + ZOOM), np.array([[ANCHOR, 0.0, 0.0]]))
@@ -261,4 +267,4 @@ def _tells_focal(turning: Adjusted, zooms: bool, numbers: Array, noise: float) -
         start = replace(state, lens=values, zooms=state.zooms - state.zooms[middle])
         return problem.cost(problem.descend(start, LOSS_OVER_NOISE * noise, trials=10), LOSS_OVER_NOISE * noise)
 
-    return min(cost(WRONG), cost(1 / WRONG)) - cost(1.0) > TELLS * noise**2
+    return min(cost(WRONG), cost(1 / WRONG)) - cost(1.0) > OBSERVABLE * noise**2

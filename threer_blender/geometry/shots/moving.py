@@ -31,13 +31,13 @@ PASSES = 6
 @dataclass
 class _Start:
     """What is known so far: which frames are `posed` (F,), with their `rotations` and `centres`; which points are
-    `placed` (P,) where rays meet, or `guessed` at a depth of their neighbours."""
+    `triangulated` (P,) where rays meet, or `guessed` at a depth of their neighbours."""
 
     posed: BoolArray
     rotations: FloatArray
     centres: FloatArray
     points: FloatArray
-    placed: BoolArray
+    triangulated: BoolArray
     guessed: BoolArray
 
 
@@ -70,7 +70,7 @@ def start(
         known.rotations[index] = from_world[:3, :3]
         known.centres[index] = -from_world[:3, :3].T @ from_world[:3, 3]
     known.centres -= known.centres[known.posed].mean(axis=0)
-    _place(tracks, rays, known)
+    _triangulate(tracks, rays, known)
     depth = _depths(tracks, known)
     usual = float(np.median(depth[depth > 0])) if (depth > 0).any() else 1.0
     known.centres /= usual
@@ -79,7 +79,7 @@ def start(
         check()
         before = int(known.posed.sum())
         _pose_frames(tracks, rays, numbers, known, float(shot_lens.focal.mean()), max(shot_lens.size))
-        _place(tracks, rays, known)
+        _triangulate(tracks, rays, known)
         if known.posed.all() or (int(known.posed.sum()) == before and known.guessed.any()):
             break
         _guess(tracks, rays, known)
@@ -124,10 +124,10 @@ def _depths(tracks: Tracks, known: _Start) -> FloatArray:
     """(M,) camera z of the observations of placed points in posed frames; 0 for the others."""
     local = known.points[tracks.point] - known.centres[tracks.camera]
     depth = (known.rotations[tracks.camera, 2] * local).sum(axis=1)
-    return np.where(known.placed[tracks.point] & known.posed[tracks.camera], depth, 0.0)
+    return np.where(known.triangulated[tracks.point] & known.posed[tracks.camera], depth, 0.0)
 
 
-def _place(tracks: Tracks, rays: FloatArray, known: _Start) -> None:
+def _triangulate(tracks: Tracks, rays: FloatArray, known: _Start) -> None:
     """Points where the rays of posed frames meet, if there is parallax: least squares across the rays, robustly."""
     mine = np.flatnonzero(known.posed[tracks.camera] & rays.any(axis=1))
     point, count = tracks.point[mine], len(tracks)
@@ -151,14 +151,14 @@ def _place(tracks: Tracks, rays: FloatArray, known: _Start) -> None:
         off = np.linalg.norm(np.einsum("mij,mj->mi", across, towards), axis=1) / length
         weights = Cauchy(LOSS).weight(off) / length**2
     behind = np.bincount(point[((points[point] - centres) * world).sum(axis=1) <= 0], minlength=count) > 0
-    known.placed = (2 * np.degrees(np.arcsin(np.clip(sine, 0, 1))) > LEAST_PARALLAX) & ~behind
-    known.guessed &= ~known.placed
-    known.points = np.where(known.placed[:, None], points, known.points)
+    known.triangulated = (2 * np.degrees(np.arcsin(np.clip(sine, 0, 1))) > LEAST_PARALLAX) & ~behind
+    known.guessed &= ~known.triangulated
+    known.points = np.where(known.triangulated[:, None], points, known.points)
 
 
 def _guess(tracks: Tracks, rays: FloatArray, known: _Start) -> None:
     """A depth for the points without parallax: that of the placed ones in the first posed frame that sees them."""
-    mine = np.flatnonzero(known.posed[tracks.camera] & ~known.placed[tracks.point] & rays.any(axis=1))
+    mine = np.flatnonzero(known.posed[tracks.camera] & ~known.triangulated[tracks.point] & rays.any(axis=1))
     _, first = np.unique(tracks.point[mine], return_index=True)
     depth = _depths(tracks, known)
     usual = float(np.median(depth[depth > 0])) if (depth > 0).any() else 1.0
@@ -183,14 +183,14 @@ def _pose_frames(tracks: Tracks, rays: FloatArray, numbers: IntArray, known: _St
             continue
         mine = begins[edges[frame] : edges[frame + 1]]
         mine = mine[rays[mine].any(axis=1)]
-        sure = mine[known.placed[tracks.point[mine]]]
-        if len(sure) < LEAST_POINTS:
-            sure = mine[(known.placed | known.guessed)[tracks.point[mine]]]
-        if len(sure) < LEAST_POINTS:
+        usable = mine[known.triangulated[tracks.point[mine]]]
+        if len(usable) < LEAST_POINTS:
+            usable = mine[(known.triangulated | known.guessed)[tracks.point[mine]]]
+        if len(usable) < LEAST_POINTS:
             continue
         rotation, centre = _between(frame, numbers, known)
-        points, loss = known.points[tracks.point[sure]], LOSS * longer / focal
-        rotation, centre, off = _pose(rotation, centre, points, rays[sure], loss)
+        points, loss = known.points[tracks.point[usable]], LOSS * longer / focal
+        rotation, centre, off = _pose(rotation, centre, points, rays[usable], loss)
         if (off < AGREES * longer / focal).mean() >= SUPPORT:
             known.rotations[frame], known.centres[frame], known.posed[frame] = rotation, centre, True
 
@@ -203,9 +203,9 @@ def _between(frame: int, numbers: IntArray, known: _Start) -> tuple[FloatArray, 
     if first == last:
         return known.rotations[first], known.centres[first]
     share = (numbers[frame] - numbers[first]) / (numbers[last] - numbers[first])
-    turn = rotations.to_vectors(known.rotations[last] @ known.rotations[first].T)
+    rotation_vector = rotations.to_vectors(known.rotations[last] @ known.rotations[first].T)
     centre = (1 - share) * known.centres[first] + share * known.centres[last]
-    return rotations.from_vectors(share * turn) @ known.rotations[first], centre
+    return rotations.from_vectors(share * rotation_vector) @ known.rotations[first], centre
 
 
 def _pose(
@@ -215,12 +215,12 @@ def _pose(
 
     The loss narrows to `loss`.
     """
-    seen = rays[:, :2]
+    observed = rays[:, :2]
     for step in range(STEPS):
         local = (points - centre) @ rotation.T
         depth = np.maximum(local[:, 2], 1e-6)
         plane = local[:, :2] / depth[:, None]
-        off = plane - seen
+        off = plane - observed
         x, y = plane.T
         inverse, zero = 1 / depth, np.zeros(len(depth))
         # Of the projection, by a turn of the camera and a shift: local -> local + turn × local + shift.
@@ -237,11 +237,11 @@ def _pose(
         normal = np.einsum("mki,mkj,m->ij", slope, slope, weight)
         normal[np.diag_indices(6)] *= 1 + 1e-6
         change = -np.linalg.lstsq(normal, np.einsum("mki,mk,m->i", slope, off, weight), rcond=None)[0]
-        turn = rotations.from_vectors(change[:3])
-        centre = centre - rotation.T @ turn.T @ change[3:]
-        rotation = turn @ rotation
+        update = rotations.from_vectors(change[:3])
+        centre = centre - rotation.T @ update.T @ change[3:]
+        rotation = update @ rotation
     local = (points - centre) @ rotation.T
-    error = np.linalg.norm(local[:, :2] / np.maximum(local[:, 2:], 1e-6) - seen, axis=1)
+    error = np.linalg.norm(local[:, :2] / np.maximum(local[:, 2:], 1e-6) - observed, axis=1)
     return rotation, centre, np.where(local[:, 2] > 0, error, np.inf)
 
 

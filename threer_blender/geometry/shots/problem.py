@@ -23,7 +23,7 @@ from ..robust_losses import Cauchy
 from . import banded
 
 POSE = 7  # unknowns of a frame: rotation, centre, logarithm of its focal length over the lens'
-TURN, CENTRE, ZOOM = slice(0, 3), slice(3, 6), 6
+ROTATION, CENTRE, ZOOM = slice(0, 3), slice(3, 6), 6
 LENS_CENTRE, TERMS = slice(1, 3), slice(3, None)  # of a lens' unknowns; the first is the logarithm of its focal factor
 LENS_STEP = 1e-6  # normalised units; for the numeric derivative of the lens
 NEAREST = 1e-9  # of a unit vector; what is nearer lies behind the camera
@@ -67,18 +67,18 @@ class ShotLens:
 class Anchors:
     """Poses that another source gives some `frames` (K,): `rotations` (K, 3, 3) camera from world, `centres` (K, 3).
 
-    `turn_spread` in radians and `centre_spread` in units are how well each is believed.
+    `rotation_spread` in radians and `centre_spread` in units are how well each is believed.
     """
 
     frames: Array
     rotations: FloatArray
     centres: FloatArray
-    turn_spread: float
+    rotation_spread: float
     centre_spread: float
 
     def priors(self) -> tuple[banded.Priors, FloatArray]:
         """Terms on turns away from the rotations, and on the centres, with what the terms should be."""
-        spreads = np.repeat([self.turn_spread, self.centre_spread], 3)
+        spreads = np.repeat([self.rotation_spread, self.centre_spread], 3)
         slots = (self.frames[:, None] * POSE + np.arange(ZOOM)).ravel()
         factors = np.tile(1 / spreads, len(self.frames))
         wanted = np.concatenate([np.zeros_like(self.centres), self.centres / self.centre_spread], axis=1)
@@ -88,12 +88,12 @@ class Anchors:
 
 @dataclass(frozen=True)
 class Freedom:
-    """What a frame may do: `moves` where centres, and so depths, are unknowns; `zooms` where focal lengths are.
+    """What a frame may do: `translates` where centres, and so depths, are unknowns; `zooms` where focal lengths are.
 
     `priors` are linear terms on the unknowns of frames, and `anchors` hold the world, if there are any.
     """
 
-    moves: bool
+    translates: bool
     zooms: bool
     priors: banded.Priors = banded.NO_PRIORS
     anchors: Anchors | None = None
@@ -106,7 +106,7 @@ class ShotProblem:
         self.tracks, self.lens, self.freedom, self.frames = tracks, shot_lens, freedom, frames
         self._start = np.searchsorted(tracks.point, np.arange(len(tracks) + 1))
         self._terms = len(lens.MODELS[shot_lens.model])
-        self._free = np.flatnonzero(np.repeat([True, freedom.moves, freedom.zooms], [3, 3, 1]))
+        self._free = np.flatnonzero(np.repeat([True, freedom.translates, freedom.zooms], [3, 3, 1]))
         self._held = np.zeros((frames, len(self._free)), np.bool_)
         fixed = int(np.bincount(tracks.camera, minlength=frames).argmax())  # its camera stays: it is the world
         self._held[fixed] = (self._free < ZOOM) & (freedom.anchors is None)
@@ -138,9 +138,9 @@ class ShotProblem:
 
     def errors(self, state: ShotState) -> FloatArray:
         """(M,) pixels between each observation and its projected point; infinite where its camera cannot see it."""
-        _, bent, seen = self._bent(state)
-        off = self._pixels(state, bent) - self.tracks.pixels
-        distance: FloatArray = np.where(seen, np.hypot(off[:, 0], off[:, 1]), np.inf)
+        _, distorted, visible = self._distorted(state)
+        off = self._pixels(state, distorted) - self.tracks.pixels
+        distance: FloatArray = np.where(visible, np.hypot(off[:, 0], off[:, 1]), np.inf)
         return distance
 
     def cost(self, state: ShotState, loss: float) -> float:
@@ -151,16 +151,16 @@ class ShotProblem:
         return float(Cauchy(loss).cost(errors).sum() + 0.5 * priors)
 
     # ------------------------------------------------------------------------------------------- model
-    def _bent(self, state: ShotState) -> tuple[FloatArray, FloatArray, Array]:
+    def _distorted(self, state: ShotState) -> tuple[FloatArray, FloatArray, Array]:
         """Camera-frame points (M, 3), where the lens puts them (M, 2), normalised, and whether they are seen (M,)."""
         local = _local(state.rotations, state.centres, state.points, self.tracks.camera, self.tracks.point)
-        seen = local[:, 2] > NEAREST
-        ideal = local[:, :2] / np.where(seen, local[:, 2], 1.0)[:, None]
+        visible = local[:, 2] > NEAREST
+        ideal = local[:, :2] / np.where(visible, local[:, 2], 1.0)[:, None]
         if not self._terms:
-            return local, ideal, seen
+            return local, ideal, visible
         distortion = self.lens.distortion(state.lens)
-        seen &= (ideal**2).sum(axis=1) < lens.valid_radius(distortion) ** 2
-        return local, lens.distort(distortion, ideal), seen
+        visible &= (ideal**2).sum(axis=1) < lens.valid_radius(distortion) ** 2
+        return local, lens.distort(distortion, ideal), visible
 
     def _focals(self, state: ShotState) -> FloatArray:
         """(M, 2) fx and fy of each observation."""
@@ -168,12 +168,12 @@ class ShotProblem:
         focals: FloatArray = factor[:, None] * self.lens.focal
         return focals
 
-    def _pixels(self, state: ShotState, bent: FloatArray) -> FloatArray:
-        return bent * self._focals(state) + state.lens[LENS_CENTRE]
+    def _pixels(self, state: ShotState, distorted: FloatArray) -> FloatArray:
+        return distorted * self._focals(state) + state.lens[LENS_CENTRE]
 
     def _basis(self, points: FloatArray) -> FloatArray:
         """(P, 4, 3) the directions in which points are free: three, or two and none where only directions are told."""
-        if self.freedom.moves:
+        if self.freedom.translates:
             return tangents(points)
         return np.concatenate([tangents(points, flat=True), np.zeros((len(points), 4, 1))], axis=2)
 
@@ -187,21 +187,21 @@ class ShotProblem:
         anchors = self.freedom.anchors
         if anchors is not None:
             away = state.rotations[anchors.frames] @ anchors.rotations.transpose(0, 2, 1)
-            values[anchors.frames, TURN] = rotations.to_vectors(away)
+            values[anchors.frames, ROTATION] = rotations.to_vectors(away)
         values[:, CENTRE], values[:, ZOOM] = state.centres, state.zooms
         return values[:, self._free].ravel()
 
     def _linear(self, state: ShotState, loss: float) -> banded.System:
-        local, bent, seen = self._bent(state)
+        local, distorted, visible = self._distorted(state)
         focals = self._focals(state)
-        by_ideal, by_lens = self._derivatives(state, local, bent, focals)
-        residuals = self._pixels(state, bent) - self.tracks.pixels
-        weights = np.where(seen, Cauchy(loss).weight(np.hypot(residuals[:, 0], residuals[:, 1])), 0.0)
+        by_ideal, by_lens = self._derivatives(state, local, distorted, focals)
+        residuals = self._pixels(state, distorted) - self.tracks.pixels
+        weights = np.where(visible, Cauchy(loss).weight(np.hypot(residuals[:, 0], residuals[:, 1])), 0.0)
         outer, inner = _rows(
             residuals,
             local,
             by_ideal * focals[:, :, None],
-            bent * focals,
+            distorted * focals,
             state.rotations,
             state.centres,
             state.points,
@@ -223,23 +223,23 @@ class ShotProblem:
         )
 
     def _derivatives(
-        self, state: ShotState, local: FloatArray, bent: FloatArray, focals: FloatArray
+        self, state: ShotState, local: FloatArray, distorted: FloatArray, focals: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """Of where the lens puts points, by where they ideally are (M, 2, 2), normalised; and of the pixels by the
         lens' unknowns (M, 2, 3 + T)."""
         by_ideal = np.tile(np.eye(2), (len(local), 1, 1))
         by_lens = np.zeros((len(local), 2, len(state.lens)))
-        by_lens[:, :, 0] = bent * focals
+        by_lens[:, :, 0] = distorted * focals
         by_lens[:, (0, 1), (1, 2)] = 1.0
         if not self._terms:
             return by_ideal, by_lens
         ideal = local[:, :2] / np.where(local[:, 2] > NEAREST, local[:, 2], 1.0)[:, None]
         distortion = self.lens.distortion(state.lens)
         for axis, step in enumerate(LENS_STEP * np.eye(2)):
-            more, less = (lens.distort(distortion, ideal + move) for move in (step, -step))
+            more, less = (lens.distort(distortion, ideal + offset) for offset in (step, -step))
             by_ideal[:, :, axis] = (more - less) / (2 * LENS_STEP)
         for term, step in enumerate(LENS_STEP * np.eye(len(state.lens))[TERMS]):
-            more, less = (lens.distort(self.lens.distortion(state.lens + move), ideal) for move in (step, -step))
+            more, less = (lens.distort(self.lens.distortion(state.lens + offset), ideal) for offset in (step, -step))
             slope = (more - less) / (2 * LENS_STEP)
             by_lens[:, :, TERMS.start + term] = slope * focals
         return by_ideal, by_lens
@@ -250,7 +250,7 @@ class ShotProblem:
         points = state.points + np.einsum("pij,pj->pi", self._basis(state.points), of_points)
         return replace(
             state,
-            rotations=rotations.from_vectors(step[:, TURN]) @ state.rotations,
+            rotations=rotations.from_vectors(step[:, ROTATION]) @ state.rotations,
             centres=state.centres + step[:, CENTRE],
             zooms=state.zooms + step[:, ZOOM],
             lens=state.lens + of_lens,
@@ -315,7 +315,7 @@ def _rows(
         c, p = camera[m], point[m]
         x, y, z = local[m]
         weight = weights[m]
-        turn = rotations[c]
+        rotation = rotations[c]
         for r in range(2):
             residuals[m, r] *= weight
             a, b = weight * by_ideal[m, r, 0] / z, weight * by_ideal[m, r, 1] / z
@@ -323,7 +323,7 @@ def _rows(
             outer[m, r, 0], outer[m, r, 1], outer[m, r, 2] = y * d - z * b, z * a - x * d, x * b - y * a
             last = 0.0
             for i in range(3):
-                across = a * turn[0, i] + b * turn[1, i] + d * turn[2, i]
+                across = a * rotation[0, i] + b * rotation[1, i] + d * rotation[2, i]
                 outer[m, r, 3 + i] = -across * points[p, 3]
                 last -= across * centres[c, i]
                 for k in range(3):

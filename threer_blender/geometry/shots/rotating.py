@@ -34,21 +34,21 @@ def start(
     check: Callable[[], None] = lambda: None,
 ) -> tuple[ShotState, ShotLens]:
     """A state near the best one, and the lens with the focal length that goes with it."""
-    growth = np.log(_growth(tracks, frames, shot_lens)) if zooms else np.zeros(frames)
-    growth -= np.median(growth)
+    log_scales = np.log(_scales(tracks, frames, shot_lens)) if zooms else np.zeros(frames)
+    log_scales -= np.median(log_scales)
     compared = np.unique(np.linspace(0, frames - 1, COMPARED).round().astype(int))
     best: tuple[float, ShotLens] | None = None
     for factor in () if focal_known else FOCALS:
         focal = shot_lens.focal * factor * max(shot_lens.size) / shot_lens.focal[0]
         tried = replace(shot_lens, focal=focal)
         some = among(tracks, compared)
-        problem = ShotProblem(some, len(compared), tried, Freedom(moves=False, zooms=zooms))
-        state = problem.descend(_chained(some, len(compared), tried, growth[compared]), LOSS, check, TRIALS)
+        problem = ShotProblem(some, len(compared), tried, Freedom(translates=False, zooms=zooms))
+        state = problem.descend(_chained(some, len(compared), tried, log_scales[compared]), LOSS, check, TRIALS)
         cost = problem.cost(state, LOSS)
         if best is None or cost < best[0]:
             best = cost, replace(tried, focal=focal * np.exp(state.lens[0] + np.median(state.zooms)))
     shot_lens = shot_lens if best is None else best[1]
-    return _chained(tracks, frames, shot_lens, growth), shot_lens
+    return _chained(tracks, frames, shot_lens, log_scales), shot_lens
 
 
 def among(tracks: Tracks, frames: Array) -> Tracks:
@@ -73,14 +73,14 @@ def _links(tracks: Tracks, frames: int) -> Sequence[tuple[int, int, Array, Array
     return links
 
 
-def _growth(tracks: Tracks, frames: int, shot_lens: ShotLens) -> FloatArray:
+def _scales(tracks: Tracks, frames: int, shot_lens: ShotLens) -> FloatArray:
     """(F,) how much larger things are in each frame than in the first, by the similarities of linked frames."""
-    growth = np.ones(frames)
+    scales = np.ones(frames)
     centred = tracks.pixels - shot_lens.start[1:3]
     places = centred[:, 0] + 1j * centred[:, 1]
     for frame, earlier, here, there in _links(tracks, frames):
-        growth[frame] = growth[earlier] * abs(_similarity(places[there], places[here]))
-    return growth
+        scales[frame] = scales[earlier] * abs(_similarity(places[there], places[here]))
+    return scales
 
 
 def _similarity(source: Array, target: Array) -> complex:
@@ -102,14 +102,14 @@ def _chained(tracks: Tracks, frames: int, shot_lens: ShotLens, zooms: FloatArray
     plane = lens.undistort(shot_lens.distortion(shot_lens.start), (tracks.pixels - shot_lens.start[1:3]) / focal)
     rays = np.concatenate([np.nan_to_num(plane), np.ones((len(plane), 1))], axis=1)
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
-    turns = np.tile(np.eye(3), (frames, 1, 1))
+    from_world = np.tile(np.eye(3), (frames, 1, 1))
     for frame, earlier, here, there in _links(tracks, frames):
-        turns[frame] = _rotation(rays[there], rays[here]) @ turns[earlier]
-    in_world = np.einsum("mji,mj->mi", turns[tracks.camera], rays)
+        from_world[frame] = _rotation(rays[there], rays[here]) @ from_world[earlier]
+    in_world = np.einsum("mji,mj->mi", from_world[tracks.camera], rays)
     sums = np.stack([np.bincount(tracks.point, in_world[:, k], len(tracks)) for k in range(3)], axis=1)
     points = np.zeros((len(tracks), 4))
     points[:, :3] = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
-    return ShotState(turns, np.zeros((frames, 3)), zooms, shot_lens.start, points)
+    return ShotState(from_world, np.zeros((frames, 3)), zooms, shot_lens.start, points)
 
 
 def _rotation(source: FloatArray, target: FloatArray) -> FloatArray:

@@ -35,7 +35,7 @@ FOCAL_SPREAD, CENTRE_SPREAD, DISTORTION_SPREAD = 1.0, 0.005, 0.1  # of the logar
 KEYS_SPREAD = 0.3  # of the logarithm of a focal length that an engine solved
 # How well an engine's cameras are believed where the focal length does not change: turns in radians, places in median
 # depths, the logarithm of the focal length, each distortion term.
-TURN_SPREAD, PLACE_SPREAD, LENS_SPREAD, TERM_SPREAD = 0.003, 0.005, 0.01, 0.02
+ROTATION_SPREAD, POSITION_SPREAD, LENS_SPREAD, TERM_SPREAD = 0.003, 0.005, 0.01, 0.02
 FARTHEST = 1e4  # units: where points are put that lie at infinity
 KNOWN_SPREAD = 0.05  # of the logarithm of a focal length that EXIF or the artist names
 
@@ -49,12 +49,12 @@ STILL = (
 @dataclass(frozen=True)
 class ShotSolution:
     """`cameras` by frame number, their photo's name empty; `points` (P, 3) of the world, for a camera that only turns
-    on a dome around it; `move` one of `model.reconstruction.MOVES`, `reason` in a sentence; the frames' `errors`; and
-    each point's first frame number and pixel there, `first_frame` (P,) and `first_pixel` (P, 2)."""
+    on a dome around it; `motion` one of `model.reconstruction.MOTIONS`, `reason` in a sentence; the frames' `errors`;
+    and each point's first frame number and pixel there, `first_frame` (P,) and `first_pixel` (P, 2)."""
 
     cameras: dict[int, Camera]
     points: FloatArray
-    move: str
+    motion: str
     reason: str
     errors: FrameErrors
     first_frame: IntArray
@@ -117,7 +117,7 @@ def solve_turning(
     frames, tracks = len(shot.numbers), bounded(shot.tracks)
     start_lens = first_lens(shot.size, focal)
     known = kind.turning.lens.focal * np.exp(kind.turning.state.lens[0] + np.median(kind.turning.state.zooms))
-    if not kind.focal_told:
+    if not kind.focal_observable:
         known = start_lens.focal
         spread = start_lens.spread.copy()
         spread[0] = 0.0
@@ -150,7 +150,7 @@ def solve_moving(
     freedom = kinds.moving_freedom(shot.numbers, zooms)
     if not zooms:  # then the engine's cameras are to be believed, which know of places that the camera comes back to
         keyed = np.flatnonzero(np.isin(shot.numbers, list(keys)))
-        anchors = Anchors(keyed, state.rotations[keyed], state.centres[keyed], TURN_SPREAD, PLACE_SPREAD)
+        anchors = Anchors(keyed, state.rotations[keyed], state.centres[keyed], ROTATION_SPREAD, POSITION_SPREAD)
         freedom = replace(freedom, anchors=anchors)
         tight = np.minimum(solved.spread, [LENS_SPREAD, *solved.spread[1:3], *len(solved.spread[3:]) * [TERM_SPREAD]])
         solved = replace(solved, spread=tight)
@@ -188,13 +188,13 @@ def turned_into(solution: ShotSolution, keys: Mapping[int, Camera]) -> ShotSolut
 def in_world_of(adjusted: Adjusted, numbers: IntArray, keys: Mapping[int, Camera]) -> Adjusted:
     """The adjusted state in the world of `keys`: turned, scaled and moved as their cameras ask, the median of them."""
     state = adjusted.state
-    seen = np.bincount(adjusted.tracks.camera, minlength=len(numbers)) > 0
-    common = [index for index, number in enumerate(numbers) if int(number) in keys and seen[index]]
+    observed = np.bincount(adjusted.tracks.camera, minlength=len(numbers)) > 0
+    common = [index for index, number in enumerate(numbers) if int(number) in keys and observed[index]]
     there = np.array([keys[int(numbers[index])].world_from_camera for index in common])
     rotation = rotations.nearest(np.einsum("nij,njk->ik", there[:, :3, :3], state.rotations[common]))
     here = state.centres[common] @ rotation.T
-    apart, apart_here = (np.linalg.norm(c - np.median(c, axis=0), axis=1) for c in (there[:, :3, 3], here))
-    scale = float(apart.sum() / max(apart_here.sum(), 1e-12))
+    far_there, far_here = (np.linalg.norm(c - np.median(c, axis=0), axis=1).sum() for c in (there[:, :3, 3], here))
+    scale = float(far_there / max(far_here, 1e-12))
     shift = np.median(there[:, :3, 3] - scale * here, axis=0)
     points = state.points.copy()
     points[:, :3] = scale * points[:, :3] @ rotation.T + points[:, 3:] * shift
@@ -214,7 +214,7 @@ def in_frames(tracks: Tracks, state: ShotState, frames: BoolArray) -> tuple[Trac
     return tracks.only(chosen), replace(state, points=state.points[np.unique(tracks.point[chosen])])
 
 
-def _solution(shot: ShotTracks, adjusted: Adjusted, points: FloatArray, move: str, reason: str) -> ShotSolution:
+def _solution(shot: ShotTracks, adjusted: Adjusted, points: FloatArray, motion: str, reason: str) -> ShotSolution:
     tracks, frames = adjusted.tracks, len(shot.numbers)
     errors = measure(tracks, adjusted.errors, frames, shot.size)
     cameras = {
@@ -223,7 +223,9 @@ def _solution(shot: ShotTracks, adjusted: Adjusted, points: FloatArray, move: st
         if np.isfinite(errors.median[frame])
     }
     first = np.searchsorted(tracks.point, np.arange(len(tracks)))
-    return ShotSolution(cameras, points, move, reason, errors, shot.numbers[tracks.camera[first]], tracks.pixels[first])
+    return ShotSolution(
+        cameras, points, motion, reason, errors, shot.numbers[tracks.camera[first]], tracks.pixels[first]
+    )
 
 
 def camera(adjusted: Adjusted, frame: int, size: tuple[int, int], error: float) -> Camera:

@@ -18,7 +18,7 @@ from .adjustment import Adjusted
 from .moving import camera_rays
 from .problem import CENTRE, NOISE, POSE
 
-APART = 6  # frames between the two that are compared
+INTERVAL = 6  # frames between the two that are compared
 LEAST = 10  # frames of a stretch
 HOLD = 1e-5  # median depths: how far centres within a stretch may be from each other while it is adjusted
 
@@ -34,8 +34,8 @@ def turning_stretches(adjusted: Adjusted, numbers: IntArray) -> list[tuple[int, 
     rays = camera_rays(tracks, solved, state.zooms)
     distortion, centre = solved.distortion(state.lens), state.lens[1:3]
     by_frame = [np.flatnonzero(tracks.camera == frame) for frame in range(frames)]
-    for here in range(frames - APART):
-        there = here + APART
+    for here in range(frames - INTERVAL):
+        there = here + INTERVAL
         _, first, second = np.intersect1d(
             tracks.point[by_frame[here]], tracks.point[by_frame[there]], return_indices=True
         )
@@ -48,9 +48,9 @@ def turning_stretches(adjusted: Adjusted, numbers: IntArray) -> list[tuple[int, 
         off = np.linalg.norm(turned - tracks.pixels[second], axis=1) / np.sqrt(2)
         moved = adjusted.errors[second]
         each = np.log(4 * len(first))
-        turn = kinds.score(off, noise, 2) + kinds.TURN_PARAMETERS * each
-        move = kinds.score(moved, noise, 3) + kinds.EPIPOLAR_PARAMETERS * each
-        if turn < move:
+        rotation_score = kinds.score(off, noise, 2) + kinds.ROTATION_PARAMETERS * each
+        motion_score = kinds.score(moved, noise, 3) + kinds.EPIPOLAR_PARAMETERS * each
+        if rotation_score < motion_score:
             rests[here : there + 1] = True
     edges = np.flatnonzero(np.diff(np.concatenate([[0], rests.astype(int), [0]])))
     return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= LEAST]

@@ -72,7 +72,7 @@ class _Points:
 @dataclass
 class _Tracker:
     cell: int
-    following: int = 0  # the next point's number
+    next_id: int = 0  # the next point's number
     levels: list[Array] = field(default_factory=list)
     points: _Points | None = None
     held: tuple[int, list[Array], _Points] | None = None
@@ -166,8 +166,8 @@ def _new_points(tracker: _Tracker, picture: Array, points: _Points | None, mask:
     places = patches.best_corners(strength, blocked, tracker.cell, least) + 0.5
     patch, slopes, inverses = patches.templates(picture, places)
     count = len(places)
-    ids = tracker.following + np.arange(count)
-    tracker.following += count
+    ids = tracker.next_id + np.arange(count)
+    tracker.next_id += count
     speed = np.zeros((count, 2))
     if points is not None and len(points.ids) and count:
         speed += np.median(points.speed, axis=0)
