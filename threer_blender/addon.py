@@ -18,20 +18,20 @@ COMMAND = "threer_blender"
 _registered: list[object] = []
 
 
-def home() -> Path:
+def data_folder() -> Path:
     """The folder that Blender gives this extension to write to."""
     return Path(bpy.utils.extension_path_user(ADDON_ID, create=True))
 
 
 def run_command(arguments: Sequence[str]) -> int:
     """`blender -b --command threer_blender VERB …`: the verbs of `python -m threer_blender`, inside Blender."""
-    return command_line.main(arguments, home())
+    return command_line.main(arguments, data_folder())
 
 
 def register() -> None:
     """Called by Blender when the extension is enabled."""
     _registered.append(bpy.utils.register_cli_command(COMMAND, run_command))
-    ui.register(home(), ADDON_ID)
+    ui.register(data_folder(), ADDON_ID)
 
 
 def unregister() -> None:

@@ -52,25 +52,25 @@ class Facts:
     graphics: tuple[hardware.Card, ...]
 
 
-def facts(home: Path) -> Facts:
+def facts(data_folder: Path) -> Facts:
     """Looks around; fast, but for a first call that asks the graphics driver."""
     return Facts(
         python=platform.python_version(),
         system=f"{platform.system()} {platform.machine()}",
         versions={name: _version(name) for name in PACKAGES},
-        private=environment.private(home),
+        private=environment.private(data_folder),
         cores=os.cpu_count() or 1,
         memory=hardware.free_memory(),
-        disk=hardware.free_disk(home),
+        disk=hardware.free_disk(data_folder),
         graphics=hardware.graphics(),
     )
 
 
-def readiness(engine: Engine, home: Path) -> Readiness:
+def readiness(engine: Engine, data_folder: Path) -> Readiness:
     """What `engine` still needs here. Fast."""
-    held = store.default(home)
+    held = store.default(data_folder)
     missing = tuple(weights for weights in engine.weights if held.find(weights) is None)
-    return Readiness(environment.lacking(engine.requires, home), missing)
+    return Readiness(environment.lacking(engine.requires, data_folder), missing)
 
 
 @dataclass(frozen=True)
@@ -103,19 +103,20 @@ def estimate(engine: Engine, options: Mapping[str, Any], photos: int) -> Estimat
     return Estimate(max(least, min(memory, there)), cost.seconds_of(photos), refusal)
 
 
-def offered(engine: Engine, home: Path) -> list[Option]:
+def offered(engine: Engine, data_folder: Path) -> list[Option]:
     """The engine's options that can be had here."""
-    missing = environment.lacking(engine.requires, home)
+    missing = environment.lacking(engine.requires, data_folder)
     return [
         option
         for option in engine.options
-        if not option.requires or set(environment.lacking((*engine.requires, *option.requires), home)) <= set(missing)
+        if not option.requires
+        or set(environment.lacking((*engine.requires, *option.requires), data_folder)) <= set(missing)
     ]
 
 
-def lines(home: Path) -> list[str]:
+def lines(data_folder: Path) -> list[str]:
     """The facts for a person, a line each."""
-    found = facts(home)
+    found = facts(data_folder)
     said = [
         f"Python {found.python} on {found.system}" + (", inside Blender" if "bpy" in sys.modules else ""),
         ", ".join(
@@ -148,6 +149,6 @@ def _version(name: str) -> str | None:
         return None
 
 
-def engines(home: Path) -> list[tuple[Engine, Readiness]]:
+def engines(data_folder: Path) -> list[tuple[Engine, Readiness]]:
     """Every engine with what it still needs here."""
-    return [(engine, readiness(engine, home)) for engine in registry.engines().values()]
+    return [(engine, readiness(engine, data_folder)) for engine in registry.engines().values()]

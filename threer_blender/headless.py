@@ -71,28 +71,28 @@ def start(
     output: str | Path,
     engine: str = DEFAULT_ENGINE,
     options: Mapping[str, Any] | None = None,
-    home: Path | None = None,
+    data_folder: Path | None = None,
     weights: Sequence[str] = (),
 ) -> Job:
     """Starts a reconstruction of `photos` (files or folders) into the bundle folder `output` and returns its Job.
 
     Raises UserError as `request` does.
     """
-    return begin(request(photos, output, engine, options, weights), home or environment.user_folder())
+    return begin(request(photos, output, engine, options, weights), data_folder or environment.user_folder())
 
 
-def begin(asked: Asked, home: Path) -> Job:
-    """Starts what is asked in the Python that can do it; `home` keeps compiled kernels, logs and weights.
+def begin(asked: Asked, data_folder: Path) -> Job:
+    """Starts what is asked in the Python that can do it; `data_folder` keeps compiled kernels, logs and weights.
 
     Raises UserError where no Python here can, or the memory is too small.
     """
     if not isinstance(asked, Request):
-        return Job(asked, environment.built_in(), home)
+        return Job(asked, environment.built_in(), data_folder)
     engine = registry.engine(asked.engine)
     expected = doctor.estimate(engine, asked.options, len(photo_files.find(asked.photos)))
     if expected is not None and expected.refusal:
         raise UserError(expected.refusal)
-    return Job(asked, environment.choose(engine.needed(asked.options), home), home)
+    return Job(asked, environment.choose(engine.needed(asked.options), data_folder), data_folder)
 
 
 def reconstruct(
@@ -101,7 +101,7 @@ def reconstruct(
     engine: str = DEFAULT_ENGINE,
     options: Mapping[str, Any] | None = None,
     on_message: Hear | None = None,
-    home: Path | None = None,
+    data_folder: Path | None = None,
     weights: Sequence[str] = (),
 ) -> Reconstruction:
     """Reconstructs `photos` (files or folders) into the bundle folder `output`, blocking, and returns the result.
@@ -109,7 +109,7 @@ def reconstruct(
     `weights` are as for `request`. `on_message` hears every Progress, Notice and Preview. Raises UserError for what
     the user can mend, Cancelled, or RuntimeError where the process failed; no folder is written then.
     """
-    return result(start(photos, output, engine, options, home, weights), on_message)
+    return result(start(photos, output, engine, options, data_folder, weights), on_message)
 
 
 def result(job: Job, on_message: Hear | None = None) -> Reconstruction:
@@ -119,9 +119,9 @@ def result(job: Job, on_message: Hear | None = None) -> Reconstruction:
     return bundle.read(done.bundle)
 
 
-def run(asked: Asked, home: Path, on_message: Hear | None = None) -> str:
+def run(asked: Asked, data_folder: Path, on_message: Hear | None = None) -> str:
     """Downloads or sets up what is asked, blocking, and returns a sentence about it. Raises as `reconstruct` does."""
-    finished = finish(begin(asked, home), on_message)
+    finished = finish(begin(asked, data_folder), on_message)
     assert isinstance(finished, Finished)
     return finished.text
 

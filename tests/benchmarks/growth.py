@@ -84,9 +84,9 @@ def main() -> None:
         f"\nPhotos of 1008x756 ({SET.parent.name}); {FRAMES} frames of 540x360 ({FILM.parent.name}); on {machine()}\n"
     )
     with tempfile.TemporaryDirectory() as temporary:
-        home = Path(temporary)
-        sets = {count: photos(home / str(count), count) for count in (*COUNTS, 20)}
-        film = frames(home / "film", FRAMES)
+        folder = Path(temporary)
+        sets = {count: photos(folder / str(count), count) for count in (*COUNTS, 20)}
+        film = frames(folder / "film", FRAMES)
         runs = [(sets[count], count, quality) for quality in ("standard", "preview") for count in COUNTS]
         head = ["quality", "photos", "registered", "points", "CPU-s per photo", "seconds", "peak GiB"]
         table(head, (row(*run) for run in [*runs, (film, FRAMES, "preview")]))

@@ -55,16 +55,16 @@ def part(name: str) -> Any:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The folder that Blender gives the add-on."""
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.setattr(bpy.utils, "extension_path_user", lambda *_args, **_more: str(home))
-    return home
+    data_folder = tmp_path / "home"
+    data_folder.mkdir()
+    monkeypatch.setattr(bpy.utils, "extension_path_user", lambda *_args, **_more: str(data_folder))
+    return data_folder
 
 
 @pytest.fixture
-def addon(repository: Path, home: Path, fresh_file: None) -> Iterator[Any]:  # noqa: ARG001
+def addon(repository: Path, data_folder: Path, fresh_file: None) -> Iterator[Any]:  # noqa: ARG001
     enable(repository)
     yield part("ui.work")
     if ADDON in bpy.context.preferences.addons:

@@ -179,7 +179,7 @@ def test_the_same_verbs_inside_blender(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`blender -b --command` calls the function that the add-on registers; the bpy package has no command line."""
-    monkeypatch.setattr(addon, "home", lambda: tmp_path)
+    monkeypatch.setattr(addon, "data_folder", lambda: tmp_path)
     addon.register()
     addon.unregister()
     assert addon.run_command(["info"]) == 0

@@ -14,26 +14,26 @@ WEIGHTS = next(weights for engine in registry.engines().values() for weights in 
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("THREER_HOME", str(tmp_path))
     monkeypatch.delenv("THREER_WEIGHTS", raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hugging face"))
     return tmp_path
 
 
-def test_terms_come_before_a_download(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_terms_come_before_a_download(data_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command_line.main(["weights", "download", WEIGHTS.name]) == command_line.EXIT_USER
     said = capsys.readouterr().err
     assert WEIGHTS.licence in said
     assert WEIGHTS.terms_url in said
     assert "--accept-licence" in said
-    assert not home.joinpath("weights").exists()
+    assert not data_folder.joinpath("weights").exists()
 
 
-def test_list_and_delete(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_and_delete(data_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command_line.main(["weights", "list"])
     assert f"{WEIGHTS.name}  {WEIGHTS.size / 1e9:.2f} GB  {WEIGHTS.licence}  not here" in capsys.readouterr().out
-    file = home / "weights" / WEIGHTS.name
+    file = data_folder / "weights" / WEIGHTS.name
     file.parent.mkdir()
     with file.open("wb") as sparse:
         sparse.truncate(WEIGHTS.size)
@@ -52,16 +52,16 @@ def test_an_unknown_name_names_the_known_ones(capsys: pytest.CaptureFixture[str]
     assert WEIGHTS.name in capsys.readouterr().err
 
 
-def test_info_says_what_is_there(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_says_what_is_there(data_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command_line.main(["info"])
     said = capsys.readouterr().out
     assert "private environment: none" in said
     assert "GB of memory free" in said
-    removal.own(home / environment.ENVIRONMENT)
-    (home / environment.ENVIRONMENT / environment.NOTE).write_text("{}")
+    removal.own(data_folder / environment.ENVIRONMENT)
+    (data_folder / environment.ENVIRONMENT / environment.NOTE).write_text("{}")
     command_line.main(["info", "--json"])
     found = json.loads(capsys.readouterr().out)
     assert found["private"] is not None
     assert {engine["id"] for engine in found["engines"]} == set(registry.engines())
     command_line.main(["environment", "remove"])
-    assert not (home / environment.ENVIRONMENT).exists()
+    assert not (data_folder / environment.ENVIRONMENT).exists()

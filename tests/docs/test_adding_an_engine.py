@@ -23,10 +23,10 @@ def test_the_example_works_as_it_stands(tmp_path: Path) -> None:
     (copy / "threer_blender" / "engines" / "turntable.py").write_text(ENGINE, "utf-8")
     (copy / "tests" / "test_turntable.py").write_text(TEST, "utf-8")
     (copy / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\npythonpath = .\n")
-    home = {**os.environ, "THREER_HOME": str(tmp_path / "home")}
+    environment = {**os.environ, "THREER_HOME": str(tmp_path / "home")}
     for command in (["pytest", "-q", "-p", "no:cacheprovider"], ["threer_blender", "info"]):
         done = subprocess.run(
-            [sys.executable, "-m", *command], cwd=copy, env=home, capture_output=True, text=True, check=False
+            [sys.executable, "-m", *command], cwd=copy, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
     assert "engine turntable: Cameras around an object" in done.stdout

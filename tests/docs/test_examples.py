@@ -21,9 +21,9 @@ RECONSTRUCT, SPLATS = documents.blocks(ROOT / "docs" / "pipeline.md", "python")
 def run(code: str, folder: Path) -> str:
     """What the code prints, run in a folder by a Python of its own."""
     setup = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-    home = {**os.environ, "THREER_HOME": str(folder / "home")}
+    environment = {**os.environ, "THREER_HOME": str(folder / "home")}
     command = [sys.executable, "-c", setup + code]
-    done = subprocess.run(command, cwd=folder, env=home, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -22,9 +22,9 @@ ROOT = Path(__file__).parents[2]
 VERSIONS = {module: PACKAGES[module].partition("==")[2] for module in ("numpy", "PIL", "torch")}
 
 
-def made(home: Path, **changed: str) -> Path:
+def made(data_folder: Path, **changed: str) -> Path:
     """An environment as a set-up leaves it."""
-    folder = home / "environment"
+    folder = data_folder / "environment"
     removal.own(folder)
     python = environment.executable(folder)
     python.parent.mkdir(parents=True)

@@ -195,7 +195,7 @@ def test_the_engine_says_what_it_lacks(start: Reconstruction, tmp_path: Path, mi
     photos = [photo.path for photo in start.photos[1:]]
     options = {} if missing == "start" else {"start": str(tmp_path / "rough")}
     with pytest.raises(UserError, match=r"Name the result|choose it as well"):
-        headless.reconstruct(photos, tmp_path / "fine", "refine", options, home=tmp_path / "home")
+        headless.reconstruct(photos, tmp_path / "fine", "refine", options, data_folder=tmp_path / "home")
 
 
 def test_splats_are_refused(start: Reconstruction) -> None:

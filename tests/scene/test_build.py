@@ -28,10 +28,10 @@ def role(root: Path, wanted: Any) -> Any:
 def test_what_stands_in_the_scene(reconstruction: Reconstruction, tmp_path: Path) -> None:
     scene = bpy.context.scene
     root = build.build(reconstruction, tmp_path)
-    home = next(c for c in scene.collection.children if c.name == "3R shot")
-    assert set(home.objects) == {root, role(root, "cloud")}
-    assert [c.name for c in home.children] == ["3R shot cameras"]
-    assert {c.name for c in home.children[0].objects} == {camera.photo for camera in CAMERAS}
+    ours = next(c for c in scene.collection.children if c.name == "3R shot")
+    assert set(ours.objects) == {root, role(root, "cloud")}
+    assert [c.name for c in ours.children] == ["3R shot cameras"]
+    assert {c.name for c in ours.children[0].objects} == {camera.photo for camera in CAMERAS}
     for camera, shown in zip(CAMERAS, build.solved_cameras(root), strict=True):
         assert shown.name == shown.data.name == shown["threer_photo"] == camera.photo
         assert shown.parent == root

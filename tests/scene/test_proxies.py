@@ -128,7 +128,7 @@ def test_proxies_stand_under_the_root_and_replace_earlier_ones(reconstruction: R
 
 @pytest.fixture
 def enabled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(addon, "home", lambda: tmp_path / "home")
+    monkeypatch.setattr(addon, "data_folder", lambda: tmp_path / "home")
     addon.register()
     yield
     addon.unregister()

@@ -48,9 +48,9 @@ def kill_while(work: Any, stage: Any, share: Any) -> None:
     assert "SIGKILL" in work.current().error
 
 
-def times(home: Path) -> Any:
+def times(data_folder: Path) -> Any:
     """When each wheel of an unfinished set-up had arrived."""
-    wheels = home / "environment.unfinished" / "wheels"
+    wheels = data_folder / "environment.unfinished" / "wheels"
     return {path.name: path.stat().st_mtime_ns for path in wheels.glob("*.whl")}
 
 
@@ -77,29 +77,29 @@ def blank_weights(python: Any, path: Path) -> None:
     subprocess.run([str(python), "-c", BLANK, str(path)], env={**os.environ, **code}, check=True)
 
 
-def test_from_nothing_to_nothing(without_pycolmap: None, home: Path, tmp_path: Path) -> None:
+def test_from_nothing_to_nothing(without_pycolmap: None, data_folder: Path, tmp_path: Path) -> None:
     work = without_pycolmap
     environment, doctor = part("host.environment"), part("doctor")
     assert "needs pycolmap first." in panel()
     assert "threer.reconstruct" not in panel()
 
     kill_while(work, "Downloading packages", 0.3)
-    assert environment.private(home) is None
-    arrived = times(home)
+    assert environment.private(data_folder) is None
+    arrived = times(data_folder)
     assert arrived
     assert "threer.set_up" in panel()
 
     kill_while(work, "Installing packages", 0.0)
-    assert environment.private(home) is None
-    assert arrived.items() <= times(home).items()  # nothing was fetched twice
+    assert environment.private(data_folder) is None
+    assert arrived.items() <= times(data_folder).items()  # nothing was fetched twice
 
     bpy.ops.threer.set_up()  # for all engines
-    made = environment.private(home)
+    made = environment.private(data_folder)
     assert made.works
     assert made.versions["torch"].startswith("2.13.0")
-    assert not (home / "environment.unfinished").exists()
+    assert not (data_folder / "environment.unfinished").exists()
     assert "The environment is complete" in panel()
-    assert f"torch {made.versions['torch']} on {made.device}" in doctor.lines(home)[-1]
+    assert f"torch {made.versions['torch']} on {made.device}" in doctor.lines(data_folder)[-1]
 
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -109,7 +109,7 @@ def test_from_nothing_to_nothing(without_pycolmap: None, home: Path, tmp_path: P
     scene = bpy.context.scene
     scene.threer.options_colmap.quality = "preview"
     scene.threer.options_colmap.matching = "learned"  # by trained networks
-    assert part("headless").environment.choose(("pycolmap", "torch"), home).python == made.executable
+    assert part("headless").environment.choose(("pycolmap", "torch"), data_folder).python == made.executable
     bpy.ops.threer.reconstruct()
     assert part("ui.summary").summary(roots()[0]).registered == 4
 
@@ -122,14 +122,14 @@ def test_from_nothing_to_nothing(without_pycolmap: None, home: Path, tmp_path: P
         bpy.ops.threer.reconstruct()
     scene.threer.engine = "colmap"
     imported = [getattr(module, "__file__", None) or "" for module in sys.modules.values()]
-    assert not [file for file in imported if Path(file).is_relative_to(home)]
+    assert not [file for file in imported if Path(file).is_relative_to(data_folder)]
 
     made.executable.unlink()
     assert "threer.set_up" in panel()
     bpy.ops.threer.set_up(engine="colmap")
-    assert environment.private(home).versions == made.versions
+    assert environment.private(data_folder).versions == made.versions
     assert "threer.reconstruct" in panel()
 
     bpy.ops.threer.remove_environment()
-    assert environment.private(home) is None
-    assert not {"environment", "environment.unfinished", "python"} & {path.name for path in home.iterdir()}
+    assert environment.private(data_folder) is None
+    assert not {"environment", "environment.unfinished", "python"} & {path.name for path in data_folder.iterdir()}

@@ -51,9 +51,9 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernels: Path, home: Path) -> Any:
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernels: Path, data_folder: Path) -> Any:
     """The folder for temporary files of this process and of those that it starts."""
-    (home / "kernels").symlink_to(kernels)
+    (data_folder / "kernels").symlink_to(kernels)
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))

@@ -86,7 +86,7 @@ def test_every_option_is_declared_once() -> None:
 # Reconstructing
 
 
-def test_in_background_the_button_blocks_and_works(addon: Any, shot: Path, home: Path) -> None:
+def test_in_background_the_button_blocks_and_works(addon: Any, shot: Path, data_folder: Path) -> None:
     (shot / "go").touch()
     choose(shot)
     assert bpy.ops.threer.reconstruct() == {"FINISHED"}
@@ -94,7 +94,7 @@ def test_in_background_the_button_blocks_and_works(addon: Any, shot: Path, home:
     assert len([child for child in root.children if child.type == "CAMERA"]) == len(CAMERAS)
     assert Path(root["threer_bundle"]).parent == shot / "3R results"
     assert Path(root["threer_bundle"]).name.endswith("shot")
-    assert part("jobs.results").waiting(home) == []
+    assert part("jobs.results").waiting(data_folder) == []
     assert addon.current().queue.tasks == addon.current().arrived == addon.current().offered == []
     found = part("ui.summary").summary(root)
     assert (found.registered, found.chosen) == (len(CAMERAS), len(CAMERAS))
@@ -142,7 +142,7 @@ def test_with_the_engine_itself(addon: Any, tmp_path: Path) -> None:
     assert addon.current().error == ""
 
 
-def test_a_users_mistake_is_said_and_changes_nothing(addon: Any, shot: Path, home: Path) -> None:
+def test_a_users_mistake_is_said_and_changes_nothing(addon: Any, shot: Path, data_folder: Path) -> None:
     (shot / "go").write_text("These photos do not overlap; take more of them.")
     choose(shot)
     before = lines()
@@ -151,7 +151,7 @@ def test_a_users_mistake_is_said_and_changes_nothing(addon: Any, shot: Path, hom
     assert lines() == before
     assert addon.current().error == "These photos do not overlap; take more of them."
     assert not (shot / "3R results").exists()
-    assert list((home / "not imported").iterdir()) == []
+    assert list((data_folder / "not imported").iterdir()) == []
     (shot / "go").write_text("")
     bpy.ops.threer.reconstruct()
     assert addon.current().error == ""
@@ -188,7 +188,7 @@ def test_two_jobs_queue(addon: Any, shot: Path, tmp_path: Path) -> None:
     assert part("ui.summary").bundle(root) == second.output
 
 
-def test_loading_a_file_keeps_the_job_and_its_result_offers_itself(addon: Any, shot: Path, home: Path) -> None:
+def test_loading_a_file_keeps_the_job_and_its_result_offers_itself(addon: Any, shot: Path, data_folder: Path) -> None:
     task = start(addon, shot)
     until(addon, lambda: task.progress.fraction > 0)
     bpy.ops.wm.read_homefile(use_factory_startup=False)
@@ -202,7 +202,7 @@ def test_loading_a_file_keeps_the_job_and_its_result_offers_itself(addon: Any, s
     assert addon.current().offered == [task.output]
     bpy.ops.threer.import_result(directory=str(task.output))
     assert len(roots()) == 1
-    assert addon.current().offered == part("jobs.results").waiting(home) == []
+    assert addon.current().offered == part("jobs.results").waiting(data_folder) == []
 
 
 def test_undo_and_redo_keep_the_job(addon: Any, shot: Path) -> None:
@@ -242,7 +242,7 @@ def test_a_script_in_edit_mode_does_not_wait(shot: Path) -> None:
     assert len(roots()) == 1
 
 
-def test_cancel_leaves_nothing(addon: Any, shot: Path, tmp_path: Path, home: Path) -> None:
+def test_cancel_leaves_nothing(addon: Any, shot: Path, tmp_path: Path, data_folder: Path) -> None:
     other = make_shot(tmp_path / "other", step=16)
     first, second = start(addon, shot), start(addon, other)
     until(addon, lambda: first.progress.fraction > 0)
@@ -252,7 +252,7 @@ def test_cancel_leaves_nothing(addon: Any, shot: Path, tmp_path: Path, home: Pat
     bpy.ops.threer.cancel(position=0)
     until(addon, lambda: first.ended)
     assert gone(first.job.pid)
-    assert roots() == list((home / "not imported").iterdir()) == []
+    assert roots() == list((data_folder / "not imported").iterdir()) == []
     assert not (shot / "3R results").exists()
     assert not (other / "3R results").exists()
     assert addon.tick() is None
@@ -361,11 +361,11 @@ def test_next_steps(shot: Path) -> None:
     assert [marker.camera for marker in scene.timeline_markers] == solved
 
 
-def test_clearing_the_cache_keeps_results(shot: Path, home: Path) -> None:
+def test_clearing_the_cache_keeps_results(shot: Path, data_folder: Path) -> None:
     (shot / "go").touch()
     choose(shot)
     bpy.ops.threer.reconstruct()
-    assert list((home / "logs").iterdir())
+    assert list((data_folder / "logs").iterdir())
     bpy.ops.threer.clear_cache()
-    assert [folder.name for folder in home.iterdir()] == ["not imported"]
+    assert [folder.name for folder in data_folder.iterdir()] == ["not imported"]
     assert len(list((shot / "3R results").iterdir())) == 1

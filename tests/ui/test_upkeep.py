@@ -42,10 +42,10 @@ def server() -> Iterator[Any]:
 
 
 @pytest.fixture
-def declare(repository: Path, server: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def declare(repository: Path, server: Any, data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Enables the add-on with one more engine, declared as the test says."""
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setenv("HF_HOME", str(home / "hugging face"))
+    monkeypatch.setenv("HF_HOME", str(data_folder / "hugging face"))
     file = repository / "threer_blender" / "threer_blender" / "engines" / "counter.py"
 
     def declare(requires: str = "", gated: bool = False, memory: float = 1e6, size: Any = SIZE) -> Any:
@@ -69,7 +69,7 @@ def online() -> None:
     bpy.context.preferences.system.use_online_access = True
 
 
-def test_from_the_terms_to_the_button(declare: Any, server: Any, home: Path, tmp_path: Path) -> None:
+def test_from_the_terms_to_the_button(declare: Any, server: Any, data_folder: Path, tmp_path: Path) -> None:
     declare()
     assert "threer.download_weights" in panel()
     assert "threer.reconstruct" not in panel()
@@ -84,24 +84,24 @@ def test_from_the_terms_to_the_button(declare: Any, server: Any, home: Path, tmp
 
     online()
     bpy.ops.threer.download_weights(engine="counter")  # the terms are accepted once
-    assert (home / "weights" / "counter.bin").read_bytes() == CONTENT
+    assert (data_folder / "weights" / "counter.bin").read_bytes() == CONTENT
     assert part("ui.work").current().success == "counter.bin is complete and is the published file."
     (tmp_path / "photos").mkdir()
     assert "threer.reconstruct" in panel()
 
     bpy.ops.threer.delete_weights(name="counter.bin")
-    assert not (home / "weights" / "counter.bin").exists()
+    assert not (data_folder / "weights" / "counter.bin").exists()
     assert "threer.download_weights" in panel()
 
 
-def test_a_download_that_fails_is_said_and_goes_on(declare: Any, server: Any, home: Path) -> None:
+def test_a_download_that_fails_is_said_and_goes_on(declare: Any, server: Any, data_folder: Path) -> None:
     declare()
     online()
     server.codes = [404]
     with pytest.raises(RuntimeError, match="not at its address any more"):
         bpy.ops.threer.download_weights(engine="counter", accept=True)
     assert "not at its address any more" in panel()
-    partial = home / "weights" / ".threer" / "counter.bin.partial"
+    partial = data_folder / "weights" / ".threer" / "counter.bin.partial"
     partial.write_bytes(CONTENT[:400_000])
     bpy.ops.threer.download_weights(engine="counter")
     assert server.asked[-1][1]["Range"] == "bytes=400000-"
@@ -109,7 +109,7 @@ def test_a_download_that_fails_is_said_and_goes_on(declare: Any, server: Any, ho
 
 
 def test_a_file_of_ones_own_is_used_instead_of_a_download(
-    declare: Any, server: Any, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    declare: Any, server: Any, data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = declare()
     assert "threer.use_weights" in panel()
@@ -120,7 +120,7 @@ def test_a_file_of_ones_own_is_used_instead_of_a_download(
     bpy.ops.threer.use_weights(name="counter.bin", filepath=str(mine))
     assert "threer.reconstruct" in panel()
     assert f"counter.bin: {mine}" in drawn.preferences()
-    monkeypatch.setenv("THREER_HOME", str(home))  # which every runtime is told
+    monkeypatch.setenv("THREER_HOME", str(data_folder))  # which every runtime is told
     assert part("runtime.weights").locate(engine.weights[0]) == mine
     bpy.ops.threer.delete_weights(name="counter.bin")
     assert mine.read_bytes() == b"my own"
@@ -128,7 +128,7 @@ def test_a_file_of_ones_own_is_used_instead_of_a_download(
     assert server.asked == []
 
 
-def test_a_gated_file_needs_the_users_own_token(declare: Any, server: Any, home: Path) -> None:
+def test_a_gated_file_needs_the_users_own_token(declare: Any, server: Any, data_folder: Path) -> None:
     declare(gated=True)
     online()
     server.needs_token = "hf_secret"
@@ -140,8 +140,8 @@ def test_a_gated_file_needs_the_users_own_token(declare: Any, server: Any, home:
         bpy.ops.threer.download_weights(engine="counter")
     preferences().token = "hf_secret"
     bpy.ops.threer.download_weights(engine="counter")
-    assert (home / "weights" / "counter.bin").exists()
-    kept = [path.read_bytes() for path in home.rglob("*") if path.is_file()]
+    assert (data_folder / "weights" / "counter.bin").exists()
+    kept = [path.read_bytes() for path in data_folder.rglob("*") if path.is_file()]
     assert not any(b"hf_secret" in content or b"hf_wrong" in content for content in kept)
     preferences().token = ""
 
@@ -179,10 +179,10 @@ def test_an_engine_says_what_it_makes_and_on_what_terms(engine: str, terms: str,
     assert "Classical" in shown
 
 
-def test_the_commercial_filter_hides_and_refuses(declare: Any, home: Path, tmp_path: Path) -> None:
+def test_the_commercial_filter_hides_and_refuses(declare: Any, data_folder: Path, tmp_path: Path) -> None:
     declare(size=0)
-    (home / "weights").mkdir()
-    (home / "weights" / "counter.bin").write_bytes(CONTENT)
+    (data_folder / "weights").mkdir()
+    (data_folder / "weights" / "counter.bin").write_bytes(CONTENT)
     assert "threer.reconstruct" in panel()
     preferences().commercial_only = True
     assert "Counter" not in engines().replace("Counts photos", "")
@@ -222,10 +222,10 @@ def test_what_a_python_lacks_is_set_up_on_a_click(declare: Any) -> None:
         bpy.ops.threer.set_up(engine="counter")
 
 
-def test_what_does_not_fit_is_said_before_and_refused(declare: Any, home: Path, tmp_path: Path) -> None:
+def test_what_does_not_fit_is_said_before_and_refused(declare: Any, data_folder: Path, tmp_path: Path) -> None:
     declare(memory=1e15, size=0)
-    (home / "weights").mkdir()
-    (home / "weights" / "counter.bin").write_bytes(CONTENT)
+    (data_folder / "weights").mkdir()
+    (data_folder / "weights" / "counter.bin").write_bytes(CONTENT)
     choose_photo(tmp_path)
     assert "1 photo takes about 1000000.0 GB of memory with Counter" in panel()
     with pytest.raises(RuntimeError, match="GB are free; close other programs, or take another engine"):
@@ -240,9 +240,9 @@ def choose_photo(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("addon")
-def test_the_preferences_show_what_is_there(home: Path) -> None:
+def test_the_preferences_show_what_is_there(data_folder: Path) -> None:
     text = drawn.preferences()
     assert "Classical: ready" in text
     assert "private environment: none" in text
     assert "GB of memory free" in text
-    assert home.is_dir()
+    assert data_folder.is_dir()

@@ -194,14 +194,19 @@ GARBAGE = [b"", b"\x00\xff\xfe", b"{", b"[]", b"null", b"7", b'{"result": 7, "ma
 
 
 @pytest.mark.parametrize("content", GARBAGE, ids=range(len(GARBAGE)))
-def test_state_that_cannot_be_read_stops_nothing(repository: Path, home: Path, fresh_file: None, content: Any) -> None:  # noqa: ARG001
+def test_state_that_cannot_be_read_stops_nothing(
+    repository: Path,
+    data_folder: Path,
+    fresh_file: None,  # noqa: ARG001
+    content: Any,
+) -> None:
     for name in ("not imported/a", "not imported/b", "weights/.threer/x.json", "environment/threer.json", "logs/a.log"):
-        (home / name).parent.mkdir(parents=True, exist_ok=True)
-        (home / name).write_bytes(content)
-    (home / "not imported" / "folder").mkdir()
-    (home / "not imported" / "link").symlink_to("nowhere")
+        (data_folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (data_folder / name).write_bytes(content)
+    (data_folder / "not imported" / "folder").mkdir()
+    (data_folder / "not imported" / "link").symlink_to("nowhere")
     if os.geteuid() != 0:
-        (home / "not imported" / "a").chmod(0)
+        (data_folder / "not imported" / "a").chmod(0)
     enable(repository)
     try:
         assert part("ui.work").current().offered == []
@@ -211,11 +216,11 @@ def test_state_that_cannot_be_read_stops_nothing(repository: Path, home: Path, f
         bpy.ops.preferences.addon_disable(module=ADDON)
 
 
-def test_notes_that_are_files_or_folders_of_another_kind(repository: Path, home: Path, fresh_file: None) -> None:  # noqa: ARG001
-    (home / "not imported").write_text("a file")
-    (home / "logs").write_text("a file")
-    (home / "weights").write_text("a file")
-    (home / "environment").write_text("a file")
+def test_notes_that_are_files_or_folders_of_another_kind(repository: Path, data_folder: Path, fresh_file: None) -> None:  # noqa: ARG001
+    (data_folder / "not imported").write_text("a file")
+    (data_folder / "logs").write_text("a file")
+    (data_folder / "weights").write_text("a file")
+    (data_folder / "environment").write_text("a file")
     enable(repository)
     try:
         panel()

@@ -24,7 +24,7 @@ ENGINE, RECONSTRUCT, NEEDED, STOP = 3.5, 6.35, 7.3, 19.45
 # In the list of engines, and in the dialog: pixels from where the click was that opened them.
 FILTER, FIRST_ENGINE, NEXT_ENGINE = (-153, 43), (-20, 69), 20.9
 ACCEPT = (-386, 69)
-HOME = "blender/extensions/.user/user_default/threer_blender"
+DATA_FOLDER = "blender/extensions/.user/user_default/threer_blender"
 STAND_IN = f"""
 import pathlib
 environment = part("host.environment")
@@ -93,7 +93,7 @@ def be_offline(artist: Any) -> None:
 def accept_terms(artist: Any) -> None:
     """Weights are asked for only when their terms are accepted."""
     window = artist.window
-    folder = window.shared / HOME / environment.ENVIRONMENT
+    folder = window.shared / DATA_FOLDER / environment.ENVIRONMENT
     program = environment.executable(folder)
     program.parent.mkdir(parents=True)
     program.touch()
@@ -111,7 +111,7 @@ def accept_terms(artist: Any) -> None:
     artist.keep("18 terms accepted")
     window.key("Return")
     artist.until("'needs your own token' in work().error", 20)  # which these weights' owners want
-    assert list((window.shared / HOME / "weights" / "accepted").iterdir())
+    assert list((window.shared / DATA_FOLDER / "weights" / "accepted").iterdir())
     artist.close()
     artist.keep("19 needs a token")
     shutil.rmtree(folder)

@@ -61,9 +61,9 @@ if sys.argv[1] == "venv":
 class StandIn:
     """uv that does nothing, and fails as `fails` says: by its first words."""
 
-    def __init__(self, home: Path) -> None:
-        self.home, self._asked, self._fails = home, home / "asked", home / "fails"
-        unfinished = removal.own(home / "environment.unfinished")
+    def __init__(self, data_folder: Path) -> None:
+        self.data_folder, self._asked, self._fails = data_folder, data_folder / "asked", data_folder / "fails"
+        unfinished = removal.own(data_folder / "environment.unfinished")
         code = UV.format(python=sys.executable, asked=str(self._asked), fails=str(self._fails))
         wheel = unfinished / "uv.whl"  # as if it had been fetched before
         with zipfile.ZipFile(wheel, "w") as packed:
@@ -132,7 +132,7 @@ def test_what_uv_fails_with_is_one_sentence(uv: StandIn, printed: str, sentence:
     with pytest.raises(UserError) as failed:
         run()
     assert str(failed.value) == sentence
-    assert not (uv.home / "environment").exists()
+    assert not (uv.data_folder / "environment").exists()
 
 
 @pytest.mark.parametrize(

@@ -28,13 +28,15 @@ Say = Callable[[Message], None]
 EXIT_OK, EXIT_FAILED, EXIT_USER, EXIT_CANCELLED = 0, 1, 2, 130
 
 
-def main(arguments: Sequence[str] | None = None, home: Path | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, data_folder: Path | None = None) -> int:
     """Runs one command. Returns its exit status: 0 where a result was written or the verb did its work.
 
-    `home` is the folder for compiled kernels and logs, by default the user's own.
+    `data_folder` is the folder for compiled kernels and logs, by default the user's own.
     """
     try:
-        parsed = parser().parse_args(arguments, argparse.Namespace(home=home, json=False, hear=_Terminal()))
+        parsed = parser().parse_args(
+            arguments, argparse.Namespace(data_folder=data_folder, json=False, hear=_Terminal())
+        )
     except SystemExit as end:  # argparse's way out; inside Blender it must not end Blender
         return int(end.code or 0)
     try:
@@ -97,7 +99,7 @@ def _reconstruct(parsed: argparse.Namespace) -> None:
     folder = output.with_suffix(".3r") if in_scene else output
     options = dict(_option(text) for text in parsed.option)
     request = headless.request(parsed.photos, folder, parsed.engine, options, parsed.weights)
-    home = parsed.home or environment.user_folder()
+    data_folder = parsed.data_folder or environment.user_folder()
     with _own_stdout() as out:
         say: Say = partial(_json_line, out) if parsed.json else parsed.hear
 
@@ -106,9 +108,9 @@ def _reconstruct(parsed: argparse.Namespace) -> None:
 
         if in_scene:
             scene = Scene(output, Path(parsed.picture).absolute() if parsed.picture else None, parsed.overwrite)
-            done, text = scene_output.write(request, scene, home, say, describe)
+            done, text = scene_output.write(request, scene, data_folder, say, describe)
         else:
-            done, text = describe(headless.result(headless.begin(request, home), say))
+            done, text = describe(headless.result(headless.begin(request, data_folder), say))
         out.write(to_line(done) if parsed.json else text)
 
 

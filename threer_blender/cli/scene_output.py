@@ -46,7 +46,7 @@ class Scene:
 def write(
     request: Request,
     scene: Scene,
-    home: Path,
+    data_folder: Path,
     say: Callable[[Message], None],
     describe: Callable[[Reconstruction], Described],
 ) -> Described:
@@ -59,7 +59,7 @@ def write(
     staging = Staging(folder, request.run)
     try:
         staging.make()
-        done = headless.finish(headless.begin(replace(request, held=True), home), say)
+        done = headless.finish(headless.begin(replace(request, held=True), data_folder), say)
         assert isinstance(done, Done)
         described = _in_scene(staging, scene, say, describe)
         _put_in_place(staging, scene)

@@ -66,11 +66,11 @@ def add_verbs(verbs: Any) -> None:
     does.add_parser("remove", help="delete it").set_defaults(run=_remove)
 
 
-def info(home: Path) -> dict[str, Any]:
+def info(data_folder: Path) -> dict[str, Any]:
     """What there is, as JSON has it."""
     return {
         "threer_blender": __version__,
-        **asdict(doctor.facts(home)),
+        **asdict(doctor.facts(data_folder)),
         "engines": [
             {
                 "id": engine.id,
@@ -81,23 +81,23 @@ def info(home: Path) -> dict[str, Any]:
                 "produces": sorted(engine.produces),
                 "missing": list(found.modules),
                 "missing_weights": [weights.name for weights in found.weights],
-                "options": {option.name: option.default for option in doctor.offered(engine, home)},
+                "options": {option.name: option.default for option in doctor.offered(engine, data_folder)},
             }
-            for engine, found in doctor.engines(home)
+            for engine, found in doctor.engines(data_folder)
         ],
     }
 
 
 def _info(parsed: argparse.Namespace) -> None:
-    home = _home(parsed)
+    data_folder = _data_folder(parsed)
     if parsed.json:
-        sys.stdout.write(json.dumps(info(home), indent=1, default=str) + "\n")
+        sys.stdout.write(json.dumps(info(data_folder), indent=1, default=str) + "\n")
         return
-    lines = [f"threer_blender {__version__}", *doctor.lines(home)]
-    for engine, found in doctor.engines(home):
+    lines = [f"threer_blender {__version__}", *doctor.lines(data_folder)]
+    for engine, found in doctor.engines(data_folder):
         use = "commercial use allowed" if engine.commercial else "no commercial use"
         lines += [f"engine {engine.id}: {engine.summary}", f"  {engine.licence} ({use}), {found}"]
-        lines += [f"  --option {_choices(option)}" for option in doctor.offered(engine, home)]
+        lines += [f"  --option {_choices(option)}" for option in doctor.offered(engine, data_folder)]
     sys.stdout.write("\n".join(lines) + "\n")
 
 
@@ -115,7 +115,11 @@ def _lens(parsed: argparse.Namespace) -> None:
     lines = lens_export.write(bundle.read(parsed.result), Path(parsed.output).absolute())
     sys.stdout.write("\n".join([*lines, lens_export.CONVENTION]) + "\n")
     if parsed.plates:
-        _do(Undistort(str(Path(parsed.result).absolute()), str(Path(parsed.plates).absolute())), _home(parsed), parsed)
+        _do(
+            Undistort(str(Path(parsed.result).absolute()), str(Path(parsed.plates).absolute())),
+            _data_folder(parsed),
+            parsed,
+        )
 
 
 def _choices(option: Option) -> str:
@@ -125,7 +129,7 @@ def _choices(option: Option) -> str:
 
 
 def _list(parsed: argparse.Namespace) -> None:
-    held = store.default(_home(parsed))
+    held = store.default(_data_folder(parsed))
     for weights in named(list(registry.engines())):
         path = held.find(weights)
         where = "not here" if path is None else str(path)
@@ -135,8 +139,8 @@ def _list(parsed: argparse.Namespace) -> None:
 
 
 def _download(parsed: argparse.Namespace) -> None:
-    home = _home(parsed)
-    held = store.default(home)
+    data_folder = _data_folder(parsed)
+    held = store.default(data_folder)
     wanted = named(parsed.names)
     for weights in wanted:
         if not held.is_accepted(weights):
@@ -148,17 +152,17 @@ def _download(parsed: argparse.Namespace) -> None:
             held.accept(weights)
     for weights in wanted:
         if held.find(weights) is None:
-            _do(Download(weights.name), home, parsed)
+            _do(Download(weights.name), data_folder, parsed)
 
 
 def _delete(parsed: argparse.Namespace) -> None:
-    held = store.default(_home(parsed))
+    held = store.default(_data_folder(parsed))
     for weights in named(parsed.names):
         sys.stdout.write(f"{weights.name}: {held.delete(weights) / 1e9:.2f} GB freed\n")
 
 
 def _forget(parsed: argparse.Namespace) -> None:
-    held = store.default(_home(parsed))
+    held = store.default(_data_folder(parsed))
     for weights in named(parsed.names):
         text = "its hash is forgotten" if held.forget(weights) else "no hash was kept"
         sys.stdout.write(f"{weights.name}: {text}\n")
@@ -166,11 +170,11 @@ def _forget(parsed: argparse.Namespace) -> None:
 
 def _set_up(parsed: argparse.Namespace) -> None:
     modules = [module for name in parsed.engines or [""] for module in modules_of(name)]
-    _do(SetUp(list(dict.fromkeys(modules))), _home(parsed), parsed)
+    _do(SetUp(list(dict.fromkeys(modules))), _data_folder(parsed), parsed)
 
 
 def _remove(parsed: argparse.Namespace) -> None:
-    environment.remove(_home(parsed))
+    environment.remove(_data_folder(parsed))
 
 
 def modules_of(name: str = "") -> list[str]:
@@ -191,9 +195,9 @@ def named(names: Sequence[str]) -> list[Weights]:
     return list(dict.fromkeys(weights for several in found for weights in several))
 
 
-def _do(asked: Asked, home: Path, parsed: argparse.Namespace) -> None:
-    sys.stdout.write(headless.run(asked, home, parsed.hear) + "\n")
+def _do(asked: Asked, data_folder: Path, parsed: argparse.Namespace) -> None:
+    sys.stdout.write(headless.run(asked, data_folder, parsed.hear) + "\n")
 
 
-def _home(parsed: argparse.Namespace) -> Path:
-    return parsed.home or environment.user_folder()
+def _data_folder(parsed: argparse.Namespace) -> Path:
+    return parsed.data_folder or environment.user_folder()

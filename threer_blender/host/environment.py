@@ -113,9 +113,9 @@ def executable(folder: Path) -> Path:
     return folder / ("Scripts/python.exe" if platform.system() == "Windows" else "bin/python")
 
 
-def private(home: Path) -> Private | None:
+def private(data_folder: Path) -> Private | None:
     """The private environment of this folder of caches; None where there is none."""
-    folder = home / ENVIRONMENT
+    folder = data_folder / ENVIRONMENT
     try:
         note = json.loads((folder / NOTE).read_text("utf-8"))
         versions = {str(module): str(version) for module, version in note["versions"].items()}
@@ -147,29 +147,29 @@ def absent(modules: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in modules if find_spec(name) is None)
 
 
-def lacking(modules: Iterable[str], home: Path) -> tuple[str, ...]:
+def lacking(modules: Iterable[str], data_folder: Path) -> tuple[str, ...]:
     """The modules that stand in the way of running what needs `modules`; none where one of the Pythons has all."""
     wanted = tuple(modules)
     missing = absent(wanted)
-    beside = private(home) if missing else None
+    beside = private(data_folder) if missing else None
     if beside is not None and beside.works:
         return tuple(name for name in wanted if name not in beside.versions)
     return missing
 
 
-def choose(modules: Iterable[str], home: Path) -> Runtime:
+def choose(modules: Iterable[str], data_folder: Path) -> Runtime:
     """The Python that has `modules`, this one first. Raises UserError where none has."""
     wanted = tuple(modules)
     if not absent(wanted):
         return built_in(wanted)
-    missing = lacking(wanted, home)
+    missing = lacking(wanted, data_folder)
     if missing:
-        beside = private(home)
+        beside = private(data_folder)
         reason = f"This needs {', '.join(missing)}, not installed yet"
         if beside is not None and not beside.works:
             reason = "The private environment is damaged or of another version"
         raise UserError(f"{reason}; press Set Up in the panel, or run `python -m threer_blender environment setup`.")
-    return Runtime(executable(home / ENVIRONMENT), (PACKAGE_PARENT,))
+    return Runtime(executable(data_folder / ENVIRONMENT), (PACKAGE_PARENT,))
 
 
 def built_in(modules: Iterable[str] = ()) -> Runtime:
@@ -187,22 +187,22 @@ def built_in(modules: Iterable[str] = ()) -> Runtime:
     return Runtime(Path(sys.executable), tuple(dict.fromkeys(folders)))
 
 
-def remove(home: Path) -> None:
+def remove(data_folder: Path) -> None:
     """Deletes the private environment, finished or not, and the Python that was fetched for it. Raises UserError."""
-    if (home / ENVIRONMENT).exists() and not removal.is_own(home / ENVIRONMENT):
-        raise UserError(f"{quoted(home / ENVIRONMENT)} was not made by this extension; delete it yourself.")
+    if (data_folder / ENVIRONMENT).exists() and not removal.is_own(data_folder / ENVIRONMENT):
+        raise UserError(f"{quoted(data_folder / ENVIRONMENT)} was not made by this extension; delete it yourself.")
     for name in (ENVIRONMENT, UNFINISHED, PYTHONS):
-        if removal.is_own(home / name):
-            removal.remove(home / name)
+        if removal.is_own(data_folder / name):
+            removal.remove(data_folder / name)
 
 
 def user_folder() -> Path:
     """Where compiled kernels and logs are kept outside of Blender: THREER_HOME, else the system's cache folder."""
     if "THREER_HOME" in os.environ:
         return Path(os.environ["THREER_HOME"])
-    home = Path.home()
+    profile = Path.home()
     caches = {
-        "Windows": Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")),
-        "Darwin": home / "Library" / "Caches",
+        "Windows": Path(os.environ.get("LOCALAPPDATA", profile / "AppData" / "Local")),
+        "Darwin": profile / "Library" / "Caches",
     }
-    return caches.get(platform.system(), Path(os.environ.get("XDG_CACHE_HOME", home / ".cache"))) / "threer_blender"
+    return caches.get(platform.system(), Path(os.environ.get("XDG_CACHE_HOME", profile / ".cache"))) / "threer_blender"

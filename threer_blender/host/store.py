@@ -223,10 +223,10 @@ class Store:
             return None
 
 
-def default(home: Path | None = None) -> Store:
-    """The store that THREER_WEIGHTS names, else the one in `home`, by default the user's own folder."""
+def default(data_folder: Path | None = None) -> Store:
+    """The store that THREER_WEIGHTS names, else the one in `data_folder`, by default the user's own folder."""
     named = os.environ.get("THREER_WEIGHTS")
-    return Store(Path(named) if named else (home or user_folder()) / FOLDER)
+    return Store(Path(named) if named else (data_folder or user_folder()) / FOLDER)
 
 
 def token() -> str:

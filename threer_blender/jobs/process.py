@@ -29,7 +29,7 @@ from .messages import Asked, Cancel, Done, Ended, Failed, Finished, Message, Pro
 
 GRACE = 1.5  # seconds between asking the runtime to stop and killing it
 KEPT_LOGS = 20
-KERNELS, LOGS = "kernels", "logs"  # folders in `home`
+KERNELS, LOGS = "kernels", "logs"  # folders in `data_folder`
 LOG_BEGINS = b"A log of threer_blender\n"
 LONGEST_LINE = 1 << 20  # bytes; a message has some hundred
 FULL = 10e6  # bytes free on a disk that is as good as full
@@ -41,15 +41,15 @@ _living: set[Job] = set()
 class Job:
     """What was asked of a runtime. `poll` never blocks; `ended` is its last word, None while it runs."""
 
-    def __init__(self, asked: Asked, runtime: Runtime, home: Path) -> None:
-        """Starts the runtime. `home` is the folder for compiled kernels and the log, `self.log`.
+    def __init__(self, asked: Asked, runtime: Runtime, data_folder: Path) -> None:
+        """Starts the runtime. `data_folder` is the folder for compiled kernels and the log, `self.log`.
 
         Raises UserError where nothing can be written there, and OSError where the runtime cannot be started; nothing
         is left behind then.
         """
         self.asked = asked
         self.ended: Ended | None = None
-        self.log = _new_log(home / LOGS)
+        self.log = _new_log(data_folder / LOGS)
         self._queue: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._outgoing: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._cancelling = self._finishing = self._closing = False
@@ -58,7 +58,7 @@ class Job:
             on_failure.callback(removal.remove_made_file, self.log)
             self._temporary = removal.temporary(TEMPORARY)
             on_failure.callback(removal.discard, self._temporary)
-            self._child = _start(runtime, self._temporary, home, self.log)
+            self._child = _start(runtime, self._temporary, data_folder, self.log)
             on_failure.pop_all()
         _living.add(self)
         self._writer = threading.Thread(target=self._write, name="threer-runtime-writer", daemon=True)
@@ -224,7 +224,7 @@ def kill_group(leader: int) -> None:
             os.killpg(leader, signal.SIGKILL)
 
 
-def _start(runtime: Runtime, temporary: Path, home: Path, log: Path) -> subprocess.Popen[bytes]:
+def _start(runtime: Runtime, temporary: Path, data_folder: Path, log: Path) -> subprocess.Popen[bytes]:
     """The runtime's process, in an empty folder of its own. Raises OSError."""
     folder = temporary / "working folder"
     folder.mkdir()
@@ -235,7 +235,7 @@ def _start(runtime: Runtime, temporary: Path, home: Path, log: Path) -> subproce
             stdout=subprocess.PIPE,
             stderr=stderr,
             cwd=folder,
-            env=_environment(runtime, temporary, home),
+            env=_environment(runtime, temporary, data_folder),
             **_own_group(),
         )
 
@@ -252,15 +252,15 @@ def _own_group() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
-def _environment(runtime: Runtime, temporary: Path, home: Path) -> dict[str, str]:
+def _environment(runtime: Runtime, temporary: Path, data_folder: Path) -> dict[str, str]:
     own = {
         "PYTHONPATH": os.pathsep.join(str(folder.absolute()) for folder in runtime.search_path),
         "PYTHONUTF8": "1",
         "PYTHONFAULTHANDLER": "1",
-        "NUMBA_CACHE_DIR": str(home.absolute() / KERNELS),
+        "NUMBA_CACHE_DIR": str(data_folder.absolute() / KERNELS),
         "GLOG_minloglevel": "2",  # of COLMAP's log, errors only
         "OMP_WAIT_POLICY": "passive",  # torch's idle threads would spin and take the cores from ours
-        "THREER_HOME": str(home.absolute()),
+        "THREER_HOME": str(data_folder.absolute()),
         **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),
     }
     return {**environment.cleaned(), **own}

@@ -19,7 +19,7 @@ from ..model.errors import UserError
 FOLDER, NOTES = "3R results", "not imported"
 
 
-def new_folder(photos: list[str], blend: str, home: Path) -> Path:
+def new_folder(photos: list[str], blend: str, data_folder: Path) -> Path:
     """A name that is still free for the result of `photos`, asked for in the file `blend` ("" while it is unsaved).
 
     Notes it as not imported. Raises UserError where nothing can be written there.
@@ -27,7 +27,7 @@ def new_folder(photos: list[str], blend: str, home: Path) -> Path:
     parent = Path(blend or photos[0]).parent / FOLDER
     name = re.sub(r"[^\w -]+", "_", Path(photos[0]).parent.name)[:60] or "photos"
     stem = f"{time.strftime('%Y%m%d-%H%M%S')} {name}"
-    notes = home / NOTES
+    notes = data_folder / NOTES
     try:
         made = not parent.exists()
         parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def new_folder(photos: list[str], blend: str, home: Path) -> Path:
             folder = parent / (stem if number == 1 else f"{stem} {number}")
             try:
                 with (notes / folder.name).open("x", encoding="utf-8") as note:  # two Blenders may ask at once
-                    json.dump({"result": str(folder), "made parent": made or _is_made(parent, home)}, note)
+                    json.dump({"result": str(folder), "made parent": made or _is_made(parent, data_folder)}, note)
             except FileExistsError:
                 continue
             return folder
@@ -48,30 +48,30 @@ def new_folder(photos: list[str], blend: str, home: Path) -> Path:
     raise AssertionError("a thousand results in one second")
 
 
-def forget(folder: Path, home: Path) -> None:
+def forget(folder: Path, data_folder: Path) -> None:
     """The result was imported, or nobody wants to be reminded of it, or it will never come. What is on disk stays."""
-    for note, result, made_parent in _notes(home):
+    for note, result, made_parent in _notes(data_folder):
         if result == folder:
             if made_parent and not folder.exists():
                 removal.remove_empty(folder.parent)
             removal.remove_made_file(note)
 
 
-def waiting(home: Path) -> list[Path]:
+def waiting(data_folder: Path) -> list[Path]:
     """The finished results that nobody has imported, oldest first."""
-    return [result for _, result, _ in _notes(home) if (result / bundle_folder.SCENE).is_file()]
+    return [result for _, result, _ in _notes(data_folder) if (result / bundle_folder.SCENE).is_file()]
 
 
-def _is_made(parent: Path, home: Path) -> bool:
+def _is_made(parent: Path, data_folder: Path) -> bool:
     """Whether the folder of a result was made for an earlier one that is not imported yet either."""
-    return any(made and result.parent == parent for _, result, made in _notes(home))
+    return any(made and result.parent == parent for _, result, made in _notes(data_folder))
 
 
-def _notes(home: Path) -> list[tuple[Path, Path, bool]]:
+def _notes(data_folder: Path) -> list[tuple[Path, Path, bool]]:
     """Our notes, each with the result that it names and whether the folder around that was made for it."""
     found = []
     with contextlib.suppress(OSError):
-        for note in sorted((home / NOTES).iterdir()):
+        for note in sorted((data_folder / NOTES).iterdir()):
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):  # none of ours
                 values = json.loads(note.read_text("utf-8"))
                 found.append((note, Path(values["result"]), values["made parent"] is True))

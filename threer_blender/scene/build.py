@@ -266,17 +266,17 @@ def describe(
 
 def _link(scene: bpy.types.Scene, root: bpy.types.Object, new: Objects) -> None:
     """Put new objects into the root's collection, the cameras into one of their own below; make what is missing."""
-    home = next(iter(root.users_collection), None)
-    if home is None:
-        home = _new_collection(root.name, COLLECTION)
-    below = next((child for child in home.children if child.get(ROLE) == CAMERAS), None)
+    ours = next(iter(root.users_collection), None)
+    if ours is None:
+        ours = _new_collection(root.name, COLLECTION)
+    below = next((child for child in ours.children if child.get(ROLE) == CAMERAS), None)
     if below is None:
         below = _new_collection(f"{root.name} cameras", CAMERAS)
-        home.children.link(below)
+        ours.children.link(below)
     for role, placed in new.items():
-        (home if role in (ROOT, CLOUD, SPLATS) else below).objects.link(placed)
+        (ours if role in (ROOT, CLOUD, SPLATS) else below).objects.link(placed)
     if ROOT in new:
-        scene.collection.children.link(home)
+        scene.collection.children.link(ours)
 
 
 def _new_collection(name: str, role: str) -> bpy.types.Collection:

@@ -23,9 +23,9 @@ from . import (
 _parts = (properties, operators, lenses, splats, proxies, upkeep, pictures, engines, panel, tracking)
 
 
-def register(home: Path, addon_id: str) -> None:
-    """Makes the user interface known to Blender; `home` is the add-on's own folder, `addon_id` its module's name."""
-    work.begin(home, addon_id)
+def register(data_folder: Path, addon_id: str) -> None:
+    """Makes the user interface known to Blender; `data_folder` is the add-on's, `addon_id` the name of its module."""
+    work.begin(data_folder, addon_id)
     for part in _parts:
         part.register()
     preferences.register()

@@ -252,9 +252,9 @@ class THREER_OT_clear_cache(Button, bpy.types.Operator):  # type: ignore[misc]
         return False
 
     def run(self, _context: bpy.types.Context) -> None:
-        home = work.current().home
-        process.remove_logs(home / process.LOGS)
-        removal.remove(home / process.KERNELS)
+        data_folder = work.current().data_folder
+        process.remove_logs(data_folder / process.LOGS)
+        removal.remove(data_folder / process.KERNELS)
 
 
 class THREER_FH_photos(bpy.types.FileHandler):  # type: ignore[misc]

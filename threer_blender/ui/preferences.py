@@ -40,16 +40,16 @@ class THREER_AP_preferences(bpy.types.AddonPreferences):  # type: ignore[misc]
     layout: Any
 
     def draw(self, _context: bpy.types.Context) -> None:
-        layout, home = self.layout, work.current().home
+        layout, data_folder = self.layout, work.current().data_folder
         _engines(layout.box())
-        _environment(layout.box(), home)
+        _environment(layout.box(), data_folder)
         box = layout.box()
         box.prop(self, "weights_folder")
         box.prop(self, "token")
-        upkeep.draw_weights(box, home)
-        cache = work.seek("cache", partial(_cache, home), 0)
-        _folder(layout, "Cache", home, cache).operator(operators.THREER_OT_clear_cache.bl_idname)
-        logs = work.seek("logs", partial(process.logs, home / process.LOGS), NO_LOGS)
+        upkeep.draw_weights(box, data_folder)
+        cache = work.seek("cache", partial(_cache, data_folder), 0)
+        _folder(layout, "Cache", data_folder, cache).operator(operators.THREER_OT_clear_cache.bl_idname)
+        logs = work.seek("logs", partial(process.logs, data_folder / process.LOGS), NO_LOGS)
         if logs:
             layout.operator("wm.path_open", text="Open Latest Log", icon="TEXT").filepath = str(logs[-1])
 
@@ -66,13 +66,13 @@ def _engines(layout: Any) -> None:
             words.quiet(row, engine.licence)
 
 
-def _environment(layout: Any, home: Path) -> None:
+def _environment(layout: Any, data_folder: Path) -> None:
     """What this computer has, and the private environment's state and buttons."""
-    for line in work.seek("lines", partial(doctor.lines, home), NO_LINES):
+    for line in work.seek("lines", partial(doctor.lines, data_folder), NO_LINES):
         layout.label(text=line)
     row = layout.row()
     row.operator(upkeep.THREER_OT_set_up.bl_idname, text="Set Up for All Engines")
-    if environment.private(home) is not None:
+    if environment.private(data_folder) is not None:
         row.operator(upkeep.THREER_OT_remove_environment.bl_idname)
 
 
@@ -85,9 +85,9 @@ def _folder(layout: Any, name: str, folder: Path, size: int) -> Any:
     return row
 
 
-def _cache(home: Path) -> int:
+def _cache(data_folder: Path) -> int:
     """Bytes that compiled code and logs take."""
-    folders = (home / process.KERNELS, home / process.LOGS)
+    folders = (data_folder / process.KERNELS, data_folder / process.LOGS)
     return sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
 
 

@@ -64,7 +64,7 @@ def option_values(scene: bpy.types.Scene, chosen: Engine, offered: Sequence[Opti
     `offered` are those that can be had, where the caller knows them already.
     """
     held = options_of(scene, chosen)
-    offered = doctor.offered(chosen, work.current().home) if offered is None else offered
+    offered = doctor.offered(chosen, work.current().data_folder) if offered is None else offered
     values = {option.name: getattr(held, option.name) for option in offered}
     return values | {option.name: bpy.path.abspath(values[option.name]) for option in offered if option.folder}
 

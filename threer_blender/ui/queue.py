@@ -50,9 +50,9 @@ class Task:
 class Queue:
     """The tasks that have not ended; the first runs, the others wait. Nothing here blocks but `close`, briefly."""
 
-    def __init__(self, home: Path) -> None:
-        """`home` is the folder for compiled kernels and logs."""
-        self.home = home
+    def __init__(self, data_folder: Path) -> None:
+        """`data_folder` is the folder for compiled kernels and logs."""
+        self.data_folder = data_folder
         self.tasks: list[Task] = []
         self._starter = ThreadPoolExecutor(1, "threer-starter")  # a process's start takes longer than a redraw
 
@@ -90,7 +90,7 @@ class Queue:
 
     def _hear(self, task: Task) -> None:
         if task.starting is None:
-            task.starting = self._starter.submit(headless.begin, task.asked, self.home)
+            task.starting = self._starter.submit(headless.begin, task.asked, self.data_folder)
         if task.job is None and task.starting.done():
             self._started(task, task.starting)
         if task.job is None:

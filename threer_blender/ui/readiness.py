@@ -13,14 +13,14 @@ from . import work
 
 def of(engine: Engine) -> doctor.Readiness:
     """What an engine still needs; nothing, until that is known."""
-    home = work.current().home
-    return work.seek(("ready", engine.id), partial(doctor.readiness, engine, home), doctor.Readiness((), ()))
+    data_folder = work.current().data_folder
+    return work.seek(("ready", engine.id), partial(doctor.readiness, engine, data_folder), doctor.Readiness((), ()))
 
 
 def offered(engine: Engine) -> list[Option]:
     """The engine's options that can be had here; those without conditions, until that is known."""
     unconditional = [option for option in engine.options if not option.requires]
-    return work.seek(("offered", engine.id), partial(doctor.offered, engine, work.current().home), unconditional)
+    return work.seek(("offered", engine.id), partial(doctor.offered, engine, work.current().data_folder), unconditional)
 
 
 def estimate(engine: Engine, options: Mapping[str, Any], photos: int) -> doctor.Estimate | None:

@@ -68,7 +68,7 @@ class THREER_OT_remove_environment(_Upkeep, bpy.types.Operator):  # type: ignore
         return context.window_manager.invoke_confirm(self, event)
 
     def run(self, _context: bpy.types.Context) -> None:
-        environment.remove(work.current().home)
+        environment.remove(work.current().data_folder)
 
 
 class THREER_OT_download_weights(_Upkeep, bpy.types.Operator):  # type: ignore[misc]
@@ -84,12 +84,12 @@ class THREER_OT_download_weights(_Upkeep, bpy.types.Operator):  # type: ignore[m
 
     @property
     def _wanted(self) -> list[Weights]:
-        return list(doctor.readiness(registry.engine(self.engine), work.current().home).weights)
+        return list(doctor.readiness(registry.engine(self.engine), work.current().data_folder).weights)
 
     @property
     def _terms(self) -> list[Weights]:
         """One of each family whose terms have not been accepted yet."""
-        held = store.default(work.current().home)
+        held = store.default(work.current().data_folder)
         return list({weights.family: weights for weights in self._wanted if not held.is_accepted(weights)}.values())
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Any:
@@ -107,7 +107,7 @@ class THREER_OT_download_weights(_Upkeep, bpy.types.Operator):  # type: ignore[m
         column.prop(self, "accept")
 
     def run(self, _context: bpy.types.Context) -> None:
-        held = store.default(work.current().home)
+        held = store.default(work.current().data_folder)
         token = choices.current().token
         for weights in self._terms:
             if not self.accept:
@@ -140,7 +140,7 @@ class THREER_OT_use_weights(_Upkeep, bpy.types.Operator):  # type: ignore[misc]
         return {"RUNNING_MODAL"}
 
     def run(self, _context: bpy.types.Context) -> None:
-        store.default(work.current().home).use(registry.weights(self.name), Path(self.filepath))
+        store.default(work.current().data_folder).use(registry.weights(self.name), Path(self.filepath))
 
 
 class THREER_OT_delete_weights(_Upkeep, bpy.types.Operator):  # type: ignore[misc]
@@ -155,7 +155,7 @@ class THREER_OT_delete_weights(_Upkeep, bpy.types.Operator):  # type: ignore[mis
         return context.window_manager.invoke_confirm(self, event)
 
     def run(self, _context: bpy.types.Context) -> None:
-        store.default(work.current().home).delete(registry.weights(self.name))
+        store.default(work.current().data_folder).delete(registry.weights(self.name))
 
 
 class THREER_OT_forget_hash(_Upkeep, bpy.types.Operator):  # type: ignore[misc]
@@ -167,7 +167,7 @@ class THREER_OT_forget_hash(_Upkeep, bpy.types.Operator):  # type: ignore[misc]
     name: bpy.props.StringProperty(options=HIDDEN)  # type: ignore[valid-type]
 
     def run(self, _context: bpy.types.Context) -> None:
-        store.default(work.current().home).forget(registry.weights(self.name))
+        store.default(work.current().data_folder).forget(registry.weights(self.name))
 
 
 def draw_need(layout: Any, engine: Engine, found: doctor.Readiness, width: int) -> None:
@@ -203,10 +203,10 @@ class WeightsRow(NamedTuple):
     is_pinned: bool
 
 
-def draw_weights(layout: Any, home: Path) -> None:
+def draw_weights(layout: Any, data_folder: Path) -> None:
     """The weights that lie in the store, each with its size and licence, and the files of the user's own."""
     nothing: list[WeightsRow] = []
-    for weights, own, size, is_pinned in work.seek("stored weights", partial(_stored, home), nothing):
+    for weights, own, size, is_pinned in work.seek("stored weights", partial(_stored, data_folder), nothing):
         row = layout.row()
         row.label(text=f"{weights.name}: {own or words.size(size)}, {weights.licence}")
         text = "Forget" if own else "Delete"
@@ -215,8 +215,8 @@ def draw_weights(layout: Any, home: Path) -> None:
             row.operator(THREER_OT_forget_hash.bl_idname).name = weights.name
 
 
-def _stored(home: Path) -> list[WeightsRow]:
-    held = store.default(home)
+def _stored(data_folder: Path) -> list[WeightsRow]:
+    held = store.default(data_folder)
     known = dict.fromkeys(weights for engine in registry.engines().values() for weights in engine.weights)
     rows = (
         WeightsRow(weights, held.own(weights), held.held(weights), not weights.sha256 and bool(held.pinned(weights)))

@@ -57,9 +57,9 @@ class Work:
     log: Path | None = None
 
     @property
-    def home(self) -> Path:
+    def data_folder(self) -> Path:
         """The add-on's own folder."""
-        return self.queue.home
+        return self.queue.data_folder
 
 
 _work: Work | None = None
@@ -72,10 +72,12 @@ def current() -> Work:
     return _work
 
 
-def begin(home: Path, addon_id: str) -> None:
+def begin(data_folder: Path, addon_id: str) -> None:
     """Called when the add-on is enabled: finds results that nobody imported."""
     global _work
-    _work = Work(addon_id, Queue(home), Known(at_once=bpy.app.background), SceneFacts(keeps=not bpy.app.background))
+    _work = Work(
+        addon_id, Queue(data_folder), Known(at_once=bpy.app.background), SceneFacts(keeps=not bpy.app.background)
+    )
     _work.scene_facts.begin()
     _offer()
 
@@ -97,8 +99,8 @@ def end() -> None:
 def start(photos: list[str], engine: str, options: Mapping[str, Any], scene: bpy.types.Scene) -> Task:
     """Puts a reconstruction for `scene` into the queue. Raises UserError at the door."""
     work = current()
-    headless.request(photos, work.home / "unnamed", engine, options)  # before a folder is named
-    folder = results.new_folder(photos, bpy.data.filepath, work.home)
+    headless.request(photos, work.data_folder / "unnamed", engine, options)  # before a folder is named
+    folder = results.new_folder(photos, bpy.data.filepath, work.data_folder)
     return add(headless.request(photos, folder, engine, options), scene.session_uid)
 
 
@@ -181,7 +183,7 @@ def import_result(
     Raises UserError; the scene is untouched then.
     """
     root = build(reconstruction or bundle.read(folder), folder, scene)
-    results.forget(folder, current().home)
+    results.forget(folder, current().data_folder)
     current().error = ""
     _offer()
     return root
@@ -189,7 +191,7 @@ def import_result(
 
 def dismiss(folder: Path) -> None:
     """Offers a result no more; its folder stays."""
-    results.forget(folder, current().home)
+    results.forget(folder, current().data_folder)
     _offer()
 
 
@@ -213,7 +215,7 @@ def _settle(task: Task) -> None:
 def _forget(task: Task) -> None:
     """A task that brings no result is not to be reminded of."""
     if task.output is not None:
-        results.forget(task.output, current().home)
+        results.forget(task.output, current().data_folder)
 
 
 def _deliver(task: Task) -> None:
@@ -252,7 +254,7 @@ def _push_undo(message: str) -> None:
 def _offer() -> None:
     work = current()
     ours = {task.output for task in [*work.queue.tasks, *work.arrived]}
-    work.offered = [folder for folder in results.waiting(work.home) if folder not in ours]
+    work.offered = [folder for folder in results.waiting(work.data_folder) if folder not in ours]
 
 
 def _redraw() -> None:

@@ -96,14 +96,14 @@ print(json.dumps({"python": platform.python_version(), "versions": versions, "de
 
 @dataclass(frozen=True)
 class Folders:
-    """Where things lie while they are made, all in `home`."""
+    """Where things lie while they are made, all in `data_folder`."""
 
-    home: Path
+    data_folder: Path
 
     @property
     def unfinished(self) -> Path:
         """Everything that a later try can use, deleted at the end."""
-        return self.home / UNFINISHED
+        return self.data_folder / UNFINISHED
 
     @property
     def working(self) -> Path:
@@ -120,15 +120,15 @@ def run(asked: SetUp, report: Report) -> Finished:
     """Makes the environment with the asked modules and those that it had. Raises UserError, Cancelled."""
     report.plan([PREPARING, FETCHING, INSTALLING, TRYING])
     folders = Folders(environment.user_folder())
-    before = environment.private(folders.home)
+    before = environment.private(folders.data_folder)
     had = [] if before is None else [module for module in before.versions if module in PACKAGES]
     modules = list(dict.fromkeys((*ALWAYS, *had, *asked.modules)))
     if unknown := sorted(set(modules) - set(PACKAGES)):
         raise UserError(f"{' and '.join(unknown)} cannot be set up; update the extension.")
     try:
-        for folder in (folders.unfinished, folders.home / PYTHONS):
+        for folder in (folders.unfinished, folders.data_folder / PYTHONS):
             removal.own(folder)
-        with Lock(folders.home / PYTHONS / removal.MARKER):
+        with Lock(folders.data_folder / PYTHONS / removal.MARKER):
             folders.working.mkdir(exist_ok=True)
             uv = Uv(_tool(folders, report), folders, report)
             _make_python(uv, folders, report)
@@ -140,7 +140,7 @@ def run(asked: SetUp, report: Report) -> Finished:
     except Held as error:
         raise UserError("Another Blender is setting up the environment; wait until it has finished.") from error
     except OSError as error:
-        raise UserError(f"{quoted(folders.home)} cannot be written: {error.strerror or error}.") from error
+        raise UserError(f"{quoted(folders.data_folder)} cannot be written: {error.strerror or error}.") from error
     device = f", on {note['device']}" if note["device"] else ""
     return Finished(f"The environment is complete: Python {note['python']}{device}.")
 
@@ -163,7 +163,7 @@ class Uv:
         self._working = folders.working
         own = {
             "UV_CACHE_DIR": str(folders.unfinished / "cache"),
-            "UV_PYTHON_INSTALL_DIR": str(folders.home / PYTHONS),
+            "UV_PYTHON_INSTALL_DIR": str(folders.data_folder / PYTHONS),
             "UV_NO_PROGRESS": "1",
             "UV_SYSTEM_CERTS": "1",  # as Python does: studios look into their own traffic
             "UV_LINK_MODE": "hardlink",
@@ -343,10 +343,10 @@ def _fetch(files: Sequence[File], folders: Folders, report: Report) -> list[str]
     """The paths of all wheels, once they are on this disk."""
     sizes = [file.size for file in files]  # 0 where the index does not say; the server will
     needed = sum(sizes) * (1 + UNPACKED)
-    if needed > (free := hardware.free_disk(folders.home)):
+    if needed > (free := hardware.free_disk(folders.data_folder)):
         raise UserError(
-            f"The environment takes {needed / 1e9:.1f} GB while it is set up, and the disk of {quoted(folders.home)} "
-            f"has {free / 1e9:.1f} GB; make room and set up again."
+            f"The environment takes {needed / 1e9:.1f} GB while it is set up, and the disk of "
+            f"{quoted(folders.data_folder)} has {free / 1e9:.1f} GB; make room and set up again."
         )
     paths: list[str] = []
     for index, file in enumerate(files):
@@ -391,7 +391,7 @@ def _try(folders: Folders, modules: Sequence[str], report: Report) -> dict[str, 
 def _put_in_place(folders: Folders, note: Mapping[str, object]) -> None:
     """Gives the environment its name, instead of an earlier one, and deletes what it was made of."""
     (folders.made / NOTE).write_text(json.dumps(note), "utf-8")
-    final = folders.home / ENVIRONMENT
+    final = folders.data_folder / ENVIRONMENT
     removal.remove(final)
     folders.made.rename(final)
     removal.remove(folders.unfinished)

@@ -231,7 +231,7 @@ def test_a_bundle_of_plain_gaussians(with_splats: Any, tmp_path: Path) -> None:
 @pytest.fixture
 def enabled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("BLENDER_USER_RESOURCES", str(tmp_path / "user"))
-    monkeypatch.setattr(addon, "home", lambda: tmp_path)
+    monkeypatch.setattr(addon, "data_folder", lambda: tmp_path)
     addon.register()
     yield
     addon.unregister()

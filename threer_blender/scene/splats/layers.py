@@ -43,10 +43,10 @@ def use_own_layer(scene: bpy.types.Scene) -> None:
         changes.on_failure(lambda: scene.view_layers.remove(layer))
         collection = _collection(scene)
         for obj in ours:
-            for home in obj.users_collection:
-                if home != collection:
-                    home.objects.unlink(obj)
-                    changes.on_failure(lambda home=home, obj=obj: home.objects.link(obj))  # type: ignore[misc]
+            for former in obj.users_collection:
+                if former != collection:
+                    former.objects.unlink(obj)
+                    changes.on_failure(lambda former=former, obj=obj: former.objects.link(obj))  # type: ignore[misc]
             if obj.name not in collection.objects:
                 collection.objects.link(obj)
         for other in scene.view_layers:
