@@ -34,7 +34,7 @@ MEGABYTE = 1_000_000
 class Sight:
     """Where the N depth pixels of one photo fall in another."""
 
-    data_folder: Array  # (N, 2) photo pixels in the first
+    first_pixels: Array  # (N, 2) photo pixels in the first
     pixels: Array  # (N, 2) photo pixels in the other
     expected_depth: Array  # (N,) metres in the other's frame
     stated_depth: Array  # (N,) metres of the other's depth file; NaN where it is not smooth around the pixel
@@ -91,15 +91,15 @@ def see(first: str, second: str) -> Sight:
     depth, other, here, there = depth_of(first), depth_of(second), camera_of(first), camera_of(second)
     y, x = np.nonzero(np.isfinite(depth))
     height, width = depth.shape
-    data_folder = np.stack([(x + 0.5) * here.width / width, (y + 0.5) * here.height / height], axis=-1)
-    local = here.rays(data_folder) * depth[y, x][:, None]
+    first_pixels = np.stack([(x + 0.5) * here.width / width, (y + 0.5) * here.height / height], axis=-1)
+    local = here.rays(first_pixels) * depth[y, x][:, None]
     world = local @ here.world_from_camera[:3, :3].T + here.world_from_camera[:3, 3]
     pixels = there.project(world)
     expected = (world - there.world_from_camera[:3, 3]) @ there.world_from_camera[:3, 2]
     values, weights = corners(1 / other, pixels * (other.shape[1] / there.width, other.shape[0] / there.height))
     smooth = np.ptp(values, axis=-1) < 0.02 * values.min(axis=-1)
     stated = np.where(smooth, 1 / (values * weights).sum(axis=-1), np.nan)
-    return Sight(data_folder, pixels, expected, stated)
+    return Sight(first_pixels, pixels, expected, stated)
 
 
 def test_files_are_small_and_complete() -> None:
@@ -150,8 +150,8 @@ def test_depth_lands_on_the_neighbours_depth(first: str, second: str) -> None:
 def test_neighbours_show_the_same_colours_to_a_twentieth_of_a_pixel(first: str, second: str) -> None:
     """One step of Lucas & Kanade 1981 measures the mean offset that truth leaves between two photos."""
     sight = see(first, second)
-    data_folder, there = sight.data_folder[sight.visible], sight.pixels[sight.visible]
-    here, seen = sample(grey_of(first), data_folder), sample(grey_of(second), there)
+    first_pixels, there = sight.first_pixels[sight.visible], sight.pixels[sight.visible]
+    here, seen = sample(grey_of(first), first_pixels), sample(grey_of(second), there)
     usable = np.isfinite(here) & np.isfinite(seen)
     assert np.corrcoef(here[usable], seen[usable])[0, 1] > 0.97
     slope = np.stack([sample(image, there) for image in reversed(np.gradient(grey_of(second)))], axis=-1)
