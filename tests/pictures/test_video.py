@@ -8,7 +8,8 @@ import pytest
 from threer_blender.files.photo_files import find
 from threer_blender.model.arrays import Array
 from threer_blender.model.reconstruction import Photo
-from threer_blender.pictures import photos, video
+from threer_blender.pictures import photos, survey, video
+from threer_blender.pictures.film import Film
 
 av = pytest.importorskip("av")
 
@@ -45,7 +46,7 @@ def blurred(picture: Array) -> Array:
 
 def test_frames_are_those_that_they_say_in_any_order(tmp_path: Path) -> None:
     pictures = film(tmp_path / "pan.mp4", [7 * i for i in range(40)])
-    source = video.Film(tmp_path / "pan.mp4")
+    source = Film(tmp_path / "pan.mp4")
     assert len(source) == 40
     assert source.frame_rate == 25
     for number in (1, 2, 17, 18, 35, 3, 40, 11, 10, 12):
@@ -62,7 +63,7 @@ def test_a_rest_gives_few_frames_and_a_fast_pan_many(tmp_path: Path) -> None:
     assert 30 <= len(accepted) <= video.MOST_FRAMES
     assert len(accepted) - len(moving) <= 2
     steps = np.diff([offsets[photo.frame - 1] for photo in moving])
-    assert steps.max() <= 3 * video.STEP * WIDTH
+    assert steps.max() <= 3 * survey.STEP * WIDTH
 
 
 def test_blurred_frames_are_passed_over(tmp_path: Path) -> None:
@@ -101,7 +102,7 @@ def test_a_phone_held_upright(tmp_path: Path) -> None:
     clockwise = [0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000]
     content[matrix : matrix + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in clockwise)
     (tmp_path / "upright.mp4").write_bytes(content)
-    source = video.Film(tmp_path / "upright.mp4")
+    source = Film(tmp_path / "upright.mp4")
     assert source.size == (HEIGHT, WIDTH)
     assert np.abs(source.picture(5).astype(float) - np.rot90(pictures[4], -1)).mean() < 20
 
@@ -146,7 +147,7 @@ def test_a_video_that_vanishes_ends_in_a_sentence(tmp_path: Path) -> None:
 def test_movement_is_that_of_most_of_the_picture() -> None:
     wide = panorama().mean(-1)
     still, moved = wide[:192, 100:356].copy(), wide[:192, 107:363].copy()
-    assert video.movement(still, moved) == 7
+    assert survey.movement(still, moved) == 7
     passing = still.copy()
     passing[:, :64] = moved[:, :64]  # someone walks by
-    assert video.movement(still, passing) == 0
+    assert survey.movement(still, passing) == 0

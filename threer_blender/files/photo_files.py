@@ -11,7 +11,11 @@ from . import sequence_files
 from .sequence_files import PLATE_SUFFIXES
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".heic", ".heif", ".hif", ".webp", ".bmp"})
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm"})
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".mov", ".m4v", ".qt", ".3gp", ".3g2", ".insv", ".lrv", ".mkv", ".webm", ".avi", ".divx", ".gif", ".apng"}
+    | {".ts", ".mts", ".m2ts", ".m2t", ".tod", ".mpg", ".mpeg", ".mpe", ".m2v", ".mod", ".vob", ".wmv", ".asf", ".wtv"}
+    | {".flv", ".f4v", ".ogv", ".mxf", ".gxf", ".dv", ".y4m", ".mjpeg", ".mjpg", ".h264", ".h265", ".hevc", ".ivf"}
+)
 PICTURES = SUFFIXES | PLATE_SUFFIXES
 CHOOSABLE = PICTURES | VIDEO_SUFFIXES
 

@@ -56,11 +56,8 @@ def read(
         share = partial(_share, progress, index, len(files))
         try:
             digest = _digest(file, name, first_of)
-            if is_pattern(file):
-                accepted += _frames(file, name, digest, share)
-                _tell_sequence(file, name, warn)
-            elif file.suffix.lower() in VIDEO_SUFFIXES:
-                accepted += _frames(file, name, digest, share)
+            if is_pattern(file) or file.suffix.lower() in VIDEO_SUFFIXES:
+                accepted += _frames(file, name, digest, warn, share)
             else:
                 photo, tags[name] = _photo(file, name, digest, warn)
                 accepted.append(photo)
@@ -105,6 +102,7 @@ class _Refused(Exception):
 
 
 RESAVE = "Open it in a picture editor and save it anew as a JPEG or an 8-bit PNG, or take it out of the selection."
+RECUT = "Choose another file, or make shots of it whose frames are all there and of one size."
 CONVERT = "Convert it to an MP4, or save its frames as pictures and choose their folder."
 
 
@@ -150,7 +148,7 @@ def _photo(file: Path, name: str, digest: str, warn: Warn) -> tuple[Photo, LensT
         raise _Refused(name, reason, RESAVE) from error
 
 
-def _frames(file: Path, name: str, digest: str, progress: Callable[[float], None]) -> list[Photo]:
+def _frames(file: Path, name: str, digest: str, warn: Warn, progress: Callable[[float], None]) -> list[Photo]:
     """The frames of a video or an image sequence that are worth working with, as photos."""
     if find_spec("av") is None:
         advice = "Install it, or save the video's frames as pictures and choose their folder."
@@ -158,22 +156,14 @@ def _frames(file: Path, name: str, digest: str, progress: Callable[[float], None
     from . import video
 
     try:
-        return video.choose(file.absolute(), name, digest, progress)
+        chosen = video.choose(file.absolute(), name, digest, progress)
     except Unusable as error:
-        raise _Refused(name, str(error), "Give all frames of the shot one size, or make two shots of them.") from error
+        raise _Refused(name, str(error), RECUT) from error
     except video.FAULTS as error:
         raise _Refused(name, f"It is damaged, or no video that can be decoded ({_brief(error)}).", CONVERT) from error
-
-
-def _tell_sequence(pattern: Path, name: str, warn: Warn) -> None:
-    """Says which frames of a sequence are missing (nothing closes up), and what rate it is taken to have."""
-    from . import video
-
-    film = video.film(str(pattern.absolute()))
-    if holes := sequence_files.missing(film.numbers):
-        warn(f"These frames are missing: {sequence_files.ranges(holes)}. The others keep their numbers.", name)
-    if film.frame_rate is None:
-        warn(f"Its files do not say how many frames there are a second; {video.USUAL_RATE} are assumed.", name)
+    for remark in video.remarks(file.absolute()):
+        warn(remark, name)
+    return chosen
 
 
 def _is_text(name: str) -> bool:

@@ -7,7 +7,7 @@ EXR is taken as linear light with Rec. 709's primaries, logarithmic DPX as Cineo
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,8 +18,11 @@ from PIL import Image
 
 from ..files import plate_headers, sequence_files
 from ..model.arrays import Array
+from . import survey
 from .decoding import MOST_PIXELS, Unusable, decoded
+from .survey import Survey
 
+Progress = Callable[[float], None]
 Picture = npt.NDArray[np.uint8]
 FLOATS = {"grayf32le": 1, "gbrpf32le": 3, "gbrapf32le": 4, "grayf16le": 1, "gbrpf16le": 3, "gbrapf16le": 4}
 # Cineon: code values of 10 bits, of which 685 is white and 95 black, 0.002 density a step, gamma 0.6 (Kodak 1995).
@@ -77,11 +80,14 @@ class Sequence:
             raise Unusable(f"Frame {number} is larger or smaller than frame {self.numbers[0]}.")
         return light
 
-    def __iter__(self) -> Iterator[tuple[int, av.VideoFrame]]:
-        """All frames that can be decoded, with their numbers."""
-        for number in self.numbers:
+    def look(self, progress: Progress) -> Survey:
+        """A first look through all frames that can be decoded."""
+        looked = Survey()
+        for done, number in enumerate(self.numbers):
+            progress(done / len(self.numbers))
             with contextlib.suppress(OSError, ValueError):
-                yield number, av.VideoFrame.from_ndarray(self.picture(number), format="rgb24")
+                looked.add(number, survey.glance(av.VideoFrame.from_ndarray(self.picture(number), format="rgb24")))
+        return looked
 
 
 def _pixels(file: Path) -> Picture:

@@ -1,0 +1,110 @@
+"""[R] A video file opened for decoding: its picture stream, and its frames in the order of showing. PyAV (FFmpeg).
+
+Files are strangers': only containers that hold their pictures themselves are opened, none that names other files or
+addresses; and neither a frame's size nor the number of packets may be out of proportion to the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from .decoding import Unusable
+
+CONTAINERS = (
+    *("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "asf", "flv", "ogg", "mxf", "gif"),
+    *("mpegvideo", "h264", "hevc", "m4v", "mjpeg", "dv", "ivf", "obu", "nut", "rm", "wtv", "gxf", "apng", "swf"),
+    *("yuv4mpegpipe", "dnxhd", "vc1", "r3d", "nuv", "amv", "live_flv"),
+)  # FFmpeg's names
+OPENING = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
+PATIENCE = 60.0  # seconds that opening, or reading a packet, may take
+THREADS = 4  # of the decoder: each holds a frame
+NO_FILM = Disposition.attached_pic | Disposition.timed_thumbnails  # streams of pictures about the film: covers
+USUAL_PIXELS, LARGEST_PIXELS = 10_000_000, 200_000_000  # of a frame
+PIXELS_PER_BYTE = 32  # of the file, above USUAL_PIXELS
+TIMES_READ = 4  # how often a file's bytes may be in its packets
+MOST_FRAMES = 1_000_000
+
+FAULTS = (OSError, ValueError, av.FFmpegError)  # what opening and decoding a damaged video raises
+
+
+class Decoder:
+    """An open video file. Raises one of FAULTS where it is damaged, Unusable where it holds no film to work with.
+
+    After `frames`, `packets` counts what the file held, `lost` has the time stamps of the packets whose picture could
+    not be decoded, and `broken` says whether the file ended in the middle of something.
+    """
+
+    def __init__(self, path: Path, threaded: bool) -> None:
+        self.container = av.open(str(path), options=OPENING, timeout=PATIENCE)
+        self.stream = _picture_stream(self.container)
+        self._bytes = path.stat().st_size
+        most = min(LARGEST_PIXELS, USUAL_PIXELS + PIXELS_PER_BYTE * self._bytes)
+        if self.stream.width * self.stream.height > most:
+            size = f"{self.stream.width} × {self.stream.height}"
+            raise Unusable(f"Its header is damaged: frames of {size} pixels do not fit into so small a file.")
+        self.stream.codec_context.options = {"max_pixels": str(most)}
+        self.stream.thread_type = "AUTO" if threaded else "NONE"
+        self.stream.thread_count = THREADS if threaded else 1
+        self.packets = 0
+        self.lost: list[int | None] = []
+        self.broken = False
+
+    def frames(self) -> Iterator[av.VideoFrame]:
+        """The frames from where the file stands, in the order of showing; what cannot be decoded is passed over."""
+        self.packets, self.lost = 0, []
+        for packet in self._packets():
+            try:
+                frames = self.stream.decode(packet)
+            except FAULTS:
+                self.lost.append(packet.pts)
+                continue
+            yield from frames
+        yield from self._rest()
+
+    def _packets(self) -> Iterator[av.Packet]:
+        """Those that hold something; no more of them, and no more bytes in them, than the file can hold."""
+        packets = self.container.demux(self.stream)
+        spent = 0
+        while True:
+            try:
+                packet = next(packets, None)
+            except FAULTS:
+                self.broken = True
+                return
+            if packet is None:
+                return
+            self.packets += packet.size > 0
+            spent += packet.size
+            if spent > TIMES_READ * self._bytes:
+                raise Unusable("Its index is damaged: it leads to the same bytes again and again.")
+            if self.packets > MOST_FRAMES:
+                raise Unusable(f"It has more than {MOST_FRAMES} frames.")
+            if packet.size:
+                yield packet
+
+    def _rest(self) -> Iterator[av.VideoFrame]:
+        """What the decoder still holds after the last packet."""
+        for _ in range(2 * THREADS):
+            try:
+                yield from self.stream.decode(None)
+                return
+            except EOFError:
+                return
+            except FAULTS:
+                self.lost.append(None)
+
+
+def _picture_stream(container: av.container.InputContainer) -> VideoStream:
+    """The film among the streams: the largest, the first of several such, and no cover."""
+    films = [stream for stream in container.streams.video if not stream.disposition & NO_FILM]
+    if not films:
+        raise Unusable("There is no film in this video, only sound or a cover.")
+    stream = max(films, key=lambda stream: (stream.width or 0) * (stream.height or 0))
+    if stream.codec_context is None:
+        raise ValueError("its codec is not known")
+    return stream

@@ -1,0 +1,183 @@
+"""[R] Video files as shots: the pixels of each frame, upright, in 8-bit sRGB.
+
+Frame k is the k-th picture of the film in the order of showing (`film_index`).
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.filter
+import numpy as np
+import numpy.typing as npt
+from av.sidedata.sidedata import Type
+from PIL import Image
+
+from . import survey
+from .decoder import FAULTS, Decoder
+from .film_index import index
+
+Picture = npt.NDArray[np.uint8]
+MOST_KEYS_BACK = 2
+ASTRAY = 64  # frames after a jump among which none of the film's own may be
+FIELDS = 0.5  # of the frames; where more have two fields, the film is interlaced
+
+
+class Film:
+    """An open video file. Raises as `film_index.index` does."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.index = index(path)
+        self.numbers = self.index.survey.numbers
+        self.is_interlaced = self.index.interlaced > FIELDS * len(self.numbers)
+        self._lock = threading.Lock()
+        self._keys_back = 0  # of the last key frame before a frame: some files jump to what follows it
+        self._start()
+        first = self.frame(self.numbers[0])
+        self.matrix = _display_matrix(first)
+        self.transfer, self.primaries = int(first.color_trc), int(first.color_primaries)
+        aspect = self._decoder.stream.sample_aspect_ratio
+        self._aspect = float(aspect) if aspect else 1.0
+        sizes = ((round(first.width * self._aspect), first.height), (first.width, first.height))
+        swapped = _swaps(self.matrix)
+        self.size, self.plate_size = (size[::-1] if swapped else size for size in sizes)  # as displayed, in own pixels
+
+    def __len__(self) -> int:
+        """How many frames it has, without those that cannot be decoded."""
+        return len(self.numbers)
+
+    @property
+    def frame_rate(self) -> Fraction | None:
+        """Frames per second, None where the file does not say."""
+        return self.index.frame_rate
+
+    @property
+    def survey(self) -> survey.Survey:
+        """What a first look through its frames told."""
+        return self.index.survey
+
+    def picture(self, number: int) -> Picture:
+        """(H, W, 3) uint8 sRGB of a frame as it is displayed. Raises as `frame` does."""
+        picture = self.plate_picture(number)
+        if self.size == self.plate_size:
+            return picture
+        return np.asarray(Image.fromarray(picture).resize(self.size, Image.Resampling.LANCZOS))
+
+    def plate_picture(self, number: int) -> Picture:
+        """(H, W, 3) uint8 sRGB of a frame in the file's own pixels, upright. Raises as `frame` does."""
+        frame = self.frame(number)
+        return upright(_upper_field(frame) if self.is_interlaced else rgb(frame), self.matrix)
+
+    def frame(self, number: int) -> av.VideoFrame:
+        """The frame of that number. Raises ValueError where it is damaged, or there is none."""
+        with self._lock:
+            near = self._position < number and (self._key(number) or 0) <= self._position + 1
+            frame = self._ahead(number) if near else None
+            frame = frame or self._after_jump(number) or self._from_start(number)
+        if frame is None:
+            raise ValueError(f"frame {number} cannot be decoded")
+        return frame
+
+    def _key(self, number: int) -> int | None:
+        """The key frame to jump to for a frame; None where decoding begins at the start of the file instead."""
+        place = bisect_right(self.index.keys, number) - 1 - self._keys_back
+        return self.index.keys[place] if place >= 0 and self._keys_back <= MOST_KEYS_BACK else None
+
+    def _ahead(self, number: int) -> av.VideoFrame | None:
+        """The frame where it is still to come, decoding towards it."""
+        for position, frame in self._frames:
+            self._position = position
+            if position == number:
+                return frame
+            if position > number:
+                break
+        return None
+
+    def _after_jump(self, number: int) -> av.VideoFrame | None:
+        """The frame, decoding from a key frame; None where that leads to other frames than decoding all."""
+        while (key := self._key(number)) is not None:
+            stamp = self.index.stamps[bisect_right(self.numbers, key) - 1]
+            try:
+                if stamp is not None:
+                    self._decoder.container.seek(stamp, stream=self._decoder.stream)
+                    self._position, self._frames = 0, self._recognised()
+                    if (frame := self._ahead(number)) is not None:
+                        return frame
+            except FAULTS:
+                pass
+            self._keys_back += 1
+        return None
+
+    def _recognised(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        """The frames that follow a jump, so far as they are the film's: the first may lack what they refer to."""
+        astray = 0
+        for frame in self._decoder.frames():
+            number = self.index.number_of.get((frame.pts, survey.digest(survey.glance(frame))))
+            if number is not None:
+                yield number, frame
+            astray += number is None
+            if astray > ASTRAY:
+                return
+
+    def _from_start(self, number: int) -> av.VideoFrame | None:
+        if number not in self.numbers:
+            return None
+        self._start()
+        return self._ahead(number)
+
+    def _start(self) -> None:
+        """Decoding begins at the first frame."""
+        self._decoder = Decoder(self.path, self.index.threaded)
+        self._position, self._frames = 0, iter(zip(self.numbers, self._decoder.frames(), strict=False))
+
+
+def rgb(frame: av.VideoFrame) -> Picture:
+    """(H, W, 3) uint8 sRGB of a frame as the file stores it: neither turned nor scaled."""
+    picture: Picture = frame.to_ndarray(format="rgb24")
+    return picture
+
+
+def upright(picture: Picture, matrix: tuple[int, int, int, int]) -> Picture:
+    """The picture as it is displayed: turned and mirrored by a and b, c and d of a track's matrix (ISO 14496-12)."""
+    a, b, c, d = matrix
+    if _swaps(matrix):
+        picture = picture.transpose(1, 0, 2)
+    right, down = (c, b) if _swaps(matrix) else (a, d)
+    return np.ascontiguousarray(picture[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1])
+
+
+def _swaps(matrix: tuple[int, int, int, int]) -> bool:
+    """Whether rows become columns."""
+    a, b, c, d = map(abs, matrix)
+    return b + c > a + d
+
+
+def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
+    """a, b, c, d of the matrix with which a frame is displayed: (x, y) -> (a x + c y, b x + d y)."""
+    data = next((bytes(each) for each in frame.side_data if each.type == Type.DISPLAYMATRIX), None)
+    if data is None or len(data) != 36:
+        return 1, 0, 0, 1
+    values = np.frombuffer(data, np.int32)
+    return int(values[0]), int(values[1]), int(values[3]), int(values[4])
+
+
+def _upper_field(frame: av.VideoFrame) -> Picture:
+    """(H, W, 3): a frame of two fields from its upper one alone, the other's lines halfway between those around."""
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name, time_base=Fraction(1))
+    field, sink = graph.add("field", "type=top"), graph.add("buffersink")
+    source.link_to(field)
+    field.link_to(sink)
+    graph.configure()
+    graph.push(frame)
+    lines = rgb(graph.pull())
+    picture = np.repeat(lines, 2, axis=0)[: frame.height]
+    between = (lines[:-1].astype(np.uint16) + lines[1:]) // 2
+    picture[1 : 2 * len(between) : 2] = between
+    return picture

@@ -1,0 +1,170 @@
+"""[R] What decoding a whole film once tells: its frames in the order of showing, and how to come back to each.
+
+Frame k is the k-th picture that the decoder gives. Time stamps number nothing: they are wrong or absent in many files.
+They only say where a picture is missing that cannot be decoded: the others keep their numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+
+import av
+import numpy as np
+
+from ..files.plate_headers import exact
+from ..model.arrays import Array
+from . import survey
+from .decoder import Decoder
+from .decoding import Unusable
+from .survey import Survey
+
+SLOPPY = 2  # frames: so many more than there are, some programs announce in files that are whole
+UNEVEN = 0.25  # of a frame: time stamps that lie so far from an even rate are not even
+Progress = Callable[[float], None]
+
+
+@dataclass
+class Index:
+    """Of each frame that can be decoded, in the order of showing: `survey.numbers` counts from 1, `stamps` are in units
+    of `time_base` seconds, `digests` tell frames apart; `keys` are the numbers at which decoding can start.
+
+    `absent` is how many more frames the file says it has, at its end. `rates` are those that the file states, the
+    likeliest first, and `start` its first time stamp. `interlaced` counts the frames of two fields.
+    """
+
+    container: str
+    threaded: bool
+    time_base: Fraction
+    start: int | None
+    rates: list[Fraction]
+    absent: int = 0
+    interlaced: int = 0
+    survey: Survey = field(default_factory=Survey)
+    stamps: list[int | None] = field(default_factory=list)
+    digests: list[int] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
+
+    @cached_property
+    def number_of(self) -> dict[tuple[int | None, int], int]:
+        """A frame's number by its stamp and digest."""
+        return dict(zip(zip(self.stamps, self.digests, strict=True), self.survey.numbers, strict=True))
+
+    @cached_property
+    def times(self) -> Array | None:
+        """(F,) seconds at which the frames are shown, rising; None where the file does not say."""
+        if None in self.stamps:
+            return None
+        stamps = np.array(self.stamps, np.float64)
+        return stamps * float(self.time_base) if (np.diff(stamps) > 0).all() else None
+
+    @cached_property
+    def frame_rate(self) -> Fraction | None:
+        """Frames per second, over the whole film where it varies; None where nothing tells."""
+        mean = self._mean_rate()
+        if mean is None:
+            return exact(self.rates[0]) if self.rates else None
+        for rate in self.rates:
+            if self.times is not None and np.abs(self._off(rate)).max() < UNEVEN:
+                return exact(rate)
+        near = [rate for rate in self.rates if self.times is None and abs(float(rate) / mean - 1) < 0.1]
+        return exact(near[0] if near else mean)
+
+    def is_even(self) -> bool:
+        """Whether the frames follow each other at an even rate, as far as the file says."""
+        rate = self.frame_rate
+        return self.times is None or rate is None or bool(np.abs(self._off(rate)).max() < UNEVEN)
+
+    def _off(self, rate: Fraction) -> Array:
+        """Frames by which each is shown too late, of an even `rate`."""
+        assert self.times is not None
+        numbers = np.array(self.survey.numbers)
+        late: Array = (self.times - self.times[0]) * float(rate) - (numbers - numbers[0])
+        return late
+
+    def _mean_rate(self) -> float | None:
+        stamps = [stamp for stamp in self.stamps if stamp is not None]
+        if len(stamps) < max(2, len(self.stamps) // 2) or max(stamps) == min(stamps):
+            return None
+        return (len(stamps) - 1) / float((max(stamps) - min(stamps)) * self.time_base)
+
+
+_indexes: dict[tuple[str, int, int], Index] = {}
+
+
+def index(path: Path, progress: Progress = lambda _: None) -> Index:
+    """The index of a film, made once for each file; `progress` is told the fraction done and may raise to stop.
+
+    Raises FAULTS where it is damaged, Unusable where it holds no film to work with, or its frames change their size.
+    """
+    status = path.stat()
+    key = str(path), status.st_size, status.st_mtime_ns
+    if key not in _indexes:
+        made = _made(path, True, progress)
+        # Threads hand on a fault later than the packet it came with: where there are any, one thread does it again.
+        made = made or _made(path, False, progress)
+        if made is None:
+            raise Unusable("Not one frame of this video can be decoded.")
+        _indexes[key] = made
+    return _indexes[key]
+
+
+def _made(path: Path, threaded: bool, progress: Progress) -> Index | None:
+    """The index; None where nothing can be decoded, or threads decode and not all can be."""
+    decoder = Decoder(path, threaded)
+    stream = decoder.stream
+    rates = [rate for rate in (stream.guessed_rate, stream.average_rate, stream.base_rate) if rate]
+    made = Index(decoder.container.format.name, threaded, stream.time_base or Fraction(1), stream.start_time, rates)
+    announced = _announced(decoder, rates)
+    size = None
+    for number, frame in enumerate(decoder.frames(), start=1):
+        progress(min(1.0, number / max(announced, 1)))
+        size = size or (frame.width, frame.height)
+        if (frame.width, frame.height) != size:
+            shown = f"{frame.width} × {frame.height} pixels, and frame 1 has {size[0]} × {size[1]}"
+            raise Unusable(f"Frame {number} has {shown}.")
+        _add(made, number, frame)
+    if not made.stamps or (threaded and decoder.lost):
+        return None
+    _leave_holes(made, decoder.lost)
+    missing = announced - decoder.packets
+    made.absent = missing if missing > (0 if decoder.broken else SLOPPY) else 0
+    return made
+
+
+def _add(made: Index, number: int, frame: av.VideoFrame) -> None:
+    glance = survey.glance(frame)
+    made.survey.add(number, glance)
+    made.digests.append(survey.digest(glance))
+    made.stamps.append(frame.pts)
+    made.interlaced += frame.interlaced_frame
+    if frame.key_frame:
+        made.keys.append(number)
+
+
+def _announced(decoder: Decoder, rates: list[Fraction]) -> int:
+    """How many frames the file says it has; 0 where it does not say."""
+    stream = decoder.stream
+    if stream.frames or not rates:
+        return stream.frames
+    hours, minutes, seconds = (stream.metadata.get("DURATION", "") + "::").split(":")[:3]  # Matroska's
+    try:
+        end = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        return round((end - (stream.start_time or 0) * float(stream.time_base or 0)) * float(rates[0]))
+    except ValueError:
+        return 0
+
+
+def _leave_holes(made: Index, lost: list[int | None]) -> None:
+    """Number the frames anew, so that pictures which cannot be decoded keep their numbers, where their stamps tell."""
+    there = set(made.stamps)
+    stamps = sorted(stamp for stamp in lost if stamp is not None and stamp not in there)
+    if made.times is None or not stamps:
+        return
+    before = np.searchsorted(stamps, np.array(made.stamps))
+    numbers = [number + int(more) for number, more in zip(made.survey.numbers, before, strict=True)]
+    made.keys = [numbers[key - 1] for key in made.keys]
+    made.survey.numbers = numbers
