@@ -2,6 +2,9 @@
 
 import os
 import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +39,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     session.config.stash[STATUS] = exitstatus
+
+
+@pytest.fixture(scope="session")
+def numbered_film(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A film of `numbered_films.KINDS` by its name, written once."""
+
+    @cache
+    def written(name: str) -> Path:
+        from tests.numbered_films import KINDS, write
+
+        return write(KINDS[name], tmp_path_factory.mktemp("films") / f"film{KINDS[name].suffix}")
+
+    return written

@@ -1,8 +1,9 @@
 """Little films of many kinds whose frames carry their number, painted as a bar code that survives compression."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import av
@@ -10,39 +11,46 @@ import numpy as np
 
 WIDTH, HEIGHT = 128, 96
 BITS = 8
-COUNT = 48
+COUNT = 30
 RATE = Fraction(24)
+
+
+@cache
+def _texture(width: int, height: int) -> np.ndarray:
+    levels = np.random.default_rng(0).integers(40, 216, (height // 8, 3 * width // 8, 3))
+    return np.kron(levels, np.ones((8, 8, 1), int)).astype(np.uint8)
 
 
 def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
     """(H, W, 3) uint8: texture that moves to the left above, and below the number in black and white blocks."""
-    texture = np.random.default_rng(0).integers(40, 216, (height // 8, 3 * width // 8, 3))
-    large = np.kron(texture, np.ones((8, 8, 1), int))[:, number : number + width]
-    out = np.full((height, width, 3), 128, np.uint8)
-    out[: height // 2] = large[: height // 2]
+    out = np.zeros((height, width, 3), np.uint8)
+    out[: height // 2] = _texture(width, height)[: height // 2, 2 * number : 2 * number + width]
     for bit in range(BITS):
-        left, right = bit * width // BITS, (bit + 1) * width // BITS
-        out[height // 2 :, left:right] = 255 if number >> bit & 1 else 0
+        if number >> bit & 1:
+            out[height // 2 :, bit * width // BITS : (bit + 1) * width // BITS] = 255
     return out
 
 
 def number_of(shown: np.ndarray) -> int:
     """The number that a picture (H, W, 3), 0 to 255, carries; -1 where it carries none."""
     height, width = shown.shape[:2]
-    band = shown[int(height * 0.65) : int(height * 0.85)].reshape(-1, width, 3)
+    band = shown[int(height * 0.65) : int(height * 0.85)]
     number = 0
     for bit in range(BITS):
         middle, quarter = (2 * bit + 1) * width // (2 * BITS), width // (4 * BITS)
         level = band[:, middle - quarter : middle + quarter].mean()
         if 90 < level < 165:
             return -1
-        number |= (level > 128) << bit
+        number |= int(level > 128) << bit
     return number
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How a film is encoded: `stamp` gives the time of its i-th frame in units of 1 / `clock` seconds."""
+    """How a film is made, and what it is: `numbers` are those that its frames carry, `shown` those of the frames that a
+    player shows. `stamp` gives the time of a frame by its place, in units of 1 / `clock` seconds; `after` changes the
+    finished file. `alike` is whether Blender's clip shows it as it is.
+    """
 
     suffix: str
     codec: str
@@ -51,27 +59,109 @@ class Kind:
     options: dict[str, str] = field(default_factory=dict)
     container: dict[str, str] = field(default_factory=dict)
     size: tuple[int, int] = (WIDTH, HEIGHT)
-    clock: int | None = None
+    clock: int = 0
     stamp: Callable[[int], int] | None = None
     numbers: Sequence[int] = tuple(range(1, COUNT + 1))
+    shown: Sequence[int] = tuple(range(1, COUNT + 1))
     after: Callable[[bytes], bytes] | None = None
     format: str | None = None
+    alike: bool = True
 
 
 def write(kind: Kind, path: Path) -> Path:
-    """Writes the film as `path`, which has the kind's suffix."""
-    with av.open(str(path), "w", format=kind.format, options=kind.container, container_options=kind.container) as out:
+    """Writes the film as `path`."""
+    with av.open(str(path), "w", format=kind.format, options=kind.container) as out:
         stream = out.add_stream(kind.codec, rate=kind.rate, options=kind.options)
         stream.width, stream.height = kind.size
         stream.pix_fmt = kind.pixels
-        if kind.clock is not None:
+        if kind.clock:
             stream.codec_context.time_base = Fraction(1, kind.clock)
-        for index, number in enumerate(kind.numbers):
+        for place, number in enumerate(kind.numbers):
             frame = av.VideoFrame.from_ndarray(picture(number, *kind.size), format="rgb24")
             if kind.stamp is not None:
-                frame.pts, frame.time_base = kind.stamp(index), Fraction(1, kind.clock)
+                frame.pts, frame.time_base = kind.stamp(place), Fraction(1, kind.clock)
             out.mux(stream.encode(frame))
         out.mux(stream.encode())
     if kind.after is not None:
         path.write_bytes(kind.after(path.read_bytes()))
     return path
+
+
+def jittered(place: int) -> int:
+    """The time of a frame in 1/600 s, as a phone notes it: a little early or late, and two frames are left out."""
+    return 20 * place + [0, 1, -1, 2, 0, -2][place % 6] + 20 * (place >= 11) + 20 * (place >= 20)
+
+
+def without_first_packets(data: bytes) -> bytes:
+    """A transport stream that begins in the middle of a group of pictures, as a recording of a broadcast does."""
+    cut = len(data) // 6 // 188 * 188
+    return data[:376] + data[cut:]  # its tables first
+
+
+def without_index(data: bytes) -> bytes:
+    """An AVI whose program ended before it wrote the index."""
+    return data[: data.rindex(b"idx1")]
+
+
+def stopped_clock(data: bytes) -> bytes:
+    """A QuickTime file in which every frame lasts no time at all (ISO 14496-12, stts)."""
+    place = data.index(b"stts") + 8
+    count = int.from_bytes(data[place : place + 4], "big")
+    out = bytearray(data)
+    for entry in range(count):
+        out[place + 4 + 8 * entry + 4 : place + 4 + 8 * entry + 8] = bytes(4)
+    return bytes(out)
+
+
+_B = {"bf": "3", "g": "8"}
+_AVI = {"bf": "2", "g": "8"}
+KINDS = {
+    "mp4 h264": Kind(".mp4", "libx264", options=_B),
+    "mp4 23.976": Kind(".mp4", "libx264", options=_B, rate=Fraction(24000, 1001)),
+    "mov open groups": Kind(".mov", "libx264", options={**_B, "x264-params": "open-gop=1"}),
+    "mp4 hevc": Kind(".mp4", "libx265", options={"x265-params": "log-level=none:pools=1"}),
+    "mp4 late start": Kind(".mp4", "libx264", clock=24, stamp=lambda place: place + 5),
+    "mp4 edit list": Kind(".mp4", "libx264", clock=24, stamp=lambda place: place - 5, shown=range(6, COUNT + 1)),
+    "mp4 phone": Kind(".mp4", "libx264", clock=600, stamp=jittered, alike=False),
+    "mov stopped clock": Kind(".mov", "mjpeg", "yuvj420p", after=stopped_clock, alike=False),
+    "mov prores": Kind(".mov", "prores_ks", "yuv422p10le"),
+    "mov prores alpha": Kind(".mov", "prores_ks", "yuva444p10le"),
+    "mov alpha": Kind(".mov", "qtrle", "argb"),
+    "mov dnxhd": Kind(".mov", "dnxhd", "yuv422p", options={"profile": "dnxhr_sq"}, size=(256, 128)),
+    "mp4 10 bit": Kind(".mp4", "libx264", "yuv420p10le", options=_B),
+    "mkv h264": Kind(".mkv", "libx264", options=_B, rate=Fraction(30000, 1001)),
+    "mkv ffv1": Kind(".mkv", "ffv1"),
+    "mkv late start": Kind(".mkv", "libx264", clock=24, stamp=lambda place: place + 5, alike=False),
+    "mkv negative": Kind(
+        *(".mkv", "libx264"),
+        container={"avoid_negative_ts": "disabled"},
+        clock=24,
+        stamp=lambda place: place - 5,
+        alike=False,
+    ),
+    "webm vp8": Kind(".webm", "libvpx", options={"auto-alt-ref": "1", "lag-in-frames": "16"}),
+    "webm vp9": Kind(".webm", "libvpx-vp9", options={"deadline": "realtime", "cpu-used": "8"}),
+    "avi mpeg4": Kind(".avi", "mpeg4", options={"g": "8"}),
+    "avi mpeg4 B": Kind(".avi", "mpeg4", options=_AVI, alike=False),
+    "avi h264 B": Kind(".avi", "libx264", options=_B, alike=False),
+    "avi mjpeg": Kind(".avi", "mjpeg", "yuvj420p"),
+    "avi without index": Kind(".avi", "mpeg4", options={"g": "8"}, after=without_index),
+    "ts h264": Kind(".ts", "libx264", options=_B, alike=False),
+    "mts mpeg2": Kind(".mts", "mpeg2video", options=_AVI, format="mpegts", alike=False),
+    "m2ts cut": Kind(
+        *(".m2ts", "mpeg2video"),
+        options={"g": "6", "mpegts_m2ts_mode": "0"},
+        format="mpegts",
+        after=without_first_packets,
+        shown=(),
+        alike=False,
+    ),
+    "mpg mpeg2": Kind(".mpg", "mpeg2video", options=_AVI, alike=False),
+    "3gp": Kind(".3gp", "mpeg4"),
+    "insv": Kind(".insv", "libx264", options=_B, format="mp4"),
+    "wmv": Kind(".wmv", "wmv2", alike=False),
+    "flv": Kind(".flv", "flv", alike=False),
+    "mxf": Kind(".mxf", "mpeg2video", rate=Fraction(25), alike=False),
+    "gif": Kind(".gif", "gif", "rgb8", rate=Fraction(25), alike=False),
+    "ogv": Kind(".ogv", "libvpx", format="ogg", alike=False),
+}

@@ -82,7 +82,7 @@ def remarks(path: Path) -> list[str]:
         absent, count = source.index.absent, len(source)
         sentences |= {
             f"It ends early: {absent} of the {count + len(holes) + absent} frames that it should have are not there.": absent,
-            f"It is interlaced: of each frame the upper field is used, which is every other line.": source.is_interlaced,
+            "It is interlaced: of each frame the upper field is used, which is every other line.": source.is_interlaced,
             f"{len(repeats)} of its {count} frames repeat the one before; their camera is the same.": len(repeats)
             > FEW_REPEATS,
         }
