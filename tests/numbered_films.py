@@ -145,7 +145,7 @@ KINDS = {
     "avi mpeg4 B": Kind(".avi", "mpeg4", options=_AVI, alike=False),
     "avi h264 B": Kind(".avi", "libx264", options=_B, alike=False),
     "avi mjpeg": Kind(".avi", "mjpeg", "yuvj420p"),
-    "avi without index": Kind(".avi", "mpeg4", options={"g": "8"}, after=without_index),
+    "avi without index": Kind(".avi", "mpeg4", options={"g": "8"}, after=without_index, alike=False),
     "ts h264": Kind(".ts", "libx264", options=_B, alike=False),
     "mts mpeg2": Kind(".mts", "mpeg2video", options=_AVI, format="mpegts", alike=False),
     "m2ts cut": Kind(

@@ -6,6 +6,8 @@ stamp and k - 1 of its frames, of the rate that FFmpeg guesses, rounded to the f
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .film import Film
@@ -37,11 +39,13 @@ def _mirrored(matrix: tuple[int, int, int, int]) -> bool:
 
 
 def _on_time(film: Film) -> bool:
-    """Whether each frame is the last whose stamp is not later than Blender asks for."""
+    """Whether each frame is the last whose stamp is not later than Blender asks for, and within the stated length."""
     index = film.index
-    if index.times is None or index.start is None or not index.rates:
+    if index.times is None or index.start is None or not index.rates or math.isnan(index.seconds):
         return False
     stamps = np.array(index.stamps, np.float64)
     step = 1 / (float(index.rates[0]) * float(index.time_base))
+    if round(index.seconds * float(index.rates[0])) < len(stamps):
+        return False  # it shows none of those that come later
     asked = index.start + np.floor(np.arange(len(stamps)) * step + 0.5)
     return bool((stamps <= asked).all() and (stamps[1:] > asked[:-1]).all())

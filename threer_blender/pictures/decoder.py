@@ -66,7 +66,7 @@ class Decoder:
             yield from frames
         yield from self._rest()
 
-    def _packets(self) -> Iterator[av.Packet]:
+    def _packets(self) -> Iterator[av.Packet[VideoStream]]:
         """Those that hold something; no more of them, and no more bytes in them, than the file can hold."""
         packets = self.container.demux(self.stream)
         spent = 0

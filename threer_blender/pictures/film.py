@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import av.filter
@@ -37,6 +38,8 @@ class Film:
         self.numbers = self.index.survey.numbers
         self.is_interlaced = self.index.interlaced > FIELDS * len(self.numbers)
         self._lock = threading.Lock()
+        self._frames: Iterator[tuple[int, av.VideoFrame]] = iter(())
+        self._position = 0  # the number of the last frame that was decoded
         self._keys_back = 0  # of the last key frame before a frame: some files jump to what follows it
         self._start()
         first = self.frame(self.numbers[0])
@@ -139,8 +142,7 @@ class Film:
 
 def rgb(frame: av.VideoFrame) -> Picture:
     """(H, W, 3) uint8 sRGB of a frame as the file stores it: neither turned nor scaled."""
-    picture: Picture = frame.to_ndarray(format="rgb24")
-    return picture
+    return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
 
 
 def upright(picture: Picture, matrix: tuple[int, int, int, int]) -> Picture:
@@ -160,8 +162,9 @@ def _swaps(matrix: tuple[int, int, int, int]) -> bool:
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     """a, b, c, d of the matrix with which a frame is displayed: (x, y) -> (a x + c y, b x + d y)."""
-    data = next((bytes(each) for each in frame.side_data if each.type == Type.DISPLAYMATRIX), None)
-    if data is None or len(data) != 36:
+    side_data: Any = frame.side_data  # its stub knows other keys
+    data = next((each for each in side_data if each.type == Type.DISPLAYMATRIX), None)
+    if data is None:
         return 1, 0, 0, 1
     values = np.frombuffer(data, np.int32)
     return int(values[0]), int(values[1]), int(values[3]), int(values[4])
@@ -170,13 +173,15 @@ def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
 def _upper_field(frame: av.VideoFrame) -> Picture:
     """(H, W, 3): a frame of two fields from its upper one alone, the other's lines halfway between those around."""
     graph = av.filter.Graph()
-    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name, time_base=Fraction(1))
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1))
     field, sink = graph.add("field", "type=top"), graph.add("buffersink")
     source.link_to(field)
     field.link_to(sink)
     graph.configure()
     graph.push(frame)
-    lines = rgb(graph.pull())
+    pulled = graph.pull()
+    assert isinstance(pulled, av.VideoFrame)
+    lines = rgb(pulled)
     picture = np.repeat(lines, 2, axis=0)[: frame.height]
     between = (lines[:-1].astype(np.uint16) + lines[1:]) // 2
     picture[1 : 2 * len(between) : 2] = between

@@ -6,6 +6,7 @@ They only say where a picture is missing that cannot be decoded: the others keep
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -33,7 +34,8 @@ class Index:
     of `time_base` seconds, `digests` tell frames apart; `keys` are the numbers at which decoding can start.
 
     `absent` is how many more frames the file says it has, at its end. `rates` are those that the file states, the
-    likeliest first, and `start` its first time stamp. `interlaced` counts the frames of two fields.
+    likeliest first, `start` is its first time stamp and `seconds` the length it states, NaN where it states none.
+    `interlaced` counts the frames of two fields.
     """
 
     container: str
@@ -41,6 +43,7 @@ class Index:
     time_base: Fraction
     start: int | None
     rates: list[Fraction]
+    seconds: float
     absent: int = 0
     interlaced: int = 0
     survey: Survey = field(default_factory=Survey)
@@ -117,7 +120,10 @@ def _made(path: Path, threaded: bool, progress: Progress) -> Index | None:
     decoder = Decoder(path, threaded)
     stream = decoder.stream
     rates = [rate for rate in (stream.guessed_rate, stream.average_rate, stream.base_rate) if rate]
-    made = Index(decoder.container.format.name, threaded, stream.time_base or Fraction(1), stream.start_time, rates)
+    clock = stream.time_base or Fraction(1)
+    lengths = [stream.duration and float(stream.duration * clock), (decoder.container.duration or 0) / av.time_base]
+    seconds = min((length for length in lengths if length), default=math.nan)
+    made = Index(decoder.container.format.name, threaded, clock, stream.start_time, rates, seconds)
     announced = _announced(decoder, rates)
     size = None
     for number, frame in enumerate(decoder.frames(), start=1):

@@ -44,7 +44,7 @@ class Survey:
         self._before = glance
 
     def repeats(self) -> list[int]:
-        """The numbers of the frames that repeat the one before, as pulldown and screen captures do, in a moving shot."""
+        """The numbers of the frames that repeat the one before, as in pulldown, while others differ from it."""
         change = np.array(self.change, np.float32)
         around = np.pad(change, NEIGHBOURS, mode="reflect" if len(change) > NEIGHBOURS else "edge")
         windows = np.lib.stride_tricks.sliding_window_view(around, 2 * NEIGHBOURS + 1)

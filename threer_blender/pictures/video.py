@@ -73,20 +73,24 @@ def remarks(path: Path) -> list[str]:
     source = film(str(path))
     holes = missing(source.numbers)
     lacking = "cannot be decoded" if isinstance(source, Film) else "are missing"
-    sentences = {
-        f"These frames {lacking}: {ranges(holes)}. The others keep their numbers.": holes,
-        f"Its files do not say how many frames there are a second; {USUAL_RATE} are assumed.": not source.frame_rate,
-    }
-    if isinstance(source, Film):
-        repeats = source.survey.repeats()
-        absent, count = source.index.absent, len(source)
-        sentences |= {
-            f"It ends early: {absent} of the {count + len(holes) + absent} frames that it should have are not there.": absent,
-            "It is interlaced: of each frame the upper field is used, which is every other line.": source.is_interlaced,
-            f"{len(repeats)} of its {count} frames repeat the one before; their camera is the same.": len(repeats)
-            > FEW_REPEATS,
-        }
-    return [sentence for sentence, holds in sentences.items() if holds]
+    sentences = []
+    if holes:
+        sentences.append(f"These frames {lacking}: {ranges(holes)}. The others keep their numbers.")
+    if source.frame_rate is None:
+        sentences.append(f"It does not say how many frames there are a second; {USUAL_RATE} are assumed.")
+    return sentences + (_film_remarks(source) if isinstance(source, Film) else [])
+
+
+def _film_remarks(source: Film) -> list[str]:
+    sentences = []
+    if absent := source.index.absent:
+        whole = source.numbers[-1] + absent
+        sentences.append(f"It ends early: {absent} of its {whole} frames are not there.")
+    if source.is_interlaced:
+        sentences.append("It is interlaced: only the upper field of each frame is used, which is every other line.")
+    if len(repeats := source.survey.repeats()) > FEW_REPEATS:
+        sentences.append(f"{len(repeats)} of its {len(source)} frames repeat the one before, and so does their camera.")
+    return sentences
 
 
 def _sharpest(sharpness: Array, views: list[int]) -> list[int]:
