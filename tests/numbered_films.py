@@ -17,7 +17,7 @@ RATE = Fraction(24)
 
 @cache
 def _texture(width: int, height: int) -> np.ndarray:
-    levels = np.random.default_rng(0).integers(40, 216, (height // 8, 3 * width // 8, 3))
+    levels = np.random.default_rng(0).integers(40, 216, (height // 8, width // 8 + (2 << BITS) // 8, 3))
     return np.kron(levels, np.ones((8, 8, 1), int)).astype(np.uint8)
 
 
@@ -103,6 +103,14 @@ def without_index(data: bytes) -> bytes:
     return data[: data.rindex(b"idx1")]
 
 
+def turned(data: bytes, matrix: tuple[int, int, int, int]) -> bytes:
+    """An MP4 whose track is displayed by a, b, c, d (ISO 14496-12, tkhd)."""
+    a, b, c, d = (0x10000 * value for value in matrix)
+    place = data.index(b"tkhd") + 4 + 40
+    values = (a, b, 0, c, d, 0, 0, 0, 0x40000000)
+    return data[:place] + b"".join(value.to_bytes(4, "big", signed=True) for value in values) + data[place + 36 :]
+
+
 def stopped_clock(data: bytes) -> bytes:
     """A QuickTime file in which every frame lasts no time at all (ISO 14496-12, stts)."""
     place = data.index(b"stts") + 8
@@ -113,6 +121,8 @@ def stopped_clock(data: bytes) -> bytes:
     return bytes(out)
 
 
+MATRICES = [(1, 0, 0, 1), (-1, 0, 0, 1), (1, 0, 0, -1), (-1, 0, 0, -1), (0, 1, 1, 0), (0, 1, -1, 0), (0, -1, 1, 0),
+            (0, -1, -1, 0)]  # fmt: skip
 _B = {"bf": "3", "g": "8"}
 _AVI = {"bf": "2", "g": "8"}
 KINDS = {

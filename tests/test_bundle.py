@@ -272,7 +272,8 @@ def test_a_kill_while_a_result_is_replaced_loses_none(tmp_path: Path, renamed: b
 @pytest.mark.parametrize(
     ("field", "value"),
     [("frame_rate", "1/0"), ("frame_rate", "1e99999999"), ("frame_rate", ""), ("frame_rate", "-24"),
-     ("plate_size", ""), ("plate_size", [640]), ("plate_size", [640, 0]), ("missing", [-1]), ("first_frame", "1")],
+     ("plate_size", ""), ("plate_size", [640]), ("plate_size", [640, 0]), ("missing", [-1]), ("first_frame", "1"),
+     ("plate", "../a.#.jpg")],
 )  # fmt: skip
 def test_a_shot_that_no_camera_took_is_refused(tmp_path: Path, field: str, value: object) -> None:
     folder = bundle.write(example(tmp_path), tmp_path / "result")
@@ -286,7 +287,9 @@ def test_a_shot_that_no_camera_took_is_refused(tmp_path: Path, field: str, value
 def test_a_frame_rate_stays_a_fraction(tmp_path: Path) -> None:
     result = example(tmp_path)
     film = Fraction(24000, 1001)
-    shot = replace(result.shots[0], frame_rate=film, first_frame=0, missing=(3,), plate_size=(320, 240))
+    shot = replace(
+        result.shots[0], frame_rate=film, first_frame=0, missing=(3,), plate_size=(320, 240), plate="p.#.jpg"
+    )
     read = bundle.read(bundle.write(replace(result, shots=[shot]), tmp_path / "result")).shots[0]
     assert read.frame_rate == film
-    assert (read.first_frame, read.missing, read.plate_size) == (0, (3,), (320, 240))
+    assert (read.first_frame, read.missing, read.plate_size, read.plate) == (0, (3,), (320, 240), "p.#.jpg")

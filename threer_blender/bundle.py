@@ -311,6 +311,7 @@ def _shot(entry: dict[str, Any], folder: Path, prefix: str, arrays: Mapping[str,
             first_frame=_frame(entry.get("first_frame", 1)),
             missing=tuple(map(_frame, entry.get("missing", ()))),
             plate_size=None if plate_size is None else _plate_size(plate_size),
+            plate=_plate(entry.get("plate", "")),
             motion=_typed(entry.get("move", ""), str),  # the first bundles did not say
             motion_reason=_typed(entry.get("move_reason", ""), str),
             **block,
@@ -327,6 +328,14 @@ def _shot(entry: dict[str, Any], folder: Path, prefix: str, arrays: Mapping[str,
 def _plate_size(value: Any) -> tuple[int, int]:
     width, height = _typed(value, list)
     return _size(width), _size(height)
+
+
+def _plate(value: Any) -> str:
+    """A file or an image sequence within the bundle; empty where there is none."""
+    plate = _typed(value, str)
+    if plate and (Path(plate).is_absolute() or ".." in Path(plate).parts):
+        raise ValueError("a plate lies outside the bundle")
+    return plate
 
 
 def _frame(value: Any) -> int:
@@ -368,9 +377,6 @@ def _camera(entry: dict[str, Any]) -> Camera:
     if np.abs(matrix[:3, :3] @ matrix[:3, :3].T - np.eye(3)).max() > 1e-6 or np.abs(matrix[3] - (0, 0, 0, 1)).max() > 0:
         raise ValueError("a camera's matrix is not a rigid motion")
     distortion = entry["distortion"]
-    plate = _typed(entry["plate"], str)
-    if plate and (Path(plate).is_absolute() or ".." in Path(plate).parts):
-        raise ValueError("a plate lies outside the bundle")
     return Camera(
         photo=_typed(entry["photo"], str),
         width=_size(entry["width"]),
@@ -379,7 +385,7 @@ def _camera(entry: dict[str, Any]) -> Camera:
         **{name: _number(entry[name]) for name in ("cx", "cy")},
         world_from_camera=matrix,
         distortion=lens.Distortion(_typed(distortion["model"], str), tuple(map(_number, distortion["params"]))),
-        plate=plate,
+        plate=_plate(entry["plate"]),
         reprojection_error=_optional(entry["reprojection_error"]),
         error_before=_optional(entry["error_before"]),
     )

@@ -66,6 +66,12 @@ def frames(pattern: Path) -> dict[int, Path]:
     return {number: names[number] for number in sorted(names) if number <= LAST}
 
 
+def file_name(pattern: str, number: int) -> str:
+    """The name of a sequence's file: the pattern's #### as a number."""
+    digits = pattern.count("#")
+    return pattern.replace("#" * digits, f"{number:0{digits}d}")
+
+
 def missing(numbers: Sequence[int]) -> list[int]:
     """The numbers that lack between the first and the last."""
     present = set(numbers)

@@ -203,6 +203,9 @@ class Shot:
     with which the names of its frames' photos begin. `path` is the file, or the pattern of the sequence
     (`files.sequence_files`). Only some frames are photos.
 
+    `plate` is the pattern of an image sequence within the bundle that holds all frames, where Blender would not show
+    those of the video as they were solved; empty else.
+
     `plate_size` is the width and height in the file's own pixels, where those are not square and `cameras` so are wider
     or narrower than the plate; else None.
 
@@ -229,6 +232,7 @@ class Shot:
     first_frame: int = 1
     missing: tuple[int, ...] = ()
     plate_size: tuple[int, int] | None = None
+    plate: str = ""
 
     @property
     def last_frame(self) -> int:

@@ -61,7 +61,7 @@ def build(
         shown = _cameras(changes, reconstruction, Path(bundle_folder), found, root)
         made = {CLOUD: _cloud, SPLATS: _splats}
         more = {role: make(changes, reconstruction, found, root) for role, make in made.items()}
-        filmed = _shots(changes, reconstruction, found, root)
+        filmed = _shots(changes, reconstruction, Path(bundle_folder), found, root)
         ours = {ROOT: root, **shown, **filmed, **{role: placed for role, placed in more.items() if placed}}
         for role, placed in ours.items():
             changes.mark(placed, **{SOLVE: solve, ROLE: role, STALE: False})
@@ -161,7 +161,9 @@ def _cameras(
     return shown
 
 
-def _shots(changes: Changes, reconstruction: Reconstruction, found: Objects, root: bpy.types.Object) -> Objects:
+def _shots(
+    changes: Changes, reconstruction: Reconstruction, bundle: Path, found: Objects, root: bpy.types.Object
+) -> Objects:
     """Role -> camera object, new or updated, for every video; its clip range suits all of its frames."""
     sample, _ = axes.sampled_points(reconstruction)
     scale = root.matrix_basis.median_scale
@@ -174,7 +176,7 @@ def _shots(changes: Changes, reconstruction: Reconstruction, found: Objects, roo
             placed = cameras.new_camera(replace(photo, name=shot.video))
             placed.data.display_size = _display_size(reconstruction) * scale
         depths = np.concatenate([axes.seen_depths(camera, sample) for camera in list(shot.cameras.values())[::10]])
-        shots.show(changes, placed, shot, photo, cameras.clip_range(depths, scale))
+        shots.show(changes, placed, shot, photo, cameras.clip_range(depths, scale), bundle)
         shot_errors.show(changes, placed, shot, reconstruction.cloud)
         _adopt(changes, placed, root)
         shown[role] = placed

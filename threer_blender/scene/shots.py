@@ -42,7 +42,9 @@ def is_of(obj: bpy.types.Object, shot: Shot) -> bool:
     return bool(obj.get(identity.ROLE) == role(shot))
 
 
-def show(changes: Changes, obj: bpy.types.Object, shot: Shot, photo: Photo, clip: dict[str, float]) -> None:
+def show(
+    changes: Changes, obj: bpy.types.Object, shot: Shot, photo: Photo, clip: dict[str, float], bundle: Path
+) -> None:
     """Bring the camera object `obj`, under its root, to the shot; `photo` is one of its frames."""
     first = shot.plate_camera(next(iter(shot.cameras)))
     cameras.solve(changes, obj, first, photo, axes.camera_matrix(first), clip)
@@ -63,8 +65,9 @@ def show(changes: Changes, obj: bpy.types.Object, shot: Shot, photo: Photo, clip
             obj.keyframe_insert("location", frame=number)
         obj.keyframe_insert("rotation_quaternion", frame=number)
     _key_lens(obj.data, {number: shot.plate_camera(number) for number in shot.cameras}, photo.sensor_width)
-    if sequence_files.exists(shot.path):
-        _background(changes, obj.data, shot, first)
+    plate = bundle / shot.plate if shot.plate else Path(shot.path)
+    if sequence_files.exists(plate):
+        _background(changes, obj.data, shot, first, plate)
 
 
 def _forget(changes: Changes, owner: Any) -> None:
@@ -102,13 +105,13 @@ def _key_lens(data: bpy.types.Camera, solved: dict[int, Camera], sensor_width: f
                 data.keyframe_insert(name, frame=number)
 
 
-def _background(changes: Changes, data: bpy.types.Camera, shot: Shot, camera: Camera) -> None:
+def _background(changes: Changes, data: bpy.types.Camera, shot: Shot, camera: Camera, plate: Path) -> None:
     """The plate behind everything in the camera's view, undistorted by Blender as the lens was solved.
 
     Frame 1001 of an image sequence is behind the scene's frame 1001; where a file is missing there is nothing.
     """
     ours = next((each for each in data.background_images if each.clip and cameras.PHOTO in each.clip), None)
-    file = _first_file(shot)
+    file = next(iter(sequence_files.frames(plate).values())) if sequence_files.is_pattern(plate) else plate
     film = bpy.data.movieclips.load(str(file))
     film.frame_start = shot.first_frame
     if tuple(film.size) != (camera.width, camera.height):  # Blender leaves some phones' videos lying on their side
@@ -127,12 +130,6 @@ def _background(changes: Changes, data: bpy.types.Camera, shot: Shot, camera: Ca
     changes.set(ours, source="MOVIE_CLIP", clip=film, frame_method="FIT", scale=1.0)
     changes.set(ours.clip_user, use_render_undistorted=undistorted)
     changes.set(data, show_background_images=True)
-
-
-def _first_file(shot: Shot) -> Path:
-    """The file that stands for the plate in Blender: the video, or the first of a sequence."""
-    path = Path(shot.path)
-    return next(iter(sequence_files.frames(path).values())) if sequence_files.is_pattern(path) else path
 
 
 def _describe_lens(film: bpy.types.MovieClip, camera: Camera) -> bool:

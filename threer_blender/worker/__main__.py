@@ -49,6 +49,7 @@ READING = Stage("reading", "Reading the photos", 0.03)
 TRACKING = Stage("tracking", "Tracking points from frame to frame", 0.05)
 ADJUSTING = Stage("adjusting", "Adjusting all frames", 0.05)
 UNDISTORTING = Stage("plates", "Undistorting the photos", 0.03)
+PLATES = Stage("shot_plates", "Writing the videos' frames", 0.03)
 SAVING = Stage("saving", "Saving", 0.01)
 OUT_OF_MEMORY = "The memory ran out; close other programs, or use fewer photos or a lower quality."
 MEND = "install the extension's zip for this system and Blender again"
@@ -83,7 +84,7 @@ def main() -> int:
         wire.send(Failed(str(error), "user"))
         return EXIT_FAILED
     report = (
-        Report(wire.send, [READING, TRACKING], [ADJUSTING, UNDISTORTING, SAVING])
+        Report(wire.send, [READING, TRACKING], [ADJUSTING, UNDISTORTING, PLATES, SAVING])
         if isinstance(asked, Request)
         else Report(wire.send)
     )
@@ -146,7 +147,7 @@ def _reconstruct(request: Request, report: Report) -> Done:
     if missing:
         raise UserError(f"{engine.label} cannot run here: {' and '.join(missing)} cannot be imported; {MEND}.")
     from ..pictures import photos
-    from . import plates
+    from . import plates, shot_plates
 
     bundle_folder.check_output(output)
     chosen = photos.read(photo_files.find(request.photos), report.warn, lambda done: report(READING, done, 1))
@@ -160,7 +161,8 @@ def _reconstruct(request: Request, report: Report) -> Done:
         reconstruction,
         options=options,
         unregistered=[*chosen.unregistered, *reconstruction.unregistered],
-        cameras=plates.write_all(reconstruction, folder, lambda done, total: report(UNDISTORTING, done, total)),
+        cameras=plates.write_all(reconstruction, folder, partial(report, UNDISTORTING)),
+        shots=shot_plates.write_all(reconstruction.shots, folder, report.warn, partial(report, PLATES)),
     )
     report(SAVING, 0, 1)
     return Done(

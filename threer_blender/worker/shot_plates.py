@@ -1,0 +1,75 @@
+"""[R] Plates of videos: a file for each frame, where Blender's movie clip would show others than were solved."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+from ..files import bundle_folder, sequence_files
+from ..model.errors import UserError, quoted
+from ..model.reconstruction import Shot
+from ..pictures import blender_clip, video
+from ..pictures.film import Film, Picture
+
+
+def write_all(
+    shots: Sequence[Shot], folder: Path, warn: Callable[[str], None], report: Callable[[int, int], None]
+) -> list[Shot]:
+    """The shots, those of videos that Blender shows otherwise with their plates in `folder`, each of them told.
+
+    Raises UserError where a video is gone or the disk refuses, and what `report(done, total)` raises.
+    """
+    reasons = [_reason(shot) for shot in shots]
+    total = sum(len(video.film(shot.path)) for shot, reason in zip(shots, reasons, strict=True) if reason)
+    done = 0
+
+    def one_more() -> None:
+        nonlocal done
+        done += 1
+        report(done, total)
+
+    return [
+        replace(shot, plate=_write(shot, number, reason, folder, warn, one_more)) if reason else shot
+        for number, (shot, reason) in enumerate(zip(shots, reasons, strict=True))
+    ]
+
+
+def _reason(shot: Shot) -> str:
+    film = video.film(shot.path)
+    return blender_clip.difference(film) if isinstance(film, Film) else ""
+
+
+def _write(
+    shot: Shot, number: int, reason: str, folder: Path, warn: Callable[[str], None], one_more: Callable[[], None]
+) -> str:
+    """Writes all frames of a video, upright and in its own pixels. Returns the sequence's pattern within the bundle."""
+    warn(
+        f"{shot.video}: Blender would show other frames of this video than were solved ({reason}), so the result holds "
+        "its frames as a sequence of JPEG files, and shows that."
+    )
+    letters = re.sub(r"[^\w-]+", "_", Path(shot.video).stem)[:40]
+    pattern = f"{bundle_folder.PLATES}/shot{number}_{letters}.####.jpg"
+    for frame in video.film(shot.path).numbers:
+        one_more()
+        picture = _picture(shot, frame)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = folder / sequence_files.file_name(Path(pattern).name, frame)
+            Image.fromarray(picture).save(file, quality=95, subsampling="4:4:4")
+        except OSError as error:
+            raise bundle_folder.output_error(folder, error) from error
+    return pattern
+
+
+def _picture(shot: Shot, frame: int) -> Picture:
+    film = video.film(shot.path)
+    assert isinstance(film, Film)
+    try:
+        return film.plate_picture(frame)
+    except video.FAULTS as error:
+        message = f"The video {quoted(shot.path)} changed or vanished while the work went on: start again."
+        raise UserError(message) from error
