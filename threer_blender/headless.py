@@ -89,7 +89,7 @@ def begin(asked: Asked, data_folder: Path) -> Job:
     if not isinstance(asked, Request):
         return Job(asked, environment.built_in(), data_folder)
     engine = registry.engine(asked.engine)
-    expected = doctor.estimate(engine, asked.options, len(photo_files.find(asked.photos)))
+    expected = doctor.estimate(engine, asked.options, len(photo_files.find(asked.photos).files))
     if expected is not None and expected.refusal:
         raise UserError(expected.refusal)
     return Job(asked, environment.choose(engine.needed(asked.options), data_folder), data_folder)

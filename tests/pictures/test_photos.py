@@ -48,7 +48,7 @@ def test_find_sorts_folders_naturally_and_keeps_the_given_order(tmp_path: Path) 
     last, first = tmp_path / "z.jpg", tmp_path / "a.heic"
     last.write_bytes(b"")
     first.write_bytes(b"")
-    found = photo_files.find([last, str(folder), first, last, folder / "IMG_10.jpg"])
+    found = photo_files.find([last, str(folder), first, last, folder / "IMG_10.jpg"]).files
     assert [file.name for file in found] == ["z.jpg", "img_1.png", "IMG_9.JPG", "IMG_10.jpg", "a.heic"]
     assert all(file.is_absolute() for file in found)
 
@@ -95,7 +95,7 @@ def test_any_name_works(tmp_path: Path, name: str) -> None:
     folder = tmp_path / ("in " + name.removesuffix(".jpg"))
     folder.mkdir()
     path = save(folder / name, scene())
-    (found,) = photo_files.find([folder])
+    (found,) = photo_files.find([folder]).files
     photo = read_one(found)
     assert photo.name == name
     assert Path(photo.path) == path

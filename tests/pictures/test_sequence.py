@@ -11,7 +11,7 @@ from PIL import Image
 from threer_blender.files import exr_file
 from threer_blender.files.photo_files import find
 from threer_blender.model.arrays import Array
-from threer_blender.pictures import photos, sequence, video
+from threer_blender.pictures import photos, plate_files, video
 from threer_blender.pictures.decoding import Unusable
 
 HEIGHT, WIDTH = 72, 96
@@ -44,7 +44,7 @@ def write_dpx(path: Path, values: Array, pixels: str, transfer: int) -> None:
 
 def read(path: Path) -> tuple[photos.Photos, list[str]]:
     sentences: list[str] = []
-    return photos.read(find([path]), lambda text, _: sentences.append(text)), sentences
+    return photos.read(find([path]).files, lambda text, _: sentences.append(text)), sentences
 
 
 def test_numbers_and_holes_are_the_files(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_half_floats_are_read_to_the_bit(tmp_path: Path) -> None:
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "gbrpf32le"
         container.mux(stream.encode(av.VideoFrame.from_ndarray(light.astype(np.float32), format="gbrpf32le")))
         container.mux(stream.encode())
-    assert np.array_equal(sequence._values(tmp_path / "a.1.exr"), light.astype(np.float32))
+    assert np.array_equal(plate_files.light(tmp_path / "a.1.exr"), light.astype(np.float32))
 
 
 @pytest.mark.parametrize("pixels", ["gbrp10be", "gbrp12be", "rgb48be", "rgb24", "gbrp10le"])

@@ -37,7 +37,7 @@ def film(path: Path, offsets: list[int]) -> list[Array]:
 
 
 def read(path: Path) -> photos.Photos:
-    return photos.read(find([path]), lambda _text, _photo: None)
+    return photos.read(find([path]).files, lambda _text, _photo: None)
 
 
 def blurred(picture: Array) -> Array:

@@ -69,7 +69,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Reconstruction:
     """A network's answer about the sample's photos, one of them a portrait one: cameras, pointmaps, a cloud of some of
     their points."""
     folder = tmp_path_factory.mktemp("photos")
-    photos = read(find(shrunk(SAMPLE, folder, FACTOR)), lambda *_: None).accepted
+    photos = read(find(shrunk(SAMPLE, folder, FACTOR)).files, lambda *_: None).accepted
     random = np.random.default_rng(4)
     answers = [network_answer(true_camera(photo.name), random) for photo in photos]
     some = [pointmap.points[pointmap.mask][::50] for _, pointmap in answers]
@@ -164,7 +164,7 @@ def test_the_engine_refines_a_classical_result_and_reports_each_photo(
     truth = [true_camera(camera.photo) for camera in few(start, 4).cameras]
     noise = np.random.default_rng(0).integers(0, 255, (truth[3].height, truth[3].width, 3)).astype(np.uint8)
     Image.fromarray(noise).save(tmp_path / truth[3].photo)
-    photos = read(find([tmp_path]), lambda *_: None).accepted
+    photos = read(find([tmp_path]).files, lambda *_: None).accepted
     solved = [
         replace(camera, world_from_camera=rough.world_from_camera, plate=f"plates/{index}.jpg", reprojection_error=0.4)
         for index, (camera, rough) in enumerate(zip(truth[:3], start.cameras, strict=False))
@@ -211,7 +211,7 @@ def test_photos_that_share_nothing_stay_as_they_were(start: Reconstruction, tmp_
     for photo in few(start, 3).photos:
         noise = random.integers(0, 255, (photo.height, photo.width, 3)).astype(np.uint8)
         Image.fromarray(noise).save(tmp_path / photo.name)
-    photos = read(find([tmp_path]), lambda *_: None).accepted
+    photos = read(find([tmp_path]).files, lambda *_: None).accepted
     rough = replace(few(start, 3), photos=photos)
     same = refinement.refined(rough, "shared", pixels, silent)
     for now, before in zip(same.cameras, rough.cameras, strict=True):

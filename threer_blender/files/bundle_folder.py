@@ -81,6 +81,12 @@ def _entries(values: Mapping[str, Any]) -> dict[str, Entry]:
     return {str(name): Entry(int(size), str(sha256)) for name, (size, sha256) in values.items()}
 
 
+def beside(folder: Path) -> list[str]:
+    """The names of what a run wrote beside the bundle `folder`."""
+    manifest = read_manifest(folder)
+    return [] if manifest is None else list(manifest.beside)
+
+
 def foreign(folder: Path) -> Path | None:
     """The first thing in `folder` that no bundle wrote; None where a bundle wrote all of it, or it is empty."""
     manifest = read_manifest(folder)

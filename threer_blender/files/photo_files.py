@@ -2,29 +2,56 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from ..model.errors import UserError, quoted
-from . import sequence_files
+from . import bundle_folder, removal, sequence_files
 from .sequence_files import PLATE_SUFFIXES
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".heic", ".heif", ".hif", ".webp", ".bmp"})
+# JPEG XL is there to be named: the reader says that it cannot be read.
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".webp", ".bmp"}
+    | {".heic", ".heif", ".hif", ".avif", ".jxl"}
+)
+RAW_SUFFIXES = frozenset({".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw"})
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".mov", ".m4v", ".qt", ".3gp", ".3g2", ".insv", ".lrv", ".mkv", ".webm", ".avi", ".divx", ".gif", ".apng"}
     | {".ts", ".mts", ".m2ts", ".m2t", ".tod", ".mpg", ".mpeg", ".mpe", ".m2v", ".mod", ".vob", ".wmv", ".asf", ".wtv"}
     | {".flv", ".f4v", ".ogv", ".mxf", ".gxf", ".dv", ".y4m", ".mjpeg", ".mjpg", ".h264", ".h265", ".hevc", ".ivf"}
 )
-PICTURES = SUFFIXES | PLATE_SUFFIXES
+PICTURES = SUFFIXES | RAW_SUFFIXES | PLATE_SUFFIXES
 CHOOSABLE = PICTURES | VIDEO_SUFFIXES
+KINDS = "JPEG, PNG, TIFF, HEIC, AVIF, WebP, BMP, EXR or raw files"
+MOST_ENTRIES = 50_000  # files in a folder and the folders in it: more is somebody's whole disk
+MOST_NAMES = 10  # of files that are left out, in a sentence
 
 
-def find(paths: Iterable[str | Path]) -> list[Path]:
+class Chosen(NamedTuple):
+    """What a choice stands for: files to read, and those in chosen folders that are left out, by the reason."""
+
+    files: list[Path]
+    left_out: dict[str, list[Path]]
+
+
+NO_PHOTO, HIDDEN, VIDEO, TWIN, CLOSED = (
+    "no photo",
+    "hidden",
+    "video: choose it by itself",
+    "raw, of a photo beside it",
+    "cannot be read: check the rights",
+)
+
+
+def find(paths: Iterable[str | Path]) -> Chosen:
     """The photos, videos and image sequences that files and folders stand for, absolute, in order and each once.
 
-    A folder gives the photos and sequences directly in it, in natural order of their names (IMG_2 before IMG_10), but
-    no videos: phones put one beside each photo. A file of another kind that was named by itself stays in, for `read`
+    A folder gives the photos and sequences in it and in the folders in it, in natural order of their names (IMG_2
+    before IMG_10), but no videos: phones put one beside each photo. Nor does it give a raw file beside a photo of the
+    same name, hidden files, and results of ours. A file of another kind that was named by itself stays in, for `read`
     to say so. Raises UserError where something is missing, a folder holds no photo, or nothing chosen is a photo.
 
     Frames of a shot become the pattern of their sequence, `plate.####.exr`; the rule is `_shot_of`'s. A pattern may
@@ -33,9 +60,10 @@ def find(paths: Iterable[str | Path]) -> list[Path]:
     chosen = [sequence_files.from_notation(Path(path)) for path in paths]
     alone = len(chosen) == 1
     found: dict[Path, Path] = {}
+    left_out: dict[str, list[Path]] = {}
     for path in chosen:
         if path.is_dir():
-            files = _photos_in(path)
+            files = _photos_in(path, left_out)
         elif path.is_file() or (sequence_files.is_pattern(path) and sequence_files.exists(path)):
             files = [path]
         else:
@@ -47,10 +75,21 @@ def find(paths: Iterable[str | Path]) -> list[Path]:
         raise UserError("No photo was chosen: choose at least two photos, or a folder of photos.")
     if not any(file.suffix.lower() in CHOOSABLE for file in found.values()):
         raise UserError(
-            "None of the chosen files is a photo: choose JPEG, PNG, TIFF, HEIC, WebP or BMP files, a video, or a frame "
-            "of an image sequence."
+            f"None of the chosen files is a photo: choose {KINDS}, a video, or a frame of an image sequence."
         )
-    return list(found.values())
+    return Chosen(list(found.values()), left_out)
+
+
+def left_out_sentence(left_out: dict[str, list[Path]]) -> str:
+    """Names the files of chosen folders that are left out, with the reason; empty where there are none."""
+    parts = [f"{_names(files)} ({reason})" for reason, files in left_out.items()]
+    count = sum(map(len, left_out.values()))
+    return f"Left out of the folder, {count} {'file' if count == 1 else 'files'}: {'; '.join(parts)}." if parts else ""
+
+
+def _names(files: Sequence[Path]) -> str:
+    names = ", ".join(quoted(file.name) for file in files[:MOST_NAMES])
+    return names + (f" and {len(files) - MOST_NAMES} more" if len(files) > MOST_NAMES else "")
 
 
 def _shot_of(file: Path, alone: bool) -> Path | None:
@@ -72,19 +111,70 @@ def _shot_of(file: Path, alone: bool) -> Path | None:
     return pattern if len(sequence_files.frames(pattern)) >= fewest else None
 
 
-def _photos_in(folder: Path) -> list[Path]:
-    try:
-        names = [file for file in folder.iterdir() if file.suffix.lower() in PICTURES and file.is_file()]
-    except OSError as error:
-        raise UserError(f"The folder {quoted(folder)} cannot be read ({error.strerror}): check its rights.") from error
-    # macOS leaves "._IMG_1.jpg" beside IMG_1.jpg on foreign disks; it is no picture.
-    photos = [file for file in names if not file.name.startswith(".")]
+def _photos_in(folder: Path, left_out: dict[str, list[Path]]) -> list[Path]:
+    """The photos in a folder; files that are none are added to `left_out`."""
+    if bundle_folder.is_bundle(folder):
+        raise UserError(f"The folder {quoted(folder)} is a result of this extension: choose the folder of its photos.")
+    files = _files_in(folder, left_out)
+    beside = {(file.parent, file.stem.casefold()) for file in files if file.suffix.lower() in SUFFIXES}
+    photos = []
+    for file in files:
+        reason = _reason(file, beside)
+        if reason:
+            left_out.setdefault(reason, []).append(file)
+        else:
+            photos.append(file)
     if not photos:
         raise UserError(
-            f"There is no photo in the folder {quoted(folder)}: choose a folder that directly holds JPEG, PNG, TIFF, "
-            "HEIC, WebP or BMP files, or choose a video by itself."
+            f"There is no photo in the folder {quoted(folder)}: choose a folder with {KINDS} in it, or choose a video "
+            f"by itself. {left_out_sentence(left_out)}".rstrip()
         )
-    return sorted(photos, key=lambda file: (_natural(file.name), file.name))
+    return photos
+
+
+def _reason(file: Path, beside: set[tuple[Path, str]]) -> str:
+    """Why a file in a folder is not read, empty for a photo; `beside` are the photos' folders and names."""
+    suffix = file.suffix.lower()
+    if file.name.startswith("."):  # macOS leaves "._IMG_1.jpg" beside IMG_1.jpg on foreign disks; it is no picture
+        return HIDDEN
+    if suffix in VIDEO_SUFFIXES:
+        return VIDEO
+    if suffix in RAW_SUFFIXES and (file.parent, file.stem.casefold()) in beside:
+        return TWIN
+    return "" if suffix in PICTURES else NO_PHOTO
+
+
+def _files_in(top: Path, left_out: dict[str, list[Path]]) -> list[Path]:
+    """All files in a folder and in the folders in it, but for hidden folders and what results of ours hold."""
+
+    def unreadable(error: OSError) -> None:
+        if Path(error.filename) == top:
+            reason = error.strerror
+            raise UserError(f"The folder {quoted(top)} cannot be read ({reason}): check its rights.") from error
+        left_out.setdefault(CLOSED, []).append(Path(error.filename))
+
+    files: list[Path] = []
+    been: set[Path] = set()  # links may lead in circles
+    for place, folders, names in os.walk(top, onerror=unreadable, followlinks=True):
+        folder = Path(place)
+        inner = [name for name in folders if not name.startswith(".")]
+        results = [name for name in inner if bundle_folder.is_bundle(folder / name)]
+        ours = {name for result in results for name in bundle_folder.beside(folder / result)}
+        folders[:] = sorted((n for n in inner if n not in results and not removal.is_own(folder / n)), key=_order)
+        if folder.resolve() in been:
+            folders.clear()
+            continue
+        been.add(folder.resolve())
+        files += [folder / name for name in sorted(names, key=_order) if name not in ours]
+        if len(files) > MOST_ENTRIES:
+            raise UserError(
+                f"The folder {quoted(top)} holds more than {MOST_ENTRIES} files: choose the photos' own folder."
+            )
+    return [file for file in files if file.is_file()]
+
+
+def _order(name: str) -> tuple[list[str | int], str]:
+    return _natural(name), name
 
 
 def _natural(name: str) -> list[str | int]:

@@ -1,11 +1,15 @@
-"""[R] Pictures decoded: upright (EXIF-rotated), 8-bit sRGB, transparency on black, as a viewer shows them. Pillow."""
+"""[R] Pictures decoded: upright (EXIF-rotated), 8-bit sRGB, transparency on black, as a viewer shows them. Pillow.
+
+Raw files give the preview that the camera made; deep TIFF, EXR and DPX have files of their own.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -16,9 +20,15 @@ import numpy.typing as npt
 import pillow_heif
 from PIL import ExifTags, Image, ImageCms
 
-FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "HEIF")
-MOST_PIXELS = 500_000_000
+from ..files.photo_files import RAW_SUFFIXES
+from ..files.sequence_files import PLATE_SUFFIXES
+from . import jpeg, light, plate_files, raw, tiff
+from .plate_files import MOST_PIXELS
 
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "HEIF", "AVIF")
+JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
+END_MARKER = b"\xff\xd9"
+CUT_SHORT = "It is cut short: the file ends before its picture does."
 
 # A picture that says which way up it is (EXIF tag 274) -> what makes it so.
 _UPRIGHT = {
@@ -30,6 +40,8 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_JPEG = frozenset({"JPEG", "MPO"})
+_COMMON = frozenset({*_JPEG, "PNG", "TIFF", "WEBP", "BMP"})  # formats that Blender shows
 _SIXTEEN_BIT = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 _EIGHT_BIT = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBX", "RGBA", "YCbCr", "CMYK"})
 
@@ -54,17 +66,21 @@ class Unusable(Exception):
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded file. `image` may be decoded smaller than the file's picture is: then `box` is that picture in it."""
+    """A decoded file. `image` may be decoded smaller than the file's picture is: then `box` is that picture in it.
+
+    `plain` says that `image` is what any program shows: upright, in sRGB, of a common format. `codes` is the transfer
+    and the primaries of ITU-T H.273 where they are not sRGB's, or near it.
+    """
 
     image: Image.Image
-    format: str
     full: tuple[int, int]
     box: tuple[float, float, float, float]
-    orientation: int
-    rotated: bool
-    exif: Mapping[int, Any]
-    to_srgb: ImageCms.ImageCmsTransform | None
-    flaw: str
+    orientation: int = 1
+    exif: Mapping[int, Any] = field(default_factory=dict)
+    to_srgb: ImageCms.ImageCmsTransform | None = None
+    codes: tuple[int, int] | None = None
+    plain: bool = False
+    flaw: str = ""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -83,45 +99,166 @@ class Picture:
             image = ImageCms.applyTransform(image, self.to_srgb) or image
         if image.mode != "RGB":  # else it would be a copy, as large as the picture
             image = image.convert("RGB")
+        if self.codes is not None:
+            image = Image.fromarray(light.to_srgb(np.asarray(image).astype(np.uint16) * np.uint16(257), *self.codes))
         if self.orientation != 1:
             image = image.transpose(_UPRIGHT[self.orientation])
         return np.array(image)
 
 
 @contextmanager
-def decoded(file: Path, long_side: int | None) -> Iterator[Picture]:
-    """Decode the whole file, JPEGs no larger than `long_side` needs. Raises whatever the decoder does, or Unusable."""
+def decoded(file: Path, data: bytes, long_side: int | None) -> Iterator[Picture]:
+    """Decode a file, of which `data` is all, JPEGs no larger than `long_side` needs. Raises whatever the decoder does,
+    or Unusable."""
     _get_ready()
-    with Image.open(file, formats=FORMATS) as image:
-        width, height = image.size
-        if width * height > MOST_PIXELS:
-            counts = (width * height // 1_000_000, MOST_PIXELS // 1_000_000)
-            raise Unusable("It has {} million pixels, and {} million is the most.".format(*counts))
-        stored_orientation = _orientation(image)
-        # A JPEG decodes to 1/2, 1/4 or 1/8 for less time and memory; twice the wanted size leaves the filter its say.
-        # (HEIC has drafts too, but those are other pictures: embedded thumbnails.)
-        drafted = None
-        if long_side and image.format in ("JPEG", "MPO"):
-            target = shrunk(width, height, long_side)
-            drafted = image.draft(None, (2 * target[0], 2 * target[1]))
+    suffix = file.suffix.lower()
+    if suffix in PLATE_SUFFIXES:
+        yield _whole(Image.fromarray(plate_files.pixels(file)))
+    elif data.startswith(JPEG_XL):
+        raise Unusable("It is a JPEG XL file, which this extension cannot read.")
+    elif suffix in RAW_SUFFIXES:
+        preview = raw.preview(data)
+        if preview is None:
+            raise Unusable(f"It is a raw file without a JPEG preview of {raw.SMALLEST} pixels or more.")
+        with _by_pillow(preview.data, long_side) as picture:
+            orientation = picture.orientation if picture.orientation != 1 else _known(preview.orientation)
+            yield replace(picture, orientation=orientation, exif=picture.exif or preview.camera, plain=False)
+    else:
+        with _by_pillow(data, long_side) as picture:
+            yield picture
+
+
+def _whole(image: Image.Image, **facts: Any) -> Picture:
+    return Picture(image, image.size, (0, 0, *image.size), **facts)
+
+
+@contextmanager
+def _by_pillow(data: bytes, long_side: int | None) -> Iterator[Picture]:
+    tags = tiff.tags(data)
+    if tiff.is_deep(tags):
+        yield _deep_tiff(tags, data)
+        return
+    with Image.open(BytesIO(data), formats=FORMATS) as image:
+        _check_size(*image.size)
+        if image.format in _JPEG:
+            with _jpeg(image, data, long_side) as picture:
+                yield picture
+        else:
+            rotated = _orientation(image) != 1
+            image.load()
+            # Only now: PNG may carry EXIF after its pixels, and Pillow turns TIFF (not JPEG) upright as it loads.
+            yield _whole(image, **_facts(image, data, rotated))
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        counts = (width * height // 1_000_000, MOST_PIXELS // 1_000_000)
+        raise Unusable("It has {} million pixels, and {} million is the most.".format(*counts))
+
+
+def _facts(image: Image.Image, data: bytes, rotated: bool = False) -> dict[str, Any]:
+    """What a loaded image says of itself, as Picture has it; `rotated`: whether it was turned as it was loaded."""
+    orientation = _orientation(image)
+    to_srgb, flaw = _to_srgb(image.info.get("icc_profile"), _unpacked_mode(image))
+    codes = None if image.info.get("icc_profile") else _codes(image, data)
+    plain = image.format in _COMMON and image.mode != "CMYK" and not rotated and orientation == 1
+    return {
+        "orientation": orientation,
+        "exif": image.getexif().get_ifd(ExifTags.IFD.Exif),
+        "to_srgb": to_srgb,
+        "codes": codes,
+        "plain": plain and to_srgb is None,
+        "flaw": flaw,
+    }
+
+
+@contextmanager
+def _jpeg(image: Image.Image, data: bytes, long_side: int | None) -> Iterator[Picture]:
+    """A JPEG as it is, or whose end marker alone is missing. Raises Unusable where its codes end too early."""
+    full = image.size
+    drafted = _draft(image, long_side)
+    flaw = ""
+    try:
         image.load()
-        full, box = ((width, height), drafted[1]) if drafted else (image.size, (0, 0, *image.size))
-        # Only now: PNG may carry EXIF after its pixels, and Pillow turns TIFF (not JPEG) upright as it loads.
-        orientation = _orientation(image)
-        exif = image.getexif().get_ifd(ExifTags.IFD.Exif)
-        to_srgb, flaw = _to_srgb(image, _unpacked_mode(image))
-        rotated = (stored_orientation, orientation) != (1, 1)
-        yield Picture(image, image.format or "", full, box, orientation, rotated, exif, to_srgb, flaw)
+        corner = image.getpixel((image.width - 1, image.height - 1))
+    except OSError:
+        ending = jpeg.ending(data)
+        if ending is None or ending.marked:
+            raise
+        if not ending.complete or not _reaches_its_end(data, ending.position):
+            raise Unusable(CUT_SHORT) from None
+        flaw = "The end of the file is missing, but its picture is whole."
+        image = Image.open(BytesIO(data[: ending.position] + END_MARKER), formats=("JPEG",))
+        drafted = _draft(image, long_side)
+        image.load()
+    else:
+        # What is missing before an end marker is grey; so may be the corner of a whole picture.
+        if corner in (128, (128, 128, 128)) and not _reaches_its_end(data, None):
+            raise Unusable(CUT_SHORT)
+    facts = _facts(image, data)
+    facts["flaw"] = " ".join(filter(None, (flaw, facts["flaw"])))
+    yield Picture(image, full, drafted or (0, 0, *full), **facts)
+
+
+def _draft(image: Image.Image, long_side: int | None) -> tuple[float, float, float, float] | None:
+    """Has a JPEG decoded to 1/2, 1/4 or 1/8, for less time and memory; returns where the picture then is.
+
+    Twice the wanted size leaves the filter its say. (HEIC has drafts too, but those are embedded thumbnails.)
+    """
+    if not long_side:
+        return None
+    width, height = shrunk(*image.size, long_side)
+    drafted = image.draft(None, (2 * width, 2 * height))
+    return drafted[1] if drafted else None
+
+
+def _reaches_its_end(data: bytes, position: int | None) -> bool:
+    """Whether a JPEG's codes, which end at `position`, make its whole picture: then more codes change nothing."""
+    if position is None:
+        ending = jpeg.ending(data)
+        if ending is None:
+            return True
+        position = ending.position
+    digests = set()
+    for more in (bytes(64), bytes(range(1, 65))):
+        with Image.open(BytesIO(data[:position] + more + END_MARKER), formats=("JPEG",)) as image:
+            digests.add(hashlib.sha256(image.tobytes()).digest())
+    return len(digests) == 1
+
+
+def _deep_tiff(tags: tiff.Entries, data: bytes) -> Picture:
+    _check_size(int(tags[tiff.WIDTH]), int(tags[tiff.HEIGHT]))
+    exif = Image.Exif()
+    exif.load(data)
+    orientation = exif.get(ExifTags.Base.Orientation, 1)
+    image = tiff.pixels(tags, data)
+    to_srgb, flaw = None, "Its pixels are taken as linear light, with 1 as white."
+    if not tiff.holds_light(tags):
+        to_srgb, flaw = _to_srgb(tags.get(tiff.PROFILE), image.mode)
+    camera = exif.get_ifd(ExifTags.IFD.Exif)
+    return _whole(image, orientation=_known(orientation), exif=camera, to_srgb=to_srgb, flaw=flaw)
+
+
+def _codes(image: Image.Image, data: bytes) -> tuple[int, int] | None:
+    """Transfer and primaries of ITU-T H.273 of HEIC and AVIF, where they are not nearly sRGB's."""
+    if image.format not in ("HEIF", "AVIF"):
+        return None
+    info = image.info if image.format == "HEIF" else pillow_heif.open_heif(BytesIO(data)).info
+    profile = info.get("nclx_profile") or {}
+    codes = int(profile.get("transfer_characteristics", 2)), int(profile.get("color_primaries", 2))
+    return None if light.is_srgb(*codes) else codes
 
 
 def _orientation(image: Image.Image) -> int:
-    orientation = image.getexif().get(ExifTags.Base.Orientation)
+    return _known(image.getexif().get(ExifTags.Base.Orientation))
+
+
+def _known(orientation: Any) -> int:
     return orientation if orientation in _UPRIGHT else 1
 
 
-def _to_srgb(image: Image.Image, mode: str) -> tuple[ImageCms.ImageCmsTransform | None, str]:
+def _to_srgb(profile: bytes | None, mode: str) -> tuple[ImageCms.ImageCmsTransform | None, str]:
     """The way from the embedded colour profile to sRGB, None where there is none to go; and what is wrong with it."""
-    profile = image.info.get("icc_profile")
     if not profile:
         return None, ""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..files import sequence_files
-from ..files.photo_files import CHOOSABLE, VIDEO_SUFFIXES
-from ..files.sequence_files import PLATE_SUFFIXES, is_pattern
+from ..files import bounded, sequence_files
+from ..files.photo_files import CHOOSABLE, KINDS, RAW_SUFFIXES, VIDEO_SUFFIXES
+from ..files.sequence_files import is_pattern
 from ..model.errors import UserError
 from ..model.reconstruction import Photo, Unregistered
 from .decoding import Picture, Unusable, decoded
@@ -26,6 +27,7 @@ Warn = Callable[[str, str], None]
 """Tells the artist a sentence; the second string names the photo that it is about."""
 
 SMALLEST_SIDE = 64
+MOST_BYTES = 4 << 30  # of a photo's file
 
 
 @dataclass(frozen=True)
@@ -55,16 +57,17 @@ def read(
         progress(index / len(files))
         share = partial(_share, progress, index, len(files))
         try:
-            digest = _digest(file, name, first_of)
-            if is_pattern(file) or file.suffix.lower() in VIDEO_SUFFIXES:
-                accepted += _frames(file, name, digest, warn, share)
-            else:
-                photo, tags[name] = _photo(file, name, digest, warn)
+            digest, data = _read(file, name, first_of)
+            if data is not None:
+                photo, tags[name] = _photo(file, data, name, digest, warn)
                 accepted.append(photo)
+            else:
+                accepted += _frames(file, name, digest, warn, share)
             first_of[digest] = name
         except _Refused as refused:
             unregistered.append(refused.unregistered)
             warn(f"{refused.unregistered.reason} {refused.unregistered.advice}", name)
+    _tell_previews(accepted, warn)
     return Photos([_with_lens(photo, tags) for photo in accepted], unregistered)
 
 
@@ -106,32 +109,49 @@ RECUT = "Choose another file, or make shots of it whose frames are all there and
 CONVERT = "Convert it to an MP4, or save its frames as pictures and choose their folder."
 
 
-def _digest(file: Path, name: str, first_of: Mapping[str, str]) -> str:
-    """The file's hash. Raises _Refused where it is no photo or video, cannot be read or is a copy of an earlier one."""
+def _read(file: Path, name: str, first_of: Mapping[str, str]) -> tuple[str, bytes | None]:
+    """The file's hash, and its content where it is a photo.
+
+    Raises _Refused where it is no photo or video, cannot be read or is a copy of an earlier one.
+    """
     if file.suffix.lower() not in CHOOSABLE:
-        raise _Refused(name, "This file is not a photo.", "Choose JPEG, PNG, TIFF, HEIC, WebP or BMP files.")
-    if file.suffix.lower() in PLATE_SUFFIXES and not is_pattern(file):
-        advice = "Name it as a frame of a shot, such as plate.1001.exr."
-        raise _Refused(name, "EXR and DPX files are frames of shots, and its name has no number.", advice)
+        raise _Refused(name, "This file is not a photo.", f"Choose {KINDS}.")
     if not _is_text(str(file.absolute())):
         raise _Refused(name, "Its name, or that of its folder, holds bytes that are no letters.", "Rename it.")
+    data = None
     try:
-        digest = _sequence_digest(file) if is_pattern(file) else _sha256(file)
+        if is_pattern(file):
+            digest = _sequence_digest(file)
+        elif file.suffix.lower() in VIDEO_SUFFIXES:
+            digest = _sha256(file)
+        else:
+            data = _content(file)
+            digest = hashlib.sha256(data).hexdigest()
     except FileNotFoundError:
         raise _Refused(name, "The file is gone.", "Put it back, or take it out of the selection.") from None
     except PermissionError:
         raise _Refused(name, "The file may not be read.", "Give yourself the right to read it.") from None
     except OSError as error:
         raise _Refused(name, f"It cannot be read ({_brief(error)}).", "Copy it to another disk.") from error
+    except ValueError as error:
+        raise _Refused(name, f"It {error}.", RESAVE) from error
     if digest in first_of:
         advice = "Nothing is lost; choose each photo once to silence this."
         raise _Refused(name, f"It is the same file as {first_of[digest]}, byte for byte.", advice)
-    return digest
+    return digest, data
 
 
-def _photo(file: Path, name: str, digest: str, warn: Warn) -> tuple[Photo, LensTags]:
+def _content(file: Path) -> bytes:
+    """All bytes of a photo's file. Raises OSError, or ValueError where it is no regular file or too large."""
+    with bounded.open_regular(file) as stream:
+        if os.fstat(stream.fileno()).st_size > MOST_BYTES:
+            raise ValueError(f"has more than {MOST_BYTES >> 30} GB")
+        return stream.read()
+
+
+def _photo(file: Path, data: bytes, name: str, digest: str, warn: Warn) -> tuple[Photo, LensTags]:
     try:
-        with decoded(file, long_side=1) as picture:
+        with decoded(file, data, long_side=1) as picture:
             width, height = picture.size
             if min(width, height) < SMALLEST_SIDE:
                 reason = f"It is only {width} × {height} pixels, and {SMALLEST_SIDE} on a side is the least."
@@ -143,9 +163,21 @@ def _photo(file: Path, name: str, digest: str, warn: Warn) -> tuple[Photo, LensT
         raise
     except Unusable as error:
         raise _Refused(name, str(error), RESAVE) from error
+    except MemoryError:
+        raise
     except Exception as error:  # The decoders raise a dozen unrelated types; whichever it is, this file is at fault.
         reason = f"It is damaged, or not the picture its name says ({_brief(error)})."
         raise _Refused(name, reason, RESAVE) from error
+
+
+def _tell_previews(accepted: Sequence[Photo], warn: Warn) -> None:
+    """Says which pixels of raw files are used."""
+    raws = [photo for photo in accepted if Path(photo.path).suffix.lower() in RAW_SUFFIXES]
+    if raws:
+        sizes = sorted({(photo.width, photo.height) for photo in raws})
+        listed = ", ".join(f"{width} × {height}" for width, height in sizes[:3])
+        count = "one raw file" if len(raws) == 1 else f"{len(raws)} raw files"
+        warn(f"Of {count}, the JPEG preview that the camera put inside is used ({listed} pixels).", "")
 
 
 def _frames(file: Path, name: str, digest: str, warn: Warn, progress: Callable[[float], None]) -> list[Photo]:
@@ -212,22 +244,21 @@ def _frame_pixels(photo: Photo, long_side: int | None) -> npt.NDArray[np.uint8]:
 
 
 def blender_shows(photo: Photo) -> bool:
-    """Whether Blender shows the photo's file as `pixels` does; it ignores EXIF rotation, print colours and has no HEIC.
-
-    Raises UserError as `pixels` does.
-    """
+    """Whether Blender shows the photo's file as `pixels` does. It ignores EXIF rotation and colour profiles, and does
+    not know all formats. Raises UserError as `pixels` does."""
     if photo.frame is not None:  # its file is a whole video
         return False
     with _reopened(photo, long_side=1) as picture:
-        return picture.format != "HEIF" and not picture.rotated and picture.image.mode != "CMYK"
+        return picture.plain
 
 
 @contextmanager
 def _reopened(photo: Photo, long_side: int | None) -> Iterator[Picture]:
     try:
-        with decoded(Path(photo.path), long_side) as picture:
-            if picture.size != (photo.width, photo.height):
-                raise UserError(_changed(photo))
+        data = _content(Path(photo.path))
+        if hashlib.sha256(data).hexdigest() != photo.sha256:
+            raise UserError(_changed(photo))
+        with decoded(Path(photo.path), data, long_side) as picture:
             yield picture
     except (OSError, SyntaxError, ValueError, EOFError, Unusable) as error:
         raise UserError(_changed(photo)) from error

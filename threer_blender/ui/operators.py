@@ -69,7 +69,10 @@ class THREER_OT_choose_photos(Button, bpy.types.Operator):  # type: ignore[misc]
     def run(self, context: bpy.types.Context) -> None:
         folder = Path(self.directory)
         named = [folder / entry.name for entry in self.files if entry.name]
-        properties.choose(context.scene, photo_files.find(named or [folder]))
+        chosen = photo_files.find(named or [folder])
+        properties.choose(context.scene, chosen.files)
+        if chosen.left_out:
+            self.report({"INFO"}, photo_files.left_out_sentence(chosen.left_out))
         work.current().error = ""
 
 

@@ -150,7 +150,10 @@ def _reconstruct(request: Request, report: Report) -> Done:
     from . import plates, shot_plates
 
     bundle_folder.check_output(output)
-    chosen = photos.read(photo_files.find(request.photos), report.warn, lambda done: report(READING, done, 1))
+    files, left_out = photo_files.find(request.photos)
+    if left_out:
+        report.warn(photo_files.left_out_sentence(left_out))
+    chosen = photos.read(files, report.warn, lambda done: report(READING, done, 1))
     if not chosen.accepted:
         first = chosen.unregistered[0]
         raise UserError(f"None of the chosen files can be worked with; {first.photo}: {first.reason} {first.advice}")

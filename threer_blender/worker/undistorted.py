@@ -20,7 +20,8 @@ from ..model.errors import UserError, quoted
 from ..model.reconstruction import Camera, Shot
 from ..pictures import video
 from ..pictures.decoding import Unusable
-from ..pictures.sequence import Sequence, linear
+from ..pictures.light import linear
+from ..pictures.sequence import Sequence
 from ..runtime.report import Report
 
 UNDISTORTING = Stage("undistorting", "Undistorting the plates", 1.0)

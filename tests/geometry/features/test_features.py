@@ -15,7 +15,7 @@ SMALL = FeatureSettings(long_side=320, features=600, first_octave=0)
 
 @pytest.fixture(scope="module")
 def matched(tmp_path_factory: pytest.TempPathFactory) -> Matched:
-    given = photos.read(find(SAMPLE[:2]), lambda *_: None).accepted
+    given = photos.read(find(SAMPLE[:2]).files, lambda *_: None).accepted
     folder = tmp_path_factory.mktemp("features")
     return features.extract_and_match(given, photos.pixels, folder, SMALL, lambda *_: None)
 

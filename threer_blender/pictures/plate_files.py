@@ -1,0 +1,64 @@
+"""[R] EXR and DPX files: the light they store, and how it looks. PyAV.
+
+EXR is taken as linear light with Rec. 709's primaries, logarithmic DPX as Cineon's curve.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+
+from ..files import plate_headers
+from ..model.arrays import Array
+from .light import Picture, displayed, from_cineon, linear
+
+MOST_PIXELS = 500_000_000
+FLOATS = {"grayf32le": 1, "gbrpf32le": 3, "gbrapf32le": 4, "grayf16le": 1, "gbrpf16le": 3, "gbrapf16le": 4}
+
+
+def pixels(file: Path) -> Picture:
+    """(H, W, 3) uint8 sRGB. Raises OSError or ValueError."""
+    transfer, values = plate_headers.read(file).transfer, _values(file)
+    if transfer == plate_headers.DISPLAY:
+        eight_bit: Picture = np.rint(values.clip(0, 1) * 255).astype(np.uint8)
+        return eight_bit
+    return displayed(from_cineon(values) if transfer == plate_headers.LOGARITHMIC else values)
+
+
+def light(file: Path) -> Array:
+    """(H, W, 3) float32 linear light: EXR as it is stored, DPX decoded. Raises OSError or ValueError."""
+    transfer, values = plate_headers.read(file).transfer, _values(file)
+    if transfer == plate_headers.LOGARITHMIC:
+        return from_cineon(values)
+    return values if transfer == plate_headers.LINEAR else linear(values * 255)
+
+
+def _values(file: Path) -> Array:
+    """(H, W, 3) float32: what the file stores, integers as shares of their largest. Raises OSError or ValueError."""
+    with av.open(str(file)) as container:
+        if not container.streams.video:
+            raise ValueError("there is no picture in it")
+        stream = container.streams.video[0]
+        if stream.width * stream.height > MOST_PIXELS:
+            raise ValueError(f"it has more than {MOST_PIXELS // 1_000_000} million pixels")
+        frame = next(container.decode(stream), None)
+    if frame is None:
+        raise ValueError("there is no picture in it")
+    if frame.format.name in FLOATS:
+        return _floats(frame, FLOATS[frame.format.name])
+    return frame.to_ndarray(format="rgb48le").astype(np.float32) / 65535
+
+
+def _floats(frame: av.VideoFrame, channels: int) -> Array:
+    """The planes of a frame of floats, which lie in the order G, B, R, A; to the bit, light above 1 too."""
+    kind = np.dtype("<f2" if "f16" in frame.format.name else "<f4")
+    lines = [
+        np.frombuffer(memoryview(plane), kind).reshape(-1, plane.line_size // kind.itemsize)
+        for plane in frame.planes[:channels]
+    ]
+    planes = [line[: frame.height, : frame.width] for line in lines]
+    green, blue, red = planes[:3] if channels >= 3 else (planes[0],) * 3
+    pixels: Array = np.stack([red, green, blue], axis=-1).astype(np.float32)
+    return pixels

@@ -1,0 +1,179 @@
+"""[R] TIFF with more than 8 bits a sample: grey, colour and print colours, whole numbers and floats, in any layout.
+
+Pillow unpacks each strip or tile, as if it held bytes; what the bytes mean is done here (TIFF 6.0, Adobe's Technical
+Note 3 on the predictor of floats). Pillow itself garbles separate planes and has no floats in colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image, TiffImagePlugin
+from PIL import TiffTags as Tags
+
+from ..model.arrays import Array
+from .light import Picture, displayed
+
+MOST_BYTES = 4_000_000_000  # of a picture's samples, and of what TIFF can address
+_KINDS = {(1, 16): "u2", (1, 32): "u4", (3, 16): "f2", (3, 32): "f4", (3, 64): "f8"}
+_COLOURS = {0: 1, 1: 1, 2: 3, 5: 4}  # photometric interpretation -> samples that are colour: grey twice, RGB, CMYK
+_DIFFERENCES, _FLOAT_DIFFERENCES = 2, 3
+WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
+SAMPLES, ROWS, PLANAR, PREDICTOR, TILE_WIDTH, TILE_HEIGHT, EXTRA, FORMAT = 277, 278, 284, 317, 322, 323, 338, 339
+PROFILE = 34675
+STRIPS, TILES = (273, 279), (324, 325)  # their offsets and byte counts
+_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two of BigTIFF
+Entries = Mapping[int, Any]
+
+
+class Layout(NamedTuple):
+    """How the samples lie: `part` is the size of a strip or tile, (width, height); `planes` are separate samples."""
+
+    size: tuple[int, int]
+    part: tuple[int, int]
+    samples: int
+    planes: int
+    kind: np.dtype[Any]
+
+
+def tags(data: bytes) -> Entries:
+    """The tags of a TIFF's first picture; none of any other file. Raises what Pillow does."""
+    if data[:4] not in _MAGIC:
+        return {}
+    entries = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if 43 in data[2:4] else 8])
+    stream = BytesIO(data)
+    stream.seek(entries.next)
+    entries.load(stream)
+    return entries
+
+
+def is_deep(tags: Entries) -> bool:
+    """Whether this file reads a TIFF of these tags, and not Pillow."""
+    bits = tags.get(BITS, (1,))
+    return tags.get(PHOTOMETRIC) in _COLOURS and len(set(bits)) == 1 and _kind(tags) in _KINDS
+
+
+def holds_light(tags: Entries) -> bool:
+    """Whether the samples are floats: linear light, 1 at white."""
+    return _kind(tags)[0] == 3
+
+
+def pixels(tags: Entries, data: bytes) -> Image.Image:
+    """Grey, RGB or CMYK in 8 bits, transparency on black. Raises ValueError, OSError or what Pillow does."""
+    layout = _layout(tags, data[:2])
+    planes = [_plane(tags, data, layout, number) for number in range(layout.planes)]
+    samples = np.concatenate(planes, axis=2)[: layout.size[1], : layout.size[0]]
+    colours = _COLOURS[tags[PHOTOMETRIC]]
+    picture = _eight_bit(samples[..., :colours])
+    extra = tags.get(EXTRA, ())
+    if tags[PHOTOMETRIC] == 0:
+        picture = ~picture
+    if extra and extra[0] == 2 and samples.shape[2] > colours:  # not yet multiplied into the colours
+        alpha = _share(samples[..., colours : colours + 1])
+        picture = np.rint(picture * alpha).astype(np.uint8)
+    return Image.fromarray(picture[..., 0] if colours == 1 else picture, {1: "L", 3: "RGB", 4: "CMYK"}[colours])
+
+
+def _kind(tags: Entries) -> tuple[int, int]:
+    """The format of a sample (1: whole number, 3: float) and its bits."""
+    return tags.get(FORMAT, (1,))[0], tags.get(BITS, (1,))[0]
+
+
+def _layout(tags: Entries, order: bytes) -> Layout:
+    kind = np.dtype(_KINDS[_kind(tags)]).newbyteorder("<" if order == b"II" else ">")
+    size = int(tags[WIDTH]), int(tags[HEIGHT])
+    part = (size[0], min(size[1], int(tags.get(ROWS, size[1]))))
+    if TILE_WIDTH in tags:
+        part = int(tags[TILE_WIDTH]), int(tags[TILE_HEIGHT])
+    samples = int(tags.get(SAMPLES, 1))
+    planes = samples if tags.get(PLANAR) == 2 else 1
+    if not 0 < samples <= 16 or min(*size, *part) < 1 or part[0] > size[0] + 4096 or part[1] > size[1] + 4096:
+        raise ValueError("its tags contradict each other")
+    if size[0] * size[1] * samples * kind.itemsize > MOST_BYTES:
+        raise ValueError("it is too large")
+    if samples < _COLOURS[tags[PHOTOMETRIC]]:
+        raise ValueError("it has too few channels")
+    return Layout(size, part, samples, planes, kind)
+
+
+def _plane(tags: Entries, data: bytes, layout: Layout, number: int) -> Array:
+    """(H, W, samples) of one plane, as stored; whole parts, so at least as large as the picture."""
+    across = -(-layout.size[0] // layout.part[0])
+    down = -(-layout.size[1] // layout.part[1])
+    samples = layout.samples // layout.planes
+    offsets, counts = (tags[tag] for tag in (TILES if TILE_WIDTH in tags else STRIPS))
+    chosen = slice(number * across * down, (number + 1) * across * down)
+    parts = list(zip(offsets[chosen], counts[chosen], strict=True))
+    if len(parts) != across * down or sum(count for _, count in parts) > len(data):
+        raise ValueError("its strips are missing")
+    width = across * layout.part[0]
+    height = down * layout.part[1] if TILE_WIDTH in tags else layout.size[1]
+    rows = _bytes(tags, data, parts, (width * samples * layout.kind.itemsize, height), layout)
+    values = _undo(rows.reshape(height, across, layout.part[0] * samples * layout.kind.itemsize), tags, layout, samples)
+    plane: Array = values.reshape(height, width, samples)
+    return plane
+
+
+def _bytes(tags: Entries, data: bytes, parts: list[tuple[int, int]], size: tuple[int, int], layout: Layout) -> Picture:
+    """(H, W) the bytes of some strips or tiles, unpacked: those of a grey TIFF of 8 bits made of them."""
+    packed = [data[offset : offset + count] for offset, count in parts]
+    entries = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\0\0\0\0")
+    values = {WIDTH: size[0], HEIGHT: size[1], BITS: 8, COMPRESSION: tags.get(COMPRESSION, 1), PHOTOMETRIC: 1}
+    values |= {SAMPLES: 1, FILL_ORDER: tags.get(FILL_ORDER, 1)}
+    tiled = TILE_WIDTH in tags
+    if tiled:
+        factor = layout.samples // layout.planes * layout.kind.itemsize
+        values |= {TILE_WIDTH: layout.part[0] * factor, TILE_HEIGHT: layout.part[1]}
+    else:
+        values[ROWS] = layout.part[1]
+    offset_tag, count_tag = TILES if tiled else STRIPS
+    starts = np.concatenate([[8], 8 + np.cumsum([len(part) for part in packed])]).tolist()
+    for tag, value in values.items():
+        entries[tag] = value
+    for tag, numbers in ((offset_tag, starts[:-1]), (count_tag, [len(part) for part in packed])):
+        entries.tagtype[tag] = Tags.LONG
+        entries[tag] = tuple(numbers)
+    body = b"".join(packed)
+    directory = starts[-1]
+    whole = b"II*\0" + directory.to_bytes(4, "little") + body + entries.tobytes(directory)
+    with Image.open(BytesIO(whole), formats=("TIFF",)) as image:
+        return np.asarray(image)
+
+
+def _undo(rows: Picture, tags: Entries, layout: Layout, samples: int) -> Array:
+    """(H, across, width × samples) values of (H, across, bytes), the predictor undone."""
+    predictor = tags.get(PREDICTOR, 1) if tags.get(COMPRESSION, 1) != 1 else 1
+    height, across, count = rows.shape
+    size = layout.kind.itemsize
+    if predictor == _FLOAT_DIFFERENCES and layout.kind.kind == "f":
+        # Differences of bytes, of a row whose values were taken apart: first all highest bytes, the lowest last.
+        summed = np.cumsum(rows.reshape(height, across, count // samples, samples), axis=2, dtype=np.uint8)
+        apart = summed.reshape(height, across, size, count // size).swapaxes(2, 3)
+        values: Array = np.ascontiguousarray(apart).view(layout.kind.newbyteorder(">"))[..., 0]
+        return values
+    values = np.ascontiguousarray(rows).view(layout.kind)
+    if predictor == _DIFFERENCES and layout.kind.kind == "u":
+        native = values.astype(layout.kind.newbyteorder("="))
+        differences = native.reshape(height, across, -1, samples)
+        values = np.cumsum(differences, axis=2, dtype=native.dtype).reshape(values.shape)
+    elif predictor != 1:
+        raise ValueError(f"its predictor {predictor} is not known")
+    return values
+
+
+def _eight_bit(samples: Array) -> Picture:
+    """Samples as stored -> 8 bits; floats as linear light."""
+    if samples.dtype.kind == "f":
+        return displayed(samples.astype(np.float32))
+    shift = 8 * (samples.dtype.itemsize - 1)
+    eight_bit: Picture = (samples >> shift).astype(np.uint8)
+    return eight_bit
+
+
+def _share(samples: Array) -> Array:
+    """Samples as shares of the largest, float32."""
+    largest = np.iinfo(samples.dtype).max if samples.dtype.kind == "u" else 1
+    return (samples.astype(np.float32) / np.float32(largest)).clip(0, 1)
