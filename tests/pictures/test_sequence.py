@@ -141,12 +141,6 @@ def test_a_plate_that_changes_size_is_refused_with_the_frame(tmp_path: Path) -> 
     assert "Frame 7 has" in sentences[0]
 
 
-def test_a_single_exr_without_a_number_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    exr_file.write(tmp_path / "plate.exr", linear())
-    chosen, _ = read(tmp_path / "plate.exr")
-    assert "no number" in chosen.unregistered[0].reason
-
-
 def test_a_movies_rate_is_a_fraction_and_its_pixels_its_own(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
     with av.open(str(path), "w") as container:

@@ -15,6 +15,7 @@ WHITE, BLACK, DENSITY, GAMMA = 685, 95, 0.002, 0.6
 PQ, HLG = 16, 18  # transfers of ITU-T H.273
 HDR_WHITE = 203.0  # cd/m² of a white page (ITU-R BT.2408)
 HLG_PEAK = 1000.0  # cd/m² of the display that HLG's system gamma of 1.2 belongs to (ITU-R BT.2100)
+_LUMINANCE = np.array([0.2627, 0.6780, 0.0593], np.float32)  # of BT.2020's red, green and blue
 BRIGHTEST = 10_000 / HDR_WHITE  # PQ's largest value, in white pages
 KNEE = 0.9  # of white: lights above it are pressed into what is left
 _SRGB = ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060))
@@ -60,6 +61,8 @@ def to_srgb(codes: npt.NDArray[np.uint16], transfer: int, primaries: int) -> Pic
     are cut to it.
     """
     light = _light_of_codes(transfer)[codes]
+    if transfer == HLG:  # a display of 1000 cd/m² shows the scene with a system gamma of 1.2, of its luminance
+        light = light * ((light @ _LUMINANCE) ** np.float32(0.2) * np.float32(HLG_PEAK / HDR_WHITE))[..., None]
     if primaries in WIDE:
         light = light @ (np.linalg.inv(_to_xyz(_SRGB)) @ _to_xyz(WIDE[primaries])).T.astype(np.float32)
     steps = np.sqrt(light.clip(0, BRIGHTEST, out=light) / np.float32(BRIGHTEST)) * np.float32(65535)
@@ -76,10 +79,9 @@ def _light_of_codes(transfer: int) -> Array:
         ratio = np.maximum(power - 107 / 128, 0) / (2413 / 128 - 2392 / 128 * power)
         light: Array = (ratio ** (8192 / 1305) * BRIGHTEST).astype(np.float32)
         return light
-    if transfer == HLG:  # ITU-R BT.2100; the system gamma by channel, as most displays have it
+    if transfer == HLG:  # ITU-R BT.2100; of the scene, not yet of the display
         a, b, c = 0.17883277, 0.28466892, 0.55991073
-        scene = np.where(codes <= 0.5, codes**2 / 3, (np.exp((codes - c) / a) + b) / 12)
-        return (scene**1.2 * (HLG_PEAK / HDR_WHITE)).astype(np.float32)
+        return np.where(codes <= 0.5, codes**2 / 3, (np.exp((codes - c) / a) + b) / 12).astype(np.float32)
     return linear(codes * 255)
 
 

@@ -6,13 +6,13 @@ Note 3 on the predictor of floats). Pillow itself garbles separate planes and ha
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from io import BytesIO
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, TiffImagePlugin
-from PIL import TiffTags as Tags
 
 from ..model.arrays import Array
 from .light import Picture, displayed
@@ -120,27 +120,31 @@ def _plane(tags: Entries, data: bytes, layout: Layout, number: int) -> Array:
 def _bytes(tags: Entries, data: bytes, parts: list[tuple[int, int]], size: tuple[int, int], layout: Layout) -> Picture:
     """(H, W) the bytes of some strips or tiles, unpacked: those of a grey TIFF of 8 bits made of them."""
     packed = [data[offset : offset + count] for offset, count in parts]
-    entries = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\0\0\0\0")
-    values = {WIDTH: size[0], HEIGHT: size[1], BITS: 8, COMPRESSION: tags.get(COMPRESSION, 1), PHOTOMETRIC: 1}
-    values |= {SAMPLES: 1, FILL_ORDER: tags.get(FILL_ORDER, 1)}
+    starts = np.concatenate([[8], 8 + np.cumsum([len(part) for part in packed])]).tolist()
     tiled = TILE_WIDTH in tags
+    values = {WIDTH: [size[0]], HEIGHT: [size[1]], BITS: [8], COMPRESSION: [tags.get(COMPRESSION, 1)], SAMPLES: [1]}
+    values |= {PHOTOMETRIC: [1], FILL_ORDER: [tags.get(FILL_ORDER, 1)]}
     if tiled:
         factor = layout.samples // layout.planes * layout.kind.itemsize
-        values |= {TILE_WIDTH: layout.part[0] * factor, TILE_HEIGHT: layout.part[1]}
+        values |= {TILE_WIDTH: [layout.part[0] * factor], TILE_HEIGHT: [layout.part[1]]}
     else:
-        values[ROWS] = layout.part[1]
-    offset_tag, count_tag = TILES if tiled else STRIPS
-    starts = np.concatenate([[8], 8 + np.cumsum([len(part) for part in packed])]).tolist()
-    for tag, value in values.items():
-        entries[tag] = value
-    for tag, numbers in ((offset_tag, starts[:-1]), (count_tag, [len(part) for part in packed])):
-        entries.tagtype[tag] = Tags.LONG
-        entries[tag] = tuple(numbers)
-    body = b"".join(packed)
-    directory = starts[-1]
-    whole = b"II*\0" + directory.to_bytes(4, "little") + body + entries.tobytes(directory)
+        values[ROWS] = [layout.part[1]]
+    offsets, counts = TILES if tiled else STRIPS
+    values |= {offsets: starts[:-1], counts: [len(part) for part in packed]}
+    whole = b"".join([struct.pack("<2sHI", b"II", 42, starts[-1]), *packed, _directory(values, starts[-1])])
     with Image.open(BytesIO(whole), formats=("TIFF",)) as image:
         return np.asarray(image)
+
+
+def _directory(values: Mapping[int, list[int]], start: int) -> bytes:
+    """An image file directory of long numbers that stands at `start`."""
+    end = start + 2 + 12 * len(values) + 4
+    entries, after = b"", b""
+    for tag, numbers in sorted(values.items()):
+        here = numbers[0] if len(numbers) == 1 else end + len(after)
+        after += b"" if len(numbers) == 1 else struct.pack(f"<{len(numbers)}I", *numbers)
+        entries += struct.pack("<HHII", tag, 4, len(numbers), here)
+    return struct.pack("<H", len(values)) + entries + bytes(4) + after
 
 
 def _undo(rows: Picture, tags: Entries, layout: Layout, samples: int) -> Array:

@@ -1,0 +1,276 @@
+"""Files of many kinds, each made here from one picture, whose pixels come back: formats, depths, layouts, colours."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import struct
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pillow_heif
+import pytest
+import tifffile
+from PIL import Image, ImageCms
+
+from tests.pictures.saved import Warned, difference, read_one, save, scene, tags
+from threer_blender.files import exr_file
+from threer_blender.model.arrays import Array
+from threer_blender.pictures import light, photos
+
+PICTURE = scene()
+GREY = scene()[..., 2]
+
+
+def reading(path: Path) -> tuple[Array, str]:
+    """The pixels of a file and what is said of it."""
+    warned = Warned()
+    result = photos.read([path], warned)
+    assert not result.unregistered, result.unregistered
+    return photos.pixels(result.accepted[0]), " ".join(sentence for sentence, _ in warned.sentences)
+
+
+def colours(grey: Array) -> Array:
+    return np.repeat(grey[..., None], 3, axis=-1)
+
+
+# Formats
+
+FORMATS: list[tuple[str, dict[str, Any], float]] = [
+    ("a.jpg", {}, 2),
+    ("a.jpeg", {"progressive": True, "quality": 97, "subsampling": 0}, 2),
+    ("a.jfif", {"format": "JPEG", "quality": 97, "subsampling": 0}, 2),
+    ("a.jpe", {"format": "JPEG", "quality": 97, "subsampling": 0, "restart_marker_rows": 1}, 2),
+    ("a.MPO", {"format": "MPO", "save_all": True, "append_images": [Image.new("RGB", (160, 96))], "quality": 97}, 5),
+    ("a.png", {}, 0),
+    ("a.tif", {}, 0),
+    ("a.TIFF", {"compression": "tiff_lzw"}, 0),
+    ("b.tif", {"compression": "tiff_adobe_deflate"}, 0),
+    ("c.tif", {"compression": "packbits"}, 0),
+    ("d.tif", {"compression": "zstd"}, 0),
+    ("e.tif", {"compression": "jpeg", "quality": 97}, 5),
+    ("a.webp", {"lossless": True}, 0),
+    ("b.webp", {"quality": 95}, 5),
+    ("a.bmp", {}, 0),
+    ("a.heic", {"quality": 97}, 3),
+    ("a.HIF", {"quality": 97, "format": "HEIF"}, 3),
+    ("a.avif", {"quality": 97, "subsampling": "4:4:4"}, 3),
+    ("b.avif", {"quality": 97, "subsampling": "4:4:4", "range": "limited"}, 4),
+    ("c.jpg", {"format": "PNG"}, 0),  # what the name says does not count
+]
+
+
+@pytest.mark.parametrize(("name", "options", "tolerance"), FORMATS)
+def test_formats(tmp_path: Path, name: str, options: dict[str, Any], tolerance: float) -> None:
+    path = save(tmp_path / name, PICTURE, **options)
+    assert difference(photos.pixels(read_one(path)), PICTURE) <= tolerance
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["jpg", "png", "tif", "webp", "avif"])  # HEIC: test_decoding
+def test_every_orientation_of_every_format(tmp_path: Path, kind: str, orientation: int) -> None:
+    turns: dict[int, Any] = {
+        1: lambda p: p,
+        2: lambda p: p[:, ::-1],
+        3: lambda p: p[::-1, ::-1],
+        4: lambda p: p[::-1],
+        5: lambda p: p.swapaxes(0, 1),
+        6: lambda p: np.rot90(p, -1),
+        7: lambda p: p.swapaxes(0, 1)[::-1, ::-1],
+        8: lambda p: np.rot90(p),
+    }
+    options: dict[str, Any] = {"webp": {"lossless": True}, "avif": {"quality": 95}}.get(kind, {})
+    photo = read_one(save(tmp_path / f"a.{kind}", PICTURE, exif=tags(Orientation=orientation), **options))
+    expected = turns[orientation](PICTURE)
+    assert (photo.height, photo.width) == expected.shape[:2]
+    assert difference(photos.pixels(photo), expected) < 5
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK", "YCbCr"])
+@pytest.mark.parametrize("kind", ["png", "tif", "jpg", "webp", "bmp"])
+def test_modes(tmp_path: Path, kind: str, mode: str) -> None:
+    image = Image.fromarray(PICTURE)
+    if mode == "I;16":
+        image = Image.fromarray(GREY.astype(np.uint16) * 257)
+    else:
+        image = image.quantize(256) if mode == "P" else image.convert(mode)
+    try:
+        path = save(tmp_path / f"a.{kind}", image, **({"lossless": True} if kind == "webp" else {}))
+    except (OSError, KeyError, ValueError):
+        pytest.skip("Pillow cannot write it")
+    if (mode, kind) == ("I;16", "webp"):
+        pytest.skip("Pillow cuts it to 8 bits")
+    expected = colours(GREY) if mode == "I;16" else np.asarray(image.convert("RGB"))
+    assert difference(reading(path)[0], expected) < 3
+
+
+# TIFF of more than 8 bits, written by another program
+
+
+def deep(dtype: str, picture: Array) -> Array:
+    """The 8-bit picture in another type: whole numbers over their range, floats as linear light."""
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return light.linear(picture).astype(kind)
+    return (picture.astype(np.uint64) * (np.iinfo(kind).max // 255)).astype(kind)
+
+
+LAYOUTS = list(itertools.product(["<u2", ">u2", "<u4", "<f2", "<f4", ">f4", "<f8"], ["grey", "planes", "pixels"]))
+
+
+@pytest.mark.parametrize(("dtype", "layout"), LAYOUTS)
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"rowsperstrip": 7}, {"tile": (32, 48)}])
+def test_deep_tiff(tmp_path: Path, dtype: str, layout: str, options: dict[str, Any]) -> None:
+    path = tmp_path / "deep.tif"
+    picture = GREY if layout == "grey" else PICTURE
+    values = deep(dtype, picture)
+    facts: dict[str, Any] = {"photometric": "minisblack"} if layout == "grey" else {"photometric": "rgb"}
+    if layout == "planes":
+        values, facts = np.ascontiguousarray(values.transpose(2, 0, 1)), facts | {"planarconfig": "separate"}
+    tifffile.imwrite(path, values, byteorder=dtype[0], **facts, **options)
+    pixels, notes = reading(path)
+    assert np.abs(pixels.astype(int) - (colours(GREY) if layout == "grey" else PICTURE)).max() <= 1
+    assert ("linear light" in notes) == ("f" in dtype)
+
+
+@pytest.mark.parametrize("dtype", ["<u1", "<u2", "<u4"])
+@pytest.mark.parametrize("layout", ["miniswhite", "minisblack"])
+def test_grey_tiff_whose_zero_is_white_or_black(tmp_path: Path, dtype: str, layout: str) -> None:
+    path = tmp_path / "grey.tif"
+    values = deep(dtype, GREY if layout == "minisblack" else 255 - GREY)
+    tifffile.imwrite(path, values, photometric=layout)
+    assert np.abs(reading(path)[0].astype(int) - colours(GREY)).max() <= 1
+
+
+@pytest.mark.parametrize("dtype", ["<u1", "<u2"])
+@pytest.mark.parametrize("planes", [True, False])
+def test_print_colours_and_transparency_in_tiff(tmp_path: Path, dtype: str, planes: bool) -> None:
+    path = tmp_path / "a.tif"
+    facts: dict[str, Any] = {"planarconfig": "separate"} if planes else {"planarconfig": "contig"}
+    ink = np.asarray(Image.fromarray(PICTURE).convert("CMYK"))
+    half = np.dstack([PICTURE, np.full_like(GREY, 128)])
+    for values, photometric, extra, expected in (
+        (ink, "separated", {}, PICTURE),
+        (half, "rgb", {"extrasamples": ["unassalpha"]}, PICTURE * (128 / 255)),
+    ):
+        stored = deep(dtype, values)
+        stored = np.ascontiguousarray(stored.transpose(2, 0, 1)) if planes else stored
+        tifffile.imwrite(path, stored, photometric=photometric, **facts, **extra)
+        assert difference(reading(path)[0], np.rint(expected)) < 2, photometric
+
+
+def with_predictor(values: Array, predictor: int) -> bytes:
+    """A packed TIFF of one strip whose values were replaced by differences, as TIFF's specifications say."""
+    height, width, samples = values.shape
+    rows = values
+    if predictor == 2:
+        rows = np.concatenate([values[:, :1], np.diff(values, axis=1)], axis=1)
+        body = np.ascontiguousarray(rows).tobytes()
+    else:
+        size = values.dtype.itemsize
+        taken = values.astype(values.dtype.newbyteorder(">")).reshape(height, -1).view(np.uint8)
+        apart = taken.reshape(height, -1, size).swapaxes(1, 2).reshape(height, -1, samples)
+        body = np.concatenate([apart[:, :1], np.diff(apart, axis=1)], axis=1).astype(np.uint8).tobytes()
+    buffer = io.BytesIO()
+    stand_in = np.frombuffer(body, np.uint8).reshape(height, -1)
+    Image.fromarray(stand_in).save(buffer, "TIFF", compression="tiff_adobe_deflate", tiffinfo={278: height})
+    with Image.open(io.BytesIO(buffer.getvalue())) as image:
+        offsets, counts = image.tag_v2[273], image.tag_v2[279]
+    packed = b"".join(buffer.getvalue()[o : o + c] for o, c in zip(offsets, counts, strict=True))
+    assert len(offsets) == 1
+    entries = {256: width, 257: height, 259: 8, 262: 2, 273: 8, 277: samples, 278: height, 279: len(packed), 284: 1}
+    entries |= {258: 8 * values.dtype.itemsize, 317: predictor, 339: 3 if values.dtype.kind == "f" else 1}
+    start = 8 + len(packed)
+    arrays = start + 2 + 12 * len(entries) + 4
+    directory, after = struct.pack("<H", len(entries)), b""
+    for tag, value in sorted(entries.items()):
+        if tag in (258, 339):
+            directory += struct.pack("<HHII", tag, 3, samples, arrays + len(after))
+            after += struct.pack(f"<{samples}H", *[value] * samples)
+        else:
+            directory += struct.pack("<HHII", tag, 4, 1, value)
+    return struct.pack("<2sHI", b"II", 42, start) + packed + directory + bytes(4) + after
+
+
+@pytest.mark.parametrize(("dtype", "predictor"), [("<u2", 2), ("<u4", 2), ("<f4", 3), ("<f2", 3), ("<f8", 3)])
+def test_predictors_of_tiff(tmp_path: Path, dtype: str, predictor: int) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(with_predictor(deep(dtype, PICTURE), predictor))
+    assert np.abs(reading(path)[0].astype(int) - PICTURE).max() <= 1
+
+
+def test_a_second_decoder_reads_the_same_from_deep_tiff(tmp_path: Path) -> None:
+    for index, (planar, order) in enumerate(itertools.product(["separate", "contig"], "<>")):
+        path = tmp_path / f"{index}.tif"
+        values = deep("<u2", scene(seed=index))
+        stored = np.ascontiguousarray(values.transpose(2, 0, 1)) if planar == "separate" else values
+        tifffile.imwrite(path, stored, photometric="rgb", planarconfig=planar, byteorder=order)
+        with av.open(str(path)) as container:
+            theirs = next(container.decode(video=0)).to_ndarray(format="rgb48le") >> 8
+        assert np.abs(reading(path)[0].astype(int) - theirs).max() <= 1
+
+
+# Stills of light
+
+
+@pytest.mark.parametrize("name", ["still.exr", "sky dome.EXR"])
+def test_exr_stills(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    exr_file.write(path, light.linear(PICTURE))
+    assert np.abs(reading(path)[0].astype(int) - PICTURE).max() <= 1
+
+
+def hdr_codes(picture: Array, transfer: int) -> Array:
+    """The picture's light in BT.2020 as codes of PQ or HLG from 0 to 1, white at 203 cd/m²: the formulas of BT.2100."""
+    to_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
+    nits = light.linear(picture).astype(float) @ to_2020.T * 203
+    if transfer == light.PQ:
+        power = (nits / 10_000) ** 0.1593017578125
+        return ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375
+    scene_light = nits / 1000
+    luminance = scene_light @ [0.2627, 0.6780, 0.0593]
+    scene_light = scene_light * np.maximum(luminance, 1e-9)[..., None] ** (1 / 1.2 - 1)
+    upper = 0.17883277 * np.log(np.maximum(12 * scene_light - 0.28466892, 1e-9)) + 0.55991073
+    return np.where(scene_light <= 1 / 12, np.sqrt(3 * scene_light), upper)
+
+
+@pytest.mark.parametrize("transfer", [light.PQ, light.HLG])
+def test_hdr_heic(tmp_path: Path, transfer: int) -> None:
+    codes = np.rint(hdr_codes(PICTURE, transfer) * 65535).astype("<u2")
+    image = pillow_heif.from_bytes("RGB;16", (PICTURE.shape[1], PICTURE.shape[0]), codes.tobytes())
+    options = {"quality": 95, "chroma": 444, "matrix_coefficients": 9, "full_range_flag": 1}
+    path = tmp_path / "hdr.heic"
+    image.save(path, color_primaries=9, transfer_characteristics=transfer, **options)
+    photo = read_one(path)
+    assert difference(photos.pixels(photo), PICTURE) < 5
+    assert not photos.blender_shows(photo)
+
+
+@pytest.mark.parametrize("transfer", [light.PQ, light.HLG])
+def test_codes_of_light_become_the_picture(transfer: int) -> None:
+    codes = np.rint(hdr_codes(PICTURE, transfer) * 65535).astype(np.uint16)
+    assert np.abs(light.to_srgb(codes, transfer, 9).astype(int) - PICTURE).max() <= 8  # near white, light is pressed
+
+
+def test_wide_primaries_without_a_profile() -> None:
+    """Display P3's red is out of sRGB, its greys are sRGB's."""
+    grey = np.full((4, 4, 3), 30_000, np.uint16)
+    assert np.abs(light.to_srgb(grey, 13, 12).astype(int) - round(30_000 / 257)).max() <= 1
+    red = light.to_srgb(np.array([[[65535, 0, 0]]], np.uint16), 13, 12)[0, 0]
+    assert red.tolist() == [255, 0, 0]
+    muted = light.to_srgb(np.array([[[40_000, 25_000, 25_000]]], np.uint16), 13, 12)[0, 0].astype(int)
+    assert muted[0] > 40_000 / 257 + 2
+    assert muted[1] < 25_000 / 257
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "tif", "webp", "heic", "avif"])
+def test_srgb_as_a_profile_changes_nothing(tmp_path: Path, kind: str) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    options: dict[str, Any] = {"webp": {"lossless": True}, "heic": {"quality": 97}, "avif": {"quality": 97}}.get(
+        kind, {}
+    )
+    photo = read_one(save(tmp_path / f"a.{kind}", PICTURE, icc_profile=profile, **options))
+    assert difference(photos.pixels(photo), PICTURE) < 4
+    assert photos.blender_shows(photo) == (kind not in ("heic", "avif"))
