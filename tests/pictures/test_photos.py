@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -228,3 +229,120 @@ def test_a_200_megapixel_jpeg_works_in_little_memory(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HUGE, str(path)]
     result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
     assert int(result.stdout) < 300  # MiB; the picture itself takes 600.
+
+
+# What is read although something is missing, or is inside
+
+
+JPEGS: list[dict[str, Any]] = [
+    {},
+    {"progressive": True},
+    {"subsampling": 2},
+    {"optimize": True},
+    {"restart_marker_rows": 2},
+]
+
+
+@pytest.mark.parametrize("options", JPEGS)
+@pytest.mark.parametrize("end", [b"", b"\xff", bytes(5000)])
+def test_a_jpeg_without_its_end_marker_is_read(tmp_path: Path, options: dict[str, Any], end: bytes) -> None:
+    path = save(tmp_path / "card.jpg", scene(), **options)
+    pixels = photos.pixels(read_one(path))
+    path.write_bytes(path.read_bytes()[:-2] + end)
+    warned = Warned()
+    (photo,) = photos.read([path], warned).accepted
+    assert "end of the file is missing" in warned.sentences[0][0]
+    assert np.array_equal(photos.pixels(photo), pixels)
+
+
+@pytest.mark.parametrize("options", JPEGS)
+@pytest.mark.parametrize("end", [b"", b"\xff\xd9", bytes(5000)])
+@pytest.mark.parametrize("kept", [0.5, 0.8, 0.97])
+def test_a_jpeg_that_ends_too_early_is_left_out(
+    tmp_path: Path, options: dict[str, Any], end: bytes, kept: float
+) -> None:
+    """Also where somebody put an end marker to it, or the file was allocated and not written to its end."""
+    if end == b"\xff\xd9" and options.get("progressive"):
+        pytest.skip("such a picture is only blurred")
+    noise = np.random.default_rng(0).integers(0, 255, (96, 160, 3)).astype(np.uint8)
+    path = save(tmp_path / "card.jpg", noise, **options)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)] + end)
+    assert "cut short" in rejected(path)
+
+
+def test_a_grey_corner_is_nothing_missing(tmp_path: Path) -> None:
+    picture = scene()
+    picture[-40:, -40:] = 128
+    assert read_one(save(tmp_path / "grey.jpg", picture))
+
+
+def test_jpeg_xl_is_named(tmp_path: Path) -> None:
+    for index, start in enumerate((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")):
+        path = tmp_path / f"{index}.jxl"
+        path.write_bytes(start + bytes(100))
+        assert "JPEG XL" in rejected(path)
+
+
+def jpeg_data(picture: np.ndarray, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", **({"quality": 95} | options))
+    return buffer.getvalue()
+
+
+def raw_file(path: Path, previews: list[bytes], orientation: int = 1, magic: bytes = b"II*\0") -> Path:
+    """A raw file as cameras make it: a directory with the tags, previews somewhere, and the sensor's values."""
+    sensor = np.random.default_rng(1).integers(0, 256, 200_000).astype(np.uint8).tobytes()
+    tiff = tags(Orientation=orientation, FocalLength=35.0, FocalLengthIn35mmFilm=50).tobytes().removeprefix(b"Exif\0\0")
+    assert tiff[:4] == b"MM\0*"
+    if magic[:2] == b"II":
+        magic = b"MM\0*"
+    path.write_bytes(magic + tiff[4:] + sensor + b"".join(data + sensor[:999] for data in previews) + sensor)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.dng", "a.CR2", "a.nef", "a.ARW", "a.orf", "a.rw2", "a.pef", "a.srw"])
+def test_a_raw_file_gives_its_largest_preview(tmp_path: Path, name: str) -> None:
+    full, small = scene(960, 640, 1), scene(160, 120, 2)
+    magic = b"MMRO" if name == "a.orf" else b"MM\0*"
+    path = raw_file(tmp_path / name, [jpeg_data(small), jpeg_data(full), jpeg_data(scene(320, 240))], 6, magic)
+    warned = Warned()
+    (photo,) = photos.read([path], warned).accepted
+    assert (photo.width, photo.height) == (640, 960)
+    assert photo.focal == pytest.approx(50 * np.hypot(960, 640) / np.hypot(36, 24))
+    assert np.abs(photos.pixels(photo).astype(int) - np.rot90(full, -1)).mean() < 4
+    assert "640 × 960" in warned.sentences[0][0]
+    assert not photos.blender_shows(photo)
+
+
+def test_canons_and_fujis_raw_files(tmp_path: Path) -> None:
+    full = scene(960, 640, 3)
+    exif = tags(Orientation=8).tobytes().removeprefix(b"Exif\0\0")
+    boxes = b"\0\0\0\x18ftypcrx " + bytes(12) + b"\0\0\0\x80CMT1" + exif + bytes(64)
+    canon, fuji = tmp_path / "a.cr3", tmp_path / "a.raf"
+    canon.write_bytes(boxes + jpeg_data(full) + bytes(1000))
+    fuji.write_bytes(b"FUJIFILMCCD-RAW " + bytes(84) + jpeg_data(full, exif=tags(Orientation=8)) + bytes(1000))
+    for path in (canon, fuji):
+        (photo,) = photos.read([path], Warned()).accepted
+        assert np.abs(photos.pixels(photo).astype(int) - np.rot90(full)).mean() < 4
+
+
+def test_raw_files_without_a_useful_preview_are_named(tmp_path: Path) -> None:
+    assert "raw file" in rejected(raw_file(tmp_path / "none.dng", []))
+    assert "raw file" in rejected(raw_file(tmp_path / "thumbnail.dng", [jpeg_data(scene())]))
+    tiles = [jpeg_data(scene(700, 400, seed)) for seed in range(4)]
+    assert "raw file" in rejected(raw_file(tmp_path / "tiles.dng", tiles))
+
+
+def test_a_photo_replaced_by_one_of_the_same_size_is_noticed(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", scene(seed=1))
+    photo = read_one(path)
+    save(path, scene(seed=2))
+    for use in (photos.pixels, photos.blender_shows):
+        with pytest.raises(UserError, match=r"a\.png changed"):
+            use(photo)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes in folders")
+def test_a_pipe_named_as_a_photo_is_left_out_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert "no regular file" in rejected(tmp_path / "pipe.jpg")

@@ -177,24 +177,25 @@ def _jpeg(image: Image.Image, data: bytes, long_side: int | None) -> Iterator[Pi
     """A JPEG as it is, or whose end marker alone is missing. Raises Unusable where its codes end too early."""
     full = image.size
     drafted = _draft(image, long_side)
-    flaw = ""
+    error = None
     try:
         image.load()
-        corner = image.getpixel((image.width - 1, image.height - 1))
-    except OSError:
+        grey = image.getpixel((image.width - 1, image.height - 1)) in (128, (128, 128, 128))
+    except OSError as failure:
+        error, grey = failure, False
+    flaw = ""
+    if error or grey or data.endswith(bytes(16)):
+        # Codes that end too early give grey; zeros stand in a file that was allocated and not written to its end.
         ending = jpeg.ending(data)
-        if ending is None or ending.marked:
-            raise
-        if not ending.complete or not _reaches_its_end(data, ending.position):
-            raise Unusable(CUT_SHORT) from None
-        flaw = "The end of the file is missing, but its picture is whole."
-        image = Image.open(BytesIO(data[: ending.position] + END_MARKER), formats=("JPEG",))
-        drafted = _draft(image, long_side)
-        image.load()
-    else:
-        # What is missing before an end marker is grey; so may be the corner of a whole picture.
-        if corner in (128, (128, 128, 128)) and not _reaches_its_end(data, None):
+        if ending is None or (error and ending.marked):
+            raise error or ValueError("it has no codes")
+        if not (ending.marked or ending.complete) or not _reaches_its_end(data, ending.position):
             raise Unusable(CUT_SHORT)
+        if not ending.marked:
+            flaw = "The end of the file is missing, but its picture is whole."
+            image = Image.open(BytesIO(data[: ending.position] + END_MARKER), formats=("JPEG",))
+            drafted = _draft(image, long_side)
+            image.load()
     facts = _facts(image, data)
     facts["flaw"] = " ".join(filter(None, (flaw, facts["flaw"])))
     yield Picture(image, full, drafted or (0, 0, *full), **facts)
@@ -212,13 +213,8 @@ def _draft(image: Image.Image, long_side: int | None) -> tuple[float, float, flo
     return drafted[1] if drafted else None
 
 
-def _reaches_its_end(data: bytes, position: int | None) -> bool:
+def _reaches_its_end(data: bytes, position: int) -> bool:
     """Whether a JPEG's codes, which end at `position`, make its whole picture: then more codes change nothing."""
-    if position is None:
-        ending = jpeg.ending(data)
-        if ending is None:
-            return True
-        position = ending.position
     digests = set()
     for more in (bytes(64), bytes(range(1, 65))):
         with Image.open(BytesIO(data[:position] + more + END_MARKER), formats=("JPEG",)) as image:

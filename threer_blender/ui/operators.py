@@ -18,7 +18,9 @@ from ..model.errors import UserError, system_refusal
 from ..scene import build, cameras, look
 from . import choices, properties, summary, work
 
-GLOB = ";".join(f"*{suffix}" for suffix in sorted(photo_files.CHOOSABLE))
+# What Blender's own filters for pictures and films do not show; it takes 255 characters.
+UNKNOWN = photo_files.CHOOSABLE - {*bpy.path.extensions_image, *bpy.path.extensions_movie}
+GLOB = ";".join(f"*{suffix}" for suffix in sorted(UNKNOWN))
 HIDDEN = {"HIDDEN", "SKIP_SAVE"}
 
 
@@ -54,6 +56,8 @@ class THREER_OT_choose_photos(Button, bpy.types.Operator):  # type: ignore[misc]
         type=bpy.types.OperatorFileListElement, options=HIDDEN
     )
     filter_glob: bpy.props.StringProperty(default=GLOB, options=HIDDEN)  # type: ignore[valid-type]
+    filter_image: bpy.props.BoolProperty(default=True, options=HIDDEN)  # type: ignore[valid-type]
+    filter_movie: bpy.props.BoolProperty(default=True, options=HIDDEN)  # type: ignore[valid-type]
     filter_folder: bpy.props.BoolProperty(default=True, options=HIDDEN)  # type: ignore[valid-type]
     display_type: bpy.props.EnumProperty(  # type: ignore[valid-type]
         items=[("FILE_IMGDISPLAY", "Thumbnails", "", 3)],  # Blender's own number for them
