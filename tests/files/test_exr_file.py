@@ -25,7 +25,7 @@ def test_floats_come_back_to_the_last_bit(tmp_path: Path, size: tuple[int, int],
 
 
 def test_halves_come_back_to_the_last_bit(tmp_path: Path) -> None:
-    sequence = pytest.importorskip("threer_blender.pictures.sequence")
+    plate_files = pytest.importorskip("threer_blender.pictures.plate_files")
     picture = np.random.default_rng(6).normal(size=(37, 53, 3)).astype(np.float16)
     exr_file.write(tmp_path / "a.exr", picture)
-    assert np.array_equal(sequence._values(tmp_path / "a.exr"), picture.astype(np.float32))
+    assert np.array_equal(plate_files.light(tmp_path / "a.exr"), picture.astype(np.float32))

@@ -223,15 +223,13 @@ def test_exr_stills(tmp_path: Path, name: str) -> None:
 
 
 def hdr_codes(picture: Array, transfer: int) -> Array:
-    """The picture's light in BT.2020 as codes of PQ or HLG from 0 to 1, white at 203 cd/m²: the formulas of BT.2100."""
+    """The picture's light in BT.2020 as codes of PQ or HLG from 0 to 1: the formulas of BT.2100, white at 203 cd/m² or 75 %."""
     to_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
     nits = light.linear(picture).astype(float) @ to_2020.T * 203
     if transfer == light.PQ:
         power = (nits / 10_000) ** 0.1593017578125
         return ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375
-    scene_light = nits / 1000
-    luminance = scene_light @ [0.2627, 0.6780, 0.0593]
-    scene_light = scene_light * np.maximum(luminance, 1e-9)[..., None] ** (1 / 1.2 - 1)
+    scene_light = nits / 203 * 0.2650  # which is coded as 75 %
     upper = 0.17883277 * np.log(np.maximum(12 * scene_light - 0.28466892, 1e-9)) + 0.55991073
     return np.where(scene_light <= 1 / 12, np.sqrt(3 * scene_light), upper)
 
@@ -251,7 +249,7 @@ def test_hdr_heic(tmp_path: Path, transfer: int) -> None:
 @pytest.mark.parametrize("transfer", [light.PQ, light.HLG])
 def test_codes_of_light_become_the_picture(transfer: int) -> None:
     codes = np.rint(hdr_codes(PICTURE, transfer) * 65535).astype(np.uint16)
-    assert np.abs(light.to_srgb(codes, transfer, 9).astype(int) - PICTURE).max() <= 8  # near white, light is pressed
+    assert np.abs(light.to_srgb(codes, transfer, 9).astype(int) - PICTURE).max() <= 9  # near white, light is pressed
 
 
 def test_wide_primaries_without_a_profile() -> None:

@@ -16,7 +16,7 @@ from threer_blender.model.engine import Stage
 from threer_blender.model.errors import UserError
 from threer_blender.model.lens import Distortion
 from threer_blender.model.reconstruction import Camera, Photo, Shot
-from threer_blender.pictures import sequence
+from threer_blender.pictures import plate_files
 from threer_blender.worker import undistorted
 
 WIDTH, HEIGHT = 200, 120
@@ -71,7 +71,7 @@ def test_every_frame_is_what_an_ideal_camera_sees(filmed: Path, tmp_path: Path) 
     for number, camera in shot.cameras.items():
         ideal = without_distortion(camera, added)
         expected = light(ideal.rays(centres(ideal.width, ideal.height)), number)
-        pixels = sequence._values(tmp_path / "out" / f"01_plate.{number}.exr")
+        pixels = plate_files.light(tmp_path / "out" / f"01_plate.{number}.exr")
         assert pixels.shape == expected.shape
         plate = camera.project(ideal.rays(centres(ideal.width, ideal.height)))
         inside = (plate > 2).all(axis=-1) & (plate < (WIDTH - 2, HEIGHT - 2)).all(axis=-1)

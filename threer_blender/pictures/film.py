@@ -15,15 +15,17 @@ from typing import Any
 import av
 import av.filter
 import numpy as np
-import numpy.typing as npt
 from av.sidedata.sidedata import Type
+from av.video.reformatter import Colorspace
 from PIL import Image
 
-from . import survey
+from . import light, survey
 from .decoder import FAULTS, Decoder
 from .film_index import index
+from .light import Picture
 
-Picture = npt.NDArray[np.uint8]
+HD = (1280, 720)  # width and height from which on an untagged film is taken to have BT.709's matrix, else BT.601's
+UNTOLD = (2, 3)  # matrices of ITU-T H.273 that say nothing
 MOST_KEYS_BACK = 2
 ASTRAY = 64  # frames after a jump among which none of the film's own may be
 FIELDS = 0.5  # of the frames; where more have two fields, the film is interlaced
@@ -142,7 +144,18 @@ class Film:
 
 def rgb(frame: av.VideoFrame) -> Picture:
     """(H, W, 3) uint8 sRGB of a frame as the file stores it: neither turned nor scaled."""
-    return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+    codes = int(frame.color_trc), int(frame.color_primaries)
+    if light.is_srgb(*codes):
+        return np.asarray(frame.to_ndarray(format="rgb24", src_colorspace=_matrix(frame)), np.uint8)
+    return light.to_srgb(frame.to_ndarray(format="rgb48le", src_colorspace=_matrix(frame)), *codes)
+
+
+def _matrix(frame: av.VideoFrame) -> int:
+    """The code of the matrix between a frame's components and its colours; where it has none, that of its size."""
+    if frame.colorspace not in UNTOLD:
+        return frame.colorspace
+    is_hd = frame.width >= HD[0] or frame.height >= HD[1]
+    return int(Colorspace.ITU709 if is_hd else Colorspace.ITU601)
 
 
 def upright(picture: Picture, matrix: tuple[int, int, int, int]) -> Picture:

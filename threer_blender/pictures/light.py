@@ -14,10 +14,11 @@ Picture = npt.NDArray[np.uint8]
 WHITE, BLACK, DENSITY, GAMMA = 685, 95, 0.002, 0.6
 PQ, HLG = 16, 18  # transfers of ITU-T H.273
 HDR_WHITE = 203.0  # cd/m² of a white page (ITU-R BT.2408)
-HLG_PEAK = 1000.0  # cd/m² of the display that HLG's system gamma of 1.2 belongs to (ITU-R BT.2100)
-_LUMINANCE = np.array([0.2627, 0.6780, 0.0593], np.float32)  # of BT.2020's red, green and blue
+HLG_WHITE = 0.265  # of the largest light: a page's white, which is coded as 75 % (ITU-R BT.2408)
+BAND = 1 << 15  # pixels
 BRIGHTEST = 10_000 / HDR_WHITE  # PQ's largest value, in white pages
-KNEE = 0.9  # of white: lights above it are pressed into what is left
+KNEE = 0.92  # of white: lights from it to PEAK are pressed into what is left, by their logarithms
+PEAK = 4000 / HDR_WHITE  # brighter than what films are graded for, mostly
 _SRGB = ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060))
 # Primaries of ITU-T H.273 that are much wider than sRGB's -> their chromaticities; the white is D65.
 WIDE = {
@@ -60,14 +61,23 @@ def to_srgb(codes: npt.NDArray[np.uint16], transfer: int, primaries: int) -> Pic
     HDR: a page's white (203 cd/m²) is nearly white, and what is brighter lies between the two. Colours outside sRGB
     are cut to it.
     """
-    light = _light_of_codes(transfer)[codes]
-    if transfer == HLG:  # a display of 1000 cd/m² shows the scene with a system gamma of 1.2, of its luminance
-        light = light * ((light @ _LUMINANCE) ** np.float32(0.2) * np.float32(HLG_PEAK / HDR_WHITE))[..., None]
-    if primaries in WIDE:
-        light = light @ (np.linalg.inv(_to_xyz(_SRGB)) @ _to_xyz(WIDE[primaries])).T.astype(np.float32)
-    steps = np.sqrt(light.clip(0, BRIGHTEST, out=light) / np.float32(BRIGHTEST)) * np.float32(65535)
-    pixels: Picture = _shown(transfer in (PQ, HLG))[np.rint(steps).astype(np.uint16)]
+    light_of, shown = _light_of_codes(transfer), _shown(transfer in (PQ, HLG))
+    matrix = _from_primaries(primaries)
+    pixels = np.empty(codes.shape, np.uint8)
+    into, given = pixels.reshape(-1, 3), codes.reshape(-1, 3)
+    for start in range(0, len(given), BAND):  # so few that they stay in the processor's cache
+        light = np.take(light_of, given[start : start + BAND]) @ matrix
+        np.sqrt(light.clip(0, BRIGHTEST, out=light), out=light)
+        light *= np.float32(65535 / BRIGHTEST**0.5)
+        into[start : start + BAND] = np.take(shown, np.rint(light, out=light).astype(np.uint16))
     return pixels
+
+
+@cache
+def _from_primaries(primaries: int) -> Array:
+    """(3, 3) float32: a row of linear light in these primaries times it is in sRGB's."""
+    matrix = np.linalg.inv(_to_xyz(_SRGB)) @ _to_xyz(WIDE.get(primaries, _SRGB))
+    return np.ascontiguousarray(matrix.T, np.float32)
 
 
 @cache
@@ -79,9 +89,12 @@ def _light_of_codes(transfer: int) -> Array:
         ratio = np.maximum(power - 107 / 128, 0) / (2413 / 128 - 2392 / 128 * power)
         light: Array = (ratio ** (8192 / 1305) * BRIGHTEST).astype(np.float32)
         return light
-    if transfer == HLG:  # ITU-R BT.2100; of the scene, not yet of the display
+    if transfer == HLG:
+        # ITU-R BT.2100: light of the scene. The gamma that it adds for a display of 1000 cd/m² is 1 for a display of
+        # some 300 cd/m², which sRGB's is nearer to.
         a, b, c = 0.17883277, 0.28466892, 0.55991073
-        return np.where(codes <= 0.5, codes**2 / 3, (np.exp((codes - c) / a) + b) / 12).astype(np.float32)
+        scene = np.where(codes <= 0.5, codes**2 / 3, (np.exp((codes - c) / a) + b) / 12)
+        return (scene / HLG_WHITE).astype(np.float32)
     return linear(codes * 255)
 
 
@@ -90,8 +103,8 @@ def _shown(pressed: bool) -> Picture:
     """(65536,) 8-bit sRGB by the root of linear light from 0 to BRIGHTEST; lights above KNEE pressed, or cut."""
     light: Array = np.linspace(0, 1, 65536) ** 2 * BRIGHTEST
     if pressed:
-        above = np.maximum(light - KNEE, 0) / (1 - KNEE)
-        light = np.minimum(light, KNEE) + (1 - KNEE) * above / (1 + above)
+        above = np.log1p(np.maximum(light - KNEE, 0) / (1 - KNEE))
+        light = np.minimum(light, KNEE) + (1 - KNEE) * above / np.log1p((PEAK - KNEE) / (1 - KNEE))
     return displayed(light)
 
 
