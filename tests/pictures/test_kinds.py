@@ -223,7 +223,7 @@ def test_exr_stills(tmp_path: Path, name: str) -> None:
 
 
 def hdr_codes(picture: Array, transfer: int) -> Array:
-    """The picture's light in BT.2020 as codes of PQ or HLG from 0 to 1: the formulas of BT.2100, white at 203 cd/m² or 75 %."""
+    """The picture's light in BT.2020 as codes of PQ or HLG from 0 to 1, white at 203 cd/m² or 75 % (BT.2100)."""
     to_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
     nits = light.linear(picture).astype(float) @ to_2020.T * 203
     if transfer == light.PQ:

@@ -147,7 +147,8 @@ def rgb(frame: av.VideoFrame) -> Picture:
     codes = int(frame.color_trc), int(frame.color_primaries)
     if light.is_srgb(*codes):
         return np.asarray(frame.to_ndarray(format="rgb24", src_colorspace=_matrix(frame)), np.uint8)
-    return light.to_srgb(frame.to_ndarray(format="rgb48le", src_colorspace=_matrix(frame)), *codes)
+    deep = np.asarray(frame.to_ndarray(format="rgb48le", src_colorspace=_matrix(frame)), np.uint16)
+    return light.to_srgb(deep, *codes)
 
 
 def _matrix(frame: av.VideoFrame) -> int:

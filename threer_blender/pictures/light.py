@@ -66,9 +66,9 @@ def to_srgb(codes: npt.NDArray[np.uint16], transfer: int, primaries: int) -> Pic
     pixels = np.empty(codes.shape, np.uint8)
     into, given = pixels.reshape(-1, 3), codes.reshape(-1, 3)
     for start in range(0, len(given), BAND):  # so few that they stay in the processor's cache
-        light = np.take(light_of, given[start : start + BAND]) @ matrix
+        light: Array = np.take(light_of, given[start : start + BAND]) @ matrix
         np.sqrt(light.clip(0, BRIGHTEST, out=light), out=light)
-        light *= np.float32(65535 / BRIGHTEST**0.5)
+        np.multiply(light, np.float32(65535 / BRIGHTEST**0.5), out=light)
         into[start : start + BAND] = np.take(shown, np.rint(light, out=light).astype(np.uint16))
     return pixels
 

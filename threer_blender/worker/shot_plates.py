@@ -13,7 +13,8 @@ from ..files import bundle_folder, sequence_files
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import Shot
 from ..pictures import blender_clip, video
-from ..pictures.film import Film, Picture
+from ..pictures.film import Film
+from ..pictures.light import Picture
 
 
 def write_all(
