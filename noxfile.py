@@ -112,7 +112,7 @@ def benchmarks(session: nox.Session) -> None:
     files = (path.stem for path in Path("tests/benchmarks").glob("*.py"))
     names = session.posargs or sorted(name for name in files if not name.startswith(("_", "test_")))
     for name in names:
-        session.run("python", f"tests/benchmarks/{name}.py")
+        session.run("python", "-m", f"tests.benchmarks.{name}")
 
 
 # What `wheels/build.py` calls the zip for this machine, before the versions of Blender.

@@ -46,7 +46,7 @@ def measured(code: str, *arguments: str) -> dict[str, Any]:
         "    peak = max(int(status.split('VmHWM:')[1].split()[0]), children.ru_maxrss) / 2**20\n"
         "    print('\\n' + json.dumps({**found, 'cpu': cpu, 'wall': time.monotonic() - started, 'peak_gib': peak}))\n"
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(Path(__file__).parent)])}
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(
         [sys.executable, "-c", wrapper + code, *arguments],
         env=environment,

@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from _released_alignment import matrices
 from torch import Tensor
 
+from tests.benchmarks._released_alignment import matrices
 from threer_blender.geometry.alignment.global_alignment import AlignedView, Alignment
 from threer_blender.geometry.focal import focal_from_points
 from threer_blender.geometry.pairs.pairs import Matches, PairStore

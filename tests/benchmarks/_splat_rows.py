@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from _measure import DATA, SAMPLE, metrics, true_frames
 from PIL import Image
 
+from tests.benchmarks._measure import DATA, SAMPLE, metrics, true_frames
 from threer_blender.engines import colmap, instantsplat
 from threer_blender.geometry import pointmaps
 from threer_blender.geometry.splats import training

@@ -1,6 +1,6 @@
 """Cameras against truth: our sparse stage beside pycolmap at its own defaults, as a Markdown table. [R]
 
-    python tests/benchmarks/cameras.py [--quality standard] [--matching sift] [SET ...]
+    python -m tests.benchmarks.cameras [--quality standard] [--matching sift] [SET ...]
 
 Both sides solve the same folder in processes of their own, one after the other. Sets and truth come from THREER_DATA
 (default: ../shared/data beside the checkout), metrics from the folder above it.
@@ -71,7 +71,7 @@ def ours(folder: Path, _work: Path, quality: str, matching: str) -> Poses:
 
 def measure(name: str, side: str, settings: list[str]) -> dict[str, Any]:
     """Poses and CPU-seconds of one side on one set, in a fresh process."""
-    command = [sys.executable, __file__, "--side", side, *settings, name]
+    command = [sys.executable, "-m", "tests.benchmarks.cameras", "--side", side, *settings, name]
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, stdout=subprocess.PIPE, env=env, check=True, text=True)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -1,6 +1,6 @@
 """The dense stage alone, given the true cameras of Middlebury 2014 "Motorcycle": coverage and bad pixels. [R]
 
-    python tests/benchmarks/dense_motorcycle.py [picture.png]
+    python -m tests.benchmarks.dense_motorcycle [picture.png]
 
 Reads the set from the folder named by THREER_DATA, ``../shared/data`` beside the repository by default.
 """
@@ -17,8 +17,6 @@ import numpy as np
 import pycolmap
 from numpy.typing import NDArray
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from threer_blender.geometry.stereo import dense
 from threer_blender.geometry.stereo.views import DepthMap, View

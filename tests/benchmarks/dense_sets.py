@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _measure import DATA, SAMPLE, machine, metrics, table, true_frames
 from PIL import Image
 
+from tests.benchmarks._measure import DATA, SAMPLE, machine, metrics, table, true_frames
 from threer_blender import headless
 from threer_blender.model.arrays import Array
 from threer_blender.model.lens import Distortion

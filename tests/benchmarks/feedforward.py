@@ -16,11 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _measure import REPOSITORY, machine, measured, table
 from torch import Tensor
 
-sys.path.insert(0, str(REPOSITORY))
-
+from tests.benchmarks._measure import machine, measured, table
 from threer_blender.networks import depth_anything3, fast3r, map_anything, vggt, vggt_omega
 from threer_blender.networks.layers import dense_head, vit
 
@@ -34,7 +32,7 @@ RUNS = (
 OURS, THEIRS = "ours", "straightforward"
 
 RUN = """
-from feedforward import *
+from tests.benchmarks.feedforward import *
 way, name, count, height, width = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 torch.manual_seed(0)
 network = made(way, name)
@@ -48,7 +46,7 @@ end(seconds=seconds, depth=float(found.depth.double().mean()), weights=weights /
 """
 
 GROW = """
-from feedforward import *
+from tests.benchmarks.feedforward import *
 network = filled(SHALLOW[sys.argv[1]])
 images = torch.rand(int(sys.argv[2]), 3, *sides(sys.argv[1]))
 with torch.inference_mode():
@@ -57,7 +55,7 @@ end()
 """
 
 LOAD = """
-from feedforward import *
+from tests.benchmarks.feedforward import *
 from threer_blender.networks import checkpoints
 before = time.monotonic()
 network = checkpoints.load(vggt.VGGT, checkpoints.read(Path(sys.argv[1])), vggt.rename)

@@ -7,7 +7,6 @@ engines ask for of photos in order, all pairs else. AUC@5 is of all pairs of pho
 process, both ways on the same store.
 """
 
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,11 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _measure import REPOSITORY, machine, measured, metrics, table
-
-sys.path.insert(0, str(REPOSITORY))
 
 from tests import oracle
+from tests.benchmarks._measure import REPOSITORY, machine, measured, metrics, table
 from tests.objective import objective
 from threer_blender.geometry.alignment import global_alignment
 from threer_blender.geometry.alignment.global_alignment import Alignment
@@ -39,7 +36,7 @@ OURS, THEIRS = "ours", "released"
 GROWTH = """
 import tempfile
 from pathlib import Path
-from global_alignment import *
+from tests.benchmarks.global_alignment import *
 count, pairs, size = int(sys.argv[1]), sys.argv[2], (int(sys.argv[3]), int(sys.argv[4]))
 views = oracle.walk(count, size, laps=2)
 graph = GRAPHS[pairs](views)
@@ -91,7 +88,7 @@ def scores(found: Alignment, views: list[oracle.View]) -> dict[str, float]:
 
 def compared(views: list[oracle.View], errors: oracle.Errors, pairs: scene_graph.Pairs) -> dict[str, dict[str, float]]:
     """Scores, objective and CPU-seconds of each way on one store."""
-    import _released_alignment  # and torch, which the measurements of memory are made without
+    from tests.benchmarks import _released_alignment  # and torch, which the measurements of memory are made without
 
     solvers: dict[str, Callable[[PairStore, int], Alignment]]
     solvers = {OURS: global_alignment.align, THEIRS: _released_alignment.align}

@@ -10,7 +10,8 @@ from typing import Any
 
 import av
 import numpy as np
-from _measure import DATA, machine, measured, table
+
+from tests.benchmarks._measure import DATA, machine, measured, table
 
 SET = DATA / "plush_snowmiku" / "images"
 FIFTIETH = DATA / "banana" / "images"  # the set has 49; a photo of another one makes them 50

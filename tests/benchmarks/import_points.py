@@ -1,6 +1,6 @@
 """Seconds from arrays to Blender attributes, beside copying the same bytes. [B]
 
-    python tests/benchmarks/import_points.py
+    python -m tests.benchmarks.import_points
 
 The copy goes into plain new memory, which is what Blender's allocator gives; numpy's own copy, which may ask the
 kernel for huge pages instead, is printed for comparison.
@@ -9,15 +9,11 @@ kernel for huge pages instead, is printed for comparison.
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import bpy
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from threer_blender.model.reconstruction import Camera, Photo, PointCloud, Reconstruction
 from threer_blender.scene import points

@@ -9,7 +9,7 @@ splats come from the training photos alone.
 The last table turns the solved cameras by a degree before the splats are made. Pictures, each photo beside the splats,
 are written to instantsplat/.
 
-nox -s benchmarks -- instantsplat;  python tests/benchmarks/instantsplat.py ROW … runs some rows.
+nox -s benchmarks -- instantsplat;  python -m tests.benchmarks.instantsplat ROW … runs some rows.
 """
 
 import os
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from _measure import machine, measured, table
+from tests.benchmarks._measure import machine, measured, table
 
 # Row -> set, how many photos by order of name, training, held out, and what the prototype reached: dB, SSIM, CPU-s.
 ROWS = {
@@ -37,7 +37,7 @@ PICTURES = Path("instantsplat")
 
 RUN = """
 import numpy as np
-from _splat_rows import Row
+from tests.benchmarks._splat_rows import Row
 row = Row(sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4]), json.loads(sys.argv[5]))
 solved = row.solve(together=sys.argv[6] == "together")
 splatted = row.splat(solved)

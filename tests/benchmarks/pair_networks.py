@@ -12,7 +12,6 @@ import ctypes
 import gc
 import math
 import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,12 +20,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from _measure import REPOSITORY, machine, measured, table
 from torch import Tensor
 
-sys.path.insert(0, str(REPOSITORY))
-
 from tests import oracle
+from tests.benchmarks._measure import machine, measured, table
 from threer_blender.geometry.pairs import reciprocal_matching
 from threer_blender.geometry.pairs.pairs import PairStore
 from threer_blender.model.reconstruction import PhotoFromMap

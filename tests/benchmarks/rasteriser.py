@@ -18,9 +18,9 @@ from typing import Any
 os.environ["OMP_WAIT_POLICY"] = "passive"  # as the runtime has it: threads that wait burn no time
 
 import torch
-from _measure import machine, table
 from torch import Tensor
 
+from tests.benchmarks._measure import machine, table
 from threer_blender.geometry.splats import rasteriser
 from threer_blender.geometry.splats.footprints import Footprints
 from threer_blender.geometry.splats.rasteriser import Picture, Splats

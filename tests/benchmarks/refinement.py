@@ -1,6 +1,6 @@
 """Refinement on real photos: true cameras with a feed-forward network's errors, before and after, as Markdown tables.
 
-    nox -s benchmarks -- refinement        or: python tests/benchmarks/refinement.py SET ...
+    nox -s benchmarks -- refinement        or: python -m tests.benchmarks.refinement SET ...
 
 Every camera is turned by 1 to 2 degrees, its focal length is off by 3 % (standard deviation), the steps between cameras
 drift by 2 %, principal point and distortion are forgotten. The references have errors of their own: in brackets is how
@@ -21,10 +21,8 @@ from typing import Any
 
 import numpy as np
 import pycolmap
-from _measure import DATA, REPOSITORY, SAMPLE, machine, metrics, table, true_frames
 
-sys.path.insert(0, str(REPOSITORY))
-
+from tests.benchmarks._measure import DATA, SAMPLE, machine, metrics, table, true_frames
 from threer_blender.files.photo_files import find
 from threer_blender.geometry import rotations
 from threer_blender.geometry.adjustment import bundle_adjustment

@@ -1,26 +1,23 @@
 """Does it stick? Camera tracking on rendered shots with exact truth, beside Blender's own (libmv).
 
     nox -s benchmarks -- shots          all of them
-    python tests/benchmarks/shots.py walk … --side ours   some, by one side
+    python -m tests.benchmarks.shots walk … --side ours   some, by one side
 
 The plate alone goes in, through the public call. Shots are rendered on demand (tests/data/make_shots.py). Ours is told
 nothing. libmv is told the pixel aspect and which shots are nodal, as it does not find out; it knows no zoom.
 """
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _measure import REPOSITORY, machine, measured, table
-from _shot_scores import ShotScores, camera_of, scores
 
-sys.path.insert(0, str(REPOSITORY / "tests" / "data"))
-
-import make_shots
+from tests.benchmarks._measure import machine, measured, table
+from tests.benchmarks._shot_scores import ShotScores, camera_of, scores
+from tests.data import make_shots
 
 SOLVE = """
 import dataclasses

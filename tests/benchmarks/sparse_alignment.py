@@ -15,13 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _measure import REPOSITORY, machine, metrics, table
-
-sys.path.insert(0, str(REPOSITORY))
-
-import _released_sparse
 
 from tests import oracle
+from tests.benchmarks import _released_sparse
+from tests.benchmarks._measure import machine, metrics, table
 from threer_blender.geometry.alignment import sparse_alignment
 from threer_blender.geometry.alignment.global_alignment import Alignment
 from threer_blender.geometry.pairs import scene_graph

@@ -1,11 +1,10 @@
 """Seconds from a 3DGS PLY of one million splats, SH degree 3, to Blender, and what the modifier's nodes take. [B]
 
-python tests/benchmarks/splats_import.py
+python -m tests.benchmarks.splats_import
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,12 +13,9 @@ from typing import Any
 
 import bpy
 
-from threer_blender.model.arrays import Array
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from tests.splats import random_gaussians
 from threer_blender import splat_files
+from threer_blender.model.arrays import Array
 from threer_blender.scene import points
 from threer_blender.scene.splats import nodes, splats
 

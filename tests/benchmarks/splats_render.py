@@ -1,6 +1,6 @@
 """Splats rendered by Blender beside the numpy reference rasteriser: PSNR and seconds, in Cycles and EEVEE. [B]
 
-    python tests/benchmarks/splats_render.py [SET …]      # random, train-1000.ply, guitar.compressed.ply, biker.…
+    python -m tests.benchmarks.splats_render [SET …]      # random, train-1000.ply, guitar.compressed.ply, biker.…
 
 The picture of each, Blender's left and the reference's right, goes to splats_SET_ENGINE.png in the current folder.
 """
@@ -15,11 +15,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-sys.path.insert(0, str(Path(__file__).parent))
-
-import _measure
-
+from tests.benchmarks import _measure
 from tests.reference_rasteriser import psnr, render
 from tests.scene.splats.test_splats import CAMERA, around, look_through, place, rendered
 from tests.splats import DATA, random_gaussians

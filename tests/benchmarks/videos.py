@@ -10,7 +10,8 @@ import sys
 import tempfile
 
 import numpy as np
-from _measure import DATA, machine, measured, metrics, table
+
+from tests.benchmarks._measure import DATA, machine, measured, metrics, table
 
 CLIPS = ("hololens_office_clip", "tum_fr1_rpy_clip")
 

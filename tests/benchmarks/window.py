@@ -1,6 +1,6 @@
 """How long Blender's window waits for the add-on: drawing its panels, and looking at the queue while a job runs.
 
-    python tests/benchmarks/window.py
+    python -m tests.benchmarks.window
 
 Draws by stand-ins for Blender's layouts, with a graphics driver that takes a second to answer; milliseconds.
 """
@@ -15,8 +15,6 @@ from typing import Any
 
 import bpy
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.blender.drawn import engines, panel, preferences
 from tests.blender.extension import part, start

@@ -1,4 +1,4 @@
-"""[B] Renders the sample photos with their true cameras and depth: `python tests/data/make_sample.py`.
+"""[B] Renders the sample photos with their true cameras and depth: `python -m tests.data.make_sample`.
 
 Needs bpy and Pillow. Each view is rendered by Cycles as an ideal pinhole picture, finer and wider than the photo, and
 then resampled through the exact inverse of the lens. Conventions (see threer_blender/model/reconstruction.py): OpenCV
@@ -23,9 +23,10 @@ from typing import Any
 import bpy
 import numpy as np
 import numpy.typing as npt
-import sample_scene
 from mathutils import Matrix, Vector
 from PIL import ExifTags, Image
+
+from tests.data import sample_scene
 
 Array = npt.NDArray[Any]
 

@@ -1,4 +1,4 @@
-"""[B] Renders shots with exact truth, on demand: `python tests/data/make_shots.py [NAME …]`.
+"""[B] Renders shots with exact truth, on demand: `python -m tests.data.make_shots [NAME …]`.
 
 Each goes into a folder of its own below $THREER_SHOTS (default: threer_shots in the system's folder for temporary
 files), as a movie or an image sequence, with truth.json and, where someone walks through it, masks. Needs bpy, numba,
@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from shot_moves import FRAME_RATE, SHOTS, Shot
+
+from tests.data.shot_moves import FRAME_RATE, SHOTS, Shot
 
 Array = npt.NDArray[Any]
 
@@ -75,7 +76,7 @@ class World:
     """What is filmed, and its paints: the still life, and the walker where a shot has one."""
 
     def __init__(self) -> None:
-        import shot_scene
+        from tests.data import shot_scene
 
         self._scene = shot_scene
         self._still, self._walker = shot_scene.still_life(), shot_scene.walker_parts()
@@ -93,7 +94,7 @@ class World:
 
 
 def lens_of(shot: Shot, time: float) -> Any:
-    import shot_renderer
+    from tests.data import shot_renderer
 
     fy, (dx, dy) = shot.focal(time), shot.centre
     cx, cy = shot.width / 2 + dx, shot.height / 2 + dy
@@ -119,7 +120,7 @@ def displayed(linear: Array, seed: tuple[int, int]) -> Array:
 
 def frame(world: World, shot: Shot, index: int) -> tuple[Array, Array | None, dict[str, Any]]:
     """One frame's pixels, the walker's share of each pixel as uint8 (None where nobody walks), and its truth."""
-    import shot_renderer
+    from tests.data import shot_renderer
 
     lens, rows = lens_of(shot, index), row_poses(shot, index)
     rendered = shot_renderer.render(world.at(shot, index), world.colors, world.scales, lens, rows)

@@ -9,7 +9,8 @@ from itertools import pairwise
 
 import bpy
 import numpy as np
-from sample_paint import (
+
+from tests.data.sample_paint import (
     AUTUMN,
     AUTUMN_VEIN,
     BOULDER,
@@ -31,7 +32,7 @@ from sample_paint import (
     quilt,
     stone,
 )
-from sample_shapes import Shape, add, blade, box, bumps, grid, joined, pebble, turned
+from tests.data.sample_shapes import Shape, add, blade, box, bumps, grid, joined, pebble, turned
 
 SEED = 7
 CLOTH_SIZE = (1.16, 0.84)  # m

@@ -12,9 +12,9 @@ from typing import Any
 import bpy
 import numpy as np
 import numpy.typing as npt
-import sample_paint
-import sample_scene
-from sample_shapes import add, pebble
+
+from tests.data import sample_paint, sample_scene
+from tests.data.sample_shapes import add, pebble
 
 Array = npt.NDArray[Any]
 

@@ -1,20 +1,15 @@
 """The renderer of the benchmark's shots: what it calls true is where its pictures show it."""
 
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from tests.data import shot_renderer
 from threer_blender.geometry import rotations
 from threer_blender.model.arrays import Array
 from threer_blender.model.lens import Distortion
 from threer_blender.model.reconstruction import Camera
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-import shot_renderer
 
 WIDTH, HEIGHT = 96, 64
 COLORS, SCALES = np.full((1, 4, 3), 0.5), np.ones(1)
