@@ -1,6 +1,5 @@
 """3D Gaussian splats drawn by numpy, one after the other: the rasteriser of Kerbl et al. 2023 without its tiles."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,7 @@ def render(gaussians: Any, camera: Camera, placed: Any = None, near: Any = NEAR)
     return picture
 
 
-def _draw(picture: Path, clear: Any, camera: Camera, mean: Any, axes: Any, opacity: Array, color: Any) -> None:
+def _draw(picture: Array, clear: Array, camera: Camera, mean: Array, axes: Array, opacity: float, color: Array) -> None:
     x, y, depth = mean
     if opacity < 1 / 255:
         return

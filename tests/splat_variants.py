@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from threer_blender.model.arrays import Array
+from threer_blender.model.arrays import Array, UInt8Array
 from threer_blender.model.spherical_harmonics import C0
 
 PLY_NAMES = {"i1": "char", "u1": "uchar", "i2": "short", "u2": "ushort", "i4": "int", "u4": "uint", "f4": "float"}
@@ -38,7 +38,7 @@ def columns(gaussians: Any, normals: bool = True) -> Any:
 def replaced(named: Any, old: Any, new: Any) -> Any:
     """`named` with the columns `new` in the place of those called `old`."""
     first = next(iter(old))
-    result = {}
+    result: dict[str, Any] = {}
     for name, values in named.items():
         if name == first:
             result |= new
@@ -133,7 +133,7 @@ def spz(gaussians: Any, version: int = 3, system: Any = None, flags: int = 0, zs
 # ------------------------------------------------------------------ SOG
 
 
-def webp(picture: Path) -> Any:
+def webp(picture: UInt8Array) -> Any:
     """The bytes of a lossless WebP of (H, W, 4) uint8."""
     from PIL import Image
 
@@ -174,7 +174,9 @@ def sog(gaussians: Any, version: int = 2, **more: Any) -> Any:
     files = {"means_l.webp": webp(_picture((whole & 255).astype(np.uint8)))}
     files["means_u.webp"] = webp(_picture((whole >> 8).astype(np.uint8)))
     files["quats.webp"] = webp(_picture(_quaternions(gaussians.rotations)))
-    meta = {"means": {"mins": least.tolist(), "maxs": most.tolist(), "files": ["means_l.webp", "means_u.webp"]}}
+    meta: dict[str, Any] = {
+        "means": {"mins": least.tolist(), "maxs": most.tolist(), "files": ["means_l.webp", "means_u.webp"]}
+    }
     meta |= {"quats": {"files": ["quats.webp"]}}
     logs, constant, rest = np.log(gaussians.scales), gaussians.sh[:, 0], gaussians.sh[:, 1:]
     entries = rest.reshape(count, -1, 3)
@@ -288,7 +290,8 @@ def compressed_ply(gaussians: Any) -> Any:
     chunk = np.arange(count) // 256
     values = {"position": gaussians.means, "scale": np.log(gaussians.scales), "color": 0.5 + C0 * gaussians.sh[:, 0]}
     axes = {"position": ["x", "y", "z"], "scale": ["scale_x", "scale_y", "scale_z"], "color": ["r", "g", "b"]}
-    bounds, parts = {}, {}
+    bounds: dict[str, Any] = {}
+    parts: dict[str, Any] = {}
     for name, array in values.items():
         low, high = (
             np.array([end(array[chunk == c], axis=0) for c in range(chunk[-1] + 1)]) for end in (np.min, np.max)

@@ -50,7 +50,8 @@ def covariances(gaussians: Any) -> Any:
 
 def colors(sh: Any, directions: Array) -> Any:
     """(N, 3) colours of coefficients (N, K, 3) in unit `directions` (N, 3) from the camera to each Gaussian."""
-    functions = spherical_harmonics.basis(*directions.T, spherical_harmonics.degree_of(sh))
+    x, y, z = directions.T
+    functions = spherical_harmonics.basis(x, y, z, spherical_harmonics.degree_of(sh))
     weights = np.stack([np.broadcast_to(function, len(sh)) for function in functions], axis=1)
     return np.maximum(0.5 + (weights[..., None] * sh).sum(axis=1), 0)
 

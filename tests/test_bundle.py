@@ -70,8 +70,10 @@ def example(folder: Path) -> Reconstruction:
     splats = Gaussians(
         *(rng.random(s, np.float32) for s in ((count, 3), (count, 3), (count, 4), (count,), (count, 9, 3)))
     )
-    errors = (rng.random(9, np.float32) for _ in range(5))
-    shot = Shot("clip.mp4", photos[1].path, 29.97, 9, {7: cameras[1], 8: cameras[0]}, "nodal", "It turns.", *errors)
+    measures = ("median_error", "p95_error", "worst_error", "inliers", "coverage")
+    errors: dict[str, Any] = {name: rng.random(9, np.float32) for name in measures}
+    rate = Fraction(30000, 1001)
+    shot = Shot("clip.mp4", photos[1].path, rate, 9, {7: cameras[1], 8: cameras[0]}, "nodal", "It turns.", **errors)
     return Reconstruction(
         "colmap", "BSD-3-Clause", photos, cameras, grids, cloud, splats, True, "views that agree", 0.25,
         {"quality": "preview"}, {"features": 1.5},
@@ -207,7 +209,7 @@ def test_every_truncation_is_one_sentence(tmp_path: Path, name: str) -> None:
 
 def mutate(value: Any, rng: random.Random) -> Any:
     """The JSON value with one random leaf or branch replaced by junk, or a key removed."""
-    junk = rng.choice([None, "x", -1, 1e308, [], {}, True, "../../etc", [[1]], float(2**70)])
+    junk: Any = rng.choice([None, "x", -1, 1e308, [], {}, True, "../../etc", [[1]], float(2**70)])
     if isinstance(value, dict) and value and rng.random() < 0.9:
         key = rng.choice(list(value))
         if rng.random() < 0.2:
@@ -277,9 +279,9 @@ def test_a_kill_while_a_result_is_replaced_loses_none(tmp_path: Path, renamed: b
 )  # fmt: skip
 def test_a_shot_that_no_camera_took_is_refused(tmp_path: Path, field: str, value: object) -> None:
     folder = bundle.write(example(tmp_path), tmp_path / "result")
-    scene = json.loads((folder / bundle.SCENE).read_text("utf-8"))
+    scene = json.loads((folder / bundle_folder.SCENE).read_text("utf-8"))
     scene["shots"][0][field] = value
-    (folder / bundle.SCENE).write_text(json.dumps(scene), "utf-8")
+    (folder / bundle_folder.SCENE).write_text(json.dumps(scene), "utf-8")
     with pytest.raises(UserError, match="damaged"):
         bundle.read(folder)
 

@@ -157,7 +157,8 @@ def _canonical(store: PairStore, count: int) -> tuple[Array, Array]:
 
 def _tree(count: int, ends: Array, score: Array) -> tuple[list[int], list[int]]:
     """The maximum spanning tree's photos from its middle outwards, and each one's parent, -1 for the first."""
-    label, neighbours = np.arange(count), {photo: set() for photo in range(count)}
+    label = np.arange(count)
+    neighbours: dict[int, set[int]] = {photo: set() for photo in range(count)}
     for index in np.argsort(-score):
         a, b = ends[index]
         if label[a] != label[b]:

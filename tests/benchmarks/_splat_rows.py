@@ -61,6 +61,7 @@ class Row:
         """The training photos of a sparse result, with depth from them alone."""
         training = {photo.name: photo for photo in self._training}
         cameras = [camera for camera in found.cameras if camera.photo in training]
+        assert found.cloud is not None
         points = np.asarray(found.cloud.positions, np.float64)
         inside = []
         for camera in cameras:
@@ -90,6 +91,7 @@ class Row:
 
     def judge(self, found: Reconstruction, folder: Path | None = None) -> dict[str, float]:
         """Mean PSNR and SSIM on the held-out photos; with a folder, the pictures too."""
+        assert found.gaussians is not None
         g, measures, scores = found.gaussians, metrics(), []
         splats = Splats(*(torch.from_numpy(a) for a in (g.means, g.scales, g.rotations, g.opacities, g.sh)))
         depth = float(np.median(found.pointmaps[0].depth(found.cameras[0])))

@@ -61,7 +61,7 @@ def ours(folder: Path, _work: Path, quality: str, matching: str) -> Poses:
     photos = read(find([folder]), lambda _text, _photo: None).accepted
     try:
         options = ENGINE.checked_options({"quality": quality, "matching": matching})
-        solution = solve_cameras(photos, options, Report(lambda _: None), {})
+        solution = solve_cameras(photos, options, Report(lambda _: None), ())
     except UserError as error:
         print(error, file=sys.stderr)
         return {}
@@ -112,8 +112,10 @@ def main() -> None:
         folder = DATA / arguments.sets[0] / "images"
         with tempfile.TemporaryDirectory() as work:
             started = time.process_time()
-            extra = () if arguments.side == "defaults" else (arguments.quality, arguments.matching)
-            poses = {"defaults": defaults, "ours": ours}[arguments.side](folder, Path(work), *extra)
+            if arguments.side == "defaults":
+                poses = defaults(folder, Path(work))
+            else:
+                poses = ours(folder, Path(work), arguments.quality, arguments.matching)
             print(json.dumps({"poses": poses, "cpu": time.process_time() - started}))
         return
     if not DATA.is_dir():

@@ -29,8 +29,9 @@ def read() -> tuple[list[View], NDArray[np.float64]]:
     """The two views with SIFT points triangulated by the true cameras, and the true disparity (H, W), NaN = none."""
     frames = json.loads((FOLDER / "cameras.json").read_text())["frames"]
     images = [np.array(Image.open(FOLDER / frame["file"]).convert("RGB")) for frame in frames]
-    intrinsics = [np.array(frame["K"]) + [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]] for frame in frames]
-    poses = [np.linalg.inv(np.array(frame["w2c"])) for frame in frames]
+    half_pixel = np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
+    intrinsics: list[NDArray[np.float64]] = [np.array(frame["K"], float) + half_pixel for frame in frames]
+    poses: list[NDArray[np.float64]] = [np.linalg.inv(np.array(frame["w2c"], np.float64)) for frame in frames]
     points = _sparse_points(images, intrinsics, poses)
     views = [
         View(image, matrix, pose, points, np.arange(len(points)))

@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import numpy as np
+from PIL import Image
 
 from tests.benchmarks._measure import DATA, machine, measured, table
 
@@ -62,7 +63,7 @@ def frames(folder: Path, count: int) -> str:
     chosen = set(np.linspace(0, film.streams.video[0].frames - 1, count).astype(int).tolist())
     for number, frame in enumerate(film.decode(video=0)):
         if number in chosen:
-            frame.to_image().save(folder / f"{number:04d}.jpg", quality=95)
+            Image.fromarray(frame.to_ndarray(format="rgb24")).save(folder / f"{number:04d}.jpg", quality=95)
     return str(folder)
 
 

@@ -49,6 +49,7 @@ def seconds(work: Callable[[], object]) -> float:
 def main() -> None:
     reconstruction = synthetic()
     cloud = reconstruction.cloud
+    assert cloud is not None
     arrays = [cloud.positions, cloud.normals, cloud.colors, cloud.confidence, cloud.photo]
 
     def everything() -> None:

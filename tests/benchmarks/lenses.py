@@ -46,6 +46,7 @@ def redistorted(distortion: Distortion) -> tuple[float, float]:
 
     from tests.blender.world import camera
     from tests.scene import test_redistortion as scene_test
+    from tests.scene.test_shots import moving
     from threer_blender.scene import redistortion
 
     bpy.ops.wm.read_factory_settings()
@@ -53,7 +54,7 @@ def redistorted(distortion: Distortion) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         root, shot, photo = scene_test.filmed(folder, {1001: solved})
-        shown = scene_test.moving(root)
+        shown = moving(root)
         redistortion.set_up(bpy.context.scene, shown, shot, photo, folder / "lens", folder / "comp")
         expected = scene_test.lights(solved, root)
         error = scene_test.distances(scene_test.comped(1001, folder / "comp"), expected)

@@ -69,7 +69,7 @@ def cost(work: Callable[[], Any]) -> tuple[Any, float, float, float]:
     return found, cpu_seconds() - cpu, time.monotonic() - wall, (status("VmHWM") - resident) / 1e6
 
 
-def random_network() -> dust3r.PairNetwork:
+def random_network() -> dust3r.PairNetwork[Any]:
     """DUSt3R 224 with numbers in place of weights, that keep activations in size."""
     with torch.device("meta"):
         network = dust3r.linear_224()
@@ -86,7 +86,9 @@ def materialised(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     return (weights @ values).transpose(1, 2).flatten(2)
 
 
-def released_pairs(network: dust3r.PairNetwork, photos: list[inputs.Input], pairs: list[tuple[int, int]]) -> list[Any]:
+def released_pairs(
+    network: dust3r.PairNetwork[Any], photos: list[inputs.Input], pairs: list[tuple[int, int]]
+) -> list[Any]:
     """Every pair for itself, all predictions kept."""
     attend, transformer._attend = transformer._attend, materialised
     kept = []
@@ -99,7 +101,7 @@ def released_pairs(network: dust3r.PairNetwork, photos: list[inputs.Input], pair
 
 
 def our_pairs(
-    network: dust3r.PairNetwork, photos: list[inputs.Input], pairs: list[tuple[int, int]], folder: str
+    network: dust3r.PairNetwork[Any], photos: list[inputs.Input], pairs: list[tuple[int, int]], folder: str
 ) -> PairStore:
     """As the engines do it."""
     report = Report(lambda _message: None)

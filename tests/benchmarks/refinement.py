@@ -54,8 +54,8 @@ def load(name: str) -> tuple[list[Photo], list[Camera]]:
 
 def _sample_camera(photo: Photo, record: dict[str, Any]) -> Camera:
     bend = lens.Distortion(record["distortion"]["model"], tuple(record["distortion"]["params"]))
-    numbers = (record[key] for key in ("fx", "fy", "cx", "cy"))
-    return Camera(photo.name, photo.width, photo.height, *numbers, np.array(record["world_from_camera"]), bend)
+    fx, fy, cx, cy = (record[key] for key in ("fx", "fy", "cx", "cy"))
+    return Camera(photo.name, photo.width, photo.height, fx, fy, cx, cy, np.array(record["world_from_camera"]), bend)
 
 
 def _true_camera(photo: Photo, frame: dict[str, Any]) -> Camera:
@@ -65,8 +65,8 @@ def _true_camera(photo: Photo, frame: dict[str, Any]) -> Camera:
     pose[:3, :3] = left @ right
     terms = frame.get("dist", [0.0])
     bend = lens.Distortion("OPENCV", tuple(terms[:4])) if any(terms) else lens.NO_DISTORTION
-    focals, centre = (intrinsics[0, 0], intrinsics[1, 1]), intrinsics[:2, 2] + 0.5
-    return Camera(photo.name, photo.width, photo.height, *focals, *centre, pose, bend)
+    cx, cy = intrinsics[:2, 2] + 0.5
+    return Camera(photo.name, photo.width, photo.height, intrinsics[0, 0], intrinsics[1, 1], cx, cy, pose, bend)
 
 
 def disturbed(cameras: Sequence[Camera]) -> list[Camera]:

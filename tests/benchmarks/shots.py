@@ -17,7 +17,7 @@ import numpy as np
 
 from tests.benchmarks._measure import machine, measured, table
 from tests.benchmarks._shot_scores import ShotScores, camera_of, scores
-from tests.data import make_shots
+from tests.data import make_shots, shot_moves
 
 SOLVE = """
 import dataclasses
@@ -127,7 +127,7 @@ def rows(names: list[str], sides: list[str]) -> Iterator[list[str]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", default=[shot.name for shot in make_shots.SHOTS], metavar="NAME")
+    parser.add_argument("names", nargs="*", default=[shot.name for shot in shot_moves.SHOTS], metavar="NAME")
     parser.add_argument("--side", choices=("ours", "libmv"), action="append", help="by default both")
     options = parser.parse_args()
     make_shots.ensure(options.names)

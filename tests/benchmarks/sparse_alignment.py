@@ -28,7 +28,7 @@ from threer_blender.model.errors import UserError
 MAP, NETWORK_MAP = (96, 128), (384, 512)  # height, width
 COUNTS, FEW = (8, 16, 32), 12
 DENSE, THIN = 3, 8  # every so many pixels of a map are matched: as many as the network's; few
-NETWORK = {"noise": 0.03, "pixels": 0.4, "scale": 0.05, "outliers": 0.01, "false_matches": 0.1}
+NETWORK: dict[str, Any] = {"noise": 0.03, "pixels": 0.4, "scale": 0.05, "outliers": 0.01, "false_matches": 0.1}
 NOISE, WRONG = (0.0, 0.01, 0.03, 0.06, 0.1), (0.0, 0.1, 0.2)
 MANY = 100
 

@@ -28,10 +28,15 @@ def slow_driver(addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: A
     work = part("ui.work").current()
     monkeypatch.setattr(work, "known", part("ui.known").Known(at_once=False))
     monkeypatch.setattr(work, "scene_facts", part("ui.scene_facts").SceneFacts(keeps=True))
-    monkeypatch.setattr(part("host.hardware"), "graphics", lambda: time.sleep(1) or ())
+
+    def graphics() -> tuple[()]:
+        time.sleep(1)
+        return ()
+
+    monkeypatch.setattr(part("host.hardware"), "graphics", graphics)
 
 
-def told(what: Any, seconds: float) -> None:
+def told(what: str, seconds: list[float]) -> None:
     middle, worst = 1000 * statistics.median(seconds), 1000 * max(seconds)
     print(f"{what:<24} median {middle:7.2f} ms, slowest {worst:7.2f} ms, {len(seconds)} times")
 
@@ -68,7 +73,8 @@ def test_drawing_a_large_result(tmp_path):
 
 def test_polling(addon: Any, shot: Path) -> None:
     (shot / "go").touch()
-    running, ending = [], []
+    running: list[float] = []
+    ending: list[float] = []
     for _ in range(10):
         task = start(addon, shot)
         while task.ended is None:

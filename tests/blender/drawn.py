@@ -12,7 +12,7 @@ class Drawn:
     """A layout that keeps what it is told to show."""
 
     def __init__(self) -> None:
-        self.shown = []
+        self.shown: list[Any] = []
 
     def box(self, **_: Any) -> Any:
         return self

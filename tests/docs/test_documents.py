@@ -171,7 +171,7 @@ def test_public_names_of_geometry_are_the_modules_themselves() -> None:
     """Whichever way a program imports them."""
     from threer_blender.geometry import correspondences, global_alignment
     from threer_blender.geometry.alignment import global_alignment as its_module
-    from threer_blender.geometry.correspondences import mutual_nearest
+    from threer_blender.geometry.correspondences import mutual_nearest  # type: ignore[attr-defined] # made at import
     from threer_blender.geometry.pairs import correspondences as their_module
 
     assert correspondences is their_module

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def views(photos: list[Photo], poses: list[Array], focal: float = 450.0) -> list
 
 def run(
     monkeypatch: pytest.MonkeyPatch,
-    engine: object,
+    engine: ModuleType,
     photos: list[Photo],
     answer: Callable[[int, int], PairPrediction],
 ) -> Reconstruction:

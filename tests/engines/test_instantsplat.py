@@ -8,22 +8,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-torch = pytest.importorskip("torch", reason="splats are tested where torch is installed")
+pytest.importorskip("torch", reason="splats are tested where torch is installed")
+import torch
 
-from tests import sample_photos  # noqa: E402
-from threer_blender import bundle, headless  # noqa: E402
-from threer_blender.engines import (  # noqa: E402
+from tests import sample_photos
+from threer_blender import bundle, headless
+from threer_blender.engines import (
     instantsplat,
     registry,
 )
-from threer_blender.geometry.splats import training  # noqa: E402
-from threer_blender.geometry.splats.rasteriser import Splats  # noqa: E402
-from threer_blender.jobs.messages import Done, Message, Preview, Progress  # noqa: E402
-from threer_blender.model.errors import Cancelled, UserError  # noqa: E402
-from threer_blender.model.lens import Distortion  # noqa: E402
-from threer_blender.model.reconstruction import Camera, PhotoFromMap, PointCloud, PointMap, Reconstruction  # noqa: E402
-from threer_blender.pictures import photos as photo_files  # noqa: E402
-from threer_blender.runtime.report import Report  # noqa: E402
+from threer_blender.geometry.splats import training
+from threer_blender.geometry.splats.rasteriser import Splats
+from threer_blender.jobs.messages import Done, Message, Preview, Progress
+from threer_blender.model.errors import Cancelled, UserError
+from threer_blender.model.lens import Distortion
+from threer_blender.model.reconstruction import Camera, PhotoFromMap, PointCloud, PointMap, Reconstruction
+from threer_blender.pictures import photos as photo_files
+from threer_blender.runtime.report import Report
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 TRUTH = {record["photo"]: record for record in json.loads((SAMPLE / "truth.json").read_text())["cameras"]}
@@ -52,7 +53,7 @@ def true_result(names: list[str]) -> Reconstruction:
         known = depth > 0
         maps.append(PointMap(camera.photo, points, known.astype(np.float32), known, scale))
     few = maps[0].points[50:60, 50:60].reshape(-1, 3)
-    up, grey = np.tile(np.float32([0, 0, 1]), (100, 1)), np.full((100, 3), 128, np.uint8)
+    up, grey = np.tile(np.array([0, 0, 1], np.float32), (100, 1)), np.full((100, 3), 128, np.uint8)
     cloud = PointCloud(few, up, grey, np.ones(100, np.float32), np.zeros(100, np.int32))
     return Reconstruction("true", "none", photos, cameras, maps, cloud, trusted_confidence=0.5)
 
@@ -112,6 +113,7 @@ def test_what_a_photo_saw_moves_along_with_its_camera(splatted: tuple[Reconstruc
 def test_a_bundle_keeps_it(splatted: tuple[Reconstruction, list[Message]], tmp_path: Path) -> None:
     read = bundle.read(bundle.write(splatted[0], tmp_path / "result"))
     assert read.gaussians is not None
+    assert splatted[0].gaussians is not None
     assert np.array_equal(read.gaussians.means, splatted[0].gaussians.means)
 
 

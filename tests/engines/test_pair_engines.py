@@ -10,23 +10,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="the engines run networks")
-from safetensors.torch import save_file  # noqa: E402
+from threer_blender.model.reconstruction import PhotoFromMap
 
-from tests import oracle  # noqa: E402
-from tests.engines.pair_runs import FAR_APART, check, chosen, run, run_mast3r, true_camera, views  # noqa: E402
-from threer_blender import bundle  # noqa: E402
-from threer_blender.engines import dust3r, mast3r  # noqa: E402
-from threer_blender.engines import options as shared_options  # noqa: E402
-from threer_blender.geometry.clouds import assembly, cleaning  # noqa: E402
-from threer_blender.geometry.pairs import scene_graph  # noqa: E402
-from threer_blender.geometry.pairs.pairs import PairPrediction  # noqa: E402
-from threer_blender.model.errors import UserError  # noqa: E402
-from threer_blender.model.reconstruction import Camera, Photo, Reconstruction  # noqa: E402
-from threer_blender.networks import dust3r as network  # noqa: E402
-from threer_blender.networks import inputs  # noqa: E402
-from threer_blender.runtime import weights  # noqa: E402
-from threer_blender.runtime.report import Report  # noqa: E402
+pytest.importorskip("torch", reason="the engines run networks")
+import torch
+from safetensors.torch import save_file
+
+from tests import oracle
+from tests.engines.pair_runs import FAR_APART, check, chosen, run, run_mast3r, true_camera, views
+from threer_blender import bundle
+from threer_blender.engines import dust3r, mast3r
+from threer_blender.engines import options as shared_options
+from threer_blender.geometry.clouds import assembly, cleaning
+from threer_blender.geometry.pairs import scene_graph
+from threer_blender.geometry.pairs.pairs import PairPrediction
+from threer_blender.model.errors import UserError
+from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
+from threer_blender.networks import dust3r as network
+from threer_blender.runtime import weights
+from threer_blender.runtime.report import Report
 
 SIZES = [
     pytest.param(((1500, 1000), (1500, 1000)), id="landscape, cropped"),
@@ -47,6 +49,8 @@ def test_two_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: tupl
     assert np.median(np.concatenate(depths)) == pytest.approx(5, rel=0.01)
     bundle.write(result, tmp_path / "result")
     again = bundle.read(tmp_path / "result")
+    assert again.cloud is not None
+    assert result.cloud is not None
     np.testing.assert_array_equal(again.cloud.positions, result.cloud.positions)
     assert again.licence == "CC-BY-NC-SA-4.0"
 
@@ -99,6 +103,7 @@ def test_dust3r_with_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     result = run(monkeypatch, dust3r, photos, answer)
     check(result, photos[:5], seen[:5], 0.02)
     assert [entry.photo for entry in result.unregistered] == ["5.png"]
+    assert result.cloud is not None
     assert len(result.cloud) < 0.8 * sum(pointmap.mask.sum() for pointmap in result.pointmaps)
 
 
@@ -117,6 +122,7 @@ def test_one_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[
     seen = views(photos, FAR_APART[:1])
     result = run(monkeypatch, dust3r, photos, oracle.Oracle(seen).predict)
     check(result, photos, seen, 0)
+    assert result.cloud is not None
     assert len(result.cloud) == result.pointmaps[0].mask.sum()
 
 
@@ -126,6 +132,7 @@ def test_identical_photos_stand_in_one_place(tmp_path: Path, monkeypatch: pytest
     seen = views(photos, [FAR_APART[0], FAR_APART[0]])
     result = run(monkeypatch, dust3r, photos, oracle.Oracle(seen).predict)
     check(result, photos, seen, 0)
+    assert result.cloud is not None
     assert len(result.cloud) < 1.1 * result.pointmaps[0].mask.sum()
 
 
@@ -167,6 +174,7 @@ def test_a_guess_stands_as_both_orders_put_it(tmp_path: Path, monkeypatch: pytes
     result = run(monkeypatch, dust3r, photos, lambda i, j: unsure(oracle.Oracle(seen).predict(i, j)))
     check(result, photos, seen, 0)
     assert GUESS in result.notes
+    assert result.cloud is not None
     assert len(result.cloud) > 0.2 * sum(pointmap.confidence.size for pointmap in result.pointmaps)
     assert result.notes[:2] == [
         f"The network is sure of only 0% of {photo.name}: its place and its points may be wrong." for photo in photos
@@ -209,7 +217,7 @@ def test_one_photos_exif_focal_is_believed_unless_it_contradicts_the_picture(
 
     def through_a_wrong_lens(first: int, second: int) -> PairPrediction:
         said = answers.predict(first, second)
-        return replace(said, points_first=said.points_first * np.float32([1, 1, wrong]))
+        return replace(said, points_first=said.points_first * np.array([1, 1, wrong], np.float32))
 
     known = [replace(photos[0], focal=true.fx)]
     with_exif = run_one(monkeypatch, known, through_a_wrong_lens)
@@ -331,9 +339,7 @@ def test_a_surface_seen_twice_is_in_the_cloud_once() -> None:
     for number, (where, sure) in enumerate([(pose, 2.0), (beside, 5.0)]):
         camera = Camera(str(number), 80, 80, 80.0, 80.0, 40.0, 40.0, where)
         depth, image = np.full((40, 40), 4.0), np.full((40, 40, 3), number, np.uint8)
-        made.append(
-            assembly.View(number, camera, inputs.PhotoFromMap(2, 2, 0, 0), image, depth, np.full((40, 40), sure))
-        )
+        made.append(assembly.View(number, camera, PhotoFromMap(2, 2, 0, 0), image, depth, np.full((40, 40), sure)))
     pointmaps = [view.pointmap(1.5) for view in made]
     cloud, _ = cleaning.merge([view.camera for view in made], pointmaps, [view.image for view in made], [0, 1])
     assert (cloud.photo == 1).sum() == 1600

@@ -8,17 +8,18 @@ from PIL import Image
 
 from threer_blender.model.arrays import Array
 
-torch = pytest.importorskip("torch", reason="the engine runs a network")
+pytest.importorskip("torch", reason="the engine runs a network")
+import torch
 
-from tests import oracle  # noqa: E402
-from threer_blender import bundle  # noqa: E402
-from threer_blender.engines import splatt3r  # noqa: E402
-from threer_blender.geometry.pairs.pairs import PairPrediction  # noqa: E402
-from threer_blender.model.reconstruction import Gaussians, Photo  # noqa: E402
-from threer_blender.networks import dust3r  # noqa: E402
-from threer_blender.networks import splatt3r as network  # noqa: E402
-from threer_blender.pictures import photos  # noqa: E402
-from threer_blender.runtime.report import Report  # noqa: E402
+from tests import oracle
+from threer_blender import bundle
+from threer_blender.engines import splatt3r
+from threer_blender.geometry.pairs.pairs import PairPrediction
+from threer_blender.model.reconstruction import Gaussians, Photo
+from threer_blender.networks import dust3r
+from threer_blender.networks import splatt3r as network
+from threer_blender.pictures import photos
+from threer_blender.runtime.report import Report
 
 
 def rotation(quaternions: Array) -> Array:
@@ -120,6 +121,8 @@ def test_splats_of_aligned_pairs_lie_on_one_surface(
     assert result.metric
     assert result.notes == ["Only the middle square of each photo was used: Splatt3R knows no other shape."]
     splats = result.gaussians
+    assert splats is not None
+    assert splats.photo is not None
     assert len(splats) == count * 96 * 96
     np.testing.assert_array_equal(splats.photo, np.arange(count).repeat(96 * 96))
     for i, (camera, view) in enumerate(zip(result.cameras, seen, strict=True)):
@@ -132,4 +135,6 @@ def test_splats_of_aligned_pairs_lie_on_one_surface(
         assert ratio.std() < 0.02 * ratio.mean()
         np.testing.assert_allclose(splats.scales[i * 96 * 96] / (0.01 * ratio.mean()), 1, rtol=0.02)
     bundle.write(result, tmp_path / "result")
-    assert len(bundle.read(tmp_path / "result").gaussians) == len(splats)
+    again = bundle.read(tmp_path / "result").gaussians
+    assert again is not None
+    assert len(again) == len(splats)

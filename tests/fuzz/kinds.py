@@ -20,6 +20,7 @@ from tests.splats import codecs, random_gaussians
 from tests.test_bundle import example
 from threer_blender import bundle, splat_files
 from threer_blender.files import array_file, bounded
+from threer_blender.files.bundle_folder import ARRAYS, SCENE
 from threer_blender.jobs import messages
 from threer_blender.model.errors import UserError
 from threer_blender.pictures import photos
@@ -125,11 +126,11 @@ def _bundle() -> Sequence[Parts]:
 
 def _bundle_folder(parts: Parts, folder: Path) -> Path:
     """With the checksum of the arrays that are there."""
-    scene = parts[bundle.SCENE]
+    scene = parts[SCENE]
     stated = re.search(rb'"arrays_sha256": "(\w*)"', scene)
     if stated:
-        scene = scene.replace(stated[1], sha256(parts[bundle.ARRAYS]).hexdigest().encode())
-    return _folder({**parts, bundle.SCENE: scene}, folder).parent
+        scene = scene.replace(stated[1], sha256(parts[ARRAYS]).hexdigest().encode())
+    return _folder({**parts, SCENE: scene}, folder).parent
 
 
 def _checkpoints(suffix: str) -> Callable[[], Sequence[Parts]]:
@@ -157,7 +158,7 @@ def _read_checkpoint(path: Path) -> Any:
 
 
 def _messages() -> Sequence[Parts]:
-    rows = [
+    rows: list[messages.Message] = [
         messages.Request(["a.jpg"], "classical", "out", {"refine": True}, {"w": "/w"}),
         messages.Progress("Matching", 0.5),
         messages.Done("out", 3, 4, 1000),
@@ -200,6 +201,7 @@ def _videos() -> Sequence[Parts]:
         file = io.BytesIO()
         with av.open(file, "w", format=suffix[1:]) as container:
             stream = container.add_stream(codec, rate=25)
+            assert isinstance(stream, av.VideoStream)
             stream.width, stream.height = 64, 64
             stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
             for frame in frames:

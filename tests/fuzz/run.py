@@ -83,6 +83,7 @@ def _one_process(name: str, seed: int, last: int, end: float, counts: Counter[st
             if "seed" in record:
                 current, patience = record["seed"], PATIENCE
                 continue
+            assert current is not None
             _judge(counts, name, current, record)
             seed, current = seed + 1, None
         return seed

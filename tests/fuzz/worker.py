@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.fuzz import inputs, kinds
@@ -38,7 +39,7 @@ def main(name: str, first: int, last: int) -> None:
             return
 
 
-def _read(kind: inputs.Kind, examples: "list[inputs.Parts]", case: inputs.Case) -> str:
+def _read(kind: inputs.Kind, examples: Sequence[inputs.Parts], case: inputs.Case) -> str:
     """ "read", "refused", "memory", or the exception that must not be."""
     folder = Path(tempfile.mkdtemp(prefix="fuzz_"))
     try:

@@ -5,6 +5,7 @@ import pytest
 
 from tests import oracle
 from threer_blender.geometry import poses, similarities
+from threer_blender.geometry.pairs.pairs import PairPrediction
 from threer_blender.model.arrays import Array
 
 RANDOM = np.random.default_rng(0)
@@ -20,7 +21,7 @@ def second_from_first(views: list[oracle.View]) -> Array:
     return np.linalg.inv(views[1].world_from_camera) @ views[0].world_from_camera
 
 
-def pnp_of(views: list[oracle.View], prediction: object) -> poses.Pose | None:
+def pnp_of(views: list[oracle.View], prediction: PairPrediction) -> poses.Pose | None:
     height, width = views[1].depth.shape
     pixels = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1)
     return poses.pnp(
@@ -65,4 +66,6 @@ def test_pnp_bears_what_procrustes_does_not() -> None:
     # Outliers of the oracle lie on their pixels' rays of the first camera, so only the second photo's mislead.
     assert off(found.camera_from_world[:3, :3]) < 0.02
     assert off(similarity.rotation) > 10 * off(found.camera_from_world[:3, :3])
-    np.testing.assert_array_equal(pnp_of(views, prediction).camera_from_world, found.camera_from_world)
+    again = pnp_of(views, prediction)
+    assert again is not None
+    np.testing.assert_array_equal(again.camera_from_world, found.camera_from_world)

@@ -30,7 +30,7 @@ def test_triangulation_is_exact_and_least_in_the_pictures() -> None:
     np.testing.assert_allclose(exact.angles, np.arccos(cosine), atol=1e-7)
 
     noisy = [c.project(points) + 0.5 * RANDOM.standard_normal((len(points), 2)) for c in (first, second)]
-    found = triangulation.triangulate(*noisy, first, second)
+    found = triangulation.triangulate(noisy[0], noisy[1], first, second)
     assert np.median(np.linalg.norm(found.points - points, axis=1)) < 0.2  # a picture of 64 pixels, 9 deep
 
     def error(moved: Array) -> Array:

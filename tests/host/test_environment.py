@@ -112,7 +112,7 @@ ENGINE = Engine(
 
 
 def test_what_does_not_fit_is_refused_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.hardware, "free_memory", lambda: 4_000_000_000)
+    monkeypatch.setattr(hardware, "free_memory", lambda: 4_000_000_000)
     fits = doctor.estimate(ENGINE, {"quality": "high"}, 6)
     assert fits == doctor.Estimate(4e9, 10 + 12 + 7.5, "")
     refused = doctor.estimate(ENGINE, {"quality": "high"}, 60)
@@ -129,12 +129,12 @@ def test_what_does_not_fit_is_refused_with_a_way_out(monkeypatch: pytest.MonkeyP
 
 def test_what_goes_through_in_parts_needs_memory_for_few(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = replace(ENGINE, options=(), costs={"": Cost(1e9, 0.1e9, 10.0, 2.0, most_at_once=100, fewest_at_once=12)})
-    monkeypatch.setattr(doctor.hardware, "free_memory", lambda: 4_000_000_000)
+    monkeypatch.setattr(hardware, "free_memory", lambda: 4_000_000_000)
     assert doctor.estimate(engine, {}, 20) == doctor.Estimate(3e9, 50.0, "")
     assert doctor.estimate(engine, {}, 500) == doctor.Estimate(4e9, 1010.0, "")
-    monkeypatch.setattr(doctor.hardware, "free_memory", lambda: 40_000_000_000)
+    monkeypatch.setattr(hardware, "free_memory", lambda: 40_000_000_000)
     assert doctor.estimate(engine, {}, 500) == doctor.Estimate(11e9, 1010.0, "")
-    monkeypatch.setattr(doctor.hardware, "free_memory", lambda: 2_000_000_000)
+    monkeypatch.setattr(hardware, "free_memory", lambda: 2_000_000_000)
     refused = doctor.estimate(engine, {}, 500)
     assert refused is not None
     assert "500 photos take about 2.2 GB of memory with X, and 2.0 GB are free; choose at most 10" in refused.refusal

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from threer_blender import headless
+from threer_blender.engines import registry
 from threer_blender.files import removal
 from threer_blender.host import store
 from threer_blender.model.engine import Engine, Weights
@@ -79,10 +80,13 @@ def test_a_file_of_another_size_is_none(folder: Path) -> None:
 def test_a_file_is_hashed_once_and_again_when_it_has_changed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = folder / "net.safetensors"
     file.write_bytes(CONTENT)
-    hashed = []
-    monkeypatch.setattr(
-        store, "sha256", lambda path: hashed.append(path) or hashlib.sha256(path.read_bytes()).hexdigest()
-    )
+    hashed: list[Path] = []
+
+    def sha256(path: Path) -> str:
+        hashed.append(path)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    monkeypatch.setattr(store, "sha256", sha256)
     for _ in range(3):
         runtime_weights.locate(weights())
     assert hashed == [file]
@@ -149,7 +153,7 @@ def test_the_users_own_file_comes_first_and_as_it_is(
     mine = tmp_path / "mine.pth"
     mine.write_bytes(b"finetuned")
     engine = Engine("net", "Net", "Net.", "MIT", True, frozenset(), (), (), (weights(),))
-    monkeypatch.setattr(headless.registry, "engine", lambda _id: engine)
+    monkeypatch.setattr(registry, "engine", lambda _id: engine)
     given = [f"net.safetensors={mine}" if named else str(mine)]
     asked = headless.request(["a.jpg"], tmp_path / "out", "net", weights=given)
     with context.entered(Context({name: Path(path) for name, path in asked.weights.items()})):
@@ -188,7 +192,7 @@ def test_wrong_files_are_refused_at_the_door(
     monkeypatch: pytest.MonkeyPatch, held: tuple[str, ...], text: str, sentence: str
 ) -> None:
     engine = Engine("net", "Net", "Net.", "MIT", True, frozenset(), (), (), tuple(weights(name) for name in held))
-    monkeypatch.setattr(headless.registry, "engine", lambda _id: engine)
+    monkeypatch.setattr(registry, "engine", lambda _id: engine)
     with pytest.raises(UserError, match=sentence):
         headless.request(["a.jpg"], "out", "net", weights=[text])
 

@@ -102,9 +102,10 @@ def test_installs_and_enables(resources: Path) -> None:
     found = {name: spec.origin for name in WHEELS if (spec := find_spec(name))}
     if WITH_WHEELS:
         assert set(found) == set(WHEELS)
-        for origin in map(Path, found.values()):
-            assert origin.is_relative_to(resources)
-            assert "site-packages" in origin.parts
+        for origin in found.values():
+            assert origin is not None
+            assert Path(origin).is_relative_to(resources)
+            assert "site-packages" in Path(origin).parts
     else:
         assert not found
 

@@ -2,7 +2,9 @@
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ def camera(name: str, focal: float = 100) -> Camera:
     return Camera(name, 128, 72, focal, focal, 65, 35, np.eye(4), LENS)
 
 
-def result(tmp_path: Path, **more: object) -> Reconstruction:
+def result(tmp_path: Path, **more: Any) -> Reconstruction:
     photos = [Photo(name, str(tmp_path / name), 128, 72, "0" * 64) for name in ("a.jpg", "b.jpg")]
     return Reconstruction("test", "GPL", photos, [camera("a.jpg"), camera("b.jpg")], **more)
 
@@ -38,7 +40,7 @@ def test_photos_of_one_lens_share_its_maps(tmp_path: Path) -> None:
 
 def test_a_zoom_has_maps_for_every_frame(tmp_path: Path) -> None:
     cameras = {n: camera(f"clip {n:04d}", 100 + n) for n in (1001, 1003)}
-    shot = Shot("clip.mov", str(tmp_path / "a.jpg"), 24, 3, cameras)
+    shot = Shot("clip.mov", str(tmp_path / "a.jpg"), Fraction(24), 3, cameras)
     export.write(replace(result(tmp_path), shots=[shot]), tmp_path / "lenses")
     names = {path.name for path in (tmp_path / "lenses").iterdir()}
     assert {"01_clip_undistort.1001.exr", "01_clip_redistort.1003.exr", "01_clip.nk"} <= names
@@ -46,7 +48,7 @@ def test_a_zoom_has_maps_for_every_frame(tmp_path: Path) -> None:
 
 
 def test_a_squeezed_plate_has_maps_in_its_own_pixels(tmp_path: Path) -> None:
-    shot = Shot("clip.mov", str(tmp_path / "a.jpg"), 24, 1, {1: camera("clip 0001")}, plate_size=(64, 72))
+    shot = Shot("clip.mov", str(tmp_path / "a.jpg"), Fraction(24), 1, {1: camera("clip 0001")}, plate_size=(64, 72))
     export.write(replace(result(tmp_path), shots=[shot]), tmp_path / "lenses")
     (entry,) = json.loads((tmp_path / "lenses" / "lens.json").read_text())["lenses"]
     assert entry["plate"] == {"width": 64, "height": 72, "pixel_aspect": pytest.approx(2)}

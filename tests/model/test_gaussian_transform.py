@@ -10,7 +10,7 @@ from threer_blender.model import spherical_harmonics
 from threer_blender.model.errors import UserError
 from threer_blender.model.gaussian_transform import mirrored, transformed
 
-TURN = matrices([[0.3, -0.7, 0.2, 0.61]] / np.linalg.norm([0.3, -0.7, 0.2, 0.61]))[0]
+TURN = matrices(np.array([[0.3, -0.7, 0.2, 0.61]]) / np.linalg.norm([0.3, -0.7, 0.2, 0.61]))[0]
 
 
 def matrix(linear: Any, move: tuple[float, float, float] = (1.0, -2.0, 0.5)) -> Any:
@@ -37,7 +37,7 @@ def test_similarity(degree: int, turn: Any) -> None:
 def test_mirrored(signs: tuple[int, int, int]) -> None:
     """As `transformed` has it, with the axes of each splat in their order."""
     gaussians = random_gaussians(100)
-    expected = transformed(gaussians, matrix(np.diag(np.float64(signs)), (0, 0, 0)))
+    expected = transformed(gaussians, matrix(np.diag(np.array(signs, np.float64)), (0, 0, 0)))
     flipped = mirrored(gaussians, np.array(signs))
     assert flipped.means == pytest.approx(expected.means)
     assert covariances(flipped) == pytest.approx(covariances(expected), abs=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -123,7 +124,7 @@ def test_another_world_shows_the_same() -> None:
     """Every camera sees every point where it did; normals turn along, distances grow alike."""
     before = example()
     solved = before.cameras[0]
-    before = replace(before, shots=[Shot("clip.mp4", "/a.jpg", 25.0, 2, {1: solved, 2: solved})])
+    before = replace(before, shots=[Shot("clip.mp4", "/a.jpg", Fraction(25), 2, {1: solved, 2: solved})])
     matrix = np.eye(4)
     matrix[:3, :3] = 1.7 * rotation(11)
     matrix[:3, 3] = (4.0, -2.0, 9.0)

@@ -48,7 +48,8 @@ def state_dict(layout: Layout, seed: int, made: Mapping[str, Float]) -> dict[str
     reused = {name: made[name] for name, shape in shapes.items() if name in made and made[name].shape == shape}
     missing = [(name, shape) for name, shape in shapes.items() if name not in reused]
     with ThreadPoolExecutor(2) as pool:  # numpy draws without Python's lock
-        new = dict(zip((name for name, _ in missing), pool.map(lambda one: tensor(*one, seed), missing), strict=True))
+        made_anew = pool.map(lambda one: tensor(one[0], one[1], seed), missing)
+        new = dict(zip((name for name, _ in missing), made_anew, strict=True))
     weights = reused | new
     return weights | {name: weights[other] for name, other in layout.items() if isinstance(other, str)}
 

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="networks need torch")
-from safetensors.torch import save_file  # noqa: E402
-from torch import nn  # noqa: E402
+pytest.importorskip("torch", reason="networks need torch")
+import torch
+from safetensors.torch import save_file
+from torch import nn
 
-from threer_blender.model.errors import UserError  # noqa: E402
-from threer_blender.networks import checkpoints  # noqa: E402
+from threer_blender.model.errors import UserError
+from threer_blender.networks import checkpoints
 
 
 class Small(nn.Module):
@@ -79,7 +80,7 @@ def test_tensors_are_mapped_not_copied(tmp_path: Path, suffix: str) -> None:
 def test_a_cut_file_is_refused(tmp_path: Path, suffix: str, kept: float) -> None:
     path = written(tmp_path, suffix)
     content = path.read_bytes()
-    path.write_bytes(content[: int(kept * len(content)) if kept < 1 else kept])
+    path.write_bytes(content[: int(kept * len(content)) if kept < 1 else int(kept)])
     with pytest.raises(UserError, match=f"weights{suffix} is cut off or damaged; delete it and download it again"):
         checkpoints.read(path)
 
@@ -153,7 +154,7 @@ class Bomb:
 
 
 @pytest.mark.parametrize("function", [os.mkdir, os.system, exec, eval, Path.mkdir], ids=lambda f: f.__qualname__)
-def test_a_malicious_checkpoint_runs_nothing(tmp_path: Path, function: object) -> None:
+def test_a_malicious_checkpoint_runs_nothing(tmp_path: Path, function: Callable[..., Any]) -> None:
     proof = tmp_path / "ran"
     argument = {
         os.mkdir: str(proof),
@@ -173,7 +174,7 @@ def test_settings_of_training_become_nothing(tmp_path: Path, monkeypatch: pytest
     """Lightning keeps its settings as omegaconf's objects, which this Python does not know."""
     module = types.ModuleType("omegaconf.dictconfig")
     config = type("DictConfig", (types.SimpleNamespace,), {"__module__": module.__name__})
-    module.DictConfig = config
+    vars(module)["DictConfig"] = config
     monkeypatch.setitem(sys.modules, "omegaconf", types.ModuleType("omegaconf"))
     monkeypatch.setitem(sys.modules, module.__name__, module)
     path = tmp_path / "weights.ckpt"
@@ -193,7 +194,7 @@ def test_settings_of_training_become_nothing(tmp_path: Path, monkeypatch: pytest
     ],
     ids=["missing", "unexplained", "shape", "another architecture"],
 )
-def test_loading_is_strict(change: object, sentence: str) -> None:
+def test_loading_is_strict(change: Callable[[dict[str, torch.Tensor]], None], sentence: str) -> None:
     tensors = weights()
     change(tensors)
     with pytest.raises(UserError, match=sentence):

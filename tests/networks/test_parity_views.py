@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="networks need torch")
-from tests.networks.parity import CLOSE, Case, Networks, cases, difference, is_points, log_difference, log_length  # noqa: E402
-from threer_blender.networks import depth_anything3, fast3r, map_anything, vggt, vggt_omega  # noqa: E402
-from threer_blender.networks.layers import vit  # noqa: E402
-from threer_blender.networks.layers.pose_encoding import inverted  # noqa: E402
+pytest.importorskip("torch", reason="networks need torch")
+import torch
+
+from tests.networks.parity import CLOSE, Case, Networks, cases, difference, is_points, log_difference, log_length
+from threer_blender.networks import depth_anything3, fast3r, map_anything, vggt, vggt_omega
+from threer_blender.networks.layers import vit
+from threer_blender.networks.layers.pose_encoding import inverted
 
 
 def _depth_anything3(net: Any, images: torch.Tensor, _facts: dict[str, Any]) -> dict[str, torch.Tensor]:

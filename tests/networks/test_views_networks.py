@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="networks need torch")
-from threer_blender.networks import depth_anything3, fast3r, map_anything, vggt, vggt_omega  # noqa: E402
-from threer_blender.networks.layers import dense_head  # noqa: E402
+pytest.importorskip("torch", reason="networks need torch")
+import torch
+
+from threer_blender.networks import depth_anything3, fast3r, map_anything, vggt, vggt_omega
+from threer_blender.networks.layers import dense_head
 
 WIDTHS = (16, 16, 32, 32)
 NETWORKS: dict[str, tuple[Callable[[], torch.nn.Module], tuple[int, int]]] = {

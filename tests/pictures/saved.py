@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image
 
 from threer_blender.model.arrays import Array
+from threer_blender.model.reconstruction import Photo
 from threer_blender.pictures import photos
 
 
@@ -31,7 +33,7 @@ def scene(width: int = 160, height: int = 96, seed: int = 0) -> Array:
     return picture.round().astype(np.uint8)
 
 
-def tags(**values: object) -> Image.Exif:
+def tags(**values: Any) -> Image.Exif:
     """EXIF with the given tags, those of the camera in their own directory."""
     exif = Image.Exif()
     camera = {getattr(ExifTags.Base, name): value for name, value in values.items() if name != "Orientation"}
@@ -45,7 +47,7 @@ def tags(**values: object) -> Image.Exif:
     return parsed
 
 
-def save(path: Path, picture: Array | Image.Image, **options: object) -> Path:
+def save(path: Path, picture: Array | Image.Image, **options: Any) -> Path:
     """Writes the picture as `path` ends; Pillow's `options`."""
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     if path.suffix in (".jpg", ".JPG"):
@@ -54,7 +56,7 @@ def save(path: Path, picture: Array | Image.Image, **options: object) -> Path:
     return path
 
 
-def read_one(path: Path) -> photos.Photo:
+def read_one(path: Path) -> Photo:
     """The photo, of which nothing is said."""
     warned = Warned()
     result = photos.read([path], warned)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from threer_blender.runtime.report import Report
 
 @pytest.mark.parametrize("engine", [dust3r, mast3r])
 def test_added_photos_cost_their_own_comparisons_and_move_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: object
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: ModuleType
 ) -> None:
     photos = chosen(tmp_path, *[(256, 192)] * 6)
     monkeypatch.setattr(engine, "SIDE", 256)
@@ -64,6 +65,7 @@ def test_added_photos_cost_their_own_comparisons_and_move_nothing(
     ]
     np.testing.assert_allclose(scale, scale[0], rtol=0.02)
     assert after.metric == before.metric
+    assert after.cloud is not None
     assert set(after.cloud.photo.tolist()) == set(range(6))
 
 

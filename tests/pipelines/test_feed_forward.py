@@ -12,20 +12,22 @@ from PIL import Image
 
 from threer_blender.model.arrays import Array
 
-torch = pytest.importorskip("torch", reason="the engines' networks need torch")
-from tests import oracle  # noqa: E402
-from tests.engines.stand_ins import ENGINES, UNIT, StandIn, World, map_anything_stand_in, world  # noqa: E402
-from threer_blender.engines import options as shared_options  # noqa: E402
-from threer_blender.engines import registry  # noqa: E402
-from threer_blender.geometry.features import retrieval  # noqa: E402
-from threer_blender.geometry.similarities import procrustes  # noqa: E402
-from threer_blender.model.errors import UserError  # noqa: E402
-from threer_blender.model.reconstruction import Reconstruction  # noqa: E402
-from threer_blender.networks import checkpoints, map_anything, vggt, vggt_omega  # noqa: E402
-from threer_blender.pictures import photos  # noqa: E402
-from threer_blender.pipelines import feed_forward  # noqa: E402
-from threer_blender.runtime import device, weights  # noqa: E402
-from threer_blender.runtime.report import Report  # noqa: E402
+pytest.importorskip("torch", reason="the engines' networks need torch")
+import torch
+
+from tests import oracle
+from tests.engines.stand_ins import ENGINES, UNIT, StandIn, World, map_anything_stand_in, world
+from threer_blender.engines import options as shared_options
+from threer_blender.engines import registry
+from threer_blender.geometry.features import retrieval
+from threer_blender.geometry.similarities import procrustes
+from threer_blender.model.errors import UserError
+from threer_blender.model.reconstruction import Reconstruction
+from threer_blender.networks import checkpoints, map_anything, vggt, vggt_omega
+from threer_blender.pictures import photos
+from threer_blender.pipelines import feed_forward
+from threer_blender.runtime import device, weights
+from threer_blender.runtime.report import Report
 
 LANDSCAPE, PORTRAIT = (480, 640), (640, 480)
 

@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="networks need torch")
+pytest.importorskip("torch", reason="networks need torch")
+import torch
 
-from threer_blender.jobs.messages import Notice  # noqa: E402
-from threer_blender.model.reconstruction import PhotoFromMap  # noqa: E402
-from threer_blender.networks import dust3r, inputs, mast3r  # noqa: E402
-from threer_blender.pipelines import pairwise  # noqa: E402
-from threer_blender.runtime.device import Device  # noqa: E402
-from threer_blender.runtime.report import Report  # noqa: E402
+from threer_blender.jobs.messages import Notice
+from threer_blender.model.reconstruction import PhotoFromMap
+from threer_blender.networks import dust3r, inputs, mast3r
+from threer_blender.pipelines import pairwise
+from threer_blender.runtime.device import Device
+from threer_blender.runtime.report import Report
 
 TINY = dust3r.Config(
     encoder_depth=2, encoder_width=64, encoder_heads=4, decoder_depth=4, decoder_width=48, decoder_heads=4
@@ -31,7 +32,7 @@ def photos() -> list[inputs.Input]:
 
 
 @pytest.fixture
-def network() -> dust3r.PairNetwork:
+def network() -> dust3r.PairNetwork[Any]:
     torch.manual_seed(0)
     return dust3r.linear_224(TINY).eval()
 
@@ -43,7 +44,7 @@ def report(messages: list[Any] | None = None) -> Report:
 
 
 def test_each_photo_is_encoded_once_and_batches_change_nothing(
-    photos: list[inputs.Input], network: dust3r.PairNetwork, monkeypatch: pytest.MonkeyPatch
+    photos: list[inputs.Input], network: dust3r.PairNetwork[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
     network.encoder.register_forward_hook(lambda *_: seen.append(1))
@@ -68,7 +69,7 @@ def test_each_photo_is_encoded_once_and_batches_change_nothing(
 
 
 def test_of_all_predictions_one_batch_is_held(
-    photos: list[inputs.Input], network: dust3r.PairNetwork, monkeypatch: pytest.MonkeyPatch
+    photos: list[inputs.Input], network: dust3r.PairNetwork[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded = pairwise.encode(network, CPU, photos, report())
     decode, made = network.decode, []
@@ -97,7 +98,7 @@ SHORT = [
 
 @pytest.mark.parametrize("error", SHORT)
 def test_where_memory_is_short_batches_shrink_and_it_is_said(
-    photos: list[inputs.Input], network: dust3r.PairNetwork, monkeypatch: pytest.MonkeyPatch, error: Exception
+    photos: list[inputs.Input], network: dust3r.PairNetwork[Any], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     encoded = pairwise.encode(network, CPU, photos, report())
     decode, batches = network.decode, []
@@ -125,7 +126,7 @@ def test_where_memory_is_short_batches_shrink_and_it_is_said(
 
 
 def test_other_errors_are_not_tried_again(
-    photos: list[inputs.Input], network: dust3r.PairNetwork, monkeypatch: pytest.MonkeyPatch
+    photos: list[inputs.Input], network: dust3r.PairNetwork[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded, asked = pairwise.encode(network, CPU, photos, report()), []
 

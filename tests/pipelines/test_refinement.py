@@ -16,6 +16,7 @@ from threer_blender.files.photo_files import find
 from threer_blender.geometry import rotations
 from threer_blender.geometry.adjustment.tracks import PairMatches
 from threer_blender.model import lens
+from threer_blender.model.engine import Stage
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Camera, Gaussians, PhotoFromMap, PointCloud, PointMap, Reconstruction
 from threer_blender.pictures.photos import pixels, read
@@ -26,16 +27,16 @@ TRUTH = {record["photo"]: record for record in json.loads((SAMPLE[0].parents[1] 
 FACTOR = 2
 
 
-def silent(_stage: str, _done: float, _total: float) -> None:
+def silent(stage: Stage, done: float, total: float) -> None:
     pass
 
 
 def true_camera(name: str) -> Camera:
     record = TRUTH[name]
     bend = lens.Distortion(record["distortion"]["model"], tuple(record["distortion"]["params"]))
-    size = (record["width"] // FACTOR, record["height"] // FACTOR)
-    numbers = (record[key] / FACTOR for key in ("fx", "fy", "cx", "cy"))
-    return Camera(name, *size, *numbers, np.array(record["world_from_camera"]), bend)
+    width, height = record["width"] // FACTOR, record["height"] // FACTOR
+    fx, fy, cx, cy = (record[key] / FACTOR for key in ("fx", "fy", "cx", "cy"))
+    return Camera(name, width, height, fx, fy, cx, cy, np.array(record["world_from_camera"]), bend)
 
 
 def network_answer(truth: Camera, random: np.random.Generator) -> tuple[Camera, PointMap]:
@@ -75,12 +76,12 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Reconstruction:
     some = [pointmap.points[pointmap.mask][::50] for _, pointmap in answers]
     cloud = PointCloud(
         np.concatenate(some),
-        np.tile(np.float32([0, 0, 1]), (sum(map(len, some)), 1)),
+        np.tile(np.array([0, 0, 1], np.float32), (sum(map(len, some)), 1)),
         np.zeros((sum(map(len, some)), 3), np.uint8),
         np.ones(sum(map(len, some)), np.float32),
         np.repeat(np.arange(len(some)), list(map(len, some))).astype(np.int32),
     )
-    cameras, pointmaps = ([answer[i] for answer in answers] for i in range(2))
+    cameras, pointmaps = [camera for camera, _ in answers], [pointmap for _, pointmap in answers]
     return Reconstruction("network", "MIT", photos, cameras, pointmaps, cloud, metric=True)
 
 

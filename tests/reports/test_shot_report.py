@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,15 +32,15 @@ def cloud(depth: float = 4.0) -> PointCloud:
     return PointCloud(positions, flat, flat.astype(np.uint8), np.ones(500, np.float32), np.zeros(500, np.int32))
 
 
-def shot(first: int = 1001, **values: object) -> Shot:
+def shot(first: int = 1001, **values: Any) -> Shot:
     """A camera that glides sideways; every frame has an error of 0.2 px."""
     random = np.random.default_rng(4)
     spread = random.uniform(0.9, 1.1, FRAMES)
     cameras = {first + i: camera(0.01 * i) for i in range(FRAMES)}
-    made = Shot(
-        "plate.####.png", "/plate", Fraction(24), FRAMES, cameras, "free", "Points shift against each other.",
-        *((scale * spread).astype(np.float32) for scale in (0.2, 0.6, 1.5, 300.0, 0.8)), first_frame=first,
-    )  # fmt: skip
+    scales = {"median_error": 0.2, "p95_error": 0.6, "worst_error": 1.5, "inliers": 300.0, "coverage": 0.8}
+    errors: dict[str, Any] = {name: (scale * spread).astype(np.float32) for name, scale in scales.items()}
+    move, reason = "free", "Points shift against each other."
+    made = Shot("plate.####.png", "/plate", Fraction(24), FRAMES, cameras, move, reason, **errors, first_frame=first)
     return replace(made, **values)
 
 

@@ -4,17 +4,20 @@ from collections.abc import Iterator
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="networks need torch")
+pytest.importorskip("torch", reason="networks need torch")
+import torch
 
-from threer_blender.engines import registry  # noqa: E402
-from threer_blender.jobs.messages import Message, Notice  # noqa: E402
-from threer_blender.model.engine import Engine  # noqa: E402
-from threer_blender.runtime import context, device  # noqa: E402
-from threer_blender.runtime.context import Context  # noqa: E402
-from threer_blender.runtime.report import Report  # noqa: E402
-from threer_blender.worker import __main__ as runtime  # noqa: E402
+from threer_blender.engines import registry
+from threer_blender.jobs.messages import Message, Notice
+from threer_blender.model.engine import Engine
+from threer_blender.model.reconstruction import Reconstruction
+from threer_blender.runtime import context, device
+from threer_blender.runtime.context import Context
+from threer_blender.runtime.report import Report
+from threer_blender.worker import __main__ as runtime
 
 LEARNED = Engine("x", "X", "X.", "MIT", True, frozenset(), ("torch",))
+RESULT = Reconstruction("x", "MIT", [], [])
 
 
 def test_the_chosen_device_computes() -> None:
@@ -43,27 +46,27 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_what_a_card_has_no_memory_for_the_processor_does(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def reconstruct(*_: object) -> str:
+    def reconstruct(*_: object) -> Reconstruction:
         asked.append(device.choose().torch.type)
         if asked[-1] == "cuda" or len(asked) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return "result"
+        return RESULT
 
     monkeypatch.setattr(registry, "run", lambda _engine: reconstruct)
     said: list[Message] = []
-    assert runtime._within_memory(LEARNED, [], {}, Report(said.append)) == ("result", {})
+    assert runtime.within_memory(LEARNED, [], {}, Report(said.append)) == (RESULT, {})
     assert asked == ["cuda", "cpu"]
     assert said == [Notice("The graphics card's memory ran out; trying again on the processor, which takes longer.")]
     with pytest.raises(torch.OutOfMemoryError):  # nothing smaller is left
-        runtime._within_memory(LEARNED, [], {}, Report(said.append))
+        runtime.within_memory(LEARNED, [], {}, Report(said.append))
 
 
 @pytest.mark.usefixtures("card")
 def test_the_card_is_kept_where_the_computers_own_memory_ran_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def reconstruct(*_: object) -> str:
+    def reconstruct(*_: object) -> Reconstruction:
         raise MemoryError
 
     monkeypatch.setattr(registry, "run", lambda _engine: reconstruct)
     with pytest.raises(MemoryError):
-        runtime._within_memory(LEARNED, [], {}, Report(lambda _message: None))
+        runtime.within_memory(LEARNED, [], {}, Report(lambda _message: None))
     assert device.choose().name == "Card"

@@ -79,6 +79,7 @@ def turned(reconstruction: Reconstruction, seed: int) -> Any:
         return replace(camera, world_from_camera=there)
 
     cloud = reconstruction.cloud
+    assert cloud is not None
     positions = (scale * cloud.positions @ rotation.T + shift).astype(np.float32)
     cloud = replace(cloud, positions=positions, normals=(cloud.normals @ rotation.T).astype(np.float32))
     return replace(reconstruction, cameras=[moved(camera) for camera in reconstruction.cameras], cloud=cloud)
@@ -90,6 +91,8 @@ def test_root(reconstruction: Reconstruction, seed: int) -> None:
     moved = turned(reconstruction, seed)
     matrix = np.array(axes.root_matrix(moved))
     scale = np.cbrt(np.linalg.det(matrix[:3, :3]))
+    assert moved.cloud is not None
+    assert reconstruction.cloud is not None
     points = moved.cloud.positions @ matrix[:3, :3].T + matrix[:3, 3]
     on_floor = reconstruction.cloud.positions[:, 1] > -1e-4
     assert np.percentile(np.abs(points[on_floor, 2]), 90) < 0.1

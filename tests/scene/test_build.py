@@ -21,7 +21,7 @@ from threer_blender.scene import build, cameras, identity, look, points
 from threer_blender.scene.changes import Changes
 
 
-def role(root: Path, wanted: Any) -> Any:
+def role(root: bpy.types.Object, wanted: str) -> Any:
     return next(child for child in root.children if child[identity.ROLE] == wanted)
 
 
@@ -37,6 +37,7 @@ def test_what_stands_in_the_scene(reconstruction: Reconstruction, tmp_path: Path
         assert shown.parent == root
         near, far = shown.data.clip_start, shown.data.clip_end
         local = np.array(shown.matrix_world.normalized().inverted() @ root.matrix_world)
+        assert reconstruction.cloud is not None
         depths = -(reconstruction.cloud.positions @ local[2, :3] + local[2, 3])
         assert 0 < near < np.percentile(depths[depths > 0], 1)
         assert far > depths.max()
@@ -212,8 +213,9 @@ def test_a_second_solve_updates_the_same_objects(reconstruction: Reconstruction,
     for shown, camera in zip(build.solved_cameras(root), better.cameras, strict=True):
         assert shown == solved[camera.photo]
         local = np.array(shown.matrix_basis) @ np.diag((1, -1, -1, 1))
-        before = reconstruction.camera(camera.photo).world_from_camera
-        assert np.abs(local - before).max() < 1e-5  # in the first solve's world
+        before = reconstruction.camera(camera.photo)
+        assert before is not None
+        assert np.abs(local - before.world_from_camera).max() < 1e-5  # in the first solve's world
         fitted = camera.width if camera.width >= camera.height else camera.height * camera.fx / camera.fy
         assert shown.data.lens == pytest.approx(36 * camera.fx / fitted, rel=1e-6)
     assert "square.png" not in bpy.data.objects

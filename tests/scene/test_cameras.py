@@ -17,7 +17,7 @@ from threer_blender.scene import build, cameras
 POINTS = np.random.default_rng(0).uniform((-2, -2, -2), (2, 0, 2), (500, 3)).astype(np.float32)
 
 
-def blender_pixels(scene: Any, root: Path, shown: Any, points: Array) -> Any:
+def blender_pixels(scene: bpy.types.Scene, root: bpy.types.Object, shown: bpy.types.Object, points: Array) -> Array:
     """Where Blender's own matrices put world points of the reconstruction, in pixels from the top left corner."""
     bpy.context.view_layer.update()
     render = scene.render

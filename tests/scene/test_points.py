@@ -117,6 +117,7 @@ def test_radii_are_the_photos_pixels(reconstruction: Reconstruction) -> None:
     cloud = reconstruction.cloud
     radius = points.radii(reconstruction)
     for number, camera in enumerate(CAMERAS):
+        assert cloud is not None
         mine = cloud.photo == number
         depth = cloud.positions[mine] @ camera.camera_from_world[2, :3] + camera.camera_from_world[2, 3]
         assert radius[mine] * camera.fx / depth == pytest.approx(4 * points.COVERING_RADIUS, rel=1e-3)

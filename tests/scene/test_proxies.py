@@ -59,6 +59,7 @@ def test_gaps_of_the_mask_stay_open(photos: Any) -> None:
 
 def test_fused_mesh_is_the_surface(reconstruction: Reconstruction) -> None:
     mesh = proxy_mesh.from_pointmaps(reconstruction)
+    assert reconstruction.cloud is not None
     cell = np.ptp(reconstruction.cloud.positions, axis=0).max() / proxy_mesh.CELLS
     near = np.linalg.norm(mesh.vertices - BALL_CENTRE, axis=1) < 2  # where most photos look
     assert near.sum() > 500

@@ -13,6 +13,7 @@ from tests.blender.world import camera, reconstruct
 from tests.scene.test_shots import moving
 from threer_blender.files import exr_file
 from threer_blender.lenses import export
+from threer_blender.model.arrays import Array
 from threer_blender.model.errors import UserError
 from threer_blender.model.lens import Distortion
 from threer_blender.model.reconstruction import Photo, Shot
@@ -84,7 +85,7 @@ def comped(frame: Any, comp: Any) -> Any:
     return pixels
 
 
-def distances(picture: Path, expected: Any) -> Any:
+def distances(picture: Array, expected: Array) -> Any:
     """Pixels between each light's middle in the picture and where it should be."""
     light = (picture[..., 0] - 0.25).clip(0, None)
     rows, columns = np.mgrid[: light.shape[0], : light.shape[1]] + 0.5

@@ -23,7 +23,9 @@ def test_each_frame_has_its_error(tmp_path: Path) -> None:
     for number in range(1, COUNT + 1):
         bpy.context.scene.frame_set(number)
         assert shown[cameras.ERROR] == pytest.approx(float(made.shots[0].median_error[number - 1]))
-    assert [round(key.co[0]) for key in shot_errors.curve(shown).keyframe_points] == list(range(1, COUNT + 1))
+    curve = shot_errors.curve(shown)
+    assert curve is not None
+    assert [round(key.co[0]) for key in curve.keyframe_points] == list(range(1, COUNT + 1))
     assert shot_errors.details(shown, 5) == shot_errors.FrameDetails(12, 0.6)
     assert set(shot_errors.suspicious(shown)) == {4, 5}
     assert ("Move", "free. Points shift.") in shot_errors.said(shown)
@@ -48,9 +50,10 @@ def test_a_second_solve_brings_its_own_errors(tmp_path: Path) -> None:
     better = np.full(COUNT, 0.1, np.float32)
     better[0] = np.nan
     shown = built(filmed(tmp_path, median_error=better, inliers=np.full(COUNT, 200, np.float32)))
-    keys = shot_errors.curve(shown).keyframe_points
-    assert [round(key.co[0]) for key in keys] == list(range(2, COUNT + 1))
-    np.testing.assert_allclose([key.co[1] for key in keys], 0.1)
+    curve = shot_errors.curve(shown)
+    assert curve is not None
+    assert [round(key.co[0]) for key in curve.keyframe_points] == list(range(2, COUNT + 1))
+    np.testing.assert_allclose([key.co[1] for key in curve.keyframe_points], 0.1)
     assert shot_errors.suspicious(shown) == {}
 
 

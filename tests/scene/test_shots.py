@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.blender.world import camera, looking_at, reconstruct
 from tests.scene.test_cameras import POINTS, blender_pixels
 from threer_blender.model.lens import Distortion
 from threer_blender.model.reconstruction import Photo, Shot
-from threer_blender.scene import build, cameras, shots
+from threer_blender.scene import axes, build, cameras, shots
 
 SIZE = (320, 240)
 FRAMES = {  # frame 4 is unknown
@@ -51,11 +52,11 @@ def write_film(path: Path, pictures: Any) -> Any:
 def filmed(film: Any) -> Any:
     """A reconstruction of two frames of the video, and the camera of five of them."""
     photos = [Photo(FRAMES[n].photo, str(film), *SIZE, sha256=f"{n:064x}", frame=n) for n in (2, 6)]
-    shot = Shot("clip.mp4", str(film), 29.97, 9, FRAMES)
+    shot = Shot("clip.mp4", str(film), Fraction(30000, 1001), 9, FRAMES)
     return reconstruct(photos, [FRAMES[2], FRAMES[6]], step=4, shots=[shot])
 
 
-def moving(root: Path) -> Any:
+def moving(root: bpy.types.Object) -> Any:
     (shown,) = (child for child in root.children if cameras.FRAMES in child)
     return shown
 
@@ -83,7 +84,7 @@ def test_an_unknown_frame_lies_between_its_neighbours(filmed: Any, tmp_path: Pat
     bpy.context.scene.frame_set(4)
     forward = np.array(moving(root).matrix_basis)[:3, 2]
     before, after = (-FRAMES[n].world_from_camera[:3, 2] for n in (3, 5))
-    middle = np.array(shots.axes.camera_matrix(FRAMES[3]))[:3, 2], np.array(shots.axes.camera_matrix(FRAMES[5]))[:3, 2]
+    middle = np.array(axes.camera_matrix(FRAMES[3]))[:3, 2], np.array(axes.camera_matrix(FRAMES[5]))[:3, 2]
     assert forward @ (middle[0] + middle[1]) / np.linalg.norm(middle[0] + middle[1]) > 0.999
     assert before @ after > 0.9
 
@@ -130,8 +131,8 @@ def test_a_phone_held_upright(film: Any, tmp_path: Path) -> None:
     content[matrix : matrix + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in clockwise)
     film.write_bytes(content)
     upright = {n: replace(c, width=SIZE[1], height=SIZE[0], cx=c.cy, cy=c.cx) for n, c in FRAMES.items()}
-    photo = Photo(FRAMES[2].photo, str(film), *reversed(SIZE), sha256=f"{2:064x}", frame=2)
-    shot = Shot("clip.mp4", str(film), 30.0, 9, upright)
+    photo = Photo(FRAMES[2].photo, str(film), SIZE[1], SIZE[0], sha256=f"{2:064x}", frame=2)
+    shot = Shot("clip.mp4", str(film), Fraction(30), 9, upright)
     root = build.build(reconstruct([photo], [upright[2]], step=4, shots=[shot]), tmp_path)
     (background,) = moving(root).data.background_images
     assert tuple(background.clip.size) == tuple(reversed(SIZE))
@@ -214,7 +215,7 @@ def test_what_blender_undistorts_lies_where_the_camera_sees_it(tmp_path: Path, m
     picture = (255 * np.sum(dots, axis=0)).clip(0, 255).astype(np.uint8)
     path = write_film(tmp_path / "bent.mp4", 3 * [picture])
     photo = Photo(bent.photo, str(path), *SIZE, sha256=f"{1:064x}", frame=1)
-    shot = Shot("bent.mp4", str(path), 30.0, 3, {1: bent})
+    shot = Shot("bent.mp4", str(path), Fraction(30), 3, {1: bent})
     root = build.build(reconstruct([photo], [bent], step=4, shots=[shot]), tmp_path)
     (background,) = moving(root).data.background_images
     assert background.clip_user.use_render_undistorted

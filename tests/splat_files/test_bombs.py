@@ -5,6 +5,7 @@ import json
 import os
 import struct
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def zstd_bomb(count: int = 400) -> Any:
     return spz_head(count, 4, 0, 5) + struct.pack("<I12x", 32) + table + frame * 5
 
 
-FILES = {
+FILES: dict[str, Callable[[], bytes]] = {
     "gzip.spz": lambda: gzip.compress(spz_head(50_000_000) + bytes(300 << 20), 9),
     "count.spz": lambda: gzip.compress(spz_head(0xFFFFFFFF)),
     "zstd.spz": zstd_bomb,

@@ -1,5 +1,6 @@
 """Splat files as other programs write them hold the splats that they were made from: twenty of each kind."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -250,7 +251,8 @@ def seen_in(gaussians: Any, matrix: Array) -> Any:
 
 
 def _basis(directions: Array) -> Any:
-    functions = spherical_harmonics.basis(*directions.T, 2)
+    x, y, z = directions.T
+    functions = spherical_harmonics.basis(x, y, z, 2)
     return np.stack([np.broadcast_to(function, len(directions)) for function in functions], axis=1)
 
 
@@ -344,7 +346,7 @@ def test_levels_of_detail(tmp_path: Path, seed: int) -> None:
     far = {"lods": {"1": {"file": 2, "offset": 20, "count": 5}}}
     tree = {"children": [near, {"children": [beyond, far]}]}
     meta = {"version": 1, "lodLevels": 2, "filenames": names[:3], "tree": tree, "environment": names[3]}
-    (tmp_path / "lod-meta.json").write_text(variants.json.dumps(meta), "utf-8")
+    (tmp_path / "lod-meta.json").write_text(json.dumps(meta), "utf-8")
     file = splat_files.read(tmp_path / "lod-meta.json", codecs())
     expected = np.concatenate([parts[0].means[:40], parts[1].means[20:], parts[2].means[20:25], parts[3].means])
     assert np.sort(file.gaussians.means, axis=0) == pytest.approx(np.sort(expected, axis=0), abs=5e-4)

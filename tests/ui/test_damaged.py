@@ -4,6 +4,7 @@ import copy
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def test_importing_a_damaged_result(
     assert addon.current().error.endswith(sentence)
 
 
-JUNK = (None, True, 0, -1, 1e308, 2**70, "", "\ud800", "../../etc", [], {}, [[1]])
+JUNK: tuple[Any, ...] = (None, True, 0, -1, 1e308, 2**70, "", "\ud800", "../../etc", [], {}, [[1]])
 
 
 def leaves(value: Any, path: Any = ()) -> Iterator[Any]:
@@ -96,7 +97,7 @@ def test_whatever_stands_in_a_result_it_is_built_or_refused(tmp_path: Path) -> N
     """Every entry of scene.json is replaced by everything that it should not be."""
     photos = write_photos(tmp_path / "shot", CAMERAS[:2])
     photos[0] = replace(photos[0], sensor_width=36.0, focal=300.0)
-    shot = Shot("clip.mp4", photos[0].path, 29.97, 9, {7: CAMERAS[1], 8: CAMERAS[0]})
+    shot = Shot("clip.mp4", photos[0].path, Fraction(30000, 1001), 9, {7: CAMERAS[1], 8: CAMERAS[0]})
     whole = reconstruct(photos, CAMERAS[:2], step=32, shots=[shot], notes=["A note."], timings={"cameras": 1.0})
     folder = bundle.write(whole, tmp_path / "result")
     scene = json.loads((folder / bundle_folder.SCENE).read_text("utf-8"))

@@ -146,6 +146,7 @@ class AnotherBlender:
 
     def hear(self, said: Any) -> Any:
         """Waits for the next thing said of which `said` holds."""
+        assert self.process.stdout is not None
         for line in self.process.stdout:
             word, _, values = line.partition(" ")
             if word == "said" and said(heard := json.loads(values)):
@@ -155,6 +156,7 @@ class AnotherBlender:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+        assert self.process.stdout is not None
         self.process.stdout.close()
 
 

@@ -99,7 +99,9 @@ def test_in_background_the_button_blocks_and_works(addon: Any, shot: Path, data_
     assert addon.current().queue.tasks == addon.current().arrived == addon.current().offered == []
     found = part("ui.summary").summary(root)
     assert (found.registered, found.chosen) == (len(CAMERAS), len(CAMERAS))
-    assert found.points == len(bundle.read(part("ui.summary").bundle(root)).cloud)
+    cloud = bundle.read(part("ui.summary").bundle(root)).cloud
+    assert cloud is not None
+    assert found.points == len(cloud)
     assert found.notes == []
 
 

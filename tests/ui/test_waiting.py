@@ -13,7 +13,7 @@ from tests.blender.drawn import engines, panel, preferences
 from tests.blender.extension import ADDON, enable, part, start, until
 from tests.processes import gone
 from threer_blender.host.environment import Runtime
-from threer_blender.jobs.messages import Request, from_line
+from threer_blender.jobs.messages import Failed, Request, from_line
 from threer_blender.jobs.process import Job
 from threer_blender.ui import known as known_things
 
@@ -77,7 +77,7 @@ def test_a_request_longer_than_a_pipe_holds_is_sent_on_a_thread(tmp_path: Path) 
     deaf = tmp_path / "python"
     deaf.write_text("#!/bin/sh\nexec sleep 600\n")
     deaf.chmod(0o755)
-    begun = []
+    begun: list[Job] = []
     asked = Request(["x" * 3_000_000], "fake", str(tmp_path / "result"))
     thread = threading.Thread(
         target=lambda: begun.append(Job(asked, Runtime(deaf, ()), tmp_path / "home")), daemon=True
@@ -86,6 +86,7 @@ def test_a_request_longer_than_a_pipe_holds_is_sent_on_a_thread(tmp_path: Path) 
     thread.join(30)
     assert begun
     begun[0].close()
+    assert isinstance(begun[0].ended, Failed)
     assert begun[0].ended.kind == "cancelled"
     assert gone(begun[0].pid)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tests.sample_photos import SAMPLE
+from threer_blender.model.arrays import Array
 
 from . import window as real
 
@@ -100,10 +101,10 @@ def look_at_the_result(artist: Any) -> None:
     line_up(cloud[top:bottom, left:right], plate[top:bottom, left:right])
 
 
-def colorful(picture: Path) -> Any:
+def colorful(picture: Array) -> bool:
     """Whether the viewport shows more than grey things."""
     viewport = picture[150:800, 60:1000]
-    return np.ptp(viewport, axis=2).mean() > 5
+    return bool(np.ptp(viewport, axis=2).mean() > 5)
 
 
 FRAME = f"""

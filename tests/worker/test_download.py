@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,9 +38,9 @@ def silent(_done: int, _total: int) -> None:
     pass
 
 
-def fetch(server: Server, target: Path, progress: Callable[[int, int], None] = silent, **known: object) -> str:
-    expected = {"size": len(CONTENT), "sha256": HASH, **known}
-    return download.fetch(File(server.url, **expected), target, progress, pause=0.001)  # type: ignore[arg-type]
+def fetch(server: Server, target: Path, progress: Callable[[int, int], None] = silent, **known: Any) -> str:
+    expected: dict[str, Any] = {"size": len(CONTENT), "sha256": HASH, **known}
+    return download.fetch(File(server.url, **expected), target, progress, pause=0.001)
 
 
 def noted(target: Path, name: str) -> Path:
@@ -104,7 +107,7 @@ def test_a_server_without_ranges_starts_again(server: Server, target: Path) -> N
 
 
 @pytest.mark.parametrize("known", [{}, {"size": 0, "sha256": ""}])
-def test_parts_of_two_versions_are_never_joined(server: Server, target: Path, known: dict[str, object]) -> None:
+def test_parts_of_two_versions_are_never_joined(server: Server, target: Path, known: dict[str, Any]) -> None:
     server.content, server.etag, server.breaks = CONTENT[::-1], '"old"', [400_000] + [0] * 10
     with pytest.raises(UserError, match="broke off"):
         fetch(server, target, **known)
@@ -191,9 +194,7 @@ def test_a_busy_server_is_asked_again(server: Server, target: Path) -> None:
         (403, {"terms_url": "https://x.org/terms", "token": "hf_secret"}, r"refused your token \(403\)"),
     ],
 )
-def test_refusals_say_what_to_do(
-    server: Server, target: Path, code: int, more: dict[str, object], sentence: str
-) -> None:
+def test_refusals_say_what_to_do(server: Server, target: Path, code: int, more: dict[str, Any], sentence: str) -> None:
     server.codes = [code]
     with pytest.raises(UserError, match=sentence) as refused:
         fetch(server, target, **more)
@@ -222,13 +223,13 @@ def test_the_token_follows_a_redirect_within_its_host(server: Server, target: Pa
 
 
 def test_a_redirect_to_what_is_not_secure_is_refused() -> None:
-    asked = download.Request("https://packages.example/net.bin", headers={"Authorization": "Bearer hf_secret"})
+    asked = urllib.request.Request("https://packages.example/net.bin", headers={"Authorization": "Bearer hf_secret"})
     with pytest.raises(UserError, match=r"packages\.example sends on to an address that is not secure"):
         download._Redirect().redirect_request(asked, None, 302, "Found", {}, "http://packages.example/net.bin")
 
 
 def test_a_full_disk_is_noticed_before(server: Server, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download.shutil, "disk_usage", lambda _path: type("Usage", (), {"free": 1000}))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: type("Usage", (), {"free": 1000}))
     with pytest.raises(UserError, match="make room"):
         fetch(server, target)
 

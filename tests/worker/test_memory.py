@@ -25,7 +25,7 @@ def run(monkeypatch: pytest.MonkeyPatch, error: Exception, fits: str) -> tuple[l
 
     said: list[Message] = []
     monkeypatch.setattr(registry, "run", lambda _engine: reconstruct)
-    result = runtime._within_memory(ENGINE, [], {"quality": "high"}, Report(said.append))
+    result = runtime.within_memory(ENGINE, [], {"quality": "high"}, Report(said.append))
     return said, result
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib  # noqa: F401  (pycolmap brings a zlib of its own; Python's must be loaded first)
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def photographed(path: Path, picture: Array, orientation: int = 1) -> Photo:
     stored = np.ascontiguousarray(np.rot90(picture, {1: 0, 3: 2, 6: 1, 8: -1}[orientation]))
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
-    options = {} if path.suffix == ".png" else {"quality": 97}
+    options: dict[str, Any] = {} if path.suffix == ".png" else {"quality": 97}
     Image.fromarray(stored).save(path, exif=exif.tobytes(), **options)
     return photos.read([path], silent).accepted[0]
 

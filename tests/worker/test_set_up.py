@@ -87,7 +87,7 @@ class StandIn:
 @pytest.fixture
 def uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     monkeypatch.setenv("THREER_HOME", str(tmp_path))
-    for name in set_up.OWN_INDEX:
+    for name in environment.OWN_INDEX:
         monkeypatch.delenv(name, raising=False)
     stand_in = StandIn(tmp_path)
     monkeypatch.setattr(set_up, "UV", {(platform.system(), platform.machine()): stand_in.published})

@@ -30,6 +30,8 @@ MEGABYTES = 1_000_000
 def load(name: str, path: Path) -> Any:
     """A Python file that is in no package, as a module."""
     spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
     sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[name])
     return sys.modules[name]
@@ -58,6 +60,13 @@ def manifest(zipped: zipfile.ZipFile) -> dict[str, Any]:
     return tomllib.loads(zipped.read("blender_manifest.toml").decode())
 
 
+def first_word(requirement: str) -> str:
+    """The name of the package that a requirement is for."""
+    name = re.match(r"[\w-]+", requirement)
+    assert name is not None
+    return name[0]
+
+
 def declared_wheels(zipped: zipfile.ZipFile) -> list[str]:
     return [wheel.removeprefix("./") for wheel in manifest(zipped).get("wheels", [])]
 
@@ -69,7 +78,7 @@ def wheel_info(zipped: zipfile.ZipFile, wheel: str, name: str) -> str:
         return opened.read(path).decode()
 
 
-def test_nothing_unneeded_and_nothing_missing(zipped: Path) -> None:
+def test_nothing_unneeded_and_nothing_missing(zipped: zipfile.ZipFile) -> None:
     tracked = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "threer_blender", "__init__.py", "LICENSE"],
         cwd=ROOT,
@@ -81,24 +90,25 @@ def test_nothing_unneeded_and_nothing_missing(zipped: Path) -> None:
     assert sorted(zipped.namelist()) == sorted(expected)
 
 
-def test_size(zipped: Path) -> None:
+def test_size(zipped: zipfile.ZipFile) -> None:
     carries = bool(manifest(zipped).get("wheels"))
+    assert zipped.filename is not None
     assert Path(zipped.filename).stat().st_size < (150 if carries else 1) * MEGABYTES
 
 
-def test_wheels_bring_each_other_and_take_blenders_numpy(zipped: Path) -> None:
+def test_wheels_bring_each_other_and_take_blenders_numpy(zipped: zipfile.ZipFile) -> None:
     """Whatever a wheel requires is another carried wheel, or numpy as Blender has it: 1.24 in 4.2, 2.2 from 5.1 on."""
     wheels = declared_wheels(zipped)
     carried = {name.rsplit("/")[-1].split("-")[0].lower().replace("_", "-") for name in wheels}
     for wheel in wheels:
         for needed in re.findall(r"^Requires-Dist: ([^;\n]+)$", wheel_info(zipped, wheel, "METADATA"), re.MULTILINE):
-            name = re.match(r"[\w-]+", needed)[0]
+            name = first_word(needed)
             assert name.replace("_", "-") in carried | {"numpy"}
             if name == "numpy" and (lowest := re.search(r">=(\d+)\.(\d+)", needed)):
                 assert (int(lowest[1]), int(lowest[2])) <= ((1, 24) if "-cp311-" in wheel else (2, 2))
 
 
-def test_wheels_only_need_unpacking(zipped: Path) -> None:
+def test_wheels_only_need_unpacking(zipped: zipfile.ZipFile) -> None:
     """Blender 4.2 unpacks wheels as they are: what pip would move elsewhere is not found, above all Windows' DLLs."""
     for wheel in declared_wheels(zipped):
         with zipped.open(wheel) as file, zipfile.ZipFile(file) as opened:
@@ -111,7 +121,9 @@ def test_wheels_only_need_unpacking(zipped: Path) -> None:
 
 def test_without_symbols_a_library_still_works(tmp_path: Path) -> None:
     """This Python's own modules: as large as their segments, loaded and run by another Python."""
-    found = importlib.util.find_spec("_json").origin
+    spec = importlib.util.find_spec("_json")
+    assert spec is not None
+    found = spec.origin
     if found is None or not Path(found).read_bytes().startswith(b"\x7fELF"):
         pytest.skip("here is no shared library of Linux")
     content = Path(found).read_bytes()
@@ -125,7 +137,7 @@ def test_without_symbols_a_library_still_works(tmp_path: Path) -> None:
     assert ran.stdout.startswith(str(tmp_path))
 
 
-def test_wheels_are_for_the_zips_blender(zipped: Path) -> None:
+def test_wheels_are_for_the_zips_blender(zipped: zipfile.ZipFile) -> None:
     """One platform and one Python a zip, and every module that the classical engine requires."""
     fields = manifest(zipped)
     if "wheels" not in fields:
@@ -139,7 +151,7 @@ def test_wheels_are_for_the_zips_blender(zipped: Path) -> None:
     assert all(re.search(f"-{python}-{python}-|-cp311-abi3-", name) and tag in name for name in names)
 
 
-def test_manifest(zipped: Path) -> None:
+def test_manifest(zipped: zipfile.ZipFile) -> None:
     fields = manifest(zipped)
     assert fields["version"] == threer_blender.__version__
     assert fields["license"] == ["SPDX:GPL-3.0-or-later"]
@@ -155,7 +167,7 @@ def test_lock_pins_what_the_project_requires() -> None:
     lock = (ROOT / "wheels" / "lock.txt").read_text("utf-8")
     pinned = dict(re.findall(r"^([\w-]+)==(\S+)", lock, re.MULTILINE))
     with (ROOT / "pyproject.toml").open("rb") as file:
-        required = {re.match(r"[\w-]+", each)[0] for each in tomllib.load(file)["project"]["dependencies"]}
+        required = {first_word(each) for each in tomllib.load(file)["project"]["dependencies"]}
     assert set(pinned) == required - {"numpy"} | {"llvmlite"}
     targets = [target for target in build_zips.TARGETS.values() if target.generation]
     for entry in re.split(r"\n(?=[\w-]+==)", lock)[1:]:

@@ -181,10 +181,10 @@ def _solved(
 ) -> tuple[Reconstruction, dict[str, Any]]:
     """What the engine makes of the photos, with the shots that are among them, and the options it was made with."""
     if all(photo.frame is None for photo in photos):
-        return _within_memory(engine, photos, options, report)
+        return within_memory(engine, photos, options, report)
     if environment.absent(("numba", "pycolmap")):
         report.warn("The camera was not tracked between the solved frames: that needs the packages numba and pycolmap.")
-        return _within_memory(engine, photos, options, report)
+        return within_memory(engine, photos, options, report)
     from . import shots
 
     videos = shots.track(photos, options, lambda done, total: report(TRACKING, done, total))
@@ -193,14 +193,14 @@ def _solved(
     if turning is not None:
         return turning, options
     try:
-        reconstruction, options = _within_memory(engine, photos, options, report)
+        reconstruction, options = within_memory(engine, photos, options, report)
     except UserError as error:
         return shots.instead_of(engine, photos, videos, error, adjusting), options
     solved = shots.solve(reconstruction, videos, options, report.warn, adjusting)
     return replace(reconstruction, shots=solved), options
 
 
-def _within_memory(
+def within_memory(
     engine: Engine, photos: Sequence[Photo], options: dict[str, Any], report: Report
 ) -> tuple[Reconstruction, dict[str, Any]]:
     """What the engine makes of the photos, and with which options: lighter ones where memory ran out, which is said.

@@ -23,7 +23,7 @@ BARREL = lens.Distortion("RADIAL", (-0.12, 0.03))
 def look_at(centre: Float, target: Float) -> Float:
     """(4, 4) world_from_camera."""
     forward = (target - centre) / np.linalg.norm(target - centre)
-    right = np.cross([0, 1, 0], forward)
+    right = np.cross([0.0, 1.0, 0.0], forward)
     right /= np.linalg.norm(right)
     pose = np.eye(4)
     pose[:3] = np.column_stack([right, np.cross(forward, right), forward, centre])

@@ -3,7 +3,7 @@ comes out as one, whatever its length."""
 
 import itertools
 import tracemalloc
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,13 +60,19 @@ def alike(views: list[oracle.View]) -> Array:
     return values @ values.T
 
 
+def each(solution: chunks.ChunkedViews) -> Iterator[ViewPrediction]:
+    """The predictions of all photos, one at a time."""
+    return (solution[index] for index in range(len(solution)))
+
+
 def peak(count: int, folder: Path) -> int:
     """Bytes that solving and reading a capture take at most."""
     capture = Capture(count)
     loops = capture.loops()
     tracemalloc.start()
     try:
-        for _ in chunks.solve(count, capture.predict, SETTINGS, folder, loops):
+        solution = chunks.solve(count, capture.predict, SETTINGS, folder, loops)
+        for _ in each(solution):
             pass
         return tracemalloc.get_traced_memory()[1]
     finally:
@@ -90,9 +96,9 @@ def test_four_hundred_frames_come_out_as_one(tmp_path: Path) -> None:
     assert loops
     assert max(capture.asked) <= SETTINGS.size
     assert 0.6 < solution.agreement < 1
-    views = list(solution)
+    views = list(each(solution))
     assert len(views) == 400
-    error = capture.errors(solution)
+    error = capture.errors(views)
     assert np.sqrt((error**2).mean()) < 0.08  # of a way of 27 around a room of 10
     # No seam shows: from frame to frame the camera moves as it did, and the room is as deep as it was, all along.
     places = np.stack([view.world_from_camera[:3, 3] for view in views])
@@ -114,7 +120,7 @@ def test_closing_loops_straightens_a_long_capture(tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir()
     left_open = chunks.solve(360, capture.predict, SETTINGS, tmp_path / "open")
     closed = chunks.solve(360, capture.predict, SETTINGS, tmp_path / "closed", capture.loops())
-    assert (capture.errors(closed) ** 2).mean() < 0.7 * (capture.errors(left_open) ** 2).mean()
+    assert (capture.errors(each(closed)) ** 2).mean() < 0.7 * (capture.errors(each(left_open)) ** 2).mean()
 
 
 def test_a_false_loop_is_not_believed() -> None:

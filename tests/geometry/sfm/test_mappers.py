@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from threer_blender.geometry.features.database import Matched
 from threer_blender.geometry.sfm import mappers
+from threer_blender.geometry.sfm.model_selection import Model
 from threer_blender.model.errors import Cancelled
 from threer_blender.model.reconstruction import Photo
 
@@ -24,7 +26,7 @@ def test_a_running_call_is_cancelled_not_waited_for() -> None:
     """`progress` raises from the middle of one call; the call must not go on to its end."""
     finished = []
 
-    def endless(_path: Path, _count: int, token: mappers.Token, progress: Callable[[], None]) -> list[mappers.Model]:
+    def endless(_path: Path, _count: int, token: mappers.Token, progress: Callable[[], None]) -> list[Model]:
         while not token.is_cancelled:
             progress()
             time.sleep(0.01)
@@ -46,9 +48,9 @@ def test_a_running_call_is_cancelled_not_waited_for() -> None:
 
 
 def test_progress_counts_photos_and_no_more_than_there_are() -> None:
-    counts = []
+    counts: list[Any] = []
 
-    def busy(_path: Path, _count: int, _token: mappers.Token, progress: Callable[[], None]) -> list[mappers.Model]:
+    def busy(_path: Path, _count: int, _token: mappers.Token, progress: Callable[[], None]) -> list[Model]:
         for _ in range(5):
             progress()
             time.sleep(0.15)

@@ -38,7 +38,7 @@ TINY = FeatureSettings(long_side=480, features=1500)
 LATER = Stage("later", "Later")
 
 
-def silent(_stage: str, _done: float, _total: float) -> None:
+def silent(stage: Stage, done: float, total: float) -> None:
     """A report that nobody reads."""
 
 
@@ -357,9 +357,11 @@ def test_photos_without_overlap_are_refused(tmp_path: Path) -> None:
 def test_cancel_ends_every_stage(stage: Stage, table: list[Photo], tmp_path: Path) -> None:
     seen: list[Stage] = []
 
-    def report(name: Stage, _done: float, _total: float) -> None:
-        seen.append(name)
-        if name == stage:
+    ends_at = stage
+
+    def report(stage: Stage, done: float, total: float) -> None:  # noqa: ARG001 (names of ReportStage)
+        seen.append(stage)
+        if stage == ends_at:
             raise Cancelled
 
     with pytest.raises(Cancelled):

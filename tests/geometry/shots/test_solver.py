@@ -1,7 +1,6 @@
 """The camera of every frame from made tracks: each kind of move is named, and found to what the noise allows."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,13 @@ from threer_blender.model.lens import Distortion
 from . import made
 
 
-def solve_turning(shot: Path, focal: Any = None) -> Any:
+def solve_turning(shot: made.Made, focal: Any = None) -> Any:
     kind = solver.kind_of(shot.tracks, focal)
     assert not kind.translates
     return solver.solve_turning(shot.tracks, kind, focal)
 
 
-def keys(shot: Path, every: int = 5, focal: float = 1.01, place: float = 0.01, seed: int = 0) -> Any:
+def keys(shot: made.Made, every: int = 5, focal: float = 1.01, place: float = 0.01, seed: int = 0) -> Any:
     """Some of the true cameras, with what an engine gets wrong."""
     random = np.random.default_rng(seed)
     solved = {}
@@ -31,11 +30,11 @@ def keys(shot: Path, every: int = 5, focal: float = 1.01, place: float = 0.01, s
     return solved
 
 
-def focal_errors(solution: Any, shot: Path) -> Any:
+def focal_errors(solution: Any, shot: made.Made) -> Any:
     return np.array([abs(camera.fx / shot.cameras[number].fx - 1) for number, camera in solution.cameras.items()])
 
 
-def turned_wrong(solution: Any, shot: Path) -> Any:
+def turned_wrong(solution: Any, shot: made.Made) -> Any:
     return made.rotation_errors(solution.cameras.values(), [shot.cameras[number] for number in solution.cameras])
 
 

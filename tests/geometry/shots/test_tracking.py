@@ -1,13 +1,13 @@
 """Points followed through pictures that are moved by known amounts."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from threer_blender.geometry.shots import tracking
-from threer_blender.geometry.shots.tracking import Frame
+from threer_blender.geometry.shots.tracking import Frame, ShotTracks
+from threer_blender.model.arrays import Array
 
 WIDTH, HEIGHT = 240, 160
 STEP = (3.4, -1.3)  # pixels per frame
@@ -38,7 +38,7 @@ def track(pictures: Any, mask: Any = None) -> Any:
     return tracking.track([Frame(i + 1, picture, mask) for i, picture in enumerate(pictures)], (WIDTH, HEIGHT))
 
 
-def drift(shot: Path) -> Any:
+def drift(shot: ShotTracks) -> Array:
     """(M,) pixels by which observations are off from where their point's first one says."""
     tracks = shot.tracks
     first = np.searchsorted(tracks.point, np.arange(len(tracks)))[tracks.point]

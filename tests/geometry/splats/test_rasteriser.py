@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="splats are tested where torch is installed")
+pytest.importorskip("torch", reason="splats are tested where torch is installed")
+import torch
+from torch import Tensor
 
-from torch import Tensor  # noqa: E402
-
-from threer_blender.geometry.splats import rasteriser  # noqa: E402
-from threer_blender.geometry.splats.footprints import Footprints  # noqa: E402
-from threer_blender.geometry.splats.rasteriser import Picture, Splats  # noqa: E402
+from threer_blender.geometry.splats import rasteriser
+from threer_blender.geometry.splats.footprints import Footprints
+from threer_blender.geometry.splats.rasteriser import Picture, Splats
 
 SIZE = (64, 48)
 Inputs = dict[str, Tensor]
@@ -129,7 +129,7 @@ def test_moving_the_camera_is_moving_the_world() -> None:
         torch.stack([pose[2, 1] - pose[1, 2], pose[0, 2] - pose[2, 0], pose[1, 0] - pose[0, 1]]),
     )
     w, (x, y, z) = math.cos(half), math.sin(half) * axis / axis.norm()
-    b, c, d, a = *inputs["rotations"][:, 1:].T, inputs["rotations"][:, 0]
+    a, b, c, d = inputs["rotations"].T
     product = [w * a - x * b - y * c - z * d, w * b + x * a + y * d - z * c]
     moved["rotations"] = torch.stack([*product, w * c - x * d + y * a + z * b, w * d + x * c - y * b + z * a], 1)
     assert (render(moved).colour - render(inputs).colour).abs().max() < 1e-4

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="splats are tested where torch is installed")
+pytest.importorskip("torch", reason="splats are tested where torch is installed")
+import torch
 
-from threer_blender.geometry.splats import rasteriser_cpu  # noqa: E402
-from threer_blender.geometry.splats.footprints import Footprints  # noqa: E402
-from threer_blender.model.splat_rendering import ALPHA_LEAST, ALPHA_MOST  # noqa: E402
+from threer_blender.geometry.splats import rasteriser_cpu
+from threer_blender.geometry.splats.footprints import Footprints
+from threer_blender.model.splat_rendering import ALPHA_LEAST, ALPHA_MOST
 
 
 def test_one_gaussian_is_its_formula() -> None:

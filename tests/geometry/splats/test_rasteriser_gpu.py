@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="splats are tested where torch is installed")
+pytest.importorskip("torch", reason="splats are tested where torch is installed")
+import torch
+from torch import Tensor
 
-from torch import Tensor  # noqa: E402
-
-from threer_blender.geometry.splats import rasteriser_cpu, rasteriser_gpu  # noqa: E402
-from threer_blender.geometry.splats.footprints import Footprints  # noqa: E402
+from threer_blender.geometry.splats import rasteriser_cpu, rasteriser_gpu
+from threer_blender.geometry.splats.footprints import Footprints
 
 
 @pytest.fixture

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="splats are tested where torch is installed")
+pytest.importorskip("torch", reason="splats are tested where torch is installed")
+import torch
 
-from threer_blender.geometry.splats import training  # noqa: E402
-from threer_blender.geometry.splats.start import Start  # noqa: E402
-from threer_blender.geometry.splats.training import Training, TrainingSettings, View, improve  # noqa: E402
-from threer_blender.model.arrays import FloatArray  # noqa: E402
+from threer_blender.geometry.splats import training
+from threer_blender.geometry.splats.start import Start
+from threer_blender.geometry.splats.training import Training, TrainingSettings, View, improve
+from threer_blender.model.arrays import FloatArray
 
 CPU = torch.device("cpu")
 SIZE = (64, 48)
@@ -157,10 +158,13 @@ def test_it_ends_when_the_spared_photo_gains_nothing(monkeypatch: pytest.MonkeyP
     truth = wall()
     views = photos(truth)
     noise = noisy(views[:4])
-    seen = []
-    result = improve(
-        truth, [*noise, views[4]], TrainingSettings(1000, 0), CPU, lambda _, done: bool(seen.append(done)), 4
-    )
+    seen: list[int] = []
+
+    def step(_training: Training, done: int) -> bool:
+        seen.append(done)
+        return False
+
+    result = improve(truth, [*noise, views[4]], TrainingSettings(1000, 0), CPU, step, 4)
     assert len(seen) == 5 * (1 + training.PATIENCE)
     after = Training(truth, noise, TrainingSettings(1000, 0), CPU)
     for _ in range(len(seen)):

@@ -120,8 +120,8 @@ def test_pictures_of_other_sizes_and_turned_cameras() -> None:
 
 def test_no_sparse_points() -> None:
     """Without points the range comes from the cameras alone."""
-    none = {"sparse_points": np.zeros((0, 3)), "sparse_ids": np.zeros(0, np.int64)}
-    views = [replace(view, **none) for view in views_of(shots_of(3))]
+    no_points, no_ids = np.zeros((0, 3)), np.zeros(0, np.int64)
+    views = [replace(view, sparse_points=no_points, sparse_ids=no_ids) for view in views_of(shots_of(3))]
     found = dense.estimate_depths(views, dense.STANDARD, silent)[1]
     trusted = found.confidence >= dense.TRUSTED
     assert trusted.mean() > 0.75

@@ -46,8 +46,8 @@ def test_sources_share_points_at_a_good_angle() -> None:
 
 
 def test_sources_without_points_are_neighbours() -> None:
-    none = {"sparse_points": np.zeros((0, 3)), "sparse_ids": np.zeros(0, np.int64)}
-    views = [replace(view, **none) for view in views_of(synthetic.shots(5, 48, 36, 10))]
+    points, ids = np.zeros((0, 3)), np.zeros(0, np.int64)
+    views = [replace(view, sparse_points=points, sparse_ids=ids) for view in views_of(synthetic.shots(5, 48, 36, 10))]
     assert select_sources(views[:2], 4) == [[1], [0]]
     assert set(select_sources(views, 2)[2]) == {1, 3}
 

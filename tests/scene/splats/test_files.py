@@ -40,7 +40,9 @@ def test_import_and_export_return_the_file(tmp_path: Path, ending: str) -> None:
 
 
 def test_up_in_the_file_is_up_in_blender(tmp_path: Path) -> None:
-    splat_files.write(replace(random_gaussians(2), means=np.float32([[0, -1, 0], [0, 0, 3]])), tmp_path / "a.ply")
+    splat_files.write(
+        replace(random_gaussians(2), means=np.array([[0, -1, 0], [0, 0, 3]], np.float32)), tmp_path / "a.ply"
+    )
     placed, _ = files.import_file(tmp_path / "a.ply", bpy.context.scene)
     bpy.context.view_layer.update()
     up, forward = (placed.matrix_world @ point.vector for point in placed.data.attributes["position"].data)
@@ -172,7 +174,7 @@ def with_splats(reconstruction: Reconstruction) -> Any:
     return replace(reconstruction, gaussians=gaussians)
 
 
-def splats_of(root: Path) -> Any:
+def splats_of(root: bpy.types.Object) -> Any:
     return next(child for child in root.children if child[identity.ROLE] == identity.SPLATS)
 
 
@@ -217,6 +219,7 @@ def test_a_bundle_of_plain_gaussians(with_splats: Any, tmp_path: Path) -> None:
     plain = replace(with_splats, gaussians=random_gaussians(20))
     bundle.write(plain, tmp_path / "b")
     found = bundle.read(tmp_path / "b").gaussians
+    assert found is not None
     assert found.confidence is None
     assert found.photo is None
     wrong = replace(plain.gaussians, photo=np.full(20, 99, np.int32))
