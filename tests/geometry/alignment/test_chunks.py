@@ -3,7 +3,7 @@ comes out as one, whatever its length."""
 
 import itertools
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
