@@ -9,6 +9,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from threer_blender.model.arrays import Array
+
 WIDTH, HEIGHT = 128, 96
 BITS = 8
 COUNT = 30
@@ -16,12 +18,12 @@ RATE = Fraction(24)
 
 
 @cache
-def _texture(width: int, height: int) -> np.ndarray:
+def _texture(width: int, height: int) -> Array:
     levels = np.random.default_rng(0).integers(40, 216, (height // 8, width // 8 + (2 << BITS) // 8, 3))
     return np.kron(levels, np.ones((8, 8, 1), int)).astype(np.uint8)
 
 
-def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> Array:
     """(H, W, 3) uint8: texture that moves to the left above, and below the number in black and white blocks."""
     out = np.zeros((height, width, 3), np.uint8)
     out[: height // 2] = _texture(width, height)[: height // 2, 2 * number : 2 * number + width]
@@ -31,7 +33,7 @@ def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray
     return out
 
 
-def number_of(shown: np.ndarray) -> int:
+def number_of(shown: Array) -> int:
     """The number that a picture (H, W, 3), 0 to 255, carries; -1 where it carries none."""
     height, width = shown.shape[:2]
     band = shown[int(height * 0.65) : int(height * 0.85)]

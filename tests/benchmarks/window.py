@@ -41,7 +41,7 @@ def told(what: str, seconds: list[float]) -> None:
     print(f"{what:<24} median {middle:7.2f} ms, slowest {worst:7.2f} ms, {len(seconds)} times")
 
 
-def timed(draw, name):
+def timed(draw: Any, name: str) -> None:
     seconds = []
     for _ in range(200):
         began = time.perf_counter()
@@ -59,7 +59,7 @@ def test_drawing(shot: Path) -> None:
 
 
 @pytest.mark.usefixtures("slow_driver")
-def test_drawing_a_large_result(tmp_path):
+def test_drawing_a_large_result(tmp_path: Path) -> None:
     cameras = [replace(camera, photo=f"{copy} {camera.photo}") for copy in range(60) for camera in CAMERAS]
     photos = write_photos(tmp_path / "shot", cameras[:1])
     photos = [replace(photos[0], name=camera.photo, sha256=f"{index:064x}") for index, camera in enumerate(cameras)]

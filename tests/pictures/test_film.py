@@ -10,6 +10,7 @@ import pytest
 from av.stream import Disposition
 
 from tests.numbered_films import COUNT, HEIGHT, KINDS, MATRICES, WIDTH, Kind, number_of, picture, turned, write
+from threer_blender.model.arrays import Array
 from threer_blender.pictures import photos
 from threer_blender.pictures.film import Film
 
@@ -36,7 +37,7 @@ def test_frames_are_the_same_in_any_order(numbered_film: Written, name: str) -> 
         assert number_of(film.picture(number)) == first + number - 1
 
 
-def displayed(stored: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray:
+def displayed(stored: Array, matrix: tuple[int, int, int, int]) -> Array:
     """The picture (H, W, 3) after every pixel (x, y) went to (a x + c y, b x + d y)."""
     a, b, c, d = matrix
     y, x = np.indices(stored.shape[:2])

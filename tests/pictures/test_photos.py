@@ -18,6 +18,7 @@ from PIL import Image
 
 from tests.pictures.saved import Warned, read_one, save, scene, tags
 from threer_blender.files import photo_files
+from threer_blender.model.arrays import Array
 from threer_blender.model.errors import UserError
 from threer_blender.pictures import decoding, photos
 
@@ -283,7 +284,7 @@ def test_jpeg_xl_is_named(tmp_path: Path) -> None:
         assert "JPEG XL" in rejected(path)
 
 
-def jpeg_data(picture: np.ndarray, **options: Any) -> bytes:
+def jpeg_data(picture: Array, **options: Any) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", **({"quality": 95} | options))
     return buffer.getvalue()

@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.blender.world import camera, looking_at, reconstruct
 from tests.numbered_films import KINDS, MATRICES, number_of, turned
+from threer_blender.model.arrays import Array
 from threer_blender.model.reconstruction import Photo, Shot
 from threer_blender.pictures.film import Film
 from threer_blender.scene import build, cameras
@@ -41,7 +42,7 @@ def built(film: Film, folder: Path) -> tuple[bpy.types.MovieClip, list[str]]:
     return moving.data.background_images[0].clip, sentences
 
 
-def shown(clip: bpy.types.MovieClip, frames: Iterable[int], folder: Path) -> list[np.ndarray]:
+def shown(clip: bpy.types.MovieClip, frames: Iterable[int], folder: Path) -> list[Array]:
     """The pictures (H, W, 3) that Blender's clip shows at the scene's frames, asked for in this order."""
     scene = bpy.context.scene
     scene.use_nodes = True
