@@ -74,6 +74,7 @@ def write(kind: Kind, path: Path) -> Path:
     """Writes the film as `path`."""
     with av.open(str(path), "w", format=kind.format, options=kind.container) as out:
         stream = out.add_stream(kind.codec, rate=kind.rate, options=kind.options)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = kind.size
         stream.pix_fmt = kind.pixels
         if kind.clock:

@@ -58,7 +58,7 @@ def ours(folder: Path, _work: Path, quality: str, matching: str) -> Poses:
     from threer_blender.pictures.photos import read
     from threer_blender.runtime.report import Report
 
-    photos = read(find([folder]), lambda _text, _photo: None).accepted
+    photos = read(find([folder]).files, lambda _text, _photo: None).accepted
     try:
         options = ENGINE.checked_options({"quality": quality, "matching": matching})
         solution = solve_cameras(photos, options, Report(lambda _: None), ())

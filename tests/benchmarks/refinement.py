@@ -43,7 +43,7 @@ HEAD = ["Set", "Rotation, degrees", "Focal, %", "Translation direction, degrees"
 def load(name: str) -> tuple[list[Photo], list[Camera]]:
     """The photos of a set and their true cameras."""
     folder = SAMPLE / "photos" if name == "sample" else DATA / name / "images"
-    photos = read(find([folder]), lambda *_: None).accepted
+    photos = read(find([folder]).files, lambda *_: None).accepted
     if name == "sample":
         records = {record["photo"]: record for record in json.loads((SAMPLE / "truth.json").read_text())["cameras"]}
         return photos, [_sample_camera(photo, records[photo.name]) for photo in photos]

@@ -31,18 +31,18 @@ def test_any_frame_stands_for_its_shot(
     tmp_path: Path, names: list[str], chosen: str, pattern: str, numbers: list[int]
 ) -> None:
     files(tmp_path, names)
-    (found,) = photo_files.find([tmp_path / chosen])
+    (found,) = photo_files.find([tmp_path / chosen]).files
     assert found == tmp_path / pattern
     assert list(sequence_files.frames(found)) == numbers
     assert sequence_files.frames(found)[numbers[0]].is_file()
     assert sequence_files.exists(found)
-    assert photo_files.find([found]) == [found]  # it stands for itself in the process that computes
+    assert photo_files.find([found]).files == [found]  # it stands for itself in the process that computes
 
 
 def test_several_frames_are_one_shot_and_a_folder_has_its_shots(tmp_path: Path) -> None:
     files(tmp_path, ["a.1001.exr", "a.1002.exr", "b.0001.png", "b.0002.png", "b.0003.png", "IMG_1.jpg", "IMG_2.jpg"])
-    assert photo_files.find([tmp_path / "a.1001.exr", tmp_path / "a.1002.exr"]) == [tmp_path / "a.####.exr"]
-    names = [path.name for path in photo_files.find([tmp_path])]
+    assert photo_files.find([tmp_path / "a.1001.exr", tmp_path / "a.1002.exr"]).files == [tmp_path / "a.####.exr"]
+    names = [path.name for path in photo_files.find([tmp_path]).files]
     assert names == ["a.####.exr", "b.####.png", "IMG_1.jpg", "IMG_2.jpg"]
 
 
@@ -50,23 +50,23 @@ def test_photos_stay_photos(tmp_path: Path) -> None:
     """Numbered as cameras do it, several chosen or the folder; and two frames of a shot are no shot."""
     names = [f"IMG_{number}.jpg" for number in range(2041, 2052)]
     files(tmp_path / "camera", names)
-    assert len(photo_files.find([tmp_path / "camera"])) == 11
-    assert len(photo_files.find([tmp_path / "camera" / name for name in names[:3]])) == 3
+    assert len(photo_files.find([tmp_path / "camera"]).files) == 11
+    assert len(photo_files.find([tmp_path / "camera" / name for name in names[:3]]).files) == 3
     files(tmp_path / "two", ["scan.001.jpg", "scan.002.jpg"])
-    assert len(photo_files.find([tmp_path / "two"])) == 2
+    assert len(photo_files.find([tmp_path / "two"]).files) == 2
 
 
 def test_one_numbered_picture_alone_is_a_frame_where_there_are_many(tmp_path: Path) -> None:
     files(tmp_path, [f"render_{number:04d}.png" for number in range(1, 21)])
-    assert photo_files.find([tmp_path / "render_0007.png"]) == [tmp_path / "render_####.png"]
-    assert len(photo_files.find([tmp_path])) == 20
+    assert photo_files.find([tmp_path / "render_0007.png"]).files == [tmp_path / "render_####.png"]
+    assert len(photo_files.find([tmp_path]).files) == 20
     files(tmp_path, ["few_1.png", "few_2.png"])
-    assert photo_files.find([tmp_path / "few_1.png"]) == [tmp_path / "few_1.png"]
+    assert photo_files.find([tmp_path / "few_1.png"]).files == [tmp_path / "few_1.png"]
 
 
 def test_patterns_are_taken_as_artists_write_them(tmp_path: Path) -> None:
     files(tmp_path, [f"render_{number:04d}.png" for number in (1, 2, 3)])
-    assert photo_files.find([tmp_path / "render_%04d.png"]) == [tmp_path / "render_####.png"]
+    assert photo_files.find([tmp_path / "render_%04d.png"]).files == [tmp_path / "render_####.png"]
     with pytest.raises(UserError, match="no file or folder"):
         photo_files.find([tmp_path / "other_####.png"])
 
@@ -74,7 +74,7 @@ def test_patterns_are_taken_as_artists_write_them(tmp_path: Path) -> None:
 def test_a_file_that_is_named_like_a_pattern_is_a_file(tmp_path: Path) -> None:
     files(tmp_path, ["take #.jpg"])
     assert not sequence_files.is_pattern(tmp_path / "take #.jpg")
-    assert photo_files.find([tmp_path / "take #.jpg"]) == [tmp_path / "take #.jpg"]
+    assert photo_files.find([tmp_path / "take #.jpg"]).files == [tmp_path / "take #.jpg"]
 
 
 def test_in_words(tmp_path: Path) -> None:
@@ -91,5 +91,5 @@ def test_holes_as_a_person_writes_them() -> None:
 
 def test_a_thousand_frames_are_looked_through_once(tmp_path: Path) -> None:
     files(tmp_path, [f"p.{number:04d}.exr" for number in range(1, 1001)])
-    assert photo_files.find([tmp_path]) == [tmp_path / "p.####.exr"]
+    assert photo_files.find([tmp_path]).files == [tmp_path / "p.####.exr"]
     assert sequence_files.size(tmp_path / "p.####.exr") == 1000

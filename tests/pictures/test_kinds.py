@@ -13,7 +13,7 @@ import numpy as np
 import pillow_heif
 import pytest
 import tifffile
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, TiffImagePlugin
 
 from tests.pictures.saved import Warned, difference, read_one, save, scene, tags
 from threer_blender.files import exr_file
@@ -81,7 +81,8 @@ def test_every_orientation_of_every_format(tmp_path: Path, kind: str, orientatio
         7: lambda p: p.swapaxes(0, 1)[::-1, ::-1],
         8: lambda p: np.rot90(p),
     }
-    options: dict[str, Any] = {"webp": {"lossless": True}, "avif": {"quality": 95}}.get(kind, {})
+    settings: dict[str, dict[str, Any]] = {"webp": {"lossless": True}, "avif": {"quality": 95}}
+    options = settings.get(kind, {})
     photo = read_one(save(tmp_path / f"a.{kind}", PICTURE, exif=tags(Orientation=orientation), **options))
     expected = turns[orientation](PICTURE)
     assert (photo.height, photo.width) == expected.shape[:2]
@@ -177,6 +178,7 @@ def with_predictor(values: Array, predictor: int) -> bytes:
     stand_in = np.frombuffer(body, np.uint8).reshape(height, -1)
     Image.fromarray(stand_in).save(buffer, "TIFF", compression="tiff_adobe_deflate", tiffinfo={278: height})
     with Image.open(io.BytesIO(buffer.getvalue())) as image:
+        assert isinstance(image, TiffImagePlugin.TiffImageFile)
         offsets, counts = image.tag_v2[273], image.tag_v2[279]
     packed = b"".join(buffer.getvalue()[o : o + c] for o, c in zip(offsets, counts, strict=True))
     assert len(offsets) == 1
@@ -208,7 +210,7 @@ def test_a_second_decoder_reads_the_same_from_deep_tiff(tmp_path: Path) -> None:
         stored = np.ascontiguousarray(values.transpose(2, 0, 1)) if planar == "separate" else values
         tifffile.imwrite(path, stored, photometric="rgb", planarconfig=planar, byteorder=order)
         with av.open(str(path)) as container:
-            theirs = next(container.decode(video=0)).to_ndarray(format="rgb48le") >> 8
+            theirs = next(container.decode(video=0)).to_ndarray(format="rgb48le").astype(np.uint16) >> 8
         assert np.abs(reading(path)[0].astype(int) - theirs).max() <= 1
 
 
@@ -266,9 +268,8 @@ def test_wide_primaries_without_a_profile() -> None:
 @pytest.mark.parametrize("kind", ["jpg", "png", "tif", "webp", "heic", "avif"])
 def test_srgb_as_a_profile_changes_nothing(tmp_path: Path, kind: str) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    options: dict[str, Any] = {"webp": {"lossless": True}, "heic": {"quality": 97}, "avif": {"quality": 97}}.get(
-        kind, {}
-    )
+    settings: dict[str, dict[str, Any]] = {"webp": {"lossless": True}, "heic": {"quality": 97}, "avif": {"quality": 97}}
+    options = settings.get(kind, {})
     photo = read_one(save(tmp_path / f"a.{kind}", PICTURE, icc_profile=profile, **options))
     assert difference(photos.pixels(photo), PICTURE) < 4
     assert photos.blender_shows(photo) == (kind not in ("heic", "avif"))

@@ -44,7 +44,7 @@ def silent(stage: Stage, done: float, total: float) -> None:
 
 def read(folder: Path) -> list[Photo]:
     """The photos in a folder."""
-    return door.read(find([folder]), lambda _text, _photo: None).accepted
+    return door.read(find([folder]).files, lambda _text, _photo: None).accepted
 
 
 def written(pictures: dict[str, Array], folder: Path) -> list[Photo]:
