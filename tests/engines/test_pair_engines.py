@@ -75,7 +75,7 @@ def test_mast3r_keeps_its_metres(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_mast3r_with_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its cameras are measured in their pictures, in pixels of the photos; what it is wrong about shows."""
-    photos = chosen(tmp_path, *[(1024, 768)] * 5)
+    photos = chosen(tmp_path, *[(1024, 512)] * 5)
     poses = [oracle.look_at((3.4 * np.sin(a), -0.4, -3.4 * np.cos(a)), (0, 0.7, 0)) for a in np.linspace(0, 1.4, 5)]
     seen = views(photos, poses)
     answers = oracle.Oracle(seen, oracle.Errors(scale=0, noise=0.02, pixels=0.5, false_matches=0.1))
@@ -84,13 +84,13 @@ def test_mast3r_with_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for camera in result.cameras:
         assert camera.reprojection_error is not None
         assert 0.2 < camera.reprojection_error < 1  # matches are off by half a pixel of a map half as large
-    own_lenses = run_mast3r(monkeypatch, photos, answers, intrinsics="per-photo")
-    assert len({camera.fx for camera in own_lenses.cameras}) == 5
+    own_lenses = run_mast3r(monkeypatch, photos[:3], answers, intrinsics="per-photo")
+    assert len({camera.fx for camera in own_lenses.cameras}) == 3
 
 
 def test_dust3r_with_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One shows another place and is named; a pair that is wrong and one without numbers change nothing."""
-    photos = chosen(tmp_path, *[(512, 384)] * 6)
+    photos = chosen(tmp_path, *[(512, 256)] * 6)
     poses = [oracle.look_at((3.4 * np.sin(a), -0.4, -3.4 * np.cos(a)), (0, 0.7, 0)) for a in np.linspace(0, 1.4, 5)]
     seen = views(photos, [*poses, oracle.look_at((0, 0, -4), (0, 0, -9))])
     answers = oracle.Oracle(seen, oracle.Errors(noise=0.02, outliers=0.02))
