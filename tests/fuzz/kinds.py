@@ -15,6 +15,8 @@ import numpy as np
 
 from tests import splat_variants as variants
 from tests.fuzz.inputs import Kind, Parts, single
+from tests.numbered_films import KINDS as KINDS_OF_FILMS
+from tests.numbered_films import write
 from tests.pictures import saved
 from tests.splats import codecs, random_gaussians
 from tests.test_bundle import example
@@ -192,23 +194,11 @@ def _photo_file(parts: Parts, folder: Path) -> Path:
 
 
 def _videos() -> Sequence[Parts]:
-    """Thirty frames of a pan, in two containers and codecs."""
-    import av
-
-    frames = [saved.scene(96, 64)[:, shift : shift + 64] for shift in range(30)]
-    files = []
-    for suffix, codec in ((".mp4", "mpeg4"), (".avi", "mjpeg")):
-        file = io.BytesIO()
-        with av.open(file, "w", format=suffix[1:]) as container:
-            stream = container.add_stream(codec, rate=25)
-            assert isinstance(stream, av.VideoStream)
-            stream.width, stream.height = 64, 64
-            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-            for frame in frames:
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")))
-            container.mux(stream.encode())
-        files.append({suffix[1:]: file.getvalue()})
-    return files
+    """A film in each of several containers and codecs."""
+    names = ("mp4 h264", "avi mjpeg", "avi mpeg4 B", "mkv h264", "mov prores", "mts mpeg2", "webm vp8", "gif", "wmv")
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [write(KINDS_OF_FILMS[name], Path(folder) / f"film{KINDS_OF_FILMS[name].suffix}") for name in names]
+        return [{path.suffix[1:]: path.read_bytes()} for path in paths]
 
 
 def _read_photos(path: Path) -> Any:

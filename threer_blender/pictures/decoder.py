@@ -104,7 +104,7 @@ def _picture_stream(container: av.container.InputContainer) -> VideoStream:
     films = [stream for stream in container.streams.video if not stream.disposition & NO_FILM]
     if not films:
         raise Unusable("There is no film in this video, only sound or a cover.")
-    stream = max(films, key=lambda stream: (stream.width or 0) * (stream.height or 0))
-    if stream.codec_context is None:
-        raise ValueError("its codec is not known")
-    return stream
+    decodable = [stream for stream in films if stream.codec_context is not None]
+    if not decodable:
+        raise Unusable("The codec of this video is not known.")
+    return max(decodable, key=lambda stream: stream.width * stream.height)

@@ -86,6 +86,21 @@ def test_a_camera_that_moves() -> None:
     assert np.nanmedian(solution.errors.median) < 0.15
 
 
+@pytest.mark.parametrize("every", [2, 5])
+def test_frames_that_repeat_the_one_before_have_its_camera(every: int) -> None:
+    """Pulldown repeats one frame in five, animation on twos every second one."""
+    poses = made.moving()
+    shot = made.shot([poses[index - index // every] for index in range(len(poses))])
+    kind = solver.kind_of(shot.tracks, None)
+    solution = solver.solve_moving(shot.tracks, keys(shot, 3), kind.reason)
+    assert sorted(solution.cameras) == sorted(shot.cameras)
+    assert turned_wrong(solution, shot).max() < 0.03
+    places = np.array([solution.cameras[n].world_from_camera[:3, 3] for n in sorted(solution.cameras)])
+    steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
+    repeats = np.arange(1, len(poses)) % every == 0
+    assert steps[repeats].max() < 0.05 * np.median(steps[~repeats])
+
+
 def test_a_move_with_a_zoom() -> None:
     focals = 500 * 1.5 ** np.linspace(0, 1, 24)
     shot = made.shot(made.moving(), focals)

@@ -65,6 +65,13 @@ def test_a_black_frame_and_a_flash_are_passed_over(filmed: Any) -> None:
     assert np.percentile(drift(shot), 95) < 0.05
 
 
+def test_repeated_frames_break_no_track(filmed: Any) -> None:
+    once, twice = track(filmed).tracks, track([picture for picture in filmed for _ in range(2)]).tracks
+    assert np.median(np.bincount(twice.point)) >= 2 * np.median(np.bincount(once.point)) - 2
+    pairs = np.flatnonzero((np.diff(twice.point) == 0) & (twice.camera[:-1] % 2 == 0))
+    assert np.percentile(np.linalg.norm(twice.pixels[pairs + 1] - twice.pixels[pairs], axis=1), 95) < 0.02
+
+
 def test_no_track_leads_over_a_cut(filmed: Any) -> None:
     other = [picture[::-1, ::-1].copy() for picture in filmed]
     tracks = track(filmed[:5] + other[5:]).tracks
