@@ -14,7 +14,7 @@ import nox
 PYTHON = "3.11"  # the only one that bpy 4.5 LTS has wheels for
 BPY = "bpy==4.5.*"
 TORCH = "torch==2.13.0"
-LINT = ("ruff==0.17.*", "mypy==2.4.*", "numpy<2", "pillow", "av>=15")
+LINT = ("ruff==0.17.*", "mypy==2.4.*", "numpy<2", "pillow", "av>=15", "pytest>=8", "hypothesis>=6", "nox")
 DEMO = Path("demo")
 PROFILE = Path("profile")  # of the Blender that `nox -s dev` starts
 SAMPLE = Path("tests/data/sample/photos")

@@ -69,7 +69,7 @@ class Row:
             inside.append((pixels >= 0).all(-1) & (pixels < (camera.width, camera.height)).all(-1))
         settings = {"preview": dense.PREVIEW, "standard": dense.STANDARD}[SOLVED["quality"]]
         views = [
-            colmap._view(camera, training[camera.photo], points[ids], ids, settings.long_side)
+            colmap.dense_view(camera, training[camera.photo], points[ids], ids, settings.long_side)
             for camera, ids in zip(cameras, map(np.flatnonzero, inside), strict=True)
         ]
         depths = dense.estimate_depths(views, settings, lambda *_: None)
@@ -96,7 +96,7 @@ class Row:
         splats = Splats(*(torch.from_numpy(a) for a in (g.means, g.scales, g.rotations, g.opacities, g.sh)))
         depth = float(np.median(found.pointmaps[0].depth(found.cameras[0])))
         for photo in self._held_out:
-            view, _ = instantsplat._view(self._placed(found, photo.name), photo, LONG_SIDE)
+            view, _ = instantsplat.training_view(self._placed(found, photo.name), photo, LONG_SIDE)
             view = training.aligned(splats, view, depth)
             pose = torch.as_tensor(view.camera_from_world, dtype=torch.float32)
             drawn = training.draw(splats, view, pose).clamp(0, 1).numpy() * view.mask[..., None]

@@ -90,13 +90,13 @@ def released_pairs(
     network: dust3r.PairNetwork[Any], photos: list[inputs.Input], pairs: list[tuple[int, int]]
 ) -> list[Any]:
     """Every pair for itself, all predictions kept."""
-    attend, transformer._attend = transformer._attend, materialised
+    attend, transformer.attend = transformer.attend, materialised
     kept = []
     with torch.inference_mode():
         for first, second in pairs:
             both = network.encode(torch.stack([photos[first].normalised, photos[second].normalised]))
             kept.append(network.decode(*(dust3r.Encoded(both.tokens[i : i + 1], both.grid) for i in (0, 1))))
-    transformer._attend = attend
+    transformer.attend = attend
     return kept
 
 

@@ -159,7 +159,7 @@ def test_a_file_that_cannot_be_written(reconstruction: Reconstruction, tmp_path:
     with pytest.raises(UserError, match=ended):
         files.save_new(reconstruction, tmp_path, tmp_path / "taken" / "scene.blend")
     with pytest.raises(UserError, match=ended):
-        picture._save([np.zeros((4, 6, 3), np.float32)], tmp_path / "taken" / "picture.png")
+        picture.save([np.zeros((4, 6, 3), np.float32)], tmp_path / "taken" / "picture.png")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
     assert (tmp_path / "taken").read_text() == "a file, where a folder is named"
 

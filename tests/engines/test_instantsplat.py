@@ -77,7 +77,7 @@ def test_a_photo_that_they_were_not_made_from_is_drawn(splatted: tuple[Reconstru
     found = splatted[0]
     assert found.gaussians is not None
     photo = photo_files.read([SAMPLE / "photos" / NAMES[2]], lambda *_: None).accepted[0]
-    view, _ = instantsplat._view(camera_of(NAMES[2]), photo, 144)
+    view, _ = instantsplat.training_view(camera_of(NAMES[2]), photo, 144)
     g = found.gaussians
     splats = Splats(*(torch.from_numpy(array) for array in (g.means, g.scales, g.rotations, g.opacities, g.sh)))
     pose = torch.as_tensor(view.camera_from_world, dtype=torch.float32)

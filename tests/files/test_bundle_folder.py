@@ -186,10 +186,10 @@ def test_a_second_run_never_touches_the_first_ones(tmp_path: Path, folder: Path)
 def test_what_dead_runs_left_goes_and_gives_back_what_it_held(tmp_path: Path, folder: Path) -> None:
     dead = Staging(folder, "a").make()
     folder.rename(dead.earlier)
-    dead._release()  # as the system does for a process that has died
+    dead.release()  # as the system does for a process that has died
     other = Staging(folder.with_name("result of another name"), "b").make()
-    other._release()
-    mine = tmp_path / f"{bundle_folder._begin(folder)}c.partial"  # looks like ours, and has no marker
+    other.release()
+    mine = tmp_path / f"{dead.path.name.removesuffix('a.partial')}c.partial"  # looks like ours, and has no marker
     mine.mkdir()
     for path in (dead.path, other.path, mine):
         os.utime(path, (time.time() - 3600,) * 2)

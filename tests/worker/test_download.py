@@ -225,7 +225,7 @@ def test_the_token_follows_a_redirect_within_its_host(server: Server, target: Pa
 def test_a_redirect_to_what_is_not_secure_is_refused() -> None:
     asked = urllib.request.Request("https://packages.example/net.bin", headers={"Authorization": "Bearer hf_secret"})
     with pytest.raises(UserError, match=r"packages\.example sends on to an address that is not secure"):
-        download._Redirect().redirect_request(asked, None, 302, "Found", {}, "http://packages.example/net.bin")
+        download.SecureRedirects().redirect_request(asked, None, 302, "Found", {}, "http://packages.example/net.bin")
 
 
 def test_a_full_disk_is_noticed_before(server: Server, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:

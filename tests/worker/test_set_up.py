@@ -233,9 +233,9 @@ def test_only_what_the_lock_lists_is_installed(
     wheels = [set_up.Wheel(name, version, File(url, 7, sha256))]
     if outcome == "refused":
         with pytest.raises(UserError, match=r"is not the published package; it was not installed\."):
-            set_up._check_hashes(wheels, Report(said.append))
+            set_up.check_hashes(wheels, Report(said.append))
     else:
-        set_up._check_hashes(wheels, Report(said.append))
+        set_up.check_hashes(wheels, Report(said.append))
     assert bool(said) == (outcome == "said")
 
 

@@ -298,7 +298,7 @@ def _dense(
     for done, (camera, observed) in enumerate(zip(solution.cameras, solution.observed, strict=True)):
         report(UNDISTORTING, done, len(solution.cameras))
         photo = photos[numbers[camera.photo]]
-        views.append(_view(camera, photo, solution.positions[observed], observed, settings.long_side))
+        views.append(dense_view(camera, photo, solution.positions[observed], observed, settings.long_side))
     depths = dense.estimate_depths(views, settings, lambda done, total: report(DENSE, done, total))
     fused = fusion.fuse(views, depths, lambda done, total: report(FUSING, done, total))
     maps = [
@@ -318,7 +318,7 @@ def _dense(
     return maps, cloud
 
 
-def _view(camera: Camera, photo: Photo, points: Array, ids: Array, long_side: int) -> views.View:
+def dense_view(camera: Camera, photo: Photo, points: Array, ids: Array, long_side: int) -> views.View:
     """The ideal pinhole picture of a photo, small enough for dense stereo, with the sparse points that it sees."""
     from ..geometry import pointmaps, remap
     from ..geometry.stereo import views

@@ -144,7 +144,7 @@ def splatted(started: Reconstruction, quality: str, report: Report) -> Reconstru
     views, observed = [], []
     for number, camera in enumerate(cameras):
         report(STARTING, number, len(cameras))
-        view, picture = _view(camera, photos[camera.photo], long_side)
+        view, picture = training_view(camera, photos[camera.photo], long_side)
         views.append(view)
         if number != spare:
             spacing = max(camera.width, camera.height) / long_side
@@ -190,7 +190,7 @@ class _Show:
         return self._report.finishing.is_set()
 
 
-def _view(camera: Camera, photo: Photo, long_side: int) -> tuple[View, Array]:
+def training_view(camera: Camera, photo: Photo, long_side: int) -> tuple[View, Array]:
     """The ideal pinhole view of a photo, and the photo (H, W, 3) uint8 at twice that size."""
     from ..geometry import pointmaps, remap
     from ..geometry.splats.training import View

@@ -202,7 +202,7 @@ class Staging:
 
         It is renamed first: were it emptied under its own name, a thread might give the final name to what is left.
         """
-        self._release()
+        self.release()
         for path in (self.path, self._gone):
             if removal.is_own(path):
                 self._discard(self._out_of_the_way(path))
@@ -225,7 +225,8 @@ class Staging:
             earlier.rename(self.folder if not os.path.lexists(self.folder) else _free(self.folder))
         removal.discard(path)
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Lets others remove the folder, as the system does for a process that has died."""
         if self._lock is not None:
             self._lock.release()
             self._lock = None

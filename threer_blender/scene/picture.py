@@ -39,7 +39,7 @@ def write(root: bpy.types.Object, path: Path) -> None:
     parts = [rendered, _render(scene)]
     if photo is not None:
         parts.insert(0, _pixels(photo, rendered.shape[1], rendered.shape[0]))
-    _save(parts, path)
+    save(parts, path)
 
 
 def _prepare(scene: bpy.types.Scene) -> None:
@@ -104,7 +104,8 @@ def _pixels(image: bpy.types.Image, width: int, height: int) -> Array:
     return pixels.reshape(height, width, 4)[..., :3]
 
 
-def _save(parts: list[Array], path: Path) -> None:
+def save(parts: list[Array], path: Path) -> None:
+    """Pictures (H, W, 3) of display values side by side, as a PNG. Raises UserError where it cannot be written."""
     gap = np.ones((parts[0].shape[0], GAP, 3), np.float32)
     row = np.concatenate([piece for part in parts for piece in (part, gap)][:-1], axis=1)
     rgba = np.concatenate([row, np.ones_like(row[..., :1])], axis=-1)

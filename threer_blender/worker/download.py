@@ -241,7 +241,7 @@ def _ask(file: File, partial: _Partial, have: int) -> Any:
     if file.token:
         headers["Authorization"] = f"Bearer {file.token}"
     try:
-        return build_opener(_Redirect).open(Request(file.url, headers=headers), timeout=TIMEOUT)
+        return build_opener(SecureRedirects).open(Request(file.url, headers=headers), timeout=TIMEOUT)
     except HTTPError as error:
         if error.code == UNSATISFIABLE:
             return error
@@ -253,7 +253,7 @@ def _ask(file: File, partial: _Partial, have: int) -> Any:
         raise _Broken(f"{_host(file.url)} cannot be reached ({error.reason})") from error
 
 
-class _Redirect(HTTPRedirectHandler):
+class SecureRedirects(HTTPRedirectHandler):
     """Follows redirects, but takes the token to no other host, and never from https to http."""
 
     def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Request | None:

@@ -133,7 +133,7 @@ def run(asked: SetUp, report: Report) -> Finished:
             uv = Uv(_tool(folders, report), folders, report)
             _make_python(uv, folders, report)
             wheels = _resolve(uv, folders, modules)
-            _check_hashes(wheels, report)
+            check_hashes(wheels, report)
             _install(uv, folders, _fetch([wheel.file for wheel in wheels], folders, report), wheels)
             note = _try(folders, modules, report)
             _put_in_place(folders, note)
@@ -288,7 +288,7 @@ def _backend() -> list[str]:
     return ["--torch-backend", backend]
 
 
-def _check_hashes(wheels: Sequence[Wheel], report: Report) -> None:
+def check_hashes(wheels: Sequence[Wheel], report: Report) -> None:
     """Raises UserError where a wheel is none of those that `packages.lock` lists.
 
     Builds of torch that are not in any published list, and what a studio's own index has in torch's stead, are taken

@@ -243,7 +243,7 @@ def test_the_gate_asks_that_most_matches_agree(tmp_path: Path, wrong: int) -> No
             add_image(database, k, photo, (640, 640), cameras, SMALL)
             database.write_keypoints(k + 1, keypoints[k])
         database.write_matches(1, 2, np.repeat(np.arange(100 + wrong, dtype=np.uint32)[:, None], 2, axis=1))
-    learned_features._verify([(0, 1)], path, learned_features._gate(), lambda *_: None)
+    learned_features.verify([(0, 1)], path, learned_features.gate(), lambda *_: None)
     colors = [np.zeros((100 + wrong, 3), np.uint8)] * 2
     inliers = verified(path, photos, np.full((2, 2), 640), colors).inliers
     assert (inliers.max(initial=0) >= 95) == (wrong == 30)
@@ -281,7 +281,7 @@ def test_cancelling_does_not_wait_for_a_network() -> None:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        learned_features._each(endless, 5, 2, network, FEATURES, report)
+        learned_features.in_threads(endless, 5, 2, network, FEATURES, report)
     assert calls == 3 * [(FEATURES, 0, 5)]
     assert reached == []
 

@@ -181,7 +181,7 @@ def test_a_photo_that_a_model_lacks_is_placed_in_it(matched: Matched) -> None:
     whole = score_model("whole", model, matched, pairs)
     smaller = pycolmap.Reconstruction(model)
     smaller.deregister_frame(smaller.image(3).frame_id)
-    found = mapping._continued(score_model("smaller", smaller, matched, pairs), matched, pairs, lambda _: None)
+    found = mapping.continued(score_model("smaller", smaller, matched, pairs), matched, pairs, lambda _: None)
     assert found.registered == whole.registered == frozenset(range(7))
     before, after = (m.image(3).cam_from_world() * m.image(1).cam_from_world().inverse() for m in (model, found.model))
     assert np.degrees((before.rotation * after.rotation.inverse()).angle()) < 0.2
@@ -195,7 +195,7 @@ def test_photos_that_cannot_be_placed_stay_out(matched: Matched) -> None:
     smaller = score_model("smaller", model, matched, pairs)
     generator = np.random.default_rng(0)
     astray = [replace(pair, second=generator.permutation(pair.second)) if 2 in pair.photos else pair for pair in pairs]
-    assert mapping._continued(smaller, matched, astray, lambda _: None) is smaller
+    assert mapping.continued(smaller, matched, astray, lambda _: None) is smaller
 
 
 @pytest.mark.real_data

@@ -47,7 +47,7 @@ def as_cpp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], N
 
             return launch
 
-        monkeypatch.setattr(rasteriser_gpu, "_compiled", compiled)
+        monkeypatch.setattr(rasteriser_gpu, "compiled_kernel", compiled)
         rasteriser_gpu.self_test.cache_clear()
 
     return use

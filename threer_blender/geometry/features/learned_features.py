@@ -82,7 +82,7 @@ def _matched(
     for number in range(2):
         report_half = partial(_half, report, number)
         wanted = sorted(pair for pair in pairs if not near.isdisjoint(pair))
-        _verify(_match(features, sizes, wanted, path, report_half), path, _gate(), report_half)
+        verify(_match(features, sizes, wanted, path, report_half), path, gate(), report_half)
         matched = verified(path, photos, sizes, colors)
         pairs.difference_update(wanted)
         near = set(matched.pairs[matched.inliers > 0].ravel().tolist())
@@ -126,7 +126,7 @@ def joined(
             database.write_matches(i + 1, j + 1, np.concatenate([before, inliers]).astype(np.uint32))
     options = pycolmap.TwoViewGeometryOptions()
     options.ransac.random_seed = SEED
-    _verify(pairs, path, options, report)
+    verify(pairs, path, options, report)
     colors = [np.concatenate(both) for both in zip(sift.colors, learned.colors, strict=True)]
     return verified(path, sift.photos, sift.sizes, colors)
 
@@ -144,7 +144,7 @@ def _extract(
         return features, keypoints, (picture.shape[1], picture.shape[0]), colors_at(picture, keypoints)
 
     workers = int(MEMORY / (BYTES_PER_PIXEL * settings.long_side**2))
-    extracted = _each(extract, len(photos), workers, network, FEATURES, report)
+    extracted = in_threads(extract, len(photos), workers, network, FEATURES, report)
     cameras: dict[object, int] = {}
     with pycolmap.Database.open(path) as database:
         for index, (_, keypoints, size, _) in enumerate(extracted):
@@ -182,7 +182,7 @@ def _match(
         matches: Array = network((features[i], features[j]), (extents[i], extents[j])).cpu().numpy()
         return matches.astype(np.uint32)
 
-    all_matches = _each(match, len(pairs), os.cpu_count() or 1, network, MATCHES, report)
+    all_matches = in_threads(match, len(pairs), os.cpu_count() or 1, network, MATCHES, report)
     enough = [
         (pair, matches) for pair, matches in zip(pairs, all_matches, strict=True) if len(matches) >= LEAST_INLIERS
     ]
@@ -192,7 +192,7 @@ def _match(
     return [pair for pair, _ in enough]
 
 
-def _gate() -> pycolmap.TwoViewGeometryOptions:
+def gate() -> pycolmap.TwoViewGeometryOptions:
     """The thresholds that a pair must pass."""
     options = pycolmap.TwoViewGeometryOptions()
     options.min_num_inliers = LEAST_INLIERS
@@ -202,7 +202,7 @@ def _gate() -> pycolmap.TwoViewGeometryOptions:
     return options
 
 
-def _verify(
+def verify(
     pairs: Sequence[tuple[int, int]], path: Path, options: pycolmap.TwoViewGeometryOptions, report: ReportStage
 ) -> None:
     """Two-view geometry of the pairs; those that `options` refuse count as not matched."""
@@ -212,7 +212,7 @@ def _verify(
     listing.unlink()
 
 
-def _each(
+def in_threads(
     work: Callable[[int], Result], count: int, workers: int, network: nn.Module, stage: Stage, report: ReportStage
 ) -> list[Result]:
     """`work(0)`, `work(1)`, … by at most `workers` threads at a time; stops within a layer of `network` when cancelled.

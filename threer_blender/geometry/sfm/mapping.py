@@ -80,7 +80,7 @@ def solve(matched: Matched, report: ReportStage) -> MappingSolution:
     if best is None:
         raise UserError(why_nothing(matched, pairs, scored_models))
     report(MAPPING, planned, planned)
-    best = _continued(best, matched, pairs, lambda _registered: report(MAPPING, planned, planned))
+    best = continued(best, matched, pairs, lambda _registered: report(MAPPING, planned, planned))
     _fill_in(best.model, matched)
     report(MAPPING, planned, planned)
     best = _adjusted(best, matched, pairs)
@@ -93,7 +93,7 @@ def _progress(report: ReportStage, before: float, planned: float, registered: fl
 
 
 # ----------------------------------------------------------------------------------------------- the best model
-def _continued(
+def continued(
     best: ScoredModel, matched: Matched, pairs: Sequence[Pair], progress: Callable[[float], None]
 ) -> ScoredModel:
     """The model with more of the photos: relaxed mapping goes on from it, where that is believable.

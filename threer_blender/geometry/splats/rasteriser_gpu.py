@@ -182,11 +182,11 @@ def source(dialect: str) -> str:
 
 
 def _launch(name: str, size: tuple[int, int], arguments: tuple[Tensor, ...]) -> None:
-    _compiled(name, arguments[0].device.type)(-(-size[0] // TILE) * -(-size[1] // TILE), arguments)
+    compiled_kernel(name, arguments[0].device.type)(-(-size[0] // TILE) * -(-size[1] // TILE), arguments)
 
 
 @lru_cache
-def _compiled(name: str, device: str) -> Callable[[int, tuple[Tensor, ...]], None]:
+def compiled_kernel(name: str, device: str) -> Callable[[int, tuple[Tensor, ...]], None]:
     """The kernel `name` as a function of the number of tiles and the arguments."""
     if device == "mps":
         kernel = getattr(torch.mps.compile_shader(source("mps")), name)

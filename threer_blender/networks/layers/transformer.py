@@ -44,7 +44,7 @@ def _heads(tokens: Tensor, count: int) -> Tensor:
     return tokens.unflatten(-1, (count, -1)).transpose(1, 2)
 
 
-def _attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """(B, N, width) of (B, heads, N, head_width) each; the weights are never held in whole."""
     return functional.scaled_dot_product_attention(queries, keys, values).transpose(1, 2).flatten(2)
 
@@ -60,7 +60,7 @@ class Attention(nn.Module):
 
     def forward(self, tokens: Tensor, rotations: Tensor) -> Tensor:
         queries, keys, values = (_heads(part, self.heads) for part in self.qkv(tokens).chunk(3, dim=-1))
-        attended: Tensor = self.proj(_attend(rotated(queries, rotations), rotated(keys, rotations), values))
+        attended: Tensor = self.proj(attend(rotated(queries, rotations), rotated(keys, rotations), values))
         return attended
 
 
@@ -78,7 +78,7 @@ class CrossAttention(nn.Module):
     def forward(self, tokens: Tensor, other: Tensor, rotations: Tensor, other_rotations: Tensor) -> Tensor:
         queries = rotated(_heads(self.projq(tokens), self.heads), rotations)
         keys = rotated(_heads(self.projk(other), self.heads), other_rotations)
-        attended: Tensor = self.proj(_attend(queries, keys, _heads(self.projv(other), self.heads)))
+        attended: Tensor = self.proj(attend(queries, keys, _heads(self.projv(other), self.heads)))
         return attended
 
 
