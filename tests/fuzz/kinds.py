@@ -24,6 +24,7 @@ from threer_blender import bundle, splat_files
 from threer_blender.files import array_file, bounded
 from threer_blender.files.bundle_folder import ARRAYS, SCENE
 from threer_blender.jobs import messages
+from threer_blender.model.arrays import Array
 from threer_blender.model.errors import UserError
 from threer_blender.pictures import photos
 
@@ -180,12 +181,30 @@ def _photos() -> Sequence[Parts]:
     picture = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
     exif = saved.tags(FocalLength=35.0, Orientation=6)
     rows = [("JPEG", {"exif": exif}), ("PNG", {}), ("TIFF", {}), ("WEBP", {"exif": exif}), ("BMP", {}), ("GIF", {})]
+    rows += [("AVIF", {"exif": exif}), ("MPO", {})]
     files = []
     for form, options in rows:
         file = io.BytesIO()
         Image.fromarray(picture).save(file, form, **options)
         files.append({form: file.getvalue()})
-    return files
+    return [*files, *_deep_photos(picture)]
+
+
+def _deep_photos(picture: Array) -> Sequence[Parts]:
+    """A TIFF of floats in separate planes, one of 16 bits in tiles, and a raw file, which has a preview."""
+    import tifffile
+    from PIL import Image
+
+    files = []
+    planes = np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32)
+    for values, layout in ((planes, {"planarconfig": "separate"}), (picture.astype(np.uint16), {"tile": (16, 32)})):
+        file = io.BytesIO()
+        tifffile.imwrite(file, values, photometric="rgb", compression="zlib", **layout)
+        files.append({"TIF": file.getvalue()})
+    file = io.BytesIO()
+    Image.fromarray(picture).resize((640, 480)).save(file, "JPEG")
+    tags = saved.tags(FocalLength=35.0, Orientation=6).tobytes().removeprefix(b"Exif\0\0")
+    return [*files, {"DNG": tags + bytes(100) + file.getvalue() + bytes(100)}]
 
 
 def _photo_file(parts: Parts, folder: Path) -> Path:

@@ -20,6 +20,7 @@ from threer_blender.files import exr_file
 from threer_blender.model.arrays import Array
 from threer_blender.pictures import light, photos
 
+pillow_heif.register_heif_opener()
 PICTURE = scene()
 GREY = scene()[..., 2]
 
@@ -214,6 +215,37 @@ def test_a_second_decoder_reads_the_same_from_deep_tiff(tmp_path: Path) -> None:
         assert np.abs(reading(path)[0].astype(int) - theirs).max() <= 1
 
 
+# Pictures written by FFmpeg
+
+
+def by_ffmpeg(path: Path, codec: str, kind: str, values: Array, **options: Any) -> Path:
+    """One frame: `values` are of the format `kind`, the file's own."""
+    form = options.pop("format", "image2")
+    with av.open(str(path), "w", format=form, options={"update": "1"} if form == "image2" else {}) as container:
+        stream = container.add_stream(codec, rate=1, options=options.pop("codec_options", {}))
+        stream.width, stream.height, stream.pix_fmt = PICTURE.shape[1], PICTURE.shape[0], kind
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(values), format=kind)
+        for name, value in options.items():
+            setattr(stream.codec_context, name, value)
+            setattr(frame, name, value)
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+DEEP = [
+    ("png", "png", "rgb48be"), ("png", "png", "gray16be"), ("tif", "tiff", "rgb48le"), ("tif", "tiff", "gray16le"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("suffix", "codec", "kind"), DEEP)
+def test_16_bit_pictures_of_ffmpeg(tmp_path: Path, suffix: str, codec: str, kind: str) -> None:
+    picture = PICTURE if "rgb" in kind else GREY
+    values = deep("<u2", picture)
+    path = by_ffmpeg(tmp_path / f"deep.{suffix}", codec, kind, values)
+    assert np.abs(reading(path)[0].astype(int) - (PICTURE if "rgb" in kind else colours(GREY))).max() <= 1
+
+
 # Stills of light
 
 
@@ -263,6 +295,36 @@ def test_wide_primaries_without_a_profile() -> None:
     muted = light.to_srgb(np.array([[[40_000, 25_000, 25_000]]], np.uint16), 13, 12)[0, 0].astype(int)
     assert muted[0] > 40_000 / 257 + 2
     assert muted[1] < 25_000 / 257
+
+
+@pytest.mark.parametrize("transfer", [light.PQ, light.HLG])
+def test_hdr_avif(tmp_path: Path, transfer: int) -> None:
+    codes = hdr_codes(PICTURE, transfer)
+    luma = codes @ [0.2627, 0.6780, 0.0593]
+    chroma = [(codes[::2, ::2, 2] - luma[::2, ::2]) / 1.8814, (codes[::2, ::2, 0] - luma[::2, ::2]) / 1.4746]
+    planes = [np.rint(part).astype("<u2") for part in (1023 * luma, *(512 + 1023 * part for part in chroma))]
+    facts = {"color_trc": transfer, "color_primaries": 9, "colorspace": 9, "color_range": 2}
+    values = np.concatenate([plane.ravel() for plane in planes]).reshape(-1, PICTURE.shape[1])
+    options = {"format": "avif", "codec_options": {"crf": "10"}}
+    path = by_ffmpeg(tmp_path / "hdr.avif", "libsvtav1", "yuv420p10le", values, **options, **facts)
+    assert difference(photos.pixels(read_one(path)), PICTURE) < 5
+
+
+def test_adobe_rgb_named_in_exif_alone(tmp_path: Path) -> None:
+    """As cameras do it: R03 in EXIF's directory of interoperability, no profile. Red is redder than sRGB's."""
+    exif = Image.Exif()
+    exif[0x8769] = {0xA001: 65535, 0xA005: {1: "R03"}}
+    picture = np.zeros((80, 80, 3), np.uint8)
+    picture[:40], picture[40:] = (180, 100, 100), (128, 128, 128)
+    parsed = Image.Exif()
+    parsed.load(exif.tobytes())
+    path = save(tmp_path / "camera.jpg", picture, exif=parsed)
+    photo = read_one(path)
+    pixels = photos.pixels(photo).astype(int)
+    # By Adobe RGB (1998): gamma 563/256, its primaries to sRGB's; greys stay, nearly.
+    assert np.abs(pixels[20, 40] - (202, 100, 99)).max() <= 3
+    assert np.abs(pixels[60, 40] - 128).max() <= 2
+    assert not photos.blender_shows(photo)
 
 
 @pytest.mark.parametrize("kind", ["jpg", "png", "tif", "webp", "heic", "avif"])

@@ -42,6 +42,7 @@ _UPRIGHT = {
 }
 _JPEG = frozenset({"JPEG", "MPO"})
 _COMMON = frozenset({*_JPEG, "PNG", "TIFF", "WEBP", "BMP"})  # formats that Blender shows
+_SELDOM = frozenset({"zstd", "lzma"})  # compressions of TIFF that it does not know
 _SIXTEEN_BIT = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 _EIGHT_BIT = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBX", "RGBA", "YCbCr", "CMYK"})
 
@@ -161,13 +162,14 @@ def _facts(image: Image.Image, data: bytes, rotated: bool = False) -> dict[str, 
     orientation = _orientation(image)
     to_srgb, flaw = _to_srgb(image.info.get("icc_profile"), _unpacked_mode(image))
     codes = None if image.info.get("icc_profile") else _codes(image, data)
-    plain = image.format in _COMMON and image.mode != "CMYK" and not rotated and orientation == 1
+    common = image.format in _COMMON and image.mode != "CMYK" and image.info.get("compression") not in _SELDOM
+    plain = common and not rotated and orientation == 1
     return {
         "orientation": orientation,
         "exif": image.getexif().get_ifd(ExifTags.IFD.Exif),
         "to_srgb": to_srgb,
         "codes": codes,
-        "plain": plain and to_srgb is None,
+        "plain": plain and to_srgb is None and codes is None,
         "flaw": flaw,
     }
 
@@ -236,7 +238,10 @@ def _deep_tiff(tags: tiff.Entries, data: bytes) -> Picture:
 
 
 def _codes(image: Image.Image, data: bytes) -> tuple[int, int] | None:
-    """Transfer and primaries of ITU-T H.273 of HEIC and AVIF, where they are not nearly sRGB's."""
+    """Transfer and primaries of a picture without a profile, where they are not nearly sRGB's: those of ITU-T H.273 in
+    HEIC and AVIF, or Adobe RGB, which cameras name in EXIF alone."""
+    if image.getexif().get_ifd(ExifTags.IFD.Interop).get(1) == "R03":
+        return light.GAMMA_22, light.ADOBE_RGB
     if image.format not in ("HEIF", "AVIF"):
         return None
     info = image.info if image.format == "HEIF" else pillow_heif.open_heif(BytesIO(data)).info

@@ -12,7 +12,8 @@ from ..model.arrays import Array
 Picture = npt.NDArray[np.uint8]
 # Cineon: code values of 10 bits, of which 685 is white and 95 black, 0.002 density a step, gamma 0.6 (Kodak 1995).
 WHITE, BLACK, DENSITY, GAMMA = 685, 95, 0.002, 0.6
-PQ, HLG = 16, 18  # transfers of ITU-T H.273
+PQ, HLG, GAMMA_22 = 16, 18, 4  # transfers of ITU-T H.273
+ADOBE_RGB = 1998  # its primaries, which H.273 has no number for
 HDR_WHITE = 203.0  # cd/m² of a white page (ITU-R BT.2408)
 HLG_WHITE = 0.265  # of the largest light: a page's white, which is coded as 75 % (ITU-R BT.2408)
 BAND = 1 << 15  # pixels
@@ -24,6 +25,7 @@ _SRGB = ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060))
 WIDE = {
     9: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),  # BT.2020
     12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),  # Display P3
+    ADOBE_RGB: ((0.640, 0.330), (0.210, 0.710), (0.150, 0.060)),
 }
 _D65 = (0.3127, 0.3290)
 
@@ -95,7 +97,7 @@ def _light_of_codes(transfer: int) -> Array:
         a, b, c = 0.17883277, 0.28466892, 0.55991073
         scene = np.where(codes <= 0.5, codes**2 / 3, (np.exp((codes - c) / a) + b) / 12)
         return (scene / HLG_WHITE).astype(np.float32)
-    return linear(codes * 255)
+    return (codes**2.2).astype(np.float32) if transfer == GAMMA_22 else linear(codes * 255)
 
 
 @cache

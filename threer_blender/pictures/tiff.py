@@ -18,6 +18,7 @@ from ..model.arrays import Array
 from .light import Picture, displayed
 
 MOST_BYTES = 4_000_000_000  # of a picture's samples, and of what TIFF can address
+LEAST_BYTES, GROWTH = 32 << 20, 2000  # that samples may take, whatever the file's size; and times that
 _KINDS = {(1, 16): "u2", (1, 32): "u4", (3, 16): "f2", (3, 32): "f4", (3, 64): "f8"}
 _COLOURS = {0: 1, 1: 1, 2: 3, 5: 4}  # photometric interpretation -> samples that are colour: grey twice, RGB, CMYK
 _DIFFERENCES, _FLOAT_DIFFERENCES = 2, 3
@@ -64,6 +65,10 @@ def holds_light(tags: Entries) -> bool:
 def pixels(tags: Entries, data: bytes) -> Image.Image:
     """Grey, RGB or CMYK in 8 bits, transparency on black. Raises ValueError, OSError or what Pillow does."""
     layout = _layout(tags, data[:2])
+    width, height = layout.size
+    needed = width * height * layout.samples * layout.kind.itemsize
+    if needed > min(MOST_BYTES, max(LEAST_BYTES, GROWTH * len(data))):
+        raise ValueError("it is too large, or too large for its file")
     planes = [_plane(tags, data, layout, number) for number in range(layout.planes)]
     samples = np.concatenate(planes, axis=2)[: layout.size[1], : layout.size[0]]
     colours = _COLOURS[tags[PHOTOMETRIC]]
@@ -92,8 +97,6 @@ def _layout(tags: Entries, order: bytes) -> Layout:
     planes = samples if tags.get(PLANAR) == 2 else 1
     if not 0 < samples <= 16 or min(*size, *part) < 1 or part[0] > size[0] + 4096 or part[1] > size[1] + 4096:
         raise ValueError("its tags contradict each other")
-    if size[0] * size[1] * samples * kind.itemsize > MOST_BYTES:
-        raise ValueError("it is too large")
     if samples < _COLOURS[tags[PHOTOMETRIC]]:
         raise ValueError("it has too few channels")
     return Layout(size, part, samples, planes, kind)
