@@ -13,6 +13,7 @@ import numpy as np
 import pillow_heif
 import pytest
 import tifffile
+from av.video.stream import VideoStream
 from PIL import Image, ImageCms, TiffImagePlugin
 
 from tests.pictures.saved import Warned, difference, read_one, save, scene, tags
@@ -223,6 +224,7 @@ def by_ffmpeg(path: Path, codec: str, kind: str, values: Array, **options: Any) 
     form = options.pop("format", "image2")
     with av.open(str(path), "w", format=form, options={"update": "1"} if form == "image2" else {}) as container:
         stream = container.add_stream(codec, rate=1, options=options.pop("codec_options", {}))
+        assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = PICTURE.shape[1], PICTURE.shape[0], kind
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(values), format=kind)
         for name, value in options.items():
