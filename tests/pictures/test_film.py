@@ -100,22 +100,28 @@ def test_a_frame_that_cannot_be_decoded_leaves_a_hole(numbered_film: Written, tm
     assert "These frames cannot be decoded: 5–6, 17. The others keep their numbers." in sentences
 
 
-def test_of_an_interlaced_film_the_upper_field_is_used(tmp_path: Path) -> None:
-    """Two moments in one frame: its fields carry different numbers, and only one is seen."""
-    path = tmp_path / "interlaced.mkv"
+def with_fields(path: Path, later: int) -> Path:
+    """A film of 12 interlaced frames: picture 2 k above, in the upper field, and picture 2 k + `later` in the other."""
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=25, options={"x264-params": "tff=1", "qp": "4"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for number in range(1, 13):
             both = picture(2 * number)
-            both[1::2] = picture(2 * number + 1)[1::2]
+            both[1::2] = picture(2 * number + later)[1::2]
             out.mux(stream.encode(av.VideoFrame.from_ndarray(both, format="rgb24")))
         out.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize("later", [0, 1], ids=["only so called", "interlaced"])
+def test_of_an_interlaced_film_the_upper_field_is_used(later: int, tmp_path: Path) -> None:
+    path = with_fields(tmp_path / "fields.mkv", later)
     _, sentences = read(path)
     film = Film(path)
     assert [number_of(film.picture(number)) for number in film.numbers] == [2 * number for number in film.numbers]
-    assert np.abs(film.picture(4)[: HEIGHT // 2 : 2].astype(float) - picture(8)[: HEIGHT // 2 : 2]).mean() < 20
-    assert any("interlaced" in sentence for sentence in sentences)
+    rows = slice(0, HEIGHT // 2, 1 + later)  # the lower field's are made up
+    assert np.abs(film.picture(4)[rows].astype(float) - picture(8)[rows]).mean() < 20
+    assert any("interlaced" in sentence for sentence in sentences) == bool(later)
 
 
 def with_cover(path: Path, cover: tuple[int, int], film: bool) -> Path:

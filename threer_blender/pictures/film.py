@@ -28,7 +28,9 @@ HD = (1280, 720)  # width and height from which on an untagged film is taken to 
 UNTOLD = (2, 3)  # matrices of ITU-T H.273 that say nothing
 MOST_KEYS_BACK = 2
 ASTRAY = 64  # frames after a jump among which none of the film's own may be
-FIELDS = 0.5  # of the frames; where more have two fields, the film is interlaced
+FIELDS = 0.5  # of the frames; where more have two fields, the film may be interlaced
+MOST_MOVING = 5  # frames in which the fields are compared
+COMB, COMBED = 10, 0.02  # grey levels by which a line stands out, and the share of pixels that do in a combed frame
 
 
 class Film:
@@ -38,7 +40,6 @@ class Film:
         self.path = path
         self.index = index(path)
         self.numbers = self.index.survey.numbers
-        self.is_interlaced = self.index.interlaced > FIELDS * len(self.numbers)
         self._lock = threading.Lock()
         self._frames: Iterator[tuple[int, av.VideoFrame]] = iter(())
         self._position = 0  # the number of the last frame that was decoded
@@ -47,6 +48,7 @@ class Film:
         first = self.frame(self.numbers[0])
         self.matrix = _display_matrix(first)
         self.transfer, self.primaries = int(first.color_trc), int(first.color_primaries)
+        self.is_interlaced = self.index.interlaced > FIELDS * len(self.numbers) and self._has_combs()
         aspect = self._decoder.stream.sample_aspect_ratio
         self._aspect = float(aspect) if aspect else 1.0
         sizes = ((round(first.width * self._aspect), first.height), (first.width, first.height))
@@ -93,6 +95,19 @@ class Film:
         """The key frame to jump to for a frame; None where decoding begins at the start of the file instead."""
         place = bisect_right(self.index.keys, number) - 1 - self._keys_back
         return self.index.keys[place] if place >= 0 and self._keys_back <= MOST_KEYS_BACK else None
+
+    def _has_combs(self) -> bool:
+        """Whether the fields of the frames that move most show two moments: many films only say that they have fields.
+
+        Where a line is brighter, or darker, than both its neighbours, a frame is combed.
+        """
+        moving = np.argsort(self.survey.change)[-MOST_MOVING:]
+        for number in sorted(self.numbers[place] for place in moving):
+            grey = self.frame(number).reformat(format="gray8").to_ndarray().astype(np.int32)
+            above, line, below = grey[:-2], grey[1:-1], grey[2:]
+            if ((above - line) * (below - line) > COMB**2).mean() > COMBED:
+                return True
+        return False
 
     def _ahead(self, number: int) -> av.VideoFrame | None:
         """The frame where it is still to come, decoding towards it."""
