@@ -10,11 +10,11 @@ import math
 
 import numpy as np
 
+from . import light
 from .film import Film
 
 # Containers in which it finds each picture again; in MPEG program streams, for one, it does not.
 FOUND_AGAIN = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
-HDR = (16, 18)  # transfers PQ and HLG of ITU-T H.273
 
 
 def difference(film: Film) -> str:
@@ -23,7 +23,7 @@ def difference(film: Film) -> str:
     reasons = {
         "it is interlaced": film.is_interlaced,
         "its track is mirrored or upside down": _mirrored(film.matrix) or (a < 0 and d < 0),
-        "it is HDR": film.transfer in HDR,
+        "its colours are HDR or of a wide gamut": not light.is_srgb(film.transfer, film.primaries),
         "some of its pictures cannot be decoded": len(film) < film.numbers[-1],
         "its frames do not follow each other at an even rate": not film.index.is_even(),
         "its time stamps do not say when each picture is shown": film.index.times is None,

@@ -49,8 +49,8 @@ def _write(
 ) -> str:
     """Writes all frames of a video, upright and in its own pixels. Returns the sequence's pattern within the bundle."""
     warn(
-        f"{shot.video}: Blender would show other frames of this video than were solved ({reason}), so the result holds "
-        "its frames as a sequence of JPEG files, and shows that."
+        f"{shot.video}: Blender's movie clip would not show this video as it was solved ({reason}), so the result "
+        "holds all of its frames as JPEG files and shows those."
     )
     letters = re.sub(r"[^\w-]+", "_", Path(shot.video).stem)[:40]
     pattern = f"{bundle_folder.PLATES}/shot{number}_{letters}.####.jpg"
