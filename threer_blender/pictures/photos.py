@@ -204,6 +204,8 @@ def _is_text(name: str) -> bool:
 
 
 def _brief(error: Exception) -> str:
+    if strerror := getattr(error, "strerror", None):  # without the file's name, which is said anyway
+        return str(strerror)
     return " ".join(str(error).split())[:120] if isinstance(error, OSError) else type(error).__name__
 
 
