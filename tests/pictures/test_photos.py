@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -347,3 +348,17 @@ def test_a_photo_replaced_by_one_of_the_same_size_is_noticed(tmp_path: Path) -> 
 def test_a_pipe_named_as_a_photo_is_left_out_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     assert "no regular file" in rejected(tmp_path / "pipe.jpg")
+
+
+def test_a_tiff_of_an_unusual_kind_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "lab.tif"
+    tifffile.imwrite(path, np.zeros((80, 80, 3), np.int16), photometric="cielab")
+    assert "TIFF file of a kind" in rejected(path)
+
+
+@pytest.mark.parametrize("kind", ["png", "bmp", "tif", "webp", "heic", "avif", "jpg"])
+def test_bytes_after_the_end_of_a_file_change_nothing(tmp_path: Path, kind: str) -> None:
+    path = save(tmp_path / f"a.{kind}", scene())
+    pixels = photos.pixels(read_one(path))
+    path.write_bytes(path.read_bytes() + bytes(5000))
+    assert np.array_equal(photos.pixels(read_one(path)), pixels)

@@ -112,7 +112,10 @@ def test_a_photo_that_blender_shows_as_it_is_needs_no_plate(tmp_path: Path) -> N
     assert not (tmp_path / "plates").exists()
 
 
-@pytest.mark.parametrize(("name", "orientation"), [("a.jpg", 6), ("a.png", 3), ("a.heic", 1), ("a.heic", 8)])
+FOREIGN = [("a.jpg", 6), ("a.png", 3), ("a.heic", 1), ("a.heic", 8), ("a.avif", 1)]
+
+
+@pytest.mark.parametrize(("name", "orientation"), FOREIGN)
 def test_turned_and_foreign_photos_get_a_plate(tmp_path: Path, name: str, orientation: int) -> None:
     picture = taken(camera(NO_DISTORTION))
     path = tmp_path / name

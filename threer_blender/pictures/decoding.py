@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pillow_heif
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from ..files.photo_files import RAW_SUFFIXES
 from ..files.sequence_files import PLATE_SUFFIXES
@@ -122,7 +122,7 @@ def decoded(file: Path, data: bytes, long_side: int | None) -> Iterator[Picture]
         if preview is None:
             raise Unusable(f"It is a raw file without a JPEG preview of {raw.SMALLEST} pixels or more.")
         with _by_pillow(preview.data, long_side) as picture:
-            orientation = picture.orientation if picture.orientation != 1 else _known(preview.orientation)
+            orientation = picture.orientation if picture.orientation != 1 else _valid_orientation(preview.orientation)
             yield replace(picture, orientation=orientation, exif=picture.exif or preview.camera, plain=False)
     else:
         with _by_pillow(data, long_side) as picture:
@@ -139,6 +139,9 @@ def _by_pillow(data: bytes, long_side: int | None) -> Iterator[Picture]:
     if tiff.is_deep(tags):
         yield _deep_tiff(tags, data)
         return
+    if tags and not _is_known(data):
+        bits, kind = tags.get(tiff.BITS, "?"), tags.get(tiff.PHOTOMETRIC, "?")
+        raise Unusable(f"It is a TIFF file of a kind that cannot be read (bits {bits}, photometric {kind}).")
     with Image.open(BytesIO(data), formats=FORMATS) as image:
         _check_size(*image.size)
         if image.format in _JPEG:
@@ -149,6 +152,15 @@ def _by_pillow(data: bytes, long_side: int | None) -> Iterator[Picture]:
             image.load()
             # Only now: PNG may carry EXIF after its pixels, and Pillow turns TIFF (not JPEG) upright as it loads.
             yield _whole(image, **_facts(image, data, rotated))
+
+
+def _is_known(data: bytes) -> bool:
+    """Whether Pillow knows how the pixels of a file are stored."""
+    try:
+        with Image.open(BytesIO(data), formats=FORMATS):
+            return True
+    except UnidentifiedImageError:
+        return False
 
 
 def _check_size(width: int, height: int) -> None:
@@ -186,11 +198,12 @@ def _jpeg(image: Image.Image, data: bytes, long_side: int | None) -> Iterator[Pi
     except OSError as failure:
         error, grey = failure, False
     flaw = ""
-    if error or grey or data.endswith(bytes(16)):
-        # Codes that end too early give grey; zeros stand in a file that was allocated and not written to its end.
-        ending = jpeg.ending(data)
-        if ending is None or (error and ending.marked):
-            raise error or ValueError("it has no codes")
+    # Codes that end too early give grey; zeros stand in a file that was allocated and not written to its end.
+    doubtful = error or grey or data.endswith(bytes(16))
+    ending = jpeg.ending(data) if doubtful else None
+    if error and (ending is None or ending.marked):
+        raise error
+    if ending is not None and (grey or not ending.marked):
         if not (ending.marked or ending.complete) or not _reaches_its_end(data, ending.position):
             raise Unusable(CUT_SHORT)
         if not ending.marked:
@@ -234,7 +247,7 @@ def _deep_tiff(tags: tiff.Entries, data: bytes) -> Picture:
     if not tiff.holds_light(tags):
         to_srgb, flaw = _to_srgb(tags.get(tiff.PROFILE), image.mode)
     camera = exif.get_ifd(ExifTags.IFD.Exif)
-    return _whole(image, orientation=_known(orientation), exif=camera, to_srgb=to_srgb, flaw=flaw)
+    return _whole(image, orientation=_valid_orientation(orientation), exif=camera, to_srgb=to_srgb, flaw=flaw)
 
 
 def _codes(image: Image.Image, data: bytes) -> tuple[int, int] | None:
@@ -251,10 +264,10 @@ def _codes(image: Image.Image, data: bytes) -> tuple[int, int] | None:
 
 
 def _orientation(image: Image.Image) -> int:
-    return _known(image.getexif().get(ExifTags.Base.Orientation))
+    return _valid_orientation(image.getexif().get(ExifTags.Base.Orientation))
 
 
-def _known(orientation: Any) -> int:
+def _valid_orientation(orientation: Any) -> int:
     return orientation if orientation in _UPRIGHT else 1
 
 
