@@ -1,0 +1,123 @@
+"""A module's tests stand at the module's own place in tests/, or where this file says and why."""
+
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+PACKAGE = TESTS.parent / "threer_blender"
+MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if path.stem != "__init__")
+
+# Modules -> the tests that hold them, below tests/. A pattern stands for modules that the same tests run through.
+ELSEWHERE = {
+    # What the whole way through several files tests
+    "__main__.py": "cli/test_command_line.py",
+    "addon.py": "installed/test_installed.py",
+    "doctor.py": "host/test_environment.py",
+    "headless.py": "cli/test_command_line.py",
+    "engines/colmap.py": "geometry/sfm/test_mapping.py",
+    "engines/dust3r.py": "engines/test_pair_engines.py",
+    "engines/mast3r.py": "engines/test_pair_engines.py",
+    "engines/options.py": "engines/test_registry.py",
+    "engines/refine.py": "pipelines/test_refinement.py",
+    "engines/depth_anything3.py": "pipelines/test_feed_forward.py",  # and all engines of many views, made alike
+    "engines/fast3r.py": "pipelines/test_feed_forward.py",
+    "engines/feed_forward.py": "pipelines/test_feed_forward.py",
+    "engines/map_anything.py": "pipelines/test_feed_forward.py",
+    "engines/vggt*.py": "pipelines/test_feed_forward.py",
+    # A network's truth is what the published one computes
+    "networks/aliked.py": "networks/test_parity_features.py",
+    "networks/lightglue.py": "networks/test_parity_features.py",
+    "networks/*dust3r.py": "networks/test_parity.py",
+    "networks/mast3r.py": "networks/test_parity.py",
+    "networks/splatt3r.py": "networks/test_parity.py",
+    "networks/*.py": "networks/test_parity_views.py",
+    # Every format by the same tests: what one of us writes, the others read
+    "splat_files/*.py": "splat_files/test_formats.py",
+    "scene/codecs.py": "splat_files/test_formats.py",
+    "model/spherical_harmonics.py": "model/test_gaussian_transform.py",
+    "model/splat_rendering.py": "geometry/splats/test_rasteriser.py",
+    "geometry/splats/footprints.py": "geometry/splats/test_rasteriser.py",
+    # A result is written, read and moved as a whole
+    "files/array_file.py": "test_bundle.py",
+    "model/engine.py": "engines/test_registry.py",
+    "model/arrays.py": "house/test_rooms.py",  # names for types alone
+    "model/lens_formulas.py": "geometry/test_remap.py",
+    "model/proxy_mesh.py": "scene/test_proxies.py",
+    "model/reconstruction_transform.py": "model/test_reconstruction.py",
+    "lenses/film_back.py": "lenses/test_export.py",
+    "lenses/nuke.py": "lenses/test_export.py",
+    "reports/files.py": "reports/test_shot_report.py",
+    "reports/shot_page.py": "reports/test_shot_report.py",
+    # Parts of a module that was one
+    "geometry/correspondences.py": "docs/test_documents.py",  # the name that other programs know
+    "geometry/global_alignment.py": "docs/test_documents.py",
+    "geometry/features/patches.py": "geometry/features/test_learned_features.py",
+    "geometry/shots/adjustment.py": "geometry/shots/test_solver.py",
+    "geometry/shots/kinds.py": "geometry/shots/test_solver.py",
+    "geometry/shots/moving.py": "geometry/shots/test_solver.py",
+    "geometry/shots/problem.py": "geometry/shots/test_solver.py",
+    "geometry/shots/rotating.py": "geometry/shots/test_solver.py",
+    "geometry/shots/stretches.py": "geometry/shots/test_solver.py",
+    "pictures/jpeg.py": "pictures/test_photos.py",
+    "pictures/light.py": "pictures/test_sequence.py",
+    "pictures/plate_files.py": "pictures/test_sequence.py",
+    "pictures/raw.py": "pictures/test_photos.py",
+    "pictures/tiff.py": "pictures/test_kinds.py",
+    "pictures/blender_clip.py": "scene/test_films.py",
+    "pictures/decoder.py": "pictures/test_film.py",
+    "pictures/film_index.py": "pictures/test_film.py",
+    "pictures/survey.py": "pictures/test_video.py",
+    "files/digest.py": "worker/test_set_up.py",
+    "files/lock.py": "files/test_removal.py",
+    "files/whole_file.py": "files/test_removal.py",
+    # What Blender shows is tested where an artist would see it
+    "scene/changes.py": "scene/test_build.py",
+    "scene/files.py": "cli/test_command_line.py",
+    "scene/picture.py": "cli/test_scene_output.py",
+    "scene/identity.py": "ui/test_strangers.py",
+    "scene/look.py": "scene/test_build.py",
+    "scene/node_fields.py": "scene/splats/test_splats.py",
+    "scene/splats/look.py": "scene/splats/test_splats.py",
+    "scene/splats/nodes.py": "scene/splats/test_splats.py",
+    "scene/splats/view_values.py": "scene/splats/test_splats.py",
+    "ui/known.py": "ui/test_waiting.py",
+    "ui/queue.py": "ui/test_waiting.py",
+    "ui/preferences.py": "ui/test_upkeep.py",
+    "ui/proxies.py": "scene/test_proxies.py",
+    "ui/splats.py": "scene/splats/test_files.py",
+    "ui/choices.py": "ui/test_panel.py",
+    "ui/engines.py": "ui/test_panel.py",
+    "ui/operators.py": "ui/test_panel.py",
+    "ui/pictures.py": "ui/test_panel.py",
+    "ui/properties.py": "ui/test_panel.py",
+    "ui/readiness.py": "ui/test_panel.py",
+    "ui/summary.py": "ui/test_panel.py",
+    "ui/words.py": "ui/test_waiting.py",
+    "ui/work.py": "ui/test_waiting.py",
+    # The process that computes
+    "runtime/context.py": "runtime/test_device.py",
+    "runtime/weights.py": "host/test_store.py",
+    "worker/__main__.py": "worker/test_memory.py",
+    "worker/weights.py": "ui/test_upkeep.py",
+    "worker/shot_plates.py": "scene/test_films.py",
+    "worker/shots.py": "scene/test_films.py",
+}
+
+
+def has_mirror(module: str) -> bool:
+    path = TESTS / module
+    return path.with_name(f"test_{path.name}").exists()
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if not has_mirror(module)])
+def test_every_module_has_tests(module: str) -> None:
+    tests = next((tests for pattern, tests in ELSEWHERE.items() if fnmatch(module, pattern)), None)
+    assert tests is not None, f"tests/{Path(module).parent}/test_{Path(module).name} is missing"
+
+
+def test_what_is_said_of_other_places_is_so() -> None:
+    for pattern, tests in ELSEWHERE.items():
+        assert (TESTS / tests).is_file(), tests
+        assert any(fnmatch(module, pattern) and not has_mirror(module) for module in MODULES), pattern
