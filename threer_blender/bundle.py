@@ -8,7 +8,6 @@ A bundle is written beside its final name and renamed, so a folder that exists i
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
@@ -18,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .files import array_file, removal, sequence_files
+from .files import array_file, checked, removal, sequence_files
 from .files.bounded import Damaged
 from .files.bundle_folder import (
     ARRAYS,
@@ -31,7 +30,6 @@ from .files.bundle_folder import (
     output_error,
     write_manifest,
 )
-from .files.plate_headers import exact
 from .model import lens
 from .model.errors import UserError, quoted
 from .model.reconstruction import (
@@ -50,7 +48,6 @@ from .model.reconstruction import (
 from .model.spherical_harmonics import COEFFICIENTS
 
 VERSION = 1
-LARGEST = 10**6  # pixels of a side, frames, or frames a second: more are no camera's
 CONVENTIONS = (
     "OpenCV camera axes (x right, y down, z forward); world_from_camera is 4x4 row-major; pixels of the displayed "
     "photo with the centre of the top-left pixel at (0.5, 0.5); lens distortion by COLMAP model name; quaternions wxyz"
@@ -216,14 +213,17 @@ def read(folder: str | Path) -> Reconstruction:
 def _reconstruction(scene: dict[str, Any], folder: Path) -> Reconstruction:
     if not (folder / ARRAYS).is_file():
         raise ValueError(f"{ARRAYS} is missing")
-    arrays = array_file.read(folder / ARRAYS, _typed(scene["arrays_sha256"], str))
+    arrays = array_file.read(folder / ARRAYS, checked.typed(scene["arrays_sha256"], str))
     photos = [_photo(entry, folder) for entry in scene["photos"]]
     names = {photo.name for photo in photos}
     cameras = [_camera(entry) for entry in scene["cameras"]]
     pointmaps = [_pointmap(entry, f"pointmaps/{i}", arrays) for i, entry in enumerate(scene["pointmaps"])]
     if not names.issuperset([*(camera.photo for camera in cameras), *(pointmap.photo for pointmap in pointmaps)]):
         raise ValueError("a camera or pointmap has no photo")
-    shots = [_shot(entry, folder, f"shots/{i}", arrays) for i, entry in enumerate(_typed(scene.get("shots", []), list))]
+    shots = [
+        _shot(entry, folder, f"shots/{i}", arrays)
+        for i, entry in enumerate(checked.typed(scene.get("shots", []), list))
+    ]
     paths = {photo.path for photo in photos}
     if not all(shot.cameras and shot.path in paths for shot in shots):
         raise ValueError("a video has no frames")
@@ -235,85 +235,53 @@ def _reconstruction(scene: dict[str, Any], folder: Path) -> Reconstruction:
         if len(owners) and not (owners.min() >= 0 and owners.max() < len(photos)):
             raise ValueError("a point has no photo")
     return Reconstruction(
-        engine=_typed(scene["engine"], str),
-        licence=_typed(scene["licence"], str),
+        engine=checked.typed(scene["engine"], str),
+        licence=checked.typed(scene["licence"], str),
         photos=photos,
         cameras=cameras,
         pointmaps=pointmaps,
         cloud=cloud,
         gaussians=gaussians,
-        metric=_typed(scene["metric"], bool),
-        confidence_meaning=_typed(scene["confidence_meaning"], str),
-        trusted_confidence=_number(scene["trusted_confidence"]),
-        options=_typed(scene["options"], dict),
-        timings={_typed(name, str): _number(value) for name, value in _typed(scene["timings"], dict).items()},
-        unregistered=[_record(Unregistered, entry) for entry in scene["left_out"]],
-        notes=[_typed(note, str) for note in _typed(scene["notes"], list)],
+        metric=checked.typed(scene["metric"], bool),
+        confidence_meaning=checked.typed(scene["confidence_meaning"], str),
+        trusted_confidence=checked.number(scene["trusted_confidence"]),
+        options=checked.typed(scene["options"], dict),
+        timings={
+            checked.typed(name, str): checked.number(value)
+            for name, value in checked.typed(scene["timings"], dict).items()
+        },
+        unregistered=[checked.record(Unregistered, entry) for entry in scene["left_out"]],
+        notes=[checked.typed(note, str) for note in checked.typed(scene["notes"], list)],
         shots=shots,
     )
 
 
-def _typed(value: Any, kind: type[Block]) -> Block:
-    if not isinstance(value, kind):
-        raise ValueError(f"{value!r:.40} should be a {kind.__name__}")
-    if isinstance(value, str):
-        value.encode()  # a surrogate alone, which JSON may hold, is a ValueError
-    return value
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r:.40} should be a number")
-    return float(value)
-
-
-def _positive(value: Any, most: float = math.inf) -> float:
-    if not 0 < _number(value) <= most:
-        raise ValueError(f"{value!r:.40} should be above 0, and no larger than {most:g}")
-    return float(value)
-
-
-def _record(kind: Callable[..., Block], entry: Any) -> Block:
-    values = _typed(entry, dict)
-    return kind(**{name: _typed(value, str) for name, value in values.items()})
-
-
-def _size(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST:
-        raise ValueError(f"{value!r:.40} should be a whole number above 0, and no larger than {LARGEST}")
-    return value
-
-
-def _optional(value: Any, read: Callable[[Any], float] = _number) -> float | None:
-    return None if value is None else read(value)
-
-
 def _path(entry: dict[str, Any], folder: Path) -> str:
-    path = Path(_typed(entry["path"], str))
-    relative = _typed(entry["relative_path"], str)
+    path = Path(checked.typed(entry["path"], str))
+    relative = checked.typed(entry["relative_path"], str)
     if relative and not sequence_files.exists(path) and sequence_files.exists(folder / relative):
         path = (folder / relative).resolve()
     return str(path)
 
 
 def _shot(entry: dict[str, Any], folder: Path, prefix: str, arrays: Mapping[str, Array]) -> Shot:
-    plate_size = _typed(entry, dict).get("plate_size")
-    if plate_size is not None and len(_typed(plate_size, list)) != 2:
+    plate_size = checked.typed(entry, dict).get("plate_size")
+    if plate_size is not None and len(checked.typed(plate_size, list)) != 2:
         raise ValueError("a plate's size is not a width and a height")
 
     def make(**block: Array) -> Shot:
         return Shot(
-            video=_typed(entry["video"], str),
+            video=checked.typed(entry["video"], str),
             path=_path(entry, folder),
-            frame_rate=_frame_rate(entry["frame_rate"]),
-            frame_count=_size(entry["frame_count"]),
-            cameras={_frame(number): _camera(camera) for number, camera in entry["cameras"]},
-            first_frame=_frame(entry.get("first_frame", 1)),
-            missing=tuple(map(_frame, entry.get("missing", ()))),
+            frame_rate=checked.frame_rate(entry["frame_rate"]),
+            frame_count=checked.size(entry["frame_count"]),
+            cameras={checked.frame(number): _camera(camera) for number, camera in entry["cameras"]},
+            first_frame=checked.frame(entry.get("first_frame", 1)),
+            missing=tuple(map(checked.frame, entry.get("missing", ()))),
             plate_size=None if plate_size is None else _plate_size(plate_size),
             plate=_plate(entry.get("plate", "")),
-            motion=_typed(entry.get("move", ""), str),  # the first bundles did not say
-            motion_reason=_typed(entry.get("move_reason", ""), str),
+            motion=checked.typed(entry.get("move", ""), str),  # the first bundles did not say
+            motion_reason=checked.typed(entry.get("move_reason", ""), str),
             **block,
         )
 
@@ -326,51 +294,34 @@ def _shot(entry: dict[str, Any], folder: Path, prefix: str, arrays: Mapping[str,
 
 
 def _plate_size(value: Any) -> tuple[int, int]:
-    width, height = _typed(value, list)
-    return _size(width), _size(height)
+    width, height = checked.typed(value, list)
+    return checked.size(width), checked.size(height)
 
 
 def _plate(value: Any) -> str:
     """A file or an image sequence within the bundle; empty where there is none."""
-    plate = _typed(value, str)
+    plate = checked.typed(value, str)
     if plate and (Path(plate).is_absolute() or ".." in Path(plate).parts):
         raise ValueError("a plate lies outside the bundle")
     return plate
 
 
-def _frame(value: Any) -> int:
-    """A frame's number, which may be 0."""
-    return value if value == 0 and isinstance(value, int) and not isinstance(value, bool) else _size(value)
-
-
-def _frame_rate(value: Any) -> Fraction:
-    """A fraction as text; the first bundles had a number."""
-    if not isinstance(value, str):
-        return exact(_positive(value, LARGEST))
-    above, _, below = value.partition("/")
-    if not (above.isdecimal() and (below or "1").isdecimal() and len(value) <= 40 and int(below or 1)):
-        raise ValueError(f"{value!r:.40} should be a frame rate")
-    rate = Fraction(int(above), int(below or 1))
-    _positive(float(rate), LARGEST)
-    return rate
-
-
 def _photo(entry: dict[str, Any], folder: Path) -> Photo:
-    frame = _typed(entry, dict).get("frame")
+    frame = checked.typed(entry, dict).get("frame")
     return Photo(
-        name=_typed(entry["name"], str),
+        name=checked.typed(entry["name"], str),
         path=_path(entry, folder),
-        width=_size(entry["width"]),
-        height=_size(entry["height"]),
-        sha256=_typed(entry["sha256"], str),
-        focal=_optional(entry["focal"], _positive),
-        sensor_width=_optional(entry["sensor_width"], _positive),
-        frame=None if frame is None else _frame(frame),
+        width=checked.size(entry["width"]),
+        height=checked.size(entry["height"]),
+        sha256=checked.typed(entry["sha256"], str),
+        focal=checked.optional(entry["focal"], checked.positive),
+        sensor_width=checked.optional(entry["sensor_width"], checked.positive),
+        frame=None if frame is None else checked.frame(frame),
     )
 
 
 def _camera(entry: dict[str, Any]) -> Camera:
-    entry = {"error_before": None, **_typed(entry, dict)}  # the first bundles did not say
+    entry = {"error_before": None, **checked.typed(entry, dict)}  # the first bundles did not say
     matrix = np.array(entry["world_from_camera"], np.float64)
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
         raise ValueError("a camera's matrix is not 4x4")
@@ -378,23 +329,25 @@ def _camera(entry: dict[str, Any]) -> Camera:
         raise ValueError("a camera's matrix is not a rigid motion")
     distortion = entry["distortion"]
     return Camera(
-        photo=_typed(entry["photo"], str),
-        width=_size(entry["width"]),
-        height=_size(entry["height"]),
-        **{name: _positive(entry[name]) for name in ("fx", "fy")},
-        **{name: _number(entry[name]) for name in ("cx", "cy")},
+        photo=checked.typed(entry["photo"], str),
+        width=checked.size(entry["width"]),
+        height=checked.size(entry["height"]),
+        **{name: checked.positive(entry[name]) for name in ("fx", "fy")},
+        **{name: checked.number(entry[name]) for name in ("cx", "cy")},
         world_from_camera=matrix,
-        distortion=lens.Distortion(_typed(distortion["model"], str), tuple(map(_number, distortion["params"]))),
+        distortion=lens.Distortion(
+            checked.typed(distortion["model"], str), tuple(map(checked.number, distortion["params"]))
+        ),
         plate=_plate(entry["plate"]),
-        reprojection_error=_optional(entry["reprojection_error"]),
-        error_before=_optional(entry["error_before"]),
+        reprojection_error=checked.optional(entry["reprojection_error"]),
+        error_before=checked.optional(entry["error_before"]),
     )
 
 
 def _pointmap(entry: dict[str, Any], prefix: str, arrays: Mapping[str, Array]) -> PointMap:
     def make(**block: Array) -> PointMap:
-        photo_from_map = PhotoFromMap(*map(_number, entry["photo_from_map"]))
-        return PointMap(photo=_typed(entry["photo"], str), photo_from_map=photo_from_map, **block)
+        photo_from_map = PhotoFromMap(*map(checked.number, entry["photo_from_map"]))
+        return PointMap(photo=checked.typed(entry["photo"], str), photo_from_map=photo_from_map, **block)
 
     return _block(make, prefix, POINTMAP_ARRAYS, arrays)
 

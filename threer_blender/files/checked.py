@@ -1,0 +1,71 @@
+"""[S] Values of a JSON file that somebody else may have written: what they should be, or a ValueError. Stdlib."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, TypeVar
+
+from .plate_headers import exact
+
+LARGEST = 10**6  # pixels of a side, frames, or frames a second: more are no camera's
+Value = TypeVar("Value")
+
+
+def typed(value: Any, kind: type[Value]) -> Value:
+    """An object of this type; a text is one that can be written."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{value!r:.40} should be a {kind.__name__}")
+    if isinstance(value, str):
+        value.encode()  # a surrogate alone, which JSON may hold, is a ValueError
+    return value
+
+
+def number(value: Any) -> float:
+    """Neither infinite nor NaN."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r:.40} should be a number")
+    return float(value)
+
+
+def positive(value: Any, most: float = math.inf) -> float:
+    """Above 0, and `most` at most."""
+    if not 0 < number(value) <= most:
+        raise ValueError(f"{value!r:.40} should be above 0, and no larger than {most:g}")
+    return float(value)
+
+
+def record(kind: Callable[..., Value], entry: Any) -> Value:
+    """A dataclass `kind` whose fields are texts."""
+    values = typed(entry, dict)
+    return kind(**{name: typed(value, str) for name, value in values.items()})
+
+
+def size(value: Any) -> int:
+    """A whole number of pixels or frames, from 1 to LARGEST."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST:
+        raise ValueError(f"{value!r:.40} should be a whole number above 0, and no larger than {LARGEST}")
+    return value
+
+
+def optional(value: Any, read: Callable[[Any], float] = number) -> float | None:
+    """What `read` reads, or None where that stands."""
+    return None if value is None else read(value)
+
+
+def frame(value: Any) -> int:
+    """A frame's number, which may be 0."""
+    return value if value == 0 and isinstance(value, int) and not isinstance(value, bool) else size(value)
+
+
+def frame_rate(value: Any) -> Fraction:
+    """A fraction as text; the first bundles had a number."""
+    if not isinstance(value, str):
+        return exact(positive(value, LARGEST))
+    above, _, below = value.partition("/")
+    if not (above.isdecimal() and (below or "1").isdecimal() and len(value) <= 40 and int(below or 1)):
+        raise ValueError(f"{value!r:.40} should be a frame rate")
+    rate = Fraction(int(above), int(below or 1))
+    positive(float(rate), LARGEST)
+    return rate
