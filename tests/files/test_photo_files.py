@@ -64,9 +64,11 @@ def test_a_folder_without_photos_names_what_it_holds(tmp_path: Path) -> None:
 
 
 def a_result(folder: Path, beside: tuple[str, ...] = ()) -> None:
-    put(folder, "scene.json", "plates/0000_a.jpg")
+    put(folder, "scene.json", "arrays.safetensors", "plates/0000_a.jpg")
     entries = {name: removal.entry_of(folder.parent / name) for name in beside}
-    files = {name: removal.entry_of(folder / name) for name in ("scene.json", "plates/0000_a.jpg")}
+    files = {
+        name: removal.entry_of(folder / name) for name in ("scene.json", "arrays.safetensors", "plates/0000_a.jpg")
+    }
     bundle_folder.write_manifest(folder, bundle_folder.Manifest("run", files, entries))
 
 
@@ -74,6 +76,9 @@ def test_our_own_results_are_no_photos(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg", "shot.png")
     a_result(tmp_path / "3R results" / "first")
     a_result(tmp_path / "second", beside=("shot.png",))
+    put(tmp_path / "without a list", "scene.json", "arrays.safetensors", "plates/0000_a.jpg")
+    put(tmp_path / "plates", "01_plate.1001.exr")
+    bundle_folder.write_manifest(tmp_path / "plates", bundle_folder.Manifest("run", {}))
     removal.make(tmp_path / "ours")
     put(tmp_path / "ours", "c.jpg")
     assert names_in(tmp_path) == ["a.jpg"]

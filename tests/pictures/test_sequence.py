@@ -129,6 +129,17 @@ def test_a_damaged_frame_is_passed_over(tmp_path: Path) -> None:
     assert 1004 not in frames
 
 
+def test_a_jpeg_frame_that_is_cut_short_is_passed_over(tmp_path: Path) -> None:
+    for number in range(1, 13):
+        Image.fromarray(np.rint(srgb(linear(4 * number))).astype(np.uint8)).save(tmp_path / f"plate.{number:04d}.jpg")
+    damaged = tmp_path / "plate.0004.jpg"
+    damaged.write_bytes(damaged.read_bytes()[:-200])
+    chosen, _ = read(tmp_path / "plate.0001.jpg")
+    frames = [photo.frame for photo in chosen.accepted]
+    assert frames
+    assert 4 not in frames
+
+
 def test_a_plate_that_changes_size_is_refused_with_the_frame(tmp_path: Path) -> None:
     for number in range(1, 11):
         side = HEIGHT if number < 7 else HEIGHT + 2

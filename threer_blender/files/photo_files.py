@@ -113,7 +113,7 @@ def _shot_of(file: Path, alone: bool) -> Path | None:
 
 def _photos_in(folder: Path, left_out: dict[str, list[Path]]) -> list[Path]:
     """The photos in a folder; files that are none are added to `left_out`."""
-    if bundle_folder.is_bundle(folder):
+    if _is_bundle(folder):
         raise UserError(f"The folder {quoted(folder)} is a result of this extension: choose the folder of its photos.")
     files = _files_in(folder, left_out)
     beside = {(file.parent, file.stem.casefold()) for file in files if file.suffix.lower() in SUFFIXES}
@@ -158,7 +158,7 @@ def _files_in(top: Path, left_out: dict[str, list[Path]]) -> list[Path]:
     for place, folders, names in os.walk(top, onerror=unreadable, followlinks=True):
         folder = Path(place)
         inner = [name for name in folders if not name.startswith(".")]
-        results = [name for name in inner if bundle_folder.is_bundle(folder / name)]
+        results = [name for name in inner if _is_result(folder / name)]
         ours = {name for result in results for name in bundle_folder.beside(folder / result)}
         folders[:] = sorted((n for n in inner if n not in results and not removal.is_own(folder / n)), key=_order)
         if folder.resolve() in been:
@@ -171,6 +171,16 @@ def _files_in(top: Path, left_out: dict[str, list[Path]]) -> list[Path]:
                 f"The folder {quoted(top)} holds more than {MOST_ENTRIES} files: choose the photos' own folder."
             )
     return [file for file in files if file.is_file()]
+
+
+def _is_bundle(folder: Path) -> bool:
+    """Whether a folder holds a reconstruction; those of early versions have no list of their files."""
+    return all((folder / name).is_file() for name in (bundle_folder.SCENE, bundle_folder.ARRAYS))
+
+
+def _is_result(folder: Path) -> bool:
+    """Whether we wrote a folder: a reconstruction, undistorted plates, maps of a lens."""
+    return bundle_folder.read_manifest(folder) is not None or _is_bundle(folder)
 
 
 def _order(name: str) -> tuple[list[str | int], str]:

@@ -86,11 +86,14 @@ class Sequence:
 
 
 def _pixels(file: Path) -> Picture:
-    """(H, W, 3) uint8 sRGB in the file's own pixels."""
+    """(H, W, 3) uint8 sRGB in the file's own pixels. Raises OSError or ValueError where it is damaged."""
     if file.suffix.lower() in sequence_files.PLATE_SUFFIXES:
         return plate_files.pixels(file)
-    with decoded(file, file.read_bytes(), None) as picture:
-        return picture.pixels(None)
+    try:
+        with decoded(file, file.read_bytes(), None) as picture:
+            return picture.pixels(None)
+    except Unusable as error:
+        raise ValueError(str(error)) from error
 
 
 def _light(file: Path) -> Array:
