@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import removal
-from ..files.bundle_folder import Manifest, Staging, check_output, new_run, output_error, write_manifest
+from ..files import whole_folder
 from ..model.arrays import Array
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import REMOVED, Camera, PointMap, Reconstruction
@@ -32,28 +31,16 @@ def write(reconstruction: Reconstruction, folder: Path) -> list[str]:
         raise UserError(
             "This result does not say what was removed from its points: the engines that guess depth record it."
         )
-    check_output(folder)
-    staging = Staging(folder, new_run())
     lines = []
-    try:
-        staging.make()
-        staging.new.mkdir()
+    with whole_folder.replacing(folder) as new:
         for number, (pointmap, removed) in enumerate(told):
             camera = reconstruction.camera(pointmap.photo)
             assert camera is not None
-            write_png(staging.new / f"{number}.png", picture(pointmap, removed, camera))
+            write_png(new.path / f"{number}.png", picture(pointmap, removed, camera))
             shares = np.bincount(removed.ravel(), minlength=len(REMOVED)) / removed.size
             parts = [f"{reason} {share:.1%}" for reason, share in zip(REMOVED[1:], shares[1:], strict=True)]
             lines.append(f"{number}.png: {quoted(pointmap.photo)}: {', '.join(parts)}")
-        write_manifest(staging.new, Manifest(staging.run, removal.listed(staging.new)))
-        place = staging.put_in_place()
-    except OSError as error:
-        raise output_error(folder, error) from error
-    finally:
-        staging.discard()
-    if place != folder:
-        lines.append(f"Something else was put into {quoted(folder)} meanwhile: the pictures are in {quoted(place)}.")
-    return lines
+    return [*lines, *new.sentences("the pictures")]
 
 
 def picture(pointmap: PointMap, removed: Array, camera: Camera) -> NDArray[np.uint8]:

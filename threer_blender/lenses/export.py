@@ -9,9 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..files import exr_file, removal
-from ..files.bundle_folder import Manifest, Staging, check_output, new_run, output_error, write_manifest
-from ..model.errors import quoted
+from ..files import exr_file, whole_folder
 from ..model.lens_formulas import FORMULAS
 from ..model.reconstruction import Camera, Reconstruction
 from . import nuke, stmaps
@@ -62,29 +60,17 @@ def write(reconstruction: Reconstruction, folder: Path, report: Callable[[float]
     `report(fraction)` may raise. Raises UserError where the folder holds something else, cannot be written, or a lens
     is too wide.
     """
-    check_output(folder)
-    staging = Staging(folder, new_run())
     entries, lines = [], []
-    try:
-        staging.make()
-        staging.new.mkdir()
-        chosen = lenses(reconstruction)
+    chosen = lenses(reconstruction)
+    with whole_folder.replacing(folder) as new:
         for number, each in enumerate(chosen):
-            entry, sentences = _write(each, number, staging.new)
+            entry, sentences = _write(each, number, new.path)
             entries.append(entry)
             lines += sentences
             report((number + 1) / len(chosen))
         index = {"convention": CONVENTION, "lenses": entries}
-        (staging.new / INDEX).write_text(json.dumps(index, indent=1, ensure_ascii=False), "utf-8")
-        write_manifest(staging.new, Manifest(staging.run, removal.listed(staging.new)))
-        place = staging.put_in_place()
-    except OSError as error:
-        raise output_error(folder, error) from error
-    finally:
-        staging.discard()
-    if place != folder:
-        lines.append(f"Something else was put into {quoted(folder)} meanwhile: the lenses are in {quoted(place)}.")
-    return lines
+        (new.path / INDEX).write_text(json.dumps(index, indent=1, ensure_ascii=False), "utf-8")
+    return [*lines, *new.sentences("the lenses")]
 
 
 def stem(number: int, name: str) -> str:

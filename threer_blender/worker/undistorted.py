@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import bundle
-from ..files import exr_file, removal
-from ..files.bundle_folder import Manifest, Staging, check_output, new_run, output_error, write_manifest
+from ..files import exr_file, whole_folder
 from ..geometry import remap
 from ..jobs.messages import Finished, Undistort
 from ..lenses import export
@@ -33,7 +32,6 @@ def run(asked: Undistort, report: Report) -> Finished:
     if not shots:
         raise UserError(f"The result in {quoted(asked.bundle)} holds no shot: its photos have their plates already.")
     folder = Path(asked.output)
-    check_output(folder)
     report.plan([UNDISTORTING])
     total, done = sum(len(shot.cameras) for shot in shots), 0
 
@@ -42,19 +40,10 @@ def run(asked: Undistort, report: Report) -> Finished:
         done += 1
         report(UNDISTORTING, done, total)
 
-    staging = Staging(folder, new_run())
-    try:
-        staging.make()
-        staging.new.mkdir()
+    with whole_folder.replacing(folder) as new:
         for number, shot in enumerate(shots):
-            _write(shot, export.stem(number, shot.video), staging.new, one_more)
-        write_manifest(staging.new, Manifest(staging.run, removal.listed(staging.new)))
-        place = staging.put_in_place()
-    except OSError as error:
-        raise output_error(folder, error) from error
-    finally:
-        staging.discard()
-    return Finished(f"{total} frames without distortion are in {quoted(place)}.")
+            _write(shot, export.stem(number, shot.video), new.path, one_more)
+    return Finished(f"{total} frames without distortion are in {quoted(new.place)}.")
 
 
 def _write(shot: Shot, stem: str, folder: Path, one_more: Callable[[], None]) -> None:
