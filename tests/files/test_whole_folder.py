@@ -20,10 +20,13 @@ def test_a_folder_appears_whole(tmp_path: Path) -> None:
 
 
 def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
-    folder = tmp_path / "new" / "pictures"
-    with pytest.raises(ZeroDivisionError), whole_folder.replacing(folder) as new:
-        (new.path / "one.txt").write_text("1", "utf-8")
-        raise ZeroDivisionError
+    def fail() -> None:
+        with whole_folder.replacing(tmp_path / "new" / "pictures") as new:
+            (new.path / "one.txt").write_text("1", "utf-8")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert list(tmp_path.iterdir()) == []
 
 
