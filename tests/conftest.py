@@ -43,12 +43,13 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.fixture(scope="session")
 def numbered_film(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A film of `numbered_films.KINDS` by its name, written once."""
+    """A film of `numbered_films.KINDS` or CLOCKS by its name, written once."""
 
     @cache
     def written(name: str) -> Path:
-        from tests.numbered_films import KINDS, write
+        from tests.numbered_films import CLOCKS, KINDS, write
 
-        return write(KINDS[name], tmp_path_factory.mktemp("films") / f"film{KINDS[name].suffix}")
+        kind = {**KINDS, **CLOCKS}[name]
+        return write(kind, tmp_path_factory.mktemp("films") / f"film{kind.suffix}")
 
     return written

@@ -1,5 +1,6 @@
 """Little films of many kinds whose frames carry their number, painted as a bar code that survives compression."""
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -126,8 +127,29 @@ def stopped_clock(data: bytes) -> bytes:
 
 MATRICES = [(1, 0, 0, 1), (-1, 0, 0, 1), (1, 0, 0, -1), (-1, 0, 0, -1), (0, 1, 1, 0), (0, 1, -1, 0), (0, -1, 1, 0),
             (0, -1, -1, 0)]  # fmt: skip
+
+
+def any_clock(seed: int) -> Kind:
+    """A film of some container and rate, whose clock is coarse or fine, early or late, jitters or skips frames."""
+    draw = random.Random(seed)
+    suffix, codec = draw.choice([(".mp4", "libx264"), (".mov", "mpeg4"), (".mkv", "libx264"), (".mkv", "mpeg4")])
+    clock = draw.choice([240, 600, 1000, 24000, 30000, 90000])
+    rate = draw.choice([Fraction(24), Fraction(25), Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60)])
+    jitter, late, dropped = draw.choice([0, 0, 0.02, 0.3]), draw.choice([0, 0.5, 0.99]), draw.choice([0, 0, 0.1])
+    stamps: list[int] = []
+    frame, start = 0, draw.choice([0, 0, 7, clock // 7])
+    for _ in range(16):
+        stamp = start + int((frame + draw.uniform(0, jitter)) * clock / rate + late)
+        stamps.append(max(stamp, stamps[-1] + 1) if stamps else stamp)
+        frame += 1 + (draw.random() < dropped)
+    options = {"bf": draw.choice(["0", "2"]), "g": "6"} if codec == "libx264" else {"g": "6"}
+    numbers = range(1, 17)
+    return Kind(suffix, codec, "yuv420p", rate, options, {}, (64, 48), clock, stamps.__getitem__, numbers, numbers)
+
+
 _B = {"bf": "3", "g": "8"}
 _AVI = {"bf": "2", "g": "8"}
+CLOCKS = {f"clock {seed}": any_clock(seed) for seed in range(20)}
 KINDS = {
     "mp4 h264": Kind(".mp4", "libx264", options=_B),
     "mp4 23.976": Kind(".mp4", "libx264", options=_B, rate=Fraction(24000, 1001)),
@@ -152,7 +174,7 @@ KINDS = {
         stamp=lambda place: place - 5,
         alike=False,
     ),
-    "webm vp8": Kind(".webm", "libvpx", options={"auto-alt-ref": "1", "lag-in-frames": "16"}),
+    "webm vp8": Kind(".webm", "libvpx", options={"auto-alt-ref": "1", "lag-in-frames": "16", "cpu-used": "5"}),
     "webm vp9": Kind(".webm", "libvpx-vp9", options={"deadline": "realtime", "cpu-used": "8"}),
     "avi mpeg4": Kind(".avi", "mpeg4", options={"g": "8"}),
     "avi mpeg4 B": Kind(".avi", "mpeg4", options=_AVI, alike=False),
@@ -176,5 +198,5 @@ KINDS = {
     "flv": Kind(".flv", "flv", alike=False),
     "mxf": Kind(".mxf", "mpeg2video", rate=Fraction(25), alike=False),
     "gif": Kind(".gif", "gif", "rgb8", rate=Fraction(25), alike=False),
-    "ogv": Kind(".ogv", "libvpx", format="ogg", alike=False),
+    "ogv": Kind(".ogv", "libvpx", options={"deadline": "realtime", "cpu-used": "8"}, format="ogg", alike=False),
 }

@@ -9,7 +9,20 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
-from tests.numbered_films import COUNT, HEIGHT, KINDS, MATRICES, WIDTH, Kind, number_of, picture, turned, write
+from tests.numbered_films import (
+    CLOCKS,
+    COUNT,
+    HEIGHT,
+    KINDS,
+    MATRICES,
+    WIDTH,
+    Kind,
+    jittered,
+    number_of,
+    picture,
+    turned,
+    write,
+)
 from threer_blender.model.arrays import Array
 from threer_blender.pictures import photos
 from threer_blender.pictures.film import Film
@@ -27,6 +40,27 @@ def test_frames_are_in_the_order_of_showing(numbered_film: Written, name: str) -
     else:  # how much of it is left depends on the encoder
         assert len(shown) >= 12
         assert set(np.diff(shown)) == {1}
+
+
+@pytest.mark.parametrize("name", CLOCKS)
+def test_no_clock_changes_the_order(numbered_film: Written, name: str) -> None:
+    film = Film(numbered_film(name))
+    assert [number_of(film.picture(number)) for number in film.numbers] == list(CLOCKS[name].shown)
+
+
+EVEN = [name for name in KINDS if name not in ("mp4 phone", "mov stopped clock")]
+
+
+@pytest.mark.parametrize("name", EVEN)
+def test_rates_are_exact(numbered_film: Written, name: str) -> None:
+    assert Film(numbered_film(name)).frame_rate == KINDS[name].rate
+
+
+def test_a_rate_that_varies_is_the_mean(numbered_film: Written) -> None:
+    times = [jittered(place) / 600 for place in range(COUNT)]
+    rate = Film(numbered_film("mp4 phone")).frame_rate
+    assert rate is not None
+    assert float(rate) == pytest.approx((COUNT - 1) / (times[-1] - times[0]), rel=2e-3)
 
 
 @pytest.mark.parametrize("name", KINDS)

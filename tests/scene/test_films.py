@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.blender.world import camera, looking_at, reconstruct
-from tests.numbered_films import KINDS, MATRICES, number_of, turned
+from tests.numbered_films import CLOCKS, KINDS, MATRICES, number_of, turned
 from threer_blender.model.arrays import Array
 from threer_blender.model.reconstruction import Photo, Shot
 from threer_blender.pictures.film import Film
@@ -77,6 +77,14 @@ def test_blender_shows_the_frame_that_was_solved(numbered_film: Written, name: s
     assert numbers == [first + number - 1 for number in asked]
     assert bool(sentences) != KINDS[name].alike
     assert (clip.source == "MOVIE") == KINDS[name].alike
+
+
+@pytest.mark.parametrize("name", CLOCKS)
+def test_no_clock_lets_blender_show_another_frame(numbered_film: Written, name: str, tmp_path: Path) -> None:
+    film = Film(numbered_film(name))
+    clip, _ = built(film, tmp_path)
+    asked = [*film.numbers, *random.Random(name).sample(film.numbers, 5)]
+    assert [number_of(picture) for picture in shown(clip, asked, tmp_path)] == asked
 
 
 @pytest.mark.parametrize("matrix", MATRICES)
