@@ -107,7 +107,7 @@ def _fill(new: Path, reconstruction: Reconstruction, folder: Path, plates: Path 
     scene = json.dumps(_scene(reconstruction, folder, checksum), indent=1, ensure_ascii=False, allow_nan=False)
     (new / SCENE).write_text(scene, "utf-8")
     if plates is not None and plates.is_dir():
-        removal.move(plates, new / PLATES)
+        removal.relocate(plates, new / PLATES)
     registered = len(reconstruction.cameras)
     write_manifest(
         new,
@@ -356,7 +356,7 @@ def _block(
     make: Callable[..., Block], prefix: str, table: Mapping[str, tuple[str, str]], arrays: Mapping[str, Array]
 ) -> Block:
     """The dataclass `make` from its arrays, once their types and shapes agree with `table` and each other."""
-    found: dict[str, Array] = {}
+    blocks: dict[str, Array] = {}
     sizes: dict[str, int] = {}
     for name, (dtype, shape) in table.items():
         if f"{prefix}/{name}" not in arrays and f"{prefix.split('/')[0]}/{name}" in OPTIONAL:
@@ -367,8 +367,8 @@ def _block(
             fits = fits and (size == int(letter) if letter.isdigit() else sizes.setdefault(letter, size) == size)
         if not fits:
             raise ValueError(f"the array {prefix}/{name} has the wrong type or shape")
-        found[name] = array
-    return make(**found)
+        blocks[name] = array
+    return make(**blocks)
 
 
 assert {f.name for f in fields(PointCloud)} == set(CLOUD_ARRAYS)

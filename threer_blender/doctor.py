@@ -116,21 +116,22 @@ def offered(engine: Engine, data_folder: Path) -> list[Option]:
 
 def lines(data_folder: Path) -> list[str]:
     """The facts for a person, a line each."""
-    found = facts(data_folder)
-    said = [
-        f"Python {found.python} on {found.system}" + (", inside Blender" if "bpy" in sys.modules else ""),
+    computer = facts(data_folder)
+    described = [
+        f"Python {computer.python} on {computer.system}" + (", inside Blender" if "bpy" in sys.modules else ""),
         ", ".join(
             f"{name} {value}" if value else f"no {name}"
-            for name, value in found.versions.items()
+            for name, value in computer.versions.items()
             if value or name != "bpy"
         ),
-        f"{found.cores} cores, {found.memory / 1e9:.0f} GB of memory free, {found.disk / 1e9:.0f} GB of disk free",
+        f"{computer.cores} cores, {computer.memory / 1e9:.0f} GB of memory free, "
+        f"{computer.disk / 1e9:.0f} GB of disk free",
         *(
             f"graphics card: {card.name}, {card.free / 1e9:.0f} of {card.memory / 1e9:.0f} GB free"
-            for card in found.graphics
+            for card in computer.graphics
         ),
     ]
-    return [*said, _private_line(found.private)]
+    return [*described, _private_line(computer.private)]
 
 
 def _private_line(private: Private | None) -> str:

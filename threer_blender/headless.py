@@ -43,7 +43,7 @@ def request(
         engine=declared.id,
         output=str(Path(output).absolute()),
         options=declared.checked_options(options or {}),
-        weights=dict(_own_weights(declared, text) for text in weights),
+        weights=dict(_user_weights(declared, text) for text in weights),
     )
     if not photos:
         raise UserError("No photos were chosen; choose two or more, or a folder of them.")
@@ -51,7 +51,7 @@ def request(
     return asked
 
 
-def _own_weights(engine: Engine, text: str) -> tuple[str, str]:
+def _user_weights(engine: Engine, text: str) -> tuple[str, str]:
     """The name of an engine's weights, and the absolute path of the file that stands in for it."""
     names = [weights.name for weights in engine.weights]
     named, _, file = text.partition("=")

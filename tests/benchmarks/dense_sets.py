@@ -113,7 +113,7 @@ def rows() -> Iterator[list[str]]:
 def main() -> None:
     print(f"\nPhotos to dense points, standard quality, on {machine()}\n")
     sizes = ["accuracy mm", "completeness mm", "F at 1 %"]
-    table(["set", "placed", "median depth error", "within 1 %", "trusted", *sizes], rows())
+    table(["set", "registered", "median depth error", "within 1 %", "trusted", *sizes], rows())
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def scores(found: Alignment, views: list[oracle.View]) -> dict[str, float]:
     focal = [abs(view.focal / views[view.photo].focal - 1) for view in found.views]
     depth = [measure.depth_metrics(view.depth, views[view.photo].depth)["abs_rel"] for view in found.views]
     return {
-        "placed": len(found.views),
+        "registered": len(found.views),
         "auc": measure.auc(*errors, 5),
         "focal": float(np.median(focal)),
         "depth": float(np.median(depth)),
@@ -100,7 +100,7 @@ def compared(views: list[oracle.View], errors: oracle.Errors, pairs: scene_graph
             try:
                 solved = align(store, len(views))
             except UserError:
-                found[way] = {"placed": 0, "auc": 0.0, "focal": np.nan, "depth": np.nan, "objective": np.nan, "cpu": 0}
+                found[way] = {"registered": 0, "auc": 0.0, "focal": np.nan, "depth": np.nan, "objective": np.nan, "cpu": 0}
                 continue
             cpu = time.process_time() - before
             found[way] = {**scores(solved, views), "objective": objective(store, solved), "cpu": cpu}
@@ -184,12 +184,12 @@ def growth() -> None:
             case = measured(GROWTH, str(count), pairs, *map(str, size))
             if size == GROWTH_MAP:
                 found.append((count, pairs, case))
-            yield [count, f"{size[1]}×{size[0]}", pairs, case["pairs"], case["placed"], f"{case['auc']:.2f}"] + [
+            yield [count, f"{size[1]}×{size[0]}", pairs, case["pairs"], case["registered"], f"{case['auc']:.2f}"] + [
                 f"{case['aligning']:.1f}",
                 f"{case['peak_gib']:.2f}",
             ]
 
-    table(["photos", "maps", "graph", "pairs", "placed", "AUC@5", "CPU-s", "peak GiB"], rows())
+    table(["photos", "maps", "graph", "pairs", "registered", "AUC@5", "CPU-s", "peak GiB"], rows())
     plot(found)
 
 

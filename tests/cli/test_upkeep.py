@@ -57,7 +57,7 @@ def test_info_says_what_is_there(data_folder: Path, capsys: pytest.CaptureFixtur
     said = capsys.readouterr().out
     assert "private environment: none" in said
     assert "GB of memory free" in said
-    removal.own(data_folder / environment.ENVIRONMENT)
+    removal.claim(data_folder / environment.ENVIRONMENT)
     (data_folder / environment.ENVIRONMENT / environment.NOTE).write_text("{}")
     command_line.main(["info", "--json"])
     found = json.loads(capsys.readouterr().out)

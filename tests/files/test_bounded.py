@@ -27,8 +27,8 @@ def test_what_no_byte_is_to_blame_for_passes(error: Any) -> None:
 
 def test_a_file_may_take_a_little_or_many_times_its_size() -> None:
     bounded.check(bounded.LEAST, 0)
-    bounded.check(bounded.GROWTH << 20, 1 << 20)
-    for needed, size in ((bounded.LEAST + 1, 100), (bounded.GROWTH * (1 << 20) + 1, 1 << 20), (-1, 100)):
+    bounded.check(bounded.EXPANSION << 20, 1 << 20)
+    for needed, size in ((bounded.LEAST + 1, 100), (bounded.EXPANSION * (1 << 20) + 1, 1 << 20), (-1, 100)):
         with pytest.raises(Damaged, match="which its"):
             bounded.check(needed, size)
 

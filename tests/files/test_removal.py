@@ -75,7 +75,7 @@ def test_a_folder_without_our_marker_stays(
 def test_a_folder_of_ours_goes_and_what_its_links_lead_to_stays(tmp_path: Path) -> None:
     precious = theirs(tmp_path / "precious")
     for verb in (removal.remove, removal.discard):
-        ours = removal.own(tmp_path / "ours")
+        ours = removal.claim(tmp_path / "ours")
         (ours / "deep" / "deeper").mkdir(parents=True)
         (ours / "deep" / "file").write_text("x")
         (ours / "link").symlink_to(precious)
@@ -88,14 +88,14 @@ def test_a_folder_of_ours_goes_and_what_its_links_lead_to_stays(tmp_path: Path) 
 
 def test_what_a_kill_interrupted_is_still_ours(tmp_path: Path) -> None:
     """The marker is the last to go."""
-    ours = removal.own(tmp_path / "ours")
+    ours = removal.claim(tmp_path / "ours")
     (ours / "file").write_text("x")
     held = ours / "held"
     held.mkdir()
     (held / "file").write_text("x")
     held.chmod(0o500)
     removal.discard(ours)
-    assert removal.is_own(ours) or not ours.exists()  # root may delete anything
+    assert removal.is_ours(ours) or not ours.exists()  # root may delete anything
     if ours.exists():
         held.chmod(0o700)
     removal.remove(ours)
@@ -105,10 +105,10 @@ def test_what_a_kill_interrupted_is_still_ours(tmp_path: Path) -> None:
 def test_somebody_elses_folder_is_never_made_ours(tmp_path: Path) -> None:
     folder = theirs(tmp_path / "python")
     with pytest.raises(UserError, match="was not made by this extension"):
-        removal.own(folder)
+        removal.claim(folder)
     (tmp_path / "link").symlink_to(tmp_path)
     with pytest.raises(UserError, match="was not made by this extension"):
-        removal.own(tmp_path / "link")
+        removal.claim(tmp_path / "link")
     assert list(folder.iterdir()) == [folder / "photo.jpg"]
 
 
@@ -193,7 +193,7 @@ def test_one_module_deletes_and_one_renames_over() -> None:
             replaces = verb == "replace" and len(node.args) == 1 and not node.keywords  # text's has two
             if (verb in verbs or replaces or (verb == "remove" and owner == "os")) and name not in allowed:
                 deletes.append(f"{name}:{node.lineno} {owner}.{verb}")
-    assert [each for each in deletes if "removal.move" not in each and ".objects.unlink" not in each] == []
+    assert [each for each in deletes if "removal.relocate" not in each and ".objects.unlink" not in each] == []
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ VERSIONS = {module: PACKAGES[module].partition("==")[2] for module in ("numpy", 
 def made(data_folder: Path, **changed: str) -> Path:
     """An environment as a set-up leaves it."""
     folder = data_folder / "environment"
-    removal.own(folder)
+    removal.claim(folder)
     python = environment.executable(folder)
     python.parent.mkdir(parents=True)
     python.touch()
@@ -77,7 +77,7 @@ def test_a_damaged_environment_is_not_used(tmp_path: Path, damage: str) -> None:
 def test_removal_takes_all_of_it(tmp_path: Path) -> None:
     made(tmp_path)
     for name in ("environment.unfinished", "python", "logs"):
-        removal.own(tmp_path / name)
+        removal.claim(tmp_path / name)
     environment.remove(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["logs"]
     environment.remove(tmp_path)

@@ -139,7 +139,7 @@ def test_a_file_that_we_did_not_download_is_never_deleted(folder: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"path": 7}', b"[" * 100_000, b"null"])
 def test_notes_that_cannot_be_read_are_none(folder: Path, content: bytes) -> None:
-    removal.own(folder / ".threer")
+    removal.claim(folder / ".threer")
     for ending in (".json", ".own"):
         (folder / ".threer" / f"net.safetensors{ending}").write_bytes(content)
     (folder / "net.safetensors").write_bytes(CONTENT)
@@ -201,4 +201,4 @@ def test_terms_are_accepted_before_anything_is_downloaded(folder: Path) -> None:
     held = store.default()
     held.accept(weights())
     assert held.is_accepted(weights())
-    assert removal.is_own(folder / ".threer")
+    assert removal.is_ours(folder / ".threer")

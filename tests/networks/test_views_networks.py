@@ -53,7 +53,7 @@ def depths(name: str, network: torch.nn.Module, count: int) -> torch.Tensor:
     images = torch.rand(count, 3, *NETWORKS[name][1], generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         found: Any = network(list(images) if name == "fast3r" else images)
-    return torch.stack([view.own.points[0].norm(dim=-1) for view in found]) if name == "fast3r" else found.depth
+    return torch.stack([view.local.points[0].norm(dim=-1) for view in found]) if name == "fast3r" else found.depth
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -101,7 +101,7 @@ def test_root(reconstruction: Reconstruction, seed: int) -> None:
     looks = matrix[:3, :3] @ moved.cameras[0].world_from_camera[:3, 2] / scale
     assert looks[1] > 0.5
     assert abs(looks[0]) < 1e-6
-    distances = [np.median(axes.seen_depths(c, moved.cloud.positions)) * scale for c in moved.cameras]
+    distances = [np.median(axes.visible_depths(c, moved.cloud.positions)) * scale for c in moved.cameras]
     assert np.median(distances) == pytest.approx(axes.HANDY_DISTANCE, rel=0.01)
 
 

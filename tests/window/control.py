@@ -25,7 +25,7 @@ def part(name):
 def work():
     return part("ui.work").current()
 def summary():
-    root = part("ui.summary").shown_root(bpy.context.scene, None)
+    root = part("ui.summary").current_root(bpy.context.scene, None)
     return root and part("ui.summary").summary(root)
 """,
     names,

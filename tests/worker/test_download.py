@@ -125,7 +125,7 @@ def test_a_part_of_an_unknown_version_is_not_trusted(server: Server, target: Pat
 
 
 def test_a_complete_part_is_taken_without_the_network(server: Server, target: Path) -> None:
-    removal.own(target.parent / ".threer")
+    removal.claim(target.parent / ".threer")
     noted(target, "net.bin.partial").write_bytes(CONTENT)
     fetch(server, target)
     assert target.read_bytes() == CONTENT
@@ -134,7 +134,7 @@ def test_a_complete_part_is_taken_without_the_network(server: Server, target: Pa
 
 def part(server: Server, target: Path, content: bytes) -> None:
     """What a call leaves that was ended in the middle."""
-    removal.own(target.parent / ".threer")
+    removal.claim(target.parent / ".threer")
     noted(target, "net.bin.partial").write_bytes(content)
     noted(target, "net.bin.partial.json").write_text(json.dumps({"url": server.url, "etag": server.etag}))
 

@@ -63,7 +63,7 @@ class StandIn:
 
     def __init__(self, data_folder: Path) -> None:
         self.data_folder, self._asked, self._fails = data_folder, data_folder / "asked", data_folder / "fails"
-        unfinished = removal.own(data_folder / "environment.unfinished")
+        unfinished = removal.claim(data_folder / "environment.unfinished")
         code = UV.format(python=sys.executable, asked=str(self._asked), fails=str(self._fails))
         wheel = unfinished / "uv.whl"  # as if it had been fetched before
         with zipfile.ZipFile(wheel, "w") as packed:

@@ -100,7 +100,7 @@ def _reconstruct(parsed: argparse.Namespace) -> None:
     options = dict(_option(text) for text in parsed.option)
     request = headless.request(parsed.photos, folder, parsed.engine, options, parsed.weights)
     data_folder = parsed.data_folder or environment.user_folder()
-    with _own_stdout() as out:
+    with _protected_stdout() as out:
         say: Say = partial(_json_line, out) if parsed.json else parsed.hear
 
         def describe(reconstruction: Reconstruction) -> tuple[Done, str]:
@@ -128,7 +128,7 @@ def _option(text: str) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def _own_stdout() -> Iterator[TextIO]:
+def _protected_stdout() -> Iterator[TextIO]:
     """Stdout for our words alone: what Blender prints there of its own accord goes nowhere meanwhile."""
     sys.stdout.flush()
     with (

@@ -26,14 +26,14 @@ def write(reconstruction: Reconstruction, folder: Path) -> list[str]:
 
     Raises UserError where nothing was recorded, or the folder holds something else or cannot be written.
     """
-    told = [(pointmap, pointmap.removed) for pointmap in reconstruction.pointmaps if pointmap.removed is not None]
-    if not told:
+    explained = [(pointmap, pointmap.removed) for pointmap in reconstruction.pointmaps if pointmap.removed is not None]
+    if not explained:
         raise UserError(
             "This result does not say what was removed from its points: the engines that guess depth record it."
         )
     lines = []
     with whole_folder.replacing(folder) as new:
-        for number, (pointmap, removed) in enumerate(told):
+        for number, (pointmap, removed) in enumerate(explained):
             camera = reconstruction.camera(pointmap.photo)
             assert camera is not None
             write_png(new.path / f"{number}.png", picture(pointmap, removed, camera))
@@ -49,8 +49,8 @@ def picture(pointmap: PointMap, removed: Array, camera: Camera) -> NDArray[np.ui
     middle = float(np.median(depth[pointmap.mask])) if pointmap.mask.any() else 1.0
     grey = np.where(pointmap.mask, 40 + 200 / (1 + depth / middle), 0)
     palette = np.array([(0, 0, 0), *(COLOURS[reason] for reason in REMOVED[1:])], np.uint8)
-    shown: NDArray[np.uint8] = np.where((removed > 0)[..., None], palette[removed], grey.astype(np.uint8)[..., None])
-    return shown
+    coloured: NDArray[np.uint8] = np.where((removed > 0)[..., None], palette[removed], grey.astype(np.uint8)[..., None])
+    return coloured
 
 
 def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:

@@ -79,11 +79,11 @@ def info(data_folder: Path) -> dict[str, Any]:
                 "licence": engine.licence,
                 "commercial": engine.commercial,
                 "produces": sorted(engine.produces),
-                "missing": list(found.modules),
-                "missing_weights": [weights.name for weights in found.weights],
+                "missing": list(state.modules),
+                "missing_weights": [weights.name for weights in state.weights],
                 "options": {option.name: option.default for option in doctor.offered(engine, data_folder)},
             }
-            for engine, found in doctor.engines(data_folder)
+            for engine, state in doctor.engines(data_folder)
         ],
     }
 
@@ -94,9 +94,9 @@ def _info(parsed: argparse.Namespace) -> None:
         sys.stdout.write(json.dumps(info(data_folder), indent=1, default=str) + "\n")
         return
     lines = [f"threer_blender {__version__}", *doctor.lines(data_folder)]
-    for engine, found in doctor.engines(data_folder):
+    for engine, state in doctor.engines(data_folder):
         use = "commercial use allowed" if engine.commercial else "no commercial use"
-        lines += [f"engine {engine.id}: {engine.summary}", f"  {engine.licence} ({use}), {found}"]
+        lines += [f"engine {engine.id}: {engine.summary}", f"  {engine.licence} ({use}), {state}"]
         lines += [f"  --option {_choices(option)}" for option in doctor.offered(engine, data_folder)]
     sys.stdout.write("\n".join(lines) + "\n")
 
@@ -191,8 +191,8 @@ def modules_of(name: str = "") -> list[str]:
 def named(names: Sequence[str]) -> list[Weights]:
     """The weights of these names; an engine's name stands for all of its weights. Raises UserError."""
     known = registry.engines()
-    found = [known[name].weights if name in known else (registry.weights(name),) for name in names]
-    return list(dict.fromkeys(weights for several in found for weights in several))
+    groups = [known[name].weights if name in known else (registry.weights(name),) for name in names]
+    return list(dict.fromkeys(weights for several in groups for weights in several))
 
 
 def _do(asked: Asked, data_folder: Path, parsed: argparse.Namespace) -> None:

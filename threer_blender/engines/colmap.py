@@ -84,7 +84,7 @@ FUSING = Stage("fusing", "Fusing points")
 # Quality -> seconds a photo takes on two cores to find its features and to see its depth.
 SECONDS = {"preview": (0.4, 0.6), "standard": (0.6, 4.5), "high": (1.3, 10.0)}
 PAIR = 0.05  # of the seconds that finding a photo's features takes, to match a pair
-LEFT_OUT = 0.1  # share of the photos without a camera that makes a second, finer pass worth its time
+UNREGISTERED = 0.1  # share of the photos without a camera that makes a second, finer pass worth its time
 SOLVING = 0.2  # seconds a photo takes to get its camera
 FINER = 3.0  # times the seconds of a coarse pass
 # Seconds to find a photo's learned features, and to match a pair by them: half a second, but only pairs with the photos
@@ -214,7 +214,7 @@ def matching_passes(photos: Sequence[Photo], options: Mapping[str, Any]) -> Sequ
     finer = features.finer(coarse, photos)
     if finer is not None:
         longer = FINER * seconds[0], FINER * seconds[1]
-        passes.append(MatchingPass(partial(_sift, photos, finer), finer, longer, LEFT_OUT, " again, more finely"))
+        passes.append(MatchingPass(partial(_sift, photos, finer), finer, longer, UNREGISTERED, " again, more finely"))
     if options["matching"] == "learned":
         from ..geometry.features import learned_features
 

@@ -52,7 +52,7 @@ def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
     def predict(views: Sequence[Input]) -> list[ViewPrediction]:
         def ask() -> list[Tensor]:
             answers = network([one.normalised.to(device.torch) for one in views])
-            return [part[0] for view in answers for pointmap in (view.own, view.shared) for part in pointmap]
+            return [part[0] for view in answers for pointmap in (view.local, view.shared) for part in pointmap]
 
         answers = answered(device, ask)
         return [from_pointmaps(*answers[start : start + 4]) for start in range(0, len(answers), 4)]

@@ -178,15 +178,15 @@ class _Show:
 
     def __init__(self, report: Report, iterations: int, view: View) -> None:
         self._report, self._iterations, self._view = report, iterations, view
-        self._shown = 0.0
+        self._previewed = 0.0
         report.keep()
 
     def __call__(self, training: Training, done: int) -> bool:
         self._report(SPLATTING, done, self._iterations)
-        if time.monotonic() - self._shown > SHOW_EVERY:
+        if time.monotonic() - self._previewed > SHOW_EVERY:
             picture = training.picture(self._view)
             self._report.preview((255 * picture + 0.5).astype(np.uint8))
-            self._shown = time.monotonic()
+            self._previewed = time.monotonic()
         return self._report.finishing.is_set()
 
 

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 LEAST = 32 << 20  # bytes that the content of any file may take
-GROWTH = 128  # times a file's size that its content may take; real splats take up to 40 times as much
+EXPANSION = 128  # times a file's size that its content may take; real splats take up to 40 times as much
 LONGEST_JSON = 16 << 20  # bytes; its objects take some thirty times as much
 # What bytes without sense lead to in the standard library and numpy.
 FAULTS = (
@@ -45,7 +45,7 @@ def as_damage(rest: str = "is damaged; get it again") -> Iterator[None]:
 
 def check(needed: int, size: int) -> None:
     """Raises Damaged where a file of `size` bytes asks for `needed` bytes of memory, more than its content can be."""
-    if not 0 <= needed <= max(LEAST, GROWTH * size):
+    if not 0 <= needed <= max(LEAST, EXPANSION * size):
         raise Damaged(f"claims to hold {needed:,} bytes, which its {size:,} cannot; get it again")
 
 

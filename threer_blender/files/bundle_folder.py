@@ -28,7 +28,7 @@ from .removal import Entry
 SCENE, ARRAYS, PLATES, MANIFEST = "scene.json", "arrays.safetensors", "plates", "manifest.json"
 FORMAT = "threer_blender bundle, list of files"
 PARTIAL, GONE = ".partial", ".gone"
-SHOWN = 40  # letters of the folder's name that stand in the name of the folder it is built in
+PREFIX_LETTERS = 40  # letters of the folder's name that stand in the name of the folder it is built in
 LARGEST_MANIFEST = 1 << 26  # bytes
 YOUNG = 60.0  # seconds for which a folder may have been made and not locked yet
 TOO_LONG = (errno.ENAMETOOLONG, 206)  # 206: ERROR_FILENAME_EXCED_RANGE of Windows
@@ -204,7 +204,7 @@ class Staging:
         """
         self.release()
         for path in (self.path, self._gone):
-            if removal.is_own(path):
+            if removal.is_ours(path):
                 self._discard(self._out_of_the_way(path))
         for parent in self._parents:
             removal.remove_empty(parent)
@@ -235,7 +235,7 @@ class Staging:
 def _begin(folder: Path) -> str:
     """How the names of all folders begin in which `folder` is built: with its own name, cut, and with its hash."""
     name = folder.name
-    return f".{name[:SHOWN]}.{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}."
+    return f".{name[:PREFIX_LETTERS]}.{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}."
 
 
 def _free(path: Path) -> Path:
@@ -249,7 +249,7 @@ def _sweep(folder: Path) -> None:
     begin = _begin(folder)
     for path in folder.parent.glob(f"{glob.escape(begin)}*{PARTIAL}*"):
         with contextlib.suppress(Held, OSError):  # its run goes on, or nobody can say
-            if removal.is_own(path) and time.time() - path.stat().st_mtime > YOUNG:
+            if removal.is_ours(path) and time.time() - path.stat().st_mtime > YOUNG:
                 Lock(path / removal.MARKER).release()
                 run = path.name.removeprefix(begin).partition(".")[0]
                 Staging(folder, run).discard()

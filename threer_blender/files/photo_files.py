@@ -59,7 +59,7 @@ def find(paths: Iterable[str | Path]) -> Chosen:
     """
     chosen = [sequence_files.from_notation(Path(path)) for path in paths]
     alone = len(chosen) == 1
-    found: dict[Path, Path] = {}
+    photos: dict[Path, Path] = {}
     left_out: dict[str, list[Path]] = {}
     for path in chosen:
         if path.is_dir():
@@ -70,14 +70,14 @@ def find(paths: Iterable[str | Path]) -> Chosen:
             raise UserError(f"There is no file or folder {quoted(path)}: check its name, or choose the photos again.")
         for file in files:
             file = _shot_of(file.absolute(), alone and path.is_file()) or file
-            found.setdefault(file.resolve(), file.absolute())
-    if not found:
+            photos.setdefault(file.resolve(), file.absolute())
+    if not photos:
         raise UserError("No photo was chosen: choose at least two photos, or a folder of photos.")
-    if not any(file.suffix.lower() in CHOOSABLE for file in found.values()):
+    if not any(file.suffix.lower() in CHOOSABLE for file in photos.values()):
         raise UserError(
             f"None of the chosen files is a photo: choose {KINDS}, a video, or a frame of an image sequence."
         )
-    return Chosen(list(found.values()), left_out)
+    return Chosen(list(photos.values()), left_out)
 
 
 def left_out_sentence(left_out: dict[str, list[Path]]) -> str:

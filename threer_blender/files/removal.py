@@ -41,13 +41,13 @@ def make(folder: Path) -> None:
     mark(folder)
 
 
-def own(folder: Path) -> Path:
+def claim(folder: Path) -> Path:
     """The folder, made now where it is missing or empty. Raises UserError where it is somebody else's, and OSError."""
-    if is_own(folder):
+    if is_ours(folder):
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     theirs = folder.is_symlink() or any(not path.name.startswith(MARKER) for path in folder.iterdir())
-    if theirs and not is_own(folder):  # another process may have made it ours just now
+    if theirs and not is_ours(folder):  # another process may have made it ours just now
         raise UserError(f"{quoted(folder)} was not made by this extension; move it away, or choose another place.")
     mark(folder)
     return folder
@@ -67,7 +67,7 @@ def temporary(prefix: str) -> Path:
     return folder
 
 
-def is_own(folder: Path) -> bool:
+def is_ours(folder: Path) -> bool:
     """Whether this is a folder of ours: no link, with the marker in it."""
     marker = folder / MARKER
     try:
@@ -80,7 +80,7 @@ def remove(folder: Path) -> None:
     """Deletes a folder of ours; nothing happens where there is none. Raises UserError where it is not ours or stays."""
     if not os.path.lexists(folder):
         return
-    if not is_own(folder):
+    if not is_ours(folder):
         raise UserError(f"{quoted(folder)} was not made by this extension and stays; delete it yourself.")
     try:
         _empty(folder, _raise)
@@ -92,7 +92,7 @@ def remove(folder: Path) -> None:
 
 def discard(folder: Path) -> None:
     """`remove`, as far as it goes, without a word: for leftovers."""
-    if is_own(folder):
+    if is_ours(folder):
         _empty(folder, lambda *_: None)
         with contextlib.suppress(OSError):
             if list(folder.iterdir()) == [folder / MARKER]:
@@ -188,7 +188,7 @@ def _is(path: Path, entry: Entry) -> bool:
 # ------------------------------------------------------------------ single things
 
 
-def move(folder: Path, target: Path) -> None:
+def relocate(folder: Path, target: Path) -> None:
     """Moves a folder that the caller made, to another disk, too. Raises OSError."""
     try:
         folder.rename(target)

@@ -41,8 +41,12 @@ def pattern(file: Path) -> Path | None:
         return None
     numbers = _numbers(file.parent, match["head"], match["tail"])
     padded = {len(number) for number in numbers if number.startswith("0") and len(number) > 1}
-    own = len(match["number"])
-    digits = own if own in padded else max((n for n in padded if n <= own), default=min(map(len, numbers), default=own))
+    width = len(match["number"])
+    digits = (
+        width
+        if width in padded
+        else max((n for n in padded if n <= width), default=min(map(len, numbers), default=width))
+    )
     return file.with_name(match["head"] + "#" * digits + match["tail"])
 
 

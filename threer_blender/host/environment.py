@@ -189,10 +189,10 @@ def built_in(modules: Iterable[str] = ()) -> Runtime:
 
 def remove(data_folder: Path) -> None:
     """Deletes the private environment, finished or not, and the Python that was fetched for it. Raises UserError."""
-    if (data_folder / ENVIRONMENT).exists() and not removal.is_own(data_folder / ENVIRONMENT):
+    if (data_folder / ENVIRONMENT).exists() and not removal.is_ours(data_folder / ENVIRONMENT):
         raise UserError(f"{quoted(data_folder / ENVIRONMENT)} was not made by this extension; delete it yourself.")
     for name in (ENVIRONMENT, UNFINISHED, PYTHONS):
-        if removal.is_own(data_folder / name):
+        if removal.is_ours(data_folder / name):
             removal.remove(data_folder / name)
 
 

@@ -129,12 +129,12 @@ def _are_numbers(cells: list[str]) -> bool:
 
 def _amd() -> list[Card]:
     """AMD's cards, as Linux's driver lists them."""
-    found = []
+    cards = []
     for total in sorted(DRIVERS.glob("card*/device/mem_info_vram_total")):
         name = total.with_name("product_name")
         memory, used = int(total.read_text()), int(total.with_name("mem_info_vram_used").read_text())
-        found.append(Card(name.read_text().strip() if name.exists() else "AMD GPU", memory, memory - used))
-    return found
+        cards.append(Card(name.read_text().strip() if name.exists() else "AMD GPU", memory, memory - used))
+    return cards
 
 
 def is_out_of_memory(error: Exception) -> bool:

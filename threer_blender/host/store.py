@@ -24,7 +24,7 @@ from .environment import user_folder
 
 FOLDER = "weights"  # in the folder of caches and logs
 NOTES = ".threer"  # our folder in the store, for notes, downloads and locks
-OWN = ".own"  # of the note with the path of the user's own file
+USER_FILE = ".own"  # of the note with the path of the user's own file
 PARTIAL, PARTIAL_NOTE = ".partial", ".partial.json"  # of what has arrived of a file, and of the note about that
 
 
@@ -56,17 +56,17 @@ class Store:
 
     def find(self, weights: Weights) -> Path | None:
         """The user's own file, else one of the right size, not yet hashed; None where there is none. Fast."""
-        if own := self.own(weights):
-            return own
+        if user_file := self.user_file(weights):
+            return user_file
         for path in (self.path(weights), *_in_hugging_face_cache(weights)):
             if path.is_file() and weights.size in (0, path.stat().st_size):
                 return path
         return None
 
-    def own(self, weights: Weights) -> Path | None:
+    def user_file(self, weights: Weights) -> Path | None:
         """The file of the user's own that stands in for these weights; None where there is none, or it has gone."""
         try:
-            path = Path(self._own(weights).read_text("utf-8"))
+            path = Path(self._user_file_note(weights).read_text("utf-8"))
             return path if path.is_file() else None
         except (OSError, ValueError):  # no note, or none of ours
             return None
@@ -79,8 +79,8 @@ class Store:
         if not path.is_file():
             raise UserError(f"There is no weights file {quoted(path)}; check the path.")
         try:
-            removal.own(self._notes)
-            whole_file.write_text(self._own(weights), str(path.absolute()))
+            removal.claim(self._notes)
+            whole_file.write_text(self._user_file_note(weights), str(path.absolute()))
         except OSError as error:
             raise _unwritable(self.folder, error) from error
 
@@ -89,7 +89,7 @@ class Store:
 
         Raises UserError where it is not what was published.
         """
-        if path == self.own(weights):
+        if path == self.user_file(weights):
             return None
         expected = weights.sha256 or self.pinned(weights)
         if path.resolve().name == expected:  # Hugging Face's cache names files by their hash
@@ -146,7 +146,7 @@ class Store:
         """Notes that the user has accepted the terms of a family. Raises UserError where that cannot be written."""
         noted = {"licence": weights.licence, "terms": weights.terms_url, "accepted": time.strftime("%Y-%m-%d")}
         try:
-            removal.own(self._notes)
+            removal.claim(self._notes)
             self._acceptance(weights).parent.mkdir(exist_ok=True)
             whole_file.write_text(self._acceptance(weights), json.dumps(noted))
         except OSError as error:
@@ -162,8 +162,8 @@ class Store:
         """Deletes the file that we have downloaded, and what there is of one, and returns the bytes freed; where the
         user's own stands in, that is only forgotten. Raises UserError where the file is not ours, or stays.
         """
-        if self._own(weights).is_file():
-            self._remove(self._own(weights))
+        if self._user_file_note(weights).is_file():
+            self._remove(self._user_file_note(weights))
             return 0
         path, freed, proof = self.path(weights), self.held(weights), self._proof(weights)
         if path.exists():
@@ -204,13 +204,13 @@ class Store:
         if proof == self._proof(weights):
             return
         try:
-            removal.own(self._notes)
+            removal.claim(self._notes)
             whole_file.write_text(self._note(weights), json.dumps(asdict(proof)))
         except (OSError, UserError):
             return  # a studio's read-only store: the file is hashed again next time
 
-    def _own(self, weights: Weights) -> Path:
-        return self._notes / f"{weights.name}{OWN}"
+    def _user_file_note(self, weights: Weights) -> Path:
+        return self._notes / f"{weights.name}{USER_FILE}"
 
     def _note(self, weights: Weights) -> Path:
         return self._notes / f"{weights.name}.json"

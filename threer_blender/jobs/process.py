@@ -236,7 +236,7 @@ def _start(runtime: Runtime, temporary: Path, data_folder: Path, log: Path) -> s
             stderr=stderr,
             cwd=folder,
             env=_environment(runtime, temporary, data_folder),
-            **_own_group(),
+            **_process_group(),
         )
 
 
@@ -245,7 +245,7 @@ def disk_full(temporary: Path) -> str:
     return f"The disk of {quoted(temporary.parent)}, for temporary files, is full; free some space and run again."
 
 
-def _own_group() -> dict[str, Any]:
+def _process_group() -> dict[str, Any]:
     """Popen arguments that put the child in a process group of its own, so that all of it can be ended at once."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
@@ -253,7 +253,7 @@ def _own_group() -> dict[str, Any]:
 
 
 def _environment(runtime: Runtime, temporary: Path, data_folder: Path) -> dict[str, str]:
-    own = {
+    variables = {
         "PYTHONPATH": os.pathsep.join(str(folder.absolute()) for folder in runtime.search_path),
         "PYTHONUTF8": "1",
         "PYTHONFAULTHANDLER": "1",
@@ -263,13 +263,13 @@ def _environment(runtime: Runtime, temporary: Path, data_folder: Path) -> dict[s
         "THREER_HOME": str(data_folder.absolute()),
         **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),
     }
-    return {**environment.cleaned(), **own}
+    return {**environment.cleaned(), **variables}
 
 
 def _new_log(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _own_kernels(folder.with_name(KERNELS))
+        _claim_kernels(folder.with_name(KERNELS))
         ours = logs(folder)
         for old in ours[: max(0, len(ours) - KEPT_LOGS + 1)]:
             removal.remove_made_file(old)
@@ -307,10 +307,10 @@ def _is_log(path: Path) -> bool:
         return False
 
 
-def _own_kernels(folder: Path) -> None:
+def _claim_kernels(folder: Path) -> None:
     """Makes the folder of compiled kernels ours, so that it may be removed; somebody else's is used, too, and stays."""
     with contextlib.suppress(UserError):
-        removal.own(folder)
+        removal.claim(folder)
 
 
 @atexit.register

@@ -69,10 +69,10 @@ def _is_made(parent: Path, data_folder: Path) -> bool:
 
 def _notes(data_folder: Path) -> list[tuple[Path, Path, bool]]:
     """Our notes, each with the result that it names and whether the folder around that was made for it."""
-    found = []
+    notes = []
     with contextlib.suppress(OSError):
         for note in sorted((data_folder / NOTES).iterdir()):
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):  # none of ours
                 values = json.loads(note.read_text("utf-8"))
-                found.append((note, Path(values["result"]), values["made parent"] is True))
-    return found
+                notes.append((note, Path(values["result"]), values["made parent"] is True))
+    return notes

@@ -36,7 +36,7 @@ class Prediction(NamedTuple):
     """Pointmaps of one view, (1, H, W, ·): in the frame of the first view's camera, and of its own."""
 
     shared: Pointmap
-    own: Pointmap
+    local: Pointmap
 
 
 class Decoder(nn.Module):

@@ -166,9 +166,9 @@ class VGGT(nn.Module):
         return Prediction(pose, depth[..., 0].exp(), 1 + depth[..., 1].exp(), points, points_confidence, tracks)
 
     def _points(self, layers: Sequence[Tensor], grid: tuple[int, int], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        found = a_few_at_a_time(lambda some: self.point_head(some, grid, size), layers)
-        logarithmic = found[..., :3]
-        return logarithmic.sign() * logarithmic.abs().expm1(), 1 + found[..., 3].exp()
+        raw = a_few_at_a_time(lambda some: self.point_head(some, grid, size), layers)
+        logarithmic = raw[..., :3]
+        return logarithmic.sign() * logarithmic.abs().expm1(), 1 + raw[..., 3].exp()
 
 
 def rename(name: str) -> str | None:

@@ -130,8 +130,8 @@ def _made(path: Path, threaded: bool, progress: Progress) -> Index | None:
         progress(min(1.0, number / max(announced, 1)))
         size = size or (frame.width, frame.height)
         if (frame.width, frame.height) != size:
-            shown = f"{frame.width} × {frame.height} pixels, and frame 1 has {size[0]} × {size[1]}"
-            raise Unusable(f"Frame {number} has {shown}.")
+            size_here = f"{frame.width} × {frame.height} pixels, and frame 1 has {size[0]} × {size[1]}"
+            raise Unusable(f"Frame {number} has {size_here}.")
         _add(made, number, frame)
     if not made.stamps or (threaded and decoder.lost):
         return None

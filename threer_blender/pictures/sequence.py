@@ -75,7 +75,7 @@ class Sequence:
             raise Unusable(f"Frame {number} is larger or smaller than frame {self.numbers[0]}.")
         return light
 
-    def look(self, progress: Progress) -> Survey:
+    def surveyed(self, progress: Progress) -> Survey:
         """A first look through all frames that can be decoded."""
         looked = Survey()
         for done, number in enumerate(self.numbers):

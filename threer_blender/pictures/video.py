@@ -59,7 +59,7 @@ def choose(path: Path, name: str, digest: str, progress: Progress) -> list[Photo
     if not is_pattern(path):
         film_index.index(path, progress)
     source = film(str(path))
-    survey = source.survey if isinstance(source, Film) else source.look(progress)
+    survey = source.survey if isinstance(source, Film) else source.surveyed(progress)
     chosen = [survey.numbers[i] for i in _sharpest(np.array(survey.sharpness), survey.views)]
     digests = [hashlib.sha256(f"{digest} {number}".encode()).hexdigest() for number in chosen]
     return [

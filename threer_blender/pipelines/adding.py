@@ -15,7 +15,7 @@ from ..geometry.clouds.assembly import View
 from ..model.engine import Engine
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import Photo, Reconstruction, Unregistered
-from .pair_solution import Seen
+from .pair_solution import NetworkInput
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Earlier:
         """The numbers of the photos that have a camera."""
         return range(len(self.result.cameras))
 
-    def views(self, seen: Sequence[Seen]) -> list[View]:
-        """The solved photos as the earlier result has them; `seen` is what the network sees of each of `photos`."""
+    def views(self, inputs: Sequence[NetworkInput]) -> list[View]:
+        """The solved photos as the earlier result has them; `inputs` is what the network sees of each of `photos`."""
         maps = {pointmap.photo: pointmap for pointmap in self.result.pointmaps}
         views = []
         for number, camera in enumerate(self.result.cameras):
@@ -43,25 +43,25 @@ class Earlier:
                     number,
                     replace(camera, plate=""),
                     pointmap.photo_from_map,
-                    seen[number].image,
+                    inputs[number].image,
                     depth,
                     pointmap.confidence,
                 )
             )
         return views
 
-    def alignment(self, seen: Sequence[Seen]) -> Alignment:
+    def alignment(self, inputs: Sequence[NetworkInput]) -> Alignment:
         """The solved photos as `global_alignment.align` takes them; their lenses as ideal ones."""
         solved = []
-        for view in self.views(seen):
+        for view in self.views(inputs):
             focal = view.camera.fx / math.sqrt(view.photo_from_map.scale_x * view.photo_from_map.scale_y)
             pose, confidence = view.camera.world_from_camera, view.confidence
             solved.append(AlignedView(view.number, pose, focal, np.maximum(view.depth, 0), confidence))
         return replace(global_alignment.NOTHING, views=solved)
 
-    def beside(self, views: Sequence[View], seen: Sequence[Seen]) -> list[View]:
+    def beside(self, views: Sequence[View], inputs: Sequence[NetworkInput]) -> list[View]:
         """The solved photos as they were, and of `views` those of the new photos."""
-        return [*self.views(seen), *(view for view in views if view.number not in self.solved)]
+        return [*self.views(inputs), *(view for view in views if view.number not in self.solved)]
 
     def unregistered(self, now: Sequence[Unregistered]) -> list[Unregistered]:
         """What the earlier result left out, but for the photos that were chosen again, and what this one does."""

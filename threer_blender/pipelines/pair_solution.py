@@ -27,14 +27,14 @@ GUESSED = (
     "Nothing shows for certain that {} and {} see the same things: how they stand to each other is the network's "
     "guess. Photos taken between them would help."
 )
-APART = (
+DISCONNECTED = (
     "It shows nothing for certain that another photo shows.",
     "Add photos taken between it and the others, or take it out of the selection.",
 )
 UNSURE = 0.2  # share of trusted pixels below which the artist is told
 
 
-class Seen(Protocol):
+class NetworkInput(Protocol):
     """What a network saw of a photo: `networks.inputs.Input`."""
 
     @property
@@ -74,7 +74,7 @@ def both_orders(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 def solve(
     store: PairStore,
     photos: Sequence[Photo],
-    seen: Sequence[Seen],
+    inputs: Sequence[NetworkInput],
     trusted: float,
     report: ReportStage,
     align: Align = global_alignment.align,
@@ -85,7 +85,7 @@ def solve(
     where no two of more photos connect, or where the predictions hold no numbers.
     """
     report(ALIGNING, 0, 1)
-    known = [_map_focal(photo, one) for photo, one in zip(photos, seen, strict=True)]
+    known = [_map_focal(photo, one) for photo, one in zip(photos, inputs, strict=True)]
     names = [photo.name for photo in photos]
     notes = []
     if len(photos) == 1:
@@ -99,9 +99,9 @@ def solve(
             alignment = guessed(store, names)
             notes = [GUESSED.format(*names)]
     threshold, unsure = _threshold(alignment.views, names, trusted)
-    unregistered = [Unregistered(names[i], *APART) for i in alignment.disconnected]
+    unregistered = [Unregistered(names[i], *DISCONNECTED) for i in alignment.disconnected]
     return Solution(
-        [_view(photos, seen, view) for view in alignment.views],
+        [_view(photos, inputs, view) for view in alignment.views],
         _frames(store, alignment),
         float(np.median(alignment.pairs.scale)),
         threshold,
@@ -172,13 +172,17 @@ def _frames(store: PairStore, alignment: Alignment) -> dict[tuple[int, int], Flo
     return frames
 
 
-def _map_focal(photo: Photo, seen: Seen) -> float | None:
+def _map_focal(photo: Photo, network_input: NetworkInput) -> float | None:
     """The focal length that EXIF knows, in pixels of the map."""
-    return None if photo.focal is None else photo.focal / math.sqrt(seen.photo_from_map[0] * seen.photo_from_map[1])
+    return (
+        None
+        if photo.focal is None
+        else photo.focal / math.sqrt(network_input.photo_from_map[0] * network_input.photo_from_map[1])
+    )
 
 
-def _view(photos: Sequence[Photo], seen: Sequence[Seen], solved: AlignedView) -> assembly.View:
-    photo, one = photos[solved.photo], seen[solved.photo]
+def _view(photos: Sequence[Photo], inputs: Sequence[NetworkInput], solved: AlignedView) -> assembly.View:
+    photo, one = photos[solved.photo], inputs[solved.photo]
     height, width = solved.depth.shape
     camera = assembly.camera(photo, one.photo_from_map, (width, height), solved.focal, solved.world_from_camera)
     if solved.reprojection_error is not None and solved.error_before is not None:

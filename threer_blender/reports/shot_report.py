@@ -101,14 +101,14 @@ def _jumps(shot: Shot, positions: FloatArray) -> FloatArray:
         around = [shot.cameras.get(number + step) for step in range(-2, 3)]
         known = [camera for camera in around if camera is not None]
         if len(known) == len(around):
-            points = _seen_at_median_depth(known[2], positions)
+            points = _projected_at_median_depth(known[2], positions)
             ways = np.stack([camera.project(points) for camera in known])
             off = np.linalg.norm(np.einsum("f,fnk->nk", FOURTH, ways), axis=1)
             jumps[index] = _median(off)
     return jumps
 
 
-def _seen_at_median_depth(camera: Camera, positions: FloatArray) -> FloatArray:
+def _projected_at_median_depth(camera: Camera, positions: FloatArray) -> FloatArray:
     """(GRID², 3) world points on a lattice of the picture, as far away as half of what it shows."""
     depths = positions @ camera.camera_from_world[2, :3] + camera.camera_from_world[2, 3]
     depth = float(np.median(depths[depths > 0])) if (depths > 0).any() else 1.0
@@ -127,15 +127,15 @@ def _suspicious(shot: Shot, values: Mapping[str, FloatArray]) -> dict[int, list[
         (values["inliers"] < FEWEST, "{:.0f} tracks", values["inliers"]),
         (values["coverage"] < SCARCE, "tracks cover {:.0%} of the picture", values["coverage"]),
     ]
-    found: dict[int, list[str]] = {}
+    suspicious: dict[int, list[str]] = {}
     for index in range(shot.frame_count):
         number = shot.first_frame + index
         reasons = [text.format(value[index]) for is_so, text, value in signs if is_so[index]]
         if number not in shot.cameras and number not in shot.missing:
             reasons = ["no camera"]
         if reasons:
-            found[number] = reasons
-    return found
+            suspicious[number] = reasons
+    return suspicious
 
 
 def as_json(reconstruction: Reconstruction) -> str:

@@ -15,7 +15,7 @@ from ..model.engine import Stage
 from ..model.errors import Cancelled
 
 QUIET = 0.2  # seconds between two Progress messages of one stage
-SURE = 3.0  # seconds of work before a time left is worth saying
+ESTIMATE_AFTER = 3.0  # seconds of work before a time left is worth saying
 
 UNPLANNED = Stage("unplanned", "", 1.0)  # all there is before an engine's first plan
 
@@ -40,7 +40,7 @@ class Report:
         self._opening, self._closing = tuple(opening), tuple(closing)
         self._weights: dict[Stage, float] = {}
         self.plan([UNPLANNED])
-        self._said = (UNPLANNED, False)
+        self._reported = (UNPLANNED, False)
         self._done = self._fraction = 0.0  # what the bar shows, and what the plan as it stands now says
         self._started = clock()
         self._heard = 0.0  # seconds from the start to the last news
@@ -68,17 +68,17 @@ class Report:
         fraction = min(1.0, (before + share * self._weights[stage]) / sum(self._weights.values()))
         self._done = max(self._done, fraction)  # a corrected plan never walks the bar back
         now = self._clock()
-        if (stage, fraction) != (self._said[0], self._fraction):
+        if (stage, fraction) != (self._reported[0], self._fraction):
             self._fraction, self._heard = fraction, now - self._started
         keeps = self._keeps and not self.finishing.is_set()
-        if (stage, keeps) == self._said and now - self._sent < QUIET:
+        if (stage, keeps) == self._reported and now - self._sent < QUIET:
             return
-        self._said, self._sent = (stage, keeps), now
+        self._reported, self._sent = (stage, keeps), now
         self._send(Progress(stage.label, round(self._done, 4), self._seconds_left(now - self._started), keeps))
 
     def _seconds_left(self, elapsed: float) -> float | None:
         """By the pace up to the last news, less what has passed since; None where that was too early or is long ago."""
-        if elapsed <= SURE or self._fraction <= 0.02:
+        if elapsed <= ESTIMATE_AFTER or self._fraction <= 0.02:
             return None
         left = self._heard / self._fraction - elapsed
         return round(left, 1) if left > 0 else None

@@ -63,7 +63,7 @@ def sampled_points(reconstruction: Reconstruction) -> tuple[Array, Array]:
     return cloud.positions[::stride][chosen], cloud.normals[::stride][chosen]
 
 
-def seen_depths(camera: Camera, points: Array) -> FloatArray:
+def visible_depths(camera: Camera, points: Array) -> FloatArray:
     """Depths (K,) of those of the world points (N, 3) that lie in the camera's picture."""
     row = camera.camera_from_world[2]
     depths = np.asarray(points @ row[:3] + row[3], np.float64)
@@ -140,7 +140,7 @@ def root_matrix(reconstruction: Reconstruction) -> Matrix:
     origin = np.append(np.median(turned[:, :2], axis=0), np.percentile(turned[:, 2], GROUND_PERCENTILE))
 
     scale = 1.0
-    distances = [np.median(depths) for camera in cameras if len(depths := seen_depths(camera, points))]
+    distances = [np.median(depths) for camera in cameras if len(depths := visible_depths(camera, points))]
     if not reconstruction.metric and distances:
         scale = HANDY_DISTANCE / float(np.median(distances))
     matrix = np.eye(4)

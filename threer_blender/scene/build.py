@@ -52,50 +52,50 @@ def build(
     with Changes() as changes:
         was_empty = is_empty(scene)
         solve = identity.solve_id(reconstruction)
-        found = identity.find(scene, solve)
-        root = found.get(ROOT) or _new_root(reconstruction)
-        moved = world.root_from_solved(reconstruction, found, root)
+        existing = identity.find(scene, solve)
+        root = existing.get(ROOT) or _new_root(reconstruction)
+        moved = world.root_from_solved(reconstruction, existing, root)
         changes.mark(root, **{world.WORLD: None if moved is None else moved.ravel().tolist()})
         maps = reconstruction.pointmaps  # the scene has no use for their points: moving those would hold Blender up
         reconstruction = replace(world.under(root, replace(reconstruction, pointmaps=[])), pointmaps=maps)
-        shown = _cameras(changes, reconstruction, Path(bundle_folder), found, root)
+        camera_objects = _cameras(changes, reconstruction, Path(bundle_folder), existing, root)
         made = {CLOUD: _cloud, SPLATS: _splats}
-        more = {role: make(changes, reconstruction, found, root) for role, make in made.items()}
-        filmed = _shots(changes, reconstruction, Path(bundle_folder), found, root)
-        ours = {ROOT: root, **shown, **filmed, **{role: placed for role, placed in more.items() if placed}}
-        for role, placed in ours.items():
-            changes.mark(placed, **{SOLVE: solve, ROLE: role, STALE: False})
-        if CLOUD in ours and (SPLATS in ours) != (SPLATS in found):  # which show the same things
+        more = {role: make(changes, reconstruction, existing, root) for role, make in made.items()}
+        filmed = _shots(changes, reconstruction, Path(bundle_folder), existing, root)
+        ours = {ROOT: root, **camera_objects, **filmed, **{role: obj for role, obj in more.items() if obj}}
+        for role, obj in ours.items():
+            changes.mark(obj, **{SOLVE: solve, ROLE: role, STALE: False})
+        if CLOUD in ours and (SPLATS in ours) != (SPLATS in existing):  # which show the same things
             changes.set(ours[CLOUD], hide_viewport=SPLATS in ours, hide_render=SPLATS in ours)
         describe(changes, root, reconstruction, bundle_folder)
-        _link(scene, root, {role: placed for role, placed in ours.items() if role not in found})
-        _retire(changes, {role: placed for role, placed in found.items() if role not in ours})
+        _link(scene, root, {role: obj for role, obj in ours.items() if role not in existing})
+        _retire(changes, {role: obj for role, obj in existing.items() if role not in ours})
         if was_empty:
-            changes.set(scene, frame_start=1, frame_end=len(shown), frame_current=1)
-            cameras.render_as(changes, scene, next(iter([*filmed.values(), *shown.values()])))
+            changes.set(scene, frame_start=1, frame_end=len(camera_objects), frame_current=1)
+            cameras.render_as(changes, scene, next(iter([*filmed.values(), *camera_objects.values()])))
     scene.view_layers[0].update()  # scripts that go on from here expect matrix_world to be right
     return root
 
 
 def is_empty(scene: bpy.types.Scene) -> bool:
     """Whether an artist has put nothing into `scene` yet: it holds at most what Blender starts with."""
-    return all(_is_untouched(placed) for placed in scene.objects) and _has_first_settings(scene)
+    return all(_is_untouched(obj) for obj in scene.objects) and _has_first_settings(scene)
 
 
-def _is_untouched(placed: bpy.types.Object) -> bool:
+def _is_untouched(obj: bpy.types.Object) -> bool:
     """Whether an object is one that Blender starts with, where and as Blender made it."""
-    data = placed.data
-    worked_on = placed.animation_data or placed.constraints or placed.modifiers or placed.parent or placed.children
-    if worked_on or data is None or data.animation_data or (placed.name, placed.type) not in STARTUP:
+    data = obj.data
+    worked_on = obj.animation_data or obj.constraints or obj.modifiers or obj.parent or obj.children
+    if worked_on or data is None or data.animation_data or (obj.name, obj.type) not in STARTUP:
         return False
-    now = [*placed.location, *placed.rotation_euler, *placed.scale]
-    if placed.type == "MESH":
+    now = [*obj.location, *obj.rotation_euler, *obj.scale]
+    if obj.type == "MESH":
         if len(data.vertices) != 8:
             return False
         now += [abs(value) for vertex in data.vertices for value in vertex.co]
     else:
-        now += [data.lens] if placed.type == "CAMERA" else [data.energy]
-    return bool(np.allclose(now, STARTUP[placed.name, placed.type], atol=1e-4))
+        now += [data.lens] if obj.type == "CAMERA" else [data.energy]
+    return bool(np.allclose(now, STARTUP[obj.name, obj.type], atol=1e-4))
 
 
 def _has_first_settings(scene: bpy.types.Scene) -> bool:
@@ -109,8 +109,8 @@ def _has_first_settings(scene: bpy.types.Scene) -> bool:
 
 def solved_cameras(root: bpy.types.Object) -> list[bpy.types.Object]:
     """The camera objects under `root`, in the order of their photos."""
-    placed = [(identity.number(child, INDEX), child) for child in root.children if child.type == "CAMERA"]
-    ours = [(index, child) for index, child in placed if index is not None and not identity.flag(child, STALE)]
+    numbered = [(identity.number(child, INDEX), child) for child in root.children if child.type == "CAMERA"]
+    ours = [(index, child) for index, child in numbered if index is not None and not identity.flag(child, STALE)]
     return [child for _, child in sorted(ours, key=lambda each: each[0])]
 
 
@@ -134,53 +134,53 @@ def _new_root(reconstruction: Reconstruction) -> bpy.types.Object:
 
 
 def _cameras(
-    changes: Changes, reconstruction: Reconstruction, bundle: Path, found: Objects, root: bpy.types.Object
+    changes: Changes, reconstruction: Reconstruction, bundle: Path, existing: Objects, root: bpy.types.Object
 ) -> Objects:
     """Role -> camera object, new or updated, for every solved camera."""
     roles = identity.camera_roles(reconstruction.photos)
     sample, _ = axes.sampled_points(reconstruction)
     scale = root.matrix_basis.median_scale
     size = _display_size(reconstruction) * scale
-    shown = {}
+    camera_objects = {}
     for index, photo in enumerate(reconstruction.photos):
         camera = reconstruction.camera(photo.name)
         if camera is None:
             continue
-        placed = found.get(roles[photo.name])
-        if placed is None:
-            placed = cameras.new_camera(photo)
-            placed.data.display_size = size
-        clip = cameras.clip_range(axes.seen_depths(camera, sample), scale)
-        cameras.solve(changes, placed, camera, photo, axes.camera_matrix(camera), clip)
+        obj = existing.get(roles[photo.name])
+        if obj is None:
+            obj = cameras.new_camera(photo)
+            obj.data.display_size = size
+        clip = cameras.clip_range(axes.visible_depths(camera, sample), scale)
+        cameras.solve(changes, obj, camera, photo, axes.camera_matrix(camera), clip)
         picture = cameras.picture_of(camera, photo, bundle)
         if picture.is_file():
-            cameras.background(changes, placed.data, camera, picture)
-        _adopt(changes, placed, root)
-        changes.mark(placed, **{INDEX: index})
-        shown[roles[photo.name]] = placed
-    return shown
+            cameras.background(changes, obj.data, camera, picture)
+        _adopt(changes, obj, root)
+        changes.mark(obj, **{INDEX: index})
+        camera_objects[roles[photo.name]] = obj
+    return camera_objects
 
 
 def _shots(
-    changes: Changes, reconstruction: Reconstruction, bundle: Path, found: Objects, root: bpy.types.Object
+    changes: Changes, reconstruction: Reconstruction, bundle: Path, existing: Objects, root: bpy.types.Object
 ) -> Objects:
     """Role -> camera object, new or updated, for every video; its clip range suits all of its frames."""
     sample, _ = axes.sampled_points(reconstruction)
     scale = root.matrix_basis.median_scale
-    shown = {}
+    camera_objects = {}
     for shot in reconstruction.shots:
         role = shots.role(shot)
         photo = next(photo for photo in reconstruction.photos if photo.path == shot.path)
-        placed = found.get(role)
-        if placed is None:
-            placed = cameras.new_camera(replace(photo, name=shot.video))
-            placed.data.display_size = _display_size(reconstruction) * scale
-        depths = np.concatenate([axes.seen_depths(camera, sample) for camera in list(shot.cameras.values())[::10]])
-        shots.show(changes, placed, shot, photo, cameras.clip_range(depths, scale), bundle)
-        shot_errors.show(changes, placed, shot, reconstruction.cloud)
-        _adopt(changes, placed, root)
-        shown[role] = placed
-    return shown
+        obj = existing.get(role)
+        if obj is None:
+            obj = cameras.new_camera(replace(photo, name=shot.video))
+            obj.data.display_size = _display_size(reconstruction) * scale
+        depths = np.concatenate([axes.visible_depths(camera, sample) for camera in list(shot.cameras.values())[::10]])
+        shots.show(changes, obj, shot, photo, cameras.clip_range(depths, scale), bundle)
+        shot_errors.show(changes, obj, shot, reconstruction.cloud)
+        _adopt(changes, obj, root)
+        camera_objects[role] = obj
+    return camera_objects
 
 
 def _display_size(reconstruction: Reconstruction) -> float:
@@ -196,41 +196,41 @@ def _display_size(reconstruction: Reconstruction) -> float:
 
 
 def _cloud(
-    changes: Changes, reconstruction: Reconstruction, found: Objects, root: bpy.types.Object
+    changes: Changes, reconstruction: Reconstruction, existing: Objects, root: bpy.types.Object
 ) -> bpy.types.Object | None:
     """The object that shows the cloud, new or with new points; None where there is no cloud."""
     if reconstruction.cloud is None:
         return None
-    placed = found.get(CLOUD)
+    obj = existing.get(CLOUD)
     name = f"{_name(reconstruction)} points"
-    as_mesh = placed.type == "MESH" if placed else not points.has_point_clouds()
+    as_mesh = obj.type == "MESH" if obj else not points.has_point_clouds()
     geometry = points.new_geometry(name, reconstruction.cloud, points.radii(reconstruction), as_mesh)
-    if placed is None:
-        placed = points.new_object(name, geometry, reconstruction.trusted_confidence)
+    if obj is None:
+        obj = points.new_object(name, geometry, reconstruction.trusted_confidence)
     else:
-        changes.release(placed.data)
-        changes.set(placed, data=geometry)
-    _adopt(changes, placed, root)
-    return placed
+        changes.release(obj.data)
+        changes.set(obj, data=geometry)
+    _adopt(changes, obj, root)
+    return obj
 
 
 def _splats(
-    changes: Changes, reconstruction: Reconstruction, found: Objects, root: bpy.types.Object
+    changes: Changes, reconstruction: Reconstruction, existing: Objects, root: bpy.types.Object
 ) -> bpy.types.Object | None:
     """The object that shows the Gaussians, new or with new ones; None where there are none."""
     if reconstruction.gaussians is None:
         return None
-    placed = found.get(SPLATS)
+    obj = existing.get(SPLATS)
     name = f"{_name(reconstruction)} splats"
-    as_mesh = placed.type == "MESH" if placed else not points.has_point_clouds()
+    as_mesh = obj.type == "MESH" if obj else not points.has_point_clouds()
     geometry = splats.new_geometry(name, reconstruction.gaussians, as_mesh)
-    if placed is None:
-        placed = splats.new_object(name, geometry)
+    if obj is None:
+        obj = splats.new_object(name, geometry)
     else:
-        changes.release(placed.data)
-        changes.set(placed, data=geometry)
-    _adopt(changes, placed, root)
-    return placed
+        changes.release(obj.data)
+        changes.set(obj, data=geometry)
+    _adopt(changes, obj, root)
+    return obj
 
 
 def _adopt(changes: Changes, child: bpy.types.Object, root: bpy.types.Object) -> None:
@@ -275,8 +275,8 @@ def _link(scene: bpy.types.Scene, root: bpy.types.Object, new: Objects) -> None:
     if below is None:
         below = _new_collection(f"{root.name} cameras", CAMERAS)
         ours.children.link(below)
-    for role, placed in new.items():
-        (ours if role in (ROOT, CLOUD, SPLATS) else below).objects.link(placed)
+    for role, obj in new.items():
+        (ours if role in (ROOT, CLOUD, SPLATS) else below).objects.link(obj)
     if ROOT in new:
         scene.collection.children.link(ours)
 
@@ -289,23 +289,23 @@ def _new_collection(name: str, role: str) -> bpy.types.Collection:
 
 def _retire(changes: Changes, stale: Objects) -> None:
     """Remove what an earlier solve made and this one did not, except what something else relies on."""
-    for placed in stale.values():
-        if _is_used(placed):
-            changes.mark(placed, **{STALE: True})
+    for obj in stale.values():
+        if _is_used(obj):
+            changes.mark(obj, **{STALE: True})
             continue
-        changes.remove(placed)
-        changes.release(placed.data)
-        for shown in getattr(placed.data, "background_images", ()):
-            changes.release(shown.image)
+        changes.remove(obj)
+        changes.release(obj.data)
+        for background in getattr(obj.data, "background_images", ()):
+            changes.release(background.image)
 
 
-def _is_used(placed: bpy.types.Object) -> bool:
+def _is_used(obj: bpy.types.Object) -> bool:
     """Whether anything relies on an object: another object, a scene's camera or marker, an artist's animation of it."""
-    if (placed.animation_data and cameras.FRAMES not in placed) or placed.constraints:
+    if (obj.animation_data and cameras.FRAMES not in obj) or obj.constraints:
         return True
-    for user in bpy.data.user_map(subset={placed})[placed]:
+    for user in bpy.data.user_map(subset={obj})[obj]:
         if isinstance(user, bpy.types.Scene):  # every scene that shows the object counts as a user
-            if placed in (user.camera, *(marker.camera for marker in user.timeline_markers)):
+            if obj in (user.camera, *(marker.camera for marker in user.timeline_markers)):
                 return True
         elif not isinstance(user, bpy.types.Collection):
             return True

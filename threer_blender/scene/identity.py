@@ -42,11 +42,11 @@ def solve_id(reconstruction: Reconstruction) -> str:
 
 def camera_roles(photos: list[Photo]) -> dict[str, str]:
     """Photo name -> role of its camera, by the photo's content; copies of one file are numbered."""
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     roles = {}
     for photo in photos:
-        seen[photo.sha256] += 1
-        roles[photo.name] = f"camera {photo.sha256} {seen[photo.sha256]}"
+        counts[photo.sha256] += 1
+        roles[photo.name] = f"camera {photo.sha256} {counts[photo.sha256]}"
     return roles
 
 

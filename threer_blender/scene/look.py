@@ -9,7 +9,7 @@ import bpy
 from .node_fields import Formulas
 
 VERSION = "threer_version"  # custom property of node groups and materials that all clouds share
-LOOK = 1  # raise it when the nodes below change: old files keep the look they were saved with
+NODES_VERSION = 1  # raise it when the nodes below change: old files keep the look they were saved with
 
 # Cycles takes the attribute name "color" for the colour of smoke and finds nothing on points (its standard attributes
 # go by name, intern/cycles/scene/attribute.cpp); so the modifier hands the colours to materials under another name.
@@ -28,7 +28,7 @@ def material() -> bpy.types.Material:
 
     Photos have their light in them already, so points shine instead of being lit again.
     """
-    kind = f"points {LOOK}"
+    kind = f"points {NODES_VERSION}"
     existing: bpy.types.Material = shared(bpy.data.materials, kind) or shining("3R Points", kind, SHADER_COLOR)
     return existing
 
@@ -58,7 +58,7 @@ def new_material(name: str, kind: str) -> tuple[bpy.types.Material, Formulas]:
 
 def node_group(from_mesh: bool) -> bpy.types.NodeTree:
     """The shared modifier: points of radius `radius` × Radius where `confidence` ≥ Confidence Threshold."""
-    kind = f"{'mesh to points' if from_mesh else 'points'} {LOOK}"
+    kind = f"{'mesh to points' if from_mesh else 'points'} {NODES_VERSION}"
     existing: bpy.types.NodeTree | None = shared(bpy.data.node_groups, kind)
     if existing is not None:
         return existing

@@ -34,34 +34,34 @@ OCTAHEDRON_FACES = np.array(
 )
 
 
-def write(root: bpy.types.Object, shown: bpy.types.Object, path: Path) -> None:
-    """Renders the film of the shot whose camera is `shown`, under `root`, as MP4.
+def write(root: bpy.types.Object, camera: bpy.types.Object, path: Path) -> None:
+    """Renders the film of the shot that `camera` filmed, under `root`, as MP4.
 
     Blender is busy meanwhile. Raises UserError where the plate is gone, or the film cannot be written.
     """
-    plate = next((each for each in shown.data.background_images if each.clip is not None), None)
+    plate = next((each for each in camera.data.background_images if each.clip is not None), None)
     if plate is None or not Path(bpy.path.abspath(plate.clip.filepath)).is_file():
         raise UserError("The shot's plate is not there any more; bring it back to where it was, and import the result.")
     before = set(bpy.data.user_map())
     try:
         scene = bpy.data.scenes.new("3R overlay")
-        scene.collection.objects.link(shown)
-        _draw(scene, root, shown)
+        scene.collection.objects.link(camera)
+        _draw(scene, root, camera)
         with Changes() as changes:
-            cameras.render_as(changes, scene, shown)
+            cameras.render_as(changes, scene, camera)
         _compose(scene, plate.clip, plate.clip_user.use_render_undistorted)
         _render(scene, path)
     finally:
         bpy.data.batch_remove(set(bpy.data.user_map()) - before)
 
 
-def _draw(scene: bpy.types.Scene, root: bpy.types.Object, shown: bpy.types.Object) -> None:
+def _draw(scene: bpy.types.Scene, root: bpy.types.Object, camera: bpy.types.Object) -> None:
     """The points and the grid, as meshes that shine."""
     points = _points(root)
     if not len(points):
         return
-    depth = _median_depth(points, shown)
-    pixel = depth * shown.data.sensor_width / shown.data.lens / shown[cameras.WIDTH]  # its size at the median depth
+    depth = _median_depth(points, camera)
+    pixel = depth * camera.data.sensor_width / camera.data.lens / camera[cameras.WIDTH]  # its size at the median depth
     octahedra = points[:, None] + POINT_SIZE * pixel * OCTAHEDRON
     faces = OCTAHEDRON_FACES + 6 * np.arange(len(points))[:, None, None]
     _add(scene, "3R points", octahedra.reshape(-1, 3), faces.reshape(-1, 3), POINT_COLOR)
@@ -82,9 +82,9 @@ def _points(root: bpy.types.Object) -> FloatArray:
     return points
 
 
-def _median_depth(points: FloatArray, shown: bpy.types.Object) -> float:
+def _median_depth(points: FloatArray, camera: bpy.types.Object) -> float:
     """How far the middle one of the points before the camera is."""
-    to_camera = np.array(shown.matrix_world.normalized().inverted())
+    to_camera = np.array(camera.matrix_world.normalized().inverted())
     depths = -(points @ to_camera[2, :3] + to_camera[2, 3])
     return float(np.median(depths[depths > 0])) if (depths > 0).any() else 1.0
 
@@ -114,9 +114,9 @@ def _add(scene: bpy.types.Scene, name: str, vertices: FloatArray, faces: Any, co
     light.inputs["Color"].default_value = (*color, 1.0)
     material.node_tree.links.new(light.outputs[0], output.inputs["Surface"])
     mesh.materials.append(material)
-    placed = bpy.data.objects.new(name, mesh)
-    placed.matrix_basis = Matrix()
-    scene.collection.objects.link(placed)
+    obj = bpy.data.objects.new(name, mesh)
+    obj.matrix_basis = Matrix()
+    scene.collection.objects.link(obj)
 
 
 def _compose(scene: bpy.types.Scene, clip: bpy.types.MovieClip, distorts: bool) -> None:

@@ -35,21 +35,21 @@ class _Lens:
     zooms: bool
 
 
-def set_up(scene: bpy.types.Scene, shown: bpy.types.Object, shot: Shot, photo: Photo, lens: Path, comp: Path) -> None:
-    """Makes `scene` render the camera `shown` with overscan, and its compositor put that over the plate.
+def set_up(scene: bpy.types.Scene, camera: bpy.types.Object, shot: Shot, photo: Photo, lens: Path, comp: Path) -> None:
+    """Makes `scene` render `camera` with overscan, and its compositor put that over the plate.
 
     `lens` is a folder that `lenses.export` wrote, `comp` where the finished frames go. Nodes of the artist's stay: what
     went to the output so far is what is distorted. Raises UserError where the plate or the STMap is missing.
     """
-    clip = next((each.clip for each in shown.data.background_images if each.clip and cameras.PHOTO in each.clip), None)
+    clip = next((each.clip for each in camera.data.background_images if each.clip and cameras.PHOTO in each.clip), None)
     if clip is None:
         raise UserError(
             f"Blender does not show the plate of {quoted(shot.video)}; put its files back and import the result."
         )
     described = _described(lens, shot)
     with Changes() as changes:
-        shots.add_overscan(changes, shown, shot, photo, described.added)
-        cameras.render_as(changes, scene, shown)
+        shots.add_overscan(changes, camera, shot, photo, described.added)
+        cameras.render_as(changes, scene, camera)
         changes.set(scene.render, film_transparent=True)
         tree = _tree(changes, scene)
         group = _group(changes, described)

@@ -34,14 +34,14 @@ class FrameDetails:
     coverage: float
 
 
-def show(changes: Changes, shown: bpy.types.Object, shot: Shot, cloud: PointCloud | None) -> None:
-    """Put a shot's errors on its camera `shown`, whose animation has just been made anew."""
+def show(changes: Changes, camera: bpy.types.Object, shot: Shot, cloud: PointCloud | None) -> None:
+    """Put a shot's errors on its `camera`, whose animation has just been made anew."""
     whole = report(shot, cloud)
     measured = np.stack([whole.values[name] for name in ("median_error", "inliers", "coverage")], axis=1)
     known = {int(n): row for n, row in zip(whole.numbers, measured.tolist(), strict=True) if np.isfinite(row).all()}
     details = {number: (int(tracks), round(coverage, 3)) for number, (_, tracks, coverage) in known.items()}
     changes.mark(
-        shown,
+        camera,
         **{
             FACTS: json.dumps([fact for fact in facts(whole) if fact[1]]),
             SUSPICIOUS: json.dumps({number: "; ".join(reasons) for number, reasons in whole.suspicious.items()}),
@@ -49,24 +49,24 @@ def show(changes: Changes, shown: bpy.types.Object, shot: Shot, cloud: PointClou
         },
     )
     for number, (error, *_) in known.items():
-        shown[cameras.ERROR] = error
-        shown.keyframe_insert(DATA_PATH, frame=number)
+        camera[cameras.ERROR] = error
+        camera.keyframe_insert(DATA_PATH, frame=number)
 
 
-def said(shown: bpy.types.Object) -> list[tuple[str, str]]:
+def overall(camera: bpy.types.Object) -> list[tuple[str, str]]:
     """Label and text of what is known of a shot's camera in all; empty where nothing was measured."""
-    return [(entry[0], entry[1]) for entry in _parsed(identity.text(shown, FACTS), list) if _is_fact(entry)]
+    return [(entry[0], entry[1]) for entry in _parsed(identity.text(camera, FACTS), list) if _is_fact(entry)]
 
 
-def suspicious(shown: bpy.types.Object) -> dict[int, str]:
+def suspicious(camera: bpy.types.Object) -> dict[int, str]:
     """What to look at in a shot, by frame."""
-    reasons = _parsed(identity.text(shown, SUSPICIOUS), dict)
+    reasons = _parsed(identity.text(camera, SUSPICIOUS), dict)
     return {int(number): str(text) for number, text in reasons.items() if _is_frame(number)}
 
 
-def details(shown: bpy.types.Object, frame: int) -> FrameDetails | None:
+def details(camera: bpy.types.Object, frame: int) -> FrameDetails | None:
     """What a frame's tracks say; None where nothing was measured."""
-    entry = _parsed(identity.text(shown, DETAILS), dict).get(str(frame))
+    entry = _parsed(identity.text(camera, DETAILS), dict).get(str(frame))
     if not isinstance(entry, list) or len(entry) != 2 or not all(isinstance(value, int | float) for value in entry):
         return None
     return FrameDetails(*entry)
@@ -90,9 +90,9 @@ def _is_frame(number: str) -> bool:
     return number.removeprefix("-").isdecimal() and len(number) < 10
 
 
-def curve(shown: bpy.types.Object) -> Any | None:
+def curve(camera: bpy.types.Object) -> Any | None:
     """The F-curve of the errors, whose keys are the frames; None where there is none."""
-    animation = shown.animation_data
+    animation = camera.animation_data
     if animation is None or animation.action is None:
         return None
     if hasattr(animation.action, "fcurves"):
@@ -103,20 +103,20 @@ def curve(shown: bpy.types.Object) -> Any | None:
     return None if bag is None else bag.fcurves.find(DATA_PATH)
 
 
-def _identity(shown: bpy.types.Object) -> str:
-    return f"{shown[SOLVE]} {shown[ROLE]}"
+def _identity(camera: bpy.types.Object) -> str:
+    return f"{camera[SOLVE]} {camera[ROLE]}"
 
 
-def mark_timeline(scene: bpy.types.Scene, shown: bpy.types.Object) -> int:
+def mark_timeline(scene: bpy.types.Scene, camera: bpy.types.Object) -> int:
     """Marks the frames of a shot to look at on the timeline, in place of earlier markers of ours; returns how many."""
-    clear_timeline(scene, shown)
-    found = suspicious(shown)
-    for number, text in found.items():
-        scene.timeline_markers.new(text, frame=number)[MARKER] = _identity(shown)
-    return len(found)
+    clear_timeline(scene, camera)
+    reasons = suspicious(camera)
+    for number, text in reasons.items():
+        scene.timeline_markers.new(text, frame=number)[MARKER] = _identity(camera)
+    return len(reasons)
 
 
-def clear_timeline(scene: bpy.types.Scene, shown: bpy.types.Object) -> None:
+def clear_timeline(scene: bpy.types.Scene, camera: bpy.types.Object) -> None:
     """Takes our markers of a shot away; the artist's stay."""
-    for marker in [marker for marker in scene.timeline_markers if marker.get(MARKER) == _identity(shown)]:
+    for marker in [marker for marker in scene.timeline_markers if marker.get(MARKER) == _identity(camera)]:
         scene.timeline_markers.remove(marker)

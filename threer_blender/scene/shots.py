@@ -54,14 +54,14 @@ def show(
     _forget(changes, obj)
     _forget(changes, obj.data)
     before = None
-    moves = len({tuple(camera.world_from_camera[:3, 3]) for camera in shot.cameras.values()}) > 1
+    translates = len({tuple(camera.world_from_camera[:3, 3]) for camera in shot.cameras.values()}) > 1
     for number, camera in shot.cameras.items():
         location, rotation, _ = axes.camera_matrix(camera).decompose()
         if before is not None and rotation.dot(before) < 0:
             rotation.negate()  # the same turn; between the two signs the camera would spin
         before = rotation.copy()
         obj.location, obj.rotation_quaternion = location, rotation
-        if moves:  # one that only turns has keys for its rotation alone
+        if translates:  # one that only turns has keys for its rotation alone
             obj.keyframe_insert("location", frame=number)
         obj.keyframe_insert("rotation_quaternion", frame=number)
     _key_lens(obj.data, {number: shot.plate_camera(number) for number in shot.cameras}, photo.sensor_width)

@@ -53,11 +53,11 @@ def similarity(solved: FloatArray, standing: FloatArray) -> FloatArray:
     The rotation is one camera's, the one that the others agree with best; scale and place are medians over the cameras
     that do agree with it. A single camera, or cameras in one place, tell no scale: it stays.
     """
-    turns = standing[:, :3, :3] @ solved[:, :3, :3].transpose(0, 2, 1)
-    agreement = np.einsum("aij,bij->ab", turns, turns)  # 1 + 2 times the cosine of the angle between two
+    candidates = standing[:, :3, :3] @ solved[:, :3, :3].transpose(0, 2, 1)
+    agreement = np.einsum("aij,bij->ab", candidates, candidates)  # 1 + 2 times the cosine of the angle between two
     angles = np.arccos(((agreement - 1) / 2).clip(-1, 1))
     best = angles.sum(1).argmin()
-    agreeing, rotation = angles[best] <= max(2 * np.median(angles[best]), ALIKE), turns[best]
+    agreeing, rotation = angles[best] <= max(2 * np.median(angles[best]), ALIKE), candidates[best]
     turned, there = solved[agreeing, :3, 3] @ rotation.T, standing[agreeing, :3, 3]
     steps, steps_there = (np.linalg.norm(places[:, None] - places, axis=2) for places in (turned, there))
     moving = (steps > SAME) & (steps_there > SAME)

@@ -30,7 +30,7 @@ def usable(file: SplatFile, name: str) -> SplatFile:
         "no rotation (a quaternion of zeros)": ~gaussians.rotations.any(axis=1),
     }
     bad = np.logical_or.reduce(list(faults.values()))
-    reasons = " and ".join(reason for reason, found in faults.items() if found.any())
+    reasons = " and ".join(reason for reason, faulty in faults.items() if faulty.any())
     if bad.all():
         raise UserError(f"{quoted(name)} cannot be used: all of its {count:,} splats have {reasons}. Export it again.")
     notes = list(file.notes)
@@ -49,11 +49,11 @@ def usable(file: SplatFile, name: str) -> SplatFile:
     return replace(file, gaussians=gaussians, notes=notes)
 
 
-def only(gaussians: Gaussians, kept: Array) -> Gaussians:
-    """The Gaussians where `kept` (N,) is true, or those at the indices `kept`, in their order."""
+def only(gaussians: Gaussians, chosen: Array) -> Gaussians:
+    """The Gaussians where `chosen` (N,) is true, or those at the indices `chosen`, in their order."""
 
     def part(array: Any) -> Any:
-        return None if array is None else array[kept]
+        return None if array is None else array[chosen]
 
     return Gaussians(*(part(getattr(gaussians, field.name)) for field in fields(gaussians)))
 
@@ -75,5 +75,5 @@ def _finite(gaussians: Gaussians) -> Array:
     parts = (gaussians.means, gaussians.rotations, gaussians.opacities, gaussians.sh)
     with np.errstate(invalid="ignore", over="ignore"):
         sums = [part.reshape(count, -1).sum(axis=1) for part in parts]
-    found: Array = np.logical_and.reduce([~np.isnan(gaussians.scales).any(axis=1), *map(np.isfinite, sums)])
-    return found
+    finite: Array = np.logical_and.reduce([~np.isnan(gaussians.scales).any(axis=1), *map(np.isfinite, sums)])
+    return finite

@@ -64,10 +64,10 @@ def read(path: Path, how: Reading) -> SplatFile:
     """The splats of a PLY; columns that splats do not need are ignored, and so are normals."""
     with path.open("rb") as file:
         header = ply_tables.parse(file.read(ply_tables.LONGEST))
-    said = _comments(header.comments)
+    declared = _comments(header.comments)
     if ply_compressed.is_compressed(header.elements):
         splats, notes = ply_compressed.read(path, header)
-        return SplatFile(splats, notes, up=said.up, antialiased=said.antialiased)
+        return SplatFile(splats, notes, up=declared.up, antialiased=declared.antialiased)
     vertices = next((element for element in header.elements if element.name == "vertex"), None)
     if vertices is None or not set(NEEDED) <= set(vertices.names) or _color_columns(vertices) is None:
         raise _not_splats(header.elements)
@@ -81,12 +81,12 @@ def read(path: Path, how: Reading) -> SplatFile:
         splats, more = splatt3r.read(rows, path.name, how.repair_splatt3r)
         return SplatFile(splats, more)
     means, origin = relative(columns(rows, MEAN, np.float64 if rows.dtype["x"].itemsize == 8 else np.float32))
-    scales, opacities = _sizes(rows, path.name, notes), _opacities(rows, path.name, said.ours, notes)
+    scales, opacities = _sizes(rows, path.name, notes), _opacities(rows, path.name, declared.ours, notes)
     if FILTER[0] in vertices.names:
         scales, opacities = _filtered(scales, opacities, columns(rows, FILTER))
     sh = harmonics(_constant(rows, vertices), columns(rows, rest_names(vertices.names)))
     splats = gaussians(means, scales, columns(rows, ROTATION), opacities, sh)
-    return SplatFile(splats, notes, origin, said.up, said.antialiased)
+    return SplatFile(splats, notes, origin, declared.up, declared.antialiased)
 
 
 def _comments(lines: list[str]) -> _Comments:
@@ -134,8 +134,8 @@ def _opacities(rows: Array, name: str, ours: bool, notes: list[str]) -> Array:
 def _filtered(scales: Array, opacities: Array, filter_size: Array) -> tuple[Array, Array]:
     """Scales and opacities with mip-splatting's 3D filter (Yu et al. 2024, section 4.1) in them."""
     squares, blurred = scales**2, scales**2 + filter_size**2
-    kept = np.prod(squares / np.where(blurred > 0, blurred, 1), axis=1)
-    return np.sqrt(blurred), opacities * np.sqrt(kept)
+    remaining = np.prod(squares / np.where(blurred > 0, blurred, 1), axis=1)
+    return np.sqrt(blurred), opacities * np.sqrt(remaining)
 
 
 def _color_columns(vertices: Element) -> Sequence[str] | None:

@@ -92,8 +92,8 @@ def notes_on_degree(degree: int, name: str) -> list[str]:
     """A sentence where the harmonics of a file are finer than ours."""
     if degree < len(COEFFICIENTS):
         return []
-    kept = len(COEFFICIENTS) - 1
-    return [f"{quoted(name)} has spherical harmonics of degree {degree}; those above degree {kept} were left out."]
+    highest = len(COEFFICIENTS) - 1
+    return [f"{quoted(name)} has spherical harmonics of degree {degree}; those above degree {highest} were left out."]
 
 
 def relative(means: Array) -> tuple[Array, FloatArray]:

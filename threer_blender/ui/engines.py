@@ -32,16 +32,16 @@ class THREER_PT_engine(bpy.types.Panel):  # type: ignore[misc]
         settings = properties.settings(context.scene)
         layout.prop(choices.current(), "commercial_only")
         column = layout.column(align=True)
-        for engine, found in listed():
-            icon = "CHECKMARK" if found.ready else "IMPORT"
+        for engine, state in listed():
+            icon = "CHECKMARK" if state.ready else "IMPORT"
             column.prop_enum(settings, "engine", engine.id, text=engine.label, icon=icon)
         _about(layout, properties.engine(context.scene))
 
 
 def listed() -> list[tuple[Engine, doctor.Readiness]]:
     """The engines that the filter lets through, those first that can run now."""
-    found = [(engine, readiness.of(engine)) for engine in registry.engines().values() if choices.allows(engine)]
-    return sorted(found, key=lambda each: not each[1].ready)
+    states = [(engine, readiness.of(engine)) for engine in registry.engines().values() if choices.allows(engine)]
+    return sorted(states, key=lambda each: not each[1].ready)
 
 
 def draw_choice(layout: Any, engine: Engine) -> None:

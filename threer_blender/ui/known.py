@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 MOST = 500  # names that are kept
 FRESH = 5.0  # seconds for which something found is believed
 
-Found = TypeVar("Found")
+Value = TypeVar("Value")
 
 
 class Known:
@@ -18,11 +18,11 @@ class Known:
 
     def __init__(self, at_once: bool) -> None:
         self._at_once = at_once
-        self._found: dict[Hashable, tuple[float, Any]] = {}
+        self._values: dict[Hashable, tuple[float, Any]] = {}
         self._sought: dict[Hashable, Future[Any]] = {}
         self._finder = ThreadPoolExecutor(1, "threer-finder")
 
-    def get(self, name: Hashable, find: Callable[[], Found], before: Found) -> Found:
+    def get(self, name: Hashable, find: Callable[[], Value], before: Value) -> Value:
         """What `find` returned last, or `before` where it has not yet; lets it be called again where that is long ago.
 
         Never blocks. What `find` raises counts as `before`.
@@ -30,12 +30,12 @@ class Known:
         if self._at_once:
             return find()
         self._take()
-        if len(self._found) > MOST:
-            self._found.clear()
-        found_at, found = self._found.get(name, (-FRESH, before))
-        if time.monotonic() - found_at >= FRESH and name not in self._sought:
+        if len(self._values) > MOST:
+            self._values.clear()
+        read_at, value = self._values.get(name, (-FRESH, before))
+        if time.monotonic() - read_at >= FRESH and name not in self._sought:
             self._sought[name] = self._finder.submit(find)
-        return found  # type: ignore[no-any-return]
+        return value  # type: ignore[no-any-return]
 
     @property
     def is_seeking(self) -> bool:
@@ -45,7 +45,7 @@ class Known:
 
     def forget(self) -> None:
         """Lets everything be found again: something has changed. What was found is shown until then."""
-        self._found = {name: (-FRESH, found) for name, (_, found) in self._found.items()}
+        self._values = {name: (-FRESH, value) for name, (_, value) in self._values.items()}
         self._sought.clear()  # what is under way has looked too early
 
     def close(self) -> None:
@@ -57,6 +57,6 @@ class Known:
             if future.done():
                 del self._sought[name]
                 if future.exception() is None:
-                    self._found[name] = (time.monotonic(), future.result())
-                elif name in self._found:  # it is asked again after a while
-                    self._found[name] = (time.monotonic(), self._found[name][1])
+                    self._values[name] = (time.monotonic(), future.result())
+                elif name in self._values:  # it is asked again after a while
+                    self._values[name] = (time.monotonic(), self._values[name][1])

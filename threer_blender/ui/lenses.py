@@ -28,7 +28,7 @@ class _OfResult(Button):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return summary.shown_root(context.scene, context.object) is not None
+        return summary.current_root(context.scene, context.object) is not None
 
 
 class THREER_OT_export_lenses(_OfResult, bpy.types.Operator):  # type: ignore[misc]
@@ -45,7 +45,7 @@ class THREER_OT_export_lenses(_OfResult, bpy.types.Operator):  # type: ignore[mi
         return {"RUNNING_MODAL"}
 
     def run(self, context: bpy.types.Context) -> None:
-        folder = _bundle(summary.shown_root(context.scene, context.object))
+        folder = _bundle(summary.current_root(context.scene, context.object))
         lines = export.write(bundle.read(folder), Path(self.directory))
         self.report({"INFO"}, "; ".join(line.strip() for line in lines))
 
@@ -59,25 +59,25 @@ class THREER_OT_comp_over_plate(_OfResult, bpy.types.Operator):  # type: ignore[
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        root = summary.shown_root(context.scene, context.object)
+        root = summary.current_root(context.scene, context.object)
         if root is not None and summary.filming_cameras(root):
             return True
         cls.poll_message_set("This needs a reconstruction of a video or an image sequence")
         return False
 
     def run(self, context: bpy.types.Context) -> None:
-        root = summary.shown_root(context.scene, context.object)
+        root = summary.current_root(context.scene, context.object)
         folder = _bundle(root)
         reconstruction = bundle.read(folder)
         chosen = summary.filming_cameras(root)
-        shown = context.scene.camera if context.scene.camera in chosen else chosen[0]
-        shot = next((shot for shot in reconstruction.shots if shots.is_of(shown, shot)), None)
+        camera = context.scene.camera if context.scene.camera in chosen else chosen[0]
+        shot = next((shot for shot in reconstruction.shots if shots.is_of(camera, shot)), None)
         if shot is None:
             raise UserError(f"The result in {quoted(folder)} is of other shots; import it again.")
         photo = next(photo for photo in reconstruction.photos if photo.path == shot.path)
         lens, comp = (folder.with_name(folder.stem + end) for end in FOLDER_ENDS.values())
         export.write(reconstruction, lens)
-        redistortion.set_up(context.scene, shown, shot, photo, lens, comp)
+        redistortion.set_up(context.scene, camera, shot, photo, lens, comp)
         self.report({"INFO"}, f"The compositor saves frames of the plate's size in {quoted(comp)}")
 
 
@@ -87,8 +87,8 @@ def draw(layout: Any, root: bpy.types.Object, columns: int) -> None:
     if not filmed:
         return
     layout.operator(THREER_OT_comp_over_plate.bl_idname, icon="NODE_COMPOSITING")
-    for shown in filmed:
-        for clip in (each.clip for each in shown.data.background_images if each.clip and cameras.PHOTO in each.clip):
+    for camera in filmed:
+        for clip in (each.clip for each in camera.data.background_images if each.clip and cameras.PHOTO in each.clip):
             path = bpy.path.abspath(clip.filepath)
             if not work.seek(("plate", path), partial(sequence_files.exists, path), True):
                 words.sentence(layout, f"The plate {quoted(clip.name)} is not where it was.", columns, "ERROR")

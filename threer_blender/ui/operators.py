@@ -179,11 +179,11 @@ class _Result(Button):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return summary.shown_root(context.scene, context.object) is not None
+        return summary.current_root(context.scene, context.object) is not None
 
     @staticmethod
     def cameras(context: bpy.types.Context) -> list[bpy.types.Object]:
-        return build.solved_cameras(summary.shown_root(context.scene, context.object))
+        return build.solved_cameras(summary.current_root(context.scene, context.object))
 
 
 class THREER_OT_look_through(_Result, bpy.types.Operator):  # type: ignore[misc]
@@ -215,7 +215,7 @@ class THREER_OT_open_result(_Result, bpy.types.Operator):  # type: ignore[misc]
     bl_options = {"INTERNAL"}
 
     def run(self, context: bpy.types.Context) -> None:
-        root = summary.shown_root(context.scene, context.object)
+        root = summary.current_root(context.scene, context.object)
         assert root is not None
         folder = summary.bundle(root)  # a file's text, which may name anything, is not opened unseen
         if sys.platform == "darwin":  # where a folder may be a program, too

@@ -55,10 +55,10 @@ class THREER_PT_main(Sidebar, bpy.types.Panel):  # type: ignore[misc]
         _action(layout, scene, engine, columns)
         inside = columns - words.BORDER
         _tasks(layout, inside)
-        _said(layout, inside)
+        _outcome(layout, inside)
         for folder in work.current().offered:
             _offer(layout, folder, inside)
-        root = summary.shown_root(scene, context.object)
+        root = summary.current_root(scene, context.object)
         if root is not None:
             _result(layout, root, inside)
         elif is_splats(context.object):
@@ -67,13 +67,13 @@ class THREER_PT_main(Sidebar, bpy.types.Panel):  # type: ignore[misc]
 
 def _action(layout: Any, scene: bpy.types.Scene, engine: Engine, columns: int) -> None:
     """The one large button: Reconstruct, or what has to come before."""
-    found = readiness.of(engine)
+    state = readiness.of(engine)
     options = properties.option_values(scene, engine, readiness.offered(engine))
     if refusal := choices.refusal(engine, options):
         words.sentence(layout, refusal, columns, "ERROR")
         return
-    if not found.ready:
-        upkeep.draw_need(layout, engine, found, columns)
+    if not state.ready:
+        upkeep.draw_need(layout, engine, state, columns)
         return
     row = layout.row()
     row.scale_y = 1.6
@@ -178,7 +178,7 @@ def _left(task: Task) -> str:
     return percent if seconds is None else f"{percent}, {words.duration(seconds)} left"
 
 
-def _said(layout: Any, columns: int) -> None:
+def _outcome(layout: Any, columns: int) -> None:
     """What went wrong, or went well, last."""
     current = work.current()
     if current.success:
@@ -203,48 +203,48 @@ def _offer(layout: Any, folder: Path, columns: int) -> None:
 
 def _result(layout: Any, root: bpy.types.Object, columns: int) -> None:
     """What was solved, and what to do next."""
-    found = summary.summary(root)
+    result = summary.summary(root)
     box = layout.box().column()
     row = box.row()
-    row.label(text=found.name, icon="CHECKMARK")
+    row.label(text=result.name, icon="CHECKMARK")
     row.operator(operators.THREER_OT_open_result.bl_idname, text="", icon="FILE_FOLDER")
-    box.label(text=f"{found.registered} of {words.count(found.chosen, 'photo')} placed")
-    box.label(text=f"{words.count(found.points, 'point')}")
-    if found.splats:
-        box.label(text=f"{words.count(found.splats, 'splat')}")
-    if found.error is not None:
-        before = "" if found.error_before is None else f" ({found.error_before:.1f} before refinement)"
-        words.sentence(box, f"Points meet their photos to {found.error:.2f} px{before}", columns, "NONE")
-    if found.layout:
-        text = f"{words.count(found.layout, 'camera')} of layout quality, not refined"
+    box.label(text=f"{result.registered} of {words.count(result.chosen, 'photo')} registered")
+    box.label(text=f"{words.count(result.points, 'point')}")
+    if result.splats:
+        box.label(text=f"{words.count(result.splats, 'splat')}")
+    if result.error is not None:
+        before = "" if result.error_before is None else f" ({result.error_before:.1f} before refinement)"
+        words.sentence(box, f"Points meet their photos to {result.error:.2f} px{before}", columns, "NONE")
+    if result.layout:
+        text = f"{words.count(result.layout, 'camera')} of layout quality, not refined"
         words.sentence(box, text, columns, "ERROR")
-    for note in found.notes[:SHOWN_NOTES]:
+    for note in result.notes[:SHOWN_NOTES]:
         words.sentence(box, note, columns, "INFO")
-    if len(found.notes) > SHOWN_NOTES:
-        text = f"… and {len(found.notes) - SHOWN_NOTES} more, see {found.name}'s properties"
+    if len(result.notes) > SHOWN_NOTES:
+        text = f"… and {len(result.notes) - SHOWN_NOTES} more, see {result.name}'s properties"
         words.sentence(box, text, columns, "NONE")
-    look = operators.THREER_OT_look_through.bl_idname
+    look_through = operators.THREER_OT_look_through.bl_idname
     row = box.row(align=True)
-    row.operator(look, text="", icon="TRIA_LEFT").step = -1
-    row.operator(look, icon="CAMERA_DATA").step = 0
-    row.operator(look, text="", icon="TRIA_RIGHT").step = 1
+    row.operator(look_through, text="", icon="TRIA_LEFT").step = -1
+    row.operator(look_through, icon="CAMERA_DATA").step = 0
+    row.operator(look_through, text="", icon="TRIA_RIGHT").step = 1
     box.operator(operators.THREER_OT_match_colors.bl_idname, icon="COLOR")
-    if found.splats:
-        _look_of_splats(box)
+    if result.splats:
+        _splat_buttons(box)
     lenses.draw(box, root, columns)
     box.operator(operators.THREER_OT_view_per_frame.bl_idname, icon="TIME")
     box.operator(proxies.THREER_OT_proxy_meshes.bl_idname, icon="MESH_GRID")
 
 
-def _splats(layout: Any, placed: bpy.types.Object) -> None:
+def _splats(layout: Any, obj: bpy.types.Object) -> None:
     """Splats that came from a file."""
     box = layout.box().column()
-    box.label(text=placed.name, icon="CHECKMARK")
-    box.label(text=words.count(summary.points(placed), "splat"))
-    _look_of_splats(box)
+    box.label(text=obj.name, icon="CHECKMARK")
+    box.label(text=words.count(summary.points(obj), "splat"))
+    _splat_buttons(box)
 
 
-def _look_of_splats(box: Any) -> None:
+def _splat_buttons(box: Any) -> None:
     box.operator_menu_enum(splats.THREER_OT_set_up_splats.bl_idname, "way", icon="RENDER_STILL")
 
 

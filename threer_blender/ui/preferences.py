@@ -59,10 +59,10 @@ def _engines(layout: Any) -> None:
     layout.prop(choices.current(), "commercial_only")
     for engine in registry.engines().values():
         if choices.allows(engine):
-            found = readiness.of(engine)
+            state = readiness.of(engine)
             row = layout.row()
-            state = "ready" if found.ready else "to be set up" if found.modules else "weights to be downloaded"
-            row.label(text=f"{engine.label}: {state}", icon="CHECKMARK" if found.ready else "IMPORT")
+            text = "ready" if state.ready else "to be set up" if state.modules else "weights to be downloaded"
+            row.label(text=f"{engine.label}: {text}", icon="CHECKMARK" if state.ready else "IMPORT")
             words.quiet(row, engine.licence)
 
 

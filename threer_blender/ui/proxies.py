@@ -33,10 +33,10 @@ class THREER_OT_proxy_meshes(Button, bpy.types.Operator):  # type: ignore[misc]
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return splats.is_splats(context.object) or summary.shown_root(context.scene, context.object) is not None
+        return splats.is_splats(context.object) or summary.current_root(context.scene, context.object) is not None
 
     def run(self, context: bpy.types.Context) -> None:
-        root = summary.shown_root(context.scene, context.object)
+        root = summary.current_root(context.scene, context.object)
         if root is None or (splats.is_splats(context.object) and context.object.parent != root):
             proxies.of_splats(context.object, self.purpose)
             return

@@ -53,7 +53,7 @@ class THREER_OT_import_splats(Button, bpy.types.Operator):  # type: ignore[misc]
         faults: dict[str, str] = {}
         for entry in self.files:
             try:
-                placed, notes = files.import_file(
+                obj, notes = files.import_file(
                     Path(self.directory) / entry.name,
                     context.scene,
                     spz_is_y_up=self.spz_is_y_up,
@@ -64,7 +64,7 @@ class THREER_OT_import_splats(Button, bpy.types.Operator):  # type: ignore[misc]
                 continue
             for note in notes:
                 self.report({"WARNING"}, note)
-            context.view_layer.objects.active = placed
+            context.view_layer.objects.active = obj
         if not faults:
             return
         summary = _summary(faults, len(self.files))
@@ -129,7 +129,7 @@ class THREER_OT_set_up_splats(Button, bpy.types.Operator):  # type: ignore[misc]
     )
 
     def run(self, context: bpy.types.Context) -> None:
-        ways = {"RAW": look.set_up_rendering, "LAYER": layers.use_own_layer}
+        ways = {"RAW": look.set_up_rendering, "LAYER": layers.use_separate_layer}
         ways[self.way](context.scene)
         show_colors(context)
 

@@ -34,7 +34,7 @@ class Summary:
     notes: list[str]
 
 
-def shown_root(scene: bpy.types.Scene, active: bpy.types.Object | None) -> bpy.types.Object | None:
+def current_root(scene: bpy.types.Scene, active: bpy.types.Object | None) -> bpy.types.Object | None:
     """The root of the reconstruction that the artist works with: the active object's, else the scene's latest."""
     name = ("root", scene.session_uid, None if active is None else active.session_uid)
     root_name = work.current().scene_facts.get(name, lambda: _root_name(scene, active))
@@ -42,12 +42,12 @@ def shown_root(scene: bpy.types.Scene, active: bpy.types.Object | None) -> bpy.t
 
 
 def _root_name(scene: bpy.types.Scene, active: bpy.types.Object | None) -> str:
-    """The name of the shown root in the scene, which no two objects of a file share; empty where there is none."""
+    """The name of that root in the scene, which no two objects of a file share; empty where there is none."""
     while active is not None:
         if identity.text(active, identity.ROLE) == identity.ROOT:
             return str(active.name)
         active = active.parent
-    roots = [placed for placed in scene.objects if identity.text(placed, identity.ROLE) == identity.ROOT]
+    roots = [obj for obj in scene.objects if identity.text(obj, identity.ROLE) == identity.ROOT]
     latest = max(roots, key=lambda root: root.session_uid, default=None)
     return "" if latest is None else str(latest.name)
 
@@ -60,7 +60,7 @@ def summary(root: bpy.types.Object) -> Summary:
 def _summary(root: bpy.types.Object) -> Summary:
     solved = build.solved_cameras(root)
     errors, before = (
-        [value for shown in solved if (value := identity.number(shown, name)) is not None]
+        [value for camera in solved if (value := identity.number(camera, name)) is not None]
         for name in (cameras.ERROR, cameras.ERROR_BEFORE)
     )
 
@@ -84,15 +84,15 @@ def _summary(root: bpy.types.Object) -> Summary:
 
 def filming_cameras(root: bpy.types.Object) -> list[bpy.types.Object]:
     """The cameras under `root` that move as those did that filmed the shots."""
-    found = work.current().scene_facts.get(
+    names = work.current().scene_facts.get(
         ("filming", root.session_uid), lambda: [camera.name for camera in build.filming_cameras(root)]
     )
-    return [camera for name in found if (camera := bpy.data.objects.get(name)) is not None]
+    return [camera for name in names if (camera := bpy.data.objects.get(name)) is not None]
 
 
-def points(placed: bpy.types.Object) -> int:
+def points(obj: bpy.types.Object) -> int:
     """How many points an object holds; 0 where it holds none."""
-    attributes = getattr(placed.data, "attributes", None)
+    attributes = getattr(obj.data, "attributes", None)
     positions = attributes.get("position") if attributes is not None else None
     return 0 if positions is None else len(positions.data)
 

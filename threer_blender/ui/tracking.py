@@ -23,7 +23,7 @@ ROWS = 8  # of the list
 
 def filming(context: bpy.types.Context) -> bpy.types.Object | None:
     """The shot's camera that the panel is about: the active object, else the scene's camera, else the first one."""
-    root = summary.shown_root(context.scene, context.object)
+    root = summary.current_root(context.scene, context.object)
     if root is None:
         return None
     ours = summary.filming_cameras(root)
@@ -49,24 +49,24 @@ class THREER_UL_frames(bpy.types.UIList):  # type: ignore[misc]
         _active_data: Any,
         _active_property: str,
     ) -> None:
-        shown = filming(context)
+        camera = filming(context)
         number, error = round(key.co[0]), float(key.co[1])
-        name = ("worst", None if shown is None else shown.session_uid)
+        name = ("worst", None if camera is None else camera.session_uid)
         worst = work.current().scene_facts.get(name, lambda: _worst(curve))
         row = layout.row(align=True)
         row.label(text=str(number))
         row.progress(factor=error / worst if worst else 0.0, text=f"{error:.2f} px")
-        marked = shown is not None and number in shot_errors.suspicious(shown)
+        marked = camera is not None and number in shot_errors.suspicious(camera)
         row.label(text="", icon="ERROR" if marked else "BLANK1")
 
     def draw_filter(self, _context: bpy.types.Context, layout: Any) -> None:
         layout.prop(self, "only_suspicious")
 
     def filter_items(self, context: bpy.types.Context, curve: Any, name: str) -> tuple[list[int], list[int]]:
-        shown = filming(context)
-        if not self.only_suspicious or shown is None:
+        camera = filming(context)
+        if not self.only_suspicious or camera is None:
             return [], []
-        marked = shot_errors.suspicious(shown)
+        marked = shot_errors.suspicious(camera)
         keys = getattr(curve, name)
         return [self.bitflag_filter_item if round(key.co[0]) in marked else 0 for key in keys], []
 
@@ -89,19 +89,19 @@ class THREER_PT_tracking(Sidebar, bpy.types.Panel):  # type: ignore[misc]
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, scene, columns = self.layout, context.scene, words.columns(context)
-        shown = filming(context)
-        for label, text in shot_errors.said(shown):
+        camera = filming(context)
+        for label, text in shot_errors.overall(camera):
             words.sentence(layout, f"{label}: {text}", columns, "NONE")
-        curve = shot_errors.curve(shown)
+        curve = shot_errors.curve(camera)
         if curve is not None:
             layout.template_list(
                 THREER_UL_frames.bl_idname, "", curve, "keyframe_points", scene, ROW, rows=ROWS, maxrows=ROWS
             )
-            frame = shot_errors.details(shown, scene.frame_current)
+            frame = shot_errors.details(camera, scene.frame_current)
             if frame is not None:
                 text = f"Frame {scene.frame_current}: {frame.tracks} tracks over {frame.coverage:.0%} of the picture"
                 words.sentence(layout, text, columns, "NONE")
-        marked = shot_errors.suspicious(shown)
+        marked = shot_errors.suspicious(camera)
         if scene.frame_current in marked:
             words.sentence(layout, marked[scene.frame_current], columns, "ERROR")
         layout.operator(THREER_OT_mark_frames.bl_idname, icon="MARKER_HLT")
@@ -111,8 +111,8 @@ class THREER_PT_tracking(Sidebar, bpy.types.Panel):  # type: ignore[misc]
 
 def _go_to_row(scene: bpy.types.Scene, context: bpy.types.Context) -> None:
     """A click on a row of the list: the timeline goes to that frame."""
-    shown = filming(context)
-    curve = None if shown is None else shot_errors.curve(shown)
+    camera = filming(context)
+    curve = None if camera is None else shot_errors.curve(camera)
     row = getattr(scene, ROW)
     if curve is not None and 0 <= row < len(curve.keyframe_points):
         scene.frame_set(round(curve.keyframe_points[row].co[0]))
@@ -145,7 +145,7 @@ class _Writes(_OfShot):
     filepath: str
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        result = summary.bundle(summary.shown_root(context.scene, context.object))
+        result = summary.bundle(summary.current_root(context.scene, context.object))
         self.filepath = str(result.with_name(f"{result.stem} tracking{self.suffix}"))
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
@@ -165,7 +165,7 @@ class THREER_OT_write_report(_Writes, bpy.types.Operator):  # type: ignore[misc]
     filter_glob: bpy.props.StringProperty(default="*.html", options={"HIDDEN"})  # type: ignore[valid-type]
 
     def run(self, context: bpy.types.Context) -> None:
-        root = summary.shown_root(context.scene, context.object)
+        root = summary.current_root(context.scene, context.object)
         files.write(bundle.read(summary.bundle(root)), self.chosen())
         self.report({"INFO"}, f"Written: {self.chosen()}")
 
@@ -181,7 +181,7 @@ class THREER_OT_overlay_film(_Writes, bpy.types.Operator):  # type: ignore[misc]
     filter_glob: bpy.props.StringProperty(default="*.mp4", options={"HIDDEN"})  # type: ignore[valid-type]
 
     def run(self, context: bpy.types.Context) -> None:
-        root = summary.shown_root(context.scene, context.object)
+        root = summary.current_root(context.scene, context.object)
         overlay.write(root, filming(context), self.chosen())
         self.report({"INFO"}, f"Written: {self.chosen()}")
 

@@ -170,20 +170,20 @@ class THREER_OT_forget_hash(_Upkeep, bpy.types.Operator):  # type: ignore[misc]
         store.default(work.current().data_folder).forget(registry.weights(self.name))
 
 
-def draw_need(layout: Any, engine: Engine, found: doctor.Readiness, width: int) -> None:
+def draw_need(layout: Any, engine: Engine, state: doctor.Readiness, width: int) -> None:
     """What an engine that is not ready still needs, with the button that gets it; one thing after the other."""
-    if found.modules:
-        lacking = ", ".join(found.modules)
+    if state.modules:
+        lacking = ", ".join(state.modules)
         text = f"{engine.label} needs {lacking} first. Set Up puts it into a folder of its own."
         words.sentence(layout, text, width, "INFO")
         _large(layout).operator(THREER_OT_set_up.bl_idname, icon="IMPORT").engine = engine.id
-    elif found.weights:
-        total = sum(weights.size for weights in found.weights)
+    elif state.weights:
+        total = sum(weights.size for weights in state.weights)
         text = f"{engine.label} works with weights of {words.size(total)} that are not on this computer yet."
         words.sentence(layout, text if total else f"{engine.label}'s weights are not here yet.", width, "INFO")
         _large(layout).operator(THREER_OT_download_weights.bl_idname, icon="IMPORT").engine = engine.id
-        for weights in found.weights:
-            several = f" for {weights.name}" if len(found.weights) > 1 else ""
+        for weights in state.weights:
+            several = f" for {weights.name}" if len(state.weights) > 1 else ""
             button = layout.operator(THREER_OT_use_weights.bl_idname, text=f"Use My File{several}…", icon="FILE_FOLDER")
             button.name = weights.name
 
@@ -198,7 +198,7 @@ class WeightsRow(NamedTuple):
     """A line about weights of the store: the user's own file that stands in, if any; else the bytes that they take."""
 
     weights: Weights
-    own: Path | None
+    user_file: Path | None
     size: int
     is_pinned: bool
 
@@ -206,10 +206,10 @@ class WeightsRow(NamedTuple):
 def draw_weights(layout: Any, data_folder: Path) -> None:
     """The weights that lie in the store, each with its size and licence, and the files of the user's own."""
     nothing: list[WeightsRow] = []
-    for weights, own, size, is_pinned in work.seek("stored weights", partial(_stored, data_folder), nothing):
+    for weights, user_file, size, is_pinned in work.seek("stored weights", partial(_stored, data_folder), nothing):
         row = layout.row()
-        row.label(text=f"{weights.name}: {own or words.size(size)}, {weights.licence}")
-        text = "Forget" if own else "Delete"
+        row.label(text=f"{weights.name}: {user_file or words.size(size)}, {weights.licence}")
+        text = "Forget" if user_file else "Delete"
         row.operator(THREER_OT_delete_weights.bl_idname, text=text).name = weights.name
         if is_pinned:
             row.operator(THREER_OT_forget_hash.bl_idname).name = weights.name
@@ -219,10 +219,12 @@ def _stored(data_folder: Path) -> list[WeightsRow]:
     held = store.default(data_folder)
     known = dict.fromkeys(weights for engine in registry.engines().values() for weights in engine.weights)
     rows = (
-        WeightsRow(weights, held.own(weights), held.held(weights), not weights.sha256 and bool(held.pinned(weights)))
+        WeightsRow(
+            weights, held.user_file(weights), held.held(weights), not weights.sha256 and bool(held.pinned(weights))
+        )
         for weights in known
     )
-    return [row for row in rows if row.own or row.size]
+    return [row for row in rows if row.user_file or row.size]
 
 
 _classes = (

@@ -31,7 +31,7 @@ NEWS = 0.1  # seconds between two looks at whether what drawing asked for has be
 BUSY = ("RENDER", "OBJECT_BAKE", "COMPOSITE")  # Blender's own jobs that read the scene in another thread
 
 
-Found = TypeVar("Found")
+Value = TypeVar("Value")
 
 
 @dataclass
@@ -158,13 +158,13 @@ def _is_read(task: Task) -> bool:
     return task.read is None or task.read.done() or bpy.app.background
 
 
-def seek(name: Hashable, find: Callable[[], Found], before: Found) -> Found:
+def seek(name: Hashable, find: Callable[[], Value], before: Value) -> Value:
     """What is known of this computer, for drawing: see `Known.get`. The sidebar is drawn again once there is news."""
     known = current().known
-    found = known.get(name, find, before)
+    value = known.get(name, find, before)
     if known.is_seeking and not bpy.app.timers.is_registered(_news):
         bpy.app.timers.register(_news, first_interval=NEWS)
-    return found
+    return value
 
 
 def _news() -> float | None:

@@ -189,7 +189,7 @@ def _solved(
 
     videos = shots.track(photos, options, lambda done, total: report(TRACKING, done, total))
     adjusting = partial(report, ADJUSTING)
-    turning = shots.without_move(engine, photos, videos, adjusting)
+    turning = shots.without_translation(engine, photos, videos, adjusting)
     if turning is not None:
         return turning, options
     try:

@@ -93,8 +93,8 @@ def _wanted_already(file: File, target: Path) -> str | None:
     """The hash of a file that is there and is the wanted one: another process has just fetched it. Else None."""
     if not target.is_file() or file.size not in (0, target.stat().st_size):
         return None
-    found = digest.sha256(target)
-    return found if file.sha256 in ("", found) else None
+    actual = digest.sha256(target)
+    return actual if file.sha256 in ("", actual) else None
 
 
 def _arrive(file: File, partial: _Partial, progress: Progress, pause: float) -> None:
@@ -121,7 +121,7 @@ class _Partial:
 
     def __init__(self, target: Path) -> None:
         self.target = target
-        folder = removal.own(target.parent / store.NOTES)
+        folder = removal.claim(target.parent / store.NOTES)
         self.path = folder / f"{target.name}{store.PARTIAL}"
         self.lock = folder / f"{target.name}.lock"
         self._note = folder / f"{target.name}{store.PARTIAL_NOTE}"
@@ -148,8 +148,8 @@ class _Partial:
 
     def finish(self, file: File) -> str:
         """Checks what has arrived, as the disk has it, and gives it its name."""
-        size, found = self.size(), digest.sha256(self.path)
-        if file.size not in (0, size) or file.sha256 not in ("", found):
+        size, actual = self.size(), digest.sha256(self.path)
+        if file.size not in (0, size) or file.sha256 not in ("", actual):
             what = "hash" if file.size in (0, size) else "size"
             self.drop()
             raise UserError(
@@ -158,7 +158,7 @@ class _Partial:
             )
         whole_file.put(self.path, self.target)
         removal.remove_made_file(self._note)
-        return found
+        return actual
 
 
 def _go_on(file: File, partial: _Partial, progress: Progress) -> None:
@@ -291,10 +291,10 @@ def _size(text: str) -> int:
 
 
 def _start_of_range(response: Any) -> int | None:
-    found = re.match(r"bytes (\d{1,15})-", response.headers.get("Content-Range", ""), re.ASCII)
-    return int(found[1]) if found else None
+    match = re.match(r"bytes (\d{1,15})-", response.headers.get("Content-Range", ""), re.ASCII)
+    return int(match[1]) if match else None
 
 
 def _total_of_range(response: Any) -> int:
-    found = re.search(r"/(\d{1,15})$", response.headers.get("Content-Range", ""), re.ASCII)
-    return int(found[1]) if found else 0
+    match = re.search(r"/(\d{1,15})$", response.headers.get("Content-Range", ""), re.ASCII)
+    return int(match[1]) if match else 0

@@ -127,7 +127,7 @@ def run(asked: SetUp, report: Report) -> Finished:
         raise UserError(f"{' and '.join(unknown)} cannot be set up; update the extension.")
     try:
         for folder in (folders.unfinished, folders.data_folder / PYTHONS):
-            removal.own(folder)
+            removal.claim(folder)
         with Lock(folders.data_folder / PYTHONS / removal.MARKER):
             folders.working.mkdir(exist_ok=True)
             uv = Uv(_tool(folders, report), folders, report)
@@ -161,14 +161,14 @@ class Uv:
         self._program, self._report = program, report
         self._log = folders.unfinished / "uv.log"
         self._working = folders.working
-        own = {
+        variables = {
             "UV_CACHE_DIR": str(folders.unfinished / "cache"),
             "UV_PYTHON_INSTALL_DIR": str(folders.data_folder / PYTHONS),
             "UV_NO_PROGRESS": "1",
             "UV_SYSTEM_CERTS": "1",  # as Python does: studios look into their own traffic
             "UV_LINK_MODE": "hardlink",
         }
-        self._environment = {**environment.cleaned(), **own}
+        self._environment = {**environment.cleaned(), **variables}
 
     def __call__(self, stage: Stage, *arguments: str) -> None:
         """Runs it to its end, or ends it when the user cancels; it ends with this process, too."""
@@ -189,20 +189,20 @@ class Uv:
                 child.kill()
                 child.wait()
             log.seek(0)
-            said = log.read()
-        sys.stderr.write(f"uv {' '.join(arguments[:2])}: exit status {child.returncode}\n{said}")
+            output = log.read()
+        sys.stderr.write(f"uv {' '.join(arguments[:2])}: exit status {child.returncode}\n{output}")
         if child.returncode:
-            raise UserError(_reason(said))
+            raise UserError(_reason(output))
 
 
-def _reason(said: str) -> str:
+def _reason(output: str) -> str:
     """One sentence out of what uv printed: its own words and the last cause, without the boxes they are drawn in."""
-    lines = [line.strip(" ×│├╰─▶╯?") for line in said.splitlines()]
+    lines = [line.strip(" ×│├╰─▶╯?") for line in output.splitlines()]
     causes = [line.removeprefix("cause: ") for line in lines if line.startswith("cause: ")]
     words = [line.removeprefix("error: ") for line in lines if line and not line.startswith(("cause: ", "hint: "))]
     text = " ".join(words)[:400].rstrip(".") or "uv failed"
     cause = f" ({causes[-1]})" if causes else ""
-    unreached = re.search(r"error sending request for url \(https?://([^/)]+)", said)
+    unreached = re.search(r"error sending request for url \(https?://([^/)]+)", output)
     if unreached:
         return f"{unreached[1]} cannot be reached{cause}; check the connection and set up again."
     return f"The packages cannot be had here: {text}{cause}."
@@ -371,11 +371,11 @@ def _try(folders: Folders, modules: Sequence[str], report: Report) -> dict[str, 
     report(TRYING, 0, 1)
     packages = {module: PACKAGES[module].partition("==")[0] for module in modules}
     command = [str(environment.executable(folders.made)), "-P", "-s", "-c", TRY, json.dumps(packages)]
-    own = {"PYTHONPATH": str(environment.PACKAGE_PARENT), "PYTHONUTF8": "1"}
+    variables = {"PYTHONPATH": str(environment.PACKAGE_PARENT), "PYTHONUTF8": "1"}
     ran = subprocess.run(
         [*command, *WITHOUT_DEPENDENCIES],
         cwd=folders.working,
-        env={**environment.cleaned(), **own},
+        env={**environment.cleaned(), **variables},
         capture_output=True,
         text=True,
         check=False,

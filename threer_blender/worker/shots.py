@@ -84,7 +84,7 @@ def _frames(path: str, progress: Callable[[int], None]) -> Iterator[tracking.Fra
 
 
 # ----------------------------------------------------------------------------------------------- without an engine
-def without_move(
+def without_translation(
     engine: Engine, photos: Sequence[Photo], videos: Mapping[str, TrackedVideo], report: Progress
 ) -> Reconstruction | None:
     """The reconstruction of a single video whose camera only turns, where the engine needs a change of viewpoint.

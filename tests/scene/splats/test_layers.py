@@ -42,7 +42,7 @@ def test_composite(tmp_path: Path) -> None:
     output = glow.node_tree.nodes.new("ShaderNodeOutputMaterial")
     glow.node_tree.links.new(emission.outputs[0], output.inputs["Surface"])
     cube.data.materials.append(glow)
-    layers.use_own_layer(scene)
+    layers.use_separate_layer(scene)
     assert [c.name for c in shown.users_collection] == [layers.LAYER]
     picture = display(rendered(tmp_path / "a.exr"))
     expected = render(gaussians, CAMERA)
@@ -58,10 +58,10 @@ def test_composite(tmp_path: Path) -> None:
 def test_again_is_the_same_and_an_artists_compositor_stays() -> None:
     scene = bpy.context.scene
     with pytest.raises(UserError, match="no splats in this scene"):
-        layers.use_own_layer(scene)
+        layers.use_separate_layer(scene)
     place(random_gaussians(3))
-    layers.use_own_layer(scene)
-    layers.use_own_layer(scene)
+    layers.use_separate_layer(scene)
+    layers.use_separate_layer(scene)
     assert len(scene.view_layers) == 2
     shown = {
         layer.name: [child.name for child in layer.layer_collection.children if not child.exclude]
@@ -77,7 +77,7 @@ def test_again_is_the_same_and_an_artists_compositor_stays() -> None:
         scene.use_nodes = True
     before = [c.name for c in bpy.data.objects["splats"].users_collection]
     with pytest.raises(UserError, match="compositor is in use"):
-        layers.use_own_layer(scene)
+        layers.use_separate_layer(scene)
     assert len(scene.view_layers) == 1
     assert [c.name for c in bpy.data.objects["splats"].users_collection] == before
     assert splats.is_splats(bpy.data.objects["splats"])
@@ -89,4 +89,4 @@ def test_objects_that_every_layer_shows() -> None:
     bpy.data.collections["Collection"].objects.unlink(bpy.data.objects["Cube"])
     scene.collection.objects.link(bpy.data.objects["Cube"])
     with pytest.raises(UserError, match="Move 'Cube' from the Scene Collection"):
-        layers.use_own_layer(scene)
+        layers.use_separate_layer(scene)

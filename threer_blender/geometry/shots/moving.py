@@ -121,7 +121,7 @@ def camera_rays(tracks: Tracks, shot_lens: ShotLens, zooms: FloatArray) -> Float
 
 
 def _depths(tracks: Tracks, known: _Start) -> FloatArray:
-    """(M,) camera z of the observations of placed points in posed frames; 0 for the others."""
+    """(M,) camera z of the observations of triangulated points in posed frames; 0 for the others."""
     local = known.points[tracks.point] - known.centres[tracks.camera]
     depth = (known.rotations[tracks.camera, 2] * local).sum(axis=1)
     return np.where(known.triangulated[tracks.point] & known.posed[tracks.camera], depth, 0.0)
@@ -157,7 +157,7 @@ def _triangulate(tracks: Tracks, rays: FloatArray, known: _Start) -> None:
 
 
 def _guess(tracks: Tracks, rays: FloatArray, known: _Start) -> None:
-    """A depth for the points without parallax: that of the placed ones in the first posed frame that sees them."""
+    """A depth for the points without parallax: that of the triangulated ones in the first posed frame that sees them."""
     mine = np.flatnonzero(known.posed[tracks.camera] & ~known.triangulated[tracks.point] & rays.any(axis=1))
     _, first = np.unique(tracks.point[mine], return_index=True)
     depth = _depths(tracks, known)

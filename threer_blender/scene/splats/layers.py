@@ -22,7 +22,7 @@ RENDERED = {"MESH", "CURVE", "CURVES", "SURFACE", "META", "FONT", "POINTCLOUD", 
 COMPOSITE = "threer_composite"  # on our compositor's tree
 
 
-def use_own_layer(scene: bpy.types.Scene) -> None:
+def use_separate_layer(scene: bpy.types.Scene) -> None:
     """Render the scene's splats on a layer of their own and composite CG over them. Only on request.
 
     They move to a collection of their own, which the other layers leave out; the film becomes transparent, the view

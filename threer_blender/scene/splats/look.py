@@ -9,7 +9,7 @@ from ..look import new_material, set_view_transform, shared, shining
 from ..node_fields import Field
 from .nodes import COLOR, PLACE
 
-LOOK = 1  # raise it when the materials below change: old files keep the look they were saved with
+NODES_VERSION = 1  # raise it when the materials below change: old files keep the look they were saved with
 BOUNCES = 256  # splats that a ray of Cycles goes through; what is behind so many is seldom seen
 
 
@@ -18,7 +18,7 @@ def material() -> bpy.types.Material:
 
     At a distance r from the mean, 1 where the opacity o has fallen to 1/255, it is o (255 o)^(-r²).
     """
-    kind = f"splats {LOOK}"
+    kind = f"splats {NODES_VERSION}"
     existing: bpy.types.Material | None = shared(bpy.data.materials, kind)
     if existing is not None:
         return existing
@@ -40,7 +40,7 @@ def material() -> bpy.types.Material:
 
 def point_material() -> bpy.types.Material:
     """The shared material of points: their colours, opaque."""
-    kind = f"splat points {LOOK}"
+    kind = f"splat points {NODES_VERSION}"
     existing: bpy.types.Material = shared(bpy.data.materials, kind) or shining("3R Splat Points", kind, COLOR)
     return existing
 

@@ -19,7 +19,7 @@ from ..look import VERSION, shared
 from ..node_fields import Field, Formulas
 from . import view_values
 
-LOOK = 1  # raise it when the nodes below change: old files keep the look they were saved with
+NODES_VERSION = 1  # raise it when the nodes below change: old files keep the look they were saved with
 # The attributes of splats, as Blender 5.3 names them.
 SCALE, ROTATION, BASE, HARMONICS = "scale", "rotation", "radiance:base", "radiance:sh_{}"
 COUNT_HARMONICS = (spherical_harmonics.MAX_DEGREE + 1) ** 2 - 1
@@ -37,7 +37,7 @@ MATERIAL, POINT_MATERIAL = "Material", "Point Material"
 
 def node_group(from_mesh: bool) -> bpy.types.NodeTree:
     """The modifier's node group, one for all splats in the file."""
-    kind = f"splats from {'mesh' if from_mesh else 'points'} {LOOK}"
+    kind = f"splats from {'mesh' if from_mesh else 'points'} {NODES_VERSION}"
     existing: bpy.types.NodeTree | None = shared(bpy.data.node_groups, kind)
     if existing is not None:
         return existing
