@@ -100,7 +100,14 @@ def compared(views: list[oracle.View], errors: oracle.Errors, pairs: scene_graph
             try:
                 solved = align(store, len(views))
             except UserError:
-                found[way] = {"registered": 0, "auc": 0.0, "focal": np.nan, "depth": np.nan, "objective": np.nan, "cpu": 0}
+                found[way] = {
+                    "registered": 0,
+                    "auc": 0.0,
+                    "focal": np.nan,
+                    "depth": np.nan,
+                    "objective": np.nan,
+                    "cpu": 0,
+                }
                 continue
             cpu = time.process_time() - before
             found[way] = {**scores(solved, views), "objective": objective(store, solved), "cpu": cpu}

@@ -64,7 +64,7 @@ def test_no_text_of_a_shot_breaks_its_panel(text: Any) -> None:
             shown[key] = text
         except UnicodeEncodeError:  # Blender keeps no such text
             return
-    assert shot_errors.said(shown) == []
+    assert shot_errors.overall(shown) == []
     assert all(isinstance(frame, int) for frame in shot_errors.suspicious(shown))
     assert shot_errors.details(shown, 1) is None
 

@@ -34,7 +34,7 @@ class Chosen(NamedTuple):
     """What a choice stands for: files to read, and those in chosen folders that are left out, by the reason."""
 
     files: list[Path]
-    left_out: dict[str, list[Path]]
+    skipped: dict[str, list[Path]]
 
 
 NO_PHOTO, HIDDEN, VIDEO, TWIN, CLOSED = (
@@ -60,10 +60,10 @@ def find(paths: Iterable[str | Path]) -> Chosen:
     chosen = [sequence_files.from_notation(Path(path)) for path in paths]
     alone = len(chosen) == 1
     photos: dict[Path, Path] = {}
-    left_out: dict[str, list[Path]] = {}
+    skipped: dict[str, list[Path]] = {}
     for path in chosen:
         if path.is_dir():
-            files = _photos_in(path, left_out)
+            files = _photos_in(path, skipped)
         elif path.is_file() or (sequence_files.is_pattern(path) and sequence_files.exists(path)):
             files = [path]
         else:
@@ -77,13 +77,13 @@ def find(paths: Iterable[str | Path]) -> Chosen:
         raise UserError(
             f"None of the chosen files is a photo: choose {KINDS}, a video, or a frame of an image sequence."
         )
-    return Chosen(list(photos.values()), left_out)
+    return Chosen(list(photos.values()), skipped)
 
 
-def left_out_sentence(left_out: dict[str, list[Path]]) -> str:
+def skipped_sentence(skipped: dict[str, list[Path]]) -> str:
     """Names the files of chosen folders that are left out, with the reason; empty where there are none."""
-    parts = [f"{_names(files)} ({reason})" for reason, files in left_out.items()]
-    count = sum(map(len, left_out.values()))
+    parts = [f"{_names(files)} ({reason})" for reason, files in skipped.items()]
+    count = sum(map(len, skipped.values()))
     return f"Left out of the folder, {count} {'file' if count == 1 else 'files'}: {'; '.join(parts)}." if parts else ""
 
 
@@ -111,23 +111,29 @@ def _shot_of(file: Path, alone: bool) -> Path | None:
     return pattern if len(sequence_files.frames(pattern)) >= fewest else None
 
 
+<<<<<<< HEAD
 def _photos_in(folder: Path, left_out: dict[str, list[Path]]) -> list[Path]:
     """The photos in a folder; files that are none are added to `left_out`."""
     if _is_bundle(folder):
+=======
+def _photos_in(folder: Path, skipped: dict[str, list[Path]]) -> list[Path]:
+    """The photos in a folder; files that are none are added to `skipped`."""
+    if bundle_folder.is_bundle(folder):
+>>>>>>> ee98ee3 (Words: skipped files, displayed values)
         raise UserError(f"The folder {quoted(folder)} is a result of this extension: choose the folder of its photos.")
-    files = _files_in(folder, left_out)
+    files = _files_in(folder, skipped)
     beside = {(file.parent, file.stem.casefold()) for file in files if file.suffix.lower() in SUFFIXES}
     photos = []
     for file in files:
         reason = _reason(file, beside)
         if reason:
-            left_out.setdefault(reason, []).append(file)
+            skipped.setdefault(reason, []).append(file)
         else:
             photos.append(file)
     if not photos:
         raise UserError(
             f"There is no photo in the folder {quoted(folder)}: choose a folder with {KINDS} in it, or choose a video "
-            f"by itself. {left_out_sentence(left_out)}".rstrip()
+            f"by itself. {skipped_sentence(skipped)}".rstrip()
         )
     return photos
 
@@ -144,14 +150,14 @@ def _reason(file: Path, beside: set[tuple[Path, str]]) -> str:
     return "" if suffix in PICTURES else NO_PHOTO
 
 
-def _files_in(top: Path, left_out: dict[str, list[Path]]) -> list[Path]:
+def _files_in(top: Path, skipped: dict[str, list[Path]]) -> list[Path]:
     """All files in a folder and in the folders in it, but for hidden folders and what results of ours hold."""
 
     def unreadable(error: OSError) -> None:
         if Path(error.filename) == top:
             reason = error.strerror
             raise UserError(f"The folder {quoted(top)} cannot be read ({reason}): check its rights.") from error
-        left_out.setdefault(CLOSED, []).append(Path(error.filename))
+        skipped.setdefault(CLOSED, []).append(Path(error.filename))
 
     files: list[Path] = []
     been: set[Path] = set()  # links may lead in circles
@@ -160,7 +166,7 @@ def _files_in(top: Path, left_out: dict[str, list[Path]]) -> list[Path]:
         inner = [name for name in folders if not name.startswith(".")]
         results = [name for name in inner if _is_result(folder / name)]
         ours = {name for result in results for name in bundle_folder.beside(folder / result)}
-        folders[:] = sorted((n for n in inner if n not in results and not removal.is_own(folder / n)), key=_order)
+        folders[:] = sorted((n for n in inner if n not in results and not removal.is_ours(folder / n)), key=_order)
         if folder.resolve() in been:
             folders.clear()
             continue

@@ -63,7 +63,7 @@ def to_srgb(codes: npt.NDArray[np.uint16], transfer: int, primaries: int) -> Pic
     HDR: a page's white (203 cd/m²) is nearly white, and what is brighter lies between the two. Colours outside sRGB
     are cut to it.
     """
-    light_of, shown = _light_of_codes(transfer), _shown(transfer in (PQ, HLG))
+    light_of, table = _light_of_codes(transfer), _display_table(transfer in (PQ, HLG))
     matrix = _from_primaries(primaries)
     pixels = np.empty(codes.shape, np.uint8)
     into, given = pixels.reshape(-1, 3), codes.reshape(-1, 3)
@@ -71,7 +71,7 @@ def to_srgb(codes: npt.NDArray[np.uint16], transfer: int, primaries: int) -> Pic
         light: Array = np.take(light_of, given[start : start + BAND]) @ matrix
         np.sqrt(light.clip(0, BRIGHTEST, out=light), out=light)
         np.multiply(light, np.float32(65535 / BRIGHTEST**0.5), out=light)
-        into[start : start + BAND] = np.take(shown, np.rint(light, out=light).astype(np.uint16))
+        into[start : start + BAND] = np.take(table, np.rint(light, out=light).astype(np.uint16))
     return pixels
 
 
@@ -101,7 +101,7 @@ def _light_of_codes(transfer: int) -> Array:
 
 
 @cache
-def _shown(pressed: bool) -> Picture:
+def _display_table(pressed: bool) -> Picture:
     """(65536,) 8-bit sRGB by the root of linear light from 0 to BRIGHTEST; lights above KNEE pressed, or cut."""
     light: Array = np.linspace(0, 1, 65536) ** 2 * BRIGHTEST
     if pressed:

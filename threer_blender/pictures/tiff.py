@@ -18,7 +18,7 @@ from ..model.arrays import Array
 from .light import Picture, displayed
 
 MOST_BYTES = 4_000_000_000  # of a picture's samples, and of what TIFF can address
-LEAST_BYTES, GROWTH = 32 << 20, 2000  # that samples may take, whatever the file's size; and times that
+LEAST_BYTES, EXPANSION = 32 << 20, 2000  # that samples may take, whatever the file's size; and times that
 _KINDS = {(1, 16): "u2", (1, 32): "u4", (3, 16): "f2", (3, 32): "f4", (3, 64): "f8"}
 _COLOURS = {0: 1, 1: 1, 2: 3, 5: 4}  # photometric interpretation -> samples that are colour: grey twice, RGB, CMYK
 _DIFFERENCES, _FLOAT_DIFFERENCES = 2, 3
@@ -67,7 +67,7 @@ def pixels(tags: Entries, data: bytes) -> Image.Image:
     layout = _layout(tags, data[:2])
     width, height = layout.size
     needed = width * height * layout.samples * layout.kind.itemsize
-    if needed > min(MOST_BYTES, max(LEAST_BYTES, GROWTH * len(data))):
+    if needed > min(MOST_BYTES, max(LEAST_BYTES, EXPANSION * len(data))):
         raise ValueError("it is too large, or too large for its file")
     planes = [_plane(tags, data, layout, number) for number in range(layout.planes)]
     samples = np.concatenate(planes, axis=2)[: layout.size[1], : layout.size[0]]
@@ -158,8 +158,8 @@ def _undo(rows: Picture, tags: Entries, layout: Layout, samples: int) -> Array:
     if predictor == _FLOAT_DIFFERENCES and layout.kind.kind == "f":
         # Differences of bytes, of a row whose values were taken apart: first all highest bytes, the lowest last.
         summed = np.cumsum(rows.reshape(height, across, count // samples, samples), axis=2, dtype=np.uint8)
-        apart = summed.reshape(height, across, size, count // size).swapaxes(2, 3)
-        values: Array = np.ascontiguousarray(apart).view(layout.kind.newbyteorder(">"))[..., 0]
+        planes = summed.reshape(height, across, size, count // size).swapaxes(2, 3)
+        values: Array = np.ascontiguousarray(planes).view(layout.kind.newbyteorder(">"))[..., 0]
         return values
     values = np.ascontiguousarray(rows).view(layout.kind)
     if predictor == _DIFFERENCES and layout.kind.kind == "u":

@@ -75,8 +75,8 @@ class THREER_OT_choose_photos(Button, bpy.types.Operator):  # type: ignore[misc]
         named = [folder / entry.name for entry in self.files if entry.name]
         chosen = photo_files.find(named or [folder])
         properties.choose(context.scene, chosen.files)
-        if chosen.left_out:
-            self.report({"INFO"}, photo_files.left_out_sentence(chosen.left_out))
+        if chosen.skipped:
+            self.report({"INFO"}, photo_files.skipped_sentence(chosen.skipped))
         work.current().error = ""
 
 

@@ -150,9 +150,9 @@ def _reconstruct(request: Request, report: Report) -> Done:
     from . import plates, shot_plates
 
     bundle_folder.check_output(output)
-    files, left_out = photo_files.find(request.photos)
-    if left_out:
-        report.warn(photo_files.left_out_sentence(left_out))
+    files, skipped = photo_files.find(request.photos)
+    if skipped:
+        report.warn(photo_files.skipped_sentence(skipped))
     chosen = photos.read(files, report.warn, lambda done: report(READING, done, 1))
     if not chosen.accepted:
         first = chosen.unregistered[0]

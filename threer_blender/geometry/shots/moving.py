@@ -157,7 +157,7 @@ def _triangulate(tracks: Tracks, rays: FloatArray, known: _Start) -> None:
 
 
 def _guess(tracks: Tracks, rays: FloatArray, known: _Start) -> None:
-    """A depth for the points without parallax: that of the triangulated ones in the first posed frame that sees them."""
+    """A depth for points without parallax: that of the triangulated ones in the first posed frame that sees them."""
     mine = np.flatnonzero(known.posed[tracks.camera] & ~known.triangulated[tracks.point] & rays.any(axis=1))
     _, first = np.unique(tracks.point[mine], return_index=True)
     depth = _depths(tracks, known)
