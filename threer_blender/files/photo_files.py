@@ -111,15 +111,9 @@ def _shot_of(file: Path, alone: bool) -> Path | None:
     return pattern if len(sequence_files.frames(pattern)) >= fewest else None
 
 
-<<<<<<< HEAD
-def _photos_in(folder: Path, left_out: dict[str, list[Path]]) -> list[Path]:
-    """The photos in a folder; files that are none are added to `left_out`."""
-    if _is_bundle(folder):
-=======
 def _photos_in(folder: Path, skipped: dict[str, list[Path]]) -> list[Path]:
     """The photos in a folder; files that are none are added to `skipped`."""
-    if bundle_folder.is_bundle(folder):
->>>>>>> ee98ee3 (Words: skipped files, displayed values)
+    if _is_bundle(folder):
         raise UserError(f"The folder {quoted(folder)} is a result of this extension: choose the folder of its photos.")
     files = _files_in(folder, skipped)
     beside = {(file.parent, file.stem.casefold()) for file in files if file.suffix.lower() in SUFFIXES}
