@@ -29,9 +29,9 @@ def test_folders_in_folders_are_searched_in_natural_order(tmp_path: Path) -> Non
 
 def test_everything_that_is_left_out_of_a_folder_is_named(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg", "b.jpg", "notes.txt", "deep/b.psd", "._a.jpg", "a.mov", "b.NEF", "c.nef")
-    files, left_out = photo_files.find([tmp_path])
+    files, skipped = photo_files.find([tmp_path])
     assert [file.name for file in files] == ["a.jpg", "b.jpg", "c.nef"]
-    sentence = photo_files.left_out_sentence(left_out)
+    sentence = photo_files.skipped_sentence(skipped)
     assert sentence.startswith("Left out of the folder, 5 files: ")
     for name, reason in (
         ("notes.txt", "no photo"),
@@ -46,15 +46,15 @@ def test_everything_that_is_left_out_of_a_folder_is_named(tmp_path: Path) -> Non
 
 def test_many_left_out_are_counted_and_some_named(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg", *(f"{number}.xmp" for number in range(40)))
-    sentence = photo_files.left_out_sentence(photo_files.find([tmp_path]).left_out)
+    sentence = photo_files.skipped_sentence(photo_files.find([tmp_path]).skipped)
     assert "40 files" in sentence
     assert "'9.xmp' and 30 more" in sentence
 
 
 def test_a_folder_of_photos_alone_leaves_out_nothing(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg", "b.AVIF", "c.cr3")
-    assert photo_files.find([tmp_path]).left_out == {}
-    assert photo_files.left_out_sentence({}) == ""
+    assert photo_files.find([tmp_path]).skipped == {}
+    assert photo_files.skipped_sentence({}) == ""
 
 
 def test_a_folder_without_photos_names_what_it_holds(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg", "closed/b.jpg")
     (tmp_path / "closed").chmod(0)
     try:
-        left_out = photo_files.find([tmp_path]).left_out
+        skipped = photo_files.find([tmp_path]).skipped
     finally:
         (tmp_path / "closed").chmod(0o700)
-    assert "'closed' (cannot be read" in photo_files.left_out_sentence(left_out)
+    assert "'closed' (cannot be read" in photo_files.skipped_sentence(skipped)
