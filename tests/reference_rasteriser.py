@@ -6,13 +6,13 @@ import numpy as np
 
 from tests.splats import colors, matrices
 from threer_blender.model.arrays import Array
-from threer_blender.model.reconstruction import Camera
+from threer_blender.model.reconstruction import Camera, Gaussians
 
 LOW_PASS = 0.3  # square pixels
 NEAR = 0.01
 
 
-def render(gaussians: Any, camera: Camera, placed: Any = None, near: Any = NEAR) -> Any:
+def render(gaussians: Gaussians, camera: Camera, placed: Any = None, near: Any = NEAR) -> Any:
     """(height, width, 3) picture over black, display values, of Gaussians that `camera` (undistorted) sees.
 
     `placed` (4, 4), affine, takes the Gaussians, their covariances and their directions to the camera's world.

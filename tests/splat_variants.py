@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from threer_blender.model.arrays import Array, UInt8Array
+from threer_blender.model.reconstruction import Gaussians
 from threer_blender.model.spherical_harmonics import C0
 
 PLY_NAMES = {"i1": "char", "u1": "uchar", "i2": "short", "u2": "ushort", "i4": "int", "u4": "uint", "f4": "float"}
@@ -22,7 +23,7 @@ def logit(opacities: Array) -> Any:
     return np.log(inside / (1 - inside))
 
 
-def columns(gaussians: Any, normals: bool = True) -> Any:
+def columns(gaussians: Gaussians, normals: bool = True) -> Any:
     """Name -> column of a 3DGS PLY."""
     named = dict(zip("xyz", gaussians.means.T, strict=True))
     if normals:
@@ -80,7 +81,9 @@ def ply(
     return whole + b"".join(d for _, d in before) + data + b"".join(d for _, d in after)
 
 
-def spz(gaussians: Any, version: int = 3, system: Any = None, flags: int = 0, zstd: Any = None, bits: int = 12) -> Any:
+def spz(
+    gaussians: Gaussians, version: int = 3, system: Any = None, flags: int = 0, zstd: Any = None, bits: int = 12
+) -> Any:
     """The bytes of an SPZ whose values are those of `gaussians`, axes and all, as far as its bytes can.
 
     Where `gaussians` are of degree 4, so is the file.
@@ -165,7 +168,7 @@ def _fitted(values: Any, least: Any, most: Any) -> Any:
     return np.rint((values - least) / np.where(most > least, most - least, 1) * 255).astype(np.uint8)
 
 
-def sog(gaussians: Any, version: int = 2, **more: Any) -> Any:
+def sog(gaussians: Gaussians, version: int = 2, **more: Any) -> Any:
     """Name -> bytes of the files of a SOG; the palette of harmonics has an entry a splat. `more` goes into its meta."""
     count, degree = len(gaussians), int(np.sqrt(gaussians.sh.shape[1])) - 1
     spaced = np.sign(gaussians.means) * np.log1p(np.abs(gaussians.means.astype(np.float64)))
@@ -233,7 +236,7 @@ def written(folder: Path, files: Any) -> Any:
     return folder / "meta.json"
 
 
-def splat(gaussians: Any) -> Any:
+def splat(gaussians: Gaussians) -> Any:
     """The bytes of a .splat."""
     row = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("rotation", "u1", 4)])
     rows = np.zeros(len(gaussians), row)
@@ -244,7 +247,7 @@ def splat(gaussians: Any) -> Any:
     return rows.tobytes()
 
 
-def ksplat(gaussians: Any, level: Any) -> Any:
+def ksplat(gaussians: Gaussians, level: Any) -> Any:
     """Two sections of a .ksplat; positions relative to buckets of 64 splats, the last one of each section not full."""
     kinds = [("<f4", "<f4", "<f4"), ("<u2", "<f2", "<f2"), ("<u2", "<f2", "u1")][level]
     rest = gaussians.sh.shape[1] - 1
@@ -284,7 +287,7 @@ def ksplat(gaussians: Any, level: Any) -> Any:
     return main.ljust(4096, b"\0") + b"".join(headers) + b"".join(bodies)
 
 
-def compressed_ply(gaussians: Any) -> Any:
+def compressed_ply(gaussians: Gaussians) -> Any:
     """The bytes of a PlayCanvas' compressed PLY."""
     count = len(gaussians)
     chunk = np.arange(count) // 256

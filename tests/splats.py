@@ -42,7 +42,7 @@ def matrices(rotations: Array) -> Any:
     return np.moveaxis(np.array(rows), -1, 0)
 
 
-def covariances(gaussians: Any) -> Any:
+def covariances(gaussians: Gaussians) -> Any:
     """(N, 3, 3)."""
     axes = matrices(gaussians.rotations) * np.asarray(gaussians.scales, np.float64)[:, None]
     return axes @ axes.swapaxes(1, 2)

@@ -11,6 +11,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import bpy
@@ -24,7 +25,7 @@ pytest_plugins = ["tests.blender.extension", "tests.blender.world"]
 
 
 @pytest.fixture
-def slow_driver(addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+def slow_driver(addon: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
     work = part("ui.work").current()
     monkeypatch.setattr(work, "known", part("ui.known").Known(at_once=False))
     monkeypatch.setattr(work, "scene_facts", part("ui.scene_facts").SceneFacts(keeps=True))
@@ -71,7 +72,7 @@ def test_drawing_a_large_result(tmp_path: Path) -> None:
     timed(panel, f"panel, {len(cameras)} photos")
 
 
-def test_polling(addon: Any, shot: Path) -> None:
+def test_polling(addon: ModuleType, shot: Path) -> None:
     (shot / "go").touch()
     running: list[float] = []
     ending: list[float] = []

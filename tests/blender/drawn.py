@@ -47,7 +47,7 @@ class Drawn:
     operator_menu_enum = operator
 
 
-def drawn(module: Any, panel: Any) -> Any:
+def drawn(module: str, panel: Any) -> Any:
     """What a panel of ours shows, as one text."""
     layout = Drawn()
     context = SimpleNamespace(

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import bpy
@@ -41,7 +42,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return folder
 
 
-def enable(repository: Path) -> Any:
+def enable(repository: Path) -> ModuleType:
     repositories = bpy.context.preferences.extensions.repos
     if REPOSITORY not in [known.module for known in repositories]:
         made = repositories.new(name="3R tests", module=REPOSITORY, source="USER", custom_directory=str(repository))
@@ -50,7 +51,7 @@ def enable(repository: Path) -> Any:
     return importlib.import_module(f"{ADDON}.threer_blender")
 
 
-def part(name: str) -> Any:
+def part(name: str) -> ModuleType:
     return importlib.import_module(f"{ADDON}.threer_blender.{name}")
 
 
@@ -64,7 +65,7 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def addon(repository: Path, data_folder: Path, fresh_file: None) -> Iterator[Any]:  # noqa: ARG001
+def addon(repository: Path, data_folder: Path, fresh_file: None) -> Iterator[ModuleType]:  # noqa: ARG001
     enable(repository)
     yield part("ui.work")
     if ADDON in bpy.context.preferences.addons:
@@ -74,7 +75,7 @@ def addon(repository: Path, data_folder: Path, fresh_file: None) -> Iterator[Any
 
 
 @pytest.fixture
-def shot(addon: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ARG001
+def shot(addon: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ARG001
     """A folder of photos for the fake runtime, which is put in the engine's place."""
     package = tmp_path / "fake" / "threer_blender" / "worker"
     package.mkdir(parents=True)

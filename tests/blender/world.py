@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return write_photos(tmp_path_factory.mktemp("world") / "shot", CAMERAS)
 
 
-def write_photos(folder: Path, cameras: Any) -> Any:
+def write_photos(folder: Path, cameras: Sequence[Camera]) -> Any:
     folder.mkdir()
     photos = []
     for index, cam in enumerate(cameras):
@@ -116,7 +117,7 @@ def write_photos(folder: Path, cameras: Any) -> Any:
     return photos
 
 
-def reconstruct(photos: Any, cameras: Any, step: int = 1, **more: Any) -> Reconstruction:
+def reconstruct(photos: list[Photo], cameras: Sequence[Camera], step: int = 1, **more: Any) -> Reconstruction:
     """A Reconstruction of the world without any error: every `step`-th pixel of every photo becomes a point."""
     index = {photo.name: number for number, photo in enumerate(photos)}
     maps, points, normals, colors, owner = [], [], [], [], []
@@ -151,5 +152,5 @@ def reconstruct(photos: Any, cameras: Any, step: int = 1, **more: Any) -> Recons
 
 
 @pytest.fixture(scope="session")
-def reconstruction(photos: Any) -> Any:
+def reconstruction(photos: list[Photo]) -> Any:
     return reconstruct(photos, CAMERAS, step=4)

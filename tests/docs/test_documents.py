@@ -110,7 +110,9 @@ def test_options_in_the_table() -> None:
     table = list(rows(ROOT / "docs" / "pipeline.md", "| Option | Engines |"))
     assert table
     for option, engines, _ in table:
-        name, value = re.fullmatch(r"`--option (\w+)=(\S+)`", option).groups()  # type: ignore[union-attr]
+        words = re.fullmatch(r"`--option (\w+)=(\S+)`", option)
+        assert words is not None, option
+        name, value = words.groups()
         for engine in re.findall(r"`(\w+)`", engines):
             registry.engine(engine).checked_options({name: value})
 

@@ -4,6 +4,7 @@ cameras and the surface of the world that the stand-ins know."""
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -225,7 +226,7 @@ def memory_of(engine: str, count: int) -> int:
         (map_anything, "MapAnything", vggt.VGGT),
     ],
 )
-def test_weights_of_another_variant_are_told_apart(module: Any, network: str, other: Callable[..., Any]) -> None:
+def test_weights_of_another_variant_are_told_apart(module: ModuleType, network: str, other: Callable[..., Any]) -> None:
     with torch.device("meta"):
         tensors = other().state_dict()
     with pytest.raises(UserError, match=rf"are not {network}'s .*choose the file that was made for this engine"):

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import bpy
@@ -15,7 +16,7 @@ from tests.blender.evaluated import get_input
 from tests.blender.world import CAMERAS, reconstruct
 from threer_blender.cli.inspection import write_png
 from threer_blender.model.errors import UserError
-from threer_blender.model.reconstruction import Reconstruction, Unregistered
+from threer_blender.model.reconstruction import Photo, Reconstruction, Unregistered
 from threer_blender.model.reconstruction_transform import transformed
 from threer_blender.scene import build, cameras, identity, look, points
 from threer_blender.scene.changes import Changes
@@ -146,7 +147,7 @@ NAMES = [
 NAMES += ["写真" * 60 + "二.jpg", "one/IMG.jpg", "two/IMG.jpg"]
 
 
-def test_any_name(photos: Any, tmp_path: Path) -> None:
+def test_any_name(photos: list[Photo], tmp_path: Path) -> None:
     """Names that Blender must cut or number still find their own cameras, also the second time."""
     named = [replace(photos[0], name=name, sha256=f"{i}") for i, name in enumerate(NAMES)]
     solved = [replace(CAMERAS[0], photo=name, fx=300.0 + i, fy=300.0 + i) for i, name in enumerate(NAMES)]
@@ -159,7 +160,7 @@ def test_any_name(photos: Any, tmp_path: Path) -> None:
     assert shown[6].name == "one/IMG.jpg"
 
 
-def test_copies_of_one_photo_have_a_camera_each(photos: Any, tmp_path: Path) -> None:
+def test_copies_of_one_photo_have_a_camera_each(photos: list[Photo], tmp_path: Path) -> None:
     twins = [replace(photos[0], name=name) for name in ("1.png", "2.png")]
     solved = [replace(CAMERAS[0], photo=name) for name in ("1.png", "2.png")]
     for _ in range(2):
@@ -167,7 +168,7 @@ def test_copies_of_one_photo_have_a_camera_each(photos: Any, tmp_path: Path) -> 
         assert [s["threer_photo"] for s in build.solved_cameras(root)] == ["1.png", "2.png"]
 
 
-def test_nothing_solved(photos: Any, tmp_path: Path) -> None:
+def test_nothing_solved(photos: list[Photo], tmp_path: Path) -> None:
     before = lines()
     with pytest.raises(UserError, match="no cameras"):
         build.build(Reconstruction("test", "", photos, []), tmp_path)
@@ -187,7 +188,9 @@ def better(reconstruction: Reconstruction) -> Any:
     return transformed(replace(again, trusted_confidence=5.0), ANOTHER_WORLD)
 
 
-def test_a_second_solve_updates_the_same_objects(reconstruction: Reconstruction, better: Any, tmp_path: Path) -> None:
+def test_a_second_solve_updates_the_same_objects(
+    reconstruction: Reconstruction, better: Reconstruction, tmp_path: Path
+) -> None:
     root = build.build(reconstruction, tmp_path)
     solved = {shown["threer_photo"]: shown for shown in build.solved_cameras(root)}
     cloud = role(root, "cloud")
@@ -226,6 +229,7 @@ def test_a_second_solve_updates_the_same_objects(reconstruction: Reconstruction,
     assert solved["landscape.png"].data.dof.use_dof
     assert lamp.parent == solved["portrait.png"]
     assert role(root, "cloud") == cloud
+    assert better.cloud is not None
     assert len(cloud.data.attributes["position"].data) == len(better.cloud)
     assert get_input(cloud.modifiers[0], look.RADIUS) == 2.5
     assert get_input(cloud.modifiers[0], look.MATERIAL) == paint
@@ -235,7 +239,7 @@ def test_a_second_solve_updates_the_same_objects(reconstruction: Reconstruction,
 
 @pytest.mark.parametrize("use", ["parent", "active", "constraint", "animation"])
 def test_a_camera_in_use_is_not_taken_away(
-    reconstruction: Reconstruction, better: Any, tmp_path: Path, use: str
+    reconstruction: Reconstruction, better: Reconstruction, tmp_path: Path, use: str
 ) -> None:
     root = build.build(reconstruction, tmp_path)
     square = next(shown for shown in build.solved_cameras(root) if shown.name == "square.png")
@@ -296,7 +300,7 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, step: Any) -> None:
 @pytest.mark.parametrize("step", [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144])
 def test_all_or_nothing(
     reconstruction: Reconstruction,
-    better: Any,
+    better: Reconstruction,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     second_time: bool,
@@ -327,11 +331,11 @@ def test_all_or_nothing(
 )
 def test_all_or_nothing_after(
     reconstruction: Reconstruction,
-    better: Any,
+    better: Reconstruction,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     second_time: bool,
-    module: Any,
+    module: ModuleType,
     name: str,
 ) -> None:
     """Failures right after a function did its work, also where that is new data and not in the journal."""

@@ -11,7 +11,7 @@ from mathutils import Matrix
 
 from tests.blender.world import CAMERAS, looking_at, reconstruct
 from threer_blender.model.arrays import Array
-from threer_blender.model.reconstruction import Camera, PhotoFromMap, PointCloud, Reconstruction
+from threer_blender.model.reconstruction import Camera, Photo, PhotoFromMap, PointCloud, Reconstruction
 from threer_blender.scene import build, cameras
 
 POINTS = np.random.default_rng(0).uniform((-2, -2, -2), (2, 0, 2), (500, 3)).astype(np.float32)
@@ -66,7 +66,7 @@ def test_matrices_after_the_artist_moved_the_root(reconstruction: Reconstruction
         assert np.abs(blender_pixels(bpy.context.scene, root, shown, points) - camera.project(points)).max() < 0.01
 
 
-def test_matrices_of_a_large_photo(photos: Any, tmp_path: Path) -> None:
+def test_matrices_of_a_large_photo(photos: list[Photo], tmp_path: Path) -> None:
     """0.01 px also where pixels are small: 24 megapixels, a long lens, a camera far from the origin."""
     pose = looking_at((300.5, -20.0, -400.0))
     cam = replace(
@@ -95,7 +95,7 @@ def render(scene: Any, path: Path) -> Any:
 
 
 @pytest.mark.parametrize("number", range(4), ids=[camera.photo for camera in CAMERAS[:4]])
-def test_a_rendered_marker(photos: Any, tmp_path: Path, number: int) -> None:
+def test_a_rendered_marker(photos: list[Photo], tmp_path: Path, number: int) -> None:
     """The centre of gravity of one white point's picture, by Cycles with a box filter."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     camera = CAMERAS[number]

@@ -13,7 +13,7 @@ import pytest
 
 from tests.blender.evaluated import evaluated
 from tests.blender.world import CAMERAS, pixel_centres, reconstruct, trace
-from threer_blender.model.reconstruction import PointCloud, Reconstruction
+from threer_blender.model.reconstruction import Photo, PointCloud, Reconstruction
 from threer_blender.scene import build, cameras, look, points
 
 KINDS = [True, pytest.param(False, marks=pytest.mark.skipif(not points.has_point_clouds(), reason="Blender < 5.2"))]
@@ -132,12 +132,12 @@ def test_radii_without_depth_maps(reconstruction: Reconstruction) -> None:
     assert np.array_equal(some, bare)
 
 
-def test_points_behind_their_camera_have_no_negative_radius(photos: Any) -> None:
+def test_points_behind_their_camera_have_no_negative_radius(photos: list[Photo]) -> None:
     cloud = replace(random_cloud(100), positions=np.full((100, 3), -1000, np.float32))
     assert (points.radii(Reconstruction("test", "", photos, CAMERAS, cloud=cloud)) >= 0).all()
 
 
-def set_up(photos: Any, number: Any) -> Any:
+def set_up(photos: list[Photo], number: Any) -> Any:
     """The whole world, every second pixel a point, ready to be rendered through a camera."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     root = build.build(reconstruct(photos, CAMERAS, step=2), ".")
@@ -162,7 +162,7 @@ def compare(picture_path: Path, number: Any) -> Any:
 
 
 @pytest.mark.parametrize("number", [0, 1, 3], ids=["landscape", "portrait", "wide pixels"])
-def test_cycles_shows_the_photo(photos: Any, tmp_path: Path, number: int) -> None:
+def test_cycles_shows_the_photo(photos: list[Photo], tmp_path: Path, number: int) -> None:
     scene = set_up(photos, number)
     scene.render.engine = "CYCLES"
     scene.cycles.samples = 8

@@ -15,7 +15,7 @@ from threer_blender import addon, bundle
 from threer_blender.model import proxy_mesh
 from threer_blender.model.arrays import Array
 from threer_blender.model.errors import UserError
-from threer_blender.model.reconstruction import Gaussians, Reconstruction
+from threer_blender.model.reconstruction import Gaussians, Photo, Reconstruction
 from threer_blender.scene import build, cameras, identity, proxies
 from threer_blender.scene.splats import splats
 
@@ -31,7 +31,7 @@ def middles(mesh: Any) -> Any:
 
 
 @pytest.mark.parametrize("number", [0, 1, 6])
-def test_depth_meshes_are_the_surface_and_are_cut_at_jumps(photos: Any, number: int) -> None:
+def test_depth_meshes_are_the_surface_and_are_cut_at_jumps(photos: list[Photo], number: int) -> None:
     known = reconstruct(photos, CAMERAS, step=2)
     camera, pointmap = CAMERAS[number], known.pointmaps[number]
     mesh = proxy_mesh.from_depth(pointmap, camera)
@@ -45,7 +45,7 @@ def test_depth_meshes_are_the_surface_and_are_cut_at_jumps(photos: Any, number: 
     assert facing.mean() > 0.999
 
 
-def test_gaps_of_the_mask_stay_open(photos: Any) -> None:
+def test_gaps_of_the_mask_stay_open(photos: list[Photo]) -> None:
     known = reconstruct(photos, CAMERAS, step=4)
     pointmap = known.pointmaps[0]
     mask = pointmap.mask.copy()

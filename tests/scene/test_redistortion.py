@@ -16,7 +16,7 @@ from threer_blender.lenses import export
 from threer_blender.model.arrays import Array
 from threer_blender.model.errors import UserError
 from threer_blender.model.lens import Distortion
-from threer_blender.model.reconstruction import Photo, Shot
+from threer_blender.model.reconstruction import Camera, Photo, Shot
 from threer_blender.scene import build, redistortion
 
 SIZE = (240, 160)
@@ -25,7 +25,7 @@ BARREL = Distortion("OPENCV", (-0.2, 0.04, 2e-3, -1e-3))
 DEPTH = 6.0
 
 
-def filmed(tmp_path: Path, cameras: Any, plate_size: Any = None) -> Any:
+def filmed(tmp_path: Path, cameras: dict[int, Camera], plate_size: Any = None) -> Any:
     """A shot of grey frames, and its lens exported."""
     folder = tmp_path / "plate"
     folder.mkdir()

@@ -13,7 +13,7 @@ from tests.blender.world import BALL_CENTRE, BALL_RADIUS, CAMERAS, looking_at, r
 from tests.scene.test_cameras import blender_pixels, in_front
 from threer_blender import bundle
 from threer_blender.model.arrays import Array
-from threer_blender.model.reconstruction import Reconstruction
+from threer_blender.model.reconstruction import Photo, Reconstruction
 from threer_blender.model.reconstruction_transform import transformed
 from threer_blender.scene import build, cameras, proxies, world
 
@@ -57,7 +57,7 @@ def test_a_single_camera_keeps_its_scale() -> None:
 
 @pytest.mark.parametrize("number", [0, 3])
 def test_the_second_solve_stands_on_the_first(
-    reconstruction: Reconstruction, photos: Any, tmp_path: Path, number: int
+    reconstruction: Reconstruction, photos: list[Photo], tmp_path: Path, number: int
 ) -> None:
     """Points and cameras, to the pixel; and again, after a third solve and one that is the first once more."""
     root = build.build(reconstruction, tmp_path)
@@ -77,7 +77,9 @@ def test_the_second_solve_stands_on_the_first(
     assert world.WORLD not in root
 
 
-def test_what_is_made_of_the_bundle_follows(reconstruction: Reconstruction, photos: Any, tmp_path: Path) -> None:
+def test_what_is_made_of_the_bundle_follows(
+    reconstruction: Reconstruction, photos: list[Photo], tmp_path: Path
+) -> None:
     first = bundle.write(reconstruction, tmp_path / "first")
     root = build.build(bundle.read(first), first)
     other = transformed(reconstruct(photos, CAMERAS, step=4), similar(0.8, 1.3, (3, -2, 7)))

@@ -14,6 +14,7 @@ from tests.splats import codecs, covariances, matrices, random_gaussians, same
 from threer_blender import splat_files
 from threer_blender.model.errors import UserError
 from threer_blender.model.quaternions import wxyz_from_matrix
+from threer_blender.model.reconstruction import Gaussians
 from threer_blender.splat_files.checks import only
 
 DEGREES = pytest.mark.parametrize("degree", [0, 1, 2, 3])
@@ -236,7 +237,7 @@ def test_missing_harmonics_and_more_columns_are_no_trouble(tmp_path: Path) -> No
     assert notes == []
 
 
-def splatt3r_export(gaussians: Any) -> Any:
+def splatt3r_export(gaussians: Gaussians) -> Any:
     """What its export makes of Gaussians, U and all; numpy's SVD is LAPACK's as is the release's on the CPU."""
     u, s, vh = np.linalg.svd(covariances(gaussians).astype(np.float32))
     wxyz = np.stack([wxyz_from_matrix(m) for m in u @ vh.swapaxes(1, 2)])

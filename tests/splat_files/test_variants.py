@@ -14,6 +14,7 @@ from threer_blender import splat_files
 from threer_blender.model import spherical_harmonics
 from threer_blender.model.arrays import Array
 from threer_blender.model.errors import UserError
+from threer_blender.model.reconstruction import Gaussians
 from threer_blender.model.spherical_harmonics import C0
 
 TWENTY = pytest.mark.parametrize("seed", range(20))
@@ -234,7 +235,7 @@ def test_coordinate_systems_of_spz(tmp_path: Path, number: int, version: int) ->
     assert colors(file.gaussians.sh, directions) == pytest.approx(colors(gaussians.sh, directions), abs=0.06)
 
 
-def seen_in(gaussians: Any, matrix: Array) -> Any:
+def seen_in(gaussians: Gaussians, matrix: Array) -> Any:
     """`gaussians` in axes that are the rows of `matrix`."""
     proper = matrix * np.linalg.det(matrix)
     axes = proper @ np.moveaxis(np.array(_axes(gaussians.rotations)), -1, 0)
@@ -304,7 +305,7 @@ def test_axes_of_an_unknown_kind_are_named(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ SOG
 
 
-def same_as_sog(file: Any, gaussians: Any) -> None:
+def same_as_sog(file: Any, gaussians: Gaussians) -> None:
     assert file.gaussians.means == pytest.approx(gaussians.means, abs=5e-4)
     assert np.abs(np.log(file.gaussians.scales / gaussians.scales)).max() < 0.02
     assert np.abs((file.gaussians.rotations * gaussians.rotations).sum(axis=1)) == pytest.approx(1, abs=1e-3)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import bpy
@@ -62,7 +63,7 @@ def foreign(folder: Path, name: str) -> None:
     ids=lambda value: value.__name__ if callable(value) else "",
 )
 def test_importing_a_damaged_result(
-    addon: Any, tmp_path: Path, damage: Any, name: Any, sentence: str, solved_before: bool
+    addon: ModuleType, tmp_path: Path, damage: Any, name: Any, sentence: str, solved_before: bool
 ) -> None:
     folder = make_shot(tmp_path / "shot") / "bundle"
     choose(tmp_path / "shot")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import bpy
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def without_pycolmap(addon: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def without_pycolmap(addon: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A Blender whose Python no carried wheel fits, and which may use the internet."""
     environment = part("host.environment")
     real = environment.find_spec
@@ -73,7 +74,9 @@ os.truncate(sys.argv[1], 8 + len(content) + end)
 
 def blank_weights(python: Any, path: Path) -> None:
     """DUSt3R's weights, all of them zero, in a file that is nearly all hole."""
-    code = {"PYTHONPATH": str(Path(part("host.environment").__file__).parents[2])}
+    file = part("host.environment").__file__
+    assert file is not None
+    code = {"PYTHONPATH": str(Path(file).parents[2])}
     subprocess.run([str(python), "-c", BLANK, str(path)], env={**os.environ, **code}, check=True)
 
 

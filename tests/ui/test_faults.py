@@ -16,7 +16,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import bpy
@@ -90,7 +90,7 @@ def assert_one_sentence(text: str) -> None:
     assert "Traceback" not in text
 
 
-def assert_nothing_left(photos: Any, temporary: Path) -> None:
+def assert_nothing_left(photos: Path, temporary: Path) -> None:
     """No unfinished file; what there is of results is whole."""
     assert list(temporary.glob("threer_*")) == []
     for folder in (photos / "3R results").glob("*"):
@@ -101,7 +101,7 @@ def assert_nothing_left(photos: Any, temporary: Path) -> None:
 # The runtime's death
 
 
-def test_a_runtime_killed_at_any_moment(addon: Any, small: Path, temporary: Path) -> None:
+def test_a_runtime_killed_at_any_moment(addon: ModuleType, small: Path, temporary: Path) -> None:
     """Each moment is drawn from its own share of how long a whole run takes."""
     run(addon, small)  # compiles
     began = time.monotonic()
@@ -139,7 +139,7 @@ def profile(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
 class AnotherBlender:
     """A process that runs another_blender.py in `profile`."""
 
-    def __init__(self, profile: Path, temporary: Path, *photos: Any) -> None:
+    def __init__(self, profile: Path, temporary: Path, *photos: Path) -> None:
         command = [sys.executable, str(Path(__file__).parents[1] / "blender" / "another_blender.py"), *map(str, photos)]
         env = {**os.environ, "BLENDER_USER_RESOURCES": str(profile), "TMPDIR": str(temporary)}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
@@ -213,7 +213,7 @@ def test_two_blenders_share_one_folder(small: Path, profile: Path, temporary: Pa
 # A full disk
 
 
-def test_a_full_disk(addon: Any, small: Path, temporary: Path, tmp_path: Path) -> None:
+def test_a_full_disk(addon: ModuleType, small: Path, temporary: Path, tmp_path: Path) -> None:
     """The one that the photos are on, where the result goes; once there is room, the next run works."""
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -239,7 +239,7 @@ def test_a_full_disk(addon: Any, small: Path, temporary: Path, tmp_path: Path) -
 
 
 def test_a_missing_wheel(
-    addon: Any, small: Path, temporary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    addon: ModuleType, small: Path, temporary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Hidden from the runtime, where it is noticed at the latest; and from Blender, where the panel says it."""
     environment = part("host.environment")
@@ -269,7 +269,7 @@ def test_a_missing_wheel(
 
 
 def test_a_runtime_of_another_version(
-    addon: Any, small: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+    addon: ModuleType, small: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after an update of the extension by another Blender, while this one has the earlier in memory."""
     asked = part("headless").request
@@ -284,7 +284,7 @@ def test_a_runtime_of_another_version(
     print("1 of 1 runtimes of another version survived")
 
 
-def test_a_hung_runtime(addon: Any, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hung_runtime(addon: ModuleType, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that lives and says nothing, and one that is stopped altogether; the minute is the clock's, not ours."""
     later = 0.0
     monkeypatch.setattr(part("ui.queue"), "time", SimpleNamespace(monotonic=lambda: time.monotonic() + later))

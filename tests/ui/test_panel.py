@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import bpy
@@ -23,7 +24,7 @@ pytest_plugins = ["tests.blender.extension"]
 # Choosing
 
 
-def test_choose_files_or_a_folder(addon: Any, shot: Path, tmp_path: Path) -> None:
+def test_choose_files_or_a_folder(addon: ModuleType, shot: Path, tmp_path: Path) -> None:
     settings = bpy.context.scene.threer
     choose(shot)
     assert [Path(entry.path).name for entry in settings.photos] == sorted(camera.photo for camera in CAMERAS)
@@ -87,7 +88,7 @@ def test_every_option_is_declared_once() -> None:
 # Reconstructing
 
 
-def test_in_background_the_button_blocks_and_works(addon: Any, shot: Path, data_folder: Path) -> None:
+def test_in_background_the_button_blocks_and_works(addon: ModuleType, shot: Path, data_folder: Path) -> None:
     (shot / "go").touch()
     choose(shot)
     assert bpy.ops.threer.reconstruct() == {"FINISHED"}
@@ -129,7 +130,7 @@ def test_the_panel_says_how_good_the_cameras_are(reconstruction: Reconstruction,
     assert f"{len(cameras) - 2} cameras of layout quality, not refined" in shown
 
 
-def test_with_the_engine_itself(addon: Any, tmp_path: Path) -> None:
+def test_with_the_engine_itself(addon: ModuleType, tmp_path: Path) -> None:
     folder = tmp_path / "real"
     folder.mkdir()
     for photo in SAMPLE[:4]:
@@ -145,7 +146,7 @@ def test_with_the_engine_itself(addon: Any, tmp_path: Path) -> None:
     assert addon.current().error == ""
 
 
-def test_a_users_mistake_is_said_and_changes_nothing(addon: Any, shot: Path, data_folder: Path) -> None:
+def test_a_users_mistake_is_said_and_changes_nothing(addon: ModuleType, shot: Path, data_folder: Path) -> None:
     (shot / "go").write_text("These photos do not overlap; take more of them.")
     choose(shot)
     before = lines()
@@ -160,7 +161,7 @@ def test_a_users_mistake_is_said_and_changes_nothing(addon: Any, shot: Path, dat
     assert addon.current().error == ""
 
 
-def test_a_result_that_cannot_be_read_leaves_the_scene_and_stays_offered(addon: Any, shot: Path) -> None:
+def test_a_result_that_cannot_be_read_leaves_the_scene_and_stays_offered(addon: ModuleType, shot: Path) -> None:
     arrays = shot / "bundle" / "arrays.safetensors"
     arrays.write_bytes(arrays.read_bytes()[:-1])
     task = start(addon, shot)
@@ -174,7 +175,7 @@ def test_a_result_that_cannot_be_read_leaves_the_scene_and_stays_offered(addon: 
 # The job
 
 
-def test_two_jobs_queue(addon: Any, shot: Path, tmp_path: Path) -> None:
+def test_two_jobs_queue(addon: ModuleType, shot: Path, tmp_path: Path) -> None:
     other = make_shot(tmp_path / "other", step=16)
     first, second = start(addon, shot), start(addon, other)
     assert first.output != second.output
@@ -191,7 +192,9 @@ def test_two_jobs_queue(addon: Any, shot: Path, tmp_path: Path) -> None:
     assert part("ui.summary").bundle(root) == second.output
 
 
-def test_loading_a_file_keeps_the_job_and_its_result_offers_itself(addon: Any, shot: Path, data_folder: Path) -> None:
+def test_loading_a_file_keeps_the_job_and_its_result_offers_itself(
+    addon: ModuleType, shot: Path, data_folder: Path
+) -> None:
     task = start(addon, shot)
     until(addon, lambda: task.progress.fraction > 0)
     bpy.ops.wm.read_homefile(use_factory_startup=False)
@@ -208,7 +211,7 @@ def test_loading_a_file_keeps_the_job_and_its_result_offers_itself(addon: Any, s
     assert addon.current().offered == part("jobs.results").waiting(data_folder) == []
 
 
-def test_undo_and_redo_keep_the_job(addon: Any, shot: Path) -> None:
+def test_undo_and_redo_keep_the_job(addon: ModuleType, shot: Path) -> None:
     bpy.ops.ed.undo_push(message="start")
     task = start(addon, shot)
     bpy.ops.mesh.primitive_cube_add()
@@ -222,7 +225,7 @@ def test_undo_and_redo_keep_the_job(addon: Any, shot: Path) -> None:
     assert task.ended
 
 
-def test_a_result_waits_while_the_artist_edits(addon: Any, shot: Path) -> None:
+def test_a_result_waits_while_the_artist_edits(addon: ModuleType, shot: Path) -> None:
     bpy.ops.mesh.primitive_cube_add()
     bpy.ops.object.mode_set(mode="EDIT")
     task = start(addon, shot)
@@ -245,7 +248,7 @@ def test_a_script_in_edit_mode_does_not_wait(shot: Path) -> None:
     assert len(roots()) == 1
 
 
-def test_cancel_leaves_nothing(addon: Any, shot: Path, tmp_path: Path, data_folder: Path) -> None:
+def test_cancel_leaves_nothing(addon: ModuleType, shot: Path, tmp_path: Path, data_folder: Path) -> None:
     other = make_shot(tmp_path / "other", step=16)
     first, second = start(addon, shot), start(addon, other)
     until(addon, lambda: first.progress.fraction > 0)
@@ -261,7 +264,7 @@ def test_cancel_leaves_nothing(addon: Any, shot: Path, tmp_path: Path, data_fold
     assert addon.tick() is None
 
 
-def test_stopping_keeps_a_result_that_is_only_being_improved(addon: Any, shot: Path, tmp_path: Path) -> None:
+def test_stopping_keeps_a_result_that_is_only_being_improved(addon: ModuleType, shot: Path, tmp_path: Path) -> None:
     Image.new("RGB", (32, 24), (200, 100, 50)).save(tmp_path / "preview.png")
     (tmp_path / "preview.png").rename(shot / "preview.png")
     task = start(addon, shot)
@@ -274,7 +277,7 @@ def test_stopping_keeps_a_result_that_is_only_being_improved(addon: Any, shot: P
     assert isinstance(task.ended, part("jobs.messages").Done)
 
 
-def test_silence_is_noticed(addon: Any, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silence_is_noticed(addon: ModuleType, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = part("ui.queue")
     task = start(addon, shot)
     until(addon, lambda: task.progress.fraction > 0)
@@ -286,7 +289,9 @@ def test_silence_is_noticed(addon: Any, shot: Path, monkeypatch: pytest.MonkeyPa
     until(addon, lambda: task.ended)
 
 
-def test_disabling_ends_the_job_and_enabling_finds_finished_results(addon: Any, shot: Path, repository: Path) -> None:
+def test_disabling_ends_the_job_and_enabling_finds_finished_results(
+    addon: ModuleType, shot: Path, repository: Path
+) -> None:
     finished = start(addon, shot)
     until(addon, lambda: finished.progress.fraction > 0)
     bpy.ops.wm.read_homefile()

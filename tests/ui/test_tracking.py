@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import bpy
@@ -17,7 +17,7 @@ pytest_plugins = ["tests.blender.extension"]
 
 
 @pytest.fixture
-def shown(addon: Any, tmp_path: Path) -> Any:  # noqa: ARG001
+def shown(addon: ModuleType, tmp_path: Path) -> Any:  # noqa: ARG001
     """The shot's result as the add-on imported it."""
     folder = bundle.write(filmed(tmp_path), tmp_path / "3R results" / "result")
     bpy.ops.threer.import_result(directory=str(folder))

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import bpy
@@ -42,7 +43,7 @@ def test_a_line_that_is_no_message_is_a_value_error_whatever_it_holds(line: Any)
         from_line(line)
 
 
-def test_a_runtime_that_talks_nonsense_ends_in_a_sentence(addon: Any, shot: Path) -> None:
+def test_a_runtime_that_talks_nonsense_ends_in_a_sentence(addon: ModuleType, shot: Path) -> None:
     """Each line from a real process, by way of the reader thread."""
     for line in [*LINES[1:8], LINES[14], LINES[28], "x" * 3_000_000, "\x00" * 100]:
         (shot / "nonsense").write_text(line)
@@ -55,7 +56,7 @@ def test_a_runtime_that_talks_nonsense_ends_in_a_sentence(addon: Any, shot: Path
     (shot / "nonsense").unlink()
 
 
-def test_a_job_is_tidied_up_on_a_thread(addon: Any, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_is_tidied_up_on_a_thread(addon: ModuleType, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting for a process's end and deleting its files is none of the window's work."""
     (shot / "go").touch()
     removal, threads = part("files.removal"), []
@@ -91,7 +92,7 @@ def test_a_request_longer_than_a_pipe_holds_is_sent_on_a_thread(tmp_path: Path) 
     assert gone(begun[0].pid)
 
 
-def test_the_timer_survives_whatever_is_raised(addon: Any, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_timer_survives_whatever_is_raised(addon: ModuleType, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (shot / "go").touch()
     task = start(addon, shot)
 
@@ -106,7 +107,7 @@ def test_the_timer_survives_whatever_is_raised(addon: Any, shot: Path, monkeypat
     assert isinstance(task.ended, part("jobs.messages").Done)
 
 
-def test_a_start_that_fails_in_any_way_is_said(addon: Any, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_start_that_fails_in_any_way_is_said(addon: ModuleType, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for error in (OSError("no such file"), RuntimeError("boom"), ValueError("x"), MemoryError()):
 
         def broken(*_given: Any, error: Any = error) -> None:
@@ -120,7 +121,7 @@ def test_a_start_that_fails_in_any_way_is_said(addon: Any, shot: Path, monkeypat
         assert panel()
 
 
-def test_a_task_is_cancelled_while_it_starts(addon: Any, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_is_cancelled_while_it_starts(addon: ModuleType, shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begin = part("headless").begin
 
     def slow(*given: Any) -> Any:

@@ -4,7 +4,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,7 @@ from .artist import Artist
 
 
 @pytest.fixture(params=debian.SUITES, ids=lambda suite: suite.name)
-def artist(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+def artist(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Artist]:
     """To be had where THREER_WINDOW_PICTURES and THREER_ZIPS name folders."""
     if "THREER_WINDOW_PICTURES" not in os.environ:
         pytest.skip("a real window needs root and Debian: `nox -s window`")

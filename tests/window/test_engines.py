@@ -18,6 +18,7 @@ from threer_blender import bundle, splat_files
 from threer_blender.host import environment
 
 from . import window as real
+from .artist import Artist
 
 # Where things stand on the panel, in widgets below the sidebar's top.
 ENGINE, RECONSTRUCT, NEEDED, STOP = 3.5, 6.35, 7.3, 19.45
@@ -33,7 +34,7 @@ environment.built_in = lambda *_: stand_in
 """
 
 
-def test_more_than_the_first_engine(artist: Any) -> None:
+def test_more_than_the_first_engine(artist: Artist) -> None:
     artist.window.ask("bpy.data.objects.remove(bpy.data.objects['Cube']); bpy.ops.ed.undo_push()")
     artist.open_tab()
     drop_splats(artist)
@@ -44,7 +45,7 @@ def test_more_than_the_first_engine(artist: Any) -> None:
     stop_and_keep(artist)
 
 
-def drop_splats(artist: Any) -> None:
+def drop_splats(artist: Artist) -> None:
     """Dropped onto the viewport, they are offered as splats, come in as one step, and have their button."""
     window = artist.window
     splat_files.write(random_gaussians(3000), window.shared / "garden.ply")
@@ -59,7 +60,7 @@ def drop_splats(artist: Any) -> None:
     artist.until("'garden' not in bpy.data.objects", 30)
 
 
-def choose_an_engine(artist: Any) -> None:
+def choose_an_engine(artist: Artist) -> None:
     """The list says which can run; the filter leaves those whose results may be sold."""
     x, y = artist.row(ENGINE, across=0.6)
     artist.open(x, y, "12 engines")
@@ -76,12 +77,12 @@ def choose_an_engine(artist: Any) -> None:
     artist.close()
 
 
-def listed(artist: Any) -> Any:
+def listed(artist: Artist) -> Any:
     """The engines in the list, from the top."""
     return artist.window.ask("print(*(engine.id for engine, _ in part('ui.engines').listed()))").split()
 
 
-def be_offline(artist: Any) -> None:
+def be_offline(artist: Artist) -> None:
     """What an engine needs is said, with a button; nothing is fetched while Blender may not use the internet."""
     artist.keep("14 needs setting up")
     artist.press(NEEDED, "'allow it in Preferences' in work().error")
@@ -90,7 +91,7 @@ def be_offline(artist: Any) -> None:
     artist.keep("15 offline")
 
 
-def accept_terms(artist: Any) -> None:
+def accept_terms(artist: Artist) -> None:
     """Weights are asked for only when their terms are accepted."""
     window = artist.window
     folder = window.shared / DATA_FOLDER / environment.ENVIRONMENT
@@ -117,7 +118,7 @@ def accept_terms(artist: Any) -> None:
     shutil.rmtree(folder)
 
 
-def stop_and_keep(artist: Any) -> None:
+def stop_and_keep(artist: Artist) -> None:
     """A result that is only being improved shows how far it is, and stopping keeps it."""
     window = artist.window
     shot, stand_in = window.shared / "shot", window.shared / "stand_in" / "threer_blender" / "worker"

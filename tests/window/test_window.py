@@ -14,6 +14,7 @@ from tests.sample_photos import SAMPLE
 from threer_blender.model.arrays import Array
 
 from . import window as real
+from .artist import Artist
 
 # Where things stand on the panel, in widgets below the sidebar's top.
 CHOOSE, RECONSTRUCT, CANCEL, LOOK_THROUGH, MATCH_COLORS = 2.2, 6.35, 10.25, 13.55, 14.65
@@ -25,7 +26,7 @@ with bpy.context.temp_override(window=bpy.context.window_manager.windows[-1]):
 """
 
 
-def test_an_artists_first_minutes(artist: Any) -> None:
+def test_an_artists_first_minutes(artist: Artist) -> None:
     window = artist.window
     window.ask("bpy.data.objects.remove(bpy.data.objects['Cube'])")
     artist.open_tab()
@@ -65,7 +66,7 @@ def test_an_artists_first_minutes(artist: Any) -> None:
     quit_while_working(artist)
 
 
-def choose_all_photos(artist: Any) -> None:
+def choose_all_photos(artist: Artist) -> None:
     """In the file browser: goes to the folder, selects everything and confirms."""
     window = artist.window
     window.ask(f"{BROWSER}[0].spaces.active.params.directory = b'{real.SHARED}/photos'")
@@ -78,7 +79,7 @@ def choose_all_photos(artist: Any) -> None:
     artist.until(f"not {BROWSER} and len(bpy.context.scene.threer.photos) == 5", 20)
 
 
-def look_at_the_result(artist: Any) -> None:
+def look_at_the_result(artist: Artist) -> None:
     """Orbits, looks through a camera, and compares what the cloud shows there with the photo."""
     window = artist.window
     artist.press(MATCH_COLORS, "viewport()[1].spaces.active.shading.type == 'MATERIAL'")
@@ -137,14 +138,14 @@ def line_up(cloud: Any, plate: Any) -> None:
     assert shifts[0, 0] < 40
 
 
-def look_at_the_preferences(artist: Any) -> None:
+def look_at_the_preferences(artist: Artist) -> None:
     window = artist.window
     window.ask("bpy.ops.screen.userpref_show(section='ADDONS'); bpy.ops.preferences.addon_show(module=ADDON)")
     artist.keep("9 preferences")
     window.ask(CLOSE_LAST_WINDOW)
 
 
-def undo_and_redo(artist: Any) -> None:
+def undo_and_redo(artist: Artist) -> None:
     """The import is one step of Blender's undo."""
     window = artist.window
     window.hover(600, 700)
@@ -157,7 +158,7 @@ def undo_and_redo(artist: Any) -> None:
     artist.until("summary() and summary().registered == 5", 60)
 
 
-def quit_while_working(artist: Any) -> None:
+def quit_while_working(artist: Artist) -> None:
     """No process outlives Blender's window."""
     window = artist.window
     artist.press(RECONSTRUCT, "work().queue.tasks")

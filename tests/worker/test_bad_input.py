@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +180,10 @@ def test_text_named_mp4(place: Place, tmp_path: Path) -> None:
 # ------------------------------------------------------------------ what happens meanwhile
 
 
+def in_stage(stage: str, progress: Progress) -> bool:
+    return progress.stage == stage
+
+
 def until(job: Job, reached: Callable[[Progress], bool]) -> None:
     while True:
         assert job.ended is None, job.ended
@@ -228,7 +233,7 @@ def test_cancel_within_two_seconds_at_every_stage(place: Place, small_photos: li
     assert len(stages) >= 5
     for stage in stages[:-1]:  # the last is writing: over in an instant, whole or absent as test_bundle shows
         job = headless.start(small_photos, place.output, options=FAST)
-        until(job, lambda progress, stage=stage: progress.stage == stage)  # type: ignore[misc]
+        until(job, partial(in_stage, stage))
         started = time.monotonic()
         job.cancel()
         ended = finish(job)

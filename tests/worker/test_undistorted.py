@@ -17,6 +17,7 @@ from threer_blender.model.errors import UserError
 from threer_blender.model.lens import Distortion
 from threer_blender.model.reconstruction import Camera, Photo, Shot
 from threer_blender.pictures import plate_files
+from threer_blender.runtime.report import Report
 from threer_blender.worker import undistorted
 
 WIDTH, HEIGHT = 200, 120
@@ -24,13 +25,14 @@ LENS = Distortion("DIVISION", (-0.15,))
 PATTERN = "plate.####.exr"
 
 
-class Silent:
-    """Stands for the report: hears stages and fractions."""
+class Silent(Report):
+    """Tells nobody, and knows what was said last."""
 
-    def plan(self, stages: list[Stage]) -> None:
-        self.stages = stages
+    def __init__(self) -> None:
+        super().__init__(lambda _message: None)
 
-    def __call__(self, stage: Stage, done: int, total: int) -> None:
+    def __call__(self, stage: Stage, done: float, total: float) -> None:
+        super().__call__(stage, done, total)
         self.last = stage, done, total
 
 
@@ -61,7 +63,7 @@ def filmed(tmp_path: Path) -> Path:
 
 def test_every_frame_is_what_an_ideal_camera_sees(filmed: Path, tmp_path: Path) -> None:
     report = Silent()
-    finished = undistorted.run(Undistort(str(filmed), str(tmp_path / "out")), report)  # type: ignore[arg-type]
+    finished = undistorted.run(Undistort(str(filmed), str(tmp_path / "out")), report)
     assert "2 frames" in finished.text
     assert report.last[1:] == (2, 2)
     names = sorted(path.name for path in (tmp_path / "out").glob("*.exr"))
@@ -84,5 +86,5 @@ def test_every_frame_is_what_an_ideal_camera_sees(filmed: Path, tmp_path: Path) 
 def test_a_plate_that_is_gone_leaves_nothing_behind(filmed: Path, tmp_path: Path) -> None:
     (tmp_path / "plate" / "plate.1003.exr").unlink()
     with pytest.raises(UserError, match="1003"):
-        undistorted.run(Undistort(str(filmed), str(tmp_path / "out")), Silent())  # type: ignore[arg-type]
+        undistorted.run(Undistort(str(filmed), str(tmp_path / "out")), Silent())
     assert not (tmp_path / "out").exists()

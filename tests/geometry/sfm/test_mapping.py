@@ -248,8 +248,14 @@ def test_passes_have_stages_of_their_own(unregistered: tuple[int, ...], monkeypa
                 report(stage, step, 2)
                 clock += seconds[stage.id] / 2
 
-    def match(_folder: Path, _before: object, _left: object, report: ReportStage) -> None:
+    nothing = Matched(
+        Path("nowhere.db"), photos, np.full((10, 2), 9), [np.zeros((0, 3))] * 10,
+        np.zeros((0, 2), int), np.zeros(0, int), np.zeros(0, int),
+    )  # fmt: skip
+
+    def match(_folder: Path, _before: object, _left: object, report: ReportStage) -> Matched:
         take((FEATURES, MATCHES), report)
+        return nothing
 
     def solved(_matched: object, report: ReportStage) -> MappingSolution:
         take((MAPPING,), report)
@@ -257,8 +263,8 @@ def test_passes_have_stages_of_their_own(unregistered: tuple[int, ...], monkeypa
         placed = [Camera(photo.name, 9, 9, 9, 9, 4.5, 4.5, np.eye(4)) for photo in photos[len(lost) :]]
         return MappingSolution(placed, np.empty((0, 3)), np.empty((0, 3)), [], lost, [], 0.0, "", [])
 
-    ways = ((), (0.1, ", finer"), (0.0, ", learned"))
-    passes = [colmap.MatchingPass(match, TINY, (1.0, 1.0), *way) for way in ways]  # type: ignore[arg-type]
+    ways = ((0.0, ""), (0.1, ", finer"), (0.0, ", learned"))
+    passes = [colmap.MatchingPass(match, TINY, (1.0, 1.0), tolerated, again) for tolerated, again in ways]
     seconds = {stage.id: stage.weight for stage in passes[0].plan(len(photos))}
     whole = sum(seconds.values())
     monkeypatch.setattr(colmap, "matching_passes", lambda *_: passes)

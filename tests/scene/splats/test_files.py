@@ -178,21 +178,22 @@ def splats_of(root: bpy.types.Object) -> Any:
     return next(child for child in root.children if child[identity.ROLE] == identity.SPLATS)
 
 
-def test_a_reconstructions_splats_stand_under_its_root(with_splats: Any, tmp_path: Path) -> None:
+def test_a_reconstructions_splats_stand_under_its_root(with_splats: Reconstruction, tmp_path: Path) -> None:
     bundle.write(with_splats, tmp_path / "b")
     again = bundle.read(tmp_path / "b")
     root = build.build(again, tmp_path / "b")
     shown = splats_of(root)
     found = splats.read(shown.data)
+    assert with_splats.gaussians is not None
     same(found, with_splats.gaussians, 0)
-    assert (found.confidence == with_splats.gaussians.confidence).all()
-    assert (found.photo == with_splats.gaussians.photo).all()
+    for name in ("confidence", "photo"):
+        assert np.array_equal(getattr(found, name), getattr(with_splats.gaussians, name))
     assert np.array(shown.matrix_world) == pytest.approx(np.array(root.matrix_world), abs=1e-6)
     cloud = next(child for child in root.children if child[identity.ROLE] == identity.CLOUD)
     assert cloud.hide_render
 
 
-def test_a_second_solve_updates_them_and_keeps_what_the_artist_set(with_splats: Any, tmp_path: Path) -> None:
+def test_a_second_solve_updates_them_and_keeps_what_the_artist_set(with_splats: Reconstruction, tmp_path: Path) -> None:
     root = build.build(with_splats, tmp_path)
     shown = splats_of(root)
     shown.name = "my splats"
@@ -214,7 +215,7 @@ def test_a_second_solve_updates_them_and_keeps_what_the_artist_set(with_splats: 
     assert not [child for child in root.children if child[identity.ROLE] == identity.SPLATS]
 
 
-def test_a_bundle_of_plain_gaussians(with_splats: Any, tmp_path: Path) -> None:
+def test_a_bundle_of_plain_gaussians(with_splats: Reconstruction, tmp_path: Path) -> None:
     """Confidence and photo may be unknown; a photo that is not there is damage."""
     plain = replace(with_splats, gaussians=random_gaussians(20))
     bundle.write(plain, tmp_path / "b")
@@ -222,6 +223,7 @@ def test_a_bundle_of_plain_gaussians(with_splats: Any, tmp_path: Path) -> None:
     assert found is not None
     assert found.confidence is None
     assert found.photo is None
+    assert plain.gaussians is not None
     wrong = replace(plain.gaussians, photo=np.full(20, 99, np.int32))
     bundle.write(replace(plain, gaussians=wrong), tmp_path / "c")
     with pytest.raises(UserError, match="a point has no photo"):

@@ -10,6 +10,7 @@ from mathutils import Euler
 
 from tests.splats import random_gaussians, same
 from threer_blender.model.errors import UserError
+from threer_blender.model.reconstruction import Gaussians
 from threer_blender.scene.splats import native, splats
 
 
@@ -30,7 +31,7 @@ def blender_5_3(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 new_geometry = splats.new_geometry
 
 
-def converted(name: str, gaussians: Any, as_mesh: Any) -> Any:
+def converted(name: str, gaussians: Gaussians, as_mesh: Any) -> Any:
     geometry = new_geometry(name, gaussians, True)
     if as_mesh:
         return geometry
@@ -45,7 +46,7 @@ def converted(name: str, gaussians: Any, as_mesh: Any) -> Any:
     return points
 
 
-def place(gaussians: Any, as_mesh: Any) -> Any:
+def place(gaussians: Gaussians, as_mesh: Any) -> Any:
     shown = splats.new_object("splats", splats.new_geometry("splats", gaussians, as_mesh))
     bpy.context.scene.collection.objects.link(shown)
     return shown

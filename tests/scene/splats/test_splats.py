@@ -16,7 +16,7 @@ from tests.blender.evaluated import evaluated
 from tests.blender.world import looking_at
 from tests.reference_rasteriser import psnr, render
 from tests.splats import colors, random_gaussians, same
-from threer_blender.model.reconstruction import Camera
+from threer_blender.model.reconstruction import Camera, Gaussians
 from threer_blender.scene import axes, cameras, points
 from threer_blender.scene.splats import look, nodes, splats
 
@@ -25,7 +25,7 @@ EYE = looking_at((2.2, -1.1, -2.0), (0.0, 0.0, 0.0))
 CAMERA = Camera("view", 120, 80, 112.0, 112.0, 60.0, 40.0, EYE)
 
 
-def place(gaussians: Any) -> Any:
+def place(gaussians: Gaussians) -> Any:
     """The splats as an object in the scene."""
     geometry = splats.new_geometry("splats", gaussians, as_mesh=not points.has_point_clouds())
     shown = splats.new_object("splats", geometry)
