@@ -118,10 +118,10 @@ def test_arrays_are_standard_safetensors(tmp_path: Path) -> None:
 def test_plates_move_in_and_earlier_result_is_replaced(tmp_path: Path) -> None:
     folder = tmp_path / "result"
     bundle.write(example(tmp_path), folder)
-    plates = tmp_path / "work" / "p"
+    plates = tmp_path / "work" / "plates"
     plates.mkdir(parents=True)
     (plates / "0.jpg").write_bytes(b"picture")
-    bundle.write(example(tmp_path), folder, plates)
+    bundle.write(example(tmp_path), folder, plates.parent)
     assert (folder / "plates" / "0.jpg").read_bytes() == b"picture"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["result", "work"]
 

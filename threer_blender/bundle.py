@@ -2,7 +2,7 @@
 
 A bundle is written beside its final name and renamed, so a folder that exists is complete (`files/bundle_folder.py`).
 `scene.json` holds all that is small (version, engine, options, photos with hashes, cameras, timings);
-`arrays.safetensors` all that is large. `plates/` holds undistorted pictures, if any.
+`arrays.safetensors` all that is large. `plates/` holds undistorted pictures, `masks/` what moves in shots, if any.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .files import array_file, checked, removal, sequence_files
 from .files.bounded import Damaged
 from .files.bundle_folder import (
     ARRAYS,
+    MASKS,
     PLATES,
     SCENE,
     Manifest,
@@ -75,11 +76,11 @@ Block = TypeVar("Block")
 def write(
     reconstruction: Reconstruction,
     folder: str | Path,
-    plates: Path | None = None,
+    pictures: Path | None = None,
     run: str = "",
     staging: Staging | None = None,
 ) -> Path:
-    """Writes the bundle `folder` and moves the pictures in the folder `plates` into it. Returns where it is.
+    """Writes the bundle `folder` and moves the folders PLATES and MASKS of `pictures` into it. Returns where it is.
 
     `run` names the run that wrote it, for its manifest. An earlier bundle of that name is replaced, and only when the
     new one is complete; with `staging`, whose maker will put it in place, the new one stays there. Raises UserError
@@ -92,7 +93,7 @@ def write(
         if staging is None:
             made.make()
         made.new.mkdir()
-        _fill(made.new, reconstruction, folder, plates, made.run)
+        _fill(made.new, reconstruction, folder, pictures, made.run)
         return made.new if staging else made.put_in_place()
     except OSError as error:
         raise output_error(folder, error) from error
@@ -101,13 +102,14 @@ def write(
             made.discard()
 
 
-def _fill(new: Path, reconstruction: Reconstruction, folder: Path, plates: Path | None, run: str) -> None:
+def _fill(new: Path, reconstruction: Reconstruction, folder: Path, pictures: Path | None, run: str) -> None:
     """Writes everything into the empty folder `new`; `folder` is where it will stand."""
     checksum = array_file.write(_arrays(reconstruction), new / ARRAYS)
     scene = json.dumps(_scene(reconstruction, folder, checksum), indent=1, ensure_ascii=False, allow_nan=False)
     (new / SCENE).write_text(scene, "utf-8")
-    if plates is not None and plates.is_dir():
-        removal.relocate(plates, new / PLATES)
+    for name in (PLATES, MASKS):
+        if pictures is not None and (pictures / name).is_dir():
+            removal.relocate(pictures / name, new / name)
     registered = len(reconstruction.cameras)
     write_manifest(
         new,

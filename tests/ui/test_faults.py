@@ -333,7 +333,7 @@ def test_a_project_moved_to_another_folder(tmp_path: Path) -> None:
     shutil.copy(photos[0].path, tmp_path / "plates")
     first, *others = CAMERAS
     cameras = [replace(first, plate=f"plates/{first.photo}"), *others]
-    bundle.write(reconstruct(photos, cameras, step=8), project / "photos" / "bundle", tmp_path / "plates")
+    bundle.write(reconstruct(photos, cameras, step=8), project / "photos" / "bundle", tmp_path)
     (project / "photos" / "go").touch()
     choose(project / "photos")
     bpy.ops.threer.reconstruct()

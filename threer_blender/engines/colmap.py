@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..model.arrays import Array
+from ..model.arrays import Array, BoolArray
 from ..model.engine import Cost, Engine, Option, Report, ReportStage, Stage
 from ..model.errors import UserError
 from ..model.reconstruction import Camera, Photo, PointCloud, PointMap, Reconstruction
-from .options import LENS, MATCHING
+from .options import LENS, MATCHING, SHOT
 
 if TYPE_CHECKING:
     from ..geometry.features import database
     from ..geometry.sfm import mapping
     from ..geometry.stereo import views
+    from ..pictures.masks import Masks
 
 ENGINE = Engine(
     id="colmap",
@@ -60,6 +61,7 @@ ENGINE = Engine(
             maximum=2000.0,
         ),
         MATCHING,
+        *SHOT,
     ),
     needs_parallax=True,
     # Measured on 10 to 49 photos (docs/benchmarks.md, "Growth"); high quality on 10.
@@ -205,16 +207,20 @@ def solve_cameras(
 def matching_passes(photos: Sequence[Photo], options: Mapping[str, Any]) -> Sequence[MatchingPass]:
     """The ways to match the photos, in the order in which they are tried."""
     from ..geometry.features import features
+    from ..pictures import masks
 
     quality = options["quality"]
+    masked = masks.of(options, (photo.frame for photo in photos if photo.frame is not None))
     finding, _ = SECONDS[quality]
     seconds = finding, PAIR * finding
     coarse = replace(features.QUALITIES[quality], shared_intrinsics=options["intrinsics"] == "shared")
-    passes = [MatchingPass(partial(_sift, photos, coarse), coarse, seconds)]
+    passes = [MatchingPass(partial(_sift, photos, masked, coarse), coarse, seconds)]
     finer = features.finer(coarse, photos)
     if finer is not None:
         longer = FINER * seconds[0], FINER * seconds[1]
-        passes.append(MatchingPass(partial(_sift, photos, finer), finer, longer, UNREGISTERED, " again, more finely"))
+        passes.append(
+            MatchingPass(partial(_sift, photos, masked, finer), finer, longer, UNREGISTERED, " again, more finely")
+        )
     if options["matching"] == "learned":
         from ..geometry.features import learned_features
 
@@ -225,6 +231,7 @@ def matching_passes(photos: Sequence[Photo], options: Mapping[str, Any]) -> Sequ
 
 def _sift(
     photos: Sequence[Photo],
+    masked: Masks | None,
     settings: database.FeatureSettings,
     folder: Path,
     _before: database.Matched | None,
@@ -234,7 +241,10 @@ def _sift(
     from ..geometry.features import features
     from ..pictures.photos import pixels
 
-    return features.extract_and_match(photos, pixels, folder, settings, report)
+    def left_out(photo: Photo, size: tuple[int, int]) -> BoolArray | None:
+        return None if masked is None else masked.left_out(photo, photo.frame, size)
+
+    return features.extract_and_match(photos, pixels, folder, settings, report, left_out)
 
 
 def _joined(

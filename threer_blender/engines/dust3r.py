@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..model.engine import Cost, Engine, Report, Weights
 from ..model.reconstruction import Photo, Reconstruction
-from .options import ADD_TO, PAIRS, REFINE
+from .options import ADD_TO, PAIRS, REFINE, SHOT
 
 if TYPE_CHECKING:
     from ..geometry.pairs.pairs import PairPrediction
@@ -29,7 +29,7 @@ ENGINE = Engine(
     commercial=False,
     produces=frozenset({"cameras", "pointmaps", "cloud"}),
     requires=("torch", "numba", "pycolmap", "PIL", "pillow_heif"),
-    options=(PAIRS, REFINE, ADD_TO),
+    options=(PAIRS, REFINE, ADD_TO, *SHOT),
     weights=(
         Weights(
             name="DUSt3R_ViTLarge_BaseDecoder_512_dpt.safetensors",

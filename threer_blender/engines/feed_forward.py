@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..model.engine import Cost, Engine, Reconstruct, Report, Weights
 from ..model.reconstruction import Photo, Reconstruction
-from .options import REFINE
+from .options import REFINE, SHOT
 
 if TYPE_CHECKING:
     from ..pipelines.feed_forward import Load
@@ -29,7 +29,7 @@ def declared(
         commercial=commercial,
         produces=frozenset({"cameras", "pointmaps", "cloud"}),
         requires=("torch", "numba", "pycolmap", "PIL", "pillow_heif"),
-        options=(REFINE,),
+        options=(REFINE, *SHOT),
         weights=weights,
         costs={"": cost.in_parts(MOST, FEWEST)},
         starts_splats=True,

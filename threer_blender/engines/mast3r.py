@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..model.engine import Cost, Engine, Report, Weights
 from ..model.reconstruction import Photo, Reconstruction
-from .options import ADD_TO, LENS, PAIRS, REFINE
+from .options import ADD_TO, LENS, PAIRS, REFINE, SHOT
 
 if TYPE_CHECKING:
     from ..geometry.pairs.pairs import Matches, PairPrediction
@@ -36,6 +36,7 @@ ENGINE = Engine(
         PAIRS,
         REFINE,
         ADD_TO,
+        *SHOT,
     ),
     weights=(
         Weights(

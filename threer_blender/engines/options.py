@@ -64,3 +64,39 @@ ADD_TO = Option(
     "The folder of an earlier result of this engine: its cameras stay, and only new photos are compared with others.",
     folder=True,
 )
+
+
+# What a shot's camera is tracked with, beside its plate: `worker/shots.py` reads it.
+SHOT = (
+    Option(
+        "masks",
+        "",
+        "Masks",
+        "Pictures that say what not to use: one for all frames, a sequence numbered as the plate, or a folder of them; "
+        "pictures with transparency leave out what is transparent.",
+        folder=True,
+    ),
+    Option(
+        "masked",
+        "white",
+        "Left out",
+        "Which side of the masks is left out.",
+        choices={"white": "White", "black": "Black"},
+    ),
+    Option(
+        "mask_margin",
+        4,
+        "Mask margin",
+        "By how many pixels of the plate masks grow, so that the soft edges of what moves are left out, too.",
+        minimum=0,
+        maximum=500,
+    ),
+    Option(
+        "read_out",
+        0.0,
+        "Read-out (ms)",
+        "Milliseconds that the sensor takes to read a frame from the first row to the last; 0 means all at once.",
+        minimum=0.0,
+        maximum=200.0,
+    ),
+)

@@ -26,6 +26,7 @@ from .lock import Held, Lock
 from .removal import Entry
 
 SCENE, ARRAYS, PLATES, MANIFEST = "scene.json", "arrays.safetensors", "plates", "manifest.json"
+MASKS = "masks"
 FORMAT = "threer_blender bundle, list of files"
 PARTIAL, GONE = ".partial", ".gone"
 PREFIX_LETTERS = 40  # letters of the folder's name that stand in the name of the folder it is built in

@@ -157,19 +157,21 @@ def _reconstruct(request: Request, report: Report) -> Done:
     if not chosen.accepted:
         first = chosen.unregistered[0]
         raise UserError(f"None of the chosen files can be worked with; {first.photo}: {first.reason} {first.advice}")
-    reconstruction, options = _solved(engine, chosen.accepted, options, report)
-    folder = Path(tempfile.mkdtemp()) / bundle_folder.PLATES
+    pictures = Path(tempfile.mkdtemp())
+    reconstruction, options = _solved(engine, chosen.accepted, options, pictures / bundle_folder.MASKS, report)
     staging = Staging(output, request.run) if request.held else None
     reconstruction = replace(
         reconstruction,
         options=options,
         unregistered=[*chosen.unregistered, *reconstruction.unregistered],
-        cameras=plates.write_all(reconstruction, folder, partial(report, UNDISTORTING)),
-        shots=shot_plates.write_all(reconstruction.shots, folder, report.warn, partial(report, PLATES)),
+        cameras=plates.write_all(reconstruction, pictures / bundle_folder.PLATES, partial(report, UNDISTORTING)),
+        shots=shot_plates.write_all(
+            reconstruction.shots, pictures / bundle_folder.PLATES, report.warn, partial(report, PLATES)
+        ),
     )
     report(SAVING, 0, 1)
     return Done(
-        bundle=str(bundle.write(reconstruction, output, folder, request.run, staging)),
+        bundle=str(bundle.write(reconstruction, output, pictures, request.run, staging)),
         registered=len(reconstruction.cameras),
         chosen=len(reconstruction.cameras) + len(reconstruction.unregistered),
         points=0 if reconstruction.cloud is None else len(reconstruction.cloud),
@@ -177,27 +179,38 @@ def _reconstruct(request: Request, report: Report) -> Done:
 
 
 def _solved(
-    engine: Engine, photos: Sequence[Photo], options: dict[str, Any], report: Report
+    engine: Engine, photos: Sequence[Photo], options: dict[str, Any], moving: Path, report: Report
 ) -> tuple[Reconstruction, dict[str, Any]]:
-    """What the engine makes of the photos, with the shots that are among them, and the options it was made with."""
-    if all(photo.frame is None for photo in photos):
-        return within_memory(engine, photos, options, report)
-    if environment.absent(("numba", "pycolmap")):
-        report.warn("The camera was not tracked between the solved frames: that needs the packages numba and pycolmap.")
-        return within_memory(engine, photos, options, report)
+    """What the engine makes of the photos, with the shots that are among them, and the options it was made with.
+
+    Masks of what moves in the shots go into the folder `moving`.
+    """
+    from ..pictures import masks
+    from . import masking
+
+    masked = masks.of(options, masking.frames(photos))
+    if all(photo.frame is None for photo in photos) or environment.absent(("numba", "pycolmap")):
+        if any(photo.frame is not None for photo in photos):
+            report.warn(
+                "The camera was tracked in the solved frames alone: more needs the packages numba and pycolmap."
+            )
+        reconstruction, options = within_memory(engine, photos, options, report)
+        return masking.applied(reconstruction, masked), options
     from . import shots
 
-    videos = shots.track(photos, options, lambda done, total: report(TRACKING, done, total))
+    videos = shots.track(photos, masked, options, lambda done, total: report(TRACKING, done, total))
     adjusting = partial(report, ADJUSTING)
-    turning = shots.without_translation(engine, photos, videos, adjusting)
-    if turning is not None:
-        return turning, options
-    try:
-        reconstruction, options = within_memory(engine, photos, options, report)
-    except UserError as error:
-        return shots.instead_of(engine, photos, videos, error, adjusting), options
-    solved = shots.solve(reconstruction, videos, options, report.warn, adjusting)
-    return replace(reconstruction, shots=solved), options
+    result = shots.without_translation(engine, photos, videos, options, adjusting)
+    if result is None:
+        try:
+            result, options = within_memory(engine, photos, options, report)
+        except UserError as error:
+            result = shots.instead_of(engine, photos, videos, options, error, adjusting)
+        else:
+            result = masking.applied(result, masked)
+            result = replace(result, shots=shots.solve(result, videos, options, report.warn, adjusting))
+    notes = shots.write_moving(videos, result.shots, moving, adjusting)
+    return replace(result, notes=[*result.notes, *notes]), options
 
 
 def within_memory(

@@ -10,26 +10,33 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from ..files import bundle_folder
 from ..files.sequence_files import missing
-from ..geometry.shots import solver, tracking
+from ..geometry.shots import moving_objects, solver, tracking
 from ..geometry.shots.kinds import Kind
 from ..geometry.shots.solver import ShotSolution
 from ..geometry.shots.tracking import ShotTracks
+from ..lenses import export
 from ..model.arrays import Array, FloatArray
 from ..model.engine import Engine
 from ..model.errors import UserError
 from ..model.reconstruction import Camera, Photo, PointCloud, Reconstruction, Shot
 from ..pictures import video
+from ..pictures.masks import Masks
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
 FULL_FRAME = 36.0  # mm: the width for which focal lengths are named
 TURNING_ERROR = (
     1.5e-3  # of the longer side, the median: what a camera that only turns may leave where nothing else works
 )
+
+SHOT_SHARE = 0.05  # of the frames in which something must move
 
 Progress = Callable[[int, int], None]
 
@@ -46,8 +53,10 @@ class TrackedVideo:
     fault: str
 
 
-def track(photos: Sequence[Photo], options: Mapping[str, Any], report: Progress) -> dict[str, TrackedVideo]:
-    """The videos among the photos, by path. Raises what `report` raises."""
+def track(
+    photos: Sequence[Photo], masked: Masks | None, options: Mapping[str, Any], report: Progress
+) -> dict[str, TrackedVideo]:
+    """The videos among the photos, by path. Raises UserError where a mask cannot be used, and what `report` raises."""
     by_path: dict[str, list[Photo]] = defaultdict(list)
     for photo in photos:
         if photo.frame is not None:
@@ -56,7 +65,7 @@ def track(photos: Sequence[Photo], options: Mapping[str, Any], report: Progress)
     videos, done = {}, 0
     for path, chosen in by_path.items():
         size = chosen[0].width, chosen[0].height
-        tracks = tracking.track(_frames(path, partial(_add, report, done, total)), size)
+        tracks = tracking.track(_frames(chosen[0], masked, partial(_add, report, done, total)), size)
         done += len(video.film(path))
         focal = chosen[0].focal or float(options.get("focal", 0.0)) / FULL_FRAME * max(size) or None
         kind, fault = None, ""
@@ -72,20 +81,26 @@ def _add(report: Progress, before: int, total: int, count: int) -> None:
     report(before + count, total)
 
 
-def _frames(path: str, progress: Callable[[int], None]) -> Iterator[tracking.Frame]:
-    """The frames that can be decoded."""
-    for done, number in enumerate(video.film(path).numbers):
+def _frames(photo: Photo, masked: Masks | None, progress: Callable[[int], None]) -> Iterator[tracking.Frame]:
+    """The frames of a photo's video that can be decoded."""
+    for done, number in enumerate(video.film(photo.path).numbers):
         progress(done)
         try:
-            picture = video.pixels(path, number, tracking.LONG_SIDE)
+            picture = video.pixels(photo.path, number, tracking.LONG_SIDE)
         except (OSError, ValueError):
             continue
-        yield tracking.Frame(number, np.asarray(picture @ GREY, np.float32))
+        height, width = picture.shape[:2]
+        out = None if masked is None else masked.left_out(photo, number, (width, height))
+        yield tracking.Frame(number, np.asarray(picture @ GREY, np.float32), None if out is None else ~out)
 
 
 # ----------------------------------------------------------------------------------------------- without an engine
 def without_translation(
-    engine: Engine, photos: Sequence[Photo], videos: Mapping[str, TrackedVideo], report: Progress
+    engine: Engine,
+    photos: Sequence[Photo],
+    videos: Mapping[str, TrackedVideo],
+    options: Mapping[str, Any],
+    report: Progress,
 ) -> Reconstruction | None:
     """The reconstruction of a single video whose camera only turns, where the engine needs a change of viewpoint.
 
@@ -98,11 +113,16 @@ def without_translation(
         raise UserError(only.fault)
     if only.kind is None or only.kind.translates:
         return None
-    return _turning(engine, only, report)
+    return _turning(engine, only, options, report)
 
 
 def instead_of(
-    engine: Engine, photos: Sequence[Photo], videos: Mapping[str, TrackedVideo], error: UserError, report: Progress
+    engine: Engine,
+    photos: Sequence[Photo],
+    videos: Mapping[str, TrackedVideo],
+    options: Mapping[str, Any],
+    error: UserError,
+    report: Progress,
 ) -> Reconstruction:
     """The reconstruction of a single video in which the engine found too little change of viewpoint, if a camera that
     only turns explains it well. Raises `error`, the engine's, otherwise."""
@@ -113,12 +133,13 @@ def instead_of(
     if remaining > TURNING_ERROR * max(only.tracks.size):
         raise error
     reason = f"Its move is too small to tell depth; a camera that only turns leaves a median of {remaining:.2f} px."
-    return _turning(engine, replace(only, kind=replace(only.kind, reason=reason)), report)
+    return _turning(engine, replace(only, kind=replace(only.kind, reason=reason)), options, report)
 
 
-def _turning(engine: Engine, tracked: TrackedVideo, report: Progress) -> Reconstruction:
+def _turning(engine: Engine, tracked: TrackedVideo, options: Mapping[str, Any], report: Progress) -> Reconstruction:
     assert tracked.kind is not None
-    solution = solver.solve_turning(tracked.tracks, tracked.kind, tracked.focal, partial(report, 0, 1))
+    read_out = _read_out(tracked, options)
+    solution = solver.solve_turning(tracked.tracks, tracked.kind, tracked.focal, read_out, partial(report, 0, 1))
     photos = tracked.photos
     shot = _shot(tracked, solution)
     return Reconstruction(
@@ -160,6 +181,40 @@ def _colors(path: str, frames: Array, pixels: FloatArray) -> Array:
         column, row = np.clip(pixels[mine].astype(int), 0, np.array(picture.shape[1::-1]) - 1).T
         colors[mine] = picture[row, column]
     return colors
+
+
+# ----------------------------------------------------------------------------------------------- what moves
+def write_moving(
+    videos: Mapping[str, TrackedVideo], shots: Sequence[Shot], folder: Path, report: Progress
+) -> list[str]:
+    """Writes a mask of each frame of the shots in which something moves into `folder`, white where it does.
+
+    Returns a sentence about each of these shots. Raises UserError where the disk refuses, and what `report` raises.
+    """
+    sentences = []
+    for index, shot in enumerate(shots):
+        tracked, stem = videos[shot.path].tracks, export.stem(index, shot.video)
+        tracks, cameras = tracked.tracks, [shot.cameras.get(int(number)) for number in tracked.numbers]
+        moves = moving_objects.unexplained(tracks, cameras)[tracks.point]
+        areas = []
+        for frame in range(len(cameras)):
+            report(index, len(shots))
+            here = tracks.camera == frame
+            areas.append(moving_objects.area(tracks.pixels[here], moves[here], tracked.size))
+        if np.mean([area.any() for area in areas]) < SHOT_SHARE:
+            continue
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for number, area in zip(tracked.numbers, areas, strict=True):
+                picture = Image.fromarray(area).resize(tracked.size, Image.Resampling.NEAREST)
+                picture.save(folder / f"{stem}.{number:04d}.png")
+        except OSError as error:
+            raise bundle_folder.output_error(folder, error) from error
+        sentences.append(
+            f"{shot.video}: something moves of its own, in {np.mean(areas):.0%} of the picture; the masks "
+            f"{bundle_folder.MASKS}/{stem}.####.png in the result's folder show what."
+        )
+    return sentences
 
 
 # ----------------------------------------------------------------------------------------------- after an engine
@@ -204,9 +259,17 @@ def _solution(
     kind = tracked.kind
     if kind is None:
         return None
+    read_out = _read_out(tracked, options)
     if kind.translates:
-        return solver.solve_moving(tracked.tracks, keys, kind.reason, options.get("intrinsics") == "known", check)
-    return solver.turned_into(solver.solve_turning(tracked.tracks, kind, tracked.focal, check), keys)
+        lens_known = "known" in (options.get("lens"), options.get("refine"))
+        return solver.solve_moving(tracked.tracks, keys, kind.reason, lens_known, read_out, check)
+    return solver.turned_into(solver.solve_turning(tracked.tracks, kind, tracked.focal, read_out, check), keys)
+
+
+def _read_out(tracked: TrackedVideo, options: Mapping[str, Any]) -> float:
+    """How long the sensor takes to read a frame, as a share of a frame's time."""
+    rate = video.film(tracked.photos[0].path).frame_rate or video.USUAL_RATE
+    return float(options.get("read_out", 0.0)) / 1000 * float(rate)
 
 
 def _parts(solution: ShotSolution, number: int) -> bool:

@@ -1,12 +1,16 @@
 """SIFT features of rendered photos: found, matched, verified, and the same each time."""
 
+from pathlib import Path
+
 import numpy as np
+import pycolmap
 import pytest
 
 from tests.sample_photos import SAMPLE
 from threer_blender.files.photo_files import find
 from threer_blender.geometry.features import features
 from threer_blender.geometry.features.database import FeatureSettings, Matched
+from threer_blender.model.arrays import BoolArray
 from threer_blender.model.reconstruction import Photo
 from threer_blender.pictures import photos
 
@@ -32,6 +36,19 @@ def test_colours_are_those_of_the_keypoints(matched: Matched) -> None:
     picture[2, 5] = (1, 2, 3)
     np.testing.assert_array_equal(features.colors_at(picture, np.array([[5.5, 2.5], [9.0, 2.2]])), [[1, 2, 3]] * 2)
     assert all(len(colors) == count for colors, count in zip(matched.colors, matched.features, strict=True))
+
+
+def test_no_feature_lies_on_what_is_left_out(tmp_path: Path) -> None:
+    def left_half(_photo: Photo, size: tuple[int, int]) -> BoolArray:
+        return np.arange(size[0]) < size[0] // 2 + np.zeros((size[1], 1), int)
+
+    given = photos.read(find(SAMPLE[:2]), lambda *_: None).accepted
+    _, colors = features.extract(given, photos.pixels, tmp_path / "database.db", SMALL, lambda *_: None, left_half)
+    with pycolmap.Database.open(tmp_path / "database.db") as database:
+        keypoints = database.read_keypoints(1)
+    assert 20 < len(keypoints) == len(colors[0])
+    assert keypoints[:, 0].min() >= 160
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["database.db"]
 
 
 def test_no_copy_of_a_photo_stays_on_disk(matched: Matched) -> None:

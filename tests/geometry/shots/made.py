@@ -1,6 +1,8 @@
 """Tracks of a made world with exact truth: points in a box, seen for a while each by a camera that is known. [S]"""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,10 +43,12 @@ def shot(
     longest: int = 18,
     distortion: Distortion = NO_DISTORTION,
     walking: float = 0.0,
+    late: Callable[[int, float], Array] | None = None,
     seed: int = 0,
 ) -> Made:
     """The shot of a camera with these `poses` world_from_camera; a share `walking` of the points walks to the right.
 
+    `late(index, share)` is the pose of the row at that share of the height, from -0.5 to 0.5, with a rolling shutter.
     Each point is seen in at most `longest` frames that follow one another; `noise` is in pixels.
     """
     random = np.random.default_rng(seed)
@@ -58,7 +62,10 @@ def shot(
         number = int(numbers[index])
         camera = Camera("", WIDTH, HEIGHT, focal, focal, WIDTH / 2, HEIGHT / 2, pose, distortion)
         cameras[number] = camera
-        pixels = camera.project(world + np.outer(walks, [0.05 * index, 0, 0]))
+        there = world + np.outer(walks, [0.05 * index, 0, 0])
+        pixels = camera.project(there)
+        if late is not None:
+            pixels = by_rows(camera, there, partial(late, index))
         pixels = pixels + noise * random.standard_normal(pixels.shape)
         inside = np.all((pixels > 5) & (pixels < (WIDTH - 5, HEIGHT - 5)), axis=1)
         visible = np.flatnonzero(inside & (index >= begins) & (index < begins + longest))
@@ -68,6 +75,20 @@ def shot(
     tracks = Tracks(point[order], frame[order], pixels[order], np.full(len(point), np.nan))
     tracks = tracks.only(np.bincount(point)[tracks.point] >= 3)
     return Made(ShotTracks(numbers, tracks, (WIDTH, HEIGHT)), cameras)
+
+
+def by_rows(camera: Camera, points: Array, pose: Callable[[float], Array]) -> Array:
+    """(N, 2) pixels of points, each by the pose of the row on which it is shown."""
+    pixels = camera.project(points)
+    for _ in range(4):
+        rows = np.nan_to_num(pixels[:, 1] / HEIGHT - 0.5).clip(-1, 1)
+        pixels = np.array(
+            [
+                replace(camera, world_from_camera=pose(row)).project(point[None])[0]
+                for row, point in zip(rows, points, strict=True)
+            ]
+        )
+    return pixels
 
 
 def turning(frames: int = 24, angle: float = 0.35) -> Any:

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
-from ...model.arrays import Array
+from ...model.arrays import Array, BoolArray
 from ...model.engine import ReportStage, Stage
 from ...model.reconstruction import Photo
-from .database import SEED, FeatureSettings, Matched, Pixels, add_image, copy_name, interruptible, verified
+from .database import SEED, FeatureSettings, LeftOut, Matched, Pixels, add_image, copy_name, interruptible, verified
 from .pair_selection import choose_pairs, coarsest_descriptors
 
 FEATURES, MATCHES = Stage("features", "Finding features"), Stage("matches", "Matching photos")
@@ -30,6 +30,7 @@ SMALL_COPY = 800  # pixels of the longer side; the few features of a smaller cop
 SMALLEST_SIDE = 32  # pixels; SIFT finds nothing in less
 MEMORY = 2.5e9  # bytes that the pyramids of photos searched together may take
 PYRAMID_BYTES = {-1: 280, 0: 110}  # by first octave: what SIFT takes per pixel of a copy, measured
+MASKS = "masks"  # the folder of masks beside the copies
 TILE = 4  # photos; a tile of 4 × 4 pairs is matched at a time
 
 
@@ -47,11 +48,16 @@ def finer(settings: FeatureSettings, photos: Sequence[Photo]) -> FeatureSettings
 
 
 def extract_and_match(
-    photos: Sequence[Photo], pixels: Pixels, folder: Path, settings: FeatureSettings, report: ReportStage
+    photos: Sequence[Photo],
+    pixels: Pixels,
+    folder: Path,
+    settings: FeatureSettings,
+    report: ReportStage,
+    left_out: LeftOut = lambda _photo, _size: None,
 ) -> Matched:
     """Features, matches and two-view geometry of all photos, in `folder`/database.db. Raises what `report` raises."""
     path = folder / "database.db"
-    sizes, colors = extract(photos, pixels, path, settings, report)
+    sizes, colors = extract(photos, pixels, path, settings, report, left_out)
     pairs = choose_pairs(len(photos), settings, lambda: coarsest_descriptors(path, len(photos)))
     _match(path, pairs, report)
     with pycolmap.Database.open(path) as database:
@@ -66,7 +72,12 @@ def threads(settings: FeatureSettings) -> int:
 
 
 def extract(
-    photos: Sequence[Photo], pixels: Pixels, path: Path, settings: FeatureSettings, report: ReportStage
+    photos: Sequence[Photo],
+    pixels: Pixels,
+    path: Path,
+    settings: FeatureSettings,
+    report: ReportStage,
+    left_out: LeftOut = lambda _photo, _size: None,
 ) -> tuple[Array, list[Array]]:
     """Fills a new database's cameras, images, keypoints and descriptors; returns the copies' sizes and the keypoints'
     colours."""
@@ -88,7 +99,11 @@ def extract(
                 add_image(database, index, photos[index], (picture.shape[1], picture.shape[0]), cameras, settings)
         small = max(max(picture.shape) for picture in pictures) < SMALL_COPY
         options.sift.first_octave = -1 if small else settings.first_octave
-        _find_features(path, start, pictures, options, partial(report, FEATURES, start, len(photos)))
+        masks = [
+            left_out(photo, (picture.shape[1], picture.shape[0]))
+            for photo, picture in zip(chunk, pictures, strict=True)
+        ]
+        _find_features(path, start, pictures, masks, options, partial(report, FEATURES, start, len(photos)))
         with pycolmap.Database.open(path) as database:
             colors += [_keypoint_colors(database, index, picture) for index, picture in enumerate(pictures, start)]
         sizes += [(picture.shape[1], picture.shape[0]) for picture in pictures]
@@ -100,26 +115,48 @@ def _find_features(
     path: Path,
     start: int,
     pictures: Sequence[Array],
+    masks: Sequence[BoolArray | None],
     options: pycolmap.FeatureExtractionOptions,
     check: Callable[[], None],
 ) -> None:
     """Keypoints and descriptors of photos `start`, `start` + 1, …, whose copies stand on disk only meanwhile."""
     large = [i for i, picture in enumerate(pictures, start) if min(picture.shape[:2]) >= SMALLEST_SIDE]
+    reader = pycolmap.ImageReaderOptions()
     for index in large:
         grey = np.rint(pictures[index - start] @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
-        header = f"P5\n{grey.shape[1]} {grey.shape[0]}\n255\n".encode()
-        (path.parent / copy_name(index)).write_bytes(header + grey.tobytes())
+        _write_grey(path.parent / copy_name(index), grey)
+        mask = masks[index - start]
+        if mask is not None:
+            reader.mask_path = path.parent / MASKS
+            reader.mask_path.mkdir(exist_ok=True)
+            _write_grey(_mask(path.parent, index), np.where(mask, 0, 255).astype(np.uint8))
 
     def extract(token: pycolmap.CancellationToken) -> None:
         names = [copy_name(index) for index in large]
         pycolmap.extract_features(
-            path, path.parent, image_names=names, extraction_options=options, cancellation_token=token
+            path,
+            path.parent,
+            image_names=names,
+            reader_options=reader,
+            extraction_options=options,
+            cancellation_token=token,
         )
 
     if large:
         interruptible(extract, check)
     for index in large:
         (path.parent / copy_name(index)).unlink()
+        _mask(path.parent, index).unlink(missing_ok=True)
+
+
+def _write_grey(file: Path, grey: Array) -> None:
+    """A grey picture (H, W) uint8 as PGM."""
+    file.write_bytes(f"P5\n{grey.shape[1]} {grey.shape[0]}\n255\n".encode() + grey.tobytes())
+
+
+def _mask(folder: Path, index: int) -> Path:
+    """Where pycolmap looks for the mask of a photo's copy; by its content, not its ending, it knows the format."""
+    return folder / MASKS / f"{copy_name(index)}.png"
 
 
 def _keypoint_colors(database: pycolmap.Database, index: int, picture: Array) -> Array:

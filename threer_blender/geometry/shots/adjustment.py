@@ -44,9 +44,9 @@ def adjust(
 ) -> Adjusted:
     """Frames, lens and points that meet the tracks; `state.points` are the tracks'. `check()` may raise."""
     chosen, rows, points = tracks, np.arange(len(tracks.point)), state.points
-    smallest = NOISE * max(shot_lens.size)
+    smallest = noise = NOISE * max(shot_lens.size)
     for times, trials in ((WIDE, WIDE_TRIALS), (NARROW, NARROW_TRIALS), (NARROW, NARROW_TRIALS)):
-        problem = ShotProblem(chosen, frames, shot_lens, freedom)
+        problem = ShotProblem(chosen, frames, shot_lens, freedom, noise)
         loss = max(smallest, times * _median(problem.errors(state)))
         state = problem.descend(state, loss, check, trials)
         errors = problem.errors(state)
@@ -54,7 +54,7 @@ def adjust(
         fits = _fitting(chosen, errors < OUTLIER * loss)
         rows = rows[fits]
         chosen, points = _only(chosen, state.points, fits)
-        state = replace(state, points=points)
+        state, noise = replace(state, points=points), max(smallest, _median(errors[fits]))
     inliers = np.zeros(len(tracks.point), np.bool_)
     inliers[rows] = True
     return Adjusted(state, shot_lens, chosen, inliers, ShotProblem(chosen, frames, shot_lens, freedom).errors(state))

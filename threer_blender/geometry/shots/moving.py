@@ -26,6 +26,7 @@ LEAST_PARALLAX = 1.0  # degrees between the rays of a point that is told by them
 LOSS, AGREES = 2e-3, 5e-3  # of the longer side: of a pose's errors; error of a point that agrees
 ROUNDS, STEPS = 3, 10
 PASSES = 6
+FAR = 10.0  # units
 
 
 @dataclass
@@ -138,22 +139,29 @@ def _triangulate(tracks: Tracks, rays: FloatArray, known: _Start) -> None:
     mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
     sine = np.zeros(count)
     np.maximum.at(sine, point, np.linalg.norm(np.cross(world, mean[point]), axis=1))
-    across = np.eye(3) - world[:, :, None] * world[:, None, :]
-    weights = np.ones(len(mine))
-    points = known.points
-    for _ in range(ROUNDS):
-        matrix = _sums(point, (weights[:, None, None] * across).reshape(-1, 9), count).reshape(-1, 3, 3)
-        right = _sums(point, weights[:, None] * np.einsum("mij,mj->mi", across, centres), count)
-        ridge = 1e-9 * np.trace(matrix, axis1=1, axis2=2)[:, None, None] + 1e-15
-        points = np.linalg.solve(matrix + ridge * np.eye(3), right[:, :, None])[:, :, 0]
-        towards = points[point] - centres
-        length = np.maximum(np.linalg.norm(towards, axis=1), 1e-9)
-        off = np.linalg.norm(np.einsum("mij,mj->mi", across, towards), axis=1) / length
-        weights = Cauchy(LOSS).weight(off) / length**2
+    points = crossings(point, count, world, centres)
     behind = np.bincount(point[((points[point] - centres) * world).sum(axis=1) <= 0], minlength=count) > 0
     known.triangulated = (2 * np.degrees(np.arcsin(np.clip(sine, 0, 1))) > LEAST_PARALLAX) & ~behind
     known.guessed &= ~known.triangulated
     known.points = np.where(known.triangulated[:, None], points, known.points)
+
+
+def crossings(point: IntArray, count: int, rays: FloatArray, centres: FloatArray) -> FloatArray:
+    """(count, 3) where the `rays` (M, 3) from `centres` (M, 3), unit vectors, of each `point` (M,) come nearest to each
+    other: least squares across the rays, robustly. Where nothing tells how far that is, it is FAR away."""
+    across = np.eye(3) - rays[:, :, None] * rays[:, None, :]
+    far = _sums(point, centres + FAR * rays, count) / np.maximum(np.bincount(point, minlength=count), 1)[:, None]
+    weights = np.ones(len(point))
+    for _ in range(ROUNDS):
+        matrix = _sums(point, (weights[:, None, None] * across).reshape(-1, 9), count).reshape(-1, 3, 3)
+        right = _sums(point, weights[:, None] * np.einsum("mij,mj->mi", across, centres), count)
+        ridge = 1e-9 * np.trace(matrix, axis1=1, axis2=2)[:, None, None] + 1e-15
+        points = np.linalg.solve(matrix + ridge * np.eye(3), right[:, :, None] + ridge * far[:, :, None])[:, :, 0]
+        towards = points[point] - centres
+        length = np.maximum(np.linalg.norm(towards, axis=1), 1e-9)
+        off = np.linalg.norm(np.einsum("mij,mj->mi", across, towards), axis=1) / length
+        weights = Cauchy(LOSS).weight(off) / length**2
+    return points
 
 
 def _guess(tracks: Tracks, rays: FloatArray, known: _Start) -> None:

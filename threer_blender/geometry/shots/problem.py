@@ -100,9 +100,13 @@ class Freedom:
 
 
 class ShotProblem:
-    """The errors of `tracks`, whose `camera` is an index of frames, as a function of a ShotState."""
+    """The errors of `tracks`, whose `camera` is an index of frames, as a function of a ShotState.
 
-    def __init__(self, tracks: Tracks, frames: int, shot_lens: ShotLens, freedom: Freedom) -> None:
+    `noise` in pixels is how well the points are tracked, NOISE of the plate where it is 0; priors weigh less the better
+    that is.
+    """
+
+    def __init__(self, tracks: Tracks, frames: int, shot_lens: ShotLens, freedom: Freedom, noise: float = 0.0) -> None:
         self.tracks, self.lens, self.freedom, self.frames = tracks, shot_lens, freedom, frames
         self._start = np.searchsorted(tracks.point, np.arange(len(tracks) + 1))
         self._terms = len(lens.MODELS[shot_lens.model])
@@ -117,7 +121,9 @@ class ShotProblem:
             priors, self._wanted = priors.and_(of_anchors), np.concatenate([self._wanted, wanted])
         place = np.searchsorted(self._free, priors.slots % POSE)
         slots = priors.slots // POSE * len(self._free) + place
-        noise = NOISE * max(shot_lens.size)  # what is minimised is in pixels², priors are in standard deviations
+        noise = noise or NOISE * max(
+            shot_lens.size
+        )  # what is minimised is in pixels², priors are in standard deviations
         self._priors, self._wanted = banded.Priors(slots, noise * priors.factors), noise * self._wanted
         free = shot_lens.spread > 0
         self._lens_held = ~free

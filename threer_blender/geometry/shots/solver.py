@@ -22,8 +22,8 @@ from ...model.errors import UserError
 from ...model.reconstruction import MEDIAN_DEPTH, Camera
 from .. import rotations
 from ..adjustment.tracks import Tracks
-from . import adjustment, kinds, moving, rotating, stretches
-from .adjustment import Adjusted, bounded
+from . import kinds, moving, rolling_shutter, rotating, stretches
+from .adjustment import Adjusted, adjust, bounded
 from .frame_errors import FrameErrors, measure
 from .problem import Anchors, ShotLens, ShotState
 from .tracking import ShotTracks
@@ -39,7 +39,7 @@ ROTATION_SPREAD, POSITION_SPREAD, LENS_SPREAD, TERM_SPREAD = 0.003, 0.005, 0.01,
 FARTHEST = 1e4  # units: where points are put that lie at infinity
 KNOWN_SPREAD = 0.05  # of the logarithm of a focal length that EXIF or the artist names
 
-BLANK = "Nothing in the shot can be followed from frame to frame: it is blank, blurred or too short."
+BLANK = "Nothing in the shot can be followed from frame to frame: it is blank, blurred, masked or too short."
 STILL = (
     "The camera stood still, whatever moved in front of it: nothing tells its lens or where things are; use a camera "
     "that stands still in Blender, too."
@@ -103,9 +103,15 @@ def first_lens(size: tuple[int, int], focal: float | None) -> ShotLens:
 
 
 def solve_turning(
-    shot: ShotTracks, kind: kinds.Kind, focal: float | None, check: Callable[[], None] = lambda: None
+    shot: ShotTracks,
+    kind: kinds.Kind,
+    focal: float | None,
+    read_out: float = 0.0,
+    check: Callable[[], None] = lambda: None,
 ) -> ShotSolution:
     """Stages 3 to 5 of a camera that only turns, and zooms where the kind says so; it stands in the origin.
+
+    `read_out` is how long a rolling shutter takes from the first row to the last, as a share of a frame's time.
 
     Raises UserError where a cut parts the shot.
     """
@@ -125,9 +131,10 @@ def solve_turning(
     zooms = kind.turning_zooms
     state, solved = rotating.start(tracks, frames, replace(start_lens, focal=known), zooms, True, check)
     freedom = kinds.turning_freedom(shot.numbers, zooms)
-    adjusted = adjustment.adjust(tracks, frames, solved, freedom, state, check)
+    adjusted = rolling_shutter.adjust(tracks, shot.numbers, solved, freedom, state, read_out, check)
     points = MEDIAN_DEPTH * adjusted.state.points[:, :3]
-    return _solution(shot, adjusted, points, "zoom" if zooms else "nodal", kind.reason)
+    reason = kind.reason + ("" if read_out else rolling_shutter.cost(adjusted, shot.numbers))
+    return _solution(shot, adjusted, points, "zoom" if zooms else "nodal", reason)
 
 
 def solve_moving(
@@ -135,35 +142,46 @@ def solve_moving(
     keys: Mapping[int, Camera],
     reason: str,
     lens_known: bool = False,
+    read_out: float = 0.0,
     check: Callable[[], None] = lambda: None,
 ) -> ShotSolution:
     """Stages 2 to 5 of a camera that moves; `keys` are cameras by frame number, and the world is theirs.
 
     Whether the camera zooms is told by adjusting some of the frames with and without. Where the lens is known it stays.
+    `read_out` is as for `solve_turning`.
     """
     frames, tracks = len(shot.numbers), bounded(shot.tracks)
     longer = max(shot.size)
     spread = np.array([KEYS_SPREAD, *2 * [CENTRE_SPREAD * longer], DISTORTION_SPREAD]) * float(not lens_known)
     state, solved, posed = moving.start(tracks, shot.numbers, keys, spread, check)
     tracks, state = in_frames(tracks, state, posed)
-    zooms, sentence = kinds.choose_zoom(tracks, shot.numbers, solved, state, lens_known, check)
+    of_middle_rows = tracks
+    if read_out:  # or what rows do to the picture is taken for a zoom
+        fixed, freedom = replace(state, zooms=np.zeros(frames)), kinds.moving_freedom(shot.numbers, False)
+        adjusted = rolling_shutter.adjust(tracks, shot.numbers, solved, freedom, fixed, read_out, check)
+        tracks, of_middle_rows, state = tracks.only(adjusted.inliers), adjusted.tracks, adjusted.state
+    zooms, sentence = kinds.choose_zoom(of_middle_rows, shot.numbers, solved, state, lens_known, check)
     freedom = kinds.moving_freedom(shot.numbers, zooms)
-    if not zooms:  # then the engine's cameras are to be believed, which know of places that the camera comes back to
+    if not zooms and not read_out:
+        # Then the engine's cameras are to be believed, which know of places that the camera comes back to.
         keyed = np.flatnonzero(np.isin(shot.numbers, list(keys)))
         anchors = Anchors(keyed, state.rotations[keyed], state.centres[keyed], ROTATION_SPREAD, POSITION_SPREAD)
         freedom = replace(freedom, anchors=anchors)
         tight = np.minimum(solved.spread, [LENS_SPREAD, *solved.spread[1:3], *len(solved.spread[3:]) * [TERM_SPREAD]])
         solved = replace(solved, spread=tight)
+    if not zooms:
         state = replace(state, zooms=np.zeros(frames))
-    adjusted = adjustment.adjust(tracks, frames, solved, freedom, state, check)
+    adjusted = rolling_shutter.adjust(tracks, shot.numbers, solved, freedom, state, read_out, check)
     turning = stretches.turning_stretches(adjusted, shot.numbers)
     if turning:
         held = replace(freedom, priors=freedom.priors.and_(stretches.holding(turning)))
-        adjusted = adjustment.adjust(adjusted.tracks, frames, solved, held, adjusted.state, check)
+        adjusted = adjust(adjusted.tracks, frames, solved, held, adjusted.state, check)
         centres = stretches.at_one_place(adjusted.state.centres, turning)
         adjusted = replace(adjusted, state=replace(adjusted.state, centres=centres))
         parts = ", ".join(f"{shot.numbers[first]} to {shot.numbers[last]}" for first, last in turning)
         sentence += f" It only turns, or rests, in the frames {parts}."
+    if not read_out:
+        sentence += rolling_shutter.cost(adjusted, shot.numbers)
     adjusted = in_world_of(adjusted, shot.numbers, keys)
     state = adjusted.state
     points = state.points[:, :3] / np.maximum(state.points[:, 3:], 1 / FARTHEST)

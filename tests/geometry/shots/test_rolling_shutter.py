@@ -1,0 +1,54 @@
+"""Poses of rows: a shot of a sensor that reads them one after the other is solved as exactly as a whole one."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from threer_blender.geometry.shots import rolling_shutter, solver
+
+from . import made
+from .test_solver import keys, turned_wrong
+
+FRAMES, READ_OUT = 24, 0.5
+
+
+def shaking(time: float) -> Any:
+    """A camera that goes to the side and shakes: its pose at a time in frames."""
+    a = 2 * time / (FRAMES - 1) - 1
+    centre = (1.2 * a, 0.2 * np.sin(4 * a), -1 + 0.4 * a * a)
+    return made.look_at(centre, (0.3 * a + 0.15 * np.sin(0.9 * time), 0.12 * np.cos(0.7 * time), 5.0))
+
+
+@pytest.fixture(scope="module")
+def rolled() -> made.Made:
+    return made.shot(
+        [shaking(index) for index in range(FRAMES)],
+        points=250,
+        late=lambda index, row: shaking(index + READ_OUT * row),
+    )
+
+
+def test_rows_are_solved_by_poses_of_their_own(rolled: made.Made) -> None:
+    modelled = solver.solve_moving(rolled.tracks, keys(rolled), "", read_out=READ_OUT)
+    assert modelled.motion == "free"
+    assert turned_wrong(modelled, rolled).max() < 0.05
+    assert np.nanmedian(modelled.errors.median) < 0.1
+    ignored = solver.solve_moving(rolled.tracks, keys(rolled), "")
+    assert np.nanmedian(ignored.errors.median) > 5 * np.nanmedian(modelled.errors.median)
+    assert "enter the read-out time" in ignored.reason
+
+
+def test_between_frames_poses_follow_a_cubic_to_the_last_row() -> None:
+    times = np.array([0.0, 1.0, 2.0, 4.0, 5.0, 6.0])
+    moments = np.linspace(-0.3, 6.3, 40)
+    cubic = np.polynomial.Polynomial([0.3, -1.0, 0.2, 0.05])
+    between = rolling_shutter.spline(times, cubic(times)[:, None], moments)
+    np.testing.assert_allclose(between[:, 0], cubic(moments), atol=1e-9)
+
+
+def test_a_camera_that_rests_loses_nothing_by_its_rows() -> None:
+    shot = made.shot([shaking(0)] * 6)
+    state, solved, _ = solver.moving.start(shot.tracks.tracks, shot.tracks.numbers, shot.cameras, np.ones(4))
+    off = rolling_shutter.displacements(shot.tracks.tracks, shot.tracks.numbers, solved, state, READ_OUT)
+    assert np.abs(off).max() < 1e-6

@@ -1,0 +1,49 @@
+"""Masked pixels keep no depth and no points, whichever engine made them."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from threer_blender.model.arrays import Array
+from threer_blender.model.reconstruction import Camera, Photo, PhotoFromMap, PointCloud, PointMap, Reconstruction
+from threer_blender.pictures import masks
+from threer_blender.worker import masking
+
+WIDTH, HEIGHT, STEP = 40, 20, 2
+
+
+def solved() -> Reconstruction:
+    """A camera before a wall at depth 3, with a PointMap of every second pixel and a point for each of its pixels."""
+    camera = Camera("a.png", WIDTH, HEIGHT, 50.0, 50.0, WIDTH / 2, HEIGHT / 2, np.eye(4))
+    x, y = np.meshgrid(np.arange(WIDTH // STEP) + 0.5, np.arange(HEIGHT // STEP) + 0.5)
+    points: Array = 3 * camera.rays(np.stack([x, y], -1) * STEP).astype(np.float32)
+    ones = np.ones(points.shape[:2], np.float32)
+    pointmap = PointMap("a.png", points, ones, ones > 0, PhotoFromMap(STEP, STEP, 0, 0))
+    flat = points.reshape(-1, 3)
+    count = len(flat)
+    cloud = PointCloud(
+        flat, np.tile(np.float32([0, 0, -1]), (count, 1)), np.zeros((count, 3), np.uint8),
+        np.ones(count, np.float32), np.zeros(count, np.int32),
+    )  # fmt: skip
+    photo = Photo("a.png", "a.png", WIDTH, HEIGHT, "")
+    return Reconstruction("test", "", [photo], [camera], pointmaps=[pointmap], cloud=cloud)
+
+
+def test_masked_pixels_keep_no_depth_and_no_points(tmp_path: Path) -> None:
+    white = np.zeros((HEIGHT, WIDTH), np.uint8)
+    white[:, :10] = 255
+    Image.fromarray(white).save(tmp_path / "mask.png")
+    masked = masks.of({"masks": str(tmp_path), "masked": "white", "mask_margin": 0}, [])
+    result = masking.applied(solved(), masked)
+    assert not result.pointmaps[0].mask[:, :5].any()
+    assert result.pointmaps[0].mask[:, 5:].all()
+    assert result.cloud is not None
+    assert len(result.cloud) == 15 * 10
+    pixels = result.cameras[0].project(result.cloud.positions)
+    assert pixels[:, 0].min() > 10
+
+
+def test_without_masks_all_stays() -> None:
+    before = solved()
+    assert masking.applied(before, None) is before

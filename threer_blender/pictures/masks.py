@@ -1,0 +1,129 @@
+"""[R] Masks: pictures beside a plate or photos that say which of their pixels are left out. numpy and Pillow.
+
+A still stands for all frames; the pictures of a sequence stand for the frames of their numbers; the pictures of a
+folder stand for the photos of their names, whatever the ending. Where a picture has transparency, that is the mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..files import sequence_files
+from ..model.arrays import BoolArray
+from ..model.errors import UserError, quoted
+from ..model.reconstruction import Photo
+from . import plate_files
+from .decoding import MOST_PIXELS
+
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
+SUFFIXES = sequence_files.SUFFIXES | {".webp", ".bmp"}
+SHAPE = 0.02  # by how much the ratio of a mask's sides may differ from that of its plate
+OPAQUE = 0.5  # share from which a pixel counts as white, or as opaque
+
+
+@dataclass(frozen=True)
+class Masks:
+    """`still` is for all pictures; else `by_number` are for frames and `by_name` for photos. `black`: it is black that
+    is left out, not white. `margin` in pixels of the plate is by how much what is left out grows."""
+
+    still: Path | None
+    by_number: Mapping[int, Path]
+    by_name: Mapping[str, Path]
+    black: bool
+    margin: int
+
+    def left_out(self, photo: Photo, frame: int | None, size: tuple[int, int]) -> BoolArray | None:
+        """(H, W) of a picture `size` (width, height) of a photo, or of a frame of it; None where it has no mask.
+
+        Raises UserError where the mask cannot be read, or has another shape than the photo.
+        """
+        file = self.still or (self.by_name.get(Path(photo.name).stem) if frame is None else self.by_number.get(frame))
+        if file is None:
+            return None
+        out = _left_out(file, self.black)
+        height, width = out.shape
+        if abs(width / height * photo.height / photo.width - 1) > SHAPE:
+            raise UserError(
+                f"The mask {quoted(file.name)} has {width} × {height} pixels, and {quoted(photo.name)} has "
+                f"{photo.width} × {photo.height}; make masks in the plate's size."
+            )
+        grown = _grown(out, round(self.margin * width / photo.width))
+        return np.asarray(Image.fromarray(grown).resize(size, Image.Resampling.NEAREST))
+
+
+def of(options: Mapping[str, Any], frames: Iterable[int]) -> Masks | None:
+    """The masks that the options name, None where they name none; `frames` are the numbers of all frames.
+
+    Raises UserError where there is no mask at that place, or none of a sequence has the number of a frame.
+    """
+    if not options.get("masks"):
+        return None
+    path = sequence_files.from_notation(Path(options["masks"]))
+    still, by_number, by_name = _files(path)
+    numbers = set(frames)
+    if still is None and numbers and not numbers & set(by_number):
+        raise UserError(
+            f"No mask in {quoted(path)} has the number of a frame: frames are {_range(numbers)}, masks "
+            f"{_range(by_number) or 'without numbers'}; number the masks as the plate."
+        )
+    return Masks(still, by_number, by_name, options["masked"] == "black", options["mask_margin"])
+
+
+def _files(path: Path) -> tuple[Path | None, dict[int, Path], dict[str, Path]]:
+    """The still, or the files by number and by name."""
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        if len(files) == 1:
+            return files[0], {}, {}
+        patterns = {pattern for file in files if (pattern := sequence_files.pattern(file)) is not None}
+        by_number = sequence_files.frames(next(iter(patterns))) if len(patterns) == 1 else {}
+        by_name = {file.stem: file for file in files}
+    else:
+        pattern = path if sequence_files.is_pattern(path) else sequence_files.pattern(path)
+        by_number = {} if pattern is None else sequence_files.frames(pattern)
+        by_name = {file.stem: file for file in by_number.values()}
+        if len(by_number) < 2 and path.is_file():
+            return path, {}, {}
+    if not by_number and not by_name:
+        raise UserError(f"There are no masks in {quoted(path)}; choose pictures, or a folder of them.")
+    return None, by_number, by_name
+
+
+def _range(numbers: Iterable[int]) -> str:
+    return sequence_files.ranges(sorted(numbers))
+
+
+def _left_out(file: Path, black: bool) -> BoolArray:
+    """(H, W): what is transparent, else what is white, or black. Raises UserError where the file cannot be read."""
+    try:
+        if file.suffix.lower() in sequence_files.PLATE_SUFFIXES:
+            share = plate_files.pixels(file).mean(axis=2) / 255
+        else:
+            with Image.open(file, formats=FORMATS) as image:
+                if image.width * image.height > MOST_PIXELS:
+                    raise UserError(f"The mask {quoted(file.name)} has more than {MOST_PIXELS} pixels.")
+                if image.has_transparency_data:
+                    return np.asarray(image.convert("RGBA"))[:, :, 3] < OPAQUE * 255
+                deep = image.mode.startswith("I")
+                share = np.asarray(image if deep else image.convert("L")) / (65535 if deep else 255)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"The mask {quoted(file.name)} cannot be read: {error}.") from error
+    out: BoolArray = share < OPAQUE if black else share >= OPAQUE
+    return out
+
+
+def _grown(out: BoolArray, margin: int) -> BoolArray:
+    """What lies within `margin` pixels of what is left out, to the sides and up and down."""
+    for axis in (0, 1) if margin else ():
+        along = np.moveaxis(out, axis, 0)
+        sums = np.concatenate([np.zeros((1, along.shape[1]), np.int64), along.cumsum(axis=0)])
+        rows = np.arange(len(along))
+        near = sums[np.minimum(rows + margin + 1, len(along))] - sums[np.maximum(rows - margin, 0)]
+        out = np.moveaxis(near > 0, 0, axis)
+    return out
