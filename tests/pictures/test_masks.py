@@ -26,10 +26,12 @@ def options(path: Path, masked: str = "white", margin: int = 0) -> dict[str, obj
     return {"masks": str(path), "masked": masked, "mask_margin": margin}
 
 
-def left_out(given: dict[str, object], frame: int | None = None, size: tuple[int, int] = SIZE) -> Array | None:
+def left_out(given: dict[str, object], frame: int | None = None, size: tuple[int, int] = SIZE) -> Array:
     read = masks.of(given, [] if frame is None else [frame])
     assert read is not None
-    return read.left_out(PHOTO, frame, size)
+    out = read.left_out(PHOTO, frame, size)
+    assert out is not None
+    return out
 
 
 def test_a_still_masks_every_frame(tmp_path: Path) -> None:
@@ -42,7 +44,6 @@ def test_a_still_masks_every_frame(tmp_path: Path) -> None:
 
 def test_masks_grow_by_their_margin(tmp_path: Path) -> None:
     out = left_out(options(save(tmp_path / "mask.png", LEFT), margin=3), None)
-    assert out is not None
     assert out[:, :13].all()
     assert not out[:, 13:].any()
 

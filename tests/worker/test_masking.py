@@ -23,7 +23,7 @@ def solved() -> Reconstruction:
     flat = points.reshape(-1, 3)
     count = len(flat)
     cloud = PointCloud(
-        flat, np.tile(np.float32([0, 0, -1]), (count, 1)), np.zeros((count, 3), np.uint8),
+        flat, np.tile(np.array([0, 0, -1], np.float32), (count, 1)), np.zeros((count, 3), np.uint8),
         np.ones(count, np.float32), np.zeros(count, np.int32),
     )  # fmt: skip
     photo = Photo("a.png", "a.png", WIDTH, HEIGHT, "")

@@ -19,7 +19,7 @@ from ..model.arrays import BoolArray
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import Photo
 from . import plate_files
-from .decoding import MOST_PIXELS
+from .plate_files import MOST_PIXELS
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
 SUFFIXES = sequence_files.SUFFIXES | {".webp", ".bmp"}

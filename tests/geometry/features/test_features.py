@@ -42,7 +42,7 @@ def test_no_feature_lies_on_what_is_left_out(tmp_path: Path) -> None:
     def left_half(_photo: Photo, size: tuple[int, int]) -> BoolArray:
         return np.arange(size[0]) < size[0] // 2 + np.zeros((size[1], 1), int)
 
-    given = photos.read(find(SAMPLE[:2]), lambda *_: None).accepted
+    given = photos.read(find(SAMPLE[:2]).files, lambda *_: None).accepted
     _, colors = features.extract(given, photos.pixels, tmp_path / "database.db", SMALL, lambda *_: None, left_half)
     with pycolmap.Database.open(tmp_path / "database.db") as database:
         keypoints = database.read_keypoints(1)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from threer_blender.geometry.shots import rolling_shutter, solver
+from threer_blender.geometry.shots import moving, rolling_shutter, solver
 
 from . import made
 from .test_solver import keys, turned_wrong
@@ -49,6 +49,6 @@ def test_between_frames_poses_follow_a_cubic_to_the_last_row() -> None:
 
 def test_a_camera_that_rests_loses_nothing_by_its_rows() -> None:
     shot = made.shot([shaking(0)] * 6)
-    state, solved, _ = solver.moving.start(shot.tracks.tracks, shot.tracks.numbers, shot.cameras, np.ones(4))
+    state, solved, _ = moving.start(shot.tracks.tracks, shot.tracks.numbers, shot.cameras, np.ones(4))
     off = rolling_shutter.displacements(shot.tracks.tracks, shot.tracks.numbers, solved, state, READ_OUT)
     assert np.abs(off).max() < 1e-6
