@@ -36,7 +36,7 @@ def test_rows_are_solved_by_poses_of_their_own(rolled: made.Made) -> None:
     assert np.nanmedian(modelled.errors.median) < 0.1
     ignored = solver.solve_moving(rolled.tracks, keys(rolled), "")
     assert np.nanmedian(ignored.errors.median) > 5 * np.nanmedian(modelled.errors.median)
-    assert "enter the read-out time" in ignored.reason
+    assert "enter its read-out time" in ignored.reason
 
 
 def test_between_frames_poses_follow_a_cubic_to_the_last_row() -> None:
