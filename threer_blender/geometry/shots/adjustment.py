@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...model.arrays import Array, BoolArray, FloatArray
+from ..adjustment import banded
 from ..adjustment.tracks import Tracks
-from . import banded
 from .problem import NOISE, POSE, ZOOM, Freedom, ShotLens, ShotProblem, ShotState
 
 WIDE, NARROW = 4.0, 2.0  # times the median error: the losses of the descents

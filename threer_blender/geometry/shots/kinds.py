@@ -17,8 +17,9 @@ import pycolmap
 
 from ...model import lens
 from ...model.arrays import Array, FloatArray
+from ..adjustment import banded
 from ..adjustment.tracks import Tracks
-from . import banded, rotating
+from . import rotating
 from .adjustment import Adjusted, adjust, smooth_zoom
 from .problem import NOISE, POSE, ZOOM, Freedom, ShotLens, ShotProblem, ShotState
 

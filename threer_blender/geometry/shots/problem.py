@@ -16,11 +16,11 @@ import numpy as np
 from ...model import lens
 from ...model.arrays import Array, FloatArray
 from .. import rotations
+from ..adjustment import banded
 from ..adjustment.tracks import Tracks
 from ..kernels import compiled
 from ..levenberg_marquardt import Options, levenberg_marquardt
 from ..robust_losses import Cauchy
-from . import banded
 
 POSE = 7  # unknowns of a frame: rotation, centre, logarithm of its focal length over the lens'
 ROTATION, CENTRE, ZOOM = slice(0, 3), slice(3, 6), 6

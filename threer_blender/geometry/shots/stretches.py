@@ -13,7 +13,8 @@ import numpy as np
 
 from ...model import lens
 from ...model.arrays import FloatArray, IntArray
-from . import banded, kinds
+from ..adjustment import banded
+from . import kinds
 from .adjustment import Adjusted
 from .moving import camera_rays
 from .problem import CENTRE, NOISE, POSE

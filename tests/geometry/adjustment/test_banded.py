@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from threer_blender.geometry.shots import banded
-from threer_blender.geometry.shots.banded import Layout, Priors, Rows, System
+from threer_blender.geometry.adjustment import banded
+from threer_blender.geometry.adjustment.banded import Layout, Priors, Rows, System
 
 
 def test_steps_are_those_of_the_dense_equations() -> None:

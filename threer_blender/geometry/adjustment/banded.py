@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ...model.arrays import Array, FloatArray
-from ..adjustment.schur import inverted
 from ..kernels import compiled
+from .schur import inverted
 
 SMALLEST_CHUNK = 16  # frames
 
