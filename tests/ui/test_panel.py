@@ -59,6 +59,17 @@ def test_choose_files_of_any_name(shot: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("addon")
+def test_choosing_a_folder_says_what_is_left_out(shot: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "photos"
+    (folder / "deep").mkdir(parents=True)
+    shutil.copy(shot / "square.png", folder / "deep")
+    (folder / "notes.txt").write_text("notes")
+    choose(folder)
+    assert part("ui.properties").chosen_paths(bpy.context.scene) == [str(folder / "deep" / "square.png")]
+    assert "Left out of the folder, 1 file: 'notes.txt' (no photo)." in capfd.readouterr().out
+
+
+@pytest.mark.usefixtures("addon")
 def test_dropped_photos_are_those_that_are_read() -> None:
     handler = part("ui.operators").THREER_FH_photos
     assert set(handler.bl_file_extensions.split(";")) == part("files.photo_files").CHOOSABLE
