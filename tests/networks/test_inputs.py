@@ -11,6 +11,7 @@ from threer_blender.model.arrays import Array
 pytest.importorskip("torch", reason="networks need torch")
 import torch
 
+from threer_blender.files import digest
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Photo
 from threer_blender.networks import inputs
@@ -19,7 +20,7 @@ from threer_blender.networks import inputs
 def photo(folder: Path, image: Array) -> Photo:
     path = folder / "photo.png"
     Image.fromarray(image).save(path)
-    return Photo("photo.png", str(path), image.shape[1], image.shape[0], "")
+    return Photo("photo.png", str(path), image.shape[1], image.shape[0], digest.sha256(path))
 
 
 # Photo (width, height) -> what the published loader makes of it, read off its rules.
