@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -106,3 +107,13 @@ def test_a_plate_that_was_written_is_as_large_as_the_camera(numbered_film: Writt
     assert [file.name for file in files] == [f"shot0_film.{number:04d}.jpg" for number in film.numbers]
     assert tuple(clip.size) == film.size
     assert "even rate" in sentence
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_camera_without_its_plate_is_named(numbered_film: Written, gone: bool, tmp_path: Path) -> None:
+    film = Film(numbered_film("mkv h264"))
+    photo, shot = result(film)
+    path = str(tmp_path / "moved.mkv") if gone else shot.path
+    solve = reconstruct([replace(photo, path=path)], [shot.cameras[1]], step=4, shots=[replace(shot, path=path)])
+    notes = build.build(solve, tmp_path / "bundle")[build.NOTES]
+    assert ("film: there is no plate behind its camera" in notes) == gone
