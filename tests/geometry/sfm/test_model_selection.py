@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from threer_blender.geometry.sfm.model_selection import TIE, Pair, ScoredModel, choose, refuse_hopeless
+from threer_blender.geometry.sfm.model_selection import TIE, Pair, ScoredModel, _is_rotation, choose, refuse_hopeless
 from threer_blender.model.errors import UserError
 
 
@@ -43,3 +43,39 @@ def test_of_nearly_equal_scores_the_first_is_chosen() -> None:
     best = choose([model("exact", 0.7), model("relaxed", 0.7 + TIE / 2)])
     assert best is not None
     assert best.candidate == "exact"
+
+
+SIZES = np.array([(800, 600), (800, 600)])
+
+
+def calibration(focal: float) -> np.ndarray:
+    return np.array([[focal, 0, 400], [0, focal, 300], [0, 0, 1.0]])
+
+
+def rotation(degrees: float) -> np.ndarray:
+    sine, cosine = np.sin(np.radians(degrees)), np.cos(np.radians(degrees))
+    return np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
+
+
+@pytest.mark.parametrize("second", [1000.0, 1210.0, 2345.0, 400.0])
+@pytest.mark.parametrize("degrees", [0, 12])
+def test_a_camera_that_turns_and_zooms_is_known_by_its_homography(second: float, degrees: float) -> None:
+    homography = calibration(second) @ rotation(degrees) @ np.linalg.inv(calibration(1000))
+    assert _is_rotation(homography, SIZES, [None, None])
+    assert _is_rotation(homography, SIZES, [1.03 * 1000 / 800, 0.97 * second / 800])
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_slanted_wall_from_two_places_is_no_rotation(known: bool) -> None:
+    """A wall at 45 degrees, 1 away; the camera moves by 0.4 along it."""
+    normal, step = rotation(45) @ (0, 0, 1), rotation(45) @ (0.4, 0, 0)
+    motion = rotation(5) + np.outer(step, normal)
+    homography = calibration(1000) @ motion @ np.linalg.inv(calibration(1000))
+    assert not _is_rotation(homography, SIZES, [1.25, 1.25] if known else [None, None])
+
+
+def test_exif_tells_a_step_forward_from_a_zoom() -> None:
+    """Towards a wall straight ahead, by a fifth of its distance: without EXIF it may as well be a zoom."""
+    homography = calibration(1000) @ np.diag([1, 1, 0.8]) @ np.linalg.inv(calibration(1000))
+    assert not _is_rotation(homography, SIZES, [1.25, 1.25])
+    assert _is_rotation(homography, SIZES, [None, None])

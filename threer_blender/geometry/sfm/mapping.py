@@ -22,7 +22,7 @@ from ...model.engine import ReportStage, Stage
 from ...model.errors import UserError
 from ...model.reconstruction import MEDIAN_DEPTH, Camera, Unregistered
 from ..features.database import Matched
-from . import mappers
+from . import mappers, plausibility
 from .model_selection import (
     PAIR_MATCHES,
     TIE,
@@ -274,13 +274,14 @@ def _unregistered(index: int, best: ScoredModel, matched: Matched, others: Seque
 
 
 def _names(indices: Iterable[int], matched: Matched) -> str:
-    """The photos' names inside a sentence, at most three of them."""
-    names = [matched.photos[i].name for i in sorted(indices)]
-    return ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:2])} and {len(names) - 2} more"
+    """The photos' names inside a sentence."""
+    return plausibility.names(matched.photos[i].name for i in sorted(indices))
 
 
 def _notes(best: ScoredModel, matched: Matched) -> list[str]:
-    """Notes for the artist about a solution that stands."""
+    """Notes for the artist about a solution that stands, warnings first."""
+    cameras = {matched.photos[i].name: best.model.camera(best.model.image(i + 1).camera_id) for i in best.registered}
+    notes = plausibility.warnings(cameras, best.model.compute_mean_reprojection_error(), len(matched.photos))
     if len(best.registered) == 2 and not any(matched.photos[i].focal for i in best.registered):
-        return ["Two photos alone do not tell their focal length well: enter it where it is known."]
-    return []
+        notes.append("Two photos alone do not tell their focal length well: enter it where it is known.")
+    return notes

@@ -17,6 +17,7 @@ from ...model.arrays import Array, FloatArray
 from ...model.errors import UserError
 from .. import rotations
 from ..features.database import Matched
+from . import plausibility
 
 # What makes a pair, a photo and a model believable. Pixels are those of the copies (about 1600 to the long side).
 PAIR_MATCHES = 15  # verified matches that make a pair: COLMAP's own threshold
@@ -27,18 +28,17 @@ PHOTO_POINTS = 12  # points that a registered photo must see, unless it matches 
 MODEL_POINTS = 30  # points that a model must have
 PARALLAX = 1.0  # degrees; median over the points of the widest angle between two rays
 NO_PARALLAX = "no parallax"
-LARGEST_ERROR = 2.5  # px, mean reprojection error
-FOCAL_RANGE = (0.4, 2.5)  # focal length over the long side that cameras usually have
-FOCAL_FROM_PRIOR = 1.6  # factor by which the solved focal length may differ from the one in EXIF
+WIDEST = 100.0  # degrees between two rays to a point; no surface shows the same details to both of wider ones
 TIE = 0.005  # of score
-ENOUGH_POINTS = 500  # points seen by three photos or more that make an unusual focal length believable
 
 # What makes a set of photos hopeless. Measured: of a static camera's matches 20 % or more stay within 1.5 px, of a
 # moving one's none; for a turning camera the singular values differ by up to 2 %, for one in a hand by 3 % and more.
 UNMOVED = 1.5  # px; a match that moves less stays where it is in the picture
 UNMOVED_MATCHES = 0.1  # share of such matches above which the camera did not move between two photos
 ROTATION_STEP = 0.025  # of the distance; a camera that moves less only rotated
-ROTATION_FOCALS = (0.3, 15.0, 200)  # focal lengths over the long side that are tried: from, to, how many
+ANY_FOCAL = (0.3, 15.0)  # focal length over the long side that a photo may have, where nothing tells it
+ROTATION_FOCALS = 200  # focal lengths that are tried
+KNOWN_FOCAL = 0.05  # share by which a focal length in EXIF may be wrong
 HOPELESS_PAIRS = 0.5  # share of such pairs that makes the set hopeless
 HOMOGRAPHY_KINDS = tuple(
     int(kind)
@@ -58,7 +58,7 @@ class Pair:
     """Two photos and their verified matches: `first`, `second` (K, 2) pixels in the copies.
 
     `unmoved`: many of their matches, verified or not, stay where they are in the picture. `rotated_only`: a camera that
-    only rotated, whatever its focal length, explains them.
+    only rotated or zoomed explains them.
     """
 
     photos: tuple[int, int]
@@ -98,27 +98,42 @@ def read_pairs(matched: Matched) -> list[Pair]:
                 tuple(matched.sizes[i]) == tuple(matched.sizes[j]) and np.mean(distance < UNMOVED) > UNMOVED_MATCHES
             )
             rotated_only = geometry.config in HOMOGRAPHY_KINDS and _is_rotation(
-                geometry.H, matched.sizes[i], matched.sizes[j]
+                geometry.H, matched.sizes[[i, j]], [_known_focal(matched, photo) for photo in (i, j)]
             )
             matches = geometry.inlier_matches
             pairs.append(Pair((i, j), points[i][matches[:, 0]], points[j][matches[:, 1]], bool(unmoved), rotated_only))
     return pairs
 
 
-def _is_rotation(homography: FloatArray, first_size: Array, second_size: Array) -> bool:
-    """Whether `homography` (3, 3), in pixels, is K R K⁻¹ for a rotation R and a K of some focal length.
+def _known_focal(matched: Matched, index: int) -> float | None:
+    """The focal length of a photo over its longer side, where EXIF or the artist tells it."""
+    photo = matched.photos[index]
+    return None if photo.focal is None else photo.focal / max(photo.width, photo.height)
 
-    A wall seen from two places has a homography as well: K (R + t nᵀ / d) K⁻¹, whose middle part has singular values
-    that differ by about the step t over the distance d.
+
+def _is_rotation(homography: FloatArray, sizes: Array, known_focals: Sequence[float | None]) -> bool:
+    """Whether `homography` (3, 3), in pixels, is K' R K⁻¹ for a rotation R and K, K' of some focal lengths.
+
+    `known_focals` are kept, up to KNOWN_FOCAL. `sizes` (2, 2) are widths and heights. A wall seen from two places has a
+    homography as well: K' (R + t nᵀ / d) K⁻¹, whose middle part has singular values that differ by about the step t
+    over the distance d.
     """
-    focals = np.geomspace(*ROTATION_FOCALS)[:, None]
-    first, second = (np.zeros((len(focals), 3, 3)) for _ in range(2))
-    for matrix, size in ((first, first_size), (second, second_size)):
-        matrix[:, (0, 1), (0, 1)] = focals * size.max()
-        matrix[:, :2, 2] = size / 2
-        matrix[:, 2, 2] = 1
-    singular = np.linalg.svd(np.linalg.inv(second) @ homography @ first, compute_uv=False)
+    centred = [np.array([[1, 0, width / 2], [0, 1, height / 2], [0, 0, 1]]) for width, height in sizes]
+    first_range, second_range = (_focal_range(known) for known in known_focals)
+    first = np.geomspace(*first_range, ROTATION_FOCALS) * sizes[0].max()
+    homography = np.linalg.inv(centred[1]) @ homography @ centred[0]
+    scaled = homography * np.stack([first, first, np.ones_like(first)], axis=1)[:, None]
+    lengths = np.linalg.norm(scaled, axis=2)  # of the rows; a rotation has equal ones
+    second = np.sqrt((lengths[:, 0] ** 2 + lengths[:, 1] ** 2) / 2) / np.maximum(lengths[:, 2], 1e-12)
+    low, high = np.array(second_range) * sizes[1].max()
+    scaled[:, :2] /= np.clip(second, low, high)[:, None, None]
+    singular = np.linalg.svd(scaled, compute_uv=False)
     return bool((singular[:, 0] / np.maximum(singular[:, 2], 1e-12)).min() < 1 + ROTATION_STEP)
+
+
+def _focal_range(known: float | None) -> tuple[float, float]:
+    """Smallest and largest focal length over the longer side that a photo may have; `known` is the one in EXIF."""
+    return ANY_FOCAL if known is None else (known * (1 - KNOWN_FOCAL), known * (1 + KNOWN_FOCAL))
 
 
 # ----------------------------------------------------------------------------------------------- input without hope
@@ -137,7 +152,7 @@ def refuse_hopeless(pairs: Sequence[Pair]) -> None:
         )
     if np.mean([pair.unmoved or pair.rotated_only for pair in pairs]) > HOPELESS_PAIRS:
         raise UserError(
-            "The photos were taken from one spot: the camera only turned, and nothing tells depth; "
+            "The photos were taken from one spot: the camera only turned or zoomed, and nothing tells depth; "
             "move it sideways between the shots, by a tenth of the distance to the scene or more."
         )
 
@@ -197,7 +212,9 @@ def _support(index: int, points: int, errors: Mapping[tuple[int, int], Array]) -
 
 
 def _errors(model: Model, pair: Pair) -> FloatArray:
-    """(K,) px: how far each match is from the epipolar geometry of the two cameras; infinite behind one of them.
+    """(K,) px: how far each match is from the epipolar geometry of the two cameras.
+
+    It is infinite behind one of them, and where they look at the point from opposite sides.
 
     Sampson's error: Hartley & Zisserman, Multiple View Geometry, 2nd edition, equation 11.9.
     """
@@ -217,7 +234,10 @@ def _errors(model: Model, pair: Pair) -> FloatArray:
     slope = (line_second[:, :2] ** 2).sum(1) + (line_first[:, :2] ** 2).sum(1)
     focal = np.sqrt(cameras[0].mean_focal_length() * cameras[1].mean_focal_length())
     error = focal * np.abs((y * line_second).sum(1)) / np.sqrt(np.maximum(slope, 1e-20))
-    return np.where(_in_front(x @ rotation.T, y, translation), error, np.inf)
+    rays = x @ rotation.T
+    cosine = (rays * y).sum(1) / np.linalg.norm(rays, axis=1) / np.linalg.norm(y, axis=1)
+    visible = _in_front(rays, y, translation) & (cosine > np.cos(np.radians(WIDEST)))
+    return np.where(visible, error, np.inf)
 
 
 def _in_front(first: FloatArray, second: FloatArray, translation: FloatArray) -> Array:
@@ -235,21 +255,17 @@ def _fault(model: Model, registered: set[int], matched: Matched) -> str:
     """Why no artist should see this model, in a few words; empty where it is believable."""
     if len(registered) < 2 or model.num_points3D() < MODEL_POINTS:
         return "too few points"
-    if model.compute_mean_reprojection_error() > LARGEST_ERROR:
+    if model.compute_mean_reprojection_error() > plausibility.LARGEST_ERROR:
         return "large reprojection error"
     if _parallax(model) < PARALLAX:
         return NO_PARALLAX
-    enough = sum(point.track.length() >= 3 for point in model.points3D.values()) >= ENOUGH_POINTS
-    for index in registered:
-        camera = model.camera(model.image(index + 1).camera_id)
-        focal, photo = camera.mean_focal_length(), matched.photos[index]
-        if photo.focal is not None:
-            factor = focal / (photo.focal * camera.width / photo.width)
-            if not 1 / FOCAL_FROM_PRIOR < factor < FOCAL_FROM_PRIOR:
-                return "focal length far from the photo's own"
-        elif not FOCAL_RANGE[0] < focal / max(camera.width, camera.height) < FOCAL_RANGE[1] and not enough:
-            return "unusual focal length"
-    return ""
+    seen_thrice = sum(point.track.length() >= 3 for point in model.points3D.values())
+    enough = seen_thrice >= plausibility.ENOUGH_POINTS
+    faults = (
+        plausibility.lens_fault(model.camera(model.image(index + 1).camera_id), matched.photos[index], enough)
+        for index in sorted(registered)
+    )
+    return next((fault for fault in faults if fault), "")
 
 
 def _parallax(model: Model) -> float:

@@ -1,0 +1,136 @@
+"""[R] Which lenses and models an artist may be shown: the limits, faults that refuse a model, and warnings on one.
+
+Pixels are those of the copies, see `features`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pycolmap
+
+from ...model import lens
+from ...model.arrays import FloatArray
+from ...model.reconstruction import Photo
+
+# Field of view over the longer side, in degrees, that a lens without fisheye has; it needs EXIF to be believed beyond.
+FIELD_OF_VIEW = (2.0, 120.0)
+# Focal length over the longer side that cameras usually have; others need points that three photos or more see.
+USUAL_FOCAL = (0.4, 2.5)
+ENOUGH_POINTS = 500
+FOCAL_FROM_PRIOR = 1.6  # factor by which the solved focal length may differ from the one in EXIF
+# Share by which a lens moves the corners of its picture outwards. Zoom lenses reach 0.03, faulty solves 0.09 and more.
+UNUSUAL_PINCUSHION, ABSURD_PINCUSHION = 0.06, 0.3
+# Mean reprojection error, px. Photos have 0.2 to 0.8.
+UNUSUAL_ERROR, LARGEST_ERROR = 1.25, 2.5
+USUAL_ERROR = 0.5
+FEW_REGISTERED = 0.5  # share of the photos; a model of fewer carries a warning
+FEW_PHOTOS = 4  # of so few, each is named anyway
+
+FISHEYES = frozenset({"OPENCV_FISHEYE"})
+
+
+# ----------------------------------------------------------------------------------------------- faults
+def lens_fault(camera: pycolmap.Camera, photo: Photo, enough_points: bool) -> str:
+    """Why nobody would believe the lens of a camera, in a few words; empty where it is believable.
+
+    `enough_points`: the model has so many points in three photos or more that an unusual focal length may be right.
+    """
+    longer, focal = max(camera.width, camera.height), camera.mean_focal_length()
+    if photo.focal is not None:
+        factor = focal / (photo.focal * camera.width / photo.width)
+        if not 1 / FOCAL_FROM_PRIOR < factor < FOCAL_FROM_PRIOR:
+            return "focal length far from the photo's own"
+    elif camera.model_name not in FISHEYES:
+        if not FIELD_OF_VIEW[0] < _field_of_view(camera) < FIELD_OF_VIEW[1]:
+            return "field of view that no lens has"
+        if not USUAL_FOCAL[0] < focal / longer < USUAL_FOCAL[1] and not enough_points:
+            return "unusual focal length"
+    if _fold(camera) < _inner_radius(camera) or _pincushion(camera) > ABSURD_PINCUSHION:
+        return "distortion that no lens has"
+    return ""
+
+
+def _field_of_view(camera: pycolmap.Camera) -> float:
+    """Degrees over the longer side, without distortion."""
+    return float(2 * np.degrees(np.arctan(max(camera.width, camera.height) / 2 / camera.mean_focal_length())))
+
+
+def _distortion(camera: pycolmap.Camera) -> lens.Distortion:
+    return lens.Distortion(camera.model_name, tuple(float(camera.params[i]) for i in camera.extra_params_idxs()))
+
+
+def _fold(camera: pycolmap.Camera) -> float:
+    """The radius in the picture, in focal lengths, beyond which the lens model shows nothing."""
+    distortion = _distortion(camera)
+    radius = lens.valid_radius(distortion)
+    return float(lens.distort(distortion, np.array([radius, 0.0]))[0]) if np.isfinite(radius) else np.inf
+
+
+def _inner_radius(camera: pycolmap.Camera) -> float:
+    """The radius of the largest circle in the picture, in focal lengths."""
+    return float(min(camera.width, camera.height) / 2 / camera.mean_focal_length())
+
+
+def _outer_radius(camera: pycolmap.Camera) -> float:
+    """The radius of the farthest corner, in focal lengths."""
+    return float(np.linalg.norm(_corners(camera), axis=1).max())
+
+
+def _corners(camera: pycolmap.Camera) -> FloatArray:
+    """(4, 2) the corners, in focal lengths from the principal point."""
+    corners = np.array([(x, y) for x in (0, camera.width) for y in (0, camera.height)], np.float64)
+    centre = (camera.principal_point_x, camera.principal_point_y)
+    return (corners - centre) / (camera.focal_length_x, camera.focal_length_y)
+
+
+def _pincushion(camera: pycolmap.Camera) -> float:
+    """The largest share by which the lens moves a corner outwards; negative where it moves them inwards."""
+    if camera.model_name in FISHEYES:
+        return 0.0
+    distorted = _corners(camera)
+    ideal = lens.undistort(_distortion(camera), distorted)
+    moved = np.linalg.norm(distorted, axis=1) / np.linalg.norm(ideal, axis=1) - 1
+    return float(np.nanmax(moved)) if np.isfinite(moved).any() else 0.0
+
+
+# ----------------------------------------------------------------------------------------------- warnings
+def warnings(cameras: Mapping[str, pycolmap.Camera], error: float, count: int) -> list[str]:
+    """Sentences about what is doubtful in a model that stands, worst first.
+
+    `cameras` are those of the registered photos by name; `error` is their mean reprojection error in px; `count` is the
+    number of all photos.
+    """
+    sentences = []
+    if count > FEW_PHOTOS and len(cameras) < FEW_REGISTERED * count:
+        sentences.append(
+            f"Only {len(cameras)} of {count} photos have cameras. So few may be arranged wrongly: look through them "
+            "before you build on them, and add photos between the others."
+        )
+    if error > UNUSUAL_ERROR:
+        sentences.append(
+            f"The reprojection error is {error / USUAL_ERROR:.0f} times the usual: the cameras are not exact. The lens "
+            "may have changed between the photos, or things moved."
+        )
+    folded = [
+        name for name, camera in cameras.items() if _fold(camera) < np.linalg.norm(_corners(camera), axis=1).max()
+    ]
+    if folded:
+        sentences.append(
+            f"The solved lens does not reach the corners of {names(folded)}: these stay black where the distortion "
+            "is removed, and nothing there is measured."
+        )
+    strong = [name for name, camera in cameras.items() if _pincushion(camera) > UNUSUAL_PINCUSHION]
+    if strong:
+        sentences.append(
+            f"The solved lens of {names(strong)} is distorted as hardly any lens is: its focal length may be wrong. "
+            "Enter the focal length where it is known, or give each photo its own lens where you zoomed."
+        )
+    return sentences
+
+
+def names(photos: Iterable[str]) -> str:
+    """The photos' names inside a sentence, at most three of them."""
+    listed: Sequence[str] = list(photos)
+    return ", ".join(listed) if len(listed) <= 3 else f"{', '.join(listed[:2])} and {len(listed) - 2} more"
