@@ -1,9 +1,18 @@
 """Input without hope is recognised from matches alone, and the best believable model is chosen."""
 
 import numpy as np
+import pycolmap
 import pytest
 
-from threer_blender.geometry.sfm.model_selection import TIE, Pair, ScoredModel, _is_rotation, choose, refuse_hopeless
+from threer_blender.geometry.sfm.model_selection import (
+    TIE,
+    Pair,
+    ScoredModel,
+    _errors,
+    _is_rotation,
+    choose,
+    refuse_hopeless,
+)
 from threer_blender.model.errors import UserError
 
 
@@ -79,3 +88,28 @@ def test_exif_tells_a_step_forward_from_a_zoom() -> None:
     homography = calibration(1000) @ np.diag([1, 1, 0.8]) @ np.linalg.inv(calibration(1000))
     assert not _is_rotation(homography, SIZES, [1.25, 1.25])
     assert _is_rotation(homography, SIZES, [None, None])
+
+
+def two_cameras(degrees: float) -> tuple[pycolmap.Reconstruction, Pair]:
+    """Two cameras 2 from a handful of points, which they see from so far apart, and the points in their photos."""
+    points = np.random.default_rng(0).uniform(-0.3, 0.3, (40, 3))
+    model = pycolmap.Reconstruction()
+    camera = pycolmap.Camera.create_from_model_name(1, "SIMPLE_RADIAL", 800, 800, 600)
+    model.add_camera_with_trivial_rig(camera)
+    pixels = []
+    for number, angle in enumerate((0, degrees), 1):
+        camera_from_world = pycolmap.Rigid3d(pycolmap.Rotation3d(rotation(angle)), np.array([0, 0.02 * number, 2.0]))
+        image = pycolmap.Image(name=str(number), camera_id=1, image_id=number)
+        model.add_image_with_trivial_frame(image, camera_from_world)
+        pixels.append(camera.img_from_cam(camera_from_world * points))
+    return model, Pair((0, 1), *pixels, unmoved=False, rotated_only=False)
+
+
+@pytest.mark.parametrize("degrees", [5, 60, 75])
+def test_details_that_both_photos_show_are_explained(degrees: float) -> None:
+    assert _errors(*two_cameras(degrees)).max() < 1e-6
+
+
+@pytest.mark.parametrize("degrees", [120, 177])
+def test_details_seen_from_opposite_sides_explain_nothing(degrees: float) -> None:
+    assert np.isinf(_errors(*two_cameras(degrees))).mean() > 0.9

@@ -17,7 +17,7 @@ from ...model.arrays import Array, FloatArray
 from ...model.errors import UserError
 from .. import rotations
 from ..features.database import Matched
-from . import plausibility
+from . import cycles, plausibility
 
 # What makes a pair, a photo and a model believable. Pixels are those of the copies (about 1600 to the long side).
 PAIR_MATCHES = 15  # verified matches that make a pair: COLMAP's own threshold
@@ -28,6 +28,8 @@ PHOTO_POINTS = 12  # points that a registered photo must see, unless it matches 
 MODEL_POINTS = 30  # points that a model must have
 PARALLAX = 1.0  # degrees; median over the points of the widest angle between two rays
 NO_PARALLAX = "no parallax"
+CYCLES_AGREE = 0.5  # share of the matches around triangles that agree; of photos without repetition 0.99 and more do
+CONTRADICTED = "matches that contradict each other"
 WIDEST = 100.0  # degrees between two rays to a point; no surface shows the same details to both of wider ones
 TIE = 0.005  # of score
 
@@ -165,6 +167,16 @@ def why_nothing(matched: Matched, pairs: Sequence[Pair], scored_models: Sequence
             "The photos were taken from one spot, or show a single flat wall: nothing in them tells depth; "
             "move the camera sideways between the shots, by a tenth of the distance to the scene or more."
         )
+    if any(scored.fault == CONTRADICTED for scored in scored_models):
+        return (
+            "The photos resemble each other, but their matches contradict each other, as those of a repeating pattern "
+            "do; take photos that also show something that is there once only, in steps of at most 25 degrees."
+        )
+    if any(scored.fault in plausibility.LENS_FAULTS for scored in scored_models):
+        return (
+            "The photos match, but only with a lens that nobody would believe, so their cameras would be wrong: enter "
+            "the focal length where it is known, and move the camera sideways between the shots instead of zooming."
+        )
     return (
         f"{len(pairs)} pairs of photos match, but no arrangement of cameras explains the matches; take photos that "
         "overlap by more than half, in steps of at most 25 degrees, of a scene that keeps still."
@@ -265,6 +277,9 @@ def _fault(model: Model, registered: set[int], matched: Matched) -> str:
         plausibility.lens_fault(model.camera(model.image(index + 1).camera_id), matched.photos[index], enough)
         for index in sorted(registered)
     )
+    agreeing, comparable = cycles.agreement(matched, registered, PAIR_MATCHES)
+    if comparable >= PAIR_MATCHES and agreeing < CYCLES_AGREE * comparable:
+        return CONTRADICTED
     return next((fault for fault in faults if fault), "")
 
 

@@ -30,6 +30,12 @@ FEW_PHOTOS = 4  # of so few, each is named anyway
 
 FISHEYES = frozenset({"OPENCV_FISHEYE"})
 
+FAR_FROM_PRIOR = "focal length far from the photo's own"
+NO_SUCH_VIEW = "field of view that no lens has"
+UNUSUAL_LENS = "unusual focal length"
+NO_SUCH_DISTORTION = "distortion that no lens has"
+LENS_FAULTS = frozenset({FAR_FROM_PRIOR, NO_SUCH_VIEW, UNUSUAL_LENS, NO_SUCH_DISTORTION})
+
 
 # ----------------------------------------------------------------------------------------------- faults
 def lens_fault(camera: pycolmap.Camera, photo: Photo, enough_points: bool) -> str:
@@ -41,14 +47,14 @@ def lens_fault(camera: pycolmap.Camera, photo: Photo, enough_points: bool) -> st
     if photo.focal is not None:
         factor = focal / (photo.focal * camera.width / photo.width)
         if not 1 / FOCAL_FROM_PRIOR < factor < FOCAL_FROM_PRIOR:
-            return "focal length far from the photo's own"
+            return FAR_FROM_PRIOR
     elif camera.model_name not in FISHEYES:
         if not FIELD_OF_VIEW[0] < _field_of_view(camera) < FIELD_OF_VIEW[1]:
-            return "field of view that no lens has"
+            return NO_SUCH_VIEW
         if not USUAL_FOCAL[0] < focal / longer < USUAL_FOCAL[1] and not enough_points:
-            return "unusual focal length"
+            return UNUSUAL_LENS
     if _fold(camera) < _inner_radius(camera) or _pincushion(camera) > ABSURD_PINCUSHION:
-        return "distortion that no lens has"
+        return NO_SUCH_DISTORTION
     return ""
 
 

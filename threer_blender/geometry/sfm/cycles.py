@@ -1,0 +1,61 @@
+"""[R] Consistency in cycles: whether matches lead from photo to photo around a triangle back to where they began.
+
+Where a pattern repeats, each pair of photos agrees in itself, and three of them contradict each other (Zach, Klopschitz
+& Pollefeys 2010, who do the same with rotations; matches themselves also show a shift along a wall, and no lens).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Set
+
+import numpy as np
+import pycolmap
+
+from ...model.arrays import Array
+from ..features.database import Matched
+
+AGREEING = 4.0  # px; the error at which pairs are verified
+TRIANGLES = 300  # at most: enough for a share, and some milliseconds each
+
+
+def agreement(matched: Matched, registered: Set[int], least_matches: int) -> tuple[int, int]:
+    """How many matches agree around triangles of photos of which two or more are `registered`, and how many could.
+
+    A match from the first photo to the third agrees where the way over the second ends at the same place. Pairs of
+    fewer than `least_matches` verified matches are left out.
+    """
+    neighbours: defaultdict[int, set[int]] = defaultdict(set)
+    for i, j in matched.pairs[matched.inliers >= least_matches].tolist():
+        neighbours[i].add(j)
+        neighbours[j].add(i)
+    triangles = [
+        (i, j, k)
+        for i in sorted(registered)
+        for j in sorted(neighbours[i] & registered)
+        if i < j
+        for k in sorted(neighbours[i] & neighbours[j])
+        if k not in registered or k > j
+    ]
+    agreeing = comparable = 0
+    maps: dict[tuple[int, int], Array] = {}
+    with pycolmap.Database.open(matched.path) as database:
+        for i, j, k in triangles[:: 1 + len(triangles) // TRIANGLES]:
+            direct, first, second = (_links(database, maps, *pair) for pair in ((i, k), (i, j), (j, k)))
+            starts = np.flatnonzero((direct >= 0) & (first >= 0))
+            ends = second[first[starts]]
+            starts, ends = starts[ends >= 0], ends[ends >= 0]
+            points = database.read_keypoints(k + 1)[:, :2]
+            off = np.linalg.norm(points[ends] - points[direct[starts]], axis=1)
+            agreeing, comparable = agreeing + int((off < AGREEING).sum()), comparable + len(off)
+    return agreeing, comparable
+
+
+def _links(database: pycolmap.Database, maps: dict[tuple[int, int], Array], first: int, second: int) -> Array:
+    """(K,) for each feature of photo `first` the one of `second` that it was matched with, or -1."""
+    if (first, second) not in maps:
+        matches = database.read_two_view_geometry(first + 1, second + 1).inlier_matches
+        links = np.full(len(database.read_keypoints(first + 1)), -1)
+        links[matches[:, 0]] = matches[:, 1]
+        maps[first, second] = links
+    return maps[first, second]
