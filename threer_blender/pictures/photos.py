@@ -20,6 +20,7 @@ from ..files.photo_files import CHOOSABLE, KINDS, RAW_SUFFIXES, VIDEO_SUFFIXES
 from ..files.sequence_files import is_pattern
 from ..model.errors import UserError
 from ..model.reconstruction import Photo, Unregistered
+from . import panoramas
 from .decoding import Picture, Unusable, decoded
 from .exif import LensTags, focal_and_sensor, lens_tags
 
@@ -106,6 +107,7 @@ class _Refused(Exception):
 
 RESAVE = "Open it in a picture editor and save it anew as a JPEG or an 8-bit PNG, or take it out of the selection."
 RECUT = "Choose another file, or make shots of it whose frames are all there and of one size."
+CUT = "Cut it into ordinary views of 60 to 90 degrees that overlap by half, and choose those instead."
 CONVERT = "Convert it to an MP4, or save its frames as pictures and choose their folder."
 
 
@@ -158,6 +160,8 @@ def _photo(file: Path, data: bytes, name: str, digest: str, warn: Warn) -> tuple
                 raise _Refused(name, reason, "Use the camera's original instead of a thumbnail.")
             if picture.flaw:
                 warn(picture.flaw, name)
+            if panoramas.is_tagged(picture.image.info) or (width == 2 * height and _goes_round(file, data)):
+                raise _Refused(name, "It is a panorama: no camera with a single lens sees it so.", CUT)
             return Photo(name, str(file.absolute()), width, height, digest), lens_tags(picture.exif)
     except _Refused:
         raise
@@ -168,6 +172,11 @@ def _photo(file: Path, data: bytes, name: str, digest: str, warn: Warn) -> tuple
     except Exception as error:  # The decoders raise a dozen unrelated types; whichever it is, this file is at fault.
         reason = f"It is damaged, or not the picture its name says ({_brief(error)})."
         raise _Refused(name, reason, RESAVE) from error
+
+
+def _goes_round(file: Path, data: bytes) -> bool:
+    with decoded(file, data, panoramas.THUMBNAIL) as picture:
+        return panoramas.goes_round(picture.pixels(panoramas.THUMBNAIL))
 
 
 def _tell_previews(accepted: Sequence[Photo], warn: Warn) -> None:

@@ -1,0 +1,45 @@
+"""[R] Panoramas, of which no pinhole camera makes a picture, recognised by their tags or by their edges."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..model.arrays import Array
+
+# Where Pillow keeps XMP, and what Google's Photo Sphere schema says in it of a panorama, as attribute or as element.
+_XMP_KEYS = ("xmp", "XML:com.adobe.xmp")
+_TAGGED = re.compile(r"GPano:ProjectionType\s*(?:=\s*[\"']|>)\s*(equirectangular|cylindrical)")
+_MOST_XMP = 1_000_000  # bytes that are looked at
+
+# An untagged picture of exactly 2:1 goes round if, in a copy THUMBNAIL pixels wide: its first and last column differ by
+# at most SEAM times what neighbours do; these columns show details (mean step of EDGE_DETAIL grey levels) that go on
+# from one to the other (correlation EDGE_LIKENESS), so that no plain background deceives; and its first and last row,
+# each a single point of the sphere, vary by at most POLE of what the middle row does.
+THUMBNAIL = 256
+SEAM, EDGE_DETAIL, EDGE_LIKENESS, POLE = 2.0, 1.0, 0.7, 0.3
+
+
+def is_tagged(info: Mapping[Any, Any]) -> bool:
+    """Whether the metadata that Pillow read, by its keys, call the picture a panorama."""
+    for key in _XMP_KEYS:
+        xmp = info.get(key, b"")
+        text = xmp[:_MOST_XMP].decode("utf-8", "replace") if isinstance(xmp, bytes) else str(xmp)[:_MOST_XMP]
+        if _TAGGED.search(text):
+            return True
+    return False
+
+
+def goes_round(thumbnail: Array) -> bool:
+    """Whether a picture (H, W, 3) uint8, twice as wide as high, shows all directions (an equirectangular panorama)."""
+    grey = thumbnail.astype(np.float64).mean(axis=2)
+    first, last = grey[:, 0], grey[:, -1]
+    if np.abs(first - last).mean() > SEAM * np.abs(np.diff(grey, axis=1)).mean():
+        return False
+    rise, rise_of_last = np.diff(first), np.diff(last)
+    if np.abs(rise).mean() < EDGE_DETAIL or np.corrcoef(rise, rise_of_last)[0, 1] < EDGE_LIKENESS:
+        return False
+    return bool(max(grey[0].std(), grey[-1].std()) < POLE * grey[len(grey) // 2].std())
