@@ -5,7 +5,6 @@ Incremental mapping: Schönberger & Frahm 2016 (COLMAP). Global mapping: Pan et 
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,9 +14,12 @@ from typing import TypeAlias
 import pycolmap
 
 from ..features.database import SEED, Matched, interruptible
+from . import lens_starts, plausibility
 from .model_selection import PHOTO_POINTS, Model, ScoredModel
 
 LARGE_RESIDUAL = 1.0  # px; the residual above which other candidates are tried even where all photos are registered
+NARROW = 0.6  # focal length over the longer side from which no lens is a fisheye
+LENS_GAIN = 0.02  # of score, see Candidate; on photos that share a lens, one for each gains up to 0.005
 FEW_PHOTOS = 4  # with so few, lens distortion is not solved for
 
 Token: TypeAlias = pycolmap.CancellationToken
@@ -27,14 +29,17 @@ Token: TypeAlias = pycolmap.CancellationToken
 class Candidate:
     """One way to solve: `run(database, photos, token, progress)` returns its models and calls `progress()` per photo.
 
-    `wanted(best, matched)`: whether it is worth its time, given the best model so far. `calibrated`: focal
-    lengths are first estimated from the view graph (Sweeney et al. 2015), where EXIF knows none.
+    `wanted(best, matched)`: whether it is worth its time, given the best model so far. `database(matched)`: the one
+    with the lenses that it starts from. A candidate whose lenses have more freedom must have a `gain` of score over the
+    best model without it; `note` then tells the artist.
     """
 
     name: str
     run: Callable[[Path, int, Token, Callable[[], None]], list[Model]]
     wanted: Callable[[ScoredModel | None, Matched], bool]
-    calibrated: bool = False
+    database: Callable[[Matched], Path] = lens_starts.as_matched
+    gain: float = 0.0
+    note: str = ""
 
 
 def run(candidate: Candidate, matched: Matched, progress: Callable[[float], None]) -> list[Model]:
@@ -47,21 +52,9 @@ def run(candidate: Candidate, matched: Matched, progress: Callable[[float], None
 
     def call(token: Token) -> list[Model]:
         pycolmap.set_random_seed(SEED)
-        path = _calibrated(matched.path) if candidate.calibrated else matched.path
-        return candidate.run(path, len(matched.photos), token, one_more)
+        return candidate.run(candidate.database(matched), len(matched.photos), token, one_more)
 
     return interruptible(call, lambda: progress(registered))
-
-
-def _calibrated(path: Path) -> Path:
-    """A copy of the database with focal lengths from the view graph."""
-    copy = path.with_name("calibrated.db")
-    if not copy.exists():
-        shutil.copyfile(path, copy)
-        options = pycolmap.ViewGraphCalibrationOptions()
-        options.random_seed = SEED
-        pycolmap.calibrate_view_graph(copy, options)
-    return copy
 
 
 def _strict(path: Path, count: int, token: Token, progress: Callable[[], None]) -> list[Model]:
@@ -173,10 +166,43 @@ def _if_poor(best: ScoredModel | None, matched: Matched) -> bool:
     return unknown and (best is None or len(best.registered) <= 0.8 * len(matched.photos))
 
 
+def _if_lenses_differ(best: ScoredModel | None, matched: Matched) -> bool:
+    """Photos share a lens, and the error says that they had better not."""
+    if best is None or len(best.model.cameras) == len(matched.photos):
+        return False
+    known = all(photo.focal is not None for photo in matched.photos)
+    return bool(best.model.compute_mean_reprojection_error() > plausibility.DOUBTFUL_ERROR[known])
+
+
+def _if_fisheye(best: ScoredModel | None, matched: Matched) -> bool:
+    """No photo is known to be narrow, and there is no believable model, a large error or much distortion."""
+    if any(photo.focal and photo.focal > NARROW * max(photo.width, photo.height) for photo in matched.photos):
+        return False
+    if best is None or best.model.compute_mean_reprojection_error() > plausibility.DOUBTFUL_ERROR[False]:
+        return True
+    return any(plausibility.is_strongly_distorted(camera) for camera in best.model.cameras.values())
+
+
 CANDIDATES = (
     Candidate("incremental", _strict, _always),
     Candidate("incremental, relaxed", _relaxed, _unless_good),
     Candidate("global", _global, _unless_good),
-    Candidate("incremental, relaxed, calibrated", _relaxed, _if_poor, calibrated=True),
-    Candidate("global, calibrated", _global, _if_poor, calibrated=True),
+    Candidate("incremental, relaxed, calibrated", _relaxed, _if_poor, lens_starts.calibrated),
+    Candidate("global, calibrated", _global, _if_poor, lens_starts.calibrated),
+    Candidate(
+        "incremental, a lens each",
+        _strict,
+        _if_lenses_differ,
+        lens_starts.one_each,
+        LENS_GAIN,
+        "Each photo was given a lens of its own: one lens for all explains the matches worse.",
+    ),
+    Candidate(
+        "global, fisheye",  # incremental mapping finds no pair to begin with
+        _global,
+        _if_fisheye,
+        lens_starts.fisheyes,
+        LENS_GAIN,
+        "The lens was solved as a fisheye: an ordinary lens explains the matches worse.",
+    ),
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -75,17 +75,21 @@ def solve(matched: Matched, report: ReportStage) -> MappingSolution:
     for number, candidate in enumerate(mappers.CANDIDATES):
         if candidate.wanted(best, matched):
             models = mappers.run(candidate, matched, partial(_progress, report, number * count, planned))
-            scored_models += [score_model(candidate.name, model, matched, pairs) for model in models]
+            scored = [score_model(candidate.name, model, matched, pairs) for model in models]
+            least = best.score + candidate.gain if best is not None and candidate.gain else 0.0
+            scored_models += [each for each in scored if each.fault or each.score >= least]
             best = choose(scored_models)
     if best is None:
         raise UserError(why_nothing(matched, pairs, scored_models))
     report(MAPPING, planned, planned)
+    (candidate,) = (each for each in mappers.CANDIDATES if each.name == best.candidate)
+    matched = replace(matched, path=candidate.database(matched))
     best = continued(best, matched, pairs, lambda _registered: report(MAPPING, planned, planned))
     _fill_in(best.model, matched)
     report(MAPPING, planned, planned)
     best = _adjusted(best, matched, pairs)
     report(MAPPING, planned, planned)
-    return _solution(best, scored_models, matched)
+    return _solution(best, scored_models, matched, candidate.note)
 
 
 def _progress(report: ReportStage, before: float, planned: float, registered: float) -> None:
@@ -159,7 +163,8 @@ def _fill_in(model: Model, matched: Matched) -> None:
 
 
 # ----------------------------------------------------------------------------------------------- the solution
-def _solution(best: ScoredModel, scored_models: Sequence[ScoredModel], matched: Matched) -> MappingSolution:
+def _solution(best: ScoredModel, scored_models: Sequence[ScoredModel], matched: Matched, note: str) -> MappingSolution:
+    """`note` is that of the candidate."""
     model = best.model
     indices = [i for i in sorted(best.registered) if model.image(i + 1).num_points3D > 0]
     ids, positions, colors = _points(model, indices, matched)
@@ -185,7 +190,7 @@ def _solution(best: ScoredModel, scored_models: Sequence[ScoredModel], matched: 
         [[matched.photos[i].name for i in group] for group in others],
         error,
         best.candidate,
-        _notes(best, matched),
+        [*_notes(best, matched), *([note] if note else [])],
     )
 
 
@@ -210,7 +215,7 @@ def _camera(model: Model, index: int, matched: Matched, centre: FloatArray, scal
     world_from_camera = np.eye(4)
     world_from_camera[:3] = image.cam_from_world().inverse().matrix()
     world_from_camera[:3, 3] = (world_from_camera[:3, 3] - centre) * scale
-    extra = tuple(float(solved.params[i]) for i in solved.extra_params_idxs())
+    distortion = plausibility.distortion(solved)
     return Camera(
         photo.name,
         photo.width,
@@ -220,7 +225,7 @@ def _camera(model: Model, index: int, matched: Matched, centre: FloatArray, scal
         solved.principal_point_x * x,
         solved.principal_point_y * y,
         world_from_camera,
-        lens.Distortion(solved.model_name, extra) if any(extra) else lens.NO_DISTORTION,
+        lens.NO_DISTORTION if distortion.is_identity else distortion,
         reprojection_error=_reprojection_error(model, image, np.array([x, y])),
     )
 

@@ -31,6 +31,7 @@ NO_PARALLAX = "no parallax"
 CYCLES_AGREE = 0.5  # share of the matches around triangles that agree; of photos without repetition 0.99 and more do
 CONTRADICTED = "matches that contradict each other"
 WIDEST = 100.0  # degrees between two rays to a point; no surface shows the same details to both of wider ones
+LARGEST_RESIDUAL = 1e4  # px; a pair behind its cameras counts as this far off
 TIE = 0.005  # of score
 
 # What makes a set of photos hopeless. Measured: of a static camera's matches 20 % or more stay within 1.5 px, of a
@@ -203,11 +204,8 @@ def score_model(candidate: str, model: Model, matched: Matched, pairs: Sequence[
         if pair.photos in inside:
             total[list(pair.photos)] += np.maximum(0, 1 - (inside[pair.photos] / SCORE_ERROR) ** 2).sum()
     score = float((total / np.maximum(matches, 1)).mean())
-    residual = (
-        float(np.percentile([np.median(errors_of_pair) for errors_of_pair in inside.values()], 95))
-        if inside
-        else np.inf
-    )
+    medians = [min(float(np.median(errors_of_pair)), LARGEST_RESIDUAL) for errors_of_pair in inside.values()]
+    residual = float(np.percentile(medians, 95)) if medians else np.inf
     return ScoredModel(candidate, model, frozenset(registered), score, residual, _fault(model, registered, matched))
 
 

@@ -25,10 +25,14 @@ UNUSUAL_PINCUSHION, ABSURD_PINCUSHION = 0.06, 0.3
 # Mean reprojection error, px. Photos have 0.2 to 0.8.
 UNUSUAL_ERROR, LARGEST_ERROR = 1.25, 2.5
 USUAL_ERROR = 0.5
+# The error above which other lenses are tried: where EXIF knows no focal length, and where it knows all.
+DOUBTFUL_ERROR = (0.6, 1.0)
+STRONG_DISTORTION = 0.2  # share by which an ordinary lens moves a corner; fisheyes move it by more
 FEW_REGISTERED = 0.5  # share of the photos; a model of fewer carries a warning
 FEW_PHOTOS = 4  # of so few, each is named anyway
 
 FISHEYES = frozenset({"OPENCV_FISHEYE"})
+FISHEYE_VIEW = (40.0, 200.0)  # degrees over the longer side that a fisheye has
 
 FAR_FROM_PRIOR = "focal length far from the photo's own"
 NO_SUCH_VIEW = "field of view that no lens has"
@@ -48,7 +52,10 @@ def lens_fault(camera: pycolmap.Camera, photo: Photo, enough_points: bool) -> st
         factor = focal / (photo.focal * camera.width / photo.width)
         if not 1 / FOCAL_FROM_PRIOR < factor < FOCAL_FROM_PRIOR:
             return FAR_FROM_PRIOR
-    elif camera.model_name not in FISHEYES:
+    elif camera.model_name in FISHEYES:
+        if not FISHEYE_VIEW[0] < np.degrees(longer / focal) < FISHEYE_VIEW[1]:
+            return NO_SUCH_VIEW
+    else:
         if not FIELD_OF_VIEW[0] < _field_of_view(camera) < FIELD_OF_VIEW[1]:
             return NO_SUCH_VIEW
         if not USUAL_FOCAL[0] < focal / longer < USUAL_FOCAL[1] and not enough_points:
@@ -63,15 +70,16 @@ def _field_of_view(camera: pycolmap.Camera) -> float:
     return float(2 * np.degrees(np.arctan(max(camera.width, camera.height) / 2 / camera.mean_focal_length())))
 
 
-def _distortion(camera: pycolmap.Camera) -> lens.Distortion:
+def distortion(camera: pycolmap.Camera) -> lens.Distortion:
+    """The camera's lens model and its parameters, without focal length and centre."""
     return lens.Distortion(camera.model_name, tuple(float(camera.params[i]) for i in camera.extra_params_idxs()))
 
 
 def _fold(camera: pycolmap.Camera) -> float:
     """The radius in the picture, in focal lengths, beyond which the lens model shows nothing."""
-    distortion = _distortion(camera)
-    radius = lens.valid_radius(distortion)
-    return float(lens.distort(distortion, np.array([radius, 0.0]))[0]) if np.isfinite(radius) else np.inf
+    model = distortion(camera)
+    radius = lens.valid_radius(model)
+    return float(lens.distort(model, np.array([radius, 0.0]))[0]) if np.isfinite(radius) else np.inf
 
 
 def _inner_radius(camera: pycolmap.Camera) -> float:
@@ -91,12 +99,19 @@ def _corners(camera: pycolmap.Camera) -> FloatArray:
     return (corners - centre) / (camera.focal_length_x, camera.focal_length_y)
 
 
+def is_strongly_distorted(camera: pycolmap.Camera) -> bool:
+    """Whether an ordinary lens is distorted as fisheyes are, or the formula does not even reach the corners."""
+    if camera.model_name in FISHEYES:
+        return False
+    return _pincushion(camera) < -STRONG_DISTORTION or _fold(camera) < _outer_radius(camera)
+
+
 def _pincushion(camera: pycolmap.Camera) -> float:
     """The largest share by which the lens moves a corner outwards; negative where it moves them inwards."""
     if camera.model_name in FISHEYES:
         return 0.0
     distorted = _corners(camera)
-    ideal = lens.undistort(_distortion(camera), distorted)
+    ideal = lens.undistort(distortion(camera), distorted)
     moved = np.linalg.norm(distorted, axis=1) / np.linalg.norm(ideal, axis=1) - 1
     return float(np.nanmax(moved)) if np.isfinite(moved).any() else 0.0
 

@@ -1,0 +1,81 @@
+"""[R] The lenses from which a mapping starts: copies of the database of matches, each with other cameras in it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pycolmap
+
+from ..features.database import SEED, Matched
+
+FISHEYE = "OPENCV_FISHEYE"
+FISHEYE_FOCAL = 0.4  # times the longer side: 143 degrees over it, where EXIF knows no focal length
+
+
+def as_matched(matched: Matched) -> Path:
+    """The database itself."""
+    return matched.path
+
+
+def calibrated(matched: Matched) -> Path:
+    """Focal lengths from the view graph (Sweeney et al. 2015), where EXIF knows none."""
+    return _copy(matched, "calibrated.db", _calibrate)
+
+
+def one_each(matched: Matched) -> Path:
+    """Each photo with a camera of its own."""
+    return _copy(matched, "one_each.db", _separate)
+
+
+def fisheyes(matched: Matched) -> Path:
+    """Every lens a fisheye (Kannala & Brandt 2006)."""
+    return _copy(matched, "fisheyes.db", _widen)
+
+
+def _copy(matched: Matched, name: str, change: Callable[[Path], None]) -> Path:
+    path = matched.path.with_name(name)
+    if not path.exists():
+        shutil.copyfile(matched.path, path)
+        change(path)
+    return path
+
+
+def _calibrate(path: Path) -> None:
+    options = pycolmap.ViewGraphCalibrationOptions()
+    options.random_seed = SEED
+    pycolmap.calibrate_view_graph(path, options)
+
+
+def _separate(path: Path) -> None:
+    with pycolmap.Database.open(path) as database:
+        unused = 1 + max(camera.camera_id for camera in database.read_all_cameras())
+        taken: set[int] = set()
+        for image in database.read_all_images():
+            if image.camera_id not in taken:
+                taken.add(image.camera_id)
+                continue
+            camera = database.read_camera(image.camera_id)
+            camera.camera_id = image.camera_id = unused
+            database.write_camera(camera, use_camera_id=True)
+            rig = pycolmap.Rig(rig_id=unused)
+            rig.add_ref_sensor(camera.sensor_id)
+            database.write_rig(rig, use_rig_id=True)
+            frame = pycolmap.Frame(frame_id=image.frame_id, rig_id=unused)
+            frame.add_data_id(image.data_id)
+            database.update_frame(frame)
+            database.update_image(image)
+            unused += 1
+
+
+def _widen(path: Path) -> None:
+    with pycolmap.Database.open(path) as database:
+        for camera in database.read_all_cameras():
+            focal = FISHEYE_FOCAL * max(camera.width, camera.height)
+            if camera.has_prior_focal_length:
+                focal = camera.mean_focal_length()
+            size = camera.width, camera.height
+            wide = pycolmap.Camera.create_from_model_name(camera.camera_id, FISHEYE, focal, *size)
+            wide.has_prior_focal_length = camera.has_prior_focal_length
+            database.update_camera(wide)
