@@ -8,9 +8,9 @@ from threer_blender.geometry.sfm.model_selection import (
     TIE,
     Pair,
     ScoredModel,
-    _errors,
-    _is_rotation,
     choose,
+    epipolar_errors,
+    is_rotation,
     refuse_hopeless,
 )
 from threer_blender.model.errors import UserError
@@ -70,8 +70,8 @@ def rotation(degrees: float) -> np.ndarray:
 @pytest.mark.parametrize("degrees", [0, 12])
 def test_a_camera_that_turns_and_zooms_is_known_by_its_homography(second: float, degrees: float) -> None:
     homography = calibration(second) @ rotation(degrees) @ np.linalg.inv(calibration(1000))
-    assert _is_rotation(homography, SIZES, [None, None])
-    assert _is_rotation(homography, SIZES, [1.03 * 1000 / 800, 0.97 * second / 800])
+    assert is_rotation(homography, SIZES, [None, None])
+    assert is_rotation(homography, SIZES, [1.03 * 1000 / 800, 0.97 * second / 800])
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -80,14 +80,14 @@ def test_a_slanted_wall_from_two_places_is_no_rotation(known: bool) -> None:
     normal, step = rotation(45) @ (0, 0, 1), rotation(45) @ (0.4, 0, 0)
     motion = rotation(5) + np.outer(step, normal)
     homography = calibration(1000) @ motion @ np.linalg.inv(calibration(1000))
-    assert not _is_rotation(homography, SIZES, [1.25, 1.25] if known else [None, None])
+    assert not is_rotation(homography, SIZES, [1.25, 1.25] if known else [None, None])
 
 
 def test_exif_tells_a_step_forward_from_a_zoom() -> None:
     """Towards a wall straight ahead, by a fifth of its distance: without EXIF it may as well be a zoom."""
     homography = calibration(1000) @ np.diag([1, 1, 0.8]) @ np.linalg.inv(calibration(1000))
-    assert not _is_rotation(homography, SIZES, [1.25, 1.25])
-    assert _is_rotation(homography, SIZES, [None, None])
+    assert not is_rotation(homography, SIZES, [1.25, 1.25])
+    assert is_rotation(homography, SIZES, [None, None])
 
 
 def two_cameras(degrees: float) -> tuple[pycolmap.Reconstruction, Pair]:
@@ -107,9 +107,9 @@ def two_cameras(degrees: float) -> tuple[pycolmap.Reconstruction, Pair]:
 
 @pytest.mark.parametrize("degrees", [5, 60, 75])
 def test_details_that_both_photos_show_are_explained(degrees: float) -> None:
-    assert _errors(*two_cameras(degrees)).max() < 1e-6
+    assert epipolar_errors(*two_cameras(degrees)).max() < 1e-6
 
 
 @pytest.mark.parametrize("degrees", [120, 177])
 def test_details_seen_from_opposite_sides_explain_nothing(degrees: float) -> None:
-    assert np.isinf(_errors(*two_cameras(degrees))).mean() > 0.9
+    assert np.isinf(epipolar_errors(*two_cameras(degrees))).mean() > 0.9

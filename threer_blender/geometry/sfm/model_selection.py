@@ -100,7 +100,7 @@ def read_pairs(matched: Matched) -> list[Pair]:
             unmoved = (
                 tuple(matched.sizes[i]) == tuple(matched.sizes[j]) and np.mean(distance < UNMOVED) > UNMOVED_MATCHES
             )
-            rotated_only = geometry.config in HOMOGRAPHY_KINDS and _is_rotation(
+            rotated_only = geometry.config in HOMOGRAPHY_KINDS and is_rotation(
                 geometry.H, matched.sizes[[i, j]], [_known_focal(matched, photo) for photo in (i, j)]
             )
             matches = geometry.inlier_matches
@@ -114,7 +114,7 @@ def _known_focal(matched: Matched, index: int) -> float | None:
     return None if photo.focal is None else photo.focal / max(photo.width, photo.height)
 
 
-def _is_rotation(homography: FloatArray, sizes: Array, known_focals: Sequence[float | None]) -> bool:
+def is_rotation(homography: FloatArray, sizes: Array, known_focals: Sequence[float | None]) -> bool:
     """Whether `homography` (3, 3), in pixels, is K' R K⁻¹ for a rotation R and K, K' of some focal lengths.
 
     `known_focals` are kept, up to KNOWN_FOCAL. `sizes` (2, 2) are widths and heights. A wall seen from two places has a
@@ -189,7 +189,7 @@ def score_model(candidate: str, model: Model, matched: Matched, pairs: Sequence[
     """The model with its registered photos, its score on the verified matches, and its fault if it has one."""
     points = {image.image_id - 1: image.num_points3D for image in model.images.values() if image.has_pose}
     registered = {index for index, number in points.items() if number > 0}
-    errors = {pair.photos: _errors(model, pair) for pair in pairs if registered.issuperset(pair.photos)}
+    errors = {pair.photos: epipolar_errors(model, pair) for pair in pairs if registered.issuperset(pair.photos)}
     while registered:
         inside = {photos: errors_of_pair for photos, errors_of_pair in errors.items() if registered.issuperset(photos)}
         support = {index: _support(index, points[index], inside) for index in registered}
@@ -221,7 +221,7 @@ def _support(index: int, points: int, errors: Mapping[tuple[int, int], Array]) -
     return float(np.mean(np.concatenate(mine)))
 
 
-def _errors(model: Model, pair: Pair) -> FloatArray:
+def epipolar_errors(model: Model, pair: Pair) -> FloatArray:
     """(K,) px: how far each match is from the epipolar geometry of the two cameras.
 
     It is infinite behind one of them, and where they look at the point from opposite sides.
