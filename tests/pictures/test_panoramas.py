@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.pictures.saved import Warned, read_one, save, scene
+from threer_blender.model.arrays import Array
 from threer_blender.pictures import photos
 
 XMP = (
@@ -14,7 +15,7 @@ XMP = (
 )
 
 
-def panorama(width: int = 800) -> np.ndarray:
+def panorama(width: int = 800) -> Array:
     """A cloud of waves in all directions, as an equirectangular picture."""
     height = width // 2
     longitude, latitude = np.meshgrid(
@@ -28,14 +29,14 @@ def panorama(width: int = 800) -> np.ndarray:
     return (128 + 30 * waves.reshape(height, width, 3, 8).sum(-1) / 2).clip(0, 255).astype(np.uint8)
 
 
-def landscape() -> np.ndarray:
+def landscape() -> Array:
     """A sky that brightens to a level horizon, and rough ground below it."""
     picture = np.repeat(np.linspace(120, 240, 400)[:, None, None], 800, axis=1).repeat(3, axis=2)
     picture[220:] = 90 + np.random.default_rng(0).normal(0, 25, (180, 800, 1))
     return picture.clip(0, 255).astype(np.uint8)
 
 
-def on_white() -> np.ndarray:
+def on_white() -> Array:
     picture = np.full((400, 800, 3), 250, np.uint8)
     picture[100:300, 200:600] = scene(400, 200)
     return picture
@@ -71,7 +72,7 @@ def test_an_untagged_panorama_is_known_by_its_edges(width: int, tmp_path: Path) 
     ],
     ids=["scene", "landscape", "on white", "plain", "part", "another part"],
 )
-def test_ordinary_pictures_of_two_to_one_are_photos(picture: np.ndarray, tmp_path: Path) -> None:
+def test_ordinary_pictures_of_two_to_one_are_photos(picture: Array, tmp_path: Path) -> None:
     assert picture.shape[1] == 2 * picture.shape[0]
     assert read_one(save(tmp_path / "wide.png", picture)).width == picture.shape[1]
 

@@ -22,7 +22,7 @@ SETTINGS = FeatureSettings(long_side=WIDTH, features=POINTS)
 FISHEYE = [360.0, 360.0, WIDTH / 2, HEIGHT / 2, -0.02, 0.003, 0.0, 0.0]  # 163 degrees over the width
 
 
-def silent(_stage: Stage, _done: float, _total: float) -> None:
+def silent(stage: Stage, done: float, total: float) -> None:
     """A report that nobody reads."""
 
 

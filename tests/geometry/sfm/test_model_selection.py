@@ -13,6 +13,7 @@ from threer_blender.geometry.sfm.model_selection import (
     is_rotation,
     refuse_hopeless,
 )
+from threer_blender.model.arrays import FloatArray
 from threer_blender.model.errors import UserError
 
 
@@ -57,11 +58,11 @@ def test_of_nearly_equal_scores_the_first_is_chosen() -> None:
 SIZES = np.array([(800, 600), (800, 600)])
 
 
-def calibration(focal: float) -> np.ndarray:
+def calibration(focal: float) -> FloatArray:
     return np.array([[focal, 0, 400], [0, focal, 300], [0, 0, 1.0]])
 
 
-def rotation(degrees: float) -> np.ndarray:
+def rotation(degrees: float) -> FloatArray:
     sine, cosine = np.sin(np.radians(degrees)), np.cos(np.radians(degrees))
     return np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
 
@@ -77,6 +78,7 @@ def test_a_camera_that_turns_and_zooms_is_known_by_its_homography(second: float,
 @pytest.mark.parametrize("known", [True, False])
 def test_a_slanted_wall_from_two_places_is_no_rotation(known: bool) -> None:
     """A wall at 45 degrees, 1 away; the camera moves by 0.4 along it."""
+    homography: FloatArray
     normal, step = rotation(45) @ (0, 0, 1), rotation(45) @ (0.4, 0, 0)
     motion = rotation(5) + np.outer(step, normal)
     homography = calibration(1000) @ motion @ np.linalg.inv(calibration(1000))
@@ -102,7 +104,7 @@ def two_cameras(degrees: float) -> tuple[pycolmap.Reconstruction, Pair]:
         image = pycolmap.Image(name=str(number), camera_id=1, image_id=number)
         model.add_image_with_trivial_frame(image, camera_from_world)
         pixels.append(camera.img_from_cam(camera_from_world * points))
-    return model, Pair((0, 1), *pixels, unmoved=False, rotated_only=False)
+    return model, Pair((0, 1), pixels[0], pixels[1], unmoved=False, rotated_only=False)
 
 
 @pytest.mark.parametrize("degrees", [5, 60, 75])
