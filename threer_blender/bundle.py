@@ -183,6 +183,11 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
 # ------------------------------------------------------------------ reading
 
 
+def picture_of(camera: Camera, photo: Photo, folder: Path) -> Path:
+    """The file of what an ideal camera with the same intrinsics sees: the plate, or the photo where it is one."""
+    return folder / camera.plate if camera.plate else Path(photo.path)
+
+
 def read(folder: str | Path) -> Reconstruction:
     """The Reconstruction in a bundle; its arrays are read-only memory maps of the file.
 

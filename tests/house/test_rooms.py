@@ -38,6 +38,7 @@ ROOMS = (
     "pictures",
     "splat_files",
     "lenses",
+    "exchange",
     "reports",
     "host",
     "bundle",

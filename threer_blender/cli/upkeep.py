@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import __version__, bundle, doctor, headless
 from ..engines import registry
+from ..exchange import export as exchange
 from ..host import environment, store
 from ..jobs.messages import Asked, Download, SetUp, Undistort
 from ..lenses import export as lens_export
@@ -37,6 +38,13 @@ def add_verbs(verbs: Any) -> None:
     lens.add_argument("--output", required=True, metavar="LENSES", help="a folder for them")
     lens.add_argument("--plates", metavar="FRAMES", help="a folder for the shots' frames without distortion, as EXR")
     lens.set_defaults(run=_lens)
+
+    export = verbs.add_parser("export", help="a result's pictures, cameras and points for other programs")
+    export.add_argument("result", metavar="FOLDER", help="the bundle of a result")
+    export.add_argument("--output", required=True, metavar="EXPORT", help="a folder for them")
+    names = ", ".join(f"{name} ({each.readers})" for name, each in exchange.FORMATS.items())
+    export.add_argument("--format", required=True, choices=exchange.FORMATS, help=names)
+    export.set_defaults(run=_export)
 
     report = verbs.add_parser("report", help="how well a result's shots stick, frame by frame: an HTML page and JSON")
     report.add_argument("result", metavar="FOLDER", help="the bundle of a result")
@@ -109,6 +117,12 @@ def _cleaning(parsed: argparse.Namespace) -> None:
 def _report(parsed: argparse.Namespace) -> None:
     for path in report_files.write(bundle.read(parsed.result), Path(parsed.output).absolute()):
         sys.stdout.write(f"written: {path}\n")
+
+
+def _export(parsed: argparse.Namespace) -> None:
+    result = Path(parsed.result).absolute()
+    lines = exchange.write(bundle.read(result), result, parsed.format, Path(parsed.output).absolute())
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 def _lens(parsed: argparse.Namespace) -> None:

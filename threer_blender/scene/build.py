@@ -15,6 +15,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
+from ..bundle import picture_of
 from ..model.errors import UserError
 from ..model.reconstruction import Reconstruction
 from . import axes, cameras, identity, points, shot_errors, shots, world
@@ -152,7 +153,7 @@ def _cameras(
             obj.data.display_size = size
         clip = cameras.clip_range(axes.visible_depths(camera, sample), scale)
         cameras.solve(changes, obj, camera, photo, axes.camera_matrix(camera), clip)
-        picture = cameras.picture_of(camera, photo, bundle)
+        picture = picture_of(camera, photo, bundle)
         if picture.is_file():
             cameras.background(changes, obj.data, camera, picture)
         _adopt(changes, obj, root)
@@ -250,7 +251,7 @@ def describe(
         f"{photo.name}: there is no {picture} any more, so its camera has no background picture."
         for photo in reconstruction.photos
         if (camera := reconstruction.camera(photo.name))
-        and not (picture := cameras.picture_of(camera, photo, Path(bundle_folder))).is_file()
+        and not (picture := picture_of(camera, photo, Path(bundle_folder))).is_file()
     ]
     placed = [child for child in root.children if any(shots.is_of(child, shot) for shot in reconstruction.shots)]
     without_plate = [

@@ -90,11 +90,6 @@ def background(changes: Changes, data: bpy.types.Camera, camera: Camera, picture
     changes.set(data, show_background_images=True)
 
 
-def picture_of(camera: Camera, photo: Photo, bundle: Path) -> Path:
-    """The file of what an ideal camera with the same intrinsics sees: the plate, or the photo where it is one."""
-    return bundle / camera.plate if camera.plate else Path(photo.path)
-
-
 def new_camera(photo: Photo) -> bpy.types.Object:
     """A camera object named after its photo, not yet in any collection."""
     data = bpy.data.cameras.new(photo.name)

@@ -29,6 +29,16 @@ def under(root: bpy.types.Object, reconstruction: Reconstruction) -> Reconstruct
     return transformed(reconstruction, np.array(root[WORLD], np.float64).reshape(4, 4))
 
 
+def in_scene(root: bpy.types.Object, reconstruction: Reconstruction) -> Reconstruction:
+    """The Reconstruction of the root's bundle as it stands in the scene: upright, to the artist's scale, with y down.
+
+    What another program makes of it and this extension imports stands at the same place. Raises UserError where the
+    artist has scaled the root unevenly or mirrored it.
+    """
+    in_blender = np.array(axes.UPRIGHT.inverted() @ root.matrix_world)
+    return transformed(under(root, reconstruction), in_blender)
+
+
 def root_from_solved(
     reconstruction: Reconstruction, existing: Mapping[str, bpy.types.Object], root: bpy.types.Object
 ) -> FloatArray | None:

@@ -1,4 +1,4 @@
-"""[B] The buttons that hand a solved lens on: STMaps and a Nuke script, CG over the plate in the compositor."""
+"""[B] The buttons that hand a result on: its lens, its cameras and points, CG over the plate in the compositor."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 import bpy
 
 from .. import bundle
+from ..exchange import export as exchange
 from ..files import sequence_files
 from ..lenses import export
 from ..model.errors import UserError, quoted
-from ..scene import build, cameras, redistortion, shots
+from ..scene import build, cameras, redistortion, shots, world
 from . import summary, words, work
 from .operators import Button
 
@@ -48,6 +49,29 @@ class THREER_OT_export_lenses(_OfResult, bpy.types.Operator):  # type: ignore[mi
         folder = _bundle(summary.current_root(context.scene, context.object))
         lines = export.write(bundle.read(folder), Path(self.directory))
         self.report({"INFO"}, "; ".join(line.strip() for line in lines))
+
+
+class THREER_OT_export_cameras(_OfResult, bpy.types.Operator):  # type: ignore[misc]
+    """Write pictures without distortion, cameras and points for other programs, as they stand in this scene"""
+
+    bl_idname = "threer.export_cameras"
+    bl_label = "Export Cameras and Points"
+
+    directory: bpy.props.StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})  # type: ignore[valid-type]
+    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})  # type: ignore[valid-type]
+    format_id: bpy.props.EnumProperty(  # type: ignore[valid-type]
+        name="Format", items=[(name, each.label, f"For {each.readers}") for name, each in exchange.FORMATS.items()]
+    )
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def run(self, context: bpy.types.Context) -> None:
+        root = summary.shown_root(context.scene, context.object)
+        folder = summary.bundle(root)
+        lines = exchange.write(world.in_scene(root, bundle.read(folder)), folder, self.format_id, Path(self.directory))
+        self.report({"INFO"}, "; ".join(lines))
 
 
 class THREER_OT_comp_over_plate(_OfResult, bpy.types.Operator):  # type: ignore[misc]
@@ -97,9 +121,10 @@ def draw(layout: Any, root: bpy.types.Object, columns: int) -> None:
 
 def _draw_export(menu: Any, _context: bpy.types.Context) -> None:
     menu.layout.operator(THREER_OT_export_lenses.bl_idname, text="3R Lens (STMaps, Nuke)")
+    menu.layout.operator(THREER_OT_export_cameras.bl_idname, text="3R Cameras and Points (COLMAP, transforms.json)")
 
 
-_classes = (THREER_OT_export_lenses, THREER_OT_comp_over_plate)
+_classes = (THREER_OT_export_lenses, THREER_OT_export_cameras, THREER_OT_comp_over_plate)
 
 
 def register() -> None:

@@ -1,0 +1,41 @@
+"""[S] A COLMAP model as text: cameras.txt, images.txt, points3D.txt, as COLMAP's documentation of its formats says.
+
+Cameras are ideal (PINHOLE), and pictures without distortion. COLMAP's axes and pixels are ours. Points have no tracks:
+dense points are not matched features.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..model.quaternions import wxyz_from_matrix
+from ..model.reconstruction import PointCloud
+from .pictures import View
+
+MODEL = Path("sparse") / "0"
+NO_ERROR = -1  # COLMAP's for a point whose error was not measured
+
+
+def write(views: list[View], cloud: PointCloud | None, folder: Path) -> None:
+    """Writes the model into `folder`/MODEL."""
+    model = folder / MODEL
+    model.mkdir(parents=True)
+    cameras, images = [], []
+    for number, view in enumerate(views, start=1):
+        camera = view.camera
+        intrinsics = " ".join(repr(float(value)) for value in (camera.fx, camera.fy, camera.cx, camera.cy))
+        cameras.append(f"{number} PINHOLE {camera.width} {camera.height} {intrinsics}\n")
+        pose = camera.camera_from_world
+        values = [*wxyz_from_matrix(pose[:3, :3]), *pose[:3, 3]]
+        images.append(f"{number} {' '.join(repr(float(value)) for value in values)} {number} {view.name}\n\n")
+    (model / "cameras.txt").write_text("# CAMERA_ID, MODEL, WIDTH, HEIGHT, PARAMS[]\n" + "".join(cameras), "utf-8")
+    header = "# IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME\n# POINTS2D[] as (X, Y, POINT3D_ID)\n"
+    (model / "images.txt").write_text(header + "".join(images), "utf-8")
+    with (model / "points3D.txt").open("w", encoding="utf-8") as file:
+        file.write("# POINT3D_ID, X, Y, Z, R, G, B, ERROR, TRACK[] as (IMAGE_ID, POINT2D_IDX)\n")
+        if cloud is not None:
+            rows = zip(cloud.positions.tolist(), cloud.colors.tolist(), strict=True)
+            file.writelines(
+                f"{number} {x!r} {y!r} {z!r} {red} {green} {blue} {NO_ERROR}\n"
+                for number, ((x, y, z), (red, green, blue)) in enumerate(rows, start=1)
+            )

@@ -1,0 +1,60 @@
+"""[S] The pictures of a result as other programs need them: upright, without distortion, with names without spaces."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..bundle import picture_of
+from ..model.errors import UserError, quoted
+from ..model.reconstruction import Camera, Reconstruction
+
+FOLDER = "images"
+
+
+@dataclass(frozen=True)
+class View:
+    """A solved camera and its picture, which an ideal pinhole camera with the same intrinsics sees.
+
+    `name` is that of its file, beginning with the photo's place, from 1. `source` is where the picture is now; None
+    where it is the frame of a film, which is no file.
+    """
+
+    camera: Camera
+    name: str
+    source: Path | None
+
+
+def views(reconstruction: Reconstruction, bundle_folder: Path) -> list[View]:
+    """Every camera of a result with its picture, in the order of the photos. Raises UserError where one is gone."""
+    found = []
+    for place, photo in enumerate(reconstruction.photos, start=1):
+        camera = reconstruction.camera(photo.name)
+        if camera is None:
+            continue
+        source = None
+        if camera.plate or photo.frame is None:
+            source = picture_of(camera, photo, bundle_folder)
+            if not source.is_file():
+                raise UserError(f"The picture {quoted(source)} is not there any more; put it back, and export again.")
+        suffix = ".png" if source is None else source.suffix
+        stem = re.sub(r"[^\w-]+", "_", photo.name if photo.frame is not None else str(Path(photo.name).with_suffix("")))
+        found.append(View(camera, f"{place:05d}_{stem}{suffix}", source))
+    return found
+
+
+def copy(several: list[View], folder: Path) -> str:
+    """Copies the pictures into `folder`/FOLDER. Returns a sentence about those that are no files; empty if all are."""
+    (folder / FOLDER).mkdir()
+    for view in several:
+        if view.source is not None:
+            shutil.copyfile(view.source, folder / FOLDER / view.name)
+    absent = sum(view.source is None for view in several)
+    if not absent:
+        return ""
+    return (
+        f"{absent} of {len(several)} pictures are frames of a film and were not copied; write them into "
+        f"{quoted(FOLDER)} yourself, without distortion, under the names that the files give."
+    )
