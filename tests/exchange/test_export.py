@@ -42,7 +42,7 @@ def result(tmp_path: Path, bundle_folder: Path) -> Reconstruction:  # noqa: ARG0
     count = 20
     cloud = PointCloud(
         random.normal(size=(count, 3)).astype(np.float32),
-        np.tile(np.float32([0, -1, 0]), (count, 1)),
+        np.tile(np.array([0, -1, 0], np.float32), (count, 1)),
         random.integers(0, 256, (count, 3)).astype(np.uint8),
         np.ones(count, np.float32),
         np.zeros(count, np.int32),

@@ -68,7 +68,7 @@ class THREER_OT_export_cameras(_OfResult, bpy.types.Operator):  # type: ignore[m
         return {"RUNNING_MODAL"}
 
     def run(self, context: bpy.types.Context) -> None:
-        root = summary.shown_root(context.scene, context.object)
+        root = summary.current_root(context.scene, context.object)
         folder = summary.bundle(root)
         lines = exchange.write(world.in_scene(root, bundle.read(folder)), folder, self.format_id, Path(self.directory))
         self.report({"INFO"}, "; ".join(lines))
