@@ -73,7 +73,7 @@ class PlainAttention(vit.Attention):
         query, key = self.q_norm(query), self.k_norm(key)
         if rotation is not None:
             query, key = rotation(query), rotation(key)
-        weights = (self.scale * query @ key.transpose(-2, -1)).softmax(dim=-1)
+        weights = (query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5).softmax(dim=-1)
         return self.proj((weights @ value).transpose(1, 2).flatten(2))
 
 

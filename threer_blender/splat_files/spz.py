@@ -170,10 +170,10 @@ def _right_down_forward(gaussians: Gaussians, system: str) -> Gaussians:
     rotation = np.abs(matrix)
     if np.linalg.det(rotation) < 0:
         rotation[2] *= -1  # the second and third axis change places by a quarter turn
-    matrix = np.eye(4)
-    matrix[:3, :3] = rotation
+    quarter_turn = np.eye(4)
+    quarter_turn[:3, :3] = rotation
     flipped = mirrored(gaussians, (rotation.T @ matrix).diagonal())
-    return flipped if matrix[1, 1] else transformed(flipped, matrix)
+    return flipped if quarter_turn[1, 1] else transformed(flipped, quarter_turn)
 
 
 def _decoded(streams: list[Array], header: _Header) -> Gaussians:
