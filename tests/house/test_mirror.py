@@ -37,6 +37,7 @@ ELSEWHERE = {
     "model/spherical_harmonics.py": "model/test_gaussian_transform.py",
     "model/splat_rendering.py": "geometry/splats/test_rasteriser.py",
     "geometry/splats/footprints.py": "geometry/splats/test_rasteriser.py",
+    "exchange/*.py": "exchange/test_export.py",
     # A result is written, read and moved as a whole
     "files/array_file.py": "test_bundle.py",
     "model/engine.py": "engines/test_registry.py",
