@@ -4,7 +4,7 @@
     python -m tests.benchmarks.shots walk … --side ours   some, by one side
 
 The plate alone goes in, through the public call. Shots are rendered on demand (tests/data/make_shots.py). Ours is told
-nothing. libmv is told the pixel aspect and which shots are nodal, as it does not find out; it knows no zoom.
+the read-out time of a rolling shutter and nothing else. libmv is told the pixel aspect and which shots are nodal, as it does not find out; it knows no zoom.
 """
 
 import argparse
@@ -21,13 +21,14 @@ from tests.data import make_shots, shot_moves
 
 SOLVE = """
 import dataclasses
+OPTIONS = {"quality": "preview", "points": False}
 from threer_blender import headless
 from threer_blender.model.errors import UserError
 def plain(camera):
     pose = camera.world_from_camera.tolist()
     return {**dataclasses.asdict(camera), "world_from_camera": pose, "median_error": camera.reprojection_error}
 try:
-    result = headless.reconstruct([sys.argv[1]], sys.argv[2], options={"quality": "preview", "points": False})
+    result = headless.reconstruct([sys.argv[1]], sys.argv[2], options={**OPTIONS, "read_out": sys.argv[3]})
 except (UserError, RuntimeError) as error:
     end(refused=str(error))
 else:
@@ -60,6 +61,7 @@ HEAD = [
     "Slip median / p95 / worst frame, px",
     "Jitter, px",
     "Offset",
+    "Mask IoU",
     "CPU-s",
 ]
 
@@ -96,16 +98,30 @@ def row(name: str, side: str, case: dict[str, Any], truth: dict[str, Any]) -> li
     solved = {int(number): camera_of(entry) for number, entry in case.get("cameras", {}).items()}
     if len(solved) < 3:
         refusal = case.get("refused", "It solved fewer than three frames.")
-        return [name, side, f"{len(solved)}/{total}", refusal, *[""] * 7, cpu]
+        return [name, side, f"{len(solved)}/{total}", refusal, *[""] * 8, cpu]
     right = {"": "not named", truth["kind"]: "right"}.get(case.get("move", ""), f"{case.get('move')}, wrong")
     kind = f"{truth['kind']}: {right}"
     measures = numbers(scores(solved, truth))
-    return [name, side, f"{len(solved)}/{total}", kind, reprojection(case), *measures, cpu]
+    return [name, side, f"{len(solved)}/{total}", kind, reprojection(case), *measures, case.get("overlap", ""), cpu]
 
 
-def ours(name: str) -> dict[str, Any]:
+def ours(name: str, truth: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        return measured(SOLVE, str(make_shots.plate(name)), f"{folder}/result")
+        read_out = str(1000 * truth["read_out"])
+        case = measured(SOLVE, str(make_shots.plate(name)), f"{folder}/result", read_out)
+        return {**case, "overlap": overlap(name, Path(folder, "result", "masks"))}
+
+
+def overlap(name: str, folder: Path) -> str:
+    """Intersection over union of the masks of what moves and the true ones, over all frames; "none" where there is
+    none, and nothing where nothing moves."""
+    true = sorted((make_shots.folder(name) / "masks").glob("*.png"))
+    solved = sorted(folder.glob("*.png"))
+    if not true or not solved:
+        return f"{len(solved)} false" if solved else "none" if true else ""
+    pictures = [[np.asarray(Image.open(file)) > 127 for file in pair] for pair in zip(true, solved, strict=True)]
+    both, either = (sum(int(op(a, b).sum()) for a, b in pictures) for op in (np.logical_and, np.logical_or))
+    return f"{both / either:.2f}"
 
 
 def libmv(name: str, truth: dict[str, Any]) -> dict[str, Any]:
@@ -120,7 +136,7 @@ def libmv(name: str, truth: dict[str, Any]) -> dict[str, Any]:
 def rows(names: list[str], sides: list[str]) -> Iterator[list[str]]:
     for name in names:
         truth = make_shots.truth(name)
-        cases = {"ours": lambda name, _: ours(name), "libmv": libmv}
+        cases = {"ours": ours, "libmv": libmv}
         for side in sides:
             yield row(name, side, cases[side](name, truth), truth)
 
