@@ -3,8 +3,9 @@
     nox -s benchmarks -- shots          all of them
     python -m tests.benchmarks.shots walk … --side ours   some, by one side
 
-The plate alone goes in, through the public call. Shots are rendered on demand (tests/data/make_shots.py). Ours is told
-the read-out time of a rolling shutter and nothing else. libmv is told the pixel aspect and which shots are nodal, as it does not find out; it knows no zoom.
+The plate alone goes in, through the public call. Shots are rendered on demand (tests/data/make_shots.py). Ours is
+told the read-out time of a rolling shutter, and nothing else. libmv is told the pixel aspect and which shots are nodal,
+as it does not find out; it knows no zoom.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from tests.benchmarks._measure import machine, measured, table
 from tests.benchmarks._shot_scores import ShotScores, camera_of, scores
