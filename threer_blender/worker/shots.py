@@ -18,7 +18,7 @@ from PIL import Image
 
 from ..files import bundle_folder
 from ..files.sequence_files import missing
-from ..geometry.shots import moving_objects, solver, tracking
+from ..geometry.shots import bootstrapping, moving_objects, solver, tracking
 from ..geometry.shots.kinds import Kind
 from ..geometry.shots.solver import ShotSolution
 from ..geometry.shots.tracking import ShotTracks
@@ -26,7 +26,7 @@ from ..lenses import export
 from ..model.arrays import Array, FloatArray
 from ..model.engine import Engine
 from ..model.errors import UserError
-from ..model.reconstruction import Camera, Photo, PointCloud, Reconstruction, Shot
+from ..model.reconstruction import MEDIAN_DEPTH, Camera, Photo, PointCloud, Reconstruction, Shot
 from ..pictures import video
 from ..pictures.masks import Masks
 
@@ -124,22 +124,61 @@ def instead_of(
     error: UserError,
     report: Progress,
 ) -> Reconstruction:
-    """The reconstruction of a single video in which the engine found too little change of viewpoint, if a camera that
-    only turns explains it well. Raises `error`, the engine's, otherwise."""
+    """The reconstruction of a single video in which the engine found too little change of viewpoint: of a camera that
+    only turns where that explains it well, else of one that moves and zooms, from the tracks alone. Raises `error`, the
+    engine's, where neither does."""
     only = next(iter(videos.values())) if len(videos) == 1 else None
     if only is None or only.kind is None or len(only.photos) < len(photos):
         raise error
     remaining = float(np.median(only.kind.turning.errors))
     if remaining > TURNING_ERROR * max(only.tracks.size):
-        raise error
+        solution = _from_tracks(only, options, partial(report, 0, 1)) if only.kind.translates else None
+        if solution is None:
+            raise error
+        return _of_solution(engine, only, solution, "1 for every point: it was tracked through the shot", "")
     reason = f"Its move is too small to tell depth; a camera that only turns leaves a median of {remaining:.2f} px."
     return _turning(engine, replace(only, kind=replace(only.kind, reason=reason)), options, report)
+
+
+def _from_tracks(tracked: TrackedVideo, options: Mapping[str, Any], check: Callable[[], None]) -> ShotSolution | None:
+    """The camera that moves, without an engine's cameras; None where the tracks do not tell it for most frames."""
+    assert tracked.kind is not None
+    keys = bootstrapping.keys(tracked.tracks, tracked.focal, check)
+    if len(keys) < 2:
+        return None
+    read_out = _read_out(tracked, options)
+    solution = solver.solve_moving(tracked.tracks, keys, tracked.kind.reason, False, read_out, check)
+    error = float(np.nanmedian(solution.errors.median))
+    if error > TURNING_ERROR * max(tracked.tracks.size) or 2 * len(solution.cameras) < len(tracked.tracks.numbers):
+        return None
+    return _centred(solution)
+
+
+def _centred(solution: ShotSolution) -> ShotSolution:
+    """The solution with its points around the origin, at a median distance of MEDIAN_DEPTH from the cameras."""
+    centres = np.array([camera.world_from_camera[:3, 3] for camera in solution.cameras.values()])
+    middle = np.median(solution.points, axis=0)
+    scale = MEDIAN_DEPTH / float(np.median(np.linalg.norm(solution.points - np.median(centres, axis=0), axis=1)))
+    cameras = {}
+    for number, camera in solution.cameras.items():
+        pose = camera.world_from_camera.copy()
+        pose[:3, 3] = scale * (pose[:3, 3] - middle)
+        cameras[number] = replace(camera, world_from_camera=pose)
+    return replace(solution, cameras=cameras, points=scale * (solution.points - middle))
 
 
 def _turning(engine: Engine, tracked: TrackedVideo, options: Mapping[str, Any], report: Progress) -> Reconstruction:
     assert tracked.kind is not None
     read_out = _read_out(tracked, options)
     solution = solver.solve_turning(tracked.tracks, tracked.kind, tracked.focal, read_out, partial(report, 0, 1))
+    meaning = "1 for every point: its direction is known, its distance is not"
+    return _of_solution(engine, tracked, solution, meaning, " Its points lie on a dome, for directions only.")
+
+
+def _of_solution(
+    engine: Engine, tracked: TrackedVideo, solution: ShotSolution, meaning: str, remark: str
+) -> Reconstruction:
+    """The reconstruction that holds nothing but a solution. `meaning` is that of its points' confidence."""
     photos = tracked.photos
     shot = _shot(tracked, solution)
     return Reconstruction(
@@ -151,21 +190,23 @@ def _turning(engine: Engine, tracked: TrackedVideo, options: Mapping[str, Any], 
             for photo in photos
             if photo.frame in solution.cameras
         ],
-        cloud=_dome(solution, photos),
-        confidence_meaning="1 for every point: its direction is known, its distance is not",
-        notes=[f"{shot.video}: {solution.reason} Its points lie on a dome, for directions only."],
+        cloud=_cloud(solution, photos),
+        confidence_meaning=meaning,
+        notes=[f"{shot.video}: {solution.reason}{remark}"],
         shots=[shot],
     )
 
 
-def _dome(solution: ShotSolution, photos: Sequence[Photo]) -> PointCloud:
-    """The directions of a camera that only turns as points around it, in the colours of the plate."""
+def _cloud(solution: ShotSolution, photos: Sequence[Photo]) -> PointCloud:
+    """The points of a solution, facing the cameras that saw them first, in the colours of the plate."""
     points = solution.points
     numbers = np.array([photo.frame for photo in photos])
-    length = np.linalg.norm(points, axis=1, keepdims=True)
+    some = next(iter(solution.cameras.values()))  # for points whose first frame has no camera
+    first = [solution.cameras.get(int(number), some).world_from_camera[:3, 3] for number in solution.first_frame]
+    towards = np.array(first) - points
     return PointCloud(
         positions=points.astype(np.float32),
-        normals=(-points / np.maximum(length, 1e-12)).astype(np.float32),
+        normals=(towards / np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-12)).astype(np.float32),
         colors=_colors(photos[0].path, solution.first_frame, solution.first_pixel),
         confidence=np.ones(len(points), np.float32),
         photo=np.abs(solution.first_frame[:, None] - numbers).argmin(axis=1).astype(np.int32),

@@ -1,0 +1,122 @@
+"""[R] Key cameras of a move from its tracks alone, for shots in which an engine of photos finds too little parallax.
+
+A camera that moves away while it zooms in keeps the picture's middle as it is: its frames look like photos from one
+spot. Two frames between which no homography explains the tracks begin (Nistér, "An Efficient Solution to the
+Five-Point Relative Pose Problem", 2004), each with a few focal lengths; the others follow from frame to frame, and all
+may zoom. The focal length with which that explains most is kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pycolmap
+
+from ...model.arrays import FloatArray, IntArray
+from ...model.reconstruction import Camera
+from ..adjustment.tracks import Tracks
+from . import kinds, moving, rotating
+from .adjustment import adjust, bounded
+from .problem import NOISE
+from .solver import camera, in_frames
+from .tracking import ShotTracks
+
+SOME = 24  # frames, evenly over the shot, that become keys
+BEGINS, STEPS = 8, (2, 4, 7)  # first frames of pairs, and how many of SOME on the second one is
+LEAST_MATCHES = 60  # of a pair
+FOCALS = (0.6, 0.9, 1.3, 2.0, 3.0)  # times the longer side, that are tried
+SPREAD = (1.0, 0.005, 0.005, 0.1)  # as of `moving.start`, the middle two times the longer side
+RANSAC_ERROR = 1e-3  # of the longer side
+MOST = 4000  # observations, of a part of the tracks
+ROUNDS = 3  # of adjusting and posing all frames anew: frames that were lost come back, and focal lengths settle slowly
+
+
+def keys(shot: ShotTracks, focal: float | None, check: Callable[[], None] = lambda: None) -> dict[int, Camera]:
+    """Cameras of some frames by their numbers, in a world of their own; empty where no pair of frames begins one.
+
+    `focal` in pixels is what is known of the lens. `check()` may raise.
+    """
+    frames = np.unique(np.linspace(0, len(shot.numbers) - 1, SOME).round().astype(int))
+    tracks, numbers = rotating.among(bounded(shot.tracks), frames), shot.numbers[frames]
+    tracks = tracks.only(tracks.point % -(-len(tracks.point) // MOST) == 0)
+    pair = _pair(tracks, len(frames), max(shot.size))
+    if pair is None:
+        return {}
+    best = math.inf, dict[int, Camera]()
+    for pixels in [factor * max(shot.size) for factor in FOCALS] if focal is None else [focal]:
+        followed = 0.0, _begin(tracks, numbers, pair, pixels, shot.size)
+        for _ in range(ROUNDS):
+            followed = _followed(tracks, numbers, followed[1], shot.size, check)
+        best = min(best, followed, key=lambda each: each[0])
+    for _ in range(ROUNDS):
+        best = min(best, _followed(tracks, numbers, best[1], shot.size, check), key=lambda each: each[0])
+    return best[1]
+
+
+def _matches(tracks: Tracks, first: int, second: int) -> tuple[FloatArray, FloatArray]:
+    """(N, 2) pixels each of the points that both frames show."""
+    here, there = (np.flatnonzero(tracks.camera == frame) for frame in (first, second))
+    _, mine, other = np.intersect1d(tracks.point[here], tracks.point[there], return_indices=True)
+    return tracks.pixels[here[mine]], tracks.pixels[there[other]]
+
+
+def _pair(tracks: Tracks, frames: int, longer: int) -> tuple[int, int] | None:
+    """The two frames between which a homography leaves most, weighed by how many tracks say so."""
+    options = _ransac(longer)
+    best: tuple[float, tuple[int, int]] | None = None
+    for first in np.unique(np.linspace(0, frames - 1, BEGINS).astype(int)).tolist():
+        for second in (first + step for step in STEPS if first + step < frames):
+            x, y = _matches(tracks, first, second)
+            plane = pycolmap.estimate_homography_matrix(x, y, options) if len(x) >= LEAST_MATCHES else None
+            if plane is None:
+                continue
+            moved = np.column_stack([x, np.ones(len(x))]) @ plane["H"].T
+            off = np.linalg.norm(moved[:, :2] / moved[:, 2:] - y, axis=1)
+            score = float(np.median(off) * np.sqrt(len(x)))
+            if best is None or score > best[0]:
+                best = score, (first, second)
+    return None if best is None else best[1]
+
+
+def _ransac(longer: int) -> pycolmap.RANSACOptions:
+    options = pycolmap.RANSACOptions()
+    options.random_seed, options.max_error = kinds.SEED, RANSAC_ERROR * longer
+    return options
+
+
+def _begin(
+    tracks: Tracks, numbers: IntArray, pair: tuple[int, int], focal: float, size: tuple[int, int]
+) -> dict[int, Camera]:
+    """The cameras of two frames, the first one's at the origin; empty where none explain the matches."""
+    width, height = size
+    lens = pycolmap.Camera.create_from_model_name(1, "SIMPLE_PINHOLE", focal, width, height)
+    estimate = pycolmap.estimate_essential_matrix(*_matches(tracks, *pair), lens, lens, _ransac(max(size)))
+    if estimate is None:
+        return {}
+    second_from_first = np.eye(4)
+    second_from_first[:3] = estimate["cam2_from_cam1"].matrix()
+    first = Camera("", width, height, focal, focal, width / 2, height / 2, np.eye(4))
+    second = replace(first, world_from_camera=np.linalg.inv(second_from_first))
+    return {int(numbers[frame]): one for frame, one in zip(pair, (first, second), strict=True)}
+
+
+def _followed(
+    tracks: Tracks, numbers: IntArray, begin: dict[int, Camera], size: tuple[int, int], check: Callable[[], None]
+) -> tuple[float, dict[int, Camera]]:
+    """How badly all frames that follow from those of `begin` explain the tracks once adjusted, and their cameras."""
+    if len(begin) < 2:
+        return math.inf, {}
+    spread = np.array(SPREAD) * np.array([1.0, max(size), max(size), 1.0])
+    state, lens, posed = moving.start(tracks, numbers, begin, spread, check)
+    some, state = in_frames(tracks, state, posed)
+    if len(some) < LEAST_MATCHES:
+        return math.inf, {}
+    adjusted = adjust(some, len(numbers), lens, kinds.moving_freedom(numbers, True), state, check)
+    errors = np.minimum((adjusted.errors / (NOISE * max(size))) ** 2, kinds.LARGEST)
+    missing = len(tracks.point) - len(errors)
+    frames = np.unique(adjusted.tracks.camera).tolist()
+    cameras = {int(numbers[frame]): camera(adjusted, frame, size, 0.0) for frame in frames}
+    return float(errors.sum()) + kinds.LARGEST * missing, cameras
