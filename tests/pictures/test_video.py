@@ -146,6 +146,17 @@ def test_a_video_that_vanishes_ends_in_a_sentence(tmp_path: Path) -> None:
         photos.pixels(photo)
 
 
+@pytest.mark.parametrize("reopened", [False, True])
+def test_a_video_that_is_replaced_ends_in_a_sentence(tmp_path: Path, reopened: bool) -> None:
+    film(tmp_path / "clip.mp4", [8 * i for i in range(12)])
+    (photo, *_) = read(tmp_path / "clip.mp4").accepted
+    film(tmp_path / "clip.mp4", [4 * i for i in range(12)])
+    if reopened:
+        video.film.cache_clear()
+    with pytest.raises(UserError, match="changed"):
+        photos.pixels(photo)
+
+
 def test_movement_is_that_of_most_of_the_picture() -> None:
     wide = panorama().mean(-1)
     still, moved = wide[:192, 100:356].copy(), wide[:192, 107:363].copy()

@@ -21,7 +21,7 @@ from PIL import Image
 
 from . import light, survey
 from .decoder import FAULTS, Decoder
-from .film_index import index
+from .film_index import check_unchanged, index
 from .light import Picture
 
 HD = (1280, 720)  # width and height from which on an untagged film is taken to have BT.709's matrix, else BT.601's
@@ -82,7 +82,8 @@ class Film:
         return upright(_upper_field(frame) if self.is_interlaced else rgb(frame), self.matrix)
 
     def frame(self, number: int) -> av.VideoFrame:
-        """The frame of that number. Raises ValueError where it is damaged, or there is none."""
+        """A frame. Raises ValueError where it is missing or the film was replaced, OSError where the film is gone."""
+        check_unchanged(self.path)
         with self._lock:
             near = self._position < number and (self._key(number) or 0) <= self._position + 1
             frame = self._ahead(number) if near else None

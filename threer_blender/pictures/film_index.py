@@ -46,6 +46,7 @@ class Index:
     seconds: float
     absent: int = 0
     interlaced: int = 0
+    status: tuple[int, int] = (0, 0)  # the file's bytes, and when it was written
     survey: Survey = field(default_factory=Survey)
     stamps: list[int | None] = field(default_factory=list)
     digests: list[int] = field(default_factory=list)
@@ -95,7 +96,7 @@ class Index:
         return (len(stamps) - 1) / float((max(stamps) - min(stamps)) * self.time_base)
 
 
-_indexes: dict[tuple[str, int, int], Index] = {}
+_indexes: dict[Path, Index] = {}
 
 
 def index(path: Path, progress: Progress = lambda _: None) -> Index:
@@ -103,16 +104,23 @@ def index(path: Path, progress: Progress = lambda _: None) -> Index:
 
     Raises FAULTS where it is damaged, Unusable where it holds no film to work with, or its frames change their size.
     """
-    status = path.stat()
-    key = str(path), status.st_size, status.st_mtime_ns
-    if key not in _indexes:
+    if path not in _indexes:
+        status = path.stat()
         made = _made(path, True, progress)
         # Threads hand on a fault later than the packet it came with: where there are any, one thread does it again.
         made = made or _made(path, False, progress)
         if made is None:
             raise Unusable("Not one frame of this video can be decoded.")
-        _indexes[key] = made
-    return _indexes[key]
+        made.status = status.st_size, status.st_mtime_ns
+        _indexes[path] = made
+    return _indexes[path]
+
+
+def check_unchanged(path: Path) -> None:
+    """Raises OSError where an indexed film is gone, ValueError where it is another one by now."""
+    status = path.stat()
+    if (status.st_size, status.st_mtime_ns) != _indexes[path].status:
+        raise ValueError("the file changed while it was read")
 
 
 def _made(path: Path, threaded: bool, progress: Progress) -> Index | None:

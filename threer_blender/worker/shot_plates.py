@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,17 +15,18 @@ from ..model.reconstruction import Shot
 from ..pictures import blender_clip, video
 from ..pictures.film import Film
 from ..pictures.light import Picture
+from ..pictures.sequence import Sequence
 
 
 def write_all(
-    shots: Sequence[Shot], folder: Path, warn: Callable[[str], None], report: Callable[[int, int], None]
+    shots: list[Shot], folder: Path, warn: Callable[[str], None], report: Callable[[int, int], None]
 ) -> list[Shot]:
     """The shots, those of videos that Blender shows otherwise with their plates in `folder`, each of them told.
 
     Raises UserError where a video is gone or the disk refuses, and what `report(done, total)` raises.
     """
     reasons = [_reason(shot) for shot in shots]
-    total = sum(len(video.film(shot.path)) for shot, reason in zip(shots, reasons, strict=True) if reason)
+    total = sum(len(_film(shot)) for shot, reason in zip(shots, reasons, strict=True) if reason)
     done = 0
 
     def one_more() -> None:
@@ -40,7 +41,7 @@ def write_all(
 
 
 def _reason(shot: Shot) -> str:
-    film = video.film(shot.path)
+    film = _film(shot)
     return blender_clip.difference(film) if isinstance(film, Film) else ""
 
 
@@ -54,7 +55,7 @@ def _write(
     )
     letters = re.sub(r"[^\w-]+", "_", Path(shot.video).stem)[:40]
     pattern = f"{bundle_folder.PLATES}/shot{number}_{letters}.####.jpg"
-    for frame in video.film(shot.path).numbers:
+    for frame in _film(shot).numbers:
         one_more()
         picture = _picture(shot, frame)
         try:
@@ -67,10 +68,20 @@ def _write(
 
 
 def _picture(shot: Shot, frame: int) -> Picture:
-    film = video.film(shot.path)
+    film = _film(shot)
     assert isinstance(film, Film)
     try:
         return film.plate_picture(frame)
     except video.FAULTS as error:
-        message = f"The video {quoted(shot.path)} changed or vanished while the work went on: start again."
-        raise UserError(message) from error
+        raise _changed(shot) from error
+
+
+def _film(shot: Shot) -> Film | Sequence:
+    try:
+        return video.film(shot.path)
+    except video.FAULTS as error:
+        raise _changed(shot) from error
+
+
+def _changed(shot: Shot) -> UserError:
+    return UserError(f"{quoted(shot.path)} changed or vanished while the work went on: put it back and start again.")
