@@ -101,7 +101,6 @@ ELSEWHERE = {
     "worker/__main__.py": "worker/test_memory.py",
     "worker/weights.py": "ui/test_upkeep.py",
     "worker/shot_plates.py": "scene/test_films.py",
-    "worker/shots.py": "scene/test_films.py",
 }
 
 

@@ -247,7 +247,7 @@ def write_moving(
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for number, area in zip(tracked.numbers, areas, strict=True):
-                picture = Image.fromarray(area).resize(tracked.size, Image.Resampling.NEAREST)
+                picture = Image.fromarray(255 * area.astype(np.uint8)).resize(tracked.size, Image.Resampling.NEAREST)
                 picture.save(folder / f"{stem}.{number:04d}.png")
         except OSError as error:
             raise bundle_folder.output_error(folder, error) from error

@@ -16,7 +16,7 @@ from ..adjustment.tracks import Tracks
 from .moving import crossings
 
 EXPLAINED = 8e-4  # of the longer side: how far off its track a point may be shown, root mean square
-ERRORS = 6.0  # times the median of that in the shot, where that is more
+ERRORS = 6.0  # times the first quartile of that in the shot, where that is more
 GRID = 160  # cells along the longer side, each of which moves or not
 REACH = 0.025  # of the longer side: the deviation of a track's weight
 LEAST_TRACKS = 3  # that move within four times the reach of each other; fewer are wrong tracks
@@ -45,7 +45,7 @@ def unexplained(tracks: Tracks, cameras: Sequence[Camera | None]) -> BoolArray:
     sums = np.bincount(point[usable], square[usable], count)
     error = np.sqrt(sums / np.maximum(observations, 1))
     longer = max((max(camera.width, camera.height) for camera, _ in by_camera if camera is not None), default=0)
-    usual = float(np.median(error[observations >= 2])) if (observations >= 2).any() else 0.0
+    usual = float(np.quantile(error[observations >= 2], 0.25)) if (observations >= 2).any() else 0.0
     moves: BoolArray = (observations >= 2) & (error > max(EXPLAINED * longer, ERRORS * usual))
     return moves
 
