@@ -47,14 +47,14 @@ def rooms(package: Path = PACKAGE) -> dict[str, Room]:
         if room is not None:
             members[room].append(path)
     known = {path: room for room, paths in members.items() for path in paths}
-    found = {}
+    house = {}
     for room, paths in members.items():
         first = package / room / "__init__.py" if room.endswith("/") else paths[0]
         docstring = ast.get_docstring(ast.parse(first.read_text("utf-8"))) or ""
         kind, _, purpose = docstring.partition("] ")
         imports = {known[target] for path in paths for target in imported(path, package) if target in known}
-        found[room] = Room(kind.strip("["), _sentence(purpose), frozenset(imports - {room}))
-    return joined(found)
+        house[room] = Room(kind.strip("["), _sentence(purpose), frozenset(imports - {room}))
+    return joined(house)
 
 
 def joined(house: Mapping[str, Room]) -> dict[str, Room]:
@@ -86,7 +86,7 @@ def room_of(path: Path, package: Path) -> str | None:
 def imported(path: Path, package: Path) -> set[Path]:
     """The package's own modules that a module imports, wherever in it."""
     here = (package.name, *path.relative_to(package).with_suffix("").parts)
-    found = set()
+    files = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if not isinstance(node, ast.ImportFrom):
             continue
@@ -97,9 +97,9 @@ def imported(path: Path, package: Path) -> set[Path]:
                 target = package.parent.joinpath(*names)
                 file = target.with_suffix(".py") if target.with_suffix(".py").is_file() else target / "__init__.py"
                 if names[0] == package.name and file.is_file():
-                    found.add(file)
+                    files.add(file)
                     break
-    return found
+    return files
 
 
 def floors(house: Mapping[str, Room]) -> dict[str, int]:

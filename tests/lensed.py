@@ -24,9 +24,9 @@ WIDTH, HEIGHT = 640, 420
 
 
 def camera(distortion: Distortion, photo: str = "a.png") -> Camera:
-    turn, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))
+    rotation, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))
     world_from_camera = np.eye(4)
-    world_from_camera[:3, :3] = turn * np.linalg.det(turn)
+    world_from_camera[:3, :3] = rotation * np.linalg.det(rotation)
     world_from_camera[:3, 3] = (1.0, -2.0, 0.5)
     return Camera(photo, WIDTH, HEIGHT, 520.0, 531.0, 331.3, 201.8, world_from_camera, distortion)
 
@@ -52,12 +52,12 @@ def pattern(ideal: Array) -> Array:
 def taken(of: Camera) -> Array:
     """The photo of `pattern` that the camera's lens makes, analytically; black where it sees beyond its model."""
     rays = of.rays(centres(WIDTH, HEIGHT))
-    seen = pattern(rays[..., :2] * (of.fx, of.fy) + (of.cx, of.cy))
-    return np.nan_to_num(seen).round().clip(0, 255).astype(np.uint8)
+    visible = pattern(rays[..., :2] * (of.fx, of.fy) + (of.cx, of.cy))
+    return np.nan_to_num(visible).round().clip(0, 255).astype(np.uint8)
 
 
 def covered(of: Camera, ideal: Array, margin: float) -> Array:
     """Which ideal pixels the photo shows, `margin` pixels from its edge or more."""
-    seen = of.project(world(of, ideal, 1.0))
-    inside = (seen > margin) & (seen < np.array([of.width, of.height]) - margin)
+    visible = of.project(world(of, ideal, 1.0))
+    inside = (visible > margin) & (visible < np.array([of.width, of.height]) - margin)
     return inside.all(axis=-1)

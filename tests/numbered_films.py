@@ -34,10 +34,10 @@ def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> Array:
     return out
 
 
-def number_of(shown: Array) -> int:
+def number_of(displayed: Array) -> int:
     """The number that a picture (H, W, 3), 0 to 255, carries; -1 where it carries none."""
-    height, width = shown.shape[:2]
-    band = shown[int(height * 0.65) : int(height * 0.85)]
+    height, width = displayed.shape[:2]
+    band = displayed[int(height * 0.65) : int(height * 0.85)]
     number = 0
     for bit in range(BITS):
         middle, quarter = (2 * bit + 1) * width // (2 * BITS), width // (4 * BITS)
@@ -50,9 +50,11 @@ def number_of(shown: Array) -> int:
 
 @dataclass(frozen=True)
 class Kind:
-    """How a film is made, and what it is: `numbers` are those that its frames carry, `shown` those of the frames that a
-    player shows. `stamp` gives the time of a frame by its place, in units of 1 / `clock` seconds; `after` changes the
-    finished file. `alike` is whether Blender's clip shows it as it is.
+    """How a film is made, and what it is.
+
+    `numbers` are those that its frames carry, `displayed` those of the frames that a player shows. `stamp` gives the
+    time of a frame by its place, in units of 1 / `clock` seconds; `after` changes the finished file. `alike` is whether
+    Blender's clip shows it as it is.
     """
 
     suffix: str
@@ -65,7 +67,7 @@ class Kind:
     clock: int = 0
     stamp: Callable[[int], int] | None = None
     numbers: Sequence[int] = tuple(range(1, COUNT + 1))
-    shown: Sequence[int] = tuple(range(1, COUNT + 1))
+    displayed: Sequence[int] = tuple(range(1, COUNT + 1))
     after: Callable[[bytes], bytes] | None = None
     format: str | None = None
     alike: bool = True
@@ -156,7 +158,7 @@ KINDS = {
     "mov open groups": Kind(".mov", "libx264", options={**_B, "x264-params": "open-gop=1"}),
     "mp4 hevc": Kind(".mp4", "libx265", options={"x265-params": "log-level=none:pools=1"}),
     "mp4 late start": Kind(".mp4", "libx264", clock=24, stamp=lambda place: place + 5),
-    "mp4 edit list": Kind(".mp4", "libx264", clock=24, stamp=lambda place: place - 5, shown=range(6, COUNT + 1)),
+    "mp4 edit list": Kind(".mp4", "libx264", clock=24, stamp=lambda place: place - 5, displayed=range(6, COUNT + 1)),
     "mp4 phone": Kind(".mp4", "libx264", clock=600, stamp=jittered, alike=False),
     "mov stopped clock": Kind(".mov", "mjpeg", "yuvj420p", after=stopped_clock, alike=False),
     "mov prores": Kind(".mov", "prores_ks", "yuv422p10le"),
@@ -188,7 +190,7 @@ KINDS = {
         options={"g": "6", "mpegts_m2ts_mode": "0"},
         format="mpegts",
         after=without_first_packets,
-        shown=(),
+        displayed=(),
         alike=False,
     ),
     "mpg mpeg2": Kind(".mpg", "mpeg2video", options=_AVI, alike=False),

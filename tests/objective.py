@@ -17,9 +17,11 @@ def objective(store: PairStore, alignment: Alignment) -> float:
     for number, index in enumerate(alignment.pair_numbers):
         edge = store.edges[index]
         for side, photo in enumerate((edge.first, edge.second)):
-            said = store.read(int(index), side)
-            moved = alignment.pairs[number : number + 1].apply(said.points.reshape(1, -1, 3).astype(np.float64))[0]
+            prediction = store.read(int(index), side)
+            moved = alignment.pairs[number : number + 1].apply(prediction.points.reshape(1, -1, 3).astype(np.float64))[
+                0
+            ]
             distance = np.linalg.norm(moved - views[photo], axis=-1)
-            total[side] += float(np.nansum(np.log(said.confidence.ravel()) * distance))
-            area[side] += said.confidence.size
+            total[side] += float(np.nansum(np.log(prediction.confidence.ravel()) * distance))
+            area[side] += prediction.confidence.size
     return total[0] / area[0] + total[1] / area[1]

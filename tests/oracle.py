@@ -120,14 +120,14 @@ def walk(count: int, size: tuple[int, int] = (48, 64), focal: float | None = Non
 
 def overlap(first: View, second: View) -> Float:
     """(H, W) bool of `second`: the pixels whose point `first` sees."""
-    pixels, seen = _seen(second.points, first, 0.03)
+    pixels, visible = _visible(second.points, first, 0.03)
     del pixels
-    return seen
+    return visible
 
 
-def likeness(views: list[View]) -> NDArray[np.float32]:
+def similarity(views: list[View]) -> NDArray[np.float32]:
     """(N, N) how alike the views are, as a perfect encoder would say: of both the smaller share that the other sees."""
-    small = [view(seen.world_from_camera, (12, 16)) for seen in views]
+    small = [view(one.world_from_camera, (12, 16)) for one in views]
     share = np.array([[overlap(a, b).mean() for b in small] for a in small])
     return np.minimum(share, share.T).astype(np.float32)
 
@@ -185,8 +185,8 @@ class Oracle:
                 b.world_from_camera @ np.linalg.inv(self._wrong_pose(first, second)),
                 _moved(np.linalg.inv(a.world_from_camera), points),
             )
-        found, seen = _seen(points, b, np.inf if self.is_wrong(first, second) else 0.03)
-        pixels_first, pixels_second = grid[seen], found[seen]
+        actual, visible = _visible(points, b, np.inf if self.is_wrong(first, second) else 0.03)
+        pixels_first, pixels_second = grid[visible], actual[visible]
         pixels_second = pixels_second + self.errors.pixels * random.standard_normal(pixels_second.shape)
         false = random.random(len(pixels_second)) < self.errors.false_matches
         size = np.array(b.depth.shape[::-1])
@@ -212,9 +212,9 @@ class Oracle:
         answer = points * (1 + error[..., 2:]) + depth * error * (1, 1, 0)
         wild = random.random(shape) < errors.outliers
         answer = np.where(wild[..., None], answer * np.exp(random.standard_normal((*shape, 1))), answer)
-        seen = np.where(shared, 1.5, 0.4) + 0.3 * random.standard_normal(shape)
+        visible = np.where(shared, 1.5, 0.4) + 0.3 * random.standard_normal(shape)
         doubt = np.abs(error[..., 2]) / max(errors.noise, 1e-9)
-        return answer, np.exp(seen - 0.3 * doubt - 1.5 * wild)
+        return answer, np.exp(visible - 0.3 * doubt - 1.5 * wild)
 
     def _random(self, *key: int) -> np.random.Generator:
         return np.random.default_rng([self.errors.seed, *key])
@@ -257,8 +257,8 @@ def feed_forward(
             scale *= np.exp(drift * random.standard_normal())
         centre = centre + scale * (to_first[:3, :3] @ (truth.world_from_camera - before)[:3, 3])
         before = truth.world_from_camera
-        turn = _rotation(np.radians(rotation) / np.sqrt(3) * random.standard_normal(3) * (index > 0))
-        pose = _pose(to_first[:3, :3] @ truth.world_from_camera[:3, :3] @ turn, centre)
+        rotated = _rotation(np.radians(rotation) / np.sqrt(3) * random.standard_normal(3) * (index > 0))
+        pose = _pose(to_first[:3, :3] @ truth.world_from_camera[:3, :3] @ rotated, centre)
         shape = truth.depth.shape
         error = noise * (0.8 * _smooth(shape, random) + 0.6 * random.standard_normal(shape))
         intrinsics = truth.intrinsics.copy()
@@ -271,11 +271,11 @@ def feed_forward(
 def planar(views: list[View]) -> list[View]:
     """The same cameras before one bare wall at z = 4 in the world; all of them must look that way."""
     flat = []
-    for seen in views:
-        rays = _rays(seen.intrinsics, seen.depth.shape) @ seen.world_from_camera[:3, :3].T
-        depth = (4.0 - seen.world_from_camera[2, 3]) / rays[..., 2]
+    for one in views:
+        rays = _rays(one.intrinsics, one.depth.shape) @ one.world_from_camera[:3, :3].T
+        depth = (4.0 - one.world_from_camera[2, 3]) / rays[..., 2]
         assert (depth > 0).all()
-        flat.append(replace(seen, depth=depth))
+        flat.append(replace(one, depth=depth))
     return flat
 
 
@@ -320,7 +320,7 @@ def _smooth(shape: tuple[int, ...], random: np.random.Generator) -> Float:
     return grid
 
 
-def _seen(points: Float, by: View, tolerance: float) -> tuple[Float, Any]:
+def _visible(points: Float, by: View, tolerance: float) -> tuple[Float, Any]:
     """Pixels (..., 2) of world points in a view, and which (...) it sees: inside, and no deeper than its surface."""
     camera = _moved(np.linalg.inv(by.world_from_camera), points)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -328,8 +328,8 @@ def _seen(points: Float, by: View, tolerance: float) -> tuple[Float, Any]:
     height, width = by.depth.shape
     inside = (camera[..., 2] > 0) & (pixels > 0).all(-1) & (pixels < (width, height)).all(-1)
     column, row = (np.where(inside, pixels[..., i], 0).astype(int) for i in (0, 1))
-    seen = inside & (camera[..., 2] < by.depth[row, column] * (1 + tolerance))
-    return pixels, seen
+    visible = inside & (camera[..., 2] < by.depth[row, column] * (1 + tolerance))
+    return pixels, visible
 
 
 def _colours(points: Float, hit: NDArray[np.int_]) -> NDArray[np.uint8]:

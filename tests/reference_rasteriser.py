@@ -12,24 +12,27 @@ LOW_PASS = 0.3  # square pixels
 NEAR = 0.01
 
 
-def render(gaussians: Gaussians, camera: Camera, placed: Any = None, near: Any = NEAR) -> Any:
+def render(gaussians: Gaussians, camera: Camera, world_from_object: Any = None, near: Any = NEAR) -> Any:
     """(height, width, 3) picture over black, display values, of Gaussians that `camera` (undistorted) sees.
 
-    `placed` (4, 4), affine, takes the Gaussians, their covariances and their directions to the camera's world.
+    `world_from_object` (4, 4), affine, takes the Gaussians, their covariances and their directions to the camera's
+    world.
     """
-    placed = np.eye(4) if placed is None else np.asarray(placed, np.float64)
+    world_from_object = np.eye(4) if world_from_object is None else np.asarray(world_from_object, np.float64)
     rotation, centre = camera.world_from_camera[:3, :3], camera.world_from_camera[:3, 3]
-    away = gaussians.means @ placed[:3, :3].T + placed[:3, 3] - centre
+    away = gaussians.means @ world_from_object[:3, :3].T + world_from_object[:3, 3] - centre
     local = away @ rotation
-    directions = away @ np.linalg.inv(placed[:3, :3]).T
+    directions = away @ np.linalg.inv(world_from_object[:3, :3]).T
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    shown = colors(gaussians.sh.astype(np.float64), directions)
-    axes = placed[:3, :3] @ matrices(gaussians.rotations) * np.asarray(gaussians.scales, np.float64)[:, None]
+    visible = colors(gaussians.sh.astype(np.float64), directions)
+    axes = world_from_object[:3, :3] @ matrices(gaussians.rotations) * np.asarray(gaussians.scales, np.float64)[:, None]
     picture = np.zeros((camera.height, camera.width, 3))
     clear = np.ones((camera.height, camera.width))
     order = np.argsort(local[:, 2], kind="stable")
     for index in order[local[order, 2] > near]:
-        _draw(picture, clear, camera, local[index], rotation.T @ axes[index], gaussians.opacities[index], shown[index])
+        _draw(
+            picture, clear, camera, local[index], rotation.T @ axes[index], gaussians.opacities[index], visible[index]
+        )
     return picture
 
 

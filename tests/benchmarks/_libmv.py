@@ -61,13 +61,13 @@ def solve(editor: ClipEditor, tripod: bool) -> None:
 
 
 def main() -> None:
-    plate, move, aspect = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+    plate, motion, aspect = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
     editor = ClipEditor(plate)
     camera = editor.clip.tracking.camera
     width, height = editor.clip.size
     camera.pixel_aspect, camera.units, camera.focal_length_pixels = aspect, "PIXELS", width
     track(editor)
-    solve(editor, move in ("nodal", "zoom"))
+    solve(editor, motion in ("nodal", "zoom"))
     result = editor.clip.tracking.objects[0].reconstruction
     cameras = {}
     for each in result.cameras:

@@ -54,8 +54,8 @@ def measured(code: str, *arguments: str) -> dict[str, Any]:
         text=True,
         check=True,
     )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    actual: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return actual
 
 
 def table(head: list[str], rows: Iterable[list[Any]], form: Callable[[Any], str] = str) -> None:

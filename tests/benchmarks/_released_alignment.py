@@ -24,21 +24,21 @@ from threer_blender.geometry.similarities import Similarities, Similarity, procr
 from threer_blender.model.arrays import Array
 
 STEPS, RATE, LAST_RATE = 300, 0.01, 1e-6
-SURE = 3.0  # the confidence that its PnP asks for
+CONFIDENT = 3.0  # the confidence that its PnP asks for
 
 
 def align(store: PairStore, count: int, steps: int = STEPS) -> Alignment:
     """The alignment of `count` photos whose maps have one size."""
-    said = list(store)
-    ends = np.array([(p.first, p.second) for p in said])
-    points = torch.tensor(np.stack([(p.points_first, p.points_second) for p in said])).flatten(2, 3)
-    sure = torch.tensor(np.stack([(p.confidence_first, p.confidence_second) for p in said]))
-    height, width = sure.shape[2:]
-    weight = sure.flatten(2).log()
+    predictions = list(store)
+    ends = np.array([(p.first, p.second) for p in predictions])
+    points = torch.tensor(np.stack([(p.points_first, p.points_second) for p in predictions])).flatten(2, 3)
+    confidence = torch.tensor(np.stack([(p.confidence_first, p.confidence_second) for p in predictions]))
+    height, width = confidence.shape[2:]
+    weight = confidence.flatten(2).log()
     usable = torch.isfinite(points).all(-1) & torch.isfinite(weight)
     points, weight = torch.where(usable[..., None], points, 0.0), torch.where(usable, weight, 0.0)
     torch.set_num_threads(1)  # threads that wait for each other on a busy machine would count as work
-    poses, focals, depths, pairs = _tree(ends, said, count)
+    poses, focals, depths, pairs = _tree(ends, predictions, count)
     pixels = np.stack(np.meshgrid(np.arange(width) + 0.5 - width / 2, np.arange(height) + 0.5 - height / 2), -1)
     grid = torch.tensor(pixels.reshape(-1, 2), dtype=torch.float32)
     parameters = {
@@ -57,13 +57,13 @@ def align(store: PairStore, count: int, steps: int = STEPS) -> Alignment:
         for group in adam.param_groups:
             group["lr"] = LAST_RATE + (RATE - LAST_RATE) * (1 + math.cos(math.pi * step / steps)) / 2
         adam.zero_grad()
-        own = _own_points(free, grid)
+        local = _own_points(free, grid)
         moved = _moved(free, points)
-        distance = torch.stack([own[first], own[second]], 1) - moved
+        distance = torch.stack([local[first], local[second]], 1) - moved
         loss = 2 * (weight * distance.norm(dim=-1)).mean()
         loss.backward()
         adam.step()
-    return _as_alignment(free, sure, ends, (height, width))
+    return _as_alignment(free, confidence, ends, (height, width))
 
 
 def _own_points(free: dict[str, torch.Tensor], grid: torch.Tensor) -> torch.Tensor:
@@ -79,49 +79,51 @@ def _moved(free: dict[str, torch.Tensor], points: torch.Tensor) -> torch.Tensor:
     """(E, 2, H W, 3) the pairs' points in the world."""
     scale = torch.exp(free["pair_scale"] - free["pair_scale"].mean() + math.log(0.5))[:, None, None]
     place = torch.sign(free["pair_place"]) * torch.expm1(free["pair_place"].abs())
-    turn = (scale * matrices(free["pair_turn"])).transpose(1, 2)
-    return points @ turn[:, None] + (scale[:, 0] * place)[:, None, None]
+    rotation = (scale * matrices(free["pair_turn"])).transpose(1, 2)
+    return points @ rotation[:, None] + (scale[:, 0] * place)[:, None, None]
 
 
-def _as_alignment(free: dict[str, torch.Tensor], sure: torch.Tensor, ends: Array, size: tuple[int, int]) -> Alignment:
-    found = {name: value.detach().double().numpy() for name, value in free.items()}
-    turn = matrices(free["turn"].detach().double()).numpy()
-    scale = 0.5 * np.exp(found["pair_scale"] - found["pair_scale"].mean())
+def _as_alignment(
+    free: dict[str, torch.Tensor], confidence: torch.Tensor, ends: Array, size: tuple[int, int]
+) -> Alignment:
+    parameters = {name: value.detach().double().numpy() for name, value in free.items()}
+    rotation = matrices(free["turn"].detach().double()).numpy()
+    scale = 0.5 * np.exp(parameters["pair_scale"] - parameters["pair_scale"].mean())
     views = []
-    for photo in range(len(turn)):
+    for photo in range(len(rotation)):
         pose = np.eye(4)
-        pose[:3, :3] = turn[photo]
-        pose[:3, 3] = np.sign(found["place"][photo]) * np.expm1(np.abs(found["place"][photo]))
-        best = sure[torch.tensor(ends == photo)].nan_to_num(0).amax(0).numpy()
-        depth = np.exp(found["depth"][photo]).reshape(size).astype(np.float32)
-        views.append(AlignedView(photo, pose, float(np.exp(found["focal"][photo] / 20)), depth, best))
-    place = np.sign(found["pair_place"]) * np.expm1(np.abs(found["pair_place"]))
-    turns = matrices(free["pair_turn"].detach().double()).numpy()
-    pairs = Similarities(scale, turns, scale[:, None] * place)
+        pose[:3, :3] = rotation[photo]
+        pose[:3, 3] = np.sign(parameters["place"][photo]) * np.expm1(np.abs(parameters["place"][photo]))
+        best = confidence[torch.tensor(ends == photo)].nan_to_num(0).amax(0).numpy()
+        depth = np.exp(parameters["depth"][photo]).reshape(size).astype(np.float32)
+        views.append(AlignedView(photo, pose, float(np.exp(parameters["focal"][photo] / 20)), depth, best))
+    place = np.sign(parameters["pair_place"]) * np.expm1(np.abs(parameters["pair_place"]))
+    pair_rotations = matrices(free["pair_turn"].detach().double()).numpy()
+    pairs = Similarities(scale, pair_rotations, scale[:, None] * place)
     return Alignment(views, pairs, np.arange(len(ends)), [], [], [])
 
 
-def _tree(ends: Array, said: list[Any], count: int) -> tuple[Array, Array, Array, Similarities]:
+def _tree(ends: Array, predictions: list[Any], count: int) -> tuple[Array, Array, Array, Similarities]:
     """World from cameras (N, 4, 4), focals, depths (N, H, W) and world from pairs along the surest spanning tree."""
-    score = np.array([np.nanmean(p.confidence_first) * np.nanmean(p.confidence_second) for p in said])
+    score = np.array([np.nanmean(p.confidence_first) * np.nanmean(p.confidence_second) for p in predictions])
     label, tree = np.arange(count), []
     for index in np.argsort(-score):  # Kruskal
         a, b = label[ends[index]]
         if a != b:
             label[label == b] = a
             tree.append(index)
-    height, width = said[0].confidence_first.shape
+    height, width = predictions[0].confidence_first.shape
     middle = (width / 2, height / 2)
     focals, poses = np.full(count, np.nan), np.full((count, 4, 4), np.nan)
     i, j = ends[tree[0]]
-    world = {i: said[tree[0]].points_first, j: said[tree[0]].points_second}
+    world = {i: predictions[tree[0]].points_first, j: predictions[tree[0]].points_second}
     poses[i] = np.eye(4)
-    focals[i] = focal_from_points(said[tree[0]].points_first, said[tree[0]].confidence_first, middle)
+    focals[i] = focal_from_points(predictions[tree[0]].points_first, predictions[tree[0]].confidence_first, middle)
     left = tree[1:]
     while left:
         index = next(k for k in left if (ends[k][0] in world) != (ends[k][1] in world))
         left.remove(index)
-        (i, j), one = ends[index], said[index]
+        (i, j), one = ends[index], predictions[index]
         if i in world:
             moved = _fit(one.points_first, world[i], one.confidence_first)
             world[j] = moved.apply(one.points_second)
@@ -134,16 +136,18 @@ def _tree(ends: Array, said: list[Any], count: int) -> tuple[Array, Array, Array
             focals[i] = focal_from_points(one.points_first, one.confidence_first, middle)
     pixels = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), -1).reshape(-1, 2)
     for photo in range(count):
-        own = [k for k in range(len(ends)) if ends[k][0] == photo]
+        mine = [k for k in range(len(ends)) if ends[k][0] == photo]
         if np.isnan(focals[photo]):
-            best = max(own, key=lambda k: score[k])
-            focals[photo] = focal_from_points(said[best].points_first, said[best].confidence_first, middle)
+            best = max(mine, key=lambda k: score[k])
+            focals[photo] = focal_from_points(
+                predictions[best].points_first, predictions[best].confidence_first, middle
+            )
         if np.isnan(poses[photo]).any():
-            sure = np.max([said[k].confidence_first for k in own], 0).ravel() > SURE
+            confidence = np.max([predictions[k].confidence_first for k in mine], 0).ravel() > CONFIDENT
             intrinsics = np.array([[focals[photo], 0, middle[0]], [0, focals[photo], middle[1]], [0, 0, 1]])
-            seen = pnp(world[photo].reshape(-1, 3)[sure], pixels[sure], intrinsics, (width, height))
-            poses[photo] = np.eye(4) if seen is None else np.linalg.inv(seen.camera_from_world)
-    fits = [_fit(p.points_first, world[a], p.confidence_first) for (a, _), p in zip(ends, said, strict=True)]
+            solution = pnp(world[photo].reshape(-1, 3)[confidence], pixels[confidence], intrinsics, (width, height))
+            poses[photo] = np.eye(4) if solution is None else np.linalg.inv(solution.camera_from_world)
+    fits = [_fit(p.points_first, world[a], p.confidence_first) for (a, _), p in zip(ends, predictions, strict=True)]
     pairs = Similarities(*(np.array([getattr(f, part) for f in fits]) for part in ("scale", "rotation", "translation")))
     unit = 0.5 / np.exp(np.log(pairs.scale).mean())
     poses[:, :3, 3] *= unit

@@ -42,7 +42,7 @@ def align(store: PairStore, count: int, matches: Sequence[Matches]) -> Alignment
     pixels = [np.concatenate([getattr(m, side) for m in matches]) for side in ("pixels_first", "pixels_second")]
     photos = [np.repeat(ends[:, side], [len(m.confidence) for m in matches]) for side in range(2)]
     sides = [_Side(*side, maps, anchors, len(columns)) for side in zip(photos, pixels, strict=True)]
-    sure = torch.tensor(np.concatenate([m.confidence for m in matches]), dtype=torch.float32)
+    confidence = torch.tensor(np.concatenate([m.confidence for m in matches]), dtype=torch.float32)
     free = {
         "turn": torch.tensor([[0.0, 0, 0, 1]] * count),
         "place": torch.zeros(count, 3),
@@ -55,13 +55,13 @@ def align(store: PairStore, count: int, matches: Sequence[Matches]) -> Alignment
 
     def in_space() -> Tensor:
         one, two = (side.world(scene) for side in sides)
-        return (sure * _loss((one - two).norm(dim=-1), POWERS[0])).sum() / sure.sum()
+        return (confidence * _loss((one - two).norm(dim=-1), POWERS[0])).sum() / confidence.sum()
 
     def in_pictures() -> Tensor:
         total = torch.zeros(())
         for here, there in (sides, sides[::-1]):
             off = (there.project(scene, here.world(scene)) - there.pixels).norm(dim=-1)
-            total = total + (sure * _loss(off, POWERS[1])).sum() / sure.sum()
+            total = total + (confidence * _loss(off, POWERS[1])).sum() / confidence.sum()
         return total
 
     _descend(free, ("turn", "place", "size"), RATES[0], in_space)
@@ -82,19 +82,19 @@ class _Scene:
         size = self.free["size"].exp()
         focal = self.free["focal"].exp()
         local = matrices(self.free["turn"])
-        turns: list[Tensor] = [torch.empty(0)] * len(size)
+        rotations: list[Tensor] = [torch.empty(0)] * len(size)
         places: list[Tensor] = [torch.empty(0)] * len(size)
         for photo in self.order:
             parent = self.parents[photo]
             if parent < 0:
-                turns[photo], places[photo] = local[photo], self.free["place"][photo]
+                rotations[photo], places[photo] = local[photo], self.free["place"][photo]
             else:
-                turns[photo] = turns[parent] @ local[photo]
-                places[photo] = turns[parent] @ self.free["place"][photo] + places[parent]
-        turn, place = torch.stack(turns), torch.stack(places)
+                rotations[photo] = rotations[parent] @ local[photo]
+                places[photo] = rotations[parent] @ self.free["place"][photo] + places[parent]
+        rotation, place = torch.stack(rotations), torch.stack(places)
         unit = 1 / size.min()
         deep = size * self.middle * focal / self.focals
-        return turn, unit * (place - turn[:, :, 2] * deep[:, None]), unit * size * self.middle
+        return rotation, unit * (place - rotation[:, :, 2] * deep[:, None]), unit * size * self.middle
 
 
 class _Side:
@@ -111,16 +111,16 @@ class _Side:
 
     def world(self, scene: _Scene) -> Tensor:
         """(M, 3) the matches' points."""
-        turn, place, factor = scene.cameras()
+        rotation, place, factor = scene.cameras()
         depth = factor[self.photo] * scene.free["depth"].exp()[self.photo, self.anchor] * self.ratio
         slope = (self.pixels - scene.free["centre"][self.photo]) / scene.free["focal"].exp()[self.photo, None]
         rays = torch.cat([slope, torch.ones_like(slope[:, :1])], -1)
-        return (turn[self.photo] @ (depth[:, None] * rays)[..., None])[..., 0] + place[self.photo]
+        return (rotation[self.photo] @ (depth[:, None] * rays)[..., None])[..., 0] + place[self.photo]
 
     def project(self, scene: _Scene, points: Tensor) -> Tensor:
         """(M, 2) where this side's photos see world points."""
-        turn, place, _ = scene.cameras()
-        local = (turn[self.photo].transpose(1, 2) @ (points - place[self.photo])[..., None])[..., 0]
+        rotation, place, _ = scene.cameras()
+        local = (rotation[self.photo].transpose(1, 2) @ (points - place[self.photo])[..., None])[..., 0]
         plane = local[:, :2] / local[:, 2:].clip(min=0.1)
         return plane * scene.free["focal"].exp()[self.photo, None] + scene.free["centre"][self.photo]
 
@@ -146,9 +146,9 @@ def _canonical(store: PairStore, count: int) -> tuple[Array, Array]:
     """Canonical depths (N, H, W) and focal lengths (N,)."""
     depths, focals = [], []
     for photo in range(count):
-        said = [store.read(index, 0) for index, side in store.sides(photo) if side == 0]
-        weights = np.stack([one.confidence - 0.999 for one in said])
-        points = (np.stack([one.points for one in said]) * weights[..., None]).sum(0) / weights.sum(0)[..., None]
+        predictions = [store.read(index, 0) for index, side in store.sides(photo) if side == 0]
+        weights = np.stack([one.confidence - 0.999 for one in predictions])
+        points = (np.stack([one.points for one in predictions]) * weights[..., None]).sum(0) / weights.sum(0)[..., None]
         height, width = points.shape[:2]
         focals.append(focal_from_points(points, weights.sum(0), (width / 2, height / 2)))
         depths.append(np.maximum(points[..., 2], 1e-3))
@@ -181,13 +181,13 @@ def _tree(count: int, ends: Array, score: Array) -> tuple[list[int], list[int]]:
 
 def _as_alignment(scene: _Scene, maps: Array, anchors: Array, middle: Array) -> Alignment:
     with torch.no_grad():
-        turn, place, factor = (part.double().numpy() for part in scene.cameras())
+        rotation, place, factor = (part.double().numpy() for part in scene.cameras())
         focal = scene.free["focal"].exp().double().numpy()
         grown = scene.free["depth"].exp().double().numpy() * middle[:, None] / anchors
     views = []
     for photo, depth in enumerate(maps):
         pose = np.eye(4)
-        pose[:3, :3], pose[:3, 3] = turn[photo], place[photo]
+        pose[:3, :3], pose[:3, 3] = rotation[photo], place[photo]
         scaled = depth * factor[photo] / middle[photo] * np.median(grown[photo])
         views.append(AlignedView(photo, pose, float(focal[photo]), scaled.astype(np.float32), np.ones_like(depth)))
     return Alignment(views, identities(0), np.arange(0), [], [], [])

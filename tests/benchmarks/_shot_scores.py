@@ -56,19 +56,19 @@ def scores(solved: Mapping[int, Camera], truth: Mapping[str, Any]) -> ShotScores
     """The measures of a solve with three or more frames."""
     true = true_cameras(truth)
     numbers = sorted(set(solved) & set(true))
-    moves = truth["kind"] not in ("nodal", "zoom")
-    own, right = (_poses(cameras, numbers) for cameras in (solved, true))
-    rotation, scale, shift = _alignment(own, right, moves)
-    turned = rotation @ own[:, :3, :3]
+    translates = truth["kind"] not in ("nodal", "zoom")
+    ours, right = (_poses(cameras, numbers) for cameras in (solved, true))
+    rotation, scale, shift = _alignment(ours, right, translates)
+    turned = rotation @ ours[:, :3, :3]
     frames = {frame["number"]: frame for frame in truth["frames"]}
     slips = [
-        _slip(solved[n], true[n], np.array(frames[n]["points"]), rotation, scale, shift if moves else None)
+        _slip(solved[n], true[n], np.array(frames[n]["points"]), rotation, scale, shift if translates else None)
         for n in numbers
     ]
-    spread = own[:, :3, 3] - own[:, :3, 3].mean(axis=0)
+    spread = ours[:, :3, 3] - ours[:, :3, 3].mean(axis=0)
     depth = float(np.median([frames[n]["median_depth"] for n in numbers]))
     return ShotScores(
-        ate=100 * _ate(own, right) / _length(right) if moves else np.nan,
+        ate=100 * _ate(ours, right) / _length(right) if translates else np.nan,
         rotation=float(np.sqrt((_angles(turned, right[:, :3, :3]) ** 2).mean())),
         focal=max(_focal_error(solved[n], true[n]) for n in numbers),
         slip=(
@@ -76,9 +76,9 @@ def scores(solved: Mapping[int, Camera], truth: Mapping[str, Any]) -> ShotScores
             float(np.percentile(np.concatenate(slips), 95)),
             float(max(np.median(slip) for slip in slips)),
         ),
-        jitter=_jitter(solved, true, frames, numbers, (rotation, scale, shift if moves else None)),
-        offset=_offset(solved, true, moves),
-        travel=np.nan if moves else float(np.linalg.norm(spread, axis=1).max() / depth),
+        jitter=_jitter(solved, true, frames, numbers, (rotation, scale, shift if translates else None)),
+        offset=_offset(solved, true, translates),
+        travel=np.nan if translates else float(np.linalg.norm(spread, axis=1).max() / depth),
     )
 
 
@@ -91,14 +91,14 @@ def _length(poses: FloatArray) -> float:
     return float(np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1).sum())
 
 
-def _alignment(own: FloatArray, right: FloatArray, moves: bool) -> tuple[FloatArray, float, FloatArray]:
+def _alignment(ours: FloatArray, right: FloatArray, translates: bool) -> tuple[FloatArray, float, FloatArray]:
     """Rotation (3, 3), scale and shift (3,) from the solve's world to the true one."""
-    u, _, v = np.linalg.svd(np.einsum("fij,fkj->ik", right[:, :3, :3], own[:, :3, :3]))
+    u, _, v = np.linalg.svd(np.einsum("fij,fkj->ik", right[:, :3, :3], ours[:, :3, :3]))
     rotation = u @ np.diag([1, 1, np.linalg.det(u @ v)]) @ v
-    a, b = own[:, :3, 3] @ rotation.T, right[:, :3, 3]
+    a, b = ours[:, :3, 3] @ rotation.T, right[:, :3, 3]
     from_mean, true_from_mean = a - a.mean(axis=0), b - b.mean(axis=0)
     square = float((from_mean**2).sum())
-    scale = float((from_mean * true_from_mean).sum()) / square if moves and square > 0 else 1.0
+    scale = float((from_mean * true_from_mean).sum()) / square if translates and square > 0 else 1.0
     return rotation, scale, b.mean(axis=0) - scale * a.mean(axis=0)
 
 
@@ -109,9 +109,9 @@ def _angles(a: FloatArray, b: FloatArray) -> FloatArray:
     return angles
 
 
-def _ate(own: FloatArray, right: FloatArray) -> float:
+def _ate(ours: FloatArray, right: FloatArray) -> float:
     """RMS distance of the centres under the similarity that fits them best (Umeyama 1991)."""
-    a, b = own[:, :3, 3] - own[:, :3, 3].mean(axis=0), right[:, :3, 3] - right[:, :3, 3].mean(axis=0)
+    a, b = ours[:, :3, 3] - ours[:, :3, 3].mean(axis=0), right[:, :3, 3] - right[:, :3, 3].mean(axis=0)
     u, values, v = np.linalg.svd(b.T @ a)
     sign = np.array([1, 1, np.linalg.det(u @ v)])
     scale = (values * sign).sum() / (a**2).sum()
@@ -136,11 +136,11 @@ def _slip(
     """
     if shift is None:
         local = (points - true.world_from_camera[:3, 3]) @ rotation
-        own = local + solved.world_from_camera[:3, 3]
+        ours = local + solved.world_from_camera[:3, 3]
     else:
-        own = ((points - shift) / scale) @ rotation
+        ours = ((points - shift) / scale) @ rotation
     to_plate = np.array([true.width / solved.width, true.height / solved.height])
-    off = solved.project(own) * to_plate - true.project(points)
+    off = solved.project(ours) * to_plate - true.project(points)
     distance = np.linalg.norm(off, axis=1)
     slip: FloatArray = np.where(np.isfinite(distance), distance, np.inf)
     return slip
@@ -162,26 +162,26 @@ def _jitter(
         pixels = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
         pose = camera.world_from_camera
         points = (camera.rays(pixels) * depth) @ pose[:3, :3].T + pose[:3, 3]
-        own = (
+        ours = (
             (points - pose[:3, 3]) @ rotation + solved[number].world_from_camera[:3, 3]
             if shift is None
             else ((points - shift) / scale) @ rotation
         )
         to_plate = np.array([camera.width / solved[number].width, camera.height / solved[number].height])
-        means[number] = np.nanmedian(solved[number].project(own) * to_plate - pixels, axis=0)
+        means[number] = np.nanmedian(solved[number].project(ours) * to_plate - pixels, axis=0)
     triples = [n for n in numbers if n - 1 in means and n + 1 in means]
     jumps = np.array([means[n] - (means[n - 1] + means[n + 1]) / 2 for n in triples])
     return float(np.sqrt((jumps**2).sum(axis=1).mean())) if len(jumps) else np.nan
 
 
-def _offset(solved: Mapping[int, Camera], true: Mapping[int, Camera], moves: bool) -> int:
+def _offset(solved: Mapping[int, Camera], true: Mapping[int, Camera], translates: bool) -> int:
     """Frames by which the solve runs ahead of the truth: the shift in time under which it fits best."""
     errors = {}
     for offset in sorted(OFFSETS, key=abs):
         numbers = [n for n in solved if n in true and all(n + each in true for each in OFFSETS)]
-        own, right = _poses(solved, numbers), np.stack([true[n + offset].world_from_camera for n in numbers])
-        rotation, scale, shift = _alignment(own, right, moves)
-        off = scale * own[:, :3, 3] @ rotation.T + shift - right[:, :3, 3]
-        angles = _angles(rotation @ own[:, :3, :3], right[:, :3, :3])
-        errors[offset] = float((angles**2).mean()) + (float((off**2).mean()) * 1e4 if moves else 0.0)
+        ours, right = _poses(solved, numbers), np.stack([true[n + offset].world_from_camera for n in numbers])
+        rotation, scale, shift = _alignment(ours, right, translates)
+        off = scale * ours[:, :3, 3] @ rotation.T + shift - right[:, :3, 3]
+        angles = _angles(rotation @ ours[:, :3, :3], right[:, :3, :3])
+        errors[offset] = float((angles**2).mean()) + (float((off**2).mean()) * 1e4 if translates else 0.0)
     return -min(errors, key=lambda offset: errors[offset])

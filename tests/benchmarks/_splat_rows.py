@@ -57,12 +57,12 @@ class Row:
         options = colmap.ENGINE.checked_options({**SOLVED, "points": points})
         return colmap.reconstruct(photos, options, Report(lambda _: None))
 
-    def _with_depth(self, found: Reconstruction) -> Reconstruction:
+    def _with_depth(self, result: Reconstruction) -> Reconstruction:
         """The training photos of a sparse result, with depth from them alone."""
         training = {photo.name: photo for photo in self._training}
-        cameras = [camera for camera in found.cameras if camera.photo in training]
-        assert found.cloud is not None
-        points = np.asarray(found.cloud.positions, np.float64)
+        cameras = [camera for camera in result.cameras if camera.photo in training]
+        assert result.cloud is not None
+        points = np.asarray(result.cloud.positions, np.float64)
         inside = []
         for camera in cameras:
             pixels = camera.project(points)
@@ -81,7 +81,7 @@ class Row:
         ]
         photos = [training[camera.photo] for camera in cameras]
         return replace(
-            found, photos=photos, cameras=cameras, pointmaps=maps, cloud=None, trusted_confidence=dense.TRUSTED
+            result, photos=photos, cameras=cameras, pointmaps=maps, cloud=None, trusted_confidence=dense.TRUSTED
         )
 
     def splat(self, solved: Reconstruction) -> Reconstruction:
@@ -89,29 +89,29 @@ class Row:
         report.plan([instantsplat.STARTING.weighing(1), instantsplat.SPLATTING.weighing(9)])
         return instantsplat.splatted(solved, "draft", report)
 
-    def judge(self, found: Reconstruction, folder: Path | None = None) -> dict[str, float]:
+    def judge(self, result: Reconstruction, folder: Path | None = None) -> dict[str, float]:
         """Mean PSNR and SSIM on the held-out photos; with a folder, the pictures too."""
-        assert found.gaussians is not None
-        g, measures, scores = found.gaussians, metrics(), []
+        assert result.gaussians is not None
+        g, measures, scores = result.gaussians, metrics(), []
         splats = Splats(*(torch.from_numpy(a) for a in (g.means, g.scales, g.rotations, g.opacities, g.sh)))
-        depth = float(np.median(found.pointmaps[0].depth(found.cameras[0])))
+        depth = float(np.median(result.pointmaps[0].depth(result.cameras[0])))
         for photo in self._held_out:
-            view, _ = instantsplat.training_view(self._placed(found, photo.name), photo, LONG_SIDE)
+            view, _ = instantsplat.training_view(self._registered(result, photo.name), photo, LONG_SIDE)
             view = training.aligned(splats, view, depth)
             pose = torch.as_tensor(view.camera_from_world, dtype=torch.float32)
             drawn = training.draw(splats, view, pose).clamp(0, 1).numpy() * view.mask[..., None]
-            shown = view.picture * view.mask[..., None]
-            scores.append((measures.psnr(drawn, shown, view.mask), measures.ssim(drawn, shown)))
+            reference = view.picture * view.mask[..., None]
+            scores.append((measures.psnr(drawn, reference, view.mask), measures.ssim(drawn, reference)))
             if folder is not None:
-                both = Image.fromarray((255 * np.concatenate([shown, drawn], 1) + 0.5).astype(np.uint8))
+                both = Image.fromarray((255 * np.concatenate([reference, drawn], 1) + 0.5).astype(np.uint8))
                 size = (SHOWN_SCALE * both.width, SHOWN_SCALE * both.height)
                 both.resize(size, Image.Resampling.BICUBIC).save(folder / f"{self.name}-{Path(photo.name).stem}.png")
         psnr, ssim = np.mean(scores, axis=0)
         return {"psnr": float(psnr), "ssim": float(ssim)}
 
-    def _placed(self, found: Reconstruction, photo: str) -> Camera:
+    def _registered(self, result: Reconstruction, photo: str) -> Camera:
         """A held-out photo's camera: its true pose, brought to the solved world by the training photos' cameras."""
-        cameras = [camera for camera in found.cameras if camera.photo in self._truth]
+        cameras = [camera for camera in result.cameras if camera.photo in self._truth]
         true = [self._truth[camera.photo] for camera in cameras]
         products = sum(c.world_from_camera[:3, :3] @ t[:3, :3].T for c, t in zip(cameras, true, strict=True))
         u, _, v = np.linalg.svd(products)
@@ -121,10 +121,10 @@ class Row:
         a, b = turned - turned.mean(0), centres - centres.mean(0)
         scale = (a * b).sum() / (a * a).sum()
         pose = self._truth[photo]
-        placed = np.eye(4)
-        placed[:3, :3] = rotation @ pose[:3, :3]
-        placed[:3, 3] = centres.mean(0) + scale * (rotation @ pose[:3, 3] - turned.mean(0))
-        return replace(found.cameras[0], photo=photo, world_from_camera=placed)
+        pose_here = np.eye(4)
+        pose_here[:3, :3] = rotation @ pose[:3, :3]
+        pose_here[:3, 3] = centres.mean(0) + scale * (rotation @ pose[:3, 3] - turned.mean(0))
+        return replace(result.cameras[0], photo=photo, world_from_camera=pose_here)
 
     def turned(self, solved: Reconstruction, degrees: float) -> Reconstruction:
         """Each camera turned about an axis of its own; what the photos saw stays."""
@@ -132,14 +132,14 @@ class Row:
         for camera in solved.cameras:
             axis = random.normal(size=3)
             x, y, z = math.radians(degrees) * axis / np.linalg.norm(axis)
-            turn = np.eye(4)
-            turn[:3, :3] = torch.linalg.matrix_exp(
+            rotation = np.eye(4)
+            rotation[:3, :3] = torch.linalg.matrix_exp(
                 torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]], dtype=torch.float64)
             )
-            cameras.append(replace(camera, world_from_camera=camera.world_from_camera @ turn))
+            cameras.append(replace(camera, world_from_camera=camera.world_from_camera @ rotation))
         return replace(solved, cameras=cameras)
 
-    def apart(self, a: Reconstruction, b: Reconstruction) -> float:
+    def difference(self, a: Reconstruction, b: Reconstruction) -> float:
         """Largest angle in degrees between the cameras of two results, after a turn that all of them share."""
         worlds = sum(
             p.world_from_camera[:3, :3] @ q.world_from_camera[:3, :3].T

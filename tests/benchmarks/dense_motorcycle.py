@@ -52,8 +52,8 @@ def _sparse_points(
         keypoints.append(np.array([(point.x, point.y) for point in points], np.float64))
         descriptors.append(np.asarray(vectors.data, np.float32))
     descriptors = [vectors / np.linalg.norm(vectors, axis=1, keepdims=True) for vectors in descriptors]
-    likeness = descriptors[0] @ descriptors[1].T
-    mine, theirs = likeness.argmax(1), likeness.argmax(0)
+    similarities = descriptors[0] @ descriptors[1].T
+    mine, theirs = similarities.argmax(1), similarities.argmax(0)
     left = np.flatnonzero(theirs[mine] == np.arange(len(mine)))
     a, b = keypoints[0][left], keypoints[1][mine[left]]
     baseline = poses[1][0, 3] - poses[0][0, 3]
@@ -70,8 +70,8 @@ def disparity_error(view: View, other: View, depth: NDArray[np.float32], truth: 
     """(H, W) absolute error in pixels of disparity; NaN without truth."""
     baseline = other.world_from_camera[0, 3] - view.world_from_camera[0, 3]
     offset = other.intrinsics[0, 2] - view.intrinsics[0, 2]
-    found = view.intrinsics[0, 0] * baseline / np.maximum(depth, 1e-9) - offset
-    return np.abs(found - truth)
+    disparity = view.intrinsics[0, 0] * baseline / np.maximum(depth, 1e-9) - offset
+    return np.abs(disparity - truth)
 
 
 def main() -> None:
@@ -86,10 +86,10 @@ def main() -> None:
     print(f"{len(views[0].sparse_points)} sparse points, {seconds:.1f} CPU-s for two views")
     print("confidence  cover   >1 px   >2 px   >4 px")
     for least in (0.0, 0.01, 0.25, dense.TRUSTED, 0.6, 0.7, 0.8, 0.9):
-        kept = error[known & (maps[0].confidence >= least)]
-        bad = "  ".join(f"{np.mean(kept > limit):6.3f}" for limit in (1, 2, 4))
+        retained = error[known & (maps[0].confidence >= least)]
+        bad = "  ".join(f"{np.mean(retained > limit):6.3f}" for limit in (1, 2, 4))
         mark = "  <- trusted" if least == dense.TRUSTED else ""
-        print(f"   >= {least:4.2f}  {len(kept) / known.sum():6.3f}  {bad}{mark}")
+        print(f"   >= {least:4.2f}  {len(retained) / known.sum():6.3f}  {bad}{mark}")
     if len(sys.argv) > 1:
         _picture(views[0], maps[0], error).save(sys.argv[1])
 
@@ -104,18 +104,18 @@ def _cropped(view: View) -> View:
     )
 
 
-def _picture(view: View, found: DepthMap, error: NDArray[np.float64]) -> Image.Image:
+def _picture(view: View, estimated: DepthMap, error: NDArray[np.float64]) -> Image.Image:
     """Photo, inverse depth, trusted inverse depth and error (black none, green to red at 2 px) in a square."""
-    inverse = 1 / np.maximum(found.depth, 1e-9)
+    inverse = 1 / np.maximum(estimated.depth, 1e-9)
     low, high = np.percentile(inverse, [1, 99])
     shade = np.clip((inverse - low) / (high - low), 0, 1)
     colour = np.stack([np.interp(shade, *knots) for knots in _TURBO], axis=-1)
-    trusted = found.confidence >= dense.TRUSTED
+    trusted = estimated.confidence >= dense.TRUSTED
     wrong = np.clip(np.nan_to_num(error) / 2, 0, 1)
     judged = np.stack([wrong, 1 - wrong, np.zeros_like(wrong)], axis=-1) * (trusted & np.isfinite(error))[..., None]
-    normal = (found.normal * [0.5, -0.5, -0.5] + 0.5) * trusted[..., None]
+    normal = (estimated.normal * [0.5, -0.5, -0.5] + 0.5) * trusted[..., None]
     top = np.hstack([view.image / 255, colour, normal])
-    confidence = np.repeat(found.confidence[..., None], 3, -1)
+    confidence = np.repeat(estimated.confidence[..., None], 3, -1)
     bottom = np.hstack([confidence, colour * trusted[..., None], judged])
     return Image.fromarray((np.vstack([top, bottom]) * 255).astype(np.uint8))
 

@@ -87,10 +87,10 @@ def straightforward(network: torch.nn.Module, backbone: str) -> None:
     read = inner.config.layers
     inner.config = replace(inner.config, layers=tuple(range(inner.config.depth)))
 
-    def keep(module: torch.nn.Module, _images: Any, found: Any) -> Any:
-        module.everything = layers = found[0] if isinstance(found, tuple) else found
+    def keep(module: torch.nn.Module, _images: Any, actual: Any) -> Any:
+        module.everything = layers = actual[0] if isinstance(actual, tuple) else actual
         chosen = [layers[index] for index in read]
-        return (chosen, *found[1:]) if isinstance(found, tuple) else chosen
+        return (chosen, *actual[1:]) if isinstance(actual, tuple) else chosen
 
     inner.register_forward_hook(keep)
 
@@ -113,7 +113,7 @@ def sides(name: str) -> tuple[int, int]:
     return (160, 224) if name in ("VGGT-Omega", "Fast3R") else SIZE
 
 
-def growth() -> None:
+def memory_growth() -> None:
     def row(name: str) -> list[Any]:
         few, many = (measured(GROW, name, str(count))["peak_gib"] for count in (2, 8))
         height, width = sides(name)
@@ -147,15 +147,15 @@ def run(names: Sequence[str]) -> None:
 
     def rows() -> Iterator[list[Any]]:
         for name, counts, size in (one for one in RUNS if one[0] in names):
-            found = {
+            actual = {
                 (way, count): measured(RUN, way, name, *map(str, (count, *size)))
                 for count in counts
                 for way in (THEIRS, OURS)
             }
-            yield from (compared(f"{name}, {size[1]}×{size[0]}", n, found[THEIRS, n], found[OURS, n]) for n in counts)
+            yield from (compared(f"{name}, {size[1]}×{size[0]}", n, actual[THEIRS, n], actual[OURS, n]) for n in counts)
             if len(counts) > 1:
                 grown = [
-                    found[way, counts[-1]]["peak_gib"] - found[way, counts[0]]["peak_gib"] for way in (THEIRS, OURS)
+                    actual[way, counts[-1]]["peak_gib"] - actual[way, counts[0]]["peak_gib"] for way in (THEIRS, OURS)
                 ]
                 mebibytes = " → ".join(f"{1024 * more / (counts[-1] - counts[0]):.1f}" for more in grown)
                 slopes.append(f"{name}: from {counts[0]} to {counts[-1]} views {mebibytes} MiB a view")
@@ -201,16 +201,16 @@ def load() -> None:
         path = Path(folder) / "model.safetensors"
         size = checkpoint(path)
         measured(LOAD, str(path))
-        found = measured(LOAD, str(path))
+        actual = measured(LOAD, str(path))
     print(
-        f"A checkpoint of {size / 2**30:.2f} GiB: loaded in {found['loaded']:.1f} s, every weight read after "
-        f"{found['read']:.1f} s, warm; peak {found['peak_gib']:.2f} GiB, {found['peak_gib'] * 2**30 / size:.2f} times "
-        "its size"
+        f"A checkpoint of {size / 2**30:.2f} GiB: loaded in {actual['loaded']:.1f} s, every weight read after "
+        f"{actual['read']:.1f} s, warm; peak {actual['peak_gib']:.2f} GiB, "
+        f"{actual['peak_gib'] * 2**30 / size:.2f} times its size"
     )
 
 
 if __name__ == "__main__":
     print(machine(), end="\n\n")
     run(sys.argv[1:] or tuple(PUBLISHED))
-    growth()
+    memory_growth()
     load()

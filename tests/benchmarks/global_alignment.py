@@ -33,7 +33,7 @@ NOISE, WRONG = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1), (0.0, 0.1, 0.2, 0.3, 0.4)
 PICTURE = REPOSITORY / "tests" / "data" / "pictures" / "alignment_growth.png"
 OURS, THEIRS = "ours", "released"
 
-GROWTH = """
+MEASURE = """
 import tempfile
 from pathlib import Path
 from tests.benchmarks.global_alignment import *
@@ -50,7 +50,7 @@ with tempfile.TemporaryDirectory() as folder:
 
 def default_graph(views: list[oracle.View]) -> scene_graph.Pairs:
     """The pairs that an engine asks for of these views in order."""
-    return scene_graph.automatic(len(views), True, oracle.likeness(views))
+    return scene_graph.automatic(len(views), True, oracle.similarity(views))
 
 
 GRAPHS: dict[str, Callable[[list[oracle.View]], scene_graph.Pairs]] = {
@@ -69,17 +69,17 @@ def predictions(views: list[oracle.View], errors: oracle.Errors, pairs: scene_gr
     return store
 
 
-def scores(found: Alignment, views: list[oracle.View]) -> dict[str, float]:
+def scores(actual: Alignment, views: list[oracle.View]) -> dict[str, float]:
     """AUC@5, and the medians of relative focal and depth errors; photos without a place count as 180 degrees."""
     poses: list[Any] = [None] * len(views)
-    for view in found.views:
+    for view in actual.views:
         poses[view.photo] = np.linalg.inv(view.world_from_camera)
     measure = metrics()
     errors = measure.relative_pose_errors(poses, [np.linalg.inv(view.world_from_camera) for view in views], False)
-    focal = [abs(view.focal / views[view.photo].focal - 1) for view in found.views]
-    depth = [measure.depth_metrics(view.depth, views[view.photo].depth)["abs_rel"] for view in found.views]
+    focal = [abs(view.focal / views[view.photo].focal - 1) for view in actual.views]
+    depth = [measure.depth_metrics(view.depth, views[view.photo].depth)["abs_rel"] for view in actual.views]
     return {
-        "registered": len(found.views),
+        "registered": len(actual.views),
         "auc": measure.auc(*errors, 5),
         "focal": float(np.median(focal)),
         "depth": float(np.median(depth)),
@@ -92,7 +92,7 @@ def compared(views: list[oracle.View], errors: oracle.Errors, pairs: scene_graph
 
     solvers: dict[str, Callable[[PairStore, int], Alignment]]
     solvers = {OURS: global_alignment.align, THEIRS: _released_alignment.align}
-    found: dict[str, dict[str, float]] = {}
+    collected: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         store = predictions(views, errors, pairs, Path(folder))
         for way, align in solvers.items():
@@ -100,7 +100,7 @@ def compared(views: list[oracle.View], errors: oracle.Errors, pairs: scene_graph
             try:
                 solved = align(store, len(views))
             except UserError:
-                found[way] = {
+                collected[way] = {
                     "registered": 0,
                     "auc": 0.0,
                     "focal": np.nan,
@@ -110,8 +110,8 @@ def compared(views: list[oracle.View], errors: oracle.Errors, pairs: scene_graph
                 }
                 continue
             cpu = time.process_time() - before
-            found[way] = {**scores(solved, views), "objective": objective(store, solved), "cpu": cpu}
-    return found
+            collected[way] = {**scores(solved, views), "objective": objective(store, solved), "cpu": cpu}
+    return collected
 
 
 def around(count: int, size: tuple[int, int]) -> list[oracle.View]:
@@ -181,32 +181,32 @@ def accuracy() -> None:
     table(["graph", "pairs", *head], by_walk())
 
 
-def growth() -> None:
+def memory_growth() -> None:
     print("\nGrowth: a walk of two laps, noise 2 %; memory of the process\n")
-    found = []
+    collected = []
 
     def rows() -> Iterator[Any]:
         sizes = [(48, "default"), (48, "all"), (200, "default"), (320, "default")]
         for count, pairs, size in (*((*one, GROWTH_MAP) for one in sizes), (NETWORK_COUNT, "default", NETWORK_MAP)):
-            case = measured(GROWTH, str(count), pairs, *map(str, size))
+            case = measured(MEASURE, str(count), pairs, *map(str, size))
             if size == GROWTH_MAP:
-                found.append((count, pairs, case))
+                collected.append((count, pairs, case))
             yield [count, f"{size[1]}×{size[0]}", pairs, case["pairs"], case["registered"], f"{case['auc']:.2f}"] + [
                 f"{case['aligning']:.1f}",
                 f"{case['peak_gib']:.2f}",
             ]
 
     table(["photos", "maps", "graph", "pairs", "registered", "AUC@5", "CPU-s", "peak GiB"], rows())
-    plot(found)
+    plot(collected)
 
 
-def plot(found: list[tuple[int, str, dict[str, float]]]) -> None:
+def plot(actual: list[tuple[int, str, dict[str, float]]]) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     memory, seconds = figure.subplots(1, 2)
-    few = [(count, case) for count, pairs, case in found if pairs == "default"]
-    every = [(count, case) for count, pairs, case in found if pairs == "all"]
+    few = [(count, case) for count, pairs, case in actual if pairs == "default"]
+    every = [(count, case) for count, pairs, case in actual if pairs == "all"]
     for axes, key, label in ((memory, "peak_gib", "peak memory, GiB"), (seconds, "aligning", "CPU-seconds")):
         axes.plot([count for count, _ in few], [case[key] for _, case in few], "o-", label="default graph")
         axes.plot([count for count, _ in every], [case[key] for _, case in every], "s", label="all pairs")
@@ -222,7 +222,7 @@ def main() -> None:
         global_alignment.align(predictions(oracle.orbit(2, degrees=20), oracle.Errors(), [(0, 1)], Path(folder)), 2)
     speed()
     accuracy()
-    growth()
+    memory_growth()
 
 
 if __name__ == "__main__":

@@ -69,15 +69,15 @@ def frames(folder: Path, count: int) -> str:
 
 def row(folder: str, count: int, quality: str) -> list[Any]:
     """One line of the table."""
-    found = measured(OURS, folder, quality)
+    actual = measured(OURS, folder, quality)
     return [
         quality,
         count,
-        found["registered"],
-        f"{found['points']:,}",
-        f"{found['cpu'] / count:.1f}",
-        f"{found['wall']:.0f}",
-        f"{found['peak_gib']:.2f}",
+        actual["registered"],
+        f"{actual['points']:,}",
+        f"{actual['cpu'] / count:.1f}",
+        f"{actual['wall']:.0f}",
+        f"{actual['peak_gib']:.2f}",
     ]
 
 

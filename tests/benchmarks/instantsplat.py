@@ -69,13 +69,13 @@ def main() -> None:
     def rows() -> Iterator[Any]:
         for name in sys.argv[1:] or ROWS:
             dataset, _, training, held_out, reached = ROWS[name]
-            found = run(name, *(["turned"] if name == TURNED else []))
+            actual = run(name, *(["turned"] if name == TURNED else []))
             if name == TURNED:
-                turned.update(found)
+                turned.update(actual)
             who = f"{', '.join(map(str, training))} → {', '.join(map(str, held_out))}"
             yield [
-                f"{dataset} {who}{' *' if name in TOGETHER else ''}", f"{found['gaussians']:,}", f"{found['psnr']:.1f}",
-                f"{found['ssim']:.2f}", f"{found['seconds']:.0f}",
+                f"{dataset} {who}{' *' if name in TOGETHER else ''}", f"{actual['gaussians']:,}",
+                f"{actual['psnr']:.1f}", f"{actual['ssim']:.2f}", f"{actual['seconds']:.0f}",
                 "" if reached is None else "{} / {} / {}".format(*reached),
             ]  # fmt: skip
 

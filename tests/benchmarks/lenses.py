@@ -54,8 +54,8 @@ def redistorted(distortion: Distortion) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         root, shot, photo = scene_test.filmed(folder, {1001: solved})
-        shown = moving(root)
-        redistortion.set_up(bpy.context.scene, shown, shot, photo, folder / "lens", folder / "comp")
+        obj = moving(root)
+        redistortion.set_up(bpy.context.scene, obj, shot, photo, folder / "lens", folder / "comp")
         expected = scene_test.lights(solved, root)
         error = scene_test.distances(scene_test.comped(1001, folder / "comp"), expected)
     return float(np.sqrt((error**2).mean())), float(error.max())

@@ -65,8 +65,8 @@ def cost(work: Callable[[], Any]) -> tuple[Any, float, float, float]:
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     resident, cpu, wall = status("VmRSS"), cpu_seconds(), time.monotonic()
-    found = work()
-    return found, cpu_seconds() - cpu, time.monotonic() - wall, (status("VmHWM") - resident) / 1e6
+    actual = work()
+    return actual, cpu_seconds() - cpu, time.monotonic() - wall, (status("VmHWM") - resident) / 1e6
 
 
 def random_network() -> dust3r.PairNetwork[Any]:
@@ -91,13 +91,13 @@ def released_pairs(
 ) -> list[Any]:
     """Every pair for itself, all predictions kept."""
     attend, transformer.attend = transformer.attend, materialised
-    kept = []
+    predictions = []
     with torch.inference_mode():
         for first, second in pairs:
             both = network.encode(torch.stack([photos[first].normalised, photos[second].normalised]))
-            kept.append(network.decode(*(dust3r.Encoded(both.tokens[i : i + 1], both.grid) for i in (0, 1))))
+            predictions.append(network.decode(*(dust3r.Encoded(both.tokens[i : i + 1], both.grid) for i in (0, 1))))
     transformer.attend = attend
-    return kept
+    return predictions
 
 
 def our_pairs(
@@ -108,8 +108,8 @@ def our_pairs(
     report.plan(pairwise.plan(len(photos), len(pairs)))
     device, store = choose(), PairStore(Path(folder))
     encoded = pairwise.encode(network, device, photos, report)
-    for said in pairwise.predict(network, device, encoded, pairs, report):
-        store.add(pairwise.pair_prediction(said))
+    for prediction in pairwise.predict(network, device, encoded, pairs, report):
+        store.add(pairwise.pair_prediction(prediction))
     return store
 
 
@@ -122,9 +122,9 @@ def pair_rows() -> Iterator[list[str]]:
     released_pairs(network, photos, pairs[:1])  # warm
     with tempfile.TemporaryDirectory() as folder:
         store, *ours = cost(lambda: our_pairs(network, photos, pairs, folder))
-        kept, *theirs = cost(lambda: released_pairs(network, photos, pairs))
+        predictions, *theirs = cost(lambda: released_pairs(network, photos, pairs))
         worst = 0.0
-        for (first, second), (one, _) in zip(pairs, kept, strict=True):
+        for (first, second), (one, _) in zip(pairs, predictions, strict=True):
             index = next(k for k, edge in enumerate(store.edges) if (edge.first, edge.second) == (first, second))
             true = one.points[0].numpy()
             worst = max(worst, float(np.linalg.norm(store.read(index, 0).points - true) / np.linalg.norm(true)))
@@ -152,7 +152,7 @@ def released_nearest(first: Tensor, second: Tensor) -> Tensor:
 
 def released_matches(first: Tensor, second: Tensor) -> set[tuple[int, int]]:
     """From a grid in either picture back and forth until it rests; every step asks for all that still move."""
-    found = set()
+    collected = set()
     for swapped, (one, two) in enumerate(((first, second), (second, first))):
         height, width = one.shape[:2]
         rows, columns = (torch.arange(GRID // 2, side, GRID) for side in (height, width))
@@ -163,22 +163,22 @@ def released_matches(first: Tensor, second: Tensor) -> set[tuple[int, int]]:
             back = released_nearest(two[there], one)
             rest = back == start
             for a, b in zip(start[rest].tolist(), there[rest].tolist(), strict=True):
-                found.add((b, a) if swapped else (a, b))
+                collected.add((b, a) if swapped else (a, b))
             start = back[~rest]
             if not len(start):
                 break
-    return found
+    return collected
 
 
 def described(views: list[oracle.View]) -> list[Tensor]:
     """Unit descriptors (H, W, 24) of the surface that each view sees, alike where it is the same, with some noise."""
     random = np.random.default_rng(0)
     waves = random.standard_normal((3, 24)) * np.geomspace(1, 40, 24)
-    found = []
+    collected = []
     for view in views:
         values = np.sin(view.points @ waves + np.arange(24)) + 0.05 * random.standard_normal((*view.depth.shape, 24))
-        found.append(torch.nn.functional.normalize(torch.from_numpy(values.astype(np.float32)), dim=-1))
-    return found
+        collected.append(torch.nn.functional.normalize(torch.from_numpy(values.astype(np.float32)), dim=-1))
+    return collected
 
 
 def matching_rows() -> Iterator[list[str]]:
@@ -186,13 +186,13 @@ def matching_rows() -> Iterator[list[str]]:
     reciprocal_matching.reciprocal(first[::8, ::8], second[::8, ::8])  # warm
     pairs, *ours = cost(lambda: reciprocal_matching.reciprocal(first, second))
     expected, *theirs = cost(lambda: released_matches(first, second))
-    found = {(a, b) for a, b in pairs.tolist()}
+    actual = {(a, b) for a, b in pairs.tolist()}
     yield ["released", str(len(expected)), *(f"{value:.1f}" for value in theirs), ""]
     yield [
         "ours",
-        str(len(found)),
+        str(len(actual)),
         *(f"{value:.1f}" for value in ours),
-        "identical" if found == expected else f"{len(found ^ expected)} differ",
+        "identical" if actual == expected else f"{len(actual ^ expected)} differ",
     ]
     yield ["", "", f"**{theirs[0] / ours[0]:.1f} times faster**", f"{theirs[1] / ours[1]:.1f} times faster", "", ""]
 

@@ -115,22 +115,22 @@ def measure(blend: Blend, count: int, size: tuple[int, int]) -> tuple[float, Pic
 
 
 @contextmanager
-def growth() -> Iterator[list[float]]:
+def memory_growth() -> Iterator[list[float]]:
     """The most MiB that the process holds more than at the beginning, looked at every millisecond."""
-    page, found, ended = os.sysconf("SC_PAGE_SIZE") / 2**20, [0.0], threading.Event()
+    page, actual, ended = os.sysconf("SC_PAGE_SIZE") / 2**20, [0.0], threading.Event()
 
     def resident() -> float:
         return page * int(Path("/proc/self/statm").read_text().split()[1])
 
     def watch() -> None:
         while not ended.wait(0.001):
-            found[0] = max(found[0], resident() - base)
+            actual[0] = max(actual[0], resident() - base)
 
     ctypes.CDLL(None).malloc_trim(0)  # else what was freed before would be used again unseen
     base = resident()
     watcher = threading.Thread(target=watch)
     watcher.start()
-    yield found
+    yield actual
     ended.set()
     watcher.join()
 
@@ -142,9 +142,9 @@ def main() -> None:
 
     def rows() -> Iterator[Any]:
         for count, size in CASES:
-            with growth() as ours_mib:
+            with memory_growth() as ours_mib:
                 ours, picture, gradients = measure(rasteriser.blend, count, size)
-            with growth() as theirs_mib:
+            with memory_growth() as theirs_mib:
                 theirs, expected, expected_gradients = measure(blend_by_autograd, count, size)
             off = float((picture.colour - expected.colour).detach().abs().max())
             gap = max(float((a - b).norm() / b.norm()) for a, b in zip(gradients, expected_gradients, strict=True))

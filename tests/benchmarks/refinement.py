@@ -76,22 +76,22 @@ def disturbed(cameras: Sequence[Camera]) -> list[Camera]:
     for before, camera in zip([cameras[0], *cameras], cameras, strict=False):
         scale *= np.exp(0.02 * random.standard_normal())
         place = place + scale * (camera.world_from_camera - before.world_from_camera)[:3, 3]
-        turn = random.standard_normal(3)
-        turn *= np.radians(random.uniform(1, 2)) / np.linalg.norm(turn)
+        rotation = random.standard_normal(3)
+        rotation *= np.radians(random.uniform(1, 2)) / np.linalg.norm(rotation)
         pose = camera.world_from_camera.copy()
-        pose[:3, :3], pose[:3, 3] = pose[:3, :3] @ rotations.from_vectors(turn[None])[0], place
+        pose[:3, :3], pose[:3, 3] = pose[:3, :3] @ rotations.from_vectors(rotation[None])[0], place
         focal = camera.fx * np.exp(0.03 * random.standard_normal())
         middle = (camera.width / 2, camera.height / 2)
         off.append(Camera(camera.photo, camera.width, camera.height, focal, focal, *middle, pose))
     return off
 
 
-def errors(found: Sequence[Camera], truth: Sequence[Camera]) -> tuple[float, float, float]:
+def errors(estimated: Sequence[Camera], truth: Sequence[Camera]) -> tuple[float, float, float]:
     """Medians: rotation and translation direction of all pairs in degrees, focal length in per cent."""
-    sides = ([camera.camera_from_world for camera in cameras] for cameras in (found, truth))
-    turns, moves = metrics().relative_pose_errors(*sides)
-    focal = [abs(camera.fx / true.fx - 1) for camera, true in zip(found, truth, strict=True)]
-    return float(np.median(turns)), float(np.median(moves)), 100 * float(np.median(focal))
+    sides = ([camera.camera_from_world for camera in cameras] for cameras in (estimated, truth))
+    angles, translations = metrics().relative_pose_errors(*sides)
+    focal = [abs(camera.fx / true.fx - 1) for camera, true in zip(estimated, truth, strict=True)]
+    return float(np.median(angles)), float(np.median(translations)), 100 * float(np.median(focal))
 
 
 def colmaps(cameras: Sequence[Camera], tracks: Tracks, points: Any, settings: AdjustmentSettings) -> list[Camera]:
@@ -114,8 +114,8 @@ def colmaps(cameras: Sequence[Camera], tracks: Tracks, points: Any, settings: Ad
         image = pycolmap.Image(image_id=index, camera_id=number + 1, name=camera.photo)
         image.points2D = pycolmap.Point2DList([pycolmap.Point2D(pixel) for pixel in tracks.pixels[mine]])
         model.add_image_with_trivial_frame(image, pycolmap.Rigid3d(camera.camera_from_world[:3]))
-    seen = np.split(np.arange(len(tracks.point)), np.flatnonzero(np.diff(tracks.point)) + 1)
-    for point, observations in zip(points, seen, strict=True):
+    by_point = np.split(np.arange(len(tracks.point)), np.flatnonzero(np.diff(tracks.point)) + 1)
+    for point, observations in zip(points, by_point, strict=True):
         track = pycolmap.Track()
         for m in observations:
             track.add_element(int(tracks.camera[m]) + 1, int(place[m]))
@@ -140,14 +140,14 @@ def measure(name: str) -> list[Any]:
     before = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         tracks = refinement.photo_tracks(start, pixels, Path(folder), lambda *_: None)
-    found = refinement.refined_by(start, tracks, "shared")
+    actual = refinement.refined_by(start, tracks, "shared")
     spent = time.process_time() - before
     standing = bundle_adjustment.refine(truth, tracks, AdjustmentSettings(unknowns=KNOWN))
     asked = refinement.settings_for(start, "shared")
     theirs = colmaps(truth, standing.tracks, standing.points, asked)
-    steps = zip(*(errors(cameras, truth) for cameras in (start.cameras, found.cameras, theirs)), strict=True)
+    steps = zip(*(errors(cameras, truth) for cameras in (start.cameras, actual.cameras, theirs)), strict=True)
     rotation, direction, focal = (f"{rough:.2f} → {fine:.3f} ({floor:.3f})" for rough, fine, floor in steps)
-    measured = [camera for camera in found.cameras if camera.reprojection_error is not None]
+    measured = [camera for camera in actual.cameras if camera.reprojection_error is not None]
     off = [
         np.mean([getattr(camera, at) or np.nan for camera in measured]) for at in ("error_before", "reprojection_error")
     ]

@@ -32,10 +32,12 @@ NETWORK: dict[str, Any] = {"noise": 0.03, "pixels": 0.4, "scale": 0.05, "outlier
 NOISE, WRONG = (0.0, 0.01, 0.03, 0.06, 0.1), (0.0, 0.1, 0.2)
 MANY = 100
 
-Said = tuple[PairStore, list[Matches]]
+Answers = tuple[PairStore, list[Matches]]
 
 
-def asked(views: list[oracle.View], errors: oracle.Errors, pairs: scene_graph.Pairs, folder: Path, stride: int) -> Said:
+def asked(
+    views: list[oracle.View], errors: oracle.Errors, pairs: scene_graph.Pairs, folder: Path, stride: int
+) -> Answers:
     """Both predictions and both directions' matches of every pair."""
     store, matches, answers = PairStore(folder), [], oracle.Oracle(views, errors)
     for i, j in pairs:
@@ -49,57 +51,59 @@ def ours(store: PairStore, count: int, matches: list[Matches]) -> Alignment:
     return sparse_alignment.align(store, count, [None] * count, matches=matches, lenses=range(count))
 
 
-def scores(found: Alignment | None, views: list[oracle.View]) -> tuple[float, float, float]:
+def scores(solution: Alignment | None, views: list[oracle.View]) -> tuple[float, float, float]:
     """AUC@5, median rotation error of pairs in degrees, median relative focal error."""
     poses: list[Any] = [None] * len(views)
-    for view in found.views if found else ():
+    for view in solution.views if solution else ():
         poses[view.photo] = np.linalg.inv(view.world_from_camera)
     measure = metrics()
-    turns, moves = measure.relative_pose_errors(poses, [np.linalg.inv(v.world_from_camera) for v in views], False)
-    focal = [abs(view.focal / views[view.photo].focal - 1) for view in found.views] if found else [np.nan]
-    return measure.auc(turns, moves, 5), float(np.median(turns)), float(np.median(focal))
+    angles, translations = measure.relative_pose_errors(
+        poses, [np.linalg.inv(v.world_from_camera) for v in views], False
+    )
+    focal = [abs(view.focal / views[view.photo].focal - 1) for view in solution.views] if solution else [np.nan]
+    return measure.auc(angles, translations, 5), float(np.median(angles)), float(np.median(focal))
 
 
 def compared(count: int, errors: oracle.Errors, stride: int) -> list[Any]:
     """Seconds, their ratio, and scores of released and ours."""
     views = oracle.orbit(count, MAP, degrees=min(360, 22 * count))
-    pairs = scene_graph.automatic(count, True, oracle.likeness(views))
+    pairs = scene_graph.automatic(count, True, oracle.similarity(views))
     with tempfile.TemporaryDirectory() as folder:
-        said = asked(views, errors, pairs, Path(folder), stride)
+        predictions = asked(views, errors, pairs, Path(folder), stride)
         ways: tuple[Callable[..., Alignment], ...] = (_released_sparse.align, ours)
-        seconds, found = [], []
+        seconds, collected = [], []
         for way in ways:
             before = time.process_time()
             try:
-                solved = way(said[0], count, said[1])
+                solved = way(predictions[0], count, predictions[1])
             except UserError as error:
                 print(error, file=sys.stderr)
                 solved = None
             seconds.append(time.process_time() - before)
-            found.append(scores(solved, views))
-    arrows = [f"{a:.3f} → {b:.3f}" for a, b in zip(*found, strict=True)]
+            collected.append(scores(solved, views))
+    arrows = [f"{a:.3f} → {b:.3f}" for a, b in zip(*collected, strict=True)]
     return [f"{seconds[0]:.1f} → {seconds[1]:.1f}", f"{seconds[0] / seconds[1]:.0f}×", *arrows]
 
 
 def many() -> list[Any]:
     """MANY photos at the network's size, ours alone."""
     views = oracle.walk(MANY, NETWORK_MAP, laps=2)
-    pairs = scene_graph.automatic(MANY, True, oracle.likeness(views))
+    pairs = scene_graph.automatic(MANY, True, oracle.similarity(views))
     with tempfile.TemporaryDirectory() as folder:
         store, matches = asked(views, oracle.Errors(**NETWORK), pairs, Path(folder), THIN)
         wall, before = time.monotonic(), time.process_time()
-        found = ours(store, MANY, matches)
+        solution = ours(store, MANY, matches)
         spent = [time.monotonic() - wall, time.process_time() - before]
-    score = scores(found, views)
-    placed = f"{len(found.views)}/{MANY}"
-    return [placed, len(pairs), sum(len(m.confidence) for m in matches), *[f"{s:.0f}" for s in spent], *score[:2]]
+    score = scores(solution, views)
+    registered = f"{len(solution.views)}/{MANY}"
+    return [registered, len(pairs), sum(len(m.confidence) for m in matches), *[f"{s:.0f}" for s in spent], *score[:2]]
 
 
 def main() -> None:
     ours_first = oracle.orbit(3, MAP, degrees=40)  # compiles what numba compiles, outside of what is measured
     with tempfile.TemporaryDirectory() as folder:
-        said = asked(ours_first, oracle.Errors(), scene_graph.complete(3), Path(folder), THIN)
-        ours(said[0], 3, said[1])
+        predictions = asked(ours_first, oracle.Errors(), scene_graph.complete(3), Path(folder), THIN)
+        ours(predictions[0], 3, predictions[1])
     print(f"{machine()}; released → ours\n")
     head = ["Photos", "CPU-s", "Ratio", "AUC@5", "Rotation, degrees", "Focal"]
     for stride in (THIN, DENSE):

@@ -50,18 +50,18 @@ def main() -> None:
         "filling Blender's attributes",
         lambda: splats.new_geometry("million", gaussians, not points.has_point_clouds()),
     )
-    shown = timed("object, nodes and materials", lambda: splats.new_object("million", geometry))
+    obj = timed("object, nodes and materials", lambda: splats.new_object("million", geometry))
     taken, cpu = time.perf_counter() - start, time.process_time() - cpu
     print(f"  {'import, all of it':44} {taken:6.2f} s, CPU {cpu:6.2f} s, {cpu / copied:.0f} times copying")
-    scene.collection.objects.link(shown)
+    scene.collection.objects.link(obj)
 
     def evaluate() -> Array:
-        shown.update_tag()
+        obj.update_tag()
         bpy.context.view_layer.update()
-        return shown.evaluated_get(bpy.context.evaluated_depsgraph_get())
+        return obj.evaluated_get(bpy.context.evaluated_depsgraph_get())
 
     timed("nodes: points for viewports", evaluate)
-    points.set_input(shown.modifiers[0], nodes.VIEWPORT_POINTS, False)
+    points.set_input(obj.modifiers[0], nodes.VIEWPORT_POINTS, False)
     timed("nodes: quads for the camera, sorted", evaluate)
     scene.camera.location.x = 1
     timed("nodes: the same, the camera moved", evaluate)

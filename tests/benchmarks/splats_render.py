@@ -66,7 +66,7 @@ def main() -> None:
             gaussians, camera = scene_of(name)
             start = time.perf_counter()
             expected = render(gaussians, camera)
-            shown = expected.max(axis=-1) > 1 / 255
+            obj = expected.max(axis=-1) > 1 / 255
             reference = time.perf_counter() - start
             for engine in ("CYCLES", EEVEE):
                 bpy.ops.wm.read_factory_settings()
@@ -74,9 +74,9 @@ def main() -> None:
                 look_through(camera)
                 start = time.perf_counter()
                 with tempfile.TemporaryDirectory() as folder:
-                    found = rendered(Path(folder) / "picture.exr", engine)
+                    actual = rendered(Path(folder) / "picture.exr", engine)
                 taken = time.perf_counter() - start
-                both = np.concatenate([found, expected], axis=1)
+                both = np.concatenate([actual, expected], axis=1)
                 save(both, Path(f"splats_{name.partition('.')[0]}_{engine.lower()}.png"))
                 degree = int(gaussians.sh.shape[1] ** 0.5) - 1
                 yield [
@@ -84,8 +84,8 @@ def main() -> None:
                     len(gaussians),
                     degree,
                     engine,
-                    psnr(found, expected),
-                    psnr(found[shown], expected[shown]),
+                    psnr(actual, expected),
+                    psnr(actual[obj], expected[obj]),
                     taken,
                     reference,
                 ]

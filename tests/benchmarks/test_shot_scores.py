@@ -30,10 +30,10 @@ def truth(kind: str, frames: int = 24) -> dict[str, Any]:
 
 def elsewhere(camera: Camera, rotation: Any = None) -> Camera:
     """The camera in another world, three times as large; `rotation` (3, 3) turns it in its own axes before."""
-    turn = rotations.from_vectors(np.array([0.3, -0.2, 0.9]))
+    matrix = rotations.from_vectors(np.array([0.3, -0.2, 0.9]))
     pose = camera.world_from_camera.copy()
-    pose[:3, :3] = turn @ pose[:3, :3] @ (np.eye(3) if rotation is None else rotation)
-    pose[:3, 3] = 3 * turn @ pose[:3, 3] + (1, -2, 5)
+    pose[:3, :3] = matrix @ pose[:3, :3] @ (np.eye(3) if rotation is None else rotation)
+    pose[:3, 3] = 3 * matrix @ pose[:3, 3] + (1, -2, 5)
     return replace(camera, world_from_camera=pose)
 
 

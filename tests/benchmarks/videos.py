@@ -35,8 +35,8 @@ def row(clip: str) -> list[object]:
     centres = np.array([np.linalg.inv(pose)[:3, 3] for pose in true])
     way = float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum())
     numbers = [f"{scores['AUC@5']:.2f}", f"{scores['median_r_deg']:.2f}", f"{scores['ate_rmse']:.3f}", f"{way:.1f}"]
-    found = f"{len(poses)}/{case['frames']}"
-    return [clip, f"{case['keys']}/{case['chosen']}", found, *numbers, f"{case['cpu']:.0f}", f"{case['peak_gib']:.2f}"]
+    actual = f"{len(poses)}/{case['frames']}"
+    return [clip, f"{case['keys']}/{case['chosen']}", actual, *numbers, f"{case['cpu']:.0f}", f"{case['peak_gib']:.2f}"]
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ def slow_driver(addon: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:  # 
     monkeypatch.setattr(part("host.hardware"), "graphics", graphics)
 
 
-def told(what: str, seconds: list[float]) -> None:
+def print_time(what: str, seconds: list[float]) -> None:
     middle, worst = 1000 * statistics.median(seconds), 1000 * max(seconds)
     print(f"{what:<24} median {middle:7.2f} ms, slowest {worst:7.2f} ms, {len(seconds)} times")
 
@@ -49,7 +49,7 @@ def timed(draw: Any, name: str) -> None:
         draw()
         seconds.append(time.perf_counter() - began)
         time.sleep(0.002)
-    told(f"drawing: {name}", seconds)
+    print_time(f"drawing: {name}", seconds)
 
 
 @pytest.mark.usefixtures("slow_driver")
@@ -84,8 +84,8 @@ def test_polling(addon: ModuleType, shot: Path) -> None:
             (running if task.ended is None else ending).append(time.perf_counter() - began)
             time.sleep(0.002)
         addon.current().queue.tasks.clear()
-    told("poll while a job runs", running)
-    told("poll that ends a job", ending)
+    print_time("poll while a job runs", running)
+    print_time("poll that ends a job", ending)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ class Drawn:
     """A layout that keeps what it is told to show."""
 
     def __init__(self) -> None:
-        self.shown: list[Any] = []
+        self.texts: list[Any] = []
 
     def box(self, **_: Any) -> Any:
         return self
@@ -20,28 +20,28 @@ class Drawn:
     row = column = split = box
 
     def label(self, text: str = "", **_: Any) -> None:
-        self.shown.append(text)
+        self.texts.append(text)
 
     def progress(self, text: str = "", **_: Any) -> None:
-        self.shown.append(text)
+        self.texts.append(text)
 
     def prop(self, _data: Any, name: str, **_: Any) -> None:
-        self.shown.append(name)
+        self.texts.append(name)
 
     def prop_enum(self, _data: Any, _name: Any, _value: Any, text: str = "", **_: Any) -> None:
-        self.shown.append(text)
+        self.texts.append(text)
 
     def popover(self, name: str, text: str = "", **_: Any) -> None:
-        self.shown += [name, text]
+        self.texts += [name, text]
 
     def template_list(self, kind: Any, *_: Any, **__: Any) -> None:
-        self.shown.append(kind)
+        self.texts.append(kind)
 
     def template_icon(self, *_: Any, **__: Any) -> None:
-        self.shown.append("a picture")
+        self.texts.append("a picture")
 
     def operator(self, name: str, **_: Any) -> Any:
-        self.shown.append(name)
+        self.texts.append(name)
         return SimpleNamespace()
 
     operator_menu_enum = operator
@@ -57,7 +57,7 @@ def drawn(module: str, panel: Any) -> Any:
         preferences=SimpleNamespace(system=SimpleNamespace(ui_scale=1)),
     )
     getattr(part(module), panel).draw(SimpleNamespace(layout=layout), context)
-    return " ".join(layout.shown)
+    return " ".join(layout.texts)
 
 
 def panel() -> Any:

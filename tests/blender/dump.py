@@ -17,21 +17,21 @@ INSIDE |= {"image_settings", "inputs", "properties"}
 
 def lines() -> Any:
     """Sorted lines, each "kind name path = value"."""
-    found = []
+    collected = []
     for block in bpy.data.user_map():
         head = f"{type(block).__name__} {block.name!r}"
-        found.append(f"{head} users = {block.users}")
-        found += [f"{head} [{key!r}] = {value!r}" for key, value in block.items() if not key.startswith("cycles")]
+        collected.append(f"{head} users = {block.users}")
+        collected += [f"{head} [{key!r}] = {value!r}" for key, value in block.items() if not key.startswith("cycles")]
         if isinstance(block, bpy.types.Image):  # its other properties load the file
-            found.append(f"{head} {block.filepath!r} {block.source} {tuple(block.display_aspect)}")
+            collected.append(f"{head} {block.filepath!r} {block.source} {tuple(block.display_aspect)}")
         if isinstance(block, bpy.types.Object | bpy.types.Camera | bpy.types.Scene):
-            found += properties(block, head, 0)
+            collected += properties(block, head, 0)
         if isinstance(block, bpy.types.Collection):
-            found.append(f"{head} objects = {sorted(placed.name for placed in block.objects)}")
-            found.append(f"{head} children = {sorted(child.name for child in block.children)}")
+            collected.append(f"{head} objects = {sorted(obj.name for obj in block.objects)}")
+            collected.append(f"{head} children = {sorted(child.name for child in block.children)}")
         if isinstance(block, bpy.types.Mesh | bpy.types.PointCloud):
-            found += [f"{head} {attribute.name} = {digest(attribute)}" for attribute in block.attributes]
-    return sorted(found)
+            collected += [f"{head} {attribute.name} = {digest(attribute)}" for attribute in block.attributes]
+    return sorted(collected)
 
 
 def digest(attribute: Any) -> Any:
@@ -46,7 +46,7 @@ def digest(attribute: Any) -> Any:
 
 
 def properties(struct: Any, head: Any, depth: Any) -> Any:
-    found = []
+    collected = []
     for prop in struct.bl_rna.properties:
         name = prop.identifier
         if name in IGNORED:
@@ -55,18 +55,18 @@ def properties(struct: Any, head: Any, depth: Any) -> Any:
         if prop.type == "COLLECTION":
             if name in INSIDE and depth < 3:
                 for number, item in enumerate(value):
-                    found += properties(item, f"{head} {name}[{number}]", depth + 1)
+                    collected += properties(item, f"{head} {name}[{number}]", depth + 1)
         elif isinstance(value, bpy.types.ID):
-            found.append(f"{head} {name} = {value.name}")
+            collected.append(f"{head} {name} = {value.name}")
         elif prop.type == "POINTER":
             if name in INSIDE and value is not None and depth < 3:
-                found += properties(value, f"{head} {name}", depth + 1)
+                collected += properties(value, f"{head} {name}", depth + 1)
         else:
-            shown = tuple(np.ravel(value)) if getattr(prop, "is_array", False) else value
-            found.append(f"{head} {name} = {shown!r}")
+            obj = tuple(np.ravel(value)) if getattr(prop, "is_array", False) else value
+            collected.append(f"{head} {name} = {obj!r}")
     if isinstance(struct, bpy.types.Modifier) and not hasattr(struct, "properties"):
-        found += [f"{head} [{key!r}] = {value!r}" for key, value in struct.items() if "_attribute" not in key]
-    return found
+        collected += [f"{head} [{key!r}] = {value!r}" for key, value in struct.items() if "_attribute" not in key]
+    return collected
 
 
 if __name__ == "__main__":

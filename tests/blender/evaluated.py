@@ -6,14 +6,14 @@ from typing import Any
 import bpy
 
 
-def evaluated(shown: Any) -> Any:
+def evaluated(obj: Any) -> Any:
     """The geometry as `mesh` and `pointcloud`, None where there is none; it must outlive what is read from it."""
     graph = bpy.context.evaluated_depsgraph_get()
-    made = shown.evaluated_get(graph)
+    made = obj.evaluated_get(graph)
     if hasattr(made, "evaluated_geometry"):
         return made.evaluated_geometry()
     # Blender 4.2 shows the parts of a geometry only as if they were objects of their own.
-    parts = {part.object.type: part.object.data for part in graph.object_instances if part.object.original == shown}
+    parts = {part.object.type: part.object.data for part in graph.object_instances if part.object.original == obj}
     return SimpleNamespace(mesh=parts.get("MESH"), pointcloud=parts.get("POINTCLOUD"))
 
 

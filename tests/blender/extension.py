@@ -115,4 +115,4 @@ def until(work: Any, done: Any, seconds: int = 120) -> None:
 
 
 def roots() -> Any:
-    return [placed for placed in bpy.context.scene.objects if placed.get("threer_role") == "root"]
+    return [obj for obj in bpy.context.scene.objects if obj.get("threer_role") == "root"]

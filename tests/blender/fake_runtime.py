@@ -39,10 +39,10 @@ fraction = 0.0
 while not (photos / "go").exists():
     fraction += 0.001
     if not (photos / "silent").exists():
-        shown = (photos / "preview.png").exists()
-        if shown:
+        previewed = (photos / "preview.png").exists()
+        if previewed:
             say(type="preview", path=str(photos / "preview.png"))
-        say(type="progress", stage="Working", fraction=min(1.0, fraction), seconds_left=12.0, keeps=shown)
+        say(type="progress", stage="Working", fraction=min(1.0, fraction), seconds_left=12.0, keeps=previewed)
     time.sleep(0.02)
 if sentence := (photos / "go").read_text():
     say(type="failed", text=sentence, kind="user")

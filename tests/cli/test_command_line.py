@@ -71,10 +71,10 @@ def test_only_results_are_left(project: Path) -> None:
 def test_cameras_in_the_file_are_those_that_took_the_photos(opened: bpy.types.Scene) -> None:
     """Relative rotations and directions between Blender's cameras equal the true ones."""
     truth = {entry["photo"]: entry for entry in json.loads((SAMPLE / "truth.json").read_text())["cameras"]}
-    cameras = [shown for shown in opened.objects if shown.type == "CAMERA"]
+    cameras = [obj for obj in opened.objects if obj.type == "CAMERA"]
     assert len(cameras) == 11
-    solved = np.array([np.array(shown.matrix_world) for shown in cameras])
-    true = np.array([truth[shown.name]["world_from_camera"] for shown in cameras]) @ np.diag((1.0, -1.0, -1.0, 1.0))
+    solved = np.array([np.array(obj.matrix_world) for obj in cameras])
+    true = np.array([truth[obj.name]["world_from_camera"] for obj in cameras]) @ np.diag((1.0, -1.0, -1.0, 1.0))
     scale = np.linalg.norm(solved[:, :3, 0], axis=1)  # the root's
     solved[:, :3, :3] /= scale[:, None, None]
     turned, aside = [], []
@@ -91,13 +91,13 @@ def test_cameras_in_the_file_are_those_that_took_the_photos(opened: bpy.types.Sc
 
 
 def test_plates_stand_behind_the_cameras_and_move_with_the_project(opened: bpy.types.Scene) -> None:
-    for shown in opened.objects:
-        if shown.type == "CAMERA":
-            image = shown.data.background_images[0].image
+    for obj in opened.objects:
+        if obj.type == "CAMERA":
+            image = obj.data.background_images[0].image
             assert image.filepath.startswith("//scene.3r")
             assert Path(bpy.path.abspath(image.filepath)).is_file()
             with Image.open(bpy.path.abspath(image.filepath)) as plate:
-                assert plate.size == (shown["threer_width"], shown["threer_height"])
+                assert plate.size == (obj["threer_width"], obj["threer_height"])
 
 
 def test_the_picture_lines_up(project: Path) -> None:
@@ -166,11 +166,11 @@ def test_a_file_that_cannot_be_written(reconstruction: Reconstruction, tmp_path:
 
 def test_info(capsys: pytest.CaptureFixture[str]) -> None:
     assert command_line.main(["info", "--json"]) == 0
-    found: dict[str, Any] = json.loads(capsys.readouterr().out)
-    engine = next(entry for entry in found["engines"] if entry["id"] == "colmap")
+    actual: dict[str, Any] = json.loads(capsys.readouterr().out)
+    engine = next(entry for entry in actual["engines"] if entry["id"] == "colmap")
     assert engine["commercial"]
     assert engine["missing"] == []
-    assert found["versions"]["bpy"]
+    assert actual["versions"]["bpy"]
     assert command_line.main(["info"]) == 0
     assert "ready" in capsys.readouterr().out
 

@@ -30,8 +30,8 @@ def test_every_reason_has_its_colour(
 ) -> None:
     bundle.write(result, tmp_path / "result")
     assert command_line.main(["cleaning", str(tmp_path / "result"), "--output", str(tmp_path / "pictures")]) == 0
-    said = capsys.readouterr().out
-    assert r"0.png: 'a\n.jpg': edge 11.1%, sky 11.1%, seen through 11.1%, merged 11.1%" in said
+    output = capsys.readouterr().out
+    assert r"0.png: 'a\n.jpg': edge 11.1%, sky 11.1%, seen through 11.1%, merged 11.1%" in output
     assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["0.png", "manifest.json"]
     row = np.asarray(Image.open(tmp_path / "pictures" / "0.png"))[2]
     assert [tuple(pixel) for pixel in row[1:5]] == [inspection.COLOURS[reason] for reason in REMOVED[1:]]

@@ -50,11 +50,11 @@ def test_a_second_run_replaces_what_the_first_has_written(project: Path) -> None
         assert sorted(path.name for path in project.iterdir()) == ["shot.3r", "shot.blend"]
         assert bundle_folder.foreign(project / "shot.3r") is None
         bpy.ops.wm.open_mainfile(filepath=str(project / "shot.blend"))
-        (root,) = [placed for placed in bpy.context.scene.objects if placed.get("threer_role") == "root"]
+        (root,) = [obj for obj in bpy.context.scene.objects if obj.get("threer_role") == "root"]
         assert root["threer_bundle"] == "//shot.3r"
-        for shown in root.children:
-            if shown.type == "CAMERA":
-                assert Path(bpy.path.abspath(shown.data.background_images[0].image.filepath)).is_file()
+        for camera_object in root.children:
+            if camera_object.type == "CAMERA":
+                assert Path(bpy.path.abspath(camera_object.data.background_images[0].image.filepath)).is_file()
 
 
 def an_artists_scene(project: Path) -> None:
@@ -120,8 +120,8 @@ def test_where_the_scene_fails_neither_is_replaced_and_the_result_is_kept(
 
     monkeypatch.setattr(files, "save_new", full)
     assert run(project) == command_line.EXIT_USER
-    kept = project / ("shot 2.3r" if earlier else "shot.3r")
-    assert f"the reconstruction itself is complete in '{kept}'" in capsys.readouterr().err
-    assert len(bundle.read(kept).cameras) == 3
+    retained = project / ("shot 2.3r" if earlier else "shot.3r")
+    assert f"the reconstruction itself is complete in '{retained}'" in capsys.readouterr().err
+    assert len(bundle.read(retained).cameras) == 3
     assert before.items() <= everything(project).items()
     assert not list(project.glob(".*"))

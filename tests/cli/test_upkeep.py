@@ -23,10 +23,10 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_terms_come_before_a_download(data_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command_line.main(["weights", "download", WEIGHTS.name]) == command_line.EXIT_USER
-    said = capsys.readouterr().err
-    assert WEIGHTS.licence in said
-    assert WEIGHTS.terms_url in said
-    assert "--accept-licence" in said
+    output = capsys.readouterr().err
+    assert WEIGHTS.licence in output
+    assert WEIGHTS.terms_url in output
+    assert "--accept-licence" in output
     assert not data_folder.joinpath("weights").exists()
 
 
@@ -54,14 +54,14 @@ def test_an_unknown_name_names_the_known_ones(capsys: pytest.CaptureFixture[str]
 
 def test_info_says_what_is_there(data_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command_line.main(["info"])
-    said = capsys.readouterr().out
-    assert "private environment: none" in said
-    assert "GB of memory free" in said
+    output = capsys.readouterr().out
+    assert "private environment: none" in output
+    assert "GB of memory free" in output
     removal.claim(data_folder / environment.ENVIRONMENT)
     (data_folder / environment.ENVIRONMENT / environment.NOTE).write_text("{}")
     command_line.main(["info", "--json"])
-    found = json.loads(capsys.readouterr().out)
-    assert found["private"] is not None
-    assert {engine["id"] for engine in found["engines"]} == set(registry.engines())
+    actual = json.loads(capsys.readouterr().out)
+    assert actual["private"] is not None
+    assert {engine["id"] for engine in actual["engines"]} == set(registry.engines())
     command_line.main(["environment", "remove"])
     assert not (data_folder / environment.ENVIRONMENT).exists()

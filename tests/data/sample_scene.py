@@ -100,15 +100,15 @@ def stack_books() -> None:
         ((0.222, 0.156, 0.036), 27.0, (0.60, 0.47, 0.20), (0.10, 0.24, 0.20), (0.58, 0.18, 0.08), 28.0),
     ]
     leaves, foot = paper(), CLOTH_REST
-    for number, ((length, depth, thick), turn, ground, ink, gold, scale) in enumerate(books):
+    for number, ((length, depth, thick), yaw, ground, ink, gold, scale) in enumerate(books):
         board = 0.004
         boards = [box((length, depth, board), (0, 0, z), 0.0012) for z in (board / 2, thick - board / 2)]
         spine = box((board, depth, thick), (-length / 2 + board / 2, 0, thick / 2), 0.0015)
         binding = joined([*boards, spine], np.full(3, 0.13 * number))
         place = (0.245 + 0.012 * number, 0.085 - 0.008 * number, foot)
-        add(f"book {number}", binding, cover(f"cover {number}", ground, ink, gold, scale), place, turn, smooth=False)
+        add(f"book {number}", binding, cover(f"cover {number}", ground, ink, gold, scale), place, yaw, smooth=False)
         pages = box((length - 0.014, depth - 0.014, thick - 2 * board), (0.002, 0, thick / 2), 0.001)
-        add(f"pages {number}", joined([pages], np.array([0.3 * number])), leaves, place, turn, smooth=False)
+        add(f"pages {number}", joined([pages], np.array([0.3 * number])), leaves, place, yaw, smooth=False)
         foot += thick
     fruit = pebble((0.046, 0.046, 0.043), 2.2, 5, 0.004, 22.0, 4.0)
     top = np.exp(-((np.hypot(fruit.vertices[:, 0], fruit.vertices[:, 1]) / 0.011) ** 2)) * (fruit.vertices[:, 2] > 0)

@@ -48,10 +48,10 @@ def add(
     shape: Shape,
     material: bpy.types.Material,
     at: Triple = (0, 0, 0),
-    turn: float = 0.0,
+    yaw: float = 0.0,
     smooth: bool = True,
 ) -> bpy.types.Object:
-    """Put a shape into the scene at `at`, turned by `turn` degrees about z."""
+    """Put a shape into the scene at `at`, turned by `yaw` degrees about z."""
     mesh = bpy.data.meshes.new(name)
     mesh.from_pydata(shape.vertices, [], shape.faces)
     mesh.materials.append(material)
@@ -64,7 +64,7 @@ def add(
         mesh.uv_layers.new(name="UVMap").data.foreach_set("uv", shape.uv[corners].astype(np.float32).ravel())
     item = bpy.data.objects.new(name, mesh)
     item.location = at
-    item.rotation_euler.z = np.radians(turn)
+    item.rotation_euler.z = np.radians(yaw)
     bpy.context.scene.collection.objects.link(item)
     return item
 

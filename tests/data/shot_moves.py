@@ -47,7 +47,7 @@ class Shot:
     read_out: float = 0.0
 
 
-def look(centre: Array, target: Array, roll: float = 0.0) -> Array:
+def look_at(centre: Array, target: Array, roll: float = 0.0) -> Array:
     """world_from_camera of a camera at `centre` that looks at `target`, rolled clockwise by `roll` degrees."""
     forward = np.asarray(target, float) - centre
     forward /= np.linalg.norm(forward)
@@ -98,7 +98,7 @@ def walked(frames: int, start: tuple[float, float], end: tuple[float, float], se
         bob = 0.009 * np.sin(2 * np.pi * 1.9 * time / FRAME_RATE)
         sway = 0.006 * np.sin(2 * np.pi * 0.95 * time / FRAME_RATE)
         centre = np.array([x + sway, y - 0.16 * np.sin(np.pi * share), 0.58 + bob]) + hand(time)
-        return look(centre, TARGET + eyes(time), float(roll(time)[0]))
+        return look_at(centre, TARGET + eyes(time), float(roll(time)[0]))
 
     return path
 
@@ -110,7 +110,7 @@ def orbited(frames: int, first: float, last: float, distance: float, height: flo
     def path(time: float) -> Array:
         azimuth = np.radians(angle(time))
         centre = np.array([distance * np.sin(azimuth), -distance * np.cos(azimuth), height]) + drift(time)
-        return look(centre, np.array(TARGET))
+        return look_at(centre, np.array(TARGET))
 
     return path
 
@@ -122,7 +122,7 @@ def hand_held(frames: int, seed: int) -> Path:
     def path(time: float) -> Array:
         share = eased(time / (frames - 1))
         centre = np.array([-0.25 + 0.42 * share, -1.2 + 0.14 * share, 0.55 + 0.05 * share]) + hand(time)
-        return look(centre, TARGET + eyes(time), float(roll(time)[0]))
+        return look_at(centre, TARGET + eyes(time), float(roll(time)[0]))
 
     return path
 
@@ -136,7 +136,7 @@ def panned(frames: int, pan: float, tilt: float, height: float = 0.55) -> Path:
         azimuth = np.radians(pan * (share - 0.5))
         elevation = np.radians(-14 + tilt * np.sin(2 * np.pi * share))
         level = np.cos(elevation)
-        return look(centre, centre + (level * np.sin(azimuth), level * np.cos(azimuth), np.sin(elevation)))
+        return look_at(centre, centre + (level * np.sin(azimuth), level * np.cos(azimuth), np.sin(elevation)))
 
     return path
 
@@ -151,7 +151,7 @@ def dollied(frames: int) -> Path:
     def path(time: float) -> Array:
         away = distance(time)
         centre = np.array([0.14 * (away - DOLLY_FIRST), 0.05 - away * np.cos(0.4), 0.14 + away * np.sin(0.4)])
-        return look(centre, np.array(TARGET))
+        return look_at(centre, np.array(TARGET))
 
     return path
 

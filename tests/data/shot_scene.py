@@ -137,8 +137,8 @@ def _visible(mesh: Mesh) -> Mesh:
     normals, middles = mesh.normals[mesh.corners].mean(axis=1), (a + b + c) / 3
     outward = (normals[:, :2] * middles[:, :2]).sum(axis=1) / np.linalg.norm(middles[:, :2], axis=1)
     wall, deck = (mesh.paint == PAINT_NAMES.index(name) for name in ("wall", "oak"))
-    shown = ~((wall & (outward > 0.3)) | (deck & (normals[:, 2] < -0.1)))
-    return replace(mesh, corners=mesh.corners[shown], paint=mesh.paint[shown])
+    visible = ~((wall & (outward > 0.3)) | (deck & (normals[:, 2] < -0.1)))
+    return replace(mesh, corners=mesh.corners[visible], paint=mesh.paint[visible])
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,9 @@ def board(half: float, depth: float, cells: int = 16) -> SimpleNamespace:
     )
 
 
-def pose(turn: tuple[float, float, float], centre: tuple[float, float, float]) -> Array:
+def pose(rotation_vector: tuple[float, float, float], centre: tuple[float, float, float]) -> Array:
     matrix = np.eye(4)
-    matrix[:3, :3] = rotations.from_vectors(np.array([turn]))[0]
+    matrix[:3, :3] = rotations.from_vectors(np.array([rotation_vector]))[0]
     matrix[:3, 3] = centre
     return matrix
 

@@ -45,7 +45,7 @@ def run(
 ) -> Reconstruction:
     """The engine's result where `answer` stands for its network."""
 
-    def predict(_seen: list[Any], pairs: scene_graph.Choose, _report: Report) -> Any:
+    def predict(_inputs: list[Any], pairs: scene_graph.Choose, _report: Report) -> Any:
         return (answer(i, j) for i, j in pair_solution.both_orders(pairs(None)) or [(0, 0)])
 
     monkeypatch.setattr(engine, "predict", predict)
@@ -57,7 +57,7 @@ def run_mast3r(
 ) -> Reconstruction:
     """With every pair's predictions and matches in both orders, as the network would give them."""
 
-    def predict(_seen: list[Any], pairs: scene_graph.Choose, _report: Report) -> Iterator[Any]:
+    def predict(_inputs: list[Any], pairs: scene_graph.Choose, _report: Report) -> Iterator[Any]:
         for pair in pair_solution.both_orders(pairs(None)) or [(0, 0)]:
             yield answers.predict(*pair), answers.matches(*pair, stride=8)
 
@@ -65,35 +65,35 @@ def run_mast3r(
     return mast3r.reconstruct(photos, mast3r.ENGINE.checked_options(options), Report(lambda _message: None))
 
 
-def true_camera(photo: Photo, seen: oracle.View) -> Camera:
+def true_camera(photo: Photo, view: oracle.View) -> Camera:
     """The photo's camera, worked out from that of the network's input."""
     (width, height), (left, top, *_) = inputs.long_side(photo.width, photo.height)
     x, y = photo.width / width, photo.height / height
-    fx, fy, (cx, cy) = seen.intrinsics[0, 0] * x, seen.intrinsics[1, 1] * y, seen.intrinsics[:2, 2]
+    fx, fy, (cx, cy) = view.intrinsics[0, 0] * x, view.intrinsics[1, 1] * y, view.intrinsics[:2, 2]
     return Camera(
-        photo.name, photo.width, photo.height, fx, fy, (cx + left) * x, (cy + top) * y, seen.world_from_camera
+        photo.name, photo.width, photo.height, fx, fy, (cx + left) * x, (cy + top) * y, view.world_from_camera
     )
 
 
-def check(result: Reconstruction, photos: list[Photo], seen: list[oracle.View], tolerance: float) -> float:
+def check(result: Reconstruction, photos: list[Photo], true_views: list[oracle.View], tolerance: float) -> float:
     """Holds cameras and pointmaps against the truth up to where the world lies. Returns the world's scale."""
-    true = [true_camera(*pair) for pair in zip(photos, seen, strict=True)]
+    true = [true_camera(*pair) for pair in zip(photos, true_views, strict=True)]
     assert [camera.photo for camera in result.cameras] == [photo.name for photo in photos]
-    for found, expected in zip(result.cameras, true, strict=True):
-        assert (found.width, found.height) == (expected.width, expected.height)
-        assert found.fx == found.fy == pytest.approx(expected.fx, rel=2e-3 + tolerance)
-        assert (found.cx, found.cy) == pytest.approx((expected.cx, expected.cy))
+    for actual, expected in zip(result.cameras, true, strict=True):
+        assert (actual.width, actual.height) == (expected.width, expected.height)
+        assert actual.fx == actual.fy == pytest.approx(expected.fx, rel=2e-3 + tolerance)
+        assert (actual.cx, actual.cy) == pytest.approx((expected.cx, expected.cy))
     moved = result.cameras[0].world_from_camera @ true[0].camera_from_world  # but for the scale
     points = [m.points[m.mask].astype(float) - result.cameras[0].world_from_camera[:3, 3] for m in result.pointmaps]
     origin = true[0].world_from_camera[:3, 3]
-    truth = [(s.points - origin)[m.mask] @ moved[:3, :3].T for s, m in zip(seen, result.pointmaps, strict=True)]
+    truth = [(s.points - origin)[m.mask] @ moved[:3, :3].T for s, m in zip(true_views, result.pointmaps, strict=True)]
     scale = float(np.median(np.linalg.norm(points[0], axis=1) / np.linalg.norm(truth[0], axis=1)))
-    for found, expected in zip(points, truth, strict=True):
-        assert len(found) > 1000
-        error = np.linalg.norm(found / scale - expected, axis=1) / np.linalg.norm(expected, axis=1)
+    for actual, expected in zip(points, truth, strict=True):
+        assert len(actual) > 1000
+        error = np.linalg.norm(actual / scale - expected, axis=1) / np.linalg.norm(expected, axis=1)
         assert np.median(error) < 2e-3 + tolerance
-    for found, expected in zip(result.cameras, true, strict=True):
-        centre = (found.world_from_camera - result.cameras[0].world_from_camera)[:3, 3] / scale
+    for actual, expected in zip(result.cameras, true, strict=True):
+        centre = (actual.world_from_camera - result.cameras[0].world_from_camera)[:3, 3] / scale
         np.testing.assert_allclose(
             centre, moved[:3, :3] @ (expected.world_from_camera[:3, 3] - origin), atol=0.01 + 3 * tolerance
         )

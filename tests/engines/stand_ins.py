@@ -24,7 +24,7 @@ class World:
     views: list[oracle.View]
     paths: list[Path]
 
-    def seen(self, images: torch.Tensor) -> list[oracle.View]:
+    def views_of(self, images: torch.Tensor) -> list[oracle.View]:
         """The views that pictures (N, 3, H, W) in [0, 1] show in their middles."""
         middles = images[:, 0, images.shape[2] // 2, images.shape[3] // 2]
         return [self.views[round(float(red) * 255)] for red in middles]
@@ -54,7 +54,7 @@ UNIT = 0.37
 
 def answers(views: list[oracle.View], scales: Callable[..., Any], height: int, width: int) -> list[Answer]:
     """`scales(w, h)`: network pixels per photo pixel along x and y. Inputs are cut and bordered about their middles."""
-    found = []
+    collected = []
     for view in views:
         tall, wide = view.depth.shape
         scale = scales(wide, tall)
@@ -65,8 +65,8 @@ def answers(views: list[oracle.View], scales: Callable[..., Any], height: int, w
         pose = np.linalg.inv(view.world_from_camera) @ views[0].world_from_camera
         pose[:3, 3] *= UNIT
         focal = (view.focal * scale[0], view.focal * scale[1])
-        found.append(Answer(torch.tensor(depth, dtype=torch.float32), focal, pose))
-    return found
+        collected.append(Answer(torch.tensor(depth, dtype=torch.float32), focal, pose))
+    return collected
 
 
 class StandIn(torch.nn.Module):
@@ -82,14 +82,14 @@ class StandIn(torch.nn.Module):
         return self.answer(images)
 
 
-def sure(found: list[Answer]) -> torch.Tensor:
+def confidence_of(actual: list[Answer]) -> torch.Tensor:
     """Confidences: doubtful in the top rows."""
-    confidence = torch.full((len(found), *found[0].depth.shape), 5.0)
-    confidence[:, : len(found[0].depth) // 5] = 1.01
+    confidence = torch.full((len(actual), *actual[0].depth.shape), 5.0)
+    confidence[:, : len(actual[0].depth) // 5] = 1.01
     return confidence
 
 
-def shown(images: torch.Tensor) -> torch.Tensor:
+def in_unit_range(images: torch.Tensor) -> torch.Tensor:
     """Pictures in [0, 1] of those with ImageNet's mean and deviation taken out."""
     deviation, mean = (torch.tensor(row)[:, None, None] for row in ((0.229, 0.224, 0.225), (0.485, 0.456, 0.406)))
     return images * deviation + mean
@@ -103,11 +103,11 @@ def da3(known: World) -> StandIn:
             longer = max(wide, tall)
             return round(wide * 504 / longer / 14) * 14 / wide, round(tall * 504 / longer / 14) * 14 / tall
 
-        found = answers(known.seen(shown(images)), scales, height, width)
-        lenses = [[[one.focal[0], 0, width / 2], [0, one.focal[1], height / 2], [0, 0, 1]] for one in found]
-        poses = torch.tensor(np.stack([one.camera_from_world[:3] for one in found]), dtype=torch.float32)
+        answered = answers(known.views_of(in_unit_range(images)), scales, height, width)
+        lenses = [[[one.focal[0], 0, width / 2], [0, one.focal[1], height / 2], [0, 0, 1]] for one in answered]
+        poses = torch.tensor(np.stack([one.camera_from_world[:3] for one in answered]), dtype=torch.float32)
         return depth_anything3.Prediction(
-            torch.stack([one.depth for one in found]), sure(found), poses, torch.tensor(lenses)
+            torch.stack([one.depth for one in answered]), confidence_of(answered), poses, torch.tensor(lenses)
         )
 
     return StandIn(answer)
@@ -118,32 +118,35 @@ def map_anything_stand_in(known: World) -> StandIn:
 
     def answer(images: torch.Tensor) -> map_anything.Prediction:
         height, width = images.shape[2:]
-        found = answers(
-            known.seen(shown(images)), lambda wide, tall: (max(width / wide, height / tall),) * 2, height, width
+        answered = answers(
+            known.views_of(in_unit_range(images)),
+            lambda wide, tall: (max(width / wide, height / tall),) * 2,
+            height,
+            width,
         )
         x, y = np.meshgrid(np.arange(width) + 0.5 - width / 2, np.arange(height) + 0.5 - height / 2)
         rays = torch.tensor(
-            np.stack([np.stack([x / f, y / g, np.ones_like(x)], -1) for f, g in (a.focal for a in found)])
+            np.stack([np.stack([x / f, y / g, np.ones_like(x)], -1) for f, g in (a.focal for a in answered)])
         )
         length = rays.norm(dim=-1)
-        distance = torch.stack([one.depth for one in found]) * length
+        distance = torch.stack([one.depth for one in answered]) * length
         distance[:, -height // 10 :] *= 7
         clear = torch.ones_like(distance)
         clear[:, -height // 10 :] = -1
-        poses = torch.tensor(np.stack([one.camera_from_world[:3] for one in found]))
-        parts = (rays / length[..., None], distance, sure(found), clear, poses, torch.tensor(1.0))
+        poses = torch.tensor(np.stack([one.camera_from_world[:3] for one in answered]))
+        parts = (rays / length[..., None], distance, confidence_of(answered), clear, poses, torch.tensor(1.0))
         return map_anything.Prediction(*(part.float() for part in parts))
 
     return StandIn(answer)
 
 
-def pose_encodings(found: list[Answer], height: int, width: int) -> torch.Tensor:
+def pose_encodings(answered: list[Answer], height: int, width: int) -> torch.Tensor:
     """(N, 9): translation, quaternion xyzw, vertical and horizontal field of view."""
     rows = []
-    for one in found:
-        turn = one.camera_from_world[:3, :3]
-        w = np.sqrt(1 + np.trace(turn)) / 2
-        x, y, z = turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]
+    for one in answered:
+        rotation = one.camera_from_world[:3, :3]
+        w = np.sqrt(1 + np.trace(rotation)) / 2
+        x, y, z = rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]
         fields = 2 * np.arctan(height / 2 / one.focal[1]), 2 * np.arctan(width / 2 / one.focal[0])
         rows.append([*one.camera_from_world[:3, 3], x / (4 * w), y / (4 * w), z / (4 * w), w, *fields])
     return torch.tensor(np.array(rows), dtype=torch.float32)
@@ -155,9 +158,11 @@ def vggt_scales(wide: int, tall: int) -> tuple[float, float]:
 
 def vggt_stand_in(known: World) -> StandIn:
     def answer(images: torch.Tensor) -> vggt.Prediction:
-        found = answers(known.seen(images), vggt_scales, *images.shape[2:])
-        depth = torch.stack([one.depth for one in found])
-        return vggt.Prediction(pose_encodings(found, *images.shape[2:]), depth, sure(found), None, None, None)
+        answered = answers(known.views_of(images), vggt_scales, *images.shape[2:])
+        depth = torch.stack([one.depth for one in answered])
+        return vggt.Prediction(
+            pose_encodings(answered, *images.shape[2:]), depth, confidence_of(answered), None, None, None
+        )
 
     return StandIn(answer)
 
@@ -169,9 +174,9 @@ def vggt_omega_stand_in(known: World) -> StandIn:
         return round(columns) * 16 / wide_cut, round(32**2 / columns) * 16 / tall_cut
 
     def answer(images: torch.Tensor) -> vggt_omega.Prediction:
-        found = answers(known.seen(images), scales, *images.shape[2:])
-        depth = torch.stack([one.depth for one in found])
-        return vggt_omega.Prediction(pose_encodings(found, *images.shape[2:]), depth, sure(found), depth)
+        answered = answers(known.views_of(images), scales, *images.shape[2:])
+        depth = torch.stack([one.depth for one in answered])
+        return vggt_omega.Prediction(pose_encodings(answered, *images.shape[2:]), depth, confidence_of(answered), depth)
 
     return StandIn(answer)
 
@@ -180,7 +185,7 @@ def fast3r_stand_in(known: World) -> StandIn:
     """Own pointmaps have a unit each; the shared ones are coarser, and wrong in a corner."""
 
     def answer(images: list[torch.Tensor]) -> list[fast3r.Prediction]:
-        views = [known.seen((image[None] + 1) / 2)[0] for image in images]
+        views = [known.views_of((image[None] + 1) / 2)[0] for image in images]
         predictions = []
         for number, (view, image) in enumerate(zip(views, images, strict=True)):
             height, width = image.shape[1:]
@@ -189,14 +194,14 @@ def fast3r_stand_in(known: World) -> StandIn:
                 (np.arange(width) + 0.5 - width / 2) / one.focal[0],
                 (np.arange(height) + 0.5 - height / 2) / one.focal[1],
             )
-            own = np.stack([*np.meshgrid(x, y), np.ones((height, width))], -1) * one.depth.numpy()[..., None]
+            local = np.stack([*np.meshgrid(x, y), np.ones((height, width))], -1) * one.depth.numpy()[..., None]
             pose = np.linalg.inv(views[0].world_from_camera) @ view.world_from_camera
-            shared = own @ pose[:3, :3].T + UNIT * pose[:3, 3]
+            shared = local @ pose[:3, :3].T + UNIT * pose[:3, 3]
             shared += 0.01 * UNIT * np.random.default_rng(number).standard_normal(shared.shape)
             shared[: height // 4, : width // 4] += 0.5
-            maps = (shared, own * (1 + 0.3 * number))
+            maps = (shared, local * (1 + 0.3 * number))
             predictions.append(
-                fast3r.Prediction(*(dust3r.Pointmap(torch.tensor(m)[None].float(), sure([one])) for m in maps))
+                fast3r.Prediction(*(dust3r.Pointmap(torch.tensor(m)[None].float(), confidence_of([one])) for m in maps))
             )
         return predictions
 

@@ -74,11 +74,11 @@ def splatted() -> tuple[Reconstruction, list[Message]]:
 
 
 def test_a_photo_that_they_were_not_made_from_is_drawn(splatted: tuple[Reconstruction, list[Message]]) -> None:
-    found = splatted[0]
-    assert found.gaussians is not None
+    actual = splatted[0]
+    assert actual.gaussians is not None
     photo = photo_files.read([SAMPLE / "photos" / NAMES[2]], lambda *_: None).accepted[0]
     view, _ = instantsplat.training_view(camera_of(NAMES[2]), photo, 144)
-    g = found.gaussians
+    g = actual.gaussians
     splats = Splats(*(torch.from_numpy(array) for array in (g.means, g.scales, g.rotations, g.opacities, g.sh)))
     pose = torch.as_tensor(view.camera_from_world, dtype=torch.float32)
     drawn = training.draw(splats, view, pose).clamp(0, 1).numpy()
@@ -96,17 +96,17 @@ def test_cameras_stay_where_they_were_right(splatted: tuple[Reconstruction, list
 
 
 def test_what_a_photo_saw_moves_along_with_its_camera(splatted: tuple[Reconstruction, list[Message]]) -> None:
-    found, before = splatted[0], true_result(NAMES[:2])
+    actual, before = splatted[0], true_result(NAMES[:2])
     for camera, pointmap, old_camera, old in zip(
-        found.cameras, found.pointmaps, before.cameras, before.pointmaps, strict=True
+        actual.cameras, actual.pointmaps, before.cameras, before.pointmaps, strict=True
     ):
         assert not np.array_equal(camera.world_from_camera, old_camera.world_from_camera)
         known = old.mask[::20, ::20]
         points, moved = old.points[::20, ::20][known], pointmap.points[::20, ::20][known]
         assert camera.project(moved) == pytest.approx(old_camera.project(points), abs=0.02)
-    assert found.cloud is not None
+    assert actual.cloud is not None
     assert before.cloud is not None
-    same = found.cameras[0].project(found.cloud.positions), before.cameras[0].project(before.cloud.positions)
+    same = actual.cameras[0].project(actual.cloud.positions), before.cameras[0].project(before.cloud.positions)
     assert same[0] == pytest.approx(same[1], abs=0.02)
 
 
@@ -136,8 +136,8 @@ def test_a_cancel_keeps_the_splats_so_far() -> None:
 
     report = Report(hear)
     report.plan([instantsplat.STARTING.weighing(1), instantsplat.SPLATTING.weighing(9)])
-    found = instantsplat.splatted(true_result(NAMES[:2]), "draft", report)
-    assert found.gaussians is not None
+    actual = instantsplat.splatted(true_result(NAMES[:2]), "draft", report)
+    assert actual.gaussians is not None
     assert not any(
         message.stage == instantsplat.SPLATTING.label and message.fraction > 0.5
         for message in sent[:-1]
@@ -186,9 +186,9 @@ def test_cancelling_the_process_delivers_what_there_is(tmp_path: Path) -> None:
     finally:
         job.close()
     assert isinstance(job.ended, Done), job.ended
-    found = bundle.read(tmp_path / "result")
-    assert len(found.cameras) == 3
-    assert found.gaussians is not None
-    assert len(found.gaussians) > 5_000
-    assert np.isfinite(found.gaussians.means).all()
-    assert found.gaussians.scales.min() > 0
+    actual = bundle.read(tmp_path / "result")
+    assert len(actual.cameras) == 3
+    assert actual.gaussians is not None
+    assert len(actual.gaussians) > 5_000
+    assert np.isfinite(actual.gaussians.means).all()
+    assert actual.gaussians.scales.min() > 0

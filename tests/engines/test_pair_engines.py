@@ -40,9 +40,9 @@ SIZES = [
 @pytest.mark.parametrize("sizes", SIZES)
 def test_two_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: tuple[Any, ...]) -> None:
     photos = chosen(tmp_path, *sizes)
-    seen = views(photos, FAR_APART)
-    result = run(monkeypatch, dust3r, photos, oracle.Oracle(seen).predict)
-    check(result, photos, seen, 0)
+    true_views = views(photos, FAR_APART)
+    result = run(monkeypatch, dust3r, photos, oracle.Oracle(true_views).predict)
+    check(result, photos, true_views, 0)
     assert not result.metric
     assert not result.unregistered
     depths = [m.depth(c)[m.mask] for m, c in zip(result.pointmaps, result.cameras, strict=True)]
@@ -57,30 +57,30 @@ def test_two_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: tupl
 
 def test_two_photos_with_a_networks_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = chosen(tmp_path, (1024, 768), (1024, 768))
-    seen = views(photos, FAR_APART)
-    answers = oracle.Oracle(seen, oracle.Errors(noise=0.03, outliers=0.02))
-    check(run(monkeypatch, dust3r, photos, answers.predict), photos, seen, 0.05)
+    true_views = views(photos, FAR_APART)
+    answers = oracle.Oracle(true_views, oracle.Errors(noise=0.03, outliers=0.02))
+    check(run(monkeypatch, dust3r, photos, answers.predict), photos, true_views, 0.05)
 
 
 def test_mast3r_keeps_its_metres(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = chosen(tmp_path, (1024, 768), (1024, 768))
-    seen = views(photos, FAR_APART)
-    answers = oracle.Oracle(seen, oracle.Errors(scale=0))
+    true_views = views(photos, FAR_APART)
+    answers = oracle.Oracle(true_views, oracle.Errors(scale=0))
     result = run_mast3r(monkeypatch, photos, answers)
     assert result.metric
-    assert check(result, photos, seen, 0) == pytest.approx(1, rel=2e-3)
+    assert check(result, photos, true_views, 0) == pytest.approx(1, rel=2e-3)
     alone = run_mast3r(monkeypatch, photos[:1], answers)
-    assert check(alone, photos[:1], seen[:1], 0) == pytest.approx(1, rel=2e-3)
+    assert check(alone, photos[:1], true_views[:1], 0) == pytest.approx(1, rel=2e-3)
 
 
 def test_mast3r_with_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its cameras are measured in their pictures, in pixels of the photos; what it is wrong about shows."""
     photos = chosen(tmp_path, *[(1024, 512)] * 5)
     poses = [oracle.look_at((3.4 * np.sin(a), -0.4, -3.4 * np.cos(a)), (0, 0.7, 0)) for a in np.linspace(0, 1.4, 5)]
-    seen = views(photos, poses)
-    answers = oracle.Oracle(seen, oracle.Errors(scale=0, noise=0.02, pixels=0.5, false_matches=0.1))
+    true_views = views(photos, poses)
+    answers = oracle.Oracle(true_views, oracle.Errors(scale=0, noise=0.02, pixels=0.5, false_matches=0.1))
     result = run_mast3r(monkeypatch, photos, answers)
-    assert check(result, photos, seen, 0.01) == pytest.approx(1, rel=0.01)
+    assert check(result, photos, true_views, 0.01) == pytest.approx(1, rel=0.01)
     for camera in result.cameras:
         assert camera.reprojection_error is not None
         assert 0.2 < camera.reprojection_error < 1  # matches are off by half a pixel of a map half as large
@@ -92,16 +92,20 @@ def test_dust3r_with_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """One shows another place and is named; a pair that is wrong and one without numbers change nothing."""
     photos = chosen(tmp_path, *[(512, 256)] * 6)
     poses = [oracle.look_at((3.4 * np.sin(a), -0.4, -3.4 * np.cos(a)), (0, 0.7, 0)) for a in np.linspace(0, 1.4, 5)]
-    seen = views(photos, [*poses, oracle.look_at((0, 0, -4), (0, 0, -9))])
-    answers = oracle.Oracle(seen, oracle.Errors(noise=0.02, outliers=0.02))
-    liar = oracle.Oracle(seen, oracle.Errors(wrong=1.0))
+    true_views = views(photos, [*poses, oracle.look_at((0, 0, -4), (0, 0, -9))])
+    answers = oracle.Oracle(true_views, oracle.Errors(noise=0.02, outliers=0.02))
+    liar = oracle.Oracle(true_views, oracle.Errors(wrong=1.0))
 
     def answer(first: int, second: int) -> PairPrediction:
-        said = (liar if {first, second} == {0, 3} else answers).predict(first, second)
-        return replace(said, points_second=said.points_second * np.nan) if (first, second) == (1, 2) else said
+        prediction = (liar if {first, second} == {0, 3} else answers).predict(first, second)
+        return (
+            replace(prediction, points_second=prediction.points_second * np.nan)
+            if (first, second) == (1, 2)
+            else prediction
+        )
 
     result = run(monkeypatch, dust3r, photos, answer)
-    check(result, photos[:5], seen[:5], 0.02)
+    check(result, photos[:5], true_views[:5], 0.02)
     assert [entry.photo for entry in result.unregistered] == ["5.png"]
     assert result.cloud is not None
     assert len(result.cloud) < 0.8 * sum(pointmap.mask.sum() for pointmap in result.pointmaps)
@@ -119,9 +123,9 @@ def test_every_choice_of_pairs_has_its_graph() -> None:
 @pytest.mark.parametrize("size", [(1500, 1000), (600, 1100), (9000, 1200)], ids=["landscape", "portrait", "huge"])
 def test_one_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
     photos = chosen(tmp_path, size)
-    seen = views(photos, FAR_APART[:1])
-    result = run(monkeypatch, dust3r, photos, oracle.Oracle(seen).predict)
-    check(result, photos, seen, 0)
+    true_views = views(photos, FAR_APART[:1])
+    result = run(monkeypatch, dust3r, photos, oracle.Oracle(true_views).predict)
+    check(result, photos, true_views, 0)
     assert result.cloud is not None
     assert len(result.cloud) == result.pointmaps[0].mask.sum()
 
@@ -129,9 +133,9 @@ def test_one_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[
 def test_identical_photos_stand_in_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Byte for byte the same files are left out before; the same picture saved twice comes here."""
     photos = chosen(tmp_path, (800, 600), (800, 600))
-    seen = views(photos, [FAR_APART[0], FAR_APART[0]])
-    result = run(monkeypatch, dust3r, photos, oracle.Oracle(seen).predict)
-    check(result, photos, seen, 0)
+    true_views = views(photos, [FAR_APART[0], FAR_APART[0]])
+    result = run(monkeypatch, dust3r, photos, oracle.Oracle(true_views).predict)
+    check(result, photos, true_views, 0)
     assert result.cloud is not None
     assert len(result.cloud) < 1.1 * result.pointmaps[0].mask.sum()
 
@@ -148,19 +152,19 @@ def test_two_photos_without_overlap_are_a_guess_that_is_called_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: object
 ) -> None:
     photos = chosen(tmp_path, (800, 600), (800, 600))
-    seen = views(photos, [FAR_APART[0], AWAY])
-    answers = oracle.Oracle(seen)
+    true_views = views(photos, [FAR_APART[0], AWAY])
+    answers = oracle.Oracle(true_views)
     if engine is mast3r:
         result = run_mast3r(monkeypatch, photos, answers)
     else:
         result = run(monkeypatch, dust3r, photos, answers.predict)
     assert GUESS in result.notes
     assert not result.unregistered
-    for found, truth in zip(result.cameras, seen, strict=True):
+    for actual, truth in zip(result.cameras, true_views, strict=True):
         true = true_camera(photos[0], truth)
-        assert (found.fx, found.cx, found.cy) == pytest.approx((true.fx, true.cx, true.cy), rel=2e-3)
+        assert (actual.fx, actual.cx, actual.cy) == pytest.approx((true.fx, true.cx, true.cy), rel=2e-3)
     # Each photo's own depth is as the network knows it, up to the scale.
-    for pointmap, camera, truth in zip(result.pointmaps, result.cameras, seen, strict=True):
+    for pointmap, camera, truth in zip(result.pointmaps, result.cameras, true_views, strict=True):
         ratio = pointmap.depth(camera)[pointmap.mask] / truth.depth[pointmap.mask]
         assert np.abs(ratio / np.median(ratio) - 1).max() < 1e-2
     bundle.write(result, tmp_path / "result")
@@ -170,9 +174,9 @@ def test_two_photos_without_overlap_are_a_guess_that_is_called_so(
 def test_a_guess_stands_as_both_orders_put_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two photos that do overlap, where only surety is missing, the guess is the truth."""
     photos = chosen(tmp_path, (1500, 1000), (900, 1300))
-    seen = views(photos, FAR_APART)
-    result = run(monkeypatch, dust3r, photos, lambda i, j: unsure(oracle.Oracle(seen).predict(i, j)))
-    check(result, photos, seen, 0)
+    true_views = views(photos, FAR_APART)
+    result = run(monkeypatch, dust3r, photos, lambda i, j: unsure(oracle.Oracle(true_views).predict(i, j)))
+    check(result, photos, true_views, 0)
     assert GUESS in result.notes
     assert result.cloud is not None
     assert len(result.cloud) > 0.2 * sum(pointmap.confidence.size for pointmap in result.pointmaps)
@@ -183,19 +187,22 @@ def test_a_guess_stands_as_both_orders_put_it(tmp_path: Path, monkeypatch: pytes
     assert result.trusted_confidence < 2
 
 
-def unsure(said: PairPrediction) -> PairPrediction:
+def unsure(prediction: PairPrediction) -> PairPrediction:
     """The same, hardly more than guessed."""
-    low = [1 + 0.05 * (sure - 1) / (sure - 1).max() for sure in (said.confidence_first, said.confidence_second)]
-    return replace(said, confidence_first=low[0], confidence_second=low[1])
+    low = [
+        1 + 0.05 * (confidence - 1) / (confidence - 1).max()
+        for confidence in (prediction.confidence_first, prediction.confidence_second)
+    ]
+    return replace(prediction, confidence_first=low[0], confidence_second=low[1])
 
 
 def test_one_photo_of_which_little_is_sure_is_shown_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = chosen(tmp_path, (800, 600))
-    seen = views(photos, FAR_APART[:1])
-    result = run(monkeypatch, dust3r, photos, lambda i, j: unsure(oracle.Oracle(seen).predict(i, j)))
+    true_views = views(photos, FAR_APART[:1])
+    result = run(monkeypatch, dust3r, photos, lambda i, j: unsure(oracle.Oracle(true_views).predict(i, j)))
     assert result.notes[0] == "The network is sure of only 0% of 0.png: its place and its points may be wrong."
     assert result.pointmaps[0].mask.mean() == pytest.approx(0.5, abs=0.1)
-    check(result, photos, seen, 0)
+    check(result, photos, true_views, 0)
 
 
 def test_more_photos_that_nothing_connects_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,13 +218,13 @@ def test_one_photos_exif_focal_is_believed_unless_it_contradicts_the_picture(
 ) -> None:
     """A network that sees a lens as `wrong` times as long as it is keeps the sizes of things."""
     photos = chosen(tmp_path, (1500, 1000))
-    seen = views(photos, FAR_APART[:1])
-    true = true_camera(photos[0], seen[0])
-    answers = oracle.Oracle(seen, oracle.Errors(scale=0))
+    true_views = views(photos, FAR_APART[:1])
+    true = true_camera(photos[0], true_views[0])
+    answers = oracle.Oracle(true_views, oracle.Errors(scale=0))
 
     def through_a_wrong_lens(first: int, second: int) -> PairPrediction:
-        said = answers.predict(first, second)
-        return replace(said, points_first=said.points_first * np.array([1, 1, wrong], np.float32))
+        prediction = answers.predict(first, second)
+        return replace(prediction, points_first=prediction.points_first * np.array([1, 1, wrong], np.float32))
 
     known = [replace(photos[0], focal=true.fx)]
     with_exif = run_one(monkeypatch, known, through_a_wrong_lens)
@@ -228,7 +235,7 @@ def test_one_photos_exif_focal_is_believed_unless_it_contradicts_the_picture(
         assert with_exif.notes == ["The focal length in the EXIF of 0.png contradicts its picture, and was not used."]
     else:
         assert not with_exif.notes
-        assert check(with_exif, photos, seen, 0) == pytest.approx(1, rel=1e-3)  # in metres, too
+        assert check(with_exif, photos, true_views, 0) == pytest.approx(1, rel=1e-3)  # in metres, too
 
 
 def run_one(
@@ -241,27 +248,29 @@ def run_one(
 
 def test_what_is_no_number_never_reaches_a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = chosen(tmp_path, (800, 600), (800, 600))
-    seen = views(photos, FAR_APART)
-    holes = np.random.default_rng(0).random(seen[0].depth.shape) < 0.1
+    true_views = views(photos, FAR_APART)
+    holes = np.random.default_rng(0).random(true_views[0].depth.shape) < 0.1
 
     def broken(first: int, second: int) -> PairPrediction:
-        said = oracle.Oracle(seen).predict(first, second)
-        points, sure = said.points_first.copy(), said.confidence_second.copy()
+        prediction = oracle.Oracle(true_views).predict(first, second)
+        points, confidence = prediction.points_first.copy(), prediction.confidence_second.copy()
         points[holes] = np.nan
-        points[~holes & (said.confidence_first > 5)] = np.inf
-        sure[holes] = np.nan
-        return replace(said, points_first=points, confidence_second=sure)
+        points[~holes & (prediction.confidence_first > 5)] = np.inf
+        confidence[holes] = np.nan
+        return replace(prediction, points_first=points, confidence_second=confidence)
 
     for count in (1, 2):
         result = run(monkeypatch, dust3r, photos[:count], broken)
-        check(result, photos[:count], seen[:count], 1e-3)
+        check(result, photos[:count], true_views[:count], 1e-3)
         for part in (*result.pointmaps, result.cloud):
             assert all(np.isfinite(values).all() for values in vars(part).values() if isinstance(values, np.ndarray))
         assert not result.pointmaps[0].mask[holes].any()
 
     def nothing(first: int, second: int) -> PairPrediction:
-        said = oracle.Oracle(seen).predict(first, second)
-        return replace(said, points_first=said.points_first * np.nan, points_second=said.points_second * np.nan)
+        prediction = oracle.Oracle(true_views).predict(first, second)
+        return replace(
+            prediction, points_first=prediction.points_first * np.nan, points_second=prediction.points_second * np.nan
+        )
 
     for count in (1, 2):
         with pytest.raises(UserError):
@@ -336,10 +345,12 @@ def test_a_surface_seen_twice_is_in_the_cloud_once() -> None:
     beside = np.eye(4)
     beside[0, 3] = 1.0  # of the 4 that each sees of the wall
     made = []
-    for number, (where, sure) in enumerate([(pose, 2.0), (beside, 5.0)]):
+    for number, (where, confidence) in enumerate([(pose, 2.0), (beside, 5.0)]):
         camera = Camera(str(number), 80, 80, 80.0, 80.0, 40.0, 40.0, where)
         depth, image = np.full((40, 40), 4.0), np.full((40, 40, 3), number, np.uint8)
-        made.append(assembly.View(number, camera, PhotoFromMap(2, 2, 0, 0), image, depth, np.full((40, 40), sure)))
+        made.append(
+            assembly.View(number, camera, PhotoFromMap(2, 2, 0, 0), image, depth, np.full((40, 40), confidence))
+        )
     pointmaps = [view.pointmap(1.5) for view in made]
     cloud, _ = cleaning.merge([view.camera for view in made], pointmaps, [view.image for view in made], [0, 1])
     assert (cloud.photo == 1).sum() == 1600

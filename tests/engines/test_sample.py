@@ -151,11 +151,11 @@ def test_neighbours_show_the_same_colours_to_a_twentieth_of_a_pixel(first: str, 
     """One step of Lucas & Kanade 1981 measures the mean offset that truth leaves between two photos."""
     sight = see(first, second)
     first_pixels, there = sight.first_pixels[sight.visible], sight.pixels[sight.visible]
-    here, seen = sample(grey_of(first), first_pixels), sample(grey_of(second), there)
-    usable = np.isfinite(here) & np.isfinite(seen)
-    assert np.corrcoef(here[usable], seen[usable])[0, 1] > 0.97
+    here, other = sample(grey_of(first), first_pixels), sample(grey_of(second), there)
+    usable = np.isfinite(here) & np.isfinite(other)
+    assert np.corrcoef(here[usable], other[usable])[0, 1] > 0.97
     slope = np.stack([sample(image, there) for image in reversed(np.gradient(grey_of(second)))], axis=-1)
-    usable &= np.isfinite(slope).all(axis=-1) & (np.abs(here - seen) < 40)
+    usable &= np.isfinite(slope).all(axis=-1) & (np.abs(here - other) < 40)
     terms = np.concatenate([slope, here[:, None], np.ones((len(here), 1))], axis=-1)[usable]
-    offset = np.linalg.lstsq(terms, seen[usable], rcond=None)[0][:2]
+    offset = np.linalg.lstsq(terms, other[usable], rcond=None)[0][:2]
     assert np.abs(offset).max() < 0.05

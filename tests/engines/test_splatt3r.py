@@ -52,20 +52,20 @@ def test_the_networks_numbers_become_gaussians() -> None:
         "opacities": torch.rand(*shape) * 0.9 + 0.1,
     }
     image = random.integers(0, 256, (*shape, 3)).astype(np.uint8)
-    found = network.gaussians(network.Splatted(**values), image)
-    np.testing.assert_array_equal(found.means, values["means"].reshape(-1, 3))
-    np.testing.assert_array_equal(found.opacities, values["opacities"].flatten())  # through the sigmoid once
-    colour = 0.5 + 0.28209479177387814 * found.sh[:, 0]
+    actual = network.gaussians(network.Splatted(**values), image)
+    np.testing.assert_array_equal(actual.means, values["means"].reshape(-1, 3))
+    np.testing.assert_array_equal(actual.opacities, values["opacities"].flatten())  # through the sigmoid once
+    colour = 0.5 + 0.28209479177387814 * actual.sh[:, 0]
     expected = image.reshape(-1, 3) / 255 + 0.28209479177387814 * values["colours"].numpy().reshape(-1, 3)
     np.testing.assert_allclose(colour, expected, atol=1e-6)
     # The published covariance, R S S^T R^T, with R from xyzw by another way: the exponential of the half-angle's axis.
     for i in range(48):
         x, y, z, w = xyzw.reshape(-1, 4)[i]
-        turn = oracle._rotation(
+        rotated = oracle._rotation(
             2 * np.arctan2(np.linalg.norm((x, y, z)), w) * np.array((x, y, z)) / np.hypot(np.hypot(x, y), z)
         )
-        true = turn @ np.diag(scales.reshape(-1, 3)[i] ** 2) @ turn.T
-        np.testing.assert_allclose(covariance(found)[i], true, rtol=1e-4, atol=1e-4 * true.max())
+        true = rotated @ np.diag(scales.reshape(-1, 3)[i] ** 2) @ rotated.T
+        np.testing.assert_allclose(covariance(actual)[i], true, rtol=1e-4, atol=1e-4 * true.max())
 
     values["opacities"][0, 0], values["means"][1, 1] = 1e-3, torch.nan
     assert len(network.gaussians(network.Splatted(**values), image)) == 46
@@ -81,13 +81,13 @@ def test_offsets_and_opacities_are_what_the_head_says() -> None:
     with torch.no_grad():
         last.weight.zero_()
         last.bias.copy_(torch.tensor([3.0, 0, 4, 0, 0, 0, 0, 0, 0, 2, 1, 2, 3, 0]))
-        said = head([torch.randn(1, 6, width) for width in tiny.widths], (2, 3))
+        prediction = head([torch.randn(1, 6, width) for width in tiny.widths], (2, 3))
     length = np.exp(5 - 6) - np.exp(-6)
     torch.testing.assert_close(
-        (said.means - said.points)[0, 0, 0], torch.tensor([0.6, 0, 0.8]) * length, atol=1e-5, rtol=0
+        (prediction.means - prediction.points)[0, 0, 0], torch.tensor([0.6, 0, 0.8]) * length, atol=1e-5, rtol=0
     )
-    assert said.opacities.unique().tolist() == [0.5]
-    assert said.rotations[0, 0, 0].tolist() == [0, 0, 0, 1]
+    assert prediction.opacities.unique().tolist() == [0.5]
+    assert prediction.rotations[0, 0, 0].tolist() == [0, 0, 0, 1]
 
 
 def surface(points: Array, unit: float) -> Gaussians:
@@ -107,13 +107,17 @@ def test_splats_of_aligned_pairs_lie_on_one_surface(
     for i in range(count):
         Image.new("RGB", (320, 240), (10 * i, 90, 200)).save(tmp_path / f"{i}.png")
     chosen: list[Photo] = photos.read([tmp_path / f"{i}.png" for i in range(count)], lambda *_: None).accepted
-    seen = oracle.orbit(count, (96, 96), degrees=30)
-    answers = oracle.Oracle(seen)  # each pair in a unit of its own
+    true_views = oracle.orbit(count, (96, 96), degrees=30)
+    answers = oracle.Oracle(true_views)  # each pair in a unit of its own
 
     def answer(first: int, second: int) -> splatt3r.Answer:
-        said: PairPrediction = answers.predict(first, second)
-        unit = float(np.linalg.norm(said.points_first[0, 0]) / np.linalg.norm(seen[first].camera_points[0, 0]))
-        return splatt3r.Answer(said, surface(said.points_first, unit), surface(said.points_second, unit))
+        prediction: PairPrediction = answers.predict(first, second)
+        unit = float(
+            np.linalg.norm(prediction.points_first[0, 0]) / np.linalg.norm(true_views[first].camera_points[0, 0])
+        )
+        return splatt3r.Answer(
+            prediction, surface(prediction.points_first, unit), surface(prediction.points_second, unit)
+        )
 
     monkeypatch.setattr(splatt3r, "predict", lambda _photos, pairs, _report: (answer(*pair) for pair in pairs))
     result = splatt3r.reconstruct(chosen, {}, Report(lambda _message: None))
@@ -125,12 +129,12 @@ def test_splats_of_aligned_pairs_lie_on_one_surface(
     assert splats.photo is not None
     assert len(splats) == count * 96 * 96
     np.testing.assert_array_equal(splats.photo, np.arange(count).repeat(96 * 96))
-    for i, (camera, view) in enumerate(zip(result.cameras, seen, strict=True)):
-        own = splats.means[i * 96 * 96 : (i + 1) * 96 * 96].astype(float)
-        place = (camera.project(own) - (40, 0)) * 96 / 240  # the square of 240 begins at column 40
+    for i, (camera, view) in enumerate(zip(result.cameras, true_views, strict=True)):
+        local = splats.means[i * 96 * 96 : (i + 1) * 96 * 96].astype(float)
+        place = (camera.project(local) - (40, 0)) * 96 / 240  # the square of 240 begins at column 40
         middle = np.stack(np.meshgrid(np.arange(96) + 0.5, np.arange(96) + 0.5), axis=-1).reshape(-1, 2)
         assert np.median(np.abs(place - middle)) < 0.05
-        depth = own @ camera.camera_from_world[2, :3] + camera.camera_from_world[2, 3]
+        depth = local @ camera.camera_from_world[2, :3] + camera.camera_from_world[2, 3]
         ratio = depth / view.depth.ravel()
         assert ratio.std() < 0.02 * ratio.mean()
         np.testing.assert_allclose(splats.scales[i * 96 * 96] / (0.01 * ratio.mean()), 1, rtol=0.02)

@@ -30,11 +30,13 @@ def folder(tmp_path: Path) -> Path:
 
 def everything(folder: Path) -> dict[str, bytes | str]:
     """What there is, by name: the content of files, where links lead."""
-    found: dict[str, bytes | str] = {}
+    collected: dict[str, bytes | str] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        found[name] = str(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else "folder"
-    return found
+        collected[name] = (
+            str(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else "folder"
+        )
+    return collected
 
 
 def add(name: str, content: bytes = b"precious") -> Callable[[Path], None]:

@@ -66,8 +66,8 @@ def test_a_folder_without_our_marker_stays(
 ) -> None:
     folder = make(tmp_path / "environment")
     before = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*"))
-    said = pytest.raises(UserError, match=r"was not made by this extension and stays; delete it yourself\.$")
-    with said if verb is removal.remove else contextlib.nullcontext():
+    refusal = pytest.raises(UserError, match=r"was not made by this extension and stays; delete it yourself\.$")
+    with refusal if verb is removal.remove else contextlib.nullcontext():
         verb(folder)
     assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*")) == before
 

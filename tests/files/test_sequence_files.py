@@ -31,12 +31,12 @@ def test_any_frame_stands_for_its_shot(
     tmp_path: Path, names: list[str], chosen: str, pattern: str, numbers: list[int]
 ) -> None:
     files(tmp_path, names)
-    (found,) = photo_files.find([tmp_path / chosen]).files
-    assert found == tmp_path / pattern
-    assert list(sequence_files.frames(found)) == numbers
-    assert sequence_files.frames(found)[numbers[0]].is_file()
-    assert sequence_files.exists(found)
-    assert photo_files.find([found]).files == [found]  # it stands for itself in the process that computes
+    (actual,) = photo_files.find([tmp_path / chosen]).files
+    assert actual == tmp_path / pattern
+    assert list(sequence_files.frames(actual)) == numbers
+    assert sequence_files.frames(actual)[numbers[0]].is_file()
+    assert sequence_files.exists(actual)
+    assert photo_files.find([actual]).files == [actual]  # it stands for itself in the process that computes
 
 
 def test_several_frames_are_one_shot_and_a_folder_has_its_shots(tmp_path: Path) -> None:

@@ -11,37 +11,37 @@ RANDOM = np.random.default_rng(0)
 
 @pytest.mark.parametrize("size", [(48, 64), (64, 48), (33, 50)])
 def test_focal_of_a_true_pointmap_is_exact(size: tuple[int, int]) -> None:
-    seen = oracle.view(oracle.look_at((0, 0, -3), (0, 0.5, 0)), size, focal=71.5)
+    view = oracle.view(oracle.look_at((0, 0, -3), (0, 0.5, 0)), size, focal=71.5)
     ones = np.ones(size)
-    assert focal.focal_from_points(seen.camera_points, ones, (size[1] / 2, size[0] / 2)) == pytest.approx(71.5, 1e-9)
+    assert focal.focal_from_points(view.camera_points, ones, (size[1] / 2, size[0] / 2)) == pytest.approx(71.5, 1e-9)
     # Off-centre principal points are honoured, and a pointmap has no unit.
-    shifted = seen.intrinsics + [[0, 0, 4], [0, 0, -3], [0, 0, 0]]
-    points = oracle._rays(shifted, size) * seen.depth[..., None] * 17
+    shifted = view.intrinsics + [[0, 0, 4], [0, 0, -3], [0, 0, 0]]
+    points = oracle._rays(shifted, size) * view.depth[..., None] * 17
     assert focal.focal_from_points(points, ones, tuple(shifted[:2, 2])) == pytest.approx(71.5, 1e-9)
 
 
 def test_focal_is_a_weighted_median_not_a_mean() -> None:
     """A third of the pixels far off moves least squares far, this not at all while a true majority agrees exactly."""
-    seen = oracle.view(oracle.look_at((0, 0, -3), (0, 0.5, 0)), focal=60.0)
-    wild = RANDOM.random(seen.depth.shape) < 1 / 3
-    points = np.where(wild[..., None], seen.camera_points * (0.4, 0.4, 1), seen.camera_points)
+    view = oracle.view(oracle.look_at((0, 0, -3), (0, 0.5, 0)), focal=60.0)
+    wild = RANDOM.random(view.depth.shape) < 1 / 3
+    points = np.where(wild[..., None], view.camera_points * (0.4, 0.4, 1), view.camera_points)
     assert focal.focal_from_points(points, np.ones(wild.shape), (32, 24)) == pytest.approx(60.0, 1e-4)
     # Confidence says whom to believe: here the wild third outweighs the rest.
     assert focal.focal_from_points(points, np.where(wild, 100.0, 1), (32, 24)) == pytest.approx(150.0, 1e-4)
 
 
 def test_focal_passes_over_what_is_no_point() -> None:
-    seen = oracle.view(oracle.look_at((0, 0, -3), (0, 0.5, 0)), focal=60.0)
-    points = seen.camera_points.copy()
+    view = oracle.view(oracle.look_at((0, 0, -3), (0, 0.5, 0)), focal=60.0)
+    points = view.camera_points.copy()
     points[:10], points[10:14], points[14:20] = np.nan, np.inf, -points[14:20]
-    assert focal.focal_from_points(points, np.ones(seen.depth.shape), (32, 24)) == pytest.approx(60.0, 1e-9)
+    assert focal.focal_from_points(points, np.ones(view.depth.shape), (32, 24)) == pytest.approx(60.0, 1e-9)
     with pytest.raises(ValueError, match="before the camera"):
         focal.focal_from_points(np.full((4, 4, 3), np.nan), np.ones((4, 4)), (2, 2))
 
 
 def test_points_that_no_camera_sees_have_no_focal_length() -> None:
-    seen = oracle.view(oracle.look_at((0, 0, -3), (0, 0.5, 0)), focal=60.0)
-    ones = np.ones(seen.depth.shape)
+    view = oracle.view(oracle.look_at((0, 0, -3), (0, 0.5, 0)), focal=60.0)
+    ones = np.ones(view.depth.shape)
     for wrong, sentence in (((-1, -1, 1), "no camera sees"), ((0, 0, 1), "camera's axis")):
         with pytest.raises(ValueError, match=sentence):
-            focal.focal_from_points(seen.camera_points * wrong, ones, (32, 24))
+            focal.focal_from_points(view.camera_points * wrong, ones, (32, 24))

@@ -13,7 +13,7 @@ RANDOM = np.random.default_rng(0)
 def test_the_tree_finds_the_nearest(count: int, spread: tuple[float, float, float]) -> None:
     points = np.round(RANDOM.standard_normal((count, 3)), 1) * spread  # many equal coordinates
     queries = np.r_[2 * RANDOM.standard_normal((200, 3)), points]
-    apart = np.linalg.norm(queries[:, None] - points, axis=-1)
+    distances = np.linalg.norm(queries[:, None] - points, axis=-1)
     index, distance = kd_tree.Tree(points).nearest(queries)
-    np.testing.assert_allclose(distance, apart.min(axis=1), atol=1e-12)
-    np.testing.assert_allclose(apart[np.arange(len(queries)), index], apart.min(axis=1), atol=1e-12)
+    np.testing.assert_allclose(distance, distances.min(axis=1), atol=1e-12)
+    np.testing.assert_allclose(distances[np.arange(len(queries)), index], distances.min(axis=1), atol=1e-12)

@@ -9,10 +9,10 @@ from threer_blender.model.reconstruction import Camera
 
 
 def test_a_depth_map_becomes_its_pointmap() -> None:
-    seen = oracle.view(oracle.look_at((0, 0, -3), (0, 0.5, 0)), (40, 30))
-    points = pointmaps.unprojected(seen.depth, seen.intrinsics)
-    np.testing.assert_allclose(points, seen.camera_points, atol=1e-12)
-    np.testing.assert_array_equal(points[..., 2], seen.depth)
+    view = oracle.view(oracle.look_at((0, 0, -3), (0, 0.5, 0)), (40, 30))
+    points = pointmaps.unprojected(view.depth, view.intrinsics)
+    np.testing.assert_allclose(points, view.camera_points, atol=1e-12)
+    np.testing.assert_array_equal(points[..., 2], view.depth)
 
 
 def test_depth_in_the_ideal_picture_comes_back_to_the_photos_pixels() -> None:
@@ -27,11 +27,11 @@ def test_depth_in_the_ideal_picture_comes_back_to_the_photos_pixels() -> None:
     )
     depth = -distance / (rays @ normal)
     ones = np.ones((height, width), np.float32)
-    found = pointmaps.from_ideal(
+    actual = pointmaps.from_ideal(
         camera, intrinsics, depth, np.broadcast_to(normal, rays.shape), ones, long_side=160, least=0.5
     )
-    assert found.mask.mean() > 0.99  # all of the photo lies inside the ideal picture
-    local = (found.points[found.mask] - pose[:3, 3]) @ pose[:3, :3]
+    assert actual.mask.mean() > 0.99  # all of the photo lies inside the ideal picture
+    local = (actual.points[actual.mask] - pose[:3, 3]) @ pose[:3, :3]
     np.testing.assert_allclose(local @ normal, -distance, atol=1e-5)
-    pixels = found.photo_pixels()[found.mask]
-    np.testing.assert_allclose(camera.project(found.points[found.mask].astype(np.float64)), pixels, atol=1e-3)
+    pixels = actual.photo_pixels()[actual.mask]
+    np.testing.assert_allclose(camera.project(actual.points[actual.mask].astype(np.float64)), pixels, atol=1e-3)

@@ -32,13 +32,13 @@ def pnp_of(views: list[oracle.View], prediction: PairPrediction) -> poses.Pose |
 def test_relative_pose_by_pnp(pair: tuple[list[oracle.View], oracle.Oracle]) -> None:
     views, answers = pair
     prediction = answers.predict(0, 1)
-    found = pnp_of(views, prediction)
+    actual = pnp_of(views, prediction)
     true = second_from_first(views)
-    assert found is not None
-    assert found.inliers.all()
-    np.testing.assert_allclose(found.camera_from_world[:3, :3], true[:3, :3], atol=1e-5)
+    assert actual is not None
+    assert actual.inliers.all()
+    np.testing.assert_allclose(actual.camera_from_world[:3, :3], true[:3, :3], atol=1e-5)
     unit = np.linalg.norm(prediction.points_first[0, 0]) / np.linalg.norm(views[0].camera_points[0, 0])
-    np.testing.assert_allclose(found.camera_from_world[:3, 3] / unit, true[:3, 3], atol=1e-4)
+    np.testing.assert_allclose(actual.camera_from_world[:3, 3] / unit, true[:3, 3], atol=1e-4)
 
 
 def test_pnp_of_nothing_is_none() -> None:
@@ -52,9 +52,9 @@ def test_pnp_bears_what_procrustes_does_not() -> None:
     views = oracle.orbit(2, degrees=30)
     answers = oracle.Oracle(views, oracle.Errors(outliers=0.4))
     prediction = answers.predict(0, 1)
-    found = pnp_of(views, prediction)
+    actual = pnp_of(views, prediction)
     true = second_from_first(views)
-    assert found is not None
+    assert actual is not None
 
     def off(rotation: Array) -> float:
         return float(np.degrees(np.arccos(np.clip((np.trace(rotation.T @ true[:3, :3]) - 1) / 2, -1, 1))))
@@ -64,8 +64,8 @@ def test_pnp_bears_what_procrustes_does_not() -> None:
     points = prediction.points_first.reshape(-1, 3), backward.points_second.reshape(-1, 3)
     similarity = similarities.procrustes(*points, weights.ravel())
     # Outliers of the oracle lie on their pixels' rays of the first camera, so only the second photo's mislead.
-    assert off(found.camera_from_world[:3, :3]) < 0.02
-    assert off(similarity.rotation) > 10 * off(found.camera_from_world[:3, :3])
+    assert off(actual.camera_from_world[:3, :3]) < 0.02
+    assert off(similarity.rotation) > 10 * off(actual.camera_from_world[:3, :3])
     again = pnp_of(views, prediction)
     assert again is not None
-    np.testing.assert_array_equal(again.camera_from_world, found.camera_from_world)
+    np.testing.assert_array_equal(again.camera_from_world, actual.camera_from_world)

@@ -15,8 +15,8 @@ def rotation(vector: tuple[float, float, float]) -> Array:
 
 
 def some(count: int) -> Similarities:
-    turns = rotations.from_vectors(RANDOM.standard_normal((count, 3)))
-    return Similarities(np.exp(RANDOM.standard_normal(count)), turns, RANDOM.standard_normal((count, 3)))
+    matrices = rotations.from_vectors(RANDOM.standard_normal((count, 3)))
+    return Similarities(np.exp(RANDOM.standard_normal(count)), matrices, RANDOM.standard_normal((count, 3)))
 
 
 def test_many_are_fitted_each_to_its_own_points() -> None:

@@ -10,10 +10,10 @@ from threer_blender.model.reconstruction import Camera
 RANDOM = np.random.default_rng(0)
 
 
-def camera(seen: oracle.View) -> Camera:
-    height, width = seen.depth.shape
-    fx, fy, (cx, cy) = seen.intrinsics[0, 0], seen.intrinsics[1, 1], seen.intrinsics[:2, 2]
-    return Camera("", width, height, fx, fy, cx, cy, seen.world_from_camera)
+def camera(view: oracle.View) -> Camera:
+    height, width = view.depth.shape
+    fx, fy, (cx, cy) = view.intrinsics[0, 0], view.intrinsics[1, 1], view.intrinsics[:2, 2]
+    return Camera("", width, height, fx, fy, cx, cy, view.world_from_camera)
 
 
 def test_triangulation_is_exact_and_least_in_the_pictures() -> None:
@@ -30,15 +30,15 @@ def test_triangulation_is_exact_and_least_in_the_pictures() -> None:
     np.testing.assert_allclose(exact.angles, np.arccos(cosine), atol=1e-7)
 
     noisy = [c.project(points) + 0.5 * RANDOM.standard_normal((len(points), 2)) for c in (first, second)]
-    found = triangulation.triangulate(noisy[0], noisy[1], first, second)
-    assert np.median(np.linalg.norm(found.points - points, axis=1)) < 0.2  # a picture of 64 pixels, 9 deep
+    actual = triangulation.triangulate(noisy[0], noisy[1], first, second)
+    assert np.median(np.linalg.norm(actual.points - points, axis=1)) < 0.2  # a picture of 64 pixels, 9 deep
 
     def error(moved: Array) -> Array:
-        return sum(((c.project(moved) - seen) ** 2).sum(1) for c, seen in zip((first, second), noisy, strict=True))
+        return sum(((c.project(moved) - pixels) ** 2).sum(1) for c, pixels in zip((first, second), noisy, strict=True))
 
     for direction in np.eye(3):
         for step in (-1e-3, 1e-3):
-            assert (error(found.points) < error(found.points + step * direction)).all()
+            assert (error(actual.points) < error(actual.points + step * direction)).all()
 
 
 def test_triangulation_says_what_cannot_be_told() -> None:

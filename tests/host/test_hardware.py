@@ -35,10 +35,10 @@ def nothing_remembered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(platform, "system", lambda: "Linux")
 
 
-def nvidia(tmp_path: Path, said: str, status: int = 0) -> None:
+def nvidia(tmp_path: Path, printed: str, status: int = 0) -> None:
     """The driver's program, which says what it is told."""
     program = tmp_path / "nvidia-smi"
-    program.write_text(f"#!{sys.executable}\nimport sys\nprint({said!r})\nsys.exit({status})\n")
+    program.write_text(f"#!{sys.executable}\nimport sys\nprint({printed!r})\nsys.exit({status})\n")
     program.chmod(0o755)
 
 
@@ -59,11 +59,11 @@ def test_what_is_free_is_what_counts(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the driver's program is a script here")
-@pytest.mark.parametrize(("said", "status"), [("NVIDIA GB10, [N/A], [N/A]", 0), ("No devices were found", 6)])
+@pytest.mark.parametrize(("printed", "status"), [("NVIDIA GB10, [N/A], [N/A]", 0), ("No devices were found", 6)])
 def test_without_a_cards_own_memory_the_computers_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, status: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, printed: str, status: int
 ) -> None:
-    nvidia(tmp_path, said, status)
+    nvidia(tmp_path, printed, status)
     assert hardware.graphics() == ()
     monkeypatch.setattr(hardware, "free_memory", lambda: 7_000_000_000)
     assert doctor.estimate(TORCH, {}, 3) == doctor.Estimate(6e9, 8.0, "")

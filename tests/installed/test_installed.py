@@ -84,9 +84,9 @@ def contents() -> Any:
     cameras = {}
     for each in bpy.data.objects:
         if each.type == "CAMERA" and each.data.background_images:
-            shown = bpy.path.abspath(each.data.background_images[0].image.filepath)
-            assert Path(shown).is_file()
-            cameras[each.name] = (np.array(each.matrix_world).round(5).tolist(), shown)
+            obj = bpy.path.abspath(each.data.background_images[0].image.filepath)
+            assert Path(obj).is_file()
+            cameras[each.name] = (np.array(each.matrix_world).round(5).tolist(), obj)
     clouds = [each for each in bpy.data.objects if "confidence" in getattr(each.data, "attributes", ())]
     return cameras, [len(each.data.attributes["position"].data) for each in clouds]
 
@@ -99,15 +99,15 @@ def test_installs_and_enables(resources: Path) -> None:
     bpy = blender()
     bpy.ops.extensions.package_install_files(filepath=str(ZIP), repo="user_default", enable_on_install=True)
     assert PACKAGE in bpy.context.preferences.addons
-    found = {name: spec.origin for name in WHEELS if (spec := find_spec(name))}
+    actual = {name: spec.origin for name in WHEELS if (spec := find_spec(name))}
     if WITH_WHEELS:
-        assert set(found) == set(WHEELS)
-        for origin in found.values():
+        assert set(actual) == set(WHEELS)
+        for origin in actual.values():
             assert origin is not None
             assert Path(origin).is_relative_to(resources)
             assert "site-packages" in Path(origin).parts
     else:
-        assert not found
+        assert not actual
 
 
 @pytest.mark.skipif(WITH_WHEELS, reason="this zip has its wheels")

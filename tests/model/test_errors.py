@@ -35,14 +35,14 @@ def test_a_path_is_shown_as_it_is(path: str, sentence: str) -> None:
 
 def test_no_sentence_shows_a_path_as_python_writes_it() -> None:
     """`!r` would double the backslashes of Windows."""
-    found = []
+    collected = []
     for path in PACKAGE.rglob("*.py"):
         name = path.relative_to(PACKAGE).as_posix()
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             cut = isinstance(node, ast.FormattedValue) and node.format_spec is not None  # a piece of what a file says
             if isinstance(node, ast.FormattedValue) and node.conversion == ord("r") and not cut:
-                found.append(f"{name}:{node.lineno}")
-    assert [each for each in found if each.partition(":")[0] not in TO_DEVELOPERS] == []
+                collected.append(f"{name}:{node.lineno}")
+    assert [each for each in collected if each.partition(":")[0] not in TO_DEVELOPERS] == []
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EBUSY, errno.ENAMETOOLONG, errno.EIO, errno.ETXTBSY, errno.ELOOP])
@@ -76,7 +76,7 @@ def test_a_path_that_is_too_long_ends_in_a_sentence(
     monkeypatch.setenv("THREER_HOME", str(tmp_path / "home"))
     (tmp_path / "a.jpg").write_bytes(b"x")
     assert command_line.main(arguments) == command_line.EXIT_USER
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert said.endswith(".\n")
+    output = capsys.readouterr().err
+    assert output.count("\n") == 1
+    assert output.endswith(".\n")
     assert {path.name for path in tmp_path.iterdir()} <= {"a.jpg", "home"}

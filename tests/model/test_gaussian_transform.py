@@ -10,27 +10,29 @@ from threer_blender.model import spherical_harmonics
 from threer_blender.model.errors import UserError
 from threer_blender.model.gaussian_transform import mirrored, transformed
 
-TURN = matrices(np.array([[0.3, -0.7, 0.2, 0.61]]) / np.linalg.norm([0.3, -0.7, 0.2, 0.61]))[0]
+ROTATION = matrices(np.array([[0.3, -0.7, 0.2, 0.61]]) / np.linalg.norm([0.3, -0.7, 0.2, 0.61]))[0]
 
 
-def matrix(linear: Any, move: tuple[float, float, float] = (1.0, -2.0, 0.5)) -> Any:
-    found = np.eye(4)
-    found[:3, :3], found[:3, 3] = linear, move
-    return found
+def matrix(linear: Any, translation: tuple[float, float, float] = (1.0, -2.0, 0.5)) -> Any:
+    actual = np.eye(4)
+    actual[:3, :3], actual[:3, 3] = linear, translation
+    return actual
 
 
-@pytest.mark.parametrize("turn", [TURN, -TURN, TURN @ np.diag((1, -1, 1))], ids=["turned", "mirrored", "both"])
+@pytest.mark.parametrize(
+    "rotation", [ROTATION, -ROTATION, ROTATION @ np.diag((1, -1, 1))], ids=["turned", "mirrored", "both"]
+)
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
-def test_similarity(degree: int, turn: Any) -> None:
+def test_similarity(degree: int, rotation: Any) -> None:
     gaussians = random_gaussians(500, degree)
-    moved = transformed(gaussians, matrix(2.5 * turn))
-    assert moved.means == pytest.approx(2.5 * gaussians.means @ turn.T + (1, -2, 0.5), abs=1e-5)
-    expected = 2.5**2 * turn @ covariances(gaussians) @ turn.T
+    moved = transformed(gaussians, matrix(2.5 * rotation))
+    assert moved.means == pytest.approx(2.5 * gaussians.means @ rotation.T + (1, -2, 0.5), abs=1e-5)
+    expected = 2.5**2 * rotation @ covariances(gaussians) @ rotation.T
     assert covariances(moved) == pytest.approx(expected, abs=1e-5)
     directions = np.random.default_rng(1).normal(size=(500, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     before = colors(gaussians.sh, directions)
-    assert colors(moved.sh, directions @ turn.T) == pytest.approx(before, abs=1e-5)
+    assert colors(moved.sh, directions @ rotation.T) == pytest.approx(before, abs=1e-5)
 
 
 @pytest.mark.parametrize("signs", [(1, -1, -1), (-1, 1, 1), (-1, -1, -1), (1, 1, 1)])

@@ -45,9 +45,9 @@ def disc(radius: float) -> Array:
 @pytest.mark.parametrize("distortion", REAL, ids=str)
 def test_both_ways_agree_within_the_valid_radius(distortion: Distortion) -> None:
     ideal = disc(min(0.9 * lens.valid_radius(distortion), 1.5 if distortion in COLMAP else 0.8))
-    bent = lens.distort(distortion, ideal)
-    assert np.abs(lens.undistort(distortion, bent) - ideal).max() < 1e-9
-    assert np.abs(lens.distort(distortion, lens.undistort(distortion, bent)) - bent).max() < 1e-11
+    distorted = lens.distort(distortion, ideal)
+    assert np.abs(lens.undistort(distortion, distorted) - ideal).max() < 1e-9
+    assert np.abs(lens.distort(distortion, lens.undistort(distortion, distorted)) - distorted).max() < 1e-11
 
 
 @settings(max_examples=200, deadline=None)
@@ -85,8 +85,8 @@ def test_known_values_of_models_that_undistort() -> None:
         -(0.8 * 1.15 + 0.02 * (1 + 2 * 0.64) + 2 * 0.01 * 0.6 * 0.8),
     ]
     assert lens.undistort(radial, point) == pytest.approx(expected)
-    bent = Distortion("TDE_RADIAL_4", (1.0, *(0.0,) * 6, 90.0, 0.21))  # stretched by 1.1 along y, shrunk along x
-    assert lens.undistort(bent, point) == pytest.approx([0.6 / 1.1, -0.8 * 1.1])
+    stretched = Distortion("TDE_RADIAL_4", (1.0, *(0.0,) * 6, 90.0, 0.21))  # stretched by 1.1 along y, shrunk along x
+    assert lens.undistort(stretched, point) == pytest.approx([0.6 / 1.1, -0.8 * 1.1])
     # r² cos 2φ = 0.36 - 0.64 and r⁴ cos 4φ = 2 · 0.28² - 1; a squeezed pixel's x is halved within the lens.
     terms = (0.1, 0.2, 0.3, 0.4, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06)
     anamorphic = Distortion("TDE_ANAMORPHIC_4", (1.0, 2.0, *terms, 0.0, 1.0, 1.0))
@@ -111,9 +111,9 @@ def test_valid_radius() -> None:
     assert lens.valid_radius(Distortion("OPENCV_FISHEYE", (0.0,) * 4)) == math.inf
     assert lens.valid_radius(Distortion("OPENCV_FISHEYE", (-1 / 3, 0, 0, 0))) == pytest.approx(math.tan(1))
     # k2 > 0 makes the radius rise again behind the fold; the first turn counts.
-    turn = lens.valid_radius(Distortion("RADIAL", (-1.0, 0.4)))
-    assert 1 - 3 * turn**2 + 2 * turn**4 == pytest.approx(0)
-    assert turn < 1
+    turning_point = lens.valid_radius(Distortion("RADIAL", (-1.0, 0.4)))
+    assert 1 - 3 * turning_point**2 + 2 * turning_point**4 == pytest.approx(0)
+    assert turning_point < 1
 
 
 @pytest.mark.parametrize(
@@ -123,9 +123,9 @@ def test_the_radius_grows_up_to_the_valid_radius_and_falls_behind_it(distortion:
     fold = lens.valid_radius(distortion)
     radii = fold * np.array([0.0, 0.3, 0.6, 0.9, 0.99, 1.01, 1.05])
     radial = Distortion("RADIAL", (*distortion.params, 0.0)[:2]) if distortion.model == "OPENCV" else distortion
-    bent = lens.distort(radial, np.stack([radii, 0 * radii], axis=-1))[:, 0]
-    assert (np.diff(bent[:5]) > 0).all()
-    assert (np.diff(bent[5:]) < 0).all()
+    distorted = lens.distort(radial, np.stack([radii, 0 * radii], axis=-1))[:, 0]
+    assert (np.diff(distorted[:5]) > 0).all()
+    assert (np.diff(distorted[5:]) < 0).all()
 
 
 def test_beyond_the_fold_there_is_no_ideal_point() -> None:
@@ -136,15 +136,15 @@ def test_beyond_the_fold_there_is_no_ideal_point() -> None:
     out = lens.undistort(distortion, np.array([[1.05 * most, 0.0], [0.0, 3.0], [0.5, 0.2]]))
     assert np.isnan(out[:2]).all()
     assert np.isfinite(out[2]).all()
-    found = lens.undistort(distortion, disc(0.98 * most))
-    assert (np.linalg.norm(found, axis=-1) < fold).all()
+    actual = lens.undistort(distortion, disc(0.98 * most))
+    assert (np.linalg.norm(actual, axis=-1) < fold).all()
 
 
 def test_fisheye_sees_almost_to_the_side() -> None:
     distortion = Distortion("OPENCV_FISHEYE", (0.0, 0.0, 0.0, 0.0))
     angle = np.radians([0.0, 30, 60, 80, 88])
-    found = lens.undistort(distortion, np.stack([angle, 0 * angle], axis=-1))
-    assert found[:, 0] == pytest.approx(np.tan(angle), rel=1e-9)
+    actual = lens.undistort(distortion, np.stack([angle, 0 * angle], axis=-1))
+    assert actual[:, 0] == pytest.approx(np.tan(angle), rel=1e-9)
     assert np.isnan(lens.undistort(distortion, np.array([1.7, 0.0]))).all()
 
 

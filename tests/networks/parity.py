@@ -125,8 +125,8 @@ def log_length(points: torch.Tensor) -> torch.Tensor:
 
 def log_difference(ours: torch.Tensor, theirs: torch.Tensor, floor: float) -> float:
     """`difference` of the variable before floor + exp, where float32 still tells it: not where exp is lost to floor."""
-    told = theirs > floor + 0.01
-    return difference((ours[told] - floor).log(), (theirs[told] - floor).log())
+    comparable = theirs > floor + 0.01
+    return difference((ours[comparable] - floor).log(), (theirs[comparable] - floor).log())
 
 
 def _case(path: Path) -> Case:

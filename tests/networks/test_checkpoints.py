@@ -76,11 +76,11 @@ def test_tensors_are_mapped_not_copied(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".ckpt", ".pt"])
-@pytest.mark.parametrize("kept", [0, 7, 0.5, 0.95])
-def test_a_cut_file_is_refused(tmp_path: Path, suffix: str, kept: float) -> None:
+@pytest.mark.parametrize("share", [0, 7, 0.5, 0.95])
+def test_a_cut_file_is_refused(tmp_path: Path, suffix: str, share: float) -> None:
     path = written(tmp_path, suffix)
     content = path.read_bytes()
-    path.write_bytes(content[: int(kept * len(content)) if kept < 1 else int(kept)])
+    path.write_bytes(content[: int(share * len(content)) if share < 1 else int(share)])
     with pytest.raises(UserError, match=f"weights{suffix} is cut off or damaged; delete it and download it again"):
         checkpoints.read(path)
 
@@ -115,9 +115,9 @@ def test_safetensors_of_any_type_and_place(tmp_path: Path) -> None:
         path.write_bytes(
             (length + spaces).to_bytes(8, "little") + content[8 : 8 + length] + b" " * spaces + content[8 + length :]
         )
-        found = checkpoints.read(path)
-        assert found.keys() == tensors.keys()
-        assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
+        actual = checkpoints.read(path)
+        assert actual.keys() == tensors.keys()
+        assert all(torch.equal(actual[name], tensor) for name, tensor in tensors.items())
 
 
 @pytest.mark.parametrize(

@@ -69,15 +69,15 @@ def test_the_way_back_is_right_to_a_fraction_of_a_pixel(tmp_path: Path, width: i
     """In a photo whose colours say where a pixel is, each pixel of the map has the colour of its place."""
     x, y = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
     ramp = np.stack([x, y, 0 * x], axis=-1) * 250
-    seen = inputs.dust3r(photo(tmp_path, np.round(ramp).astype(np.uint8)), side)
-    scale_x, scale_y, offset_x, offset_y = seen.photo_from_map
-    rows, columns = seen.image.shape[:2]
+    prepared = inputs.dust3r(photo(tmp_path, np.round(ramp).astype(np.uint8)), side)
+    scale_x, scale_y, offset_x, offset_y = prepared.photo_from_map
+    rows, columns = prepared.image.shape[:2]
     photo_x = (np.arange(columns) + 0.5) * scale_x + offset_x
     photo_y = (np.arange(rows) + 0.5) * scale_y + offset_y
     inside_x = (photo_x > 9 * scale_x) & (photo_x < width - 9 * scale_x)  # the filters reach over the photo's edges
     inside_y = (photo_y > 9 * scale_y) & (photo_y < height - 9 * scale_y)
-    off_x = (seen.image[..., 0] / 250 * width - photo_x)[:, inside_x]
-    off_y = (seen.image[..., 1] / 250 * height - photo_y[:, None])[inside_y]
+    off_x = (prepared.image[..., 0] / 250 * width - photo_x)[:, inside_x]
+    off_y = (prepared.image[..., 1] / 250 * height - photo_y[:, None])[inside_y]
     assert abs(off_x.mean()) < 0.15 * max(1, scale_x, width / 2500)
     assert abs(off_y.mean()) < 0.15 * max(1, scale_y, height / 2500)
     assert np.abs(off_x).max() < width / 250 + 1
@@ -89,12 +89,12 @@ def test_pixels_are_the_published_filters(tmp_path: Path) -> None:
     shrunk = Image.fromarray(noise).resize((512, 256), Image.Resampling.LANCZOS)
     np.testing.assert_array_equal(inputs.dust3r(photo(tmp_path, noise), 512).image, np.asarray(shrunk))
     enlarged = Image.fromarray(noise[:128, :256]).resize((512, 256), Image.Resampling.BICUBIC)
-    seen = inputs.dust3r(photo(tmp_path, noise[:128, :256]), 512)
-    np.testing.assert_array_equal(seen.image, np.asarray(enlarged))
-    tensor = seen.normalised
+    prepared = inputs.dust3r(photo(tmp_path, noise[:128, :256]), 512)
+    np.testing.assert_array_equal(prepared.image, np.asarray(enlarged))
+    tensor = prepared.normalised
     assert tensor.shape == (3, 256, 512)
     assert tensor.dtype == torch.float32
-    expected = (torch.from_numpy(seen.image.copy()).permute(2, 0, 1).float() / 255 - 0.5) / 0.5
+    expected = (torch.from_numpy(prepared.image.copy()).permute(2, 0, 1).float() / 255 - 0.5) / 0.5
     torch.testing.assert_close(tensor, expected, atol=1e-6, rtol=0)
 
 

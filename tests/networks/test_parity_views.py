@@ -15,71 +15,71 @@ from threer_blender.networks.layers.pose_encoding import inverted
 
 
 def _depth_anything3(net: Any, images: torch.Tensor, _facts: dict[str, Any]) -> dict[str, torch.Tensor]:
-    found = net(vit.normalised(images))
+    actual = net(vit.normalised(images))
     return {
-        "depth": found.depth,
-        "depth_conf": found.confidence,
-        "extrinsics": found.camera_from_world,
-        "intrinsics": found.intrinsics,
+        "depth": actual.depth,
+        "depth_conf": actual.confidence,
+        "extrinsics": actual.camera_from_world,
+        "intrinsics": actual.intrinsics,
     }
 
 
 def _vggt(net: Any, images: torch.Tensor, facts: dict[str, Any]) -> dict[str, torch.Tensor]:
     given: list[tuple[Any, ...]] = []
     hook = net.track_head.tracker.register_forward_pre_hook(lambda _module, inputs: given.append(inputs))
-    found = net(images, torch.tensor(facts["query_points"]), with_points=True)
+    actual = net(images, torch.tensor(facts["query_points"]), with_points=True)
     hook.remove()
     features, queries = given[0]
     noise = 1 + 1e-6 * torch.randn(features.shape, generator=torch.Generator().manual_seed(0))
     other = net.track_head.tracker(features * noise, queries)
     ROUNDING.update(
-        track=difference(2 * other.pixels, found.tracks.pixels),
-        vis=difference(other.visibility, found.tracks.visibility),
-        conf=difference(other.confidence, found.tracks.confidence),
+        track=difference(2 * other.pixels, actual.tracks.pixels),
+        vis=difference(other.visibility, actual.tracks.visibility),
+        conf=difference(other.confidence, actual.tracks.confidence),
     )
     return {
-        "pose_enc": found.pose,
-        "depth": found.depth[..., None],
-        "depth_conf": found.depth_confidence,
-        "world_points": found.points,
-        "world_points_conf": found.points_confidence,
-        "track": found.tracks.pixels,
-        "vis": found.tracks.visibility,
-        "conf": found.tracks.confidence,
+        "pose_enc": actual.pose,
+        "depth": actual.depth[..., None],
+        "depth_conf": actual.depth_confidence,
+        "world_points": actual.points,
+        "world_points_conf": actual.points_confidence,
+        "track": actual.tracks.pixels,
+        "vis": actual.tracks.visibility,
+        "conf": actual.tracks.confidence,
     }
 
 
 def _vggt_omega(net: Any, images: torch.Tensor, _facts: dict[str, Any]) -> dict[str, torch.Tensor]:
-    found = net(images)
+    actual = net(images)
     return {
-        "pose_enc": found.pose,
-        "depth": found.depth[..., None],
-        "depth_conf": found.confidence,
-        "camera_and_register_tokens": found.tokens,
+        "pose_enc": actual.pose,
+        "depth": actual.depth[..., None],
+        "depth_conf": actual.confidence,
+        "camera_and_register_tokens": actual.tokens,
     }
 
 
 def _fast3r(net: Any, images: torch.Tensor, facts: dict[str, Any]) -> dict[str, torch.Tensor]:
-    found = {}
-    for number, (shared, own) in enumerate(net(2 * images - 1, facts["image_ids"])):
-        found[f"view{number}.pts3d_in_other_view"] = shared.points[0]
-        found[f"view{number}.conf"] = shared.confidence[0]
-        found[f"view{number}.pts3d_local"] = own.points[0]
-        found[f"view{number}.conf_local"] = own.confidence[0]
-    return found
+    collected = {}
+    for number, (shared, local) in enumerate(net(2 * images - 1, facts["image_ids"])):
+        collected[f"view{number}.pts3d_in_other_view"] = shared.points[0]
+        collected[f"view{number}.conf"] = shared.confidence[0]
+        collected[f"view{number}.pts3d_local"] = local.points[0]
+        collected[f"view{number}.conf_local"] = local.confidence[0]
+    return collected
 
 
 def _map_anything(net: Any, images: torch.Tensor, _facts: dict[str, Any]) -> dict[str, torch.Tensor]:
-    found = net(vit.normalised(images))
-    poses = inverted(found.camera_from_world)
-    points = (found.rays * found.distance[..., None]) @ poses[:, None, :, :3].mT + poses[:, None, None, :, 3]
+    actual = net(vit.normalised(images))
+    poses = inverted(actual.camera_from_world)
+    points = (actual.rays * actual.distance[..., None]) @ poses[:, None, :, :3].mT + poses[:, None, None, :, 3]
     return {
         "camera_poses": poses,
-        "metric_scaling_factor": found.unit,
-        "ray_directions": found.rays,
-        "depth_along_ray": found.distance,
-        "conf": found.confidence,
-        "non_ambiguous_mask_logits": found.clear,
+        "metric_scaling_factor": actual.unit,
+        "ray_directions": actual.rays,
+        "depth_along_ray": actual.distance,
+        "conf": actual.confidence,
+        "non_ambiguous_mask_logits": actual.clear,
         "pts3d": points,
     }
 
@@ -109,11 +109,11 @@ def test_views_network(case: Case, networks: Networks) -> None:
     network = networks.get(case, build, rename)
     ROUNDING.clear()
     with torch.inference_mode():
-        found = outputs(network, torch.cat(case.images()), case.facts)
+        actual = outputs(network, torch.cat(case.images()), case.facts)
     expected = case.expected()
-    assert found.keys() == expected.keys()
+    assert actual.keys() == expected.keys()
     for name, theirs in expected.items():
-        ours = theirs.of(found[name])
+        ours = theirs.of(actual[name])
         assert difference(ours, theirs.values) < max(CLOSE, 5 * ROUNDING.get(name, 0)), name
         if is_points(name):
             assert difference(log_length(ours), log_length(theirs.values)) < CLOSE, name

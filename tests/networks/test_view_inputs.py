@@ -65,9 +65,9 @@ def test_sizes_are_the_published_ones(network: str, size: tuple[int, int], expec
 def test_pixels_find_their_way_back(network: str, at: tuple[float, float], tmp_path: Path) -> None:
     taken = dotted(tmp_path, [(640, 480), (480, 640), (900, 400), (500, 500)], at)
     recipes = RECIPES[network](taken)
-    seen = [view_inputs.prepared(one, recipe) for one, recipe in zip(taken, recipes, strict=True)]
-    assert len({one.image.shape for one in seen}) == 1
-    for one, source in zip(seen, taken, strict=True):
+    prepared_views = [view_inputs.prepared(one, recipe) for one, recipe in zip(taken, recipes, strict=True)]
+    assert len({one.image.shape for one in prepared_views}) == 1
+    for one, source in zip(prepared_views, taken, strict=True):
         height, width = one.image.shape[:2]
         assert height % PATCHES[network] == width % PATCHES[network] == 0
         inside = view_inputs.inside(source, one)

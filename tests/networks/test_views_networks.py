@@ -52,8 +52,8 @@ def depths(name: str, network: torch.nn.Module, count: int) -> torch.Tensor:
     """The network's depth, or distance, of `count` random pictures (count, H, W)."""
     images = torch.rand(count, 3, *NETWORKS[name][1], generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
-        found: Any = network(list(images) if name == "fast3r" else images)
-    return torch.stack([view.local.points[0].norm(dim=-1) for view in found]) if name == "fast3r" else found.depth
+        actual: Any = network(list(images) if name == "fast3r" else images)
+    return torch.stack([view.local.points[0].norm(dim=-1) for view in actual]) if name == "fast3r" else actual.depth
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -70,8 +70,8 @@ def test_half_precision_says_about_the_same(name: str) -> None:
 def test_cameras_are_not_rounded_to_half_precision(name: str) -> None:
     network = made(name)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        found = network(torch.rand(3, 3, 42, 56)).camera_from_world[:, :, 3]
-    assert (found != found.bfloat16().float()).all()
+        actual = network(torch.rand(3, 3, 42, 56)).camera_from_world[:, :, 3]
+    assert (actual != actual.bfloat16().float()).all()
 
 
 @pytest.mark.parametrize("name", ["depth_anything3", "map_anything", "vggt", "vggt_omega"])

@@ -44,8 +44,8 @@ def test_every_orientation_comes_out_upright(tmp_path: Path, kind: str, orientat
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
 def test_heic_is_turned_once(tmp_path: Path, orientation: int) -> None:
     upright = scene()
-    turns = {1: 0, 3: 2, 6: 1, 8: -1}[orientation]
-    stored = np.ascontiguousarray(np.rot90(upright, turns))
+    quarters = {1: 0, 3: 2, 6: 1, 8: -1}[orientation]
+    stored = np.ascontiguousarray(np.rot90(upright, quarters))
     path = save(tmp_path / "turned.heic", stored, exif=tags(Orientation=orientation).tobytes(), quality=95)
     photo = read_one(path)
     assert (photo.width, photo.height) == (160, 96)

@@ -33,19 +33,19 @@ Written = Callable[[str], Path]
 @pytest.mark.parametrize("name", KINDS)
 def test_frames_are_in_the_order_of_showing(numbered_film: Written, name: str) -> None:
     film = Film(numbered_film(name))
-    shown = [number_of(film.picture(number)) for number in film.numbers]
+    displayed = [number_of(film.picture(number)) for number in film.numbers]
     assert film.numbers == list(range(1, len(film) + 1))
-    if KINDS[name].shown:
-        assert shown == list(KINDS[name].shown)
+    if KINDS[name].displayed:
+        assert displayed == list(KINDS[name].displayed)
     else:  # how much of it is left depends on the encoder
-        assert len(shown) >= 12
-        assert set(np.diff(shown)) == {1}
+        assert len(displayed) >= 12
+        assert set(np.diff(displayed)) == {1}
 
 
 @pytest.mark.parametrize("name", CLOCKS)
 def test_no_clock_changes_the_order(numbered_film: Written, name: str) -> None:
     film = Film(numbered_film(name))
-    assert [number_of(film.picture(number)) for number in film.numbers] == list(CLOCKS[name].shown)
+    assert [number_of(film.picture(number)) for number in film.numbers] == list(CLOCKS[name].displayed)
 
 
 EVEN = [name for name in KINDS if name not in ("mp4 phone", "mov stopped clock")]
@@ -111,9 +111,9 @@ def test_of_a_truncated_film_the_frames_that_are_there_are_used(
     whole = numbered_film(name) if name in KINDS else write(INDEX_FIRST, tmp_path / "whole.mp4")
     path = tmp_path / f"cut{whole.suffix}"
     path.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
-    found, sentences = read(path)
+    actual, sentences = read(path)
     film = Film(path)
-    assert found.accepted
+    assert actual.accepted
     assert 8 <= len(film) < COUNT
     assert [number_of(film.picture(number)) for number in film.numbers[:-1]] == film.numbers[:-1]
     assert any("ends early" in sentence for sentence in sentences) == announces
@@ -182,8 +182,8 @@ def test_a_cover_is_no_film(tmp_path: Path) -> None:
     film = Film(with_cover(tmp_path / "film.mp4", (640, 480), film=True))
     assert film.size == (WIDTH, HEIGHT)
     assert [number_of(film.picture(number)) for number in film.numbers] == list(range(1, COUNT + 1))
-    found, _ = read(with_cover(tmp_path / "song.mp4", (640, 480), film=False))
-    assert [left.reason for left in found.unregistered] == ["There is no film in this video, only sound or a cover."]
+    actual, _ = read(with_cover(tmp_path / "song.mp4", (640, 480), film=False))
+    assert [left.reason for left in actual.unregistered] == ["There is no film in this video, only sound or a cover."]
 
 
 def test_of_several_films_in_a_file_the_largest_is_used(tmp_path: Path) -> None:
@@ -192,8 +192,8 @@ def test_of_several_films_in_a_file_the_largest_is_used(tmp_path: Path) -> None:
         for stream, (width, height) in zip(streams, ((WIDTH // 2, HEIGHT // 2), (WIDTH, HEIGHT)), strict=True):
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for number in range(1, 11):
-            for stream, shown in zip(streams, (77, number), strict=True):
-                frame = picture(shown, stream.width, stream.height)
+            for stream, visible in zip(streams, (77, number), strict=True):
+                frame = picture(visible, stream.width, stream.height)
                 out.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         for stream in streams:
             out.mux(stream.encode())
@@ -208,8 +208,8 @@ def test_a_film_that_changes_its_size_is_left_out(tmp_path: Path) -> None:
         for size in ((WIDTH, HEIGHT), (2 * WIDTH, 2 * HEIGHT))
     ]
     path.write_bytes(b"".join(parts))
-    found, _ = read(path)
-    assert ["256 × 192 pixels, and frame 1 has 128 × 96" in left.reason for left in found.unregistered] == [True]
+    actual, _ = read(path)
+    assert ["256 × 192 pixels, and frame 1 has 128 × 96" in left.reason for left in actual.unregistered] == [True]
 
 
 def test_damaged_videos_are_left_out_by_name_and_the_rest_is_used(numbered_film: Written, tmp_path: Path) -> None:
@@ -220,10 +220,10 @@ def test_damaged_videos_are_left_out_by_name_and_the_rest_is_used(numbered_film:
     (tmp_path / "good.ts").write_bytes(numbered_film("ts h264").read_bytes())
     names = ["no index.mp4", "noise.mov", "good.ts", "list.mp4"]
     sentences: list[tuple[str, str]] = []
-    found = photos.read([tmp_path / name for name in names], lambda text, name: sentences.append((name, text)))
-    assert [left.photo for left in found.unregistered] == ["no index.mp4", "noise.mov", "list.mp4"]
+    actual = photos.read([tmp_path / name for name in names], lambda text, name: sentences.append((name, text)))
+    assert [left.photo for left in actual.unregistered] == ["no index.mp4", "noise.mov", "list.mp4"]
     assert {name for name, _ in sentences} == {"no index.mp4", "noise.mov", "list.mp4"}
-    assert {photo.name.split()[0] for photo in found.accepted} == {"good.ts"}
+    assert {photo.name.split()[0] for photo in actual.accepted} == {"good.ts"}
 
 
 @pytest.mark.parametrize(

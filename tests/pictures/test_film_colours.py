@@ -40,7 +40,7 @@ def frame_of(codes: Array, size: tuple[int, int], kind: str) -> av.VideoFrame:
     return frame
 
 
-def shown(frame: av.VideoFrame) -> Array:
+def displayed(frame: av.VideoFrame) -> Array:
     """What the columns look like, at their middles."""
     step = frame.width / len(COLOURS)
     return film.rgb(frame)[2, [int((i + 0.5) * step) for i in range(len(COLOURS))]].astype(int)
@@ -50,7 +50,7 @@ def shown(frame: av.VideoFrame) -> Array:
 @pytest.mark.parametrize(("kind", "full"), [("yuv444p", False), ("yuvj444p", True), ("yuv444p10le", False)])
 def test_an_untagged_film_has_the_matrix_of_its_size(size: tuple[int, int], matrix: int, kind: str, full: bool) -> None:
     codes = components(COLOURS / 255, matrix, full, 10 if "10" in kind else 8)
-    assert np.abs(shown(frame_of(codes, size, kind)) - COLOURS).max() <= 3
+    assert np.abs(displayed(frame_of(codes, size, kind)) - COLOURS).max() <= 3
 
 
 @pytest.mark.parametrize("size", [(640, 360), (1280, 720)])
@@ -59,7 +59,7 @@ def test_an_untagged_film_has_the_matrix_of_its_size(size: tuple[int, int], matr
 def test_what_a_film_says_of_its_matrix_and_range_counts(size: tuple[int, int], matrix: int, full: bool) -> None:
     frame = frame_of(components(COLOURS / 255, matrix, full), size, "yuv444p")
     frame.colorspace, frame.color_range = matrix, 2 if full else 1
-    assert np.abs(shown(frame) - COLOURS).max() <= 3
+    assert np.abs(displayed(frame) - COLOURS).max() <= 3
 
 
 @pytest.mark.parametrize("transfer", [light.PQ, light.HLG])
@@ -78,8 +78,8 @@ def test_hdr_looks_as_its_chart(tmp_path: Path, transfer: int) -> None:
         container.mux(stream.encode())
     opened = film.Film(path)
     assert (opened.transfer, opened.primaries) == (transfer, 9)
-    found = opened.picture(2)[32, 16::32].astype(int)
-    assert np.abs(found - COLOURS).max() <= 4
+    actual = opened.picture(2)[32, 16::32].astype(int)
+    assert np.abs(actual - COLOURS).max() <= 4
 
 
 def test_lights_brighter_than_a_page_keep_their_order() -> None:

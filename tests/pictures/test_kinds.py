@@ -73,7 +73,7 @@ def test_formats(tmp_path: Path, name: str, options: dict[str, Any], tolerance: 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["jpg", "png", "tif", "webp", "avif"])  # HEIC: test_decoding
 def test_every_orientation_of_every_format(tmp_path: Path, kind: str, orientation: int) -> None:
-    turns: dict[int, Any] = {
+    angles: dict[int, Any] = {
         1: lambda p: p,
         2: lambda p: p[:, ::-1],
         3: lambda p: p[::-1, ::-1],
@@ -86,7 +86,7 @@ def test_every_orientation_of_every_format(tmp_path: Path, kind: str, orientatio
     settings: dict[str, dict[str, Any]] = {"webp": {"lossless": True}, "avif": {"quality": 95}}
     options = settings.get(kind, {})
     photo = read_one(save(tmp_path / f"a.{kind}", PICTURE, exif=tags(Orientation=orientation), **options))
-    expected = turns[orientation](PICTURE)
+    expected = angles[orientation](PICTURE)
     assert (photo.height, photo.width) == expected.shape[:2]
     assert difference(photos.pixels(photo), expected) < 5
 
@@ -174,8 +174,8 @@ def with_predictor(values: Array, predictor: int) -> bytes:
     else:
         size = values.dtype.itemsize
         taken = values.astype(values.dtype.newbyteorder(">")).reshape(height, -1).view(np.uint8)
-        apart = taken.reshape(height, -1, size).swapaxes(1, 2).reshape(height, -1, samples)
-        body = np.concatenate([apart[:, :1], np.diff(apart, axis=1)], axis=1).astype(np.uint8).tobytes()
+        distances = taken.reshape(height, -1, size).swapaxes(1, 2).reshape(height, -1, samples)
+        body = np.concatenate([distances[:, :1], np.diff(distances, axis=1)], axis=1).astype(np.uint8).tobytes()
     buffer = io.BytesIO()
     stand_in = np.frombuffer(body, np.uint8).reshape(height, -1)
     Image.fromarray(stand_in).save(buffer, "TIFF", compression="tiff_adobe_deflate", tiffinfo={278: height})

@@ -26,24 +26,24 @@ def options(path: Path, masked: str = "white", margin: int = 0) -> dict[str, obj
     return {"masks": str(path), "masked": masked, "mask_margin": margin}
 
 
-def left_out(given: dict[str, object], frame: int | None = None, size: tuple[int, int] = SIZE) -> Array:
+def excluded(given: dict[str, object], frame: int | None = None, size: tuple[int, int] = SIZE) -> Array:
     read = masks.of(given, [] if frame is None else [frame])
     assert read is not None
-    out = read.left_out(PHOTO, frame, size)
+    out = read.excluded(PHOTO, frame, size)
     assert out is not None
     return out
 
 
 def test_a_still_masks_every_frame(tmp_path: Path) -> None:
     still = save(tmp_path / "mask.png", LEFT)
-    np.testing.assert_array_equal(left_out(options(still), 7), LEFT)
-    np.testing.assert_array_equal(left_out(options(still, "black"), 7), ~LEFT)
-    np.testing.assert_array_equal(left_out(options(tmp_path), None), LEFT)
-    np.testing.assert_array_equal(left_out(options(still), None, (20, 10)), LEFT[::2, ::2])
+    np.testing.assert_array_equal(excluded(options(still), 7), LEFT)
+    np.testing.assert_array_equal(excluded(options(still, "black"), 7), ~LEFT)
+    np.testing.assert_array_equal(excluded(options(tmp_path), None), LEFT)
+    np.testing.assert_array_equal(excluded(options(still), None, (20, 10)), LEFT[::2, ::2])
 
 
 def test_masks_grow_by_their_margin(tmp_path: Path) -> None:
-    out = left_out(options(save(tmp_path / "mask.png", LEFT), margin=3), None)
+    out = excluded(options(save(tmp_path / "mask.png", LEFT), margin=3), None)
     assert out[:, :13].all()
     assert not out[:, 13:].any()
 
@@ -52,24 +52,24 @@ def test_transparency_is_left_out(tmp_path: Path) -> None:
     picture = np.full((20, 40, 4), 200, np.uint8)
     picture[:, :, 3] = np.where(LEFT, 0, 255)
     Image.fromarray(picture).save(tmp_path / "plate.png")
-    np.testing.assert_array_equal(left_out(options(tmp_path / "plate.png"), None), LEFT)
+    np.testing.assert_array_equal(excluded(options(tmp_path / "plate.png"), None), LEFT)
 
 
 def test_a_sequence_masks_the_frames_of_its_numbers(tmp_path: Path) -> None:
     for number in (1001, 1002, 1004):
         save(tmp_path / f"matte.{number}.png", LEFT if number == 1002 else ~LEFT)
     for given in (tmp_path, tmp_path / "matte.1001.png", tmp_path / "matte.####.png", tmp_path / "matte.%04d.png"):
-        np.testing.assert_array_equal(left_out(options(given), 1002), LEFT)
-        np.testing.assert_array_equal(left_out(options(given), 1004), ~LEFT)
+        np.testing.assert_array_equal(excluded(options(given), 1002), LEFT)
+        np.testing.assert_array_equal(excluded(options(given), 1004), ~LEFT)
     read = masks.of(options(tmp_path), [1002, 1003])
     assert read is not None
-    assert read.left_out(PHOTO, 1003, SIZE) is None
+    assert read.excluded(PHOTO, 1003, SIZE) is None
 
 
 def test_a_folder_masks_photos_by_name(tmp_path: Path) -> None:
     save(tmp_path / "a.png", LEFT)
     save(tmp_path / "b.png", ~LEFT)
-    np.testing.assert_array_equal(left_out(options(tmp_path), None), LEFT)
+    np.testing.assert_array_equal(excluded(options(tmp_path), None), LEFT)
 
 
 def test_no_masks_are_no_masks() -> None:
@@ -79,15 +79,15 @@ def test_no_masks_are_no_masks() -> None:
 
 def test_masks_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no masks in"):
-        left_out(options(tmp_path), 1)
+        excluded(options(tmp_path), 1)
     other = save(tmp_path / "tall.png", LEFT.T)
     with pytest.raises(UserError, match=r"20 × 40 pixels, and .a\.jpg. has 40 × 20"):
-        left_out(options(other), 1)
+        excluded(options(other), 1)
     other.unlink()
     for number in (1001, 1002):
         save(tmp_path / f"matte.{number}.png", LEFT)
     with pytest.raises(UserError, match="frames are 1, masks 1001–1002"):
-        left_out(options(tmp_path), 1)
+        excluded(options(tmp_path), 1)
     (tmp_path / "broken.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match="cannot be read"):
-        left_out(options(tmp_path / "broken.png"), 1)
+        excluded(options(tmp_path / "broken.png"), 1)

@@ -49,9 +49,9 @@ def test_find_sorts_folders_naturally_and_keeps_the_given_order(tmp_path: Path) 
     last, first = tmp_path / "z.jpg", tmp_path / "a.heic"
     last.write_bytes(b"")
     first.write_bytes(b"")
-    found = photo_files.find([last, str(folder), first, last, folder / "IMG_10.jpg"]).files
-    assert [file.name for file in found] == ["z.jpg", "img_1.png", "IMG_9.JPG", "IMG_10.jpg", "a.heic"]
-    assert all(file.is_absolute() for file in found)
+    actual = photo_files.find([last, str(folder), first, last, folder / "IMG_10.jpg"]).files
+    assert [file.name for file in actual] == ["z.jpg", "img_1.png", "IMG_9.JPG", "IMG_10.jpg", "a.heic"]
+    assert all(file.is_absolute() for file in actual)
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_any_name_works(tmp_path: Path, name: str) -> None:
     folder = tmp_path / ("in " + name.removesuffix(".jpg"))
     folder.mkdir()
     path = save(folder / name, scene())
-    (found,) = photo_files.find([folder]).files
-    photo = read_one(found)
+    (actual,) = photo_files.find([folder]).files
+    photo = read_one(actual)
     assert photo.name == name
     assert Path(photo.path) == path
     assert photos.pixels(photo).shape == (96, 160, 3)
@@ -125,14 +125,14 @@ def test_identical_files_count_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["jpg", "progressive.jpg", "png", "tif", "heic", "webp", "bmp"])
-@pytest.mark.parametrize("kept", [0.98, 0.6, 0.1, 0.0])
-def test_a_truncated_picture_is_left_out(tmp_path: Path, kind: str, kept: float) -> None:
+@pytest.mark.parametrize("share", [0.98, 0.6, 0.1, 0.0])
+def test_a_truncated_picture_is_left_out(tmp_path: Path, kind: str, share: float) -> None:
     noise = np.clip(scene(300, 200) + np.random.default_rng(0).normal(0, 15, (200, 300, 3)), 0, 255).astype(np.uint8)
     options = {"progressive": True} if kind.startswith("progressive") else {}
     path = save(tmp_path / f"cut.{kind}", noise, **options)
     assert read_one(path)
     whole = path.read_bytes()
-    path.write_bytes(whole[: int(len(whole) * kept)])
+    path.write_bytes(whole[: int(len(whole) * share)])
     assert "damaged" in rejected(path) or "cut short" in rejected(path)
 
 
@@ -178,16 +178,16 @@ def test_a_file_that_goes_missing_or_changes_is_named(tmp_path: Path) -> None:
 
 def test_progress_can_stop_the_reading(tmp_path: Path) -> None:
     paths = [save(tmp_path / f"{i}.jpg", scene(seed=i)) for i in range(3)]
-    told: list[float] = []
+    fractions: list[float] = []
 
     def stop(fraction: float) -> None:
-        told.append(fraction)
+        fractions.append(fraction)
         if fraction > 0.5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         photos.read(paths, Warned(), stop)
-    assert told == [0, 1 / 3, 2 / 3]
+    assert fractions == [0, 1 / 3, 2 / 3]
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -259,16 +259,16 @@ def test_a_jpeg_without_its_end_marker_is_read(tmp_path: Path, options: dict[str
 
 @pytest.mark.parametrize("options", JPEGS)
 @pytest.mark.parametrize("end", [b"", b"\xff\xd9", bytes(5000)])
-@pytest.mark.parametrize("kept", [0.5, 0.8, 0.97])
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.97])
 def test_a_jpeg_that_ends_too_early_is_left_out(
-    tmp_path: Path, options: dict[str, Any], end: bytes, kept: float
+    tmp_path: Path, options: dict[str, Any], end: bytes, share: float
 ) -> None:
     """Also where somebody put an end marker to it, or the file was allocated and not written to its end."""
     if end == b"\xff\xd9" and options.get("progressive"):
         pytest.skip("such a picture is only blurred")
     noise = np.random.default_rng(0).integers(0, 255, (96, 160, 3)).astype(np.uint8)
     path = save(tmp_path / "card.jpg", noise, **options)
-    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)] + end)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)] + end)
     assert "cut short" in rejected(path)
 
 

@@ -92,10 +92,10 @@ def test_logarithmic_dpx_is_shown_as_it_looked(tmp_path: Path) -> None:
     codes[:, WIDTH // 3 :] = 470 / 1023
     codes[:, 2 * WIDTH // 3 :] = 685 / 1023
     write_dpx(tmp_path / "scan.0001.dpx", codes, "gbrp10be", transfer=1)
-    shown = video.film(str(tmp_path / "scan.####.dpx")).picture(1)
-    assert shown[0, 0, 0] == 0
-    assert shown[0, WIDTH // 2, 0] == pytest.approx(srgb(np.array(0.18)), abs=2)
-    assert shown[0, -1, 0] == 255
+    displayed = video.film(str(tmp_path / "scan.####.dpx")).picture(1)
+    assert displayed[0, 0, 0] == 0
+    assert displayed[0, WIDTH // 2, 0] == pytest.approx(srgb(np.array(0.18)), abs=2)
+    assert displayed[0, -1, 0] == 255
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "jpg"])

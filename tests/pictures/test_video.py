@@ -122,9 +122,9 @@ def test_what_is_no_video_is_left_out_with_a_sentence(tmp_path: Path, damage: st
             container.mux(stream.encode())
     else:
         path.write_bytes({"text": b"a letter to a friend", "half": path.read_bytes()[:900], "nothing": b""}[damage])
-    found = read(path)
-    assert found.accepted == []
-    (unregistered,) = found.unregistered
+    actual = read(path)
+    assert actual.accepted == []
+    (unregistered,) = actual.unregistered
     assert unregistered.photo == "clip.mp4"
     assert "video" in unregistered.reason
     assert unregistered.advice.endswith(".")

@@ -29,15 +29,15 @@ def test_added_photos_cost_their_own_comparisons_and_move_nothing(
     photos = chosen(tmp_path, *[(256, 192)] * 6)
     monkeypatch.setattr(engine, "SIDE", 256)
     poses = [oracle.look_at((3.4 * np.sin(a), -0.4, -3.4 * np.cos(a)), (0, 0.7, 0)) for a in np.linspace(0, 1.4, 6)]
-    seen = [oracle.view(pose, (192, 256), 230.0) for pose in poses]
-    answers = oracle.Oracle(seen, oracle.Errors(noise=0.01, scale=0))
+    true_views = [oracle.view(pose, (192, 256), 230.0) for pose in poses]
+    answers = oracle.Oracle(true_views, oracle.Errors(noise=0.01, scale=0))
     asked: list[tuple[int, int]] = []
 
-    def predict(_seen: list[Any], pairs: scene_graph.Choose, _report: Report) -> Iterator[Any]:
+    def predict(_inputs: list[Any], pairs: scene_graph.Choose, _report: Report) -> Iterator[Any]:
         for pair in pair_solution.both_orders(pairs(None)):
             asked.append(pair)
-            said = answers.predict(*pair)
-            yield said if engine is dust3r else (said, answers.matches(*pair, stride=8))
+            prediction = answers.predict(*pair)
+            yield prediction if engine is dust3r else (prediction, answers.matches(*pair, stride=8))
 
     monkeypatch.setattr(engine, "predict", predict)
 
@@ -53,15 +53,15 @@ def test_added_photos_cost_their_own_comparisons_and_move_nothing(
     for old, now in zip(before.cameras, after.cameras[:4], strict=True):
         np.testing.assert_array_equal(now.world_from_camera, old.world_from_camera)
         assert now.fx == old.fx
-    turns = [
+    matrices = [
         camera.world_from_camera[:3, :3] @ true.world_from_camera[:3, :3].T
-        for camera, true in zip(after.cameras, seen, strict=True)
+        for camera, true in zip(after.cameras, true_views, strict=True)
     ]
-    off = np.array([turn @ turns[0].T for turn in turns])
+    off = np.array([matrix @ matrices[0].T for matrix in matrices])
     assert np.degrees(np.arccos(np.clip((np.trace(off, axis1=1, axis2=2) - 1) / 2, -1, 1))).max() < 1
     scale = [
         np.median(m.depth(c)[m.mask] / true.depth[m.mask])
-        for m, c, true in zip(after.pointmaps, after.cameras, seen, strict=True)
+        for m, c, true in zip(after.pointmaps, after.cameras, true_views, strict=True)
     ]
     np.testing.assert_allclose(scale, scale[0], rtol=0.02)
     assert after.metric == before.metric

@@ -44,9 +44,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Reconstruction]:
         monkeypatch.setattr(checkpoints, "load", lambda _build, _tensors, _rename: stand_in)
         here = device.Device(torch.device("cpu"), torch.float32, "This card", memory)
         monkeypatch.setattr(feed_forward, "choose", lambda: here)
-        found = photos.read(known.paths, lambda text, _photo: pytest.fail(text)).accepted
+        actual = photos.read(known.paths, lambda text, _photo: pytest.fail(text)).accepted
         options = registry.engine(engine).checked_options({"refine": refine})
-        return registry.run(engine)(found, options, Report(lambda _message: None))
+        return registry.run(engine)(actual, options, Report(lambda _message: None))
 
     return reconstruct
 

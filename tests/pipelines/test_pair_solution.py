@@ -10,8 +10,8 @@ def test_relative_pose_by_procrustes() -> None:
     views = oracle.orbit(2, degrees=30)
     answers = oracle.Oracle(views)
     forward, backward = answers.predict(0, 1), answers.predict(1, 0)
-    found = pair_solution.relative_pose(forward, backward)
+    actual = pair_solution.relative_pose(forward, backward)
     true = np.linalg.inv(views[1].world_from_camera) @ views[0].world_from_camera
-    np.testing.assert_allclose(found.rotation, true[:3, :3], atol=1e-6)
+    np.testing.assert_allclose(actual.rotation, true[:3, :3], atol=1e-6)
     unit = np.linalg.norm(backward.points_first[0, 0]) / np.linalg.norm(views[1].camera_points[0, 0])
-    np.testing.assert_allclose(found.translation / unit, true[:3, 3], atol=1e-5)
+    np.testing.assert_allclose(actual.translation / unit, true[:3, 3], atol=1e-5)

@@ -46,23 +46,23 @@ def report(messages: list[Any] | None = None) -> Report:
 def test_each_photo_is_encoded_once_and_batches_change_nothing(
     photos: list[inputs.Input], network: dust3r.PairNetwork[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = []
-    network.encoder.register_forward_hook(lambda *_: seen.append(1))
+    calls = []
+    network.encoder.register_forward_hook(lambda *_: calls.append(1))
     encoded = pairwise.encode(network, CPU, photos, report())
-    said = {(one.first, one.second): one for one in pairwise.predict(network, CPU, encoded, PAIRS, report())}
-    assert len(seen) == len(photos)
-    assert said.keys() == set(PAIRS)
+    predictions = {(one.first, one.second): one for one in pairwise.predict(network, CPU, encoded, PAIRS, report())}
+    assert len(calls) == len(photos)
+    assert predictions.keys() == set(PAIRS)
     monkeypatch.setattr(pairwise, "CPU_TOKENS", 1)
     for one in pairwise.predict(network, CPU, encoded, PAIRS, report()):
-        for ours, batched in zip((one.of_first, one.of_second), said[one.first, one.second][2:], strict=True):
+        for ours, batched in zip((one.of_first, one.of_second), predictions[one.first, one.second][2:], strict=True):
             torch.testing.assert_close(ours.points, batched.points, rtol=1e-4, atol=1e-5)
     # Half precision on the way is all that tells it from the network's own forward.
     for first, second in PAIRS:
         with torch.inference_mode():
             whole = network(*(photos[i].normalised[None] for i in (first, second)))
-        for ours, theirs in zip(said[first, second][2:], whole, strict=True):
+        for ours, theirs in zip(predictions[first, second][2:], whole, strict=True):
             assert (ours.points - theirs.points[0]).norm() < 0.01 * theirs.points.norm()
-    prediction = pairwise.pair_prediction(said[1, 2])
+    prediction = pairwise.pair_prediction(predictions[1, 2])
     assert prediction.points_first.shape == (32, 48, 3)
     assert prediction.confidence_second.shape == (48, 32)
     assert (prediction.confidence_first > 1).all()
@@ -111,8 +111,8 @@ def test_where_memory_is_short_batches_shrink_and_it_is_said(
 
     monkeypatch.setattr(network, "decode", short)
     messages: list[Any] = []
-    said = list(pairwise.predict(network, CPU, encoded, PAIRS, report(messages)))
-    assert {(one.first, one.second) for one in said} == set(PAIRS)
+    predictions = list(pairwise.predict(network, CPU, encoded, PAIRS, report(messages)))
+    assert {(one.first, one.second) for one in predictions} == set(PAIRS)
     assert max(batches) > 2
     text = "The memory of a CPU is short: fewer photos are compared at a time, which is slower."
     assert Notice(text) in messages

@@ -41,10 +41,10 @@ def true_camera(name: str) -> Camera:
 
 def network_answer(truth: Camera, random: np.random.Generator) -> tuple[Camera, PointMap]:
     """What a feed-forward network might say: 1 to 2 degrees off, 3 % of focal length, 5 % of depth, no distortion."""
-    turn = random.standard_normal(3)
-    turn *= np.radians(random.uniform(1, 2)) / np.linalg.norm(turn)
+    rotation = random.standard_normal(3)
+    rotation *= np.radians(random.uniform(1, 2)) / np.linalg.norm(rotation)
     pose = truth.world_from_camera.copy()
-    pose[:3, :3] = pose[:3, :3] @ rotations.from_vectors(turn[None])[0]
+    pose[:3, :3] = pose[:3, :3] @ rotations.from_vectors(rotation[None])[0]
     pose[:3, 3] += 0.01 * random.standard_normal(3)
     factor = np.exp(0.03 * random.standard_normal())
     camera = Camera(
@@ -85,10 +85,10 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Reconstruction:
     return Reconstruction("network", "MIT", photos, cameras, pointmaps, cloud, metric=True)
 
 
-def turned(found: list[Camera], truth: list[Camera]) -> Float:
+def turned(actual: list[Camera], truth: list[Camera]) -> Float:
     """Degrees by which the relative rotations of all pairs are off."""
     first, second = np.triu_indices(len(truth), 1)
-    ours, true = (np.array([camera.world_from_camera[:3, :3] for camera in side]) for side in (found, truth))
+    ours, true = (np.array([camera.world_from_camera[:3, :3] for camera in side]) for side in (actual, truth))
     off = (ours[first].transpose(0, 2, 1) @ ours[second]) @ (true[first].transpose(0, 2, 1) @ true[second]).transpose(
         0, 2, 1
     )
@@ -176,7 +176,7 @@ def test_the_engine_refines_a_classical_result_and_reports_each_photo(
     chosen = [photo.path for photo in photos[::-1]]
     fine = tmp_path / "fine"
     assert command_line.main(["reconstruct", *chosen, *options, "--output", str(fine)], tmp_path / "home") == 0
-    better, said = bundle.read(fine), capfd.readouterr().out
+    better, output = bundle.read(fine), capfd.readouterr().out
     assert better.engine == "colmap"
     assert [camera.photo for camera in better.cameras] == [camera.photo for camera in rough.cameras]
     assert turned(better.cameras[:3], truth[:3]).max() < 0.1 < turned(rough.cameras[:3], truth[:3]).max()
@@ -186,8 +186,8 @@ def test_the_engine_refines_a_classical_result_and_reports_each_photo(
         assert camera.reprojection_error is not None
         assert camera.error_before is not None
         before, after = f"{camera.error_before:.2f} px before", f"{camera.reprojection_error:.2f} px after"
-        assert f"{camera.photo!r}: {before} refinement, {after}" in said
-    assert f"{truth[3].photo!r}: layout quality, not refined" in said
+        assert f"{camera.photo!r}: {before} refinement, {after}" in output
+    assert f"{truth[3].photo!r}: layout quality, not refined" in output
 
 
 @pytest.mark.parametrize("missing", ["start", "photo"])
@@ -224,9 +224,9 @@ def test_photos_that_share_nothing_stay_as_they_were(start: Reconstruction, tmp_
 def test_pairs_are_refused_only_where_cameras_contradict_them_altogether(degrees: float, refused: bool) -> None:
     first, second = (true_camera(path.name) for path in SAMPLE[:2])
     points = np.random.default_rng(1).uniform(-0.3, 0.3, (200, 3))
-    found = [camera.project(points) for camera in (first, second)]
-    keep = np.flatnonzero(np.isfinite(np.concatenate(found, axis=1)).all(axis=1))
-    turn = np.eye(4)
-    turn[:3, :3] = rotations.from_vectors(np.radians([[degrees, degrees / 2, 0]]))[0]
-    off = replace(second, world_from_camera=second.world_from_camera @ turn)
-    assert refinement.contradicted([first, off], found, PairMatches(0, 1, keep, keep, 1.0)) == refused
+    actual = [camera.project(points) for camera in (first, second)]
+    keep = np.flatnonzero(np.isfinite(np.concatenate(actual, axis=1)).all(axis=1))
+    rotation = np.eye(4)
+    rotation[:3, :3] = rotations.from_vectors(np.radians([[degrees, degrees / 2, 0]]))[0]
+    off = replace(second, world_from_camera=second.world_from_camera @ rotation)
+    assert refinement.contradicted([first, off], actual, PairMatches(0, 1, keep, keep, 1.0)) == refused

@@ -39,8 +39,10 @@ def shot(first: int = 1001, **values: Any) -> Shot:
     cameras = {first + i: camera(0.01 * i) for i in range(FRAMES)}
     scales = {"median_error": 0.2, "p95_error": 0.6, "worst_error": 1.5, "inliers": 300.0, "coverage": 0.8}
     errors: dict[str, Any] = {name: (scale * spread).astype(np.float32) for name, scale in scales.items()}
-    move, reason = "free", "Points shift against each other."
-    made = Shot("plate.####.png", "/plate", Fraction(24), FRAMES, cameras, move, reason, **errors, first_frame=first)
+    similarity, reason = "free", "Points shift against each other."
+    made = Shot(
+        "plate.####.png", "/plate", Fraction(24), FRAMES, cameras, similarity, reason, **errors, first_frame=first
+    )
     return replace(made, **values)
 
 
@@ -70,13 +72,13 @@ def test_bad_frames_are_named_with_the_reason() -> None:
     cameras = dict(made.cameras)
     cameras[1021] = camera(0.20 + 0.02)  # 2.5 px at 4 m
     del cameras[1031], cameras[1033]
-    found = report(replace(made, cameras=cameras, missing=(1033,)), cloud()).suspicious
-    assert found[1006] == ["error 0.90 px"]
-    assert found[1010] == ["tracks cover 10% of the picture"]
-    assert found[1031] == ["no camera"]
-    assert 1033 not in found  # there is no such frame
-    assert found[1021][0].startswith("jumps by")
-    assert set(found) <= {1006, 1010, 1031, *range(1019, 1024)}
+    actual = report(replace(made, cameras=cameras, missing=(1033,)), cloud()).suspicious
+    assert actual[1006] == ["error 0.90 px"]
+    assert actual[1010] == ["tracks cover 10% of the picture"]
+    assert actual[1031] == ["no camera"]
+    assert 1033 not in actual  # there is no such frame
+    assert actual[1021][0].startswith("jumps by")
+    assert set(actual) <= {1006, 1010, 1031, *range(1019, 1024)}
 
 
 def result(*shots: Shot) -> Reconstruction:

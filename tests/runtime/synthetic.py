@@ -37,7 +37,7 @@ def sparse_points(taken: list[Shot], count: int, seed: int = 0) -> list[tuple[Fl
         camera = rays * (shot.depth[y, x] * (1 + 0.001 * random.standard_normal(count)))[:, None]
         points.append(camera @ shot.world_from_camera[:3, :3].T + shot.world_from_camera[:3, 3])
     world = np.concatenate(points)
-    seen = []
+    sparse = []
     for shot in taken:
         camera_from_world = np.linalg.inv(shot.world_from_camera)
         camera = world @ camera_from_world[:3, :3].T + camera_from_world[:3, 3]
@@ -47,8 +47,8 @@ def sparse_points(taken: list[Shot], count: int, seed: int = 0) -> list[tuple[Fl
         inside = (x >= 0) & (y >= 0) & (x < width) & (y < height) & (camera[:, 2] > 0)
         there = shot.depth[np.where(inside, y, 0), np.where(inside, x, 0)]
         ids = np.flatnonzero(inside & (np.abs(camera[:, 2] / there - 1) < 0.01))
-        seen.append((world[ids], ids))
-    return seen
+        sparse.append((world[ids], ids))
+    return sparse
 
 
 def _shoot(angle: float, seed: int, width: int, height: int, noise: float) -> Shot:

@@ -31,13 +31,13 @@ def test_the_chosen_device_computes() -> None:
 @pytest.fixture
 def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A graphics card, as far as choosing goes, in a run of its own."""
-    for name, said in {
+    for name, value in {
         "is_available": True,
         "mem_get_info": (2**30, 2**31),
         "is_bf16_supported": True,
         "get_device_name": "Card",
     }.items():
-        monkeypatch.setattr(torch.cuda, name, lambda said=said, **_: said)
+        monkeypatch.setattr(torch.cuda, name, lambda value=value, **_: value)
     with context.entered(Context()):
         yield
 
@@ -53,12 +53,14 @@ def test_what_a_card_has_no_memory_for_the_processor_does(monkeypatch: pytest.Mo
         return RESULT
 
     monkeypatch.setattr(registry, "run", lambda _engine: reconstruct)
-    said: list[Message] = []
-    assert runtime.within_memory(LEARNED, [], {}, Report(said.append)) == (RESULT, {})
+    messages: list[Message] = []
+    assert runtime.within_memory(LEARNED, [], {}, Report(messages.append)) == (RESULT, {})
     assert asked == ["cuda", "cpu"]
-    assert said == [Notice("The graphics card's memory ran out; trying again on the processor, which takes longer.")]
+    assert messages == [
+        Notice("The graphics card's memory ran out; trying again on the processor, which takes longer.")
+    ]
     with pytest.raises(torch.OutOfMemoryError):  # nothing smaller is left
-        runtime.within_memory(LEARNED, [], {}, Report(said.append))
+        runtime.within_memory(LEARNED, [], {}, Report(messages.append))
 
 
 @pytest.mark.usefixtures("card")

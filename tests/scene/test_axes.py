@@ -98,9 +98,9 @@ def test_root(reconstruction: Reconstruction, seed: int) -> None:
     assert np.percentile(np.abs(points[on_floor, 2]), 90) < 0.1
     assert points[~on_floor, 2].max() > 0.3
     assert np.abs(np.median(points[:, :2], axis=0)).max() < 1e-3
-    looks = matrix[:3, :3] @ moved.cameras[0].world_from_camera[:3, 2] / scale
-    assert looks[1] > 0.5
-    assert abs(looks[0]) < 1e-6
+    directions = matrix[:3, :3] @ moved.cameras[0].world_from_camera[:3, 2] / scale
+    assert directions[1] > 0.5
+    assert abs(directions[0]) < 1e-6
     distances = [np.median(axes.visible_depths(c, moved.cloud.positions)) * scale for c in moved.cameras]
     assert np.median(distances) == pytest.approx(axes.HANDY_DISTANCE, rel=0.01)
 

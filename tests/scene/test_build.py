@@ -33,11 +33,11 @@ def test_what_stands_in_the_scene(reconstruction: Reconstruction, tmp_path: Path
     assert set(ours.objects) == {root, role(root, "cloud")}
     assert [c.name for c in ours.children] == ["3R shot cameras"]
     assert {c.name for c in ours.children[0].objects} == {camera.photo for camera in CAMERAS}
-    for camera, shown in zip(CAMERAS, build.solved_cameras(root), strict=True):
-        assert shown.name == shown.data.name == shown["threer_photo"] == camera.photo
-        assert shown.parent == root
-        near, far = shown.data.clip_start, shown.data.clip_end
-        local = np.array(shown.matrix_world.normalized().inverted() @ root.matrix_world)
+    for camera, obj in zip(CAMERAS, build.solved_cameras(root), strict=True):
+        assert obj.name == obj.data.name == obj["threer_photo"] == camera.photo
+        assert obj.parent == root
+        near, far = obj.data.clip_start, obj.data.clip_end
+        local = np.array(obj.matrix_world.normalized().inverted() @ root.matrix_world)
         assert reconstruction.cloud is not None
         depths = -(reconstruction.cloud.positions @ local[2, :3] + local[2, 3])
         assert 0 < near < np.percentile(depths[depths > 0], 1)
@@ -62,24 +62,24 @@ def test_backgrounds_show_photos_or_plates(reconstruction: Reconstruction, tmp_p
     write_png(plate, np.zeros((240, 320, 3), np.uint8))
     solved = [replace(reconstruction.cameras[0], plate="plates/landscape.png"), *reconstruction.cameras[1:]]
     root = build.build(replace(reconstruction, cameras=solved), tmp_path / "bundle")
-    for camera, photo, shown in zip(solved, reconstruction.photos, build.solved_cameras(root), strict=True):
-        (background,) = shown.data.background_images
+    for camera, photo, obj in zip(solved, reconstruction.photos, build.solved_cameras(root), strict=True):
+        (background,) = obj.data.background_images
         image = background.image
         assert Path(image.filepath) == (plate if camera.plate else Path(photo.path))
         assert tuple(image.size) == (camera.width, camera.height)
-        assert shown.data.show_background_images
-        assert shown.data.show_passepartout
+        assert obj.data.show_background_images
+        assert obj.data.show_passepartout
         assert (background.frame_method, background.display_depth) == ("FIT", "BACK")
         assert (background.scale, background.rotation, tuple(background.offset)) == (1.0, 0.0, (0.0, 0.0))
         # The frame, in units of its width, is as high as the picture: FIT fills it without a margin.
-        corners = np.array(shown.data.view_frame(scene=matching_scene(shown)))
+        corners = np.array(obj.data.view_frame(scene=matching_scene(obj)))
         frame = np.ptp(corners, axis=0)
         picture = image.size[1] * image.display_aspect[1] / (image.size[0] * image.display_aspect[0])
         assert frame[1] / frame[0] == pytest.approx(picture, rel=1e-5)
 
 
-def matching_scene(shown: Any) -> Any:
-    cameras.use_camera(bpy.context.scene, shown)
+def matching_scene(obj: Any) -> Any:
+    cameras.use_camera(bpy.context.scene, obj)
     return bpy.context.scene
 
 
@@ -104,8 +104,8 @@ def test_empty_scene_gets_render_settings(reconstruction: Reconstruction, tmp_pa
 @pytest.mark.parametrize("kind", ["MESH", "EMPTY"])
 def test_an_artists_scene_keeps_its_settings(reconstruction: Reconstruction, tmp_path: Path, kind: str) -> None:
     scene = bpy.context.scene
-    own = bpy.data.objects.new("Mine", bpy.data.meshes.new("Mine") if kind == "MESH" else None)
-    scene.collection.objects.link(own)
+    artists = bpy.data.objects.new("Mine", bpy.data.meshes.new("Mine") if kind == "MESH" else None)
+    scene.collection.objects.link(artists)
     before = [line for line in lines() if line.startswith("Scene") and " users = " not in line]
     build.build(reconstruction, tmp_path)
     assert [line for line in lines() if line.startswith("Scene") and " users = " not in line] == before
@@ -114,10 +114,10 @@ def test_an_artists_scene_keeps_its_settings(reconstruction: Reconstruction, tmp
 @pytest.mark.parametrize("number", range(len(CAMERAS)))
 def test_use_camera(reconstruction: Reconstruction, tmp_path: Path, number: int) -> None:
     scene = bpy.context.scene
-    shown = build.solved_cameras(build.build(reconstruction, tmp_path))[number]
-    cameras.use_camera(scene, shown)
+    obj = build.solved_cameras(build.build(reconstruction, tmp_path))[number]
+    cameras.use_camera(scene, obj)
     camera, render = CAMERAS[number], scene.render
-    assert scene.camera == shown
+    assert scene.camera == obj
     assert (render.resolution_x, render.resolution_y) == (camera.width, camera.height)
     assert render.pixel_aspect_y / render.pixel_aspect_x == pytest.approx(camera.fx / camera.fy, rel=1e-6)
 
@@ -153,11 +153,11 @@ def test_any_name(photos: list[Photo], tmp_path: Path) -> None:
     solved = [replace(CAMERAS[0], photo=name, fx=300.0 + i, fy=300.0 + i) for i, name in enumerate(NAMES)]
     for _ in range(2):
         root = build.build(Reconstruction("test", "", named, solved), tmp_path)
-        shown = build.solved_cameras(root)
-        assert [s["threer_photo"] for s in shown] == NAMES
-        assert [s.data.lens * 320 / 36 for s in shown] == pytest.approx([c.fx for c in solved], rel=1e-6)
+        obj = build.solved_cameras(root)
+        assert [s["threer_photo"] for s in obj] == NAMES
+        assert [s.data.lens * 320 / 36 for s in obj] == pytest.approx([c.fx for c in solved], rel=1e-6)
         assert len([o for o in bpy.data.objects if o.type == "CAMERA"]) == len(NAMES) + 1
-    assert shown[6].name == "one/IMG.jpg"
+    assert obj[6].name == "one/IMG.jpg"
 
 
 def test_copies_of_one_photo_have_a_camera_each(photos: list[Photo], tmp_path: Path) -> None:
@@ -192,12 +192,12 @@ def test_a_second_solve_updates_the_same_objects(
     reconstruction: Reconstruction, better: Reconstruction, tmp_path: Path
 ) -> None:
     root = build.build(reconstruction, tmp_path)
-    solved = {shown["threer_photo"]: shown for shown in build.solved_cameras(root)}
+    solved = {camera_object["threer_photo"]: camera_object for camera_object in build.solved_cameras(root)}
     cloud = role(root, "cloud")
     # What an artist may do in between.
     root.name = "My set"
     root.matrix_basis = Matrix.Translation((1, 2, 3)) @ Matrix.Rotation(0.5, 4, "Z") @ root.matrix_basis
-    placed = root.matrix_basis.copy()
+    obj = root.matrix_basis.copy()
     solved["landscape.png"].name = "Hero"
     solved["landscape.png"].data.dof.use_dof = True
     lamp = bpy.data.objects.new("Lamp", bpy.data.lights.new("Lamp", "POINT"))
@@ -211,16 +211,16 @@ def test_a_second_solve_updates_the_same_objects(
     again = build.build(better, tmp_path)
     assert again == root
     assert root.name == "My set"
-    assert root.matrix_basis == placed
+    assert root.matrix_basis == obj
     assert [s["threer_photo"] for s in build.solved_cameras(root)] == [c.photo for c in better.cameras]
-    for shown, camera in zip(build.solved_cameras(root), better.cameras, strict=True):
-        assert shown == solved[camera.photo]
-        local = np.array(shown.matrix_basis) @ np.diag((1, -1, -1, 1))
+    for camera_object, camera in zip(build.solved_cameras(root), better.cameras, strict=True):
+        assert camera_object == solved[camera.photo]
+        local = np.array(camera_object.matrix_basis) @ np.diag((1, -1, -1, 1))
         before = reconstruction.camera(camera.photo)
         assert before is not None
         assert np.abs(local - before.world_from_camera).max() < 1e-5  # in the first solve's world
         fitted = camera.width if camera.width >= camera.height else camera.height * camera.fx / camera.fy
-        assert shown.data.lens == pytest.approx(36 * camera.fx / fitted, rel=1e-6)
+        assert camera_object.data.lens == pytest.approx(36 * camera.fx / fitted, rel=1e-6)
     assert "square.png" not in bpy.data.objects
     assert "square.png" not in bpy.data.cameras
     assert "square.png" not in bpy.data.images
@@ -242,7 +242,7 @@ def test_a_camera_in_use_is_not_taken_away(
     reconstruction: Reconstruction, better: Reconstruction, tmp_path: Path, use: str
 ) -> None:
     root = build.build(reconstruction, tmp_path)
-    square = next(shown for shown in build.solved_cameras(root) if shown.name == "square.png")
+    square = next(obj for obj in build.solved_cameras(root) if obj.name == "square.png")
     other = bpy.data.objects.new("Other", None)
     if use == "parent":
         other.parent = square
@@ -384,10 +384,10 @@ def test_reopened(reconstruction: Reconstruction, tmp_path: Path) -> None:
     bpy.ops.wm.open_mainfile(filepath=str(blend))
     assert [line for line in lines() if "3R" in line or ".png" in line or "shot" in line] == before
     root = bpy.data.objects[name]
-    for shown in build.solved_cameras(root):
-        image = shown.data.background_images[0].image
+    for obj in build.solved_cameras(root):
+        image = obj.data.background_images[0].image
         assert image.filepath.startswith("//shot")
-        assert tuple(image.size) == (shown["threer_width"], shown["threer_height"])
+        assert tuple(image.size) == (obj["threer_width"], obj["threer_height"])
     cloud = role(root, "cloud")
     assert {"position", "color", "confidence", "photo", "normal", "radius"} <= set(cloud.data.attributes.keys())
     assert build.build(reconstruction, tmp_path) == root  # still known as the same

@@ -17,11 +17,11 @@ from threer_blender.scene import build, cameras
 POINTS = np.random.default_rng(0).uniform((-2, -2, -2), (2, 0, 2), (500, 3)).astype(np.float32)
 
 
-def blender_pixels(scene: bpy.types.Scene, root: bpy.types.Object, shown: bpy.types.Object, points: Array) -> Array:
+def blender_pixels(scene: bpy.types.Scene, root: bpy.types.Object, obj: bpy.types.Object, points: Array) -> Array:
     """Where Blender's own matrices put world points of the reconstruction, in pixels from the top left corner."""
     bpy.context.view_layer.update()
     render = scene.render
-    projection = shown.calc_matrix_camera(
+    projection = obj.calc_matrix_camera(
         bpy.context.evaluated_depsgraph_get(),
         x=render.resolution_x,
         y=render.resolution_y,
@@ -29,7 +29,7 @@ def blender_pixels(scene: bpy.types.Scene, root: bpy.types.Object, shown: bpy.ty
         scale_y=render.pixel_aspect_y,
     )
     # Blender ignores the scale of a camera.
-    whole = np.array(projection) @ np.array(shown.matrix_world.normalized().inverted()) @ np.array(root.matrix_world)
+    whole = np.array(projection) @ np.array(obj.matrix_world.normalized().inverted()) @ np.array(root.matrix_world)
     clip = np.c_[points, np.ones(len(points))].astype(np.float64) @ whole.T
     x, y = (clip[:, :2] / clip[:, 3:]).T
     return np.stack([(x + 1) / 2 * render.resolution_x, (1 - y) / 2 * render.resolution_y], -1)
@@ -44,26 +44,26 @@ def in_front(camera: Camera) -> Any:
 def test_matrices(reconstruction: Reconstruction, tmp_path: Path, number: int, sensor: float | None) -> None:
     reconstruction = replace(reconstruction, photos=[replace(p, sensor_width=sensor) for p in reconstruction.photos])
     root = build.build(reconstruction, tmp_path)
-    camera, shown = CAMERAS[number], build.solved_cameras(root)[number]
-    cameras.use_camera(bpy.context.scene, shown)
+    camera, obj = CAMERAS[number], build.solved_cameras(root)[number]
+    cameras.use_camera(bpy.context.scene, obj)
     points = in_front(camera)
-    found = blender_pixels(bpy.context.scene, root, shown, points)
-    assert np.abs(found - camera.project(points)).max() < 0.01
+    actual = blender_pixels(bpy.context.scene, root, obj, points)
+    assert np.abs(actual - camera.project(points)).max() < 0.01
     if sensor:
-        assert shown.data.sensor_width == pytest.approx(sensor)
+        assert obj.data.sensor_width == pytest.approx(sensor)
     else:
         fitted = "sensor_width" if camera.width >= camera.height else "sensor_height"
-        assert getattr(shown.data, fitted) == pytest.approx(36.0)
+        assert getattr(obj.data, fitted) == pytest.approx(36.0)
 
 
 def test_matrices_after_the_artist_moved_the_root(reconstruction: Reconstruction, tmp_path: Path) -> None:
     root = build.build(reconstruction, tmp_path)
     root.matrix_basis = Matrix.Translation((3, -1, 0.5)) @ Matrix.Rotation(1.0, 4, "X") @ root.matrix_basis
     root.scale *= 3.7
-    for camera, shown in zip(CAMERAS, build.solved_cameras(root), strict=True):
-        cameras.use_camera(bpy.context.scene, shown)
+    for camera, obj in zip(CAMERAS, build.solved_cameras(root), strict=True):
+        cameras.use_camera(bpy.context.scene, obj)
         points = in_front(camera)
-        assert np.abs(blender_pixels(bpy.context.scene, root, shown, points) - camera.project(points)).max() < 0.01
+        assert np.abs(blender_pixels(bpy.context.scene, root, obj, points) - camera.project(points)).max() < 0.01
 
 
 def test_matrices_of_a_large_photo(photos: list[Photo], tmp_path: Path) -> None:
@@ -74,10 +74,10 @@ def test_matrices_of_a_large_photo(photos: list[Photo], tmp_path: Path) -> None:
     )
     photo = replace(photos[0], width=6000, height=4000)
     root = build.build(Reconstruction("test", "", [photo], [cam]), tmp_path)
-    shown = build.solved_cameras(root)[0]
-    cameras.use_camera(bpy.context.scene, shown)
-    found = blender_pixels(bpy.context.scene, root, shown, POINTS)
-    assert np.abs(found - cam.project(POINTS)).max() < 0.01
+    obj = build.solved_cameras(root)[0]
+    cameras.use_camera(bpy.context.scene, obj)
+    actual = blender_pixels(bpy.context.scene, root, obj, POINTS)
+    assert np.abs(actual - cam.project(POINTS)).max() < 0.01
 
 
 def render(scene: Any, path: Path) -> Any:

@@ -43,7 +43,7 @@ def built(film: Film, folder: Path) -> tuple[bpy.types.MovieClip, list[str]]:
     return moving.data.background_images[0].clip, sentences
 
 
-def shown(clip: bpy.types.MovieClip, frames: Iterable[int], folder: Path) -> list[Array]:
+def rendered_frames(clip: bpy.types.MovieClip, frames: Iterable[int], folder: Path) -> list[Array]:
     """The pictures (H, W, 3) that Blender's clip shows at the scene's frames, asked for in this order."""
     scene = bpy.context.scene
     scene.use_nodes = True
@@ -74,7 +74,7 @@ def test_blender_shows_the_frame_that_was_solved(numbered_film: Written, name: s
     clip, sentences = built(film, tmp_path)
     first = number_of(film.picture(1))
     asked = [film.numbers[-1], *random.Random(name).sample(film.numbers, 10), 1]
-    numbers = [number_of(picture) for picture in shown(clip, asked, tmp_path)]
+    numbers = [number_of(picture) for picture in rendered_frames(clip, asked, tmp_path)]
     assert numbers == [first + number - 1 for number in asked]
     assert bool(sentences) != KINDS[name].alike
     assert (clip.source == "MOVIE") == KINDS[name].alike
@@ -85,7 +85,7 @@ def test_no_clock_lets_blender_show_another_frame(numbered_film: Written, name: 
     film = Film(numbered_film(name))
     clip, _ = built(film, tmp_path)
     asked = [*film.numbers, *random.Random(name).sample(film.numbers, 5)]
-    assert [number_of(picture) for picture in shown(clip, asked, tmp_path)] == asked
+    assert [number_of(picture) for picture in rendered_frames(clip, asked, tmp_path)] == asked
 
 
 @pytest.mark.parametrize("matrix", MATRICES)
@@ -96,7 +96,7 @@ def test_turned_and_mirrored_films_stand_as_they_were_solved(
     path.write_bytes(turned(numbered_film("mp4 h264").read_bytes(), matrix))
     film = Film(path)
     clip, _ = built(film, tmp_path / "bundle")
-    (picture,) = shown(clip, [7], tmp_path)
+    (picture,) = rendered_frames(clip, [7], tmp_path)
     assert np.abs(picture.astype(float) - film.picture(7)).mean() < 6
 
 

@@ -28,10 +28,10 @@ def test_points_lie_where_the_camera_projects_them(tmp_path: Path) -> None:
         positions=positions,
     )  # fmt: skip
     root = build.build(replace(made, cloud=cloud), tmp_path)
-    (shown,) = build.filming_cameras(root)
+    (obj,) = build.filming_cameras(root)
     scene, blocks = bpy.context.scene, set(bpy.data.user_map())
     before = scene.frame_current, scene.camera
-    overlay.write(root, shown, tmp_path / "overlay.mp4")
+    overlay.write(root, obj, tmp_path / "overlay.mp4")
     assert set(bpy.data.user_map()) == blocks
     assert (scene.frame_current, scene.camera) == before
     film, plate = read(tmp_path / "overlay.mp4"), read(made.shots[0].path)
@@ -49,8 +49,8 @@ def test_points_lie_where_the_camera_projects_them(tmp_path: Path) -> None:
 
 def test_a_plate_that_is_gone_is_said(tmp_path: Path) -> None:
     root = build.build(filmed(tmp_path), tmp_path)
-    (shown,) = build.filming_cameras(root)
+    (obj,) = build.filming_cameras(root)
     (tmp_path / "filmed" / "clip.mp4").unlink()
     with pytest.raises(UserError, match="bring it back"):
-        overlay.write(root, shown, tmp_path / "overlay.mp4")
+        overlay.write(root, obj, tmp_path / "overlay.mp4")
     assert not (tmp_path / "overlay.mp4").exists()

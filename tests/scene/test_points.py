@@ -64,7 +64,7 @@ def test_arrays_that_are_not_contiguous() -> None:
 
 
 @pytest.fixture(params=KINDS, ids=["mesh", "point cloud"][: len(KINDS)])
-def shown(request: pytest.FixtureRequest) -> Any:
+def cloud_object(request: pytest.FixtureRequest) -> Any:
     """A cloud of 1000 points in the scene, threshold 0.25."""
     cloud = random_cloud(1000)
     made = points.new_object("cloud", points.new_geometry("cloud", cloud, cloud.confidence, request.param), 0.25)
@@ -72,36 +72,36 @@ def shown(request: pytest.FixtureRequest) -> Any:
     return made
 
 
-def test_threshold_is_live(shown: Any) -> None:
+def test_threshold_is_live(cloud_object: Any) -> None:
     cloud = random_cloud(1000)
     for threshold in (None, 0.8, 0.0, 2.0):
         if threshold is not None:
-            points.set_input(shown.modifiers[0], look.THRESHOLD, threshold)
-        kept = cloud.confidence >= (0.25 if threshold is None else threshold)
-        geometry = evaluated(shown)
+            points.set_input(cloud_object.modifiers[0], look.THRESHOLD, threshold)
+        retained = cloud.confidence >= (0.25 if threshold is None else threshold)
+        geometry = evaluated(cloud_object)
         made = geometry.pointcloud
-        assert (len(made.points) if made else 0) == kept.sum()
+        assert (len(made.points) if made else 0) == retained.sum()
         if made:
-            assert (read(made, "position", "vector", 3) == cloud.positions[kept]).all()
-            assert (read(made, "photo", "value", 1, np.int32) == cloud.photo[kept]).all()
+            assert (read(made, "position", "vector", 3) == cloud.positions[retained]).all()
+            assert (read(made, "photo", "value", 1, np.int32) == cloud.photo[retained]).all()
 
 
-def test_radius_scales_every_point(shown: Any) -> None:
+def test_radius_scales_every_point(cloud_object: Any) -> None:
     cloud = random_cloud(1000)
-    kept = cloud.confidence[cloud.confidence >= 0.25]  # the test's radii are its confidences
+    retained = cloud.confidence[cloud.confidence >= 0.25]  # the test's radii are its confidences
     for factor in (1.0, 0.5):
-        points.set_input(shown.modifiers[0], look.RADIUS, factor)
-        geometry = evaluated(shown)
-        assert read(geometry.pointcloud, "radius", "value", 1) == pytest.approx(kept * factor)
+        points.set_input(cloud_object.modifiers[0], look.RADIUS, factor)
+        geometry = evaluated(cloud_object)
+        assert read(geometry.pointcloud, "radius", "value", 1) == pytest.approx(retained * factor)
 
 
-def test_colors_reach_the_material(shown: Any) -> None:
-    geometry = evaluated(shown)
+def test_colors_reach_the_material(cloud_object: Any) -> None:
+    geometry = evaluated(cloud_object)
     made = geometry.pointcloud
-    kept = random_cloud(1000).confidence >= 0.25
+    retained = random_cloud(1000).confidence >= 0.25
     for name in ("color", look.SHADER_COLOR):
         color = read(made, name, "color_srgb", 4)
-        assert (np.rint(color[:, :3] * 255) == random_cloud(1000).colors[kept]).all()
+        assert (np.rint(color[:, :3] * 255) == random_cloud(1000).colors[retained]).all()
     assert made.materials[0].original == look.material()
 
 
@@ -156,9 +156,9 @@ def compare(picture_path: Path, number: Any) -> Any:
     camera = CAMERAS[number]
     rendered = pixels.reshape(camera.height, camera.width, 4)[::-1, :, :3] * 255
     depth, color, _ = trace(camera, pixel_centres(camera.width, camera.height))
-    seen = ~np.isnan(depth)
-    difference = np.abs(rendered - color * 255).max(-1)[seen]
-    return (rendered[seen].sum(-1) == 0).mean(), np.median(difference), (difference > 40).mean()
+    visible = ~np.isnan(depth)
+    difference = np.abs(rendered - color * 255).max(-1)[visible]
+    return (rendered[visible].sum(-1) == 0).mean(), np.median(difference), (difference > 40).mean()
 
 
 @pytest.mark.parametrize("number", [0, 1, 3], ids=["landscape", "portrait", "wide pixels"])

@@ -118,7 +118,7 @@ def test_proxies_stand_under_the_root_and_replace_earlier_ones(reconstruction: R
     root = build.build(reconstruction, tmp_path)
     made = proxies.of_photos(root, reconstruction, proxies.HOLDOUT)
     assert len(made) == len(CAMERAS)
-    assert all(placed.is_holdout and not placed.is_shadow_catcher for placed in made)
+    assert all(obj.is_holdout and not obj.is_shadow_catcher for obj in made)
     (one,) = proxies.fused(root, reconstruction, proxies.SHADOWS)
     assert one.is_shadow_catcher
     assert not one.is_holdout
@@ -142,11 +142,11 @@ def test_the_button(reconstruction: Reconstruction, tmp_path: Path) -> None:
     for each, count in ((True, len(CAMERAS)), (False, 1)):
         assert bpy.ops.threer.proxy_meshes(each_photo=each) == {"FINISHED"}
         assert len([child for child in root.children if child.get(identity.ROLE) == identity.PROXY]) == count
-    shown = splats.new_object("sphere", splats.new_geometry("sphere", sphere_of_splats(3000), as_mesh=True))
-    bpy.context.scene.collection.objects.link(shown)
-    bpy.context.view_layer.objects.active = shown
+    obj = splats.new_object("sphere", splats.new_geometry("sphere", sphere_of_splats(3000), as_mesh=True))
+    bpy.context.scene.collection.objects.link(obj)
+    bpy.context.view_layer.objects.active = obj
     bpy.ops.threer.proxy_meshes(purpose="SHADOWS")
-    (proxy,) = shown.children
+    (proxy,) = obj.children
     assert proxy.is_shadow_catcher
 
 

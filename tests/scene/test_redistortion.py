@@ -61,9 +61,9 @@ def lights(solved: Any, root: Path) -> Any:
     emission.inputs["Strength"].default_value = 50
     material.node_tree.links.new(emission.outputs[0], nodes["Material Output"].inputs[0])
     mesh.materials.append(material)
-    placed = bpy.data.objects.new("lights", mesh)
-    placed.parent = root
-    bpy.context.scene.collection.objects.link(placed)
+    obj = bpy.data.objects.new("lights", mesh)
+    obj.parent = root
+    bpy.context.scene.collection.objects.link(obj)
     return solved.project(world.reshape(-1, 4, 3).mean(axis=1))
 
 
@@ -72,8 +72,8 @@ def comped(frame: Any, comp: Any) -> Any:
     scene = bpy.context.scene
     scene.render.engine = "CYCLES"
     scene.cycles.samples, scene.cycles.use_denoising = 64, False
-    for shown in scene.objects:
-        shown.hide_render = shown.name != "lights"
+    for obj in scene.objects:
+        obj.hide_render = obj.name != "lights"
     scene.world = None
     scene.frame_set(frame)
     bpy.ops.render.render()

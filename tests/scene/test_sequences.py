@@ -60,7 +60,7 @@ def compositor(scene: Any) -> Any:
     return tree, tree.nodes.new("NodeGroupOutput")
 
 
-def seen(clip: Any, number: Any, folder: Path) -> Any:
+def plate_value(clip: Any, number: Any, folder: Path) -> Any:
     """The red of the middle pixel that the clip shows at a frame of the scene; None where it shows nothing."""
     scene = bpy.context.scene
     scene.frame_set(number)
@@ -95,8 +95,8 @@ def test_the_plate_shows_its_own_frame_and_nothing_in_a_hole(plate: Any, tmp_pat
     root = build.build(solved(plate), tmp_path)
     (background,) = moving(root).data.background_images
     assert Path(bpy.path.abspath(background.clip.filepath)).name == "plate.1001.exr"
-    shown = {number: seen(background.clip, number, tmp_path) for number in range(1001, 1008)}
-    assert {number: value for number, value in shown.items() if value is not None} == {
+    obj = {number: plate_value(background.clip, number, tmp_path) for number in range(1001, 1008)}
+    assert {number: value for number, value in obj.items() if value is not None} == {
         number: pytest.approx((number - 1000) / 10, abs=1e-3) for number in NUMBERS
     }
 

@@ -42,8 +42,8 @@ def write_film(path: Path, pictures: Any) -> Any:
         stream = container.add_stream("libx264", rate=30, options={"qp": "1"})
         stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
         for picture in pictures:
-            shown = np.repeat(picture[:, :, None], 3, axis=2)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(shown, format="rgb24")))
+            obj = np.repeat(picture[:, :, None], 3, axis=2)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(obj, format="rgb24")))
         container.mux(stream.encode())
     return path
 
@@ -57,8 +57,8 @@ def filmed(film: Any) -> Any:
 
 
 def moving(root: bpy.types.Object) -> Any:
-    (shown,) = (child for child in root.children if cameras.FRAMES in child)
-    return shown
+    (obj,) = (child for child in root.children if cameras.FRAMES in child)
+    return obj
 
 
 def pixel_errors(root: Path, frames: Any) -> Iterator[Any]:
@@ -73,7 +73,7 @@ def pixel_errors(root: Path, frames: Any) -> Iterator[Any]:
 def test_the_camera_is_right_at_every_known_frame(filmed: Any, tmp_path: Path) -> None:
     root = build.build(filmed, tmp_path)
     assert max(pixel_errors(root, FRAMES)) < 0.01
-    assert {shown.name for shown in build.solved_cameras(root)} == {"clip.mp4 0002", "clip.mp4 0006"}
+    assert {obj.name for obj in build.solved_cameras(root)} == {"clip.mp4 0002", "clip.mp4 0006"}
     assert moving(root).name == "clip.mp4"
     assert root.name == "3R clip"
 
@@ -110,8 +110,8 @@ def test_a_used_scene_keeps_its_frames_until_asked(filmed: Any, tmp_path: Path) 
 
 def test_the_video_stands_behind_with_its_lens(filmed: Any, film: Any, tmp_path: Path) -> None:
     lens = Distortion("RADIAL", (-0.1, 0.02))
-    bent = replace(filmed.shots[0], cameras={n: replace(c, distortion=lens) for n, c in FRAMES.items()})
-    root = build.build(replace(filmed, shots=[bent]), tmp_path)
+    distorted = replace(filmed.shots[0], cameras={n: replace(c, distortion=lens) for n, c in FRAMES.items()})
+    root = build.build(replace(filmed, shots=[distorted]), tmp_path)
     (background,) = moving(root).data.background_images
     assert (background.source, background.frame_method) == ("MOVIE_CLIP", "FIT")
     assert Path(bpy.path.abspath(background.clip.filepath)) == film
@@ -188,11 +188,11 @@ def test_reopened(filmed: Any, tmp_path: Path) -> None:
     build.build(filmed, tmp_path)
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "saved.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "saved.blend"))
-    root = next(placed for placed in bpy.data.objects if placed.name == "3R clip")
+    root = next(obj for obj in bpy.data.objects if obj.name == "3R clip")
     assert max(pixel_errors(root, FRAMES)) < 0.01
 
 
-BENT = [
+DISTORTED = [
     ("SIMPLE_RADIAL", (-0.2,)),
     ("RADIAL", (-0.25, 0.08)),
     ("OPENCV", (-0.2, 0.05, 0.01, -0.02)),
@@ -202,21 +202,21 @@ BENT = [
 ]
 
 
-@pytest.mark.parametrize(("model", "parameters"), BENT, ids=[model for model, _ in BENT])
+@pytest.mark.parametrize(("model", "parameters"), DISTORTED, ids=[model for model, _ in DISTORTED])
 def test_what_blender_undistorts_lies_where_the_camera_sees_it(tmp_path: Path, model: Any, parameters: Any) -> None:
     """A clip of dots where a bent lens, with pixels that are not square, shows points; Blender undoes the bending."""
     width, height = SIZE
     seen_by = replace(FRAMES[2], fy=330.0, cy=112.0)
-    bent = replace(seen_by, distortion=Distortion(model, parameters))
+    distorted = replace(seen_by, distortion=Distortion(model, parameters))
     grid = np.stack(np.meshgrid(np.arange(40, width - 30, 60), np.arange(30, height - 20, 60)), -1).reshape(-1, 2)
     points = seen_by.world_from_camera[:3, 3] + 4 * seen_by.rays(grid + 0.5) @ seen_by.world_from_camera[:3, :3].T
     rows, columns = np.mgrid[:height, :width] + 0.5
-    dots = [np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 8) for x, y in bent.project(points)]
+    dots = [np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 8) for x, y in distorted.project(points)]
     picture = (255 * np.sum(dots, axis=0)).clip(0, 255).astype(np.uint8)
     path = write_film(tmp_path / "bent.mp4", 3 * [picture])
-    photo = Photo(bent.photo, str(path), *SIZE, sha256=f"{1:064x}", frame=1)
-    shot = Shot("bent.mp4", str(path), Fraction(30), 3, {1: bent})
-    root = build.build(reconstruct([photo], [bent], step=4, shots=[shot]), tmp_path)
+    photo = Photo(distorted.photo, str(path), *SIZE, sha256=f"{1:064x}", frame=1)
+    shot = Shot("bent.mp4", str(path), Fraction(30), 3, {1: distorted})
+    root = build.build(reconstruct([photo], [distorted], step=4, shots=[shot]), tmp_path)
     (background,) = moving(root).data.background_images
     assert background.clip_user.use_render_undistorted
     picture = undistorted(background.clip, tmp_path / "proxies")
@@ -228,8 +228,8 @@ def test_what_blender_undistorts_lies_where_the_camera_sees_it(tmp_path: Path, m
 def test_a_lens_that_blender_cannot_hold_is_not_undone(filmed: Any, tmp_path: Path) -> None:
     """Better a background with distortion than one that is wrong: how far off it would be stands on the clip."""
     squeezed = Distortion("TDE_ANAMORPHIC_4", (0.67, 1.0, 0.1, -0.1, *(0.0,) * 9, 1.0, 1.0))
-    bent = replace(filmed.shots[0], cameras={n: replace(c, distortion=squeezed) for n, c in FRAMES.items()})
-    root = build.build(replace(filmed, shots=[bent]), tmp_path)
+    distorted = replace(filmed.shots[0], cameras={n: replace(c, distortion=squeezed) for n, c in FRAMES.items()})
+    root = build.build(replace(filmed, shots=[distorted]), tmp_path)
     (background,) = moving(root).data.background_images
     assert background.clip[shots.RESIDUAL] > shots.MOST_RESIDUAL
     assert not background.clip_user.use_render_undistorted

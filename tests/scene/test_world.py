@@ -19,8 +19,8 @@ from threer_blender.scene import build, cameras, proxies, world
 
 
 def similar(angle: float, scale: Any, place: Any) -> Any:
-    turn = Matrix.Rotation(angle, 3, (0.3, 1, -0.5))
-    return np.array(Matrix.LocRotScale(place, turn, (scale, scale, scale)), np.float64)
+    rotation = Matrix.Rotation(angle, 3, (0.3, 1, -0.5))
+    return np.array(Matrix.LocRotScale(place, rotation, (scale, scale, scale)), np.float64)
 
 
 def off(points: Array) -> Any:
@@ -45,14 +45,14 @@ def test_the_first_world_is_found_though_some_cameras_disagree(wrong: int) -> No
     standing[:, :3, 3] += rng.normal(0, 1e-4, (12, 3))
     for index in range(wrong):
         standing[index] = looking_at(rng.uniform(-4, -1, 3))
-    found = world.similarity(solved, standing)
-    assert np.abs(found - true).max() < (1e-3 if wrong == 0 else 0.05)
+    actual = world.similarity(solved, standing)
+    assert np.abs(actual - true).max() < (1e-3 if wrong == 0 else 0.05)
 
 
 def test_a_single_camera_keeps_its_scale() -> None:
     pose, there = looking_at((1.0, -2.0, 3.0)), looking_at((-4.0, -1.0, 0.5))
-    found = world.similarity(pose[None], there[None])
-    assert np.abs(found @ pose - there).max() < 1e-9
+    actual = world.similarity(pose[None], there[None])
+    assert np.abs(actual @ pose - there).max() < 1e-9
 
 
 @pytest.mark.parametrize("number", [0, 3])
@@ -62,18 +62,18 @@ def test_the_second_solve_stands_on_the_first(
     """Points and cameras, to the pixel; and again, after a third solve and one that is the first once more."""
     root = build.build(reconstruction, tmp_path)
     root.matrix_basis = Matrix.Rotation(0.4, 4, "X") @ root.matrix_basis
-    placed = root.matrix_basis.copy()
+    obj = root.matrix_basis.copy()
     again = reconstruct(photos, CAMERAS, step=5)
     for matrix in (similar(0.8, 1.3, (3, -2, 7)), similar(-2.5, 0.2, (0, 1, 0)), np.eye(4)):
         assert build.build(transformed(again, matrix), tmp_path) == root
-        assert root.matrix_basis == placed
+        assert root.matrix_basis == obj
         cloud = next(child for child in root.children if child.type in ("MESH", "POINTCLOUD"))
         assert off(positions(cloud.data)).max() < 1e-4
-        shown = build.solved_cameras(root)[number]
-        cameras.use_camera(bpy.context.scene, shown)
+        camera_object = build.solved_cameras(root)[number]
+        cameras.use_camera(bpy.context.scene, camera_object)
         points = in_front(CAMERAS[number])
-        seen = blender_pixels(bpy.context.scene, root, shown, points)
-        assert np.abs(seen - CAMERAS[number].project(points)).max() < 0.02
+        visible = blender_pixels(bpy.context.scene, root, camera_object, points)
+        assert np.abs(visible - CAMERAS[number].project(points)).max() < 0.02
     assert world.WORLD not in root
 
 

@@ -24,23 +24,23 @@ DEGREES = pytest.mark.parametrize("degree", [0, 1, 2, 3])
 def test_ply_keeps_everything(tmp_path: Path, degree: int) -> None:
     gaussians = random_gaussians(5000, degree)
     splat_files.write(gaussians, tmp_path / "a.ply")
-    found = splat_files.read(tmp_path / "a.ply")
-    assert found.notes == []
-    same(found.gaussians, gaussians, 2e-6)
+    actual = splat_files.read(tmp_path / "a.ply")
+    assert actual.notes == []
+    same(actual.gaussians, gaussians, 2e-6)
 
 
 @DEGREES
 def test_spz_keeps_what_its_bytes_can(tmp_path: Path, degree: int) -> None:
     gaussians = random_gaussians(5000, degree)
     splat_files.write(gaussians, tmp_path / "a.spz")
-    found = splat_files.read(tmp_path / "a.spz").gaussians
-    assert np.abs(found.means - gaussians.means).max() < 1e-6
-    assert np.abs(np.log(found.scales / gaussians.scales)).max() <= 1 / 32 + 1e-5
-    assert np.abs(found.opacities - gaussians.opacities).max() <= 0.5 / 255 + 1e-6
-    assert np.abs((found.rotations * gaussians.rotations).sum(1)).min() > 1 - 1e-5
+    actual = splat_files.read(tmp_path / "a.spz").gaussians
+    assert np.abs(actual.means - gaussians.means).max() < 1e-6
+    assert np.abs(np.log(actual.scales / gaussians.scales)).max() <= 1 / 32 + 1e-5
+    assert np.abs(actual.opacities - gaussians.opacities).max() <= 0.5 / 255 + 1e-6
+    assert np.abs((actual.rotations * gaussians.rotations).sum(1)).min() > 1 - 1e-5
     steps = np.concatenate([np.full(2 * d + 1, (128 / 255 / 0.15, 8, 16, 16)[d]) for d in range(degree + 1)])
     expected = np.concatenate([gaussians.sh[:, :1], gaussians.sh[:, 1:].clip(-1, 1)], axis=1)
-    error = np.abs(found.sh - expected).max(axis=(0, 2))
+    error = np.abs(actual.sh - expected).max(axis=(0, 2))
     assert (error <= steps / 2 / 128 + 0.01).all()  # the ends of the bytes' range are no whole steps
 
 
@@ -51,8 +51,8 @@ def test_spz_axes(tmp_path: Path) -> None:
     turned = splat_files.read(tmp_path / "a.spz", spz_is_y_up=False).gaussians
     flip = np.array((1, -1, -1))
     assert turned.means == pytest.approx(gaussians.means * flip, abs=1e-6)
-    turn = np.diag(flip)
-    assert covariances(turned) == pytest.approx(turn @ covariances(gaussians) @ turn, rel=0.15, abs=1e-3)
+    rotation = np.diag(flip)
+    assert covariances(turned) == pytest.approx(rotation @ covariances(gaussians) @ rotation, rel=0.15, abs=1e-3)
     assert turned.sh[:, 1:4] == pytest.approx(
         gaussians.sh[:, 1:4] * (-1.0, -1.0, 1.0)[0] ** 0 * np.array([[-1], [-1], [1]]), abs=0.04
     )
@@ -62,12 +62,12 @@ def test_spz_axes(tmp_path: Path) -> None:
 def test_ksplat_levels(tmp_path: Path, level: int) -> None:
     gaussians = random_gaussians(300, 2)
     (tmp_path / "a.ksplat").write_bytes(variants.ksplat(gaussians, level))
-    found = splat_files.read(tmp_path / "a.ksplat").gaussians
-    assert found.means == pytest.approx(gaussians.means, abs=2e-4 if level else 1e-7)
-    assert found.scales == pytest.approx(gaussians.scales, rel=1e-3)
-    assert np.abs((found.rotations * gaussians.rotations).sum(1)) == pytest.approx(1, abs=1e-5)
-    assert found.opacities == pytest.approx(gaussians.opacities, abs=0.003)
-    assert found.sh[:, 1:] == pytest.approx(gaussians.sh[:, 1:], abs=(1e-7, 1e-3, 0.01)[level])
+    actual = splat_files.read(tmp_path / "a.ksplat").gaussians
+    assert actual.means == pytest.approx(gaussians.means, abs=2e-4 if level else 1e-7)
+    assert actual.scales == pytest.approx(gaussians.scales, rel=1e-3)
+    assert np.abs((actual.rotations * gaussians.rotations).sum(1)) == pytest.approx(1, abs=1e-5)
+    assert actual.opacities == pytest.approx(gaussians.opacities, abs=0.003)
+    assert actual.sh[:, 1:] == pytest.approx(gaussians.sh[:, 1:], abs=(1e-7, 1e-3, 0.01)[level])
 
 
 # ------------------------------------------------------------------ a second reader
@@ -101,15 +101,15 @@ def test_we_read_what_gaussforge_writes(tmp_path: Path, kind: str) -> None:
     splat_files.write(gaussians, tmp_path / "ours.ply")
     made = gaussforge.GaussForge().convert((tmp_path / "ours.ply").read_bytes(), "ply", kind)
     (tmp_path / f"a.{kind}").write_bytes(made["data"])
-    found = splat_files.read(tmp_path / f"a.{kind}", codecs(), spz_is_y_up=False).gaussians
-    assert np.sort(found.means, axis=0) == pytest.approx(np.sort(gaussians.means, axis=0), abs=2e-3)
-    nearest = ((found.means[:, None] - gaussians.means) ** 2).sum(-1).argmin(1)
+    actual = splat_files.read(tmp_path / f"a.{kind}", codecs(), spz_is_y_up=False).gaussians
+    assert np.sort(actual.means, axis=0) == pytest.approx(np.sort(gaussians.means, axis=0), abs=2e-3)
+    nearest = ((actual.means[:, None] - gaussians.means) ** 2).sum(-1).argmin(1)
     ordered = only(gaussians, nearest)
-    assert np.abs(np.log(found.scales / ordered.scales)).max() < 0.2
-    assert np.quantile(np.abs((found.rotations * ordered.rotations).sum(1)), 0.01) > 0.999
-    assert found.opacities == pytest.approx(ordered.opacities, abs=0.01)
+    assert np.abs(np.log(actual.scales / ordered.scales)).max() < 0.2
+    assert np.quantile(np.abs((actual.rotations * ordered.rotations).sum(1)), 0.01) > 0.999
+    assert actual.opacities == pytest.approx(ordered.opacities, abs=0.01)
     if kind != "sog":  # whose palette of harmonics is coarse
-        assert found.sh == pytest.approx(ordered.sh.clip(-1, 1) if kind == "spz" else ordered.sh, abs=0.08)
+        assert actual.sh == pytest.approx(ordered.sh.clip(-1, 1) if kind == "spz" else ordered.sh, abs=0.08)
 
 
 # ------------------------------------------------------------------ bad input
@@ -260,9 +260,9 @@ def test_splatt3r_export_is_recognised_and_mended(tmp_path: Path) -> None:
     mended = splat_files.read(tmp_path / "a.ply", repair_splatt3r=True)
     assert "were mended" in mended.notes[0]
     assert mended.gaussians.opacities == pytest.approx(gaussians.opacities, abs=1e-6)
-    true, found, wrong = (covariances(g) for g in (gaussians, mended.gaussians, plain.gaussians))
+    true, actual, wrong = (covariances(g) for g in (gaussians, mended.gaussians, plain.gaussians))
     size = np.linalg.norm(true, axis=(1, 2))
-    assert (np.linalg.norm(found - true, axis=(1, 2)) < 1e-2 * size).mean() > 0.95
+    assert (np.linalg.norm(actual - true, axis=(1, 2)) < 1e-2 * size).mean() > 0.95
     assert (np.linalg.norm(wrong - true, axis=(1, 2)) < 1e-2 * size).mean() < 0.05
 
 

@@ -45,9 +45,9 @@ def read(path: Path) -> splat_files.SplatFile:
 def test_the_scene_is_what_it_was_made_from(name: Any) -> None:
     truth = splat_files.read(SCENE / "scene.ply").gaussians
     loss = LOSSES[name]
-    found = read(SCENE / name)
-    gaussians = found.gaussians
-    assert found.notes == []
+    actual = read(SCENE / name)
+    gaussians = actual.gaussians
+    assert actual.notes == []
     assert gaussians.sh.shape == (300, (loss.degree + 1) ** 2, 3)
     origins = ((gaussians.means[:, None] - truth.means) ** 2).sum(axis=2).argmin(axis=1)
     assert len(set(origins)) == 300

@@ -144,12 +144,12 @@ class AnotherBlender:
         env = {**os.environ, "BLENDER_USER_RESOURCES": str(profile), "TMPDIR": str(temporary)}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
 
-    def hear(self, said: Any) -> Any:
-        """Waits for the next thing said of which `said` holds."""
+    def hear(self, message: Any) -> Any:
+        """Waits for the next thing said of which `message` holds."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             word, _, values = line.partition(" ")
-            if word == "said" and said(heard := json.loads(values)):
+            if word == "said" and message(heard := json.loads(values)):
                 return heard
         raise AssertionError(f"it ended with {self.process.wait()}")
 
@@ -163,9 +163,9 @@ class AnotherBlender:
 def offered(profile: Path, temporary: Path) -> Any:
     """What a new Blender offers to import."""
     blender = AnotherBlender(profile, temporary)
-    found = blender.hear(lambda said: "offered" in said)["offered"]
+    actual = blender.hear(lambda messages: "offered" in messages)["offered"]
     blender.kill()
-    return found
+    return actual
 
 
 def test_a_killed_blender_takes_its_runtime_along(small: Path, profile: Path, temporary: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_killed_blender_takes_its_runtime_along(small: Path, profile: Path, te
     for number in range(KILLED_BLENDERS):
         reached = 0.9 * (number + rng.random()) / KILLED_BLENDERS
         blender = AnotherBlender(profile, temporary, small)
-        heard = blender.hear(lambda said, reached=reached: said.get("fraction", -1) >= reached)
+        heard = blender.hear(lambda messages, reached=reached: messages.get("fraction", -1) >= reached)
         blender.kill()
         assert group_gone(heard["runtime"])
         assert_nothing_left(small, temporary)
@@ -183,7 +183,7 @@ def test_a_killed_blender_takes_its_runtime_along(small: Path, profile: Path, te
     assert offered(profile, temporary) == []
 
     blender = AnotherBlender(profile, temporary, small)  # the next run works, and its result outlives Blender
-    ended = blender.hear(lambda said: "failed" in said)
+    ended = blender.hear(lambda messages: "failed" in messages)
     blender.kill()
     assert ended["failed"] == ""
     assert offered(profile, temporary) == [ended["output"]]
@@ -198,7 +198,7 @@ def test_two_blenders_share_one_folder(small: Path, profile: Path, temporary: Pa
     kernels = profile / "extensions" / ".user" / "user_default" / "threer_blender" / "kernels"
     shutil.rmtree(kernels, ignore_errors=True)
     blenders = [AnotherBlender(profile, temporary, small) for _ in range(2)]
-    ended = [blender.hear(lambda said: "failed" in said) for blender in blenders]
+    ended = [blender.hear(lambda messages: "failed" in messages) for blender in blenders]
     for blender in blenders:
         blender.kill()
     assert [heard["failed"] for heard in ended] == ["", ""]
@@ -348,7 +348,7 @@ def test_a_project_moved_to_another_folder(tmp_path: Path) -> None:
     assert moved in folder.parents
     for again in range(2):
         solved = part("scene.build").solved_cameras(root)
-        images = [shown.data.background_images[0].image for shown in solved]
+        images = [obj.data.background_images[0].image for obj in solved]
         assert len(images) == len(CAMERAS)
         for image in images:
             assert moved in Path(bpy.path.abspath(image.filepath)).parents

@@ -109,12 +109,12 @@ def test_in_background_the_button_blocks_and_works(addon: ModuleType, shot: Path
     assert Path(root["threer_bundle"]).name.endswith("shot")
     assert part("jobs.results").waiting(data_folder) == []
     assert addon.current().queue.tasks == addon.current().arrived == addon.current().offered == []
-    found = part("ui.summary").summary(root)
-    assert (found.registered, found.chosen) == (len(CAMERAS), len(CAMERAS))
+    actual = part("ui.summary").summary(root)
+    assert (actual.registered, actual.chosen) == (len(CAMERAS), len(CAMERAS))
     cloud = bundle.read(part("ui.summary").bundle(root)).cloud
     assert cloud is not None
-    assert found.points == len(cloud)
-    assert found.notes == []
+    assert actual.points == len(cloud)
+    assert actual.notes == []
 
 
 def test_a_result_of_a_saved_file_lies_beside_it(shot: Path, tmp_path: Path) -> None:
@@ -136,9 +136,9 @@ def test_the_panel_says_how_good_the_cameras_are(reconstruction: Reconstruction,
     cameras[0] = replace(cameras[0], reprojection_error=0.5, error_before=12.0)
     cameras[1] = replace(cameras[1], reprojection_error=0.7)
     part("scene.build").build(replace(reconstruction, cameras=cameras), tmp_path)
-    shown = panel()
-    assert "Points meet their photos to 0.60 px (12.0 before refinement)" in shown
-    assert f"{len(cameras) - 2} cameras of layout quality, not refined" in shown
+    obj = panel()
+    assert "Points meet their photos to 0.60 px (12.0 before refinement)" in obj
+    assert f"{len(cameras) - 2} cameras of layout quality, not refined" in obj
 
 
 def test_with_the_engine_itself(addon: ModuleType, tmp_path: Path) -> None:
@@ -150,10 +150,10 @@ def test_with_the_engine_itself(addon: ModuleType, tmp_path: Path) -> None:
     bpy.context.scene.threer.options_colmap.quality = "preview"
     bpy.ops.threer.reconstruct()
     (root,) = roots()
-    found = part("ui.summary").summary(root)
-    assert (found.registered, found.chosen) == (4, 4)
-    assert found.points > 10_000
-    assert found.error < 1.0
+    actual = part("ui.summary").summary(root)
+    assert (actual.registered, actual.chosen) == (4, 4)
+    assert actual.points > 10_000
+    assert actual.error < 1.0
     assert addon.current().error == ""
 
 
@@ -349,8 +349,8 @@ def test_enabled_twice_and_disabled_leaves_nothing(repository: Path) -> None:
         bpy.ops.preferences.addon_disable(module=ADDON)
         assert not any(registered().values()), registered()
         enable(repository)
-        assert {name: len(found) for name, found in registered().items()} == {
-            name: len(found) for name, found in known.items()
+        assert {name: len(actual) for name, actual in registered().items()} == {
+            name: len(actual) for name, actual in known.items()
         }
 
 

@@ -40,15 +40,15 @@ def test_no_custom_property_breaks_the_panel(built: Any) -> None:
     drawn = 0
     for key in KEYS:
         for value in VALUES:
-            for placed in (built, *built.children[:2], built.children[-1]):
-                before = placed.get(key)
-                placed[key] = value
+            for obj in (built, *built.children[:2], built.children[-1]):
+                before = obj.get(key)
+                obj[key] = value
                 panel()
                 drawn += 1
                 if before is None:
-                    del placed[key]
+                    del obj[key]
                 else:
-                    placed[key] = before
+                    obj[key] = before
     print(f"{drawn} of {drawn} panels drawn over custom properties of strangers' files")
     assert drawn == len(KEYS) * len(VALUES) * 4
 
@@ -58,15 +58,15 @@ JSON = ["{", "[" * 100_000, "7", "null", "[7]", '[["a"]]', '[["a", 7]]', '{"a": 
 
 @pytest.mark.parametrize("text", [*JSON, '{"-": "x"}', '{"99999999999": "x"}'])
 def test_no_text_of_a_shot_breaks_its_panel(text: Any) -> None:
-    shown = bpy.data.objects["Camera"]
+    obj = bpy.data.objects["Camera"]
     for key in (shot_errors.FACTS, shot_errors.SUSPICIOUS, shot_errors.DETAILS):
         try:
-            shown[key] = text
+            obj[key] = text
         except UnicodeEncodeError:  # Blender keeps no such text
             return
-    assert shot_errors.overall(shown) == []
-    assert all(isinstance(frame, int) for frame in shot_errors.suspicious(shown))
-    assert shot_errors.details(shown, 1) is None
+    assert shot_errors.overall(obj) == []
+    assert all(isinstance(frame, int) for frame in shot_errors.suspicious(obj))
+    assert shot_errors.details(obj, 1) is None
 
 
 @pytest.mark.usefixtures("addon")
@@ -85,12 +85,12 @@ def test_no_role_breaks_the_panel_on_whatever_object(built: Any, role: Any) -> N
         }
         if kind in adding:
             adding[kind]()
-            placed = bpy.context.object
+            obj = bpy.context.object
         else:
-            placed = bpy.data.objects.new("x", data.get(kind, lambda: None)())
-            bpy.context.scene.collection.objects.link(placed)
-        placed[identity.ROLE] = role
-        placed.parent = built if role != identity.ROOT else None
+            obj = bpy.data.objects.new("x", data.get(kind, lambda: None)())
+            bpy.context.scene.collection.objects.link(obj)
+        obj[identity.ROLE] = role
+        obj.parent = built if role != identity.ROOT else None
         panel()
         assert part("ui.summary").summary(built).registered == len(CAMERAS)
 

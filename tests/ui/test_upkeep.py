@@ -141,8 +141,8 @@ def test_a_gated_file_needs_the_users_own_token(declare: Any, server: Any, data_
     preferences().token = "hf_secret"
     bpy.ops.threer.download_weights(engine="counter")
     assert (data_folder / "weights" / "counter.bin").exists()
-    kept = [path.read_bytes() for path in data_folder.rglob("*") if path.is_file()]
-    assert not any(b"hf_secret" in content or b"hf_wrong" in content for content in kept)
+    retained = [path.read_bytes() for path in data_folder.rglob("*") if path.is_file()]
+    assert not any(b"hf_secret" in content or b"hf_wrong" in content for content in retained)
     preferences().token = ""
 
 
@@ -171,12 +171,12 @@ def test_the_weights_folder_can_be_chosen(declare: Any, tmp_path: Path) -> None:
 )
 def test_an_engine_says_what_it_makes_and_on_what_terms(engine: str, terms: str, size: str) -> None:
     bpy.context.scene.threer.engine = engine
-    shown = engines().replace("- ", "-")  # where lines break
-    assert part("engines.registry").engine(engine).summary in shown
-    assert "Makes cameras, depth, points" in shown
-    assert terms in shown
-    assert not size or f"Weights of {size}" in shown
-    assert "Classical" in shown
+    obj = engines().replace("- ", "-")  # where lines break
+    assert part("engines.registry").engine(engine).summary in obj
+    assert "Makes cameras, depth, points" in obj
+    assert terms in obj
+    assert not size or f"Weights of {size}" in obj
+    assert "Classical" in obj
 
 
 def test_the_commercial_filter_hides_and_refuses(declare: Any, data_folder: Path, tmp_path: Path) -> None:

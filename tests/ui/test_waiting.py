@@ -138,34 +138,34 @@ def test_a_task_is_cancelled_while_it_starts(addon: ModuleType, shot: Path, monk
 
 
 def test_what_drawing_asks_for_is_found_on_a_thread() -> None:
-    seen = known_things.Known(at_once=False)
+    drawn = known_things.Known(at_once=False)
     calls, ready = [], threading.Event()
 
     def find() -> str:
         calls.append(ready.wait(30))
         return "found"
 
-    assert [seen.get("a", find, "not yet") for _ in range(100)] == ["not yet"] * 100
-    assert seen.is_seeking
+    assert [drawn.get("a", find, "not yet") for _ in range(100)] == ["not yet"] * 100
+    assert drawn.is_seeking
     ready.set()
-    while seen.is_seeking:
+    while drawn.is_seeking:
         time.sleep(0.01)
-    assert seen.get("a", find, "not yet") == "found"
+    assert drawn.get("a", find, "not yet") == "found"
     assert len(calls) == 1
-    seen.forget()
-    assert seen.get("a", find, "not yet") == "found"
-    while seen.is_seeking:
+    drawn.forget()
+    assert drawn.get("a", find, "not yet") == "found"
+    while drawn.is_seeking:
         time.sleep(0.01)
     assert len(calls) == 2
 
     def broken() -> None:
         raise ZeroDivisionError
 
-    seen.get("b", broken, "not yet")
-    while seen.is_seeking:
+    drawn.get("b", broken, "not yet")
+    while drawn.is_seeking:
         time.sleep(0.01)
-    assert seen.get("b", broken, "not yet") == "not yet"
-    seen.close()
+    assert drawn.get("b", broken, "not yet") == "not yet"
+    drawn.close()
 
 
 @pytest.mark.usefixtures("addon")

@@ -62,8 +62,8 @@ class Artist:
                 if self.is_true(effect):
                     return
                 time.sleep(0.5)
-        said = self.window.ask("print(work().error)", 300)
-        raise AssertionError(f"the click had no effect: {effect}; the panel says: {said}")
+        answer = self.window.ask("print(work().error)", 300)
+        raise AssertionError(f"the click had no effect: {effect}; the panel says: {answer}")
 
     def open(self, x: float, y: float, what: str) -> None:
         """Clicks where a list or a dialog opens, until the screen shows it; keeps a picture of it."""

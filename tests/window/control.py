@@ -36,14 +36,14 @@ def tick() -> float:
     for asked in sorted(folder.glob("*.py")):
         code = asked.read_text()
         asked.unlink()
-        said = io.StringIO()
-        with contextlib.redirect_stdout(said):
+        answer = io.StringIO()
+        with contextlib.redirect_stdout(answer):
             try:
                 exec(code, names)
             except Exception:
-                traceback.print_exc(file=said)
+                traceback.print_exc(file=answer)
         unfinished = asked.with_suffix(".part")
-        unfinished.write_text(said.getvalue())
+        unfinished.write_text(answer.getvalue())
         unfinished.rename(asked.with_suffix(".out"))
     return 0.05
 

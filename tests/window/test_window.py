@@ -70,8 +70,8 @@ def choose_all_photos(artist: Artist) -> None:
     """In the file browser: goes to the folder, selects everything and confirms."""
     window = artist.window
     window.ask(f"{BROWSER}[0].spaces.active.params.directory = b'{real.SHARED}/photos'")
-    found = "w = bpy.context.window_manager.windows[-1]; print(w.x, w.y, w.width, w.height)"
-    left, bottom, width, height = map(int, window.ask(found).split())
+    actual = "w = bpy.context.window_manager.windows[-1]; print(w.x, w.y, w.width, w.height)"
+    left, bottom, width, height = map(int, window.ask(actual).split())
     window.hover(left + width / 2, real.SIZE[1] - bottom - height / 2)
     window.key("a")
     artist.keep("1 choosing")

@@ -76,9 +76,9 @@ class Window:
 
     def ask(self, code: str, seconds: float = 120) -> str:
         """What `code` prints inside Blender; see control.py for the names that it may use."""
-        said = self.say(code)
-        self.wait(said.exists, seconds)
-        text = said.read_text()
+        answer = self.say(code)
+        self.wait(answer.exists, seconds)
+        text = answer.read_text()
         assert "Traceback" not in text, text
         return text.strip()
 
@@ -157,9 +157,9 @@ class Window:
         self.run("xdotool", *map(str, arguments))
 
     def _inside(self, *command: str) -> list[str]:
-        own = ["unshare", "--mount", "sh", "-c", PRIVATE_MOUNTS, str(self.chroot), str(self.shared)]
-        return [*own, "/usr/bin/env", "-i", *self._environment, *command]
+        variables = ["unshare", "--mount", "sh", "-c", PRIVATE_MOUNTS, str(self.chroot), str(self.shared)]
+        return [*variables, "/usr/bin/env", "-i", *self._environment, *command]
 
     def _start(self, *command: str, log: str) -> subprocess.Popen[bytes]:
-        with (self.shared / f"{log}.log").open("wb") as said:
-            return subprocess.Popen(self._inside(*command), stdout=said, stderr=subprocess.STDOUT)
+        with (self.shared / f"{log}.log").open("wb") as answer:
+            return subprocess.Popen(self._inside(*command), stdout=answer, stderr=subprocess.STDOUT)

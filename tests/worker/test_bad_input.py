@@ -47,8 +47,8 @@ class Place:
         self.before = self.listing()
 
     def listing(self) -> dict[str, bytes | None]:
-        found = self.output.parent.rglob("*")
-        return {str(path): path.read_bytes() if path.is_file() else None for path in found}
+        actual = self.output.parent.rglob("*")
+        return {str(path): path.read_bytes() if path.is_file() else None for path in actual}
 
     def assert_untouched(self) -> None:
         assert self.listing() == self.before
@@ -57,12 +57,12 @@ class Place:
 
     def running(self) -> list[str]:
         """The processes whose temporary files lie here: our runtimes, and whatever they started."""
-        found = []
+        collected = []
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):  # it has just ended
                 if str(self.temporary).encode() in (process / "environ").read_bytes():
-                    found.append(process.name)
-        return found
+                    collected.append(process.name)
+        return collected
 
 
 @pytest.fixture

@@ -314,12 +314,12 @@ def test_eight_processes_fetch_one_file(server: Server, target: Path, known: boo
         subprocess.Popen([sys.executable, "-c", CODE, *given], stdout=subprocess.PIPE, text=True, cwd=ROOT)
         for _ in range(8)
     ]
-    said = [process.communicate(timeout=60)[0].strip() for process in several]
-    assert said == [HASH] * 8
+    outputs = [process.communicate(timeout=60)[0].strip() for process in several]
+    assert outputs == [HASH] * 8
     assert target.read_bytes() == CONTENT
     assert left_beside(target) == ["net.bin"]
     assert len([headers for _, headers in server.asked if "Range" not in headers]) == 1
-    print(f"{sum(each != HASH for each in said)} of 8 concurrent downloads bad")
+    print(f"{sum(each != HASH for each in outputs)} of 8 concurrent downloads bad")
 
 
 def test_a_killed_download_lets_the_next_one_in(server: Server, target: Path) -> None:

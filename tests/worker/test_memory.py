@@ -23,10 +23,10 @@ def run(monkeypatch: pytest.MonkeyPatch, error: Exception, fits: str) -> tuple[l
             raise error
         return "result"
 
-    said: list[Message] = []
+    messages: list[Message] = []
     monkeypatch.setattr(registry, "run", lambda _engine: reconstruct)
-    result = runtime.within_memory(ENGINE, [], {"quality": "high"}, Report(said.append))
-    return said, result
+    result = runtime.within_memory(ENGINE, [], {"quality": "high"}, Report(messages.append))
+    return messages, result
 
 
 @pytest.mark.parametrize(
@@ -39,9 +39,9 @@ def run(monkeypatch: pytest.MonkeyPatch, error: Exception, fits: str) -> tuple[l
     ],
 )
 def test_lighter_until_it_fits(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    said, result = run(monkeypatch, error, fits="low")
+    messages, result = run(monkeypatch, error, fits="low")
     assert result == ("result", {"quality": "low"})
-    assert said == [
+    assert messages == [
         Notice("The memory ran out; trying again with quality “Middle”."),
         Notice("The memory ran out; trying again with quality “Low”."),
     ]

@@ -24,11 +24,11 @@ def silent(*_: object) -> None:
     """Hears what the artist would."""
 
 
-def spots(found: Array) -> Array:
+def spots(actual: Array) -> Array:
     """(HEIGHT, WIDTH, 3) black picture with a soft white spot of 2 pixels at each place (N, 2)."""
     x, y = np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5
-    rows = np.exp(-0.5 * ((y[:, None] - found[:, 1]) / 2.0) ** 2)
-    columns = np.exp(-0.5 * ((x[:, None] - found[:, 0]) / 2.0) ** 2)
+    rows = np.exp(-0.5 * ((y[:, None] - actual[:, 1]) / 2.0) ** 2)
+    columns = np.exp(-0.5 * ((x[:, None] - actual[:, 0]) / 2.0) ** 2)
     total = rows @ columns.T
     return np.repeat((240 * total).round().clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1)
 
@@ -36,14 +36,14 @@ def spots(found: Array) -> Array:
 def centroids(picture: Array, near: Array) -> Array:
     """(N, 2) centre of mass of the light within 9 pixels of each place (N, 2)."""
     pixels, light = centres(picture.shape[1], picture.shape[0]), picture[..., 0].astype(float)
-    found = []
+    collected = []
     for place in near:
         x, y = np.maximum(place.astype(int) - 10, 0)
         window = np.s_[y : y + 21, x : x + 21]
         weight = light[window] * (np.linalg.norm(pixels[window] - place, axis=-1) < 9)
         weight[weight < 4] = 0  # JPEG's ringing
-        found.append((pixels[window] * weight[..., None]).sum(axis=(0, 1)) / weight.sum())
-    return np.array(found)
+        collected.append((pixels[window] * weight[..., None]).sum(axis=(0, 1)) / weight.sum())
+    return np.array(collected)
 
 
 def photographed(path: Path, picture: Array, orientation: int = 1) -> Photo:
@@ -73,10 +73,10 @@ def test_points_fall_where_the_camera_says(tmp_path: Path, distortion: Distortio
     plated = plates.write(lensed, photo, 3, tmp_path / "plates")
     assert replace(plated, plate="") == lensed
     with Image.open(tmp_path / plated.plate) as plate:
-        shown = np.asarray(plate)
-    assert shown.shape == picture.shape
+        written = np.asarray(plate)
+    assert written.shape == picture.shape
     assert np.linalg.norm(centroids(photos.pixels(photo), in_photo) - in_photo, axis=-1).max() < 0.05
-    assert np.linalg.norm(centroids(shown, in_plate) - in_plate, axis=-1).max() < 0.05
+    assert np.linalg.norm(centroids(written, in_plate) - in_plate, axis=-1).max() < 0.05
 
 
 def test_straight_lines_are_straight_in_the_plate(tmp_path: Path) -> None:

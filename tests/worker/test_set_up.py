@@ -71,7 +71,7 @@ class StandIn:
         self.published = File(wheel.as_uri(), wheel.stat().st_size, digest.sha256(wheel))
 
     def fails(self, **words: str) -> None:
-        self._fails.write_text(json.dumps({name.replace("_", " "): said for name, said in words.items()}))
+        self._fails.write_text(json.dumps({name.replace("_", " "): stderr for name, stderr in words.items()}))
 
     @property
     def asked(self) -> list[list[str]]:
@@ -94,18 +94,18 @@ def uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     return stand_in
 
 
-def run(said: list[Message] | None = None) -> None:
-    set_up.run(SetUp(["torch"]), Report((said if said is not None else []).append))
+def run(messages: list[Message] | None = None) -> None:
+    set_up.run(SetUp(["torch"]), Report((messages if messages is not None else []).append))
 
 
 def test_where_no_python_can_be_fetched_this_one_is_used_and_it_is_said(uv: StandIn) -> None:
     uv.fails(python=NO_PYTHON, pip=NO_TORCH)
-    said: list[Message] = []
+    messages: list[Message] = []
     with pytest.raises(UserError):
-        run(said)
+        run(messages)
     python = platform.python_version()
     text = f"Python 3.13 could not be downloaded, so this one is used ({python}); set up again if it goes away with an"
-    assert Notice(f"{text} update.") in said
+    assert Notice(f"{text} update.") in messages
     assert [words[0] for words in uv.asked] == ["python", "venv", "pip"]
     assert sys.executable in uv.asked[1]
 
@@ -136,7 +136,7 @@ def test_what_uv_fails_with_is_one_sentence(uv: StandIn, printed: str, sentence:
 
 
 @pytest.mark.parametrize(
-    ("cuda", "card", "own", "backend"),
+    ("cuda", "card", "user_index", "backend"),
     [
         (hardware.Cuda(580, 7.5), True, "", "cu130"),
         (hardware.Cuda(591, 12.0), True, "", "cu130"),
@@ -150,12 +150,17 @@ def test_what_uv_fails_with_is_one_sentence(uv: StandIn, printed: str, sentence:
 )
 @pytest.mark.skipif(sys.platform == "darwin", reason="torch has one build for it")
 def test_torch_is_chosen_by_the_hardware_unless_the_user_has_an_index(
-    uv: StandIn, monkeypatch: pytest.MonkeyPatch, cuda: hardware.Cuda | None, card: bool, own: str, backend: str | None
+    uv: StandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    cuda: hardware.Cuda | None,
+    card: bool,
+    user_index: str,
+    backend: str | None,
 ) -> None:
     monkeypatch.setattr(hardware, "cuda", lambda: cuda)
     monkeypatch.setattr(hardware, "graphics", lambda: (hardware.Card("a card", 8 << 30, 8 << 30),) * card)
-    if own:
-        monkeypatch.setenv("UV_DEFAULT_INDEX", own)
+    if user_index:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", user_index)
     uv.fails(pip=NO_TORCH)
     with pytest.raises(UserError):
         run()
@@ -221,22 +226,22 @@ CHECKED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "version", "sha256", "url", "own", "outcome"), CHECKED)
+@pytest.mark.parametrize(("name", "version", "sha256", "url", "user_index", "outcome"), CHECKED)
 def test_only_what_the_lock_lists_is_installed(
-    monkeypatch: pytest.MonkeyPatch, name: str, version: str, sha256: str, url: str, own: str, outcome: str
+    monkeypatch: pytest.MonkeyPatch, name: str, version: str, sha256: str, url: str, user_index: str, outcome: str
 ) -> None:
     for variable in environment.OWN_INDEX:
         monkeypatch.delenv(variable, raising=False)
-    if own:
-        monkeypatch.setenv(own, "https://packages.studio.example/simple")
-    said: list[Message] = []
+    if user_index:
+        monkeypatch.setenv(user_index, "https://packages.studio.example/simple")
+    messages: list[Message] = []
     wheels = [set_up.Wheel(name, version, File(url, 7, sha256))]
     if outcome == "refused":
         with pytest.raises(UserError, match=r"is not the published package; it was not installed\."):
-            set_up.check_hashes(wheels, Report(said.append))
+            set_up.check_hashes(wheels, Report(messages.append))
     else:
-        set_up.check_hashes(wheels, Report(said.append))
-    assert bool(said) == (outcome == "said")
+        set_up.check_hashes(wheels, Report(messages.append))
+    assert bool(messages) == (outcome == "said")
 
 
 def test_the_lock_lists_every_package_that_is_wanted() -> None:

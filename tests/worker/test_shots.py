@@ -34,7 +34,7 @@ def test_what_moves_is_written_as_masks_that_can_be_used(tmp_path: Path) -> None
         assert (picture.mode, picture.size) == ("L", (made.WIDTH, made.HEIGHT))
     read = masks.of({"masks": str(tmp_path / "masks"), "masked": "white", "mask_margin": 0}, shot.cameras)
     assert read is not None
-    out = read.left_out(videos["plate"].photos[0], 1011, (made.WIDTH, made.HEIGHT))
+    out = read.excluded(videos["plate"].photos[0], 1011, (made.WIDTH, made.HEIGHT))
     assert out is not None
     assert out.mean() > 0.5
 

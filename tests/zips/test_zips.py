@@ -123,15 +123,15 @@ def test_without_symbols_a_library_still_works(tmp_path: Path) -> None:
     """This Python's own modules: as large as their segments, loaded and run by another Python."""
     spec = importlib.util.find_spec("_json")
     assert spec is not None
-    found = spec.origin
-    if found is None or not Path(found).read_bytes().startswith(b"\x7fELF"):
+    actual = spec.origin
+    if actual is None or not Path(actual).read_bytes().startswith(b"\x7fELF"):
         pytest.skip("here is no shared library of Linux")
-    content = Path(found).read_bytes()
+    content = Path(actual).read_bytes()
     stripped = build_zips.without_symbols(content)
     assert len(stripped) < len(content)
     assert build_zips.without_symbols(stripped) == stripped
     assert build_zips.without_symbols(b"text") == b"text"
-    (tmp_path / Path(found).name).write_bytes(stripped)
+    (tmp_path / Path(actual).name).write_bytes(stripped)
     program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import _json; print(_json.__file__)"
     ran = subprocess.run([sys.executable, "-S", "-c", program], capture_output=True, text=True, check=True)
     assert ran.stdout.startswith(str(tmp_path))

@@ -241,10 +241,10 @@ def _sift(
     from ..geometry.features import features
     from ..pictures.photos import pixels
 
-    def left_out(photo: Photo, size: tuple[int, int]) -> BoolArray | None:
-        return None if masked is None else masked.left_out(photo, photo.frame, size)
+    def excluded(photo: Photo, size: tuple[int, int]) -> BoolArray | None:
+        return None if masked is None else masked.excluded(photo, photo.frame, size)
 
-    return features.extract_and_match(photos, pixels, folder, settings, report, left_out)
+    return features.extract_and_match(photos, pixels, folder, settings, report, excluded)
 
 
 def _joined(

@@ -29,7 +29,7 @@ class View:
 
 def views(reconstruction: Reconstruction, bundle_folder: Path) -> list[View]:
     """Every camera of a result with its picture, in the order of the photos. Raises UserError where one is gone."""
-    found = []
+    pictured = []
     for place, photo in enumerate(reconstruction.photos, start=1):
         camera = reconstruction.camera(photo.name)
         if camera is None:
@@ -41,8 +41,8 @@ def views(reconstruction: Reconstruction, bundle_folder: Path) -> list[View]:
                 raise UserError(f"The picture {quoted(source)} is not there any more; put it back, and export again.")
         suffix = ".png" if source is None else source.suffix
         stem = re.sub(r"[^\w-]+", "_", photo.name if photo.frame is not None else str(Path(photo.name).with_suffix("")))
-        found.append(View(camera, f"{place:05d}_{stem}{suffix}", source))
-    return found
+        pictured.append(View(camera, f"{place:05d}_{stem}{suffix}", source))
+    return pictured
 
 
 def copy(several: list[View], folder: Path) -> str:

@@ -48,8 +48,8 @@ def _frame(view: View) -> dict[str, Any]:
 def _write_points(cloud: PointCloud, path: Path) -> None:
     """Binary PLY with positions, normals and colours, in the file's world."""
     rows = np.empty(len(cloud), VERTEX)
-    turn = FILE_FROM_WORLD[:3, :3].T
-    rows["position"], rows["normal"], rows["color"] = cloud.positions @ turn, cloud.normals @ turn, cloud.colors
+    rotation = FILE_FROM_WORLD[:3, :3].T
+    rows["position"], rows["normal"], rows["color"] = cloud.positions @ rotation, cloud.normals @ rotation, cloud.colors
     names = [("float", name) for name in ("x", "y", "z", "nx", "ny", "nz")]
     names += [("uchar", name) for name in ("red", "green", "blue")]
     properties = "".join(f"property {kind} {name}\n" for kind, name in names)

@@ -38,7 +38,7 @@ class Masks:
     black: bool
     margin: int
 
-    def left_out(self, photo: Photo, frame: int | None, size: tuple[int, int]) -> BoolArray | None:
+    def excluded(self, photo: Photo, frame: int | None, size: tuple[int, int]) -> BoolArray | None:
         """(H, W) of a picture `size` (width, height) of a photo, or of a frame of it; None where it has no mask.
 
         Raises UserError where the mask cannot be read, or has another shape than the photo.
@@ -46,7 +46,7 @@ class Masks:
         file = self.still or (self.by_name.get(Path(photo.name).stem) if frame is None else self.by_number.get(frame))
         if file is None:
             return None
-        out = _left_out(file, self.black)
+        out = _excluded(file, self.black)
         height, width = out.shape
         if abs(width / height * photo.height / photo.width - 1) > SHAPE:
             raise UserError(
@@ -99,7 +99,7 @@ def _range(numbers: Iterable[int]) -> str:
     return sequence_files.ranges(sorted(numbers))
 
 
-def _left_out(file: Path, black: bool) -> BoolArray:
+def _excluded(file: Path, black: bool) -> BoolArray:
     """(H, W): what is transparent, else what is white, or black. Raises UserError where the file cannot be read."""
     try:
         if file.suffix.lower() in sequence_files.PLATE_SUFFIXES:

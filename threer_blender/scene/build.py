@@ -253,12 +253,12 @@ def describe(
         if (camera := reconstruction.camera(photo.name))
         and not (picture := picture_of(camera, photo, Path(bundle_folder))).is_file()
     ]
-    placed = [child for child in root.children if any(shots.is_of(child, shot) for shot in reconstruction.shots)]
+    filming = [child for child in root.children if any(shots.is_of(child, shot) for shot in reconstruction.shots)]
     without_plate = [
         f"{child.name}: there is no plate behind its camera, because the files are gone, or because this Blender does "
         "not turn the video upright as Blender 4.5 does."
-        for child in placed
-        if not any(shown.clip for shown in child.data.background_images)
+        for child in filming
+        if not any(background.clip for background in child.data.background_images)
     ]
     changes.mark(
         root,

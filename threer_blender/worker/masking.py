@@ -25,7 +25,7 @@ def applied(reconstruction: Reconstruction, masked: Masks | None) -> Reconstruct
         return reconstruction
     out = {}
     for photo in reconstruction.photos:
-        mask = masked.left_out(photo, photo.frame, (photo.width, photo.height))
+        mask = masked.excluded(photo, photo.frame, (photo.width, photo.height))
         if mask is not None:
             out[photo.name] = mask
     pointmaps = [
@@ -36,8 +36,8 @@ def applied(reconstruction: Reconstruction, masked: Masks | None) -> Reconstruct
     ]
     cloud = reconstruction.cloud
     if cloud is not None:
-        kept = _unmasked(reconstruction, out, cloud.positions, cloud.photo)
-        fields = {name: getattr(cloud, name)[kept] for name in cloud.__dataclass_fields__}
+        unmasked = _unmasked(reconstruction, out, cloud.positions, cloud.photo)
+        fields = {name: getattr(cloud, name)[unmasked] for name in cloud.__dataclass_fields__}
         cloud = replace(cloud, **fields)
     return replace(reconstruction, pointmaps=pointmaps, cloud=cloud)
 
@@ -55,7 +55,7 @@ def _in_map(pointmap: PointMap, mask: BoolArray) -> BoolArray:
 
 def _unmasked(reconstruction: Reconstruction, out: dict[str, BoolArray], points: Array, photo: Array) -> BoolArray:
     """(N,) whether the photo of a point shows it outside of its mask."""
-    kept = np.ones(len(points), np.bool_)
+    unmasked = np.ones(len(points), np.bool_)
     for index, entry in enumerate(reconstruction.photos):
         camera = reconstruction.camera(entry.name)
         mine = np.flatnonzero(photo == index)
@@ -65,5 +65,5 @@ def _unmasked(reconstruction: Reconstruction, out: dict[str, BoolArray], points:
         pixels = np.nan_to_num(camera.project(points[mine]), nan=-1.0)
         x, y = pixels.astype(int).T
         inside = (pixels >= 0).all(axis=1) & (x < mask.shape[1]) & (y < mask.shape[0])
-        kept[mine[inside]] = ~mask[y[inside], x[inside]]
-    return kept
+        unmasked[mine[inside]] = ~mask[y[inside], x[inside]]
+    return unmasked

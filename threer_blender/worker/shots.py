@@ -90,7 +90,7 @@ def _frames(photo: Photo, masked: Masks | None, progress: Callable[[int], None])
         except (OSError, ValueError):
             continue
         height, width = picture.shape[:2]
-        out = None if masked is None else masked.left_out(photo, number, (width, height))
+        out = None if masked is None else masked.excluded(photo, number, (width, height))
         yield tracking.Frame(number, np.asarray(picture @ GREY, np.float32), None if out is None else ~out)
 
 
@@ -236,12 +236,12 @@ def write_moving(
     for index, shot in enumerate(shots):
         tracked, stem = videos[shot.path].tracks, export.stem(index, shot.video)
         tracks, cameras = tracked.tracks, [shot.cameras.get(int(number)) for number in tracked.numbers]
-        moves = moving_objects.unexplained(tracks, cameras)[tracks.point]
+        independent = moving_objects.unexplained(tracks, cameras)[tracks.point]
         areas = []
         for frame in range(len(cameras)):
             report(index, len(shots))
             here = tracks.camera == frame
-            areas.append(moving_objects.area(tracks.pixels[here], moves[here], tracked.size))
+            areas.append(moving_objects.area(tracks.pixels[here], independent[here], tracked.size))
         if np.mean([area.any() for area in areas]) < SHOT_SHARE:
             continue
         try:

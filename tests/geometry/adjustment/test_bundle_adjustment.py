@@ -42,15 +42,15 @@ def arc(count: int, distortion: lens.Distortion = lens.NO_DISTORTION, degrees: f
 def observe(cameras: Sequence[Camera], points: Float, share: float = 0.4, noise: float = 0.3, seed: int = 0) -> Tracks:
     """What the cameras see of the points, a `share` of it, `noise` pixels off; depths are exact."""
     random = np.random.default_rng(seed)
-    found = []
+    collected = []
     for index, camera in enumerate(cameras):
         pixels = camera.project(points)
         with np.errstate(invalid="ignore"):
             inside = ((pixels > 0) & (pixels < SIZE)).all(axis=1) & (random.random(len(points)) < share)
         depth = points @ camera.camera_from_world[2, :3] + camera.camera_from_world[2, 3]
         noisy = pixels + random.normal(0, noise, pixels.shape)
-        found += [(point, index, *noisy[point], depth[point]) for point in np.flatnonzero(inside)]
-    table = np.array(sorted(found))
+        collected += [(point, index, *noisy[point], depth[point]) for point in np.flatnonzero(inside)]
+    table = np.array(sorted(collected))
     tracks = Tracks(table[:, 0].astype(int), table[:, 1].astype(int), table[:, 2:4], table[:, 4])
     return tracks.only(np.ones(len(table), bool))
 
@@ -67,9 +67,9 @@ def disturbed(
     off = []
     for camera in cameras:
         pose = camera.world_from_camera.copy()
-        turn = random.standard_normal(3)
-        turn *= np.radians(random.uniform(degrees / 2, degrees)) / np.linalg.norm(turn)
-        pose[:3, :3] = pose[:3, :3] @ rotations.from_vectors(turn[None])[0]
+        rotation = random.standard_normal(3)
+        rotation *= np.radians(random.uniform(degrees / 2, degrees)) / np.linalg.norm(rotation)
+        pose[:3, :3] = pose[:3, :3] @ rotations.from_vectors(rotation[None])[0]
         pose[:3, 3] += random.standard_normal(3) * place * 4 / np.sqrt(3)
         factor = np.exp(focal * random.standard_normal())
         bend = camera.distortion if camera.distortion.model == "OPENCV_FISHEYE" else lens.NO_DISTORTION
@@ -79,11 +79,11 @@ def disturbed(
     return off
 
 
-def turns(cameras: Sequence[Camera], truth: Sequence[Camera]) -> Float:
+def rotation_errors(cameras: Sequence[Camera], truth: Sequence[Camera]) -> Float:
     """Degrees by which the relative rotations of all pairs are off."""
     first, second = np.triu_indices(len(truth), 1)
-    found, true = (np.array([camera.world_from_camera[:3, :3] for camera in side]) for side in (cameras, truth))
-    between = [r[first].transpose(0, 2, 1) @ r[second] for r in (found, true)]
+    actual, true = (np.array([camera.world_from_camera[:3, :3] for camera in side]) for side in (cameras, truth))
+    between = [r[first].transpose(0, 2, 1) @ r[second] for r in (actual, true)]
     difference = between[0] @ between[1].transpose(0, 2, 1)
     skew = np.linalg.norm(difference - difference.transpose(0, 2, 1), axis=(1, 2)) / np.sqrt(8)
     return np.degrees(np.arctan2(skew, (np.trace(difference, axis1=1, axis2=2) - 1) / 2))
@@ -111,21 +111,21 @@ POINTS = np.random.default_rng(5).uniform(-1, 1, (1500, 3)) * (1.3, 0.9, 1.1)
 def test_network_errors_are_undone(distortion: lens.Distortion, settings: AdjustmentSettings) -> None:
     truth = arc(10, distortion)
     refined = refine(disturbed(truth), without_depth(observe(truth, POINTS)), settings)
-    assert turns(refined.cameras, truth).max() < 0.1
+    assert rotation_errors(refined.cameras, truth).max() < 0.1
     assert focal_errors(refined).max() < 0.005
     assert (refined.before > 5).all()
     assert (refined.after < 0.5).all()
     places = np.stack(np.meshgrid(np.linspace(-0.5, 0.5, 9), np.linspace(-0.4, 0.4, 9)), axis=-1)
     for camera in refined.cameras:
-        bent, true = (lens.distort(bend, places) for bend in (camera.distortion, distortion))
-        assert np.abs(bent - true).max() * FOCAL < 0.5
+        distorted, true = (lens.distort(bend, places) for bend in (camera.distortion, distortion))
+        assert np.abs(distorted - true).max() * FOCAL < 0.5
 
 
 def test_known_intrinsics_stay() -> None:
     truth = arc(6)
     refined = refine(disturbed(truth, focal=0), observe(truth, POINTS), AdjustmentSettings(unknowns=KNOWN))
     assert [camera.fx for camera in refined.cameras] == [FOCAL] * 6
-    assert turns(refined.cameras, truth).max() < 0.1
+    assert rotation_errors(refined.cameras, truth).max() < 0.1
 
 
 def test_the_world_keeps_its_place_and_size() -> None:
@@ -144,9 +144,9 @@ def test_far_points_that_rough_cameras_lose_come_back() -> None:
     far = np.random.default_rng(8).uniform(-1, 1, (1500, 3)) * (30, 20, 5) + (0, 0, 80)
     tracks = without_depth(observe(truth, np.concatenate([POINTS[:400], far]), share=0.25))
     refined = refine(disturbed(truth), tracks, SHARED)
-    told = np.isfinite(triangulate(truth, tracks)).all(axis=1).sum()
-    assert len(refined.tracks) > 0.99 * told
-    assert turns(refined.cameras, truth).max() < 0.15
+    triangulated = np.isfinite(triangulate(truth, tracks)).all(axis=1).sum()
+    assert len(refined.tracks) > 0.99 * triangulated
+    assert rotation_errors(refined.cameras, truth).max() < 0.15
     assert focal_errors(refined).max() < 0.005
 
 
@@ -161,7 +161,7 @@ def test_wrong_observations_are_dropped_and_their_camera_is_not_believed() -> No
     assert refined.cameras[3] is start[3]
     assert np.isnan(refined.after[3])
     good = [i for i in range(8) if i != 3]
-    assert turns([refined.cameras[i] for i in good], [truth[i] for i in good]).max() < 0.1
+    assert rotation_errors([refined.cameras[i] for i in good], [truth[i] for i in good]).max() < 0.1
 
 
 def test_a_thing_that_stands_twice_is_not_taken_for_one() -> None:
@@ -170,9 +170,11 @@ def test_a_thing_that_stands_twice_is_not_taken_for_one() -> None:
     tracks = without_depth(observe(truth, POINTS))
     twins = (triangulate(truth, tracks) + (0.5, 0.2, 0.1))[tracks.point]
     wrong = (tracks.camera >= 8) & (tracks.point % 3 == 0)
-    shown = np.array([truth[camera].project(twin) for camera, twin in zip(tracks.camera, twins, strict=True)])
-    refined = refine(disturbed(truth), replace(tracks, pixels=np.where(wrong[:, None], shown, tracks.pixels)), SHARED)
-    assert turns(refined.cameras, truth).max() < 0.1
+    twin_pixels = np.array([truth[camera].project(twin) for camera, twin in zip(tracks.camera, twins, strict=True)])
+    refined = refine(
+        disturbed(truth), replace(tracks, pixels=np.where(wrong[:, None], twin_pixels, tracks.pixels)), SHARED
+    )
+    assert rotation_errors(refined.cameras, truth).max() < 0.1
     assert all(camera.reprojection_error is not None for camera in refined.cameras)
 
 
@@ -189,16 +191,16 @@ def test_nothing_to_go_by_leaves_everything() -> None:
 def test_two_photos() -> None:
     truth = arc(2, degrees=25)
     refined = refine(disturbed(truth, focal=0), observe(truth, POINTS, share=0.9), AdjustmentSettings(unknowns=KNOWN))
-    assert turns(refined.cameras, truth).max() < 0.1
+    assert rotation_errors(refined.cameras, truth).max() < 0.1
 
 
 def test_the_same_photo_twice() -> None:
     truth = arc(10)
     truth[9] = replace(truth[2], photo="9")
     refined = refine(disturbed(truth), without_depth(observe(truth, POINTS)), SHARED)
-    assert turns(refined.cameras, truth).max() < 0.1
-    apart = refined.cameras[9].world_from_camera[:3, 3] - refined.cameras[2].world_from_camera[:3, 3]
-    assert np.linalg.norm(apart) < 0.01
+    assert rotation_errors(refined.cameras, truth).max() < 0.1
+    offset = refined.cameras[9].world_from_camera[:3, 3] - refined.cameras[2].world_from_camera[:3, 3]
+    assert np.linalg.norm(offset) < 0.01
 
 
 @pytest.mark.parametrize("wrong", [0.5, 2.0])
@@ -207,7 +209,7 @@ def test_a_focal_length_wrong_by_two(wrong: float) -> None:
     start = [replace(camera, fx=wrong * FOCAL, fy=wrong * FOCAL) for camera in disturbed(truth)]
     refined = refine(start, without_depth(observe(truth, POINTS)), SHARED)
     assert focal_errors(refined).max() < 0.005
-    assert turns(refined.cameras, truth).max() < 0.1
+    assert rotation_errors(refined.cameras, truth).max() < 0.1
 
 
 def test_a_camera_that_only_turns_keeps_the_depths_it_came_with() -> None:
@@ -216,7 +218,7 @@ def test_a_camera_that_only_turns_keeps_the_depths_it_came_with() -> None:
     room = np.random.default_rng(6).uniform(-1, 1, (3000, 3)) * (3, 2, 1) + (0, 0, 6)
     tracks = observe(truth, room, share=0.8)
     refined = refine(disturbed(truth, focal=0, place=0), tracks, AdjustmentSettings(unknowns=KNOWN))
-    assert turns(refined.cameras, truth).max() < 0.1
+    assert rotation_errors(refined.cameras, truth).max() < 0.1
     assert np.linalg.norm([camera.world_from_camera[:3, 3] for camera in refined.cameras], axis=1).max() < 0.3
     unplaced = refine(disturbed(truth, focal=0, place=0), without_depth(tracks), AdjustmentSettings(unknowns=KNOWN))
     assert all(camera.reprojection_error is None for camera in unplaced.cameras)
@@ -226,7 +228,7 @@ def test_a_flat_wall() -> None:
     truth = arc(8, degrees=80)
     wall = POINTS * (1.5, 1, 0)
     refined = refine(disturbed(truth), observe(truth, wall, share=0.8), AdjustmentSettings(lenses=(0,) * 8))
-    assert turns(refined.cameras, truth).max() < 0.2
+    assert rotation_errors(refined.cameras, truth).max() < 0.2
 
 
 def test_groups_that_share_nothing_both_stay_where_they_were() -> None:
@@ -235,9 +237,9 @@ def test_groups_that_share_nothing_both_stay_where_they_were() -> None:
     left = (tracks.camera < 5) & (tracks.point % 2 == 0)
     right = (tracks.camera >= 5) & (tracks.point % 2 == 1)
     refined = refine(disturbed(truth), tracks.only(left | right), SHARED)
-    assert turns(refined.cameras[:5], truth[:5]).max() < 0.15
-    assert turns(refined.cameras[5:], truth[5:]).max() < 0.15
-    assert turns(refined.cameras, truth).max() < 2.5  # as far apart as the start leaves them
+    assert rotation_errors(refined.cameras[:5], truth[:5]).max() < 0.15
+    assert rotation_errors(refined.cameras[5:], truth[5:]).max() < 0.15
+    assert rotation_errors(refined.cameras, truth).max() < 2.5  # as far apart as the start leaves them
 
 
 def test_cancelled_between_steps() -> None:

@@ -52,8 +52,8 @@ def test_a_descent_comes_back_to_the_true_pixels(scale: float) -> None:
     )
     assert np.median(errors.errors(off)) > 3
     options = Options("test", trials=60, tolerance=1e-12)
-    found = errors.descend(off, Cauchy(scale), options, lambda: None)
-    assert errors.errors(found).max() < 0.05
+    actual = errors.descend(off, Cauchy(scale), options, lambda: None)
+    assert errors.errors(actual).max() < 0.05
 
 
 def test_points_behind_a_camera_have_no_pixel() -> None:

@@ -34,22 +34,22 @@ class Capture:
         views = [self.truth[index] for index in indices]
         answers = oracle.feed_forward(views, rotation=0.5, focal=0.01, drift=0.002, noise=0.02, seed=indices[0])
         random = np.random.default_rng(indices[0])
-        said = []
+        predictions = []
         for answer in answers:
             wild = random.random(answer.depth.shape) < self.lies
             depth = np.where(wild, 3 * answer.depth, answer.depth).astype(np.float32)
             confidence = answer.confidence.astype(np.float32)
-            said.append(ViewPrediction(answer.intrinsics, answer.world_from_camera, depth, confidence))
-        return said
+            predictions.append(ViewPrediction(answer.intrinsics, answer.world_from_camera, depth, confidence))
+        return predictions
 
     def loops(self) -> list[tuple[int, int]]:
         return retrieval.returns(alike(self.truth), least_gap=2 * SETTINGS.size)
 
     def errors(self, solution: Iterable[ViewPrediction]) -> Array:
         """(N,) distances of the cameras from the truth after the best similarity; the room is 10 wide."""
-        found = np.stack([view.world_from_camera[:3, 3] for view in solution])
+        actual = np.stack([view.world_from_camera[:3, 3] for view in solution])
         truth = np.stack([view.world_from_camera[:3, 3] for view in self.truth])
-        return np.linalg.norm(procrustes(found, truth, np.ones(len(truth))).apply(found) - truth, axis=1)
+        return np.linalg.norm(procrustes(actual, truth, np.ones(len(truth))).apply(actual) - truth, axis=1)
 
 
 def alike(views: list[oracle.View]) -> Array:
@@ -145,16 +145,16 @@ class Jumbled(Capture):
 
     def predict(self, indices: Sequence[int]) -> list[ViewPrediction]:
         taken = [self.order[index] for index in indices]
-        said = dict(zip(taken, super().predict(taken), strict=True))
+        predictions = dict(zip(taken, super().predict(taken), strict=True))
         reached, left = [taken[0]], set(taken[1:])
         for one in reached:
-            seen = {other for other in left if oracle.overlap(self.truth[one], self.truth[other]).mean() > 0.3}
-            reached += sorted(seen)
-            left -= seen
+            overlapping = {other for other in left if oracle.overlap(self.truth[one], self.truth[other]).mean() > 0.3}
+            reached += sorted(overlapping)
+            left -= overlapping
         for index in left:
             lost = Similarity(1.5, oracle.look_at((0, 0, 0), (1, 2, 3))[:3, :3], np.array([5.0, -3, index]))
-            said[index] = said[index].transformed(lost)
-        return [said[index] for index in taken]
+            predictions[index] = predictions[index].transformed(lost)
+        return [predictions[index] for index in taken]
 
     def in_this_order(self, solution: chunks.ChunkedViews) -> list[ViewPrediction]:
         return [solution[place] for place in np.argsort(self.order)]
@@ -170,18 +170,19 @@ def test_photos_out_of_order_are_sorted_by_their_looks(tmp_path: Path) -> None:
     assert jumbled.agreement < 0.5
     shared = np.array([[oracle.overlap(a, b).mean() for b in capture.truth] for a in capture.truth])
     capture.order = retrieval.in_order(np.minimum(shared, shared.T))
-    found = chunks.solve(80, capture.predict, settings, tmp_path / "sorted")
-    assert capture.errors(capture.in_this_order(found)).max() < 0.4  # of a room of 10
-    assert found.agreement > 0.8
+    actual = chunks.solve(80, capture.predict, settings, tmp_path / "sorted")
+    assert capture.errors(capture.in_this_order(actual)).max() < 0.4  # of a room of 10
+    assert actual.agreement > 0.8
 
 
 def test_parts_that_share_nothing_but_sky_are_refused(tmp_path: Path) -> None:
     capture = Capture(90)
 
     def predict(indices: Sequence[int]) -> list[ViewPrediction]:
-        said = capture.predict(indices)
+        prediction = capture.predict(indices)
         return [
-            replace(s, confidence=0 * s.confidence) if 25 < i < 65 else s for i, s in zip(indices, said, strict=True)
+            replace(s, confidence=0 * s.confidence) if 25 < i < 65 else s
+            for i, s in zip(indices, prediction, strict=True)
         ]
 
     with pytest.raises(UserError, match=r"photos around number 31 show no surface"):

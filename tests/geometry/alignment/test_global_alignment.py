@@ -32,100 +32,100 @@ def stored(folder: Path, views: Any, errors: Any = EXACT, pairs: Any = None, spo
 
 def pose_errors(alignment: Any, views: Any) -> Any:
     """Degrees of rotation (N,) and shares of the scene's depth (N,) that the cameras are off, after one similarity."""
-    truth = np.stack([views[found.photo].world_from_camera for found in alignment.views])
-    found = np.stack([found.world_from_camera for found in alignment.views])
+    truth = np.stack([views[actual.photo].world_from_camera for actual in alignment.views])
+    actual = np.stack([actual.world_from_camera for actual in alignment.views])
     depth = np.median(views[0].depth)
     # Centres and points a little along each axis fix the similarity even where all centres are one.
     scale = depth / np.median(alignment.views[0].depth) if alignment.views[0].photo == 0 else 1.0
     arms = np.concatenate([np.zeros((1, 3)), depth * np.eye(3)])
-    source = found[:, None, :3, 3] + arms @ found[:, :3, :3].transpose(0, 2, 1) / scale
+    source = actual[:, None, :3, 3] + arms @ actual[:, :3, :3].transpose(0, 2, 1) / scale
     target = truth[:, None, :3, 3] + arms @ truth[:, :3, :3].transpose(0, 2, 1)
     flat = source.reshape(1, -1, 3), target.reshape(1, -1, 3)
-    move = similarities.fit(*flat, np.ones(flat[0].shape[:2]))
-    centres = move.apply(found[None, :, :3, 3])[0]
-    turns = move.rotation[0] @ found[:, :3, :3] @ truth[:, :3, :3].transpose(0, 2, 1)
-    return np.degrees(rotations.angles(turns)), np.linalg.norm(centres - truth[:, :3, 3], axis=1) / depth
+    similarity = similarities.fit(*flat, np.ones(flat[0].shape[:2]))
+    centres = similarity.apply(actual[None, :, :3, 3])[0]
+    angles = similarity.rotation[0] @ actual[:, :3, :3] @ truth[:, :3, :3].transpose(0, 2, 1)
+    return np.degrees(rotations.angles(angles)), np.linalg.norm(centres - truth[:, :3, 3], axis=1) / depth
 
 
 def depth_errors(alignment: Any, views: Any) -> Any:
     """Median relative depth error of each view, up to one scale for all."""
-    ratios = [np.median(found.depth / views[found.photo].depth) for found in alignment.views]
+    ratios = [np.median(actual.depth / views[actual.photo].depth) for actual in alignment.views]
     scale = np.median(ratios)
     return np.array([np.median(np.abs(f.depth / scale / views[f.photo].depth - 1)) for f in alignment.views])
 
 
 def focal_errors(alignment: Any, views: Any) -> Any:
-    return np.array([abs(found.focal / views[found.photo].focal - 1) for found in alignment.views])
+    return np.array([abs(actual.focal / views[actual.photo].focal - 1) for actual in alignment.views])
 
 
 def test_exact_predictions_give_exact_cameras(tmp_path: Path) -> None:
     views = oracle.orbit(6, SIZE, degrees=150)
-    found = global_alignment.align(stored(tmp_path, views), 6)
-    turns, shifts = pose_errors(found, views)
-    assert [view.photo for view in found.views] == list(range(6))
-    assert turns.max() < 0.05
+    actual = global_alignment.align(stored(tmp_path, views), 6)
+    angles, shifts = pose_errors(actual, views)
+    assert [view.photo for view in actual.views] == list(range(6))
+    assert angles.max() < 0.05
     assert shifts.max() < 0.002
-    assert focal_errors(found, views).max() < 0.001
-    assert depth_errors(found, views).max() < 0.001
-    assert found.disconnected == []
+    assert focal_errors(actual, views).max() < 0.001
+    assert depth_errors(actual, views).max() < 0.001
+    assert actual.disconnected == []
 
 
 def test_noisy_predictions_are_averaged(tmp_path: Path) -> None:
     views = oracle.orbit(10, SIZE, degrees=200)
     errors = oracle.Errors(noise=0.03, outliers=0.03)
-    found = global_alignment.align(stored(tmp_path, views, errors), 10)
-    turns, shifts = pose_errors(found, views)
-    assert turns.max() < 1.5
+    actual = global_alignment.align(stored(tmp_path, views, errors), 10)
+    angles, shifts = pose_errors(actual, views)
+    assert angles.max() < 1.5
     assert shifts.max() < 0.05
-    assert focal_errors(found, views).max() < 0.02
-    assert depth_errors(found, views).mean() < 0.4 * errors.noise
+    assert focal_errors(actual, views).max() < 0.02
+    assert depth_errors(actual, views).mean() < 0.4 * errors.noise
 
 
 def test_no_solution_near_the_truth_is_better(tmp_path: Path) -> None:
     views = oracle.orbit(5, SIZE, degrees=100)
     store = stored(tmp_path, views, oracle.Errors(noise=0.03))
-    found = global_alignment.align(store, 5)
-    reached = objective(store, found)
+    actual = global_alignment.align(store, 5)
+    reached = objective(store, actual)
     random = np.random.default_rng(0)
     for _ in range(20):
         moved = []
-        for view in found.views:
+        for view in actual.views:
             pose = view.world_from_camera.copy()
             pose[:3, :3] = rotations.from_vectors(0.01 * random.standard_normal((1, 3)))[0] @ pose[:3, :3]
             pose[:3, 3] += 0.01 * np.median(view.depth) * random.standard_normal(3)
             moved.append(
                 replace(view, world_from_camera=pose, focal=view.focal * np.exp(0.01 * random.standard_normal()))
             )
-        assert objective(store, replace(found, views=moved)) > reached
+        assert objective(store, replace(actual, views=moved)) > reached
 
 
 def test_maps_as_large_as_the_networks(tmp_path: Path) -> None:
     views = oracle.orbit(3, (384, 512), degrees=40)
-    found = global_alignment.align(stored(tmp_path, views, oracle.Errors(noise=0.02, outliers=0.02)), 3)
-    assert pose_errors(found, views)[0].max() < 1
-    assert focal_errors(found, views).max() < 0.02
-    assert depth_errors(found, views).mean() < 0.01
+    actual = global_alignment.align(stored(tmp_path, views, oracle.Errors(noise=0.02, outliers=0.02)), 3)
+    assert pose_errors(actual, views)[0].max() < 1
+    assert focal_errors(actual, views).max() < 0.02
+    assert depth_errors(actual, views).mean() < 0.01
 
 
 def test_pairs_that_show_nothing_in_common_are_fitted_as_well_as_can_be(tmp_path: Path) -> None:
     """The objective counts them too: in the size of world that it asks for, no similarity near theirs makes it less."""
     views = oracle.orbit(7, SIZE)
     store = stored(tmp_path, views)
-    found = global_alignment.align(store, 7)
-    assert np.log(found.pairs.scale).mean() == pytest.approx(np.log(0.5))
-    assert found.disagreeing
-    reached = objective(store, found)
+    actual = global_alignment.align(store, 7)
+    assert np.log(actual.pairs.scale).mean() == pytest.approx(np.log(0.5))
+    assert actual.disagreeing
+    reached = objective(store, actual)
     random = np.random.default_rng(0)
-    for number in found.disagreeing:
-        at = int(np.flatnonzero(found.pair_numbers == number)[0])
+    for number in actual.disagreeing:
+        at = int(np.flatnonzero(actual.pair_numbers == number)[0])
         for size in (0.01, -0.01):  # scale alone, then everything
             step = 0.01 * random.standard_normal(7) * (size < 0)
             grown = np.exp(step[6:] + size)
             near = similarities.Similarities(grown, rotations.from_vectors(step[None, :3]), step[None, 3:6])
-            moved = near.after(found.pairs[at : at + 1])
-            pairs = similarities.Similarities(*(part.copy() for part in vars(found.pairs).values()))
+            moved = near.after(actual.pairs[at : at + 1])
+            pairs = similarities.Similarities(*(part.copy() for part in vars(actual.pairs).values()))
             pairs.scale[at], pairs.rotation[at], pairs.translation[at] = (part[0] for part in vars(moved).values())
-            value = objective(store, replace(found, pairs=pairs)) * 0.5
+            value = objective(store, replace(actual, pairs=pairs)) * 0.5
             assert value / np.exp(np.log(pairs.scale).mean()) > (1 - 1e-5) * reached
 
 
@@ -134,9 +134,9 @@ def test_maps_of_different_sizes(tmp_path: Path) -> None:
         oracle.view(shot.world_from_camera, size, 50.0)
         for shot, size in zip(oracle.orbit(5, SIZE, degrees=80), [(36, 48), (48, 36), (48, 48)] * 2, strict=False)
     ]
-    found = global_alignment.align(stored(tmp_path, views), 5)
-    assert [view.depth.shape for view in found.views] == [view.depth.shape for view in views]
-    assert pose_errors(found, views)[0].max() < 0.05
+    actual = global_alignment.align(stored(tmp_path, views), 5)
+    assert [view.depth.shape for view in actual.views] == [view.depth.shape for view in views]
+    assert pose_errors(actual, views)[0].max() < 0.05
 
 
 @pytest.mark.parametrize("wrong", [0.1, 0.3])
@@ -144,13 +144,13 @@ def test_wrong_but_sure_pairs_are_found_out(tmp_path: Path, wrong: float) -> Non
     views = oracle.orbit(12, SIZE, degrees=180)
     errors = oracle.Errors(noise=0.02, wrong=wrong, seed=1)
     store = stored(tmp_path, views, errors)
-    found = global_alignment.align(store, 12)
-    assert len(found.views) == 12
-    assert pose_errors(found, views)[0].max() < 2.0
+    actual = global_alignment.align(store, 12)
+    assert len(actual.views) == 12
+    assert pose_errors(actual, views)[0].max() < 2.0
     liar = oracle.Oracle(views, errors)
     wrong_ones = {n for n, edge in enumerate(store.edges) if liar.is_wrong(edge.first, edge.second)}
     assert len(wrong_ones) > 5
-    assert wrong_ones <= set(found.disagreeing)
+    assert wrong_ones <= set(actual.disagreeing)
 
 
 def test_one_pair_of_no_numbers_is_passed_over(tmp_path: Path) -> None:
@@ -163,19 +163,19 @@ def test_one_pair_of_no_numbers_is_passed_over(tmp_path: Path) -> None:
             answer, points_first=answer.points_first * np.nan, confidence_first=answer.confidence_first * np.nan
         )
 
-    found = global_alignment.align(stored(tmp_path, views, spoil=spoil), 5)
-    assert pose_errors(found, views)[0].max() < 0.05
-    assert len(found.disagreeing) == 1
+    actual = global_alignment.align(stored(tmp_path, views, spoil=spoil), 5)
+    assert pose_errors(actual, views)[0].max() < 0.05
+    assert len(actual.disagreeing) == 1
 
 
 def test_of_two_groups_the_larger_is_solved_and_the_other_named(tmp_path: Path) -> None:
     views = oracle.orbit(5, SIZE, degrees=80)
     views += [oracle.view(oracle.look_at((0.2 * i, 0, -3), (0, 0, -9)), SIZE) for i in range(3)]
     pairs = scene_graph.complete(8)
-    found = global_alignment.align(stored(tmp_path, views, pairs=pairs), 8)
-    assert [view.photo for view in found.views] == [0, 1, 2, 3, 4]
-    assert found.disconnected == [5, 6, 7]
-    assert pose_errors(found, views)[0].max() < 0.05
+    actual = global_alignment.align(stored(tmp_path, views, pairs=pairs), 8)
+    assert [view.photo for view in actual.views] == [0, 1, 2, 3, 4]
+    assert actual.disconnected == [5, 6, 7]
+    assert pose_errors(actual, views)[0].max() < 0.05
 
 
 def test_photos_that_share_nothing_are_refused_with_a_sentence(tmp_path: Path) -> None:
@@ -194,50 +194,50 @@ def test_pairs_that_are_all_wrong_are_refused_with_a_sentence(tmp_path: Path, co
 def test_three_photos_whose_pairs_do_not_quite_meet_are_solved_all_the_same(tmp_path: Path) -> None:
     """One pair is 12 degrees off, as of photos far apart: too much to use, not enough to refuse all three."""
     views = oracle.orbit(3, SIZE, degrees=60)
-    turn = rotations.from_vectors(np.radians([[0.0, 12.0, 0.0]]))[0]
+    rotation = rotations.from_vectors(np.radians([[0.0, 12.0, 0.0]]))[0]
 
     def spoil(answer: Any) -> Any:
         if {answer.first, answer.second} != {0, 2}:
             return answer
-        points = answer.points_second @ (turn if answer.first == 0 else turn.T).T
+        points = answer.points_second @ (rotation if answer.first == 0 else rotation.T).T
         return replace(answer, points_second=points.astype(np.float32))
 
-    found = global_alignment.align(stored(tmp_path, views, spoil=spoil), 3)
-    assert [view.photo for view in found.views] == [0, 1, 2]
-    assert pose_errors(found, views)[0].max() < 12
+    actual = global_alignment.align(stored(tmp_path, views, spoil=spoil), 3)
+    assert [view.photo for view in actual.views] == [0, 1, 2]
+    assert pose_errors(actual, views)[0].max() < 12
 
 
 def test_two_photos(tmp_path: Path) -> None:
     views = oracle.orbit(2, SIZE, degrees=20)
-    found = global_alignment.align(stored(tmp_path, views), 2)
-    assert pose_errors(found, views)[0].max() < 0.05
-    assert depth_errors(found, views).max() < 0.001
+    actual = global_alignment.align(stored(tmp_path, views), 2)
+    assert pose_errors(actual, views)[0].max() < 0.05
+    assert depth_errors(actual, views).max() < 0.001
 
 
 def test_the_same_photo_twice(tmp_path: Path) -> None:
     views = oracle.orbit(4, SIZE, degrees=60)
     views = [*views, views[1]]
-    found = global_alignment.align(stored(tmp_path, views, oracle.Errors(noise=0.01)), 5)
-    turns, shifts = pose_errors(found, views)
-    assert turns.max() < 0.7
+    actual = global_alignment.align(stored(tmp_path, views, oracle.Errors(noise=0.01)), 5)
+    angles, shifts = pose_errors(actual, views)
+    assert angles.max() < 0.7
     assert shifts.max() < 0.02
 
 
 def test_camera_that_only_turns(tmp_path: Path) -> None:
     targets = [(np.sin(a), 0.2, np.cos(a)) for a in np.radians([0, 15, 30, 45, 60])]
     views = [oracle.view(oracle.look_at((0, -0.3, -2), np.add((0, -0.3, -2), target)), SIZE) for target in targets]
-    found = global_alignment.align(stored(tmp_path, views, oracle.Errors(noise=0.01)), 5)
-    turns, shifts = pose_errors(found, views)
-    assert turns.max() < 1.0
+    actual = global_alignment.align(stored(tmp_path, views, oracle.Errors(noise=0.01)), 5)
+    angles, shifts = pose_errors(actual, views)
+    assert angles.max() < 1.0
     assert shifts.max() < 0.02
 
 
 def test_bare_wall(tmp_path: Path) -> None:
     centres = [(-1.5, 0, -1), (-0.7, 0.3, -0.5), (0, 0, -1), (0.8, -0.3, -0.5), (1.5, 0.2, -1)]
     views = oracle.planar([oracle.view(oracle.look_at(centre, (0, 0, 4)), SIZE) for centre in centres])
-    found = global_alignment.align(stored(tmp_path, views), 5)
-    turns, shifts = pose_errors(found, views)
-    assert turns.max() < 0.1
+    actual = global_alignment.align(stored(tmp_path, views), 5)
+    angles, shifts = pose_errors(actual, views)
+    assert angles.max() < 0.1
     assert shifts.max() < 0.005
 
 
@@ -246,11 +246,11 @@ def test_known_focal_lengths_are_kept_and_wrong_ones_refuted(tmp_path: Path) -> 
     store = stored(tmp_path, views, oracle.Errors(noise=0.03))
     given: list[float | None] = [view.focal for view in views]
     given[2], given[4] = 2 * views[2].focal, None
-    found = global_alignment.align(store, 6, given)
-    assert found.refuted_focals == [2]
-    assert found.views[0].focal == pytest.approx(views[0].focal, rel=1e-9)
-    assert focal_errors(found, views).max() < 0.03
-    assert pose_errors(found, views)[0].max() < 1.5
+    actual = global_alignment.align(store, 6, given)
+    assert actual.refuted_focals == [2]
+    assert actual.views[0].focal == pytest.approx(views[0].focal, rel=1e-9)
+    assert focal_errors(actual, views).max() < 0.03
+    assert pose_errors(actual, views)[0].max() < 1.5
 
 
 def test_memory_of_the_solver_does_not_grow_with_pairs(tmp_path: Path) -> None:
@@ -307,11 +307,11 @@ def test_an_added_photo_that_shows_something_else_is_named(tmp_path: Path) -> No
     views = oracle.orbit(4, SIZE, degrees=60)
     stranger = oracle.view(oracle.look_at((0, 0, -4), (0, 0, -9)), SIZE)
     answers = oracle.Oracle([*views, stranger])
-    store, found = PairStore(tmp_path), global_alignment.NOTHING
+    store, actual = PairStore(tmp_path), global_alignment.NOTHING
     for pairs, count in ((scene_graph.complete(4), 4), ([(0, 4), (2, 4)], 5)):
         for i, j in pairs:
             store.add(answers.predict(i, j))
             store.add(answers.predict(j, i))
-        found = global_alignment.align(store, count, before=found)
-    assert [view.photo for view in found.views] == [0, 1, 2, 3]
-    assert found.disconnected == [4]
+        actual = global_alignment.align(store, count, before=actual)
+    assert [view.photo for view in actual.views] == [0, 1, 2, 3]
+    assert actual.disconnected == [4]

@@ -12,15 +12,15 @@ RANDOM = np.random.default_rng(0)
 
 def frames(count: int) -> Similarities:
     """World from each photo's own frame."""
-    turns = rotations.from_vectors(0.3 * RANDOM.standard_normal((count, 3)))
-    return Similarities(np.exp(0.1 * RANDOM.standard_normal(count)), turns, RANDOM.standard_normal((count, 3)))
+    matrices = rotations.from_vectors(0.3 * RANDOM.standard_normal((count, 3)))
+    return Similarities(np.exp(0.1 * RANDOM.standard_normal(count)), matrices, RANDOM.standard_normal((count, 3)))
 
 
 def measured(truth: Similarities, ends: list[tuple[int, int]]) -> Measured:
     pairs = np.array(ends)
-    moves = truth[pairs[:, 0]].inverse().after(truth[pairs[:, 1]])
+    relative = truth[pairs[:, 0]].inverse().after(truth[pairs[:, 1]])
     ones = np.ones(len(pairs))
-    return Measured(pairs, moves, ones, ones, np.ones(len(pairs), bool))
+    return Measured(pairs, relative, ones, ones, np.ones(len(pairs), bool))
 
 
 def complete(photos: range) -> list[tuple[int, int]]:

@@ -13,25 +13,25 @@ def test_solver_matrix_is_the_same_multiplied_out_or_not() -> None:
     random = np.random.default_rng(0)
     diagonal, cross = random.standard_normal((4, 7, 7)), random.standard_normal((3, 7, 7))
     sparse = solver.Sparse(diagonal + diagonal.transpose(0, 2, 1), cross, random.standard_normal((9, 28)))
-    move = random.standard_normal(28)
-    np.testing.assert_allclose(solver.Dense.of(sparse) @ move, sparse @ move)
+    vector = random.standard_normal(28)
+    np.testing.assert_allclose(solver.Dense.of(sparse) @ vector, sparse @ vector)
 
 
 def small_problem() -> tuple[list[solver.Samples], solver.AlignmentState]:
     """Two views of the same 40 points, predicted exactly by one pair in the first view's frame; the start is off."""
     points = RANDOM.uniform(-1, 1, (40, 3)) + (0, 0, 5)
-    turn = rotations.from_vectors(np.array([0.0, 0.2, 0.0]))
+    rotation = rotations.from_vectors(np.array([0.0, 0.2, 0.0]))
     centre = np.array([0.8, 0.1, 0.2])
-    local = [points, (points - centre) @ turn]
+    local = [points, (points - centre) @ rotation]
     samples = [
-        solver.Samples(60 * own[:, :2] / own[:, 2:], np.array([0]), points[None], np.ones((1, 40))) for own in local
+        solver.Samples(60 * ours[:, :2] / ours[:, 2:], np.array([0]), points[None], np.ones((1, 40))) for ours in local
     ]
     off = rotations.from_vectors(0.02 * RANDOM.standard_normal((2, 3)))
     start = solver.AlignmentState(
-        off @ np.stack([np.eye(3), turn]),
+        off @ np.stack([np.eye(3), rotation]),
         np.stack([np.zeros(3), centre]) + 0.05 * RANDOM.standard_normal((2, 3)),
         np.array([63.0, 57.0]),
-        [own[:, 2] * 1.03 for own in local],
+        [ours[:, 2] * 1.03 for ours in local],
         identities(1),
     )
     return samples, start

@@ -35,27 +35,27 @@ def solve(
 ) -> Alignment:
     answers = oracle.Oracle(views, errors)
     ordered = both(scene_graph.complete(len(views)) if pairs is None else pairs)
-    said = [(answers.predict(*pair), answers.matches(*pair)) for pair in ordered]
-    return align(folder, len(views), said, focals)
+    predictions = [(answers.predict(*pair), answers.matches(*pair)) for pair in ordered]
+    return align(folder, len(views), predictions, focals)
 
 
 def align(
     folder: Path,
     count: int,
-    said: Sequence[tuple[PairPrediction, Matches]],
+    predictions: Sequence[tuple[PairPrediction, Matches]],
     focals: Sequence[float | None] | None = None,
 ) -> Alignment:
     store = PairStore(folder)
-    for prediction, _ in said:
+    for prediction, _ in predictions:
         store.add(prediction)
-    matches = [matched for _, matched in said]
+    matches = [matched for _, matched in predictions]
     return sparse_alignment.align(store, count, focals or [None] * count, matches=matches, lenses=[0] * count)
 
 
-def turned(found: Alignment, views: Sequence[oracle.View]) -> Float:
+def turned(actual: Alignment, views: Sequence[oracle.View]) -> Float:
     """Degrees by which the relative rotations of all pairs of placed photos are off."""
-    ours = np.array([view.world_from_camera[:3, :3] for view in found.views])
-    true = np.array([views[view.photo].world_from_camera[:3, :3] for view in found.views])
+    ours = np.array([view.world_from_camera[:3, :3] for view in actual.views])
+    true = np.array([views[view.photo].world_from_camera[:3, :3] for view in actual.views])
     i, j = np.triu_indices(len(ours), 1)
     return np.degrees(
         rotations.angles(
@@ -64,41 +64,41 @@ def turned(found: Alignment, views: Sequence[oracle.View]) -> Float:
     )
 
 
-def shifted(found: Alignment, views: Sequence[oracle.View]) -> float:
+def shifted(actual: Alignment, views: Sequence[oracle.View]) -> float:
     """The largest distance of a camera from its place, of the world's extent, after the best similarity."""
-    ours = np.array([view.world_from_camera[:3, 3] for view in found.views])
-    true = np.array([views[view.photo].world_from_camera[:3, 3] for view in found.views])
+    ours = np.array([view.world_from_camera[:3, 3] for view in actual.views])
+    true = np.array([views[view.photo].world_from_camera[:3, 3] for view in actual.views])
     moved = similarities.fit(ours[None], true[None], np.ones((1, len(ours)))).apply(ours[None])[0]
     return float(np.linalg.norm(moved - true, axis=1).max() / np.ptp(true, axis=0).max())
 
 
 def test_exact_answers_give_exact_cameras(tmp_path: Path) -> None:
     views = oracle.orbit(6, (96, 128), degrees=130)
-    found = solve(tmp_path, views, oracle.Errors())
-    assert turned(found, views).max() < 0.1
-    assert shifted(found, views) < 0.002
-    for view in found.views:
+    actual = solve(tmp_path, views, oracle.Errors())
+    assert turned(actual, views).max() < 0.1
+    assert shifted(actual, views) < 0.002
+    for view in actual.views:
         assert view.focal == pytest.approx(views[view.photo].focal, rel=0.003)
         assert view.reprojection_error is not None
         assert view.reprojection_error < 0.05
-    unit = found.views[0].depth / views[0].depth
+    unit = actual.views[0].depth / views[0].depth
     assert np.ptp(unit) < 0.01 * unit.mean()
 
 
 def test_a_networks_answers(tmp_path: Path) -> None:
     views = oracle.orbit(8, degrees=170)
-    found = solve(tmp_path, views)
-    assert len(found.views) == 8
-    assert turned(found, views).max() < 1
-    assert shifted(found, views) < 0.03
-    assert found.views[0].focal == pytest.approx(views[0].focal, rel=0.02)
+    actual = solve(tmp_path, views)
+    assert len(actual.views) == 8
+    assert turned(actual, views).max() < 1
+    assert shifted(actual, views) < 0.03
+    assert actual.views[0].focal == pytest.approx(views[0].focal, rel=0.02)
 
 
 def test_unsure_matches_take_nothing_from_accuracy(tmp_path: Path) -> None:
     views = oracle.orbit(6, (72, 96), degrees=130)
-    found = solve(tmp_path, views, oracle.Errors(noise=0.03, pixels=0.2, false_matches=0.4))
-    assert turned(found, views).max() < 0.2
-    assert shifted(found, views) < 0.001
+    actual = solve(tmp_path, views, oracle.Errors(noise=0.03, pixels=0.2, false_matches=0.4))
+    assert turned(actual, views).max() < 0.2
+    assert shifted(actual, views) < 0.001
 
 
 def test_confidence_far_from_even_loses_no_photo(tmp_path: Path) -> None:
@@ -106,15 +106,15 @@ def test_confidence_far_from_even_loses_no_photo(tmp_path: Path) -> None:
     views = oracle.orbit(6, (72, 96), degrees=130)
     answers = oracle.Oracle(views, oracle.Errors(noise=0.03, pixels=0.2, false_matches=0.4))
     random = np.random.default_rng(0)
-    said = []
+    predictions = []
     for pair in both(scene_graph.complete(6)):
         matched = answers.matches(*pair)
         wild = np.exp(2 * random.standard_normal(len(matched.confidence)))
-        said.append((answers.predict(*pair), replace(matched, confidence=wild)))
-    found = align(tmp_path, 6, said)
-    assert len(found.views) == 6
-    assert turned(found, views).max() < 0.5
-    assert shifted(found, views) < 0.003
+        predictions.append((answers.predict(*pair), replace(matched, confidence=wild)))
+    actual = align(tmp_path, 6, predictions)
+    assert len(actual.views) == 6
+    assert turned(actual, views).max() < 0.5
+    assert shifted(actual, views) < 0.003
 
 
 def test_the_coarse_stage_minimises_its_objective() -> None:
@@ -133,51 +133,51 @@ def test_the_coarse_stage_minimises_its_objective() -> None:
     weights = random.random((5, 60))
 
     def cost(views: Similarities) -> float:
-        apart = np.linalg.norm(views[ends[:, 0]].apply(first) - views[ends[:, 1]].apply(second), axis=-1)
-        return float((weights * apart**1.5).sum())
+        distances = np.linalg.norm(views[ends[:, 0]].apply(first) - views[ends[:, 1]].apply(second), axis=-1)
+        return float((weights * distances**1.5).sum())
 
     start = synchronisation.synchronise(4, ends, similarities.fit(second, first, weights), np.ones(len(ends)))
-    found = sparse_alignment.coarse(ends, first, second, weights, np.ones(4, bool), start)
-    assert np.log(found.scale).mean() == pytest.approx(0, abs=1e-9)
+    actual = sparse_alignment.coarse(ends, first, second, weights, np.ones(4, bool), start)
+    assert np.log(actual.scale).mean() == pytest.approx(0, abs=1e-9)
     for _ in range(200):
         step = 1e-3 * random.standard_normal((4, 7))
         step[:, 6] -= step[:, 6].mean()
-        near = Similarities(np.exp(step[:, 6]), rotations.from_vectors(step[:, :3]), step[:, 3:6]).after(found)
-        assert cost(near) > cost(found) * (1 - 1e-7)
+        near = Similarities(np.exp(step[:, 6]), rotations.from_vectors(step[:, :3]), step[:, 3:6]).after(actual)
+        assert cost(near) > cost(actual) * (1 - 1e-7)
 
 
 def test_the_canonical_map_is_the_weighted_mean(tmp_path: Path) -> None:
     views = oracle.orbit(2, (6, 8), degrees=20)
-    said = oracle.Oracle(views).predict(0, 1)
+    prediction = oracle.Oracle(views).predict(0, 1)
     store = PairStore(tmp_path)
-    factors, sure = (1.0, 1.5, 0.8), (2.0, 5.0, 9.0)
-    for factor, confidence in zip(factors, sure, strict=True):
-        deep = said.points_first.copy()
+    factors, confidences = (1.0, 1.5, 0.8), (2.0, 5.0, 9.0)
+    for factor, confidence in zip(factors, confidences, strict=True):
+        deep = prediction.points_first.copy()
         deep[..., 2] = np.where(np.arange(8) < 2, deep[..., 2] * 1.1 * factor, deep[..., 2])
-        store.add(replace(said, points_first=deep * factor, confidence_first=np.full((6, 8), confidence)))
-    found = sparse_alignment.canonical(store, 0)
-    assert found is not None
-    z = said.points_first[..., 2].astype(float)
+        store.add(replace(prediction, points_first=deep * factor, confidence_first=np.full((6, 8), confidence)))
+    actual = sparse_alignment.canonical(store, 0)
+    assert actual is not None
+    z = prediction.points_first[..., 2].astype(float)
     layers = [np.where(np.arange(8) < 2, z * 1.1 * factor, z) for factor in factors]
     layers = [layer / np.median(layer) for layer in layers]
-    expected = np.average(layers, axis=0, weights=np.array(sure) - 0.999)
-    np.testing.assert_allclose(found.depth, expected, rtol=5e-3)  # the store keeps half precision
+    expected = np.average(layers, axis=0, weights=np.array(confidences) - 0.999)
+    np.testing.assert_allclose(actual.depth, expected, rtol=5e-3)  # the store keeps half precision
     assert sparse_alignment.canonical(store, 5) is None
 
 
 def test_two_photos(tmp_path: Path) -> None:
     views = oracle.orbit(2, degrees=25)
-    found = solve(tmp_path, views)
-    assert turned(found, views).max() < 2
+    actual = solve(tmp_path, views)
+    assert turned(actual, views).max() < 2
 
 
 def test_duplicated_photos(tmp_path: Path) -> None:
     views = oracle.orbit(4, degrees=80)
     twice = [*views, views[1]]
-    found = solve(tmp_path, twice)
-    assert len(found.views) == 5
-    assert turned(found, twice).max() < 1.5
-    assert shifted(found, twice) < 0.05
+    actual = solve(tmp_path, twice)
+    assert len(actual.views) == 5
+    assert turned(actual, twice).max() < 1.5
+    assert shifted(actual, twice) < 0.05
 
 
 def test_wrong_pairs_of_repeated_structure_are_outvoted(tmp_path: Path) -> None:
@@ -186,20 +186,20 @@ def test_wrong_pairs_of_repeated_structure_are_outvoted(tmp_path: Path) -> None:
     answers = oracle.Oracle(views, errors)
     wrong = [pair for pair in scene_graph.complete(9) if answers.is_wrong(*pair)]
     assert len(wrong) > 4
-    found = solve(tmp_path, views, errors)
-    assert len(found.views) == 9
-    assert turned(found, views).max() < 2
-    said = both(scene_graph.complete(9))
-    assert {tuple(sorted(said[index])) for index in found.disagreeing} >= set(wrong)
+    actual = solve(tmp_path, views, errors)
+    assert len(actual.views) == 9
+    assert turned(actual, views).max() < 2
+    predictions = both(scene_graph.complete(9))
+    assert {tuple(sorted(predictions[index])) for index in actual.disagreeing} >= set(wrong)
 
 
 def test_what_does_not_connect_is_named(tmp_path: Path) -> None:
     views = oracle.orbit(8, degrees=140)
     pairs = [*scene_graph.complete(5), (5, 6), (5, 7), (6, 7)]
-    found = solve(tmp_path, views, pairs=pairs)
-    assert [view.photo for view in found.views] == [0, 1, 2, 3, 4]
-    assert found.disconnected == [5, 6, 7]
-    assert turned(found, views).max() < 1.5
+    actual = solve(tmp_path, views, pairs=pairs)
+    assert [view.photo for view in actual.views] == [0, 1, 2, 3, 4]
+    assert actual.disconnected == [5, 6, 7]
+    assert turned(actual, views).max() < 1.5
 
 
 @pytest.mark.parametrize("count", [3, 6])
@@ -218,17 +218,17 @@ def test_photos_that_share_nothing_are_refused(tmp_path: Path) -> None:
 def test_one_pair_without_numbers(tmp_path: Path) -> None:
     views = oracle.orbit(5, degrees=100)
     answers = oracle.Oracle(views, NETWORK)
-    said = [(answers.predict(*pair), answers.matches(*pair)) for pair in both(scene_graph.complete(5))]
-    prediction, matched = said[3]
+    predictions = [(answers.predict(*pair), answers.matches(*pair)) for pair in both(scene_graph.complete(5))]
+    prediction, matched = predictions[3]
     nothing = np.full_like(prediction.points_first, np.nan)
-    said[3] = (
+    predictions[3] = (
         replace(prediction, points_first=nothing, confidence_first=nothing[..., 0]),
         replace(matched, confidence=np.full_like(matched.confidence, np.nan)),
     )
-    found = align(tmp_path, 5, said)
-    assert len(found.views) == 5
-    assert turned(found, views).max() < 1.5
-    assert all(np.isfinite(view.depth).all() for view in found.views)
+    actual = align(tmp_path, 5, predictions)
+    assert len(actual.views) == 5
+    assert turned(actual, views).max() < 1.5
+    assert all(np.isfinite(view.depth).all() for view in actual.views)
 
 
 def test_a_camera_that_only_turns(tmp_path: Path) -> None:
@@ -236,25 +236,25 @@ def test_a_camera_that_only_turns(tmp_path: Path) -> None:
         oracle.view(oracle.look_at((0, 0, -3.0), (4 * np.sin(a), 0.3, 4 * np.cos(a))))
         for a in np.linspace(-0.5, 0.5, 5)
     ]
-    found = solve(tmp_path, views)
-    assert turned(found, views).max() < 1.5
-    centres = np.array([view.world_from_camera[:3, 3] for view in found.views])
-    depth = np.median(np.concatenate([view.depth.ravel() for view in found.views]))
+    actual = solve(tmp_path, views)
+    assert turned(actual, views).max() < 1.5
+    centres = np.array([view.world_from_camera[:3, 3] for view in actual.views])
+    depth = np.median(np.concatenate([view.depth.ravel() for view in actual.views]))
     assert np.linalg.norm(centres - centres.mean(axis=0), axis=1).max() < 0.05 * depth
 
 
 def test_a_flat_wall(tmp_path: Path) -> None:
     poses = [oracle.look_at((x, 0.3 * np.cos(2 * x), -1.0), (0.3 * x, 0, 4)) for x in np.linspace(-1.5, 1.5, 6)]
     views = oracle.planar([oracle.view(pose, (96, 128)) for pose in poses])
-    found = solve(tmp_path, views)
-    assert turned(found, views).max() < 2
-    assert shifted(found, views) < 0.05
+    actual = solve(tmp_path, views)
+    assert turned(actual, views).max() < 2
+    assert shifted(actual, views) < 0.05
 
 
 @pytest.mark.parametrize("focals", [[2.0], [2.0] * 5, [0.5] * 5])
 def test_a_focal_length_known_wrong_by_two_is_not_believed(tmp_path: Path, focals: list[float]) -> None:
     views = oracle.orbit(5, degrees=100)
     known = [wrong * views[0].focal for wrong in focals]
-    found = solve(tmp_path, views, focals=[*known, *[None] * (5 - len(known))])
-    assert found.refuted_focals == list(range(len(known)))
-    assert found.views[0].focal == pytest.approx(views[0].focal, rel=0.02)
+    actual = solve(tmp_path, views, focals=[*known, *[None] * (5 - len(known))])
+    assert actual.refuted_focals == list(range(len(known)))
+    assert actual.views[0].focal == pytest.approx(views[0].focal, rel=0.02)

@@ -15,10 +15,10 @@ def world(count: int, pairs: Any, wrong: Any, noise: float, seed: int = 0) -> An
     """True views, measurements between pairs, and which of these are wrong."""
     random = np.random.default_rng(seed)
 
-    def some(number: Any, turn: Any, stretch: Any, shift: Any) -> Any:
+    def some(number: Any, rotation: Any, stretch: Any, shift: Any) -> Any:
         return Similarities(
             np.exp(stretch * random.standard_normal(number)),
-            rotations.from_vectors(turn * random.standard_normal((number, 3))),
+            rotations.from_vectors(rotation * random.standard_normal((number, 3))),
             shift * random.standard_normal((number, 3)),
         )
 
@@ -40,13 +40,13 @@ def world(count: int, pairs: Any, wrong: Any, noise: float, seed: int = 0) -> An
 def test_wrong_measurements_neither_move_the_views_nor_are_believed(pairs: Any, count: int, wrong: float) -> None:
     pairs = np.array(pairs)
     views, measured, bad = world(count, pairs, wrong, noise=0.01)
-    found = synchronisation.synchronise(count, pairs, measured, np.ones(len(pairs)))
-    change = found.after(views.inverse())
+    actual = synchronisation.synchronise(count, pairs, measured, np.ones(len(pairs)))
+    change = actual.after(views.inverse())
     common = change[:1]
-    turns = rotations.angles(change.rotation @ common.rotation.transpose(0, 2, 1))
-    assert np.degrees(turns).max() < 3
+    angles = rotations.angles(change.rotation @ common.rotation.transpose(0, 2, 1))
+    assert np.degrees(angles).max() < 3
     assert np.abs(np.log(change.scale / common.scale)).max() < 0.05
-    believed = synchronisation.agreeing(pairs, measured, found)
+    believed = synchronisation.agreeing(pairs, measured, actual)
     assert not (believed & bad).any()
     assert believed[~bad].mean() > 0.98
 
@@ -54,8 +54,8 @@ def test_wrong_measurements_neither_move_the_views_nor_are_believed(pairs: Any, 
 def test_exact_measurements_are_met_exactly() -> None:
     pairs = np.array(scene_graph.window(9, 2))
     _, measured, _ = world(9, pairs, 0.0, 0.0)
-    found = synchronisation.synchronise(9, pairs, measured, np.ones(len(pairs)))
-    again = found[pairs[:, 0]].inverse().after(found[pairs[:, 1]])
+    actual = synchronisation.synchronise(9, pairs, measured, np.ones(len(pairs)))
+    again = actual[pairs[:, 0]].inverse().after(actual[pairs[:, 1]])
     np.testing.assert_allclose(again.scale, measured.scale, rtol=1e-6)
     np.testing.assert_allclose(again.rotation, measured.rotation, atol=1e-6)
     np.testing.assert_allclose(again.translation, measured.translation, atol=1e-6)
@@ -67,11 +67,11 @@ def test_robust_fit_passes_over_outliers() -> None:
     true = Similarities(np.array([2.5]), rotations.from_vectors(random.standard_normal((1, 3))), np.ones((1, 3)))
     target = true.apply(source)
     target[0, :60] += 5 * random.standard_normal((60, 3))
-    found = similarities.fit_robust(source, target, np.ones((1, 200)), rounds=30)
-    np.testing.assert_allclose(found.rotation, true.rotation, atol=1e-3)
-    assert found.scale[0] == pytest.approx(2.5, rel=1e-3)
+    actual = similarities.fit_robust(source, target, np.ones((1, 200)), rounds=30)
+    np.testing.assert_allclose(actual.rotation, true.rotation, atol=1e-3)
+    assert actual.scale[0] == pytest.approx(2.5, rel=1e-3)
 
 
 def test_parts_are_counted_from_the_largest() -> None:
-    found = synchronisation.components(7, np.array([(0, 1), (2, 3), (3, 4), (4, 5)]))
-    assert found.tolist() == [1, 1, 0, 0, 0, 0, 2]
+    actual = synchronisation.components(7, np.array([(0, 1), (2, 3), (3, 4), (4, 5)]))
+    assert actual.tolist() == [1, 1, 0, 0, 0, 0, 2]

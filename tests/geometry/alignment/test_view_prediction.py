@@ -15,30 +15,30 @@ def test_robust_similarity_ignores_a_third_of_lies() -> None:
     truth = Similarity(1.7, oracle.look_at((0, 0, 0), (1, 0.3, 0.5))[:3, :3], np.array([3.0, -1, 2]))
     target = truth.apply(source) + 0.002 * random.standard_normal(source.shape)
     target[::3] += random.standard_normal((1000, 3))
-    found, _ = robust_similarity(source, target, np.ones(3000), source[:, 2])
-    assert found.scale == pytest.approx(1.7, rel=1e-3)
-    assert np.abs(found.rotation - truth.rotation).max() < 1e-3
+    actual, _ = robust_similarity(source, target, np.ones(3000), source[:, 2])
+    assert actual.scale == pytest.approx(1.7, rel=1e-3)
+    assert np.abs(actual.rotation - truth.rotation).max() < 1e-3
 
 
 @pytest.mark.parametrize("scale", [1.0, 3.0])
 def test_two_pointmaps_make_a_camera_with_its_depth(scale: float) -> None:
     """The shared frame is another than the camera's, and in another unit."""
-    seen = oracle.view(oracle.look_at((0.5, -0.3, -3), (0, 0.5, 0)), focal=60.0)
-    ones = np.ones(seen.depth.shape)
-    found = view_prediction.from_pointmaps(seen.camera_points, ones, scale * seen.points, ones)
-    assert found.intrinsics[0, 0] == pytest.approx(60.0, 1e-6)
-    np.testing.assert_allclose(found.depth, scale * seen.depth, rtol=1e-3)
-    np.testing.assert_allclose(found.world_from_camera[:3, :3], seen.world_from_camera[:3, :3], atol=1e-3)
-    np.testing.assert_allclose(found.world_from_camera[:3, 3], scale * seen.world_from_camera[:3, 3], atol=1e-2)
+    view_here = oracle.view(oracle.look_at((0.5, -0.3, -3), (0, 0.5, 0)), focal=60.0)
+    ones = np.ones(view_here.depth.shape)
+    actual = view_prediction.from_pointmaps(view_here.camera_points, ones, scale * view_here.points, ones)
+    assert actual.intrinsics[0, 0] == pytest.approx(60.0, 1e-6)
+    np.testing.assert_allclose(actual.depth, scale * view_here.depth, rtol=1e-3)
+    np.testing.assert_allclose(actual.world_from_camera[:3, :3], view_here.world_from_camera[:3, :3], atol=1e-3)
+    np.testing.assert_allclose(actual.world_from_camera[:3, 3], scale * view_here.world_from_camera[:3, 3], atol=1e-2)
     rows, columns = np.array([3, 20]), np.array([5, 40])
-    np.testing.assert_allclose(found.points(rows, columns), scale * seen.points[rows, columns], atol=0.02)
+    np.testing.assert_allclose(actual.points(rows, columns), scale * view_here.points[rows, columns], atol=0.02)
 
 
 def test_a_transformed_view_has_transformed_points() -> None:
-    seen = oracle.view(oracle.look_at((0.5, -0.3, -3), (0, 0.5, 0)), focal=60.0)
-    pose = np.linalg.inv(seen.world_from_camera)[:3]
-    view = view_prediction.from_camera(seen.depth, np.ones(seen.depth.shape), seen.intrinsics, pose)
-    move = Similarity(1.7, oracle.look_at((0, 0, 0), (1, 0.3, 0.5))[:3, :3], np.array([3.0, -1, 2]))
+    view_here = oracle.view(oracle.look_at((0.5, -0.3, -3), (0, 0.5, 0)), focal=60.0)
+    pose = np.linalg.inv(view_here.world_from_camera)[:3]
+    view = view_prediction.from_camera(view_here.depth, np.ones(view_here.depth.shape), view_here.intrinsics, pose)
+    similarity = Similarity(1.7, oracle.look_at((0, 0, 0), (1, 0.3, 0.5))[:3, :3], np.array([3.0, -1, 2]))
     rows, columns = np.array([3, 20, 33]), np.array([5, 40, 11])
-    expected = move.apply(view.points(rows, columns))
-    np.testing.assert_allclose(view.transformed(move).points(rows, columns), expected, atol=1e-5)
+    expected = similarity.apply(view.points(rows, columns))
+    np.testing.assert_allclose(view.transformed(similarity).points(rows, columns), expected, atol=1e-5)

@@ -24,8 +24,8 @@ def solved(views: Any, noise: float = 0.0, seed: int = 0) -> Any:
         cameras.append(Camera(f"{number}.jpg", 2 * width, 2 * height, focal, focal, width, height, pose))
         points = view.camera_points * (1 + noise * random.standard_normal((height, width, 1)))
         world = (points @ pose[:3, :3].T + pose[:3, 3]).astype(np.float32)
-        sure, mask = np.full((height, width), 5, np.float32), np.ones((height, width), bool)
-        maps.append(PointMap(f"{number}.jpg", world, sure, mask, PhotoFromMap(2, 2, 0, 0)))
+        confidence, mask = np.full((height, width), 5, np.float32), np.ones((height, width), bool)
+        maps.append(PointMap(f"{number}.jpg", world, confidence, mask, PhotoFromMap(2, 2, 0, 0)))
         pictures.append(view.image)
     return cameras, maps, pictures
 
@@ -65,9 +65,9 @@ def test_flyers_between_two_surfaces_are_removed() -> None:
     row, column = np.nonzero(step[:, 2:-2])
     column += 2
     depth[row, column] = np.sqrt(view.depth[row, column] * view.depth[row, column + 1])  # halfway
-    found = cleaning.edges(depth)
+    actual = cleaning.edges(depth)
     assert len(row) > 20
-    assert found[row, column].mean() > 0.9
+    assert actual[row, column].mean() > 0.9
     assert cleaning.edges(view.depth).mean() < 0.02
 
 
@@ -106,10 +106,10 @@ def test_sky_is_removed_and_a_white_ceiling_is_not() -> None:
     picture[(rows < 30)] = (150, 180, 230)
     picture[10:14, 40:60] = (240, 240, 245)  # a cloud in it, with a hard border
     depth = np.where(rows < 30, 60.0, 5.0)
-    found = cleaning.sky(depth, picture)
-    assert found[:9].all()
-    assert found[16:29].all()
-    assert not found[30:].any()
+    actual = cleaning.sky(depth, picture)
+    assert actual[:9].all()
+    assert actual[16:29].all()
+    assert not actual[30:].any()
     assert not cleaning.sky(np.where(rows < 30, 5.5, 5.0), picture).any()
 
 

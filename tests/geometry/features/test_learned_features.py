@@ -52,9 +52,9 @@ def verified_points(matched: Matched, i: int, j: int) -> tuple[Array, Array]:
     """(K, 2) each: the verified matches of photos i and j, in pixels of the photos."""
     with pycolmap.Database.open(matched.path) as database:
         chosen = database.read_two_view_geometry(i + 1, j + 1).inlier_matches
-        found = [database.read_keypoints(k + 1)[chosen[:, side], :2] for side, k in enumerate((i, j))]
+        actual = [database.read_keypoints(k + 1)[chosen[:, side], :2] for side, k in enumerate((i, j))]
     sizes = [(matched.photos[k].width, matched.photos[k].height) / matched.sizes[k] for k in (i, j)]
-    return found[0] * sizes[0], found[1] * sizes[1]
+    return actual[0] * sizes[0], actual[1] * sizes[1]
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +82,8 @@ def test_without_offsets_it_is_a_convolution() -> None:
     generator = torch.Generator().manual_seed(4)
     x, weight = (torch.randn(*shape, generator=generator) for shape in ((1, 8, 9, 1), (5, 8, 3, 3)))
     expected = torch.nn.functional.conv2d(x, weight, padding=1)
-    found = aliked.deformable_convolution(x, torch.zeros(1, 18, 9, 1), weight)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    actual = aliked.deformable_convolution(x, torch.zeros(1, 18, 9, 1), weight)
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_keypoints_are_the_peaks_surest_first() -> None:
@@ -99,11 +99,11 @@ def test_keypoints_are_the_peaks_surest_first() -> None:
     scores = torch.stack([s * torch.exp(-((x - u) ** 2 + (y - v) ** 2) / 2) for (u, v), s in peaks.items()]).amax(0)
     # Not the one hidden by its neighbour, nor the one at the border, nor the faint one.
     expected = torch.tensor([(20.0, 12.0), (41.3, 30.0), (8.0, 25.6)])
-    found = aliked.detect(scores, 10)
-    assert found.shape == (3, 2)
-    assert (found - expected).abs().max() < 0.35
-    assert (found[0] - expected[0]).abs().max() < 1e-4
-    assert torch.equal(aliked.detect(scores, 2), found[:2])
+    actual = aliked.detect(scores, 10)
+    assert actual.shape == (3, 2)
+    assert (actual - expected).abs().max() < 0.35
+    assert (actual[0] - expected[0]).abs().max() < 1e-4
+    assert torch.equal(aliked.detect(scores, 2), actual[:2])
 
 
 # --------------------------------------------------------------------------------------------- what is matched
@@ -158,10 +158,10 @@ def test_pixels_have_their_centres_at_a_half(tmp_path: Path) -> None:
     with pycolmap.Database.open(matched.path) as database:
         upright, turned = (database.read_keypoints(k) for k in (1, 2))
     turned[:, 1] = len(picture) - turned[:, 1]
-    apart = np.linalg.norm(upright[:, None] - turned, axis=2)
-    same = apart.min(1) < 1.5
+    distances = np.linalg.norm(upright[:, None] - turned, axis=2)
+    same = distances.min(1) < 1.5
     assert same.sum() > 100
-    offset = np.median((turned[apart.argmin(1)] - upright)[same, 1])
+    offset = np.median((turned[distances.argmin(1)] - upright)[same, 1])
     assert abs(offset) < 0.3  # a whole pixel were the top-left pixel's centre at (0, 0)
 
 
@@ -179,9 +179,9 @@ def test_joined_with_sift(wide: Matched, tmp_path: Path) -> None:
     assert (both.features[:3] == sift.features[:3] + wide.features).all()
     assert (both.sizes == sift.sizes).all()
     with pycolmap.Database.open(both.path) as database, pycolmap.Database.open(wide.path) as learned:
-        found, alone = database.read_keypoints(1), learned.read_keypoints(1)
+        actual, alone = database.read_keypoints(1), learned.read_keypoints(1)
         np.testing.assert_allclose(
-            found[sift.features[0] :, :2], alone[:, :2] * (sift.sizes[0] / wide.sizes[0]), rtol=1e-5
+            actual[sift.features[0] :, :2], alone[:, :2] * (sift.sizes[0] / wide.sizes[0]), rtol=1e-5
         )
         matches = database.read_two_view_geometry(1, 2).inlier_matches
         learned_too = [(database.read_matches(i + 1, j + 1) >= sift.features[[i, j]]).any() for i, j in both.pairs]
@@ -202,8 +202,8 @@ def test_same_photos_same_result(wide: Matched, tmp_path: Path) -> None:
     again = solve(list(wide.photos[:2]), tmp_path)
     for k in range(2):
         np.testing.assert_array_equal(again.colors[k], wide.colors[k])
-    for found, expected in zip(verified_points(again, 0, 1), verified_points(wide, 0, 1), strict=True):
-        np.testing.assert_array_equal(found, expected)
+    for actual, expected in zip(verified_points(again, 0, 1), verified_points(wide, 0, 1), strict=True):
+        np.testing.assert_array_equal(actual, expected)
 
 
 @pytest.mark.real_data
@@ -219,8 +219,8 @@ def test_the_gate_refuses_what_unrelated_photos_share(tmp_path: Path, monkeypatc
 
     def pairs(folder: Path) -> int:
         folder.mkdir()
-        found = learned_features.extract_and_match(photos, photo_files.pixels, folder, settings, lambda *_: None)
-        return int((found.inliers > 0).sum())
+        actual = learned_features.extract_and_match(photos, photo_files.pixels, folder, settings, lambda *_: None)
+        return int((actual.inliers > 0).sum())
 
     assert pairs(tmp_path / "gate") == 0
     for name, value in {"LEAST_INLIERS": 15, "LEAST_SHARE": 0.0, "LARGEST_ERROR": 4.0}.items():

@@ -81,13 +81,13 @@ def test_wrong_pairs_are_wrong_both_ways_alike() -> None:
 @pytest.mark.parametrize("pixels", [0.0, 0.5])
 def test_matches_show_the_same_point(pixels: float) -> None:
     views = oracle.orbit(12, (96, 128))
-    found = oracle.Oracle(views, oracle.Errors(pixels=pixels)).matches(0, 1)
-    column, row = np.floor(found.pixels_first).astype(int).T
+    actual = oracle.Oracle(views, oracle.Errors(pixels=pixels)).matches(0, 1)
+    column, row = np.floor(actual.pixels_first).astype(int).T
     camera = np.linalg.inv(views[1].world_from_camera)
     local = views[0].points[row, column] @ camera[:3, :3].T + camera[:3, 3]
     there = (local @ views[1].intrinsics.T)[:, :2] / local[:, 2:]
-    assert len(found.confidence) > 100
-    assert np.std(found.pixels_second - there) == pytest.approx(pixels, abs=0.1)
+    assert len(actual.confidence) > 100
+    assert np.std(actual.pixels_second - there) == pytest.approx(pixels, abs=0.1)
 
 
 def test_feed_forward_is_off_by_what_was_asked_and_repeats() -> None:

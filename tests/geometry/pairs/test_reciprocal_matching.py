@@ -44,16 +44,16 @@ def test_all_pairs_are_reciprocal_and_none_is_missed_from_all_starts() -> None:
 def test_matches_are_those_of_a_moved_picture() -> None:
     """The second photo shows the first moved by (5, 3): what both show is found, at pixels' centres."""
     whole = descriptors(60, 80, 3)
-    sure = torch.rand(48, 64, generator=torch.Generator().manual_seed(0)) + 1
+    confidence = torch.rand(48, 64, generator=torch.Generator().manual_seed(0)) + 1
     first, second = whole[:48, :64], whole[3:51, 5:69]
-    found = reciprocal_matching.match(2, 7, (first, second), (sure, 4 * sure), spacing=4)
-    moved = found.pixels_first - found.pixels_second
+    actual = reciprocal_matching.match(2, 7, (first, second), (confidence, 4 * confidence), spacing=4)
+    moved = actual.pixels_first - actual.pixels_second
     true = (moved == (5, 3)).all(axis=1)
     assert true.sum() > 150
     assert (~true).sum() < 0.2 * true.sum()  # unrelated noise at the borders meets, too
-    column, row = (found.pixels_first - 0.5).astype(int).T
-    other_column, other_row = (found.pixels_second - 0.5).astype(int).T
+    column, row = (actual.pixels_first - 0.5).astype(int).T
+    other_column, other_row = (actual.pixels_second - 0.5).astype(int).T
     np.testing.assert_allclose(
-        found.confidence, np.sqrt(sure[row, column] * 4 * sure[other_row, other_column]), rtol=1e-6
+        actual.confidence, np.sqrt(confidence[row, column] * 4 * confidence[other_row, other_column]), rtol=1e-6
     )
-    assert (found.first, found.second) == (2, 7)
+    assert (actual.first, actual.second) == (2, 7)

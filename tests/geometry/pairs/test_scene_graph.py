@@ -83,8 +83,8 @@ def test_retrieval_finds_the_photos_that_overlap() -> None:
     overlap = np.array([[oracle.overlap(a, b).mean() for b in shuffled] for a in shuffled])
     np.fill_diagonal(alike, -1)
     np.fill_diagonal(overlap, -1)
-    found = np.argsort(-alike, axis=1)[:, :4]
-    assert np.take_along_axis(overlap, found, 1).mean() > 0.85 * np.sort(overlap, axis=1)[:, -4:].mean()
+    actual = np.argsort(-alike, axis=1)[:, :4]
+    assert np.take_along_axis(overlap, actual, 1).mean() > 0.85 * np.sort(overlap, axis=1)[:, -4:].mean()
     pairs = scene_graph.automatic(len(views), False, alike)
     assert len(pairs) < 0.4 * len(scene_graph.complete(len(views)))
     assert connected([(i, j) for i, j in pairs if min(overlap[i, j], overlap[j, i]) > 0.3], len(views))
@@ -128,9 +128,9 @@ def test_photos_whose_names_count_up_are_in_order(names: Any, ordered: bool) -> 
 
 def test_photos_in_order_are_compared_with_the_next_ones_too() -> None:
     alike = np.eye(30, dtype=np.float32)
-    following = set(scene_graph.window(30))
+    neighbours = set(scene_graph.window(30))
     for names, held in (("{:03d}.jpg", True), ("{}.jpg", False)):
         photos = [Photo(names.format(i if held else "abcdef"[i % 6] * (i + 1)), "", 8, 8, "") for i in range(30)]
         pairs = scene_graph.chosen("auto", photos, alike)
-        assert (following <= set(pairs)) == held
+        assert (neighbours <= set(pairs)) == held
         assert len(pairs) < 13 * 30

@@ -181,9 +181,9 @@ def test_a_photo_that_a_model_lacks_is_placed_in_it(matched: Matched) -> None:
     whole = score_model("whole", model, matched, pairs)
     smaller = pycolmap.Reconstruction(model)
     smaller.deregister_frame(smaller.image(3).frame_id)
-    found = mapping.continued(score_model("smaller", smaller, matched, pairs), matched, pairs, lambda _: None)
-    assert found.registered == whole.registered == frozenset(range(7))
-    before, after = (m.image(3).cam_from_world() * m.image(1).cam_from_world().inverse() for m in (model, found.model))
+    actual = mapping.continued(score_model("smaller", smaller, matched, pairs), matched, pairs, lambda _: None)
+    assert actual.registered == whole.registered == frozenset(range(7))
+    before, after = (m.image(3).cam_from_world() * m.image(1).cam_from_world().inverse() for m in (model, actual.model))
     assert np.degrees((before.rotation * after.rotation.inverse()).angle()) < 0.2
 
 
@@ -224,11 +224,11 @@ def test_a_coarse_pass_that_leaves_photos_unregistered_is_followed_by_a_finer_on
     options = colmap.ENGINE.checked_options({"quality": "preview"})
     solution = colmap.solve_cameras(photos, options, Report(sent.append), [LATER.weighing(10.0)])
     assert len(solution.cameras) >= 12
-    told = [message for message in sent if isinstance(message, Progress)]
-    assert list(dict.fromkeys(message.stage for message in told)) == [
+    reported = [message for message in sent if isinstance(message, Progress)]
+    assert list(dict.fromkeys(message.stage for message in reported)) == [
         stage.label + again for again in ("", " again, more finely") for stage in (FEATURES, MATCHES, MAPPING)
     ]
-    fractions = [message.fraction for message in told]
+    fractions = [message.fraction for message in reported]
     assert fractions == sorted(fractions)
     assert 0.5 < fractions[-1] < 1.0
     rotation, _ = degrees_between(solution.cameras, true_poses("alicevision_buddha"))
@@ -238,7 +238,7 @@ def test_a_coarse_pass_that_leaves_photos_unregistered_is_followed_by_a_finer_on
 @pytest.mark.parametrize("unregistered", [(5, 3, 1), (5, 0), (1, 1), (0,)])
 def test_passes_have_stages_of_their_own(unregistered: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """Passes over ten photos, stand-ins that take as long as planned and leave out so many, one after the other."""
-    clock, sent, found = 0.0, list[Message](), iter(unregistered)
+    clock, sent, actual = 0.0, list[Message](), iter(unregistered)
     photos = [Photo(str(number), "", 9, 9, "") for number in range(10)]
 
     def take(stages: tuple[Stage, ...], report: ReportStage) -> None:
@@ -259,9 +259,9 @@ def test_passes_have_stages_of_their_own(unregistered: tuple[int, ...], monkeypa
 
     def solved(_matched: object, report: ReportStage) -> MappingSolution:
         take((MAPPING,), report)
-        lost = [Unregistered(photo.name, "", "") for photo in photos[: next(found)]]
-        placed = [Camera(photo.name, 9, 9, 9, 9, 4.5, 4.5, np.eye(4)) for photo in photos[len(lost) :]]
-        return MappingSolution(placed, np.empty((0, 3)), np.empty((0, 3)), [], lost, [], 0.0, "", [])
+        lost = [Unregistered(photo.name, "", "") for photo in photos[: next(actual)]]
+        registered = [Camera(photo.name, 9, 9, 9, 9, 4.5, 4.5, np.eye(4)) for photo in photos[len(lost) :]]
+        return MappingSolution(registered, np.empty((0, 3)), np.empty((0, 3)), [], lost, [], 0.0, "", [])
 
     ways = ((0.0, ""), (0.1, ", finer"), (0.0, ", learned"))
     passes = [colmap.MatchingPass(match, TINY, (1.0, 1.0), tolerated, again) for tolerated, again in ways]
@@ -272,16 +272,16 @@ def test_passes_have_stages_of_their_own(unregistered: tuple[int, ...], monkeypa
     report = Report(sent.append, clock=lambda: clock)
     colmap.solve_cameras(photos, {"focal": 0.0}, report, [LATER.weighing(whole)])
     report(LATER, 0, 1)
-    told = [message for message in sent if isinstance(message, Progress)]
+    reported = [message for message in sent if isinstance(message, Progress)]
     taken = ["", ", finer", ", learned"] if unregistered[0] > 1 else ["", ", learned"]
     expected = [stage.label + look for look in taken[: len(unregistered)] for stage in (FEATURES, MATCHES, MAPPING)]
-    assert list(dict.fromkeys(message.stage for message in told)) == [*expected, LATER.label]
-    fractions = [message.fraction for message in told]
+    assert list(dict.fromkeys(message.stage for message in reported)) == [*expected, LATER.label]
+    fractions = [message.fraction for message in reported]
     assert fractions == sorted(fractions)
     planned = 3 if unregistered[0] > 1 else 2  # passes before "later", each as long as it is
     assert fractions[-1] == pytest.approx(planned / (planned + 1), abs=1e-3)
     if len(unregistered) == planned:  # nothing was skipped, so the time left was true
-        assert told[-1].seconds_left == pytest.approx(whole, rel=0.01)
+        assert reported[-1].seconds_left == pytest.approx(whole, rel=0.01)
 
 
 def test_each_photo_may_have_its_own_lens(table: list[Photo], tmp_path: Path) -> None:
@@ -318,8 +318,8 @@ def views_from_one_spot(picture: Array, degrees: list[float], zooms: list[float]
     views = []
     for angle, zoom in zip(np.radians(degrees), zooms, strict=True):
         rays = np.stack([(x - 399.5) / focal / zoom, (y - 299.5) / focal / zoom, np.ones(x.shape)], axis=-1)
-        turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
-        turned = rays @ turn.T
+        rotation = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+        turned = rays @ rotation.T
         u = (turned[..., 0] / turned[..., 2] * focal + width / 2).clip(0, width - 1.001)
         v = (turned[..., 1] / turned[..., 2] * focal + height / 2).clip(0, height - 1.001)
         i, j = u.astype(int), v.astype(int)
@@ -365,19 +365,19 @@ def test_photos_without_overlap_are_refused(tmp_path: Path) -> None:
 # ----------------------------------------------------------------------------------------------- cancelling
 @pytest.mark.parametrize("stage", [FEATURES, MATCHES, MAPPING])
 def test_cancel_ends_every_stage(stage: Stage, table: list[Photo], tmp_path: Path) -> None:
-    seen: list[Stage] = []
+    calls: list[Stage] = []
 
     ends_at = stage
 
     def report(stage: Stage, done: float, total: float) -> None:  # noqa: ARG001 (names of ReportStage)
-        seen.append(stage)
+        calls.append(stage)
         if stage == ends_at:
             raise Cancelled
 
     with pytest.raises(Cancelled):
         solve(extract_and_match(table, door.pixels, tmp_path, TINY, report), report)
-    assert seen[-1] == stage
-    assert seen.count(stage) == 1
+    assert calls[-1] == stage
+    assert calls.count(stage) == 1
     assert [thread for thread in threading.enumerate() if "ThreadPool" in thread.name] == []
 
 

@@ -15,8 +15,8 @@ SIZE = (640, 360)
 def test_tracks_of_what_walks_are_not_explained(poses: Array) -> None:
     for walking, least, most in ((0.0, 0.0, 0.0), (0.25, 0.2, 0.3)):
         shot = made.shot(poses, walking=walking)
-        moves = moving_objects.unexplained(shot.tracks.tracks, list(shot.cameras.values()))
-        assert least <= moves.mean() <= most
+        translates = moving_objects.unexplained(shot.tracks.tracks, list(shot.cameras.values()))
+        assert least <= translates.mean() <= most
 
 
 def test_frames_without_a_camera_say_nothing() -> None:

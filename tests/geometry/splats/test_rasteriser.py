@@ -28,8 +28,8 @@ def scene(count: int = 300, degree: int = 3) -> Inputs:
     depth = 3 + 0.8 * torch.sin(4 * u) * torch.cos(5 * v)
     depth[:5] = -1
     camera_from_world = torch.eye(4, dtype=torch.float64)
-    turn = torch.tensor([[0, -0.05, 0.03], [0.05, 0, -0.02], [-0.03, 0.02, 0]], dtype=torch.float64)
-    camera_from_world[:3, :3] = torch.matrix_exp(turn)
+    rotation = torch.tensor([[0, -0.05, 0.03], [0.05, 0, -0.02], [-0.03, 0.02, 0]], dtype=torch.float64)
+    camera_from_world[:3, :3] = torch.matrix_exp(rotation)
     camera_from_world[:3, 3] = torch.tensor([0.05, -0.03, 0.02])
     return {
         "means": torch.stack([u * depth, v * depth, depth], 1),
@@ -96,13 +96,13 @@ def single(inputs: Inputs) -> Inputs:
 def test_picture_and_gradients_are_those_of_the_sum_over_all_gaussians(degree: int) -> None:
     inputs = scene(degree=degree)
     expected, gradients = with_gradients(render_dense, inputs)
-    picture, found = with_gradients(render, single(inputs))
+    picture, actual = with_gradients(render, single(inputs))
     assert expected.alpha.max() > 0.95
     assert (picture.colour - expected.colour).abs().max() < 2e-5
     assert (picture.alpha - expected.alpha).abs().max() < 2e-5
     for name, gradient in gradients.items():
         assert gradient.norm() > 0
-        assert (found[name] - gradient).norm() < 2e-4 * gradient.norm(), name
+        assert (actual[name] - gradient).norm() < 2e-4 * gradient.norm(), name
 
 
 def test_gradients_are_finite_differences() -> None:
@@ -152,9 +152,11 @@ def test_a_background_shows_where_nothing_is() -> None:
 def test_without_a_card_the_processor_is_used_and_it_is_said() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a graphics card")
-    said: list[str] = []
-    assert rasteriser.working_device(torch.device("cuda"), said.append) == torch.device("cpu")
-    assert len(said) == 1
-    assert said[0].startswith("Splats are computed on the processor, which takes longer: the graphics card's kernel")
-    assert rasteriser.working_device(torch.device("cpu"), said.append) == torch.device("cpu")
-    assert len(said) == 1
+    messages: list[str] = []
+    assert rasteriser.working_device(torch.device("cuda"), messages.append) == torch.device("cpu")
+    assert len(messages) == 1
+    assert messages[0].startswith(
+        "Splats are computed on the processor, which takes longer: the graphics card's kernel"
+    )
+    assert rasteriser.working_device(torch.device("cpu"), messages.append) == torch.device("cpu")
+    assert len(messages) == 1

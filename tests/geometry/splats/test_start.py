@@ -9,9 +9,9 @@ from threer_blender.model.reconstruction import Camera, PhotoFromMap, PointMap
 WIDTH, HEIGHT = 80, 60
 
 
-def camera(name: str, x: float = 0.0, turn: float = 0.0) -> Camera:
+def camera(name: str, x: float = 0.0, rotation: float = 0.0) -> Camera:
     pose = np.eye(4)
-    pose[:3, :3] = [[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]]
+    pose[:3, :3] = [[np.cos(rotation), 0, np.sin(rotation)], [0, 1, 0], [-np.sin(rotation), 0, np.cos(rotation)]]
     pose[0, 3] = x
     return Camera(name, WIDTH, HEIGHT, 70.0, 70.0, 40.0, 30.0, pose)
 
@@ -23,11 +23,11 @@ def of_plane(seen_by: Camera, normal: tuple[float, float, float] = (0, 0, 1), di
     rays = seen_by.rays(pixels) @ pose[:3, :3].T
     depth = (distance - pose[:3, 3] @ normal) / (rays @ np.array(normal, float))
     points = (pose[:3, 3] + depth[..., None] * rays).astype(np.float32)
-    sure = np.ones((HEIGHT, WIDTH), np.float32)
-    return PointMap(seen_by.photo, points, sure, sure > 0, PhotoFromMap(1, 1, 0, 0))
+    confidence = np.ones((HEIGHT, WIDTH), np.float32)
+    return PointMap(seen_by.photo, points, confidence, confidence > 0, PhotoFromMap(1, 1, 0, 0))
 
 
-def seen(pointmap: PointMap, by: Camera, spacing: float = 1.0) -> start.ThinnedMap:
+def thinned_map(pointmap: PointMap, by: Camera, spacing: float = 1.0) -> start.ThinnedMap:
     y, x = np.indices((HEIGHT, WIDTH))
     picture = np.stack([3 * x, 4 * y, 128 + 0 * x], -1).astype(np.uint8)
     return start.thinned_map(by, pointmap, picture, 0.5, spacing)
@@ -44,7 +44,7 @@ def without(pointmap: PointMap, hole: tuple[slice, slice]) -> PointMap:
 def test_discs_lie_on_the_surface_as_large_as_pixels() -> None:
     normal = np.array([0.6, 0.0, 0.8])
     view = camera("a")
-    splats = start.gaussians([seen(of_plane(view, tuple(normal)), view)])
+    splats = start.gaussians([thinned_map(of_plane(view, tuple(normal)), view)])
     inside = splats.confidence > 0.5
     assert inside.sum() == WIDTH * HEIGHT
     assert np.abs(splats.means[inside] @ normal - 4).max() < 1e-4
@@ -61,7 +61,9 @@ def test_discs_lie_on_the_surface_as_large_as_pixels() -> None:
 
 def test_a_surface_that_two_photos_show_is_kept_once() -> None:
     views = [camera("a"), camera("b", x=0.3)]
-    alone, both = (start.gaussians([seen(of_plane(view), view) for view in chosen]) for chosen in (views[:1], views))
+    alone, both = (
+        start.gaussians([thinned_map(of_plane(view), view) for view in chosen]) for chosen in (views[:1], views)
+    )
     # 0.3 at a distance of 4 is 5.25 of 80 pixels.
     assert (both.confidence > 0.5).sum() - (alone.confidence > 0.5).sum() == pytest.approx(5.25 * HEIGHT, abs=HEIGHT)
     assert np.abs(both.means[:, 2] - 4).max() < 1e-3
@@ -69,18 +71,18 @@ def test_a_surface_that_two_photos_show_is_kept_once() -> None:
 
 def test_a_surface_that_two_photos_show_from_afar_is_compared_by_its_own_depth() -> None:
     """Seen from the side the same points have other depths: only depth in the other camera tells that they agree."""
-    views = [camera("a"), camera("b", x=-2.5, turn=0.5)]
-    both = start.gaussians([seen(of_plane(view), view) for view in views])
-    sure = both.means[both.confidence > 0.5]
-    second = views[1].project(sure[WIDTH * HEIGHT :])
-    in_first = views[0].project(sure[WIDTH * HEIGHT :])
+    views = [camera("a"), camera("b", x=-2.5, rotation=0.5)]
+    both = start.gaussians([thinned_map(of_plane(view), view) for view in views])
+    confidence = both.means[both.confidence > 0.5]
+    second = views[1].project(confidence[WIDTH * HEIGHT :])
+    in_first = views[0].project(confidence[WIDTH * HEIGHT :])
     assert np.isfinite(second).all()
     assert not ((in_first > 1).all(-1) & (in_first < (WIDTH - 1, HEIGHT - 1)).all(-1)).any()
 
 
 def test_what_a_photo_is_not_sure_of_is_guessed_from_around_it() -> None:
     view = camera("a")
-    splats = start.gaussians([seen(without(of_plane(view), np.s_[20:40, 30:60]), view)])
+    splats = start.gaussians([thinned_map(without(of_plane(view), np.s_[20:40, 30:60]), view)])
     guessed = splats.confidence < 0.5
     inside = (view.project(splats.means) > 0).all(-1) & (view.project(splats.means) < (WIDTH, HEIGHT)).all(-1)
     assert (guessed & inside).sum() == 20 * 30 / start.GUESS**2
@@ -92,14 +94,14 @@ def test_what_another_photo_looks_through_is_dropped() -> None:
     views = [camera("a"), camera("b", x=0.2)]
     far, near = of_plane(views[0]), of_plane(views[1], distance=2.0)
     near = PointMap("b", near.points, np.full_like(near.confidence, 0.01), near.mask & False, near.photo_from_map)
-    splats = start.gaussians([seen(far, views[0]), seen(near, views[1])])
+    splats = start.gaussians([thinned_map(far, views[0]), thinned_map(near, views[1])])
     pixels = views[0].project(splats.means[splats.means[:, 2] < 3])
     assert not ((pixels > 1).all(-1) & (pixels < (WIDTH - 1, HEIGHT - 1)).all(-1)).any()
 
 
 def test_a_thinned_map_finds_the_same_pixels() -> None:
     view = camera("a")
-    thinned = seen(of_plane(view), view, spacing=3.0)
+    thinned = thinned_map(of_plane(view), view, spacing=3.0)
     m = thinned.margin
     place = (view.project(thinned.points) - thinned.photo_from_map[2:]) / thinned.photo_from_map[:2]
     y, x = np.indices(thinned.depth.shape) + 0.5

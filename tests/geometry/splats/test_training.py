@@ -38,21 +38,21 @@ def wall(spacing: float = 0.15) -> Start:
 
 def turned(degrees: float, axis: tuple[float, float, float]) -> FloatArray:
     x, y, z = np.array(axis) / np.linalg.norm(axis) * math.radians(degrees)
-    turn = torch.linalg.matrix_exp(torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]], dtype=torch.float64))
+    rotation = torch.linalg.matrix_exp(torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]], dtype=torch.float64))
     pose = np.eye(4)
-    pose[:3, :3] = turn.numpy()
+    pose[:3, :3] = rotation.numpy()
     return pose
 
 
 def photos(scene: Start) -> list[View]:
     """What five cameras see of it."""
     drawn = Training(scene, [view(np.eye(4))], TrainingSettings(1, 0), CPU)
-    found = []
+    collected = []
     for x, y in ((-0.5, 0.0), (0.0, 0.3), (0.5, 0.0), (0.2, -0.3), (0.0, 0.0)):
         pose = turned(-6 * x, (0, 1, 0))
         pose[:3, 3] = (-x, -y, 0.1 * x)
-        found.append(replace(view(pose), picture=drawn.picture(view(pose))))
-    return found
+        collected.append(replace(view(pose), picture=drawn.picture(view(pose))))
+    return collected
 
 
 def noisy(views: list[View]) -> list[View]:
@@ -71,9 +71,9 @@ def degrees_apart(a: FloatArray, b: FloatArray) -> float:
 
 def pixels_apart(a: FloatArray, b: FloatArray, scene: Start) -> float:
     """Median distance of what two poses see of the scene."""
-    seen = [scene.means @ pose[:3, :3].T + pose[:3, 3] for pose in (a, b)]
+    visible = [scene.means @ pose[:3, :3].T + pose[:3, 3] for pose in (a, b)]
     return float(
-        np.median(np.linalg.norm(INTRINSICS[0] * np.diff([p[:, :2] / p[:, 2:] for p in seen], axis=0), axis=-1))
+        np.median(np.linalg.norm(INTRINSICS[0] * np.diff([p[:, :2] / p[:, 2:] for p in visible], axis=0), axis=-1))
     )
 
 
@@ -101,11 +101,11 @@ def test_what_a_photo_does_not_show_does_not_count() -> None:
     truth = wall()
     views = photos(truth)
     masked = []
-    for seen in views:
-        mask, picture = seen.mask.copy(), seen.picture.copy()
+    for view in views:
+        mask, picture = view.mask.copy(), view.picture.copy()
         mask[:, :20] = False
         picture[:, :20] = 1.0  # of no meaning
-        masked.append(replace(seen, mask=mask, picture=picture))
+        masked.append(replace(view, mask=mask, picture=picture))
     training = Training(truth, masked[:1], TrainingSettings(iterations=30, degree=0), CPU)
     for _ in range(30):
         training.step()
@@ -118,21 +118,21 @@ def test_a_view_is_found_from_a_wrong_pose() -> None:
     views = photos(truth)
     optimisation = Training(truth, views[:1], TrainingSettings(1, 0), CPU)
     wrong = replace(views[2], camera_from_world=turned(1, (1, 1, 0)) @ views[2].camera_from_world)
-    found = training.aligned(optimisation.splats(), wrong, optimisation.depth)
-    assert degrees_apart(found.camera_from_world, views[2].camera_from_world) < 0.4
-    assert training.decibels(optimisation.picture(found), found) > 35
+    actual = training.aligned(optimisation.splats(), wrong, optimisation.depth)
+    assert degrees_apart(actual.camera_from_world, views[2].camera_from_world) < 0.4
+    assert training.decibels(optimisation.picture(actual), actual) > 35
 
 
 def test_it_ends_when_asked_with_what_there_is() -> None:
     truth = wall()
-    seen = []
+    calls = []
 
     def watch(_training: Training, done: int) -> bool:
-        seen.append(done)
+        calls.append(done)
         return done == 3
 
     result = improve(truth, photos(truth), TrainingSettings(iterations=1000, degree=1), CPU, watch)
-    assert seen == [1, 2, 3]
+    assert calls == [1, 2, 3]
     assert result.gaussians.means.shape == (len(truth), 3)
     assert result.gaussians.sh.shape == (len(truth), 4, 3)
     assert np.linalg.norm(result.gaussians.rotations, axis=1) == pytest.approx(np.ones(len(truth)), abs=1e-5)
@@ -158,15 +158,15 @@ def test_it_ends_when_the_spared_photo_gains_nothing(monkeypatch: pytest.MonkeyP
     truth = wall()
     views = photos(truth)
     noise = noisy(views[:4])
-    seen: list[int] = []
+    calls: list[int] = []
 
     def step(_training: Training, done: int) -> bool:
-        seen.append(done)
+        calls.append(done)
         return False
 
     result = improve(truth, [*noise, views[4]], TrainingSettings(1000, 0), CPU, step, 4)
-    assert len(seen) == 5 * (1 + training.PATIENCE)
+    assert len(calls) == 5 * (1 + training.PATIENCE)
     after = Training(truth, noise, TrainingSettings(1000, 0), CPU)
-    for _ in range(len(seen)):
+    for _ in range(len(calls)):
         after.step()
     assert result.quality > training.decibels(after.picture(views[4]), views[4]) + 1

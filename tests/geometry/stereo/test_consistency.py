@@ -9,10 +9,10 @@ FORWARD = np.array([[1.0, 0, 0, 0, 1, 0, 0, 0, 1, -50, 0, 0]])
 BACKWARD = np.array([[1.0, 0, 0, 0, 1, 0, 0, 0, 1, 50, 0, 0]])
 
 
-def checked(own: float, other: float, cost: float = 0.0) -> tuple[Array, Array]:
-    """Agreeing views and confidence (30, 60) of a wall at inverse depth `own`, which the other view has at `other`."""
+def checked(depth_here: float, other: float, cost: float = 0.0) -> tuple[Array, Array]:
+    """Agreeing views and confidence (30, 60) of a wall at inverse depth `depth_here`, in the other view at `other`."""
     planes, source = np.zeros((30, 60, 3), np.float32), np.zeros((1, 30, 60, 3), np.float32)
-    planes[..., 0], source[..., 0] = own, other
+    planes[..., 0], source[..., 0] = depth_here, other
     agreeing, confidence = np.zeros((30, 60), np.uint8), np.zeros((30, 60), np.float32)
     consistency.check_consistency(
         0, 30, planes, np.full((30, 60), cost, np.float32), np.array([[30, 60]], np.int32), FORWARD, BACKWARD, source,

@@ -23,10 +23,10 @@ def silent(_done: int, _total: int) -> None:
 
 
 def views_of(shots: list[synthetic.Shot]) -> list[View]:
-    seen = synthetic.sparse_points(shots, 100)
+    sparse = synthetic.sparse_points(shots, 100)
     return [
         View(shot.image, shot.intrinsics, shot.world_from_camera, points, ids)
-        for shot, (points, ids) in zip(shots, seen, strict=True)
+        for shot, (points, ids) in zip(shots, sparse, strict=True)
     ]
 
 
@@ -40,51 +40,51 @@ def solved(count: int) -> list[DepthMap]:
     return dense.estimate_depths(views_of(shots_of(count)), dense.STANDARD, silent)
 
 
-def relative_error(found: DepthMap, shot: synthetic.Shot) -> Array:
+def relative_error(actual: DepthMap, shot: synthetic.Shot) -> Array:
     """(H, W) |depth / truth - 1|."""
-    return np.abs(found.depth / shot.depth - 1)
+    return np.abs(actual.depth / shot.depth - 1)
 
 
 # At 200 pixels 1 % of depth is a third of a pixel of parallax: what "exact" can mean here.
-@pytest.mark.parametrize(("count", "kept", "exact"), [(2, 0.80, 0.92), (3, 0.88, 0.88), (5, 0.92, 0.94)])
-def test_trusted_depth_is_true(count: int, kept: float, exact: float) -> None:
+@pytest.mark.parametrize(("count", "retained", "exact"), [(2, 0.80, 0.92), (3, 0.88, 0.88), (5, 0.92, 0.94)])
+def test_trusted_depth_is_true(count: int, retained: float, exact: float) -> None:
     middle = count // 2
-    shot, found = shots_of(count)[middle], solved(count)[middle]
+    shot, actual = shots_of(count)[middle], solved(count)[middle]
     surface = ~shot.edge
-    trusted = surface & (found.confidence >= dense.TRUSTED)
-    assert trusted.sum() >= kept * surface.sum()
-    assert np.mean(relative_error(found, shot)[trusted] < 0.01) >= exact
-    assert abs(np.median(found.depth[trusted] / shot.depth[trusted]) - 1) < 0.001
+    trusted = surface & (actual.confidence >= dense.TRUSTED)
+    assert trusted.sum() >= retained * surface.sum()
+    assert np.mean(relative_error(actual, shot)[trusted] < 0.01) >= exact
+    assert abs(np.median(actual.depth[trusted] / shot.depth[trusted]) - 1) < 0.001
 
 
 def test_error_falls_with_confidence() -> None:
     confidence, wrong = [], []
-    for shot, found in zip(shots_of(5), solved(5), strict=True):
-        confirmed = found.confidence > 0
-        confidence.append(found.confidence[confirmed])
-        wrong.append(relative_error(found, shot)[confirmed] > 0.03)  # a pixel of parallax
-    sure, bad = np.concatenate(confidence), np.concatenate(wrong)
+    for shot, actual in zip(shots_of(5), solved(5), strict=True):
+        consistent = actual.confidence > 0
+        confidence.append(actual.confidence[consistent])
+        wrong.append(relative_error(actual, shot)[consistent] > 0.03)  # a pixel of parallax
+    confidences, bad = np.concatenate(confidence), np.concatenate(wrong)
     edges = [0.0, dense.TRUSTED, 0.75, 0.9, 0.98, 1.01]
-    shares = [bad[(sure >= low) & (sure < high)].mean() for low, high in pairwise(edges)]
+    shares = [bad[(confidences >= low) & (confidences < high)].mean() for low, high in pairwise(edges)]
     assert shares == sorted(shares, reverse=True)
     assert shares[0] > 0.1
     assert shares[-1] < 0.005
 
 
 def test_what_no_view_confirms_is_not_trusted() -> None:
-    for found in solved(3):
-        assert np.all(found.confidence[found.agreeing == 0] == 0)
-        assert np.all(found.agreeing[found.confidence > 0] >= 1)
-        assert found.agreeing.max() == 2
-        assert found.confidence.min() >= 0
-        assert found.confidence.max() <= 1
+    for actual in solved(3):
+        assert np.all(actual.confidence[actual.agreeing == 0] == 0)
+        assert np.all(actual.agreeing[actual.confidence > 0] >= 1)
+        assert actual.agreeing.max() == 2
+        assert actual.confidence.min() >= 0
+        assert actual.confidence.max() <= 1
 
 
 def test_normals_face_the_camera_and_follow_the_surface() -> None:
-    shot, found = shots_of(5)[2], solved(5)[2]
-    trusted = (found.confidence > 0.9) & ~shot.edge
-    assert np.allclose(np.linalg.norm(found.normal, axis=-1), 1, atol=1e-4)
-    world = found.normal @ shot.world_from_camera[:3, :3].T
+    shot, actual = shots_of(5)[2], solved(5)[2]
+    trusted = (actual.confidence > 0.9) & ~shot.edge
+    assert np.allclose(np.linalg.norm(actual.normal, axis=-1), 1, atol=1e-4)
+    world = actual.normal @ shot.world_from_camera[:3, :3].T
     cosine = np.clip((world * shot.normal).sum(-1)[trusted], -1, 1)
     assert np.degrees(np.median(np.arccos(cosine))) < 12
 
@@ -94,27 +94,27 @@ def test_pictures_of_other_sizes_and_turned_cameras() -> None:
     shots = shots_of(3)
     large = shots_of(3, 400)
     views = views_of([large[0], shots[1], shots[2]])
-    turn = np.eye(4)
-    turn[:2, :2] = [[0, 1], [-1, 0]]  # the camera rolled a quarter turn: its picture is a portrait
+    rotation = np.eye(4)
+    rotation[:2, :2] = [[0, 1], [-1, 0]]  # the camera rolled a quarter turn: its picture is a portrait
     upright = views[2]
     (fx, _, cx), (_, fy, cy), _ = upright.intrinsics
     width = upright.image.shape[1]
     views[2] = View(
         np.ascontiguousarray(np.rot90(upright.image)),
         np.array([[fy, 0, cy], [0, fx, width - cx], [0, 0, 1]]),
-        upright.world_from_camera @ np.linalg.inv(turn),
+        upright.world_from_camera @ np.linalg.inv(rotation),
         upright.sparse_points,
         upright.sparse_ids,
     )
-    found = dense.estimate_depths(views, dense.STANDARD, silent)
-    assert found[0].depth.shape == (300, 400)
-    assert found[2].depth.shape == (200, 150)
+    actual = dense.estimate_depths(views, dense.STANDARD, silent)
+    assert actual[0].depth.shape == (300, 400)
+    assert actual[2].depth.shape == (200, 150)
     truths = [large[0].depth, shots[1].depth, np.rot90(shots[2].depth)]
-    for depth_map, truth in zip(found, truths, strict=True):
+    for depth_map, truth in zip(actual, truths, strict=True):
         trusted = depth_map.confidence >= dense.TRUSTED
         assert trusted.mean() > 0.7
         assert abs(np.median(depth_map.depth[trusted] / truth[trusted]) - 1) < 0.002
-    middle = found[1].agreeing[found[1].confidence >= dense.TRUSTED]
+    middle = actual[1].agreeing[actual[1].confidence >= dense.TRUSTED]
     assert np.mean(middle == 2) > 0.6
 
 
@@ -122,18 +122,18 @@ def test_no_sparse_points() -> None:
     """Without points the range comes from the cameras alone."""
     no_points, no_ids = np.zeros((0, 3)), np.zeros(0, np.int64)
     views = [replace(view, sparse_points=no_points, sparse_ids=no_ids) for view in views_of(shots_of(3))]
-    found = dense.estimate_depths(views, dense.STANDARD, silent)[1]
-    trusted = found.confidence >= dense.TRUSTED
+    actual = dense.estimate_depths(views, dense.STANDARD, silent)[1]
+    trusted = actual.confidence >= dense.TRUSTED
     assert trusted.mean() > 0.75
-    assert np.mean(relative_error(found, shots_of(3)[1])[trusted] < 0.02) > 0.93
+    assert np.mean(relative_error(actual, shots_of(3)[1])[trusted] < 0.02) > 0.93
 
 
 def test_a_bare_wall_is_not_trusted() -> None:
     views = views_of(shots_of(3))
     random = np.random.default_rng(0)
     bare = [replace(view, image=random.normal(180, 1.5, view.image.shape).astype(np.uint8)) for view in views]
-    for found in dense.estimate_depths(bare, dense.STANDARD, silent):
-        assert np.mean(found.confidence >= dense.TRUSTED) < 0.05
+    for actual in dense.estimate_depths(bare, dense.STANDARD, silent):
+        assert np.mean(actual.confidence >= dense.TRUSTED) < 0.05
 
 
 def test_the_same_twice() -> None:
@@ -188,8 +188,8 @@ def test_a_real_pair_with_true_disparity() -> None:
         View(image, matrix, pose, points, np.arange(200))
         for image, matrix, pose in zip(images, intrinsics, poses, strict=True)
     ]
-    found = dense.estimate_depths(views, dense.STANDARD, silent)[0]
-    error = np.abs(focal * baseline / found.depth - offset - truth)
-    trusted = known & (found.confidence >= dense.TRUSTED)
+    actual = dense.estimate_depths(views, dense.STANDARD, silent)[0]
+    error = np.abs(focal * baseline / actual.depth - offset - truth)
+    trusted = known & (actual.confidence >= dense.TRUSTED)
     assert trusted.sum() >= 0.86 * known.sum()
     assert np.mean(error[trusted] > 1) <= 0.07

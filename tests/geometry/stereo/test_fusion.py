@@ -13,10 +13,10 @@ from threer_blender.model.arrays import Array
 @cache
 def world(count: int = 4) -> tuple[list[synthetic.Shot], list[View], list[DepthMap]]:
     shots = synthetic.shots(count, 160, 120, 9)
-    seen = synthetic.sparse_points(shots, 100)
+    sparse = synthetic.sparse_points(shots, 100)
     views = [
         View(shot.image, shot.intrinsics, shot.world_from_camera, points, ids)
-        for shot, (points, ids) in zip(shots, seen, strict=True)
+        for shot, (points, ids) in zip(shots, sparse, strict=True)
     ]
     return shots, views, dense.estimate_depths(views, dense.STANDARD, lambda _done, _total: None)
 
@@ -67,7 +67,7 @@ def seen_by_another(shots: list[synthetic.Shot], i: int) -> Array:
     x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     rays = np.stack([x, y, np.ones_like(x)], axis=-1) @ np.linalg.inv(shot.intrinsics).T
     world = (rays * shot.depth[..., None]) @ shot.world_from_camera[:3, :3].T + shot.world_from_camera[:3, 3]
-    seen = np.zeros(shot.depth.shape, bool)
+    visible = np.zeros(shot.depth.shape, bool)
     for j, other in enumerate(shots):
         if j != i:
             camera = (world - other.world_from_camera[:3, 3]) @ other.world_from_camera[:3, :3]
@@ -75,8 +75,8 @@ def seen_by_another(shots: list[synthetic.Shot], i: int) -> Array:
             u, v = (np.floor(pixel[..., k] / pixel[..., 2]).astype(int) for k in (0, 1))
             inside = (u >= 0) & (v >= 0) & (u < width) & (v < height)
             u, v = np.where(inside, u, 0), np.where(inside, v, 0)
-            seen |= inside & (np.abs(other.depth[v, u] / camera[..., 2] - 1) < 0.003) & ~other.edge[v, u]
-    return seen & ~shot.edge
+            visible |= inside & (np.abs(other.depth[v, u] / camera[..., 2] - 1) < 0.003) & ~other.edge[v, u]
+    return visible & ~shot.edge
 
 
 def test_nothing_seen_is_lost() -> None:
@@ -142,8 +142,8 @@ def test_a_floating_point_is_outvoted() -> None:
 def test_nothing_trusted_gives_an_empty_cloud() -> None:
     shots, views, _ = world()
     maps = [exact_map(shot) for shot in shots]
-    for found in maps:
-        found.confidence[:] = 0
+    for actual in maps:
+        actual.confidence[:] = 0
     cloud = fusion.fuse(views, maps)
     assert cloud.positions.shape == (0, 3)
     assert cloud.colors.shape == (0, 3)

@@ -17,10 +17,10 @@ from threer_blender.geometry.stereo.views import (
 
 
 def views_of(shots: list[synthetic.Shot]) -> list[View]:
-    seen = synthetic.sparse_points(shots, 100)
+    sparse = synthetic.sparse_points(shots, 100)
     return [
         View(shot.image, shot.intrinsics, shot.world_from_camera, points, ids)
-        for shot, (points, ids) in zip(shots, seen, strict=True)
+        for shot, (points, ids) in zip(shots, sparse, strict=True)
     ]
 
 
@@ -32,8 +32,8 @@ def test_planes_survive_depth_and_normals() -> None:
     planes[..., 1:] = random.uniform(-0.002, 0.002, (*planes.shape[:2], 2))
     normal = normals_of(planes, centred(view.intrinsics))
     zero = np.zeros(planes.shape[:2], np.float32)
-    found = DepthMap(1 / planes[..., 0], normal, zero, zero.astype(np.uint8))
-    assert np.allclose(planes_of(view, found), planes, atol=1e-5)
+    actual = DepthMap(1 / planes[..., 0], normal, zero, zero.astype(np.uint8))
+    assert np.allclose(planes_of(view, actual), planes, atol=1e-5)
 
 
 def test_sources_share_points_at_a_good_angle() -> None:

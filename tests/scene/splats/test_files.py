@@ -30,11 +30,11 @@ UPRIGHT = np.array(axes.UPRIGHT)
 @pytest.mark.parametrize("ending", [".ply", ".spz"])
 def test_import_and_export_return_the_file(tmp_path: Path, ending: str) -> None:
     splat_files.write(random_gaussians(300), tmp_path / f"a{ending}")
-    placed, notes = files.import_file(tmp_path / f"a{ending}", bpy.context.scene)
+    obj, notes = files.import_file(tmp_path / f"a{ending}", bpy.context.scene)
     assert notes == []
-    assert placed.name == "a"
-    assert placed.name in bpy.context.scene.objects
-    files.export_file(placed, tmp_path / f"b{ending}")
+    assert obj.name == "a"
+    assert obj.name in bpy.context.scene.objects
+    files.export_file(obj, tmp_path / f"b{ending}")
     first, second = (splat_files.read(tmp_path / f"{name}{ending}").gaussians for name in "ab")
     same(second, first, 1e-5 if ending == ".ply" else 2e-3)
 
@@ -43,9 +43,9 @@ def test_up_in_the_file_is_up_in_blender(tmp_path: Path) -> None:
     splat_files.write(
         replace(random_gaussians(2), means=np.array([[0, -1, 0], [0, 0, 3]], np.float32)), tmp_path / "a.ply"
     )
-    placed, _ = files.import_file(tmp_path / "a.ply", bpy.context.scene)
+    obj, _ = files.import_file(tmp_path / "a.ply", bpy.context.scene)
     bpy.context.view_layer.update()
-    up, forward = (placed.matrix_world @ point.vector for point in placed.data.attributes["position"].data)
+    up, forward = (obj.matrix_world @ point.vector for point in obj.data.attributes["position"].data)
     assert tuple(up) == pytest.approx((0, 0, 1), abs=1e-6)
     assert tuple(forward) == pytest.approx((0, 3, 0), abs=1e-6)
 
@@ -54,26 +54,26 @@ def test_export_applies_the_transform_to_all_that_is_seen(tmp_path: Path) -> Non
     """A picture of the exported splats where they stand equals one of the original's, harmonics included."""
     gaussians = random_gaussians(600)
     splat_files.write(gaussians, tmp_path / "a.ply")
-    placed, _ = files.import_file(tmp_path / "a.ply", bpy.context.scene)
-    placed.rotation_euler = Euler((0.4, -1.1, 2.0))
-    placed.scale = (1.7, 1.7, 1.7)
-    placed.location = (0.3, 0.1, -0.2)
+    obj, _ = files.import_file(tmp_path / "a.ply", bpy.context.scene)
+    obj.rotation_euler = Euler((0.4, -1.1, 2.0))
+    obj.scale = (1.7, 1.7, 1.7)
+    obj.location = (0.3, 0.1, -0.2)
     bpy.context.view_layer.update()
-    files.export_file(placed, tmp_path / "b.ply")
+    files.export_file(obj, tmp_path / "b.ply")
     moved = splat_files.read(tmp_path / "b.ply").gaussians
     camera = Camera("view", 60, 40, 56.0, 56.0, 30.0, 20.0, looking_at((2.9, -1.6, -2.6), (0.0, 0.0, 0.0)))
-    expected = render(gaussians, camera, placed=np.linalg.inv(UPRIGHT) @ np.array(placed.matrix_world))
+    expected = render(gaussians, camera, world_from_object=np.linalg.inv(UPRIGHT) @ np.array(obj.matrix_world))
     assert psnr(render(moved, camera), expected) > 80
     assert psnr(render(replace(moved, sh=gaussians.sh), camera), expected) < 40
 
 
 def test_what_cannot_be_exported(tmp_path: Path) -> None:
     splat_files.write(random_gaussians(3), tmp_path / "a.ply")
-    placed, _ = files.import_file(tmp_path / "a.ply", bpy.context.scene)
-    placed.scale = (1, 2, 1)
+    obj, _ = files.import_file(tmp_path / "a.ply", bpy.context.scene)
+    obj.scale = (1, 2, 1)
     bpy.context.view_layer.update()
     with pytest.raises(UserError, match="uniform"):
-        files.export_file(placed, tmp_path / "b.ply")
+        files.export_file(obj, tmp_path / "b.ply")
     assert not (tmp_path / "b.ply").exists()
     with pytest.raises(UserError, match="Make an object with splats the active one"):
         files.export_file(bpy.data.objects["Cube"], tmp_path / "b.ply")
@@ -105,11 +105,11 @@ def test_what_a_file_calls_up_is_up(tmp_path: Path, up: Any) -> None:
     comment = f"Vertical axis: {' '.join(map(str, up))}"
     data = variants.ply(variants.columns(random_gaussians(50)), comments=[comment])
     (tmp_path / "a.ply").write_bytes(data)
-    placed, _ = files.import_file(tmp_path / "a.ply", bpy.context.scene)
+    obj, _ = files.import_file(tmp_path / "a.ply", bpy.context.scene)
     bpy.context.view_layer.update()
-    assert tuple(placed.matrix_world @ Vector(up)) == pytest.approx((0, 0, 1), abs=1e-6)
-    assert np.linalg.det(np.array(placed.matrix_world)) == pytest.approx(1)
-    assert splats.read(placed.data).means == pytest.approx(random_gaussians(50).means)
+    assert tuple(obj.matrix_world @ Vector(up)) == pytest.approx((0, 0, 1), abs=1e-6)
+    assert np.linalg.det(np.array(obj.matrix_world)) == pytest.approx(1)
+    assert splats.read(obj.data).means == pytest.approx(random_gaussians(50).means)
 
 
 @pytest.mark.parametrize("comment", ["", "Vertical Axis: z"])
@@ -119,36 +119,36 @@ def test_splats_far_from_zero_stand_there_and_lose_nothing(tmp_path: Path, comme
     means = gaussians.means + origin
     named = variants.columns(gaussians) | {name: means[:, axis] for axis, name in enumerate("xyz")}
     (tmp_path / "a.ply").write_bytes(variants.ply(named, comments=[comment]))
-    placed, notes = files.import_file(tmp_path / "a.ply", bpy.context.scene)
+    obj, notes = files.import_file(tmp_path / "a.ply", bpy.context.scene)
     assert notes == []
     bpy.context.view_layer.update()
-    matrix = np.array(placed.matrix_world, np.float64)
+    matrix = np.array(obj.matrix_world, np.float64)
     upright = np.eye(3) if comment else UPRIGHT[:3, :3]
-    shown = splats.read(placed.data).means.astype(np.float64)
-    assert shown @ matrix[:3, :3].T + matrix[:3, 3] == pytest.approx(means @ upright.T, abs=1e-5)
-    files.export_file(placed, tmp_path / "b.ply")
+    camera_object = splats.read(obj.data).means.astype(np.float64)
+    assert camera_object @ matrix[:3, :3].T + matrix[:3, 3] == pytest.approx(means @ upright.T, abs=1e-5)
+    files.export_file(obj, tmp_path / "b.ply")
     again = splat_files.read(tmp_path / "b.ply")
     expected = means @ upright.T @ UPRIGHT[:3, :3]  # y down
     assert again.gaussians.means + again.origin == pytest.approx(expected, abs=1e-5)
     with pytest.raises(UserError, match="too far from the world's origin for an SPZ file; move them there"):
-        files.export_file(placed, tmp_path / "b.spz")
+        files.export_file(obj, tmp_path / "b.spz")
 
 
 def test_antialiasing_survives(tmp_path: Path) -> None:
     splat_files.write(random_gaussians(30), tmp_path / "a.spz", antialiased=True)
-    placed, notes = files.import_file(tmp_path / "a.spz", bpy.context.scene)
+    obj, notes = files.import_file(tmp_path / "a.spz", bpy.context.scene)
     assert "was trained with antialiasing" in notes[0]
-    files.export_file(placed, tmp_path / "b.ply")
+    files.export_file(obj, tmp_path / "b.ply")
     assert splat_files.read(tmp_path / "b.ply").antialiased
 
 
 def test_a_mirrored_object_is_exported_as_it_is_seen(tmp_path: Path) -> None:
     gaussians = random_gaussians(50)
     splat_files.write(gaussians, tmp_path / "a.ply")
-    placed, _ = files.import_file(tmp_path / "a.ply", bpy.context.scene)
-    placed.scale = (-2, 2, 2)
+    obj, _ = files.import_file(tmp_path / "a.ply", bpy.context.scene)
+    obj.scale = (-2, 2, 2)
     bpy.context.view_layer.update()
-    files.export_file(placed, tmp_path / "b.ply")
+    files.export_file(obj, tmp_path / "b.ply")
     mirror = np.diag((-2.0, 2.0, 2.0))
     moved = splat_files.read(tmp_path / "b.ply").gaussians
     assert covariances(moved) == pytest.approx(mirror @ covariances(gaussians) @ mirror, abs=1e-5)
@@ -159,8 +159,8 @@ def test_blender_decodes_sog_and_new_spz() -> None:
     for name in ("scene.sog", "scene.v4.spz"):
         ours = splat_files.read(SCENE / name, blenders.available()).gaussians
         same(ours, splat_files.read(SCENE / name, codecs()).gaussians, 0)
-    placed, _ = files.import_file(SCENE / "scene.sog", bpy.context.scene)
-    assert placed.name == "scene"
+    obj, _ = files.import_file(SCENE / "scene.sog", bpy.context.scene)
+    assert obj.name == "scene"
     assert len(bpy.data.images) == images
 
 
@@ -182,29 +182,29 @@ def test_a_reconstructions_splats_stand_under_its_root(with_splats: Reconstructi
     bundle.write(with_splats, tmp_path / "b")
     again = bundle.read(tmp_path / "b")
     root = build.build(again, tmp_path / "b")
-    shown = splats_of(root)
-    found = splats.read(shown.data)
+    obj = splats_of(root)
+    actual = splats.read(obj.data)
     assert with_splats.gaussians is not None
-    same(found, with_splats.gaussians, 0)
+    same(actual, with_splats.gaussians, 0)
     for name in ("confidence", "photo"):
-        assert np.array_equal(getattr(found, name), getattr(with_splats.gaussians, name))
-    assert np.array(shown.matrix_world) == pytest.approx(np.array(root.matrix_world), abs=1e-6)
+        assert np.array_equal(getattr(actual, name), getattr(with_splats.gaussians, name))
+    assert np.array(obj.matrix_world) == pytest.approx(np.array(root.matrix_world), abs=1e-6)
     cloud = next(child for child in root.children if child[identity.ROLE] == identity.CLOUD)
     assert cloud.hide_render
 
 
 def test_a_second_solve_updates_them_and_keeps_what_the_artist_set(with_splats: Reconstruction, tmp_path: Path) -> None:
     root = build.build(with_splats, tmp_path)
-    shown = splats_of(root)
-    shown.name = "my splats"
-    points.set_input(shown.modifiers[0], nodes.SIZE, 0.5)
+    obj = splats_of(root)
+    obj.name = "my splats"
+    points.set_input(obj.modifiers[0], nodes.SIZE, 0.5)
     meshes = len(bpy.data.meshes)
     more = replace(with_splats, gaussians=random_gaussians(700, seed=1))
     assert build.build(more, tmp_path) == root
-    assert splats_of(root) == shown
-    assert shown.name == "my splats"
-    assert get_input(shown.modifiers[0], nodes.SIZE) == 0.5
-    same(splats.read(shown.data), more.gaussians, 0)
+    assert splats_of(root) == obj
+    assert obj.name == "my splats"
+    assert get_input(obj.modifiers[0], nodes.SIZE) == 0.5
+    same(splats.read(obj.data), more.gaussians, 0)
     assert len(bpy.data.meshes) == meshes
     cloud = next(child for child in root.children if child[identity.ROLE] == identity.CLOUD)
     cloud.hide_render = False  # the artist wants both
@@ -219,10 +219,10 @@ def test_a_bundle_of_plain_gaussians(with_splats: Reconstruction, tmp_path: Path
     """Confidence and photo may be unknown; a photo that is not there is damage."""
     plain = replace(with_splats, gaussians=random_gaussians(20))
     bundle.write(plain, tmp_path / "b")
-    found = bundle.read(tmp_path / "b").gaussians
-    assert found is not None
-    assert found.confidence is None
-    assert found.photo is None
+    actual = bundle.read(tmp_path / "b").gaussians
+    assert actual is not None
+    assert actual.confidence is None
+    assert actual.photo is None
     assert plain.gaussians is not None
     wrong = replace(plain.gaussians, photo=np.full(20, 99, np.int32))
     bundle.write(replace(plain, gaussians=wrong), tmp_path / "c")
@@ -282,5 +282,5 @@ def test_transformed_is_what_the_export_writes() -> None:
     gaussians = random_gaussians(50)
     moved = transformed(gaussians, UPRIGHT)
     assert moved.means == pytest.approx(gaussians.means[:, [0, 2, 1]] * (1, 1, -1), abs=1e-6)
-    turn = UPRIGHT[:3, :3]
-    assert covariances(moved) == pytest.approx(turn @ covariances(gaussians) @ turn.T, abs=1e-6)
+    rotation = UPRIGHT[:3, :3]
+    assert covariances(moved) == pytest.approx(rotation @ covariances(gaussians) @ rotation.T, abs=1e-6)

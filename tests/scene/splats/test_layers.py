@@ -30,7 +30,7 @@ def opaque_wall() -> Any:
 
 def test_composite(tmp_path: Path) -> None:
     gaussians = opaque_wall()
-    shown = place(gaussians)
+    obj = place(gaussians)
     scene = look_through(CAMERA)
     bpy.ops.mesh.primitive_cube_add(size=0.1, location=(CAMERA.world_from_camera @ (-0.3, 0, 1.2, 1))[:3])
     cube = bpy.context.object
@@ -43,7 +43,7 @@ def test_composite(tmp_path: Path) -> None:
     glow.node_tree.links.new(emission.outputs[0], output.inputs["Surface"])
     cube.data.materials.append(glow)
     layers.use_separate_layer(scene)
-    assert [c.name for c in shown.users_collection] == [layers.LAYER]
+    assert [c.name for c in obj.users_collection] == [layers.LAYER]
     picture = display(rendered(tmp_path / "a.exr"))
     expected = render(gaussians, CAMERA)
     x, y = (CAMERA.project((CAMERA.world_from_camera @ (-0.3, 0, 1.2, 1))[:3])).astype(int)
@@ -63,11 +63,11 @@ def test_again_is_the_same_and_an_artists_compositor_stays() -> None:
     layers.use_separate_layer(scene)
     layers.use_separate_layer(scene)
     assert len(scene.view_layers) == 2
-    shown = {
+    obj = {
         layer.name: [child.name for child in layer.layer_collection.children if not child.exclude]
         for layer in scene.view_layers
     }
-    assert shown == {"ViewLayer": ["Collection"], layers.LAYER: [layers.LAYER]}
+    assert obj == {"ViewLayer": ["Collection"], layers.LAYER: [layers.LAYER]}
     bpy.ops.wm.read_factory_settings()
     scene = bpy.context.scene
     place(random_gaussians(3))

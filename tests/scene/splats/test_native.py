@@ -35,21 +35,21 @@ def converted(name: str, gaussians: Gaussians, as_mesh: Any) -> Any:
     geometry = new_geometry(name, gaussians, True)
     if as_mesh:
         return geometry
-    shown = bpy.data.objects.new(name, geometry)
-    bpy.context.scene.collection.objects.link(shown)
+    obj = bpy.data.objects.new(name, geometry)
+    bpy.context.scene.collection.objects.link(obj)
     bpy.ops.object.select_all(action="DESELECT")
-    shown.select_set(True)
-    bpy.context.view_layer.objects.active = shown
+    obj.select_set(True)
+    bpy.context.view_layer.objects.active = obj
     bpy.ops.object.convert(target="POINTCLOUD")
-    points = shown.data
-    bpy.data.objects.remove(shown)
+    points = obj.data
+    bpy.data.objects.remove(obj)
     return points
 
 
 def place(gaussians: Gaussians, as_mesh: Any) -> Any:
-    shown = splats.new_object("splats", splats.new_geometry("splats", gaussians, as_mesh))
-    bpy.context.scene.collection.objects.link(shown)
-    return shown
+    obj = splats.new_object("splats", splats.new_geometry("splats", gaussians, as_mesh))
+    bpy.context.scene.collection.objects.link(obj)
+    return obj
 
 
 @pytest.mark.usefixtures("blender_5_3")

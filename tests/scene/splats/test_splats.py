@@ -28,9 +28,9 @@ CAMERA = Camera("view", 120, 80, 112.0, 112.0, 60.0, 40.0, EYE)
 def place(gaussians: Gaussians) -> Any:
     """The splats as an object in the scene."""
     geometry = splats.new_geometry("splats", gaussians, as_mesh=not points.has_point_clouds())
-    shown = splats.new_object("splats", geometry)
-    bpy.context.scene.collection.objects.link(shown)
-    return shown
+    obj = splats.new_object("splats", geometry)
+    bpy.context.scene.collection.objects.link(obj)
+    return obj
 
 
 def look_through(camera: Camera) -> Any:
@@ -125,26 +125,26 @@ def test_cycles_equals_the_reference_on_flat_splats(tmp_path: Path, shape: Any) 
 def test_moved_turned_and_scaled(tmp_path: Path) -> None:
     """Also differently along its axes: covariances follow, directions stay those of the splats' own world."""
     gaussians = random_gaussians(800)
-    shown = place(gaussians)
-    shown.location = (0.2, -0.1, 0.3)
-    shown.rotation_euler = Euler((0.4, -1.1, 2.0))
+    obj = place(gaussians)
+    obj.location = (0.2, -0.1, 0.3)
+    obj.rotation_euler = Euler((0.4, -1.1, 2.0))
     look_through(CAMERA)
     for scale in ((1.4, 1.4, 1.4), (1.5, 0.6, 1.0)):
-        shown.scale = scale
+        obj.scale = scale
         bpy.context.view_layer.update()
-        expected = render(gaussians, CAMERA, placed=shown.matrix_world)
+        expected = render(gaussians, CAMERA, world_from_object=obj.matrix_world)
         assert psnr(rendered(tmp_path / "a.exr"), expected) > 60
 
 
 def test_under_a_scaled_root(tmp_path: Path) -> None:
     """Camera and splats under one root, as results stand in the scene."""
     gaussians = random_gaussians(800)
-    shown = place(gaussians)
+    obj = place(gaussians)
     scene = look_through(CAMERA)
     root = bpy.data.objects.new("root", None)
     scene.collection.objects.link(root)
     root.matrix_world = Matrix.LocRotScale(Vector((3, 1, 2)), Euler((1, 2, 3)), Vector((4, 4, 4)))
-    shown.parent = scene.camera.parent = root
+    obj.parent = scene.camera.parent = root
     scene.camera.data.clip_start *= 4
     assert psnr(rendered(tmp_path / "a.exr"), render(gaussians, CAMERA)) > 60
 
@@ -203,10 +203,10 @@ def test_eevee_equals_the_reference(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ the modifier's sliders
 
 
-def quads(shown: Any) -> Any:
+def quads(obj: Any) -> Any:
     """(N, 4, 3) corners of the quads that the scene's camera would see."""
-    points.set_input(shown.modifiers[0], nodes.VIEWPORT_POINTS, False)
-    geometry = evaluated(shown)
+    points.set_input(obj.modifiers[0], nodes.VIEWPORT_POINTS, False)
+    geometry = evaluated(obj)
     mesh = geometry.mesh
     corners = np.empty(3 * len(mesh.vertices), np.float32)
     mesh.attributes["position"].data.foreach_get("vector", corners)
@@ -215,8 +215,8 @@ def quads(shown: Any) -> Any:
 
 def test_viewports_show_points_in_the_splats_colors() -> None:
     gaussians = random_gaussians(200)
-    shown = place(gaussians)
-    geometry = evaluated(shown)
+    obj = place(gaussians)
+    geometry = evaluated(obj)
     assert geometry.mesh is None or not len(geometry.mesh.vertices)
     made = geometry.pointcloud
     assert len(made.points) == 200 - (gaussians.opacities < 1 / 255).sum()
@@ -231,44 +231,44 @@ def test_viewports_show_points_in_the_splats_colors() -> None:
 
 def test_quads_are_sorted_far_to_near_and_carry_nothing_else() -> None:
     gaussians = random_gaussians(300)
-    shown = place(gaussians)
+    obj = place(gaussians)
     look_through(CAMERA)
-    middles = quads(shown).mean(axis=1)
+    middles = quads(obj).mean(axis=1)
     depth = (middles - EYE[:3, 3]) @ EYE[:3, 2]
     assert (np.diff(depth) <= 1e-5).all()
-    geometry = evaluated(shown)
+    geometry = evaluated(obj)
     named = {name for name, _ in geometry.mesh.attributes.items() if not name.startswith(".")}
     assert named <= {"position", nodes.COLOR, nodes.PLACE, "material_index", "UVMap", "sharp_face"}
 
 
 def test_opacity_threshold() -> None:
     gaussians = random_gaussians(300)
-    shown = place(gaussians)
+    obj = place(gaussians)
     for threshold in (0.5, 0.9):
-        points.set_input(shown.modifiers[0], nodes.OPACITY, threshold)
-        assert len(evaluated(shown).pointcloud.points) == (gaussians.opacities >= threshold).sum()
+        points.set_input(obj.modifiers[0], nodes.OPACITY, threshold)
+        assert len(evaluated(obj).pointcloud.points) == (gaussians.opacities >= threshold).sum()
 
 
 def test_scale() -> None:
-    shown = place(replace(random_gaussians(50), scales=np.full((50, 3), 0.5, np.float32)))
+    obj = place(replace(random_gaussians(50), scales=np.full((50, 3), 0.5, np.float32)))
     look_through(CAMERA)
-    before = quads(shown)
-    points.set_input(shown.modifiers[0], nodes.SIZE, 2.0)
-    after = quads(shown)
+    before = quads(obj)
+    points.set_input(obj.modifiers[0], nodes.SIZE, 2.0)
+    after = quads(obj)
     grown = np.ptp(after, axis=1).max(axis=1) / np.ptp(before, axis=1).max(axis=1)
     assert grown == pytest.approx(2, rel=0.01)  # the low-pass is small beside them
 
 
 def test_degree() -> None:
     gaussians = random_gaussians(50)
-    shown = place(gaussians)
+    obj = place(gaussians)
     look_through(CAMERA)
-    points.set_input(shown.modifiers[0], nodes.VIEWPORT_POINTS, False)
+    points.set_input(obj.modifiers[0], nodes.VIEWPORT_POINTS, False)
     away = gaussians.means - EYE[:3, 3]
     order = np.argsort(-(away @ EYE[:3, 2]))
     for degree in range(4):
-        points.set_input(shown.modifiers[0], nodes.DEGREE, degree)
-        geometry = evaluated(shown)
+        points.set_input(obj.modifiers[0], nodes.DEGREE, degree)
+        geometry = evaluated(obj)
         mesh = geometry.mesh
         color = np.empty(4 * len(mesh.vertices), np.float32)
         mesh.attributes[nodes.COLOR].data.foreach_get("color", color)
@@ -279,16 +279,16 @@ def test_degree() -> None:
 
 def test_crop_box() -> None:
     gaussians = random_gaussians(500)
-    shown = place(gaussians)
+    obj = place(gaussians)
     box = bpy.data.objects.new("box", None)
     bpy.context.scene.collection.objects.link(box)
     box.matrix_world = Matrix.LocRotScale(Vector((0.2, 0, 0.1)), Euler((0.3, 0.5, 0.1)), Vector((0.5, 0.3, 0.8)))
-    points.set_input(shown.modifiers[0], nodes.CROP_BOX, box)
-    assert len(evaluated(shown).pointcloud.points) == 500
-    points.set_input(shown.modifiers[0], nodes.CROP, True)
+    points.set_input(obj.modifiers[0], nodes.CROP_BOX, box)
+    assert len(evaluated(obj).pointcloud.points) == 500
+    points.set_input(obj.modifiers[0], nodes.CROP, True)
     inside = np.array(box.matrix_world.inverted())
     local = gaussians.means @ inside[:3, :3].T + inside[:3, 3]
-    assert len(evaluated(shown).pointcloud.points) == (np.abs(local) <= 1).all(axis=1).sum()
+    assert len(evaluated(obj).pointcloud.points) == (np.abs(local) <= 1).all(axis=1).sum()
 
 
 def test_render_settings_are_only_changed_on_request() -> None:

@@ -19,8 +19,8 @@ from ...model.reconstruction import Photo
 
 # pixels(photo, long_side) -> (H, W, 3) uint8 sRGB, upright, the longer side at most long_side.
 Pixels = Callable[[Photo, int], Array]
-# left_out(photo, (width, height)) -> (H, W) where no feature may lie, or None.
-LeftOut = Callable[[Photo, tuple[int, int]], BoolArray | None]
+# excluded(photo, (width, height)) -> (H, W) where no feature may lie, or None.
+Excluded = Callable[[Photo, tuple[int, int]], BoolArray | None]
 Result = TypeVar("Result")
 
 SEED = 0  # every random choice starts here: the same photos give the same result

@@ -22,7 +22,7 @@ import pycolmap
 from ...model.arrays import Array, BoolArray
 from ...model.engine import ReportStage, Stage
 from ...model.reconstruction import Photo
-from .database import SEED, FeatureSettings, LeftOut, Matched, Pixels, add_image, copy_name, interruptible, verified
+from .database import SEED, Excluded, FeatureSettings, Matched, Pixels, add_image, copy_name, interruptible, verified
 from .pair_selection import choose_pairs, coarsest_descriptors
 
 FEATURES, MATCHES = Stage("features", "Finding features"), Stage("matches", "Matching photos")
@@ -53,11 +53,11 @@ def extract_and_match(
     folder: Path,
     settings: FeatureSettings,
     report: ReportStage,
-    left_out: LeftOut = lambda _photo, _size: None,
+    excluded: Excluded = lambda _photo, _size: None,
 ) -> Matched:
     """Features, matches and two-view geometry of all photos, in `folder`/database.db. Raises what `report` raises."""
     path = folder / "database.db"
-    sizes, colors = extract(photos, pixels, path, settings, report, left_out)
+    sizes, colors = extract(photos, pixels, path, settings, report, excluded)
     pairs = choose_pairs(len(photos), settings, lambda: coarsest_descriptors(path, len(photos)))
     _match(path, pairs, report)
     with pycolmap.Database.open(path) as database:
@@ -77,7 +77,7 @@ def extract(
     path: Path,
     settings: FeatureSettings,
     report: ReportStage,
-    left_out: LeftOut = lambda _photo, _size: None,
+    excluded: Excluded = lambda _photo, _size: None,
 ) -> tuple[Array, list[Array]]:
     """Fills a new database's cameras, images, keypoints and descriptors; returns the copies' sizes and the keypoints'
     colours."""
@@ -100,7 +100,7 @@ def extract(
         small = max(max(picture.shape) for picture in pictures) < SMALL_COPY
         options.sift.first_octave = -1 if small else settings.first_octave
         masks = [
-            left_out(photo, (picture.shape[1], picture.shape[0]))
+            excluded(photo, (picture.shape[1], picture.shape[0]))
             for photo, picture in zip(chunk, pictures, strict=True)
         ]
         _find_features(path, start, pictures, masks, options, partial(report, FEATURES, start, len(photos)))

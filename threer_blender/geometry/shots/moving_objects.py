@@ -46,32 +46,32 @@ def unexplained(tracks: Tracks, cameras: Sequence[Camera | None]) -> BoolArray:
     error = np.sqrt(sums / np.maximum(observations, 1))
     longer = max((max(camera.width, camera.height) for camera, _ in by_camera if camera is not None), default=0)
     usual = float(np.quantile(error[observations >= 2], 0.25)) if (observations >= 2).any() else 0.0
-    moves: BoolArray = (observations >= 2) & (error > max(EXPLAINED * longer, ERRORS * usual))
-    return moves
+    independent: BoolArray = (observations >= 2) & (error > max(EXPLAINED * longer, ERRORS * usual))
+    return independent
 
 
-def area(places: FloatArray, moves: BoolArray, size: tuple[int, int]) -> BoolArray:
+def area(places: FloatArray, independent: BoolArray, size: tuple[int, int]) -> BoolArray:
     """Cells (h, w) of a picture `size`, GRID along its longer side, that go with the tracks that move.
 
-    `places` (N, 2) are the pixels of the picture's tracks, and `moves` (N,) whether each does.
+    `places` (N, 2) are the pixels of the picture's tracks, and `independent` (N,) whether each does.
     """
     longer = max(size)
     width, height = (max(1, round(GRID * side / longer)) for side in size)
-    moves = moves & ~_alone(places, moves, 4 * REACH * longer)
-    if not moves.any():
+    independent = independent & ~_alone(places, independent, 4 * REACH * longer)
+    if not independent.any():
         return np.zeros((height, width), np.bool_)
     columns, rows = (
         np.exp(-0.5 * (((np.arange(cells) + 0.5)[:, None] * side / cells - places[:, axis]) / (REACH * longer)) ** 2)
         for axis, (cells, side) in enumerate(zip((width, height), size, strict=True))
     )
-    all_tracks, moving = rows @ columns.T, (rows * moves) @ columns.T
+    all_tracks, moving = rows @ columns.T, (rows * independent) @ columns.T
     inside: BoolArray = (moving > 0.5 * all_tracks) & (moving > np.exp(-4.5))
     return inside
 
 
-def _alone(places: FloatArray, moves: BoolArray, reach: float) -> BoolArray:
+def _alone(places: FloatArray, independent: BoolArray, reach: float) -> BoolArray:
     """(N,) whether fewer than LEAST_TRACKS of the tracks within `reach` of one move, itself included."""
-    mine = places[moves]
+    mine = places[independent]
     near = (np.linalg.norm(places[:, None] - mine[None], axis=2) < reach).sum(axis=1)
     alone: BoolArray = near < LEAST_TRACKS
     return alone

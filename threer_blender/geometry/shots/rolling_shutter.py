@@ -74,11 +74,11 @@ def displacements(tracks: Tracks, numbers: IntArray, solved: ShotLens, state: Sh
         return np.zeros((0, 2))
     frames = np.unique(tracks.camera)
     late = (tracks.pixels[:, 1] / solved.size[1] - 0.5) * share
-    turns, centres = _between(numbers[frames].astype(float), state, frames, numbers[tracks.camera] + late)
+    from_world, centres = _between(numbers[frames].astype(float), state, frames, numbers[tracks.camera] + late)
     points = state.points[tracks.point]
     local = [
         np.einsum("mij,mj->mi", rotation, points[:, :3] - points[:, 3:] * centre)
-        for rotation, centre in ((turns, centres), (state.rotations[tracks.camera], state.centres[tracks.camera]))
+        for rotation, centre in ((from_world, centres), (state.rotations[tracks.camera], state.centres[tracks.camera]))
     ]
     visible = np.minimum(local[0][:, 2], local[1][:, 2]) > NEAREST
     focal = solved.focal * np.exp(state.lens[0] + state.zooms[tracks.camera])[:, None]
@@ -102,8 +102,8 @@ def _between(
     path = np.concatenate([ahead, state.centres[frames]], axis=1)
     nearest = np.clip(np.searchsorted((times[1:] + times[:-1]) / 2, moments), 0, len(times) - 1)
     there = spline(times, path, moments)
-    turn = rotations.from_vectors(there[:, :3] - ahead[nearest])
-    return turn @ state.rotations[frames[nearest]], there[:, 3:]
+    update = rotations.from_vectors(there[:, :3] - ahead[nearest])
+    return update @ state.rotations[frames[nearest]], there[:, 3:]
 
 
 def spline(times: FloatArray, values: FloatArray, moments: FloatArray) -> FloatArray:

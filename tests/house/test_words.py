@@ -1,0 +1,81 @@
+"""The glossary: names say what a thing is, in the field's words (docs/glossary.md)."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted(
+    path for folder in ("threer_blender", "tests", "docs", "wheels") for path in (ROOT / folder).rglob("*.py")
+)
+
+# Word -> what is said instead.
+WORDS = {
+    "apart": "disconnected, distances",
+    "bent": "distorted",
+    "confirmation": "geometric consistency",
+    "filling": "depth completion",
+    "following": "camera tracking, next",
+    "found": "what it is: matches, cards, existing",
+    "growth": "log_scale, scale",
+    "home": "data_folder",
+    "judgement": "model selection",
+    "kept": "retained, inliers",
+    "left_out": "unregistered, skipped",
+    "likeness": "similarity",
+    "look": "pass",
+    "looks": "passes",
+    "merit": "score",
+    "move": "translation, motion",
+    "moves": "translates, motions",
+    "own": "what it is: local, ours",
+    "placed": "registered",
+    "placement": "initial poses",
+    "pull": "irls_weight",
+    "said": "reported, output",
+    "seen": "visible, observed",
+    "seen_through": "free-space violation",
+    "shown": "visible, displayed",
+    "strain": "residual",
+    "sure": "confidence",
+    "surety": "confidence, weight",
+    "told": "reported",
+    "turn": "rotation",
+    "turns": "rotations, angles",
+}
+# What others have named so, and what the words mean in plain English: an attribute begins with a dot, a keyword ends
+# with an equals sign.
+ALLOWED = {
+    ".home": "pathlib",
+    ".move": "shutil",
+    ".pull": "PyAV's filter graphs",
+    "placement=": "Blender's operator that detects features",
+    ".look": "Blender's colour management",
+    "look": "how points and splats look: scene/look.py and scene/splats/look.py",
+}
+
+
+def names(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Every identifier with its line."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.arg(arg=name) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name, node.lineno
+            case ast.Attribute(attr=name):
+                yield f".{name}", node.lineno
+            case ast.keyword(arg=str(name)):
+                yield f"{name}=", node.value.lineno
+            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+                yield from ((alias.asname or alias.name.rpartition(".")[2], node.lineno) for alias in aliases)
+
+
+def test_no_name_is_of_a_private_dialect() -> None:
+    strangers = [
+        f"{path.relative_to(ROOT)}:{line}: {name.strip('.=')}; say {WORDS[name.strip('._=').lower()]}"
+        for path in FILES
+        for name, line in names(ast.parse(path.read_text("utf-8")))
+        if name.strip("._=").lower() in WORDS and name not in ALLOWED
+    ]
+    assert strangers == []
