@@ -54,7 +54,7 @@ SAVING = Stage("saving", "Saving", 0.01)
 OUT_OF_MEMORY = "The memory ran out; close other programs, or use fewer photos or a lower quality."
 MEND = "install the extension's zip for this system and Blender again"
 EXIT_FAILED, EXIT_CANCELLED, EXIT_ORPHANED = 1, 3, 4
-_ending = threading.Lock()  # taken by whoever ends this process
+_ending = threading.Lock()  # taken for good by whoever ends this process: its work is done, or the watcher ends it
 
 
 class Wire:
@@ -89,29 +89,27 @@ def main() -> int:
         else Report(wire.send)
     )
     threading.Thread(target=_watch, args=(asked, report, wire), daemon=True).start()
-    status = _work(asked, report, wire)
-    with _ending:  # where the watcher has begun to end this process, it does that
-        _remove_temporary()
+    last, status = _work(asked, report)
+    _ending.acquire()  # before the parent hears of a result: what it closes then must not make the watcher remove it
+    wire.send(last)
+    _remove_temporary()
     return status
 
 
-def _work(asked: Asked, report: Report, wire: Wire) -> int:
-    """Does what is asked and says the last word about it. Returns the exit status."""
+def _work(asked: Asked, report: Report) -> tuple[Ended, int]:
+    """Does what is asked. Returns the last word about it and the exit status."""
     try:
-        wire.send(_run(asked, report))
-        return 0
+        return _run(asked, report), 0
     except Cancelled:
-        wire.send(_cancelled(asked))
-        return EXIT_CANCELLED
+        return _cancelled(asked), EXIT_CANCELLED
     except UserError as error:
-        wire.send(Failed(str(error), "user"))
+        return Failed(str(error), "user"), EXIT_FAILED
     except ImportError as error:  # another system, another numpy than a wheel was made for
         traceback.print_exc()
-        wire.send(Failed(f"The engine cannot be loaded here ({error}); {MEND}.", "user"))
+        return Failed(f"The engine cannot be loaded here ({error}); {MEND}.", "user"), EXIT_FAILED
     except Exception as error:
         traceback.print_exc()
-        wire.send(_failed(error))
-    return EXIT_FAILED
+        return _failed(error), EXIT_FAILED
 
 
 def _failed(error: Exception) -> Failed:
@@ -251,7 +249,9 @@ def _watch(asked: Asked, report: Report, wire: Wire) -> None:
     """The watcher thread: cancels on request, and ends the process when its parent has gone."""
     for line in sys.stdin:
         if isinstance(from_line(line), Cancel) and report.cancel():
-            threading.Timer(GRACE, _end, (asked, wire, EXIT_CANCELLED)).start()
+            late = threading.Timer(GRACE, _end, (asked, wire, EXIT_CANCELLED))
+            late.daemon = True  # the process does not wait for it where the work ends by itself
+            late.start()
     _end(asked, wire, EXIT_ORPHANED)
 
 
