@@ -39,8 +39,8 @@ def test_a_result_stays_when_the_parent_closes_the_pipe(tmp_path: Path, held: bo
     if held:
         staging.make()
     command = [sys.executable, "-c", WORKER]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=ROOT, text=True, start_new_session=True, **pipes) as worker:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, text=True, start_new_session=True, stdin=pipe, stdout=pipe) as worker:
         assert worker.stdin is not None
         assert worker.stdout is not None
         worker.stdin.write(to_line(request))
