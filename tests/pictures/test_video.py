@@ -1,9 +1,12 @@
 """Videos at the door: which frames are chosen, that each is the frame it says it is, and bad files."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from threer_blender.files.photo_files import find
 from threer_blender.model.arrays import Array
@@ -135,6 +138,18 @@ def test_without_av_the_reason_is_said(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(photos, "find_spec", lambda _name: None)
     (unregistered,) = read(tmp_path / "clip.mp4").unregistered
     assert "av" in unregistered.reason
+
+
+def test_photos_need_no_av(tmp_path: Path) -> None:
+    """In a Python of its own, which cannot import it."""
+    Image.fromarray(panorama()).save(tmp_path / "a.jpg")
+    program = """import sys; sys.modules['av'] = None
+from threer_blender.pictures import photos
+(photo,) = photos.read([sys.argv[1]], print).accepted
+assert photos.pixels(photo).any()
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "a.jpg")]
+    assert subprocess.run(command, cwd=Path(__file__).resolve().parents[2]).returncode == 0
 
 
 def test_a_video_that_vanishes_ends_in_a_sentence(tmp_path: Path) -> None:

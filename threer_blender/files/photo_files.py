@@ -26,6 +26,7 @@ VIDEO_SUFFIXES = frozenset(
 PICTURES = SUFFIXES | RAW_SUFFIXES | PLATE_SUFFIXES
 CHOOSABLE = PICTURES | VIDEO_SUFFIXES
 KINDS = "JPEG, PNG, TIFF, HEIC, AVIF, WebP, BMP, EXR or raw files"
+MOST_PIXELS = 500_000_000  # of a picture
 MOST_ENTRIES = 50_000  # files in a folder and the folders in it: more is somebody's whole disk
 MOST_NAMES = 10  # of files that are left out, in a sentence
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,9 @@ import numpy.typing as npt
 import pillow_heif
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
-from ..files.photo_files import RAW_SUFFIXES
+from ..files.photo_files import MOST_PIXELS, RAW_SUFFIXES
 from ..files.sequence_files import PLATE_SUFFIXES
-from . import jpeg, light, plate_files, raw, tiff
-from .plate_files import MOST_PIXELS
+from . import jpeg, light, raw, tiff
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "HEIF", "AVIF")
 JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
@@ -114,7 +114,7 @@ def decoded(file: Path, data: bytes, long_side: int | None) -> Iterator[Picture]
     _get_ready()
     suffix = file.suffix.lower()
     if suffix in PLATE_SUFFIXES:
-        yield _whole(Image.fromarray(plate_files.pixels(file)))
+        yield _whole(Image.fromarray(_plate(file)))
     elif data.startswith(JPEG_XL):
         raise Unusable("It is a JPEG XL file, which this extension cannot read.")
     elif suffix in RAW_SUFFIXES:
@@ -129,6 +129,20 @@ def decoded(file: Path, data: bytes, long_side: int | None) -> Iterator[Picture]
             yield picture
 
 
+def _plate(file: Path) -> npt.NDArray[np.uint8]:
+    if find_spec("av") is None:
+        raise Unusable("Reading EXR and DPX needs the Python package av, which is not here.")
+    from av.error import PatchWelcomeError
+
+    from . import plate_files
+
+    try:
+        return plate_files.pixels(file)
+    except PatchWelcomeError as error:
+        rest = "of a kind that cannot be read: with a rare compression, or layers alone."
+        raise Unusable(f"It is a file {rest}") from error
+
+
 def _whole(image: Image.Image, **facts: Any) -> Picture:
     return Picture(image, image.size, (0, 0, *image.size), **facts)
 
@@ -136,12 +150,18 @@ def _whole(image: Image.Image, **facts: Any) -> Picture:
 @contextmanager
 def _by_pillow(data: bytes, long_side: int | None) -> Iterator[Picture]:
     tags = tiff.tags(data)
-    if tiff.is_deep(tags):
-        yield _deep_tiff(tags, data)
+    try:
+        deep = _deep_tiff(tags, data) if tiff.is_deep(tags) else None
+        if tags and deep is None:
+            Image.open(BytesIO(data), formats=FORMATS).close()
+    except UnidentifiedImageError as error:
+        facts = {"bits": tags.get(tiff.BITS), "photometric": tags.get(tiff.PHOTOMETRIC)}
+        facts["compression"] = tags.get(tiff.COMPRESSION)
+        listed = ", ".join(f"{name} {value}" for name, value in facts.items())
+        raise Unusable(f"It is a TIFF file of a kind that cannot be read ({listed}).") from error
+    if deep is not None:
+        yield deep
         return
-    if tags and not _is_known(data):
-        bits, kind = tags.get(tiff.BITS, "?"), tags.get(tiff.PHOTOMETRIC, "?")
-        raise Unusable(f"It is a TIFF file of a kind that cannot be read (bits {bits}, photometric {kind}).")
     with Image.open(BytesIO(data), formats=FORMATS) as image:
         _check_size(*image.size)
         if image.format in _JPEG:
@@ -152,15 +172,6 @@ def _by_pillow(data: bytes, long_side: int | None) -> Iterator[Picture]:
             image.load()
             # Only now: PNG may carry EXIF after its pixels, and Pillow turns TIFF (not JPEG) upright as it loads.
             yield _whole(image, **_facts(image, data, rotated))
-
-
-def _is_known(data: bytes) -> bool:
-    """Whether Pillow knows how the pixels of a file are stored."""
-    try:
-        with Image.open(BytesIO(data), formats=FORMATS):
-            return True
-    except UnidentifiedImageError:
-        return False
 
 
 def _check_size(width: int, height: int) -> None:

@@ -11,10 +11,10 @@ import av
 import numpy as np
 
 from ..files import plate_headers
+from ..files.photo_files import MOST_PIXELS
 from ..model.arrays import Array
 from .light import Picture, displayed, from_cineon, linear
 
-MOST_PIXELS = 500_000_000
 FLOATS = {"grayf32le": 1, "gbrpf32le": 3, "gbrapf32le": 4, "grayf16le": 1, "gbrpf16le": 3, "gbrapf16le": 4}
 
 
