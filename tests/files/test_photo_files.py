@@ -44,6 +44,14 @@ def test_everything_that_is_left_out_of_a_folder_is_named(tmp_path: Path) -> Non
         assert reason in part
 
 
+def test_masks_beside_photos_are_no_photos(tmp_path: Path) -> None:
+    put(tmp_path, "a.jpg", "Masks/a.png")
+    files, skipped = photo_files.find([tmp_path])
+    assert [file.name for file in files] == ["a.jpg"]
+    assert "'a.png' (in a folder of masks)" in photo_files.skipped_sentence(skipped)
+    assert names_in(tmp_path / "Masks") == ["a.png"]
+
+
 def test_many_left_out_are_counted_and_some_named(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg", *(f"{number}.xmp" for number in range(40)))
     sentence = photo_files.skipped_sentence(photo_files.find([tmp_path]).skipped)

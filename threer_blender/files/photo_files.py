@@ -38,12 +38,14 @@ class Chosen(NamedTuple):
     skipped: dict[str, list[Path]]
 
 
-NO_PHOTO, HIDDEN, VIDEO, TWIN, CLOSED = (
+MASKS = frozenset({"mask", "masks"})  # names of folders beside photos that hold no photos
+NO_PHOTO, HIDDEN, VIDEO, TWIN, CLOSED, MASK = (
     "no photo",
     "hidden",
     "video: choose it by itself",
     "raw, of a photo beside it",
     "cannot be read: check the rights",
+    "in a folder of masks",
 )
 
 
@@ -52,8 +54,8 @@ def find(paths: Iterable[str | Path]) -> Chosen:
 
     A folder gives the photos and sequences in it and in the folders in it, in natural order of their names (IMG_2
     before IMG_10), but no videos: phones put one beside each photo. Nor does it give a raw file beside a photo of the
-    same name, hidden files, and results of ours. A file of another kind that was named by itself stays in, for `read`
-    to say so. Raises UserError where something is missing, a folder holds no photo, or nothing chosen is a photo.
+    same name, hidden files, masks, and results of ours. A file of another kind that was named by itself stays in, for
+    `read` to say so. Raises UserError where something is missing, a folder holds no photo, or nothing chosen is one.
 
     Frames of a shot become the pattern of their sequence, `plate.####.exr`; the rule is `_shot_of`'s. A pattern may
     also be given itself, as may `plate.%04d.exr`.
@@ -120,7 +122,7 @@ def _photos_in(folder: Path, skipped: dict[str, list[Path]]) -> list[Path]:
     beside = {(file.parent, file.stem.casefold()) for file in files if file.suffix.lower() in SUFFIXES}
     photos = []
     for file in files:
-        reason = _reason(file, beside)
+        reason = _reason(file, beside, file.relative_to(folder).parts[:-1])
         if reason:
             skipped.setdefault(reason, []).append(file)
         else:
@@ -133,8 +135,9 @@ def _photos_in(folder: Path, skipped: dict[str, list[Path]]) -> list[Path]:
     return photos
 
 
-def _reason(file: Path, beside: set[tuple[Path, str]]) -> str:
-    """Why a file in a folder is not read, empty for a photo; `beside` are the photos' folders and names."""
+def _reason(file: Path, beside: set[tuple[Path, str]], folders: Sequence[str]) -> str:
+    """Why a file in a folder is not read, empty for a photo; `beside` are the photos' folders and names, `folders` the
+    names of those that lead from the chosen one to the file."""
     suffix = file.suffix.lower()
     if file.name.startswith("."):  # macOS leaves "._IMG_1.jpg" beside IMG_1.jpg on foreign disks; it is no picture
         return HIDDEN
@@ -142,6 +145,8 @@ def _reason(file: Path, beside: set[tuple[Path, str]]) -> str:
         return VIDEO
     if suffix in RAW_SUFFIXES and (file.parent, file.stem.casefold()) in beside:
         return TWIN
+    if suffix in PICTURES and any(name.casefold() in MASKS for name in folders):
+        return MASK
     return "" if suffix in PICTURES else NO_PHOTO
 
 

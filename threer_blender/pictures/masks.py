@@ -15,11 +15,11 @@ import numpy as np
 from PIL import Image
 
 from ..files import sequence_files
+from ..files.photo_files import MOST_PIXELS
 from ..model.arrays import BoolArray
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import Photo
 from . import plate_files
-from .plate_files import MOST_PIXELS
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
 SUFFIXES = sequence_files.SUFFIXES | {".webp", ".bmp"}
