@@ -42,13 +42,20 @@ def request(
         photos=[str(Path(photo).absolute()) for photo in photos],
         engine=declared.id,
         output=str(Path(output).absolute()),
-        options=declared.checked_options(options or {}),
+        options=_checked_options(declared, options or {}),
         weights=dict(_user_weights(declared, text) for text in weights),
     )
     if not photos:
         raise UserError("No photos were chosen; choose two or more, or a folder of them.")
     bundle_folder.check_output(Path(asked.output))
     return asked
+
+
+def _checked_options(engine: Engine, options: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of an engine; paths are absolute, for the worker runs in a folder of its own."""
+    values = engine.checked_options(options)
+    paths = [option.name for option in engine.options if option.folder and values[option.name]]
+    return {**values, **{name: str(Path(values[name]).absolute()) for name in paths}}
 
 
 def _user_weights(engine: Engine, text: str) -> tuple[str, str]:

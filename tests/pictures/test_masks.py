@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from threer_blender import headless
 from threer_blender.model.arrays import Array
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Photo
@@ -48,7 +49,7 @@ def test_masks_grow_by_their_margin(tmp_path: Path) -> None:
     assert not out[:, 13:].any()
 
 
-def test_transparency_is_left_out(tmp_path: Path) -> None:
+def test_transparency_is_excluded(tmp_path: Path) -> None:
     picture = np.full((20, 40, 4), 200, np.uint8)
     picture[:, :, 3] = np.where(LEFT, 0, 255)
     Image.fromarray(picture).save(tmp_path / "plate.png")
@@ -91,3 +92,12 @@ def test_masks_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match="cannot be read"):
         excluded(options(tmp_path / "broken.png"), 1)
+
+
+def test_a_relative_path_is_that_of_whoever_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(Path("mask.png"), LEFT)
+    asked = headless.request(["a.jpg"], "out", "colmap", {"masks": "mask.png"})
+    monkeypatch.chdir(Path(tmp_path.anchor))
+    np.testing.assert_array_equal(excluded({**asked.options, "mask_margin": 0}), LEFT)
+    assert headless.request(["a.jpg"], tmp_path / "out", "colmap").options["masks"] == ""
