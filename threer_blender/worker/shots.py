@@ -144,10 +144,11 @@ def _from_tracks(tracked: TrackedVideo, options: Mapping[str, Any], check: Calla
     """The camera that moves, without an engine's cameras; None where the tracks do not tell it for most frames."""
     assert tracked.kind is not None
     keys = bootstrapping.keys(tracked.tracks, tracked.focal, check)
-    if len(keys) < 2:
+    if len(keys.cameras) < 2:
         return None
     read_out = _read_out(tracked, options)
-    solution = solver.solve_moving(tracked.tracks, keys, tracked.kind.reason, False, read_out, check)
+    reason = f"{tracked.kind.reason} {keys.remark}".strip()
+    solution = solver.solve_moving(tracked.tracks, keys.cameras, reason, False, read_out, check)
     error = float(np.nanmedian(solution.errors.median))
     if error > TURNING_ERROR * max(tracked.tracks.size) or 2 * len(solution.cameras) < len(tracked.tracks.numbers):
         return None

@@ -9,8 +9,9 @@ may zoom. The focal length with which that explains most is kept.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pycolmap
@@ -30,30 +31,52 @@ LEAST_MATCHES = 60  # of a pair
 FOCALS = (0.6, 0.9, 1.3, 2.0, 3.0)  # times the longer side, that are tried
 SPREAD = (1.0, 0.005, 0.005, 0.1)  # as of `moving.start`, the middle two times the longer side
 RANSAC_ERROR = 1e-3  # of the longer side
+ALIKE, DECIDED = 1.02, 1.03  # times the best score; times the smallest focal length
 MOST = 4000  # observations, of a part of the tracks
 ROUNDS = 3  # of adjusting and posing all frames anew: frames that were lost come back, and focal lengths settle slowly
 
 
-def keys(shot: ShotTracks, focal: float | None, check: Callable[[], None] = lambda: None) -> dict[int, Camera]:
-    """Cameras of some frames by their numbers, in a world of their own; empty where no pair of frames begins one.
+class Keys(NamedTuple):
+    """`cameras` of some frames by their numbers, in a world of their own; `remark` is a sentence where other focal
+    lengths explain the tracks as well, else empty."""
 
-    `focal` in pixels is what is known of the lens. `check()` may raise.
+    cameras: dict[int, Camera]
+    remark: str
+
+
+def keys(shot: ShotTracks, focal: float | None, check: Callable[[], None] = lambda: None) -> Keys:
+    """The cameras, none where no pair of frames begins them. `focal` in pixels is what is known of the lens.
+
+    `check()` may raise.
     """
     frames = np.unique(np.linspace(0, len(shot.numbers) - 1, SOME).round().astype(int))
     tracks, numbers = rotating.among(bounded(shot.tracks), frames), shot.numbers[frames]
     tracks = tracks.only(tracks.point % -(-len(tracks.point) // MOST) == 0)
     pair = _pair(tracks, len(frames), max(shot.size))
     if pair is None:
-        return {}
-    best = math.inf, dict[int, Camera]()
+        return Keys({}, "")
+    tried = []
     for pixels in [factor * max(shot.size) for factor in FOCALS] if focal is None else [focal]:
         followed = 0.0, _begin(tracks, numbers, pair, pixels, shot.size)
         for _ in range(ROUNDS):
             followed = _followed(tracks, numbers, followed[1], shot.size, check)
-        best = min(best, followed, key=lambda each: each[0])
+        tried.append(followed)
+    best = min(tried, key=lambda each: each[0])
     for _ in range(ROUNDS):
         best = min(best, _followed(tracks, numbers, best[1], shot.size, check), key=lambda each: each[0])
-    return best[1]
+    alike = [cameras for score, cameras in [*tried, best] if cameras and score < best[0] * ALIKE]
+    return Keys(best[1], _remark(alike))
+
+
+def _remark(alike: Sequence[Mapping[int, Camera]]) -> str:
+    """What to say where several solutions explain the tracks: the range of their focal lengths."""
+    focals = [float(np.median([camera.fx for camera in cameras.values()])) for cameras in alike]
+    if not focals or max(focals) < DECIDED * min(focals):
+        return ""
+    return (
+        f"The tracks do not decide its focal length: from {min(focals):.0f} to {max(focals):.0f} px, and how far it "
+        "moves, explain them as well; enter the focal length where it is known."
+    )
 
 
 def _matches(tracks: Tracks, first: int, second: int) -> tuple[FloatArray, FloatArray]:
@@ -114,9 +137,12 @@ def _followed(
     some, state = in_frames(tracks, state, posed)
     if len(some) < LEAST_MATCHES:
         return math.inf, {}
+    middle = np.array([0.0, size[0] / 2, size[1] / 2, *len(lens.start[3:]) * [0.0]])
+    lens = replace(lens, start=middle)  # whatever came before: or the lens drifts from round to round
     adjusted = adjust(some, len(numbers), lens, kinds.moving_freedom(numbers, True), state, check)
     errors = np.minimum((adjusted.errors / (NOISE * max(size))) ** 2, kinds.LARGEST)
     missing = len(tracks.point) - len(errors)
     frames = np.unique(adjusted.tracks.camera).tolist()
     cameras = {int(numbers[frame]): camera(adjusted, frame, size, 0.0) for frame in frames}
-    return float(errors.sum()) + kinds.LARGEST * missing, cameras
+    unlikely = ((adjusted.state.lens - middle) / lens.spread)[1:] ** 2
+    return float(errors.sum() + unlikely.sum()) + kinds.LARGEST * missing, cameras

@@ -34,6 +34,7 @@ OBSERVABLE = 9.0  # by how much the errors' squares over the noise must grow whe
 WRONG = 1.1
 ANCHOR = 1e6  # how strongly a frame's focal length is held while another one is tried
 LOSS_OVER_NOISE = 3.0
+LEAST_ZOOM = 1.02  # of a camera that moves: a smaller factor is a lens that breathes, or what rows do to the picture
 LABELS = {"free": "a move", "nodal": "turning alone", "zoom": "turning and zooming"}
 
 
@@ -158,11 +159,13 @@ def choose_zoom(
     zoom_factor = float(np.exp(np.ptp(zooming.state.zooms)))
     fixed_error, zooming_error = (float(np.median(each.errors)) for each in (fixed, zooming))
     compared = f"(information criterion {min(scores):.0f} against {max(scores):.0f})"
-    if scores[1] < scores[0]:
+    if scores[1] < scores[0] and zoom_factor > LEAST_ZOOM:
         return True, (
             f"It zooms as well, by a factor of {zoom_factor:.2f}: that leaves {zooming_error:.2f} px, a fixed focal "
             f"length {fixed_error:.2f} px {compared}."
         )
+    if scores[1] < scores[0]:
+        return False, f"Its focal length hardly changes, by a factor of {zoom_factor:.3f}: it is taken as fixed."
     return False, f"Its focal length does not change: that leaves {fixed_error:.2f} px {compared}."
 
 

@@ -6,7 +6,7 @@
    solved.
 4. `adjustment` brings all frames, the lens and the points to where they meet the tracks best; parts of a move in which
    the camera only turns, by `stretches`, are held at one place.
-5. `frame_errors` measures how well each frame fits.
+5. `adjustment.frame_errors` measures how well each frame fits.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from ...model.arrays import BoolArray, FloatArray, IntArray
 from ...model.errors import UserError
 from ...model.reconstruction import MEDIAN_DEPTH, Camera
 from .. import rotations
+from ..adjustment.frame_errors import FrameErrors, measure
 from ..adjustment.tracks import Tracks
 from . import kinds, moving, rolling_shutter, rotating, stretches
 from .adjustment import Adjusted, adjust, bounded
-from .frame_errors import FrameErrors, measure
 from .problem import Anchors, ShotLens, ShotState
 from .tracking import ShotTracks
 

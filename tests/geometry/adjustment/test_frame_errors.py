@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from threer_blender.geometry.adjustment.frame_errors import measure
 from threer_blender.geometry.adjustment.tracks import Tracks
-from threer_blender.geometry.shots.frame_errors import measure
 
 
 def test_a_frames_errors_and_its_coverage() -> None:

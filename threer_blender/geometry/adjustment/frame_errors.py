@@ -1,4 +1,4 @@
-"""[R] Stage 5 of solving a shot: how well each frame fits, in numbers that an artist can check."""
+"""[R] How well each frame of a shot fits its tracks, in numbers that an artist can check. numpy only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...model.arrays import Float32Array, FloatArray
-from ..adjustment.tracks import Tracks
+from .tracks import Tracks
 
 CELLS = (16, 9)  # of the picture, across and down, whose share with a track is the coverage
 LEAST_INLIERS = 10  # tracks of a frame that has a camera
