@@ -24,7 +24,7 @@ from tests.numbered_films import (
     write,
 )
 from threer_blender.model.arrays import Array
-from threer_blender.pictures import photos
+from threer_blender.pictures import photos, video
 from threer_blender.pictures.film import Film
 
 Written = Callable[[str], Path]
@@ -46,6 +46,7 @@ def test_frames_are_in_the_order_of_showing(numbered_film: Written, name: str) -
 def test_no_clock_changes_the_order(numbered_film: Written, name: str) -> None:
     film = Film(numbered_film(name))
     assert [number_of(film.picture(number)) for number in film.numbers] == list(CLOCKS[name].displayed)
+    assert not any("ends early" in remark for remark in video.remarks(film.path))
 
 
 EVEN = [name for name in KINDS if name not in ("mp4 phone", "mov stopped clock")]

@@ -132,10 +132,10 @@ def _made(path: Path, threaded: bool, progress: Progress) -> Index | None:
     lengths = [stream.duration and float(stream.duration * clock), (decoder.container.duration or 0) / av.time_base]
     seconds = min((length for length in lengths if length), default=math.nan)
     made = Index(decoder.container.format.name, threaded, clock, stream.start_time, rates, seconds)
-    announced = _announced(decoder, rates)
+    expected = stream.frames or (0 if math.isnan(seconds) or not rates else round(seconds * float(rates[0])))
     size = None
     for number, frame in enumerate(decoder.frames(), start=1):
-        progress(min(1.0, number / max(announced, 1)))
+        progress(min(1.0, number / max(expected, 1)))
         size = size or (frame.width, frame.height)
         if (frame.width, frame.height) != size:
             size_here = f"{frame.width} × {frame.height} pixels, and frame 1 has {size[0]} × {size[1]}"
@@ -144,8 +144,8 @@ def _made(path: Path, threaded: bool, progress: Progress) -> Index | None:
     if not made.stamps or (threaded and decoder.lost):
         return None
     _leave_holes(made, decoder.lost)
-    missing = announced - decoder.packets
-    made.absent = missing if missing > (0 if decoder.broken else SLOPPY) else 0
+    absent = _absent(made, decoder)
+    made.absent = absent if absent > (0 if decoder.broken else SLOPPY) else 0
     return made
 
 
@@ -159,17 +159,19 @@ def _add(made: Index, number: int, frame: av.VideoFrame) -> None:
         made.keys.append(number)
 
 
-def _announced(decoder: Decoder, rates: list[Fraction]) -> int:
-    """How many frames the file says it has; 0 where it does not say."""
+def _absent(made: Index, decoder: Decoder) -> int:
+    """How many more frames the file says it has than it held; 0 where it does not say."""
     stream = decoder.stream
-    if stream.frames or not rates:
-        return stream.frames
+    if stream.frames:
+        return stream.frames - decoder.packets
     hours, minutes, seconds = (stream.metadata.get("DURATION", "") + "::").split(":")[:3]  # Matroska's
+    if made.times is None or not made.rates or not made.is_even():
+        return 0
     try:
         end = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-        return round((end - (stream.start_time or 0) * float(stream.time_base or 0)) * float(rates[0]))
     except ValueError:
         return 0
+    return round((end - float(made.times[-1])) * float(made.rates[0])) - 1
 
 
 def _leave_holes(made: Index, lost: list[int | None]) -> None:
