@@ -33,7 +33,6 @@ ENGINE = Engine(
     summary="Photogrammetry from overlapping photos; runs everywhere and needs no download.",
     licence="BSD-3-Clause (COLMAP), GPL-3.0-or-later (dense stereo)",
     commercial=True,
-    produces=frozenset({"cameras", "pointmaps", "cloud"}),
     requires=("pycolmap", "numba", "PIL", "pillow_heif"),
     options=(
         Option(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..model.engine import Cost, Weights
+from ..model.engine import Cost
+from . import published_weights
 from .feed_forward import declared, reconstruct_by
 
 if TYPE_CHECKING:
@@ -16,26 +17,10 @@ if TYPE_CHECKING:
     from ..pipelines.feed_forward import Network
     from ..runtime.device import Device
 
-REPOSITORY = "https://huggingface.co/depth-anything/DA3-BASE"
-
+SUMMARY = "Cameras and depth from one photo or many, in one go. Its weights may be used commercially."
+COST = Cost(0.5e9, 0.16e9, 5.0, 12.0)
 ENGINE = declared(
-    id="depth_anything3",
-    label="Depth Anything 3",
-    summary="Cameras and depth from one photo or many, in one go. Its weights may be used commercially.",
-    licence="Apache-2.0",
-    commercial=True,
-    weights=(
-        Weights(
-            name="DA3-BASE.safetensors",
-            url=f"{REPOSITORY}/resolve/f4a6c9b3c95e41c82048423d3493a81ec3fa810e/model.safetensors",
-            size=541_518_028,
-            sha256="e01067dc1659613083d9145a9a2547ccdbe6ccbbf83c4fe7b3e8a4e2bdae78b5",
-            family="Depth Anything 3",
-            licence="Apache-2.0",
-            terms_url=REPOSITORY,
-        ),
-    ),
-    cost=Cost(0.5e9, 0.16e9, 5.0, 12.0),
+    "depth_anything3", "Depth Anything 3", SUMMARY, published_weights.DEPTH_ANYTHING3, COST, commercial=True
 )
 
 

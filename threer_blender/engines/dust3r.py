@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..model.engine import Cost, Engine, Report, Weights
+from ..model.engine import Cost, Engine, Report
 from ..model.reconstruction import Photo, Reconstruction
+from . import published_weights
 from .options import ADD_TO, PAIRS, REFINE, SHOT
 
 if TYPE_CHECKING:
@@ -20,27 +21,15 @@ if TYPE_CHECKING:
     from ..geometry.pairs.scene_graph import Choose
     from ..networks.inputs import Input
 
-REVISION = "61c57447d7b0adc8a1a30b2b0adec7a8935aa2a3"
 ENGINE = Engine(
     id="dust3r",
     label="DUSt3R",
     summary="One photo or many, even with little overlap or texture; learned, not metric, for non-commercial use.",
     licence="CC-BY-NC-SA-4.0",
     commercial=False,
-    produces=frozenset({"cameras", "pointmaps", "cloud"}),
     requires=("torch", "numba", "pycolmap", "PIL", "pillow_heif"),
     options=(PAIRS, REFINE, ADD_TO, *SHOT),
-    weights=(
-        Weights(
-            name="DUSt3R_ViTLarge_BaseDecoder_512_dpt.safetensors",
-            url=f"https://huggingface.co/naver/DUSt3R_ViTLarge_BaseDecoder_512_dpt/resolve/{REVISION}/model.safetensors",
-            size=2_284_790_056,
-            sha256="7c300a89534113436bde52732d3151212bcbd90f0aa3c8d1496f86d84bfe4b42",
-            family="DUSt3R",
-            licence="CC-BY-NC-SA-4.0, and the terms of the data it was trained on",
-            terms_url="https://github.com/naver/dust3r#license",
-        ),
-    ),
+    weights=(published_weights.DUST3R,),
     costs={"": Cost(1.2e9, 0.02e9, 10.0, 9.0, 17.0, neighbours=8)},
     starts_splats=True,
 )

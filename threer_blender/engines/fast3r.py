@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..model.engine import Cost, Weights
+from ..model.engine import Cost
 from ..model.reconstruction import Photo
+from . import published_weights
 from .feed_forward import declared, reconstruct_by
 
 if TYPE_CHECKING:
@@ -18,27 +19,10 @@ if TYPE_CHECKING:
     from ..runtime.device import Device
 
 SIDE = 512  # pixels of the long side that the network was trained at
-REPOSITORY = "https://huggingface.co/jedyang97/Fast3R_ViT_Large_512"
 
-ENGINE = declared(
-    id="fast3r",
-    label="Fast3R",
-    summary="Cameras and points from one photo or very many, in one go, for non-commercial use.",
-    licence="FAIR Noncommercial Research License",
-    commercial=False,
-    weights=(
-        Weights(
-            name="Fast3R_ViT_Large_512.safetensors",
-            url=f"{REPOSITORY}/resolve/main/model.safetensors",
-            size=0,
-            sha256="",
-            family="Fast3R",
-            licence="FAIR Noncommercial Research License",
-            terms_url=REPOSITORY,
-        ),
-    ),
-    cost=Cost(1.0e9, 0.25e9, 10.0, 28.0),
-)
+SUMMARY = "Cameras and points from one photo or very many, in one go, for non-commercial use."
+COST = Cost(1.0e9, 0.25e9, 10.0, 28.0)
+ENGINE = declared("fast3r", "Fast3R", SUMMARY, published_weights.FAST3R, COST, commercial=False)
 
 
 def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:

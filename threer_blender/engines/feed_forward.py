@@ -17,20 +17,17 @@ if TYPE_CHECKING:
 MOST, FEWEST = 100, 12
 
 
-def declared(
-    id: str, label: str, summary: str, licence: str, commercial: bool, weights: tuple[Weights, ...], cost: Cost
-) -> Engine:
-    """The declaration of such an engine; `cost` is that of looking at all photos at once."""
+def declared(id: str, label: str, summary: str, weights: Weights, cost: Cost, *, commercial: bool) -> Engine:
+    """The declaration of such an engine, on the terms of its weights; `cost` is that of all photos at once."""
     return Engine(
-        id=id,
-        label=label,
-        summary=summary,
-        licence=licence,
-        commercial=commercial,
-        produces=frozenset({"cameras", "pointmaps", "cloud"}),
+        id,
+        label,
+        summary,
+        weights.licence,
+        commercial,
         requires=("torch", "numba", "pycolmap", "PIL", "pillow_heif"),
         options=(REFINE, *SHOT),
-        weights=weights,
+        weights=(weights,),
         costs={"": cost.in_parts(MOST, FEWEST)},
         starts_splats=True,
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..model.engine import Cost, Weights
+from ..model.engine import Cost
+from . import published_weights
 from .feed_forward import declared, reconstruct_by
 
 if TYPE_CHECKING:
@@ -16,27 +17,9 @@ if TYPE_CHECKING:
     from ..pipelines.feed_forward import Network
     from ..runtime.device import Device
 
-REPOSITORY = "https://huggingface.co/facebook/map-anything-apache"
-
-ENGINE = declared(
-    id="map_anything",
-    label="MapAnything",
-    summary="Cameras and depth in metres from one photo or many, in one go. Its weights may be used commercially.",
-    licence="Apache-2.0",
-    commercial=True,
-    weights=(
-        Weights(
-            name="map-anything-apache.safetensors",
-            url=f"{REPOSITORY}/resolve/00f9c245bbcb60522d1ed7f9e9d88462c6e3f38a/model.safetensors",
-            size=4_914_062_480,
-            sha256="fa06c0fdccefc5048e072c85935d5789b1e36b307f3859033c17f9dcb9fd5201",
-            family="MapAnything",
-            licence="Apache-2.0",
-            terms_url=REPOSITORY,
-        ),
-    ),
-    cost=Cost(1.0e9, 0.27e9, 15.0, 50.0),
-)
+SUMMARY = "Cameras and depth in metres from one photo or many, in one go. Its weights may be used commercially."
+COST = Cost(1.0e9, 0.27e9, 15.0, 50.0)
+ENGINE = declared("map_anything", "MapAnything", SUMMARY, published_weights.MAP_ANYTHING, COST, commercial=True)
 
 
 def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:

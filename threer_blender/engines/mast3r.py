@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..model.engine import Cost, Engine, Report, Weights
+from ..model.engine import Cost, Engine, Report
 from ..model.reconstruction import Photo, Reconstruction
+from . import published_weights
 from .options import ADD_TO, LENS, PAIRS, REFINE, SHOT
 
 if TYPE_CHECKING:
@@ -21,15 +22,12 @@ if TYPE_CHECKING:
     from ..geometry.pairs.scene_graph import Choose
     from ..networks.inputs import Input
 
-REVISION = "06e7259f34c3060f322df5cb0c7b9094f57e41fc"
-MODEL = "MASt3R_ViTLarge_BaseDecoder_512_catmlpdpt_metric"
 ENGINE = Engine(
     id="mast3r",
     label="MASt3R",
     summary="One photo or many, even with little overlap, in metres; learned, for non-commercial use.",
     licence="CC-BY-NC-SA-4.0",
     commercial=False,
-    produces=frozenset({"cameras", "pointmaps", "cloud"}),
     requires=("torch", "numba", "pycolmap", "PIL", "pillow_heif"),
     options=(
         LENS,
@@ -38,17 +36,7 @@ ENGINE = Engine(
         ADD_TO,
         *SHOT,
     ),
-    weights=(
-        Weights(
-            name=f"{MODEL}.safetensors",
-            url=f"https://huggingface.co/naver/{MODEL}/resolve/{REVISION}/model.safetensors",
-            size=2_754_661_648,
-            sha256="0a615eb05fa9db654050aa655945ee5696e7c6c1b7f93f1ee8c37249010f6feb",
-            family="MASt3R",
-            licence="CC-BY-NC-SA-4.0, and the terms of the data it was trained on",
-            terms_url="https://github.com/naver/mast3r/blob/main/CHECKPOINTS_NOTICE",
-        ),
-    ),
+    weights=(published_weights.MAST3R,),
     costs={"": Cost(1.2e9, 0.02e9, 10.0, 9.0, 24.0, neighbours=8)},
     starts_splats=True,
 )

@@ -20,7 +20,6 @@ ENGINE = Engine(
     summary="Corrects the cameras of an earlier result by details matched between its photos; its points follow.",
     licence="GPL-3.0-or-later (the result keeps its own)",
     commercial=True,
-    produces=frozenset({"cameras", "pointmaps", "cloud"}),
     requires=("pycolmap", "numba", "PIL", "pillow_heif"),
     options=(
         Option(

@@ -1,4 +1,4 @@
-"""[S] The engines found in this folder: every file but this one and the shared options. Stdlib only, never torch.
+"""[S] The engines found in this folder: every file but those that they share. Stdlib only, never torch.
 
 An engine file declares `ENGINE` at its top with nothing heavy imported and defines
 
@@ -18,7 +18,7 @@ from .. import engines as folder
 from ..model.engine import Engine, Reconstruct, Weights
 from ..model.errors import UserError, quoted
 
-SHARED = {"feed_forward", "options", "registry"}  # files of the folder that are no engines
+SHARED = {"feed_forward", "options", "published_weights", "registry"}  # files of the folder that are no engines
 
 
 def _names() -> list[str]:

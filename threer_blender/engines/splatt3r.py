@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..model.arrays import Array
-from ..model.engine import Cost, Engine, Report, Weights
+from ..model.engine import Cost, Engine, Report
 from ..model.reconstruction import Gaussians, Photo, Reconstruction
+from . import published_weights
 
 if TYPE_CHECKING:
     from ..geometry.pairs.pairs import PairPrediction
@@ -31,17 +32,7 @@ ENGINE = Engine(
     commercial=False,
     produces=frozenset({"cameras", "pointmaps", "cloud", "gaussians"}),
     requires=("torch", "numba", "PIL", "pillow_heif"),
-    weights=(
-        Weights(
-            name="splatt3r_v1.0.ckpt",
-            url="https://huggingface.co/brandonsmart/splatt3r_v1.0/resolve/main/epoch%3D19-step%3D1200.ckpt",
-            size=0,
-            sha256="",
-            family="Splatt3R",
-            licence="CC-BY-NC-4.0, made from MASt3R's weights, which are CC-BY-NC-SA-4.0",
-            terms_url="https://huggingface.co/brandonsmart/splatt3r_v1.0",
-        ),
-    ),
+    weights=(published_weights.SPLATT3R,),
     costs={"": Cost(1.5e9, 0.02e9, 10.0, 11.0, 30.0, neighbours=8)},
 )
 SIDE = 512  # pixels of the square that the network was trained at

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..model.engine import Cost, Weights
+from ..model.engine import Cost
+from . import published_weights
 from .feed_forward import declared, reconstruct_by
 
 if TYPE_CHECKING:
@@ -16,27 +17,9 @@ if TYPE_CHECKING:
     from ..pipelines.feed_forward import Network
     from ..runtime.device import Device
 
-REPOSITORY = "https://huggingface.co/facebook/VGGT-1B"
-
-ENGINE = declared(
-    id="vggt",
-    label="VGGT",
-    summary="Cameras and depth from one photo or many, in one go; its first weights, for non-commercial use.",
-    licence="CC-BY-NC-4.0",
-    commercial=False,
-    weights=(
-        Weights(
-            name="VGGT-1B.safetensors",
-            url=f"{REPOSITORY}/resolve/860abec7937da0a4c03c41d3c269c366e82abdf9/model.safetensors",
-            size=5_026_367_224,
-            sha256="f164acf60724910d8fe1578bb499d800850c7bb0948db7555c413f9fbe60467e",
-            family="VGGT-1B",
-            licence="CC-BY-NC-4.0",
-            terms_url=REPOSITORY,
-        ),
-    ),
-    cost=Cost(1.0e9, 0.24e9, 15.0, 47.0),
-)
+SUMMARY = "Cameras and depth from one photo or many, in one go; its first weights, for non-commercial use."
+COST = Cost(1.0e9, 0.24e9, 15.0, 47.0)
+ENGINE = declared("vggt", "VGGT", SUMMARY, published_weights.VGGT, COST, commercial=False)
 
 
 def load(tensors: Mapping[str, Tensor], device: Device) -> Network:

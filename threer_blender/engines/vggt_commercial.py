@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..model.engine import Weights
-from . import vggt
+from . import published_weights, vggt
 from .feed_forward import reconstruct_by
-
-REPOSITORY = "https://huggingface.co/facebook/VGGT-1B-Commercial"
 
 ENGINE = replace(
     vggt.ENGINE,
@@ -17,18 +14,7 @@ ENGINE = replace(
     summary="Cameras and depth from one photo or many, in one go. Commercial use is allowed, military use is not.",
     licence="VGGT License v1",
     commercial=True,
-    weights=(
-        Weights(
-            name="VGGT-1B-Commercial.safetensors",
-            url=f"{REPOSITORY}/resolve/ebb29a532abe92960eeb6903a5530f16990ef4ab/model.safetensors",
-            size=5_026_367_224,
-            sha256="2b766b284359bc47ce26be107254621f685b758a0282082ff109f3ff02788b53",
-            family="VGGT-1B-Commercial",
-            licence="VGGT License v1, whose use policy excludes military use",
-            terms_url=REPOSITORY,
-            gated=True,
-        ),
-    ),
+    weights=(published_weights.VGGT_COMMERCIAL,),
 )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..model.engine import Cost, Weights
+from ..model.engine import Cost
+from . import published_weights
 from .feed_forward import declared, reconstruct_by
 
 if TYPE_CHECKING:
@@ -17,28 +18,9 @@ if TYPE_CHECKING:
     from ..pipelines.feed_forward import Network
     from ..runtime.device import Device
 
-REPOSITORY = "https://huggingface.co/facebook/VGGT-Omega"
-
-ENGINE = declared(
-    id="vggt_omega",
-    label="VGGT-Omega",
-    summary="Cameras and depth from one photo or many, in one go; the strongest of its kind, for non-commercial use.",
-    licence="FAIR Noncommercial Research License",
-    commercial=False,
-    weights=(
-        Weights(
-            name="vggt_omega_1b_512.pt",
-            url=f"{REPOSITORY}/resolve/05654241adc2f218dfb089c373a011f8a7040576/vggt_omega_1b_512.pt",
-            size=4_576_706_117,
-            sha256="c02da418b18bb01d0392598d3f6147366bcde1bb70fd08a5e3bf7925b0667934",
-            family="VGGT-Omega",
-            licence="FAIR Noncommercial Research License",
-            terms_url=REPOSITORY,
-            gated=True,
-        ),
-    ),
-    cost=Cost(1.0e9, 0.25e9, 15.0, 62.0),
-)
+SUMMARY = "Cameras and depth from one photo or many, in one go; the strongest of its kind, for non-commercial use."
+COST = Cost(1.0e9, 0.25e9, 15.0, 62.0)
+ENGINE = declared("vggt_omega", "VGGT-Omega", SUMMARY, published_weights.VGGT_OMEGA, COST, commercial=False)
 
 
 def load(tensors: Mapping[str, Tensor], device: Device, side: int = 512) -> Network:

@@ -10,8 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from ..model.engine import Weights
-from . import vggt_omega
+from . import published_weights, vggt_omega
 from .feed_forward import reconstruct_by
 
 SIDE = 416  # pixels of a square as large as the pictures of the training
@@ -21,18 +20,7 @@ ENGINE = replace(
     id="vggt_omega_retrained",
     label="VGGT-Omega Retrained",
     summary="VGGT-Omega by weights whose training data were checked again: its authors ask for them in benchmarks.",
-    weights=(
-        Weights(
-            name="vggt_omega_1b_416_reproduce.pt",
-            url=f"{vggt_omega.REPOSITORY}/resolve/main/vggt_omega_1b_416_reproduce.pt",
-            size=0,
-            sha256="",
-            family="VGGT-Omega",
-            licence="FAIR Noncommercial Research License",
-            terms_url=vggt_omega.REPOSITORY,
-            gated=True,
-        ),
-    ),
+    weights=(published_weights.VGGT_OMEGA_RETRAINED,),
 )
 
 

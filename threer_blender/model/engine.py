@@ -127,8 +127,8 @@ class Engine:
     summary: str
     licence: str
     commercial: bool
-    produces: frozenset[str]
-    requires: tuple[str, ...]
+    produces: frozenset[str] = frozenset({"cameras", "pointmaps", "cloud"})
+    requires: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     weights: tuple[Weights, ...] = ()
     costs: Mapping[str, Cost] = field(default_factory=dict)
