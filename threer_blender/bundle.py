@@ -32,10 +32,10 @@ from .files.bundle_folder import (
     write_manifest,
 )
 from .model import lens
+from .model.arrays import Array
 from .model.errors import UserError, quoted
 from .model.reconstruction import (
     MOTIONS,
-    Array,
     Camera,
     Gaussians,
     Photo,

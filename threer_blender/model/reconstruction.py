@@ -19,8 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import lens
-from .arrays import Array as Array
-from .arrays import FloatArray as FloatArray
+from .arrays import Array, FloatArray
 
 MEDIAN_DEPTH = 5.0  # of the points over the cameras, where units are arbitrary
 

@@ -8,6 +8,7 @@ camera that is not solved any more is removed, unless something uses it; then it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -200,33 +201,47 @@ def _cloud(
     changes: Changes, reconstruction: Reconstruction, existing: Objects, root: bpy.types.Object
 ) -> bpy.types.Object | None:
     """The object that shows the cloud, new or with new points; None where there is no cloud."""
-    if reconstruction.cloud is None:
+    cloud = reconstruction.cloud
+    if cloud is None:
         return None
-    obj = existing.get(CLOUD)
     name = f"{_name(reconstruction)} points"
-    as_mesh = obj.type == "MESH" if obj else not points.has_point_clouds()
-    geometry = points.new_geometry(name, reconstruction.cloud, points.radii(reconstruction), as_mesh)
-    if obj is None:
-        obj = points.new_object(name, geometry, reconstruction.trusted_confidence)
-    else:
-        changes.release(obj.data)
-        changes.set(obj, data=geometry)
-    _adopt(changes, obj, root)
-    return obj
+    return _with_geometry(
+        changes,
+        existing.get(CLOUD),
+        root,
+        lambda as_mesh: points.new_geometry(name, cloud, points.radii(reconstruction), as_mesh),
+        lambda geometry: points.new_object(name, geometry, reconstruction.trusted_confidence),
+    )
 
 
 def _splats(
     changes: Changes, reconstruction: Reconstruction, existing: Objects, root: bpy.types.Object
 ) -> bpy.types.Object | None:
     """The object that shows the Gaussians, new or with new ones; None where there are none."""
-    if reconstruction.gaussians is None:
+    gaussians = reconstruction.gaussians
+    if gaussians is None:
         return None
-    obj = existing.get(SPLATS)
     name = f"{_name(reconstruction)} splats"
-    as_mesh = obj.type == "MESH" if obj else not points.has_point_clouds()
-    geometry = splats.new_geometry(name, reconstruction.gaussians, as_mesh)
+    return _with_geometry(
+        changes,
+        existing.get(SPLATS),
+        root,
+        lambda as_mesh: splats.new_geometry(name, gaussians, as_mesh),
+        lambda geometry: splats.new_object(name, geometry),
+    )
+
+
+def _with_geometry(
+    changes: Changes,
+    obj: bpy.types.Object | None,
+    root: bpy.types.Object,
+    new_geometry: Callable[[bool], bpy.types.ID],
+    new_object: Callable[[bpy.types.ID], bpy.types.Object],
+) -> bpy.types.Object:
+    """`obj` with new geometry, or a new object; `new_geometry` is told whether to make a mesh."""
+    geometry = new_geometry(obj.type == "MESH" if obj else not points.has_point_clouds())
     if obj is None:
-        obj = splats.new_object(name, geometry)
+        obj = new_object(geometry)
     else:
         changes.release(obj.data)
         changes.set(obj, data=geometry)

@@ -124,18 +124,18 @@ def _draw_export(menu: Any, _context: bpy.types.Context) -> None:
     menu.layout.operator(THREER_OT_export_cameras.bl_idname, text="3R Cameras and Points (COLMAP, transforms.json)")
 
 
-_classes = (THREER_OT_export_lenses, THREER_OT_export_cameras, THREER_OT_comp_over_plate)
+_register, _unregister = bpy.utils.register_classes_factory(
+    (THREER_OT_export_lenses, THREER_OT_export_cameras, THREER_OT_comp_over_plate)
+)
 
 
 def register() -> None:
     """Makes the operators and the entry in File > Export known."""
-    for cls in _classes:
-        bpy.utils.register_class(cls)
+    _register()
     bpy.types.TOPBAR_MT_file_export.append(_draw_export)
 
 
 def unregister() -> None:
     """Takes them away again."""
     bpy.types.TOPBAR_MT_file_export.remove(_draw_export)
-    for cls in reversed(_classes):
-        bpy.utils.unregister_class(cls)
+    _unregister()

@@ -281,31 +281,31 @@ def _draw_import(menu: Any, _context: bpy.types.Context) -> None:
     menu.layout.operator(THREER_OT_import_result.bl_idname, text="3R Reconstruction (folder)")
 
 
-_classes = (
-    THREER_OT_choose_photos,
-    THREER_OT_clear_photos,
-    THREER_OT_reconstruct,
-    THREER_OT_cancel,
-    THREER_OT_import_result,
-    THREER_OT_dismiss_result,
-    THREER_OT_look_through,
-    THREER_OT_open_result,
-    THREER_OT_match_colors,
-    THREER_OT_view_per_frame,
-    THREER_OT_clear_cache,
-    THREER_FH_photos,
+_register, _unregister = bpy.utils.register_classes_factory(
+    (
+        THREER_OT_choose_photos,
+        THREER_OT_clear_photos,
+        THREER_OT_reconstruct,
+        THREER_OT_cancel,
+        THREER_OT_import_result,
+        THREER_OT_dismiss_result,
+        THREER_OT_look_through,
+        THREER_OT_open_result,
+        THREER_OT_match_colors,
+        THREER_OT_view_per_frame,
+        THREER_OT_clear_cache,
+        THREER_FH_photos,
+    )
 )
 
 
 def register() -> None:
     """Makes the operators, the drop handler and the entry in File > Import known."""
-    for cls in _classes:
-        bpy.utils.register_class(cls)
+    _register()
     bpy.types.TOPBAR_MT_file_import.append(_draw_import)
 
 
 def unregister() -> None:
     """Takes them away again."""
     bpy.types.TOPBAR_MT_file_import.remove(_draw_import)
-    for cls in reversed(_classes):
-        bpy.utils.unregister_class(cls)
+    _unregister()

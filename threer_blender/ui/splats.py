@@ -194,13 +194,15 @@ def _draw_convert(menu: Any, _context: bpy.types.Context) -> None:
         menu.layout.operator(THREER_OT_splats_to_nodes.bl_idname, icon="OUTLINER_OB_POINTCLOUD")
 
 
-_classes = (
-    THREER_OT_import_splats,
-    THREER_OT_export_splats,
-    THREER_OT_set_up_splats,
-    THREER_OT_splats_to_native,
-    THREER_OT_splats_to_nodes,
-    THREER_FH_splats,
+_register, _unregister = bpy.utils.register_classes_factory(
+    (
+        THREER_OT_import_splats,
+        THREER_OT_export_splats,
+        THREER_OT_set_up_splats,
+        THREER_OT_splats_to_native,
+        THREER_OT_splats_to_nodes,
+        THREER_FH_splats,
+    )
 )
 _menus = {
     "TOPBAR_MT_file_import": _draw_splat_import,
@@ -211,8 +213,7 @@ _menus = {
 
 def register() -> None:
     """Makes the operators, the drop handler and the entries in menus known."""
-    for cls in _classes:
-        bpy.utils.register_class(cls)
+    _register()
     for menu, draw in _menus.items():
         getattr(bpy.types, menu).append(draw)
 
@@ -221,5 +222,4 @@ def unregister() -> None:
     """Takes them away again."""
     for menu, draw in _menus.items():
         getattr(bpy.types, menu).remove(draw)
-    for cls in reversed(_classes):
-        bpy.utils.unregister_class(cls)
+    _unregister()

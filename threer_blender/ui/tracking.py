@@ -139,10 +139,10 @@ class THREER_OT_mark_frames(_OfShot, bpy.types.Operator):  # type: ignore[misc]
 
 
 class _Writes(_OfShot):
-    """A button that asks for a file."""
+    """A button that asks for a file and writes it."""
 
     suffix: str
-    filepath: str
+    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})  # type: ignore[valid-type]
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         result = summary.bundle(summary.current_root(context.scene, context.object))
@@ -150,8 +150,13 @@ class _Writes(_OfShot):
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def chosen(self) -> Path:
-        return Path(bpy.path.abspath(self.filepath)).with_suffix(self.suffix)
+    def run(self, context: bpy.types.Context) -> None:
+        path = Path(bpy.path.abspath(self.filepath)).with_suffix(self.suffix)
+        self.write(context, summary.current_root(context.scene, context.object), path)
+        self.report({"INFO"}, f"Written: {path}")
+
+    def write(self, context: bpy.types.Context, root: bpy.types.Object, path: Path) -> None:
+        raise NotImplementedError
 
 
 class THREER_OT_write_report(_Writes, bpy.types.Operator):  # type: ignore[misc]
@@ -160,14 +165,10 @@ class THREER_OT_write_report(_Writes, bpy.types.Operator):  # type: ignore[misc]
     bl_idname = "threer.write_report"
     bl_label = "Write Report…"
     suffix = ".html"
-
-    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})  # type: ignore[valid-type]
     filter_glob: bpy.props.StringProperty(default="*.html", options={"HIDDEN"})  # type: ignore[valid-type]
 
-    def run(self, context: bpy.types.Context) -> None:
-        root = summary.current_root(context.scene, context.object)
-        files.write(bundle.read(summary.bundle(root)), self.chosen())
-        self.report({"INFO"}, f"Written: {self.chosen()}")
+    def write(self, _context: bpy.types.Context, root: bpy.types.Object, path: Path) -> None:
+        files.write(bundle.read(summary.bundle(root)), path)
 
 
 class THREER_OT_overlay_film(_Writes, bpy.types.Operator):  # type: ignore[misc]
@@ -176,34 +177,30 @@ class THREER_OT_overlay_film(_Writes, bpy.types.Operator):  # type: ignore[misc]
     bl_idname = "threer.overlay_film"
     bl_label = "Overlay Film…"
     suffix = ".mp4"
-
-    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})  # type: ignore[valid-type]
     filter_glob: bpy.props.StringProperty(default="*.mp4", options={"HIDDEN"})  # type: ignore[valid-type]
 
-    def run(self, context: bpy.types.Context) -> None:
-        root = summary.current_root(context.scene, context.object)
-        overlay.write(root, filming(context), self.chosen())
-        self.report({"INFO"}, f"Written: {self.chosen()}")
+    def write(self, context: bpy.types.Context, root: bpy.types.Object, path: Path) -> None:
+        overlay.write(root, filming(context), path)
 
 
-_classes = (
-    THREER_UL_frames,
-    THREER_OT_mark_frames,
-    THREER_OT_write_report,
-    THREER_OT_overlay_film,
-    THREER_PT_tracking,
+_register, _unregister = bpy.utils.register_classes_factory(
+    (
+        THREER_UL_frames,
+        THREER_OT_mark_frames,
+        THREER_OT_write_report,
+        THREER_OT_overlay_film,
+        THREER_PT_tracking,
+    )
 )
 
 
 def register() -> None:
     """Makes the panel known, and the list's chosen row."""
-    for cls in _classes:
-        bpy.utils.register_class(cls)
+    _register()
     setattr(bpy.types.Scene, ROW, bpy.props.IntProperty(update=_go_to_row, options={"SKIP_SAVE"}))
 
 
 def unregister() -> None:
     """Takes them away again."""
     delattr(bpy.types.Scene, ROW)
-    for cls in reversed(_classes):
-        bpy.utils.unregister_class(cls)
+    _unregister()

@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from ...model.arrays import Array, FloatArray
 from ...model.engine import Engine
 from ...model.reconstruction import (
     MEDIAN_DEPTH,
-    Array,
     Camera,
-    FloatArray,
     Photo,
     PhotoFromMap,
     PointMap,
