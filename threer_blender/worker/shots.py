@@ -36,7 +36,7 @@ TURNING_ERROR = (
     1.5e-3  # of the longer side, the median: what a camera that only turns may leave where nothing else works
 )
 
-SHOT_SHARE = 0.05  # of the frames in which something must move
+SHOT_SHARE = 0.2  # of the frames in which something must move, by lasting tracks
 
 Progress = Callable[[int, int], None]
 
@@ -238,12 +238,14 @@ def write_moving(
         tracked, stem = videos[shot.path].tracks, export.stem(index, shot.video)
         tracks, cameras = tracked.tracks, [shot.cameras.get(int(number)) for number in tracked.numbers]
         independent = moving_objects.unexplained(tracks, cameras)[tracks.point]
-        areas = []
+        proven = independent & moving_objects.lasting(tracks)[tracks.point]
+        areas, certain = [], 0
         for frame in range(len(cameras)):
             report(index, len(shots))
             here = tracks.camera == frame
             areas.append(moving_objects.area(tracks.pixels[here], independent[here], tracked.size))
-        if np.mean([area.any() for area in areas]) < SHOT_SHARE:
+            certain += bool(moving_objects.area(tracks.pixels[here], proven[here], tracked.size).any())
+        if certain < SHOT_SHARE * len(cameras):
             continue
         try:
             folder.mkdir(parents=True, exist_ok=True)

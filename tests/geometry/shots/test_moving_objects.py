@@ -47,3 +47,11 @@ def test_single_wrong_tracks_make_no_area() -> None:
     tracks = places()
     wrong = np.arange(len(tracks)) % 40 == 0
     assert not moving_objects.area(tracks, wrong, SIZE).any()
+
+
+def test_short_tracks_prove_nothing() -> None:
+    tracks = made.shot(made.moving(), longest=18).tracks.tracks
+    lasting = moving_objects.lasting(tracks)
+    observations = np.bincount(tracks.point)
+    assert observations[lasting].min() >= 8
+    assert (observations[~lasting] < 8).all()
