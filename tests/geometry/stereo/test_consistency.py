@@ -3,6 +3,7 @@
 import numpy as np
 
 from threer_blender.geometry.stereo import consistency
+from threer_blender.geometry.stereo.patchmatch import Sources
 from threer_blender.model.arrays import Array
 
 FORWARD = np.array([[1.0, 0, 0, 0, 1, 0, 0, 0, 1, -50, 0, 0]])
@@ -14,10 +15,10 @@ def checked(depth_here: float, other: float, cost: float = 0.0) -> tuple[Array, 
     planes, source = np.zeros((30, 60, 3), np.float32), np.zeros((1, 30, 60, 3), np.float32)
     planes[..., 0], source[..., 0] = depth_here, other
     agreeing, confidence = np.zeros((30, 60), np.uint8), np.zeros((30, 60), np.float32)
-    consistency.check_consistency(
-        0, 30, planes, np.full((30, 60), cost, np.float32), np.array([[30, 60]], np.int32), FORWARD, BACKWARD, source,
-        50.0, 1.5, 0.015, agreeing, confidence,
-    )  # fmt: skip
+    sources = Sources(np.array([[30, 60]], np.int32), FORWARD, BACKWARD, source)
+    limits = consistency.Agreement(parallax=50.0, pixels=1.5, depth=0.015)
+    costs = np.full((30, 60), cost, np.float32)
+    consistency.check_consistency(0, 30, planes, costs, sources, limits, agreeing, confidence)
     return agreeing, confidence
 
 

@@ -86,6 +86,20 @@ class System:
     lens_gradient: FloatArray
 
 
+class Equations(NamedTuple):
+    """The normal equations in the making: blocks on the diagonal and to the right of it (B, n, n), the lens' border
+    (B, n, G) and corner (G, G); gradients (B × n,) and (G,); and the information on each unknown, likewise."""
+
+    diagonal: FloatArray
+    superdiagonal: FloatArray
+    border: FloatArray
+    corner: FloatArray
+    gradient: FloatArray
+    lens_gradient: FloatArray
+    information: FloatArray
+    lens_information: FloatArray
+
+
 def solve(system: System, damping: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     """The damped Gauss-Newton steps (F × K,) of the frames' unknowns, (G,) of the lens', and (P, 3) of the points'."""
     layout, rows = system.layout, system.rows
@@ -94,12 +108,13 @@ def solve(system: System, damping: float) -> tuple[FloatArray, FloatArray, Float
     border, gradient = np.zeros((layout.blocks, size, count)), np.zeros(layout.blocks * size)
     corner, lens_gradient = np.zeros((count, count)), system.lens_gradient.copy()
     information, lens_information = np.zeros(layout.blocks * size), system.lens_prior.copy()
-    _add_priors(system.priors.slots, system.priors.factors, system.prior_residuals, system.held, diagonal,
-                superdiagonal, gradient, information)  # fmt: skip
+    equations = Equations(
+        diagonal, superdiagonal, border, corner, gradient, lens_gradient, information, lens_information
+    )
+    _add_priors(system.priors, system.prior_residuals, system.held, equations)
     inverses, point_gradients = _reduce(
-        rows, layout.camera, layout.start, layout.width, layout.chunk, damping, diagonal, superdiagonal, border, corner,
-        gradient, lens_gradient, information, lens_information,
-    )  # fmt: skip
+        rows, layout.camera, layout.start, layout.width, layout.chunk, damping, equations
+    )
     upper = np.triu(diagonal, 1)
     diagonal += upper.transpose(0, 2, 1)
     corner[np.diag_indices(count)] += system.lens_prior + damping * lens_information
@@ -157,10 +172,9 @@ def _add(diagonal: Array, superdiagonal: Array, first: int, second: int, value: 
 
 
 @compiled()
-def _add_priors(
-    slots: Array, factors: Array, residuals: Array, held: Array, diagonal: Array, superdiagonal: Array, gradient: Array,
-    information: Array,
-) -> None:  # fmt: skip
+def _add_priors(priors: Priors, residuals: Array, held: Array, equations: Equations) -> None:
+    slots, factors = priors
+    diagonal, superdiagonal, _, _, gradient, _, information, _ = equations
     for r in range(len(slots)):
         for i in range(3):
             first = slots[r, i]
@@ -175,15 +189,14 @@ def _add_priors(
 
 @compiled(fastmath=True)
 def _reduce(
-    rows: Rows, camera: Array, start: Array, width: int, chunk: int, damping: float, diagonal: Array,
-    superdiagonal: Array, border: Array, corner: Array, gradient: Array, lens_gradient: Array, information: Array,
-    lens_information: Array,
-) -> tuple[Array, Array]:  # fmt: skip
+    rows: Rows, camera: Array, start: Array, width: int, chunk: int, damping: float, equations: Equations
+) -> tuple[Array, Array]:
     """Adds what the observations say, their points eliminated; of the blocks on the diagonal the upper half only.
 
     Returns the points' inverse blocks (P, 3, 3) and gradients (P, 3).
     """
     residuals, outer, by_lens, inner = rows
+    diagonal, superdiagonal, border, corner, gradient, lens_gradient, information, lens_information = equations
     points, lens_width, size = len(start) - 1, by_lens.shape[2], chunk * width
     inverses, gradients = np.zeros((points, 3, 3)), np.zeros((points, 3))
     longest = 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -171,9 +172,8 @@ class Problem:
         by_ideal *= focals[:, :, None]
         weights = loss.weight(np.hypot(residuals[:, 0], residuals[:, 1])), DEPTH_LOSS.weight(residuals[:, 2])
         roots = np.sqrt(np.stack(weights, axis=1))
-        outer, inner = _weighed(
-            residuals, roots, local, visible, self._known, by_ideal, by_lens, state.rotations, self.tracks.camera
-        )
+        observations = Observations(local, visible, self._known, by_ideal, by_lens)
+        outer, inner = _weighed(residuals, roots, observations, state.rotations, self.tracks.camera)
         return schur.Linear(residuals, self._columns, outer, inner, self._start)
 
     def _derivatives(
@@ -215,23 +215,25 @@ class Problem:
         )
 
 
+class Observations(NamedTuple):
+    """M observations where they are linearised: the points in their cameras' frames `local` (M, 3); whether they are
+    `visible` and have a `known` depth, (M,) bool; the pixels' derivatives by where the lens puts the ideal point
+    (M, 2, 2) and by the lens' unknowns (M, 2, F)."""
+
+    local: Array
+    visible: Array
+    known: Array
+    by_ideal: Array
+    by_lens: Array
+
+
 @compiled()
 def _weighed(
-    residuals: Array,
-    roots: Array,
-    local: Array,
-    visible: Array,
-    known: Array,
-    by_ideal: Array,
-    by_lens: Array,
-    rotations: Array,
-    camera: Array,
+    residuals: Array, roots: Array, observations: Observations, rotations: Array, camera: Array
 ) -> tuple[Array, Array]:
     """Derivatives of the residuals (M, 3) by the unknowns of camera and lens (M, 3, POSE + F) and by the points
-    (M, 3, 3), times the `roots` (M, 2) of the weights in picture and depth; so the residuals become as well.
-
-    `by_ideal` (M, 2, 2) and `by_lens` (M, 2, F) are of the pixels; `known` (M,) bool marks observations with a depth.
-    """
+    (M, 3, 3), times the `roots` (M, 2) of the weights in picture and depth; so the residuals become as well."""
+    local, visible, known, by_ideal, by_lens = observations
     count, lens_unknowns = len(local), by_lens.shape[2]
     outer, inner = np.zeros((count, 3, POSE + lens_unknowns)), np.zeros((count, 3, 3))
     by_local = np.zeros((3, 3))

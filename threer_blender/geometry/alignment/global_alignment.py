@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -272,34 +273,46 @@ def _dense_view(sampled: Sampled, photo: int, view: int, state: AlignmentState, 
     for top in range(0, height, band):
         rows = slice(top, min(top + band, height))
         bands = [sampled.read(index, side, rows) for index, side in sides]
-        _depth_along_rays(
-            np.stack([one.points for one in bands]),
-            np.stack([one.confidence for one in bands]),
-            matrix,
-            pairs.translation,
-            state.rotation[view],
-            state.centre[view],
-            state.focal[view],
-            (top - height / 2, -width / 2),
-            depth[rows],
-            confidence[rows],
-        )
+        points, confidences = np.stack([one.points for one in bands]), np.stack([one.confidence for one in bands])
+        predictions = PairPredictions(points, confidences, matrix, pairs.translation)
+        camera = BandCamera(state.rotation[view], state.centre[view], state.focal[view], (top - height / 2, -width / 2))
+        _depth_along_rays(predictions, camera, depth[rows], confidence[rows])
     pose = np.eye(4)
     pose[:3, :3], pose[:3, 3] = state.rotation[view], state.centre[view]
     return AlignedView(photo, pose, float(state.focal[view]), depth, confidence)
 
 
+class PairPredictions(NamedTuple):
+    """The points (k, H, W, 3) that k pairs predict, their confidence (k, H, W), and the matrix (k, 3, 3) and shift
+    (k, 3) that take them to the world."""
+
+    points: Float32Array
+    confidence: Float32Array
+    matrix: FloatArray
+    shift: FloatArray
+
+
+class BandCamera(NamedTuple):
+    """A camera's rotation (3, 3) and centre (3,) in the world, its focal length in pixels, and the top-left pixel's
+    corner in a band of its picture, y and x from the principal point."""
+
+    rotation: FloatArray
+    centre: FloatArray
+    focal: float
+    corner: tuple[float, float]
+
+
 @compiled()
 def _depth_along_rays(
-    points: Float32Array, pair_confidence: Float32Array, matrix: FloatArray, shift: FloatArray, rotation: FloatArray,
-    centre: FloatArray, focal: float, corner: tuple[float, float], depth: Float32Array, confidence: Float32Array,
-) -> None:  # fmt: skip
+    predictions: PairPredictions, camera: BandCamera, depth: Float32Array, confidence: Float32Array
+) -> None:
     """For each pixel the depth whose point has the least weighted sum of distances from the pairs' predictions.
 
-    `points` (k, H, W, 3) and `pair_confidence` (k, H, W) are the pairs', `matrix` (k, 3, 3) and `shift` (k, 3) take
-    them to the world; `corner` is the top-left pixel's corner from the principal point, y and x. The sum is convex in
-    depth; reweighted least squares descends it. Where no pair predicts anything, depth and confidence are 0.
+    The sum is convex in depth; reweighted least squares descends it. Where no pair predicts anything, depth and
+    confidence are 0.
     """
+    points, pair_confidence, matrix, shift = predictions
+    rotation, centre, focal, corner = camera
     count, height, width = pair_confidence.shape
     predicted = np.empty((count, 3))
     weight = np.empty(count)

@@ -6,6 +6,8 @@ descriptor x of the tile has a product with the unit query q above q·c + r, sin
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ...model.arrays import Float32Array, IntArray
@@ -15,6 +17,16 @@ SIDE = 8  # pixels of a tile
 _ROUNDING = 1e-5  # of products in single precision, with a reserve
 
 
+class TileIndex(NamedTuple):
+    """Descriptors tile by tile."""
+
+    points: Float32Array  # (H × W, D)
+    order: IntArray  # (H × W,) the pixel of each
+    starts: IntArray  # (tiles + 1,) where each tile's begin
+    means: Float32Array  # (tiles, D)
+    radii: Float32Array  # (tiles,) the farthest descriptor from the tile's mean
+
+
 class Tiles:
     """The unit descriptors (H, W, D) of a map, ready for queries."""
 
@@ -22,20 +34,20 @@ class Tiles:
         height, width, depth = descriptors.shape
         rows, columns = np.arange(height) // SIDE, np.arange(width) // SIDE
         tile = (rows[:, None] * (columns[-1] + 1) + columns).ravel()
-        self._order = np.argsort(tile, kind="stable")
-        self._starts = np.append(np.flatnonzero(np.diff(tile[self._order], prepend=-1)), len(tile))
-        self._sorted = np.ascontiguousarray(descriptors.reshape(-1, depth)[self._order], np.float32)
-        sizes = np.diff(self._starts)
-        self._means = (np.add.reduceat(self._sorted, self._starts[:-1]) / sizes[:, None]).astype(np.float32)
-        distance = np.linalg.norm(self._sorted - np.repeat(self._means, sizes, axis=0), axis=1)
-        self._radii = (np.maximum.reduceat(distance, self._starts[:-1]) + _ROUNDING).astype(np.float32)
+        order = np.argsort(tile, kind="stable")
+        starts = np.append(np.flatnonzero(np.diff(tile[order], prepend=-1)), len(tile))
+        points = np.ascontiguousarray(descriptors.reshape(-1, depth)[order], np.float32)
+        sizes = np.diff(starts)
+        means = (np.add.reduceat(points, starts[:-1]) / sizes[:, None]).astype(np.float32)
+        distance = np.linalg.norm(points - np.repeat(means, sizes, axis=0), axis=1)
+        radii = (np.maximum.reduceat(distance, starts[:-1]) + _ROUNDING).astype(np.float32)
+        self._index = TileIndex(points, order, starts, means, radii)
 
     def nearest(self, queries: Float32Array) -> IntArray:
         """For each unit query (N, D) the pixel, numbered along the rows, whose product with it is the largest."""
-        asked, index = np.ascontiguousarray(queries, np.float32), np.empty(len(queries), np.int64)
-        arguments = (self._sorted, self._order, self._starts, self._means, self._radii, asked, index)
-        in_bands(_search, 0, len(asked), *arguments)
-        return index
+        asked, nearest = np.ascontiguousarray(queries, np.float32), np.empty(len(queries), np.int64)
+        in_bands(_search, 0, len(asked), self._index, asked, nearest)
+        return nearest
 
 
 @compiled(fastmath=True)
@@ -47,11 +59,9 @@ def _product(a: Float32Array, b: Float32Array) -> np.float32:
 
 
 @compiled(fastmath=True)
-def _search(
-    first: int, last: int, points: Float32Array, order: IntArray, starts: IntArray, means: Float32Array,
-    radii: Float32Array, queries: Float32Array, index: IntArray,
-) -> None:  # fmt: skip
+def _search(first: int, last: int, index: TileIndex, queries: Float32Array, nearest: IntArray) -> None:
     """The best pixel of the queries in range(first, last), the first of equals."""
+    points, order, starts, means, radii = index
     bounds = np.empty(len(means), np.float32)
     for q in range(first, last):
         promising = 0
@@ -68,4 +78,4 @@ def _search(
                 product = _product(queries[q], points[i])
                 if product > best or (product == best and order[i] < best_index):
                     best, best_index = product, order[i]
-        index[q] = best_index
+        nearest[q] = best_index

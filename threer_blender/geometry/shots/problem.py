@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -203,19 +204,11 @@ class ShotProblem:
         by_ideal, by_lens = self._derivatives(state, local, distorted, focals)
         residuals = self._pixels(state, distorted) - self.tracks.pixels
         weights = np.where(visible, Cauchy(loss).weight(np.hypot(residuals[:, 0], residuals[:, 1])), 0.0)
-        outer, inner = _rows(
-            residuals,
-            local,
-            by_ideal * focals[:, :, None],
-            distorted * focals,
-            state.rotations,
-            state.centres,
-            state.points,
-            self._basis(state.points),
-            self.tracks.camera,
-            self.tracks.point,
-            np.sqrt(weights),
+        observations = Observations(
+            local, by_ideal * focals[:, :, None], distorted * focals, self.tracks.camera, self.tracks.point
         )
+        world = World(state.rotations, state.centres, state.points, self._basis(state.points))
+        outer, inner = _rows(residuals, np.sqrt(weights), observations, world)
         outer = outer[:, :, self._free] * ~self._held[self.tracks.camera, None]
         by_lens *= np.sqrt(weights)[:, None, None] * ~self._lens_held
         return banded.System(
@@ -296,31 +289,42 @@ def _local(rotations: Array, centres: Array, points: Array, camera: Array, point
     return out
 
 
+class Observations(NamedTuple):
+    """M observations: the points in their cameras' frames (M, 3), the pixels' derivatives by where the lens puts the
+    ideal point (M, 2, 2) and by the logarithm of the zoom (M, 2), and the numbers of frame and point."""
+
+    local: Array
+    by_ideal: Array
+    by_zoom: Array
+    camera: Array
+    point: Array
+
+
+class World(NamedTuple):
+    """The frames' rotations (F, 3, 3) and centres (F, 3), the points (P, 4), and the directions in which each is free
+    (P, 4, 3)."""
+
+    rotations: Array
+    centres: Array
+    points: Array
+    basis: Array
+
+
 @compiled()
-def _rows(
-    residuals: Array,
-    local: Array,
-    by_ideal: Array,
-    by_zoom: Array,
-    rotations: Array,
-    centres: Array,
-    points: Array,
-    basis: Array,
-    camera: Array,
-    point: Array,
-    weights: Array,
-) -> tuple[Array, Array]:
+def _rows(residuals: Array, roots: Array, observations: Observations, world: World) -> tuple[Array, Array]:
     """Derivatives of the residuals (M, 2) by the unknowns of the frame (M, 2, POSE) and of the point (M, 2, 3),
-    times the roots of the `weights` (M,); the residuals become so, too."""
+    times the `roots` (M,) of the weights; the residuals become so, too."""
+    local, by_ideal, by_zoom, camera, point = observations
+    rotations, centres, points, basis = world
     count = len(local)
     outer, inner = np.zeros((count, 2, POSE)), np.zeros((count, 2, 3))
     for m in range(count):
-        if weights[m] == 0:  # behind its camera
+        if roots[m] == 0:  # behind its camera
             residuals[m] = 0.0
             continue
         c, p = camera[m], point[m]
         x, y, z = local[m]
-        weight = weights[m]
+        weight = roots[m]
         rotation = rotations[c]
         for r in range(2):
             residuals[m, r] *= weight

@@ -81,9 +81,8 @@ def forward(
 def backward(state: CpuState, colour: Tensor, alpha: Tensor) -> Tensor:
     """(N, 9) gradient to centres, conics, opacities and colours from that to colour (H, W, 3) and alpha (H, W)."""
     slots = np.zeros((len(state.lists.listed), PARTS), np.float32)
-    arguments = (state.lists, state.splats, state.colour, state.alpha, state.stops)
-    wanted = colour.numpy(), alpha.numpy()
-    _in_threads(lambda tiles: _draw_back(tiles, *arguments, *wanted, slots), state.order)
+    to_colour, to_alpha = colour.numpy(), alpha.numpy()
+    _in_threads(lambda tiles: _draw_back(tiles, state, to_colour, to_alpha, slots), state.order)
     total = np.zeros((len(state.splats.centres), PARTS), np.float32)
     _sum_slots(state.lists.listed, slots, total)
     return torch.from_numpy(total)[:, :9]
@@ -193,15 +192,7 @@ def _draw(
 
 @compiled(fastmath=_FLAGS)
 def _draw_back(
-    tiles: IntArray,
-    lists: TileLists,
-    splats: FlatSplats,
-    colour: Float32Array,
-    alpha: Float32Array,
-    stops: IntArray,
-    to_colour: Float32Array,
-    to_alpha: Float32Array,
-    slots: Float32Array,
+    tiles: IntArray, state: CpuState, to_colour: Float32Array, to_alpha: Float32Array, slots: Float32Array
 ) -> None:
     """Fills `slots` (M, PARTS) with each listed Gaussian's gradient in its tile.
 
@@ -209,6 +200,7 @@ def _draw_back(
     dims all that follows by 1 - a. All that follows is worth `rest` = (pixel)·g less what came before, so the
     derivative by a is T c·g - rest / (1 - a): no list per pixel is needed, and no pass from the back.
     """
+    splats, lists, stops, _order, colour, alpha = state
     columns, listed, starts = lists
     centres, conics, extents, opacities, colours = splats
     height, width = alpha.shape

@@ -1,13 +1,24 @@
 """[R] Geometric consistency of depths between views, and the confidence that follows: kernels. numpy and numba only."""
 
+from typing import NamedTuple
+
 import numpy as np
 
-from ...model.arrays import Float32Array, FloatArray, Int32Array, UInt8Array
+from ...model.arrays import Float32Array, UInt8Array
 from ..kernels import compiled
-from .patchmatch import round_trip
+from .patchmatch import Sources, round_trip
 
 _NEIGHBOUR_X = (1, -1, 0, 0)
 _NEIGHBOUR_Y = (0, 0, 1, -1)
+
+
+class Agreement(NamedTuple):
+    """What a source must agree to: the round trip ends within ``pixels`` and with the same depth to the share
+    ``depth``. ``parallax`` is the pixels that one unit of inverse depth moves."""
+
+    parallax: float
+    pixels: float
+    depth: float
 
 
 @compiled(fastmath=True)
@@ -26,14 +37,12 @@ def _relief(planes: Float32Array, x: int, y: int, parallax: float) -> float:
 
 @compiled(fastmath=True)
 def check_consistency(
-    first_row: int, last_row: int, planes: Float32Array, cost: Float32Array, sizes: Int32Array, forward: FloatArray,
-    backward: FloatArray, source_planes: Float32Array, parallax: float, most_pixels: float, most_relative: float,
+    first_row: int, last_row: int, planes: Float32Array, cost: Float32Array, sources: Sources, limits: Agreement,
     agreeing: UInt8Array, confidence: Float32Array,
 ) -> None:  # fmt: skip
     """Count in the given rows the sources whose depth is consistent with each pixel's, and make a confidence of that.
 
-    A source is consistent when the round trip through its depth returns within ``most_pixels`` and with the same depth
-    to ``most_relative``. The confidence is about the share of such pixels that are right to a pixel of parallax:
+    The confidence is about the share of such pixels that are right to a pixel of parallax:
 
         (1 - 0.6 cost^2) (1 - prod (1 - q)),    q = (1 - 0.1 relief) / (1 + round_trip^2)
 
@@ -42,6 +51,8 @@ def check_consistency(
     are accidents. Weak texture stands outside, since all views of a bare wall may agree by mere smoothness. The
     factors were read off the errors of a stereo pair with true disparity and of a ray-cast scene.
     """
+    sizes, forward, backward, source_planes = sources
+    parallax, most_pixels, most_relative = limits
     for y in range(first_row, last_row):
         for x in range(planes.shape[1]):
             count = 0

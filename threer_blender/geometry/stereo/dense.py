@@ -146,13 +146,18 @@ def _patchmatch(
 ) -> None:
     """``count`` red-black iterations in place, the random changes halved after each."""
     c = comparison
+    reference = patchmatch.Reference(c.grey, c.rgb, c.intrinsics, c.nearest, c.farthest, c.parallax)
+    sources = patchmatch.Sources(c.sizes, c.forward, c.backward, source_planes)
     for iteration in range(count):
         for colour in (0, 1):
-            in_bands(
-                patchmatch.sweep, 0, c.shape[0], colour, 1000 * seed + 2 * iteration + colour, c.grey, c.rgb, c.stack,
-                c.sizes, c.forward, c.backward, source_planes, c.intrinsics, c.nearest, c.farthest, c.parallax,
-                SMOOTHNESS, geometric, _RANDOM_STEP * 0.5**iteration, planes, cost,
-            )  # fmt: skip
+            settings = patchmatch.SweepSettings(
+                colour=colour,
+                seed=1000 * seed + 2 * iteration + colour,
+                step=_RANDOM_STEP * 0.5**iteration,
+                smoothness=SMOOTHNESS,
+                geometric=geometric,
+            )
+            in_bands(patchmatch.sweep, 0, c.shape[0], reference, c.stack, sources, settings, planes, cost)
             step()
 
 
@@ -170,10 +175,9 @@ def _consistent(
     agreeing = np.zeros((height, width), np.uint8)
     confidence = np.zeros((height, width), np.float32)
     parallax = parallax_of(forward, (height, width), sum(bounds) / 2)
-    in_bands(
-        consistency.check_consistency, 0, height, planes, cost, sizes_of(sources), forward, backward, source_planes,
-        parallax, ROUND_TRIP_PIXELS, ROUND_TRIP_DEPTH, agreeing, confidence,
-    )  # fmt: skip
+    others = patchmatch.Sources(sizes_of(sources), forward, backward, source_planes)
+    limits = consistency.Agreement(parallax, ROUND_TRIP_PIXELS, ROUND_TRIP_DEPTH)
+    in_bands(consistency.check_consistency, 0, height, planes, cost, others, limits, agreeing, confidence)
     consistency.remove_speckles(planes, parallax, int(_SPECKLE_SHARE * height * width), confidence)
     rho = planes[..., 0]
     return DepthMap(

@@ -15,12 +15,11 @@ with a truncated smoothness between neighbouring planes, as in Besse et al., "PM
 the pictures cannot.
 
 Conventions inside the kernels: pixel centres at integers (``dense.py`` shifts the intrinsics once), arrays C-contiguous
-float32, several views stacked and padded to one size so that one compiled kernel serves all. ``forward[v]`` holds the
-12 numbers of A (row by row) and b towards source v, ``backward[v]`` those of the way back.
+float32, several views stacked and padded to one size so that one compiled kernel serves all.
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -30,6 +29,10 @@ from ...model.arrays import Float32Array, FloatArray, Int32Array
 from ..kernels import compiled
 
 Real = float | np.floating[Any]
+Plane = tuple[float, float, float]
+"""rho, rho_x, rho_y"""
+Affine = tuple[np.float32, np.float32, np.float32, np.float32, np.float32, np.float32]
+"""Where a patch's middle falls, u and v, and how far a step of one pixel leads: ux, uy, vx, vy."""
 
 PADDING = 8
 """Pixels of replicated border around every source picture, so that patches may hang over its edge."""
@@ -65,6 +68,47 @@ _SECOND = 0.3
 
 NOT_VISIBLE = 1e9
 """A round trip's length when there is none; finite, because fast arithmetic knows no infinity."""
+
+
+class Reference(NamedTuple):
+    """The view whose depths are sought: grey (h, w) and rgb (h, w, 3); ``nearest`` > ``farthest`` > 0 bound the inverse
+    depth, and ``parallax`` is the pixels that one unit of it moves."""
+
+    grey: Float32Array
+    rgb: Float32Array
+    intrinsics: FloatArray
+    nearest: float
+    farthest: float
+    parallax: float
+
+
+class Sources(NamedTuple):
+    """S other views: their sizes (S, 2), height and width; ``forward[v]`` (S, 12) holds the numbers of A (row by row)
+    and b towards source v, ``backward[v]`` those of the way back; their planes (S, H, W, 3)."""
+
+    sizes: Int32Array
+    forward: FloatArray
+    backward: FloatArray
+    planes: Float32Array
+
+
+class SweepSettings(NamedTuple):
+    """``colour``, 0 or 1, of the pixels that are improved; the seed of what is random, and the ``step`` of the random
+    refinement in pixels of parallax; the weights of smoothness and of geometric consistency."""
+
+    colour: int
+    seed: int
+    step: float
+    smoothness: float
+    geometric: float
+
+
+class Patch(NamedTuple):
+    """A pixel's surroundings: bilateral weights (sum 1), weight times (grey - mean), and their variance."""
+
+    weights: Float32Array
+    centred: Float32Array
+    variance: Real
 
 
 @compiled(fastmath=True)
@@ -114,14 +158,10 @@ def bilinear(pixels: Float32Array, index: int, stride: int, right: np.float32, d
 
 
 @compiled(fastmath=True)
-def _patch_cost(
-    pixels: Float32Array, start: int, stride: int, u: Real, v: Real, jacobian: Float32Array, weights: Float32Array,
-    centred: Float32Array, variance: Real,
-) -> Real:  # fmt: skip
-    """1 - NCC over the affine patch at (u, v) of the picture that begins at ``pixels[start]``; branch-free."""
-    u = np.float32(u)
-    v = np.float32(v)
-    ux, uy, vx, vy = jacobian[0], jacobian[1], jacobian[2], jacobian[3]
+def _patch_cost(pixels: Float32Array, start: int, stride: int, affine: Affine, patch: Patch) -> Real:
+    """1 - NCC over the affine patch of the picture that begins at ``pixels[start]``; branch-free."""
+    weights, centred, variance = patch
+    u, v, ux, uy, vx, vy = affine
     mean = np.float32(0)
     square = np.float32(0)
     covariance = np.float32(0)
@@ -147,14 +187,14 @@ def _patch_cost(
 
 @compiled(fastmath=True)
 def _source_cost(
-    pixels: Float32Array, stack_shape: tuple[int, int, int], v: int, size: Int32Array, matrix: FloatArray,
-    base: FloatArray, rho: float, rho_x: float, rho_y: float, jacobian: Float32Array, weights: Float32Array,
-    centred: Float32Array, variance: Real,
+    pixels: Float32Array, start: int, stride: int, size: Int32Array, matrix: FloatArray, base: FloatArray, plane: Plane,
+    patch: Patch,
 ) -> Real:  # fmt: skip
-    """The cost of a plane in source ``v``, 0 (equal) to 1 (unrelated, or not in view).
+    """The cost of a plane in the source that begins at ``pixels[start]``, 0 (equal) to 1 (unrelated, or not in view).
 
     The plane's homography is taken to first order around the pixel: over five pixels the rest is below 0.02 px.
     """
+    rho, rho_x, rho_y = plane
     z = base[2] + rho * matrix[11]
     if z <= 1e-9:
         return _OUT_OF_VIEW
@@ -177,12 +217,8 @@ def _source_cost(
         return _OUT_OF_VIEW
     if px + reach_x >= width + 2 * PADDING - 1 or py + reach_y >= height + 2 * PADDING - 1:
         return _OUT_OF_VIEW
-    jacobian[0] = ux
-    jacobian[1] = uy
-    jacobian[2] = vx
-    jacobian[3] = vy
-    start = v * stack_shape[1] * stack_shape[2]
-    return _patch_cost(pixels, start, stack_shape[2], px, py, jacobian, weights, centred, variance)
+    affine = (np.float32(px), np.float32(py), np.float32(ux), np.float32(uy), np.float32(vx), np.float32(vy))
+    return _patch_cost(pixels, start, stride, affine, patch)
 
 
 @compiled(fastmath=True)
@@ -335,29 +371,27 @@ def _borrowed(planes: Float32Array, cost: Float32Array, x: int, y: int, k: int) 
 
 @compiled(fastmath=True)
 def sweep(
-    first_row: int, last_row: int, colour: int, seed: int, grey: Float32Array, rgb: Float32Array, stack: Float32Array,
-    sizes: Int32Array, forward: FloatArray, backward: FloatArray, source_planes: Float32Array, intrinsics: FloatArray,
-    nearest: float, farthest: float, parallax: float, smoothness: float, geometric: float, step: float,
+    first_row: int, last_row: int, reference: Reference, stack: Float32Array, sources: Sources, settings: SweepSettings,
     planes: Float32Array, cost: Float32Array,
 ) -> None:  # fmt: skip
-    """Improve every second pixel (those of ``colour``, 0 or 1) of the given rows in place.
+    """Improve every second pixel of the given rows in place.
 
-    grey (h, w) and rgb (h, w, 3) of the reference; stack (S, H + 2 PADDING, W + 2 PADDING) the grey sources, whose own
-    sizes (height, width) are in sizes (S, 2); source_planes (S, H, W, 3) their planes, read if ``geometric`` > 0.
-    nearest > farthest > 0 bound the inverse depth; parallax is the pixels that one unit of inverse depth moves; step is
-    the size of the random refinement in pixels of parallax.
+    stack (S, H + 2 PADDING, W + 2 PADDING) holds the grey sources, whose planes are read if ``geometric`` > 0.
     planes (h, w, 3) = rho, rho_x, rho_y and cost (h, w), the data cost, are read and written.
 
     Each pixel tries its own plane, those of its four neighbours, the best of four far arms, and three random changes.
     """
+    grey, rgb, intrinsics, nearest, farthest, parallax = reference
+    sizes, forward, backward, source_planes = sources
+    colour, seed, step, smoothness, geometric = settings
     width = grey.shape[1]
-    sources = forward.shape[0]
+    count = forward.shape[0]
     pixels = stack.reshape(-1)
+    stride = stack.shape[2]
     weights = np.empty(_SAMPLES, np.float32)
     centred = np.empty(_SAMPLES, np.float32)
-    jacobian = np.empty(4, np.float32)
-    costs = np.empty(sources, np.float32)
-    base = np.empty((sources, 3), np.float64)
+    costs = np.empty(count, np.float32)
+    base = np.empty((count, 3), np.float64)
     expected = np.empty(4, np.float64)
     neighbour_weight = np.empty(4, np.float64)
     state = np.empty(1, np.uint64)
@@ -366,9 +400,9 @@ def sweep(
         _random(state)
         _random(state)
         for x in range((y + colour) % 2, width, 2):
-            variance = _prepare_patch(grey, rgb, x, y, weights, centred)
+            patch = Patch(weights, centred, _prepare_patch(grey, rgb, x, y, weights, centred))
             _expect(planes, rgb, x, y, smoothness, expected, neighbour_weight)
-            for v in range(sources):
+            for v in range(count):
                 for i in range(3):
                     base[v, i] = forward[v, 3 * i] * x + forward[v, 3 * i + 1] * y + forward[v, 3 * i + 2]
             now, now_x, now_y = 0.0, 0.0, 0.0
@@ -394,10 +428,10 @@ def sweep(
                 smooth = _smoothness(rho, expected, neighbour_weight, parallax)
                 if smooth >= lowest or (k > 0 and _too_flat(intrinsics, x, y, rho, rho_x, rho_y)):
                     continue
-                for v in range(sources):  # not a function of its own: passing so many arrays costs half the speed
+                for v in range(count):  # not a function of its own: passing so many arrays costs half the speed
                     costs[v] = _source_cost(
-                        pixels, stack.shape, v, sizes[v], forward[v], base[v], rho, rho_x, rho_y, jacobian, weights,
-                        centred, variance,
+                        pixels, v * stack.shape[1] * stride, stride, sizes[v], forward[v], base[v], (rho, rho_x, rho_y),
+                        patch,
                     )  # fmt: skip
                     if geometric > 0:
                         error, _, _ = round_trip(
