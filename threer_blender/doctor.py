@@ -28,11 +28,11 @@ class Readiness:
 
     @property
     def ready(self) -> bool:
-        """Whether it can run now."""
+        """Whether the engine can run now."""
         return not self.modules and not self.weights
 
     def __str__(self) -> str:
-        """In a few words."""
+        """The state in a few words."""
         if self.modules:
             return f"lacks {', '.join(self.modules)}"
         return "ready" if self.ready else f"lacks the weights {', '.join(lacking.name for lacking in self.weights)}"
@@ -53,7 +53,7 @@ class Facts:
 
 
 def facts(data_folder: Path) -> Facts:
-    """Looks around; fast, but for a first call that asks the graphics driver."""
+    """The facts about this computer. Fast, except that the first call asks the graphics driver."""
     return Facts(
         python=platform.python_version(),
         system=f"{platform.system()} {platform.machine()}",

@@ -75,7 +75,7 @@ def add_verbs(verbs: Any) -> None:
 
 
 def info(data_folder: Path) -> dict[str, Any]:
-    """What there is, as JSON has it."""
+    """Everything that the verb `info` reports, ready for JSON."""
     return {
         "threer_blender": __version__,
         **asdict(doctor.facts(data_folder)),

@@ -78,12 +78,12 @@ class Private:
 
     @property
     def executable(self) -> Path:
-        """Its Python."""
+        """The Python of this environment."""
         return executable(self.folder)
 
     @property
     def works(self) -> bool:
-        """Whether its Python is still there and its packages are those that this version wants."""
+        """Whether the Python is still there and the packages are those of this version."""
         wanted = {module: PACKAGES[module].partition("==")[2] for module in self.versions if module in PACKAGES}
         have = {module: version.partition("+")[0] for module, version in self.versions.items()}
         return self.executable.exists() and have == wanted
@@ -114,7 +114,7 @@ def executable(folder: Path) -> Path:
 
 
 def private(data_folder: Path) -> Private | None:
-    """The private environment of this folder of caches; None where there is none."""
+    """The private environment in `data_folder`; None where there is none."""
     folder = data_folder / ENVIRONMENT
     try:
         note = json.loads((folder / NOTE).read_text("utf-8"))

@@ -82,7 +82,7 @@ class Cuda(NamedTuple):
 
 
 def cuda() -> Cuda | None:
-    """What stands here for CUDA; None where there is no card of NVIDIA's."""
+    """The NVIDIA driver and cards of this computer; None where there are none."""
     rows = [row for row in _nvidia("driver_version,compute_cap") if len(row) == 2]
     try:
         return Cuda(int(rows[0][0].partition(".")[0]), min(float(row[1]) for row in rows))

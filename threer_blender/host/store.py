@@ -85,7 +85,7 @@ class Store:
             raise _unwritable(self.folder, error) from error
 
     def verify(self, weights: Weights, path: Path) -> Proof | None:
-        """Hashes a found file unless that was done before; the user's own is taken as it is. Returns the proof, if any.
+        """Hashes the file at `path` unless that was done before. Returns the proof; None for the user's own file.
 
         Raises UserError where it is not what was published.
         """
@@ -193,14 +193,14 @@ class Store:
 
     @property
     def _notes(self) -> Path:
-        """Our own folder, for whatever is no weights."""
+        """Our folder within the store, for everything that is not weights."""
         return self.folder / NOTES
 
     def _acceptance(self, weights: Weights) -> Path:
         return self._notes / "accepted" / f"{weights.family}.json"
 
     def prove(self, weights: Weights, proof: Proof) -> None:
-        """Keeps the proof, where the store can be written."""
+        """Writes the proof down, if the store can be written."""
         if proof == self._proof(weights):
             return
         try:

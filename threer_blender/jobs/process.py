@@ -145,7 +145,7 @@ class Job:
             self._queue.put(self._tidied(last))
 
     def _heard(self, lines: BinaryIO | Any) -> Ended | None:
-        """Passes on what is said, and returns the last word; None where the runtime ended without."""
+        """Passes the messages on and returns the last word; None where the runtime ended without one."""
         while line := lines.readline(LONGEST_LINE):
             try:
                 message = from_line(line.decode("utf-8"))

@@ -23,7 +23,7 @@ _contexts = [Context()]
 
 
 def current() -> Context:
-    """The context of the run that goes on."""
+    """The context of the current run."""
     return _contexts[-1]
 
 

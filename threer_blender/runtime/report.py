@@ -77,7 +77,7 @@ class Report:
         self._send(Progress(stage.label, round(self._done, 4), self._seconds_left(now - self._started), keeps))
 
     def _seconds_left(self, elapsed: float) -> float | None:
-        """By the pace up to the last news, less what has passed since; None where that was too early or is long ago."""
+        """From the pace up to the last report; None where that report came too early or is long ago."""
         if elapsed <= ESTIMATE_AFTER or self._fraction <= 0.02:
             return None
         left = self._heard / self._fraction - elapsed

@@ -32,7 +32,7 @@ def pixel_aspect(camera: Camera) -> float:
 
 
 def optics(camera: Camera, sensor_width: float | None) -> dict[str, Any]:
-    """What bpy.types.Camera must be told to see as `camera` does; `sensor_width` is mm along the photo's width.
+    """Attributes with which a bpy.types.Camera sees as `camera` does; `sensor_width` is mm along the photo's width.
 
     The fit names the larger side instead of leaving it to the render's resolution, so that a portrait camera keeps
     its view while the scene is set to a landscape one. Shifts are in units of the fitted side.
@@ -62,7 +62,7 @@ def clip_range(depths: FloatArray, scale: float) -> dict[str, float]:
 
 
 def stored_path(path: Path) -> str:
-    """How a .blend names a file: relative to itself where it is saved beside or above it, so that both can move."""
+    """The path by which a .blend names a file: relative where it lies beside or above the file, so that both can move."""
     blend = bpy.data.filepath
     if blend and path.resolve().is_relative_to(Path(blend).resolve().parent):
         return str(bpy.path.relpath(str(path)))

@@ -28,7 +28,7 @@ DATA_PATH = f'["{cameras.ERROR}"]'
 
 @dataclass(frozen=True)
 class FrameDetails:
-    """What a frame's tracks say: how many agree with the camera, and the share of the picture that they cover."""
+    """How many of a frame's tracks agree with the camera, and the share of the picture that they cover."""
 
     tracks: int
     coverage: float
@@ -54,18 +54,18 @@ def show(changes: Changes, camera: bpy.types.Object, shot: Shot, cloud: PointClo
 
 
 def overall(camera: bpy.types.Object) -> list[tuple[str, str]]:
-    """Label and text of what is known of a shot's camera in all; empty where nothing was measured."""
+    """Labels and texts of a shot as a whole, for the panel; empty where nothing was measured."""
     return [(entry[0], entry[1]) for entry in _parsed(identity.text(camera, FACTS), list) if _is_fact(entry)]
 
 
 def suspicious(camera: bpy.types.Object) -> dict[int, str]:
-    """What to look at in a shot, by frame."""
+    """The reasons to look at a frame, by its number."""
     reasons = _parsed(identity.text(camera, SUSPICIOUS), dict)
     return {int(number): str(text) for number, text in reasons.items() if _is_frame(number)}
 
 
 def details(camera: bpy.types.Object, frame: int) -> FrameDetails | None:
-    """What a frame's tracks say; None where nothing was measured."""
+    """The measurements of a frame; None where there are none."""
     entry = _parsed(identity.text(camera, DETAILS), dict).get(str(frame))
     if not isinstance(entry, list) or len(entry) != 2 or not all(isinstance(value, int | float) for value in entry):
         return None

@@ -96,7 +96,7 @@ def add_overscan(changes: Changes, obj: bpy.types.Object, shot: Shot, photo: Pho
 
 
 def _key_lens(data: bpy.types.Camera, solved: dict[int, Camera], sensor_width: float | None) -> None:
-    """Keys for what the lens does, where it does not stay the same."""
+    """Keys for the lens, where it changes during the shot."""
     optics = {number: cameras.optics(camera, sensor_width) for number, camera in solved.items()}
     for name in KEYED:
         if len({values[name] for values in optics.values()}) > 1:

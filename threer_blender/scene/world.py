@@ -58,7 +58,7 @@ def root_from_solved(
 
 
 def similarity(solved: FloatArray, standing: FloatArray) -> FloatArray:
-    """(4, 4) what brings the camera poses (N, 4, 4) `solved` onto `standing`, but for a minority that disagrees.
+    """(4, 4) the similarity that brings the camera poses (N, 4, 4) `solved` onto `standing`; a minority may disagree.
 
     The rotation is one camera's, the one that the others agree with best; scale and place are medians over the cameras
     that do agree with it. A single camera, or cameras in one place, tell no scale: it stays.

@@ -1,4 +1,4 @@
-"""[S] What drawing wants to know and must not wait for: found on a thread, kept for a while. Stdlib only, no bpy."""
+"""[S] Values that drawing needs and must not wait for: a thread computes them, and they hold for a while. No bpy."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-MOST = 500  # names that are kept
-FRESH = 5.0  # seconds for which something found is believed
+MOST = 500  # names that are held at a time
+FRESH = 5.0  # seconds after which a value is computed again
 
 Value = TypeVar("Value")
 
 
 class Known:
-    """Things that were found, by name. With `at_once` they are found where they are asked for: nobody looks on."""
+    """Values by name. With `at_once` each is computed when it is asked for: without a window nobody waits."""
 
     def __init__(self, at_once: bool) -> None:
         self._at_once = at_once
@@ -23,9 +23,9 @@ class Known:
         self._finder = ThreadPoolExecutor(1, "threer-finder")
 
     def get(self, name: Hashable, find: Callable[[], Value], before: Value) -> Value:
-        """What `find` returned last, or `before` where it has not yet; lets it be called again where that is long ago.
+        """The last value that `find` returned, or `before` until there is one. An old value is computed again.
 
-        Never blocks. What `find` raises counts as `before`.
+        Never blocks. Where `find` raises, the value stays.
         """
         if self._at_once:
             return find()
@@ -39,17 +39,17 @@ class Known:
 
     @property
     def is_seeking(self) -> bool:
-        """Whether something is to be found that was asked for; what is drawn may change then."""
+        """Whether a value is being computed; what is drawn may change then."""
         self._take()
         return bool(self._sought)
 
     def forget(self) -> None:
-        """Lets everything be found again: something has changed. What was found is shown until then."""
+        """Has every value computed again, because something has changed. The old values are returned until then."""
         self._values = {name: (-FRESH, value) for name, (_, value) in self._values.items()}
         self._sought.clear()  # what is under way has looked too early
 
     def close(self) -> None:
-        """Seeks nothing more."""
+        """Computes nothing more."""
         self._finder.shutdown(wait=False, cancel_futures=True)
 
     def _take(self) -> None:

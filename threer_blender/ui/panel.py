@@ -32,7 +32,7 @@ SHOWN_NOTES = 4  # sentences about a result on the panel; all of them are on its
 
 
 class Sidebar:
-    """Where our panels stand."""
+    """The place of our panels: the sidebar's tab 3R."""
 
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
@@ -165,7 +165,7 @@ def _tasks(layout: Any, columns: int) -> None:
 
 
 def _title(asked: Asked) -> str:
-    """What waits in the queue."""
+    """The name of a task in the queue."""
     if isinstance(asked, Request):
         return words.count(len(asked.photos), "photo")
     return asked.weights if isinstance(asked, Download) else "the environment"

@@ -1,4 +1,4 @@
-"""[S] What was asked for, one after the other: the queue that a user interface polls. Stdlib only, no bpy."""
+"""[S] The queue of tasks, which a user interface polls: one runs, the others wait. Stdlib only, no bpy."""
 
 from __future__ import annotations
 

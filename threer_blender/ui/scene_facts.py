@@ -31,16 +31,16 @@ class SceneFacts:
         return self._facts[name]  # type: ignore[no-any-return]
 
     def forget(self) -> None:
-        """Lets everything be found anew."""
+        """Has every fact computed again."""
         self._facts.clear()
 
     def begin(self) -> None:
-        """Listens to Blender from now on."""
+        """Starts listening to Blender."""
         for handlers, listener in self._listeners:
             handlers.append(listener)
 
     def end(self) -> None:
-        """Listens no more."""
+        """Stops listening to Blender."""
         for handlers, listener in self._listeners:
             if listener in handlers:
                 handlers.remove(listener)

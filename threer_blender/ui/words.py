@@ -34,7 +34,7 @@ def columns(context: bpy.types.Context) -> int:
 
 
 def count(number: int, noun: str) -> str:
-    """3 photos, 1 photo."""
+    """A number with its noun: 3 photos, 1 photo."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 

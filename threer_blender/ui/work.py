@@ -26,8 +26,8 @@ from .known import Known
 from .queue import Queue, Task
 from .scene_facts import SceneFacts
 
-INTERVAL = 0.25  # seconds between two looks at the queue
-NEWS = 0.1  # seconds between two looks at whether what drawing asked for has been found
+INTERVAL = 0.25  # seconds between two polls of the queue
+NEWS = 0.1  # seconds between two checks for new values that drawing asked for
 BUSY = ("RENDER", "OBJECT_BAKE", "COMPOSITE")  # Blender's own jobs that read the scene in another thread
 
 
@@ -159,7 +159,7 @@ def _is_read(task: Task) -> bool:
 
 
 def seek(name: Hashable, find: Callable[[], Value], before: Value) -> Value:
-    """What is known of this computer, for drawing: see `Known.get`. The sidebar is drawn again once there is news."""
+    """A value for drawing, as `Known.get` gives it. The sidebar is drawn again once there is a new one."""
     known = current().known
     value = known.get(name, find, before)
     if known.is_seeking and not bpy.app.timers.is_registered(_news):

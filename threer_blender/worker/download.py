@@ -84,13 +84,13 @@ def fetch(file: File, target: Path, progress: Progress, pause: float = 1.0, ours
 
 
 def _wait(progress: Progress, size: int) -> None:
-    """While another process fetches the same file."""
+    """Waits while another process fetches the same file."""
     progress(0, size)
     time.sleep(WAIT)
 
 
 def _wanted_already(file: File, target: Path) -> str | None:
-    """The hash of a file that is there and is the wanted one: another process has just fetched it. Else None."""
+    """The hash of the target where another process has just fetched the wanted file; else None."""
     if not target.is_file() or file.size not in (0, target.stat().st_size):
         return None
     actual = digest.sha256(target)
@@ -98,7 +98,7 @@ def _wanted_already(file: File, target: Path) -> str | None:
 
 
 def _arrive(file: File, partial: _Partial, progress: Progress, pause: float) -> None:
-    """Fetches until all of the file has arrived; breaks are mended as long as that makes sense. Raises UserError."""
+    """Fetches until the whole file has arrived; retries after a break while bytes still arrive. Raises UserError."""
     breaks, most = 0, partial.size()
     for _ in range(MOST_BREAKS):
         try:

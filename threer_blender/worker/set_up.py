@@ -271,7 +271,7 @@ def _resolve(uv: Uv, folders: Folders, modules: Sequence[str]) -> list[Wheel]:
 
 
 def _backend() -> list[str]:
-    """Which build of torch: one for the hardware, unless the user's own index has the right one.
+    """The build of torch to install: one for the hardware, unless the user's own index decides.
 
     Of those for NVIDIA's cards the newest that the driver and the cards can run: CUDA 13 takes drivers from 580 on and
     cards from compute capability 7.5 on, CUDA 12 drivers from 525 on (NVIDIA's tables of compatibility).

@@ -1,4 +1,4 @@
-"""[R] Patches of grey pictures: found where they can be told from their neighbours, and found again by alignment.
+"""[R] Patches of grey pictures: corners that differ from their neighbourhood, and their alignment in other pictures.
 
 Corners: Shi & Tomasi 1994. Alignment: Lucas & Kanade 1981, inverse compositional as in Baker & Matthews 2004; between
 neighbouring frames by translation through a pyramid, against the frame in which a patch was first seen by an affine
@@ -135,7 +135,7 @@ def _sample(picture: Array, x: float, y: float) -> float:
 
 @compiled(fastmath=True)
 def _shift(first: Array, second: Array, x0: float, y0: float, x: float, y: float) -> tuple[bool, float, float]:
-    """Where in `second`, near (x, y), the patch lies that `first` has at (x0, y0); whether it stayed inside."""
+    """Whether the patch of `first` at (x0, y0) stayed inside `second`, and its place there, searched from (x, y)."""
     size = 2 * SEARCH + 1
     height, width = first.shape
     margin = SEARCH + 2.0
@@ -181,7 +181,7 @@ def _shift(first: Array, second: Array, x0: float, y0: float, x: float, y: float
 def follow(first: list[Array], second: list[Array], places: Array, guesses: Array) -> tuple[Array, Array]:
     """Where in `second` (a pyramid) the patches at `places` (N, 2) of `first` are, searched from `guesses` (N, 2).
 
-    Returns the places (N, 2) and whether each (N,) was found inside at the finest level.
+    Returns the places (N, 2) and whether each (N,) lies inside at the finest level.
     """
     out = np.ascontiguousarray(guesses, np.float64).copy()
     inside = np.ones(len(out), np.bool_)
@@ -205,7 +205,7 @@ def _follow_level(
 
 @compiled(fastmath=True)
 def templates(picture: Array, places: Array) -> tuple[Array, Array, Array]:
-    """What `recognise` needs of the patches around `places` (N, 2), each the centre of a pixel well inside.
+    """Templates for `recognise` of the patches around `places` (N, 2), each the centre of a pixel well inside.
 
     Patches (N, SIDE²) of zero mean and unit length, their derivatives by the six numbers of an affine warp
     (N, SIDE², 6), and the inverses (N, 6, 6) of the sums of their outer products.
