@@ -5,10 +5,8 @@ Wang et al., "DUSt3R: Geometric 3D Vision Made Easy" (CVPR 2024). One photo is s
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..model.engine import Cost, Engine, Report
@@ -20,6 +18,8 @@ if TYPE_CHECKING:
     from ..geometry.pairs.pairs import PairPrediction
     from ..geometry.pairs.scene_graph import Choose
     from ..networks.inputs import Input
+    from ..pipelines.adding import Earlier
+    from ..pipelines.pair_solution import Align
 
 ENGINE = Engine(
     id="dust3r",
@@ -44,42 +44,13 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     Raises UserError where no two photos connect, or where the network's answer holds no numbers.
     """
     from ..geometry.alignment import global_alignment
-    from ..geometry.clouds import assembly
-    from ..geometry.pairs import scene_graph
-    from ..geometry.pairs.pairs import PairStore
-    from ..networks import inputs
-    from ..pictures.photos import pixels
-    from ..pipelines import adding, pair_solution, pairwise, refinement
-    from ..runtime.report import Watch
+    from ..pipelines import pair_reconstruction
 
-    watch = Watch()
-    earlier = adding.earlier(options["add_to"], ENGINE, photos)
-    photos = earlier.photos
-    prepared = [inputs.dust3r(photo, SIDE) for photo in photos]
-    pairs = partial(scene_graph.chosen, options["pairs"], photos, solved=earlier.solved)
-    plan = [*pairwise.plan(len(photos), 2 * len(pairs()) or 1), *pair_solution.plan(len(photos))]
-    report.plan([*plan, *refinement.plan(len(photos), options["refine"])])
-    with tempfile.TemporaryDirectory() as folder:
-        store = PairStore(Path(folder))
-        for prediction in predict(prepared, pairs, report):
-            store.add(prediction)
-        watch.lap("network")
-        align = partial(global_alignment.align, before=earlier.alignment(prepared))
-        solution = pair_solution.solve(store, photos, prepared, TRUSTED, report, align)
-        watch.lap("alignment")
-    views = earlier.beside(solution.views, prepared)
-    result = assembly.reconstruction(
-        ENGINE,
-        photos,
-        views if earlier.solved else assembly.at_median_depth(views, solution.trusted),
-        solution.trusted,
-        confidence_meaning=CONFIDENCE,
-        options=options,
-        timings=watch.laps,
-        unregistered=earlier.unregistered(solution.unregistered),
-        notes=solution.notes,
-    )
-    return refinement.refined(result, options["refine"], pixels, report)
+    def aligner(earlier: Earlier, prepared: Sequence[Input]) -> Align:
+        return partial(global_alignment.align, before=earlier.alignment(prepared))
+
+    network = pair_reconstruction.PairNetwork(SIDE, TRUSTED, CONFIDENCE)
+    return pair_reconstruction.reconstruct(ENGINE, network, photos, options, report, predict, aligner)
 
 
 def predict(photos: Sequence[Input], pairs: Choose, report: Report) -> Iterator[PairPrediction]:

@@ -6,10 +6,8 @@ et al., 3DV 2025). One photo is shown to the network against itself.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..model.engine import Cost, Engine, Report
@@ -21,6 +19,8 @@ if TYPE_CHECKING:
     from ..geometry.pairs.pairs import Matches, PairPrediction
     from ..geometry.pairs.scene_graph import Choose
     from ..networks.inputs import Input
+    from ..pipelines.adding import Earlier
+    from ..pipelines.pair_solution import Align
 
 ENGINE = Engine(
     id="mast3r",
@@ -53,48 +53,23 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     """
     from ..geometry.adjustment import bundle_adjustment
     from ..geometry.alignment import global_alignment, sparse_alignment
-    from ..geometry.clouds import assembly
-    from ..geometry.pairs import scene_graph
-    from ..geometry.pairs.pairs import PairStore
-    from ..networks import inputs
-    from ..pictures.photos import pixels
-    from ..pipelines import adding, pair_solution, pairwise, refinement
-    from ..runtime.report import Watch
+    from ..pipelines import pair_reconstruction
 
-    watch = Watch()
-    earlier = adding.earlier(options["add_to"], ENGINE, photos)
-    photos = earlier.photos
-    prepared = [inputs.dust3r(photo, SIDE) for photo in photos]
-    pairs = partial(scene_graph.chosen, options["pairs"], photos, solved=earlier.solved)
-    plan = [*pairwise.plan(len(photos), 2 * len(pairs()) or 1), *pair_solution.plan(len(photos))]
-    report.plan([*plan, *refinement.plan(len(photos), options["refine"])])
-    matches = []
-    with tempfile.TemporaryDirectory() as folder:
-        store = PairStore(Path(folder))
+    matches: list[Matches] = []
+
+    def predictions(prepared: Sequence[Input], pairs: Choose, report: Report) -> Iterator[PairPrediction]:
         for prediction, matched in predict(prepared, pairs, report):
-            store.add(prediction)
             matches.append(matched)
-        watch.lap("network")
-        lenses = bundle_adjustment.lenses(photos, options["intrinsics"] == "shared")
-        align = partial(sparse_alignment.align, matches=matches, lenses=lenses)
+            yield prediction
+
+    def aligner(earlier: Earlier, prepared: Sequence[Input]) -> Align:
         if earlier.solved:  # their matches are gone, but their depths hold new photos
-            align = partial(global_alignment.align, before=earlier.alignment(prepared))
-        solution = pair_solution.solve(store, photos, prepared, TRUSTED, report, align)
-        watch.lap("alignment")
-    views = earlier.beside(solution.views, prepared)
-    result = assembly.reconstruction(
-        ENGINE,
-        photos,
-        views if earlier.solved else [assembly.scaled(view, 1 / solution.unit) for view in views],
-        solution.trusted,
-        metric=True,
-        confidence_meaning=CONFIDENCE,
-        options=options,
-        timings=watch.laps,
-        unregistered=earlier.unregistered(solution.unregistered),
-        notes=solution.notes,
-    )
-    return refinement.refined(result, options["refine"], pixels, report)
+            return partial(global_alignment.align, before=earlier.alignment(prepared))
+        lenses = bundle_adjustment.lenses(earlier.photos, options["intrinsics"] == "shared")
+        return partial(sparse_alignment.align, matches=matches, lenses=lenses)
+
+    network = pair_reconstruction.PairNetwork(SIDE, TRUSTED, CONFIDENCE, metric=True)
+    return pair_reconstruction.reconstruct(ENGINE, network, photos, options, report, predictions, aligner)
 
 
 def predict(photos: Sequence[Input], pairs: Choose, report: Report) -> Iterator[tuple[PairPrediction, Matches]]:

@@ -4,8 +4,9 @@ An engine file declares `ENGINE` at its top with nothing heavy imported and defi
 
     def reconstruct(photos, options, report) -> Reconstruction
 
-whose body imports what it needs. The files look alike where they declare the same kind of fact; what engines do alike
-stands in `feed_forward` and in the pipelines. The declaration is all that the panel, the command line and the registry test read.
+whose body imports what it needs. The declaration is all that the panel, the command line and the registry test read.
+
+Declarations look alike because they state the same kinds of facts; what engines do alike stands in `pipelines`.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def clip_range(depths: FloatArray, scale: float) -> dict[str, float]:
 
 
 def stored_path(path: Path) -> str:
-    """The path by which a .blend names a file: relative where it lies beside or above the file, so that both can move."""
+    """The path by which a .blend names a file: relative where it lies beside or above that, so that both can move."""
     blend = bpy.data.filepath
     if blend and path.resolve().is_relative_to(Path(blend).resolve().parent):
         return str(bpy.path.relpath(str(path)))

@@ -1,0 +1,87 @@
+"""[R] A run of an engine whose network compares photos pair by pair, with an earlier result to add to if there is one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..geometry.clouds import assembly
+from ..geometry.pairs import scene_graph
+from ..geometry.pairs.pairs import PairPrediction, PairStore
+from ..geometry.pairs.scene_graph import Choose
+from ..model.engine import Engine, Report
+from ..model.reconstruction import Photo, Reconstruction
+from ..networks import inputs
+from ..networks.inputs import Input
+from ..pictures.photos import pixels
+from ..runtime.report import Watch
+from . import adding, pair_solution, pairwise, refinement
+from .adding import Earlier
+from .pair_solution import Align
+
+
+@dataclass(frozen=True)
+class PairNetwork:
+    """The facts about an engine's network.
+
+    `side`: pixels of the long side that it was trained at. `trusted`: the confidence from which a point is trusted, and
+    `confidence_meaning` what that number is. `metric`: its unit is the metre.
+    """
+
+    side: int
+    trusted: float
+    confidence_meaning: str
+    metric: bool = False
+
+
+def reconstruct(
+    engine: Engine,
+    network: PairNetwork,
+    photos: Sequence[Photo],
+    options: Mapping[str, Any],
+    report: Report,
+    predict: Callable[[Sequence[Input], Choose, Report], Iterator[PairPrediction]],
+    aligner: Callable[[Earlier, Sequence[Input]], Align],
+) -> Reconstruction:
+    """Cameras, pointmaps and a cloud of one photo or more.
+
+    `predict` gives the network's answers for pairs; `aligner` is called after it and gives the function that brings
+    them into one world. Raises UserError where no two photos connect, or where the network's answer holds no numbers.
+    """
+    watch = Watch()
+    earlier = adding.earlier(options["add_to"], engine, photos)
+    photos = earlier.photos
+    prepared = [inputs.dust3r(photo, network.side) for photo in photos]
+    pairs = partial(scene_graph.chosen, options["pairs"], photos, solved=earlier.solved)
+    plan = [*pairwise.plan(len(photos), 2 * len(pairs()) or 1), *pair_solution.plan(len(photos))]
+    report.plan([*plan, *refinement.plan(len(photos), options["refine"])])
+    with tempfile.TemporaryDirectory() as folder:
+        store = PairStore(Path(folder))
+        for prediction in predict(prepared, pairs, report):
+            store.add(prediction)
+        watch.lap("network")
+        align = aligner(earlier, prepared)
+        solution = pair_solution.solve(store, photos, prepared, network.trusted, report, align)
+        watch.lap("alignment")
+    views = earlier.beside(solution.views, prepared)
+    if network.metric and not earlier.solved:
+        views = [assembly.scaled(view, 1 / solution.unit) for view in views]
+    elif not earlier.solved:
+        views = assembly.at_median_depth(views, solution.trusted)
+    result = assembly.reconstruction(
+        engine,
+        photos,
+        views,
+        solution.trusted,
+        metric=network.metric,
+        confidence_meaning=network.confidence_meaning,
+        options=options,
+        timings=watch.laps,
+        unregistered=earlier.unregistered(solution.unregistered),
+        notes=solution.notes,
+    )
+    return refinement.refined(result, options["refine"], pixels, report)
