@@ -1,4 +1,4 @@
-"""[R] A run of an engine whose network compares photos pair by pair, with an earlier result to add to if there is one."""
+"""[R] A run of an engine whose network compares photos pair by pair; an earlier result may be added to."""
 
 from __future__ import annotations
 
