@@ -22,7 +22,7 @@ from ...model.engine import ReportStage, Stage
 from ...model.errors import UserError
 from ...model.reconstruction import MEDIAN_DEPTH, Camera, Unregistered
 from ..features.database import Matched
-from . import mappers, plausibility
+from . import mappers, plausibility, uncertainty
 from .model_selection import (
     PAIR_MATCHES,
     TIE,
@@ -142,7 +142,7 @@ def _adjusted(best: ScoredModel, matched: Matched, pairs: Sequence[Pair]) -> Sco
     config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
     options = pycolmap.BundleAdjustmentOptions()
     options.refine_principal_point = bool(shared_cameras)
-    options.refine_extra_params = len(matched.photos) > mappers.FEW_PHOTOS
+    options.refine_extra_params = len(matched.photos) > mappers.FEW_PHOTOS or uncertainty.tells_distortion(model)
     options.print_summary = False
     options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
     options.ceres.loss_function_scale = KEYPOINT_ERROR
@@ -287,6 +287,15 @@ def _notes(best: ScoredModel, matched: Matched) -> list[str]:
     """Notes for the artist about a solution that stands, warnings first."""
     cameras = {matched.photos[i].name: best.model.camera(best.model.image(i + 1).camera_id) for i in best.registered}
     notes = plausibility.warnings(cameras, best.model.compute_mean_reprojection_error(), len(matched.photos))
-    if len(best.registered) == 2 and not any(matched.photos[i].focal for i in best.registered):
+    unknown = [i for i in sorted(best.registered) if not matched.photos[i].focal]
+    if len(best.registered) == 2 and len(unknown) == 2:
         notes.append("Two photos alone do not tell their focal length well: enter it where it is known.")
+        return notes
+    deviations = uncertainty.lens_deviations(best.model)
+    shares = [deviations[number].focal for i in unknown if (number := best.model.image(i + 1).camera_id) in deviations]
+    if shares and 2 * max(shares) > uncertainty.UNCERTAIN_FOCAL:
+        notes.append(
+            f"The photos leave the focal length open by ± {200 * max(shares):.0f} %: enter it where it is known, or "
+            "add photos from other directions."
+        )
     return notes

@@ -1,0 +1,70 @@
+"""[R] How well the photos tell a lens: the covariance of its focal length and distortion in the bundle adjustment.
+
+Förstner & Wrobel 2016, Photogrammetric Computer Vision, 4.2: the inverse of the normal equations, the poses and points
+eliminated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pycolmap
+
+from ...model.arrays import FloatArray
+
+USUAL_DISTORTION = 0.1  # standard deviation of the first distortion parameter over lenses
+DISTORTION_TOLD = 0.02  # standard deviation up to which photos tell it
+UNCERTAIN_FOCAL = 0.05  # two standard deviations of a focal length, as a share of it, from which this is worth saying
+MEAN_TO_DEVIATION = 0.8  # a mean distance in the plane -> the standard deviation along one axis, of normal errors
+MOST_PHOTOS = 40  # more of them tell the lens that they share
+
+
+@dataclass(frozen=True)
+class LensDeviations:
+    """Standard deviations of a lens: of its focal length, as a share of it, and of its first distortion parameter.
+
+    `distortion` is what the photos alone tell; `focal` is with the knowledge that lenses have USUAL_DISTORTION.
+    """
+
+    focal: float
+    distortion: float
+
+
+def lens_deviations(model: pycolmap.Reconstruction) -> dict[int, LensDeviations]:
+    """By the numbers of the model's SIMPLE_RADIAL cameras; empty where nothing tells them, or MOST_PHOTOS are passed.
+
+    Errors of points are taken as independent and as large as their mean.
+    """
+    placed = [image for image in model.images.values() if image.has_pose]
+    simple = {image.camera_id for image in placed if model.camera(image.camera_id).model_name == "SIMPLE_RADIAL"}
+    if len(placed) > MOST_PHOTOS or not simple:
+        return {}
+    config = pycolmap.BundleAdjustmentConfig()
+    for image in placed:
+        config.add_image(image.image_id)
+    config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
+    problem = pycolmap.create_default_ceres_bundle_adjuster(pycolmap.BundleAdjustmentOptions(), config, model)
+    covariances = pycolmap.estimate_ba_covariance(pycolmap.BACovarianceOptions(), model, problem)
+    if covariances is None:
+        return {}
+    error = MEAN_TO_DEVIATION * model.compute_mean_reprojection_error()
+    found = {number: covariances.get_other_params_cov(model.camera(number).params) for number in sorted(simple)}
+    return {
+        number: _deviations(covariance * error**2, model.camera(number).mean_focal_length())
+        for number, covariance in found.items()
+        if covariance is not None and np.linalg.matrix_rank(covariance) == 2
+    }
+
+
+def _deviations(covariance: FloatArray, focal: float) -> LensDeviations:
+    """`covariance` (2, 2) of the focal length in pixels and of the distortion."""
+    with_prior = np.linalg.inv(np.linalg.inv(covariance) + np.diag([0.0, USUAL_DISTORTION**-2]))
+    return LensDeviations(float(np.sqrt(with_prior[0, 0])) / focal, float(np.sqrt(covariance[1, 1])))
+
+
+def tells_distortion(model: pycolmap.Reconstruction) -> bool:
+    """Whether the photos tell the distortion of all their lenses."""
+    deviations = lens_deviations(model)
+    used = {image.camera_id for image in model.images.values() if image.has_pose}
+    return deviations.keys() == used and all(each.distortion < DISTORTION_TOLD for each in deviations.values())
