@@ -34,7 +34,7 @@ class LensDeviations:
 def lens_deviations(model: pycolmap.Reconstruction) -> dict[int, LensDeviations]:
     """By the numbers of the model's SIMPLE_RADIAL cameras; empty where nothing tells them, or MOST_PHOTOS are passed.
 
-    Errors of points are taken as independent and as large as their mean.
+    The errors of the features are taken as independent.
     """
     placed = [image for image in model.images.values() if image.has_pose]
     simple = {image.camera_id for image in placed if model.camera(image.camera_id).model_name == "SIMPLE_RADIAL"}
@@ -48,13 +48,20 @@ def lens_deviations(model: pycolmap.Reconstruction) -> dict[int, LensDeviations]
     covariances = pycolmap.estimate_ba_covariance(pycolmap.BACovarianceOptions(), model, problem)
     if covariances is None:
         return {}
-    error = MEAN_TO_DEVIATION * model.compute_mean_reprojection_error()
+    variance = _error_variance(model, len(placed))
     found = {number: covariances.get_other_params_cov(model.camera(number).params) for number in sorted(simple)}
     return {
-        number: _deviations(covariance * error**2, model.camera(number).mean_focal_length())
+        number: _deviations(covariance * variance, model.camera(number).mean_focal_length())
         for number, covariance in found.items()
         if covariance is not None and np.linalg.matrix_rank(covariance) == 2
     }
+
+
+def _error_variance(model: pycolmap.Reconstruction, photos: int) -> float:
+    """px²: of a feature's error along one axis; the points and poses that were fitted to them made them smaller."""
+    observed = 2 * model.compute_num_observations()
+    free = max(1, observed - 3 * model.num_points3D() - 6 * photos)
+    return float((MEAN_TO_DEVIATION * model.compute_mean_reprojection_error()) ** 2 * observed / free)
 
 
 def _deviations(covariance: FloatArray, focal: float) -> LensDeviations:
