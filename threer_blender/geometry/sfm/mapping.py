@@ -292,7 +292,7 @@ def _notes(best: ScoredModel, matched: Matched) -> list[str]:
     if len(best.registered) == 2 and len(unknown) == 2:
         notes.append("Two photos alone do not tell their focal length well: enter it where it is known.")
         return notes
-    deviations = uncertainty.lens_deviations(best.model)
+    deviations = uncertainty.lens_deviations(best.model) if unknown else {}
     shares = [deviations[number].focal for i in unknown if (number := best.model.image(i + 1).camera_id) in deviations]
     if shares and 2 * max(shares) > uncertainty.UNCERTAIN_FOCAL:
         notes.append(

@@ -36,23 +36,23 @@ def lens_deviations(model: pycolmap.Reconstruction) -> dict[int, LensDeviations]
 
     The errors of the features are taken as independent.
     """
-    placed = [image for image in model.images.values() if image.has_pose]
-    simple = {image.camera_id for image in placed if model.camera(image.camera_id).model_name == "SIMPLE_RADIAL"}
-    if len(placed) > MOST_PHOTOS or not simple:
+    registered = [image for image in model.images.values() if image.has_pose]
+    simple = {image.camera_id for image in registered if model.camera(image.camera_id).model_name == "SIMPLE_RADIAL"}
+    if len(registered) > MOST_PHOTOS or not simple:
         return {}
     config = pycolmap.BundleAdjustmentConfig()
-    for image in placed:
+    for image in registered:
         config.add_image(image.image_id)
     config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
     problem = pycolmap.create_default_ceres_bundle_adjuster(pycolmap.BundleAdjustmentOptions(), config, model)
     covariances = pycolmap.estimate_ba_covariance(pycolmap.BACovarianceOptions(), model, problem)
     if covariances is None:
         return {}
-    variance = _error_variance(model, len(placed))
-    found = {number: covariances.get_other_params_cov(model.camera(number).params) for number in sorted(simple)}
+    variance = _error_variance(model, len(registered))
+    by_camera = {number: covariances.get_other_params_cov(model.camera(number).params) for number in sorted(simple)}
     return {
         number: _deviations(covariance * variance, model.camera(number).mean_focal_length())
-        for number, covariance in found.items()
+        for number, covariance in by_camera.items()
         if covariance is not None and np.linalg.matrix_rank(covariance) == 2
     }
 
