@@ -72,6 +72,7 @@ ELSEWHERE = {
     "files/lock.py": "files/test_removal.py",
     "files/whole_file.py": "files/test_removal.py",
     "pipelines/pair_reconstruction.py": "engines/test_pair_engines.py",
+    "engines/photo_pairs.py": "engines/test_pair_engines.py",
     "engines/published_weights.py": "engines/test_registry.py",
     # What Blender shows is tested where an artist would see it
     "scene/changes.py": "scene/test_build.py",

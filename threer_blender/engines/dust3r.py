@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..model.engine import Cost, Engine, Report
+from ..model.engine import Report
 from ..model.reconstruction import Photo, Reconstruction
 from . import published_weights
 from .options import ADD_TO, PAIRS, REFINE, SHOT
+from .photo_pairs import declared
 
 if TYPE_CHECKING:
     from ..geometry.pairs.pairs import PairPrediction
@@ -21,18 +22,9 @@ if TYPE_CHECKING:
     from ..pipelines.adding import Earlier
     from ..pipelines.pair_solution import Align
 
-ENGINE = Engine(
-    id="dust3r",
-    label="DUSt3R",
-    summary="One photo or many, even with little overlap or texture; learned, not metric, for non-commercial use.",
-    licence="CC-BY-NC-SA-4.0",
-    commercial=False,
-    requires=("torch", "numba", "pycolmap", "PIL", "pillow_heif"),
-    options=(PAIRS, REFINE, ADD_TO, *SHOT),
-    weights=(published_weights.DUST3R,),
-    costs={"": Cost(1.2e9, 0.02e9, 10.0, 9.0, 17.0, neighbours=8)},
-    starts_splats=True,
-)
+SUMMARY = "One photo or many, even with little overlap or texture; learned, not metric, for non-commercial use."
+OPTIONS = (PAIRS, REFINE, ADD_TO, *SHOT)
+ENGINE = declared("dust3r", "DUSt3R", SUMMARY, published_weights.DUST3R, OPTIONS, seconds_per_pair=17.0)
 SIDE = 512  # pixels of the long side that the network was trained at
 TRUSTED = 3.0
 CONFIDENCE = "DUSt3R's own, from 1: how much surer than a guess the network is of a point; from 3 on it is trusted"

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..model.engine import Cost, Engine, Report
+from ..model.engine import Report
 from ..model.reconstruction import Photo, Reconstruction
 from . import published_weights
 from .options import ADD_TO, LENS, PAIRS, REFINE, SHOT
+from .photo_pairs import declared
 
 if TYPE_CHECKING:
     from ..geometry.pairs.pairs import Matches, PairPrediction
@@ -22,24 +23,9 @@ if TYPE_CHECKING:
     from ..pipelines.adding import Earlier
     from ..pipelines.pair_solution import Align
 
-ENGINE = Engine(
-    id="mast3r",
-    label="MASt3R",
-    summary="One photo or many, even with little overlap, in metres; learned, for non-commercial use.",
-    licence="CC-BY-NC-SA-4.0",
-    commercial=False,
-    requires=("torch", "numba", "pycolmap", "PIL", "pillow_heif"),
-    options=(
-        LENS,
-        PAIRS,
-        REFINE,
-        ADD_TO,
-        *SHOT,
-    ),
-    weights=(published_weights.MAST3R,),
-    costs={"": Cost(1.2e9, 0.02e9, 10.0, 9.0, 24.0, neighbours=8)},
-    starts_splats=True,
-)
+SUMMARY = "One photo or many, even with little overlap, in metres; learned, for non-commercial use."
+OPTIONS = (LENS, PAIRS, REFINE, ADD_TO, *SHOT)
+ENGINE = declared("mast3r", "MASt3R", SUMMARY, published_weights.MAST3R, OPTIONS, seconds_per_pair=24.0)
 SIDE = 512  # pixels of the long side that the network was trained at
 MATCHES = 1000  # of a comparison that are kept: alignment looks at no more of a whole photo
 TRUSTED = 1.5

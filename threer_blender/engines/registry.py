@@ -20,7 +20,13 @@ from .. import engines as folder
 from ..model.engine import Engine, Reconstruct, Weights
 from ..model.errors import UserError, quoted
 
-SHARED = {"feed_forward", "options", "published_weights", "registry"}  # files of the folder that are no engines
+SHARED = {
+    "feed_forward",
+    "options",
+    "photo_pairs",
+    "published_weights",
+    "registry",
+}  # files of the folder that are no engines
 
 
 def _names() -> list[str]:

@@ -1,0 +1,25 @@
+"""[S] What the engines share whose network compares photos pair by pair, DUSt3R and MASt3R: all but their facts."""
+
+from __future__ import annotations
+
+from ..model.engine import Cost, Engine, Option, Weights
+
+LICENCE = "CC-BY-NC-SA-4.0"
+
+
+def declared(
+    id: str, label: str, summary: str, weights: Weights, options: tuple[Option, ...], seconds_per_pair: float
+) -> Engine:
+    """The declaration of such an engine."""
+    return Engine(
+        id,
+        label,
+        summary,
+        LICENCE,
+        commercial=False,
+        requires=("torch", "numba", "pycolmap", "PIL", "pillow_heif"),
+        options=options,
+        weights=(weights,),
+        costs={"": Cost(1.2e9, 0.02e9, 10.0, 9.0, seconds_per_pair, neighbours=8)},
+        starts_splats=True,
+    )
