@@ -47,7 +47,8 @@ again = {}
 if len(sys.argv) > 8:
     wrong = row.turned(solved, degrees=1.0)
     turned = row.splat(wrong)
-    again = {"turned": row.judge(turned), "apart": row.apart(solved, wrong), "after": row.apart(splatted, turned)}
+    before, after = row.difference(solved, wrong), row.difference(splatted, turned)
+    again = {"turned": row.judge(turned), "apart": before, "after": after}
 end(seconds=cpu_seconds, gaussians=len(splatted.gaussians.means), **result, **again)
 """
 
