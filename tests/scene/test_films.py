@@ -16,7 +16,7 @@ from tests.numbered_films import CLOCKS, KINDS, MATRICES, number_of, turned
 from threer_blender.model.arrays import Array
 from threer_blender.model.reconstruction import Photo, Shot
 from threer_blender.pictures.film import Film
-from threer_blender.scene import build, cameras
+from threer_blender.scene import build, cameras, files
 from threer_blender.worker import shot_plates
 
 Written = Callable[[str], Path]
@@ -117,3 +117,27 @@ def test_a_camera_without_its_plate_is_named(numbered_film: Written, gone: bool,
     solve = reconstruct([replace(photo, path=path)], [shot.cameras[1]], step=4, shots=[replace(shot, path=path)])
     notes = build.build(solve, tmp_path / "bundle")[build.NOTES]
     assert ("film: there is no plate behind its camera" in notes) == gone
+
+
+@pytest.mark.parametrize("kind", ["plate that was written", "image sequence"])
+def test_a_saved_scene_shows_its_sequence(numbered_film: Written, kind: str, tmp_path: Path) -> None:
+    """The .blend is saved before its bundle has its name, and Blender must not take the plate for a movie."""
+    film = Film(numbered_film("mp4 phone"))
+    staged, bundle = tmp_path / "staged" / "new", tmp_path / "results" / "shot.3r"
+    plates = staged / "plates" if kind == "plate that was written" else tmp_path / "footage" / "plates"
+    photo, shot = result(film)
+    (shot,) = shot_plates.write_all([shot], plates, lambda _: None, lambda _done, _total: None)
+    if kind == "image sequence":
+        path = str(plates / Path(shot.plate).name)
+        photo, shot = replace(photo, path=path), replace(shot, path=path, plate="")
+    solve = reconstruct([photo], [shot.cameras[1]], step=4, shots=[shot])
+    bundle.parent.mkdir()
+    staged.mkdir(parents=True, exist_ok=True)
+    before = Path.cwd()
+    files.save_new(solve, staged, tmp_path / "staged" / "x.blend", (bundle, bundle.with_suffix(".blend")))
+    assert Path.cwd() == before
+    staged.rename(bundle)
+    (tmp_path / "staged" / "x.blend").rename(bundle.with_suffix(".blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(bundle.with_suffix(".blend")))
+    (clip,) = bpy.data.movieclips
+    assert [number_of(picture) for picture in rendered_frames(clip, (3, 17, 30), tmp_path)] == [3, 17, 30]

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import bpy
@@ -39,16 +44,42 @@ def save_new(
 
     pictures = [*bpy.data.images, *bpy.data.movieclips]
     paths = [picture.filepath for picture in pictures]
-    for picture in pictures:
-        picture.filepath = relative(picture.filepath)
     root[BUNDLE] = relative(root[BUNDLE])
-    try:
-        bpy.ops.wm.save_as_mainfile(filepath=str(blend), relative_remap=False)
-    except RuntimeError as error:
-        raise not_written(final_blend, error) from error
+    with _first_frames({relative(c.filepath): c.filepath for c in bpy.data.movieclips if c.source == "SEQUENCE"}):
+        for picture in pictures:
+            picture.filepath = relative(picture.filepath)
+        try:
+            bpy.ops.wm.save_as_mainfile(filepath=str(blend), relative_remap=False)
+        except RuntimeError as error:
+            raise not_written(final_blend, error) from error
     for picture, path in zip(pictures, paths, strict=True):  # as long as `named` has not come about
         picture.filepath = path
     return root
+
+
+@contextlib.contextmanager
+def _first_frames(paths: Mapping[str, str]) -> Iterator[None]:
+    """Works in a folder where the relative paths of sequences lead to copies of their first frames, by real path.
+
+    Blender looks at a clip's file when its path changes, from the working folder while the .blend has no name, and
+    takes a sequence that is not there for a movie.
+    """
+    wanted = {Path(path.removeprefix("//")): Path(bpy.path.abspath(real)) for path, real in paths.items()}
+    depth = max((path.parts.count("..") for path in wanted), default=0)
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory() as root:
+        folder = Path(root, *["below"] * depth)
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, real in wanted.items():
+            place = Path(os.path.normpath(folder / path))
+            if place.is_relative_to(root) and real.is_file():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(real, place)
+        os.chdir(folder)
+        try:
+            yield
+        finally:
+            os.chdir(before)
 
 
 def not_written(path: Path, error: RuntimeError) -> UserError:
