@@ -101,10 +101,12 @@ PUBLISHED = {"Depth Anything 3": (depth_anything3.DepthAnything3, "backbone"), "
 # What is kept and held at a time does not depend on depth, so shallow networks of the published widths tell.
 SHALLOW = {
     "Depth Anything 3": depth_anything3.DepthAnything3,
-    "VGGT": lambda: vggt.VGGT(vggt.Config(depth=4, layers=(0, 1, 2, 3))),
-    "VGGT-Omega": lambda: vggt_omega.VGGTOmega(vggt_omega.Config(depth=4, layers=(0, 1, 2, 3))),
-    "MapAnything": lambda: map_anything.MapAnything(map_anything.Config(encoder_depth=4, depth=4, layers=(2, 3, 4))),
-    "Fast3R": lambda: fast3r.Fast3R(fast3r.Config(depth=4)),
+    "VGGT": lambda: vggt.VGGT(vggt.VGGTConfig(depth=4, layers=(0, 1, 2, 3))),
+    "VGGT-Omega": lambda: vggt_omega.VGGTOmega(vggt_omega.VGGTOmegaConfig(depth=4, layers=(0, 1, 2, 3))),
+    "MapAnything": lambda: map_anything.MapAnything(
+        map_anything.MapAnythingConfig(encoder_depth=4, depth=4, layers=(2, 3, 4))
+    ),
+    "Fast3R": lambda: fast3r.Fast3R(fast3r.Fast3RConfig(depth=4)),
 }
 
 

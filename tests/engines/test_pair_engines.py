@@ -319,7 +319,7 @@ def test_a_seeded_network_goes_all_the_way_without_a_number_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     """Its answers mean nothing, and are refused or finite. Weights come from a file, as published ones do."""
-    tiny = network.Config(
+    tiny = network.DUSt3RConfig(
         encoder_depth=2, encoder_width=64, encoder_heads=4, decoder_depth=4, decoder_width=48, decoder_heads=4
     )
     torch.manual_seed(0)

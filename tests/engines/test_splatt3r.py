@@ -72,7 +72,7 @@ def test_the_networks_numbers_become_gaussians() -> None:
 
 
 def test_offsets_and_opacities_are_what_the_head_says() -> None:
-    tiny = dust3r.Config(
+    tiny = dust3r.DUSt3RConfig(
         encoder_depth=1, encoder_width=32, encoder_heads=2, decoder_depth=4, decoder_width=24, decoder_heads=2
     )
     torch.manual_seed(0)

@@ -79,3 +79,15 @@ def test_no_name_is_of_a_private_dialect() -> None:
         if name.strip("._=").lower() in WORDS and name not in ALLOWED
     ]
     assert strangers == []
+
+
+def test_a_class_of_a_common_name_says_whose_it_is() -> None:
+    """`ShotState`, not `State`: several files have one."""
+    common = {"Config", "Settings", "Solution", "State"}
+    bare = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.name}"
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef) and node.name.strip("_") in common
+    ]
+    assert bare == []

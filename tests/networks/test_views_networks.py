@@ -15,25 +15,29 @@ WIDTHS = (16, 16, 32, 32)
 NETWORKS: dict[str, tuple[Callable[[], torch.nn.Module], tuple[int, int]]] = {
     "depth_anything3": (
         lambda: depth_anything3.DepthAnything3(
-            depth_anything3.Config(64, 6, 4, alternating=2, layers=(2, 3, 4, 5), widths=WIDTHS, channels=32)
+            depth_anything3.DepthAnything3Config(
+                64, 6, 4, alternating=2, layers=(2, 3, 4, 5), widths=WIDTHS, channels=32
+            )
         ),
         (42, 56),
     ),
     "vggt": (
-        lambda: vggt.VGGT(vggt.Config(64, 4, 4, layers=(0, 1, 2, 3), widths=WIDTHS, channels=32)),
+        lambda: vggt.VGGT(vggt.VGGTConfig(64, 4, 4, layers=(0, 1, 2, 3), widths=WIDTHS, channels=32)),
         (42, 56),
     ),
     "vggt_omega": (
         lambda: vggt_omega.VGGTOmega(
-            vggt_omega.Config(64, 4, 4, register_blocks=(1,), layers=(0, 1, 2, 3), widths=WIDTHS, channels=32)
+            vggt_omega.VGGTOmegaConfig(64, 4, 4, register_blocks=(1,), layers=(0, 1, 2, 3), widths=WIDTHS, channels=32)
         ),
         (48, 64),
     ),
     "map_anything": (
-        lambda: map_anything.MapAnything(map_anything.Config(64, 4, 2, 4, layers=(2, 3, 4), hidden=16, pose_width=32)),
+        lambda: map_anything.MapAnything(
+            map_anything.MapAnythingConfig(64, 4, 2, 4, layers=(2, 3, 4), hidden=16, pose_width=32)
+        ),
         (42, 56),
     ),
-    "fast3r": (lambda: fast3r.Fast3R(fast3r.Config(dim=64, depth=4, heads=4)), (48, 64)),
+    "fast3r": (lambda: fast3r.Fast3R(fast3r.Fast3RConfig(dim=64, depth=4, heads=4)), (48, 64)),
 }
 
 

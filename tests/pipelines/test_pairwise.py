@@ -16,7 +16,7 @@ from threer_blender.pipelines import pairwise
 from threer_blender.runtime.device import Device
 from threer_blender.runtime.report import Report
 
-TINY = dust3r.Config(
+TINY = dust3r.DUSt3RConfig(
     encoder_depth=2, encoder_width=64, encoder_heads=4, decoder_depth=4, decoder_width=48, decoder_heads=4
 )
 CPU = Device(torch.device("cpu"), torch.float32, "a CPU", 2**30)

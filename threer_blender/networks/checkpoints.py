@@ -41,10 +41,10 @@ TYPES = {
 }
 
 
-class _Settings:
+class _PickledSettings:
     """Stands in for an object of a training program's settings. Takes anything, does nothing."""
 
-    def __new__(cls, *_args: object) -> _Settings:
+    def __new__(cls, *_args: object) -> _PickledSettings:
         return object.__new__(cls)
 
     def __setstate__(self, _state: object) -> None:
@@ -147,7 +147,7 @@ def _read_pickled(path: Path) -> dict[str, Tensor]:
         settings = [name for name in asked if name.partition(".")[0] in SETTINGS or name in SETTINGS_TYPES]
         if len(settings) < len(asked):
             raise _hostile(path, ", ".join(sorted(set(asked) - set(settings))))
-        with torch.serialization.safe_globals([(_Settings, name) for name in settings]):
+        with torch.serialization.safe_globals([(_PickledSettings, name) for name in settings]):
             content = torch.load(path, "cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise _hostile(path, "something that is no tensor") from error

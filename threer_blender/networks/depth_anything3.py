@@ -22,7 +22,7 @@ PATCH = 14
 
 
 @dataclass(frozen=True)
-class Config:
+class DepthAnything3Config:
     """The published sizes of DA3-BASE. `alternating` is the first block that may look at all views."""
 
     dim: int = 768
@@ -47,7 +47,7 @@ class Prediction(NamedTuple):
 class Backbone(nn.Module):
     """DINOv2 without registers; from block `alternating` on, odd blocks attend over all views."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: DepthAnything3Config) -> None:
         super().__init__()
         self.config = config
         dim = config.dim
@@ -113,7 +113,7 @@ class CameraDecoder(nn.Module):
 class DepthAnything3(nn.Module):
     """The whole network."""
 
-    def __init__(self, config: Config = Config()) -> None:
+    def __init__(self, config: DepthAnything3Config = DepthAnything3Config()) -> None:
         super().__init__()
         self.backbone = Backbone(config)
         self.head = DenseHead(2 * config.dim, config.widths, config.channels, outputs=2, rectified_skip=False)

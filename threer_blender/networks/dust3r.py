@@ -20,7 +20,7 @@ from .layers.transformer import EPSILON, DecoderBlock, Encoder, Grid, rotary
 
 
 @dataclass(frozen=True)
-class Config:
+class DUSt3RConfig:
     """The published sizes: ViT-L encoder, ViT-B decoders."""
 
     patch: int = 16
@@ -37,7 +37,7 @@ class Config:
         return (self.encoder_width, *3 * (self.decoder_width,))
 
 
-PUBLISHED = Config()
+PUBLISHED = DUSt3RConfig()
 
 
 class Pointmap(NamedTuple):
@@ -60,7 +60,7 @@ Prediction = TypeVar("Prediction", bound=tuple[Tensor, ...])
 class PairNetwork(nn.Module, Generic[Prediction]):
     """Encoder, twin decoders and a head each. `head` makes one: four token tensors and their grid to a Prediction."""
 
-    def __init__(self, config: Config, head: Callable[[], nn.Module]) -> None:
+    def __init__(self, config: DUSt3RConfig, head: Callable[[], nn.Module]) -> None:
         super().__init__()
         self.config = config
         self.encoder = Encoder(config.encoder_depth, config.encoder_width, config.encoder_heads, config.patch)
@@ -114,7 +114,7 @@ class PairNetwork(nn.Module, Generic[Prediction]):
 class DptHead(nn.Module):
     """Points and confidence by a DPT."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: DUSt3RConfig) -> None:
         super().__init__()
         self.dpt = dpt.Dpt(config.widths, 4)
 
@@ -125,7 +125,7 @@ class DptHead(nn.Module):
 class LinearHead(nn.Module):
     """Points and confidence of each patch from its last token alone."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: DUSt3RConfig) -> None:
         super().__init__()
         self.patch = config.patch
         self.proj = nn.Linear(config.decoder_width, 4 * config.patch**2)
@@ -146,12 +146,12 @@ def pointmap(raw: Tensor) -> Pointmap:
     return Pointmap(vectors / length.clip(min=1e-8) * torch.expm1(length), 1 + raw[:, 3].exp())
 
 
-def dpt_512(config: Config = PUBLISHED) -> PairNetwork[Pointmap]:
+def dpt_512(config: DUSt3RConfig = PUBLISHED) -> PairNetwork[Pointmap]:
     """The network of `DUSt3R_ViTLarge_BaseDecoder_512_dpt`."""
     return PairNetwork(config, lambda: DptHead(config))
 
 
-def linear_224(config: Config = PUBLISHED) -> PairNetwork[Pointmap]:
+def linear_224(config: DUSt3RConfig = PUBLISHED) -> PairNetwork[Pointmap]:
     """The network of `DUSt3R_ViTLarge_BaseDecoder_224_linear`."""
     return PairNetwork(config, lambda: LinearHead(config))
 

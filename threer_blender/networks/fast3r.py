@@ -23,7 +23,7 @@ MOST_VIEWS = 1000  # as many view indices as the network knows
 
 
 @dataclass(frozen=True)
-class Config:
+class Fast3RConfig:
     """The published sizes."""
 
     patch: int = 16
@@ -46,7 +46,7 @@ class Decoder(nn.Module):
     released configuration and evaluations do not.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Fast3RConfig) -> None:
         super().__init__()
         self.decoder_embed = nn.Linear(config.dim, config.dim)
         self.dec_blocks = nn.ModuleList(
@@ -71,7 +71,7 @@ class Decoder(nn.Module):
 class Head(nn.Module):
     """Points and confidence by a DPT."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Fast3RConfig) -> None:
         super().__init__()
         self.dpt = dpt.Dpt(4 * (config.dim,), 4)
 
@@ -83,7 +83,7 @@ class Head(nn.Module):
 class Fast3R(nn.Module):
     """The whole network."""
 
-    def __init__(self, config: Config = Config()) -> None:
+    def __init__(self, config: Fast3RConfig = Fast3RConfig()) -> None:
         super().__init__()
         self.config = config
         self.encoder = Encoder(config.depth, config.dim, config.heads, config.patch)

@@ -28,7 +28,7 @@ SHORTEST = 1e-8  # of a ray before it is made a unit, of a quaternion, of the un
 
 
 @dataclass(frozen=True)
-class Config:
+class MapAnythingConfig:
     """The published sizes. `layers`: after how many of the blocks that look at several views the dense head reads."""
 
     dim: int = 1536
@@ -61,7 +61,7 @@ class Prediction(NamedTuple):
 class Sharing(nn.Module):
     """Blocks in which all views' tokens and one view's look at each other in turn."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: MapAnythingConfig) -> None:
         super().__init__()
         self.layers = config.layers
         self.self_attention_blocks = nn.ModuleList(
@@ -139,7 +139,7 @@ class UnitHead(nn.Module):
 class MapAnything(nn.Module):
     """The whole network, on pictures alone."""
 
-    def __init__(self, config: Config = Config()) -> None:
+    def __init__(self, config: MapAnythingConfig = MapAnythingConfig()) -> None:
         super().__init__()
         dim = config.dim
         self.encoder = DinoV2(dim, config.encoder_depth, config.heads, PositionTable(), gated=True, normed=False)

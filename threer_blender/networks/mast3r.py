@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .dust3r import PUBLISHED, Config, PairNetwork, pointmap, rename, unpatched
+from .dust3r import PUBLISHED, DUSt3RConfig, PairNetwork, pointmap, rename, unpatched
 from .layers.dpt import Dpt
 from .layers.transformer import Grid, Mlp
 
@@ -33,7 +33,7 @@ class Described(NamedTuple):
 class Describing(nn.Module):
     """Points by a DPT; descriptors of each patch's pixels from its first and last tokens."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: DUSt3RConfig) -> None:
         super().__init__()
         self.patch = config.patch
         width = config.encoder_width + config.decoder_width
@@ -61,6 +61,6 @@ class DescribingHead(Describing):
         return self.describe(tokens, grid)
 
 
-def metric_512(config: Config = PUBLISHED) -> PairNetwork[Described]:
+def metric_512(config: DUSt3RConfig = PUBLISHED) -> PairNetwork[Described]:
     """The network of `MASt3R_ViTLarge_BaseDecoder_512_catmlpdpt_metric`."""
     return PairNetwork(config, lambda: DescribingHead(config))

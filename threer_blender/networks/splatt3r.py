@@ -18,7 +18,7 @@ from ..model import spherical_harmonics
 from ..model.arrays import Array
 from ..model.reconstruction import Gaussians
 from ..model.splat_rendering import ALPHA_LEAST
-from .dust3r import PUBLISHED, Config, PairNetwork
+from .dust3r import PUBLISHED, DUSt3RConfig, PairNetwork
 from .dust3r import rename as rename_pair_network
 from .layers.dpt import Dpt
 from .layers.transformer import Grid
@@ -48,7 +48,7 @@ class Splatted(NamedTuple):
 class GaussianHead(Describing):
     """What MASt3R's head says, and a second DPT."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: DUSt3RConfig) -> None:
         super().__init__(config)
         self.gaussian_dpt = nn.ModuleDict({"dpt": Dpt(config.widths, sum(CHANNELS))})
 
@@ -82,7 +82,7 @@ def gaussians(answer: Splatted, image: Array) -> Gaussians:
     return Gaussians(means[keep], scales[keep], rotations[keep], opacities[keep], colours[keep][:, None])
 
 
-def network(config: Config = PUBLISHED) -> PairNetwork[Splatted]:
+def network(config: DUSt3RConfig = PUBLISHED) -> PairNetwork[Splatted]:
     """The network of Splatt3R v1.0."""
     return PairNetwork(config, lambda: GaussianHead(config))
 

@@ -27,7 +27,7 @@ POSITIONS = PositionTable(antialias=True, offset=0.0)
 
 
 @dataclass(frozen=True)
-class Config:
+class VGGTConfig:
     """The published sizes."""
 
     dim: int = 1024
@@ -54,7 +54,7 @@ class Prediction(NamedTuple):
 class Aggregator(nn.Module):
     """The encoder of views and the blocks that look at one and at all in turn."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: VGGTConfig) -> None:
         super().__init__()
         self.config = config
         dim, heads = config.dim, config.heads
@@ -142,7 +142,7 @@ class TrackHead(nn.Module):
 class VGGT(nn.Module):
     """The whole network."""
 
-    def __init__(self, config: Config = Config()) -> None:
+    def __init__(self, config: VGGTConfig = VGGTConfig()) -> None:
         super().__init__()
         dim, heads = 2 * config.dim, config.heads
         self.aggregator = Aggregator(config)

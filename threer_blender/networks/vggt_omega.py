@@ -22,7 +22,7 @@ LEAST_FIELD = 0.01  # radians of view that every camera has
 
 
 @dataclass(frozen=True)
-class Config:
+class VGGTOmegaConfig:
     """The published sizes of the 512-pixel model. `register_blocks`: where only camera and registers attend."""
 
     dim: int = 1024
@@ -55,7 +55,7 @@ class Prediction(NamedTuple):
 class DinoV3(nn.Module):
     """The encoder of single views."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: VGGTOmegaConfig) -> None:
         super().__init__()
         self.config = config
         self.cls_token = nn.Parameter(torch.empty(1, 1, config.dim))
@@ -80,7 +80,7 @@ class DinoV3(nn.Module):
 class Aggregator(nn.Module):
     """The encoder of views and the blocks that look at one and at all in turn."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: VGGTOmegaConfig) -> None:
         super().__init__()
         self.config = config
         self.camera_token = nn.Parameter(torch.empty(1, 2, 1, config.dim))
@@ -131,7 +131,7 @@ class CameraHead(nn.Module):
 class DepthHead(Pyramid):
     """A Pyramid at four times the patch grid, each of whose pixels holds a square of the picture's."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: VGGTOmegaConfig) -> None:
         super().__init__(2 * config.dim, config.widths, config.channels, rectified_skip=False, finest=1)
         self.square = config.patch // 4
         self.proj = nn.Conv2d(config.channels, self.square**2, 1)
@@ -148,7 +148,7 @@ class DepthHead(Pyramid):
 class VGGTOmega(nn.Module):
     """The whole network."""
 
-    def __init__(self, config: Config = Config()) -> None:
+    def __init__(self, config: VGGTOmegaConfig = VGGTOmegaConfig()) -> None:
         super().__init__()
         self.config = config
         self.aggregator = Aggregator(config)
@@ -168,7 +168,7 @@ class VGGTOmega(nn.Module):
         return Prediction(pose, maps[..., 0].exp(), 1 + maps[..., 1].exp(), tokens)
 
 
-def _rotation(config: Config, images: Tensor, special: int) -> Rotation:
+def _rotation(config: VGGTOmegaConfig, images: Tensor, special: int) -> Rotation:
     rows, columns = images.shape[2] // config.patch, images.shape[3] // config.patch
     return plane_rotation(rows, columns, special, config.dim // config.heads, ROPE_BASE, images.device)
 

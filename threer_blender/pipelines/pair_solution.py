@@ -48,7 +48,7 @@ Align = Callable[[PairStore, int, Sequence[float | None], Callable[[float], None
 
 
 @dataclass(frozen=True)
-class Solution:
+class PairSolution:
     """`views` in order of their photos. `frames`: the (first, second) of a prediction that was used -> the similarity
     (4, 4) from its frame to the views' world. `unit`: the network's own in theirs, the median of all predictions.
     `trusted`: the confidence from which points are shown: the engine's, or less where that would show next to none."""
@@ -78,7 +78,7 @@ def solve(
     trusted: float,
     report: ReportStage,
     align: Align = global_alignment.align,
-) -> Solution:
+) -> PairSolution:
     """The views of one photo that was predicted against itself, or of all photos whose predictions agree, by `align`.
 
     Where nothing connects two photos for certain, they stand as the network guesses, and that is said. Raises UserError
@@ -100,7 +100,7 @@ def solve(
             notes = [GUESSED.format(*names)]
     threshold, unsure = _threshold(alignment.views, names, trusted)
     unregistered = [Unregistered(names[i], *DISCONNECTED) for i in alignment.disconnected]
-    return Solution(
+    return PairSolution(
         [_view(photos, inputs, view) for view in alignment.views],
         _frames(store, alignment),
         float(np.median(alignment.pairs.scale)),
