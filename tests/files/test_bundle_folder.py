@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
     plates = tmp_path / "work" / "plates"
     plates.mkdir(parents=True)
     (plates / "0.jpg").write_bytes(b"picture")
-    return bundle.write(example(tmp_path), tmp_path / "result", plates)
+    return bundle.write(example(tmp_path), tmp_path / "result", plates.parent)
 
 
 def everything(folder: Path) -> dict[str, bytes | str]:

@@ -1,5 +1,6 @@
 """An image sequence behind a camera: frame 1001 at frame 1001, holes stay holes, squeezed pixels stay squeezed."""
 
+import shutil
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,9 +13,10 @@ import pytest
 from tests.blender.world import camera, looking_at, reconstruct
 from tests.scene.test_cameras import POINTS, blender_pixels
 from tests.scene.test_shots import moving
+from threer_blender import bundle
 from threer_blender.files import exr_file
 from threer_blender.model.reconstruction import Photo, Shot
-from threer_blender.scene import build, cameras
+from threer_blender.scene import build, cameras, files
 
 SIZE = (320, 240)
 NUMBERS = (1001, 1002, 1003, 1006, 1007)
@@ -122,3 +124,23 @@ def test_a_read_only_folder_is_enough(plate: Any, tmp_path: Path) -> None:
     finally:
         plate.parent.chmod(0o755)
     assert cameras.FIRST_FRAME in moving(root)
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["the artist's", "the bundle's"])
+def test_a_saved_scene_shows_its_plate_once_it_has_its_name(plate: Any, tmp_path: Path, inside: bool) -> None:
+    """It is saved where nothing has its name yet; Blender looks at the paths then, and keeps what it sees."""
+    result = solved(plate)
+    result = replace(result, shots=[replace(result.shots[0], plate=f"plates/{PATTERN}" if inside else "")])
+    project, staged = tmp_path / "project", tmp_path / "project" / ".partial" / "new" / "shot.3r"
+    bundle.write(result, staged)
+    if inside:
+        shutil.copytree(plate.parent, staged / "plates")
+    project_bundle, blend = project / "shot.3r", project / "shot.blend"
+    files.save_new(bundle.read(staged), staged, staged.parent / "scene.blend", (project_bundle, blend))
+    staged.rename(project_bundle)
+    (project / ".partial" / "new" / "scene.blend").rename(blend)
+    bpy.ops.wm.open_mainfile(filepath=str(blend))
+    (clip,) = bpy.data.movieclips
+    assert clip.source == "SEQUENCE"
+    assert Path(bpy.path.abspath(clip.filepath)).resolve().is_relative_to(project_bundle if inside else plate.parent)
+    assert plate_value(clip, 1006, tmp_path) == pytest.approx(0.6, abs=1e-3)
