@@ -35,16 +35,16 @@ def matched(shifts: dict[tuple[int, int], int], folder: Path) -> Matched:
 
 @pytest.mark.parametrize("registered", [{0, 1, 2}, {0, 1}, {1, 2}, {0, 2}])
 def test_matches_of_one_scene_agree(registered: set[int], tmp_path: Path) -> None:
-    agreeing, comparable = agreement(matched({(0, 1): 2, (1, 2): -1, (0, 2): 1}, tmp_path), registered, 15)
+    agreeing, comparable, _ = agreement(matched({(0, 1): 2, (1, 2): -1, (0, 2): 1}, tmp_path), registered, 15)
     assert agreeing == comparable > 50
 
 
 @pytest.mark.parametrize("registered", [{0, 1, 2}, {0, 1}])
 def test_pairs_that_are_a_tile_off_contradict_each_other(registered: set[int], tmp_path: Path) -> None:
-    agreeing, comparable = agreement(matched({(0, 1): 2, (1, 2): -1, (0, 2): 2}, tmp_path), registered, 15)
+    agreeing, comparable, _ = agreement(matched({(0, 1): 2, (1, 2): -1, (0, 2): 2}, tmp_path), registered, 15)
     assert agreeing == 0
     assert comparable > 50
 
 
 def test_two_photos_alone_cannot_contradict_each_other(tmp_path: Path) -> None:
-    assert agreement(matched({(0, 1): 2, (1, 2): -1}, tmp_path), {0, 1, 2}, 15) == (0, 0)
+    assert agreement(matched({(0, 1): 2, (1, 2): -1}, tmp_path), {0, 1, 2}, 15) == (0, 0, 0)

@@ -19,8 +19,9 @@ AGREEING = 4.0  # px; the error at which pairs are verified
 TRIANGLES = 300  # at most: enough for a share, and some milliseconds each
 
 
-def agreement(matched: Matched, registered: Set[int], least_matches: int) -> tuple[int, int]:
-    """How many matches agree around triangles of photos of which two or more are `registered`, and how many could.
+def agreement(matched: Matched, registered: Set[int], least_matches: int) -> tuple[int, int, int]:
+    """How many matches agree around triangles of photos of which two or more are `registered`, how many could, and the
+    number of triangles.
 
     A match from the first photo to the third agrees where the way over the second ends at the same place. Pairs of
     fewer than `least_matches` verified matches are left out.
@@ -48,7 +49,7 @@ def agreement(matched: Matched, registered: Set[int], least_matches: int) -> tup
             points = database.read_keypoints(k + 1)[:, :2]
             off = np.linalg.norm(points[ends] - points[direct[starts]], axis=1)
             agreeing, comparable = agreeing + int((off < AGREEING).sum()), comparable + len(off)
-    return agreeing, comparable
+    return agreeing, comparable, len(triangles)
 
 
 def _links(database: pycolmap.Database, maps: dict[tuple[int, int], Array], first: int, second: int) -> Array:

@@ -275,10 +275,18 @@ def _fault(model: Model, registered: set[int], matched: Matched) -> str:
         plausibility.lens_fault(model.camera(model.image(index + 1).camera_id), matched.photos[index], enough)
         for index in sorted(registered)
     )
-    agreeing, comparable = cycles.agreement(matched, registered, PAIR_MATCHES)
-    if comparable >= PAIR_MATCHES and agreeing < CYCLES_AGREE * comparable:
+    if _is_contradicted(registered, matched):
         return CONTRADICTED
     return next((fault for fault in faults if fault), "")
+
+
+def _is_contradicted(registered: set[int], matched: Matched) -> bool:
+    """Whether matches around triangles disagree; a model of few of the matched photos must also have some that agree."""
+    agreeing, comparable, triangles = cycles.agreement(matched, registered, PAIR_MATCHES)
+    linked = np.unique(matched.pairs[matched.inliers >= PAIR_MATCHES])
+    if triangles and len(registered) < plausibility.FEW_REGISTERED * len(linked) and agreeing < PAIR_MATCHES:
+        return True
+    return comparable >= PAIR_MATCHES and agreeing < CYCLES_AGREE * comparable
 
 
 def _parallax(model: Model) -> float:
