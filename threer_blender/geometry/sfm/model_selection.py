@@ -29,6 +29,7 @@ MODEL_POINTS = 30  # points that a model must have
 PARALLAX = 1.0  # degrees; median over the points of the widest angle between two rays
 NO_PARALLAX = "no parallax"
 CYCLES_AGREE = 0.5  # share of the matches around triangles that agree; of photos without repetition 0.99 and more do
+FEW_EXPLAINED = 0.25  # of the matches of the photos in a model of few of the photos; a chance one explains 0.15
 CONTRADICTED = "matches that contradict each other"
 WIDEST = 100.0  # degrees between two rays to a point; no surface shows the same details to both of wider ones
 LARGEST_RESIDUAL = 1e4  # px; a pair behind its cameras counts as this far off
@@ -203,10 +204,12 @@ def score_model(candidate: str, model: Model, matched: Matched, pairs: Sequence[
         matches[list(pair.photos)] += len(pair.first)
         if pair.photos in inside:
             total[list(pair.photos)] += np.maximum(0, 1 - (inside[pair.photos] / SCORE_ERROR) ** 2).sum()
-    score = float((total / np.maximum(matches, 1)).mean())
+    shares = total / np.maximum(matches, 1)
+    explained = float(shares[sorted(registered)].mean()) if registered else 0.0
     medians = [min(float(np.median(errors_of_pair)), LARGEST_RESIDUAL) for errors_of_pair in inside.values()]
     residual = float(np.percentile(medians, 95)) if medians else np.inf
-    return ScoredModel(candidate, model, frozenset(registered), score, residual, _fault(model, registered, matched))
+    fault = _fault(model, registered, matched, explained)
+    return ScoredModel(candidate, model, frozenset(registered), float(shares.mean()), residual, fault)
 
 
 def _support(index: int, points: int, errors: Mapping[tuple[int, int], Array]) -> float:
@@ -261,8 +264,11 @@ def _in_front(first: FloatArray, second: FloatArray, translation: FloatArray) ->
     return front
 
 
-def _fault(model: Model, registered: set[int], matched: Matched) -> str:
-    """Why no artist should see this model, in a few words; empty where it is believable."""
+def _fault(model: Model, registered: set[int], matched: Matched, explained: float) -> str:
+    """Why no artist should see this model, in a few words; empty where it is believable.
+
+    `explained` is the share of the matches of registered photos, with whatever photos, that the model explains.
+    """
     if len(registered) < 2 or model.num_points3D() < MODEL_POINTS:
         return "too few points"
     if model.compute_mean_reprojection_error() > plausibility.LARGEST_ERROR:
@@ -275,16 +281,20 @@ def _fault(model: Model, registered: set[int], matched: Matched) -> str:
         plausibility.lens_fault(model.camera(model.image(index + 1).camera_id), matched.photos[index], enough)
         for index in sorted(registered)
     )
-    if _is_contradicted(registered, matched):
+    if _is_contradicted(registered, matched, explained):
         return CONTRADICTED
     return next((fault for fault in faults if fault), "")
 
 
-def _is_contradicted(registered: set[int], matched: Matched) -> bool:
-    """Whether matches around triangles disagree; a model of few of the matched photos must also have some that agree."""
+def _is_contradicted(registered: set[int], matched: Matched, explained: float) -> bool:
+    """Whether matches around triangles disagree.
+
+    A model of few of the matched photos must also have some that agree, and explain some of its photos' matches.
+    """
     agreeing, comparable, triangles = cycles.agreement(matched, registered, PAIR_MATCHES)
     linked = np.unique(matched.pairs[matched.inliers >= PAIR_MATCHES])
-    if triangles and len(registered) < plausibility.FEW_REGISTERED * len(linked) and agreeing < PAIR_MATCHES:
+    few = len(registered) < plausibility.FEW_REGISTERED * len(linked)
+    if few and triangles and (agreeing < PAIR_MATCHES or explained < FEW_EXPLAINED):
         return True
     return comparable >= PAIR_MATCHES and agreeing < CYCLES_AGREE * comparable
 
