@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -59,3 +61,13 @@ def test_progress_counts_photos_and_no_more_than_there_are() -> None:
     mappers.run(mappers.Candidate("busy", busy, lambda _best, _matched: True), MATCHED, counts.append)
     assert counts == sorted(counts)
     assert counts[-1] == 3
+
+
+def test_frames_of_a_film_share_a_lens_however_large_their_errors() -> None:
+    """Blur makes them large; a lens for each frame would be solved in vain."""
+    model = SimpleNamespace(cameras={1: None}, compute_mean_reprojection_error=lambda: 5.0)
+    best: Any = SimpleNamespace(model=model)
+    (one_each,) = (each for each in mappers.CANDIDATES if each.name == "incremental, a lens each")
+    film = replace(MATCHED, photos=[replace(photo, frame=index) for index, photo in enumerate(MATCHED.photos)])
+    assert one_each.wanted(best, MATCHED)
+    assert not one_each.wanted(best, film)

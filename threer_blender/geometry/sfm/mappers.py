@@ -167,8 +167,8 @@ def _if_poor(best: ScoredModel | None, matched: Matched) -> bool:
 
 
 def _if_lenses_differ(best: ScoredModel | None, matched: Matched) -> bool:
-    """Photos share a lens, and the error says that they had better not."""
-    if best is None or len(best.model.cameras) == len(matched.photos):
+    """Photos share a lens, and the error says that they had better not. Frames of a film do share one."""
+    if best is None or len(best.model.cameras) == len(matched.photos) or _is_film(matched):
         return False
     known = all(photo.focal is not None for photo in matched.photos)
     return bool(best.model.compute_mean_reprojection_error() > plausibility.DOUBTFUL_ERROR[known])
@@ -178,9 +178,17 @@ def _if_fisheye(best: ScoredModel | None, matched: Matched) -> bool:
     """No photo is known to be narrow, and there is no believable model, a large error or much distortion."""
     if any(photo.focal and photo.focal > NARROW * max(photo.width, photo.height) for photo in matched.photos):
         return False
-    if best is None or best.model.compute_mean_reprojection_error() > plausibility.DOUBTFUL_ERROR[False]:
+    if best is None:
+        return True
+    doubtful = best.model.compute_mean_reprojection_error() > plausibility.DOUBTFUL_ERROR[False]
+    if doubtful and not _is_film(matched):
         return True
     return any(plausibility.is_strongly_distorted(camera) for camera in best.model.cameras.values())
+
+
+def _is_film(matched: Matched) -> bool:
+    """Whether all photos are frames of films, whose blur makes errors large, whatever the lens."""
+    return all(photo.frame is not None for photo in matched.photos)
 
 
 CANDIDATES = (
