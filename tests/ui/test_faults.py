@@ -33,7 +33,7 @@ from threer_blender.host.environment import Runtime
 
 pytest_plugins = ["tests.blender.extension"]
 
-KILLED_RUNTIMES, KILLED_BLENDERS = 12, 3
+KILLED_RUNTIMES, KILLED_BLENDERS = 6, 2
 
 
 @pytest.fixture(scope="session")

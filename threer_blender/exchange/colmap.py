@@ -36,6 +36,6 @@ def write(views: list[View], cloud: PointCloud | None, folder: Path) -> None:
         if cloud is not None:
             rows = zip(cloud.positions.tolist(), cloud.colors.tolist(), strict=True)
             file.writelines(
-                f"{number} {x!r} {y!r} {z!r} {red} {green} {blue} {NO_ERROR}\n"
+                f"{number} {x} {y} {z} {red} {green} {blue} {NO_ERROR}\n"
                 for number, ((x, y, z), (red, green, blue)) in enumerate(rows, start=1)
             )
