@@ -388,3 +388,10 @@ def test_clearing_the_cache_keeps_results(shot: Path, data_folder: Path) -> None
     bpy.ops.threer.clear_cache()
     assert [folder.name for folder in data_folder.iterdir()] == ["not imported"]
     assert len(list((shot / "3R results").iterdir())) == 1
+
+
+def test_an_engine_is_not_called_ready_before_anybody_has_looked() -> None:
+    readiness = part("ui.readiness")
+    assert readiness.described(readiness.UNKNOWN)[0] == "looking…"
+    found = part("doctor").Readiness((), ())
+    assert readiness.described(found) == ("ready", "CHECKMARK")

@@ -33,7 +33,7 @@ class THREER_PT_engine(bpy.types.Panel):  # type: ignore[misc]
         layout.prop(choices.current(), "commercial_only")
         column = layout.column(align=True)
         for engine, state in listed():
-            icon = "CHECKMARK" if state.ready else "IMPORT"
+            _, icon = readiness.described(state)
             column.prop_enum(settings, "engine", engine.id, text=engine.label, icon=icon)
         _about(layout, properties.engine(context.scene))
 

@@ -59,10 +59,9 @@ def _engines(layout: Any) -> None:
     layout.prop(choices.current(), "commercial_only")
     for engine in registry.engines().values():
         if choices.allows(engine):
-            state = readiness.of(engine)
+            text, icon = readiness.described(readiness.of(engine))
             row = layout.row()
-            text = "ready" if state.ready else "to be set up" if state.modules else "weights to be downloaded"
-            row.label(text=f"{engine.label}: {text}", icon="CHECKMARK" if state.ready else "IMPORT")
+            row.label(text=f"{engine.label}: {text}", icon=icon)
             words.quiet(row, engine.licence)
 
 

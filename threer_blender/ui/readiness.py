@@ -10,11 +10,22 @@ from .. import doctor
 from ..model.engine import Engine, Option
 from . import work
 
+UNKNOWN = doctor.Readiness((), ())  # by identity: nobody has looked yet
+
 
 def of(engine: Engine) -> doctor.Readiness:
-    """What an engine still needs; nothing, until that is known."""
+    """What an engine still needs; UNKNOWN, which lacks nothing, until that is known."""
     data_folder = work.current().data_folder
-    return work.seek(("ready", engine.id), partial(doctor.readiness, engine, data_folder), doctor.Readiness((), ()))
+    return work.seek(("ready", engine.id), partial(doctor.readiness, engine, data_folder), UNKNOWN)
+
+
+def described(state: doctor.Readiness) -> tuple[str, str]:
+    """A state in words, and the icon before it."""
+    if state is UNKNOWN:
+        return "looking…", "BLANK1"
+    if state.ready:
+        return "ready", "CHECKMARK"
+    return "to be set up" if state.modules else "weights to be downloaded", "IMPORT"
 
 
 def offered(engine: Engine) -> list[Option]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ from .scene_facts import SceneFacts
 
 INTERVAL = 0.25  # seconds between two polls of the queue
 NEWS = 0.1  # seconds between two checks for new values that drawing asked for
+DRAWN_IN = {"VIEW_3D": "UI", "PREFERENCES": "WINDOW"}  # an area that holds something of ours -> its region
 BUSY = ("RENDER", "OBJECT_BAKE", "COMPOSITE")  # Blender's own jobs that read the scene in another thread
 
 
@@ -258,12 +259,8 @@ def _offer() -> None:
 
 
 def _redraw() -> None:
-    for region in _sidebars():
-        region.tag_redraw()
-
-
-def _sidebars() -> Iterable[bpy.types.Region]:
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                yield from (region for region in area.regions if region.type == "UI")
+            for region in area.regions:
+                if DRAWN_IN.get(area.type) == region.type:
+                    region.tag_redraw()
