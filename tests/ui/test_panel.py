@@ -390,6 +390,7 @@ def test_clearing_the_cache_keeps_results(shot: Path, data_folder: Path) -> None
     assert len(list((shot / "3R results").iterdir())) == 1
 
 
+@pytest.mark.usefixtures("addon")
 def test_an_engine_is_not_called_ready_before_anybody_has_looked() -> None:
     readiness = part("ui.readiness")
     assert readiness.described(readiness.UNKNOWN)[0] == "looking…"
