@@ -394,5 +394,5 @@ def test_clearing_the_cache_keeps_results(shot: Path, data_folder: Path) -> None
 def test_an_engine_is_not_called_ready_before_anybody_has_looked() -> None:
     readiness = part("ui.readiness")
     assert readiness.described(readiness.UNKNOWN)[0] == "looking…"
-    found = part("doctor").Readiness((), ())
-    assert readiness.described(found) == ("ready", "CHECKMARK")
+    nothing_lacks = part("doctor").Readiness((), ())
+    assert readiness.described(nothing_lacks) == ("ready", "CHECKMARK")
