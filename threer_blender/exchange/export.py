@@ -22,8 +22,8 @@ class Format:
 
 
 FORMATS = {
-    "colmap": Format("COLMAP model", "COLMAP, gsplat, Metashape, RealityScan", colmap.write),
-    "transforms": Format("transforms.json", "Nerfstudio, instant-ngp, Brush, Postshot", transforms.write),
+    "colmap": Format("COLMAP model", "COLMAP, and what trains splats from its models", colmap.write),
+    "transforms": Format("transforms.json", "Nerfstudio, and what trains splats from its files", transforms.write),
 }
 
 

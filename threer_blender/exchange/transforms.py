@@ -1,4 +1,4 @@
-"""[S] transforms.json, which Nerfstudio, instant-ngp, gsplat, Brush and Postshot read, and its points as PLY.
+"""[S] transforms.json, the file of Nerfstudio that many trainers of splats read, and its points as PLY.
 
 The file's cameras have OpenGL's axes (x right, y up, z backwards), and its world has z up: Nerfstudio's documentation,
 "Data conventions".

@@ -13,15 +13,11 @@ from ..exchange import export as exchange
 from ..files import sequence_files
 from ..lenses import export
 from ..model.errors import UserError, quoted
-from ..scene import build, cameras, redistortion, shots, world
+from ..scene import cameras, redistortion, shots, world
 from . import summary, words, work
 from .operators import Button
 
 FOLDER_ENDS = {"lens": "_lens", "comp": "_comp"}  # of what is written beside a result
-
-
-def _bundle(root: bpy.types.Object) -> Path:
-    return Path(bpy.path.abspath(root[build.BUNDLE])).resolve()
 
 
 class _OfResult(Button):
@@ -46,7 +42,7 @@ class THREER_OT_export_lenses(_OfResult, bpy.types.Operator):  # type: ignore[mi
         return {"RUNNING_MODAL"}
 
     def run(self, context: bpy.types.Context) -> None:
-        folder = _bundle(summary.current_root(context.scene, context.object))
+        folder = summary.bundle(summary.current_root(context.scene, context.object))
         lines = export.write(bundle.read(folder), Path(self.directory))
         self.report({"INFO"}, "; ".join(line.strip() for line in lines))
 
@@ -91,7 +87,7 @@ class THREER_OT_comp_over_plate(_OfResult, bpy.types.Operator):  # type: ignore[
 
     def run(self, context: bpy.types.Context) -> None:
         root = summary.current_root(context.scene, context.object)
-        folder = _bundle(root)
+        folder = summary.bundle(root).resolve()
         reconstruction = bundle.read(folder)
         chosen = summary.filming_cameras(root)
         camera = context.scene.camera if context.scene.camera in chosen else chosen[0]
