@@ -198,12 +198,13 @@ def _solved(
 
     videos = shots.track(photos, masked, options, lambda done, total: report(TRACKING, done, total))
     adjusting = partial(report, ADJUSTING)
-    result = shots.without_translation(engine, photos, videos, options, adjusting)
+    task = shots.Task(engine, photos, videos, options, adjusting)
+    result = shots.without_translation(task)
     if result is None:
         try:
             result, options = within_memory(engine, photos, options, report)
         except UserError as error:
-            result = shots.instead_of(engine, photos, videos, options, error, adjusting)
+            result = shots.from_tracks_alone(task, error)
         else:
             result = masking.applied(result, masked)
             result = replace(result, shots=shots.solve(result, videos, options, report.warn, adjusting))

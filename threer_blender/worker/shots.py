@@ -95,49 +95,54 @@ def _frames(photo: Photo, masked: Masks | None, progress: Callable[[int], None])
 
 
 # ----------------------------------------------------------------------------------------------- without an engine
-def without_translation(
-    engine: Engine,
-    photos: Sequence[Photo],
-    videos: Mapping[str, TrackedVideo],
-    options: Mapping[str, Any],
-    report: Progress,
-) -> Reconstruction | None:
+@dataclass(frozen=True)
+class Task:
+    """What is to be solved: the chosen photos with the videos among them, by an engine with its options."""
+
+    engine: Engine
+    photos: Sequence[Photo]
+    videos: Mapping[str, TrackedVideo]
+    options: Mapping[str, Any]
+    report: Progress
+
+    @property
+    def only_video(self) -> TrackedVideo | None:
+        """The video that all the photos are frames of; None where there is no such one."""
+        only = next(iter(self.videos.values())) if len(self.videos) == 1 else None
+        return None if only is None or len(only.photos) < len(self.photos) else only
+
+
+def without_translation(task: Task) -> Reconstruction | None:
     """The reconstruction of a single video whose camera only turns, where the engine needs a change of viewpoint.
 
     None where that is not so. Raises UserError where the camera stands still, and what `report` raises.
     """
-    only = next(iter(videos.values())) if len(videos) == 1 else None
-    if only is None or not engine.needs_parallax or len(only.photos) < len(photos):
+    only = task.only_video
+    if only is None or not task.engine.needs_parallax:
         return None
     if only.fault == solver.STILL:
         raise UserError(only.fault)
     if only.kind is None or only.kind.translates:
         return None
-    return _turning(engine, only, options, report)
+    return _turning(task.engine, only, task.options, task.report)
 
 
-def instead_of(
-    engine: Engine,
-    photos: Sequence[Photo],
-    videos: Mapping[str, TrackedVideo],
-    options: Mapping[str, Any],
-    error: UserError,
-    report: Progress,
-) -> Reconstruction:
+def from_tracks_alone(task: Task, error: UserError) -> Reconstruction:
     """The reconstruction of a single video in which the engine found too little change of viewpoint: of a camera that
     only turns where that explains it well, else of one that moves and zooms, from the tracks alone. Raises `error`, the
     engine's, where neither does."""
-    only = next(iter(videos.values())) if len(videos) == 1 else None
-    if only is None or only.kind is None or len(only.photos) < len(photos):
+    only = task.only_video
+    if only is None or only.kind is None:
         raise error
     remaining = float(np.median(only.kind.turning.errors))
     if remaining > TURNING_ERROR * max(only.tracks.size):
-        solution = _from_tracks(only, options, partial(report, 0, 1)) if only.kind.translates else None
+        solution = _from_tracks(only, task.options, partial(task.report, 0, 1)) if only.kind.translates else None
         if solution is None:
             raise error
-        return _of_solution(engine, only, solution, "1 for every point: it was tracked through the shot", "")
+        return _of_solution(task.engine, only, solution, "1 for every point: it was tracked through the shot", "")
     reason = f"Its move is too small to tell depth; a camera that only turns leaves a median of {remaining:.2f} px."
-    return _turning(engine, replace(only, kind=replace(only.kind, reason=reason)), options, report)
+    turning = replace(only, kind=replace(only.kind, reason=reason))
+    return _turning(task.engine, turning, task.options, task.report)
 
 
 def _from_tracks(tracked: TrackedVideo, options: Mapping[str, Any], check: Callable[[], None]) -> ShotSolution | None:
