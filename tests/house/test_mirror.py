@@ -89,6 +89,7 @@ ELSEWHERE = {
     "ui/preferences.py": "ui/test_upkeep.py",
     "ui/proxies.py": "scene/test_proxies.py",
     "ui/splats.py": "scene/splats/test_files.py",
+    "ui/buttons.py": "ui/test_panel.py",
     "ui/choices.py": "ui/test_panel.py",
     "ui/engines.py": "ui/test_panel.py",
     "ui/operators.py": "ui/test_panel.py",

@@ -16,7 +16,7 @@ MAKES = {"cameras": "cameras", "pointmaps": "depth", "cloud": "points", "gaussia
 WIDTH, COLUMNS = 16, 44  # of the list, in Blender's units and in letters
 
 
-class THREER_PT_engine(bpy.types.Panel):  # type: ignore[misc]
+class THREER_PT_engine(bpy.types.Panel):
     """The engines, what the chosen one is, and the filter."""
 
     bl_label = "Engine"

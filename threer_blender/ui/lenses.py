@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import bpy
@@ -15,62 +14,41 @@ from ..lenses import export
 from ..model.errors import UserError, quoted
 from ..scene import cameras, redistortion, shots, world
 from . import summary, words, work
-from .operators import Button
+from .buttons import AsksForFolder, OfResult, registration
 
 FOLDER_ENDS = {"lens": "_lens", "comp": "_comp"}  # of what is written beside a result
 
 
-class _OfResult(Button):
-    """Something with the result that the panel shows."""
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return summary.current_root(context.scene, context.object) is not None
-
-
-class THREER_OT_export_lenses(_OfResult, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_export_lenses(AsksForFolder, OfResult, bpy.types.Operator):
     """Write the solved lens for other programs: STMaps for Nuke and 3DE, a Nuke script, all numbers as JSON"""
 
     bl_idname = "threer.export_lenses"
     bl_label = "Export Lens"
 
-    directory: bpy.props.StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})  # type: ignore[valid-type]
-    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})  # type: ignore[valid-type]
-
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
-
     def run(self, context: bpy.types.Context) -> None:
         folder = summary.bundle(summary.current_root(context.scene, context.object))
-        lines = export.write(bundle.read(folder), Path(self.directory))
+        lines = export.write(bundle.read(folder), self.folder)
         self.report({"INFO"}, "; ".join(line.strip() for line in lines))
 
 
-class THREER_OT_export_cameras(_OfResult, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_export_cameras(AsksForFolder, OfResult, bpy.types.Operator):
     """Write pictures without distortion, cameras and points for other programs, as they stand in this scene"""
 
     bl_idname = "threer.export_cameras"
     bl_label = "Export Cameras and Points"
 
-    directory: bpy.props.StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})  # type: ignore[valid-type]
-    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})  # type: ignore[valid-type]
-    format_id: bpy.props.EnumProperty(  # type: ignore[valid-type]
+    format_id: bpy.props.EnumProperty(
         name="Format", items=[(name, each.label, f"For {each.readers}") for name, each in exchange.FORMATS.items()]
     )
-
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
 
     def run(self, context: bpy.types.Context) -> None:
         root = summary.current_root(context.scene, context.object)
         folder = summary.bundle(root)
-        lines = exchange.write(world.in_scene(root, bundle.read(folder)), folder, self.format_id, Path(self.directory))
+        lines = exchange.write(world.in_scene(root, bundle.read(folder)), folder, self.format_id, self.folder)
         self.report({"INFO"}, "; ".join(lines))
 
 
-class THREER_OT_comp_over_plate(_OfResult, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_comp_over_plate(OfResult, bpy.types.Operator):
     """Render larger than the plate (overscan) and let the compositor put the CG, with the lens's distortion, over it"""
 
     bl_idname = "threer.comp_over_plate"
@@ -120,18 +98,7 @@ def _draw_export(menu: Any, _context: bpy.types.Context) -> None:
     menu.layout.operator(THREER_OT_export_cameras.bl_idname, text="3R Cameras and Points (COLMAP, transforms.json)")
 
 
-_register, _unregister = bpy.utils.register_classes_factory(
-    (THREER_OT_export_lenses, THREER_OT_export_cameras, THREER_OT_comp_over_plate)
+register, unregister = registration(
+    (THREER_OT_export_lenses, THREER_OT_export_cameras, THREER_OT_comp_over_plate),
+    {"TOPBAR_MT_file_export": _draw_export},
 )
-
-
-def register() -> None:
-    """Makes the operators and the entry in File > Export known."""
-    _register()
-    bpy.types.TOPBAR_MT_file_export.append(_draw_export)
-
-
-def unregister() -> None:
-    """Takes them away again."""
-    bpy.types.TOPBAR_MT_file_export.remove(_draw_export)
-    _unregister()

@@ -14,73 +14,41 @@ import bpy
 
 from ..files import photo_files, removal
 from ..jobs import process
-from ..model.errors import UserError, system_refusal
+from ..model.errors import UserError
 from ..scene import build, cameras, look
 from . import choices, properties, summary, work
+from .buttons import HIDDEN, AsksForFiles, AsksForFolder, Button, Drop, OfResult, WhenIdle, registration
 
 # What Blender's own filters for pictures and films do not show; it takes 255 characters.
 UNKNOWN = photo_files.CHOOSABLE - {*bpy.path.extensions_image, *bpy.path.extensions_movie}
 GLOB = ";".join(f"*{suffix}" for suffix in sorted(UNKNOWN))
-HIDDEN = {"HIDDEN", "SKIP_SAVE"}
 
 
-class Button:
-    """An operator whose `run` may raise a UserError."""
-
-    report: Any  # Blender's
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            self.run(context)
-        except (UserError, OSError) as error:
-            work.current().error = str(error) if isinstance(error, UserError) else system_refusal(error)
-            self.report({"ERROR"}, work.current().error)
-            return {"CANCELLED"}
-        finally:
-            work.current().known.forget()  # a click may have changed what there is
-        return {"FINISHED"}
-
-    def run(self, context: bpy.types.Context) -> None:
-        raise NotImplementedError
-
-
-class THREER_OT_choose_photos(Button, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_choose_photos(AsksForFiles, bpy.types.Operator):
     """Choose the photos to reconstruct: select some, or open their folder and select none to take all in it"""
 
     bl_idname = "threer.choose_photos"
     bl_label = "3R: Choose Photos"  # as the menu says when files are dropped, between others' offers
     bl_options = {"UNDO"}
 
-    directory: bpy.props.StringProperty(subtype="DIR_PATH", options=HIDDEN)  # type: ignore[valid-type]
-    files: bpy.props.CollectionProperty(  # type: ignore[valid-type]
-        type=bpy.types.OperatorFileListElement, options=HIDDEN
-    )
-    filter_glob: bpy.props.StringProperty(default=GLOB, options=HIDDEN)  # type: ignore[valid-type]
-    filter_image: bpy.props.BoolProperty(default=True, options=HIDDEN)  # type: ignore[valid-type]
-    filter_movie: bpy.props.BoolProperty(default=True, options=HIDDEN)  # type: ignore[valid-type]
-    filter_folder: bpy.props.BoolProperty(default=True, options=HIDDEN)  # type: ignore[valid-type]
-    display_type: bpy.props.EnumProperty(  # type: ignore[valid-type]
+    filter_glob: bpy.props.StringProperty(default=GLOB, options=HIDDEN)
+    filter_image: bpy.props.BoolProperty(default=True, options=HIDDEN)
+    filter_movie: bpy.props.BoolProperty(default=True, options=HIDDEN)
+    filter_folder: bpy.props.BoolProperty(default=True, options=HIDDEN)
+    display_type: bpy.props.EnumProperty(
         items=[("FILE_IMGDISPLAY", "Thumbnails", "", 3)],  # Blender's own number for them
         options=HIDDEN,
     )
 
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        if self.files:  # dropped onto the viewport
-            return self.execute(context)
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
-
     def run(self, context: bpy.types.Context) -> None:
-        folder = Path(self.directory)
-        named = [folder / entry.name for entry in self.files if entry.name]
-        chosen = photo_files.find(named or [folder])
+        chosen = photo_files.find(self.paths or [Path(self.directory)])
         properties.choose(context.scene, chosen.files)
         if chosen.skipped:
             self.report({"INFO"}, photo_files.skipped_sentence(chosen.skipped))
         work.current().error = ""
 
 
-class THREER_OT_clear_photos(Button, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_clear_photos(Button, bpy.types.Operator):
     """Choose no photos; the files stay where they are"""
 
     bl_idname = "threer.clear_photos"
@@ -91,7 +59,7 @@ class THREER_OT_clear_photos(Button, bpy.types.Operator):  # type: ignore[misc]
         properties.settings(context.scene).photos.clear()
 
 
-class THREER_OT_reconstruct(Button, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_reconstruct(Button, bpy.types.Operator):
     """Find where each photo was taken and what it shows, as cameras and points in this scene. You can go on working"""
 
     bl_idname = "threer.reconstruct"
@@ -115,13 +83,13 @@ class THREER_OT_reconstruct(Button, bpy.types.Operator):  # type: ignore[misc]
             work.finish(task)
 
 
-class THREER_OT_cancel(Button, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_cancel(Button, bpy.types.Operator):
     """Stop this reconstruction. Nothing of it is left behind, unless it has a result to keep already"""
 
     bl_idname = "threer.cancel"
     bl_label = "Cancel"
 
-    position: bpy.props.IntProperty(name="Position in the queue", min=0, options=HIDDEN)  # type: ignore[valid-type]
+    position: bpy.props.IntProperty(name="Position in the queue", min=0, options=HIDDEN)
 
     def run(self, _context: bpy.types.Context) -> None:
         tasks = work.current().queue.tasks
@@ -129,31 +97,24 @@ class THREER_OT_cancel(Button, bpy.types.Operator):  # type: ignore[misc]
             work.cancel(tasks[self.position])
 
 
-class THREER_OT_import_result(Button, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_import_result(AsksForFolder, bpy.types.Operator):
     """Put a finished reconstruction into this scene; choose the folder that was written"""
 
     bl_idname = "threer.import_result"
     bl_label = "Import Reconstruction"
     bl_options = {"UNDO"}
 
-    directory: bpy.props.StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})  # type: ignore[valid-type]
-    filter_folder: bpy.props.BoolProperty(default=True, options=HIDDEN)  # type: ignore[valid-type]
-
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
-
     def run(self, context: bpy.types.Context) -> None:
-        work.import_result(Path(self.directory), context.scene)
+        work.import_result(self.folder, context.scene)
 
 
-class THREER_OT_dismiss_result(Button, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_dismiss_result(Button, bpy.types.Operator):
     """Do not offer this result again; its folder stays, and File > Import still reads it"""
 
     bl_idname = "threer.dismiss_result"
     bl_label = "Dismiss"
 
-    directory: bpy.props.StringProperty(subtype="DIR_PATH", options=HIDDEN)  # type: ignore[valid-type]
+    directory: bpy.props.StringProperty(subtype="DIR_PATH", options=HIDDEN)
 
     def run(self, _context: bpy.types.Context) -> None:
         work.dismiss(Path(self.directory))
@@ -172,27 +133,23 @@ def show_colors(context: bpy.types.Context) -> None:
         viewport.shading.type = "MATERIAL"
 
 
-class _Result(Button):
+class _Result(OfResult):
     """A next step with the reconstruction that the panel shows."""
 
     bl_options = {"UNDO"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return summary.current_root(context.scene, context.object) is not None
 
     @staticmethod
     def cameras(context: bpy.types.Context) -> list[bpy.types.Object]:
         return build.solved_cameras(summary.current_root(context.scene, context.object))
 
 
-class THREER_OT_look_through(_Result, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_look_through(_Result, bpy.types.Operator):
     """Look through a solved camera, over its photo. The render size becomes the photo's"""
 
     bl_idname = "threer.look_through"
     bl_label = "Look Through Camera"
 
-    step: bpy.props.IntProperty(  # type: ignore[valid-type]
+    step: bpy.props.IntProperty(
         name="Step", description="How many cameras to go on; 0 stays at the current one", options={"SKIP_SAVE"}
     )
 
@@ -207,7 +164,7 @@ class THREER_OT_look_through(_Result, bpy.types.Operator):  # type: ignore[misc]
             viewport.region_3d.view_perspective = "CAMERA"
 
 
-class THREER_OT_open_result(_Result, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_open_result(_Result, bpy.types.Operator):
     """Show the folder of this result in the system's file browser"""
 
     bl_idname = "threer.open_result"
@@ -224,7 +181,7 @@ class THREER_OT_open_result(_Result, bpy.types.Operator):  # type: ignore[misc]
             bpy.ops.wm.path_open(filepath=str(folder))
 
 
-class THREER_OT_match_colors(_Result, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_match_colors(_Result, bpy.types.Operator):
     """See the points in their photos' colors: this viewport shows materials, the scene's view transform is Standard"""
 
     bl_idname = "threer.match_colors"
@@ -235,7 +192,7 @@ class THREER_OT_match_colors(_Result, bpy.types.Operator):  # type: ignore[misc]
         show_colors(context)
 
 
-class THREER_OT_view_per_frame(_Result, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_view_per_frame(_Result, bpy.types.Operator):
     """Bind one camera to each frame with timeline markers, so that stepping through frames steps through photos"""
 
     bl_idname = "threer.view_per_frame"
@@ -245,18 +202,11 @@ class THREER_OT_view_per_frame(_Result, bpy.types.Operator):  # type: ignore[mis
         cameras.one_view_per_frame(context.scene, self.cameras(context))
 
 
-class THREER_OT_clear_cache(Button, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_clear_cache(WhenIdle, bpy.types.Operator):
     """Delete compiled code and logs; the next reconstruction starts some seconds later. Results stay"""
 
     bl_idname = "threer.clear_cache"
     bl_label = "Clear Cache"
-
-    @classmethod
-    def poll(cls, _context: bpy.types.Context) -> bool:
-        if not work.current().queue.tasks:
-            return True
-        cls.poll_message_set("A reconstruction is using the cache")
-        return False
 
     def run(self, _context: bpy.types.Context) -> None:
         data_folder = work.current().data_folder
@@ -264,7 +214,7 @@ class THREER_OT_clear_cache(Button, bpy.types.Operator):  # type: ignore[misc]
         removal.remove(data_folder / process.KERNELS)
 
 
-class THREER_FH_photos(bpy.types.FileHandler):  # type: ignore[misc]
+class THREER_FH_photos(Drop, bpy.types.FileHandler):
     """Photos dropped onto a viewport."""
 
     bl_idname = "THREER_FH_photos"
@@ -272,16 +222,12 @@ class THREER_FH_photos(bpy.types.FileHandler):  # type: ignore[misc]
     bl_import_operator = THREER_OT_choose_photos.bl_idname
     bl_file_extensions = ";".join(sorted(photo_files.CHOOSABLE))
 
-    @classmethod
-    def poll_drop(cls, context: bpy.types.Context) -> bool:
-        return context.area is not None and context.area.type == "VIEW_3D"
-
 
 def _draw_import(menu: Any, _context: bpy.types.Context) -> None:
     menu.layout.operator(THREER_OT_import_result.bl_idname, text="3R Reconstruction (folder)")
 
 
-_register, _unregister = bpy.utils.register_classes_factory(
+register, unregister = registration(
     (
         THREER_OT_choose_photos,
         THREER_OT_clear_photos,
@@ -295,17 +241,6 @@ _register, _unregister = bpy.utils.register_classes_factory(
         THREER_OT_view_per_frame,
         THREER_OT_clear_cache,
         THREER_FH_photos,
-    )
+    ),
+    {"TOPBAR_MT_file_import": _draw_import},
 )
-
-
-def register() -> None:
-    """Makes the operators, the drop handler and the entry in File > Import known."""
-    _register()
-    bpy.types.TOPBAR_MT_file_import.append(_draw_import)
-
-
-def unregister() -> None:
-    """Takes them away again."""
-    bpy.types.TOPBAR_MT_file_import.remove(_draw_import)
-    _unregister()

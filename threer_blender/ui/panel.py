@@ -41,7 +41,7 @@ class Sidebar:
     layout: Any
 
 
-class THREER_PT_main(Sidebar, bpy.types.Panel):  # type: ignore[misc]
+class THREER_PT_main(Sidebar, bpy.types.Panel):
     """The one screen that most people need."""
 
     bl_label = "Photos to Scene"
@@ -88,7 +88,7 @@ def _action(layout: Any, scene: bpy.types.Scene, engine: Engine, columns: int) -
         words.quiet(layout, f"About {words.duration(expected.seconds)}, {expected.memory / 1e9:.1f} GB of memory")
 
 
-class THREER_PT_more(Sidebar, bpy.types.Panel):  # type: ignore[misc]
+class THREER_PT_more(Sidebar, bpy.types.Panel):
     """The settings that most people never touch."""
 
     bl_label = "More Settings"

@@ -18,22 +18,22 @@ NO_LOGS: list[Path] = []
 NO_LINES: list[str] = []  # while they are not known
 
 
-class THREER_AP_preferences(bpy.types.AddonPreferences):  # type: ignore[misc]
+class THREER_AP_preferences(bpy.types.AddonPreferences):
     """Shown in Blender's preferences under the extension's name."""
 
-    weights_folder: bpy.props.StringProperty(  # type: ignore[valid-type]
+    weights_folder: bpy.props.StringProperty(
         name="Weights Folder",
         description="Where downloaded weights are kept, for all engines; empty for the extension's own folder",
         subtype="DIR_PATH",
         update=choices.use_weights_folder,
     )
-    token: bpy.props.StringProperty(  # type: ignore[valid-type]
+    token: bpy.props.StringProperty(
         name="Access Token",
         description="Your own token, sent only to the site of weights that ask for one; "
         "empty for the one that you gave to Hugging Face's tools",
         subtype="PASSWORD",
     )
-    commercial_only: bpy.props.BoolProperty(  # type: ignore[valid-type]
+    commercial_only: bpy.props.BoolProperty(
         name="Commercial Use Only", description="Show only engines whose results may be used commercially"
     )
 

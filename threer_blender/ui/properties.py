@@ -18,12 +18,12 @@ from . import work
 PROPERTY = "threer"  # bpy.types.Scene.threer
 
 
-class THREER_PG_photo(bpy.types.PropertyGroup):  # type: ignore[misc]
+class THREER_PG_photo(bpy.types.PropertyGroup):
     """A chosen photo, video or image sequence."""
 
-    path: bpy.props.StringProperty(subtype="FILE_PATH")  # type: ignore[valid-type]
-    megabytes: bpy.props.FloatProperty()  # type: ignore[valid-type]
-    frames: bpy.props.StringProperty()  # type: ignore[valid-type] # of an image sequence: which it has, in words
+    path: bpy.props.StringProperty(subtype="FILE_PATH")
+    megabytes: bpy.props.FloatProperty()
+    frames: bpy.props.StringProperty()  # of an image sequence: which it has, in words
 
 
 def settings(scene: bpy.types.Scene) -> Any:

@@ -8,24 +8,24 @@ from .. import bundle
 from ..scene import proxies, world
 from ..scene.splats import splats
 from . import summary
-from .operators import Button
+from .buttons import Button
 
 
-class THREER_OT_proxy_meshes(Button, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_proxy_meshes(Button, bpy.types.Operator):
     """Make meshes of the photographed scene that cut CG where they are in front of it, or catch its shadows"""
 
     bl_idname = "threer.proxy_meshes"
     bl_label = "Proxy Meshes"
     bl_options = {"REGISTER", "UNDO"}
 
-    purpose: bpy.props.EnumProperty(  # type: ignore[valid-type]
+    purpose: bpy.props.EnumProperty(
         name="For",
         items=[
             (proxies.HOLDOUT, "Holdout", "CG is cut where the scene is in front of it"),
             (proxies.SHADOWS, "Shadows", "The scene catches CG's shadows, in Cycles"),
         ],
     )
-    each_photo: bpy.props.BoolProperty(  # type: ignore[valid-type]
+    each_photo: bpy.props.BoolProperty(
         name="One for Each Photo",
         description="The finest depth, right through each photo's own camera; off: one mesh of all photos",
         default=False,

@@ -14,7 +14,7 @@ from .. import bundle
 from ..reports import files
 from ..scene import overlay, shot_errors
 from . import summary, words, work
-from .operators import Button
+from .buttons import Asks, Button
 from .panel import Sidebar
 
 ROW = "threer_shot_row"  # bpy.types.Scene: the chosen row of the list
@@ -30,12 +30,12 @@ def filming(context: bpy.types.Context) -> bpy.types.Object | None:
     return next((each for each in (context.object, context.scene.camera) if each in ours), next(iter(ours), None))
 
 
-class THREER_UL_frames(bpy.types.UIList):  # type: ignore[misc]
+class THREER_UL_frames(bpy.types.UIList):
     """A shot's frames: number, error as a bar, and a sign where to look."""
 
     bl_idname = "THREER_UL_frames"
 
-    only_suspicious: bpy.props.BoolProperty(  # type: ignore[valid-type]
+    only_suspicious: bpy.props.BoolProperty(
         name="Frames to Look At", description="Show only frames with a large error, a jump, or few tracks"
     )
 
@@ -76,7 +76,7 @@ def _worst(curve: Any) -> float:
     return max((float(key.co[1]) for key in curve.keyframe_points), default=0.0)
 
 
-class THREER_PT_tracking(Sidebar, bpy.types.Panel):  # type: ignore[misc]
+class THREER_PT_tracking(Sidebar, bpy.types.Panel):
     """Does the camera stick?"""
 
     bl_label = "Camera Tracking"
@@ -126,7 +126,7 @@ class _OfShot(Button):
         return filming(context) is not None
 
 
-class THREER_OT_mark_frames(_OfShot, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_mark_frames(_OfShot, bpy.types.Operator):
     """Put timeline markers at the frames to look at: large errors, jumps, few tracks, no camera"""
 
     bl_idname = "threer.mark_frames"
@@ -138,17 +138,18 @@ class THREER_OT_mark_frames(_OfShot, bpy.types.Operator):  # type: ignore[misc]
         self.report({"INFO"}, f"{words.count(count, 'frame')} to look at")
 
 
-class _Writes(_OfShot):
-    """A button that asks for a file and writes it."""
+class _Writes(Asks, _OfShot):
+    """A button that asks for a file with this suffix, and writes it."""
 
     suffix: str
-    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})  # type: ignore[valid-type]
+    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_glob: bpy.props.StringProperty(options={"HIDDEN", "SKIP_SAVE"})
 
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         result = summary.bundle(summary.current_root(context.scene, context.object))
         self.filepath = str(result.with_name(f"{result.stem} tracking{self.suffix}"))
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
+        self.filter_glob = f"*{self.suffix}"
+        return super().invoke(context, event)
 
     def run(self, context: bpy.types.Context) -> None:
         path = Path(bpy.path.abspath(self.filepath)).with_suffix(self.suffix)
@@ -159,25 +160,23 @@ class _Writes(_OfShot):
         raise NotImplementedError
 
 
-class THREER_OT_write_report(_Writes, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_write_report(_Writes, bpy.types.Operator):
     """Write how well the shots of this result stick, frame by frame: a page with graphs, and JSON beside it"""
 
     bl_idname = "threer.write_report"
     bl_label = "Write Report…"
     suffix = ".html"
-    filter_glob: bpy.props.StringProperty(default="*.html", options={"HIDDEN"})  # type: ignore[valid-type]
 
     def write(self, _context: bpy.types.Context, root: bpy.types.Object, path: Path) -> None:
         files.write(bundle.read(summary.bundle(root)), path)
 
 
-class THREER_OT_overlay_film(_Writes, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_overlay_film(_Writes, bpy.types.Operator):
     """Render the plate with points and a grid on the ground over it, as a film: does it stick?"""
 
     bl_idname = "threer.overlay_film"
     bl_label = "Overlay Film…"
     suffix = ".mp4"
-    filter_glob: bpy.props.StringProperty(default="*.mp4", options={"HIDDEN"})  # type: ignore[valid-type]
 
     def write(self, context: bpy.types.Context, root: bpy.types.Object, path: Path) -> None:
         overlay.write(root, filming(context), path)

@@ -16,23 +16,14 @@ from ..jobs.messages import Asked, Download, SetUp
 from ..model.engine import Engine, Weights
 from ..model.errors import UserError
 from . import choices, words, work
-from .operators import HIDDEN, Button
+from .buttons import HIDDEN, Asks, WhenIdle
 
 DIALOG = 420  # width in pixels
 DIALOG_COLUMNS = 60
 
 
-class _Upkeep(Button):
-    """A button that must not be pressed while something runs."""
-
+class _Upkeep(WhenIdle):
     bl_options = {"INTERNAL"}
-
-    @classmethod
-    def poll(cls, _context: bpy.types.Context) -> bool:
-        if not work.current().queue.tasks:
-            return True
-        cls.poll_message_set("Wait until what runs has ended, or cancel it")  # type: ignore[attr-defined]
-        return False
 
 
 def _fetch(several: list[Asked]) -> None:
@@ -45,20 +36,20 @@ def _fetch(several: list[Asked]) -> None:
             work.finish(task)
 
 
-class THREER_OT_set_up(_Upkeep, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_set_up(_Upkeep, bpy.types.Operator):
     """Download what engines need into a folder of its own, with a Python of its own: 0.2 to 3 GB, as this \
 computer's graphics card asks for. Blender stays as it is. A set-up that broke off goes on"""
 
     bl_idname = "threer.set_up"
     bl_label = "Set Up"
 
-    engine: bpy.props.StringProperty(options=HIDDEN)  # type: ignore[valid-type]
+    engine: bpy.props.StringProperty(options=HIDDEN)
 
     def run(self, _context: bpy.types.Context) -> None:
         _fetch([SetUp(upkeep.modules_of(self.engine))])
 
 
-class THREER_OT_remove_environment(_Upkeep, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_remove_environment(_Upkeep, bpy.types.Operator):
     """Delete the private environment. Engines that need it can be set up again"""
 
     bl_idname = "threer.remove_environment"
@@ -71,16 +62,14 @@ class THREER_OT_remove_environment(_Upkeep, bpy.types.Operator):  # type: ignore
         environment.remove(work.current().data_folder)
 
 
-class THREER_OT_download_weights(_Upkeep, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_download_weights(_Upkeep, bpy.types.Operator):
     """Download what this engine has learned, after you have seen on what terms it may be used"""
 
     bl_idname = "threer.download_weights"
     bl_label = "Download Weights"
 
-    engine: bpy.props.StringProperty(options=HIDDEN)  # type: ignore[valid-type]
-    accept: bpy.props.BoolProperty(  # type: ignore[valid-type]
-        name="I have read these terms and accept them", options={"SKIP_SAVE"}
-    )
+    engine: bpy.props.StringProperty(options=HIDDEN)
+    accept: bpy.props.BoolProperty(name="I have read these terms and accept them", options={"SKIP_SAVE"})
 
     @property
     def _wanted(self) -> list[Weights]:
@@ -122,34 +111,28 @@ class THREER_OT_download_weights(_Upkeep, bpy.types.Operator):  # type: ignore[m
         _fetch([Download(weights.name, token if weights.gated else "") for weights in self._wanted])
 
 
-class THREER_OT_use_weights(_Upkeep, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_use_weights(Asks, _Upkeep, bpy.types.Operator):
     """Take this file from where it lies, instead of downloading one: .safetensors, or .pth, .pt and .ckpt of torch"""
 
     bl_idname = "threer.use_weights"
     bl_label = "Use My File"
 
-    name: bpy.props.StringProperty(options=HIDDEN)  # type: ignore[valid-type]
-    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options=HIDDEN)  # type: ignore[valid-type]
-    filter_glob: bpy.props.StringProperty(  # type: ignore[valid-type]
-        default="*.safetensors;*.pth;*.pt;*.ckpt", options=HIDDEN
-    )
-    filter_folder: bpy.props.BoolProperty(default=True, options=HIDDEN)  # type: ignore[valid-type]
-
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Any:
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
+    name: bpy.props.StringProperty(options=HIDDEN)
+    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options=HIDDEN)
+    filter_glob: bpy.props.StringProperty(default="*.safetensors;*.pth;*.pt;*.ckpt", options=HIDDEN)
+    filter_folder: bpy.props.BoolProperty(default=True, options=HIDDEN)
 
     def run(self, _context: bpy.types.Context) -> None:
         store.default(work.current().data_folder).use(registry.weights(self.name), Path(self.filepath))
 
 
-class THREER_OT_delete_weights(_Upkeep, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_delete_weights(_Upkeep, bpy.types.Operator):
     """Delete this file, which can be downloaded again; a file of your own is only forgotten"""
 
     bl_idname = "threer.delete_weights"
     bl_label = "Delete"
 
-    name: bpy.props.StringProperty(options=HIDDEN)  # type: ignore[valid-type]
+    name: bpy.props.StringProperty(options=HIDDEN)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Any:
         return context.window_manager.invoke_confirm(self, event)
@@ -158,13 +141,13 @@ class THREER_OT_delete_weights(_Upkeep, bpy.types.Operator):  # type: ignore[mis
         store.default(work.current().data_folder).delete(registry.weights(self.name))
 
 
-class THREER_OT_forget_hash(_Upkeep, bpy.types.Operator):  # type: ignore[misc]
+class THREER_OT_forget_hash(_Upkeep, bpy.types.Operator):
     """Forget what this file must be: nobody has published its hash, so the one of the first that worked was kept"""
 
     bl_idname = "threer.forget_hash"
     bl_label = "Forget Hash"
 
-    name: bpy.props.StringProperty(options=HIDDEN)  # type: ignore[valid-type]
+    name: bpy.props.StringProperty(options=HIDDEN)
 
     def run(self, _context: bpy.types.Context) -> None:
         store.default(work.current().data_folder).forget(registry.weights(self.name))

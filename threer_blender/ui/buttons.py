@@ -1,0 +1,118 @@
+"""[B] What buttons have in common: their errors, when they can be pressed, how they ask for files, their menus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..model.errors import UserError, system_refusal
+from . import summary, work
+
+HIDDEN = {"HIDDEN", "SKIP_SAVE"}
+
+Draw = Callable[[Any, bpy.types.Context], None]  # what draws a menu's entry: of the menu and the context
+
+
+class Button:
+    """An operator whose `run` may raise a UserError, which becomes a report and stays in the panel."""
+
+    report: Any  # Blender's
+    poll_message_set: Any  # Blender's
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            self.run(context)
+        except (UserError, OSError) as error:
+            work.current().error = str(error) if isinstance(error, UserError) else system_refusal(error)
+            self.report({"ERROR"}, work.current().error)
+            return {"CANCELLED"}
+        finally:
+            work.current().known.forget()  # a click may have changed what there is
+        return {"FINISHED"}
+
+    def run(self, context: bpy.types.Context) -> None:
+        raise NotImplementedError
+
+
+class OfResult(Button):
+    """A button about the result that the panel shows."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return summary.current_root(context.scene, context.object) is not None
+
+
+class WhenIdle(Button):
+    """A button that cannot be pressed while something runs."""
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        if not work.current().queue.tasks:
+            return True
+        cls.poll_message_set("Wait until what runs has ended, or cancel it")
+        return False
+
+
+class Asks(Button):
+    """A button that opens Blender's file browser, and runs when the user has chosen there."""
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+
+class AsksForFolder(Asks):
+    """A button that runs with the `folder` that the user chooses."""
+
+    directory: bpy.props.StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
+    filter_folder: bpy.props.BoolProperty(default=True, options=HIDDEN)
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.directory)
+
+
+class AsksForFiles(Asks):
+    """A button that runs with the files that the user chooses, or with those dropped onto a viewport."""
+
+    directory: bpy.props.StringProperty(subtype="DIR_PATH", options=HIDDEN)
+    files: bpy.props.CollectionProperty(type=bpy.types.OperatorFileListElement, options=HIDDEN)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return self.execute(context) if self.files else super().invoke(context, event)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The chosen files; none where the user only opened a folder."""
+        return [Path(self.directory) / entry.name for entry in self.files if entry.name]
+
+
+class Drop:
+    """A handler of files that are dropped onto a 3D viewport."""
+
+    @classmethod
+    def poll_drop(cls, context: bpy.types.Context) -> bool:
+        return context.area is not None and context.area.type == "VIEW_3D"
+
+
+def registration(classes: Sequence[type], menus: Mapping[str, Draw]) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Two functions: one makes the classes and the entries known to Blender, the other takes them away again.
+
+    `menus` maps the name of a menu, as `bpy.types` has it, to what draws an entry at its end.
+    """
+    register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
+
+    def register() -> None:
+        register_classes()
+        for menu, draw in menus.items():
+            getattr(bpy.types, menu).append(draw)
+
+    def unregister() -> None:
+        for menu, draw in menus.items():
+            getattr(bpy.types, menu).remove(draw)
+        unregister_classes()
+
+    return register, unregister
