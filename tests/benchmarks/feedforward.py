@@ -21,6 +21,7 @@ from torch import Tensor
 from tests.benchmarks._measure import machine, measured, table
 from threer_blender.networks import depth_anything3, fast3r, map_anything, vggt, vggt_omega
 from threer_blender.networks.layers import dense_head, vit
+from threer_blender.networks.layers.sizes import TransformerSize
 
 SIZE = (168, 224)
 # Network -> numbers of views, and the size of their pictures: small enough for attention's matrices to fit here.
@@ -99,14 +100,16 @@ def straightforward(network: torch.nn.Module, backbone: str) -> None:
 PUBLISHED = {"Depth Anything 3": (depth_anything3.DepthAnything3, "backbone"), "VGGT": (vggt.VGGT, "aggregator")}
 
 # What is kept and held at a time does not depend on depth, so shallow networks of the published widths tell.
+SHALLOW_SIZE = TransformerSize(1024, 4, 16)
+SHALLOW_DENSE = vggt.VGGTConfig().dense._replace(layers=(0, 1, 2, 3))
 SHALLOW = {
     "Depth Anything 3": depth_anything3.DepthAnything3,
-    "VGGT": lambda: vggt.VGGT(vggt.VGGTConfig(depth=4, layers=(0, 1, 2, 3))),
-    "VGGT-Omega": lambda: vggt_omega.VGGTOmega(vggt_omega.VGGTOmegaConfig(depth=4, layers=(0, 1, 2, 3))),
+    "VGGT": lambda: vggt.VGGT(vggt.VGGTConfig(SHALLOW_SIZE, SHALLOW_DENSE)),
+    "VGGT-Omega": lambda: vggt_omega.VGGTOmega(vggt_omega.VGGTOmegaConfig(SHALLOW_SIZE, dense=SHALLOW_DENSE)),
     "MapAnything": lambda: map_anything.MapAnything(
-        map_anything.MapAnythingConfig(encoder_depth=4, depth=4, layers=(2, 3, 4))
+        map_anything.MapAnythingConfig(TransformerSize(1536, 4, 24), TransformerSize(1536, 4, 24), (2, 3, 4))
     ),
-    "Fast3R": lambda: fast3r.Fast3R(fast3r.Fast3RConfig(depth=4)),
+    "Fast3R": lambda: fast3r.Fast3R(fast3r.Fast3RConfig(blocks=SHALLOW_SIZE)),
 }
 
 

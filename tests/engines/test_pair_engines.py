@@ -27,6 +27,7 @@ from threer_blender.geometry.pairs.pairs import PairPrediction
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
 from threer_blender.networks import dust3r as network
+from threer_blender.networks.layers.sizes import TransformerSize
 from threer_blender.runtime import weights
 from threer_blender.runtime.report import Report
 
@@ -319,9 +320,7 @@ def test_a_seeded_network_goes_all_the_way_without_a_number_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     """Its answers mean nothing, and are refused or finite. Weights come from a file, as published ones do."""
-    tiny = network.DUSt3RConfig(
-        encoder_depth=2, encoder_width=64, encoder_heads=4, decoder_depth=4, decoder_width=48, decoder_heads=4
-    )
+    tiny = network.DUSt3RConfig(encoder=TransformerSize(64, 2, 4), decoder=TransformerSize(48, 4, 4))
     torch.manual_seed(0)
     seeded = network.linear_224(tiny)
     names = {f"encoder.{name}": name for name in seeded.encoder.state_dict()}

@@ -18,6 +18,7 @@ from threer_blender.geometry.pairs.pairs import PairPrediction
 from threer_blender.model.reconstruction import Gaussians, Photo
 from threer_blender.networks import dust3r
 from threer_blender.networks import splatt3r as network
+from threer_blender.networks.layers.sizes import TransformerSize
 from threer_blender.pictures import photos
 from threer_blender.runtime.report import Report
 
@@ -72,9 +73,7 @@ def test_the_networks_numbers_become_gaussians() -> None:
 
 
 def test_offsets_and_opacities_are_what_the_head_says() -> None:
-    tiny = dust3r.DUSt3RConfig(
-        encoder_depth=1, encoder_width=32, encoder_heads=2, decoder_depth=4, decoder_width=24, decoder_heads=2
-    )
+    tiny = dust3r.DUSt3RConfig(encoder=TransformerSize(32, 1, 2), decoder=TransformerSize(24, 4, 2))
     torch.manual_seed(0)
     head = network.GaussianHead(tiny)
     last = head.gaussian_dpt["dpt"].head[-1]

@@ -10,34 +10,34 @@ import torch
 
 from threer_blender.networks import depth_anything3, fast3r, map_anything, vggt, vggt_omega
 from threer_blender.networks.layers import dense_head
+from threer_blender.networks.layers.sizes import DenseHeadSize, TransformerSize
 
 WIDTHS = (16, 16, 32, 32)
+SIZE, DENSE = TransformerSize(64, 4, 4), DenseHeadSize((0, 1, 2, 3), WIDTHS, 32)
 NETWORKS: dict[str, tuple[Callable[[], torch.nn.Module], tuple[int, int]]] = {
     "depth_anything3": (
         lambda: depth_anything3.DepthAnything3(
             depth_anything3.DepthAnything3Config(
-                64, 6, 4, alternating=2, layers=(2, 3, 4, 5), widths=WIDTHS, channels=32
+                TransformerSize(64, 6, 4), alternating=2, dense=DenseHeadSize((2, 3, 4, 5), WIDTHS, 32)
             )
         ),
         (42, 56),
     ),
     "vggt": (
-        lambda: vggt.VGGT(vggt.VGGTConfig(64, 4, 4, layers=(0, 1, 2, 3), widths=WIDTHS, channels=32)),
+        lambda: vggt.VGGT(vggt.VGGTConfig(SIZE, DENSE)),
         (42, 56),
     ),
     "vggt_omega": (
-        lambda: vggt_omega.VGGTOmega(
-            vggt_omega.VGGTOmegaConfig(64, 4, 4, register_blocks=(1,), layers=(0, 1, 2, 3), widths=WIDTHS, channels=32)
-        ),
+        lambda: vggt_omega.VGGTOmega(vggt_omega.VGGTOmegaConfig(SIZE, register_blocks=(1,), dense=DENSE)),
         (48, 64),
     ),
     "map_anything": (
         lambda: map_anything.MapAnything(
-            map_anything.MapAnythingConfig(64, 4, 2, 4, layers=(2, 3, 4), hidden=16, pose_width=32)
+            map_anything.MapAnythingConfig(TransformerSize(64, 2, 4), SIZE, layers=(2, 3, 4), hidden=16, pose_width=32)
         ),
         (42, 56),
     ),
-    "fast3r": (lambda: fast3r.Fast3R(fast3r.Fast3RConfig(dim=64, depth=4, heads=4)), (48, 64)),
+    "fast3r": (lambda: fast3r.Fast3R(fast3r.Fast3RConfig(blocks=SIZE)), (48, 64)),
 }
 
 

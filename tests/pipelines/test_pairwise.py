@@ -12,13 +12,12 @@ import torch
 from threer_blender.jobs.messages import Notice
 from threer_blender.model.reconstruction import PhotoFromMap
 from threer_blender.networks import dust3r, inputs, mast3r
+from threer_blender.networks.layers.sizes import TransformerSize
 from threer_blender.pipelines import pairwise
 from threer_blender.runtime.device import Device
 from threer_blender.runtime.report import Report
 
-TINY = dust3r.DUSt3RConfig(
-    encoder_depth=2, encoder_width=64, encoder_heads=4, decoder_depth=4, decoder_width=48, decoder_heads=4
-)
+TINY = dust3r.DUSt3RConfig(encoder=TransformerSize(64, 2, 4), decoder=TransformerSize(48, 4, 4))
 CPU = Device(torch.device("cpu"), torch.float32, "a CPU", 2**30)
 SIZES = [(32, 48), (32, 48), (48, 32), (32, 48)]
 PAIRS = [(i, j) for i in range(4) for j in range(4) if i != j]

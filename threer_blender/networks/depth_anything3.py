@@ -7,7 +7,6 @@ that predict rays are not used here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -16,22 +15,21 @@ from torch.nn import functional
 
 from .layers.dense_head import DenseHead, a_few_at_a_time
 from .layers.pose_encoding import camera_matrices, inverted
+from .layers.sizes import DenseHeadSize, TransformerSize
 from .layers.vit import Block, PatchEmbed, PositionTable, axial_rotation, grid_positions
 
 PATCH = 14
 
 
-@dataclass(frozen=True)
-class DepthAnything3Config:
+class DepthAnything3Config(NamedTuple):
     """The published sizes of DA3-BASE. `alternating` is the first block that may look at all views."""
 
-    dim: int = 768
-    depth: int = 12
-    heads: int = 12
+    blocks: TransformerSize = TransformerSize(768, 12, 12)
     alternating: int = 4
-    layers: tuple[int, ...] = (5, 7, 9, 11)
-    widths: tuple[int, ...] = (96, 192, 384, 768)
-    channels: int = 128
+    dense: DenseHeadSize = DenseHeadSize((5, 7, 9, 11), (96, 192, 384, 768), 128)
+
+
+PUBLISHED = DepthAnything3Config()
 
 
 class Prediction(NamedTuple):
@@ -50,15 +48,15 @@ class Backbone(nn.Module):
     def __init__(self, config: DepthAnything3Config) -> None:
         super().__init__()
         self.config = config
-        dim = config.dim
+        dim = config.blocks.dim
         self.positions = PositionTable()
         self.cls_token = nn.Parameter(torch.empty(1, 1, dim))
         self.camera_token = nn.Parameter(torch.empty(1, 2, dim))
         self.pos_embed = nn.Parameter(torch.empty(1, 1 + self.positions.side**2, dim))
         self.patch_embed = PatchEmbed(PATCH, dim)
         self.blocks = nn.ModuleList(
-            Block(dim, config.heads, eps=1e-6, qk_norm=1e-5 if index >= config.alternating else None)
-            for index in range(config.depth)
+            Block(dim, config.blocks.heads, eps=1e-6, qk_norm=1e-5 if index >= config.alternating else None)
+            for index in range(config.blocks.depth)
         )
         self.norm = nn.LayerNorm(dim, eps=1e-5)
 
@@ -71,7 +69,7 @@ class Backbone(nn.Module):
         patches = self.patch_embed(images)
         tokens = torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], dim=1)
         tokens = tokens + self.positions.resized(self.pos_embed, rows, columns)
-        width = self.config.dim // self.config.heads
+        width = self.config.blocks.head_dim
         places = grid_positions(rows, columns, 1, images.device)
         within, across = axial_rotation(places, width), axial_rotation(places.clamp(max=1), width)
 
@@ -90,7 +88,7 @@ class Backbone(nn.Module):
                 tokens = block(tokens.flatten(0, 1)[None], across)[0].view_as(tokens)
             else:
                 tokens = of_each_view = block(tokens, within if alternating else None)
-            if index in self.config.layers:
+            if index in self.config.dense.layers:
                 layers_read.append(torch.cat([of_each_view, self.norm(tokens)], dim=-1)[order.argsort(), 1:])
         return layers_read, torch.cat([of_each_view[:, 0], tokens[:, 0]], dim=-1)[order.argsort()]
 
@@ -113,11 +111,11 @@ class CameraDecoder(nn.Module):
 class DepthAnything3(nn.Module):
     """The whole network."""
 
-    def __init__(self, config: DepthAnything3Config = DepthAnything3Config()) -> None:
+    def __init__(self, config: DepthAnything3Config = PUBLISHED) -> None:
         super().__init__()
         self.backbone = Backbone(config)
-        self.head = DenseHead(2 * config.dim, config.widths, config.channels, outputs=2, rectified_skip=False)
-        self.cam_dec = CameraDecoder(2 * config.dim)
+        self.head = DenseHead(2 * config.blocks.dim, config.dense, outputs=2, rectified_skip=False)
+        self.cam_dec = CameraDecoder(2 * config.blocks.dim)
 
     def forward(self, images: Tensor) -> Prediction:
         """`images` (N, 3, H, W) with ImageNet's mean and deviation taken out; H and W multiples of 14."""

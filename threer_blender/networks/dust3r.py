@@ -8,7 +8,6 @@ Parameters are named as in the published checkpoints.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 import torch
@@ -16,25 +15,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .layers import dpt
+from .layers.sizes import TransformerSize
 from .layers.transformer import EPSILON, DecoderBlock, Encoder, Grid, rotary
 
 
-@dataclass(frozen=True)
-class DUSt3RConfig:
+class DUSt3RConfig(NamedTuple):
     """The published sizes: ViT-L encoder, ViT-B decoders."""
 
     patch: int = 16
-    encoder_depth: int = 24
-    encoder_width: int = 1024
-    encoder_heads: int = 16
-    decoder_depth: int = 12
-    decoder_width: int = 768
-    decoder_heads: int = 12
+    encoder: TransformerSize = TransformerSize(1024, 24, 16)
+    decoder: TransformerSize = TransformerSize(768, 12, 12)
 
     @property
     def widths(self) -> tuple[int, int, int, int]:
         """Of the tokens that heads get: the encoder's, and the decoder's at a half, three quarters and all of it."""
-        return (self.encoder_width, *3 * (self.decoder_width,))
+        return (self.encoder.dim, *3 * (self.decoder.dim,))
 
 
 PUBLISHED = DUSt3RConfig()
@@ -63,11 +58,11 @@ class PairNetwork(nn.Module, Generic[Prediction]):
     def __init__(self, config: DUSt3RConfig, head: Callable[[], nn.Module]) -> None:
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config.encoder_depth, config.encoder_width, config.encoder_heads, config.patch)
-        width, heads = config.decoder_width, config.decoder_heads
-        self.decoder_embed = nn.Linear(config.encoder_width, width)
-        self.dec_blocks = nn.ModuleList(DecoderBlock(width, heads) for _ in range(config.decoder_depth))
-        self.dec_blocks2 = nn.ModuleList(DecoderBlock(width, heads) for _ in range(config.decoder_depth))
+        self.encoder = Encoder(config.encoder, config.patch)
+        width, heads = config.decoder.dim, config.decoder.heads
+        self.decoder_embed = nn.Linear(config.encoder.dim, width)
+        self.dec_blocks = nn.ModuleList(DecoderBlock(width, heads) for _ in range(config.decoder.depth))
+        self.dec_blocks2 = nn.ModuleList(DecoderBlock(width, heads) for _ in range(config.decoder.depth))
         self.dec_norm = nn.LayerNorm(width, EPSILON)
         self.downstream_head1 = head()
         self.downstream_head2 = head()
@@ -88,11 +83,11 @@ class PairNetwork(nn.Module, Generic[Prediction]):
     def decode(self, first: Encoded, second: Encoded) -> tuple[Prediction, Prediction]:
         """What the heads predict for the pairs (B) of encoded photos, in float32."""
         views = first, second
-        head_width = self.config.decoder_width // self.config.decoder_heads
+        head_width = self.config.decoder.head_dim
         rotations = [rotary(view.grid, head_width, view.tokens) for view in views]
         levels = [[view.tokens] for view in views]
         states = [self.decoder_embed(view.tokens) for view in views]
-        depth = self.config.decoder_depth
+        depth = self.config.decoder.depth
         for number, blocks in enumerate(zip(self.dec_blocks, self.dec_blocks2, strict=True), 1):
             # Each side looks at the other's state before this layer.
             states = [blocks[i](states[i], states[1 - i], rotations[i], rotations[1 - i]) for i in (0, 1)]
@@ -128,7 +123,7 @@ class LinearHead(nn.Module):
     def __init__(self, config: DUSt3RConfig) -> None:
         super().__init__()
         self.patch = config.patch
-        self.proj = nn.Linear(config.decoder_width, 4 * config.patch**2)
+        self.proj = nn.Linear(config.decoder.dim, 4 * config.patch**2)
 
     def forward(self, tokens: Sequence[Tensor], grid: Grid) -> Pointmap:
         return pointmap(unpatched(self.proj(tokens[-1]), grid, self.patch))

@@ -8,7 +8,6 @@ bear the names of the published checkpoint.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -16,20 +15,21 @@ from torch import Tensor, nn
 
 from .dust3r import Pointmap, pointmap
 from .layers import dpt
+from .layers.sizes import TransformerSize
 from .layers.transformer import Encoder
 from .layers.vit import Block, sine_cosine
 
 MOST_VIEWS = 1000  # as many view indices as the network knows
 
 
-@dataclass(frozen=True)
-class Fast3RConfig:
+class Fast3RConfig(NamedTuple):
     """The published sizes."""
 
     patch: int = 16
-    dim: int = 1024
-    depth: int = 24
-    heads: int = 16
+    blocks: TransformerSize = TransformerSize(1024, 24, 16)
+
+
+PUBLISHED = Fast3RConfig()
 
 
 class Prediction(NamedTuple):
@@ -48,11 +48,10 @@ class Decoder(nn.Module):
 
     def __init__(self, config: Fast3RConfig) -> None:
         super().__init__()
-        self.decoder_embed = nn.Linear(config.dim, config.dim)
-        self.dec_blocks = nn.ModuleList(
-            Block(config.dim, config.heads, eps=1e-5, scaled=False) for _ in range(config.depth)
-        )
-        self.dec_norm = nn.LayerNorm(config.dim, eps=1e-6)
+        dim, depth, heads = config.blocks
+        self.decoder_embed = nn.Linear(dim, dim)
+        self.dec_blocks = nn.ModuleList(Block(dim, heads, eps=1e-5, scaled=False) for _ in range(depth))
+        self.dec_norm = nn.LayerNorm(dim, eps=1e-6)
 
     def forward(self, tokens: Tensor, indices: Tensor) -> list[Tensor]:
         """(T, dim) tokens of all views and the view index of each -> (T, dim) at the input, a half, three quarters and
@@ -73,7 +72,7 @@ class Head(nn.Module):
 
     def __init__(self, config: Fast3RConfig) -> None:
         super().__init__()
-        self.dpt = dpt.Dpt(4 * (config.dim,), 4)
+        self.dpt = dpt.Dpt(4 * (config.blocks.dim,), 4)
 
     def forward(self, layers: Sequence[Tensor], grid: tuple[int, int]) -> Pointmap:
         """Four layers' tokens (1, rows × columns, dim) of a view."""
@@ -83,10 +82,10 @@ class Head(nn.Module):
 class Fast3R(nn.Module):
     """The whole network."""
 
-    def __init__(self, config: Fast3RConfig = Fast3RConfig()) -> None:
+    def __init__(self, config: Fast3RConfig = PUBLISHED) -> None:
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config.depth, config.dim, config.heads, config.patch)
+        self.encoder = Encoder(config.blocks, config.patch)
         self.decoder = Decoder(config)
         self.downstream_head = Head(config)
         self.downstream_head_local = Head(config)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from .layers.dense_head import a_few_at_a_time
 from .layers.dpt import Dpt
 from .layers.pose_encoding import inverted, matrices_from_xyzw
+from .layers.sizes import TransformerSize
 from .layers.vit import Block, DinoV2, PositionTable
 
 PATCH = 14
@@ -27,17 +27,17 @@ STEEPEST = 0.1  # z of a ray that still counts as looking forward
 SHORTEST = 1e-8  # of a ray before it is made a unit, of a quaternion, of the unit in metres
 
 
-@dataclass(frozen=True)
-class MapAnythingConfig:
+class MapAnythingConfig(NamedTuple):
     """The published sizes. `layers`: after how many of the blocks that look at several views the dense head reads."""
 
-    dim: int = 1536
-    heads: int = 24
-    encoder_depth: int = 24
-    depth: int = 16
+    encoder: TransformerSize = TransformerSize(1536, 24, 24)
+    sharing: TransformerSize = TransformerSize(1536, 16, 24)
     layers: tuple[int, ...] = (8, 12, 16)
     hidden: int = 196  # of the unit's MLP
     pose_width: int = 784
+
+
+PUBLISHED = MapAnythingConfig()
 
 
 class Prediction(NamedTuple):
@@ -65,9 +65,9 @@ class Sharing(nn.Module):
         super().__init__()
         self.layers = config.layers
         self.self_attention_blocks = nn.ModuleList(
-            Block(config.dim, config.heads, eps=1e-6, gated=True) for _ in range(config.depth)
+            Block(config.sharing.dim, config.sharing.heads, eps=1e-6, gated=True) for _ in range(config.sharing.depth)
         )
-        self.norm = nn.LayerNorm(config.dim, eps=1e-6)
+        self.norm = nn.LayerNorm(config.sharing.dim, eps=1e-6)
 
     def forward(self, tokens: Tensor, extra: Tensor) -> tuple[list[Tensor], Tensor]:
         """(N, tokens, dim) of the views, `extra` (1, dim) that only looks at all -> the views' tokens at each of
@@ -139,10 +139,10 @@ class UnitHead(nn.Module):
 class MapAnything(nn.Module):
     """The whole network, on pictures alone."""
 
-    def __init__(self, config: MapAnythingConfig = MapAnythingConfig()) -> None:
+    def __init__(self, config: MapAnythingConfig = PUBLISHED) -> None:
         super().__init__()
-        dim = config.dim
-        self.encoder = DinoV2(dim, config.encoder_depth, config.heads, PositionTable(), gated=True, normed=False)
+        dim = config.encoder.dim
+        self.encoder = DinoV2(*config.encoder, PositionTable(), gated=True, normed=False)
         self.fusion_norm_layer = nn.LayerNorm(dim, eps=1e-6)
         self.scale_token = nn.Parameter(torch.empty(dim))
         self.info_sharing = Sharing(config)

@@ -36,7 +36,7 @@ class Describing(nn.Module):
     def __init__(self, config: DUSt3RConfig) -> None:
         super().__init__()
         self.patch = config.patch
-        width = config.encoder_width + config.decoder_width
+        width = config.encoder.dim + config.decoder.dim
         self.dpt = Dpt(config.widths, 4)
         self.head_local_features = Mlp(width, 4 * width, (DIMENSIONS + 1) * config.patch**2)
 

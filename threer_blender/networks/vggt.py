@@ -8,7 +8,6 @@ checkpoints have this layout.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -16,26 +15,26 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .layers.dense_head import DenseHead, Pyramid, a_few_at_a_time, enlarged
+from .layers.sizes import DenseHeadSize, TransformerSize
 from .layers.tracker import Tracker, Tracks
 from .layers.transformer import Mlp
 from .layers.vit import Block, DinoV2, PositionTable, axial_rotation, grid_positions, normalised
 
 PATCH = 14
 REGISTERS = 4
+TRACKED_CHANNELS = 128  # of the features that points are tracked by
 # As the released aggregator builds its encoder: bicubic with antialiasing, to an exact size.
 POSITIONS = PositionTable(antialias=True, offset=0.0)
 
 
-@dataclass(frozen=True)
-class VGGTConfig:
+class VGGTConfig(NamedTuple):
     """The published sizes."""
 
-    dim: int = 1024
-    depth: int = 24
-    heads: int = 16
-    layers: tuple[int, ...] = (4, 11, 17, 23)
-    widths: tuple[int, ...] = (256, 512, 1024, 1024)
-    channels: int = 256
+    blocks: TransformerSize = TransformerSize(1024, 24, 16)
+    dense: DenseHeadSize = DenseHeadSize((4, 11, 17, 23), (256, 512, 1024, 1024), 256)
+
+
+PUBLISHED = VGGTConfig()
 
 
 class Prediction(NamedTuple):
@@ -57,11 +56,11 @@ class Aggregator(nn.Module):
     def __init__(self, config: VGGTConfig) -> None:
         super().__init__()
         self.config = config
-        dim, heads = config.dim, config.heads
+        dim, heads = config.blocks.dim, config.blocks.heads
         self.camera_token = nn.Parameter(torch.empty(1, 2, 1, dim))
         self.register_token = nn.Parameter(torch.empty(1, 2, REGISTERS, dim))
-        self.patch_embed = DinoV2(dim, config.depth, heads, POSITIONS, REGISTERS)
-        blocks = [Block(dim, heads, eps=1e-5, qk_norm=1e-5) for _ in range(2 * config.depth)]
+        self.patch_embed = DinoV2(dim, config.blocks.depth, heads, POSITIONS, REGISTERS)
+        blocks = [Block(dim, heads, eps=1e-5, qk_norm=1e-5) for _ in range(2 * config.blocks.depth)]
         self.frame_blocks, self.global_blocks = nn.ModuleList(blocks[::2]), nn.ModuleList(blocks[1::2])
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -72,12 +71,12 @@ class Aggregator(nn.Module):
         special = torch.cat([special[:1], special[1:].expand(len(images) - 1, -1, -1)])
         tokens = torch.cat([special.to(patches.dtype), patches], dim=1)
         places = grid_positions(images.shape[2] // PATCH, images.shape[3] // PATCH, 1 + REGISTERS, images.device)
-        rotation = axial_rotation(places, self.config.dim // self.config.heads)
+        rotation = axial_rotation(places, self.config.blocks.head_dim)
         layers_read = []
         for index, (within, across) in enumerate(zip(self.frame_blocks, self.global_blocks, strict=True)):
             of_each_view = within(tokens, rotation)
             tokens = across(of_each_view.flatten(0, 1)[None], rotation)[0].view_as(of_each_view)
-            if index in self.config.layers:
+            if index in self.config.dense.layers:
                 layers_read.append(torch.cat([of_each_view, tokens], dim=-1))
         return layers_read
 
@@ -114,9 +113,9 @@ class CameraHead(nn.Module):
 class FeatureHead(Pyramid):
     """Features for tracking, at half the picture's size."""
 
-    def __init__(self, dim: int, widths: Sequence[int], channels: int) -> None:
-        super().__init__(dim, widths, channels, rectified_skip=True, plane=False)
-        self.output_conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+    def __init__(self, dim: int, size: DenseHeadSize) -> None:
+        super().__init__(dim, size, rectified_skip=True, plane=False)
+        self.output_conv1 = nn.Conv2d(size.channels, size.channels, 3, padding=1)
 
     def forward(self, layers: Sequence[Tensor], grid: tuple[int, int]) -> Tensor:
         """Four layers' patch tokens (views, rows × columns, dim) -> (views, channels, H / 2, W / 2)."""
@@ -127,10 +126,10 @@ class FeatureHead(Pyramid):
 class TrackHead(nn.Module):
     """Finds the first view's points in the others."""
 
-    def __init__(self, dim: int, widths: Sequence[int]) -> None:
+    def __init__(self, dim: int, size: DenseHeadSize) -> None:
         super().__init__()
-        self.feature_extractor = FeatureHead(dim, widths, 128)
-        self.tracker = Tracker(128)
+        self.feature_extractor = FeatureHead(dim, size)
+        self.tracker = Tracker(size.channels)
 
     def forward(self, layers: Sequence[Tensor], grid: tuple[int, int], queries: Tensor) -> Tracks:
         """`queries` (M, 2) pixels of the first view, the first pixel's centre at 0 -> Tracks in the same pixels."""
@@ -142,14 +141,14 @@ class TrackHead(nn.Module):
 class VGGT(nn.Module):
     """The whole network."""
 
-    def __init__(self, config: VGGTConfig = VGGTConfig()) -> None:
+    def __init__(self, config: VGGTConfig = PUBLISHED) -> None:
         super().__init__()
-        dim, heads = 2 * config.dim, config.heads
+        dim, heads = 2 * config.blocks.dim, config.blocks.heads
         self.aggregator = Aggregator(config)
         self.camera_head = CameraHead(dim, heads)
-        self.depth_head = DenseHead(dim, config.widths, config.channels, outputs=2, rectified_skip=True)
-        self.point_head = DenseHead(dim, config.widths, config.channels, outputs=4, rectified_skip=True)
-        self.track_head = TrackHead(dim, config.widths)
+        self.depth_head = DenseHead(dim, config.dense, outputs=2, rectified_skip=True)
+        self.point_head = DenseHead(dim, config.dense, outputs=4, rectified_skip=True)
+        self.track_head = TrackHead(dim, config.dense._replace(channels=TRACKED_CHANNELS))
 
     def forward(self, images: Tensor, queries: Tensor | None = None, with_points: bool = False) -> Prediction:
         """`images` (N, 3, H, W) in [0, 1], H and W multiples of 14; `queries` (M, 2) pixels of the first to track;

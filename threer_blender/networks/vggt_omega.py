@@ -7,7 +7,6 @@ those tokens in one go; there are no heads for points and tracks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -15,31 +14,30 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .layers.dense_head import Pyramid, a_few_at_a_time, with_plane
+from .layers.sizes import DenseHeadSize, TransformerSize
 from .layers.vit import Block, PatchEmbed, Rotation, normalised, plane_rotation
 
 ROPE_BASE = 100.0
 LEAST_FIELD = 0.01  # radians of view that every camera has
 
 
-@dataclass(frozen=True)
-class VGGTOmegaConfig:
+class VGGTOmegaConfig(NamedTuple):
     """The published sizes of the 512-pixel model. `register_blocks`: where only camera and registers attend."""
 
-    dim: int = 1024
-    depth: int = 24
-    heads: int = 16
+    blocks: TransformerSize = TransformerSize(1024, 24, 16)
     patch: int = 16
     storage: int = 4
     registers: int = 16
     register_blocks: tuple[int, ...] = (2, 6, 9, 14, 20)
-    layers: tuple[int, ...] = (4, 11, 17, 23)
-    widths: tuple[int, ...] = (256, 512, 1024, 1024)
-    channels: int = 256
+    dense: DenseHeadSize = DenseHeadSize((4, 11, 17, 23), (256, 512, 1024, 1024), 256)
 
     @property
     def special(self) -> int:
         """Tokens before a view's patches: the camera's and the registers."""
         return 1 + self.registers
+
+
+PUBLISHED = VGGTOmegaConfig()
 
 
 class Prediction(NamedTuple):
@@ -58,13 +56,12 @@ class DinoV3(nn.Module):
     def __init__(self, config: VGGTOmegaConfig) -> None:
         super().__init__()
         self.config = config
-        self.cls_token = nn.Parameter(torch.empty(1, 1, config.dim))
-        self.storage_tokens = nn.Parameter(torch.empty(1, config.storage, config.dim))
-        self.patch_embed = PatchEmbed(config.patch, config.dim)
-        self.blocks = nn.ModuleList(
-            Block(config.dim, config.heads, eps=1e-5, key_bias=False) for _ in range(config.depth)
-        )
-        self.norm = nn.LayerNorm(config.dim, eps=1e-5)
+        dim, depth, heads = config.blocks
+        self.cls_token = nn.Parameter(torch.empty(1, 1, dim))
+        self.storage_tokens = nn.Parameter(torch.empty(1, config.storage, dim))
+        self.patch_embed = PatchEmbed(config.patch, dim)
+        self.blocks = nn.ModuleList(Block(dim, heads, eps=1e-5, key_bias=False) for _ in range(depth))
+        self.norm = nn.LayerNorm(dim, eps=1e-5)
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised pictures (N, 3, H, W) -> patch tokens (N, H W / patch², dim)."""
@@ -83,12 +80,11 @@ class Aggregator(nn.Module):
     def __init__(self, config: VGGTOmegaConfig) -> None:
         super().__init__()
         self.config = config
-        self.camera_token = nn.Parameter(torch.empty(1, 2, 1, config.dim))
-        self.register_token = nn.Parameter(torch.empty(1, 2, config.registers, config.dim))
+        dim, depth, heads = config.blocks
+        self.camera_token = nn.Parameter(torch.empty(1, 2, 1, dim))
+        self.register_token = nn.Parameter(torch.empty(1, 2, config.registers, dim))
         self.patch_embed = DinoV3(config)
-        blocks = [
-            Block(config.dim, config.heads, eps=1e-5, qk_norm=1e-5, key_bias=False) for _ in range(2 * config.depth)
-        ]
+        blocks = [Block(dim, heads, eps=1e-5, qk_norm=1e-5, key_bias=False) for _ in range(2 * depth)]
         self.frame_blocks, self.inter_frame_blocks = nn.ModuleList(blocks[::2]), nn.ModuleList(blocks[1::2])
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -106,7 +102,7 @@ class Aggregator(nn.Module):
             part = of_each_view[:, :special] if index in self.config.register_blocks else of_each_view
             of_all_views = across(part.flatten(0, 1)[None])[0].view_as(part)
             tokens = torch.cat([of_all_views, of_each_view[:, of_all_views.shape[1] :]], dim=1)
-            if index in self.config.layers:
+            if index in self.config.dense.layers:
                 layers_read.append(torch.cat([of_each_view, tokens], dim=-1))
         return layers_read
 
@@ -132,10 +128,10 @@ class DepthHead(Pyramid):
     """A Pyramid at four times the patch grid, each of whose pixels holds a square of the picture's."""
 
     def __init__(self, config: VGGTOmegaConfig) -> None:
-        super().__init__(2 * config.dim, config.widths, config.channels, rectified_skip=False, finest=1)
+        super().__init__(2 * config.blocks.dim, config.dense, rectified_skip=False, finest=1)
         self.square = config.patch // 4
-        self.proj = nn.Conv2d(config.channels, self.square**2, 1)
-        self.proj_conf = nn.Conv2d(config.channels, self.square**2, 1)
+        self.proj = nn.Conv2d(config.dense.channels, self.square**2, 1)
+        self.proj_conf = nn.Conv2d(config.dense.channels, self.square**2, 1)
 
     def forward(self, layers: list[Tensor], grid: tuple[int, int], aspect: float) -> Tensor:
         """Four layers' patch tokens (views, rows × columns, dim) -> (views, H, W, 2): logarithms of depth, confidence
@@ -148,11 +144,11 @@ class DepthHead(Pyramid):
 class VGGTOmega(nn.Module):
     """The whole network."""
 
-    def __init__(self, config: VGGTOmegaConfig = VGGTOmegaConfig()) -> None:
+    def __init__(self, config: VGGTOmegaConfig = PUBLISHED) -> None:
         super().__init__()
         self.config = config
         self.aggregator = Aggregator(config)
-        self.camera_head = CameraHead(2 * config.dim, config.heads)
+        self.camera_head = CameraHead(2 * config.blocks.dim, config.blocks.heads)
         self.dense_head = DepthHead(config)
 
     def forward(self, images: Tensor) -> Prediction:
@@ -170,7 +166,7 @@ class VGGTOmega(nn.Module):
 
 def _rotation(config: VGGTOmegaConfig, images: Tensor, special: int) -> Rotation:
     rows, columns = images.shape[2] // config.patch, images.shape[3] // config.patch
-    return plane_rotation(rows, columns, special, config.dim // config.heads, ROPE_BASE, images.device)
+    return plane_rotation(rows, columns, special, config.blocks.head_dim, ROPE_BASE, images.device)
 
 
 def rename(name: str) -> str | None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .sizes import DenseHeadSize
 from .vit import sine_cosine
 
 VIEWS_AT_ONCE = 4  # features are many times the result; fewer views repeat too often what a call costs
@@ -61,10 +62,10 @@ class Pyramid(nn.Module):
     """
 
     def __init__(
-        self, dim: int, widths: Sequence[int], channels: int, rectified_skip: bool, plane: bool = True,
-        finest: int = 2,
-    ) -> None:  # fmt: skip
+        self, dim: int, size: DenseHeadSize, rectified_skip: bool, plane: bool = True, finest: int = 2
+    ) -> None:
         super().__init__()
+        widths, channels = size.widths, size.channels
         self.plane, self.finest = plane, finest
         self.norm = nn.LayerNorm(dim, eps=1e-5)
         self.projects = nn.ModuleList(nn.Conv2d(dim, width, 1) for width in widths)
@@ -101,8 +102,9 @@ class Pyramid(nn.Module):
 class DenseHead(Pyramid):
     """A Pyramid with convolutions up to `outputs` channels at the picture's full size."""
 
-    def __init__(self, dim: int, widths: Sequence[int], channels: int, outputs: int, rectified_skip: bool) -> None:
-        super().__init__(dim, widths, channels, rectified_skip)
+    def __init__(self, dim: int, size: DenseHeadSize, outputs: int, rectified_skip: bool) -> None:
+        super().__init__(dim, size, rectified_skip)
+        channels = size.channels
         self.output_conv1 = nn.Conv2d(channels, channels // 2, 3, padding=1)
         self.output_conv2 = nn.Sequential(
             nn.Conv2d(channels // 2, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, outputs, 1)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .sizes import TransformerSize
+
 Grid = tuple[int, int]
 """Rows and columns of patches; the tokens of a photo go along its rows."""
 
@@ -95,8 +97,8 @@ class Mlp(nn.Module):
         return mixed
 
 
-class Block(nn.Module):
-    """A layer of the encoder, (B, N, width) to the same."""
+class _Layer(nn.Module):
+    """What a layer of the encoder and one of the decoders have: attention within a photo, and an MLP."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -104,24 +106,24 @@ class Block(nn.Module):
         self.attn = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width, EPSILON)
         self.mlp = Mlp(width, 4 * width, width)
+
+
+class Block(_Layer):
+    """A layer of the encoder, (B, N, width) to the same."""
 
     def forward(self, tokens: Tensor, rotations: Tensor) -> Tensor:
         tokens = tokens + self.attn(self.norm1(tokens), rotations)
         return tokens + self.mlp(self.norm2(tokens))
 
 
-class DecoderBlock(nn.Module):
+class DecoderBlock(_Layer):
     """A layer of one of the two decoders: within the photo, then at the `other` photo's tokens."""
 
     def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(width, EPSILON)
-        self.attn = Attention(width, heads)
-        self.norm2 = nn.LayerNorm(width, EPSILON)
+        super().__init__(width, heads)
         self.norm_y = nn.LayerNorm(width, EPSILON)
         self.cross_attn = CrossAttention(width, heads)
         self.norm3 = nn.LayerNorm(width, EPSILON)
-        self.mlp = Mlp(width, 4 * width, width)
 
     def forward(self, tokens: Tensor, other: Tensor, rotations: Tensor, other_rotations: Tensor) -> Tensor:
         tokens = tokens + self.attn(self.norm1(tokens), rotations)
@@ -132,9 +134,10 @@ class DecoderBlock(nn.Module):
 class Encoder(nn.Module):
     """ViT with rotary positions: (B, 3, H, W) in [-1, 1] to (B, H W / patch², width); any size in whole patches."""
 
-    def __init__(self, depth: int, width: int, heads: int, patch: int) -> None:
+    def __init__(self, size: TransformerSize, patch: int) -> None:
         super().__init__()
-        self.head_width = width // heads
+        width, depth, heads = size
+        self.head_width = size.head_dim
         self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(3, width, patch, patch)})
         self.enc_blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
         self.enc_norm = nn.LayerNorm(width, EPSILON)
