@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from threer_blender.model.reconstruction import PhotoFromMap
 
@@ -28,6 +29,7 @@ from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
 from threer_blender.networks import dust3r as network
 from threer_blender.networks.layers.sizes import TransformerSize
+from threer_blender.pipelines import pair_solution
 from threer_blender.runtime import weights
 from threer_blender.runtime.report import Report
 
@@ -357,3 +359,37 @@ def test_a_surface_seen_twice_is_in_the_cloud_once() -> None:
     assert cloud.positions[cloud.photo == 0][:, 0].max() < -1
     np.testing.assert_allclose(cloud.normals, np.broadcast_to((0, 0, -1), cloud.normals.shape), atol=1e-6)
     assert (cloud.colors == cloud.photo[:, None]).all()
+
+
+def test_what_is_under_masks_misleads_neither_cameras_nor_points(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Matches and depths of a masked part are wrong in all pairs; with the mask, cameras and points are the truth."""
+    photos = chosen(tmp_path, *[(1024, 512)] * 3)
+    poses = [oracle.look_at((3.4 * np.sin(a), -0.4, -3.4 * np.cos(a)), (0, 0.7, 0)) for a in np.linspace(0, 0.7, 3)]
+    true_views = views(photos, poses)
+    answers = oracle.Oracle(true_views, oracle.Errors(scale=0))
+    height, width = true_views[0].depth.shape
+    masked = np.arange(width) < width // 3
+    white = np.where(np.arange(1024)[None, :] < 1024 // 3, 255, 0).repeat(512, axis=0).astype(np.uint8)
+    Image.fromarray(white).save(tmp_path / "mask.png")
+
+    def predict(_inputs: list[Any], pairs: scene_graph.Choose, _report: Report) -> Any:
+        for pair in pair_solution.both_orders(pairs(None)):
+            prediction, matches = answers.predict(*pair), answers.matches(*pair, stride=8)
+            points = prediction.points_first.copy()
+            points[:, masked] = points[:, masked][:, ::-1] * np.float32(2)
+            moved = matches.pixels_second.copy()
+            under = matches.pixels_first[:, 0] < width // 3
+            moved[under] = (0.7 * moved[under] + (10, 30)) % (width // 3, height)
+            sure = np.where(under, 50.0, matches.confidence)
+            yield (
+                replace(prediction, points_first=points),
+                replace(matches, pixels_second=moved, confidence=sure),
+            )
+
+    monkeypatch.setattr(mast3r, "predict", predict)
+    options = mast3r.ENGINE.checked_options({"masks": str(tmp_path / "mask.png"), "mask_margin": 8})
+    result = mast3r.reconstruct(photos, options, Report(lambda _message: None))
+    check(result, photos, true_views, 0)
+    assert all(not m.mask[:, masked].any() for m in result.pointmaps)

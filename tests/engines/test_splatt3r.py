@@ -70,6 +70,9 @@ def test_the_networks_numbers_become_gaussians() -> None:
 
     values["opacities"][0, 0], values["means"][1, 1] = 1e-3, torch.nan
     assert len(network.gaussians(network.Splatted(**values), image)) == 46
+    excluded = np.zeros(shape, np.bool_)
+    excluded[:, 4:] = True
+    assert len(network.gaussians(network.Splatted(**values), image, excluded)) == 22
 
 
 def test_offsets_and_opacities_are_what_the_head_says() -> None:

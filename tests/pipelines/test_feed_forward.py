@@ -37,7 +37,9 @@ LANDSCAPE, PORTRAIT = (480, 640), (640, 480)
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Reconstruction]:
     """An engine on a world, its network a stand-in."""
 
-    def reconstruct(engine: str, known: World, memory: int = 2**40, refine: str = "off") -> Reconstruction:
+    def reconstruct(
+        engine: str, known: World, memory: int = 2**40, refine: str = "off", masks: str = ""
+    ) -> Reconstruction:
         stand_in = ENGINES[engine](known)
         monkeypatch.setattr(weights, "locate", lambda _weights: Path())
         monkeypatch.setattr(checkpoints, "read", lambda _path: {})
@@ -45,7 +47,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Reconstruction]:
         here = device.Device(torch.device("cpu"), torch.float32, "This card", memory)
         monkeypatch.setattr(feed_forward, "choose", lambda: here)
         actual = photos.read(known.paths, lambda text, _photo: pytest.fail(text)).accepted
-        options = registry.engine(engine).checked_options({"refine": refine})
+        options = registry.engine(engine).checked_options({"refine": refine, "masks": masks})
         return registry.run(engine)(actual, options, Report(lambda _message: None))
 
     return reconstruct
@@ -244,3 +246,22 @@ def test_what_may_be_used_commercially_is_declared() -> None:
         "map_anything": True,
     }
     assert registry.engine("vggt").weights != registry.engine("vggt_commercial").weights
+
+
+@pytest.mark.parametrize("engine", ["vggt", "fast3r"])
+def test_masked_pixels_keep_no_depth_and_no_points(engine: str, run: Callable[..., Any], tmp_path: Path) -> None:
+    known = world(tmp_path, [LANDSCAPE] * 2)
+    white = np.zeros(LANDSCAPE, np.uint8)
+    white[:, :200] = 255
+    Image.fromarray(white).save(tmp_path / "mask.png")
+    result = run(engine, known, masks=str(tmp_path / "mask.png"))
+    check_cameras(result, known, place=1.0)
+    for pointmap in result.pointmaps:
+        pixels = pointmap.photo_pixels()
+        assert not pointmap.mask[pixels[..., 0] < 200].any()
+        assert (pointmap.confidence[pixels[..., 0] < 200] == 0).all()
+        assert pointmap.mask[pixels[..., 0] > 210].mean() > 0.5
+    assert len(result.cloud) > 1000
+    for number, camera in enumerate(result.cameras):
+        columns = camera.project(result.cloud.positions[result.cloud.photo == number])[:, 0]
+        assert columns.min() > 198

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from threer_blender.model.arrays import Array
+from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Camera, Photo, PhotoFromMap, PointCloud, PointMap, Reconstruction
 from threer_blender.pictures import masks
 from threer_blender.worker import masking
@@ -47,3 +49,19 @@ def test_masked_pixels_keep_no_depth_and_no_points(tmp_path: Path) -> None:
 def test_without_masks_all_stays() -> None:
     before = solved()
     assert masking.applied(before, None) is before
+
+
+def test_masks_are_checked_before_the_work(tmp_path: Path) -> None:
+    photos = [Photo(f"{number}.png", f"{number}.png", WIDTH, HEIGHT, "") for number in range(3)]
+    for name, level, size in (("0", 255, (20, 10)), ("1", 0, (20, 10)), ("x", 0, (20, 10))):
+        Image.new("L", size, level).save(tmp_path / f"{name}.png")
+    options = {"masks": str(tmp_path), "masked": "white", "mask_margin": 0}
+    heard: list[str] = []
+    masking.check(photos, masks.of(options, []), heard.append)
+    assert heard == [
+        "Masks of 20 × 10 pixels are scaled to the pictures' 40 × 20.",
+        "1 of 3 pictures have no mask; nothing is left out of them.",
+        "The masks leave nothing of 1 of 3 pictures.",
+    ]
+    with pytest.raises(UserError, match="The masks leave nothing of the pictures; set Left out"):
+        masking.check(photos[:1], masks.of(options, []), heard.append)

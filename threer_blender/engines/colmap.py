@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ..geometry.features import database
     from ..geometry.sfm import mapping
     from ..geometry.stereo import views
-    from ..pictures.masks import Masks
 
 ENGINE = Engine(
     id="colmap",
@@ -109,7 +108,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     pointmaps: list[PointMap] = []
     cloud = _sparse_cloud(solution, photos)
     if options["points"]:
-        pointmaps, cloud = _dense(photos, solution, options["quality"], report)
+        pointmaps, cloud = _dense(photos, solution, options, report)
         watch.lap("dense")
     return Reconstruction(
         engine=ENGINE.id,
@@ -209,28 +208,30 @@ def matching_passes(photos: Sequence[Photo], options: Mapping[str, Any]) -> Sequ
     from ..pictures import masks
 
     quality = options["quality"]
-    masked = masks.of(options, (photo.frame for photo in photos if photo.frame is not None))
+    excluded = masks.excluder(options)
     finding, _ = SECONDS[quality]
     seconds = finding, PAIR * finding
     coarse = replace(features.QUALITIES[quality], shared_intrinsics=options["intrinsics"] == "shared")
-    passes = [MatchingPass(partial(_sift, photos, masked, coarse), coarse, seconds)]
+    passes = [MatchingPass(partial(_sift, photos, excluded, coarse), coarse, seconds)]
     finer = features.finer(coarse, photos)
     if finer is not None:
         longer = FINER * seconds[0], FINER * seconds[1]
         passes.append(
-            MatchingPass(partial(_sift, photos, masked, finer), finer, longer, UNREGISTERED, " again, more finely")
+            MatchingPass(partial(_sift, photos, excluded, finer), finer, longer, UNREGISTERED, " again, more finely")
         )
     if options["matching"] == "learned":
         from ..geometry.features import learned_features
 
         learned = learned_features.QUALITIES[quality]
-        passes.append(MatchingPass(partial(_joined, learned), learned, LEARNED, again=" again, with networks"))
+        passes.append(
+            MatchingPass(partial(_joined, excluded, learned), learned, LEARNED, again=" again, with networks")
+        )
     return passes
 
 
 def _sift(
     photos: Sequence[Photo],
-    masked: Masks | None,
+    excluded: database.Excluded,
     settings: database.FeatureSettings,
     folder: Path,
     _before: database.Matched | None,
@@ -240,13 +241,11 @@ def _sift(
     from ..geometry.features import features
     from ..pictures.photos import pixels
 
-    def excluded(photo: Photo, size: tuple[int, int]) -> BoolArray | None:
-        return None if masked is None else masked.excluded(photo, photo.frame, size)
-
     return features.extract_and_match(photos, pixels, folder, settings, report, excluded)
 
 
 def _joined(
+    excluded: database.Excluded,
     settings: database.FeatureSettings,
     folder: Path,
     before: database.Matched | None,
@@ -257,7 +256,7 @@ def _joined(
     from ..pictures.photos import pixels
 
     assert before is not None
-    return learned_features.joined(before, unregistered, pixels, folder, settings, report)
+    return learned_features.joined(before, unregistered, pixels, folder, settings, report, excluded)
 
 
 def _dense_plan(count: int, options: Mapping[str, Any]) -> list[Stage]:
@@ -295,13 +294,16 @@ def _sparse_cloud(solution: mapping.MappingSolution, photos: Sequence[Photo]) ->
 
 
 def _dense(
-    photos: Sequence[Photo], solution: mapping.MappingSolution, quality: str, report: Report
+    photos: Sequence[Photo], solution: mapping.MappingSolution, options: Mapping[str, Any], report: Report
 ) -> tuple[list[PointMap], PointCloud]:
-    """Depth of every solved photo as PointMaps in the photos' own pixels, and the fused cloud."""
+    """Depth of every solved photo as PointMaps in the photos' own pixels, and the fused cloud, but of masked pixels."""
     from ..geometry import pointmaps
     from ..geometry.stereo import dense, fusion
+    from ..pictures import masks
 
-    settings = {"preview": dense.PREVIEW, "standard": dense.STANDARD, "high": dense.HIGH}[quality]
+    excluded = masks.excluder(options)
+
+    settings = {"preview": dense.PREVIEW, "standard": dense.STANDARD, "high": dense.HIGH}[options["quality"]]
     numbers = {photo.name: index for index, photo in enumerate(photos)}
     views = []
     for done, (camera, observed) in enumerate(zip(solution.cameras, solution.observed, strict=True)):
@@ -309,6 +311,10 @@ def _dense(
         photo = photos[numbers[camera.photo]]
         views.append(dense_view(camera, photo, solution.positions[observed], observed, settings.long_side))
     depths = dense.estimate_depths(views, settings, lambda done, total: report(DENSE, done, total))
+    depths = [
+        _unmasked(depth, camera, view, excluded(photos[numbers[camera.photo]], (camera.width, camera.height)))
+        for depth, camera, view in zip(depths, solution.cameras, views, strict=True)
+    ]
     fused = fusion.fuse(views, depths, lambda done, total: report(FUSING, done, total))
     maps = [
         pointmaps.from_ideal(
@@ -325,6 +331,23 @@ def _dense(
     first_camera = np.array([numbers[camera.photo] for camera in solution.cameras], np.int32)
     cloud = PointCloud(fused.positions, fused.normals, fused.colors, fused.confidence, first_camera[fused.view])
     return maps, cloud
+
+
+def _unmasked(depth: views.DepthMap, camera: Camera, view: views.View, out: BoolArray | None) -> views.DepthMap:
+    """The depth of an ideal picture without that of pixels which a photo's mask leaves `out` (H, W)."""
+    from ..geometry import remap
+
+    if out is None:
+        return depth
+    height, width = depth.depth.shape
+    lens = (camera.fx, camera.fy, camera.cx, camera.cy, camera.distortion)
+    white = np.repeat(255 * out[..., None].astype(np.uint8), 3, axis=-1)
+    masked = remap.undistorted(white, *lens, view.intrinsics, (width, height))[..., 0] >= 128
+    return replace(
+        depth,
+        depth=np.where(masked, np.float32(0), depth.depth),
+        confidence=np.where(masked, np.float32(0), depth.confidence),
+    )
 
 
 def dense_view(camera: Camera, photo: Photo, points: Array, ids: Array, long_side: int) -> views.View:

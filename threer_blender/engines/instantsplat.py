@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..model.arrays import Array, FloatArray
+from ..model.arrays import Array, BoolArray, FloatArray
 from ..model.engine import Cost, Engine, Option, Report, Stage
 from ..model.errors import UserError
 from ..model.reconstruction import Camera, Photo, Reconstruction
 from . import colmap, registry
+from .options import MASKS
 
 if TYPE_CHECKING:
+    from ..geometry.features.database import Excluded
     from ..geometry.splats.training import Training, View
 
 
@@ -80,6 +82,7 @@ ENGINE = Engine(
             choices={engine.id: _label(engine) for engine in STARTS},
             non_commercial=frozenset(engine.id for engine in STARTS if not engine.commercial),
         ),
+        *MASKS,
     ),
     costs={quality: _whole(quality) for quality in QUALITIES},
 )
@@ -94,12 +97,15 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     Once splats stand, a cancel ends the work with what there is. Raises UserError as the start engine does, and where
     it found nothing to make splats of.
     """
+    from ..pictures import masks
+
     improving = IMPROVING[options["quality"]].seconds_of(len(photos))
     later = [STARTING.weighing(0.3 * len(photos)), SPLATTING.weighing(improving)]
     start = registry.engine(options["start"])
-    wanted = START_OPTIONS.get(start.id, {}).get(options["quality"], {})
+    masked = {option.name: options[option.name] for option in MASKS}
+    wanted = {**START_OPTIONS.get(start.id, {}).get(options["quality"], {}), **masked}
     started = registry.run(start.id)(photos, start.checked_options(wanted), _Earlier(report, later))
-    return splatted(started, options["quality"], report)
+    return splatted(started, options["quality"], report, masks.excluder(options))
 
 
 class _Earlier:
@@ -125,8 +131,12 @@ class _Earlier:
         self._report.preview(picture)
 
 
-def splatted(started: Reconstruction, quality: str, report: Report) -> Reconstruction:
+def splatted(
+    started: Reconstruction, quality: str, report: Report, excluded: Excluded = lambda _photo, _size: None
+) -> Reconstruction:
     """Any engine's result with Gaussians, its cameras refined, and what each photo saw moved along with its camera.
+
+    Of what is `excluded` no splats are made, and no photo judges them there.
 
     Raises UserError where it has no pointmaps to make splats of.
     """
@@ -144,11 +154,12 @@ def splatted(started: Reconstruction, quality: str, report: Report) -> Reconstru
     views, observed = [], []
     for number, camera in enumerate(cameras):
         report(STARTING, number, len(cameras))
-        view, picture = training_view(camera, photos[camera.photo], long_side)
+        view, picture, out = _masked_view(camera, photos[camera.photo], long_side, excluded)
         views.append(view)
         if number != spare:
             spacing = max(camera.width, camera.height) / long_side
-            observed.append(start.thinned_map(camera, maps[camera.photo], picture, started.trusted_confidence, spacing))
+            trusted = started.trusted_confidence
+            observed.append(start.thinned_map(camera, maps[camera.photo], picture, trusted, spacing, out))
     initial = start.gaussians(observed) if observed else ()
     if not initial:
         raise UserError(
@@ -208,6 +219,26 @@ def training_view(camera: Camera, photo: Photo, long_side: int) -> tuple[View, A
         camera_from_world=camera.camera_from_world,
     )
     return view, picture
+
+
+def _masked_view(
+    camera: Camera, photo: Photo, long_side: int, excluded: Excluded
+) -> tuple[View, Array, BoolArray | None]:
+    """`training_view`, which does not judge what is masked, and what is (H, W), at the size of its photo."""
+    from ..geometry import remap
+
+    view, picture = training_view(camera, photo, long_side)
+    height, width = picture.shape[:2]
+    out = excluded(photo, (width, height))
+    if out is None:
+        return view, picture, None
+    x, y = width / camera.width, height / camera.height
+    lens = (camera.fx * x, camera.fy * y, camera.cx * x, camera.cy * y, camera.distortion)
+    fx, fy, cx, cy = view.intrinsics
+    intrinsics = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+    white = np.repeat(255 * out[..., None].astype(np.uint8), 3, axis=-1)
+    masked = remap.undistorted(white, *lens, intrinsics, (view.mask.shape[1], view.mask.shape[0]))[..., 0] > 0
+    return replace(view, mask=view.mask & ~masked), picture, out
 
 
 def _spare(cameras: Sequence[Camera]) -> int:

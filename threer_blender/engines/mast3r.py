@@ -39,7 +39,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     """
     from ..geometry.adjustment import bundle_adjustment
     from ..geometry.alignment import global_alignment, sparse_alignment
-    from ..pipelines import pair_reconstruction
+    from ..pipelines import pair_reconstruction, pair_solution
 
     matches: list[Matches] = []
 
@@ -52,7 +52,8 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         if earlier.solved:  # their matches are gone, but their depths hold new photos
             return partial(global_alignment.align, before=earlier.alignment(prepared))
         lenses = bundle_adjustment.lenses(earlier.photos, options["intrinsics"] == "shared")
-        return partial(sparse_alignment.align, matches=matches, lenses=lenses)
+        clear = [pair_solution.unmasked_matches(one, prepared) for one in matches]
+        return partial(sparse_alignment.align, matches=clear, lenses=lenses)
 
     network = pair_reconstruction.PairNetwork(SIDE, TRUSTED, CONFIDENCE, metric=True)
     return pair_reconstruction.reconstruct(ENGINE, network, photos, options, report, predictions, aligner)

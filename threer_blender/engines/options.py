@@ -66,8 +66,8 @@ ADD_TO = Option(
 )
 
 
-# What a shot's camera is tracked with, beside its plate: `worker/shots.py` reads it.
-SHOT = (
+# What pixels an engine leaves out: `pictures/masks.py` reads it.
+MASKS = (
     Option(
         "masks",
         "",
@@ -91,6 +91,12 @@ SHOT = (
         minimum=0,
         maximum=500,
     ),
+)
+
+
+# What a shot's camera is tracked with, beside its plate: `worker/shots.py` reads it.
+SHOT = (
+    *MASKS,
     Option(
         "read_out",
         0.0,

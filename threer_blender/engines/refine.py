@@ -38,6 +38,7 @@ ENGINE = Engine(
             choices={name: label for name, label in (shared_options.REFINE.choices or {}).items() if name != "off"},
         ),
         shared_options.MATCHING,
+        *shared_options.MASKS,
     ),
 )
 
@@ -50,6 +51,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
     Raises UserError where there is no such result, or a photo of it is not among those chosen.
     """
+    from ..pictures import masks
     from ..pictures.photos import pixels
     from ..pipelines import refinement
 
@@ -66,6 +68,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     ]
     started = perf_counter()
     report.plan(refinement.plan(len(earlier.cameras), options["lens"]))
+    excluded = masks.excluder(options)
     matching = import_module(f"..geometry.features.{MATCHERS[options['matching']]}", __package__)
-    better = refinement.refined(replace(earlier, photos=here), options["lens"], pixels, report, matching)
+    better = refinement.refined(replace(earlier, photos=here), options["lens"], pixels, report, matching, excluded)
     return replace(better, timings={**earlier.timings, "refinement": perf_counter() - started})

@@ -17,6 +17,7 @@ from ..model.arrays import Array
 from ..model.engine import Cost, Engine, Report
 from ..model.reconstruction import Gaussians, Photo, Reconstruction
 from . import published_weights
+from .options import MASKS
 
 if TYPE_CHECKING:
     from ..geometry.pairs.pairs import PairPrediction
@@ -32,6 +33,7 @@ ENGINE = Engine(
     commercial=False,
     produces=frozenset({"cameras", "pointmaps", "cloud", "gaussians"}),
     requires=("torch", "numba", "PIL", "pillow_heif"),
+    options=MASKS,
     weights=(published_weights.SPLATT3R,),
     costs={"": Cost(1.5e9, 0.02e9, 10.0, 11.0, 30.0, neighbours=8)},
 )
@@ -60,18 +62,23 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     from ..geometry.pairs.pairs import PairStore
     from ..model import gaussian_transform
     from ..networks import inputs
+    from ..pictures import masks
     from ..pipelines import pair_solution, pairwise
     from ..runtime.report import Watch
 
     watch = Watch()
-    prepared = [inputs.prepared(photo, inputs.square(photo.width, photo.height, SIDE)) for photo in photos]
+    excluded = masks.excluder(options)
+    squares = [inputs.square(photo.width, photo.height, SIDE) for photo in photos]
+    prepared = [
+        inputs.prepared(photo, square).masked(photo, excluded) for photo, square in zip(photos, squares, strict=True)
+    ]
     pairs = pair_solution.both_orders(scene_graph.chosen("auto", photos)) or [(0, 0)]
     report.plan([*pairwise.plan(len(photos), len(pairs)), *pair_solution.plan(len(photos))])
     log_confidence: dict[Pair, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         store = PairStore(Path(folder))
         for answer in predict(prepared, pairs, report):
-            prediction = answer.pointmaps
+            prediction = pair_solution.unmasked(answer.pointmaps, prepared)
             store.add(prediction)
             log_confidence[prediction.first, prediction.second] = _log_confidence(prediction)
             # The first last: a photo against itself is seen as it is seen from the first.
@@ -115,10 +122,11 @@ def predict(photos: Sequence[Input], pairs: Sequence[Pair], report: Report) -> I
     weights.opened(ENGINE.weights[0], path)
     encoded = pairwise.encode(network, device, photos, report)
     for prediction in pairwise.predict(network, device, encoded, pairs, report):
+        first, second = photos[prediction.first], photos[prediction.second]
         yield Answer(
             pairwise.pair_prediction(prediction),
-            splatt3r.gaussians(prediction.of_first, photos[prediction.first].image),
-            splatt3r.gaussians(prediction.of_second, photos[prediction.second].image),
+            splatt3r.gaussians(prediction.of_first, first.image, first.excluded),
+            splatt3r.gaussians(prediction.of_second, second.image, second.excluded),
         )
 
 

@@ -5,6 +5,7 @@ A preparation is a `Frame`: the size that the whole photo is resized to, and the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,8 +14,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..model.arrays import BoolArray
 from ..model.errors import UserError
 from ..model.reconstruction import Photo, PhotoFromMap
+from ..pictures.masks import in_map
 from ..pictures.photos import pixels
 
 PATCH = 16
@@ -29,10 +32,21 @@ class Frame(NamedTuple):
 
 
 class Input(NamedTuple):
-    """What a network sees of a photo: `image` (H, W, 3) uint8 sRGB, and where its pixels are in the photo."""
+    """What a network sees of a photo: `image` (H, W, 3) uint8 sRGB, and where its pixels are in the photo.
+
+    `excluded` (H, W) are the masked pixels, of which nothing that the network says counts; None where none are.
+    """
 
     image: npt.NDArray[np.uint8]
     photo_from_map: PhotoFromMap
+    excluded: BoolArray | None = None
+
+    def masked(self, photo: Photo, excluded: Callable[[Photo, tuple[int, int]], BoolArray | None]) -> Input:
+        """The same, with what `excluded` leaves out of the photo's picture of a size (width, height)."""
+        out = excluded(photo, (photo.width, photo.height))
+        if out is None:
+            return self
+        return self._replace(excluded=in_map(out, self.photo_from_map, (self.image.shape[0], self.image.shape[1])))
 
     @property
     def normalised(self) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..model import spherical_harmonics
-from ..model.arrays import Array
+from ..model.arrays import Array, BoolArray
 from ..model.reconstruction import Gaussians
 from ..model.splat_rendering import ALPHA_LEAST
 from .dust3r import PUBLISHED, DUSt3RConfig, PairNetwork
@@ -68,17 +68,19 @@ class GaussianHead(Describing):
         )
 
 
-def gaussians(answer: Splatted, image: Array) -> Gaussians:
+def gaussians(answer: Splatted, image: Array, excluded: BoolArray | None = None) -> Gaussians:
     """The Gaussians of one photo, from the network's output without batch dimension and what it saw (H, W, 3) uint8.
 
-    Covariance = R S S^T R^T with R of the quaternion. Those that show nowhere and those that hold no numbers are left
-    out.
+    Covariance = R S S^T R^T with R of the quaternion. Those that show nowhere, those of
+    pixels `excluded` (H, W), and those that hold no numbers are left out.
     """
     colours = (image.astype(np.float32) / 255 - 0.5) / spherical_harmonics.C0 + answer.colours.cpu().numpy()
     rotations = answer.rotations.cpu().numpy()[..., [3, 0, 1, 2]]
     means, scales, opacities = (part.cpu().numpy() for part in (answer.means, answer.scales, answer.opacities))
     parts = (means, scales, rotations, colours)
     keep = (opacities >= ALPHA_LEAST) & np.logical_and.reduce([np.isfinite(part).all(axis=-1) for part in parts])
+    if excluded is not None:
+        keep &= ~excluded
     return Gaussians(means[keep], scales[keep], rotations[keep], opacities[keep], colours[keep][:, None])
 
 

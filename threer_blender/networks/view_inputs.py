@@ -139,11 +139,12 @@ def prepared(photo: Photo, recipe: Recipe) -> Input:
 
 
 def inside(photo: Photo, view_input: Input) -> Array:
-    """(H, W) bool: which pixels show the photo and no border."""
+    """(H, W) bool: which pixels show the photo, and no border, and nothing masked."""
     scale_x, scale_y, offset_x, offset_y = view_input.photo_from_map
     height, width = view_input.image.shape[:2]
     x, y = (np.arange(width) + 0.5) * scale_x + offset_x, (np.arange(height) + 0.5) * scale_y + offset_y
-    return ((y > 0) & (y < photo.height))[:, None] & ((x > 0) & (x < photo.width))[None, :]
+    shows = ((y > 0) & (y < photo.height))[:, None] & ((x > 0) & (x < photo.width))[None, :]
+    return shows if view_input.excluded is None else shows & ~view_input.excluded
 
 
 def resized(image: Array, size: tuple[int, int], resampling: Resampling) -> Array:

@@ -6,7 +6,7 @@ folder stand for the photos of their names, whatever the ending. Where a picture
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from ..files import sequence_files
 from ..files.photo_files import MOST_PIXELS
 from ..model.arrays import BoolArray
 from ..model.errors import UserError, quoted
-from ..model.reconstruction import Photo
+from ..model.reconstruction import Photo, PhotoFromMap
 from . import plate_files
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
@@ -38,8 +38,10 @@ class Masks:
     black: bool
     margin: int
 
-    def excluded(self, photo: Photo, frame: int | None, size: tuple[int, int]) -> BoolArray | None:
+    def excluded(self, photo: Photo, frame: int | None, size: tuple[int, int] | None = None) -> BoolArray | None:
         """(H, W) of a picture `size` (width, height) of a photo, or of a frame of it; None where it has no mask.
+
+        Without a size it is in the mask's own.
 
         Raises UserError where the mask cannot be read, or has another shape than the photo.
         """
@@ -54,6 +56,8 @@ class Masks:
                 f"{photo.width} × {photo.height}; make masks in the plate's size."
             )
         grown = _grown(out, round(self.margin * width / photo.width))
+        if size is None:
+            return grown
         return np.asarray(Image.fromarray(grown).resize(size, Image.Resampling.NEAREST))
 
 
@@ -73,6 +77,27 @@ def of(options: Mapping[str, Any], frames: Iterable[int]) -> Masks | None:
             f"{_range(by_number) or 'without numbers'}; number the masks as the plate."
         )
     return Masks(still, by_number, by_name, options["masked"] == "black", options["mask_margin"])
+
+
+def excluder(options: Mapping[str, Any]) -> Callable[[Photo, tuple[int, int]], BoolArray | None]:
+    """A function that gives the masked pixels (H, W) of a photo's picture of a size (width, height), or None where
+    nothing is masked. Raises UserError where there is no mask at the options' place."""
+    masked = of(options, ())
+
+    def excluded(photo: Photo, size: tuple[int, int]) -> BoolArray | None:
+        return None if masked is None else masked.excluded(photo, photo.frame, size)
+
+    return excluded
+
+
+def in_map(mask: BoolArray, photo_from_map: PhotoFromMap, shape: tuple[int, int]) -> BoolArray:
+    """A photo's mask (H, W), in its own pixels, in the pixels of a map of this `shape`; its edges go on beyond them."""
+    height, width = shape
+    column = (np.arange(width) + 0.5) * photo_from_map.scale_x + photo_from_map.offset_x
+    row = (np.arange(height) + 0.5) * photo_from_map.scale_y + photo_from_map.offset_y
+    x, y = (np.clip(along.astype(int), 0, side - 1) for along, side in ((column, mask.shape[1]), (row, mask.shape[0])))
+    out: BoolArray = mask[np.ix_(y, x)]
+    return out
 
 
 def _files(path: Path) -> tuple[Path | None, dict[int, Path], dict[str, Path]]:

@@ -19,6 +19,7 @@ from ..geometry.alignment.view_prediction import ViewPrediction
 from ..geometry.clouds import assembly, cleaning
 from ..geometry.clouds.voxels import Voxels
 from ..geometry.features import retrieval
+from ..geometry.features.database import Excluded
 from ..geometry.similarities import Similarity
 from ..model.arrays import Array
 from ..model.engine import Engine, Report, Stage
@@ -27,6 +28,7 @@ from ..model.reconstruction import MEDIAN_DEPTH, Photo, Reconstruction
 from ..networks import checkpoints
 from ..networks.inputs import Input
 from ..networks.view_inputs import inside
+from ..pictures import masks
 from ..pictures.photos import pixels
 from ..runtime import weights
 from ..runtime.device import Device, choose
@@ -86,7 +88,7 @@ def reconstruct(
 ) -> Reconstruction:
     """Cameras, pointmaps and a cloud of one photo or more; what does not fit at once goes through in chunks.
 
-    `options` are `engines.options.REFINE` alone. Raises UserError where the weights are missing or others than the
+    `options` are `engines.options.REFINE` and MASKS. Raises UserError where the weights are missing or others than the
     network's, or the memory is too small.
     """
     watch = Watch()
@@ -99,17 +101,21 @@ def reconstruct(
     weights.opened(engine.weights[0], path)
     weight_bytes = sum(tensor.nbytes for tensor in tensors.values())
     watch.lap("loading")
-    give = network.inputs(photos)
+    excluded, bare = masks.excluder(options), network.inputs(photos)
+
+    def give(index: int) -> Input:
+        return bare(index).masked(photos[index], excluded)
+
     settings = _settings(engine, device, weight_bytes, len(photos))
     with tempfile.TemporaryDirectory() as folder:
         if len(photos) > settings.size:
             report.plan(_plan(len(photos), options, in_parts=True))
-        solved, notes = _looked_at(photos, give, network, settings, Path(folder), report)
+        solved, notes = _looked_at(photos, give, network, settings, Path(folder), report, excluded)
         watch.lap("network")
         result = _merged(engine, photos, give, solved, network.metric, report)
     result.notes.extend(notes)
     watch.lap("merging")
-    return refinement.refined(replace(result, timings=watch.laps), options["refine"], pixels, report)
+    return refinement.refined(replace(result, timings=watch.laps), options["refine"], pixels, report, excluded=excluded)
 
 
 def _plan(photos: int, options: Mapping[str, Any], in_parts: bool) -> list[Stage]:
@@ -119,13 +125,19 @@ def _plan(photos: int, options: Mapping[str, Any], in_parts: bool) -> list[Stage
 
 
 def _looked_at(
-    photos: Sequence[Photo], give: Give, network: Network, settings: ChunkSettings, folder: Path, report: Report
+    photos: Sequence[Photo],
+    give: Give,
+    network: Network,
+    settings: ChunkSettings,
+    folder: Path,
+    report: Report,
+    excluded: Excluded,
 ) -> tuple[Solved, list[str]]:
     """What the network says of each photo, all in one frame, read from `folder`; and what is to be said of it."""
     order, loops, parts = list(range(len(photos))), [], len(photos) > settings.size
     if parts:
         similarity = retrieval.photo_similarity(
-            photos, pixels, folder, lambda _, done, total: report(SORTING, done, total)
+            photos, pixels, folder, lambda _, done, total: report(SORTING, done, total), excluded
         )
         order = retrieval.in_order(similarity)
         loops = retrieval.returns(similarity[np.ix_(order, order)], 2 * settings.size)

@@ -17,6 +17,7 @@ from ..model.engine import Engine, Report
 from ..model.reconstruction import Photo, Reconstruction
 from ..networks import inputs
 from ..networks.inputs import Input
+from ..pictures import masks
 from ..pictures.photos import pixels
 from ..runtime.report import Watch
 from . import adding, pair_solution, pairwise, refinement
@@ -55,14 +56,15 @@ def reconstruct(
     watch = Watch()
     earlier = adding.earlier(options["add_to"], engine, photos)
     photos = earlier.photos
-    prepared = [inputs.dust3r(photo, network.side) for photo in photos]
+    excluded = masks.excluder(options)
+    prepared = [inputs.dust3r(photo, network.side).masked(photo, excluded) for photo in photos]
     pairs = partial(scene_graph.chosen, options["pairs"], photos, solved=earlier.solved)
     plan = [*pairwise.plan(len(photos), 2 * len(pairs()) or 1), *pair_solution.plan(len(photos))]
     report.plan([*plan, *refinement.plan(len(photos), options["refine"])])
     with tempfile.TemporaryDirectory() as folder:
         store = PairStore(Path(folder))
         for prediction in predict(prepared, pairs, report):
-            store.add(prediction)
+            store.add(pair_solution.unmasked(prediction, prepared))
         watch.lap("network")
         align = aligner(earlier, prepared)
         solution = pair_solution.solve(store, photos, prepared, network.trusted, report, align)
@@ -84,4 +86,4 @@ def reconstruct(
         unregistered=earlier.unregistered(solution.unregistered),
         notes=solution.notes,
     )
-    return refinement.refined(result, options["refine"], pixels, report)
+    return refinement.refined(result, options["refine"], pixels, report, excluded=excluded)

@@ -15,9 +15,9 @@ from ..geometry.alignment.global_alignment import FOCAL_RATIO, AlignedView, Alig
 from ..geometry.alignment.initial_poses import Unconnected
 from ..geometry.clouds import assembly
 from ..geometry.focal import focal_from_points
-from ..geometry.pairs.pairs import PairPrediction, PairStore
+from ..geometry.pairs.pairs import Matches, PairPrediction, PairStore
 from ..geometry.similarities import Similarities, Similarity, procrustes
-from ..model.arrays import Array, FloatArray
+from ..model.arrays import AnyFloatArray, Array, BoolArray, FloatArray
 from ..model.engine import ReportStage, Stage
 from ..model.errors import UserError
 from ..model.reconstruction import Photo, PhotoFromMap, Unregistered
@@ -41,6 +41,8 @@ class NetworkInput(Protocol):
     def image(self) -> Array: ...
     @property
     def photo_from_map(self) -> PhotoFromMap: ...
+    @property
+    def excluded(self) -> BoolArray | None: ...
 
 
 # align(store, number of photos, known focal lengths in map pixels, progress): `global_alignment` or `sparse_alignment`.
@@ -69,6 +71,32 @@ def plan(photos: int) -> list[Stage]:
 def both_orders(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Each pair, and the same pair the other way round."""
     return [ordered for i, j in pairs for ordered in ((i, j), (j, i))]
+
+
+def unmasked(prediction: PairPrediction, inputs: Sequence[NetworkInput]) -> PairPrediction:
+    """The prediction without confidence in masked pixels."""
+
+    def believed(confidence: AnyFloatArray, number: int) -> AnyFloatArray:
+        out = inputs[number].excluded
+        return confidence if out is None else np.where(out, np.zeros_like(confidence), confidence)
+
+    return replace(
+        prediction,
+        confidence_first=believed(prediction.confidence_first, prediction.first),
+        confidence_second=believed(prediction.confidence_second, prediction.second),
+    )
+
+
+def unmasked_matches(matches: Matches, inputs: Sequence[NetworkInput]) -> Matches:
+    """The matches of which neither photo masks its pixel."""
+    clear = np.ones(len(matches.confidence), np.bool_)
+    for number, pixels in ((matches.first, matches.pixels_first), (matches.second, matches.pixels_second)):
+        out = inputs[number].excluded
+        if out is not None:
+            column, row = (np.clip(pixels[:, axis].astype(int), 0, out.shape[1 - axis] - 1) for axis in (0, 1))
+            clear &= ~out[row, column]
+    parts = matches.pixels_first[clear], matches.pixels_second[clear], matches.confidence[clear]
+    return Matches(matches.first, matches.second, *parts)
 
 
 def solve(

@@ -18,7 +18,7 @@ import pycolmap
 from ..geometry.adjustment.bundle_adjustment import KNOWN, AdjustmentSettings, Refined, Unknowns, lenses, refine
 from ..geometry.adjustment.tracks import PairMatches, Tracks, link
 from ..geometry.features import features
-from ..geometry.features.database import Matched, Pixels
+from ..geometry.features.database import Excluded, Matched, Pixels, nothing_excluded
 from ..model.arrays import FloatArray
 from ..model.engine import ReportStage, Stage
 from ..model.errors import UserError
@@ -53,19 +53,20 @@ def refined(
     pixels: Pixels,
     report: ReportStage,
     matching: ModuleType = features,
+    excluded: Excluded = nothing_excluded,
 ) -> Reconstruction:
     """The reconstruction with cameras that meet the photos' details, and the points that they saw carried along.
 
     `intrinsics` is a choice of `engines.options.REFINE`; "off" returns the reconstruction as it is. `matching` is
-    the module that finds features and matches: `features` (SIFT) or `learned_features` (ALIKED). Raises UserError
-    for a result that holds splats, and what `report` raises.
+    the module that finds features and matches: `features` (SIFT) or `learned_features` (ALIKED); they find
+    none where `excluded` says so. Raises UserError for a result that holds splats, and what `report` raises.
     """
     if intrinsics == "off":
         return reconstruction
     if reconstruction.gaussians is not None:
         raise UserError("The splats would no longer fit refined cameras; refine a result without splats.")
     with tempfile.TemporaryDirectory() as folder:
-        tracks = photo_tracks(reconstruction, pixels, Path(folder), report, matching)
+        tracks = photo_tracks(reconstruction, pixels, Path(folder), report, matching, excluded)
     report(REFINING, 0, 1)
     better = refined_by(reconstruction, tracks, intrinsics, lambda: report(REFINING, 0, 1))
     report(REFINING, 1, 1)
@@ -101,12 +102,18 @@ def camera_photos(reconstruction: Reconstruction) -> list[Photo]:
 
 # ----------------------------------------------------------------------------------------------- tracks
 def photo_tracks(
-    reconstruction: Reconstruction, pixels: Pixels, folder: Path, report: ReportStage, matching: ModuleType = features
+    reconstruction: Reconstruction,
+    pixels: Pixels,
+    folder: Path,
+    report: ReportStage,
+    matching: ModuleType = features,
+    excluded: Excluded = nothing_excluded,
 ) -> Tracks:
     """Tracks of features on the photos that have cameras, with the depths of their pointmaps where they are trusted."""
     cameras = reconstruction.cameras
     photos = camera_photos(reconstruction)
-    matched: Matched = matching.extract_and_match(photos, pixels, folder, matching.QUALITIES[QUALITY], report)
+    settings = matching.QUALITIES[QUALITY]
+    matched: Matched = matching.extract_and_match(photos, pixels, folder, settings, report, excluded)
     with pycolmap.Database.open(matched.path) as database:
         keypoints = [
             database.read_keypoints(i + 1)[:, :2] * (np.array([photo.width, photo.height]) / matched.sizes[i])

@@ -187,6 +187,7 @@ def _solved(
     from . import masking
 
     masked = masks.of(options, masking.frames(photos))
+    masking.check(photos, masked, report.warn)
     if all(photo.frame is None for photo in photos) or environment.absent(("numba", "pycolmap")):
         if any(photo.frame is not None for photo in photos):
             report.warn(

@@ -2,21 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from ..model.arrays import Array, BoolArray
+from ..model.errors import UserError
 from ..model.reconstruction import Photo, PointMap, Reconstruction
 from ..pictures import video
-from ..pictures.masks import Masks
+from ..pictures.masks import Masks, in_map
+
+NOTHING_LEFT = (
+    "The masks leave nothing of the pictures; set Left out to the other side, or choose masks of what moves alone."
+)
 
 
 def frames(photos: Sequence[Photo]) -> list[int]:
     """The numbers of all frames of the videos among the photos."""
     paths = {photo.path for photo in photos if photo.frame is not None}
     return [number for path in paths for number in video.film(path).numbers]
+
+
+def check(photos: Sequence[Photo], masked: Masks | None, warn: Callable[[str], None]) -> None:
+    """Tells where masks have another size than the pictures, are missing, or leave nothing of a picture.
+
+    Raises UserError where they leave nothing of all pictures, and for a mask's faults.
+    """
+    if masked is None:
+        return
+    sizes, without, whole = set(), 0, 0
+    for photo in photos:
+        out = masked.excluded(photo, photo.frame)
+        without += out is None
+        if out is not None:
+            whole += bool(out.all())
+            sizes.add((out.shape[1], out.shape[0], photo.width, photo.height))
+    if whole == len(photos):
+        raise UserError(NOTHING_LEFT)
+    for width, height, *size in sorted(sizes):
+        if [width, height] != size:
+            warn(f"Masks of {width} × {height} pixels are scaled to the pictures' {size[0]} × {size[1]}.")
+    if without:
+        warn(f"{without} of {len(photos)} pictures have no mask; nothing is left out of them.")
+    if whole:
+        warn(f"The masks leave nothing of {whole} of {len(photos)} pictures.")
 
 
 def applied(reconstruction: Reconstruction, masked: Masks | None) -> Reconstruction:
@@ -29,9 +59,7 @@ def applied(reconstruction: Reconstruction, masked: Masks | None) -> Reconstruct
         if mask is not None:
             out[photo.name] = mask
     pointmaps = [
-        replace(pointmap, mask=pointmap.mask & ~_in_map(pointmap, out[pointmap.photo]))
-        if pointmap.photo in out
-        else pointmap
+        _without(pointmap, out[pointmap.photo]) if pointmap.photo in out else pointmap
         for pointmap in reconstruction.pointmaps
     ]
     cloud = reconstruction.cloud
@@ -42,15 +70,10 @@ def applied(reconstruction: Reconstruction, masked: Masks | None) -> Reconstruct
     return replace(reconstruction, pointmaps=pointmaps, cloud=cloud)
 
 
-def _in_map(pointmap: PointMap, mask: BoolArray) -> BoolArray:
-    """(H, W) the photo's mask in the pixels of its PointMap."""
+def _without(pointmap: PointMap, mask: BoolArray) -> PointMap:
+    """The map that trusts no pixel which the photo's mask leaves out."""
     height, width = pointmap.mask.shape
-    there = pointmap.photo_from_map
-    column = (np.arange(width) + 0.5) * there.scale_x + there.offset_x
-    row = (np.arange(height) + 0.5) * there.scale_y + there.offset_y
-    x, y = (np.clip(along.astype(int), 0, side - 1) for along, side in ((column, mask.shape[1]), (row, mask.shape[0])))
-    in_map: BoolArray = mask[np.ix_(y, x)]
-    return in_map
+    return replace(pointmap, mask=pointmap.mask & ~in_map(mask, pointmap.photo_from_map, (height, width)))
 
 
 def _unmasked(reconstruction: Reconstruction, out: dict[str, BoolArray], points: Array, photo: Array) -> BoolArray:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from threer_blender.model.arrays import Array
+from threer_blender.model.arrays import Array, BoolArray
 from threer_blender.model.engine import Stage
 
 pytest.importorskip("torch", reason="torch is not installed: run `nox -s tests`")
@@ -299,3 +299,18 @@ def test_a_sliver_has_no_features(tmp_path: Path) -> None:
     )
     assert matched.features.tolist() == [0, 0]
     assert len(matched.pairs) == 0
+
+
+def test_no_learned_feature_lies_under_a_mask(tmp_path: Path, wide: Matched) -> None:
+    def left_half(_photo: Photo, size: tuple[int, int]) -> BoolArray:
+        return np.arange(size[0])[None, :].repeat(size[1], axis=0) < size[0] // 2
+
+    masked = learned_features.extract_and_match(
+        wide.photos[:2], photo_files.pixels, tmp_path, SMALL, lambda *_: None, left_half
+    )
+    with pycolmap.Database.open(masked.path) as database, pycolmap.Database.open(wide.path) as before:
+        for index in range(2):
+            columns = database.read_keypoints(index + 1)[:, 0]
+            assert columns.min() >= masked.sizes[index, 0] // 2
+            right = before.read_keypoints(index + 1)[:, 0] > masked.sizes[index, 0] // 2
+            assert len(columns) > right.sum()  # what a mask leaves gets the features that it takes

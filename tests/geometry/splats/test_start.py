@@ -109,3 +109,13 @@ def test_a_thinned_map_finds_the_same_pixels() -> None:
     assert thinned.confidence[m:-m, m:-m].min() >= 0.5
     colour = thinned.colours[m:-m, m:-m, 0] * 255 / 3
     assert colour == pytest.approx(np.floor(view.project(thinned.points[m:-m, m:-m])[..., 0]), abs=1e-3)
+
+
+def test_masked_pixels_make_no_splats() -> None:
+    view, out = camera("a"), np.zeros((HEIGHT, WIDTH), np.bool_)
+    out[:, :30] = True
+    picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    masked = start.thinned_map(view, of_plane(view), picture, 0.5, 1.0, out)
+    columns = view.project(start.gaussians([masked]).means)[:, 0]
+    assert columns.min() > 30  # not even guesses, and none beyond the masked edge
+    assert ((columns < WIDTH) & (columns > 30)).sum() == (WIDTH - 30) * HEIGHT

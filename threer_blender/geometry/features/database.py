@@ -21,6 +21,12 @@ from ...model.reconstruction import Photo
 Pixels = Callable[[Photo, int], Array]
 # excluded(photo, (width, height)) -> (H, W) where no feature may lie, or None.
 Excluded = Callable[[Photo, tuple[int, int]], BoolArray | None]
+
+
+def nothing_excluded(_photo: Photo, _size: tuple[int, int]) -> None:
+    """Excludes nothing."""
+
+
 Result = TypeVar("Result")
 
 SEED = 0  # every random choice starts here: the same photos give the same result

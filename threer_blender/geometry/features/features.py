@@ -22,7 +22,18 @@ import pycolmap
 from ...model.arrays import Array, BoolArray
 from ...model.engine import ReportStage, Stage
 from ...model.reconstruction import Photo
-from .database import SEED, Excluded, FeatureSettings, Matched, Pixels, add_image, copy_name, interruptible, verified
+from .database import (
+    SEED,
+    Excluded,
+    FeatureSettings,
+    Matched,
+    Pixels,
+    add_image,
+    copy_name,
+    interruptible,
+    nothing_excluded,
+    verified,
+)
 from .pair_selection import choose_pairs, coarsest_descriptors
 
 FEATURES, MATCHES = Stage("features", "Finding features"), Stage("matches", "Matching photos")
@@ -53,7 +64,7 @@ def extract_and_match(
     folder: Path,
     settings: FeatureSettings,
     report: ReportStage,
-    excluded: Excluded = lambda _photo, _size: None,
+    excluded: Excluded = nothing_excluded,
 ) -> Matched:
     """Features, matches and two-view geometry of all photos, in `folder`/database.db. Raises what `report` raises."""
     path = folder / "database.db"
@@ -77,7 +88,7 @@ def extract(
     path: Path,
     settings: FeatureSettings,
     report: ReportStage,
-    excluded: Excluded = lambda _photo, _size: None,
+    excluded: Excluded = nothing_excluded,
 ) -> tuple[Array, list[Array]]:
     """Fills a new database's cameras, images, keypoints and descriptors; returns the copies' sizes and the keypoints'
     colours."""

@@ -26,13 +26,24 @@ import pycolmap
 import torch
 from torch import nn
 
-from ...model.arrays import Array
+from ...model.arrays import Array, BoolArray
 from ...model.engine import ReportStage, Stage
 from ...model.errors import UserError
 from ...model.reconstruction import Photo
 from ...networks.aliked import DIMENSIONS, Aliked, Features
 from ...networks.lightglue import LightGlue
-from .database import SEED, FeatureSettings, Matched, Pixels, add_image, copy_name, interruptible, verified
+from .database import (
+    SEED,
+    Excluded,
+    FeatureSettings,
+    Matched,
+    Pixels,
+    add_image,
+    copy_name,
+    interruptible,
+    nothing_excluded,
+    verified,
+)
 from .features import FEATURES, MATCHES, SMALLEST_SIDE, colors_at
 from .pair_selection import COARSEST, choose_pairs
 
@@ -53,14 +64,21 @@ MEMORY, BYTES_PER_PIXEL = 3e9, 1350  # for as many photos at a time as their cop
 ALIKED = ("aliked-n16rot.pth", "ddf3abbf38e86f6a74540d214e1a9712c54b2d8551abc864542199f2347d7332")
 LIGHTGLUE = ("aliked_lightglue.pth", "d975e965b105311a6143194852297dff4f02aea5cc2e10cecfed966ca0e22503")
 
+LEAST_UNMASKED = 0.1  # share of a picture; a smaller one gets no more features than this one would
+
 Result = TypeVar("Result")
 
 
 def extract_and_match(
-    photos: Sequence[Photo], pixels: Pixels, folder: Path, settings: FeatureSettings, report: ReportStage
+    photos: Sequence[Photo],
+    pixels: Pixels,
+    folder: Path,
+    settings: FeatureSettings,
+    report: ReportStage,
+    excluded: Excluded = nothing_excluded,
 ) -> Matched:
     """Features, matches and two-view geometry of all photos, in `folder`/database.db. Raises what `report` raises."""
-    return _matched(photos, pixels, folder, settings, report, range(len(photos)))
+    return _matched(photos, pixels, folder, settings, report, range(len(photos)), excluded)
 
 
 def _matched(
@@ -70,13 +88,14 @@ def _matched(
     settings: FeatureSettings,
     report: ReportStage,
     concerned: Iterable[int],
+    excluded: Excluded,
 ) -> Matched:
     """The features of all photos; matches of the pairs with the photos `concerned`, then with those that they match.
 
     A photo's matches with a partner register it only where the partner's points are known from further photos.
     """
     path = folder / "database.db"
-    features, sizes, colors = _extract(photos, pixels, path, settings, report)
+    features, sizes, colors = _extract(photos, pixels, path, settings, report, excluded)
     pairs = set(choose_pairs(len(photos), settings, lambda: _best_descriptors(features)))
     near = set(concerned)
     for number in range(2):
@@ -101,6 +120,7 @@ def joined(
     folder: Path,
     settings: FeatureSettings,
     report: ReportStage,
+    excluded: Excluded = nothing_excluded,
 ) -> Matched:
     """SIFT's features and matches with learned ones after them, in `folder`/joined.db. Raises what `report` raises.
 
@@ -108,7 +128,7 @@ def joined(
     exact as SIFT makes them. Learned matches that pass the gate stand beside SIFT's of the same pair, and both together
     are verified as SIFT's.
     """
-    learned = _matched(sift.photos, pixels, folder, settings, report, unregistered)
+    learned = _matched(sift.photos, pixels, folder, settings, report, unregistered, excluded)
     path = Path(shutil.copyfile(sift.path, folder / "joined.db"))
     pairs = learned.pairs[learned.inliers > 0].tolist()
     with pycolmap.Database.open(path) as database, pycolmap.Database.open(learned.path) as source:
@@ -132,14 +152,20 @@ def joined(
 
 
 def _extract(
-    photos: Sequence[Photo], pixels: Pixels, path: Path, settings: FeatureSettings, report: ReportStage
+    photos: Sequence[Photo],
+    pixels: Pixels,
+    path: Path,
+    settings: FeatureSettings,
+    report: ReportStage,
+    excluded: Excluded,
 ) -> tuple[list[Features], Array, list[Array]]:
     """Fills cameras, images and keypoints; returns the features, the copies' sizes and the keypoints' colours."""
     network = _load(Aliked, ALIKED)
 
     def extract(index: int) -> tuple[Features, Array, tuple[int, int], Array]:
         picture = pixels(photos[index], settings.long_side)
-        features = _features(network, picture, settings.features)
+        out = excluded(photos[index], (picture.shape[1], picture.shape[0]))
+        features = _features(network, picture, settings.features, out)
         keypoints = features.keypoints.cpu().numpy() + np.float32(0.5)  # COLMAP's pixel centres are at 0.5
         return features, keypoints, (picture.shape[1], picture.shape[0]), colors_at(picture, keypoints)
 
@@ -153,12 +179,19 @@ def _extract(
     return [f[0] for f in extracted], np.array([f[2] for f in extracted]), [f[3] for f in extracted]
 
 
-def _features(network: nn.Module, picture: Array, most: int) -> Features:
+def _features(network: nn.Module, picture: Array, most: int, out: BoolArray | None) -> Features:
+    """The strongest features, at most so many, that do not lie `out` (H, W)."""
     if min(picture.shape[:2]) < SMALLEST_SIDE:
         return Features(torch.empty((0, 2), device=_device()), torch.empty((0, DIMENSIONS), device=_device()))
     image = torch.from_numpy(np.array(picture)).to(_device()).permute(2, 0, 1) / 255
-    features: Features = network(image, most)
-    return features
+    if out is None:
+        features: Features = network(image, most)
+        return features
+    features = network(image, round(most / max(LEAST_UNMASKED, 1 - float(out.mean()))))
+    column, row = (features.keypoints + 0.5).long().cpu().numpy().T
+    clear = np.flatnonzero(~out[row.clip(0, out.shape[0] - 1), column.clip(0, out.shape[1] - 1)])[:most]
+    chosen = torch.from_numpy(clear).to(_device())
+    return Features(*(part[chosen] for part in features))
 
 
 def _best_descriptors(features: Sequence[Features]) -> Array:

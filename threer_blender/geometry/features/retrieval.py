@@ -16,7 +16,7 @@ from ...model.engine import ReportStage
 from ...model.reconstruction import Photo
 from ..pairs import scene_graph
 from . import features
-from .database import FeatureSettings, Pixels
+from .database import Excluded, FeatureSettings, Pixels, nothing_excluded
 from .pair_selection import coarsest_descriptors
 
 SETTINGS = FeatureSettings(long_side=features.SMALL_COPY, features=2048, first_octave=0, affine=False)
@@ -26,13 +26,19 @@ MOST_RETURNS = 20
 LEAST_GAIN = 1e-6  # for a better order
 
 
-def photo_similarity(photos: Sequence[Photo], pixels: Pixels, folder: Path, report: ReportStage) -> Array:
+def photo_similarity(
+    photos: Sequence[Photo],
+    pixels: Pixels,
+    folder: Path,
+    report: ReportStage,
+    excluded: Excluded = nothing_excluded,
+) -> Array:
     """(N, N) similarity of photos, 1 on the diagonal, from their coarsest SIFT features; 0 for photos without any.
 
     `folder` takes the features. Raises what `report` raises.
     """
     path = folder / "likeness.db"
-    features.extract(photos, pixels, path, SETTINGS, report)
+    features.extract(photos, pixels, path, SETTINGS, report, excluded)
     described = coarsest_descriptors(path, len(photos))
     held = [index for index, descriptors in enumerate(described) if descriptors.any()]
     similarity = np.eye(len(photos), dtype=np.float32)

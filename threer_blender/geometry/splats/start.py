@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...model.arrays import Array, FloatArray
+from ...model.arrays import Array, BoolArray, FloatArray
 from ...model.reconstruction import Camera, PhotoFromMap, PointMap
 from . import depth_completion
 
@@ -68,8 +68,11 @@ class ThinnedMap:
         return inside
 
 
-def thinned_map(camera: Camera, pointmap: PointMap, picture: Array, trusted: float, spacing: float) -> ThinnedMap:
-    """The pointmap with a point every `spacing` photo pixels. `picture` is the photo (H, W, 3) uint8, of any size.
+def thinned_map(
+    camera: Camera, pointmap: PointMap, picture: Array, trusted: float, spacing: float, out: BoolArray | None = None
+) -> ThinnedMap:
+    """The pointmap with a point every `spacing` photo pixels. `picture` is the photo (H, W, 3) uint8, of any size, and
+    `out` (H, W) what of it is masked: there are no points there, not even guessed ones.
 
     Confidence is normalised: 0.5 at the engine's own threshold `trusted`, towards 1 above it. Points that the engine
     does not trust get completed depths, and so do points beyond the photo's edges, in MARGIN.
@@ -100,20 +103,19 @@ def thinned_map(camera: Camera, pointmap: PointMap, picture: Array, trusted: flo
     picture_pixels = np.clip(
         pixels * (picture.shape[1] / camera.width, picture.shape[0] / camera.height), 0, None
     ).astype(int)
-    colours = picture[
-        np.minimum(picture_pixels[..., 1], picture.shape[0] - 1),
-        np.minimum(picture_pixels[..., 0], picture.shape[1] - 1),
-    ]
-    colours = colours / 255.0
+    place = tuple(np.minimum(picture_pixels[..., axis], picture.shape[1 - axis] - 1) for axis in (1, 0))
+    colours = picture[place] / 255.0
 
     confidence = np.pad(confidence, border)
+    clear = np.ones(confidence.shape, np.bool_) if out is None else ~out[place]
+    confidence *= clear
     inverse = np.pad(np.where(known, 1 / np.where(known, depth, 1), 0), border)
     stands = confidence >= 0.5
     # Depths that the engine does not trust mislead more than they help, unless there are no others.
     believed = stands if stands.any() else inverse > 0
     guessed = 1 / depth_completion.completed(inverse, np.where(believed, confidence**2, 0), colours)
     rays = camera.rays(pixels)
-    there = np.isfinite(rays).all(-1)
+    there = np.isfinite(rays).all(-1) & clear
     local = np.where(there[..., None], rays, 0) * guessed[..., None]
     world = local @ camera.world_from_camera[:3, :3].T + camera.world_from_camera[:3, 3]
     return ThinnedMap(

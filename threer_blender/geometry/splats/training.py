@@ -251,7 +251,7 @@ class _Sight:
         self.size = (picture.shape[1], picture.shape[0])
         self.intrinsics = intrinsics
         self._mask = mask[..., None]
-        self._share = float(mask.mean())
+        self._share = max(float(mask.mean()), 1e-9)  # of a photo that is masked altogether, nothing counts
         self._wanted = (picture * self._mask).permute(2, 0, 1).contiguous()
         self._down, self._across = (_window(n, picture.device) for n in picture.shape[:2])
         self._mean, self._square = self._blurred(self._wanted), self._blurred(self._wanted.square())
