@@ -27,6 +27,7 @@ from threer_blender.model.reconstruction import (
     PointMap,
     Reconstruction,
     Shot,
+    TrackedPoints,
     Unregistered,
 )
 
@@ -73,6 +74,12 @@ def example(folder: Path) -> Reconstruction:
     measures = ("median_error", "p95_error", "worst_error", "inliers", "coverage")
     errors: dict[str, Any] = {name: rng.random(9, np.float32) for name in measures}
     rate = Fraction(30000, 1001)
+    tracks = TrackedPoints(
+        np.array([0, 0, 1, 1, 1], np.int32), np.array([2, 3, 6, 7, 8], np.int32), rng.random((5, 2), np.float32),
+        np.array([[1, 2, 3], [np.nan] * 3], np.float32), np.array([0.5, np.nan], np.float32),
+        np.array([1, 0], np.float32),
+    )  # fmt: skip
+    errors |= {"tracks": tracks, "bad": ((2, 3), (9, 9))}
     shot = Shot("clip.mp4", photos[1].path, rate, 9, {7: cameras[1], 8: cameras[0]}, "nodal", "It turns.", **errors)
     return Reconstruction(
         "colmap", "BSD-3-Clause", photos, cameras, grids, cloud, splats, True, "views that agree", 0.25,
@@ -275,7 +282,7 @@ def test_a_kill_while_a_result_is_replaced_loses_none(tmp_path: Path, renamed: b
     ("field", "value"),
     [("frame_rate", "1/0"), ("frame_rate", "1e99999999"), ("frame_rate", ""), ("frame_rate", "-24"),
      ("plate_size", ""), ("plate_size", [640]), ("plate_size", [640, 0]), ("missing", [-1]), ("first_frame", "1"),
-     ("plate", "../a.#.jpg")],
+     ("plate", "../a.#.jpg"), ("bad", [[2]]), ("bad", [["a", 3]])],
 )  # fmt: skip
 def test_a_shot_that_no_camera_took_is_refused(tmp_path: Path, field: str, value: object) -> None:
     folder = bundle.write(example(tmp_path), tmp_path / "result")
@@ -295,3 +302,19 @@ def test_a_frame_rate_stays_a_fraction(tmp_path: Path) -> None:
     read = bundle.read(bundle.write(replace(result, shots=[shot]), tmp_path / "result")).shots[0]
     assert read.frame_rate == film
     assert (read.first_frame, read.missing, read.plate_size, read.plate) == (0, (3,), (320, 240), "p.#.jpg")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"point": np.array([0, 0, 2, 2, 2], np.int32)}, {"point": np.array([0, 0, 0, 0, 0], np.int32)},
+     {"frame": np.array([2, 3, 6, 7, 10], np.int32)}, {"pixels": np.full((5, 2), np.nan, np.float32)},
+     {"weights": np.array([1, -1], np.float32)}, {"errors": np.zeros(3, np.float32)}],
+)  # fmt: skip
+def test_tracked_points_that_make_no_sense_are_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    result = example(tmp_path)
+    tracks = result.shots[0].tracks
+    assert tracks is not None
+    shot = replace(result.shots[0], tracks=replace(tracks, **wrong))
+    folder = bundle.write(replace(result, shots=[shot]), tmp_path / "result")
+    with pytest.raises(UserError, match="damaged"):
+        bundle.read(folder)

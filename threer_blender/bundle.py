@@ -9,15 +9,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from .files import array_file, checked, removal, sequence_files
+from .files.array_blocks import (
+    CLOUD_ARRAYS,
+    GAUSSIAN_ARRAYS,
+    POINTMAP_ARRAYS,
+    SHOT_ARRAYS,
+    TRACK_ARRAYS,
+    block,
+)
 from .files.bounded import Damaged
 from .files.bundle_folder import (
     ARRAYS,
@@ -44,6 +52,7 @@ from .model.reconstruction import (
     PointMap,
     Reconstruction,
     Shot,
+    TrackedPoints,
     Unregistered,
 )
 from .model.spherical_harmonics import COEFFICIENTS
@@ -53,21 +62,6 @@ CONVENTIONS = (
     "OpenCV camera axes (x right, y down, z forward); world_from_camera is 4x4 row-major; pixels of the displayed "
     "photo with the centre of the top-left pixel at (0.5, 0.5); lens distortion by COLMAP model name; quaternions wxyz"
 )
-# Field -> (type, shape with H, W, N, K for what varies) of each kind of array block.
-POINTMAP_ARRAYS = {
-    "points": ("F32", "HW3"), "confidence": ("F32", "HW"), "mask": ("BOOL", "HW"), "removed": ("U8", "HW"),
-}  # fmt: skip
-CLOUD_ARRAYS = {
-    "positions": ("F32", "N3"), "normals": ("F32", "N3"), "colors": ("U8", "N3"), "confidence": ("F32", "N"),
-    "photo": ("I32", "N"),
-}  # fmt: skip
-GAUSSIAN_ARRAYS = {
-    "means": ("F32", "N3"), "scales": ("F32", "N3"), "rotations": ("F32", "N4"), "opacities": ("F32", "N"),
-    "sh": ("F32", "NK3"), "confidence": ("F32", "N"), "photo": ("I32", "N"),
-}  # fmt: skip
-SHOT_ARRAYS = dict.fromkeys(("median_error", "p95_error", "worst_error", "inliers", "coverage"), ("F32", "N"))
-OPTIONAL = {"pointmaps/removed", "gaussians/confidence", "gaussians/photo", *(f"shots/{name}" for name in SHOT_ARRAYS)}
-Block = TypeVar("Block")
 
 
 # ------------------------------------------------------------------ writing
@@ -131,12 +125,15 @@ def _arrays(reconstruction: Reconstruction) -> dict[str, Array]:
         blocks.append(("cloud", reconstruction.cloud, CLOUD_ARRAYS))
     if reconstruction.gaussians is not None:
         blocks.append(("gaussians", reconstruction.gaussians, GAUSSIAN_ARRAYS))
-    blocks += [(f"shots/{index}", shot, SHOT_ARRAYS) for index, shot in enumerate(reconstruction.shots)]
+    for index, shot in enumerate(reconstruction.shots):
+        blocks.append((f"shots/{index}", shot, SHOT_ARRAYS))
+        if shot.tracks is not None:
+            blocks.append((f"shot_tracks/{index}", shot.tracks, TRACK_ARRAYS))
     return {
-        f"{prefix}/{name}": np.ascontiguousarray(getattr(block, name), array_file.DTYPES[dtype])
-        for prefix, block, table in blocks
+        f"{prefix}/{name}": np.ascontiguousarray(getattr(owner, name), array_file.DTYPES[dtype])
+        for prefix, owner, table in blocks
         for name, (dtype, _) in table.items()
-        if getattr(block, name) is not None
+        if getattr(owner, name) is not None
     }
 
 
@@ -152,7 +149,8 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
         return {**asdict(entry), "world_from_camera": entry.world_from_camera.tolist()}
 
     def shot(entry: Shot) -> dict[str, Any]:
-        small = {name: value for name, value in located(entry).items() if name not in SHOT_ARRAYS}
+        bare = replace(entry, tracks=None, **dict.fromkeys(SHOT_ARRAYS))
+        small = {name: value for name, value in located(bare).items() if name not in (*SHOT_ARRAYS, "tracks")}
         small["move"], small["move_reason"] = small.pop("motion"), small.pop("motion_reason")  # their names in bundles
         cameras = [[number, camera(each)] for number, each in entry.cameras.items()]
         return {**small, "frame_rate": str(Fraction(entry.frame_rate)), "cameras": cameras}
@@ -228,17 +226,17 @@ def _reconstruction(scene: dict[str, Any], folder: Path) -> Reconstruction:
     if not names.issuperset([*(camera.photo for camera in cameras), *(pointmap.photo for pointmap in pointmaps)]):
         raise ValueError("a camera or pointmap has no photo")
     shots = [
-        _shot(entry, folder, f"shots/{i}", arrays)
+        _shot(entry, folder, i, arrays)
         for i, entry in enumerate(checked.typed(scene.get("shots", []), list))
     ]
     paths = {photo.path for photo in photos}
     if not all(shot.cameras and shot.path in paths for shot in shots):
         raise ValueError("a video has no frames")
-    cloud = _block(PointCloud, "cloud", CLOUD_ARRAYS, arrays) if scene["cloud"] else None
-    gaussians = _block(Gaussians, "gaussians", GAUSSIAN_ARRAYS, arrays) if scene["gaussians"] else None
+    cloud = block(PointCloud, "cloud", CLOUD_ARRAYS, arrays) if scene["cloud"] else None
+    gaussians = block(Gaussians, "gaussians", GAUSSIAN_ARRAYS, arrays) if scene["gaussians"] else None
     if gaussians is not None and gaussians.sh.shape[1] not in COEFFICIENTS:
         raise ValueError(f"splats have {gaussians.sh.shape[1]} spherical harmonics")
-    for owners in (block.photo for block in (cloud, gaussians) if block is not None and block.photo is not None):
+    for owners in (each.photo for each in (cloud, gaussians) if each is not None and each.photo is not None):
         if len(owners) and not (owners.min() >= 0 and owners.max() < len(photos)):
             raise ValueError("a point has no photo")
     return Reconstruction(
@@ -271,12 +269,12 @@ def _path(entry: dict[str, Any], folder: Path) -> str:
     return str(path)
 
 
-def _shot(entry: dict[str, Any], folder: Path, prefix: str, arrays: Mapping[str, Array]) -> Shot:
+def _shot(entry: dict[str, Any], folder: Path, number: int, arrays: Mapping[str, Array]) -> Shot:
     plate_size = checked.typed(entry, dict).get("plate_size")
     if plate_size is not None and len(checked.typed(plate_size, list)) != 2:
         raise ValueError("a plate's size is not a width and a height")
 
-    def make(**block: Array) -> Shot:
+    def make(**errors: Array) -> Shot:
         return Shot(
             video=checked.typed(entry["video"], str),
             path=_path(entry, folder),
@@ -289,15 +287,33 @@ def _shot(entry: dict[str, Any], folder: Path, prefix: str, arrays: Mapping[str,
             plate=_plate(entry.get("plate", "")),
             motion=checked.typed(entry.get("move", ""), str),  # the first bundles did not say
             motion_reason=checked.typed(entry.get("move_reason", ""), str),
-            **block,
+            bad=tuple((checked.frame(first), checked.frame(last)) for first, last in entry.get("bad", ())),
+            tracks=_tracks(entry, number, arrays),
+            **errors,
         )
 
-    shot = _block(make, prefix, SHOT_ARRAYS, arrays)
+    shot = block(make, f"shots/{number}", SHOT_ARRAYS, arrays)
     if shot.motion not in ("", *MOTIONS):
         raise ValueError(f"a video's camera moves as {shot.motion!r:.40}")
-    if any(len(block) != shot.frame_count for name in SHOT_ARRAYS if (block := getattr(shot, name)) is not None):
+    if any(len(each) != shot.frame_count for name in SHOT_ARRAYS if (each := getattr(shot, name)) is not None):
         raise ValueError("a video's errors are not one a frame")
     return shot
+
+
+def _tracks(entry: dict[str, Any], number: int, arrays: Mapping[str, Array]) -> TrackedPoints | None:
+    """The points that were followed through a shot, where the bundle has them."""
+    if f"shot_tracks/{number}/point" not in arrays:
+        return None
+    tracks = block(TrackedPoints, f"shot_tracks/{number}", TRACK_ARRAYS, arrays)
+    steps, first = np.diff(tracks.point, prepend=-1), checked.frame(entry.get("first_frame", 1))
+    if ((steps < 0) | (steps > 1)).any() or len(tracks) != (int(tracks.point[-1]) + 1 if len(tracks.point) else 0):
+        raise ValueError("tracked points are not numbered in their order")
+    frames = tracks.frame
+    if len(frames) and not (frames.min() >= first and frames.max() < first + checked.size(entry["frame_count"])):
+        raise ValueError("a tracked point is in no frame")
+    if not (np.isfinite(tracks.pixels).all() and (tracks.weights >= 0).all() and np.isfinite(tracks.weights).all()):
+        raise ValueError("a tracked point is nowhere")
+    return tracks
 
 
 def _plate_size(value: Any) -> tuple[int, int]:
@@ -352,31 +368,8 @@ def _camera(entry: dict[str, Any]) -> Camera:
 
 
 def _pointmap(entry: dict[str, Any], prefix: str, arrays: Mapping[str, Array]) -> PointMap:
-    def make(**block: Array) -> PointMap:
+    def make(**arrays: Array) -> PointMap:
         photo_from_map = PhotoFromMap(*map(checked.number, entry["photo_from_map"]))
-        return PointMap(photo=checked.typed(entry["photo"], str), photo_from_map=photo_from_map, **block)
+        return PointMap(photo=checked.typed(entry["photo"], str), photo_from_map=photo_from_map, **arrays)
 
-    return _block(make, prefix, POINTMAP_ARRAYS, arrays)
-
-
-def _block(
-    make: Callable[..., Block], prefix: str, table: Mapping[str, tuple[str, str]], arrays: Mapping[str, Array]
-) -> Block:
-    """The dataclass `make` from its arrays, once their types and shapes agree with `table` and each other."""
-    blocks: dict[str, Array] = {}
-    sizes: dict[str, int] = {}
-    for name, (dtype, shape) in table.items():
-        if f"{prefix}/{name}" not in arrays and f"{prefix.split('/')[0]}/{name}" in OPTIONAL:
-            continue
-        array = arrays[f"{prefix}/{name}"]
-        fits = array.dtype == np.dtype(array_file.DTYPES[dtype]) and array.ndim == len(shape)
-        for letter, size in zip(shape, array.shape, strict=False):
-            fits = fits and (size == int(letter) if letter.isdigit() else sizes.setdefault(letter, size) == size)
-        if not fits:
-            raise ValueError(f"the array {prefix}/{name} has the wrong type or shape")
-        blocks[name] = array
-    return make(**blocks)
-
-
-assert {f.name for f in fields(PointCloud)} == set(CLOUD_ARRAYS)
-assert {f.name for f in fields(Gaussians)} == set(GAUSSIAN_ARRAYS)
+    return block(make, prefix, POINTMAP_ARRAYS, arrays)

@@ -194,6 +194,28 @@ changes; free, with a focal length that changes."""
 
 
 @dataclass(frozen=True)
+class TrackedPoints:
+    """Points that were followed through a shot: M places of P points, sorted by point.
+
+    `point` (M,) int32, 0 … P-1; `frame` (M,) int32, the frame's number; `pixels` (M, 2) float32 of the photo.
+    `positions` (P, 3) float32 world, where the solved cameras show a point best; `errors` (P,) float32 pixels, root mean
+    square over its frames that have a camera; both NaN where fewer than two have. `weights` (P,) float32 are the
+    artist's: 1 is usual, 0 leaves a point out.
+    """
+
+    point: Array
+    frame: Array
+    pixels: Array
+    positions: Array
+    errors: Array
+    weights: Array
+
+    def __len__(self) -> int:
+        """Number of points P."""
+        return len(self.positions)
+
+
+@dataclass(frozen=True)
 class Shot:
     """A video or an image sequence, and the camera that filmed it.
 
@@ -213,7 +235,9 @@ class Shot:
     Where tracks were followed through the shot, each frame has its errors: (F,) float32, element i for the frame
     `first_frame` + i, NaN where it has no camera. `median_error`, `p95_error` (95th percentile) and `worst_error` are
     of the reprojection of the frame's tracks in pixels, `inliers` counts the tracks that agree with the camera, and
-    `coverage` is the share of the picture, in [0, 1], that they cover.
+    `coverage` is the share of the picture, in [0, 1], that they cover. `tracks` are all that were followed.
+
+    `bad` are first and last numbers of frames that the artist told to leave out; they have no cameras.
     """
 
     video: str
@@ -232,6 +256,8 @@ class Shot:
     missing: tuple[int, ...] = ()
     plate_size: tuple[int, int] | None = None
     plate: str = ""
+    tracks: TrackedPoints | None = None
+    bad: tuple[tuple[int, int], ...] = ()
 
     @property
     def last_frame(self) -> int:

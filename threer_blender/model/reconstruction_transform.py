@@ -9,7 +9,7 @@ import numpy as np
 from . import gaussian_transform
 from .arrays import Array, FloatArray
 from .errors import UserError
-from .reconstruction import Camera, PointCloud, Reconstruction
+from .reconstruction import Camera, PointCloud, Reconstruction, TrackedPoints
 
 
 def transformed(reconstruction: Reconstruction, matrix: FloatArray) -> Reconstruction:
@@ -32,7 +32,11 @@ def transformed(reconstruction: Reconstruction, matrix: FloatArray) -> Reconstru
         reconstruction,
         cameras=[camera(solved) for solved in reconstruction.cameras],
         shots=[
-            replace(shot, cameras={number: camera(solved) for number, solved in shot.cameras.items()})
+            replace(
+                shot,
+                cameras={number: camera(solved) for number, solved in shot.cameras.items()},
+                tracks=_moved_tracks(shot.tracks, matrix),
+            )
             for shot in reconstruction.shots
         ],
         pointmaps=[replace(pointmap, points=_moved(pointmap.points, matrix)) for pointmap in reconstruction.pointmaps],
@@ -44,6 +48,10 @@ def transformed(reconstruction: Reconstruction, matrix: FloatArray) -> Reconstru
 def _moved_cloud(cloud: PointCloud, matrix: FloatArray, rotation: FloatArray) -> PointCloud:
     normals = cloud.normals @ rotation.T.astype(np.float32)
     return replace(cloud, positions=_moved(cloud.positions, matrix), normals=normals)
+
+
+def _moved_tracks(tracks: TrackedPoints | None, matrix: FloatArray) -> TrackedPoints | None:
+    return None if tracks is None else replace(tracks, positions=_moved(tracks.positions, matrix))
 
 
 def _moved(points: Array, matrix: FloatArray) -> Array:

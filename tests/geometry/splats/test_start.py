@@ -116,6 +116,6 @@ def test_masked_pixels_make_no_splats() -> None:
     out[:, :30] = True
     picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     masked = start.thinned_map(view, of_plane(view), picture, 0.5, 1.0, out)
-    columns = view.project(start.gaussians([masked]).means)[:, 0]
-    assert columns.min() > 30  # not even guesses, and none beyond the masked edge
-    assert ((columns < WIDTH) & (columns > 30)).sum() == (WIDTH - 30) * HEIGHT
+    splats = start.gaussians([masked])
+    assert view.project(splats.means)[:, 0].min() > 30  # not even guesses, and none beyond the masked edge
+    assert (splats.confidence > 0.5).sum() == (WIDTH - 30) * HEIGHT

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...model.arrays import BoolArray, FloatArray
+from ...model.arrays import BoolArray, FloatArray, IntArray
 from ...model.reconstruction import Camera
 from ..adjustment.tracks import Tracks
 from .moving import crossings
@@ -23,8 +23,9 @@ REACH = 0.025  # of the longer side: the deviation of a track's weight
 LEAST_TRACKS = 3  # that move within four times the reach of each other; fewer are wrong tracks
 
 
-def unexplained(tracks: Tracks, cameras: Sequence[Camera | None]) -> BoolArray:
-    """(P,) whether no point explains a track. `cameras` are by the frames' places, None where a frame has none."""
+def explained(tracks: Tracks, cameras: Sequence[Camera | None]) -> tuple[FloatArray, FloatArray, IntArray]:
+    """The points (P, 3) that explain the tracks best, how far off these are shown (P,), root mean square in pixels, and
+    in how many frames (P,). `cameras` are by the frames' places, None where a frame has none."""
     known = [index for index, camera in enumerate(cameras) if camera is not None]
     point, count = tracks.point, len(tracks)
     rays, centres = np.full((len(point), 3), np.nan), np.zeros((len(point), 3))
@@ -44,8 +45,13 @@ def unexplained(tracks: Tracks, cameras: Sequence[Camera | None]) -> BoolArray:
         square[mine] = np.nan_to_num(off, nan=float(camera.width**2))
     observations = np.bincount(point[usable], minlength=count)
     sums = np.bincount(point[usable], square[usable], count)
-    error = np.sqrt(sums / np.maximum(observations, 1))
-    longer = max((max(camera.width, camera.height) for camera, _ in by_camera if camera is not None), default=0)
+    return points, np.sqrt(sums / np.maximum(observations, 1)), observations
+
+
+def unexplained(tracks: Tracks, cameras: Sequence[Camera | None]) -> BoolArray:
+    """(P,) whether no point explains a track. `cameras` are as for `explained`."""
+    _, error, observations = explained(tracks, cameras)
+    longer = max((max(camera.width, camera.height) for camera in cameras if camera is not None), default=0)
     usual = float(np.quantile(error[observations >= 2], 0.25)) if (observations >= 2).any() else 0.0
     independent: BoolArray = (observations >= 2) & (error > max(EXPLAINED * longer, ERRORS * usual))
     return independent

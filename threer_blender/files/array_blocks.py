@@ -1,0 +1,58 @@
+"""[S] Records of arrays in a bundle: which arrays each kind has, their types and shapes, and how they are read. numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import TypeVar
+
+import numpy as np
+
+from ..model.arrays import Array
+from ..model.reconstruction import Gaussians, PointCloud, TrackedPoints
+from . import array_file
+
+Block = TypeVar("Block")
+
+# Field -> (type, shape with H, W, N, K for what varies) of each kind of array block.
+POINTMAP_ARRAYS = {
+    "points": ("F32", "HW3"), "confidence": ("F32", "HW"), "mask": ("BOOL", "HW"), "removed": ("U8", "HW"),
+}  # fmt: skip
+CLOUD_ARRAYS = {
+    "positions": ("F32", "N3"), "normals": ("F32", "N3"), "colors": ("U8", "N3"), "confidence": ("F32", "N"),
+    "photo": ("I32", "N"),
+}  # fmt: skip
+GAUSSIAN_ARRAYS = {
+    "means": ("F32", "N3"), "scales": ("F32", "N3"), "rotations": ("F32", "N4"), "opacities": ("F32", "N"),
+    "sh": ("F32", "NK3"), "confidence": ("F32", "N"), "photo": ("I32", "N"),
+}  # fmt: skip
+TRACK_ARRAYS = {
+    "point": ("I32", "N"), "frame": ("I32", "N"), "pixels": ("F32", "N2"), "positions": ("F32", "K3"),
+    "errors": ("F32", "K"), "weights": ("F32", "K"),
+}  # fmt: skip
+SHOT_ARRAYS = dict.fromkeys(("median_error", "p95_error", "worst_error", "inliers", "coverage"), ("F32", "N"))
+OPTIONAL = {"pointmaps/removed", "gaussians/confidence", "gaussians/photo", *(f"shots/{name}" for name in SHOT_ARRAYS)}
+
+
+def block(
+    make: Callable[..., Block], prefix: str, table: Mapping[str, tuple[str, str]], arrays: Mapping[str, Array]
+) -> Block:
+    """The dataclass `make` from its arrays, once their types and shapes agree with `table` and each other."""
+    blocks: dict[str, Array] = {}
+    sizes: dict[str, int] = {}
+    for name, (dtype, shape) in table.items():
+        if f"{prefix}/{name}" not in arrays and f"{prefix.split('/')[0]}/{name}" in OPTIONAL:
+            continue
+        array = arrays[f"{prefix}/{name}"]
+        fits = array.dtype == np.dtype(array_file.DTYPES[dtype]) and array.ndim == len(shape)
+        for letter, size in zip(shape, array.shape, strict=False):
+            fits = fits and (size == int(letter) if letter.isdigit() else sizes.setdefault(letter, size) == size)
+        if not fits:
+            raise ValueError(f"the array {prefix}/{name} has the wrong type or shape")
+        blocks[name] = array
+    return make(**blocks)
+
+
+assert {f.name for f in fields(PointCloud)} == set(CLOUD_ARRAYS)
+assert {f.name for f in fields(Gaussians)} == set(GAUSSIAN_ARRAYS)
+assert {f.name for f in fields(TrackedPoints)} == set(TRACK_ARRAYS)
