@@ -225,10 +225,7 @@ def _reconstruction(scene: dict[str, Any], folder: Path) -> Reconstruction:
     pointmaps = [_pointmap(entry, f"pointmaps/{i}", arrays) for i, entry in enumerate(scene["pointmaps"])]
     if not names.issuperset([*(camera.photo for camera in cameras), *(pointmap.photo for pointmap in pointmaps)]):
         raise ValueError("a camera or pointmap has no photo")
-    shots = [
-        _shot(entry, folder, i, arrays)
-        for i, entry in enumerate(checked.typed(scene.get("shots", []), list))
-    ]
+    shots = [_shot(entry, folder, i, arrays) for i, entry in enumerate(checked.typed(scene.get("shots", []), list))]
     paths = {photo.path for photo in photos}
     if not all(shot.cameras and shot.path in paths for shot in shots):
         raise ValueError("a video has no frames")
