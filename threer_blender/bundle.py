@@ -149,7 +149,8 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
         return {**asdict(entry), "world_from_camera": entry.world_from_camera.tolist()}
 
     def shot(entry: Shot) -> dict[str, Any]:
-        bare = replace(entry, tracks=None, **dict.fromkeys(SHOT_ARRAYS))
+        no_arrays: dict[str, Any] = dict.fromkeys(SHOT_ARRAYS)
+        bare = replace(entry, tracks=None, **no_arrays)
         small = {name: value for name, value in located(bare).items() if name not in (*SHOT_ARRAYS, "tracks")}
         small["move"], small["move_reason"] = small.pop("motion"), small.pop("motion_reason")  # their names in bundles
         cameras = [[number, camera(each)] for number, each in entry.cameras.items()]

@@ -1,4 +1,4 @@
-"""[S] Records of arrays in a bundle: which arrays each kind has, their types and shapes, and how they are read. numpy."""
+"""[S] Records of arrays in a bundle: which arrays each kind has, their types and shapes, and their reading. numpy."""
 
 from __future__ import annotations
 

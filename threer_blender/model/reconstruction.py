@@ -198,8 +198,8 @@ class TrackedPoints:
     """Points that were followed through a shot: M places of P points, sorted by point.
 
     `point` (M,) int32, 0 … P-1; `frame` (M,) int32, the frame's number; `pixels` (M, 2) float32 of the photo.
-    `positions` (P, 3) float32 world, where the solved cameras show a point best; `errors` (P,) float32 pixels, root mean
-    square over its frames that have a camera; both NaN where fewer than two have. `weights` (P,) float32 are the
+    `positions` (P, 3) float32 world, where the solved cameras show a point best; `errors` (P,) float32 pixels, root
+    mean square over its frames that have a camera; both NaN where fewer than two have. `weights` (P,) float32 are the
     artist's: 1 is usual, 0 leaves a point out.
     """
 
