@@ -382,10 +382,10 @@ def test_what_is_under_masks_misleads_neither_cameras_nor_points(
             moved = matches.pixels_second.copy()
             under = matches.pixels_first[:, 0] < width // 3
             moved[under] = (0.7 * moved[under] + (10, 30)) % (width // 3, height)
-            sure = np.where(under, 50.0, matches.confidence)
+            confident = np.where(under, 50.0, matches.confidence)
             yield (
                 replace(prediction, points_first=points),
-                replace(matches, pixels_second=moved, confidence=sure),
+                replace(matches, pixels_second=moved, confidence=confident),
             )
 
     monkeypatch.setattr(mast3r, "predict", predict)
