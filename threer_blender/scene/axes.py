@@ -1,4 +1,4 @@
-"""[B] The only place that knows Blender's axes: z up, cameras look along -z with y up. Imports numpy and mathutils.
+"""[B] Blender's axes: z up, cameras look along -z with y up. Beside `alignment`, the only place that knows them.
 
 Everything under a root empty holds the Reconstruction's own world coordinates. The root alone turns them upright, puts
 the ground at z = 0, the first camera's view along +y (what Blender calls the front view) and brings the scene to a

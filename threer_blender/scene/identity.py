@@ -14,6 +14,7 @@ SOLVE = "threer_solve"  # on our objects: which choice of photos they were solve
 ROLE = "threer_role"  # on our objects and collections: what they are within it
 ANTIALIASED = "threer_antialiased"  # on objects of imported splats that were trained with mip-splatting's filter
 ROOT, CLOUD, SPLATS, PROXY, COLLECTION, CAMERAS = "root", "cloud", "splats", "proxy", "collection", "cameras"
+GROUND = "ground"  # a plane that catches shadows
 
 
 def text(owner: bpy.types.ID, key: str) -> str:

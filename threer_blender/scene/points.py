@@ -135,10 +135,25 @@ def new_object(name: str, geometry: Geometry, threshold: float) -> bpy.types.Obj
     return obj
 
 
+def input_value(modifier: bpy.types.Modifier, name: str) -> Any:
+    """The value of an input of a geometry-nodes modifier, by the input's name; None where it has no such input."""
+    identifier = _identifier(modifier, name)
+    if identifier is None:
+        return None
+    if hasattr(modifier, "properties"):  # Blender 5.2 and later
+        return getattr(modifier.properties.inputs, identifier).value
+    return modifier.get(identifier)
+
+
+def _identifier(modifier: bpy.types.Modifier, name: str) -> str | None:
+    sockets = modifier.node_group.interface.items_tree
+    return next((str(s.identifier) for s in sockets if s.name == name and s.in_out == "INPUT"), None)
+
+
 def set_input(modifier: bpy.types.Modifier, name: str, value: Any) -> None:
     """Set an input of a geometry-nodes modifier, by the input's name."""
-    sockets = modifier.node_group.interface.items_tree
-    identifier = next(str(s.identifier) for s in sockets if s.name == name and s.in_out == "INPUT")
+    identifier = _identifier(modifier, name)
+    assert identifier is not None
     if hasattr(modifier, "properties"):  # Blender 5.2 and later
         getattr(modifier.properties.inputs, identifier).value = value
     else:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from . import (
+    alignment,
     engines,
     lenses,
     operators,
     panel,
+    picks,
     pictures,
     preferences,
     properties,
@@ -20,7 +22,7 @@ from . import (
 )
 
 # In the order in which they need each other.
-_parts = (properties, operators, lenses, splats, proxies, upkeep, pictures, engines, panel, tracking)
+_parts = (properties, operators, lenses, splats, proxies, upkeep, pictures, engines, panel, picks, alignment, tracking)
 
 
 def register(data_folder: Path, addon_id: str) -> None:

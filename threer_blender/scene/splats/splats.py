@@ -87,6 +87,15 @@ def read(geometry: Geometry) -> Gaussians:
     )
 
 
+def opacities(geometry: Geometry) -> Array:
+    """(N,) the splats' opacities in [0, 1]."""
+    attribute = geometry.attributes[BASE]
+    kind = FOUR if attribute.data_type == FOUR.name else COLOR
+    base = np.empty((len(attribute.data), 4), kind.dtype)
+    attribute.data.foreach_get(kind.property, base.reshape(-1))
+    return base[:, 3]
+
+
 def is_splats(obj: bpy.types.Object | None) -> bool:
     """Whether an object holds splats."""
     attributes: Any = getattr(obj.data, "attributes", {}) if obj is not None else {}

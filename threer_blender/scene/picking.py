@@ -1,0 +1,96 @@
+"""[B] Points under the mouse: those of what stands under a root, and which of them a click means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import bpy
+import numpy as np
+
+from ..model.arrays import Array, FloatArray
+from . import identity, look, points
+from .splats.splats import is_splats, opacities
+
+RADIUS = 14.0  # pixels around the mouse, at Blender's interface scale 1
+SURFACE = 0.03  # of the front-most point's depth, or of an orthographic view's width: as thick is a surface
+CHUNK = 1 << 20  # points that are projected at a time
+OPAQUE = 0.3  # the least opacity of a splat that is picked
+
+
+def pick(world: Array, perspective: FloatArray, size: tuple[int, int], mouse: Sequence[float], radius: float) -> int:
+    """The index of the point (N, 3) that a click means; -1 where there is none.
+
+    `perspective` (4, 4) is the region's: clip space from Blender's world. `mouse` and `radius` are in pixels of the
+    region of that `size`, from its lower left. Of the points within the radius the front-most surface counts, and of
+    that the point nearest to the mouse in the picture.
+    """
+    to_clip = np.asarray(perspective, np.float32)
+    is_perspective = bool(to_clip[3, :3].any())
+    row = to_clip[3] if is_perspective else to_clip[2] / np.linalg.norm(to_clip[2, :3])  # depth in world units
+    candidates: list[tuple[Array, Array, Array]] = []
+    for start in range(0, len(world), CHUNK):
+        part = np.asarray(world[start : start + CHUNK], np.float32)
+        clip = part @ to_clip[:, :3].T + to_clip[:, 3]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            distance = np.hypot(*((clip[:, :2] / clip[:, 3:] + 1) / 2 * size - mouse).T)
+            inside = np.flatnonzero((clip[:, 3] > 0) & (np.abs(clip[:, 2]) <= clip[:, 3]) & (distance <= radius))
+        candidates.append((inside + start, distance[inside], part[inside] @ row[:3] + row[3]))
+    if not any(len(index) for index, _, _ in candidates):
+        return -1
+    index, distance, depth = (np.concatenate(each) for each in zip(*candidates, strict=True))
+    front = float(depth.min())
+    thickness = SURFACE * (front if is_perspective else 2 / float(np.linalg.norm(to_clip[0, :3])))
+    return int(index[np.where(depth > front + thickness, np.inf, distance).argmin()])
+
+
+def visible_points(root: bpy.types.Object) -> FloatArray:
+    """(N, 3) float32, in Blender's world: the points, splats and meshes under `root` that are not hidden.
+
+    Points that the modifier's threshold hides are left out, and splats that are hardly opaque. Where splats stand in
+    the points' place, the points count as well: they are of the same surfaces, and finer.
+    """
+    parts = [_points_of(child) for child in root.children_recursive if _counts(child)]
+    return np.concatenate(parts) if parts else np.zeros((0, 3), np.float32)
+
+
+def _counts(obj: bpy.types.Object) -> bool:
+    if obj.type not in ("MESH", "POINTCLOUD"):
+        return False
+    role = identity.text(obj, identity.ROLE)
+    return role == identity.CLOUD or (obj.visible_get() and role != identity.GROUND)
+
+
+def _points_of(obj: bpy.types.Object) -> FloatArray:
+    positions = obj.data.attributes.get("position")
+    if positions is None:
+        return np.zeros((0, 3), np.float32)
+    local = np.empty((len(positions.data), 3), np.float32)
+    positions.data.foreach_get("vector", local.reshape(-1))
+    if is_splats(obj):
+        visible = opacities(obj.data) >= OPAQUE
+    elif identity.text(obj, identity.ROLE) == identity.CLOUD:
+        visible = _values(obj, "confidence") >= _threshold(obj)
+    else:
+        visible = np.ones(len(local), bool)
+    visible = visible if len(visible) == len(local) and visible.any() else np.ones(len(local), bool)
+    matrix = np.array(obj.matrix_world, np.float32)
+    world: FloatArray = local[visible] @ matrix[:3, :3].T + matrix[:3, 3]
+    return world
+
+
+def _values(obj: bpy.types.Object, name: str) -> Array:
+    """A float attribute of an object's points; empty where there is none."""
+    attribute = obj.data.attributes.get(name)
+    if attribute is None or attribute.data_type != "FLOAT":
+        return np.zeros(0, np.float32)
+    values = np.empty(len(attribute.data), np.float32)
+    attribute.data.foreach_get("value", values)
+    return values
+
+
+def _threshold(obj: bpy.types.Object) -> float:
+    """The confidence below which an object's points are hidden."""
+    modifier: Any = next((each for each in obj.modifiers if each.type == "NODES" and each.node_group), None)
+    value = None if modifier is None else points.input_value(modifier, look.THRESHOLD)
+    return float(value) if isinstance(value, int | float) else -np.inf

@@ -1,0 +1,236 @@
+"""[B] Points picked in the viewport: a modal operator that says in the header what to click, and draws what was."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import blf
+import bpy
+import gpu
+import numpy as np
+from bpy_extras.view3d_utils import location_3d_to_region_2d
+from gpu_extras.batch import batch_for_shader
+
+from ..model.arrays import Array, FloatArray
+from ..model.errors import UserError
+from ..scene import picking
+from . import summary
+from .buttons import OfResult
+
+NAVIGATION = {"MIDDLEMOUSE", "WHEELUPMOUSE", "WHEELDOWNMOUSE", "TRACKPADPAN", "TRACKPADZOOM", "NDOF_MOTION", "HOME"}
+MARK = (1.0, 0.6, 0.1, 1.0)
+MARK_SIZE = 5.0  # pixels from the middle to the end, at Blender's interface scale 1
+NO_POINT = "No point there: click on the cloud, the splats or a mesh of the result"
+
+
+class THREER_PG_pick(bpy.types.PropertyGroup):
+    """A picked point."""
+
+    co: bpy.props.FloatVectorProperty(name="Point", subtype="XYZ")
+
+
+class Picks:
+    """What was clicked so far, without anything of a window.
+
+    `wanted` points are asked for, or as many as the artist likes from there on where `more` is true. Where `typed` is
+    true, a length is typed after them.
+    """
+
+    def __init__(self, label: str, what: str, wanted: int, more: bool = False, typed: bool = False) -> None:
+        self.label, self.what, self.wanted, self.more, self.typed = label, what, wanted, more, typed
+        self.points: list[tuple[float, ...]] = []
+        self.text = ""
+        self.note = ""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there are as many points as were asked for."""
+        return len(self.points) >= self.wanted
+
+    def click(self, world: Array, perspective: Any, region: tuple[int, int], mouse: Any, radius: float) -> None:
+        """Takes the point that a click means; where there is none, the hint says so."""
+        index = picking.pick(world, np.array(perspective), region, mouse, radius)
+        self.note = "" if index >= 0 else NO_POINT
+        if index >= 0:
+            self.points.append(tuple(map(float, world[index])))
+
+    def take_back(self) -> None:
+        """Forgets the last letter, else the last point."""
+        self.note = ""
+        if self.text:
+            self.text = self.text[:-1]
+        elif self.points:
+            self.points.pop()
+
+    def hint(self) -> str:
+        """The line in the header."""
+        if self.typed and self.is_complete:
+            asked = f"type their distance, such as 2.5 m: {self.text}_"
+            keys = ["Enter: done"]
+        else:
+            asked = f"click {self.what} ({len(self.points)} of {self.wanted})"
+            keys = ["Shift: more points", "Enter: done"] if self.more else []
+        parts = [f"{self.label}: {asked}", *keys, "Backspace: take back", "Esc: cancel", *filter(None, [self.note])]
+        return "   |   ".join(parts)
+
+
+class Picker(OfResult):
+    """An operator that asks for points: `points` of them in `picks`, from a script or by clicks.
+
+    A class says with `asked` what to click. `run` does the work, from `picks` alone.
+    """
+
+    bl_options = {"REGISTER", "UNDO"}
+
+    picks: Any
+    length: float
+    _asked: Picks
+    _world: Array
+    _area: Any
+    _handle: Any
+
+    def asked(self) -> Picks | None:
+        """What to click; None where there is nothing to."""
+        raise NotImplementedError
+
+    def picked(self, count: int) -> FloatArray:
+        """(N, 3) the points; at least `count`. Raises UserError where there are fewer."""
+        points = np.array([pick.co for pick in self.picks], np.float64).reshape(-1, 3)
+        if len(points) < count:
+            raise UserError(f"{self.bl_label} needs {count} points: click them in the viewport.")
+        return points
+
+    bl_label: str
+
+    def invoke(self, context: bpy.types.Context, _event: Any) -> set[str]:
+        asked = self.asked()
+        if asked is None or context.area is None or context.area.type != "VIEW_3D":
+            return self.execute(context)
+        root = summary.current_root(context.scene, context.object)
+        assert root is not None
+        self._world = picking.visible_points(root)
+        if not len(self._world):
+            self.report(
+                {"ERROR"}, "There are no points to click: reconstruct with dense points, or show what is hidden."
+            )
+            return {"CANCELLED"}
+        self._asked, self._area = asked, context.area
+        self._handle = bpy.types.SpaceView3D.draw_handler_add(_draw, (asked,), "WINDOW", "POST_PIXEL")
+        context.window_manager.modal_handler_add(self)
+        context.window.cursor_modal_set("CROSSHAIR")
+        self._say(context)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: Any) -> set[str]:
+        asked = self._asked
+        types = asked.typed and asked.is_complete
+        if event.type in NAVIGATION or event.alt or (event.type.startswith("NUMPAD_") and not types):
+            return {"PASS_THROUGH"}
+        if event.value != "PRESS":
+            return {"RUNNING_MODAL"}
+        if event.type in ("ESC", "RIGHTMOUSE"):
+            self._end(context)
+            return {"CANCELLED"}
+        if event.type == "LEFTMOUSE" and not types:
+            view = _view(self._area, event.mouse_x, event.mouse_y)
+            if view is None:
+                return {"PASS_THROUGH"}
+            region, region_3d = view
+            mouse = event.mouse_x - region.x, event.mouse_y - region.y
+            radius = picking.RADIUS * context.preferences.system.ui_scale
+            asked.click(self._world, region_3d.perspective_matrix, (region.width, region.height), mouse, radius)
+            if asked.is_complete and not asked.typed and not (asked.more and event.shift) and not asked.note:
+                return self._done(context)
+        elif event.type in ("RET", "NUMPAD_ENTER") and asked.is_complete:
+            return self._done(context)
+        elif event.type == "BACK_SPACE":
+            asked.take_back()
+        elif types and event.unicode.isprintable():
+            asked.text += event.unicode
+        self._say(context)
+        return {"RUNNING_MODAL"}
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Blender ends the operator, as when a file is opened."""
+        self._end(context)
+
+    def _done(self, context: bpy.types.Context) -> set[str]:
+        if self._asked.typed:
+            try:
+                self.length = length(context.scene, self._asked.text)
+            except UserError as error:
+                self._asked.note = str(error)
+                self._say(context)
+                return {"RUNNING_MODAL"}
+        self._end(context)
+        self.picks.clear()
+        for point in self._asked.points:
+            self.picks.add().co = point
+        return self.execute(context)
+
+    def _say(self, context: bpy.types.Context) -> None:
+        self._area.header_text_set(self._asked.hint())
+        context.workspace.status_text_set(self._asked.hint())
+        self._area.tag_redraw()
+
+    def _end(self, context: bpy.types.Context) -> None:
+        bpy.types.SpaceView3D.draw_handler_remove(self._handle, "WINDOW")
+        self._area.header_text_set(None)
+        context.workspace.status_text_set(None)
+        if context.window is not None:
+            context.window.cursor_modal_restore()
+        self._area.tag_redraw()
+
+
+def length(scene: bpy.types.Scene, text: str) -> float:
+    """A typed length in Blender's units: 2.5, 2.5 m, 30cm, 6'. Raises UserError where it is none."""
+    units = scene.unit_settings
+    system = units.system if units.system != "NONE" else "METRIC"
+    try:
+        metres = float(bpy.utils.units.to_value(system, "LENGTH", text.strip() or "nothing"))
+    except (ValueError, SyntaxError, NameError, TypeError) as error:
+        raise UserError("That is no length: type one such as 2.5, 30 cm or 6 ft.") from error
+    return float(metres / units.scale_length)
+
+
+def _view(area: Any, x: int, y: int) -> tuple[Any, Any] | None:
+    """The 3D view under the mouse: its region, and the view's matrices; None over a sidebar or a header."""
+    inside = [
+        region
+        for region in area.regions
+        if region.x <= x < region.x + region.width and region.y <= y < region.y + region.height
+    ]
+    windows = [region for region in area.regions if region.type == "WINDOW"]
+    if any(region.type != "WINDOW" for region in inside) or not inside:
+        return None
+    space = area.spaces.active
+    views = list(space.region_quadviews) or [space.region_3d]
+    return inside[0], views[windows.index(inside[0]) % len(views)]
+
+
+def _draw(asked: Picks) -> None:
+    """Crosses at the picked points, with their numbers, and a line between them."""
+    context = bpy.context
+    size = MARK_SIZE * context.preferences.system.ui_scale
+    places = [location_3d_to_region_2d(context.region, context.region_data, point) for point in asked.points]
+    visible = [place for place in places if place is not None]
+    lines = [
+        (place.x + x * size, place.y + y * size) for place in visible for x, y in ((-1, -1), (1, 1), (-1, 1), (1, -1))
+    ]
+    outline = [*visible, visible[0]] if len(visible) > 2 else visible
+    lines += [(place.x, place.y) for pair in pairwise(outline) for place in pair]
+    shader = gpu.shader.from_builtin("UNIFORM_COLOR")
+    shader.uniform_float("color", MARK)
+    gpu.state.line_width_set(2.0)
+    batch_for_shader(shader, "LINES", {"pos": lines}).draw(shader)
+    gpu.state.line_width_set(1.0)
+    for number, place in enumerate(places, start=1):
+        if place is not None:
+            blf.position(0, place.x + 2 * size, place.y + size, 0)
+            blf.size(0, 3 * size)
+            blf.color(0, *MARK)
+            blf.draw(0, str(number))
+
+
+register, unregister = bpy.utils.register_classes_factory((THREER_PG_pick,))
