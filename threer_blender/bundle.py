@@ -143,7 +143,8 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
             relative = os.path.relpath(entry.path, folder)
         except ValueError:  # another drive on Windows
             relative = ""
-        return {**asdict(entry), "relative_path": relative}
+        values = {name: value for name, value in asdict(entry).items() if name != "lens"}
+        return {**values, "relative_path": relative}
 
     def camera(entry: Camera) -> dict[str, Any]:
         return {**asdict(entry), "world_from_camera": entry.world_from_camera.tolist()}

@@ -54,7 +54,7 @@ def request(
 def _checked_options(engine: Engine, options: Mapping[str, Any]) -> dict[str, Any]:
     """All options of an engine; paths are absolute, for the worker runs in a folder of its own."""
     values = engine.checked_options(options)
-    paths = [option.name for option in engine.options if option.folder and values[option.name]]
+    paths = [option.name for option in engine.options if (option.folder or option.file) and values[option.name]]
     return {**values, **{name: str(Path(values[name]).absolute()) for name in paths}}
 
 

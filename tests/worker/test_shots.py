@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from tests.geometry.shots import made
+from threer_blender.model.lens import UNKNOWN
 from threer_blender.model.reconstruction import Photo, Shot
 from threer_blender.pictures import masks
 from threer_blender.worker import shots
@@ -21,7 +22,7 @@ def filmed(walking: float) -> tuple[dict[str, shots.TrackedVideo], Shot]:
     shot = made.shot(made.moving(), points=3000, walking=walking, numbers=np.arange(1001, 1025))
     photo = Photo("plate 1001", "plate", *shot.tracks.size, "", frame=1001)
     solved = Shot("plate", "plate", Fraction(24), 24, shot.cameras, first_frame=1001)
-    return {"plate": shots.TrackedVideo([photo], None, shot.tracks, None, "")}, solved
+    return {"plate": shots.TrackedVideo([photo], UNKNOWN, shot.tracks, None, "")}, solved
 
 
 def test_what_moves_is_written_as_masks_that_can_be_used(tmp_path: Path) -> None:

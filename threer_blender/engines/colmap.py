@@ -19,7 +19,7 @@ from ..model.arrays import Array, BoolArray
 from ..model.engine import Cost, Engine, Option, Report, ReportStage, Stage
 from ..model.errors import UserError
 from ..model.reconstruction import Camera, Photo, PointCloud, PointMap, Reconstruction
-from .options import LENS, MATCHING, SHOT
+from .options import KNOWN_LENS, LENS, MATCHING, SHOT
 
 if TYPE_CHECKING:
     from ..geometry.features import database
@@ -50,14 +50,7 @@ ENGINE = Engine(
             "Also compute a dense point cloud; without it the cameras arrive sooner, with few points.",
         ),
         LENS,
-        Option(
-            "focal",
-            0.0,
-            "Focal length (35 mm equivalent)",
-            "The focal length in millimetres of a full-frame camera, where photos do not say it; 0 means unknown.",
-            minimum=0.0,
-            maximum=2000.0,
-        ),
+        *KNOWN_LENS,
         MATCHING,
         *SHOT,
     ),
@@ -172,7 +165,7 @@ def solve_cameras(
     """
     from ..geometry.sfm import mapping
 
-    passes = matching_passes([_with_focal(photo, options["focal"]) for photo in photos], options)
+    passes = matching_passes(photos, options)
     best: mapping.MappingSolution | None = None
     failures: list[UserError] = []
     matched: database.Matched | None = None
@@ -265,13 +258,6 @@ def _dense_plan(count: int, options: Mapping[str, Any]) -> list[Stage]:
     if not options["points"]:
         return []
     return [UNDISTORTING.weighing(0.1 * count), DENSE.weighing(seeing * count), FUSING.weighing(0.05 * seeing * count)]
-
-
-def _with_focal(photo: Photo, full_frame: float) -> Photo:
-    """The photo with the focal length that the artist named, in mm of a 36 mm wide frame, where EXIF knows none."""
-    if photo.focal is not None or not full_frame:
-        return photo
-    return replace(photo, focal=full_frame / 36 * max(photo.width, photo.height))
 
 
 def _sparse_cloud(solution: mapping.MappingSolution, photos: Sequence[Photo]) -> PointCloud:

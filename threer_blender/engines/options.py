@@ -66,6 +66,57 @@ ADD_TO = Option(
 )
 
 
+KNOWN_BOX = "What Is Known"
+
+# What engines offer that solve for lenses: `lenses/known.py` reads it.
+KNOWN_LENS = (
+    Option(
+        "focal",
+        0.0,
+        "Focal length (mm)",
+        "The lens's focal length in millimetres, where photos do not say it; 0 means unknown.",
+        minimum=0.0,
+        maximum=2000.0,
+        box=KNOWN_BOX,
+    ),
+    Option(
+        "sensor",
+        0.0,
+        "Sensor width (mm)",
+        "The width of the sensor that is used, along the longer side of the picture; 0 means full frame, 36 mm, for "
+        "which equivalent focal lengths are named.",
+        minimum=0.0,
+        maximum=200.0,
+        box=KNOWN_BOX,
+    ),
+    Option(
+        "focal_pixels",
+        0.0,
+        "Focal length (px)",
+        "The focal length in pixels of the picture, instead of millimetres; 0 means unknown.",
+        minimum=0.0,
+        maximum=1000000.0,
+        box=KNOWN_BOX,
+    ),
+    Option(
+        "lens_file",
+        "",
+        "Lens file",
+        "A lens.json with focal length and distortion, from lens grids or from a result whose lens was exported.",
+        file=True,
+        box=KNOWN_BOX,
+    ),
+    Option(
+        "known_lens",
+        "start",
+        "Known lens",
+        "Whether solving starts from what is known of the lens, or leaves it as it is.",
+        choices={"start": "Is a start", "held": "Stays as it is"},
+        box=KNOWN_BOX,
+    ),
+)
+
+
 # What pixels an engine leaves out: `pictures/masks.py` reads it.
 MASKS = (
     Option(

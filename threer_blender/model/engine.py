@@ -19,8 +19,9 @@ class Option:
 
     `basic` options stand on the panel, the rest folds away. `requires` are modules without which the option is not
     offered at all. `lightest_first`: the choices are in order of the memory they take, so that a run whose memory has
-    run out can be tried again with the one before. `folder`: the text is the path of a folder. `non_commercial` are
-    choices that forbid commercial use.
+    run out can be tried again with the one before. `folder`: the text is the path of a folder, `file`: of a file.
+    `non_commercial` are choices that forbid commercial use. Options of the same `box` stand together on the panel, in a
+    box with that name.
     """
 
     name: str
@@ -34,6 +35,8 @@ class Option:
     requires: tuple[str, ...] = ()
     lightest_first: bool = False
     folder: bool = False
+    file: bool = False
+    box: str = ""
     non_commercial: frozenset[str] = frozenset()
 
     def checked(self, value: Any) -> str | int | float | bool:

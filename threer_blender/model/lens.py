@@ -46,6 +46,39 @@ class Distortion:
 NO_DISTORTION = Distortion("PINHOLE")
 
 
+@dataclass(frozen=True)
+class KnownLens:
+    """What is known of a lens before it is solved, in pixels of the displayed photo; None where nothing is.
+
+    `focal` is the same along both axes, and `centre` is the principal point. Where the lens is `held`, what is known
+    stays as it is; else solving starts there. `name` is what the artist calls it.
+    """
+
+    focal: float | None = None
+    centre: tuple[float, float] | None = None
+    distortion: Distortion | None = None
+    held: bool = False
+    name: str = ""
+
+    @property
+    def holds_focal(self) -> bool:
+        """Whether the focal length stays."""
+        return self.held and self.focal is not None
+
+    @property
+    def holds_centre(self) -> bool:
+        """Whether the principal point stays."""
+        return self.held and self.centre is not None
+
+    @property
+    def holds_distortion(self) -> bool:
+        """Whether the distortion stays."""
+        return self.held and self.distortion is not None
+
+
+UNKNOWN = KnownLens()
+
+
 def distort(distortion: Distortion, normalised: Array) -> FloatArray:
     """Ideal normalised coordinates (..., 2) -> where the lens puts them (..., 2); NaN where it shows no such point."""
     ideal = np.asarray(normalised, np.float64)

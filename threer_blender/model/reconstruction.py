@@ -31,6 +31,7 @@ class Photo:
     `name` is the file's name; where two chosen files share it, enough parent folders are put before it to tell them
     apart. `path` is where the file was read. `focal` (pixels) and `sensor_width` (mm along the displayed width)
     come from EXIF, else None. `frame` is the frame's number in the video or image sequence at `path`; None for a photo.
+    `lens` is what is known of it before a solve, by the artist's word; results do not record it.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Photo:
     focal: float | None = None
     sensor_width: float | None = None
     frame: int | None = None
+    lens: lens.KnownLens = field(default=lens.UNKNOWN, compare=False)
 
 
 @dataclass(frozen=True)

@@ -136,8 +136,15 @@ def _options(layout: Any, scene: bpy.types.Scene, engine: Engine, basic: bool) -
     column = layout.column()
     column.use_property_split = basic  # labels beside their fields, which leaves little room for long ones
     column.use_property_decorate = False
+    boxes: dict[str, Any] = {}
     for option in _offered_options(engine, basic):
-        column.prop(properties.options_of(scene, engine), option.name)
+        place = column
+        if option.box and option.box not in boxes:
+            boxes[option.box] = layout.box().column()
+            boxes[option.box].label(text=option.box)
+        if option.box:
+            place = boxes[option.box]
+        place.prop(properties.options_of(scene, engine), option.name)
 
 
 def _tasks(layout: Any, columns: int) -> None:

@@ -66,7 +66,9 @@ def option_values(scene: bpy.types.Scene, chosen: Engine, offered: Sequence[Opti
     held = options_of(scene, chosen)
     offered = doctor.offered(chosen, work.current().data_folder) if offered is None else offered
     values = {option.name: getattr(held, option.name) for option in offered}
-    return values | {option.name: bpy.path.abspath(values[option.name]) for option in offered if option.folder}
+    return values | {
+        option.name: bpy.path.abspath(values[option.name]) for option in offered if option.folder or option.file
+    }
 
 
 def tooltip(text: str) -> str:
@@ -86,12 +88,16 @@ def _property(option: Option) -> Any:
     if isinstance(option.default, bool):
         return bpy.props.BoolProperty(**given)
     if isinstance(option.default, str):
-        return bpy.props.StringProperty(subtype="DIR_PATH" if option.folder else "NONE", **given)
+        return bpy.props.StringProperty(subtype=_subtype(option), **given)
     bounds = {"min": option.minimum, "max": option.maximum}
     given |= {name: bound for name, bound in bounds.items() if bound is not None}
     if isinstance(option.default, int):
         return bpy.props.IntProperty(**{name: int(v) if name in bounds else v for name, v in given.items()})
     return bpy.props.FloatProperty(**given)
+
+
+def _subtype(option: Option) -> str:
+    return "DIR_PATH" if option.folder else "FILE_PATH" if option.file else "NONE"
 
 
 def _group(name: str, annotations: dict[str, Any]) -> type:

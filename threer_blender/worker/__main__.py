@@ -155,8 +155,13 @@ def _reconstruct(request: Request, report: Report) -> Done:
     if not chosen.accepted:
         first = chosen.unregistered[0]
         raise UserError(f"None of the chosen files can be worked with; {first.photo}: {first.reason} {first.advice}")
+    from ..lenses import known
+
+    chosen_photos = known.applied(chosen.accepted, options)
+    for sentence in chosen_photos.sentences:
+        report.warn(sentence)
     pictures = Path(tempfile.mkdtemp())
-    reconstruction, options = _solved(engine, chosen.accepted, options, pictures / bundle_folder.MASKS, report)
+    reconstruction, options = _solved(engine, chosen_photos.photos, options, pictures / bundle_folder.MASKS, report)
     staging = Staging(output, request.run) if request.held else None
     reconstruction = replace(
         reconstruction,
@@ -197,7 +202,7 @@ def _solved(
         return masking.applied(reconstruction, masked), options
     from . import shots
 
-    videos = shots.track(photos, masked, options, lambda done, total: report(TRACKING, done, total))
+    videos = shots.track(photos, masked, lambda done, total: report(TRACKING, done, total))
     adjusting = partial(report, ADJUSTING)
     task = shots.Task(engine, photos, videos, options, adjusting)
     result = shots.without_translation(task)

@@ -26,12 +26,12 @@ from ..lenses import export
 from ..model.arrays import Array, FloatArray
 from ..model.engine import Engine
 from ..model.errors import UserError
+from ..model.lens import KnownLens
 from ..model.reconstruction import MEDIAN_DEPTH, Camera, Photo, PointCloud, Reconstruction, Shot
 from ..pictures import video
 from ..pictures.masks import Masks
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
-FULL_FRAME = 36.0  # mm: the width for which focal lengths are named
 TURNING_ERROR = (
     1.5e-3  # of the longer side, the median: what a camera that only turns may leave where nothing else works
 )
@@ -43,19 +43,17 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class TrackedVideo:
-    """A chosen video: `photos` are its chosen frames, `focal` in pixels is what is known of the lens, `kind` is how its
+    """A chosen video: `photos` are its chosen frames, `known` is what is known of the lens, `kind` is how its
     camera moves, None where nothing tells: `fault` says why."""
 
     photos: list[Photo]
-    focal: float | None
+    known: KnownLens
     tracks: ShotTracks
     kind: Kind | None
     fault: str
 
 
-def track(
-    photos: Sequence[Photo], masked: Masks | None, options: Mapping[str, Any], report: Progress
-) -> dict[str, TrackedVideo]:
+def track(photos: Sequence[Photo], masked: Masks | None, report: Progress) -> dict[str, TrackedVideo]:
     """The videos among the photos, by path. Raises UserError where a mask cannot be used, and what `report` raises."""
     by_path: dict[str, list[Photo]] = defaultdict(list)
     for photo in photos:
@@ -67,13 +65,13 @@ def track(
         size = chosen[0].width, chosen[0].height
         tracks = tracking.track(_frames(chosen[0], masked, partial(_add, report, done, total)), size)
         done += len(video.film(path))
-        focal = chosen[0].focal or float(options.get("focal", 0.0)) / FULL_FRAME * max(size) or None
+        known = chosen[0].lens if chosen[0].lens.focal is not None else KnownLens(chosen[0].focal)
         kind, fault = None, ""
         try:
-            kind = solver.kind_of(tracks, focal, partial(report, done, total))
+            kind = solver.kind_of(tracks, known, partial(report, done, total))
         except UserError as error:
             fault = str(error)
-        videos[path] = TrackedVideo(chosen, focal, tracks, kind, fault)
+        videos[path] = TrackedVideo(chosen, known, tracks, kind, fault)
     return videos
 
 
@@ -148,12 +146,12 @@ def from_tracks_alone(task: Task, error: UserError) -> Reconstruction:
 def _from_tracks(tracked: TrackedVideo, options: Mapping[str, Any], check: Callable[[], None]) -> ShotSolution | None:
     """The camera that moves, without an engine's cameras; None where the tracks do not tell it for most frames."""
     assert tracked.kind is not None
-    keys = bootstrapping.keys(tracked.tracks, tracked.focal, check)
+    keys = bootstrapping.keys(tracked.tracks, tracked.known.focal, check)
     if len(keys.cameras) < 2:
         return None
     read_out = _read_out(tracked, options)
     reason = f"{tracked.kind.reason} {keys.remark}".strip()
-    solution = solver.solve_moving(tracked.tracks, keys.cameras, reason, False, read_out, check)
+    solution = solver.solve_moving(tracked.tracks, keys.cameras, reason, False, read_out, check, tracked.known)
     error = float(np.nanmedian(solution.errors.median))
     if error > TURNING_ERROR * max(tracked.tracks.size) or 2 * len(solution.cameras) < len(tracked.tracks.numbers):
         return None
@@ -176,7 +174,7 @@ def _centred(solution: ShotSolution) -> ShotSolution:
 def _turning(engine: Engine, tracked: TrackedVideo, options: Mapping[str, Any], report: Progress) -> Reconstruction:
     assert tracked.kind is not None
     read_out = _read_out(tracked, options)
-    solution = solver.solve_turning(tracked.tracks, tracked.kind, tracked.focal, read_out, partial(report, 0, 1))
+    solution = solver.solve_turning(tracked.tracks, tracked.kind, tracked.known, read_out, partial(report, 0, 1))
     meaning = "1 for every point: its direction is known, its distance is not"
     return _of_solution(engine, tracked, solution, meaning, " Its points lie on a dome, for directions only.")
 
@@ -311,8 +309,8 @@ def _solution(
     read_out = _read_out(tracked, options)
     if kind.translates:
         lens_known = "known" in (options.get("lens"), options.get("refine"))
-        return solver.solve_moving(tracked.tracks, keys, kind.reason, lens_known, read_out, check)
-    return solver.turned_into(solver.solve_turning(tracked.tracks, kind, tracked.focal, read_out, check), keys)
+        return solver.solve_moving(tracked.tracks, keys, kind.reason, lens_known, read_out, check, tracked.known)
+    return solver.turned_into(solver.solve_turning(tracked.tracks, kind, tracked.known, read_out, check), keys)
 
 
 def _read_out(tracked: TrackedVideo, options: Mapping[str, Any]) -> float:

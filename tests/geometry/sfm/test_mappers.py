@@ -28,7 +28,7 @@ def test_a_running_call_is_cancelled_not_waited_for() -> None:
     """`progress` raises from the middle of one call; the call must not go on to its end."""
     finished = []
 
-    def endless(_path: Path, _count: int, token: mappers.Token, progress: Callable[[], None]) -> list[Model]:
+    def endless(_path: Path, _matched: Matched, token: mappers.Token, progress: Callable[[], None]) -> list[Model]:
         while not token.is_cancelled:
             progress()
             time.sleep(0.01)
@@ -52,7 +52,7 @@ def test_a_running_call_is_cancelled_not_waited_for() -> None:
 def test_progress_counts_photos_and_no_more_than_there_are() -> None:
     counts: list[Any] = []
 
-    def busy(_path: Path, _count: int, _token: mappers.Token, progress: Callable[[], None]) -> list[Model]:
+    def busy(_path: Path, _matched: Matched, _token: mappers.Token, progress: Callable[[], None]) -> list[Model]:
         for _ in range(5):
             progress()
             time.sleep(0.15)

@@ -8,15 +8,16 @@ import pytest
 
 from threer_blender.geometry.shots import solver
 from threer_blender.model.errors import UserError
-from threer_blender.model.lens import Distortion
+from threer_blender.model.lens import UNKNOWN, Distortion, KnownLens
 
 from . import made
 
 
-def solve_turning(shot: made.Made, focal: Any = None) -> Any:
-    kind = solver.kind_of(shot.tracks, focal)
+def solve_turning(shot: made.Made, focal: Any = None, held: bool = False) -> Any:
+    known = KnownLens(focal, held=held)
+    kind = solver.kind_of(shot.tracks, known)
     assert not kind.translates
-    return solver.solve_turning(shot.tracks, kind, focal)
+    return solver.solve_turning(shot.tracks, kind, known)
 
 
 def keys(shot: made.Made, every: int = 5, focal: float = 1.01, place: float = 0.01, seed: int = 0) -> Any:
@@ -69,7 +70,7 @@ def test_a_bent_lens_is_straightened() -> None:
 
 def test_a_camera_that_moves() -> None:
     shot = made.shot(made.moving())
-    kind = solver.kind_of(shot.tracks, None)
+    kind = solver.kind_of(shot.tracks, UNKNOWN)
     assert kind.translates
     solution = solver.solve_moving(shot.tracks, keys(shot), kind.reason)
     assert solution.motion == "free"
@@ -91,7 +92,7 @@ def test_frames_that_repeat_the_one_before_have_its_camera(every: int) -> None:
     """Pulldown repeats one frame in five, animation on twos every second one."""
     poses = made.moving()
     shot = made.shot([poses[index - index // every] for index in range(len(poses))])
-    kind = solver.kind_of(shot.tracks, None)
+    kind = solver.kind_of(shot.tracks, UNKNOWN)
     solution = solver.solve_moving(shot.tracks, keys(shot, 3), kind.reason)
     assert sorted(solution.cameras) == sorted(shot.cameras)
     assert turned_wrong(solution, shot).max() < 0.03
@@ -145,7 +146,7 @@ def test_frame_numbers_and_holes_stay() -> None:
 
 def test_a_camera_that_stands_still_is_refused() -> None:
     with pytest.raises(UserError, match="stood still"):
-        solver.kind_of(made.shot(made.turning(1) * 12, walking=0.2).tracks, None)
+        solver.kind_of(made.shot(made.turning(1) * 12, walking=0.2).tracks, UNKNOWN)
 
 
 def test_a_turn_too_small_for_the_focal_length_says_so() -> None:
@@ -164,12 +165,12 @@ def test_a_cut_is_refused_with_its_frame() -> None:
     parted = replace(tracks, point=2 * tracks.point + (tracks.camera >= 12)).only(np.ones(len(tracks.point), bool))
     cut = replace(shot.tracks, tracks=replace(parted, point=np.unique(parted.point, return_inverse=True)[1]))
     assert solver.cuts(cut) == [13]
-    kind = solver.kind_of(cut, None)
+    kind = solver.kind_of(cut, UNKNOWN)
     with pytest.raises(UserError, match="frame 12 to frame 13"):
-        solver.solve_turning(cut, kind, None)
+        solver.solve_turning(cut, kind, UNKNOWN)
 
 
 def test_nothing_to_follow_is_refused() -> None:
     shot = made.shot(made.turning(3), points=20)
     with pytest.raises(UserError, match="can be followed"):
-        solver.kind_of(shot.tracks, None)
+        solver.kind_of(shot.tracks, UNKNOWN)

@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 import pycolmap
 
+from ...model import lens
 from ...model.arrays import Array, BoolArray
 from ...model.reconstruction import Photo
 
@@ -31,6 +32,7 @@ Result = TypeVar("Result")
 
 SEED = 0  # every random choice starts here: the same photos give the same result
 POLL = 0.1  # seconds between two questions whether the user has cancelled
+FULL_BROWN = "FULL_OPENCV"  # COLMAP's only model with k3; its other terms stay 0
 GUESSED_FOCAL = 1.2  # times the longer side, where EXIF knows none: a start for the solver, as in COLMAP
 
 
@@ -108,6 +110,42 @@ def copy_name(index: int) -> str:
     return f"{index:05d}.pgm"
 
 
+def camera_of(photo: Photo, size: tuple[int, int], number: int) -> pycolmap.Camera:
+    """A camera for a photo whose copy has this `size`, with what is known of its lens."""
+    width, height = size
+    focal = GUESSED_FOCAL * max(width, height) if photo.focal is None else photo.focal * width / photo.width
+    distortion, centre = photo.lens.distortion, photo.lens.centre
+    model, terms = ("SIMPLE_RADIAL", (0.0,)) if distortion is None else _model(distortion)
+    camera = pycolmap.Camera.create_from_model_name(number, model, focal, width, height)
+    camera.has_prior_focal_length = photo.focal is not None
+    if centre is not None:
+        camera.principal_point_x = centre[0] * width / photo.width
+        camera.principal_point_y = centre[1] * height / photo.height
+    params = list(camera.params)
+    for index, value in zip(camera.extra_params_idxs(), terms, strict=True):
+        params[index] = value
+    camera.params = params
+    return camera
+
+
+def _model(distortion: lens.Distortion) -> tuple[str, tuple[float, ...]]:
+    """COLMAP's name and parameters of a lens model that it has. BROWN without k4 is one of its own by another name."""
+    if distortion.model != "BROWN":
+        return distortion.model, distortion.params
+    k1, k2, k3, k4, p1, p2 = distortion.params
+    assert k4 == 0, "COLMAP has no such lens"
+    return FULL_BROWN, (k1, k2, p1, p2, k3, 0.0, 0.0, 0.0)
+
+
+def distortion_of(camera: pycolmap.Camera) -> lens.Distortion:
+    """The camera's lens model and its parameters, without focal length and centre."""
+    terms = tuple(float(camera.params[i]) for i in camera.extra_params_idxs())
+    if camera.model_name == FULL_BROWN:
+        k1, k2, p1, p2, k3 = terms[:5]
+        return lens.Distortion("BROWN", (k1, k2, k3, 0.0, p1, p2))
+    return lens.Distortion(camera.model_name, terms)
+
+
 def add_image(
     database: pycolmap.Database,
     index: int,
@@ -120,13 +158,10 @@ def add_image(
 
     Written here and not by `extract_features`, whose threads would number them in a different order each time.
     """
-    width, height = size
-    same = (photo.width, photo.height, photo.focal) if settings.shared_intrinsics else index
+    same = (photo.width, photo.height, photo.focal, photo.lens) if settings.shared_intrinsics else index
     if same not in cameras:
         cameras[same] = len(cameras) + 1
-        focal = GUESSED_FOCAL * max(width, height) if photo.focal is None else photo.focal * width / photo.width
-        camera = pycolmap.Camera.create_from_model_name(cameras[same], "SIMPLE_RADIAL", focal, width, height)
-        camera.has_prior_focal_length = photo.focal is not None
+        camera = camera_of(photo, size, cameras[same])
         database.write_camera(camera, use_camera_id=True)
         rig = pycolmap.Rig(rig_id=cameras[same])
         rig.add_ref_sensor(camera.sensor_id)

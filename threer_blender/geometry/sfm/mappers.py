@@ -14,7 +14,7 @@ from typing import TypeAlias
 import pycolmap
 
 from ..features.database import SEED, Matched, interruptible
-from . import lens_starts, plausibility
+from . import known_lenses, lens_starts, plausibility
 from .model_selection import PHOTO_POINTS, Model, ScoredModel
 
 LARGE_RESIDUAL = 1.0  # px; the residual above which other candidates are tried even where all photos are registered
@@ -27,7 +27,7 @@ Token: TypeAlias = pycolmap.CancellationToken
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to solve: `run(database, photos, token, progress)` returns its models and calls `progress()` per photo.
+    """One way to solve: `run(database, matched, token, progress)` returns its models and calls `progress()` per photo.
 
     `wanted(best, matched)`: whether it is worth its time, given the best model so far. `database(matched)`: the one
     with the lenses that it starts from. A candidate whose lenses have more freedom must have a `gain` of score over the
@@ -35,7 +35,7 @@ class Candidate:
     """
 
     name: str
-    run: Callable[[Path, int, Token, Callable[[], None]], list[Model]]
+    run: Callable[[Path, Matched, Token, Callable[[], None]], list[Model]]
     wanted: Callable[[ScoredModel | None, Matched], bool]
     database: Callable[[Matched], Path] = lens_starts.as_matched
     gain: float = 0.0
@@ -52,23 +52,23 @@ def run(candidate: Candidate, matched: Matched, progress: Callable[[float], None
 
     def call(token: Token) -> list[Model]:
         pycolmap.set_random_seed(SEED)
-        return candidate.run(candidate.database(matched), len(matched.photos), token, one_more)
+        return candidate.run(candidate.database(matched), matched, token, one_more)
 
     return interruptible(call, lambda: progress(registered))
 
 
-def _strict(path: Path, count: int, token: Token, progress: Callable[[], None]) -> list[Model]:
+def _strict(path: Path, matched: Matched, token: Token, progress: Callable[[], None]) -> list[Model]:
     """Incremental mapping at COLMAP's own thresholds."""
-    return _incremental(path, incremental_options(count), token, progress)
+    return _incremental(path, incremental_options(matched), token, progress)
 
 
-def _relaxed(path: Path, count: int, token: Token, progress: Callable[[], None]) -> list[Model]:
+def _relaxed(path: Path, matched: Matched, token: Token, progress: Callable[[], None]) -> list[Model]:
     """Incremental mapping that starts from small angles and keeps points which only two photos see."""
-    return _incremental(path, _relaxed_options(count), token, progress)
+    return _incremental(path, _relaxed_options(matched), token, progress)
 
 
-def _relaxed_options(count: int) -> pycolmap.IncrementalPipelineOptions:
-    options = incremental_options(count)
+def _relaxed_options(matched: Matched) -> pycolmap.IncrementalPipelineOptions:
+    options = incremental_options(matched)
     options.triangulation.ignore_two_view_tracks = False
     options.triangulation.min_angle = 0.7
     options.mapper.filter_min_tri_angle = 0.7
@@ -80,16 +80,19 @@ def _relaxed_options(count: int) -> pycolmap.IncrementalPipelineOptions:
     return options
 
 
-def incremental_options(count: int) -> pycolmap.IncrementalPipelineOptions:
+def incremental_options(matched: Matched) -> pycolmap.IncrementalPipelineOptions:
     """COLMAP's own thresholds for incremental mapping, and the same models of the same photos each time."""
     options = pycolmap.IncrementalPipelineOptions()
     options.random_seed = SEED
     options.num_threads = 1  # more of them add in another order, and the result would differ from run to run
     options.min_model_size = 2
     options.extract_colors = False
-    if count <= FEW_PHOTOS:  # distortion would explain what the focal length and the poses must
-        options.ba_refine_extra_params = False
-        options.mapper.abs_pose_refine_extra_params = False
+    free = known_lenses.freedom(matched.photos)
+    if not free.focal:
+        options.ba_refine_focal_length = options.mapper.abs_pose_refine_focal_length = False
+    # Of few photos, distortion would explain what the focal length and the poses must.
+    if len(matched.photos) <= FEW_PHOTOS or not free.distortion:
+        options.ba_refine_extra_params = options.mapper.abs_pose_refine_extra_params = False
     return options
 
 
@@ -114,13 +117,15 @@ def _incremental(
     return list(models.values())
 
 
-def _global(path: Path, count: int, token: Token, progress: Callable[[], None]) -> list[Model]:
+def _global(path: Path, matched: Matched, token: Token, progress: Callable[[], None]) -> list[Model]:
     """Global mapping. It knows no token: an exception in its callback ends it, a few times per second of work."""
     options = pycolmap.GlobalPipelineOptions()
     options.random_seed = SEED
     options.num_threads = 1
     options.min_model_size = 2
-    if count <= FEW_PHOTOS:
+    free = known_lenses.freedom(matched.photos)
+    options.mapper.bundle_adjustment.refine_focal_length = free.focal
+    if len(matched.photos) <= FEW_PHOTOS or not free.distortion:
         options.mapper.bundle_adjustment.refine_extra_params = False
 
     def step() -> None:
@@ -140,8 +145,8 @@ def going_on(model: Model) -> Candidate:
     """Relaxed mapping that goes on from `model`: a photo is registered by as few points as the finished model may
     have."""
 
-    def run(path: Path, count: int, token: Token, progress: Callable[[], None]) -> list[Model]:
-        options = _relaxed_options(count)
+    def run(path: Path, matched: Matched, token: Token, progress: Callable[[], None]) -> list[Model]:
+        options = _relaxed_options(matched)
         options.multiple_models = False
         options.mapper.abs_pose_min_num_inliers = PHOTO_POINTS
         with tempfile.TemporaryDirectory(dir=path.parent) as start:
@@ -168,7 +173,7 @@ def _if_poor(best: ScoredModel | None, matched: Matched) -> bool:
 
 def _if_lenses_differ(best: ScoredModel | None, matched: Matched) -> bool:
     """Photos share a lens, and the error says that they had better not. Frames of a film do share one."""
-    if best is None or len(best.model.cameras) == len(matched.photos) or _is_film(matched):
+    if best is None or len(best.model.cameras) == len(matched.photos) or _is_film(matched) or _is_known(matched):
         return False
     known = all(photo.focal is not None for photo in matched.photos)
     return bool(best.model.compute_mean_reprojection_error() > plausibility.DOUBTFUL_ERROR[known])
@@ -176,6 +181,8 @@ def _if_lenses_differ(best: ScoredModel | None, matched: Matched) -> bool:
 
 def _if_fisheye(best: ScoredModel | None, matched: Matched) -> bool:
     """No photo is known to be narrow, and there is no believable model, a large error or much distortion."""
+    if _is_known(matched):
+        return False
     if any(photo.focal and photo.focal > NARROW * max(photo.width, photo.height) for photo in matched.photos):
         return False
     if best is None:
@@ -184,6 +191,12 @@ def _if_fisheye(best: ScoredModel | None, matched: Matched) -> bool:
     if doubtful and not _is_film(matched):
         return True
     return any(plausibility.is_strongly_distorted(camera) for camera in best.model.cameras.values())
+
+
+def _is_known(matched: Matched) -> bool:
+    """Whether the artist holds the distortion or the focal length of a lens."""
+    free = known_lenses.freedom(matched.photos)
+    return not (free.focal and free.distortion)
 
 
 def _is_film(matched: Matched) -> bool:

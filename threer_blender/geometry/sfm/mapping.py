@@ -21,8 +21,8 @@ from ...model.arrays import Array, FloatArray
 from ...model.engine import ReportStage, Stage
 from ...model.errors import UserError
 from ...model.reconstruction import MEDIAN_DEPTH, Camera, Unregistered
-from ..features.database import Matched
-from . import mappers, plausibility, uncertainty
+from ..features.database import Matched, distortion_of
+from . import known_lenses, mappers, plausibility, uncertainty
 from .model_selection import (
     PAIR_MATCHES,
     TIE,
@@ -133,7 +133,8 @@ def _adjusted(best: ScoredModel, matched: Matched, pairs: Sequence[Pair]) -> Sco
     model = pycolmap.Reconstruction(best.model)
     shared = Counter(image.camera_id for image in model.images.values() if image.has_pose)
     shared_cameras = [model.camera(number) for number, photos in shared.items() if photos >= LENS_PHOTOS]
-    for camera in shared_cameras:
+    free = known_lenses.freedom(matched.photos)
+    for camera in shared_cameras if free.distortion else ():
         if camera.model == pycolmap.CameraModelId.SIMPLE_RADIAL:
             camera.params, camera.model = [*camera.params, 0.0], pycolmap.CameraModelId.RADIAL
     config = pycolmap.BundleAdjustmentConfig()
@@ -142,8 +143,11 @@ def _adjusted(best: ScoredModel, matched: Matched, pairs: Sequence[Pair]) -> Sco
             config.add_image(image.image_id)
     config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
     options = pycolmap.BundleAdjustmentOptions()
-    options.refine_principal_point = bool(shared_cameras)
-    options.refine_extra_params = len(matched.photos) > mappers.FEW_PHOTOS or uncertainty.tells_distortion(model)
+    options.refine_focal_length = free.focal
+    options.refine_principal_point = bool(shared_cameras) and free.centre
+    options.refine_extra_params = free.distortion and (
+        len(matched.photos) > mappers.FEW_PHOTOS or uncertainty.tells_distortion(model)
+    )
     options.print_summary = False
     options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
     options.ceres.loss_function_scale = KEYPOINT_ERROR
@@ -157,7 +161,7 @@ def _adjusted(best: ScoredModel, matched: Matched, pairs: Sequence[Pair]) -> Sco
 
 def _fill_in(model: Model, matched: Matched) -> None:
     """Adds the points that only two photos see, which strict candidates drop; the cameras stay as they are."""
-    options = mappers.incremental_options(len(matched.photos))
+    options = mappers.incremental_options(matched)
     options.triangulation.ignore_two_view_tracks = False
     folder = matched.path.parent
     pycolmap.triangulate_points(model, matched.path, folder, folder, clear_points=False, options=options)
@@ -216,7 +220,7 @@ def _camera(model: Model, index: int, matched: Matched, centre: FloatArray, scal
     world_from_camera = np.eye(4)
     world_from_camera[:3] = image.cam_from_world().inverse().matrix()
     world_from_camera[:3, 3] = (world_from_camera[:3, 3] - centre) * scale
-    distortion = plausibility.distortion(solved)
+    distortion = distortion_of(solved)
     return Camera(
         photo.name,
         photo.width,
@@ -288,6 +292,9 @@ def _notes(best: ScoredModel, matched: Matched) -> list[str]:
     """Notes for the artist about a solution that stands, warnings first."""
     cameras = {matched.photos[i].name: best.model.camera(best.model.image(i + 1).camera_id) for i in best.registered}
     notes = plausibility.warnings(cameras, best.model.compute_mean_reprojection_error(), len(matched.photos))
+    first = matched.photos[min(best.registered)]
+    scale = first.width / float(matched.sizes[min(best.registered)][0])
+    notes += known_lenses.remarks(best.model, matched.photos, scale)
     unknown = [i for i in sorted(best.registered) if not matched.photos[i].focal]
     if len(best.registered) == 2 and len(unknown) == 2:
         notes.append("Two photos alone do not tell their focal length well: enter it where it is known.")

@@ -174,6 +174,11 @@ def why_nothing(matched: Matched, pairs: Sequence[Pair], scored_models: Sequence
             "The photos resemble each other, but their matches contradict each other, as those of a repeating pattern "
             "do; take photos that also show something that is there once only, in steps of at most 25 degrees."
         )
+    if any(photo.lens.held for photo in matched.photos):
+        return (
+            "The photos match, but not with the lens that is held: check its focal length and the sensor's width, or "
+            "take the known lens as a start only."
+        )
     if any(scored.fault in plausibility.LENS_FAULTS for scored in scored_models):
         return (
             "The photos match, but only with a lens that nobody would believe, so their cameras would be wrong: enter "

@@ -13,6 +13,7 @@ import pycolmap
 from ...model import lens
 from ...model.arrays import FloatArray
 from ...model.reconstruction import Photo
+from ..features.database import distortion_of
 
 # Field of view over the longer side, in degrees, that a lens without fisheye has; it needs EXIF to be believed beyond.
 FIELD_OF_VIEW = (2.0, 120.0)
@@ -47,6 +48,8 @@ def lens_fault(camera: pycolmap.Camera, photo: Photo, enough_points: bool) -> st
 
     `enough_points`: the model has so many points in three photos or more that an unusual focal length may be right.
     """
+    if photo.lens.holds_focal and photo.lens.holds_distortion:
+        return ""
     longer, focal = max(camera.width, camera.height), camera.mean_focal_length()
     if photo.focal is not None:
         factor = focal / (photo.focal * camera.width / photo.width)
@@ -70,14 +73,9 @@ def _field_of_view(camera: pycolmap.Camera) -> float:
     return float(2 * np.degrees(np.arctan(max(camera.width, camera.height) / 2 / camera.mean_focal_length())))
 
 
-def distortion(camera: pycolmap.Camera) -> lens.Distortion:
-    """The camera's lens model and its parameters, without focal length and centre."""
-    return lens.Distortion(camera.model_name, tuple(float(camera.params[i]) for i in camera.extra_params_idxs()))
-
-
 def _fold(camera: pycolmap.Camera) -> float:
     """The radius in the picture, in focal lengths, beyond which the lens model shows nothing."""
-    model = distortion(camera)
+    model = distortion_of(camera)
     radius = lens.valid_radius(model)
     return float(lens.distort(model, np.array([radius, 0.0]))[0]) if np.isfinite(radius) else np.inf
 
@@ -111,7 +109,7 @@ def _pincushion(camera: pycolmap.Camera) -> float:
     if camera.model_name in FISHEYES:
         return 0.0
     distorted = _corners(camera)
-    ideal = lens.undistort(distortion(camera), distorted)
+    ideal = lens.undistort(distortion_of(camera), distorted)
     moved = np.linalg.norm(distorted, axis=1) / np.linalg.norm(ideal, axis=1) - 1
     return float(np.nanmax(moved)) if np.isfinite(moved).any() else 0.0
 

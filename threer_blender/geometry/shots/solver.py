@@ -19,25 +19,23 @@ import numpy as np
 from ...model import lens
 from ...model.arrays import BoolArray, FloatArray, IntArray
 from ...model.errors import UserError
+from ...model.lens import UNKNOWN, KnownLens
 from ...model.reconstruction import MEDIAN_DEPTH, Camera
 from .. import rotations
 from ..adjustment.frame_errors import FrameErrors, measure
 from ..adjustment.tracks import Tracks
-from . import kinds, moving, rolling_shutter, rotating, stretches
+from . import kinds, known_lens, moving, rolling_shutter, rotating, stretches
 from .adjustment import Adjusted, adjust, bounded
-from .problem import Anchors, ShotLens, ShotState
+from .problem import Anchors, ShotState
 from .tracking import ShotTracks
 
 LEAST_TRACKS = 30  # of a shot
 LEAST_FRAMES = 6  # of a part of the shot that a cut begins or ends
-FOCAL = 1.2  # times the longer side: where nothing tells a focal length
-FOCAL_SPREAD, CENTRE_SPREAD, DISTORTION_SPREAD = 1.0, 0.005, 0.1  # of the logarithm; of the longer side; of each term
 KEYS_SPREAD = 0.3  # of the logarithm of a focal length that an engine solved
 # How well an engine's cameras are believed where the focal length does not change: turns in radians, places in median
 # depths, the logarithm of the focal length, each distortion term.
 ROTATION_SPREAD, POSITION_SPREAD, LENS_SPREAD, TERM_SPREAD = 0.003, 0.005, 0.01, 0.02
 FARTHEST = 1e4  # units: where points are put that lie at infinity
-KNOWN_SPREAD = 0.05  # of the logarithm of a focal length that EXIF or the artist names
 
 BLANK = "Nothing in the shot can be followed from frame to frame: it is blank, blurred, masked or too short."
 STILL = (
@@ -61,14 +59,15 @@ class ShotSolution:
     first_pixel: FloatArray
 
 
-def kind_of(shot: ShotTracks, focal: float | None, check: Callable[[], None] = lambda: None) -> kinds.Kind:
-    """Stage 2. `focal` in pixels is what EXIF or the artist says. Raises UserError where the camera stood still, or
+def kind_of(shot: ShotTracks, known: KnownLens, check: Callable[[], None] = lambda: None) -> kinds.Kind:
+    """Stage 2. `known` is what EXIF or the artist says. Raises UserError where the camera stood still, or
     nothing can be followed."""
     if len(shot.numbers) < 2 or len(shot.tracks) < LEAST_TRACKS:
         raise UserError(BLANK)
     if kinds.is_still(shot.tracks, len(shot.numbers), shot.size):
         raise UserError(STILL)
-    return kinds.choose(bounded(shot.tracks), shot.numbers, first_lens(shot.size, focal), focal is not None, check)
+    start_lens = known_lens.first_lens(shot.size, known)
+    return kinds.choose(bounded(shot.tracks), shot.numbers, start_lens, known.focal is not None, check)
 
 
 def cuts(shot: ShotTracks) -> list[int]:
@@ -88,24 +87,10 @@ def cuts(shot: ShotTracks) -> list[int]:
     return numbers
 
 
-def first_lens(size: tuple[int, int], focal: float | None) -> ShotLens:
-    """A lens of which only the focal length may be known, in pixels."""
-    longer = max(size)
-    pixels = FOCAL * longer if focal is None else focal
-    terms = len(lens.MODELS["RADIAL"])
-    spread = [
-        FOCAL_SPREAD if focal is None else KNOWN_SPREAD,
-        *2 * [CENTRE_SPREAD * longer],
-        *terms * [DISTORTION_SPREAD],
-    ]
-    start = np.array([0.0, size[0] / 2, size[1] / 2, *terms * [0.0]])
-    return ShotLens(np.array([pixels, pixels]), size, "RADIAL", start, np.array(spread))
-
-
 def solve_turning(
     shot: ShotTracks,
     kind: kinds.Kind,
-    focal: float | None,
+    known: KnownLens,
     read_out: float = 0.0,
     check: Callable[[], None] = lambda: None,
 ) -> ShotSolution:
@@ -121,19 +106,22 @@ def solve_turning(
             "after it as shots of their own."
         )
     frames, tracks = len(shot.numbers), bounded(shot.tracks)
-    start_lens = first_lens(shot.size, focal)
-    known = kind.turning.lens.focal * np.exp(kind.turning.state.lens[0] + np.median(kind.turning.state.zooms))
-    if not kind.focal_observable:
-        known = start_lens.focal
+    start_lens = known_lens.first_lens(shot.size, known)
+    focal = kind.turning.lens.focal * np.exp(kind.turning.state.lens[0] + np.median(kind.turning.state.zooms))
+    if known.holds_focal:
+        focal = start_lens.focal
+    elif not kind.focal_observable:
+        focal = start_lens.focal
         spread = start_lens.spread.copy()
         spread[0] = 0.0
         start_lens = replace(start_lens, spread=spread)
-    zooms = kind.turning_zooms
-    state, solved = rotating.start(tracks, frames, replace(start_lens, focal=known), zooms, True, check)
+    zooms = kind.turning_zooms and not known.holds_focal
+    state, solved = rotating.start(tracks, frames, replace(start_lens, focal=focal), zooms, True, check)
     freedom = kinds.turning_freedom(shot.numbers, zooms)
     adjusted = rolling_shutter.adjust(tracks, shot.numbers, solved, freedom, state, read_out, check)
     points = MEDIAN_DEPTH * adjusted.state.points[:, :3]
     reason = kind.reason + ("" if read_out else rolling_shutter.cost(adjusted, shot.numbers))
+    reason += known_lens.preference(adjusted, frames, freedom, known, check)
     return _solution(shot, adjusted, points, "zoom" if zooms else "nodal", reason)
 
 
@@ -144,15 +132,19 @@ def solve_moving(
     lens_known: bool = False,
     read_out: float = 0.0,
     check: Callable[[], None] = lambda: None,
+    known: KnownLens = UNKNOWN,
 ) -> ShotSolution:
     """Stages 2 to 5 of a camera that moves; `keys` are cameras by frame number, and the world is theirs.
 
-    Whether the camera zooms is told by adjusting some of the frames with and without. Where the lens is known it stays.
+    Whether the camera zooms is told by adjusting some of the frames with and without. Where the lens is known it stays,
+    as the keys have it; or what is held of `known` stays.
     `read_out` is as for `solve_turning`.
     """
     frames, tracks = len(shot.numbers), bounded(shot.tracks)
     longer = max(shot.size)
-    spread = np.array([KEYS_SPREAD, *2 * [CENTRE_SPREAD * longer], DISTORTION_SPREAD]) * float(not lens_known)
+    spread = np.array([KEYS_SPREAD, *2 * [known_lens.CENTRE_SPREAD * longer], known_lens.DISTORTION_SPREAD])
+    spread = known_lens.held_spread(spread, known) * float(not lens_known)
+    keys = known_lens.with_lens(keys, known)
     state, solved, posed = moving.start(tracks, shot.numbers, keys, spread, check)
     tracks, state = in_frames(tracks, state, posed)
     of_middle_rows = tracks
@@ -160,6 +152,7 @@ def solve_moving(
         fixed, freedom = replace(state, zooms=np.zeros(frames)), kinds.moving_freedom(shot.numbers, False)
         adjusted = rolling_shutter.adjust(tracks, shot.numbers, solved, freedom, fixed, read_out, check)
         tracks, of_middle_rows, state = tracks.only(adjusted.inliers), adjusted.tracks, adjusted.state
+    lens_known = lens_known or known.holds_focal
     zooms, sentence = kinds.choose_zoom(of_middle_rows, shot.numbers, solved, state, lens_known, check)
     freedom = kinds.moving_freedom(shot.numbers, zooms)
     if not zooms and not read_out:
@@ -182,6 +175,7 @@ def solve_moving(
         sentence += f" It only turns, or rests, in the frames {parts}."
     if not read_out:
         sentence += rolling_shutter.cost(adjusted, shot.numbers)
+    sentence += known_lens.preference(adjusted, frames, replace(freedom, anchors=None), known, check)
     adjusted = in_world_of(adjusted, shot.numbers, keys)
     state = adjusted.state
     points = state.points[:, :3] / np.maximum(state.points[:, 3:], 1 / FARTHEST)

@@ -1,0 +1,54 @@
+"""A lens that the artist knows stays as it is, and where the tracks would prefer another one that is said."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from threer_blender.geometry.shots import known_lens, solver
+from threer_blender.geometry.shots.problem import ShotLens
+from threer_blender.model.lens import Distortion, KnownLens
+
+from . import made
+
+BARREL = Distortion("RADIAL", (-0.2, 0.03))
+
+
+def turning(shot: made.Made, known: KnownLens) -> Any:
+    return solver.solve_turning(shot.tracks, solver.kind_of(shot.tracks, known), known)
+
+
+def moving(shot: made.Made, known: KnownLens) -> Any:
+    keys = {number: camera for number, camera in shot.cameras.items() if number % 5 == 1}
+    return solver.solve_moving(shot.tracks, keys, "", known=known)
+
+
+@pytest.mark.parametrize(("poses", "solve"), [(made.turning(), turning), (made.moving(), moving)])
+def test_the_true_lens_stays_and_nothing_is_said(poses: Any, solve: Any) -> None:
+    shot = made.shot(poses, distortion=BARREL)
+    known = KnownLens(made.FOCAL, (made.WIDTH / 2, made.HEIGHT / 2), BARREL, held=True)
+    solution = solve(shot, known)
+    for camera in solution.cameras.values():
+        assert camera.fx == camera.fy == pytest.approx(made.FOCAL, rel=1e-12)
+        assert (camera.cx, camera.cy) == known.centre
+        assert camera.distortion == BARREL
+    assert "prefer" not in solution.reason
+    assert np.nanmedian(solution.errors.median) < 0.08
+
+
+@pytest.mark.parametrize(("poses", "solve"), [(made.turning(), turning), (made.moving(), moving)])
+def test_a_wrong_focal_length_that_is_held_is_said(poses: Any, solve: Any) -> None:
+    solution = solve(made.shot(poses), KnownLens(1.1 * made.FOCAL, held=True, name="The known focal length of 40 mm"))
+    assert all(camera.fx == pytest.approx(1.1 * made.FOCAL) for camera in solution.cameras.values())
+    assert "The known focal length of 40 mm is held, but the tracks prefer one that is" in solution.reason
+    assert "% shorter" in solution.reason
+
+
+def test_a_known_distortion_is_where_solving_starts() -> None:
+    start: ShotLens = known_lens.first_lens((640, 360), KnownLens(500.0, None, Distortion("SIMPLE_RADIAL", (-0.1,))))
+    assert start.distortion(start.start) == Distortion("RADIAL", (-0.1, 0.0))
+    assert (start.spread > 0).all()
+    held = known_lens.first_lens((640, 360), replace(KnownLens(500.0), held=True))
+    assert held.spread[0] == 0
+    assert (held.spread[1:] > 0).all()

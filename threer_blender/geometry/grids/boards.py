@@ -1,0 +1,244 @@
+"""[R] Checkerboards made of corners: each corner gets its column and row. Boards may be cut off, nested and distorted.
+
+A board grows from a corner to its neighbours, each where its known neighbours foretell it, across an edge between a
+black and a white field. Corners next to each other have their white fields on other sides.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from ...model.arrays import Array, BoolArray, FloatArray, IntArray
+from .corners import Corners, refined, saddles
+
+LONG_SIDE = 1600  # px of the copy in which corners are sought; they are refined in the picture itself
+CONE = 0.35  # sine: how far from an edge's direction the first neighbour may lie
+NEAR = 0.3  # of the distance to a neighbour: how far from its foretold place a corner may lie
+EDGE_STEPS, EDGE_OFFSET = 5, 0.2  # places along an edge whose two sides are compared; of its length beside it
+CONTRAST = 0.25  # of the usual difference between black and white that an edge must have
+LEAST_CORNERS, LEAST_SIDE = 12, 3  # of a board
+MOST_TRIED = 40  # corners along an edge that may be the neighbour
+SEEDS = 60  # corners from which a board is tried to grow
+WINDOW = (0.28, 3, 12)  # of the distance to the neighbours: the radius of the refinement; least and most, px
+LEAST_SPACING = 8.0  # px, the median distance to the nearest neighbour
+FIELD = 0.35  # of that distance: where the four fields around a corner are looked at
+UNLIKE = 0.35  # of the difference between white and black: how far two fields of one colour may differ
+UNEVEN = 0.15  # of that distance: how far a corner may be from between its neighbours
+
+
+@dataclass(frozen=True)
+class Board:
+    """`cells` (N, 2) columns and rows of the corners, from an arbitrary one; `pixels` (N, 2) where they are."""
+
+    cells: IntArray
+    pixels: FloatArray
+
+
+def find(picture: Array) -> list[Board]:
+    """The boards in a picture (H, W, 3) uint8, the largest first; none where there is none."""
+    grey = picture.astype(np.float64).mean(axis=2)
+    shrink = max(1.0, max(grey.shape) / LONG_SIDE)
+    copy = grey
+    if shrink > 1:
+        size = round(grey.shape[1] / shrink), round(grey.shape[0] / shrink)
+        small = Image.fromarray(grey.astype(np.float32)).resize(size, Image.Resampling.BOX)
+        copy = np.asarray(small, np.float64)
+    scale = np.array(grey.shape[::-1]) / copy.shape[::-1]
+    corners, boards = saddles(copy), []
+    while len(corners) >= LEAST_CORNERS:
+        grown = _largest(copy, corners)
+        if grown is None:
+            break
+        taken = np.zeros(len(corners), np.bool_)
+        taken[list(grown.values())] = True
+        board = _board(grey, corners, grown, scale)
+        if board is not None:
+            boards.append(board)
+        corners = corners.only(~taken)
+    return sorted(boards, key=lambda board: -len(board.cells))
+
+
+def _largest(grey: FloatArray, corners: Corners) -> dict[tuple[int, int], int] | None:
+    """The largest board that grows from one of the first corners: cell -> corner."""
+    best: dict[tuple[int, int], int] = {}
+    tried: set[int] = set()
+    for seed in range(len(corners)):
+        if len(tried) >= SEEDS or (len(best) >= LEAST_CORNERS and 2 * len(best) > len(corners) - len(best)):
+            break
+        if seed in best.values():
+            continue
+        tried.add(seed)
+        grown = _grown(grey, corners, seed)
+        if len(grown) > len(best):
+            best = grown
+    columns, rows = ({cell[axis] for cell in best} for axis in (0, 1))
+    return best if len(best) >= LEAST_CORNERS and min(len(columns), len(rows)) >= LEAST_SIDE else None
+
+
+def _grown(grey: FloatArray, corners: Corners, seed: int) -> dict[tuple[int, int], int]:
+    """The board that grows from a corner."""
+    board = {(0, 0): seed}
+    for step, direction in zip(((1, 0), (-1, 0), (0, 1), (0, -1)), _directions(corners, seed), strict=True):
+        neighbour = _along(grey, corners, seed, direction)
+        if neighbour is not None:
+            board[step] = neighbour
+    if len(board) < 3 or len(set(board.values())) < len(board):
+        return {}
+    waiting, used = deque(board), set(board.values())
+    while waiting:
+        column, row = waiting.popleft()
+        for across, down in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+            cell = (column + across, row + down)
+            if cell in board:
+                continue
+            place = _foretold(corners, board, cell)
+            corner = None if place is None else _nearest(corners, place[0], NEAR * place[1], used)
+            if corner is not None and _fits(grey, corners, board[column, row], corner):
+                board[cell] = corner
+                used.add(corner)
+                waiting.append(cell)
+    return board
+
+
+def _directions(corners: Corners, corner: int) -> list[FloatArray]:
+    """Along both edges, forth and back."""
+    first, second = corners.edges[corner]
+    return [first, -first, second, -second]
+
+
+def _along(grey: FloatArray, corners: Corners, corner: int, direction: FloatArray) -> int | None:
+    """The nearest corner along an edge."""
+    way = corners.pixels - corners.pixels[corner]
+    distance = np.linalg.norm(way, axis=1)
+    ahead = way @ direction
+    beside = np.abs(way[:, 0] * direction[1] - way[:, 1] * direction[0])
+    inside = np.flatnonzero((ahead > 0) & (beside < CONE * distance))
+    for candidate in inside[np.argsort(distance[inside])][:MOST_TRIED]:
+        if _fits(grey, corners, corner, int(candidate)):
+            return int(candidate)
+    return None
+
+
+def _foretold(
+    corners: Corners, board: dict[tuple[int, int], int], cell: tuple[int, int]
+) -> tuple[FloatArray, float] | None:
+    """Where the corner of a cell should be, and how far that is from its neighbour; None where too little is known."""
+    guesses, lengths = [], []
+    column, row = cell
+    for across, down in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        near, far = (column - across, row - down), (column - 2 * across, row - 2 * down)
+        if near not in board:
+            continue
+        here = corners.pixels[board[near]]
+        if far in board:
+            there = corners.pixels[board[far]]
+            guesses.append(2 * here - there)
+            lengths.append(float(np.linalg.norm(here - there)))
+            continue
+        for side in ((down, across), (-down, -across)):  # the step of the line beside
+            other, other_far = (near[0] + side[0], near[1] + side[1]), (cell[0] + side[0], cell[1] + side[1])
+            if other in board and other_far in board:
+                step = corners.pixels[board[other_far]] - corners.pixels[board[other]]
+                guesses.append(here + step)
+                lengths.append(float(np.linalg.norm(step)))
+    if not guesses:
+        return None
+    return np.mean(guesses, axis=0), float(np.mean(lengths))
+
+
+def _nearest(corners: Corners, place: FloatArray, radius: float, used: set[int]) -> int | None:
+    distance = np.linalg.norm(corners.pixels - place, axis=1)
+    candidate = int(distance.argmin())
+    return candidate if distance[candidate] < radius and candidate not in used else None
+
+
+def _fits(grey: FloatArray, corners: Corners, first: int, second: int) -> bool:
+    """Whether two corners are neighbours: an edge leads from one to the other, and their white fields change sides."""
+    start, end = corners.pixels[first], corners.pixels[second]
+    way = end - start
+    length = float(np.linalg.norm(way))
+    along = way / max(length, 1e-9)
+    normal = np.array([-along[1], along[0]])
+    # White lies to one side before the corner and to the other behind it.
+    sides = [np.sign((corners.white[each] @ along) * (corners.white[each] @ normal)) for each in (first, second)]
+    if sides[0] == sides[1]:
+        return False
+    offset = max(1.5, EDGE_OFFSET * length) * normal
+    share = np.linspace(0.25, 0.75, EDGE_STEPS)[:, None]
+    places = start + share * way
+    difference = _sampled(grey, places + offset) - _sampled(grey, places - offset)
+    least = CONTRAST * float(np.abs(difference).max())
+    same = (difference > least).all() or (difference < -least).all()
+    return bool(same and np.abs(difference).max() > 4.0)
+
+
+def _sampled(grey: FloatArray, places: FloatArray) -> FloatArray:
+    """The grey of the pixels at `places` (N, 2)."""
+    column = places[:, 0].astype(int).clip(0, grey.shape[1] - 1)
+    row = places[:, 1].astype(int).clip(0, grey.shape[0] - 1)
+    return grey[row, column]
+
+
+def _board(grey: FloatArray, corners: Corners, grown: dict[tuple[int, int], int], scale: FloatArray) -> Board | None:
+    """The board with its corners refined in the picture; without those that are not between their neighbours."""
+    cells = np.array(list(grown), np.int64)
+    start = corners.pixels[list(grown.values())] * scale
+    spacing = _spacing(cells, start)
+    share, least, most = WINDOW
+    radii = np.clip(np.floor(share * spacing), least, round(most * float(scale.max()))).astype(int)
+    pixels = refined(grey, start, radii)
+    good = np.isfinite(pixels).all(axis=1) & _crossed(grey, start, corners.white[list(grown.values())], spacing)
+    good[good] &= _even(cells[good], pixels[good])
+    if good.sum() < LEAST_CORNERS or np.median(spacing[good]) < LEAST_SPACING:
+        return None
+    if min(len(set(cells[good][:, axis])) for axis in (0, 1)) < LEAST_SIDE:
+        return None
+    order = np.lexsort((cells[good][:, 0], cells[good][:, 1]))
+    return Board(cells[good][order], pixels[good][order])
+
+
+def _crossed(grey: FloatArray, pixels: FloatArray, white: FloatArray, spacing: FloatArray) -> BoolArray:
+    """(N,) whether two white fields face each other across a corner, and two black ones: not so at a board's edge."""
+    reach = FIELD * spacing[:, None]
+    black = np.stack([-white[:, 1], white[:, 0]], axis=1)
+    whites = [_sampled(grey, pixels + sign * reach * white) for sign in (1, -1)]
+    blacks = [_sampled(grey, pixels + sign * reach * black) for sign in (1, -1)]
+    contrast = (whites[0] + whites[1] - blacks[0] - blacks[1]) / 2
+    unlike = np.maximum(np.abs(whites[0] - whites[1]), np.abs(blacks[0] - blacks[1]))
+    return unlike < UNLIKE * contrast
+
+
+def _neighbours(cells: IntArray) -> Callable[[int, int], IntArray]:
+    """(columns, rows) -> (N,) the number of each cell's neighbour that far away, -1 where there is none."""
+    numbers = {(int(column), int(row)): number for number, (column, row) in enumerate(cells)}
+
+    def at(across: int, down: int) -> IntArray:
+        return np.array([numbers.get((int(column) + across, int(row) + down), -1) for column, row in cells])
+
+    return at
+
+
+def _spacing(cells: IntArray, pixels: FloatArray) -> FloatArray:
+    """(N,) the distance to the nearest neighbour on the board."""
+    at, spacing = _neighbours(cells), np.full(len(cells), np.inf)
+    for across, down in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        other = at(across, down)
+        distance = np.linalg.norm(pixels[other] - pixels, axis=1)
+        spacing = np.where(other >= 0, np.minimum(spacing, distance), spacing)
+    return np.where(np.isfinite(spacing), spacing, 0.0)
+
+
+def _even(cells: IntArray, pixels: FloatArray) -> BoolArray:
+    """(N,) whether corners lie about half-way between their neighbours, where they have two on a line."""
+    at, spacing, even = _neighbours(cells), _spacing(cells, pixels), np.ones(len(cells), np.bool_)
+    for across, down in ((1, 0), (0, 1)):
+        before, after = at(-across, -down), at(across, down)
+        both = (before >= 0) & (after >= 0)
+        off = np.linalg.norm((pixels[before] + pixels[after]) / 2 - pixels, axis=1)
+        even &= ~both | (off < UNEVEN * spacing)
+    return even

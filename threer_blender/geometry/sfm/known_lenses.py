@@ -1,0 +1,110 @@
+"""[R] Lenses that the artist knows: what of them the solver may change, and what the photos would prefer instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pycolmap
+
+from ...model.reconstruction import Photo
+from . import uncertainty
+
+WRONG_FOCAL, WRONG_ERROR = 0.01, 0.05  # shares: a focal length that much off, and the error that much smaller, are said
+FAR_FROM_START = 0.03  # share by which a solved focal length may differ from the known one where it begins, in silence
+ROUNDS = 30  # of the adjustment that looks for a better lens
+
+
+@dataclass(frozen=True)
+class LensFreedom:
+    """What the solver may change of all lenses."""
+
+    focal: bool
+    centre: bool
+    distortion: bool
+
+
+def freedom(photos: Sequence[Photo]) -> LensFreedom:
+    """What no photo's lens holds."""
+    return LensFreedom(
+        not any(photo.lens.holds_focal for photo in photos),
+        not any(photo.lens.holds_centre for photo in photos),
+        not any(photo.lens.holds_distortion for photo in photos),
+    )
+
+
+def remarks(model: pycolmap.Reconstruction, photos: Sequence[Photo], scale: float) -> list[str]:
+    """Sentences about known lenses that do not fit the registered photos.
+
+    `scale` is pixels of a photo for one of its copy.
+    """
+    free = freedom(photos)
+    known = [photo.lens for photo in photos if photo.lens.focal is not None]
+    if not known:
+        return []
+    if free.focal:
+        return _far_from_start(model, photos)
+    before = model.compute_mean_reprojection_error()
+    preferred = _released(model, free)
+    after = preferred.compute_mean_reprojection_error()
+    change = _change(model, preferred)
+    if abs(change) < WRONG_FOCAL or after > (1 - WRONG_ERROR) * before:
+        return []
+    return [
+        f"{_named(known[0].name)} is held, but the photos prefer a focal length that is {_percent(change)}: then the "
+        f"reprojection error falls from {before * scale:.2f} to {after * scale:.2f} px. Check the focal length and the "
+        "sensor's width, or take it as a start only."
+    ]
+
+
+def _named(name: str) -> str:
+    return name or "The known focal length"
+
+
+def _percent(change: float) -> str:
+    return f"{abs(change):.1%} {'longer' if change > 0 else 'shorter'}"
+
+
+def _far_from_start(model: pycolmap.Reconstruction, photos: Sequence[Photo]) -> list[str]:
+    """About solved focal lengths that differ from the known ones; once for each lens."""
+    sentences = {}
+    for image in model.images.values():
+        photo, camera = photos[image.image_id - 1], model.camera(image.camera_id)
+        if not image.has_pose or photo.lens.focal is None:
+            continue
+        change = camera.mean_focal_length() / (photo.lens.focal * camera.width / photo.width) - 1
+        if abs(change) > FAR_FROM_START:
+            sentences[photo.lens] = (
+                f"{_named(photo.lens.name)} was the start; the solved focal length is {_percent(change)}."
+            )
+    return list(sentences.values())
+
+
+def _released(model: pycolmap.Reconstruction, free: LensFreedom) -> pycolmap.Reconstruction:
+    """The model adjusted with focal lengths that may change, and distortion where the photos tell it."""
+    released = pycolmap.Reconstruction(model)
+    config = pycolmap.BundleAdjustmentConfig()
+    for image in released.images.values():
+        if image.has_pose:
+            config.add_image(image.image_id)
+    config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
+    options = pycolmap.BundleAdjustmentOptions()
+    options.refine_principal_point = False
+    options.refine_extra_params = free.distortion and uncertainty.tells_distortion(released)
+    options.print_summary = False
+    options.ceres.solver_options.num_threads = 1
+    options.ceres.solver_options.max_num_iterations = ROUNDS
+    pycolmap.create_default_bundle_adjuster(options, config, released).solve()
+    released.update_point_3d_errors()
+    return released
+
+
+def _change(before: pycolmap.Reconstruction, after: pycolmap.Reconstruction) -> float:
+    """By what share the focal lengths grew, the median over the photos."""
+    ratios = [
+        after.camera(image.camera_id).mean_focal_length() / before.camera(image.camera_id).mean_focal_length()
+        for image in before.images.values()
+        if image.has_pose
+    ]
+    return float(np.median(ratios)) - 1

@@ -1,0 +1,77 @@
+"""[R] What an artist knows of a shot's lens: where solving starts, what stays, and what the tracks would prefer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from ...model import lens
+from ...model.arrays import FloatArray
+from ...model.lens import Distortion, KnownLens
+from ...model.reconstruction import Camera
+from .adjustment import Adjusted, adjust
+from .problem import Freedom, ShotLens
+
+FOCAL = 1.2  # times the longer side: where nothing tells a focal length
+FOCAL_SPREAD, CENTRE_SPREAD, DISTORTION_SPREAD = 1.0, 0.005, 0.1  # of the logarithm; of the longer side; of each term
+KNOWN_SPREAD = 0.05  # of the logarithm of a focal length that EXIF or the artist names
+TERM_SPREAD = 0.02  # of each distortion term that the artist knows
+WRONG_FOCAL, WRONG_ERROR = 0.01, 0.05  # shares: a focal length that much off, and the error that much smaller, are said
+
+
+def first_lens(size: tuple[int, int], known: KnownLens) -> ShotLens:
+    """The lens of a shot before anything is solved."""
+    longer = max(size)
+    pixels = FOCAL * longer if known.focal is None else known.focal
+    distortion = known.distortion or Distortion("RADIAL", (0.0, 0.0))
+    if distortion.model == "SIMPLE_RADIAL" and not known.held:
+        distortion = Distortion("RADIAL", (*distortion.params, 0.0))
+    terms = DISTORTION_SPREAD if known.distortion is None else TERM_SPREAD
+    spread = [
+        FOCAL_SPREAD if known.focal is None else KNOWN_SPREAD * (not known.holds_focal),
+        *2 * [CENTRE_SPREAD * longer * (not known.holds_centre)],
+        *len(distortion.params) * [terms * (not known.holds_distortion)],
+    ]
+    centre = known.centre or (size[0] / 2, size[1] / 2)
+    start = np.array([0.0, *centre, *distortion.params])
+    return ShotLens(np.array([pixels, pixels]), size, distortion.model, start, np.array(spread))
+
+
+def held_spread(spread: FloatArray, known: KnownLens) -> FloatArray:
+    """`spread` (4,), as of `moving.start`, 0 for what stays."""
+    stays = [known.holds_focal, known.holds_centre, known.holds_centre, known.holds_distortion]
+    return np.where(stays, 0.0, spread)
+
+
+def with_lens(keys: Mapping[int, Camera], known: KnownLens) -> dict[int, Camera]:
+    """Cameras by frame number, with what stays of the lens."""
+    held = dict(keys)
+    for number, camera in keys.items():
+        focal = (known.focal, known.focal) if known.holds_focal and known.focal else (camera.fx, camera.fy)
+        centre = known.centre if known.holds_centre and known.centre else (camera.cx, camera.cy)
+        distortion = known.distortion if known.holds_distortion and known.distortion else camera.distortion
+        held[number] = replace(
+            camera, fx=focal[0], fy=focal[1], cx=centre[0], cy=centre[1], distortion=distortion or lens.NO_DISTORTION
+        )
+    return held
+
+
+def preference(
+    adjusted: Adjusted, frames: int, freedom: Freedom, known: KnownLens, check: Callable[[], None] = lambda: None
+) -> str:
+    """A sentence where the tracks would prefer another focal length than the one that is held; else empty."""
+    if not known.holds_focal:
+        return ""
+    spread = adjusted.lens.spread.copy()
+    spread[0] = FOCAL_SPREAD
+    freed = adjust(adjusted.tracks, frames, replace(adjusted.lens, spread=spread), freedom, adjusted.state, check)
+    before, after = (float(np.median(each.errors)) for each in (adjusted, freed))
+    change = float(np.exp(freed.state.lens[0] - adjusted.state.lens[0])) - 1
+    if abs(change) < WRONG_FOCAL or after > (1 - WRONG_ERROR) * before:
+        return ""
+    return (
+        f" {known.name or 'The known focal length'} is held, but the tracks prefer one that is {abs(change):.1%} "
+        f"{'longer' if change > 0 else 'shorter'}: with it the median error falls from {before:.2f} to {after:.2f} px."
+    )

@@ -1,0 +1,198 @@
+"""[S] Lenses that the artist knows: focal length and sensor in numbers, or a lens.json of a result or of lens grids."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..files import bounded, checked
+from ..model import lens
+from ..model.errors import UserError, quoted
+from ..model.lens import Distortion, KnownLens
+from ..model.lens_formulas import FORMULAS
+from ..model.reconstruction import Camera, Photo
+from .film_back import FULL_FRAME
+from .fits import Fit, fit
+
+SAME_ASPECT = 0.01  # share by which the aspect of a plate and of a photo may differ
+SAME_ZOOM = 0.05  # share by which a focal length may differ from that of the lens that is taken for it
+POOR_FIT = 0.1  # px, of a lens that is described by another model, from which this is worth saying
+# Models that the solvers know. Others are fitted to these two.
+SOLVED = ("PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE")
+FITTED = ("OPENCV", "OPENCV_FISHEYE")
+
+
+@dataclass(frozen=True)
+class FileLens:
+    """A lens of a lens.json: its name there, and the `camera` that it makes of its plate; its pose means nothing."""
+
+    name: str
+    camera: Camera
+
+
+@dataclass(frozen=True)
+class KnownPhotos:
+    """Photos with what is known of their lenses, and sentences about it."""
+
+    photos: list[Photo]
+    sentences: list[str]
+
+
+def applied(photos: Sequence[Photo], options: Mapping[str, Any]) -> KnownPhotos:
+    """The photos with what the options of an engine say of their lenses.
+
+    Where a photo's own EXIF knows its focal length, that counts for more than a number that is not held. Raises
+    UserError where a lens file cannot be read or has no lens for a photo.
+    """
+    held = options.get("known_lens") == "held"
+    file = str(options.get("lens_file", ""))
+    if file:
+        return _from_file(photos, read(Path(file)), options, held)
+    known = []
+    for photo in photos:
+        pixels = named_focal(photo, options)
+        if pixels is not None and (held or photo.focal is None):
+            number = f"{options['focal']:g} mm" if options.get("focal") else f"{options['focal_pixels']:g} px"
+            name = f"The known focal length of {number}"
+            photo = replace(photo, focal=pixels, lens=KnownLens(pixels, held=held, name=name))
+        known.append(photo)
+    return KnownPhotos(known, [])
+
+
+def named_focal(photo: Photo, options: Mapping[str, Any]) -> float | None:
+    """The focal length in pixels that the options name, by its millimetres and the sensor's, or in pixels."""
+    pixels, millimetres = float(options.get("focal_pixels", 0.0)), float(options.get("focal", 0.0))
+    if pixels and millimetres:
+        raise UserError("The focal length is given twice, in millimetres and in pixels: leave one of them out.")
+    if pixels:
+        return pixels
+    sensor = float(options.get("sensor", 0.0)) or FULL_FRAME
+    return millimetres / sensor * max(photo.width, photo.height) or None
+
+
+def read(path: Path) -> list[FileLens]:
+    """The lenses of a lens.json. Raises UserError where it is none."""
+    try:
+        entries = bounded.parsed(bounded.content(path))["lenses"]
+        lenses = [_lens(checked.typed(entry, dict)) for entry in checked.typed(entries, list)]
+    except (OSError, *bounded.FAULTS) as error:
+        raise UserError(
+            f"{quoted(path.name)} is no lens file that can be read: choose the lens.json that the export of a lens or "
+            "a lens grid wrote."
+        ) from error
+    if not lenses:
+        raise UserError(f"{quoted(path.name)} holds no lens.")
+    return lenses
+
+
+def _lens(entry: dict[str, Any]) -> FileLens:
+    if entry.get("zooms"):
+        raise ValueError("a lens that zooms")
+    plate, camera = entry["plate"], entry["camera"]
+    model = checked.typed(entry["distortion"]["model"], str)
+    params = tuple(checked.number(entry["distortion"]["params"][name]) for name in FORMULAS[model].params)
+    return FileLens(
+        checked.typed(entry["name"], str),
+        Camera(
+            "",
+            checked.size(plate["width"]),
+            checked.size(plate["height"]),
+            checked.positive(camera["fx"]),
+            checked.positive(camera["fy"]),
+            checked.number(camera["cx"]),
+            checked.number(camera["cy"]),
+            np.eye(4),
+            Distortion(model, params),
+        ),
+    )
+
+
+def _from_file(
+    photos: Sequence[Photo], lenses: Sequence[FileLens], options: Mapping[str, Any], held: bool
+) -> KnownPhotos:
+    known, sentences = [], []
+    for photo in photos:
+        chosen = choose(photo, lenses, named_focal(photo, options))
+        camera, one_fit = for_solver(chosen.camera, photo, held)
+        name = f"The lens {chosen.name}"
+        if one_fit.rms > POOR_FIT:
+            sentences.append(
+                f"{name} is described by {one_fit.distortion.model}: RMS {one_fit.rms:.2f} px, worst "
+                f"{one_fit.worst:.2f} px."
+            )
+        focal = math.sqrt(camera.fx * camera.fy)
+        solved = KnownLens(focal, (camera.cx, camera.cy), camera.distortion, held, name)
+        known.append(replace(photo, focal=focal, lens=solved))
+    return KnownPhotos(known, list(dict.fromkeys(sentences)))
+
+
+def choose(photo: Photo, lenses: Sequence[FileLens], focal: float | None) -> FileLens:
+    """The lens for a photo: of its aspect, and of several the nearest to the `focal` length in pixels that is known.
+
+    Raises UserError where there is none, or nothing chooses among several.
+    """
+    aspect = photo.width / photo.height
+    alike = [each for each in lenses if abs(_aspect(each.camera) / aspect - 1) < SAME_ASPECT]
+    if not alike:
+        listed = ", ".join(f"{each.camera.width} × {each.camera.height}" for each in lenses[:3])
+        raise UserError(
+            f"The lens file is for pictures of {listed}, and {quoted(photo.name)} has {photo.width} × {photo.height}: "
+            "choose the lens of this format."
+        )
+    wanted = focal or photo.focal
+    if len(alike) > 1 and wanted is None:
+        raise UserError(
+            f"The lens file holds {len(alike)} lenses for {quoted(photo.name)}: enter the focal length, which chooses "
+            "one of them."
+        )
+    if wanted is None:
+        return alike[0]
+    differences = [abs(math.log(_focal(each.camera, photo) / wanted)) for each in alike]
+    nearest = int(np.argmin(differences))
+    if focal is not None and len(alike) > 1 and differences[nearest] > SAME_ZOOM:
+        raise UserError(
+            f"No lens of the file has the focal length of {focal:.0f} px that was entered; the nearest has "
+            f"{_focal(alike[nearest].camera, photo):.0f} px: photograph the lens grid at this focal length, too."
+        )
+    return alike[nearest]
+
+
+def _aspect(camera: Camera) -> float:
+    """Of the plate as it is displayed, with square pixels."""
+    return camera.width / camera.fx / (camera.height / camera.fy)
+
+
+def _focal(camera: Camera, photo: Photo) -> float:
+    """In pixels of the photo."""
+    return camera.fx * photo.width / camera.width
+
+
+def for_solver(camera: Camera, photo: Photo, held: bool) -> tuple[Camera, Fit]:
+    """The lens in pixels of the photo and as a model that the solvers know, and how well that describes it."""
+    x, y = photo.width / camera.width, photo.height / camera.height
+    scaled = replace(
+        camera,
+        photo=photo.name,
+        width=photo.width,
+        height=photo.height,
+        fx=camera.fx * x,
+        fy=camera.fy * y,
+        cx=camera.cx * x,
+        cy=camera.cy * y,
+    )
+    distortion = scaled.distortion
+    if distortion.is_identity:
+        distortion = lens.NO_DISTORTION if held else Distortion("SIMPLE_RADIAL", (0.0,))
+    terms = dict(zip(lens.MODELS[distortion.model], distortion.params, strict=True))
+    exact = distortion.model in SOLVED or (held and distortion.model == "BROWN" and terms["k4"] == 0)
+    best = (
+        Fit(distortion, 0.0, 0.0, 1.0)
+        if exact
+        else min((fit(scaled, model) for model in FITTED), key=lambda one: one.rms)
+    )
+    return replace(scaled, distortion=best.distortion), best
