@@ -14,7 +14,7 @@ from .. import __version__, bundle, doctor, headless
 from ..engines import registry
 from ..exchange import export as exchange
 from ..host import environment, store
-from ..jobs.messages import Asked, Download, SetUp, Undistort
+from ..jobs.messages import Asked, Calibrate, Download, SetUp, Undistort
 from ..lenses import export as lens_export
 from ..model.engine import Option, Weights
 from ..model.errors import UserError
@@ -38,6 +38,11 @@ def add_verbs(verbs: Any) -> None:
     lens.add_argument("--output", required=True, metavar="LENSES", help="a folder for them")
     lens.add_argument("--plates", metavar="FRAMES", help="a folder for the shots' frames without distortion, as EXR")
     lens.set_defaults(run=_lens)
+
+    grid = verbs.add_parser("grid", help="a lens file from photos of checkerboards, for each focal length")
+    grid.add_argument("photos", nargs="+", metavar="PHOTOS", help="photos, or folders of them, one for each setting")
+    grid.add_argument("--output", required=True, metavar="LENS.JSON", help="the lens file")
+    grid.set_defaults(run=_grid)
 
     export = verbs.add_parser("export", help="a result's pictures, cameras and points for other programs")
     export.add_argument("result", metavar="FOLDER", help="the bundle of a result")
@@ -123,6 +128,11 @@ def _export(parsed: argparse.Namespace) -> None:
     result = Path(parsed.result).absolute()
     lines = exchange.write(bundle.read(result), result, parsed.format, Path(parsed.output).absolute())
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _grid(parsed: argparse.Namespace) -> None:
+    photos = [str(Path(each).absolute()) for each in parsed.photos]
+    _do(Calibrate(photos, str(Path(parsed.output).absolute())), _data_folder(parsed), parsed)
 
 
 def _lens(parsed: argparse.Namespace) -> None:

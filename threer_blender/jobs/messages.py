@@ -2,8 +2,8 @@
 
 The contract, in order of appearance on the wire:
 
-* Blender -> runtime, on the runtime's stdin: one `Request`, `Download`, `SetUp` or `Undistort`, later perhaps a
-  `Cancel`. The end of stdin means that Blender is gone: the runtime stops at once and removes what it had not finished.
+* Blender -> runtime, on the runtime's stdin: one of `Asked`, later perhaps a `Cancel`. The end of stdin means that
+  Blender is gone: the runtime stops at once and removes what it had not finished.
 * runtime -> Blender, on the runtime's stdout: any number of `Progress`, `Notice` and `Preview`, then exactly one
   `Done`, `Finished` or `Failed`. Everything else that prints goes to stderr. A runtime that ends without has crashed.
 """
@@ -74,6 +74,17 @@ class Undistort:
 
 
 @dataclass(frozen=True)
+class Calibrate:
+    """Solve the lens of `photos` (files or folders) of checkerboards, into the lens file `output`."""
+
+    noun: ClassVar = "calibration"
+
+    photos: list[str]
+    output: str
+    version: str = __version__
+
+
+@dataclass(frozen=True)
 class Cancel:
     """Stop. After a Progress that `keeps`: improve no further, deliver what there is. Else: leave nothing behind."""
 
@@ -126,12 +137,12 @@ class Done:
 
 @dataclass(frozen=True)
 class Finished:
-    """A download, a set-up or an undistortion is complete; `text` is a sentence about it."""
+    """A download, a set-up, an undistortion or a calibration is complete; `text` is a sentence about it."""
 
     text: str
 
 
-Asked = Request | Download | SetUp | Undistort
+Asked = Request | Download | SetUp | Undistort | Calibrate
 Ended = Done | Finished | Failed
 Message = Asked | Cancel | Progress | Notice | Preview | Ended
 LARGEST = 1e18  # of a number in a message
@@ -141,6 +152,7 @@ KINDS: dict[str, type[Message]] = {
     "download": Download,
     "setup": SetUp,
     "undistort": Undistort,
+    "calibrate": Calibrate,
     "cancel": Cancel,
     "progress": Progress,
     "warning": Notice,

@@ -104,20 +104,29 @@ def _write_maps(folder: Path, begin: str, label: str, camera: Camera, added: Ove
     exr_file.write(folder / f"{begin}_redistort{end}", stmaps.redistorting(camera, added), aspect)
 
 
-def _entry(each: Lens, added: Overscan, maps: tuple[str, str], fits: Sequence[Fit]) -> dict[str, Any]:
+def description(each: Lens) -> dict[str, Any]:
+    """What a lens file says of any lens: `lenses.known` reads it."""
     camera = next(iter(each.cameras.values()))
-    render = without_distortion(camera, added)
-    width = each.sensor_width * render.width / camera.width if each.sensor_width else None
     return {
         "name": each.name,
         "used_by": list(each.cameras),
         "zooms": each.zooms,
         "plate": {"width": camera.width, "height": camera.height, "pixel_aspect": camera.fy / camera.fx},
         "camera": {name: getattr(camera, name) for name in ("fx", "fy", "cx", "cy")},
+        "film_back_mm": asdict(FilmBack.of(camera, each.sensor_width)),
+        "distortion": _distortion(camera),
+    }
+
+
+def _entry(each: Lens, added: Overscan, maps: tuple[str, str], fits: Sequence[Fit]) -> dict[str, Any]:
+    camera = next(iter(each.cameras.values()))
+    render = without_distortion(camera, added)
+    width = each.sensor_width * render.width / camera.width if each.sensor_width else None
+    return {
+        **description(each),
         "overscan": asdict(added),
         "render": {name: getattr(render, name) for name in ("width", "height", "fx", "fy", "cx", "cy")},
         "render_film_back_mm": asdict(FilmBack.of(render, width)),
-        "distortion": _distortion(camera),
         "undistort": maps[0],
         "redistort": maps[1],
         "fits": [

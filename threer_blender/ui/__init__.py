@@ -15,6 +15,7 @@ from . import (
     preferences,
     properties,
     proxies,
+    references,
     splats,
     tracking,
     upkeep,
@@ -22,7 +23,10 @@ from . import (
 )
 
 # In the order in which they need each other.
-_parts = (properties, operators, lenses, splats, proxies, upkeep, pictures, engines, panel, picks, alignment, tracking)
+_parts = (
+    *(properties, operators, lenses, splats, proxies, upkeep, pictures, engines, references, panel, picks),
+    *(alignment, tracking),
+)
 
 
 def register(data_folder: Path, addon_id: str) -> None:

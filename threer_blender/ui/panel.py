@@ -19,6 +19,7 @@ from . import (
     properties,
     proxies,
     readiness,
+    references,
     splats,
     summary,
     upkeep,
@@ -136,15 +137,11 @@ def _options(layout: Any, scene: bpy.types.Scene, engine: Engine, basic: bool) -
     column = layout.column()
     column.use_property_split = basic  # labels beside their fields, which leaves little room for long ones
     column.use_property_decorate = False
-    boxes: dict[str, Any] = {}
-    for option in _offered_options(engine, basic):
-        place = column
-        if option.box and option.box not in boxes:
-            boxes[option.box] = layout.box().column()
-            boxes[option.box].label(text=option.box)
-        if option.box:
-            place = boxes[option.box]
-        place.prop(properties.options_of(scene, engine), option.name)
+    offered, values = _offered_options(engine, basic), properties.options_of(scene, engine)
+    for option in offered:
+        if not option.box:
+            column.prop(values, option.name)
+    references.draw(layout, offered, values)
 
 
 def _tasks(layout: Any, columns: int) -> None:

@@ -22,6 +22,7 @@ from ..files.bundle_folder import Staging
 from ..host import environment, hardware
 from ..jobs.messages import (
     Asked,
+    Calibrate,
     Cancel,
     Done,
     Download,
@@ -133,6 +134,10 @@ def _run(asked: Asked, report: Report) -> Ended:
         from . import undistorted
 
         return undistorted.run(asked, report)
+    if isinstance(asked, Calibrate):
+        from . import grids
+
+        return grids.run(asked, report)
     with context.entered(Context({name: Path(path) for name, path in asked.weights.items()})):
         return _reconstruct(asked, report)
 

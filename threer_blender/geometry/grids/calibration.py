@@ -53,7 +53,7 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class _State:
+class _GridState:
     """`values` (3 + T,): logarithm of the focal length, centre, distortion terms; `poses` board to camera."""
 
     values: FloatArray
@@ -62,15 +62,15 @@ class _State:
 
 
 @dataclass(frozen=True)
-class _Corners:
+class _BoardCorners:
     """All boards' corners: `plane` (N, 2) on the board, `pixels` (N, 2), and the `board` (N,) that each belongs to."""
 
     plane: FloatArray
     pixels: FloatArray
     board: Array
 
-    def only(self, chosen: BoolArray) -> _Corners:
-        return _Corners(self.plane[chosen], self.pixels[chosen], self.board[chosen])
+    def only(self, chosen: BoolArray) -> _BoardCorners:
+        return _BoardCorners(self.plane[chosen], self.pixels[chosen], self.board[chosen])
 
 
 def calibrate(
@@ -84,7 +84,7 @@ def calibrate(
 
     Without a `model`, the one that the corners ask for. `check()` may raise.
     """
-    every = _Corners(
+    every = _BoardCorners(
         np.concatenate([board.cells - board.cells.mean(axis=0) for board in boards]),
         np.concatenate([board.pixels for board in boards]),
         np.repeat(np.arange(len(boards)), [len(board.cells) for board in boards]),
@@ -97,15 +97,17 @@ def calibrate(
     return next(each for each in results if each.rms <= AS_WELL * least)
 
 
-def _solved(every: _Corners, boards: int, size: tuple[int, int], known_focal: float | None, model: str) -> Calibration:
+def _solved(
+    every: _BoardCorners, boards: int, size: tuple[int, int], known_focal: float | None, model: str
+) -> Calibration:
     longer, terms = max(size), len(lens.MODELS[model])
     starts = [known_focal] if known_focal else [*_zhang(every, boards, size), *(share * longer for share in STARTS)]
-    best: tuple[float, _Problem, _State] | None = None
+    best: tuple[float, _GridProblem, _GridState] | None = None
     for focal in starts:
         term_spread = [TERM_SPREAD * (name not in FIXED.get(model, ())) for name in lens.MODELS[model]]
         spread = [KNOWN_SPREAD if known_focal else FOCAL_SPREAD, *2 * [CENTRE_SPREAD * longer], *term_spread]
         values = np.array([np.log(focal), size[0] / 2, size[1] / 2, *terms * [0.0]])
-        problem = _Problem(every, boards, model, values, np.array(spread))
+        problem = _GridProblem(every, boards, model, values, np.array(spread))
         state = problem.descend(problem.start(), 0.01 * longer, TRIALS[0])
         cost = problem.cost(state, 0.002 * longer)
         if best is None or cost < best[0]:
@@ -142,7 +144,7 @@ def _median(values: FloatArray) -> float:
     return float(np.median(values)) if len(values) else np.inf
 
 
-def _zhang(every: _Corners, boards: int, size: tuple[int, int]) -> list[float]:
+def _zhang(every: _BoardCorners, boards: int, size: tuple[int, int]) -> list[float]:
     """Focal lengths that the boards' homographies ask for: their median, none where nothing tells."""
     centred, shares = every.pixels - np.array(size) / 2, []
     for board in range(boards):
@@ -176,17 +178,17 @@ def homography(plane: FloatArray, target: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class _Problem:
+class _GridProblem:
     """The reprojection of the boards' corners. `first` (3 + T,) is where the lens starts, `spread` how well it is
     believed."""
 
-    corners: _Corners
+    corners: _BoardCorners
     boards: int
     model: str
     first: FloatArray
     spread: FloatArray
 
-    def start(self) -> _State:
+    def start(self) -> _GridState:
         """The poses that homographies tell with the first lens."""
         focal, centre = float(np.exp(self.first[0])), self.first[1:3]
         turned, shifted = np.tile(np.eye(3), (self.boards, 1, 1)), np.zeros((self.boards, 3))
@@ -197,19 +199,19 @@ class _Problem:
             first, second, shift = matrix.T
             turned[board] = rotations.nearest(np.column_stack([first, second, np.cross(first, second)]))
             shifted[board] = shift
-        return _State(self.first, turned, shifted)
+        return _GridState(self.first, turned, shifted)
 
-    def errors(self, state: _State) -> FloatArray:
+    def errors(self, state: _GridState) -> FloatArray:
         """(N,) px; infinite where the lens sees nothing."""
         off = self._off(state)
         return np.where(np.isfinite(off).all(axis=1), np.hypot(off[:, 0], off[:, 1]), np.inf)
 
-    def _local(self, state: _State) -> FloatArray:
+    def _local(self, state: _GridState) -> FloatArray:
         plane, board = self.corners.plane, self.corners.board
         turned = state.rotations[board]
         return turned[:, :, 0] * plane[:, :1] + turned[:, :, 1] * plane[:, 1:] + state.translations[board]
 
-    def _ideal(self, state: _State) -> FloatArray:
+    def _ideal(self, state: _GridState) -> FloatArray:
         local = self._local(state)
         depth = np.where(local[:, 2:] > NEAREST, local[:, 2:], np.nan)
         ideal: FloatArray = local[:, :2] / depth
@@ -219,12 +221,12 @@ class _Problem:
     def _distortion(self, values: FloatArray) -> Distortion:
         return Distortion(self.model, tuple(map(float, values[3:])))
 
-    def _off(self, state: _State) -> FloatArray:
+    def _off(self, state: _GridState) -> FloatArray:
         distorted = lens.distort(self._distortion(state.values), self._ideal(state))
         off: FloatArray = distorted * np.exp(state.values[0]) + state.values[1:3] - self.corners.pixels
         return off
 
-    def cost(self, state: _State, loss: float) -> float:
+    def cost(self, state: _GridState, loss: float) -> float:
         """Half the robust sum of squares, px², and of the priors."""
         errors = np.minimum(self.errors(state), 100 * loss)
         return float(Cauchy(loss).cost(errors).sum() + 0.5 * (self._prior(state.values) ** 2).sum())
@@ -235,13 +237,13 @@ class _Problem:
         prior: FloatArray = NOISE * (values - self.first) / np.where(free, self.spread, 1.0)
         return np.where(free, prior, 0.0)
 
-    def descend(self, state: _State, loss: float, trials: int) -> _State:
+    def descend(self, state: _GridState, loss: float, trials: int) -> _GridState:
         options = Options("lens grids", trials)
 
-        def linearise(state: _State) -> Callable[[float], _State]:
+        def linearise(state: _GridState) -> Callable[[float], _GridState]:
             normal, gradient = self._normal(state, loss)
 
-            def stepped(damping: float) -> _State:
+            def stepped(damping: float) -> _GridState:
                 damped = normal + damping * np.diag(np.maximum(np.diag(normal), 1e-12))
                 return self._moved(state, -np.linalg.solve(damped, gradient))
 
@@ -249,16 +251,16 @@ class _Problem:
 
         return levenberg_marquardt(state, lambda state: self.cost(state, loss), linearise, options)[0]
 
-    def _moved(self, state: _State, step: FloatArray) -> _State:
+    def _moved(self, state: _GridState, step: FloatArray) -> _GridState:
         count = len(self.first)
         poses = step[count:].reshape(-1, 6)
-        return _State(
+        return _GridState(
             state.values + step[:count],
             rotations.from_vectors(poses[:, :3]) @ state.rotations,
             state.translations + poses[:, 3:],
         )
 
-    def _normal(self, state: _State, loss: float) -> tuple[FloatArray, FloatArray]:
+    def _normal(self, state: _GridState, loss: float) -> tuple[FloatArray, FloatArray]:
         """The normal equations' matrix and the gradient."""
         count = len(self.first)
         of_lens, of_pose, off = self._slopes(state)
@@ -286,7 +288,7 @@ class _Problem:
             gradient[here] = np.einsum("nki,nk,n->i", of_pose[mine], off[mine], weight[mine])
         return normal, gradient
 
-    def _slopes(self, state: _State) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def _slopes(self, state: _GridState) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Of the pixels by the lens' unknowns (N, 2, 3 + T) and by the pose (N, 2, 6), and the offsets (N, 2)."""
         local, ideal = self._local(state), self._ideal(state)
         focal, distortion = np.exp(state.values[0]), self._distortion(state.values)
@@ -311,7 +313,7 @@ class _Problem:
         off = distorted * focal + state.values[1:3] - self.corners.pixels
         return of_lens, np.concatenate([by_turn, by_local], axis=2), off
 
-    def focal_deviation(self, state: _State, noise: float) -> float:
+    def focal_deviation(self, state: _GridState, noise: float) -> float:
         """The standard deviation of the logarithm of the focal length, by the inverse of the normal equations."""
         normal, _ = self._normal(state, 1e6)
         return float(noise / np.sqrt(2) * np.sqrt(max(np.linalg.inv(normal)[0, 0], 0.0)))

@@ -1,0 +1,158 @@
+"""[R] Photos of lens grids to a lens file: the lens of each size, focal length and folder of photos."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..files import bundle_folder, photo_files, whole_file
+from ..geometry.grids import boards, calibration
+from ..geometry.grids.boards import Board
+from ..geometry.grids.calibration import Calibration
+from ..jobs.messages import Calibrate, Finished
+from ..lenses import export
+from ..model.engine import Stage
+from ..model.errors import UserError, quoted
+from ..model.lens import NO_DISTORTION
+from ..model.reconstruction import Camera, Photo
+from ..pictures import photos as door
+from ..runtime.report import Report
+
+READING = Stage("reading", "Reading the photos", 1.0)
+FINDING = Stage("corners", "Finding corners", 2.0)
+CALIBRATING = Stage("calibrating", "Solving the lens", 1.0)
+OPEN_FOCAL = 0.05  # two standard deviations of the focal length, as a share of it, from which it is not told
+POOR = 1.0  # px RMS, from which a lens is doubtful
+SAME_FOCAL = 0.01  # share by which the focal lengths of photos of one lens differ at most
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Photos of one lens, with the boards that each shows."""
+
+    photos: list[Photo]
+    boards: list[list[Board]]
+
+
+def run(asked: Calibrate, report: Report) -> Finished:
+    """Writes the lens file `asked.output`. Raises UserError where no photo shows a board, and what `report` raises."""
+    output = Path(asked.output)
+    report.plan([READING, FINDING, CALIBRATING])
+    files = photo_files.find(asked.photos).files
+    chosen = door.read(files, report.warn, lambda done: report(READING, done, 1)).accepted
+    if not chosen:
+        raise UserError("None of the chosen files is a photo that can be read: choose photos of a checkerboard.")
+    views = []
+    for done, photo in enumerate(chosen):
+        report(FINDING, done, len(chosen))
+        views.append(boards.find(door.pixels(photo)))
+        if not views[-1]:
+            report.warn("It shows no checkerboard of 3 × 4 corners or more.", photo.name)
+    if not any(views):
+        raise UserError(
+            "None of the photos shows the corners of a checkerboard: choose sharp photos of a flat board of black and "
+            "white squares, with at least 3 × 4 inner corners in view."
+        )
+    entries, sentences = [], []
+    groups = _groups(chosen, views)
+    for done, group in enumerate(groups):
+        check = partial(report, CALIBRATING, done, len(groups))
+        solved = calibration.calibrate(
+            [board for each in group.boards for board in each],
+            (group.photos[0].width, group.photos[0].height),
+            group.photos[0].focal,
+            check=check,
+        )
+        entries.append(_entry(group, solved))
+        sentences.append(_sentence(entries[-1]["name"], group, solved))
+    text = json.dumps({"convention": export.CONVENTION, "lenses": entries}, indent=1, ensure_ascii=False)
+    try:
+        whole_file.write_text(output, text)
+    except OSError as error:
+        raise bundle_folder.output_error(output, error) from error
+    return Finished("\n".join([*sentences, f"written: {output}"]))
+
+
+def _groups(photos: Sequence[Photo], views: Sequence[list[Board]]) -> list[_Group]:
+    """The photos that show a board, by size, folder and EXIF focal length."""
+    groups: list[_Group] = []
+    for photo, each in zip(photos, views, strict=True):
+        if not each:
+            continue
+        group = next((group for group in groups if _is_same_lens(group.photos[0], photo)), None)
+        if group is None:
+            groups.append(group := _Group([], []))
+        group.photos.append(photo)
+        group.boards.append(each)
+    return groups
+
+
+def _is_same_lens(first: Photo, second: Photo) -> bool:
+    if (first.width, first.height) != (second.width, second.height):
+        return False
+    if first.focal is None or second.focal is None:
+        return first.focal == second.focal and Path(first.path).parent == Path(second.path).parent
+    return abs(first.focal / second.focal - 1) < SAME_FOCAL
+
+
+def _millimetres(photo: Photo, solved: Calibration) -> float | None:
+    return None if photo.sensor_width is None else solved.focal * photo.sensor_width / photo.width
+
+
+def _entry(group: _Group, solved: Calibration) -> dict[str, Any]:
+    photo = group.photos[0]
+    camera = Camera(
+        photo.name,
+        *solved.size,
+        solved.focal,
+        solved.focal,
+        *solved.centre,
+        np.eye(4),
+        solved.distortion or NO_DISTORTION,
+    )
+    nominal = (
+        None if photo.sensor_width is None or photo.focal is None else photo.focal * photo.sensor_width / photo.width
+    )
+    name = f"{nominal:.4g} mm" if nominal else Path(photo.path).parent.name or photo.name
+    lens = export.Lens(name, {each.name: camera for each in group.photos}, photo.sensor_width)
+    return {
+        **export.description(lens),
+        "grid": {
+            "boards": sum(len(each) for each in group.boards),
+            "corners": solved.corners,
+            "all_corners": solved.all_corners,
+            "rms_px": solved.rms,
+            "focal_deviation": solved.focal_deviation,
+            "focal_mm": _millimetres(photo, solved),
+        },
+    }
+
+
+def _sentence(name: str, group: _Group, solved: Calibration) -> str:
+    millimetres = _millimetres(group.photos[0], solved)
+    named = "" if millimetres is None else f" ({millimetres:.2f} mm)"
+    text = (
+        f"{name}: focal length {solved.focal:.1f} px{named} ± {2 * solved.focal_deviation:.2%}, "
+        f"{solved.distortion.model}, RMS {solved.rms:.2f} px over {solved.corners} of {solved.all_corners} corners in "
+        f"{len(group.photos)} photos."
+    )
+    if 2 * solved.focal_deviation > OPEN_FOCAL:
+        text += (
+            " The photos tell the distortion but not the focal length: add photos of the board tilted by 20 to 40 "
+            "degrees."
+        )
+    if solved.rms > POOR:
+        text += " The error is large: use a flat board, and keep zoom and focus."
+    numbers = [index for index, each in enumerate(group.boards) for _ in each]
+    skipped = {
+        group.photos[number].name for number, error in zip(numbers, solved.errors, strict=True) if error != error
+    }
+    if skipped:
+        text += f" Left out, because they do not fit the others: {', '.join(quoted(each) for each in sorted(skipped))}."
+    return text
