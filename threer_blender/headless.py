@@ -14,7 +14,7 @@ from . import bundle, doctor
 from .engines import registry
 from .files import bundle_folder, photo_files
 from .host import environment
-from .jobs.messages import Asked, Done, Ended, Failed, Finished, Notice, Preview, Progress, Request
+from .jobs.messages import Asked, Done, Ended, Failed, Finished, Import, Notice, Preview, Progress, Request
 from .jobs.process import Job
 from .model.engine import Engine
 from .model.errors import Cancelled, UserError, quoted
@@ -47,6 +47,24 @@ def request(
     )
     if not photos:
         raise UserError("No photos were chosen; choose two or more, or a folder of them.")
+    bundle_folder.check_output(Path(asked.output))
+    return asked
+
+
+def bring_in(solve: str | Path, output: str | Path, photos: Sequence[str | Path] = ()) -> Import:
+    """The checked message that asks to bring the solve of another program, a file or a folder, into the bundle folder
+    `output`; `photos` are the folders of its photos, by default those beside it.
+
+    Raises UserError at the door: no such file or folder, an output that holds something else.
+    """
+    if not Path(solve).exists():
+        raise UserError(f"There is no file or folder {quoted(solve)}: check its name.")
+    for folder in photos:
+        if not Path(folder).is_dir():
+            raise UserError(f"There is no folder {quoted(folder)}: check its name, or choose the photos' folder.")
+    asked = Import(
+        str(Path(solve).absolute()), [str(Path(each).absolute()) for each in photos], str(Path(output).absolute())
+    )
     bundle_folder.check_output(Path(asked.output))
     return asked
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tests import splat_variants as variants
+from tests.exchange.solves import scene
 from tests.fuzz.inputs import Kind, Parts, single
 from tests.numbered_films import KINDS as KINDS_OF_FILMS
 from tests.numbered_films import write
@@ -21,6 +22,7 @@ from tests.pictures import saved
 from tests.splats import codecs, random_gaussians
 from tests.test_bundle import example
 from threer_blender import bundle, splat_files
+from threer_blender.exchange.solves import reading
 from threer_blender.files import array_file, bounded
 from threer_blender.files.bundle_folder import ARRAYS, SCENE
 from threer_blender.jobs import messages
@@ -160,6 +162,34 @@ def _read_checkpoint(path: Path) -> Any:
     return [tensor.double().sum() for tensor in checkpoints.read(path).values() if tensor.numel() < 1 << 20]
 
 
+def _solves() -> Sequence[Parts]:
+    """The files of each program; the first of them is the solve."""
+    examples = []
+    for program in scene.WRITERS:
+        with tempfile.TemporaryDirectory() as folder:
+            path = scene.write(program, Path(folder))
+            files = [path, *(file for file in Path(folder).rglob("*") if file.is_file() and file != path)]
+            examples.append({file.name: file.read_bytes() for file in files})
+    return [*examples, *_colmap_models()]
+
+
+def _colmap_models() -> Sequence[Parts]:
+    """A small model of COLMAP's, binary and text."""
+    import pycolmap
+
+    options = pycolmap.SyntheticDatasetOptions()
+    options.num_frames_per_rig, options.num_points3D = 3, 8
+    model = pycolmap.synthesize_dataset(options)
+    examples = []
+    for save in (model.write_binary, model.write_text):
+        with tempfile.TemporaryDirectory() as folder:
+            save(folder)
+            names = [path.name for path in Path(folder).iterdir()]
+            first = next(name for name in names if name.startswith("images"))
+            examples.append({name: (Path(folder) / name).read_bytes() for name in (first, *sorted({*names} - {first}))})
+    return examples
+
+
 def _messages() -> Sequence[Parts]:
     rows: list[messages.Message] = [
         messages.Request(["a.jpg"], "classical", "out", {"refine": True}, {"w": "/w"}),
@@ -250,6 +280,7 @@ _ROWS = [
     Kind("bundle", _bundle, _bundle_folder, bundle.read, (UserError,), packed=False),
     Kind("photo", _photos, _photo_file, _read_photos, (UserError,), packed=False),
     Kind("video", _videos, _photo_file, _read_photos, (UserError,), packed=False),
+    Kind("solve", _solves, _folder, reading.read, (UserError,), packed=False),
     Kind("message", _messages, single(".json"), _read_message, (ValueError,), packed=False),
 ]
 if _has("bpy"):

@@ -37,6 +37,8 @@ ELSEWHERE = {
     "model/spherical_harmonics.py": "model/test_gaussian_transform.py",
     "model/splat_rendering.py": "geometry/splats/test_rasteriser.py",
     "geometry/splats/footprints.py": "geometry/splats/test_rasteriser.py",
+    # All formats by the same tests: one scene, written as each program does
+    "exchange/solves/*.py": "exchange/solves/test_reading.py",
     "exchange/*.py": "exchange/test_export.py",
     # A result is written, read and moved as a whole
     "files/array_file.py": "test_bundle.py",
@@ -107,6 +109,7 @@ ELSEWHERE = {
     "runtime/weights.py": "host/test_store.py",
     "worker/__main__.py": "worker/test_memory.py",
     "worker/weights.py": "ui/test_upkeep.py",
+    "worker/importing.py": "ui/test_solves.py",
     "worker/shot_plates.py": "scene/test_films.py",
 }
 

@@ -18,7 +18,7 @@ from typing import TextIO
 
 from .. import __version__, headless
 from ..host import environment
-from ..jobs.messages import Done, Failed, Message, Notice, Progress, to_line
+from ..jobs.messages import Bundled, Done, Failed, Message, Notice, Progress, to_line
 from ..model.errors import Cancelled, UserError, quoted, system_refusal
 from ..model.reconstruction import Camera, Reconstruction
 from . import scene_output, upkeep
@@ -60,7 +60,6 @@ def parser() -> argparse.ArgumentParser:
     reconstruct = verbs.add_parser("reconstruct", help="solve cameras and points from photos")
     reconstruct.add_argument("photos", nargs="+", metavar="PHOTOS", help="photos, videos, or folders of them")
     reconstruct.add_argument("--engine", default=headless.DEFAULT_ENGINE, help="default: %(default)s; see `info`")
-    reconstruct.add_argument("--output", required=True, metavar="PATH", help="scene.blend, or a folder for the bundle")
     reconstruct.add_argument(
         "--option", action="append", default=[], metavar="NAME=VALUE", help="an engine's option; see `info`"
     )
@@ -71,22 +70,43 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="a weights file of your own for a learned engine; NAME=FILE where the engine has several",
     )
-    reconstruct.add_argument(
-        "--picture", metavar="PNG", help="with scene.blend: photo, render and a new view beside it"
-    )
-    reconstruct.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace a scene.blend or PNG that no earlier run wrote, or that has changed; the scene stays as .blend1",
-    )
-    reconstruct.add_argument("--json", action="store_true", help="print one JSON message a line on stdout")
+    _add_output(reconstruct)
     reconstruct.set_defaults(run=_reconstruct)
+
+    bring_in = verbs.add_parser("import", help="bring in the solve of another program: COLMAP, Metashape, Meshroom …")
+    bring_in.add_argument("solve", metavar="SOLVE", help="the file or folder that the other program has written")
+    bring_in.add_argument(
+        "--photos", action="append", default=[], metavar="FOLDER", help="where its photos are; default: beside it"
+    )
+    _add_output(bring_in)
+    bring_in.set_defaults(run=_import)
 
     upkeep.add_verbs(verbs)
     return parser
 
 
+def _add_output(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--output", required=True, metavar="PATH", help="scene.blend, or a folder for the bundle")
+    verb.add_argument("--picture", metavar="PNG", help="with scene.blend: photo, render and a new view beside it")
+    verb.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace a scene.blend or PNG that no earlier run wrote, or that has changed; the scene stays as .blend1",
+    )
+    verb.add_argument("--json", action="store_true", help="print one JSON message a line on stdout")
+
+
 def _reconstruct(parsed: argparse.Namespace) -> None:
+    options = dict(_option(text) for text in parsed.option)
+    _bundled(parsed, lambda folder: headless.request(parsed.photos, folder, parsed.engine, options, parsed.weights))
+
+
+def _import(parsed: argparse.Namespace) -> None:
+    _bundled(parsed, lambda folder: headless.bring_in(parsed.solve, folder, parsed.photos))
+
+
+def _bundled(parsed: argparse.Namespace, ask: Callable[[Path], Bundled]) -> None:
+    """Does what `ask` asks for, into the bundle folder that it is given, and builds the scene where one is wanted."""
     output = Path(parsed.output).absolute()
     in_scene = output.suffix.lower() == ".blend"
     if in_scene and find_spec("bpy") is None:
@@ -97,8 +117,7 @@ def _reconstruct(parsed: argparse.Namespace) -> None:
     if (parsed.picture or parsed.overwrite) and not in_scene:
         raise UserError("--picture and --overwrite are about a scene: give a .blend as --output.")
     folder = output.with_suffix(".3r") if in_scene else output
-    options = dict(_option(text) for text in parsed.option)
-    request = headless.request(parsed.photos, folder, parsed.engine, options, parsed.weights)
+    request = ask(folder)
     data_folder = parsed.data_folder or environment.user_folder()
     with _protected_stdout() as out:
         say: Say = partial(_json_line, out) if parsed.json else parsed.hear

@@ -15,7 +15,7 @@ from .. import bundle, headless
 from ..files import bundle_folder, removal, whole_file
 from ..files.bundle_folder import Staging, output_error
 from ..files.removal import Entry
-from ..jobs.messages import Done, Message, Notice, Progress, Request
+from ..jobs.messages import Bundled, Done, Message, Notice, Progress
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import Reconstruction
 
@@ -44,7 +44,7 @@ class Scene:
 
 
 def write(
-    request: Request,
+    request: Bundled,
     scene: Scene,
     data_folder: Path,
     say: Callable[[Message], None],

@@ -78,9 +78,9 @@ def inside(folder: Path, name: str) -> Path:
     return path
 
 
-def parsed(text: bytes) -> Any:
-    """The value of a JSON text."""
-    if len(text) > LONGEST_JSON:
+def parsed(text: bytes, longest: int = LONGEST_JSON) -> Any:
+    """The value of a JSON text of at most `longest` bytes."""
+    if len(text) > longest:
         raise Damaged("holds a description too long to be one; get it again")
     with as_damage("is damaged; get it again"):
         return json.loads(text)

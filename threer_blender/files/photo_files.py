@@ -166,12 +166,14 @@ def _files_in(top: Path, skipped: dict[str, list[Path]]) -> list[Path]:
         inner = [name for name in folders if not name.startswith(".")]
         results = [name for name in inner if _is_result(folder / name)]
         ours = {name for result in results for name in bundle_folder.beside(folder / result)}
-        folders[:] = sorted((n for n in inner if n not in results and not removal.is_ours(folder / n)), key=_order)
+        folders[:] = sorted(
+            (n for n in inner if n not in results and not removal.is_ours(folder / n)), key=in_natural_order
+        )
         if folder.resolve() in been:
             folders.clear()
             continue
         been.add(folder.resolve())
-        files += [folder / name for name in sorted(names, key=_order) if name not in ours]
+        files += [folder / name for name in sorted(names, key=in_natural_order) if name not in ours]
         if len(files) > MOST_ENTRIES:
             raise UserError(
                 f"The folder {quoted(top)} holds more than {MOST_ENTRIES} files: choose the photos' own folder."
@@ -189,7 +191,7 @@ def _is_result(folder: Path) -> bool:
     return bundle_folder.read_manifest(folder) is not None or _is_bundle(folder)
 
 
-def _order(name: str) -> tuple[list[str | int], str]:
+def in_natural_order(name: str) -> tuple[list[str | int], str]:
     return _natural(name), name
 
 

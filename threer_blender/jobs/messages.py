@@ -42,6 +42,24 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Import:
+    """Bring in the solve of another program, a file or a folder, and write the bundle to the folder `output`.
+
+    `photos` are the folders in which its photos are looked for; none stands for where the solve is. `run` and `held`
+    are as of a Request.
+    """
+
+    noun: ClassVar = "import"
+
+    solve: str
+    photos: list[str]
+    output: str
+    run: str = field(default_factory=new_run)
+    held: bool = False
+    version: str = __version__
+
+
+@dataclass(frozen=True)
 class Download:
     """Fetch the weights of this name into the store; what has arrived stays for the next try. `token` is the user's."""
 
@@ -142,13 +160,15 @@ class Finished:
     text: str
 
 
-Asked = Request | Download | SetUp | Undistort | Calibrate
+Bundled = Request | Import  # what ends in a bundle
+Asked = Bundled | Download | SetUp | Undistort | Calibrate
 Ended = Done | Finished | Failed
 Message = Asked | Cancel | Progress | Notice | Preview | Ended
 LARGEST = 1e18  # of a number in a message
 # The name of each kind on the wire, which outside tools read.
 KINDS: dict[str, type[Message]] = {
     "request": Request,
+    "import": Import,
     "download": Download,
     "setup": SetUp,
     "undistort": Undistort,

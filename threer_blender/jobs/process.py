@@ -25,7 +25,20 @@ from ..files.bundle_folder import Staging
 from ..host import environment, hardware
 from ..host.environment import TEMPORARY, Runtime
 from ..model.errors import UserError, quoted
-from .messages import Asked, Cancel, Done, Ended, Failed, Finished, Message, Progress, Request, from_line, to_line
+from .messages import (
+    Asked,
+    Bundled,
+    Cancel,
+    Done,
+    Ended,
+    Failed,
+    Finished,
+    Message,
+    Progress,
+    Request,
+    from_line,
+    to_line,
+)
 
 GRACE = 1.5  # seconds between asking the runtime to stop and killing it
 KEPT_LOGS = 20
@@ -172,7 +185,7 @@ class Job:
         if self._child.stdout is not None:
             self._child.stdout.close()
         removal.discard(self._temporary)
-        if isinstance(self.asked, Request):
+        if isinstance(self.asked, Bundled):
             output = Path(self.asked.output).absolute()
             if isinstance(last, Failed):
                 last = self._result(output) or last
@@ -183,7 +196,7 @@ class Job:
 
     def _result(self, output: Path) -> Done | None:
         """The result of a runtime that ended after it had put it in place, and before it could say so."""
-        assert isinstance(self.asked, Request)
+        assert isinstance(self.asked, Bundled)
         places = [Staging(output, self.asked.run).new] if self.asked.held else [output]
         for place in places:
             manifest = bundle_folder.written_by(place, self.asked.run)

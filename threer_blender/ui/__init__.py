@@ -16,6 +16,7 @@ from . import (
     properties,
     proxies,
     references,
+    solves,
     splats,
     tracking,
     upkeep,
@@ -24,7 +25,7 @@ from . import (
 
 # In the order in which they need each other.
 _parts = (
-    *(properties, operators, lenses, splats, proxies, upkeep, pictures, engines, references, panel, picks),
+    *(properties, operators, solves, lenses, splats, proxies, upkeep, pictures, engines, references, panel, picks),
     *(alignment, tracking),
 )
 

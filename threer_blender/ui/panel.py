@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from ..jobs.messages import Asked, Download, Request
+from ..jobs.messages import Asked, Download, Import, Request
 from ..model.engine import Engine, Option
 from ..scene.splats.splats import is_splats
 from . import (
@@ -172,6 +172,8 @@ def _title(asked: Asked) -> str:
     """The name of a task in the queue."""
     if isinstance(asked, Request):
         return words.count(len(asked.photos), "photo")
+    if isinstance(asked, Import):
+        return Path(asked.solve).name
     return asked.weights if isinstance(asked, Download) else "the environment"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import headless
-from ..jobs.messages import Asked, Ended, Failed, Notice, Preview, Progress, Request
+from ..jobs.messages import Asked, Bundled, Ended, Failed, Notice, Preview, Progress
 from ..jobs.process import Job
 from ..model.errors import UserError
 from ..model.reconstruction import Reconstruction
@@ -38,7 +38,7 @@ class Task:
     @property
     def output(self) -> Path | None:
         """The folder of the result, where there will be one."""
-        return Path(self.asked.output) if isinstance(self.asked, Request) else None
+        return Path(self.asked.output) if isinstance(self.asked, Bundled) else None
 
     @property
     def silent_seconds(self) -> float | None:

@@ -22,12 +22,14 @@ from ..files.bundle_folder import Staging
 from ..host import environment, hardware
 from ..jobs.messages import (
     Asked,
+    Bundled,
     Calibrate,
     Cancel,
     Done,
     Download,
     Ended,
     Failed,
+    Import,
     Message,
     Request,
     SetUp,
@@ -138,6 +140,10 @@ def _run(asked: Asked, report: Report) -> Ended:
         from . import grids
 
         return grids.run(asked, report)
+    if isinstance(asked, Import):
+        from . import importing
+
+        return importing.run(asked, report)
     with context.entered(Context({name: Path(path) for name, path in asked.weights.items()})):
         return _reconstruct(asked, report)
 
@@ -276,7 +282,7 @@ def _end(asked: Asked, wire: Wire, status: int) -> None:
     _ending.acquire()  # until the end
     if status == EXIT_CANCELLED:
         wire.send(_cancelled(asked))
-    if isinstance(asked, Request):
+    if isinstance(asked, Bundled):
         Staging(Path(asked.output).absolute(), asked.run).discard()
     _remove_temporary()
     if status == EXIT_ORPHANED:  # else the parent does it

@@ -1,0 +1,157 @@
+"""[S] Bundler's bundle.out (v0.3) with its list of photos, and VisualSFM's NVM.
+
+Sources: Bundler's User's Manual, sections 5.4 and 5.6 (a camera looks along -z, y goes up; the radial terms distort);
+VisualSFM's documentation of NVM_V3 (our axes; the one radial term takes distorted points to ideal ones, both over the
+focal length). Neither file says how large the photos are: the principal point is their middle.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from ...files import bounded
+from ...files.bounded import Damaged
+from ...model.arrays import Array, FloatArray
+from ...model.quaternions import matrices_from_wxyz
+from . import lens_models
+from .solve import UP_IS_Y_CAMERA, Lens, Points, Solve, View, points, pose, pose_of_world, unit_quaternion
+
+BUNDLER = re.compile(rb"\s*#\s*Bundle file v0\.[0-9]+")
+NVM = b"NVM_V3"
+LISTS = ("list.txt", "list.rd.txt", "../list.txt", "image_list.txt")  # of the photos, beside bundle.out
+CUT = "is cut off, or not what it says it is; get it again"
+
+
+def read_bundler(path: Path) -> Solve:
+    """The cameras and points of bundle.out; cameras whose focal length is 0 are unregistered."""
+    tokens = _numbers(bounded.content(path), BUNDLER)
+    count, size = (int(value) for value in tokens[:2])
+    if not 0 <= 15 * count <= len(tokens) or not 0 <= size <= len(tokens):
+        raise Damaged(CUT)
+    rows = tokens[2 : 2 + 15 * count].reshape(count, 15)
+    cloud, extents, owners = _bundler_points(tokens[2 + 15 * count :], size, count)
+    names, notes = _photos_of(path, count)
+    views: list[View] = []
+    unregistered, places = [], np.full(count, -1, np.int32)
+    for number, row in enumerate(rows):
+        if not row[0] > 0:
+            unregistered.append(names[number])
+            continue
+        places[number] = len(views)
+        lens = Lens(row[0], row[0], distortion=lens_models.brown(row[1:3]))
+        turned = UP_IS_Y_CAMERA @ row[3:12].reshape(3, 3)
+        matrix = pose_of_world(turned, UP_IS_Y_CAMERA @ row[12:15])
+        views.append(View(names[number], lens, matrix, _extent(extents[number])))
+    if cloud is not None:
+        cloud = Points(cloud.positions, cloud.colors, places[owners], cloud.observers)
+    return Solve("Bundler", views, cloud, unregistered=unregistered, notes=notes)
+
+
+def _numbers(data: bytes, head: re.Pattern[bytes]) -> FloatArray:
+    begin = head.match(data)
+    assert begin is not None
+    text = re.sub(rb"#[^\n]*", b"", data[begin.end() :])
+    return np.array(text.split(), np.float64)
+
+
+def _bundler_points(tokens: FloatArray, size: int, cameras: int) -> tuple[Points | None, FloatArray, Array]:
+    """The points, the largest coordinates that each camera has measured, and a camera of each point."""
+    rows = np.empty((size, 6))
+    owners = np.zeros(size, np.int64)
+    lengths = np.empty(size, np.int64)
+    extents = np.zeros((cameras, 2))
+    offset = 0
+    for row in range(size):
+        rows[row] = tokens[offset : offset + 6]
+        lengths[row] = length = int(tokens[offset + 6])
+        track = tokens[offset + 7 : offset + 7 + 4 * length].reshape(length, 4)
+        observers = track[:, 0].astype(np.int64)
+        if length and not 0 <= observers.min() <= observers.max() < cameras:
+            raise Damaged(CUT)
+        np.maximum.at(extents, observers, np.abs(track[:, 2:]))
+        owners[row] = observers[0] if length else -1
+        offset += 7 + 4 * length
+    return points(rows[:, :3], rows[:, 3:], owners, lengths), extents, owners
+
+
+def _extent(largest: Array) -> tuple[int, int]:
+    """A picture's least width and height, from the largest coordinates about its middle."""
+    return int(2 * np.ceil(largest[0])), int(2 * np.ceil(largest[1]))
+
+
+def _photos_of(path: Path, count: int) -> tuple[list[str], list[str]]:
+    """The names of the cameras' photos, and what to say of them."""
+    for name in LISTS:
+        listed = path.parent / name
+        if listed.is_file():
+            lines = [line for line in bounded.content(listed).decode("utf-8", "replace").splitlines() if line.strip()]
+            names = [re.sub(r"\s+\d+\s+[-+.\deE]+\s*$", "", line).strip() for line in lines]
+            if len(names) == count:
+                return names, []
+            return _numbered(count), [f"{listed.name} beside it names {len(names)} photos, not {count}."]
+    return _numbered(count), ["No list of its photos (list.txt) lies beside it: its cameras are numbered instead."]
+
+
+def _numbered(count: int) -> list[str]:
+    return [f"camera {number:04d}" for number in range(count)]
+
+
+def read_nvm(path: Path) -> Solve:
+    """The first model of an NVM file."""
+    lines = bounded.content(path).decode("utf-8", "replace").splitlines()
+    head = lines[0].split()
+    shared = head[head.index("FixedK") + 1 :] if "FixedK" in head else []
+    rest = (line for line in lines[1:] if line.strip())
+    views = [_nvm_view(next(rest), shared) for _ in range(int(next(rest)))]
+    if not views:
+        raise Damaged("holds no camera; export it again")
+    size = int(next(rest, "0"))
+    rows, owners, lengths = [], [], []
+    highest, lowest = np.zeros((len(views), 2)), np.zeros((len(views), 2))
+    for _ in range(size):
+        fields = next(rest).split()
+        length = int(fields[6])
+        track = np.array(fields[7 : 7 + 4 * length], np.float64).reshape(length, 4)
+        observers = track[:, 0].astype(np.int64)
+        if length and not 0 <= observers.min() <= observers.max() < len(views):
+            raise Damaged(CUT)
+        np.maximum.at(highest, observers, track[:, 2:])
+        np.minimum.at(lowest, observers, track[:, 2:])
+        rows.append(fields[:6])
+        owners.append(int(observers[0]) if length else -1)
+        lengths.append(length)
+    table = np.array(rows, np.float64).reshape(-1, 6)
+    cloud = points(table[:, :3], table[:, 3:], np.array(owners, np.int32), np.array(lengths, np.int32))
+    return Solve("NVM", _with_extents(views, highest, lowest), cloud)
+
+
+def _with_extents(views: list[View], highest: FloatArray, lowest: FloatArray) -> list[View]:
+    """VisualSFM's measurements count from the picture's middle; other programs' from its corner, and are positive."""
+    centred = lowest.min() < 0
+    reached = np.maximum(highest, -lowest) * 2 if centred else highest
+    return [
+        View(view.name, view.lens, view.world_from_camera, (int(np.ceil(x)), int(np.ceil(y))))
+        for view, (x, y) in zip(views, reached, strict=True)
+    ]
+
+
+def _nvm_view(line: str, shared: list[str]) -> View:
+    """A line of NVM: name, focal length, quaternion wxyz (world to camera), centre, radial term, 0."""
+    name, *fields = line.rsplit(maxsplit=10)
+    values = [float(field) for field in fields]
+    if len(values) != 10:
+        raise Damaged(CUT)
+    lens = Lens(values[0], values[0])
+    if shared:
+        fx, cx, fy, cy = (float(value) for value in shared[:4])
+        lens = Lens(fx, fy, (cx, cy), False)
+    radial = values[8]
+    if radial:
+        lens = lens_models.fitted(
+            lens, "NVM", lambda ideal: ideal * (1 + radial * (ideal**2).sum(axis=1, keepdims=True)), undistorts=True
+        )
+    rotation = matrices_from_wxyz(unit_quaternion(values[1:5])).T
+    return View(name.replace('"', " ").strip(), lens, pose(rotation, np.array(values[5:8])))

@@ -1,0 +1,178 @@
+"""[S] COLMAP's models, binary and text, of all versions with cameras, images and points3D; rigs and frames are in them.
+
+Layouts: COLMAP's documentation, "Output format". Axes and pixels are ours. From COLMAP 3.12 on, `rigs` and `frames`
+stand beside the images, whose poses already hold them.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from ...files import bounded
+from ...files.bounded import Damaged
+from ...model.arrays import Array
+from ...model.quaternions import matrices_from_wxyz
+from . import lens_models
+from .solve import Lens, Points, Solve, View, points, pose_of_world, unit_quaternion
+
+BINARY, TEXT = ".bin", ".txt"
+PLACES = ("", "sparse/0", "sparse", "0", "colmap/sparse/0", "model")  # of a model below a folder
+POINT2D = 24  # bytes: x, y, the point's number
+POINT3D = np.dtype(
+    [("id", "<u8"), ("position", "<f8", 3), ("color", "u1", 3), ("error", "<f8"), ("length", "<u8"), ("image", "<u4")]
+)  # the first fields of a point, with the first photo that saw it
+HEAD = POINT3D.itemsize - 4  # bytes before the track
+UTF8 = "utf-8"
+
+
+def folder_of(path: Path) -> Path | None:
+    """The folder of the model that a file or a folder stands for; None where there is none."""
+    base = path if path.is_dir() else path.parent
+    if path.is_file() and path.name not in [name + end for name in ("cameras", "images") for end in (BINARY, TEXT)]:
+        return None
+    return next((base / place for place in PLACES if any(_has(base / place, end) for end in (BINARY, TEXT))), None)
+
+
+def _has(folder: Path, end: str) -> bool:
+    return all((folder / f"{name}{end}").is_file() for name in ("cameras", "images"))
+
+
+def read(path: Path) -> Solve:
+    """The model in `path` or around it, the binary one where both are there."""
+    folder = folder_of(path)
+    if folder is None:
+        raise Damaged("holds no COLMAP model; choose the folder with cameras and images, as .bin or .txt")
+    end = BINARY if _has(folder, BINARY) else TEXT
+    files = {name: folder / f"{name}{end}" for name in ("cameras", "images", "points3D")}
+    cameras = (_cameras if end == BINARY else _cameras_text)(files["cameras"])
+    views = (_images if end == BINARY else _images_text)(files["images"], cameras)
+    numbers = {number: place for place, number in enumerate(views)}
+    cloud = None
+    if files["points3D"].is_file():
+        cloud = (_points if end == BINARY else _points_text)(files["points3D"], numbers)
+    return Solve("COLMAP", list(views.values()), cloud)
+
+
+# ------------------------------------------------------------------ binary
+
+
+def _cameras(path: Path) -> dict[int, Lens]:
+    data = bounded.content(path)
+    (count,), offset = struct.unpack_from("<Q", data), 8
+    cameras = {}
+    for _ in range(min(count, len(data))):
+        number, kind, width, height = struct.unpack_from("<IiQQ", data, offset)
+        model = lens_models.COLMAP_NUMBERS.get(kind)
+        if model is None:
+            raise Damaged(f"has a camera of the model number {kind}, which no camera with one lens has")
+        focals, names = lens_models.COLMAP_MODELS[model]
+        size = focals + 2 + len(names)
+        params = struct.unpack_from(f"<{size}d", data, offset + 24)
+        cameras[number] = lens_models.colmap_lens(model, width, height, params)
+        offset += 24 + 8 * size
+    return cameras
+
+
+def _images(path: Path, cameras: dict[int, Lens]) -> dict[int, View]:
+    data = bounded.content(path)
+    (count,), offset = struct.unpack_from("<Q", data), 8
+    views: dict[int, View] = {}
+    for _ in range(min(count, len(data))):
+        number, *values, camera = struct.unpack_from("<I7dI", data, offset)
+        end = data.index(b"\0", offset + 64)
+        _add(views, number, values, cameras, camera, data[offset + 64 : end].decode(UTF8, "replace"))
+        (points2d,) = struct.unpack_from("<Q", data, end + 1)
+        offset = end + 9 + POINT2D * points2d
+    if offset > len(data):
+        raise EOFError
+    return views
+
+
+def _add(
+    views: dict[int, View], number: int, values: list[float], cameras: dict[int, Lens], camera: int, name: str
+) -> None:
+    if camera not in cameras:
+        raise Damaged(f"has a photo with the camera {camera}, which is not there; export the whole model again")
+    if number in views:
+        raise Damaged(f"has two photos with the number {number}; export it again")
+    rotation = matrices_from_wxyz(unit_quaternion(values[:4]))
+    views[number] = View(name, cameras[camera], pose_of_world(rotation, np.array(values[4:])))
+
+
+def _points(path: Path, numbers: dict[int, int]) -> Points | None:
+    data = bounded.content(path)
+    (count,) = struct.unpack_from("<Q", data)
+    if count * HEAD > len(data):
+        raise EOFError
+    offsets = np.empty(count, np.int64)
+    view, offset = memoryview(data), 8
+    for row in range(count):
+        offsets[row] = offset
+        offset += HEAD + 8 * int.from_bytes(view[offset + HEAD - 8 : offset + HEAD], "little")
+    if offset > len(data):
+        raise EOFError
+    padded = np.frombuffer(data + bytes(4), np.uint8)  # for a last point without a track
+    rows = np.empty((count, POINT3D.itemsize), np.uint8)
+    for column in range(POINT3D.itemsize):
+        rows[:, column] = padded[offsets + column]
+    table = rows.view(POINT3D)[:, 0]
+    lengths = table["length"].astype(np.int64)
+    return points(table["position"], table["color"], _places(table["image"], lengths, numbers), lengths)
+
+
+def _places(images: Array, lengths: Array, numbers: dict[int, int]) -> Array:
+    """The places of views by the numbers of images, -1 where a track is empty or names none."""
+    known = np.array(sorted(numbers), np.int64)
+    if not len(known):
+        return np.full(len(images), -1, np.int32)
+    places = np.array([numbers[number] for number in known.tolist()], np.int32)
+    index = np.minimum(np.searchsorted(known, images), len(known) - 1)
+    return np.where((known[index] == images) & (lengths > 0), places[index], -1)
+
+
+# ------------------------------------------------------------------ text
+
+
+def _lines(path: Path) -> list[str]:
+    return bounded.content(path).decode(UTF8, "replace").splitlines()
+
+
+def _cameras_text(path: Path) -> dict[int, Lens]:
+    cameras = {}
+    for line in _lines(path):
+        if line.strip() and not line.startswith("#"):
+            number, model, width, height, *params = line.split()
+            lens = lens_models.colmap_lens(model, int(width), int(height), [float(value) for value in params])
+            cameras[int(number)] = lens
+    return cameras
+
+
+def _images_text(path: Path, cameras: dict[int, Lens]) -> dict[int, View]:
+    views: dict[int, View] = {}
+    lines = iter(_lines(path))
+    for line in lines:
+        if not line.strip() or line.startswith("#"):
+            continue
+        number, *values, camera, name = line.split(maxsplit=9)  # a name may hold spaces
+        _add(views, int(number), [float(value) for value in values], cameras, int(camera), name.strip())
+        next(lines, None)  # the photo's points, an empty line where it has none
+    return views
+
+
+def _points_text(path: Path, numbers: dict[int, int]) -> Points | None:
+    rows, images, lengths = [], [], []
+    for line in _lines(path):
+        if not line or line.startswith("#") or line.isspace():
+            continue
+        fields = line.split()
+        rows.append(fields[1:7])
+        lengths.append((len(fields) - 8) // 2)
+        images.append(int(fields[8]) if len(fields) > 8 else 0)
+    if not rows:
+        return None
+    table = np.array(rows, np.float64)
+    length = np.array(lengths, np.int64)
+    return points(table[:, :3], table[:, 3:], _places(np.array(images, np.int64), length, numbers), length)

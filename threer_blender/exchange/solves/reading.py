@@ -1,0 +1,201 @@
+"""[S] Opens the solve of another program, whichever it is: told by its content, read as data, checked for sense."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...files import bounded
+from ...files.bounded import Damaged
+from ...files.photo_files import in_natural_order
+from ...model.errors import UserError, quoted
+from . import (
+    bundler,
+    colmap,
+    meshroom,
+    metashape,
+    open3d,
+    openmvg,
+    opensfm,
+    phones,
+    point_files,
+    reality_capture,
+    transforms,
+)
+from .solve import Solve
+
+HEAD = 1 << 16  # bytes that tell what a file is
+LONGEST_JSON = 256 << 20  # bytes; a solve of ten thousand photos with its points
+LISTED = (
+    "COLMAP, Nerfstudio, instant-ngp, Bundler, VisualSFM (NVM), OpenMVG, OpenSfM, Meshroom (.sfm, .baf), Metashape "
+    "(XML), RealityCapture (CSV), Polycam, Record3D, Open3D, PLY and LAS"
+)
+DAMAGED = "is cut off or damaged; export it again"
+IN_FOLDER = (
+    *transforms.NAMES, "reconstruction.json", "sfm_data.json", "cameras.sfm", "sfm.sfm", "cameras.xml", "bundle.out",
+    "bundle/bundle.out", "bundle.rd.out", phones.RECORD3D,
+)  # fmt: skip
+ENDINGS = (".nvm", ".sfm", ".xml", ".csv", ".out", ".json")  # of the one file in a folder that is looked for
+ALEMBIC = b"Ogawa"
+BEHIND = 0.5  # share of the points behind the cameras that saw them, at which the axes cannot be right
+SAMPLED = 4000  # points that are looked at for that
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """A format that the first bytes of a file tell."""
+
+    matches: Callable[[bytes], bool]
+    read: Callable[[Path], Solve]
+
+
+def _csv(path: Path) -> Solve:
+    return reality_capture.solve(bounded.content(path))
+
+
+def _ply(path: Path) -> Solve:
+    return Solve("PLY", [], point_files.read_ply(path))
+
+
+def _las(path: Path) -> Solve:
+    return Solve("LAS", [], point_files.read_las(path), metric=True)
+
+
+def _refused(sentence: str) -> Callable[[Path], Solve]:
+    def refuse(_path: Path) -> Solve:
+        raise Damaged(sentence)
+
+    return refuse
+
+
+FORMATS = (
+    TextFormat(lambda head: head.startswith(bundler.NVM), bundler.read_nvm),
+    TextFormat(lambda head: bundler.BUNDLER.match(head) is not None, bundler.read_bundler),
+    TextFormat(lambda head: re.match(rb"ply\s", head) is not None, _ply),
+    TextFormat(lambda head: head.startswith(point_files.LAS), _las),
+    TextFormat(
+        lambda head: head.startswith(point_files.E57),
+        _refused("is an E57 file, which is not read here; save its points as PLY or LAS"),
+    ),
+    TextFormat(
+        lambda head: head.startswith(ALEMBIC), _refused("is an Alembic file; use Blender's File > Import > Alembic")
+    ),
+    TextFormat(lambda head: head.removeprefix(reality_capture.BOM).lstrip()[:1] == b"<", metashape.read),
+    TextFormat(lambda head: head.removeprefix(reality_capture.BOM).lstrip()[:1] in (b"{", b"["), lambda p: _json(p)),
+    TextFormat(reality_capture.is_one, _csv),
+    TextFormat(meshroom.is_baf, meshroom.read_baf),
+    TextFormat(lambda head: open3d.LOG.match(head) is not None, open3d.read_log),
+)
+# Tells a parsed JSON file, and reads it.
+JSON_FORMATS: tuple[tuple[Callable[[Any], bool], Callable[[Any, Path], Solve]], ...] = (
+    (transforms.is_one, transforms.solve),
+    (opensfm.is_one, lambda parsed, _: opensfm.solve(parsed)),
+    (openmvg.is_one, lambda parsed, _: openmvg.solve(parsed)),
+    (meshroom.is_one, lambda parsed, _: meshroom.solve(parsed)),
+    (open3d.is_one, lambda parsed, _: open3d.solve(parsed)),
+    (phones.is_record3d, lambda parsed, _: phones.record3d(parsed)),
+)
+
+
+def read(path: Path) -> Solve:
+    """The solve in a file or a folder. Raises UserError, one sentence, where there is none or its bytes make none."""
+    try:
+        with bounded.as_damage(DAMAGED):
+            try:
+                solve = _solve(path)
+            except StopIteration as error:  # a list that ends too early
+                raise Damaged(DAMAGED) from error
+            _check(solve)
+            solve = _sorted(solve)
+    except Damaged as error:
+        raise UserError(f"{quoted(path)} {error}.") from error
+    except FileNotFoundError as error:
+        raise UserError(f"There is no file or folder {quoted(path)}: check its name.") from error
+    except MemoryError as error:
+        raise UserError(f"{quoted(path)} holds more than the memory takes; close other programs.") from error
+    return solve
+
+
+def _solve(path: Path) -> Solve:
+    if colmap.folder_of(path) is not None:
+        return colmap.read(path)
+    if path.is_dir():
+        return _in_folder(path)
+    if phones.polycam_folder(path) is not None and path.parent.name in ("cameras", "corrected_cameras"):
+        return phones.read_polycam(path.parent.parent)
+    with bounded.open_regular(path) as file:
+        head = file.read(HEAD)
+    if not head.strip():
+        raise Damaged("is empty; export it again")
+    reader = next((each.read for each in FORMATS if each.matches(head)), None)
+    if reader is None:
+        raise Damaged(f"is no solve that can be read; known are {LISTED}")
+    return reader(path)
+
+
+def _in_folder(folder: Path) -> Solve:
+    """The solve of a folder: Polycam's, a file of a known name, or the one file whose ending may be a solve's."""
+    if phones.polycam_folder(folder) is not None:
+        return phones.read_polycam(folder)
+    for name in IN_FOLDER:
+        if (folder / name).is_file():
+            return _solve(folder / name)
+    for ending in ENDINGS:
+        files = sorted(file for file in folder.glob(f"*{ending}") if file.is_file())
+        if len(files) == 1:
+            return _solve(files[0])
+        if files:
+            raise Damaged(f"holds {len(files)} files *{ending}; choose the one that is the solve")
+    raise Damaged(f"holds no solve that can be read; known are {LISTED}")
+
+
+def _json(path: Path) -> Solve:
+    parsed = bounded.parsed(bounded.content(path).removeprefix(reality_capture.BOM), LONGEST_JSON)
+    reader = next((reader for matches, reader in JSON_FORMATS if matches(parsed)), None)
+    if reader is None:
+        raise Damaged(f"is a JSON file, but no solve that can be read; known are {LISTED}")
+    return reader(parsed, path.parent)
+
+
+def _sorted(solve: Solve) -> Solve:
+    """The solve with its views in the natural order of their names, whatever that of the file is."""
+    order = sorted(range(len(solve.views)), key=lambda place: in_natural_order(solve.views[place].name))
+    views = [solve.views[place] for place in order]
+    if solve.points is None or not views:
+        return replace(solve, views=views)
+    places = np.empty(len(order) + 1, np.int32)
+    places[order], places[-1] = np.arange(len(order)), -1  # no view is -1, which is the last element
+    return replace(solve, views=views, points=replace(solve.points, view=places[solve.points.view]))
+
+
+# ------------------------------------------------------------------ whether it makes sense
+
+
+def _check(solve: Solve) -> None:
+    """Raises Damaged where a solve is empty, or its points lie behind its cameras."""
+    if not solve.views and solve.points is None:
+        raise Damaged("holds neither cameras nor points; export it again")
+    if solve.points is None or not solve.views:
+        return
+    step = max(1, len(solve.points) // SAMPLED)
+    positions, owners = solve.points.positions[::step], solve.points.view[::step]
+    poses = np.array([view.world_from_camera for view in solve.views])
+    if (owners >= 0).any():
+        matrices = poses[owners[owners >= 0]]
+        offset = positions[owners >= 0] - matrices[:, :3, 3]
+        behind = float((np.einsum("ij,ij->i", offset, matrices[:, :3, 2]) <= 0).mean())
+        if behind > BEHIND:
+            raise Damaged(
+                f"has {behind:.0%} of its points behind the cameras that saw them: its axes are mirrored or turned; "
+                "export it again"
+            )
+        return
+    offset = positions[None, :500] - poses[:100, None, :3, 3]
+    ahead = np.einsum("cij,cj->ci", offset, poses[:100, :3, 2]) > 0
+    if not ahead.any():
+        raise Damaged("has all of its points behind all of its cameras: its axes are mirrored; export it again")

@@ -1,0 +1,193 @@
+"""[S] What the reader of another program's file returns: views with their lenses, and points. Numpy.
+
+Conventions are ours (`model/reconstruction.py`); every reader turns its file's axes into them, in one place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ...files.bounded import Damaged
+from ...model.arrays import Array, FloatArray
+from ...model.lens import NO_DISTORTION, Distortion
+
+LARGEST_SIDE = 10**6  # pixels
+PIXEL, SIDE, WIDTH = "pixel", "larger side", "width"
+NOT_RIGID = 1e-3  # how far the columns of a rotation may be from unit vectors at right angles
+UP_IS_Y_CAMERA = np.diag([1.0, -1.0, -1.0])  # OpenGL's camera axes (x right, y up, z backwards) <-> ours
+
+
+@dataclass(frozen=True)
+class Lens:
+    """The intrinsics as a file gives them, for pictures of whatever size where it gives none.
+
+    `width` and `height` are 0 where the file does not say them. The focal lengths and the principal point are in the
+    `unit`: pixels, the picture's larger side, or its width. `centre` is the principal point from the picture's top left
+    corner, or from its middle where it is `centred`. `note` says what of the lens was fitted.
+    """
+
+    focal_x: float
+    focal_y: float
+    centre: tuple[float, float] = (0.0, 0.0)
+    centred: bool = True
+    unit: str = PIXEL
+    width: int = 0
+    height: int = 0
+    distortion: Distortion = NO_DISTORTION
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        sides = (self.width, self.height)
+        if not all(0 <= side <= LARGEST_SIDE for side in sides) or (0 in sides) != (sides == (0, 0)):
+            raise Damaged(f"gives a picture {self.width} × {self.height} pixels, which no camera has")
+        values = (self.focal_x, self.focal_y, *self.centre, *self.distortion.params)
+        if not (all(map(math.isfinite, values)) and self.focal_x > 0 and self.focal_y > 0):
+            raise Damaged("has a lens whose numbers no lens has; export it again")
+
+    def intrinsics(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """fx, fy, cx, cy in pixels of a picture of that size, a larger or smaller copy of the one that was solved."""
+        if self.unit != PIXEL:
+            across = down = float(width if self.unit == WIDTH else max(width, height))
+        else:
+            across, down = width / (self.width or width), height / (self.height or height)
+        x, y = self.centre[0] * across, self.centre[1] * down
+        if self.centred:
+            x, y = x + width / 2, y + height / 2
+        return self.focal_x * across, self.focal_y * down, x, y
+
+
+@dataclass(frozen=True)
+class View:
+    """A solved photo: its file's name or path as the solve has it, its lens, and `world_from_camera` (4, 4).
+
+    `extent` is what is known of the picture's size where the lens says none: pixels that it has at least.
+    """
+
+    name: str
+    lens: Lens
+    world_from_camera: FloatArray
+    extent: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class Points:
+    """Points (N, 3) in the world of the views, float64; `colors` (N, 3) uint8, grey where the file has none.
+
+    `view` (N,) is the place of a view that saw the point, -1 where the file does not say; `observers` (N,) counts all
+    that did.
+    """
+
+    positions: FloatArray
+    colors: Array
+    view: Array
+    observers: Array
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+
+@dataclass(frozen=True)
+class Solve:
+    """All that a file holds. `program` is the format's name; `metric` is true where the format's unit is the metre."""
+
+    program: str
+    views: list[View]
+    points: Points | None = None
+    metric: bool = False
+    unregistered: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def points(
+    positions: Array, colors: Array | None = None, view: Array | None = None, observers: Array | None = None
+) -> Points | None:
+    """Points from arrays, those without finite positions left out; None where there are none."""
+    positions = np.asarray(positions, np.float64).reshape(-1, 3)
+    count = len(positions)
+    colors = np.full((count, 3), 128, np.uint8) if colors is None else np.asarray(colors)
+    view = np.full(count, -1, np.int32) if view is None else np.asarray(view, np.int32)
+    observers = np.ones(count, np.int32) if observers is None else np.asarray(observers, np.int32)
+    finite = np.isfinite(positions).all(axis=1)
+    if colors.dtype != np.uint8:
+        colors = np.clip(np.nan_to_num(colors.astype(np.float64)), 0, 255).round().astype(np.uint8)
+    if not finite.all():
+        positions, colors, view, observers = (each[finite] for each in (positions, colors, view, observers))
+    return Points(positions, colors, view, observers) if len(positions) else None
+
+
+def pose(rotation: Array, centre: Array) -> FloatArray:
+    """`world_from_camera` (4, 4) from its rotation, a matrix (3, 3) that takes camera axes to the world's, and the
+    camera's `centre` in the world. Raises Damaged where that is no rotation, but a mirroring, a scaling or nothing."""
+    rotation, centre = np.asarray(rotation, np.float64).reshape(3, 3), np.asarray(centre, np.float64).reshape(3)
+    if not (np.isfinite(rotation).all() and np.isfinite(centre).all()):
+        raise Damaged("has a camera whose pose holds no numbers; export it again")
+    if np.abs(rotation.T @ rotation - np.eye(3)).max() > NOT_RIGID:
+        raise Damaged("has a camera whose rotation is none; export it again")
+    if np.linalg.det(rotation) < 0:
+        raise Damaged("has a camera that is mirrored: its axes are left-handed; export it with right-handed axes")
+    left, _, right = np.linalg.svd(rotation)
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = left @ right, centre
+    return matrix
+
+
+def pose_of_world(rotation: Array, translation: Array) -> FloatArray:
+    """`world_from_camera` (4, 4) from camera = rotation × world + translation."""
+    turned = np.asarray(rotation, np.float64).reshape(3, 3).T
+    with np.errstate(all="ignore"):
+        centre = -turned @ np.asarray(translation, np.float64).reshape(3)
+    return pose(turned, centre)
+
+
+def pose_of_opengl(matrix: Array) -> FloatArray:
+    """`world_from_camera` (4, 4) from the same matrix of a camera with OpenGL's axes (x right, y up, z backwards).
+
+    A scale that the rotation carries, as instant-ngp's files do, is taken out.
+    """
+    matrix = np.asarray(matrix, np.float64)
+    if matrix.shape not in ((3, 4), (4, 4)):
+        raise Damaged("has a camera whose matrix is not 4 × 4; export it again")
+    rotation = matrix[:3, :3]
+    with np.errstate(all="ignore"):
+        scale = np.cbrt(np.linalg.det(rotation)) if np.isfinite(rotation).all() else 0.0
+    rotation = rotation / scale if scale > 0 else rotation
+    return pose(rotation @ UP_IS_Y_CAMERA, matrix[:3, 3])
+
+
+def unit_quaternion(values: Sequence[float] | Array) -> FloatArray:
+    """(4,) the quaternion scaled to a unit's. Raises Damaged where it has no length."""
+    quaternion = np.asarray(values, np.float64)
+    length = float(np.linalg.norm(quaternion))
+    if not 1e-6 < length < 1e6:
+        raise Damaged("has a camera whose rotation is none; export it again")
+    unit: FloatArray = quaternion / length
+    return unit
+
+
+def rotation_from_vector(vector: Sequence[float]) -> FloatArray:
+    """(3, 3) the rotation by |vector| radians about it: Rodrigues' formula."""
+    axis = np.asarray(vector, np.float64).reshape(3)
+    angle = float(np.linalg.norm(axis))
+    if not math.isfinite(angle):
+        raise Damaged("has a camera whose rotation is none; export it again")
+    if angle < 1e-12:
+        return np.eye(3)
+    x, y, z = axis / angle
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    matrix: FloatArray = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
+    return matrix
+
+
+def moved(solve: Solve, offset: FloatArray) -> Solve:
+    """The solve with `offset` (3,) taken from all positions."""
+    views = []
+    for view in solve.views:
+        matrix = view.world_from_camera.copy()
+        matrix[:3, 3] -= offset
+        views.append(replace(view, world_from_camera=matrix))
+    cloud = None if solve.points is None else replace(solve.points, positions=solve.points.positions - offset)
+    return replace(solve, views=views, points=cloud)

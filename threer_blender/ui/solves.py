@@ -1,0 +1,40 @@
+"""[B] File > Import > 3R Solve of Another Program: COLMAP, Metashape, Meshroom and others, into this scene."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from . import work
+from .buttons import Asks, registration
+
+
+class THREER_OT_import_solve(Asks, bpy.types.Operator):
+    """Bring in cameras and points of COLMAP, Metashape, RealityCapture, Meshroom and others, a file or a folder"""
+
+    bl_idname = "threer.import_solve"
+    bl_label = "Import Solve"
+    bl_options = {"UNDO"}
+
+    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    photos: bpy.props.StringProperty(
+        name="Photos",
+        description="The folder of the photos, where they are no longer beside the solve or where it says",
+        subtype="DIR_PATH",
+        options={"SKIP_SAVE"},
+    )
+
+    def run(self, context: bpy.types.Context) -> None:
+        folders = [bpy.path.abspath(self.photos)] if self.photos else []
+        task = work.bring_in(str(Path(self.filepath)), folders, context.scene)
+        if bpy.app.background:  # where timers never run
+            work.finish(task)
+
+
+def _draw_import(menu: Any, _context: bpy.types.Context) -> None:
+    menu.layout.operator(THREER_OT_import_solve.bl_idname, text="3R Solve of Another Program (COLMAP, Metashape …)")
+
+
+register, unregister = registration((THREER_OT_import_solve,), {"TOPBAR_MT_file_import": _draw_import})

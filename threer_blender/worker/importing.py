@@ -1,0 +1,107 @@
+"""[R] The solve of another program brought in: its photos read, their plates undistorted, the bundle written."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from .. import bundle
+from ..exchange.solves import photos as solve_photos
+from ..exchange.solves import reading, registration
+from ..exchange.solves.photos import Located
+from ..exchange.solves.registration import Pictured
+from ..exchange.solves.solve import Solve
+from ..files import bundle_folder
+from ..files.bundle_folder import Staging
+from ..jobs.messages import Done, Import
+from ..model.engine import Stage
+from ..model.errors import UserError
+from ..model.reconstruction import Camera, Photo, Reconstruction
+from ..pictures import photos
+from ..pictures.decoding import decoded
+from ..runtime.report import Report
+from . import plates
+
+OPENING = Stage("solve", "Reading the solve", 0.1)
+PHOTOS = Stage("photos", "Reading the photos", 0.4)
+UNDISTORTING = Stage("plates", "Undistorting the photos", 0.4)
+SAVING = Stage("saving", "Saving", 0.1)
+NAMED = 5  # names in a sentence
+
+
+def run(asked: Import, report: Report) -> Done:
+    """Writes the bundle `asked.output`. Raises UserError, and what `report` raises."""
+    output = Path(asked.output).absolute()
+    bundle_folder.check_output(output)
+    report.plan([OPENING, PHOTOS, UNDISTORTING, SAVING])
+    report(OPENING, 0, 1)
+    path = Path(asked.solve).absolute()
+    solve = reading.read(path)
+    if not solve.views:
+        raise UserError(f"{path.name} holds points and no cameras; choose the solve that has both.")
+    located = solve_photos.locate([view.name for view in solve.views], path, map(Path, asked.photos))
+    pictured = _pictured(solve, located, report)
+    result = registration.reconstruction(solve, pictured, _notes(solve, located))
+    if not result.cameras:
+        raise UserError(
+            f"None of the {len(solve.views)} photos is there, and the file does not say how large they are: name "
+            "the folder of the photos."
+        )
+    pictures = Path(tempfile.mkdtemp())
+    cameras = _with_plates(result, pictures / bundle_folder.PLATES, report)
+    report(SAVING, 0, 1)
+    staging = Staging(output, asked.run) if asked.held else None
+    return Done(
+        bundle=str(bundle.write(replace(result, cameras=cameras), output, pictures, asked.run, staging)),
+        registered=len(cameras),
+        chosen=len(cameras) + len(result.unregistered),
+        points=0 if result.cloud is None else len(result.cloud),
+    )
+
+
+def _pictured(solve: Solve, located: Located, report: Report) -> list[Pictured]:
+    """Each view with its photo, read as all photos are."""
+    files = list(dict.fromkeys(file for file in located.files if file is not None))
+    chosen = photos.read(files, report.warn, lambda done: report(PHOTOS, done, 1))
+    by_path = {Path(photo.path): photo for photo in chosen.accepted}
+    pictured = []
+    for view, file in zip(solve.views, located.files, strict=True):
+        photo = None if file is None else by_path.get(file.absolute())
+        turned = photo is not None and (view.lens.width > view.lens.height) != (photo.width > photo.height)
+        pictured.append(Pictured(view, photo, _orientation(photo) if photo is not None and turned else 1))
+    return pictured
+
+
+def _orientation(photo: Photo) -> int:
+    """How EXIF says that the file's picture is to be turned."""
+    path = Path(photo.path)
+    with decoded(path, path.read_bytes(), long_side=1) as picture:
+        return picture.orientation
+
+
+def _notes(solve: Solve, located: Located) -> list[str]:
+    missing = [
+        view.name
+        for view, file in zip(solve.views, located.files, strict=True)
+        if file is None and view.name not in located.ambiguous
+    ]
+    notes = []
+    for names, reason in ((missing, "are not there"), (located.ambiguous, "are several files of one name each")):
+        if names:
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            notes.append(
+                f"{len(names)} of {len(solve.views)} photos {reason}, so their cameras have no picture: "
+                f"{', '.join(names[:NAMED])}{more}."
+            )
+    return notes
+
+
+def _with_plates(result: Reconstruction, folder: Path, report: Report) -> list[Camera]:
+    """The cameras, each with its plate where its photo is there and needs one."""
+    cameras = []
+    for number, (photo, camera) in enumerate(zip(result.photos, result.cameras, strict=True)):
+        report(UNDISTORTING, number, len(result.cameras))
+        there = Path(photo.path).is_absolute() and Path(photo.path).is_file()
+        cameras.append(plates.write(camera, photo, number, folder) if there else camera)
+    return cameras
