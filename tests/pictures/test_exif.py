@@ -8,7 +8,7 @@ import pytest
 from PIL import TiffImagePlugin
 
 from tests.pictures.saved import Warned, read_one, save, scene, tags
-from threer_blender.pictures import photos
+from threer_blender.pictures import exif, photos
 
 
 def test_focal_from_the_35_mm_equivalent(tmp_path: Path) -> None:
@@ -99,3 +99,11 @@ def test_a_crop_keeps_the_focal_length_of_the_whole_picture(
     exif = tags(FocalLength=36.0, FocalLengthIn35mmFilm=36, ExifImageWidth=3600, ExifImageHeight=2400)
     photo = read_one(save(tmp_path / "crop.jpg", scene(*size), exif=exif))
     assert photo.focal == (None if focal is None else pytest.approx(focal))
+
+
+def test_the_sensor_of_a_named_camera_gives_the_focal_length() -> None:
+    tags = exif.lens_tags({0x010F: "FUJIFILM", 0x0110: "X-T4\0", 0x920A: 23.5})
+    assert tags.camera == "FUJIFILM X-T4"
+    assert exif.focal_on(23.5, tags, 600, 400) == pytest.approx(600)
+    assert exif.lens_tags({0x010F: "Canon", 0x0110: "Canon EOS 80D"}).camera == "Canon EOS 80D"
+    assert exif.focal_on(23.5, exif.lens_tags({}), 600, 400) is None

@@ -99,6 +99,20 @@ KNOWN_LENS = (
         box=KNOWN_BOX,
     ),
     Option(
+        "camera",
+        "",
+        "Camera",
+        "The camera's name, such as Canon EOS 5D Mark III: Lensfun's data base knows its sensor.",
+        box=KNOWN_BOX,
+    ),
+    Option(
+        "lens_name",
+        "",
+        "Lens",
+        "The lens's name, such as Canon EF 24-105mm f/4L: Lensfun's data base knows its distortion at a focal length.",
+        box=KNOWN_BOX,
+    ),
+    Option(
         "lens_file",
         "",
         "Lens file",

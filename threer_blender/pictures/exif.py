@@ -24,7 +24,8 @@ class LensTags:
     """The tags of one photo that tell of its lens; None where one is absent or senseless.
 
     `focal` mm; `focal_on_film` mm, the 35 mm equivalent; `zoom` the digital zoom, 1 without; `counted` the camera's own
-    width and height in pixels, before any editing; `pixel` mm, the size of one of those pixels on the focal plane.
+    width and height in pixels, before any editing; `pixel` mm, the size of one of those pixels on the focal plane;
+    `camera` its maker and model, empty where they are not said.
     """
 
     focal: float | None
@@ -32,6 +33,7 @@ class LensTags:
     zoom: float
     counted: tuple[float, float] | None
     pixel: float | None
+    camera: str = ""
 
 
 def lens_tags(exif: Mapping[int, Any]) -> LensTags:
@@ -45,6 +47,7 @@ def lens_tags(exif: Mapping[int, Any]) -> LensTags:
         max(1.0, _positive(exif.get(ExifTags.Base.DigitalZoomRatio)) or 1.0),
         (sides[0], sides[1]) if sides[0] and sides[1] else None,
         unit / resolution if unit and resolution else None,
+        _camera(exif.get(ExifTags.Base.Make), exif.get(ExifTags.Base.Model)),
     )
 
 
@@ -106,6 +109,20 @@ def _uncropped(counted: tuple[float, float] | None, width: int, height: int) -> 
     if least is None:  # larger than the camera's picture: the count is of another one
         return width, height
     return counted if least >= _KNOWN_CROP else None
+
+
+def _camera(maker: Any, model: Any) -> str:
+    """The model with its maker before it, once."""
+    maker, model = (each.strip(" \0") if isinstance(each, str) else "" for each in (maker, model))
+    return model if not maker or model.lower().startswith(maker.split()[0].lower()) else f"{maker} {model}"
+
+
+def focal_on(sensor: float, tags: LensTags, width: int, height: int) -> float | None:
+    """The focal length in pixels of a picture that shows the whole width, `sensor` mm, of the sensor."""
+    if tags.focal is None or _uncropped(tags.counted, width, height) != (width, height):
+        return None
+    focal = tags.focal * tags.zoom / sensor * max(width, height)
+    return focal if _PLAUSIBLE_FOCAL[0] < focal / max(width, height) < _PLAUSIBLE_FOCAL[1] else None
 
 
 def _positive(value: Any) -> float | None:

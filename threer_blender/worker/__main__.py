@@ -156,7 +156,7 @@ def _reconstruct(request: Request, report: Report) -> Done:
     if missing:
         raise UserError(f"{engine.label} cannot run here: {' and '.join(missing)} cannot be imported; {MEND}.")
     from ..pictures import photos
-    from . import plates, shot_plates
+    from . import known_lenses, plates, shot_plates
 
     bundle_folder.check_output(output)
     files, skipped = photo_files.find(request.photos)
@@ -166,13 +166,9 @@ def _reconstruct(request: Request, report: Report) -> Done:
     if not chosen.accepted:
         first = chosen.unregistered[0]
         raise UserError(f"None of the chosen files can be worked with; {first.photo}: {first.reason} {first.advice}")
-    from ..lenses import known
-
-    chosen_photos = known.applied(chosen.accepted, options)
-    for sentence in chosen_photos.sentences:
-        report.warn(sentence)
+    accepted = known_lenses.applied(chosen.accepted, options, report.warn)
     pictures = Path(tempfile.mkdtemp())
-    reconstruction, options = _solved(engine, chosen_photos.photos, options, pictures / bundle_folder.MASKS, report)
+    reconstruction, options = _solved(engine, accepted, options, pictures / bundle_folder.MASKS, report)
     staging = Staging(output, request.run) if request.held else None
     reconstruction = replace(
         reconstruction,

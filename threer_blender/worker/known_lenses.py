@@ -1,0 +1,56 @@
+"""[R] What is known of the photos' lenses, by numbers, files, and the names of camera and lens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Any
+
+from ..lenses import known
+from ..model.errors import UserError
+from ..model.lens import KnownLens
+from ..model.reconstruction import Photo
+
+POOR_FIT = 0.1  # px, of a distortion described by our model, from which this is worth saying
+
+
+def applied(photos: Sequence[Photo], options: Mapping[str, Any], warn: Callable[[str], None]) -> list[Photo]:
+    """The photos with what the options say of their lenses; sentences about it go to `warn`.
+
+    Raises UserError where a camera, a lens or a file is not known.
+    """
+    camera, name = str(options.get("camera", "")).strip(), str(options.get("lens_name", "")).strip()
+    if name and not camera:
+        raise UserError("A lens is named but no camera: enter the camera's name, too; it says how large the sensor is.")
+    if not camera:
+        changed = known.applied(photos, options)
+        for sentence in changed.sentences:
+            warn(sentence)
+        return changed.photos
+    if find_spec("lensfunpy") is None:
+        raise UserError(
+            "Cameras are known by the Python package lensfunpy, which is not here: enter the sensor's width."
+        )
+    from ..pictures import lens_profiles
+
+    back = lens_profiles.film_back(camera)
+    sensor = float(options.get("sensor", 0.0)) or back.width
+    warn(f"{back.name}: the sensor is {sensor:.1f} mm wide.")
+    photos = known.applied(photos, {**options, "sensor": sensor}).photos
+    if not name:
+        return photos
+    held, sentences, distorted = options.get("known_lens") == "held", [], []
+    for photo in photos:
+        longer = max(photo.width, photo.height)
+        millimetres = 0.0 if photo.focal is None else photo.focal * sensor / longer
+        profile = lens_profiles.profile(camera, name, millimetres, (photo.width, photo.height))
+        focal = millimetres / sensor * longer * profile.scale
+        lens = KnownLens(focal, None, profile.distortion, held, f"The lens {profile.name}")
+        sentences.append(f"{profile.name} at {millimetres:.4g} mm: k1 {profile.distortion.params[0]:.3f}.")
+        if profile.residual > POOR_FIT:
+            sentences[-1] += f" Its distortion is described to {profile.residual:.2f} px."
+        distorted.append(replace(photo, focal=focal, lens=lens))
+    for sentence in dict.fromkeys(sentences):
+        warn(sentence)
+    return distorted
