@@ -96,6 +96,7 @@ ELSEWHERE = {
     "ui/splats.py": "scene/splats/test_files.py",
     "ui/buttons.py": "ui/test_panel.py",
     "ui/choices.py": "ui/test_panel.py",
+    "ui/drawn_masks.py": "ui/test_mending.py",
     "ui/engines.py": "ui/test_panel.py",
     "ui/operators.py": "ui/test_panel.py",
     "ui/pictures.py": "ui/test_panel.py",
@@ -111,6 +112,7 @@ ELSEWHERE = {
     "worker/weights.py": "ui/test_upkeep.py",
     "worker/importing.py": "ui/test_solves.py",
     "worker/shot_plates.py": "scene/test_films.py",
+    "worker/followed_points.py": "worker/test_resolving.py",
 }
 
 

@@ -21,7 +21,7 @@ from ..host import environment
 from ..jobs.messages import Bundled, Done, Failed, Message, Notice, Progress, to_line
 from ..model.errors import Cancelled, UserError, quoted, system_refusal
 from ..model.reconstruction import Camera, Reconstruction
-from . import scene_output, upkeep
+from . import resolving, scene_output, upkeep
 from .scene_output import Scene
 
 Say = Callable[[Message], None]
@@ -82,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
     bring_in.set_defaults(run=_import)
 
     upkeep.add_verbs(verbs)
+    resolving.add_verb(verbs)
     return parser
 
 

@@ -103,6 +103,27 @@ class Calibrate:
 
 
 @dataclass(frozen=True)
+class Resolve:
+    """Solve a shot of the result `bundle` (a folder) again from its tracks, and write all of it to the folder `output`.
+
+    `shot` counts the result's shots from 0. `weights` are by a track's number: 0 leaves it out, 1 is usual; those that
+    are not named keep the weight that they have. `bad` are first and last numbers of frames to leave out: all that
+    are, whatever was left out before. `run` is as in `Request`.
+    """
+
+    noun: ClassVar = "second solve"
+
+    bundle: str
+    output: str
+    shot: int = 0
+    weights: dict[str, float] = field(default_factory=dict)
+    bad: list[list[int]] = field(default_factory=list)
+    run: str = field(default_factory=new_run)
+    held: bool = False
+    version: str = __version__
+
+
+@dataclass(frozen=True)
 class Cancel:
     """Stop. After a Progress that `keeps`: improve no further, deliver what there is. Else: leave nothing behind."""
 
@@ -160,7 +181,7 @@ class Finished:
     text: str
 
 
-Bundled = Request | Import  # what ends in a bundle
+Bundled = Request | Import | Resolve  # what ends in a bundle
 Asked = Bundled | Download | SetUp | Undistort | Calibrate
 Ended = Done | Finished | Failed
 Message = Asked | Cancel | Progress | Notice | Preview | Ended
@@ -173,6 +194,7 @@ KINDS: dict[str, type[Message]] = {
     "setup": SetUp,
     "undistort": Undistort,
     "calibrate": Calibrate,
+    "resolve": Resolve,
     "cancel": Cancel,
     "progress": Progress,
     "warning": Notice,

@@ -18,8 +18,8 @@ from mathutils import Matrix
 
 from ..bundle import picture_of
 from ..model.errors import UserError
-from ..model.reconstruction import Reconstruction
-from . import axes, cameras, identity, points, shot_errors, shots, world
+from ..model.reconstruction import Reconstruction, Shot
+from . import axes, cameras, identity, layers, points, shot_errors, shots, tracks, world
 from .changes import Changes
 from .identity import CAMERAS, CLOUD, COLLECTION, ROLE, ROOT, SOLVE, SPLATS
 from .splats import splats
@@ -64,7 +64,8 @@ def build(
         made = {CLOUD: _cloud, SPLATS: _splats}
         more = {role: make(changes, reconstruction, existing, root) for role, make in made.items()}
         filmed = _shots(changes, reconstruction, Path(bundle_folder), existing, root)
-        ours = {ROOT: root, **camera_objects, **filmed, **{role: obj for role, obj in more.items() if obj}}
+        followed = tracks.renewed(changes, reconstruction, existing)
+        ours = {ROOT: root, **camera_objects, **filmed, **followed, **{role: obj for role, obj in more.items() if obj}}
         for role, obj in ours.items():
             changes.mark(obj, **{SOLVE: solve, ROLE: role, STALE: False})
         if CLOUD in ours and (SPLATS in ours) != (SPLATS in existing):  # which show the same things
@@ -119,6 +120,26 @@ def solved_cameras(root: bpy.types.Object) -> list[bpy.types.Object]:
 def filming_cameras(root: bpy.types.Object) -> list[bpy.types.Object]:
     """The camera objects under `root` that move as those did that filmed the shots."""
     return [child for child in root.children if cameras.FRAMES in child and not identity.flag(child, STALE)]
+
+
+def show_tracks(scene: bpy.types.Scene, root: bpy.types.Object, shot: Shot) -> bpy.types.Object:
+    """Put the points that were followed through a shot under its `root`, or show those that are there anew."""
+    reconstruction_id = identity.text(root, SOLVE)
+    existing = identity.find(scene, reconstruction_id)
+    role = tracks.role(shot)
+    with Changes() as changes:
+        obj = tracks.show(changes, existing.get(role), world.shot_under(root, shot))
+        _adopt(changes, obj, root)
+        changes.mark(obj, **{SOLVE: reconstruction_id, ROLE: role, STALE: False})
+        if role not in existing:
+            _link(scene, root, {role: obj})
+    return obj
+
+
+def frames_of(camera: bpy.types.Object) -> tuple[int, int]:
+    """The first and the last frame of the shot that a camera filmed."""
+    first, count = (identity.number(camera, name) or 1 for name in (cameras.FIRST_FRAME, cameras.FRAMES))
+    return int(first), int(first + count) - 1
 
 
 def _name(reconstruction: Reconstruction) -> str:
@@ -178,8 +199,10 @@ def _shots(
             obj = cameras.new_camera(replace(photo, name=shot.video))
             obj.data.display_size = _display_size(reconstruction) * scale
         depths = np.concatenate([axes.visible_depths(camera, sample) for camera in list(shot.cameras.values())[::10]])
-        shots.show(changes, obj, shot, photo, cameras.clip_range(depths, scale), bundle)
-        shot_errors.show(changes, obj, shot, reconstruction.cloud)
+        with layers.renewed(changes, obj), layers.renewed(changes, obj.data):
+            shots.show(changes, obj, shot, photo, cameras.clip_range(depths, scale), bundle)
+            shot_errors.show(changes, obj, shot, reconstruction.cloud)
+        tracks.set_bad_ranges(changes, obj, list(shot.bad))
         _adopt(changes, obj, root)
         camera_objects[role] = obj
     return camera_objects
@@ -299,7 +322,7 @@ def _link(scene: bpy.types.Scene, root: bpy.types.Object, new: Objects) -> None:
         below = _new_collection(f"{root.name} cameras", CAMERAS)
         ours.children.link(below)
     for role, obj in new.items():
-        (ours if role in (ROOT, CLOUD, SPLATS) else below).objects.link(obj)
+        (ours if role in (ROOT, CLOUD, SPLATS) or role.startswith("tracks ") else below).objects.link(obj)
     if ROOT in new:
         scene.collection.children.link(ours)
 

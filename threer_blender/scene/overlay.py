@@ -121,7 +121,7 @@ def _add(scene: bpy.types.Scene, name: str, vertices: FloatArray, faces: Any, co
 
 def _compose(scene: bpy.types.Scene, clip: bpy.types.MovieClip, distorts: bool) -> None:
     """The render over the plate; `distorts` is whether the clip knows the lens."""
-    tree = _compositor(scene)
+    tree = compositor(scene)
     nodes, link = tree.nodes, tree.links.new
     layers, film, over = (nodes.new(f"CompositorNode{kind}") for kind in ("RLayers", "MovieClip", "AlphaOver"))
     layers.scene, film.clip = scene, clip
@@ -142,10 +142,10 @@ def _compose(scene: bpy.types.Scene, clip: bpy.types.MovieClip, distorts: bool) 
     link(over.outputs["Image"], output.inputs["Image"])
 
 
-def _compositor(scene: bpy.types.Scene) -> Any:
+def compositor(scene: bpy.types.Scene) -> Any:
     """The scene's compositor, with nothing in it but its output."""
     if IN_GROUPS:
-        tree = bpy.data.node_groups.new("3R overlay", "CompositorNodeTree")
+        tree = bpy.data.node_groups.new(scene.name, "CompositorNodeTree")
         tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
         tree.nodes.new("NodeGroupOutput")
         scene.compositing_node_group = tree

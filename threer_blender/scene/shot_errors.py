@@ -17,7 +17,7 @@ import numpy as np
 from ..model.reconstruction import PointCloud, Shot
 from ..reports.shot_page import facts
 from ..reports.shot_report import report
-from . import cameras, identity
+from . import cameras, identity, layers
 from .changes import Changes
 from .identity import ROLE, SOLVE
 
@@ -92,14 +92,14 @@ def _is_frame(number: str) -> bool:
 
 def curve(camera: bpy.types.Object) -> Any | None:
     """The F-curve of the errors, whose keys are the frames; None where there is none."""
-    animation = camera.animation_data
-    if animation is None or animation.action is None:
+    action, slot = layers.action(camera)
+    if action is None:
         return None
-    if hasattr(animation.action, "fcurves"):
-        return animation.action.fcurves.find(DATA_PATH)
+    if hasattr(action, "fcurves"):
+        return action.fcurves.find(DATA_PATH)
     from bpy_extras import anim_utils  # Blender 5: F-curves are a slot's
 
-    bag = anim_utils.action_get_channelbag_for_slot(animation.action, animation.action_slot)
+    bag = anim_utils.action_get_channelbag_for_slot(action, slot)
     return None if bag is None else bag.fcurves.find(DATA_PATH)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import bpy
 
@@ -12,7 +11,7 @@ from ..lenses import fits
 from ..lenses.overscan import Overscan, without_distortion
 from ..model.lens import Distortion
 from ..model.reconstruction import Camera, Photo, Shot
-from . import axes, cameras, identity
+from . import axes, cameras, identity, layers
 from .changes import Changes
 
 # Distortion by COLMAP's name -> Blender's model, and under which name and sign each parameter goes, in COLMAP's order.
@@ -51,8 +50,6 @@ def show(
     changes.set(obj, rotation_mode="QUATERNION")
     changes.mark(obj, **{cameras.FRAMES: shot.frame_count, cameras.FRAME_RATE: float(shot.frame_rate)})
     changes.mark(obj, **{cameras.FIRST_FRAME: shot.first_frame})
-    _forget(changes, obj)
-    _forget(changes, obj.data)
     before = None
     translates = len({tuple(camera.world_from_camera[:3, 3]) for camera in shot.cameras.values()}) > 1
     for number, camera in shot.cameras.items():
@@ -70,13 +67,6 @@ def show(
         _background(changes, obj.data, shot, first, plate)
 
 
-def _forget(changes: Changes, owner: Any) -> None:
-    """Take the animation of an earlier solve away."""
-    if owner.animation_data is not None and owner.animation_data.action is not None:
-        changes.release(owner.animation_data.action)
-        changes.set(owner.animation_data, action=None)
-
-
 def add_overscan(changes: Changes, obj: bpy.types.Object, shot: Shot, photo: Photo, added: Overscan) -> None:
     """Bring the shot's camera object to see `added` pixels more around the plate; the plate stays where it was.
 
@@ -86,10 +76,10 @@ def add_overscan(changes: Changes, obj: bpy.types.Object, shot: Shot, photo: Pho
     wide = {number: without_distortion(camera, added) for number, camera in plate.items()}
     before, first = next(iter(plate.values())), next(iter(wide.values()))
     sensor_width = cameras.optics(before, photo.sensor_width)["sensor_width"] * first.width / before.width
-    _forget(changes, obj.data)
-    changes.set(obj.data, **cameras.optics(first, sensor_width))
-    changes.mark(obj, **{cameras.WIDTH: first.width, cameras.HEIGHT: first.height})
-    _key_lens(obj.data, wide, sensor_width)
+    with layers.renewed(changes, obj.data):
+        changes.set(obj.data, **cameras.optics(first, sensor_width))
+        changes.mark(obj, **{cameras.WIDTH: first.width, cameras.HEIGHT: first.height})
+        _key_lens(obj.data, wide, sensor_width)
     for ours in obj.data.background_images:
         if ours.clip is not None and cameras.PHOTO in ours.clip:
             changes.set(ours, scale=max(before.width / first.width, before.height / first.height))

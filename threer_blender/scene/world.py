@@ -13,7 +13,7 @@ import bpy
 import numpy as np
 
 from ..model.arrays import FloatArray
-from ..model.reconstruction import Reconstruction
+from ..model.reconstruction import Reconstruction, Shot
 from ..model.reconstruction_transform import transformed
 from . import axes, identity
 
@@ -27,6 +27,11 @@ def under(root: bpy.types.Object, reconstruction: Reconstruction) -> Reconstruct
     if WORLD not in root:
         return reconstruction
     return transformed(reconstruction, np.array(root[WORLD], np.float64).reshape(4, 4))
+
+
+def shot_under(root: bpy.types.Object, shot: Shot) -> Shot:
+    """A shot of the root's bundle in the root's world."""
+    return under(root, Reconstruction("", "", [], [], shots=[shot])).shots[0]
 
 
 def in_scene(root: bpy.types.Object, reconstruction: Reconstruction) -> Reconstruction:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from . import (
     alignment,
+    drawn_masks,
     engines,
     lenses,
+    mending,
     operators,
     panel,
     picks,
@@ -25,8 +27,8 @@ from . import (
 
 # In the order in which they need each other.
 _parts = (
-    *(properties, operators, solves, lenses, splats, proxies, upkeep, pictures, engines, references, panel, picks),
-    *(alignment, tracking),
+    *(properties, operators, solves, lenses, splats, proxies, upkeep, pictures, engines, references, drawn_masks),
+    *(panel, picks, alignment, tracking, mending),
 )
 
 

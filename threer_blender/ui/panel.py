@@ -7,11 +7,12 @@ from typing import Any
 
 import bpy
 
-from ..jobs.messages import Asked, Download, Import, Request
+from ..jobs.messages import Asked, Download, Import, Request, Resolve
 from ..model.engine import Engine, Option
 from ..scene.splats.splats import is_splats
 from . import (
     choices,
+    drawn_masks,
     engines,
     lenses,
     operators,
@@ -103,6 +104,7 @@ class THREER_PT_more(Sidebar, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         _options(self.layout, context.scene, properties.engine(context.scene), basic=False)
+        drawn_masks.draw(self.layout, context.scene)
 
 
 def _photos(layout: Any, scene: bpy.types.Scene) -> None:
@@ -174,6 +176,8 @@ def _title(asked: Asked) -> str:
         return words.count(len(asked.photos), "photo")
     if isinstance(asked, Import):
         return Path(asked.solve).name
+    if isinstance(asked, Resolve):
+        return "a shot, solved again"
     return asked.weights if isinstance(asked, Download) else "the environment"
 
 

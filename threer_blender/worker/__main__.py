@@ -32,6 +32,7 @@ from ..jobs.messages import (
     Import,
     Message,
     Request,
+    Resolve,
     SetUp,
     Undistort,
     asked_from_line,
@@ -144,6 +145,10 @@ def _run(asked: Asked, report: Report) -> Ended:
         from . import importing
 
         return importing.run(asked, report)
+    if isinstance(asked, Resolve):
+        from . import resolving
+
+        return resolving.run(asked, report)
     with context.entered(Context({name: Path(path) for name, path in asked.weights.items()})):
         return _reconstruct(asked, report)
 

@@ -30,6 +30,7 @@ from ..model.lens import KnownLens
 from ..model.reconstruction import MEDIAN_DEPTH, Camera, Photo, PointCloud, Reconstruction, Shot
 from ..pictures import video
 from ..pictures.masks import Masks
+from . import followed_points
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
 TURNING_ERROR = (
@@ -65,7 +66,7 @@ def track(photos: Sequence[Photo], masked: Masks | None, report: Progress) -> di
         size = chosen[0].width, chosen[0].height
         tracks = tracking.track(_frames(chosen[0], masked, partial(_add, report, done, total)), size)
         done += len(video.film(path))
-        known = chosen[0].lens if chosen[0].lens.focal is not None else KnownLens(chosen[0].focal)
+        known = known_lens(chosen[0])
         kind, fault = None, ""
         try:
             kind = solver.kind_of(tracks, known, partial(report, done, total))
@@ -73,6 +74,11 @@ def track(photos: Sequence[Photo], masked: Masks | None, report: Progress) -> di
             fault = str(error)
         videos[path] = TrackedVideo(chosen, known, tracks, kind, fault)
     return videos
+
+
+def known_lens(photo: Photo) -> KnownLens:
+    """What the artist, or else EXIF, says of the lens of a frame."""
+    return photo.lens if photo.lens.focal is not None else KnownLens(photo.focal)
 
 
 def _add(report: Progress, before: int, total: int, count: int) -> None:
@@ -211,21 +217,21 @@ def _cloud(solution: ShotSolution, photos: Sequence[Photo]) -> PointCloud:
     return PointCloud(
         positions=points.astype(np.float32),
         normals=(towards / np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-12)).astype(np.float32),
-        colors=_colors(photos[0].path, solution.first_frame, solution.first_pixel),
+        colors=colors(photos[0].path, solution.first_frame, solution.first_pixel),
         confidence=np.ones(len(points), np.float32),
         photo=np.abs(solution.first_frame[:, None] - numbers).argmin(axis=1).astype(np.int32),
     )
 
 
-def _colors(path: str, frames: Array, pixels: FloatArray) -> Array:
+def colors(path: str, frames: Array, pixels: FloatArray) -> Array:
     """(P, 3) uint8 sRGB of pixels (P, 2) of the frames (P,) with these numbers."""
-    colors = np.zeros((len(frames), 3), np.uint8)
+    chosen = np.zeros((len(frames), 3), np.uint8)
     for number in np.unique(frames):
         mine = frames == number
         picture = video.pixels(path, int(number), None)
         column, row = np.clip(pixels[mine].astype(int), 0, np.array(picture.shape[1::-1]) - 1).T
-        colors[mine] = picture[row, column]
-    return colors
+        chosen[mine] = picture[row, column]
+    return chosen
 
 
 # ----------------------------------------------------------------------------------------------- what moves
@@ -337,6 +343,7 @@ def _shot(tracked: TrackedVideo, solution: ShotSolution) -> Shot:
     }
     return replace(
         shot,
+        tracks=followed_points.all_of(tracked.tracks, solution.cameras),
         motion=solution.motion,
         motion_reason=solution.reason,
         median_error=errors["median"],

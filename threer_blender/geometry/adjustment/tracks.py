@@ -42,13 +42,15 @@ class Tracks:
 
     `point` (M,) int64 0 … P-1; `camera` (M,) int64 index into the list of cameras; `pixels` (M, 2) pixels of the photo;
     `depth` (M,) the camera z that another source (a network's pointmap) gives the observation, right up to one factor
-    per camera, NaN where there is none.
+    per camera, NaN where there is none. `weight` (M,) is how much each counts, 1 being
+    usual; None where all count alike.
     """
 
     point: Array
     camera: Array
     pixels: FloatArray
     depth: FloatArray
+    weight: FloatArray | None = None
 
     def __len__(self) -> int:
         """Number of points P."""
@@ -59,7 +61,8 @@ class Tracks:
         counts = np.bincount(self.point[chosen], minlength=len(self))
         chosen = chosen & (counts[self.point] >= 2)
         point = np.unique(self.point[chosen], return_inverse=True)[1].reshape(-1)
-        return Tracks(point, self.camera[chosen], self.pixels[chosen], self.depth[chosen])
+        weight = None if self.weight is None else self.weight[chosen]
+        return Tracks(point, self.camera[chosen], self.pixels[chosen], self.depth[chosen], weight)
 
 
 def link(pixels: Sequence[FloatArray], pairs: Iterable[PairMatches]) -> Tracks:

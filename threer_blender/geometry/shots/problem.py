@@ -109,6 +109,7 @@ class ShotProblem:
 
     def __init__(self, tracks: Tracks, frames: int, shot_lens: ShotLens, freedom: Freedom, noise: float = 0.0) -> None:
         self.tracks, self.lens, self.freedom, self.frames = tracks, shot_lens, freedom, frames
+        self._counts = np.ones(len(tracks.point)) if tracks.weight is None else tracks.weight
         self._start = np.searchsorted(tracks.point, np.arange(len(tracks) + 1))
         self._terms = len(lens.MODELS[shot_lens.model])
         self._free = np.flatnonzero(np.repeat([True, freedom.translates, freedom.zooms], [3, 3, 1]))
@@ -155,7 +156,7 @@ class ShotProblem:
         errors = np.minimum(self.errors(state), BEHIND * loss)
         priors = (self._prior_residuals(state) ** 2).sum()
         priors += (self._lens_prior * (state.lens - self.lens.start) ** 2).sum()
-        return float(Cauchy(loss).cost(errors).sum() + 0.5 * priors)
+        return float((self._counts * Cauchy(loss).cost(errors)).sum() + 0.5 * priors)
 
     # ------------------------------------------------------------------------------------------- model
     def _distorted(self, state: ShotState) -> tuple[FloatArray, FloatArray, Array]:
@@ -204,6 +205,7 @@ class ShotProblem:
         by_ideal, by_lens = self._derivatives(state, local, distorted, focals)
         residuals = self._pixels(state, distorted) - self.tracks.pixels
         weights = np.where(visible, Cauchy(loss).weight(np.hypot(residuals[:, 0], residuals[:, 1])), 0.0)
+        weights = self._counts * weights
         observations = Observations(
             local, by_ideal * focals[:, :, None], distorted * focals, self.tracks.camera, self.tracks.point
         )

@@ -1,0 +1,49 @@
+"""Results with a shot whose tracks are made: an image sequence without a picture, solved from them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.geometry.shots import made
+from threer_blender.geometry.shots import solver
+from threer_blender.model.lens import UNKNOWN
+from threer_blender.model.reconstruction import Photo, PointCloud, Reconstruction
+from threer_blender.worker import shots
+
+FIRST, FRAMES, EVERY = 1001, 24, 5
+
+
+def silent(_done: int, _total: int) -> None:
+    """Hears how far it is."""
+
+
+def plate(folder: Path) -> Path:
+    folder.mkdir()
+    for number in range(FIRST, FIRST + FRAMES):
+        Image.new("RGB", (made.WIDTH, made.HEIGHT), (number % 200, 90, 30)).save(folder / f"plate.{number}.png")
+    return folder / "plate.####.png"
+
+
+def result_of(shot: made.Made, path: Path, alone: bool = False) -> Reconstruction:
+    """A result with the shot, solved in the world of an engine's cameras, a little off, or from tracks `alone`."""
+    random = np.random.default_rng(1)
+    photos = [
+        Photo(f"plate {number}", str(path), made.WIDTH, made.HEIGHT, f"{number:064}", frame=number)
+        for number in list(shot.cameras)[::EVERY]
+    ]
+    cameras = []
+    for photo in photos:
+        pose = shot.cameras[photo.frame or 0].world_from_camera.copy()
+        pose[:3, 3] += 0.002 * random.standard_normal(3)
+        cameras.append(replace(shot.cameras[photo.frame or 0], photo=photo.name, world_from_camera=pose))
+    points, ones = np.ones((4, 3), np.float32), np.ones(4, np.float32)
+    cloud = PointCloud(points, points, np.zeros((4, 3), np.uint8), ones, np.zeros(4, np.int32))
+    empty = Reconstruction("colmap", "", photos, cameras, cloud=cloud, notes=["A note."])
+    tracked = shots.TrackedVideo(photos, UNKNOWN, shot.tracks, solver.kind_of(shot.tracks, UNKNOWN), "")
+    (solved,) = shots.solve(empty, {str(path): tracked}, {}, pytest.fail, silent)
+    if alone:
+        cameras = [replace(solved.cameras[photo.frame or 0], photo=photo.name) for photo in photos]
+    return replace(empty, cameras=cameras, shots=[solved])

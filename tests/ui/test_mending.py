@@ -1,0 +1,116 @@
+"""Mending a shot by hand on the panel: tracks, bad frames, and the second solve, which keeps the artist's work."""
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.blender.drawn import drawn
+from tests.blender.extension import part, roots
+from tests.geometry.shots import made
+from tests.solved_shots import FIRST, FRAMES, plate, result_of
+from threer_blender import bundle
+from threer_blender.geometry.shots import moving_objects
+from threer_blender.model.reconstruction import Photo
+from threer_blender.pictures import masks
+
+pytest_plugins = ["tests.blender.extension"]
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[made.Made, Path]:
+    """A shot in which many points walk, and the result that does not know which."""
+    folder = tmp_path_factory.mktemp("walked")
+    shot = made.shot(made.moving(FRAMES), walking=0.15, numbers=np.arange(FIRST, FIRST + FRAMES))
+    return shot, bundle.write(result_of(shot, plate(folder / "frames")), folder / "result")
+
+
+@pytest.fixture
+def camera(addon: ModuleType, walked: tuple[made.Made, Path]) -> Any:  # noqa: ARG001
+    """The shot's camera as the add-on imported it."""
+    bpy.ops.threer.import_result(directory=str(walked[1]))
+    (root,) = roots()
+    (filming,) = part("scene.build").filming_cameras(root)
+    return filming
+
+
+def panel() -> str:
+    return drawn("ui.mending", "THREER_PT_mending")
+
+
+def test_the_panel_offers_tracks_first_and_frames_always(camera: Any) -> None:
+    assert "threer.show_tracks" in panel()
+    assert "threer.weigh_tracks" not in panel()
+    bpy.ops.threer.mark_bad_frames(first=1010, last=1012)
+    bpy.context.scene.frame_set(1020)
+    bpy.ops.threer.mark_bad_frames()
+    assert part("scene.tracks").bad_ranges(camera) == [(1010, 1012), (1020, 1020)]
+    assert "Bad: 1010 to 1012" in panel()
+    assert "Bad: 1020" in panel()
+    bpy.ops.threer.unmark_bad_frames(place=0)
+    assert "Bad: 1010" not in panel()
+    with pytest.raises(RuntimeError, match="The shot has the frames 1001 to 1024"):
+        bpy.ops.threer.mark_bad_frames(first=1, last=20)
+    bpy.ops.threer.show_tracks()
+    assert "threer.weigh_tracks" in panel()
+
+
+def test_solve_again_without_bad_tracks_and_frames(camera: Any, walked: tuple[made.Made, Path], tmp_path: Path) -> None:
+    shot, folder = walked
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
+    (root,) = roots()
+    camera, name = part("scene.build").filming_cameras(root)[0], "Hero"
+    camera.name = name
+    root.location, root.scale = (1, 2, 3), (2, 2, 2)
+    bpy.ops.threer.show_tracks()
+    bpy.ops.threer.select_worst_tracks(least=1.0)
+    bpy.ops.threer.weigh_tracks(weight=0.0)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    bpy.ops.threer.mark_bad_frames(first=1010, last=1011)
+    bpy.ops.threer.solve_again()
+    (again,) = roots()
+    assert again == root
+    assert tuple(root.location) == (1, 2, 3)
+    assert part("scene.build").filming_cameras(root) == [bpy.data.objects[name]]
+    result = bundle.read(part("ui.summary").bundle(root))
+    assert part("ui.summary").bundle(root) != folder
+    solved = result.shots[0]
+    assert set(solved.cameras) == set(shot.cameras) - {1010, 1011}
+    assert solved.tracks is not None
+    bad = moving_objects.unexplained(shot.tracks.tracks, list(shot.cameras.values()))
+    assert (solved.tracks.weights[bad] == 0).mean() > 0.9
+    assert (solved.tracks.weights[~bad] == 0).mean() < 0.05
+    keys = part("scene.shot_errors").curve(camera).keyframe_points
+    assert sorted(round(key.co[0]) for key in keys) == sorted(solved.cameras)
+    notes = [note for note in part("ui.summary").summary(root).notes if note.startswith("plate: solved again")]
+    assert len(notes) == 1
+    assert "without frames 1010-1011: median error" in notes[0]
+
+
+@pytest.mark.usefixtures("addon")
+def test_a_mask_drawn_in_blender_becomes_the_engines_mask(tmp_path: Path) -> None:
+    """Its button is where the engine's masks are; what it writes is read as masks of the plate."""
+    with pytest.raises(RuntimeError, match="poll"):
+        bpy.ops.threer.use_drawn_mask()
+    Image.new("RGB", (96, 48)).save(tmp_path / "plate.1001.png")
+    clip, mask = bpy.data.movieclips.load(str(tmp_path / "plate.1001.png")), bpy.data.masks.new("walker")
+    spline = mask.layers.new().splines.new()
+    spline.points.add(3)
+    spline.use_cyclic = True
+    for point, co in zip(spline.points, ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)), strict=True):
+        point.co, point.handle_left_type, point.handle_right_type = co, "VECTOR", "VECTOR"
+    bpy.ops.threer.use_drawn_mask(mask=mask.name, clip=clip.name)
+    properties = part("ui.properties")
+    engine = properties.engine(bpy.context.scene)
+    values = properties.option_values(bpy.context.scene, engine)
+    assert values["masked"] == "white"
+    read = masks.of({**values, "mask_margin": 0}, [1001])
+    assert read is not None
+    out = read.excluded(Photo("plate 1001", "plate", 96, 48, "", frame=1001), 1001, (96, 48))
+    assert out is not None
+    assert out[:, :46].all()
+    assert not out[:, 50:].any()

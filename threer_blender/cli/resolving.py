@@ -1,0 +1,113 @@
+"""[S] The verb `resolve`: a shot of a result solved again without bad tracks and bad frames."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import bundle, headless
+from ..files import bounded
+from ..host import environment
+from ..jobs.messages import Resolve
+from ..model.errors import UserError, quoted
+from ..model.reconstruction import Reconstruction, Shot
+
+LARGEST_FILE = 16 << 20  # bytes of a list of tracks
+
+
+def add_verb(verbs: Any) -> None:
+    """Adds the verb to a parser's."""
+    verb = verbs.add_parser("resolve", help="solve a result's shot again, without bad tracks and frames; no tracking")
+    verb.add_argument("result", metavar="FOLDER", help="the bundle of a result with a video or an image sequence")
+    verb.add_argument("--output", required=True, metavar="NEW", help="another folder, for the new bundle")
+    verb.add_argument("--shot", type=int, default=1, metavar="N", help="the shot, from 1; default: %(default)s")
+    verb.add_argument(
+        "--without-tracks", metavar="TRACKS", help="numbers of tracks to leave out: 3,5,17, or a file with such numbers"
+    )
+    verb.add_argument("--worse-than", type=float, metavar="PIXELS", help="leave out tracks with a larger error")
+    verb.add_argument(
+        "--weigh", action="append", default=[], metavar="TRACK=WEIGHT", help="how much a track counts: 1 is usual"
+    )
+    verb.add_argument("--bad", metavar="FRAMES", help="frames to leave out: 1010-1020,1033; default: those so far")
+    verb.set_defaults(run=_resolve)
+
+
+def asked(parsed: argparse.Namespace) -> Resolve:
+    """What the verb's arguments ask for. Raises UserError."""
+    folder, output = Path(parsed.result).absolute(), Path(parsed.output).absolute()
+    if output == folder:
+        raise UserError("The result that is solved again stays; give another folder as --output.")
+    shots = bundle.read(folder).shots
+    if not 1 <= parsed.shot <= len(shots):
+        raise UserError(f"The result in {quoted(folder)} has {len(shots)} shots, and none of number {parsed.shot}.")
+    shot = shots[parsed.shot - 1]
+    bad = [list(entry) for entry in shot.bad] if parsed.bad is None else _ranges(parsed.bad)
+    weights = {**dict.fromkeys(_numbers(parsed.without_tracks), 0.0), **_worse(shot, parsed.worse_than)}
+    weights |= dict(_weight(text) for text in parsed.weigh)
+    return Resolve(str(folder), str(output), parsed.shot - 1, weights, bad)
+
+
+def _resolve(parsed: argparse.Namespace) -> None:
+    request = asked(parsed)
+    data_folder = parsed.data_folder or environment.user_folder()
+    reconstruction = headless.result(headless.begin(request, data_folder), parsed.hear)
+    sys.stdout.write(f"{_last_note(reconstruction)}\nwritten: {request.output}\n")
+
+
+def _last_note(reconstruction: Reconstruction) -> str:
+    return reconstruction.notes[-1] if reconstruction.notes else ""
+
+
+def _numbers(text: str | None) -> list[str]:
+    """Tracks' numbers from a list, or from the file of that name."""
+    if not text:
+        return []
+    if not re.fullmatch(r"[\d,\s]+", text):
+        text = _content(Path(text))
+    numbers = re.split(r"[,\s]+", text.strip())
+    wrong = next((number for number in numbers if not number.isdecimal()), None)
+    if wrong is not None:
+        raise UserError(f"{quoted(wrong[:40])} is no track's number; write numbers with commas or spaces between them.")
+    return numbers
+
+
+def _content(file: Path) -> str:
+    try:
+        with bounded.open_regular(file) as stream:
+            return stream.read(LARGEST_FILE).decode("utf-8")
+    except (OSError, ValueError) as error:
+        raise UserError(f"The list of tracks {quoted(file)} cannot be read; check the path.") from error
+
+
+def _worse(shot: Shot, least: float | None) -> dict[str, float]:
+    """Weight 0 for the tracks whose error is larger than so many pixels."""
+    if least is None or shot.tracks is None:
+        return {}
+    with np.errstate(invalid="ignore"):
+        return {str(number): 0.0 for number in np.flatnonzero(shot.tracks.errors > least)}
+
+
+def _weight(text: str) -> tuple[str, float]:
+    number, equals, weight = text.partition("=")
+    try:
+        if equals and number.isdecimal():
+            return number, float(weight)
+    except ValueError:
+        pass
+    raise UserError(f"--weigh wants TRACK=WEIGHT, as 17=2.5, not {quoted(text)}.")
+
+
+def _ranges(text: str) -> list[list[int]]:
+    """First and last frames, of a text as 1010-1020,1033; the empty text is none."""
+    ranges = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part)
+        if match is None:
+            raise UserError(f"--bad wants frames as 1010-1020,1033, not {quoted(part)}.")
+        ranges.append([int(match[1]), int(match[2] or match[1])])
+    return ranges

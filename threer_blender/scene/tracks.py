@@ -1,0 +1,148 @@
+"""[B] The points that were followed through a shot, as vertices that an artist can select: numbers, errors, weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import bpy
+import numpy as np
+
+from ..model.arrays import Array
+from ..model.reconstruction import PointCloud, Reconstruction, Shot
+from . import identity, points
+from .changes import Changes
+
+NUMBER, ERROR, WEIGHT = "track", "error", "weight"  # attributes of the vertices
+WORST = 2.0  # px: drawn red; what has no error is green
+PIXELS = 3.0  # radius of a point in the shot's pictures
+BAD = "threer_bad"  # on a shot's camera: frames that the artist left out: first, last, first, last …
+
+
+HEAVY, HEAVIEST = 10.0, 100.0  # weights: of a track that holds the camera; of any
+
+
+def role(shot: Shot) -> str:
+    """What the points of a shot are among a solve's objects."""
+    return f"tracks {shot.video}"
+
+
+def of(camera: bpy.types.Object) -> bpy.types.Object | None:
+    """The object with the points of the shot that a camera filmed; None where there is none."""
+    root, filmed = camera.parent, identity.text(camera, identity.ROLE)
+    wanted = f"tracks {filmed.removeprefix('shot ')}"
+    children = () if root is None or not filmed.startswith("shot ") else root.children
+    return next((child for child in children if identity.text(child, identity.ROLE) == wanted), None)
+
+
+@contextmanager
+def in_object_mode(obj: bpy.types.Object) -> Iterator[None]:
+    """Within, the object is not in Edit Mode, in which its attributes cannot be read."""
+    edited = obj.mode == "EDIT"
+    if edited:
+        bpy.ops.object.mode_set(mode="OBJECT")
+    try:
+        yield
+    finally:
+        if edited:
+            bpy.ops.object.mode_set(mode="EDIT")
+
+
+def show(changes: Changes, obj: bpy.types.Object | None, shot: Shot) -> bpy.types.Object:
+    """A new object of the shot's points, or `obj` with them anew. The shot has tracks."""
+    geometry = _geometry(shot)
+    if obj is None:
+        return points.new_object(f"{shot.video} tracks", geometry, 0.0)
+    changes.release(obj.data)
+    changes.set(obj, data=geometry)
+    return obj
+
+
+def renewed(changes: Changes, reconstruction: Reconstruction, existing: dict[str, Any]) -> dict[str, bpy.types.Object]:
+    """Role -> object, of the shots whose points the scene shows already."""
+    return {
+        role(shot): show(changes, existing[role(shot)], shot)
+        for shot in reconstruction.shots
+        if shot.tracks is not None and role(shot) in existing
+    }
+
+
+def _geometry(shot: Shot) -> bpy.types.Mesh:
+    tracks = shot.tracks
+    assert tracks is not None
+    there = np.flatnonzero(np.isfinite(tracks.positions).all(axis=1))
+    errors = tracks.errors[there]
+    red = np.clip(errors / WORST, 0, 1)
+    colors = (255 * np.stack([red, 1 - red, np.zeros_like(red)], axis=1)).astype(np.uint8)
+    colors[tracks.weights[there] == 0] = 90
+    centres = np.array([camera.world_from_camera[:3, 3] for camera in shot.cameras.values()])
+    focal = float(np.median([camera.fx for camera in shot.cameras.values()]))
+    positions = np.ascontiguousarray(tracks.positions[there])
+    radius = PIXELS / focal * np.linalg.norm(positions - np.median(centres, axis=0), axis=1)
+    zeros = np.zeros_like(positions)
+    cloud = PointCloud(positions, zeros, colors, np.ones(len(there), np.float32), np.zeros(len(there), np.int32))
+    mesh = points.new_geometry(f"{shot.video} tracks", cloud, radius.astype(np.float32), as_mesh=True)
+    points.write_attribute(mesh, NUMBER, points.INT, there)
+    points.write_attribute(mesh, ERROR, points.FLOAT, errors)
+    points.write_attribute(mesh, WEIGHT, points.FLOAT, tracks.weights[there])
+    return mesh
+
+
+def changed_weights(obj: bpy.types.Object | None, shot: Shot) -> dict[str, float]:
+    """The weights of the tracks that the artist deleted (0) or weighed otherwise, by their numbers."""
+    tracks = shot.tracks
+    if obj is None or tracks is None:
+        return {}
+    with in_object_mode(obj):
+        numbers, weights = values(obj, NUMBER).astype(int), values(obj, WEIGHT)
+    now = np.where(np.isfinite(tracks.positions).all(axis=1), np.float32(0), tracks.weights)
+    inside = (numbers >= 0) & (numbers < len(now))
+    now[numbers[inside]] = np.clip(weights[inside], 0, None)
+    return {str(number): float(now[number]) for number in np.flatnonzero(now != tracks.weights)}
+
+
+def values(obj: bpy.types.Object, name: str) -> Array:
+    """(N,) an attribute of the vertices; empty where somebody took it away."""
+    attribute = obj.data.attributes.get(name)
+    if attribute is None or attribute.domain != "POINT" or attribute.data_type not in ("INT", "FLOAT"):
+        return np.zeros(0, np.float32)
+    kind = points.INT if attribute.data_type == "INT" else points.FLOAT
+    read = np.empty(len(attribute.data), kind.dtype)
+    attribute.data.foreach_get("value", read)
+    return read
+
+
+def weigh(obj: bpy.types.Object, weight: float) -> int:
+    """Gives the selected vertices a weight; returns how many. The object is not in Edit Mode."""
+    selected = np.empty(len(obj.data.vertices), np.bool_)
+    obj.data.vertices.foreach_get("select", selected)
+    weights = values(obj, WEIGHT)
+    if len(weights) == len(selected):
+        weights[selected] = weight
+        points.write_attribute(obj.data, WEIGHT, points.FLOAT, weights)
+    return int(selected.sum())
+
+
+def select_worst(obj: bpy.types.Object, least: float) -> int:
+    """Selects the vertices whose error is larger, and no others; returns how many. Not in Edit Mode."""
+    worst = values(obj, ERROR) > least
+    if len(worst) == len(obj.data.vertices):
+        obj.data.vertices.foreach_set("select", worst)
+        obj.data.update()
+    return int(worst.sum())
+
+
+def bad_ranges(camera: bpy.types.Object) -> list[tuple[int, int]]:
+    """First and last frames of what the artist left out of a shot."""
+    entry = camera.get(BAD)
+    numbers = list(entry) if hasattr(entry, "to_list") else []
+    if not all(isinstance(number, int) for number in numbers):
+        return []
+    return list(zip(numbers[::2], numbers[1::2], strict=False))
+
+
+def set_bad_ranges(changes: Changes, camera: bpy.types.Object, ranges: list[tuple[int, int]]) -> None:
+    """Remembers what is left out of a shot."""
+    flat = [number for entry in sorted(ranges) for number in entry]
+    changes.mark(camera, **{BAD: flat or None})

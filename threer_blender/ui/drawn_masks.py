@@ -1,0 +1,61 @@
+"""[B] The button that makes a mask which was drawn in Blender the mask of what is to be reconstructed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..jobs import results
+from ..model.errors import UserError
+from ..scene import clip_masks
+from . import properties, words
+from .buttons import Button, registration
+
+
+class THREER_OT_use_drawn_mask(Button, bpy.types.Operator):
+    """Write a mask that you drew in Blender as pictures, one a frame, and leave out what is inside it"""
+
+    bl_idname = "threer.use_drawn_mask"
+    bl_label = "Use Blender Mask…"
+
+    mask: bpy.props.StringProperty(name="Mask", options={"SKIP_SAVE"})
+    clip: bpy.props.StringProperty(name="Clip", options={"SKIP_SAVE"})
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        if bpy.data.masks and bpy.data.movieclips:
+            return True
+        cls.poll_message_set("Draw a mask over the clip in the Movie Clip Editor first")
+        return False
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        self.mask, self.clip = bpy.data.masks[0].name, bpy.data.movieclips[0].name
+        return set(context.window_manager.invoke_props_dialog(self))
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        layout: Any = self.layout
+        layout.prop_search(self, "mask", bpy.data, "masks")
+        layout.prop_search(self, "clip", bpy.data, "movieclips")
+
+    def run(self, context: bpy.types.Context) -> None:
+        mask, clip = bpy.data.masks.get(self.mask), bpy.data.movieclips.get(self.clip)
+        if mask is None or clip is None:
+            raise UserError("Choose a mask, and the clip that it was drawn over.")
+        beside = Path(bpy.data.filepath or bpy.path.abspath(clip.filepath)).parent
+        folder = beside / results.FOLDER / f"{bpy.path.clean_name(mask.name)} masks"
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        count = clip_masks.write(mask, clip, folder)
+        held = properties.options_of(context.scene, properties.engine(context.scene))
+        held.masks, held.masked = str(folder), "white"
+        self.report({"INFO"}, f"{words.count(count, 'mask')} written")
+
+
+def draw(layout: Any, scene: bpy.types.Scene) -> None:
+    """The button, where the engine takes masks."""
+    if any(option.name == "masks" for option in properties.engine(scene).options):
+        layout.operator(THREER_OT_use_drawn_mask.bl_idname, icon="MOD_MASK")
+
+
+register, unregister = registration((THREER_OT_use_drawn_mask,), {})

@@ -1,0 +1,230 @@
+"""[B] The panel of mending a shot by hand: tracks left out or weighed, bad frames, and the second solve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+from .. import bundle
+from ..jobs import results
+from ..jobs.messages import Resolve
+from ..model.errors import UserError, quoted
+from ..model.reconstruction import Shot
+from ..scene import build, shots, tracks
+from ..scene.changes import Changes
+from . import summary, words, work
+from .buttons import Button, registration
+from .panel import Sidebar
+from .tracking import filming
+
+MOST_FRAMES = 1_000_000  # the largest frame number
+MOST_ROWS = 8  # of bad frames
+
+
+def _shot(context: bpy.types.Context) -> tuple[Path, int, Shot, bpy.types.Object]:
+    """The folder of the result, the shot that the panel is about with its number, and its camera. Raises UserError."""
+    root, camera = summary.current_root(context.scene, context.object), filming(context)
+    folder = summary.bundle(root)
+    for number, shot in enumerate(bundle.read(folder).shots):
+        if shots.is_of(camera, shot):
+            return folder, number, shot, camera
+    raise UserError(f"The result in {quoted(folder)} is of other shots; import it again.")
+
+
+def _displayed(context: bpy.types.Context) -> bpy.types.Object | None:
+    """The object of the shot's tracks; None where they are not in the scene."""
+    camera = filming(context)
+    return None if camera is None else tracks.of(camera)
+
+
+class THREER_PT_mending(Sidebar, bpy.types.Panel):
+    """What the artist can do where a shot does not stick."""
+
+    bl_label = "Mend by Hand"
+    bl_parent_id = "THREER_PT_tracking"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, columns = self.layout, words.columns(context)
+        obj = _displayed(context)
+        if obj is None:
+            layout.operator(THREER_OT_show_tracks.bl_idname, icon="PARTICLE_POINT")
+        else:
+            words.sentence(layout, "Select tracks in Edit Mode.", columns, "INFO")
+            layout.operator(THREER_OT_select_worst.bl_idname, icon="RESTRICT_SELECT_OFF")
+            row = layout.row(align=True)
+            row.operator(THREER_OT_weigh_tracks.bl_idname, text="Leave Out").weight = 0.0
+            row.operator(THREER_OT_weigh_tracks.bl_idname, text="Use").weight = 1.0
+            row.operator(THREER_OT_weigh_tracks.bl_idname, text="Hold").weight = tracks.HEAVY
+        camera = filming(context)
+        layout.operator(THREER_OT_mark_bad.bl_idname, icon="CANCEL")
+        ranges = tracks.bad_ranges(camera)
+        for place, (first, last) in enumerate(ranges[:MOST_ROWS]):
+            row = layout.row(align=True)
+            row.label(text=f"Bad: {first}" if first == last else f"Bad: {first} to {last}")
+            row.operator(THREER_OT_unmark_bad.bl_idname, text="", icon="X").place = place
+        if len(ranges) > MOST_ROWS:
+            layout.label(text=f"… and {len(ranges) - MOST_ROWS} more")
+        row = layout.row()
+        row.scale_y = 1.4
+        row.operator(THREER_OT_resolve.bl_idname, icon="FILE_REFRESH")
+
+
+class _OfShot(Button):
+    """A button about the shot that the panel shows."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return filming(context) is not None
+
+
+class THREER_OT_show_tracks(_OfShot, bpy.types.Operator):
+    """Put the points that were followed through this shot into the scene: green fit well, red do not"""
+
+    bl_idname = "threer.show_tracks"
+    bl_label = "Show Tracks"
+    bl_options = {"UNDO"}
+
+    def run(self, context: bpy.types.Context) -> None:
+        folder, _, shot, camera = _shot(context)
+        if shot.tracks is None:
+            raise UserError(f"The result in {quoted(folder)} keeps no tracks; reconstruct it once more.")
+        build.show_tracks(context.scene, camera.parent, shot)
+
+
+class _OfTracks(_OfShot):
+    """A button about the tracks that the scene shows."""
+
+    @staticmethod
+    def tracks(context: bpy.types.Context) -> bpy.types.Object:
+        """Their object."""
+        obj = _displayed(context)
+        assert obj is not None
+        return obj
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if _displayed(context) is not None:
+            return True
+        cls.poll_message_set("Show the tracks first")
+        return False
+
+
+class THREER_OT_select_worst(_OfTracks, bpy.types.Operator):
+    """Select the tracks whose error is larger than so many pixels, for you to look at and leave out"""
+
+    bl_idname = "threer.select_worst_tracks"
+    bl_label = "Select Worst"
+    bl_options = {"UNDO", "REGISTER"}
+
+    least: bpy.props.FloatProperty(
+        name="Error", default=tracks.WORST, min=0.0, soft_max=20.0, description="Pixels, root mean square of a track"
+    )
+
+    def run(self, context: bpy.types.Context) -> None:
+        obj = self.tracks(context)
+        for other in context.selected_objects:
+            other.select_set(other == obj)
+        obj.select_set(True)
+        context.view_layer.objects.active = obj
+        with tracks.in_object_mode(obj):
+            count = tracks.select_worst(obj, self.least)
+        if obj.mode != "EDIT":
+            bpy.ops.object.mode_set(mode="EDIT")
+        self.report({"INFO"}, f"{words.count(count, 'track')} off by more than {self.least:g} px")
+
+
+class THREER_OT_weigh_tracks(_OfTracks, bpy.types.Operator):
+    """Say how much the selected tracks count when the shot is solved again: not at all, as usual, or more"""
+
+    bl_idname = "threer.weigh_tracks"
+    bl_label = "Weigh Tracks"
+    bl_options = {"UNDO", "REGISTER"}
+
+    weight: bpy.props.FloatProperty(
+        name="Weight", default=0.0, min=0.0, max=tracks.HEAVIEST, description="0 leaves tracks out, 1 is usual"
+    )
+
+    def run(self, context: bpy.types.Context) -> None:
+        obj = self.tracks(context)
+        with tracks.in_object_mode(obj):
+            count = tracks.weigh(obj, self.weight)
+        if not count:
+            raise UserError("No track is selected; select some in Edit Mode, or press Select Worst.")
+        does = {0.0: "left out", 1.0: "used"}.get(self.weight, f"weighed {self.weight:g} times")
+        self.report({"INFO"}, f"{words.count(count, 'track')} {does}; press Solve Again")
+
+
+class THREER_OT_mark_bad(_OfShot, bpy.types.Operator):
+    """Leave frames out of the next solve: the preview range, or the current frame. They get no keys"""
+
+    bl_idname = "threer.mark_bad_frames"
+    bl_label = "Mark Bad Frames"
+    bl_options = {"UNDO", "REGISTER"}
+
+    first: bpy.props.IntProperty(name="First", default=-1, min=-1, max=MOST_FRAMES)
+    last: bpy.props.IntProperty(name="Last", default=-1, min=-1, max=MOST_FRAMES)
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        scene = context.scene
+        preview = (scene.frame_preview_start, scene.frame_preview_end)
+        self.first, self.last = preview if scene.use_preview_range else (scene.frame_current, scene.frame_current)
+        return self.execute(context)
+
+    def run(self, context: bpy.types.Context) -> None:
+        camera = filming(context)
+        first, last = build.frames_of(camera)
+        start = context.scene.frame_current if self.first < 0 else self.first
+        end = max(start, self.last)
+        if start > last or end < first:
+            raise UserError(f"The shot has the frames {first} to {last}; go to one of them, or set a preview range.")
+        with Changes() as changes:
+            tracks.set_bad_ranges(changes, camera, [*tracks.bad_ranges(camera), (max(first, start), min(last, end))])
+
+
+class THREER_OT_unmark_bad(_OfShot, bpy.types.Operator):
+    """Use these frames again in the next solve"""
+
+    bl_idname = "threer.unmark_bad_frames"
+    bl_label = "Use Frames Again"
+    bl_options = {"UNDO"}
+
+    place: bpy.props.IntProperty(min=0, options={"HIDDEN", "SKIP_SAVE"})
+
+    def run(self, context: bpy.types.Context) -> None:
+        camera = filming(context)
+        ranges = tracks.bad_ranges(camera)
+        with Changes() as changes:
+            tracks.set_bad_ranges(changes, camera, ranges[: self.place] + ranges[self.place + 1 :])
+
+
+class THREER_OT_resolve(_OfShot, bpy.types.Operator):
+    """Solve this shot again from its tracks, without those left out and without bad frames. You can go on working"""
+
+    bl_idname = "threer.solve_again"
+    bl_label = "Solve Again"
+
+    def run(self, context: bpy.types.Context) -> None:
+        folder, number, shot, camera = _shot(context)
+        weights = tracks.changed_weights(_displayed(context), shot)
+        output = results.new_folder([shot.path], bpy.data.filepath, work.current().data_folder)
+        bad = [list(entry) for entry in tracks.bad_ranges(camera)]
+        asked = Resolve(str(folder), str(output), number, weights, bad)
+        task = work.add(asked, context.scene.session_uid)
+        if bpy.app.background:  # where timers never run
+            work.finish(task)
+
+
+register, unregister = registration(
+    (
+        THREER_OT_show_tracks,
+        THREER_OT_select_worst,
+        THREER_OT_weigh_tracks,
+        THREER_OT_mark_bad,
+        THREER_OT_unmark_bad,
+        THREER_OT_resolve,
+        THREER_PT_mending,
+    ),
+    {},
+)

@@ -1,0 +1,82 @@
+"""[R] The points that were followed through a shot: as a result keeps them, and as its shot is solved again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from ..geometry.adjustment.tracks import Tracks
+from ..geometry.shots import moving_objects
+from ..geometry.shots.tracking import ShotTracks
+from ..model.arrays import Array
+from ..model.reconstruction import MEDIAN_DEPTH, Camera, Shot, TrackedPoints
+
+
+def all_of(shot_tracks: ShotTracks, cameras: Mapping[int, Camera]) -> TrackedPoints:
+    """All that was followed, all of it of the usual weight; `cameras` are by frame number."""
+    tracks, count = shot_tracks.tracks, len(shot_tracks.tracks)
+    followed = TrackedPoints(
+        point=tracks.point.astype(np.int32),
+        frame=shot_tracks.numbers[tracks.camera].astype(np.int32),
+        pixels=tracks.pixels.astype(np.float32),
+        positions=np.full((count, 3), np.nan, np.float32),
+        errors=np.full(count, np.nan, np.float32),
+        weights=np.ones(count, np.float32),
+    )
+    return measured(followed, cameras)
+
+
+def measured(followed: TrackedPoints, cameras: Mapping[int, Camera]) -> TrackedPoints:
+    """The points where the `cameras` by frame number show them best, and how far off that is."""
+    numbers = np.unique(followed.frame)
+    points, errors, frames = moving_objects.explained(
+        _tracks(followed, numbers), [cameras.get(int(number)) for number in numbers]
+    )
+    centres = np.array([camera.world_from_camera[:3, 3] for camera in cameras.values()])
+    if len(centres) and (centres == centres[0]).all():  # only directions are known: a dome
+        away = points - centres[0]
+        points = centres[0] + MEDIAN_DEPTH * away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-12)
+    known = frames >= 2
+    return replace(
+        followed,
+        positions=np.where(known[:, None], points, np.nan).astype(np.float32),
+        errors=np.where(known, errors, np.nan).astype(np.float32),
+    )
+
+
+def _tracks(followed: TrackedPoints, numbers: Array) -> Tracks:
+    """As tracks of the frames with these `numbers`, ascending; what is in no such frame has no place among them."""
+    return Tracks(
+        followed.point.astype(np.int64),
+        np.searchsorted(numbers, followed.frame),
+        followed.pixels.astype(np.float64),
+        np.full(len(followed.point), np.nan),
+    )
+
+
+def usable(shot: Shot) -> ShotTracks:
+    """The tracks without the points and the frames that the artist left out; what remains counts as the artist says.
+
+    The shot has tracks.
+    """
+    followed = shot.tracks
+    assert followed is not None
+    every = np.arange(shot.first_frame, shot.last_frame + 1)
+    numbers = every[~(np.isin(every, shot.missing) | is_bad(shot, every))]
+    chosen = (followed.weights[followed.point] > 0) & np.isin(followed.frame, numbers)
+    weights = followed.weights[followed.point].astype(np.float64)
+    tracks = _tracks(followed, numbers)
+    if not (weights[chosen] == 1).all():
+        tracks = replace(tracks, weight=weights)
+    some = next(iter(shot.cameras.values()))
+    return ShotTracks(numbers, tracks.only(chosen), (some.width, some.height))
+
+
+def is_bad(shot: Shot, numbers: Array) -> Array:
+    """(N,) whether the artist left out the frames with these numbers (N,)."""
+    bad = np.zeros(len(numbers), np.bool_)
+    for first, last in shot.bad:
+        bad |= (numbers >= first) & (numbers <= last)
+    return bad

@@ -1,0 +1,202 @@
+"""[R] A shot of a result solved again from the tracks that the result keeps, without what the artist left out."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from .. import bundle
+from ..files import bundle_folder
+from ..files.bundle_folder import Staging
+from ..geometry.shots import solver
+from ..jobs.messages import Done, Resolve
+from ..lenses import known
+from ..model.arrays import Array
+from ..model.engine import Stage
+from ..model.errors import UserError, quoted
+from ..model.reconstruction import PointCloud, Reconstruction, Shot, TrackedPoints
+from ..runtime.report import Report
+from . import followed_points, plates, shots
+
+ADJUSTING = Stage("adjusting", "Adjusting all frames", 1.0)
+PLATES, SAVING = Stage("plates", "Undistorting the photos", 0.3), Stage("saving", "Saving", 0.1)
+AGREES = 4.0  # times the median error: points of the cloud
+HEAVIEST = 100.0  # weight of a track
+NO_TRACKS = (
+    "The result in {} keeps no tracks of this shot: it was made by an earlier version, or nothing could be followed; "
+    "reconstruct it once more first."
+)
+
+
+def run(asked: Resolve, report: Report) -> Done:
+    """Writes the whole result anew with the shot's new camera. Raises UserError, and what `report` raises."""
+    output, folder = Path(asked.output).absolute(), Path(asked.bundle).absolute()
+    bundle_folder.check_output(output)
+    before = bundle.read(folder)
+    if not 0 <= asked.shot < len(before.shots):
+        raise UserError(f"The result in {quoted(folder)} has {len(before.shots)} shots, and none of that number.")
+    shot = before.shots[asked.shot]
+    if shot.tracks is None:
+        raise UserError(NO_TRACKS.format(quoted(folder)))
+    report.plan([ADJUSTING, PLATES, SAVING])
+    tracks = replace(shot.tracks, weights=_weights(shot.tracks, asked.weights))
+    marked = replace(shot, tracks=tracks, bad=_ranges(asked.bad, shot))
+    pictures = Path(tempfile.mkdtemp())
+    after = again(before, asked.shot, marked, report)
+    after = _with_pictures(after, before, folder, pictures, report)
+    report(SAVING, 0, 1)
+    staging = Staging(output, asked.run) if asked.held else None
+    return Done(
+        bundle=str(bundle.write(after, output, pictures, asked.run, staging)),
+        registered=len(after.cameras),
+        chosen=len(after.cameras) + len(after.unregistered),
+        points=0 if after.cloud is None else len(after.cloud),
+    )
+
+
+def again(before: Reconstruction, number: int, marked: Shot, report: Report) -> Reconstruction:
+    """The result with the shot of that number solved again, as `marked`: its tracks' weights, and what is bad of it.
+
+    The world stays: it is that of the photos' cameras. Raises UserError where too little is left.
+    """
+    assert marked.tracks is not None
+    photos = [photo for photo in before.photos if photo.path == marked.path and photo.frame is not None]
+    good = [photo for photo in photos if not followed_points.is_bad(marked, np.array([photo.frame]))[0]]
+    if sum(before.camera(photo.name) is not None for photo in good) < 2:
+        raise UserError("Fewer than two solved frames are left; mark fewer frames as bad.")
+    tracks = followed_points.usable(marked)
+    photos = known.applied(good, before.options).photos
+    lens, check = shots.known_lens(photos[0]), partial(report, ADJUSTING, 0, 1)
+    tracked = shots.TrackedVideo(photos, lens, tracks, solver.kind_of(tracks, lens, check), "")
+    (solved,) = shots.solve(
+        before, {marked.path: tracked}, before.options, report.warn, lambda done, total: report(ADJUSTING, done, total)
+    )
+    measured = followed_points.measured(marked.tracks, solved.cameras)
+    solved = replace(solved, tracks=measured, bad=marked.bad, plate=marked.plate)
+    earlier = before.shots[number]
+    notes = [note for note in before.notes if not note.startswith(_again(marked))]
+    after = replace(
+        before,
+        shots=[solved if place == number else each for place, each in enumerate(before.shots)],
+        notes=[*notes, _sentence(earlier, solved)],
+    )
+    return _from_tracks_alone(after, solved) if _is_from_tracks_alone(before, earlier) else after
+
+
+def _weights(tracks: TrackedPoints, changed: Mapping[str, float]) -> Array:
+    """(P,) float32 the tracks' weights, with those that are `changed` by number. Raises UserError for what is none."""
+    weights: Array = np.array(tracks.weights, np.float32)
+    for name, weight in changed.items():
+        if not name.isdecimal() or len(name) > 9 or int(name) >= len(weights):
+            raise UserError(f"The shot has no track {quoted(name[:40])}; its tracks are 0 to {len(weights) - 1}.")
+        if not 0 <= weight <= HEAVIEST:
+            raise UserError(f"The weight of track {name} is {weight:g}; give one from 0 to {HEAVIEST:g}.")
+        weights[int(name)] = weight
+    return weights
+
+
+def _ranges(bad: Sequence[Sequence[int]], shot: Shot) -> tuple[tuple[int, int], ...]:
+    """The ranges, in order. Raises UserError where one is none or lies outside of the shot."""
+    for entry in bad:
+        if len(entry) != 2 or not shot.first_frame <= entry[0] <= entry[1] <= shot.last_frame:
+            named = "-".join(map(str, entry[:2]))
+            raise UserError(
+                f"{named} is no range of the shot's frames, which are {shot.first_frame} to {shot.last_frame}."
+            )
+    return tuple(sorted((first, last) for first, last in bad))
+
+
+def _again(shot: Shot) -> str:
+    """How the sentence about a second solve begins."""
+    return f"{shot.video}: solved again"
+
+
+def _sentence(before: Shot, after: Shot) -> str:
+    """What was left out, and the errors before and after."""
+    assert after.tracks is not None
+    count, weighed = int((after.tracks.weights == 0).sum()), int((~np.isin(after.tracks.weights, (0, 1))).sum())
+    parts = [f"without {count} of {len(after.tracks)} tracks"] if count else []
+    parts += [f"{weighed} tracks weighed"] if weighed else []
+    parts += [f"without frames {', '.join(f'{first}-{last}' for first, last in after.bad)}"] if after.bad else []
+    errors = ", ".join(
+        f"{label} {value(before):.2f} → {value(after):.2f} px"
+        for label, value in (("median error", _median), ("worst frame", _worst))
+    )
+    return f"{_again(after)} {', '.join(parts)}: {errors}.".replace("again :", "again:")
+
+
+def _median(shot: Shot) -> float:
+    return float("nan") if shot.median_error is None else float(np.nanmedian(shot.median_error))
+
+
+def _worst(shot: Shot) -> float:
+    return float("nan") if shot.median_error is None else float(np.nanmax(shot.median_error))
+
+
+# ----------------------------------------------------------------------------------------------- tracks alone
+def _is_from_tracks_alone(result: Reconstruction, shot: Shot) -> bool:
+    """Whether no engine took part: the photos' cameras are the shot's."""
+    photos = {photo.name: photo for photo in result.photos}
+    pairs = [
+        (camera, shot.cameras.get(frame))
+        for camera in result.cameras
+        if photos[camera.photo].path == shot.path and (frame := photos[camera.photo].frame) is not None
+    ]
+    return all(
+        there is not None and np.array_equal(here.world_from_camera, there.world_from_camera) for here, there in pairs
+    )
+
+
+def _from_tracks_alone(result: Reconstruction, shot: Shot) -> Reconstruction:
+    """The result with the photos' cameras and the points of a shot of which nothing else is known."""
+    frames = {photo.name: photo.frame for photo in result.photos if photo.path == shot.path}
+    cameras = [
+        replace(shot.cameras[number], photo=camera.photo)
+        if (number := frames.get(camera.photo)) in shot.cameras
+        else camera
+        for camera in result.cameras
+    ]
+    return replace(result, cameras=cameras, cloud=_cloud(result, shot))
+
+
+def _cloud(result: Reconstruction, shot: Shot) -> PointCloud:
+    """The points of the tracks that agree with the cameras, in the colours of the plate."""
+    tracks = shot.tracks
+    assert tracks is not None
+    with np.errstate(invalid="ignore"):
+        agree = (tracks.weights > 0) & (tracks.errors <= AGREES * np.nanmedian(tracks.errors))
+    first = np.searchsorted(tracks.point, np.arange(len(tracks)))[agree]
+    frames, positions = tracks.frame[first], tracks.positions[agree]
+    some = next(iter(shot.cameras.values()))
+    centres = [shot.cameras.get(int(number), some).world_from_camera[:3, 3] for number in frames]
+    towards = np.array(centres).reshape(-1, 3) - positions
+    filmed = [(index, photo.frame) for index, photo in enumerate(result.photos) if photo.path == shot.path]
+    indices, numbers = (np.array(column) for column in zip(*filmed, strict=True))
+    return PointCloud(
+        positions=positions,
+        normals=(towards / np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-12)).astype(np.float32),
+        colors=shots.colors(shot.path, frames, tracks.pixels[first]),
+        confidence=np.ones(len(positions), np.float32),
+        photo=indices[np.abs(frames[:, None] - numbers).argmin(axis=1)].astype(np.int32),
+    )
+
+
+# ----------------------------------------------------------------------------------------------- pictures
+def _with_pictures(
+    after: Reconstruction, before: Reconstruction, folder: Path, pictures: Path, report: Report
+) -> Reconstruction:
+    """The result whose plates and masks lie in `pictures`: those in the `folder` of the earlier one, or new ones."""
+    for name in (bundle_folder.PLATES, bundle_folder.MASKS):
+        if (folder / name).is_dir():
+            shutil.copytree(folder / name, pictures / name)
+    if all(here is there for here, there in zip(after.cameras, before.cameras, strict=True)):
+        return after
+    cameras = [replace(camera, plate="") for camera in after.cameras]
+    made = plates.write_all(replace(after, cameras=cameras), pictures / bundle_folder.PLATES, partial(report, PLATES))
+    return replace(after, cameras=made)
