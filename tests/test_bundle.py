@@ -17,7 +17,7 @@ from threer_blender import bundle
 from threer_blender.files import array_file, bundle_folder
 from threer_blender.files.bundle_folder import Staging
 from threer_blender.model.errors import UserError
-from threer_blender.model.lens import Distortion
+from threer_blender.model.lens import PANORAMA, Distortion
 from threer_blender.model.reconstruction import (
     Camera,
     Gaussians,
@@ -291,6 +291,15 @@ def test_a_shot_that_no_camera_took_is_refused(tmp_path: Path, field: str, value
     (folder / bundle_folder.SCENE).write_text(json.dumps(scene), "utf-8")
     with pytest.raises(UserError, match="damaged"):
         bundle.read(folder)
+
+
+def test_a_panorama_stays_one(tmp_path: Path) -> None:
+    result = example(tmp_path)
+    result = replace(result, photos=[replace(result.photos[0], panorama=True), *result.photos[1:]])
+    result.cameras[0] = replace(result.cameras[0], distortion=Distortion(PANORAMA))
+    read = bundle.read(bundle.write(result, tmp_path / "result"))
+    assert [photo.panorama for photo in read.photos] == [photo.panorama for photo in result.photos]
+    assert read.cameras[0].distortion.is_panorama
 
 
 def test_a_frame_rate_stays_a_fraction(tmp_path: Path) -> None:

@@ -339,6 +339,7 @@ def _photo(entry: dict[str, Any], folder: Path) -> Photo:
         focal=checked.optional(entry["focal"], checked.positive),
         sensor_width=checked.optional(entry["sensor_width"], checked.positive),
         frame=None if frame is None else checked.frame(frame),
+        panorama=checked.typed(entry.get("panorama", False), bool),  # the first bundles knew none
     )
 
 

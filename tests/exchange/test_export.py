@@ -50,6 +50,18 @@ def result(tmp_path: Path, bundle_folder: Path) -> Reconstruction:  # noqa: ARG0
     return Reconstruction("test", "GPL", photos, cameras, cloud=cloud)
 
 
+def test_panoramas_are_left_out(tmp_path: Path, bundle_folder: Path, result: Reconstruction) -> None:
+    first = replace(result.photos[0], panorama=True)
+    cameras = [replace(result.cameras[0], distortion=Distortion("EQUIRECTANGULAR")), *result.cameras[1:]]
+    result = replace(result, photos=[first, *result.photos[1:]], cameras=cameras)
+    sentences = export.write(result, bundle_folder, "colmap", tmp_path / "out")
+    assert sentences[0].startswith("2 cameras")
+    assert any("1 panorama" in sentence for sentence in sentences)
+    alone = replace(result, photos=[first], cameras=cameras[:1])
+    with pytest.raises(UserError, match="panoramas alone"):
+        export.write(alone, bundle_folder, "colmap", tmp_path / "none")
+
+
 def test_colmap_reads_the_model(tmp_path: Path, bundle_folder: Path, result: Reconstruction) -> None:
     pycolmap = pytest.importorskip("pycolmap")
     sentences = export.write(result, bundle_folder, "colmap", tmp_path / "out")

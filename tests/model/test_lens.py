@@ -24,6 +24,7 @@ REAL = [
     Distortion("OPENCV", (0.08, -0.15, -2e-3, 3e-3)),
     Distortion("OPENCV_FISHEYE", (0.0, 0.0, 0.0, 0.0)),
     Distortion("OPENCV_FISHEYE", (-0.02, 0.004, -0.003, 0.0005)),
+    Distortion("EQUIRECTANGULAR"),
     Distortion("BROWN", (-0.28, 0.09, -0.02, 0.003, 1e-3, -5e-4)),
     Distortion("DIVISION", (-0.2,)),
     Distortion("DIVISION", (0.1,)),

@@ -62,6 +62,7 @@ ENGINE = Engine(
         "high": Cost(0.6e9, 20e6, 5.0, 12.0),
     },
     starts_splats=True,
+    panoramas=True,
 )
 
 CONFIDENCE = (
@@ -96,7 +97,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     if len(photos) < 2:
         raise UserError(ONE_PHOTO)
     watch = Watch()
-    solution = solve_cameras(photos, options, report, _dense_plan(len(photos), options))
+    solution = solve_cameras(photos, options, report, _dense_plan(photos, options))
     watch.lap("cameras")
     pointmaps: list[PointMap] = []
     cloud = _sparse_cloud(solution, photos)
@@ -252,9 +253,12 @@ def _joined(
     return learned_features.joined(before, unregistered, pixels, folder, settings, report, excluded)
 
 
-def _dense_plan(count: int, options: Mapping[str, Any]) -> list[Stage]:
+def _dense_plan(photos: Sequence[Photo], options: Mapping[str, Any]) -> list[Stage]:
     """The stages after the cameras."""
+    from ..geometry import panoramas
+
     _, seeing = SECONDS[options["quality"]]
+    count = sum(len(panoramas.VIEWS) if photo.panorama else 1 for photo in photos)
     if not options["points"]:
         return []
     return [UNDISTORTING.weighing(0.1 * count), DENSE.weighing(seeing * count), FUSING.weighing(0.05 * seeing * count)]
@@ -282,7 +286,10 @@ def _sparse_cloud(solution: mapping.MappingSolution, photos: Sequence[Photo]) ->
 def _dense(
     photos: Sequence[Photo], solution: mapping.MappingSolution, options: Mapping[str, Any], report: Report
 ) -> tuple[list[PointMap], PointCloud]:
-    """Depth of every solved photo as PointMaps in the photos' own pixels, and the fused cloud, but of masked pixels."""
+    """Depth of every solved photo as PointMaps in the photos' own pixels, and the fused cloud, but of masked pixels.
+
+    Panoramas have points in the cloud alone: these are seen by their views.
+    """
     from ..geometry import pointmaps
     from ..geometry.stereo import dense, fusion
     from ..pictures import masks
@@ -291,15 +298,17 @@ def _dense(
 
     settings = {"preview": dense.PREVIEW, "standard": dense.STANDARD, "high": dense.HIGH}[options["quality"]]
     numbers = {photo.name: index for index, photo in enumerate(photos)}
-    views = []
+    views, seers = [], []
     for done, (camera, observed) in enumerate(zip(solution.cameras, solution.observed, strict=True)):
         report(UNDISTORTING, done, len(solution.cameras))
         photo = photos[numbers[camera.photo]]
-        views.append(dense_view(camera, photo, solution.positions[observed], observed, settings.long_side))
+        more = dense_views(camera, photo, solution.positions[observed], observed, settings.long_side)
+        views += more
+        seers += [camera] * len(more)
     depths = dense.estimate_depths(views, settings, lambda done, total: report(DENSE, done, total))
     depths = [
         _unmasked(depth, camera, view, excluded(photos[numbers[camera.photo]], (camera.width, camera.height)))
-        for depth, camera, view in zip(depths, solution.cameras, views, strict=True)
+        for depth, camera, view in zip(depths, seers, views, strict=True)
     ]
     fused = fusion.fuse(views, depths, lambda done, total: report(FUSING, done, total))
     maps = [
@@ -312,9 +321,10 @@ def _dense(
             settings.long_side,
             dense.TRUSTED,
         )
-        for camera, view, depth in zip(solution.cameras, views, depths, strict=True)
+        for camera, view, depth in zip(seers, views, depths, strict=True)
+        if not camera.distortion.is_panorama
     ]
-    first_camera = np.array([numbers[camera.photo] for camera in solution.cameras], np.int32)
+    first_camera = np.array([numbers[camera.photo] for camera in seers], np.int32)
     cloud = PointCloud(fused.positions, fused.normals, fused.colors, fused.confidence, first_camera[fused.view])
     return maps, cloud
 
@@ -322,18 +332,33 @@ def _dense(
 def _unmasked(depth: views.DepthMap, camera: Camera, view: views.View, out: BoolArray | None) -> views.DepthMap:
     """The depth of an ideal picture without that of pixels which a photo's mask leaves `out` (H, W)."""
     from ..geometry import remap
+    from ..geometry.stereo import panorama_views
 
     if out is None:
         return depth
     height, width = depth.depth.shape
     lens = (camera.fx, camera.fy, camera.cx, camera.cy, camera.distortion)
     white = np.repeat(255 * out[..., None].astype(np.uint8), 3, axis=-1)
-    masked = remap.undistorted(white, *lens, view.intrinsics, (width, height))[..., 0] >= 128
+    if camera.distortion.is_panorama:
+        masked = panorama_views.seen(camera, view, white)[..., 0] >= 128
+    else:
+        masked = remap.undistorted(white, *lens, view.intrinsics, (width, height))[..., 0] >= 128
     return replace(
         depth,
         depth=np.where(masked, np.float32(0), depth.depth),
         confidence=np.where(masked, np.float32(0), depth.confidence),
     )
+
+
+def dense_views(camera: Camera, photo: Photo, points: Array, ids: Array, long_side: int) -> list[views.View]:
+    """The pinhole pictures of a photo, or of all sides of a panorama, for dense stereo."""
+    from ..geometry import panoramas
+    from ..geometry.stereo import panorama_views
+    from ..pictures.photos import pixels
+
+    if not photo.panorama:
+        return [dense_view(camera, photo, points, ids, long_side)]
+    return panorama_views.cut(camera, pixels(photo, panoramas.width_for(long_side)), points, ids)
 
 
 def dense_view(camera: Camera, photo: Photo, points: Array, ids: Array, long_side: int) -> views.View:

@@ -36,11 +36,15 @@ def write(reconstruction: Reconstruction, bundle_folder: Path, format_id: str, f
     if format_id not in FORMATS:
         raise UserError(f"There is no format {format_id}; there are {', '.join(FORMATS)}.")
     views = pictures.views(reconstruction, bundle_folder)
+    panoramas = sum(camera.distortion.is_panorama for camera in reconstruction.cameras)
     if not views:
-        raise UserError("This result has no cameras to export.")
+        named = "has panoramas alone, which these programs cannot use" if panoramas else "has no cameras to export"
+        raise UserError(f"This result {named}.")
     with whole_folder.replacing(folder) as new:
         FORMATS[format_id].write(views, reconstruction.cloud, new.path)
         absent = pictures.copy(views, new.path)
     points = 0 if reconstruction.cloud is None else len(reconstruction.cloud)
     written = f"{len(views)} cameras and {points:,} points as {FORMATS[format_id].label} in {new.place}"
-    return [written, *([absent] if absent else []), *new.sentences("the files")]
+    counted = f"{panoramas} {'panorama was' if panoramas == 1 else 'panoramas were'}"
+    left_out = f"{counted} left out: these programs take photos alone." if panoramas else ""
+    return [written, *filter(None, (absent, left_out)), *new.sentences("the files")]

@@ -28,11 +28,12 @@ class View:
 
 
 def views(reconstruction: Reconstruction, bundle_folder: Path) -> list[View]:
-    """Every camera of a result with its picture, in the order of the photos. Raises UserError where one is gone."""
+    """Every camera of a result with its picture, in the order of the photos, but for panoramas, which no pinhole camera
+    sees. Raises UserError where a picture is gone."""
     pictured = []
     for place, photo in enumerate(reconstruction.photos, start=1):
         camera = reconstruction.camera(photo.name)
-        if camera is None:
+        if camera is None or photo.panorama:
             continue
         source = None
         if camera.plate or photo.frame is None:

@@ -54,6 +54,20 @@ def undistorted(
     return out
 
 
+def sampled(image: Array, places: FloatArray) -> Array:
+    """(h, w, 3) uint8: what `image` (H, W, 3) uint8 shows at `places` (h, w, 2), as `undistorted` interpolates."""
+    out = np.zeros((*places.shape[:2], 3), np.uint8)
+    source = np.ascontiguousarray(image)
+
+    def fill(first_row: int, last_row: int) -> None:
+        rows = np.zeros(out[first_row:last_row].shape, np.float32)
+        _sample(source, np.ascontiguousarray(places[first_row:last_row]), rows)
+        out[first_row:last_row] = (rows + 0.5).clip(0, 255)
+
+    in_bands(fill, 0, len(out))
+    return out
+
+
 def _places(
     camera: FloatArray, distortion: lens.Distortion, target: FloatArray, top: int, shape: tuple[int, ...]
 ) -> FloatArray:

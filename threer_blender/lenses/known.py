@@ -46,7 +46,8 @@ class KnownPhotos:
 def applied(photos: Sequence[Photo], options: Mapping[str, Any]) -> KnownPhotos:
     """The photos with what the options of an engine say of their lenses.
 
-    Where a photo's own EXIF knows its focal length, that counts for more than a number that is not held. Raises
+    Where a photo's own EXIF knows its focal length, that counts for more than a number that is not held. Panoramas
+    have no such lens. Raises
     UserError where a lens file cannot be read or has no lens for a photo.
     """
     held = options.get("known_lens") == "held"
@@ -55,7 +56,7 @@ def applied(photos: Sequence[Photo], options: Mapping[str, Any]) -> KnownPhotos:
         return _from_file(photos, read(Path(file)), options, held)
     known = []
     for photo in photos:
-        pixels = named_focal(photo, options)
+        pixels = None if photo.panorama else named_focal(photo, options)
         if pixels is not None and (held or photo.focal is None):
             number = f"{options['focal']:g} mm" if options.get("focal") else f"{options['focal_pixels']:g} px"
             name = f"The known focal length of {number}"
@@ -117,6 +118,9 @@ def _from_file(
 ) -> KnownPhotos:
     known, sentences = [], []
     for photo in photos:
+        if photo.panorama:
+            known.append(photo)
+            continue
         chosen = choose(photo, lenses, named_focal(photo, options))
         camera, one_fit = for_solver(chosen.camera, photo, held)
         name = f"The lens {chosen.name}"

@@ -122,7 +122,8 @@ class Engine:
 
     `costs` are by the value of the option `quality`, or by "" where there is none such. `starts_splats`: its
     cameras and pointmaps are good enough for splats to start from. One that `needs_parallax` has
-    its cameras from changes of viewpoint alone, and solves no shot whose camera only turns.
+    its cameras from changes of viewpoint alone, and solves no shot whose camera only turns. One that takes `panoramas`
+    solves them beside photos.
     """
 
     id: str
@@ -137,6 +138,7 @@ class Engine:
     costs: Mapping[str, Cost] = field(default_factory=dict)
     starts_splats: bool = False
     needs_parallax: bool = False
+    panoramas: bool = False
 
     def cost(self, options: Mapping[str, Any]) -> Cost | None:
         """What a run with these options costs; None where that is not known."""

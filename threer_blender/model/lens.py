@@ -16,6 +16,9 @@ from .lens_formulas import FORMULAS
 
 # Model name -> names of its distortion parameters, in their order.
 MODELS: dict[str, tuple[str, ...]] = {name: formula.params for name, formula in FORMULAS.items()}
+PANORAMA = "EQUIRECTANGULAR"
+# Models without parameters, or with all of them 0, that bend lines nevertheless.
+_BENDING = frozenset({"OPENCV_FISHEYE", PANORAMA})
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,14 @@ class Distortion:
         """True where an ideal pinhole camera shows the same picture."""
         formula = FORMULAS[self.model]
         values = zip(formula.params, self.params, strict=True)
-        return self.model != "OPENCV_FISHEYE" and all(
+        return self.model not in _BENDING and all(
             value == formula.neutral.get(name, 0.0) for name, value in values if name not in formula.scales
         )
+
+    @property
+    def is_panorama(self) -> bool:
+        """True where the picture shows the whole sphere around the camera, as longitude and latitude."""
+        return self.model == PANORAMA
 
 
 NO_DISTORTION = Distortion("PINHOLE")
@@ -131,10 +139,28 @@ def undistort(distortion: Distortion, normalised: Array) -> FloatArray:
         return np.where(square < 1, ideal, np.nan)
     if formula.undistorts:
         return formula.evaluate(distortion.params, target)
+    if distortion.is_panorama:
+        directions = panorama_directions(target)
+        ahead = directions[..., 2:]
+        plane: FloatArray = directions[..., :2] / np.where(ahead > 0, ahead, np.nan)
+        return plane
     start = _radially_undistorted(distortion, target)
     ideal = _solved(lambda points: formula.evaluate(distortion.params, points), target, start)
     inside = np.linalg.norm(ideal, axis=-1, keepdims=True) < valid_radius(distortion)
     return np.where(inside, ideal, np.nan)
+
+
+def panorama_directions(angles: Array) -> FloatArray:
+    """(..., 3) unit rays of longitudes and latitudes (..., 2) in radians: x right, y down, z ahead."""
+    longitude, latitude = angles[..., 0], angles[..., 1]
+    level = np.cos(latitude)
+    return np.stack([level * np.sin(longitude), np.sin(latitude), level * np.cos(longitude)], axis=-1)
+
+
+def panorama_angles(rays: Array) -> FloatArray:
+    """(..., 2) longitudes and latitudes in radians of rays (..., 3) of any length, all around."""
+    x, y, z = rays[..., 0], rays[..., 1], rays[..., 2]
+    return np.stack([np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))], axis=-1)
 
 
 def jacobian(function: Callable[[FloatArray], FloatArray], points: FloatArray) -> FloatArray:

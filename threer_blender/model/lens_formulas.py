@@ -66,6 +66,12 @@ def _fisheye(params: Params, points: FloatArray) -> FloatArray:
     return plane
 
 
+def _equirectangular(_params: Params, points: FloatArray) -> FloatArray:
+    """Longitude and latitude (down) in radians; ideal points are those of the half in front of the camera alone."""
+    u, v = points[..., 0], points[..., 1]
+    return np.stack([np.arctan(u), np.arctan2(v, np.hypot(1.0, u))], axis=-1)
+
+
 def _division(params: Params, points: FloatArray) -> FloatArray:
     (k,) = params
     ideal: FloatArray = points / (1 + k * (points**2).sum(axis=-1, keepdims=True))
@@ -110,7 +116,8 @@ def _direction(degrees: float) -> tuple[float, float]:
     return float(np.cos(np.radians(degrees))), float(np.sin(np.radians(degrees)))
 
 
-# Name -> formula. The first six are COLMAP's names and parameters. BROWN is Blender's. `diagonal` is half the film
+# Name -> formula. The first five are COLMAP's names and parameters, and so is DIVISION. EQUIRECTANGULAR has the whole
+# sphere around the camera, and as focal length the pixels of a radian. BROWN is Blender's. `diagonal` is half the film
 # back's diagonal in focal lengths, and `pixel_aspect` the width of a pixel over its height.
 FORMULAS: dict[str, Formula] = {
     "PINHOLE": Formula((), lambda _params, points: points),
@@ -118,6 +125,7 @@ FORMULAS: dict[str, Formula] = {
     "RADIAL": Formula(("k1", "k2"), _radial),
     "OPENCV": Formula(("k1", "k2", "p1", "p2"), _opencv),
     "OPENCV_FISHEYE": Formula(("k1", "k2", "k3", "k4"), _fisheye),
+    "EQUIRECTANGULAR": Formula((), _equirectangular),
     "DIVISION": Formula(("k",), _division, undistorts=True),
     "BROWN": Formula(("k1", "k2", "k3", "k4", "p1", "p2"), _brown),
     "TDE_RADIAL_4": Formula(

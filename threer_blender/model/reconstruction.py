@@ -31,6 +31,7 @@ class Photo:
     `name` is the file's name; where two chosen files share it, enough parent folders are put before it to tell them
     apart. `path` is where the file was read. `focal` (pixels) and `sensor_width` (mm along the displayed width)
     come from EXIF, else None. `frame` is the frame's number in the video or image sequence at `path`; None for a photo.
+    A `panorama` shows the whole sphere around the camera, as longitude and latitude; its focal length is known.
     `lens` is what is known of it before a solve, by the artist's word; results do not record it.
     """
 
@@ -42,6 +43,7 @@ class Photo:
     focal: float | None = None
     sensor_width: float | None = None
     frame: int | None = None
+    panorama: bool = False
     lens: lens.KnownLens = field(default=lens.UNKNOWN, compare=False)
 
 
@@ -83,12 +85,20 @@ class Camera:
         """K (3, 3): pixels from normalised camera coordinates."""
         return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
 
+    def depths(self, points: Array) -> FloatArray:
+        """(...) camera z of world points (..., 3); their distance where it is a panorama, which has no ahead."""
+        local = np.asarray(points, np.float64) @ self.camera_from_world[:3, :3].T + self.camera_from_world[:3, 3]
+        depths: FloatArray = np.linalg.norm(local, axis=-1) if self.distortion.is_panorama else local[..., 2]
+        return depths
+
     def project(self, points: Array) -> FloatArray:
         """Pixels (..., 2) of world points (..., 3) in the distorted photo; NaN where the lens cannot see them.
 
-        That is behind the camera, and beyond the radius where the lens model folds over.
+        That is behind the camera, and beyond the radius where the lens model folds over. A panorama sees all.
         """
         local = np.asarray(points, np.float64) @ self.camera_from_world[:3, :3].T + self.camera_from_world[:3, 3]
+        if self.distortion.is_panorama:
+            return lens.panorama_angles(local) * (self.fx, self.fy) + (self.cx, self.cy)
         depth = np.where(local[..., 2:] > 0, local[..., 2:], np.nan)
         ideal = local[..., :2] / depth
         ideal = np.where(
@@ -99,7 +109,10 @@ class Camera:
         return pixels
 
     def rays(self, pixels: Array) -> FloatArray:
-        """Camera-frame rays (..., 3) with z = 1 through pixels (..., 2) of the distorted photo: depth × ray = point."""
+        """Camera-frame rays (..., 3) with z = 1 through pixels (..., 2) of the distorted photo: depth × ray = point.
+
+        NaN where the lens shows nothing, or what lies behind the camera.
+        """
         normalised = (np.asarray(pixels, np.float64) - (self.cx, self.cy)) / (self.fx, self.fy)
         plane = lens.undistort(self.distortion, normalised)
         return np.concatenate([plane, np.ones_like(plane[..., :1])], axis=-1)

@@ -1,4 +1,7 @@
-"""[R] Panoramas, of which no pinhole camera makes a picture, recognised by their tags or by their edges."""
+"""[R] Panoramas, of which no pinhole camera makes a picture, recognised by their tags or by their edges.
+
+Google's Photo Sphere XMP (developers.google.com/streetview/spherical-metadata) tells a whole sphere from a part of one.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,14 @@ from ..model.arrays import Array
 
 # Where Pillow keeps XMP, and what Google's Photo Sphere schema says in it of a panorama, as attribute or as element.
 _XMP_KEYS = ("xmp", "XML:com.adobe.xmp")
-_TAGGED = re.compile(r"GPano:ProjectionType\s*(?:=\s*[\"']|>)\s*(equirectangular|cylindrical)")
+_TAG = r"GPano:{}\s*(?:=\s*[\"']|>)\s*([\w.]+)"
+_PROJECTION = re.compile(_TAG.format("ProjectionType"))
+_CROPPED, _FULL = (
+    tuple(re.compile(_TAG.format(name + side + "Pixels")) for side in ("Width", "Height"))
+    for name in ("CroppedAreaImage", "FullPano")
+)
+WHOLE, OTHER = "whole sphere", "part of a sphere, or a cylinder"
+TWO_TO_ONE = 0.01  # share by which a tagged one may be off
 _MOST_XMP = 1_000_000  # bytes that are looked at
 
 # An untagged picture of exactly 2:1 goes round if, in a copy THUMBNAIL pixels wide: its first and last column differ by
@@ -23,12 +33,23 @@ THUMBNAIL = 256
 SEAM, EDGE_DETAIL, EDGE_LIKENESS, POLE = 2.0, 1.0, 0.7, 0.3
 
 
-def is_tagged(info: Mapping[Any, Any]) -> bool:
-    """Whether the metadata that Pillow read, by its keys, call the picture a panorama."""
+def tagged(info: Mapping[Any, Any], width: int, height: int) -> str:
+    """WHOLE or OTHER where the metadata that Pillow read, by its keys, call the picture a panorama; empty else."""
     for key in _XMP_KEYS:
         xmp = info.get(key, b"")
         text = xmp[:_MOST_XMP].decode("utf-8", "replace") if isinstance(xmp, bytes) else str(xmp)[:_MOST_XMP]
-        if _TAGGED.search(text):
+        projection = _PROJECTION.search(text)
+        if projection and projection[1] in ("equirectangular", "cylindrical"):
+            whole = projection[1] == "equirectangular" and abs(width / (2 * height) - 1) < TWO_TO_ONE
+            return WHOLE if whole and not _is_cropped(text) else OTHER
+    return ""
+
+
+def _is_cropped(xmp: str) -> bool:
+    """Whether the metadata say that the picture is a part of a larger panorama."""
+    for cropped, full in zip(_CROPPED, _FULL, strict=True):
+        part, whole = cropped.search(xmp), full.search(xmp)
+        if part and whole and part[1] != whole[1]:
             return True
     return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,6 +38,13 @@ class Photos:
 
     accepted: list[Photo]
     unregistered: list[Unregistered]
+
+    def without_panoramas(self, engine: str) -> Photos:
+        """The same for the engine of this name, which has no use for panoramas."""
+        accepted = [photo for photo in self.accepted if not photo.panorama]
+        reason, advice = f"It is a 360° panorama, which {engine} cannot use.", "Choose the classical engine for it."
+        refused = [Unregistered(photo.name, reason, advice) for photo in self.accepted if photo.panorama]
+        return Photos(accepted, [*self.unregistered, *refused])
 
 
 def read(
@@ -74,6 +82,8 @@ def read(
 
 def _with_lens(photo: Photo, tags: Mapping[str, LensTags]) -> Photo:
     """The photo with what its tags tell of its lens, beside those of all photos by name."""
+    if photo.panorama:  # whatever its tags say: they are of a lens of which the camera has several
+        return replace(photo, focal=photo.width / (2 * math.pi))
     if photo.name not in tags:
         return photo
     focal, sensor_width = focal_and_sensor(tags[photo.name], photo.width, photo.height, tags.values())
@@ -175,9 +185,12 @@ def _photo(file: Path, data: bytes, name: str, digest: str, warn: Warn) -> tuple
                 raise _Refused(name, reason, "Use the camera's original instead of a thumbnail.")
             if picture.flaw:
                 warn(picture.flaw, name)
-            if panoramas.is_tagged(picture.image.info) or (width == 2 * height and _goes_round(file, data)):
-                raise _Refused(name, "It is a panorama: no camera with a single lens sees it so.", CUT)
-            return Photo(name, str(file.absolute()), width, height, digest), lens_tags(picture.exif)
+            panorama = panoramas.tagged(picture.image.info, width, height)
+            if panorama == panoramas.OTHER:
+                raise _Refused(name, "It is a part of a panorama, or a cylindrical one: no lens sees it so.", CUT)
+            whole = bool(panorama) or (width == 2 * height and _goes_round(file, data))
+            photo = Photo(name, str(file.absolute()), width, height, digest, panorama=whole)
+            return photo, lens_tags(picture.exif)
     except _Refused:
         raise
     except Unusable as error:
@@ -217,6 +230,10 @@ def _frames(file: Path, name: str, digest: str, warn: Warn, progress: Callable[[
         raise _Refused(name, str(error), RECUT) from error
     except video.FAULTS as error:
         raise _Refused(name, f"It is damaged, or no video that can be decoded ({_brief(error)}).", CONVERT) from error
+    width, height = chosen[0].width, chosen[0].height
+    if width == 2 * height and panoramas.goes_round(_frame_pixels(chosen[0], panoramas.THUMBNAIL)):
+        advice = "Save some of its frames as pictures, choose their folder, and the classical engine."
+        raise _Refused(name, "It is a 360° video: no camera with a single lens films so.", advice)
     for remark in video.remarks(file.absolute()):
         warn(remark, name)
     return chosen

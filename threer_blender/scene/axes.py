@@ -65,8 +65,7 @@ def sampled_points(reconstruction: Reconstruction) -> tuple[Array, Array]:
 
 def visible_depths(camera: Camera, points: Array) -> FloatArray:
     """Depths (K,) of those of the world points (N, 3) that lie in the camera's picture."""
-    row = camera.camera_from_world[2]
-    depths = np.asarray(points @ row[:3] + row[3], np.float64)
+    depths = camera.depths(points)
     with np.errstate(invalid="ignore"):
         pixels = camera.project(points)
         inside = (depths > 0) & (pixels >= 0).all(axis=-1) & (pixels <= (camera.width, camera.height)).all(axis=-1)

@@ -38,6 +38,8 @@ def optics(camera: Camera, sensor_width: float | None) -> dict[str, Any]:
     its view while the scene is set to a landscape one. Shifts are in units of the fitted side.
     """
     width, height, aspect = camera.width, camera.height, pixel_aspect(camera)
+    if camera.distortion.is_panorama:
+        return {"type": "PANO"}
     landscape = width >= height
     fitted = width if landscape else height * aspect  # in pixel widths
     sensor = sensor_width * fitted / width if sensor_width else DEFAULT_SENSOR  # mm along the fitted side
@@ -103,11 +105,20 @@ def solve(changes: Changes, obj: bpy.types.Object, camera: Camera, photo: Photo,
     changes.set(obj, rotation_mode="XYZ", location=location, scale=(1.0, 1.0, 1.0))
     changes.set(obj, rotation_euler=rotation.to_euler("XYZ"))
     changes.set(obj.data, **optics(camera, photo.sensor_width), **clip)
+    if camera.distortion.is_panorama:
+        _see_all_around(changes, obj.data)
     changes.mark(
         obj,
         **{PHOTO: camera.photo, WIDTH: camera.width, HEIGHT: camera.height, PIXEL_ASPECT: pixel_aspect(camera)},
     )
     changes.mark(obj, **{ERROR: camera.reprojection_error, ERROR_BEFORE: camera.error_before})
+
+
+def _see_all_around(changes: Changes, data: bpy.types.Camera) -> None:
+    """The whole sphere, as Cycles renders it."""
+    owner = data if hasattr(data, "panorama_type") else data.cycles  # where Blenders before 4.5 keep it
+    whole = {"longitude_min": -np.pi, "longitude_max": np.pi, "latitude_min": -np.pi / 2, "latitude_max": np.pi / 2}
+    changes.set(owner, panorama_type="EQUIRECTANGULAR", **whole)
 
 
 def use_camera(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
@@ -131,6 +142,8 @@ def render_as(changes: Changes, scene: bpy.types.Scene, obj: bpy.types.Object) -
         pixel_aspect_x=max(1.0, 1 / aspect),  # Blender wants both to be at least 1
         pixel_aspect_y=max(1.0, aspect),
     )
+    if obj.data.type == "PANO":  # no other of Blender's engines renders one
+        changes.set(scene.render, engine="CYCLES")
     if FRAMES in obj:
         rate = obj[FRAME_RATE]
         first = obj.get(FIRST_FRAME, 1)

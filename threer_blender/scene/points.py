@@ -82,6 +82,8 @@ def radii(reconstruction: Reconstruction) -> Array:
     for index, photo in enumerate(reconstruction.photos):
         camera = reconstruction.camera(photo.name)
         if camera is not None:
+            if camera.distortion.is_panorama:
+                continue
             rows[index] = camera.camera_from_world[2] * steps[index] / camera.fx * COVERING_RADIUS
     radius = np.empty(len(cloud), np.float32)
     chunk = 1 << 14  # stays in the processor's cache
@@ -90,6 +92,11 @@ def radii(reconstruction: Reconstruction) -> Array:
         row = np.take(rows, cloud.photo[part], axis=0)
         along = np.einsum("ij,ij->i", row[:, :3], cloud.positions[part])
         np.maximum(along + row[:, 3], 0, out=radius[part])
+    for index, photo in enumerate(reconstruction.photos):
+        camera = reconstruction.camera(photo.name)
+        if camera is not None and camera.distortion.is_panorama:
+            mine = cloud.photo == index
+            radius[mine] = camera.depths(cloud.positions[mine]) * steps[index] / camera.fx * COVERING_RADIUS
     return radius
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from .. import bundle
 from ..engines import registry
@@ -46,6 +46,9 @@ from ..model.reconstruction import Photo, Reconstruction
 from ..runtime import context
 from ..runtime.context import Context
 from ..runtime.report import Report
+
+if TYPE_CHECKING:
+    from ..pictures.photos import Photos
 
 GRACE = 1.0  # seconds that a cancelled engine has to come to its next report
 # Stages around the engine's; each weighs a share of its time. All photos are decoded once; what is written is hashed.
@@ -168,6 +171,8 @@ def _reconstruct(request: Request, report: Report) -> Done:
     if skipped:
         report.warn(photo_files.skipped_sentence(skipped))
     chosen = photos.read(files, report.warn, lambda done: report(READING, done, 1))
+    if not engine.panoramas:
+        chosen = _without_panoramas(chosen, engine, report)
     if not chosen.accepted:
         first = chosen.unregistered[0]
         raise UserError(f"None of the chosen files can be worked with; {first.photo}: {first.reason} {first.advice}")
@@ -191,6 +196,14 @@ def _reconstruct(request: Request, report: Report) -> Done:
         chosen=len(reconstruction.cameras) + len(reconstruction.unregistered),
         points=0 if reconstruction.cloud is None else len(reconstruction.cloud),
     )
+
+
+def _without_panoramas(chosen: Photos, engine: Engine, report: Report) -> Photos:
+    """The photos without panoramas, each of which is said."""
+    rest = chosen.without_panoramas(engine.label)
+    for each in rest.unregistered[len(chosen.unregistered) :]:
+        report.warn(f"{each.reason} {each.advice}", each.photo)
+    return rest
 
 
 def _solved(

@@ -33,13 +33,14 @@ def write(camera: Camera, photo: Photo, number: int, folder: Path) -> Camera:
     """Write the plate of `camera` into `folder`, which is made if need be, and return the camera that names it.
 
     The plate has the photo's size and the camera's fx, fy, cx, cy without its distortion; black where the lens saw
-    nothing. The camera comes back unchanged where the photo's own file is already that picture. The photo's file is
-    only read.
+    nothing. Of a panorama it is the panorama. The camera comes back unchanged where the photo's own file is already
+    that picture. The photo's file is only read.
     """
-    if camera.distortion.is_identity and photos.blender_shows(photo):
+    straight = camera.distortion.is_identity or camera.distortion.is_panorama
+    if straight and photos.blender_shows(photo):
         return camera
     picture = photos.pixels(photo)
-    if not camera.distortion.is_identity:
+    if not straight:
         size = (camera.width, camera.height)
         lens = (camera.fx, camera.fy, camera.cx, camera.cy, camera.distortion)
         picture = remap.undistorted(picture, *lens, camera.intrinsics, size)

@@ -113,6 +113,10 @@ def copy_name(index: int) -> str:
 def camera_of(photo: Photo, size: tuple[int, int], number: int) -> pycolmap.Camera:
     """A camera for a photo whose copy has this `size`, with what is known of its lens."""
     width, height = size
+    if photo.panorama:
+        panorama = pycolmap.Camera.create_from_model_name(number, lens.PANORAMA, 1, width, height)
+        panorama.has_prior_focal_length = True
+        return panorama
     focal = GUESSED_FOCAL * max(width, height) if photo.focal is None else photo.focal * width / photo.width
     distortion, centre = photo.lens.distortion, photo.lens.centre
     model, terms = ("SIMPLE_RADIAL", (0.0,)) if distortion is None else _model(distortion)
@@ -139,11 +143,19 @@ def _model(distortion: lens.Distortion) -> tuple[str, tuple[float, ...]]:
 
 def distortion_of(camera: pycolmap.Camera) -> lens.Distortion:
     """The camera's lens model and its parameters, without focal length and centre."""
+    if camera.is_spherical():
+        return lens.Distortion(lens.PANORAMA)
     terms = tuple(float(camera.params[i]) for i in camera.extra_params_idxs())
     if camera.model_name == FULL_BROWN:
         k1, k2, p1, p2, k3 = terms[:5]
         return lens.Distortion("BROWN", (k1, k2, k3, 0.0, p1, p2))
     return lens.Distortion(camera.model_name, terms)
+
+
+def write_grey(file: Path, picture: Array) -> None:
+    """A picture (H, W, 3) or (H, W) uint8 as grey PGM."""
+    grey = picture if picture.ndim == 2 else np.rint(picture @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
+    file.write_bytes(f"P5\n{grey.shape[1]} {grey.shape[0]}\n255\n".encode() + grey.tobytes())
 
 
 def add_image(
@@ -158,7 +170,7 @@ def add_image(
 
     Written here and not by `extract_features`, whose threads would number them in a different order each time.
     """
-    same = (photo.width, photo.height, photo.focal, photo.lens) if settings.shared_intrinsics else index
+    same = (photo.width, photo.height, photo.focal, photo.panorama, photo.lens) if settings.shared_intrinsics else index
     if same not in cameras:
         cameras[same] = len(cameras) + 1
         camera = camera_of(photo, size, cameras[same])

@@ -10,7 +10,7 @@ SIFT: Lowe 2004, as RootSIFT (Arandjelović & Zisserman 2012). Verification: Sch
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -22,6 +22,8 @@ import pycolmap
 from ...model.arrays import Array, BoolArray
 from ...model.engine import ReportStage, Stage
 from ...model.reconstruction import Photo
+from .. import panoramas
+from . import panorama_features
 from .database import (
     SEED,
     Excluded,
@@ -33,6 +35,7 @@ from .database import (
     interruptible,
     nothing_excluded,
     verified,
+    write_grey,
 )
 from .pair_selection import choose_pairs, coarsest_descriptors
 
@@ -104,17 +107,21 @@ def extract(
         report(FEATURES, start, len(photos))
         chunk = photos[start : start + options.num_threads]
         with ThreadPoolExecutor(len(chunk)) as pool:
-            pictures = list(pool.map(pixels, chunk, [settings.long_side] * len(chunk)))
+            pictures = list(pool.map(pixels, chunk, [_copy_side(photo, settings) for photo in chunk]))
         with pycolmap.Database.open(path) as database:
             for index, picture in enumerate(pictures, start):
                 add_image(database, index, photos[index], (picture.shape[1], picture.shape[0]), cameras, settings)
-        small = max(max(picture.shape) for picture in pictures) < SMALL_COPY
+        small = max(map(_searched_side, chunk, pictures)) < SMALL_COPY
         options.sift.first_octave = -1 if small else settings.first_octave
         masks = [
             excluded(photo, (picture.shape[1], picture.shape[0]))
             for photo, picture in zip(chunk, pictures, strict=True)
         ]
-        _find_features(path, start, pictures, masks, options, partial(report, FEATURES, start, len(photos)))
+        check = partial(report, FEATURES, start, len(photos))
+        flat = [index for index, photo in enumerate(chunk) if not photo.panorama]
+        _find_features(path, {start + i: (pictures[i], masks[i]) for i in flat}, options, check)
+        for index in sorted(set(range(len(chunk))) - set(flat)):
+            _find_panorama(path, start + index, pictures[index], masks[index], options, check)
         with pycolmap.Database.open(path) as database:
             colors += [_keypoint_colors(database, index, picture) for index, picture in enumerate(pictures, start)]
         sizes += [(picture.shape[1], picture.shape[0]) for picture in pictures]
@@ -122,25 +129,31 @@ def extract(
     return np.array(sizes), colors
 
 
+def _copy_side(photo: Photo, settings: FeatureSettings) -> int:
+    """The longer side of a photo's copy; the views of a panorama are as large as the copies of photos."""
+    return panoramas.width_for(settings.long_side) if photo.panorama else settings.long_side
+
+
+def _searched_side(photo: Photo, picture: Array) -> int:
+    """The longer side of what is searched for features: the copy, or the views of a panorama."""
+    return panoramas.view_picture(picture.shape[1])[1][0] if photo.panorama else max(picture.shape)
+
+
 def _find_features(
     path: Path,
-    start: int,
-    pictures: Sequence[Array],
-    masks: Sequence[BoolArray | None],
+    pictures: Mapping[int, tuple[Array, BoolArray | None]],
     options: pycolmap.FeatureExtractionOptions,
     check: Callable[[], None],
 ) -> None:
-    """Keypoints and descriptors of photos `start`, `start` + 1, …, whose copies stand on disk only meanwhile."""
-    large = [i for i, picture in enumerate(pictures, start) if min(picture.shape[:2]) >= SMALLEST_SIDE]
+    """Keypoints and descriptors of photos by their number; pictures and masks stand on disk only meanwhile."""
+    large = {index: pair for index, pair in pictures.items() if min(pair[0].shape[:2]) >= SMALLEST_SIDE}
     reader = pycolmap.ImageReaderOptions()
-    for index in large:
-        grey = np.rint(pictures[index - start] @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
-        _write_grey(path.parent / copy_name(index), grey)
-        mask = masks[index - start]
+    for index, (picture, mask) in large.items():
+        write_grey(path.parent / copy_name(index), picture)
         if mask is not None:
             reader.mask_path = path.parent / MASKS
             reader.mask_path.mkdir(exist_ok=True)
-            _write_grey(_mask(path.parent, index), np.where(mask, 0, 255).astype(np.uint8))
+            write_grey(_mask(path.parent, index), np.where(mask, 0, 255).astype(np.uint8))
 
     def extract(token: pycolmap.CancellationToken) -> None:
         names = [copy_name(index) for index in large]
@@ -160,9 +173,19 @@ def _find_features(
         _mask(path.parent, index).unlink(missing_ok=True)
 
 
-def _write_grey(file: Path, grey: Array) -> None:
-    """A grey picture (H, W) uint8 as PGM."""
-    file.write_bytes(f"P5\n{grey.shape[1]} {grey.shape[0]}\n255\n".encode() + grey.tobytes())
+def _find_panorama(
+    path: Path,
+    index: int,
+    picture: Array,
+    excluded: BoolArray | None,
+    options: pycolmap.FeatureExtractionOptions,
+    check: Callable[[], None],
+) -> None:
+    """Keypoints and descriptors of a panorama."""
+    keypoints, data = panorama_features.find(picture, excluded, path.parent, options, check)
+    with pycolmap.Database.open(path) as database:
+        database.write_keypoints(index + 1, keypoints)
+        database.write_descriptors(index + 1, pycolmap.FeatureDescriptors(pycolmap.FeatureExtractorType.SIFT, data))
 
 
 def _mask(folder: Path, index: int) -> Path:

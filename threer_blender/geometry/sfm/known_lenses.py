@@ -105,6 +105,6 @@ def _change(before: pycolmap.Reconstruction, after: pycolmap.Reconstruction) -> 
     ratios = [
         after.camera(image.camera_id).mean_focal_length() / before.camera(image.camera_id).mean_focal_length()
         for image in before.images.values()
-        if image.has_pose
+        if image.has_pose and not before.camera(image.camera_id).is_spherical()
     ]
     return float(np.median(ratios)) - 1

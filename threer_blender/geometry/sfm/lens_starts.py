@@ -30,7 +30,7 @@ def one_each(matched: Matched) -> Path:
 
 
 def fisheyes(matched: Matched) -> Path:
-    """Every lens a fisheye (Kannala & Brandt 2006)."""
+    """Every lens a fisheye (Kannala & Brandt 2006), but for those of panoramas."""
     return _copy(matched, "fisheyes.db", _widen)
 
 
@@ -72,6 +72,8 @@ def _separate(path: Path) -> None:
 def _widen(path: Path) -> None:
     with pycolmap.Database.open(path) as database:
         for camera in database.read_all_cameras():
+            if camera.is_spherical():
+                continue
             focal = FISHEYE_FOCAL * max(camera.width, camera.height)
             if camera.has_prior_focal_length:
                 focal = camera.mean_focal_length()

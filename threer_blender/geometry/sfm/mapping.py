@@ -179,8 +179,7 @@ def _solution(best: ScoredModel, scored_models: Sequence[ScoredModel], matched: 
         image = model.image(index + 1)
         rows = [row[p.point3D_id] for p in image.get_observation_points2D() if p.point3D_id in row]
         observed.append(np.unique(np.array(rows, np.int64)))
-        z = image.cam_from_world().matrix()[2]
-        depths.append(positions[observed[-1]] @ z[:3] + z[3])
+        depths.append(_depths(model, image, positions[observed[-1]]))
     scale, centre = MEDIAN_DEPTH / float(np.median(np.concatenate(depths))), np.median(positions, axis=0)
     cameras = [_camera(model, index, matched, centre, scale) for index in indices]
     weights = [len(rows) for rows in observed]
@@ -197,6 +196,15 @@ def _solution(best: ScoredModel, scored_models: Sequence[ScoredModel], matched: 
         best.candidate,
         [*_notes(best, matched), *([note] if note else [])],
     )
+
+
+def _depths(model: Model, image: pycolmap.Image, positions: FloatArray) -> FloatArray:
+    """(P,) camera z of points (P, 3); their distance from a panorama."""
+    camera_from_world = image.cam_from_world().matrix()
+    local = positions @ camera_from_world[:, :3].T + camera_from_world[:, 3]
+    spherical = model.camera(image.camera_id).is_spherical()
+    depths: FloatArray = np.linalg.norm(local, axis=1) if spherical else local[:, 2]
+    return depths
 
 
 def _points(model: Model, indices: Iterable[int], matched: Matched) -> tuple[list[int], FloatArray, Array]:
@@ -225,22 +233,32 @@ def _camera(model: Model, index: int, matched: Matched, centre: FloatArray, scal
         photo.name,
         photo.width,
         photo.height,
-        solved.focal_length_x * x,
-        solved.focal_length_y * y,
-        solved.principal_point_x * x,
-        solved.principal_point_y * y,
+        *_intrinsics(solved, x, y),
         world_from_camera,
         lens.NO_DISTORTION if distortion.is_identity else distortion,
         reprojection_error=_reprojection_error(model, image, np.array([x, y])),
     )
 
 
+def _intrinsics(solved: pycolmap.Camera, x: float, y: float) -> tuple[float, float, float, float]:
+    """fx, fy, cx and cy in pixels `x` and `y` times as many; of a panorama, fx and fy are the pixels of a radian."""
+    if solved.is_spherical():
+        width, height = solved.width * x, solved.height * y
+        return width / (2 * np.pi), height / np.pi, width / 2, height / 2
+    focal = solved.focal_length_x * x, solved.focal_length_y * y
+    return *focal, solved.principal_point_x * x, solved.principal_point_y * y
+
+
 def _reprojection_error(model: Model, image: pycolmap.Image, photo_from_copy: FloatArray) -> float:
     """Mean distance, in pixels of the photo, between an image's observations and its projected points."""
     observations = image.get_observation_points2D()
     local = np.array([model.point3D(p.point3D_id).xyz for p in observations]) @ image.cam_from_world().matrix()[:, :3].T
-    projected = model.camera(image.camera_id).img_from_cam(local + image.cam_from_world().translation)
-    off = (projected - np.array([p.xy for p in observations])) * photo_from_copy
+    camera = model.camera(image.camera_id)
+    projected = camera.img_from_cam(local + image.cam_from_world().translation)
+    off = projected - np.array([p.xy for p in observations])
+    if camera.is_spherical():  # its left edge continues at its right one
+        off[:, 0] -= camera.width * np.rint(off[:, 0] / camera.width)
+    off *= photo_from_copy
     return float(np.nanmean(np.linalg.norm(off, axis=1)))
 
 

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import numpy as np
 import pycolmap
 
+from ...model import lens
 from ...model.arrays import Array, FloatArray
 from ...model.errors import UserError
 from .. import rotations
@@ -238,10 +239,7 @@ def epipolar_errors(model: Model, pair: Pair) -> FloatArray:
     """
     first, second = (model.image(i + 1) for i in pair.photos)
     cameras = model.camera(first.camera_id), model.camera(second.camera_id)
-    x, y = (
-        np.column_stack([camera.cam_from_img(points), np.ones(len(points))])
-        for camera, points in zip(cameras, (pair.first, pair.second), strict=True)
-    )
+    x, y = (rays(camera, points) for camera, points in zip(cameras, (pair.first, pair.second), strict=True))
     second_from_first = second.cam_from_world() * first.cam_from_world().inverse()
     rotation, translation = second_from_first.rotation.matrix(), second_from_first.translation
     length = np.linalg.norm(translation)
@@ -249,13 +247,28 @@ def epipolar_errors(model: Model, pair: Pair) -> FloatArray:
         return np.full(len(x), np.inf)
     essential = rotations.cross_matrices(translation / length) @ rotation
     line_second, line_first = x @ essential.T, y @ essential
-    slope = (line_second[:, :2] ** 2).sum(1) + (line_first[:, :2] ** 2).sum(1)
-    focal = np.sqrt(cameras[0].mean_focal_length() * cameras[1].mean_focal_length())
+    slope = _slope(cameras[1], line_second, y) + _slope(cameras[0], line_first, x)
+    focal = np.sqrt(plausibility.focal(cameras[0]) * plausibility.focal(cameras[1]))
     error = focal * np.abs((y * line_second).sum(1)) / np.sqrt(np.maximum(slope, 1e-20))
-    rays = x @ rotation.T
-    cosine = (rays * y).sum(1) / np.linalg.norm(rays, axis=1) / np.linalg.norm(y, axis=1)
-    visible = _in_front(rays, y, translation) & (cosine > np.cos(np.radians(WIDEST)))
+    turned = x @ rotation.T
+    cosine = (turned * y).sum(1) / np.linalg.norm(turned, axis=1) / np.linalg.norm(y, axis=1)
+    visible = _in_front(turned, y, translation) & (cosine > np.cos(np.radians(WIDEST)))
     return np.where(visible, error, np.inf)
+
+
+def rays(camera: pycolmap.Camera, points: FloatArray) -> FloatArray:
+    """(K, 3) rays through pixels (K, 2): of length 1 in a panorama, with z = 1 elsewhere."""
+    if camera.is_spherical():
+        size = np.array([camera.width, camera.height])
+        return lens.panorama_directions((points / size - 0.5) * (2 * np.pi, np.pi))
+    return np.column_stack([camera.cam_from_img(points), np.ones(len(points))])
+
+
+def _slope(camera: pycolmap.Camera, lines: FloatArray, rays: FloatArray) -> FloatArray:
+    """(K,) the square of the gradient of the epipolar error: within the plane z = 1, or on the sphere of a panorama."""
+    gradient = lines - (lines * rays).sum(1, keepdims=True) * rays if camera.is_spherical() else lines[:, :2]
+    square: FloatArray = (gradient**2).sum(1)
+    return square
 
 
 def _in_front(first: FloatArray, second: FloatArray, translation: FloatArray) -> Array:

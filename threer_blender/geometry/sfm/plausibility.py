@@ -48,7 +48,7 @@ def lens_fault(camera: pycolmap.Camera, photo: Photo, enough_points: bool) -> st
 
     `enough_points`: the model has so many points in three photos or more that an unusual focal length may be right.
     """
-    if photo.lens.holds_focal and photo.lens.holds_distortion:
+    if camera.is_spherical() or (photo.lens.holds_focal and photo.lens.holds_distortion):  # nothing is solved for
         return ""
     longer, focal = max(camera.width, camera.height), camera.mean_focal_length()
     if photo.focal is not None:
@@ -66,6 +66,11 @@ def lens_fault(camera: pycolmap.Camera, photo: Photo, enough_points: bool) -> st
     if _fold(camera) < _inner_radius(camera) or _pincushion(camera) > ABSURD_PINCUSHION:
         return NO_SUCH_DISTORTION
     return ""
+
+
+def focal(camera: pycolmap.Camera) -> float:
+    """Pixels of a radian at the centre of the picture."""
+    return float(camera.width / (2 * np.pi) if camera.is_spherical() else camera.mean_focal_length())
 
 
 def _field_of_view(camera: pycolmap.Camera) -> float:
@@ -99,7 +104,7 @@ def _corners(camera: pycolmap.Camera) -> FloatArray:
 
 def is_strongly_distorted(camera: pycolmap.Camera) -> bool:
     """Whether an ordinary lens is distorted as fisheyes are, or the formula does not even reach the corners."""
-    if camera.model_name in FISHEYES:
+    if camera.model_name in FISHEYES or camera.is_spherical():
         return False
     return _pincushion(camera) < -STRONG_DISTORTION or _fold(camera) < _outer_radius(camera)
 
@@ -132,6 +137,7 @@ def warnings(cameras: Mapping[str, pycolmap.Camera], error: float, count: int) -
             f"The reprojection error is {error / USUAL_ERROR:.0f} times the usual: the cameras are not exact. The lens "
             "may have changed between the photos, or things moved."
         )
+    cameras = {name: camera for name, camera in cameras.items() if not camera.is_spherical()}
     folded = [
         name for name, camera in cameras.items() if _fold(camera) < np.linalg.norm(_corners(camera), axis=1).max()
     ]

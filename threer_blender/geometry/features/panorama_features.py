@@ -1,0 +1,73 @@
+"""[R] SIFT features of panoramas: those of their views, in the panorama's own pixels. pycolmap.
+
+COLMAP solves a panorama as one camera (its model EQUIRECTANGULAR): a rig of views with one centre and fixed rotations
+has the same rays. Features of the panorama itself would be distorted.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+
+from ...model import lens
+from ...model.arrays import Array, BoolArray
+from .. import panoramas
+from .database import copy_name, interruptible, write_grey
+
+SHARE = 3  # a view has at most a third of the features of a photo
+
+
+def find(
+    picture: Array,
+    excluded: BoolArray | None,
+    folder: Path,
+    options: pycolmap.FeatureExtractionOptions,
+    check: Callable[[], None],
+) -> tuple[Array, Array]:
+    """Keypoints (K, 4 or 6), x and y in the panorama `picture` (H, W, 3) first, and descriptors (K, 128) uint8.
+
+    None lies where `excluded` (H, W) is true. `folder` holds the views meanwhile. Raises what `check` raises.
+    """
+    height, width = picture.shape[:2]
+    keypoints, descriptors = [], []
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        views = Path(name)
+        for view in range(len(panoramas.VIEWS)):
+            check()
+            write_grey(views / copy_name(view), panoramas.cut(picture, view))
+        for view, (points, described) in enumerate(_extracted(views, options, check)):
+            placed = panoramas.from_view(view, points[:, :2], width, height)
+            angles = (placed - (width / 2, height / 2)) / (panoramas.focal(width), height / np.pi)
+            mine = panoramas.nearest_view(lens.panorama_directions(angles)) == view
+            points[:, :2] = placed
+            keypoints.append(points[mine])
+            descriptors.append(described[mine])
+    every, data = np.concatenate(keypoints), np.concatenate(descriptors)
+    if excluded is not None:
+        columns, rows = every[:, :2].astype(int).T
+        free = ~excluded[rows.clip(0, height - 1), columns.clip(0, width - 1)]
+        every, data = every[free], data[free]
+    return every, data
+
+
+def _extracted(
+    views: Path, options: pycolmap.FeatureExtractionOptions, check: Callable[[], None]
+) -> list[tuple[Array, Array]]:
+    """Keypoints and descriptors of each view."""
+    path, most = views / "views.db", options.sift.max_num_features
+    options.sift.max_num_features = most // SHARE
+    with pycolmap.Database.open(path):
+        pass
+    interruptible(
+        lambda token: pycolmap.extract_features(path, views, extraction_options=options, cancellation_token=token),
+        check,
+    )
+    options.sift.max_num_features = most
+    with pycolmap.Database.open(path) as database:
+        numbers = {image.name: image.image_id for image in database.read_all_images()}
+        wanted = [numbers[copy_name(view)] for view in range(len(panoramas.VIEWS))]
+        return [(database.read_keypoints(n), database.read_descriptors(n).data) for n in wanted]
