@@ -11,7 +11,7 @@ SIZE = np.array([6.0, 3.2, 5.0])  # of the room, whose middle is the world's ori
 BOX = np.array([[0.6, 0.4, 1.0], [1.5, 1.6, 1.9]])  # a cupboard, which hides what is behind it
 
 
-def seen(centre: FloatArray, rays: FloatArray) -> Array:
+def colors_along(centre: FloatArray, rays: FloatArray) -> Array:
     """(..., 3) uint8 what rays (..., 3) from `centre` meet."""
     rays = np.where(np.abs(rays) < 1e-9, 1e-9, rays)
     wall = ((np.where(rays > 0, SIZE / 2, -SIZE / 2) - centre) / rays).min(axis=-1)
@@ -25,14 +25,14 @@ def panorama(world_from_camera: FloatArray, width: int) -> Array:
     """(width / 2, width, 3) uint8 equirectangular picture."""
     x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(width // 2) + 0.5)
     angles = np.stack([x - width / 2, y - width / 4], axis=-1) * (2 * np.pi / width)
-    return seen(world_from_camera[:3, 3], lens.panorama_directions(angles) @ world_from_camera[:3, :3].T)
+    return colors_along(world_from_camera[:3, 3], lens.panorama_directions(angles) @ world_from_camera[:3, :3].T)
 
 
 def photo(world_from_camera: FloatArray, width: int, height: int, focal: float) -> Array:
     """(height, width, 3) uint8 picture of a pinhole camera whose centre is the picture's."""
     x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     rays = np.stack([(x - width / 2) / focal, (y - height / 2) / focal, np.ones_like(x)], axis=-1)
-    return seen(world_from_camera[:3, 3], rays @ world_from_camera[:3, :3].T)
+    return colors_along(world_from_camera[:3, 3], rays @ world_from_camera[:3, :3].T)
 
 
 def _paint(points: FloatArray) -> Array:

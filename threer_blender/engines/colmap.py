@@ -340,7 +340,7 @@ def _unmasked(depth: views.DepthMap, camera: Camera, view: views.View, out: Bool
     lens = (camera.fx, camera.fy, camera.cx, camera.cy, camera.distortion)
     white = np.repeat(255 * out[..., None].astype(np.uint8), 3, axis=-1)
     if camera.distortion.is_panorama:
-        masked = panorama_views.seen(camera, view, white)[..., 0] >= 128
+        masked = panorama_views.view_of(camera, view, white)[..., 0] >= 128
     else:
         masked = remap.undistorted(white, *lens, view.intrinsics, (width, height))[..., 0] >= 128
     return replace(

@@ -38,10 +38,10 @@ def width_for(side: int) -> int:
 
 def cut(picture: Array, view: int) -> Array:
     """(h, w, 3) uint8, the picture of a view of a panorama (H, W, 3) uint8."""
-    return seen(picture, VIEWS[view], *view_picture(picture.shape[1]))
+    return view_of(picture, VIEWS[view], *view_picture(picture.shape[1]))
 
 
-def seen(picture: Array, rotation: FloatArray, intrinsics: FloatArray, size: tuple[int, int]) -> Array:
+def view_of(picture: Array, rotation: FloatArray, intrinsics: FloatArray, size: tuple[int, int]) -> Array:
     """(h, w, 3) uint8 of `size` (w, h): what a pinhole camera with K `intrinsics` sees of a panorama (H, W, 3) uint8.
 
     `rotation` is panorama_from_camera.

@@ -59,10 +59,10 @@ def matches_of(cameras: Sequence[Camera], photos: Sequence[Photo], folder: Path)
     pixels = [camera.project(points) + random.normal(0, 0.25, (600, 2)) for camera in cameras]
     with np.errstate(invalid="ignore"):
         visible = [
-            ((seen > 0) & (seen < (camera.width, camera.height))).all(axis=1)
-            for seen, camera in zip(pixels, cameras, strict=True)
+            ((there > 0) & (there < (camera.width, camera.height))).all(axis=1)
+            for there, camera in zip(pixels, cameras, strict=True)
         ]
-    path, numbers = folder / "database.db", [np.cumsum(seen) - 1 for seen in visible]
+    path, numbers = folder / "database.db", [np.cumsum(mask) - 1 for mask in visible]
     options = pycolmap.TwoViewGeometryOptions()
     options.ransac.random_seed = 0
     with pycolmap.Database.open(path) as database:
@@ -79,7 +79,7 @@ def matches_of(cameras: Sequence[Camera], photos: Sequence[Photo], folder: Path)
             database.write_matches(i + 1, j + 1, matches)
             database.write_two_view_geometry(i + 1, j + 1, geometry)
     sizes = np.array([(photo.width, photo.height) for photo in photos])
-    return verified(path, photos, sizes, [np.zeros((seen.sum(), 3), np.uint8) for seen in visible])
+    return verified(path, photos, sizes, [np.zeros((mask.sum(), 3), np.uint8) for mask in visible])
 
 
 def errors(solution: mapping.MappingSolution, true: Sequence[FloatArray]) -> tuple[float, float]:

@@ -29,8 +29,8 @@ def test_points_lie_in_the_views_where_the_panorama_shows_them() -> None:
         pixels = pixels[:, :2] / pixels[:, 2:]
         assert ((pixels > 0) & (pixels < (width, height))).all()
         column, row = pixels.astype(int).T
-        seen = camera.project(view.sparse_points).astype(int)
-        colors = picture[seen[:, 1].clip(0, WIDTH // 2 - 1), seen[:, 0] % WIDTH]
+        pixels_there = camera.project(view.sparse_points).astype(int)
+        colors = picture[pixels_there[:, 1].clip(0, WIDTH // 2 - 1), pixels_there[:, 0] % WIDTH]
         assert np.median(np.abs(view.image[row, column].astype(int) - colors)) < 20
 
 
@@ -39,4 +39,4 @@ def test_a_view_sees_another_panorama_of_its_camera_as_its_own() -> None:
     camera = Camera("round", WIDTH, WIDTH // 2, focal, focal, WIDTH / 2, WIDTH / 4, np.eye(4), whole)
     picture = rooms.panorama(np.eye(4), WIDTH)
     for view in panorama_views.cut(camera, picture, np.zeros((0, 3)), np.zeros(0, int)):
-        assert np.abs(panorama_views.seen(camera, view, picture).astype(int) - view.image).max() <= 1
+        assert np.abs(panorama_views.view_of(camera, view, picture).astype(int) - view.image).max() <= 1

@@ -24,8 +24,8 @@ def cut(camera: Camera, picture: Array, points: Array, ids: Array) -> list[View]
     return views
 
 
-def seen(camera: Camera, view: View, picture: Array) -> Array:
+def view_of(camera: Camera, view: View, picture: Array) -> Array:
     """(h, w, 3) uint8: what a view of the panorama's `camera` sees of another such panorama (H, W, 3) uint8."""
     rotation = camera.world_from_camera[:3, :3].T @ view.world_from_camera[:3, :3]
     height, width = view.image.shape[:2]
-    return panoramas.seen(picture, rotation, view.intrinsics, (width, height))
+    return panoramas.view_of(picture, rotation, view.intrinsics, (width, height))
