@@ -46,5 +46,5 @@ def write(reconstruction: Reconstruction, bundle_folder: Path, format_id: str, f
     points = 0 if reconstruction.cloud is None else len(reconstruction.cloud)
     written = f"{len(views)} cameras and {points:,} points as {FORMATS[format_id].label} in {new.place}"
     counted = f"{panoramas} {'panorama was' if panoramas == 1 else 'panoramas were'}"
-    left_out = f"{counted} left out: these programs take photos alone." if panoramas else ""
-    return [written, *filter(None, (absent, left_out)), *new.sentences("the files")]
+    skipped = f"{counted} left out: these programs take photos alone." if panoramas else ""
+    return [written, *filter(None, (absent, skipped)), *new.sentences("the files")]

@@ -66,5 +66,5 @@ def from_view(view: int, pixels: Array, width: int, height: int) -> FloatArray:
     plane = (np.asarray(pixels, np.float64) - intrinsics[:2, 2]) / intrinsics[0, 0]
     rays = np.concatenate([plane, np.ones_like(plane[:, :1])], axis=1) @ VIEWS[view].T
     angles = lens.panorama_angles(rays)
-    placed: FloatArray = angles * (focal(width), height / np.pi) + (width / 2, height / 2)
-    return placed
+    in_panorama: FloatArray = angles * (focal(width), height / np.pi) + (width / 2, height / 2)
+    return in_panorama

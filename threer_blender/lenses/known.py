@@ -47,8 +47,7 @@ def applied(photos: Sequence[Photo], options: Mapping[str, Any]) -> KnownPhotos:
     """The photos with what the options of an engine say of their lenses.
 
     Where a photo's own EXIF knows its focal length, that counts for more than a number that is not held. Panoramas
-    have no such lens. Raises
-    UserError where a lens file cannot be read or has no lens for a photo.
+    have no such lens. Raises UserError where a lens file cannot be read or has no lens for a photo.
     """
     held = options.get("known_lens") == "held"
     file = str(options.get("lens_file", ""))

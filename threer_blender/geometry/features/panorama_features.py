@@ -40,10 +40,10 @@ def find(
             check()
             write_grey(views / copy_name(view), panoramas.cut(picture, view))
         for view, (points, described) in enumerate(_extracted(views, options, check)):
-            placed = panoramas.from_view(view, points[:, :2], width, height)
-            angles = (placed - (width / 2, height / 2)) / (panoramas.focal(width), height / np.pi)
+            in_panorama = panoramas.from_view(view, points[:, :2], width, height)
+            angles = (in_panorama - (width / 2, height / 2)) / (panoramas.focal(width), height / np.pi)
             mine = panoramas.nearest_view(lens.panorama_directions(angles)) == view
-            points[:, :2] = placed
+            points[:, :2] = in_panorama
             keypoints.append(points[mine])
             descriptors.append(described[mine])
     every, data = np.concatenate(keypoints), np.concatenate(descriptors)
