@@ -14,7 +14,7 @@ from .remap import sampled
 # (6, 3, 3) the sides of a cube, each as panorama_from_view: ahead, right, behind, left, up, down.
 _QUARTER = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
 _UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
-VIEWS: FloatArray = np.stack([*(np.linalg.matrix_power(_QUARTER, turns) for turns in range(4)), _UP, _UP.T])
+VIEWS: FloatArray = np.stack([*(np.linalg.matrix_power(_QUARTER, quarters) for quarters in range(4)), _UP, _UP.T])
 HALF_VIEW = np.radians(50.0)  # beyond the cube's 45: what lies at the edge of one view is whole in it
 SEAM = 2  # columns that a sample takes on each side
 

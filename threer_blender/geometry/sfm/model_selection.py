@@ -157,7 +157,7 @@ def refuse_hopeless(pairs: Sequence[Pair]) -> None:
         )
     if np.mean([pair.unmoved or pair.rotated_only for pair in pairs]) > HOPELESS_PAIRS:
         raise UserError(
-            "The photos were taken from one spot: the camera only turned or zoomed, and nothing tells depth; "
+            "The photos were taken from one spot: the camera only rotated or zoomed, and nothing tells depth; "
             "move it sideways between the shots, by a tenth of the distance to the scene or more."
         )
 
@@ -250,9 +250,9 @@ def epipolar_errors(model: Model, pair: Pair) -> FloatArray:
     slope = _slope(cameras[1], line_second, y) + _slope(cameras[0], line_first, x)
     focal = np.sqrt(plausibility.focal(cameras[0]) * plausibility.focal(cameras[1]))
     error = focal * np.abs((y * line_second).sum(1)) / np.sqrt(np.maximum(slope, 1e-20))
-    turned = x @ rotation.T
-    cosine = (turned * y).sum(1) / np.linalg.norm(turned, axis=1) / np.linalg.norm(y, axis=1)
-    visible = _in_front(turned, y, translation) & (cosine > np.cos(np.radians(WIDEST)))
+    rotated = x @ rotation.T
+    cosine = (rotated * y).sum(1) / np.linalg.norm(rotated, axis=1) / np.linalg.norm(y, axis=1)
+    visible = _in_front(rotated, y, translation) & (cosine > np.cos(np.radians(WIDEST)))
     return np.where(visible, error, np.inf)
 
 
