@@ -29,6 +29,7 @@ from threer_blender.model.reconstruction import (
     Shot,
     TrackedPoints,
     Unregistered,
+    Upright,
 )
 
 
@@ -85,6 +86,7 @@ def example(folder: Path) -> Reconstruction:
         "colmap", "BSD-3-Clause", photos, cameras, grids, cloud, splats, True, "views that agree", 0.25,
         {"quality": "preview"}, {"features": 1.5},
         [Unregistered("a.jpg", "Too dark.", "Use a flash.")], ["A note."], [shot],
+        Upright(np.array((0.0, -0.6, 0.8)), 1.5, -0.25, ("vertical edges",), ("GPS",)),
     )  # fmt: skip
 
 

@@ -54,6 +54,7 @@ from .model.reconstruction import (
     Shot,
     TrackedPoints,
     Unregistered,
+    Upright,
 )
 from .model.spherical_harmonics import COEFFICIENTS
 
@@ -157,6 +158,9 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
         cameras = [[number, camera(each)] for number, each in entry.cameras.items()]
         return {**small, "frame_rate": str(Fraction(entry.frame_rate)), "cameras": cameras}
 
+    def upright(entry: Upright) -> dict[str, Any]:
+        return {**asdict(entry), "up": entry.up.tolist()}
+
     return {
         "format": "threer_blender bundle",
         "version": VERSION,
@@ -173,6 +177,7 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
         "photos": [located(entry) for entry in reconstruction.photos],
         "cameras": [camera(entry) for entry in reconstruction.cameras],
         "shots": [shot(entry) for entry in reconstruction.shots],
+        "upright": None if reconstruction.upright is None else upright(reconstruction.upright),
         "pointmaps": [{"photo": m.photo, "photo_from_map": list(m.photo_from_map)} for m in reconstruction.pointmaps],
         "cloud": reconstruction.cloud is not None,
         "gaussians": reconstruction.gaussians is not None,
@@ -257,7 +262,20 @@ def _reconstruction(scene: dict[str, Any], folder: Path) -> Reconstruction:
         unregistered=[checked.record(Unregistered, entry) for entry in scene["left_out"]],
         notes=[checked.typed(note, str) for note in checked.typed(scene["notes"], list)],
         shots=shots,
+        upright=None if scene.get("upright") is None else _upright(scene["upright"]),  # the first bundles lack it
     )
+
+
+def _upright(entry: Any) -> Upright:
+    up = np.array([checked.number(value) for value in checked.typed(checked.typed(entry, dict)["up"], list)])
+    if up.shape != (3,) or abs(np.linalg.norm(up) - 1) > 1e-6:
+        raise ValueError("what is up is no unit vector")
+    agreeing, disagreeing = (
+        tuple(checked.typed(name, str) for name in checked.typed(entry[key], list))
+        for key in ("agreeing", "disagreeing")
+    )
+    ground = checked.optional(entry["ground"], checked.number)
+    return Upright(up, checked.positive(entry["spread"]), ground, agreeing, disagreeing)
 
 
 def _path(entry: dict[str, Any], folder: Path) -> str:

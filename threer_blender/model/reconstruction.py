@@ -301,12 +301,28 @@ class Unregistered:
 
 
 @dataclass(frozen=True)
+class Upright:
+    """Which way is up: `up` (3,) unit vector of the world, and its standard deviation `spread` in degrees.
+
+    `ground` is the height of the ground plane along `up`, in the world's units; None where no plane is the ground.
+    `agreeing` and `disagreeing` name the kinds of evidence that say so, the surest first, and those that do not.
+    """
+
+    up: FloatArray
+    spread: float
+    ground: float | None = None
+    agreeing: tuple[str, ...] = ()
+    disagreeing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Reconstruction:
     """What an engine returns: everything that was solved, in one world frame.
 
     `photos` holds every photo that could be read, in the artist's order. `unregistered` names those without a camera
     and the chosen files that are no usable photo. `trusted_confidence` is the value
-    above which the engine stands by a point. `notes` are sentences for the artist.
+    above which the engine stands by a point. `notes` are sentences for the artist. `upright` is None where nothing
+    was looked for, as in the first bundles.
     """
 
     engine: str
@@ -324,6 +340,7 @@ class Reconstruction:
     unregistered: list[Unregistered] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     shots: list[Shot] = field(default_factory=list)
+    upright: Upright | None = None
 
     def camera(self, photo: str) -> Camera | None:
         """The camera of the photo of that name, or None where it is unregistered."""

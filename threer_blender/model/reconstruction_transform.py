@@ -9,7 +9,7 @@ import numpy as np
 from . import gaussian_transform
 from .arrays import Array, FloatArray
 from .errors import UserError
-from .reconstruction import Camera, PointCloud, Reconstruction, TrackedPoints
+from .reconstruction import Camera, PointCloud, Reconstruction, TrackedPoints, Upright
 
 
 def transformed(reconstruction: Reconstruction, matrix: FloatArray) -> Reconstruction:
@@ -42,7 +42,16 @@ def transformed(reconstruction: Reconstruction, matrix: FloatArray) -> Reconstru
         pointmaps=[replace(pointmap, points=_moved(pointmap.points, matrix)) for pointmap in reconstruction.pointmaps],
         cloud=None if cloud is None else _moved_cloud(cloud, matrix, rotation),
         gaussians=None if gaussians is None else gaussian_transform.transformed(gaussians, matrix),
+        upright=None if reconstruction.upright is None else _moved_upright(reconstruction.upright, matrix, rotation),
     )
+
+
+def _moved_upright(upright: Upright, matrix: FloatArray, rotation: FloatArray) -> Upright:
+    up: FloatArray = rotation @ upright.up
+    ground = (
+        None if upright.ground is None else float(up @ (matrix[:3, :3] @ upright.up * upright.ground + matrix[:3, 3]))
+    )
+    return replace(upright, up=up, ground=ground)
 
 
 def _moved_cloud(cloud: PointCloud, matrix: FloatArray, rotation: FloatArray) -> PointCloud:

@@ -130,13 +130,16 @@ def root_matrix(reconstruction: Reconstruction) -> Matrix:
     """The root's matrix: Blender's world (z up, ground at 0) from the reconstruction's, which has a camera at least."""
     cameras = reconstruction.cameras
     points, normals = sampled_points(reconstruction)
-    up = levelled(up_direction(cameras), normals)
+    upright = reconstruction.upright
+    up = levelled(up_direction(cameras), normals) if upright is None else upright.up
     forward = _forward(cameras[0], up)
     rotation = np.array((np.cross(forward, up), forward, up))
 
     marks = points if len(points) else np.array([camera.world_from_camera[:3, 3] for camera in cameras])
     turned = marks @ rotation.T
-    origin = np.append(np.median(turned[:, :2], axis=0), np.percentile(turned[:, 2], GROUND_PERCENTILE))
+    ground = None if upright is None else upright.ground
+    height = np.percentile(turned[:, 2], GROUND_PERCENTILE) if ground is None else ground
+    origin = np.append(np.median(turned[:, :2], axis=0), height)
 
     scale = 1.0
     distances = [np.median(depths) for camera in cameras if len(depths := visible_depths(camera, points))]

@@ -24,9 +24,11 @@ from .changes import Changes
 from .identity import CAMERAS, CLOUD, COLLECTION, ROLE, ROOT, SOLVE, SPLATS
 from .splats import splats
 
+GUESSED = 10.0  # degrees: up that is less exact is called a guess
 STALE = "threer_stale"  # solved once, not in the latest solve
 # On the root: how many photos were chosen, what the artist should know, where the result lies.
 CHOSEN, NOTES, BUNDLE = "threer_chosen", "threer_notes", "threer_bundle"
+UPRIGHT = "threer_upright"  # what told which way is up, until the artist says so
 INDEX = "threer_index"  # of a camera's photo among the chosen ones
 Objects = dict[str, bpy.types.Object]
 
@@ -56,6 +58,8 @@ def build(
         solve = identity.solve_id(reconstruction)
         existing = identity.find(scene, solve)
         root = existing.get(ROOT) or _new_root(reconstruction)
+        if ROOT not in existing:
+            changes.mark(root, **{UPRIGHT: upright_sentence(reconstruction)})
         moved = world.root_from_solved(reconstruction, existing, root)
         changes.mark(root, **{world.WORLD: None if moved is None else moved.ravel().tolist()})
         maps = reconstruction.pointmaps  # the scene has no use for their points: moving those would hold Blender up
@@ -278,6 +282,18 @@ def _adopt(changes: Changes, child: bpy.types.Object, root: bpy.types.Object) ->
         changes.set(child, parent=root)
         changes.set(child, parent_type="OBJECT")
         changes.set(child, matrix_parent_inverse=Matrix())
+
+
+def upright_sentence(reconstruction: Reconstruction) -> str:
+    """What told which way is up, how exactly, and what says otherwise."""
+    upright = reconstruction.upright
+    if upright is None:
+        return ""
+    by, against = ", ".join(upright.agreeing), ", ".join(upright.disagreeing)
+    exact = f"to about {upright.spread:.0f}°" if upright.spread >= 1.5 else "to about 1°"
+    exact = "which is a guess" if upright.spread > GUESSED else exact
+    ground = "" if upright.ground is not None else " No plane is the ground: its height is a guess."
+    return f"Up by {by}, {exact}{f'; {against} disagree' if against else ''}.{ground}"
 
 
 def describe(

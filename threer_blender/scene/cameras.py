@@ -55,6 +55,20 @@ def optics(camera: Camera, sensor_width: float | None) -> dict[str, Any]:
     }
 
 
+def rays(obj: bpy.types.Object, places: FloatArray) -> FloatArray:
+    """Unit view directions (N, 3), in the axes of our camera object, of places (N, 2) in its picture: shares of the
+    width from the left and of the height from the top. The inverse of `optics`."""
+    data, width, height, aspect = obj.data, obj[WIDTH], obj[HEIGHT], obj[PIXEL_ASPECT]
+    horizontal = data.sensor_fit == "HORIZONTAL"
+    fitted = width if horizontal else height * aspect
+    focal = data.lens * fitted / (data.sensor_width if horizontal else data.sensor_height)
+    x = places[:, 0] * width - (width / 2 - data.shift_x * fitted)
+    y = places[:, 1] * height * aspect - (height * aspect / 2 + data.shift_y * fitted)
+    directions = np.stack([x / focal, -y / focal, np.full(len(x), -1.0)], axis=-1)
+    unit: FloatArray = directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    return unit
+
+
 def clip_range(depths: FloatArray, scale: float) -> dict[str, float]:
     """Clip distances around what a camera sees, with room for what the artist adds; `scale` is the root's."""
     if not len(depths):

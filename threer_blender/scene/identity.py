@@ -14,7 +14,7 @@ SOLVE = "threer_solve"  # on our objects: which choice of photos they were solve
 ROLE = "threer_role"  # on our objects and collections: what they are within it
 ANTIALIASED = "threer_antialiased"  # on objects of imported splats that were trained with mip-splatting's filter
 ROOT, CLOUD, SPLATS, PROXY, COLLECTION, CAMERAS = "root", "cloud", "splats", "proxy", "collection", "cameras"
-GROUND = "ground"  # a plane that catches shadows
+GROUND, SUN = "ground", "sun"  # of a scene that was made ready: a plane that catches shadows, and its light
 
 
 def text(owner: bpy.types.ID, key: str) -> str:

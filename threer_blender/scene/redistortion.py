@@ -56,6 +56,39 @@ def set_up(scene: bpy.types.Scene, camera: bpy.types.Object, shot: Shot, photo: 
         _connect(changes, tree, group, clip, comp)
 
 
+def over_picture(changes: Changes, scene: bpy.types.Scene, picture: bpy.types.Image) -> None:
+    """The compositor puts what went to its output so far over a picture, brought to the render's size."""
+    tree = _tree(changes, scene)
+    output = _output(changes, tree)
+    over = _node(changes, tree, "over", "CompositorNodeAlphaOver")
+    plate = _node(changes, tree, "picture", "CompositorNodeImage")
+    size = _node(changes, tree, "size", "CompositorNodeScale")
+    background, foreground = [socket for socket in over.inputs if socket.type == "RGBA"][:2]
+    source = foreground.links[0].from_socket if foreground.is_linked else _source(changes, tree, output)
+    plate.image = picture
+    if hasattr(size, "space"):
+        size.space = "RENDER_SIZE"
+    else:  # since Blender 5.0
+        size.inputs["Type"].default_value = "Render Size"
+    links = (
+        (plate.outputs["Image"], size.inputs["Image"]),
+        (size.outputs["Image"], background),
+        (source, foreground),
+        (over.outputs[0], output.inputs[0]),
+    )
+    for start, end in links:
+        tree.links.new(start, end)
+    x, y = output.location
+    for node, column, row in ((plate, 3, 1), (size, 2, 1), (over, 1, 0)):
+        node.location = (x - 240 * column, y + 240 * row)
+
+
+def _source(changes: Changes, tree: Any, output: Any) -> Any:
+    """The socket that went to the output so far; the render where none did."""
+    source = output.inputs[0].links[0].from_socket if output.inputs[0].is_linked else None
+    return source or _node(changes, tree, "render", "CompositorNodeRLayers").outputs["Image"]
+
+
 def _described(lens: Path, shot: Shot) -> _Lens:
     try:
         entries = json.loads((lens / export.INDEX).read_text("utf-8"))["lenses"]
@@ -130,8 +163,7 @@ def _connect(changes: Changes, tree: Any, group: Any, clip: bpy.types.MovieClip,
     over = _node(changes, tree, "over", "CompositorNodeAlphaOver")
     saved = _node(changes, tree, "saved", "CompositorNodeOutputFile")
     if not redistort.inputs or not redistort.inputs[0].is_linked:
-        source = output.inputs[0].links[0].from_socket if output.inputs[0].is_linked else None
-        source = source or _node(changes, tree, "render", "CompositorNodeRLayers").outputs["Image"]
+        source = _source(changes, tree, output)
     else:
         source = redistort.inputs[0].links[0].from_socket
     changes.release(redistort.node_tree)

@@ -27,6 +27,7 @@ def place(root: bpy.types.Object, world: FloatArray) -> None:
     """Gives the root another matrix (4, 4). The cameras' clip ranges and sizes on screen follow its scale."""
     factor = float(np.cbrt(np.linalg.det(world[:3, :3]) / np.linalg.det(matrix(root)[:3, :3])))
     root.matrix_world = Matrix(world.tolist())
+    root[build.UPRIGHT] = ""
     for camera in cameras(root):
         data = camera.data
         data.clip_start, data.clip_end = data.clip_start * factor, data.clip_end * factor

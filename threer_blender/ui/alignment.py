@@ -8,9 +8,9 @@ import bpy
 import numpy as np
 
 from ..model.errors import UserError
-from ..scene import alignment, picking
+from ..scene import alignment, build, identity, picking
 from ..scene import root as roots
-from . import summary, words
+from . import ready, summary, words
 from .buttons import HIDDEN, OfResult
 from .panel import Sidebar
 from .picks import Picker, Picks, THREER_PG_pick
@@ -161,8 +161,11 @@ class THREER_PT_alignment(Sidebar, bpy.types.Panel):
     def poll(cls, context: bpy.types.Context) -> bool:
         return summary.current_root(context.scene, context.object) is not None
 
-    def draw(self, _context: bpy.types.Context) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
+        known = identity.text(_root(context), build.UPRIGHT)
+        if known:
+            words.sentence(layout, known, words.columns(context), "INFO")
         words.quiet(layout, "Click points of the result in the viewport")
         row = layout.row(align=True)
         row.operator(THREER_OT_ground.bl_idname, icon="MESH_GRID")
@@ -176,6 +179,7 @@ class THREER_PT_alignment(Sidebar, bpy.types.Panel):
         row = layout.row(align=True)
         for name in "XYZ":
             row.operator(THREER_OT_quarter.bl_idname, text=f"{name} 90°").axis = name
+        layout.operator(ready.THREER_OT_scene_ready.bl_idname, icon="SCENE")
 
 
 register, unregister = bpy.utils.register_classes_factory(
@@ -186,6 +190,7 @@ register, unregister = bpy.utils.register_classes_factory(
         THREER_OT_camera_height,
         THREER_OT_origin,
         THREER_OT_quarter,
+        ready.THREER_OT_scene_ready,
         THREER_PT_alignment,
     )
 )

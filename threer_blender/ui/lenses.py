@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -65,18 +66,25 @@ class THREER_OT_comp_over_plate(OfResult, bpy.types.Operator):
 
     def run(self, context: bpy.types.Context) -> None:
         root = summary.current_root(context.scene, context.object)
-        folder = summary.bundle(root).resolve()
-        reconstruction = bundle.read(folder)
         chosen = summary.filming_cameras(root)
-        camera = context.scene.camera if context.scene.camera in chosen else chosen[0]
-        shot = next((shot for shot in reconstruction.shots if shots.is_of(camera, shot)), None)
-        if shot is None:
-            raise UserError(f"The result in {quoted(folder)} is of other shots; import it again.")
-        photo = next(photo for photo in reconstruction.photos if photo.path == shot.path)
-        lens, comp = (folder.with_name(folder.stem + end) for end in FOLDER_ENDS.values())
-        export.write(reconstruction, lens)
-        redistortion.set_up(context.scene, camera, shot, photo, lens, comp)
+        comp = comp_over_plate(
+            context.scene, root, context.scene.camera if context.scene.camera in chosen else chosen[0]
+        )
         self.report({"INFO"}, f"The compositor saves frames of the plate's size in {quoted(comp)}")
+
+
+def comp_over_plate(scene: bpy.types.Scene, root: bpy.types.Object, camera: bpy.types.Object) -> Path:
+    """Writes the lens of a shot's camera beside the result, and has the compositor use it. Returns where frames go."""
+    folder = summary.bundle(root).resolve()
+    reconstruction = bundle.read(folder)
+    shot = next((shot for shot in reconstruction.shots if shots.is_of(camera, shot)), None)
+    if shot is None:
+        raise UserError(f"The result in {quoted(folder)} is of other shots; import it again.")
+    photo = next(photo for photo in reconstruction.photos if photo.path == shot.path)
+    lens, comp = (folder.with_name(folder.stem + end) for end in FOLDER_ENDS.values())
+    export.write(reconstruction, lens)
+    redistortion.set_up(scene, camera, shot, photo, lens, comp)
+    return comp
 
 
 def draw(layout: Any, root: bpy.types.Object, columns: int) -> None:

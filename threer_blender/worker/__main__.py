@@ -55,6 +55,7 @@ GRACE = 1.0  # seconds that a cancelled engine has to come to its next report
 READING = Stage("reading", "Reading the photos", 0.03)
 TRACKING = Stage("tracking", "Tracking points from frame to frame", 0.05)
 ADJUSTING = Stage("adjusting", "Adjusting all frames", 0.05)
+LEVELLING = Stage("upright", "Finding what is up", 0.02)
 UNDISTORTING = Stage("plates", "Undistorting the photos", 0.03)
 PLATES = Stage("shot_plates", "Writing the videos' frames", 0.03)
 SAVING = Stage("saving", "Saving", 0.01)
@@ -91,7 +92,7 @@ def main() -> int:
         wire.send(Failed(str(error), "user"))
         return EXIT_FAILED
     report = (
-        Report(wire.send, [READING, TRACKING], [ADJUSTING, UNDISTORTING, PLATES, SAVING])
+        Report(wire.send, [READING, TRACKING], [ADJUSTING, LEVELLING, UNDISTORTING, PLATES, SAVING])
         if isinstance(asked, Request)
         else Report(wire.send)
     )
@@ -164,6 +165,7 @@ def _reconstruct(request: Request, report: Report) -> Done:
     if missing:
         raise UserError(f"{engine.label} cannot run here: {' and '.join(missing)} cannot be imported; {MEND}.")
     from ..pictures import photos
+    from ..pipelines import upright
     from . import known_lenses, plates, shot_plates
 
     bundle_folder.check_output(output)
@@ -179,6 +181,7 @@ def _reconstruct(request: Request, report: Report) -> Done:
     accepted = known_lenses.applied(chosen.accepted, options, report.warn)
     pictures = Path(tempfile.mkdtemp())
     reconstruction, options = _solved(engine, accepted, options, pictures / bundle_folder.MASKS, report)
+    reconstruction = upright.levelled(reconstruction, partial(report, LEVELLING))
     staging = Staging(output, request.run) if request.held else None
     reconstruction = replace(
         reconstruction,

@@ -1,0 +1,65 @@
+"""[S] Where the light comes from: the brightest place in the photos' sky, else how the solved points are lit. numpy."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..model.arrays import Array, FloatArray
+
+GAMMA = 2.2  # of sRGB, nearly
+BURNT = 0.97  # of white: a pixel this bright in all channels shows a light, or the sky around it
+LEAST_PIXELS = 12  # of the photos' samples that are to be so bright
+LOWEST = 10.0  # degrees over the horizon: a sun is no lower
+LEAST_CONTRAST = 0.08  # of the mean brightness, between surfaces that face the light and others
+BINS = 12  # of the normals' directions, each way: a large floor does not outvote all walls
+
+
+class Sun(NamedTuple):
+    """`direction` (3,): a unit vector from the scene to the light, in Blender's world; `by` says what told it."""
+
+    direction: FloatArray
+    by: str
+
+
+def of_sky(directions: Array, colors: Array) -> Sun | None:
+    """The middle of the brightest part of the sky, by what the photos show: view directions (N, 3) and colours (N, 3)
+    in [0, 1]; None where nothing over the horizon is burnt out."""
+    bright = (colors.min(1) >= BURNT) & (directions[:, 2] > np.sin(np.radians(LOWEST)))
+    if bright.sum() < LEAST_PIXELS:
+        return None
+    candidates = np.asarray(directions[bright], np.float64)
+    middle = candidates.mean(0)
+    for cone in (60.0, 30.0, 20.0):  # mean shift onto the largest bright part
+        near = candidates @ (middle / np.linalg.norm(middle)) > np.cos(np.radians(cone))
+        middle = candidates[near].mean(0) if near.any() else middle
+    return Sun(middle / np.linalg.norm(middle), "the brightest part of the photos' sky")
+
+
+def of_surfaces(normals: Array, colors: Array) -> Sun | None:
+    """The side on which surfaces are brightest: unit normals (N, 3) in Blender's world, sRGB colours (N, 3) uint8.
+
+    Brightness is fitted as a constant and a part linear in the normal, which is what diffuse light from one side gives
+    on the average. None where surfaces of all sides are as bright, or of one side alone are there.
+    """
+    light = (colors.astype(np.float64) / 255) ** GAMMA @ (0.2126, 0.7152, 0.0722)
+    cells = np.floor((np.asarray(normals, np.float64) + 1) / 2 * (BINS - 1e-6)).astype(np.int64) @ (1, BINS, BINS**2)
+    _, cell, count = np.unique(cells, return_inverse=True, return_counts=True)
+    weights = 1 / np.sqrt(count[cell])
+    facts = np.column_stack([np.ones(len(normals)), normals])
+    square = (weights[:, None] * facts).T @ facts / max(weights.sum(), 1e-12)
+    if len(normals) < 100 or np.linalg.eigvalsh(square)[0] < 1e-3:
+        return None
+    constant, *gradient = np.linalg.solve(square, (weights[:, None] * facts).T @ light / weights.sum())
+    size = float(np.linalg.norm(gradient))
+    direction: FloatArray = np.array(gradient) / max(size, 1e-12)
+    if size < LEAST_CONTRAST * constant or direction[2] < np.sin(np.radians(LOWEST)):
+        return None
+    return Sun(direction, "the side on which the points are brightest")
+
+
+def from_above() -> Sun:
+    """Where nothing tells: from high up, a little from one side, so that shadows show."""
+    direction = np.array((0.35, -0.35, 0.87))
+    return Sun(direction / np.linalg.norm(direction), "a guess: neither sky nor points tell")

@@ -1,0 +1,40 @@
+"""[B] One click from a result to a scene that a test object stands in; everything is said before it is done."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import bpy
+
+from ..scene import ready
+from . import lenses, summary, words
+from .buttons import OfResult
+
+WIDTH = 460  # pixels of the dialog, at Blender's interface scale 1
+COLUMNS = 64  # letters on its lines
+
+
+class THREER_OT_scene_ready(OfResult, bpy.types.Operator):
+    """Set render, camera, plate, ground, sun and compositor up for CG in this result; says what it will do first"""
+
+    bl_idname = "threer.scene_ready"
+    bl_label = "Scene Ready"
+    bl_options = {"UNDO"}
+
+    def invoke(self, context: bpy.types.Context, _event: Any) -> set[str]:
+        return set(context.window_manager.invoke_props_dialog(self, width=WIDTH))
+
+    def draw(self, context: bpy.types.Context) -> None:
+        root = summary.current_root(context.scene, context.object)
+        if root is None:
+            return
+        for step in ready.plan(context.scene, root):
+            words.sentence(self.layout, step.text, COLUMNS, "CHECKMARK")
+            if step.replaces:
+                words.sentence(self.layout, f"in place of: {step.replaces}", COLUMNS, "ERROR")
+
+    def run(self, context: bpy.types.Context) -> None:
+        root = summary.current_root(context.scene, context.object)
+        assert root is not None  # poll has looked
+        ready.set_up(context.scene, root, partial(lenses.comp_over_plate, context.scene, root))
