@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from threer_blender.exchange import export, transforms
+from threer_blender.exchange import export, point_writers
 from threer_blender.geometry import rotations
 from threer_blender.model.errors import UserError
 from threer_blender.model.lens import Distortion
@@ -91,8 +91,8 @@ def test_transforms_project_points_as_we_do(tmp_path: Path, bundle_folder: Path,
     export.write(result, bundle_folder, "transforms", tmp_path / "out")
     index = json.loads((tmp_path / "out" / "transforms.json").read_text("utf-8"))
     head, _, body = (tmp_path / "out" / index["ply_file_path"]).read_bytes().partition(b"end_header\n")
-    assert f"element vertex {len(body) // transforms.VERTEX.itemsize}\n".encode() in head
-    written = np.frombuffer(body, transforms.VERTEX)["position"].astype(float)
+    assert f"element vertex {len(body) // point_writers.VERTEX.itemsize}\n".encode() in head
+    written = np.frombuffer(body, point_writers.VERTEX)["position"].astype(float)
     assert result.cloud is not None
     for frame, ours in zip(index["frames"], result.cameras, strict=True):
         local = (written - np.array(frame["transform_matrix"])[:3, 3]) @ np.array(frame["transform_matrix"])[:3, :3]

@@ -13,6 +13,7 @@ from typing import Any
 from .. import __version__, bundle, doctor, headless
 from ..engines import registry
 from ..exchange import export as exchange
+from ..exchange.content import AXES, Choice
 from ..host import environment, store
 from ..jobs.messages import Asked, Calibrate, Download, SetUp, Undistort
 from ..lenses import export as lens_export
@@ -49,6 +50,9 @@ def add_verbs(verbs: Any) -> None:
     export.add_argument("--output", required=True, metavar="EXPORT", help="a folder for them")
     names = ", ".join(f"{name} ({each.readers})" for name, each in exchange.FORMATS.items())
     export.add_argument("--format", required=True, choices=exchange.FORMATS, help=names)
+    export.add_argument("--axes", default="", choices=list(AXES), help="of the file's world; default: the format's own")
+    export.add_argument("--scale", type=float, default=0.0, metavar="FACTOR", help="units of the file for one of ours")
+    export.add_argument("--first-frame", type=int, metavar="FRAME", help="where shots begin; default: as the plate's")
     export.set_defaults(run=_export)
 
     report = verbs.add_parser("report", help="how well a result's shots stick, frame by frame: an HTML page and JSON")
@@ -126,7 +130,8 @@ def _report(parsed: argparse.Namespace) -> None:
 
 def _export(parsed: argparse.Namespace) -> None:
     result = Path(parsed.result).absolute()
-    lines = exchange.write(bundle.read(result), result, parsed.format, Path(parsed.output).absolute())
+    choice = Choice(parsed.axes, parsed.scale, parsed.first_frame)
+    lines = exchange.write(bundle.read(result), result, parsed.format, Path(parsed.output).absolute(), choice)
     sys.stdout.write("\n".join(lines) + "\n")
 
 

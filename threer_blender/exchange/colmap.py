@@ -9,15 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..model.quaternions import wxyz_from_matrix
-from ..model.reconstruction import PointCloud
-from .pictures import View
+from .content import Content
 
 MODEL = Path("sparse") / "0"
 NO_ERROR = -1  # COLMAP's for a point whose error was not measured
 
 
-def write(views: list[View], cloud: PointCloud | None, folder: Path) -> None:
+def write(content: Content, folder: Path) -> list[str]:
     """Writes the model into `folder`/MODEL."""
+    views, cloud = content.views, content.cloud
     model = folder / MODEL
     model.mkdir(parents=True)
     cameras, images = [], []
@@ -39,3 +39,4 @@ def write(views: list[View], cloud: PointCloud | None, folder: Path) -> None:
                 f"{number} {x} {y} {z} {red} {green} {blue} {NO_ERROR}\n"
                 for number, ((x, y, z), (red, green, blue)) in enumerate(rows, start=1)
             )
+    return []

@@ -1,4 +1,4 @@
-"""[S] Writes a result for other programs: a folder with pictures without distortion, cameras and points."""
+"""[S] Writes a result for other programs: a folder with cameras, points and, for some, pictures without distortion."""
 
 from __future__ import annotations
 
@@ -8,43 +8,68 @@ from pathlib import Path
 
 from ..files import whole_folder
 from ..model.errors import UserError
-from ..model.reconstruction import PointCloud, Reconstruction
-from . import colmap, pictures, transforms
+from ..model.reconstruction import Reconstruction
+from . import after_effects, colmap, content, maya, nuke_camera, pictures, point_writers, transforms
+from .content import Y_DOWN, Y_UP, Z_UP, Choice, Content
 
 
 @dataclass(frozen=True)
 class Format:
-    """A format by the name in the panel, and who reads it; `write(views, points, folder)` writes its files."""
+    """A format by the name in the panel, and who reads it.
+
+    `write(content, folder)` writes its files and returns sentences about what they do not hold. `axes` and `scale`, the
+    units of the file for one of the solve, are the reader's own. `cameras` and `pictures` say what it holds.
+    """
 
     label: str
     readers: str
-    write: Callable[[list[pictures.View], PointCloud | None, Path], None]
+    write: Callable[[Content, Path], list[str]]
+    axes: str = Y_DOWN
+    scale: float = 1.0
+    cameras: bool = True
+    pictures: bool = False
 
 
 FORMATS = {
-    "colmap": Format("COLMAP model", "COLMAP, and what trains splats from its models", colmap.write),
-    "transforms": Format("transforms.json", "Nerfstudio, and what trains splats from its files", transforms.write),
+    "colmap": Format("COLMAP model", "COLMAP, and what trains splats from its models", colmap.write, pictures=True),
+    "transforms": Format(
+        "transforms.json", "Nerfstudio, and what trains splats from its files", transforms.write, Z_UP, pictures=True
+    ),
+    "nuke": Format("Nuke cameras", "Nuke: a script with cameras, and .chan files", nuke_camera.write, Y_UP),
+    "maya": Format("Maya scene", "Maya: cameras and locators, as ASCII", maya.write, Y_UP, 100.0),
+    "after-effects": Format("After Effects script", "After Effects", after_effects.write, Y_DOWN, 1000.0),
+    "ply": Format("Points as PLY", "nearly all programs that show points", point_writers.ply, Z_UP, cameras=False),
+    "las": Format("Points as LAS", "programs for scans and maps", point_writers.las, Z_UP, cameras=False),
 }
 
+THE_FORMATS_OWN = Choice()
 
-def write(reconstruction: Reconstruction, bundle_folder: Path, format_id: str, folder: Path) -> list[str]:
+
+def write(
+    reconstruction: Reconstruction, bundle_folder: Path, format_id: str, folder: Path, choice: Choice = THE_FORMATS_OWN
+) -> list[str]:
     """Writes `folder`, whole or not at all, and returns sentences about what is in it.
 
-    Raises UserError where the format is unknown, there is no camera, a picture is gone, or the folder holds something
-    else or cannot be written.
+    Raises UserError where the format or a choice is unknown, there is nothing to write, a picture is gone, or the
+    folder holds something else or cannot be written.
     """
     if format_id not in FORMATS:
         raise UserError(f"There is no format {format_id}; there are {', '.join(FORMATS)}.")
-    views = pictures.views(reconstruction, bundle_folder)
+    chosen = FORMATS[format_id]
     panoramas = sum(camera.distortion.is_panorama for camera in reconstruction.cameras)
-    if not views:
+    if chosen.cameras and len(reconstruction.cameras) == panoramas:
         named = "has panoramas alone, which these programs cannot use" if panoramas else "has no cameras to export"
         raise UserError(f"This result {named}.")
+    moved, applied = content.in_world(reconstruction, choice.axes or chosen.axes, choice.scale or chosen.scale)
+    views = pictures.views(moved, bundle_folder) if chosen.pictures else []
+    handed = content.content(moved, views, applied, choice)
     with whole_folder.replacing(folder) as new:
-        FORMATS[format_id].write(views, reconstruction.cloud, new.path)
-        absent = pictures.copy(views, new.path)
-    points = 0 if reconstruction.cloud is None else len(reconstruction.cloud)
-    written = f"{len(views)} cameras and {points:,} points as {FORMATS[format_id].label} in {new.place}"
+        sentences = chosen.write(handed, new.path)
+        absent = pictures.copy(views, new.path) if views else ""
+    points = 0 if moved.cloud is None else len(moved.cloud)
+    cameras = len(views) if chosen.pictures else len(handed.tracks)
+    holds = f"{cameras} cameras and {points:,} points" if chosen.cameras else f"{points:,} points"
+    written = f"{holds} as {chosen.label} in {new.place}"
     counted = f"{panoramas} {'panorama was' if panoramas == 1 else 'panoramas were'}"
-    skipped = f"{counted} left out: these programs take photos alone." if panoramas else ""
-    return [written, *filter(None, (absent, skipped)), *new.sentences("the files")]
+    skipped = f"{counted} left out: these programs take photos alone." if panoramas and chosen.cameras else ""
+    return [written, *sentences, *filter(None, (absent, skipped)), *new.sentences("the files")]

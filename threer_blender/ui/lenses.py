@@ -103,7 +103,7 @@ def draw(layout: Any, root: bpy.types.Object, columns: int) -> None:
 
 def _draw_export(menu: Any, _context: bpy.types.Context) -> None:
     menu.layout.operator(THREER_OT_export_lenses.bl_idname, text="3R Lens (STMaps, Nuke)")
-    menu.layout.operator(THREER_OT_export_cameras.bl_idname, text="3R Cameras and Points (COLMAP, transforms.json)")
+    menu.layout.operator(THREER_OT_export_cameras.bl_idname, text="3R Cameras and Points (COLMAP, Nuke, Maya …)")
 
 
 register, unregister = registration(

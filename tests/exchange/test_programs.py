@@ -1,0 +1,201 @@
+"""What other programs find in our files: each is parsed strictly, by its own published rules, and projects as we do."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.exchange import handed
+from threer_blender.exchange import export, maya, nuke_camera, point_writers
+from threer_blender.exchange.content import Choice
+from threer_blender.exchange.solves import point_files, reading
+from threer_blender.model.arrays import FloatArray
+from threer_blender.model.errors import UserError
+from threer_blender.model.reconstruction import Camera
+
+FLIP = np.diag([1.0, -1, -1])
+
+
+@pytest.fixture
+def shot_cameras(tmp_path: Path) -> dict[int, Camera]:
+    (shot,) = handed.result(tmp_path).shots
+    return shot.cameras
+
+
+def test_chan(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
+    export.write(handed.result(tmp_path), tmp_path, "nuke", tmp_path / "out")
+    (moving,) = [path for path in (tmp_path / "out").glob("*.chan") if path.name != nuke_camera.PHOTOS]
+    assert moving.name.isascii()
+    rows = [list(map(float, line.split("\t"))) for line in moving.read_text().splitlines()]
+    assert [row[0] for row in rows] == list(shot_cameras)
+    for row, camera in zip(rows, shot_cameras.values(), strict=True):
+        rotation = handed.about("y", row[5]) @ handed.about("x", row[4]) @ handed.about("z", row[6])  # Nuke's ZXY
+        assert np.allclose(row[1:4], FLIP @ camera.world_from_camera[:3, 3], atol=1e-9)
+        assert np.allclose(rotation, FLIP @ camera.world_from_camera[:3, :3] @ FLIP, atol=1e-9)
+        assert np.tan(np.radians(row[7] / 2)) == pytest.approx(camera.height / 2 / camera.fy)
+
+
+def knobs(node: str) -> dict[str, list[list[float]] | str]:
+    """A Nuke node's knobs: for each of the numbers its value at every key, or the text."""
+    values: dict[str, list[list[float]] | str] = {}
+    for line in node.strip().splitlines():
+        name, _, value = line.strip().partition(" ")
+        curves = re.findall(r"\{curve L ((?:x\d+ [^\s}]+ ?)+)\}", value)
+        if curves:
+            values[name] = [[float(number) for number in re.findall(r"x\d+ (\S+)", curve)] for curve in curves]
+        elif re.fullmatch(r"\{?[-+.\de ]+\}?", value):
+            values[name] = [[float(number)] for number in value.strip("{}").split()]
+        else:
+            values[name] = value
+    return values
+
+
+def at(values: list[list[float]] | str, place: int) -> FloatArray:
+    assert not isinstance(values, str)
+    return np.array([value[min(place, len(value) - 1)] for value in values])
+
+
+def test_nuke_script(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
+    result = handed.result(tmp_path)
+    sentences = export.write(result, tmp_path, "nuke", tmp_path / "out")
+    assert "no principal point" in " ".join(sentences)
+    text = (tmp_path / "out" / nuke_camera.SCRIPT).read_text("utf-8")
+    nodes = re.findall(r"^Camera2 \{\n(.*?)^\}\n", text, re.M | re.S)
+    assert "".join(f"Camera2 {{\n{node}}}\n" for node in nodes) == text
+    assert len(nodes) == 3
+    expected = [list(shot_cameras.values()), [result.cameras[0]], [result.cameras[1]]]
+    for node, cameras in zip(nodes, expected, strict=True):
+        values = knobs(node)
+        assert values["rot_order"] == "ZXY"
+        for place, camera in enumerate(cameras):
+            x, y, z = at(values["rotate"], place)
+            rotation = handed.about("y", y) @ handed.about("x", x) @ handed.about("z", z)
+            (width,) = at(values["haperture"], 0)
+            focal = at(values["focal"], place)[0] / width
+            window = -at(values["win_translate"], place) / 2  # the window moves, the picture the other way
+            handed.looks_alike(camera, at(values["translate"], place), rotation, focal, (window[0], window[1]))
+    assert re.search(r"x1001 \S+ x1002 \S+ x1003 \S+ x1004 ", nodes[0])
+
+
+def attributes(text: str) -> dict[str, dict[str, list[str]]]:
+    """The nodes of a Maya ASCII scene by name, with the values of their attributes; its grammar is held."""
+    nodes: dict[str, dict[str, list[str]]] = {}
+    current: dict[str, list[str]] = {}
+    for statement in re.split(r";\n", re.sub(r"^//.*\n", "", text, flags=re.M)):
+        words = re.findall(r'"[^"]*"|\S+', statement)
+        if not words or words[0] in ("requires", "currentUnit"):
+            continue
+        if words[0] == "createNode":
+            current = nodes.setdefault(words[words.index("-n") + 1].strip('"'), {"kind": [words[1]]})
+        elif words[0] == "setAttr":
+            place = next(i for i, word in enumerate(words) if word.startswith('".'))
+            rest = words[place + 1 :]
+            current[words[place].strip('"')] = rest[2:] if rest[:1] == ["-type"] else rest
+        else:
+            assert words[0] == "connectAttr", statement
+            source, target = (word.strip('"') for word in words[1:3])
+            owner, _, attribute = target.partition(".")
+            nodes[owner]["keys ." + attribute] = nodes[source.partition(".")[0]][
+                next(name for name in nodes[source.partition(".")[0]] if name.startswith(".ktv"))
+            ]
+    return nodes
+
+
+def key(node: dict[str, list[str]], attribute: str, frame: int, default: float) -> float:
+    keys = [float(word) for word in node.get(f"keys {attribute}", [])]
+    return dict(zip(keys[0::2], keys[1::2], strict=True)).get(frame, default)
+
+
+def test_maya(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
+    result = handed.result(tmp_path)
+    export.write(result, tmp_path, "maya", tmp_path / "out")
+    text = (tmp_path / "out" / maya.SCENE).read_text("ascii")
+    assert "currentUnit -l centimeter -a degree -t pal;" in text
+    nodes = attributes(text)
+    shapes = [name for name, node in nodes.items() if node["kind"] == ["camera"]]
+    expected = [shot_cameras, {1: result.cameras[0]}, {1: result.cameras[1]}]
+    for shape, cameras in zip(shapes, expected, strict=True):
+        node, lens = nodes[shape.removesuffix("Shape")], nodes[shape]
+        width = float(lens[".cap"][0])
+        offset = -float(lens[".hfo"][0]) / width, -float(lens[".vfo"][0]) / width
+        for frame, camera in cameras.items():
+            place = np.array([key(node, f".t{a}", frame, float(node[".t"][i])) for i, a in enumerate("xyz")])
+            x, y, z = (key(node, f".r{a}", frame, float(node[".r"][i])) for i, a in enumerate("xyz"))
+            rotation = handed.about("z", z) @ handed.about("y", y) @ handed.about("x", x)
+            focal = key(lens, ".fl", frame, float(lens[".fl"][0])) / 25.4 / width
+            if camera.fx == next(iter(cameras.values())).fx:  # Maya's film offset stands still while the lens zooms
+                handed.looks_alike(camera, place, rotation, focal, offset, 100.0)
+    assert sum(node["kind"] == ["locator"] for node in nodes.values()) == 50
+
+
+def test_after_effects(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
+    sentences = export.write(handed.result(tmp_path), tmp_path, "after-effects", tmp_path / "out")
+    assert "px of it are lost" in " ".join(sentences)
+    text = (tmp_path / "out" / "cameras.jsx").read_text("ascii")
+    calls = re.findall(r"^  camera\(comp, (.*)\);$", text, re.M)
+    assert len(calls) == 3
+    name, frames, first, zooms, places, orientations = json.loads(f"[{calls[0]}]")
+    assert name == handed.PATTERN
+    assert (frames, first) == (list(shot_cameras), handed.FIRST)
+    for zoom, place, (x, y, z), camera in zip(zooms, places, orientations, shot_cameras.values(), strict=True):
+        rotation = handed.about("x", x) @ handed.about("y", y) @ handed.about("z", z)
+        assert zoom == camera.fx
+        assert np.allclose(np.array(place) / 1000, camera.world_from_camera[:3, 3], atol=1e-9)
+        assert np.allclose(rotation, camera.world_from_camera[:3, :3], atol=1e-9)
+    assert text.count("(") == text.count(")")
+    assert text.count("{") == text.count("}")
+
+
+def test_points_come_back(tmp_path: Path) -> None:
+    result = handed.result(tmp_path)
+    assert result.cloud is not None
+    expected = result.cloud.positions @ np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]).T
+    for name, file, read in (
+        ("ply", point_writers.PLY, point_files.read_ply),
+        ("las", point_writers.LAS, point_files.read_las),
+    ):
+        export.write(result, tmp_path, name, tmp_path / name)
+        points = read(tmp_path / name / file)
+        assert points is not None
+        assert np.allclose(points.positions, expected, atol=1e-6)
+        assert np.array_equal(points.colors, result.cloud.colors)
+
+
+def test_axes_scale_and_first_frame_by_choice(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
+    choice = Choice("z-up", 2.0, 1)
+    export.write(handed.result(tmp_path), tmp_path, "nuke", tmp_path / "out", choice)
+    (moving,) = [path for path in (tmp_path / "out").glob("*.chan") if path.name != nuke_camera.PHOTOS]
+    first = [float(value) for value in moving.read_text().splitlines()[0].split()]
+    x, y, z = shot_cameras[handed.FIRST].world_from_camera[:3, 3]
+    assert first[0] == 1
+    assert np.allclose(first[1:4], (2 * x, 2 * z, -2 * y))
+    with pytest.raises(UserError, match="no axes"):
+        export.write(handed.result(tmp_path), tmp_path, "nuke", tmp_path / "out", Choice("sideways"))
+    with pytest.raises(UserError, match="scale"):
+        export.write(handed.result(tmp_path), tmp_path, "nuke", tmp_path / "out", Choice(scale=float("nan")))
+
+
+def test_a_place_that_takes_no_files(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError):
+        export.write(handed.result(tmp_path), tmp_path, "nuke", tmp_path / "file" / "out")
+
+
+def test_nerfstudios_file_is_read_back(tmp_path: Path) -> None:
+    """Our reader and our writer of transforms.json say the same."""
+    from dataclasses import replace
+
+    result = handed.result(tmp_path)
+    for name in handed.STILLS:
+        (tmp_path / name).write_bytes(b"picture")
+    stills = replace(result, photos=result.photos[:2], cameras=result.cameras[:2], shots=[])
+    export.write(stills, tmp_path, "transforms", tmp_path / "out")
+    views = reading.read(tmp_path / "out").views
+    turned = np.eye(4)
+    turned[:3, :3] = [[1, 0, 0], [0, 0, 1], [0, -1, 0]]
+    for view, camera in zip(views, stills.cameras, strict=True):
+        assert np.allclose(view.world_from_camera, turned @ camera.world_from_camera, atol=1e-12)
+        intrinsics = view.lens.intrinsics(camera.width, camera.height)
+        assert intrinsics == pytest.approx((camera.fx, camera.fy, camera.cx, camera.cy))

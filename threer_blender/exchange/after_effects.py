@@ -1,0 +1,102 @@
+"""[S] An After Effects script: a composition for each shot, and one for the photos, with cameras and points as nulls.
+
+After Effects' axes are ours (x right, y down, z forward), its unit is the pixel, and its zoom the focal length in
+pixels of the composition. A layer's orientation turns about z first, then y, then x: R = Rx Ry Rz. Its cameras have no
+principal point off the middle: what is lost so is said.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from .content import Content
+from .nuke_camera import poses
+from .tracks import Track
+
+SCRIPT = "cameras.jsx"
+OUTER = "XYZ"
+MOST_NULLS = 100
+SECONDS = 10.0  # of a composition of photos
+HEAD = """// Run in After Effects: File > Scripts > Run Script File.
+(function () {
+  app.beginUndoGroup("3R cameras");
+  function camera(comp, name, frames, first, zooms, places, turns) {
+    var layer = comp.layers.addCamera(name, [comp.width / 2, comp.height / 2]);
+    layer.autoOrient = AutoOrientType.NO_AUTO_ORIENT;
+    var times = [];
+    for (var i = 0; i < frames.length; i++) { times.push((frames[i] - first) * comp.frameDuration); }
+    if (times.length == 1) {
+      layer.property("Position").setValue(places[0]);
+      layer.property("Orientation").setValue(turns[0]);
+      layer.property("Zoom").setValue(zooms[0]);
+    } else {
+      layer.property("Position").setValuesAtTimes(times, places);
+      layer.property("Orientation").setValuesAtTimes(times, turns);
+      layer.property("Zoom").setValuesAtTimes(times, zooms);
+    }
+  }
+  function point(comp, name, place) {
+    var layer = comp.layers.addNull();
+    layer.name = name; layer.threeDLayer = true; layer.property("Position").setValue(place);
+  }
+  var comp;
+"""
+TAIL = """  app.endUndoGroup();
+})();
+"""
+
+
+def write(content: Content, folder: Path) -> list[str]:
+    """Writes the script."""
+    lines = [HEAD]
+    points = np.empty((0, 3))
+    if content.cloud is not None:
+        points = content.cloud.positions[:: max(1, -(-len(content.cloud) // MOST_NULLS))]
+    for group in _compositions(content.tracks):
+        first = min(next(iter(track.cameras)) for track in group)
+        lines.append(_composition(group, first))
+        for track in group:
+            places, rotations = poses(track, OUTER, np.eye(3))
+            zooms = [camera.fx for camera in track.cameras.values()]
+            values = (list(track.cameras), first, zooms, places.tolist(), rotations.tolist())
+            lines.append(f"  camera(comp, {_text(track.name)}, {', '.join(json.dumps(each) for each in values)});\n")
+        lines += [
+            f'  point(comp, "point {number}", {json.dumps([float(value) for value in place])});\n'
+            for number, place in enumerate(points)
+        ]
+    (folder / SCRIPT).write_text("".join([*lines, TAIL]), "ascii")
+    lost = max((_offset(track) for track in content.tracks), default=0.0)
+    if lost > 0.01:
+        return [f"After Effects' cameras have no principal point off the middle: up to {lost:.1f} px of it are lost."]
+    return []
+
+
+def _compositions(tracks: list[Track]) -> list[list[Track]]:
+    """Each camera that moves, and the photos of each size together."""
+    groups: dict[object, list[Track]] = {}
+    for track in tracks:
+        is_moving = len(track.cameras) > 1
+        groups.setdefault(track.name if is_moving else (track.first.width, track.first.height), []).append(track)
+    return list(groups.values())
+
+
+def _composition(group: list[Track], first: int) -> str:
+    camera, rate = group[0].first, float(group[0].frame_rate)
+    is_moving = len(group[0].cameras) > 1
+    name = group[0].name if is_moving else f"photos {camera.width} x {camera.height}"
+    seconds = (max(group[0].cameras) - first + 1) / rate if is_moving else SECONDS
+    size = f"{camera.width}, {camera.height}, {camera.fy / camera.fx!r}, {seconds!r}, {rate!r}"
+    start = f"  comp.displayStartTime = {first / rate!r};\n" if is_moving else ""
+    return f"  comp = app.project.items.addComp({_text(name)}, {size});\n{start}"
+
+
+def _offset(track: Track) -> float:
+    camera = track.first
+    return float(np.hypot(camera.cx - camera.width / 2, camera.cy - camera.height / 2))
+
+
+def _text(name: str) -> str:
+    return json.dumps(name)  # letters beyond ASCII are escaped, as JavaScript reads them

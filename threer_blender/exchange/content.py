@@ -1,0 +1,68 @@
+"""[S] What is handed on, and in which world: axes, scale and first frame by choice, the format's own by default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..model.arrays import FloatArray
+from ..model.errors import UserError
+from ..model.reconstruction import Gaussians, PointCloud, Reconstruction
+from ..model.reconstruction_transform import transformed
+from .pictures import View
+from .tracks import Track, tracks
+
+Y_DOWN, Y_UP, Z_UP = "y-down", "y-up", "z-up"
+# A world with these axes from ours, whose y goes down.
+AXES: dict[str, FloatArray] = {
+    Y_DOWN: np.eye(3),
+    Y_UP: np.diag([1.0, -1.0, -1.0]),
+    Z_UP: np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),
+}
+OPENGL_CAMERA = np.diag([1.0, -1.0, -1.0])  # camera axes x right, y up, z backwards <-> ours
+LARGEST_SCALE = 1e9
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the user chose: empty, 0 and None stand for the format's own axes and scale, and the plate's own frames.
+
+    `scale` is how many units of the file one unit of the solve becomes.
+    """
+
+    axes: str = ""
+    scale: float = 0.0
+    first_frame: int | None = None
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a format's writer is given, all in the file's world; `applied` (4, 4) takes the solve's world to that.
+
+    `views` are empty where the format has no pictures.
+    """
+
+    views: list[View]
+    tracks: list[Track]
+    cloud: PointCloud | None
+    gaussians: Gaussians | None
+    applied: FloatArray
+
+
+def in_world(reconstruction: Reconstruction, axes: str, scale: float) -> tuple[Reconstruction, FloatArray]:
+    """The result in a world with those axes and that scale, and the similarity (4, 4) that did it. Raises UserError."""
+    if axes not in AXES:
+        raise UserError(f"There are no axes {axes}; there are {', '.join(AXES)}.")
+    if not 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE:
+        raise UserError(f"The scale {scale:g} is none; it is how many units of the file one unit of the solve becomes.")
+    applied = np.eye(4)
+    applied[:3, :3] = scale * AXES[axes]
+    return transformed(reconstruction, applied), applied
+
+
+def content(reconstruction: Reconstruction, views: list[View], applied: FloatArray, choice: Choice) -> Content:
+    """The content of a result that is already in the file's world."""
+    return Content(
+        views, tracks(reconstruction, choice.first_frame), reconstruction.cloud, reconstruction.gaussians, applied
+    )

@@ -1,0 +1,98 @@
+"""[S] A Maya ASCII scene: cameras, keyed where they move, and points as locators.
+
+Maya's cameras look along -z with y up, in a world with y up; rotations are in the order xyz, the first about x; film
+backs are in inches, focal lengths in millimetres, places in centimetres: Maya's documentation of `camera` and of the
+file format.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..model.arrays import FloatArray
+from .content import Content
+from .nuke_camera import poses
+from .tracks import Track, identifier
+
+SCENE = "cameras.ma"
+INCH = 25.4  # mm
+MOST_LOCATORS = 1000
+OUTER = "ZYX"  # R = Rz Ry Rx, which Maya calls xyz
+RATES = {24: "film", 25: "pal", 30: "ntsc", 48: "show", 50: "palf", 60: "ntscf"}
+HEAD = """//Maya ASCII 2018 scene
+requires maya "2018";
+currentUnit -l centimeter -a degree -t {rate};
+"""
+
+
+def write(content: Content, folder: Path) -> list[str]:
+    """Writes the scene; of more points than MOST_LOCATORS, evenly picked ones."""
+    rate = float(content.tracks[0].frame_rate) if content.tracks else 24.0
+    named = RATES.get(round(rate)) if abs(rate - round(rate)) < 1e-6 else None
+    lines = [HEAD.format(rate=named or f"{rate:g}fps")]
+    for place, track in enumerate(content.tracks, start=1):
+        lines += _camera(track, identifier(place, track.name))
+    picked = 0
+    if content.cloud is not None:
+        positions = content.cloud.positions[:: max(1, -(-len(content.cloud) // MOST_LOCATORS))]
+        picked = len(positions)
+        lines.append('createNode transform -n "points";\n')
+        for number, position in enumerate(positions):
+            lines.append(
+                f'createNode transform -n "point{number:04d}" -p "points";\n'
+                f'\tsetAttr ".t" -type "double3" {_row(position)} ;\n'
+                f'createNode locator -n "pointShape{number:04d}" -p "point{number:04d}";\n'
+            )
+    (folder / SCENE).write_text("".join(lines), "ascii")
+    if content.cloud is not None and picked < len(content.cloud):
+        return [f"{picked:,} of {len(content.cloud):,} points became locators; take the PLY for all of them."]
+    return []
+
+
+def _row(values: FloatArray) -> str:
+    return " ".join(repr(float(value)) for value in values)
+
+
+def _camera(track: Track, name: str) -> list[str]:
+    places, rotations = poses(track, OUTER)
+    backs = [track.film_back(number) for number in track.cameras]
+    back, camera = backs[0], track.first
+    shape = f"{name}Shape"
+    lines = [
+        f'createNode transform -n "{name}";\n',
+        '\tsetAttr ".ro" 0;\n',
+        f'\tsetAttr ".t" -type "double3" {_row(places[0])} ;\n',
+        f'\tsetAttr ".r" -type "double3" {_row(rotations[0])} ;\n',
+        f'createNode camera -n "{shape}" -p "{name}";\n',
+        '\tsetAttr -k off ".v";\n',
+        '\tsetAttr ".rnd" no;\n',
+        f'\tsetAttr ".cap" -type "double2" {back.width / INCH!r} {back.height / INCH!r} ;\n',
+        f'\tsetAttr ".fl" {back.focal!r};\n',
+        f'\tsetAttr ".hfo" {-back.centre_x / INCH!r};\n',
+        f'\tsetAttr ".vfo" {-back.centre_y / INCH!r};\n',
+        '\tsetAttr ".ff" 1;\n',  # the film back's width fills the picture's
+        f'\tsetAttr ".lsr" {camera.fy / camera.fx!r};\n',
+    ]
+    channels = [("TL", ".t" + axis, places[:, place]) for place, axis in enumerate("xyz")]
+    channels += [("TA", ".r" + axis, rotations[:, place]) for place, axis in enumerate("xyz")]
+    for kind, attribute, values in channels:
+        lines += _curve(track, kind, name, attribute, values)
+    focal = np.array([each.focal for each in backs])
+    return [*lines, *_curve(track, "TU", shape, ".fl", focal)]
+
+
+def _curve(track: Track, kind: str, owner: str, attribute: str, values: FloatArray) -> list[str]:
+    """The keys of an attribute; none where it does not change."""
+    if (values == values[0]).all():
+        return []
+    name = f"{owner}_{attribute[1:]}"
+    keys = " ".join(f"{number} {float(value)!r}" for number, value in zip(track.cameras, values, strict=True))
+    return [
+        f'createNode animCurve{kind} -n "{name}";\n',
+        '\tsetAttr ".tan" 2;\n',  # straight from key to key
+        '\tsetAttr ".wgt" no;\n',
+        f'\tsetAttr -s {len(values)} ".ktv[0:{len(values) - 1}]"  {keys};\n',
+        f'connectAttr "{name}.o" "{owner}{attribute}";\n',
+    ]

@@ -1,0 +1,92 @@
+"""[S] Nuke's cameras: a .nk script with all of them, and a .chan for each that moves, and for the photos together.
+
+Nuke's cameras look along -z with y up, in a world with y up. A .chan line is: frame, place, rotation (degrees, here in
+the order ZXY, Nuke's own), vertical angle of view (degrees): Nuke's documentation, "Importing channel files". A .chan
+holds no principal point; the script does, as the window's translation in halves of the film's width.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..model.arrays import FloatArray
+from .content import OPENGL_CAMERA, Content
+from .tracks import Track, angles, identifier
+
+OUTER = "YXZ"  # R = Ry Rx Rz, which Nuke calls ZXY
+SCRIPT, PHOTOS = "cameras.nk", "photos.chan"
+
+
+def write(content: Content, folder: Path) -> list[str]:
+    """Writes the script, and the channel files of what moves and of the photos."""
+    nodes = []
+    for place, track in enumerate(content.tracks, start=1):
+        name = identifier(place, track.name)
+        nodes.append(_node(track, name, place))
+        if len(track.cameras) > 1:
+            (folder / f"{name}.chan").write_text(_chan(track), "ascii")
+    stills = [track for track in content.tracks if len(track.cameras) == 1]
+    if stills:
+        together = Track("photos", {number: track.first for number, track in enumerate(stills, start=1)})
+        (folder / PHOTOS).write_text(_chan(together), "ascii")
+    (folder / SCRIPT).write_text("".join(nodes), "utf-8")
+    lost = any(abs(track.first.cx - track.first.width / 2) > 0.01 for track in content.tracks)
+    return ["A .chan holds no principal point off the middle; cameras.nk does."] if lost else []
+
+
+def poses(track: Track, order: str, camera_axes: FloatArray = OPENGL_CAMERA) -> tuple[FloatArray, FloatArray]:
+    """Places (N, 3) and angles (N, 3: about x, y, z) of a track's frames; `order` as in `tracks.angles`."""
+    matrices = np.array([camera.world_from_camera for camera in track.cameras.values()])
+    turned = angles(matrices[:, :3, :3] @ camera_axes, order)
+    columns = [order.index(axis) for axis in "XYZ"]
+    return matrices[:, :3, 3], turned[:, columns]
+
+
+def _chan(track: Track) -> str:
+    places, rotations = poses(track, OUTER)
+    lines = []
+    for number, place, rotation, camera in zip(track.cameras, places, rotations, track.cameras.values(), strict=True):
+        view = np.degrees(2 * np.arctan(camera.height / 2 / camera.fy))
+        lines.append("\t".join([str(number), *(repr(float(value)) for value in (*place, *rotation, view))]))
+    return "\n".join(lines) + "\n"
+
+
+def _node(track: Track, name: str, place: int) -> str:
+    """A camera node, its knobs keyed where it moves."""
+    places, rotations = poses(track, OUTER)
+    backs = [track.film_back(number) for number in track.cameras]
+    offsets = np.array([(-2 * back.centre_x / back.width, -2 * back.centre_y / back.width) for back in backs])
+    focal = np.array([[back.focal] for back in backs])
+    knobs = [
+        "inputs 0",
+        "rot_order ZXY",
+        f"translate {_curves(track, places)}",
+        f"rotate {_curves(track, rotations)}",
+        f"focal {_curves(track, focal)}",
+        f"haperture {backs[0].width!r}",
+        f"vaperture {backs[0].height!r}",
+        f"win_translate {_curves(track, offsets)}",
+        f"name {name}",
+        f'label "{_quoted(track.name)}"',
+        f"xpos {120 * place}",
+    ]
+    return "Camera2 {\n" + "".join(f" {knob}\n" for knob in knobs) + "}\n"
+
+
+def _curves(track: Track, values: FloatArray) -> str:
+    """A knob's value: numbers, or a curve for each where they change."""
+    if (values == values[0]).all():
+        numbers = " ".join(repr(float(value)) for value in values[0])
+        return f"{{{numbers}}}" if values.shape[1] > 1 else numbers
+    curves = []
+    for column in values.T:
+        keys = " ".join(f"x{number} {float(value)!r}" for number, value in zip(track.cameras, column, strict=True))
+        curves.append(f"{{curve L {keys}}}")
+    return "{" + " ".join(curves) + "}"
+
+
+def _quoted(text: str) -> str:
+    """A name within quotation marks, where Tcl would take some letters for its own."""
+    return "".join(f"\\{letter}" if letter in '\\"[]${}' else letter for letter in text)

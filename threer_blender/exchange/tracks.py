@@ -1,0 +1,83 @@
+"""[S] The cameras of a result as moving ones: a shot's frame by frame, a photo's standing still; without distortion."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+
+from ..lenses.film_back import FilmBack
+from ..model.arrays import FloatArray
+from ..model.lens import NO_DISTORTION
+from ..model.reconstruction import Camera, Reconstruction
+
+STILL_RATE = Fraction(24)  # frames a second, where there are only photos
+# The axes that a rotation is about, outermost first -> where its sines stand and with which sign: even permutations +.
+EVEN = ("XYZ", "YZX", "ZXY")
+
+
+@dataclass(frozen=True)
+class Track:
+    """A camera and its frames by number, in order; one frame where it stands still.
+
+    `name` is the photo's or the shot's; `sensor_width` is in mm along the picture's width, None where nothing says it.
+    """
+
+    name: str
+    cameras: dict[int, Camera]
+    frame_rate: Fraction = STILL_RATE
+    sensor_width: float | None = None
+
+    @property
+    def first(self) -> Camera:
+        """The camera of the first frame, whose size is that of all."""
+        return next(iter(self.cameras.values()))
+
+    def film_back(self, number: int) -> FilmBack:
+        """The film back at a frame: of one width in all of them, so that the focal length tells the zoom."""
+        return FilmBack.of(self.cameras[number], self.sensor_width or FilmBack.of(self.first).width)
+
+
+def tracks(reconstruction: Reconstruction, first_frame: int | None = None) -> list[Track]:
+    """Shots first, then the photos that are no frames of one, but panoramas. With `first_frame`, all begin there."""
+    filmed = []
+    for shot in reconstruction.shots:
+        offset = 0 if first_frame is None else first_frame - shot.first_frame
+        photo = next(photo for photo in reconstruction.photos if photo.path == shot.path)
+        cameras = {number + offset: _ideal(shot.plate_camera(number)) for number in sorted(shot.cameras)}
+        filmed.append(Track(shot.video, cameras, shot.frame_rate, photo.sensor_width))
+    shots = {shot.path for shot in reconstruction.shots}
+    stills = []
+    for photo in reconstruction.photos:
+        camera = reconstruction.camera(photo.name)
+        if camera is not None and photo.path not in shots and not camera.distortion.is_panorama:
+            stills.append(Track(photo.name, {first_frame or 1: _ideal(camera)}, sensor_width=photo.sensor_width))
+    return [*filmed, *stills]
+
+
+def _ideal(camera: Camera) -> Camera:
+    return replace(camera, distortion=NO_DISTORTION)
+
+
+def identifier(place: int, name: str) -> str:
+    """A name that every program takes: letters of ASCII, digits and underscores, with the place in the list, from 1."""
+    return f"camera{place:04d}_{re.sub(r'[^A-Za-z0-9]+', '_', name).strip('_')[:40]}"
+
+
+def angles(rotations: FloatArray, order: str) -> FloatArray:
+    """(N, 3) degrees about the axes of `order` ("YXZ": R = Ry Rx Rz), for rotations (N, 3, 3); without jumps of a turn.
+
+    In the order of `order`, the outermost first.
+    """
+    i, j, k = ("XYZ".index(axis) for axis in order)
+    sign = 1.0 if order in EVEN else -1.0
+    sine = np.clip(sign * rotations[:, i, k], -1, 1)
+    locked = np.abs(sine) > 1 - 1e-12  # the outer and the inner axis agree: all goes to the outer one
+    outer = np.arctan2(-sign * rotations[:, j, k], rotations[:, k, k])
+    inner = np.arctan2(-sign * rotations[:, i, j], rotations[:, i, i])
+    outer = np.where(locked, np.arctan2(sign * rotations[:, k, j], rotations[:, j, j]), outer)
+    inner = np.where(locked, 0.0, inner)
+    degrees: FloatArray = np.degrees(np.unwrap(np.stack([outer, np.arcsin(sine), inner], axis=1), axis=0))
+    return degrees
