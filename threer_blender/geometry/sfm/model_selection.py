@@ -157,7 +157,7 @@ def refuse_hopeless(pairs: Sequence[Pair]) -> None:
         )
     if np.mean([pair.unmoved or pair.rotated_only for pair in pairs]) > HOPELESS_PAIRS:
         raise UserError(
-            "The photos were taken from one spot: the camera only rotated or zoomed, and nothing tells depth; "
+            "The photos were taken from one spot: the camera only turned or zoomed, and nothing tells depth; "
             "move it sideways between the shots, by a tenth of the distance to the scene or more."
         )
 
