@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..model.errors import UserError, quoted
-from . import bundle_folder, removal, sequence_files
+from . import bundle_folder, camera_files, removal, sequence_files
 from .sequence_files import PLATE_SUFFIXES
 
 # JPEG XL is there to be named: the reader says that it cannot be read.
@@ -100,7 +100,7 @@ def _shot_of(file: Path, alone: bool) -> Path | None:
 
     EXR and DPX files with a number are frames, however few there are. So are pictures that are numbered as frames are
     (`name.1001.png`) in a sequence of three or more. A picture with another number (`name_0001.png`) is a frame only
-    where it was chosen `alone` from a sequence of eight or more: one photo alone would be of no use.
+    where it was chosen `alone` from a sequence of eight or more, and no camera made it.
     """
     if file.suffix.lower() not in sequence_files.SUFFIXES or sequence_files.is_pattern(file):
         return None
@@ -110,6 +110,8 @@ def _shot_of(file: Path, alone: bool) -> Path | None:
     pattern = sequence_files.pattern(file)
     if pattern is None or always:
         return pattern
+    if not by_name and camera_files.is_photo(file):
+        return None
     fewest = sequence_files.FEWEST if by_name else sequence_files.ALONE
     return pattern if len(sequence_files.frames(pattern)) >= fewest else None
 
