@@ -65,3 +65,18 @@ def test_info_says_what_is_there(data_folder: Path, capsys: pytest.CaptureFixtur
     assert {engine["id"] for engine in actual["engines"]} == set(registry.engines())
     command_line.main(["environment", "remove"])
     assert not (data_folder / environment.ENVIRONMENT).exists()
+
+
+def test_a_hash_that_was_kept_is_forgotten(data_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    unpinned = next(w for engine in registry.engines().values() for w in engine.weights if not w.sha256)
+    file = data_folder / "weights" / unpinned.name
+    file.parent.mkdir()
+    file.write_bytes(b"the first file that opened")
+    store.default().verify(unpinned, file)
+    store.default().opened(unpinned, file)
+    assert store.default().pinned(unpinned)
+    command_line.main(["weights", "forget", unpinned.name])
+    assert f"{unpinned.name}: its hash is forgotten" in capsys.readouterr().out
+    assert store.default().pinned(unpinned) == ""
+    command_line.main(["weights", "forget", unpinned.name, WEIGHTS.name])
+    assert capsys.readouterr().out.count("no hash was kept") == 2

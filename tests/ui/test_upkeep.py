@@ -48,8 +48,10 @@ def declare(repository: Path, server: Any, data_folder: Path, monkeypatch: pytes
     monkeypatch.setenv("HF_HOME", str(data_folder / "hugging face"))
     file = repository / "threer_blender" / "threer_blender" / "engines" / "counter.py"
 
-    def declare(requires: str = "", gated: bool = False, memory: float = 1e6, size: Any = SIZE) -> Any:
-        text = ENGINE.format(requires=requires, url=server.url, size=size, sha256=HASH, gated=gated, memory=memory)
+    def declare(
+        requires: str = "", gated: bool = False, memory: float = 1e6, size: Any = SIZE, sha256: str = HASH
+    ) -> Any:
+        text = ENGINE.format(requires=requires, url=server.url, size=size, sha256=sha256, gated=gated, memory=memory)
         file.write_text(text)
         enable(repository)
         bpy.context.scene.threer.engine = "counter"
@@ -126,6 +128,19 @@ def test_a_file_of_ones_own_is_used_instead_of_a_download(
     assert mine.read_bytes() == b"my own"
     assert "threer.download_weights" in panel()
     assert server.asked == []
+
+
+def test_a_hash_that_nobody_published_is_forgotten_on_a_click(declare: Any, data_folder: Path) -> None:
+    (weights,) = declare(sha256="", size=0).weights
+    held = part("host.store").default(data_folder)
+    held.path(weights).parent.mkdir(parents=True)
+    held.path(weights).write_bytes(CONTENT)
+    held.verify(weights, held.path(weights))
+    assert "threer.forget_hash" not in panel()
+    held.opened(weights, held.path(weights))
+    assert held.pinned(weights) == HASH
+    bpy.ops.threer.forget_hash(name=weights.name)
+    assert held.pinned(weights) == ""
 
 
 def test_a_gated_file_needs_the_users_own_token(declare: Any, server: Any, data_folder: Path) -> None:
