@@ -86,8 +86,9 @@ def looks_alike(
     flip = np.diag([1.0, -1, -1])
     assert np.abs(place / unit - flip @ camera.world_from_camera[:3, 3]).max() < 1e-5 * 4
     expected = flip @ camera.world_from_camera[:3, :3] @ flip
-    cosine = (np.trace(expected.T @ rotation) - 1) / 2
-    assert np.degrees(np.arccos(np.clip(cosine, -1, 1))) < 1e-3
+    relative = expected.T @ rotation
+    assert np.degrees(np.linalg.norm(relative - relative.T) / np.sqrt(8)) < 1e-3
+    assert np.trace(relative) > 2.9
     assert abs(focal * camera.width / camera.fx - 1) < 1e-5
     points = np.random.default_rng(1).normal(size=(20, 3)) * 0.5 + (0, 0, 4)
     local = (points @ flip * unit - place) @ rotation

@@ -6,11 +6,9 @@ Importable without bpy; only `--output scene.blend` needs Blender, and says so w
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -120,7 +118,7 @@ def _bundled(parsed: argparse.Namespace, ask: Callable[[Path], Bundled]) -> None
     folder = output.with_suffix(".3r") if in_scene else output
     request = ask(folder)
     data_folder = parsed.data_folder or environment.user_folder()
-    with _protected_stdout() as out:
+    with scene_output.protected_stdout() as out:
         say: Say = partial(_json_line, out) if parsed.json else parsed.hear
 
         def describe(reconstruction: Reconstruction) -> tuple[Done, str]:
@@ -145,23 +143,6 @@ def _option(text: str) -> tuple[str, str]:
     if not equals:
         raise UserError(f"--option wants NAME=VALUE, not {quoted(text)}.")
     return name, value
-
-
-@contextlib.contextmanager
-def _protected_stdout() -> Iterator[TextIO]:
-    """Stdout for our words alone: what Blender prints there of its own accord goes nowhere meanwhile."""
-    sys.stdout.flush()
-    with (
-        os.fdopen(os.dup(1), "w", encoding="utf-8") as out,
-        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
-        contextlib.redirect_stdout(nowhere),
-    ):
-        os.dup2(nowhere.fileno(), 1)
-        try:
-            yield out
-        finally:
-            out.flush()
-            os.dup2(out.fileno(), 1)
 
 
 class _Terminal:

@@ -6,10 +6,11 @@ import contextlib
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from .. import bundle, headless
 from ..files import bundle_folder, removal, whole_file
@@ -160,3 +161,20 @@ def _backup(blend: Path) -> Path:
     """The first free name of Blender's for an earlier file: .blend1, .blend2 …"""
     names = (blend.with_name(f"{blend.name}{number}") for number in itertools.count(1))
     return next(name for name in names if not os.path.lexists(name))
+
+
+@contextlib.contextmanager
+def protected_stdout() -> Iterator[TextIO]:
+    """Stdout for our words alone: what Blender prints there of its own accord goes nowhere meanwhile."""
+    sys.stdout.flush()
+    with (
+        os.fdopen(os.dup(1), "w", encoding="utf-8") as out,
+        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+    ):
+        os.dup2(nowhere.fileno(), 1)
+        try:
+            yield out
+        finally:
+            out.flush()
+            os.dup2(out.fileno(), 1)

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from ..lenses import export as lens_export
 from ..model.engine import Option, Weights
 from ..model.errors import UserError
 from ..reports import files as report_files
-from . import inspection
+from . import inspection, scene_output
 
 
 def add_verbs(verbs: Any) -> None:
@@ -48,8 +49,9 @@ def add_verbs(verbs: Any) -> None:
     export = verbs.add_parser("export", help="a result's pictures, cameras and points for other programs")
     export.add_argument("result", metavar="FOLDER", help="the bundle of a result")
     export.add_argument("--output", required=True, metavar="EXPORT", help="a folder for them")
-    names = ", ".join(f"{name} ({each.readers})" for name, each in exchange.FORMATS.items())
-    export.add_argument("--format", required=True, choices=exchange.FORMATS, help=names)
+    formats = exchange.FORMATS | exchange.IN_BLENDER
+    names = ", ".join(f"{name} ({each.readers})" for name, each in formats.items())
+    export.add_argument("--format", required=True, choices=formats, help=names)
     export.add_argument("--axes", default="", choices=list(AXES), help="of the file's world; default: the format's own")
     export.add_argument("--scale", type=float, default=0.0, metavar="FACTOR", help="units of the file for one of ours")
     export.add_argument("--first-frame", type=int, metavar="FRAME", help="where shots begin; default: as the plate's")
@@ -131,8 +133,20 @@ def _report(parsed: argparse.Namespace) -> None:
 def _export(parsed: argparse.Namespace) -> None:
     result = Path(parsed.result).absolute()
     choice = Choice(parsed.axes, parsed.scale, parsed.first_frame)
-    lines = exchange.write(bundle.read(result), result, parsed.format, Path(parsed.output).absolute(), choice)
-    sys.stdout.write("\n".join(lines) + "\n")
+    output = Path(parsed.output).absolute()
+    if parsed.format not in exchange.IN_BLENDER:
+        lines = exchange.write(bundle.read(result), result, parsed.format, output, choice)
+        sys.stdout.write("\n".join(lines) + "\n")
+        return
+    if find_spec("bpy") is None:
+        raise UserError(
+            f"Writing {exchange.IN_BLENDER[parsed.format].label} needs Blender: run `blender -b --command "
+            "threer_blender …` or `pip install bpy`."
+        )
+    from ..scene import interchange
+
+    with scene_output.protected_stdout() as out:
+        out.write("\n".join(interchange.write(bundle.read(result), parsed.format, output, choice)) + "\n")
 
 
 def _grid(parsed: argparse.Namespace) -> None:

@@ -42,6 +42,20 @@ FORMATS = {
     "las": Format("Points as LAS", "programs for scans and maps", point_writers.las, Z_UP, cameras=False),
 }
 
+
+@dataclass(frozen=True)
+class InBlender:
+    """A format that Blender itself writes (`scene/interchange.py`), by the name in the panel, and who reads it."""
+
+    label: str
+    readers: str
+
+
+IN_BLENDER = {
+    "alembic": InBlender("Alembic", "nearly all programs that know scenes"),
+    "usd": InBlender("USD", "Houdini, Maya, Omniverse and more"),
+    "fbx": InBlender("FBX", "game engines, Maya, 3ds Max"),
+}
 THE_FORMATS_OWN = Choice()
 
 

@@ -13,7 +13,7 @@ from ..exchange import export as exchange
 from ..files import sequence_files
 from ..lenses import export
 from ..model.errors import UserError, quoted
-from ..scene import cameras, redistortion, shots, world
+from ..scene import cameras, interchange, redistortion, shots, world
 from . import summary, words, work
 from .buttons import AsksForFolder, OfResult, registration
 
@@ -39,13 +39,20 @@ class THREER_OT_export_cameras(AsksForFolder, OfResult, bpy.types.Operator):
     bl_label = "Export Cameras and Points"
 
     format_id: bpy.props.EnumProperty(
-        name="Format", items=[(name, each.label, f"For {each.readers}") for name, each in exchange.FORMATS.items()]
+        name="Format",
+        items=[
+            (name, each.label, f"For {each.readers}") for name, each in (exchange.FORMATS | exchange.IN_BLENDER).items()
+        ],
     )
 
     def run(self, context: bpy.types.Context) -> None:
         root = summary.current_root(context.scene, context.object)
         folder = summary.bundle(root)
-        lines = exchange.write(world.in_scene(root, bundle.read(folder)), folder, self.format_id, self.folder)
+        result = world.in_scene(root, bundle.read(folder))
+        if self.format_id in exchange.IN_BLENDER:
+            lines = interchange.write(result, self.format_id, self.folder)
+        else:
+            lines = exchange.write(result, folder, self.format_id, self.folder)
         self.report({"INFO"}, "; ".join(lines))
 
 
