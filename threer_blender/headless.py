@@ -51,20 +51,23 @@ def request(
     return asked
 
 
-def bring_in(solve: str | Path, output: str | Path, photos: Sequence[str | Path] = ()) -> Import:
+def bring_in(
+    solve: str | Path, output: str | Path, photos: Sequence[str | Path] = (), points: str | Path = ""
+) -> Import:
     """The checked message that asks to bring the solve of another program, a file or a folder, into the bundle folder
-    `output`; `photos` are the folders of its photos, by default those beside it.
+    `output`; `photos` are the folders of its photos, by default those beside it, and `points` a file of its points.
 
     Raises UserError at the door: no such file or folder, an output that holds something else.
     """
-    if not Path(solve).exists():
-        raise UserError(f"There is no file or folder {quoted(solve)}: check its name.")
+    for path in [solve, points] if points else [solve]:
+        if not Path(path).exists():
+            raise UserError(f"There is no file or folder {quoted(path)}: check its name.")
     for folder in photos:
         if not Path(folder).is_dir():
             raise UserError(f"There is no folder {quoted(folder)}: check its name, or choose the photos' folder.")
-    asked = Import(
-        str(Path(solve).absolute()), [str(Path(each).absolute()) for each in photos], str(Path(output).absolute())
-    )
+    folders = [str(Path(each).absolute()) for each in photos]
+    cloud = str(Path(points).absolute()) if points else ""
+    asked = Import(str(Path(solve).absolute()), folders, str(Path(output).absolute()), cloud)
     bundle_folder.check_output(Path(asked.output))
     return asked
 

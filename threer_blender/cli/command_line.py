@@ -76,6 +76,9 @@ def parser() -> argparse.ArgumentParser:
     bring_in.add_argument(
         "--photos", action="append", default=[], metavar="FOLDER", help="where its photos are; default: beside it"
     )
+    bring_in.add_argument(
+        "--points", default="", metavar="FILE", help="PLY or LAS points of the same solve, where it has none"
+    )
     _add_output(bring_in)
     bring_in.set_defaults(run=_import)
 
@@ -101,7 +104,7 @@ def _reconstruct(parsed: argparse.Namespace) -> None:
 
 
 def _import(parsed: argparse.Namespace) -> None:
-    _bundled(parsed, lambda folder: headless.bring_in(parsed.solve, folder, parsed.photos))
+    _bundled(parsed, lambda folder: headless.bring_in(parsed.solve, folder, parsed.photos, parsed.points))
 
 
 def _bundled(parsed: argparse.Namespace, ask: Callable[[Path], Bundled]) -> None:

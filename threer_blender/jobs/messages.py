@@ -46,7 +46,8 @@ class Import:
     """Bring in the solve of another program, a file or a folder, and write the bundle to the folder `output`.
 
     `photos` are the folders in which its photos are looked for; none stands for where the solve is. `run` and `held`
-    are as of a Request.
+    are as of a Request. `points` is a file of points in the world of the solve, which take the place of its own; empty
+    where there is none.
     """
 
     noun: ClassVar = "import"
@@ -54,6 +55,7 @@ class Import:
     solve: str
     photos: list[str]
     output: str
+    points: str = ""
     run: str = field(default_factory=new_run)
     held: bool = False
     version: str = __version__

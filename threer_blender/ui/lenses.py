@@ -10,6 +10,7 @@ import bpy
 
 from .. import bundle
 from ..exchange import export as exchange
+from ..exchange.content import AXES, Choice
 from ..files import sequence_files
 from ..lenses import export
 from ..model.errors import UserError, quoted
@@ -45,14 +46,27 @@ class THREER_OT_export_cameras(AsksForFolder, OfResult, bpy.types.Operator):
         ],
     )
 
+    axes: bpy.props.EnumProperty(
+        name="World",
+        description="Which axis goes up in the files",
+        items=[("OWN", "As the program's", ""), *((name, name, "") for name in AXES)],
+    )
+    scale: bpy.props.FloatProperty(
+        name="Scale", description="Units of the files for one of Blender's; 0 is the program's own", min=0.0
+    )
+    first_frame: bpy.props.IntProperty(
+        name="First Frame", description="Where shots begin in the files; 0 is as their plates", min=0
+    )
+
     def run(self, context: bpy.types.Context) -> None:
         root = summary.current_root(context.scene, context.object)
         folder = summary.bundle(root)
+        choice = Choice("" if self.axes == "OWN" else self.axes, self.scale, self.first_frame or None)
         result = world.in_scene(root, bundle.read(folder))
         if self.format_id in exchange.IN_BLENDER:
-            lines = interchange.write(result, self.format_id, self.folder)
+            lines = interchange.write(result, self.format_id, self.folder, choice)
         else:
-            lines = exchange.write(result, folder, self.format_id, self.folder)
+            lines = exchange.write(result, folder, self.format_id, self.folder, choice)
         self.report({"INFO"}, "; ".join(lines))
 
 

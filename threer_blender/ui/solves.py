@@ -26,9 +26,17 @@ class THREER_OT_import_solve(Asks, bpy.types.Operator):
         options={"SKIP_SAVE"},
     )
 
+    points: bpy.props.StringProperty(
+        name="Points",
+        description="A PLY or LAS file of points in the world of these cameras, where the solve has none",
+        subtype="FILE_PATH",
+        options={"SKIP_SAVE"},
+    )
+
     def run(self, context: bpy.types.Context) -> None:
         folders = [bpy.path.abspath(self.photos)] if self.photos else []
-        task = work.bring_in(str(Path(self.filepath)), folders, context.scene)
+        points = bpy.path.abspath(self.points) if self.points else ""
+        task = work.bring_in(str(Path(self.filepath)), folders, points, context.scene)
         if bpy.app.background:  # where timers never run
             work.finish(task)
 

@@ -105,10 +105,10 @@ def start(photos: list[str], engine: str, options: Mapping[str, Any], scene: bpy
     return add(headless.request(photos, folder, engine, options), scene.session_uid)
 
 
-def bring_in(solve: str, photos: list[str], scene: bpy.types.Scene) -> Task:
+def bring_in(solve: str, photos: list[str], points: str, scene: bpy.types.Scene) -> Task:
     """Puts the import of another program's solve for `scene` into the queue. Raises UserError at the door."""
     folder = results.new_folder([solve], bpy.data.filepath, current().data_folder)
-    return add(headless.bring_in(solve, folder, photos), scene.session_uid)
+    return add(headless.bring_in(solve, folder, photos, points), scene.session_uid)
 
 
 def add(asked: Asked, owner: int = 0) -> Task:

@@ -16,7 +16,7 @@ from ..files import bundle_folder
 from ..files.bundle_folder import Staging
 from ..jobs.messages import Done, Import
 from ..model.engine import Stage
-from ..model.errors import UserError
+from ..model.errors import UserError, quoted
 from ..model.reconstruction import Camera, Photo, Reconstruction
 from ..pictures import photos
 from ..pictures.decoding import decoded
@@ -39,7 +39,11 @@ def run(asked: Import, report: Report) -> Done:
     path = Path(asked.solve).absolute()
     solve = reading.read(path)
     if not solve.views:
-        raise UserError(f"{path.name} holds points and no cameras; choose the solve that has both.")
+        raise UserError(
+            f"{quoted(path)} holds points and no cameras: choose the cameras, and say these points with --points."
+        )
+    if asked.points:
+        solve = reading.with_points(solve, Path(asked.points))
     located = solve_photos.locate([view.name for view in solve.views], path, map(Path, asked.photos))
     pictured = _pictured(solve, located, report)
     result = registration.reconstruction(solve, pictured, _notes(solve, located))

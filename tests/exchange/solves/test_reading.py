@@ -57,6 +57,9 @@ def test_colmap_with_rigs(binary: bool, tmp_path: Path) -> None:
     options = pycolmap.SyntheticDatasetOptions()
     options.num_rigs, options.num_cameras_per_rig, options.num_frames_per_rig, options.num_points3D = 2, 2, 2, 30
     theirs = pycolmap.synthesize_dataset(options)
+    noise = pycolmap.SyntheticNoiseOptions()
+    noise.point2D_stddev = 0.5
+    pycolmap.synthesize_noise(noise, theirs)
     folder = tmp_path / "sparse" / "0"
     folder.mkdir(parents=True)
     (theirs.write_binary if binary else theirs.write_text)(str(folder))
@@ -69,6 +72,11 @@ def test_colmap_with_rigs(binary: bool, tmp_path: Path) -> None:
     assert np.allclose(np.sort(result.cloud.positions, axis=0), np.sort(points, axis=0), atol=1e-5)
     for camera in result.cameras:
         image = images[camera.photo]
+        measured = [each for each in image.points2D if each.has_point3D()]
+        offsets = [image.project_point(theirs.points3D[each.point3D_id].xyz) - each.xy for each in measured]
+        assert camera.reprojection_error is not None
+        assert camera.reprojection_error == pytest.approx(np.linalg.norm(offsets, axis=1).mean())
+        assert camera.reprojection_error > 0.1
         assert np.allclose(camera.world_from_camera[:3], image.cam_from_world().inverse().matrix(), atol=1e-12)
         expected = [image.project_point(point) for point in points]
         visible = np.array([point is not None for point in expected])

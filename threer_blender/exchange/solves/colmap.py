@@ -7,6 +7,7 @@ stand beside the images, whose poses already hold them.
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,15 @@ import numpy as np
 from ...files import bounded
 from ...files.bounded import Damaged
 from ...model.arrays import Array
+from ...model.lens import distort
 from ...model.quaternions import matrices_from_wxyz
 from . import lens_models
 from .solve import Lens, Points, Solve, View, points, pose_of_world, unit_quaternion
 
 BINARY, TEXT = ".bin", ".txt"
 PLACES = ("", "sparse/0", "sparse", "0", "colmap/sparse/0", "model")  # of a model below a folder
-POINT2D = 24  # bytes: x, y, the point's number
+POINT2D = np.dtype([("pixel", "<f8", 2), ("point", "<u8")])
+Measured = dict[int, tuple[Array, Array]]  # by the photo's number: pixels (N, 2), and the numbers of their points
 POINT3D = np.dtype(
     [("id", "<u8"), ("position", "<f8", 3), ("color", "u1", 3), ("error", "<f8"), ("length", "<u8"), ("image", "<u4")]
 )  # the first fields of a point, with the first photo that saw it
@@ -48,12 +51,31 @@ def read(path: Path) -> Solve:
     end = BINARY if _has(folder, BINARY) else TEXT
     files = {name: folder / f"{name}{end}" for name in ("cameras", "images", "points3D")}
     cameras = (_cameras if end == BINARY else _cameras_text)(files["cameras"])
-    views = (_images if end == BINARY else _images_text)(files["images"], cameras)
+    measured: Measured = {}
+    views = (_images if end == BINARY else _images_text)(files["images"], cameras, measured)
     numbers = {number: place for place, number in enumerate(views)}
-    cloud = None
-    if files["points3D"].is_file():
-        cloud = (_points if end == BINARY else _points_text)(files["points3D"], numbers)
-    return Solve("COLMAP", list(views.values()), cloud)
+    if not files["points3D"].is_file():
+        return Solve("COLMAP", list(views.values()))
+    cloud, positions = (_points if end == BINARY else _points_text)(files["points3D"], numbers)
+    return Solve("COLMAP", [_with_error(view, measured[each], positions) for each, view in views.items()], cloud)
+
+
+def _with_error(view: View, measured: tuple[Array, Array], positions: tuple[Array, Array]) -> View:
+    """The view with the mean error of what was measured in it: pixels (N, 2) and the numbers (N,) of their points,
+    -1 as an unsigned number where there is none; `positions` are the sorted numbers of points, and their places."""
+    (pixels, wanted), (known, places) = measured, positions
+    if not len(known) or not len(wanted):
+        return view
+    index = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+    matched = known[index] == wanted
+    local = (places[index[matched]] - view.world_from_camera[:3, 3]) @ view.world_from_camera[:3, :3]
+    fx, fy, cx, cy = view.lens.intrinsics(view.lens.width, view.lens.height)
+    with np.errstate(all="ignore"):
+        ideal = local[:, :2] / np.where(local[:, 2:] > 0, local[:, 2:], np.nan)
+        offset = distort(view.lens.distortion, ideal) * (fx, fy) + (cx, cy) - pixels[matched]
+        distance = np.linalg.norm(offset, axis=1)
+    finite = distance[np.isfinite(distance)]
+    return replace(view, error=float(finite.mean())) if len(finite) else view
 
 
 # ------------------------------------------------------------------ binary
@@ -76,7 +98,7 @@ def _cameras(path: Path) -> dict[int, Lens]:
     return cameras
 
 
-def _images(path: Path, cameras: dict[int, Lens]) -> dict[int, View]:
+def _images(path: Path, cameras: dict[int, Lens], measured: Measured) -> dict[int, View]:
     data = bounded.content(path)
     (count,), offset = struct.unpack_from("<Q", data), 8
     views: dict[int, View] = {}
@@ -85,9 +107,11 @@ def _images(path: Path, cameras: dict[int, Lens]) -> dict[int, View]:
         end = data.index(b"\0", offset + 64)
         _add(views, number, values, cameras, camera, data[offset + 64 : end].decode(UTF8, "replace"))
         (points2d,) = struct.unpack_from("<Q", data, end + 1)
-        offset = end + 9 + POINT2D * points2d
-    if offset > len(data):
-        raise EOFError
+        if points2d > len(data):
+            raise EOFError
+        rows = np.frombuffer(data, POINT2D, points2d, end + 9)
+        measured[number] = rows["pixel"], rows["point"]
+        offset = end + 9 + rows.nbytes
     return views
 
 
@@ -102,7 +126,8 @@ def _add(
     views[number] = View(name, cameras[camera], pose_of_world(rotation, np.array(values[4:])))
 
 
-def _points(path: Path, numbers: dict[int, int]) -> Points | None:
+def _points(path: Path, numbers: dict[int, int]) -> tuple[Points | None, tuple[Array, Array]]:
+    """The points, and their numbers, sorted, with their positions."""
     data = bounded.content(path)
     (count,) = struct.unpack_from("<Q", data)
     if count * HEAD > len(data):
@@ -120,7 +145,9 @@ def _points(path: Path, numbers: dict[int, int]) -> Points | None:
         rows[:, column] = padded[offsets + column]
     table = rows.view(POINT3D)[:, 0]
     lengths = table["length"].astype(np.int64)
-    return points(table["position"], table["color"], _places(table["image"], lengths, numbers), lengths)
+    cloud = points(table["position"], table["color"], _places(table["image"], lengths, numbers), lengths)
+    order = np.argsort(table["id"])
+    return cloud, (table["id"][order], table["position"][order])
 
 
 def _places(images: Array, lengths: Array, numbers: dict[int, int]) -> Array:
@@ -150,7 +177,7 @@ def _cameras_text(path: Path) -> dict[int, Lens]:
     return cameras
 
 
-def _images_text(path: Path, cameras: dict[int, Lens]) -> dict[int, View]:
+def _images_text(path: Path, cameras: dict[int, Lens], measured: Measured) -> dict[int, View]:
     views: dict[int, View] = {}
     lines = iter(_lines(path))
     for line in lines:
@@ -158,21 +185,25 @@ def _images_text(path: Path, cameras: dict[int, Lens]) -> dict[int, View]:
             continue
         number, *values, camera, name = line.split(maxsplit=9)  # a name may hold spaces
         _add(views, int(number), [float(value) for value in values], cameras, int(camera), name.strip())
-        next(lines, None)  # the photo's points, an empty line where it has none
+        rows = np.array(next(lines, "").split()).reshape(-1, 3)  # the photo's points; none in an empty line
+        wanted = np.array([int(point) for point in rows[:, 2]], np.int64).astype(np.uint64)
+        measured[int(number)] = rows[:, :2].astype(np.float64), wanted
     return views
 
 
-def _points_text(path: Path, numbers: dict[int, int]) -> Points | None:
-    rows, images, lengths = [], [], []
+def _points_text(path: Path, numbers: dict[int, int]) -> tuple[Points | None, tuple[Array, Array]]:
+    rows, names, images, lengths = [], [], [], []
     for line in _lines(path):
         if not line or line.startswith("#") or line.isspace():
             continue
         fields = line.split()
         rows.append(fields[1:7])
+        names.append(int(fields[0]))
         lengths.append((len(fields) - 8) // 2)
         images.append(int(fields[8]) if len(fields) > 8 else 0)
-    if not rows:
-        return None
-    table = np.array(rows, np.float64)
+    table = np.array(rows, np.float64).reshape(-1, 6)
+    known = np.array(names, np.uint64)
     length = np.array(lengths, np.int64)
-    return points(table[:, :3], table[:, 3:], _places(np.array(images, np.int64), length, numbers), length)
+    places = _places(np.array(images, np.int64), length, numbers)
+    order = np.argsort(known)
+    return points(table[:, :3], table[:, 3:], places, length), (known[order], table[order, :3])

@@ -121,6 +121,20 @@ def read(path: Path) -> Solve:
     return solve
 
 
+def with_points(solve: Solve, path: Path) -> Solve:
+    """The solve with the points of another file, in the same world. Raises UserError as `read` does."""
+    other = read(path)
+    if other.points is None:
+        raise UserError(f"{quoted(path)} holds no points; choose a PLY or LAS file.")
+    points = other.points if not other.views else replace(other.points, view=np.full(len(other.points), -1, np.int32))
+    joined = replace(solve, points=points)
+    try:
+        _check(joined)
+    except Damaged as error:
+        raise UserError(f"{quoted(path)} {error}.") from error
+    return joined
+
+
 def _solve(path: Path) -> Solve:
     if colmap.folder_of(path) is not None:
         return colmap.read(path)

@@ -97,22 +97,24 @@ def _lens_notes(solve: Solve) -> list[str]:
 
 def _in_photo(view: View, photo: Photo, orientation: int) -> Camera | None:
     """The view's camera in pixels of its photo as displayed; None where that has other proportions."""
-    lens, pose = view.lens, view.world_from_camera
+    lens = view.lens
     width, height = photo.width, photo.height
     if lens.width and not _fits(lens, width, height):
         if orientation not in QUARTER_TURNS or not _fits(lens, height, width):
             return None
-        return _turned(_camera(lens, photo.name, (height, width), pose), orientation)
-    return _camera(lens, photo.name, (width, height), pose)
+        return _turned(_camera(view, photo.name, (height, width)), orientation)
+    return _camera(view, photo.name, (width, height))
 
 
 def _fits(lens: Lens, width: int, height: int) -> bool:
     return abs(width / lens.width - height / lens.height) * max(lens.width, lens.height) <= ROUNDED
 
 
-def _camera(lens: Lens, name: str, size: tuple[int, int], pose: FloatArray) -> Camera:
-    fx, fy, cx, cy = lens.intrinsics(*size)
-    return Camera(name, *size, fx, fy, cx, cy, pose, lens.distortion)
+def _camera(view: View, name: str, size: tuple[int, int]) -> Camera:
+    lens = view.lens
+    error = None if view.error is None else view.error * size[0] / (lens.width or size[0])
+    values = lens.intrinsics(*size)
+    return Camera(name, *size, *values, view.world_from_camera, lens.distortion, reprojection_error=error)
 
 
 def _turned(camera: Camera, orientation: int) -> Camera:

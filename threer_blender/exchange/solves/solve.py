@@ -64,13 +64,15 @@ class Lens:
 class View:
     """A solved photo: its file's name or path as the solve has it, its lens, and `world_from_camera` (4, 4).
 
-    `extent` is what is known of the picture's size where the lens says none: pixels that it has at least.
+    `extent` is what is known of the picture's size where the lens says none: pixels that it has at least. `error` is
+    the mean reprojection error of its points, in pixels of the solved picture, None where the file does not tell.
     """
 
     name: str
     lens: Lens
     world_from_camera: FloatArray
     extent: tuple[int, int] = (0, 0)
+    error: float | None = None
 
 
 @dataclass(frozen=True)
