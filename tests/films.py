@@ -41,3 +41,20 @@ def film(frames: Sequence[Array], path: Path) -> Path:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
     return path
+
+
+def panned(count: int = 30, size: tuple[int, int] = (480, 270), degrees: float = 12.0) -> list[Array]:
+    """Frames (H, W, 3) of a camera that turns to the side on a tripod: what it sees of a photo that is far away."""
+    with Image.open(SAMPLE[0]) as image:
+        photo = image.convert("RGB")
+    width, height = size
+    frames = []
+    for angle in np.radians(np.linspace(-degrees / 2, degrees / 2, count)):
+        lens = np.array([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1]])
+        wide = np.array([[photo.width, 0, photo.width / 2], [0, photo.width, photo.height / 2], [0, 0, 1]])
+        rotation = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+        warp = wide @ rotation @ np.diag([0.7, 0.7, 1]) @ np.linalg.inv(lens)  # from the frame into the photo
+        eight = (warp / warp[2, 2]).ravel()[:8]
+        picture = photo.transform(size, Image.Transform.PERSPECTIVE, eight, Image.Resampling.BICUBIC)
+        frames.append(np.asarray(picture))
+    return frames

@@ -269,6 +269,27 @@ def test_other_photos_get_a_root_of_their_own(reconstruction: Reconstruction, tm
     assert len(build.solved_cameras(second)) == len(CAMERAS) - 1
 
 
+def test_photos_added_to_a_solve_stand_under_its_root(reconstruction: Reconstruction, tmp_path: Path) -> None:
+    """Stills of the same place, solved together with what was solved before, find the artist's alignment there."""
+    fewer = replace(reconstruction, photos=reconstruction.photos[:-1], cameras=reconstruction.cameras[:-1], cloud=None)
+    root = build.build(fewer, tmp_path)
+    standing = {camera["threer_photo"]: camera for camera in build.solved_cameras(root)}
+    root.matrix_basis = Matrix.Translation((1, 2, 3)) @ root.matrix_basis
+    matrix = root.matrix_basis.copy()
+    whole = transformed(reconstruction, ANOTHER_WORLD)
+    assert build.build(whole, tmp_path) == root
+    assert root.matrix_basis == matrix
+    solved = {camera["threer_photo"]: camera for camera in build.solved_cameras(root)}
+    assert len(solved) == len(standing) + 1
+    for name, camera in standing.items():
+        assert solved[name] == camera
+        before = reconstruction.camera(name)
+        assert before is not None
+        local = np.array(camera.matrix_basis) @ np.diag((1, -1, -1, 1))
+        assert np.abs(local - before.world_from_camera).max() < 1e-5
+    assert build.build(whole, tmp_path) == root  # and from now on it is the whole's
+
+
 def test_deleted_objects_come_back(reconstruction: Reconstruction, tmp_path: Path) -> None:
     root = build.build(reconstruction, tmp_path)
     bpy.data.batch_remove([role(root, "cloud"), build.solved_cameras(root)[2]])

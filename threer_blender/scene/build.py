@@ -57,6 +57,8 @@ def build(
         was_empty = is_empty(scene)
         solve = identity.solve_id(reconstruction)
         existing = identity.find(scene, solve)
+        if ROOT not in existing:  # photos may have been added to those that were solved before
+            existing = identity.find(scene, identity.smaller_solve(scene, reconstruction.photos)) or existing
         root = existing.get(ROOT) or _new_root(reconstruction)
         if ROOT not in existing:
             changes.mark(root, **{UPRIGHT: upright_sentence(reconstruction)})

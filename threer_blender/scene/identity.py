@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 
 import bpy
 
@@ -49,6 +49,16 @@ def camera_roles(photos: list[Photo]) -> dict[str, str]:
         counts[photo.sha256] += 1
         roles[photo.name] = f"camera {photo.sha256} {counts[photo.sha256]}"
     return roles
+
+
+def smaller_solve(scene: bpy.types.Scene, photos: list[Photo]) -> str:
+    """The largest solve in `scene` whose cameras are all of these photos, which are more; "" where there is none."""
+    roles, cameras = set(camera_roles(photos).values()), defaultdict(set)
+    for candidate in scene.objects:
+        if text(candidate, ROLE).startswith("camera "):
+            cameras[text(candidate, SOLVE)].add(text(candidate, ROLE))
+    fitting = {solve: len(mine) for solve, mine in cameras.items() if solve and mine <= roles}
+    return max(fitting, key=lambda solve: fitting[solve], default="")
 
 
 def find(scene: bpy.types.Scene, solve: str) -> dict[str, bpy.types.Object]:
