@@ -101,6 +101,23 @@ def test_weights_are_remembered_and_told(clean: tuple[made.Made, Path], tmp_path
     assert "solved again 2 tracks weighed: median error " in after.notes[1]
 
 
+def test_another_shot_of_the_place_stays(clean: tuple[made.Made, Path], tmp_path: Path) -> None:
+    before = bundle.read(clean[1])
+    other = str(plate(tmp_path / "other"))
+    names = {photo.name: f"other {photo.frame}" for photo in before.photos}
+    photos = [replace(each, name=names[each.name], path=other, sha256=each.sha256[::-1]) for each in before.photos]
+    cameras = [replace(camera, photo=names[camera.photo]) for camera in before.cameras]
+    shots = [before.shots[0], replace(before.shots[0], video="other", path=other)]
+    both = replace(before, photos=before.photos + photos, cameras=before.cameras + cameras, shots=shots)
+    bundle.write(both, tmp_path / "result")
+    after = again(tmp_path / "result", tmp_path / "again", shot=1, bad=[[1010, 1012]])
+    assert (after.shots[0].bad, after.shots[1].bad) == ((), ((1010, 1012),))
+    for number, camera in after.shots[0].cameras.items():
+        np.testing.assert_array_equal(camera.world_from_camera, before.shots[0].cameras[number].world_from_camera)
+    assert set(after.shots[1].cameras) == set(before.shots[0].cameras) - {1010, 1011, 1012}
+    assert after.notes[-1].startswith("other: solved again")
+
+
 def test_a_turning_camera_keeps_its_world_and_renews_its_points(tmp_path: Path) -> None:
     shot = made.shot(made.turning(FRAMES), numbers=np.arange(FIRST, FIRST + FRAMES))
     before = result_of(shot, plate(tmp_path / "frames"), alone=True)
