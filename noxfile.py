@@ -141,19 +141,21 @@ def build(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize(
     "python,version,numpy",
-    [  # each with the oldest numpy that such Blenders have
-        nox.param("3.11", "4.2", "numpy==1.24.*", id="4.2"),
-        nox.param("3.11", "4.5", "numpy==1.26.*", id="4.5", tags=["ci"]),
-        nox.param("3.11", "5.0", "numpy==1.26.*", id="5.0"),
-        nox.param("3.13", "5.2", "numpy>=2.2", id="5.2", tags=["ci"]),
+    [  # each with the oldest numpy that such Blenders have; the newest as it comes, so that a new Blender is noticed
+        nox.param("3.11", "==4.2.*", "numpy==1.24.*", id="4.2", tags=["ci"]),
+        nox.param("3.11", "==4.5.*", "numpy==1.26.*", id="4.5"),
+        nox.param("3.11", "==5.0.*", "numpy==1.26.*", id="5.0"),
+        nox.param("3.13", "==5.2.*", "numpy>=2.2", id="5.2"),
+        nox.param("3.13", ">=5.3", "numpy>=2.2", id="newest", tags=["ci"]),
     ],
 )
 def blender(session: nox.Session, version: str, numpy: str) -> None:
-    """Install the zip in a bare Blender: reconstruct, save, reopen, uninstall. `nox -t ci` takes two versions."""
-    more = {"libgomp.so.1": "libgomp1", "libXxf86vm.so.1": "libxxf86vm1"} if version == "4.2" else {}
+    """Install the zip in a bare Blender: reconstruct, save, reopen, uninstall; `-t ci`: oldest and newest."""
+    more = {"libgomp.so.1": "libgomp1", "libXxf86vm.so.1": "libxxf86vm1"} if version == "==4.2.*" else {}
     need_system_libraries(session, SYSTEM_LIBRARIES | more)
-    session.install(f"bpy=={version}.*", numpy, "pip", "pytest")
-    targets = sorted({"any", target_for(version, str(session.python))})
+    session.install("--upgrade", f"bpy{version}", numpy, "pip", "pytest")
+    python = str(session.python)
+    targets = sorted({"any", target_for("4.2" if python == "3.11" else "5.1", python)})
     session.run("python", "wheels/build.py", *targets)
     for target in targets:
         (zipped,) = Path("dist").glob(f"*-{target}.zip")

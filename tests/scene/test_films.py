@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.blender.compositing import compositor
 from tests.blender.world import camera, looking_at, reconstruct
 from tests.numbered_films import CLOCKS, KINDS, MATRICES, number_of, turned
 from threer_blender.model.arrays import Array
@@ -46,12 +47,10 @@ def built(film: Film, folder: Path) -> tuple[bpy.types.MovieClip, list[str]]:
 def rendered_frames(clip: bpy.types.MovieClip, frames: Iterable[int], folder: Path) -> list[Array]:
     """The pictures (H, W, 3) that Blender's clip shows at the scene's frames, asked for in this order."""
     scene = bpy.context.scene
-    scene.use_nodes = True
-    nodes = scene.node_tree.nodes
-    nodes.clear()
-    film, output = nodes.new("CompositorNodeMovieClip"), nodes.new("CompositorNodeComposite")
+    tree, output = compositor(scene)
+    film = tree.nodes.new("CompositorNodeMovieClip")
     film.clip = clip
-    scene.node_tree.links.new(film.outputs["Image"], output.inputs["Image"])
+    tree.links.new(film.outputs["Image"], output.inputs["Image"])
     render = scene.render
     render.resolution_x, render.resolution_y = clip.size
     render.resolution_percentage = 100

@@ -10,6 +10,7 @@ import bpy
 import numpy as np
 import pytest
 
+from tests.blender.compositing import compositor
 from tests.blender.world import camera, looking_at, reconstruct
 from tests.scene.test_cameras import POINTS, blender_pixels
 from tests.scene.test_shots import moving
@@ -48,18 +49,6 @@ def solved(plate: Any, frames: Any = FRAMES, **more: Any) -> Any:
     ]
     shot = Shot(PATTERN, str(plate), Fraction(24000, 1001), 7, frames, first_frame=1001, missing=(1004, 1005), **more)
     return reconstruct(photos, [frames[1001], frames[1006]], step=4, shots=[shot])
-
-
-def compositor(scene: Any) -> Any:
-    """An empty tree of compositing nodes, and its output: since Blender 5.0 a node group."""
-    if not hasattr(scene, "compositing_node_group"):
-        scene.use_nodes = True
-        scene.node_tree.nodes.clear()
-        return scene.node_tree, scene.node_tree.nodes.new("CompositorNodeComposite")
-    scene.compositing_node_group = bpy.data.node_groups.new("comp", "CompositorNodeTree")
-    tree = scene.compositing_node_group
-    tree.interface.new_socket(name="Image", in_out="OUTPUT", socket_type="NodeSocketColor")
-    return tree, tree.nodes.new("NodeGroupOutput")
 
 
 def plate_value(clip: Any, number: Any, folder: Path) -> Any:

@@ -193,7 +193,7 @@ def _swaps(matrix: tuple[int, int, int, int]) -> bool:
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     """a, b, c, d of the matrix with which a frame is displayed: (x, y) -> (a x + c y, b x + d y)."""
     side_data: Any = frame.side_data  # its stub knows other keys
-    data = next((each for each in side_data if each.type == Type.DISPLAYMATRIX), None)
+    data = side_data.get(Type.DISPLAYMATRIX)
     if data is None:
         return 1, 0, 0, 1
     values = np.frombuffer(data, np.int32)

@@ -127,8 +127,8 @@ def _made(path: Path, threaded: bool, progress: Progress) -> Index | None:
     """The index; None where nothing can be decoded, or threads decode and not all can be."""
     decoder = Decoder(path, threaded)
     stream = decoder.stream
-    rates = [rate for rate in (stream.guessed_rate, stream.average_rate, stream.base_rate) if rate]
-    clock = stream.time_base or Fraction(1)
+    rates = [Fraction(rate) for rate in (stream.guessed_rate, stream.average_rate, stream.base_rate) if rate]
+    clock = Fraction(stream.time_base or 1)
     lengths = [stream.duration and float(stream.duration * clock), (decoder.container.duration or 0) / av.time_base]
     seconds = min((length for length in lengths if length), default=math.nan)
     made = Index(decoder.container.format.name, threaded, clock, stream.start_time, rates, seconds)
