@@ -19,12 +19,13 @@ from ..model.arrays import Array, BoolArray
 from ..model.engine import Cost, Engine, Option, Report, ReportStage, Stage
 from ..model.errors import UserError
 from ..model.reconstruction import Camera, Photo, PointCloud, PointMap, Reconstruction
-from .options import KNOWN_LENS, LENS, MATCHING, SHOT
+from .options import AGAINST, KNOWN_LENS, LENS, MATCHING, SHOT
 
 if TYPE_CHECKING:
     from ..geometry.features import database
     from ..geometry.sfm import mapping
     from ..geometry.stereo import views
+    from ..pipelines.against import Reference
 
 ENGINE = Engine(
     id="colmap",
@@ -51,6 +52,7 @@ ENGINE = Engine(
         ),
         LENS,
         *KNOWN_LENS,
+        AGAINST,
         MATCHING,
         *SHOT,
     ),
@@ -94,10 +96,18 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     from ..geometry.stereo import dense
     from ..runtime.report import Watch
 
-    if len(photos) < 2:
+    if len(photos) < 2 and not options.get("against"):
         raise UserError(ONE_PHOTO)
     watch = Watch()
-    solution = solve_cameras(photos, options, report, _dense_plan(photos, options))
+    earlier = None
+    if folder := options.get("against"):
+        from ..pipelines import against
+
+        earlier = against.reference(str(folder), photos)
+        photos = earlier.photos
+        solution = _against(earlier, options, report)
+    else:
+        solution = solve_cameras(photos, options, report, _dense_plan(photos, options))
     watch.lap("cameras")
     pointmaps: list[PointMap] = []
     cloud = _sparse_cloud(solution, photos)
@@ -116,7 +126,20 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         timings=watch.laps,
         unregistered=solution.unregistered,
         notes=solution.notes,
+        metric=earlier is not None and earlier.metric,
     )
+
+
+def _against(earlier: Reference, options: Mapping[str, Any], report: Report) -> mapping.MappingSolution:
+    """New photos in the world of an earlier result, whose cameras stay."""
+    from ..geometry.sfm import resection
+
+    first = matching_passes(earlier.photos, options)[0]
+    report.plan([*first.plan(len(earlier.photos)), *_dense_plan(earlier.photos, options)])
+    with tempfile.TemporaryDirectory() as folder:
+        matched = first.match(Path(folder), None, (), report)
+        solution = resection.solve_against(matched, earlier.cameras, report)
+    return replace(solution, notes=[earlier.sentence(solution.cameras), *solution.notes])
 
 
 @dataclass(frozen=True, eq=False)

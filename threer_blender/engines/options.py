@@ -131,6 +131,17 @@ KNOWN_LENS = (
 )
 
 
+# What engines offer that can solve new photos in the world of an earlier result: `pipelines/against.py` reads it.
+AGAINST = Option(
+    "against",
+    "",
+    "Solve against",
+    "The folder of an earlier result of the same place: its cameras stay, and new photos get theirs in its world.",
+    folder=True,
+    box=KNOWN_BOX,
+)
+
+
 # What pixels an engine leaves out: `pictures/masks.py` reads it.
 MASKS = (
     Option(

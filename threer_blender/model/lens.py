@@ -58,8 +58,8 @@ NO_DISTORTION = Distortion("PINHOLE")
 class KnownLens:
     """What is known of a lens before it is solved, in pixels of the displayed photo; None where nothing is.
 
-    `focal` is the same along both axes, and `centre` is the principal point. Where the lens is `held`, what is known
-    stays as it is; else solving starts there. `name` is what the artist calls it.
+    `focal` is along x, and `aspect` times it along y. `centre` is the principal point. Where the lens is `held`, what
+    is known stays as it is; else solving starts there. `name` is what the artist calls it.
     """
 
     focal: float | None = None
@@ -67,6 +67,7 @@ class KnownLens:
     distortion: Distortion | None = None
     held: bool = False
     name: str = ""
+    aspect: float = 1.0
 
     @property
     def holds_focal(self) -> bool:

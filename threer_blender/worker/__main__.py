@@ -233,7 +233,7 @@ def _solved(
     videos = shots.track(photos, masked, lambda done, total: report(TRACKING, done, total))
     adjusting = partial(report, ADJUSTING)
     task = shots.Task(engine, photos, videos, options, adjusting)
-    result = shots.without_translation(task)
+    result = None if options.get("against") else shots.without_translation(task)
     if result is None:
         try:
             result, options = within_memory(engine, photos, options, report)

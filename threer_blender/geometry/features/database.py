@@ -122,6 +122,8 @@ def camera_of(photo: Photo, size: tuple[int, int], number: int) -> pycolmap.Came
     model, terms = ("SIMPLE_RADIAL", (0.0,)) if distortion is None else _model(distortion)
     camera = pycolmap.Camera.create_from_model_name(number, model, focal, width, height)
     camera.has_prior_focal_length = photo.focal is not None
+    if len(camera.focal_length_idxs()) == 2:
+        camera.focal_length_y *= photo.lens.aspect
     if centre is not None:
         camera.principal_point_x = centre[0] * width / photo.width
         camera.principal_point_y = centre[1] * height / photo.height

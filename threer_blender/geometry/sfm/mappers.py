@@ -156,6 +156,21 @@ def going_on(model: Model) -> Candidate:
     return Candidate("going on", run, _always)
 
 
+def against(model: Model, held: set[int], new: Matched) -> Candidate:
+    """Relaxed mapping that registers `new` photos in `model`, whose poses stay, as do the cameras `held` by number."""
+
+    def run(path: Path, _matched: Matched, token: Token, progress: Callable[[], None]) -> list[Model]:
+        options = _relaxed_options(new)
+        options.multiple_models = False
+        options.fix_existing_frames = True
+        options.constant_cameras = held
+        with tempfile.TemporaryDirectory(dir=path.parent) as start:
+            model.write(start)
+            return _incremental(path, options, token, progress, start)
+
+    return Candidate("against", run, _always)
+
+
 def _always(_best: ScoredModel | None, _matched: Matched) -> bool:
     return True
 

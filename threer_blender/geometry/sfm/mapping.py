@@ -89,7 +89,7 @@ def solve(matched: Matched, report: ReportStage) -> MappingSolution:
     report(MAPPING, planned, planned)
     best = _adjusted(best, matched, pairs)
     report(MAPPING, planned, planned)
-    return _solution(best, scored_models, matched, candidate.note)
+    return solution(best, scored_models, matched, candidate.note)
 
 
 def _progress(report: ReportStage, before: float, planned: float, registered: float) -> None:
@@ -168,8 +168,13 @@ def _fill_in(model: Model, matched: Matched) -> None:
 
 
 # ----------------------------------------------------------------------------------------------- the solution
-def _solution(best: ScoredModel, scored_models: Sequence[ScoredModel], matched: Matched, note: str) -> MappingSolution:
-    """`note` is that of the candidate."""
+def solution(
+    best: ScoredModel, scored_models: Sequence[ScoredModel], matched: Matched, note: str, as_is: bool = False
+) -> MappingSolution:
+    """The best model as a solution, among all `scored_models`; `note` is that of the candidate.
+
+    Where `as_is`, the world stays the model's.
+    """
     model = best.model
     indices = [i for i in sorted(best.registered) if model.image(i + 1).num_points3D > 0]
     ids, positions, colors = _points(model, indices, matched)
@@ -181,6 +186,8 @@ def _solution(best: ScoredModel, scored_models: Sequence[ScoredModel], matched: 
         observed.append(np.unique(np.array(rows, np.int64)))
         depths.append(_depths(model, image, positions[observed[-1]]))
     scale, centre = MEDIAN_DEPTH / float(np.median(np.concatenate(depths))), np.median(positions, axis=0)
+    if as_is:
+        scale, centre = 1.0, np.zeros(3)
     cameras = [_camera(model, index, matched, centre, scale) for index in indices]
     weights = [len(rows) for rows in observed]
     error = float(np.average([camera.reprojection_error or 0.0 for camera in cameras], weights=weights))
