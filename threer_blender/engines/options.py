@@ -142,6 +142,27 @@ AGAINST = Option(
 )
 
 
+# Points of known coordinates, for every engine: `worker/surveying.py` reads it.
+SURVEY = (
+    Option(
+        "survey",
+        "",
+        "Survey points",
+        "A list of points with known coordinates, one a line: name, x, y, z. The solve comes out in these coordinates.",
+        file=True,
+        box=KNOWN_BOX,
+    ),
+    Option(
+        "survey_pixels",
+        "",
+        "Survey marks",
+        "A list of where photos show the points, one a line: name, photo or frame, u, v in pixels from the upper left.",
+        file=True,
+        box=KNOWN_BOX,
+    ),
+)
+
+
 # What pixels an engine leaves out: `pictures/masks.py` reads it.
 MASKS = (
     Option(
@@ -181,4 +202,5 @@ SHOT = (
         minimum=0.0,
         maximum=200.0,
     ),
+    *SURVEY,
 )

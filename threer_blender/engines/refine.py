@@ -39,6 +39,7 @@ ENGINE = Engine(
         ),
         shared_options.MATCHING,
         *shared_options.MASKS,
+        *shared_options.SURVEY,
     ),
 )
 

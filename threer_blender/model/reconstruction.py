@@ -292,6 +292,23 @@ class Shot:
 
 
 @dataclass(frozen=True)
+class SurveyPoint:
+    """A surveyed point by its `name`, at its `position` in the world, which is the survey's.
+
+    `error` is the distance to where the `sightings` photos that show it put it, in units of the world, None where they
+    do not tell; `pixel_error` the mean distance in these photos, None without any. It `agrees` with the other points
+    where the world was fitted to it.
+    """
+
+    name: str
+    position: tuple[float, float, float]
+    agrees: bool
+    error: float | None
+    pixel_error: float | None
+    sightings: int
+
+
+@dataclass(frozen=True)
 class Unregistered:
     """A photo without a camera: why, and what the artist can do about it. Whole sentences."""
 
@@ -341,6 +358,7 @@ class Reconstruction:
     notes: list[str] = field(default_factory=list)
     shots: list[Shot] = field(default_factory=list)
     upright: Upright | None = None
+    survey: list[SurveyPoint] = field(default_factory=list)
 
     def camera(self, photo: str) -> Camera | None:
         """The camera of the photo of that name, or None where it is unregistered."""

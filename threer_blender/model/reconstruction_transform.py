@@ -9,7 +9,7 @@ import numpy as np
 from . import gaussian_transform
 from .arrays import Array, FloatArray
 from .errors import UserError
-from .reconstruction import Camera, PointCloud, Reconstruction, TrackedPoints, Upright
+from .reconstruction import Camera, PointCloud, Reconstruction, SurveyPoint, TrackedPoints, Upright
 
 
 def transformed(reconstruction: Reconstruction, matrix: FloatArray) -> Reconstruction:
@@ -41,6 +41,7 @@ def transformed(reconstruction: Reconstruction, matrix: FloatArray) -> Reconstru
         ],
         pointmaps=[replace(pointmap, points=_moved(pointmap.points, matrix)) for pointmap in reconstruction.pointmaps],
         cloud=None if cloud is None else _moved_cloud(cloud, matrix, rotation),
+        survey=[_moved_survey_point(point, matrix) for point in reconstruction.survey],
         gaussians=None if gaussians is None else gaussian_transform.transformed(gaussians, matrix),
         upright=None if reconstruction.upright is None else _moved_upright(reconstruction.upright, matrix, rotation),
     )
@@ -61,6 +62,11 @@ def _moved_cloud(cloud: PointCloud, matrix: FloatArray, rotation: FloatArray) ->
 
 def _moved_tracks(tracks: TrackedPoints | None, matrix: FloatArray) -> TrackedPoints | None:
     return None if tracks is None else replace(tracks, positions=_moved(tracks.positions, matrix))
+
+
+def _moved_survey_point(point: SurveyPoint, matrix: FloatArray) -> SurveyPoint:
+    x, y, z = (matrix[:3, :3] @ point.position + matrix[:3, 3]).tolist()
+    return replace(point, position=(x, y, z))
 
 
 def _moved(points: Array, matrix: FloatArray) -> Array:

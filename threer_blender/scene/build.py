@@ -19,7 +19,7 @@ from mathutils import Matrix
 from ..bundle import picture_of
 from ..model.errors import UserError
 from ..model.reconstruction import Reconstruction, Shot
-from . import axes, cameras, identity, layers, points, shot_errors, shots, tracks, world
+from . import axes, cameras, identity, layers, points, shot_errors, shots, survey, tracks, world
 from .changes import Changes
 from .identity import CAMERAS, CLOUD, COLLECTION, ROLE, ROOT, SOLVE, SPLATS
 from .splats import splats
@@ -71,7 +71,11 @@ def build(
         more = {role: make(changes, reconstruction, existing, root) for role, make in made.items()}
         filmed = _shots(changes, reconstruction, Path(bundle_folder), existing, root)
         followed = tracks.renewed(changes, reconstruction, existing)
-        ours = {ROOT: root, **camera_objects, **filmed, **followed, **{role: obj for role, obj in more.items() if obj}}
+        surveyed = survey.show(changes, reconstruction, existing)
+        for obj in surveyed.values():
+            _adopt(changes, obj, root)
+        ours = {ROOT: root, **camera_objects, **filmed, **followed, **surveyed}
+        ours |= {role: obj for role, obj in more.items() if obj}
         for role, obj in ours.items():
             changes.mark(obj, **{SOLVE: solve, ROLE: role, STALE: False})
         if CLOUD in ours and (SPLATS in ours) != (SPLATS in existing):  # which show the same things
@@ -340,7 +344,7 @@ def _link(scene: bpy.types.Scene, root: bpy.types.Object, new: Objects) -> None:
         below = _new_collection(f"{root.name} cameras", CAMERAS)
         ours.children.link(below)
     for role, obj in new.items():
-        (ours if role in (ROOT, CLOUD, SPLATS) or role.startswith("tracks ") else below).objects.link(obj)
+        (ours if role in (ROOT, CLOUD, SPLATS) or role.startswith(("tracks ", "survey ")) else below).objects.link(obj)
     if ROOT in new:
         scene.collection.children.link(ours)
 

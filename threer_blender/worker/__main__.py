@@ -166,7 +166,7 @@ def _reconstruct(request: Request, report: Report) -> Done:
         raise UserError(f"{engine.label} cannot run here: {' and '.join(missing)} cannot be imported; {MEND}.")
     from ..pictures import photos
     from ..pipelines import upright
-    from . import known_lenses, plates, shot_plates
+    from . import known_lenses, plates, shot_plates, surveying
 
     bundle_folder.check_output(output)
     files, skipped = photo_files.find(request.photos)
@@ -181,7 +181,9 @@ def _reconstruct(request: Request, report: Report) -> Done:
     accepted = known_lenses.applied(chosen.accepted, options, report.warn)
     pictures = Path(tempfile.mkdtemp())
     reconstruction, options = _solved(engine, accepted, options, pictures / bundle_folder.MASKS, report)
-    reconstruction = upright.levelled(reconstruction, partial(report, LEVELLING))
+    reconstruction = surveying.applied(reconstruction, options)
+    if not reconstruction.survey:  # whose z is up
+        reconstruction = upright.levelled(reconstruction, partial(report, LEVELLING))
     staging = Staging(output, request.run) if request.held else None
     reconstruction = replace(
         reconstruction,

@@ -1,0 +1,151 @@
+"""Results come out in survey coordinates; points that contradict the others are named; too few are refused."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from threer_blender import bundle
+from threer_blender.geometry import rotations
+from threer_blender.model.arrays import Array
+from threer_blender.model.errors import UserError
+from threer_blender.model.lens import Distortion
+from threer_blender.model.reconstruction import Camera, Photo, PointCloud, Reconstruction, Shot
+from threer_blender.model.reconstruction_transform import transformed
+from threer_blender.worker import surveying
+
+POINTS = {
+    "door": (0.0, 0.0, 0.0), "window": (2.0, 0.1, 1.5), "roof": (1.0, 1.0, 3.0), "nail": (-1.0, 2.0, 0.2),
+    "curb": (3.0, -1.0, 0.1), "lamp": (-2.0, 0.5, 2.2),
+}  # fmt: skip
+LENS = Distortion("RADIAL", (-0.1, 0.02))
+
+
+def look(number: int) -> Array:
+    """World from camera, z up."""
+    centre = np.array([-6.0 + 3 * number, -9.0, 1.7])
+    forward = np.array([0.5, 0.5, 1.0]) - centre
+    forward /= np.linalg.norm(forward)
+    right = np.cross(forward, [0.0, 0.0, 1.0])
+    right /= np.linalg.norm(right)
+    pose = np.eye(4)
+    pose[:3] = np.column_stack([right, np.cross(forward, right), forward, centre])
+    return pose
+
+
+def true(names: list[str]) -> list[Camera]:
+    return [Camera(name, 640, 480, 600, 600, 322, 238, look(i), LENS) for i, name in enumerate(names)]
+
+
+NAMES = [f"IMG_{number}.jpg" for number in range(4)]
+SOLVE_FROM_SURVEY = np.eye(4)
+SOLVE_FROM_SURVEY[:3, :3] = 0.31 * rotations.from_vectors(np.array([[1.2, -0.4, 0.7]]))[0]
+SOLVE_FROM_SURVEY[:3, 3] = (5.0, -2.0, 1.0)
+
+
+def solve(cameras: list[Camera], shots: list[Shot] | None = None) -> Reconstruction:
+    """The truth in a world of its own."""
+    photos = [Photo(camera.photo, f"/{camera.photo}", 640, 480, f"{i:064d}") for i, camera in enumerate(cameras)]
+    positions = np.array(list(POINTS.values()), np.float32)
+    none, colors = np.zeros_like(positions), np.zeros((6, 3), np.uint8)
+    cloud = PointCloud(positions, none, colors, np.ones(6, np.float32), np.zeros(6, np.int32))
+    whole = Reconstruction("colmap", "GPL", photos, cameras, cloud=cloud, shots=shots or [])
+    return transformed(whole, SOLVE_FROM_SURVEY)
+
+
+def lists(
+    folder: Path, cameras: dict[str, Camera], points: dict[str, tuple[float, float, float]], noise: float = 0.0
+) -> dict[str, str]:
+    """The options that name both lists; pixels are of the true points."""
+    random = np.random.default_rng(0)
+    (folder / "points.csv").write_text("".join(f"{name},{x},{y},{z}\n" for name, (x, y, z) in points.items()))
+    rows = []
+    for name, position in POINTS.items():
+        for photo, camera in cameras.items():
+            u, v = camera.project(np.array(position)) + noise * random.standard_normal(2)
+            if name in points and 0 < u < 640 and 0 < v < 480:
+                rows.append(f"{name},{photo},{u},{v}\n")
+    (folder / "marks.csv").write_text("".join(rows))
+    return {"survey": str(folder / "points.csv"), "survey_pixels": str(folder / "marks.csv")}
+
+
+@pytest.fixture
+def photos() -> dict[str, Camera]:
+    return {camera.photo: camera for camera in true(NAMES)}
+
+
+def test_a_solve_comes_out_in_survey_coordinates(photos: dict[str, Camera], tmp_path: Path) -> None:
+    result = surveying.applied(solve(list(photos.values())), lists(tmp_path, photos, POINTS, noise=0.3))
+    assert result.metric
+    for camera, expected in zip(result.cameras, photos.values(), strict=True):
+        assert np.abs(camera.world_from_camera - expected.world_from_camera).max() < 0.02
+    assert result.cloud is not None
+    assert np.abs(result.cloud.positions - list(POINTS.values())).max() < 0.01
+    assert [point.name for point in result.survey] == list(POINTS)
+    assert all(point.agrees and point.error is not None and point.error < 0.02 for point in result.survey)
+    assert all(point.pixel_error is not None and point.pixel_error < 1 for point in result.survey)
+    assert result.notes[0].startswith("The solve is in survey coordinates by 6 points, marked")
+    again = bundle.read(bundle.write(result, tmp_path / "result"))
+    assert again.survey == result.survey
+
+
+def test_a_shot_is_surveyed_by_its_frames(tmp_path: Path) -> None:
+    names = [f"walk.mov {number:04d}" for number in range(1, 5)]
+    cameras = dict(enumerate(true(names), 1))
+    shot = Shot("walk.mov", "/walk.mov", Fraction(24), 4, cameras)
+    options = lists(tmp_path, {f"{number:04d}": camera for number, camera in cameras.items()}, POINTS)
+    result = surveying.applied(solve([cameras[1], cameras[4]], [shot]), options)
+    for number, camera in result.shots[0].cameras.items():
+        assert np.abs(camera.world_from_camera - cameras[number].world_from_camera).max() < 1e-4
+
+
+def test_points_that_contradict_the_others_are_named(photos: dict[str, Camera], tmp_path: Path) -> None:
+    wrong = {**POINTS, "roof": (1.0, 1.0, 4.0)}
+    result = surveying.applied(solve(list(photos.values())), lists(tmp_path, photos, wrong))
+    assert [point.name for point in result.survey if not point.agrees] == ["roof"]
+    assert "contradict the others and were not used: 'roof' by 1 units" in result.notes[1]
+    assert np.abs(result.cameras[0].world_from_camera - look(0)).max() < 1e-4
+
+
+def test_points_that_all_contradict_each_other_are_refused(photos: dict[str, Camera], tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    mixed = {name: tuple(map(float, random.uniform(-3, 3, 3))) for name in POINTS}
+    with pytest.raises(UserError, match="contradict each other"):
+        surveying.applied(solve(list(photos.values())), lists(tmp_path, photos, mixed))  # type: ignore[arg-type]
+
+
+def test_too_few_points_and_points_on_a_line_are_refused(photos: dict[str, Camera], tmp_path: Path) -> None:
+    two = {name: POINTS[name] for name in ("door", "roof")}
+    with pytest.raises(UserError, match="2 of the survey points can be used, and three are the fewest"):
+        surveying.applied(solve(list(photos.values())), lists(tmp_path, photos, two))
+    one = {photo: photos[photo] for photo in NAMES[:1]}
+    with pytest.raises(UserError, match="None of the survey points can be used"):
+        surveying.applied(solve(list(photos.values())), lists(tmp_path, one, POINTS))
+    line = {"door": (0.0, 0.0, 0.0), "window": (1.0, 0.0, 0.0), "roof": (2.0, 0.001, 0.0)}
+    with pytest.raises(UserError, match="lie on a line"):
+        surveying.applied(solve(list(photos.values())), lists(tmp_path, photos, line))
+
+
+def test_what_names_do_not_say_is_refused(photos: dict[str, Camera], tmp_path: Path) -> None:
+    options = lists(tmp_path, photos, POINTS)
+    with pytest.raises(UserError, match="two lists"):
+        surveying.applied(solve(list(photos.values())), {**options, "survey": ""})
+    (tmp_path / "marks.csv").write_text("door,IMG_9.jpg,1,2\n")
+    with pytest.raises(UserError, match=r"'IMG_9\.jpg' is none of the photos"):
+        surveying.applied(solve(list(photos.values())), options)
+    (tmp_path / "marks.csv").write_text("gate,IMG_1.jpg,1,2\n")
+    with pytest.raises(UserError, match="No survey point is called 'gate'"):
+        surveying.applied(solve(list(photos.values())), options)
+    plain = solve(list(photos.values()))
+    assert surveying.applied(plain, {}) is plain
+
+
+def test_coordinates_far_from_the_origin_are_moved(photos: dict[str, Camera], tmp_path: Path) -> None:
+    far = {name: (x + 412_345.0, y + 5_312_345.0, z) for name, (x, y, z) in POINTS.items()}
+    result = surveying.applied(solve(list(photos.values())), lists(tmp_path, photos, far))
+    assert "(412000, 5.312e+06, 0) was taken from all coordinates" in result.notes[-1]
+    expected = look(2)[:3, 3] + (345, 345, 0)
+    assert np.abs(result.cameras[2].world_from_camera[:3, 3] - expected).max() < 1e-3
+    assert replace(result.survey[0], error=None, pixel_error=None).position == pytest.approx((345, 345, 0))

@@ -1,0 +1,100 @@
+"""[S] Survey points and where photos show them: two lists as text, with commas, semicolons, tabs or spaces."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..model.errors import UserError, quoted
+from ..model.reconstruction import SurveyPoint
+from . import bounded, checked
+
+LARGEST = 16 << 20  # bytes of a list
+MOST_NAME = 200  # letters
+
+POINTS = "a name and three coordinates on each line: name, x, y, z"
+SIGHTINGS = "on each line a point's name, the photo's name or the frame's number, and the pixel: name, photo, u, v"
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A photo, by its name or its frame's number, shows the point of this `name` at pixel (`u`, `v`): from the upper
+    left corner, the centre of the first pixel at (0.5, 0.5)."""
+
+    name: str
+    photo: str
+    u: float
+    v: float
+
+
+def read_points(path: Path) -> dict[str, tuple[float, float, float]]:
+    """Coordinates by name. Raises UserError where the file is no such list, or names a point twice."""
+    points: dict[str, tuple[float, float, float]] = {}
+    for line, fields in _rows(path, 4, 1, POINTS):
+        if fields[0] in points:
+            raise UserError(f"{quoted(path.name)} names the point {quoted(fields[0])} twice, again in line {line}.")
+        points[fields[0]] = (float(fields[1]), float(fields[2]), float(fields[3]))
+    return points
+
+
+def read_sightings(path: Path) -> list[Sighting]:
+    """Where photos show points. Raises UserError where the file is no such list."""
+    return [
+        Sighting(fields[0], fields[1], float(fields[2]), float(fields[3])) for _, fields in _rows(path, 4, 2, SIGHTINGS)
+    ]
+
+
+def _rows(path: Path, count: int, texts: int, form: str) -> list[tuple[int, Sequence[str]]]:
+    """Line numbers and fields: `texts` of them, then numbers. A first line without numbers is a header."""
+    try:
+        data = bounded.content(path)
+        if len(data) > LARGEST:
+            raise ValueError("too long")
+        text = data.decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{quoted(path.name)} cannot be read as a list of text; it should have {form}.") from error
+    rows: list[tuple[int, Sequence[str]]] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        fields = _fields(line, count)
+        if len(fields) >= count and fields[0] and all(map(_is_number, fields[texts:count])):
+            rows.append((number, [fields[0][:MOST_NAME], *fields[1:count]]))
+        elif rows or number > 1:
+            raise UserError(f"Line {number} of {quoted(path.name)} is not understood; it should have {form}.")
+    if not rows:
+        raise UserError(f"{quoted(path.name)} holds no points; it should have {form}.")
+    return rows
+
+
+def _fields(line: str, count: int) -> list[str]:
+    for separator in (";", "\t", ","):
+        fields = [field.strip().strip('"') for field in line.split(separator)]
+        if len(fields) >= count:
+            return fields
+    return re.split(r"\s+", line)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def from_bundle(entry: Any) -> SurveyPoint:
+    """A point as a bundle has it; ValueError, KeyError or TypeError where it is none."""
+    x, y, z = map(checked.number, checked.typed(checked.typed(entry, dict)["position"], list))
+    return SurveyPoint(
+        name=checked.typed(entry["name"], str),
+        position=(x, y, z),
+        agrees=checked.typed(entry["agrees"], bool),
+        error=checked.optional(entry["error"]),
+        pixel_error=checked.optional(entry["pixel_error"]),
+        sightings=checked.frame(entry["sightings"]),
+    )

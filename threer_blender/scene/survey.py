@@ -1,0 +1,43 @@
+"""[B] Survey points as empties under the root, each with what it is off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import bpy
+
+from ..model.reconstruction import Reconstruction
+from . import identity
+from .changes import Changes
+
+ERROR, PIXEL_ERROR, AGREES = "survey_error", "survey_pixel_error", "survey_agrees"  # on an empty; absent where unknown
+SIZE = 0.02  # of the distance between the points, the median: an empty's size
+
+
+def role(name: str) -> str:
+    """What a survey point is among a solve's objects."""
+    return f"survey {name}"
+
+
+def of(root: bpy.types.Object) -> list[bpy.types.Object]:
+    """The empties under a root."""
+    return [child for child in root.children if identity.text(child, identity.ROLE).startswith(role(""))]
+
+
+def show(
+    changes: Changes, reconstruction: Reconstruction, existing: Mapping[str, bpy.types.Object]
+) -> dict[str, bpy.types.Object]:
+    """By role, an empty at each survey point; those that stand are set anew."""
+    places = [point.position for point in reconstruction.survey]
+    spread = max((max(axis) - min(axis) for axis in zip(*places, strict=True)), default=1.0)
+    objects = {}
+    for point in reconstruction.survey:
+        empty = existing.get(role(point.name)) or bpy.data.objects.new(point.name, None)
+        if role(point.name) not in existing:
+            empty.empty_display_type = "PLAIN_AXES" if point.agrees else "CUBE"
+            empty.empty_display_size = SIZE * (spread or 1.0)
+            empty.show_name = True
+        changes.set(empty, location=point.position)
+        changes.mark(empty, **{ERROR: point.error, PIXEL_ERROR: point.pixel_error, AGREES: point.agrees})
+        objects[role(point.name)] = empty
+    return objects

@@ -1,0 +1,149 @@
+"""[R] A result brought into survey coordinates, with what each survey point is off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..files import survey_files
+from ..files.survey_files import Sighting
+from ..geometry import survey
+from ..model.arrays import FloatArray
+from ..model.errors import UserError, quoted
+from ..model.reconstruction import Camera, Reconstruction, SurveyPoint
+from ..model.reconstruction_transform import transformed
+
+FARTHEST = 10_000.0  # units from the origin, beyond which single precision loses millimetres
+ROUND = 1000.0  # units to which the origin is then moved
+
+
+def applied(reconstruction: Reconstruction, options: Mapping[str, Any]) -> Reconstruction:
+    """The result in the coordinates and the scale of the survey points that the options name, if they name any.
+
+    Raises UserError where a list cannot be read, or the points do not tell where the solve is.
+    """
+    points_file, sightings_file = (str(options.get(name, "")) for name in ("survey", "survey_pixels"))
+    if not points_file and not sightings_file:
+        return reconstruction
+    if not points_file or not sightings_file:
+        raise UserError("Survey points need two lists: their coordinates, and the pixels where photos show them.")
+    points = survey_files.read_points(Path(points_file))
+    sightings = survey_files.read_sightings(Path(sightings_file))
+    unknown = sorted({each.name for each in sightings} - points.keys())
+    if unknown:
+        raise UserError(f"No survey point is called {quoted(unknown[0])}: use the names of the list of coordinates.")
+    surveyed = np.array(list(points.values()))
+    offset = _offset(surveyed)
+    views = _views(reconstruction, sightings)
+    fitted = survey.fit(surveyed - offset, [views[name] for name in points])
+    moved = transformed(reconstruction, fitted.matrix)
+    after = _views(moved, sightings)
+    entries = [_entry(name, surveyed[index] - offset, fitted, index, after[name]) for index, name in enumerate(points)]
+    return replace(
+        moved, survey=entries, metric=True, notes=[*_sentences(entries, offset, len(sightings)), *moved.notes]
+    )
+
+
+def _offset(surveyed: FloatArray) -> FloatArray:
+    """What is taken from the coordinates: nothing, or round numbers where they lie far from the origin."""
+    middle = np.median(surveyed, axis=0)
+    return np.where(np.abs(middle) > FARTHEST, np.round(middle / ROUND) * ROUND, 0.0)
+
+
+def _views(reconstruction: Reconstruction, sightings: list[Sighting]) -> dict[str, survey.Sightings]:
+    """Each point's cameras and pixels; of photos and frames without a camera, none."""
+    cameras = _cameras(reconstruction)
+    known = {photo.name for photo in reconstruction.photos} | {entry.photo for entry in reconstruction.unregistered}
+    known |= {Path(name).stem for name in known} | cameras.keys()
+    rows: dict[str, list[tuple[Camera, tuple[float, float]]]] = {}
+    for each in sightings:
+        if each.photo not in known and not each.photo.lstrip("0").isdecimal():
+            raise UserError(
+                f"{quoted(each.photo)} is none of the photos: name photos as their files, frames by number."
+            )
+        camera = cameras.get(each.photo, cameras.get(each.photo.lstrip("0")))
+        if camera is not None:
+            rows.setdefault(each.name, []).append((camera, (each.u, each.v)))
+
+    def of(name: str) -> survey.Sightings:
+        mine = rows.get(name, [])
+        return survey.Sightings([camera for camera, _ in mine], np.array([pixel for _, pixel in mine]).reshape(-1, 2))
+
+    return _Lazily(of)
+
+
+class _Lazily(dict[str, survey.Sightings]):
+    """A dictionary whose values are made when they are asked for."""
+
+    def __init__(self, make: Any) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, name: str) -> survey.Sightings:
+        self[name] = self._make(name)
+        return self[name]
+
+
+def _cameras(reconstruction: Reconstruction) -> dict[str, Camera]:
+    """By the photo's name, with or without its ending, and by the frame's number of a single shot, in plate pixels."""
+    cameras: dict[str, Camera] = {}
+    for camera in reconstruction.cameras:
+        cameras[camera.photo] = camera
+        cameras.setdefault(Path(camera.photo).stem, camera)
+    for shot in reconstruction.shots:
+        for number in shot.cameras:
+            camera = shot.plate_camera(number)
+            cameras[camera.photo] = camera
+            if len(reconstruction.shots) == 1:
+                cameras[str(number)] = camera
+    return cameras
+
+
+def _entry(
+    name: str, position: FloatArray, fitted: survey.SurveyFit, index: int, views: survey.Sightings
+) -> SurveyPoint:
+    pixels = [
+        float(np.linalg.norm(camera.project(position) - pixel))
+        for camera, pixel in zip(views.cameras, views.pixels, strict=True)
+    ]
+    finite = [each for each in pixels if np.isfinite(each)]
+    residual = float(fitted.residuals[index])
+    return SurveyPoint(
+        name,
+        (float(position[0]), float(position[1]), float(position[2])),
+        bool(fitted.agrees[index]),
+        residual if np.isfinite(residual) else None,
+        float(np.mean(finite)) if finite else None,
+        len(views.cameras),
+    )
+
+
+def _sentences(entries: list[SurveyPoint], offset: FloatArray, marks: int) -> list[str]:
+    used = [each for each in entries if each.agrees]
+    rms = float(np.sqrt(np.mean([(each.error or 0.0) ** 2 for each in used])))
+    pixels = float(np.mean([each.pixel_error for each in used if each.pixel_error is not None]))
+    worst = max(used, key=lambda each: each.error or 0.0)
+    lines = [
+        f"The solve is in survey coordinates by {len(used)} points, marked {marks} times: RMS {rms:.4g} units and "
+        f"{pixels:.2f} px; the worst is {quoted(worst.name)} with {worst.error:.4g}."
+    ]
+    wrong = [each for each in entries if not each.agrees and each.error is not None]
+    if wrong:
+        listed = ", ".join(f"{quoted(each.name)} by {each.error:.4g} units" for each in wrong)
+        lines.append(f"These survey points contradict the others and were not used: {listed}.")
+    unseen = [quoted(each.name) for each in entries if each.error is None]
+    if unseen:
+        lines.append(
+            f"Marked in fewer than two solved photos from different places, and not used: {', '.join(unseen)}."
+        )
+    if offset.any():
+        x, y, z = offset
+        lines.append(
+            f"The survey lies far from its origin: ({x:g}, {y:g}, {z:g}) was taken from all coordinates; add it where "
+            "others need them."
+        )
+    return lines
