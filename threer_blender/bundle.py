@@ -178,6 +178,7 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
         "cameras": [camera(entry) for entry in reconstruction.cameras],
         "shots": [shot(entry) for entry in reconstruction.shots],
         "upright": None if reconstruction.upright is None else upright(reconstruction.upright),
+        "z_up": reconstruction.z_up,
         "survey": [asdict(point) for point in reconstruction.survey],
         "pointmaps": [{"photo": m.photo, "photo_from_map": list(m.photo_from_map)} for m in reconstruction.pointmaps],
         "cloud": reconstruction.cloud is not None,
@@ -264,6 +265,7 @@ def _reconstruction(scene: dict[str, Any], folder: Path) -> Reconstruction:
         notes=[checked.typed(note, str) for note in checked.typed(scene["notes"], list)],
         shots=shots,
         upright=None if scene.get("upright") is None else _upright(scene["upright"]),  # the first bundles lack it
+        z_up=checked.typed(scene.get("z_up", False), bool),
         survey=[survey_files.from_bundle(entry) for entry in checked.typed(scene.get("survey", []), list)],
     )
 

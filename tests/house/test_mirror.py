@@ -54,6 +54,7 @@ ELSEWHERE = {
     # Parts of a module that was one
     "geometry/correspondences.py": "docs/test_documents.py",  # the name that other programs know
     "geometry/global_alignment.py": "docs/test_documents.py",
+    "pipelines/survey_marks.py": "worker/test_surveying.py",
     "geometry/survey.py": "worker/test_surveying.py",
     "geometry/sfm/resection.py": "pipelines/test_against.py",
     "geometry/grids/corners.py": "geometry/grids/test_boards.py",

@@ -11,6 +11,8 @@ from PIL import Image
 from tests.runtime import synthetic
 from threer_blender import bundle
 from threer_blender.engines import colmap
+from threer_blender.files import scene_camera_files
+from threer_blender.files.scene_camera_files import SceneCamera
 from threer_blender.model.arrays import Array
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
@@ -114,3 +116,20 @@ def test_what_cannot_be_a_reference_is_refused(photos: list[Photo], earlier: Pat
         against.reference(str(folder), [photos[NEW[0]]])
     with pytest.raises(UserError):
         against.reference(str(tmp_path / "missing"), [photos[NEW[0]]])
+
+
+def test_cameras_of_a_blender_scene_are_a_reference(photos: list[Photo], tmp_path: Path) -> None:
+    matrix = np.eye(4).tolist()
+    known = [
+        SceneCamera(photo, 35.0, fit, 36.0, 24.0, 0.1, -0.05, matrix)
+        for photo, fit in ((photos[0].path, "AUTO"), (photos[2].name, "VERTICAL"), ("elsewhere.png", "AUTO"))
+    ]
+    scene_camera_files.write(tmp_path / "cameras.json", known)
+    earlier = against.reference(str(tmp_path / "cameras.json"), photos)
+    assert [photo.name for photo in earlier.photos[:2]] == [photos[0].name, photos[2].name]
+    assert len(earlier.photos) == COUNT
+    assert earlier.z_up
+    assert earlier.cameras[0].fx == pytest.approx(35 / 36 * WIDTH)
+    assert earlier.cameras[1].fx == pytest.approx(35 / 24 * HEIGHT)
+    assert (earlier.cameras[0].cx, earlier.cameras[0].cy) == pytest.approx((0.4 * WIDTH, HEIGHT / 2 - 0.05 * WIDTH))
+    assert all(photo.lens.held for photo in earlier.photos[:2])

@@ -18,7 +18,7 @@ def test_empties_stand_at_the_coordinates(tmp_path: Path) -> None:
         SurveyPoint("door", (1.0, 2.0, 3.0), True, 0.004, 0.3, 2),
         SurveyPoint("roof", (4.0, 2.0, 8.0), False, 1.5, None, 2),
     ]
-    result = replace(reconstruct(photos, CAMERAS[:2], step=8), survey=points, metric=True)
+    result = replace(reconstruct(photos, CAMERAS[:2], step=8), survey=points, metric=True, z_up=True)
     folder = bundle.write(result, tmp_path / "shot.3r")
     root = build.build(bundle.read(folder), folder)
     empties = {empty.name: empty for empty in survey.of(root)}

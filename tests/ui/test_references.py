@@ -42,4 +42,13 @@ def test_photos_without_corners_are_refused_in_a_sentence(addon: ModuleType, tmp
 def test_the_box_holds_what_is_known() -> None:
     text = drawn("ui.panel", "THREER_PT_more")
     assert "What Is Known" in text
-    assert "threer.lens_grid" in text
+    assert "threer.lens_grid threer.scene_cameras" in text
+
+
+def test_without_cameras_of_photos_there_is_no_reference(addon: ModuleType, tmp_path: Path) -> None:
+    Image.fromarray(np.full((HEIGHT, WIDTH, 3), 90, np.uint8)).save(tmp_path / "blank.png")
+    bpy.ops.threer.choose_photos(directory=str(tmp_path), files=[{"name": "blank.png"}])
+    with pytest.raises(RuntimeError, match="Fewer than two cameras of the scene belong to chosen photos"):
+        bpy.ops.threer.scene_cameras()
+    bpy.ops.threer.clear_photos()
+    assert addon.current().error

@@ -14,6 +14,7 @@ from threer_blender.model.errors import UserError
 from threer_blender.model.lens import Distortion
 from threer_blender.model.reconstruction import Camera, Photo, PointCloud, Reconstruction, Shot
 from threer_blender.model.reconstruction_transform import transformed
+from threer_blender.pipelines import survey_marks
 from threer_blender.worker import surveying
 
 POINTS = {
@@ -140,6 +141,19 @@ def test_what_names_do_not_say_is_refused(photos: dict[str, Camera], tmp_path: P
         surveying.applied(solve(list(photos.values())), options)
     plain = solve(list(photos.values()))
     assert surveying.applied(plain, {}) is plain
+
+
+def test_points_to_hold_are_those_of_the_lists(photos: dict[str, Camera], tmp_path: Path) -> None:
+    far = {name: (x + 412_345.0, y, z) for name, (x, y, z) in POINTS.items()}
+    options = lists(tmp_path, photos, far)
+    result = solve(list(photos.values()))
+    assert survey_marks.held(options, result.photos) is None
+    marks = survey_marks.held({**options, "survey_is": "held"}, result.photos[1:])
+    assert marks is not None
+    assert np.allclose(marks.points[0], (345, 0, 0))
+    for mark in marks.marks:
+        expected = photos[NAMES[mark.photo + 1]].project(marks.points[mark.point] - (345, 0, 0))
+        assert mark.pixel == pytest.approx(expected, abs=1e-6)
 
 
 def test_coordinates_far_from_the_origin_are_moved(photos: dict[str, Camera], tmp_path: Path) -> None:

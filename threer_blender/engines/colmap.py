@@ -19,13 +19,12 @@ from ..model.arrays import Array, BoolArray
 from ..model.engine import Cost, Engine, Option, Report, ReportStage, Stage
 from ..model.errors import UserError
 from ..model.reconstruction import Camera, Photo, PointCloud, PointMap, Reconstruction
-from .options import AGAINST, KNOWN_LENS, LENS, MATCHING, SHOT
+from .options import AGAINST, KNOWN_LENS, LENS, MATCHING, SHOT, SURVEY_IS
 
 if TYPE_CHECKING:
     from ..geometry.features import database
     from ..geometry.sfm import mapping
     from ..geometry.stereo import views
-    from ..pipelines.against import Reference
 
 ENGINE = Engine(
     id="colmap",
@@ -52,6 +51,7 @@ ENGINE = Engine(
         ),
         LENS,
         *KNOWN_LENS,
+        SURVEY_IS,
         AGAINST,
         MATCHING,
         *SHOT,
@@ -105,7 +105,9 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
         earlier = against.reference(str(folder), photos)
         photos = earlier.photos
-        solution = _against(earlier, options, report)
+        first = matching_passes(photos, options)[0]
+        report.plan([*first.plan(len(photos)), *_dense_plan(photos, options)])
+        solution = against.solved(earlier, first.match, report)
     else:
         solution = solve_cameras(photos, options, report, _dense_plan(photos, options))
     watch.lap("cameras")
@@ -127,19 +129,8 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         unregistered=solution.unregistered,
         notes=solution.notes,
         metric=earlier is not None and earlier.metric,
+        z_up=earlier is not None and earlier.z_up,
     )
-
-
-def _against(earlier: Reference, options: Mapping[str, Any], report: Report) -> mapping.MappingSolution:
-    """New photos in the world of an earlier result, whose cameras stay."""
-    from ..geometry.sfm import resection
-
-    first = matching_passes(earlier.photos, options)[0]
-    report.plan([*first.plan(len(earlier.photos)), *_dense_plan(earlier.photos, options)])
-    with tempfile.TemporaryDirectory() as folder:
-        matched = first.match(Path(folder), None, (), report)
-        solution = resection.solve_against(matched, earlier.cameras, report)
-    return replace(solution, notes=[earlier.sentence(solution.cameras), *solution.notes])
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +179,9 @@ def solve_cameras(
     `report` raises.
     """
     from ..geometry.sfm import mapping
+    from ..pipelines import survey_marks
 
+    marks = survey_marks.held(options, photos)
     passes = matching_passes(photos, options)
     best: mapping.MappingSolution | None = None
     failures: list[UserError] = []
@@ -206,7 +199,7 @@ def solve_cameras(
             place.mkdir()
             matched = matching_pass.match(place, matched, unregistered, reported)
             try:
-                solution = mapping.solve(matched, reported)
+                solution = mapping.solve(matched, reported, marks)
             except UserError as error:
                 failures.append(error)
                 continue

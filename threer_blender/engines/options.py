@@ -142,6 +142,16 @@ AGAINST = Option(
 )
 
 
+# What engines offer that can bend a solve to its survey points: `pipelines/survey_marks.py` reads it.
+SURVEY_IS = Option(
+    "survey_is",
+    "fit",
+    "Survey",
+    "Whether survey points move, turn and scale the solve as a whole, or are held while cameras and lenses adjust.",
+    choices={"fit": "Places the solve", "held": "Is held"},
+    box=KNOWN_BOX,
+)
+
 # Points of known coordinates, for every engine: `worker/surveying.py` reads it.
 SURVEY = (
     Option(

@@ -26,6 +26,8 @@ TOLERANCE = 0.02  # of the points' extent: how far a point may be off with any t
 OUTLIER = 4.0  # times the median residual
 LEAST_SCATTER = 1e-3  # of the extent: smaller residuals contradict nothing
 MOST_TRIPLES = 3000
+FARTHEST = 10_000.0  # units from the origin, beyond which single precision loses millimetres
+ROUND = 1000.0  # units to which the origin is then moved
 
 FEW = (
     "{count} of the survey points can be used, and three are the fewest: each must be marked in two or more solved "
@@ -55,6 +57,12 @@ class SurveyFit:
     agrees: BoolArray
     residuals: FloatArray
     triangulated: FloatArray
+
+
+def offset(surveyed: FloatArray) -> FloatArray:
+    """(3,) what is taken from the coordinates (N, 3): nothing, or round numbers where they lie far from the origin."""
+    middle = np.median(surveyed, axis=0)
+    return np.where(np.abs(middle) > FARTHEST, np.round(middle / ROUND) * ROUND, 0.0)
 
 
 def fit(surveyed: FloatArray, sightings: Sequence[Sightings]) -> SurveyFit:

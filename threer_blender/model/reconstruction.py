@@ -338,8 +338,9 @@ class Reconstruction:
 
     `photos` holds every photo that could be read, in the artist's order. `unregistered` names those without a camera
     and the chosen files that are no usable photo. `trusted_confidence` is the value
-    above which the engine stands by a point. `notes` are sentences for the artist. `upright` is None where nothing
-    was looked for, as in the first bundles.
+    above which the engine stands by a point. `notes` are sentences for the artist. Where the world is `z_up`, it is
+    that of Blender's scene: of a survey, or of cameras that stood there. `upright` is None where nothing was looked
+    for, as in the first bundles.
     """
 
     engine: str
@@ -359,6 +360,7 @@ class Reconstruction:
     shots: list[Shot] = field(default_factory=list)
     upright: Upright | None = None
     survey: list[SurveyPoint] = field(default_factory=list)
+    z_up: bool = False
 
     def camera(self, photo: str) -> Camera | None:
         """The camera of the photo of that name, or None where it is unregistered."""

@@ -128,7 +128,7 @@ def _forward(camera: Camera, up: FloatArray) -> FloatArray:
 
 def root_matrix(reconstruction: Reconstruction) -> Matrix:
     """The root's matrix: Blender's world (z up, ground at 0) from the reconstruction's, which has a camera at least."""
-    if reconstruction.survey:  # whose coordinates are those of Blender's scene
+    if reconstruction.z_up:  # whose coordinates are those of Blender's scene
         return Matrix()
     cameras = reconstruction.cameras
     points, normals = sampled_points(reconstruction)

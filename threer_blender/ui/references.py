@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import bpy
 
 from ..engines.options import KNOWN_BOX
+from ..files import scene_camera_files
 from ..jobs.messages import Calibrate
 from ..model.engine import Option
 from ..model.errors import UserError
+from ..scene import scene_cameras
 from . import properties, work
-from .buttons import AsksForFiles, registration
+from .buttons import AsksForFiles, Button, registration
 
-LENS_FILE = "lens.json"
+LENS_FILE, CAMERAS_FILE = "lens.json", "scene_cameras.json"
 
 
 class THREER_OT_lens_grid(AsksForFiles, bpy.types.Operator):
@@ -31,6 +34,26 @@ class THREER_OT_lens_grid(AsksForFiles, bpy.types.Operator):
         properties.options_of(context.scene, properties.engine(context.scene)).lens_file = output
 
 
+class THREER_OT_scene_cameras(Button, bpy.types.Operator):
+    """Solve against cameras of this scene: those that look through chosen photos stay, the other photos get theirs"""
+
+    bl_idname = "threer.scene_cameras"
+    bl_label = "Use Scene Cameras"
+
+    def run(self, context: bpy.types.Context) -> None:
+        chosen = [Path(path) for path in properties.chosen_paths(context.scene)]
+        cameras = scene_cameras.of(context.scene, chosen)
+        if len(cameras) < 2:
+            raise UserError(
+                "Fewer than two cameras of the scene belong to chosen photos: give each the photo as its background "
+                "image, or the photo's name."
+            )
+        path = chosen[0].parent / CAMERAS_FILE
+        scene_camera_files.write(path, cameras)
+        properties.options_of(context.scene, properties.engine(context.scene)).against = str(path)
+        self.report({"INFO"}, f"{len(cameras)} cameras of the scene stay; press Reconstruct")
+
+
 def draw(layout: Any, options: Sequence[Option], values: Any) -> None:
     """The boxes that the options name, each with its options, whose `values` are properties."""
     for name in dict.fromkeys(option.box for option in options if option.box):
@@ -41,6 +64,7 @@ def draw(layout: Any, options: Sequence[Option], values: Any) -> None:
                 box.prop(values, option.name)
         if name == KNOWN_BOX:
             box.operator(THREER_OT_lens_grid.bl_idname, icon="MESH_GRID")
+            box.operator(THREER_OT_scene_cameras.bl_idname, icon="CAMERA_DATA")
 
 
-register, unregister = registration((THREER_OT_lens_grid,), {})
+register, unregister = registration((THREER_OT_lens_grid, THREER_OT_scene_cameras), {})

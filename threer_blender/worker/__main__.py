@@ -182,7 +182,7 @@ def _reconstruct(request: Request, report: Report) -> Done:
     pictures = Path(tempfile.mkdtemp())
     reconstruction, options = _solved(engine, accepted, options, pictures / bundle_folder.MASKS, report)
     reconstruction = surveying.applied(reconstruction, options)
-    if not reconstruction.survey:  # whose z is up
+    if not reconstruction.z_up:
         reconstruction = upright.levelled(reconstruction, partial(report, LEVELLING))
     staging = Staging(output, request.run) if request.held else None
     reconstruction = replace(

@@ -17,9 +17,6 @@ from ..model.errors import UserError, quoted
 from ..model.reconstruction import Camera, Reconstruction, SurveyPoint
 from ..model.reconstruction_transform import transformed
 
-FARTHEST = 10_000.0  # units from the origin, beyond which single precision loses millimetres
-ROUND = 1000.0  # units to which the origin is then moved
-
 
 def applied(reconstruction: Reconstruction, options: Mapping[str, Any]) -> Reconstruction:
     """The result in the coordinates and the scale of the survey points that the options name, if they name any.
@@ -37,21 +34,19 @@ def applied(reconstruction: Reconstruction, options: Mapping[str, Any]) -> Recon
     if unknown:
         raise UserError(f"No survey point is called {quoted(unknown[0])}: use the names of the list of coordinates.")
     surveyed = np.array(list(points.values()))
-    offset = _offset(surveyed)
+    offset = survey.offset(surveyed)
     views = _views(reconstruction, sightings)
     fitted = survey.fit(surveyed - offset, [views[name] for name in points])
     moved = transformed(reconstruction, fitted.matrix)
     after = _views(moved, sightings)
     entries = [_entry(name, surveyed[index] - offset, fitted, index, after[name]) for index, name in enumerate(points)]
     return replace(
-        moved, survey=entries, metric=True, notes=[*_sentences(entries, offset, len(sightings)), *moved.notes]
+        moved,
+        survey=entries,
+        metric=True,
+        z_up=True,
+        notes=[*_sentences(entries, offset, len(sightings)), *moved.notes],
     )
-
-
-def _offset(surveyed: FloatArray) -> FloatArray:
-    """What is taken from the coordinates: nothing, or round numbers where they lie far from the origin."""
-    middle = np.median(surveyed, axis=0)
-    return np.where(np.abs(middle) > FARTHEST, np.round(middle / ROUND) * ROUND, 0.0)
 
 
 def _views(reconstruction: Reconstruction, sightings: list[Sighting]) -> dict[str, survey.Sightings]:
