@@ -28,11 +28,10 @@ def held(options: Mapping[str, Any], photos: Sequence[Photo]) -> SurveyMarks | N
     for number, photo in enumerate(photos):
         for name in (photo.name, Path(photo.name).stem, "" if photo.frame is None else str(photo.frame)):
             by_name.setdefault(name, number)
-    marks = [
-        Mark(by_name[photo], numbers[each.name], np.array([each.u, each.v]))
-        for each in survey_files.read_sightings(Path(marks_file))
-        if (photo := each.photo if each.photo in by_name else each.photo.lstrip("0")) in by_name
-        and each.name in numbers
-    ]
+    marks = []
+    for each in survey_files.read_sightings(Path(marks_file)):
+        shown_in = by_name.get(each.photo, by_name.get(each.photo.lstrip("0")))
+        if shown_in is not None and each.name in numbers:
+            marks.append(Mark(shown_in, numbers[each.name], np.array([each.u, each.v])))
     surveyed = np.array(list(points.values()))
     return SurveyMarks(surveyed - survey.offset(surveyed), marks)

@@ -22,7 +22,7 @@ from ...model.engine import ReportStage, Stage
 from ...model.errors import UserError
 from ...model.reconstruction import MEDIAN_DEPTH, Camera, Unregistered
 from ..features.database import Matched, distortion_of
-from . import known_lenses, mappers, plausibility, uncertainty
+from . import known_lenses, mappers, plausibility, surveyed, uncertainty
 from .model_selection import (
     PAIR_MATCHES,
     TIE,
@@ -35,6 +35,7 @@ from .model_selection import (
     score_model,
     why_nothing,
 )
+from .surveyed import SurveyMarks
 
 MAPPING = Stage("mapping", "Solving cameras")
 
@@ -65,8 +66,11 @@ class MappingSolution:
     notes: list[str]
 
 
-def solve(matched: Matched, report: ReportStage) -> MappingSolution:
-    """The best model of the photos. Raises UserError where none is believable, and what `report` raises."""
+def solve(matched: Matched, report: ReportStage, marks: SurveyMarks | None = None) -> MappingSolution:
+    """The best model of the photos; with `marks` in the survey's world, whose points are held.
+
+    Raises UserError where none is believable, the survey does not fit, and what `report` raises.
+    """
     pairs = read_pairs(matched)
     refuse_hopeless(pairs)
     scored_models: list[ScoredModel] = []
@@ -89,7 +93,10 @@ def solve(matched: Matched, report: ReportStage) -> MappingSolution:
     report(MAPPING, planned, planned)
     best = _adjusted(best, matched, pairs)
     report(MAPPING, planned, planned)
-    return solution(best, scored_models, matched, candidate.note)
+    if marks is not None:
+        cameras = {camera.photo: camera for camera in solution(best, [best], matched, "", as_is=True).cameras}
+        best = replace(best, model=surveyed.held(best.model, matched, marks, cameras))
+    return solution(best, scored_models, matched, candidate.note, as_is=marks is not None)
 
 
 def _progress(report: ReportStage, before: float, planned: float, registered: float) -> None:

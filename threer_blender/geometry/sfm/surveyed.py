@@ -1,0 +1,95 @@
+"""[R] A model adjusted with survey points that stay: they bring it into their world, and correct lenses and drift."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pycolmap
+
+from ...model.arrays import FloatArray
+from ...model.reconstruction import Camera
+from .. import survey
+from ..features.database import Matched
+from ..survey import Sightings, SurveyFit
+from . import known_lenses
+from .model_selection import Model
+
+ROUNDS = 50  # of the adjustment
+LOSS = 0.25  # px of the copies, where errors begin to count less
+BLACK = np.zeros(3, np.uint8)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The photo of this number shows the point of this number at `pixel` (2,), in pixels of the photo."""
+
+    photo: int
+    point: int
+    pixel: FloatArray
+
+
+@dataclass(frozen=True)
+class SurveyMarks:
+    """Surveyed `points` (N, 3) and where photos show them."""
+
+    points: FloatArray
+    marks: Sequence[Mark]
+
+
+def held(model: Model, matched: Matched, marks: SurveyMarks, cameras: Mapping[str, Camera]) -> Model:
+    """The model in the survey's world, adjusted with those survey points held that agree with each other.
+
+    `cameras` are the model's, by the photo's name, in pixels of the photos. Raises UserError as `survey.fit` does.
+    """
+    fitted = survey.fit(
+        marks.points, [_sightings(number, marks, matched, cameras) for number in range(len(marks.points))]
+    )
+    adjusted = pycolmap.Reconstruction(model)
+    rotation_and_scale = fitted.matrix[:3, :3]
+    scale = float(np.cbrt(np.linalg.det(rotation_and_scale)))
+    rotation = pycolmap.Rotation3d(rotation_and_scale / scale)
+    adjusted.transform(pycolmap.Sim3d(scale, rotation, fitted.matrix[:3, 3]))
+    _adjust(adjusted, matched, marks, fitted)
+    return adjusted
+
+
+def _sightings(number: int, marks: SurveyMarks, matched: Matched, cameras: Mapping[str, Camera]) -> Sightings:
+    mine = [mark for mark in marks.marks if mark.point == number and matched.photos[mark.photo].name in cameras]
+    pixels = np.array([mark.pixel for mark in mine]).reshape(-1, 2)
+    return Sightings([cameras[matched.photos[mark.photo].name] for mark in mine], pixels)
+
+
+def _adjust(model: Model, matched: Matched, marks: SurveyMarks, fitted: SurveyFit) -> None:
+    config = pycolmap.BundleAdjustmentConfig()
+    for image in model.images.values():
+        if image.has_pose:
+            config.add_image(image.image_id)
+    added = []
+    for number in np.flatnonzero(fitted.agrees):
+        track = pycolmap.Track()
+        for mark in marks.marks:
+            image_id = mark.photo + 1
+            if mark.point != number or image_id not in model.images or not model.image(image_id).has_pose:
+                continue
+            photo = matched.photos[mark.photo]
+            pixel = mark.pixel * matched.sizes[mark.photo] / (photo.width, photo.height)
+            image = model.image(image_id)
+            track.add_element(image_id, len(image.points2D))
+            image.points2D.append(pycolmap.Point2D(pixel))
+        added.append(model.add_point3D(marks.points[number], track, BLACK))
+        config.add_constant_point(added[-1])
+    free = known_lenses.freedom(matched.photos)
+    options = pycolmap.BundleAdjustmentOptions()
+    options.refine_focal_length, options.refine_extra_params = free.focal, free.distortion
+    options.refine_principal_point = False
+    options.print_summary = False
+    options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
+    options.ceres.loss_function_scale = LOSS
+    options.ceres.solver_options.num_threads = 1
+    options.ceres.solver_options.max_num_iterations = ROUNDS
+    pycolmap.create_default_bundle_adjuster(options, config, model).solve()
+    for point in added:
+        model.delete_point3D(point)
+    model.update_point_3d_errors()
