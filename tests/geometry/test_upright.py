@@ -151,6 +151,27 @@ def test_what_disagrees_is_named_and_a_rival_costs_confidence() -> None:
     assert verdict.spread == pytest.approx(12, abs=1)
 
 
+def test_one_kind_alone_does_not_overrule_the_cameras_but_two_do() -> None:
+    """A few slanting edges that all photos show meet as exactly as verticals do."""
+    slanting = Evidence("edges", tilted(22.0), 0.7)
+    alone = upright.joined(Evidence("cameras", UP, 5.0), [slanting])
+    assert angle(alone.up, UP) < 0.1
+    assert alone.disagreeing == ("edges",)
+    both = upright.joined(Evidence("cameras", UP, 5.0), [slanting, Evidence("floor", tilted(21.0), 1.0)])
+    assert angle(both.up, tilted(22.0)) < 1
+    gimbal = upright.joined(Evidence("cameras", UP, 5.0), [Evidence("gimbal", tilted(22.0), 1.0, votes=2)])
+    assert angle(gimbal.up, tilted(22.0)) < 0.1
+
+
+def test_edges_of_one_place_are_not_taken_for_verticals() -> None:
+    """Three slanting edges close to each other, seen by cameras that hardly move."""
+    slant = tilted(15.0)
+    lines = np.concatenate([upright_lines(3, slant) * 0.05, random_lines(40)])
+    row = [camera(f"{x}", 320, 240, 300, pose=looking_at((x / 50, -1, -4), (x / 50, -0.5, 0))) for x in range(9)]
+    planes, lengths = planes_of(lines, row, 0.1)
+    assert upright.verticals(planes, lengths, Evidence("cameras", UP, 6.0)) is None
+
+
 def test_gimbals_and_gps() -> None:
     rng = np.random.default_rng(6)
     assert upright.sensors(np.zeros((0, 3))) is None

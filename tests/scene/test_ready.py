@@ -24,6 +24,10 @@ def root(reconstruction: Reconstruction, tmp_path: Path) -> Any:
     return build.build(reconstruction, tmp_path)
 
 
+def compositor(scene: Any) -> Any:
+    return scene.compositing_node_group if hasattr(scene, "compositing_node_group") else scene.node_tree
+
+
 def of_role(role: str) -> Any:
     return [obj for obj in bpy.context.scene.objects if obj.get(identity.ROLE) == role]
 
@@ -60,7 +64,7 @@ def test_everything_is_there_and_twice_is_as_once(root: Any) -> None:
         (cloud,) = of_role(identity.CLOUD)
         assert cloud.hide_render
         assert not cloud.hide_viewport
-        over = [node for node in scene.node_tree.nodes if node.bl_idname == "CompositorNodeAlphaOver"]
+        over = [node for node in compositor(scene).nodes if node.bl_idname == "CompositorNodeAlphaOver"]
         assert len(over) == 1
     bpy.context.view_layer.update()
     direction = light.matrix_world.to_3x3() @ Vector((0, 0, 1))
@@ -87,7 +91,7 @@ def test_a_test_object_casts_its_shadow_on_the_plate(root: Any) -> None:
     ready.set_up(scene, root, comp_shot)
     plate = bpy.data.images.new("grey", 320, 240)
     plate.generated_color = (0.5, 0.5, 0.5, 1.0)
-    next(node for node in scene.node_tree.nodes if node.bl_idname == "CompositorNodeImage").image = plate
+    next(node for node in compositor(scene).nodes if node.bl_idname == "CompositorNodeImage").image = plate
     for obj in scene.objects:  # Blender's first cube and light
         obj.hide_render = obj.hide_render or obj.name in ("Cube", "Light")
     (light,) = of_role(identity.SUN)
@@ -97,7 +101,7 @@ def test_a_test_object_casts_its_shadow_on_the_plate(root: Any) -> None:
     size = ready.ground_side(root) / 60
     bpy.ops.mesh.primitive_cube_add(size=2 * size, location=middle + Vector((0, 0, 3 * size)))
     scene.cycles.samples, scene.cycles.use_denoising, scene.cycles.device = 8, False, "CPU"
-    scene.render.filepath = "/tmp/golf/comp.png"
+    scene.render.filepath = str(Path(bpy.app.tempdir) / "comp.png")
     bpy.ops.render.render(write_still=True)
     image = bpy.data.images.load(scene.render.filepath)
     picture = np.array(image.pixels, np.float32).reshape(240, 320, 4)

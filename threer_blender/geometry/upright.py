@@ -31,11 +31,12 @@ DOUBTFUL = 10.0  # degrees: a spread above it is called a guess
 
 
 class Evidence(NamedTuple):
-    """One kind: what it is called, up (3,) unit, and its standard deviation in degrees."""
+    """One kind: what it is called, up (3,) unit, its standard deviation in degrees, and as how many kinds it counts."""
 
     name: str
     up: FloatArray
     spread: float
+    votes: int = 1
 
 
 @dataclass(frozen=True)
@@ -103,11 +104,15 @@ def _geometric_median(vectors: FloatArray) -> FloatArray:
 
 
 def joined(prior: Evidence, others: Sequence[Evidence]) -> Verdict:
-    """All evidence in one direction. `prior` is the cameras': without it no side is up, and it is the least exact."""
+    """All evidence in one direction. `prior` is the cameras'.
+
+    The kinds that agree with each other and are the most decide; where two sides have as many, that of the cameras.
+    """
     ranked = sorted([prior, *others], key=lambda each: each.spread)
-    best = ranked[0]
-    agreeing = [each for each in ranked if angle(each.up, best.up) <= 2.5 * np.hypot(each.spread, best.spread) + 1.0]
-    disagreeing = [each for each in ranked if each not in agreeing]
+    sides = [[each for each in ranked if _agree(each, centre)] for centre in ranked]
+    agreeing = max(sides, key=lambda side: (sum(each.votes for each in side), any(each is prior for each in side)))
+    best = agreeing[0]
+    disagreeing = [each for each in ranked if not any(each is member for member in agreeing)]
     weights = np.array([each.spread**-2 for each in agreeing])
     up = weights @ np.array([each.up for each in agreeing])
     up /= np.linalg.norm(up)
@@ -117,6 +122,10 @@ def joined(prior: Evidence, others: Sequence[Evidence]) -> Verdict:
     rivals = [each for each in disagreeing if each.spread < 2 * best.spread + 2.0]
     spread = max([spread, *(angle(each.up, up) / 2 for each in rivals)])
     return Verdict(up, spread, tuple(each.name for each in agreeing), tuple(each.name for each in disagreeing))
+
+
+def _agree(first: Evidence, second: Evidence) -> bool:
+    return angle(first.up, second.up) <= 2.5 * float(np.hypot(first.spread, second.spread)) + 1.0
 
 
 def angle(first: FloatArray, second: FloatArray) -> float:
@@ -129,7 +138,8 @@ def angle(first: FloatArray, second: FloatArray) -> float:
 EDGE_SPREAD = 1.5  # degrees: an edge that is off by more than this is not vertical
 FINE = 0.6  # the same, once the direction is known
 CLEAR = 3.5  # times the middle score in the cone that the best one has, where there are verticals at all
-FEWEST_PHOTOS = 2
+FEWEST_EDGES = 2  # of a photo along the vertical, in the middle photo
+SECTOR, FEWEST_SECTORS = 5.0, 3.5  # degrees about the vertical, and how many of them have edges, evenly counted
 SATURATED = 0.5  # of a photo's diagonal: length of vertical edges at which its vote counts half
 RIVAL = 0.85  # times the best score: another direction that has more makes it ambiguous
 NEIGHBOURING = 6.0  # degrees from the best direction: from there on a direction is another one
@@ -153,23 +163,27 @@ def verticals(planes: Sequence[FloatArray], lengths: Sequence[FloatArray], prior
     up = directions[best]
     far = np.degrees(np.arccos(np.clip(directions @ up, -1, 1))) > NEIGHBOURING
     rival = float(weighted[far].max()) if far.any() else 0.0
-    voters = [_weights(each, up, EDGE_SPREAD) @ length > 0.05 for each, length in zip(planes, lengths, strict=True)]
-    if sum(voters) < min(FEWEST_PHOTOS, len(planes)) or scores[best] <= CLEAR * background or not scores[best] > 0:
+    if scores[best] <= CLEAR * background or rival > RIVAL * weighted[best] or not _are_many(planes, lengths, up):
         return None
     for step in (0.3, 0.1):
         near = _cone(up, 5 * step, step)
         up = near[_scores(planes, lengths, near, FINE).argmax()]
     contrast = min(float(scores[best]) / max(background, 1e-9), 8.0)
-    if rival > RIVAL * weighted[best]:
-        return None
     up = up if up @ prior.up > 0 else -up
     return Evidence("vertical edges", up, float(np.clip(4.0 / contrast, BEST, WORST)))
 
 
-def _weights(planes: FloatArray, up: FloatArray, spread: float) -> FloatArray:
-    """(N,) 1 where an edge's plane holds `up`, 0 from `spread` degrees on."""
-    weights: FloatArray = np.maximum(0, 1 - (planes @ up / np.sin(np.radians(spread))) ** 2)
-    return weights
+def _are_many(planes: Sequence[FloatArray], lengths: Sequence[FloatArray], up: FloatArray) -> bool:
+    """Whether most photos show several edges along `up`, and those lie in planes of several directions: where a few
+    edges of one place seem to meet, they do so in every photo from about there."""
+    near = [np.abs(normals @ up) < np.sin(np.radians(EDGE_SPREAD)) for normals in planes]
+    if np.median([each.sum() for each in near]) < FEWEST_EDGES:
+        return False
+    across = np.linalg.svd(up[None])[2][1:]
+    x, y = across @ np.concatenate([normals[each] for normals, each in zip(planes, near, strict=True)]).T
+    sectors = (np.degrees(np.arctan2(y, x)) % 180 // SECTOR).astype(int)
+    weights = np.bincount(sectors, np.concatenate([length[each] for length, each in zip(lengths, near, strict=True)]))
+    return bool(weights.sum() ** 2 >= FEWEST_SECTORS * (weights**2).sum())
 
 
 def _scores(
@@ -268,7 +282,7 @@ def sensors(ups: FloatArray) -> Evidence | None:
         return None
     up = _geometric_median(ups)
     off = float(np.median([angle(each, up) for each in ups]))
-    return Evidence("gimbal", up, float(np.hypot(SENSOR_SPREAD, off)))
+    return Evidence("gimbal", up, float(np.hypot(SENSOR_SPREAD, off)), votes=2)
 
 
 def places(centres: FloatArray, metres: FloatArray) -> Evidence | None:
