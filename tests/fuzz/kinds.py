@@ -23,9 +23,10 @@ from tests.splats import codecs, random_gaussians
 from tests.test_bundle import example
 from threer_blender import bundle, splat_files
 from threer_blender.exchange.solves import reading
-from threer_blender.files import array_file, bounded
+from threer_blender.files import array_file, bounded, scene_camera_files, survey_files
 from threer_blender.files.bundle_folder import ARRAYS, SCENE
 from threer_blender.jobs import messages
+from threer_blender.lenses import known
 from threer_blender.model.arrays import Array
 from threer_blender.model.errors import UserError
 from threer_blender.pictures import photos
@@ -190,6 +191,31 @@ def _colmap_models() -> Sequence[Parts]:
     return examples
 
 
+def _lens_file() -> Sequence[Parts]:
+    plate, camera = {"width": 640, "height": 420}, {"fx": 520.0, "fy": 531.0, "cx": 331.3, "cy": 201.8}
+    models = [("RADIAL", {"k1": -0.2, "k2": 0.03}), ("PINHOLE", {})]
+    lenses = [
+        {"name": "24 mm", "plate": plate, "camera": camera, "distortion": {"model": model, "params": params}}
+        for model, params in models
+    ]
+    return [{"file": json.dumps({"lenses": lenses}).encode()}]
+
+
+def _scene_cameras() -> Sequence[Parts]:
+    camera = {"photo": "a.jpg", "lens": 35.0, "sensor_fit": "AUTO", "sensor_width": 36.0, "sensor_height": 24.0}
+    camera |= {"shift_x": 0.1, "shift_y": 0.0, "matrix_world": np.eye(4).tolist()}
+    return [{"file": json.dumps({"cameras": [camera, camera | {"photo": "b.jpg"}]}).encode()}]
+
+
+def _read_scene_cameras(path: Path) -> Any:
+    return [camera.camera("a.jpg", 640, 480) for camera in scene_camera_files.read(path)]
+
+
+def _survey() -> Sequence[Parts]:
+    texts = ["name,x,y,z\nP1,1,2.5,-3\nP2,4,5,6\n", "P1;1;2.5;-3\r\nP2;4;5e2;6\r\n", "# marks\nP1\t1001\t3.5\t4\n"]
+    return [{"file": text.encode()} for text in texts]
+
+
 def _messages() -> Sequence[Parts]:
     rows: list[messages.Message] = [
         messages.Request(["a.jpg"], "classical", "out", {"refine": True}, {"w": "/w"}),
@@ -281,6 +307,10 @@ _ROWS = [
     Kind("photo", _photos, _photo_file, _read_photos, (UserError,), packed=False),
     Kind("video", _videos, _photo_file, _read_photos, (UserError,), packed=False),
     Kind("solve", _solves, _folder, reading.read, (UserError,), packed=False),
+    Kind("lens file", _lens_file, single(".json"), known.read, (UserError,), packed=False),
+    Kind("scene cameras", _scene_cameras, single(".json"), _read_scene_cameras, (UserError,), packed=False),
+    Kind("survey", _survey, single(".csv"), survey_files.read_points, (UserError,), packed=False),
+    Kind("survey marks", _survey, single(".csv"), survey_files.read_sightings, (UserError,), packed=False),
     Kind("message", _messages, single(".json"), _read_message, (ValueError,), packed=False),
 ]
 if _has("bpy"):

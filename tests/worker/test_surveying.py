@@ -134,11 +134,12 @@ def test_what_names_do_not_say_is_refused(photos: dict[str, Camera], tmp_path: P
     with pytest.raises(UserError, match="two lists"):
         surveying.applied(solve(list(photos.values())), {**options, "survey": ""})
     (tmp_path / "marks.csv").write_text("door,IMG_9.jpg,1,2\n")
-    with pytest.raises(UserError, match=r"'IMG_9\.jpg' is none of the photos"):
-        surveying.applied(solve(list(photos.values())), options)
+    with pytest.raises(UserError, match=r"None of the survey marks is in a chosen photo, such as 'IMG_9\.jpg'"):
+        surveying.check(options, solve(list(photos.values())).photos)
     (tmp_path / "marks.csv").write_text("gate,IMG_1.jpg,1,2\n")
     with pytest.raises(UserError, match="No survey point is called 'gate'"):
         surveying.applied(solve(list(photos.values())), options)
+    surveying.check({}, [])
     plain = solve(list(photos.values()))
     assert surveying.applied(plain, {}) is plain
 

@@ -178,6 +178,7 @@ def _reconstruct(request: Request, report: Report) -> Done:
     if not chosen.accepted:
         first = chosen.unregistered[0]
         raise UserError(f"None of the chosen files can be worked with; {first.photo}: {first.reason} {first.advice}")
+    surveying.check(options, chosen.accepted)
     accepted = known_lenses.applied(chosen.accepted, options, report.warn)
     pictures = Path(tempfile.mkdtemp())
     reconstruction, options = _solved(engine, accepted, options, pictures / bundle_folder.MASKS, report)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,22 @@ from ..files.survey_files import Sighting
 from ..geometry import survey
 from ..model.arrays import FloatArray
 from ..model.errors import UserError, quoted
-from ..model.reconstruction import Camera, Reconstruction, SurveyPoint
+from ..model.reconstruction import Camera, Photo, Reconstruction, SurveyPoint
 from ..model.reconstruction_transform import transformed
+
+
+def check(options: Mapping[str, Any], photos: Sequence[Photo]) -> None:
+    """Raises UserError, before anything is solved, where the lists cannot be read or do not belong to the photos."""
+    lists = _lists(options)
+    if lists is None:
+        return
+    names = {name for photo in photos for name in (photo.name, Path(photo.name).stem)}
+    filmed = any(photo.frame is not None for photo in photos)
+    if not any(mark.photo in names or (filmed and mark.photo.isdecimal()) for mark in lists[1]):
+        raise UserError(
+            f"None of the survey marks is in a chosen photo, such as {quoted(lists[1][0].photo)}: name photos as their "
+            "files, and frames by number."
+        )
 
 
 def applied(reconstruction: Reconstruction, options: Mapping[str, Any]) -> Reconstruction:
@@ -23,16 +37,10 @@ def applied(reconstruction: Reconstruction, options: Mapping[str, Any]) -> Recon
 
     Raises UserError where a list cannot be read, or the points do not tell where the solve is.
     """
-    points_file, sightings_file = (str(options.get(name, "")) for name in ("survey", "survey_pixels"))
-    if not points_file and not sightings_file:
+    lists = _lists(options)
+    if lists is None:
         return reconstruction
-    if not points_file or not sightings_file:
-        raise UserError("Survey points need two lists: their coordinates, and the pixels where photos show them.")
-    points = survey_files.read_points(Path(points_file))
-    sightings = survey_files.read_sightings(Path(sightings_file))
-    unknown = sorted({each.name for each in sightings} - points.keys())
-    if unknown:
-        raise UserError(f"No survey point is called {quoted(unknown[0])}: use the names of the list of coordinates.")
+    points, sightings = lists
     surveyed = np.array(list(points.values()))
     offset = survey.offset(surveyed)
     views = _views(reconstruction, sightings)
@@ -40,26 +48,30 @@ def applied(reconstruction: Reconstruction, options: Mapping[str, Any]) -> Recon
     moved = transformed(reconstruction, fitted.matrix)
     after = _views(moved, sightings)
     entries = [_entry(name, surveyed[index] - offset, fitted, index, after[name]) for index, name in enumerate(points)]
-    return replace(
-        moved,
-        survey=entries,
-        metric=True,
-        z_up=True,
-        notes=[*_sentences(entries, offset, len(sightings)), *moved.notes],
-    )
+    notes = [*_sentences(entries, offset), *moved.notes]
+    return replace(moved, survey=entries, metric=True, z_up=True, notes=notes)
+
+
+def _lists(options: Mapping[str, Any]) -> tuple[dict[str, tuple[float, float, float]], list[Sighting]] | None:
+    """The points by name, and where photos show them; None where the options name no survey."""
+    points_file, sightings_file = (str(options.get(name, "")) for name in ("survey", "survey_pixels"))
+    if not points_file and not sightings_file:
+        return None
+    if not points_file or not sightings_file:
+        raise UserError("Survey points need two lists: their coordinates, and the pixels where photos show them.")
+    points = survey_files.read_points(Path(points_file))
+    sightings = survey_files.read_sightings(Path(sightings_file))
+    unknown = sorted({each.name for each in sightings} - points.keys())
+    if unknown:
+        raise UserError(f"No survey point is called {quoted(unknown[0])}: use the names of the list of coordinates.")
+    return points, sightings
 
 
 def _views(reconstruction: Reconstruction, sightings: list[Sighting]) -> dict[str, survey.Sightings]:
     """Each point's cameras and pixels; of photos and frames without a camera, none."""
     cameras = _cameras(reconstruction)
-    known = {photo.name for photo in reconstruction.photos} | {entry.photo for entry in reconstruction.unregistered}
-    known |= {Path(name).stem for name in known} | cameras.keys()
     rows: dict[str, list[tuple[Camera, tuple[float, float]]]] = {}
     for each in sightings:
-        if each.photo not in known and not each.photo.lstrip("0").isdecimal():
-            raise UserError(
-                f"{quoted(each.photo)} is none of the photos: name photos as their files, frames by number."
-            )
         camera = cameras.get(each.photo, cameras.get(each.photo.lstrip("0")))
         if camera is not None:
             rows.setdefault(each.name, []).append((camera, (each.u, each.v)))
@@ -117,10 +129,11 @@ def _entry(
     )
 
 
-def _sentences(entries: list[SurveyPoint], offset: FloatArray, marks: int) -> list[str]:
+def _sentences(entries: list[SurveyPoint], offset: FloatArray) -> list[str]:
     used = [each for each in entries if each.agrees]
     rms = float(np.sqrt(np.mean([(each.error or 0.0) ** 2 for each in used])))
     pixels = float(np.mean([each.pixel_error for each in used if each.pixel_error is not None]))
+    marks = sum(each.sightings for each in used)
     worst = max(used, key=lambda each: each.error or 0.0)
     lines = [
         f"The solve is in survey coordinates by {len(used)} points, marked {marks} times: RMS {rms:.4g} units and "
