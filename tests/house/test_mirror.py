@@ -68,7 +68,6 @@ ELSEWHERE = {
     "pictures/jpeg.py": "pictures/test_photos.py",
     "pictures/light.py": "pictures/test_sequence.py",
     "pictures/plate_files.py": "pictures/test_sequence.py",
-    "pictures/raw.py": "pictures/test_photos.py",
     "pictures/tiff.py": "pictures/test_kinds.py",
     "pictures/blender_clip.py": "scene/test_films.py",
     "pictures/decoder.py": "pictures/test_film.py",
