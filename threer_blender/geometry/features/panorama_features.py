@@ -59,15 +59,19 @@ def _extracted(
 ) -> list[tuple[Array, Array]]:
     """Keypoints and descriptors of each view."""
     path, most = views / "views.db", options.sift.max_num_features
+    names = [copy_name(view) for view in range(len(panoramas.VIEWS))]
     options.sift.max_num_features = most // SHARE
     with pycolmap.Database.open(path):
         pass
     interruptible(
-        lambda token: pycolmap.extract_features(path, views, extraction_options=options, cancellation_token=token),
+        lambda token: pycolmap.extract_features(
+            path, views, image_names=names, extraction_options=options, cancellation_token=token
+        ),
         check,
     )
     options.sift.max_num_features = most
     with pycolmap.Database.open(path) as database:
         numbers = {image.name: image.image_id for image in database.read_all_images()}
-        wanted = [numbers[copy_name(view)] for view in range(len(panoramas.VIEWS))]
-        return [(database.read_keypoints(n), database.read_descriptors(n).data) for n in wanted]
+        return [
+            (database.read_keypoints(n), database.read_descriptors(n).data) for n in map(numbers.__getitem__, names)
+        ]
