@@ -2,15 +2,19 @@
 
 import json
 import re
+import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.exchange import handed
-from threer_blender.exchange import export, maya, nuke_camera, point_writers
+from tests.splats import random_gaussians
+from threer_blender.exchange import export, gltf_splats, maya, nuke_camera, point_writers
 from threer_blender.exchange.content import Choice
 from threer_blender.exchange.solves import point_files, reading
+from threer_blender.model import gaussian_transform
 from threer_blender.model.arrays import FloatArray
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Camera
@@ -185,8 +189,6 @@ def test_a_place_that_takes_no_files(tmp_path: Path) -> None:
 
 def test_nerfstudios_file_is_read_back(tmp_path: Path) -> None:
     """Our reader and our writer of transforms.json say the same."""
-    from dataclasses import replace
-
     result = handed.result(tmp_path)
     for name in handed.STILLS:
         (tmp_path / name).write_bytes(b"picture")
@@ -199,3 +201,37 @@ def test_nerfstudios_file_is_read_back(tmp_path: Path) -> None:
         assert np.allclose(view.world_from_camera, turned @ camera.world_from_camera, atol=1e-12)
         intrinsics = view.lens.intrinsics(camera.width, camera.height)
         assert intrinsics == pytest.approx((camera.fx, camera.fy, camera.cx, camera.cy))
+
+
+def test_splats_as_gltf(tmp_path: Path) -> None:
+    """Parsed as glTF 2.0 says; scales are linear and rotations xyzw, in a world with y up."""
+    result = replace(handed.result(tmp_path), gaussians=random_gaussians(20, 2))
+    export.write(result, tmp_path, "gltf-splats", tmp_path / "out")
+    data = (tmp_path / "out" / gltf_splats.SPLATS).read_bytes()
+    magic, version, total, length, kind = struct.unpack_from("<4sIII4s", data)
+    assert (magic, version, total, kind) == (b"glTF", 2, len(data), b"JSON")
+    scene = json.loads(data[20 : 20 + length])
+    assert struct.unpack_from("<I4s", data, 20 + length) == (scene["buffers"][0]["byteLength"], b"BIN\0")
+    binary = data[28 + length :]
+    (primitive,) = scene["meshes"][0]["primitives"]
+    assert primitive["mode"] == 0
+    values = {}
+    for name, place in primitive["attributes"].items():
+        accessor = scene["accessors"][place]
+        view = scene["bufferViews"][accessor["bufferView"]]
+        width = {"SCALAR": 1, "VEC3": 3, "VEC4": 4}[accessor["type"]]
+        assert view["byteLength"] == 4 * width * accessor["count"]
+        start = view["byteOffset"]
+        values[name.partition(":")[2] or name] = np.frombuffer(
+            binary[start : start + view["byteLength"]], "<f4"
+        ).reshape(-1, width)
+    assert sum(name.startswith("SH_DEGREE_") for name in values) == 9
+    assert result.gaussians is not None
+    expected = gaussian_transform.transformed(result.gaussians, np.diag([1.0, -1, -1, 1]))
+    assert np.allclose(values["POSITION"], expected.means, atol=1e-6)
+    assert np.allclose(values["SCALE"], expected.scales, atol=1e-6)
+    assert np.allclose(values["ROTATION"], expected.rotations[:, [1, 2, 3, 0]], atol=1e-6)
+    assert np.allclose(values["SH_DEGREE_1_COEF_2"], expected.sh[:, 3], atol=1e-6)
+    assert np.allclose(scene["accessors"][0]["min"], values["POSITION"].min(axis=0))
+    with pytest.raises(UserError, match="no splats"):
+        export.write(handed.result(tmp_path), tmp_path, "gltf-splats", tmp_path / "none")

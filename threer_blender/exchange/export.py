@@ -9,7 +9,7 @@ from pathlib import Path
 from ..files import whole_folder
 from ..model.errors import UserError
 from ..model.reconstruction import Reconstruction
-from . import after_effects, colmap, content, maya, nuke_camera, pictures, point_writers, transforms
+from . import after_effects, colmap, content, gltf_splats, maya, nuke_camera, pictures, point_writers, transforms
 from .content import Y_DOWN, Y_UP, Z_UP, Choice, Content
 
 
@@ -18,7 +18,8 @@ class Format:
     """A format by the name in the panel, and who reads it.
 
     `write(content, folder)` writes its files and returns sentences about what they do not hold. `axes` and `scale`, the
-    units of the file for one of the solve, are the reader's own. `cameras` and `pictures` say what it holds.
+    units of the file for one of the solve, are the reader's own. `alone` is what it holds in place of cameras, "points"
+    or "splats"; `pictures` says whether it has pictures.
     """
 
     label: str
@@ -26,7 +27,7 @@ class Format:
     write: Callable[[Content, Path], list[str]]
     axes: str = Y_DOWN
     scale: float = 1.0
-    cameras: bool = True
+    alone: str = ""
     pictures: bool = False
 
 
@@ -38,8 +39,9 @@ FORMATS = {
     "nuke": Format("Nuke cameras", "Nuke: a script with cameras, and .chan files", nuke_camera.write, Y_UP),
     "maya": Format("Maya scene", "Maya: cameras and locators, as ASCII", maya.write, Y_UP, 100.0),
     "after-effects": Format("After Effects script", "After Effects", after_effects.write, Y_DOWN, 1000.0),
-    "ply": Format("Points as PLY", "nearly all programs that show points", point_writers.ply, Z_UP, cameras=False),
-    "las": Format("Points as LAS", "programs for scans and maps", point_writers.las, Z_UP, cameras=False),
+    "ply": Format("PLY points", "nearly all programs that show points", point_writers.ply, Z_UP, alone="points"),
+    "gltf-splats": Format("glTF", "viewers that know KHR_gaussian_splatting", gltf_splats.write, Y_UP, alone="splats"),
+    "las": Format("LAS points", "programs for scans and maps", point_writers.las, Z_UP, alone="points"),
 }
 
 
@@ -71,7 +73,7 @@ def write(
         raise UserError(f"There is no format {format_id}; there are {', '.join(FORMATS)}.")
     chosen = FORMATS[format_id]
     panoramas = sum(camera.distortion.is_panorama for camera in reconstruction.cameras)
-    if chosen.cameras and len(reconstruction.cameras) == panoramas:
+    if not chosen.alone and len(reconstruction.cameras) == panoramas:
         named = "has panoramas alone, which these programs cannot use" if panoramas else "has no cameras to export"
         raise UserError(f"This result {named}.")
     moved, applied = content.in_world(reconstruction, choice.axes or chosen.axes, choice.scale or chosen.scale)
@@ -80,10 +82,11 @@ def write(
     with whole_folder.replacing(folder) as new:
         sentences = chosen.write(handed, new.path)
         absent = pictures.copy(views, new.path) if views else ""
-    points = 0 if moved.cloud is None else len(moved.cloud)
+    counts = {"points": len(moved.cloud or ()), "splats": len(moved.gaussians or ())}
     cameras = len(views) if chosen.pictures else len(handed.tracks)
-    holds = f"{cameras} cameras and {points:,} points" if chosen.cameras else f"{points:,} points"
+    both = f"{cameras} cameras and {counts['points']:,} points"
+    holds = f"{counts[chosen.alone]:,} {chosen.alone}" if chosen.alone else both
     written = f"{holds} as {chosen.label} in {new.place}"
     counted = f"{panoramas} {'panorama was' if panoramas == 1 else 'panoramas were'}"
-    skipped = f"{counted} left out: these programs take photos alone." if panoramas and chosen.cameras else ""
+    skipped = f"{counted} left out: these programs take photos alone." if panoramas and not chosen.alone else ""
     return [written, *sentences, *filter(None, (absent, skipped)), *new.sentences("the files")]

@@ -41,6 +41,11 @@ def test_two_of_one_name_are_not_guessed(tmp_path: Path) -> None:
     assert located.ambiguous == ["1.jpg"]
 
 
+def test_masks_are_no_photos(tmp_path: Path) -> None:
+    touch(tmp_path / "images" / "a.jpg", tmp_path / "masks" / "a.png", tmp_path / "depth" / "a.png")
+    assert photos.locate(["a"], tmp_path / "cameras.xml").files == [tmp_path / "images" / "a.jpg"]
+
+
 def test_a_folder_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no folder"):
         photos.locate([], tmp_path, [tmp_path / "gone"])

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ...files.photo_files import MOST_ENTRIES, PICTURES
+from ...files.photo_files import MASKS, MOST_ENTRIES, PICTURES
 from ...model.errors import UserError, quoted
 
 # Folders of photos beside a solve, or beside the folders that it stands in.
 FOLDERS = ("images", "image", "photos", "input", "rgb", "corrected_images", "imgs", "undistorted", "undistorted/images")
 PARENTS = 3
+NO_PHOTOS = MASKS | {"depth", "depths", "depth_maps", "confidence", "normals"}  # which have pictures of the same names
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def _pictures(roots: Iterable[Path]) -> dict[str, list[Path]]:
     count = 0
     for root in roots:
         for folder, inner, names in os.walk(root):
-            inner[:] = sorted(name for name in inner if not name.startswith("."))
+            inner[:] = sorted(name for name in inner if not name.startswith(".") and name.lower() not in NO_PHOTOS)
             for name in sorted(names):
                 count += 1
                 if count > MOST_ENTRIES:
