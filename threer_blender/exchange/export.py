@@ -39,9 +39,9 @@ FORMATS = {
     "nuke": Format("Nuke cameras", "Nuke: a script with cameras, and .chan files", nuke_camera.write, Y_UP),
     "maya": Format("Maya scene", "Maya: cameras and locators, as ASCII", maya.write, Y_UP, 100.0),
     "after-effects": Format("After Effects script", "After Effects", after_effects.write, Y_DOWN, 1000.0),
-    "ply": Format("PLY points", "nearly all programs that show points", point_writers.ply, Z_UP, alone="points"),
+    "ply": Format("PLY", "nearly all programs that show points", point_writers.ply, Z_UP, alone="points"),
     "gltf-splats": Format("glTF", "viewers that know KHR_gaussian_splatting", gltf_splats.write, Y_UP, alone="splats"),
-    "las": Format("LAS points", "programs for scans and maps", point_writers.las, Z_UP, alone="points"),
+    "las": Format("LAS", "programs for scans and maps", point_writers.las, Z_UP, alone="points"),
 }
 
 
