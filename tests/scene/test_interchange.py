@@ -13,19 +13,20 @@ from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Camera, Reconstruction
 from threer_blender.scene import axes, cameras, interchange
 
-SIZES = ("960x540", "640x480", "480x640")
+# The files of the shot, and of the photos of each size, one of which has pixels that are not square.
+FILES = ("camera0001_stra_e_von_3_exr", "cameras_640x480_1.020833", "cameras_480x640")
 
 
 def expected(result: Reconstruction) -> dict[str, dict[int, Camera]]:
     """The cameras of each file by their frames."""
     photos = {1: result.cameras[0]}, {1: result.cameras[1]}
-    return dict(zip(SIZES, (result.shots[0].cameras, *photos), strict=True))
+    return dict(zip(FILES, (result.shots[0].cameras, *photos), strict=True))
 
 
 def bring_in(path: Path) -> bpy.types.Object:
     """The camera of a file, in an empty scene of the file's rate."""
     bpy.ops.wm.read_homefile(use_empty=True)
-    bpy.context.scene.render.fps = 25 if SIZES[0] in path.name else 24
+    bpy.context.scene.render.fps = 25 if FILES[0] in path.name else 24
     if path.suffix == ".abc":
         bpy.ops.wm.alembic_import(filepath=str(path), as_background_job=False)
     elif path.suffix == ".fbx":
@@ -41,8 +42,8 @@ def test_blender_reads_the_same_cameras(form: str, tmp_path: Path) -> None:
     result = handed.result(tmp_path)
     interchange.write(result, form, tmp_path / "out")
     upright, _ = content.in_world(result, Z_UP, 1.0)
-    for size, frames in expected(upright).items():
-        (path,) = (tmp_path / "out").glob(f"cameras_{size}.*")
+    for name, frames in expected(upright).items():
+        (path,) = (tmp_path / "out").glob(f"{name}.*")
         obj = bring_in(path)
         for number, camera in frames.items():
             bpy.context.scene.frame_set(number)
@@ -63,8 +64,8 @@ def test_openusd_projects_as_we_do_and_finds_no_fault(tmp_path: Path) -> None:
 
     result = handed.result(tmp_path)
     interchange.write(result, "usd", tmp_path / "out")
-    for size, frames in expected(result).items():
-        stage = Usd.Stage.Open(str(tmp_path / "out" / f"cameras_{size}.usdc"))
+    for name, frames in expected(result).items():
+        stage = Usd.Stage.Open(str(tmp_path / "out" / f"{name}.usdc"))
         assert UsdGeom.GetStageUpAxis(stage) == "Y"
         (prim,) = [prim for prim in stage.Traverse() if prim.IsA(UsdGeom.Camera)]
         for number, camera in frames.items():
@@ -85,7 +86,7 @@ def test_alembics_library_sees_zoom_and_film_offset(tmp_path: Path) -> None:
     alembic = pytest.importorskip("alembic3d")
     result = handed.result(tmp_path)
     interchange.write(result, "alembic", tmp_path / "out")
-    top = alembic.Abc.IArchive(str(tmp_path / "out" / "cameras_960x540.abc")).getTop()
+    top = alembic.Abc.IArchive(str(tmp_path / "out" / f"{FILES[0]}.abc")).getTop()
     transform = alembic.AbcGeom.IXform(top, top.getChild(0).getName())
     lens = alembic.AbcGeom.ICamera(transform, transform.getChild(0).getName()).getSchema()
     for number, camera in result.shots[0].cameras.items():
@@ -117,7 +118,7 @@ def test_points_are_there_and_the_file_is_as_before(tmp_path: Path) -> None:
 def test_a_first_frame_and_a_world_that_the_format_lacks(tmp_path: Path) -> None:
     result = handed.result(tmp_path)
     interchange.write(result, "fbx", tmp_path / "out", Choice(first_frame=10))
-    obj = bring_in(tmp_path / "out" / "cameras_960x540.fbx")
+    obj = bring_in(tmp_path / "out" / f"{FILES[0]}.fbx")
     bpy.context.scene.frame_set(13)
     (last,) = [camera for number, camera in result.shots[0].cameras.items() if number == 1004]
     x, y, z = last.world_from_camera[:3, 3]

@@ -1,7 +1,7 @@
 """[B] Cameras and points as Alembic, USD and FBX, by Blender's own exporters, from a scene made for it alone.
 
-These exporters take the film's height from the scene's render size, so cameras of each size of picture get a file of
-their own, and the points another. Blender's world has z up; the files' own is y up.
+These exporters take the film's height and the frame rate from the scene. So each camera that moves gets a file of its
+own, and so do the photos of each size, and the points. Blender's world has z up; the files' own is y up.
 """
 
 from __future__ import annotations
@@ -95,11 +95,10 @@ def write(reconstruction: Reconstruction, format_id: str, folder: Path, choice: 
     if not handed.tracks and handed.cloud is None:
         raise UserError("This result has nothing to export.")
     with whole_folder.replacing(folder) as new:
-        for (width, height, aspect), group in _sizes(handed.tracks).items():
+        for name, group in _files(handed.tracks).items():
             with _scene() as scene:
-                first, last = _fill(scene, group, width, height, aspect)
-                path = new.path / f"cameras_{width}x{height}{chosen.suffix}"
-                chosen.write(str(path), first, last, chosen.axes[up])
+                first, last = _fill(scene, group)
+                chosen.write(str(new.path / f"{name}{chosen.suffix}"), first, last, chosen.axes[up])
         if handed.cloud is not None:
             with _scene() as scene:
                 scene.collection.objects.link(_mesh(handed.cloud))
@@ -109,13 +108,17 @@ def write(reconstruction: Reconstruction, format_id: str, folder: Path, choice: 
     return [written, *new.sentences("the files")]
 
 
-def _sizes(tracks: list[Track]) -> dict[tuple[int, int, float], list[tuple[int, Track]]]:
-    """The tracks with their places, by the size of their pictures, the pixels' aspect among it."""
-    groups: dict[tuple[int, int, float], list[tuple[int, Track]]] = {}
+def _files(tracks: list[Track]) -> dict[str, list[tuple[int, Track]]]:
+    """The tracks with their places, by the name of their file."""
+    files: dict[str, list[tuple[int, Track]]] = {}
     for place, track in enumerate(tracks, start=1):
         camera = track.first
-        groups.setdefault((camera.width, camera.height, cameras.pixel_aspect(camera)), []).append((place, track))
-    return groups
+        aspect = cameras.pixel_aspect(camera)
+        name = f"cameras_{camera.width}x{camera.height}" + ("" if aspect == 1 else f"_{aspect:.6f}")
+        if len(track.cameras) > 1:
+            name = identifier(place, track.name)
+        files.setdefault(name, []).append((place, track))
+    return files
 
 
 @contextlib.contextmanager
@@ -140,12 +143,12 @@ def _scene() -> Iterator[bpy.types.Scene]:
                 bpy.data.actions.remove(action)
 
 
-def _fill(
-    scene: bpy.types.Scene, group: list[tuple[int, Track]], width: int, height: int, aspect: float
-) -> tuple[int, int]:
-    """Puts the cameras of one size into a scene that renders it; returns its first and last frame."""
+def _fill(scene: bpy.types.Scene, group: list[tuple[int, Track]]) -> tuple[int, int]:
+    """Puts the cameras of a file into a scene that renders them; returns its first and last frame."""
+    first = group[0][1].first
+    aspect = cameras.pixel_aspect(first)
     render, rate = scene.render, float(group[0][1].frame_rate)
-    render.resolution_x, render.resolution_y, render.resolution_percentage = width, height, 100
+    render.resolution_x, render.resolution_y, render.resolution_percentage = first.width, first.height, 100
     render.pixel_aspect_x, render.pixel_aspect_y = max(1.0, 1 / aspect), max(1.0, aspect)
     render.fps, render.fps_base = max(1, round(rate)), max(1, round(rate)) / rate
     for place, track in group:
