@@ -95,7 +95,6 @@ ELSEWHERE = {
     "ui/queue.py": "ui/test_waiting.py",
     "ui/preferences.py": "ui/test_upkeep.py",
     "ui/proxies.py": "scene/test_proxies.py",
-    "ui/ready.py": "scene/test_ready.py",
     "ui/splats.py": "scene/splats/test_files.py",
     "ui/buttons.py": "ui/test_panel.py",
     "ui/choices.py": "ui/test_panel.py",
