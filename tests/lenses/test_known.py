@@ -71,8 +71,19 @@ def test_of_several_lenses_the_focal_length_chooses(tmp_path: Path) -> None:
     assert lens_of(replace(PHOTO, focal=1050.0), lens_file=file).focal == pytest.approx(1000)
     with pytest.raises(UserError, match="enter the focal length, which chooses"):
         lens_of(PHOTO, lens_file=file)
-    with pytest.raises(UserError, match="No lens of the file has the focal length of 1200 px"):
-        lens_of(PHOTO, lens_file=file, focal_pixels=1200.0)
+    with pytest.raises(UserError, match="No lens of the file has the focal length of 1600 px"):
+        lens_of(PHOTO, lens_file=file, focal_pixels=1600.0)
+
+
+def test_between_two_focal_lengths_the_lens_is_interpolated(tmp_path: Path) -> None:
+    cameras = [camera("a.jpg", 100), replace(camera("b.jpg", 144), distortion=Distortion("OPENCV", (-0.1, 0.0, 0, 0)))]
+    export.write(replace(result(tmp_path), cameras=cameras), tmp_path / "lenses")
+    file = str(tmp_path / "lenses" / "lens.json")
+    lens = lens_of(PHOTO, lens_file=file, focal_pixels=1200.0, known_lens="held")
+    assert lens.focal == pytest.approx(1200)
+    assert lens.distortion is not None
+    assert lens.distortion.params[:2] == pytest.approx((-0.15, 0.015))
+    assert lens.name == "The lens between a.jpg and b.jpg"
 
 
 def test_a_lens_for_another_format_is_refused(file: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from .fits import Fit, fit
 
 SAME_ASPECT = 0.01  # share by which the aspect of a plate and of a photo may differ
 SAME_ZOOM = 0.05  # share by which a focal length may differ from that of the lens that is taken for it
+MOST_APART = 2.0  # times the focal length of a lens: a neighbour between which another one is interpolated
 POOR_FIT = 0.1  # px, of a lens that is described by another model, from which this is worth saying
 # Models that the solvers know. Others are fitted to these two.
 SOLVED = ("PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE")
@@ -157,12 +159,41 @@ def choose(photo: Photo, lenses: Sequence[FileLens], focal: float | None) -> Fil
         return alike[0]
     differences = [abs(math.log(_focal(each.camera, photo) / wanted)) for each in alike]
     nearest = int(np.argmin(differences))
-    if focal is not None and len(alike) > 1 and differences[nearest] > SAME_ZOOM:
+    if len(alike) == 1 or differences[nearest] <= SAME_ZOOM:
+        return alike[nearest]
+    between = _between(alike, photo, wanted)
+    if between is not None:
+        return between
+    if focal is not None:
         raise UserError(
             f"No lens of the file has the focal length of {focal:.0f} px that was entered; the nearest has "
             f"{_focal(alike[nearest].camera, photo):.0f} px: photograph the lens grid at this focal length, too."
         )
     return alike[nearest]
+
+
+def _between(lenses: Sequence[FileLens], photo: Photo, focal: float) -> FileLens | None:
+    """The lens at a focal length in pixels between those of two neighbours of one model: each number goes evenly with
+    the logarithm of the focal length. None where there are no such neighbours."""
+    ordered = sorted(lenses, key=lambda each: _focal(each.camera, photo))
+    for first, second in pairwise(ordered):
+        low, high = (_focal(each.camera, photo) for each in (first, second))
+        models = {each.camera.distortion.model for each in (first, second)}
+        if not low < focal < high or high > MOST_APART * low or len(models) > 1:
+            continue
+        share = math.log(focal / low) / math.log(high / low)
+        scale = first.camera.width / second.camera.width  # both in pixels of the first one's plate
+        cx, cy = (
+            (1 - share) * getattr(first.camera, name) + share * getattr(second.camera, name) * scale
+            for name in ("cx", "cy")
+        )
+        params = zip(first.camera.distortion.params, second.camera.distortion.params, strict=True)
+        distortion = Distortion(models.pop(), tuple((1 - share) * a + share * b for a, b in params))
+        pixels = focal * first.camera.width / photo.width
+        aspect = first.camera.fy / first.camera.fx
+        camera = replace(first.camera, fx=pixels, fy=pixels * aspect, cx=cx, cy=cy, distortion=distortion)
+        return FileLens(f"between {first.name} and {second.name}", camera)
+    return None
 
 
 def _aspect(camera: Camera) -> float:
