@@ -49,6 +49,9 @@ def test_deleted_and_weighed_tracks_are_told_by_number(displayed: Any) -> None:
     assert tracks.select_worst(obj, 2.0) == 2
     assert tracks.weigh(obj, 0.0) == 2
     assert tracks.changed_weights(obj, result.shots[0]) == {"1": 0.0}  # number 4 was left out already
+    colors = [tuple(round(255 * value) for value in each.color_srgb[:3]) for each in obj.data.attributes["color"].data]
+    assert colors[1] == colors[3] == (90, 90, 90)
+    assert colors[0][1] > colors[0][0]  # a small error is green
     tracks.select_worst(obj, 2.9)
     tracks.weigh(obj, 5.0)
     assert tracks.changed_weights(obj, result.shots[0]) == {"1": 5.0}

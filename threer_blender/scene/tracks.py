@@ -16,6 +16,7 @@ from .changes import Changes
 
 NUMBER, ERROR, WEIGHT = "track", "error", "weight"  # attributes of the vertices
 WORST = 2.0  # px: drawn red; what has no error is green
+GREY = 90  # of what is left out
 PIXELS = 3.0  # radius of a point in the shot's pictures
 BAD = "threer_bad"  # on a shot's camera: frames that the artist left out: first, last, first, last …
 
@@ -73,9 +74,7 @@ def _geometry(shot: Shot) -> bpy.types.Mesh:
     assert tracks is not None
     there = np.flatnonzero(np.isfinite(tracks.positions).all(axis=1))
     errors = tracks.errors[there]
-    red = np.clip(errors / WORST, 0, 1)
-    colors = (255 * np.stack([red, 1 - red, np.zeros_like(red)], axis=1)).astype(np.uint8)
-    colors[tracks.weights[there] == 0] = 90
+    colors = _colors(errors, tracks.weights[there])
     centres = np.array([camera.world_from_camera[:3, 3] for camera in shot.cameras.values()])
     focal = float(np.median([camera.fx for camera in shot.cameras.values()]))
     positions = np.ascontiguousarray(tracks.positions[there])
@@ -87,6 +86,14 @@ def _geometry(shot: Shot) -> bpy.types.Mesh:
     points.write_attribute(mesh, ERROR, points.FLOAT, errors)
     points.write_attribute(mesh, WEIGHT, points.FLOAT, tracks.weights[there])
     return mesh
+
+
+def _colors(errors: Array, weights: Array) -> Array:
+    """(N, 3) uint8 sRGB: from green to red by the errors, grey where a track is left out."""
+    red = np.clip(errors / WORST, 0, 1)
+    colors: Array = (255 * np.stack([red, 1 - red, np.zeros_like(red)], axis=1)).astype(np.uint8)
+    colors[weights == 0] = GREY
+    return colors
 
 
 def changed_weights(obj: bpy.types.Object | None, shot: Shot) -> dict[str, float]:
@@ -121,6 +128,11 @@ def weigh(obj: bpy.types.Object, weight: float) -> int:
     if len(weights) == len(selected):
         weights[selected] = weight
         points.write_attribute(obj.data, WEIGHT, points.FLOAT, weights)
+        errors = values(obj, ERROR)
+        if len(errors) == len(weights):
+            rgba = np.ones((len(weights), 4), np.float32)
+            rgba[:, :3] = _colors(errors, weights) / np.float32(255)
+            points.write_attribute(obj.data, "color", points.COLOR, rgba)
     return int(selected.sum())
 
 
