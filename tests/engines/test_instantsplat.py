@@ -20,9 +20,10 @@ from threer_blender.engines import (
 from threer_blender.geometry.splats import training
 from threer_blender.geometry.splats.rasteriser import Splats
 from threer_blender.jobs.messages import Done, Message, Preview, Progress
+from threer_blender.model.arrays import BoolArray
 from threer_blender.model.errors import Cancelled, UserError
 from threer_blender.model.lens import Distortion
-from threer_blender.model.reconstruction import Camera, PhotoFromMap, PointCloud, PointMap, Reconstruction
+from threer_blender.model.reconstruction import Camera, Photo, PhotoFromMap, PointCloud, PointMap, Reconstruction
 from threer_blender.pictures import photos as photo_files
 from threer_blender.runtime.report import Report
 
@@ -148,6 +149,26 @@ def test_a_cancel_keeps_the_splats_so_far() -> None:
     assert before.cancel()
     with pytest.raises(Cancelled):
         instantsplat.splatted(true_result(NAMES[:2]), "draft", before)
+
+
+@pytest.mark.usefixtures("small")
+def test_of_a_masked_photo_there_are_no_splats(splatted: tuple[Reconstruction, list[Message]]) -> None:
+    """Where one photo is masked altogether, splats are where the other one sees, or just beside that."""
+
+    def excluded(photo: Photo, size: tuple[int, int]) -> BoolArray:
+        return np.full(size[::-1], photo.name == NAMES[1])
+
+    def share_before_first(result: Reconstruction) -> float:
+        camera, gaussians = camera_of(NAMES[0]), result.gaussians
+        assert gaussians is not None
+        pixels, beside = np.nan_to_num(camera.project(gaussians.means), nan=-1e6), 0.2 * camera.width
+        inside = (pixels > -beside) & (pixels < np.array([camera.width, camera.height]) + beside)
+        return float(inside.all(axis=1).mean())
+
+    report = Report(lambda _message: None)
+    report.plan([instantsplat.STARTING.weighing(1), instantsplat.SPLATTING.weighing(9)])
+    masked = instantsplat.splatted(true_result(NAMES[:2]), "draft", report, excluded)
+    assert share_before_first(masked) > 0.99 > share_before_first(splatted[0])
 
 
 def test_without_depth_it_says_what_to_do() -> None:

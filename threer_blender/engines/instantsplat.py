@@ -156,7 +156,7 @@ def splatted(
         report(STARTING, number, len(cameras))
         view, picture, out = _masked_view(camera, photos[camera.photo], long_side, excluded)
         views.append(view)
-        if number != spare:
+        if number != spare and not (out is not None and out.all()):
             spacing = max(camera.width, camera.height) / long_side
             trusted = started.trusted_confidence
             observed.append(start.thinned_map(camera, maps[camera.photo], picture, trusted, spacing, out))
