@@ -1,5 +1,6 @@
 """What the benchmarks share: where the real photos are, their measures, and a child process that is measured whole."""
 
+import argparse
 import importlib.util
 import json
 import os
@@ -13,6 +14,18 @@ from typing import Any
 REPOSITORY = Path(__file__).parents[2]
 DATA = Path(os.environ.get("THREER_DATA", REPOSITORY.parent / "shared" / "data"))
 SAMPLE = REPOSITORY / "tests" / "data" / "sample"
+
+
+def chosen(description: str | None, names: Iterable[str] = ()) -> list[str]:
+    """Which of `names` the command line asks for: all where it names none. Explains the benchmark where asked to."""
+    known = list(names)
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known) or argparse.SUPPRESS)
+    asked: list[str] = parser.parse_args().names
+    for name in asked:
+        if name not in known:
+            parser.error(f"there is no {name}")
+    return asked or known
 
 
 def metrics() -> ModuleType:

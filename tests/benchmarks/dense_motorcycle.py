@@ -5,9 +5,8 @@
 Reads the set from the folder named by THREER_DATA, ``../shared/data`` beside the repository by default.
 """
 
+import argparse
 import json
-import os
-import sys
 import time
 import zlib  # noqa: F401  (pycolmap loaded before zlib breaks it on Linux)
 from pathlib import Path
@@ -18,10 +17,10 @@ import pycolmap
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.benchmarks._measure import DATA
 from threer_blender.geometry.stereo import dense
 from threer_blender.geometry.stereo.views import DepthMap, View
 
-DATA = Path(os.environ.get("THREER_DATA", Path(__file__).parents[3] / "shared" / "data"))
 FOLDER = DATA / "middlebury2014_motorcycle"
 
 
@@ -75,6 +74,9 @@ def disparity_error(view: View, other: View, depth: NDArray[np.float32], truth: 
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("picture", nargs="?", type=Path, metavar="picture.png")
+    picture = parser.parse_args().picture
     views, truth = read()
     settings = dense.HIGH
     dense.estimate_depths([_cropped(view) for view in views], settings, lambda _done, _total: None)  # compile
@@ -90,8 +92,8 @@ def main() -> None:
         bad = "  ".join(f"{np.mean(retained > limit):6.3f}" for limit in (1, 2, 4))
         mark = "  <- trusted" if least == dense.TRUSTED else ""
         print(f"   >= {least:4.2f}  {len(retained) / known.sum():6.3f}  {bad}{mark}")
-    if len(sys.argv) > 1:
-        _picture(views[0], maps[0], error).save(sys.argv[1])
+    if picture is not None:
+        _picture(views[0], maps[0], error).save(picture)
 
 
 def _cropped(view: View) -> View:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.benchmarks._measure import chosen
 from tests.exchange.solves import scene, test_point_files
 from tests.real_data import FOLDER
 from tests.splat_variants import ply
@@ -151,6 +152,7 @@ def speed() -> None:
 
 
 def main() -> None:
+    chosen(__doc__)
     if SCEAUX.is_dir():
         sceaux()
     else:

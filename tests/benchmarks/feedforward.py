@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.benchmarks._measure import machine, measured, table
+from tests.benchmarks._measure import chosen, machine, measured, table
 from threer_blender.networks import depth_anything3, fast3r, map_anything, vggt, vggt_omega
 from threer_blender.networks.layers import dense_head, vit
 from threer_blender.networks.layers.sizes import TransformerSize
@@ -214,8 +214,13 @@ def load() -> None:
     )
 
 
-if __name__ == "__main__":
+def main() -> None:
+    names = chosen(__doc__, PUBLISHED)
     print(machine(), end="\n\n")
-    run(sys.argv[1:] or tuple(PUBLISHED))
+    run(names)
     memory_growth()
     load()
+
+
+if __name__ == "__main__":
+    main()

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tests import oracle
-from tests.benchmarks._measure import REPOSITORY, machine, measured, metrics, table
+from tests.benchmarks._measure import REPOSITORY, chosen, machine, measured, metrics, table
 from tests.objective import objective
 from threer_blender.geometry.alignment import global_alignment
 from threer_blender.geometry.alignment.global_alignment import Alignment
@@ -217,6 +217,7 @@ def plot(actual: list[tuple[int, str, dict[str, float]]]) -> None:
 
 
 def main() -> None:
+    chosen(__doc__)
     print(f"On {machine()}")
     with tempfile.TemporaryDirectory() as folder:  # compile once, outside the measurements
         global_alignment.align(predictions(oracle.orbit(2, degrees=20), oracle.Errors(), [(0, 1)], Path(folder)), 2)

@@ -12,7 +12,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from tests.benchmarks._measure import DATA, machine, measured, table
+from tests.benchmarks._measure import DATA, chosen, machine, measured, table
 
 SET = DATA / "plush_snowmiku" / "images"
 FIFTIETH = DATA / "banana" / "images"  # the set has 49; a photo of another one makes them 50
@@ -82,6 +82,7 @@ def row(folder: str, count: int, quality: str) -> list[Any]:
 
 
 def main() -> None:
+    chosen(__doc__)
     print(
         f"\nPhotos of 1008x756 ({SET.parent.name}); {FRAMES} frames of 540x360 ({FILM.parent.name}); on {machine()}\n"
     )

@@ -15,6 +15,7 @@ from collections.abc import Callable
 import bpy
 import numpy as np
 
+from tests.benchmarks._measure import chosen
 from threer_blender.model.reconstruction import Camera, Photo, PointCloud, Reconstruction
 from threer_blender.scene import points
 
@@ -47,6 +48,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
+    chosen(__doc__)
     reconstruction = synthetic()
     cloud = reconstruction.cloud
     assert cloud is not None

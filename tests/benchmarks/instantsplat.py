@@ -13,12 +13,11 @@ nox -s benchmarks -- instantsplat;  python -m tests.benchmarks.instantsplat ROW 
 """
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks._measure import machine, measured, table
+from tests.benchmarks._measure import chosen, machine, measured, table
 
 # Row -> set, how many photos by order of name, training, held out, and what the prototype reached: dB, SSIM, CPU-s.
 ROWS = {
@@ -36,6 +35,7 @@ TURNED = "board-6"  # the row that is done again with wrong cameras
 PICTURES = Path("instantsplat")
 
 RUN = """
+from pathlib import Path
 import numpy as np
 from tests.benchmarks._splat_rows import Row
 row = Row(sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4]), json.loads(sys.argv[5]))
@@ -57,10 +57,11 @@ def run(name: str, *more: str) -> dict[str, Any]:
     dataset, count, training, held_out, _ = ROWS[name]
     cameras = "together" if name in TOGETHER else "alone"
     arguments = [name, dataset, str(count), str(list(training)), str(list(held_out)), cameras, str(PICTURES), *more]
-    return measured("from pathlib import Path\n" + RUN, *arguments)
+    return measured(RUN, *arguments)
 
 
 def main() -> None:
+    names = chosen(__doc__, ROWS)
     PICTURES.mkdir(exist_ok=True)
     os.environ["OMP_WAIT_POLICY"] = "passive"  # as the runtime has it
     print(f"\nSplats at 256 pixels, draft quality, on {machine()}; CPU-s of everything from photos to splats\n")
@@ -68,7 +69,7 @@ def main() -> None:
     turned = {}
 
     def rows() -> Iterator[Any]:
-        for name in sys.argv[1:] or ROWS:
+        for name in names:
             dataset, _, training, held_out, reached = ROWS[name]
             actual = run(name, *(["turned"] if name == TURNED else []))
             if name == TURNED:

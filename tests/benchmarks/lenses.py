@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.benchmarks._measure import chosen
 from tests.lenses.test_stmaps import LENSES, centres, places, read
 from threer_blender.lenses import export, fits, stmaps
 from threer_blender.lenses.overscan import overscan
@@ -63,6 +64,7 @@ def redistorted(distortion: Distortion) -> tuple[float, float]:
 
 def main() -> None:
     """Prints the tables."""
+    chosen(__doc__)
     print("| Lens | plate | plate to plate | frame | ring |\n|---|---|---|---|---|")
     for (width, height), focal in SIZES.items():
         for distortion in LENSES:

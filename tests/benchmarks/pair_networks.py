@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from tests import oracle
-from tests.benchmarks._measure import machine, measured, table
+from tests.benchmarks._measure import chosen, machine, measured, table
 from threer_blender.geometry.pairs import reciprocal_matching
 from threer_blender.geometry.pairs.pairs import PairStore
 from threer_blender.model.reconstruction import PhotoFromMap
@@ -219,6 +219,7 @@ def loading_rows() -> Iterator[list[str]]:
 
 
 def main() -> None:
+    chosen(__doc__)
     torch.set_num_threads(1)  # several wait for each other on a busy machine, and waiting counts as work
     print(f"\nMeasured on {machine()}, torch {torch.__version__}")
     print(f"\nAll {PHOTOS * (PHOTOS - 1)} ordered pairs of {PHOTOS} photos at {SIDE}x{SIDE}\n")

@@ -20,7 +20,7 @@ os.environ["OMP_WAIT_POLICY"] = "passive"  # as the runtime has it: threads that
 import torch
 from torch import Tensor
 
-from tests.benchmarks._measure import machine, table
+from tests.benchmarks._measure import chosen, machine, table
 from threer_blender.geometry.splats import rasteriser
 from threer_blender.geometry.splats.footprints import Footprints
 from threer_blender.geometry.splats.rasteriser import Picture, Splats
@@ -136,6 +136,7 @@ def memory_growth() -> Iterator[list[float]]:
 
 
 def main() -> None:
+    chosen(__doc__)
     print(f"\nForward and backward of one picture, on {machine()}, torch {torch.__version__}\n")
     measure(rasteriser.blend, 1000, (64, 48))  # compiled, or read from the cache
     measure(blend_by_autograd, 1000, (64, 48))

@@ -7,7 +7,7 @@ The tracks of a camera that moves to and fro, about 400 in each frame, with key 
 points through the pictures is not part of it: that holds two frames at a time.
 """
 
-import sys
+import argparse
 
 from tests.benchmarks._measure import machine, measured, table
 
@@ -45,9 +45,12 @@ def row(frames: str) -> list[str]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("frames", nargs="*", default=["200", "500", "1000"], metavar="FRAMES")
+    counts = parser.parse_args().frames
     print(f"{machine()}\n")
     head = ["Frames", "Observations", "Median error, px", "CPU-ms per frame", "Peak GiB"]
-    table(head, (row(frames) for frames in sys.argv[1:] or ("200", "500", "1000")))
+    table(head, (row(frames) for frames in counts))
 
 
 if __name__ == "__main__":

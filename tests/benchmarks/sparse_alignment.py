@@ -18,7 +18,7 @@ import numpy as np
 
 from tests import oracle
 from tests.benchmarks import _released_sparse
-from tests.benchmarks._measure import machine, metrics, table
+from tests.benchmarks._measure import chosen, machine, metrics, table
 from threer_blender.geometry.alignment import sparse_alignment
 from threer_blender.geometry.alignment.global_alignment import Alignment
 from threer_blender.geometry.pairs import scene_graph
@@ -100,6 +100,7 @@ def many() -> list[Any]:
 
 
 def main() -> None:
+    chosen(__doc__)
     ours_first = oracle.orbit(3, MAP, degrees=40)  # compiles what numba compiles, outside of what is measured
     with tempfile.TemporaryDirectory() as folder:
         predictions = asked(ours_first, oracle.Errors(), scene_graph.complete(3), Path(folder), THIN)

@@ -13,6 +13,7 @@ from typing import Any
 
 import bpy
 
+from tests.benchmarks._measure import chosen
 from tests.splats import random_gaussians
 from threer_blender import splat_files
 from threer_blender.model.arrays import Array
@@ -31,6 +32,7 @@ def timed(label: str, work: Callable[[], Any]) -> Any:
 
 
 def main() -> None:
+    chosen(__doc__)
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
     scene.camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))

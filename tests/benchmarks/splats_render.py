@@ -7,7 +7,6 @@ The picture of each, Blender's left and the reference's right, goes to splats_SE
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -59,10 +58,11 @@ def save(picture: Array, path: Path) -> None:
 
 
 def main() -> None:
+    names = _measure.chosen(__doc__, SETS)
     print(f"Blender {bpy.app.version_string}, {SIZE[0]}×{SIZE[1]}, one sample; {_measure.machine()}")
 
     def rows() -> Iterator[list[object]]:
-        for name in sys.argv[1:] or SETS:
+        for name in names:
             gaussians, camera = scene_of(name)
             start = time.perf_counter()
             expected = render(gaussians, camera)

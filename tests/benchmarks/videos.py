@@ -1,17 +1,16 @@
 """The camera of a video, frame by frame, against the true one: how far it drifts.
 
-nox -s benchmarks -- videos [CLIP …]
+nox -s benchmarks -- videos        or: python -m tests.benchmarks.videos CLIP …
 
 The video alone goes in, cameras only, at preview quality. The whole path is brought to the true one by one similarity.
 """
 
 import json
-import sys
 import tempfile
 
 import numpy as np
 
-from tests.benchmarks._measure import DATA, machine, measured, metrics, table
+from tests.benchmarks._measure import DATA, chosen, machine, measured, metrics, table
 
 CLIPS = ("hololens_office_clip", "tum_fr1_rpy_clip")
 
@@ -40,6 +39,7 @@ def row(clip: str) -> list[object]:
 
 
 def main() -> None:
+    clips = chosen(__doc__, CLIPS)
     print(f"{machine()}\n")
     head = [
         "Clip",
@@ -52,7 +52,7 @@ def main() -> None:
         "CPU-s",
         "Peak GiB",
     ]
-    table(head, (row(clip) for clip in sys.argv[1:] or CLIPS))
+    table(head, (row(clip) for clip in clips))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import Any
 import bpy
 import pytest
 
+from tests.benchmarks._measure import chosen
 from tests.blender.drawn import engines, panel, preferences
 from tests.blender.extension import part, start
 from tests.blender.world import CAMERAS, reconstruct, write_photos
@@ -88,5 +89,10 @@ def test_polling(addon: ModuleType, shot: Path) -> None:
     print_time("poll that ends a job", ending)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    chosen(__doc__)
     sys.exit(pytest.main(["-q", "-s", "-p", "no:cacheprovider", "--rootdir", tempfile.gettempdir(), __file__]))
+
+
+if __name__ == "__main__":
+    main()
