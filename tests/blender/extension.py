@@ -4,7 +4,7 @@ import importlib
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import bpy
 import pytest
 
+from tests import kernels
 from tests.blender.world import CAMERAS, reconstruct, write_photos
 from threer_blender import bundle
 from threer_blender.host.environment import Runtime
@@ -72,6 +73,20 @@ def addon(repository: Path, data_folder: Path, fresh_file: None) -> Iterator[Mod
         bpy.ops.preferences.addon_disable(module=ADDON)
     for name in [name for name in sys.modules if name.startswith(ADDON)]:
         del sys.modules[name]
+
+
+@pytest.fixture
+def checkouts_kernels(addon: ModuleType, data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    """The add-on's workers run the checkout's code, so that what was compiled of that is there already."""
+    kernels.share(data_folder)
+    environment = part("host.environment")
+    copied, real = environment.PACKAGE_PARENT, environment.built_in
+
+    def of_the_checkout(modules: Iterable[str] = ()) -> Runtime:
+        runtime = real(modules)
+        return Runtime(runtime.python, tuple(ROOT if path == copied else path for path in runtime.search_path))
+
+    monkeypatch.setattr(environment, "built_in", of_the_checkout)
 
 
 @pytest.fixture

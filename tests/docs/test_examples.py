@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests import kernels
 from tests.docs import documents
 from tests.docs.documents import ROOT
 from tests.sample_photos import SAMPLE, shrunk
@@ -21,7 +22,7 @@ RECONSTRUCT, SPLATS = documents.blocks(ROOT / "docs" / "pipeline.md", "python")
 def run(code: str, folder: Path) -> str:
     """What the code prints, run in a folder by a Python of its own."""
     setup = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-    environment = {**os.environ, "THREER_HOME": str(folder / "home")}
+    environment = {**os.environ, "THREER_HOME": str(kernels.share(folder / "home"))}
     command = [sys.executable, "-c", setup + code]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -30,7 +31,7 @@ def run(code: str, folder: Path) -> str:
 
 def test_reconstruct(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
-    photos = shrunk(SAMPLE[:3], tmp_path / "photos")
+    photos = shrunk(SAMPLE[:3], tmp_path / "photos", factor=5)
     *cameras, cloud = run(RECONSTRUCT, tmp_path).splitlines()
     assert [line.split()[0] for line in cameras if line.startswith("IMG")] == [photo.name for photo in photos]
     assert cloud.endswith(", 3) []")

@@ -175,7 +175,7 @@ def test_the_engine_refines_a_classical_result_and_reports_each_photo(
     options = ("--engine", "refine", "--option", f"start={tmp_path / 'rough'}", "--option", "lens=known")
     chosen = [photo.path for photo in photos[::-1]]
     fine = tmp_path / "fine"
-    assert command_line.main(["reconstruct", *chosen, *options, "--output", str(fine)], tmp_path / "home") == 0
+    assert command_line.main(["reconstruct", *chosen, *options, "--output", str(fine)]) == 0
     better, output = bundle.read(fine), capfd.readouterr().out
     assert better.engine == "colmap"
     assert [camera.photo for camera in better.cameras] == [camera.photo for camera in rough.cameras]
@@ -196,7 +196,7 @@ def test_the_engine_says_what_it_lacks(start: Reconstruction, tmp_path: Path, mi
     photos = [photo.path for photo in start.photos[1:]]
     options = {} if missing == "start" else {"start": str(tmp_path / "rough")}
     with pytest.raises(UserError, match=r"Name the result|choose it as well"):
-        headless.reconstruct(photos, tmp_path / "fine", "refine", options, data_folder=tmp_path / "home")
+        headless.reconstruct(photos, tmp_path / "fine", "refine", options)
 
 
 def test_splats_are_refused(start: Reconstruction) -> None:

@@ -22,9 +22,10 @@ from typing import Any
 import bpy
 import pytest
 
+from tests import kernels
 from tests.blender.drawn import panel
 from tests.blender.dump import lines
-from tests.blender.extension import choose, part, roots, start, until
+from tests.blender.extension import ROOT, choose, part, roots, start, until
 from tests.blender.world import CAMERAS, reconstruct, write_photos
 from tests.processes import gone, group_gone
 from tests.sample_photos import SAMPLE, shrunk
@@ -38,22 +39,15 @@ KILLED_RUNTIMES, KILLED_BLENDERS = 6, 2
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A folder of three neighbouring photos, 432 pixels wide: reconstructed in a few seconds."""
+    """A folder of three neighbouring photos, 259 pixels wide: reconstructed in a few seconds."""
     folder = tmp_path_factory.mktemp("small")
-    shrunk(SAMPLE[:3], folder)
+    shrunk(SAMPLE[:3], folder, factor=5)
     return folder
 
 
-@pytest.fixture(scope="session")
-def kernels(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What the engine compiles once for all tests here."""
-    return tmp_path_factory.mktemp("kernels")
-
-
 @pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernels: Path, data_folder: Path) -> Any:
+def temporary(checkouts_kernels: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ARG001
     """The folder for temporary files of this process and of those that it starts."""
-    (data_folder / "kernels").symlink_to(kernels)
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -103,7 +97,6 @@ def assert_nothing_left(photos: Path, temporary: Path) -> None:
 
 def test_a_runtime_killed_at_any_moment(addon: ModuleType, small: Path, temporary: Path) -> None:
     """Each moment is drawn from its own share of how long a whole run takes."""
-    run(addon, small)  # compiles
     began = time.monotonic()
     run(addon, small)
     whole = time.monotonic() - began
@@ -130,10 +123,19 @@ def test_a_runtime_killed_at_any_moment(addon: ModuleType, small: Path, temporar
 
 @pytest.fixture(scope="session")
 def profile(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A Blender's profile with the add-on in it."""
+    """A Blender's profile with the add-on in it, whose code is the checkout's."""
     folder = tmp_path_factory.mktemp("profile")
-    shutil.copytree(repository / "threer_blender", folder / "extensions" / "user_default" / "threer_blender")
+    extension = folder / "extensions" / "user_default" / "threer_blender"
+    extension.mkdir(parents=True)
+    for path in (repository / "threer_blender").iterdir():
+        (extension / path.name).symlink_to(ROOT / path.name) if path.is_dir() else shutil.copy(path, extension)
+    kernels.share(data_folder_of(folder))
     return folder
+
+
+def data_folder_of(profile: Path) -> Path:
+    """The folder that Blender gives the add-on there."""
+    return profile / "extensions" / ".user" / "user_default" / "threer_blender"
 
 
 class AnotherBlender:
@@ -195,13 +197,14 @@ def test_a_killed_blender_takes_its_runtime_along(small: Path, profile: Path, te
 
 def test_two_blenders_share_one_folder(small: Path, profile: Path, temporary: Path) -> None:
     """Both compile into it, name results and write logs at the same time."""
-    kernels = profile / "extensions" / ".user" / "user_default" / "threer_blender" / "kernels"
-    shutil.rmtree(kernels, ignore_errors=True)
+    own_kernels = data_folder_of(profile) / "kernels"
+    own_kernels.unlink()
     blenders = [AnotherBlender(profile, temporary, small) for _ in range(2)]
     ended = [blender.hear(lambda messages: "failed" in messages) for blender in blenders]
     for blender in blenders:
         blender.kill()
     assert [heard["failed"] for heard in ended] == ["", ""]
+    assert list(own_kernels.rglob("*.nbi"))
     assert ended[0]["output"] != ended[1]["output"]
     assert_nothing_left(small, temporary)
     assert sorted(offered(profile, temporary)) == sorted(heard["output"] for heard in ended)

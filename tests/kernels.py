@@ -1,0 +1,16 @@
+"""Where compiled kernels lie: one folder for this process, for the workers that tests start, and for the next run."""
+
+from pathlib import Path
+
+from threer_blender.host import environment
+from threer_blender.jobs import process
+
+FOLDER = environment.user_folder() / process.KERNELS
+
+
+def share(data_folder: Path) -> Path:
+    """Workers that keep their data in `data_folder`, made where it is missing, find there what is compiled already."""
+    data_folder.mkdir(parents=True, exist_ok=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (data_folder / process.KERNELS).symlink_to(FOLDER, target_is_directory=True)
+    return data_folder
