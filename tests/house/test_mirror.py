@@ -63,6 +63,7 @@ ELSEWHERE = {
     "geometry/shots/kinds.py": "geometry/shots/test_solver.py",
     "geometry/shots/moving.py": "geometry/shots/test_solver.py",
     "geometry/shots/problem.py": "geometry/shots/test_solver.py",
+    "geometry/shots/projection.py": "geometry/shots/test_rolling_shutter.py",
     "geometry/shots/rotating.py": "geometry/shots/test_solver.py",
     "geometry/shots/stretches.py": "geometry/shots/test_solver.py",
     "pictures/jpeg.py": "pictures/test_photos.py",

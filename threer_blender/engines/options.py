@@ -208,7 +208,7 @@ SHOT = (
         "read_out",
         0.0,
         "Read-out (ms)",
-        "Milliseconds that the sensor takes to read a frame from the first row to the last; 0 means all at once.",
+        "Milliseconds that the sensor takes to read a frame from the first row to the last; 0: it is estimated.",
         minimum=0.0,
         maximum=200.0,
     ),

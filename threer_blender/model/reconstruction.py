@@ -203,9 +203,9 @@ class Gaussians:
         return len(self.means)
 
 
-MOTIONS = ("free", "nodal", "zoom", "free zoom")
+MOTIONS = ("free", "nodal", "zoom", "free zoom", "locked off")
 """How a shot's camera moves: freely; nodal, that is it only turns; zoom, that is nodal with a focal length that
-changes; free, with a focal length that changes."""
+changes; free, with a focal length that changes; locked off, that is not at all."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ import numpy as np
 from .. import bundle
 from ..files import bundle_folder
 from ..files.bundle_folder import Staging
-from ..geometry.shots import solver
 from ..jobs.messages import Done, Resolve
 from ..lenses import known
 from ..model.arrays import Array
@@ -72,8 +71,9 @@ def again(before: Reconstruction, number: int, marked: Shot, report: Report) -> 
         raise UserError("Fewer than two solved frames are left; mark fewer frames as bad.")
     tracks = followed_points.usable(marked)
     photos = known.applied(good, before.options).photos
-    lens, check = shots.known_lens(photos[0]), partial(report, ADJUSTING, 0, 1)
-    tracked = shots.TrackedVideo(photos, lens, tracks, solver.kind_of(tracks, lens, check), "")
+    tracked = shots.tracked_video(photos, tracks, partial(report, ADJUSTING, 0, 1))
+    if tracked.fault:
+        raise UserError(tracked.fault)
     (solved,) = shots.solve(
         before, {marked.path: tracked}, before.options, report.warn, lambda done, total: report(ADJUSTING, done, total)
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,11 @@ from ..pictures.masks import Masks
 from . import followed_points
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
-TURNING_ERROR = (
-    1.5e-3  # of the longer side, the median: what a camera that only turns may leave where nothing else works
-)
-
+TURNING_ERROR = 1.5e-3  # of the longer side, the median: what a camera that only turns may leave
 SHOT_SHARE = 0.2  # of the frames in which something must move, by lasting tracks
+
+ON_DOME = "1 for every point: its direction is known, its distance is not"  # a confidence's meaning
+DOME = " Its points lie on a dome, for directions only."
 
 Progress = Callable[[int, int], None]
 
@@ -45,13 +46,14 @@ Progress = Callable[[int, int], None]
 @dataclass(frozen=True)
 class TrackedVideo:
     """A chosen video: `photos` are its chosen frames, `known` is what is known of the lens, `kind` is how its
-    camera moves, None where nothing tells: `fault` says why."""
+    camera moves, None where it `stands` still or nothing tells: then `fault` says why."""
 
     photos: list[Photo]
     known: KnownLens
     tracks: ShotTracks
     kind: Kind | None
     fault: str
+    stands: bool = False
 
 
 def track(photos: Sequence[Photo], masked: Masks | None, report: Progress) -> dict[str, TrackedVideo]:
@@ -66,14 +68,18 @@ def track(photos: Sequence[Photo], masked: Masks | None, report: Progress) -> di
         size = chosen[0].width, chosen[0].height
         tracks = tracking.track(_frames(chosen[0], masked, partial(_add, report, done, total)), size)
         done += len(video.film(path))
-        known = known_lens(chosen[0])
-        kind, fault = None, ""
-        try:
-            kind = solver.kind_of(tracks, known, partial(report, done, total))
-        except UserError as error:
-            fault = str(error)
-        videos[path] = TrackedVideo(chosen, known, tracks, kind, fault)
+        videos[path] = tracked_video(chosen, tracks, partial(report, done, total))
     return videos
+
+
+def tracked_video(photos: list[Photo], tracks: ShotTracks, check: Callable[[], None]) -> TrackedVideo:
+    """The video whose chosen frames are `photos`, with what its tracks say of its camera."""
+    known, stands = known_lens(photos[0]), solver.stands_still(tracks)
+    try:
+        kind = None if stands else solver.kind_of(tracks, known, check)
+    except UserError as error:
+        return TrackedVideo(photos, known, tracks, None, str(error))
+    return TrackedVideo(photos, known, tracks, kind, "", stands)
 
 
 def known_lens(photo: Photo) -> KnownLens:
@@ -117,15 +123,16 @@ class Task:
 
 
 def without_translation(task: Task) -> Reconstruction | None:
-    """The reconstruction of a single video whose camera only turns, where the engine needs a change of viewpoint.
+    """The reconstruction of a single video whose camera only turns, or stands still, where the engine needs a change of
+    viewpoint.
 
-    None where that is not so. Raises UserError where the camera stands still, and what `report` raises.
+    None where that is not so. Raises UserError where a cut parts the shot, and what `report` raises.
     """
     only = task.only_video
     if only is None or not task.engine.needs_parallax:
         return None
-    if only.fault == solver.STILL:
-        raise UserError(only.fault)
+    if only.stands:
+        return _of_solution(task.engine, only, solver.solve_standing(only.tracks, only.known), ON_DOME, DOME)
     if only.kind is None or only.kind.translates:
         return None
     return _turning(task.engine, only, task.options, task.report)
@@ -181,8 +188,7 @@ def _turning(engine: Engine, tracked: TrackedVideo, options: Mapping[str, Any], 
     assert tracked.kind is not None
     read_out = _read_out(tracked, options)
     solution = solver.solve_turning(tracked.tracks, tracked.kind, tracked.known, read_out, partial(report, 0, 1))
-    meaning = "1 for every point: its direction is known, its distance is not"
-    return _of_solution(engine, tracked, solution, meaning, " Its points lie on a dome, for directions only.")
+    return _of_solution(engine, tracked, solution, ON_DOME, DOME)
 
 
 def _of_solution(
@@ -297,10 +303,8 @@ def solve(
             continue
         lost = [number for number in solver.cuts(tracked.tracks) if _parts(solution, number)]
         for number in lost:
-            warn(
-                f"{_name(tracked)}: nothing leads from frame {number - 1} to frame {number}, as at a cut, and only one "
-                "side of it has cameras; solve the other side as a shot of its own."
-            )
+            cut = f"nothing leads from frame {number - 1} to frame {number}, as at a cut"
+            warn(f"{_name(tracked)}: {cut}, and only one side has cameras; solve the other as a shot of its own.")
         shots.append(_shot(tracked, solution))
     return shots
 
@@ -310,6 +314,9 @@ def _solution(
 ) -> ShotSolution | None:
     """The solution in the world of the engine's cameras; None where nothing can be tracked."""
     kind = tracked.kind
+    if tracked.stands:
+        focal = float(np.median([camera.fx for camera in keys.values()]))
+        return solver.turned_into(solver.solve_standing(tracked.tracks, KnownLens(focal)), keys)
     if kind is None:
         return None
     read_out = _read_out(tracked, options)
@@ -345,13 +352,18 @@ def _shot(tracked: TrackedVideo, solution: ShotSolution) -> Shot:
         shot,
         tracks=followed_points.all_of(tracked.tracks, solution.cameras),
         motion=solution.motion,
-        motion_reason=solution.reason,
+        motion_reason=solution.reason + _read_out_sentence(solution.read_out, shot.frame_rate),
         median_error=errors["median"],
         p95_error=errors["p95"],
         worst_error=errors["worst"],
         inliers=errors["inliers"],
         coverage=errors["coverage"],
     )
+
+
+def _read_out_sentence(share: float, frame_rate: Fraction) -> str:
+    """The time that rows were taken to be read in, for a `share` of a frame's time; empty for none."""
+    return f" Its read-out time is {1000 * share / float(frame_rate):.1f} ms." if share else ""
 
 
 def _shot_of(tracked: TrackedVideo, cameras: Mapping[int, Camera]) -> Shot:

@@ -144,9 +144,26 @@ def test_frame_numbers_and_holes_stay() -> None:
     assert sorted(solve_turning(shot).cameras) == numbers
 
 
-def test_a_camera_that_stands_still_is_refused() -> None:
-    with pytest.raises(UserError, match="stood still"):
-        solver.kind_of(made.shot(made.turning(1) * 12, walking=0.2).tracks, UNKNOWN)
+def test_a_camera_that_stands_still_has_one_pose() -> None:
+    shot = made.shot(made.turning(1) * 12, walking=0.2, longest=12)
+    assert solver.stands_still(shot.tracks)
+    solution = solver.solve_standing(shot.tracks, UNKNOWN)
+    assert solution.motion == "locked off"
+    assert sorted(solution.cameras) == sorted(shot.cameras)
+    assert len({camera.world_from_camera.tobytes() for camera in solution.cameras.values()}) == 1
+    assert "a guess" in solution.reason
+    assert "a guess" not in solver.solve_standing(shot.tracks, KnownLens(focal=600.0)).reason
+    assert np.nanmedian(solution.errors.median) < 0.1
+    assert 0.7 < len(solution.points) / len(shot.tracks.tracks) < 0.85  # without what walks
+    camera = next(iter(solution.cameras.values()))
+    first = shot.tracks.numbers[0] == solution.first_frame
+    off = camera.project(solution.points[first]) - solution.first_pixel[first]
+    assert np.abs(off).max() < 0.3
+
+
+@pytest.mark.parametrize("poses", [made.turning(), made.moving()], ids=["turning", "moving"])
+def test_a_camera_that_turns_or_moves_does_not_stand_still(poses: Any) -> None:
+    assert not solver.stands_still(made.shot(poses, walking=0.2).tracks)
 
 
 def test_a_turn_too_small_for_the_focal_length_says_so() -> None:

@@ -47,6 +47,12 @@ class Priors(NamedTuple):
 NO_PRIORS = Priors(np.empty((0, 3), np.int64), np.empty((0, 3)))
 
 
+def single(slots: Array, factors: FloatArray) -> Priors:
+    """Terms of one unknown each: `slots` (R,) and `factors` (R,)."""
+    nothing = np.zeros_like(factors)
+    return Priors(np.stack([slots] * 3, axis=1), np.stack([factors, nothing, nothing], axis=1))
+
+
 @dataclass(frozen=True)
 class Layout:
     """Where the frames' unknowns stand: `width` of them each, `chunk` frames together in a block, `blocks` of these.

@@ -9,8 +9,7 @@ has the linear algebra.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,18 +18,21 @@ from ...model.arrays import Array, FloatArray
 from .. import rotations
 from ..adjustment import banded
 from ..adjustment.tracks import Tracks
-from ..kernels import compiled
 from ..levenberg_marquardt import Options, levenberg_marquardt
 from ..robust_losses import Cauchy
+from . import projection
+from .projection import Observations, World
 
-POSE = 7  # unknowns of a frame: rotation, centre, logarithm of its focal length over the lens'
-ROTATION, CENTRE, ZOOM = slice(0, 3), slice(3, 6), 6
+POSE = 13  # unknowns of a frame: rotation, centre, logarithm of its focal length over the lens', speed of its rows
+ROTATION, CENTRE, ZOOM, SPEED = slice(0, 3), slice(3, 6), 6, slice(7, 13)
 LENS_CENTRE, TERMS = slice(1, 3), slice(3, None)  # of a lens' unknowns; the first is the logarithm of its focal factor
 LENS_STEP = 1e-6  # normalised units; for the numeric derivative of the lens
 NEAREST = 1e-9  # of a unit vector; what is nearer lies behind the camera
 BEHIND = 50.0  # times the loss: the error of a point that its camera cannot see
 TRIALS, ENOUGH = 30, 1e-6  # of a descent at most; relative fall of the cost in a step that ends it
 LEAST_DAMPING = 1e-10
+DEPARTURE = 2e-3  # radians, and units, a frame: by how much the speed of a frame's rows departs from the usual one
+NO_SPEEDS = np.zeros((0, 6))
 NOISE = 1e-4  # of the plate's longer side: how well points are tracked, a tenth of a pixel of 960
 
 
@@ -38,13 +40,15 @@ NOISE = 1e-4  # of the plate's longer side: how well points are tracked, a tenth
 class ShotState:
     """`rotations` (F, 3, 3) camera from world; `centres` (F, 3) of the cameras; `zooms` (F,) logarithm of a frame's
     focal length over the lens'; `lens` (3 + T,) logarithm of the focal length over its start, principal point in
-    pixels, distortion terms; `points` (P, 4) homogeneous unit vectors, world."""
+    pixels, distortion terms; `points` (P, 4) homogeneous unit vectors, world; `speeds` (F, 6) of the camera while a
+    rolling shutter reads the frame: its turn in radians and the shift of the world, both as it sees them, a frame."""
 
     rotations: FloatArray
     centres: FloatArray
     zooms: FloatArray
     lens: FloatArray
     points: FloatArray
+    speeds: FloatArray = field(default_factory=lambda: NO_SPEEDS)
 
 
 @dataclass(frozen=True)
@@ -83,21 +87,42 @@ class Anchors:
         slots = (self.frames[:, None] * POSE + np.arange(ZOOM)).ravel()
         factors = np.tile(1 / spreads, len(self.frames))
         wanted = np.concatenate([np.zeros_like(self.centres), self.centres / self.centre_spread], axis=1)
-        single = banded.Priors(np.stack([slots] * 3, axis=1), np.stack([factors, 0 * factors, 0 * factors], axis=1))
-        return single, wanted.ravel()
+        return banded.single(slots, factors), wanted.ravel()
+
+
+@dataclass(frozen=True)
+class ReadOut:
+    """A rolling shutter: the `share` of a frame's time from its first row to the last, and the usual `speeds` (F, 6) of
+    the frames, as `ShotState.speeds`."""
+
+    share: float
+    speeds: FloatArray
+
+    def late(self, rows: FloatArray, height: int) -> FloatArray:
+        """(M,) frames by which `rows` (M,) are read later than the middle one of the `height`."""
+        late: FloatArray = (rows / height - 0.5) * self.share
+        return late
+
+    def priors(self, translates: bool) -> tuple[banded.Priors, FloatArray]:
+        """Terms on the speeds, with what they should be."""
+        which = np.arange(6 if translates else 3)
+        slots = (np.arange(len(self.speeds))[:, None] * POSE + SPEED.start + which).ravel()
+        return banded.single(slots, np.full(len(slots), 1 / DEPARTURE)), (self.speeds[:, which] / DEPARTURE).ravel()
 
 
 @dataclass(frozen=True)
 class Freedom:
     """What a frame may do: `translates` where centres, and so depths, are unknowns; `zooms` where focal lengths are.
 
-    `priors` are linear terms on the unknowns of frames, and `anchors` hold the world, if there are any.
+    `priors` are linear terms on the unknowns of frames, and `anchors` hold the world, if there are any. With a
+    `read_out` the camera moves while a frame is read, and the tracks are as its rows show them.
     """
 
     translates: bool
     zooms: bool
     priors: banded.Priors = banded.NO_PRIORS
     anchors: Anchors | None = None
+    read_out: ReadOut | None = None
 
 
 class ShotProblem:
@@ -112,15 +137,20 @@ class ShotProblem:
         self._counts = np.ones(len(tracks.point)) if tracks.weight is None else tracks.weight
         self._start = np.searchsorted(tracks.point, np.arange(len(tracks) + 1))
         self._terms = len(lens.MODELS[shot_lens.model])
-        self._free = np.flatnonzero(np.repeat([True, freedom.translates, freedom.zooms], [3, 3, 1]))
+        read_out, translates = freedom.read_out, freedom.translates
+        rolls = read_out is not None
+        groups = [True, translates, freedom.zooms, rolls, rolls and translates]
+        self._free = np.flatnonzero(np.repeat(groups, [3, 3, 1, 3, 3]))
+        self._late = np.zeros(0) if read_out is None else read_out.late(tracks.pixels[:, 1], shot_lens.size[1])
         self._held = np.zeros((frames, len(self._free)), np.bool_)
         fixed = int(np.bincount(tracks.camera, minlength=frames).argmax())  # its camera stays: it is the world
         self._held[fixed] = (self._free < ZOOM) & (freedom.anchors is None)
         self._layout = banded.Layout.of(tracks.camera, self._start, frames, len(self._free))
         priors, self._wanted = freedom.priors, np.zeros(len(freedom.priors.slots))
-        if freedom.anchors is not None:
-            of_anchors, wanted = freedom.anchors.priors()
-            priors, self._wanted = priors.and_(of_anchors), np.concatenate([self._wanted, wanted])
+        others = [] if freedom.anchors is None else [freedom.anchors.priors()]
+        others += [] if read_out is None else [read_out.priors(translates)]
+        for other, wanted in others:
+            priors, self._wanted = priors.and_(other), np.concatenate([self._wanted, wanted])
         place = np.searchsorted(self._free, priors.slots % POSE)
         slots = priors.slots // POSE * len(self._free) + place
         noise = noise or NOISE * max(
@@ -161,7 +191,7 @@ class ShotProblem:
     # ------------------------------------------------------------------------------------------- model
     def _distorted(self, state: ShotState) -> tuple[FloatArray, FloatArray, Array]:
         """Camera-frame points (M, 3), where the lens puts them (M, 2), normalised, and whether they are seen (M,)."""
-        local = _local(state.rotations, state.centres, state.points, self.tracks.camera, self.tracks.point)
+        local = local_points(state, self.tracks, self._late, state.speeds)
         visible = local[:, 2] > NEAREST
         ideal = local[:, :2] / np.where(visible, local[:, 2], 1.0)[:, None]
         if not self._terms:
@@ -197,6 +227,8 @@ class ShotProblem:
             away = state.rotations[anchors.frames] @ anchors.rotations.transpose(0, 2, 1)
             values[anchors.frames, ROTATION] = rotations.to_vectors(away)
         values[:, CENTRE], values[:, ZOOM] = state.centres, state.zooms
+        if len(self._late):
+            values[:, SPEED] = state.speeds
         return values[:, self._free].ravel()
 
     def _linear(self, state: ShotState, loss: float) -> banded.System:
@@ -207,10 +239,10 @@ class ShotProblem:
         weights = np.where(visible, Cauchy(loss).weight(np.hypot(residuals[:, 0], residuals[:, 1])), 0.0)
         weights = self._counts * weights
         observations = Observations(
-            local, by_ideal * focals[:, :, None], distorted * focals, self.tracks.camera, self.tracks.point
+            local, by_ideal * focals[:, :, None], distorted * focals, self.tracks.camera, self.tracks.point, self._late
         )
-        world = World(state.rotations, state.centres, state.points, self._basis(state.points))
-        outer, inner = _rows(residuals, np.sqrt(weights), observations, world)
+        world = World(state.rotations, state.centres, state.points, self._basis(state.points), state.speeds)
+        outer, inner = projection.rows(residuals, np.sqrt(weights), observations, world, int(self._free[-1]) + 1)
         outer = outer[:, :, self._free] * ~self._held[self.tracks.camera, None]
         by_lens *= np.sqrt(weights)[:, None, None] * ~self._lens_held
         return banded.System(
@@ -256,6 +288,7 @@ class ShotProblem:
             zooms=state.zooms + step[:, ZOOM],
             lens=state.lens + of_lens,
             points=points / np.linalg.norm(points, axis=1, keepdims=True),
+            speeds=state.speeds + step[:, SPEED] if len(self._late) else state.speeds,
         )
 
 
@@ -277,70 +310,10 @@ def tangents(points: FloatArray, flat: bool = False) -> FloatArray:
     return basis
 
 
-@compiled()
-def _local(rotations: Array, centres: Array, points: Array, camera: Array, point: Array) -> Array:
-    """(M, 3) homogeneous points in their cameras' frames, up to their own positive scale."""
-    out = np.empty((len(camera), 3))
-    for m in range(len(camera)):
-        c, p = camera[m], point[m]
-        x = points[p, 0] - centres[c, 0] * points[p, 3]
-        y = points[p, 1] - centres[c, 1] * points[p, 3]
-        z = points[p, 2] - centres[c, 2] * points[p, 3]
-        for i in range(3):
-            out[m, i] = rotations[c, i, 0] * x + rotations[c, i, 1] * y + rotations[c, i, 2] * z
-    return out
-
-
-class Observations(NamedTuple):
-    """M observations: the points in their cameras' frames (M, 3), the pixels' derivatives by where the lens puts the
-    ideal point (M, 2, 2) and by the logarithm of the zoom (M, 2), and the numbers of frame and point."""
-
-    local: Array
-    by_ideal: Array
-    by_zoom: Array
-    camera: Array
-    point: Array
-
-
-class World(NamedTuple):
-    """The frames' rotations (F, 3, 3) and centres (F, 3), the points (P, 4), and the directions in which each is free
-    (P, 4, 3)."""
-
-    rotations: Array
-    centres: Array
-    points: Array
-    basis: Array
-
-
-@compiled()
-def _rows(residuals: Array, roots: Array, observations: Observations, world: World) -> tuple[Array, Array]:
-    """Derivatives of the residuals (M, 2) by the unknowns of the frame (M, 2, POSE) and of the point (M, 2, 3),
-    times the `roots` (M,) of the weights; the residuals become so, too."""
-    local, by_ideal, by_zoom, camera, point = observations
-    rotations, centres, points, basis = world
-    count = len(local)
-    outer, inner = np.zeros((count, 2, POSE)), np.zeros((count, 2, 3))
-    for m in range(count):
-        if roots[m] == 0:  # behind its camera
-            residuals[m] = 0.0
-            continue
-        c, p = camera[m], point[m]
-        x, y, z = local[m]
-        weight = roots[m]
-        rotation = rotations[c]
-        for r in range(2):
-            residuals[m, r] *= weight
-            a, b = weight * by_ideal[m, r, 0] / z, weight * by_ideal[m, r, 1] / z
-            d = -(a * x + b * y) / z
-            outer[m, r, 0], outer[m, r, 1], outer[m, r, 2] = y * d - z * b, z * a - x * d, x * b - y * a
-            last = 0.0
-            for i in range(3):
-                across = a * rotation[0, i] + b * rotation[1, i] + d * rotation[2, i]
-                outer[m, r, 3 + i] = -across * points[p, 3]
-                last -= across * centres[c, i]
-                for k in range(3):
-                    inner[m, r, k] += across * basis[p, i, k]
-            for k in range(3):
-                inner[m, r, k] += last * basis[p, 3, k]
-            outer[m, r, 6] = weight * by_zoom[m, r]
-    return outer, inner
+def local_points(state: ShotState, tracks: Tracks, late: FloatArray, speeds: FloatArray) -> FloatArray:
+    """(M, 3) homogeneous points in the frames of their cameras, moved on by `late` (M,) frames at `speeds` (F, 6);
+    both may be empty."""
+    local: FloatArray = projection.local(
+        state.rotations, state.centres, state.points, tracks.camera, tracks.point, late, speeds
+    )
+    return local

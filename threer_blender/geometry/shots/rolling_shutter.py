@@ -16,12 +16,22 @@ from ...model import lens
 from ...model.arrays import FloatArray, IntArray
 from .. import rotations
 from ..adjustment.tracks import Tracks
+from ..robust_losses import Cauchy
 from . import adjustment
 from .adjustment import Adjusted
-from .problem import NEAREST, Freedom, ShotLens, ShotState
+from .problem import NEAREST, NO_SPEEDS, NOISE, Freedom, ReadOut, ShotLens, ShotState, local_points
 
-ROUNDS = 5  # each leaves about a fifth of the error of the one before
+ROUNDS = 2  # the first begins with the speeds of a spline through poses that know no rows
+STEP = 1e-3  # of a frame, to either side: for the speed of a spline
 USUAL = 0.5  # of a frame's time: what many sensors take to be read
+PROBED = 24  # frames from which the share is estimated
+CLEAR, LEAST = 5.0, 0.05  # deviations of the share; share: what is less is not told from 0
+MOST = 20.0  # px: that a row may move, so that a few wild tracks do not choose the frames
+OUTLIER = 3.0  # times the noise
+MOST_PULL = 0.7  # by which what is expected may hold the share back
+REWEIGHED = 5
+SMOOTH = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16  # over the frames
+LEAST_FRAMES = 8  # that tell a share
 NOTICEABLE = 0.3  # pixels, the 95th percentile
 
 
@@ -42,15 +52,141 @@ def adjust(
     if not share:
         return adjustment.adjust(tracks, frames, shot_lens, freedom, state, check)
     rows, chosen = np.arange(len(tracks.point)), tracks
-    for _ in range(ROUNDS):
-        shift = displacements(chosen, numbers, shot_lens, state, share)
-        whole = replace(chosen, pixels=chosen.pixels - shift)
-        adjusted = adjustment.adjust(whole, frames, shot_lens, freedom, state, check)
+    for _ in range(1 if len(state.speeds) else ROUNDS):
+        usual = usual_speeds(chosen, numbers, state)
+        bend = displacements(chosen, numbers, shot_lens, state, share) - along(chosen, shot_lens, state, usual, share)
+        straight = replace(chosen, pixels=chosen.pixels - bend)
+        rolling = replace(freedom, read_out=ReadOut(share, usual))
+        begin = state if len(state.speeds) else replace(state, speeds=usual)
+        adjusted = adjustment.adjust(straight, frames, shot_lens, rolling, begin, check)
         rows = rows[adjusted.inliers]
         chosen, state = replace(adjusted.tracks, pixels=tracks.pixels[rows]), adjusted.state
+    straight = adjusted.tracks
+    off = along(straight, shot_lens, state, state.speeds, share)
     inliers = np.zeros(len(tracks.point), np.bool_)
     inliers[rows] = True
-    return replace(adjusted, inliers=inliers)
+    return replace(adjusted, inliers=inliers, tracks=replace(straight, pixels=straight.pixels - off))
+
+
+def estimated(
+    tracks: Tracks,
+    numbers: IntArray,
+    shot_lens: ShotLens,
+    freedom: Freedom,
+    state: ShotState,
+    check: Callable[[], None] = lambda: None,
+) -> tuple[float, str]:
+    """The share of a frame's time in which it is read, and a sentence; 0 and nothing where the tracks do not clearly
+    tell that it is not read at once.
+
+    A part of the shot is adjusted with and without speeds of its frames' rows. Over the speed along the spline through
+    the frames, they tell the share. They fit a squashed world, too, so what is expected of them pulls them away from
+    the truth: the share is followed for two steps, and on to where they lead (Aitken's extrapolation).
+    """
+    frames = _fastest(tracks, numbers, shot_lens, state)
+    if not len(frames):
+        return 0.0, ""
+    some, begin = _part(tracks, state, frames)
+    nothing = np.zeros((len(frames), 6))
+    free, begin = Freedom(freedom.translates, freedom.zooms), replace(begin, speeds=nothing)
+
+    def in_rows(tracks: Tracks, state: ShotState, usual: FloatArray) -> Adjusted:
+        rolling = replace(free, read_out=ReadOut(USUAL, usual))
+        return adjustment.adjust(tracks, len(frames), shot_lens, rolling, state, check)
+
+    rolling = in_rows(some, begin, nothing)
+    first, first_spread = _share(rolling, numbers[frames])
+    if first < max(CLEAR * first_spread, LEAST):
+        return 0.0, ""
+    at_once = adjustment.adjust(some, len(frames), shot_lens, free, begin, check)
+    noise = max(NOISE * max(shot_lens.size), float(np.median(rolling.errors)))
+    gain = _misfit(at_once, noise) - _misfit(rolling, noise)
+    parameters = (6 if freedom.translates else 3) * len(frames)
+    if gain < parameters * np.log(4 * len(some.point)):
+        return 0.0, ""
+    usual = usual_speeds(rolling.tracks, numbers[frames], rolling.state)
+    rolling = in_rows(rolling.tracks, rolling.state, first / USUAL * usual)
+    second, spread = _share(rolling, numbers[frames])
+    remaining = min(max((second - first) / first, 0.0), MOST_PULL)
+    share = first + (second - first) / (1 - remaining)
+    spread = float(np.hypot(first_spread, spread)) / (1 - remaining)
+    if not CLEAR * spread < share < 1 + spread:
+        return 0.0, ""
+    before, after = (float(np.median(each.errors)) for each in (at_once, rolling))
+    return min(share, 1.0), (
+        f" A rolling shutter reads its frames in {share:.0%} (± {spread:.0%}) of the time from one to the next: that "
+        f"is estimated, and leaves {after:.2f} px where frames that are read at once leave {before:.2f} px."
+    )
+
+
+def _fastest(tracks: Tracks, numbers: IntArray, shot_lens: ShotLens, state: ShotState) -> IntArray:
+    """PROBED frames that follow one another, by their places, in which a rolling shutter would show most; none where it
+    would hardly show."""
+    shift = np.linalg.norm(displacements(tracks, numbers, shot_lens, state, USUAL), axis=1)
+    if not len(shift) or np.percentile(shift, 95) < NOTICEABLE:
+        return np.zeros(0, np.int64)
+    count = np.bincount(tracks.camera, minlength=len(numbers))
+    square = np.bincount(tracks.camera, np.minimum(shift, MOST) ** 2, len(numbers)) / np.maximum(count, 1)
+    sums = np.concatenate([[0.0], square.cumsum()])
+    width = min(PROBED, len(numbers))
+    return int((sums[width:] - sums[:-width]).argmax()) + np.arange(width)
+
+
+def _part(tracks: Tracks, state: ShotState, frames: IntArray) -> tuple[Tracks, ShotState]:
+    """What of the tracks and the state is in some `frames` (K,) that follow one another, as tracks of K frames."""
+    chosen = np.isin(tracks.camera, frames)
+    chosen &= (np.bincount(tracks.point, chosen, len(tracks)) >= 2)[tracks.point]
+    some = tracks.only(chosen)
+    return replace(some, camera=some.camera - frames[0]), replace(
+        state,
+        rotations=state.rotations[frames],
+        centres=state.centres[frames],
+        zooms=state.zooms[frames],
+        points=state.points[np.unique(tracks.point[chosen])],
+    )
+
+
+def _misfit(adjusted: Adjusted, noise: float) -> float:
+    """The squares of the errors over the noise; what does not fit counts OUTLIER² of it."""
+    square = np.minimum((adjusted.errors / noise) ** 2, OUTLIER**2)
+    return float(square.sum() + OUTLIER**2 * (~adjusted.inliers).sum())
+
+
+def _share(adjusted: Adjusted, numbers: IntArray) -> tuple[float, float]:
+    """The share of a frame's time in which it is read, and its standard deviation.
+
+    Both speeds are compared in pixels: a turn and a shift look alike there. What changes within a few frames is
+    smoothed away, for a spline through the frames does not know it.
+    """
+    tracks, state = adjusted.tracks, adjusted.state
+    usual, actual = (
+        along(tracks, adjusted.lens, state, _smoothed(speeds), USUAL)
+        for speeds in (usual_speeds(tracks, numbers, state), state.speeds)
+    )
+    product, square = (
+        np.bincount(tracks.camera, (usual * other).sum(axis=1), len(numbers)) for other in (actual, usual)
+    )
+    inside = np.arange(len(SMOOTH) // 2, len(numbers) - len(SMOOTH) // 2)
+    inside = inside[square[inside] > 0]
+    if len(inside) < LEAST_FRAMES:
+        return 0.0, np.inf
+    each, square = product[inside] / square[inside], square[inside]
+    share, weight = 0.0, square
+    for _ in range(REWEIGHED):
+        share = float((weight * each).sum() / weight.sum())
+        off = np.abs(each - share)
+        weight = square * Cauchy(max(2 * float(np.median(off)), 1e-9)).weight(off)
+    spread = float(
+        np.sqrt(len(SMOOTH) / 2 * (weight**2 * off**2).sum()) / weight.sum()
+    )  # neighbours are not independent
+    return USUAL * share, USUAL * spread
+
+
+def _smoothed(speeds: FloatArray) -> FloatArray:
+    """(F, 6) each of `speeds` with its neighbours'; the first and last few are not."""
+    if len(speeds) < len(SMOOTH):
+        return speeds
+    return np.stack([np.convolve(axis, SMOOTH, "same") for axis in speeds.T], axis=1)
 
 
 def cost(adjusted: Adjusted, numbers: IntArray) -> str:
@@ -60,34 +196,56 @@ def cost(adjusted: Adjusted, numbers: IntArray) -> str:
     if worst < NOTICEABLE:
         return ""
     return (
-        f" A rolling shutter that is read in half the time of a frame would move points by up to {worst:.1f} px; with "
-        "such a camera, enter its read-out time."
+        f" Its tracks show no rolling shutter; one that is read in half the time of a frame would move points by up to "
+        f"{worst:.1f} px: enter its read-out time where you know it."
     )
 
 
 def displacements(tracks: Tracks, numbers: IntArray, solved: ShotLens, state: ShotState, share: float) -> FloatArray:
-    """(M, 2) pixels by which each observation lies off where the middle row's pose would show it.
+    """(M, 2) pixels by which each observation lies off where the middle row's pose would show it, by the spline.
 
     `numbers` (F,) are of the frames, and `share` is the time from the first row to the last, in frames.
     """
     if not len(tracks):
         return np.zeros((0, 2))
     frames = np.unique(tracks.camera)
-    late = (tracks.pixels[:, 1] / solved.size[1] - 0.5) * share
-    from_world, centres = _between(numbers[frames].astype(float), state, frames, numbers[tracks.camera] + late)
+    moments = numbers[tracks.camera] + ReadOut(share, NO_SPEEDS).late(tracks.pixels[:, 1], solved.size[1])
+    from_world, centres = _between(numbers[frames].astype(float), state, frames, moments)
     points = state.points[tracks.point]
-    local = [
-        np.einsum("mij,mj->mi", rotation, points[:, :3] - points[:, 3:] * centre)
-        for rotation, centre in ((from_world, centres), (state.rotations[tracks.camera], state.centres[tracks.camera]))
-    ]
-    visible = np.minimum(local[0][:, 2], local[1][:, 2]) > NEAREST
+    local = np.einsum("mij,mj->mi", from_world, points[:, :3] - points[:, 3:] * centres)
+    return _moved(tracks, solved, state, local)
+
+
+def along(tracks: Tracks, solved: ShotLens, state: ShotState, speeds: FloatArray, share: float) -> FloatArray:
+    """As `displacements`, by `speeds` (F, 6) that stay while a frame is read."""
+    late = ReadOut(share, speeds).late(tracks.pixels[:, 1], solved.size[1])
+    rows = local_points(state, tracks, late, speeds)
+    return _moved(tracks, solved, state, rows)
+
+
+def _moved(tracks: Tracks, solved: ShotLens, state: ShotState, local: FloatArray) -> FloatArray:
+    """(M, 2) pixels from where the middle rows' poses show the points to where they are shown from `local` (M, 3)."""
+    whole = local_points(state, tracks, np.zeros(0), NO_SPEEDS)
+    visible = np.minimum(local[:, 2], whole[:, 2]) > NEAREST
     focal = solved.focal * np.exp(state.lens[0] + state.zooms[tracks.camera])[:, None]
     ends = [
         focal * lens.distort(solved.distortion(state.lens), each[:, :2] / np.where(visible, each[:, 2], 1.0)[:, None])
-        for each in local
+        for each in (local, whole)
     ]
     off: FloatArray = np.where(visible[:, None], ends[0] - ends[1], 0.0)
     return off
+
+
+def usual_speeds(tracks: Tracks, numbers: IntArray, state: ShotState) -> FloatArray:
+    """(F, 6) the speeds of the spline at the frames that the tracks know, as `ShotState.speeds`; 0 at others."""
+    speeds, frames = np.zeros((len(numbers), 6)), np.unique(tracks.camera)
+    times = numbers[frames].astype(float)
+    ends = [_between(times, state, frames, times + step) for step in (STEP, -STEP)]
+    turned = ends[0][0] @ ends[1][0].transpose(0, 2, 1)
+    speeds[frames, :3] = rotations.to_vectors(turned) / (2 * STEP)
+    moved = np.einsum("fij,fj->fi", state.rotations[frames], ends[0][1] - ends[1][1])
+    speeds[frames, 3:] = -moved / (2 * STEP)
+    return speeds
 
 
 def _between(

@@ -26,7 +26,7 @@ from ..adjustment.frame_errors import FrameErrors, measure
 from ..adjustment.tracks import Tracks
 from . import kinds, known_lens, moving, rolling_shutter, rotating, stretches
 from .adjustment import Adjusted, adjust, bounded
-from .problem import Anchors, ShotState
+from .problem import Anchors, Freedom, ShotState
 from .tracking import ShotTracks
 
 LEAST_TRACKS = 30  # of a shot
@@ -38,17 +38,15 @@ ROTATION_SPREAD, POSITION_SPREAD, LENS_SPREAD, TERM_SPREAD = 0.003, 0.005, 0.01,
 FARTHEST = 1e4  # units: where points are put that lie at infinity
 
 BLANK = "Nothing in the shot can be followed from frame to frame: it is blank, blurred, masked or too short."
-STILL = (
-    "The camera stood still, whatever moved in front of it: nothing tells its lens or where things are; use a camera "
-    "that stands still in Blender, too."
-)
+GUESSED = " Nothing tells its focal length, which is a guess; enter the focal length where it is known."
 
 
 @dataclass(frozen=True)
 class ShotSolution:
     """`cameras` by frame number, their photo's name empty; `points` (P, 3) of the world, for a camera that only turns
     on a dome around it; `motion` one of `model.reconstruction.MOTIONS`, `reason` in a sentence; the frames' `errors`;
-    and each point's first frame number and pixel there, `first_frame` (P,) and `first_pixel` (P, 2)."""
+    and each point's first frame number and pixel there, `first_frame` (P,) and `first_pixel` (P, 2). `read_out` is the
+    share of a frame's time in which its rows are read, entered or estimated."""
 
     cameras: dict[int, Camera]
     points: FloatArray
@@ -57,15 +55,19 @@ class ShotSolution:
     errors: FrameErrors
     first_frame: IntArray
     first_pixel: FloatArray
+    read_out: float = 0.0
+
+
+def stands_still(shot: ShotTracks) -> bool:
+    """Whether the camera stands still, whatever moves in front of it."""
+    return len(shot.tracks) >= LEAST_TRACKS and kinds.is_still(shot.tracks, len(shot.numbers), shot.size)
 
 
 def kind_of(shot: ShotTracks, known: KnownLens, check: Callable[[], None] = lambda: None) -> kinds.Kind:
-    """Stage 2. `known` is what EXIF or the artist says. Raises UserError where the camera stood still, or
+    """Stage 2, for a camera that does not stand still. `known` is what EXIF or the artist says. Raises UserError where
     nothing can be followed."""
     if len(shot.numbers) < 2 or len(shot.tracks) < LEAST_TRACKS:
         raise UserError(BLANK)
-    if kinds.is_still(shot.tracks, len(shot.numbers), shot.size):
-        raise UserError(STILL)
     start_lens = known_lens.first_lens(shot.size, known)
     return kinds.choose(bounded(shot.tracks), shot.numbers, start_lens, known.focal is not None, check)
 
@@ -87,6 +89,40 @@ def cuts(shot: ShotTracks) -> list[int]:
     return numbers
 
 
+def solve_standing(shot: ShotTracks, known: KnownLens) -> ShotSolution:
+    """The solution of a camera that stands still, in the origin: one pose for all frames. `known` is as for `kind_of`.
+
+    Raises UserError where a cut parts the shot.
+    """
+    _refuse_cuts(shot)
+    frames, tracks, solved = len(shot.numbers), shot.tracks, known_lens.first_lens(shot.size, known)
+    places = kinds.places(tracks)
+    errors = np.linalg.norm(tracks.pixels - places[tracks.point], axis=1)
+    inliers = errors < kinds.STILL * max(shot.size)
+    inliers &= (np.bincount(tracks.point, ~inliers, len(tracks)) == 0)[tracks.point]
+    points = np.zeros((len(tracks), 4))
+    distortion = solved.distortion(solved.start)
+    points[:, :2] = lens.undistort(distortion, (places - solved.start[1:3]) / solved.focal)
+    points[:, 2] = 1.0
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    state = ShotState(np.tile(np.eye(3), (frames, 1, 1)), np.zeros((frames, 3)), np.zeros(frames), solved.start, points)
+    standing, state = in_observations(tracks, state, inliers)
+    adjusted = Adjusted(state, solved, standing, inliers, errors[inliers])
+    reason = (
+        f"The camera stands still: {len(standing) / len(tracks):.0%} of the points stay where they are, to "
+        f"{float(np.median(adjusted.errors)):.2f} px.{GUESSED if known.focal is None else ''}"
+    )
+    return _solution(shot, adjusted, MEDIAN_DEPTH * state.points[:, :3], "locked off", reason)
+
+
+def _refuse_cuts(shot: ShotTracks) -> None:
+    for number in cuts(shot):
+        raise UserError(
+            f"Nothing leads from frame {number - 1} to frame {number}: there is a cut; solve the parts before and "
+            "after it as shots of their own."
+        )
+
+
 def solve_turning(
     shot: ShotTracks,
     kind: kinds.Kind,
@@ -96,15 +132,12 @@ def solve_turning(
 ) -> ShotSolution:
     """Stages 3 to 5 of a camera that only turns, and zooms where the kind says so; it stands in the origin.
 
-    `read_out` is how long a rolling shutter takes from the first row to the last, as a share of a frame's time.
+    `read_out` is how long a rolling shutter takes from the first row to the last, as a share of a frame's time; where
+    it is 0, it is estimated.
 
     Raises UserError where a cut parts the shot.
     """
-    for number in cuts(shot):
-        raise UserError(
-            f"Nothing leads from frame {number - 1} to frame {number}: there is a cut; solve the parts before and "
-            "after it as shots of their own."
-        )
+    _refuse_cuts(shot)
     frames, tracks = len(shot.numbers), bounded(shot.tracks)
     start_lens = known_lens.first_lens(shot.size, known)
     focal = kind.turning.lens.focal * np.exp(kind.turning.state.lens[0] + np.median(kind.turning.state.zooms))
@@ -117,12 +150,14 @@ def solve_turning(
         start_lens = replace(start_lens, spread=spread)
     zooms = kind.turning_zooms and not known.holds_focal
     state, solved = rotating.start(tracks, frames, replace(start_lens, focal=focal), zooms, True, check)
-    freedom = kinds.turning_freedom(shot.numbers, zooms)
+    freedom, rows = kinds.turning_freedom(shot.numbers, zooms), ""
+    if not read_out:
+        read_out, rows = rolling_shutter.estimated(tracks, shot.numbers, solved, freedom, state, check)
     adjusted = rolling_shutter.adjust(tracks, shot.numbers, solved, freedom, state, read_out, check)
     points = MEDIAN_DEPTH * adjusted.state.points[:, :3]
-    reason = kind.reason + ("" if read_out else rolling_shutter.cost(adjusted, shot.numbers))
+    reason = kind.reason + (rows if read_out else rolling_shutter.cost(adjusted, shot.numbers))
     reason += known_lens.preference(adjusted, frames, freedom, known, check)
-    return _solution(shot, adjusted, points, "zoom" if zooms else "nodal", reason)
+    return _solution(shot, adjusted, points, "zoom" if zooms else "nodal", reason, read_out)
 
 
 def solve_moving(
@@ -147,7 +182,10 @@ def solve_moving(
     keys = known_lens.with_lens(keys, known)
     state, solved, posed = moving.start(tracks, shot.numbers, keys, spread, check)
     tracks, state = in_frames(tracks, state, posed)
-    of_middle_rows = tracks
+    of_middle_rows, rows = tracks, ""
+    if not read_out:
+        probed = Freedom(True, not lens_known)
+        read_out, rows = rolling_shutter.estimated(tracks, shot.numbers, solved, probed, state, check)
     if read_out:  # or what rows do to the picture is taken for a zoom
         fixed, freedom = replace(state, zooms=np.zeros(frames)), kinds.moving_freedom(shot.numbers, False)
         adjusted = rolling_shutter.adjust(tracks, shot.numbers, solved, freedom, fixed, read_out, check)
@@ -173,13 +211,12 @@ def solve_moving(
         adjusted = replace(adjusted, state=replace(adjusted.state, centres=centres))
         parts = ", ".join(f"{shot.numbers[first]} to {shot.numbers[last]}" for first, last in turning)
         sentence += f" It only turns, or rests, in the frames {parts}."
-    if not read_out:
-        sentence += rolling_shutter.cost(adjusted, shot.numbers)
+    sentence += rows if read_out else rolling_shutter.cost(adjusted, shot.numbers)
     sentence += known_lens.preference(adjusted, frames, replace(freedom, anchors=None), known, check)
     adjusted = in_world_of(adjusted, shot.numbers, keys)
     state = adjusted.state
     points = state.points[:, :3] / np.maximum(state.points[:, 3:], 1 / FARTHEST)
-    return _solution(shot, adjusted, points, "free zoom" if zooms else "free", f"{reason} {sentence}")
+    return _solution(shot, adjusted, points, "free zoom" if zooms else "free", f"{reason} {sentence}", read_out)
 
 
 def turned_into(solution: ShotSolution, keys: Mapping[int, Camera]) -> ShotSolution:
@@ -222,11 +259,17 @@ def in_world_of(adjusted: Adjusted, numbers: IntArray, keys: Mapping[int, Camera
 def in_frames(tracks: Tracks, state: ShotState, frames: BoolArray) -> tuple[Tracks, ShotState]:
     """What of the tracks and the state is in some `frames` (F,) bool, as tracks of all F frames."""
     chosen = frames[tracks.camera]
-    chosen &= (np.bincount(tracks.point[chosen], minlength=len(tracks)) >= 2)[tracks.point]
+    return in_observations(tracks, state, chosen & (np.bincount(tracks.point, chosen, len(tracks)) >= 2)[tracks.point])
+
+
+def in_observations(tracks: Tracks, state: ShotState, chosen: BoolArray) -> tuple[Tracks, ShotState]:
+    """The `chosen` observations (M,) bool, and the state without the points that have none."""
     return tracks.only(chosen), replace(state, points=state.points[np.unique(tracks.point[chosen])])
 
 
-def _solution(shot: ShotTracks, adjusted: Adjusted, points: FloatArray, motion: str, reason: str) -> ShotSolution:
+def _solution(
+    shot: ShotTracks, adjusted: Adjusted, points: FloatArray, motion: str, reason: str, read_out: float = 0.0
+) -> ShotSolution:
     tracks, frames = adjusted.tracks, len(shot.numbers)
     errors = measure(tracks, adjusted.errors, frames, shot.size)
     cameras = {
@@ -236,7 +279,7 @@ def _solution(shot: ShotTracks, adjusted: Adjusted, points: FloatArray, motion: 
     }
     first = np.searchsorted(tracks.point, np.arange(len(tracks)))
     return ShotSolution(
-        cameras, points, motion, reason, errors, shot.numbers[tracks.camera[first]], tracks.pixels[first]
+        cameras, points, motion, reason, errors, shot.numbers[tracks.camera[first]], tracks.pixels[first], read_out
     )
 
 

@@ -1,0 +1,115 @@
+"""[R] Kernels of a shot's adjustment: where cameras see homogeneous points, and the derivatives of their pixels.
+
+The camera of a rolling shutter goes on while it reads a frame: at one speed, from the middle row to each other one.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ...model.arrays import Array
+from ..kernels import compiled
+
+
+@compiled()
+def _turned(turn: Array, vector: Array, sign: float) -> Array:
+    """The vector turned by a small rotation vector, or by its inverse where `sign` is -1: to the second order."""
+    once = np.cross(turn, vector)
+    return vector + sign * once + 0.5 * np.cross(turn, once)
+
+
+@compiled()
+def _whole(rotations: Array, centres: Array, points: Array, c: int, p: int) -> Array:
+    """(3,) the homogeneous point p in the frame of camera c, as the middle row sees it."""
+    x = points[p, 0] - centres[c, 0] * points[p, 3]
+    y = points[p, 1] - centres[c, 1] * points[p, 3]
+    z = points[p, 2] - centres[c, 2] * points[p, 3]
+    out = np.empty(3)
+    for i in range(3):
+        out[i] = rotations[c, i, 0] * x + rotations[c, i, 1] * y + rotations[c, i, 2] * z
+    return out
+
+
+@compiled()
+def local(
+    rotations: Array, centres: Array, points: Array, camera: Array, point: Array, late: Array, speeds: Array
+) -> Array:
+    """(M, 3) homogeneous points in their cameras' frames, up to their own positive scale."""
+    out = np.empty((len(camera), 3))
+    for m in range(len(camera)):
+        c, p = camera[m], point[m]
+        out[m] = _whole(rotations, centres, points, c, p)
+        if len(late):
+            out[m] = _turned(late[m] * speeds[c, :3], out[m], 1.0) + late[m] * points[p, 3] * speeds[c, 3:]
+    return out
+
+
+class Observations(NamedTuple):
+    """M observations: the points in their cameras' frames (M, 3), the pixels' derivatives by where the lens puts the
+    ideal point (M, 2, 2) and by the logarithm of the zoom (M, 2), and the numbers of frame and point; how late the rows
+    are read (M,), none without a rolling shutter."""
+
+    local: Array
+    by_ideal: Array
+    by_zoom: Array
+    camera: Array
+    point: Array
+    late: Array
+
+
+class World(NamedTuple):
+    """The frames' rotations (F, 3, 3) and centres (F, 3), the points (P, 4), the directions in which each is free (P,
+    4, 3), and the speeds (F, 6) of the frames' rows."""
+
+    rotations: Array
+    centres: Array
+    points: Array
+    basis: Array
+    speeds: Array
+
+
+@compiled()
+def rows(residuals: Array, roots: Array, observations: Observations, world: World, width: int) -> tuple[Array, Array]:
+    """Derivatives of the residuals (M, 2) by the first `width` unknowns of the frame (M, 2, width) and by those of the
+    point (M, 2, 3), times the `roots` (M,) of the weights; the residuals become so, too."""
+    local, by_ideal, by_zoom, camera, point, late = observations
+    rotations, centres, points, basis, speeds = world
+    count = len(local)
+    outer, inner = np.zeros((count, 2, width)), np.zeros((count, 2, 3))
+    for m in range(count):
+        if roots[m] == 0:  # behind its camera
+            residuals[m] = 0.0
+            continue
+        c, p = camera[m], point[m]
+        x, y, z = local[m]
+        weight = roots[m]
+        rotation = rotations[c]
+        for r in range(2):
+            residuals[m, r] *= weight
+            a, b = weight * by_ideal[m, r, 0] / z, weight * by_ideal[m, r, 1] / z
+            d = -(a * x + b * y) / z
+            if len(late):
+                slope, q = np.array([a, b, d]), _whole(rotations, centres, points, c, p)
+                for i in range(3):
+                    outer[m, r, 7 + i] = late[m] * np.cross(q, slope)[i]
+                    if width > 10:
+                        outer[m, r, 10 + i] = late[m] * points[p, 3] * slope[i]
+                x, y, z = q
+                a, b, d = _turned(late[m] * speeds[c, :3], slope, -1.0)
+            outer[m, r, 0], outer[m, r, 1], outer[m, r, 2] = y * d - z * b, z * a - x * d, x * b - y * a
+            last = 0.0
+            for i in range(3):
+                across = a * rotation[0, i] + b * rotation[1, i] + d * rotation[2, i]
+                if width > 3:
+                    outer[m, r, 3 + i] = -across * points[p, 3]
+                last -= across * centres[c, i]
+                for k in range(3):
+                    inner[m, r, k] += across * basis[p, i, k]
+            for k in range(3):
+                inner[m, r, k] += last * basis[p, 3, k]
+            if width > 6:
+                outer[m, r, 6] = weight * by_zoom[m, r]
+            x, y, z = local[m]
+    return outer, inner
