@@ -213,4 +213,12 @@ SHOT = (
         maximum=200.0,
     ),
     *SURVEY,
+    Option(
+        "seeds",
+        0,
+        "Solve again",
+        "How many times a shot is solved again from random halves of its tracks, to tell how sure its camera is.",
+        minimum=0,
+        maximum=10,
+    ),
 )

@@ -231,8 +231,10 @@ def _solved(
             )
         reconstruction, options = within_memory(engine, photos, options, report)
         return masking.applied(reconstruction, masked), options
-    from . import shots
+    from . import moving_masks, shot_budget, shots
 
+    for sentence in shot_budget.sentences(photos):
+        report.warn(sentence)
     videos = shots.track(photos, masked, lambda done, total: report(TRACKING, done, total))
     adjusting = partial(report, ADJUSTING)
     task = shots.Task(engine, photos, videos, options, adjusting)
@@ -245,7 +247,7 @@ def _solved(
         else:
             result = masking.applied(result, masked)
             result = replace(result, shots=shots.solve(result, videos, options, report.warn, adjusting))
-    notes = shots.write_moving(videos, result.shots, moving, adjusting)
+    notes = moving_masks.write(videos, result.shots, moving, adjusting)
     return replace(result, notes=[*result.notes, *notes]), options
 
 

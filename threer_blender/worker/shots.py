@@ -11,19 +11,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from ..files import bundle_folder
 from ..files.sequence_files import missing
-from ..geometry.shots import bootstrapping, moving_objects, solver, tracking
+from ..geometry.shots import bootstrapping, solver, spread, tracking
 from ..geometry.shots.kinds import Kind
 from ..geometry.shots.solver import ShotSolution
 from ..geometry.shots.tracking import ShotTracks
-from ..lenses import export
 from ..model.arrays import Array, FloatArray
 from ..model.engine import Engine
 from ..model.errors import UserError
@@ -35,7 +31,6 @@ from . import followed_points
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
 TURNING_ERROR = 1.5e-3  # of the longer side, the median: what a camera that only turns may leave
-SHOT_SHARE = 0.2  # of the frames in which something must move, by lasting tracks
 
 ON_DOME = "1 for every point: its direction is known, its distance is not"  # a confidence's meaning
 DOME = " Its points lie on a dome, for directions only."
@@ -187,7 +182,13 @@ def _centred(solution: ShotSolution) -> ShotSolution:
 def _turning(engine: Engine, tracked: TrackedVideo, options: Mapping[str, Any], report: Progress) -> Reconstruction:
     assert tracked.kind is not None
     read_out = _read_out(tracked, options)
-    solution = solver.solve_turning(tracked.tracks, tracked.kind, tracked.known, read_out, partial(report, 0, 1))
+    kind, known, check = tracked.kind, tracked.known, partial(report, 0, 1)
+    solution = spread.added(
+        tracked.tracks,
+        int(options.get("seeds", 0)),
+        lambda tracks: solver.solve_turning(tracks, kind, known, read_out, check),
+    )
+    assert solution is not None
     return _of_solution(engine, tracked, solution, ON_DOME, DOME)
 
 
@@ -240,42 +241,6 @@ def colors(path: str, frames: Array, pixels: FloatArray) -> Array:
     return chosen
 
 
-# ----------------------------------------------------------------------------------------------- what moves
-def write_moving(
-    videos: Mapping[str, TrackedVideo], shots: Sequence[Shot], folder: Path, report: Progress
-) -> list[str]:
-    """Writes a mask of each frame of the shots in which something moves into `folder`, white where it does.
-
-    Returns a sentence about each of these shots. Raises UserError where the disk refuses, and what `report` raises.
-    """
-    sentences = []
-    for index, shot in enumerate(shots):
-        tracked, stem = videos[shot.path].tracks, export.stem(index, shot.video)
-        tracks, cameras = tracked.tracks, [shot.cameras.get(int(number)) for number in tracked.numbers]
-        independent = moving_objects.unexplained(tracks, cameras)[tracks.point]
-        proven = independent & moving_objects.lasting(tracks)[tracks.point]
-        areas, certain = [], 0
-        for frame in range(len(cameras)):
-            report(index, len(shots))
-            here = tracks.camera == frame
-            areas.append(moving_objects.area(tracks.pixels[here], independent[here], tracked.size))
-            certain += bool(moving_objects.area(tracks.pixels[here], proven[here], tracked.size).any())
-        if certain < SHOT_SHARE * len(cameras):
-            continue
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for number, area in zip(tracked.numbers, areas, strict=True):
-                picture = Image.fromarray(255 * area.astype(np.uint8)).resize(tracked.size, Image.Resampling.NEAREST)
-                picture.save(folder / f"{stem}.{number:04d}.png")
-        except OSError as error:
-            raise bundle_folder.output_error(folder, error) from error
-        sentences.append(
-            f"{shot.video}: something moves of its own, in {np.mean(areas):.0%} of the picture; the masks "
-            f"{bundle_folder.MASKS}/{stem}.####.png in the result's folder show what."
-        )
-    return sentences
-
-
 # ----------------------------------------------------------------------------------------------- after an engine
 def solve(
     reconstruction: Reconstruction,
@@ -310,6 +275,17 @@ def solve(
 
 
 def _solution(
+    tracked: TrackedVideo, keys: Mapping[int, Camera], options: Mapping[str, Any], check: Callable[[], None]
+) -> ShotSolution | None:
+    """The solution in the world of the engine's cameras, with its spread; None where nothing can be tracked."""
+    return spread.added(
+        tracked.tracks,
+        int(options.get("seeds", 0)),
+        lambda tracks: _of_tracks(replace(tracked, tracks=tracks), keys, options, check),
+    )
+
+
+def _of_tracks(
     tracked: TrackedVideo, keys: Mapping[int, Camera], options: Mapping[str, Any], check: Callable[[], None]
 ) -> ShotSolution | None:
     """The solution in the world of the engine's cameras; None where nothing can be tracked."""

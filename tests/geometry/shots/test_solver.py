@@ -187,6 +187,23 @@ def test_a_cut_is_refused_with_its_frame() -> None:
         solver.solve_turning(cut, kind, UNKNOWN)
 
 
+def test_three_frames_are_enough() -> None:
+    turned = made.shot(made.turning(3), points=2000, longest=6)
+    assert len(solve_turning(turned).cameras) == 3
+    moved = made.shot(made.moving(3), points=2000, longest=6)
+    solution = solver.solve_moving(moved.tracks, keys(moved, 1), "")
+    assert turned_wrong(solution, moved).max() < 0.05
+
+
+def test_beyond_a_cut_a_move_has_no_cameras() -> None:
+    shot = made.shot(made.moving())
+    tracks = shot.tracks.tracks
+    parted = replace(tracks, point=2 * tracks.point + (tracks.camera >= 12)).only(np.ones(len(tracks.point), bool))
+    before = {number: camera for number, camera in keys(shot, 3).items() if number <= 12}
+    solution = solver.solve_moving(replace(shot.tracks, tracks=parted), before, "")
+    assert sorted(solution.cameras) == list(range(1, 13))
+
+
 def test_nothing_to_follow_is_refused() -> None:
     shot = made.shot(made.turning(3), points=20)
     with pytest.raises(UserError, match="can be followed"):

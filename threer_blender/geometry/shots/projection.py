@@ -14,10 +14,10 @@ from ..kernels import compiled
 
 
 @compiled()
-def _turned(turn: Array, vector: Array, sign: float) -> Array:
+def _turned(rotation: Array, vector: Array, sign: float) -> Array:
     """The vector turned by a small rotation vector, or by its inverse where `sign` is -1: to the second order."""
-    once = np.cross(turn, vector)
-    return vector + sign * once + 0.5 * np.cross(turn, once)
+    once = np.cross(rotation, vector)
+    return vector + sign * once + 0.5 * np.cross(rotation, once)
 
 
 @compiled()

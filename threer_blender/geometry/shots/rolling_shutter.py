@@ -1,8 +1,9 @@
 """[R] Rolling shutter: each row of a frame is exposed a little later than the one above, by another pose of the camera.
 
-The poses of rows lie on the cubic spline through the poses of the frames, which are those of the middle rows. What that
-moves in the picture is taken off the observations, so that the adjustment of all frames stays that of whole frames;
-both are done in turn until they agree. Model: Hedborg et al., "Rolling Shutter Bundle Adjustment" (CVPR 2012).
+The pose of a frame is that of its middle row, and its speed while it is read is an unknown of the adjustment: unrest
+that is faster than the frames has one of its own. What the speed changes within a frame, by the cubic spline through
+the frames' poses, is taken off the observations. Model: Hedborg et al., "Rolling Shutter Bundle Adjustment" (CVPR
+2012). Where nobody enters how long a frame is read, that is estimated.
 """
 
 from __future__ import annotations

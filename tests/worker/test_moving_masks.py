@@ -10,7 +10,7 @@ from tests.geometry.shots import made
 from threer_blender.model.lens import UNKNOWN
 from threer_blender.model.reconstruction import Photo, Shot
 from threer_blender.pictures import masks
-from threer_blender.worker import shots
+from threer_blender.worker import moving_masks, shots
 
 
 def silent(_done: int, _total: int) -> None:
@@ -27,7 +27,7 @@ def filmed(walking: float) -> tuple[dict[str, shots.TrackedVideo], Shot]:
 
 def test_what_moves_is_written_as_masks_that_can_be_used(tmp_path: Path) -> None:
     videos, shot = filmed(0.7)
-    (sentence,) = shots.write_moving(videos, [shot], tmp_path / "masks", silent)
+    (sentence,) = moving_masks.write(videos, [shot], tmp_path / "masks", silent)
     assert "something moves of its own" in sentence
     files = sorted((tmp_path / "masks").iterdir())
     assert [file.name[-8:] for file in files] == [f"{number}.png" for number in range(1001, 1025)]
@@ -42,5 +42,5 @@ def test_what_moves_is_written_as_masks_that_can_be_used(tmp_path: Path) -> None
 
 def test_where_nothing_moves_there_are_no_masks(tmp_path: Path) -> None:
     videos, shot = filmed(0.0)
-    assert shots.write_moving(videos, [shot], tmp_path / "masks", silent) == []
+    assert moving_masks.write(videos, [shot], tmp_path / "masks", silent) == []
     assert not (tmp_path / "masks").exists()

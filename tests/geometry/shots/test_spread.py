@@ -1,0 +1,50 @@
+"""How sure a solve is: solved again from other tracks, the cameras differ as much as the noise makes them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from threer_blender.geometry.shots import solver, spread
+from threer_blender.model.lens import UNKNOWN
+
+from . import made
+from .test_solver import keys
+
+
+def test_more_noise_is_more_spread() -> None:
+    rotation = []
+    for noise in (0.03, 0.3):
+        shot = made.shot(made.turning(12), points=500, noise=noise)
+        kind = solver.kind_of(shot.tracks, UNKNOWN)
+        first = solver.solve_turning(shot.tracks, kind, UNKNOWN)
+        others = [solver.solve_turning(spread.part(shot.tracks, seed), kind, UNKNOWN) for seed in (1, 2)]
+        actual = spread.spread(first, others)
+        assert list(actual.numbers) == sorted(shot.cameras)
+        assert not actual.position.any()
+        rotation.append(np.sqrt((actual.rotation**2).mean()))
+    assert 4 < rotation[1] / rotation[0] < 25
+
+
+def test_another_world_and_unit_count_nothing() -> None:
+    shot = made.shot(made.moving(12), points=300)
+    first = solver.solve_moving(shot.tracks, keys(shot, 3), "")
+    world = 2.0 * made.look_at((1, 2, 3), (4, 1, 9))
+    cameras = {}
+    for number, camera in first.cameras.items():
+        pose = np.eye(4)
+        pose[:3, :3] = world[:3, :3] @ camera.world_from_camera[:3, :3] / 2
+        pose[:3, 3] = world[:3, :3] @ camera.world_from_camera[:3, 3] + world[:3, 3]
+        cameras[number] = replace(camera, world_from_camera=pose, fx=1.01 * camera.fx)
+    actual = spread.spread(first, [replace(first, cameras=cameras)])
+    assert actual.position.max() < 1e-9
+    assert actual.rotation.max() < 1e-6
+    assert actual.focal == pytest.approx(0.01)
+    assert "1.00% of its focal length" in str(actual)
+
+
+def test_seeds_choose_other_tracks() -> None:
+    tracks = made.shot(made.turning(12), points=500).tracks
+    one, other = (spread.part(tracks, seed) for seed in (1, 2))
+    assert 0.4 < len(one.tracks) / len(tracks.tracks) < 0.6
+    assert len(one.tracks) != len(other.tracks)

@@ -1,0 +1,84 @@
+"""[R] How sure a solve is: the same shot, solved again from other parts of its tracks, and how far its cameras differ.
+
+Each seed chooses other tracks. What that changes in the cameras is what chance does to them; an error that all tracks
+share, as that of a wrong lens model, does not show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...model.arrays import FloatArray, IntArray
+from ...model.reconstruction import Camera
+from .. import rotations, similarities
+from .solver import ShotSolution
+from .tracking import ShotTracks
+
+PART = 0.5  # of the tracks
+
+
+@dataclass(frozen=True)
+class Spread:
+    """By frame (F,), with their `numbers`: root mean square differences from the first solution. `position` is a share
+    of how far the camera goes in all, 0 where it does not; `rotation` in degrees; `focal` a share of it."""
+
+    numbers: IntArray
+    position: FloatArray
+    rotation: FloatArray
+    focal: FloatArray
+
+    def __str__(self) -> str:
+        """The spread in a sentence."""
+        worst = int(self.numbers[int(np.argmax(self.position if self.position.any() else self.rotation))])
+        place = f"{_rms(self.position):.3%} of its path, " if self.position.any() else ""
+        return (
+            f"Solved again from random halves of the tracks, the camera differs by {place}{_rms(self.rotation):.3f}° "
+            f"and {_rms(self.focal):.2%} of its focal length, most in frame {worst}."
+        )
+
+
+def added(shot: ShotTracks, seeds: int, solve: Callable[[ShotTracks], ShotSolution | None]) -> ShotSolution | None:
+    """The solution of the shot, whose reason tells its spread where it is solved again with so many `seeds`."""
+    first = solve(shot)
+    if first is None or not seeds:
+        return first
+    others = [each for seed in range(seeds) if (each := solve(part(shot, seed + 1))) is not None]
+    return replace(first, reason=f"{first.reason} {spread(first, others)}") if others else first
+
+
+def part(shot: ShotTracks, seed: int) -> ShotTracks:
+    """The shot with the tracks that this seed chooses."""
+    chosen = np.random.default_rng(seed).random(len(shot.tracks)) < PART
+    return replace(shot, tracks=shot.tracks.only(chosen[shot.tracks.point]))
+
+
+def spread(first: ShotSolution, others: Sequence[ShotSolution]) -> Spread:
+    """How far the cameras of others differ from those of the first, each world brought to that one's."""
+    numbers = [n for n in first.cameras if all(n in other.cameras for other in others)]
+    here = [first.cameras[n] for n in numbers]
+    differences = np.array([_differences(here, [other.cameras[n] for n in numbers]) for other in others])
+    position, rotation, focal = np.sqrt((differences**2).mean(axis=0))
+    return Spread(np.array(numbers), position, rotation, focal)
+
+
+def _differences(here: Sequence[Camera], there: Sequence[Camera]) -> FloatArray:
+    """(3, F) of places, rotations and focal lengths."""
+    a, b = (np.array([camera.world_from_camera for camera in cameras]) for cameras in (here, there))
+    rotation = rotations.nearest(np.einsum("nij,nkj->ik", a[:, :3, :3], b[:, :3, :3]))
+    angles = np.degrees(
+        np.linalg.norm(rotations.to_vectors(a[:, :3, :3].transpose(0, 2, 1) @ rotation @ b[:, :3, :3]), axis=1)
+    )
+    path = float(np.linalg.norm(np.diff(a[:, :3, 3], axis=0), axis=1).sum())
+    off = np.zeros(len(here))
+    if path > 0:
+        moved = similarities.fit(b[None, :, :3, 3], a[None, :, :3, 3], np.ones((1, len(here))))
+        off = np.linalg.norm(moved.apply(b[None, :, :3, 3])[0] - a[:, :3, 3], axis=1) / path
+    focal = np.array([two.fx / one.fx - 1 for one, two in zip(here, there, strict=True)])
+    return np.stack([off, angles, focal])
+
+
+def _rms(values: FloatArray) -> float:
+    return float(np.sqrt((values**2).mean()))

@@ -1,0 +1,50 @@
+"""[R] Masks of what moves in solved shots, written as pictures that an artist can look at and mend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..files import bundle_folder
+from ..geometry.shots import moving_objects
+from ..lenses import export
+from ..model.reconstruction import Shot
+from .shots import Progress, TrackedVideo
+
+SHOT_SHARE = 0.2  # of the frames in which something must move, by lasting tracks
+
+
+def write(videos: Mapping[str, TrackedVideo], shots: Sequence[Shot], folder: Path, report: Progress) -> list[str]:
+    """Writes a mask of each frame of the shots in which something moves into `folder`, white where it does.
+
+    Returns a sentence about each of these shots. Raises UserError where the disk refuses, and what `report` raises.
+    """
+    sentences = []
+    for index, shot in enumerate(shots):
+        tracked, stem = videos[shot.path].tracks, export.stem(index, shot.video)
+        tracks, cameras = tracked.tracks, [shot.cameras.get(int(number)) for number in tracked.numbers]
+        independent = moving_objects.unexplained(tracks, cameras)[tracks.point]
+        proven = independent & moving_objects.lasting(tracks)[tracks.point]
+        areas, certain = [], 0
+        for frame in range(len(cameras)):
+            report(index, len(shots))
+            here = tracks.camera == frame
+            areas.append(moving_objects.area(tracks.pixels[here], independent[here], tracked.size))
+            certain += bool(moving_objects.area(tracks.pixels[here], proven[here], tracked.size).any())
+        if certain < SHOT_SHARE * len(cameras):
+            continue
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for number, area in zip(tracked.numbers, areas, strict=True):
+                picture = Image.fromarray(255 * area.astype(np.uint8)).resize(tracked.size, Image.Resampling.NEAREST)
+                picture.save(folder / f"{stem}.{number:04d}.png")
+        except OSError as error:
+            raise bundle_folder.output_error(folder, error) from error
+        sentences.append(
+            f"{shot.video}: something moves of its own, in {np.mean(areas):.0%} of the picture; the masks "
+            f"{bundle_folder.MASKS}/{stem}.####.png in the result's folder show what."
+        )
+    return sentences
