@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..files.sequence_files import missing
-from ..geometry.shots import bootstrapping, solver, spread, tracking
+from ..geometry.shots import bootstrapping, solver, tracking
 from ..geometry.shots.kinds import Kind
 from ..geometry.shots.solver import ShotSolution
 from ..geometry.shots.tracking import ShotTracks
@@ -27,6 +27,7 @@ from ..model.lens import KnownLens
 from ..model.reconstruction import MEDIAN_DEPTH, Camera, Photo, PointCloud, Reconstruction, Shot
 from ..pictures import video
 from ..pictures.masks import Masks
+from ..pipelines import shot_spread
 from . import followed_points
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
@@ -183,7 +184,7 @@ def _turning(engine: Engine, tracked: TrackedVideo, options: Mapping[str, Any], 
     assert tracked.kind is not None
     read_out = _read_out(tracked, options)
     kind, known, check = tracked.kind, tracked.known, partial(report, 0, 1)
-    solution = spread.added(
+    solution = shot_spread.added(
         tracked.tracks,
         int(options.get("seeds", 0)),
         lambda tracks: solver.solve_turning(tracks, kind, known, read_out, check),
@@ -278,7 +279,7 @@ def _solution(
     tracked: TrackedVideo, keys: Mapping[int, Camera], options: Mapping[str, Any], check: Callable[[], None]
 ) -> ShotSolution | None:
     """The solution in the world of the engine's cameras, with its spread; None where nothing can be tracked."""
-    return spread.added(
+    return shot_spread.added(
         tracked.tracks,
         int(options.get("seeds", 0)),
         lambda tracks: _of_tracks(replace(tracked, tracks=tracks), keys, options, check),

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from threer_blender.geometry.shots import solver, spread
+from tests.geometry.shots import made
+from tests.geometry.shots.test_solver import keys
+from threer_blender.geometry.shots import solver
 from threer_blender.model.lens import UNKNOWN
-
-from . import made
-from .test_solver import keys
+from threer_blender.pipelines import shot_spread
 
 
 def test_more_noise_is_more_spread() -> None:
@@ -18,8 +18,8 @@ def test_more_noise_is_more_spread() -> None:
         shot = made.shot(made.turning(12), points=500, noise=noise)
         kind = solver.kind_of(shot.tracks, UNKNOWN)
         first = solver.solve_turning(shot.tracks, kind, UNKNOWN)
-        others = [solver.solve_turning(spread.part(shot.tracks, seed), kind, UNKNOWN) for seed in (1, 2)]
-        actual = spread.spread(first, others)
+        others = [solver.solve_turning(shot_spread.part(shot.tracks, seed), kind, UNKNOWN) for seed in (1, 2)]
+        actual = shot_spread.spread(first, others)
         assert list(actual.numbers) == sorted(shot.cameras)
         assert not actual.position.any()
         rotation.append(np.sqrt((actual.rotation**2).mean()))
@@ -36,7 +36,7 @@ def test_another_world_and_unit_count_nothing() -> None:
         pose[:3, :3] = world[:3, :3] @ camera.world_from_camera[:3, :3] / 2
         pose[:3, 3] = world[:3, :3] @ camera.world_from_camera[:3, 3] + world[:3, 3]
         cameras[number] = replace(camera, world_from_camera=pose, fx=1.01 * camera.fx)
-    actual = spread.spread(first, [replace(first, cameras=cameras)])
+    actual = shot_spread.spread(first, [replace(first, cameras=cameras)])
     assert actual.position.max() < 1e-9
     assert actual.rotation.max() < 1e-6
     assert actual.focal == pytest.approx(0.01)
@@ -45,6 +45,6 @@ def test_another_world_and_unit_count_nothing() -> None:
 
 def test_seeds_choose_other_tracks() -> None:
     tracks = made.shot(made.turning(12), points=500).tracks
-    one, other = (spread.part(tracks, seed) for seed in (1, 2))
+    one, other = (shot_spread.part(tracks, seed) for seed in (1, 2))
     assert 0.4 < len(one.tracks) / len(tracks.tracks) < 0.6
     assert len(one.tracks) != len(other.tracks)

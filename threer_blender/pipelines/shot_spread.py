@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...model.arrays import FloatArray, IntArray
-from ...model.reconstruction import Camera
-from .. import rotations, similarities
-from .solver import ShotSolution
-from .tracking import ShotTracks
+from ..geometry import rotations, similarities
+from ..geometry.shots.solver import ShotSolution
+from ..geometry.shots.tracking import ShotTracks
+from ..model.arrays import FloatArray, IntArray
+from ..model.reconstruction import Camera
 
 PART = 0.5  # of the tracks
 
