@@ -109,12 +109,15 @@ def without_index(data: bytes) -> bytes:
     return data[: data.rindex(b"idx1")]
 
 
-def turned(data: bytes, matrix: tuple[int, int, int, int]) -> bytes:
-    """An MP4 whose track is displayed by a, b, c, d (ISO 14496-12, tkhd)."""
+def turned(film: Path, matrix: tuple[int, int, int, int], path: Path) -> Path:
+    """Writes an MP4 whose track is displayed by a, b, c, d (ISO 14496-12, tkhd), and returns its path."""
+    data = film.read_bytes()
     a, b, c, d = (0x10000 * value for value in matrix)
     place = data.index(b"tkhd") + 4 + 40
     values = (a, b, 0, c, d, 0, 0, 0, 0x40000000)
-    return data[:place] + b"".join(value.to_bytes(4, "big", signed=True) for value in values) + data[place + 36 :]
+    fixed = b"".join(value.to_bytes(4, "big", signed=True) for value in values)
+    path.write_bytes(data[:place] + fixed + data[place + 36 :])
+    return path
 
 
 def stopped_clock(data: bytes) -> bytes:

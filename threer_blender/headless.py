@@ -27,7 +27,7 @@ Hear = Callable[[Progress | Notice | Preview], None]
 def request(
     photos: Sequence[str | Path],
     output: str | Path,
-    engine: str,
+    engine: str = DEFAULT_ENGINE,
     options: Mapping[str, Any] | None = None,
     weights: Sequence[str] = (),
 ) -> Request:
@@ -94,26 +94,13 @@ def _user_weights(engine: Engine, text: str) -> tuple[str, str]:
     return named, str(Path(file).absolute())
 
 
-def start(
-    photos: Sequence[str | Path],
-    output: str | Path,
-    engine: str = DEFAULT_ENGINE,
-    options: Mapping[str, Any] | None = None,
-    data_folder: Path | None = None,
-    weights: Sequence[str] = (),
-) -> Job:
-    """Starts a reconstruction of `photos` (files or folders) into the bundle folder `output` and returns its Job.
-
-    Raises UserError as `request` does.
-    """
-    return begin(request(photos, output, engine, options, weights), data_folder or environment.user_folder())
-
-
-def begin(asked: Asked, data_folder: Path) -> Job:
-    """Starts what is asked in the Python that can do it; `data_folder` keeps compiled kernels, logs and weights.
+def begin(asked: Asked, data_folder: Path | None = None) -> Job:
+    """Starts what is asked in the Python that can do it; `data_folder` keeps compiled kernels, logs and weights, by
+    default the user's.
 
     Raises UserError where no Python here can, or the memory is too small.
     """
+    data_folder = data_folder or environment.user_folder()
     if not isinstance(asked, Request):
         return Job(asked, environment.built_in(), data_folder)
     engine = registry.engine(asked.engine)
@@ -137,7 +124,7 @@ def reconstruct(
     `weights` are as for `request`. `on_message` hears every Progress, Notice and Preview. Raises UserError for what
     the user can mend, Cancelled, or RuntimeError where the process failed; no folder is written then.
     """
-    return result(start(photos, output, engine, options, data_folder, weights), on_message)
+    return result(begin(request(photos, output, engine, options, weights), data_folder), on_message)
 
 
 def result(job: Job, on_message: Hear | None = None) -> Reconstruction:

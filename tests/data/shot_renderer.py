@@ -28,7 +28,10 @@ _COMPILE: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"
 
 @dataclass(frozen=True)
 class Lens:
-    """Intrinsics in pixels of the plate, and radial distortion."""
+    """Intrinsics in pixels of the plate, and radial distortion.
+
+    It is not the product's Camera: the truth shares no code with what is tested against it.
+    """
 
     width: int
     height: int

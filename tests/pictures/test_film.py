@@ -87,9 +87,7 @@ def displayed(stored: Array, matrix: tuple[int, int, int, int]) -> Array:
 def test_turned_and_mirrored_films_are_upright(
     numbered_film: Written, matrix: tuple[int, int, int, int], tmp_path: Path
 ) -> None:
-    path = tmp_path / "turned.mp4"
-    path.write_bytes(turned(numbered_film("mp4 h264").read_bytes(), matrix))
-    film = Film(path)
+    film = Film(turned(numbered_film("mp4 h264"), matrix, tmp_path / "turned.mp4"))
     truth = displayed(picture(7), matrix)
     assert film.size == truth.shape[1::-1]
     assert np.abs(film.picture(7).astype(float) - truth).mean() < 12

@@ -1,5 +1,6 @@
 """Image sequences: numbers, holes, sizes and light, from files that FFmpeg, Pillow and this test wrote."""
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -118,26 +119,28 @@ def test_an_anamorphic_plate_is_shown_unsqueezed(tmp_path: Path) -> None:
     assert np.abs(film.picture(1)[:, 0::2].astype(int) - srgb(linear())).mean() < 6
 
 
-def test_a_damaged_frame_is_passed_over(tmp_path: Path) -> None:
+def write_exr(path: Path, values: Array) -> None:
+    exr_file.write(path, values)
+
+
+def write_jpeg(path: Path, values: Array) -> None:
+    Image.fromarray(np.rint(srgb(values)).astype(np.uint8)).save(path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "write", "remaining"), [("exr", write_exr, slice(200)), ("jpg", write_jpeg, slice(-200))]
+)
+def test_a_damaged_frame_is_passed_over(
+    tmp_path: Path, suffix: str, write: Callable[[Path, Array], None], remaining: slice
+) -> None:
     for number in range(1001, 1013):
-        exr_file.write(tmp_path / f"plate.{number}.exr", linear(4 * number))
-    damaged = tmp_path / "plate.1004.exr"
-    damaged.write_bytes(damaged.read_bytes()[:200])
-    chosen, _ = read(tmp_path / "plate.1001.exr")
+        write(tmp_path / f"plate.{number}.{suffix}", linear(4 * number))
+    damaged = tmp_path / f"plate.1004.{suffix}"
+    damaged.write_bytes(damaged.read_bytes()[remaining])
+    chosen, _ = read(tmp_path / f"plate.1001.{suffix}")
     frames = [photo.frame for photo in chosen.accepted]
     assert frames
     assert 1004 not in frames
-
-
-def test_a_jpeg_frame_that_is_cut_short_is_passed_over(tmp_path: Path) -> None:
-    for number in range(1, 13):
-        Image.fromarray(np.rint(srgb(linear(4 * number))).astype(np.uint8)).save(tmp_path / f"plate.{number:04d}.jpg")
-    damaged = tmp_path / "plate.0004.jpg"
-    damaged.write_bytes(damaged.read_bytes()[:-200])
-    chosen, _ = read(tmp_path / "plate.0001.jpg")
-    frames = [photo.frame for photo in chosen.accepted]
-    assert frames
-    assert 4 not in frames
 
 
 def test_a_plate_that_changes_size_is_refused_with_the_frame(tmp_path: Path) -> None:

@@ -317,52 +317,51 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, step: Any) -> None:
         monkeypatch.setattr(Changes, name, counted)
 
 
-@pytest.mark.parametrize("second_time", [False, True], ids=["first", "second"])
+@pytest.fixture(params=["first", "second"])
+def attempt(
+    request: pytest.FixtureRequest, reconstruction: Reconstruction, better: Reconstruction, tmp_path: Path
+) -> Reconstruction:
+    """A result to build: the first in the scene, or a second one over the first."""
+    if request.param == "first":
+        return reconstruction
+    build.build(reconstruction, tmp_path)
+    return better
+
+
 @pytest.mark.parametrize("step", [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144])
 def test_all_or_nothing(
-    reconstruction: Reconstruction,
-    better: Reconstruction,
+    attempt: Reconstruction,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    second_time: bool,
     step: int,
 ) -> None:
-    if second_time:
-        build.build(reconstruction, tmp_path)
-        reconstruction = better
     before = lines()
     fail_at(monkeypatch, step)
     with pytest.raises(Injected):
-        build.build(reconstruction, tmp_path)
+        build.build(attempt, tmp_path)
     assert lines() == before
 
 
-@pytest.mark.parametrize("second_time", [False, True], ids=["first", "second"])
 @pytest.mark.parametrize(
     ("module", "name"),
     [
         (points, "write_colors"),
         (points, "write_attribute"),
         (cameras, "background"),
-        (build, "_link"),
-        (build, "_retire"),
+        (build, "link"),
+        (build, "retire"),
         (build, "describe"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_all_or_nothing_after(
-    reconstruction: Reconstruction,
-    better: Reconstruction,
+    attempt: Reconstruction,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    second_time: bool,
     module: ModuleType,
     name: str,
 ) -> None:
     """Failures right after a function did its work, also where that is new data and not in the journal."""
-    if second_time:
-        build.build(reconstruction, tmp_path)
-        reconstruction = better
     before = lines()
     original = getattr(module, name)
 
@@ -372,7 +371,7 @@ def test_all_or_nothing_after(
 
     monkeypatch.setattr(module, name, then_fail)
     with pytest.raises(Injected):
-        build.build(reconstruction, tmp_path)
+        build.build(attempt, tmp_path)
     assert lines() == before
 
 

@@ -91,9 +91,7 @@ def test_no_clock_lets_blender_show_another_frame(numbered_film: Written, name: 
 def test_turned_and_mirrored_films_stand_as_they_were_solved(
     numbered_film: Written, matrix: tuple[int, int, int, int], tmp_path: Path
 ) -> None:
-    path = tmp_path / "turned.mp4"
-    path.write_bytes(turned(numbered_film("mp4 h264").read_bytes(), matrix))
-    film = Film(path)
+    film = Film(turned(numbered_film("mp4 h264"), matrix, tmp_path / "turned.mp4"))
     clip, _ = built(film, tmp_path / "bundle")
     (picture,) = rendered_frames(clip, [7], tmp_path)
     assert np.abs(picture.astype(float) - film.picture(7)).mean() < 6

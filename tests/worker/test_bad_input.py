@@ -237,7 +237,7 @@ def finish(job: Job) -> Failed:
 
 def test_a_photo_that_vanishes(place: Place, small_photos: list[Path], tmp_path: Path) -> None:
     chosen = [Path(shutil.copy(path, tmp_path)) for path in small_photos]
-    job = headless.start(chosen, place.output, options=FAST)
+    job = headless.begin(headless.request(chosen, place.output, options=FAST))
     until(job, lambda progress: progress.fraction > 0)
     for path in chosen:
         path.unlink()
@@ -248,7 +248,7 @@ def test_a_photo_that_vanishes(place: Place, small_photos: list[Path], tmp_path:
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSEGV])
 def test_a_killed_runtime(place: Place, small_photos: list[Path], sent: signal.Signals) -> None:
-    job = headless.start(small_photos, place.output, options=FAST)
+    job = headless.begin(headless.request(small_photos, place.output, options=FAST))
     until(job, lambda progress: progress.fraction > 0)
     assert str(job.pid) in place.running()
     os.kill(job.pid, sent)
@@ -261,7 +261,7 @@ def test_cancel_within_two_seconds_at_every_stage(place: Place, small_photos: li
     """Cancelled where each stage begins; the stages are those that a whole run goes through."""
     assert len(odd.stages) >= 5
     for stage in odd.stages[:-1]:  # the last is writing: over in an instant, whole or absent as test_bundle shows
-        job = headless.start(small_photos, place.output, options=FAST)
+        job = headless.begin(headless.request(small_photos, place.output, options=FAST))
         until(job, partial(in_stage, stage))
         started = time.monotonic()
         job.cancel()

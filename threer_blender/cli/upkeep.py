@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,37 +30,30 @@ def add_verbs(verbs: Any) -> None:
     info.add_argument("--json", action="store_true", help="print it as JSON")
     info.set_defaults(run=_info)
 
-    cleaning = verbs.add_parser("cleaning", help="pictures of what was removed from each photo's points, and why")
-    cleaning.add_argument("result", metavar="FOLDER", help="the bundle of a result")
-    cleaning.add_argument("--output", required=True, metavar="PICTURES", help="a folder for them")
-    cleaning.set_defaults(run=_cleaning)
-
-    lens = verbs.add_parser("lens", help="a result's lenses for other programs: STMaps, a Nuke script, every residual")
-    lens.add_argument("result", metavar="FOLDER", help="the bundle of a result")
-    lens.add_argument("--output", required=True, metavar="LENSES", help="a folder for them")
+    _of_result(
+        verbs, "cleaning", "pictures of what was removed from each photo's points, and why", "PICTURES", _cleaning
+    )
+    lens = _of_result(
+        verbs, "lens", "a result's lenses for other programs: STMaps, a Nuke script, every residual", "LENSES", _lens
+    )
     lens.add_argument("--plates", metavar="FRAMES", help="a folder for the shots' frames without distortion, as EXR")
-    lens.set_defaults(run=_lens)
 
     grid = verbs.add_parser("grid", help="a lens file from photos of checkerboards, for each focal length")
     grid.add_argument("photos", nargs="+", metavar="PHOTOS", help="photos, or folders of them, one for each setting")
     grid.add_argument("--output", required=True, metavar="LENS.JSON", help="the lens file")
     grid.set_defaults(run=_grid)
 
-    export = verbs.add_parser("export", help="a result's pictures, cameras and points for other programs")
-    export.add_argument("result", metavar="FOLDER", help="the bundle of a result")
-    export.add_argument("--output", required=True, metavar="EXPORT", help="a folder for them")
+    export = _of_result(
+        verbs, "export", "a result's pictures, cameras and points for other programs", "EXPORT", _export
+    )
     formats = exchange.FORMATS | exchange.IN_BLENDER
     names = ", ".join(f"{name} ({each.readers})" for name, each in formats.items())
     export.add_argument("--format", required=True, choices=formats, help=names)
     export.add_argument("--axes", default="", choices=list(AXES), help="of the file's world; default: the format's own")
     export.add_argument("--scale", type=float, default=0.0, metavar="FACTOR", help="units of the file for one of ours")
     export.add_argument("--first-frame", type=int, metavar="FRAME", help="where shots begin; default: as the plate's")
-    export.set_defaults(run=_export)
-
-    report = verbs.add_parser("report", help="how well a result's shots stick, frame by frame: an HTML page and JSON")
-    report.add_argument("result", metavar="FOLDER", help="the bundle of a result")
-    report.add_argument("--output", required=True, metavar="HTML", help="the page; its numbers go beside it as JSON")
-    report.set_defaults(run=_report)
+    report = "how well a result's shots stick, frame by frame: an HTML page and JSON"
+    _of_result(verbs, "report", report, "HTML", _report, "the page; its numbers go beside it as JSON")
 
     weights = verbs.add_parser("weights", help="list, download or delete the learned engines' weights")
     does = weights.add_subparsers(dest="what", required=True)
@@ -83,6 +76,22 @@ def add_verbs(verbs: Any) -> None:
     setup.add_argument("engines", nargs="*", metavar="ENGINE", help="by default all, with all of their options")
     setup.set_defaults(run=_set_up)
     does.add_parser("remove", help="delete it").set_defaults(run=_remove)
+
+
+def _of_result(
+    verbs: Any,
+    verb: str,
+    help: str,
+    metavar: str,
+    run: Callable[[argparse.Namespace], None],
+    output: str = "a folder for them",
+) -> Any:
+    """The parser of a verb that reads a result's bundle and writes what `output` says; `metavar` names that."""
+    parser = verbs.add_parser(verb, help=help)
+    parser.add_argument("result", metavar="FOLDER", help="the bundle of a result")
+    parser.add_argument("--output", required=True, metavar=metavar, help=output)
+    parser.set_defaults(run=run)
+    return parser
 
 
 def info(data_folder: Path) -> dict[str, Any]:

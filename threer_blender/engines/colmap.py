@@ -19,7 +19,7 @@ from ..model.arrays import Array, BoolArray
 from ..model.engine import Cost, Engine, Option, Report, ReportStage, Stage
 from ..model.errors import UserError
 from ..model.reconstruction import Camera, Photo, PointCloud, PointMap, Reconstruction
-from .options import AGAINST, KNOWN_LENS, LENS, MATCHING, SHOT, SURVEY_IS
+from .options import AGAINST, KNOWN_LENS, LENS, MATCHING, SHOT, SURVEY_IS, quality_option
 
 if TYPE_CHECKING:
     from ..geometry.features import database
@@ -34,14 +34,10 @@ ENGINE = Engine(
     commercial=True,
     requires=("pycolmap", "numba", "PIL", "pillow_heif"),
     options=(
-        Option(
-            "quality",
+        quality_option(
             "standard",
-            "Quality",
             "How finely to look: a preview takes seconds per photo, high takes minutes for more detail.",
-            choices={"preview": "Preview", "standard": "Standard", "high": "High"},
-            basic=True,
-            lightest_first=True,
+            {"preview": "Preview", "standard": "Standard", "high": "High"},
         ),
         Option(
             "points",

@@ -18,7 +18,7 @@ from ..model.engine import Cost, Engine, Option, Report, Stage
 from ..model.errors import UserError
 from ..model.reconstruction import Camera, Photo, Reconstruction
 from . import colmap, registry
-from .options import MASKS
+from .options import MASKS, quality_option
 
 if TYPE_CHECKING:
     from ..geometry.features.database import Excluded
@@ -64,15 +64,11 @@ ENGINE = Engine(
     produces=frozenset({"cameras", "pointmaps", "cloud", "gaussians"}),
     requires=tuple(dict.fromkeys(("torch", *(name for start in STARTS for name in start.requires)))),
     options=(
-        Option(
-            "quality",
+        quality_option(
             "draft",
-            "Quality",
             "How long to improve the splats, and how finely: a draft takes minutes on any machine, the others want a "
             "graphics card or patience.",
-            choices={"draft": "Draft", "standard": "Standard", "high": "High"},
-            basic=True,
-            lightest_first=True,
+            {"draft": "Draft", "standard": "Standard", "high": "High"},
         ),
         Option(
             "start",

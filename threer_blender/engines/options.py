@@ -1,6 +1,16 @@
 """[S] Options that several engines offer, each declared once."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+
 from ..model.engine import Option
+
+
+def quality_option(default: str, tooltip: str, choices: Mapping[str, str]) -> Option:
+    """What engines offer that can be quicker or finer: `choices` (value -> label) from the quickest on."""
+    return Option("quality", default, "Quality", tooltip, choices=choices, basic=True, lightest_first=True)
+
 
 # What engines offer that solve for the lenses themselves.
 LENS = Option(

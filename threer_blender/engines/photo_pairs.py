@@ -1,4 +1,4 @@
-"""[S] What the engines share whose network compares photos pair by pair, DUSt3R and MASt3R: all but their facts."""
+"""[S] What DUSt3R, MASt3R and Splatt3R share, whose networks compare photos pair by pair: all but their facts."""
 
 from __future__ import annotations
 

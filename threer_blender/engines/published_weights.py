@@ -1,6 +1,7 @@
 """[S] The files of weights that engines use: where each is published, its hash, and its licence.
 
-All lie on Hugging Face, and an address names the revision wherever one was fixed.
+All lie on Hugging Face, and an address names the revision wherever one was fixed. The entries look alike, but each is
+facts that are compared with its page as they stand.
 """
 
 from __future__ import annotations

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..model.arrays import Array
-from ..model.engine import Cost, Engine, Report
+from ..model.engine import Cost, Report
 from ..model.reconstruction import Gaussians, Photo, Reconstruction
 from . import published_weights
 from .options import MASKS
+from .photo_pairs import declared
 
 if TYPE_CHECKING:
     from ..geometry.pairs.pairs import PairPrediction
@@ -25,17 +26,13 @@ if TYPE_CHECKING:
 
 Pair = tuple[int, int]
 
-ENGINE = Engine(
-    id="splatt3r",
-    label="Splatt3R",
-    summary="Gaussian splats from two photos in one go, in metres; learned, for non-commercial use.",
-    licence="CC-BY-NC-SA-4.0",
-    commercial=False,
+SUMMARY = "Gaussian splats from two photos in one go, in metres; learned, for non-commercial use."
+ENGINE = replace(
+    declared("splatt3r", "Splatt3R", SUMMARY, published_weights.SPLATT3R, MASKS, seconds_per_pair=30.0),
     produces=frozenset({"cameras", "pointmaps", "cloud", "gaussians"}),
     requires=("torch", "numba", "PIL", "pillow_heif"),
-    options=MASKS,
-    weights=(published_weights.SPLATT3R,),
     costs={"": Cost(1.5e9, 0.02e9, 10.0, 11.0, 30.0, neighbours=8)},
+    starts_splats=False,
 )
 SIDE = 512  # pixels of the square that the network was trained at
 TRUSTED = 1.5

@@ -124,6 +124,8 @@ class Engine:
     cameras and pointmaps are good enough for splats to start from. One that `needs_parallax` has
     its cameras from changes of viewpoint alone, and solves no shot whose camera only turns. One that takes `panoramas`
     solves them beside photos.
+
+    Declarations name each field, though they look alike then: a declaration is read more often than it is written.
     """
 
     id: str

@@ -67,22 +67,21 @@ def build(
         maps = reconstruction.pointmaps  # the scene has no use for their points: moving those would hold Blender up
         reconstruction = replace(world.under(root, replace(reconstruction, pointmaps=[])), pointmaps=maps)
         camera_objects = _cameras(changes, reconstruction, Path(bundle_folder), existing, root)
-        made = {CLOUD: _cloud, SPLATS: _splats}
-        more = {role: make(changes, reconstruction, existing, root) for role, make in made.items()}
+        makers = _makers(reconstruction).items()
+        shapes = {role: _with_geometry(changes, existing.get(role), root, *make) for role, make in makers}
         filmed = _shots(changes, reconstruction, Path(bundle_folder), existing, root)
         followed = tracks.renewed(changes, reconstruction, existing)
         surveyed = survey.show(changes, reconstruction, existing)
         for obj in surveyed.values():
             _adopt(changes, obj, root)
-        ours = {ROOT: root, **camera_objects, **filmed, **followed, **surveyed}
-        ours |= {role: obj for role, obj in more.items() if obj}
+        ours = {ROOT: root, **camera_objects, **filmed, **followed, **surveyed, **shapes}
         for role, obj in ours.items():
             changes.mark(obj, **{SOLVE: solve, ROLE: role, STALE: False})
         if CLOUD in ours and (SPLATS in ours) != (SPLATS in existing):  # which show the same things
             changes.set(ours[CLOUD], hide_viewport=SPLATS in ours, hide_render=SPLATS in ours)
         describe(changes, root, reconstruction, bundle_folder)
-        _link(scene, root, {role: obj for role, obj in ours.items() if role not in existing})
-        _retire(changes, {role: obj for role, obj in existing.items() if role not in ours})
+        link(scene, root, {role: obj for role, obj in ours.items() if role not in existing})
+        retire(changes, {role: obj for role, obj in existing.items() if role not in ours})
         if was_empty:
             changes.set(scene, frame_start=1, frame_end=len(camera_objects), frame_current=1)
             cameras.render_as(changes, scene, next(iter([*filmed.values(), *camera_objects.values()])))
@@ -230,38 +229,25 @@ def _display_size(reconstruction: Reconstruction) -> float:
     return float(np.clip(spacing / 2, distance / 50, distance / 10))
 
 
-def _cloud(
-    changes: Changes, reconstruction: Reconstruction, existing: Objects, root: bpy.types.Object
-) -> bpy.types.Object | None:
-    """The object that shows the cloud, new or with new points; None where there is no cloud."""
-    cloud = reconstruction.cloud
-    if cloud is None:
-        return None
-    name = f"{_name(reconstruction)} points"
-    return _with_geometry(
-        changes,
-        existing.get(CLOUD),
-        root,
-        lambda as_mesh: points.new_geometry(name, cloud, points.radii(reconstruction), as_mesh),
-        lambda geometry: points.new_object(name, geometry, reconstruction.trusted_confidence),
-    )
+Makers = tuple[Callable[[bool], bpy.types.ID], Callable[[bpy.types.ID], bpy.types.Object]]
+"""What makes geometry, of whether to make a mesh of it, and what makes the object that shows the geometry."""
 
 
-def _splats(
-    changes: Changes, reconstruction: Reconstruction, existing: Objects, root: bpy.types.Object
-) -> bpy.types.Object | None:
-    """The object that shows the Gaussians, new or with new ones; None where there are none."""
-    gaussians = reconstruction.gaussians
-    if gaussians is None:
-        return None
-    name = f"{_name(reconstruction)} splats"
-    return _with_geometry(
-        changes,
-        existing.get(SPLATS),
-        root,
-        lambda as_mesh: splats.new_geometry(name, gaussians, as_mesh),
-        lambda geometry: splats.new_object(name, geometry),
-    )
+def _makers(reconstruction: Reconstruction) -> dict[str, Makers]:
+    """Role -> how to make the object that shows the cloud and the one that shows the Gaussians, if there are any."""
+    name, cloud, gaussians = _name(reconstruction), reconstruction.cloud, reconstruction.gaussians
+    makers: dict[str, Makers] = {}
+    if cloud is not None:
+        makers[CLOUD] = (
+            lambda as_mesh: points.new_geometry(f"{name} points", cloud, points.radii(reconstruction), as_mesh),
+            lambda geometry: points.new_object(f"{name} points", geometry, reconstruction.trusted_confidence),
+        )
+    if gaussians is not None:
+        makers[SPLATS] = (
+            lambda as_mesh: splats.new_geometry(f"{name} splats", gaussians, as_mesh),
+            lambda geometry: splats.new_object(f"{name} splats", geometry),
+        )
+    return makers
 
 
 def _with_geometry(
@@ -271,7 +257,7 @@ def _with_geometry(
     new_geometry: Callable[[bool], bpy.types.ID],
     new_object: Callable[[bpy.types.ID], bpy.types.Object],
 ) -> bpy.types.Object:
-    """`obj` with new geometry, or a new object; `new_geometry` is told whether to make a mesh."""
+    """`obj` with new geometry, or a new object, by its Makers."""
     geometry = new_geometry(obj.type == "MESH" if obj else not points.has_point_clouds())
     if obj is None:
         obj = new_object(geometry)
@@ -334,7 +320,7 @@ def describe(
     )
 
 
-def _link(scene: bpy.types.Scene, root: bpy.types.Object, new: Objects) -> None:
+def link(scene: bpy.types.Scene, root: bpy.types.Object, new: Objects) -> None:
     """Put new objects into the root's collection, the cameras into one of their own below; make what is missing."""
     ours = next(iter(root.users_collection), None)
     if ours is None:
@@ -355,7 +341,7 @@ def _new_collection(name: str, role: str) -> bpy.types.Collection:
     return collection
 
 
-def _retire(changes: Changes, stale: Objects) -> None:
+def retire(changes: Changes, stale: Objects) -> None:
     """Remove what an earlier solve made and this one did not, except what something else relies on."""
     for obj in stale.values():
         if _is_used(obj):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import bpy
@@ -21,6 +23,18 @@ RADIUS, THRESHOLD, MATERIAL = "Radius", "Confidence Threshold", "Material"  # in
 def shared(blocks: Any, kind: str) -> Any:
     """The data-block of this kind and version that earlier builds left in the file, or None."""
     return next((block for block in blocks if block.get(VERSION) == kind), None)
+
+
+def shared_modifier(name: str, kind: str, fill: Callable[[bpy.types.NodeTree], None]) -> bpy.types.NodeTree:
+    """The modifier's node group of this kind and version; where the file has none yet, a new one that `fill` fills."""
+    existing: bpy.types.NodeTree | None = shared(bpy.data.node_groups, kind)
+    if existing is not None:
+        return existing
+    tree = bpy.data.node_groups.new(name, "GeometryNodeTree")
+    tree.is_modifier = True
+    fill(tree)
+    tree[VERSION] = kind
+    return tree
 
 
 def material() -> bpy.types.Material:
@@ -59,11 +73,10 @@ def new_material(name: str, kind: str) -> tuple[bpy.types.Material, Formulas]:
 def node_group(from_mesh: bool) -> bpy.types.NodeTree:
     """The shared modifier: points of radius `radius` × Radius where `confidence` ≥ Confidence Threshold."""
     kind = f"{'mesh to points' if from_mesh else 'points'} {NODES_VERSION}"
-    existing: bpy.types.NodeTree | None = shared(bpy.data.node_groups, kind)
-    if existing is not None:
-        return existing
-    tree = bpy.data.node_groups.new("3R Points", "GeometryNodeTree")
-    tree.is_modifier = True
+    return shared_modifier("3R Points", kind, partial(_fill, from_mesh))
+
+
+def _fill(from_mesh: bool, tree: bpy.types.NodeTree) -> None:
     interface(tree.interface)
     given, result = tree.nodes.new("NodeGroupInput"), tree.nodes.new("NodeGroupOutput")
     confidence, base = _attribute(tree, "confidence", "FLOAT"), _attribute(tree, "radius", "FLOAT")
@@ -98,8 +111,6 @@ def node_group(from_mesh: bool) -> bpy.types.NodeTree:
         node.location = (200 * column, 0)
     for column, node in ((0, confidence.node), (1, base.node), (2, size), (3, color.node)):
         node.location = (200 * column, -300)
-    tree[VERSION] = kind
-    return tree
 
 
 def interface(interface: Any) -> None:

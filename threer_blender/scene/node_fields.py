@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import bpy
 
 Operand = Any  # Field, float or tuple of three floats
+OPERATIONS = ("ADD", "SUBTRACT", "MULTIPLY", "DIVIDE")  # as the nodes call them
+
+
+def _operation(name: str) -> Callable[[Field, Operand], Any]:
+    """A method of Field: the operation on it and on the other operand."""
+    return lambda field, other: field.tree.calculate(name, field, other)
+
+
+def _reflected(name: str) -> Callable[[Field, Operand], Any]:
+    """The same where Python has the Field on the right."""
+    return lambda field, other: field.tree.calculate(name, other, field)
 
 
 class Field:
@@ -23,29 +35,8 @@ class Field:
         """Whether it has three components."""
         return bool(self.socket.type == "VECTOR")
 
-    def __add__(self, other: Operand) -> Any:
-        return self.tree.calculate("ADD", self, other)
-
-    def __sub__(self, other: Operand) -> Any:
-        return self.tree.calculate("SUBTRACT", self, other)
-
-    def __mul__(self, other: Operand) -> Any:
-        return self.tree.calculate("MULTIPLY", self, other)
-
-    def __truediv__(self, other: Operand) -> Any:
-        return self.tree.calculate("DIVIDE", self, other)
-
-    def __radd__(self, other: Operand) -> Any:
-        return self.tree.calculate("ADD", other, self)
-
-    def __rsub__(self, other: Operand) -> Any:
-        return self.tree.calculate("SUBTRACT", other, self)
-
-    def __rmul__(self, other: Operand) -> Any:
-        return self.tree.calculate("MULTIPLY", other, self)
-
-    def __rtruediv__(self, other: Operand) -> Any:
-        return self.tree.calculate("DIVIDE", other, self)
+    __add__, __sub__, __mul__, __truediv__ = map(_operation, OPERATIONS)
+    __radd__, __rsub__, __rmul__, __rtruediv__ = map(_reflected, OPERATIONS)
 
     def __neg__(self) -> Any:
         return self * -1.0

@@ -37,7 +37,7 @@ from .download import File
 
 PYTHON = "3.13"  # what the environment gets where it can be fetched: every pinned package has a wheel for it
 HOST = "https://files.pythonhosted.org/packages"
-# Operating system and processor -> the wheel of uv 0.13.9.
+# Operating system and processor -> the wheel of uv 0.13.9. Each is written out, to be compared with its index as it is.
 UV = {
     ("Linux", "x86_64"): File(
         f"{HOST}/3d/aa/26d64642d808de4a652579ef950d7cd2d37f080a8babf9c67c6b75fc4c3f/"

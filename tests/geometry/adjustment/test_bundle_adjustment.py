@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests import oracle
 from threer_blender.geometry import rotations
 from threer_blender.geometry.adjustment.bundle_adjustment import KNOWN, AdjustmentSettings, Refined, Unknowns, refine
 from threer_blender.geometry.adjustment.tracks import Tracks, triangulate
@@ -20,20 +21,10 @@ FISHEYE = lens.Distortion("OPENCV_FISHEYE", (0.03, -0.01, 0.004, -0.001))
 BARREL = lens.Distortion("RADIAL", (-0.12, 0.03))
 
 
-def look_at(centre: Float, target: Float) -> Float:
-    """(4, 4) world_from_camera."""
-    forward = (target - centre) / np.linalg.norm(target - centre)
-    right = np.cross([0.0, 1.0, 0.0], forward)
-    right /= np.linalg.norm(right)
-    pose = np.eye(4)
-    pose[:3] = np.column_stack([right, np.cross(forward, right), forward, centre])
-    return pose
-
-
 def arc(count: int, distortion: lens.Distortion = lens.NO_DISTORTION, degrees: float = 120) -> list[Camera]:
     """Cameras around the origin at a distance of 4, a little up and down."""
     poses = [
-        look_at(np.array([4 * np.sin(a), -0.6 + 0.4 * np.sin(2 * i), -4 * np.cos(a)]), np.zeros(3))
+        oracle.look_at(np.array([4 * np.sin(a), -0.6 + 0.4 * np.sin(2 * i), -4 * np.cos(a)]), np.zeros(3))
         for i, a in enumerate(np.radians(np.linspace(-degrees / 2, degrees / 2, count)))
     ]
     return [Camera(f"{i}", *SIZE, FOCAL, FOCAL, 320, 240, pose, distortion) for i, pose in enumerate(poses)]
@@ -213,7 +204,9 @@ def test_a_focal_length_wrong_by_two(wrong: float) -> None:
 
 
 def test_a_camera_that_only_turns_keeps_the_depths_it_came_with() -> None:
-    poses = [look_at(np.zeros(3), np.array([np.sin(a), 0.05 * i, np.cos(a)])) for i, a in enumerate((-0.2, 0.0, 0.2))]
+    poses = [
+        oracle.look_at(np.zeros(3), np.array([np.sin(a), 0.05 * i, np.cos(a)])) for i, a in enumerate((-0.2, 0.0, 0.2))
+    ]
     truth = [Camera(f"{i}", *SIZE, FOCAL, FOCAL, 320, 240, pose) for i, pose in enumerate(poses)]
     room = np.random.default_rng(6).uniform(-1, 1, (3000, 3)) * (3, 2, 1) + (0, 0, 6)
     tracks = observe(truth, room, share=0.8)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tests import oracle
 from threer_blender.geometry.adjustment.tracks import Tracks
 from threer_blender.geometry.shots.tracking import ShotTracks
 from threer_blender.model.arrays import Array
@@ -14,6 +15,7 @@ from threer_blender.model.lens import NO_DISTORTION, Distortion
 from threer_blender.model.reconstruction import Camera
 
 WIDTH, HEIGHT, FOCAL = 640, 360, 600.0
+look_at = oracle.look_at
 
 
 @dataclass(frozen=True)
@@ -22,16 +24,6 @@ class Made:
 
     tracks: ShotTracks
     cameras: dict[int, Camera]
-
-
-def look_at(centre: Any, target: Any) -> Array:
-    forward = np.asarray(target, float) - centre
-    forward /= np.linalg.norm(forward)
-    right = np.cross([0, 1, 0], forward)
-    right /= np.linalg.norm(right)
-    pose = np.eye(4)
-    pose[:3] = np.column_stack([right, np.cross(forward, right), forward, centre])
-    return pose
 
 
 def shot(

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...model.arrays import Array, FloatArray
 from ..kernels import compiled
-from .schur import inverted
+from .schur import inverted, point_steps
 
 SMALLEST_CHUNK = 16  # frames
 
@@ -129,7 +129,9 @@ def solve(system: System, damping: float) -> tuple[FloatArray, FloatArray, Float
     diagonal[:, np.arange(size), np.arange(size)] += empty.reshape(layout.blocks, size)
     frames, of_lens = _eliminated(diagonal, superdiagonal, border, corner, gradient.reshape(-1, size), lens_gradient)
     frames = frames[: layout.frames * layout.width]
-    points = _points(rows, layout.camera, layout.start, frames, of_lens, inverses, point_gradients)
+    by_frames = frames.reshape(-1, layout.width)[layout.camera]
+    changes = np.einsum("mrk,mk->mr", rows.outer, by_frames) + rows.lens @ of_lens
+    points = point_steps(changes, rows.inner, layout.start, inverses, point_gradients)
     return frames, of_lens, points
 
 
@@ -286,28 +288,3 @@ def _reduce(
                         target[offset + other] -= value
                     c = ends[c]
     return inverses, gradients
-
-
-@compiled()
-def _points(
-    rows: Rows, camera: Array, start: Array, frames: Array, of_lens: Array, inverses: Array, gradients: Array
-) -> Array:
-    """(P, 3) the points' steps that go with those of the frames and the lens."""
-    _residuals, outer, by_lens, inner = rows
-    width = outer.shape[2]
-    steps = np.zeros_like(gradients)
-    for point in range(len(start) - 1):
-        wanted = gradients[point].copy()
-        for m in range(start[point], start[point + 1]):
-            for r in range(2):
-                moved = 0.0
-                for k in range(width):
-                    moved += outer[m, r, k] * frames[camera[m] * width + k]
-                for g in range(len(of_lens)):
-                    moved += by_lens[m, r, g] * of_lens[g]
-                for i in range(3):
-                    wanted[i] += inner[m, r, i] * moved
-        for i in range(3):
-            for j in range(3):
-                steps[point, i] -= inverses[point, i, j] * wanted[j]
-    return steps

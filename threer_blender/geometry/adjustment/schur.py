@@ -38,7 +38,8 @@ def solve(linear: Linear, prior: FloatArray, gradient: FloatArray, damping: floa
     diagonal = prior * (1 + damping) + 1e-12
     matrix[np.diag_indices_from(matrix)] += diagonal
     step = np.linalg.solve(matrix, -(right + gradient))
-    return step, _points(linear, step, inverses, point_gradient)
+    changes = np.einsum("mrk,mk->mr", linear.outer, step[linear.columns])
+    return step, point_steps(changes, linear.inner, linear.start, inverses, point_gradient)
 
 
 @compiled()
@@ -131,19 +132,18 @@ def _reduce(linear: Linear, unknowns: int, damping: float) -> tuple[Array, Array
 
 
 @compiled()
-def _points(linear: Linear, step: Array, inverses: Array, gradients: Array) -> Array:
-    """(P, 3) the points' steps that go with the reduced unknowns' `step`."""
-    residuals, columns, outer, inner, start = linear
+def point_steps(changes: Array, inner: Array, start: Array, inverses: Array, gradients: Array) -> Array:
+    """(P, 3) the points' steps that go with `changes` (M, R) of the residuals by the steps of all other unknowns.
+
+    `inner` and `start` are as in Linear, `inverses` (P, 3, 3) those of the points' damped blocks, `gradients` (P, 3).
+    """
     steps = np.zeros_like(gradients)
     for point in range(len(start) - 1):
         wanted = gradients[point].copy()
         for m in range(start[point], start[point + 1]):
-            for r in range(residuals.shape[1]):
-                change = 0.0
-                for k in range(columns.shape[1]):
-                    change += outer[m, r, k] * step[columns[m, k]]
+            for r in range(changes.shape[1]):
                 for i in range(3):
-                    wanted[i] += inner[m, r, i] * change
+                    wanted[i] += inner[m, r, i] * changes[m, r]
         for i in range(3):
             for j in range(3):
                 steps[point, i] -= inverses[point, i, j] * wanted[j]

@@ -66,14 +66,13 @@ class _Target(NamedTuple):
 
 
 @compiled(fastmath=True)
-def _meet(
-    x: int, y: int, rho: float, planes: Float32Array, trust: Float32Array, forward: FloatArray, backward: FloatArray
-) -> tuple[int, int, float, float]:
+def _meet(x: int, y: int, rho: float, target: _Target) -> tuple[int, int, float, float]:
     """The round trip of inverse depth `rho` at pixel (x, y) through another view.
 
     Returns the other's row and column, the inverse depth that comes back, and the other's inverse depth over the
     expected one; row -1 where the other trusts no depth, inverse depth 0 where it shows another surface.
     """
+    _, planes, trust, _, _, forward, backward = target
     height, width = trust.shape
     error, back, ratio = patchmatch.round_trip(x, y, rho, forward, backward, planes, height, width)
     if error >= patchmatch.NOT_VISIBLE:
@@ -104,11 +103,10 @@ def _compare(
     differences: Float32Array,
 ) -> None:  # fmt: skip
     """Colour differences of the pixels (N, row and column) that agree with another view, -1 of those that do not."""
-    other_image, planes, trust, _, _, forward, backward = target
     for k in range(first, last):
         y, x = pixels[k]
-        row, column, back, _ = _meet(x, y, rho[k], planes, trust, forward, backward)
-        differences[k] = _difference(image[y, x], other_image[row, column]) if back > 0 else -1.0
+        row, column, back, _ = _meet(x, y, rho[k], target)
+        differences[k] = _difference(image[y, x], target.image[row, column]) if back > 0 else -1.0
 
 
 class _Sums(NamedTuple):
@@ -126,11 +124,11 @@ def _visit(
     sums: _Sums,
 ) -> None:  # fmt: skip
     """Count another view's vote for or against the pixels."""
-    other_image, planes, trust, normals, _, forward, backward = target
+    other_image, _, trust, normals, _, _, _ = target
     weight, rho_sum, normal_sum, votes = sums
     for k in range(first, last):
         y, x = pixels[k]
-        row, column, back, ratio = _meet(x, y, rho[k], planes, trust, forward, backward)
+        row, column, back, ratio = _meet(x, y, rho[k], target)
         if row < 0:
             continue
         if back > 0:
@@ -152,11 +150,11 @@ def _spend(
     spent: BoolArray,
 ) -> None:  # fmt: skip
     """Mark the other view's pixels that the standing points at `pixels` show: those nearer to it than to the next."""
-    _, planes, trust, _, other_spacing, forward, backward = target
+    _, planes, trust, _, other_spacing, _, _ = target
     height, width = trust.shape
     for k in range(first, last):
         y, x = pixels[k]
-        row, column, back, _ = _meet(x, y, rho[k], planes, trust, forward, backward)
+        row, column, back, _ = _meet(x, y, rho[k], target)
         if back <= 0:
             continue
         reach = int(0.5 * spacing[y, x] / other_spacing[row, column] + 0.25)

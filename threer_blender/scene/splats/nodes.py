@@ -3,19 +3,20 @@
 A Gaussian's projection is that of Zwicker et al. 2001, "EWA volume splatting", as 3DGS does it: the covariance goes
 through the projection's derivative at the mean, gets 0.3 square pixels of low-pass, and is cut off where its opacity
 falls below 1/255. Each becomes a quad in the plane through its mean that is parallel to the picture, along the axes of
-its ellipse. So the material needs to know the place in the quad only (see `splat_look`), and quads cover little more
-than what is seen of them.
+its ellipse. So the material needs to know the place in the quad only (see `scene/splats/look.py`), and quads cover
+little more than what is visible of them.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import bpy
 
 from ...model import spherical_harmonics
 from ...model.splat_rendering import ALPHA_LEAST, LOW_PASS
-from ..look import VERSION, shared
+from ..look import shared_modifier
 from ..node_fields import Field, Formulas
 from . import view_values
 
@@ -38,16 +39,13 @@ MATERIAL, POINT_MATERIAL = "Material", "Point Material"
 def node_group(from_mesh: bool) -> bpy.types.NodeTree:
     """The modifier's node group, one for all splats in the file."""
     kind = f"splats from {'mesh' if from_mesh else 'points'} {NODES_VERSION}"
-    existing: bpy.types.NodeTree | None = shared(bpy.data.node_groups, kind)
-    if existing is not None:
-        return existing
-    tree = bpy.data.node_groups.new("3R Splats", "GeometryNodeTree")
-    tree.is_modifier = True
+    return shared_modifier("3R Splats", kind, partial(_fill, from_mesh))
+
+
+def _fill(from_mesh: bool, tree: bpy.types.NodeTree) -> None:
     _interface(tree.interface)
     _Splats(tree).build(from_mesh)
     _arrange(tree)
-    tree[VERSION] = kind
-    return tree
 
 
 def _interface(interface: Any) -> None:
