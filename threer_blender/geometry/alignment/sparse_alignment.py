@@ -1,7 +1,7 @@
-"""[R] Cameras and depth of all photos from predictions and matches of pairs: MASt3R-SfM, fast. numpy and numba.
+"""[R] Cameras and depth of all photos from predictions and matches of pairs: MASt3R-SfM, fast. numpy.
 
 Duisterhof et al., "MASt3R-SfM: a Fully-Integrated Solution for Unconstrained Structure-from-Motion" (3DV 2025),
-section 4. Each photo gets one canonical pointmap, the confidence-weighted mean of its predictions. A coarse stage
+section 4. Each photo gets one canonical pointmap, the mean of its predictions (`canonical_maps`). A coarse stage
 brings matching points together in space; bundle adjustment of the matches in the pictures, supported by the canonical
 depths, then makes the cameras exact. Both stages are second-order, not Adam; the coarse one starts from the pairs'
 similarities, which `synchronisation` brings together and in which it finds wrong pairs.
@@ -10,7 +10,7 @@ similarities, which `synchronisation` brings together and in which it finds wron
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,14 +19,13 @@ from ...model.reconstruction import Camera
 from .. import rotations, similarities
 from ..adjustment.bundle_adjustment import AdjustmentSettings, Refined, refine
 from ..adjustment.tracks import PairMatches, Tracks, link
-from ..focal import focal_from_points
-from ..kernels import compiled
 from ..levenberg_marquardt import Options, levenberg_marquardt
 from ..pairs.pairs import Matches, PairStore
 from ..robust_losses import Power
 from ..similarities import Similarities
 from . import initial_poses, synchronisation
-from .global_alignment import FOCAL_RATIO, AlignedView, Alignment
+from .canonical_maps import Canonical, canonical, with_focals
+from .global_alignment import AlignedView, Alignment
 from .initial_poses import Measured
 
 GAMMA = 1.5  # the power of distances that the coarse stage minimises
@@ -41,27 +40,6 @@ LEAST_BELIEVED = 0.3  # of all matches, by confidence, those of pairs that fit; 
 CONFIDENT = 0.5
 OBSERVATIONS = 2000  # of a photo, about, that bundle adjustment gets: more take time and add nothing
 ENOUGH = 1e-4  # relative fall of its cost in a step: of thousands of observations, less than chance moves it
-GUESS = 0.999  # the confidence of a mere guess
-
-
-@dataclass(frozen=True)
-class Canonical:
-    """A photo's own pointmap: `depth` (H, W) float32, median 1, NaN where nothing is known, `focal` in map pixels of a
-    camera whose principal point is the map's middle; `units` the unit of each of its predictions, by their number."""
-
-    depth: Array
-    focal: float
-    units: dict[int, float]
-
-    def points(self, pixels: Array) -> FloatArray:
-        """(M, 3) in the camera's frame of map pixels (M, 2); NaN outside and where nothing is known."""
-        height, width = self.depth.shape
-        column, row = np.floor(pixels).astype(int).T
-        inside = (column >= 0) & (row >= 0) & (column < width) & (row < height)
-        depth = np.where(inside, self.depth[row.clip(0, height - 1), column.clip(0, width - 1)], np.nan)
-        slopes = (np.asarray(pixels, np.float64) - (width / 2, height / 2)) / self.focal
-        points: FloatArray = np.concatenate([slopes, np.ones_like(slopes[:, :1])], axis=1) * depth[:, None]
-        return points
 
 
 def align(
@@ -80,7 +58,7 @@ def align(
     altogether.
     """
     maps = {photo: canonical(store, photo) for photo in range(count)}
-    canonicals, refuted_focals = _with_focals(
+    canonicals, refuted_focals = with_focals(
         {photo: one for photo, one in maps.items() if one is not None}, focals, lenses
     )
     progress(0.2)
@@ -107,80 +85,6 @@ def align(
     refined = refine(cameras, tracks, settings, lambda: progress(0.5))
     progress(0.9)
     return _alignment(store, canonicals, views, photos, used, refined, refuted_focals)
-
-
-# ----------------------------------------------------------------------------------------------- canonical pointmaps
-def canonical(store: PairStore, photo: int) -> Canonical | None:
-    """The photo's own pointmap (MASt3R-SfM, section 4.2): the mean of its predictions in its own frame,
-
-        X = Σ_e C^e X^e / Σ_e C^e,
-
-    each in a unit that makes its median depth 1. One prediction is read at a time. None where there is none, or where
-    no camera could see it.
-    """
-    sums: FloatArray | None = None
-    units = {}
-    for index in (index for index, side in store.sides(photo) if side == 0):
-        prediction = store.read(index, 0)
-        sums = np.zeros((*prediction.confidence.shape, 4)) if sums is None else sums
-        unit = _add(sums, prediction.points, prediction.confidence)
-        if unit > 0:
-            units[index] = unit
-    if sums is None or not units:
-        return None
-    total, weights = sums[..., :3], sums[..., 3]
-    known = weights > 0
-    points = np.where(known[..., None], total / np.where(known, weights, 1.0)[..., None], np.nan)
-    height, width = known.shape
-    try:
-        focal = focal_from_points(points, weights, (width / 2, height / 2))
-    except ValueError:
-        return None
-    return Canonical(points[..., 2].astype(np.float32), focal, units)
-
-
-@compiled()
-def _add(sums: Array, points: Array, confidence: Array) -> float:
-    """The unit of a prediction, 0 where it has no usable point. Adds to `sums` (H, W, 4) its points (H, W, 3) in that
-    unit times their weights, and the weights: the confidence (H, W) above GUESS."""
-    usable = np.zeros(confidence.shape, np.bool_)
-    depths, count = np.empty(confidence.size, points.dtype), 0
-    for row, column in np.ndindex(confidence.shape):
-        x, y, z = points[row, column]
-        certainty = confidence[row, column]
-        if np.isfinite(x + y + z) and z > 0 and np.isfinite(certainty) and certainty > GUESS:
-            usable[row, column] = True
-            depths[count] = z
-            count += 1
-    if count == 0:
-        return 0.0
-    unit = float(np.median(depths[:count]))
-    for row, column in np.ndindex(confidence.shape):
-        if usable[row, column]:
-            weight = confidence[row, column] - GUESS
-            for i in range(3):
-                sums[row, column, i] += weight / unit * points[row, column, i]
-            sums[row, column, 3] += weight
-    return unit
-
-
-def _with_focals(
-    canonicals: Mapping[int, Canonical], focals: Sequence[float | None], lenses: Sequence[int]
-) -> tuple[dict[int, Canonical], list[int]]:
-    """The photos with the focal lengths of their lenses: the known one, or the median of those that the photos' points
-    imply; and the photos whose known focal length their points contradict."""
-    estimated: dict[int, list[float]] = {}
-    known: dict[int, list[float]] = {}
-    refuted_focals = []
-    for photo, one in canonicals.items():
-        given = focals[photo]
-        estimated.setdefault(lenses[photo], []).append(one.focal)
-        if given and 1 / FOCAL_RATIO < given / one.focal < FOCAL_RATIO:
-            known.setdefault(lenses[photo], []).append(given)
-        elif given:
-            refuted_focals.append(photo)
-    focal = {number: float(np.median(known.get(number, estimates))) for number, estimates in estimated.items()}
-    return {photo: replace(one, focal=focal[lenses[photo]]) for photo, one in canonicals.items()}, refuted_focals
 
 
 # ----------------------------------------------------------------------------------------------- the coarse stage

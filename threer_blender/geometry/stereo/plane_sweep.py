@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...model.arrays import Float32Array, FloatArray, Int32Array, UInt8Array
 from ..kernels import compiled
-from .patchmatch import PADDING, bilinear
+from .patches import PADDING, bilinear
 
 _WORST = 24
 """Census bits compared: a 5 x 5 window without its centre."""

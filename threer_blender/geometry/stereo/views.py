@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...model.arrays import Float32Array, FloatArray, Int32Array, IntArray, UInt8Array
-from .patchmatch import PADDING
+from .patches import PADDING
 
 _BEST_ANGLE = 10.0
 """Degrees of triangulation at which depth is both exact and still matched."""

@@ -1,0 +1,113 @@
+"""[R] A photo's canonical pointmap: the mean of all that pairs predict of it, seen from its own camera. numpy, numba.
+
+Duisterhof et al., "MASt3R-SfM: a Fully-Integrated Solution for Unconstrained Structure-from-Motion" (3DV 2025),
+section 4.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...model.arrays import Array, FloatArray
+from ..focal import focal_from_points
+from ..kernels import compiled
+from ..pairs.pairs import PairStore
+from .global_alignment import FOCAL_RATIO
+
+GUESS = 0.999  # the confidence of a mere guess
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """A photo's own pointmap: `depth` (H, W) float32, median 1, NaN where nothing is known, `focal` in map pixels of a
+    camera whose principal point is the map's middle; `units` the unit of each of its predictions, by their number."""
+
+    depth: Array
+    focal: float
+    units: dict[int, float]
+
+    def points(self, pixels: Array) -> FloatArray:
+        """(M, 3) in the camera's frame of map pixels (M, 2); NaN outside and where nothing is known."""
+        height, width = self.depth.shape
+        column, row = np.floor(pixels).astype(int).T
+        inside = (column >= 0) & (row >= 0) & (column < width) & (row < height)
+        depth = np.where(inside, self.depth[row.clip(0, height - 1), column.clip(0, width - 1)], np.nan)
+        slopes = (np.asarray(pixels, np.float64) - (width / 2, height / 2)) / self.focal
+        points: FloatArray = np.concatenate([slopes, np.ones_like(slopes[:, :1])], axis=1) * depth[:, None]
+        return points
+
+
+def canonical(store: PairStore, photo: int) -> Canonical | None:
+    """The photo's own pointmap (MASt3R-SfM, section 4.2): the mean of its predictions in its own frame,
+
+        X = Σ_e C^e X^e / Σ_e C^e,
+
+    each in a unit that makes its median depth 1. One prediction is read at a time. None where there is none, or where
+    no camera could see it.
+    """
+    sums: FloatArray | None = None
+    units = {}
+    for index in (index for index, side in store.sides(photo) if side == 0):
+        prediction = store.read(index, 0)
+        sums = np.zeros((*prediction.confidence.shape, 4)) if sums is None else sums
+        unit = _add(sums, prediction.points, prediction.confidence)
+        if unit > 0:
+            units[index] = unit
+    if sums is None or not units:
+        return None
+    total, weights = sums[..., :3], sums[..., 3]
+    known = weights > 0
+    points = np.where(known[..., None], total / np.where(known, weights, 1.0)[..., None], np.nan)
+    height, width = known.shape
+    try:
+        focal = focal_from_points(points, weights, (width / 2, height / 2))
+    except ValueError:
+        return None
+    return Canonical(points[..., 2].astype(np.float32), focal, units)
+
+
+@compiled()
+def _add(sums: Array, points: Array, confidence: Array) -> float:
+    """The unit of a prediction, 0 where it has no usable point. Adds to `sums` (H, W, 4) its points (H, W, 3) in that
+    unit times their weights, and the weights: the confidence (H, W) above GUESS."""
+    usable = np.zeros(confidence.shape, np.bool_)
+    depths, count = np.empty(confidence.size, points.dtype), 0
+    for row, column in np.ndindex(confidence.shape):
+        x, y, z = points[row, column]
+        certainty = confidence[row, column]
+        if np.isfinite(x + y + z) and z > 0 and np.isfinite(certainty) and certainty > GUESS:
+            usable[row, column] = True
+            depths[count] = z
+            count += 1
+    if count == 0:
+        return 0.0
+    unit = float(np.median(depths[:count]))
+    for row, column in np.ndindex(confidence.shape):
+        if usable[row, column]:
+            weight = confidence[row, column] - GUESS
+            for i in range(3):
+                sums[row, column, i] += weight / unit * points[row, column, i]
+            sums[row, column, 3] += weight
+    return unit
+
+
+def with_focals(
+    canonicals: Mapping[int, Canonical], focals: Sequence[float | None], lenses: Sequence[int]
+) -> tuple[dict[int, Canonical], list[int]]:
+    """The photos with the focal lengths of their lenses: the known one, or the median of those that the photos' points
+    imply; and the photos whose known focal length their points contradict."""
+    estimated: dict[int, list[float]] = {}
+    known: dict[int, list[float]] = {}
+    refuted_focals = []
+    for photo, one in canonicals.items():
+        given = focals[photo]
+        estimated.setdefault(lenses[photo], []).append(one.focal)
+        if given and 1 / FOCAL_RATIO < given / one.focal < FOCAL_RATIO:
+            known.setdefault(lenses[photo], []).append(given)
+        elif given:
+            refuted_focals.append(photo)
+    focal = {number: float(np.median(known.get(number, estimates))) for number, estimates in estimated.items()}
+    return {photo: replace(one, focal=focal[lenses[photo]]) for photo, one in canonicals.items()}, refuted_focals
