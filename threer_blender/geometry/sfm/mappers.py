@@ -191,7 +191,8 @@ def _if_lenses_differ(best: ScoredModel | None, matched: Matched) -> bool:
     if best is None or len(best.model.cameras) == len(matched.photos) or _is_film(matched) or _is_known(matched):
         return False
     known = all(photo.focal is not None for photo in matched.photos)
-    return bool(best.model.compute_mean_reprojection_error() > plausibility.DOUBTFUL_ERROR[known])
+    limit = plausibility.DOUBTFUL_ERROR_OF_KNOWN_LENSES if known else plausibility.DOUBTFUL_ERROR
+    return bool(best.model.compute_mean_reprojection_error() > limit)
 
 
 def _if_fisheye(best: ScoredModel | None, matched: Matched) -> bool:
@@ -202,7 +203,7 @@ def _if_fisheye(best: ScoredModel | None, matched: Matched) -> bool:
         return False
     if best is None:
         return True
-    doubtful = best.model.compute_mean_reprojection_error() > plausibility.DOUBTFUL_ERROR[False]
+    doubtful = best.model.compute_mean_reprojection_error() > plausibility.DOUBTFUL_ERROR
     if doubtful and not _is_film(matched):
         return True
     return any(plausibility.is_strongly_distorted(camera) for camera in best.model.cameras.values())

@@ -26,8 +26,8 @@ UNUSUAL_PINCUSHION, ABSURD_PINCUSHION = 0.06, 0.3
 # Mean reprojection error, px. Photos have 0.2 to 0.8.
 UNUSUAL_ERROR, LARGEST_ERROR = 1.25, 2.5
 USUAL_ERROR = 0.5
-# The error above which other lenses are tried: where EXIF knows no focal length, and where it knows all.
-DOUBTFUL_ERROR = (0.6, 1.0)
+# The error above which other lenses are tried: where EXIF lacks the focal length of a photo, and where it has all.
+DOUBTFUL_ERROR, DOUBTFUL_ERROR_OF_KNOWN_LENSES = 0.6, 1.0
 STRONG_DISTORTION = 0.2  # share by which an ordinary lens moves a corner; fisheyes move it by more
 FEW_REGISTERED = 0.5  # share of the photos; a model of fewer carries a warning
 FEW_PHOTOS = 4  # of so few, each is named anyway
