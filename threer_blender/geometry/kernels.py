@@ -23,8 +23,8 @@ def compiled(fastmath: bool | set[str] = False) -> Callable[[Function], Function
     Division by zero gives infinity or NaN, as in numpy. `fastmath` (or a set of LLVM's flags) lets sums be reordered
     and takes every number for finite: not for kernels that meet NaN or infinity.
 
-    Of what is on disk, numba notices a change of the kernel's own file alone. After a change to a kernel that kernels in
-    other files call, delete the kept ones: in `__pycache__`, or in the folder that NUMBA_CACHE_DIR names.
+    numba notices a change of a kernel's own file alone. After a change to a kernel that kernels in other files call,
+    delete the compiled ones: in `__pycache__`, or in the folder that NUMBA_CACHE_DIR names.
     """
     return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=fastmath)
 
