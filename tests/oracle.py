@@ -157,19 +157,19 @@ class Oracle:
             first_from_second = _pose(_rotation(random.standard_normal(3)), 2 * random.standard_normal(3))
         tilt = _pose(_rotation(0.5 * self.errors.noise * random.standard_normal(3)), np.zeros(3))
         unit = np.exp(self.errors.scale * random.standard_normal())
-        points_first, sure_first = self._answer(a.camera_points, shared[0], random)
-        points_second, sure_second = self._answer(b.camera_points, shared[1], random)
+        points_first, confidence_first = self._answer(a.camera_points, shared[0], random)
+        points_second, confidence_second = self._answer(b.camera_points, shared[1], random)
         points_second = _moved(tilt @ first_from_second, points_second)
         if lost and not self.is_wrong(first, second):
-            sure_first, sure_second = 0.2 * sure_first, 0.03 * sure_second
+            confidence_first, confidence_second = 0.2 * confidence_first, 0.03 * confidence_second
         half = np.float32
         return PairPrediction(
             first,
             second,
             (points_first * unit).astype(half),
             (points_second * unit).astype(half),
-            (1 + sure_first).astype(half),
-            (1 + sure_second).astype(half),
+            (1 + confidence_first).astype(half),
+            (1 + confidence_second).astype(half),
         )
 
     def matches(self, first: int, second: int, stride: int = 4) -> Matches:

@@ -57,7 +57,7 @@ def align(store: PairStore, count: int, steps: int = STEPS) -> Alignment:
         for group in adam.param_groups:
             group["lr"] = LAST_RATE + (RATE - LAST_RATE) * (1 + math.cos(math.pi * step / steps)) / 2
         adam.zero_grad()
-        local = _own_points(free, grid)
+        local = _local_points(free, grid)
         moved = _moved(free, points)
         distance = torch.stack([local[first], local[second]], 1) - moved
         loss = 2 * (weight * distance.norm(dim=-1)).mean()
@@ -66,7 +66,7 @@ def align(store: PairStore, count: int, steps: int = STEPS) -> Alignment:
     return _as_alignment(free, confidence, ends, (height, width))
 
 
-def _own_points(free: dict[str, torch.Tensor], grid: torch.Tensor) -> torch.Tensor:
+def _local_points(free: dict[str, torch.Tensor], grid: torch.Tensor) -> torch.Tensor:
     """(N, H W, 3) world."""
     slopes = grid / torch.exp(free["focal"] / 20)[:, None, None]
     rays = torch.cat([slopes, torch.ones_like(slopes[..., :1])], -1)

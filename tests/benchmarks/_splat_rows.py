@@ -19,11 +19,11 @@ from threer_blender.geometry.stereo import dense
 from threer_blender.model.arrays import Array
 from threer_blender.model.reconstruction import Camera, Reconstruction
 from threer_blender.pictures import photos as photo_files
-from threer_blender.runtime.report import Report
+from threer_blender.runtime.report import MessageReport
 
 LONG_SIDE = instantsplat.QUALITIES["draft"][0]
 SOLVED = instantsplat.START_OPTIONS["colmap"]["draft"]
-SHOWN_SCALE = 3  # how much larger than the splats' own size pictures are written
+PICTURE_SCALE = 3  # how much larger than the splats' own size pictures are written
 
 
 def _set(name: str) -> tuple[list[Path], dict[str, Array]]:
@@ -55,7 +55,7 @@ class Row:
 
     def _engine(self, photos: list[Any], points: bool) -> Reconstruction:
         options = colmap.ENGINE.checked_options({**SOLVED, "points": points})
-        return colmap.reconstruct(photos, options, Report(lambda _: None))
+        return colmap.reconstruct(photos, options, MessageReport(lambda _: None))
 
     def _with_depth(self, result: Reconstruction) -> Reconstruction:
         """The training photos of a sparse result, with depth from them alone."""
@@ -85,7 +85,7 @@ class Row:
         )
 
     def splat(self, solved: Reconstruction) -> Reconstruction:
-        report = Report(lambda _: None)
+        report = MessageReport(lambda _: None)
         report.plan([instantsplat.STARTING.weighing(1), instantsplat.SPLATTING.weighing(9)])
         return instantsplat.splatted(solved, "draft", report)
 
@@ -104,7 +104,7 @@ class Row:
             scores.append((measures.psnr(drawn, reference, view.mask), measures.ssim(drawn, reference)))
             if folder is not None:
                 both = Image.fromarray((255 * np.concatenate([reference, drawn], 1) + 0.5).astype(np.uint8))
-                size = (SHOWN_SCALE * both.width, SHOWN_SCALE * both.height)
+                size = (PICTURE_SCALE * both.width, PICTURE_SCALE * both.height)
                 both.resize(size, Image.Resampling.BICUBIC).save(folder / f"{self.name}-{Path(photo.name).stem}.png")
         psnr, ssim = np.mean(scores, axis=0)
         return {"psnr": float(psnr), "ssim": float(ssim)}

@@ -56,12 +56,12 @@ def ours(folder: Path, _work: Path, quality: str, matching: str) -> Poses:
     from threer_blender.files.photo_files import find
     from threer_blender.model.errors import UserError
     from threer_blender.pictures.photos import read
-    from threer_blender.runtime.report import Report
+    from threer_blender.runtime.report import MessageReport
 
     photos = read(find([folder]).files, lambda _text, _photo: None).accepted
     try:
         options = ENGINE.checked_options({"quality": quality, "matching": matching})
-        solution = solve_cameras(photos, options, Report(lambda _: None), ())
+        solution = solve_cameras(photos, options, MessageReport(lambda _: None), ())
     except UserError as error:
         print(error, file=sys.stderr)
         return {}

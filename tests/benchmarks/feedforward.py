@@ -118,7 +118,7 @@ def sides(name: str) -> tuple[int, int]:
     return (160, 224) if name in ("VGGT-Omega", "Fast3R") else SIZE
 
 
-def memory_growth() -> None:
+def memory_increase() -> None:
     def row(name: str) -> list[Any]:
         few, many = (measured(GROW, name, str(count))["peak_gib"] for count in (2, 8))
         height, width = sides(name)
@@ -218,7 +218,7 @@ def main() -> None:
     names = chosen(__doc__, PUBLISHED)
     print(machine(), end="\n\n")
     run(names)
-    memory_growth()
+    memory_increase()
     load()
 
 

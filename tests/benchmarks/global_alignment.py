@@ -25,7 +25,7 @@ from threer_blender.geometry.pairs import scene_graph
 from threer_blender.geometry.pairs.pairs import PairStore
 from threer_blender.model.errors import UserError
 
-SPEED_MAP, ACCURACY_MAP, WALK_MAP, GROWTH_MAP, NETWORK_MAP = (48, 64), (24, 32), (36, 48), (72, 96), (384, 512)
+SPEED_MAP, ACCURACY_MAP, WALK_MAP, SCALING_MAP, NETWORK_MAP = (48, 64), (24, 32), (36, 48), (72, 96), (384, 512)
 TYPICAL = oracle.Errors(noise=0.02, outliers=0.02)
 SEED = 1
 NETWORK_COUNT = 320
@@ -181,15 +181,15 @@ def accuracy() -> None:
     table(["graph", "pairs", *head], by_walk())
 
 
-def memory_growth() -> None:
+def memory_increase() -> None:
     print("\nGrowth: a walk of two laps, noise 2 %; memory of the process\n")
     collected = []
 
     def rows() -> Iterator[Any]:
         sizes = [(48, "default"), (48, "all"), (200, "default"), (320, "default")]
-        for count, pairs, size in (*((*one, GROWTH_MAP) for one in sizes), (NETWORK_COUNT, "default", NETWORK_MAP)):
+        for count, pairs, size in (*((*one, SCALING_MAP) for one in sizes), (NETWORK_COUNT, "default", NETWORK_MAP)):
             case = measured(MEASURE, str(count), pairs, *map(str, size))
-            if size == GROWTH_MAP:
+            if size == SCALING_MAP:
                 collected.append((count, pairs, case))
             yield [count, f"{size[1]}×{size[0]}", pairs, case["pairs"], case["registered"], f"{case['auc']:.2f}"] + [
                 f"{case['aligning']:.1f}",
@@ -223,7 +223,7 @@ def main() -> None:
         global_alignment.align(predictions(oracle.orbit(2, degrees=20), oracle.Errors(), [(0, 1)], Path(folder)), 2)
     speed()
     accuracy()
-    memory_growth()
+    memory_increase()
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from threer_blender.networks import dust3r, inputs
 from threer_blender.networks.layers import transformer
 from threer_blender.pipelines import pairwise
 from threer_blender.runtime.device import choose
-from threer_blender.runtime.report import Report
+from threer_blender.runtime.report import MessageReport
 
 PHOTOS, SIDE = 8, 224
 GRID, ROUNDS, BLOCK = 8, 10, 2**13
@@ -104,7 +104,7 @@ def our_pairs(
     network: dust3r.PairNetwork[Any], photos: list[inputs.Input], pairs: list[tuple[int, int]], folder: str
 ) -> PairStore:
     """As the engines do it."""
-    report = Report(lambda _message: None)
+    report = MessageReport(lambda _message: None)
     report.plan(pairwise.plan(len(photos), len(pairs)))
     device, store = choose(), PairStore(Path(folder))
     encoded = pairwise.encode(network, device, photos, report)

@@ -115,7 +115,7 @@ def measure(blend: Blend, count: int, size: tuple[int, int]) -> tuple[float, Pic
 
 
 @contextmanager
-def memory_growth() -> Iterator[list[float]]:
+def memory_increase() -> Iterator[list[float]]:
     """The most MiB that the process holds more than at the beginning, looked at every millisecond."""
     page, actual, ended = os.sysconf("SC_PAGE_SIZE") / 2**20, [0.0], threading.Event()
 
@@ -143,9 +143,9 @@ def main() -> None:
 
     def rows() -> Iterator[Any]:
         for count, size in CASES:
-            with memory_growth() as ours_mib:
+            with memory_increase() as ours_mib:
                 ours, picture, gradients = measure(rasteriser.blend, count, size)
-            with memory_growth() as theirs_mib:
+            with memory_increase() as theirs_mib:
                 theirs, expected, expected_gradients = measure(blend_by_autograd, count, size)
             off = float((picture.colour - expected.colour).detach().abs().max())
             gap = max(float((a - b).norm() / b.norm()) for a, b in zip(gradients, expected_gradients, strict=True))

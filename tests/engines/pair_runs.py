@@ -18,9 +18,9 @@ from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
 from threer_blender.networks import inputs
 from threer_blender.pictures import photos
 from threer_blender.pipelines import pair_solution
-from threer_blender.runtime.report import Report
+from threer_blender.runtime.report import MessageReport
 
-FAR_APART = [oracle.look_at((3.0, -0.4, -2.0), (0, 0.7, 0)), oracle.look_at((3.4, -0.1, 1.0), (0, 0.7, 0))]
+FAR_VIEWS = [oracle.look_at((3.0, -0.4, -2.0), (0, 0.7, 0)), oracle.look_at((3.4, -0.1, 1.0), (0, 0.7, 0))]
 
 
 def chosen(folder: Path, *sizes: tuple[int, int]) -> list[Photo]:
@@ -45,11 +45,11 @@ def run(
 ) -> Reconstruction:
     """The engine's result where `answer` stands for its network."""
 
-    def predict(_inputs: list[Any], pairs: scene_graph.Choose, _report: Report) -> Any:
+    def predict(_inputs: list[Any], pairs: scene_graph.Choose, _report: MessageReport) -> Any:
         return (answer(i, j) for i, j in pair_solution.both_orders(pairs(None)) or [(0, 0)])
 
     monkeypatch.setattr(engine, "predict", predict)
-    return engine.reconstruct(photos, engine.ENGINE.checked_options({}), Report(lambda _message: None))
+    return engine.reconstruct(photos, engine.ENGINE.checked_options({}), MessageReport(lambda _message: None))
 
 
 def run_mast3r(
@@ -57,12 +57,12 @@ def run_mast3r(
 ) -> Reconstruction:
     """With every pair's predictions and matches in both orders, as the network would give them."""
 
-    def predict(_inputs: list[Any], pairs: scene_graph.Choose, _report: Report) -> Iterator[Any]:
+    def predict(_inputs: list[Any], pairs: scene_graph.Choose, _report: MessageReport) -> Iterator[Any]:
         for pair in pair_solution.both_orders(pairs(None)) or [(0, 0)]:
             yield answers.predict(*pair), answers.matches(*pair, stride=8)
 
     monkeypatch.setattr(mast3r, "predict", predict)
-    return mast3r.reconstruct(photos, mast3r.ENGINE.checked_options(options), Report(lambda _message: None))
+    return mast3r.reconstruct(photos, mast3r.ENGINE.checked_options(options), MessageReport(lambda _message: None))
 
 
 def true_camera(photo: Photo, view: oracle.View) -> Camera:

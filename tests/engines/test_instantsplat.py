@@ -25,7 +25,7 @@ from threer_blender.model.errors import Cancelled, UserError
 from threer_blender.model.lens import Distortion
 from threer_blender.model.reconstruction import Camera, Photo, PhotoFromMap, PointCloud, PointMap, Reconstruction
 from threer_blender.pictures import photos as photo_files
-from threer_blender.runtime.report import Report
+from threer_blender.runtime.report import MessageReport
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 TRUTH = {record["photo"]: record for record in json.loads((SAMPLE / "truth.json").read_text())["cameras"]}
@@ -67,7 +67,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def splatted() -> tuple[Reconstruction, list[Message]]:
     sent: list[Message] = []
-    report = Report(sent.append)
+    report = MessageReport(sent.append)
     report.plan([instantsplat.STARTING.weighing(1), instantsplat.SPLATTING.weighing(9)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(instantsplat.QUALITIES, "draft", (144, 40, 0))
@@ -135,7 +135,7 @@ def test_a_cancel_keeps_the_splats_so_far() -> None:
         if isinstance(message, Preview):
             assert not report.cancel()
 
-    report = Report(hear)
+    report = MessageReport(hear)
     report.plan([instantsplat.STARTING.weighing(1), instantsplat.SPLATTING.weighing(9)])
     actual = instantsplat.splatted(true_result(NAMES[:2]), "draft", report)
     assert actual.gaussians is not None
@@ -144,7 +144,7 @@ def test_a_cancel_keeps_the_splats_so_far() -> None:
         for message in sent[:-1]
         if isinstance(message, Progress)
     )
-    before = Report(lambda _: None)
+    before = MessageReport(lambda _: None)
     before.plan([instantsplat.STARTING.weighing(1), instantsplat.SPLATTING.weighing(9)])
     assert before.cancel()
     with pytest.raises(Cancelled):
@@ -165,14 +165,14 @@ def test_of_a_masked_photo_there_are_no_splats(splatted: tuple[Reconstruction, l
         inside = (pixels > -beside) & (pixels < np.array([camera.width, camera.height]) + beside)
         return float(inside.all(axis=1).mean())
 
-    report = Report(lambda _message: None)
+    report = MessageReport(lambda _message: None)
     report.plan([instantsplat.STARTING.weighing(1), instantsplat.SPLATTING.weighing(9)])
     masked = instantsplat.splatted(true_result(NAMES[:2]), "draft", report, excluded)
     assert share_before_first(masked) > 0.99 > share_before_first(splatted[0])
 
 
 def test_without_depth_it_says_what_to_do() -> None:
-    report = Report(lambda _: None)
+    report = MessageReport(lambda _: None)
     report.plan([instantsplat.STARTING.weighing(1), instantsplat.SPLATTING.weighing(9)])
     empty = replace(true_result(NAMES[:1]), pointmaps=[])
     with pytest.raises(UserError, match="take photos that overlap more, or start from another engine"):

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests import oracle
-from tests.engines.pair_runs import FAR_APART, check, chosen, run, run_mast3r, true_camera, views
+from tests.engines.pair_runs import FAR_VIEWS, check, chosen, run, run_mast3r, true_camera, views
 from threer_blender import bundle
 from threer_blender.engines import dust3r, mast3r
 from threer_blender.engines import options as shared_options
@@ -31,7 +31,7 @@ from threer_blender.networks import dust3r as network
 from threer_blender.networks.layers.sizes import TransformerSize
 from threer_blender.pipelines import pair_solution
 from threer_blender.runtime import weights
-from threer_blender.runtime.report import Report
+from threer_blender.runtime.report import MessageReport
 
 SIZES = [
     pytest.param(((1500, 1000), (1500, 1000)), id="landscape, cropped"),
@@ -43,7 +43,7 @@ SIZES = [
 @pytest.mark.parametrize("sizes", SIZES)
 def test_two_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: tuple[Any, ...]) -> None:
     photos = chosen(tmp_path, *sizes)
-    true_views = views(photos, FAR_APART)
+    true_views = views(photos, FAR_VIEWS)
     result = run(monkeypatch, dust3r, photos, oracle.Oracle(true_views).predict)
     check(result, photos, true_views, 0)
     assert not result.metric
@@ -60,14 +60,14 @@ def test_two_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: tupl
 
 def test_two_photos_with_a_networks_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = chosen(tmp_path, (1024, 768), (1024, 768))
-    true_views = views(photos, FAR_APART)
+    true_views = views(photos, FAR_VIEWS)
     answers = oracle.Oracle(true_views, oracle.Errors(noise=0.03, outliers=0.02))
     check(run(monkeypatch, dust3r, photos, answers.predict), photos, true_views, 0.05)
 
 
 def test_mast3r_keeps_its_metres(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = chosen(tmp_path, (1024, 768), (1024, 768))
-    true_views = views(photos, FAR_APART)
+    true_views = views(photos, FAR_VIEWS)
     answers = oracle.Oracle(true_views, oracle.Errors(scale=0))
     result = run_mast3r(monkeypatch, photos, answers)
     assert result.metric
@@ -87,8 +87,8 @@ def test_mast3r_with_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for camera in result.cameras:
         assert camera.reprojection_error is not None
         assert 0.2 < camera.reprojection_error < 1  # matches are off by half a pixel of a map half as large
-    own_lenses = run_mast3r(monkeypatch, photos[:3], answers, intrinsics="per-photo")
-    assert len({camera.fx for camera in own_lenses.cameras}) == 3
+    separate_lenses = run_mast3r(monkeypatch, photos[:3], answers, intrinsics="per-photo")
+    assert len({camera.fx for camera in separate_lenses.cameras}) == 3
 
 
 def test_dust3r_with_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +126,7 @@ def test_every_choice_of_pairs_has_its_graph() -> None:
 @pytest.mark.parametrize("size", [(1500, 1000), (600, 1100), (9000, 1200)], ids=["landscape", "portrait", "huge"])
 def test_one_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
     photos = chosen(tmp_path, size)
-    true_views = views(photos, FAR_APART[:1])
+    true_views = views(photos, FAR_VIEWS[:1])
     result = run(monkeypatch, dust3r, photos, oracle.Oracle(true_views).predict)
     check(result, photos, true_views, 0)
     assert result.cloud is not None
@@ -136,7 +136,7 @@ def test_one_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[
 def test_identical_photos_stand_in_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Byte for byte the same files are left out before; the same picture saved twice comes here."""
     photos = chosen(tmp_path, (800, 600), (800, 600))
-    true_views = views(photos, [FAR_APART[0], FAR_APART[0]])
+    true_views = views(photos, [FAR_VIEWS[0], FAR_VIEWS[0]])
     result = run(monkeypatch, dust3r, photos, oracle.Oracle(true_views).predict)
     check(result, photos, true_views, 0)
     assert result.cloud is not None
@@ -155,7 +155,7 @@ def test_two_photos_without_overlap_are_a_guess_that_is_called_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: object
 ) -> None:
     photos = chosen(tmp_path, (800, 600), (800, 600))
-    true_views = views(photos, [FAR_APART[0], AWAY])
+    true_views = views(photos, [FAR_VIEWS[0], AWAY])
     answers = oracle.Oracle(true_views)
     if engine is mast3r:
         result = run_mast3r(monkeypatch, photos, answers)
@@ -177,7 +177,7 @@ def test_two_photos_without_overlap_are_a_guess_that_is_called_so(
 def test_a_guess_stands_as_both_orders_put_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two photos that do overlap, where only surety is missing, the guess is the truth."""
     photos = chosen(tmp_path, (1500, 1000), (900, 1300))
-    true_views = views(photos, FAR_APART)
+    true_views = views(photos, FAR_VIEWS)
     result = run(monkeypatch, dust3r, photos, lambda i, j: unsure(oracle.Oracle(true_views).predict(i, j)))
     check(result, photos, true_views, 0)
     assert GUESS in result.notes
@@ -201,7 +201,7 @@ def unsure(prediction: PairPrediction) -> PairPrediction:
 
 def test_one_photo_of_which_little_is_sure_is_shown_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = chosen(tmp_path, (800, 600))
-    true_views = views(photos, FAR_APART[:1])
+    true_views = views(photos, FAR_VIEWS[:1])
     result = run(monkeypatch, dust3r, photos, lambda i, j: unsure(oracle.Oracle(true_views).predict(i, j)))
     assert result.notes[0] == "The network is sure of only 0% of 0.png: its place and its points may be wrong."
     assert result.pointmaps[0].mask.mean() == pytest.approx(0.5, abs=0.1)
@@ -210,7 +210,7 @@ def test_one_photo_of_which_little_is_sure_is_shown_and_said(tmp_path: Path, mon
 
 def test_more_photos_that_nothing_connects_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = chosen(tmp_path, *[(800, 600)] * 3)
-    answers = oracle.Oracle(views(photos, [*FAR_APART, AWAY]))
+    answers = oracle.Oracle(views(photos, [*FAR_VIEWS, AWAY]))
     with pytest.raises(UserError, match="take photos that overlap by more than half"):
         run(monkeypatch, dust3r, photos, lambda i, j: unsure(answers.predict(i, j)))
 
@@ -221,7 +221,7 @@ def test_one_photos_exif_focal_is_believed_unless_it_contradicts_the_picture(
 ) -> None:
     """A network that sees a lens as `wrong` times as long as it is keeps the sizes of things."""
     photos = chosen(tmp_path, (1500, 1000))
-    true_views = views(photos, FAR_APART[:1])
+    true_views = views(photos, FAR_VIEWS[:1])
     true = true_camera(photos[0], true_views[0])
     answers = oracle.Oracle(true_views, oracle.Errors(scale=0))
 
@@ -246,12 +246,12 @@ def run_one(
 ) -> Reconstruction:
     """By MASt3R, which knows metres."""
     monkeypatch.setattr(mast3r, "predict", lambda *_: iter([(answer(0, 0), None)]))
-    return mast3r.reconstruct(photos, mast3r.ENGINE.checked_options({}), Report(lambda _message: None))
+    return mast3r.reconstruct(photos, mast3r.ENGINE.checked_options({}), MessageReport(lambda _message: None))
 
 
 def test_what_is_no_number_never_reaches_a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = chosen(tmp_path, (800, 600), (800, 600))
-    true_views = views(photos, FAR_APART)
+    true_views = views(photos, FAR_VIEWS)
     holes = np.random.default_rng(0).random(true_views[0].depth.shape) < 0.1
 
     def broken(first: int, second: int) -> PairPrediction:
@@ -284,7 +284,7 @@ def test_into_blender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a process of its own, as Blender never meets torch."""
     pytest.importorskip("bpy", reason="needs Blender's Python package")
     photos = chosen(tmp_path, (1500, 1000), (900, 1300))
-    result = run(monkeypatch, dust3r, photos, oracle.Oracle(views(photos, FAR_APART)).predict)
+    result = run(monkeypatch, dust3r, photos, oracle.Oracle(views(photos, FAR_VIEWS)).predict)
     bundle.write(result, tmp_path / "result")
     code = f"""
 import sys
@@ -331,7 +331,7 @@ def test_a_seeded_network_goes_all_the_way_without_a_number_lost(
     monkeypatch.setattr(weights, "locate", lambda _weights: tmp_path / "tiny.safetensors")
     photos = chosen(tmp_path, *[(640, 480), (480, 640)][:count])
     try:
-        result = dust3r.reconstruct(photos, dust3r.ENGINE.checked_options({}), Report(lambda _message: None))
+        result = dust3r.reconstruct(photos, dust3r.ENGINE.checked_options({}), MessageReport(lambda _message: None))
     except UserError:
         return
     for part in (*result.pointmaps, *result.cameras, result.cloud):
@@ -374,7 +374,7 @@ def test_what_is_under_masks_misleads_neither_cameras_nor_points(
     white = np.where(np.arange(1024)[None, :] < 1024 // 3, 255, 0).repeat(512, axis=0).astype(np.uint8)
     Image.fromarray(white).save(tmp_path / "mask.png")
 
-    def predict(_inputs: list[Any], pairs: scene_graph.Choose, _report: Report) -> Any:
+    def predict(_inputs: list[Any], pairs: scene_graph.Choose, _report: MessageReport) -> Any:
         for pair in pair_solution.both_orders(pairs(None)):
             prediction, matches = answers.predict(*pair), answers.matches(*pair, stride=8)
             points = prediction.points_first.copy()
@@ -390,6 +390,6 @@ def test_what_is_under_masks_misleads_neither_cameras_nor_points(
 
     monkeypatch.setattr(mast3r, "predict", predict)
     options = mast3r.ENGINE.checked_options({"masks": str(tmp_path / "mask.png"), "mask_margin": 8})
-    result = mast3r.reconstruct(photos, options, Report(lambda _message: None))
+    result = mast3r.reconstruct(photos, options, MessageReport(lambda _message: None))
     check(result, photos, true_views, 0)
     assert all(not m.mask[:, masked].any() for m in result.pointmaps)

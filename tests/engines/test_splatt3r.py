@@ -20,7 +20,7 @@ from threer_blender.networks import dust3r
 from threer_blender.networks import splatt3r as network
 from threer_blender.networks.layers.sizes import TransformerSize
 from threer_blender.pictures import photos
-from threer_blender.runtime.report import Report
+from threer_blender.runtime.report import MessageReport
 
 
 def rotation(quaternions: Array) -> Array:
@@ -122,7 +122,7 @@ def test_splats_of_aligned_pairs_lie_on_one_surface(
         )
 
     monkeypatch.setattr(splatt3r, "predict", lambda _photos, pairs, _report: (answer(*pair) for pair in pairs))
-    result = splatt3r.reconstruct(chosen, {}, Report(lambda _message: None))
+    result = splatt3r.reconstruct(chosen, {}, MessageReport(lambda _message: None))
     assert len(result.cameras) == count
     assert result.metric
     assert result.notes == ["Only the middle square of each photo was used: Splatt3R knows no other shape."]

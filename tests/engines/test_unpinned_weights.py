@@ -14,7 +14,7 @@ from threer_blender.engines import registry
 from threer_blender.host import store
 from threer_blender.model.errors import UserError
 from threer_blender.pictures import photos
-from threer_blender.runtime.report import Report
+from threer_blender.runtime.report import MessageReport
 
 UNPINNED = sorted(
     name for name, engine in registry.engines().items() if engine.weights and not engine.weights[0].sha256
@@ -43,6 +43,6 @@ def test_a_file_of_another_network_is_refused_and_not_kept(
         torch.save(tensors, file)
     chosen = photos.read(shrunk(SAMPLE[:2], tmp_path), lambda text, _photo: pytest.fail(text)).accepted
     with pytest.raises(UserError, match="These weights are not"):
-        registry.run(engine_id)(chosen, engine.checked_options({}), Report(lambda _message: None))
+        registry.run(engine_id)(chosen, engine.checked_options({}), MessageReport(lambda _message: None))
     assert held.pinned(weights) == ""
     assert not held.forget(weights)

@@ -80,11 +80,11 @@ def test_a_start_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
 UV = """
 import sys
 from pathlib import Path
-from threer_blender.runtime.report import Report
+from threer_blender.runtime.report import MessageReport
 from threer_blender.worker import set_up
 folders = set_up.Folders(Path(sys.argv[1]))
 folders.working.mkdir(parents=True)
-report = Report(lambda message: None)
+report = MessageReport(lambda message: None)
 report.plan([set_up.PREPARING])
 set_up.Uv(Path(sys.argv[2]), folders, report)(set_up.PREPARING, "pip")
 """

@@ -16,7 +16,7 @@ from threer_blender.files.bundle_folder import Staging
 from threer_blender.host import hardware
 from threer_blender.host.environment import Runtime
 from threer_blender.jobs.messages import Done, Failed, Message, Notice, Progress, Request
-from threer_blender.jobs.process import GRACE, KEPT_LOGS, LOG_BEGINS, Job
+from threer_blender.jobs.process import GRACE, LOG_BEGINS, MOST_LOGS, Job
 from threer_blender.model.errors import UserError
 
 RUNTIME = Runtime(Path(sys.executable), (Path(__file__).parent / "fake_runtime",))
@@ -182,7 +182,7 @@ def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_only_the_last_logs_are_kept(tmp_path: Path) -> None:
-    for _ in range(KEPT_LOGS + 3):
+    for _ in range(MOST_LOGS + 3):
         log = tmp_path / "home" / "logs"
         log.mkdir(parents=True, exist_ok=True)
         (log / f"2020-{len(list(log.iterdir())):03}.log").write_bytes(LOG_BEGINS + b"old")
@@ -190,5 +190,5 @@ def test_only_the_last_logs_are_kept(tmp_path: Path) -> None:
     job = start(tmp_path)
     finish(job)
     logs = set((tmp_path / "home" / "logs").iterdir())
-    assert len(logs) == KEPT_LOGS + 1
+    assert len(logs) == MOST_LOGS + 1
     assert {job.log, log / "1999 my own.log"} < logs

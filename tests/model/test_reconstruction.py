@@ -132,9 +132,9 @@ def test_another_world_shows_the_same() -> None:
     assert before.cloud is not None
     assert after.cloud is not None
     pixels = solved.project(before.cloud.positions)
-    for seen_by in (after.cameras[0], *after.shots[0].cameras.values()):
-        assert np.abs(seen_by.project(after.cloud.positions) - pixels).max() < 1e-3
-        assert seen_by.project(after.pointmaps[0].points).reshape(-1, 2) == pytest.approx(pixels, abs=1e-3)
+    for camera in (after.cameras[0], *after.shots[0].cameras.values()):
+        assert np.abs(camera.project(after.cloud.positions) - pixels).max() < 1e-3
+        assert camera.project(after.pointmaps[0].points).reshape(-1, 2) == pytest.approx(pixels, abs=1e-3)
     towards = after.cameras[0].world_from_camera[:3, 3] - after.cloud.positions
     assert (towards * after.cloud.normals).sum(1) == pytest.approx(np.linalg.norm(towards, axis=1), rel=1e-5)
     assert after.pointmaps[0].depth(after.cameras[0]) == pytest.approx(

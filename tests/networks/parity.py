@@ -18,7 +18,7 @@ from tests.networks import seeded
 from threer_blender.model.arrays import Array
 from threer_blender.networks import checkpoints
 
-OWN_CASES = Path(__file__).parent / "cases"
+SMALL_CASES = Path(__file__).parent / "cases"
 CLOSE = 1e-4  # of a tensor's largest value
 
 
@@ -68,7 +68,7 @@ class Case(NamedTuple):
 
 def cases(*models: str) -> list[Any]:
     """Every case of these models as a parameter whose id names it, the models one after the other."""
-    folders = {"small": OWN_CASES}
+    folders = {"small": SMALL_CASES}
     if "PARITY_CASES" in os.environ:
         folders["large"] = Path(os.environ["PARITY_CASES"])
         assert folders["large"].is_dir(), f"PARITY_CASES names {folders['large']}, which is no folder"
@@ -95,7 +95,7 @@ class Networks:
         model, seed = case.facts["model"], case.facts["seed"]
         if self._network is None or self._model != (model, seed):
             self._network = None
-            layout = seeded.read_layout(OWN_CASES / f"{model}.layout.json")
+            layout = seeded.read_layout(SMALL_CASES / f"{model}.layout.json")
             before = self._weights if self._model is not None and self._model[1] == seed else {}
             self._weights = {name: values for name, values in before.items() if name in layout}
             del before

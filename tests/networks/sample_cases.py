@@ -16,7 +16,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from tests.networks.parity import OWN_CASES, is_points
+from tests.networks.parity import SMALL_CASES, is_points
 from tests.networks.seeded import read_layout
 from threer_blender.model.arrays import Array
 
@@ -38,9 +38,9 @@ def main(folder: Path) -> None:
         with safe_open(folder / "cases" / f"{name}.safetensors", "np") as file:
             outputs = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             facts = {key: json.loads(text) for key, text in file.metadata().items() if key != "seconds"}
-        save_sample(OWN_CASES / f"{name}.safetensors", outputs, facts)
+        save_sample(SMALL_CASES / f"{name}.safetensors", outputs, facts)
         model = name.split(".")[0]
-        path = OWN_CASES / f"{model}.layout.json"
+        path = SMALL_CASES / f"{model}.layout.json"
         rows = json.loads((folder / "layouts" / f"{model}.json").read_text())
         layout = {row["name"]: row.get("alias_of") or row["shape"] for row in rows if row["kind"] == "parameter"}
         write_layout(path, layout)

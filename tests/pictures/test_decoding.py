@@ -78,15 +78,15 @@ def test_shrinking_keeps_geometry(tmp_path: Path, kind: str, long_side: int) -> 
     h, w = small.shape[:2]
     assert max(w, h) == min(long_side, width)
     assert (w, h) == decoding.shrunk(width, height, long_side)
-    found_x = (small[5:-5, 5:-5, 0].astype(float).mean(axis=0) - 20) / 200 * width
-    found_y = (small[5:-5, 5:-5, 1].astype(float).mean(axis=1) - 20) / 200 * height
-    said_x = (np.arange(w) + 0.5)[5:-5] * width / w
-    said_y = (np.arange(h) + 0.5)[5:-5] * height / h
+    actual_x = (small[5:-5, 5:-5, 0].astype(float).mean(axis=0) - 20) / 200 * width
+    actual_y = (small[5:-5, 5:-5, 1].astype(float).mean(axis=1) - 20) / 200 * height
+    expected_x = (np.arange(w) + 0.5)[5:-5] * width / w
+    expected_y = (np.arange(h) + 0.5)[5:-5] * height / h
     # Mean over the ramp: a shift of the whole picture; rounding to 8 bits averages out.
-    assert abs((found_x - said_x).mean()) < 0.25
-    assert abs((found_y - said_y).mean()) < 0.25
-    assert np.polyfit(said_x, found_x, 1)[0] == pytest.approx(1, abs=2e-3)
-    assert np.polyfit(said_y, found_y, 1)[0] == pytest.approx(1, abs=2e-3)
+    assert abs((actual_x - expected_x).mean()) < 0.25
+    assert abs((actual_y - expected_y).mean()) < 0.25
+    assert np.polyfit(expected_x, actual_x, 1)[0] == pytest.approx(1, abs=2e-3)
+    assert np.polyfit(expected_y, actual_y, 1)[0] == pytest.approx(1, abs=2e-3)
 
 
 def gradient16() -> Array:

@@ -19,7 +19,7 @@ from threer_blender.geometry.pairs import scene_graph
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Camera, Photo, PhotoFromMap, PointMap, Reconstruction
 from threer_blender.pipelines import adding, pair_solution
-from threer_blender.runtime.report import Report
+from threer_blender.runtime.report import MessageReport
 
 
 @pytest.mark.parametrize("engine", [dust3r, mast3r])
@@ -33,7 +33,7 @@ def test_added_photos_cost_their_own_comparisons_and_move_nothing(
     answers = oracle.Oracle(true_views, oracle.Errors(noise=0.01, scale=0))
     asked: list[tuple[int, int]] = []
 
-    def predict(_inputs: list[Any], pairs: scene_graph.Choose, _report: Report) -> Iterator[Any]:
+    def predict(_inputs: list[Any], pairs: scene_graph.Choose, _report: MessageReport) -> Iterator[Any]:
         for pair in pair_solution.both_orders(pairs(None)):
             asked.append(pair)
             prediction = answers.predict(*pair)
@@ -42,7 +42,7 @@ def test_added_photos_cost_their_own_comparisons_and_move_nothing(
     monkeypatch.setattr(engine, "predict", predict)
 
     def solve(some: list[Photo], **options: str) -> Reconstruction:
-        return engine.reconstruct(some, engine.ENGINE.checked_options(options), Report(lambda _message: None))
+        return engine.reconstruct(some, engine.ENGINE.checked_options(options), MessageReport(lambda _message: None))
 
     before = solve(photos[:4])
     bundle.write(before, tmp_path / "before")

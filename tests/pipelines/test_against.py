@@ -18,7 +18,7 @@ from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
 from threer_blender.pictures import photos as door
 from threer_blender.pipelines import against
-from threer_blender.runtime.report import Report
+from threer_blender.runtime.report import MessageReport
 
 WIDTH, HEIGHT = 360, 270
 COUNT, NEW = 5, (1, 3)
@@ -61,7 +61,7 @@ def earlier(photos: list[Photo], taken: list[synthetic.Shot], tmp_path_factory: 
 
 def solved(photos: list[Photo], folder: Path) -> Reconstruction:
     options = colmap.ENGINE.checked_options({"against": str(folder), "points": False, "quality": "preview"})
-    return colmap.reconstruct(photos, options, Report(lambda _message: None))
+    return colmap.reconstruct(photos, options, MessageReport(lambda _message: None))
 
 
 def test_new_photos_are_where_they_were(photos: list[Photo], taken: list[synthetic.Shot], earlier: Path) -> None:

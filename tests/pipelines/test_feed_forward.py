@@ -28,7 +28,7 @@ from threer_blender.networks import checkpoints, map_anything, vggt, vggt_omega
 from threer_blender.pictures import photos
 from threer_blender.pipelines import feed_forward
 from threer_blender.runtime import device, weights
-from threer_blender.runtime.report import Report
+from threer_blender.runtime.report import MessageReport
 
 LANDSCAPE, PORTRAIT = (480, 640), (640, 480)
 
@@ -48,7 +48,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Reconstruction]:
         monkeypatch.setattr(feed_forward, "choose", lambda: here)
         actual = photos.read(known.paths, lambda text, _photo: pytest.fail(text)).accepted
         options = registry.engine(engine).checked_options({"refine": refine, "masks": masks})
-        return registry.run(engine)(actual, options, Report(lambda _message: None))
+        return registry.run(engine)(actual, options, MessageReport(lambda _message: None))
 
     return reconstruct
 
@@ -206,8 +206,8 @@ def test_photos_without_a_surface_are_told(
     run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def sky(known: World) -> StandIn:
-        looked = map_anything_stand_in(known)
-        return StandIn(lambda images: looked(images)._replace(clear=-torch.ones(len(images), *images.shape[2:])))
+        answer = map_anything_stand_in(known)
+        return StandIn(lambda images: answer(images)._replace(clear=-torch.ones(len(images), *images.shape[2:])))
 
     monkeypatch.setitem(ENGINES, "map_anything", sky)
     with pytest.raises(UserError, match="MapAnything finds no surface in these photos"):

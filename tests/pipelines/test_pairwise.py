@@ -15,7 +15,7 @@ from threer_blender.networks import dust3r, inputs, mast3r
 from threer_blender.networks.layers.sizes import TransformerSize
 from threer_blender.pipelines import pairwise
 from threer_blender.runtime.device import Device
-from threer_blender.runtime.report import Report
+from threer_blender.runtime.report import MessageReport
 
 TINY = dust3r.DUSt3RConfig(encoder=TransformerSize(64, 2, 4), decoder=TransformerSize(48, 4, 4))
 CPU = Device(torch.device("cpu"), torch.float32, "a CPU", 2**30)
@@ -36,8 +36,8 @@ def network() -> dust3r.PairNetwork[Any]:
     return dust3r.linear_224(TINY).eval()
 
 
-def report(messages: list[Any] | None = None) -> Report:
-    made = Report((messages if messages is not None else []).append)
+def report(messages: list[Any] | None = None) -> MessageReport:
+    made = MessageReport((messages if messages is not None else []).append)
     made.plan(pairwise.plan(4, 12))
     return made
 

@@ -10,7 +10,7 @@ from PIL import Image
 from threer_blender.jobs.messages import Message, Preview, Progress
 from threer_blender.model.engine import Stage
 from threer_blender.model.errors import Cancelled
-from threer_blender.runtime.report import Report
+from threer_blender.runtime.report import MessageReport
 
 A, B, AGAIN = Stage("a", "the a"), Stage("b", "the b"), Stage("a", "the a again")
 
@@ -24,7 +24,7 @@ class Clock:
 
 def test_fraction_and_time_left() -> None:
     clock, sent = Clock(), list[Message]()
-    report = Report(sent.append, clock=clock)
+    report = MessageReport(sent.append, clock=clock)
     report.plan([A.weighing(10), B.weighing(30)])
     for step in range(11):
         report(A, step, 10)
@@ -39,7 +39,7 @@ def test_fraction_and_time_left() -> None:
 
 def test_a_corrected_plan_never_walks_back() -> None:
     sent: list[Message] = []
-    report = Report(sent.append, clock=Clock())
+    report = MessageReport(sent.append, clock=Clock())
     report.plan([A.weighing(1), B.weighing(1)])
     report(A, 1, 1)
     report.plan([A.weighing(1), B.weighing(9)])
@@ -51,7 +51,7 @@ def test_a_corrected_plan_never_walks_back() -> None:
 
 def test_time_left_is_that_of_the_corrected_plan() -> None:
     clock, sent = Clock(), list[Message]()
-    report = Report(sent.append, clock=clock)
+    report = MessageReport(sent.append, clock=clock)
     report.plan([A.weighing(8), B.weighing(2)])
     clock.now = 8
     report(A, 8, 8)
@@ -65,7 +65,7 @@ def test_time_left_is_that_of_the_corrected_plan() -> None:
 
 def test_time_left_counts_down_while_nothing_is_heard() -> None:
     clock, sent = Clock(), list[Message]()
-    report = Report(sent.append, clock=clock)
+    report = MessageReport(sent.append, clock=clock)
     report.plan([A.weighing(1)])
     for clock.now, done in ((4, 1), (7, 1), (15, 1), (17, 1), (20, 2)):
         report(A, done, 4)
@@ -73,7 +73,7 @@ def test_time_left_counts_down_while_nothing_is_heard() -> None:
 
 
 def test_cancel() -> None:
-    report = Report(lambda _: None)
+    report = MessageReport(lambda _: None)
     report.plan([A.weighing(1)])
     report(A, 0, 1)
     report.cancelled.set()
@@ -83,7 +83,7 @@ def test_cancel() -> None:
 
 def test_a_result_that_stands_is_kept_by_the_first_cancel() -> None:
     clock, sent = Clock(), list[Message]()
-    report = Report(sent.append, clock=clock)
+    report = MessageReport(sent.append, clock=clock)
     report.plan([A.weighing(1)])
     report(A, 0, 4)
     report.keep()
@@ -98,7 +98,7 @@ def test_a_result_that_stands_is_kept_by_the_first_cancel() -> None:
 
 
 def test_before_there_is_a_result_nothing_is_kept() -> None:
-    report = Report(lambda _: None)
+    report = MessageReport(lambda _: None)
     assert report.cancel()
     assert not report.finishing.is_set()
 
@@ -106,7 +106,7 @@ def test_before_there_is_a_result_nothing_is_kept() -> None:
 def test_previews_are_pictures_in_the_jobs_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     sent: list[Message] = []
-    report = Report(sent.append)
+    report = MessageReport(sent.append)
     for grey in (10, 20, 30):
         report.preview(np.full((3, 4, 3), grey, np.uint8))
     paths = [Path(message.path) for message in sent if isinstance(message, Preview)]

@@ -206,10 +206,10 @@ DISTORTED = [
 def test_what_blender_undistorts_lies_where_the_camera_sees_it(tmp_path: Path, model: Any, parameters: Any) -> None:
     """A clip of dots where a bent lens, with pixels that are not square, shows points; Blender undoes the bending."""
     width, height = SIZE
-    seen_by = replace(FRAMES[2], fy=330.0, cy=112.0)
-    distorted = replace(seen_by, distortion=Distortion(model, parameters))
+    ideal = replace(FRAMES[2], fy=330.0, cy=112.0)
+    distorted = replace(ideal, distortion=Distortion(model, parameters))
     grid = np.stack(np.meshgrid(np.arange(40, width - 30, 60), np.arange(30, height - 20, 60)), -1).reshape(-1, 2)
-    points = seen_by.world_from_camera[:3, 3] + 4 * seen_by.rays(grid + 0.5) @ seen_by.world_from_camera[:3, :3].T
+    points = ideal.world_from_camera[:3, 3] + 4 * ideal.rays(grid + 0.5) @ ideal.world_from_camera[:3, :3].T
     rows, columns = np.mgrid[:height, :width] + 0.5
     dots = [np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 8) for x, y in distorted.project(points)]
     picture = (255 * np.sum(dots, axis=0)).clip(0, 255).astype(np.uint8)
@@ -220,7 +220,7 @@ def test_what_blender_undistorts_lies_where_the_camera_sees_it(tmp_path: Path, m
     (background,) = moving(root).data.background_images
     assert background.clip_user.use_render_undistorted
     picture = undistorted(background.clip, tmp_path / "proxies")
-    for x, y in seen_by.project(points):
+    for x, y in ideal.project(points):
         near = picture * (np.hypot(columns - x, rows - y) < 12)
         assert np.hypot((near * columns).sum() / near.sum() - x, (near * rows).sum() / near.sum() - y) < 0.2
 

@@ -222,7 +222,7 @@ def test_coordinate_systems_of_spz(tmp_path: Path, number: int, version: int) ->
     gaussians = random_gaussians(60, 2, number)
     gaussians = replace(gaussians, sh=gaussians.sh.clip(-1, 1))
     matrix = axes_of(SYSTEMS[number])
-    stored = seen_in(gaussians, matrix)
+    stored = projected_covariances(gaussians, matrix)
     data = variants.spz(stored, version, number, zstd=zstandard.ZstdCompressor().compress)
     file = read(tmp_path, data, "a.spz", codecs=codecs(), spz_is_y_up=number == 0)
     assert file.notes == []
@@ -235,7 +235,7 @@ def test_coordinate_systems_of_spz(tmp_path: Path, number: int, version: int) ->
     assert colors(file.gaussians.sh, directions) == pytest.approx(colors(gaussians.sh, directions), abs=0.06)
 
 
-def seen_in(gaussians: Gaussians, matrix: Array) -> Any:
+def projected_covariances(gaussians: Gaussians, matrix: Array) -> Any:
     """`gaussians` in axes that are the rows of `matrix`."""
     proper = matrix * np.linalg.det(matrix)
     axes = proper @ np.moveaxis(np.array(_axes(gaussians.rotations)), -1, 0)

@@ -17,7 +17,7 @@ pytest_plugins = ["tests.blender.extension"]
 
 
 @pytest.fixture
-def camera_shown(addon: ModuleType, tmp_path: Path) -> Any:  # noqa: ARG001
+def filming_camera(addon: ModuleType, tmp_path: Path) -> Any:  # noqa: ARG001
     """The shot's result as the add-on imported it."""
     folder = bundle.write(filmed(tmp_path), tmp_path / "3R results" / "result")
     bpy.ops.threer.import_result(directory=str(folder))
@@ -26,7 +26,7 @@ def camera_shown(addon: ModuleType, tmp_path: Path) -> Any:  # noqa: ARG001
     return camera
 
 
-def test_the_panel_says_how_well_the_shot_sticks(camera_shown: Any) -> None:  # noqa: ARG001
+def test_the_panel_says_how_well_the_shot_sticks(filming_camera: Any) -> None:  # noqa: ARG001
     bpy.context.scene.frame_set(5)
     text = drawn("ui.tracking", "THREER_PT_tracking")
     assert "free. Points shift." in text
@@ -36,18 +36,18 @@ def test_the_panel_says_how_well_the_shot_sticks(camera_shown: Any) -> None:  # 
     assert "THREER_UL_frames" in text
 
 
-def test_a_click_on_a_row_goes_to_its_frame(camera_shown: Any) -> None:
+def test_a_click_on_a_row_goes_to_its_frame(filming_camera: Any) -> None:
     tracking, scene = part("ui.tracking"), bpy.context.scene
     scene.threer_shot_row = 3
     assert scene.frame_current == 4
-    keys = part("scene.shot_errors").curve(camera_shown)
+    keys = part("scene.shot_errors").curve(filming_camera)
     listed = SimpleNamespace(only_suspicious=True, bitflag_filter_item=1)
     flags, _ = tracking.THREER_UL_frames.filter_items(listed, bpy.context, keys, "keyframe_points")
     assert flags == [0, 0, 0, 1, 1, 0]
     assert len(flags) == COUNT
 
 
-def test_buttons_mark_frames_and_write_the_report(camera_shown: Any, tmp_path: Path) -> None:  # noqa: ARG001
+def test_buttons_mark_frames_and_write_the_report(filming_camera: Any, tmp_path: Path) -> None:  # noqa: ARG001
     bpy.ops.threer.mark_frames()
     assert sorted(marker.frame for marker in bpy.context.scene.timeline_markers) == [4, 5]
     bpy.ops.threer.write_report(filepath=str(tmp_path / "report.html"))

@@ -12,7 +12,7 @@ from threer_blender.jobs.messages import Calibrate, Message, Notice
 from threer_blender.lenses import known
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Photo
-from threer_blender.runtime.report import Report
+from threer_blender.runtime.report import MessageReport
 from threer_blender.worker import grids
 
 
@@ -29,7 +29,7 @@ def test_photos_of_two_settings_give_two_lenses(tmp_path: Path) -> None:
             picture.save(tmp_path / name / f"{number}.png")
     Image.fromarray(np.full((HEIGHT, WIDTH, 3), 90, np.uint8)).save(tmp_path / "wide" / "blank.png")
     asked = Calibrate([str(tmp_path / "wide"), str(tmp_path / "long")], str(tmp_path / "lens.json"))
-    finished = grids.run(asked, Report(heard.append))
+    finished = grids.run(asked, MessageReport(heard.append))
     assert "wide: focal length" in finished.text
     assert [each.photo for each in heard if isinstance(each, Notice)] == ["blank.png"]
     wide, narrow = known.read(tmp_path / "lens.json")
@@ -47,5 +47,5 @@ def test_photos_of_two_settings_give_two_lenses(tmp_path: Path) -> None:
 def test_photos_without_corners_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.full((HEIGHT, WIDTH, 3), 90, np.uint8)).save(tmp_path / "blank.png")
     with pytest.raises(UserError, match="None of the photos shows the corners of a checkerboard"):
-        grids.run(Calibrate([str(tmp_path)], str(tmp_path / "lens.json")), Report(lambda _message: None))
+        grids.run(Calibrate([str(tmp_path)], str(tmp_path / "lens.json")), MessageReport(lambda _message: None))
     assert not (tmp_path / "lens.json").exists()

@@ -15,7 +15,7 @@ from threer_blender.geometry.shots import moving_objects
 from threer_blender.jobs.messages import Done, Resolve
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Reconstruction, Shot
-from threer_blender.runtime.report import Report
+from threer_blender.runtime.report import MessageReport
 from threer_blender.worker import resolving
 
 
@@ -43,7 +43,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> tuple[made.Made, Path]:
 
 
 def again(folder: Path, output: Path, **asked: Any) -> Reconstruction:
-    done = resolving.run(Resolve(str(folder), str(output), **asked), Report(lambda _message: None))
+    done = resolving.run(Resolve(str(folder), str(output), **asked), MessageReport(lambda _message: None))
     assert isinstance(done, Done)
     return bundle.read(done.bundle)
 

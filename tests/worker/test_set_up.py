@@ -17,7 +17,7 @@ from threer_blender.files import digest, removal
 from threer_blender.host import environment, hardware
 from threer_blender.jobs.messages import Message, Notice, SetUp
 from threer_blender.model.errors import UserError
-from threer_blender.runtime.report import Report
+from threer_blender.runtime.report import MessageReport
 from threer_blender.worker import set_up
 from threer_blender.worker.download import File
 
@@ -87,7 +87,7 @@ class StandIn:
 @pytest.fixture
 def uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     monkeypatch.setenv("THREER_HOME", str(tmp_path))
-    for name in environment.OWN_INDEX:
+    for name in environment.INDEX_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     stand_in = StandIn(tmp_path)
     monkeypatch.setattr(set_up, "UV", {(platform.system(), platform.machine()): stand_in.published})
@@ -95,7 +95,7 @@ def uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
 
 
 def run(messages: list[Message] | None = None) -> None:
-    set_up.run(SetUp(["torch"]), Report((messages if messages is not None else []).append))
+    set_up.run(SetUp(["torch"]), MessageReport((messages if messages is not None else []).append))
 
 
 def test_where_no_python_can_be_fetched_this_one_is_used_and_it_is_said(uv: StandIn) -> None:
@@ -230,7 +230,7 @@ CHECKED = [
 def test_only_what_the_lock_lists_is_installed(
     monkeypatch: pytest.MonkeyPatch, name: str, version: str, sha256: str, url: str, user_index: str, outcome: str
 ) -> None:
-    for variable in environment.OWN_INDEX:
+    for variable in environment.INDEX_VARIABLES:
         monkeypatch.delenv(variable, raising=False)
     if user_index:
         monkeypatch.setenv(user_index, "https://packages.studio.example/simple")
@@ -238,9 +238,9 @@ def test_only_what_the_lock_lists_is_installed(
     wheels = [set_up.Wheel(name, version, File(url, 7, sha256))]
     if outcome == "refused":
         with pytest.raises(UserError, match=r"is not the published package; it was not installed\."):
-            set_up.check_hashes(wheels, Report(messages.append))
+            set_up.check_hashes(wheels, MessageReport(messages.append))
     else:
-        set_up.check_hashes(wheels, Report(messages.append))
+        set_up.check_hashes(wheels, MessageReport(messages.append))
     assert bool(messages) == (outcome == "said")
 
 

@@ -17,7 +17,7 @@ from threer_blender.model.errors import UserError
 from threer_blender.model.lens import Distortion
 from threer_blender.model.reconstruction import Camera, Photo, Shot
 from threer_blender.pictures import plate_files
-from threer_blender.runtime.report import Report
+from threer_blender.runtime.report import MessageReport
 from threer_blender.worker import undistorted
 
 WIDTH, HEIGHT = 200, 120
@@ -25,7 +25,7 @@ LENS = Distortion("DIVISION", (-0.15,))
 PATTERN = "plate.####.exr"
 
 
-class Silent(Report):
+class Silent(MessageReport):
     """Tells nobody, and knows what was said last."""
 
     def __init__(self) -> None:

@@ -53,7 +53,7 @@ PINNED = (
     "typing-extensions==4.16.0",
 )
 # What a studio sets whose packages, torch among them, come from an index of its own.
-OWN_INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS")
+INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS")
 CONFUSING = ("PYTHON", "PIP_", "UV_", "VIRTUAL_ENV", "CONDA_")  # how names of variables begin that no child gets
 FOLDERS = ("THREER_HOME", "THREER_WEIGHTS", "HF_HOME", "HF_HUB_CACHE", "HF_TOKEN_PATH")
 ALWAYS = ("numpy", "PIL", "pillow_heif", "av")  # reading photos and videos
@@ -94,7 +94,9 @@ def cleaned() -> dict[str, str]:
 
     What names our own folders stays, absolute: the child works in another folder.
     """
-    taken = {name: value for name, value in os.environ.items() if name in OWN_INDEX or not name.startswith(CONFUSING)}
+    taken = {
+        name: value for name, value in os.environ.items() if name in INDEX_VARIABLES or not name.startswith(CONFUSING)
+    }
     folders = {name: Path(taken[name]) for name in FOLDERS if taken.get(name)}
     if "UV_FIND_LINKS" in taken and (links := Path(taken["UV_FIND_LINKS"])).is_dir():
         folders["UV_FIND_LINKS"] = links

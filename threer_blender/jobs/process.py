@@ -41,7 +41,7 @@ from .messages import (
 )
 
 GRACE = 1.5  # seconds between asking the runtime to stop and killing it
-KEPT_LOGS = 20
+MOST_LOGS = 20
 KERNELS, LOGS = "kernels", "logs"  # folders in `data_folder`
 LOG_BEGINS = b"A log of threer_blender\n"
 LONGEST_LINE = 1 << 20  # bytes; a message has some hundred
@@ -284,7 +284,7 @@ def _new_log(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         _claim_kernels(folder.with_name(KERNELS))
         ours = logs(folder)
-        for old in ours[: max(0, len(ours) - KEPT_LOGS + 1)]:
+        for old in ours[: max(0, len(ours) - MOST_LOGS + 1)]:
             removal.remove_made_file(old)
         handle, name = tempfile.mkstemp(".log", time.strftime("%Y%m%d-%H%M%S-"), folder)
         with os.fdopen(handle, "wb") as log:

@@ -192,8 +192,8 @@ def _bordered(recipes: list[Recipe]) -> list[Recipe]:
     widths, heights = ([recipe.box[axis + 2] - recipe.box[axis] for recipe in recipes] for axis in (0, 1))
     width, height = max(widths), max(heights)
     grown = []
-    for recipe, own_width, own_height in zip(recipes, widths, heights, strict=True):
-        left, top = recipe.box[0] - (width - own_width) // 2, recipe.box[1] - (height - own_height) // 2
+    for recipe, inner_width, inner_height in zip(recipes, widths, heights, strict=True):
+        left, top = recipe.box[0] - (width - inner_width) // 2, recipe.box[1] - (height - inner_height) // 2
         grown.append(recipe._replace(box=(left, top, left + width, top + height)))
     return grown
 

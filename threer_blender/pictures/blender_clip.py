@@ -14,7 +14,7 @@ from . import light
 from .film import Film
 
 # Containers in which it finds each picture again; in MPEG program streams, for one, it does not.
-FOUND_AGAIN = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
+SEEKABLE = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
 
 
 def difference(film: Film) -> str:
@@ -28,7 +28,7 @@ def difference(film: Film) -> str:
         "its frames do not follow each other at an even rate": not film.index.is_even(),
         "its time stamps do not say when each picture is shown": film.index.times is None,
         "its container gives each picture a time of its own": not _on_time(film),
-        "Blender does not find each picture of such a file again": film.index.container not in FOUND_AGAIN,
+        "Blender does not find each picture of such a file again": film.index.container not in SEEKABLE,
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
 

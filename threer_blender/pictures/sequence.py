@@ -77,12 +77,12 @@ class Sequence:
 
     def surveyed(self, progress: Progress) -> Survey:
         """A first look through all frames that can be decoded."""
-        looked = Survey()
+        result = Survey()
         for done, number in enumerate(self.numbers):
             progress(done / len(self.numbers))
             with contextlib.suppress(OSError, ValueError):
-                looked.add(number, survey.glance(av.VideoFrame.from_ndarray(self.picture(number), format="rgb24")))
-        return looked
+                result.add(number, survey.glance(av.VideoFrame.from_ndarray(self.picture(number), format="rgb24")))
+        return result
 
 
 def _pixels(file: Path) -> Picture:

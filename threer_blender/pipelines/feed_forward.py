@@ -110,7 +110,7 @@ def reconstruct(
     with tempfile.TemporaryDirectory() as folder:
         if len(photos) > settings.size:
             report.plan(_plan(len(photos), options, in_parts=True))
-        solved, notes = _looked_at(photos, give, network, settings, Path(folder), report, excluded)
+        solved, notes = _in_parts(photos, give, network, settings, Path(folder), report, excluded)
         watch.lap("network")
         result = _merged(engine, photos, give, solved, network.metric, report)
     result.notes.extend(notes)
@@ -124,7 +124,7 @@ def _plan(photos: int, options: Mapping[str, Any], in_parts: bool) -> list[Stage
     return [LOADING, *weighed, *refinement.plan(photos, options["refine"])]
 
 
-def _looked_at(
+def _in_parts(
     photos: Sequence[Photo],
     give: Give,
     network: Network,

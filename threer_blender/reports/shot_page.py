@@ -51,8 +51,8 @@ def _shot(shot: ShotReport) -> str:
         f"<tr><td>{number}</td><td>{escape('; '.join(reasons))}</td></tr>\n"
         for number, reasons in shot.suspicious.items()
     )
-    looked_at = f"<table><tr><th>Frame</th><th></th></tr>\n{marked}</table>" if marked else "<p>None.</p>"
-    return f"<h2>{escape(shot.name)}</h2>\n<table>{table}</table>\n{graphs}<h3>Frames to look at</h3>\n{looked_at}\n"
+    listed = f"<table><tr><th>Frame</th><th></th></tr>\n{marked}</table>" if marked else "<p>None.</p>"
+    return f"<h2>{escape(shot.name)}</h2>\n<table>{table}</table>\n{graphs}<h3>Frames to look at</h3>\n{listed}\n"
 
 
 def facts(shot: ShotReport) -> list[tuple[str, str]]:

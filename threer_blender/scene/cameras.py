@@ -87,8 +87,8 @@ def stored_path(path: Path) -> str:
 
 def background(changes: Changes, data: bpy.types.Camera, camera: Camera, picture: Path) -> None:
     """Show `picture`, the undistorted upright photo, behind everything in `data`'s camera view, filling its frame."""
-    shown_images = (each for each in data.background_images if each.image)
-    ours = next((each for each in shown_images if PHOTO in each.image), None)
+    with_images = (each for each in data.background_images if each.image)
+    ours = next((each for each in with_images if PHOTO in each.image), None)
     known = set(bpy.data.images)
     image = bpy.data.images.load(str(picture), check_existing=True)
     if image in known:

@@ -35,7 +35,7 @@ def write(root: bpy.types.Object, path: Path) -> None:
     scene.render.resolution_percentage = max(1, round(100 * HEIGHT / scene.render.resolution_y))
     photo = camera.data.background_images[0].image if camera.data.background_images else None
     rendered = _render(scene)
-    scene.camera = _moved(camera, _looked_at(root, camera))
+    scene.camera = _moved(camera, _target(root, camera))
     parts = [rendered, _render(scene)]
     if photo is not None:
         parts.insert(0, _pixels(photo, rendered.shape[1], rendered.shape[0]))
@@ -57,7 +57,7 @@ def _prepare(scene: bpy.types.Scene) -> None:
     scene.world.node_tree.nodes["Background"].inputs["Color"].default_value = (*[BACKGROUND] * 3, 1.0)
 
 
-def _looked_at(root: bpy.types.Object, camera: bpy.types.Object) -> Vector:
+def _target(root: bpy.types.Object, camera: bpy.types.Object) -> Vector:
     """The middle of what the camera sees: the median of the cloud's points in front of it, near its axis."""
     clouds = [child for child in root.children if child.type in ("MESH", "POINTCLOUD")]
     position = clouds[0].data.attributes["position"].data

@@ -30,7 +30,7 @@ from . import (
 from .queue import Task
 
 PREVIEW_SCALE = 9.0  # height of the picture of a result to come, in lines
-SHOWN_NOTES = 4  # sentences about a result on the panel; all of them are on its root
+MOST_NOTES = 4  # sentences about a result on the panel; all of them are on its root
 
 
 class Sidebar:
@@ -125,7 +125,7 @@ def _photos(layout: Any, scene: bpy.types.Scene) -> None:
     row = layout.row(align=True)
     row.operator(choose, text=f"{counted}, {words.size(sum(megabytes) * 1e6)}", icon="FILE_IMAGE")
     row.operator(operators.THREER_OT_clear_photos.bl_idname, text="", icon="X")
-    for frames in sequences[:SHOWN_NOTES]:
+    for frames in sequences[:MOST_NOTES]:
         words.quiet(layout, frames)
 
 
@@ -228,10 +228,10 @@ def _result(layout: Any, root: bpy.types.Object, columns: int) -> None:
     if result.layout:
         text = f"{words.count(result.layout, 'camera')} of layout quality, not refined"
         words.sentence(box, text, columns, "ERROR")
-    for note in result.notes[:SHOWN_NOTES]:
+    for note in result.notes[:MOST_NOTES]:
         words.sentence(box, note, columns, "INFO")
-    if len(result.notes) > SHOWN_NOTES:
-        text = f"… and {len(result.notes) - SHOWN_NOTES} more, see {result.name}'s properties"
+    if len(result.notes) > MOST_NOTES:
+        text = f"… and {len(result.notes) - MOST_NOTES} more, see {result.name}'s properties"
         words.sentence(box, text, columns, "NONE")
     look_through = operators.THREER_OT_look_through.bl_idname
     row = box.row(align=True)

@@ -45,7 +45,7 @@ from ..model.errors import Cancelled, UserError
 from ..model.reconstruction import Photo, Reconstruction
 from ..runtime import context
 from ..runtime.context import Context
-from ..runtime.report import Report
+from ..runtime.report import MessageReport
 
 if TYPE_CHECKING:
     from ..pictures.photos import Photos
@@ -92,9 +92,9 @@ def main() -> int:
         wire.send(Failed(str(error), "user"))
         return EXIT_FAILED
     report = (
-        Report(wire.send, [READING, TRACKING], [ADJUSTING, LEVELLING, UNDISTORTING, PLATES, SAVING])
+        MessageReport(wire.send, [READING, TRACKING], [ADJUSTING, LEVELLING, UNDISTORTING, PLATES, SAVING])
         if isinstance(asked, Request)
-        else Report(wire.send)
+        else MessageReport(wire.send)
     )
     threading.Thread(target=_watch, args=(asked, report, wire), daemon=True).start()
     last, status = _work(asked, report)
@@ -104,7 +104,7 @@ def main() -> int:
     return status
 
 
-def _work(asked: Asked, report: Report) -> tuple[Ended, int]:
+def _work(asked: Asked, report: MessageReport) -> tuple[Ended, int]:
     """Does what is asked. Returns the last word about it and the exit status."""
     try:
         return _run(asked, report), 0
@@ -128,7 +128,7 @@ def _failed(error: Exception) -> Failed:
     return Failed("Something went wrong inside the engine; the log has the details.", "bug")
 
 
-def _run(asked: Asked, report: Report) -> Ended:
+def _run(asked: Asked, report: MessageReport) -> Ended:
     if isinstance(asked, Download):
         from . import weights
 
@@ -157,7 +157,7 @@ def _run(asked: Asked, report: Report) -> Ended:
         return _reconstruct(asked, report)
 
 
-def _reconstruct(request: Request, report: Report) -> Done:
+def _reconstruct(request: Request, report: MessageReport) -> Done:
     output = Path(request.output).absolute()
     engine = registry.engine(request.engine)
     options = engine.checked_options(request.options)
@@ -204,7 +204,7 @@ def _reconstruct(request: Request, report: Report) -> Done:
     )
 
 
-def _without_panoramas(chosen: Photos, engine: Engine, report: Report) -> Photos:
+def _without_panoramas(chosen: Photos, engine: Engine, report: MessageReport) -> Photos:
     """The photos without panoramas, each of which is said."""
     rest = chosen.without_panoramas(engine.label)
     for each in rest.unregistered[len(chosen.unregistered) :]:
@@ -213,7 +213,7 @@ def _without_panoramas(chosen: Photos, engine: Engine, report: Report) -> Photos
 
 
 def _solved(
-    engine: Engine, photos: Sequence[Photo], options: dict[str, Any], moving: Path, report: Report
+    engine: Engine, photos: Sequence[Photo], options: dict[str, Any], moving: Path, report: MessageReport
 ) -> tuple[Reconstruction, dict[str, Any]]:
     """What the engine makes of the photos, with the shots that are among them, and the options it was made with.
 
@@ -252,7 +252,7 @@ def _solved(
 
 
 def within_memory(
-    engine: Engine, photos: Sequence[Photo], options: dict[str, Any], report: Report
+    engine: Engine, photos: Sequence[Photo], options: dict[str, Any], report: MessageReport
 ) -> tuple[Reconstruction, dict[str, Any]]:
     """What the engine makes of the photos, and with which options: lighter ones where memory ran out, which is said.
 
@@ -285,7 +285,7 @@ def _gives_up_card(engine: Engine, error: Exception) -> bool:
     return device.give_up_card()
 
 
-def _watch(asked: Asked, report: Report, wire: Wire) -> None:
+def _watch(asked: Asked, report: MessageReport, wire: Wire) -> None:
     """The watcher thread: cancels on request, and ends the process when its parent has gone."""
     for line in sys.stdin:
         if isinstance(from_line(line), Cancel) and report.cancel():

@@ -22,7 +22,7 @@ from ..model.errors import UserError, quoted
 from ..model.lens import NO_DISTORTION
 from ..model.reconstruction import Camera, Photo
 from ..pictures import photos as door
-from ..runtime.report import Report
+from ..runtime.report import MessageReport
 
 READING = Stage("reading", "Reading the photos", 1.0)
 FINDING = Stage("corners", "Finding corners", 2.0)
@@ -40,7 +40,7 @@ class _Group:
     boards: list[list[Board]]
 
 
-def run(asked: Calibrate, report: Report) -> Finished:
+def run(asked: Calibrate, report: MessageReport) -> Finished:
     """Writes the lens file `asked.output`. Raises UserError where no photo shows a board, and what `report` raises."""
     output = Path(asked.output)
     report.plan([READING, FINDING, CALIBRATING])

@@ -20,7 +20,7 @@ from ..model.errors import UserError, quoted
 from ..model.reconstruction import Camera, Photo, Reconstruction
 from ..pictures import photos
 from ..pictures.decoding import decoded
-from ..runtime.report import Report
+from ..runtime.report import MessageReport
 from . import plates
 
 OPENING = Stage("solve", "Reading the solve", 0.1)
@@ -30,7 +30,7 @@ SAVING = Stage("saving", "Saving", 0.1)
 NAMED = 5  # names in a sentence
 
 
-def run(asked: Import, report: Report) -> Done:
+def run(asked: Import, report: MessageReport) -> Done:
     """Writes the bundle `asked.output`. Raises UserError, and what `report` raises."""
     output = Path(asked.output).absolute()
     bundle_folder.check_output(output)
@@ -64,7 +64,7 @@ def run(asked: Import, report: Report) -> Done:
     )
 
 
-def _pictured(solve: Solve, located: Located, report: Report) -> list[Pictured]:
+def _pictured(solve: Solve, located: Located, report: MessageReport) -> list[Pictured]:
     """Each view with its photo, read as all photos are."""
     files = list(dict.fromkeys(file for file in located.files if file is not None))
     chosen = photos.read(files, report.warn, lambda done: report(PHOTOS, done, 1))
@@ -101,7 +101,7 @@ def _notes(solve: Solve, located: Located) -> list[str]:
     return notes
 
 
-def _with_plates(result: Reconstruction, folder: Path, report: Report) -> list[Camera]:
+def _with_plates(result: Reconstruction, folder: Path, report: MessageReport) -> list[Camera]:
     """The cameras, each with its plate where its photo is there and needs one."""
     cameras = []
     for number, (photo, camera) in enumerate(zip(result.photos, result.cameras, strict=True)):

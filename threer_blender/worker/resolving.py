@@ -20,7 +20,7 @@ from ..model.arrays import Array
 from ..model.engine import Stage
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import PointCloud, Reconstruction, Shot, TrackedPoints
-from ..runtime.report import Report
+from ..runtime.report import MessageReport
 from . import followed_points, plates, shots
 
 ADJUSTING = Stage("adjusting", "Adjusting all frames", 1.0)
@@ -33,7 +33,7 @@ NO_TRACKS = (
 )
 
 
-def run(asked: Resolve, report: Report) -> Done:
+def run(asked: Resolve, report: MessageReport) -> Done:
     """Writes the whole result anew with the shot's new camera. Raises UserError, and what `report` raises."""
     output, folder = Path(asked.output).absolute(), Path(asked.bundle).absolute()
     bundle_folder.check_output(output)
@@ -59,7 +59,7 @@ def run(asked: Resolve, report: Report) -> Done:
     )
 
 
-def again(before: Reconstruction, number: int, marked: Shot, report: Report) -> Reconstruction:
+def again(before: Reconstruction, number: int, marked: Shot, report: MessageReport) -> Reconstruction:
     """The result with the shot of that number solved again, as `marked`: its tracks' weights, and what is bad of it.
 
     The world stays: it is that of the photos' cameras. Raises UserError where too little is left.
@@ -189,7 +189,7 @@ def _cloud(result: Reconstruction, shot: Shot) -> PointCloud:
 
 # ----------------------------------------------------------------------------------------------- pictures
 def _with_pictures(
-    after: Reconstruction, before: Reconstruction, folder: Path, pictures: Path, report: Report
+    after: Reconstruction, before: Reconstruction, folder: Path, pictures: Path, report: MessageReport
 ) -> Reconstruction:
     """The result whose plates and masks lie in `pictures`: those in the `folder` of the earlier one, or new ones."""
     for name in (bundle_folder.PLATES, bundle_folder.MASKS):

@@ -27,11 +27,11 @@ from urllib.request import url2pathname
 from ..files import digest, removal
 from ..files.lock import Held, Lock
 from ..host import environment, hardware
-from ..host.environment import ALWAYS, ENVIRONMENT, NOTE, OWN_INDEX, PACKAGES, PINNED, PYTHONS, UNFINISHED
+from ..host.environment import ALWAYS, ENVIRONMENT, INDEX_VARIABLES, NOTE, PACKAGES, PINNED, PYTHONS, UNFINISHED
 from ..jobs.messages import Finished, SetUp
 from ..model.engine import Stage
 from ..model.errors import UserError, quoted
-from ..runtime.report import Report
+from ..runtime.report import MessageReport
 from . import download
 from .download import File
 
@@ -116,7 +116,7 @@ class Folders:
         return self.unfinished / ENVIRONMENT
 
 
-def run(asked: SetUp, report: Report) -> Finished:
+def run(asked: SetUp, report: MessageReport) -> Finished:
     """Makes the environment with the asked modules and those that it had. Raises UserError, Cancelled."""
     report.plan([PREPARING, FETCHING, INSTALLING, TRYING])
     folders = Folders(environment.user_folder())
@@ -157,7 +157,7 @@ class Uv:
     Raises UserError with its last words where it fails.
     """
 
-    def __init__(self, program: Path, folders: Folders, report: Report) -> None:
+    def __init__(self, program: Path, folders: Folders, report: MessageReport) -> None:
         self._program, self._report = program, report
         self._log = folders.unfinished / "uv.log"
         self._working = folders.working
@@ -208,7 +208,7 @@ def _reason(output: str) -> str:
     return f"The packages cannot be had here: {text}{cause}."
 
 
-def _tool(folders: Folders, report: Report) -> Path:
+def _tool(folders: Folders, report: MessageReport) -> Path:
     """The program uv, out of its wheel."""
     file = UV.get((platform.system(), platform.machine()))
     if file is None:
@@ -225,7 +225,7 @@ def _tool(folders: Folders, report: Report) -> Path:
     return program
 
 
-def _make_python(uv: Uv, folders: Folders, report: Report) -> None:
+def _make_python(uv: Uv, folders: Folders, report: MessageReport) -> None:
     """A fresh environment on a Python of its own; on this one where that cannot be fetched, which is said."""
     if folders.made.exists():  # of a set-up that broke off
         removal.mark(folders.made)
@@ -276,7 +276,7 @@ def _backend() -> list[str]:
     Of those for NVIDIA's cards the newest that the driver and the cards can run: CUDA 13 takes drivers from 580 on and
     cards from compute capability 7.5 on, CUDA 12 drivers from 525 on (NVIDIA's tables of compatibility).
     """
-    if any(name in os.environ for name in OWN_INDEX) or sys.platform == "darwin":
+    if any(name in os.environ for name in INDEX_VARIABLES) or sys.platform == "darwin":
         return []
     cuda = hardware.cuda()
     if cuda is not None and cuda.driver >= 580 and cuda.capability >= 7.5:
@@ -288,7 +288,7 @@ def _backend() -> list[str]:
     return ["--torch-backend", backend]
 
 
-def check_hashes(wheels: Sequence[Wheel], report: Report) -> None:
+def check_hashes(wheels: Sequence[Wheel], report: MessageReport) -> None:
     """Raises UserError where a wheel is none of those that `packages.lock` lists.
 
     Builds of torch that are not in any published list, and what a studio's own index has in torch's stead, are taken
@@ -313,7 +313,7 @@ def check_hashes(wheels: Sequence[Wheel], report: Report) -> None:
 
 def _may_be_unlisted(wheel: Wheel, host: str, listed: bool) -> bool:
     is_torchs = wheel.name.startswith(TORCHS)
-    if any(name in os.environ for name in OWN_INDEX):
+    if any(name in os.environ for name in INDEX_VARIABLES):
         return is_torchs
     return is_torchs and not listed and host in TORCH_HOSTS
 
@@ -339,7 +339,7 @@ def _file(wheel: Mapping[str, object], folders: Folders) -> File:
     return File(url, int(str(wheel.get("size", 0))), str(hashes["sha256"]))
 
 
-def _fetch(files: Sequence[File], folders: Folders, report: Report) -> list[str]:
+def _fetch(files: Sequence[File], folders: Folders, report: MessageReport) -> list[str]:
     """The paths of all wheels, once they are on this disk."""
     sizes = [file.size for file in files]  # 0 where the index does not say; the server will
     needed = sum(sizes) * (1 + UNPACKED)
@@ -366,7 +366,7 @@ def _fetch(files: Sequence[File], folders: Folders, report: Report) -> list[str]
     return paths
 
 
-def _try(folders: Folders, modules: Sequence[str], report: Report) -> dict[str, object]:
+def _try(folders: Folders, modules: Sequence[str], report: MessageReport) -> dict[str, object]:
     """Imports every module in the new environment. Returns the note about it."""
     report(TRYING, 0, 1)
     packages = {module: PACKAGES[module].partition("==")[0] for module in modules}

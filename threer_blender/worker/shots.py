@@ -300,7 +300,7 @@ def _of_tracks(
     if kind.translates:
         lens_known = "known" in (options.get("lens"), options.get("refine"))
         return solver.solve_moving(tracked.tracks, keys, kind.reason, lens_known, read_out, check, tracked.known)
-    return solver.turned_into(solver.solve_turning(tracked.tracks, kind, tracked.known, read_out, check), keys)
+    return solver.rotated_into(solver.solve_turning(tracked.tracks, kind, tracked.known, read_out, check), keys)
 
 
 def _read_out(tracked: TrackedVideo, options: Mapping[str, Any]) -> float:

@@ -21,12 +21,12 @@ from ..pictures import video
 from ..pictures.decoding import Unusable
 from ..pictures.light import linear
 from ..pictures.sequence import Sequence
-from ..runtime.report import Report
+from ..runtime.report import MessageReport
 
 UNDISTORTING = Stage("undistorting", "Undistorting the plates", 1.0)
 
 
-def run(asked: Undistort, report: Report) -> Finished:
+def run(asked: Undistort, report: MessageReport) -> Finished:
     """Writes `asked.output`, whole or not at all. Raises UserError, and what `report` raises."""
     shots = bundle.read(asked.bundle).shots
     if not shots:

@@ -7,11 +7,11 @@ from ..host import store
 from ..jobs.messages import Download, Finished
 from ..model.engine import Stage
 from ..model.errors import UserError
-from ..runtime.report import Report
+from ..runtime.report import MessageReport
 from . import download as downloads
 
 
-def download(asked: Download, report: Report) -> Finished:
+def download(asked: Download, report: MessageReport) -> Finished:
     """Fetches the asked weights into the store, once their terms have been accepted. Raises UserError."""
     weights = registry.weights(asked.weights)
     held = store.default()

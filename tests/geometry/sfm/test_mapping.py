@@ -28,7 +28,7 @@ from threer_blender.model.engine import ReportStage, Stage
 from threer_blender.model.errors import Cancelled, UserError
 from threer_blender.model.reconstruction import MEDIAN_DEPTH, Camera, Photo, Unregistered
 from threer_blender.pictures import photos as door
-from threer_blender.runtime.report import Report
+from threer_blender.runtime.report import MessageReport
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = ROOT / "tests" / "data" / "sample"
@@ -222,7 +222,7 @@ def test_a_coarse_pass_that_leaves_photos_unregistered_is_followed_by_a_finer_on
     photos = read(real_data.FOLDER / "alicevision_buddha" / "images")
     sent: list[Message] = []
     options = colmap.ENGINE.checked_options({"quality": "preview"})
-    solution = colmap.solve_cameras(photos, options, Report(sent.append), [LATER.weighing(10.0)])
+    solution = colmap.solve_cameras(photos, options, MessageReport(sent.append), [LATER.weighing(10.0)])
     assert len(solution.cameras) >= 12
     reported = [message for message in sent if isinstance(message, Progress)]
     assert list(dict.fromkeys(message.stage for message in reported)) == [
@@ -269,7 +269,7 @@ def test_passes_have_stages_of_their_own(unregistered: tuple[int, ...], monkeypa
     whole = sum(seconds.values())
     monkeypatch.setattr(colmap, "matching_passes", lambda *_: passes)
     monkeypatch.setattr(mapping, "solve", solved)
-    report = Report(sent.append, clock=lambda: clock)
+    report = MessageReport(sent.append, clock=lambda: clock)
     colmap.solve_cameras(photos, {"focal": 0.0}, report, [LATER.weighing(whole)])
     report(LATER, 0, 1)
     reported = [message for message in sent if isinstance(message, Progress)]

@@ -5,7 +5,7 @@ import numpy as np
 from threer_blender.geometry.shots import bootstrapping, solver
 
 from . import made
-from .test_solver import turned_wrong
+from .test_solver import rotation_errors
 
 FRAMES = 24
 
@@ -18,7 +18,7 @@ def test_a_dolly_zoom_is_solved_from_its_tracks() -> None:
     assert len(keys.cameras) == FRAMES
     solution = solver.solve_moving(shot.tracks, keys.cameras, "")
     assert solution.motion == "free zoom"
-    assert turned_wrong(solution, shot).max() < 0.2
+    assert rotation_errors(solution, shot).max() < 0.2
     focals = np.array([solution.cameras[number].fx / shot.cameras[number].fx for number in shot.cameras])
     assert np.ptp(focals) < 0.02
     assert abs(focals - 1).max() < 0.06

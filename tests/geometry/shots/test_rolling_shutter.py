@@ -8,7 +8,7 @@ import pytest
 from threer_blender.geometry.shots import moving, rolling_shutter, solver
 
 from . import made
-from .test_solver import keys, turned_wrong
+from .test_solver import keys, rotation_errors
 
 FRAMES, READ_OUT = 24, 0.5
 
@@ -35,7 +35,7 @@ def test_rows_are_solved_by_poses_of_their_own(rolled: made.Made, read_out: floa
     assert solution.motion == "free"
     assert abs(solution.read_out - READ_OUT) < 0.06
     assert ("that is estimated" in solution.reason) == (not read_out)
-    assert turned_wrong(solution, rolled).max() < 0.05
+    assert rotation_errors(solution, rolled).max() < 0.05
     assert np.nanmedian(solution.errors.median) < 0.06
 
 

@@ -35,7 +35,7 @@ def focal_errors(solution: Any, shot: made.Made) -> Any:
     return np.array([abs(camera.fx / shot.cameras[number].fx - 1) for number, camera in solution.cameras.items()])
 
 
-def turned_wrong(solution: Any, shot: made.Made) -> Any:
+def rotation_errors(solution: Any, shot: made.Made) -> Any:
     return made.rotation_errors(solution.cameras.values(), [shot.cameras[number] for number in solution.cameras])
 
 
@@ -44,7 +44,7 @@ def test_a_camera_that_only_turns() -> None:
     solution = solve_turning(shot)
     assert solution.motion == "nodal"
     assert sorted(solution.cameras) == sorted(shot.cameras)
-    assert turned_wrong(solution, shot).max() < 0.02
+    assert rotation_errors(solution, shot).max() < 0.02
     assert focal_errors(solution, shot).max() < 0.003
     assert all((camera.world_from_camera[:3, 3] == 0).all() for camera in solution.cameras.values())
     assert np.allclose(np.linalg.norm(solution.points, axis=1), 5.0)  # a dome
@@ -57,7 +57,7 @@ def test_a_zoom_is_told_from_a_move_and_its_focal_lengths_are_found() -> None:
     assert solution.motion == "zoom"
     assert "by a factor of 1.8" in solution.reason
     assert focal_errors(solution, shot).max() < 0.005
-    assert turned_wrong(solution, shot).max() < 0.02
+    assert rotation_errors(solution, shot).max() < 0.02
 
 
 def test_a_bent_lens_is_straightened() -> None:
@@ -65,7 +65,7 @@ def test_a_bent_lens_is_straightened() -> None:
     solution = solve_turning(shot)
     assert solution.motion == "nodal"
     assert focal_errors(solution, shot).max() < 0.005
-    assert turned_wrong(solution, shot).max() < 0.03
+    assert rotation_errors(solution, shot).max() < 0.03
 
 
 def test_a_camera_that_moves() -> None:
@@ -75,7 +75,7 @@ def test_a_camera_that_moves() -> None:
     solution = solver.solve_moving(shot.tracks, keys(shot), kind.reason)
     assert solution.motion == "free"
     assert sorted(solution.cameras) == sorted(shot.cameras)
-    assert turned_wrong(solution, shot).max() < 0.03
+    assert rotation_errors(solution, shot).max() < 0.03
     assert focal_errors(solution, shot).max() < 0.004
     centres, true = (
         np.array([cameras[number].world_from_camera[:3, 3] for number in shot.cameras])
@@ -95,7 +95,7 @@ def test_frames_that_repeat_the_one_before_have_its_camera(every: int) -> None:
     kind = solver.kind_of(shot.tracks, UNKNOWN)
     solution = solver.solve_moving(shot.tracks, keys(shot, 3), kind.reason)
     assert sorted(solution.cameras) == sorted(shot.cameras)
-    assert turned_wrong(solution, shot).max() < 0.03
+    assert rotation_errors(solution, shot).max() < 0.03
     places = np.array([solution.cameras[n].world_from_camera[:3, 3] for n in sorted(solution.cameras)])
     steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
     repeats = np.arange(1, len(poses)) % every == 0
@@ -119,7 +119,7 @@ def test_a_move_that_ends_in_a_pan() -> None:
     solution = solver.solve_moving(shot.tracks, solved, "")
     assert solution.motion == "free"
     assert len(solution.cameras) == 28
-    assert turned_wrong(solution, shot).max() < 0.04
+    assert rotation_errors(solution, shot).max() < 0.04
     assert "It only turns, or rests, in the frames" in solution.reason
     assert len({tuple(solution.cameras[number].world_from_camera[:3, 3]) for number in range(17, 28)}) == 1
 
@@ -134,7 +134,7 @@ def test_someone_who_walks_does_not_matter() -> None:
     plain, walked = made.shot(made.turning()), made.shot(made.turning(), walking=0.3)
     solution = solve_turning(walked)
     assert solution.motion == "nodal"
-    assert turned_wrong(solution, walked).max() < 0.02
+    assert rotation_errors(solution, walked).max() < 0.02
     assert np.nanmax(solution.errors.inliers) < 0.85 * np.nanmax(solve_turning(plain).errors.inliers)
 
 

@@ -16,15 +16,15 @@ def camera(name: str, x: float = 0.0, rotation: float = 0.0) -> Camera:
     return Camera(name, WIDTH, HEIGHT, 70.0, 70.0, 40.0, 30.0, pose)
 
 
-def of_plane(seen_by: Camera, normal: tuple[float, float, float] = (0, 0, 1), distance: float = 4.0) -> PointMap:
+def of_plane(camera: Camera, normal: tuple[float, float, float] = (0, 0, 1), distance: float = 4.0) -> PointMap:
     """What the camera sees of the plane normal · X = distance, all of it sure."""
     pixels = np.stack(np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5), -1)
-    pose = seen_by.world_from_camera
-    rays = seen_by.rays(pixels) @ pose[:3, :3].T
+    pose = camera.world_from_camera
+    rays = camera.rays(pixels) @ pose[:3, :3].T
     depth = (distance - pose[:3, 3] @ normal) / (rays @ np.array(normal, float))
     points = (pose[:3, 3] + depth[..., None] * rays).astype(np.float32)
     confidence = np.ones((HEIGHT, WIDTH), np.float32)
-    return PointMap(seen_by.photo, points, confidence, confidence > 0, PhotoFromMap(1, 1, 0, 0))
+    return PointMap(camera.photo, points, confidence, confidence > 0, PhotoFromMap(1, 1, 0, 0))
 
 
 def thinned_map(pointmap: PointMap, by: Camera, spacing: float = 1.0) -> start.ThinnedMap:

@@ -65,11 +65,11 @@ def view(pose: FloatArray) -> View:
     return View(np.zeros((SIZE[1], SIZE[0], 3), np.float32), np.ones((SIZE[1], SIZE[0]), bool), INTRINSICS, pose)
 
 
-def degrees_apart(a: FloatArray, b: FloatArray) -> float:
+def degrees_between(a: FloatArray, b: FloatArray) -> float:
     return math.degrees(math.acos(min(1.0, (np.trace(a[:3, :3] @ b[:3, :3].T) - 1) / 2)))
 
 
-def pixels_apart(a: FloatArray, b: FloatArray, scene: Start) -> float:
+def pixels_between(a: FloatArray, b: FloatArray, scene: Start) -> float:
     """Median distance of what two poses see of the scene."""
     visible = [scene.means @ pose[:3, :3].T + pose[:3, 3] for pose in (a, b)]
     return float(
@@ -91,8 +91,10 @@ def test_wrong_cameras_are_recovered() -> None:
     off = [replace(v, camera_from_world=w @ v.camera_from_world) for v, w in zip(views[:4], wrong, strict=True)]
     result = improve(truth, [*off, views[4]], TrainingSettings(100, 0), CPU, lambda *_: False, spare=4)
     assert result.quality > 28
-    before = [pixels_apart(a.camera_from_world, b.camera_from_world, truth) for a, b in zip(off, views, strict=False)]
-    after = [pixels_apart(pose, true.camera_from_world, truth) for pose, true in zip(result.poses, views, strict=True)]
+    before = [pixels_between(a.camera_from_world, b.camera_from_world, truth) for a, b in zip(off, views, strict=False)]
+    after = [
+        pixels_between(pose, true.camera_from_world, truth) for pose, true in zip(result.poses, views, strict=True)
+    ]
     assert min(before) > 0.9
     assert max(after) < 0.3
 
@@ -119,7 +121,7 @@ def test_a_view_is_found_from_a_wrong_pose() -> None:
     optimisation = Training(truth, views[:1], TrainingSettings(1, 0), CPU)
     wrong = replace(views[2], camera_from_world=turned(1, (1, 1, 0)) @ views[2].camera_from_world)
     actual = training.aligned(optimisation.splats(), wrong, optimisation.depth)
-    assert degrees_apart(actual.camera_from_world, views[2].camera_from_world) < 0.4
+    assert degrees_between(actual.camera_from_world, views[2].camera_from_world) < 0.4
     assert training.decibels(optimisation.picture(actual), actual) > 35
 
 
@@ -146,10 +148,10 @@ def test_asked_to_end_it_returns_the_best_so_far(monkeypatch: pytest.MonkeyPatch
     views = photos(truth)
     noise = noisy(views[:4])
     result = improve(truth, [*noise, views[4]], TrainingSettings(1000, 0), CPU, lambda _, done: done == 9, 4)
-    looked = Training(truth, noise, TrainingSettings(1000, 0), CPU)
+    watched = Training(truth, noise, TrainingSettings(1000, 0), CPU)
     for _ in range(5):
-        looked.step()
-    assert np.array_equal(result.gaussians.sh, looked.gaussians().sh)
+        watched.step()
+    assert np.array_equal(result.gaussians.sh, watched.gaussians().sh)
 
 
 def test_it_ends_when_the_spared_photo_gains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

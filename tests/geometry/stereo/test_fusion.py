@@ -60,7 +60,7 @@ def test_each_surface_appears_once() -> None:
     assert np.all(distance_to_world(same.positions.astype(float)) < 1e-4)
 
 
-def seen_by_another(shots: list[synthetic.Shot], i: int) -> Array:
+def visible_to_another(shots: list[synthetic.Shot], i: int) -> Array:
     """(H, W) whether some other shot sees what shot i sees, well inside its picture and away from edges."""
     shot = shots[i]
     height, width = shot.depth.shape
@@ -95,7 +95,7 @@ def test_nothing_seen_is_lost() -> None:
         for dy in range(3):
             for dx in range(3):
                 covered[y[there] + dy, x[there] + dx] = True
-        assert covered[1:-1, 1:-1][seen_by_another(shots, i)].mean() > 0.995
+        assert covered[1:-1, 1:-1][visible_to_another(shots, i)].mean() > 0.995
 
 
 def test_closer_views_own_the_surface() -> None:

@@ -293,8 +293,8 @@ def _fault(model: Model, registered: set[int], matched: Matched, explained: floa
         return "large reprojection error"
     if _parallax(model) < PARALLAX:
         return NO_PARALLAX
-    seen_thrice = sum(point.track.length() >= 3 for point in model.points3D.values())
-    enough = seen_thrice >= plausibility.ENOUGH_POINTS
+    in_three_photos = sum(point.track.length() >= 3 for point in model.points3D.values())
+    enough = in_three_photos >= plausibility.ENOUGH_POINTS
     faults = (
         plausibility.lens_fault(model.camera(model.image(index + 1).camera_id), matched.photos[index], enough)
         for index in sorted(registered)

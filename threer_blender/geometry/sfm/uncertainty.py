@@ -14,7 +14,7 @@ import pycolmap
 from ...model.arrays import FloatArray
 
 USUAL_DISTORTION = 0.1  # standard deviation of the first distortion parameter over lenses
-DISTORTION_TOLD = 0.02  # standard deviation up to which photos tell it
+CERTAIN_DISTORTION = 0.02  # standard deviation up to which photos tell it
 UNCERTAIN_FOCAL = 0.05  # two standard deviations of a focal length, as a share of it, from which this is worth saying
 MEAN_TO_DEVIATION = 0.8  # a mean distance in the plane -> the standard deviation along one axis, of normal errors
 MOST_PHOTOS = 40  # more of them tell the lens that they share
@@ -74,4 +74,4 @@ def tells_distortion(model: pycolmap.Reconstruction) -> bool:
     """Whether the photos tell the distortion of all their lenses."""
     deviations = lens_deviations(model)
     used = {image.camera_id for image in model.images.values() if image.has_pose}
-    return deviations.keys() == used and all(each.distortion < DISTORTION_TOLD for each in deviations.values())
+    return deviations.keys() == used and all(each.distortion < CERTAIN_DISTORTION for each in deviations.values())

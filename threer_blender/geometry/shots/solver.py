@@ -219,7 +219,7 @@ def solve_moving(
     return _solution(shot, adjusted, points, "free zoom" if zooms else "free", f"{reason} {sentence}", read_out)
 
 
-def turned_into(solution: ShotSolution, keys: Mapping[int, Camera]) -> ShotSolution:
+def rotated_into(solution: ShotSolution, keys: Mapping[int, Camera]) -> ShotSolution:
     """A camera that only turns, in the world of `keys`: turned as they ask, in the midst of their places."""
     common = [number for number in solution.cameras if number in keys]
     there = np.array([keys[number].world_from_camera for number in common])
