@@ -66,7 +66,7 @@ def focal_and_sensor(
     if uncropped is None:
         return None, None
     if tags.focal_on_film is not None:
-        zoom = tags.zoom if _zoom_is_left_out(tags, others) else 1.0
+        zoom = tags.zoom if _ignores_digital_zoom(tags, others) else 1.0
         focal = tags.focal_on_film * zoom * math.hypot(*uncropped) / _FILM_DIAGONAL_MM
     elif tags.focal is not None and tags.pixel is not None:
         sensor_longer = tags.pixel * max(tags.counted or uncropped)
@@ -78,7 +78,7 @@ def focal_and_sensor(
     return focal, tags.focal and tags.focal * width / focal
 
 
-def _zoom_is_left_out(tags: LensTags, others: Iterable[LensTags]) -> bool:
+def _ignores_digital_zoom(tags: LensTags, others: Iterable[LensTags]) -> bool:
     """Whether the camera's 35 mm equivalent is that of the whole sensor: it stays as the digital zoom changes."""
     assert tags.focal_on_film is not None
     return any(

@@ -20,7 +20,7 @@ ESTIMATE_AFTER = 3.0  # seconds of work before a time left is worth saying
 UNPLANNED = Stage("unplanned", "", 1.0)  # all there is before an engine's first plan
 
 
-class Report:
+class MessageReport:
     """Called by an engine as `report(stage, done, total)`; raises Cancelled once the user has cancelled.
 
     An engine that has a result and only improves it says so by `keep`. From then on a first cancel sets `finishing`,
