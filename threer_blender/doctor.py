@@ -1,4 +1,4 @@
-"""[S] What is there and what is missing: Pythons, devices, memory, disk, and how far each engine is from running."""
+"""[S] The state of this computer: Pythons, devices, memory, disk, and what each engine still lacks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ PACKAGES = ("bpy", "numpy", "pycolmap", "numba", "torch")
 
 @dataclass(frozen=True)
 class Readiness:
-    """What an engine still needs here: `modules` that no Python has, `weights` that are not on this computer."""
+    """The needs of an engine that are not met: `modules` that no Python has, `weights` that are not on this
+    computer."""
 
     modules: tuple[str, ...]
     weights: tuple[Weights, ...]
@@ -67,7 +68,7 @@ def facts(data_folder: Path) -> Facts:
 
 
 def readiness(engine: Engine, data_folder: Path) -> Readiness:
-    """What `engine` still needs here. Fast."""
+    """The unmet needs of `engine`. Fast."""
     held = store.default(data_folder)
     missing = tuple(weights for weights in engine.weights if held.find(weights) is None)
     return Readiness(environment.lacking(engine.requires, data_folder), missing)
@@ -75,7 +76,7 @@ def readiness(engine: Engine, data_folder: Path) -> Readiness:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run is expected to take: bytes, and seconds on two cores. `refusal` says why it does not fit, or ""."""
+    """The expected cost of a run: bytes, and seconds on two cores. `refusal` says why it does not fit, or ""."""
 
     memory: float
     seconds: float
@@ -83,7 +84,8 @@ class Estimate:
 
 
 def estimate(engine: Engine, options: Mapping[str, Any], photos: int) -> Estimate | None:
-    """What so many photos would take, and whether this computer has it; None where the engine does not say."""
+    """The expected cost of so many photos, and whether this computer can pay it; None where the engine declares
+    none."""
     cost = engine.cost(options)
     if cost is None:
         return None

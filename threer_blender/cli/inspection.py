@@ -1,4 +1,4 @@
-"""[S] What cleaning took from each photo's points, as pictures to look at. Stdlib and numpy."""
+"""[S] Pictures that show which of each photo's points cleaning removed, and why. Stdlib and numpy."""
 
 from __future__ import annotations
 

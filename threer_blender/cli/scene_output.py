@@ -1,4 +1,4 @@
-"""[S] A reconstruction as a scene of its own: the .blend and its bundle take their names together, or neither does."""
+"""[S] Writes a reconstruction as a .blend with its bundle: both get their names, or neither does."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ Described = TypeVar("Described")
 
 @dataclass(frozen=True)
 class Scene:
-    """What is asked for: the .blend, a picture or none, and whether what others made or changed may be replaced."""
+    """The files to write: a .blend and perhaps a picture. `overwrite`: files that others made or changed may be
+    replaced."""
 
     blend: Path
     picture: Path | None
@@ -138,7 +139,7 @@ def _note(staging: Staging, beside: Mapping[Path, Entry]) -> None:
 
 
 def _listed_beside(folder: Path) -> dict[str, Entry]:
-    """What was written with the bundle that stands at `folder`, by name."""
+    """The files that were written with the bundle that stands at `folder`, by name."""
     manifest = bundle_folder.read_manifest(folder)
     return {} if manifest is None else manifest.beside
 

@@ -46,7 +46,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
 
 def predict(photos: Sequence[Input], pairs: Choose, report: Report) -> Iterator[PairPrediction]:
-    """What the network says of pairs of photos, in both orders, as it comes."""
+    """Yields the network's predictions of pairs of photos, in both orders."""
     from ..networks import dust3r
     from ..pipelines import pair_solution, pairwise
     from ..runtime import weights

@@ -1,4 +1,4 @@
-"""[R] What the engines share whose network answers for many photos at once: all but their facts and their network."""
+"""[R] Engines whose network sees many photos at once: the declaration and `reconstruct` that they share."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ START_OPTIONS = {
         "high": {"quality": "high"},
     }
 }
-# Quality -> what improving takes, without the start.
+# Quality -> the cost of improving, without that of the start.
 IMPROVING = {
     "draft": Cost(0.7e9, 20e6, 25.0, 4.0),
     "standard": Cost(0.8e9, 80e6, 100.0, 35.0),
@@ -48,7 +48,7 @@ IMPROVING = {
 
 
 def _whole(quality: str) -> Cost:
-    """What a run takes that starts from the classical engine."""
+    """The cost of a run that starts from the classical engine."""
     start, improving = colmap.ENGINE.costs[START_OPTIONS[colmap.ENGINE.id][quality]["quality"]], IMPROVING[quality]
     seconds = start.seconds + improving.seconds, start.seconds_per_photo + improving.seconds_per_photo
     return Cost(improving.memory, improving.memory_per_photo, *seconds)

@@ -27,7 +27,7 @@ SUMMARY = "One photo or many, even with little overlap, in metres; learned, for 
 OPTIONS = (LENS, PAIRS, REFINE, ADD_TO, *SHOT)
 ENGINE = declared("mast3r", "MASt3R", SUMMARY, published_weights.MAST3R, OPTIONS, seconds_per_pair=24.0)
 SIDE = 512  # pixels of the long side that the network was trained at
-MATCHES = 1000  # of a comparison that are kept: alignment looks at no more of a whole photo
+MATCHES = 1000  # of a pair, at most: alignment uses no more of a whole photo
 TRUSTED = 1.5
 CONFIDENCE = "MASt3R's own, from 1: how much surer than a guess the network is of a point; from 1.5 on it is trusted"
 
@@ -60,7 +60,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
 
 def predict(photos: Sequence[Input], pairs: Choose, report: Report) -> Iterator[tuple[PairPrediction, Matches]]:
-    """What the network says of pairs of photos, in both orders, as it comes."""
+    """Yields the network's predictions of pairs of photos, in both orders, and their matches."""
     from ..geometry.pairs import reciprocal_matching
     from ..networks import mast3r
     from ..pipelines import pair_solution, pairwise

@@ -8,11 +8,11 @@ from ..model.engine import Option
 
 
 def quality_option(default: str, tooltip: str, choices: Mapping[str, str]) -> Option:
-    """What engines offer that can be quicker or finer: `choices` (value -> label) from the quickest on."""
+    """The option of engines that can be quicker or finer: `choices` (value -> label) from the quickest on."""
     return Option("quality", default, "Quality", tooltip, choices=choices, basic=True, lightest_first=True)
 
 
-# What engines offer that solve for the lenses themselves.
+# Of engines that solve for the lenses themselves.
 LENS = Option(
     "intrinsics",
     "shared",
@@ -22,7 +22,7 @@ LENS = Option(
 )
 
 
-# What engines offer whose cameras come from a network: `pipelines/refinement.py` does it, which needs pycolmap.
+# Of engines whose cameras come from a network: `pipelines/refinement.py` does it, which needs pycolmap.
 REFINE = Option(
     "refine",
     "off",
@@ -48,14 +48,14 @@ MATCHING = Option(
 )
 
 
-# What engines offer that compare photos pair by pair: `geometry/pairs/scene_graph.py` has a graph for each choice.
+# Of engines that compare photos pair by pair: `geometry/pairs/scene_graph.py` has a graph for each choice.
 PAIRS = Option(
     "pairs",
     "auto",
     "Compare",
     "Which photos are compared with which: more pairs take longer and hold together better.",
     choices={
-        "auto": "By number, order and likeness",
+        "auto": "By number, order and similarity",
         "all": "Each with every other",
         "alike": "Each with those like it",
         "next": "Each with the next ones",
@@ -66,7 +66,7 @@ PAIRS = Option(
 )
 
 
-# What engines offer that can add photos to what they solved before: `pipelines/adding.py` reads it.
+# Of engines that can add photos to an earlier result: `pipelines/adding.py` reads it.
 ADD_TO = Option(
     "add_to",
     "",

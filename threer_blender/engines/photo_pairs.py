@@ -1,4 +1,4 @@
-"""[S] What DUSt3R, MASt3R and Splatt3R share, whose networks compare photos pair by pair: all but their facts."""
+"""[S] The declaration of engines whose network compares photos pair by pair: DUSt3R, MASt3R and Splatt3R."""
 
 from __future__ import annotations
 

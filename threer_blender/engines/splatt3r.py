@@ -1,4 +1,4 @@
-"""[R] Splatt3R: Gaussian splats of two photos from one look of a network; of more by merging aligned pairs.
+"""[R] Splatt3R: Gaussian splats of two photos from one run of a network; of more by merging aligned pairs.
 
 Smart et al., "Splatt3R: Zero-shot Gaussian Splatting from Uncalibrated Image Pairs" (2024).
 """
@@ -41,7 +41,8 @@ SQUARE = 1.1  # ratio of a photo's sides from which the artist is told what is c
 
 
 class Answer(NamedTuple):
-    """What the network says of a pair: the pointmaps, and the Gaussians of both photos in the first camera's frame."""
+    """The network's prediction of a pair: the pointmaps, and the Gaussians of both photos in the first camera's
+    frame."""
 
     pointmaps: PairPrediction
     of_first: Gaussians
@@ -109,7 +110,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
 
 def predict(photos: Sequence[Input], pairs: Sequence[Pair], report: Report) -> Iterator[Answer]:
-    """What the network says of the ordered pairs, as it comes."""
+    """Yields the network's predictions of the ordered pairs."""
     from ..networks import splatt3r
     from ..pipelines import pairwise
     from ..runtime import weights
@@ -141,7 +142,7 @@ def _file(folder: str, pair: Pair, number: int) -> Path:
 
 
 def _arrays(gaussians: Gaussians) -> dict[str, Array]:
-    """What is known of the Gaussians, by name."""
+    """The arrays of the Gaussians, by name; those that are None are left out."""
     return {name: values for name, values in vars(gaussians).items() if values is not None}
 
 
@@ -152,6 +153,6 @@ def _together(parts: Sequence[Gaussians]) -> Gaussians:
 
 
 def _cut(photos: Sequence[Photo]) -> list[str]:
-    """What the artist should know of photos that are no squares."""
+    """Sentences for the artist on the photos that are no squares: the network sees only their middle."""
     oblong = sum(max(photo.width, photo.height) > SQUARE * min(photo.width, photo.height) for photo in photos)
     return ["Only the middle square of each photo was used: Splatt3R knows no other shape."] if oblong else []

@@ -29,7 +29,7 @@ FAULTS = (
 
 
 class Damaged(ValueError):
-    """What is wrong with a file, as the rest of a sentence that starts with its name."""
+    """The fault of a file, as the rest of a sentence that starts with its name."""
 
 
 @contextmanager

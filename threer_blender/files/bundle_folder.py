@@ -37,7 +37,7 @@ TOO_LONG = (errno.ENAMETOOLONG, 206)  # 206: ERROR_FILENAME_EXCED_RANGE of Windo
 
 @dataclass(frozen=True)
 class Manifest:
-    """What one run wrote: `files` within the bundle's folder and `beside` it, by name; and what it counted."""
+    """The list of what one run wrote: `files` within the bundle's folder and `beside` it, by name; and its counts."""
 
     run: str
     files: dict[str, Entry]
@@ -64,7 +64,7 @@ def is_bundle(folder: Path) -> bool:
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """What a run wrote into `folder`; None where there is no list of it, or none of ours."""
+    """The list of what a run wrote into `folder`; None where there is no list, or none of ours."""
     try:
         if not 0 < (folder / MANIFEST).stat().st_size <= LARGEST_MANIFEST:
             return None

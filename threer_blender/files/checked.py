@@ -50,7 +50,7 @@ def size(value: Any) -> int:
 
 
 def optional(value: Any, read: Callable[[Any], float] = number) -> float | None:
-    """What `read` reads, or None where that stands."""
+    """The value as `read` reads it; None stays None."""
     return None if value is None else read(value)
 
 

@@ -1,4 +1,4 @@
-"""[S] Which files are photos, videos or frames of a shot, and what a choice of files and folders stands for."""
+"""[S] Tells photos, videos and frames of a shot apart by name, and finds them in a choice of files and folders."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MOST_NAMES = 10  # of files that are left out, in a sentence
 
 
 class Chosen(NamedTuple):
-    """What a choice stands for: files to read, and those in chosen folders that are left out, by the reason."""
+    """The result of a choice: files to read, and the files in chosen folders that are skipped, by the reason."""
 
     files: list[Path]
     skipped: dict[str, list[Path]]

@@ -1,4 +1,4 @@
-"""[S] What the headers of EXR and DPX plates say: frame rate, pixel aspect, and how DPX codes light.
+"""[S] Reads the headers of EXR and DPX plates: frame rate, pixel aspect, and how DPX codes light.
 
 Layouts: openexr.com ("OpenEXR File Layout") and SMPTE ST 268-1 (DPX 2.0).
 """

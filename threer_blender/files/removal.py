@@ -1,4 +1,4 @@
-"""[S] Every deletion of ours. What nobody can prove to be ours stays, whatever its name.
+"""[S] All deletions of this extension. A file that is not proven to be ours stays, whatever its name.
 
 Three things are proof: a marker inside a folder that was made by `make` or `temporary`; the size and hash that a list
 of our files notes for each; and that the caller has just made the file itself. Links are never followed.
@@ -26,7 +26,7 @@ TEXT = "The extension threer_blender made this folder and deletes it with all th
 
 
 class Entry(NamedTuple):
-    """What a list notes of a file: its size in bytes and its sha256."""
+    """A line about a file in a list: its size in bytes and its sha256."""
 
     size: int
     sha256: str
@@ -162,7 +162,7 @@ def listed(folder: Path) -> dict[str, Entry]:
 
 
 def entry_of(path: Path) -> Entry:
-    """What a list notes of a file."""
+    """The line about a file in a list."""
     return Entry(path.stat().st_size, digest.sha256(path))
 
 

@@ -14,8 +14,8 @@ LONGEST = 60  # letters of a name that a name beside it repeats, so that no disk
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to. What is written there takes the name `path` when the block ends, and goes when
-    it raises: readers see the old file or the new one.
+    """Gives a name beside `path` to write to. When the block ends, the file there takes the name `path`; when it
+    raises, the file is removed. So readers see the old file or the new one.
     """
     beside = path.with_name(f".{path.name[:LONGEST]}.{os.urandom(6).hex()}{path.suffix}")
     try:

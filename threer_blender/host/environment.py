@@ -69,7 +69,8 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Private:
-    """What the private environment's note says: `versions` of its packages by module, `device` that torch found."""
+    """The note that lies in the private environment: `versions` of its packages by module, `device` that torch
+    found."""
 
     folder: Path
     python: str
@@ -90,9 +91,10 @@ class Private:
 
 
 def cleaned() -> dict[str, str]:
-    """This process's environment for a child: without what would have its Python, pip or uv load or do anything else.
+    """The environment variables of this process for a child, without those that would change what its Python, pip or uv
+    load and do.
 
-    What names our own folders stays, absolute: the child works in another folder.
+    Variables that name our own folders stay, as absolute paths: the child works in another folder.
     """
     taken = {
         name: value for name, value in os.environ.items() if name in INDEX_VARIABLES or not name.startswith(CONFUSING)

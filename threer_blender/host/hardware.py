@@ -1,4 +1,4 @@
-"""[S] What this computer has: memory, disk and graphics cards, found without torch. Stdlib only."""
+"""[S] Memory, disk and graphics cards of this computer, found without torch. Stdlib only."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Card(NamedTuple):
 
 
 class Cuda(NamedTuple):
-    """What NVIDIA's driver says: its own major version, and the least compute capability among the cards."""
+    """NVIDIA's driver: its major version, and the least compute capability among the cards."""
 
     driver: int
     capability: float
@@ -91,7 +91,7 @@ def cuda() -> Cuda | None:
 
 
 def _nvidia(fields: str) -> list[list[str]]:
-    """What nvidia-smi says of each card; nothing where there is none, or it does not answer."""
+    """The cards that nvidia-smi lists; none where there is no such program, or it does not answer."""
     program_file = program("nvidia-smi")
     if program_file is None:
         return []

@@ -1,8 +1,8 @@
 """[S] The weights store: one folder of checkpoint files that all engines share, and other places that may have them.
 
-What we note about a file NAME lies in a folder of ours within the store: NAME.json, the proof that it was checked, with
-its sha256 and the size and time it had then. So a file is hashed once, not at every start. Where a user's own file
-stands in for it, NAME.own holds its path. What arrives of a download lies there, too. Nothing here touches the network;
+Notes about a file NAME lie in a folder of ours within the store: NAME.json, the proof that it was checked, with its
+sha256 and the size and time it had then. So a file is hashed once, not at every start. Where a user's own file
+stands in for it, NAME.own holds its path. Unfinished downloads lie there, too. Nothing here touches the network;
 `worker/download.py` does.
 """
 

@@ -1,4 +1,4 @@
-"""[S] What the two processes say to each other: one dataclass a message, one JSON line each way. Stdlib only.
+"""[S] The messages between the two processes: each a dataclass here, and a line of JSON on the wire. Stdlib only.
 
 The contract, in order of appearance on the wire:
 
@@ -214,7 +214,7 @@ def to_line(message: Message) -> str:
 
 
 def asked_from_line(line: str) -> Asked:
-    """What the first line asks for. Raises UserError where another version of the extension wrote it."""
+    """The message of the first line. Raises UserError where another version of the extension wrote it."""
     values = json.loads(line)
     asked = values.get("version") if isinstance(values, dict) else None
     if asked != __version__:

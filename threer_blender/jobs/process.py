@@ -52,7 +52,7 @@ _living: set[Job] = set()
 
 
 class Job:
-    """What was asked of a runtime. `poll` never blocks; `ended` is its last word, None while it runs."""
+    """A running worker and its task. `poll` never blocks; `ended` is its last message, None while it runs."""
 
     def __init__(self, asked: Asked, runtime: Runtime, data_folder: Path) -> None:
         """Starts the runtime. `data_folder` is the folder for compiled kernels and the log, `self.log`.
@@ -86,7 +86,7 @@ class Job:
         return self._child.pid
 
     def poll(self) -> list[Message]:
-        """What arrived since the last call; at the end this includes exactly one that Ended. Never blocks."""
+        """The messages since the last call; at the end they include exactly one that is Ended. Never blocks."""
         arrived: list[Message] = []
         while self.ended is None:
             try:

@@ -49,7 +49,7 @@ def new_folder(photos: list[str], blend: str, data_folder: Path) -> Path:
 
 
 def forget(folder: Path, data_folder: Path) -> None:
-    """The result was imported, or nobody wants to be reminded of it, or it will never come. What is on disk stays."""
+    """Stops offering a result: it was imported or dismissed, or it will never come. Its files stay."""
     for note, result, made_parent in _notes(data_folder):
         if result == folder:
             if made_parent and not folder.exists():

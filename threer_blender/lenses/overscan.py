@@ -30,7 +30,7 @@ class Overscan:
 
 
 def overscan(cameras: Sequence[Camera]) -> Overscan:
-    """What is needed for all of `cameras`, which are one camera of one size at different times.
+    """The overscan that covers all of `cameras`, which are one camera of one size at different times.
 
     Raises UserError where the lens is too wide for any picture without distortion to hold its plate.
     """

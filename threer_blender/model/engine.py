@@ -1,4 +1,4 @@
-"""[S] What an engine is: its declaration, the function that it defines, and how that reports."""
+"""[S] An engine: its declaration, the function that its file defines, and how that function reports."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ class Weights:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run takes: memory in bytes beside the weights, and seconds on two cores without a graphics card.
+    """The cost of a run: memory in bytes beside the weights, and seconds on two cores without a graphics card.
 
-    Both grow with the photos and with the pairs of them that the engine looks at, of which one photo has at most
+    Both grow with the photos and with the pairs of them that the engine compares, of which one photo has at most
     `neighbours`. It holds at most `most_at_once` photos; where memory is short, fewer, down to `fewest_at_once`.
     """
 
@@ -118,12 +118,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Engine:
-    """What an engine declares about itself. `requires` are the modules that its runtime must have.
+    """The declaration of an engine. `requires` are the modules that its runtime must have.
 
-    `costs` are by the value of the option `quality`, or by "" where there is none such. `starts_splats`: its
-    cameras and pointmaps are good enough for splats to start from. One that `needs_parallax` has
-    its cameras from changes of viewpoint alone, and solves no shot whose camera only turns. One that takes `panoramas`
-    solves them beside photos.
+    `costs` has an entry for each value of the option `quality`, or one for "" where there is no such option.
+    `starts_splats`: splats can start from its cameras and pointmaps. `needs_parallax`: it finds cameras from changes of
+    viewpoint alone, and solves no shot whose camera only turns. `panoramas`: it solves panoramas beside photos.
 
     Declarations name each field, though they look alike then: a declaration is read more often than it is written.
     """
@@ -143,7 +142,7 @@ class Engine:
     panoramas: bool = False
 
     def cost(self, options: Mapping[str, Any]) -> Cost | None:
-        """What a run with these options costs; None where that is not known."""
+        """The cost of a run with these options; None where it is not known."""
         return self.costs.get(str(options.get("quality", "")))
 
     def lighter(self, options: Mapping[str, Any]) -> tuple[Option, dict[str, Any]] | None:
@@ -196,7 +195,7 @@ class ReportStage(Protocol):
 
 
 class Report(ReportStage, Protocol):
-    """How an engine tells the artist what it does."""
+    """The way in which an engine tells the artist of its progress."""
 
     finishing: threading.Event
     """Set once the user wants the result as it is; only after `keep`."""

@@ -14,7 +14,8 @@ class Cancelled(Exception):
 
 
 def quoted(path: str | Path) -> str:
-    """A path or a name inside a sentence: in quotation marks, as it is. What a line cannot show is escaped."""
+    """A path or a name inside a sentence: in quotation marks, as it is, but for escapes of characters that a line
+    cannot show."""
     text = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in str(path))
     mark = '"' if "'" in text else "'"
     return f"{mark}{text}{mark}"

@@ -334,13 +334,12 @@ class Upright:
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What an engine returns: everything that was solved, in one world frame.
+    """The result of an engine: everything that was solved, in one world frame.
 
     `photos` holds every photo that could be read, in the artist's order. `unregistered` names those without a camera
-    and the chosen files that are no usable photo. `trusted_confidence` is the value
-    above which the engine stands by a point. `notes` are sentences for the artist. Where the world is `z_up`, it is
-    that of Blender's scene: of a survey, or of cameras that stood there. `upright` is None where nothing was looked
-    for, as in the first bundles.
+    and the chosen files that are no usable photo. The engine trusts a point from the confidence `trusted_confidence`
+    on. `notes` are sentences for the artist. Where the world is `z_up`, it is that of Blender's scene: of a survey, or
+    of cameras that stood there. `upright` is None where nothing was looked for, as in the first bundles.
     """
 
     engine: str

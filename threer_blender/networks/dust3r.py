@@ -81,7 +81,7 @@ class PairNetwork(nn.Module, Generic[Prediction]):
         return Encoded(tokens, (height // self.config.patch, width // self.config.patch))
 
     def decode(self, first: Encoded, second: Encoded) -> tuple[Prediction, Prediction]:
-        """What the heads predict for the pairs (B) of encoded photos, in float32."""
+        """The heads' predictions of pairs (B) of encoded photos, in float32."""
         views = first, second
         head_width = self.config.decoder.head_dim
         rotations = [rotary(view.grid, head_width, view.tokens) for view in views]
@@ -102,7 +102,7 @@ class PairNetwork(nn.Module, Generic[Prediction]):
         return one, two
 
     def forward(self, first: Tensor, second: Tensor) -> tuple[Prediction, Prediction]:
-        """What the heads predict for pairs of photos (B, 3, H, W) in [-1, 1]; the two may have different sizes."""
+        """The heads' predictions of pairs of photos (B, 3, H, W) in [-1, 1]; the two may have different sizes."""
         return self.decode(self.encode(first), self.encode(second))
 
 

@@ -32,9 +32,9 @@ class Frame(NamedTuple):
 
 
 class Input(NamedTuple):
-    """What a network sees of a photo: `image` (H, W, 3) uint8 sRGB, and where its pixels are in the photo.
+    """A photo as a network gets it: `image` (H, W, 3) uint8 sRGB, and where its pixels are in the photo.
 
-    `excluded` (H, W) are the masked pixels, of which nothing that the network says counts; None where none are.
+    `excluded` (H, W) are the masked pixels, whose predictions do not count; None where none are masked.
     """
 
     image: npt.NDArray[np.uint8]
@@ -57,8 +57,8 @@ class Input(NamedTuple):
 def long_side(width: int, height: int, side: int = 512) -> Frame:
     """DUSt3R's and MASt3R's frame: the long side becomes `side`; about the middle, whole patches are cut out.
 
-    What comes out square is cut to 4:3, as the networks saw no squares. Raises ValueError where not even one patch fits
-    into the short side.
+    A square is cut to 4:3, since the networks were trained on no squares. Raises ValueError where not even one patch
+    fits into the short side.
     """
     longer = max(width, height)
     size = round(width * side / longer), round(height * side / longer)

@@ -94,7 +94,7 @@ def heads(x: Tensor) -> Tensor:
 
 
 def feed_forward() -> nn.Sequential:
-    """What turns a state and its message (…, 2 width) into a change of the state (…, width)."""
+    """The layers that turn a state and its message (…, 2 width) into a change of the state (…, width)."""
     return nn.Sequential(
         nn.Linear(2 * WIDTH, 2 * WIDTH), nn.LayerNorm(2 * WIDTH), nn.GELU(), nn.Linear(2 * WIDTH, WIDTH)
     )

@@ -46,7 +46,7 @@ class Splatted(NamedTuple):
 
 
 class GaussianHead(Describing):
-    """What MASt3R's head says, and a second DPT."""
+    """MASt3R's head, and a second DPT for the Gaussians."""
 
     def __init__(self, config: DUSt3RConfig) -> None:
         super().__init__(config)

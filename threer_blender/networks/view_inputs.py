@@ -113,7 +113,7 @@ def map_anything(photos: Sequence[Photo]) -> list[Recipe]:
 
 
 def by(recipes: Callable[[Sequence[Photo]], list[Recipe]]) -> Callable[[Sequence[Photo]], Callable[[int], Input]]:
-    """What makes of all photos a function of an index that gives that photo's input."""
+    """The function of all photos that returns a function of an index: the input of the photo at that index."""
 
     def inputs(photos: Sequence[Photo]) -> Callable[[int], Input]:
         chosen = recipes(photos)
@@ -123,7 +123,7 @@ def by(recipes: Callable[[Sequence[Photo]], list[Recipe]]) -> Callable[[Sequence
 
 
 def prepared(photo: Photo, recipe: Recipe) -> Input:
-    """What the network sees of the photo."""
+    """The network's input of the photo."""
     image = pixels(photo, LARGEST)
     decoded_x, decoded_y = image.shape[1] / photo.width, image.shape[0] / photo.height
     left, top, right, bottom = recipe.part

@@ -88,7 +88,7 @@ class Decoder:
                 yield packet
 
     def _rest(self) -> Iterator[av.VideoFrame]:
-        """What the decoder still holds after the last packet."""
+        """The pictures that the decoder still holds after the last packet."""
         for _ in range(2 * THREADS):
             try:
                 yield from self.stream.decode(None)

@@ -181,7 +181,7 @@ def _check_size(width: int, height: int) -> None:
 
 
 def _facts(image: Image.Image, data: bytes, rotated: bool = False) -> dict[str, Any]:
-    """What a loaded image says of itself, as Picture has it; `rotated`: whether it was turned as it was loaded."""
+    """The facts about a loaded image, as Picture has them; `rotated`: whether loading turned it upright."""
     orientation = _orientation(image)
     to_srgb, flaw = _to_srgb(image.info.get("icc_profile"), _unpacked_mode(image))
     codes = None if image.info.get("icc_profile") else _codes(image, data)
@@ -308,7 +308,8 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 def _unpacked_mode(image: Image.Image) -> str:
-    """Which of L, LA, RGB, RGBA, CMYK holds all that the picture has, in 8 bits. Raises Unusable where none does."""
+    """The mode among L, LA, RGB, RGBA and CMYK that holds all of the picture, in 8 bits. Raises Unusable where none
+    does."""
     if image.mode in _SIXTEEN_BIT or (image.mode == "I" and image.format == "PNG"):
         return "L"
     if image.mode not in _EIGHT_BIT:

@@ -1,4 +1,4 @@
-"""[R] What EXIF tells of the lens: focal length in pixels, and the sensor's width. Pillow's names of the tags."""
+"""[R] The lens by EXIF: focal length in pixels, and the sensor's width. Tags have Pillow's names."""
 
 from __future__ import annotations
 

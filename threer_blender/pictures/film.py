@@ -66,7 +66,7 @@ class Film:
 
     @property
     def survey(self) -> survey.Survey:
-        """What a first look through its frames told."""
+        """The survey of its frames."""
         return self.index.survey
 
     def picture(self, number: int) -> Picture:

@@ -1,4 +1,4 @@
-"""[R] What decoding a whole film once tells: its frames in the order of showing, and how to come back to each.
+"""[R] The index of a film that was decoded once: its frames in the order of showing, and how to come back to each.
 
 Frame k is the k-th picture that the decoder gives. Time stamps number nothing: they are wrong or absent in many files.
 They only say where a picture is missing that cannot be decoded: the others keep their numbers.

@@ -1,4 +1,4 @@
-"""[S] What a JPEG's markers tell: how large its picture is, where its data ends, and whether scans are missing.
+"""[S] Reads a JPEG's markers: how large its picture is, where its data ends, and whether scans are missing.
 
 ITU-T T.81, annex B.
 """

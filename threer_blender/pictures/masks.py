@@ -144,7 +144,7 @@ def _excluded(file: Path, black: bool) -> BoolArray:
 
 
 def _grown(out: BoolArray, margin: int) -> BoolArray:
-    """What lies within `margin` pixels of what is left out, to the sides and up and down."""
+    """The masked area grown by `margin` pixels, to the sides and up and down."""
     for axis in (0, 1) if margin else ():
         along = np.moveaxis(out, axis, 0)
         sums = np.concatenate([np.zeros((1, along.shape[1]), np.int64), along.cumsum(axis=0)])

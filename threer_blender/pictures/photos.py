@@ -34,7 +34,7 @@ MOST_BYTES = 4 << 30  # of a photo's file
 
 @dataclass(frozen=True)
 class Photos:
-    """What `read` made of the files: those to work with and those it could not use, each in the artist's order."""
+    """The result of `read`: the photos to work with and the files that cannot be used, each in the artist's order."""
 
     accepted: list[Photo]
     unregistered: list[Unregistered]

@@ -57,7 +57,7 @@ def _tags(data: bytes) -> tuple[int, Mapping[int, Any]]:
 
 
 def _box(data: bytes, name: bytes) -> bytes:
-    """What follows the name of a box, which stands near the beginning; empty where there is none."""
+    """The content of a box, by its name, which stands near the beginning; empty where there is none."""
     position = data.find(name, 0, 1 << 20)
     return data[position + len(name) :] if position >= 0 else b""
 

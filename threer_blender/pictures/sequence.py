@@ -1,6 +1,6 @@
 """[R] Image sequences as shots: the pixels of frames that are files of their own.
 
-What leaves this file is 8-bit sRGB with square pixels, to look at and to track. The files themselves are only read.
+Pixels leave this file as 8-bit sRGB with square pixels, to look at and to track. The files themselves are only read.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""[R] What a first look through the frames of a shot tells: how sharp each is, where the view changes, what repeats."""
+"""[R] A survey of the frames of a shot: how sharp each is, where the view changes, and which repeat."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def choose(path: Path, name: str, digest: str, progress: Progress) -> list[Photo
 
 
 def remarks(path: Path) -> list[str]:
-    """What an artist should know about the frames of a video or an image sequence: sentences."""
+    """Sentences for the artist about the frames of a video or an image sequence."""
     source = film(str(path))
     holes = missing(source.numbers)
     lacking = "cannot be decoded" if isinstance(source, Film) else "are missing"

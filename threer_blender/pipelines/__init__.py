@@ -1,1 +1,1 @@
-"""[R] What engines share: pairs of photos, many photos at once, refinement, adding photos."""
+"""[R] Steps that several engines share: pairs of photos, many photos at once, refinement, adding photos."""

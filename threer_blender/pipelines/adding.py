@@ -64,7 +64,8 @@ class Earlier:
         return [*self.views(inputs), *(view for view in views if view.number not in self.solved)]
 
     def unregistered(self, now: Sequence[Unregistered]) -> list[Unregistered]:
-        """What the earlier result left out, but for the photos that were chosen again, and what this one does."""
+        """The unregistered photos of the earlier result, but for those that were chosen again, and those of this
+        one."""
         names = {photo.name for photo in self.photos}
         return [*(entry for entry in self.result.unregistered if entry.photo not in names), *now]
 

@@ -1,4 +1,4 @@
-"""[R] What all engines share whose network answers for many photos at once: inputs, memory, chunks, cameras, cloud."""
+"""[R] The way of engines whose network sees many photos at once: inputs, memory, chunks, cameras, cloud."""
 
 from __future__ import annotations
 
@@ -77,7 +77,8 @@ def batch(views: Sequence[Input], device: Device) -> Tensor:
 
 
 def answered(device: Device, ask: Callable[[], Iterable[Tensor]]) -> list[Array]:
-    """What `ask` returns as float32 arrays, computed in the device's own precision and without gradients."""
+    """The tensors that `ask` returns, as float32 arrays; computed in the device's own precision and without
+    gradients."""
     half = torch.autocast(device.torch.type, device.dtype, enabled=device.dtype != torch.float32)
     with torch.inference_mode(), half:
         return [tensor.float().cpu().numpy() for tensor in ask()]
@@ -133,7 +134,7 @@ def _in_parts(
     report: Report,
     excluded: Excluded,
 ) -> tuple[Solved, list[str]]:
-    """What the network says of each photo, all in one frame, read from `folder`; and what is to be said of it."""
+    """The predictions of all photos in one frame, read from `folder`, and sentences for the artist."""
     order, loops, parts = list(range(len(photos))), [], len(photos) > settings.size
     if parts:
         similarity = retrieval.photo_similarity(

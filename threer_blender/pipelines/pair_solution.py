@@ -35,7 +35,7 @@ UNSURE = 0.2  # share of trusted pixels below which the artist is told
 
 
 class NetworkInput(Protocol):
-    """What a network saw of a photo: `networks.inputs.Input`."""
+    """A network's input of a photo: `networks.inputs.Input`."""
 
     @property
     def image(self) -> Array: ...
@@ -221,7 +221,7 @@ def _view(photos: Sequence[Photo], inputs: Sequence[NetworkInput], solved: Align
 
 
 def _unused(alignment: Alignment, names: Sequence[str], count: int) -> list[str]:
-    """What of the `count` predictions and of the photos' EXIF did not fit the solution."""
+    """Sentences on those of the `count` predictions and of the photos' focal lengths that did not fit the solution."""
     notes = []
     if alignment.disagreeing:
         notes.append(

@@ -1,7 +1,7 @@
 """[R] Runs a pair network over many photos: each is encoded once, pairs are decoded in batches and handed on at once.
 
-Between encoder and decoder a photo waits in half precision in main memory. What is held at a time is one batch, however
-many pairs there are. The two orders of a pair share their photos' encodings and a batch, and that is all they can: past
+Between encoder and decoder a photo waits in half precision in main memory. One batch is held at a time, however many
+pairs there are. The two orders of a pair share their photos' encodings and a batch, and that is all they can: past
 the encoder each order runs through weights of its own, for the first photo and for the second. The projection between
 the two is the exception, less than 1 % of decoding; to keep it would take three quarters more memory for each photo.
 """
@@ -38,7 +38,7 @@ BYTES_PER_TOKEN = 2_000_000  # of decoders and heads at work, with a reserve
 
 
 class Predicted(NamedTuple, Generic[Prediction]):
-    """What a network says of the photos `first` and `second` (indices); its tensors have no batch dimension."""
+    """A network's prediction of the photos `first` and `second` (indices); its tensors have no batch dimension."""
 
     first: int
     second: int
@@ -90,7 +90,7 @@ def predict(
     pairs: Sequence[tuple[int, int]],
     report: Report,
 ) -> Iterator[Predicted[Prediction]]:
-    """What the network says of the ordered `pairs` of encoded `photos`, those of equal shapes together.
+    """Yields the network's predictions of the ordered `pairs` of encoded `photos`, those of equal shapes together.
 
     Where a batch does not fit into the device's memory, smaller ones are tried.
     """

@@ -82,7 +82,7 @@ def refined_by(
 
 
 def settings_for(reconstruction: Reconstruction, intrinsics: str) -> AdjustmentSettings:
-    """What is solved for of the lenses: the more photos share the one that most share, the more.
+    """The settings of the adjustment. The more photos share a lens, the more parameters of the lenses are unknowns.
 
     "shared" gives one lens to photos of the same size and EXIF focal length, "per-photo" each its own, "known" keeps
     them.

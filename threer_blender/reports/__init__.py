@@ -1,1 +1,1 @@
-"""[S] What a result says of itself, for people: how well a shot's camera sticks."""
+"""[S] Reports for people on a result: how well a shot's camera sticks."""

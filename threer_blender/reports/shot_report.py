@@ -53,7 +53,7 @@ class ShotReport:
 
 
 def report(shot: Shot, cloud: PointCloud | None) -> ShotReport:
-    """What there is to say of a shot; `cloud` tells the depth at which its jitter is measured."""
+    """The report on a shot; `cloud` gives the depth at which jitter is measured."""
     numbers = np.arange(shot.first_frame, shot.last_frame + 1)
     values = {
         name: np.full(len(numbers), np.nan) if array is None else np.asarray(array, np.float64)
@@ -119,7 +119,7 @@ def _projected_at_median_depth(camera: Camera, positions: FloatArray) -> FloatAr
 
 
 def _suspicious(shot: Shot, values: Mapping[str, FloatArray]) -> dict[int, list[str]]:
-    """What to look at, by the frame's number, in few words."""
+    """The frames to look at, by number, each with the reason in few words."""
     error, jump = _median(values["median_error"]), _median(values["jump"])
     signs: list[tuple[Array, str, FloatArray]] = [
         (values["median_error"] > max(NOTABLE, WORSE * error), "error {:.2f} px", values["median_error"]),

@@ -1,1 +1,1 @@
-"""[R] What code inside the worker may ask for: progress reports, the device, the weights that are there."""
+"""[R] Services for code inside the worker: progress reports, the device, the weights that are there."""

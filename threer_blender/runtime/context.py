@@ -1,4 +1,4 @@
-"""[R] What one run in this process knows: the user's own weights, and whether the graphics card is of use."""
+"""[R] The state of one run in this process: the user's own weights, and whether the graphics card is of use."""
 
 from __future__ import annotations
 

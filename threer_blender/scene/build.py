@@ -1,8 +1,8 @@
 """[B] build: a Reconstruction -> one collection, one root empty, cameras, cloud, splats, or an untouched scene.
 
-The second solve of the same photos updates the same objects, in the first one's world (`world`). What is solved is
-ours and is set again: cameras' poses and optics, points. What the artist may have changed stays: the root's transform,
-names, materials, the modifiers and their values, collections, whatever is parented or constrained to our objects. A
+The second solve of the same photos updates the same objects, in the first one's world (`world`). Solved
+values are set again: cameras' poses and optics, points. The artist's changes stay: the root's transform, names,
+materials, the modifiers and their values, collections, everything that is parented or constrained to our objects. A
 camera that is not solved any more is removed, unless something uses it; then it stays where it was, marked as stale.
 """
 
@@ -152,7 +152,7 @@ def frames_of(camera: bpy.types.Object) -> tuple[int, int]:
 
 
 def _name(reconstruction: Reconstruction) -> str:
-    """What the artist will recognise: the video, or the photos' folder."""
+    """A name that the artist will recognise: the video's, or that of the photos' folder."""
     first = reconstruction.photos[0]
     return Path(first.path).stem if first.frame is not None else Path(first.path).parent.name or "Photos"
 

@@ -17,7 +17,8 @@ USUAL_WINDOW = 1 << 27  # bytes; zstd itself accepts no larger one unasked
 
 
 def available() -> Codecs:
-    """What this Blender can decode: WebP always, zstd where its Python has the module, as builds of blender.org do."""
+    """The compressions that this Blender can decode: WebP always, zstd where its Python has the module, as builds of
+    blender.org do."""
     return Codecs(webp=decode_webp, zstd=decode_zstd if importlib.util.find_spec("zstandard") else None)
 
 

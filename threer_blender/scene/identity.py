@@ -1,4 +1,4 @@
-"""[B] Which Blender data is ours: custom properties, never names (artists rename, Blender truncates and numbers)."""
+"""[B] Tells which Blender data is ours by custom properties, never by names: artists rename, Blender truncates."""
 
 from __future__ import annotations
 

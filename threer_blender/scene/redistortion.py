@@ -28,7 +28,7 @@ COMP = "comp.####"  # the names of the saved frames
 
 @dataclass(frozen=True)
 class _Lens:
-    """What lens.json says of a shot's lens."""
+    """A shot's lens, as lens.json has it."""
 
     added: Overscan
     stmap: Path

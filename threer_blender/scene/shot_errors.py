@@ -1,7 +1,7 @@
 """[B] A shot's errors in Blender: an animated property of its camera, and timeline markers at the frames to look at.
 
 The error is keyed at every frame that has one, so the Graph Editor draws it beside the timeline, the panel lists its
-keys, and both survive undo and saving. What else the report says lies on the camera as custom properties.
+keys, and both survive undo and saving. The rest of the report lies on the camera as custom properties.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def details(camera: bpy.types.Object, frame: int) -> FrameDetails | None:
 
 @lru_cache(16)
 def _parsed(text: str, kind: type[Any]) -> Any:
-    """What a property of JSON holds, once for all rows that a list draws; empty where anybody wrote something else."""
+    """The content of a property of JSON, parsed once for all rows that a list draws; empty where it is something
+    else."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -32,7 +32,7 @@ KEYED = ("lens", "shift_x", "shift_y")  # of the camera's data, where they chang
 
 
 def role(shot: Shot) -> str:
-    """What the shot's camera is among a solve's objects."""
+    """The role of the shot's camera among the objects of a solve, see `identity`."""
     return f"shot {shot.video}"
 
 

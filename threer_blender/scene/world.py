@@ -37,8 +37,8 @@ def shot_under(root: bpy.types.Object, shot: Shot) -> Shot:
 def in_scene(root: bpy.types.Object, reconstruction: Reconstruction) -> Reconstruction:
     """The Reconstruction of the root's bundle as it stands in the scene: upright, to the artist's scale, with y down.
 
-    What another program makes of it and this extension imports stands at the same place. Raises UserError where the
-    artist has scaled the root unevenly or mirrored it.
+    Work that another program bases on it, and that this extension imports, stands at the same place. Raises UserError
+    where the artist has scaled the root unevenly or mirrored it.
     """
     in_blender = np.array(axes.UPRIGHT.inverted() @ root.matrix_world)
     return transformed(under(root, reconstruction), in_blender)

@@ -1,4 +1,4 @@
-"""[S] Which of the splats that a file holds can be shown, and a sentence where they cannot."""
+"""[S] Tells the splats of a file that can be displayed from others, and says so in a sentence."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ FEW = 16  # splats whose logits might by chance all lie between 0 and 1
 
 
 class _Comments(NamedTuple):
-    """What a header's comments say of its splats; `ours` where this module wrote them."""
+    """The facts in a header's comments about its splats; `ours` where this module wrote them."""
 
     up: tuple[float, float, float]
     antialiased: bool

@@ -58,7 +58,7 @@ class Element(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What a PLY's header says: the format of its data, its elements and comments, and where the data begin."""
+    """A PLY's header: the format of its data, its elements and comments, and where the data begin."""
 
     form: str
     elements: list[Element]

@@ -1,4 +1,4 @@
-"""[S] What the readers of splat files share: what they are told, what they return, how they fail, and encodings."""
+"""[S] The common part of the readers of splat files: arguments, results, errors and encodings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NO_CODECS = Codecs()
 
 
 def decoded(decode: Callable[..., Decoded], *data: Any) -> Decoded:
-    """What a decoder makes of `data`; raises Damaged where it cannot, whatever its own errors are."""
+    """The result of a decoder on `data`; raises Damaged where it fails, whatever its own error is."""
     try:
         return decode(*data)
     except MemoryError:

@@ -81,7 +81,7 @@ def read(path: Path, how: Reading) -> SplatFile:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[dict[str, Any], _Files]]:
-    """What a meta.json says, itself or in a zip, and the files that it names."""
+    """A meta.json, by itself or in a zip, and the files that it names."""
     with bounded.open_regular(path) as file:
         if file.read(len(ZIP)) == ZIP:
             with bounded.zipped(path) as archive:

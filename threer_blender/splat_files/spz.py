@@ -55,7 +55,7 @@ COARSEST = 0.5  # times the median size of splats: positions that are stored wit
 
 
 class _Header(NamedTuple):
-    """What the first 16 bytes say; `streams` is the number of version 4's."""
+    """The first 16 bytes; `streams` is the number of streams in version 4."""
 
     magic: bytes
     version: int

@@ -1,4 +1,4 @@
-"""[B] What buttons have in common: their errors, when they can be pressed, how they ask for files, their menus."""
+"""[B] The common part of all buttons: their errors, when they can be pressed, how they ask for files, their menus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""[B] What the user has set for every file, in Blender's preferences: the weights' folder, the token, the filter."""
+"""[B] The user's settings in Blender's preferences: the weights' folder, the token, the filter of licences."""
 
 from __future__ import annotations
 

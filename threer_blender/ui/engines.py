@@ -54,7 +54,7 @@ def draw_choice(layout: Any, engine: Engine) -> None:
 
 
 def _about(layout: Any, engine: Engine) -> None:
-    """What the chosen engine is and makes, and on what terms."""
+    """Draws the chosen engine: its summary, its results and its terms."""
     box = layout.box().column()
     words.sentence(box, engine.summary, COLUMNS, "NONE")
     words.quiet(box, f"Makes {', '.join(word for name, word in MAKES.items() if name in engine.produces)}")

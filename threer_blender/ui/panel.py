@@ -108,7 +108,7 @@ class THREER_PT_more(Sidebar, bpy.types.Panel):
 
 
 def _photos(layout: Any, scene: bpy.types.Scene) -> None:
-    """What was chosen, and the way to choose."""
+    """Draws the chosen photos, and the buttons to choose."""
     photos = properties.settings(scene).photos
     choose = operators.THREER_OT_choose_photos.bl_idname
     if not photos:
@@ -189,7 +189,7 @@ def _left(task: Task) -> str:
 
 
 def _outcome(layout: Any, columns: int) -> None:
-    """What went wrong, or went well, last."""
+    """Draws the last error, or the end of the last run."""
     current = work.current()
     if current.success:
         words.sentence(layout.box(), current.success, columns, "CHECKMARK")
@@ -212,7 +212,7 @@ def _offer(layout: Any, folder: Path, columns: int) -> None:
 
 
 def _result(layout: Any, root: bpy.types.Object, columns: int) -> None:
-    """What was solved, and what to do next."""
+    """Draws the result, and the next steps."""
     result = summary.summary(root)
     box = layout.box().column()
     row = box.row()

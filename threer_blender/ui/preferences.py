@@ -66,7 +66,7 @@ def _engines(layout: Any) -> None:
 
 
 def _environment(layout: Any, data_folder: Path) -> None:
-    """What this computer has, and the private environment's state and buttons."""
+    """Draws the facts about this computer, and the private environment's state and buttons."""
     for line in work.seek("lines", partial(doctor.lines, data_folder), NO_LINES):
         layout.label(text=line)
     row = layout.row()

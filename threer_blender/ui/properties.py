@@ -1,4 +1,4 @@
-"""[B] What the artist sets, kept in the scene: the chosen photos, the engine, and each engine's declared options."""
+"""[B] The artist's settings, kept in the scene: the chosen photos, the engine, and each engine's declared options."""
 
 from __future__ import annotations
 

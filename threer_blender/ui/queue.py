@@ -18,9 +18,9 @@ SILENCE = 60.0  # seconds without a word from the runtime, after which the artis
 
 @dataclass(eq=False)
 class Task:
-    """What was asked for: it waits while `job` is None, is `starting`, runs, and has `ended` one way or the other.
+    """A task of the queue: it waits while `job` is None, is `starting`, runs, and has `ended` in the end.
 
-    `owner` is whatever the asker wants to know again with the result.
+    `owner` is any value that the caller wants back with the result.
     """
 
     asked: Asked

@@ -14,7 +14,7 @@ UNKNOWN = doctor.Readiness((), ())  # by identity: nobody has looked yet
 
 
 def of(engine: Engine) -> doctor.Readiness:
-    """What an engine still needs; UNKNOWN, which lacks nothing, until that is known."""
+    """The unmet needs of an engine; UNKNOWN, which lacks nothing, until they are known."""
     data_folder = work.current().data_folder
     return work.seek(("ready", engine.id), partial(doctor.readiness, engine, data_folder), UNKNOWN)
 
@@ -35,6 +35,6 @@ def offered(engine: Engine) -> list[Option]:
 
 
 def estimate(engine: Engine, options: Mapping[str, Any], photos: int) -> doctor.Estimate | None:
-    """What so many photos would take; None where the engine does not say, and until that is known."""
+    """The expected cost of so many photos; None where the engine declares none, and until it is known."""
     name = ("estimate", engine.id, tuple(sorted(options.items())), photos)
     return work.seek(name, partial(doctor.estimate, engine, options, photos), None)

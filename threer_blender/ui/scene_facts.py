@@ -1,7 +1,7 @@
-"""[B] What drawing and polling ask of the scene at every redraw: found once, and anew when the scene has changed.
+"""[B] Facts about the scene that drawing and polling need at every redraw: computed once, and again after a change.
 
-Blender says when: after it evaluates a change, and after undo, redo and loading. What is kept is plain data or names,
-never Blender's objects, which those may free.
+Blender says when: after it evaluates a change, and after undo, redo and loading. Facts are plain data or names, never
+Blender's objects, which Blender may free.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Fact = TypeVar("Fact")
 
 
 class SceneFacts:
-    """Facts by name. Without `keeps`, each is found where it is asked for: scripts change data without evaluation."""
+    """Facts by name. Without `keeps`, each is computed at every call: scripts change data without evaluation."""
 
     def __init__(self, keeps: bool) -> None:
         self._keeps = keeps
@@ -23,7 +23,7 @@ class SceneFacts:
         self._listeners = self._made_listeners()
 
     def get(self, name: Hashable, find: Callable[[], Fact]) -> Fact:
-        """What `find` returned since the scene last changed; it is called where it has not been since."""
+        """The result of `find`, which is called once after each change of the scene."""
         if not self._keeps:
             return find()
         if name not in self._facts:

@@ -1,4 +1,4 @@
-"""[B] What the panel says of a reconstruction in the scene; read from the scene, so it is right after undo and load."""
+"""[B] Summary of a reconstruction for the panel; read from the scene, so it is right after undo and load."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _root_name(scene: bpy.types.Scene, active: bpy.types.Object | None) -> str:
 
 
 def summary(root: bpy.types.Object) -> Summary:
-    """What stands under `root`."""
+    """The summary of the objects under `root`."""
     return work.current().scene_facts.get(("summary", root.session_uid), lambda: _summary(root))
 
 

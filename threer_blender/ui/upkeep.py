@@ -154,7 +154,7 @@ class THREER_OT_forget_hash(_Upkeep, bpy.types.Operator):
 
 
 def draw_need(layout: Any, engine: Engine, state: doctor.Readiness, width: int) -> None:
-    """What an engine that is not ready still needs, with the button that gets it; one thing after the other."""
+    """Draws the first unmet need of an engine, with the button that meets it."""
     if state.modules:
         lacking = ", ".join(state.modules)
         text = f"{engine.label} needs {lacking} first. Set Up puts it into a folder of its own."

@@ -215,7 +215,7 @@ def _without_panoramas(chosen: Photos, engine: Engine, report: MessageReport) ->
 def _solved(
     engine: Engine, photos: Sequence[Photo], options: dict[str, Any], moving: Path, report: MessageReport
 ) -> tuple[Reconstruction, dict[str, Any]]:
-    """What the engine makes of the photos, with the shots that are among them, and the options it was made with.
+    """The engine's result of the photos, with the shots that are among them, and the options that it was made with.
 
     Masks of what moves in the shots go into the folder `moving`.
     """
@@ -254,7 +254,7 @@ def _solved(
 def within_memory(
     engine: Engine, photos: Sequence[Photo], options: dict[str, Any], report: MessageReport
 ) -> tuple[Reconstruction, dict[str, Any]]:
-    """What the engine makes of the photos, and with which options: lighter ones where memory ran out, which is said.
+    """The engine's result of the photos, and its options: lighter ones where memory ran out, with a notice.
 
     Where none are lighter and it was a graphics card's memory, the processor does it.
     """

@@ -1,9 +1,9 @@
 """[R] One file from one address, whole and proven or not at all: `fetch`. Stdlib only, so it runs in any Python.
 
-What has arrived lies in a folder of ours beside the target, as NAME.partial, and NAME.partial.json says which version
-of the file it is of, so that the next call goes on where a broken one stopped (RFC 9110, range requests with If-Range).
-The file gets its name once its size and hash, read from the disk again, are right. One process at a time fetches it:
-the others wait, and then find it there.
+The part that has arrived lies in a folder of ours beside the target, as NAME.partial. NAME.partial.json says of which
+version of the file it is, so that the next call goes on where a broken one stopped (RFC 9110, range requests with
+If-Range). The file gets its name once its size and hash, read from the disk again, are right. One process at a time
+fetches it: the others wait, and then find it there.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class File:
-    """What is wanted: `size` in bytes or 0, `sha256` or "", where they are not known.
+    """The file to fetch: `size` in bytes or 0, `sha256` or "", where they are not known.
 
     `token` goes to the address's own host only; `terms_url` is where a refused user learns why.
     """
@@ -117,7 +117,7 @@ def _arrive(file: File, partial: _Partial, progress: Progress, pause: float) -> 
 
 
 class _Partial:
-    """What has arrived of a file, and which version of it."""
+    """The part of a file that has arrived, and the version of the file."""
 
     def __init__(self, target: Path) -> None:
         self.target = target

@@ -1,4 +1,4 @@
-"""[R] What masks leave out of a result: depth and points that the engine made of masked pixels. numpy only."""
+"""[R] Removes depth and points that the engine made of masked pixels from a result. numpy only."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def _frames(photo: Photo, masked: Masks | None, progress: Callable[[int], None])
 # ----------------------------------------------------------------------------------------------- without an engine
 @dataclass(frozen=True)
 class Task:
-    """What is to be solved: the chosen photos with the videos among them, by an engine with its options."""
+    """The task: the chosen photos with the videos among them, to be solved by an engine with its options."""
 
     engine: Engine
     photos: Sequence[Photo]

@@ -6,7 +6,7 @@ cancelled between steps. `reprojection` has the errors and the descent, `schur` 
 
 The descents go from a wide loss to a narrow one, so that cameras a few degrees off find their way. Such cameras put
 points of little parallax anywhere, or behind themselves: the wide descents pass over those, and each begins with all
-observations anew. What does not fit is dropped after them.
+observations anew. After them, observations that do not fit are dropped.
 """
 
 from __future__ import annotations

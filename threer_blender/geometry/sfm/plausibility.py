@@ -1,4 +1,4 @@
-"""[R] Which lenses and models an artist may be shown: the limits, faults that refuse a model, and warnings on one.
+"""[R] Whether lenses and models are plausible: the limits, faults that refuse a model, and warnings on one.
 
 Pixels are those of the copies, see `features`.
 """

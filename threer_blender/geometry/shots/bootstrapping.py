@@ -69,7 +69,7 @@ def keys(shot: ShotTracks, focal: float | None, check: Callable[[], None] = lamb
 
 
 def _remark(alike: Sequence[Mapping[int, Camera]]) -> str:
-    """What to say where several solutions explain the tracks: the range of their focal lengths."""
+    """A sentence where several solutions explain the tracks: the range of their focal lengths."""
     focals = [float(np.median([camera.fx for camera in cameras.values()])) for cameras in alike]
     if not focals or max(focals) < DECIDED * min(focals):
         return ""

@@ -4,7 +4,8 @@ Three models explain the matches between frames some way apart: rotations of one
 each frame, and a camera that moves, of which epipolar geometry asks least. They are compared by the geometric robust
 information criterion (Torr, "Bayesian Model Estimation and Selection for Epipolar Geometry and Generic Manifold
 Fitting", 2002): the squared errors over the noise, log 4 for each dimension of what a match may be, and log 4n for each
-parameter; the lowest sum wins. What no model explains costs all of them the same, so that things that move have no say.
+parameter; the lowest sum wins. A match that no model explains costs all of them the same, so that moving things do not
+decide.
 """
 
 from __future__ import annotations
@@ -181,7 +182,7 @@ def choose_zoom(
 
 
 def moving_freedom(numbers: Array, zooms: bool) -> Freedom:
-    """What the frames of a shot with a move may do."""
+    """The unknowns of the frames of a shot whose camera translates."""
     return Freedom(True, True, smooth_zoom(numbers)) if zooms else Freedom(True, False)
 
 
@@ -200,7 +201,7 @@ def _turning(
 
 
 def turning_freedom(numbers: Array, zooms: bool) -> Freedom:
-    """What the frames of a shot without a move may do."""
+    """The unknowns of the frames of a shot whose camera only turns."""
     return Freedom(False, True, smooth_zoom(numbers)) if zooms else Freedom(False, False)
 
 

@@ -31,7 +31,7 @@ FAR = 10.0  # units
 
 @dataclass
 class _Start:
-    """What is known so far: which frames are `posed` (F,), with their `rotations` and `centres`; which points are
+    """The solution so far: which frames are `posed` (F,), with their `rotations` and `centres`; which points are
     `triangulated` (P,) where rays meet, or `guessed` at a depth of their neighbours."""
 
     posed: BoolArray

@@ -1,4 +1,4 @@
-"""[R] What moves in a shot: the tracks that no point of a rigid world explains, grouped into areas of the picture.
+"""[R] Things that move in a shot: tracks that no point of a rigid world explains, grouped into areas of the picture.
 
 A track is explained where one point, at whatever depth, is shown near all its places by the solved cameras. Pixels go
 with the tracks around them, each weighed by its distance; single wrong tracks make no area.

@@ -1,4 +1,4 @@
-"""[R] What the adjustment of a shot minimises: reprojection errors of homogeneous points in many frames, and priors.
+"""[R] The cost that the adjustment of a shot minimises: reprojection errors of homogeneous points, and priors.
 
 Points are homogeneous unit vectors (Hartley & Zisserman, 2nd edition, A6.9): far ones, and those that a camera which
 only turns sees, are directions (x, y, z, 0) like any others. One problem so serves all kinds of moves; a move that does
@@ -112,7 +112,7 @@ class ReadOut:
 
 @dataclass(frozen=True)
 class Freedom:
-    """What a frame may do: `translates` where centres, and so depths, are unknowns; `zooms` where focal lengths are.
+    """The unknowns of a frame: `translates` where centres, and so depths, are unknown; `zooms` where focal lengths are.
 
     `priors` are linear terms on the unknowns of frames, and `anchors` hold the world, if there are any. With a
     `read_out` the camera moves while a frame is read, and the tracks are as its rows show them.

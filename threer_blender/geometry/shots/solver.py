@@ -257,7 +257,8 @@ def in_world_of(adjusted: Adjusted, numbers: IntArray, keys: Mapping[int, Camera
 
 
 def in_frames(tracks: Tracks, state: ShotState, frames: BoolArray) -> tuple[Tracks, ShotState]:
-    """What of the tracks and the state is in some `frames` (F,) bool, as tracks of all F frames."""
+    """The part of the tracks and of the state that lies in the chosen `frames` (F,) bool, numbered as in all F
+    frames."""
     chosen = frames[tracks.camera]
     return in_observations(tracks, state, chosen & (np.bincount(tracks.point, chosen, len(tracks)) >= 2)[tracks.point])
 

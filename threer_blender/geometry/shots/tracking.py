@@ -41,7 +41,7 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True)
 class ShotTracks:
-    """What is followed through a shot: `numbers` (F,) int64 of its frames, ascending; `tracks`, whose `camera` is an
+    """The points tracked through a shot: `numbers` (F,) int64 of its frames, ascending; `tracks`, whose `camera` is an
     index into them and whose pixels are the plate's; `size` (width, height) of the plate."""
 
     numbers: Array

@@ -13,8 +13,8 @@ _NEIGHBOUR_Y = (0, 0, 1, -1)
 
 
 class Agreement(NamedTuple):
-    """What a source must agree to: the round trip ends within ``pixels`` and with the same depth to the share
-    ``depth``. ``parallax`` is the pixels that one unit of inverse depth moves."""
+    """The limits within which a source agrees: a round trip ends within ``pixels`` of its start, and its depth differs
+    by at most the share ``depth``. ``parallax`` is the pixels that one unit of inverse depth moves."""
 
     parallax: float
     pixels: float

@@ -146,6 +146,6 @@ def enlarged(features: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def a_few_at_a_time(head: Callable[[list[Tensor]], Tensor], layers: Sequence[Tensor]) -> Tensor:
-    """What `head` makes of `layers` (views, …), a few views at a time, so that its memory does not grow with them."""
+    """Runs `head` on `layers` (views, …), a few views at a time, so that its memory does not grow with them."""
     starts = range(0, len(layers[0]), VIEWS_AT_ONCE)
     return torch.cat([head([layer[start : start + VIEWS_AT_ONCE] for layer in layers]) for start in starts])

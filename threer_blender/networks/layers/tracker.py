@@ -62,7 +62,7 @@ class CrossBlock(nn.Module):
 
 
 class UpdateFormer(nn.Module):
-    """What is known of each point in each view -> how to change its place and feature."""
+    """The state of each point in each view -> the change of its place and feature."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()

@@ -98,7 +98,7 @@ class Mlp(nn.Module):
 
 
 class _Layer(nn.Module):
-    """What a layer of the encoder and one of the decoders have: attention within a photo, and an MLP."""
+    """The common part of the layers of encoder and decoders: attention within a photo, and an MLP."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()

@@ -126,7 +126,7 @@ class _Splats(Formulas):
         return self.value("FunctionNodeCompare", first, second, operation=operation, data_type="FLOAT")
 
     def hidden(self) -> Any:
-        """What the artist does not want to see, and what nobody could."""
+        """The splats that the artist hides, and those that nobody could see."""
         box = self.outputs("GeometryNodeObjectInfo", self.given[CROP_BOX], transform_space="RELATIVE")[0]
         inside = self.value("FunctionNodeTransformPoint", self.position, self.value("FunctionNodeInvertMatrix", box))
         furthest = self.value("ShaderNodeVectorMath", inside, operation="ABSOLUTE")

@@ -1,4 +1,4 @@
-"""[B] What a node tree cannot ask the scene's camera for: its field of view and pixels, as values that drivers keep.
+"""[B] Field of view and pixels of the scene's camera, which node trees cannot ask for, as values that drivers set.
 
 The drivers name the scene that is being evaluated, so one tree serves all scenes. They are simple expressions, which
 Blender evaluates itself also where scripts may not run. They have at most 255 characters.
