@@ -57,7 +57,7 @@ def taken(of: Camera) -> Array:
 
 
 def covered(of: Camera, ideal: Array, margin: float) -> Array:
-    """Which ideal pixels the photo shows, `margin` pixels from its edge or more."""
+    """Whether the photo shows each ideal pixel, `margin` pixels from its edge or more."""
     visible = of.project(world(of, ideal, 1.0))
     inside = (visible > margin) & (visible < np.array([of.width, of.height]) - margin)
     return inside.all(axis=-1)

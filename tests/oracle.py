@@ -48,7 +48,7 @@ class View:
 
 @dataclass(frozen=True)
 class Errors:
-    """What an oracle gets wrong; everything zero is the truth.
+    """The errors of an oracle; all zero is the truth.
 
     `noise`: relative error of points, half of it smooth over the picture as a network's is; also tilts the second
     camera by as many radians. `outliers`: share of pixels that lie anywhere. `wrong`: share of unordered pairs that are
@@ -222,7 +222,8 @@ class Oracle:
 
 @dataclass(frozen=True)
 class FeedForward:
-    """What a feed-forward network says of one photo: pose and depth in the frame of the first photo that it was given.
+    """A feed-forward network that knows the truth: pose and depth of photos in the frame of the first one that it was
+    given.
 
     `intrinsics` (3, 3), `world_from_camera` (4, 4), `depth` (H, W), `confidence` (H, W) above 1.
     """

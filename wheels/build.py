@@ -56,7 +56,7 @@ GENERATIONS = (
 
 @dataclass(frozen=True)
 class Target:
-    """What one zip is for; without a generation it is for every Blender, and carries no wheels."""
+    """The target of a zip; without a generation it is every Blender, and the zip carries no wheels."""
 
     platform: str
     generation: Generation | None

@@ -1,4 +1,5 @@
-"""What the benchmarks share: where the real photos are, their measures, and a child process that is measured whole."""
+"""The common part of the benchmarks: where the real photos are, their measures, and a child process that is measured
+whole."""
 
 import argparse
 import importlib.util

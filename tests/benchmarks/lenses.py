@@ -1,4 +1,4 @@
-"""What a solved lens is worth to other programs: `python -m tests.benchmarks.lenses`. Half a minute.
+"""How exactly other programs use a solved lens: `python -m tests.benchmarks.lenses`. Half a minute.
 
 Three tables: STMaps there and back, read as a compositor reads them; five models fitted to each of five lenses; and CG
 that Blender's compositor redistorts over the plate, where bpy is installed. All in pixels of the plate.

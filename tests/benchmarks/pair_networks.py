@@ -60,7 +60,7 @@ def status(name: str) -> int:
 
 
 def cost(work: Callable[[], Any]) -> tuple[Any, float, float, float]:
-    """What `work` returns, its CPU- and wall-seconds, and its peak memory above that before, in MB."""
+    """The result of `work`, its CPU- and wall-seconds, and its peak memory above that before, in MB."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew

@@ -81,7 +81,8 @@ def _tiles(
 
 
 def scene(count: int, size: tuple[int, int]) -> tuple[Splats, Tensor, Tensor]:
-    """What a pointmap gives: Gaussians on a bumpy surface before a camera, as large as they are apart."""
+    """Gaussians as a pointmap gives them: on a bumpy surface before a camera, as large as the distances between
+    them."""
     random = torch.Generator().manual_seed(0)
     width, height = size
     focal = 0.96 * width

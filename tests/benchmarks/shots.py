@@ -69,7 +69,7 @@ HEAD = [
 
 
 def reprojection(case: dict[str, Any]) -> str:
-    """What a side says of its own errors: medians over the frames, and the worst frame's median."""
+    """The reprojection errors that a side reports: medians over the frames, and the worst frame's median."""
     medians = [camera["median_error"] for camera in case["cameras"].values()]
     medians = case.get("errors", {}).get("median_error", medians)
     known = np.array([np.nan if each is None else each for each in medians], float)
@@ -127,7 +127,7 @@ def overlap(name: str, folder: Path) -> str:
 
 
 def libmv(name: str, truth: dict[str, Any]) -> dict[str, Any]:
-    """What Blender solved, its frames renumbered as the plate's are."""
+    """Blender's solution, its frames renumbered as the plate's are."""
     script = Path(__file__).with_name("_libmv.py")
     case = measured(LIBMV, str(script), str(make_shots.plate(name)), truth["kind"], str(truth["pixel_aspect"]))
     first = truth["frames"][0]["number"]

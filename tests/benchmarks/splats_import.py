@@ -24,7 +24,7 @@ COUNT = 1_000_000
 
 
 def timed(label: str, work: Callable[[], Any]) -> Any:
-    """What `work` returns; prints the time and the CPU-time that it took."""
+    """The result of `work`; prints its time and its CPU-time."""
     start, cpu = time.perf_counter(), time.process_time()
     result = work()
     print(f"  {label:44} {time.perf_counter() - start:6.2f} s, CPU {time.process_time() - cpu:6.2f} s", flush=True)

@@ -1,4 +1,4 @@
-"""What a panel shows, as text: Blender draws none without a window."""
+"""Panels as text: Blender draws none without a window."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -48,7 +48,7 @@ class Drawn:
 
 
 def drawn(module: str, panel: Any) -> Any:
-    """What a panel of ours shows, as one text."""
+    """The content of a panel of ours, as one text."""
     layout = Drawn()
     context = SimpleNamespace(
         scene=bpy.context.scene,
@@ -61,15 +61,15 @@ def drawn(module: str, panel: Any) -> Any:
 
 
 def panel() -> Any:
-    """What the main panel shows."""
+    """The content of the main panel."""
     return drawn("ui.panel", "THREER_PT_main")
 
 
 def engines() -> Any:
-    """What the panel of engines shows."""
+    """The content of the panel of engines."""
     return drawn("ui.engines", "THREER_PT_engine")
 
 
 def preferences() -> Any:
-    """What the extension's preferences show."""
+    """The content of the extension's preferences."""
     return drawn("ui.preferences", "THREER_AP_preferences")

@@ -1,4 +1,4 @@
-"""What an object's modifiers are told, and what they make of it, in every Blender from 4.2 on."""
+"""Input and output of an object's modifiers, in every Blender from 4.2 on."""
 
 from types import SimpleNamespace
 from typing import Any

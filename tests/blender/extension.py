@@ -111,7 +111,7 @@ def choose(folder: Path) -> None:
 
 
 def start(work: Any, folder: Path) -> Any:
-    """What a click on Reconstruct does where timers run."""
+    """Does the work of a click on Reconstruct, as where timers run."""
     choose(folder)
     operators, properties = part("ui.operators"), part("ui.properties")
     assert operators.THREER_OT_reconstruct.poll(bpy.context)

@@ -1,4 +1,4 @@
-"""What cleaning removed is shown in its colour, pixel by pixel, and counted."""
+"""Removed points are shown in the colour of their reason, pixel by pixel, and counted."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -2,7 +2,7 @@
 
 Each goes into a folder of its own below $THREER_SHOTS (default: threer_shots in the system's folder for temporary
 files), as a movie or an image sequence, with truth.json and, where someone walks through it, masks. Needs bpy, numba,
-Pillow and PyAV. What is there already is not made again; delete a folder to have it made anew.
+Pillow and PyAV. Folders that exist are not made again; delete one to have it made anew.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def folder(name: str) -> Path:
 
 
 def plate(name: str) -> Path:
-    """What to choose: the movie, or the first frame of the sequence."""
+    """The file to choose: the movie, or the first frame of the sequence."""
     here = folder(name)
     movie = here / f"{name}.mp4"
     return movie if movie.exists() else min((here / "plate").iterdir())
@@ -73,7 +73,7 @@ def ready(name: str) -> bool:
 
 
 class World:
-    """What is filmed, and its paints: the still life, and the walker where a shot has one."""
+    """The filmed scene and its paints: the still life, and the walker where a shot has one."""
 
     def __init__(self) -> None:
         from tests.data import shot_scene

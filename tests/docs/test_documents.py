@@ -1,4 +1,5 @@
-"""What the documents name exists: links, anchors, files, commands, sessions, options, Python names, labels."""
+"""Everything that the documents name exists: links, anchors, files, commands, sessions, options, Python names,
+labels."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ def test_files(document: Path) -> None:
 
 
 def arguments(words: list[str]) -> list[str] | None:
-    """What follows the program's name in a command of ours; None for another program's."""
+    """The arguments after the program's name in a command of ours; None for another program's."""
     return next((words[len(start) :] for start in (COMMAND, IN_BLENDER) if words[: len(start)] == start), None)
 
 
@@ -150,7 +151,7 @@ def python_files(folder: str) -> list[Path]:
 
 
 def test_labels() -> None:
-    """What stands in bold in the artists' document stands so on the screen."""
+    """Bold words in the artists' document are labels on the screen."""
     strings = {
         node.value
         for path in python_files("threer_blender")

@@ -20,7 +20,7 @@ RECONSTRUCT, SPLATS = documents.blocks(ROOT / "docs" / "pipeline.md", "python")
 
 
 def run(code: str, folder: Path) -> str:
-    """What the code prints, run in a folder by a Python of its own."""
+    """The output of the code, run in a folder by a Python of its own."""
     setup = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
     environment = {**os.environ, "THREER_HOME": str(kernels.share(folder / "home"))}
     command = [sys.executable, "-c", setup + code]

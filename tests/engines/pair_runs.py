@@ -31,7 +31,7 @@ def chosen(folder: Path, *sizes: tuple[int, int]) -> list[Photo]:
 
 
 def views(photos: list[Photo], poses: list[Array], focal: float = 450.0) -> list[oracle.View]:
-    """What cameras at these poses see, pixel by pixel of the network's input."""
+    """The oracle's views of cameras at these poses, pixel by pixel of the network's input."""
     frames = [inputs.long_side(photo.width, photo.height) for photo in photos]
     sizes = [(bottom - top, right - left) for _, (left, top, right, bottom) in frames]
     return [oracle.view(pose, size, focal) for pose, size in zip(poses, sizes, strict=True)]

@@ -40,7 +40,7 @@ def camera_of(name: str) -> Camera:
 
 
 def true_result(names: list[str]) -> Reconstruction:
-    """What a perfect engine would say of some sample photos: true cameras, lens and depth."""
+    """The result of a perfect engine on some sample photos: true cameras, lens and depth."""
     photos = photo_files.read([SAMPLE / "photos" / name for name in names], lambda *_: None).accepted
     cameras = [camera_of(name) for name in names]
     maps = []

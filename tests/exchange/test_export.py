@@ -1,4 +1,4 @@
-"""What other programs read of an export: pycolmap reads the model back; transforms.json projects points as we do."""
+"""Other programs read an export as we do: pycolmap reads the model back; transforms.json projects points as we do."""
 
 import json
 from dataclasses import replace

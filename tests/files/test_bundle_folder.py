@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def everything(folder: Path) -> dict[str, bytes | str]:
-    """What there is, by name: the content of files, where links lead."""
+    """Everything in a folder, by name: the content of files, where links lead."""
     collected: dict[str, bytes | str] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()

@@ -1,4 +1,4 @@
-"""What a folder stands for: its photos in all folders in it, and every file that is left out, by name."""
+"""A chosen folder gives the photos in all folders in it, and every skipped file by name."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What readers do with damaged files and files made to do harm: mutated examples, counted kind by kind."""
+"""Readers meet damaged files and files made to do harm: mutated examples, counted kind by kind."""

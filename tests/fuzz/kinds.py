@@ -71,7 +71,7 @@ def _ksplat() -> Sequence[Parts]:
 
 
 def _spz() -> Sequence[Parts]:
-    """What is in the gzip: the damage is done to that, or to the gzip."""
+    """Damages the content of the gzip, or the gzip itself."""
     files = [variants.spz(random_gaussians(40, v), v, system) for v, system in ((1, None), (2, 6), (3, 12), (3, None))]
     return [{"content": gzip.decompress(file)} for file in files]
 
@@ -277,7 +277,7 @@ def _videos() -> Sequence[Parts]:
 
 
 def _read_photos(path: Path) -> Any:
-    """What cannot be used is left out by name, nothing is raised; the pixels of what can are read, too."""
+    """Unusable files are reported by name, nothing is raised; the pixels of the others are read, too."""
     read = photos.read([path], lambda _text, _photo: None)
     return [photos.pixels(photo) for photo in read.accepted]
 

@@ -1,7 +1,7 @@
 """Damaged inputs for as long as one likes: `python -m tests.fuzz.run [KIND …] [--inputs N] [--seconds S] [--first S]`.
 
 Prints a row a kind: how many were tried, read and refused, and how many ended in another exception (or a crash), took
-over 600 MB or over 10 seconds of the processor. What is bad is listed with its seed; `--inputs 1 --first S` repeats
+over 600 MB or over 10 seconds of the processor. Bad inputs are listed with their seeds; `--inputs 1 --first S` repeats
 it.
 """
 
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def tried(name: str, first: int, count: int, seconds: float) -> Counter[str]:
-    """What became of the inputs of a kind from the seed `first` on."""
+    """The outcomes of the inputs of a kind from the seed `first` on."""
     counts: Counter[str] = Counter()
     seed, end = first, time.monotonic() + seconds
     while seed < first + count and time.monotonic() < end:

@@ -1,4 +1,4 @@
-"""What a computer's drivers say of its graphics cards, and how running out of memory is told from other errors."""
+"""Graphics cards as a computer's drivers report them, and running out of memory told from other errors."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def decorators(function: ast.FunctionDef) -> set[str]:
 
 
 def products(function: ast.AST) -> list[str]:
-    """What of a function numba would hand to BLAS or LAPACK."""
+    """The expressions of a function that numba would hand to BLAS or LAPACK."""
     return [
         ast.unparse(node)
         for node in ast.walk(function)

@@ -61,12 +61,12 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def run(*arguments: Any) -> int:
-    """What `blender -b --command threer_blender …` runs."""
+    """Runs `blender -b --command threer_blender …`."""
     return importlib.import_module(f"{PACKAGE}.threer_blender.addon").run_command([str(each) for each in arguments])
 
 
 def reconstruct(work: Path) -> None:
-    """What the panel's buttons do: choose photos for the open file, and reconstruct them as a preview."""
+    """Does the work of the panel's buttons: chooses photos for the open file, and reconstructs them as a preview."""
     bpy = blender()
     bpy.ops.threer.choose_photos(directory=f"{work / 'photos'}{os.sep}", files=[{"name": name} for name in PHOTOS])
     bpy.context.scene.threer.options_colmap.quality = "preview"

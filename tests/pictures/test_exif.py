@@ -1,4 +1,4 @@
-"""What EXIF says of the lens, and that nothing is better than something wrong."""
+"""The lens by EXIF; no value is better than a wrong one."""
 
 from __future__ import annotations
 

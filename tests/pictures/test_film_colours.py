@@ -41,7 +41,7 @@ def frame_of(codes: Array, size: tuple[int, int], kind: str) -> av.VideoFrame:
 
 
 def displayed(frame: av.VideoFrame) -> Array:
-    """What the columns look like, at their middles."""
+    """The colours of the columns, at their middles."""
     step = frame.width / len(COLOURS)
     return film.rgb(frame)[2, [int((i + 0.5) * step) for i in range(len(COLOURS))]].astype(int)
 

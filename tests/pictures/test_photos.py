@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def rejected(path: Path) -> str:
-    """What the artist is told of a file that is left out."""
+    """The sentence for the artist on a file that is skipped."""
     warned = Warned()
     result = photos.read([path], warned)
     assert not result.accepted

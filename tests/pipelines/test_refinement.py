@@ -40,7 +40,8 @@ def true_camera(name: str) -> Camera:
 
 
 def network_answer(truth: Camera, random: np.random.Generator) -> tuple[Camera, PointMap]:
-    """What a feed-forward network might say: 1 to 2 degrees off, 3 % of focal length, 5 % of depth, no distortion."""
+    """A result as a feed-forward network might give it: 1 to 2 degrees off, 3 % of focal length, 5 % of depth, no
+    distortion."""
     rotation = random.standard_normal(3)
     rotation *= np.radians(random.uniform(1, 2)) / np.linalg.norm(rotation)
     pose = truth.world_from_camera.copy()

@@ -1,4 +1,4 @@
-"""What stands in the scene after a build, after a second one, after a failure and after reopening the file."""
+"""The scene after a build, after a second one, after a failure and after reopening the file."""
 
 import shutil
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What Blender shows behind a video's camera at each frame is the picture that was solved for that frame."""
+"""Behind a video's camera, Blender shows at each frame the picture that was solved for that frame."""
 
 import random
 from collections.abc import Callable, Iterable

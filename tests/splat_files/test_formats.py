@@ -238,7 +238,8 @@ def test_missing_harmonics_and_more_columns_are_no_trouble(tmp_path: Path) -> No
 
 
 def splatt3r_export(gaussians: Gaussians) -> Any:
-    """What its export makes of Gaussians, U and all; numpy's SVD is LAPACK's as is the release's on the CPU."""
+    """Gaussians as Splatt3R's own export writes them, U and all; numpy's SVD is LAPACK's, like the release's on the
+    CPU."""
     u, s, vh = np.linalg.svd(covariances(gaussians).astype(np.float32))
     wxyz = np.stack([wxyz_from_matrix(m) for m in u @ vh.swapaxes(1, 2)])
     parts = [

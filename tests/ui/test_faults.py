@@ -163,7 +163,7 @@ class AnotherBlender:
 
 
 def offered(profile: Path, temporary: Path) -> Any:
-    """What a new Blender offers to import."""
+    """The results that a new Blender offers to import."""
     blender = AnotherBlender(profile, temporary)
     actual = blender.hear(lambda messages: "offered" in messages)["offered"]
     blender.kill()

@@ -83,7 +83,7 @@ def listed(artist: Artist) -> Any:
 
 
 def be_offline(artist: Artist) -> None:
-    """What an engine needs is said, with a button; nothing is fetched while Blender may not use the internet."""
+    """The panel says what an engine needs, with a button; nothing is fetched while Blender may not use the internet."""
     artist.keep("14 needs setting up")
     artist.press(NEEDED, "'allow it in Preferences' in work().error")
     assert artist.is_true("not work().queue.tasks")

@@ -1,7 +1,7 @@
 """An artist's first ten minutes, in a real window with a real mouse: `nox -s window`.
 
-Install, choose photos, click Reconstruct, cancel, click again, watch, orbit, look through a camera over its photo. What
-the screen shows is kept in the folder that THREER_WINDOW_PICTURES names, to be looked at.
+Install, choose photos, click Reconstruct, cancel, click again, watch, orbit, look through a camera over its photo.
+Pictures of the screen go into the folder that THREER_WINDOW_PICTURES names, to be looked at.
 """
 
 import time

@@ -75,7 +75,7 @@ class Window:
         return subprocess.run(self._inside(*command), capture_output=True, text=True, check=False)
 
     def ask(self, code: str, seconds: float = 120) -> str:
-        """What `code` prints inside Blender; see control.py for the names that it may use."""
+        """The output of `code` inside Blender; see control.py for the names that it may use."""
         answer = self.say(code)
         self.wait(answer.exists, seconds)
         text = answer.read_text()

@@ -1,4 +1,4 @@
-"""What artists really do to a reconstruction: each mistake ends in one sentence and loses nothing.
+"""Mistakes that artists really make: each ends in one sentence and loses nothing.
 
 Every test runs the real engine in its real process and then checks that the earlier result stands as it was, and that
 no process and no temporary file is left.

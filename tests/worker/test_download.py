@@ -49,7 +49,7 @@ def noted(target: Path, name: str) -> Path:
 
 
 def left_beside(target: Path) -> list[str]:
-    """What there is but for the marker and the lock of our own folder."""
+    """The files beside the target, but for the marker and the lock of our own folder."""
     ours = {".threer_blender", "net.bin.lock"}
     return sorted(path.name for path in target.parent.rglob("*") if path.is_file() and path.name not in ours)
 
@@ -133,7 +133,7 @@ def test_a_complete_part_is_taken_without_the_network(server: Server, target: Pa
 
 
 def part(server: Server, target: Path, content: bytes) -> None:
-    """What a call leaves that was ended in the middle."""
+    """The part of a file that an interrupted call leaves."""
     removal.claim(target.parent / ".threer")
     noted(target, "net.bin.partial").write_bytes(content)
     noted(target, "net.bin.partial.json").write_text(json.dumps({"url": server.url, "etag": server.etag}))

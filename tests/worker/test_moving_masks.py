@@ -1,4 +1,4 @@
-"""What the worker makes of a solved shot: the masks of what moves."""
+"""The worker writes masks of the moving things in a solved shot."""
 
 from fractions import Fraction
 from pathlib import Path

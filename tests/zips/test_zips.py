@@ -1,4 +1,4 @@
-"""What is in the zips: the add-on and its declared wheels, nothing else, small, and accepted by Blender's validator.
+"""The zips hold the add-on and its declared wheels, nothing else, small, and accepted by Blender's validator.
 
 The zip without wheels is built here; `nox -s build` adds all others through THREER_ZIPS, their folder.
 """

@@ -31,7 +31,7 @@ def arc(count: int, distortion: lens.Distortion = lens.NO_DISTORTION, degrees: f
 
 
 def observe(cameras: Sequence[Camera], points: Float, share: float = 0.4, noise: float = 0.3, seed: int = 0) -> Tracks:
-    """What the cameras see of the points, a `share` of it, `noise` pixels off; depths are exact."""
+    """The cameras' observations of the points, a `share` of them, `noise` pixels off; depths are exact."""
     random = np.random.default_rng(seed)
     collected = []
     for index, camera in enumerate(cameras):

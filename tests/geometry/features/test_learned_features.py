@@ -264,7 +264,7 @@ def test_nothing_is_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 
 def test_cancelling_does_not_wait_for_a_network() -> None:
-    """What `report` raises comes through, and ends work that is in the middle of its layers."""
+    """An exception of `report` comes through, and ends work that is in the middle of its layers."""
     network = torch.nn.Sequential(torch.nn.Linear(3, 3))
     reached = []
 

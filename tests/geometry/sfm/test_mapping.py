@@ -312,7 +312,7 @@ def test_two_scenes_give_the_larger_and_name_the_other(table: list[Photo], other
 
 
 def views_from_one_spot(picture: Array, degrees: list[float], zooms: list[float], focal: float) -> list[Array]:
-    """What a camera sees of a wide picture (H, W, 3) that only turns about its own centre and zooms."""
+    """Pictures of a camera that only turns about its centre and zooms, in front of a wide picture (H, W, 3)."""
     height, width = picture.shape[:2]
     y, x = np.mgrid[0:600, 0:800]
     views = []

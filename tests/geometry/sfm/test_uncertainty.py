@@ -1,4 +1,4 @@
-"""What few photos tell of their lens is solved for, and what they leave open is told."""
+"""Parameters of a lens that few photos determine are solved for; those that they leave open are reported."""
 
 import re
 from pathlib import Path

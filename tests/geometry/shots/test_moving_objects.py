@@ -1,4 +1,4 @@
-"""What moves: tracks that no rigid world explains, and the areas of the picture that go with them."""
+"""Moving things: tracks that no rigid world explains, and the areas of the picture that go with them."""
 
 import numpy as np
 import pytest

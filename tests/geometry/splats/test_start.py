@@ -1,4 +1,4 @@
-"""What an optimisation starts from: guesses continue what is known, surfaces are shown once, discs lie on them."""
+"""The start of an optimisation: guesses continue known depth, surfaces are there once, discs lie on them."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def camera(name: str, x: float = 0.0, rotation: float = 0.0) -> Camera:
 
 
 def of_plane(camera: Camera, normal: tuple[float, float, float] = (0, 0, 1), distance: float = 4.0) -> PointMap:
-    """What the camera sees of the plane normal · X = distance, all of it sure."""
+    """The pointmap of the plane normal · X = distance, all of it trusted."""
     pixels = np.stack(np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5), -1)
     pose = camera.world_from_camera
     rays = camera.rays(pixels) @ pose[:3, :3].T

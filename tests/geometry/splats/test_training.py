@@ -45,7 +45,7 @@ def turned(degrees: float, axis: tuple[float, float, float]) -> FloatArray:
 
 
 def photos(scene: Start) -> list[View]:
-    """What five cameras see of it."""
+    """The photos of five cameras."""
     drawn = Training(scene, [view(np.eye(4))], TrainingSettings(1, 0), CPU)
     collected = []
     for x, y in ((-0.5, 0.0), (0.0, 0.3), (0.5, 0.0), (0.2, -0.3), (0.0, 0.0)):
