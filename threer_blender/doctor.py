@@ -92,7 +92,7 @@ def estimate(engine: Engine, options: Mapping[str, Any], photos: int) -> Estimat
     weights = sum(weights.size for weights in engine.weights)
     memory, least = (of(photos) + weights for of in (cost.memory_of, cost.least_memory_of))
     graphics = hardware.graphics() if "torch" in engine.requires else ()
-    # What a card has no memory for, the processor does.
+    # The processor does the work for which a card has no memory.
     there = max([*(card.free for card in graphics), hardware.free_memory()])
     refusal = ""
     if least > there:

@@ -78,7 +78,7 @@ ADD_TO = Option(
 
 KNOWN_BOX = "What Is Known"
 
-# What engines offer that solve for lenses: `lenses/known.py` reads it.
+# Of engines that solve for lenses: `lenses/known.py` reads them.
 KNOWN_LENS = (
     Option(
         "focal",
@@ -141,7 +141,7 @@ KNOWN_LENS = (
 )
 
 
-# What engines offer that can solve new photos in the world of an earlier result: `pipelines/against.py` reads it.
+# Of engines that can solve new photos in the world of an earlier result: `pipelines/against.py` reads it.
 AGAINST = Option(
     "against",
     "",
@@ -152,7 +152,7 @@ AGAINST = Option(
 )
 
 
-# What engines offer that can bend a solve to its survey points: `pipelines/survey_marks.py` reads it.
+# Of engines that can bend a solve to its survey points: `pipelines/survey_marks.py` reads it.
 SURVEY_IS = Option(
     "survey_is",
     "fit",
@@ -183,7 +183,7 @@ SURVEY = (
 )
 
 
-# What pixels an engine leaves out: `pictures/masks.py` reads it.
+# Pixels that an engine leaves out: `pictures/masks.py` reads them.
 MASKS = (
     Option(
         "masks",
@@ -211,7 +211,7 @@ MASKS = (
 )
 
 
-# What a shot's camera is tracked with, beside its plate: `worker/shots.py` reads it.
+# Of engines that track a shot's camera: `worker/shots.py` reads them.
 SHOT = (
     *MASKS,
     Option(

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 LEAST = 32 << 20  # bytes that the content of any file may take
 EXPANSION = 128  # times a file's size that its content may take; real splats take up to 40 times as much
 LONGEST_JSON = 16 << 20  # bytes; its objects take some thirty times as much
-# What bytes without sense lead to in the standard library and numpy.
+# Errors of the standard library and of numpy on bytes without sense.
 FAULTS = (
     ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, RecursionError, TypeError, ValueError,
     struct.error, zipfile.BadZipFile, zlib.error,

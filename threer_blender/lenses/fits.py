@@ -14,7 +14,7 @@ from ..model.reconstruction import Camera
 
 GRID = 33  # points along each side of the plate
 STEPS = 8  # of Gauss-Newton; all models but DIVISION are linear in their parameters and need one
-# What is not solved for: it says what units a model has, or turns and stretches the picture as a whole.
+# Parameters that are not solved for: they give a model its units, or rotate and stretch the picture as a whole.
 HELD = frozenset({"diagonal", "pixel_aspect", "phi", "b", "rotation", "squeeze_x", "squeeze_y"})
 
 

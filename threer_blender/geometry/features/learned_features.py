@@ -53,7 +53,7 @@ QUALITIES = {
     "standard": FeatureSettings(long_side=1024, features=2048, exhaustive=30, neighbours=10),
     "high": FeatureSettings(long_side=1600, features=4096, exhaustive=40, neighbours=15),
 }
-# What makes a pair. Of 78 pairs of photos of different places 16 had 15 verified matches (COLMAP's threshold) to 27.
+# Thresholds of a pair. Of 78 pairs of photos of different places 16 had 15 verified matches (COLMAP's threshold) to 27.
 # Among 13 photos around a statue that repeats itself wrong pairs had up to 177; at COLMAP's error of 4 px that was as
 # much as 0.85 of all their matches, like true pairs, but at 2 px at most 0.54, where 22 of 26 true ones had 0.66.
 LEAST_INLIERS = 50

@@ -20,8 +20,8 @@ TRIANGLES = 300  # at most: enough for a share, and some milliseconds each
 
 
 def agreement(matched: Matched, registered: Set[int], least_matches: int) -> tuple[int, int, int]:
-    """How many matches agree around triangles of photos of which two or more are `registered`, how many could, and the
-    number of triangles.
+    """Three numbers of triangles of photos of which two or more are `registered`: the matches that agree around them,
+    the matches that could, and the triangles.
 
     A match from the first photo to the third agrees where the way over the second ends at the same place. Pairs of
     fewer than `least_matches` verified matches are left out.

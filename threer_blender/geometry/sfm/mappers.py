@@ -187,7 +187,7 @@ def _if_poor(best: ScoredModel | None, matched: Matched) -> bool:
 
 
 def _if_lenses_differ(best: ScoredModel | None, matched: Matched) -> bool:
-    """Photos share a lens, and the error says that they had better not. Frames of a film do share one."""
+    """Photos share a lens, but the error is too large for that. Frames of a film do share one."""
     if best is None or len(best.model.cameras) == len(matched.photos) or _is_film(matched) or _is_known(matched):
         return False
     known = all(photo.focal is not None for photo in matched.photos)

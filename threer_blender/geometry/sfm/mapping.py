@@ -129,8 +129,8 @@ def _adjusted(best: ScoredModel, matched: Matched, pairs: Sequence[Pair]) -> Sco
 
     The mappers' own adjustments square every error within some pixels, which biases the focal length where few photos
     determine it. Cauchy's loss at the size of a keypoint's error finds nearly the same cameras from each mapper's
-    model, nearer to the true ones. They also hold the distortion of a few photos; where these tell it, it is solved
-    here, for a focal length makes up for a missing distortion (13 % for k1 = -0.1).
+    model, nearer to the true ones. They also hold the distortion of a few photos. Where the photos determine it, it
+    is solved here; else the focal length makes up for it (13 % for k1 = -0.1).
 
     Where enough photos share a camera, its principal point is solved as well, and its second distortion term. A lens is
     seldom centred to better than 1 %, which rotates every camera by half a degree. A few photos cannot distinguish that

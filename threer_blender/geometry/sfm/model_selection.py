@@ -1,4 +1,4 @@
-"""[R] Model selection: models scored by the verified matches of all pairs, and input without hope recognised.
+"""[R] Model selection: scores models by the verified matches of all pairs, and recognises input that cannot be solved.
 
 A match is explained by a model where it obeys the epipolar geometry of the model's two cameras, with the point in front
 of both. Reprojection error does not suffice: folded models pass it.
@@ -20,7 +20,7 @@ from .. import rotations
 from ..features.database import Matched
 from . import cycles, plausibility
 
-# What makes a pair, a photo and a model believable. Pixels are those of the copies (about 1600 to the long side).
+# Thresholds from which a pair, a photo and a model are believed. Pixels are those of the copies (long side about 1600).
 PAIR_MATCHES = 15  # verified matches that make a pair: COLMAP's own threshold
 EXPLAINED_ERROR = 4.0  # px, Sampson; the error at which pairs are verified
 SCORE_ERROR = 2.0  # px; a match this far from the model scores 0, one without error scores 1
@@ -36,8 +36,9 @@ WIDEST = 100.0  # degrees between two rays to a point; no surface shows the same
 LARGEST_RESIDUAL = 1e4  # px; a pair behind its cameras counts as this far off
 TIE = 0.005  # of score
 
-# What makes a set of photos hopeless. Measured: of a static camera's matches 20 % or more stay within 1.5 px, of a
-# moving one's none; for a turning camera the singular values differ by up to 2 %, for one in a hand by 3 % and more.
+# Thresholds from which a set of photos is hopeless. Measured: of a static camera's matches 20 % or more stay within
+# 1.5 px, of a moving one's none; for a turning camera the singular values differ by up to 2 %, for one in a hand by 3 %
+# and more.
 UNMOVED = 1.5  # px; a match that moves less stays where it is in the picture
 UNMOVED_MATCHES = 0.1  # share of such matches above which the camera did not move between two photos
 ROTATION_STEP = 0.025  # of the distance; a camera that moves less only rotated
@@ -221,7 +222,7 @@ def score_model(candidate: str, model: Model, matched: Matched, pairs: Sequence[
 def _support(index: int, points: int, errors: Mapping[tuple[int, int], Array]) -> float:
     """The share of a photo's matches with the other registered photos that the model explains.
 
-    0 where the photo hangs by a thread: by few points, and by matches with one other photo only.
+    0 where few points hold the photo, and matches with one other photo only.
     """
     mine = [errors_of_pair < EXPLAINED_ERROR for photos, errors_of_pair in errors.items() if index in photos]
     partners = sum(int(explained.sum()) >= PAIR_MATCHES for explained in mine)

@@ -1,4 +1,4 @@
-"""[R] How well the photos tell a lens: the covariance of its focal length and distortion in the bundle adjustment.
+"""[R] How well the photos determine a lens: the covariance of its focal length and distortion in the bundle adjustment.
 
 Förstner & Wrobel 2016, Photogrammetric Computer Vision, 4.2: the inverse of the normal equations, the poses and points
 eliminated.
@@ -14,17 +14,17 @@ import pycolmap
 from ...model.arrays import FloatArray
 
 USUAL_DISTORTION = 0.1  # standard deviation of the first distortion parameter over lenses
-CERTAIN_DISTORTION = 0.02  # standard deviation up to which photos tell it
+CERTAIN_DISTORTION = 0.02  # standard deviation up to which photos determine it
 UNCERTAIN_FOCAL = 0.05  # two standard deviations of a focal length, as a share of it, from which this is worth saying
 MEAN_TO_DEVIATION = 0.8  # a mean distance in the plane -> the standard deviation along one axis, of normal errors
-MOST_PHOTOS = 40  # more of them tell the lens that they share
+MOST_PHOTOS = 40  # more of them determine the lens that they share
 
 
 @dataclass(frozen=True)
 class LensDeviations:
     """Standard deviations of a lens: of its focal length, as a share of it, and of its first distortion parameter.
 
-    `distortion` is what the photos alone tell; `focal` is with the knowledge that lenses have USUAL_DISTORTION.
+    `distortion` is by the photos alone; `focal` also by the knowledge that lenses have USUAL_DISTORTION.
     """
 
     focal: float
@@ -32,7 +32,8 @@ class LensDeviations:
 
 
 def lens_deviations(model: pycolmap.Reconstruction) -> dict[int, LensDeviations]:
-    """By the numbers of the model's SIMPLE_RADIAL cameras; empty where nothing tells them, or MOST_PHOTOS are passed.
+    """By the numbers of the model's SIMPLE_RADIAL cameras; empty where they cannot be computed, or there are more than
+    MOST_PHOTOS.
 
     The errors of the features are taken as independent.
     """
@@ -71,7 +72,7 @@ def _deviations(covariance: FloatArray, focal: float) -> LensDeviations:
 
 
 def tells_distortion(model: pycolmap.Reconstruction) -> bool:
-    """Whether the photos tell the distortion of all their lenses."""
+    """Whether the photos determine the distortion of all their lenses."""
     deviations = lens_deviations(model)
     used = {image.camera_id for image in model.images.values() if image.has_pose}
     return deviations.keys() == used and all(each.distortion < CERTAIN_DISTORTION for each in deviations.values())

@@ -1,4 +1,4 @@
-"""[R] Stage 4 of solving a shot: all its frames in one bundle adjustment, and which observations it believes."""
+"""[R] Stage 4 of solving a shot: one bundle adjustment of all its frames, which drops observations that do not fit."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from ..adjustment import banded
 from ..adjustment.tracks import Tracks
 from .problem import NOISE, POSE, ZOOM, Freedom, ShotLens, ShotProblem, ShotState
 
-WIDE, NARROW = 4.0, 2.0  # times the median error: the losses of the descents
+WIDE, NARROW = 4.0, 2.0  # times the median error: scales of the robust loss, first and last
 OUTLIER = 4.0  # times the loss: what is farther off is dropped
-LEAST_SHARE = 0.5  # of a point's observations that fit; else it moves, or is none
+LEAST_SHARE = 0.5  # of a point's observations must fit; else the point moves, or is a false track
 WIDE_TRIALS, NARROW_TRIALS = 12, 25
-LONGEST = (
-    120  # frames that a track spans in an adjustment; longer ones are cut, and so the time a frame takes is bounded
-)
+LONGEST = 120  # frames that a track spans in an adjustment; longer ones are cut, which bounds the time for a frame
 ZOOM_SPREAD = 1e-3  # by how much the logarithm of a focal length departs from the line through its neighbours'
 
 
@@ -42,7 +40,8 @@ def adjust(
     state: ShotState,
     check: Callable[[], None] = lambda: None,
 ) -> Adjusted:
-    """Frames, lens and points that meet the tracks; `state.points` are the tracks'. `check()` may raise."""
+    """The frames, lens and points that fit the tracks best, from `state`, whose points are the tracks'. `check()` may
+    raise."""
     chosen, rows, points = tracks, np.arange(len(tracks.point)), state.points
     smallest = noise = NOISE * max(shot_lens.size)
     for times, trials in ((WIDE, WIDE_TRIALS), (NARROW, NARROW_TRIALS), (NARROW, NARROW_TRIALS)):

@@ -1,9 +1,9 @@
 """[R] Key cameras of a move from its tracks alone, for shots in which an engine of photos finds too little parallax.
 
 A camera that moves away while it zooms in keeps the picture's middle as it is: its frames look like photos from one
-spot. Two frames between which no homography explains the tracks begin (Nistér, "An Efficient Solution to the
-Five-Point Relative Pose Problem", 2004), each with a few focal lengths; the others follow from frame to frame, and all
-may zoom. The focal length with which that explains most is kept.
+spot. The solution begins with two frames between which no homography explains the tracks (Nistér, "An Efficient
+Solution to the Five-Point Relative Pose Problem", 2004), and with a few focal lengths. The other frames are posed one
+after the other, and each may have a focal length of its own. The beginning that explains the tracks best is kept.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .solver import camera, in_frames
 from .tracking import ShotTracks
 
 SOME = 24  # frames, evenly over the shot, that become keys
-BEGINS, STEPS = 8, (2, 4, 7)  # first frames of pairs, and how many of SOME on the second one is
+BEGINS, STEPS = 8, (2, 4, 7)  # first keys of the pairs that are tried, and how many keys later the second one is
 LEAST_MATCHES = 60  # of a pair
 FOCALS = (0.6, 0.9, 1.3, 2.0, 3.0)  # times the longer side, that are tried
 SPREAD = (1.0, 0.005, 0.005, 0.1)  # as of `moving.start`, the middle two times the longer side
@@ -45,7 +45,7 @@ class Keys(NamedTuple):
 
 
 def keys(shot: ShotTracks, focal: float | None, check: Callable[[], None] = lambda: None) -> Keys:
-    """The cameras, none where no pair of frames begins them. `focal` in pixels is what is known of the lens.
+    """The key cameras; none where no pair of frames determines them. `focal` in pixels is what is known of the lens.
 
     `check()` may raise.
     """
@@ -87,7 +87,8 @@ def _matches(tracks: Tracks, first: int, second: int) -> tuple[FloatArray, Float
 
 
 def _pair(tracks: Tracks, frames: int, longer: int) -> tuple[int, int] | None:
-    """The two frames between which a homography leaves most, weighed by how many tracks say so."""
+    """The two frames whose matches a homography explains worst, weighed by the number of matches; None where none
+    serve."""
     options = _ransac(longer)
     best: tuple[float, tuple[int, int]] | None = None
     for first in np.unique(np.linspace(0, frames - 1, BEGINS).astype(int)).tolist():
@@ -129,7 +130,7 @@ def _begin(
 def _followed(
     tracks: Tracks, numbers: IntArray, begin: dict[int, Camera], size: tuple[int, int], check: Callable[[], None]
 ) -> tuple[float, dict[int, Camera]]:
-    """How badly all frames that follow from those of `begin` explain the tracks once adjusted, and their cameras."""
+    """The cost of the tracks once all frames are posed from those of `begin` and adjusted, and the cameras."""
     if len(begin) < 2:
         return math.inf, {}
     spread = np.array(SPREAD) * np.array([1.0, max(size), max(size), 1.0])

@@ -28,14 +28,14 @@ COMPARED = 30  # frames, evenly over the shot
 STEPS = (1, 2, 4, 8)  # how many of them apart the two frames of a pair are
 LEAST_MATCHES = 30  # of a pair
 EPIPOLAR_PARAMETERS, ROTATION_PARAMETERS, ZOOM_PARAMETERS = 7, 3, 1
-LARGEST = 4.0 + 2 * np.log(4)  # what a match costs that a model does not explain, Torr's 2 (r - d) for turning cameras
+LARGEST = 4.0 + 2 * np.log(4)  # the cost of a match that a model does not explain, Torr's 2 (r - d) of turning cameras
 SEED = 1
-STILL = 1e-3  # of the longer side: a camera does not move whose points, most of them, move by less in the whole shot
+STILL = 1e-3  # of the longer side: where most points move by less in the whole shot, the camera is still
 OBSERVABLE = 9.0  # by how much the errors' squares over the noise must grow where the focal length is wrong by WRONG
 WRONG = 1.1
 ANCHOR = 1e6  # how strongly a frame's focal length is held while another one is tried
 LOSS_OVER_NOISE = 3.0
-LEAST_ZOOM = 1.02  # of a camera that moves: a smaller factor is a lens that breathes, or what rows do to the picture
+LEAST_ZOOM = 1.02  # of a moving camera; a smaller factor is a lens that breathes, or the effect of a rolling shutter
 LABELS = {"free": "a move", "nodal": "turning alone", "zoom": "turning and zooming"}
 
 
@@ -141,8 +141,10 @@ def choose_zoom(
     lens_known: bool,
     check: Callable[[], None] = lambda: None,
 ) -> tuple[bool, str]:
-    """Whether a camera that moves also zooms, and a sentence: the same criterion on the reprojection errors of the
-    frames that `state` knows, adjusted with and without."""
+    """Whether a camera that moves also zooms, and a sentence with the reason.
+
+    Some of the frames that `state` knows are adjusted with and without a zoom; the same criterion compares the
+    errors."""
     if lens_known:
         return False, "The lens is known and stays as it is."
     posed = np.unique(tracks.camera)
@@ -244,7 +246,7 @@ def _sampson(matrix: FloatArray, first: FloatArray, second: FloatArray) -> Float
 
 
 def _transfer(tracks: Tracks, pairs: list[tuple[int, int, Array, Array]], turning: Adjusted) -> FloatArray:
-    """Distances of all matches from what a turn makes of them, in pixels, shared by the two frames of a pair."""
+    """Distances in pixels of all matches from the places to which the rotation takes them, shared by the two frames."""
     state, solved = turning.state, turning.lens
     focals = solved.focal * np.exp(state.lens[0] + state.zooms)[:, None]
     distortion, centre = solved.distortion(state.lens), state.lens[1:3]
@@ -261,7 +263,8 @@ def _transfer(tracks: Tracks, pairs: list[tuple[int, int, Array, Array]], turnin
 
 
 def score(errors: FloatArray, noise: float, dimension: int) -> float:
-    """The criterion's sum over the matches, of errors from something of so many dimensions among the four."""
+    """The criterion's sum over the matches: `errors` (M,) px from a manifold of this `dimension` in the four of a
+    match."""
     return float(np.minimum((errors / noise) ** 2 + dimension * np.log(4), LARGEST).sum())
 
 

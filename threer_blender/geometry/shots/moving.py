@@ -1,8 +1,8 @@
 """[R] Stage 3 for a camera that moves: poses of all frames and points, from the frames that an engine solved (keys).
 
-Points are where the rays of posed frames meet; a frame is posed by the points that it sees (Gauss-Newton on the
-reprojection, robustly), which lets more points be had, until no more frames follow. Where a camera only turned for a
-while, its new points get the depth of the others there: any depth does while it turns.
+Points are triangulated from posed frames, and frames are posed by the points that they see (Gauss-Newton on the
+reprojection, robustly), in turn, until no more frames can be posed. While a camera only turns, new points have no
+parallax. They get the depth of other points there, since any depth serves.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .problem import ShotLens, ShotState
 
 LEAST_POINTS = 12  # that pose a frame
 SUPPORT = 0.4  # share of them that must agree with the pose
-LEAST_PARALLAX = 1.0  # degrees between the rays of a point that is told by them
+LEAST_PARALLAX = 1.0  # degrees between the rays of a triangulated point
 LOSS, AGREES = 2e-3, 5e-3  # of the longer side: of a pose's errors; error of a point that agrees
 ROUNDS, STEPS = 3, 10
 PASSES = 6
@@ -231,7 +231,7 @@ def _pose(
         off = plane - observed
         x, y = plane.T
         inverse, zero = 1 / depth, np.zeros(len(depth))
-        # Of the projection, by a turn of the camera and a shift: local -> local + turn × local + shift.
+        # Of the projection, by a rotation of the camera and a translation: local -> local + turn × local + shift.
         slope = np.stack(
             [
                 np.stack([-x * y, 1 + x * x, -y, inverse, zero, -x * inverse], axis=1),

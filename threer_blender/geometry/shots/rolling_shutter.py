@@ -191,7 +191,7 @@ def _smoothed(speeds: FloatArray) -> FloatArray:
 
 
 def cost(adjusted: Adjusted, numbers: IntArray) -> str:
-    """A sentence about what a rolling shutter would do to this shot; empty where that is little."""
+    """A sentence about the effect that a rolling shutter would have on this shot; empty where it is small."""
     shift = displacements(adjusted.tracks, numbers, adjusted.lens, adjusted.state, USUAL)
     worst = float(np.percentile(np.linalg.norm(shift, axis=1), 95)) if len(shift) else 0.0
     if worst < NOTICEABLE:

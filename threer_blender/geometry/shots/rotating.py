@@ -1,7 +1,7 @@
 """[R] Stage 3 for a camera that only turns: rotations from frame to frame, directions, and the focal length.
 
-Rotations are fitted to the rays of points that two frames share (Kabsch 1976), robustly; how much the picture grew
-tells the zoom. The focal length is unknown at first: a few are tried, and the one that explains most is kept.
+Rotations are fitted to the rays of points that two frames share (Kabsch 1976), robustly; the change of scale in the
+picture gives the zoom. The focal length is unknown at first: a few are tried, and the one that explains most is kept.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def among(tracks: Tracks, frames: Array) -> Tracks:
 
 
 def _links(tracks: Tracks, frames: int) -> Sequence[tuple[int, int, Array, Array]]:
-    """For each frame after the first the earlier one, the last of those with enough points in common, and which
-    observations they share: (frame, earlier, of the frame, of the earlier one)."""
+    """For each frame after the first: the frame, the latest earlier frame that shares enough points with it, and the
+    observations of these points in the frame and in the earlier one."""
     by_frame = [np.flatnonzero(tracks.camera == frame) for frame in range(frames)]
     links = []
     for frame in range(1, frames):
@@ -84,7 +84,7 @@ def _scales(tracks: Tracks, frames: int, shot_lens: ShotLens) -> FloatArray:
 
 
 def _similarity(source: Array, target: Array) -> complex:
-    """The factor a of target ≈ a · source + b, all complex: growth and turn in the picture."""
+    """The factor a of target ≈ a · source + b, all complex: scale and rotation in the picture."""
     weights = np.ones(len(source))
     factor = 1 + 0j
     for _ in range(ROUNDS):
@@ -97,7 +97,7 @@ def _similarity(source: Array, target: Array) -> complex:
 
 
 def _chained(tracks: Tracks, frames: int, shot_lens: ShotLens, zooms: FloatArray) -> ShotState:
-    """The state with the rotations from link to link, and each point's direction as its frames show it on average."""
+    """The state with the rotations from link to link, and each point's mean direction over its frames."""
     focal = shot_lens.focal * np.exp(zooms[tracks.camera])[:, None]
     plane = lens.undistort(shot_lens.distortion(shot_lens.start), (tracks.pixels - shot_lens.start[1:3]) / focal)
     rays = np.concatenate([np.nan_to_num(plane), np.ones((len(plane), 1))], axis=1)

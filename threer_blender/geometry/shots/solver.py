@@ -4,8 +4,8 @@
 2. `kinds` tells from their tracks whether the camera moves, and whether it zooms.
 3. `rotating` finds a first state of a camera that only turns, `moving` of one that moves, from frames that an engine
    solved.
-4. `adjustment` brings all frames, the lens and the points to where they meet the tracks best; parts of a move in which
-   the camera only turns, by `stretches`, are held at one place.
+4. `adjustment` fits all frames, the lens and the points to the tracks; where the camera only turns for a while
+   (`stretches`), it is held at one place.
 5. `adjustment.frame_errors` measures how well each frame fits.
 """
 
@@ -32,8 +32,8 @@ from .tracking import ShotTracks
 LEAST_TRACKS = 30  # of a shot
 LEAST_FRAMES = 6  # of a part of the shot that a cut begins or ends
 KEYS_SPREAD = 0.3  # of the logarithm of a focal length that an engine solved
-# How well an engine's cameras are believed where the focal length does not change: turns in radians, places in median
-# depths, the logarithm of the focal length, each distortion term.
+# Standard deviations of an engine's cameras where the focal length does not change: rotations in radians, centres in
+# median depths, the logarithm of the focal length, each distortion term.
 ROTATION_SPREAD, POSITION_SPREAD, LENS_SPREAD, TERM_SPREAD = 0.003, 0.005, 0.01, 0.02
 FARTHEST = 1e4  # units: where points are put that lie at infinity
 
@@ -171,8 +171,8 @@ def solve_moving(
 ) -> ShotSolution:
     """Stages 2 to 5 of a camera that moves; `keys` are cameras by frame number, and the world is theirs.
 
-    Whether the camera zooms is told by adjusting some of the frames with and without. Where the lens is known it stays,
-    as the keys have it; or what is held of `known` stays.
+    Some of the frames are adjusted with and without a zoom, to decide whether the camera zooms. A known lens stays as
+    the keys have it, and the values of `known` that are held stay.
     `read_out` is as for `solve_turning`.
     """
     frames, tracks = len(shot.numbers), bounded(shot.tracks)
@@ -220,7 +220,7 @@ def solve_moving(
 
 
 def rotated_into(solution: ShotSolution, keys: Mapping[int, Camera]) -> ShotSolution:
-    """A camera that only turns, in the world of `keys`: turned as they ask, in the midst of their places."""
+    """A camera that only turns, in the world of `keys`: rotated to agree with them, at the median of their centres."""
     common = [number for number in solution.cameras if number in keys]
     there = np.array([keys[number].world_from_camera for number in common])
     here = np.array([solution.cameras[number].world_from_camera for number in common])
@@ -235,7 +235,7 @@ def rotated_into(solution: ShotSolution, keys: Mapping[int, Camera]) -> ShotSolu
 
 
 def in_world_of(adjusted: Adjusted, numbers: IntArray, keys: Mapping[int, Camera]) -> Adjusted:
-    """The adjusted state in the world of `keys`: turned, scaled and moved as their cameras ask, the median of them."""
+    """The adjusted state in the world of `keys`: rotated, scaled and moved so that its cameras lie near theirs."""
     state = adjusted.state
     observed = np.bincount(adjusted.tracks.camera, minlength=len(numbers)) > 0
     common = [index for index, number in enumerate(numbers) if int(number) in keys and observed[index]]

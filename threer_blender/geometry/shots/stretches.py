@@ -1,7 +1,7 @@
 """[R] Parts of a move in which the camera only turns, or rests: found by the criterion of `kinds`, and then held there.
 
-Two frames some way apart are explained by a turn, or by the turn and the move that were solved; where the turn does,
-the camera stood at one place between them.
+Two frames some way apart are explained by a rotation alone, or by the solved rotation and translation. Where the
+rotation suffices, the camera stood at one place between them.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ ALIKE = 0.85  # correlation of a patch that is recognised
 RETURN = 0.7  # px: a point followed there and back comes back to here
 STRETCH = 2.5  # times: a patch that grew or shrank more is taken anew
 LOSS = 0.25  # share of the points; where fewer are found again, the last good frame is held
-HELD = 12  # frames for which it is
+HELD = 12  # frames for which it is held
 LEAST_FRAMES = 3  # of a track
 
 
@@ -71,6 +71,9 @@ class _Points:
 
 @dataclass
 class _Tracker:
+    """The state between two frames. `held`: index, pyramid and points of the last good frame, after most points
+    vanished. `records`: of each frame the points' numbers, its index, and the points' places."""
+
     cell: int
     next_id: int = 0  # the next point's number
     levels: list[Array] = field(default_factory=list)
@@ -116,7 +119,7 @@ def _advance(tracker: _Tracker, index: int, frame: Frame) -> None:
 
 
 def _followed(first: list[Array], second: list[Array], points: _Points, mask: Array | None) -> _Points:
-    """The points that are found again in `second`, where they are there."""
+    """The points that are tracked into `second` and back, at their places there."""
     if not len(points.ids):
         return points
     places, good = _there_and_back(first, second, points.places, points.places + points.speed)

@@ -24,7 +24,7 @@ NODES_VERSION = 1  # raise it when the nodes below change: old files keep the lo
 # The attributes of splats, as Blender 5.3 names them.
 SCALE, ROTATION, BASE, HARMONICS = "scale", "rotation", "radiance:base", "radiance:sh_{}"
 COUNT_HARMONICS = (spherical_harmonics.MAX_DEGREE + 1) ** 2 - 1
-# What the materials read: a colour with opacity, and the place in the quad, 1 at the cut-off.
+# Attributes that the materials read: a colour with opacity, and the place in the quad, 1 at the cut-off.
 COLOR, PLACE = "splat_color", "splat_place"
 MATRIX = "splat_matrix"  # of a quad, while the tree works
 
