@@ -1,4 +1,4 @@
-"""What the artist knows of a lens, from numbers and from files, in pixels of the photo."""
+"""The artist's knowledge of a lens, from numbers and from files, in pixels of the photo."""
 
 from dataclasses import replace
 from pathlib import Path

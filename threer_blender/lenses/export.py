@@ -105,7 +105,7 @@ def _write_maps(folder: Path, begin: str, label: str, camera: Camera, added: Ove
 
 
 def description(each: Lens) -> dict[str, Any]:
-    """What a lens file says of any lens: `lenses.known` reads it."""
+    """The part of a lens file that every lens has: `lenses.known` reads it."""
     camera = next(iter(each.cameras.values()))
     return {
         "name": each.name,

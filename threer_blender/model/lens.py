@@ -56,7 +56,7 @@ NO_DISTORTION = Distortion("PINHOLE")
 
 @dataclass(frozen=True)
 class KnownLens:
-    """What is known of a lens before it is solved, in pixels of the displayed photo; None where nothing is.
+    """The knowledge of a lens before it is solved, in pixels of the displayed photo; None where nothing is known.
 
     `focal` is along x, and `aspect` times it along y. `centre` is the principal point. Where the lens is `held`, what
     is known stays as it is; else solving starts there. `name` is what the artist calls it.

@@ -32,7 +32,7 @@ UPRIGHT = "threer_upright"  # what told which way is up, until the artist says s
 INDEX = "threer_index"  # of a camera's photo among the chosen ones
 Objects = dict[str, bpy.types.Object]
 
-# The objects of a new Blender file: location, rotation, scale; and the cube's corners, the focal length (mm), the watts.
+# The objects of a new Blender file: location, rotation, scale; the cube's corners, the focal length (mm), the watts.
 STARTUP = {
     ("Cube", "MESH"): [0.0] * 6 + [1.0] * (3 + 8 * 3),
     ("Camera", "CAMERA"): [7.358891, -6.925791, 4.958309, 1.109319, 0.0, 0.814928, 1.0, 1.0, 1.0, 50.0],

@@ -151,7 +151,7 @@ class THREER_OT_quarter(OfResult, bpy.types.Operator):
 
 
 class THREER_PT_alignment(Sidebar, bpy.types.Panel):
-    """Which way is up, where the ground is, how large it is."""
+    """Sets which way is up, where the ground is, and how large things are."""
 
     bl_label = "Ground, Axis, Scale"
     bl_parent_id = "THREER_PT_main"

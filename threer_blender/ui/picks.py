@@ -31,7 +31,7 @@ class THREER_PG_pick(bpy.types.PropertyGroup):
 
 
 class Picks:
-    """What was clicked so far, without anything of a window.
+    """The clicks so far, without anything of a window.
 
     `wanted` points are asked for, or as many as the artist likes from there on where `more` is true. Where `typed` is
     true, a length is typed after them.
@@ -91,7 +91,7 @@ class Picker(OfResult):
     _handle: Any
 
     def asked(self) -> Picks | None:
-        """What to click; None where there is nothing to."""
+        """The thing to click next; None where there is nothing left."""
         raise NotImplementedError
 
     def picked(self, count: int) -> FloatArray:

@@ -18,7 +18,7 @@ ROUNDS = 30  # of the adjustment that looks for a better lens
 
 @dataclass(frozen=True)
 class LensFreedom:
-    """What the solver may change of all lenses."""
+    """The parameters that the solver may change, of all lenses."""
 
     focal: bool
     centre: bool
@@ -26,7 +26,7 @@ class LensFreedom:
 
 
 def freedom(photos: Sequence[Photo]) -> LensFreedom:
-    """What no photo's lens holds."""
+    """The parameters that no photo's lens holds."""
     return LensFreedom(
         not any(photo.lens.holds_focal for photo in photos),
         not any(photo.lens.holds_centre for photo in photos),

@@ -1,4 +1,4 @@
-"""[R] What an artist knows of a shot's lens: where solving starts, what stays, and what the tracks would prefer."""
+"""[R] An artist's knowledge of a shot's lens: where solving starts, what stays, and what the tracks would prefer."""
 
 from __future__ import annotations
 
