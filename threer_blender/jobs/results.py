@@ -1,4 +1,5 @@
-"""[S] Where the add-on's results lie, and which of them nobody has imported yet. Stdlib only, no bpy.
+"""[S] Chooses folders for the add-on's results, and lists the results that nobody has imported yet. Stdlib only, no
+bpy.
 
 A result of a saved .blend lies beside it, so that both move together; of an unsaved one, beside its photos. Blender
 deletes the add-on's own folder with the add-on, so nothing that cannot be made again is kept there: only a note of

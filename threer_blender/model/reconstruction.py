@@ -128,16 +128,17 @@ class PhotoFromMap(NamedTuple):
 
 
 REMOVED = ("", "edge", "sky", "seen through", "merged")
-"""Why the cloud has no point of a trusted pixel: it flew between two surfaces, was sky, was seen through by surer
-photos, or shows what the point of a surer photo stands for; only the last stays in the PointMap's mask."""
+"""The reasons for which the cloud lacks the point of a trusted pixel. edge: it lies between two surfaces. sky: it is sky.
+seen through: it lies in the free space before the surfaces of more confident photos. merged: the point of a more
+confident photo stands for the same surface; only such pixels stay in the PointMap's mask."""
 
 
 @dataclass(frozen=True)
 class PointMap:
     """A dense, pixel-aligned map of world points that belongs to one photo.
 
-    `points` (H, W, 3) float32 world; `confidence` (H, W) float32, higher is surer, on the engine's own scale (its
-    meaning is `Reconstruction.confidence_meaning`); `mask` (H, W) bool, true where the point is trusted; `removed`
+    `points` (H, W, 3) float32 world; `confidence` (H, W) float32, higher is more reliable, on the engine's own scale
+    (its meaning is `Reconstruction.confidence_meaning`); `mask` (H, W) bool, true where the point is trusted; `removed`
     (H, W) uint8, its reason's place in REMOVED, None where none was recorded. Depth is derived (`depth`), not stored.
     """
 
@@ -168,7 +169,7 @@ class PointCloud:
 
     `positions` (N, 3) float32; `normals` (N, 3) float32 unit, towards the cameras; `colors` (N, 3) uint8 sRGB;
     `confidence` (N,) float32 as in PointMap; `photo` (N,) int32 index into `Reconstruction.photos` of the photo that
-    saw the point best.
+    shows the point best.
     """
 
     positions: Array
@@ -245,7 +246,7 @@ class Shot:
     `plate_size` is the width and height in the file's own pixels, where those are not square and `cameras` so are wider
     or narrower than the plate; else None.
 
-    `motion` is one of MOTIONS, empty where nothing told it; `motion_reason` is a sentence that says what did.
+    `motion` is one of MOTIONS, empty where it is unknown; `motion_reason` is a sentence with the reason.
 
     Where tracks were followed through the shot, each frame has its errors: (F,) float32, element i for the frame
     `first_frame` + i, NaN where it has no camera. `median_error`, `p95_error` (95th percentile) and `worst_error` are

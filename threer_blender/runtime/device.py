@@ -13,7 +13,7 @@ from . import context
 
 @dataclass(frozen=True)
 class Device:
-    """`dtype` is what networks compute in there; `memory` is what is free now, in bytes."""
+    """`dtype` is the precision in which networks compute there; `memory` is its free memory in bytes."""
 
     torch: torch.device
     dtype: torch.dtype

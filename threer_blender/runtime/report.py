@@ -1,4 +1,5 @@
-"""[R] How an engine reports: weighted stages become one fraction and a time left; cancelling, an exception."""
+"""[R] An engine's reports as messages: weighted stages become one fraction and the time left, and a cancel an
+exception."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""[R] Where an engine finds its weights: the user's own file, or the store's."""
+"""[R] Finds an engine's weights: the user's own file, or the store's."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ def locate(weights: Weights) -> Path:
 
 
 def opened(weights: Weights, path: Path) -> None:
-    """Says that the file at `path` has been opened as exactly the network that these weights are of."""
+    """Notes that the file at `path` opened as exactly the network of these weights."""
     store.default().opened(weights, path)

@@ -1,10 +1,10 @@
-"""[R] Captures longer than a network takes at once: overlapping chunks, each in a frame of its own, made one.
+"""[R] Captures longer than a network takes at once: overlapping chunks of photos are solved and brought into one frame.
 
-Chunks follow the photos' order. Neighbours share photos; a robust similarity takes one's points of these to the
-other's. Where a photo resembles a much earlier one, a chunk of both surroundings closes the loop, and all chunks'
-frames are adjusted at once (as VGGT-Long does, Deng et al., 2025). Every photo comes out once: two chunks' predictions
-of it are averaged by confidence, blended from one chunk to the other along the overlap. Predictions wait on disk, so
-memory does not grow with the number of photos.
+Chunks follow the photos' order. Neighbouring chunks share photos; a robust similarity between their points of these
+takes one chunk's frame to the other's. Where a photo resembles a much earlier one, a chunk of the surroundings of both
+closes the loop, and the frames of all chunks are adjusted at once (as VGGT-Long does, Deng et al., 2025). Every photo
+comes out once: two chunks' predictions of it are averaged by confidence, blended from one chunk to the other along the
+overlap. Predictions wait on disk, so memory does not grow with the number of photos.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from .view_prediction import ViewPrediction, robust_similarity
 Predict = Callable[[Sequence[int]], Sequence[ViewPrediction]]
 """Indices of photos -> the network's predictions of them, in a frame and unit that these photos share."""
 
-POINTS = 2000  # of a shared photo, are compared
+POINTS = 2000  # of a shared photo that are compared
 FEWEST_POINTS = 10  # that two chunks must share
 LEAST_AGREEMENT = 0.6  # share of points within TOLERANCE of their depth, for a loop to be believed
 TOLERANCE = 0.1
 LOOP_LOSS = Cauchy(0.1)  # of a loop's error in radians, units and logarithm of scale: a false loop fades away
 CLOSING = Options("closing of loops", trials=30, tolerance=1e-12, first_damping=1e-6)
 DIFFERENCE = 1e-6  # of a frame's nudge, for the numeric derivative
-AROUND = 4  # photos on either side of a lookalike that a loop's chunk has
+AROUND = 4  # photos on either side of two that resemble each other, in the chunk that closes a loop
 
 
 @dataclass(frozen=True)

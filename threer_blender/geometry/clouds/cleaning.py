@@ -173,6 +173,8 @@ class _Met:
 
 
 def _meet(pointmap: PointMap, other: Camera, theirs: PointMap, some: Array | slice = slice(None)) -> _Met:
+    """The masked points of `pointmap`, or `some` of them, in the photo of the camera `other`, whose PointMap is
+    `theirs`."""
     points = pointmap.points[pointmap.mask][some].astype(np.float64)
     height, width = theirs.mask.shape
     photo_from_map = theirs.photo_from_map

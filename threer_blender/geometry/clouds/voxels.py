@@ -1,4 +1,4 @@
-"""[R] Points of many overlapping views into one cloud, view by view: one point for each filled cube. numpy only.
+"""[R] Merges points of many overlapping views into one cloud, view by view: one point for each filled cube. numpy only.
 
 Where views agree, their points fall into one cube and are averaged by confidence, so an overlap is not shown twice.
 Memory grows with the surface, not with the number of views; beyond `most` points the cubes double their sides.

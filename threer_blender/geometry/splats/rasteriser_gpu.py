@@ -20,7 +20,7 @@ from .footprints import Footprints
 
 TILE = 16
 PARTS = 9  # values of a Gaussian's gradient: centre 2, conic 3, opacity, colour 3
-TOLERANCE = 1e-3  # of the largest value: what the order of sums in single precision explains
+TOLERANCE = 1e-3  # of the largest value: a difference that the order of sums in single precision explains
 
 # Words that differ between the dialects of C++ -> each dialect's expression.
 DIALECTS = {

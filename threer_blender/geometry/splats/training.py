@@ -245,7 +245,7 @@ def _displaced(camera_from_world: Tensor, motion: Tensor, depth: float) -> Tenso
 
 
 class _Sight:
-    """A view at one size: what its loss needs."""
+    """A view at one size, with the loss of a picture of it."""
 
     def __init__(self, picture: Tensor, mask: Tensor, intrinsics: Tensor) -> None:
         self.size = (picture.shape[1], picture.shape[0])
@@ -289,7 +289,7 @@ class _Pyramid:
 
 
 def _window(count: int, device: torch.device) -> Tensor:
-    """(count, count): what blurs a line with SSIM's window, a Gaussian of deviation 1.5 over 11 pixels."""
+    """(count, count): the matrix that blurs a line with SSIM's window, a Gaussian of deviation 1.5 over 11 pixels."""
     distance = torch.arange(count, device=device)[:, None] - torch.arange(count, device=device)
     weights = torch.exp(-(distance.float() ** 2) / (2 * 1.5**2)) * (distance.abs() <= 5)
     return weights / math.fsum(math.exp(-(i**2) / (2 * 1.5**2)) for i in range(-5, 6))

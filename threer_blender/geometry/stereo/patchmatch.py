@@ -31,13 +31,16 @@ from .patches import RADIUS, SAMPLES, Patch, Real, colour_similarity, prepare_pa
 _LEAST_COSINE = 0.1
 """Surfaces seen flatter than this (84 degrees off their normal) are not considered."""
 
+# Steps to the four neighbours, which are also the directions of the four arms.
 _NEIGHBOUR_X = (1, -1, 0, 0)
 _NEIGHBOUR_Y = (0, 0, 1, -1)
 _FARTHEST = 23
+"""Pixels: the length of an arm along which far planes are tried."""
 _TRUNCATION = 2.0
 """Pixels of parallax beyond which two neighbours are on different surfaces and no longer smooth each other."""
 
 _GEOMETRIC_TRUNCATION = 3.0
+"""Pixels of a round trip's error beyond which a source costs no more."""
 _SAME = 0.01
 """Pixels of parallax below which a neighbour's plane offers nothing new."""
 

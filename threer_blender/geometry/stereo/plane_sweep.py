@@ -23,15 +23,15 @@ _NOISE = np.float32(1.0 / 255)
 _SECOND = 8
 """Bits by which the second-best source may count as worse than the best."""
 
-_SMALL_JUMP = 6
-_LARGE_JUMP = 60
+_SMALL_JUMP, _LARGE_JUMP = 6, 60
+"""Costs in bits of a step by one label and by more: Hirschmueller's P1 and P2, the latter where the picture is even."""
 _EDGE = 0.04
 """Grey step (of 1) at which a large jump of depth costs half."""
 
 
 @compiled(fastmath=True)
 def census(picture: Float32Array, bits: NDArray[np.uint32]) -> None:
-    """Write for each pixel the bits of its darker neighbours of 24; 0 on the two-pixel border and near unseen
+    """Write 24 bits for each pixel, one for each neighbour that is darker; 0 on the two-pixel border and near unseen
     pixels."""
     height, width = picture.shape
     bits[:] = 0
