@@ -128,8 +128,8 @@ class PhotoFromMap(NamedTuple):
 
 
 REMOVED = ("", "edge", "sky", "seen through", "merged")
-"""The reasons for which the cloud lacks the point of a trusted pixel. edge: it lies between two surfaces. sky: it is sky.
-seen through: it lies in the free space before the surfaces of more confident photos. merged: the point of a more
+"""The reasons for which the cloud lacks the point of a trusted pixel. edge: it lies between two surfaces. sky: of the
+sky. seen through: it lies in the free space before the surfaces of more confident photos. merged: the point of a more
 confident photo stands for the same surface; only such pixels stay in the PointMap's mask."""
 
 
