@@ -9,7 +9,7 @@ from .extension import part
 
 
 class Drawn:
-    """A layout that keeps what it is told to show."""
+    """A stand-in for Blender's layout that collects the texts that are drawn into it."""
 
     def __init__(self) -> None:
         self.texts: list[Any] = []

@@ -1,4 +1,4 @@
-"""The add-on enabled in this Blender, with a runtime that does as it is told: a plugin of fixtures, and their verbs."""
+"""The add-on enabled in this Blender, with a fake runtime: fixtures, and functions that do the artist's clicks."""
 
 import importlib
 import shutil
@@ -44,6 +44,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def enable(repository: Path) -> ModuleType:
+    """Enables the add-on from `repository`, and returns its package."""
     repositories = bpy.context.preferences.extensions.repos
     if REPOSITORY not in [known.module for known in repositories]:
         made = repositories.new(name="3R tests", module=REPOSITORY, source="USER", custom_directory=str(repository))
@@ -53,6 +54,7 @@ def enable(repository: Path) -> ModuleType:
 
 
 def part(name: str) -> ModuleType:
+    """A module of the enabled add-on, by its name within the package."""
     return importlib.import_module(f"{ADDON}.threer_blender.{name}")
 
 
@@ -67,6 +69,7 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def addon(repository: Path, data_folder: Path, fresh_file: None) -> Iterator[ModuleType]:  # noqa: ARG001
+    """The module `ui.work` of the add-on, enabled in a fresh file."""
     enable(repository)
     yield part("ui.work")
     if ADDON in bpy.context.preferences.addons:
@@ -101,12 +104,14 @@ def shot(addon: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def make_shot(folder: Path, step: int = 8) -> Any:
+    """Writes the world's photos into `folder`, and the bundle for the fake runtime to copy. Returns the folder."""
     photos = write_photos(folder, CAMERAS)
     bundle.write(reconstruct(photos, CAMERAS, step=step), folder / "bundle")
     return folder
 
 
 def choose(folder: Path) -> None:
+    """Chooses the photos in `folder`, as the file browser does."""
     bpy.ops.threer.choose_photos(directory=str(folder))
 
 
@@ -130,4 +135,5 @@ def until(work: Any, done: Any, seconds: int = 120) -> None:
 
 
 def roots() -> Any:
+    """The root empties of all results in the scene."""
     return [obj for obj in bpy.context.scene.objects if obj.get("threer_role") == "root"]

@@ -1,8 +1,8 @@
-"""A runtime without an engine: it says what it is told by files beside the photos, then copies the bundle from there.
+"""A worker without an engine, steered by files beside the photos: in the end it copies the bundle that lies there.
 
-It works on until there is a file `go` (or fails, where that file holds a sentence), and says nothing while there is a
-file `silent`. While there is a picture `preview.png`, it shows it and has a result to keep. Where there is a file
-`nonsense`, it says what that holds, and no more.
+It works until there is a file `go`, and fails where that file holds a sentence. While there is a file `silent`, it
+sends no message. While there is a picture `preview.png`, it sends that as a preview and has a result to keep. Where
+there is a file `nonsense`, it sends the content of that file instead of messages.
 """
 
 import json

@@ -97,6 +97,7 @@ CAMERAS = [
 
 
 def pixel_centres(width: int, height: int) -> Any:
+    """(height, width, 2) x and y of the pixels' centres."""
     return np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), -1)
 
 
@@ -107,6 +108,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def write_photos(folder: Path, cameras: Sequence[Camera]) -> Any:
+    """Writes the picture of each camera into `folder`, and returns the Photos."""
     folder.mkdir()
     photos = []
     for index, cam in enumerate(cameras):

@@ -1,4 +1,4 @@
-"""Runs of the engines on photo pairs with an oracle in the network's place, and what must come out of them."""
+"""Runs of the engines on photo pairs with an oracle in the network's place, and checks of their results."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,7 +24,8 @@ FAR_VIEWS = [oracle.look_at((3.0, -0.4, -2.0), (0, 0.7, 0)), oracle.look_at((3.4
 
 
 def chosen(folder: Path, *sizes: tuple[int, int]) -> list[Photo]:
-    """Photo files of these sizes (width, height); what they show is the oracle's business."""
+    """Photo files of these sizes (width, height), whose content does not matter: the oracle predicts in the network's
+    place."""
     for i, (width, height) in enumerate(sizes):
         Image.new("RGB", (width, height), (200, 90, 10 * i)).save(folder / f"{i}.png")
     return photos.read([folder / f"{i}.png" for i in range(len(sizes))], lambda *_: None).accepted
