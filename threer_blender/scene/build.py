@@ -141,7 +141,7 @@ def show_tracks(scene: bpy.types.Scene, root: bpy.types.Object, shot: Shot) -> b
         _adopt(changes, obj, root)
         changes.mark(obj, **{SOLVE: reconstruction_id, ROLE: role, STALE: False})
         if role not in existing:
-            _link(scene, root, {role: obj})
+            link(scene, root, {role: obj})
     return obj
 
 
