@@ -63,7 +63,7 @@ def sceaux() -> None:
 
 
 def in_order_of(views: list[View], others: list[View]) -> list[View]:
-    """Which of `others` each view is, by its distances from the rest."""
+    """The index among `others` of each view, by its distances from the rest."""
 
     def signatures(several: list[View]) -> FloatArray:
         centres = np.array([view.world_from_camera[:3, 3] for view in several])

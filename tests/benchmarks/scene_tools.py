@@ -1,4 +1,4 @@
-"""Which way is up: the error against true gravity on every set that knows it, as a Markdown table. [R]
+"""The direction of up: its error against true gravity on every set that knows it, as a Markdown table. [R]
 
     python -m tests.benchmarks.scene_tools [--results FOLDER] [SET ...]
 

@@ -1,4 +1,4 @@
-"""What other programs find in our files: each is parsed strictly, by its own published rules, and projects as we do."""
+"""Other programs read our files: each is parsed strictly, by its own published rules, and projects as we do."""
 
 import json
 import re

@@ -38,7 +38,7 @@ def add_verb(verbs: Any) -> None:
 
 
 def asked(parsed: argparse.Namespace) -> Resolve:
-    """What the verb's arguments ask for. Raises UserError."""
+    """The message for the worker that the verb's arguments ask for. Raises UserError."""
     folder, output = Path(parsed.result).absolute(), Path(parsed.output).absolute()
     if output == folder:
         raise UserError("The result that is solved again stays; give another folder as --output.")

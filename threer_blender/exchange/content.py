@@ -1,4 +1,4 @@
-"""[S] What is handed on, and in which world: axes, scale and first frame by choice, the format's own by default."""
+"""[S] The content of an export and its world: axes, scale and first frame by choice, the format's own by default."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LARGEST_SCALE = 1e9
 
 @dataclass(frozen=True)
 class Choice:
-    """What the user chose: empty, 0 and None stand for the format's own axes and scale, and the plate's own frames.
+    """The user's choices: empty, 0 and None stand for the format's own axes and scale, and the plate's own frames.
 
     `scale` is how many units of the file one unit of the solve becomes.
     """
@@ -38,7 +38,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Content:
-    """What a format's writer is given, all in the file's world; `applied` (4, 4) takes the solve's world to that.
+    """The input of a format's writer, all in the file's world; `applied` (4, 4) takes the solve's world to that.
 
     `views` are empty where the format has no pictures.
     """

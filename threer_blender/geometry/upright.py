@@ -1,9 +1,10 @@
-"""[R] Which way is up, and where the ground is: the evidence of cameras, lines, planes, GPS and sensors, joined. numpy.
+"""[R] The direction of up and the height of the ground, by the evidence of cameras, lines, planes, GPS and sensors.
+numpy.
 
 Each kind of evidence gives a direction and how sure it is, in degrees. The cameras come first: photos are held upright,
 so they say which side is up, and roughly where. Vertical edges of many photos share one direction in the world; the
 planes of normals in a dense cloud show floors and tables; GPS places and sensors of phones and drones say it outright.
-Kinds that agree are averaged by their variances. What disagrees is named, and makes the result less sure.
+Kinds that agree are averaged by their variances. Evidence that disagrees is named, and makes the result less certain.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Evidence(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What all evidence says: up (3,) unit, its spread in degrees, the kinds that agree, and those that do not."""
+    """The verdict of all evidence: up (3,) unit, its spread in degrees, the kinds that agree, and those that do not."""
 
     up: FloatArray
     spread: float

@@ -320,10 +320,10 @@ class Unregistered:
 
 @dataclass(frozen=True)
 class Upright:
-    """Which way is up: `up` (3,) unit vector of the world, and its standard deviation `spread` in degrees.
+    """The direction of up: `up` (3,) unit vector of the world, and its standard deviation `spread` in degrees.
 
     `ground` is the height of the ground plane along `up`, in the world's units; None where no plane is the ground.
-    `agreeing` and `disagreeing` name the kinds of evidence that say so, the surest first, and those that do not.
+    `agreeing` and `disagreeing` name the kinds of evidence that say so, the most exact first, and those that do not.
     """
 
     up: FloatArray

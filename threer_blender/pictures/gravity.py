@@ -1,4 +1,4 @@
-"""[R] What a photo's file says of gravity and place: gimbal angles of DJI's drones (XMP), and GPS (EXIF). Pillow."""
+"""[R] Gravity and place by a photo's file: gimbal angles of DJI's drones (XMP), and GPS (EXIF). Pillow."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Sensed(NamedTuple):
 
 
 def sensed(photo: Photo) -> Sensed:
-    """What the photo's file says; nothing for frames of videos, and for files that Pillow does not read."""
+    """Gravity and place by the photo's file; nothing for frames of videos, and for files that Pillow does not read."""
     if photo.frame is not None:
         return Sensed(None, None)
     try:

@@ -35,7 +35,7 @@ def levelled(reconstruction: Reconstruction, progress: Progress) -> Reconstructi
 
 
 def of(reconstruction: Reconstruction, progress: Progress = lambda _done, _all: None) -> Upright:
-    """Which way is up in the reconstruction's world, how sure that is, and where its ground is."""
+    """The direction of up in the reconstruction's world, its spread, and the height of its ground."""
     cameras = reconstruction.cameras
     prior = upright.horizons(cameras)
     sensors = _sensors(reconstruction)
@@ -64,7 +64,7 @@ def _sample(reconstruction: Reconstruction) -> tuple[Array, Array]:
 
 
 def _sensors(reconstruction: Reconstruction) -> list[Evidence]:
-    """What the photos' files say: gimbals and GPS."""
+    """The evidence in the photos' files: gimbals and GPS."""
     senses = {photo.name: gravity.sensed(photo) for photo in reconstruction.photos}
     with_up = [(camera, up) for camera in reconstruction.cameras if (up := senses[camera.photo].up) is not None]
     ups = np.array([camera.world_from_camera[:3, :3] @ up for camera, up in with_up]).reshape(-1, 3)

@@ -277,7 +277,7 @@ def _adopt(changes: Changes, child: bpy.types.Object, root: bpy.types.Object) ->
 
 
 def upright_sentence(reconstruction: Reconstruction) -> str:
-    """What told which way is up, how exactly, and what says otherwise."""
+    """A sentence on the evidence for the direction of up, its exactness, and the evidence against it."""
     upright = reconstruction.upright
     if upright is None:
         return ""

@@ -28,7 +28,7 @@ SAMPLED_POINTS = 40_000
 
 
 class Step(NamedTuple):
-    """What is done, and what of the scene it takes the place of; empty where of nothing."""
+    """A step that is done, and the setting of the scene that it replaces; empty where there is none."""
 
     text: str
     replaces: str = ""

@@ -25,7 +25,7 @@ HEAVY, HEAVIEST = 10.0, 100.0  # weights: of a track that holds the camera; of a
 
 
 def role(shot: Shot) -> str:
-    """What the points of a shot are among a solve's objects."""
+    """The role of a shot's points among the objects of a solve, see `identity`."""
     return f"tracks {shot.video}"
 
 

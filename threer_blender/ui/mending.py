@@ -14,9 +14,9 @@ from ..model.reconstruction import Shot
 from ..scene import build, shots, tracks
 from ..scene.changes import Changes
 from . import summary, words, work
-from .buttons import Button, registration
+from .buttons import registration
 from .panel import Sidebar
-from .tracking import filming
+from .tracking import OfShot, filming
 
 MOST_FRAMES = 1_000_000  # the largest frame number
 MOST_ROWS = 8  # of bad frames
@@ -39,7 +39,7 @@ def _displayed(context: bpy.types.Context) -> bpy.types.Object | None:
 
 
 class THREER_PT_mending(Sidebar, bpy.types.Panel):
-    """What the artist can do where a shot does not stick."""
+    """The artist's tools where a shot does not stick."""
 
     bl_label = "Mend by Hand"
     bl_parent_id = "THREER_PT_tracking"
@@ -71,15 +71,7 @@ class THREER_PT_mending(Sidebar, bpy.types.Panel):
         row.operator(THREER_OT_resolve.bl_idname, icon="FILE_REFRESH")
 
 
-class _OfShot(Button):
-    """A button about the shot that the panel shows."""
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return filming(context) is not None
-
-
-class THREER_OT_show_tracks(_OfShot, bpy.types.Operator):
+class THREER_OT_show_tracks(OfShot, bpy.types.Operator):
     """Put the points that were followed through this shot into the scene: green fit well, red do not"""
 
     bl_idname = "threer.show_tracks"
@@ -93,7 +85,7 @@ class THREER_OT_show_tracks(_OfShot, bpy.types.Operator):
         build.show_tracks(context.scene, camera.parent, shot)
 
 
-class _OfTracks(_OfShot):
+class _OfTracks(OfShot):
     """A button about the tracks that the scene shows."""
 
     @staticmethod
@@ -156,7 +148,7 @@ class THREER_OT_weigh_tracks(_OfTracks, bpy.types.Operator):
         self.report({"INFO"}, f"{words.count(count, 'track')} {does}; press Solve Again")
 
 
-class THREER_OT_mark_bad(_OfShot, bpy.types.Operator):
+class THREER_OT_mark_bad(OfShot, bpy.types.Operator):
     """Leave frames out of the next solve: the preview range, or the current frame. They get no keys"""
 
     bl_idname = "threer.mark_bad_frames"
@@ -183,7 +175,7 @@ class THREER_OT_mark_bad(_OfShot, bpy.types.Operator):
             tracks.set_bad_ranges(changes, camera, [*tracks.bad_ranges(camera), (max(first, start), min(last, end))])
 
 
-class THREER_OT_unmark_bad(_OfShot, bpy.types.Operator):
+class THREER_OT_unmark_bad(OfShot, bpy.types.Operator):
     """Use these frames again in the next solve"""
 
     bl_idname = "threer.unmark_bad_frames"
@@ -199,7 +191,7 @@ class THREER_OT_unmark_bad(_OfShot, bpy.types.Operator):
             tracks.set_bad_ranges(changes, camera, ranges[: self.place] + ranges[self.place + 1 :])
 
 
-class THREER_OT_resolve(_OfShot, bpy.types.Operator):
+class THREER_OT_resolve(OfShot, bpy.types.Operator):
     """Solve this shot again from its tracks, without those left out and without bad frames. You can go on working"""
 
     bl_idname = "threer.solve_again"

@@ -118,7 +118,7 @@ def _go_to_row(scene: bpy.types.Scene, context: bpy.types.Context) -> None:
         scene.frame_set(round(curve.keyframe_points[row].co[0]))
 
 
-class _OfShot(Button):
+class OfShot(Button):
     """A button about the shot that the panel shows."""
 
     @classmethod
@@ -126,7 +126,7 @@ class _OfShot(Button):
         return filming(context) is not None
 
 
-class THREER_OT_mark_frames(_OfShot, bpy.types.Operator):
+class THREER_OT_mark_frames(OfShot, bpy.types.Operator):
     """Put timeline markers at the frames to look at: large errors, jumps, few tracks, no camera"""
 
     bl_idname = "threer.mark_frames"
@@ -138,7 +138,7 @@ class THREER_OT_mark_frames(_OfShot, bpy.types.Operator):
         self.report({"INFO"}, f"{words.count(count, 'frame')} to look at")
 
 
-class _Writes(Asks, _OfShot):
+class _Writes(Asks, OfShot):
     """A button that asks for a file with this suffix, and writes it."""
 
     suffix: str

@@ -1,4 +1,4 @@
-"""[R] What is known of the photos' lenses, by numbers, files, and the names of camera and lens."""
+"""[R] The knowledge of the photos' lenses, by numbers, files, and the names of camera and lens."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def _again(shot: Shot) -> str:
 
 
 def _sentence(before: Shot, after: Shot) -> str:
-    """What was left out, and the errors before and after."""
+    """A sentence on the points and frames that were left out, and on the errors before and after."""
     assert after.tracks is not None
     count, weighed = int((after.tracks.weights == 0).sum()), int((~np.isin(after.tracks.weights, (0, 1))).sum())
     parts = [f"without {count} of {len(after.tracks)} tracks"] if count else []

@@ -79,7 +79,7 @@ def tracked_video(photos: list[Photo], tracks: ShotTracks, check: Callable[[], N
 
 
 def known_lens(photo: Photo) -> KnownLens:
-    """What the artist, or else EXIF, says of the lens of a frame."""
+    """The lens of a frame as the artist, or else EXIF, knows it."""
     return photo.lens if photo.lens.focal is not None else KnownLens(photo.focal)
 
 

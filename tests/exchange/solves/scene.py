@@ -45,7 +45,8 @@ def colors() -> FloatArray:
 
 
 def tracks(several: list[Camera]) -> list[list[tuple[int, float, float]]]:
-    """Who sees each point, and where in pixels; the first camera sees none, so that numbers are not places."""
+    """The cameras that see each point, and its pixels there; the first camera sees none, so that numbers are not
+    places."""
     pixels = [camera.project(points()).tolist() for camera in several]
     return [[(number, *pixels[number][row]) for number in range(1, len(several))] for row in range(COUNT)]
 

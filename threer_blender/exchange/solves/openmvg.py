@@ -49,7 +49,7 @@ def solve(data: dict[str, Any]) -> Solve:
 
 
 def _data(value: dict[str, Any]) -> dict[str, Any]:
-    """What a pointer of cereal's points to; a base class's values lie within."""
+    """The object that a pointer of cereal's points to; a base class's values lie within."""
     data = value.get("ptr_wrapper", value)
     data = data.get("data", data)
     return {**data.get("value0", {}), **data} if isinstance(data.get("value0"), dict) else dict(data)

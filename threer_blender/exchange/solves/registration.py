@@ -81,7 +81,7 @@ def _listed(sentence: str, names: list[str]) -> str:
 
 
 def _lens_notes(solve: Solve) -> list[str]:
-    """What was fitted, and that fisheyes are shown undistorted."""
+    """Sentences on lenses that were fitted, and on fisheyes, which are shown undistorted."""
     fitted = dict.fromkeys(view.lens.note for view in solve.views if view.lens.note)
     sentences = [f"{note[0].upper()}{note[1:]}." for note in fitted]
     if any(view.lens.distortion.model == "OPENCV_FISHEYE" for view in solve.views):

@@ -1,4 +1,4 @@
-"""[S] What the reader of another program's file returns: views with their lenses, and points. Numpy.
+"""[S] The result of a reader of another program's file: views with their lenses, and points. Numpy.
 
 Conventions are ours (`model/reconstruction.py`); every reader turns its file's axes into them, in one place.
 """
