@@ -71,7 +71,7 @@ def about(axis: str, degrees: float) -> FloatArray:
     return rotations.from_vectors(np.radians(degrees) * np.eye(3)["xyz".index(axis)])
 
 
-def looks_alike(
+def is_equal(
     camera: Camera,
     place: FloatArray,
     rotation: FloatArray,

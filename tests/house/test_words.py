@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +64,7 @@ PHRASES = {
     "rocm_home": "PyTorch's",
     "half_turn": "180 degrees",
     "quarter_turn": "90 degrees",
+    "quarter_turns": "90 degrees each",
     "look_at": "the pose of a camera that looks at a point",
     "look_at_the_preferences": "what an artist does",
     "look_at_the_result": "what an artist does",
@@ -78,7 +80,7 @@ def is_strange(name: str) -> bool:
     plain = name.strip("._=").lower()
     if name in ALLOWED or plain in PHRASES or plain.startswith("test_"):
         return False
-    return plain.rpartition(".")[2].strip("_") in WORDS
+    return any(f"_{word}_" in f"_{plain.rpartition('.')[2]}_" for word in WORDS)
 
 
 def names(tree: ast.AST) -> Iterator[tuple[str, int]]:
@@ -108,8 +110,22 @@ def test_no_name_is_of_a_private_dialect() -> None:
 
 
 def test_strange_names_are_noticed() -> None:
-    assert all(map(is_strange, ("found", "self._kept", "left_out", "seen=", "Surety")))
+    assert all(map(is_strange, ("found", "self._kept", "KEPT_LOGS", "is_left_out", "seen=", "surety")))
     assert not any(map(is_strange, ("look_at", ".home", "foundation", "test_a_fact_is_kept")))
+
+
+def test_sentences_of_docstrings_have_a_subject() -> None:
+    """None begins with "What …" or "Which …" in place of a noun."""
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef
+    begun = [
+        f"{path.relative_to(ROOT)}: {sentence[:60]}"
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, kinds)
+        for sentence in re.split(r"[.:]\s+|\n\n", re.sub(r"^\[[SBR]\] ", "", ast.get_docstring(node) or ""))
+        if re.match(r"(What|Which|Whose)\b", sentence)
+    ]
+    assert begun == []
 
 
 def test_a_class_of_a_common_name_says_whose_it_is() -> None:

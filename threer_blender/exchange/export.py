@@ -58,11 +58,11 @@ IN_BLENDER = {
     "usd": InBlender("USD", "Houdini, Maya, Omniverse and more"),
     "fbx": InBlender("FBX", "game engines, Maya, 3ds Max"),
 }
-THE_FORMATS_OWN = Choice()
+BY_FORMAT = Choice()
 
 
 def write(
-    reconstruction: Reconstruction, bundle_folder: Path, format_id: str, folder: Path, choice: Choice = THE_FORMATS_OWN
+    reconstruction: Reconstruction, bundle_folder: Path, format_id: str, folder: Path, choice: Choice = BY_FORMAT
 ) -> list[str]:
     """Writes `folder`, whole or not at all, and returns sentences about what is in it.
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..exchange import content
 from ..exchange.content import Y_UP, Z_UP, Choice
-from ..exchange.export import IN_BLENDER, THE_FORMATS_OWN
+from ..exchange.export import BY_FORMAT, IN_BLENDER
 from ..exchange.tracks import Track, identifier
 from ..files import whole_folder
 from ..model.errors import UserError
@@ -80,7 +80,7 @@ FORMATS = {
 }
 
 
-def write(reconstruction: Reconstruction, format_id: str, folder: Path, choice: Choice = THE_FORMATS_OWN) -> list[str]:
+def write(reconstruction: Reconstruction, format_id: str, folder: Path, choice: Choice = BY_FORMAT) -> list[str]:
     """Writes `folder`, whole or not at all, and returns sentences about what is in it.
 
     The open file is as before then. Raises UserError where the format or a choice is unknown, there is nothing to

@@ -309,9 +309,9 @@ class _GridProblem:
         )
         by_local = np.einsum("nij,njk->nik", by_ideal, by_local)
         arm = local - state.translations[self.corners.board]
-        by_turn = -np.einsum("nij,njk->nik", by_local, rotations.cross_matrices(arm))
+        by_rotation = -np.einsum("nij,njk->nik", by_local, rotations.cross_matrices(arm))
         off = distorted * focal + state.values[1:3] - self.corners.pixels
-        return of_lens, np.concatenate([by_turn, by_local], axis=2), off
+        return of_lens, np.concatenate([by_rotation, by_local], axis=2), off
 
     def focal_deviation(self, state: _GridState, noise: float) -> float:
         """The standard deviation of the logarithm of the focal length, by the inverse of the normal equations."""
