@@ -89,29 +89,29 @@ def fit(surveyed: FloatArray, sightings: Sequence[Sightings]) -> SurveyFit:
     return SurveyFit(matrix, agrees, residuals, solved @ matrix[:3, :3].T + matrix[:3, 3])
 
 
-def _triangulated(seen_by: Sightings) -> FloatArray:
+def _triangulated(visible_to: Sightings) -> FloatArray:
     """(3,) where the rays to a point meet; NaN where there are too few, or they do not."""
     nowhere = np.full(3, np.nan)
     best, widest = nowhere, np.radians(SHALLOWEST)
-    pairs = islice(combinations(range(len(seen_by.cameras)), 2), MOST_TRIPLES)
+    pairs = islice(combinations(range(len(visible_to.cameras)), 2), MOST_TRIPLES)
     for first, second in pairs:
-        cameras = seen_by.cameras[first], seen_by.cameras[second]
-        pixels = seen_by.pixels[first, None], seen_by.pixels[second, None]
+        cameras = visible_to.cameras[first], visible_to.cameras[second]
+        pixels = visible_to.pixels[first, None], visible_to.pixels[second, None]
         points, errors, angles = triangulate(*pixels, *cameras)
         if angles[0] > widest and errors[0] < LARGEST_ERROR * max(cameras[0].width, cameras[0].height):
             best, widest = points[0], float(angles[0])
-    if len(seen_by.cameras) < 3 or not np.isfinite(best).all():
+    if len(visible_to.cameras) < 3 or not np.isfinite(best).all():
         return best
-    return _refined(best, seen_by)
+    return _refined(best, visible_to)
 
 
-def _refined(point: FloatArray, seen_by: Sightings) -> FloatArray:
+def _refined(point: FloatArray, visible_to: Sightings) -> FloatArray:
     """The point by all of its sightings: Gauss-Newton on the pixels, numerically."""
-    step = 1e-6 * max(1e-6, float(np.linalg.norm(point - seen_by.cameras[0].world_from_camera[:3, 3])))
+    step = 1e-6 * max(1e-6, float(np.linalg.norm(point - visible_to.cameras[0].world_from_camera[:3, 3])))
 
     def off(place: FloatArray) -> FloatArray:
-        projected = np.array([camera.project(place) for camera in seen_by.cameras])
-        return np.nan_to_num((projected - seen_by.pixels).ravel())
+        projected = np.array([camera.project(place) for camera in visible_to.cameras])
+        return np.nan_to_num((projected - visible_to.pixels).ravel())
 
     for _ in range(5):
         here = off(point)

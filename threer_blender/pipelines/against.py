@@ -36,7 +36,7 @@ class Reference:
     z_up: bool
 
     def sentence(self, cameras: Sequence[Camera]) -> str:
-        """What was solved, for the artist."""
+        """A sentence for the artist on the solved photos."""
         solved = len(cameras) - len(self.cameras)
         return (
             f"{solved} of {len(self.photos) - len(self.cameras)} new photos were solved against the "

@@ -30,8 +30,8 @@ def held(options: Mapping[str, Any], photos: Sequence[Photo]) -> SurveyMarks | N
             by_name.setdefault(name, number)
     marks = []
     for each in survey_files.read_sightings(Path(marks_file)):
-        shown_in = by_name.get(each.photo, by_name.get(each.photo.lstrip("0")))
-        if shown_in is not None and each.name in numbers:
-            marks.append(Mark(shown_in, numbers[each.name], np.array([each.u, each.v])))
+        visible_in = by_name.get(each.photo, by_name.get(each.photo.lstrip("0")))
+        if visible_in is not None and each.name in numbers:
+            marks.append(Mark(visible_in, numbers[each.name], np.array([each.u, each.v])))
     surveyed = np.array(list(points.values()))
     return SurveyMarks(surveyed - survey.offset(surveyed), marks)

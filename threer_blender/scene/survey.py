@@ -15,7 +15,7 @@ SIZE = 0.02  # of the distance between the points, the median: an empty's size
 
 
 def role(name: str) -> str:
-    """What a survey point is among a solve's objects."""
+    """The role of a survey point among the objects of a solve, see `identity`."""
     return f"survey {name}"
 
 
