@@ -29,7 +29,8 @@ _MOST_XMP = 1_000_000  # bytes that are looked at
 # at most SEAM times what neighbours do; these columns show details (mean step of EDGE_DETAIL grey levels) that go on
 # from one to the other (a correlation of EDGE_CORRELATION times that of neighbours), so that no plain background
 # deceives; and along its first and last row, each a single point of the sphere, neighbours differ by at most POLE times
-# what they do in the middle. Panoramas have 0.6 to 1.7, 0.35 and more, up to 0.1; photos 1.9 and more, up to 0.4, 0.4 and more.
+# what they do in the middle. Panoramas have 0.6 to 1.7, 0.35 and more, up to 0.1; photos 1.9 and more, up to 0.4, 0.4
+# and more.
 THUMBNAIL = 256
 SEAM, EDGE_DETAIL, EDGE_CORRELATION, POLE = 2.0, 1.0, 0.3, 0.2
 
