@@ -22,7 +22,7 @@ from .fits import Fit, fit
 
 SAME_ASPECT = 0.01  # share by which the aspect of a plate and of a photo may differ
 SAME_ZOOM = 0.05  # share by which a focal length may differ from that of the lens that is taken for it
-MOST_APART = 2.0  # times the focal length of a lens: a neighbour between which another one is interpolated
+MOST_DIFFERENT = 2.0  # times the focal length of a lens: a neighbour between which another one is interpolated
 POOR_FIT = 0.1  # px, of a lens that is described by another model, from which this is worth saying
 # Models that the solvers know. Others are fitted to these two.
 SOLVED = ("PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE")
@@ -179,7 +179,7 @@ def _between(lenses: Sequence[FileLens], photo: Photo, focal: float) -> FileLens
     for first, second in pairwise(ordered):
         low, high = (_focal(each.camera, photo) for each in (first, second))
         models = {each.camera.distortion.model for each in (first, second)}
-        if not low < focal < high or high > MOST_APART * low or len(models) > 1:
+        if not low < focal < high or high > MOST_DIFFERENT * low or len(models) > 1:
             continue
         share = math.log(focal / low) / math.log(high / low)
         scale = first.camera.width / second.camera.width  # both in pixels of the first one's plate
