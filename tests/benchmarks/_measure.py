@@ -18,7 +18,7 @@ SAMPLE = REPOSITORY / "tests" / "data" / "sample"
 
 
 def chosen(description: str | None, names: Iterable[str] = ()) -> list[str]:
-    """Which of `names` the command line asks for: all where it names none. Explains the benchmark where asked to."""
+    """The `names` that the command line asks for; all where it names none. Explains the benchmark where asked to."""
     known = list(names)
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known) or argparse.SUPPRESS)
