@@ -197,14 +197,14 @@ def test_a_killed_blender_takes_its_runtime_along(small: Path, profile: Path, te
 
 def test_two_blenders_share_one_folder(small: Path, profile: Path, temporary: Path) -> None:
     """Both compile into it, name results and write logs at the same time."""
-    own_kernels = data_folder_of(profile) / "kernels"
-    own_kernels.unlink()
+    local_kernels = data_folder_of(profile) / "kernels"
+    local_kernels.unlink()
     blenders = [AnotherBlender(profile, temporary, small) for _ in range(2)]
     ended = [blender.hear(lambda messages: "failed" in messages) for blender in blenders]
     for blender in blenders:
         blender.kill()
     assert [heard["failed"] for heard in ended] == ["", ""]
-    assert list(own_kernels.rglob("*.nbi"))
+    assert list(local_kernels.rglob("*.nbi"))
     assert ended[0]["output"] != ended[1]["output"]
     assert_nothing_left(small, temporary)
     assert sorted(offered(profile, temporary)) == sorted(heard["output"] for heard in ended)
