@@ -1,4 +1,4 @@
-"""What a long shot will take is said before it begins."""
+"""The expected cost of a long shot is reported before it begins."""
 
 from threer_blender.worker import shot_budget
 

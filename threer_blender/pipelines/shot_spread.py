@@ -1,6 +1,6 @@
 """[R] How sure a solve is: the same shot, solved again from other parts of its tracks, and how far its cameras differ.
 
-Each seed chooses other tracks. What that changes in the cameras is what chance does to them; an error that all tracks
+Each seed chooses other tracks. The change in the cameras is the effect of chance on them; an error that all tracks
 share, as that of a wrong lens model, does not show.
 """
 

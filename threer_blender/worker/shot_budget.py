@@ -1,4 +1,4 @@
-"""[R] What a long shot will take, said before the work begins."""
+"""[R] The expected cost of a long shot, reported before the work begins."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ BYTES = 2e5  # for a frame's tracks while all frames are solved at once
 
 
 def sentences(photos: Sequence[Photo]) -> list[str]:
-    """What the long ones among the photos' videos will take."""
+    """Sentences on the expected cost of the long ones among the photos' videos."""
     names = {photo.path: photo.name.rpartition(" ")[0] for photo in photos if photo.frame is not None}
     texts = (sentence(name, len(video.film(path))) for path, name in names.items())
     return [each for each in texts if each]
 
 
 def sentence(name: str, frames: int) -> str:
-    """What so many `frames` of the shot `name` will take; empty where they are few."""
+    """A sentence on the expected cost of so many `frames` of the shot `name`; empty where they are few."""
     if frames < LONG:
         return ""
     minutes, gigabytes = SECONDS * frames / 60, BYTES * frames / 1e9

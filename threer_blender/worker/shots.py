@@ -293,7 +293,7 @@ def _of_tracks(
     kind = tracked.kind
     if tracked.stands:
         focal = float(np.median([camera.fx for camera in keys.values()]))
-        return solver.turned_into(solver.solve_standing(tracked.tracks, KnownLens(focal)), keys)
+        return solver.rotated_into(solver.solve_standing(tracked.tracks, KnownLens(focal)), keys)
     if kind is None:
         return None
     read_out = _read_out(tracked, options)

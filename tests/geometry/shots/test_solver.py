@@ -192,7 +192,7 @@ def test_three_frames_are_enough() -> None:
     assert len(solve_turning(turned).cameras) == 3
     moved = made.shot(made.moving(3), points=2000, longest=6)
     solution = solver.solve_moving(moved.tracks, keys(moved, 1), "")
-    assert turned_wrong(solution, moved).max() < 0.05
+    assert rotation_errors(solution, moved).max() < 0.05
 
 
 def test_beyond_a_cut_a_move_has_no_cameras() -> None:

@@ -1,8 +1,8 @@
 """[R] Rolling shutter: each row of a frame is exposed a little later than the one above, by another pose of the camera.
 
 The pose of a frame is that of its middle row, and its speed while it is read is an unknown of the adjustment: unrest
-that is faster than the frames has one of its own. What the speed changes within a frame, by the cubic spline through
-the frames' poses, is taken off the observations. Model: Hedborg et al., "Rolling Shutter Bundle Adjustment" (CVPR
+that is faster than the frames has one of its own. The change within a frame, by the cubic spline through the frames'
+poses, is subtracted from the observations. Model: Hedborg et al., "Rolling Shutter Bundle Adjustment" (CVPR
 2012). Where nobody enters how long a frame is read, that is estimated.
 """
 
@@ -134,7 +134,8 @@ def _fastest(tracks: Tracks, numbers: IntArray, shot_lens: ShotLens, state: Shot
 
 
 def _part(tracks: Tracks, state: ShotState, frames: IntArray) -> tuple[Tracks, ShotState]:
-    """What of the tracks and the state is in some `frames` (K,) that follow one another, as tracks of K frames."""
+    """The part of the tracks and of the state that lies in some `frames` (K,) that follow one another, as tracks of K
+    frames."""
     chosen = np.isin(tracks.camera, frames)
     chosen &= (np.bincount(tracks.point, chosen, len(tracks)) >= 2)[tracks.point]
     some = tracks.only(chosen)
@@ -156,7 +157,7 @@ def _misfit(adjusted: Adjusted, noise: float) -> float:
 def _share(adjusted: Adjusted, numbers: IntArray) -> tuple[float, float]:
     """The share of a frame's time in which it is read, and its standard deviation.
 
-    Both speeds are compared in pixels: a turn and a shift look alike there. What changes within a few frames is
+    Both speeds are compared in pixels: a turn and a shift look alike there. A change within a few frames is
     smoothed away, for a spline through the frames does not know it.
     """
     tracks, state = adjusted.tracks, adjusted.state
