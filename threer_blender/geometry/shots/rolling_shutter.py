@@ -29,7 +29,7 @@ PROBED = 24  # frames from which the share is estimated
 CLEAR, LEAST = 5.0, 0.05  # deviations of the share; share: what is less is not told from 0
 MOST = 20.0  # px: that a row may move, so that a few wild tracks do not choose the frames
 OUTLIER = 3.0  # times the noise
-MOST_PULL = 0.7  # by which what is expected may hold the share back
+MOST_WEIGHT = 0.7  # by which what is expected may hold the share back
 REWEIGHED = 5
 SMOOTH = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16  # over the frames
 LEAST_FRAMES = 8  # that tell a share
@@ -108,7 +108,7 @@ def estimated(
     usual = usual_speeds(rolling.tracks, numbers[frames], rolling.state)
     rolling = in_rows(rolling.tracks, rolling.state, first / USUAL * usual)
     second, spread = _share(rolling, numbers[frames])
-    remaining = min(max((second - first) / first, 0.0), MOST_PULL)
+    remaining = min(max((second - first) / first, 0.0), MOST_WEIGHT)
     share = first + (second - first) / (1 - remaining)
     spread = float(np.hypot(first_spread, spread)) / (1 - remaining)
     if not CLEAR * spread < share < 1 + spread:
