@@ -11,7 +11,6 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +84,8 @@ def straightforward(network: torch.nn.Module, backbone: str) -> None:
         if isinstance(module, vit.Attention):
             module.__class__ = PlainAttention
     inner: Any = network.get_submodule(backbone)
-    read = inner.config.layers
-    inner.config = replace(inner.config, layers=tuple(range(inner.config.depth)))
+    read, every = inner.config.dense.layers, tuple(range(inner.config.blocks.depth))
+    inner.config = inner.config._replace(dense=inner.config.dense._replace(layers=every))
 
     def keep(module: torch.nn.Module, _images: Any, actual: Any) -> Any:
         module.everything = layers = actual[0] if isinstance(actual, tuple) else actual
