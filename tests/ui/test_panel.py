@@ -344,7 +344,7 @@ def test_enabled_twice_and_disabled_leaves_nothing(repository: Path) -> None:
     known = registered()
     assert {"choose_photos", "reconstruct", "cancel", "import_result"} <= set(known["operators"])
     assert known["scene"] == ["threer", "threer_shot_row"]
-    assert len(known["menu"]) == 2
+    assert len(known["menu"]) == 3
     for _ in range(2):
         bpy.ops.preferences.addon_disable(module=ADDON)
         assert not any(registered().values()), registered()
