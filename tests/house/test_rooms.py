@@ -48,7 +48,7 @@ ROOMS = (
     "",  # the package itself, which holds the version
 )
 LARGEST = 0.15  # of all lines may stand in one room outside `geometry/`
-LARGEST_PART = 2400  # lines of one room within `geometry/`
+LARGEST_PART = 2000  # lines of one room within `geometry/`
 
 
 def room(module: Path) -> str:

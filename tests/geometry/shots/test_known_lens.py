@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from threer_blender.geometry.adjustment.shot_problem import ShotLens
 from threer_blender.geometry.shots import known_lens, solver
-from threer_blender.geometry.shots.problem import ShotLens
 from threer_blender.model.lens import Distortion, KnownLens
 
 from . import made

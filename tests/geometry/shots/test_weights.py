@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from threer_blender.geometry.adjustment.shot_problem import ShotProblem, ShotState
 from threer_blender.geometry.adjustment.tracks import Tracks
 from threer_blender.geometry.shots import kinds, known_lens
-from threer_blender.geometry.shots.problem import ShotProblem, ShotState
 from threer_blender.model.arrays import Array
 from threer_blender.model.lens import KnownLens
 

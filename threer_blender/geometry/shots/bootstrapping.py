@@ -18,10 +18,10 @@ import pycolmap
 
 from ...model.arrays import FloatArray, IntArray
 from ...model.reconstruction import Camera
+from ..adjustment.shot_adjustment import adjust, bounded
+from ..adjustment.shot_problem import NOISE
 from ..adjustment.tracks import Tracks
 from . import kinds, moving, rotating
-from .adjustment import adjust, bounded
-from .problem import NOISE
 from .solver import camera, in_frames
 from .tracking import ShotTracks
 

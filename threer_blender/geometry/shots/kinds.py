@@ -19,10 +19,10 @@ import pycolmap
 from ...model import lens
 from ...model.arrays import Array, FloatArray
 from ..adjustment import banded
+from ..adjustment.shot_adjustment import Adjusted, adjust, smooth_zoom
+from ..adjustment.shot_problem import NOISE, POSE, ZOOM, Freedom, ShotLens, ShotProblem, ShotState
 from ..adjustment.tracks import Tracks
 from . import rotating
-from .adjustment import Adjusted, adjust, smooth_zoom
-from .problem import NOISE, POSE, ZOOM, Freedom, ShotLens, ShotProblem, ShotState
 
 COMPARED = 30  # frames, evenly over the shot
 STEPS = (1, 2, 4, 8)  # how many of them apart the two frames of a pair are

@@ -11,8 +11,8 @@ from ...model import lens
 from ...model.arrays import FloatArray
 from ...model.lens import Distortion, KnownLens
 from ...model.reconstruction import Camera
-from .adjustment import Adjusted, adjust
-from .problem import Freedom, ShotLens
+from ..adjustment.shot_adjustment import Adjusted, adjust
+from ..adjustment.shot_problem import Freedom, ShotLens
 
 FOCAL = 1.2  # times the longer side: where nothing tells a focal length
 FOCAL_SPREAD, CENTRE_SPREAD, DISTORTION_SPREAD = 1.0, 0.005, 0.1  # of the logarithm; of the longer side; of each term

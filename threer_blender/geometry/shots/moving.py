@@ -16,9 +16,9 @@ from ...model import lens
 from ...model.arrays import BoolArray, FloatArray, IntArray
 from ...model.reconstruction import Camera
 from .. import rotations
+from ..adjustment.shot_problem import ShotLens, ShotState
 from ..adjustment.tracks import Tracks
 from ..robust_losses import Cauchy
-from .problem import ShotLens, ShotState
 
 LEAST_POINTS = 12  # that pose a frame
 SUPPORT = 0.4  # share of them that must agree with the pose

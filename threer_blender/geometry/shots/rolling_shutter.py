@@ -16,11 +16,11 @@ import numpy as np
 from ...model import lens
 from ...model.arrays import FloatArray, IntArray
 from .. import rotations
+from ..adjustment import shot_adjustment
+from ..adjustment.shot_adjustment import Adjusted
+from ..adjustment.shot_problem import NEAREST, NO_SPEEDS, NOISE, Freedom, ReadOut, ShotLens, ShotState, local_points
 from ..adjustment.tracks import Tracks
 from ..robust_losses import Cauchy
-from . import adjustment
-from .adjustment import Adjusted
-from .problem import NEAREST, NO_SPEEDS, NOISE, Freedom, ReadOut, ShotLens, ShotState, local_points
 
 ROUNDS = 2  # the first begins with the speeds of a spline through poses that know no rows
 STEP = 1e-3  # of a frame, to either side: for the speed of a spline
@@ -45,13 +45,13 @@ def adjust(
     share: float,
     check: Callable[[], None] = lambda: None,
 ) -> Adjusted:
-    """As `adjustment.adjust`, of frames with these `numbers` (F,), each read in the `share` of the time to the next.
+    """As `shot_adjustment.adjust`, of frames with these `numbers` (F,), each read in a `share` of the time to the next.
 
     Where `share` is not 0, the tracks that come back lie where the poses of the middle rows show them.
     """
     frames = len(numbers)
     if not share:
-        return adjustment.adjust(tracks, frames, shot_lens, freedom, state, check)
+        return shot_adjustment.adjust(tracks, frames, shot_lens, freedom, state, check)
     rows, chosen = np.arange(len(tracks.point)), tracks
     for _ in range(1 if len(state.speeds) else ROUNDS):
         usual = usual_speeds(chosen, numbers, state)
@@ -59,7 +59,7 @@ def adjust(
         straight = replace(chosen, pixels=chosen.pixels - bend)
         rolling = replace(freedom, read_out=ReadOut(share, usual))
         begin = state if len(state.speeds) else replace(state, speeds=usual)
-        adjusted = adjustment.adjust(straight, frames, shot_lens, rolling, begin, check)
+        adjusted = shot_adjustment.adjust(straight, frames, shot_lens, rolling, begin, check)
         rows = rows[adjusted.inliers]
         chosen, state = replace(adjusted.tracks, pixels=tracks.pixels[rows]), adjusted.state
     straight = adjusted.tracks
@@ -93,13 +93,13 @@ def estimated(
 
     def in_rows(tracks: Tracks, state: ShotState, usual: FloatArray) -> Adjusted:
         rolling = replace(free, read_out=ReadOut(USUAL, usual))
-        return adjustment.adjust(tracks, len(frames), shot_lens, rolling, state, check)
+        return shot_adjustment.adjust(tracks, len(frames), shot_lens, rolling, state, check)
 
     rolling = in_rows(some, begin, nothing)
     first, first_spread = _share(rolling, numbers[frames])
     if first < max(CLEAR * first_spread, LEAST):
         return 0.0, ""
-    at_once = adjustment.adjust(some, len(frames), shot_lens, free, begin, check)
+    at_once = shot_adjustment.adjust(some, len(frames), shot_lens, free, begin, check)
     noise = max(NOISE * max(shot_lens.size), float(np.median(rolling.errors)))
     gain = _misfit(at_once, noise) - _misfit(rolling, noise)
     parameters = (6 if freedom.translates else 3) * len(frames)

@@ -14,9 +14,9 @@ import numpy as np
 from ...model import lens
 from ...model.arrays import Array, FloatArray
 from .. import rotations
+from ..adjustment.shot_problem import Freedom, ShotLens, ShotProblem, ShotState
 from ..adjustment.tracks import Tracks
 from ..robust_losses import Cauchy
-from .problem import Freedom, ShotLens, ShotProblem, ShotState
 
 FOCALS = (0.6, 1.0, 1.7, 3.0)  # times the longer side, that are tried
 ROUNDS = 6  # of reweighing

@@ -23,10 +23,10 @@ from ...model.lens import UNKNOWN, KnownLens
 from ...model.reconstruction import MEDIAN_DEPTH, Camera
 from .. import rotations
 from ..adjustment.frame_errors import FrameErrors, measure
+from ..adjustment.shot_adjustment import Adjusted, adjust, bounded
+from ..adjustment.shot_problem import Anchors, Freedom, ShotState
 from ..adjustment.tracks import Tracks
 from . import kinds, known_lens, moving, rolling_shutter, rotating, stretches
-from .adjustment import Adjusted, adjust, bounded
-from .problem import Anchors, Freedom, ShotState
 from .tracking import ShotTracks
 
 LEAST_TRACKS = 30  # of a shot

@@ -14,10 +14,10 @@ import numpy as np
 from ...model import lens
 from ...model.arrays import FloatArray, IntArray
 from ..adjustment import banded
+from ..adjustment.shot_adjustment import Adjusted
+from ..adjustment.shot_problem import CENTRE, NOISE, POSE
 from . import kinds
-from .adjustment import Adjusted
 from .moving import camera_rays
-from .problem import CENTRE, NOISE, POSE
 
 INTERVAL = 6  # frames between the two that are compared
 LEAST = 10  # frames of a stretch

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...model.arrays import Array, BoolArray, FloatArray
-from ..adjustment import banded
-from ..adjustment.tracks import Tracks
-from .problem import NOISE, POSE, ZOOM, Freedom, ShotLens, ShotProblem, ShotState
+from . import banded
+from .shot_problem import NOISE, POSE, ZOOM, Freedom, ShotLens, ShotProblem, ShotState
+from .tracks import Tracks
 
 WIDE, NARROW = 4.0, 2.0  # times the median error: scales of the robust loss, first and last
 OUTLIER = 4.0  # times the loss: what is farther off is dropped

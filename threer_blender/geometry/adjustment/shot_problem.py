@@ -16,12 +16,11 @@ import numpy as np
 from ...model import lens
 from ...model.arrays import Array, FloatArray
 from .. import rotations
-from ..adjustment import banded
-from ..adjustment.tracks import Tracks
 from ..levenberg_marquardt import Options, levenberg_marquardt
 from ..robust_losses import Cauchy
-from . import projection
-from .projection import Observations, World
+from . import banded, shot_projection
+from .shot_projection import Observations, World
+from .tracks import Tracks
 
 POSE = 13  # unknowns of a frame: rotation, centre, logarithm of its focal length over the lens', speed of its rows
 ROTATION, CENTRE, ZOOM, SPEED = slice(0, 3), slice(3, 6), 6, slice(7, 13)
@@ -242,7 +241,7 @@ class ShotProblem:
             local, by_ideal * focals[:, :, None], distorted * focals, self.tracks.camera, self.tracks.point, self._late
         )
         world = World(state.rotations, state.centres, state.points, self._basis(state.points), state.speeds)
-        outer, inner = projection.rows(residuals, np.sqrt(weights), observations, world, int(self._free[-1]) + 1)
+        outer, inner = shot_projection.rows(residuals, np.sqrt(weights), observations, world, int(self._free[-1]) + 1)
         outer = outer[:, :, self._free] * ~self._held[self.tracks.camera, None]
         by_lens *= np.sqrt(weights)[:, None, None] * ~self._lens_held
         return banded.System(
@@ -313,7 +312,7 @@ def tangents(points: FloatArray, flat: bool = False) -> FloatArray:
 def local_points(state: ShotState, tracks: Tracks, late: FloatArray, speeds: FloatArray) -> FloatArray:
     """(M, 3) homogeneous points in the frames of their cameras, moved on by `late` (M,) frames at `speeds` (F, 6);
     both may be empty."""
-    local: FloatArray = projection.local(
+    local: FloatArray = shot_projection.local(
         state.rotations, state.centres, state.points, tracks.camera, tracks.point, late, speeds
     )
     return local
