@@ -55,7 +55,7 @@ def plan(scene: bpy.types.Scene, root: bpy.types.Object) -> list[Step]:
         Step("Points and splats stay in the viewport and are not rendered"),
         Step(f"A ground of {side:.3g} × {side:.3g} m at height 0 that catches shadows"),
         Step(f"A sun {elevation:.0f}° over the horizon, by {light.by}"),
-        Step("Cycles renders: it alone catches shadows", _unless(scene.render.engine, CYCLES)),
+        Step("Cycles renders: it alone catches shadows", _unless(_engine(scene), "Cycles")),
         Step("The background of the render is transparent"),
         Step("The view transform is Standard, so that the plate keeps its colors", _view(scene)),
     ]
@@ -92,6 +92,13 @@ def _settings(camera: bpy.types.Object) -> str:
 
 def _unless(now: str, wanted: str) -> str:
     return "" if now == wanted else now
+
+
+def _engine(scene: bpy.types.Scene) -> str:
+    """The render engine as Blender's menus call it."""
+    engine = scene.render.engine
+    menu = {item.identifier: item.name for item in scene.render.bl_rna.properties["engine"].enum_items}
+    return menu.get(engine, engine.removeprefix("BLENDER_").capitalize())
 
 
 def _view(scene: bpy.types.Scene) -> str:
