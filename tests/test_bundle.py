@@ -16,77 +16,67 @@ from safetensors.numpy import load_file
 from threer_blender import bundle
 from threer_blender.files import array_file, bundle_folder
 from threer_blender.files.bundle_folder import Staging
+from threer_blender.model import reconstruction as model
 from threer_blender.model.errors import UserError
 from threer_blender.model.lens import PANORAMA, Distortion
-from threer_blender.model.reconstruction import (
-    Camera,
-    Gaussians,
-    Photo,
-    PhotoFromMap,
-    PointCloud,
-    PointMap,
-    Reconstruction,
-    Shot,
-    TrackedPoints,
-    Unregistered,
-    Upright,
-)
 
 
-def example(folder: Path) -> Reconstruction:
+def example(folder: Path) -> model.Reconstruction:
     """A reconstruction that uses every field of the vocabulary."""
     rng = np.random.default_rng(3)
     names = ["IMG 1.jpg", "ünï\n'日本'.heic"]
     photos = [
-        Photo(names[0], str(folder / names[0]), 60, 40, f"{0:064}", 50.5, None),
-        Photo(names[1], str(folder / names[1]), 60, 40, f"{1:064}", 50.5, 23.2, frame=7),
+        model.Photo(names[0], str(folder / names[0]), 60, 40, f"{0:064}", 50.5, None),
+        model.Photo(names[1], str(folder / names[1]), 60, 40, f"{1:064}", 50.5, 23.2, frame=7),
     ]
     matrix = np.eye(4)
     matrix[:3, :3] = np.linalg.qr(rng.normal(size=(3, 3)))[0]
     matrix[:3, 3] = rng.normal(size=3)
     cameras = [
-        Camera(
+        model.Camera(
             names[0], 60, 40, 51.0, 52.0, 30.5, 20.25, np.eye(4), Distortion("RADIAL", (-0.1, 0.01)), "plates/0.jpg"
         ),
-        Camera(names[1], 60, 40, 51.0, 52.0, 30.5, 20.25, matrix, reprojection_error=0.5),
+        model.Camera(names[1], 60, 40, 51.0, 52.0, 30.5, 20.25, matrix, reprojection_error=0.5),
     ]
     grids = [
-        PointMap(
+        model.PointMap(
             name,
             rng.normal(size=(4, 6, 3)).astype(np.float32),
             rng.random((4, 6), np.float32),
             rng.random((4, 6)) > 0.5,
-            PhotoFromMap(10.0, 10.0, 0.0, 0.5),
+            model.PhotoFromMap(10.0, 10.0, 0.0, 0.5),
             removed,
         )
         for name, removed in zip(names, (rng.integers(0, 5, (4, 6), np.uint8), None), strict=True)
     ]
     count = 11
-    cloud = PointCloud(
+    cloud = model.PointCloud(
         rng.normal(size=(count, 3)).astype(np.float32),
         rng.normal(size=(count, 3)).astype(np.float32),
         rng.integers(0, 256, (count, 3), np.uint8),
         rng.random(count, np.float32),
         rng.integers(0, 2, count, np.int32),
     )
-    splats = Gaussians(
+    splats = model.Gaussians(
         *(rng.random(s, np.float32) for s in ((count, 3), (count, 3), (count, 4), (count,), (count, 9, 3)))
     )
     measures = ("median_error", "p95_error", "worst_error", "inliers", "coverage")
     errors: dict[str, Any] = {name: rng.random(9, np.float32) for name in measures}
     rate = Fraction(30000, 1001)
-    tracks = TrackedPoints(
+    tracks = model.TrackedPoints(
         np.array([0, 0, 1, 1, 1], np.int32), np.array([2, 3, 6, 7, 8], np.int32), rng.random((5, 2), np.float32),
         np.array([[1, 2, 3], [np.nan] * 3], np.float32), np.array([0.5, np.nan], np.float32),
         np.array([1, 0], np.float32),
     )  # fmt: skip
     errors |= {"tracks": tracks, "bad": ((2, 3), (9, 9))}
-    shot = Shot("clip.mp4", photos[1].path, rate, 9, {7: cameras[1], 8: cameras[0]}, "nodal", "It turns.", **errors)
-    return Reconstruction(
+    shot = model.Shot(
+        "clip.mp4", photos[1].path, rate, 9, {7: cameras[1], 8: cameras[0]}, "nodal", "It turns.", **errors
+    )
+    return model.Reconstruction(
         "colmap", "BSD-3-Clause", photos, cameras, grids, cloud, splats, True, "views that agree", 0.25,
         {"quality": "preview"}, {"features": 1.5},
-        [Unregistered("a.jpg", "Too dark.", "Use a flash.")], ["A note."], [shot],
-        Upright(np.array((0.0, -0.6, 0.8)), 1.5, -0.25, ("vertical edges",), ("GPS",)),
+        [model.Unregistered("a.jpg", "Too dark.", "Use a flash.")], ["A note."], [shot],
+        model.Upright(np.array((0.0, -0.6, 0.8)), 1.5, -0.25, ("vertical edges",), ("GPS",)),
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from threer_blender.geometry import rotations
 from threer_blender.geometry.adjustment import bundle_adjustment
 from threer_blender.geometry.adjustment.bundle_adjustment import KNOWN, AdjustmentSettings
 from threer_blender.geometry.adjustment.tracks import Tracks
+from threer_blender.geometry.features import features
 from threer_blender.model import lens
 from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
 from threer_blender.pictures.photos import pixels, read
@@ -139,7 +140,11 @@ def measure(name: str) -> list[Any]:
     start = Reconstruction("network", "", photos, disturbed(truth))
     before = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        tracks = refinement.photo_tracks(start, pixels, Path(folder), lambda *_: None)
+        settings = features.QUALITIES[refinement.QUALITY]
+        matched = features.extract_and_match(
+            refinement.camera_photos(start), pixels, Path(folder), settings, lambda *_: None
+        )
+        tracks = refinement.photo_tracks(start, matched)
     actual = refinement.refined_by(start, tracks, "shared")
     spent = time.process_time() - before
     standing = bundle_adjustment.refine(truth, tracks, AdjustmentSettings(unknowns=KNOWN))

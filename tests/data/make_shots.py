@@ -98,7 +98,7 @@ def lens_of(shot: Shot, time: float) -> Any:
 
     fy, (dx, dy) = shot.focal(time), shot.centre
     cx, cy = shot.width / 2 + dx, shot.height / 2 + dy
-    return shot_renderer.Lens(shot.width, shot.height, fy / shot.pixel_aspect, fy, cx, cy, shot.k1, shot.k2)
+    return shot_renderer.Lens(shot.width, shot.height, (fy / shot.pixel_aspect, fy), (cx, cy), shot.k1, shot.k2)
 
 
 def row_poses(shot: Shot, time: float) -> Array:

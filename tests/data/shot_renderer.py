@@ -28,29 +28,27 @@ _COMPILE: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"
 
 @dataclass(frozen=True)
 class Lens:
-    """Intrinsics in pixels of the plate, and radial distortion.
+    """Intrinsics in pixels of the plate, x and y, and radial distortion.
 
     It is not the product's Camera: the truth shares no code with what is tested against it.
     """
 
     width: int
     height: int
-    fx: float
-    fy: float
-    cx: float
-    cy: float
+    focal: tuple[float, float]
+    centre: tuple[float, float]
     k1: float = 0.0
     k2: float = 0.0
 
     def distorted(self, ideal: Array) -> Array:
         """Pixels (..., 2) of ideal (x/z, y/z)."""
         square = (ideal**2).sum(axis=-1, keepdims=True)
-        pixels: Array = ideal * (1 + self.k1 * square + self.k2 * square**2) * (self.fx, self.fy) + (self.cx, self.cy)
+        pixels: Array = ideal * (1 + self.k1 * square + self.k2 * square**2) * self.focal + self.centre
         return pixels
 
     def undistorted(self, pixels: Array) -> Array:
         """Ideal (x/z, y/z) of pixels (..., 2): Newton's method on the radius."""
-        distorted = (pixels - (self.cx, self.cy)) / (self.fx, self.fy)
+        distorted = (pixels - self.centre) / self.focal
         if not self.k1 and not self.k2:
             return np.asarray(distorted)
         target = np.linalg.norm(distorted, axis=-1, keepdims=True)
@@ -101,7 +99,7 @@ def render(mesh: Any, colors: Array, scales: Array, lens: Lens, rows: Array) -> 
     `colors` (P, 4, 3) and `scales` (P,) are the paints'.
     """
     rays = lens.rays()
-    parameters = np.array([lens.fx, lens.fy, lens.cx, lens.cy, lens.k1, lens.k2, lens.fold()])
+    parameters = np.array([*lens.focal, *lens.centre, lens.k1, lens.k2, lens.fold()])
     pixels = _projected(mesh.vertices, rows, parameters)
     surface = np.full((lens.height, lens.width, 4), -1, np.int32)
     depth = np.full((lens.height, lens.width, 4), np.inf)
@@ -111,7 +109,9 @@ def render(mesh: Any, colors: Array, scales: Array, lens: Lens, rows: Array) -> 
     octaves = np.array(OCTAVES)
     corners, paint = mesh.corners, mesh.paint
     arrays = (mesh.vertices, mesh.normals, mesh.texture, mesh.tone)
-    _shade(*arrays, corners, paint, rows, rays, surface, depth, colors, scales, octaves, sun, SKY, lens.fx, picture)
+    _shade(
+        *arrays, corners, paint, rows, rays, surface, depth, colors, scales, octaves, sun, SKY, lens.focal[0], picture
+    )
     return Rendered(picture, surface, depth[:, :, 0], rays[:, :, 0], rows)
 
 

@@ -43,21 +43,21 @@ def pose(rotation_vector: tuple[float, float, float], centre: tuple[float, float
 
 @pytest.mark.parametrize(("k1", "k2", "aspect"), [(0.0, 0.0, 1.0), (-0.25, 0.05, 1.0), (0.05, 0.0, 2.0)])
 def test_points_project_to_the_samples_that_show_them(k1: float, k2: float, aspect: float) -> None:
-    lens = shot_renderer.Lens(WIDTH, HEIGHT, 70.0 / aspect, 70.0, 50.0, 30.0, k1, k2)
+    lens = shot_renderer.Lens(WIDTH, HEIGHT, (70.0 / aspect, 70.0), (50.0, 30.0), k1, k2)
     stand = pose((0.1, -0.2, 0.05), (0.1, 0.05, -0.2))
     rendered = shot_renderer.render(board(3.0, 2.0), COLORS, SCALES, lens, np.repeat(stand[None], HEIGHT, axis=0))
     y, x = np.nonzero(np.isfinite(rendered.depth))
     assert len(y) > WIDTH * HEIGHT / 2
     points = rendered.points(y, x)
     np.testing.assert_allclose(points[:, 2], 2.0, atol=1e-9)
-    camera = Camera("", WIDTH, HEIGHT, lens.fx, lens.fy, lens.cx, lens.cy, stand, Distortion("RADIAL", (k1, k2)))
+    camera = Camera("", WIDTH, HEIGHT, *lens.focal, *lens.centre, stand, Distortion("RADIAL", (k1, k2)))
     samples = np.stack([x, y], axis=1) + shot_renderer.SAMPLES[0]
     np.testing.assert_allclose(camera.project(points), samples, atol=1e-6)
 
 
 def test_the_edge_of_a_board_is_where_the_lens_puts_it() -> None:
     """The share of the picture that the board covers is that of its true, curved outline."""
-    lens = shot_renderer.Lens(WIDTH, HEIGHT, 70.0, 70.0, 48.0, 32.0, -0.2)
+    lens = shot_renderer.Lens(WIDTH, HEIGHT, (70.0, 70.0), (48.0, 32.0), -0.2)
     rows = np.repeat(np.eye(4)[None], HEIGHT, axis=0)
     covered = (shot_renderer.render(board(0.7, 2.0), COLORS, SCALES, lens, rows).surface >= 0).mean()
     fine = (np.stack(np.meshgrid(np.arange(960), np.arange(640)), axis=-1) + 0.5) / 10
@@ -66,7 +66,7 @@ def test_the_edge_of_a_board_is_where_the_lens_puts_it() -> None:
 
 
 def test_each_row_of_a_rolling_shutter_is_seen_from_its_own_place() -> None:
-    lens = shot_renderer.Lens(WIDTH, HEIGHT, 70.0, 70.0, 48.0, 32.0)
+    lens = shot_renderer.Lens(WIDTH, HEIGHT, (70.0, 70.0), (48.0, 32.0))
     rows = np.stack([pose((0.0, 0.002 * row, 0.0), (0.01 * row, 0.0, 0.0)) for row in range(HEIGHT)])
     rendered = shot_renderer.render(board(4.0, 2.0, 40), COLORS, SCALES, lens, rows)
     y, x = np.nonzero(np.isfinite(rendered.depth))
@@ -89,7 +89,7 @@ def test_the_nearer_of_two_boards_is_seen() -> None:
         },
         corners=np.concatenate([far.corners, near.corners + count]),
     )
-    lens = shot_renderer.Lens(WIDTH, HEIGHT, 70.0, 70.0, 48.0, 32.0)
+    lens = shot_renderer.Lens(WIDTH, HEIGHT, (70.0, 70.0), (48.0, 32.0))
     rendered = shot_renderer.render(both, COLORS, SCALES, lens, np.repeat(np.eye(4)[None], HEIGHT, axis=0))
     assert rendered.depth[32, 48] == pytest.approx(1.0)
     assert rendered.depth[32, 4] == pytest.approx(2.0)

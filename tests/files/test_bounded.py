@@ -11,12 +11,18 @@ import pytest
 
 from threer_blender.files import bounded
 from threer_blender.files.bounded import Damaged
+from threer_blender.model.errors import UserError
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyError, TypeError, RecursionError, ZeroDivisionError, zlib.error])
 def test_whatever_bytes_lead_to_is_damage(error: Any) -> None:
     with pytest.raises(Damaged, match="is damaged; get it again"), bounded.as_damage():
         raise error("?")
+
+
+def test_a_damaged_file_is_refused_in_one_sentence_with_its_name() -> None:
+    with pytest.raises(UserError, match=r"^a\.ply is cut off\.$"), bounded.as_refusal("a.ply"):
+        raise Damaged("is cut off")
 
 
 @pytest.mark.parametrize("error", [MemoryError, OSError, KeyboardInterrupt])

@@ -60,10 +60,8 @@ def test_an_artists_first_minutes(artist: Artist) -> None:
     assert window.ask("print(summary().registered, summary().chosen)") == "5 5"
     assert int(window.ask("print(summary().points)")) > 20_000
 
-    look_at_the_result(artist)
-    look_at_the_preferences(artist)
-    undo_and_redo(artist)
-    quit_while_working(artist)
+    for step in (look_at_the_result, look_at_the_preferences, undo_and_redo, quit_while_working):
+        step(artist)
 
 
 def choose_all_photos(artist: Artist) -> None:

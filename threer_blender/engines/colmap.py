@@ -19,39 +19,42 @@ from ..model.arrays import Array, BoolArray
 from ..model.engine import Cost, Engine, Option, Report, ReportStage, Stage
 from ..model.errors import UserError
 from ..model.reconstruction import Camera, Photo, PointCloud, PointMap, Reconstruction
-from .options import AGAINST, KNOWN_LENS, LENS, MATCHING, SHOT, SURVEY_IS, quality_option
+from .options import AGAINST, KNOWN_LENS, LENS, MATCHING, PHOTOGRAMMETRY, SHOT, SURVEY_IS, quality_option
 
 if TYPE_CHECKING:
     from ..geometry.features import database
     from ..geometry.sfm import mapping
     from ..geometry.stereo import views
 
+SUMMARY = "Photogrammetry from overlapping photos; runs everywhere and needs no download."
+LICENCE = "BSD-3-Clause (COLMAP), GPL-3.0-or-later (dense stereo)"
+OPTIONS = (
+    quality_option(
+        "standard",
+        "How finely to look: a preview takes seconds per photo, high takes minutes for more detail.",
+        {"preview": "Preview", "standard": "Standard", "high": "High"},
+    ),
+    Option(
+        "points",
+        True,
+        "Dense points",
+        "Also compute a dense point cloud; without it the cameras arrive sooner, with few points.",
+    ),
+    LENS,
+    *KNOWN_LENS,
+    SURVEY_IS,
+    AGAINST,
+    MATCHING,
+    *SHOT,
+)
 ENGINE = Engine(
     id="colmap",
     label="Classical",
-    summary="Photogrammetry from overlapping photos; runs everywhere and needs no download.",
-    licence="BSD-3-Clause (COLMAP), GPL-3.0-or-later (dense stereo)",
+    summary=SUMMARY,
+    licence=LICENCE,
     commercial=True,
-    requires=("pycolmap", "numba", "PIL", "pillow_heif"),
-    options=(
-        quality_option(
-            "standard",
-            "How finely to look: a preview takes seconds per photo, high takes minutes for more detail.",
-            {"preview": "Preview", "standard": "Standard", "high": "High"},
-        ),
-        Option(
-            "points",
-            True,
-            "Dense points",
-            "Also compute a dense point cloud; without it the cameras arrive sooner, with few points.",
-        ),
-        LENS,
-        *KNOWN_LENS,
-        SURVEY_IS,
-        AGAINST,
-        MATCHING,
-        *SHOT,
-    ),
+    requires=PHOTOGRAMMETRY,
+    options=OPTIONS,
     needs_parallax=True,
     # Measured on 10 to 49 photos (docs/benchmarks.md, "Growth"); high quality on 10.
     costs={

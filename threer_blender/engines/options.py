@@ -12,6 +12,10 @@ def quality_option(default: str, tooltip: str, choices: Mapping[str, str]) -> Op
     return Option("quality", default, "Quality", tooltip, choices=choices, basic=True, lightest_first=True)
 
 
+# Modules that engines need which solve cameras from details on the photos, without a network.
+PHOTOGRAMMETRY = ("pycolmap", "numba", "PIL", "pillow_heif")
+
+
 # Of engines that solve for the lenses themselves.
 LENS = Option(
     "intrinsics",

@@ -12,35 +12,32 @@ from .. import bundle
 from ..model.engine import Engine, Option, Report
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import Photo, Reconstruction
-from . import options as shared_options
+from . import options as shared
 
-ENGINE = Engine(
-    id="refine",
-    label="Refine a result",
-    summary="Corrects the cameras of an earlier result by details matched between its photos; its points follow.",
-    licence="GPL-3.0-or-later (the result keeps its own)",
-    commercial=True,
-    requires=("pycolmap", "numba", "PIL", "pillow_heif"),
-    options=(
-        Option(
-            "start",
-            "",
-            "Earlier result",
-            "The folder of the result whose cameras are refined.",
-            basic=True,
-            folder=True,
-        ),
-        Option(
-            "lens",
-            "shared",
-            "Lens",
-            "Whether photos of the same size and EXIF focal length were taken with one lens setting.",
-            choices={name: label for name, label in (shared_options.REFINE.choices or {}).items() if name != "off"},
-        ),
-        shared_options.MATCHING,
-        *shared_options.MASKS,
-        *shared_options.SURVEY,
+SUMMARY = "Corrects the cameras of an earlier result by details matched between its photos; its points follow."
+LICENCE = "GPL-3.0-or-later (the result keeps its own)"
+OPTIONS = (
+    Option(
+        "start",
+        "",
+        "Earlier result",
+        "The folder of the result whose cameras are refined.",
+        basic=True,
+        folder=True,
     ),
+    Option(
+        "lens",
+        "shared",
+        "Lens",
+        "Whether photos of the same size and EXIF focal length were taken with one lens setting.",
+        choices={name: label for name, label in (shared.REFINE.choices or {}).items() if name != "off"},
+    ),
+    shared.MATCHING,
+    *shared.MASKS,
+    *shared.SURVEY,
+)
+ENGINE = Engine(
+    "refine", "Refine a result", SUMMARY, LICENCE, commercial=True, requires=shared.PHOTOGRAMMETRY, options=OPTIONS
 )
 
 # How photos are matched -> the module of `geometry` that does it: each has QUALITIES and extract_and_match.

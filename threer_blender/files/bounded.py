@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
+from ..model.errors import UserError
+
 LEAST = 32 << 20  # bytes that the content of any file may take
 EXPANSION = 128  # times a file's size that its content may take; real splats take up to 40 times as much
 LONGEST_JSON = 16 << 20  # bytes; its objects take some thirty times as much
@@ -41,6 +43,15 @@ def as_damage(rest: str = "is damaged; get it again") -> Iterator[None]:
         raise
     except FAULTS as error:
         raise Damaged(rest) from error
+
+
+@contextmanager
+def as_refusal(name: str) -> Iterator[None]:
+    """Raises UserError instead of Damaged: the sentence about the file, with its `name` at the start."""
+    try:
+        yield
+    except Damaged as error:
+        raise UserError(f"{name} {error}.") from error
 
 
 def check(needed: int, size: int) -> None:

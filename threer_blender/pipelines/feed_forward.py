@@ -230,18 +230,9 @@ def _long(
         [one.pointmap(trusted) for one in chosen_views],
         [one.image for one in chosen_views],
     )
-    return Reconstruction(
-        engine=engine.id,
-        licence=engine.licence,
-        photos=list(photos),
-        cameras=cameras,
-        pointmaps=cleaned,
-        cloud=collected.cloud(),
-        trusted_confidence=trusted,
-        notes=[
-            f"The capture is long: depth maps are kept of {len(chosen_views)} photos along it; the points are of all."
-        ],
-    )
+    solved = (cameras, cleaned, collected.cloud())
+    note = f"The capture is long: depth maps are kept of {len(chosen_views)} photos along it; the points are of all."
+    return Reconstruction(engine.id, engine.licence, list(photos), *solved, trusted_confidence=trusted, notes=[note])
 
 
 def _view(index: int, photo: Photo, view_input: Input, view: ViewPrediction) -> assembly.View:

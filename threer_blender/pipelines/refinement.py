@@ -66,7 +66,9 @@ def refined(
     if reconstruction.gaussians is not None:
         raise UserError("The splats would no longer fit refined cameras; refine a result without splats.")
     with tempfile.TemporaryDirectory() as folder:
-        tracks = photo_tracks(reconstruction, pixels, Path(folder), report, matching, excluded)
+        photos, settings = camera_photos(reconstruction), matching.QUALITIES[QUALITY]
+        matched = matching.extract_and_match(photos, pixels, Path(folder), settings, report, excluded)
+        tracks = photo_tracks(reconstruction, matched)
     report(REFINING, 0, 1)
     better = refined_by(reconstruction, tracks, intrinsics, lambda: report(REFINING, 0, 1))
     report(REFINING, 1, 1)
@@ -101,23 +103,16 @@ def camera_photos(reconstruction: Reconstruction) -> list[Photo]:
 
 
 # ----------------------------------------------------------------------------------------------- tracks
-def photo_tracks(
-    reconstruction: Reconstruction,
-    pixels: Pixels,
-    folder: Path,
-    report: ReportStage,
-    matching: ModuleType = features,
-    excluded: Excluded = nothing_excluded,
-) -> Tracks:
-    """Tracks of features on the photos that have cameras, with the depths of their pointmaps where they are trusted."""
+def photo_tracks(reconstruction: Reconstruction, matched: Matched) -> Tracks:
+    """Tracks of features on the photos that have cameras, with the depths of their pointmaps where they are trusted.
+
+    `matched` are the matches between those photos, in the order of the cameras.
+    """
     cameras = reconstruction.cameras
-    photos = camera_photos(reconstruction)
-    settings = matching.QUALITIES[QUALITY]
-    matched: Matched = matching.extract_and_match(photos, pixels, folder, settings, report, excluded)
     with pycolmap.Database.open(matched.path) as database:
         keypoints = [
             database.read_keypoints(i + 1)[:, :2] * (np.array([photo.width, photo.height]) / matched.sizes[i])
-            for i, photo in enumerate(photos)
+            for i, photo in enumerate(camera_photos(reconstruction))
         ]
         pairs = []
         for i, j in matched.pairs[matched.inliers >= LEAST_MATCHES].tolist():

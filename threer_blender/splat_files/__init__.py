@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 
 from ..files import bounded, whole_file
-from ..files.bounded import Damaged
 from ..model.arrays import FloatArray
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import Gaussians
@@ -55,21 +54,22 @@ def read(
     """
     path = Path(path)
     try:
-        with bounded.open_regular(path) as file:
-            head = file.read(HEAD)
-        form = next((form for form in FORMATS if form.recognises(head, path.stat().st_size)), _by_ending(path))
-        if form is None:
-            raise UserError(
-                f"{quoted(path.name)} is no splat file that can be read: choose one of {', '.join(endings())}."
-            )
-        with bounded.as_damage(), np.errstate(all="ignore"):
-            return checks.usable(form.read(path, Reading(codecs, spz_is_y_up, repair_splatt3r)), path.name)
-    except Damaged as error:
-        raise UserError(f"{quoted(path.name)} {error}.") from error
+        with bounded.as_refusal(quoted(path.name)):
+            return _read(path, Reading(codecs, spz_is_y_up, repair_splatt3r))
     except OSError as error:
         raise UserError(f"{quoted(path)} could not be read: {error.strerror or error}.") from error
     except MemoryError as error:
         raise UserError(f"There is not enough memory to read {quoted(path.name)}; close other programs.") from error
+
+
+def _read(path: Path, reading: Reading) -> SplatFile:
+    with bounded.open_regular(path) as file:
+        head = file.read(HEAD)
+    form = next((form for form in FORMATS if form.recognises(head, path.stat().st_size)), _by_ending(path))
+    if form is None:
+        raise UserError(f"{quoted(path.name)} is no splat file that can be read: choose one of {', '.join(endings())}.")
+    with bounded.as_damage(), np.errstate(all="ignore"):
+        return checks.usable(form.read(path, reading), path.name)
 
 
 def write(

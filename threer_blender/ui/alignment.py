@@ -11,9 +11,9 @@ from ..model.errors import UserError
 from ..scene import alignment, build, identity, picking
 from ..scene import root as roots
 from . import ready, summary, words
-from .buttons import HIDDEN, OfResult
+from .buttons import OfResult, WhereResult
 from .panel import Sidebar
-from .picks import Picker, Picks, THREER_PG_pick
+from .picks import Picker, Picks
 
 
 def _root(context: bpy.types.Context) -> bpy.types.Object:
@@ -27,8 +27,6 @@ class THREER_OT_ground(Picker, bpy.types.Operator):
 
     bl_idname = "threer.ground"
     bl_label = "Ground"
-
-    picks: bpy.props.CollectionProperty(type=THREER_PG_pick, options=HIDDEN)
 
     def asked(self) -> Picks | None:
         return Picks("Ground", "three points on the ground", 3, more=True)
@@ -46,7 +44,6 @@ class THREER_OT_axis(Picker, bpy.types.Operator):
     bl_idname = "threer.axis"
     bl_label = "Axis"
 
-    picks: bpy.props.CollectionProperty(type=THREER_PG_pick, options=HIDDEN)
     axis: bpy.props.EnumProperty(
         name="Along",
         items=[
@@ -73,7 +70,6 @@ class THREER_OT_scale(Picker, bpy.types.Operator):
     bl_idname = "threer.scale"
     bl_label = "Scale"
 
-    picks: bpy.props.CollectionProperty(type=THREER_PG_pick, options=HIDDEN)
     length: bpy.props.FloatProperty(
         name="Distance", description="Between the two points", default=1.0, min=0.0, unit="LENGTH"
     )
@@ -115,7 +111,6 @@ class THREER_OT_origin(Picker, bpy.types.Operator):
     bl_idname = "threer.origin"
     bl_label = "Origin"
 
-    picks: bpy.props.CollectionProperty(type=THREER_PG_pick, options=HIDDEN)
     at: bpy.props.EnumProperty(
         name="At",
         items=[("PICK", "Picked Point", "A point that you click"), ("CURSOR", "3D Cursor", "Where it stands")],
@@ -150,16 +145,12 @@ class THREER_OT_quarter(OfResult, bpy.types.Operator):
         roots.place(root, matrix)
 
 
-class THREER_PT_alignment(Sidebar, bpy.types.Panel):
+class THREER_PT_alignment(WhereResult, Sidebar, bpy.types.Panel):
     """Sets which way is up, where the ground is, and how large things are."""
 
     bl_label = "Ground, Axis, Scale"
     bl_parent_id = "THREER_PT_main"
     bl_order = 0
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return summary.current_root(context.scene, context.object) is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout

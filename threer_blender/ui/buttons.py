@@ -37,12 +37,16 @@ class Button:
         raise NotImplementedError
 
 
-class OfResult(Button):
-    """A button about the result that the panel shows."""
+class WhereResult:
+    """A button or a panel that is there while a result is shown."""
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         return summary.current_root(context.scene, context.object) is not None
+
+
+class OfResult(WhereResult, Button):
+    """A button about the result that the panel shows."""
 
 
 class WhenIdle(Button):
@@ -96,6 +100,15 @@ class Drop:
     @classmethod
     def poll_drop(cls, context: bpy.types.Context) -> bool:
         return context.area is not None and context.area.type == "VIEW_3D"
+
+
+def entry(button: Any, text: str) -> Draw:
+    """The function that draws a menu's entry for `button`, the class of an operator."""
+
+    def draw(menu: Any, _context: bpy.types.Context) -> None:
+        menu.layout.operator(button.bl_idname, text=text)
+
+    return draw
 
 
 def registration(classes: Sequence[type], menus: Mapping[str, Draw]) -> tuple[Callable[[], None], Callable[[], None]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import bpy
 
@@ -17,7 +16,7 @@ from ..jobs import process
 from ..model.errors import UserError
 from ..scene import build, cameras, look
 from . import choices, properties, summary, work
-from .buttons import HIDDEN, AsksForFiles, AsksForFolder, Button, Drop, OfResult, WhenIdle, registration
+from .buttons import HIDDEN, AsksForFiles, AsksForFolder, Button, Drop, OfResult, WhenIdle, entry, registration
 
 # Endings that Blender's own filters for pictures and films do not show; its filter takes 255 characters.
 UNKNOWN = photo_files.CHOOSABLE - {*bpy.path.extensions_image, *bpy.path.extensions_movie}
@@ -223,10 +222,6 @@ class THREER_FH_photos(Drop, bpy.types.FileHandler):
     bl_file_extensions = ";".join(sorted(photo_files.CHOOSABLE))
 
 
-def _draw_import(menu: Any, _context: bpy.types.Context) -> None:
-    menu.layout.operator(THREER_OT_import_result.bl_idname, text="3R Reconstruction (folder)")
-
-
 register, unregister = registration(
     (
         THREER_OT_choose_photos,
@@ -242,5 +237,5 @@ register, unregister = registration(
         THREER_OT_clear_cache,
         THREER_FH_photos,
     ),
-    {"TOPBAR_MT_file_import": _draw_import},
+    {"TOPBAR_MT_file_import": entry(THREER_OT_import_result, "3R Reconstruction (folder)")},
 )

@@ -16,7 +16,7 @@ from ..model.arrays import Array, FloatArray
 from ..model.errors import UserError
 from ..scene import picking
 from . import summary
-from .buttons import OfResult
+from .buttons import HIDDEN, OfResult
 
 NAVIGATION = {"MIDDLEMOUSE", "WHEELUPMOUSE", "WHEELDOWNMOUSE", "TRACKPADPAN", "TRACKPADZOOM", "NDOF_MOTION", "HOME"}
 MARK = (1.0, 0.6, 0.1, 1.0)
@@ -83,7 +83,7 @@ class Picker(OfResult):
 
     bl_options = {"REGISTER", "UNDO"}
 
-    picks: Any
+    picks: bpy.props.CollectionProperty(type=THREER_PG_pick, options=HIDDEN)
     length: float
     _asked: Picks
     _world: Array

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import bpy
 
 from . import work
-from .buttons import Asks, registration
+from .buttons import Asks, entry, registration
 
 
 class THREER_OT_import_solve(Asks, bpy.types.Operator):
@@ -41,8 +40,7 @@ class THREER_OT_import_solve(Asks, bpy.types.Operator):
             work.finish(task)
 
 
-def _draw_import(menu: Any, _context: bpy.types.Context) -> None:
-    menu.layout.operator(THREER_OT_import_solve.bl_idname, text="3R Solve of Another Program (COLMAP, Metashape …)")
-
-
-register, unregister = registration((THREER_OT_import_solve,), {"TOPBAR_MT_file_import": _draw_import})
+register, unregister = registration(
+    (THREER_OT_import_solve,),
+    {"TOPBAR_MT_file_import": entry(THREER_OT_import_solve, "3R Solve of Another Program (COLMAP, Metashape …)")},
+)

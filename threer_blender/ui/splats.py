@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import bpy
@@ -11,7 +11,7 @@ from .. import splat_files
 from ..model.errors import UserError
 from ..scene.splats import files, layers, look, native, splats
 from . import work
-from .buttons import HIDDEN, Asks, AsksForFiles, Button, Drop, registration
+from .buttons import HIDDEN, Asks, AsksForFiles, Button, Drop, entry, registration
 from .operators import show_colors
 
 EXPLAINED = 3  # files whose faults a report explains; of more it only gives the names
@@ -166,14 +166,8 @@ class THREER_FH_splats(Drop, bpy.types.FileHandler):
     bl_file_extensions = ";".join(ENDINGS)
 
 
-def _draw_splat_import(menu: Any, _context: bpy.types.Context) -> None:
-    text = f"Gaussian Splats ({', '.join(ENDINGS)})"
-    menu.layout.operator(THREER_OT_import_splats.bl_idname, text=text)
-
-
-def _draw_splat_export(menu: Any, _context: bpy.types.Context) -> None:
-    text = f"Gaussian Splats ({', '.join(splat_files.endings(written=True))})"
-    menu.layout.operator(THREER_OT_export_splats.bl_idname, text=text)
+def _named(ends: Iterable[str]) -> str:
+    return f"Gaussian Splats ({', '.join(ends)})"
 
 
 def _draw_convert(menu: Any, _context: bpy.types.Context) -> None:
@@ -193,8 +187,8 @@ register, unregister = registration(
         THREER_FH_splats,
     ),
     {
-        "TOPBAR_MT_file_import": _draw_splat_import,
-        "TOPBAR_MT_file_export": _draw_splat_export,
+        "TOPBAR_MT_file_import": entry(THREER_OT_import_splats, _named(ENDINGS)),
+        "TOPBAR_MT_file_export": entry(THREER_OT_export_splats, _named(splat_files.endings(written=True))),
         "VIEW3D_MT_object_convert": _draw_convert,
     },
 )

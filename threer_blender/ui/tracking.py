@@ -76,16 +76,20 @@ def _worst(curve: Any) -> float:
     return max((float(key.co[1]) for key in curve.keyframe_points), default=0.0)
 
 
-class THREER_PT_tracking(Sidebar, bpy.types.Panel):
+class WhereShot:
+    """A button or a panel that is there while a shot is shown."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return filming(context) is not None
+
+
+class THREER_PT_tracking(WhereShot, Sidebar, bpy.types.Panel):
     """Does the camera stick?"""
 
     bl_label = "Camera Tracking"
     bl_parent_id = "THREER_PT_main"
     bl_order = 0
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return filming(context) is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, scene, columns = self.layout, context.scene, words.columns(context)
@@ -118,12 +122,8 @@ def _go_to_row(scene: bpy.types.Scene, context: bpy.types.Context) -> None:
         scene.frame_set(round(curve.keyframe_points[row].co[0]))
 
 
-class OfShot(Button):
+class OfShot(WhereShot, Button):
     """A button about the shot that the panel shows."""
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return filming(context) is not None
 
 
 class THREER_OT_mark_frames(OfShot, bpy.types.Operator):

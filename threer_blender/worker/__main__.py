@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -61,6 +62,15 @@ PLATES = Stage("shot_plates", "Writing the videos' frames", 0.03)
 SAVING = Stage("saving", "Saving", 0.01)
 OUT_OF_MEMORY = "The memory ran out; close other programs, or use fewer photos or a lower quality."
 MEND = "install the extension's zip for this system and Blender again"
+# What is asked -> the file of this folder whose `run` does it. It is imported when it is asked for.
+MODULES: dict[type[Asked], str] = {
+    Download: "weights",
+    SetUp: "set_up",
+    Undistort: "undistorted",
+    Calibrate: "grids",
+    Import: "importing",
+    Resolve: "resolving",
+}
 EXIT_FAILED, EXIT_CANCELLED, EXIT_ORPHANED = 1, 3, 4
 _ending = threading.Lock()  # taken for good by whoever ends this process: its work is done, or the watcher ends it
 
@@ -129,32 +139,12 @@ def _failed(error: Exception) -> Failed:
 
 
 def _run(asked: Asked, report: MessageReport) -> Ended:
-    if isinstance(asked, Download):
-        from . import weights
-
-        return weights.download(asked, report)
-    if isinstance(asked, SetUp):
-        from . import set_up
-
-        return set_up.run(asked, report)
-    if isinstance(asked, Undistort):
-        from . import undistorted
-
-        return undistorted.run(asked, report)
-    if isinstance(asked, Calibrate):
-        from . import grids
-
-        return grids.run(asked, report)
-    if isinstance(asked, Import):
-        from . import importing
-
-        return importing.run(asked, report)
-    if isinstance(asked, Resolve):
-        from . import resolving
-
-        return resolving.run(asked, report)
-    with context.entered(Context({name: Path(path) for name, path in asked.weights.items()})):
-        return _reconstruct(asked, report)
+    if isinstance(asked, Request):
+        with context.entered(Context({name: Path(path) for name, path in asked.weights.items()})):
+            return _reconstruct(asked, report)
+    module = import_module(f".{MODULES[type(asked)]}", __package__)
+    ended: Ended = module.run(asked, report)
+    return ended
 
 
 def _reconstruct(request: Request, report: MessageReport) -> Done:

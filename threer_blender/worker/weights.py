@@ -11,7 +11,7 @@ from ..runtime.report import MessageReport
 from . import download as downloads
 
 
-def download(asked: Download, report: MessageReport) -> Finished:
+def run(asked: Download, report: MessageReport) -> Finished:
     """Fetches the asked weights into the store, once their terms have been accepted. Raises UserError."""
     weights = registry.weights(asked.weights)
     held = store.default()

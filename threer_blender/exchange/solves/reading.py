@@ -105,15 +105,13 @@ JSON_FORMATS: tuple[tuple[Callable[[Any], bool], Callable[[Any, Path], Solve]], 
 def read(path: Path) -> Solve:
     """The solve in a file or a folder. Raises UserError, one sentence, where there is none or its bytes make none."""
     try:
-        with bounded.as_damage(DAMAGED):
+        with bounded.as_refusal(quoted(path)), bounded.as_damage(DAMAGED):
             try:
                 solve = _solve(path)
             except StopIteration as error:  # a list that ends too early
                 raise Damaged(DAMAGED) from error
             _check(solve)
             solve = _sorted(solve)
-    except Damaged as error:
-        raise UserError(f"{quoted(path)} {error}.") from error
     except FileNotFoundError as error:
         raise UserError(f"There is no file or folder {quoted(path)}: check its name.") from error
     except MemoryError as error:
@@ -128,10 +126,8 @@ def with_points(solve: Solve, path: Path) -> Solve:
         raise UserError(f"{quoted(path)} holds no points; choose a PLY or LAS file.")
     points = other.points if not other.views else replace(other.points, view=np.full(len(other.points), -1, np.int32))
     joined = replace(solve, points=points)
-    try:
+    with bounded.as_refusal(quoted(path)):
         _check(joined)
-    except Damaged as error:
-        raise UserError(f"{quoted(path)} {error}.") from error
     return joined
 
 
