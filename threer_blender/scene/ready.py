@@ -96,8 +96,8 @@ def _unless(now: str, wanted: str) -> str:
 
 def _engine(scene: bpy.types.Scene) -> str:
     """The render engine as Blender's menus call it."""
-    engine = scene.render.engine
-    menu = {item.identifier: item.name for item in scene.render.bl_rna.properties["engine"].enum_items}
+    engine: str = scene.render.engine
+    menu: dict[str, str] = {item.identifier: item.name for item in scene.render.bl_rna.properties["engine"].enum_items}
     return menu.get(engine, engine.removeprefix("BLENDER_").capitalize())
 
 
