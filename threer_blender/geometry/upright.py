@@ -16,11 +16,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ..model.arrays import Array, FloatArray
+from ..model.directions import MEAN_UP_WEIGHT, geometric_median, level_up
 from ..model.reconstruction import Camera
 from . import similarities
 
 LEAST_AGREEMENT = 0.5  # length of the mean of the cameras' unit ups; below it, photos do not say which side is up
-MEAN_UP_WEIGHT = 0.02  # how much the mean up counts against level horizons; matters where all cameras look one way
 CONE = 25.0  # degrees about the cameras' up, where verticals and floors are looked for
 WIDE_CONE = 50.0  # the same where the cameras' up is less exact than WIDE
 WIDE = 12.0
@@ -58,7 +58,7 @@ def horizons(cameras: Sequence[Camera]) -> Evidence:
     """
     rotations = np.array([camera.world_from_camera[:3, :3] for camera in cameras])
     ups, rights = -rotations[:, :, 1], rotations[:, :, 0]
-    middle = _geometric_median(ups)
+    middle = geometric_median(ups)
     upright = ups @ middle > 0.5
     upright = upright if upright.any() else np.ones_like(upright)
     ups, rights = ups[upright], rights[upright]
@@ -86,22 +86,11 @@ def _level(ups: FloatArray, rights: FloatArray) -> tuple[FloatArray, float]:
     for _ in range(10):  # Cauchy weights of the rolls: a few tilted photos hardly count
         weights = 1 / (1 + (np.degrees(np.arcsin(np.clip(rights @ up, -1, 1))) / 4.0) ** 2)
         tilt = (weights[:, None] * rights).T @ rights / weights.sum()
-        values, vectors = np.linalg.eigh(tilt + MEAN_UP_WEIGHT * (np.eye(3) - np.outer(mean, mean)))
-        up = vectors[:, 0] if vectors[:, 0] @ mean > 0 else -vectors[:, 0]
+        up, values = level_up(tilt, mean)
     rolls = np.degrees(np.arcsin(np.clip(rights @ up, -1, 1)))
     roll = max(3.0, 1.4826 * float(np.median(np.abs(rolls))))  # nobody holds a camera straighter than that
     turned = max(1e-6, float(values[1]) - MEAN_UP_WEIGHT)  # 1/2 where the cameras look to all sides, 0 where to one
     return up, float(roll / np.sqrt(max(1.0, len(rights) * turned)) + WORST * max(0.0, 1 - turned / 0.15) ** 2)
-
-
-def _geometric_median(vectors: FloatArray) -> FloatArray:
-    """Unit vector nearest to most of the unit vectors (N, 3), by Weiszfeld's iteration."""
-    median: FloatArray = vectors.mean(axis=0)
-    for _ in range(50):
-        weights = 1 / np.maximum(np.linalg.norm(vectors - median, axis=1), 1e-6)
-        median = weights @ vectors / weights.sum()
-    length = np.linalg.norm(median)
-    return median / length if length > 1e-6 else vectors[0]
 
 
 def joined(prior: Evidence, others: Sequence[Evidence]) -> Verdict:
@@ -281,7 +270,7 @@ def sensors(ups: FloatArray) -> Evidence | None:
     """Up of the world by sensors (N, 3), one for each photo; what differs among them makes it less sure."""
     if not len(ups):
         return None
-    up = _geometric_median(ups)
+    up = geometric_median(ups)
     off = float(np.median([angle(each, up) for each in ups]))
     return Evidence("gimbal", up, float(np.hypot(SENSOR_SPREAD, off)), votes=2)
 

@@ -14,6 +14,7 @@ import numpy as np
 from mathutils import Matrix
 
 from ..model.arrays import Array, FloatArray
+from ..model.directions import geometric_median, level_up
 from ..model.reconstruction import Camera, Reconstruction
 
 # OpenCV camera axes (x right, y down, z forward) from Blender camera axes (x right, y up, z backward).
@@ -29,7 +30,6 @@ GROUND_PERCENTILE = 2.0  # of the points' heights: below it is noise
 SAMPLED_POINTS = 20_000
 FLOOR_CONES = (15.0, 10.0, 5.0)  # degrees about up, where normals are taken for those of a floor
 FLOOR_SHARE = 0.05  # of all points, the least that makes a floor
-MEAN_UP_WEIGHT = 0.02  # how much the mean up counts against level horizons; matters where all cameras look one way
 
 
 def camera_matrix(camera: Camera) -> Matrix:
@@ -76,30 +76,16 @@ def visible_depths(camera: Camera, points: Array) -> FloatArray:
 def up_direction(cameras: list[Camera]) -> FloatArray:
     """Unit vector (3,) in the reconstruction's world that points up, from photos that are displayed upright.
 
-    A level horizon makes each camera's x axis horizontal, however steeply it looks up or down (Brown and Lowe 2007,
-    "Automatic panoramic image stitching using invariant features", section 5). Where the cameras hardly turn, that
-    leaves the pitch open and their mean up decides. A photo that stands sideways is outvoted.
+    The cameras' horizons are taken for level (`model.directions`). A photo that stands sideways is outvoted.
     """
     rotations = np.array([camera.world_from_camera[:3, :3] for camera in cameras])
     ups, rights = -rotations[:, :, 1], rotations[:, :, 0]
-    mean = _geometric_median(ups)
+    mean = geometric_median(ups)
     upright = ups @ mean > 0.5
     mean = ups[upright].mean(axis=0) if upright.any() else mean
     mean /= np.linalg.norm(mean)
     rights = rights[upright] if upright.any() else rights
-    tilt = rights.T @ rights / len(rights) + MEAN_UP_WEIGHT * (np.eye(3) - np.outer(mean, mean))
-    up: FloatArray = np.linalg.eigh(tilt)[1][:, 0]
-    return up if up @ mean > 0 else -up
-
-
-def _geometric_median(vectors: FloatArray) -> FloatArray:
-    """Unit vector nearest to most of the unit vectors (N, 3), by Weiszfeld's iteration."""
-    median: FloatArray = vectors.mean(axis=0)
-    for _ in range(50):
-        weights = 1 / np.maximum(np.linalg.norm(vectors - median, axis=1), 1e-6)
-        median = weights @ vectors / weights.sum()
-    length = np.linalg.norm(median)
-    return median / length if length > 1e-6 else vectors[0]
+    return level_up(rights.T @ rights / len(rights), mean)[0]
 
 
 def levelled(up: FloatArray, normals: Array) -> FloatArray:

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pycolmap
 
 from ...model.reconstruction import Photo
 from . import uncertainty
+from .model_adjustment import LensFreedom, adjust, posed_images
 
 WRONG_FOCAL, WRONG_ERROR = 0.01, 0.05  # shares: a focal length that much off, and the error that much smaller, are said
 FAR_FROM_START = 0.03  # share by which a solved focal length may differ from the known one where it begins, in silence
 ROUNDS = 30  # of the adjustment that looks for a better lens
-
-
-@dataclass(frozen=True)
-class LensFreedom:
-    """The parameters that the solver may change, of all lenses."""
-
-    focal: bool
-    centre: bool
-    distortion: bool
 
 
 def freedom(photos: Sequence[Photo]) -> LensFreedom:
@@ -84,18 +75,10 @@ def _far_from_start(model: pycolmap.Reconstruction, photos: Sequence[Photo]) -> 
 def _released(model: pycolmap.Reconstruction, free: LensFreedom) -> pycolmap.Reconstruction:
     """The model adjusted with focal lengths that may change, and distortion where the photos tell it."""
     released = pycolmap.Reconstruction(model)
-    config = pycolmap.BundleAdjustmentConfig()
-    for image in released.images.values():
-        if image.has_pose:
-            config.add_image(image.image_id)
+    config = posed_images(released)
     config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
-    options = pycolmap.BundleAdjustmentOptions()
-    options.refine_principal_point = False
-    options.refine_extra_params = free.distortion and uncertainty.tells_distortion(released)
-    options.print_summary = False
-    options.ceres.solver_options.num_threads = 1
-    options.ceres.solver_options.max_num_iterations = ROUNDS
-    pycolmap.create_default_bundle_adjuster(options, config, released).solve()
+    bends = free.distortion and uncertainty.tells_distortion(released)
+    adjust(released, config, LensFreedom(focal=True, centre=False, distortion=bends), ROUNDS)
     released.update_point_3d_errors()
     return released
 

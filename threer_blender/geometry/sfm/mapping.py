@@ -23,6 +23,7 @@ from ...model.errors import UserError
 from ...model.reconstruction import MEDIAN_DEPTH, Camera, Unregistered
 from ..features.database import Matched, distortion_of
 from . import known_lenses, mappers, plausibility, surveyed, uncertainty
+from .model_adjustment import LensFreedom, adjust, posed_images
 from .model_selection import (
     PAIR_MATCHES,
     TIE,
@@ -144,23 +145,11 @@ def _adjusted(best: ScoredModel, matched: Matched, pairs: Sequence[Pair]) -> Sco
     for camera in shared_cameras if free.distortion else ():
         if camera.model == pycolmap.CameraModelId.SIMPLE_RADIAL:
             camera.params, camera.model = [*camera.params, 0.0], pycolmap.CameraModelId.RADIAL
-    config = pycolmap.BundleAdjustmentConfig()
-    for image in model.images.values():
-        if image.has_pose:
-            config.add_image(image.image_id)
+    config = posed_images(model)
     config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
-    options = pycolmap.BundleAdjustmentOptions()
-    options.refine_focal_length = free.focal
-    options.refine_principal_point = bool(shared_cameras) and free.centre
-    options.refine_extra_params = free.distortion and (
-        len(matched.photos) > mappers.FEW_PHOTOS or uncertainty.tells_distortion(model)
-    )
-    options.print_summary = False
-    options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
-    options.ceres.loss_function_scale = KEYPOINT_ERROR
-    options.ceres.solver_options.num_threads = 1
-    options.ceres.solver_options.max_num_iterations = ADJUSTMENT_ITERATIONS
-    pycolmap.create_default_bundle_adjuster(options, config, model).solve()
+    bends = free.distortion and (len(matched.photos) > mappers.FEW_PHOTOS or uncertainty.tells_distortion(model))
+    centre = free.centre and bool(shared_cameras)
+    adjust(model, config, LensFreedom(free.focal, centre, bends), ADJUSTMENT_ITERATIONS, KEYPOINT_ERROR)
     adjusted = score_model(best.candidate, model, matched, pairs)
     worse = adjusted.fault or adjusted.score < best.score - TIE or not adjusted.registered >= best.registered
     return best if worse else adjusted

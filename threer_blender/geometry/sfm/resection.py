@@ -18,6 +18,7 @@ from ...model.reconstruction import Camera
 from ..features.database import Matched, copy_name
 from . import known_lenses, mappers, mapping
 from .mapping import KEYPOINT_ERROR, MAPPING, MappingSolution
+from .model_adjustment import adjust, posed_images
 from .model_selection import Model, Pair, ScoredModel, read_pairs, score_model
 
 LEAST_POINTS = 50  # that two or more of the known cameras must have in common
@@ -97,22 +98,11 @@ def _triangulated(matched: Matched, reference: Mapping[int, Camera]) -> Model:
 def _adjust(model: Model, matched: Matched, reference: Mapping[int, Camera], held: set[int]) -> None:
     """New cameras and all points, robust to wrong matches, the known cameras held."""
     free = known_lenses.freedom([photo for index, photo in enumerate(matched.photos) if index not in reference])
-    config = pycolmap.BundleAdjustmentConfig()
+    config = posed_images(model)
     for image in model.images.values():
-        if not image.has_pose:
-            continue
-        config.add_image(image.image_id)
-        if image.image_id - 1 in reference:
+        if image.has_pose and image.image_id - 1 in reference:
             config.set_constant_rig_from_world_pose(image.frame_id)
     for number in held:
         config.set_constant_cam_intrinsics(number)
-    options = pycolmap.BundleAdjustmentOptions()
-    options.refine_focal_length, options.refine_extra_params = free.focal, free.distortion
-    options.refine_principal_point = False
-    options.print_summary = False
-    options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
-    options.ceres.loss_function_scale = KEYPOINT_ERROR
-    options.ceres.solver_options.num_threads = 1
-    options.ceres.solver_options.max_num_iterations = ROUNDS
-    pycolmap.create_default_bundle_adjuster(options, config, model).solve()
+    adjust(model, config, replace(free, centre=False), ROUNDS, KEYPOINT_ERROR)
     model.update_point_3d_errors()

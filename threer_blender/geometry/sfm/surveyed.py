@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pycolmap
@@ -14,6 +14,7 @@ from .. import survey
 from ..features.database import Matched
 from ..survey import Sightings, SurveyFit
 from . import known_lenses
+from .model_adjustment import adjust, posed_images
 from .model_selection import Model
 
 ROUNDS = 50  # of the adjustment
@@ -62,10 +63,7 @@ def _sightings(number: int, marks: SurveyMarks, matched: Matched, cameras: Mappi
 
 
 def _adjust(model: Model, matched: Matched, marks: SurveyMarks, fitted: SurveyFit) -> None:
-    config = pycolmap.BundleAdjustmentConfig()
-    for image in model.images.values():
-        if image.has_pose:
-            config.add_image(image.image_id)
+    config = posed_images(model)
     added = []
     for number in np.flatnonzero(fitted.agrees):
         track = pycolmap.Track()
@@ -80,16 +78,8 @@ def _adjust(model: Model, matched: Matched, marks: SurveyMarks, fitted: SurveyFi
             image.points2D.append(pycolmap.Point2D(pixel))
         added.append(model.add_point3D(marks.points[number], track, BLACK))
         config.add_constant_point(added[-1])
-    free = known_lenses.freedom(matched.photos)
-    options = pycolmap.BundleAdjustmentOptions()
-    options.refine_focal_length, options.refine_extra_params = free.focal, free.distortion
-    options.refine_principal_point = False
-    options.print_summary = False
-    options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
-    options.ceres.loss_function_scale = LOSS
-    options.ceres.solver_options.num_threads = 1
-    options.ceres.solver_options.max_num_iterations = ROUNDS
-    pycolmap.create_default_bundle_adjuster(options, config, model).solve()
+    free = replace(known_lenses.freedom(matched.photos), centre=False)
+    adjust(model, config, free, ROUNDS, LOSS)
     for point in added:
         model.delete_point3D(point)
     model.update_point_3d_errors()

@@ -1,0 +1,49 @@
+"""[R] Bundle adjustment of a model that stands, by pycolmap: which photos, which parameters of the lenses, what loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pycolmap
+
+
+@dataclass(frozen=True)
+class LensFreedom:
+    """The parameters that the solver may change, of all lenses."""
+
+    focal: bool
+    centre: bool
+    distortion: bool
+
+
+def posed_images(model: pycolmap.Reconstruction) -> pycolmap.BundleAdjustmentConfig:
+    """The problem of all photos that have a pose; nothing of it is held yet."""
+    config = pycolmap.BundleAdjustmentConfig()
+    for image in model.images.values():
+        if image.has_pose:
+            config.add_image(image.image_id)
+    return config
+
+
+def adjust(
+    model: pycolmap.Reconstruction,
+    config: pycolmap.BundleAdjustmentConfig,
+    free: LensFreedom,
+    rounds: int,
+    loss: float | None = None,
+) -> None:
+    """Adjusts the photos of `config`, and what they show, in at most `rounds`. The points' errors stay as they were.
+
+    Errors above `loss`, in pixels of the copies, count less (Cauchy); where it is None, all are squared.
+    """
+    options = pycolmap.BundleAdjustmentOptions()
+    options.refine_focal_length = free.focal
+    options.refine_principal_point = free.centre
+    options.refine_extra_params = free.distortion
+    options.print_summary = False
+    if loss is not None:
+        options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
+        options.ceres.loss_function_scale = loss
+    options.ceres.solver_options.num_threads = 1
+    options.ceres.solver_options.max_num_iterations = rounds
+    pycolmap.create_default_bundle_adjuster(options, config, model).solve()
