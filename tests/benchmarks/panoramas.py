@@ -13,6 +13,7 @@ from tests import rooms
 from tests.geometry.features.test_panorama_features import errors, panorama, pose
 from tests.geometry.sfm.synthetic_matches import silent
 from threer_blender.geometry.features import features
+from threer_blender.geometry.features.database import Search
 from threer_blender.geometry.sfm import mapping
 from threer_blender.model.reconstruction import Photo
 
@@ -32,7 +33,9 @@ def row(width: int, panoramas: int, photos: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         settings = features.QUALITIES["preview"]
         path = Path(folder)
-        matched = features.extract_and_match(chosen, lambda each, _side: pictures[each.name], path, settings, silent)
+        matched = features.extract_and_match(
+            Search(chosen, lambda each, _side: pictures[each.name], path, settings, silent)
+        )
         solution = mapping.solve(matched, silent)
     centre, angle = errors(solution, poses)
     cells = (f"{panoramas} of {width}×{width // 2}", photos, len(solution.cameras), f"{1000 * centre:.2f} mm")

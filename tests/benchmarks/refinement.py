@@ -29,6 +29,7 @@ from threer_blender.geometry.adjustment import bundle_adjustment
 from threer_blender.geometry.adjustment.bundle_adjustment import KNOWN, AdjustmentSettings
 from threer_blender.geometry.adjustment.tracks import Tracks
 from threer_blender.geometry.features import features
+from threer_blender.geometry.features.database import Search
 from threer_blender.model import lens
 from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
 from threer_blender.pictures.photos import pixels, read
@@ -141,10 +142,8 @@ def measure(name: str) -> list[Any]:
     before = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         settings = features.QUALITIES[refinement.QUALITY]
-        matched = features.extract_and_match(
-            refinement.camera_photos(start), pixels, Path(folder), settings, lambda *_: None
-        )
-        tracks = refinement.photo_tracks(start, matched)
+        search = Search(refinement.camera_photos(start), pixels, Path(folder), settings, lambda *_: None)
+        tracks = refinement.photo_tracks(start, features.extract_and_match(search))
     actual = refinement.refined_by(start, tracks, "shared")
     spent = time.process_time() - before
     standing = bundle_adjustment.refine(truth, tracks, AdjustmentSettings(unknowns=KNOWN))

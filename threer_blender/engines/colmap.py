@@ -248,9 +248,10 @@ def _sift(
     report: ReportStage,
 ) -> database.Matched:
     from ..geometry.features import features
+    from ..geometry.features.database import Search
     from ..pictures.photos import pixels
 
-    return features.extract_and_match(photos, pixels, folder, settings, report, excluded)
+    return features.extract_and_match(Search(photos, pixels, folder, settings, report, excluded))
 
 
 def _joined(
@@ -262,10 +263,12 @@ def _joined(
     report: ReportStage,
 ) -> database.Matched:
     from ..geometry.features import learned_features
+    from ..geometry.features.database import Search
     from ..pictures.photos import pixels
 
     assert before is not None
-    return learned_features.joined(before, unregistered, pixels, folder, settings, report, excluded)
+    search = Search(before.photos, pixels, folder, settings, report, excluded)
+    return learned_features.joined(before, unregistered, search)
 
 
 def _dense_plan(photos: Sequence[Photo], options: Mapping[str, Any]) -> list[Stage]:

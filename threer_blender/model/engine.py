@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from .arrays import Array
 from .errors import UserError, quoted
 from .reconstruction import Photo, Reconstruction
+
+Check = Callable[[], None]
+"""Called now and then by what takes long: it raises where the user has cancelled."""
+
+
+def unchecked() -> None:
+    """Nobody cancels."""
 
 
 @dataclass(frozen=True)

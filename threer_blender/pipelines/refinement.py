@@ -7,7 +7,7 @@ the cameras only refuse pairs that they contradict altogether, as photos of thin
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -18,9 +18,9 @@ import pycolmap
 from ..geometry.adjustment.bundle_adjustment import KNOWN, AdjustmentSettings, Refined, Unknowns, lenses, refine
 from ..geometry.adjustment.tracks import PairMatches, Tracks, link
 from ..geometry.features import features
-from ..geometry.features.database import Excluded, Matched, Pixels, nothing_excluded
+from ..geometry.features.database import Excluded, Matched, Pixels, Search, nothing_excluded
 from ..model.arrays import FloatArray
-from ..model.engine import ReportStage, Stage
+from ..model.engine import Check, ReportStage, Stage, unchecked
 from ..model.errors import UserError
 from ..model.reconstruction import Camera, Photo, PointCloud, PointMap, Reconstruction
 
@@ -66,9 +66,9 @@ def refined(
     if reconstruction.gaussians is not None:
         raise UserError("The splats would no longer fit refined cameras; refine a result without splats.")
     with tempfile.TemporaryDirectory() as folder:
-        photos, settings = camera_photos(reconstruction), matching.QUALITIES[QUALITY]
-        matched = matching.extract_and_match(photos, pixels, Path(folder), settings, report, excluded)
-        tracks = photo_tracks(reconstruction, matched)
+        settings = matching.QUALITIES[QUALITY]
+        search = Search(camera_photos(reconstruction), pixels, Path(folder), settings, report, excluded)
+        tracks = photo_tracks(reconstruction, matching.extract_and_match(search))
     report(REFINING, 0, 1)
     better = refined_by(reconstruction, tracks, intrinsics, lambda: report(REFINING, 0, 1))
     report(REFINING, 1, 1)
@@ -76,7 +76,7 @@ def refined(
 
 
 def refined_by(
-    reconstruction: Reconstruction, tracks: Tracks, intrinsics: str, check: Callable[[], None] = lambda: None
+    reconstruction: Reconstruction, tracks: Tracks, intrinsics: str, check: Check = unchecked
 ) -> Reconstruction:
     """As `refined`, by tracks that are there already: a network's own, whose `camera` indexes the cameras."""
     adjusted = refine(reconstruction.cameras, tracks, settings_for(reconstruction, intrinsics), check)
@@ -112,7 +112,7 @@ def photo_tracks(reconstruction: Reconstruction, matched: Matched) -> Tracks:
     with pycolmap.Database.open(matched.path) as database:
         keypoints = [
             database.read_keypoints(i + 1)[:, :2] * (np.array([photo.width, photo.height]) / matched.sizes[i])
-            for i, photo in enumerate(camera_photos(reconstruction))
+            for i, photo in enumerate(matched.photos)
         ]
         pairs = []
         for i, j in matched.pairs[matched.inliers >= LEAST_MATCHES].tolist():

@@ -9,7 +9,7 @@ import pytest
 from tests.sample_photos import SAMPLE
 from threer_blender.files.photo_files import find
 from threer_blender.geometry.features import features
-from threer_blender.geometry.features.database import FeatureSettings, Matched
+from threer_blender.geometry.features.database import FeatureSettings, Matched, Search
 from threer_blender.model.arrays import BoolArray
 from threer_blender.model.reconstruction import Photo
 from threer_blender.pictures import photos
@@ -21,7 +21,7 @@ SMALL = FeatureSettings(long_side=320, features=600, first_octave=0)
 def matched(tmp_path_factory: pytest.TempPathFactory) -> Matched:
     given = photos.read(find(SAMPLE[:2]).files, lambda *_: None).accepted
     folder = tmp_path_factory.mktemp("features")
-    return features.extract_and_match(given, photos.pixels, folder, SMALL, lambda *_: None)
+    return features.extract_and_match(Search(given, photos.pixels, folder, SMALL, lambda *_: None))
 
 
 def test_neighbouring_photos_share_verified_matches(matched: Matched) -> None:
@@ -43,7 +43,9 @@ def test_no_feature_lies_on_what_is_left_out(tmp_path: Path) -> None:
         return np.arange(size[0]) < size[0] // 2 + np.zeros((size[1], 1), int)
 
     given = photos.read(find(SAMPLE[:2]).files, lambda *_: None).accepted
-    _, colors = features.extract(given, photos.pixels, tmp_path / "database.db", SMALL, lambda *_: None, left_half)
+    _, colors = features.extract(
+        Search(given, photos.pixels, tmp_path, SMALL, lambda *_: None, left_half), tmp_path / "database.db"
+    )
     with pycolmap.Database.open(tmp_path / "database.db") as database:
         keypoints = database.read_keypoints(1)
     assert 20 < len(keypoints) == len(colors[0])

@@ -23,7 +23,7 @@ except PackageNotFoundError:
 
 from tests import real_data
 from threer_blender.geometry.features import features, learned_features
-from threer_blender.geometry.features.database import FeatureSettings, Matched, add_image, verified
+from threer_blender.geometry.features.database import FeatureSettings, Matched, Search, add_image, verified
 from threer_blender.geometry.features.features import FEATURES, MATCHES
 from threer_blender.model.engine import ReportStage
 from threer_blender.model.errors import Cancelled, UserError
@@ -45,7 +45,7 @@ def read(*paths: Path) -> list[Photo]:
 
 
 def solve(photos: list[Photo], folder: Path, report: ReportStage = lambda *_: None) -> Matched:
-    return learned_features.extract_and_match(photos, photo_files.pixels, folder, SMALL, report)
+    return learned_features.extract_and_match(Search(photos, photo_files.pixels, folder, SMALL, report))
 
 
 def verified_points(matched: Matched, i: int, j: int) -> tuple[Array, Array]:
@@ -153,7 +153,7 @@ def test_pixels_have_their_centres_at_a_half(tmp_path: Path) -> None:
     picture = photo_files.pixels(photo, SMALL.long_side)
     pictures = iter((picture, picture[::-1]))
     matched = learned_features.extract_and_match(
-        [photo, photo], lambda *_: next(pictures), tmp_path, SMALL, lambda *_: None
+        Search([photo, photo], lambda *_: next(pictures), tmp_path, SMALL, lambda *_: None)
     )
     with pycolmap.Database.open(matched.path) as database:
         upright, turned = (database.read_keypoints(k) for k in (1, 2))
@@ -172,10 +172,11 @@ def test_joined_with_sift(wide: Matched, tmp_path: Path) -> None:
     """
     photos = [*wide.photos, *read(SAMPLE / "photos" / "IMG_2050.jpg")]
     sift = features.extract_and_match(
-        photos, photo_files.pixels, tmp_path, FeatureSettings(long_side=640, features=800), lambda *_: None
+        Search(photos, photo_files.pixels, tmp_path, FeatureSettings(long_side=640, features=800), lambda *_: None)
     )
     (tmp_path / "learned").mkdir()
-    both = learned_features.joined(sift, {0}, photo_files.pixels, tmp_path / "learned", SMALL, lambda *_: None)
+    search = Search(photos, photo_files.pixels, tmp_path / "learned", SMALL, lambda *_: None)
+    both = learned_features.joined(sift, {0}, search)
     assert (both.features[:3] == sift.features[:3] + wide.features).all()
     assert (both.sizes == sift.sizes).all()
     with pycolmap.Database.open(both.path) as database, pycolmap.Database.open(wide.path) as learned:
@@ -219,7 +220,9 @@ def test_the_gate_refuses_what_unrelated_photos_share(tmp_path: Path, monkeypatc
 
     def pairs(folder: Path) -> int:
         folder.mkdir()
-        actual = learned_features.extract_and_match(photos, photo_files.pixels, folder, settings, lambda *_: None)
+        actual = learned_features.extract_and_match(
+            Search(photos, photo_files.pixels, folder, settings, lambda *_: None)
+        )
         return int((actual.inliers > 0).sum())
 
     assert pairs(tmp_path / "gate") == 0
@@ -295,7 +298,7 @@ def test_damaged_weights_are_refused(wide: Matched, tmp_path: Path, monkeypatch:
 def test_a_sliver_has_no_features(tmp_path: Path) -> None:
     photos = [Photo(name, "", 64, 4, "") for name in "ab"]
     matched = learned_features.extract_and_match(
-        photos, lambda *_: np.zeros((4, 64, 3), np.uint8), tmp_path, SMALL, lambda *_: None
+        Search(photos, lambda *_: np.zeros((4, 64, 3), np.uint8), tmp_path, SMALL, lambda *_: None)
     )
     assert matched.features.tolist() == [0, 0]
     assert len(matched.pairs) == 0
@@ -306,7 +309,7 @@ def test_no_learned_feature_lies_under_a_mask(tmp_path: Path, wide: Matched) -> 
         return np.arange(size[0])[None, :].repeat(size[1], axis=0) < size[0] // 2
 
     masked = learned_features.extract_and_match(
-        wide.photos[:2], photo_files.pixels, tmp_path, SMALL, lambda *_: None, left_half
+        Search(wide.photos[:2], photo_files.pixels, tmp_path, SMALL, lambda *_: None, left_half)
     )
     with pycolmap.Database.open(masked.path) as database, pycolmap.Database.open(wide.path) as before:
         for index in range(2):

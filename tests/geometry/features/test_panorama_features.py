@@ -13,7 +13,7 @@ import pytest
 from tests import rooms
 from tests.geometry.sfm.synthetic_matches import silent
 from threer_blender.geometry.features import features, panorama_features
-from threer_blender.geometry.features.database import FeatureSettings, Matched, add_image, verified
+from threer_blender.geometry.features.database import FeatureSettings, Matched, Search, add_image, verified
 from threer_blender.geometry.sfm import mapping
 from threer_blender.geometry.similarities import procrustes
 from threer_blender.model import lens
@@ -122,7 +122,9 @@ def test_panoramas_from_one_spot_are_refused(tmp_path: Path, photos: int) -> Non
 def test_pictures_of_a_room_are_solved(tmp_path: Path) -> None:
     pictures = {f"round {i}": rooms.panorama(matrix, WIDTH) for i, matrix in enumerate(POSES)}
     chosen = [panorama(i, WIDTH) for i in range(3)]
-    matched = features.extract_and_match(chosen, lambda each, _side: pictures[each.name], tmp_path, SETTINGS, silent)
+    matched = features.extract_and_match(
+        Search(chosen, lambda each, _side: pictures[each.name], tmp_path, SETTINGS, silent)
+    )
     solution = mapping.solve(matched, silent)
     assert len(solution.cameras) == 3
     centre, angle = errors(solution, POSES)

@@ -17,7 +17,7 @@ from tests import real_data
 from tests.films import static_camera
 from threer_blender.engines import colmap
 from threer_blender.files.photo_files import find
-from threer_blender.geometry.features.database import FeatureSettings, Matched
+from threer_blender.geometry.features.database import FeatureSettings, Matched, Search
 from threer_blender.geometry.features.features import FEATURES, MATCHES, extract_and_match
 from threer_blender.geometry.sfm import mappers, mapping
 from threer_blender.geometry.sfm.mapping import MAPPING, MappingSolution, solve
@@ -55,14 +55,16 @@ def written(pictures: dict[str, Array], folder: Path) -> list[Photo]:
 
 def sparse(photos: list[Photo], folder: Path, settings: FeatureSettings = SMALL) -> MappingSolution:
     """Both halves of the stage on photo files."""
-    return solve(extract_and_match(photos, door.pixels, folder, settings, silent), silent)
+    return solve(extract_and_match(Search(photos, door.pixels, folder, settings, silent)), silent)
 
 
 def sparse_pictures(pictures: list[Array], folder: Path) -> MappingSolution:
     """Both halves of the stage on pictures (H, W, 3) uint8 that stand in no file."""
     photos = [Photo(f"{i}.png", str(i), p.shape[1], p.shape[0], "") for i, p in enumerate(pictures)]
     settings = replace(TINY, long_side=800)
-    matched = extract_and_match(photos, lambda photo, _side: pictures[int(photo.path)], folder, settings, silent)
+    matched = extract_and_match(
+        Search(photos, lambda photo, _side: pictures[int(photo.path)], folder, settings, silent)
+    )
     return solve(matched, silent)
 
 
@@ -113,7 +115,7 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
 
 @pytest.fixture(scope="module")
 def matched(table: list[Photo], tmp_path_factory: pytest.TempPathFactory) -> Matched:
-    return extract_and_match(table, door.pixels, tmp_path_factory.mktemp("matched"), TINY, silent)
+    return extract_and_match(Search(table, door.pixels, tmp_path_factory.mktemp("matched"), TINY, silent))
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +159,7 @@ def test_world_has_a_sane_size(sample: MappingSolution) -> None:
 
 
 def test_same_photos_give_the_same_cameras(matched: Matched, tmp_path: Path) -> None:
-    again = extract_and_match(matched.photos, door.pixels, tmp_path, TINY, silent)
+    again = extract_and_match(Search(matched.photos, door.pixels, tmp_path, TINY, silent))
     assert np.array_equal(again.inliers, matched.inliers)
     for first, second in zip(solve(matched, silent).cameras, solve(again, silent).cameras, strict=True):
         assert first == replace(second, world_from_camera=first.world_from_camera)
@@ -296,7 +298,7 @@ def test_photo_of_something_else_is_named(table: list[Photo], others: list[Photo
     def pixels(photo: Photo, side: int) -> Array:
         return np.full((450, 800, 3), 128, np.uint8) if photo.path == "grey" else door.pixels(photo, side)
 
-    solution = solve(extract_and_match([*table, stranger, grey], pixels, tmp_path, TINY, silent), silent)
+    solution = solve(extract_and_match(Search([*table, stranger, grey], pixels, tmp_path, TINY, silent)), silent)
     assert len(solution.cameras) == 7
     unregistered = {photo.photo: photo for photo in solution.unregistered}
     assert set(unregistered) == {stranger.name, "grey.png"}
@@ -375,7 +377,7 @@ def test_cancel_ends_every_stage(stage: Stage, table: list[Photo], tmp_path: Pat
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        solve(extract_and_match(table, door.pixels, tmp_path, TINY, report), report)
+        solve(extract_and_match(Search(table, door.pixels, tmp_path, TINY, report)), report)
     assert calls[-1] == stage
     assert calls.count(stage) == 1
     assert [thread for thread in threading.enumerate() if "ThreadPool" in thread.name] == []
@@ -385,7 +387,7 @@ def test_cancel_ends_every_stage(stage: Stage, table: list[Photo], tmp_path: Pat
 def test_many_photos_are_matched_with_those_alike(table: list[Photo], others: list[Photo], tmp_path: Path) -> None:
     """Two scenes taken in turn: the few pairs that are tried stay within a scene, but for neighbours by name."""
     settings = replace(TINY, exhaustive=4, neighbours=4)
-    tried = extract_and_match([*table, *others], door.pixels, tmp_path, settings, silent)
+    tried = extract_and_match(Search([*table, *others], door.pixels, tmp_path, settings, silent))
     scene = tried.pairs >= len(table)
     assert np.all(scene[:, 0] == scene[:, 1])
     assert len(tried.pairs) >= 18

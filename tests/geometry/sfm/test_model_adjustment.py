@@ -1,4 +1,4 @@
-"""An adjustment changes what it may change, and nothing else; where errors are many, the loss keeps wrong ones small."""
+"""An adjustment changes what it may change, and nothing else; with a loss, wrong observations count less."""
 
 import numpy as np
 import pycolmap

@@ -11,13 +11,14 @@ observations anew. After them, observations that do not fit are dropped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ...model import lens
 from ...model.arrays import Array, FloatArray
+from ...model.engine import Check, unchecked
 from ...model.errors import UserError
 from ...model.reconstruction import Camera, Photo
 from .. import rotations
@@ -92,7 +93,7 @@ def refine(
     cameras: Sequence[Camera],
     tracks: Tracks,
     settings: AdjustmentSettings | None = None,
-    check: Callable[[], None] = lambda: None,
+    check: Check = unchecked,
 ) -> Refined:
     """Cameras and points that meet the tracks.
 
@@ -188,7 +189,7 @@ def _descend(
     lenses: Lenses,
     state: AdjustmentState,
     settings: AdjustmentSettings,
-    check: Callable[[], None],
+    check: Check,
 ) -> tuple[Tracks, AdjustmentState]:
     """The state after wide descents and a narrow one, and the observations that fit it."""
     for _ in range(WIDE_DESCENTS):

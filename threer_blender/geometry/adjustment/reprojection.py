@@ -14,6 +14,7 @@ import numpy as np
 
 from ...model import lens
 from ...model.arrays import Array, FloatArray
+from ...model.engine import Check
 from ...model.reconstruction import Camera
 from .. import rotations
 from ..kernels import compiled
@@ -88,9 +89,7 @@ class Problem:
         pose = np.tile([0.0] * (POSE - 1) + [1 / FACTOR_SPREAD**2], cameras)
         self._prior = np.concatenate([pose, (1 / spread[:, free] ** 2).ravel()])
 
-    def descend(
-        self, start: AdjustmentState, loss: Cauchy, options: Options, check: Callable[[], None]
-    ) -> AdjustmentState:
+    def descend(self, start: AdjustmentState, loss: Cauchy, options: Options, check: Check) -> AdjustmentState:
         """The state at the bottom of the valley that `start` lies in. `loss` is that of the pixels; `check()` is called
         between steps and may raise."""
 

@@ -16,6 +16,7 @@ import pycolmap
 
 from ...model import lens
 from ...model.arrays import Array, BoolArray
+from ...model.engine import Check, ReportStage
 from ...model.reconstruction import Photo
 
 # pixels(photo, long_side) -> (H, W, 3) uint8 sRGB, upright, the longer side at most long_side.
@@ -78,7 +79,23 @@ class Matched:
         return np.array([len(colors) for colors in self.colors])
 
 
-def interruptible(call: Callable[[pycolmap.CancellationToken], Result], check: Callable[[], None]) -> Result:
+@dataclass(frozen=True)
+class Search:
+    """The photos to search for features, and the pairs to match, with these `settings`.
+
+    Nothing is searched where the photos are `excluded`. The `folder` takes the database and, meanwhile, the copies.
+    `report` hears how far it is, and may raise.
+    """
+
+    photos: Sequence[Photo]
+    pixels: Pixels
+    folder: Path
+    settings: FeatureSettings
+    report: ReportStage
+    excluded: Excluded = nothing_excluded
+
+
+def interruptible(call: Callable[[pycolmap.CancellationToken], Result], check: Check) -> Result:
     """`call(token)` in a thread, `check()` ten times a second meanwhile; an exception of it cancels the token.
 
     pycolmap's long calls release Python's lock, so this and other threads keep running.

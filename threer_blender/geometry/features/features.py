@@ -10,7 +10,7 @@ SIFT: Lowe 2004, as RootSIFT (Arandjelović & Zisserman 2012). Verification: Sch
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -20,23 +20,11 @@ import numpy as np
 import pycolmap
 
 from ...model.arrays import Array, BoolArray
-from ...model.engine import ReportStage, Stage
+from ...model.engine import Check, ReportStage, Stage
 from ...model.reconstruction import Photo
 from .. import panoramas
 from . import panorama_features
-from .database import (
-    SEED,
-    Excluded,
-    FeatureSettings,
-    Matched,
-    Pixels,
-    add_image,
-    copy_name,
-    interruptible,
-    nothing_excluded,
-    verified,
-    write_grey,
-)
+from .database import SEED, FeatureSettings, Matched, Search, add_image, copy_name, interruptible, verified, write_grey
 from .pair_selection import choose_pairs, coarsest_descriptors
 
 FEATURES, MATCHES = Stage("features", "Finding features"), Stage("matches", "Matching photos")
@@ -61,19 +49,12 @@ def finer(settings: FeatureSettings, photos: Sequence[Photo]) -> FeatureSettings
     return replace(settings, first_octave=-1) if single else None
 
 
-def extract_and_match(
-    photos: Sequence[Photo],
-    pixels: Pixels,
-    folder: Path,
-    settings: FeatureSettings,
-    report: ReportStage,
-    excluded: Excluded = nothing_excluded,
-) -> Matched:
-    """Features, matches and two-view geometry of all photos, in `folder`/database.db. Raises what `report` raises."""
-    path = folder / "database.db"
-    sizes, colors = extract(photos, pixels, path, settings, report, excluded)
-    pairs = choose_pairs(len(photos), settings, lambda: coarsest_descriptors(path, len(photos)))
-    _match(path, pairs, report)
+def extract_and_match(search: Search) -> Matched:
+    """Features, matches and two-view geometry of all photos, in the folder's database.db. Raises as `search.report`."""
+    photos, path = search.photos, search.folder / "database.db"
+    sizes, colors = extract(search, path)
+    pairs = choose_pairs(len(photos), search.settings, lambda: coarsest_descriptors(path, len(photos)))
+    _match(path, pairs, search.report)
     with pycolmap.Database.open(path) as database:
         database.clear_descriptors()
     return verified(path, photos, sizes, colors)
@@ -85,16 +66,10 @@ def threads(settings: FeatureSettings) -> int:
     return max(1, min(os.cpu_count() or 1, int(MEMORY / pyramid)))
 
 
-def extract(
-    photos: Sequence[Photo],
-    pixels: Pixels,
-    path: Path,
-    settings: FeatureSettings,
-    report: ReportStage,
-    excluded: Excluded = nothing_excluded,
-) -> tuple[Array, list[Array]]:
+def extract(search: Search, path: Path) -> tuple[Array, list[Array]]:
     """Fills a new database's cameras, images, keypoints and descriptors; returns the copies' sizes and the keypoints'
     colours."""
+    photos, settings, report = search.photos, search.settings, search.report
     options = pycolmap.FeatureExtractionOptions()
     options.use_gpu = False
     options.num_threads = threads(settings)
@@ -107,14 +82,14 @@ def extract(
         report(FEATURES, start, len(photos))
         chunk = photos[start : start + options.num_threads]
         with ThreadPoolExecutor(len(chunk)) as pool:
-            pictures = list(pool.map(pixels, chunk, [_copy_side(photo, settings) for photo in chunk]))
+            pictures = list(pool.map(search.pixels, chunk, [_copy_side(photo, settings) for photo in chunk]))
         with pycolmap.Database.open(path) as database:
             for index, picture in enumerate(pictures, start):
                 add_image(database, index, photos[index], (picture.shape[1], picture.shape[0]), cameras, settings)
         small = max(map(_searched_side, chunk, pictures)) < SMALL_COPY
         options.sift.first_octave = -1 if small else settings.first_octave
         masks = [
-            excluded(photo, (picture.shape[1], picture.shape[0]))
+            search.excluded(photo, (picture.shape[1], picture.shape[0]))
             for photo, picture in zip(chunk, pictures, strict=True)
         ]
         check = partial(report, FEATURES, start, len(photos))
@@ -143,7 +118,7 @@ def _find_features(
     path: Path,
     pictures: Mapping[int, tuple[Array, BoolArray | None]],
     options: pycolmap.FeatureExtractionOptions,
-    check: Callable[[], None],
+    check: Check,
 ) -> None:
     """Keypoints and descriptors of photos by their number; pictures and masks stand on disk only meanwhile."""
     large = {index: pair for index, pair in pictures.items() if min(pair[0].shape[:2]) >= SMALLEST_SIDE}
@@ -179,7 +154,7 @@ def _find_panorama(
     picture: Array,
     excluded: BoolArray | None,
     options: pycolmap.FeatureExtractionOptions,
-    check: Callable[[], None],
+    check: Check,
 ) -> None:
     """Keypoints and descriptors of a panorama."""
     keypoints, data = panorama_features.find(picture, excluded, path.parent, options, check)

@@ -29,21 +29,9 @@ from torch import nn
 from ...model.arrays import Array, BoolArray
 from ...model.engine import ReportStage, Stage
 from ...model.errors import UserError
-from ...model.reconstruction import Photo
 from ...networks.aliked import DIMENSIONS, Aliked, Features
 from ...networks.lightglue import LightGlue
-from .database import (
-    SEED,
-    Excluded,
-    FeatureSettings,
-    Matched,
-    Pixels,
-    add_image,
-    copy_name,
-    interruptible,
-    nothing_excluded,
-    verified,
-)
+from .database import SEED, FeatureSettings, Matched, Search, add_image, copy_name, interruptible, verified
 from .features import FEATURES, MATCHES, SMALLEST_SIDE, colors_at
 from .pair_selection import COARSEST, choose_pairs
 
@@ -69,37 +57,22 @@ LEAST_UNMASKED = 0.1  # share of a picture; a smaller one gets no more features 
 Result = TypeVar("Result")
 
 
-def extract_and_match(
-    photos: Sequence[Photo],
-    pixels: Pixels,
-    folder: Path,
-    settings: FeatureSettings,
-    report: ReportStage,
-    excluded: Excluded = nothing_excluded,
-) -> Matched:
-    """Features, matches and two-view geometry of all photos, in `folder`/database.db. Raises what `report` raises."""
-    return _matched(photos, pixels, folder, settings, report, range(len(photos)), excluded)
+def extract_and_match(search: Search) -> Matched:
+    """Features, matches and two-view geometry of all photos, in the folder's database.db. Raises as `search.report`."""
+    return _matched(search, range(len(search.photos)))
 
 
-def _matched(
-    photos: Sequence[Photo],
-    pixels: Pixels,
-    folder: Path,
-    settings: FeatureSettings,
-    report: ReportStage,
-    concerned: Iterable[int],
-    excluded: Excluded,
-) -> Matched:
+def _matched(search: Search, concerned: Iterable[int]) -> Matched:
     """The features of all photos; matches of the pairs with the photos `concerned`, then with those that they match.
 
     A photo's matches with a partner register it only where the partner's points are known from further photos.
     """
-    path = folder / "database.db"
-    features, sizes, colors = _extract(photos, pixels, path, settings, report, excluded)
-    pairs = set(choose_pairs(len(photos), settings, lambda: _best_descriptors(features)))
+    photos, path = search.photos, search.folder / "database.db"
+    features, sizes, colors = _extract(search, path)
+    pairs = set(choose_pairs(len(photos), search.settings, lambda: _best_descriptors(features)))
     near = set(concerned)
     for number in range(2):
-        report_half = partial(_half, report, number)
+        report_half = partial(_half, search.report, number)
         wanted = sorted(pair for pair in pairs if not near.isdisjoint(pair))
         verify(_match(features, sizes, wanted, path, report_half), path, gate(), report_half)
         matched = verified(path, photos, sizes, colors)
@@ -113,23 +86,15 @@ def _half(report: ReportStage, number: int, stage: Stage, done: float, total: fl
     report(stage, number + (done / total if total else 1.0), 2)
 
 
-def joined(
-    sift: Matched,
-    unregistered: Iterable[int],
-    pixels: Pixels,
-    folder: Path,
-    settings: FeatureSettings,
-    report: ReportStage,
-    excluded: Excluded = nothing_excluded,
-) -> Matched:
-    """SIFT's features and matches with learned ones after them, in `folder`/joined.db. Raises what `report` raises.
+def joined(sift: Matched, unregistered: Iterable[int], search: Search) -> Matched:
+    """SIFT's features and matches with learned ones of the same photos after them, in the folder's joined.db.
 
     Only pairs with the photos `unregistered`, and with those that they match, get learned matches: the others stay as
     exact as SIFT makes them. Learned matches that pass the gate stand beside SIFT's of the same pair, and both together
-    are verified as SIFT's.
+    are verified as SIFT's. Raises as `search.report`.
     """
-    learned = _matched(sift.photos, pixels, folder, settings, report, unregistered, excluded)
-    path = Path(shutil.copyfile(sift.path, folder / "joined.db"))
+    learned = _matched(search, unregistered)
+    path = Path(shutil.copyfile(sift.path, search.folder / "joined.db"))
     pairs = learned.pairs[learned.inliers > 0].tolist()
     with pycolmap.Database.open(path) as database, pycolmap.Database.open(learned.path) as source:
         for index, scale in enumerate(sift.sizes / learned.sizes):
@@ -146,31 +111,25 @@ def joined(
             database.write_matches(i + 1, j + 1, np.concatenate([before, inliers]).astype(np.uint32))
     options = pycolmap.TwoViewGeometryOptions()
     options.ransac.random_seed = SEED
-    verify(pairs, path, options, report)
+    verify(pairs, path, options, search.report)
     colors = [np.concatenate(both) for both in zip(sift.colors, learned.colors, strict=True)]
     return verified(path, sift.photos, sift.sizes, colors)
 
 
-def _extract(
-    photos: Sequence[Photo],
-    pixels: Pixels,
-    path: Path,
-    settings: FeatureSettings,
-    report: ReportStage,
-    excluded: Excluded,
-) -> tuple[list[Features], Array, list[Array]]:
+def _extract(search: Search, path: Path) -> tuple[list[Features], Array, list[Array]]:
     """Fills cameras, images and keypoints; returns the features, the copies' sizes and the keypoints' colours."""
+    photos, settings = search.photos, search.settings
     network = _load(Aliked, ALIKED)
 
     def extract(index: int) -> tuple[Features, Array, tuple[int, int], Array]:
-        picture = pixels(photos[index], settings.long_side)
-        out = excluded(photos[index], (picture.shape[1], picture.shape[0]))
+        picture = search.pixels(photos[index], settings.long_side)
+        out = search.excluded(photos[index], (picture.shape[1], picture.shape[0]))
         features = _features(network, picture, settings.features, out)
         keypoints = features.keypoints.cpu().numpy() + np.float32(0.5)  # COLMAP's pixel centres are at 0.5
         return features, keypoints, (picture.shape[1], picture.shape[0]), colors_at(picture, keypoints)
 
     workers = int(MEMORY / (BYTES_PER_PIXEL * settings.long_side**2))
-    extracted = in_threads(extract, len(photos), workers, network, FEATURES, report)
+    extracted = in_threads(extract, len(photos), workers, network, FEATURES, search.report)
     cameras: dict[object, int] = {}
     with pycolmap.Database.open(path) as database:
         for index, (_, keypoints, size, _) in enumerate(extracted):

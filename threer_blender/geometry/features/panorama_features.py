@@ -7,7 +7,6 @@ has the same rays. Features of the panorama itself would be distorted.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import pycolmap
 
 from ...model import lens
 from ...model.arrays import Array, BoolArray
+from ...model.engine import Check
 from .. import panoramas
 from .database import copy_name, interruptible, write_grey
 
@@ -26,7 +26,7 @@ def find(
     excluded: BoolArray | None,
     folder: Path,
     options: pycolmap.FeatureExtractionOptions,
-    check: Callable[[], None],
+    check: Check,
 ) -> tuple[Array, Array]:
     """Keypoints (K, 4 or 6), x and y in the panorama `picture` (H, W, 3) first, and descriptors (K, 128) uint8.
 
@@ -54,9 +54,7 @@ def find(
     return every, data
 
 
-def _extracted(
-    views: Path, options: pycolmap.FeatureExtractionOptions, check: Callable[[], None]
-) -> list[tuple[Array, Array]]:
+def _extracted(views: Path, options: pycolmap.FeatureExtractionOptions, check: Check) -> list[tuple[Array, Array]]:
     """Keypoints and descriptors of each view."""
     path, most = views / "views.db", options.sift.max_num_features
     names = [copy_name(view) for view in range(len(panoramas.VIEWS))]

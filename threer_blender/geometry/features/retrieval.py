@@ -16,7 +16,7 @@ from ...model.engine import ReportStage
 from ...model.reconstruction import Photo
 from ..pairs import scene_graph
 from . import features
-from .database import Excluded, FeatureSettings, Pixels, nothing_excluded
+from .database import Excluded, FeatureSettings, Pixels, Search, nothing_excluded
 from .pair_selection import coarsest_descriptors
 
 SETTINGS = FeatureSettings(long_side=features.SMALL_COPY, features=2048, first_octave=0, affine=False)
@@ -38,7 +38,7 @@ def photo_similarity(
     `folder` takes the features. Raises what `report` raises.
     """
     path = folder / "likeness.db"
-    features.extract(photos, pixels, path, SETTINGS, report, excluded)
+    features.extract(Search(photos, pixels, folder, SETTINGS, report, excluded), path)
     described = coarsest_descriptors(path, len(photos))
     held = [index for index, descriptors in enumerate(described) if descriptors.any()]
     similarity = np.eye(len(photos), dtype=np.float32)

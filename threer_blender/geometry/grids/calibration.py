@@ -13,6 +13,7 @@ import numpy as np
 
 from ...model import lens
 from ...model.arrays import Array, BoolArray, FloatArray
+from ...model.engine import Check, unchecked
 from ...model.lens import Distortion
 from .. import rotations
 from ..levenberg_marquardt import Options, levenberg_marquardt
@@ -78,7 +79,7 @@ def calibrate(
     size: tuple[int, int],
     known_focal: float | None = None,
     model: str = "",
-    check: Callable[[], None] = lambda: None,
+    check: Check = unchecked,
 ) -> Calibration:
     """The lens that took all of the boards; there must be one or more. `known_focal` in pixels is what EXIF says.
 

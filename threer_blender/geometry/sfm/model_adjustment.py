@@ -1,4 +1,4 @@
-"""[R] Bundle adjustment of a model that stands, by pycolmap: which photos, which parameters of the lenses, what loss."""
+"""[R] Bundle adjustment of a model that stands, by pycolmap: its photos, the lenses' freedom, the loss."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ after the other, and each may have a focal length of its own. The beginning that
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ import numpy as np
 import pycolmap
 
 from ...model.arrays import FloatArray, IntArray
+from ...model.engine import Check, unchecked
 from ...model.reconstruction import Camera
 from ..adjustment.shot_adjustment import adjust, bounded
 from ..adjustment.shot_problem import NOISE
@@ -44,7 +45,7 @@ class Keys(NamedTuple):
     remark: str
 
 
-def keys(shot: ShotTracks, focal: float | None, check: Callable[[], None] = lambda: None) -> Keys:
+def keys(shot: ShotTracks, focal: float | None, check: Check = unchecked) -> Keys:
     """The key cameras; none where no pair of frames determines them. `focal` in pixels is what is known of the lens.
 
     `check()` may raise.
@@ -128,7 +129,7 @@ def _begin(
 
 
 def _followed(
-    tracks: Tracks, numbers: IntArray, begin: dict[int, Camera], size: tuple[int, int], check: Callable[[], None]
+    tracks: Tracks, numbers: IntArray, begin: dict[int, Camera], size: tuple[int, int], check: Check
 ) -> tuple[float, dict[int, Camera]]:
     """The cost of the tracks once all frames are posed from those of `begin` and adjusted, and the cameras."""
     if len(begin) < 2:

@@ -10,7 +10,7 @@ decide.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ import pycolmap
 
 from ...model import lens
 from ...model.arrays import Array, FloatArray
+from ...model.engine import Check, unchecked
 from ..adjustment import banded
 from ..adjustment.shot_adjustment import Adjusted, adjust, smooth_zoom
 from ..adjustment.shot_problem import NOISE, POSE, ZOOM, Freedom, ShotLens, ShotProblem, ShotState
@@ -76,13 +77,7 @@ def places(tracks: Tracks) -> FloatArray:
     return np.stack(columns, axis=1)
 
 
-def choose(
-    tracks: Tracks,
-    numbers: Array,
-    shot_lens: ShotLens,
-    focal_known: bool,
-    check: Callable[[], None] = lambda: None,
-) -> Kind:
+def choose(tracks: Tracks, numbers: Array, shot_lens: ShotLens, focal_known: bool, check: Check = unchecked) -> Kind:
     """The kind of the shot whose frames have these `numbers` (F,). Needs matches between some pairs of frames."""
     frames = np.unique(np.linspace(0, len(numbers) - 1, COMPARED).round().astype(int))
     some = rotating.among(tracks, frames)
@@ -134,12 +129,7 @@ def _reason(
 
 
 def choose_zoom(
-    tracks: Tracks,
-    numbers: Array,
-    shot_lens: ShotLens,
-    state: ShotState,
-    lens_known: bool,
-    check: Callable[[], None] = lambda: None,
+    tracks: Tracks, numbers: Array, shot_lens: ShotLens, state: ShotState, lens_known: bool, check: Check = unchecked
 ) -> tuple[bool, str]:
     """Whether a camera that moves also zooms, and a sentence with the reason.
 
@@ -189,12 +179,7 @@ def moving_freedom(numbers: Array, zooms: bool) -> Freedom:
 
 
 def _turning(
-    tracks: Tracks,
-    numbers: Array,
-    shot_lens: ShotLens,
-    zooms: bool,
-    focal_known: bool,
-    check: Callable[[], None],
+    tracks: Tracks, numbers: Array, shot_lens: ShotLens, zooms: bool, focal_known: bool, check: Check
 ) -> Adjusted:
     """The best camera that turns, and zooms if `zooms`."""
     state, solved = rotating.start(tracks, len(numbers), shot_lens, zooms, focal_known, check)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from ...model import lens
 from ...model.arrays import FloatArray
+from ...model.engine import Check, unchecked
 from ...model.lens import Distortion, KnownLens
 from ...model.reconstruction import Camera
 from ..adjustment.shot_adjustment import Adjusted, adjust
@@ -58,9 +59,7 @@ def with_lens(keys: Mapping[int, Camera], known: KnownLens) -> dict[int, Camera]
     return held
 
 
-def preference(
-    adjusted: Adjusted, frames: int, freedom: Freedom, known: KnownLens, check: Callable[[], None] = lambda: None
-) -> str:
+def preference(adjusted: Adjusted, frames: int, freedom: Freedom, known: KnownLens, check: Check = unchecked) -> str:
     """A sentence where the tracks would prefer another focal length than the one that is held; else empty."""
     if not known.holds_focal:
         return ""

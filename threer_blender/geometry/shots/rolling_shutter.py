@@ -8,13 +8,13 @@ poses, is subtracted from the observations. Model: Hedborg et al., "Rolling Shut
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from ...model import lens
 from ...model.arrays import FloatArray, IntArray
+from ...model.engine import Check, unchecked
 from .. import rotations
 from ..adjustment import shot_adjustment
 from ..adjustment.shot_adjustment import Adjusted
@@ -43,7 +43,7 @@ def adjust(
     freedom: Freedom,
     state: ShotState,
     share: float,
-    check: Callable[[], None] = lambda: None,
+    check: Check = unchecked,
 ) -> Adjusted:
     """As `shot_adjustment.adjust`, of frames with these `numbers` (F,), each read in a `share` of the time to the next.
 
@@ -70,12 +70,7 @@ def adjust(
 
 
 def estimated(
-    tracks: Tracks,
-    numbers: IntArray,
-    shot_lens: ShotLens,
-    freedom: Freedom,
-    state: ShotState,
-    check: Callable[[], None] = lambda: None,
+    tracks: Tracks, numbers: IntArray, shot_lens: ShotLens, freedom: Freedom, state: ShotState, check: Check = unchecked
 ) -> tuple[float, str]:
     """The share of a frame's time in which it is read, and a sentence; 0 and nothing where the tracks do not clearly
     tell that it is not read at once.

@@ -6,13 +6,14 @@ picture gives the zoom. The focal length is unknown at first: a few are tried, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from ...model import lens
 from ...model.arrays import Array, FloatArray
+from ...model.engine import Check, unchecked
 from .. import rotations
 from ..adjustment.shot_problem import Freedom, ShotLens, ShotProblem, ShotState
 from ..adjustment.tracks import Tracks
@@ -26,12 +27,7 @@ COMPARED = 24  # frames by which they are compared
 
 
 def start(
-    tracks: Tracks,
-    frames: int,
-    shot_lens: ShotLens,
-    zooms: bool,
-    focal_known: bool,
-    check: Callable[[], None] = lambda: None,
+    tracks: Tracks, frames: int, shot_lens: ShotLens, zooms: bool, focal_known: bool, check: Check = unchecked
 ) -> tuple[ShotState, ShotLens]:
     """A state near the best one, and the lens with the focal length that goes with it."""
     log_scales = np.log(_scales(tracks, frames, shot_lens)) if zooms else np.zeros(frames)

@@ -11,13 +11,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ...model import lens
 from ...model.arrays import BoolArray, FloatArray, IntArray
+from ...model.engine import Check, unchecked
 from ...model.errors import UserError
 from ...model.lens import UNKNOWN, KnownLens
 from ...model.reconstruction import MEDIAN_DEPTH, Camera
@@ -63,7 +64,7 @@ def stands_still(shot: ShotTracks) -> bool:
     return len(shot.tracks) >= LEAST_TRACKS and kinds.is_still(shot.tracks, len(shot.numbers), shot.size)
 
 
-def kind_of(shot: ShotTracks, known: KnownLens, check: Callable[[], None] = lambda: None) -> kinds.Kind:
+def kind_of(shot: ShotTracks, known: KnownLens, check: Check = unchecked) -> kinds.Kind:
     """Stage 2, for a camera that does not stand still. `known` is what EXIF or the artist says. Raises UserError where
     nothing can be followed."""
     if len(shot.numbers) < 2 or len(shot.tracks) < LEAST_TRACKS:
@@ -124,11 +125,7 @@ def _refuse_cuts(shot: ShotTracks) -> None:
 
 
 def solve_turning(
-    shot: ShotTracks,
-    kind: kinds.Kind,
-    known: KnownLens,
-    read_out: float = 0.0,
-    check: Callable[[], None] = lambda: None,
+    shot: ShotTracks, kind: kinds.Kind, known: KnownLens, read_out: float = 0.0, check: Check = unchecked
 ) -> ShotSolution:
     """Stages 3 to 5 of a camera that only turns, and zooms where the kind says so; it stands in the origin.
 
@@ -166,7 +163,7 @@ def solve_moving(
     reason: str,
     lens_known: bool = False,
     read_out: float = 0.0,
-    check: Callable[[], None] = lambda: None,
+    check: Check = unchecked,
     known: KnownLens = UNKNOWN,
 ) -> ShotSolution:
     """Stages 2 to 5 of a camera that moves; `keys` are cameras by frame number, and the world is theirs.
