@@ -259,7 +259,7 @@ def test_passes_have_stages_of_their_own(unregistered: tuple[int, ...], monkeypa
         take((FEATURES, MATCHES), report)
         return nothing
 
-    def solved(_matched: object, report: ReportStage) -> MappingSolution:
+    def solved(_matched: object, report: ReportStage, _marks: object) -> MappingSolution:
         take((MAPPING,), report)
         lost = [Unregistered(photo.name, "", "") for photo in photos[: next(actual)]]
         registered = [Camera(photo.name, 9, 9, 9, 9, 4.5, 4.5, np.eye(4)) for photo in photos[len(lost) :]]
