@@ -230,7 +230,7 @@ SHOT = (
     Option(
         "seeds",
         0,
-        "Solve again",
+        "Solves for the spread",
         "How many times a shot is solved again from random halves of its tracks, to tell how sure its camera is.",
         minimum=0,
         maximum=10,
