@@ -10,6 +10,7 @@ import numpy as np
 import pycolmap
 
 from tests import rooms
+from tests.benchmarks import _measure
 from tests.geometry.features.test_panorama_features import errors, panorama, pose
 from tests.geometry.sfm.synthetic_matches import silent
 from threer_blender.geometry.features import features
@@ -44,6 +45,7 @@ def row(width: int, panoramas: int, photos: int) -> str:
 
 def main() -> None:
     """Prints the table."""
+    _measure.chosen(__doc__)
     pycolmap.logging.minloglevel = 2
     print("| Panoramas | Photos | Registered | Centres | Rotations | CPU-s |\n|---|---|---|---|---|---|")
     print(row(1024, 5, 0), flush=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
+from tests.benchmarks import _measure
 from tests.benchmarks.lens_kinds import LensKind, kinds
 from tests.geometry.sfm.synthetic_matches import synthetic
 from threer_blender.geometry.sfm import mappers, model_selection
@@ -51,6 +52,7 @@ def _view(camera: pycolmap.Camera) -> float:
 
 def main() -> None:
     """Prints the table."""
+    _measure.chosen(__doc__)
     pycolmap.logging.minloglevel = 2
     every: dict[str, list[LensKind]] = {}
     for kind in kinds():

@@ -24,7 +24,7 @@ from threer_blender.engines import dust3r, mast3r
 from threer_blender.engines import options as shared_options
 from threer_blender.geometry.clouds import assembly, cleaning
 from threer_blender.geometry.pairs import scene_graph
-from threer_blender.geometry.pairs.pairs import PairPrediction
+from threer_blender.geometry.pairs.pairs import Matches, PairPrediction
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Camera, Photo, Reconstruction
 from threer_blender.networks import dust3r as network
@@ -245,7 +245,8 @@ def run_one(
     monkeypatch: pytest.MonkeyPatch, photos: list[Photo], answer: Callable[[int, int], PairPrediction]
 ) -> Reconstruction:
     """By MASt3R, which knows metres."""
-    monkeypatch.setattr(mast3r, "predict", lambda *_: iter([(answer(0, 0), None)]))
+    nothing = Matches(0, 0, np.empty((0, 2)), np.empty((0, 2)), np.empty(0))
+    monkeypatch.setattr(mast3r, "predict", lambda *_: iter([(answer(0, 0), nothing)]))
     return mast3r.reconstruct(photos, mast3r.ENGINE.checked_options({}), MessageReport(lambda _message: None))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .content import Content
+from .content import Content, digits
 from .nuke_camera import poses
 from .tracks import Track
 
@@ -88,8 +88,8 @@ def _composition(group: list[Track], first: int) -> str:
     is_moving = len(group[0].cameras) > 1
     name = group[0].name if is_moving else f"photos {camera.width} x {camera.height}"
     seconds = (max(group[0].cameras) - first + 1) / rate if is_moving else SECONDS
-    size = f"{camera.width}, {camera.height}, {camera.fy / camera.fx!r}, {seconds!r}, {rate!r}"
-    start = f"  comp.displayStartTime = {first / rate!r};\n" if is_moving else ""
+    size = f"{camera.width}, {camera.height}, {digits(camera.fy / camera.fx)}, {digits(seconds)}, {digits(rate)}"
+    start = f"  comp.displayStartTime = {digits(first / rate)};\n" if is_moving else ""
     return f"  comp = app.project.items.addComp({_text(name)}, {size});\n{start}"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..model.quaternions import wxyz_from_matrix
-from .content import Content
+from .content import Content, digits
 
 MODEL = Path("sparse") / "0"
 NO_ERROR = -1  # COLMAP's for a point whose error was not measured
@@ -23,11 +23,11 @@ def write(content: Content, folder: Path) -> list[str]:
     cameras, images = [], []
     for number, view in enumerate(views, start=1):
         camera = view.camera
-        intrinsics = " ".join(repr(float(value)) for value in (camera.fx, camera.fy, camera.cx, camera.cy))
+        intrinsics = digits(camera.fx, camera.fy, camera.cx, camera.cy)
         cameras.append(f"{number} PINHOLE {camera.width} {camera.height} {intrinsics}\n")
         pose = camera.camera_from_world
         values = [*wxyz_from_matrix(pose[:3, :3]), *pose[:3, 3]]
-        images.append(f"{number} {' '.join(repr(float(value)) for value in values)} {number} {view.name}\n\n")
+        images.append(f"{number} {digits(*values)} {number} {view.name}\n\n")
     (model / "cameras.txt").write_text("# CAMERA_ID, MODEL, WIDTH, HEIGHT, PARAMS[]\n" + "".join(cameras), "utf-8")
     header = "# IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME\n# POINTS2D[] as (X, Y, POINT3D_ID)\n"
     (model / "images.txt").write_text(header + "".join(images), "utf-8")

@@ -66,3 +66,8 @@ def content(reconstruction: Reconstruction, views: list[View], applied: FloatArr
     return Content(
         views, tracks(reconstruction, choice.first_frame), reconstruction.cloud, reconstruction.gaussians, applied
     )
+
+
+def digits(*values: float) -> str:
+    """The numbers with all their digits, as every program reads them, with spaces between."""
+    return " ".join(repr(float(value)) for value in values)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..model.arrays import FloatArray
-from .content import Content
+from .content import Content, digits
 from .nuke_camera import poses
 from .tracks import Track, identifier
 
@@ -42,17 +42,13 @@ def write(content: Content, folder: Path) -> list[str]:
         for number, position in enumerate(positions):
             lines.append(
                 f'createNode transform -n "point{number:04d}" -p "points";\n'
-                f'\tsetAttr ".t" -type "double3" {_row(position)} ;\n'
+                f'\tsetAttr ".t" -type "double3" {digits(*position)} ;\n'
                 f'createNode locator -n "pointShape{number:04d}" -p "point{number:04d}";\n'
             )
     (folder / SCENE).write_text("".join(lines), "ascii")
     if content.cloud is not None and picked < len(content.cloud):
         return [f"{picked:,} of {len(content.cloud):,} points became locators; take the PLY for all of them."]
     return []
-
-
-def _row(values: FloatArray) -> str:
-    return " ".join(repr(float(value)) for value in values)
 
 
 def _camera(track: Track, name: str) -> list[str]:
@@ -63,17 +59,17 @@ def _camera(track: Track, name: str) -> list[str]:
     lines = [
         f'createNode transform -n "{name}";\n',
         '\tsetAttr ".ro" 0;\n',
-        f'\tsetAttr ".t" -type "double3" {_row(places[0])} ;\n',
-        f'\tsetAttr ".r" -type "double3" {_row(rotations[0])} ;\n',
+        f'\tsetAttr ".t" -type "double3" {digits(*places[0])} ;\n',
+        f'\tsetAttr ".r" -type "double3" {digits(*rotations[0])} ;\n',
         f'createNode camera -n "{shape}" -p "{name}";\n',
         '\tsetAttr -k off ".v";\n',
         '\tsetAttr ".rnd" no;\n',
-        f'\tsetAttr ".cap" -type "double2" {back.width / INCH!r} {back.height / INCH!r} ;\n',
-        f'\tsetAttr ".fl" {back.focal!r};\n',
-        f'\tsetAttr ".hfo" {-back.centre_x / INCH!r};\n',
-        f'\tsetAttr ".vfo" {-back.centre_y / INCH!r};\n',
+        f'\tsetAttr ".cap" -type "double2" {digits(back.width / INCH)} {digits(back.height / INCH)} ;\n',
+        f'\tsetAttr ".fl" {digits(back.focal)};\n',
+        f'\tsetAttr ".hfo" {digits(-back.centre_x / INCH)};\n',
+        f'\tsetAttr ".vfo" {digits(-back.centre_y / INCH)};\n',
         '\tsetAttr ".ff" 1;\n',  # the film back's width fills the picture's
-        f'\tsetAttr ".lsr" {camera.fy / camera.fx!r};\n',
+        f'\tsetAttr ".lsr" {digits(camera.fy / camera.fx)};\n',
     ]
     channels = [("TL", ".t" + axis, places[:, place]) for place, axis in enumerate("xyz")]
     channels += [("TA", ".r" + axis, rotations[:, place]) for place, axis in enumerate("xyz")]
@@ -88,7 +84,7 @@ def _curve(track: Track, kind: str, owner: str, attribute: str, values: FloatArr
     if (values == values[0]).all():
         return []
     name = f"{owner}_{attribute[1:]}"
-    keys = " ".join(f"{number} {float(value)!r}" for number, value in zip(track.cameras, values, strict=True))
+    keys = " ".join(f"{number} {digits(value)}" for number, value in zip(track.cameras, values, strict=True))
     return [
         f'createNode animCurve{kind} -n "{name}";\n',
         '\tsetAttr ".tan" 2;\n',  # straight from key to key

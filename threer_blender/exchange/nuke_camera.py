@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..model.arrays import FloatArray
-from .content import OPENGL_CAMERA, Content
+from .content import OPENGL_CAMERA, Content, digits
 from .tracks import Track, angles, identifier
 
 OUTER = "YXZ"  # R = Ry Rx Rz, which Nuke calls ZXY
@@ -49,7 +49,7 @@ def _chan(track: Track) -> str:
     lines = []
     for number, place, rotation, camera in zip(track.cameras, places, rotations, track.cameras.values(), strict=True):
         view = np.degrees(2 * np.arctan(camera.height / 2 / camera.fy))
-        lines.append("\t".join([str(number), *(repr(float(value)) for value in (*place, *rotation, view))]))
+        lines.append("\t".join([str(number), *map(digits, (*place, *rotation, view))]))
     return "\n".join(lines) + "\n"
 
 
@@ -65,8 +65,8 @@ def _node(track: Track, name: str, place: int) -> str:
         f"translate {_curves(track, places)}",
         f"rotate {_curves(track, rotations)}",
         f"focal {_curves(track, focal)}",
-        f"haperture {backs[0].width!r}",
-        f"vaperture {backs[0].height!r}",
+        f"haperture {digits(backs[0].width)}",
+        f"vaperture {digits(backs[0].height)}",
         f"win_translate {_curves(track, offsets)}",
         f"name {name}",
         f'label "{_quoted(track.name)}"',
@@ -78,11 +78,11 @@ def _node(track: Track, name: str, place: int) -> str:
 def _curves(track: Track, values: FloatArray) -> str:
     """A knob's value: numbers, or a curve for each where they change."""
     if (values == values[0]).all():
-        numbers = " ".join(repr(float(value)) for value in values[0])
+        numbers = digits(*values[0])
         return f"{{{numbers}}}" if values.shape[1] > 1 else numbers
     curves = []
     for column in values.T:
-        keys = " ".join(f"x{number} {float(value)!r}" for number, value in zip(track.cameras, column, strict=True))
+        keys = " ".join(f"x{number} {digits(value)}" for number, value in zip(track.cameras, column, strict=True))
         curves.append(f"{{curve L {keys}}}")
     return "{" + " ".join(curves) + "}"
 
