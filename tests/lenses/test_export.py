@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from threer_blender.lenses import export
+from threer_blender.lenses import export, nuke
 from threer_blender.model.errors import UserError
 from threer_blender.model.lens import Distortion
 from threer_blender.model.reconstruction import Camera, Photo, Reconstruction, Shot
@@ -104,3 +104,14 @@ def test_a_lens_that_is_too_wide_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="too wide"):
         export.write(replace(result(tmp_path), cameras=[wide]), tmp_path / "lenses")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_says_nothing_to_nuke() -> None:
+    """Nuke runs a script as Tcl; names come from results of strangers."""
+    lens = next(iter(result(Path()).cameras))
+    plain = nuke.script("name", lens, (100, 80), ("a.exr", "b.exr"), [])
+    for name in ("x\npython {import os}", "x\rexit", "x\u2028exit", "x\\"):
+        lines = nuke.script(name, lens, (100, 80), ("a.exr", "b.exr"), []).splitlines()
+        assert lines[1:] == plain.splitlines()[1:]
+        assert lines[0].startswith("# The lens of x ")
+    assert "[exit]" not in nuke.script("[exit]", lens, (100, 80), ("a.exr", "b.exr"), [])

@@ -10,7 +10,7 @@ import pytest
 
 from tests.blender.filmed import COUNT, SIZE, filmed, frames
 from threer_blender.model.errors import UserError
-from threer_blender.scene import build, overlay
+from threer_blender.scene import build, cameras, overlay
 
 
 def read(path: Path) -> Any:
@@ -54,3 +54,24 @@ def test_a_plate_that_is_gone_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="bring it back"):
         overlay.write(root, obj, tmp_path / "overlay.mp4")
     assert not (tmp_path / "overlay.mp4").exists()
+
+
+def test_a_film_never_takes_the_plates_place_or_follows_a_link(tmp_path: Path) -> None:
+    root = build.build(filmed(tmp_path), tmp_path)
+    (obj,) = build.filming_cameras(root)
+    plate = tmp_path / "filmed" / "clip.mp4"
+    before = plate.read_bytes()
+    (tmp_path / "link.mp4").symlink_to(plate)
+    for path in (plate, tmp_path / "link.mp4"):
+        with pytest.raises(UserError, match="choose another name"):
+            overlay.write(root, obj, path)
+    assert plate.read_bytes() == before
+
+
+def test_only_cameras_film(tmp_path: Path) -> None:
+    """Custom properties go along when an artist copies them, and strangers' files hold anything."""
+    root = build.build(filmed(tmp_path), tmp_path)
+    (obj,) = build.filming_cameras(root)
+    empty = bpy.data.objects.new("empty", None)
+    empty.parent, empty[cameras.FRAMES] = root, 24
+    assert build.filming_cameras(root) == [obj]

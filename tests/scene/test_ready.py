@@ -9,6 +9,7 @@ import pytest
 from mathutils import Vector
 
 from tests.blender.world import CAMERAS
+from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Reconstruction
 from threer_blender.scene import build, cameras, identity, ready
 
@@ -48,6 +49,13 @@ def test_what_is_replaced_is_named(root: Any) -> None:
     ready.set_up(scene, root, comp_shot)
     assert mine.name in bpy.data.objects
     assert [step for step in ready.plan(scene, root) if step.replaces] == []
+
+
+def test_a_camera_that_says_nothing_of_its_solve_is_named(root: Any) -> None:
+    camera = ready.camera_of(bpy.context.scene, root)
+    camera[cameras.WIDTH] = "wide"
+    with pytest.raises(UserError, match=camera.name):
+        ready.plan(bpy.context.scene, root)
 
 
 def test_everything_is_there_and_twice_is_as_once(root: Any) -> None:

@@ -56,6 +56,10 @@ def test_buttons_mark_frames_and_write_the_report(filming_camera: Any, tmp_path:
     (tmp_path / "mine.html").write_text("mine")
     with pytest.raises(RuntimeError, match="choose another name"):
         bpy.ops.threer.write_report(filepath=str(tmp_path / "mine.html"))
+    (tmp_path / "shot.v2.html").write_text("mine")
+    with pytest.raises(RuntimeError, match="there already"):  # Blender asks about the name as it was typed
+        bpy.ops.threer.write_report(filepath=str(tmp_path / "shot.v2"))
+    assert (tmp_path / "shot.v2.html").read_text() == "mine"
 
 
 @pytest.mark.usefixtures("addon")

@@ -40,6 +40,8 @@ def script(name: str, camera: Camera, size: tuple[int, int], maps: tuple[str, st
     """The text of a .nk file. `size` is that of the picture without distortion; `maps` are the STMaps' file names, of
     the one that undistorts and the one that redistorts; `fits` are the 3DE models fitted to the lens."""
     undistort, redistort = maps
+    # Nuke runs the file as Tcl: a name may end neither the comment nor the line.
+    safe = "".join(letter if letter.isprintable() and letter not in '[]{}$\\"' else " " for letter in name)
     nodes = [
         _read("Read_undistort", undistort, raw=True),
         _read("Read_plate", ""),
@@ -52,7 +54,7 @@ def script(name: str, camera: Camera, size: tuple[int, int], maps: tuple[str, st
         _node("Merge2", inputs=2, name="CG_over_plate"),
     ]
     nodes += [_tde(camera, each, direction) for each in fits for direction in ("undistort", "distort")]
-    return "\n".join([HEAD.format(name=name, width=size[0], height=size[1]) + nodes[0], *nodes[1:]]) + "\n"
+    return "\n".join([HEAD.format(name=safe, width=size[0], height=size[1]) + nodes[0], *nodes[1:]]) + "\n"
 
 
 def _read(name: str, file: str, raw: bool = False) -> str:

@@ -128,7 +128,8 @@ def solved_cameras(root: bpy.types.Object) -> list[bpy.types.Object]:
 
 def filming_cameras(root: bpy.types.Object) -> list[bpy.types.Object]:
     """The camera objects under `root` that move as those did that filmed the shots."""
-    return [child for child in root.children if cameras.FRAMES in child and not identity.flag(child, STALE)]
+    ours = [child for child in root.children if child.type == "CAMERA" and cameras.FRAMES in child]
+    return [child for child in ours if not identity.flag(child, STALE)]
 
 
 def show_tracks(scene: bpy.types.Scene, root: bpy.types.Object, shot: Shot) -> bpy.types.Object:

@@ -13,7 +13,9 @@ import bpy
 import numpy as np
 
 from ..model.arrays import FloatArray
+from ..model.errors import UserError
 from ..model.reconstruction import Camera, Photo
+from . import identity
 from .changes import Changes
 
 WIDTH, HEIGHT, PIXEL_ASPECT = "threer_width", "threer_height", "threer_pixel_aspect"
@@ -55,10 +57,19 @@ def optics(camera: Camera, sensor_width: float | None) -> dict[str, Any]:
     }
 
 
+def solved_number(obj: bpy.types.Object, key: str) -> float:
+    """A number that the solve left on its camera. Raises UserError where it is gone or none any more."""
+    value = identity.number(obj, key)
+    if value is None:
+        raise UserError(f"{obj.name} does not say any more how it was solved; import its result again.")
+    return value
+
+
 def rays(obj: bpy.types.Object, places: FloatArray) -> FloatArray:
     """Unit view directions (N, 3), in the axes of our camera object, of places (N, 2) in its picture: shares of the
     width from the left and of the height from the top. The inverse of `optics`."""
-    data, width, height, aspect = obj.data, obj[WIDTH], obj[HEIGHT], obj[PIXEL_ASPECT]
+    data = obj.data
+    width, height, aspect = (solved_number(obj, key) for key in (WIDTH, HEIGHT, PIXEL_ASPECT))
     horizontal = data.sensor_fit == "HORIZONTAL"
     fitted = width if horizontal else height * aspect
     focal = data.lens * fitted / (data.sensor_width if horizontal else data.sensor_height)

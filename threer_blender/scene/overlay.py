@@ -15,8 +15,9 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
+from ..files import whole_file
 from ..model.arrays import FloatArray
-from ..model.errors import UserError
+from ..model.errors import UserError, quoted
 from . import cameras
 from .changes import Changes
 from .files import not_written
@@ -42,6 +43,8 @@ def write(root: bpy.types.Object, camera: bpy.types.Object, path: Path) -> None:
     plate = next((each for each in camera.data.background_images if each.clip is not None), None)
     if plate is None or not Path(bpy.path.abspath(plate.clip.filepath)).is_file():
         raise UserError("The shot's plate is not there any more; bring it back to where it was, and import the result.")
+    if path.is_symlink() or (path.exists() and path.samefile(bpy.path.abspath(plate.clip.filepath))):
+        raise UserError(f"{quoted(path)} is the plate, or a link: choose another name for the film.")
     before = set(bpy.data.user_map())
     try:
         scene = bpy.data.scenes.new("3R overlay")
@@ -175,6 +178,7 @@ def _render(scene: bpy.types.Scene, path: Path) -> None:
         try:
             if made is None:
                 raise OSError("Blender wrote no film")
-            shutil.copyfile(made, path)
+            with whole_file.replacing(path) as beside:
+                shutil.copyfile(made, beside)
         except OSError as error:
             raise not_written(path, RuntimeError(error.strerror or str(error))) from error

@@ -82,11 +82,11 @@ def _size_step(scene: bpy.types.Scene, camera: bpy.types.Object) -> Step:
 
 
 def _settings(camera: bpy.types.Object) -> str:
-    text = f"{camera[cameras.WIDTH]} × {camera[cameras.HEIGHT]}"
+    text = f"{cameras.solved_number(camera, cameras.WIDTH):.0f} × {cameras.solved_number(camera, cameras.HEIGHT):.0f}"
     if cameras.FRAMES in camera:
-        first = camera.get(cameras.FIRST_FRAME, 1)
-        last = first + camera[cameras.FRAMES] - 1
-        text += f", {camera[cameras.FRAME_RATE]:.5g} frames a second, {first} to {last}"
+        first = cameras.solved_number(camera, cameras.FIRST_FRAME) if cameras.FIRST_FRAME in camera else 1
+        last = first + cameras.solved_number(camera, cameras.FRAMES) - 1
+        text += f", {cameras.solved_number(camera, cameras.FRAME_RATE):.5g} frames a second, {first:.0f} to {last:.0f}"
     return text
 
 

@@ -154,7 +154,7 @@ class THREER_PT_alignment(WhereResult, Sidebar, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
-        known = identity.text(_root(context), build.UPRIGHT)
+        known = identity.text(_root(context), build.UPRIGHT)[: summary.LONGEST]
         if known:
             words.sentence(layout, known, words.columns(context), "INFO")
         words.quiet(layout, "Click points of the result in the viewport")

@@ -23,8 +23,12 @@ class Button:
     poll_message_set: Any  # Blender's
 
     def execute(self, context: bpy.types.Context) -> set[str]:
+        return self.attempt(self.run, context)
+
+    def attempt(self, step: Callable[[bpy.types.Context], None], context: bpy.types.Context) -> set[str]:
+        """Whether a step was FINISHED, or CANCELLED by an error of the user's, which is reported."""
         try:
-            self.run(context)
+            step(context)
         except (UserError, OSError) as error:
             work.current().error = str(error) if isinstance(error, UserError) else system_refusal(error)
             self.report({"ERROR"}, work.current().error)

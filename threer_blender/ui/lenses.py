@@ -102,7 +102,7 @@ def comp_over_plate(scene: bpy.types.Scene, root: bpy.types.Object, camera: bpy.
     if shot is None:
         raise UserError(f"The result in {quoted(folder)} is of other shots; import it again.")
     photo = next(photo for photo in reconstruction.photos if photo.path == shot.path)
-    lens, comp = (folder.with_name(folder.stem + end) for end in FOLDER_ENDS.values())
+    lens, comp = (folder.with_name(folder.name.removesuffix(".3r") + end) for end in FOLDER_ENDS.values())
     export.write(reconstruction, lens)
     redistortion.set_up(scene, camera, shot, photo, lens, comp)
     return comp

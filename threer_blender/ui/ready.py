@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -22,14 +23,21 @@ class THREER_OT_scene_ready(OfResult, bpy.types.Operator):
     bl_label = "Scene Ready"
     bl_options = {"UNDO"}
 
+    _steps: Sequence[ready.Step] = ()  # made once: the dialog is drawn at each move of the mouse
+
     def invoke(self, context: bpy.types.Context, _event: Any) -> set[str]:
+        if self.attempt(self.plan, context) == {"CANCELLED"}:
+            return {"CANCELLED"}
         return set(context.window_manager.invoke_props_dialog(self, width=WIDTH))
 
-    def draw(self, context: bpy.types.Context) -> None:
+    def plan(self, context: bpy.types.Context) -> None:
+        """Works out what the dialog says."""
         root = summary.current_root(context.scene, context.object)
-        if root is None:
-            return
-        for step in ready.plan(context.scene, root):
+        assert root is not None  # poll has looked
+        self._steps = ready.plan(context.scene, root)
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        for step in self._steps:
             words.sentence(self.layout, step.text, COLUMNS, "CHECKMARK")
             if step.replaces:
                 words.sentence(self.layout, f"in place of: {step.replaces}", COLUMNS, "ERROR")

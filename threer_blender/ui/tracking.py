@@ -5,12 +5,14 @@ The list shows the keys of the error's F-curve (`scene.shot_errors`), so it is r
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import bpy
 
 from .. import bundle
+from ..model.errors import UserError, quoted
 from ..reports import files
 from ..scene import overlay, shot_errors
 from . import summary, words, work
@@ -144,15 +146,20 @@ class _Writes(Asks, OfShot):
     suffix: str
     filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
     filter_glob: bpy.props.StringProperty(options={"HIDDEN", "SKIP_SAVE"})
+    check_existing: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})  # Blender's window asks then
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         result = summary.bundle(summary.current_root(context.scene, context.object))
-        self.filepath = str(result.with_name(f"{result.stem} tracking{self.suffix}"))
+        self.filepath = str(result.with_name(result.name.removesuffix(".3r") + f" tracking{self.suffix}"))
         self.filter_glob = f"*{self.suffix}"
         return super().invoke(context, event)
 
     def run(self, context: bpy.types.Context) -> None:
-        path = Path(bpy.path.abspath(self.filepath)).with_suffix(self.suffix)
+        chosen = Path(bpy.path.abspath(self.filepath))
+        has_suffix = chosen.suffix.lower() == self.suffix
+        path = chosen if has_suffix else chosen.with_name(chosen.name + self.suffix)
+        if not has_suffix and os.path.lexists(path):  # which Blender did not ask about
+            raise UserError(f"{quoted(path)} is there already: choose another name.")
         self.write(context, summary.current_root(context.scene, context.object), path)
         self.report({"INFO"}, f"Written: {path}")
 
