@@ -1,10 +1,10 @@
-"""Global alignment beside DUSt3R's as released: the same predictions of an oracle, the same objective, no weights.
+"""Global alignment beside DUSt3R's as released, on the same predictions of an oracle and the same objective.
 
 nox -s benchmarks -- global_alignment
 
-Cameras go around a room; the oracle's pairs are noisy (see tests/oracle.py), beyond a dozen photos those that the
-engines ask for of photos in order, all pairs else. AUC@5 is of all pairs of photos. Seconds are CPU-seconds of the
-process, both ways on the same store.
+No weights are needed. Cameras go around a room, and the oracle's pairs are noisy (see tests/oracle.py). Of up to a
+dozen photos, all pairs are predicted. Beyond that, the pairs are those that the engines ask for of photos in order.
+AUC@5 is of all pairs of photos. Seconds are CPU-seconds of the process. Both ways read the same store.
 """
 
 import tempfile

@@ -1,7 +1,8 @@
-"""How exactly other programs use a solved lens: `python -m tests.benchmarks.lenses`. Half a minute.
+"""How exactly other programs use a solved lens: `python -m tests.benchmarks.lenses`. It takes half a minute.
 
-Three tables: STMaps there and back, read as a compositor reads them; five models fitted to each of five lenses; and CG
-that Blender's compositor redistorts over the plate, where bpy is installed. All in pixels of the plate.
+The program prints three tables of errors, in pixels of the plate. The first is of STMaps there and back, read as a
+compositor reads them. The second is of every model that is fitted to each lens. The third is of CG that Blender's
+compositor redistorts over the plate, where bpy is installed.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ SIZES = {(640, 360): 500.0, (1920, 1080): 1500.0}
 
 
 def there_and_back(camera: Camera) -> tuple[float, float, float]:
-    """The largest errors in pixels: plate to plate, and, from the picture without distortion, in the frame and in the
-    ring around it."""
+    """The largest errors in pixels, of three kinds: plate to plate, the frame, and the ring around the frame.
+
+    The first way goes from the plate to the picture without distortion and back. The other two start in that picture.
+    """
     added, size = overscan([camera]), (camera.width, camera.height)
     wide = added.size(camera)
     undistort, redistort = stmaps.undistorting(camera, added), stmaps.redistorting(camera, added)

@@ -1,8 +1,9 @@
-"""A worker without an engine, steered by files beside the photos: in the end it copies the bundle that lies there.
+"""A worker without an engine. Files beside the photos steer it, and in the end it copies the bundle beside them.
 
-It works until there is a file `go`, and fails where that file holds a sentence. While there is a file `silent`, it
-sends no message. While there is a picture `preview.png`, it sends that as a preview and has a result to keep. Where
-there is a file `nonsense`, it sends the content of that file instead of messages.
+- `go` ends the work. The worker fails where this file holds a sentence.
+- `silent` keeps the worker from sending messages while the file is there.
+- `preview.png` is sent as a preview while the file is there. The worker then has a result to keep when it is cancelled.
+- `nonsense` holds text that the worker sends instead of messages.
 """
 
 import json
@@ -47,7 +48,7 @@ while not (photos / "go").exists():
 if sentence := (photos / "go").read_text():
     say(type="failed", text=sentence, kind="user")
     sys.exit(1)
-if request["held"]:  # then it stays in its staging
+if request["held"]:  # a held result stays in its staging folder
     (staging,) = output.parent.glob(f".*.{request['run']}.partial")
     output = staging / "new"
 partial = output.parent / f".{output.name}.copying"

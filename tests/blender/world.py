@@ -40,7 +40,10 @@ def ball_color(points: Array) -> Any:
 
 
 def trace(camera: Camera, pixels: Array) -> Any:
-    """Depth (..., 1) and colour (..., 3) in [0, 1] of what `camera` sees at pixels (..., 2); NaN depth in the sky."""
+    """Depth (...), colour (..., 3) in [0, 1] and place (..., 3) in the world of what `camera` sees at pixels (..., 2).
+
+    In the sky, depth and place are NaN.
+    """
     rays = camera.rays(pixels) @ camera.world_from_camera[:3, :3].T
     origin = camera.world_from_camera[:3, 3]
     with np.errstate(divide="ignore", invalid="ignore"):

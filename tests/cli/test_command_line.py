@@ -75,7 +75,7 @@ def test_cameras_in_the_file_are_those_that_took_the_photos(opened: bpy.types.Sc
     assert len(cameras) == 11
     solved = np.array([np.array(obj.matrix_world) for obj in cameras])
     true = np.array([truth[obj.name]["world_from_camera"] for obj in cameras]) @ np.diag((1.0, -1.0, -1.0, 1.0))
-    scale = np.linalg.norm(solved[:, :3, 0], axis=1)  # the root's
+    scale = np.linalg.norm(solved[:, :3, 0], axis=1)  # the cameras inherit it from their root
     solved[:, :3, :3] /= scale[:, None, None]
     turned, aside = [], []
     for i in range(len(cameras)):
@@ -153,7 +153,7 @@ def test_wrong_commands(arguments: tuple[str, ...], tmp_path: Path, monkeypatch:
 
 
 def test_a_file_that_cannot_be_written(reconstruction: Reconstruction, tmp_path: Path) -> None:
-    """Both files that Blender itself writes; what stands at their names stays as it was."""
+    """Blender itself writes both files. A failure changes nothing that stands there already."""
     (tmp_path / "taken").write_text("a file, where a folder is named")
     ended = r"could not be written \(.*\): free some space, .* or choose another place\.$"
     with pytest.raises(UserError, match=ended):

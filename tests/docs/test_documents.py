@@ -98,7 +98,7 @@ def test_every_benchmark_has_its_command() -> None:
 
 
 def rows(document: Path, header: str) -> Iterator[list[str]]:
-    """The cells of the table whose header begins so."""
+    """The cells of each row of the table whose header begins with `header`."""
     lines = document.read_text("utf-8").split(header, 1)[1].splitlines()[2:]
     for line in lines:
         if not line.startswith("|"):
@@ -171,7 +171,7 @@ def test_readme_is_short() -> None:
 
 
 def test_public_names_of_geometry_are_the_modules_themselves() -> None:
-    """Whichever way a program imports them."""
+    """A program gets the same module from its public place and from its own."""
     from threer_blender.geometry import correspondences, global_alignment
     from threer_blender.geometry.alignment import global_alignment as its_module
     from threer_blender.geometry.correspondences import mutual_nearest  # type: ignore[attr-defined] # made at import

@@ -32,7 +32,7 @@ def chosen(folder: Path, *sizes: tuple[int, int]) -> list[Photo]:
 
 
 def views(photos: list[Photo], poses: list[Array], focal: float = 450.0) -> list[oracle.View]:
-    """The oracle's views of cameras at these poses, pixel by pixel of the network's input."""
+    """The oracle's views of cameras at these poses, as large as the network's input. `focal` is in its pixels."""
     frames = [inputs.long_side(photo.width, photo.height) for photo in photos]
     sizes = [(bottom - top, right - left) for _, (left, top, right, bottom) in frames]
     return [oracle.view(pose, size, focal) for pose, size in zip(poses, sizes, strict=True)]
@@ -56,7 +56,7 @@ def run(
 def run_mast3r(
     monkeypatch: pytest.MonkeyPatch, photos: list[Photo], answers: oracle.Oracle, **options: str
 ) -> Reconstruction:
-    """With every pair's predictions and matches in both orders, as the network would give them."""
+    """MASt3R's result where an oracle answers for its network: predictions and matches of each pair in both orders."""
 
     def predict(_inputs: list[Any], pairs: scene_graph.Choose, _report: MessageReport) -> Iterator[Any]:
         for pair in pair_solution.both_orders(pairs(None)) or [(0, 0)]:
@@ -77,14 +77,16 @@ def true_camera(photo: Photo, view: oracle.View) -> Camera:
 
 
 def check(result: Reconstruction, photos: list[Photo], true_views: list[oracle.View], tolerance: float) -> float:
-    """Holds cameras and pointmaps against the truth up to where the world lies. Returns the world's scale."""
+    """Compares cameras and pointmaps with the truth, apart from the world's place, turn and scale. Returns the scale."""
     true = [true_camera(*pair) for pair in zip(photos, true_views, strict=True)]
     assert [camera.photo for camera in result.cameras] == [photo.name for photo in photos]
     for actual, expected in zip(result.cameras, true, strict=True):
         assert (actual.width, actual.height) == (expected.width, expected.height)
         assert actual.fx == actual.fy == pytest.approx(expected.fx, rel=2e-3 + tolerance)
         assert (actual.cx, actual.cy) == pytest.approx((expected.cx, expected.cy))
-    moved = result.cameras[0].world_from_camera @ true[0].camera_from_world  # but for the scale
+    moved = (
+        result.cameras[0].world_from_camera @ true[0].camera_from_world
+    )  # its rotation leads from the true world to ours
     points = [m.points[m.mask].astype(float) - result.cameras[0].world_from_camera[:3, 3] for m in result.pointmaps]
     origin = true[0].world_from_camera[:3, 3]
     truth = [(s.points - origin)[m.mask] @ moved[:3, :3].T for s, m in zip(true_views, result.pointmaps, strict=True)]

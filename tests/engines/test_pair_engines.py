@@ -77,7 +77,7 @@ def test_mast3r_keeps_its_metres(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_mast3r_with_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its cameras are measured in their pictures, in pixels of the photos; what it is wrong about shows."""
+    """The cameras' errors are measured in their pictures, in pixels of the photos. The oracle's own errors show there."""
     photos = chosen(tmp_path, *[(1024, 512)] * 5)
     poses = [oracle.look_at((3.4 * np.sin(a), -0.4, -3.4 * np.cos(a)), (0, 0.7, 0)) for a in np.linspace(0, 1.4, 5)]
     true_views = views(photos, poses)
@@ -92,7 +92,7 @@ def test_mast3r_with_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_dust3r_with_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One shows another place and is named; a pair that is wrong and one without numbers change nothing."""
+    """The last photo shows another place and is named. A pair that is wrong and one without numbers change nothing."""
     photos = chosen(tmp_path, *[(512, 256)] * 6)
     poses = [oracle.look_at((3.4 * np.sin(a), -0.4, -3.4 * np.cos(a)), (0, 0.7, 0)) for a in np.linspace(0, 1.4, 5)]
     true_views = views(photos, [*poses, oracle.look_at((0, 0, -4), (0, 0, -9))])
@@ -134,7 +134,7 @@ def test_one_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[
 
 
 def test_identical_photos_stand_in_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Byte for byte the same files are left out before; the same picture saved twice comes here."""
+    """Files that are the same byte for byte never come here. The same picture, saved twice, does."""
     photos = chosen(tmp_path, (800, 600), (800, 600))
     true_views = views(photos, [FAR_VIEWS[0], FAR_VIEWS[0]])
     result = run(monkeypatch, dust3r, photos, oracle.Oracle(true_views).predict)
@@ -175,7 +175,7 @@ def test_two_photos_without_overlap_are_a_guess_that_is_called_so(
 
 
 def test_a_guess_stands_as_both_orders_put_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two photos that do overlap, where only surety is missing, the guess is the truth."""
+    """The two photos do overlap, and the network is right but unsure. The guess is then the truth."""
     photos = chosen(tmp_path, (1500, 1000), (900, 1300))
     true_views = views(photos, FAR_VIEWS)
     result = run(monkeypatch, dust3r, photos, lambda i, j: unsure(oracle.Oracle(true_views).predict(i, j)))
@@ -191,7 +191,7 @@ def test_a_guess_stands_as_both_orders_put_it(tmp_path: Path, monkeypatch: pytes
 
 
 def unsure(prediction: PairPrediction) -> PairPrediction:
-    """The same, hardly more than guessed."""
+    """The same prediction, with confidences hardly above 1."""
     low = [
         1 + 0.05 * (confidence - 1) / (confidence - 1).max()
         for confidence in (prediction.confidence_first, prediction.confidence_second)
@@ -219,7 +219,7 @@ def test_more_photos_that_nothing_connects_are_refused(tmp_path: Path, monkeypat
 def test_one_photos_exif_focal_is_believed_unless_it_contradicts_the_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: float
 ) -> None:
-    """A network that sees a lens as `wrong` times as long as it is keeps the sizes of things."""
+    """The network takes the lens for `wrong` times as long as it is. It keeps the sizes of things."""
     photos = chosen(tmp_path, (1500, 1000))
     true_views = views(photos, FAR_VIEWS[:1])
     true = true_camera(photos[0], true_views[0])
@@ -244,7 +244,7 @@ def test_one_photos_exif_focal_is_believed_unless_it_contradicts_the_picture(
 def run_one(
     monkeypatch: pytest.MonkeyPatch, photos: list[Photo], answer: Callable[[int, int], PairPrediction]
 ) -> Reconstruction:
-    """By MASt3R, which knows metres."""
+    """The result for one photo by MASt3R, which knows metres."""
     nothing = Matches(0, 0, np.empty((0, 2)), np.empty((0, 2)), np.empty(0))
     monkeypatch.setattr(mast3r, "predict", lambda *_: iter([(answer(0, 0), nothing)]))
     return mast3r.reconstruct(photos, mast3r.ENGINE.checked_options({}), MessageReport(lambda _message: None))
@@ -322,7 +322,7 @@ assert "torch" not in sys.modules
 def test_a_seeded_network_goes_all_the_way_without_a_number_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
-    """Its answers mean nothing, and are refused or finite. Weights come from a file, as published ones do."""
+    """The answers mean nothing: they are refused or finite. The weights come from a file, as published ones do."""
     tiny = network.DUSt3RConfig(encoder=TransformerSize(64, 2, 4), decoder=TransformerSize(48, 4, 4))
     torch.manual_seed(0)
     seeded = network.linear_224(tiny)
@@ -342,10 +342,10 @@ def test_a_seeded_network_goes_all_the_way_without_a_number_lost(
 
 
 def test_a_surface_seen_twice_is_in_the_cloud_once() -> None:
-    """Two views of a wall: where both see it, the surer one's points stand; elsewhere each its own."""
+    """Two views see a wall. Where both see it, the surer one's points stay. Elsewhere each view keeps its own."""
     pose = np.eye(4)
     beside = np.eye(4)
-    beside[0, 3] = 1.0  # of the 4 that each sees of the wall
+    beside[0, 3] = 1.0  # each view sees 4 units of the wall
     made = []
     for number, (where, confidence) in enumerate([(pose, 2.0), (beside, 5.0)]):
         camera = Camera(str(number), 80, 80, 80.0, 80.0, 40.0, 40.0, where)

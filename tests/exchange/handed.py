@@ -19,7 +19,7 @@ FIRST = 1001
 
 
 def pose(number: int) -> FloatArray:
-    """Cameras on an arc that look at the points and roll a little."""
+    """(4, 4) world_from_camera at a place on an arc: each looks at the points, and rolls a little."""
     angle = 0.25 * number - 0.4
     matrix = np.eye(4)
     turned = rotations.from_vectors(np.array([0.1, -angle, 0])) @ rotations.from_vectors(
@@ -31,7 +31,7 @@ def pose(number: int) -> FloatArray:
 
 
 def result(folder: Path) -> Reconstruction:
-    """With plates in no file: for formats without pictures."""
+    """The result. Its pictures are in no file, so it serves formats without pictures."""
     lens = Distortion("RADIAL", (-0.1, 0.02))
     cameras = [
         Camera(STILLS[0], 640, 480, 612.5, 600.0, 331.25, 228.5, pose(0), lens),
@@ -62,7 +62,7 @@ def result(folder: Path) -> Reconstruction:
 
 
 def ideal(camera: Camera) -> Camera:
-    """Without distortion, as it is handed on."""
+    """The camera without distortion, as it is handed on."""
     return replace(camera, distortion=Distortion("PINHOLE"))
 
 
@@ -79,9 +79,10 @@ def is_equal(
     window: tuple[float, float],
     unit: float = 1.0,
 ) -> None:
-    """Holds a camera of OpenGL's kind, in a world with y up, against ours: places, angles, pixels.
+    """Compares a camera with OpenGL's axes, in a world with y up, with ours: its place, its rotation and its pixels.
 
-    `focal` is over the film's width; `window` is what is added to x and y, in widths of the film, before the picture.
+    `place` (3,) and `rotation` (3, 3) are the camera's in its world, `unit` is our unit of length in that world's.
+    `focal` is in widths of the film. `window` is a shift of the picture in x and y (up), in widths of the film.
     """
     flip = np.diag([1.0, -1, -1])
     assert np.abs(place / unit - flip @ camera.world_from_camera[:3, 3]).max() < 1e-5 * 4

@@ -42,7 +42,7 @@ def test_chan(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
 
 
 def knobs(node: str) -> dict[str, list[list[float]] | str]:
-    """A Nuke node's knobs: for each of the numbers its value at every key, or the text."""
+    """The knobs of a Nuke node by name: the values of each number at all its keys, or the text of a knob without them."""
     values: dict[str, list[list[float]] | str] = {}
     for line in node.strip().splitlines():
         name, _, value = line.strip().partition(" ")
@@ -84,7 +84,7 @@ def test_nuke_script(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
 
 
 def attributes(text: str) -> dict[str, dict[str, list[str]]]:
-    """The nodes of a Maya ASCII scene by name, with the values of their attributes; its grammar is held."""
+    """The nodes of a Maya ASCII scene by name, with the values of their attributes. An unknown statement fails."""
     nodes: dict[str, dict[str, list[str]]] = {}
     current: dict[str, list[str]] = {}
     for statement in re.split(r";\n", re.sub(r"^//.*\n", "", text, flags=re.M)):

@@ -18,7 +18,7 @@ FRAMES = ["render_0001.jpg", "frame0001.jpg", "shot_a_001.jpeg", "sh010_comp_010
 
 
 def neighbours(folder: Path, name: str, **options: object) -> Path:
-    """Twelve files numbered from that name on; the first of them."""
+    """Writes twelve files, numbered from that name on. Returns the first of them."""
     stem, suffix = Path(name).stem, Path(name).suffix
     digits = len(stem) - len(stem.rstrip("0123456789"))
     head, first = stem[: len(stem) - digits], int(stem[-digits:])

@@ -167,7 +167,7 @@ def test_what_is_not_as_it_was_listed_stays(tmp_path: Path, touch: Callable[[Pat
 
 
 def test_a_list_never_leads_out_of_its_folder(tmp_path: Path) -> None:
-    """As a stranger's bundle might try."""
+    """A stranger's bundle might try to delete files elsewhere."""
     precious = theirs(tmp_path / "precious") / "photo.jpg"
     entry = removal.entry_of(precious)
     folder = tmp_path / "bundle"
@@ -190,7 +190,7 @@ def test_one_module_deletes_and_one_renames_over() -> None:
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
                 continue
             verb, owner = node.func.attr, ast.unparse(node.func.value)
-            replaces = verb == "replace" and len(node.args) == 1 and not node.keywords  # text's has two
+            replaces = verb == "replace" and len(node.args) == 1 and not node.keywords  # str.replace takes two
             if (verb in verbs or replaces or (verb == "remove" and owner == "os")) and name not in allowed:
                 deletes.append(f"{name}:{node.lineno} {owner}.{verb}")
     assert [each for each in deletes if "removal.relocate" not in each and ".objects.unlink" not in each] == []

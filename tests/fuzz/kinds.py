@@ -71,7 +71,7 @@ def _ksplat() -> Sequence[Parts]:
 
 
 def _spz() -> Sequence[Parts]:
-    """Damages the content of the gzip, or the gzip itself."""
+    """The files without their gzip: damage hits the content or, once it is packed again, the gzip itself."""
     files = [variants.spz(random_gaussians(40, v), v, system) for v, system in ((1, None), (2, 6), (3, 12), (3, None))]
     return [{"content": gzip.decompress(file)} for file in files]
 
@@ -120,7 +120,7 @@ def _arrays() -> Sequence[Parts]:
 
 
 def _read_arrays(path: Path) -> Any:
-    """Whatever its checksum; all values are touched."""
+    """Reads arrays whatever their checksum is, and touches all values."""
     return [array.sum() for array in array_file.read(path, sha256(path.read_bytes()).hexdigest()).values()]
 
 
@@ -131,7 +131,7 @@ def _bundle() -> Sequence[Parts]:
 
 
 def _bundle_folder(parts: Parts, folder: Path) -> Path:
-    """With the checksum of the arrays that are there."""
+    """Writes a bundle with the checksum of the arrays that are there, so that damage to them gets past it."""
     scene = parts[SCENE]
     stated = re.search(rb'"arrays_sha256": "(\w*)"', scene)
     if stated:

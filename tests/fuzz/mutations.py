@@ -36,7 +36,7 @@ NUMBERS = (
 
 
 class Mutation(NamedTuple):
-    """One kind of damage: where (as a fraction of the length), and a value that it makes of it what it wants."""
+    """Damage of the kind `name`, at the fraction `where` of the length. Each kind reads `value` in its own way."""
 
     name: str
     where: float
@@ -52,7 +52,7 @@ def _byte(data: bytearray, at: int, value: int) -> None:
 
 
 def _edge(data: bytearray, at: int, value: int) -> None:
-    """An integer at the edge of its type, in either order."""
+    """Writes an integer at the edge of its type, in either byte order."""
     width = (1, 2, 4, 8)[value % 4]
     edge = EDGES[value // 4 % len(EDGES)] % (1 << 8 * width)
     data[at : at + width] = edge.to_bytes(width, "little" if value % 3 else "big")
@@ -75,7 +75,7 @@ def _noise(data: bytearray, at: int, value: int) -> None:
 
 
 def _number(data: bytearray, at: int, value: int) -> None:
-    """Another number, or none, in the place of one that stands there as text."""
+    """Replaces a number that is written as text by another one, or by something that is no number."""
     places = list(re.finditer(rb"-?\d+(\.\d+)?(e-?\d+)?", bytes(data[: 1 << 16])))
     if places:
         place = places[int(at / len(data) * len(places))]
@@ -83,7 +83,7 @@ def _number(data: bytearray, at: int, value: int) -> None:
 
 
 def _far(data: bytearray, at: int, value: int) -> None:
-    """Bytes of one place in another."""
+    """Copies bytes from one place to another."""
     start = value % len(data)
     length = 1 + value // 7 % 32
     data[at : at + length] = data[start : start + length]

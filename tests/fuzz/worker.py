@@ -1,6 +1,6 @@
 """A process that reads damaged inputs one by one and prints a line about each: `python -m tests.fuzz.worker KIND SEED`.
 
-It ends on its own once it has taken much memory, since the system tells only the most that a process ever had.
+It ends on its own once it has taken more than MEMORY, since the system tells only the most that a process ever had.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ def main(name: str, first: int, last: int) -> None:
 
 
 def _read(kind: inputs.Kind, examples: Sequence[inputs.Parts], case: inputs.Case) -> str:
-    """ "read", "refused", "memory", or the exception that must not be."""
+    """The outcome of reading a case: "read", "refused", "memory", or the text of an exception that must not be."""
     folder = Path(tempfile.mkdtemp(prefix="fuzz_"))
     try:
         path = inputs.written(kind, examples, case, folder)

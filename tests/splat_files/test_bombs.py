@@ -21,7 +21,7 @@ MOST = 200 << 20  # bytes that a small file may take while it is read
 
 
 def refused(path: Path, match: Any = None) -> None:
-    """Whether reading raises a UserError that blames the file, and takes little memory."""
+    """Asserts that reading raises a UserError that blames the file, and takes little memory."""
     tracemalloc.start()
     try:
         with pytest.raises(UserError, match=match) as caught:
@@ -43,7 +43,7 @@ def ksplat_with(offset: Any, value: Any) -> Any:
 
 
 def zstd_bomb(count: int = 400) -> Any:
-    """Streams whose frames name their true sizes in the table, but hold a gigabyte each."""
+    """An SPZ file whose table names small sizes for its streams, each of which unpacks to 64 MiB."""
     import zstandard
 
     frame = zstandard.ZstdCompressor(write_content_size=False).compress(bytes(64 << 20))

@@ -35,7 +35,7 @@ def cameras(distortion: Distortion, centre: tuple[float, float] = (WIDTH / 2, HE
 
 
 def points() -> FloatArray:
-    """(COUNT, 3) before all cameras."""
+    """(COUNT, 3) points of the world, in front of all cameras."""
     return np.random.default_rng(2).normal(size=(COUNT, 3)) * 0.6 + (0, 0, 5)
 
 
@@ -45,8 +45,10 @@ def colors() -> FloatArray:
 
 
 def tracks(several: list[Camera]) -> list[list[tuple[int, float, float]]]:
-    """The cameras that see each point, and its pixels there; the first camera sees none, so that numbers are not
-    places."""
+    """For each point the numbers of the cameras that see it, with its pixel (x, y) in each.
+
+    The first camera sees none, so that a reader that takes places in the list for numbers fails.
+    """
     pixels = [camera.project(points()).tolist() for camera in several]
     return [[(number, *pixels[number][row]) for number in range(1, len(several))] for row in range(COUNT)]
 
@@ -56,7 +58,7 @@ def _text(values: FloatArray) -> str:
 
 
 def bundler(several: list[Camera], folder: Path) -> Path:
-    """Looks along -z, y up; radial terms distort; pixels from the middle, y up."""
+    """Bundler: cameras look along -z with y up. The radial terms distort. Pixels count from the middle, with y up."""
     flip = np.diag([1.0, -1, -1])
     k1, k2 = (*several[0].distortion.params, 0.0, 0.0)[:2]
     lines = ["# Bundle file v0.3", f"{len(several)} {COUNT}"]
@@ -74,7 +76,7 @@ def bundler(several: list[Camera], folder: Path) -> Path:
 
 
 def nvm(several: list[Camera], folder: Path) -> Path:
-    """VisualSFM: spaces in names are quotation marks; no distortion here, for its formula is another one."""
+    """VisualSFM: quotation marks stand for spaces in names. Lenses have no distortion, as its formula is another one."""
     lines = ["NVM_V3", "", str(len(several))]
     for camera in several:
         turned = wxyz_from_matrix(camera.camera_from_world[:3, :3])
@@ -90,7 +92,7 @@ def nvm(several: list[Camera], folder: Path) -> Path:
 
 
 def opensfm(several: list[Camera], folder: Path) -> Path:
-    """Normalised by the larger side, about the middle."""
+    """OpenSfM: the focal length is in units of the larger side."""
     side = max(WIDTH, HEIGHT)
     first = several[0]
     k1, k2 = (*first.distortion.params, 0.0, 0.0)[:2]
@@ -116,7 +118,7 @@ def opensfm(several: list[Camera], folder: Path) -> Path:
 
 
 def openmvg(several: list[Camera], folder: Path) -> Path:
-    """cereal's JSON, with numbers of views that are not their places."""
+    """OpenMVG: JSON as the library cereal writes it. The views' numbers are not their places in the list."""
     k = (*several[0].distortion.params, 0.0, 0.0)[:3]
     data = {
         "sfm_data_version": "0.3",
@@ -252,8 +254,10 @@ METASHAPE = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 def metashape(several: list[Camera], folder: Path, more: str = "") -> Path:
-    """Cameras in their chunk's frame, which is a turned, scaled and moved world; labels have no endings. P1 and P2 are
-    the other way round than OpenCV's."""
+    """Metashape: cameras are in their chunk's frame, and the world is that frame scaled, turned and moved.
+
+    Labels have no file endings. P1 and P2 are exchanged against OpenCV's.
+    """
     first = several[0]
     k1, k2, p1, p2 = (*first.distortion.params, 0.0, 0.0, 0.0, 0.0)[:4]
     scale, rotation, translation = 2.5, rotations.from_vectors(np.array([0.3, -0.2, 0.9])), np.array([4.0, -1, 2])
@@ -278,7 +282,7 @@ def metashape(several: list[Camera], folder: Path, more: str = "") -> Path:
 
 
 def reality_capture(several: list[Camera], folder: Path) -> Path:
-    """heading, pitch and roll such that Rz(-heading) Rx(pitch) Ry(roll) is the rotation of OpenGL's camera axes."""
+    """RealityCapture: Rz(-heading) Rx(pitch) Ry(roll) is world_from_camera with OpenGL's camera axes, in degrees."""
     k = (*several[0].distortion.params, 0.0, 0.0, 0.0, 0.0)[:4]
     side = max(WIDTH, HEIGHT)
     lines = [f"#cameras {len(several)}", "#name,x,y,alt,heading,pitch,roll,f,px,py,k1,k2,k3,k4,t1,t2"]
@@ -296,7 +300,7 @@ def reality_capture(several: list[Camera], folder: Path) -> Path:
 
 
 def nerfstudio(several: list[Camera], folder: Path) -> Path:
-    """transforms.json with OpenGL's camera axes, and the points as PLY."""
+    """Nerfstudio: transforms.json with OpenGL's camera axes, and the points as PLY."""
     first = several[0]
     k1, k2, p1, p2 = (*first.distortion.params, 0.0, 0.0, 0.0, 0.0)[:4]
     lens = {"w": WIDTH, "h": HEIGHT, "fl_x": FOCAL, "fl_y": FOCAL, "cx": first.cx, "cy": first.cy}

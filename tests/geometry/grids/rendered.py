@@ -21,7 +21,7 @@ POSES = (
 
 
 def pose(turned: Any, shift: Any) -> Array:
-    """(3, 4) camera from board."""
+    """(3, 4) camera_from_board of a rotation vector in radians and a translation in fields of the board."""
     return np.column_stack([rotations.from_vectors(np.array([turned]))[0], shift])
 
 
@@ -39,7 +39,7 @@ def photo(
     nested: bool = False,
     scale: int = 1,
 ) -> Array:
-    """(H, W, 3) uint8 of a board of so many fields around its middle, each 1 unit; grey around it.
+    """(H, W, 3) uint8 picture of a board of so many fields, each 1 unit wide, with grey around it.
 
     Where `nested`, the middle four fields hold a finer board of 1/6 a unit. `scale` enlarges the picture.
     """
@@ -57,7 +57,10 @@ def photo(
 
 
 def _fields(board: Array) -> Array:
-    """The share of white in each pixel, of a board whose fields are 1 unit: its edges are a pixel wide."""
+    """(H, W) the share of white in each pixel, where `board` (H, W, 2) is the pixel's place on the board in fields.
+
+    The edge between two fields is a pixel wide.
+    """
     waves = []
     for axis in (0, 1):
         along = board[..., axis]

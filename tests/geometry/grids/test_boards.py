@@ -11,7 +11,7 @@ from .rendered import HEIGHT, POSES, WIDTH, photo, pose, project
 
 
 def errors(board: boards.Board, camera_from_board: Array, step: float = 1.0) -> Array:
-    """(N,) px to the nearest true corner, and each of them once."""
+    """(N,) distances in px from each corner found to the nearest true one. No true corner may be found twice."""
     count = np.arange(-20, 21) * step
     true = project(camera_from_board, np.stack(np.meshgrid(count, count), axis=-1).reshape(-1, 2))
     distance = np.linalg.norm(board.pixels[:, None] - true, axis=2)
@@ -20,7 +20,10 @@ def errors(board: boards.Board, camera_from_board: Array, step: float = 1.0) -> 
 
 
 def visible(camera_from_board: Array, columns: int, rows: int) -> int:
-    """How many corners, so many to each side of the middle, are in the picture, some way from its edge."""
+    """The number of true corners that lie in the picture, 25 px or more from its edge.
+
+    The board has `columns` and `rows` of corners to each side of its middle.
+    """
     count = np.meshgrid(np.arange(-columns, columns + 1.0), np.arange(-rows, rows + 1.0))
     true = project(camera_from_board, np.stack(count, axis=-1).reshape(-1, 2))
     return int(((true > 25) & (true < (WIDTH - 25, HEIGHT - 25))).all(axis=1).sum())
@@ -56,7 +59,9 @@ def test_a_nested_board_is_one_of_its_own() -> None:
     camera_from_board = pose((0.1, 0.1, 0.0), (0.0, 0.0, 6.0))
     large, fine = boards.find(photo(camera_from_board, nested=True))
     sizes = sorted([large, fine], key=lambda board: float(np.ptp(board.pixels[:, 0])))
-    assert np.percentile(errors(sizes[0], camera_from_board, 1 / 6), 90) < 0.4  # of 11 px
+    assert (
+        np.percentile(errors(sizes[0], camera_from_board, 1 / 6), 90) < 0.4
+    )  # px; the fine board's fields are about 11 px wide
     assert errors(sizes[1], camera_from_board).max() < 0.15
 
 

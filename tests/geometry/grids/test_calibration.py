@@ -19,7 +19,7 @@ PLANE = np.stack(np.meshgrid(np.arange(-5.0, 6), np.arange(-4.0, 5)), axis=-1).r
 
 
 def made(distortion: Distortion, noise: float = 0.05, poses: Any = POSES) -> list[boards.Board]:
-    """Boards with noise, of a lens."""
+    """Boards in these poses, as a lens shows them, with `noise` in px."""
     random, views = np.random.default_rng(1), []
     for turned, shift in poses:
         pixels = project(pose(turned, shift), PLANE, distortion)
@@ -30,7 +30,7 @@ def made(distortion: Distortion, noise: float = 0.05, poses: Any = POSES) -> lis
 
 
 def lens_error(actual: calibration.Calibration, distortion: Distortion) -> float:
-    """px: how far apart the two lenses put the same rays, over the inner nine tenths of the picture."""
+    """The largest distance in px between where two lenses show the same ray, in the inner nine tenths of the picture."""
     grid = np.stack(np.meshgrid(np.linspace(-0.45, 0.45, 9) * WIDTH, np.linspace(-0.45, 0.45, 9) * HEIGHT), axis=-1)
     rays = lens.undistort(distortion, grid.reshape(-1, 2) / FOCAL)
     true = lens.distort(distortion, rays) * FOCAL + CENTRE
@@ -93,4 +93,4 @@ def test_real_photos_agree_with_the_published_calibration() -> None:
     assert actual.focal == pytest.approx(535.9, rel=0.01)
     assert actual.centre == pytest.approx((342.8, 236.1), abs=4)
     assert actual.distortion.params[0] == pytest.approx(-0.27, abs=0.04)
-    assert actual.rms < 0.25  # of OpenCV's file: 0.39
+    assert actual.rms < 0.25  # OpenCV's own file says 0.39
