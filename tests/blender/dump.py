@@ -11,7 +11,7 @@ import numpy as np
 
 # What a new state of the same data may change: addresses, session numbers, tags, statistics.
 IGNORED = {"rna_type", "session_uid", "is_updated", "is_updated_data", "tag", "users", "is_evaluated", "original"}
-# The structs and collections that are part of their owner: `properties` goes into them.
+# Structs and collections that belong to their owner: their own properties are listed, too.
 INSIDE = {"render", "view_settings", "modifiers", "background_images", "timeline_markers", "dof", "interface"}
 INSIDE |= {"image_settings", "inputs", "properties"}
 
@@ -36,7 +36,7 @@ def lines() -> Any:
 
 
 def digest(attribute: Any) -> Any:
-    """The number of an attribute's values and, where they are floats, a sum that changes with any of them."""
+    """The number of an attribute's values and, for floats and colours, a sum that changes with any of them."""
     width = {"FLOAT_VECTOR": 3, "BYTE_COLOR": 4, "FLOAT2": 2, "INT32_2D": 2}.get(attribute.data_type, 1)
     kind = {"FLOAT_VECTOR": "vector", "BYTE_COLOR": "color_srgb", "FLOAT2": "vector"}.get(attribute.data_type, "value")
     values = np.zeros(len(attribute.data) * width, np.float32)

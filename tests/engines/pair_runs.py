@@ -77,16 +77,14 @@ def true_camera(photo: Photo, view: oracle.View) -> Camera:
 
 
 def check(result: Reconstruction, photos: list[Photo], true_views: list[oracle.View], tolerance: float) -> float:
-    """Compares cameras and pointmaps with the truth, apart from the world's place, turn and scale. Returns the scale."""
+    """Compares cameras and pointmaps with the truth, apart from where the world lies. Returns the world's scale."""
     true = [true_camera(*pair) for pair in zip(photos, true_views, strict=True)]
     assert [camera.photo for camera in result.cameras] == [photo.name for photo in photos]
     for actual, expected in zip(result.cameras, true, strict=True):
         assert (actual.width, actual.height) == (expected.width, expected.height)
         assert actual.fx == actual.fy == pytest.approx(expected.fx, rel=2e-3 + tolerance)
         assert (actual.cx, actual.cy) == pytest.approx((expected.cx, expected.cy))
-    moved = (
-        result.cameras[0].world_from_camera @ true[0].camera_from_world
-    )  # its rotation leads from the true world to ours
+    moved = result.cameras[0].world_from_camera @ true[0].camera_from_world  # but for the scale, from the true world
     points = [m.points[m.mask].astype(float) - result.cameras[0].world_from_camera[:3, 3] for m in result.pointmaps]
     origin = true[0].world_from_camera[:3, 3]
     truth = [(s.points - origin)[m.mask] @ moved[:3, :3].T for s, m in zip(true_views, result.pointmaps, strict=True)]

@@ -77,7 +77,7 @@ def test_mast3r_keeps_its_metres(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_mast3r_with_many_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cameras' errors are measured in their pictures, in pixels of the photos. The oracle's own errors show there."""
+    """The cameras' errors are measured in pixels of the photos. The oracle's errors show in them."""
     photos = chosen(tmp_path, *[(1024, 512)] * 5)
     poses = [oracle.look_at((3.4 * np.sin(a), -0.4, -3.4 * np.cos(a)), (0, 0.7, 0)) for a in np.linspace(0, 1.4, 5)]
     true_views = views(photos, poses)

@@ -81,7 +81,7 @@ def is_equal(
 ) -> None:
     """Compares a camera with OpenGL's axes, in a world with y up, with ours: its place, its rotation and its pixels.
 
-    `place` (3,) and `rotation` (3, 3) are the camera's in its world, `unit` is our unit of length in that world's.
+    `place` (3,) and `rotation` (3, 3) are the camera's in that world, in which one of our units of length is `unit`.
     `focal` is in widths of the film. `window` is a shift of the picture in x and y (up), in widths of the film.
     """
     flip = np.diag([1.0, -1, -1])

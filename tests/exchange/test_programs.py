@@ -42,7 +42,7 @@ def test_chan(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
 
 
 def knobs(node: str) -> dict[str, list[list[float]] | str]:
-    """The knobs of a Nuke node by name: the values of each number at all its keys, or the text of a knob without them."""
+    """The knobs of a Nuke node by name. A knob holds text, or numbers, each with its values at all keys."""
     values: dict[str, list[list[float]] | str] = {}
     for line in node.strip().splitlines():
         name, _, value = line.strip().partition(" ")

@@ -71,7 +71,7 @@ def _ksplat() -> Sequence[Parts]:
 
 
 def _spz() -> Sequence[Parts]:
-    """The files without their gzip: damage hits the content or, once it is packed again, the gzip itself."""
+    """Files without their gzip: damage hits the content or, once that is packed again, the gzip itself."""
     files = [variants.spz(random_gaussians(40, v), v, system) for v, system in ((1, None), (2, 6), (3, 12), (3, None))]
     return [{"content": gzip.decompress(file)} for file in files]
 

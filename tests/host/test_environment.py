@@ -23,7 +23,7 @@ VERSIONS = {module: PACKAGES[module].partition("==")[2] for module in ("numpy", 
 
 
 def made(data_folder: Path, **changed: str) -> Path:
-    """An environment as a set-up leaves it."""
+    """Makes an environment as a set-up leaves it, with some versions `changed`. Returns its folder."""
     folder = data_folder / "environment"
     removal.claim(folder)
     python = environment.executable(folder)
@@ -166,7 +166,7 @@ def test_the_working_folder_gives_nobody_modules_or_programs(tmp_path: Path, mon
     for program in ("nvidia-smi", "nvidia-smi.exe", "taskkill.exe", "uv"):
         (tmp_path / program).write_text("#!/bin/sh\nexit 1\n")
         (tmp_path / program).chmod(0o755)
-    monkeypatch.undo()  # of what stands in for this Python's packages here
+    monkeypatch.undo()  # the stand-in for this Python's packages
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", str(tmp_path), *sys.path])
     spec = environment.find_spec("pillow_heif")

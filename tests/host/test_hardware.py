@@ -1,4 +1,4 @@
-"""Graphics cards as a computer's drivers report them, and running out of memory told from other errors."""
+"""Graphics cards are found as the drivers report them. Running out of memory is told from other errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOURS = itertools.count(1)
 
 
 def wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An hour passes: what was believed of the cards is looked at again."""
+    """Lets an hour pass, so that the cards are looked at again."""
     now = 3600.0 * next(HOURS)
     monkeypatch.setattr(time, "monotonic", lambda: now)
 
@@ -36,7 +36,7 @@ def nothing_remembered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def nvidia(tmp_path: Path, printed: str, status: int = 0) -> None:
-    """The driver's program, which says what it is told."""
+    """Writes a stand-in for the driver's program. It prints `printed` and ends with `status`."""
     program = tmp_path / "nvidia-smi"
     program.write_text(f"#!{sys.executable}\nimport sys\nprint({printed!r})\nsys.exit({status})\n")
     program.chmod(0o755)

@@ -35,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def cached(hub: Path, linked: bool) -> Path:
-    """The file as Hugging Face's tools keep it: a link to a blob that is named by its hash, or a plain file."""
+    """Writes the file as Hugging Face's tools keep it: a link to a blob that is named by its hash, or a plain file."""
     snapshot = hub / "models--owner--net" / "snapshots" / "4567"
     snapshot.mkdir(parents=True)
     file = snapshot / "net.safetensors"

@@ -9,7 +9,7 @@ MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob(
 
 # Modules -> the tests that hold them, below tests/. A pattern stands for modules that the same tests run through.
 ELSEWHERE = {
-    # What the whole way through several files tests
+    # Tests of the whole way run through several files
     "__main__.py": "cli/test_command_line.py",
     "addon.py": "installed/test_installed.py",
     "doctor.py": "host/test_environment.py",
@@ -24,14 +24,14 @@ ELSEWHERE = {
     "engines/feed_forward.py": "pipelines/test_feed_forward.py",
     "engines/map_anything.py": "pipelines/test_feed_forward.py",
     "engines/vggt*.py": "pipelines/test_feed_forward.py",
-    # A network's truth is what the published one computes
+    # A network is right if it computes the same as the published one
     "networks/aliked.py": "networks/test_parity_features.py",
     "networks/lightglue.py": "networks/test_parity_features.py",
     "networks/*dust3r.py": "networks/test_parity.py",
     "networks/mast3r.py": "networks/test_parity.py",
     "networks/splatt3r.py": "networks/test_parity.py",
     "networks/*.py": "networks/test_parity_views.py",
-    # Every format by the same tests: what one of us writes, the others read
+    # The same tests hold every format of splats
     "splat_files/*.py": "splat_files/test_formats.py",
     "scene/codecs.py": "splat_files/test_formats.py",
     "model/spherical_harmonics.py": "model/test_gaussian_transform.py",

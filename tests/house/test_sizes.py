@@ -1,4 +1,4 @@
-"""A function takes at most eight arguments, and a file has at most 400 lines: more has parts that have names."""
+"""A function takes at most eight arguments, and a file has at most 400 lines. More should be split into named parts."""
 
 import ast
 from pathlib import Path
@@ -10,7 +10,7 @@ MOST_LINES = 400
 
 
 def too_many(path: Path) -> list[str]:
-    """The functions of a file that take more arguments than that; `self` is none."""
+    """The functions of a file that take more arguments than MOST_PARAMETERS. `self` and `cls` do not count."""
     functions = []
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):

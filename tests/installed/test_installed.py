@@ -32,7 +32,7 @@ PHOTOS = ("IMG_2041.jpg", "IMG_2042.jpg", "IMG_2043.jpg", "IMG_2045.jpg")
 PACKAGE = "bl_ext.user_default.threer_blender"
 BEFORE = [name for name in WHEELS if find_spec(name)]
 
-assert "bpy" not in sys.modules  # which reads this once:
+assert "bpy" not in sys.modules  # it reads the variable below once, when it is imported
 RESOURCES = Path(tempfile.mkdtemp(prefix="threer_profile_"))
 os.environ["BLENDER_USER_RESOURCES"] = str(RESOURCES)
 
@@ -74,12 +74,12 @@ def reconstruct(work: Path) -> None:
 
 
 def result_of(work: Path) -> list[Path]:
-    """The files that a result is whole with."""
+    """The files of all results beside the photos."""
     return sorted((work / "photos" / "3R results").glob("*/*.*"))
 
 
 def contents() -> Any:
-    """Cameras that show a photo, with where they stand and which it is; and the number of points of each cloud."""
+    """The cameras that show a photo, by name, each with its pose and the photo's path; and each cloud's size."""
     bpy = blender()
     cameras = {}
     for each in bpy.data.objects:

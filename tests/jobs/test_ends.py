@@ -24,7 +24,7 @@ RUNTIME = Runtime(Path(sys.executable), (Path(__file__).parent / "fake_runtime",
 
 
 def start(tmp_path: Path, run: str = "a run", held: bool = False, **options: object) -> Job:
-    """A runtime that puts a finished bundle in place and then ends otherwise than by saying so."""
+    """Starts a runtime that puts a finished bundle in place, and then ends without saying so."""
     made = tmp_path / "made"
     if not made.exists():
         bundle.write(example(tmp_path), made, run="a run")
@@ -93,7 +93,7 @@ set_up.Uv(Path(sys.argv[2]), folders, report)(set_up.PREPARING, "pip")
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends with its runtime's group")
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
 def test_uv_ends_with_its_runtime(tmp_path: Path, end: signal.Signals) -> None:
-    """A runtime that is killed can end nobody."""
+    """A killed runtime cannot end uv itself, so the system must."""
     uv = tmp_path / "uv"
     uv.write_text(f'#!/bin/sh\necho $$ > "{tmp_path}/pid"\nexec sleep 600\n')
     uv.chmod(0o755)

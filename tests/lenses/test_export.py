@@ -57,7 +57,7 @@ def test_a_squeezed_plate_has_maps_in_its_own_pixels(tmp_path: Path) -> None:
 
 
 def test_the_nuke_script_has_every_input_it_names(tmp_path: Path) -> None:
-    """Read as Nuke reads it: a stack from which each node takes its inputs."""
+    """The script is read as Nuke reads it: each node takes its inputs from a stack."""
     export.write(result(tmp_path), tmp_path / "lenses")
     stack: list[str] = []
     variables: dict[str, str] = {}

@@ -33,7 +33,7 @@ def test_every_pixel_of_the_plate_is_inside(distortion: Distortion) -> None:
 
 
 def test_the_same_ray_meets_the_same_place() -> None:
-    """The ideal camera sees a world point where the plate's pixel goes."""
+    """The ideal camera sees a point of the world at the place to which the plate's pixel moves."""
     camera = filmed(BARREL)
     added = overscan([camera])
     ideal = without_distortion(camera, added)

@@ -37,8 +37,10 @@ def test_without_distortion_it_is_nukes_identity() -> None:
 
 @pytest.mark.parametrize("distortion", LENSES, ids=lambda d: d.model)
 def test_there_and_back(distortion: Distortion) -> None:
-    """As a compositor does it, with bilinear reading between the pixels of the maps: ≤ 0.02 px in the frame, ≤ 0.05 px
-    in the ring around it."""
+    """A compositor reads bilinearly between the pixels of the maps, and so does this test.
+
+    The errors are ≤ 0.02 px in the frame, and ≤ 0.05 px in the ring around it.
+    """
     camera = filmed(distortion)
     added = overscan([camera])
     width, height = added.size(camera)
@@ -60,7 +62,7 @@ def test_there_and_back(distortion: Distortion) -> None:
 
 
 def test_the_maps_agree_with_the_cameras() -> None:
-    """A world point that the ideal camera sees at a pixel is where the map says in the plate."""
+    """The plate shows a point of the world where the map says, at the pixel at which the ideal camera sees it."""
     camera = filmed(LENSES[1])
     added = overscan([camera])
     ideal = without_distortion(camera, added)
@@ -80,12 +82,15 @@ def centres(width: int, height: int) -> Array:
 
 
 def places(stmap: Array, width: int, height: int) -> Array:
-    """(..., 2) pixels from the top left that a map's values name."""
+    """(..., 2) the pixels that the values of a map (..., 3) name, counted from the top left."""
     return np.stack([stmap[..., 0] * width, (1 - stmap[..., 1]) * height], axis=-1)
 
 
 def read(stmap: Array, pixels: Array) -> Array:
-    """Bilinear, pixel centres at halves, in double precision."""
+    """(..., 3) the values of a map (H, W, 3) at pixels (..., 2): bilinear, in double precision.
+
+    Pixel centres are at halves.
+    """
     x, y = pixels[..., 0] - 0.5, pixels[..., 1] - 0.5
     i = np.clip(np.floor(x).astype(int), 0, stmap.shape[1] - 2)
     j = np.clip(np.floor(y).astype(int), 0, stmap.shape[0] - 2)

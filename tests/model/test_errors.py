@@ -11,7 +11,7 @@ from threer_blender.cli import command_line
 from threer_blender.model.errors import quoted, system_refusal
 
 PACKAGE = Path(__file__).parents[2] / "threer_blender"
-# What is said to developers, or is no name.
+# Modules whose `!r` only developers see, or which show no path with it.
 TO_DEVELOPERS = {"bundle.py", "model/lens.py", "jobs/messages.py", "geometry/__init__.py"}
 
 
@@ -34,7 +34,7 @@ def test_a_path_is_shown_as_it_is(path: str, sentence: str) -> None:
 
 
 def test_no_sentence_shows_a_path_as_python_writes_it() -> None:
-    """`!r` would double the backslashes of Windows."""
+    """A sentence that shows a path with `!r` would double the backslashes of Windows."""
     collected = []
     for path in PACKAGE.rglob("*.py"):
         name = path.relative_to(PACKAGE).as_posix()

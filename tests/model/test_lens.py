@@ -62,7 +62,7 @@ def test_both_ways_agree_for_any_plausible_lens(model: str, data: st.DataObject)
 
 
 def test_known_values() -> None:
-    """By hand from the formulas, at (u, v) = (0.6, -0.8): r = 1."""
+    """The values are worked out by hand from the formulas, at (u, v) = (0.6, -0.8), where r = 1."""
     point = np.array([0.6, -0.8])
     assert lens.distort(Distortion("SIMPLE_RADIAL", (-0.1,)), point) == pytest.approx([0.54, -0.72])
     assert lens.distort(Distortion("RADIAL", (-0.1, 0.05)), point) == pytest.approx([0.57, -0.76])
@@ -77,7 +77,7 @@ def test_known_values() -> None:
 
 
 def test_known_values_of_models_that_undistort() -> None:
-    """By hand from the formulas: distorted (0.6, -0.8) has r = 1, and its y goes up in 3DE's."""
+    """The values are worked out by hand from the formulas. Distorted (0.6, -0.8) has r = 1; 3DE's y goes up."""
     point = np.array([0.6, -0.8])
     assert lens.undistort(Distortion("DIVISION", (-0.2,)), point) == pytest.approx([0.75, -1.0])
     radial = Distortion("TDE_RADIAL_4", (1.0, 0.1, 0.01, 0.02, 0.05, 0.0, 0.0, 0.0, 0.0))

@@ -37,7 +37,7 @@ def camera(distortion: Distortion = LENSES[0], seed: int = 0) -> Camera:
 
 
 def frame(of: Camera, step: int = 40) -> Array:
-    """Pixels all over the photo, corners included."""
+    """(H, W, 2) pixels all over the camera's photo, `step` apart, with its corners."""
     return np.stack(np.meshgrid(np.arange(0, of.width + 1, step), np.arange(0, of.height + 1, step)), axis=-1) * 1.0
 
 
@@ -79,7 +79,7 @@ def test_what_the_lens_cannot_see_has_no_pixel() -> None:
 
 
 def test_photo_from_map_finds_the_photo_pixel() -> None:
-    """A map of a photo's right half, shrunk by 4: its corners are the half's corners."""
+    """The map is of a photo's right half, shrunk by 4. Its corners are the half's corners."""
     shape = (20, 15)
     maps = PointMap(
         "a.jpg", np.zeros((*shape, 3)), np.ones(shape), np.ones(shape, bool), PhotoFromMap(4.0, 4.0, 60.0, 0.0)
@@ -121,7 +121,7 @@ def test_cameras_are_found_by_name() -> None:
 
 
 def test_another_world_shows_the_same() -> None:
-    """Every camera sees every point where it did; normals turn along, distances grow alike."""
+    """Every camera sees every point where it saw it before. Normals turn along, and all distances grow alike."""
     before = example()
     solved = before.cameras[0]
     before = replace(before, shots=[Shot("clip.mp4", "/a.jpg", Fraction(25), 2, {1: solved, 2: solved})])

@@ -20,8 +20,8 @@ Float = NDArray[np.float32]
 Layout = dict[str, tuple[int, ...] | str]  # a tensor's name -> its shape, or the name whose storage it shares
 
 TOKENS = 0.2  # standard deviation of tokens and embeddings
-SCALES = 0.1  # of one-dimensional weights around 1
-BIASES = 0.02
+SCALES = 0.1  # standard deviation of one-dimensional weights, whose mean is 1
+BIASES = 0.02  # standard deviation of biases
 
 
 def tensor(name: str, shape: tuple[int, ...], seed: int) -> Float:
@@ -43,7 +43,10 @@ def tensor(name: str, shape: tuple[int, ...], seed: int) -> Float:
 
 
 def state_dict(layout: Layout, seed: int, made: Mapping[str, Float]) -> dict[str, Float]:
-    """Every tensor of a checkpoint with this layout. `made`: tensors of the same seed, made before, by their names."""
+    """Every tensor of a checkpoint with this layout, by name.
+
+    `made` holds tensors of the same seed that were made before. Those whose shapes agree are taken from there.
+    """
     shapes = {name: shape for name, shape in layout.items() if not isinstance(shape, str)}
     reused = {name: made[name] for name, shape in shapes.items() if name in made and made[name].shape == shape}
     missing = [(name, shape) for name, shape in shapes.items() if name not in reused]
@@ -66,7 +69,7 @@ def read_layout(path: Path) -> Layout:
 
 
 def picture(label: str, height: int, width: int, seed: int) -> Float:
-    """(3, H, W) in [0, 1]: in every channel six waves and some grain."""
+    """(3, H, W) a picture in [0, 1]. Every channel has six waves and some grain."""
     random = _generator(f"image:{label}", seed)
     x, y = np.linspace(0, 1, width), np.linspace(0, 1, height)[:, None]
     channels = []

@@ -23,7 +23,8 @@ def photo(folder: Path, image: Array) -> Photo:
     return Photo("photo.png", str(path), image.shape[1], image.shape[0], digest.sha256(path))
 
 
-# Photo (width, height) -> what the published loader makes of it, read off its rules.
+# Photo (width, height) -> the size (width, height) and the box (left, top, right, bottom) that the published loader
+# makes of it, read off its rules.
 @pytest.mark.parametrize(
     ("size", "resized", "box"),
     [

@@ -84,8 +84,9 @@ def _map_anything(net: Any, images: torch.Tensor, _facts: dict[str, Any]) -> dic
     }
 
 
-# What rounding does to an output where that is more than CLOSE. Between its rounds the seeded tracker turns places into
-# sines of up to 1000 times their pixels, so that a millionth in its features moves its confidences by hundredths.
+# How much rounding may change an output, by name, where that is more than CLOSE. Between its rounds the seeded tracker
+# turns places into sines of up to 1000 times their pixels. A millionth in its features then moves its confidences by
+# hundredths. _vggt measures this with noise.
 ROUNDING: dict[str, float] = {}
 
 # Model -> its network, the names in its checkpoint, and its outputs under the published names, without a batch.

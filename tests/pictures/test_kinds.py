@@ -27,7 +27,7 @@ GREY = scene()[..., 2]
 
 
 def reading(path: Path) -> tuple[Array, str]:
-    """The pixels of a file and what is said of it."""
+    """The pixels of a file (H, W, 3), and the warnings about it in one text."""
     warned = Warned()
     result = photos.read([path], warned)
     assert not result.unregistered, result.unregistered
@@ -109,11 +109,11 @@ def test_modes(tmp_path: Path, kind: str, mode: str) -> None:
     assert difference(reading(path)[0], expected) < 3
 
 
-# TIFF of more than 8 bits, written by another program
+# TIFF of more than 8 bits, written by tifffile
 
 
 def deep(dtype: str, picture: Array) -> Array:
-    """The 8-bit picture in another type: whole numbers over their range, floats as linear light."""
+    """The 8-bit picture in another type. Whole numbers are spread over their range, floats are linear light."""
     kind = np.dtype(dtype)
     if kind.kind == "f":
         return light.linear(picture).astype(kind)
@@ -165,7 +165,7 @@ def test_print_colours_and_transparency_in_tiff(tmp_path: Path, dtype: str, plan
 
 
 def with_predictor(values: Array, predictor: int) -> bytes:
-    """A packed TIFF of one strip whose values were replaced by differences, as TIFF's specifications say."""
+    """A packed TIFF of one strip, whose values (H, W, 3) are replaced by differences, as TIFF's specifications say."""
     height, width, samples = values.shape
     rows = values
     if predictor == 2:
@@ -220,7 +220,7 @@ def test_a_second_decoder_reads_the_same_from_deep_tiff(tmp_path: Path) -> None:
 
 
 def by_ffmpeg(path: Path, codec: str, kind: str, values: Array, **options: Any) -> Path:
-    """One frame: `values` are of the format `kind`, the file's own."""
+    """Writes one picture with FFmpeg. `kind` is the file's pixel format, which `values` have already."""
     form = options.pop("format", "image2")
     with av.open(str(path), "w", format=form, options={"update": "1"} if form == "image2" else {}) as container:
         stream = container.add_stream(codec, rate=1, options=options.pop("codec_options", {}))
@@ -259,13 +259,13 @@ def test_exr_stills(tmp_path: Path, name: str) -> None:
 
 
 def hdr_codes(picture: Array, transfer: int) -> Array:
-    """The picture's light in BT.2020 as codes of PQ or HLG from 0 to 1, white at 203 cd/m² or 75 % (BT.2100)."""
+    """The picture in BT.2020 as codes of PQ or HLG, from 0 to 1. White is 203 cd/m², or 75 % of HLG (BT.2100)."""
     to_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
     nits = light.linear(picture).astype(float) @ to_2020.T * 203
     if transfer == light.PQ:
         power = (nits / 10_000) ** 0.1593017578125
         return ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375
-    scene_light = nits / 203 * 0.2650  # which is coded as 75 %
+    scene_light = nits / 203 * 0.2650  # HLG codes this white as 75 %
     upper = 0.17883277 * np.log(np.maximum(12 * scene_light - 0.28466892, 1e-9)) + 0.55991073
     return np.where(scene_light <= 1 / 12, np.sqrt(3 * scene_light), upper)
 
@@ -289,7 +289,7 @@ def test_codes_of_light_become_the_picture(transfer: int) -> None:
 
 
 def test_wide_primaries_without_a_profile() -> None:
-    """Display P3's red is out of sRGB, its greys are sRGB's."""
+    """The red of Display P3 lies outside of sRGB. Its greys are those of sRGB."""
     grey = np.full((4, 4, 3), 30_000, np.uint16)
     assert np.abs(light.to_srgb(grey, 13, 12).astype(int) - round(30_000 / 257)).max() <= 1
     red = light.to_srgb(np.array([[[65535, 0, 0]]], np.uint16), 13, 12)[0, 0]
@@ -313,7 +313,7 @@ def test_hdr_avif(tmp_path: Path, transfer: int) -> None:
 
 
 def test_adobe_rgb_named_in_exif_alone(tmp_path: Path) -> None:
-    """As cameras do it: R03 in EXIF's directory of interoperability, no profile. Red is redder than sRGB's."""
+    """Cameras write R03 into EXIF's directory of interoperability, and no profile. The red is redder than sRGB's."""
     exif = Image.Exif()
     exif[0x8769] = {0xA001: 65535, 0xA005: {1: "R03"}}
     picture = np.zeros((80, 80, 3), np.uint8)

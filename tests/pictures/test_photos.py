@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def rejected(path: Path) -> str:
-    """The sentence for the artist on a file that is skipped."""
+    """The reason and the advice that an artist reads of a file. Fails where the file is not skipped."""
     warned = Warned()
     result = photos.read([path], warned)
     assert not result.accepted
@@ -263,7 +263,7 @@ def test_a_jpeg_without_its_end_marker_is_read(tmp_path: Path, options: dict[str
 def test_a_jpeg_that_ends_too_early_is_left_out(
     tmp_path: Path, options: dict[str, Any], end: bytes, share: float
 ) -> None:
-    """Also where somebody put an end marker to it, or the file was allocated and not written to its end."""
+    """Somebody may have added an end marker, or the file may have been allocated and not written to its end."""
     if end == b"\xff\xd9" and options.get("progressive"):
         pytest.skip("such a picture is only blurred")
     noise = np.random.default_rng(0).integers(0, 255, (96, 160, 3)).astype(np.uint8)
@@ -292,7 +292,7 @@ def jpeg_data(picture: Array, **options: Any) -> bytes:
 
 
 def raw_file(path: Path, previews: list[bytes], orientation: int = 1, magic: bytes = b"II*\0") -> Path:
-    """A raw file as cameras make it: a directory with the tags, previews somewhere, and the sensor's values."""
+    """Writes a raw file as cameras make it: a directory with the tags, previews somewhere, and the sensor's values."""
     sensor = np.random.default_rng(1).integers(0, 256, 200_000).astype(np.uint8).tobytes()
     tiff = tags(Orientation=orientation, FocalLength=35.0, FocalLengthIn35mmFilm=50).tobytes().removeprefix(b"Exif\0\0")
     assert tiff[:4] == b"MM\0*"

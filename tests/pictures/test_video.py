@@ -21,14 +21,14 @@ WIDTH, HEIGHT = 320, 192
 
 
 def panorama() -> Array:
-    """A wide picture with detail at two scales."""
+    """(192, 960, 3) uint8 picture with detail at two scales."""
     random = np.random.default_rng(0)
     coarse = np.kron(random.integers(0, 160, (24, 120, 3)), np.ones((8, 8, 1)))
     return (coarse + random.integers(0, 60, coarse.shape)).astype(np.uint8)
 
 
 def film(path: Path, offsets: list[int]) -> list[Array]:
-    """A film that pans over the panorama, its middle at an offset for each frame. Returns its pictures."""
+    """Writes a film that pans over the panorama: each frame begins at its offset in pixels. Returns the pictures."""
     wide = panorama()
     pictures = [np.ascontiguousarray(wide[:HEIGHT, offset : offset + WIDTH]) for offset in offsets]
     with av.open(str(path), "w") as container:
@@ -141,7 +141,7 @@ def test_without_av_the_reason_is_said(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_photos_need_no_av(tmp_path: Path) -> None:
-    """In a Python of its own, which cannot import it."""
+    """The test runs in a Python of its own that cannot import av."""
     Image.fromarray(panorama()).save(tmp_path / "a.jpg")
     program = """import sys; sys.modules['av'] = None
 from threer_blender.pictures import photos

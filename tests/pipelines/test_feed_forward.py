@@ -1,5 +1,7 @@
-"""Engines that answer for many photos at once, whole, around stand-ins for their networks: what comes out are the
-cameras and the surface of the world that the stand-ins know."""
+"""Engines for many photos at once run as a whole, with stand-ins for their networks.
+
+Their results are the cameras and the surface of the world that the stand-ins know.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,7 +37,7 @@ LANDSCAPE, PORTRAIT = (480, 640), (640, 480)
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Reconstruction]:
-    """An engine on a world, its network a stand-in."""
+    """A function that runs an engine on a world, with a stand-in for its network. `memory` is the card's, in bytes."""
 
     def reconstruct(
         engine: str, known: World, memory: int = 2**40, refine: str = "off", masks: str = ""
@@ -54,7 +56,10 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Reconstruction]:
 
 
 def check_cameras(result: Reconstruction, known: World, angle: float = 0.1, place: float = 0.005) -> None:
-    """Lenses within 0.5 %, turns within `angle` degrees, places within `place` of the arc's size."""
+    """Asserts that cameras are the world's: lenses within 0.5 %, turns within `angle` degrees, places within `place`.
+
+    `place` is a share of the extent of all true places.
+    """
     assert [camera.photo for camera in result.cameras] == [path.name for path in known.paths]
     for camera, view in zip(result.cameras, known.views, strict=True):
         assert (camera.height, camera.width) == view.depth.shape
@@ -75,7 +80,7 @@ def check_cameras(result: Reconstruction, known: World, angle: float = 0.1, plac
 
 
 def check_depth(result: Reconstruction, known: World) -> None:
-    """Trusted points lie where their photo's pixels see the room; doubtful ones and borders are not trusted."""
+    """Asserts that trusted points lie where their pixels see the room, and that doubtful ones are not trusted."""
     for pointmap, camera, view in zip(result.pointmaps, result.cameras, known.views, strict=True):
         assert 0.3 < pointmap.mask.mean() < 0.81
         pixels = pointmap.photo_pixels()[pointmap.mask]
@@ -90,7 +95,7 @@ def check_depth(result: Reconstruction, known: World) -> None:
 
 
 def check_points(result: Reconstruction, known: World) -> None:
-    """As `check_depth`, and the cloud has points of every photo."""
+    """Asserts the same as `check_depth`, and that the cloud has points of every photo."""
     check_depth(result, known)
     cloud = result.cloud
     assert cloud is not None
@@ -120,7 +125,7 @@ def test_the_world_comes_back(engine: str, sizes: list[Any], run: Callable[..., 
 
 
 def painted(known: World) -> None:
-    """The photos as they look, where red alone still tells a stand-in at the middle pixels which photo it sees."""
+    """Writes the photos as they look. In their middle, red still tells a stand-in which photo it sees."""
     for number, (path, view) in enumerate(zip(known.paths, known.views, strict=True)):
         image = view.image.copy()
         height, width = image.shape[:2]
@@ -133,7 +138,7 @@ def test_every_engine_offers_refinement() -> None:
 
 
 def test_cameras_are_refined_on_the_photos(run: Callable[..., Any], tmp_path: Path) -> None:
-    """The cameras that it starts from are true, so they stay so; now their errors on the photos are known."""
+    """Refinement starts from true cameras, so they stay. Afterwards their errors on the photos are known."""
     known = world(tmp_path, [LANDSCAPE] * 3, degrees=25)
     painted(known)
     result = run("depth_anything3", known, refine="known")
@@ -170,7 +175,7 @@ EVENLY = (0, 2, 4, 6, 8, 11, 13, 15, 17, 19)  # ten of twenty
 def test_photos_out_of_order_go_through_in_the_order_of_their_looks(
     run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And are refined as a whole, with depth maps of some of them."""
+    """The photos are also refined as a whole. Some of them have depth maps."""
     monkeypatch.setattr(feed_forward, "MOST_POINTMAPS", 10)
     known = world(tmp_path, [(240, 320)] * 16, degrees=75)
     mixed = np.random.default_rng(0).permutation(16)
@@ -189,7 +194,7 @@ def test_photos_out_of_order_go_through_in_the_order_of_their_looks(
 
 
 def off_the_room(points: Array) -> Array:
-    """(N,) how far points are from the nearest wall or ball."""
+    """(N,) the distances of points (N, 3) of the world from the nearest wall or ball."""
     walls = np.abs(np.abs(points) - oracle._ROOM).min(axis=1)
     balls = [np.abs(np.linalg.norm(points - middle, axis=1) - radius) for *middle, radius in oracle._BALLS]
     return np.min([walls, *balls], axis=0)

@@ -55,7 +55,7 @@ def test_each_photo_is_encoded_once_and_batches_change_nothing(
     for one in pairwise.predict(network, CPU, encoded, PAIRS, report()):
         for ours, batched in zip((one.of_first, one.of_second), predictions[one.first, one.second][2:], strict=True):
             torch.testing.assert_close(ours.points, batched.points, rtol=1e-4, atol=1e-5)
-    # Half precision on the way is all that tells it from the network's own forward.
+    # The network's own forward differs only by half precision on the way.
     for first, second in PAIRS:
         with torch.inference_mode():
             whole = network(*(photos[i].normalised[None] for i in (first, second)))

@@ -21,13 +21,16 @@ class Shot:
 
 
 def shots(count: int, width: int, height: int, step_degrees: float, noise: float = 2.0) -> list[Shot]:
-    """``count`` pictures from an arc around the world, neighbours ``step_degrees`` apart; noise in grey levels."""
+    """`count` pictures from an arc around the world, `step_degrees` apart. `noise` is in grey levels."""
     angles = np.radians(step_degrees) * (np.arange(count) - (count - 1) / 2)
     return [_shoot(angle, i, width, height, noise) for i, angle in enumerate(angles)]
 
 
 def sparse_points(taken: list[Shot], count: int, seed: int = 0) -> list[tuple[Float, NDArray[np.int64]]]:
-    """For each shot the points and ids that it sees, of ``count`` per shot, a little noisy, as a mapper's."""
+    """The points (N, 3) of the world that each shot sees, and their ids (N,), with the little noise of a mapper's.
+
+    Each shot contributes `count` points, of which the others see some.
+    """
     random = np.random.default_rng(seed)
     points = []
     for shot in taken:
@@ -73,7 +76,10 @@ def _shoot(angle: float, seed: int, width: int, height: int, noise: float) -> Sh
 
 
 def _cast(intrinsics: Float, pose: Float, width: int, height: int, samples: int) -> tuple[Float, Float, Float]:
-    """Colour, depth and normal of every ray; ``samples`` rays per pixel and direction."""
+    """Colour (H, W, 3), depth (H, W) and normal in the world (H, W, 3) of every ray.
+
+    A pixel has `samples` × `samples` rays: H and W are the picture's height and width times `samples`.
+    """
     x = (np.arange(width * samples) + 0.5) / samples
     y = (np.arange(height * samples) + 0.5) / samples
     pixels = np.stack([*np.meshgrid(x, y), np.ones((len(y), len(x)))], axis=-1)
@@ -121,7 +127,7 @@ _PLANES = (  # origin, two unit axes, half sizes, texture
 
 
 def _noise(seed: int) -> Float:
-    """(256, 256, 3) a repeating cloud with detail at every scale down to the pixel."""
+    """(256, 256, 3) a repeating cloudy texture from 5 to 250, with detail at every scale down to the pixel."""
     random = np.random.default_rng(seed)
     total = np.zeros((256, 256, 3))
     for octave in range(2, 9):
@@ -139,7 +145,7 @@ _TEXTURES = [_noise(seed) for seed in range(4)]
 
 
 def _texture(index: int, u: Float, v: Float) -> Float:
-    """The texture at 100 texels per unit, bilinear, repeating."""
+    """(N, 3) the colours of a texture at places `u` and `v` (N,), where a unit has 100 texels."""
     image = _TEXTURES[index]
     x, y = u * 100, v * 100
     x0, y0 = np.floor(x).astype(int), np.floor(y).astype(int)

@@ -30,7 +30,7 @@ def test_the_chosen_device_computes() -> None:
 
 @pytest.fixture
 def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A graphics card, as far as choosing goes, in a run of its own."""
+    """Makes torch report a graphics card, so that it is chosen in this test."""
     for name, value in {
         "is_available": True,
         "mem_get_info": (2**30, 2**31),

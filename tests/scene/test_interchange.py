@@ -13,7 +13,7 @@ from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Camera, Reconstruction
 from threer_blender.scene import axes, cameras, interchange
 
-# The files of the shot, and of the photos of each size, one of which has pixels that are not square.
+# The file of the shot, and those of the photos by their size. The first size has pixels that are not square.
 FILES = ("camera0001_stra_e_von_3_exr", "cameras_640x480_1.020833", "cameras_480x640")
 
 
@@ -53,7 +53,7 @@ def test_blender_reads_the_same_cameras(form: str, tmp_path: Path) -> None:
             assert np.allclose(pose, camera.world_from_camera, atol=1e-6)
             optics, data = cameras.optics(camera, None), evaluated.data
             assert (data.shift_x, data.shift_y) == pytest.approx((optics["shift_x"], optics["shift_y"]), abs=1e-6)
-            if form != "alembic":  # whose focal length Blender's importer does not move
+            if form != "alembic":  # Blender's importer of Alembic does not animate the focal length
                 ratio = optics["lens"] / optics["sensor_width"]
                 assert data.lens / data.sensor_width == pytest.approx(ratio, rel=1e-6)
 

@@ -29,14 +29,14 @@ FRAMES = {  # frame 4 is unknown
 
 @pytest.fixture
 def film(tmp_path: Path) -> Any:
-    """The file: 9 grey frames."""
+    """The file of a video of 9 grey frames."""
     path = tmp_path / "filmed" / "clip.mp4"
     path.parent.mkdir()
     return write_film(path, [np.full((SIZE[1], SIZE[0]), 20 * grey, np.uint8) for grey in range(9)])
 
 
 def write_film(path: Path, pictures: Any) -> Any:
-    """`pictures` (H, W) grey, as a video."""
+    """Writes grey pictures (H, W) as a video. Returns its path."""
     av = pytest.importorskip("av")
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=30, options={"qp": "1"})
@@ -79,7 +79,7 @@ def test_the_camera_is_right_at_every_known_frame(filmed: Any, tmp_path: Path) -
 
 
 def test_an_unknown_frame_lies_between_its_neighbours(filmed: Any, tmp_path: Path) -> None:
-    """The short way round, whatever the signs of the quaternions."""
+    """The camera turns the short way round, whatever the signs of the quaternions."""
     root = build.build(filmed, tmp_path)
     bpy.context.scene.frame_set(4)
     forward = np.array(moving(root).matrix_basis)[:3, 2]
@@ -124,7 +124,7 @@ def test_the_video_stands_behind_with_its_lens(filmed: Any, film: Any, tmp_path:
 
 
 def test_a_phone_held_upright(film: Any, tmp_path: Path) -> None:
-    """Its frames lie on their side in the file, whose track says how to turn them (ISO 14496-12, tkhd)."""
+    """The frames lie on their side in the file. Its track says how to turn them (ISO 14496-12, tkhd)."""
     content = bytearray(film.read_bytes())
     matrix = content.index(b"tkhd") + 4 + 40
     clockwise = [0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000]
@@ -204,7 +204,7 @@ DISTORTED = [
 
 @pytest.mark.parametrize(("model", "parameters"), DISTORTED, ids=[model for model, _ in DISTORTED])
 def test_what_blender_undistorts_lies_where_the_camera_sees_it(tmp_path: Path, model: Any, parameters: Any) -> None:
-    """A clip of dots where a bent lens, with pixels that are not square, shows points; Blender undoes the bending."""
+    """A clip shows dots where a distorting lens, with pixels that are not square, sees points. Blender undistorts it."""
     width, height = SIZE
     ideal = replace(FRAMES[2], fy=330.0, cy=112.0)
     distorted = replace(ideal, distortion=Distortion(model, parameters))
@@ -226,7 +226,7 @@ def test_what_blender_undistorts_lies_where_the_camera_sees_it(tmp_path: Path, m
 
 
 def test_a_lens_that_blender_cannot_hold_is_not_undone(filmed: Any, tmp_path: Path) -> None:
-    """Better a background with distortion than one that is wrong: how far off it would be stands on the clip."""
+    """A background with distortion is better than a wrong one. The clip holds how far off Blender's would be."""
     squeezed = Distortion("TDE_ANAMORPHIC_4", (0.67, 1.0, 0.1, -0.1, *(0.0,) * 9, 1.0, 1.0))
     distorted = replace(filmed.shots[0], cameras={n: replace(c, distortion=squeezed) for n, c in FRAMES.items()})
     root = build.build(replace(filmed, shots=[distorted]), tmp_path)

@@ -43,7 +43,7 @@ def ksplat_with(offset: Any, value: Any) -> Any:
 
 
 def zstd_bomb(count: int = 400) -> Any:
-    """An SPZ file whose table names small sizes for its streams, each of which unpacks to 64 MiB."""
+    """An SPZ file whose table names the true sizes of its streams. Each stream unpacks to 64 MiB instead."""
     import zstandard
 
     frame = zstandard.ZstdCompressor(write_content_size=False).compress(bytes(64 << 20))
@@ -95,7 +95,7 @@ def test_counts_and_compression(tmp_path: Path, name: Any) -> None:
 
 
 def test_one_section_is_not_read_many_times(tmp_path: Path) -> None:
-    """Thousands of sections that all name the same splats, by naming no room of their own."""
+    """Thousands of sections all name the same splats, as none has any bytes of its own."""
     row = 4 + 3 * 4 * 2 + 16 + 4
     count = 20_000
     section = struct.pack("<IIIIfHxxI4xIIH", count, 0, 0, 0, 1.0, 12, 0, 0, 0, 0).ljust(1024, b"\0")

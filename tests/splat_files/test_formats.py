@@ -45,7 +45,7 @@ def test_spz_keeps_what_its_bytes_can(tmp_path: Path, degree: int) -> None:
 
 
 def test_spz_axes(tmp_path: Path) -> None:
-    """Half a turn about x, harmonics included; taken as it is where a program wrote it without."""
+    """SPZ files are turned by half a turn about x, with their harmonics. `spz_is_y_up=False` reads them unturned."""
     gaussians = random_gaussians(200)
     splat_files.write(gaussians, tmp_path / "a.spz")
     turned = splat_files.read(tmp_path / "a.spz", spz_is_y_up=False).gaussians
@@ -238,8 +238,10 @@ def test_missing_harmonics_and_more_columns_are_no_trouble(tmp_path: Path) -> No
 
 
 def splatt3r_export(gaussians: Gaussians) -> Any:
-    """Gaussians as Splatt3R's own export writes them, U and all; numpy's SVD is LAPACK's, like the release's on the
-    CPU."""
+    """Gaussians as Splatt3R's own export writes them: U Vᵀ of the covariances' SVD stands for their rotations.
+
+    numpy's SVD is LAPACK's, as the release's is on the CPU.
+    """
     u, s, vh = np.linalg.svd(covariances(gaussians).astype(np.float32))
     wxyz = np.stack([wxyz_from_matrix(m) for m in u @ vh.swapaxes(1, 2)])
     parts = [
@@ -294,7 +296,7 @@ def test_writing_fails_with_a_sentence_and_keeps_the_earlier_file(
 
 
 def test_matrices_are_those_of_the_quaternions() -> None:
-    """The tests' own reading of quaternions, against the package's."""
+    """The tests read quaternions as the package does."""
     rotations = random_gaussians(20).rotations
     for q, m in zip(rotations, matrices(rotations), strict=True):
         assert abs(wxyz_from_matrix(m) @ q) == pytest.approx(1, abs=1e-6)

@@ -13,7 +13,7 @@ from threer_blender.splat_files.checks import only
 
 
 class Loss(NamedTuple):
-    """The largest differences that a format may make."""
+    """The largest differences that a format may make: positions in the scene's units, the others without a unit."""
 
     position: float
     log_scale: float
@@ -33,7 +33,7 @@ LOSSES = {
     "scene.splat": Loss(1e-7, 1e-6, 1e-4, 4e-3, 0.015, 0.0, degree=0),
     "scene.ksplat": Loss(1e-4, 2e-3, 1e-6, 4e-3, 0.015, 0.01, degree=2),
 }
-# Real files, where THREER_DATA has them: another program's reading is the measure for any file.
+# Real files, where THREER_DATA has them. They are compared with another program's reading alone.
 REAL = ["guitar.compressed.ply", "minimal.splat", "minimal.ksplat", "biker_v3.spz"] if DATA.is_dir() else []
 
 

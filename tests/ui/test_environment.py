@@ -1,7 +1,7 @@
 """The private environment, made in earnest from the panel's buttons: `nox -s environment`. Minutes, 0.4 GB fetched.
 
-A set-up that is killed in the middle goes on; what Blender's Python cannot run runs in it, trained networks too; a
-damaged one is mended; a removed one is gone.
+A set-up that is killed in the middle goes on the next time. The environment runs what Blender's Python cannot, trained
+networks too. A damaged environment is mended, and a removed one is gone.
 """
 
 import os
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def without_pycolmap(addon: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A Blender whose Python no carried wheel fits, and which may use the internet."""
+    """The module `ui.work` in a Blender whose Python no carried wheel fits, and that may use the internet."""
     environment = part("host.environment")
     real = environment.find_spec
     monkeypatch.setattr(environment, "find_spec", lambda name: None if name in ("pycolmap", "torch") else real(name))
@@ -50,7 +50,7 @@ def kill_while(work: Any, stage: Any, share: Any) -> None:
 
 
 def times(data_folder: Path) -> Any:
-    """When each wheel of an unfinished set-up had arrived."""
+    """The time in ns at which each wheel of an unfinished set-up arrived, by its name."""
     wheels = data_folder / "environment.unfinished" / "wheels"
     return {path.name: path.stat().st_mtime_ns for path in wheels.glob("*.whl")}
 

@@ -1,4 +1,4 @@
-"""An artist for each suite, in front of a Blender that has just got the zip and five photos."""
+"""An artist for each of Debian's suites, in front of a Blender that has just got the zip and five photos."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from .artist import Artist
 
 @pytest.fixture(params=debian.SUITES, ids=lambda suite: suite.name)
 def artist(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Artist]:
-    """To be had where THREER_WINDOW_PICTURES and THREER_ZIPS name folders."""
+    """The artist in front of one suite's Blender. THREER_WINDOW_PICTURES and THREER_ZIPS must name folders."""
     if "THREER_WINDOW_PICTURES" not in os.environ:
         pytest.skip("a real window needs root and Debian: `nox -s window`")
     suite = request.param

@@ -16,7 +16,7 @@ from threer_blender.model.arrays import Array
 from . import window as real
 from .artist import Artist
 
-# Where things stand on the panel, in widgets below the sidebar's top.
+# How far buttons are below the sidebar's top, in heights of a widget.
 CHOOSE, RECONSTRUCT, CANCEL, LOOK_THROUGH, MATCH_COLORS = 2.2, 6.35, 10.25, 13.55, 14.65
 
 BROWSER = "[a for w in bpy.context.window_manager.windows for a in w.screen.areas if a.type == 'FILE_BROWSER']"
@@ -65,7 +65,7 @@ def test_an_artists_first_minutes(artist: Artist) -> None:
 
 
 def choose_all_photos(artist: Artist) -> None:
-    """In the file browser: goes to the folder, selects everything and confirms."""
+    """Goes to the folder in the file browser, selects everything and confirms."""
     window = artist.window
     window.ask(f"{BROWSER}[0].spaces.active.params.directory = b'{real.SHARED}/photos'")
     actual = "w = bpy.context.window_manager.windows[-1]; print(w.x, w.y, w.width, w.height)"
@@ -118,7 +118,7 @@ print(round(min(xs)) + 3, round(min(ys)) + 3, round(max(xs)) - 3, round(max(ys))
 
 
 def line_up(cloud: Any, plate: Any) -> None:
-    """Where points cover the photo, they show what it shows; best where nothing is shifted."""
+    """Asserts that points show what the photo shows where they cover it, and best where nothing is shifted."""
     assert cloud.shape[0] > 100
     drawn = np.abs(cloud - plate).max(axis=2) > 2  # the rest is the photo in both
     assert drawn.mean() > 0.3, "there are no points over the photo"
@@ -161,7 +161,7 @@ def quit_while_working(artist: Artist) -> None:
     window = artist.window
     artist.press(RECONSTRUCT, "work().queue.tasks")
     artist.until("work().queue.tasks[0].progress.fraction > 0")
-    runtime = Path("/proc") / window.ask("print(work().queue.tasks[0].job.pid)")  # of the same processes as ours
+    runtime = Path("/proc") / window.ask("print(work().queue.tasks[0].job.pid)")  # Blender's process ids are ours, too
     assert runtime.exists()
     window.say("bpy.ops.wm.quit_blender()")
     assert window.blender.wait(60) == 0

@@ -97,7 +97,7 @@ def test_size(zipped: zipfile.ZipFile) -> None:
 
 
 def test_wheels_bring_each_other_and_take_blenders_numpy(zipped: zipfile.ZipFile) -> None:
-    """Whatever a wheel requires is another carried wheel, or numpy as Blender has it: 1.24 in 4.2, 2.2 from 5.1 on."""
+    """A wheel requires only other carried wheels, or numpy as Blender has it: 1.24 in 4.2, 2.2 from 5.1 on."""
     wheels = declared_wheels(zipped)
     carried = {name.rsplit("/")[-1].split("-")[0].lower().replace("_", "-") for name in wheels}
     for wheel in wheels:
@@ -109,7 +109,7 @@ def test_wheels_bring_each_other_and_take_blenders_numpy(zipped: zipfile.ZipFile
 
 
 def test_wheels_only_need_unpacking(zipped: zipfile.ZipFile) -> None:
-    """Blender 4.2 unpacks wheels as they are: what pip would move elsewhere is not found, above all Windows' DLLs."""
+    """Blender 4.2 only unpacks wheels. Files that pip would move elsewhere are not found, above all Windows' DLLs."""
     for wheel in declared_wheels(zipped):
         with zipped.open(wheel) as file, zipfile.ZipFile(file) as opened:
             names = {name for name in opened.namelist() if not name.endswith("/")}
@@ -120,7 +120,7 @@ def test_wheels_only_need_unpacking(zipped: zipfile.ZipFile) -> None:
 
 
 def test_without_symbols_a_library_still_works(tmp_path: Path) -> None:
-    """This Python's own modules: as large as their segments, loaded and run by another Python."""
+    """A module of this Python loses its symbols and shrinks. Another Python still loads and runs it."""
     spec = importlib.util.find_spec("_json")
     assert spec is not None
     actual = spec.origin
@@ -138,7 +138,7 @@ def test_without_symbols_a_library_still_works(tmp_path: Path) -> None:
 
 
 def test_wheels_are_for_the_zips_blender(zipped: zipfile.ZipFile) -> None:
-    """One platform and one Python a zip, and every module that the classical engine requires."""
+    """A zip is for one platform and one Python. It has every module that the classical engine requires."""
     fields = manifest(zipped)
     if "wheels" not in fields:
         assert "platforms" not in fields
@@ -177,7 +177,7 @@ def test_lock_pins_what_the_project_requires() -> None:
 
 
 def test_every_blender_finds_one_zip_in_the_index(any_zip: Path, tmp_path: Path) -> None:
-    """Whatever the platform, the Python and the version: exactly one entry, and the one with wheels where they fit."""
+    """Each platform, Python and version gets exactly one entry: the one with wheels where they fit."""
     folder = tmp_path / "dist"
     folder.mkdir()
     (folder / any_zip.name).write_bytes(any_zip.read_bytes())

@@ -76,7 +76,7 @@ def bundler(several: list[Camera], folder: Path) -> Path:
 
 
 def nvm(several: list[Camera], folder: Path) -> Path:
-    """VisualSFM: quotation marks stand for spaces in names. Lenses have no distortion, as its formula is another one."""
+    """VisualSFM: quotation marks stand for spaces in names. The lens has no distortion: the formula is another one."""
     lines = ["NVM_V3", "", str(len(several))]
     for camera in several:
         turned = wxyz_from_matrix(camera.camera_from_world[:3, :3])
@@ -92,7 +92,7 @@ def nvm(several: list[Camera], folder: Path) -> Path:
 
 
 def opensfm(several: list[Camera], folder: Path) -> Path:
-    """OpenSfM: the focal length is in units of the larger side."""
+    """OpenSfM: the focal length is in units of the picture's larger side. The principal point is the middle."""
     side = max(WIDTH, HEIGHT)
     first = several[0]
     k1, k2 = (*first.distortion.params, 0.0, 0.0)[:2]

@@ -16,7 +16,7 @@ TRUE = Distortion("RADIAL", (-0.1, 0.03))
 
 
 def problem() -> tuple[Problem, AdjustmentState]:
-    """Five cameras with one lens and sixty points, exactly observed; and the true state."""
+    """A problem of five cameras with one lens that observe sixty points exactly, and its true state."""
     cameras = []
     for x in np.linspace(-1, 1, 5):
         pose = np.eye(4)

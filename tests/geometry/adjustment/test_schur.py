@@ -6,7 +6,7 @@ from threer_blender.geometry.adjustment import schur
 
 
 def test_blocks_of_points_are_inverted() -> None:
-    """Well and badly conditioned ones, as points near and far make them."""
+    """The blocks are well and badly conditioned, as near and far points make them."""
     rng = np.random.default_rng(0)
     for ratio in (1.0, 1e-2, 1e-4):
         root = rng.standard_normal((3, 3)) * (1.0, 1.0, ratio)

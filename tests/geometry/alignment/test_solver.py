@@ -18,7 +18,10 @@ def test_solver_matrix_is_the_same_multiplied_out_or_not() -> None:
 
 
 def small_problem() -> tuple[list[solver.Samples], solver.AlignmentState]:
-    """Two views of the same 40 points, predicted exactly by one pair in the first view's frame; the start is off."""
+    """Two views of the same 40 points, and a start that is off. One pair predicts the points exactly.
+
+    The predicted points are in the first view's frame. The true focal length is 60 pixels.
+    """
     points = RANDOM.uniform(-1, 1, (40, 3)) + (0, 0, 5)
     rotation = rotations.from_vectors(np.array([0.0, 0.2, 0.0]))
     centre = np.array([0.8, 0.1, 0.2])

@@ -65,7 +65,7 @@ def turned(actual: Alignment, views: Sequence[oracle.View]) -> Float:
 
 
 def shifted(actual: Alignment, views: Sequence[oracle.View]) -> float:
-    """The largest distance of a camera from its place, of the world's extent, after the best similarity."""
+    """The largest distance of a camera from its true place, after the best similarity, over the cameras' extent."""
     ours = np.array([view.world_from_camera[:3, 3] for view in actual.views])
     true = np.array([views[view.photo].world_from_camera[:3, 3] for view in actual.views])
     moved = similarities.fit(ours[None], true[None], np.ones((1, len(ours)))).apply(ours[None])[0]
@@ -102,7 +102,7 @@ def test_unsure_matches_take_nothing_from_accuracy(tmp_path: Path) -> None:
 
 
 def test_confidence_far_from_even_loses_no_photo(tmp_path: Path) -> None:
-    """It spans orders of magnitude, as exp(c) can, and says nothing of which matches are false."""
+    """Confidence spans orders of magnitude, as exp(c) can. It does not tell which matches are false."""
     views = oracle.orbit(6, (72, 96), degrees=130)
     answers = oracle.Oracle(views, oracle.Errors(noise=0.03, pixels=0.2, false_matches=0.4))
     random = np.random.default_rng(0)
@@ -118,7 +118,7 @@ def test_confidence_far_from_even_loses_no_photo(tmp_path: Path) -> None:
 
 
 def test_the_coarse_stage_minimises_its_objective() -> None:
-    """Matching points that differ by noise: no similarity nearby has a lower sum of C d^1.5 at the same mean scale."""
+    """Matching points differ by noise. No similarities nearby of the same mean scale have a lower sum of C d^1.5."""
     random = np.random.default_rng(0)
     ends = np.array([(0, 1), (1, 2), (0, 2), (2, 3), (1, 3)])
     true = Similarities(

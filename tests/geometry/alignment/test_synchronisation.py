@@ -12,7 +12,7 @@ from threer_blender.geometry.similarities import Similarities
 
 
 def world(count: int, pairs: Any, wrong: Any, noise: float, seed: int = 0) -> Any:
-    """True views, measurements between pairs, and which of these are wrong."""
+    """The true similarities of views, measured ones between pairs (N, 2), and a mask (N,) of those that are wrong."""
     random = np.random.default_rng(seed)
 
     def some(number: Any, rotation: Any, stretch: Any, shift: Any) -> Any:

@@ -15,7 +15,10 @@ SIZE = (72, 96)
 
 
 def solved(views: Any, noise: float = 0.0, seed: int = 0) -> Any:
-    """Cameras of photos twice as large as the maps, PointMaps, pictures."""
+    """Cameras, PointMaps and pictures of views. The cameras' photos are twice as large as the maps.
+
+    `noise` is the standard deviation of depth, as a share of it.
+    """
     random = np.random.default_rng(seed)
     cameras, maps, pictures = [], [], []
     for number, view in enumerate(views):
@@ -31,7 +34,7 @@ def solved(views: Any, noise: float = 0.0, seed: int = 0) -> Any:
 
 
 def reasons(pointmap: PointMap) -> Array:
-    """(H, W) why each pixel was removed; 0 = it was not."""
+    """(H, W) the reason why each pixel was removed. 0 means that it was not."""
     assert pointmap.removed is not None
     return pointmap.removed
 

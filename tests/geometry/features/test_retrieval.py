@@ -7,7 +7,7 @@ from threer_blender.model.arrays import Array
 
 
 def along(positions: Array, reach: float = 3.0) -> Array:
-    """(N, N) similarity of photos taken at `positions` (N, 2): it falls with their distance."""
+    """(N, N) similarity of photos taken at `positions` (N, 2). It falls with their distance."""
     distance = np.linalg.norm(positions[:, None] - positions, axis=-1)
     return np.exp(-((distance / reach) ** 2))
 

@@ -30,7 +30,7 @@ def made(distortion: Distortion, noise: float = 0.05, poses: Any = POSES) -> lis
 
 
 def lens_error(actual: calibration.Calibration, distortion: Distortion) -> float:
-    """The largest distance in px between where two lenses show the same ray, in the inner nine tenths of the picture."""
+    """The largest distance in px between two lenses' pixels of one ray, in the inner nine tenths of the picture."""
     grid = np.stack(np.meshgrid(np.linspace(-0.45, 0.45, 9) * WIDTH, np.linspace(-0.45, 0.45, 9) * HEIGHT), axis=-1)
     rays = lens.undistort(distortion, grid.reshape(-1, 2) / FOCAL)
     true = lens.distort(distortion, rays) * FOCAL + CENTRE

@@ -64,7 +64,7 @@ def test_progress_counts_photos_and_no_more_than_there_are() -> None:
 
 
 def test_frames_of_a_film_share_a_lens_however_large_their_errors() -> None:
-    """Blur makes them large; a lens for each frame would be solved in vain."""
+    """Blur makes the errors of a film large. A lens for each frame would be solved in vain."""
     model = SimpleNamespace(cameras={1: None}, compute_mean_reprojection_error=lambda: 5.0)
     best: Any = SimpleNamespace(model=model)
     (one_each,) = (each for each in mappers.CANDIDATES if each.name == "incremental, a lens each")

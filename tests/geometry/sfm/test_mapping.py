@@ -69,9 +69,9 @@ def sparse_pictures(pictures: list[Array], folder: Path) -> MappingSolution:
 
 
 def degrees_between(cameras: list[Camera], truth: dict[str, Array]) -> tuple[Array, Array]:
-    """Over all pairs of cameras: degrees of error of the relative rotation, and of the direction of the baseline.
+    """The errors in degrees of each pair's relative rotation (N,), and of the direction of its baseline (N,).
 
-    `truth` is world_from_camera (4, 4) by photo.
+    N is the number of pairs of cameras. `truth` is world_from_camera (4, 4) by photo.
     """
     rotation, direction = [], []
     for i, first in enumerate(cameras):
@@ -220,7 +220,7 @@ def test_telephoto_is_found_without_exif(tmp_path: Path) -> None:
 
 @pytest.mark.real_data
 def test_a_coarse_pass_that_leaves_photos_unregistered_is_followed_by_a_finer_one() -> None:
-    """Doubled copies place all thirteen of these photos; single ones place ten. The bar stays for it and goes on."""
+    """Doubled copies place all thirteen of these photos; single ones place ten. The progress bar never goes back."""
     photos = read(real_data.FOLDER / "alicevision_buddha" / "images")
     sent: list[Message] = []
     options = colmap.ENGINE.checked_options({"quality": "preview"})
@@ -239,7 +239,7 @@ def test_a_coarse_pass_that_leaves_photos_unregistered_is_followed_by_a_finer_on
 
 @pytest.mark.parametrize("unregistered", [(5, 3, 1), (5, 0), (1, 1), (0,)])
 def test_passes_have_stages_of_their_own(unregistered: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Passes over ten photos, stand-ins that take as long as planned and leave out so many, one after the other."""
+    """Stand-ins make passes over ten photos. Each takes as long as planned, and leaves so many photos unregistered."""
     clock, sent, actual = 0.0, list[Message](), iter(unregistered)
     photos = [Photo(str(number), "", 9, 9, "") for number in range(10)]
 
@@ -314,7 +314,10 @@ def test_two_scenes_give_the_larger_and_name_the_other(table: list[Photo], other
 
 
 def views_from_one_spot(picture: Array, degrees: list[float], zooms: list[float], focal: float) -> list[Array]:
-    """Pictures of a camera that only turns about its centre and zooms, in front of a wide picture (H, W, 3)."""
+    """Pictures (600, 800, 3) of a camera that only turns about its centre and zooms, before a wide picture (H, W, 3).
+
+    `focal` is in pixels, of both the wide picture and a view without zoom.
+    """
     height, width = picture.shape[:2]
     y, x = np.mgrid[0:600, 0:800]
     views = []
@@ -346,7 +349,7 @@ def test_turning_and_zooming_on_the_spot_are_refused(degrees: list[float], zooms
 
 @pytest.mark.parametrize("turning", [False, True], ids=["across", "turning"])
 def test_static_camera_is_refused(turning: bool, tmp_path: Path) -> None:
-    """A thing moves across a still background, or turns before it: alone, that would make a fine model."""
+    """A thing moves across a still background, or turns before it. The thing alone would make a fine model."""
     with pytest.raises(UserError, match="stood still"):
         sparse_pictures(static_camera(turning, 5), tmp_path)
 
@@ -385,7 +388,7 @@ def test_cancel_ends_every_stage(stage: Stage, table: list[Photo], tmp_path: Pat
 
 # ----------------------------------------------------------------------------------------------- pairs
 def test_many_photos_are_matched_with_those_alike(table: list[Photo], others: list[Photo], tmp_path: Path) -> None:
-    """Two scenes taken in turn: the few pairs that are tried stay within a scene, but for neighbours by name."""
+    """The photos are of two scenes. The few pairs that are tried stay within a scene."""
     settings = replace(TINY, exhaustive=4, neighbours=4)
     tried = extract_and_match(Search([*table, *others], door.pixels, tmp_path, settings, silent))
     scene = tried.pairs >= len(table)

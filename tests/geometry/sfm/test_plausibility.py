@@ -45,7 +45,7 @@ def test_exif_makes_a_wide_lens_believable_and_contradicts_a_wrong_one() -> None
 
 
 def test_an_unusual_focal_length_needs_points() -> None:
-    """5.2 widths, 11 degrees: a turntable behind a long lens."""
+    """A turntable is filmed through a long lens of 5.2 widths of the picture, which sees 11 degrees."""
     assert lens_fault(camera(5.2), PHOTO, enough_points=True) == ""
     assert lens_fault(camera(5.2), PHOTO, enough_points=False) == "unusual focal length"
 
@@ -62,7 +62,7 @@ def test_absurd_distortion_is_refused(focal: float, k1: float) -> None:
 
 
 def test_a_lens_that_folds_in_the_corners_is_named() -> None:
-    """It shows nothing beyond 0.77 focal lengths; the upper edge is at 0.6, a corner at 1."""
+    """The lens shows nothing beyond 0.77 focal lengths from the middle. The upper edge is at 0.6, a corner at 1."""
     folding = camera(0.625, -0.25)
     assert lens_fault(folding, PHOTO, enough_points=True) == ""
     (sentence,) = warnings({"a.jpg": folding}, 0.5, 1)

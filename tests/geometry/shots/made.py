@@ -38,10 +38,11 @@ def shot(
     late: Callable[[int, float], Array] | None = None,
     seed: int = 0,
 ) -> Made:
-    """The shot of a camera with these `poses` world_from_camera; a share `walking` of the points walks to the right.
+    """The shot of a camera with these `poses`, each a (4, 4) world_from_camera.
 
-    `late(index, share)` is the pose of the row at that share of the height, from -0.5 to 0.5, with a rolling shutter.
-    Each point is seen in at most `longest` frames that follow one another; `noise` is in pixels.
+    `focals` is in pixels and `numbers` are the frames' numbers. Each point is seen in at most `longest` successive
+    frames, and `noise` is in pixels. A share `walking` of the points walks to the right. A rolling shutter is given by
+    `late(index, share)`: the pose of frame `index` at the row that lies at this share of the height, from -0.5 to 0.5.
     """
     random = np.random.default_rng(seed)
     focals = [FOCAL] * len(poses) if focals is None else focals
@@ -70,7 +71,7 @@ def shot(
 
 
 def by_rows(camera: Camera, points: Array, pose: Callable[[float], Array]) -> Array:
-    """(N, 2) pixels of points, each by the pose of the row on which it is shown."""
+    """(N, 2) pixels of points (N, 3) of the world, each seen from the pose of the row on which it is shown."""
     pixels = camera.project(points)
     for _ in range(4):
         rows = np.nan_to_num(pixels[:, 1] / HEIGHT - 0.5).clip(-1, 1)
@@ -84,19 +85,19 @@ def by_rows(camera: Camera, points: Array, pose: Callable[[float], Array]) -> Ar
 
 
 def turning(frames: int = 24, angle: float = 0.35) -> Any:
-    """Poses of a camera that pans and tilts in place."""
+    """The poses (4, 4) of a camera that pans and tilts in place. A larger `angle` is a wider pan."""
     aims = np.linspace(-1, 1, frames)
     return [look_at((0.3, -0.2, -1.0), (4 * angle * a, 0.8 * np.sin(3 * a), 5.0)) for a in aims]
 
 
 def moving(frames: int = 24) -> Any:
-    """Poses of a camera that goes to the side and forward on a curve."""
+    """The poses (4, 4) of a camera that goes to the side on a curve and looks ahead."""
     aims = np.linspace(-1, 1, frames)
     return [look_at((1.2 * a, 0.2 * np.sin(4 * a), -1 + 0.4 * a * a), (0.3 * a, 0, 5.0)) for a in aims]
 
 
 def rotation_errors(estimated: Any, true: Any) -> Array:
-    """Degrees by which each camera is turned wrongly, after one turn of the world for all."""
+    """(N,) degrees by which each camera is turned wrongly, after the one turn of the world that fits all best."""
     here = np.array([camera.world_from_camera[:3, :3] for camera in estimated])
     there = np.array([camera.world_from_camera[:3, :3] for camera in true])
     left, _, right = np.linalg.svd(np.einsum("nij,nkj->ik", there, here))

@@ -27,7 +27,7 @@ def test_frames_without_a_camera_say_nothing() -> None:
 
 
 def places() -> Array:
-    """(N, 2) tracks all over the picture, one in each cell of 26 pixels or so, as the tracker takes them."""
+    """(N, 2) pixels of tracks all over the picture: one in each cell of about 26 pixels, as the tracker takes them."""
     random = np.random.default_rng(0)
     cells = np.stack(np.meshgrid(np.arange(13, SIZE[0], 26.0), np.arange(13, SIZE[1], 26.0)), -1).reshape(-1, 2)
     return cells + random.uniform(-10, 10, cells.shape)

@@ -17,7 +17,7 @@ def camera(name: str, x: float = 0.0, rotation: float = 0.0) -> Camera:
 
 
 def of_plane(camera: Camera, normal: tuple[float, float, float] = (0, 0, 1), distance: float = 4.0) -> PointMap:
-    """The pointmap of the plane normal · X = distance, all of it trusted."""
+    """The pointmap of the plane normal · X = distance in the world. All of its pixels are trusted."""
     pixels = np.stack(np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5), -1)
     pose = camera.world_from_camera
     rays = camera.rays(pixels) @ pose[:3, :3].T
@@ -70,7 +70,7 @@ def test_a_surface_that_two_photos_show_is_kept_once() -> None:
 
 
 def test_a_surface_that_two_photos_show_from_afar_is_compared_by_its_own_depth() -> None:
-    """Seen from the side the same points have other depths: only depth in the other camera tells that they agree."""
+    """The same points have other depths from the side. Only their depth in the other camera tells that they agree."""
     views = [camera("a"), camera("b", x=-2.5, rotation=0.5)]
     both = start.gaussians([thinned_map(of_plane(view), view) for view in views])
     confidence = both.means[both.confidence > 0.5]

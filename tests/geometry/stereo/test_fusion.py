@@ -44,12 +44,12 @@ def test_points_lie_on_the_surface_without_flyers() -> None:
     _, views, maps = world()
     cloud = fusion.fuse(views, maps, min_agreeing=2)
     distance = distance_to_world(cloud.positions.astype(float))
-    assert np.median(distance) < 0.012  # of a world four units away: a tenth of a pixel of parallax
+    assert np.median(distance) < 0.012  # units: at a distance of four, a tenth of a pixel of parallax
     assert np.mean(distance > 0.1) < 0.005
 
 
 def test_each_surface_appears_once() -> None:
-    """Exact maps: about as many points as the first view's pixels plus what only the others see."""
+    """Exact maps give about as many points as the first view has pixels, and those that only the others see."""
     shots, views, _ = world()
     maps = [exact_map(shot) for shot in shots]
     cloud = fusion.fuse(views, maps)
@@ -101,7 +101,7 @@ def test_nothing_seen_is_lost() -> None:
 def test_closer_views_own_the_surface() -> None:
     """A view at half the distance keeps its own finer points although it comes later."""
     far = synthetic.shots(1, 80, 60, 9)[0]
-    close = synthetic.shots(1, 160, 120, 9)[0]  # twice the focal length: the same thing for the surface
+    close = synthetic.shots(1, 160, 120, 9)[0]  # twice the focal length shows as much as half the distance
     views = [
         View(shot.image, shot.intrinsics, shot.world_from_camera, np.zeros((0, 3)), np.zeros(0, np.int64))
         for shot in (far, close)

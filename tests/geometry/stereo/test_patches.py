@@ -12,7 +12,7 @@ FORWARD = np.array([1.0, 0, 0, 0, 1, 0, 0, 0, 1, -50, 0, 0])
 
 
 def picture(shift: float) -> Array:
-    """A texture of waves, moved to the left by so many pixels."""
+    """(HEIGHT, WIDTH) a texture of waves, moved to the left by so many pixels."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     x = x + shift
     waves = np.sin(0.9 * x + 0.3 * y) + np.sin(0.4 * x - 0.7 * y) + np.sin(0.13 * x * y / 20)
@@ -20,7 +20,10 @@ def picture(shift: float) -> Array:
 
 
 def cost(source: Array, plane: patches.Plane, x: int = X) -> float:
-    """That of the patch around (x, Y) of the picture at shift 0, in `source`."""
+    """The cost in `source` of the patch around pixel (x, Y) of the picture that is not shifted.
+
+    `plane` is the inverse depth at the patch's middle, and how it changes per pixel to the right and down.
+    """
     grey = picture(0)
     weights, centred = (np.empty(patches.SAMPLES, np.float32) for _ in range(2))
     variance = patches.prepare_patch(grey, np.stack([grey] * 3, axis=-1), x, Y, weights, centred)
@@ -32,7 +35,7 @@ def cost(source: Array, plane: patches.Plane, x: int = X) -> float:
 
 
 def test_the_true_depth_costs_nothing() -> None:
-    assert cost(picture(10), (0.2, 0.0, 0.0)) == pytest.approx(0, abs=1e-2)  # as much noise is granted to every picture
+    assert cost(picture(10), (0.2, 0.0, 0.0)) == pytest.approx(0, abs=1e-2)  # the cost grants every picture some noise
 
 
 def test_wrong_depths_and_slopes_cost_more() -> None:

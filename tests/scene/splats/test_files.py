@@ -51,7 +51,7 @@ def test_up_in_the_file_is_up_in_blender(tmp_path: Path) -> None:
 
 
 def test_export_applies_the_transform_to_all_that_is_seen(tmp_path: Path) -> None:
-    """A picture of the exported splats where they stand equals one of the original's, harmonics included."""
+    """The exported splats look as the object does in the scene. That includes their harmonics."""
     gaussians = random_gaussians(600)
     splat_files.write(gaussians, tmp_path / "a.ply")
     obj, _ = files.import_file(tmp_path / "a.ply", bpy.context.scene)

@@ -1,4 +1,4 @@
-"""Blender 5.3's own splats, of which a property of the same name stands in here: its attributes, and the ways there."""
+"""Our splats become Blender 5.3's own, and come back. In earlier versions, a property of the same name stands in."""
 
 from collections.abc import Iterator
 from typing import Any

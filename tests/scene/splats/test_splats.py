@@ -34,7 +34,7 @@ def place(gaussians: Gaussians) -> Any:
 
 
 def look_through(camera: Camera) -> Any:
-    """The scene renders as `camera` sees, one sample in the middle of each pixel, over black."""
+    """Sets the scene up to render as `camera` sees: one sample in the middle of each pixel, over black."""
     scene = bpy.context.scene
     data = bpy.data.cameras.new("view")
     scene.camera = bpy.data.objects.new("view", data)
@@ -54,7 +54,7 @@ def look_through(camera: Camera) -> Any:
 
 
 def rendered(path: Path, engine: str = "CYCLES") -> Any:
-    """(height, width, 3)."""
+    """(height, width, 3) the scene as `engine` renders it, with one sample a pixel. The file is written to `path`."""
     scene = bpy.context.scene
     scene.render.engine = engine
     if engine == "CYCLES":
@@ -114,7 +114,7 @@ def test_cycles_equals_the_reference(tmp_path: Path, camera: Any) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1, 0.01), (1, 0.03, 0.03)], ids=["disks", "needles"])
 def test_cycles_equals_the_reference_on_flat_splats(tmp_path: Path, shape: Any) -> None:
-    """As training makes them."""
+    """Training makes such splats."""
     gaussians = random_gaussians(1000)
     gaussians = replace(gaussians, scales=np.float32(2 * gaussians.scales * np.array(shape)))
     place(gaussians)
@@ -123,7 +123,7 @@ def test_cycles_equals_the_reference_on_flat_splats(tmp_path: Path, shape: Any) 
 
 
 def test_moved_turned_and_scaled(tmp_path: Path) -> None:
-    """Also differently along its axes: covariances follow, directions stay those of the splats' own world."""
+    """The scale may differ between axes. Covariances follow; view directions stay those of the splats' own world."""
     gaussians = random_gaussians(800)
     obj = place(gaussians)
     obj.location = (0.2, -0.1, 0.3)
@@ -161,7 +161,7 @@ def test_the_view_follows_lens_and_resolution(tmp_path: Path) -> None:
 
 
 def test_orthographic_camera(tmp_path: Path) -> None:
-    """As a camera that is far away sees them."""
+    """The picture is that of a camera far away with a long lens."""
     gaussians = random_gaussians(500, 0)
     place(gaussians)
     scene = look_through(CAMERA)
@@ -193,7 +193,7 @@ Path({folder!r}, "psnr").write_text(str(psnr(picture, render(gaussians, splats.C
 
 @pytest.mark.skipif(not ctypes.util.find_library("EGL"), reason="EEVEE without a screen needs libegl1")
 def test_eevee_equals_the_reference(tmp_path: Path) -> None:
-    """In a process of its own, so that trouble with graphics drivers ends this test only."""
+    """EEVEE runs in a process of its own, so that trouble with graphics drivers ends this test only."""
     root = str(Path(__file__).parents[3])
     code = EEVEE.format(root=root, folder=str(tmp_path))
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True, capture_output=True)
