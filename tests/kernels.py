@@ -9,7 +9,10 @@ FOLDER = environment.user_folder() / process.KERNELS
 
 
 def share(data_folder: Path) -> Path:
-    """Workers that keep their data in `data_folder`, made where it is missing, find there what is compiled already."""
+    """Links the shared folder of kernels into `data_folder`, so that workers find there what is compiled already.
+
+    Makes `data_folder` where it is missing, and returns it.
+    """
     data_folder.mkdir(parents=True, exist_ok=True)
     FOLDER.mkdir(parents=True, exist_ok=True)
     (data_folder / process.KERNELS).symlink_to(FOLDER, target_is_directory=True)

@@ -23,8 +23,11 @@ _BALLS = ((-1.2, 1.0, 0.3, 1.0), (1.3, 1.3, -0.6, 0.7), (0.2, 1.5, 1.6, 0.5), (-
 
 @dataclass(frozen=True)
 class View:
-    """One picture of the world with its truth: `image` (H, W, 3) uint8, `intrinsics` (3, 3) with the top-left pixel's
-    centre at (0.5, 0.5), `world_from_camera` (4, 4), `depth` (H, W) camera z."""
+    """One picture of the world with its truth.
+
+    `image` (H, W, 3) is uint8. `intrinsics` (3, 3) put the top-left pixel's centre at (0.5, 0.5). `world_from_camera`
+    (4, 4) is the camera's pose. `depth` (H, W) is the z of the camera's frame.
+    """
 
     image: NDArray[np.uint8]
     intrinsics: Float
@@ -33,12 +36,12 @@ class View:
 
     @property
     def camera_points(self) -> Float:
-        """(H, W, 3) in the camera's frame."""
+        """(H, W, 3) the points that the pixels see, in the camera's frame."""
         return _rays(self.intrinsics, self.depth.shape) * self.depth[..., None]
 
     @property
     def points(self) -> Float:
-        """(H, W, 3) in the world."""
+        """(H, W, 3) the points that the pixels see, in the world."""
         return _moved(self.world_from_camera, self.camera_points)
 
     @property
@@ -48,12 +51,15 @@ class View:
 
 @dataclass(frozen=True)
 class Errors:
-    """The errors of an oracle; all zero is the truth.
+    """The errors of an oracle. Without errors, all are zero; by default, each pair still has its own unit.
 
-    `noise`: relative error of points, half of it smooth over the picture as a network's is; also tilts the second
-    camera by as many radians. `outliers`: share of pixels that lie anywhere. `wrong`: share of unordered pairs that are
-    wrong both ways and sure of it, like repeated structure. `scale`: standard deviation of the log of each pair's own
-    unit. `pixels`: standard deviation of matches; `false_matches`: their share that is random.
+    - `noise`: the relative error of points. A part of it is smooth over the picture, as a network's is. It also tilts
+      the second camera, by half as many radians on each axis (standard deviation).
+    - `outliers`: the share of pixels whose depth is random.
+    - `wrong`: the share of unordered pairs that are wrong both ways and sure of it, as by repeated structure.
+    - `scale`: the standard deviation of the log of each pair's own unit.
+    - `pixels`: the standard deviation of matches, in pixels.
+    - `false_matches`: the share of matches that are random.
     """
 
     noise: float = 0.0
@@ -66,7 +72,7 @@ class Errors:
 
 
 def look_at(centre: Any, target: Any) -> Float:
-    """(4, 4) world_from_camera at `centre`, looking at `target`, upright."""
+    """(4, 4) world_from_camera of an upright camera at `centre` that looks at `target`."""
     forward = np.subtract(target, centre).astype(float)
     forward /= np.linalg.norm(forward)
     right = np.cross([0.0, 1.0, 0.0], forward)
@@ -99,7 +105,7 @@ def view(world_from_camera: Float, size: tuple[int, int] = (48, 64), focal: floa
 def orbit(
     count: int, size: tuple[int, int] = (48, 64), degrees: float = 360.0, focal: float | None = None
 ) -> list[View]:
-    """`count` pictures from an arc of `degrees` around the middle of the room, up and down a little."""
+    """`count` pictures from an arc of `degrees` around the middle of the room. The camera goes up and down a little."""
     angles = np.radians(degrees) * np.arange(count) / (count if degrees >= 360 else max(1, count - 1))
     return [
         view(look_at((3.6 * np.sin(a), -0.4 + 0.5 * np.sin(2.3 * i), -3.6 * np.cos(a)), (0, 0.7, 0)), size, focal)
@@ -108,7 +114,7 @@ def orbit(
 
 
 def walk(count: int, size: tuple[int, int] = (48, 64), focal: float | None = None, laps: float = 1.0) -> list[View]:
-    """`count` frames of a camera carried around the room `laps` times, looking ahead and outwards: a video."""
+    """`count` frames of a video. The camera is carried around the room `laps` times, and looks ahead and outwards."""
     angles = 2 * np.pi * laps * np.arange(count) / count
     frames = []
     for a in angles:
@@ -119,14 +125,17 @@ def walk(count: int, size: tuple[int, int] = (48, 64), focal: float | None = Non
 
 
 def overlap(first: View, second: View) -> Float:
-    """(H, W) bool of `second`: the pixels whose point `first` sees."""
+    """(H, W) bool: the pixels of `second` whose points `first` sees, too."""
     pixels, visible = _visible(second.points, first, 0.03)
     del pixels
     return visible
 
 
 def similarity(views: list[View]) -> NDArray[np.float32]:
-    """(N, N) how alike the views are, as a perfect encoder would say: of both the smaller share that the other sees."""
+    """(N, N) how alike the views are, as a perfect encoder would say.
+
+    The other view of a pair sees a share of each one's pixels. The smaller share counts.
+    """
     small = [view(one.world_from_camera, (12, 16)) for one in views]
     share = np.array([[overlap(a, b).mean() for b in small] for a in small])
     return np.minimum(share, share.T).astype(np.float32)
@@ -144,7 +153,7 @@ class Oracle:
         return bool(self._random(min(first, second), max(first, second), 1).random() < self.errors.wrong)
 
     def predict(self, first: int, second: int) -> PairPrediction:
-        """Two pointmaps in camera `first`'s frame, and confidences above 1."""
+        """The pointmaps (H, W, 3) of both views in the frame of camera `first`, and confidences (H, W) above 1."""
         a, b = self.views[first], self.views[second]
         random = self._random(first, second, 2)
         first_from_second = np.linalg.inv(a.world_from_camera) @ b.world_from_camera
@@ -222,10 +231,10 @@ class Oracle:
 
 @dataclass(frozen=True)
 class FeedForward:
-    """A feed-forward network that knows the truth: pose and depth of photos in the frame of the first one that it was
-    given.
+    """The answer about one photo of a feed-forward network that knows the truth.
 
-    `intrinsics` (3, 3), `world_from_camera` (4, 4), `depth` (H, W), `confidence` (H, W) above 1.
+    `intrinsics` (3, 3), `world_from_camera` (4, 4), `depth` (H, W), `confidence` (H, W) above 1. The world is the frame
+    of the first photo that the network was given.
     """
 
     intrinsics: Float
@@ -244,9 +253,9 @@ def feed_forward(
 ) -> list[FeedForward]:
     """Answers about all `views` at once, in the first's frame and an arbitrary unit.
 
-    Each camera is off by about `rotation` degrees and a `focal` share of its focal length; scale walks by `drift` from
-    view to view (a share, standard deviation, times the square root of the distance), and so do the steps between
-    cameras; `noise` is the relative error of depth.
+    Each camera is turned wrongly by about `rotation` degrees. Its focal length is off by about the share `focal`. The
+    scale of depths and of the steps between cameras walks at random from view to view: by about the share `drift`, as
+    a standard deviation. `noise` is the relative error of depth.
     """
     random = np.random.default_rng([seed, len(views)])
     unit = np.exp(0.3 * random.standard_normal())
@@ -270,7 +279,10 @@ def feed_forward(
 
 
 def planar(views: list[View]) -> list[View]:
-    """The same cameras before one bare wall at z = 4 in the world; all of them must look that way."""
+    """The same cameras before one bare wall at z = 4 in the world. All of them must look that way.
+
+    The pictures stay those of the room.
+    """
     flat = []
     for one in views:
         rays = _rays(one.intrinsics, one.depth.shape) @ one.world_from_camera[:3, :3].T
@@ -310,7 +322,7 @@ def _rotation(vector: Float) -> Float:
 
 
 def _smooth(shape: tuple[int, ...], random: np.random.Generator) -> Float:
-    """(H, W) a smooth random field of standard deviation about 1: a 5 x 5 grid of numbers, bilinear."""
+    """(H, W) a smooth random field of standard deviation about 1, bilinear between a grid of 5 x 5 numbers."""
     grid = 1.4 * random.standard_normal((5, 5))
     height, width = shape[:2]
     for axis, size in enumerate((height, width)):
@@ -322,7 +334,11 @@ def _smooth(shape: tuple[int, ...], random: np.random.Generator) -> Float:
 
 
 def _visible(points: Float, by: View, tolerance: float) -> tuple[Float, Any]:
-    """Pixels (..., 2) of world points in a view, and which (...) it sees: inside, and no deeper than its surface."""
+    """The pixels (..., 2) of world points (..., 3) in a view, and a mask (...) of the points that it sees.
+
+    A point is seen where it is inside the picture, and no deeper than the surface there by more than the share
+    `tolerance`.
+    """
     camera = _moved(np.linalg.inv(by.world_from_camera), points)
     with np.errstate(divide="ignore", invalid="ignore"):
         pixels = (camera @ by.intrinsics.T)[..., :2] / camera[..., 2:]
@@ -334,7 +350,10 @@ def _visible(points: Float, by: View, tolerance: float) -> tuple[Float, Any]:
 
 
 def _colours(points: Float, hit: NDArray[np.int_]) -> NDArray[np.uint8]:
-    """(H, W, 3) a checked and clouded texture, another one for each thing hit."""
+    """(H, W, 3) the colours of world points (H, W, 3): a checked and clouded texture.
+
+    `hit` (H, W) is the number of the ball that is there, or 0 for the room. Each has a texture of its own.
+    """
     phase = hit[..., None] + np.array([0.0, 0.7, 1.9])
     waves = sum(
         np.sin(points @ np.array(direction) * frequency + phase[..., c]) / 3

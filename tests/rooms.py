@@ -1,4 +1,4 @@
-"""Pictures of a painted room with exact truth: panoramas and pinhole views from any place in it. numpy."""
+"""Pictures of a painted room with exact truth: panoramas and pinhole views from any place in it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from threer_blender.model import lens
 from threer_blender.model.arrays import Array, FloatArray
 
 SIZE = np.array([6.0, 3.2, 5.0])  # of the room, whose middle is the world's origin; y is down
-BOX = np.array([[0.6, 0.4, 1.0], [1.5, 1.6, 1.9]])  # a cupboard, which hides what is behind it
+BOX = np.array([[0.6, 0.4, 1.0], [1.5, 1.6, 1.9]])  # opposite corners of a cupboard, which hides what is behind it
 
 
 def colors_along(centre: FloatArray, rays: FloatArray) -> Array:
-    """(..., 3) uint8 what rays (..., 3) from `centre` meet."""
+    """(..., 3) uint8 the colours of the points that rays (..., 3) from `centre` meet. Both are in the world's frame."""
     rays = np.where(np.abs(rays) < 1e-9, 1e-9, rays)
     wall = ((np.where(rays > 0, SIZE / 2, -SIZE / 2) - centre) / rays).min(axis=-1)
     near, far = np.sort((BOX.reshape(2, *(1,) * (rays.ndim - 1), 3) - centre) / rays, axis=0)
@@ -36,7 +36,7 @@ def photo(world_from_camera: FloatArray, width: int, height: int, focal: float) 
 
 
 def _paint(points: FloatArray) -> Array:
-    """(..., 3) uint8 colours in space: blots of four sizes, smooth between."""
+    """(..., 3) uint8 the colours of points (..., 3) of the world: smooth blots of four sizes."""
     colors = np.zeros(points.shape)
     for octave, cell in enumerate((0.9, 0.31, 0.13, 0.06)):
         place = points / cell + 17.3 * octave
@@ -50,7 +50,7 @@ def _paint(points: FloatArray) -> Array:
 
 
 def _hashed(cells: Array, seed: int) -> FloatArray:
-    """(..., 3) numbers in [-1, 1] of cells (..., 3), as if by chance."""
+    """(..., 3) numbers in [-1, 1], as if by chance, that only depend on cells (..., 3) of whole numbers and `seed`."""
     mixed = (cells * np.array([73856093, 19349663, 83492791])).sum(axis=-1) + seed * 2654435761
     channels = [((mixed ^ (mixed >> 13)) * (1274126177 + 2 * k) >> 7) % 1000 for k in range(3)]
     return np.stack(channels, axis=-1) / 499.5 - 1

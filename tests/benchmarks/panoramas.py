@@ -1,4 +1,4 @@
-"""Panoramas of a painted room against the cameras they were made with: `python -m tests.benchmarks.panoramas`. [R]"""
+"""Solved panoramas of a painted room against their true cameras: `python -m tests.benchmarks.panoramas`. [R]"""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from threer_blender.model.reconstruction import Photo
 
 
 def row(width: int, panoramas: int, photos: int) -> str:
-    """A row of the table: panoramas with any heading, and photos of 480×360 whose lens nobody knows."""
+    """A row of the table: of panoramas `width` pixels wide with any heading, and of photos of 480×360.
+
+    Nobody knows the photos' lens.
+    """
     random = np.random.default_rng(1)
     places = [(-1.2 + 0.45 * i, random.uniform(-0.2, 0.2), random.uniform(-0.6, 0.3)) for i in range(panoramas)]
     poses = [pose(random.uniform(-3, 3), place) for place in places]

@@ -1,7 +1,7 @@
-"""A Blender of its own for test_faults, in the profile that BLENDER_USER_RESOURCES names: enables the add-on there,
-says which results nobody imported, and reconstructs the photos of the folder that it is given, as the panel would.
+"""A Blender of its own for test_faults, in the profile that BLENDER_USER_RESOURCES names.
 
-`python another_blender.py [FOLDER]` says one JSON object a line and then waits to be killed.
+`python another_blender.py [FOLDER]` enables the add-on there. It says which results nobody imported, and reconstructs
+the photos of the folder as the panel would. It says one JSON object a line, and then waits to be killed.
 """
 
 import importlib
@@ -16,7 +16,7 @@ PACKAGE = "bl_ext.user_default.threer_blender"
 
 
 def say(**values: object) -> None:
-    print("said", json.dumps(values), flush=True)  # Blender prints, too
+    print("said", json.dumps(values), flush=True)  # the first word tells it from the lines that Blender prints
 
 
 bpy.ops.preferences.addon_enable(module=PACKAGE)

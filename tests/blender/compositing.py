@@ -6,7 +6,7 @@ import bpy
 
 
 def compositor(scene: Any) -> Any:
-    """An empty tree of compositing nodes, and its output: since Blender 5.0 a node group."""
+    """An empty tree of compositing nodes for the scene, and its output node. Since Blender 5.0, the tree is a group."""
     if not hasattr(scene, "compositing_node_group"):
         scene.use_nodes = True
         scene.node_tree.nodes.clear()

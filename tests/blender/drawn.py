@@ -1,4 +1,4 @@
-"""Panels as text: Blender draws none without a window."""
+"""The add-on's panels as text, since Blender draws none without a window."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -48,7 +48,7 @@ class Drawn:
 
 
 def drawn(module: str, panel: Any) -> Any:
-    """The content of a panel of ours, as one text."""
+    """The texts of a panel of the add-on's, joined by spaces. `module` is the panel's module, `panel` its class."""
     layout = Drawn()
     context = SimpleNamespace(
         scene=bpy.context.scene,

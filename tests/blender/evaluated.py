@@ -7,7 +7,10 @@ import bpy
 
 
 def evaluated(obj: Any) -> Any:
-    """The geometry as `mesh` and `pointcloud`, None where there is none; it must outlive what is read from it."""
+    """The evaluated geometry, with a `mesh` and a `pointcloud`, each of which may be None.
+
+    Keep it as long as anything that is read from it, for Blender frees them together.
+    """
     graph = bpy.context.evaluated_depsgraph_get()
     made = obj.evaluated_get(graph)
     if hasattr(made, "evaluated_geometry"):

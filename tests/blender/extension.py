@@ -80,7 +80,7 @@ def addon(repository: Path, data_folder: Path, fresh_file: None) -> Iterator[Mod
 
 @pytest.fixture
 def checkouts_kernels(addon: ModuleType, data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
-    """The add-on's workers run the checkout's code, so that what was compiled of that is there already."""
+    """Lets the add-on's workers run the checkout's code, whose kernels are compiled already."""
     kernels.share(data_folder)
     environment = part("host.environment")
     copied, real = environment.PACKAGE_PARENT, environment.built_in
@@ -116,7 +116,7 @@ def choose(folder: Path) -> None:
 
 
 def start(work: Any, folder: Path) -> Any:
-    """Does the work of a click on Reconstruct, as where timers run."""
+    """Chooses the photos in `folder`, and starts the task that a click on Reconstruct does in a window. Returns it."""
     choose(folder)
     operators, properties = part("ui.operators"), part("ui.properties")
     assert operators.THREER_OT_reconstruct.poll(bpy.context)

@@ -15,7 +15,7 @@ COUNT = 6
 
 
 def frames() -> Any:
-    """The camera of each frame, by number: a move to the side."""
+    """The camera of each frame by its number. The camera moves to the side."""
     return {
         number: camera(f"clip.mp4 {number:04d}", *SIZE, 300, pose=looking_at((1.2 - number / 4, -1.5, -4.0)))
         for number in range(1, COUNT + 1)
@@ -23,7 +23,7 @@ def frames() -> Any:
 
 
 def write_film(path: Path) -> Any:
-    """The video itself, without loss to speak of."""
+    """Writes the video to `path`, almost without loss. Returns the path."""
     av = pytest.importorskip("av")
     path.parent.mkdir(parents=True, exist_ok=True)
     x, y = np.meshgrid(np.arange(SIZE[0]) + 0.5, np.arange(SIZE[1]) + 0.5)
@@ -39,7 +39,10 @@ def write_film(path: Path) -> Any:
 
 
 def filmed(folder: Path, **values: Any) -> Any:
-    """A reconstruction of the video, in which frame 4 sticks worse than the others and frame 5 has few tracks."""
+    """A reconstruction of the video, in which frame 4 has a larger error than the others and frame 5 has few tracks.
+
+    `values` replace fields of the shot.
+    """
     path = write_film(folder / "filmed" / "clip.mp4")
     solved = frames()
     photos = [Photo(solved[n].photo, str(path), *SIZE, sha256=f"{n:064x}", frame=n) for n in (1, COUNT)]

@@ -204,7 +204,7 @@ DISTORTED = [
 
 @pytest.mark.parametrize(("model", "parameters"), DISTORTED, ids=[model for model, _ in DISTORTED])
 def test_what_blender_undistorts_lies_where_the_camera_sees_it(tmp_path: Path, model: Any, parameters: Any) -> None:
-    """A clip shows dots where a distorting lens, with pixels that are not square, sees points. Blender undistorts it."""
+    """A clip shows dots where a distorting lens with oblong pixels sees points. Blender undistorts the clip."""
     width, height = SIZE
     ideal = replace(FRAMES[2], fy=330.0, cy=112.0)
     distorted = replace(ideal, distortion=Distortion(model, parameters))

@@ -22,7 +22,7 @@ def picture(shift: float) -> Array:
 def cost(source: Array, plane: patches.Plane, x: int = X) -> float:
     """The cost in `source` of the patch around pixel (x, Y) of the picture that is not shifted.
 
-    `plane` is the inverse depth at the patch's middle, and how it changes per pixel to the right and down.
+    `plane` is the inverse depth at that pixel, and its change per pixel to the right and down.
     """
     grey = picture(0)
     weights, centred = (np.empty(patches.SAMPLES, np.float32) for _ in range(2))

@@ -1,4 +1,14 @@
-"""A runtime that behaves as the request's options say: it works, crashes, hangs, babbles or starts grandchildren."""
+"""A runtime that behaves as the request's options say: it works, crashes, hangs, babbles or starts grandchildren.
+
+- `steps`, `pause`: the number of steps, and the seconds that each takes.
+- `deaf`: it does not listen to a cancel, nor to the end of its input.
+- `keeps`: it has a result to keep when it is cancelled. `slow`: it goes on with its steps after that.
+- `grandchild`: it starts a process that sleeps.
+- `made`, `place`: it copies the folder `made` to `place`.
+- `crash`: it ends by a signal ("kill", "segv") or with a status ("exit").
+- `babble`: it prints a line that is no message.
+- `staging`, `marker`: it makes the folder `staging`, and writes `marker` into it to show that the folder is ours.
+"""
 
 import ctypes
 import json
