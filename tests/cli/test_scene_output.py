@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with photos, whose reconstruction a stand-in for the runtime delivers at once."""
+    """An empty folder for outputs beside photos, whose reconstruction a stand-in for the runtime delivers at once."""
     package = tmp_path / "fake" / "threer_blender" / "worker"
     package.mkdir(parents=True)
     shutil.copy(ROOT / "tests" / "blender" / "fake_runtime.py", package / "__main__.py")

@@ -1,4 +1,4 @@
-"""The command line's verbs around a reconstruction, without any network: what they print, refuse and delete."""
+"""The command line's verbs for weights and the environment, without any network: they print, refuse and delete."""
 
 import json
 from pathlib import Path

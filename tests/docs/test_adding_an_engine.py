@@ -1,4 +1,4 @@
-"""The worked example of docs/adding_an_engine.md runs: its engine and its test, in a copy of the project."""
+"""The worked example of docs/adding_an_engine.md runs: a copy of the project gets its engine and its test."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_pnp_bears_what_procrustes_does_not() -> None:
     weights = prediction.confidence_first * backward.confidence_second
     points = prediction.points_first.reshape(-1, 3), backward.points_second.reshape(-1, 3)
     similarity = similarities.procrustes(*points, weights.ravel())
-    # Outliers of the oracle lie on their pixels' rays of the first camera, so only the second photo's mislead.
+    # The oracle moves outliers along their own camera's rays. The second photo's still project to their pixels.
     assert off(actual.camera_from_world[:3, :3]) < 0.02
     assert off(similarity.rotation) > 10 * off(actual.camera_from_world[:3, :3])
     again = pnp_of(views, prediction)

@@ -121,7 +121,7 @@ def test_what_does_not_fit_is_refused_with_a_way_out(monkeypatch: pytest.MonkeyP
         "60 photos take about 31.0 GB of memory with X, and 4.0 GB are free; choose at most 6 photos or a lower "
         "quality, or take another engine."
     )
-    assert refused.seconds == 10 + 120 + 90  # each photo with three neighbours
+    assert refused.seconds == 10 + 120 + 90  # the start, 2 s a photo, 0.5 s for each photo's three neighbours
     light = doctor.estimate(ENGINE, {"quality": "low"}, 600)
     assert light is not None
     assert light.refusal == ""

@@ -1,4 +1,4 @@
-"""Kernels need no SciPy, which is not shipped: numba wants it for every product of matrices and all of numpy.linalg."""
+"""Kernels need no SciPy, which is not shipped. numba needs it for products of matrices, and for all of numpy.linalg."""
 
 import ast
 from collections.abc import Iterator

@@ -88,7 +88,7 @@ def test_known_values_of_models_that_undistort() -> None:
     assert lens.undistort(radial, point) == pytest.approx(expected)
     stretched = Distortion("TDE_RADIAL_4", (1.0, *(0.0,) * 6, 90.0, 0.21))  # stretched by 1.1 along y, shrunk along x
     assert lens.undistort(stretched, point) == pytest.approx([0.6 / 1.1, -0.8 * 1.1])
-    # r² cos 2φ = 0.36 - 0.64 and r⁴ cos 4φ = 2 · 0.28² - 1; a squeezed pixel's x is halved within the lens.
+    # r² cos 2φ = 0.36 - 0.64 and r⁴ cos 4φ = 2 · 0.28² - 1. The lens halves x, as pixels are squeezed by 2.
     terms = (0.1, 0.2, 0.3, 0.4, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06)
     anamorphic = Distortion("TDE_ANAMORPHIC_4", (1.0, 2.0, *terms, 0.0, 1.0, 1.0))
     factors = [
@@ -111,7 +111,7 @@ def test_valid_radius() -> None:
     assert lens.valid_radius(Distortion("SIMPLE_RADIAL", (-1 / 3,))) == pytest.approx(1)
     assert lens.valid_radius(Distortion("OPENCV_FISHEYE", (0.0,) * 4)) == math.inf
     assert lens.valid_radius(Distortion("OPENCV_FISHEYE", (-1 / 3, 0, 0, 0))) == pytest.approx(math.tan(1))
-    # k2 > 0 makes the radius rise again behind the fold; the first turn counts.
+    # k2 > 0 makes the radius rise again behind the fold. The valid radius ends at the first turning point.
     turning_point = lens.valid_radius(Distortion("RADIAL", (-1.0, 0.4)))
     assert 1 - 3 * turning_point**2 + 2 * turning_point**4 == pytest.approx(0)
     assert turning_point < 1

@@ -70,7 +70,7 @@ def test_camera_from_world_is_the_inverse() -> None:
 
 def test_what_the_lens_cannot_see_has_no_pixel() -> None:
     folding = Camera("a.jpg", 100, 80, 50.0, 50.0, 50.0, 40.0, np.eye(4), Distortion("SIMPLE_RADIAL", (-0.3,)))
-    # The third point's polynomial falls to 0 again: without care it would be seen in the photo's middle.
+    # The third point's polynomial has fallen to 0 again: by the formula alone, it would be in the photo's middle.
     points = np.array([[0.1, 0.1, -1.0], [0.1, 0.1, 0.0], [np.sqrt(1 / 0.3), 0.0, 1.0], [0.1, 0.1, 1.0]])
     with np.errstate(all="raise"):
         pixels = folding.project(points)

@@ -1,4 +1,4 @@
-"""How sure a solve is: solved again from other tracks, the cameras differ as much as the noise makes them."""
+"""The spread tells how sure a solve is: solved again from other tracks, cameras differ as much as noise makes them."""
 
 from dataclasses import replace
 

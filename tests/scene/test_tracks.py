@@ -1,4 +1,4 @@
-"""The points that were followed through a shot, in the scene: as they were solved, selected, deleted, weighed."""
+"""The points that were tracked through a shot stand in the scene as solved. Artists select, delete and weigh them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,7 @@ def tracked() -> TrackedPoints:
 
 @pytest.fixture
 def displayed(tmp_path: Path) -> Any:
-    """The result, its root and the object of its tracks."""
+    """The result, its root object and the object of its tracks, shown in the scene."""
     result = filmed(tmp_path, tracks=tracked())
     root = build.build(result, tmp_path)
     return result, root, build.show_tracks(bpy.context.scene, root, result.shots[0])

@@ -116,7 +116,7 @@ def test_we_read_what_gaussforge_writes(tmp_path: Path, kind: str) -> None:
 
 
 def table(names: list[str], values: Any) -> Any:
-    """A binary PLY of float columns."""
+    """The bytes of a binary PLY of float columns: `values` (rows, columns) under `names`."""
     head = ["ply", "format binary_little_endian 1.0", f"element vertex {len(values)}"]
     head += [*(f"property float {name}" for name in names), "end_header", ""]
     return "\n".join(head).encode() + np.asarray(values, "<f4").tobytes()
@@ -127,7 +127,7 @@ NAMES += ["scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"]
 
 
 def text_table(names: list[str], values: Any) -> Any:
-    """A PLY of text."""
+    """The bytes of the same PLY as text."""
     head = table(names, values).partition(b"end_header\n")[0].replace(b"binary_little_endian", b"ascii")
     lines = "\n".join(" ".join(f"{value:.6g}" for value in row) for row in np.asarray(values))
     return head + b"end_header\n" + lines.encode() + b"\n"

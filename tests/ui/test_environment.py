@@ -41,7 +41,7 @@ def without_pycolmap(addon: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def kill_while(work: Any, stage: Any, share: Any) -> None:
-    """Ends the set-up's process in the middle of a stage, as a crash of the computer would."""
+    """Starts a set-up and kills its process once `share` of `stage` is done, as a crash of the computer would."""
     task = work.add(part("jobs.messages").SetUp(["pycolmap", "numba", "torch"]))
     until(work, lambda: task.progress.stage == stage and task.progress.fraction > share, seconds=300)
     os.killpg(task.job.pid, signal.SIGKILL)
@@ -73,7 +73,7 @@ os.truncate(sys.argv[1], 8 + len(content) + end)
 
 
 def blank_weights(python: Any, path: Path) -> None:
-    """DUSt3R's weights, all of them zero, in a file that is nearly all hole."""
+    """Writes DUSt3R's weights, all of them zero, to a sparse file that takes hardly any room on the disk."""
     file = part("host.environment").__file__
     assert file is not None
     code = {"PYTHONPATH": str(Path(file).parents[2])}

@@ -82,7 +82,7 @@ def look_at_the_result(artist: Artist) -> None:
     window = artist.window
     artist.press(MATCH_COLORS, "viewport()[1].spaces.active.shading.type == 'MATERIAL'")
     window.ask("viewport()[1].spaces.active.region_3d.view_distance = 9", 600)
-    window.wait(lambda: colorful(artist.keep("4 result")), 400)  # until the shaders are compiled
+    window.wait(lambda: colorful(artist.keep("4 result")), 400)  # the viewport is grey until shaders are compiled
     before = artist.keep("4 result")
     artist.orbit()
     after = artist.keep("5 orbited")
@@ -147,7 +147,7 @@ def undo_and_redo(artist: Artist) -> None:
     """The import is one step of Blender's undo."""
     window = artist.window
     window.hover(600, 700)
-    for _ in range(8):  # buttons pressed since
+    for _ in range(8):  # each button pressed since the import is a step, too
         window.key("ctrl+z")
         if window.ask("print(summary())", 300) == "None":
             break

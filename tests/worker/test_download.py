@@ -44,7 +44,7 @@ def fetch(server: Server, target: Path, progress: Callable[[int, int], None] = s
 
 
 def noted(target: Path, name: str) -> Path:
-    """A file in our own folder beside the target."""
+    """The path of a file in our own folder beside the target."""
     return target.parent / ".threer" / name
 
 
@@ -133,7 +133,7 @@ def test_a_complete_part_is_taken_without_the_network(server: Server, target: Pa
 
 
 def part(server: Server, target: Path, content: bytes) -> None:
-    """The part of a file that an interrupted call leaves."""
+    """Writes `content` as the part of a file that an interrupted call leaves, with its note."""
     removal.claim(target.parent / ".threer")
     noted(target, "net.bin.partial").write_bytes(content)
     noted(target, "net.bin.partial.json").write_text(json.dumps({"url": server.url, "etag": server.etag}))
@@ -160,7 +160,7 @@ def test_a_size_that_is_not_the_published_one_is_refused(server: Server, target:
 
 
 def test_a_size_that_is_taken_back(server: Server, target: Path) -> None:
-    server.claimed = len(CONTENT) + 10  # and then 416 says how large it is
+    server.claimed = len(CONTENT) + 10  # the server's 416 then tells the true size
     fetch(server, target, size=0)
     assert target.read_bytes() == CONTENT
 

@@ -1,4 +1,4 @@
-"""Photos of checkerboards to a lens file that a solve can use; refused in a sentence where no corners are."""
+"""Photos of checkerboards become a lens file that a solve can use. Photos without corners are refused in a sentence."""
 
 import json
 from pathlib import Path

@@ -171,7 +171,7 @@ def test_lock_pins_what_the_project_requires() -> None:
     assert set(pinned) == required - {"numpy"} | {"llvmlite"}
     targets = [target for target in build_zips.TARGETS.values() if target.generation]
     for entry in re.split(r"\n(?=[\w-]+==)", lock)[1:]:
-        # One wheel for each target, or one for each platform where it fits every Python.
+        # A package has one wheel for each target, or one for each platform where that fits every Python.
         hashes = set(re.findall(r"sha256:[0-9a-f]{64}", entry))
         assert len(hashes) in (len(targets), len(build_zips.PLATFORMS))
 

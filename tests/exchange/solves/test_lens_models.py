@@ -7,7 +7,7 @@ from threer_blender.exchange.solves import lens_models
 from threer_blender.files.bounded import Damaged
 from threer_blender.model import lens
 
-# Model -> its parameters, and how far in pixels ours may be from COLMAP's: 0 where the formula is the same.
+# Model -> its parameters, and the largest distance in pixels of ours from COLMAP's: 0 where the formula is the same.
 MODELS: dict[str, tuple[list[float], float]] = {
     "SIMPLE_PINHOLE": ([500, 318, 244], 0),
     "PINHOLE": ([500, 510, 318, 244], 0),

@@ -17,7 +17,7 @@ def test_voxels_show_a_surface_once_however_often_it_is_seen() -> None:
         for one in collected:
             one.add(points + (0, 0, 0.005), normals, colors, confidence, photo)
     assert len(often.cloud()) == len(once.cloud())
-    assert set(often.cloud().photo) == {9}  # the surest
+    assert set(often.cloud().photo) == {9}  # the photo of the highest confidence
     weights = np.arange(1, 11)
     assert abs(int(often.cloud().colors[0, 0]) - (weights * 10 * np.arange(10)).sum() / weights.sum()) <= 1
     assert np.allclose(often.cloud().normals, (0, 0, -1))

@@ -1,4 +1,4 @@
-"""Pairs worth matching: all of few photos, of many those that are similar or follow by name."""
+"""Pairs are chosen for matching: all pairs of few photos, and of many those that are similar or neighbours by name."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,10 @@ FEW = FeatureSettings(long_side=100, features=100, exhaustive=4, neighbours=3)
 
 
 def scenes() -> Array:
-    """(12, 40, 128) unit descriptors of photos of two scenes taken in turn: photos of a scene share most of them."""
+    """(12, 40, 128) unit descriptors: 40 in each of 12 photos, which show two scenes by turns.
+
+    Photos of a scene share most of them.
+    """
     random = np.random.default_rng(0)
     scene = random.standard_normal((2, 40, 128))
     photos = scene[np.arange(12) % 2] + 0.1 * random.standard_normal((12, 40, 128))

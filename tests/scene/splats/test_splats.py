@@ -204,7 +204,7 @@ def test_eevee_equals_the_reference(tmp_path: Path) -> None:
 
 
 def quads(obj: Any) -> Any:
-    """(N, 4, 3) corners of the quads that the scene's camera would see."""
+    """(N, 4, 3) the corners of the quads that the scene's camera sees, in the object's frame. Turns points off."""
     points.set_input(obj.modifiers[0], nodes.VIEWPORT_POINTS, False)
     geometry = evaluated(obj)
     mesh = geometry.mesh
