@@ -1,8 +1,8 @@
 """[S] The Pythons that engines run in: Blender's own with the carried wheels, and the private environment beside it.
 
-The private environment is a folder that is made on the user's click (`worker/set_up.py`), with the pinned packages
-below and a note of what is in it. It gets its name when it is complete, so an environment that exists is whole.
-Nothing of it is ever imported here.
+The private environment is a folder that is made on the user's click (`worker/set_up.py`). It holds the pinned packages
+below, and a note that lists them. The folder gets its name when it is complete, so an environment that exists is whole.
+This process never imports anything from it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ENVIRONMENT, UNFINISHED, PYTHONS = "environment", "environment.unfinished", "pyt
 NOTE = "threer.json"
 LOCK = Path(__file__).with_name("packages.lock")
 
-# Module -> the package that brings it. The zips carry the same versions (wheels/lock.txt).
+# Module -> the package that brings it. The extension's zips carry wheels of the same versions (wheels/lock.txt).
 PACKAGES = {
     "numpy": "numpy==2.4.6",
     "PIL": "pillow==13.0.0",
@@ -53,11 +53,12 @@ PINNED = (
     "sympy==1.14.0",
     "typing-extensions==4.16.0",
 )
-# Variables of a studio whose packages, torch among them, come from an index of its own.
+# A studio sets these variables where all packages, torch among them, come from an index of its own.
 INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS")
 CONFUSING = ("PYTHON", "PIP_", "UV_", "VIRTUAL_ENV", "CONDA_")  # how names of variables begin that no child gets
+# Variables with the path of a folder or file, made absolute for a child.
 FOLDERS = ("THREER_HOME", "THREER_WEIGHTS", "HF_HOME", "HF_HUB_CACHE", "HF_TOKEN_PATH")
-ALWAYS = ("numpy", "PIL", "pillow_heif", "av")  # reading photos and videos
+ALWAYS = ("numpy", "PIL", "pillow_heif", "av")  # modules of every environment: they read photos and videos
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,11 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Private:
-    """The note that lies in the private environment: `versions` of its packages by module, `device` that torch
-    found."""
+    """The private environment in `folder`, as its note describes it.
+
+    `python` is the version of its Python. `versions` are those of its packages, by module. `device` is the name of the
+    device that torch chose during the set-up; "" without torch.
+    """
 
     folder: Path
     python: str
@@ -85,17 +89,17 @@ class Private:
 
     @property
     def works(self) -> bool:
-        """Whether the Python is still there and the packages are those of this version."""
+        """Whether the Python is still there and the packages are those that this version of the extension pins."""
         wanted = {module: PACKAGES[module].partition("==")[2] for module in self.versions if module in PACKAGES}
         have = {module: version.partition("+")[0] for module, version in self.versions.items()}
         return self.executable.exists() and have == wanted
 
 
 def cleaned() -> dict[str, str]:
-    """The environment variables of this process for a child, without those that would change what its Python, pip or uv
-    load and do.
+    """The environment variables of this process, cleaned for a child.
 
-    Variables that name our own folders stay, as absolute paths: the child works in another folder.
+    Variables that would change the behaviour of the child's Python, pip or uv are left out. Paths in FOLDERS become
+    absolute, since the child works in another folder.
     """
     taken = {
         name: value for name, value in os.environ.items() if name in INDEX_VARIABLES or not name.startswith(CONFUSING)
@@ -127,13 +131,14 @@ def private(data_folder: Path) -> Private | None:
         return Private(folder, str(note["python"]), versions, str(note["device"]))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):  # of another version, or damaged
-        return Private(folder, "", {"": ""}, "")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return Private(folder, "", {"": ""}, "")  # the note is of another version, or damaged: this one never `works`
 
 
 def find_spec(name: str) -> ModuleSpec | None:
-    """`importlib.util.find_spec` of a top-level module, but for what lies in the working folder: whoever has filled
-    that folder could otherwise give us modules.
+    """As `importlib.util.find_spec`, for a top-level module; ignores modules that lie in the working folder.
+
+    Otherwise whoever filled that folder could make us run their code.
     """
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None or _folder_of(spec) != Path.cwd():
@@ -153,7 +158,10 @@ def absent(modules: Iterable[str]) -> tuple[str, ...]:
 
 
 def lacking(modules: Iterable[str], data_folder: Path) -> tuple[str, ...]:
-    """The modules that stand in the way of running what needs `modules`; none where one of the Pythons has all."""
+    """The modules still to be installed before one Python has all of `modules`; none where one has them already.
+
+    A private environment that works counts; else this Python alone does.
+    """
     wanted = tuple(modules)
     missing = absent(wanted)
     beside = private(data_folder) if missing else None
@@ -163,7 +171,10 @@ def lacking(modules: Iterable[str], data_folder: Path) -> tuple[str, ...]:
 
 
 def choose(modules: Iterable[str], data_folder: Path) -> Runtime:
-    """The Python that has `modules`, this one first. Raises UserError where none has."""
+    """The Python that has all `modules`: this one if possible, else the private environment's.
+
+    Raises UserError where neither has.
+    """
     wanted = tuple(modules)
     if not absent(wanted):
         return built_in(wanted)
@@ -178,22 +189,25 @@ def choose(modules: Iterable[str], data_folder: Path) -> Runtime:
 
 
 def built_in(modules: Iterable[str] = ()) -> Runtime:
-    """This process's own Python, in a process of its own, with the wheels that the extension carries.
+    """The executable of this process, for a child that can import the extension and `modules`.
 
-    Wheels of a Blender extension lie in a folder that only Blender adds to its path, so each required module's folder
-    is named to the child.
+    Blender adds the folder of an extension's wheels to its own search path only. So the child is given the folder of
+    each module.
     """
     folders = [PACKAGE_PARENT]
     for module in modules:
         spec = find_spec(module)
         if spec is None or spec.origin is None:
-            continue  # the runtime says what is missing
+            continue  # the child itself reports what is missing
         folders.append(_folder_of(spec))
     return Runtime(Path(sys.executable), tuple(dict.fromkeys(folders)))
 
 
 def remove(data_folder: Path) -> None:
-    """Deletes the private environment, finished or not, and the Python that was fetched for it. Raises UserError."""
+    """Deletes the private environment, finished or not, and the Python that was fetched for it.
+
+    Raises UserError where we did not make the environment, or where a folder stays.
+    """
     if (data_folder / ENVIRONMENT).exists() and not removal.is_ours(data_folder / ENVIRONMENT):
         raise UserError(f"{quoted(data_folder / ENVIRONMENT)} was not made by this extension; delete it yourself.")
     for name in (ENVIRONMENT, UNFINISHED, PYTHONS):
@@ -202,7 +216,10 @@ def remove(data_folder: Path) -> None:
 
 
 def user_folder() -> Path:
-    """Where compiled kernels and logs are kept outside of Blender: THREER_HOME, else the system's cache folder."""
+    """The data folder outside of Blender, for kernels, logs, weights and the private environment.
+
+    THREER_HOME names it; else it is a folder in the user's cache folder.
+    """
     if "THREER_HOME" in os.environ:
         return Path(os.environ["THREER_HOME"])
     profile = Path.home()

@@ -13,12 +13,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-FRESH = 20.0  # seconds for which what a graphics card's driver said is believed
-DRIVERS = Path("/sys/class/drm")  # Linux's
+FRESH = 20.0  # seconds for which the driver's last answer about graphics cards is reused
+DRIVERS = Path("/sys/class/drm")  # where Linux lists graphics cards
 
 
 def free_memory() -> int:
-    """Bytes that a program can still get without anything being swapped out."""
+    """The bytes of memory that a program can still get before the system swaps."""
     if sys.platform == "linux":
         rows = dict(row.split(":") for row in Path("/proc/meminfo").read_text().splitlines())
         return int(rows["MemAvailable"].split()[0]) * 1024
@@ -45,20 +45,23 @@ def _windows_memory() -> int:
 
 
 def free_disk(folder: Path) -> int:
-    """Bytes free on the disk of a folder that need not exist yet."""
+    """The bytes free on the disk of `folder`, which need not exist yet."""
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     return shutil.disk_usage(there).free
 
 
 def system_program(name: str) -> str:
-    """The full path of a program of Windows: its name alone would be looked for in the working folder, too."""
+    """The full path of a program that comes with Windows.
+
+    Windows would look for a bare name in the working folder, too.
+    """
     return str(Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "System32" / f"{name}.exe")
 
 
 def program(name: str) -> Path | None:
-    """The full path of a program on the search path; None where it is on none of its absolute folders.
+    """The full path of a program on the search path; None where no absolute folder of that path has it.
 
-    Unlike `shutil.which` this never takes one from the working folder.
+    Unlike `shutil.which`, this never takes a program from the working folder.
     """
     endings = (".exe",) if sys.platform == "win32" else ("",)
     folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep)]
@@ -67,7 +70,7 @@ def program(name: str) -> Path | None:
 
 
 class Card(NamedTuple):
-    """A graphics card: its name, and its memory in bytes, all of it and what is free."""
+    """A graphics card. `memory` is all that it has, and `free` the part that is free, in bytes."""
 
     name: str
     memory: int
@@ -75,14 +78,14 @@ class Card(NamedTuple):
 
 
 class Cuda(NamedTuple):
-    """NVIDIA's driver: its major version, and the least compute capability among the cards."""
+    """NVIDIA's driver and cards: the major version of the driver, and the least compute capability of the cards."""
 
     driver: int
     capability: float
 
 
 def cuda() -> Cuda | None:
-    """The NVIDIA driver and cards of this computer; None where there are none."""
+    """The NVIDIA driver and cards of this computer; None where there are none, or they cannot be queried."""
     rows = [row for row in _nvidia("driver_version,compute_cap") if len(row) == 2]
     try:
         return Cuda(int(rows[0][0].partition(".")[0]), min(float(row[1]) for row in rows))
@@ -91,7 +94,10 @@ def cuda() -> Cuda | None:
 
 
 def _nvidia(fields: str) -> list[list[str]]:
-    """The cards that nvidia-smi lists; none where there is no such program, or it does not answer."""
+    """The answer of nvidia-smi: a row for each card, with a cell for each of the `fields` (separated by commas).
+
+    No rows where there is no such program, or it does not answer.
+    """
     program_file = program("nvidia-smi")
     if program_file is None:
         return []
@@ -101,12 +107,15 @@ def _nvidia(fields: str) -> list[list[str]]:
         ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20, creationflags=windowless)
     except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
         return []
-    count = fields.count(",")
+    count = fields.count(",")  # split from the right: the first field may be a name with commas in it
     return [[cell.strip() for cell in line.rsplit(",", count)] for line in ran.stdout.splitlines()]
 
 
 def graphics() -> tuple[Card, ...]:
-    """The cards that torch could use, looked at again after FRESH seconds; Apple's shares the computer's memory."""
+    """The cards that torch could use. The drivers are asked again after FRESH seconds.
+
+    Apple's card shares the computer's memory, and is listed with all of it.
+    """
     return _graphics(int(time.monotonic() / FRESH))
 
 
@@ -116,7 +125,7 @@ def _graphics(_time: int) -> tuple[Card, ...]:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         return (Card("Apple GPU", memory, free_memory()),)
     rows = _nvidia("name,memory.total,memory.free")
-    # A card that shares the computer's memory has none to say: [N/A].
+    # For a card that shares the computer's memory, nvidia-smi prints [N/A]; that card is left out.
     cards = [Card(row[0], int(row[1]) << 20, int(row[2]) << 20) for row in rows if row[1:] and _are_numbers(row[1:])]
     if cards:
         return tuple(cards)
@@ -138,13 +147,16 @@ def _amd() -> list[Card]:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Python's, numpy's and numba's way to say it, and torch's: the same words for every graphics card, others for the
-    CPU."""
+    """Whether the error means that memory ran out.
+
+    Python, numpy and numba raise MemoryError. torch raises a RuntimeError: its text is "out of memory" on all graphics
+    cards, and "can't allocate memory" on the CPU.
+    """
     words = str(error)
     return isinstance(error, MemoryError) or "out of memory" in words or "can't allocate memory" in words
 
 
 def is_disk_full(error: Exception) -> bool:
-    """The system's way to say it, and SQLite's, in whose files features lie."""
+    """Whether the error means that the disk is full: the system's errors, or SQLite's, whose files hold features."""
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     return full or "disk is full" in str(error)

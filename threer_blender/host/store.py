@@ -1,9 +1,9 @@
 """[S] The weights store: one folder of checkpoint files that all engines share, and other places that may have them.
 
-Notes about a file NAME lie in a folder of ours within the store: NAME.json, the proof that it was checked, with its
-sha256 and the size and time it had then. So a file is hashed once, not at every start. Where a user's own file
-stands in for it, NAME.own holds its path. Unfinished downloads lie there, too. Nothing here touches the network;
-`worker/download.py` does.
+Notes about a file NAME lie in a folder of ours within the store. NAME.json is the proof that the file was checked: its
+sha256, and the size and time that it had then. So a file is hashed once, not at every start. Where a user's own file
+stands in for it, NAME.own holds the path of that file. Unfinished downloads lie in the same folder. Nothing here
+touches the network; `worker/download.py` does.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ from .environment import user_folder
 
 FOLDER = "weights"  # in the folder of caches and logs
 NOTES = ".threer"  # our folder in the store, for notes, downloads and locks
-USER_FILE = ".own"  # of the note with the path of the user's own file
-PARTIAL, PARTIAL_NOTE = ".partial", ".partial.json"  # of what has arrived of a file, and of the note about that
+# Endings of the files in that folder.
+USER_FILE = ".own"  # the note with the path of the user's own file
+PARTIAL, PARTIAL_NOTE = ".partial", ".partial.json"  # the part of a file that has arrived, and the note about that part
 
 
 @dataclass(frozen=True)
 class Proof:
-    """That the file at `path` had this hash while it had this size (bytes) and time (ns).
+    """The proof that the file at `path` had this hash while it had this `size` (bytes) and `modified` time (ns).
 
-    `downloaded`: we made it, and may delete it. `opened`: it has been opened as exactly the network that it is for; for
-    a file whose hash nobody has published, that makes this hash the one that it must have from then on.
+    `downloaded`: we made the file, and may delete it. `opened`: the file has been opened as exactly the network that it
+    is for. Where nobody has published a hash of the file, it must have this hash from then on.
     """
 
     path: str
@@ -55,7 +56,10 @@ class Store:
         return self.folder / weights.name
 
     def find(self, weights: Weights) -> Path | None:
-        """The user's own file, else one of the right size, not yet hashed; None where there is none. Fast."""
+        """The user's own file, else a file of the published size; None where there is neither.
+
+        No file is hashed, so this is fast; `verify` hashes.
+        """
         if user_file := self.user_file(weights):
             return user_file
         for path in (self.path(weights), *_in_hugging_face_cache(weights)):
@@ -85,14 +89,15 @@ class Store:
             raise _unwritable(self.folder, error) from error
 
     def verify(self, weights: Weights, path: Path) -> Proof | None:
-        """Hashes the file at `path` unless that was done before. Returns the proof; None for the user's own file.
+        """Hashes the file at `path` unless that was done before. Returns the proof.
 
-        Raises UserError where it is not what was published.
+        Returns None where nothing is hashed: for the user's own file, and for a file in Hugging Face's cache that is
+        named by the expected hash. Raises UserError where the hash is neither the published nor the pinned one.
         """
         if path == self.user_file(weights):
             return None
         expected = weights.sha256 or self.pinned(weights)
-        if path.resolve().name == expected:  # Hugging Face's cache names files by their hash
+        if path.resolve().name == expected:  # Hugging Face's cache names files by their hash; we trust it
             return None
         known, status = self._proof(weights), path.stat()
         now = (str(path), status.st_size, status.st_mtime_ns)
@@ -125,12 +130,15 @@ class Store:
             self.prove(weights, replace(proof, opened=True))
 
     def pinned(self, weights: Weights) -> str:
-        """The hash that a file without a published hash had when it first opened as its network; "" before that."""
+        """The hash that the file had when it first opened as its network; "" before that.
+
+        It takes the place of a published hash where there is none.
+        """
         proof = self._proof(weights)
         return proof.sha256 if proof is not None and proof.opened else ""
 
     def forget(self, weights: Weights) -> bool:
-        """Forgets the hash that was kept for a file without a published one; whether there was any."""
+        """Forgets the pinned hash of a file without a published one. Returns whether there was any."""
         known = self.pinned(weights) != "" and not weights.sha256
         if known:
             proof = self._proof(weights)
@@ -153,14 +161,16 @@ class Store:
             raise _unwritable(self.folder, error) from error
 
     def held(self, weights: Weights) -> int:
-        """Bytes that the file and unfinished parts of it take in this folder."""
+        """The bytes that the file and an unfinished download of it take in this store."""
         path = self.path(weights)
         parts = (path, self._notes / f"{path.name}{PARTIAL}")
         return sum(part.stat().st_size for part in parts if part.is_file())
 
     def delete(self, weights: Weights) -> int:
-        """Deletes the file that we have downloaded, and what there is of one, and returns the bytes freed; where the
-        user's own stands in, that is only forgotten. Raises UserError where the file is not ours, or stays.
+        """Deletes the file that we have downloaded, and an unfinished download of it. Returns the bytes freed.
+
+        Where the user's own file stands in, only its path is forgotten, and nothing else is deleted. Raises UserError
+        where the file is not ours, or cannot be deleted.
         """
         if self._user_file_note(weights).is_file():
             self._remove(self._user_file_note(weights))
@@ -172,14 +182,15 @@ class Store:
             self._remove(path)
         for suffix in (PARTIAL, PARTIAL_NOTE):
             self._remove(self._notes / f"{weights.name}{suffix}")
-        if proof is not None and self.pinned(weights) and not weights.sha256:  # what is downloaded next must equal it
+        # A pinned hash outlives its file: the next download must have the same hash.
+        if proof is not None and self.pinned(weights) and not weights.sha256:
             self.prove(weights, replace(proof, size=0, modified=0, downloaded=False))
         else:
             self._remove(self._note(weights))
         return freed
 
     def is_ours(self, weights: Weights) -> bool:
-        """Whether the file in the store is as we have downloaded it; False where there is none."""
+        """Whether the file in the store has the size and time of our download; False where there is no file."""
         path, proof = self.path(weights), self._proof(weights)
         if proof is None or not proof.downloaded or proof.path != str(path) or path.is_symlink():
             return False
@@ -200,7 +211,7 @@ class Store:
         return self._notes / "accepted" / f"{weights.family}.json"
 
     def prove(self, weights: Weights, proof: Proof) -> None:
-        """Writes the proof down, if the store can be written."""
+        """Writes the proof into the note. Does nothing where the store cannot be written."""
         if proof == self._proof(weights):
             return
         try:
@@ -216,6 +227,7 @@ class Store:
         return self._notes / f"{weights.name}.json"
 
     def _proof(self, weights: Weights) -> Proof | None:
+        """The proof in the note; None where there is no note, or none of ours."""
         try:
             proof = Proof(**json.loads(self._note(weights).read_text("utf-8")))
             return proof if isinstance(proof.sha256, str) else None
@@ -239,7 +251,10 @@ def token() -> str:
 
 
 def _in_hugging_face_cache(weights: Weights) -> Iterator[Path]:
-    """The copies of a file on huggingface.co that its own tools have downloaded, of whatever revision."""
+    """The paths at which Hugging Face's own tools keep their copies of the file, one for each revision.
+
+    There may be no file at a path. None are yielded for weights that are not on huggingface.co.
+    """
     address = urlsplit(weights.url)
     if address.hostname != "huggingface.co":
         return

@@ -1,11 +1,14 @@
-"""[S] The messages between the two processes: each a dataclass here, and a line of JSON on the wire. Stdlib only.
+"""[S] The messages between Blender and the runtime, its child process. Stdlib only.
+
+Each kind is a dataclass here, and a line of JSON on the wire.
 
 The contract, in order of appearance on the wire:
 
 * Blender -> runtime, on the runtime's stdin: one of `Asked`, later perhaps a `Cancel`. The end of stdin means that
   Blender is gone: the runtime stops at once and removes what it had not finished.
 * runtime -> Blender, on the runtime's stdout: any number of `Progress`, `Notice` and `Preview`, then exactly one
-  `Done`, `Finished` or `Failed`. Everything else that prints goes to stderr. A runtime that ends without has crashed.
+  `Done`, `Finished` or `Failed`. All other output goes to stderr. A runtime that ends without one of these has
+  crashed.
 """
 
 from __future__ import annotations
@@ -24,9 +27,10 @@ from ..model.errors import UserError
 class Request:
     """Reconstruct `photos` (paths) with `engine` and write the bundle to the folder `output`.
 
-    `weights` are files of the user's own, by the name of the weights that they stand in for. `run` is a name that no
-    other request has; where `held`, the bundle stays in the Staging of that run for the asker to put in place.
-    `version` is the asker's: a Blender that was open while the extension was updated asks with the old one.
+    `options` are the engine's, by name. `weights` are paths of the user's own files, by the name of the weights that
+    they stand in for. `run` is a name that no other request has. Where `held`, the bundle stays in the Staging of that
+    run, and the asker puts it in place. `version` is that of the asker's extension: a Blender that was open during an
+    update asks with the old one.
     """
 
     noun: ClassVar = "reconstruction"
@@ -45,9 +49,9 @@ class Request:
 class Import:
     """Bring in the solve of another program, a file or a folder, and write the bundle to the folder `output`.
 
-    `photos` are the folders in which its photos are looked for; none stands for where the solve is. `run` and `held`
-    are as of a Request. `points` is a file of points in the world of the solve, which take the place of its own; empty
-    where there is none.
+    `photos` are the folders that are searched for its photos; without any, the solve's own folder is searched.
+    `points` is a file of points in the world of the solve, which replace its own; "" where there is none. `run` and
+    `held` are as in `Request`.
     """
 
     noun: ClassVar = "import"
@@ -63,7 +67,10 @@ class Import:
 
 @dataclass(frozen=True)
 class Download:
-    """Fetch the weights of this name into the store; what has arrived stays for the next try. `token` is the user's."""
+    """Fetch the weights of the name `weights` into the store.
+
+    The part that arrives before a break stays for the next try. `token` is the user's own; "" for none.
+    """
 
     noun: ClassVar = "download"
 
@@ -74,7 +81,7 @@ class Download:
 
 @dataclass(frozen=True)
 class SetUp:
-    """Make the private environment whole, with these modules beside those that it has."""
+    """Make the private environment anew, with `modules` and those that it has already."""
 
     noun: ClassVar = "set-up"
 
@@ -106,11 +113,11 @@ class Calibrate:
 
 @dataclass(frozen=True)
 class Resolve:
-    """Solve a shot of the result `bundle` (a folder) again from its tracks, and write all of it to the folder `output`.
+    """Solve a shot of the result `bundle` (a folder) again from its tracks. Write the whole result to `output`.
 
-    `shot` counts the result's shots from 0. `weights` are by a track's number: 0 leaves it out, 1 is usual; those that
-    are not named keep the weight that they have. `bad` are first and last numbers of frames to leave out: all that
-    are, whatever was left out before. `run` is as in `Request`.
+    `shot` counts the result's shots from 0. `weights` are by the number of a track, written as text: 0 leaves the track
+    out, and 1 is usual. Tracks that are not named keep their weight. `bad` are pairs of first and last numbers of the
+    frames to leave out. They replace the earlier ones. `run` and `held` are as in `Request`.
     """
 
     noun: ClassVar = "second solve"
@@ -127,14 +134,15 @@ class Resolve:
 
 @dataclass(frozen=True)
 class Cancel:
-    """Stop. After a Progress that `keeps`: improve no further, deliver what there is. Else: leave nothing behind."""
+    """Stop. After a Progress that `keeps`, deliver the result as it stands; else leave nothing behind."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """`fraction` of the whole in [0, 1]; `stage` is a phrase for the artist; `seconds_left` is None while unknown.
+    """The state of the work. `stage` is a phrase for the artist; `fraction` is the part of all work done, in [0, 1].
 
-    `keeps`: a result stands and is only being improved, so that a Cancel ends in a `Done`.
+    `seconds_left` is None while unknown. `keeps`: a result stands and is only being improved. A Cancel then ends in a
+    `Done`.
     """
 
     stage: str
@@ -145,7 +153,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something the artist should know although the work goes on; `photo` names the photo that it concerns."""
+    """Something that the artist should know although the work goes on.
+
+    `photo` names the photo that it concerns; "" where it concerns none.
+    """
 
     text: str
     photo: str = ""
@@ -153,7 +164,7 @@ class Notice:
 
 @dataclass(frozen=True)
 class Preview:
-    """How the result looks so far: the path of a picture in the job's own folder, replaced by the next one's."""
+    """A picture of the result so far. `path` lies in the job's own folder; the next Preview replaces this one."""
 
     path: str
 
@@ -168,7 +179,10 @@ class Failed:
 
 @dataclass(frozen=True)
 class Done:
-    """The bundle stands complete in the folder `bundle`."""
+    """The bundle stands complete in the folder `bundle`.
+
+    `registered` of the `chosen` photos have a camera. `points` is the number of points in the cloud.
+    """
 
     bundle: str
     registered: int
@@ -183,11 +197,11 @@ class Finished:
     text: str
 
 
-Bundled = Request | Import | Resolve  # what ends in a bundle
+Bundled = Request | Import | Resolve  # the requests that end in a bundle
 Asked = Bundled | Download | SetUp | Undistort | Calibrate
 Ended = Done | Finished | Failed
 Message = Asked | Cancel | Progress | Notice | Preview | Ended
-LARGEST = 1e18  # of a number in a message
+LARGEST = 1e18  # every number in a message is below this
 # The name of each kind on the wire, which outside tools read.
 KINDS: dict[str, type[Message]] = {
     "request": Request,
@@ -214,7 +228,10 @@ def to_line(message: Message) -> str:
 
 
 def asked_from_line(line: str) -> Asked:
-    """The message of the first line. Raises UserError where another version of the extension wrote it."""
+    """The message of the first line that the runtime reads.
+
+    Raises UserError where another version of the extension wrote it, and ValueError where it is no message.
+    """
     values = json.loads(line)
     asked = values.get("version") if isinstance(values, dict) else None
     if asked != __version__:
@@ -251,7 +268,10 @@ def from_line(line: str) -> Message:
 
 
 def _fits(value: Any, wanted: Any) -> bool:
-    """Whether a value of JSON has the type of a field; an int may stand for a float, what is no number may not."""
+    """Whether a value from JSON has the type `wanted` of a field.
+
+    An int may stand for a float. NaN, infinity and a bool may not stand for a number.
+    """
     origin, inner = get_origin(wanted), get_args(wanted)
     if wanted is Any:
         return True
