@@ -1,7 +1,7 @@
 """[S] Lens distortion by model name, on normalised image coordinates. Imports numpy only.
 
-`distort` takes ideal pinhole coordinates (u, v) = (x/z, y/z) to those that the lens really makes; the formulas stand
-in `lens_formulas`.
+Ideal coordinates are those of a pinhole camera: (u, v) = (x/z, y/z). `distort` maps them to the coordinates at which
+the lens shows the point, and `undistort` maps those back. The formulas stand in `lens_formulas`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BENDING = frozenset({"OPENCV_FISHEYE", PANORAMA})
 
 @dataclass(frozen=True)
 class Distortion:
-    """A lens model's name and its distortion parameters (focal and centre are the Camera's)."""
+    """The name of a lens model and its distortion parameters; focal length and principal point are the Camera's."""
 
     model: str
     params: tuple[float, ...] = ()
@@ -58,8 +58,8 @@ NO_DISTORTION = Distortion("PINHOLE")
 class KnownLens:
     """The knowledge of a lens before it is solved, in pixels of the displayed photo; None where nothing is known.
 
-    `focal` is along x, and `aspect` times it along y. `centre` is the principal point. Where the lens is `held`, what
-    is known stays as it is; else solving starts there. `name` is what the artist calls it.
+    `focal` is the focal length along x; that along y is `aspect` × `focal`. `centre` is the principal point. Where the
+    lens is `held`, the known values stay as they are; else solving starts from them. `name` is the artist's.
     """
 
     focal: float | None = None
@@ -71,17 +71,17 @@ class KnownLens:
 
     @property
     def holds_focal(self) -> bool:
-        """Whether the focal length stays."""
+        """Whether the focal length is known and stays."""
         return self.held and self.focal is not None
 
     @property
     def holds_centre(self) -> bool:
-        """Whether the principal point stays."""
+        """Whether the principal point is known and stays."""
         return self.held and self.centre is not None
 
     @property
     def holds_distortion(self) -> bool:
-        """Whether the distortion stays."""
+        """Whether the distortion is known and stays."""
         return self.held and self.distortion is not None
 
 
@@ -104,10 +104,10 @@ def distort(distortion: Distortion, normalised: Array) -> FloatArray:
 
 
 def valid_radius(distortion: Distortion) -> float:
-    """The ideal radius up to which the lens model is one-to-one; infinite where it is so everywhere.
+    """The radius, in ideal coordinates, up to which the lens model is one-to-one; infinite where it is so everywhere.
 
-    Beyond it the polynomial falls again and the model would show what lies outside the picture a second time, inside.
-    Where the radial part alone turns; the tangential part is far too small to move that place.
+    Beyond it the polynomial falls again. The model would then show points outside the picture a second time, inside it.
+    Only the radial part is examined: the tangential part is far too small to shift the radius.
     """
     formula = FORMULAS[distortion.model]
     if distortion.model == "DIVISION":
@@ -116,7 +116,8 @@ def valid_radius(distortion: Distortion) -> float:
         return np.inf
     fisheye = distortion.model == "OPENCV_FISHEYE"
     radial = _without_tangential(distortion).params
-    # The derivative 1 + 3 k1 s + 5 k2 s² … in s, the squared radius (or angle), as a polynomial in 1/s: never singular.
+    # The derivative of the radial part is 1 + 3 k1 s + 5 k2 s² …, where s is the squared radius (a fisheye's: angle).
+    # Its roots are taken in 1/s: the leading coefficient is then 1, and never 0.
     inverse = np.roots([1.0, *((2 * i + 3) * k for i, k in enumerate(radial))])
     turning = inverse.real[(np.abs(inverse.imag) < 1e-12) & (inverse.real > 1e-12)]
     first = float(np.sqrt(1 / turning.max())) if len(turning) else np.inf
@@ -126,9 +127,9 @@ def valid_radius(distortion: Distortion) -> float:
 
 
 def undistort(distortion: Distortion, normalised: Array) -> FloatArray:
-    """Coordinates as the lens made them (..., 2) -> ideal ones (..., 2).
+    """Distorted normalised coordinates (..., 2) -> ideal ones (..., 2).
 
-    Where the lens model folds over (beyond its valid radius) no ideal point exists; the result is then NaN.
+    The result is NaN where no ideal point exists: beyond the valid radius, and behind the camera of a panorama.
     """
     target = np.asarray(normalised, np.float64)
     formula = FORMULAS[distortion.model]
@@ -152,20 +153,23 @@ def undistort(distortion: Distortion, normalised: Array) -> FloatArray:
 
 
 def panorama_directions(angles: Array) -> FloatArray:
-    """(..., 3) unit rays of longitudes and latitudes (..., 2) in radians: x right, y down, z ahead."""
+    """Longitudes and latitudes (..., 2) in radians -> unit rays (..., 3), with x right, y down, z ahead."""
     longitude, latitude = angles[..., 0], angles[..., 1]
     level = np.cos(latitude)
     return np.stack([level * np.sin(longitude), np.sin(latitude), level * np.cos(longitude)], axis=-1)
 
 
 def panorama_angles(rays: Array) -> FloatArray:
-    """(..., 2) longitudes and latitudes in radians of rays (..., 3) of any length, all around."""
+    """Rays (..., 3) of any length and direction -> longitudes and latitudes (..., 2) in radians."""
     x, y, z = rays[..., 0], rays[..., 1], rays[..., 2]
     return np.stack([np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))], axis=-1)
 
 
 def jacobian(function: Callable[[FloatArray], FloatArray], points: FloatArray) -> FloatArray:
-    """(..., 2, 2) the derivative of a map of the plane at points (..., 2), by central differences."""
+    """The derivative (..., 2, 2) of a map of the plane, at points (..., 2), by central differences.
+
+    Rows are the components of the result, and columns those of the point.
+    """
     step = 1e-6
     along = (function(points + (step, 0)) - function(points - (step, 0))) / (2 * step)
     down = (function(points + (0, step)) - function(points - (0, step))) / (2 * step)
@@ -173,7 +177,7 @@ def jacobian(function: Callable[[FloatArray], FloatArray], points: FloatArray) -
 
 
 def _solved(function: Callable[[FloatArray], FloatArray], target: FloatArray, start: FloatArray) -> FloatArray:
-    """The points (..., 2) that `function` takes to `target`, by Newton's method from `start`; NaN where it fails."""
+    """The points (..., 2) that `function` maps to `target` (..., 2); NaN where Newton's method from `start` fails."""
     points = start
     for _ in range(20):
         residual = function(points) - target
@@ -189,7 +193,7 @@ def _solved(function: Callable[[FloatArray], FloatArray], target: FloatArray, st
 
 
 def _without_tangential(distortion: Distortion) -> Distortion:
-    """The radial part of a lens whose formula distorts."""
+    """The lens without its tangential part, for a lens whose formula takes ideal points to distorted ones."""
     names = MODELS[distortion.model]
     radial = tuple(v for name, v in zip(names, distortion.params, strict=True) if name.startswith("k"))
     if distortion.model == "OPENCV":
@@ -198,7 +202,10 @@ def _without_tangential(distortion: Distortion) -> Distortion:
 
 
 def _radially_undistorted(distortion: Distortion, target: FloatArray) -> FloatArray:
-    """(..., 2) near the answer and on its side of the fold, from a table of the radial part: Newton's start."""
+    """Distorted points `target` (..., 2) -> roughly ideal ones (..., 2), from which Newton's method starts.
+
+    They come from a table of the radial part within the valid radius, so they lie on the right side of the fold.
+    """
     radial = _without_tangential(distortion)
     angles = np.linspace(0, min(np.arctan(valid_radius(distortion)), np.radians(89.9)), 1024)
     radii = np.tan(angles)

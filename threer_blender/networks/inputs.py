@@ -1,6 +1,7 @@
-"""[R] Photos as networks want them: resized and cropped exactly as published, with the way back to the photo. Pillow.
+"""[R] Photos as networks want them: resized and cropped exactly as published. Needs Pillow.
 
-A preparation is a `Frame`: the size that the whole photo is resized to, and the box that is cut out of that.
+A `Frame` says how: the whole photo is resized to a size, and a box is cut out of it. An `Input` holds the outcome, and
+the map from its pixels back to the photo's.
 """
 
 from __future__ import annotations
@@ -21,20 +22,24 @@ from ..pictures.masks import in_map
 from ..pictures.photos import pixels
 
 PATCH = 16
-LARGEST = 4096  # long side that is decoded; what a larger photo has beyond it is far finer than any network's input
+LARGEST = 4096  # pixels of the long side to which a photo is decoded, far more than any network's input has
 
 
 class Frame(NamedTuple):
-    """`size` (width, height) of the whole resized photo; `box` (left, top, right, bottom) of what is cut out of it."""
+    """How a photo is resized and cropped, in pixels.
+
+    `size` (width, height) is that of the whole photo after resizing. `box` (left, top, right, bottom) is cut out of it.
+    """
 
     size: tuple[int, int]
     box: tuple[int, int, int, int]
 
 
 class Input(NamedTuple):
-    """A photo as a network gets it: `image` (H, W, 3) uint8 sRGB, and where its pixels are in the photo.
+    """A photo as a network gets it: `image` (H, W, 3) uint8 sRGB.
 
-    `excluded` (H, W) are the masked pixels, whose predictions do not count; None where none are masked.
+    `photo_from_map` maps pixels of the image to those of the photo. `excluded` (H, W) is True at masked pixels, whose
+    predictions do not count; None where none are masked.
     """
 
     image: npt.NDArray[np.uint8]
@@ -42,7 +47,10 @@ class Input(NamedTuple):
     excluded: BoolArray | None = None
 
     def masked(self, photo: Photo, excluded: Callable[[Photo, tuple[int, int]], BoolArray | None]) -> Input:
-        """The same, with what `excluded` leaves out of the photo's picture of a size (width, height)."""
+        """The same input with the photo's mask.
+
+        `excluded(photo, (width, height))` returns the mask at that size, (height, width), or None where there is none.
+        """
         out = excluded(photo, (photo.width, photo.height))
         if out is None:
             return self
@@ -50,15 +58,15 @@ class Input(NamedTuple):
 
     @property
     def normalised(self) -> Tensor:
-        """(3, H, W) float32 in [-1, 1]."""
+        """The image as a tensor (3, H, W), float32 in [-1, 1]."""
         return torch.from_numpy(self.image).permute(2, 0, 1) / 127.5 - 1
 
 
 def long_side(width: int, height: int, side: int = 512) -> Frame:
-    """DUSt3R's and MASt3R's frame: the long side becomes `side`; about the middle, whole patches are cut out.
+    """The frame of DUSt3R and MASt3R for a photo of this size in pixels.
 
-    A square is cut to 4:3, since the networks were trained on no squares. Raises ValueError where not even one patch
-    fits into the short side.
+    The long side becomes `side` pixels. The largest box of whole patches is cut out about the middle. A square is cut
+    to 4:3, since the networks were trained on no squares. Raises ValueError where the short side is less than a patch.
     """
     longer = max(width, height)
     size = round(width * side / longer), round(height * side / longer)
@@ -72,7 +80,10 @@ def long_side(width: int, height: int, side: int = 512) -> Frame:
 
 
 def square(width: int, height: int, side: int) -> Frame:
-    """DUSt3R 224's and Splatt3R's frame: the short side becomes `side`; the middle square is cut out."""
+    """The frame of DUSt3R 224 and Splatt3R for a photo of this size in pixels.
+
+    The short side becomes `side` pixels, and the middle square is cut out.
+    """
     shorter = min(width, height)
     long = round(side * max(width, height) / shorter)
     size = (long, side) if width > height else (side, long)
@@ -80,7 +91,7 @@ def square(width: int, height: int, side: int) -> Frame:
 
 
 def prepared(photo: Photo, frame: Frame) -> Input:
-    """The photo in its frame. Shrinks by Lanczos and enlarges by bicubic interpolation, as published."""
+    """The photo, resized and cropped as `frame` says. Shrinks by Lanczos and enlarges bicubically, as published."""
     picture = Image.fromarray(pixels(photo, LARGEST))
     shrinks = max(photo.width, photo.height) > max(frame.size)
     filter_ = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
@@ -90,7 +101,7 @@ def prepared(photo: Photo, frame: Frame) -> Input:
 
 
 def dust3r(photo: Photo, side: int) -> Input:
-    """A photo for a network of the DUSt3R family that was trained at 512 or 224 pixels.
+    """The photo as the input of a network of the DUSt3R family that was trained at `side` pixels: 512 or 224.
 
     Raises UserError where the photo is too narrow a strip.
     """
@@ -106,5 +117,6 @@ def dust3r(photo: Photo, side: int) -> Input:
 
 
 def _around(middle: tuple[int, int], half_width: int, half_height: int) -> tuple[int, int, int, int]:
+    """The box (left, top, right, bottom) about `middle` (x, y)."""
     x, y = middle
     return x - half_width, y - half_height, x + half_width, y + half_height

@@ -1,7 +1,7 @@
-"""[R] Masks: pictures beside a plate or photos that say which of their pixels are left out. numpy and Pillow.
+"""[R] Masks: pictures that say which pixels of a plate or of photos are left out. numpy and Pillow.
 
-A still stands for all frames; the pictures of a sequence stand for the frames of their numbers; the pictures of a
-folder stand for the photos of their names, whatever the ending. Where a picture has transparency, that is the mask.
+A still masks all frames. A picture of a sequence masks the frame of its number. A picture of a folder masks the photo
+of its name, whatever the ending. Where a picture has transparency, its transparent pixels are left out.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ from . import plate_files
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
 SUFFIXES = sequence_files.SUFFIXES | {".webp", ".bmp"}
-SHAPE = 0.02  # by how much the ratio of a mask's sides may differ from that of its plate
-OPAQUE = 0.5  # share from which a pixel counts as white, or as opaque
+SHAPE = 0.02  # the largest relative difference between the aspect ratios of a mask and its plate
+OPAQUE = 0.5  # share of full white, or of full opacity, from which a pixel counts as white, or as opaque
 
 
 @dataclass(frozen=True)
 class Masks:
-    """`still` is for all pictures; else `by_number` are for frames and `by_name` for photos. `black`: it is black that
-    is left out, not white. `margin` in pixels of the plate is by how much what is left out grows."""
+    """The files of masks. `still` is for all pictures; without it, `by_number` are for frames, `by_name` for photos.
+
+    `black`: black pixels are left out, not white ones. `margin` is the number of pixels of the plate by which the
+    masked area grows.
+    """
 
     still: Path | None
     by_number: Mapping[int, Path]
@@ -39,11 +42,10 @@ class Masks:
     margin: int
 
     def excluded(self, photo: Photo, frame: int | None, size: tuple[int, int] | None = None) -> BoolArray | None:
-        """(H, W) of a picture `size` (width, height) of a photo, or of a frame of it; None where it has no mask.
+        """The mask (H, W) of a photo, or of the frame `frame` of a plate, True where pixels are left out.
 
-        Without a size it is in the mask's own.
-
-        Raises UserError where the mask cannot be read, or has another shape than the photo.
+        It is resized to `size` (width, height); without one it keeps the size of its file. Returns None where there is
+        no mask. Raises UserError where the mask cannot be read, or has another shape than the photo.
         """
         file = self.still or (self.by_name.get(Path(photo.name).stem) if frame is None else self.by_number.get(frame))
         if file is None:
@@ -62,9 +64,9 @@ class Masks:
 
 
 def of(options: Mapping[str, Any], frames: Iterable[int]) -> Masks | None:
-    """The masks that the options name, None where they name none; `frames` are the numbers of all frames.
+    """The masks that the options name; None where they name none. `frames` are the numbers of all frames.
 
-    Raises UserError where there is no mask at that place, or none of a sequence has the number of a frame.
+    Raises UserError where no masks lie at that path, or where no mask of a sequence has the number of a frame.
     """
     if not options.get("masks"):
         return None
@@ -80,8 +82,10 @@ def of(options: Mapping[str, Any], frames: Iterable[int]) -> Masks | None:
 
 
 def excluder(options: Mapping[str, Any]) -> Callable[[Photo, tuple[int, int]], BoolArray | None]:
-    """A function that gives the masked pixels (H, W) of a photo's picture of a size (width, height), or None where
-    nothing is masked. Raises UserError where there is no mask at the options' place."""
+    """A function of a photo and a size (width, height) that returns the mask (H, W) at that size.
+
+    It returns None where nothing is masked. Raises UserError where no masks lie at the path that the options name.
+    """
     masked = of(options, ())
 
     def excluded(photo: Photo, size: tuple[int, int]) -> BoolArray | None:
@@ -91,7 +95,10 @@ def excluder(options: Mapping[str, Any]) -> Callable[[Photo, tuple[int, int]], B
 
 
 def in_map(mask: BoolArray, photo_from_map: PhotoFromMap, shape: tuple[int, int]) -> BoolArray:
-    """A photo's mask (H, W), in its own pixels, in the pixels of a map of this `shape`; its edges go on beyond them."""
+    """A photo's mask (H, W), sampled at the pixels of a map of `shape` (height, width).
+
+    `photo_from_map` maps the map's pixels to the photo's. Beyond the photo's edges the values at the edges go on.
+    """
     height, width = shape
     column = (np.arange(width) + 0.5) * photo_from_map.scale_x + photo_from_map.offset_x
     row = (np.arange(height) + 0.5) * photo_from_map.scale_y + photo_from_map.offset_y
@@ -101,7 +108,7 @@ def in_map(mask: BoolArray, photo_from_map: PhotoFromMap, shape: tuple[int, int]
 
 
 def _files(path: Path) -> tuple[Path | None, dict[int, Path], dict[str, Path]]:
-    """The still, or the files by number and by name."""
+    """The still, or None; the masks by frame number; the masks by name. Raises UserError where there are none."""
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
         if len(files) == 1:
@@ -125,7 +132,11 @@ def _range(numbers: Iterable[int]) -> str:
 
 
 def _excluded(file: Path, black: bool) -> BoolArray:
-    """(H, W): what is transparent, else what is white, or black. Raises UserError where the file cannot be read."""
+    """The mask (H, W) in a file, True where pixels are left out.
+
+    Transparent pixels are left out. In a picture without transparency, white ones are, or black ones where `black`.
+    Raises UserError where the file cannot be read.
+    """
     try:
         if file.suffix.lower() in sequence_files.PLATE_SUFFIXES:
             share = plate_files.pixels(file).mean(axis=2) / 255
@@ -144,7 +155,10 @@ def _excluded(file: Path, black: bool) -> BoolArray:
 
 
 def _grown(out: BoolArray, margin: int) -> BoolArray:
-    """The masked area grown by `margin` pixels, to the sides and up and down."""
+    """The mask `out` (H, W), grown by a square that reaches `margin` pixels to each side.
+
+    It is grown along one axis, then along the other. Sums along the axis tell whether a masked pixel is within reach.
+    """
     for axis in (0, 1) if margin else ():
         along = np.moveaxis(out, axis, 0)
         sums = np.concatenate([np.zeros((1, along.shape[1]), np.int64), along.cumsum(axis=0)])

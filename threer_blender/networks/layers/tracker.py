@@ -1,8 +1,9 @@
-"""[R] The point tracker of VGGT: features of all views and points of the first -> those points in every view.
+"""[R] The point tracker of VGGT: features of all views, and points of the first view -> those points in every view.
 
-After Karaev et al., "CoTracker" (2024), as in Wang et al., "VGGSfM" (2024): in each round a transformer looks at how
-each point's feature correlates around its present places, across views and, through virtual tracks, across points,
-and moves the places. Modules bear the names of the published checkpoint ("virual_tracks" included).
+After Karaev et al., "CoTracker" (2024), as in Wang et al., "VGGSfM" (2024). Each point has a place in each view, which
+every round corrects. A round correlates the point's feature with the view's features around that place. A transformer
+looks at these correlations across views and, through virtual tracks, across points. It answers with a change of the
+places. Modules bear the names of the published checkpoint ("virual_tracks" included).
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ from .transformer import Mlp
 from .vit import sine_cosine
 
 ROUNDS = 4
-LEVELS, RADIUS = 7, 4  # of the correlation's pyramid
-HIDDEN, HEADS, DEPTH, VIRTUAL = 384, 8, 6, 64
-LONGEST_SIDE = 518.0  # flows are fed in shares of it
+LEVELS, RADIUS = 7, 4  # of the pyramid that features are correlated on, and of the window on each level, in its pixels
+HIDDEN, HEADS, DEPTH, VIRTUAL = 384, 8, 6, 64  # the transformer's width, heads, blocks and virtual tracks
+LONGEST_SIDE = 518.0  # by which flows are divided for the transformer
 
 
 class Tracks(NamedTuple):
-    """M points in N views: `pixels` (N, M, 2) x and y, the first pixel's centre at 0; `visibility` and `confidence`
-    (N, M) in [0, 1]."""
+    """M points in N views.
+
+    `pixels` (N, M, 2) are x and y, with the first pixel's centre at 0. `visibility` and `confidence` are (N, M), in
+    [0, 1].
+    """
 
     pixels: Tensor
     visibility: Tensor
@@ -32,7 +36,10 @@ class Tracks(NamedTuple):
 
 
 class SelfBlock(nn.Module):
-    """Attention within a batch. Unlike in a vision transformer, the residual starts from normalised tokens."""
+    """Attention of tokens (B, T, HIDDEN) to each other.
+
+    Unlike in a vision transformer, the residual starts from the normalised tokens.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +54,7 @@ class SelfBlock(nn.Module):
 
 
 class CrossBlock(nn.Module):
-    """Attention of tokens to a context."""
+    """Attention of tokens (B, T, HIDDEN) to a context (B, S, HIDDEN)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +69,7 @@ class CrossBlock(nn.Module):
 
 
 class UpdateFormer(nn.Module):
-    """The state of each point in each view -> the change of its place and feature."""
+    """The transformer: the state of each point in each view -> the change of its place and feature."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -77,7 +84,7 @@ class UpdateFormer(nn.Module):
         self.flow_head = nn.Linear(HIDDEN, outputs)
 
     def forward(self, known: Tensor) -> Tensor:
-        """(M, N, inputs) of M points in N views -> (M, N, outputs)."""
+        """The states (M, N, inputs) of M points in N views -> the changes (M, N, outputs): x, y, then the feature."""
         start = self.input_transform(self.input_norm(known))
         count, views = start.shape[:2]
         tokens = torch.cat([start, self.virual_tracks[0].expand(-1, views, -1)])
@@ -97,7 +104,7 @@ class UpdateFormer(nn.Module):
 
 
 class Tracker(nn.Module):
-    """The rounds around the transformer."""
+    """The tracker: the rounds, and in each the correlations that the transformer gets."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -113,7 +120,10 @@ class Tracker(nn.Module):
         self.conf_predictor = nn.Sequential(nn.Linear(channels, 1))
 
     def forward(self, features: Tensor, queries: Tensor) -> Tracks:
-        """`features` (N, channels, h, w), `queries` (M, 2) in the first view's feature pixels -> Tracks in the same."""
+        """Tracks the points `queries` (M, 2) of the first view through the features (N, channels, h, w) of all views.
+
+        Queries and Tracks are in pixels of the features, the first pixel's centre at 0.
+        """
         features = self.fmap_norm(features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         count, (height, width) = len(features), features.shape[2:]
         pyramid = [features]
@@ -121,7 +131,7 @@ class Tracker(nn.Module):
             pyramid.append(functional.avg_pool2d(pyramid[-1], 2))
         waves = _plane_waves(self.query_ref_token.shape[2], height, width, queries)
         marks = torch.cat([self.query_ref_token[0, :1], self.query_ref_token[0, 1:].expand(count - 1, -1)])
-        # (M, 1, inputs) and (N, inputs): where a point was asked for, and which view is the one that it was asked in.
+        # Waves (M, 1, inputs) encode where in the first view a point lies; marks (N, inputs) mark the first view.
         context = _sampled(waves, queries[None], "border")[0][:, None] + marks
 
         places = queries.expand(count, -1, -1)
@@ -130,6 +140,7 @@ class Tracker(nn.Module):
             flows = places - places[:1]
             shares = flows / LONGEST_SIDE
             correlation = self.corr_mlp(_correlations(pyramid, feature, places))
+            # As published, the shares go in twice.
             known = torch.cat([_flow_waves(flows, self.channels // 2), shares, shares, correlation, feature], dim=-1)
             change = self.updateformer(known.transpose(0, 1) + context).transpose(0, 1)
             feature = feature + self.ffeat_updater(self.ffeat_norm(change[..., 2:].flatten(0, 1)).view_as(feature))
@@ -139,17 +150,20 @@ class Tracker(nn.Module):
 
 
 def _sampled(features: Tensor, places: Tensor, beyond: str) -> Tensor:
-    """`features` (N, C, h, w) at `places` (N, M, 2), bilinear -> (N, M, C). `beyond` is grid_sample's padding."""
+    """The features (N, C, h, w), interpolated bilinearly at `places` (N, M, 2), in their pixels -> (N, M, C).
+
+    `beyond` is the padding mode of `grid_sample`.
+    """
     size = places.new_tensor([max(side - 1, 1) for side in (features.shape[3], features.shape[2])])
     grid = (places * (2 / size) - 1)[:, :, None]
     return functional.grid_sample(features, grid, padding_mode=beyond, align_corners=True)[..., 0].transpose(1, 2)
 
 
 def _correlations(pyramid: list[Tensor], feature: Tensor, places: Tensor) -> Tensor:
-    """How a `feature` (N, M, C) matches a window around `places` (N, M, 2) on every level -> (N, M, levels × window).
+    """How each `feature` (N, M, C) matches the window around its place (N, M, 2) on every level of the pyramid.
 
-    A correlation sampled between pixels is the correlation with a feature sampled there, which needs no volume over
-    the whole picture.
+    Returns (N, M, levels × window). The published code interpolates correlations with the whole picture. As
+    interpolation is linear, correlating with interpolated features gives the same, and takes far less memory.
     """
     reach = torch.arange(-RADIUS, RADIUS + 1, device=feature.device, dtype=feature.dtype)
     # The window is stored with x outermost.
@@ -163,14 +177,20 @@ def _correlations(pyramid: list[Tensor], feature: Tensor, places: Tensor) -> Ten
 
 
 def _flow_waves(flows: Tensor, dim: int) -> Tensor:
-    """(N, M, 2) -> (N, M, 2 dim): sine and cosine, taking turns, of x, then of y, at evenly spaced frequencies."""
+    """Flows (N, M, 2) -> (N, M, 2 dim): waves of x, then of y, at evenly spaced frequencies.
+
+    For each frequency the sine comes first, then the cosine.
+    """
     frequencies = torch.arange(0, dim, 2, device=flows.device, dtype=torch.float32) * (1000 / dim)
     angles = flows[..., None] * frequencies
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(2)
 
 
 def _plane_waves(dim: int, height: int, width: int, like: Tensor) -> Tensor:
-    """(1, dim, height, width): waves of x in the first half, of y in the second."""
+    """A picture of waves (1, dim, height, width), on the device of `like`.
+
+    The first half of the channels holds waves of x, the second half waves of y.
+    """
     columns, rows = (
         sine_cosine(torch.arange(count, device=like.device), dim // 2, 10000.0).T for count in (width, height)
     )
