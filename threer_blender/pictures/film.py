@@ -1,6 +1,6 @@
 """[R] Video files as shots: the pixels of each frame, upright, in 8-bit sRGB.
 
-Frame k is the k-th picture of the film in the order of showing (`film_index`).
+Frames are numbered from 1: frame k is the k-th picture of the film in the order of showing (`film_index`).
 """
 
 from __future__ import annotations
@@ -24,17 +24,20 @@ from .decoder import FAULTS, Decoder
 from .film_index import check_unchanged, index
 from .light import Picture
 
-HD = (1280, 720)  # width and height from which on an untagged film is taken to have BT.709's matrix, else BT.601's
-UNTOLD = (2, 3)  # matrices of ITU-T H.273 that say nothing
-MOST_KEYS_BACK = 2
-ASTRAY = 64  # frames after a jump among which none of the film's own may be
-FIELDS = 0.5  # of the frames; where more have two fields, the film may be interlaced
-MOST_MOVING = 5  # frames in which the fields are compared
-COMB, COMBED = 10, 0.02  # grey levels by which a line stands out, and the share of pixels that do in a combed frame
+HD = (1280, 720)  # from this width or height on, an untagged film is taken to have BT.709's matrix, else BT.601's
+UNTOLD = (2, 3)  # codes of ITU-T H.273 for a matrix that is not specified
+MOST_KEYS_BACK = 2  # a jump goes at most to the second key frame before the nearest one
+ASTRAY = 64  # unknown frames after a jump; after more of them, the jump has failed
+FIELDS = 0.5  # share of the frames; where more have two fields, the film may be interlaced
+MOST_MOVING = 5  # number of frames in which the fields are compared
+COMB, COMBED = 10, 0.02  # grey levels by which a pixel stands out, and the share of such pixels in a combed frame
 
 
 class Film:
-    """An open video file. Raises as `film_index.index` does."""
+    """An open video file. Opening raises what `film_index.index` and `frame` raise.
+
+    `size` (width, height) is that of a picture as displayed; `plate_size` is that in the file's own pixels, upright.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -43,7 +46,8 @@ class Film:
         self._lock = threading.Lock()
         self._frames: Iterator[tuple[int, av.VideoFrame]] = iter(())
         self._position = 0  # the number of the last frame that was decoded
-        self._keys_back = 0  # of the last key frame before a frame: some files jump to what follows it
+        # In some files a jump to a key frame leads past it; jumps then go to the key frame so many places before.
+        self._keys_back = 0
         self._start()
         first = self.frame(self.numbers[0])
         self.matrix = _display_matrix(first)
@@ -56,7 +60,7 @@ class Film:
         self.size, self.plate_size = (size[::-1] if swapped else size for size in sizes)  # as displayed, in own pixels
 
     def __len__(self) -> int:
-        """How many frames it has, without those that cannot be decoded."""
+        """The number of frames, without those that cannot be decoded."""
         return len(self.numbers)
 
     @property
@@ -82,7 +86,10 @@ class Film:
         return upright(_upper_field(frame) if self.is_interlaced else rgb(frame), self.matrix)
 
     def frame(self, number: int) -> av.VideoFrame:
-        """A frame. Raises ValueError where it is missing or the film was replaced, OSError where the film is gone."""
+        """The frame of this number, as decoded.
+
+        Raises ValueError where it is missing or the film was replaced, and OSError where the film is gone.
+        """
         check_unchanged(self.path)
         with self._lock:
             near = self._position < number and (self._key(number) or 0) <= self._position + 1
@@ -93,14 +100,15 @@ class Film:
         return frame
 
     def _key(self, number: int) -> int | None:
-        """The key frame to jump to for a frame; None where decoding begins at the start of the file instead."""
+        """The number of the key frame to jump to for a frame; None where decoding begins at the file's start instead."""
         place = bisect_right(self.index.keys, number) - 1 - self._keys_back
         return self.index.keys[place] if place >= 0 and self._keys_back <= MOST_KEYS_BACK else None
 
     def _has_combs(self) -> bool:
-        """Whether the fields of the frames that move most show two moments: many films only say that they have fields.
+        """Whether the two fields of a frame show two moments. Many films claim fields, but hold whole pictures.
 
-        Where a line is brighter, or darker, than both its neighbours, a frame is combed.
+        The frames that change most are examined. A pixel stands out where it is brighter, or darker, than those above
+        and below. A frame with many such pixels is combed.
         """
         moving = np.argsort(self.survey.change)[-MOST_MOVING:]
         for number in sorted(self.numbers[place] for place in moving):
@@ -111,7 +119,7 @@ class Film:
         return False
 
     def _ahead(self, number: int) -> av.VideoFrame | None:
-        """The frame where it is still to come, decoding towards it."""
+        """Decodes onwards up to the frame; None where it does not come."""
         for position, frame in self._frames:
             self._position = position
             if position == number:
@@ -121,7 +129,10 @@ class Film:
         return None
 
     def _after_jump(self, number: int) -> av.VideoFrame | None:
-        """The frame, decoding from a key frame; None where that leads to other frames than decoding all."""
+        """Jumps to a key frame and decodes from there to the frame; None where no jump leads to it.
+
+        After a jump that fails, this and all later jumps go one key frame further back.
+        """
         while (key := self._key(number)) is not None:
             stamp = self.index.stamps[bisect_right(self.numbers, key) - 1]
             try:
@@ -136,7 +147,10 @@ class Film:
         return None
 
     def _recognised(self) -> Iterator[tuple[int, av.VideoFrame]]:
-        """The frames that follow a jump, so far as they are the film's: the first may lack what they refer to."""
+        """Yields the numbers and frames that follow a jump, but only those that the index knows.
+
+        The first frames after a jump may refer to frames that were not decoded, and then look different.
+        """
         astray = 0
         for frame in self._decoder.frames():
             number = self.index.number_of.get((frame.pts, survey.digest(survey.glance(frame))))
@@ -147,13 +161,14 @@ class Film:
                 return
 
     def _from_start(self, number: int) -> av.VideoFrame | None:
+        """Decodes from the start of the file to the frame; None where it does not come."""
         if number not in self.numbers:
             return None
         self._start()
         return self._ahead(number)
 
     def _start(self) -> None:
-        """Decoding begins at the first frame."""
+        """Opens the file anew, so that decoding begins at the first frame."""
         self._decoder = Decoder(self.path, self.index.threaded)
         self._position, self._frames = 0, iter(zip(self.numbers, self._decoder.frames(), strict=False))
 
@@ -168,7 +183,10 @@ def rgb(frame: av.VideoFrame) -> Picture:
 
 
 def _matrix(frame: av.VideoFrame) -> int:
-    """The code of the matrix between a frame's components and its colours; where it has none, that of its size."""
+    """The code (ITU-T H.273) of the matrix that takes a frame's colours to its components.
+
+    Where the frame does not say, its size decides.
+    """
     if frame.colorspace not in UNTOLD:
         return frame.colorspace
     is_hd = frame.width >= HD[0] or frame.height >= HD[1]
@@ -176,7 +194,7 @@ def _matrix(frame: av.VideoFrame) -> int:
 
 
 def upright(picture: Picture, matrix: tuple[int, int, int, int]) -> Picture:
-    """The picture as it is displayed: turned and mirrored by a and b, c and d of a track's matrix (ISO 14496-12)."""
+    """Turns and mirrors a picture (H, W, 3) for display, by a, b, c and d of a track's matrix (ISO 14496-12)."""
     a, b, c, d = matrix
     if _swaps(matrix):
         picture = picture.transpose(1, 0, 2)
@@ -185,13 +203,16 @@ def upright(picture: Picture, matrix: tuple[int, int, int, int]) -> Picture:
 
 
 def _swaps(matrix: tuple[int, int, int, int]) -> bool:
-    """Whether rows become columns."""
+    """Whether a track's matrix a, b, c, d turns rows into columns."""
     a, b, c, d = map(abs, matrix)
     return b + c > a + d
 
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
-    """a, b, c, d of the matrix with which a frame is displayed: (x, y) -> (a x + c y, b x + d y)."""
+    """The numbers a, b, c, d of a frame's display matrix, which takes (x, y) to (a x + c y, b x + d y).
+
+    Only their signs and ratios count: the file scales them by 65,536.
+    """
     side_data: Any = frame.side_data  # its stub knows other keys
     data = side_data.get(Type.DISPLAYMATRIX)
     if data is None:
@@ -201,7 +222,10 @@ def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
 
 
 def _upper_field(frame: av.VideoFrame) -> Picture:
-    """(H, W, 3): a frame of two fields from its upper one alone, the other's lines halfway between those around."""
+    """A frame of two fields as a picture (H, W, 3) of the upper field alone.
+
+    Each line of the lower field is replaced by the mean of the lines above and below.
+    """
     graph = av.filter.Graph()
     source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1))
     field, sink = graph.add("field", "type=top"), graph.add("buffersink")

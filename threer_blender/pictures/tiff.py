@@ -1,7 +1,8 @@
-"""[R] TIFF with more than 8 bits a sample: grey, colour and print colours, whole numbers and floats, in any layout.
+"""[R] TIFF with more than 8 bits a sample: grey, RGB and CMYK, whole numbers and floats, in any layout.
 
-Pillow unpacks each strip or tile, as if it held bytes; what the bytes mean is done here (TIFF 6.0, Adobe's Technical
-Note 3 on the predictor of floats). Pillow itself garbles separate planes and has no floats in colour.
+Pillow itself garbles separate planes, and reads no floats in colour. So it only unpacks each strip or tile, as if that
+held bytes. This file gives the bytes their meaning, after TIFF 6.0 and, for the predictor of floats, Adobe's Photoshop
+TIFF Technical Note 3.
 """
 
 from __future__ import annotations
@@ -17,21 +18,30 @@ from PIL import Image, TiffImagePlugin
 from ..model.arrays import Array
 from .light import Picture, displayed
 
-MOST_BYTES = 4_000_000_000  # of a picture's samples, and of what TIFF can address
-LEAST_BYTES, EXPANSION = 32 << 20, 2000  # that samples may take, whatever the file's size; and times that
+MOST_BYTES = 4_000_000_000  # that a picture's samples may take; TIFF can address no more
+# Samples may take LEAST_BYTES or EXPANSION times the file's size, whichever is more. Other files are refused.
+LEAST_BYTES, EXPANSION = 32 << 20, 2000
+# Format of a sample (1: whole number, 3: float) and its bits -> the type in numpy.
 _KINDS = {(1, 16): "u2", (1, 32): "u4", (3, 16): "f2", (3, 32): "f4", (3, 64): "f8"}
-_COLOURS = {0: 1, 1: 1, 2: 3, 5: 4}  # photometric interpretation -> samples that are colour: grey twice, RGB, CMYK
-_DIFFERENCES, _FLOAT_DIFFERENCES = 2, 3
+# Photometric interpretation -> samples that are colour. 0: grey with 0 as white, 1: grey, 2: RGB, 5: CMYK.
+_COLOURS = {0: 1, 1: 1, 2: 3, 5: 4}
+_DIFFERENCES, _FLOAT_DIFFERENCES = 2, 3  # values of the tag PREDICTOR
+# Numbers of tags.
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
 SAMPLES, ROWS, PLANAR, PREDICTOR, TILE_WIDTH, TILE_HEIGHT, EXTRA, FORMAT = 277, 278, 284, 317, 322, 323, 338, 339
 PROFILE = 34675
-STRIPS, TILES = (273, 279), (324, 325)  # their offsets and byte counts
-_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two of BigTIFF
+STRIPS, TILES = (273, 279), (324, 325)  # the tags of their offsets and of their byte counts
+_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # a file's first bytes; the last two are BigTIFF's
 Entries = Mapping[int, Any]
 
 
 class Layout(NamedTuple):
-    """How the samples lie: `part` is the size of a strip or tile, (width, height); `planes` are separate samples."""
+    """How the samples of a picture lie in the file.
+
+    `size` of the picture and `part`, that of a strip or tile, are (width, height) in pixels. `samples` is the number of
+    samples a pixel. `planes` is 1 where they lie side by side, else `samples`. `kind` is their type, in the file's byte
+    order.
+    """
 
     size: tuple[int, int]
     part: tuple[int, int]
@@ -41,7 +51,7 @@ class Layout(NamedTuple):
 
 
 def tags(data: bytes) -> Entries:
-    """The tags of a TIFF's first picture; none of any other file. Raises what Pillow does."""
+    """The tags of a TIFF's first picture; none where `data` is no TIFF. Raises what Pillow raises."""
     if data[:4] not in _MAGIC:
         return {}
     entries = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if 43 in data[2:4] else 8])
@@ -52,18 +62,21 @@ def tags(data: bytes) -> Entries:
 
 
 def is_deep(tags: Entries) -> bool:
-    """Whether this file reads a TIFF of these tags, and not Pillow."""
+    """Whether this module reads a TIFF of these tags; else Pillow reads it whole."""
     bits = tags.get(BITS, (1,))
     return tags.get(PHOTOMETRIC) in _COLOURS and len(set(bits)) == 1 and _kind(tags) in _KINDS
 
 
 def holds_light(tags: Entries) -> bool:
-    """Whether the samples are floats: linear light, 1 at white."""
+    """Whether the samples are floats, which hold linear light with white at 1."""
     return _kind(tags)[0] == 3
 
 
 def pixels(tags: Entries, data: bytes) -> Image.Image:
-    """Grey, RGB or CMYK in 8 bits, transparency on black. Raises ValueError, OSError or what Pillow does."""
+    """The picture in 8 bits: grey, RGB or CMYK, with transparent pixels on black.
+
+    Raises ValueError, OSError or what Pillow raises.
+    """
     layout = _layout(tags, data[:2])
     width, height = layout.size
     needed = width * height * layout.samples * layout.kind.itemsize
@@ -76,7 +89,7 @@ def pixels(tags: Entries, data: bytes) -> Image.Image:
     extra = tags.get(EXTRA, ())
     if tags[PHOTOMETRIC] == 0:
         picture = ~picture
-    if extra and extra[0] == 2 and samples.shape[2] > colours:  # not yet multiplied into the colours
+    if extra and extra[0] == 2 and samples.shape[2] > colours:  # 2: an alpha not yet multiplied into the colours
         alpha = _share(samples[..., colours : colours + 1])
         picture = np.rint(picture * alpha).astype(np.uint8)
     return Image.fromarray(picture[..., 0] if colours == 1 else picture, {1: "L", 3: "RGB", 4: "CMYK"}[colours])
@@ -88,6 +101,7 @@ def _kind(tags: Entries) -> tuple[int, int]:
 
 
 def _layout(tags: Entries, order: bytes) -> Layout:
+    """The layout that the tags describe. `order` is the file's first two bytes. Raises ValueError for bad tags."""
     kind = np.dtype(_KINDS[_kind(tags)]).newbyteorder("<" if order == b"II" else ">")
     size = int(tags[WIDTH]), int(tags[HEIGHT])
     part = (size[0], min(size[1], int(tags.get(ROWS, size[1]))))
@@ -103,7 +117,10 @@ def _layout(tags: Entries, order: bytes) -> Layout:
 
 
 def _plane(tags: Entries, data: bytes, layout: Layout, number: int) -> Array:
-    """(H, W, samples) of one plane, as stored; whole parts, so at least as large as the picture."""
+    """Plane `number` as an array (H, W, samples a pixel of the plane), as stored.
+
+    It holds whole strips or tiles, so it may be larger than the picture. Raises ValueError where some are missing.
+    """
     across = -(-layout.size[0] // layout.part[0])
     down = -(-layout.size[1] // layout.part[1])
     samples = layout.samples // layout.planes
@@ -121,7 +138,10 @@ def _plane(tags: Entries, data: bytes, layout: Layout, number: int) -> Array:
 
 
 def _bytes(tags: Entries, data: bytes, parts: list[tuple[int, int]], size: tuple[int, int], layout: Layout) -> Picture:
-    """(H, W) the bytes of some strips or tiles, unpacked: those of a grey TIFF of 8 bits made of them."""
+    """Unpacks strips or tiles, given as `parts` (offset, byte count). Returns an array (H, W) of bytes.
+
+    `size` is (W, H). The packed parts are wrapped in a grey TIFF of 8 bits, one pixel for each byte, that Pillow opens.
+    """
     packed = [data[offset : offset + count] for offset, count in parts]
     starts = np.concatenate([[8], 8 + np.cumsum([len(part) for part in packed])]).tolist()
     tiled = TILE_WIDTH in tags
@@ -140,7 +160,7 @@ def _bytes(tags: Entries, data: bytes, parts: list[tuple[int, int]], size: tuple
 
 
 def _directory(values: Mapping[int, list[int]], start: int) -> bytes:
-    """An image file directory of long numbers that stands at `start`."""
+    """The bytes of an image file directory that stands at the offset `start`. All values are of the type LONG."""
     end = start + 2 + 12 * len(values) + 4
     entries, after = b"", b""
     for tag, numbers in sorted(values.items()):
@@ -151,12 +171,16 @@ def _directory(values: Mapping[int, list[int]], start: int) -> bytes:
 
 
 def _undo(rows: Picture, tags: Entries, layout: Layout, samples: int) -> Array:
-    """(H, across, width × samples) values of (H, across, bytes), the predictor undone."""
+    """Undoes the predictor. Takes bytes (H, parts across, bytes) to values (H, parts across, width × samples).
+
+    Raises ValueError for an unknown predictor.
+    """
     predictor = tags.get(PREDICTOR, 1) if tags.get(COMPRESSION, 1) != 1 else 1
     height, across, count = rows.shape
     size = layout.kind.itemsize
     if predictor == _FLOAT_DIFFERENCES and layout.kind.kind == "f":
-        # Differences of bytes, of a row whose values were taken apart: first all highest bytes, the lowest last.
+        # The writer sorted each row's bytes: the highest byte of every value first, the lowest last. Then it stored
+        # differences of bytes.
         summed = np.cumsum(rows.reshape(height, across, count // samples, samples), axis=2, dtype=np.uint8)
         planes = summed.reshape(height, across, size, count // size).swapaxes(2, 3)
         values: Array = np.ascontiguousarray(planes).view(layout.kind.newbyteorder(">"))[..., 0]
@@ -172,7 +196,7 @@ def _undo(rows: Picture, tags: Entries, layout: Layout, samples: int) -> Array:
 
 
 def _eight_bit(samples: Array) -> Picture:
-    """Samples as stored -> 8 bits; floats as linear light."""
+    """Samples as stored -> 8 bits. Floats are linear light and become sRGB; whole numbers keep their highest byte."""
     if samples.dtype.kind == "f":
         return displayed(samples.astype(np.float32))
     shift = 8 * (samples.dtype.itemsize - 1)
@@ -181,6 +205,6 @@ def _eight_bit(samples: Array) -> Picture:
 
 
 def _share(samples: Array) -> Array:
-    """Samples as shares of the largest, float32."""
+    """Samples as float32 in [0, 1]: shares of the type's largest number, or floats as they are."""
     largest = np.iinfo(samples.dtype).max if samples.dtype.kind == "u" else 1
     return (samples.astype(np.float32) / np.float32(largest)).clip(0, 1)

@@ -1,4 +1,8 @@
-"""[R] The way of engines whose network sees many photos at once: inputs, memory, chunks, cameras, cloud."""
+"""[R] Reconstruction by a network that sees many photos at once.
+
+The free memory decides how many photos go through together. A longer capture goes through in chunks that overlap, which
+are then aligned. The predictions become cameras, pointmaps and a cloud.
+"""
 
 from __future__ import annotations
 
@@ -35,14 +39,14 @@ from ..runtime.device import Device, choose
 from ..runtime.report import Watch
 from . import refinement
 
-# Expected seconds on two cores of loading, and of a photo: their ratios hold anywhere.
+# Each weighs its expected seconds on two cores, for loading and for each photo. The ratios hold on other machines.
 LOADING, SORTING = Stage("loading", "Loading the network", 5.0), Stage("sorting", "Comparing photos", 0.3)
 LOOKING, MERGING = Stage("looking", "Looking at all photos", 2.0), Stage("merging", "Merging", 0.3)
 
 TRUSTED = 0.3  # quantile of the confidences below which points are not trusted
-SHARED = 0.25  # of a chunk, is also in the next
-MOST_POINTMAPS = 60  # are kept and compared with each other, evenly along longer captures
-MEMORY = 0.8  # of the free memory may be used
+SHARED = 0.25  # share of a chunk's photos that the next chunk has, too
+MOST_POINTMAPS = 60  # that are kept and compared with each other; of longer captures they are spread evenly
+MEMORY = 0.8  # share of the free memory that may be used
 CONFIDENCE = "1 and more, the network's own scale: 1 + exp of what it says; it learnt to be high where errors are small"
 
 
@@ -57,8 +61,8 @@ Solved = Callable[[int], ViewPrediction]
 class Network:
     """A loaded network as engines drive it.
 
-    `inputs` makes of all photos a function of an index that gives one photo's input. `predict` answers for the photos
-    of some inputs, in one frame, `metric` if its unit is the metre.
+    `inputs` takes all photos and returns a function, which takes the index of a photo and returns its input. `predict`
+    takes some inputs and returns a prediction for each, all in one frame. `metric`: its unit is the metre.
     """
 
     inputs: Callable[[Sequence[Photo]], Give]
@@ -71,14 +75,13 @@ Load = Callable[[Mapping[str, Tensor], Device], Network]
 
 
 def batch(views: Sequence[Input], device: Device) -> Tensor:
-    """(N, 3, H, W) float32 in [0, 1] on the device, of inputs of one size."""
+    """The images of N inputs of one size as a tensor (N, 3, H, W), float32 in [0, 1], on the device."""
     images = torch.from_numpy(np.stack([one.image for one in views]))
     return images.to(device.torch).permute(0, 3, 1, 2).float() / 255
 
 
 def answered(device: Device, ask: Callable[[], Iterable[Tensor]]) -> list[Array]:
-    """The tensors that `ask` returns, as float32 arrays; computed in the device's own precision and without
-    gradients."""
+    """Calls `ask` in the device's precision and without gradients. Returns its tensors as float32 arrays."""
     half = torch.autocast(device.torch.type, device.dtype, enabled=device.dtype != torch.float32)
     with torch.inference_mode(), half:
         return [tensor.float().cpu().numpy() for tensor in ask()]
@@ -87,10 +90,11 @@ def answered(device: Device, ask: Callable[[], Iterable[Tensor]]) -> list[Array]
 def reconstruct(
     engine: Engine, photos: Sequence[Photo], options: Mapping[str, Any], load: Load, report: Report
 ) -> Reconstruction:
-    """Cameras, pointmaps and a cloud of one photo or more; what does not fit at once goes through in chunks.
+    """The cameras, pointmaps and cloud of one photo or more.
 
-    `options` are `engines.options.REFINE` and MASKS. Raises UserError where the weights are missing or others than the
-    network's, or the memory is too small.
+    Photos that do not fit into memory together go through in chunks. `options` are those of `engines.options.REFINE`
+    and MASKS. `report` may raise. Raises UserError where the weights are missing or not the network's, where memory is
+    too small, or where no surface is predicted.
     """
     watch = Watch()
     report.plan(_plan(len(photos), options, in_parts=False))
@@ -120,6 +124,7 @@ def reconstruct(
 
 
 def _plan(photos: int, options: Mapping[str, Any], in_parts: bool) -> list[Stage]:
+    """The stages for so many photos; `in_parts`: in chunks, for which they are compared first."""
     each = [SORTING, LOOKING, MERGING] if in_parts else [LOOKING, MERGING]
     weighed = [stage.weighing(stage.weight * photos) for stage in each]
     return [LOADING, *weighed, *refinement.plan(photos, options["refine"])]
@@ -134,7 +139,10 @@ def _in_parts(
     report: Report,
     excluded: Excluded,
 ) -> tuple[Solved, list[str]]:
-    """The predictions of all photos in one frame, read from `folder`, and sentences for the artist."""
+    """The predictions of all photos in one frame, and notes for the artist.
+
+    The predictions lie in `folder` and are read from there at each call, so the folder must outlive them.
+    """
     order, loops, parts = list(range(len(photos))), [], len(photos) > settings.size
     if parts:
         similarity = retrieval.photo_similarity(
@@ -164,7 +172,10 @@ def _in_parts(
 
 
 def _settings(engine: Engine, device: Device, weight_bytes: int, count: int) -> ChunkSettings:
-    """How many photos fit at once beside `held` bytes of weights. Raises UserError where those are too few."""
+    """The chunks for `count` photos: as many at once as fit into memory beside the weights.
+
+    Raises UserError where fewer fit than the engine needs at once.
+    """
     half = device.dtype != torch.float32
     cost = engine.costs[""]
     each = cost.memory_per_photo / (2 if half else 1)
@@ -184,11 +195,15 @@ def _settings(engine: Engine, device: Device, weight_bytes: int, count: int) -> 
 def _merged(
     engine: Engine, photos: Sequence[Photo], give: Give, solved: Solved, metric: bool, report: Report
 ) -> Reconstruction:
-    """The solved views as a Reconstruction; each is asked for once for the unit and once for the rest."""
+    """The solved views as a Reconstruction, with a median depth of MEDIAN_DEPTH unless they are metric.
+
+    Each view is read twice, and none is kept: first for the median depth and confidence, then for all else. Raises
+    UserError where no view has any depth.
+    """
     depths, confidences, steps = [], [], []
     for view in map(solved, range(len(photos))):
         valid = (view.confidence > 0) & np.isfinite(view.depth) & (view.depth > 0)
-        depths.append(view.depth[valid][::97])
+        depths.append(view.depth[valid][::97])  # a sample of the pixels is enough for medians
         confidences.append(view.confidence[valid][::97])
         steps.append(1 / view.intrinsics[0, 0])
     if not any(map(len, depths)):
@@ -212,7 +227,10 @@ def _merged(
 def _long(
     engine: Engine, photos: Sequence[Photo], views: Iterable[assembly.View], trusted: float, side: float
 ) -> Reconstruction:
-    """Of more photos than memory should hold the pointmaps of: those of some, and a cloud of all in cubes of `side`."""
+    """The reconstruction of a capture too long to keep all pointmaps in memory.
+
+    MOST_POINTMAPS pointmaps are kept. The cloud is of all photos, with one point for each cube of `side` world units.
+    """
     chosen = set(np.linspace(0, len(photos) - 1, MOST_POINTMAPS).round().astype(int).tolist())
     cameras, chosen_views, collected = [], [], Voxels(side)
     for one in views:
@@ -236,7 +254,7 @@ def _long(
 
 
 def _view(index: int, photo: Photo, view_input: Input, view: ViewPrediction) -> assembly.View:
-    """The view in the photo's own pixels; what straddles an edge of the scene counts as nothing."""
+    """The view with its camera in the photo's pixels. Depths between two surfaces become 0, which means none."""
     focal = math.sqrt(view.intrinsics[0, 0] * view.intrinsics[1, 1])
     size = (view.depth.shape[1], view.depth.shape[0])
     camera = assembly.camera(photo, view_input.photo_from_map, size, focal, view.world_from_camera)
