@@ -100,7 +100,7 @@ class Film:
         return frame
 
     def _key(self, number: int) -> int | None:
-        """The number of the key frame to jump to for a frame; None where decoding begins at the file's start instead."""
+        """The number of the key frame to jump to for a frame; None where decoding starts at the first frame."""
         place = bisect_right(self.index.keys, number) - 1 - self._keys_back
         return self.index.keys[place] if place >= 0 and self._keys_back <= MOST_KEYS_BACK else None
 

@@ -1,9 +1,10 @@
-"""[R] Runs a pair network over many photos: each is encoded once, pairs are decoded in batches and handed on at once.
+"""[R] Runs a pair network over many photos. Each photo is encoded once, and pairs are decoded in batches.
 
-Between encoder and decoder a photo waits in half precision in main memory. One batch is held at a time, however many
-pairs there are. The two orders of a pair share their photos' encodings and a batch, and that is all they can: past
-the encoder each order runs through weights of its own, for the first photo and for the second. The projection between
-the two is the exception, less than 1 % of decoding; to keep it would take three quarters more memory for each photo.
+Between encoder and decoder a photo waits in half precision in main memory. Each batch is handed on at once, so only
+one is held, however many pairs there are. A pair is decoded in both orders. The two orders share their photos'
+encodings and a batch. They can share no more, since the decoder has other weights for the first photo than for the
+second. Only the projection before the decoder is the same for both. It is computed for each order: that is less than
+1 % of decoding, and keeping it would take three quarters more memory for each photo.
 """
 
 from __future__ import annotations
@@ -26,19 +27,20 @@ from ..networks.dust3r import Encoded, PairNetwork, Prediction
 from ..networks.inputs import Input
 from ..runtime.device import Device, choose
 
-# Expected seconds on two cores at 512 pixels of loading, of a photo and of a pair: their ratios hold anywhere.
+# Each weighs its expected seconds on two cores at 512 pixels: for loading, for each photo and for each ordered pair.
+# The ratios hold on other machines.
 LOADING = Stage("loading", "Loading the network", 5.0)
 ENCODING = Stage("encoding", "Looking at each photo", 6.0)
 PREDICTING = Stage("predicting", "Comparing photos", 12.0)
 
-# Tokens of both photos that a batch of pairs may have. A CPU gains nothing from more, and they take memory: that of one
-# pair of 224 pixels. On a GPU, memory is all that counts.
+# The most tokens, of both photos, that a batch of pairs has on a CPU: about those of one pair at 224 pixels. More would
+# take memory and gain no speed. On a GPU only the free memory counts.
 CPU_TOKENS = 400
-BYTES_PER_TOKEN = 2_000_000  # of decoders and heads at work, with a reserve
+BYTES_PER_TOKEN = 2_000_000  # that decoders and heads take on a GPU, with a reserve
 
 
 class Predicted(NamedTuple, Generic[Prediction]):
-    """A network's prediction of the photos `first` and `second` (indices); its tensors have no batch dimension."""
+    """A network's predictions for a pair of photos, `first` and `second` (indices). Tensors have no batch dimension."""
 
     first: int
     second: int
@@ -47,26 +49,27 @@ class Predicted(NamedTuple, Generic[Prediction]):
 
 
 def plan(photos: int, pairs: int) -> list[Stage]:
-    """The stages of this file for so many photos and ordered pairs."""
+    """The stages of `load`, `encode` and `predict`, for so many photos and ordered pairs."""
     return [LOADING, ENCODING.weighing(ENCODING.weight * photos), PREDICTING.weighing(PREDICTING.weight * pairs)]
 
 
 def load(
     build: Callable[[], PairNetwork[Prediction]], rename: Callable[[str], str | None], path: Path, report: ReportStage
 ) -> tuple[PairNetwork[Prediction], Device]:
-    """The network with the weights of the file at `path`, and this machine's best device, with the memory they leave.
+    """The network that `build` makes, with the weights of the file at `path`, on this machine's best device.
 
-    Raises UserError where they are not the network's.
+    `rename` takes a name in the file to the name in the network, or to None for a tensor to be left out. The Device's
+    memory is what the weights leave free. Raises UserError where the weights are not the network's.
     """
     report(LOADING, 0, 1)
     device = choose()
     network = checkpoints.load(build, checkpoints.read(path), rename)
     network.place(device.torch, device.dtype)
-    return network, choose()
+    return network, choose()  # again: the network now takes some of the memory
 
 
 def encode(network: PairNetwork[Any], device: Device, photos: Sequence[Input], report: ReportStage) -> list[Encoded]:
-    """Each photo by itself."""
+    """Encodes each photo by itself. The tokens are float16 on the CPU."""
     encoded = []
     for done, photo in enumerate(photos):
         report(ENCODING, done, len(photos))
@@ -77,7 +80,7 @@ def encode(network: PairNetwork[Any], device: Device, photos: Sequence[Input], r
 
 
 def similarity(encoded: Sequence[Encoded]) -> NDArray[np.float32] | None:
-    """(N, N) how alike the photos are to the encoder; None where all are compared with all anyway."""
+    """How similar the encoder finds each two photos, (N, N), at most 1; None where all pairs are compared anyway."""
     if len(encoded) <= scene_graph.FEW:
         return None
     return scene_graph.similarity([photo.tokens[0].float().numpy() for photo in encoded])
@@ -90,9 +93,10 @@ def predict(
     pairs: Sequence[tuple[int, int]],
     report: Report,
 ) -> Iterator[Predicted[Prediction]]:
-    """Yields the network's predictions of the ordered `pairs` of encoded `photos`, those of equal shapes together.
+    """Yields the network's predictions of the ordered `pairs` (indices of `photos`), those of equal shapes together.
 
-    Where a batch does not fit into the device's memory, smaller ones are tried.
+    Where a batch does not fit into the device's memory, smaller ones are tried. Raises MemoryError or RuntimeError
+    where not even one pair fits.
     """
 
     def shapes(pair: tuple[int, int]) -> tuple[Any, Any]:
@@ -123,14 +127,14 @@ def predict(
 
 
 def pair_prediction(predicted: Predicted[Any]) -> PairPrediction:
-    """The pointmaps and their confidence as arrays."""
+    """The pointmaps and confidences of a prediction as numpy arrays."""
     one, two = predicted.of_first, predicted.of_second
     parts = (one.points, two.points, one.confidence, two.confidence)
     return PairPrediction(predicted.first, predicted.second, *(part.cpu().numpy() for part in parts))
 
 
 def _batch(tokens: int, device: Device) -> int:
-    """How many pairs of so many tokens go together."""
+    """The number of pairs a batch; `tokens` is the number of tokens in one pair."""
     most = CPU_TOKENS if device.torch.type == "cpu" else device.memory // BYTES_PER_TOKEN
     return max(1, most // tokens)
 
@@ -138,6 +142,7 @@ def _batch(tokens: int, device: Device) -> int:
 def _decoded(
     network: PairNetwork[Prediction], device: Device, photos: Sequence[Encoded], pairs: Sequence[tuple[int, int]]
 ) -> tuple[Prediction, Prediction]:
+    """The predictions of a batch of pairs: those of the first photos, and those of the second."""
     first, second = (
         Encoded(
             torch.cat([photos[index].tokens for index in indices]).to(device.torch, device.dtype),

@@ -1,7 +1,7 @@
-"""[R] Any engine's cameras refined: tracks from features on the photos, bundle adjustment, pointmaps carried along.
+"""[R] Refines the cameras of any engine by bundle adjustment of features, and carries the pointmaps along.
 
-Matches are found and verified without the cameras that are to be refined, so that cameras a few degrees off lose none;
-the cameras only refuse pairs that they contradict altogether, as photos of things that repeat do.
+Matches are made and verified without the cameras that are to be refined, so cameras a few degrees off lose none. Only
+pairs that the cameras contradict altogether are dropped, such as those between two things that look the same.
 """
 
 from __future__ import annotations
@@ -25,25 +25,28 @@ from ..model.errors import UserError
 from ..model.reconstruction import Camera, Photo, PointCloud, PointMap, Reconstruction
 
 REFINING = Stage("refining", "Refining cameras", 0.5)
-# Each weighs the seconds that a photo takes.
+# Each weighs its seconds for one photo.
 STAGES = (features.FEATURES.weighing(2.0), features.MATCHES.weighing(3.0), REFINING)
 QUALITY = "standard"
 LEAST_MATCHES = 15  # verified matches that make a pair: COLMAP's own threshold
-CONTRADICTION = 8.0  # degrees off the epipolar planes, median of a pair's matches; cameras 2 degrees off make up to 4
-SHORTEST_BASE = 1e-6  # of the cameras' extent; below it there is no epipolar plane to be off
-# How many photos must share a lens before this is solved for, of all lenses: on the sets with true cameras, ten or more
-# photos tell the principal point from a turn, five tell distortion from depth. A single photo of another lens, as a
-# portrait photo among landscape ones of one camera is, is told by the points that those know; held wrong, it bends all.
+# Degrees between matches and their epipolar planes, median of a pair, from which the pair is dropped. Cameras 2 degrees
+# off make up to 4.
+CONTRADICTION = 8.0
+SHORTEST_BASE = 1e-6  # share of the cameras' extent; cameras closer to each other have no epipolar planes
+# The least number of photos that share a lens, and the unknowns of every lens. The lens with most photos decides.
+# On the sets with true cameras, ten or more photos tell the principal point from a rotation, and five tell distortion
+# from depth. A lens with a single photo is solved, too, such as that of one portrait photo among landscape ones: the
+# points that the other photos determine give its values. Held at wrong values, it would distort the whole result.
 LENS_PHOTOS = (
     (10, Unknowns(principal_point=True, distortion="RADIAL")),
     (5, Unknowns(distortion="SIMPLE_RADIAL")),
     (1, Unknowns()),
 )
-OTHERS_TELL = 5  # photos, whatever their lenses, that count as that many of one lens
+OTHERS_TELL = 5  # up to so many photos in all count as if they shared a lens
 
 
 def plan(photos: int, intrinsics: str) -> list[Stage]:
-    """The stages of `refined`, for an engine's plan; none where it is "off"."""
+    """The stages of `refined` for so many photos; none where `intrinsics` is "off"."""
     return [] if intrinsics == "off" else [stage.weighing(stage.weight * photos) for stage in STAGES]
 
 
@@ -55,11 +58,11 @@ def refined(
     matching: ModuleType = features,
     excluded: Excluded = nothing_excluded,
 ) -> Reconstruction:
-    """The reconstruction with cameras that meet the photos' details, and the points that they saw carried along.
+    """The reconstruction with its cameras refined on features of the photos, and with its points carried along.
 
-    `intrinsics` is a choice of `engines.options.REFINE`; "off" returns the reconstruction as it is. `matching` is
-    the module that finds features and matches: `features` (SIFT) or `learned_features` (ALIKED); they find
-    none where `excluded` says so. Raises UserError for a result that holds splats, and what `report` raises.
+    `intrinsics` is a choice of `engines.options.REFINE`; "off" returns the reconstruction as it is. `matching` is the
+    module that makes features and matches: `features` (SIFT) or `learned_features` (ALIKED). `excluded` returns the
+    pixels of a photo without features. Raises UserError for a result that holds splats, and what `report` raises.
     """
     if intrinsics == "off":
         return reconstruction
@@ -78,16 +81,19 @@ def refined(
 def refined_by(
     reconstruction: Reconstruction, tracks: Tracks, intrinsics: str, check: Check = unchecked
 ) -> Reconstruction:
-    """As `refined`, by tracks that are there already: a network's own, whose `camera` indexes the cameras."""
+    """As `refined`, but by tracks that exist already, such as a network's own.
+
+    The tracks' `camera` indexes the reconstruction's cameras. `check` is called between steps and may raise.
+    """
     adjusted = refine(reconstruction.cameras, tracks, settings_for(reconstruction, intrinsics), check)
     return carried_along(reconstruction, adjusted)
 
 
 def settings_for(reconstruction: Reconstruction, intrinsics: str) -> AdjustmentSettings:
-    """The settings of the adjustment. The more photos share a lens, the more parameters of the lenses are unknowns.
+    """The settings of the adjustment. The more photos share a lens, the more of its parameters are unknowns.
 
-    "shared" gives one lens to photos of the same size and EXIF focal length, "per-photo" each its own, "known" keeps
-    them.
+    `intrinsics` decides about lenses. "shared" gives one lens to all photos of the same size and EXIF focal length,
+    "per-photo" gives each photo its own lens, and "known" keeps the lenses as they are.
     """
     if intrinsics == "known":
         return AdjustmentSettings(unknowns=KNOWN)
@@ -104,9 +110,9 @@ def camera_photos(reconstruction: Reconstruction) -> list[Photo]:
 
 # ----------------------------------------------------------------------------------------------- tracks
 def photo_tracks(reconstruction: Reconstruction, matched: Matched) -> Tracks:
-    """Tracks of features on the photos that have cameras, with the depths of their pointmaps where they are trusted.
+    """The tracks of features on the photos that have cameras, with the trusted depths of their pointmaps.
 
-    `matched` are the matches between those photos, in the order of the cameras.
+    `matched` holds the matches between those photos, which are in the order of the cameras.
     """
     cameras = reconstruction.cameras
     with pycolmap.Database.open(matched.path) as database:
@@ -124,7 +130,10 @@ def photo_tracks(reconstruction: Reconstruction, matched: Matched) -> Tracks:
 
 
 def contradicted(cameras: Sequence[Camera], keypoints: Sequence[FloatArray], pair: PairMatches) -> bool:
-    """Whether a pair's matches lie so far from the epipolar planes of its cameras that they show something else."""
+    """Whether the cameras contradict a pair: its matches lie too far from their epipolar planes (CONTRADICTION).
+
+    `keypoints` are pixels (K, 2) for each camera. Cameras at one place contradict nothing.
+    """
     first, second = cameras[pair.first], cameras[pair.second]
     base = second.world_from_camera[:3, 3] - first.world_from_camera[:3, 3]
     centres = np.array([camera.world_from_camera[:3, 3] for camera in cameras])
@@ -137,13 +146,13 @@ def contradicted(cameras: Sequence[Camera], keypoints: Sequence[FloatArray], pai
             (second, pair.second, pair.keypoints_second),
         )
     ]
-    planes = np.cross(base, rays[0])
+    planes = np.cross(base, rays[0])  # normals of the epipolar planes through the first camera's rays
     sine = np.abs((planes * rays[1]).sum(axis=1)) / (np.linalg.norm(planes, axis=1) * np.linalg.norm(rays[1], axis=1))
     return float(np.degrees(np.arcsin(np.nanmedian(sine).clip(0, 1)))) > CONTRADICTION
 
 
 def with_depths(tracks: Tracks, reconstruction: Reconstruction) -> Tracks:
-    """The tracks with the depth that the photo's pointmap has at each observation, where it is trusted."""
+    """The tracks with the camera z that the photo's pointmap has at each observation; NaN where it is not trusted."""
     depth = np.full(len(tracks.depth), np.nan)
     maps = {pointmap.photo: pointmap for pointmap in reconstruction.pointmaps}
     for index, camera in enumerate(reconstruction.cameras):
@@ -163,9 +172,10 @@ def with_depths(tracks: Tracks, reconstruction: Reconstruction) -> Tracks:
 
 # ----------------------------------------------------------------------------------------------- the result
 def carried_along(reconstruction: Reconstruction, adjusted: Refined) -> Reconstruction:
-    """The reconstruction with the adjusted cameras; pointmaps and cloud stay on the rays that saw them.
+    """The reconstruction with the adjusted cameras. Each point of pointmaps and cloud stays on its pixel's ray.
 
-    Each photo's depths are multiplied by what its tracked points ask for (the median), so that the maps meet.
+    A photo's depths are multiplied by one factor, the median that its tracked points ask for, so that the maps of
+    several photos meet. Photos whose cameras could not be adjusted keep their points.
     """
     old = {camera.photo: camera for camera in reconstruction.cameras}
     new, factors = {}, {}
@@ -191,6 +201,7 @@ def carried_along(reconstruction: Reconstruction, adjusted: Refined) -> Reconstr
 
 
 def _moved_map(pointmap: PointMap, old: Camera, new: Camera, factor: float) -> PointMap:
+    """The pointmap with its depths times `factor`, on the rays of the new camera."""
     depth = pointmap.depth(old) * factor
     local = new.rays(pointmap.photo_pixels()) * depth[..., None]
     finite = np.isfinite(local).all(axis=-1)
@@ -201,7 +212,10 @@ def _moved_map(pointmap: PointMap, old: Camera, new: Camera, factor: float) -> P
 def _moved_cloud(
     reconstruction: Reconstruction, old: Mapping[str, Camera], new: Mapping[str, Camera], factors: Mapping[str, float]
 ) -> PointCloud:
-    """The cloud, each point moved from its photo's old ray to the new one."""
+    """The cloud with each point moved from the old ray of its photo's pixel to the new one.
+
+    Its depth is multiplied by the photo's factor. Points without a new ray stay.
+    """
     assert reconstruction.cloud is not None
     positions, normals = reconstruction.cloud.positions.copy(), reconstruction.cloud.normals.copy()
     for number, photo in enumerate(reconstruction.photos):
@@ -218,5 +232,6 @@ def _moved_cloud(
 
 
 def _to_world(camera: Camera, local: FloatArray) -> FloatArray:
+    """Points (..., 3) from the camera's frame to the world's."""
     moved: FloatArray = local @ camera.world_from_camera[:3, :3].T + camera.world_from_camera[:3, 3]
     return moved

@@ -1,4 +1,7 @@
-"""[B] The add-on's preferences: what can run here and what it needs, where files are kept, the token, and the log."""
+"""[B] The add-on's preferences.
+
+They show which engines can run here, the private environment, the folders of files, the token and the log.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,9 @@ from ..host import environment
 from ..jobs import process
 from . import choices, operators, readiness, upkeep, words, work
 
+# Drawn until a background thread has found the real ones.
 NO_LOGS: list[Path] = []
-NO_LINES: list[str] = []  # while they are not known
+NO_LINES: list[str] = []
 
 
 class THREER_AP_preferences(bpy.types.AddonPreferences):
@@ -55,7 +59,7 @@ class THREER_AP_preferences(bpy.types.AddonPreferences):
 
 
 def _engines(layout: Any) -> None:
-    """A line for each engine: whether it is ready, and on what terms it may be used."""
+    """Draws a line for each engine: whether it is ready, and its licence."""
     layout.prop(choices.current(), "commercial_only")
     for engine in registry.engines().values():
         if choices.allows(engine):
@@ -76,7 +80,7 @@ def _environment(layout: Any, data_folder: Path) -> None:
 
 
 def _folder(layout: Any, name: str, folder: Path, size: int) -> Any:
-    """A row that says how large a folder is and opens it."""
+    """Draws a row with the name and size (bytes) of a folder, and a button that opens it. Returns the row."""
     row = layout.row()
     row.label(text=f"{name}: {words.size(size)}")
     if folder.is_dir():
@@ -85,19 +89,19 @@ def _folder(layout: Any, name: str, folder: Path, size: int) -> Any:
 
 
 def _cache(data_folder: Path) -> int:
-    """Bytes that compiled code and logs take."""
+    """The bytes that compiled code and logs take."""
     folders = (data_folder / process.KERNELS, data_folder / process.LOGS)
     return sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
 
 
 def register() -> None:
-    """Makes the preferences of the add-on known."""
+    """Registers the preferences with Blender."""
     THREER_AP_preferences.bl_idname = work.current().addon_id
     bpy.utils.register_class(THREER_AP_preferences)
     choices.begin()
 
 
 def unregister() -> None:
-    """Takes them away again."""
+    """Removes the preferences from Blender."""
     choices.end()
     bpy.utils.unregister_class(THREER_AP_preferences)
