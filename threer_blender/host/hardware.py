@@ -149,8 +149,8 @@ def _amd() -> list[Card]:
 def is_out_of_memory(error: Exception) -> bool:
     """Whether the error means that memory ran out.
 
-    Python, numpy and numba raise MemoryError. torch raises a RuntimeError: its text is "out of memory" on all graphics
-    cards, and "can't allocate memory" on the CPU.
+    Python, numpy and numba raise MemoryError. torch raises a RuntimeError. Its text has "out of memory" in it for all
+    graphics cards, and "can't allocate memory" for the CPU.
     """
     words = str(error)
     return isinstance(error, MemoryError) or "out of memory" in words or "can't allocate memory" in words

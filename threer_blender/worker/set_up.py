@@ -92,10 +92,7 @@ class Folders:
 
 
 def run(asked: SetUp, report: MessageReport) -> Finished:
-    """Makes the environment with the asked modules and those that it had.
-
-    Raises UserError where that fails, and Cancelled where the user cancels.
-    """
+    """Makes the environment with the asked modules and those that it had. Raises UserError, Cancelled."""
     report.plan([PREPARING, FETCHING, INSTALLING, TRYING])
     folders = Folders(environment.user_folder())
     before = environment.private(folders.data_folder)
@@ -259,10 +256,9 @@ def _resolve(uv: Uv, folders: Folders, modules: Sequence[str]) -> list[Wheel]:
 def _backend() -> list[str]:
     """Arguments that tell uv which build of torch to choose for the hardware.
 
-    There are none on a Mac, or where the user's own index decides.
-
-    NVIDIA's cards get the newest build that the driver and all cards can run. CUDA 13 needs driver 580 and compute
-    capability 7.5, and CUDA 12 needs driver 525 (NVIDIA's tables of compatibility).
+    There are none on a Mac, or where the user's own index decides. NVIDIA's cards get the newest build that the driver
+    and all cards can run. CUDA 13 needs driver 580 and compute capability 7.5, and CUDA 12 needs driver 525 (NVIDIA's
+    tables of compatibility).
     """
     if any(name in os.environ for name in INDEX_VARIABLES) or sys.platform == "darwin":
         return []
