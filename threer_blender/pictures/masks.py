@@ -66,7 +66,7 @@ class Masks:
 def of(options: Mapping[str, Any], frames: Iterable[int]) -> Masks | None:
     """The masks that the options name; None where they name none. `frames` are the numbers of all frames.
 
-    Raises UserError where no masks lie at that path, or where no mask of a sequence has the number of a frame.
+    Raises UserError where no masks lie at that path, or where no mask has the number of any frame.
     """
     if not options.get("masks"):
         return None

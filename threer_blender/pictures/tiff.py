@@ -19,7 +19,7 @@ from ..model.arrays import Array
 from .light import Picture, displayed
 
 MOST_BYTES = 4_000_000_000  # that a picture's samples may take; TIFF can address no more
-# Samples may take LEAST_BYTES or EXPANSION times the file's size, whichever is more. Other files are refused.
+# Samples may take LEAST_BYTES or EXPANSION times the file's size, whichever is more. Larger pictures are refused.
 LEAST_BYTES, EXPANSION = 32 << 20, 2000
 # Format of a sample (1: whole number, 3: float) and its bits -> the type in numpy.
 _KINDS = {(1, 16): "u2", (1, 32): "u4", (3, 16): "f2", (3, 32): "f4", (3, 64): "f8"}

@@ -124,7 +124,7 @@ def reconstruct(
 
 
 def _plan(photos: int, options: Mapping[str, Any], in_parts: bool) -> list[Stage]:
-    """The stages for so many photos; `in_parts`: in chunks, for which they are compared first."""
+    """The stages for so many photos; `in_parts`: they go through in chunks."""
     each = [SORTING, LOOKING, MERGING] if in_parts else [LOOKING, MERGING]
     weighed = [stage.weighing(stage.weight * photos) for stage in each]
     return [LOADING, *weighed, *refinement.plan(photos, options["refine"])]
