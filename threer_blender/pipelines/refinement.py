@@ -62,7 +62,8 @@ def refined(
 
     `intrinsics` is a choice of `engines.options.REFINE`; "off" returns the reconstruction as it is. `matching` is the
     module that makes features and matches: `features` (SIFT) or `learned_features` (ALIKED). `excluded` returns the
-    pixels of a photo where no feature may lie. Raises UserError for a result that holds splats, and what `report` raises.
+    pixels of a photo where no feature may lie. Raises UserError for a result that holds splats, and what `report`
+    raises.
     """
     if intrinsics == "off":
         return reconstruction
