@@ -308,6 +308,7 @@ def test_a_frame_rate_stays_a_fraction(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [{"point": np.array([0, 0, 2, 2, 2], np.int32)}, {"point": np.array([0, 0, 0, 0, 0], np.int32)},
+     {"point": np.array([-1, 0, 0, 1, 1], np.int32)},
      {"frame": np.array([2, 3, 6, 7, 10], np.int32)}, {"pixels": np.full((5, 2), np.nan, np.float32)},
      {"weights": np.array([1, -1], np.float32)}, {"errors": np.zeros(3, np.float32)}],
 )  # fmt: skip

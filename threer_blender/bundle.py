@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import array_file, checked, removal, sequence_files, survey_files
+from .files import array_file, bounded, checked, removal, sequence_files, survey_files
 from .files.array_blocks import (
     CLOUD_ARRAYS,
     GAUSSIAN_ARRAYS,
@@ -26,7 +26,6 @@ from .files.array_blocks import (
     TRACK_ARRAYS,
     block,
 )
-from .files.bounded import Damaged
 from .files.bundle_folder import (
     ARRAYS,
     MASKS,
@@ -191,8 +190,12 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
 
 
 def picture_of(camera: Camera, photo: Photo, folder: Path) -> Path:
-    """The file of what an ideal camera with the same intrinsics sees: the plate, or the photo where it is one."""
-    return folder / camera.plate if camera.plate else Path(photo.path)
+    """The file of what an ideal camera with the same intrinsics sees: the plate, or the photo where it is one.
+    Raises UserError where the plate lies outside of the bundle."""
+    if not camera.plate:
+        return Path(photo.path)
+    with bounded.as_refusal(f"The result in {quoted(folder)}"):
+        return bounded.inside(folder, camera.plate)
 
 
 def read(folder: str | Path) -> Reconstruction:
@@ -218,7 +221,7 @@ def read(folder: str | Path) -> Reconstruction:
         raise UserError(f"{quoted(folder)} may not be read; give yourself the right to read it.") from error
     except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        what = f"{ARRAYS} {what}" if isinstance(error, Damaged) else what
+        what = f"{ARRAYS} {what}" if isinstance(error, bounded.Damaged) else what
         raise UserError(
             f"The result in {quoted(folder)} is damaged ({what}); delete it and reconstruct again."
         ) from error
@@ -326,8 +329,8 @@ def _tracks(entry: dict[str, Any], number: int, arrays: Mapping[str, Array]) -> 
     if f"shot_tracks/{number}/point" not in arrays:
         return None
     tracks = block(TrackedPoints, f"shot_tracks/{number}", TRACK_ARRAYS, arrays)
-    steps, first = np.diff(tracks.point, prepend=-1), checked.frame(entry.get("first_frame", 1))
-    if ((steps < 0) | (steps > 1)).any() or len(tracks) != (int(tracks.point[-1]) + 1 if len(tracks.point) else 0):
+    first = checked.frame(entry.get("first_frame", 1))
+    if (np.diff(tracks.point) < 0).any() or not np.array_equal(np.unique(tracks.point), np.arange(len(tracks))):
         raise ValueError("tracked points are not numbered in their order")
     frames = tracks.frame
     if len(frames) and not (frames.min() >= first and frames.max() < first + checked.size(entry["frame_count"])):

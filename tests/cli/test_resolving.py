@@ -55,3 +55,12 @@ def test_mistakes_are_named(
 def test_the_result_itself_is_not_overwritten(result: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command_line.main(["resolve", str(result), "--output", str(result)]) == 2
     assert "give another folder" in capsys.readouterr().err
+
+
+def test_a_list_of_tracks_without_end_is_not_cut(
+    result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.txt").write_bytes(b"3 " + b" " * resolving.LARGEST_FILE)
+    verb = ["resolve", str(result), "--output", str(tmp_path / "again"), "--without-tracks", str(tmp_path / "bad.txt")]
+    assert command_line.main(verb, tmp_path) == 2
+    assert "The list of tracks" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Other programs read an export as we do: pycolmap reads the model back; transforms.json projects points as we do."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,3 +124,13 @@ def test_a_result_without_cameras_is_refused(tmp_path: Path, bundle_folder: Path
 def test_an_unknown_format_is_refused(tmp_path: Path, bundle_folder: Path, result: Reconstruction) -> None:
     with pytest.raises(UserError, match=r"there are colmap, transforms"):
         export.write(result, bundle_folder, "fbx", tmp_path / "out")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links take a right on Windows")
+def test_a_plate_that_leads_out_of_the_result_is_not_copied(
+    tmp_path: Path, bundle_folder: Path, result: Reconstruction
+) -> None:
+    (bundle_folder / "plates" / "0.png").unlink()
+    (bundle_folder / "plates" / "0.png").symlink_to(tmp_path / "küche 1.jpg")
+    with pytest.raises(UserError, match="names a file outside of its folder"):
+        export.write(result, bundle_folder, "colmap", tmp_path / "out")

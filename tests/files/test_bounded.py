@@ -105,3 +105,17 @@ def test_members_of_zips(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[1:])
     with pytest.raises(Damaged, match="cut off or damaged"), bounded.zipped(path) as archive:
         bounded.unzipped(archive, "small", path.stat().st_size)
+
+
+def test_a_file_longer_than_may_be_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "list").write_bytes(bytes(10))
+    assert bounded.content(tmp_path / "list", 10) == bytes(10)
+    with pytest.raises(Damaged, match="holds more than 9 bytes"):
+        bounded.content(tmp_path / "list", 9)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links take a right on Windows")
+def test_a_link_to_itself_leads_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(Damaged, match="names a file outside of its folder"):
+        bounded.inside(tmp_path, "loop/a")

@@ -219,3 +219,53 @@ def test_a_name_that_is_too_long_is_one_sentence(tmp_path: Path, length: int) ->
     with pytest.raises(UserError, match=r"too long for this system; choose a shorter one for the result\.$"):
         bundle.write(example(tmp_path), folder)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_listed_files_are_copied_and_nothing_else(folder: Path, tmp_path: Path) -> None:
+    (folder / "plates" / "theirs.jpg").write_bytes(b"of somebody else")
+    bundle_folder.copy_listed(folder, ("plates", "masks"), tmp_path / "copy")
+    assert everything(tmp_path / "copy") == {"plates": "folder", "plates/0.jpg": b"picture"}
+
+
+def plate_leads_elsewhere(plate: Path) -> None:
+    plate.symlink_to("/etc/hostname")
+
+
+def plate_is_a_link(plate: Path) -> None:
+    plate.symlink_to("../scene.json")
+
+
+def plate_is_a_pipe(plate: Path) -> None:
+    os.mkfifo(plate)
+
+
+def plates_lead_elsewhere(plate: Path) -> None:
+    plate.parent.rename(plate.parent.parent.parent / "home")
+    plate.parent.symlink_to("../home")
+    plate.write_bytes(b"private")
+
+
+def plates_lead_to_themselves(plate: Path) -> None:
+    plate.parent.rmdir()
+    plate.parent.symlink_to(plate.parent)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links take a right on Windows, and there are no pipes in folders")
+@pytest.mark.parametrize(
+    "change",
+    [plate_leads_elsewhere, plate_is_a_link, plate_is_a_pipe, plates_lead_elsewhere, plates_lead_to_themselves],
+)
+def test_what_takes_the_place_of_a_listed_file_is_not_copied(
+    change: Callable[[Path], None], folder: Path, tmp_path: Path
+) -> None:
+    (folder / "plates" / "0.jpg").unlink()
+    change(folder / "plates" / "0.jpg")
+    with pytest.raises(UserError, match="do not trust it"):
+        bundle_folder.copy_listed(folder, ("plates", "masks"), tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_without_a_list_nothing_is_copied(folder: Path, tmp_path: Path) -> None:
+    without_a_list(folder)
+    with pytest.raises(UserError, match="has no list of its files"):
+        bundle_folder.copy_listed(folder, ("plates", "masks"), tmp_path / "copy")

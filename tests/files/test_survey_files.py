@@ -1,5 +1,6 @@
 """Lists of survey points and marks, as total stations, spreadsheets and people write them."""
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,12 @@ def test_bytes_are_refused(tmp_path: Path) -> None:
         survey_files.read_points(tmp_path / "survey.csv")
     with pytest.raises(UserError, match="cannot be read as a list"):
         survey_files.read_sightings(tmp_path / "missing.csv")
+
+
+def test_a_list_without_end_is_refused_unread(tmp_path: Path) -> None:
+    (tmp_path / "survey.csv").write_bytes(b"P1,1,2,3\n" * (4 * survey_files.LARGEST // 9))
+    tracemalloc.start()
+    with pytest.raises(UserError, match="cannot be read as a list"):
+        survey_files.read_points(tmp_path / "survey.csv")
+    assert tracemalloc.get_traced_memory()[1] < 2 * survey_files.LARGEST
+    tracemalloc.stop()

@@ -1,10 +1,13 @@
 """The artist's knowledge of a lens, from numbers and from files, in pixels of the photo."""
 
+import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from threer_blender.files import bounded
 from threer_blender.lenses import export, known
 from threer_blender.model.errors import UserError
 from threer_blender.model.lens import Distortion, KnownLens
@@ -98,3 +101,21 @@ def test_what_is_no_lens_file_is_refused(text: str, tmp_path: Path) -> None:
         lens_of(PHOTO, lens_file=str(tmp_path / "lens.json"))
     with pytest.raises(UserError, match="is no lens file that can be read"):
         lens_of(PHOTO, lens_file=str(tmp_path / "missing.json"))
+
+
+def test_a_lens_file_without_end_is_refused_unread(tmp_path: Path) -> None:
+    (tmp_path / "lens.json").write_bytes(b" " * (4 * bounded.LONGEST_JSON))
+    tracemalloc.start()
+    with pytest.raises(UserError, match="is no lens file that can be read"):
+        known.read(tmp_path / "lens.json")
+    assert tracemalloc.get_traced_memory()[1] < 2 * bounded.LONGEST_JSON
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("focal", [1e-300, 1e300])
+def test_a_focal_length_that_no_lens_has_is_refused(focal: float, file: str) -> None:
+    values = json.loads(Path(file).read_text())
+    values["lenses"][0]["camera"]["fx"] = focal
+    Path(file).write_text(json.dumps(values))
+    with pytest.raises(UserError, match="is no lens file that can be read"):
+        known.read(Path(file))

@@ -1,6 +1,7 @@
 """A shot solved again from the tracks that its result keeps: without bad tracks its error falls, bad frames lose their
 cameras, and all else stays as it was."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -159,3 +160,18 @@ def test_a_result_without_tracks_says_so(clean: tuple[made.Made, Path], tmp_path
     bundle.write(replace(before, shots=[replace(before.shots[0], tracks=None)]), tmp_path / "result")
     with pytest.raises(UserError, match="keeps no tracks of this shot"):
         again(tmp_path / "result", tmp_path / "again")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links take a right on Windows")
+def test_plates_are_copied_and_links_in_their_place_are_not(clean: tuple[made.Made, Path], tmp_path: Path) -> None:
+    (tmp_path / "pictures" / "plates").mkdir(parents=True)
+    (tmp_path / "pictures" / "plates" / "0.png").write_bytes(b"picture")
+    bundle.write(bundle.read(clean[1]), tmp_path / "result", tmp_path / "pictures")
+    (tmp_path / "private").write_bytes(b"private")
+    (tmp_path / "result" / "plates" / "1.png").symlink_to(tmp_path / "private")
+    again(tmp_path / "result", tmp_path / "again")
+    assert [path.name for path in (tmp_path / "again" / "plates").iterdir()] == ["0.png"]
+    (tmp_path / "result" / "plates" / "0.png").unlink()
+    (tmp_path / "result" / "plates" / "0.png").symlink_to(tmp_path / "private")
+    with pytest.raises(UserError, match="do not trust it"):
+        again(tmp_path / "result", tmp_path / "third")

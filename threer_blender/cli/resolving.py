@@ -78,8 +78,7 @@ def _numbers(text: str | None) -> list[str]:
 
 def _content(file: Path) -> str:
     try:
-        with bounded.open_regular(file) as stream:
-            return stream.read(LARGEST_FILE).decode("utf-8")
+        return bounded.content(file, LARGEST_FILE).decode("utf-8")
     except (OSError, ValueError) as error:
         raise UserError(f"The list of tracks {quoted(file)} cannot be read; check the path.") from error
 

@@ -69,24 +69,29 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def content(path: Path) -> bytes:
-    """All bytes of a regular file."""
+def content(path: Path, most: int | None = None) -> bytes:
+    """All bytes of a regular file; raises Damaged where there are more than `most`, without reading them."""
     with open_regular(path) as file:
-        return file.read()
+        data = file.read(None if most is None else most + 1)
+    if most is not None and len(data) > most:
+        raise Damaged(f"holds more than {most:,} bytes; choose another file")
+    return data
 
 
 def inside(folder: Path, name: str) -> Path:
     """The path of the file that another one in `folder` names; raises Damaged where it lies outside of the folder."""
     parts = PurePosixPath(name).parts
     path = folder.joinpath(*parts)
-    if (
-        not parts
-        or set(name) & {"\\", ":", "\0"}
-        or not {"..", "/"}.isdisjoint(parts)
-        or not path.resolve().is_relative_to(folder.resolve())
-    ):
+    if not parts or set(name) & {"\\", ":", "\0"} or not {"..", "/"}.isdisjoint(parts) or not _is_below(path, folder):
         raise Damaged(f"names a file outside of its folder ({name!r:.60}); do not trust it")
     return path
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # links that lead in a circle
+        return False
 
 
 def parsed(text: bytes, longest: int = LONGEST_JSON) -> Any:

@@ -13,15 +13,17 @@ import hashlib
 import itertools
 import json
 import os
+import shutil
+import stat
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from ..model.errors import UserError, quoted
-from . import removal, whole_file
+from . import bounded, removal, whole_file
 from .lock import Held, Lock
 from .removal import Entry
 
@@ -86,6 +88,30 @@ def beside(folder: Path) -> list[str]:
     """The names of what a run wrote beside the bundle `folder`."""
     manifest = read_manifest(folder)
     return [] if manifest is None else list(manifest.beside)
+
+
+def copy_listed(folder: Path, inner: Sequence[str], target: Path) -> None:
+    """Copies what a run wrote into the folders `inner` of the bundle `folder` into `target`; what is gone is left out.
+
+    Links are never followed. Raises UserError where the list names anything else than regular files of the bundle.
+    """
+    manifest = read_manifest(folder)
+    if manifest is None:
+        if any(os.path.lexists(folder / name) for name in inner):
+            raise UserError(f"The result in {quoted(folder)} has no list of its files ({MANIFEST}); reconstruct again.")
+        return
+    for name in manifest.files:
+        if not name.startswith(tuple(f"{each}/" for each in inner)):
+            continue
+        with bounded.as_refusal(f"The result in {quoted(folder)}"):
+            source = bounded.inside(folder, name)
+            if not os.path.lexists(source):
+                continue
+            if not stat.S_ISREG(source.lstat().st_mode):
+                raise bounded.Damaged(f"has something else in place of its file {quoted(name)}; do not trust it")
+        copied = target / source.relative_to(folder)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, copied, follow_symlinks=False)
 
 
 def foreign(folder: Path) -> Path | None:

@@ -66,7 +66,7 @@ def write(path: Path, cameras: Sequence[SceneCamera]) -> None:
 def read(path: Path) -> list[SceneCamera]:
     """The cameras of a file. Raises UserError where it is none."""
     try:
-        entries = checked.typed(bounded.parsed(bounded.content(path))["cameras"], list)
+        entries = checked.typed(bounded.parsed(bounded.content(path, bounded.LONGEST_JSON))["cameras"], list)
         return [_camera(checked.typed(entry, dict)) for entry in entries]
     except (OSError, *bounded.FAULTS) as error:
         raise UserError(

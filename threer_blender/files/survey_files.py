@@ -51,10 +51,7 @@ def read_sightings(path: Path) -> list[Sighting]:
 def _rows(path: Path, count: int, texts: int, form: str) -> list[tuple[int, Sequence[str]]]:
     """Line numbers and fields: `texts` of them, then numbers. A first line without numbers is a header."""
     try:
-        data = bounded.content(path)
-        if len(data) > LARGEST:
-            raise ValueError("too long")
-        text = data.decode("utf-8-sig")
+        text = bounded.content(path, LARGEST).decode("utf-8-sig")
     except (OSError, ValueError) as error:
         raise UserError(f"{quoted(path.name)} cannot be read as a list of text; it should have {form}.") from error
     rows: list[tuple[int, Sequence[str]]] = []

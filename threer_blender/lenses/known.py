@@ -23,6 +23,7 @@ from .fits import Fit, fit
 SAME_ASPECT = 0.01  # share by which the aspect of a plate and of a photo may differ
 SAME_ZOOM = 0.05  # share by which a focal length may differ from that of the lens that is taken for it
 MOST_DIFFERENT = 2.0  # times the focal length of a lens: a neighbour between which another one is interpolated
+SHORTEST, LONGEST = 1e-3, 1e9  # px, of focal lengths
 POOR_FIT = 0.1  # px, of a lens that is described by another model, from which this is worth saying
 # Models that the solvers know. Others are fitted to these two.
 SOLVED = ("PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE")
@@ -80,7 +81,7 @@ def named_focal(photo: Photo, options: Mapping[str, Any]) -> float | None:
 def read(path: Path) -> list[FileLens]:
     """The lenses of a lens.json. Raises UserError where it is none."""
     try:
-        entries = bounded.parsed(bounded.content(path))["lenses"]
+        entries = bounded.parsed(bounded.content(path, bounded.LONGEST_JSON))["lenses"]
         lenses = [_lens(checked.typed(entry, dict)) for entry in checked.typed(entries, list)]
     except (OSError, *bounded.FAULTS) as error:
         raise UserError(
@@ -104,14 +105,20 @@ def _lens(entry: dict[str, Any]) -> FileLens:
             "",
             checked.size(plate["width"]),
             checked.size(plate["height"]),
-            checked.positive(camera["fx"]),
-            checked.positive(camera["fy"]),
+            _focal_length(camera["fx"]),
+            _focal_length(camera["fy"]),
             checked.number(camera["cx"]),
             checked.number(camera["cy"]),
             np.eye(4),
             Distortion(model, params),
         ),
     )
+
+
+def _focal_length(value: Any) -> float:
+    if not SHORTEST <= checked.number(value) <= LONGEST:
+        raise ValueError("a focal length that no lens has")
+    return float(value)
 
 
 def _from_file(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -192,9 +191,7 @@ def _with_pictures(
     after: Reconstruction, before: Reconstruction, folder: Path, pictures: Path, report: MessageReport
 ) -> Reconstruction:
     """The result whose plates and masks lie in `pictures`: those in the `folder` of the earlier one, or new ones."""
-    for name in (bundle_folder.PLATES, bundle_folder.MASKS):
-        if (folder / name).is_dir():
-            shutil.copytree(folder / name, pictures / name)
+    bundle_folder.copy_listed(folder, (bundle_folder.PLATES, bundle_folder.MASKS), pictures)
     if all(here is there for here, there in zip(after.cameras, before.cameras, strict=True)):
         return after
     cameras = [replace(camera, plate="") for camera in after.cameras]

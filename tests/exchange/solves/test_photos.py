@@ -49,3 +49,18 @@ def test_masks_are_no_photos(tmp_path: Path) -> None:
 def test_a_folder_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no folder"):
         photos.locate([], tmp_path, [tmp_path / "gone"])
+
+
+def test_names_that_no_file_can_have_are_not_there(tmp_path: Path) -> None:
+    touch(tmp_path / "images" / "a.jpg")
+    names = ["x" * 300 + ".jpg", "a\0b.jpg", "a.jpg"]
+    assert photos.locate(names, tmp_path / "cameras.xml").files == [None, None, tmp_path / "images" / "a.jpg"]
+
+
+def test_other_computers_are_not_asked_for_photos(tmp_path: Path) -> None:
+    touch(tmp_path / "server" / "a.jpg")
+    (tmp_path / "solve").mkdir()
+    there = (tmp_path / "server" / "a.jpg").as_posix()
+    names = [there, f"/{there}", there.replace("/", "\\").replace("\\", "\\\\", 1)]
+    located = photos.locate(names, tmp_path / "solve" / "cameras.xml")
+    assert located.files == [tmp_path / "server" / "a.jpg", None, None]

@@ -203,3 +203,10 @@ def test_alembic_and_e57_say_what_to_do(tmp_path: Path) -> None:
         (tmp_path / "x").write_bytes(head + bytes(100))
         with pytest.raises(UserError, match=advice):
             reading.read(tmp_path / "x")
+
+
+@pytest.mark.parametrize("counts", [f"1\n0\n{10**12}", f"{10**12}\n{10**12}\n0"])
+def test_a_baf_that_claims_more_than_it_holds(counts: str, tmp_path: Path) -> None:
+    (tmp_path / "a.baf").write_text(f"{counts}\n100 50 50\n")
+    with pytest.raises(UserError, match="claims to hold 32,000,000,000,000 bytes, which its"):
+        reading.read(tmp_path / "a.baf")

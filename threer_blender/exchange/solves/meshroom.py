@@ -18,6 +18,7 @@ from ...files.bounded import Damaged
 from . import lens_models
 from .solve import Lens, Points, Solve, View, points, pose
 
+POINT_SIZE = 32  # bytes: three coordinates and the length of a track
 CENTRED_SINCE = (1, 2, 0)
 # AliceVision's distortion models by the words in their names -> how their parameters are read.
 RADIAL, BROWN, FISHEYE = ("radial", "radialk1", "radialk3", "radial1", "radial3"), "brown", "fisheye4"
@@ -102,8 +103,11 @@ def is_baf(head: bytes) -> bool:
 def read_baf(path: Path) -> Solve:
     """A Bundle Adjustment File: counts, lenses (focal length, principal point, radial terms), poses as in a .sfm, then
     points with their tracks. It names no photos."""
-    tokens = iter(bounded.content(path).decode("ascii", "replace").splitlines())
+    data = bounded.content(path)
+    tokens = iter(data.decode("ascii", "replace").splitlines())
     lens_count, pose_count, point_count = (int(next(tokens)) for _ in range(3))
+    for count in (lens_count, pose_count, point_count):
+        bounded.check(POINT_SIZE * count, len(data))
     if lens_count != 1 and lens_count != pose_count:
         raise Damaged("has several lenses and does not say which photo has which; export it as .sfm")
     lenses = []

@@ -47,7 +47,7 @@ def locate(names: Sequence[str], solve: Path, folders: Iterable[Path] = ()) -> L
     ambiguous = []
     for name in names:
         stated = base / name  # an absolute name stays what it is
-        if not given and stated.suffix.lower() in PICTURES and stated.is_file():
+        if not given and stated.suffix.lower() in PICTURES and not _is_remote(name) and _is_file(stated):
             files.append(stated)
             continue
         best = _best(PurePosixPath(name.replace("\\", "/")), by_stem)
@@ -55,6 +55,19 @@ def locate(names: Sequence[str], solve: Path, folders: Iterable[Path] = ()) -> L
         if len(best) > 1:
             ambiguous.append(name)
     return Located(files, ambiguous)
+
+
+def _is_remote(name: str) -> bool:
+    """Whether Windows would ask another computer for the file of this name: a solve must not make it do so."""
+    return name.replace("\\", "/").startswith("//")
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; what the system takes for no path is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _beside(base: Path) -> list[Path]:
