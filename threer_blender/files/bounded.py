@@ -72,7 +72,7 @@ def open_regular(path: Path) -> BinaryIO:
 def content(path: Path, most: int | None = None) -> bytes:
     """All bytes of a regular file; raises Damaged where there are more than `most`, without reading them."""
     with open_regular(path) as file:
-        data = file.read(None if most is None else most + 1)
+        data = file.read(-1 if most is None else most + 1)
     if most is not None and len(data) > most:
         raise Damaged(f"holds more than {most:,} bytes; choose another file")
     return data
