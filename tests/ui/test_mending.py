@@ -114,3 +114,23 @@ def test_a_mask_drawn_in_blender_becomes_the_engines_mask(tmp_path: Path) -> Non
     assert out is not None
     assert out[:, :46].all()
     assert not out[:, 50:].any()
+
+
+@pytest.mark.usefixtures("addon")
+def test_masks_of_one_name_over_two_clips_stand_beside_each_other(tmp_path: Path) -> None:
+    """In a file that is not saved, and in one that is; there, the same mask over the same clip is written anew."""
+    mask, clips, folders = bpy.data.masks.new("Mask"), [], []
+    mask.layers.new().splines.new().points.add(3)
+    for name in ("a.1001.png", "b.1001.png"):
+        Image.new("RGB", (16, 8)).save(tmp_path / name)
+        clips.append(bpy.data.movieclips.load(str(tmp_path / name)))
+    for blend in (None, "first.blend", "second.blend"):
+        if blend:
+            bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / blend))
+        for clip in (*clips, *(clips if blend else [])):
+            bpy.ops.threer.use_drawn_mask(mask=mask.name, clip=clip.name)
+            folders.append(Path(bpy.context.scene.threer.options_colmap.masks))
+    assert folders[2:4] == folders[4:6]
+    assert folders[6:8] == folders[8:]
+    assert len(set(folders)) == 6
+    assert {each.parent for each in folders} == {tmp_path / "3R results"}

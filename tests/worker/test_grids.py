@@ -49,3 +49,19 @@ def test_photos_without_corners_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="None of the photos shows the corners of a checkerboard"):
         grids.run(Calibrate([str(tmp_path)], str(tmp_path / "lens.json")), MessageReport(lambda _message: None))
     assert not (tmp_path / "lens.json").exists()
+
+
+def test_a_photo_is_not_replaced(tmp_path: Path) -> None:
+    """Neither one that was there, nor one that comes while the lens is solved."""
+    for number, view in enumerate(POSES[1:]):
+        Image.fromarray(photo(pose(*view))).save(tmp_path / f"{number}.png")
+    files, later = [str(file) for file in sorted(tmp_path.iterdir())], tmp_path / "later.png"
+    content = Path(files[0]).read_bytes()
+    heard: list[Message] = []
+    with pytest.raises(UserError, match="is no lens file of lens grids; choose another name"):
+        grids.run(Calibrate(files, files[0]), MessageReport(heard.append))
+    assert not heard
+    assert Path(files[0]).read_bytes() == content
+    with pytest.raises(UserError, match="is no lens file of lens grids; choose another name"):
+        grids.run(Calibrate(files, str(later)), MessageReport(lambda _message: later.write_bytes(content)))
+    assert later.read_bytes() == content

@@ -17,7 +17,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -222,7 +222,7 @@ class Staging:
 
     def keep(self) -> Path:
         """Gives the new bundle a name that is free, and returns it. Raises OSError."""
-        return self.new.rename(_free(self.folder))
+        return self.new.rename(free(self.folder))
 
     def discard(self) -> None:
         """Removes it, whoever made it and whatever is in it; an earlier bundle that has just stepped aside comes back.
@@ -249,7 +249,7 @@ class Staging:
     def _discard(self, path: Path) -> None:
         earlier = path / self.earlier.name
         if earlier.is_dir() and (not os.path.lexists(self.folder) or not remove(earlier)):
-            earlier.rename(self.folder if not os.path.lexists(self.folder) else _free(self.folder))
+            earlier.rename(free(self.folder))
         removal.discard(path)
 
     def release(self) -> None:
@@ -265,10 +265,11 @@ def _begin(folder: Path) -> str:
     return f".{name[:PREFIX_LETTERS]}.{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}."
 
 
-def _free(path: Path) -> Path:
-    """A name like that of `path` which nothing has."""
-    names = (path.with_name(f"{path.stem} {number}{path.suffix}") for number in itertools.count(2))
-    return next(name for name in names if not os.path.lexists(name))
+def free(path: Path, promised: Collection[Path] = ()) -> Path:
+    """`path`, or a name like it, which nothing has and which is not `promised` to anything."""
+    others = (path.with_name(f"{path.stem} {number}{path.suffix}") for number in itertools.count(2))
+    names = itertools.chain([path], others)
+    return next(name for name in names if name not in promised and not os.path.lexists(name))
 
 
 def _sweep(folder: Path) -> None:

@@ -20,12 +20,17 @@ from ..model.errors import UserError
 FOLDER, NOTES = "3R results", "not imported"
 
 
+def place(photo: str | Path, blend: str) -> Path:
+    """The folder of results that belong to a photo or a clip, in the file `blend` ("" while it is unsaved)."""
+    return Path(blend or photo).parent / FOLDER
+
+
 def new_folder(photos: list[str], blend: str, data_folder: Path) -> Path:
     """A name that is still free for the result of `photos`, asked for in the file `blend` ("" while it is unsaved).
 
     Notes it as not imported. Raises UserError where nothing can be written there.
     """
-    parent = Path(blend or photos[0]).parent / FOLDER
+    parent = place(photos[0], blend)
     name = re.sub(r"[^\w -]+", "_", Path(photos[0]).parent.name)[:60] or "photos"
     stem = f"{time.strftime('%Y%m%d-%H%M%S')} {name}"
     notes = data_folder / NOTES

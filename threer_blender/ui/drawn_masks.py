@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import bpy
 
+from ..files import bundle_folder
 from ..jobs import results
 from ..model.errors import UserError
 from ..scene import clip_masks
 from . import properties, words
 from .buttons import Button, registration
+
+LONGEST = 30  # letters of a name that the folder's name repeats
 
 
 class THREER_OT_use_drawn_mask(Button, bpy.types.Operator):
@@ -43,13 +47,22 @@ class THREER_OT_use_drawn_mask(Button, bpy.types.Operator):
         mask, clip = bpy.data.masks.get(self.mask), bpy.data.movieclips.get(self.clip)
         if mask is None or clip is None:
             raise UserError("Choose a mask, and the clip that it was drawn over.")
-        beside = Path(bpy.data.filepath or bpy.path.abspath(clip.filepath)).parent
-        folder = beside / results.FOLDER / f"{bpy.path.clean_name(mask.name)} masks"
+        folder = _folder(mask, clip)
         folder.parent.mkdir(parents=True, exist_ok=True)
         count = clip_masks.write(mask, clip, folder)
         held = properties.options_of(context.scene, properties.engine(context.scene))
         held.masks, held.masked = str(folder), "white"
         self.report({"INFO"}, f"{words.count(count, 'mask')} written")
+
+
+def _folder(mask: bpy.types.Mask, clip: bpy.types.MovieClip) -> Path:
+    """The folder for pictures of this mask over this clip in this file, and of no other; a new one in an unsaved file,
+    which cannot be told from another."""
+    blend, file = bpy.data.filepath, bpy.path.abspath(clip.filepath)
+    mark = hashlib.sha256("\n".join((mask.name, clip.name, file, blend)).encode("utf-8", "surrogateescape"))
+    begin = " ".join(bpy.path.clean_name(name)[:LONGEST] for name in (mask.name, clip.name))
+    folder = results.place(file, blend) / f"{begin} {mark.hexdigest()[:8]} masks"
+    return folder if blend else bundle_folder.free(folder)
 
 
 def draw(layout: Any, scene: bpy.types.Scene) -> None:

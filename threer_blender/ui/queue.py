@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,8 @@ SILENCE = 60.0  # seconds without a word from the runtime, after which the artis
 class Task:
     """A task of the queue: it waits while `job` is None, is `starting`, runs, and has `ended` in the end.
 
-    `owner` is any value that the caller wants back with the result.
+    `owner` is any value that the caller wants back with the result; `then` is called once the task has ended well, if
+    it brings no result.
     """
 
     asked: Asked
@@ -34,6 +36,7 @@ class Task:
     ended: Ended | None = None
     read: Future[Reconstruction] | None = None  # of its result
     heard: float = 0.0
+    then: Callable[[], None] | None = None
 
     @property
     def output(self) -> Path | None:

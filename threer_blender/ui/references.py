@@ -9,7 +9,8 @@ from typing import Any
 import bpy
 
 from ..engines.options import KNOWN_BOX
-from ..files import scene_camera_files
+from ..files import bundle_folder, scene_camera_files
+from ..jobs import results
 from ..jobs.messages import Calibrate
 from ..model.engine import Option
 from ..model.errors import UserError
@@ -29,9 +30,17 @@ class THREER_OT_lens_grid(AsksForFiles, bpy.types.Operator):
     def run(self, context: bpy.types.Context) -> None:
         if not self.paths:
             raise UserError("No photos were chosen: choose some of a checkerboard.")
-        output = str(self.paths[0].with_name(LENS_FILE))
-        work.add(Calibrate([str(path) for path in self.paths], output))
-        properties.options_of(context.scene, properties.engine(context.scene)).lens_file = output
+        tasks = work.current().queue.tasks
+        promised = {Path(task.asked.output) for task in tasks if isinstance(task.asked, Calibrate)}
+        output = str(bundle_folder.free(self.paths[0].with_name(LENS_FILE), promised))
+        owner, engine = context.scene.session_uid, properties.engine(context.scene)
+
+        def use() -> None:
+            scene = work.scene_of(owner)
+            if scene is not None:
+                properties.options_of(scene, engine).lens_file = output
+
+        work.add(Calibrate([str(path) for path in self.paths], output), owner, use)
 
 
 class THREER_OT_scene_cameras(Button, bpy.types.Operator):
@@ -48,7 +57,9 @@ class THREER_OT_scene_cameras(Button, bpy.types.Operator):
                 "Fewer than two cameras of the scene belong to chosen photos: give each the photo as its background "
                 "image, or the photo's name."
             )
-        path = chosen[0].parent / CAMERAS_FILE
+        folder = results.place(chosen[0], bpy.data.filepath)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = bundle_folder.free(folder / CAMERAS_FILE)  # a task that waits may still read an earlier one
         scene_camera_files.write(path, cameras)
         properties.options_of(context.scene, properties.engine(context.scene)).against = str(path)
         self.report({"INFO"}, f"{len(cameras)} cameras of the scene stay; press Reconstruct")

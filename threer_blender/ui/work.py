@@ -111,10 +111,11 @@ def bring_in(solve: str, photos: list[str], points: str, scene: bpy.types.Scene)
     return add(headless.bring_in(solve, folder, photos, points), scene.session_uid)
 
 
-def add(asked: Asked, owner: int = 0) -> Task:
-    """Puts what is asked for into the queue, and sees to it that the queue is looked at."""
+def add(asked: Asked, owner: int = 0, then: Callable[[], None] | None = None) -> Task:
+    """Puts what is asked for into the queue, and sees to it that the queue is looked at; `then` is as a Task has it."""
     work = current()
     task = work.queue.add(asked, owner)
+    task.then = then
     work.error, work.success, work.log = "", "", None
     if not bpy.app.timers.is_registered(tick):
         bpy.app.timers.register(tick, first_interval=0.0, persistent=True)
@@ -213,6 +214,8 @@ def _settle(task: Task) -> None:
     _forget(task)
     if isinstance(task.ended, Finished):
         work.success = task.ended.text
+        if task.then is not None:
+            task.then()
         return
     assert isinstance(task.ended, Failed)
     work.error = task.ended.text
@@ -228,8 +231,7 @@ def _forget(task: Task) -> None:
 def _deliver(task: Task) -> None:
     """Puts an arrived result into its scene, or offers it where that is gone."""
     work = current()
-    # A number that Blender never gives twice while it runs, and that undo keeps.
-    scene = next((scene for scene in bpy.data.scenes if scene.session_uid == task.owner), None)
+    scene = scene_of(task.owner)
     work.arrived.remove(task)
     _offer()
     if scene is None or task.output is None:
@@ -242,6 +244,11 @@ def _deliver(task: Task) -> None:
     except Exception:  # the edge of this process: a timer that raises would never be called again
         traceback.print_exc()
         work.error = "The result could not be put into the scene, which is as it was; the console has the details."
+
+
+def scene_of(uid: int) -> bpy.types.Scene | None:
+    """The scene of a number that Blender never gives twice while it runs, and that undo keeps; None: it is gone."""
+    return next((scene for scene in bpy.data.scenes if scene.session_uid == uid), None)
 
 
 def _is_occupied() -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..files import bundle_folder, photo_files, whole_file
+from ..files import photo_files
 from ..geometry.grids import boards, calibration
 from ..geometry.grids.boards import Board
 from ..geometry.grids.calibration import Calibration
 from ..jobs.messages import Calibrate, Finished
-from ..lenses import export
+from ..lenses import export, grid_files
 from ..model.engine import Stage
 from ..model.errors import UserError, quoted
 from ..model.lens import NO_DISTORTION
@@ -41,8 +40,12 @@ class _Group:
 
 
 def run(asked: Calibrate, report: MessageReport) -> Finished:
-    """Writes the lens file `asked.output`. Raises UserError where no photo shows a board, and what `report` raises."""
+    """Writes the lens file `asked.output`.
+
+    Raises UserError where something else has its name or no photo shows a board, and what `report` raises.
+    """
     output = Path(asked.output)
+    grid_files.check_output(output)
     report.plan([READING, FINDING, CALIBRATING])
     files = photo_files.find(asked.photos).files
     chosen = door.read(files, report.warn, lambda done: report(READING, done, 1)).accepted
@@ -71,11 +74,7 @@ def run(asked: Calibrate, report: MessageReport) -> Finished:
         )
         entries.append(_entry(group, solved))
         sentences.append(_sentence(entries[-1]["name"], group, solved))
-    text = json.dumps({"convention": export.CONVENTION, "lenses": entries}, indent=1, ensure_ascii=False)
-    try:
-        whole_file.write_text(output, text)
-    except OSError as error:
-        raise bundle_folder.output_error(output, error) from error
+    grid_files.write(output, entries)
     return Finished("\n".join([*sentences, f"written: {output}"]))
 
 
@@ -123,7 +122,7 @@ def _entry(group: _Group, solved: Calibration) -> dict[str, Any]:
     lens = export.Lens(name, {each.name: camera for each in group.photos}, photo.sensor_width)
     return {
         **export.description(lens),
-        "grid": {
+        grid_files.GRID: {
             "boards": sum(len(each) for each in group.boards),
             "corners": solved.corners,
             "all_corners": solved.all_corners,
