@@ -62,6 +62,10 @@ def test_a_photo_is_not_replaced(tmp_path: Path) -> None:
         grids.run(Calibrate(files, files[0]), MessageReport(heard.append))
     assert not heard
     assert Path(files[0]).read_bytes() == content
+
+    def put_there(_message: Message) -> None:
+        later.write_bytes(content)
+
     with pytest.raises(UserError, match="is no lens file of lens grids; choose another name"):
-        grids.run(Calibrate(files, str(later)), MessageReport(lambda _message: later.write_bytes(content)))
+        grids.run(Calibrate(files, str(later)), MessageReport(put_there))
     assert later.read_bytes() == content
