@@ -13,7 +13,7 @@ from typing import Any
 
 from .engines import registry
 from .host import environment, hardware, store
-from .host.environment import Private
+from .host.environment import PrivateEnvironment
 from .model.engine import Engine, Option, Weights
 
 PACKAGES = ("bpy", "numpy", "pycolmap", "numba", "torch")
@@ -46,7 +46,7 @@ class Facts:
     python: str
     system: str
     versions: dict[str, str | None]
-    private: Private | None
+    private: PrivateEnvironment | None
     cores: int
     memory: int
     disk: int
@@ -63,7 +63,7 @@ def facts(data_folder: Path) -> Facts:
         cores=os.cpu_count() or 1,
         memory=hardware.free_memory(),
         disk=hardware.free_disk(data_folder),
-        graphics=hardware.graphics(),
+        graphics=hardware.graphics_cards(),
     )
 
 
@@ -71,7 +71,7 @@ def readiness(engine: Engine, data_folder: Path) -> Readiness:
     """The unmet needs of `engine`. Fast."""
     held = store.default(data_folder)
     missing = tuple(weights for weights in engine.weights if held.find(weights) is None)
-    return Readiness(environment.lacking(engine.requires, data_folder), missing)
+    return Readiness(environment.to_install(engine.requires, data_folder), missing)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def estimate(engine: Engine, options: Mapping[str, Any], photos: int) -> Estimat
         return None
     weights = sum(weights.size for weights in engine.weights)
     memory, least = (of(photos) + weights for of in (cost.memory_of, cost.least_memory_of))
-    graphics = hardware.graphics() if "torch" in engine.requires else ()
+    graphics = hardware.graphics_cards() if "torch" in engine.requires else ()
     # The processor does the work for which a card has no memory.
     there = max([*(card.free for card in graphics), hardware.free_memory()])
     refusal = ""
@@ -107,12 +107,12 @@ def estimate(engine: Engine, options: Mapping[str, Any], photos: int) -> Estimat
 
 def offered(engine: Engine, data_folder: Path) -> list[Option]:
     """The engine's options that can be had here."""
-    missing = environment.lacking(engine.requires, data_folder)
+    missing = environment.to_install(engine.requires, data_folder)
     return [
         option
         for option in engine.options
         if not option.requires
-        or set(environment.lacking((*engine.requires, *option.requires), data_folder)) <= set(missing)
+        or set(environment.to_install((*engine.requires, *option.requires), data_folder)) <= set(missing)
     ]
 
 
@@ -136,7 +136,7 @@ def lines(data_folder: Path) -> list[str]:
     return [*described, _private_line(computer.private)]
 
 
-def _private_line(private: Private | None) -> str:
+def _private_line(private: PrivateEnvironment | None) -> str:
     if private is None:
         return "private environment: none"
     if not private.works:

@@ -14,7 +14,18 @@ from . import bundle, doctor
 from .engines import registry
 from .files import bundle_folder, photo_files
 from .host import environment
-from .jobs.messages import Asked, Done, Ended, Failed, Finished, Import, Notice, Preview, Progress, Request
+from .jobs.messages import (
+    Done,
+    Ended,
+    Failed,
+    Finished,
+    Import,
+    Notice,
+    Preview,
+    Progress,
+    ReconstructionRequest,
+    Request,
+)
 from .jobs.process import Job
 from .model.engine import Engine
 from .model.errors import Cancelled, UserError, quoted
@@ -30,15 +41,15 @@ def request(
     engine: str = DEFAULT_ENGINE,
     options: Mapping[str, Any] | None = None,
     weights: Sequence[str] = (),
-) -> Request:
-    """The checked Request to reconstruct `photos` (files or folders) into the bundle folder `output`.
+) -> ReconstructionRequest:
+    """The checked ReconstructionRequest to reconstruct `photos` (files or folders) into the bundle folder `output`.
 
     Raises UserError at the door: an unknown engine or option, no photos, an output that holds something else.
 
     `weights` are the user's own files: FILE, or NAME=FILE where the engine has several.
     """
     declared = registry.engine(engine)
-    asked = Request(
+    request = ReconstructionRequest(
         photos=[str(Path(photo).absolute()) for photo in photos],
         engine=declared.id,
         output=str(Path(output).absolute()),
@@ -47,8 +58,8 @@ def request(
     )
     if not photos:
         raise UserError("No photos were chosen; choose two or more, or a folder of them.")
-    bundle_folder.check_output(Path(asked.output))
-    return asked
+    bundle_folder.check_output(Path(request.output))
+    return request
 
 
 def bring_in(
@@ -67,9 +78,9 @@ def bring_in(
             raise UserError(f"There is no folder {quoted(folder)}: check its name, or choose the photos' folder.")
     folders = [str(Path(each).absolute()) for each in photos]
     cloud = str(Path(points).absolute()) if points else ""
-    asked = Import(str(Path(solve).absolute()), folders, str(Path(output).absolute()), cloud)
-    bundle_folder.check_output(Path(asked.output))
-    return asked
+    request = Import(str(Path(solve).absolute()), folders, str(Path(output).absolute()), cloud)
+    bundle_folder.check_output(Path(request.output))
+    return request
 
 
 def _checked_options(engine: Engine, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,20 +105,20 @@ def _user_weights(engine: Engine, text: str) -> tuple[str, str]:
     return named, str(Path(file).absolute())
 
 
-def begin(asked: Asked, data_folder: Path | None = None) -> Job:
-    """Starts what is asked in the Python that can do it; `data_folder` keeps compiled kernels, logs and weights, by
-    default the user's.
+def begin(request: Request, data_folder: Path | None = None) -> Job:
+    """Starts a job for `request` in a Python that can do it.
 
-    Raises UserError where no Python here can, or the memory is too small.
+    `data_folder` holds compiled kernels, logs and weights; by default it is the user's. Raises UserError where no
+    Python here can do it, or where the memory is too small.
     """
     data_folder = data_folder or environment.user_folder()
-    if not isinstance(asked, Request):
-        return Job(asked, environment.built_in(), data_folder)
-    engine = registry.engine(asked.engine)
-    expected = doctor.estimate(engine, asked.options, len(photo_files.find(asked.photos).files))
+    if not isinstance(request, ReconstructionRequest):
+        return Job(request, environment.built_in(), data_folder)
+    engine = registry.engine(request.engine)
+    expected = doctor.estimate(engine, request.options, len(photo_files.find(request.photos).files))
     if expected is not None and expected.refusal:
         raise UserError(expected.refusal)
-    return Job(asked, environment.choose(engine.needed(asked.options), data_folder), data_folder)
+    return Job(request, environment.choose(engine.needed(request.options), data_folder), data_folder)
 
 
 def reconstruct(
@@ -134,9 +145,12 @@ def result(job: Job, on_message: Hear | None = None) -> Reconstruction:
     return bundle.read(done.bundle)
 
 
-def run(asked: Asked, data_folder: Path, on_message: Hear | None = None) -> str:
-    """Downloads or sets up what is asked, blocking, and returns a sentence about it. Raises as `reconstruct` does."""
-    finished = finish(begin(asked, data_folder), on_message)
+def run(request: Request, data_folder: Path, on_message: Hear | None = None) -> str:
+    """Does a request that makes no bundle, such as a Download, blocking. Returns a sentence about the outcome.
+
+    Raises as `reconstruct` does.
+    """
+    finished = finish(begin(request, data_folder), on_message)
     assert isinstance(finished, Finished)
     return finished.text
 

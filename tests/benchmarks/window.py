@@ -31,11 +31,11 @@ def slow_driver(addon: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:  # 
     monkeypatch.setattr(work, "known", part("ui.known").Known(at_once=False))
     monkeypatch.setattr(work, "scene_facts", part("ui.scene_facts").SceneFacts(keeps=True))
 
-    def graphics() -> tuple[()]:
+    def graphics_cards() -> tuple[()]:
         time.sleep(1)
         return ()
 
-    monkeypatch.setattr(part("host.hardware"), "graphics", graphics)
+    monkeypatch.setattr(part("host.hardware"), "graphics_cards", graphics_cards)
 
 
 def print_time(what: str, seconds: list[float]) -> None:

@@ -27,12 +27,12 @@ def test_tracks_and_frames_to_leave_out_are_asked_for(result: Path, tmp_path: Pa
     worse = {str(number) for number in np.flatnonzero(tracks.errors > 1.5)}
     for listed in (str(tmp_path / "bad.txt"), "3,5,17"):
         parsed = command_line.parser().parse_args([*verb, "--without-tracks", listed, *more])
-        request = resolving.asked(parsed)
+        request = resolving.request_from(parsed)
         assert {number for number, weight in request.weights.items() if not weight} == {"3", "5", "17", *worse} - {"4"}
         assert request.weights["4"] == 2
         assert request.bad == [[1010, 1012], [1020, 1020]]
         assert (request.bundle, request.output, request.shot) == (str(result), str(tmp_path / "again"), 0)
-    assert resolving.asked(command_line.parser().parse_args(verb)).weights == {}
+    assert resolving.request_from(command_line.parser().parse_args(verb)).weights == {}
 
 
 @pytest.mark.parametrize(

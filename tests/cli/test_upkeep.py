@@ -41,7 +41,7 @@ def test_list_and_delete(data_folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert f"{WEIGHTS.licence}  {file}" in capsys.readouterr().out
     assert command_line.main(["weights", "delete", WEIGHTS.name]) == command_line.EXIT_USER
     assert "delete it yourself" in capsys.readouterr().err
-    store.default().downloaded(WEIGHTS, WEIGHTS.sha256)
+    store.default().note_download(WEIGHTS, WEIGHTS.sha256)
     command_line.main(["weights", "delete", WEIGHTS.name])
     assert f"{WEIGHTS.size / 1e9:.2f} GB freed" in capsys.readouterr().out
     assert not file.exists()
@@ -73,7 +73,7 @@ def test_a_hash_that_was_kept_is_forgotten(data_folder: Path, capsys: pytest.Cap
     file.parent.mkdir()
     file.write_bytes(b"the first file that opened")
     store.default().verify(unpinned, file)
-    store.default().opened(unpinned, file)
+    store.default().note_opened(unpinned, file)
     assert store.default().pinned(unpinned)
     command_line.main(["weights", "forget", unpinned.name])
     assert f"{unpinned.name}: its hash is forgotten" in capsys.readouterr().out

@@ -45,4 +45,4 @@ def test_a_file_of_another_network_is_refused_and_not_kept(
     with pytest.raises(UserError, match="These weights are not"):
         registry.run(engine_id)(chosen, engine.checked_options({}), MessageReport(lambda _message: None))
     assert held.pinned(weights) == ""
-    assert not held.forget(weights)
+    assert not held.forget_pinned(weights)

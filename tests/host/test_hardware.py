@@ -45,7 +45,7 @@ def nvidia(tmp_path: Path, printed: str, status: int = 0) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="the driver's program is a script here")
 def test_what_is_free_is_what_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nvidia(tmp_path, "NVIDIA RTX 4090, 24564, 2000\nNVIDIA T4, 15360, 5000")
-    assert hardware.graphics() == (
+    assert hardware.graphics_cards() == (
         Card("NVIDIA RTX 4090", 24564 << 20, 2000 << 20),
         Card("NVIDIA T4", 15360 << 20, 5000 << 20),
     )
@@ -64,7 +64,7 @@ def test_without_a_cards_own_memory_the_computers_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, printed: str, status: int
 ) -> None:
     nvidia(tmp_path, printed, status)
-    assert hardware.graphics() == ()
+    assert hardware.graphics_cards() == ()
     monkeypatch.setattr(hardware, "free_memory", lambda: 7_000_000_000)
     assert doctor.estimate(TORCH, {}, 3) == doctor.Estimate(6e9, 8.0, "")
 
@@ -74,11 +74,11 @@ def test_amds_cards_are_found_by_their_driver(tmp_path: Path, monkeypatch: pytes
     device.mkdir(parents=True)
     (device / "mem_info_vram_total").write_text("17163091968\n")
     (device / "mem_info_vram_used").write_text("163091968\n")
-    assert hardware.graphics() == (Card("AMD GPU", 17163091968, 17_000_000_000),)
+    assert hardware.graphics_cards() == (Card("AMD GPU", 17163091968, 17_000_000_000),)
     (device / "product_name").write_text("Radeon RX 7800 XT\n")
-    assert hardware.graphics()[0].name == "AMD GPU"  # believed for a while
+    assert hardware.graphics_cards()[0].name == "AMD GPU"  # believed for a while
     wait(monkeypatch)
-    assert hardware.graphics()[0].name == "Radeon RX 7800 XT"
+    assert hardware.graphics_cards()[0].name == "Radeon RX 7800 XT"
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_without_a_published_hash_that_of_the_first_that_opens_is_kept(folder: P
     assert held.pinned(unpinned) == ""  # it has not opened
     file.write_bytes(CONTENT)
     path = runtime_weights.locate(unpinned)
-    runtime_weights.opened(unpinned, path)
+    runtime_weights.note_opened(unpinned, path)
     assert held.pinned(unpinned) == HASH
     os.utime(file, ns=(1, 1))
     runtime_weights.locate(unpinned)
@@ -111,8 +111,8 @@ def test_without_a_published_hash_that_of_the_first_that_opens_is_kept(folder: P
     file.write_bytes(CONTENT + b"!")
     with pytest.raises(UserError, match=r"is damaged .*, or forget the hash that was kept: `weights forget net"):
         runtime_weights.locate(unpinned)
-    assert held.forget(unpinned)
-    assert not held.forget(unpinned)
+    assert held.forget_pinned(unpinned)
+    assert not held.forget_pinned(unpinned)
     assert runtime_weights.locate(unpinned) == file
     assert held.pinned(unpinned) == ""
 
@@ -120,8 +120,8 @@ def test_without_a_published_hash_that_of_the_first_that_opens_is_kept(folder: P
 def test_a_published_hash_is_never_forgotten(folder: Path) -> None:
     file = folder / "net.safetensors"
     file.write_bytes(CONTENT)
-    runtime_weights.opened(weights(), runtime_weights.locate(weights()))
-    assert not store.default().forget(weights())
+    runtime_weights.note_opened(weights(), runtime_weights.locate(weights()))
+    assert not store.default().forget_pinned(weights())
 
 
 def test_a_file_that_we_did_not_download_is_never_deleted(folder: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_file_that_we_did_not_download_is_never_deleted(folder: Path) -> None:
     runtime_weights.locate(weights())
     with pytest.raises(UserError, match="is not as this extension downloaded it and stays; delete it yourself"):
         held.delete(weights())
-    held.downloaded(weights(), HASH)
+    held.note_download(weights(), HASH)
     file.write_bytes(b"my own now")
     with pytest.raises(UserError, match="stays"):
         held.delete(weights())
@@ -171,7 +171,7 @@ def test_a_file_of_the_users_own_stands_in_until_it_is_deleted(tmp_path: Path, f
     mine.rename(tmp_path / "moved.pth")
     assert runtime_weights.locate(weights()) == folder / "net.safetensors"
     (tmp_path / "moved.pth").rename(mine)
-    held.downloaded(weights(), HASH)
+    held.note_download(weights(), HASH)
     assert held.delete(weights()) == 0
     assert mine.exists()
     assert held.find(weights()) == folder / "net.safetensors"

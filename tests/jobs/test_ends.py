@@ -16,7 +16,7 @@ from threer_blender import bundle
 from threer_blender.files import removal
 from threer_blender.files.bundle_folder import Staging
 from threer_blender.host.environment import Runtime
-from threer_blender.jobs.messages import Done, Failed, Request
+from threer_blender.jobs.messages import Done, Failed, ReconstructionRequest
 from threer_blender.jobs.process import Job
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ def start(tmp_path: Path, run: str = "a run", held: bool = False, **options: obj
     staging = Staging(output, run)
     options |= {"staging": str(staging.path), "marker": removal.TEXT, "made": str(made)}
     options |= {"place": str(staging.new if held else output)}
-    return Job(Request([], "fake", str(output), options, run=run, held=held), RUNTIME, tmp_path / "home")
+    return Job(ReconstructionRequest([], "fake", str(output), options, run=run, held=held), RUNTIME, tmp_path / "home")
 
 
 def finish(job: Job) -> None:
@@ -69,10 +69,10 @@ def test_a_result_of_another_run_is_not_taken_for_its_own(tmp_path: Path) -> Non
 def test_a_start_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    asked = Request([], "fake", str(tmp_path / "out" / "result"))
+    request = ReconstructionRequest([], "fake", str(tmp_path / "out" / "result"))
     for python in (tmp_path / "no such python", tmp_path):  # a folder may not be run
         with pytest.raises(OSError, match=r"No such file|Permission denied"):
-            Job(asked, Runtime(python, ()), tmp_path / "home")
+            Job(request, Runtime(python, ()), tmp_path / "home")
     assert list((tmp_path / "temporary").iterdir()) == []
     assert list((tmp_path / "home" / "logs").iterdir()) == []
 

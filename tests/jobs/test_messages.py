@@ -15,10 +15,10 @@ from threer_blender.jobs.messages import (
     Notice,
     Preview,
     Progress,
-    Request,
+    ReconstructionRequest,
     SetUp,
-    asked_from_line,
     from_line,
+    request_from_line,
     to_line,
 )
 from threer_blender.model.errors import UserError
@@ -27,7 +27,11 @@ TEXT = st.text()
 COUNT = st.integers(0, 10**12)
 MESSAGES = st.one_of(
     st.builds(
-        Request, st.lists(TEXT), TEXT, TEXT, st.dictionaries(TEXT, st.one_of(TEXT, st.booleans(), st.integers()))
+        ReconstructionRequest,
+        st.lists(TEXT),
+        TEXT,
+        TEXT,
+        st.dictionaries(TEXT, st.one_of(TEXT, st.booleans(), st.integers())),
     ),
     st.builds(Download, TEXT, TEXT),
     st.builds(SetUp, st.lists(TEXT)),
@@ -60,18 +64,18 @@ def test_other_lines_are_refused(line: str) -> None:
 
 @given(st.lists(TEXT), TEXT)
 def test_a_request_of_this_version_is_heard(photos: list[str], output: str) -> None:
-    asked = Request(photos, "colmap", output)
-    assert asked_from_line(to_line(asked)) == asked
+    request = ReconstructionRequest(photos, "colmap", output)
+    assert request_from_line(to_line(request)) == request
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        to_line(Request([], "colmap", "out", version="0.0.9")),
+        to_line(ReconstructionRequest([], "colmap", "out", version="0.0.9")),
         '{"type": "request", "photos": [], "version": "9.0.0", "something": "new"}',
         '{"type": "request", "photos": [], "engine": "colmap", "output": "out"}',
     ],
 )
 def test_a_request_of_another_version_tells_to_restart(line: str) -> None:
     with pytest.raises(UserError, match=f"but {__version__} is installed now; restart Blender"):
-        asked_from_line(line)
+        request_from_line(line)

@@ -15,7 +15,7 @@ from threer_blender.files import removal
 from threer_blender.files.bundle_folder import Staging
 from threer_blender.host import hardware
 from threer_blender.host.environment import Runtime
-from threer_blender.jobs.messages import Done, Failed, Message, Notice, Progress, Request
+from threer_blender.jobs.messages import Done, Failed, Message, Notice, Progress, ReconstructionRequest
 from threer_blender.jobs.process import GRACE, LOG_BEGINS, MOST_LOGS, Job
 from threer_blender.model.errors import UserError
 
@@ -25,7 +25,7 @@ RUNTIME = Runtime(Path(sys.executable), (Path(__file__).parent / "fake_runtime",
 def start(tmp_path: Path, **options: object) -> Job:
     output = tmp_path / "out" / "result"
     options |= {"staging": str(Staging(output, "a run").path), "marker": removal.TEXT}
-    return Job(Request([], "fake", str(output), options, run="a run"), RUNTIME, tmp_path / "home")
+    return Job(ReconstructionRequest([], "fake", str(output), options, run="a run"), RUNTIME, tmp_path / "home")
 
 
 @pytest.fixture(autouse=True)
@@ -155,10 +155,10 @@ def test_what_a_library_prints_is_reported_not_believed(tmp_path: Path) -> None:
 def test_runtime_ends_with_its_parent(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
-        "from threer_blender.jobs.process import Job; from threer_blender.jobs.messages import Request;"
+        "from threer_blender.jobs.process import Job; from threer_blender.jobs.messages import ReconstructionRequest;"
         "from threer_blender.host.environment import Runtime; import time;"
         "options = {'steps': 1000, 'pause': 0.1, 'staging': sys.argv[3] + '.partial', 'marker': ''};"
-        "job = Job(Request([], 'fake', sys.argv[3], options),"
+        "job = Job(ReconstructionRequest([], 'fake', sys.argv[3], options),"
         " Runtime(Path(sys.executable), (Path(sys.argv[2]),)), Path(sys.argv[4]));"
         "print(job.pid, flush=True); time.sleep(600)"
     )

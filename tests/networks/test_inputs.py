@@ -57,10 +57,10 @@ def test_frames_of_224(size: tuple[int, int], resized: tuple[int, int], box: tup
 def test_every_frame_is_whole_patches_inside_the_photo() -> None:
     for width in range(64, 900, 13):
         for height in range(64, 900, 7):
-            for frame in (inputs.long_side(width, height), inputs.square(width, height, 224)):
-                left, top, right, bottom = frame.box
-                assert 0 <= left < right <= frame.size[0]
-                assert 0 <= top < bottom <= frame.size[1]
+            for crop in (inputs.long_side(width, height), inputs.square(width, height, 224)):
+                left, top, right, bottom = crop.box
+                assert 0 <= left < right <= crop.size[0]
+                assert 0 <= top < bottom <= crop.size[1]
                 assert (right - left) % 16 == (bottom - top) % 16 == 0
 
 

@@ -137,7 +137,7 @@ def test_a_hash_that_nobody_published_is_forgotten_on_a_click(declare: Any, data
     held.path(weights).write_bytes(CONTENT)
     held.verify(weights, held.path(weights))
     assert "threer.forget_hash" not in panel()
-    held.opened(weights, held.path(weights))
+    held.note_opened(weights, held.path(weights))
     assert held.pinned(weights) == HASH
     bpy.ops.threer.forget_hash(name=weights.name)
     assert held.pinned(weights) == ""

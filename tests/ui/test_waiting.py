@@ -14,7 +14,7 @@ from tests.blender.drawn import engines, panel, preferences
 from tests.blender.extension import ADDON, enable, part, start, until
 from tests.processes import gone
 from threer_blender.host.environment import Runtime
-from threer_blender.jobs.messages import Failed, Request, from_line
+from threer_blender.jobs.messages import Failed, ReconstructionRequest, from_line
 from threer_blender.jobs.process import Job
 from threer_blender.ui import known as known_things
 
@@ -79,9 +79,9 @@ def test_a_request_longer_than_a_pipe_holds_is_sent_on_a_thread(tmp_path: Path) 
     deaf.write_text("#!/bin/sh\nexec sleep 600\n")
     deaf.chmod(0o755)
     begun: list[Job] = []
-    asked = Request(["x" * 3_000_000], "fake", str(tmp_path / "result"))
+    request = ReconstructionRequest(["x" * 3_000_000], "fake", str(tmp_path / "result"))
     thread = threading.Thread(
-        target=lambda: begun.append(Job(asked, Runtime(deaf, ()), tmp_path / "home")), daemon=True
+        target=lambda: begun.append(Job(request, Runtime(deaf, ()), tmp_path / "home")), daemon=True
     )
     thread.start()
     thread.join(30)
@@ -174,11 +174,11 @@ def test_drawing_asks_the_driver_on_a_thread_and_once(monkeypatch: pytest.Monkey
     monkeypatch.setattr(work, "known", part("ui.known").Known(at_once=False))
     hardware, threads = part("host.hardware"), []
 
-    def graphics() -> Any:
+    def graphics_cards() -> Any:
         threads.append(threading.current_thread())
         return ()
 
-    monkeypatch.setattr(hardware, "graphics", graphics)
+    monkeypatch.setattr(hardware, "graphics_cards", graphics_cards)
     bpy.ops.threer.choose_photos(directory=str(shot))
     bpy.context.scene.threer.engine = "vggt"
     (shot.parent / "home" / "weights").mkdir()

@@ -18,7 +18,7 @@ from tests.file_server import CONTENT, HASH, Server
 from threer_blender.files import removal
 from threer_blender.model.errors import UserError
 from threer_blender.worker import download
-from threer_blender.worker.download import File
+from threer_blender.worker.download import RemoteFile
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,7 +40,7 @@ def silent(_done: int, _total: int) -> None:
 
 def fetch(server: Server, target: Path, progress: Callable[[int, int], None] = silent, **known: Any) -> str:
     expected: dict[str, Any] = {"size": len(CONTENT), "sha256": HASH, **known}
-    return download.fetch(File(server.url, **expected), target, progress, pause=0.001)
+    return download.fetch(RemoteFile(server.url, **expected), target, progress, pause=0.001)
 
 
 def noted(target: Path, name: str) -> Path:
@@ -204,7 +204,7 @@ def test_refusals_say_what_to_do(server: Server, target: Path, code: int, more: 
 
 def test_an_unreachable_server(target: Path) -> None:
     with pytest.raises(UserError, match="cannot be reached"):
-        download.fetch(File("http://127.0.0.1:9/net.bin"), target, silent, pause=0.001)
+        download.fetch(RemoteFile("http://127.0.0.1:9/net.bin"), target, silent, pause=0.001)
 
 
 def test_the_token_stays_with_its_host(server: Server, target: Path) -> None:
@@ -244,7 +244,7 @@ def test_a_file_that_stands_there_is_never_replaced_unless_it_is_ours(
         fetch(server, target)
     assert target.read_bytes() == content
     assert server.asked == []
-    expected = File(server.url, len(CONTENT), HASH)
+    expected = RemoteFile(server.url, len(CONTENT), HASH)
     assert download.fetch(expected, target, silent, pause=0.001, ours=True) == HASH
     assert target.read_bytes() == CONTENT
 
@@ -301,7 +301,7 @@ CODE = """
 import sys
 from pathlib import Path
 from threer_blender.worker import download
-file = download.File(sys.argv[1], int(sys.argv[3]), sys.argv[4])
+file = download.RemoteFile(sys.argv[1], int(sys.argv[3]), sys.argv[4])
 print(download.fetch(file, Path(sys.argv[2]), lambda done, total: None, pause=0.01))
 """
 
@@ -337,7 +337,7 @@ def test_a_killed_download_lets_the_next_one_in(server: Server, target: Path) ->
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.org/net.bin", "data:,x", "/etc/passwd"])
 def test_only_addresses_of_the_web_are_fetched(target: Path, url: str) -> None:
     with pytest.raises(UserError, match="has no address on the web"):
-        download.fetch(File(url), target, silent, pause=0.001)
+        download.fetch(RemoteFile(url), target, silent, pause=0.001)
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/net.bin", "gopher://127.0.0.1/"])

@@ -10,7 +10,7 @@ import pytest
 from tests.sample_photos import SAMPLE
 from threer_blender import bundle
 from threer_blender.files.bundle_folder import Staging
-from threer_blender.jobs.messages import Done, Failed, Request, from_line, to_line
+from threer_blender.jobs.messages import Done, Failed, ReconstructionRequest, from_line, to_line
 
 ROOT = Path(__file__).parents[2]
 WORKER = """
@@ -34,7 +34,7 @@ sys.exit(main())
 def test_a_result_stays_when_the_parent_closes_the_pipe(tmp_path: Path, held: bool) -> None:
     output = tmp_path / "result"
     shutil.copy(SAMPLE[0], tmp_path / "photo.jpg")
-    request = Request([str(tmp_path / "photo.jpg")], "colmap", str(output), {}, run="1f", held=held)
+    request = ReconstructionRequest([str(tmp_path / "photo.jpg")], "colmap", str(output), {}, run="1f", held=held)
     staging = Staging(output, "1f")
     if held:
         staging.make()

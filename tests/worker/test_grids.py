@@ -28,8 +28,8 @@ def test_photos_of_two_settings_give_two_lenses(tmp_path: Path) -> None:
                 picture = picture.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC, box=box)
             picture.save(tmp_path / name / f"{number}.png")
     Image.fromarray(np.full((HEIGHT, WIDTH, 3), 90, np.uint8)).save(tmp_path / "wide" / "blank.png")
-    asked = Calibrate([str(tmp_path / "wide"), str(tmp_path / "long")], str(tmp_path / "lens.json"))
-    finished = grids.run(asked, MessageReport(heard.append))
+    request = Calibrate([str(tmp_path / "wide"), str(tmp_path / "long")], str(tmp_path / "lens.json"))
+    finished = grids.run(request, MessageReport(heard.append))
     assert "wide: focal length" in finished.text
     assert [each.photo for each in heard if isinstance(each, Notice)] == ["blank.png"]
     wide, narrow = known.read(tmp_path / "lens.json")

@@ -13,7 +13,7 @@ from tests.geometry.shots import made
 from tests.solved_shots import FIRST, FRAMES, plate, result_of
 from threer_blender import bundle
 from threer_blender.geometry.shots import moving_objects
-from threer_blender.jobs.messages import Done, Resolve
+from threer_blender.jobs.messages import Done, SolveAgain
 from threer_blender.model.errors import UserError
 from threer_blender.model.reconstruction import Reconstruction, Shot
 from threer_blender.runtime.report import MessageReport
@@ -44,7 +44,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> tuple[made.Made, Path]:
 
 
 def again(folder: Path, output: Path, **asked: Any) -> Reconstruction:
-    done = resolving.run(Resolve(str(folder), str(output), **asked), MessageReport(lambda _message: None))
+    done = resolving.run(SolveAgain(str(folder), str(output), **asked), MessageReport(lambda _message: None))
     assert isinstance(done, Done)
     return bundle.read(done.bundle)
 

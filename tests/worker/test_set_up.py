@@ -19,7 +19,7 @@ from threer_blender.jobs.messages import Message, Notice, SetUp
 from threer_blender.model.errors import UserError
 from threer_blender.runtime.report import MessageReport
 from threer_blender.worker import set_up
-from threer_blender.worker.download import File
+from threer_blender.worker.download import RemoteFile
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for uv is a script")
 
@@ -68,7 +68,7 @@ class StandIn:
         wheel = unfinished / "uv.whl"  # as if it had been fetched before
         with zipfile.ZipFile(wheel, "w") as packed:
             packed.writestr("uv-0.data/scripts/uv", code)
-        self.published = File(wheel.as_uri(), wheel.stat().st_size, digest.sha256(wheel))
+        self.published = RemoteFile(wheel.as_uri(), wheel.stat().st_size, digest.sha256(wheel))
 
     def fails(self, **words: str) -> None:
         self._fails.write_text(json.dumps({name.replace("_", " "): stderr for name, stderr in words.items()}))
@@ -158,7 +158,7 @@ def test_torch_is_chosen_by_the_hardware_unless_the_user_has_an_index(
     backend: str | None,
 ) -> None:
     monkeypatch.setattr(hardware, "cuda", lambda: cuda)
-    monkeypatch.setattr(hardware, "graphics", lambda: (hardware.Card("a card", 8 << 30, 8 << 30),) * card)
+    monkeypatch.setattr(hardware, "graphics_cards", lambda: (hardware.Card("a card", 8 << 30, 8 << 30),) * card)
     if user_index:
         monkeypatch.setenv("UV_DEFAULT_INDEX", user_index)
     uv.fails(pip=NO_TORCH)
@@ -205,7 +205,7 @@ def test_a_uv_that_is_not_the_published_one_is_never_started(tmp_path: Path) -> 
 
 GOOD = min(environment.locked()["numpy", "2.4.6"])
 TORCH = min(environment.locked()["torch", "2.13.0+cpu"])
-PYPI, TORCHS = "https://files.pythonhosted.org/numpy.whl", "https://download.pytorch.org/whl/torch.whl"
+PYPI, TORCH_INDEX = "https://files.pythonhosted.org/numpy.whl", "https://download.pytorch.org/whl/torch.whl"
 CHECKED = [
     ("numpy", "2.4.6", GOOD, PYPI, "", "listed"),
     ("numpy", "2.4.6", "0" * 64, PYPI, "", "refused"),
@@ -215,13 +215,13 @@ CHECKED = [
     ("numpy", "2.4.6", "0" * 64, "https://mirror.studio.example/numpy.whl", "UV_INDEX", "refused"),
     ("evil", "1.0", "0" * 64, PYPI, "", "refused"),
     ("evil", "1.0", "0" * 64, "https://download.pytorch.org/whl/evil.whl", "", "refused"),
-    ("torch", "2.13.0+cpu", TORCH, TORCHS, "", "listed"),
-    ("torch", "2.13.0+cpu", "0" * 64, TORCHS, "", "refused"),
-    ("torch", "2.13.0+rocm7.2", "0" * 64, TORCHS, "", "said"),
+    ("torch", "2.13.0+cpu", TORCH, TORCH_INDEX, "", "listed"),
+    ("torch", "2.13.0+cpu", "0" * 64, TORCH_INDEX, "", "refused"),
+    ("torch", "2.13.0+rocm7.2", "0" * 64, TORCH_INDEX, "", "said"),
     ("torch", "2.13.0+rocm7.2", "0" * 64, "https://evil.example/torch.whl", "", "refused"),
     ("torch", "2.13.0+rocm7.2", "0" * 64, "https://download.pytorch.org.evil.example/torch.whl", "", "refused"),
     ("torch", "2.13.0+studio", "0" * 64, "https://packages.studio.example/torch.whl", "UV_DEFAULT_INDEX", "said"),
-    ("nvidia-cublas-cu12", "12.6", "0" * 64, TORCHS, "", "said"),
+    ("nvidia-cublas-cu12", "12.6", "0" * 64, TORCH_INDEX, "", "said"),
     ("nvidia-cublas-cu12", "12.6", "0" * 64, PYPI, "", "refused"),
 ]
 
@@ -235,7 +235,7 @@ def test_only_what_the_lock_lists_is_installed(
     if user_index:
         monkeypatch.setenv(user_index, "https://packages.studio.example/simple")
     messages: list[Message] = []
-    wheels = [set_up.Wheel(name, version, File(url, 7, sha256))]
+    wheels = [set_up.Wheel(name, version, RemoteFile(url, 7, sha256))]
     if outcome == "refused":
         with pytest.raises(UserError, match=r"is not the published package; it was not installed\."):
             set_up.check_hashes(wheels, MessageReport(messages.append))

@@ -13,7 +13,7 @@ import numpy as np
 from .. import bundle, headless
 from ..files import bounded
 from ..host import environment
-from ..jobs.messages import Resolve
+from ..jobs.messages import SolveAgain
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import Reconstruction, Shot
 
@@ -37,7 +37,7 @@ def add_verb(verbs: Any) -> None:
     verb.set_defaults(run=_resolve)
 
 
-def asked(parsed: argparse.Namespace) -> Resolve:
+def request_from(parsed: argparse.Namespace) -> SolveAgain:
     """The message for the worker that the verb's arguments ask for. Raises UserError."""
     folder, output = Path(parsed.result).absolute(), Path(parsed.output).absolute()
     if output == folder:
@@ -49,11 +49,11 @@ def asked(parsed: argparse.Namespace) -> Resolve:
     bad = [list(entry) for entry in shot.bad] if parsed.bad is None else _ranges(parsed.bad)
     weights = {**dict.fromkeys(_numbers(parsed.without_tracks), 0.0), **_worse(shot, parsed.worse_than)}
     weights |= dict(_weight(text) for text in parsed.weigh)
-    return Resolve(str(folder), str(output), parsed.shot - 1, weights, bad)
+    return SolveAgain(str(folder), str(output), parsed.shot - 1, weights, bad)
 
 
 def _resolve(parsed: argparse.Namespace) -> None:
-    request = asked(parsed)
+    request = request_from(parsed)
     data_folder = parsed.data_folder or environment.user_folder()
     reconstruction = headless.result(headless.begin(request, data_folder), parsed.hear)
     sys.stdout.write(f"{_last_note(reconstruction)}\nwritten: {request.output}\n")

@@ -16,7 +16,7 @@ from ..engines import registry
 from ..exchange import export as exchange
 from ..exchange.content import AXES, Choice
 from ..host import environment, store
-from ..jobs.messages import Asked, Calibrate, Download, SetUp, Undistort
+from ..jobs.messages import Calibrate, Download, Request, SetUp, Undistort
 from ..lenses import export as lens_export
 from ..model.engine import Option, Weights
 from ..model.errors import UserError
@@ -216,7 +216,7 @@ def _delete(parsed: argparse.Namespace) -> None:
 def _forget(parsed: argparse.Namespace) -> None:
     held = store.default(_data_folder(parsed))
     for weights in named(parsed.names):
-        text = "its hash is forgotten" if held.forget(weights) else "no hash was kept"
+        text = "its hash is forgotten" if held.forget_pinned(weights) else "no hash was kept"
         sys.stdout.write(f"{weights.name}: {text}\n")
 
 
@@ -247,8 +247,8 @@ def named(names: Sequence[str]) -> list[Weights]:
     return list(dict.fromkeys(weights for several in groups for weights in several))
 
 
-def _do(asked: Asked, data_folder: Path, parsed: argparse.Namespace) -> None:
-    sys.stdout.write(headless.run(asked, data_folder, parsed.hear) + "\n")
+def _do(request: Request, data_folder: Path, parsed: argparse.Namespace) -> None:
+    sys.stdout.write(headless.run(request, data_folder, parsed.hear) + "\n")
 
 
 def _data_folder(parsed: argparse.Namespace) -> Path:

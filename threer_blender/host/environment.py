@@ -55,10 +55,11 @@ PINNED = (
 )
 # A studio sets these variables where all packages, torch among them, come from an index of its own.
 INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS")
-CONFUSING = ("PYTHON", "PIP_", "UV_", "VIRTUAL_ENV", "CONDA_")  # how names of variables begin that no child gets
+# A variable whose name begins like this is not given to a child.
+NOT_FOR_CHILDREN = ("PYTHON", "PIP_", "UV_", "VIRTUAL_ENV", "CONDA_")
 # Variables with the path of a folder or file, made absolute for a child.
-FOLDERS = ("THREER_HOME", "THREER_WEIGHTS", "HF_HOME", "HF_HUB_CACHE", "HF_TOKEN_PATH")
-ALWAYS = ("numpy", "PIL", "pillow_heif", "av")  # modules of every environment: they read photos and videos
+PATH_VARIABLES = ("THREER_HOME", "THREER_WEIGHTS", "HF_HOME", "HF_HUB_CACHE", "HF_TOKEN_PATH")
+ALWAYS_INSTALLED = ("numpy", "PIL", "pillow_heif", "av")  # modules of every environment: they read photos and videos
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Runtime:
 
 
 @dataclass(frozen=True)
-class Private:
+class PrivateEnvironment:
     """The private environment in `folder`, as its note describes it.
 
     `python` is the version of its Python. `versions` are those of its packages, by module. `device` is the name of the
@@ -95,16 +96,18 @@ class Private:
         return self.executable.exists() and have == wanted
 
 
-def cleaned() -> dict[str, str]:
-    """The environment variables of this process, cleaned for a child.
+def child_variables() -> dict[str, str]:
+    """The environment variables of this process that a child gets.
 
-    Variables that would change the behaviour of the child's Python, pip or uv are left out. Paths in FOLDERS become
-    absolute, since the child works in another folder.
+    Variables that would change the behaviour of the child's Python, pip or uv are left out. The paths in PATH_VARIABLES
+    become absolute, since the child works in another folder.
     """
     taken = {
-        name: value for name, value in os.environ.items() if name in INDEX_VARIABLES or not name.startswith(CONFUSING)
+        name: value
+        for name, value in os.environ.items()
+        if name in INDEX_VARIABLES or not name.startswith(NOT_FOR_CHILDREN)
     }
-    folders = {name: Path(taken[name]) for name in FOLDERS if taken.get(name)}
+    folders = {name: Path(taken[name]) for name in PATH_VARIABLES if taken.get(name)}
     if "UV_FIND_LINKS" in taken and (links := Path(taken["UV_FIND_LINKS"])).is_dir():
         folders["UV_FIND_LINKS"] = links
     return taken | {name: str(folder.absolute()) for name, folder in folders.items()}
@@ -122,17 +125,18 @@ def executable(folder: Path) -> Path:
     return folder / ("Scripts/python.exe" if platform.system() == "Windows" else "bin/python")
 
 
-def private(data_folder: Path) -> Private | None:
+def private(data_folder: Path) -> PrivateEnvironment | None:
     """The private environment in `data_folder`; None where there is none."""
     folder = data_folder / ENVIRONMENT
     try:
         note = json.loads((folder / NOTE).read_text("utf-8"))
         versions = {str(module): str(version) for module, version in note["versions"].items()}
-        return Private(folder, str(note["python"]), versions, str(note["device"]))
+        return PrivateEnvironment(folder, str(note["python"]), versions, str(note["device"]))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return Private(folder, "", {"": ""}, "")  # the note is of another version, or damaged: this one never `works`
+        # The note is of another version, or damaged. This environment never `works`.
+        return PrivateEnvironment(folder, "", {"": ""}, "")
 
 
 def find_spec(name: str) -> ModuleSpec | None:
@@ -152,18 +156,18 @@ def _folder_of(spec: ModuleSpec) -> Path:
     return origin.parent.parent if spec.submodule_search_locations else origin.parent
 
 
-def absent(modules: Iterable[str]) -> tuple[str, ...]:
+def missing_here(modules: Iterable[str]) -> tuple[str, ...]:
     """The modules that this Python lacks."""
     return tuple(name for name in modules if find_spec(name) is None)
 
 
-def lacking(modules: Iterable[str], data_folder: Path) -> tuple[str, ...]:
+def to_install(modules: Iterable[str], data_folder: Path) -> tuple[str, ...]:
     """The modules still to be installed before one Python has all of `modules`; none where one has them already.
 
     A private environment that works counts; else this Python alone does.
     """
     wanted = tuple(modules)
-    missing = absent(wanted)
+    missing = missing_here(wanted)
     beside = private(data_folder) if missing else None
     if beside is not None and beside.works:
         return tuple(name for name in wanted if name not in beside.versions)
@@ -176,9 +180,9 @@ def choose(modules: Iterable[str], data_folder: Path) -> Runtime:
     Raises UserError where neither has.
     """
     wanted = tuple(modules)
-    if not absent(wanted):
+    if not missing_here(wanted):
         return built_in(wanted)
-    missing = lacking(wanted, data_folder)
+    missing = to_install(wanted, data_folder)
     if missing:
         beside = private(data_folder)
         reason = f"This needs {', '.join(missing)}, not installed yet"

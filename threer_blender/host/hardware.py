@@ -111,16 +111,16 @@ def _nvidia(fields: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.rsplit(",", count)] for line in ran.stdout.splitlines()]
 
 
-def graphics() -> tuple[Card, ...]:
+def graphics_cards() -> tuple[Card, ...]:
     """The cards that torch could use. The drivers are asked again after FRESH seconds.
 
     Apple's card shares the computer's memory, and is listed with all of it.
     """
-    return _graphics(int(time.monotonic() / FRESH))
+    return _graphics_cards(int(time.monotonic() / FRESH))
 
 
 @lru_cache(1)
-def _graphics(_time: int) -> tuple[Card, ...]:
+def _graphics_cards(_time: int) -> tuple[Card, ...]:
     if platform.system() == "Darwin" and platform.machine() == "arm64":
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         return (Card("Apple GPU", memory, free_memory()),)

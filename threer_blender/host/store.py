@@ -113,21 +113,21 @@ class Store:
             if not weights.sha256:
                 advice += f", or forget the hash that was kept: `weights forget {weights.name}`"
             raise UserError(f"{quoted(path)} is damaged or is not the published {weights.name}; {advice}.")
-        self.prove(weights, proof)
+        self.write_proof(weights, proof)
         return proof
 
-    def downloaded(self, weights: Weights, digest: str) -> None:
+    def note_download(self, weights: Weights, digest: str) -> None:
         """Notes that the file in the store is one that we have just downloaded, with this hash."""
         path = self.path(weights)
         status = path.stat()
         proof = Proof(str(path), digest, status.st_size, status.st_mtime_ns, downloaded=True)
-        self.prove(weights, replace(proof, opened=bool(weights.sha256)))
+        self.write_proof(weights, replace(proof, opened=bool(weights.sha256)))
 
-    def opened(self, weights: Weights, path: Path) -> None:
+    def note_opened(self, weights: Weights, path: Path) -> None:
         """Notes that the file at `path` has been opened as exactly the network that these weights are of."""
         proof = self._proof(weights)
         if proof is not None and proof.path == str(path) and not proof.opened:
-            self.prove(weights, replace(proof, opened=True))
+            self.write_proof(weights, replace(proof, opened=True))
 
     def pinned(self, weights: Weights) -> str:
         """The hash that the file had when it first opened as its network; "" before that.
@@ -137,13 +137,13 @@ class Store:
         proof = self._proof(weights)
         return proof.sha256 if proof is not None and proof.opened else ""
 
-    def forget(self, weights: Weights) -> bool:
+    def forget_pinned(self, weights: Weights) -> bool:
         """Forgets the pinned hash of a file without a published one. Returns whether there was any."""
         known = self.pinned(weights) != "" and not weights.sha256
         if known:
             proof = self._proof(weights)
             assert proof is not None
-            self.prove(weights, replace(proof, sha256="", opened=False))
+            self.write_proof(weights, replace(proof, sha256="", opened=False))
         return known
 
     def is_accepted(self, weights: Weights) -> bool:
@@ -160,7 +160,7 @@ class Store:
         except OSError as error:
             raise _unwritable(self.folder, error) from error
 
-    def held(self, weights: Weights) -> int:
+    def bytes_held(self, weights: Weights) -> int:
         """The bytes that the file and an unfinished download of it take in this store."""
         path = self.path(weights)
         parts = (path, self._notes / f"{path.name}{PARTIAL}")
@@ -175,7 +175,7 @@ class Store:
         if self._user_file_note(weights).is_file():
             self._remove(self._user_file_note(weights))
             return 0
-        path, freed, proof = self.path(weights), self.held(weights), self._proof(weights)
+        path, freed, proof = self.path(weights), self.bytes_held(weights), self._proof(weights)
         if path.exists():
             if not self.is_ours(weights):
                 raise UserError(f"{quoted(path)} is not as this extension downloaded it and stays; delete it yourself.")
@@ -184,7 +184,7 @@ class Store:
             self._remove(self._notes / f"{weights.name}{suffix}")
         # A pinned hash outlives its file: the next download must have the same hash.
         if proof is not None and self.pinned(weights) and not weights.sha256:
-            self.prove(weights, replace(proof, size=0, modified=0, downloaded=False))
+            self.write_proof(weights, replace(proof, size=0, modified=0, downloaded=False))
         else:
             self._remove(self._note(weights))
         return freed
@@ -210,7 +210,7 @@ class Store:
     def _acceptance(self, weights: Weights) -> Path:
         return self._notes / "accepted" / f"{weights.family}.json"
 
-    def prove(self, weights: Weights, proof: Proof) -> None:
+    def write_proof(self, weights: Weights, proof: Proof) -> None:
         """Writes the proof into the note. Does nothing where the store cannot be written."""
         if proof == self._proof(weights):
             return

@@ -4,7 +4,7 @@ Each kind is a dataclass here, and a line of JSON on the wire.
 
 The contract, in order of appearance on the wire:
 
-* Blender -> runtime, on the runtime's stdin: one of `Asked`, later perhaps a `Cancel`. The end of stdin means that
+* Blender -> runtime, on the runtime's stdin: a `Request`, later perhaps a `Cancel`. The end of stdin means that
   Blender is gone: the runtime stops at once and removes what it had not finished.
 * runtime -> Blender, on the runtime's stdout: any number of `Progress`, `Notice` and `Preview`, then exactly one
   `Done`, `Finished` or `Failed`. All other output goes to stderr. A runtime that ends without one of these has
@@ -24,7 +24,7 @@ from ..model.errors import UserError
 
 
 @dataclass(frozen=True)
-class Request:
+class ReconstructionRequest:
     """Reconstruct `photos` (paths) with `engine` and write the bundle to the folder `output`.
 
     `options` are the engine's, by name. `weights` are paths of the user's own files, by the name of the weights that
@@ -51,7 +51,7 @@ class Import:
 
     `photos` are the folders that are searched for its photos; without any, the solve's own folder is searched.
     `points` is a file of points in the world of the solve, which replace its own; "" where there is none. `run` and
-    `held` are as in `Request`.
+    `held` are as in `ReconstructionRequest`.
     """
 
     noun: ClassVar = "import"
@@ -112,12 +112,12 @@ class Calibrate:
 
 
 @dataclass(frozen=True)
-class Resolve:
+class SolveAgain:
     """Solve a shot of the result `bundle` (a folder) again from its tracks. Write the whole result to `output`.
 
     `shot` counts the result's shots from 0. `weights` are by the number of a track, written as text: 0 leaves the track
     out, and 1 is usual. Tracks that are not named keep their weight. `bad` are pairs of first and last numbers of the
-    frames to leave out. They replace the earlier ones. `run` and `held` are as in `Request`.
+    frames to leave out. They replace the earlier ones. `run` and `held` are as in `ReconstructionRequest`.
     """
 
     noun: ClassVar = "second solve"
@@ -197,20 +197,20 @@ class Finished:
     text: str
 
 
-Bundled = Request | Import | Resolve  # the requests that end in a bundle
-Asked = Bundled | Download | SetUp | Undistort | Calibrate
+Bundled = ReconstructionRequest | Import | SolveAgain  # the requests that end in a bundle
+Request = Bundled | Download | SetUp | Undistort | Calibrate
 Ended = Done | Finished | Failed
-Message = Asked | Cancel | Progress | Notice | Preview | Ended
+Message = Request | Cancel | Progress | Notice | Preview | Ended
 LARGEST = 1e18  # every number in a message is below this
 # The name of each kind on the wire, which outside tools read.
 KINDS: dict[str, type[Message]] = {
-    "request": Request,
+    "request": ReconstructionRequest,
     "import": Import,
     "download": Download,
     "setup": SetUp,
     "undistort": Undistort,
     "calibrate": Calibrate,
-    "resolve": Resolve,
+    "resolve": SolveAgain,
     "cancel": Cancel,
     "progress": Progress,
     "warning": Notice,
@@ -227,20 +227,20 @@ def to_line(message: Message) -> str:
     return json.dumps({"type": NAMES[type(message)], **asdict(message)}) + "\n"
 
 
-def asked_from_line(line: str) -> Asked:
+def request_from_line(line: str) -> Request:
     """The message of the first line that the runtime reads.
 
     Raises UserError where another version of the extension wrote it, and ValueError where it is no message.
     """
     values = json.loads(line)
-    asked = values.get("version") if isinstance(values, dict) else None
-    if asked != __version__:
+    version = values.get("version") if isinstance(values, dict) else None
+    if version != __version__:
         raise UserError(
-            f"This Blender started with version {asked} of the extension, but {__version__} is installed now; "
+            f"This Blender started with version {version} of the extension, but {__version__} is installed now; "
             "restart Blender."
         )
     message = from_line(line)
-    assert isinstance(message, Asked)
+    assert isinstance(message, Request)
     return message
 
 

@@ -26,7 +26,6 @@ from ..host import environment, hardware
 from ..host.environment import TEMPORARY, Runtime
 from ..model.errors import UserError, quoted
 from .messages import (
-    Asked,
     Bundled,
     Cancel,
     Done,
@@ -35,6 +34,7 @@ from .messages import (
     Finished,
     Message,
     Progress,
+    ReconstructionRequest,
     Request,
     from_line,
     to_line,
@@ -54,13 +54,13 @@ _living: set[Job] = set()
 class Job:
     """A running worker and its task. `poll` never blocks; `ended` is its last message, None while it runs."""
 
-    def __init__(self, asked: Asked, runtime: Runtime, data_folder: Path) -> None:
+    def __init__(self, request: Request, runtime: Runtime, data_folder: Path) -> None:
         """Starts the runtime. `data_folder` is the folder for compiled kernels and the log, `self.log`.
 
         Raises UserError where nothing can be written there, and OSError where the runtime cannot be started; nothing
         is left behind then.
         """
-        self.asked = asked
+        self.request = request
         self.ended: Ended | None = None
         self.log = _new_log(data_folder / LOGS)
         self._queue: queue.SimpleQueue[Message] = queue.SimpleQueue()
@@ -76,7 +76,7 @@ class Job:
         _living.add(self)
         self._writer = threading.Thread(target=self._write, name="threer-runtime-writer", daemon=True)
         self._reader = threading.Thread(target=self._read, name="threer-runtime-reader", daemon=True)
-        self._outgoing.put(asked)
+        self._outgoing.put(request)
         self._writer.start()
         self._reader.start()
 
@@ -185,30 +185,30 @@ class Job:
         if self._child.stdout is not None:
             self._child.stdout.close()
         removal.discard(self._temporary)
-        if isinstance(self.asked, Bundled):
-            output = Path(self.asked.output).absolute()
+        if isinstance(self.request, Bundled):
+            output = Path(self.request.output).absolute()
             if isinstance(last, Failed):
                 last = self._result(output) or last
-            if not (self.asked.held and isinstance(last, Done)):
-                Staging(output, self.asked.run).discard()
+            if not (self.request.held and isinstance(last, Done)):
+                Staging(output, self.request.run).discard()
         _living.discard(self)
         return last
 
     def _result(self, output: Path) -> Done | None:
         """The result of a runtime that ended after it had put it in place, and before it could say so."""
-        assert isinstance(self.asked, Bundled)
-        places = [Staging(output, self.asked.run).new] if self.asked.held else [output]
+        assert isinstance(self.request, Bundled)
+        places = [Staging(output, self.request.run).new] if self.request.held else [output]
         for place in places:
-            manifest = bundle_folder.written_by(place, self.asked.run)
+            manifest = bundle_folder.written_by(place, self.request.run)
             if manifest is not None:
                 return Done(str(place), manifest.registered, manifest.chosen, manifest.points)
         return None
 
     def _crashed(self) -> Failed:
         if self._closing:
-            return Failed(f"The {self.asked.noun} was stopped.", "cancelled")
+            return Failed(f"The {self.request.noun} was stopped.", "cancelled")
         if self._cancelling:
-            return Failed(f"The {self.asked.noun} was cancelled.", "cancelled")
+            return Failed(f"The {self.request.noun} was cancelled.", "cancelled")
         if hardware.free_disk(self._temporary) < FULL:  # at which SQLite's errors end the process inside pycolmap
             return Failed(disk_full(self._temporary), "user")
         code = self._child.wait()
@@ -217,8 +217,8 @@ class Job:
             how += ", as when the memory runs out"
         lighter = ", and if that does not help, with fewer photos or at a lower quality"
         return Failed(
-            f"The {self.asked.noun} process ended unexpectedly ({how}); run it again"
-            f"{lighter if isinstance(self.asked, Request) else ''}. Its log is {quoted(self.log)}.",
+            f"The {self.request.noun} process ended unexpectedly ({how}); run it again"
+            f"{lighter if isinstance(self.request, ReconstructionRequest) else ''}. Its log is {quoted(self.log)}.",
             "bug",
         )
 
@@ -276,7 +276,7 @@ def _environment(runtime: Runtime, temporary: Path, data_folder: Path) -> dict[s
         "THREER_HOME": str(data_folder.absolute()),
         **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),
     }
-    return {**environment.cleaned(), **variables}
+    return {**environment.child_variables(), **variables}
 
 
 def _new_log(folder: Path) -> Path:

@@ -1,7 +1,7 @@
 """[R] Photos as networks want them: resized and cropped exactly as published. Needs Pillow.
 
-A `Frame` says how: the whole photo is resized to a size, and a box is cut out of it. An `Input` holds the outcome, and
-the map from its pixels back to the photo's.
+A `ResizeCrop` says how: the whole photo is resized to a size, and a box is cut out of it. An `Input` holds the outcome,
+and the map from its pixels back to the photo's.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PATCH = 16
 LARGEST = 4096  # pixels of the long side to which a photo is decoded, far more than any network's input has
 
 
-class Frame(NamedTuple):
+class ResizeCrop(NamedTuple):
     """How a photo is resized and cropped, in pixels.
 
     `size` (width, height) is that of the whole photo after resizing. `box` (left, top, right, bottom) is cut out of it.
@@ -62,8 +62,8 @@ class Input(NamedTuple):
         return torch.from_numpy(self.image).permute(2, 0, 1) / 127.5 - 1
 
 
-def long_side(width: int, height: int, side: int = 512) -> Frame:
-    """The frame of DUSt3R and MASt3R for a photo of this size in pixels.
+def long_side(width: int, height: int, side: int = 512) -> ResizeCrop:
+    """The resizing and cropping of DUSt3R and MASt3R for a photo of this size in pixels.
 
     The long side becomes `side` pixels. The largest box of whole patches is cut out about the middle. A square is cut
     to 4:3, since the networks were trained on no squares. Raises ValueError where the short side is less than a patch.
@@ -76,28 +76,28 @@ def long_side(width: int, height: int, side: int = 512) -> Frame:
         half[1] = half[0] * 3 // 4
     if min(half) == 0:
         raise ValueError("the short side is less than a patch")
-    return Frame(size, _around(middle, half[0], half[1]))
+    return ResizeCrop(size, _around(middle, half[0], half[1]))
 
 
-def square(width: int, height: int, side: int) -> Frame:
-    """The frame of DUSt3R 224 and Splatt3R for a photo of this size in pixels.
+def square(width: int, height: int, side: int) -> ResizeCrop:
+    """The resizing and cropping of DUSt3R 224 and Splatt3R for a photo of this size in pixels.
 
     The short side becomes `side` pixels, and the middle square is cut out.
     """
     shorter = min(width, height)
     long = round(side * max(width, height) / shorter)
     size = (long, side) if width > height else (side, long)
-    return Frame(size, _around((size[0] // 2, size[1] // 2), side // 2, side // 2))
+    return ResizeCrop(size, _around((size[0] // 2, size[1] // 2), side // 2, side // 2))
 
 
-def prepared(photo: Photo, frame: Frame) -> Input:
-    """The photo, resized and cropped as `frame` says. Shrinks by Lanczos and enlarges bicubically, as published."""
+def prepared(photo: Photo, crop: ResizeCrop) -> Input:
+    """The photo, resized and cropped as `crop` says. Shrinks by Lanczos and enlarges bicubically, as published."""
     picture = Image.fromarray(pixels(photo, LARGEST))
-    shrinks = max(photo.width, photo.height) > max(frame.size)
+    shrinks = max(photo.width, photo.height) > max(crop.size)
     filter_ = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
-    image = np.array(picture.resize(frame.size, filter_).crop(frame.box))
-    scale_x, scale_y = photo.width / frame.size[0], photo.height / frame.size[1]
-    return Input(image, PhotoFromMap(scale_x, scale_y, frame.box[0] * scale_x, frame.box[1] * scale_y))
+    image = np.array(picture.resize(crop.size, filter_).crop(crop.box))
+    scale_x, scale_y = photo.width / crop.size[0], photo.height / crop.size[1]
+    return Input(image, PhotoFromMap(scale_x, scale_y, crop.box[0] * scale_x, crop.box[1] * scale_y))
 
 
 def dust3r(photo: Photo, side: int) -> Input:

@@ -30,6 +30,6 @@ def locate(weights: Weights) -> Path:
     return path
 
 
-def opened(weights: Weights, path: Path) -> None:
+def note_opened(weights: Weights, path: Path) -> None:
     """Notes that the file at `path` opened as exactly the network of these weights."""
-    store.default().opened(weights, path)
+    store.default().note_opened(weights, path)

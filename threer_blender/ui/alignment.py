@@ -28,7 +28,7 @@ class THREER_OT_ground(Picker, bpy.types.Operator):
     bl_idname = "threer.ground"
     bl_label = "Ground"
 
-    def asked(self) -> Picks | None:
+    def to_click(self) -> Picks | None:
         return Picks("Ground", "three points on the ground", 3, more=True)
 
     def run(self, context: bpy.types.Context) -> None:
@@ -54,7 +54,7 @@ class THREER_OT_axis(Picker, bpy.types.Operator):
         ],
     )
 
-    def asked(self) -> Picks | None:
+    def to_click(self) -> Picks | None:
         return Picks("Axis", "two points along a wall or an edge", 2)
 
     def run(self, context: bpy.types.Context) -> None:
@@ -74,7 +74,7 @@ class THREER_OT_scale(Picker, bpy.types.Operator):
         name="Distance", description="Between the two points", default=1.0, min=0.0, unit="LENGTH"
     )
 
-    def asked(self) -> Picks | None:
+    def to_click(self) -> Picks | None:
         return Picks("Scale", "two points whose distance you know", 2, typed=True)
 
     def run(self, context: bpy.types.Context) -> None:
@@ -116,7 +116,7 @@ class THREER_OT_origin(Picker, bpy.types.Operator):
         items=[("PICK", "Picked Point", "A point that you click"), ("CURSOR", "3D Cursor", "Where it stands")],
     )
 
-    def asked(self) -> Picks | None:
+    def to_click(self) -> Picks | None:
         return None if self.at == "CURSOR" else Picks("Origin", "the point that becomes the origin", 1)
 
     def run(self, context: bpy.types.Context) -> None:

@@ -8,7 +8,7 @@ import bpy
 
 from .. import bundle
 from ..jobs import results
-from ..jobs.messages import Resolve
+from ..jobs.messages import SolveAgain
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import Shot
 from ..scene import build, shots, tracks
@@ -202,8 +202,8 @@ class THREER_OT_resolve(OfShot, bpy.types.Operator):
         weights = tracks.changed_weights(_displayed(context), shot)
         output = results.new_folder([shot.path], bpy.data.filepath, work.current().data_folder)
         bad = [list(entry) for entry in tracks.bad_ranges(camera)]
-        asked = Resolve(str(folder), str(output), number, weights, bad)
-        task = work.add(asked, context.scene.session_uid)
+        request = SolveAgain(str(folder), str(output), number, weights, bad)
+        task = work.add(request, context.scene.session_uid)
         if bpy.app.background:  # where timers never run
             work.finish(task)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from ..jobs.messages import Asked, Download, Import, Request, Resolve
+from ..jobs.messages import Download, Import, ReconstructionRequest, Request, SolveAgain
 from ..model.engine import Engine, Option
 from ..scene.splats.splats import is_splats
 from . import (
@@ -166,19 +166,19 @@ def _tasks(layout: Any, columns: int) -> None:
             box.operator(cancel, **stop).position = position
         else:
             row = layout.row()
-            row.label(text=f"Next: {_title(task.asked)}", icon="SORTTIME")
+            row.label(text=f"Next: {_title(task.request)}", icon="SORTTIME")
             row.operator(cancel, text="", icon="X").position = position
 
 
-def _title(asked: Asked) -> str:
+def _title(request: Request) -> str:
     """The name of a task in the queue."""
-    if isinstance(asked, Request):
-        return words.count(len(asked.photos), "photo")
-    if isinstance(asked, Import):
-        return Path(asked.solve).name
-    if isinstance(asked, Resolve):
+    if isinstance(request, ReconstructionRequest):
+        return words.count(len(request.photos), "photo")
+    if isinstance(request, Import):
+        return Path(request.solve).name
+    if isinstance(request, SolveAgain):
         return "a shot, solved again"
-    return asked.weights if isinstance(asked, Download) else "the environment"
+    return request.weights if isinstance(request, Download) else "the environment"
 
 
 def _left(task: Task) -> str:

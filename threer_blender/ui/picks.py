@@ -66,31 +66,31 @@ class Picks:
     def hint(self) -> str:
         """The line in the header."""
         if self.typed and self.is_complete:
-            asked = f"type their distance, such as 2.5 m: {self.text}_"
+            wanted = f"type their distance, such as 2.5 m: {self.text}_"
             keys = ["Enter: done"]
         else:
-            asked = f"click {self.what} ({len(self.points)} of {self.wanted})"
+            wanted = f"click {self.what} ({len(self.points)} of {self.wanted})"
             keys = ["Shift: more points", "Enter: done"] if self.more else []
-        parts = [f"{self.label}: {asked}", *keys, "Backspace: take back", "Esc: cancel", *filter(None, [self.note])]
+        parts = [f"{self.label}: {wanted}", *keys, "Backspace: take back", "Esc: cancel", *filter(None, [self.note])]
         return "   |   ".join(parts)
 
 
 class Picker(OfResult):
     """An operator that asks for points: `points` of them in `picks`, from a script or by clicks.
 
-    A class says with `asked` what to click. `run` does the work, from `picks` alone.
+    A class says with `to_click` what to click. `run` does the work, from `picks` alone.
     """
 
     bl_options = {"REGISTER", "UNDO"}
 
     picks: bpy.props.CollectionProperty(type=THREER_PG_pick, options=HIDDEN)
     length: float
-    _asked: Picks
+    _clicks: Picks
     _world: Array
     _area: Any
     _handle: Any
 
-    def asked(self) -> Picks | None:
+    def to_click(self) -> Picks | None:
         """The thing to click next; None where there is nothing left."""
         raise NotImplementedError
 
@@ -104,8 +104,8 @@ class Picker(OfResult):
     bl_label: str
 
     def invoke(self, context: bpy.types.Context, _event: Any) -> set[str]:
-        asked = self.asked()
-        if asked is None or context.area is None or context.area.type != "VIEW_3D":
+        picks = self.to_click()
+        if picks is None or context.area is None or context.area.type != "VIEW_3D":
             return self.execute(context)
         root = summary.current_root(context.scene, context.object)
         assert root is not None
@@ -115,16 +115,16 @@ class Picker(OfResult):
                 {"ERROR"}, "There are no points to click: reconstruct with dense points, or show what is hidden."
             )
             return {"CANCELLED"}
-        self._asked, self._area = asked, context.area
-        self._handle = bpy.types.SpaceView3D.draw_handler_add(_draw, (asked,), "WINDOW", "POST_PIXEL")
+        self._clicks, self._area = picks, context.area
+        self._handle = bpy.types.SpaceView3D.draw_handler_add(_draw, (picks,), "WINDOW", "POST_PIXEL")
         context.window_manager.modal_handler_add(self)
         context.window.cursor_modal_set("CROSSHAIR")
         self._say(context)
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: Any) -> set[str]:
-        asked = self._asked
-        types = asked.typed and asked.is_complete
+        picks = self._clicks
+        types = picks.typed and picks.is_complete
         if event.type in NAVIGATION or event.alt or (event.type.startswith("NUMPAD_") and not types):
             return {"PASS_THROUGH"}
         if event.value != "PRESS":
@@ -139,15 +139,15 @@ class Picker(OfResult):
             region, region_3d = view
             mouse = event.mouse_x - region.x, event.mouse_y - region.y
             radius = picking.RADIUS * context.preferences.system.ui_scale
-            asked.click(self._world, region_3d.perspective_matrix, (region.width, region.height), mouse, radius)
-            if asked.is_complete and not asked.typed and not (asked.more and event.shift) and not asked.note:
+            picks.click(self._world, region_3d.perspective_matrix, (region.width, region.height), mouse, radius)
+            if picks.is_complete and not picks.typed and not (picks.more and event.shift) and not picks.note:
                 return self._done(context)
-        elif event.type in ("RET", "NUMPAD_ENTER") and asked.is_complete:
+        elif event.type in ("RET", "NUMPAD_ENTER") and picks.is_complete:
             return self._done(context)
         elif event.type == "BACK_SPACE":
-            asked.take_back()
+            picks.take_back()
         elif types and event.unicode.isprintable():
-            asked.text += event.unicode
+            picks.text += event.unicode
         self._say(context)
         return {"RUNNING_MODAL"}
 
@@ -156,22 +156,22 @@ class Picker(OfResult):
         self._end(context)
 
     def _done(self, context: bpy.types.Context) -> set[str]:
-        if self._asked.typed:
+        if self._clicks.typed:
             try:
-                self.length = length(context.scene, self._asked.text)
+                self.length = length(context.scene, self._clicks.text)
             except UserError as error:
-                self._asked.note = str(error)
+                self._clicks.note = str(error)
                 self._say(context)
                 return {"RUNNING_MODAL"}
         self._end(context)
         self.picks.clear()
-        for point in self._asked.points:
+        for point in self._clicks.points:
             self.picks.add().co = point
         return self.execute(context)
 
     def _say(self, context: bpy.types.Context) -> None:
-        self._area.header_text_set(self._asked.hint())
-        context.workspace.status_text_set(self._asked.hint())
+        self._area.header_text_set(self._clicks.hint())
+        context.workspace.status_text_set(self._clicks.hint())
         self._area.tag_redraw()
 
     def _end(self, context: bpy.types.Context) -> None:
@@ -209,11 +209,11 @@ def _view(area: Any, x: int, y: int) -> tuple[Any, Any] | None:
     return inside[0], views[windows.index(inside[0]) % len(views)]
 
 
-def _draw(asked: Picks) -> None:
+def _draw(picks: Picks) -> None:
     """Crosses at the picked points, with their numbers, and a line between them."""
     context = bpy.context
     size = MARK_SIZE * context.preferences.system.ui_scale
-    places = [location_3d_to_region_2d(context.region, context.region_data, point) for point in asked.points]
+    places = [location_3d_to_region_2d(context.region, context.region_data, point) for point in picks.points]
     visible = [place for place in places if place is not None]
     lines = [
         (place.x + x * size, place.y + y * size) for place in visible for x, y in ((-1, -1), (1, 1), (-1, 1), (1, -1))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import headless
-from ..jobs.messages import Asked, Bundled, Ended, Failed, Notice, Preview, Progress
+from ..jobs.messages import Bundled, Ended, Failed, Notice, Preview, Progress, Request
 from ..jobs.process import Job
 from ..model.errors import UserError
 from ..model.reconstruction import Reconstruction
@@ -25,7 +25,7 @@ class Task:
     it brings no result.
     """
 
-    asked: Asked
+    request: Request
     owner: int = 0
     job: Job | None = None
     starting: Future[Job] | None = None
@@ -41,7 +41,7 @@ class Task:
     @property
     def output(self) -> Path | None:
         """The folder of the result, where there will be one."""
-        return Path(self.asked.output) if isinstance(self.asked, Bundled) else None
+        return Path(self.request.output) if isinstance(self.request, Bundled) else None
 
     @property
     def silent_seconds(self) -> float | None:
@@ -59,9 +59,9 @@ class Queue:
         self.tasks: list[Task] = []
         self._starter = ThreadPoolExecutor(1, "threer-starter")  # a process's start takes longer than a redraw
 
-    def add(self, asked: Asked, owner: int = 0) -> Task:
-        """Puts what is asked for at the end."""
-        task = Task(asked, owner)
+    def add(self, request: Request, owner: int = 0) -> Task:
+        """Puts a request at the end."""
+        task = Task(request, owner)
         self.tasks.append(task)
         return task
 
@@ -81,7 +81,7 @@ class Queue:
         elif task.starting is not None:
             task.cancelled = True
         else:
-            task.ended = Failed(f"The {task.asked.noun} was cancelled.", "cancelled")
+            task.ended = Failed(f"The {task.request.noun} was cancelled.", "cancelled")
 
     def close(self) -> None:
         """Ends everything now: no process and no unfinished file is left."""
@@ -93,7 +93,7 @@ class Queue:
 
     def _hear(self, task: Task) -> None:
         if task.starting is None:
-            task.starting = self._starter.submit(headless.begin, task.asked, self.data_folder)
+            task.starting = self._starter.submit(headless.begin, task.request, self.data_folder)
         if task.job is None and task.starting.done():
             self._started(task, task.starting)
         if task.job is None:
@@ -115,7 +115,7 @@ class Queue:
         except UserError as error:
             task.ended = Failed(str(error), "user")
         except Exception as error:  # the edge of the thread that has started it
-            task.ended = Failed(f"The {task.asked.noun}'s process could not be started: {error}.", "bug")
+            task.ended = Failed(f"The {task.request.noun}'s process could not be started: {error}.", "bug")
         else:
             task.heard = time.monotonic()
             if task.cancelled:

@@ -31,7 +31,7 @@ class THREER_OT_lens_grid(AsksForFiles, bpy.types.Operator):
         if not self.paths:
             raise UserError("No photos were chosen: choose some of a checkerboard.")
         tasks = work.current().queue.tasks
-        promised = {Path(task.asked.output) for task in tasks if isinstance(task.asked, Calibrate)}
+        promised = {Path(task.request.output) for task in tasks if isinstance(task.request, Calibrate)}
         output = str(bundle_folder.free(self.paths[0].with_name(LENS_FILE), promised))
         owner, engine = context.scene.session_uid, properties.engine(context.scene)
 

@@ -12,7 +12,7 @@ from .. import doctor
 from ..cli import upkeep
 from ..engines import registry
 from ..host import environment, store
-from ..jobs.messages import Asked, Download, SetUp
+from ..jobs.messages import Download, Request, SetUp
 from ..model.engine import Engine, Weights
 from ..model.errors import UserError
 from . import choices, words, work
@@ -26,11 +26,11 @@ class _Upkeep(WhenIdle):
     bl_options = {"INTERNAL"}
 
 
-def _fetch(several: list[Asked]) -> None:
+def _fetch(several: list[Request]) -> None:
     """Puts downloads into the queue. Raises UserError where Blender may not use the internet."""
     if not bpy.app.online_access:
         raise UserError("Blender may not use the internet now: allow it in Preferences > System > Network.")
-    tasks = [work.add(asked) for asked in several]
+    tasks = [work.add(request) for request in several]
     if bpy.app.background:  # where timers never run
         for task in tasks:
             work.finish(task)
@@ -150,7 +150,7 @@ class THREER_OT_forget_hash(_Upkeep, bpy.types.Operator):
     name: bpy.props.StringProperty(options=HIDDEN)
 
     def run(self, _context: bpy.types.Context) -> None:
-        store.default(work.current().data_folder).forget(registry.weights(self.name))
+        store.default(work.current().data_folder).forget_pinned(registry.weights(self.name))
 
 
 def draw_need(layout: Any, engine: Engine, state: doctor.Readiness, width: int) -> None:
@@ -203,7 +203,10 @@ def _stored(data_folder: Path) -> list[WeightsRow]:
     known = dict.fromkeys(weights for engine in registry.engines().values() for weights in engine.weights)
     rows = (
         WeightsRow(
-            weights, held.user_file(weights), held.held(weights), not weights.sha256 and bool(held.pinned(weights))
+            weights,
+            held.user_file(weights),
+            held.bytes_held(weights),
+            not weights.sha256 and bool(held.pinned(weights)),
         )
         for weights in known
     )

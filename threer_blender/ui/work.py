@@ -18,7 +18,7 @@ import bpy
 
 from .. import bundle, headless
 from ..jobs import results
-from ..jobs.messages import Asked, Done, Failed, Finished
+from ..jobs.messages import Done, Failed, Finished, Request
 from ..model.errors import UserError
 from ..model.reconstruction import Reconstruction
 from ..scene.build import build
@@ -111,10 +111,10 @@ def bring_in(solve: str, photos: list[str], points: str, scene: bpy.types.Scene)
     return add(headless.bring_in(solve, folder, photos, points), scene.session_uid)
 
 
-def add(asked: Asked, owner: int = 0, then: Callable[[], None] | None = None) -> Task:
-    """Puts what is asked for into the queue, and sees to it that the queue is looked at; `then` is as a Task has it."""
+def add(request: Request, owner: int = 0, then: Callable[[], None] | None = None) -> Task:
+    """Puts a request into the queue, and sees to it that the queue is looked at; `then` is as a Task has it."""
     work = current()
-    task = work.queue.add(asked, owner)
+    task = work.queue.add(request, owner)
     task.then = then
     work.error, work.success, work.log = "", "", None
     if not bpy.app.timers.is_registered(tick):

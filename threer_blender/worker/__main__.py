@@ -1,4 +1,4 @@
-"""[R] The runtime's main: what is asked on stdin, Progress … and the end on stdout, everything else on stderr."""
+"""[R] The main program of the runtime: a request on stdin, messages on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from ..files import bundle_folder, photo_files, removal
 from ..files.bundle_folder import Staging
 from ..host import environment, hardware
 from ..jobs.messages import (
-    Asked,
     Bundled,
     Calibrate,
     Cancel,
@@ -32,12 +31,13 @@ from ..jobs.messages import (
     Failed,
     Import,
     Message,
+    ReconstructionRequest,
     Request,
-    Resolve,
     SetUp,
+    SolveAgain,
     Undistort,
-    asked_from_line,
     from_line,
+    request_from_line,
     to_line,
 )
 from ..jobs.process import disk_full, kill_group
@@ -62,14 +62,14 @@ PLATES = Stage("shot_plates", "Writing the videos' frames", 0.03)
 SAVING = Stage("saving", "Saving", 0.01)
 OUT_OF_MEMORY = "The memory ran out; close other programs, or use fewer photos or a lower quality."
 MEND = "install the extension's zip for this system and Blender again"
-# What is asked -> the file of this folder whose `run` does it. It is imported when it is asked for.
-MODULES: dict[type[Asked], str] = {
+# The kind of a request -> the file of this folder whose `run` does it. The file is imported when it is needed.
+MODULES: dict[type[Request], str] = {
     Download: "weights",
     SetUp: "set_up",
     Undistort: "undistorted",
     Calibrate: "grids",
     Import: "importing",
-    Resolve: "resolving",
+    SolveAgain: "resolving",
 }
 EXIT_FAILED, EXIT_CANCELLED, EXIT_ORPHANED = 1, 3, 4
 _ending = threading.Lock()  # taken for good by whoever ends this process: its work is done, or the watcher ends it
@@ -92,34 +92,34 @@ class Wire:
 
 
 def main() -> int:
-    """Does what is asked. Returns the exit status."""
+    """Does what the request asks for. Returns the exit status."""
     wire = Wire()
     logging.basicConfig()  # to stderr, which is the log
     logging.getLogger(str(__package__).rpartition(".")[0]).setLevel(logging.INFO)
     try:
-        asked = asked_from_line(sys.stdin.readline())
+        request = request_from_line(sys.stdin.readline())
     except UserError as error:
         wire.send(Failed(str(error), "user"))
         return EXIT_FAILED
     report = (
         MessageReport(wire.send, [READING, TRACKING], [ADJUSTING, LEVELLING, UNDISTORTING, PLATES, SAVING])
-        if isinstance(asked, Request)
+        if isinstance(request, ReconstructionRequest)
         else MessageReport(wire.send)
     )
-    threading.Thread(target=_watch, args=(asked, report, wire), daemon=True).start()
-    last, status = _work(asked, report)
+    threading.Thread(target=_watch, args=(request, report, wire), daemon=True).start()
+    last, status = _work(request, report)
     _ending.acquire()  # before the parent hears of a result: what it closes then must not make the watcher remove it
     wire.send(last)
     _remove_temporary()
     return status
 
 
-def _work(asked: Asked, report: MessageReport) -> tuple[Ended, int]:
-    """Does what is asked. Returns the last word about it and the exit status."""
+def _work(request: Request, report: MessageReport) -> tuple[Ended, int]:
+    """Does what the request asks for. Returns the last message about it and the exit status."""
     try:
-        return _run(asked, report), 0
+        return _run(request, report), 0
     except Cancelled:
-        return _cancelled(asked), EXIT_CANCELLED
+        return _cancelled(request), EXIT_CANCELLED
     except UserError as error:
         return Failed(str(error), "user"), EXIT_FAILED
     except ImportError as error:  # another system, another numpy than a wheel was made for
@@ -138,20 +138,20 @@ def _failed(error: Exception) -> Failed:
     return Failed("Something went wrong inside the engine; the log has the details.", "bug")
 
 
-def _run(asked: Asked, report: MessageReport) -> Ended:
-    if isinstance(asked, Request):
-        with context.entered(Context({name: Path(path) for name, path in asked.weights.items()})):
-            return _reconstruct(asked, report)
-    module = import_module(f".{MODULES[type(asked)]}", __package__)
-    ended: Ended = module.run(asked, report)
+def _run(request: Request, report: MessageReport) -> Ended:
+    if isinstance(request, ReconstructionRequest):
+        with context.entered(Context({name: Path(path) for name, path in request.weights.items()})):
+            return _reconstruct(request, report)
+    module = import_module(f".{MODULES[type(request)]}", __package__)
+    ended: Ended = module.run(request, report)
     return ended
 
 
-def _reconstruct(request: Request, report: MessageReport) -> Done:
+def _reconstruct(request: ReconstructionRequest, report: MessageReport) -> Done:
     output = Path(request.output).absolute()
     engine = registry.engine(request.engine)
     options = engine.checked_options(request.options)
-    missing = environment.absent(engine.needed(options))
+    missing = environment.missing_here(engine.needed(options))
     if missing:
         raise UserError(f"{engine.label} cannot run here: {' and '.join(missing)} cannot be imported; {MEND}.")
     from ..pictures import photos
@@ -214,7 +214,7 @@ def _solved(
 
     masked = masks.of(options, masking.frames(photos))
     masking.check(photos, masked, report.warn)
-    if all(photo.frame is None for photo in photos) or environment.absent(("numba", "pycolmap")):
+    if all(photo.frame is None for photo in photos) or environment.missing_here(("numba", "pycolmap")):
         if any(photo.frame is not None for photo in photos):
             report.warn(
                 "The camera was tracked in the solved frames alone: more needs the packages numba and pycolmap."
@@ -275,27 +275,27 @@ def _gives_up_card(engine: Engine, error: Exception) -> bool:
     return device.give_up_card()
 
 
-def _watch(asked: Asked, report: MessageReport, wire: Wire) -> None:
+def _watch(request: Request, report: MessageReport, wire: Wire) -> None:
     """The watcher thread: cancels on request, and ends the process when its parent has gone."""
     for line in sys.stdin:
         if isinstance(from_line(line), Cancel) and report.cancel():
-            late = threading.Timer(GRACE, _end, (asked, wire, EXIT_CANCELLED))
+            late = threading.Timer(GRACE, _end, (request, wire, EXIT_CANCELLED))
             late.daemon = True  # the process does not wait for it where the work ends by itself
             late.start()
-    _end(asked, wire, EXIT_ORPHANED)
+    _end(request, wire, EXIT_ORPHANED)
 
 
-def _cancelled(asked: Asked) -> Failed:
-    return Failed(f"The {asked.noun} was cancelled.", "cancelled")
+def _cancelled(request: Request) -> Failed:
+    return Failed(f"The {request.noun} was cancelled.", "cancelled")
 
 
-def _end(asked: Asked, wire: Wire, status: int) -> None:
+def _end(request: Request, wire: Wire, status: int) -> None:
     """Ends the process at once, in the middle of whatever runs, without leaving files behind."""
     _ending.acquire()  # until the end
     if status == EXIT_CANCELLED:
-        wire.send(_cancelled(asked))
-    if isinstance(asked, Bundled):
-        Staging(Path(asked.output).absolute(), asked.run).discard()
+        wire.send(_cancelled(request))
+    if isinstance(request, Bundled):
+        Staging(Path(request.output).absolute(), request.run).discard()
     _remove_temporary()
     if status == EXIT_ORPHANED:  # else the parent does it
         kill_group(os.getpid())

@@ -40,13 +40,13 @@ ENOUGH = 1 << 16
 MOST_BREAKS = 200  # connections of one call, however much arrives between breaks
 LARGEST = 1 << 35  # the most bytes of a file whose size is not known
 SPARE = 1 << 28  # bytes of the disk that are left free
-OK, PARTIAL, UNAUTHORISED, FORBIDDEN, UNSATISFIABLE, TOO_MANY = 200, 206, 401, 403, 416, 429
+OK, PARTIAL_CONTENT, UNAUTHORISED, FORBIDDEN, UNSATISFIABLE, TOO_MANY = 200, 206, 401, 403, 416, 429
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class File:
+class RemoteFile:
     """The file to fetch. `size` is in bytes, 0 where it is not known; `sha256` is "" where it is not known.
 
     `token` is sent to the host of `url` only. `terms_url` is the page where a user whom the host refuses can ask for
@@ -64,7 +64,7 @@ class _Broken(Exception):
     """The connection ended before the file did."""
 
 
-def fetch(file: File, target: Path, progress: Progress, pause: float = 1.0, ours: bool = False) -> str:
+def fetch(file: RemoteFile, target: Path, progress: Progress, pause: float = 1.0, ours: bool = False) -> str:
     """Puts the file at `target` and returns its sha256.
 
     `progress(arrived, total)` gets bytes, with a total of 0 while it is not known; it may raise to stop. `pause` is the
@@ -94,7 +94,7 @@ def _wait(progress: Progress, size: int) -> None:
     time.sleep(WAIT)
 
 
-def _wanted_already(file: File, target: Path) -> str | None:
+def _wanted_already(file: RemoteFile, target: Path) -> str | None:
     """The sha256 of the target where it is the wanted file already, as after another process; else None."""
     if not target.is_file() or file.size not in (0, target.stat().st_size):
         return None
@@ -102,7 +102,7 @@ def _wanted_already(file: File, target: Path) -> str | None:
     return actual if file.sha256 in ("", actual) else None
 
 
-def _arrive(file: File, partial: _Partial, progress: Progress, pause: float) -> None:
+def _arrive(file: RemoteFile, partial: _Partial, progress: Progress, pause: float) -> None:
     """Connects until the whole file has arrived. Raises UserError after too many breaks without progress."""
     breaks, most = 0, partial.size()
     for _ in range(MOST_BREAKS):
@@ -156,7 +156,7 @@ class _Partial:
         removal.remove_made_file(self.path)
         removal.remove_made_file(self._note)
 
-    def finish(self, file: File) -> str:
+    def finish(self, file: RemoteFile) -> str:
         """Checks the file on the disk and gives it its name. Returns its sha256.
 
         Raises UserError where its size or hash is not the published one; it is then deleted.
@@ -174,7 +174,7 @@ class _Partial:
         return actual
 
 
-def _go_on(file: File, partial: _Partial, progress: Progress) -> None:
+def _go_on(file: RemoteFile, partial: _Partial, progress: Progress) -> None:
     """Makes one connection, asks for the missing bytes and appends them.
 
     Raises _Broken or OSError where the connection ends early, and UserError where a retry is of no use.
@@ -196,10 +196,10 @@ def _go_on(file: File, partial: _Partial, progress: Progress) -> None:
         encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding not in ("", "identity"):  # we asked for none; packed bytes are not the file's
             raise UserError(f"{_host(file.url)} sends {partial.target.name} packed ({encoding[:20]}); try again later.")
-        if response.status not in (OK, PARTIAL):
+        if response.status not in (OK, PARTIAL_CONTENT):
             raise _Broken(f"{_host(file.url)} answered {response.status}")
         if response.status == OK or _start_of_range(response) != have:  # the range asked for is not what comes
-            if response.status == PARTIAL:
+            if response.status == PARTIAL_CONTENT:
                 partial.drop()
                 raise _Broken("another part than asked for was sent")
             have = 0
@@ -229,12 +229,12 @@ def _append(partial: _Partial, response: Any, have: int, total: int, progress: P
         raise _Broken("the connection was closed")
 
 
-def _checked_total(file: File, partial: _Partial, response: Any, have: int) -> int:
+def _checked_total(file: RemoteFile, partial: _Partial, response: Any, have: int) -> int:
     """The size of the whole file, from the server or else from `file`; 0 where neither says.
 
     Raises UserError where the server's size is not the published one, or where the disk has too little room.
     """
-    if response.status == PARTIAL:
+    if response.status == PARTIAL_CONTENT:
         total = _total_of_range(response)
     else:
         total = _size(response.headers.get("Content-Length", ""))
@@ -254,7 +254,7 @@ def _checked_total(file: File, partial: _Partial, response: Any, have: int) -> i
     return total
 
 
-def _ask(file: File, partial: _Partial, have: int) -> Any:
+def _ask(file: RemoteFile, partial: _Partial, have: int) -> Any:
     """The server's response to a request for all bytes from `have` on.
 
     Raises _Broken where a retry may help, and UserError where the server refuses.
@@ -294,7 +294,7 @@ class SecureRedirects(HTTPRedirectHandler):
         return made
 
 
-def _refused(file: File, name: str, code: int) -> str:
+def _refused(file: RemoteFile, name: str, code: int) -> str:
     """The sentence for the user about a refusal with this HTTP status."""
     if code not in (UNAUTHORISED, FORBIDDEN):
         return f"{name} is not at its address any more ({file.url} answered {code}); use a file that you have."

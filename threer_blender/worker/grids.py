@@ -39,15 +39,15 @@ class _Group:
     boards: list[list[Board]]
 
 
-def run(asked: Calibrate, report: MessageReport) -> Finished:
-    """Writes the lens file `asked.output`.
+def run(request: Calibrate, report: MessageReport) -> Finished:
+    """Writes the lens file `request.output`.
 
     Raises UserError where something else has its name or no photo shows a board, and what `report` raises.
     """
-    output = Path(asked.output)
+    output = Path(request.output)
     grid_files.check_output(output)
     report.plan([READING, FINDING, CALIBRATING])
-    files = photo_files.find(asked.photos).files
+    files = photo_files.find(request.photos).files
     chosen = door.read(files, report.warn, lambda done: report(READING, done, 1)).accepted
     if not chosen:
         raise UserError("None of the chosen files is a photo that can be read: choose photos of a checkerboard.")

@@ -30,21 +30,21 @@ SAVING = Stage("saving", "Saving", 0.1)
 NAMED = 5  # names in a sentence
 
 
-def run(asked: Import, report: MessageReport) -> Done:
-    """Writes the bundle `asked.output`. Raises UserError, and what `report` raises."""
-    output = Path(asked.output).absolute()
+def run(request: Import, report: MessageReport) -> Done:
+    """Writes the bundle `request.output`. Raises UserError, and what `report` raises."""
+    output = Path(request.output).absolute()
     bundle_folder.check_output(output)
     report.plan([OPENING, PHOTOS, UNDISTORTING, SAVING])
     report(OPENING, 0, 1)
-    path = Path(asked.solve).absolute()
+    path = Path(request.solve).absolute()
     solve = reading.read(path)
     if not solve.views:
         raise UserError(
             f"{quoted(path)} holds points and no cameras: choose the cameras, and say these points with --points."
         )
-    if asked.points:
-        solve = reading.with_points(solve, Path(asked.points))
-    located = solve_photos.locate([view.name for view in solve.views], path, map(Path, asked.photos))
+    if request.points:
+        solve = reading.with_points(solve, Path(request.points))
+    located = solve_photos.locate([view.name for view in solve.views], path, map(Path, request.photos))
     pictured = _pictured(solve, located, report)
     result = registration.reconstruction(solve, pictured, _notes(solve, located))
     if not result.cameras:
@@ -55,9 +55,9 @@ def run(asked: Import, report: MessageReport) -> Done:
     pictures = Path(tempfile.mkdtemp())
     cameras = _with_plates(result, pictures / bundle_folder.PLATES, report)
     report(SAVING, 0, 1)
-    staging = Staging(output, asked.run) if asked.held else None
+    staging = Staging(output, request.run) if request.held else None
     return Done(
-        bundle=str(bundle.write(replace(result, cameras=cameras), output, pictures, asked.run, staging)),
+        bundle=str(bundle.write(replace(result, cameras=cameras), output, pictures, request.run, staging)),
         registered=len(cameras),
         chosen=len(cameras) + len(result.unregistered),
         points=0 if result.cloud is None else len(result.cloud),

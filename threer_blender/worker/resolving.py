@@ -13,7 +13,7 @@ import numpy as np
 from .. import bundle
 from ..files import bundle_folder
 from ..files.bundle_folder import Staging
-from ..jobs.messages import Done, Resolve
+from ..jobs.messages import Done, SolveAgain
 from ..lenses import known
 from ..model.arrays import Array
 from ..model.engine import Stage
@@ -32,26 +32,26 @@ NO_TRACKS = (
 )
 
 
-def run(asked: Resolve, report: MessageReport) -> Done:
+def run(request: SolveAgain, report: MessageReport) -> Done:
     """Writes the whole result anew with the shot's new camera. Raises UserError, and what `report` raises."""
-    output, folder = Path(asked.output).absolute(), Path(asked.bundle).absolute()
+    output, folder = Path(request.output).absolute(), Path(request.bundle).absolute()
     bundle_folder.check_output(output)
     before = bundle.read(folder)
-    if not 0 <= asked.shot < len(before.shots):
+    if not 0 <= request.shot < len(before.shots):
         raise UserError(f"The result in {quoted(folder)} has {len(before.shots)} shots, and none of that number.")
-    shot = before.shots[asked.shot]
+    shot = before.shots[request.shot]
     if shot.tracks is None:
         raise UserError(NO_TRACKS.format(quoted(folder)))
     report.plan([ADJUSTING, PLATES, SAVING])
-    tracks = replace(shot.tracks, weights=_weights(shot.tracks, asked.weights))
-    marked = replace(shot, tracks=tracks, bad=_ranges(asked.bad, shot))
+    tracks = replace(shot.tracks, weights=_weights(shot.tracks, request.weights))
+    marked = replace(shot, tracks=tracks, bad=_ranges(request.bad, shot))
     pictures = Path(tempfile.mkdtemp())
-    after = again(before, asked.shot, marked, report)
+    after = again(before, request.shot, marked, report)
     after = _with_pictures(after, before, folder, pictures, report)
     report(SAVING, 0, 1)
-    staging = Staging(output, asked.run) if asked.held else None
+    staging = Staging(output, request.run) if request.held else None
     return Done(
-        bundle=str(bundle.write(after, output, pictures, asked.run, staging)),
+        bundle=str(bundle.write(after, output, pictures, request.run, staging)),
         registered=len(after.cameras),
         chosen=len(after.cameras) + len(after.unregistered),
         points=0 if after.cloud is None else len(after.cloud),

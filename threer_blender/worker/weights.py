@@ -11,23 +11,23 @@ from ..runtime.report import MessageReport
 from . import download as downloads
 
 
-def run(asked: Download, report: MessageReport) -> Finished:
-    """Fetches the asked weights into the store, once their terms have been accepted. Raises UserError."""
-    weights = registry.weights(asked.weights)
+def run(request: Download, report: MessageReport) -> Finished:
+    """Fetches the weights of the request into the store, once their terms have been accepted. Raises UserError."""
+    weights = registry.weights(request.weights)
     held = store.default()
     if not held.is_accepted(weights):
         raise UserError(f"Accept the terms of {weights.family} first: {weights.licence}, see {weights.terms_url}.")
     stage = Stage("downloading", f"Downloading {weights.name}", 1.0)
     report.plan([stage])
     expected = weights.sha256 or held.pinned(weights)
-    token = (asked.token or store.token()) if weights.gated else ""
-    file = downloads.File(weights.url, weights.size, expected, token, weights.terms_url if weights.gated else "")
+    token = (request.token or store.token()) if weights.gated else ""
+    file = downloads.RemoteFile(weights.url, weights.size, expected, token, weights.terms_url if weights.gated else "")
 
     def progress(done: int, total: int) -> None:
         report(stage, done, total or done + 1)
 
     digest = downloads.fetch(file, held.path(weights), progress, ours=held.is_ours(weights))
-    held.downloaded(weights, digest)
+    held.note_download(weights, digest)
     if expected:
         return Finished(f"{weights.name} is complete and is the published file.")
     return Finished(
