@@ -33,7 +33,7 @@ def chosen(folder: Path, *sizes: tuple[int, int]) -> list[Photo]:
 
 def views(photos: list[Photo], poses: list[Array], focal: float = 450.0) -> list[oracle.View]:
     """The oracle's views of cameras at these poses, as large as the network's input. `focal` is in its pixels."""
-    frames = [inputs.long_side(photo.width, photo.height) for photo in photos]
+    frames = [inputs.long_side_crop(photo.width, photo.height) for photo in photos]
     sizes = [(bottom - top, right - left) for _, (left, top, right, bottom) in frames]
     return [oracle.view(pose, size, focal) for pose, size in zip(poses, sizes, strict=True)]
 
@@ -68,7 +68,7 @@ def run_mast3r(
 
 def true_camera(photo: Photo, view: oracle.View) -> Camera:
     """The photo's camera, worked out from that of the network's input."""
-    (width, height), (left, top, *_) = inputs.long_side(photo.width, photo.height)
+    (width, height), (left, top, *_) = inputs.long_side_crop(photo.width, photo.height)
     x, y = photo.width / width, photo.height / height
     fx, fy, (cx, cy) = view.intrinsics[0, 0] * x, view.intrinsics[1, 1] * y, view.intrinsics[:2, 2]
     return Camera(

@@ -38,7 +38,7 @@ def photo(folder: Path, image: Array) -> Photo:
     ],
 )
 def test_frames_of_512(size: tuple[int, int], resized: tuple[int, int], box: tuple[int, ...]) -> None:
-    assert inputs.long_side(*size) == (resized, box)
+    assert inputs.long_side_crop(*size) == (resized, box)
 
 
 @pytest.mark.parametrize(
@@ -51,13 +51,13 @@ def test_frames_of_512(size: tuple[int, int], resized: tuple[int, int], box: tup
     ],
 )
 def test_frames_of_224(size: tuple[int, int], resized: tuple[int, int], box: tuple[int, ...]) -> None:
-    assert inputs.square(*size, 224) == (resized, box)
+    assert inputs.square_crop(*size, 224) == (resized, box)
 
 
 def test_every_frame_is_whole_patches_inside_the_photo() -> None:
     for width in range(64, 900, 13):
         for height in range(64, 900, 7):
-            for crop in (inputs.long_side(width, height), inputs.square(width, height, 224)):
+            for crop in (inputs.long_side_crop(width, height), inputs.square_crop(width, height, 224)):
                 left, top, right, bottom = crop.box
                 assert 0 <= left < right <= crop.size[0]
                 assert 0 <= top < bottom <= crop.size[1]

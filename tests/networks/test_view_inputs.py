@@ -70,7 +70,7 @@ def test_pixels_find_their_way_back(network: str, at: tuple[float, float], tmp_p
     for one, source in zip(prepared_views, taken, strict=True):
         height, width = one.image.shape[:2]
         assert height % PATCHES[network] == width % PATCHES[network] == 0
-        inside = view_inputs.inside(source, one)
+        inside = view_inputs.shows_photo(source, one)
         bright = np.where(inside, one.image[..., 0].astype(float), 0) ** 2
         bright[bright < 400] = 0
         x = (bright.sum(axis=0) @ (np.arange(width) + 0.5)) / bright.sum()
@@ -83,7 +83,7 @@ def test_pixels_find_their_way_back(network: str, at: tuple[float, float], tmp_p
 def test_borders_are_white_and_outside(tmp_path: Path) -> None:
     taken = dotted(tmp_path, [(640, 480), (480, 640)], (0.5, 0.5))
     wide = view_inputs.prepared(taken[0], view_inputs.vggt(taken)[0])
-    inside = view_inputs.inside(taken[0], wide)
+    inside = view_inputs.shows_photo(taken[0], wide)
     assert (wide.image[~inside] == 255).all()
     assert inside.sum() == 518 * 392
     assert wide.image[inside].mean() < 10

@@ -19,7 +19,7 @@ from threer_blender.pictures import lens_profiles
     ],
 )
 def test_sensors_are_as_large_as_their_makers_say(name: str, width: float, height: float) -> None:
-    back = lens_profiles.film_back(name)
+    back = lens_profiles.sensor(name)
     assert back.width == pytest.approx(width, rel=0.015)
     assert back.height == pytest.approx(height, rel=0.015)
 
@@ -27,7 +27,7 @@ def test_sensors_are_as_large_as_their_makers_say(name: str, width: float, heigh
 @pytest.mark.parametrize("name", ["ARRI Alexa Mini", "no such camera", "", "Sony A7 III"])
 def test_a_camera_that_is_not_known_is_refused(name: str) -> None:
     with pytest.raises(UserError, match="knows no camera"):
-        lens_profiles.film_back(name)
+        lens_profiles.sensor(name)
 
 
 @pytest.mark.parametrize("millimetres", [24.0, 33.0])

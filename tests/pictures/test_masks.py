@@ -28,7 +28,7 @@ def options(path: Path, masked: str = "white", margin: int = 0) -> dict[str, obj
 
 
 def excluded(given: dict[str, object], frame: int | None = None, size: tuple[int, int] = SIZE) -> Array:
-    read = masks.of(given, [] if frame is None else [frame])
+    read = masks.from_options(given, [] if frame is None else [frame])
     assert read is not None
     out = read.excluded(PHOTO, frame, size)
     assert out is not None
@@ -62,7 +62,7 @@ def test_a_sequence_masks_the_frames_of_its_numbers(tmp_path: Path) -> None:
     for given in (tmp_path, tmp_path / "matte.1001.png", tmp_path / "matte.####.png", tmp_path / "matte.%04d.png"):
         np.testing.assert_array_equal(excluded(options(given), 1002), LEFT)
         np.testing.assert_array_equal(excluded(options(given), 1004), ~LEFT)
-    read = masks.of(options(tmp_path), [1002, 1003])
+    read = masks.from_options(options(tmp_path), [1002, 1003])
     assert read is not None
     assert read.excluded(PHOTO, 1003, SIZE) is None
 
@@ -74,8 +74,8 @@ def test_a_folder_masks_photos_by_name(tmp_path: Path) -> None:
 
 
 def test_no_masks_are_no_masks() -> None:
-    assert masks.of({"masks": ""}, [1]) is None
-    assert masks.of({}, [1]) is None
+    assert masks.from_options({"masks": ""}, [1]) is None
+    assert masks.from_options({}, [1]) is None
 
 
 def test_masks_that_do_not_fit_are_refused(tmp_path: Path) -> None:

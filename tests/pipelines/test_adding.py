@@ -88,4 +88,4 @@ def test_photos_that_cannot_be_added(tmp_path: Path, fault: str) -> None:
         bundle.write(Reconstruction(made_by, "", photos[:2], cameras, maps), tmp_path / "result")
     new = {"nothing new": photos[:2], "a name twice": [replace(photos[2], name=photos[0].name)]}.get(fault, photos)
     with pytest.raises(UserError, match=r"\.$"):
-        adding.earlier(str(tmp_path / "result"), dust3r.ENGINE, new)
+        adding.read_earlier(str(tmp_path / "result"), dust3r.ENGINE, new)

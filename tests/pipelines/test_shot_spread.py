@@ -18,7 +18,7 @@ def test_more_noise_is_more_spread() -> None:
         shot = made.shot(made.turning(12), points=500, noise=noise)
         kind = solver.kind_of(shot.tracks, UNKNOWN)
         first = solver.solve_turning(shot.tracks, kind, UNKNOWN)
-        others = [solver.solve_turning(shot_spread.part(shot.tracks, seed), kind, UNKNOWN) for seed in (1, 2)]
+        others = [solver.solve_turning(shot_spread.random_half(shot.tracks, seed), kind, UNKNOWN) for seed in (1, 2)]
         actual = shot_spread.spread(first, others)
         assert list(actual.numbers) == sorted(shot.cameras)
         assert not actual.position.any()
@@ -45,6 +45,6 @@ def test_another_world_and_unit_count_nothing() -> None:
 
 def test_seeds_choose_other_tracks() -> None:
     tracks = made.shot(made.turning(12), points=500).tracks
-    one, other = (shot_spread.part(tracks, seed) for seed in (1, 2))
+    one, other = (shot_spread.random_half(tracks, seed) for seed in (1, 2))
     assert 0.4 < len(one.tracks) / len(tracks.tracks) < 0.6
     assert len(one.tracks) != len(other.tracks)

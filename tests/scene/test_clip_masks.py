@@ -41,7 +41,9 @@ def test_a_mask_is_written_for_each_frame_as_it_was_drawn(clip: Any, tmp_path: P
     before = set(bpy.data.user_map())
     assert clip_masks.write(drawn(0.25, 0.5, 0.0, 0.25), clip, tmp_path / "masks") == 3
     assert {block for block in set(bpy.data.user_map()) - before if not isinstance(block, bpy.types.Mask)} == set()
-    read = masks.of({"masks": str(tmp_path / "masks"), "masked": "white", "mask_margin": 0}, [1001, 1002, 1003])
+    read = masks.from_options(
+        {"masks": str(tmp_path / "masks"), "masked": "white", "mask_margin": 0}, [1001, 1002, 1003]
+    )
     assert read is not None
     photo = Photo("plate 1002", "plate", WIDTH, HEIGHT, "", frame=1002)
     for number in (1001, 1002, 1003):

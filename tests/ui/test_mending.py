@@ -108,7 +108,7 @@ def test_a_mask_drawn_in_blender_becomes_the_engines_mask(tmp_path: Path) -> Non
     engine = properties.engine(bpy.context.scene)
     values = properties.option_values(bpy.context.scene, engine)
     assert values["masked"] == "white"
-    read = masks.of({**values, "mask_margin": 0}, [1001])
+    read = masks.from_options({**values, "mask_margin": 0}, [1001])
     assert read is not None
     out = read.excluded(Photo("plate 1001", "plate", 96, 48, "", frame=1001), 1001, (96, 48))
     assert out is not None

@@ -36,7 +36,7 @@ def test_masked_pixels_keep_no_depth_and_no_points(tmp_path: Path) -> None:
     white = np.zeros((HEIGHT, WIDTH), np.uint8)
     white[:, :10] = 255
     Image.fromarray(white).save(tmp_path / "mask.png")
-    masked = masks.of({"masks": str(tmp_path), "masked": "white", "mask_margin": 0}, [])
+    masked = masks.from_options({"masks": str(tmp_path), "masked": "white", "mask_margin": 0}, [])
     result = masking.applied(solved(), masked)
     assert not result.pointmaps[0].mask[:, :5].any()
     assert result.pointmaps[0].mask[:, 5:].all()
@@ -57,11 +57,11 @@ def test_masks_are_checked_before_the_work(tmp_path: Path) -> None:
         Image.new("L", size, level).save(tmp_path / f"{name}.png")
     options = {"masks": str(tmp_path), "masked": "white", "mask_margin": 0}
     heard: list[str] = []
-    masking.check(photos, masks.of(options, []), heard.append)
+    masking.check(photos, masks.from_options(options, []), heard.append)
     assert heard == [
         "Masks of 20 × 10 pixels are scaled to the pictures' 40 × 20.",
         "1 of 3 pictures have no mask; nothing is left out of them.",
         "The masks leave nothing of 1 of 3 pictures.",
     ]
     with pytest.raises(UserError, match="The masks leave nothing of the pictures; set Left out"):
-        masking.check(photos[:1], masks.of(options, []), heard.append)
+        masking.check(photos[:1], masks.from_options(options, []), heard.append)

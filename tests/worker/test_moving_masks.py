@@ -33,7 +33,7 @@ def test_what_moves_is_written_as_masks_that_can_be_used(tmp_path: Path) -> None
     assert [file.name[-8:] for file in files] == [f"{number}.png" for number in range(1001, 1025)]
     with Image.open(files[10]) as picture:
         assert (picture.mode, picture.size) == ("L", (made.WIDTH, made.HEIGHT))
-    read = masks.of({"masks": str(tmp_path / "masks"), "masked": "white", "mask_margin": 0}, shot.cameras)
+    read = masks.from_options({"masks": str(tmp_path / "masks"), "masked": "white", "mask_margin": 0}, shot.cameras)
     assert read is not None
     out = read.excluded(videos["plate"].photos[0], 1011, (made.WIDTH, made.HEIGHT))
     assert out is not None

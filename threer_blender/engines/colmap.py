@@ -106,7 +106,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
         photos = earlier.photos
         first = matching_passes(photos, options)[0]
         report.plan([*first.plan(len(photos)), *_dense_plan(photos, options)])
-        solution = against.solved(earlier, first.match, report)
+        solution = against.solve(earlier, first.match, report)
     else:
         solution = solve_cameras(photos, options, report, _dense_plan(photos, options))
     watch.lap("cameras")

@@ -29,15 +29,15 @@ def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
     from ..networks import checkpoints, view_inputs
     from ..networks.depth_anything3 import DepthAnything3, rename
     from ..networks.layers.vit import normalised
-    from ..pipelines.feed_forward import Network, answered, batch
+    from ..pipelines.feed_forward import Network, batch, infer
 
     network = checkpoints.load(DepthAnything3, tensors, rename).to(device.torch)
 
     def predict(views: Sequence[Input]) -> list[ViewPrediction]:
-        depths, confidences, poses, intrinsics = answered(device, lambda: network(normalised(batch(views, device))))
+        depths, confidences, poses, intrinsics = infer(device, lambda: network(normalised(batch(views, device))))
         return list(map(from_camera, depths, confidences, intrinsics, poses))
 
-    return Network(view_inputs.by(view_inputs.depth_anything3), predict)
+    return Network(view_inputs.inputs_by(view_inputs.depth_anything3), predict)
 
 
 reconstruct = reconstruct_by(ENGINE, _load)

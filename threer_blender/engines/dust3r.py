@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..geometry.pairs.pairs import PairPrediction
     from ..geometry.pairs.scene_graph import Choose
     from ..networks.inputs import Input
-    from ..pipelines.adding import Earlier
+    from ..pipelines.adding import EarlierResult
     from ..pipelines.pair_solution import Align
 
 SUMMARY = "One photo or many, even with little overlap or texture; learned, not metric, for non-commercial use."
@@ -38,7 +38,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     from ..geometry.alignment import global_alignment
     from ..pipelines import pair_reconstruction
 
-    def aligner(earlier: Earlier, prepared: Sequence[Input]) -> Align:
+    def aligner(earlier: EarlierResult, prepared: Sequence[Input]) -> Align:
         return partial(global_alignment.align, before=earlier.alignment(prepared))
 
     network = pair_reconstruction.PairNetwork(SIDE, TRUSTED, CONFIDENCE)

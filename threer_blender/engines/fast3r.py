@@ -29,16 +29,16 @@ def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
     from ..geometry.alignment.view_prediction import from_pointmaps
     from ..networks import checkpoints, inputs
     from ..networks.fast3r import Fast3R, rename
-    from ..pipelines.feed_forward import Network, answered
+    from ..pipelines.feed_forward import Network, infer
 
     network = checkpoints.load(Fast3R, tensors, rename).to(device.torch)
 
     def predict(views: Sequence[Input]) -> list[ViewPrediction]:
-        def ask() -> list[Tensor]:
+        def forward() -> list[Tensor]:
             answers = network([one.normalised.to(device.torch) for one in views])
             return [part[0] for view in answers for pointmap in (view.local, view.shared) for part in pointmap]
 
-        answers = answered(device, ask)
+        answers = infer(device, forward)
         return [from_pointmaps(*answers[start : start + 4]) for start in range(0, len(answers), 4)]
 
     def prepared(photos: Sequence[Photo]) -> Callable[[int], Input]:

@@ -100,11 +100,11 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
     start = registry.engine(options["start"])
     masked = {option.name: options[option.name] for option in MASKS}
     wanted = {**START_OPTIONS.get(start.id, {}).get(options["quality"], {}), **masked}
-    started = registry.run(start.id)(photos, start.checked_options(wanted), _Earlier(report, later))
+    started = registry.run(start.id)(photos, start.checked_options(wanted), _StartReport(report, later))
     return splatted(started, options["quality"], report, masks.excluder(options))
 
 
-class _Earlier:
+class _StartReport:
     """The report that the start engine sees: its plan is the beginning of ours."""
 
     def __init__(self, report: Report, later: Sequence[Stage]) -> None:

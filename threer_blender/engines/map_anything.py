@@ -27,19 +27,19 @@ def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
     from ..networks import checkpoints, view_inputs
     from ..networks.layers.vit import normalised
     from ..networks.map_anything import MapAnything, pinhole, rename
-    from ..pipelines.feed_forward import Network, answered, batch
+    from ..pipelines.feed_forward import Network, batch, infer
 
     network = checkpoints.load(MapAnything, tensors, rename).to(device.torch)
 
     def predict(views: Sequence[Input]) -> list[ViewPrediction]:
-        def ask() -> list[Tensor]:
+        def forward() -> list[Tensor]:
             answer = network(normalised(batch(views, device)))
             clear = answer.confidence * (answer.clear > 0)
             return [answer.depth, clear, pinhole(answer.rays), answer.camera_from_world]
 
-        return list(map(from_camera, *answered(device, ask)))
+        return list(map(from_camera, *infer(device, forward)))
 
-    return Network(view_inputs.by(view_inputs.map_anything), predict, metric=True)
+    return Network(view_inputs.inputs_by(view_inputs.map_anything), predict, metric=True)
 
 
 reconstruct = reconstruct_by(ENGINE, _load)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..geometry.pairs.pairs import Matches, PairPrediction
     from ..geometry.pairs.scene_graph import Choose
     from ..networks.inputs import Input
-    from ..pipelines.adding import Earlier
+    from ..pipelines.adding import EarlierResult
     from ..pipelines.pair_solution import Align
 
 SUMMARY = "One photo or many, even with little overlap, in metres; learned, for non-commercial use."
@@ -48,7 +48,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
             matches.append(matched)
             yield prediction
 
-    def aligner(earlier: Earlier, prepared: Sequence[Input]) -> Align:
+    def aligner(earlier: EarlierResult, prepared: Sequence[Input]) -> Align:
         if earlier.solved:  # their matches are gone, but their depths hold new photos
             return partial(global_alignment.align, before=earlier.alignment(prepared))
         lenses = bundle_adjustment.lenses(earlier.photos, options["intrinsics"] == "shared")

@@ -66,7 +66,7 @@ def reconstruct(photos: Sequence[Photo], options: Mapping[str, Any], report: Rep
 
     watch = Watch()
     excluded = masks.excluder(options)
-    squares = [inputs.square(photo.width, photo.height, SIDE) for photo in photos]
+    squares = [inputs.square_crop(photo.width, photo.height, SIDE) for photo in photos]
     prepared = [
         inputs.prepared(photo, square).masked(photo, excluded) for photo, square in zip(photos, squares, strict=True)
     ]

@@ -29,21 +29,21 @@ def load(tensors: Mapping[str, Tensor], device: Device) -> Network:
     from ..networks import checkpoints, view_inputs
     from ..networks.layers.pose_encoding import camera_matrices
     from ..networks.vggt import VGGT, rename
-    from ..pipelines.feed_forward import Network, answered, batch
+    from ..pipelines.feed_forward import Network, batch, infer
 
     network = checkpoints.load(VGGT, tensors, rename).to(device.torch)
 
     def predict(views: Sequence[Input]) -> list[ViewPrediction]:
-        def ask() -> list[Tensor]:
+        def forward() -> list[Tensor]:
             images = batch(views, device)
             answer = network(images)
             cameras = camera_matrices(answer.pose, images.shape[2], images.shape[3])
             return [answer.depth, answer.depth_confidence, *cameras]
 
-        depths, confidences, poses, intrinsics = answered(device, ask)
+        depths, confidences, poses, intrinsics = infer(device, forward)
         return list(map(from_camera, depths, confidences, intrinsics, poses))
 
-    return Network(view_inputs.by(view_inputs.vggt), predict)
+    return Network(view_inputs.inputs_by(view_inputs.vggt), predict)
 
 
 reconstruct = reconstruct_by(ENGINE, load)

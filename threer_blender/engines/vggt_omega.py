@@ -29,20 +29,20 @@ def load(tensors: Mapping[str, Tensor], device: Device, side: int = 512) -> Netw
     from ..networks import checkpoints, view_inputs
     from ..networks.layers.pose_encoding import camera_matrices
     from ..networks.vggt_omega import VGGTOmega, rename
-    from ..pipelines.feed_forward import Network, answered, batch
+    from ..pipelines.feed_forward import Network, batch, infer
 
     network = checkpoints.load(VGGTOmega, tensors, rename).to(device.torch)
 
     def predict(views: Sequence[Input]) -> list[ViewPrediction]:
-        def ask() -> list[Tensor]:
+        def forward() -> list[Tensor]:
             images = batch(views, device)
             answer = network(images)
             return [answer.depth, answer.confidence, *camera_matrices(answer.pose, images.shape[2], images.shape[3])]
 
-        depths, confidences, poses, intrinsics = answered(device, ask)
+        depths, confidences, poses, intrinsics = infer(device, forward)
         return list(map(from_camera, depths, confidences, intrinsics, poses))
 
-    return Network(view_inputs.by(partial(view_inputs.vggt_omega, side=side)), predict)
+    return Network(view_inputs.inputs_by(partial(view_inputs.vggt_omega, side=side)), predict)
 
 
 reconstruct = reconstruct_by(ENGINE, load)

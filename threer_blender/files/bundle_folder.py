@@ -119,16 +119,20 @@ def foreign(folder: Path) -> Path | None:
     manifest = read_manifest(folder)
     if manifest is None:
         return next(iter(sorted(folder.iterdir())), None)
-    return removal.foreign(folder, _all(folder, manifest))
+    return removal.foreign(folder, _with_manifest(folder, manifest))
 
 
 def remove(folder: Path) -> bool:
     """Deletes what a bundle wrote into `folder`, and the folder where it is empty then; whether it is gone."""
     manifest = read_manifest(folder)
-    return removal.remove_empty(folder) if manifest is None else removal.remove_listed(folder, _all(folder, manifest))
+    return (
+        removal.remove_empty(folder)
+        if manifest is None
+        else removal.remove_listed(folder, _with_manifest(folder, manifest))
+    )
 
 
-def _all(folder: Path, manifest: Manifest) -> dict[str, Entry]:
+def _with_manifest(folder: Path, manifest: Manifest) -> dict[str, Entry]:
     """The files of a manifest, and itself."""
     return {**manifest.files, MANIFEST: removal.entry_of(folder / MANIFEST)}
 
@@ -183,7 +187,7 @@ class Staging:
 
     def __init__(self, folder: Path, run: str) -> None:
         self.folder, self.run = folder, run
-        self.path = folder.parent / f"{_begin(folder)}{run}{PARTIAL}"
+        self.path = folder.parent / f"{_staging_prefix(folder)}{run}{PARTIAL}"
         self.new, self.earlier = self.path / "new", self.path / "earlier"
         self._lock: Lock | None = None
         self._parents: list[Path] = []  # those that `make` has made
@@ -222,7 +226,7 @@ class Staging:
 
     def keep(self) -> Path:
         """Gives the new bundle a name that is free, and returns it. Raises OSError."""
-        return self.new.rename(free(self.folder))
+        return self.new.rename(unused_name(self.folder))
 
     def discard(self) -> None:
         """Removes it, whoever made it and whatever is in it; an earlier bundle that has just stepped aside comes back.
@@ -249,7 +253,7 @@ class Staging:
     def _discard(self, path: Path) -> None:
         earlier = path / self.earlier.name
         if earlier.is_dir() and (not os.path.lexists(self.folder) or not remove(earlier)):
-            earlier.rename(free(self.folder))
+            earlier.rename(unused_name(self.folder))
         removal.discard(path)
 
     def release(self) -> None:
@@ -259,13 +263,13 @@ class Staging:
             self._lock = None
 
 
-def _begin(folder: Path) -> str:
+def _staging_prefix(folder: Path) -> str:
     """How the names of all folders begin in which `folder` is built: with its own name, cut, and with its hash."""
     name = folder.name
     return f".{name[:PREFIX_LETTERS]}.{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}."
 
 
-def free(path: Path, promised: Collection[Path] = ()) -> Path:
+def unused_name(path: Path, promised: Collection[Path] = ()) -> Path:
     """`path`, or a name like it, which nothing has and which is not `promised` to anything."""
     others = (path.with_name(f"{path.stem} {number}{path.suffix}") for number in itertools.count(2))
     names = itertools.chain([path], others)
@@ -274,7 +278,7 @@ def free(path: Path, promised: Collection[Path] = ()) -> Path:
 
 def _sweep(folder: Path) -> None:
     """Removes what runs have left beside `folder` that can no longer do it themselves."""
-    begin = _begin(folder)
+    begin = _staging_prefix(folder)
     for path in folder.parent.glob(f"{glob.escape(begin)}*{PARTIAL}*"):
         with contextlib.suppress(Held, OSError):  # its run goes on, or nobody can say
             if removal.is_ours(path) and time.time() - path.stat().st_mtime > YOUNG:

@@ -127,7 +127,7 @@ def foreign(folder: Path, files: Mapping[str, Entry]) -> Path | None:
         if _is_folder(path):
             if not _holds_listed(name, files):
                 return path
-        elif name not in files or not _is(path, files[name]):
+        elif name not in files or not _is_as_listed(path, files[name]):
             return path
     return None
 
@@ -143,14 +143,14 @@ def remove_listed(folder: Path, files: Mapping[str, Entry]) -> bool:
             if _is_folder(path):
                 if _holds_listed(name, files):
                     remove_empty(path)
-            elif name in files and _is(path, files[name]):
+            elif name in files and _is_as_listed(path, files[name]):
                 path.unlink()
     return remove_empty(folder)
 
 
 def remove_listed_file(path: Path, entry: Entry) -> bool:
     """Deletes one file if it is as it was listed; whether it is gone. Raises OSError where it cannot be deleted."""
-    if _is(path, entry):
+    if _is_as_listed(path, entry):
         path.unlink()
     return not os.path.lexists(path)
 
@@ -177,7 +177,7 @@ def _everything(folder: Path) -> Iterator[Path]:
             yield from _everything(path)
 
 
-def _is(path: Path, entry: Entry) -> bool:
+def _is_as_listed(path: Path, entry: Entry) -> bool:
     try:
         status = path.lstat()
         return stat.S_ISREG(status.st_mode) and status.st_size == entry.size and entry_of(path) == entry

@@ -62,7 +62,7 @@ class Input(NamedTuple):
         return torch.from_numpy(self.image).permute(2, 0, 1) / 127.5 - 1
 
 
-def long_side(width: int, height: int, side: int = 512) -> ResizeCrop:
+def long_side_crop(width: int, height: int, side: int = 512) -> ResizeCrop:
     """The resizing and cropping of DUSt3R and MASt3R for a photo of this size in pixels.
 
     The long side becomes `side` pixels. The largest box of whole patches is cut out about the middle. A square is cut
@@ -79,7 +79,7 @@ def long_side(width: int, height: int, side: int = 512) -> ResizeCrop:
     return ResizeCrop(size, _around(middle, half[0], half[1]))
 
 
-def square(width: int, height: int, side: int) -> ResizeCrop:
+def square_crop(width: int, height: int, side: int) -> ResizeCrop:
     """The resizing and cropping of DUSt3R 224 and Splatt3R for a photo of this size in pixels.
 
     The short side becomes `side` pixels, and the middle square is cut out.
@@ -106,9 +106,9 @@ def dust3r(photo: Photo, side: int) -> Input:
     Raises UserError where the photo is too narrow a strip.
     """
     if side == 224:
-        return prepared(photo, square(photo.width, photo.height, side))
+        return prepared(photo, square_crop(photo.width, photo.height, side))
     try:
-        return prepared(photo, long_side(photo.width, photo.height, side))
+        return prepared(photo, long_side_crop(photo.width, photo.height, side))
     except ValueError:
         raise UserError(
             f"{photo.name} is more than {side // PATCH} times as long as it is wide, too narrow a strip for this "

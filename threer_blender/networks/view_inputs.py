@@ -112,7 +112,9 @@ def map_anything(photos: Sequence[Photo]) -> list[Recipe]:
     return recipes
 
 
-def by(recipes: Callable[[Sequence[Photo]], list[Recipe]]) -> Callable[[Sequence[Photo]], Callable[[int], Input]]:
+def inputs_by(
+    recipes: Callable[[Sequence[Photo]], list[Recipe]],
+) -> Callable[[Sequence[Photo]], Callable[[int], Input]]:
     """The function of all photos that returns a function of an index: the input of the photo at that index."""
 
     def inputs(photos: Sequence[Photo]) -> Callable[[int], Input]:
@@ -138,7 +140,7 @@ def prepared(photo: Photo, recipe: Recipe) -> Input:
     return Input(_cut(image, recipe.box), PhotoFromMap(scale_x, scale_y, *offset))
 
 
-def inside(photo: Photo, view_input: Input) -> Array:
+def shows_photo(photo: Photo, view_input: Input) -> Array:
     """(H, W) bool: which pixels show the photo, and no border, and nothing masked."""
     scale_x, scale_y, offset_x, offset_y = view_input.photo_from_map
     height, width = view_input.image.shape[:2]

@@ -151,7 +151,7 @@ def _whole(image: Image.Image, **facts: Any) -> Picture:
 def _by_pillow(data: bytes, long_side: int | None) -> Iterator[Picture]:
     tags = tiff.tags(data)
     try:
-        deep = _deep_tiff(tags, data) if tiff.is_deep(tags) else None
+        deep = _deep_tiff(tags, data) if tiff.is_readable(tags) else None
         if tags and deep is None:
             Image.open(BytesIO(data), formats=FORMATS).close()
     except UnidentifiedImageError as error:

@@ -16,23 +16,24 @@ _PLAUSIBLE_FOCAL = (0.2, 50.0)  # over the longer side
 _SAME_ASPECT = 0.02  # relative; the aspects of a picture and of its smaller copy differ less
 _SAME_ZOOM = 0.02  # relative
 _FILM_ROUNDING = 1.0  # mm; the equivalent is rounded to whole millimetres
-_KNOWN_CROP = 0.87  # share of the uncropped side that a crop must show, so that its scale is known to 15 %
+_KNOWN_CROP = 0.87  # smallest scale, of those that fit, at which a crop's scale is known to 15 %
 
 
 @dataclass(frozen=True)
 class LensTags:
-    """The tags of one photo that tell of its lens; None where one is absent or senseless.
+    """The EXIF tags of one photo that describe its lens; None where one is absent or makes no sense.
 
-    `focal` mm; `focal_on_film` mm, the 35 mm equivalent; `zoom` the digital zoom, 1 without; `counted` the camera's own
-    width and height in pixels, before any editing; `pixel` mm, the size of one of those pixels on the focal plane;
-    `camera` its maker and model, empty where they are not said.
+    `focal` is the focal length in mm, and `focal_on_film` its 35 mm equivalent in mm. `zoom` is the digital zoom, 1
+    where there was none. `original_size` is the width and height in pixels of the picture that the camera took, before
+    any editing, and `pixel_size` the size in mm of one of those pixels on the focal plane. `camera` is the maker and
+    model, empty where the file does not name them.
     """
 
     focal: float | None
     focal_on_film: float | None
     zoom: float
-    counted: tuple[float, float] | None
-    pixel: float | None
+    original_size: tuple[float, float] | None
+    pixel_size: float | None
     camera: str = ""
 
 
@@ -54,22 +55,22 @@ def lens_tags(exif: Mapping[int, Any]) -> LensTags:
 def focal_and_sensor(
     tags: LensTags, width: int, height: int, others: Iterable[LensTags] = ()
 ) -> tuple[float | None, float | None]:
-    """Focal length in pixels and the sensor's width along the displayed picture's width in mm, as far as EXIF knows.
+    """The focal length in pixels, and the sensor's width in mm along the displayed picture's width; None if unknown.
 
-    The 35 mm equivalent compares diagonals (CIPA DCG-001), which holds for every aspect ratio. Without it, the sensor's
-    longer side comes from the size of the camera's own pixels. Both are of the whole picture: a crop is compared with
-    the pixels that the camera counted. Most cameras count a digital zoom in the equivalent, as ExifTool reads it; those
-    that do not are known by `others`, the tags of all photos. Turned photos need no care: the diagonal and the longer
-    side turn along, and pixels are taken as square.
+    The 35 mm equivalent compares diagonals (CIPA DCG-001), so it works for every aspect ratio. Without it, the sensor's
+    longer side follows from the size of its pixels. Both belong to the whole picture: the size of the original shows
+    how much a crop has lost. Most cameras include a digital zoom in the equivalent, as ExifTool assumes. The tags of
+    all photos, `others`, show which cameras do not. Rotated photos are no special case: the diagonal and the longer
+    side rotate with them, and pixels are taken as square.
     """
-    uncropped = _uncropped(tags.counted, width, height)
+    uncropped = _uncropped(tags.original_size, width, height)
     if uncropped is None:
         return None, None
     if tags.focal_on_film is not None:
         zoom = tags.zoom if _ignores_digital_zoom(tags, others) else 1.0
         focal = tags.focal_on_film * zoom * math.hypot(*uncropped) / _FILM_DIAGONAL_MM
-    elif tags.focal is not None and tags.pixel is not None:
-        sensor_longer = tags.pixel * max(tags.counted or uncropped)
+    elif tags.focal is not None and tags.pixel_size is not None:
+        sensor_longer = tags.pixel_size * max(tags.original_size or uncropped)
         focal = tags.focal * tags.zoom * max(uncropped) / sensor_longer
     else:
         return None, None
@@ -79,7 +80,7 @@ def focal_and_sensor(
 
 
 def _ignores_digital_zoom(tags: LensTags, others: Iterable[LensTags]) -> bool:
-    """Whether the camera's 35 mm equivalent is that of the whole sensor: it stays as the digital zoom changes."""
+    """Whether the camera's 35 mm equivalent leaves out the digital zoom: it stays the same when the zoom changes."""
     assert tags.focal_on_film is not None
     return any(
         other.focal == tags.focal
@@ -91,35 +92,35 @@ def _ignores_digital_zoom(tags: LensTags, others: Iterable[LensTags]) -> bool:
     )
 
 
-def _uncropped(counted: tuple[float, float] | None, width: int, height: int) -> tuple[float, float] | None:
-    """Width and height of the whole picture at the scale of the one of `width` × `height`; None where nothing tells.
+def _uncropped(original_size: tuple[float, float] | None, width: int, height: int) -> tuple[float, float] | None:
+    """The uncropped picture's width and height, at the scale of the picture of `width` × `height`; None if unknown.
 
-    A picture of the camera's aspect is that picture, perhaps shrunk. One of another aspect was cropped, and perhaps
-    shrunk as well, to the scale at which it just fits into the camera's picture or to one between that and 1.
+    A picture with the original's aspect ratio is the original, perhaps shrunk. Any other was cropped, and perhaps
+    shrunk, too. Its scale lies between 1 and the scale at which it just fits into the original.
     """
-    if counted is None:
+    if original_size is None:
         return width, height
     scales = []
-    for full_width, full_height in (counted, counted[::-1]):
+    for full_width, full_height in (original_size, original_size[::-1]):
         across, down = width / full_width, height / full_height
         if abs(across / down - 1) < _SAME_ASPECT:
             return width, height
         scales.append(max(across, down))
     least = max((scale for scale in scales if scale <= 1), default=None)
-    if least is None:  # larger than the camera's picture: the count is of another one
+    if least is None:  # larger than the original: the tags describe another picture
         return width, height
-    return counted if least >= _KNOWN_CROP else None
+    return original_size if least >= _KNOWN_CROP else None
 
 
 def _camera(maker: Any, model: Any) -> str:
-    """The model with its maker before it, once."""
+    """The maker and the model; the maker is not repeated where the model already begins with it."""
     maker, model = (each.strip(" \0") if isinstance(each, str) else "" for each in (maker, model))
     return model if not maker or model.lower().startswith(maker.split()[0].lower()) else f"{maker} {model}"
 
 
-def focal_on(sensor: float, tags: LensTags, width: int, height: int) -> float | None:
-    """The focal length in pixels of a picture that shows the whole width, `sensor` mm, of the sensor."""
-    if tags.focal is None or _uncropped(tags.counted, width, height) != (width, height):
+def focal_for_sensor(sensor: float, tags: LensTags, width: int, height: int) -> float | None:
+    """The focal length in pixels, from the `sensor`'s longer side in mm; None where unknown, implausible or cropped."""
+    if tags.focal is None or _uncropped(tags.original_size, width, height) != (width, height):
         return None
     focal = tags.focal * tags.zoom / sensor * max(width, height)
     return focal if _PLAUSIBLE_FOCAL[0] < focal / max(width, height) < _PLAUSIBLE_FOCAL[1] else None

@@ -25,10 +25,10 @@ from .film_index import check_unchanged, index
 from .light import Picture
 
 HD = (1280, 720)  # from this width or height on, an untagged film is taken to have BT.709's matrix, else BT.601's
-UNTOLD = (2, 3)  # codes of ITU-T H.273 for a matrix that is not specified
+UNSPECIFIED = (2, 3)  # codes of ITU-T H.273 for a matrix that is not specified
 MOST_KEYS_BACK = 2  # a jump goes at most to the second key frame before the nearest one
-ASTRAY = 64  # unknown frames after a jump; after more of them, the jump has failed
-FIELDS = 0.5  # share of the frames; where more have two fields, the film may be interlaced
+MOST_UNKNOWN = 64  # unknown frames after a jump; after more of them, the jump has failed
+INTERLACED_SHARE = 0.5  # share of the frames; where more have two fields, the film may be interlaced
 MOST_MOVING = 5  # number of frames in which the fields are compared
 COMB, COMBED = 10, 0.02  # grey levels by which a pixel stands out, and the share of such pixels in a combed frame
 
@@ -48,11 +48,11 @@ class Film:
         self._position = 0  # the number of the last frame that was decoded
         # In some files a jump to a key frame leads past it; jumps then go to the key frame so many places before.
         self._keys_back = 0
-        self._start()
+        self._restart()
         first = self.frame(self.numbers[0])
         self.matrix = _display_matrix(first)
         self.transfer, self.primaries = int(first.color_trc), int(first.color_primaries)
-        self.is_interlaced = self.index.interlaced > FIELDS * len(self.numbers) and self._has_combs()
+        self.is_interlaced = self.index.interlaced > INTERLACED_SHARE * len(self.numbers) and self._has_combs()
         aspect = self._decoder.stream.sample_aspect_ratio
         self._aspect = float(aspect) if aspect else 1.0
         sizes = ((round(first.width * self._aspect), first.height), (first.width, first.height))
@@ -75,12 +75,12 @@ class Film:
 
     def picture(self, number: int) -> Picture:
         """(H, W, 3) uint8 sRGB of a frame as it is displayed. Raises as `frame` does."""
-        picture = self.plate_picture(number)
+        picture = self.unscaled_picture(number)
         if self.size == self.plate_size:
             return picture
         return np.asarray(Image.fromarray(picture).resize(self.size, Image.Resampling.LANCZOS))
 
-    def plate_picture(self, number: int) -> Picture:
+    def unscaled_picture(self, number: int) -> Picture:
         """(H, W, 3) uint8 sRGB of a frame in the file's own pixels, upright. Raises as `frame` does."""
         frame = self.frame(number)
         return upright(_upper_field(frame) if self.is_interlaced else rgb(frame), self.matrix)
@@ -93,8 +93,8 @@ class Film:
         check_unchanged(self.path)
         with self._lock:
             near = self._position < number and (self._key(number) or 0) <= self._position + 1
-            frame = self._ahead(number) if near else None
-            frame = frame or self._after_jump(number) or self._from_start(number)
+            frame = self._decode_to(number) if near else None
+            frame = frame or self._jump_to(number) or self._restart_to(number)
         if frame is None:
             raise ValueError(f"frame {number} cannot be decoded")
         return frame
@@ -118,7 +118,7 @@ class Film:
                 return True
         return False
 
-    def _ahead(self, number: int) -> av.VideoFrame | None:
+    def _decode_to(self, number: int) -> av.VideoFrame | None:
         """Decodes onwards up to the frame; None where it does not come."""
         for position, frame in self._frames:
             self._position = position
@@ -128,7 +128,7 @@ class Film:
                 break
         return None
 
-    def _after_jump(self, number: int) -> av.VideoFrame | None:
+    def _jump_to(self, number: int) -> av.VideoFrame | None:
         """Jumps to a key frame and decodes from there to the frame; None where no jump leads to it.
 
         After a jump that fails, this and all later jumps go one key frame further back.
@@ -139,7 +139,7 @@ class Film:
                 if stamp is not None:
                     self._decoder.container.seek(stamp, stream=self._decoder.stream)
                     self._position, self._frames = 0, self._recognised()
-                    if (frame := self._ahead(number)) is not None:
+                    if (frame := self._decode_to(number)) is not None:
                         return frame
             except FAULTS:
                 pass
@@ -151,23 +151,23 @@ class Film:
 
         The first frames after a jump may refer to frames that were not decoded, and then look different.
         """
-        astray = 0
+        unknown = 0
         for frame in self._decoder.frames():
             number = self.index.number_of.get((frame.pts, survey.digest(survey.glance(frame))))
             if number is not None:
                 yield number, frame
-            astray += number is None
-            if astray > ASTRAY:
+            unknown += number is None
+            if unknown > MOST_UNKNOWN:
                 return
 
-    def _from_start(self, number: int) -> av.VideoFrame | None:
+    def _restart_to(self, number: int) -> av.VideoFrame | None:
         """Decodes from the start of the file to the frame; None where it does not come."""
         if number not in self.numbers:
             return None
-        self._start()
-        return self._ahead(number)
+        self._restart()
+        return self._decode_to(number)
 
-    def _start(self) -> None:
+    def _restart(self) -> None:
         """Opens the file anew, so that decoding begins at the first frame."""
         self._decoder = Decoder(self.path, self.index.threaded)
         self._position, self._frames = 0, iter(zip(self.numbers, self._decoder.frames(), strict=False))
@@ -187,7 +187,7 @@ def _matrix(frame: av.VideoFrame) -> int:
 
     Where the frame does not say, its size decides.
     """
-    if frame.colorspace not in UNTOLD:
+    if frame.colorspace not in UNSPECIFIED:
         return frame.colorspace
     is_hd = frame.width >= HD[0] or frame.height >= HD[1]
     return int(Colorspace.ITU709 if is_hd else Colorspace.ITU601)

@@ -23,7 +23,7 @@ from .decoder import Decoder
 from .decoding import Unusable
 from .survey import Survey
 
-SLOPPY = 2  # frames: so many more than there are, some programs announce in files that are whole
+OVERSTATED = 2  # frames: so many more than there are, some programs announce in files that are whole
 UNEVEN = 0.25  # of a frame: time stamps that lie so far from an even rate are not even
 Progress = Callable[[float], None]
 
@@ -72,7 +72,7 @@ class Index:
         if mean is None:
             return exact(self.rates[0]) if self.rates else None
         for rate in self.rates:
-            if self.times is not None and np.abs(self._off(rate)).max() < UNEVEN:
+            if self.times is not None and np.abs(self._lateness(rate)).max() < UNEVEN:
                 return exact(rate)
         near = [rate for rate in self.rates if self.times is None and abs(float(rate) / mean - 1) < 0.1]
         return exact(near[0] if near else mean)
@@ -80,9 +80,9 @@ class Index:
     def is_even(self) -> bool:
         """Whether the frames follow each other at an even rate, as far as the file says."""
         rate = self.frame_rate
-        return self.times is None or rate is None or bool(np.abs(self._off(rate)).max() < UNEVEN)
+        return self.times is None or rate is None or bool(np.abs(self._lateness(rate)).max() < UNEVEN)
 
-    def _off(self, rate: Fraction) -> Array:
+    def _lateness(self, rate: Fraction) -> Array:
         """Frames by which each is shown too late, of an even `rate`."""
         assert self.times is not None
         numbers = np.array(self.survey.numbers)
@@ -106,9 +106,9 @@ def index(path: Path, progress: Progress = lambda _: None) -> Index:
     """
     if path not in _indexes:
         status = path.stat()
-        made = _made(path, True, progress)
+        made = _built(path, True, progress)
         # Threads hand on a fault later than the packet it came with: where there are any, one thread does it again.
-        made = made or _made(path, False, progress)
+        made = made or _built(path, False, progress)
         if made is None:
             raise Unusable("Not one frame of this video can be decoded.")
         made.status = status.st_size, status.st_mtime_ns
@@ -123,7 +123,7 @@ def check_unchanged(path: Path) -> None:
         raise ValueError("the file changed while it was read")
 
 
-def _made(path: Path, threaded: bool, progress: Progress) -> Index | None:
+def _built(path: Path, threaded: bool, progress: Progress) -> Index | None:
     """The index; None where nothing can be decoded, or threads decode and not all can be."""
     decoder = Decoder(path, threaded)
     stream = decoder.stream
@@ -145,7 +145,7 @@ def _made(path: Path, threaded: bool, progress: Progress) -> Index | None:
         return None
     _leave_holes(made, decoder.lost)
     absent = _absent(made, decoder)
-    made.absent = absent if absent > (0 if decoder.broken else SLOPPY) else 0
+    made.absent = absent if absent > (0 if decoder.broken else OVERSTATED) else 0
     return made
 
 

@@ -24,8 +24,8 @@ SAMPLES = 64  # radii at which a distortion is fitted
 
 
 @dataclass(frozen=True)
-class FilmBack:
-    """A camera by its `name`, the `width` and `height` of its sensor in mm, and its `crop` factor."""
+class CameraSensor:
+    """The sensor of the camera `name`: its `width` and `height` in mm, and its `crop` factor."""
 
     name: str
     width: float
@@ -53,7 +53,7 @@ def _database() -> Any:
     return lensfunpy.Database()
 
 
-def film_back(camera: str) -> FilmBack:
+def sensor(camera: str) -> CameraSensor:
     """The sensor of a camera. Raises UserError where no name in the data base is like it."""
     matches = _cameras(camera)
     if not matches or matches[0].score < SAME_CAMERA:
@@ -69,7 +69,7 @@ def film_back(camera: str) -> FilmBack:
     four_thirds = best.crop_factor > FOUR_THIRDS_CROP and (fixed_lens or "4/3" in best.mount)
     aspect = 4 / 3 if four_thirds else 3 / 2
     height = diagonal / math.hypot(1, aspect)
-    return FilmBack(best.model, aspect * height, height, best.crop_factor)
+    return CameraSensor(best.model, aspect * height, height, best.crop_factor)
 
 
 def _cameras(name: str) -> list[Any]:
@@ -84,7 +84,7 @@ def profile(camera: str, name: str, millimetres: float, size: tuple[int, int]) -
 
     Raises UserError where no lens is like it, or none was measured.
     """
-    back = film_back(camera)
+    back = sensor(camera)
     lenses = _database().find_lenses(_cameras(camera)[0], None, name.strip()[:100], True)
     if not lenses or lenses[0].score < SAME_LENS:
         near = ", ".join(quoted(each.model) for each in lenses[:3])

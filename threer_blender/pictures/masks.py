@@ -31,14 +31,14 @@ OPAQUE = 0.5  # share of full white, or of full opacity, from which a pixel coun
 class Masks:
     """The files of masks. `still` is for all pictures; without it, `by_number` are for frames, `by_name` for photos.
 
-    `black`: black pixels are left out, not white ones. `margin` is the number of pixels of the plate by which the
-    masked area grows.
+    Where `excludes_black`, black pixels are left out, not white ones. `margin` is the number of pixels of the plate by
+    which the masked area grows.
     """
 
     still: Path | None
     by_number: Mapping[int, Path]
     by_name: Mapping[str, Path]
-    black: bool
+    excludes_black: bool
     margin: int
 
     def excluded(self, photo: Photo, frame: int | None, size: tuple[int, int] | None = None) -> BoolArray | None:
@@ -50,7 +50,7 @@ class Masks:
         file = self.still or (self.by_name.get(Path(photo.name).stem) if frame is None else self.by_number.get(frame))
         if file is None:
             return None
-        out = _excluded(file, self.black)
+        out = _read_mask(file, self.excludes_black)
         height, width = out.shape
         if abs(width / height * photo.height / photo.width - 1) > SHAPE:
             raise UserError(
@@ -63,7 +63,7 @@ class Masks:
         return np.asarray(Image.fromarray(grown).resize(size, Image.Resampling.NEAREST))
 
 
-def of(options: Mapping[str, Any], frames: Iterable[int]) -> Masks | None:
+def from_options(options: Mapping[str, Any], frames: Iterable[int]) -> Masks | None:
     """The masks that the options name; None where they name none. `frames` are the numbers of all frames.
 
     Raises UserError where no masks lie at that path, or where no mask has the number of any frame.
@@ -86,7 +86,7 @@ def excluder(options: Mapping[str, Any]) -> Callable[[Photo, tuple[int, int]], B
 
     It returns None where nothing is masked. Raises UserError where no masks lie at the path that the options name.
     """
-    masked = of(options, ())
+    masked = from_options(options, ())
 
     def excluded(photo: Photo, size: tuple[int, int]) -> BoolArray | None:
         return None if masked is None else masked.excluded(photo, photo.frame, size)
@@ -131,11 +131,11 @@ def _range(numbers: Iterable[int]) -> str:
     return sequence_files.ranges(sorted(numbers))
 
 
-def _excluded(file: Path, black: bool) -> BoolArray:
+def _read_mask(file: Path, excludes_black: bool) -> BoolArray:
     """The mask (H, W) in a file, True where pixels are left out.
 
-    Transparent pixels are left out. In a picture without transparency, white ones are, or black ones where `black`.
-    Raises UserError where the file cannot be read.
+    Transparent pixels are left out. In a picture without transparency, white ones are, or black ones where
+    `excludes_black`. Raises UserError where the file cannot be read.
     """
     try:
         if file.suffix.lower() in sequence_files.PLATE_SUFFIXES:
@@ -150,7 +150,7 @@ def _excluded(file: Path, black: bool) -> BoolArray:
                 share = np.asarray(image if deep else image.convert("L")) / (65535 if deep else 255)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"The mask {quoted(file.name)} cannot be read: {error}.") from error
-    out: BoolArray = share < OPAQUE if black else share >= OPAQUE
+    out: BoolArray = share < OPAQUE if excludes_black else share >= OPAQUE
     return out
 
 

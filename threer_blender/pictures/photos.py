@@ -23,7 +23,7 @@ from ..model.errors import UserError
 from ..model.reconstruction import Photo, Unregistered
 from . import panoramas
 from .decoding import Picture, Unusable, decoded
-from .exif import LensTags, focal_and_sensor, focal_on, lens_tags
+from .exif import LensTags, focal_and_sensor, focal_for_sensor, lens_tags
 
 Warn = Callable[[str, str], None]
 """Tells the artist a sentence; the second string names the photo that it is about."""
@@ -88,19 +88,19 @@ def _with_lens(photo: Photo, tags: Mapping[str, LensTags]) -> Photo:
         return photo
     focal, sensor_width = focal_and_sensor(tags[photo.name], photo.width, photo.height, tags.values())
     if focal is None and tags[photo.name].camera and find_spec("lensfunpy"):
-        return _with_film_back(photo, tags[photo.name])
+        return _with_named_sensor(photo, tags[photo.name])
     return replace(photo, focal=focal, sensor_width=sensor_width)
 
 
-def _with_film_back(photo: Photo, tags: LensTags) -> Photo:
+def _with_named_sensor(photo: Photo, tags: LensTags) -> Photo:
     """The photo with the focal length that follows from its camera's sensor, where that is known by name."""
     from . import lens_profiles
 
     try:
-        back = lens_profiles.film_back(tags.camera)
+        back = lens_profiles.sensor(tags.camera)
     except UserError:
         return photo
-    focal = focal_on(back.width, tags, photo.width, photo.height)
+    focal = focal_for_sensor(back.width, tags, photo.width, photo.height)
     width = back.width if photo.width >= photo.height else back.height
     return photo if focal is None else replace(photo, focal=focal, sensor_width=width)
 

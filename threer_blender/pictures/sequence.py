@@ -24,7 +24,7 @@ from .survey import Survey
 Progress = Callable[[float], None]
 
 
-class Sequence:
+class ImageSequence:
     """An image sequence. Raises OSError or ValueError where its first frame cannot be decoded."""
 
     def __init__(self, pattern: Path) -> None:

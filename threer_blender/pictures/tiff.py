@@ -61,7 +61,7 @@ def tags(data: bytes) -> Entries:
     return entries
 
 
-def is_deep(tags: Entries) -> bool:
+def is_readable(tags: Entries) -> bool:
     """Whether this module reads a TIFF of these tags; else Pillow reads it whole."""
     bits = tags.get(BITS, (1,))
     return tags.get(PHOTOMETRIC) in _COLOURS and len(set(bits)) == 1 and _kind(tags) in _KINDS

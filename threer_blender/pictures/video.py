@@ -22,7 +22,7 @@ from ..model.reconstruction import Photo
 from . import decoder, film_index
 from .decoding import shrunk
 from .film import Film
-from .sequence import Sequence
+from .sequence import ImageSequence
 
 MOST_FRAMES = 200  # of one video; with 100, a camera carried fast through rooms got lost at its turns
 FEWEST_FRAMES = 8  # where hardly anything moves: enough to see that
@@ -35,9 +35,9 @@ Progress = Callable[[float], None]
 
 
 @lru_cache(maxsize=2)
-def film(path: str) -> Film | Sequence:
+def film(path: str) -> Film | ImageSequence:
     """The video or the image sequence at `path`, opened once: neighbouring frames are asked for one after the other."""
-    return Sequence(Path(path)) if is_pattern(path) else Film(Path(path))
+    return ImageSequence(Path(path)) if is_pattern(path) else Film(Path(path))
 
 
 def pixels(path: str, number: int, long_side: int | None) -> npt.NDArray[np.uint8]:

@@ -19,7 +19,7 @@ from .pair_solution import NetworkInput
 
 
 @dataclass(frozen=True)
-class Earlier:
+class EarlierResult:
     """An earlier `result`, without cameras where there is none; and the `photos` of the one to make: those that have a
     camera in it, then the new ones."""
 
@@ -70,14 +70,14 @@ class Earlier:
         return [*(entry for entry in self.result.unregistered if entry.photo not in names), *now]
 
 
-def earlier(folder: str, engine: Engine, chosen: Sequence[Photo]) -> Earlier:
+def read_earlier(folder: str, engine: Engine, chosen: Sequence[Photo]) -> EarlierResult:
     """The result in `folder`, to which the `chosen` photos are to be added; some of them may be its own.
 
     Without a folder all of them are new. Raises UserError where there is no such result, where another engine made it,
     where no chosen photo is new, or another of that name is known.
     """
     if not folder:
-        return Earlier(Reconstruction(engine.id, engine.licence, [], []), list(chosen))
+        return EarlierResult(Reconstruction(engine.id, engine.licence, [], []), list(chosen))
     result = bundle.read(folder)
     if result.engine != engine.id or len(result.pointmaps) != len(result.cameras):
         raise UserError(f"Photos can only be added to a result of {engine.label}; choose such a folder, or none.")
@@ -97,4 +97,4 @@ def earlier(folder: str, engine: Engine, chosen: Sequence[Photo]) -> Earlier:
             raise UserError(
                 f"That result has another photo that is called {quoted(photo.name)}; rename one of the two."
             )
-    return Earlier(result, [*solved_photos.values(), *new])
+    return EarlierResult(result, [*solved_photos.values(), *new])

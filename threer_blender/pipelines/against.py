@@ -71,7 +71,7 @@ def reference(place: str, chosen: Sequence[Photo]) -> Reference:
     return replace(earlier, photos=[*photos, *(_with_lens(photo, lenses) for photo in new)])
 
 
-def solved(earlier: Reference, match: Match, report: ReportStage) -> MappingSolution:
+def solve(earlier: Reference, match: Match, report: ReportStage) -> MappingSolution:
     """The photos solved in the reference's world, by the matches that `match(folder, None, (), report)` makes.
 
     Raises UserError where they do not fit, and what `report` raises.

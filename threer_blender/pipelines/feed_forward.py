@@ -31,7 +31,7 @@ from ..model.errors import UserError
 from ..model.reconstruction import MEDIAN_DEPTH, Photo, Reconstruction
 from ..networks import checkpoints
 from ..networks.inputs import Input
-from ..networks.view_inputs import inside
+from ..networks.view_inputs import shows_photo
 from ..pictures import masks
 from ..pictures.photos import pixels
 from ..runtime import weights
@@ -50,10 +50,10 @@ MEMORY = 0.8  # share of the free memory that may be used
 CONFIDENCE = "1 and more, the network's own scale: 1 + exp of what it says; it learnt to be high where errors are small"
 
 
-Give = Callable[[int], Input]
+InputOf = Callable[[int], Input]
 """The index of a photo -> what the network sees of it."""
 
-Solved = Callable[[int], ViewPrediction]
+PredictionOf = Callable[[int], ViewPrediction]
 """The index of a photo -> what is known of it, in the frame that all photos share."""
 
 
@@ -65,7 +65,7 @@ class Network:
     takes some inputs and returns a prediction for each, all in one frame. `metric`: its unit is the metre.
     """
 
-    inputs: Callable[[Sequence[Photo]], Give]
+    inputs: Callable[[Sequence[Photo]], InputOf]
     predict: Callable[[Sequence[Input]], Sequence[ViewPrediction]]
     metric: bool = False
 
@@ -80,11 +80,11 @@ def batch(views: Sequence[Input], device: Device) -> Tensor:
     return images.to(device.torch).permute(0, 3, 1, 2).float() / 255
 
 
-def answered(device: Device, ask: Callable[[], Iterable[Tensor]]) -> list[Array]:
-    """Calls `ask` in the device's precision and without gradients. Returns its tensors as float32 arrays."""
+def infer(device: Device, forward: Callable[[], Iterable[Tensor]]) -> list[Array]:
+    """Calls `forward` in the device's precision and without gradients. Returns its tensors as float32 arrays."""
     half = torch.autocast(device.torch.type, device.dtype, enabled=device.dtype != torch.float32)
     with torch.inference_mode(), half:
-        return [tensor.float().cpu().numpy() for tensor in ask()]
+        return [tensor.float().cpu().numpy() for tensor in forward()]
 
 
 def reconstruct(
@@ -106,18 +106,18 @@ def reconstruct(
     weights.note_opened(engine.weights[0], path)
     weight_bytes = sum(tensor.nbytes for tensor in tensors.values())
     watch.lap("loading")
-    excluded, bare = masks.excluder(options), network.inputs(photos)
+    excluded, unmasked_input_of = masks.excluder(options), network.inputs(photos)
 
-    def give(index: int) -> Input:
-        return bare(index).masked(photos[index], excluded)
+    def input_of(index: int) -> Input:
+        return unmasked_input_of(index).masked(photos[index], excluded)
 
-    settings = _settings(engine, device, weight_bytes, len(photos))
+    settings = _chunk_settings(engine, device, weight_bytes, len(photos))
     with tempfile.TemporaryDirectory() as folder:
         if len(photos) > settings.size:
             report.plan(_plan(len(photos), options, in_parts=True))
-        solved, notes = _in_parts(photos, give, network, settings, Path(folder), report, excluded)
+        prediction_of, notes = _predictions(photos, input_of, network, settings, Path(folder), report, excluded)
         watch.lap("network")
-        result = _merged(engine, photos, give, solved, network.metric, report)
+        result = _merged_views(engine, photos, input_of, prediction_of, network.metric, report)
     result.notes.extend(notes)
     watch.lap("merging")
     return refinement.refined(replace(result, timings=watch.laps), options["refine"], pixels, report, excluded=excluded)
@@ -130,21 +130,21 @@ def _plan(photos: int, options: Mapping[str, Any], in_parts: bool) -> list[Stage
     return [LOADING, *weighed, *refinement.plan(photos, options["refine"])]
 
 
-def _in_parts(
+def _predictions(
     photos: Sequence[Photo],
-    give: Give,
+    input_of: InputOf,
     network: Network,
     settings: ChunkSettings,
     folder: Path,
     report: Report,
     excluded: Excluded,
-) -> tuple[Solved, list[str]]:
+) -> tuple[PredictionOf, list[str]]:
     """The predictions of all photos in one frame, and notes for the artist.
 
     The predictions lie in `folder` and are read from there at each call, so the folder must outlive them.
     """
-    order, loops, parts = list(range(len(photos))), [], len(photos) > settings.size
-    if parts:
+    order, loops, in_parts = list(range(len(photos))), [], len(photos) > settings.size
+    if in_parts:
         similarity = retrieval.photo_similarity(
             photos, pixels, folder, lambda _, done, total: report(SORTING, done, total), excluded
         )
@@ -152,10 +152,10 @@ def _in_parts(
         loops = retrieval.returns(similarity[np.ix_(order, order)], 2 * settings.size)
 
     def predict(places: Sequence[int]) -> list[ViewPrediction]:
-        views = [give(order[place]) for place in places]
+        views = [input_of(order[place]) for place in places]
         answers = network.predict(views)
         return [
-            replace(answer, confidence=np.where(inside(photos[order[place]], one), answer.confidence, 0))
+            replace(answer, confidence=np.where(shows_photo(photos[order[place]], one), answer.confidence, 0))
             for place, one, answer in zip(places, views, answers, strict=True)
         ]
 
@@ -168,10 +168,10 @@ def _in_parts(
         f"{solution.agreement:.0%} of their points agree."
     )
     places = np.argsort(order)
-    return lambda index: solution[places[index]], [note] if parts else []
+    return lambda index: solution[places[index]], [note] if in_parts else []
 
 
-def _settings(engine: Engine, device: Device, weight_bytes: int, count: int) -> ChunkSettings:
+def _chunk_settings(engine: Engine, device: Device, weight_bytes: int, count: int) -> ChunkSettings:
     """The chunks for `count` photos: as many at once as fit into memory beside the weights.
 
     Raises UserError where fewer fit than the engine needs at once.
@@ -192,8 +192,13 @@ def _settings(engine: Engine, device: Device, weight_bytes: int, count: int) -> 
     return ChunkSettings(fit, max(2, round(SHARED * fit)))
 
 
-def _merged(
-    engine: Engine, photos: Sequence[Photo], give: Give, solved: Solved, metric: bool, report: Report
+def _merged_views(
+    engine: Engine,
+    photos: Sequence[Photo],
+    input_of: InputOf,
+    prediction_of: PredictionOf,
+    metric: bool,
+    report: Report,
 ) -> Reconstruction:
     """The solved views as a Reconstruction, with a median depth of MEDIAN_DEPTH unless they are metric.
 
@@ -201,7 +206,7 @@ def _merged(
     UserError where no view has any depth.
     """
     depths, confidences, steps = [], [], []
-    for view in map(solved, range(len(photos))):
+    for view in map(prediction_of, range(len(photos))):
         valid = (view.confidence > 0) & np.isfinite(view.depth) & (view.depth > 0)
         depths.append(view.depth[valid][::97])  # a sample of the pixels is enough for medians
         confidences.append(view.confidence[valid][::97])
@@ -211,20 +216,21 @@ def _merged(
     middle = float(np.median(np.concatenate(depths)))
     unit = 1.0 if metric else MEDIAN_DEPTH / middle
     trusted = float(np.quantile(np.concatenate(confidences), TRUSTED))
+    rescaling = Similarity(unit, np.eye(3), np.zeros(3))
 
     def views() -> Iterator[assembly.View]:
         for index, photo in enumerate(photos):
             report(MERGING, index, len(photos))
-            yield _view(index, photo, give(index), solved(index).transformed(Similarity(unit, np.eye(3), np.zeros(3))))
+            yield _view(index, photo, input_of(index), prediction_of(index).transformed(rescaling))
 
     if len(photos) > MOST_POINTMAPS:
-        result = _long(engine, photos, views(), trusted, unit * middle * float(np.median(steps)))
+        result = _merged_long_capture(engine, photos, views(), trusted, unit * middle * float(np.median(steps)))
     else:
         result = assembly.reconstruction(engine, photos, list(views()), trusted)
     return replace(result, metric=metric, confidence_meaning=CONFIDENCE)
 
 
-def _long(
+def _merged_long_capture(
     engine: Engine, photos: Sequence[Photo], views: Iterable[assembly.View], trusted: float, side: float
 ) -> Reconstruction:
     """The reconstruction of a capture too long to keep all pointmaps in memory.

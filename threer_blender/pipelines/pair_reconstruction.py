@@ -21,7 +21,7 @@ from ..pictures import masks
 from ..pictures.photos import pixels
 from ..runtime.report import Watch
 from . import adding, pair_solution, pairwise, refinement
-from .adding import Earlier
+from .adding import EarlierResult
 from .pair_solution import Align
 
 
@@ -46,7 +46,7 @@ def reconstruct(
     options: Mapping[str, Any],
     report: Report,
     predict: Callable[[Sequence[Input], Choose, Report], Iterator[PairPrediction]],
-    aligner: Callable[[Earlier, Sequence[Input]], Align],
+    aligner: Callable[[EarlierResult, Sequence[Input]], Align],
 ) -> Reconstruction:
     """Cameras, pointmaps and a cloud of one photo or more.
 
@@ -54,7 +54,7 @@ def reconstruct(
     them into one world. Raises UserError where no two photos connect, or where the network's answer holds no numbers.
     """
     watch = Watch()
-    earlier = adding.earlier(options["add_to"], engine, photos)
+    earlier = adding.read_earlier(options["add_to"], engine, photos)
     photos = earlier.photos
     excluded = masks.excluder(options)
     prepared = [inputs.dust3r(photo, network.side).masked(photo, excluded) for photo in photos]

@@ -105,7 +105,7 @@ def predict(
     done = 0
     for (one, two), alike in groupby(sorted(pairs, key=shapes), shapes):
         waiting = list(alike)
-        most = _batch(one[0] * one[1] + two[0] * two[1], device)
+        most = _batch_size(one[0] * one[1] + two[0] * two[1], device)
         while waiting:
             report(PREDICTING, done, len(pairs))
             batch = waiting[:most]
@@ -133,7 +133,7 @@ def pair_prediction(predicted: Predicted[Any]) -> PairPrediction:
     return PairPrediction(predicted.first, predicted.second, *(part.cpu().numpy() for part in parts))
 
 
-def _batch(tokens: int, device: Device) -> int:
+def _batch_size(tokens: int, device: Device) -> int:
     """The number of pairs a batch; `tokens` is the number of tokens in one pair."""
     most = CPU_TOKENS if device.torch.type == "cpu" else device.memory // BYTES_PER_TOKEN
     return max(1, most // tokens)

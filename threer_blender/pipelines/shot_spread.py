@@ -17,7 +17,7 @@ from ..geometry.shots.tracking import ShotTracks
 from ..model.arrays import FloatArray, IntArray
 from ..model.reconstruction import Camera
 
-PART = 0.5  # of the tracks
+HALF = 0.5  # of the tracks
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,20 @@ class Spread:
         )
 
 
-def added(shot: ShotTracks, seeds: int, solve: Callable[[ShotTracks], ShotSolution | None]) -> ShotSolution | None:
+def with_spread(
+    shot: ShotTracks, seeds: int, solve: Callable[[ShotTracks], ShotSolution | None]
+) -> ShotSolution | None:
     """The solution of the shot, whose reason tells its spread where it is solved again with so many `seeds`."""
     first = solve(shot)
     if first is None or not seeds:
         return first
-    others = [each for seed in range(seeds) if (each := solve(part(shot, seed + 1))) is not None]
+    others = [each for seed in range(seeds) if (each := solve(random_half(shot, seed + 1))) is not None]
     return replace(first, reason=f"{first.reason} {spread(first, others)}") if others else first
 
 
-def part(shot: ShotTracks, seed: int) -> ShotTracks:
+def random_half(shot: ShotTracks, seed: int) -> ShotTracks:
     """The shot with the tracks that this seed chooses."""
-    chosen = np.random.default_rng(seed).random(len(shot.tracks)) < PART
+    chosen = np.random.default_rng(seed).random(len(shot.tracks)) < HALF
     return replace(shot, tracks=shot.tracks.only(chosen[shot.tracks.point]))
 
 

@@ -29,12 +29,12 @@ def levelled(reconstruction: Reconstruction, progress: Progress) -> Reconstructi
     """The reconstruction with what is up in it; where that is a guess, a note says so. Its coordinates stay."""
     if not reconstruction.cameras:
         return reconstruction
-    verdict = of(reconstruction, progress)
+    verdict = estimate(reconstruction, progress)
     notes = [*reconstruction.notes, GUESS] if verdict.spread > upright.DOUBTFUL else reconstruction.notes
     return replace(reconstruction, upright=verdict, notes=notes)
 
 
-def of(reconstruction: Reconstruction, progress: Progress = lambda _done, _all: None) -> Upright:
+def estimate(reconstruction: Reconstruction, progress: Progress = lambda _done, _all: None) -> Upright:
     """The direction of up in the reconstruction's world, its spread, and the height of its ground."""
     cameras = reconstruction.cameras
     prior = upright.horizons(cameras)

@@ -59,7 +59,7 @@ def report(shot: Shot, cloud: PointCloud | None) -> ShotReport:
         name: np.full(len(numbers), np.nan) if array is None else np.asarray(array, np.float64)
         for name, array in ((name, getattr(shot, name)) for name in MEASURES)
     }
-    values["jump"] = _jumps(shot, _positions(cloud))
+    values["jump"] = _jumps(shot, _sample(cloud))
     medians = values["median_error"]
     known = np.isfinite(medians)
     cameras = list(shot.cameras.values())
@@ -86,7 +86,7 @@ def _median(values: FloatArray) -> float:
     return float(np.median(known)) if len(known) else np.nan
 
 
-def _positions(cloud: PointCloud | None) -> FloatArray:
+def _sample(cloud: PointCloud | None) -> FloatArray:
     """(N, 3) some of the cloud's points."""
     if cloud is None:
         return np.zeros((0, 3))
@@ -101,14 +101,14 @@ def _jumps(shot: Shot, positions: FloatArray) -> FloatArray:
         around = [shot.cameras.get(number + step) for step in range(-2, 3)]
         known = [camera for camera in around if camera is not None]
         if len(known) == len(around):
-            points = _projected_at_median_depth(known[2], positions)
+            points = _points_at_median_depth(known[2], positions)
             ways = np.stack([camera.project(points) for camera in known])
             off = np.linalg.norm(np.einsum("f,fnk->nk", FOURTH, ways), axis=1)
             jumps[index] = _median(off)
     return jumps
 
 
-def _projected_at_median_depth(camera: Camera, positions: FloatArray) -> FloatArray:
+def _points_at_median_depth(camera: Camera, positions: FloatArray) -> FloatArray:
     """(GRID², 3) world points on a lattice of the picture, as far away as half of what it shows."""
     depths = positions @ camera.camera_from_world[2, :3] + camera.camera_from_world[2, 3]
     depth = float(np.median(depths[depths > 0])) if (depths > 0).any() else 1.0

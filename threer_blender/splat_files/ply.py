@@ -77,7 +77,7 @@ def read(path: Path, how: Reading) -> SplatFile:
     check_count(vertices.size, degree, path.stat().st_size)
     (rows,) = ply_tables.tables(path, header, ["vertex"])
     notes = notes_on_degree(degree, path.name)
-    if {*SCALE, *CONSTANT} <= set(vertices.names) and splatt3r.made(rows):
+    if {*SCALE, *CONSTANT} <= set(vertices.names) and splatt3r.recognises(rows):
         splats, more = splatt3r.read(rows, path.name, how.repair_splatt3r)
         return SplatFile(splats, more)
     means, origin = relative(columns(rows, MEAN, np.float64 if rows.dtype["x"].itemsize == 8 else np.float32))

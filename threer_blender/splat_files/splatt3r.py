@@ -15,7 +15,7 @@ from .ply_tables import CONSTANT, MEAN, OPACITY, ROTATION, SCALE, columns
 from .reading import gaussians, wxyz
 
 
-def made(rows: Array) -> bool:
+def recognises(rows: Array) -> bool:
     """Whether these rows look like such an export: sorted scales, opacities in [0, 1], no harmonics or normals."""
     if any(name.startswith("f_rest_") for name in rows.dtype.names or ()) or len(rows) < 2:
         return False

@@ -62,7 +62,7 @@ def _folder(mask: bpy.types.Mask, clip: bpy.types.MovieClip) -> Path:
     mark = hashlib.sha256("\n".join((mask.name, clip.name, file, blend)).encode("utf-8", "surrogateescape"))
     begin = " ".join(bpy.path.clean_name(name)[:LONGEST] for name in (mask.name, clip.name))
     folder = results.place(file, blend) / f"{begin} {mark.hexdigest()[:8]} masks"
-    return folder if blend else bundle_folder.free(folder)
+    return folder if blend else bundle_folder.unused_name(folder)
 
 
 def draw(layout: Any, scene: bpy.types.Scene) -> None:

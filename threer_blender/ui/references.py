@@ -32,7 +32,7 @@ class THREER_OT_lens_grid(AsksForFiles, bpy.types.Operator):
             raise UserError("No photos were chosen: choose some of a checkerboard.")
         tasks = work.current().queue.tasks
         promised = {Path(task.request.output) for task in tasks if isinstance(task.request, Calibrate)}
-        output = str(bundle_folder.free(self.paths[0].with_name(LENS_FILE), promised))
+        output = str(bundle_folder.unused_name(self.paths[0].with_name(LENS_FILE), promised))
         owner, engine = context.scene.session_uid, properties.engine(context.scene)
 
         def use() -> None:
@@ -59,7 +59,7 @@ class THREER_OT_scene_cameras(Button, bpy.types.Operator):
             )
         folder = results.place(chosen[0], bpy.data.filepath)
         folder.mkdir(parents=True, exist_ok=True)
-        path = bundle_folder.free(folder / CAMERAS_FILE)  # a task that waits may still read an earlier one
+        path = bundle_folder.unused_name(folder / CAMERAS_FILE)  # a task that waits may still read an earlier one
         scene_camera_files.write(path, cameras)
         properties.options_of(context.scene, properties.engine(context.scene)).against = str(path)
         self.report({"INFO"}, f"{len(cameras)} cameras of the scene stay; press Reconstruct")

@@ -212,7 +212,7 @@ def _solved(
     from ..pictures import masks
     from . import masking
 
-    masked = masks.of(options, masking.frames(photos))
+    masked = masks.from_options(options, masking.frames(photos))
     masking.check(photos, masked, report.warn)
     if all(photo.frame is None for photo in photos) or environment.missing_here(("numba", "pycolmap")):
         if any(photo.frame is not None for photo in photos):

@@ -34,7 +34,7 @@ def applied(photos: Sequence[Photo], options: Mapping[str, Any], warn: Callable[
         )
     from ..pictures import lens_profiles
 
-    back = lens_profiles.film_back(camera)
+    back = lens_profiles.sensor(camera)
     sensor = float(options.get("sensor", 0.0)) or back.width
     warn(f"{back.name}: the sensor is {sensor:.1f} mm wide.")
     photos = known.applied(photos, {**options, "sensor": sensor}).photos

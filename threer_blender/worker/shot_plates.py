@@ -15,7 +15,7 @@ from ..model.reconstruction import Shot
 from ..pictures import blender_clip, video
 from ..pictures.film import Film
 from ..pictures.light import Picture
-from ..pictures.sequence import Sequence
+from ..pictures.sequence import ImageSequence
 
 
 def write_all(
@@ -73,12 +73,12 @@ def _picture(shot: Shot, frame: int) -> Picture:
     film = _film(shot)
     assert isinstance(film, Film)
     try:
-        return film.plate_picture(frame)
+        return film.unscaled_picture(frame)
     except video.FAULTS as error:
         raise _changed(shot) from error
 
 
-def _film(shot: Shot) -> Film | Sequence:
+def _film(shot: Shot) -> Film | ImageSequence:
     try:
         return video.film(shot.path)
     except video.FAULTS as error:

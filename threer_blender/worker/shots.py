@@ -184,7 +184,7 @@ def _turning(engine: Engine, tracked: TrackedVideo, options: Mapping[str, Any], 
     assert tracked.kind is not None
     read_out = _read_out(tracked, options)
     kind, known, check = tracked.kind, tracked.known, partial(report, 0, 1)
-    solution = shot_spread.added(
+    solution = shot_spread.with_spread(
         tracked.tracks,
         int(options.get("seeds", 0)),
         lambda tracks: solver.solve_turning(tracks, kind, known, read_out, check),
@@ -279,7 +279,7 @@ def _solution(
     tracked: TrackedVideo, keys: Mapping[int, Camera], options: Mapping[str, Any], check: Callable[[], None]
 ) -> ShotSolution | None:
     """The solution in the world of the engine's cameras, with its spread; None where nothing can be tracked."""
-    return shot_spread.added(
+    return shot_spread.with_spread(
         tracked.tracks,
         int(options.get("seeds", 0)),
         lambda tracks: _of_tracks(replace(tracked, tracks=tracks), keys, options, check),

@@ -20,7 +20,7 @@ from ..model.reconstruction import Camera, Shot
 from ..pictures import video
 from ..pictures.decoding import Unusable
 from ..pictures.light import linear
-from ..pictures.sequence import Sequence
+from ..pictures.sequence import ImageSequence
 from ..runtime.report import MessageReport
 
 UNDISTORTING = Stage("undistorting", "Undistorting the plates", 1.0)
@@ -63,7 +63,7 @@ def _light(shot: Shot, number: int, camera: Camera) -> Array:
     try:
         film = video.film(shot.path)
         if film.plate_size == (camera.width, camera.height):
-            return film.light(number) if isinstance(film, Sequence) else linear(film.plate_picture(number))
+            return film.light(number) if isinstance(film, ImageSequence) else linear(film.unscaled_picture(number))
     except (OSError, ValueError, Unusable) as error:
         raise UserError(f"Frame {number} of {quoted(shot.path)} cannot be read: {error}.") from error
     raise UserError(f"The plate {quoted(shot.path)} is not the one that was solved; put that one back.")
