@@ -54,6 +54,12 @@ OPTIONS = Engine(
 )  # fmt: skip
 
 
+@pytest.mark.parametrize("value", [7.5, float("inf"), float("nan")])
+def test_a_whole_number_is_no_other_number(value: float) -> None:
+    with pytest.raises(UserError, match=r"Count: .* is not a value for it"):
+        OPTIONS.checked_options({"count": value})
+
+
 def test_values_from_a_command_line_are_typed() -> None:
     checked = OPTIONS.checked_options({"count": "7", "ratio": "0.25", "on": "true", "menu": "b"})
     assert checked == {"count": 7, "ratio": 0.25, "on": True, "menu": "b", "extra": False}

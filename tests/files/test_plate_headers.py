@@ -47,7 +47,10 @@ def test_dpx(tmp_path: Path, order: str) -> None:
     assert plate_headers.read(path) == Header(None, 1.0, plate_headers.DISPLAY)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a plate", exr()[:-1] + b"name", b"SDPX" + bytes(100)])
+CUT = exr(("framesPerSecond", "rational", struct.pack("<iI", 24, 1)))[:-5]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a plate", exr()[:-1] + b"name", CUT, b"SDPX" + bytes(100)])
 def test_what_is_broken_is_a_value_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.exr").write_bytes(content)
     with pytest.raises(ValueError):  # noqa: PT011 (whatever broke first)

@@ -16,6 +16,7 @@ from threer_blender.model.errors import UserError
         "name,x,y,z\nP1,1,2.5,-3\nP2,4,5,6\n",
         "P1;1;2.5;-3\r\nP2;4;5;6\r\n",
         "# total station\n\nP1\t1\t2.5\t-3\tnail\nP2\t4\t5\t6\troof\n",
+        "# total station\n\nname,x,y,z\nP1,1,2.5,-3\nP2,4,5,6\n",
         "P1 1 2.5 -3\nP2   4 5 6",
         '\ufeffID,X,Y,Z\n"P1",1.0,2.5e0,-3\n"P2",4,5,6',
     ],
@@ -42,6 +43,7 @@ def test_lists_of_marks_are_read(tmp_path: Path) -> None:
         ("P1,1,2,3\nP2,1,two,4\n", "Line 2 of 'survey.csv' is not understood"),
         ("P1,1,2,3\nP2,1,nan,4\n", "Line 2 of 'survey.csv' is not understood"),
         ("P1,1,2,3\nP2,1,2\n", "Line 2"),
+        ("# no header\nname,x,y,z\nname,x,y,z\nP1,1,2,3\n", "Line 3"),
     ],
 )
 def test_what_is_no_list_is_refused(text: str, sentence: str, tmp_path: Path) -> None:

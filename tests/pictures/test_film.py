@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -155,6 +156,18 @@ def test_of_an_interlaced_film_the_upper_field_is_used(later: int, tmp_path: Pat
     rows = slice(0, HEIGHT // 2, 1 + later)  # the lower field's are made up
     assert np.abs(film.picture(4)[rows].astype(float) - picture(8)[rows]).mean() < 20
     assert any("interlaced" in sentence for sentence in sentences) == bool(later)
+
+
+@pytest.mark.parametrize(("aspect", "width"), [(Fraction(2), 2 * WIDTH), (Fraction(30), WIDTH)])
+def test_pixels_are_made_square_unless_no_camera_has_such(aspect: Fraction, width: int, tmp_path: Path) -> None:
+    path = tmp_path / "wide.mp4"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = aspect
+        out.mux(stream.encode(av.VideoFrame.from_ndarray(picture(1), format="rgb24")))
+        out.mux(stream.encode())
+    assert Film(path).picture(1).shape == (HEIGHT, width, 3)
 
 
 def with_cover(path: Path, cover: tuple[int, int], film: bool) -> Path:

@@ -112,6 +112,8 @@ def test_nothing_to_make_a_mesh_of(reconstruction: Reconstruction) -> None:
         proxy_mesh.from_pointmaps(replace(reconstruction, pointmaps=[]))
     with pytest.raises(UserError, match="too faint"):
         proxy_mesh.from_splats(replace(random_gaussians(5), opacities=np.zeros(5, np.float32)))
+    with pytest.raises(UserError, match="at one place"):
+        proxy_mesh.from_splats(replace(random_gaussians(1), opacities=np.ones(1, np.float32)))
 
 
 def test_proxies_stand_under_the_root_and_replace_earlier_ones(reconstruction: Reconstruction, tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def unzipped(archive: zipfile.ZipFile, name: str, size: int) -> bytes:
     """A member of a zip of `size` bytes that `zipped` opened; it may be stored or deflated."""
     entry = archive.getinfo(name)
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or entry.flag_bits & 1:
-        raise Damaged("is a zip with a compression or a password that SOG files do not have")
+        raise Damaged("is a zip with a password, or with a compression that cannot be read; get it again")
     check(entry.file_size, size)
     with archive.open(entry) as member:
         data = member.read(entry.file_size)

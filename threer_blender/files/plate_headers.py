@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from . import bounded
+
 LARGEST_HEADER = 1 << 20
 EXR_MAGIC = bytes.fromhex("762f3101")
 DPX_ORDERS = {b"SDPX": ">", b"XPDS": "<"}
@@ -32,7 +34,7 @@ def read(file: Path) -> Header:
     """The header of a plate; other formats say nothing. Raises OSError, or ValueError where it is broken."""
     if file.suffix.lower() not in (".exr", ".dpx"):
         return Header()
-    with file.open("rb") as stream:
+    with bounded.open_regular(file) as stream:
         data = stream.read(LARGEST_HEADER)
     if data[:4] == EXR_MAGIC:
         return _exr(data)
@@ -56,13 +58,17 @@ def _exr(data: bytes) -> Header:
         name, kind, start = _text(data, position)
         (length,) = struct.unpack_from("<I", data, start)
         value = data[start + 4 : start + 4 + length]
+        if len(value) < length:
+            if len(data) < LARGEST_HEADER:
+                raise ValueError("its header ends too early")
+            break  # the rest of a very long header was not read
         if name == b"framesPerSecond" and kind == b"rational" and length == 8:
             above, below = struct.unpack("<iI", value)
             rate = Fraction(above, below) if above > 0 and below else None
         elif name == b"pixelAspectRatio" and kind == b"float" and length == 4:
             (aspect,) = struct.unpack("<f", value)
         position = start + 4 + length
-    return Header(rate, _plausible(aspect), LINEAR)
+    return Header(rate, plausible_aspect(aspect), LINEAR)
 
 
 def _text(data: bytes, position: int) -> tuple[bytes, bytes, int]:
@@ -79,9 +85,9 @@ def _dpx(data: bytes, order: str) -> Header:
     rate = next((exact(value) for value in rates if math.isfinite(value) and 1 <= value <= 1000), None)
     across, down = struct.unpack_from(f"{order}II", data, 1628)
     undefined = 0xFFFFFFFF in (across, down) or not across or not down
-    return Header(rate, 1.0 if undefined else _plausible(across / down), DPX_TRANSFERS.get(data[801], DISPLAY))
+    return Header(rate, 1.0 if undefined else plausible_aspect(across / down), DPX_TRANSFERS.get(data[801], DISPLAY))
 
 
-def _plausible(aspect: float) -> float:
-    """A pixel aspect, 1 where no camera has it."""
+def plausible_aspect(aspect: float) -> float:
+    """The pixel aspect that a file names, or 1 where no camera has such pixels."""
     return aspect if math.isfinite(aspect) and 0.25 <= aspect <= 4 else 1.0

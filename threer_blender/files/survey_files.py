@@ -49,12 +49,17 @@ def read_sightings(path: Path) -> list[Sighting]:
 
 
 def _rows(path: Path, count: int, texts: int, form: str) -> list[tuple[int, Sequence[str]]]:
-    """Line numbers and fields: `texts` of them, then numbers. A first line without numbers is a header."""
+    """The number and the fields of each line that is neither empty nor a comment.
+
+    `count` fields are wanted: `texts` of them are text, the others numbers. The first such line may be a header without
+    numbers. `form` tells the artist what a line should hold. Raises UserError where a line cannot be understood.
+    """
     try:
         text = bounded.content(path, LARGEST).decode("utf-8-sig")
     except (OSError, ValueError) as error:
         raise UserError(f"{quoted(path.name)} cannot be read as a list of text; it should have {form}.") from error
     rows: list[tuple[int, Sequence[str]]] = []
+    may_be_header = True
     for number, line in enumerate(text.splitlines(), 1):
         line = line.strip()
         if not line or line.startswith("#"):
@@ -62,8 +67,9 @@ def _rows(path: Path, count: int, texts: int, form: str) -> list[tuple[int, Sequ
         fields = _fields(line, count)
         if len(fields) >= count and fields[0] and all(map(_is_number, fields[texts:count])):
             rows.append((number, [fields[0][:MOST_NAME], *fields[1:count]]))
-        elif rows or number > 1:
+        elif not may_be_header:
             raise UserError(f"Line {number} of {quoted(path.name)} is not understood; it should have {form}.")
+        may_be_header = False
     if not rows:
         raise UserError(f"{quoted(path.name)} holds no points; it should have {form}.")
     return rows

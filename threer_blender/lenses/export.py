@@ -90,7 +90,7 @@ def _write(each: Lens, number: int, folder: Path) -> tuple[dict[str, Any], list[
         _write_maps(folder, begin, label, one, added)
     frames = ".%04d" if each.zooms else ""
     maps = f"{begin}_undistort{frames}.exr", f"{begin}_redistort{frames}.exr"
-    tde = [each for each in fits if each.distortion.model in nuke.TDE_NODES]
+    tde = [one for one in fits if one.distortion.model in nuke.TDE_NODES]
     script = nuke.script(each.name, camera, added.size(camera), maps, tde)
     (folder / f"{begin}.nk").write_text(script, "utf-8")
     return _entry(each, added, maps, fits), _sentences(each, added, fits)

@@ -57,7 +57,9 @@ class Option:
             if kind is bool:
                 return {"true": True, "1": True, "false": False, "0": False}[str(value).lower()]
             typed = kind(value)
-        except (KeyError, TypeError, ValueError):
+            if isinstance(value, float) and typed != value:
+                raise ValueError("a fraction")
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise UserError(
                 f"{self.label}: {quoted(str(value))} is not a value for it; its default is {quoted(str(self.default))}."
             ) from None

@@ -53,8 +53,10 @@ def similarity(matrix: Array) -> tuple[FloatArray, float]:
     linear = np.asarray(matrix, np.float64)[:3, :3]
     scale = float(np.cbrt(abs(np.linalg.det(linear))))
     if not scale > 0:
-        raise UserError("Flattened splats cannot be written: make the object's scale larger than 0 on all axes.")
+        raise UserError("A flattened result cannot be written: make the object's scale larger than 0 on all axes.")
     orthogonal = linear / scale
     if np.abs(orthogonal @ orthogonal.T - np.eye(3)).max() > UNIFORM:
-        raise UserError("Splats can only be scaled alike on all axes: make the object's scale uniform, without shear.")
+        raise UserError(
+            "A result can only be scaled alike on all axes: make the object's scale uniform, without shear."
+        )
     return orthogonal, scale

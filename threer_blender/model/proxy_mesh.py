@@ -85,9 +85,14 @@ def _used(points: Array, faces: Array) -> Mesh:
 
 
 def _grid(points: Array) -> Grid:
-    """A grid around most of the points (N, 3), with room for a surface's both sides."""
+    """A grid around most of the points (N, 3), with room on both sides of the surface.
+
+    Raises UserError where all points lie at one place.
+    """
     low, high = np.percentile(points, (OUTLIERS, 100 - OUTLIERS), axis=0)
     size = float((high - low).max()) / CELLS
+    if not size > 0:
+        raise UserError("All points lie at one place: there is no surface to make a mesh of.")
     room = 2 * TRUNCATION * size
     counts = np.ceil((high - low + 2 * room) / size).astype(int) + 1
     return Grid(low - room, size, (int(counts[0]), int(counts[1]), int(counts[2])))

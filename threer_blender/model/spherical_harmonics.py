@@ -61,11 +61,11 @@ def rotation(matrix: FloatArray, degree: int) -> FloatArray:
     """
     directions = _directions()
     before, after = _values(directions @ matrix, degree), _values(directions, degree)
-    matrix = np.zeros((after.shape[1],) * 2)
+    coefficients = np.zeros((after.shape[1],) * 2)
     for level in range(degree + 1):
         block = slice(level**2, (level + 1) ** 2)
-        matrix[block, block] = np.linalg.lstsq(after[:, block], before[:, block], rcond=None)[0]
-    return matrix
+        coefficients[block, block] = np.linalg.lstsq(after[:, block], before[:, block], rcond=None)[0]
+    return coefficients
 
 
 def _values(directions: FloatArray, degree: int) -> FloatArray:

@@ -19,6 +19,7 @@ from av.sidedata.sidedata import Type
 from av.video.reformatter import Colorspace
 from PIL import Image
 
+from ..files.plate_headers import plausible_aspect
 from . import light, survey
 from .decoder import FAULTS, Decoder
 from .film_index import check_unchanged, index
@@ -54,10 +55,10 @@ class Film:
         self.transfer, self.primaries = int(first.color_trc), int(first.color_primaries)
         self.is_interlaced = self.index.interlaced > INTERLACED_SHARE * len(self.numbers) and self._has_combs()
         aspect = self._decoder.stream.sample_aspect_ratio
-        self._aspect = float(aspect) if aspect else 1.0
-        sizes = ((round(first.width * self._aspect), first.height), (first.width, first.height))
+        width = round(first.width * plausible_aspect(float(aspect) if aspect else 1.0))
+        sizes = ((width, first.height), (first.width, first.height))
         swapped = _swaps(self.matrix)
-        self.size, self.plate_size = (size[::-1] if swapped else size for size in sizes)  # as displayed, in own pixels
+        self.size, self.plate_size = (size[::-1] if swapped else size for size in sizes)
 
     def __len__(self) -> int:
         """The number of frames, without those that cannot be decoded."""

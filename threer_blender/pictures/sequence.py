@@ -14,7 +14,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from ..files import plate_headers, sequence_files
+from ..files import bounded, plate_headers, sequence_files
 from ..model.arrays import Array
 from . import plate_files, survey
 from .decoding import Unusable, decoded
@@ -90,7 +90,7 @@ def _pixels(file: Path) -> Picture:
     if file.suffix.lower() in sequence_files.PLATE_SUFFIXES:
         return plate_files.pixels(file)
     try:
-        with decoded(file, file.read_bytes(), None) as picture:
+        with decoded(file, bounded.content(file), None) as picture:
             return picture.pixels(None)
     except Unusable as error:
         raise ValueError(str(error)) from error

@@ -62,7 +62,7 @@ def report(shot: Shot, cloud: PointCloud | None) -> ShotReport:
     values["jump"] = _jumps(shot, _sample(cloud))
     medians = values["median_error"]
     known = np.isfinite(medians)
-    cameras = list(shot.cameras.values())
+    first, last = min(shot.cameras), max(shot.cameras)
     jumps = values["jump"][np.isfinite(values["jump"])]
     return ShotReport(
         name=shot.video,
@@ -75,7 +75,7 @@ def report(shot: Shot, cloud: PointCloud | None) -> ShotReport:
         p95=_median(values["p95_error"]),
         worst_frame=(int(numbers[np.nanargmax(medians)]), float(np.nanmax(medians))) if known.any() else None,
         jitter=float(np.sqrt((jumps**2).mean())) if len(jumps) else np.nan,
-        focal=(cameras[0].fx, cameras[-1].fx),
+        focal=(shot.cameras[first].fx, shot.cameras[last].fx),
         suspicious=_suspicious(shot, values),
     )
 
