@@ -79,7 +79,7 @@ def test_photos_that_lie_sideways_are_outvoted() -> None:
 def test_cameras_that_contradict_each_other_say_nothing() -> None:
     cameras = [camera(f"{roll}", 320, 240, 300, pose=looking_at((0, -1, -4), roll=roll)) for roll in range(0, 360, 30)]
     assert upright.horizons(cameras).spread >= 30
-    assert upright.joined(upright.horizons(cameras), []).spread > upright.DOUBTFUL
+    assert upright.combined(upright.horizons(cameras), []).spread > upright.DOUBTFUL
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -135,14 +135,14 @@ def test_a_ball_has_no_floor() -> None:
 
 
 def test_kinds_that_agree_are_averaged_by_their_variances() -> None:
-    verdict = upright.joined(Evidence("cameras", tilted(6.0), 6.0), [Evidence("edges", tilted(0.5), 0.5)])
+    verdict = upright.combined(Evidence("cameras", tilted(6.0), 6.0), [Evidence("edges", tilted(0.5), 0.5)])
     assert verdict.agreeing == ("edges", "cameras")
     assert angle(verdict.up, tilted(0.5)) < 0.1
     assert verdict.spread < 1
 
 
 def test_what_disagrees_is_named_and_a_rival_costs_confidence() -> None:
-    verdict = upright.joined(
+    verdict = upright.combined(
         Evidence("cameras", UP, 6.0), [Evidence("edges", UP, 1.0), Evidence("slope", tilted(24), 1.2)]
     )
     assert verdict.agreeing == ("edges", "cameras")
@@ -154,12 +154,12 @@ def test_what_disagrees_is_named_and_a_rival_costs_confidence() -> None:
 def test_one_kind_alone_does_not_overrule_the_cameras_but_two_do() -> None:
     """A few slanting edges that all photos show meet as exactly as verticals do."""
     slanting = Evidence("edges", tilted(22.0), 0.7)
-    alone = upright.joined(Evidence("cameras", UP, 5.0), [slanting])
+    alone = upright.combined(Evidence("cameras", UP, 5.0), [slanting])
     assert angle(alone.up, UP) < 0.1
     assert alone.disagreeing == ("edges",)
-    both = upright.joined(Evidence("cameras", UP, 5.0), [slanting, Evidence("floor", tilted(21.0), 1.0)])
+    both = upright.combined(Evidence("cameras", UP, 5.0), [slanting, Evidence("floor", tilted(21.0), 1.0)])
     assert angle(both.up, tilted(22.0)) < 1
-    gimbal = upright.joined(Evidence("cameras", UP, 5.0), [Evidence("gimbal", tilted(22.0), 1.0, votes=2)])
+    gimbal = upright.combined(Evidence("cameras", UP, 5.0), [Evidence("gimbal", tilted(22.0), 1.0, votes=2)])
     assert angle(gimbal.up, tilted(22.0)) < 0.1
 
 

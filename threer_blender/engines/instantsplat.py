@@ -145,14 +145,14 @@ def splatted(
     watch = Watch()
     maps = {pointmap.photo: pointmap for pointmap in started.pointmaps}
     cameras = [camera for camera in started.cameras if camera.photo in maps]
-    spare = _spare(cameras) if len(cameras) >= HOLD_OUT_FROM else None
+    held_out = _spare(cameras) if len(cameras) >= HOLD_OUT_FROM else None
     photos = {photo.name: photo for photo in started.photos}
     views, observed = [], []
     for number, camera in enumerate(cameras):
         report(STARTING, number, len(cameras))
         view, picture, out = _masked_view(camera, photos[camera.photo], long_side, excluded)
         views.append(view)
-        if number != spare and not (out is not None and out.all()):
+        if number != held_out and not (out is not None and out.all()):
             spacing = max(camera.width, camera.height) / long_side
             trusted = started.trusted_confidence
             observed.append(start.thinned_map(camera, maps[camera.photo], picture, trusted, spacing, out))
@@ -163,13 +163,12 @@ def splatted(
         )
     chosen = rasteriser.working_device(device.choose().torch, report.warn)
     show = _Show(report, iterations, views[0])
-    result = improve(initial, views, TrainingSettings(iterations, degree), chosen, show, spare)
+    result = improve(initial, views, TrainingSettings(iterations, degree), chosen, show, held_out)
     watch.lap("splats")
-    judged = (
-        [f"The splats match {cameras[spare].photo}, a photo that they were not made from, to {result.quality:.1f} dB."]
-        if spare is not None
-        else []
-    )
+    judged = []
+    if held_out is not None:
+        photo = cameras[held_out].photo
+        judged = [f"The splats match {photo}, a photo that they were not made from, to {result.quality:.1f} dB."]
     return replace(
         _moved(started, {camera.photo: pose for camera, pose in zip(cameras, result.poses, strict=True)}),
         engine=ENGINE.id,

@@ -31,14 +31,14 @@ def focal_from_points(points: Array, confidence: Array, principal_point: tuple[f
         raise ValueError("no point lies before the camera")
     pixels, points, weights = pixels[usable], points[usable], np.asarray(confidence, np.float64)[usable]
     slopes = points[:, :2] / points[:, 2:]
-    across, along = (pixels * slopes).sum(axis=1), (slopes * slopes).sum(axis=1)
-    if not along.any():
+    pixels_by_slopes, slopes_by_slopes = (pixels * slopes).sum(axis=1), (slopes * slopes).sum(axis=1)
+    if not slopes_by_slopes.any():
         raise ValueError("all points lie on the camera's axis")
-    focal = float((weights * across).sum() / (weights * along).sum())
+    focal = float((weights * pixels_by_slopes).sum() / (weights * slopes_by_slopes).sum())
     for _ in range(ITERATIONS):
         off = pixels - focal * slopes
         irls_weights = weights / np.maximum(np.hypot(off[:, 0], off[:, 1]), 1e-8)
-        before, focal = focal, float((irls_weights * across).sum() / (irls_weights * along).sum())
+        before, focal = focal, float((irls_weights * pixels_by_slopes).sum() / (irls_weights * slopes_by_slopes).sum())
         if abs(focal - before) < CONVERGED * abs(focal):
             break
     if focal <= 0:

@@ -1,8 +1,8 @@
 """[R] Damped least squares, once for every problem: bundle adjustment, alignment, loops, single cameras. stdlib only.
 
-Marquardt, "An Algorithm for Least-Squares Estimation of Nonlinear Parameters" (1963). The unknowns are whatever the
-caller makes them, and so is the linear algebra: the loop only asks for costs and steps. Robust losses come in through
-both, see `robust_losses`.
+Marquardt, "An Algorithm for Least-Squares Estimation of Nonlinear Parameters" (1963). The caller chooses the type of
+the unknowns and does the linear algebra; the loop only asks it for costs and steps. A robust loss enters through both:
+the cost is the loss itself, and the step solves the reweighted squares (`robust_losses`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
 
+from ..model.engine import Check, unchecked
+
 Unknowns = TypeVar("Unknowns")
 
 _log = logging.getLogger(__name__)
@@ -20,11 +22,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Options:
-    """`name` of the problem, for the log. `trials` of a step at most, rejected ones included. The descent ends where
-    an accepted step lowers the cost by less than the share `tolerance`.
+    """`name` is the problem's, for the log. At most `trials` steps are tried, rejected ones included. The descent
+    converges when an accepted step lowers the cost by less than the share `tolerance` of it.
 
-    The damping starts at `first_damping`, is multiplied by `raised` after a rejected step and by `lowered` after an
-    accepted one, and stays above `least_damping`; beyond `largest_damping` no step helps.
+    The damping starts at `first_damping`. It is multiplied by `raise_factor` after a rejected step and by
+    `lower_factor` after an accepted one, but never falls below `least_damping`. The descent gives up when the damping
+    exceeds `largest_damping`.
     """
 
     name: str
@@ -33,8 +36,8 @@ class Options:
     first_damping: float = 1e-4
     least_damping: float = 1e-9
     largest_damping: float = 1e8
-    raised: float = 8.0
-    lowered: float = 0.2
+    raise_factor: float = 8.0
+    lower_factor: float = 0.2
 
 
 class Stop(Enum):
@@ -47,7 +50,8 @@ class Stop(Enum):
 
 @dataclass(frozen=True)
 class Stats:
-    """`accepted` steps of `trials`, the cost `before` and `after`, and why the descent stopped."""
+    """The number of `trials` and of the `accepted` steps among them, the cost `before` and `after` the descent, and the
+    reason for the `stop`."""
 
     accepted: int
     trials: int
@@ -61,14 +65,16 @@ def levenberg_marquardt(
     cost: Callable[[Unknowns], float],
     linearise: Callable[[Unknowns], Callable[[float], Unknowns]],
     options: Options,
-    check: Callable[[], None] = lambda: None,
+    check: Check = unchecked,
 ) -> tuple[Unknowns, Stats]:
-    """The unknowns at the bottom of the valley that `start` lies in; their cost is never above the start's.
+    """A local minimum of `cost` near `start`, and how the descent went. The result never costs more than the start.
 
-    `cost(x)` is what is minimised. `linearise(x)` prepares the normal equations at x, once for all the dampings that
-    are tried there, and returns a function: damping -> x after the step that solves
+    `linearise(x)` prepares the normal equations at x, once for all the dampings that are tried there. It returns a
+    function that maps a damping to x after the step that solves
 
-        (J^T W J + damping · D) step = -J^T W r,      D the diagonal of J^T W J, or what takes its place.
+        (J^T W J + damping · D) step = -J^T W r,
+
+    with the Jacobian J, the weights W, the residuals r, and D the diagonal of J^T W J or a substitute for it.
 
     `check()` is called before each trial and may raise. The statistics are logged.
     """
@@ -85,7 +91,7 @@ def levenberg_marquardt(
         trial = step(damping)
         trial_cost = cost(trial)
         if not trial_cost < current:  # worse, or not a number
-            damping *= options.raised
+            damping *= options.raise_factor
             if damping > options.largest_damping:
                 stop = Stop.NO_STEP
                 break
@@ -93,7 +99,7 @@ def levenberg_marquardt(
         accepted += 1
         fall = (current - trial_cost) / current
         unknowns, current = trial, trial_cost
-        damping = max(damping * options.lowered, options.least_damping)
+        damping = max(damping * options.lower_factor, options.least_damping)
         if fall < options.tolerance:
             stop = Stop.CONVERGED
             break

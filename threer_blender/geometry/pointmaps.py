@@ -75,8 +75,9 @@ def from_ideal(
         visible[..., None], rays * _depth_along(rays, row, column, depth, normal, intrinsics)[..., None], 0
     )
     points = local @ camera.world_from_camera[:3, :3].T + camera.world_from_camera[:3, 3]
-    trust = np.where(visible, confidence[row, column], 0).astype(np.float32)
-    return PointMap(camera.photo, points.astype(np.float32), trust, visible & (trust >= least), photo_from_map)
+    masked_confidence = np.where(visible, confidence[row, column], 0).astype(np.float32)
+    mask = visible & (masked_confidence >= least)
+    return PointMap(camera.photo, points.astype(np.float32), masked_confidence, mask, photo_from_map)
 
 
 def _grid(width: int, height: int) -> FloatArray:

@@ -34,13 +34,13 @@ def pnp(
 
     usable = np.flatnonzero(np.isfinite(points).all(axis=1))
     chosen = usable[:: max(1, len(usable) // PNP_POINTS)]
+    if len(chosen) < PNP_LEAST:
+        return None
     fx, fy, cx, cy = intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2]
     camera = pycolmap.Camera(model="PINHOLE", width=size[0], height=size[1], params=[fx, fy, cx, cy])
     options = pycolmap.AbsolutePoseEstimationOptions()
     options.ransac.max_error = error
     options.ransac.random_seed = SEED
-    if len(chosen) < PNP_LEAST:
-        return None
     estimate = pycolmap.estimate_and_refine_absolute_pose(
         np.asarray(pixels, np.float64)[chosen], np.asarray(points, np.float64)[chosen], camera, options
     )

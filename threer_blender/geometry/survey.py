@@ -19,13 +19,13 @@ from . import similarities
 from .triangulation import triangulate
 
 LEAST = 3  # points
-SHALLOWEST = 1.0  # degrees between the two rays that see a point farthest apart
+LEAST_ANGLE = 1.0  # degrees between the two rays that see a point farthest apart
 LARGEST_ERROR = 0.01  # of the longer side: where the rays to a point do not meet
 COLLINEAR = 0.02  # the second singular value over the first: points nearer to a line than that tell no rotation
 TOLERANCE = 0.02  # of the points' extent: how far a point may be off with any three, before the fit tells the scatter
 OUTLIER = 4.0  # times the median residual
 LEAST_SCATTER = 1e-3  # of the extent: smaller residuals contradict nothing
-MOST_TRIPLES = 3000
+MOST_SUBSETS = 3000
 FARTHEST = 10_000.0  # units from the origin, beyond which single precision loses millimetres
 ROUND = 1000.0  # units to which the origin is then moved
 
@@ -89,29 +89,29 @@ def fit(surveyed: FloatArray, sightings: Sequence[Sightings]) -> SurveyFit:
     return SurveyFit(matrix, agrees, residuals, solved @ matrix[:3, :3].T + matrix[:3, 3])
 
 
-def _triangulated(visible_to: Sightings) -> FloatArray:
+def _triangulated(sightings: Sightings) -> FloatArray:
     """(3,) where the rays to a point meet; NaN where there are too few, or they do not."""
     nowhere = np.full(3, np.nan)
-    best, widest = nowhere, np.radians(SHALLOWEST)
-    pairs = islice(combinations(range(len(visible_to.cameras)), 2), MOST_TRIPLES)
+    best, widest = nowhere, np.radians(LEAST_ANGLE)
+    pairs = islice(combinations(range(len(sightings.cameras)), 2), MOST_SUBSETS)
     for first, second in pairs:
-        cameras = visible_to.cameras[first], visible_to.cameras[second]
-        pixels = visible_to.pixels[first, None], visible_to.pixels[second, None]
+        cameras = sightings.cameras[first], sightings.cameras[second]
+        pixels = sightings.pixels[first, None], sightings.pixels[second, None]
         points, errors, angles = triangulate(*pixels, *cameras)
         if angles[0] > widest and errors[0] < LARGEST_ERROR * max(cameras[0].width, cameras[0].height):
             best, widest = points[0], float(angles[0])
-    if len(visible_to.cameras) < 3 or not np.isfinite(best).all():
+    if len(sightings.cameras) < 3 or not np.isfinite(best).all():
         return best
-    return _refined(best, visible_to)
+    return _refined(best, sightings)
 
 
-def _refined(point: FloatArray, visible_to: Sightings) -> FloatArray:
+def _refined(point: FloatArray, sightings: Sightings) -> FloatArray:
     """The point by all of its sightings: Gauss-Newton on the pixels, numerically."""
-    step = 1e-6 * max(1e-6, float(np.linalg.norm(point - visible_to.cameras[0].world_from_camera[:3, 3])))
+    step = 1e-6 * max(1e-6, float(np.linalg.norm(point - sightings.cameras[0].world_from_camera[:3, 3])))
 
     def off(place: FloatArray) -> FloatArray:
-        projected = np.array([camera.project(place) for camera in visible_to.cameras])
-        return np.nan_to_num((projected - visible_to.pixels).ravel())
+        projected = np.array([camera.project(place) for camera in sightings.cameras])
+        return np.nan_to_num((projected - sightings.pixels).ravel())
 
     for _ in range(5):
         here = off(point)
@@ -156,8 +156,8 @@ def _agreeing(source: FloatArray, target: FloatArray) -> BoolArray:
 
 
 def _triples(count: int) -> list[list[int]]:
-    """All of them, or as many at random as MOST_TRIPLES."""
-    if count * (count - 1) * (count - 2) / 6 <= MOST_TRIPLES:
+    """All of them, or as many at random as MOST_SUBSETS."""
+    if count * (count - 1) * (count - 2) / 6 <= MOST_SUBSETS:
         return [list(each) for each in combinations(range(count), 3)]
     random = np.random.default_rng(0)
-    return [random.choice(count, 3, replace=False).tolist() for _ in range(MOST_TRIPLES)]
+    return [random.choice(count, 3, replace=False).tolist() for _ in range(MOST_SUBSETS)]

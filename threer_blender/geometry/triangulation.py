@@ -10,7 +10,7 @@ from ..model.arrays import Array, FloatArray
 from ..model.reconstruction import Camera
 
 REFINEMENTS = 5
-SHALLOWEST = 1e-9  # depth that is divided by
+LEAST_DEPTH = 1e-9  # world units; smaller depths are divided by as this
 
 
 class Triangulated(NamedTuple):
@@ -63,15 +63,15 @@ def _step(
 ) -> FloatArray:
     """(M, 3) one step of Gauss-Newton towards the `targets` (2, M, 2) on the cameras' normalised planes."""
     local = np.einsum("vij,vmj->vmi", rotations, points - centres[:, None])
-    depth = np.where(np.abs(local[..., 2:]) > SHALLOWEST, local[..., 2:], SHALLOWEST)
+    depth = np.where(np.abs(local[..., 2:]) > LEAST_DEPTH, local[..., 2:], LEAST_DEPTH)
     plane = local[..., :2] / depth
     slopes = (
         (rotations[:, None, :2] - plane[..., None] * rotations[:, None, 2:])
         / depth[..., None]
         * focals[:, None, :, None]
     )
-    off = (targets - plane) * focals[:, None]
-    return _solved(np.einsum("vmki,vmkj->mij", slopes, slopes), np.einsum("vmki,vmk->mi", slopes, off))
+    residuals = (targets - plane) * focals[:, None]
+    return _solved(np.einsum("vmki,vmkj->mij", slopes, slopes), np.einsum("vmki,vmk->mi", slopes, residuals))
 
 
 def _solved(matrices: FloatArray, right: FloatArray) -> FloatArray:

@@ -27,7 +27,7 @@ WIDE = 12.0
 LEVEL, MOSTLY = 8.0, 0.7  # degrees of roll, and the share of the photos that are to be as level as that
 ROLLED = 30.0  # degrees: the spread of the cameras' up where fewer are
 BLOCKS = 4
-BEST, WORST = 0.5, 25.0  # degrees: the spread of one kind of evidence
+LEAST_SPREAD, LARGEST_SPREAD = 0.5, 25.0  # degrees: the spread of one kind of evidence
 DOUBTFUL = 10.0  # degrees: a spread above it is called a guess
 
 
@@ -76,7 +76,7 @@ def horizons(cameras: Sequence[Camera]) -> Evidence:
         spread = float(np.hypot(spread, np.sqrt((BLOCKS - 1) / BLOCKS * sum(angle(each, up) ** 2 for each in others))))
     if spread > WIDE:
         return Evidence("cameras", middle, ROLLED)
-    return Evidence("cameras", up, max(BEST, spread))
+    return Evidence("cameras", up, max(LEAST_SPREAD, spread))
 
 
 def _level(ups: FloatArray, rights: FloatArray) -> tuple[FloatArray, float]:
@@ -90,10 +90,10 @@ def _level(ups: FloatArray, rights: FloatArray) -> tuple[FloatArray, float]:
     rolls = np.degrees(np.arcsin(np.clip(rights @ up, -1, 1)))
     roll = max(3.0, 1.4826 * float(np.median(np.abs(rolls))))  # nobody holds a camera straighter than that
     turned = max(1e-6, float(values[1]) - MEAN_UP_WEIGHT)  # 1/2 where the cameras look to all sides, 0 where to one
-    return up, float(roll / np.sqrt(max(1.0, len(rights) * turned)) + WORST * max(0.0, 1 - turned / 0.15) ** 2)
+    return up, float(roll / np.sqrt(max(1.0, len(rights) * turned)) + LARGEST_SPREAD * max(0.0, 1 - turned / 0.15) ** 2)
 
 
-def joined(prior: Evidence, others: Sequence[Evidence]) -> Verdict:
+def combined(prior: Evidence, others: Sequence[Evidence]) -> Verdict:
     """All evidence in one direction. `prior` is the cameras'.
 
     The kinds that agree with each other and are the most decide; where two sides have as many, that of the cameras.
@@ -106,7 +106,7 @@ def joined(prior: Evidence, others: Sequence[Evidence]) -> Verdict:
     weights = np.array([each.spread**-2 for each in agreeing])
     up = weights @ np.array([each.up for each in agreeing])
     up /= np.linalg.norm(up)
-    spread = max(BEST, float(weights.sum() ** -0.5))
+    spread = max(LEAST_SPREAD, float(weights.sum() ** -0.5))
     # What the kinds themselves differ by, each counted as much as it is sure.
     spread = float(np.hypot(spread, np.sqrt(weights @ [angle(each.up, up) ** 2 for each in agreeing] / weights.sum())))
     rivals = [each for each in disagreeing if each.spread < 2 * best.spread + 2.0]
@@ -153,17 +153,17 @@ def verticals(planes: Sequence[FloatArray], lengths: Sequence[FloatArray], prior
     up = directions[best]
     far = np.degrees(np.arccos(np.clip(directions @ up, -1, 1))) > NEIGHBOURING
     rival = float(weighted[far].max()) if far.any() else 0.0
-    if scores[best] <= CLEAR * background or rival > RIVAL * weighted[best] or not _are_many(planes, lengths, up):
+    if scores[best] <= CLEAR * background or rival > RIVAL * weighted[best] or not _are_common(planes, lengths, up):
         return None
     for step in (0.3, 0.1):
         near = _cone(up, 5 * step, step)
         up = near[_scores(planes, lengths, near, FINE).argmax()]
     contrast = min(float(scores[best]) / max(background, 1e-9), 8.0)
     up = up if up @ prior.up > 0 else -up
-    return Evidence("vertical edges", up, float(np.clip(4.0 / contrast, BEST, WORST)))
+    return Evidence("vertical edges", up, float(np.clip(4.0 / contrast, LEAST_SPREAD, LARGEST_SPREAD)))
 
 
-def _are_many(planes: Sequence[FloatArray], lengths: Sequence[FloatArray], up: FloatArray) -> bool:
+def _are_common(planes: Sequence[FloatArray], lengths: Sequence[FloatArray], up: FloatArray) -> bool:
     """Whether most photos show several edges along `up`, and those lie in planes of several directions: where a few
     edges of one place seem to meet, they do so in every photo from about there."""
     near = [np.abs(normals @ up) < np.sin(np.radians(EDGE_SPREAD)) for normals in planes]

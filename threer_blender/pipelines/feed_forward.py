@@ -149,7 +149,7 @@ def _predictions(
             photos, pixels, folder, lambda _, done, total: report(SORTING, done, total), excluded
         )
         order = retrieval.in_order(similarity)
-        loops = retrieval.returns(similarity[np.ix_(order, order)], 2 * settings.size)
+        loops = retrieval.revisits(similarity[np.ix_(order, order)], 2 * settings.size)
 
     def predict(places: Sequence[int]) -> list[ViewPrediction]:
         views = [input_of(order[place]) for place in places]

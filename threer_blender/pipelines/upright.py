@@ -45,7 +45,7 @@ def estimate(reconstruction: Reconstruction, progress: Progress = lambda _done, 
     ground = upright.floor(points, normals, centres, near)
     edges = _edges(reconstruction, progress)
     evidence = [*sensors, upright.verticals(*edges, near), upright.floor_evidence(ground)]
-    verdict = upright.joined(prior, [each for each in evidence if each is not None])
+    verdict = upright.combined(prior, [each for each in evidence if each is not None])
     if ground is not None and upright.angle(ground.normal, verdict.up) > upright.LEVEL:  # a slope, or a wall
         ground = None
     height = None if ground is None else float(ground.centre @ verdict.up)

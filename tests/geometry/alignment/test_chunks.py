@@ -43,7 +43,7 @@ class Capture:
         return predictions
 
     def loops(self) -> list[tuple[int, int]]:
-        return retrieval.returns(alike(self.truth), least_gap=2 * SETTINGS.size)
+        return retrieval.revisits(alike(self.truth), least_gap=2 * SETTINGS.size)
 
     def errors(self, solution: Iterable[ViewPrediction]) -> Array:
         """(N,) distances of the cameras from the truth after the best similarity; the room is 10 wide."""

@@ -23,7 +23,7 @@ except PackageNotFoundError:
 
 from tests import real_data
 from threer_blender.geometry.features import features, learned_features
-from threer_blender.geometry.features.database import FeatureSettings, Matched, Search, add_image, verified
+from threer_blender.geometry.features.database import FeatureSettings, Matched, Search, add_image, read_verified
 from threer_blender.geometry.features.features import FEATURES, MATCHES
 from threer_blender.model.engine import ReportStage
 from threer_blender.model.errors import Cancelled, UserError
@@ -248,7 +248,7 @@ def test_the_gate_asks_that_most_matches_agree(tmp_path: Path, wrong: int) -> No
         database.write_matches(1, 2, np.repeat(np.arange(100 + wrong, dtype=np.uint32)[:, None], 2, axis=1))
     learned_features.verify([(0, 1)], path, learned_features.gate(), lambda *_: None)
     colors = [np.zeros((100 + wrong, 3), np.uint8)] * 2
-    inliers = verified(path, photos, np.full((2, 2), 640), colors).inliers
+    inliers = read_verified(path, photos, np.full((2, 2), 640), colors).inliers
     assert (inliers.max(initial=0) >= 95) == (wrong == 30)
 
 

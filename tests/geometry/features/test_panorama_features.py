@@ -13,7 +13,7 @@ import pytest
 from tests import rooms
 from tests.geometry.sfm.synthetic_matches import silent
 from threer_blender.geometry.features import features, panorama_features
-from threer_blender.geometry.features.database import FeatureSettings, Matched, Search, add_image, verified
+from threer_blender.geometry.features.database import FeatureSettings, Matched, Search, add_image, read_verified
 from threer_blender.geometry.sfm import mapping
 from threer_blender.geometry.similarities import procrustes
 from threer_blender.model import lens
@@ -79,7 +79,7 @@ def matches_of(cameras: Sequence[Camera], photos: Sequence[Photo], folder: Path)
             database.write_matches(i + 1, j + 1, matches)
             database.write_two_view_geometry(i + 1, j + 1, geometry)
     sizes = np.array([(photo.width, photo.height) for photo in photos])
-    return verified(path, photos, sizes, [np.zeros((mask.sum(), 3), np.uint8) for mask in visible])
+    return read_verified(path, photos, sizes, [np.zeros((mask.sum(), 3), np.uint8) for mask in visible])
 
 
 def errors(solution: mapping.MappingSolution, true: Sequence[FloatArray]) -> tuple[float, float]:

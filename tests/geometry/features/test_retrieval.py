@@ -28,7 +28,7 @@ def test_an_order_that_holds_together_stays() -> None:
 def test_a_round_walk_returns_where_it_began() -> None:
     angle = np.linspace(0, 2 * np.pi, 80)
     circle = 15 * np.stack([np.cos(angle), np.sin(angle)], 1)
-    actual = retrieval.returns(along(circle), least_gap=40)
+    actual = retrieval.revisits(along(circle), least_gap=40)
     assert len(actual) == 1
     first, second = actual[0]
     assert first < 8

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
-from threer_blender.geometry.features.database import FeatureSettings, Matched, add_image, verified
+from threer_blender.geometry.features.database import FeatureSettings, Matched, add_image, read_verified
 from threer_blender.model.arrays import Array
 from threer_blender.model.engine import Stage
 from threer_blender.model.reconstruction import Photo
@@ -60,7 +60,7 @@ def synthetic(
                 geometry = pycolmap.estimate_two_view_geometry(guess, pixels[i], guess, pixels[j], matches, options)
                 database.write_matches(i + 1, j + 1, matches)
                 database.write_two_view_geometry(i + 1, j + 1, geometry)
-    return verified(
+    return read_verified(
         path, photos, np.full((photo_count, 2), (WIDTH, HEIGHT)), [np.zeros((count, 3))] * photo_count
     ), rotations
 

@@ -6,7 +6,7 @@ import numpy as np
 import pycolmap
 import pytest
 
-from threer_blender.geometry.features.database import FeatureSettings, Matched, add_image, verified
+from threer_blender.geometry.features.database import FeatureSettings, Matched, add_image, read_verified
 from threer_blender.geometry.sfm.cycles import agreement
 from threer_blender.model.reconstruction import Photo
 
@@ -30,7 +30,7 @@ def matched(shifts: dict[tuple[int, int], int], folder: Path) -> Matched:
             geometry.config = pycolmap.TwoViewGeometryConfiguration.PLANAR
             geometry.inlier_matches = np.stack([inside, inside + shift], axis=1).astype(np.uint32)
             database.write_two_view_geometry(i + 1, j + 1, geometry)
-    return verified(path, photos, np.full((3, 2), (400, 300)), [np.zeros((len(grid), 3))] * 3)
+    return read_verified(path, photos, np.full((3, 2), (400, 300)), [np.zeros((len(grid), 3))] * 3)
 
 
 @pytest.mark.parametrize("registered", [{0, 1, 2}, {0, 1}, {1, 2}, {0, 2}])

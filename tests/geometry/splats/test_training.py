@@ -80,7 +80,7 @@ def pixels_between(a: FloatArray, b: FloatArray, scene: Start) -> float:
 def test_colours_are_recovered() -> None:
     truth = wall()
     grey = replace(truth, colours=0.5 + 0.3 * (truth.colours - 0.5))
-    result = improve(grey, photos(truth), TrainingSettings(100, 0), CPU, lambda *_: False, spare=4)
+    result = improve(grey, photos(truth), TrainingSettings(100, 0), CPU, lambda *_: False, held_out=4)
     assert result.quality > 28
 
 
@@ -89,7 +89,7 @@ def test_wrong_cameras_are_recovered() -> None:
     views = photos(truth)
     wrong = [turned(1, axis) for axis in ((1, 0, 0), (-1, 1, 0), (0, -1, 1), (1, 1, 1))]
     off = [replace(v, camera_from_world=w @ v.camera_from_world) for v, w in zip(views[:4], wrong, strict=True)]
-    result = improve(truth, [*off, views[4]], TrainingSettings(100, 0), CPU, lambda *_: False, spare=4)
+    result = improve(truth, [*off, views[4]], TrainingSettings(100, 0), CPU, lambda *_: False, held_out=4)
     assert result.quality > 28
     before = [pixels_between(a.camera_from_world, b.camera_from_world, truth) for a, b in zip(off, views, strict=False)]
     after = [

@@ -16,7 +16,7 @@ def checked(depth_here: float, other: float, cost: float = 0.0) -> tuple[Array, 
     planes[..., 0], source[..., 0] = depth_here, other
     agreeing, confidence = np.zeros((30, 60), np.uint8), np.zeros((30, 60), np.float32)
     sources = Sources(np.array([[30, 60]], np.int32), FORWARD, BACKWARD, source)
-    limits = consistency.Agreement(parallax=50.0, pixels=1.5, depth=0.015)
+    limits = consistency.ConsistencyLimits(parallax=50.0, pixels=1.5, depth=0.015)
     costs = np.full((30, 60), cost, np.float32)
     consistency.check_consistency(0, 30, planes, costs, sources, limits, agreeing, confidence)
     return agreeing, confidence

@@ -40,14 +40,14 @@ class Priors(NamedTuple):
         terms: FloatArray = (self.factors * values[self.slots]).sum(axis=1)
         return terms
 
-    def and_(self, other: Priors) -> Priors:
+    def joined(self, other: Priors) -> Priors:
         return Priors(np.concatenate([self.slots, other.slots]), np.concatenate([self.factors, other.factors]))
 
 
 NO_PRIORS = Priors(np.empty((0, 3), np.int64), np.empty((0, 3)))
 
 
-def single(slots: Array, factors: FloatArray) -> Priors:
+def one_unknown_each(slots: Array, factors: FloatArray) -> Priors:
     """Terms of one unknown each: `slots` (R,) and `factors` (R,)."""
     nothing = np.zeros_like(factors)
     return Priors(np.stack([slots] * 3, axis=1), np.stack([factors, nothing, nothing], axis=1))

@@ -56,12 +56,12 @@ class AdjustmentSettings:
     """The unknowns beside poses and points, and when to stop.
 
     `lenses`: one number from 0 a camera; cameras with the same number share intrinsics, None gives each its own.
-    `unknowns` of each lens. `enough`: relative fall of the cost in a step that ends a descent.
+    `unknowns` of each lens. `tolerance`: relative fall of the cost in a step that ends a descent.
     """
 
     lenses: tuple[int, ...] | None = None
     unknowns: Unknowns = Unknowns()
-    enough: float = 1e-7
+    tolerance: float = 1e-7
 
 
 @dataclass(frozen=True)
@@ -102,13 +102,13 @@ def refine(
     may raise.
     """
     settings = settings or AdjustmentSettings()
-    asked = np.bincount(tracks.camera, minlength=len(cameras))
+    offered = np.bincount(tracks.camera, minlength=len(cameras))
     tracks = supported(tracks, np.full(len(cameras), LEAST_OBSERVATIONS))
     solved = _lenses(cameras, settings)
     state = _state(cameras, solved, np.empty((0, 3)))
     while len(tracks):
         tracks, state = _descend(cameras, tracks, solved, state, settings, check)
-        standing = supported(tracks, np.maximum(LEAST_OBSERVATIONS, LEAST_SHARE * asked))
+        standing = supported(tracks, np.maximum(LEAST_OBSERVATIONS, LEAST_SHARE * offered))
         if len(standing.point) == len(tracks.point):
             break
         tracks = standing
@@ -148,10 +148,11 @@ def _lenses(cameras: Sequence[Camera], settings: AdjustmentSettings) -> Lenses:
     return lenses_of(cameras, of, model, np.tile(free, (of.max(initial=0) + 1, 1)))
 
 
-def _free(asked: Unknowns, model: str) -> list[bool]:
+def _free(unknowns: Unknowns, model: str) -> list[bool]:
     """(3 + T) bool: the unknowns of a lens of this model that are solved for."""
-    terms = lens.MODELS.get(asked.distortion, ())
-    return [asked.focal, asked.principal_point, asked.principal_point, *(name in terms for name in lens.MODELS[model])]
+    terms = lens.MODELS.get(unknowns.distortion, ())
+    centre = unknowns.principal_point
+    return [unknowns.focal, centre, centre, *(name in terms for name in lens.MODELS[model])]
 
 
 def _state(cameras: Sequence[Camera], lenses: Lenses, points: FloatArray) -> AdjustmentState:
@@ -195,7 +196,7 @@ def _descend(
     for _ in range(WIDE_DESCENTS):
         usable, state = _triangulated(cameras, tracks, lenses, state, WIDE_PARALLAX)
         wide = _loss(usable, lenses, state, WIDE)
-        options = Options("bundle adjustment, wide loss", WIDE_STEPS, settings.enough)
+        options = Options("bundle adjustment, wide loss", WIDE_STEPS, settings.tolerance)
         state = Problem(usable, lenses).descend(state, Cauchy(wide), options, check)
         if wide == LOSS:
             break
@@ -205,7 +206,7 @@ def _descend(
         loss = min(max(widest, LOSS), _loss(tracks, lenses, state, SPREAD))
         fits = Problem(tracks, lenses).errors(state) < OUTLIER * loss
         tracks, state = _triangulated(cameras, tracks.only(fits), lenses, state)
-        options = Options("bundle adjustment", STEPS, settings.enough)
+        options = Options("bundle adjustment", STEPS, settings.tolerance)
         state = Problem(tracks, lenses).descend(state, Cauchy(loss), options, check)
     return tracks, state
 

@@ -94,7 +94,7 @@ class Problem:
         between steps and may raise."""
 
         def linearise(state: AdjustmentState) -> Callable[[float], AdjustmentState]:
-            linear, prior_gradient = self._linear(state, loss), self._prior * self._off(state)
+            linear, prior_gradient = self._linear(state, loss), self._prior * self._from_start(state)
             return lambda damping: self._stepped(state, *schur.solve(linear, self._prior, prior_gradient, damping))
 
         return levenberg_marquardt(start, lambda state: self.cost(state, loss), linearise, options, check)[0]
@@ -109,7 +109,7 @@ class Problem:
         local, distorted, visible = self._distorted(state)
         errors = np.minimum(self._distances(state, distorted, visible), BEHIND * loss.scale)
         total = loss.cost(errors).sum() + DEPTH_LOSS.cost(self._depth_errors(state, local[:, 2])).sum()
-        return float(total + 0.5 * (self._prior * self._off(state) ** 2).sum())
+        return float(total + 0.5 * (self._prior * self._from_start(state) ** 2).sum())
 
     def _local(self, state: AdjustmentState) -> FloatArray:
         camera = self.tracks.camera
@@ -151,7 +151,7 @@ class Problem:
         errors: FloatArray = np.where(self._known & (depth > 1e-9), off / DEPTH_ERROR, 0.0)
         return errors
 
-    def _off(self, state: AdjustmentState) -> FloatArray:
+    def _from_start(self, state: AdjustmentState) -> FloatArray:
         """(U,) the distance of each unknown that has a prior from its start; 0 for the rest."""
         pose = np.zeros((len(state.factors), POSE))
         pose[:, POSE - 1] = state.factors
@@ -172,7 +172,7 @@ class Problem:
         weights = loss.weight(np.hypot(residuals[:, 0], residuals[:, 1])), DEPTH_LOSS.weight(residuals[:, 2])
         roots = np.sqrt(np.stack(weights, axis=1))
         observations = Observations(local, visible, self._known, by_ideal, by_lens)
-        outer, inner = _weighed(residuals, roots, observations, state.rotations, self.tracks.camera)
+        outer, inner = _weighted_derivatives(residuals, roots, observations, state.rotations, self.tracks.camera)
         return schur.Linear(residuals, self._columns, outer, inner, self._start)
 
     def _derivatives(
@@ -227,7 +227,7 @@ class Observations(NamedTuple):
 
 
 @compiled()
-def _weighed(
+def _weighted_derivatives(
     residuals: Array, roots: Array, observations: Observations, rotations: Array, camera: Array
 ) -> tuple[Array, Array]:
     """Derivatives of the residuals (M, 3) by the unknowns of camera and lens (M, 3, POSE + F) and by the points

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ...model.arrays import Array, BoolArray, FloatArray
+from ...model.engine import Check, unchecked
 from . import banded
 from .shot_problem import NOISE, POSE, ZOOM, Freedom, ShotLens, ShotProblem, ShotState
 from .tracks import Tracks
@@ -38,7 +38,7 @@ def adjust(
     shot_lens: ShotLens,
     freedom: Freedom,
     state: ShotState,
-    check: Callable[[], None] = lambda: None,
+    check: Check = unchecked,
 ) -> Adjusted:
     """The frames, lens and points that fit the tracks best, from `state`, whose points are the tracks'. `check()` may
     raise."""
@@ -69,7 +69,7 @@ def smooth_zoom(numbers: Array) -> banded.Priors:
     return banded.Priors(slots, factors / (ZOOM_SPREAD * before * after)[:, None])
 
 
-def bounded(tracks: Tracks) -> Tracks:
+def split_long(tracks: Tracks) -> Tracks:
     """The tracks, those that span more than LONGEST frames cut into several points."""
     if not len(tracks):
         return tracks

@@ -15,6 +15,7 @@ import numpy as np
 
 from ...model import lens
 from ...model.arrays import Array, FloatArray
+from ...model.engine import Check, unchecked
 from .. import rotations
 from ..levenberg_marquardt import Options, levenberg_marquardt
 from ..robust_losses import Cauchy
@@ -28,9 +29,9 @@ LENS_CENTRE, TERMS = slice(1, 3), slice(3, None)  # of a lens' unknowns; the fir
 LENS_STEP = 1e-6  # normalised units; for the numeric derivative of the lens
 NEAREST = 1e-9  # of a unit vector; what is nearer lies behind the camera
 BEHIND = 50.0  # times the loss: the error of a point that its camera cannot see
-TRIALS, ENOUGH = 30, 1e-6  # of a descent at most; relative fall of the cost in a step that ends it
+TRIALS, TOLERANCE = 30, 1e-6  # of a descent at most; relative fall of the cost in a step that ends it
 LEAST_DAMPING = 1e-10
-DEPARTURE = 2e-3  # radians, and units, a frame: by how much the speed of a frame's rows departs from the usual one
+SPEED_SPREAD = 2e-3  # radians, and units, a frame: by how much the speed of a frame's rows departs from the usual one
 NO_SPEEDS = np.zeros((0, 6))
 NOISE = 1e-4  # of the plate's longer side: how well points are tracked, a tenth of a pixel of 960
 
@@ -86,7 +87,7 @@ class Anchors:
         slots = (self.frames[:, None] * POSE + np.arange(ZOOM)).ravel()
         factors = np.tile(1 / spreads, len(self.frames))
         wanted = np.concatenate([np.zeros_like(self.centres), self.centres / self.centre_spread], axis=1)
-        return banded.single(slots, factors), wanted.ravel()
+        return banded.one_unknown_each(slots, factors), wanted.ravel()
 
 
 @dataclass(frozen=True)
@@ -97,16 +98,17 @@ class ReadOut:
     share: float
     speeds: FloatArray
 
-    def late(self, rows: FloatArray, height: int) -> FloatArray:
+    def delays(self, rows: FloatArray, height: int) -> FloatArray:
         """(M,) frames by which `rows` (M,) are read later than the middle one of the `height`."""
-        late: FloatArray = (rows / height - 0.5) * self.share
-        return late
+        delays: FloatArray = (rows / height - 0.5) * self.share
+        return delays
 
     def priors(self, translates: bool) -> tuple[banded.Priors, FloatArray]:
         """Terms on the speeds, with what they should be."""
         which = np.arange(6 if translates else 3)
         slots = (np.arange(len(self.speeds))[:, None] * POSE + SPEED.start + which).ravel()
-        return banded.single(slots, np.full(len(slots), 1 / DEPARTURE)), (self.speeds[:, which] / DEPARTURE).ravel()
+        priors = banded.one_unknown_each(slots, np.full(len(slots), 1 / SPEED_SPREAD))
+        return priors, (self.speeds[:, which] / SPEED_SPREAD).ravel()
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ class ShotProblem:
         rolls = read_out is not None
         groups = [True, translates, freedom.zooms, rolls, rolls and translates]
         self._free = np.flatnonzero(np.repeat(groups, [3, 3, 1, 3, 3]))
-        self._late = np.zeros(0) if read_out is None else read_out.late(tracks.pixels[:, 1], shot_lens.size[1])
+        self._delays = np.zeros(0) if read_out is None else read_out.delays(tracks.pixels[:, 1], shot_lens.size[1])
         self._held = np.zeros((frames, len(self._free)), np.bool_)
         fixed = int(np.bincount(tracks.camera, minlength=frames).argmax())  # its camera stays: it is the world
         self._held[fixed] = (self._free < ZOOM) & (freedom.anchors is None)
@@ -149,7 +151,7 @@ class ShotProblem:
         others = [] if freedom.anchors is None else [freedom.anchors.priors()]
         others += [] if read_out is None else [read_out.priors(translates)]
         for other, wanted in others:
-            priors, self._wanted = priors.and_(other), np.concatenate([self._wanted, wanted])
+            priors, self._wanted = priors.joined(other), np.concatenate([self._wanted, wanted])
         place = np.searchsorted(self._free, priors.slots % POSE)
         slots = priors.slots // POSE * len(self._free) + place
         noise = noise or NOISE * max(
@@ -161,15 +163,13 @@ class ShotProblem:
         self._lens_prior = np.where(free, (noise / np.where(free, shot_lens.spread, 1.0)) ** 2, 0.0)
 
     # ------------------------------------------------------------------------------------------- descent
-    def descend(
-        self, state: ShotState, loss: float, check: Callable[[], None] = lambda: None, trials: int = TRIALS
-    ) -> ShotState:
+    def descend(self, state: ShotState, loss: float, check: Check = unchecked, trials: int = TRIALS) -> ShotState:
         """The state at the bottom of the valley that `state` lies in. `check()` between steps may raise."""
-        options = Options("shot", trials, ENOUGH, least_damping=LEAST_DAMPING)
+        options = Options("shot", trials, TOLERANCE, least_damping=LEAST_DAMPING)
 
         def linearise(state: ShotState) -> Callable[[float], ShotState]:
             system = self._linear(state, loss)
-            return lambda damping: self._moved(state, *banded.solve(system, damping))
+            return lambda damping: self._stepped(state, *banded.solve(system, damping))
 
         return levenberg_marquardt(state, lambda state: self.cost(state, loss), linearise, options, check)[0]
 
@@ -190,7 +190,7 @@ class ShotProblem:
     # ------------------------------------------------------------------------------------------- model
     def _distorted(self, state: ShotState) -> tuple[FloatArray, FloatArray, Array]:
         """Camera-frame points (M, 3), where the lens puts them (M, 2), normalised, and whether they are seen (M,)."""
-        local = local_points(state, self.tracks, self._late, state.speeds)
+        local = local_points(state, self.tracks, self._delays, state.speeds)
         visible = local[:, 2] > NEAREST
         ideal = local[:, :2] / np.where(visible, local[:, 2], 1.0)[:, None]
         if not self._terms:
@@ -226,7 +226,7 @@ class ShotProblem:
             away = state.rotations[anchors.frames] @ anchors.rotations.transpose(0, 2, 1)
             values[anchors.frames, ROTATION] = rotations.to_vectors(away)
         values[:, CENTRE], values[:, ZOOM] = state.centres, state.zooms
-        if len(self._late):
+        if len(self._delays):
             values[:, SPEED] = state.speeds
         return values[:, self._free].ravel()
 
@@ -237,11 +237,12 @@ class ShotProblem:
         residuals = self._pixels(state, distorted) - self.tracks.pixels
         weights = np.where(visible, Cauchy(loss).weight(np.hypot(residuals[:, 0], residuals[:, 1])), 0.0)
         weights = self._counts * weights
-        observations = Observations(
-            local, by_ideal * focals[:, :, None], distorted * focals, self.tracks.camera, self.tracks.point, self._late
-        )
+        by_ideal *= focals[:, :, None]
+        cameras, points = self.tracks.camera, self.tracks.point
+        observations = Observations(local, by_ideal, distorted * focals, cameras, points, self._delays)
         world = World(state.rotations, state.centres, state.points, self._basis(state.points), state.speeds)
-        outer, inner = shot_projection.rows(residuals, np.sqrt(weights), observations, world, int(self._free[-1]) + 1)
+        width = int(self._free[-1]) + 1
+        outer, inner = shot_projection.weighted_derivatives(residuals, np.sqrt(weights), observations, world, width)
         outer = outer[:, :, self._free] * ~self._held[self.tracks.camera, None]
         by_lens *= np.sqrt(weights)[:, None, None] * ~self._lens_held
         return banded.System(
@@ -276,7 +277,7 @@ class ShotProblem:
             by_lens[:, :, TERMS.start + term] = slope * focals
         return by_ideal, by_lens
 
-    def _moved(self, state: ShotState, frames: FloatArray, of_lens: FloatArray, of_points: FloatArray) -> ShotState:
+    def _stepped(self, state: ShotState, frames: FloatArray, of_lens: FloatArray, of_points: FloatArray) -> ShotState:
         step = np.zeros((self.frames, POSE))
         step[:, self._free] = frames.reshape(self.frames, -1)
         points = state.points + np.einsum("pij,pj->pi", self._basis(state.points), of_points)
@@ -287,7 +288,7 @@ class ShotProblem:
             zooms=state.zooms + step[:, ZOOM],
             lens=state.lens + of_lens,
             points=points / np.linalg.norm(points, axis=1, keepdims=True),
-            speeds=state.speeds + step[:, SPEED] if len(self._late) else state.speeds,
+            speeds=state.speeds + step[:, SPEED] if len(self._delays) else state.speeds,
         )
 
 
@@ -309,10 +310,10 @@ def tangents(points: FloatArray, flat: bool = False) -> FloatArray:
     return basis
 
 
-def local_points(state: ShotState, tracks: Tracks, late: FloatArray, speeds: FloatArray) -> FloatArray:
-    """(M, 3) homogeneous points in the frames of their cameras, moved on by `late` (M,) frames at `speeds` (F, 6);
+def local_points(state: ShotState, tracks: Tracks, delays: FloatArray, speeds: FloatArray) -> FloatArray:
+    """(M, 3) homogeneous points in the frames of their cameras, moved on by `delays` (M,) frames at `speeds` (F, 6);
     both may be empty."""
     local: FloatArray = shot_projection.local(
-        state.rotations, state.centres, state.points, tracks.camera, tracks.point, late, speeds
+        state.rotations, state.centres, state.points, tracks.camera, tracks.point, delays, speeds
     )
     return local

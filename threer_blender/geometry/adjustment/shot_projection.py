@@ -14,14 +14,14 @@ from ..kernels import compiled
 
 
 @compiled()
-def _turned(rotation: Array, vector: Array, sign: float) -> Array:
+def _rotated(rotation: Array, vector: Array, sign: float) -> Array:
     """The vector turned by a small rotation vector, or by its inverse where `sign` is -1: to the second order."""
     once = np.cross(rotation, vector)
     return vector + sign * once + 0.5 * np.cross(rotation, once)
 
 
 @compiled()
-def _whole(rotations: Array, centres: Array, points: Array, c: int, p: int) -> Array:
+def _at_middle_row(rotations: Array, centres: Array, points: Array, c: int, p: int) -> Array:
     """(3,) the homogeneous point p in the frame of camera c, as the middle row sees it."""
     x = points[p, 0] - centres[c, 0] * points[p, 3]
     y = points[p, 1] - centres[c, 1] * points[p, 3]
@@ -34,15 +34,15 @@ def _whole(rotations: Array, centres: Array, points: Array, c: int, p: int) -> A
 
 @compiled()
 def local(
-    rotations: Array, centres: Array, points: Array, camera: Array, point: Array, late: Array, speeds: Array
+    rotations: Array, centres: Array, points: Array, camera: Array, point: Array, delays: Array, speeds: Array
 ) -> Array:
     """(M, 3) homogeneous points in their cameras' frames, up to their own positive scale."""
     out = np.empty((len(camera), 3))
     for m in range(len(camera)):
         c, p = camera[m], point[m]
-        out[m] = _whole(rotations, centres, points, c, p)
-        if len(late):
-            out[m] = _turned(late[m] * speeds[c, :3], out[m], 1.0) + late[m] * points[p, 3] * speeds[c, 3:]
+        out[m] = _at_middle_row(rotations, centres, points, c, p)
+        if len(delays):
+            out[m] = _rotated(delays[m] * speeds[c, :3], out[m], 1.0) + delays[m] * points[p, 3] * speeds[c, 3:]
     return out
 
 
@@ -56,7 +56,7 @@ class Observations(NamedTuple):
     by_zoom: Array
     camera: Array
     point: Array
-    late: Array
+    delays: Array
 
 
 class World(NamedTuple):
@@ -71,10 +71,12 @@ class World(NamedTuple):
 
 
 @compiled()
-def rows(residuals: Array, roots: Array, observations: Observations, world: World, width: int) -> tuple[Array, Array]:
+def weighted_derivatives(
+    residuals: Array, roots: Array, observations: Observations, world: World, width: int
+) -> tuple[Array, Array]:
     """Derivatives of the residuals (M, 2) by the first `width` unknowns of the frame (M, 2, width) and by those of the
     point (M, 2, 3), times the `roots` (M,) of the weights; the residuals become so, too."""
-    local, by_ideal, by_zoom, camera, point, late = observations
+    local, by_ideal, by_zoom, camera, point, delays = observations
     rotations, centres, points, basis, speeds = world
     count = len(local)
     outer, inner = np.zeros((count, 2, width)), np.zeros((count, 2, 3))
@@ -90,14 +92,14 @@ def rows(residuals: Array, roots: Array, observations: Observations, world: Worl
             residuals[m, r] *= weight
             a, b = weight * by_ideal[m, r, 0] / z, weight * by_ideal[m, r, 1] / z
             d = -(a * x + b * y) / z
-            if len(late):
-                slope, q = np.array([a, b, d]), _whole(rotations, centres, points, c, p)
+            if len(delays):
+                slope, q = np.array([a, b, d]), _at_middle_row(rotations, centres, points, c, p)
                 for i in range(3):
-                    outer[m, r, 7 + i] = late[m] * np.cross(q, slope)[i]
+                    outer[m, r, 7 + i] = delays[m] * np.cross(q, slope)[i]
                     if width > 10:
-                        outer[m, r, 10 + i] = late[m] * points[p, 3] * slope[i]
+                        outer[m, r, 10 + i] = delays[m] * points[p, 3] * slope[i]
                 x, y, z = q
-                a, b, d = _turned(late[m] * speeds[c, :3], slope, -1.0)
+                a, b, d = _rotated(delays[m] * speeds[c, :3], slope, -1.0)
             outer[m, r, 0], outer[m, r, 1], outer[m, r, 2] = y * d - z * b, z * a - x * d, x * b - y * a
             last = 0.0
             for i in range(3):

@@ -148,7 +148,7 @@ def triangulate(cameras: Sequence[Camera], tracks: Tracks, least: float = LEAST_
     centres, rays = world_rays(cameras, tracks)
     visible = np.isfinite(rays).all(axis=1)
     rays = np.where(visible[:, None], rays, 0.0)
-    cosine = _forward_share(cameras, tracks, rays)
+    cosine = _forward_cosine(cameras, tracks, rays)
     focal = np.array([camera.fx for camera in cameras])[tracks.camera]
     known = np.isfinite(tracks.depth) & visible
     along = np.where(known, tracks.depth, 1.0) / np.maximum(cosine, 1e-3)  # distance, not z
@@ -163,11 +163,11 @@ def triangulate(cameras: Sequence[Camera], tracks: Tracks, least: float = LEAST_
 
 @compiled()
 def _meeting(
-    start: Array, centres: Array, rays: Array, visible: Array, known: Array, along: Array, belief: Array
+    start: Array, centres: Array, rays: Array, visible: Array, known: Array, along: Array, forward_weight: Array
 ) -> Array:
     """(P, 3) the minimum of `triangulate`'s sum, for the observations `start[p]` to `start[p + 1]` of each point.
 
-    `along` (M,) is the known distance along a ray, `belief` (M,) its weight over that of a step across the ray.
+    `along` (M,) is the known distance along a ray, `forward_weight` (M,) its weight over that of a step across the ray.
     """
     points = np.zeros((len(start) - 1, 3))
     for point in range(len(points)):
@@ -179,7 +179,7 @@ def _meeting(
                 else:
                     distance = along[m] if known[m] else 1.0
                 unit = 1 / max(distance, 1e-9) ** 2
-                across, forward = unit if visible[m] else 0.0, unit * belief[m] if known[m] else 0.0
+                across, forward = unit if visible[m] else 0.0, unit * forward_weight[m] if known[m] else 0.0
                 depth = (rays[m] * centres[m]).sum()
                 for i in range(3):
                     along_ray = (forward - across) * depth + forward * along[m]
@@ -196,7 +196,7 @@ def _meeting(
     return points
 
 
-def _forward_share(cameras: Sequence[Camera], tracks: Tracks, rays: FloatArray) -> FloatArray:
+def _forward_cosine(cameras: Sequence[Camera], tracks: Tracks, rays: FloatArray) -> FloatArray:
     """(M,) cosine between each ray and its camera's viewing direction."""
     forward = np.array([camera.world_from_camera[:3, 2] for camera in cameras])
     return (rays * forward[tracks.camera]).sum(axis=1)

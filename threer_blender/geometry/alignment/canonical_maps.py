@@ -17,7 +17,7 @@ from ..kernels import compiled
 from ..pairs.pairs import PairStore
 from .global_alignment import FOCAL_RATIO
 
-GUESS = 0.999  # the confidence of a mere guess
+GUESS_CONFIDENCE = 0.999  # the confidence of a mere guess
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,13 @@ def canonical(store: PairStore, photo: int) -> Canonical | None:
 @compiled()
 def _add(sums: Array, points: Array, confidence: Array) -> float:
     """The unit of a prediction, 0 where it has no usable point. Adds to `sums` (H, W, 4) its points (H, W, 3) in that
-    unit times their weights, and the weights: the confidence (H, W) above GUESS."""
+    unit times their weights, and the weights: the confidence (H, W) above GUESS_CONFIDENCE."""
     usable = np.zeros(confidence.shape, np.bool_)
     depths, count = np.empty(confidence.size, points.dtype), 0
     for row, column in np.ndindex(confidence.shape):
         x, y, z = points[row, column]
         certainty = confidence[row, column]
-        if np.isfinite(x + y + z) and z > 0 and np.isfinite(certainty) and certainty > GUESS:
+        if np.isfinite(x + y + z) and z > 0 and np.isfinite(certainty) and certainty > GUESS_CONFIDENCE:
             usable[row, column] = True
             depths[count] = z
             count += 1
@@ -87,7 +87,7 @@ def _add(sums: Array, points: Array, confidence: Array) -> float:
     unit = float(np.median(depths[:count]))
     for row, column in np.ndindex(confidence.shape):
         if usable[row, column]:
-            weight = confidence[row, column] - GUESS
+            weight = confidence[row, column] - GUESS_CONFIDENCE
             for i in range(3):
                 sums[row, column, i] += weight / unit * points[row, column, i]
             sums[row, column, 3] += weight

@@ -145,11 +145,11 @@ class ChunkAlignment:
 def align(source: Sequence[ViewPrediction], target: Sequence[ViewPrediction]) -> ChunkAlignment | None:
     """The similarity that takes the frame of `source` to that of `target`, two predictions of the same photos; None
     where they have hardly a point."""
-    pairs = [_pair(a, b) for a, b in zip(source, target, strict=True)]
-    from_, to, depth, confidence = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-    if len(from_) < FEWEST_POINTS:
+    pairs = [_shared_points(a, b) for a, b in zip(source, target, strict=True)]
+    from_points, to_points, depth, confidence = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+    if len(from_points) < FEWEST_POINTS:
         return None
-    similarity, distance = robust_similarity(from_, to, confidence, depth)
+    similarity, distance = robust_similarity(from_points, to_points, confidence, depth)
     return ChunkAlignment(similarity, float((distance < TOLERANCE).mean()))
 
 
@@ -233,7 +233,7 @@ def _closed(first: int, second: int, chunks: Sequence[range], predict: Predict, 
     return [ChunkEdge(early, late, to_early.similarity.after(to_late.similarity.inverse), loop=True)]
 
 
-def _pair(source: ViewPrediction, target: ViewPrediction) -> tuple[Array, Array, Array, Array]:
+def _shared_points(source: ViewPrediction, target: ViewPrediction) -> tuple[Array, Array, Array, Array]:
     """Points of one photo in two frames (M, 3) each, their depth (M,) in the second, and their confidence (M,)."""
     confidence = np.sqrt(source.confidence.astype(np.float64) * target.confidence)
     rows, columns = np.nonzero((confidence > 0) & (source.depth > 0) & (target.depth > 0))

@@ -92,7 +92,7 @@ def estimate(count: int, measured: Measured, anchors: Anchors = UNANCHORED) -> t
     pairs, relative, confidence = _with_anchors(pairs, relative, confidence, anchors)
     registered, trusted = np.ones(count, bool), np.ones(len(pairs), bool)
     while True:
-        registered = registered & _solved_part(count, pairs[trusted & registered[pairs].all(1)], anchored)
+        registered = registered & _connected_part(count, pairs[trusted & registered[pairs].all(1)], anchored)
         if registered.sum() < 2 and anchored.any():
             return registered, similarities.identities(count)
         if registered.sum() < 2:
@@ -115,10 +115,11 @@ def estimate(count: int, measured: Measured, anchors: Anchors = UNANCHORED) -> t
             )
         per_view = [np.bincount(some.ravel(), minlength=len(solved)) for some in (local[agreeing], local)]
         borne_out = per_view[0] >= _LEAST_AGREEING * per_view[1]
-        fine = anchored[registered] | (borne_out & _solved_part(len(solved), local[agreeing], anchored[registered]))
-        if fine.all():
+        connected = _connected_part(len(solved), local[agreeing], anchored[registered])
+        remaining = anchored[registered] | (borne_out & connected)
+        if remaining.all():
             break
-        registered[np.flatnonzero(registered)[~fine]] = False
+        registered[np.flatnonzero(registered)[~remaining]] = False
     if anchored.any():
         solved = _in_anchors_world(anchors, solved, number)
     views = similarities.identities(count)
@@ -130,7 +131,7 @@ def estimate(count: int, measured: Measured, anchors: Anchors = UNANCHORED) -> t
     return registered, views
 
 
-def _solved_part(count: int, pairs: IntArray, anchored: BoolArray) -> BoolArray:
+def _connected_part(count: int, pairs: IntArray, anchored: BoolArray) -> BoolArray:
     """(count,) bool: the part of the graph that holds the anchors, or without any the largest."""
     part = synchronisation.components(count, pairs)
     number = part[anchored][0] if anchored.any() else 0

@@ -18,8 +18,8 @@ from .solver import Samples
 
 CONFIDENT = 1.5
 """Confidence above which a pixel has a counterpart in the other photo: 1 is the networks' floor."""
-_MOST, _LEAST = 400, 64  # pixels of a photo
-_OF_ALL = 12_000  # over all predictions of a photo
+_MOST_PIXELS, _LEAST_PIXELS = 400, 64  # pixels of a photo
+_PIXELS_OF_ALL = 12_000  # over all predictions of a photo
 _MEDIAN_ROUNDS = 8
 
 
@@ -41,7 +41,7 @@ class Grid:
             return cls(0, 1, 0, 0, 0, 0)
         edge = edges[sides[0][0]]
         height, width = edge.shape_second if sides[0][1] else edge.shape_first
-        wanted = np.clip(_OF_ALL / len(sides), _LEAST, _MOST)
+        wanted = np.clip(_PIXELS_OF_ALL / len(sides), _LEAST_PIXELS, _MOST_PIXELS)
         stride = max(1, round(float(np.sqrt(height * width / wanted))))
         start = stride // 2
         return cls(start, stride, len(range(start, height, stride)), len(range(start, width, stride)), height, width)
@@ -87,10 +87,10 @@ class Sampled:
                 side_values = self.read(index, side)
                 some = side_values.points[grid.start :: grid.stride, grid.start :: grid.stride].reshape(-1, 3)
                 confidence = side_values.confidence[grid.start :: grid.stride, grid.start :: grid.stride].ravel()
-                fine = np.isfinite(some).all(1) & np.isfinite(confidence) & (confidence > 1)
-                points[row, fine] = some[fine]
-                weights[row, fine] = np.log(confidence[fine])
-                self.confident_share[index, side] = (confidence[fine] > CONFIDENT).sum() / len(fine)
+                usable = np.isfinite(some).all(1) & np.isfinite(confidence) & (confidence > 1)
+                points[row, usable] = some[usable]
+                weights[row, usable] = np.log(confidence[usable])
+                self.confident_share[index, side] = (confidence[usable] > CONFIDENT).sum() / len(usable)
                 self.mean_weight[index, side] = weights[row].mean()
             self.points.append(points)
             self.weights.append(weights * grid.stride**2)

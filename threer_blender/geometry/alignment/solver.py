@@ -172,25 +172,26 @@ class _System:
         blocks[:, index, index] += extra
         inverse = np.linalg.inv(blocks)
         solution = np.zeros(self._size)
-        left = self._allowed(self._right)
-        ahead = guess = self._allowed((inverse @ left.reshape(-1, 7, 1)).ravel())
-        size = first = left @ guess
+        residual = self._projected(self._right)
+        direction = preconditioned = self._projected((inverse @ residual.reshape(-1, 7, 1)).ravel())
+        square = first_square = residual @ preconditioned
         for _ in range(_SOLVER_STEPS):
-            product = extra.ravel() * ahead
+            product = extra.ravel() * direction
             for part in self._parts:
-                product[part.columns] += part.matrix @ ahead[part.columns]
-            product = self._allowed(product)
-            length = size / (ahead @ product)
-            solution += length * ahead
-            left = left - length * product
-            guess = self._allowed((inverse @ left.reshape(-1, 7, 1)).ravel())
-            before, size = size, left @ guess
-            if size < _SOLVER_TOLERANCE**2 * first:
+                product[part.columns] += part.matrix @ direction[part.columns]
+            product = self._projected(product)
+            length = square / (direction @ product)
+            solution += length * direction
+            residual = residual - length * product
+            preconditioned = self._projected((inverse @ residual.reshape(-1, 7, 1)).ravel())
+            before, square = square, residual @ preconditioned
+            if square < _SOLVER_TOLERANCE**2 * first_square:
                 break
-            ahead = guess + size / before * ahead
+            direction = preconditioned + square / before * direction
         return solution
 
-    def _allowed(self, step: FloatArray) -> FloatArray:
+    def _projected(self, step: FloatArray) -> FloatArray:
+        """The step without the directions that are not solved for: the gauge, and the held unknowns."""
         step = step - self._gauge * (self._gauge @ step)
         step[self._fixed] = 0
         return step

@@ -39,7 +39,7 @@ LEAST_BELIEVED = 0.3  # of all matches, by confidence, those of pairs that fit; 
 # them, however the network's confidences are spread, so no photo is lost by it.
 CONFIDENT = 0.5
 OBSERVATIONS = 2000  # of a photo, about, that bundle adjustment gets: more take time and add nothing
-ENOUGH = 1e-4  # relative fall of its cost in a step: of thousands of observations, less than chance moves it
+TOLERANCE = 1e-4  # relative fall of its cost in a step: of thousands of observations, less than chance moves it
 
 
 def align(
@@ -81,7 +81,7 @@ def align(
     cameras = [_camera(canonicals[photo], views, photo) for photo in photos]
     tracks = _tracks(used, canonicals, views, photos)
     numbers = np.unique(np.asarray(lenses)[photos], return_inverse=True)[1].ravel()
-    settings = AdjustmentSettings(tuple(numbers.tolist()), enough=ENOUGH)
+    settings = AdjustmentSettings(tuple(numbers.tolist()), tolerance=TOLERANCE)
     refined = refine(cameras, tracks, settings, lambda: progress(0.5))
     progress(0.9)
     return _alignment(store, canonicals, views, photos, used, refined, refuted_focals)

@@ -55,12 +55,12 @@ def clean(cameras: Sequence[Camera], pointmaps: Sequence[PointMap], pictures: Se
             against += np.where(met.ratio < 1 - tolerance, met.confidence, 0)
         confidence = one.confidence.copy()
         confidence[one.mask] = weights * favour / np.maximum(favour + against, 1e-12)
-        cleaned = _without(one, against > favour, FREE_SPACE)
+        cleaned = _marked(one, against > favour, FREE_SPACE)
         done.append(replace(cleaned, mask=cleaned.mask & (cleaned.removed != FREE_SPACE), confidence=confidence))
     return done
 
 
-def _without(pointmap: PointMap, gone: BoolArray, reason: int) -> PointMap:
+def _marked(pointmap: PointMap, gone: BoolArray, reason: int) -> PointMap:
     """The PointMap with the reason recorded for those of its masked points (K,) that are gone."""
     removed = np.zeros(pointmap.mask.shape, np.uint8) if pointmap.removed is None else pointmap.removed.copy()
     removed[pointmap.mask] = np.where(gone, reason, removed[pointmap.mask])
@@ -94,7 +94,7 @@ def merge(
             keep &= ~(same & more_confident & as_fine)
             mean += np.where(same, met.confidence, 0)[:, None] * pointmaps[other].points[met.row, met.column]
             total += np.where(same, met.confidence, 0)
-        recorded.append(_without(pointmap, ~keep, MERGED))
+        recorded.append(_marked(pointmap, ~keep, MERGED))
         positions = (mean / np.maximum(total, 1e-12)[:, None])[keep]
         parts.append(
             (

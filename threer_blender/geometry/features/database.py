@@ -112,7 +112,7 @@ def interruptible(call: Callable[[pycolmap.CancellationToken], Result], check: C
         return future.result()
 
 
-def verified(path: Path, photos: Sequence[Photo], sizes: Array, colors: Sequence[Array]) -> Matched:
+def read_verified(path: Path, photos: Sequence[Photo], sizes: Array, colors: Sequence[Array]) -> Matched:
     """The database's contents once its pairs are matched and verified."""
     with pycolmap.Database.open(path) as database:
         ids, geometries = database.read_two_view_geometries()

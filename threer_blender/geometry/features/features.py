@@ -24,7 +24,17 @@ from ...model.engine import Check, ReportStage, Stage
 from ...model.reconstruction import Photo
 from .. import panoramas
 from . import panorama_features
-from .database import SEED, FeatureSettings, Matched, Search, add_image, copy_name, interruptible, verified, write_grey
+from .database import (
+    SEED,
+    FeatureSettings,
+    Matched,
+    Search,
+    add_image,
+    copy_name,
+    interruptible,
+    read_verified,
+    write_grey,
+)
 from .pair_selection import choose_pairs, coarsest_descriptors
 
 FEATURES, MATCHES = Stage("features", "Finding features"), Stage("matches", "Matching photos")
@@ -57,7 +67,7 @@ def extract_and_match(search: Search) -> Matched:
     _match(path, pairs, search.report)
     with pycolmap.Database.open(path) as database:
         database.clear_descriptors()
-    return verified(path, photos, sizes, colors)
+    return read_verified(path, photos, sizes, colors)
 
 
 def threads(settings: FeatureSettings) -> int:

@@ -31,7 +31,7 @@ from ...model.engine import ReportStage, Stage
 from ...model.errors import UserError
 from ...networks.aliked import DIMENSIONS, Aliked, Features
 from ...networks.lightglue import LightGlue
-from .database import SEED, FeatureSettings, Matched, Search, add_image, copy_name, interruptible, verified
+from .database import SEED, FeatureSettings, Matched, Search, add_image, copy_name, interruptible, read_verified
 from .features import FEATURES, MATCHES, SMALLEST_SIDE, colors_at
 from .pair_selection import COARSEST, choose_pairs
 
@@ -75,7 +75,7 @@ def _matched(search: Search, concerned: Iterable[int]) -> Matched:
         report_half = partial(_half, search.report, number)
         wanted = sorted(pair for pair in pairs if not near.isdisjoint(pair))
         verify(_match(features, sizes, wanted, path, report_half), path, gate(), report_half)
-        matched = verified(path, photos, sizes, colors)
+        matched = read_verified(path, photos, sizes, colors)
         pairs.difference_update(wanted)
         near = set(matched.pairs[matched.inliers > 0].ravel().tolist())
     return matched
@@ -113,7 +113,7 @@ def joined(sift: Matched, unregistered: Iterable[int], search: Search) -> Matche
     options.ransac.random_seed = SEED
     verify(pairs, path, options, search.report)
     colors = [np.concatenate(both) for both in zip(sift.colors, learned.colors, strict=True)]
-    return verified(path, sift.photos, sift.sizes, colors)
+    return read_verified(path, sift.photos, sift.sizes, colors)
 
 
 def _extract(search: Search, path: Path) -> tuple[list[Features], Array, list[Array]]:

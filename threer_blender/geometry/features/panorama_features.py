@@ -18,7 +18,7 @@ from ...model.engine import Check
 from .. import panoramas
 from .database import copy_name, interruptible, write_grey
 
-SHARE = 3  # a view has at most a third of the features of a photo
+PHOTO_OVER_VIEW = 3  # a view has at most a third of the features of a photo
 
 
 def find(
@@ -58,7 +58,7 @@ def _extracted(views: Path, options: pycolmap.FeatureExtractionOptions, check: C
     """Keypoints and descriptors of each view."""
     path, most = views / "views.db", options.sift.max_num_features
     names = [copy_name(view) for view in range(len(panoramas.VIEWS))]
-    options.sift.max_num_features = most // SHARE
+    options.sift.max_num_features = most // PHOTO_OVER_VIEW
     with pycolmap.Database.open(path):
         pass
     interruptible(

@@ -269,11 +269,12 @@ def _inverted(matrix: Array) -> Array:
 
 @compiled(fastmath=True)
 def recognise(
-    picture: Array, patches: Array, slopes: Array, inverses: Array, places: Array, warps: Array, alike: Array
+    picture: Array, patches: Array, slopes: Array, inverses: Array, places: Array, warps: Array, correlations: Array
 ) -> None:
     """Moves `places` (N, 2) and `warps` (N, 2, 2) to where `picture` shows the patches of `templates`.
 
-    `warps` are pixels here per pixel there. `alike` (N,) gets the patches' correlation, 0 where one left the picture.
+    `warps` are the Jacobians from pixels of the template to pixels of `picture`. `correlations` (N,) gets each patch's
+    normalised cross-correlation in [-1, 1], 0 where the patch leaves the picture or its warp degenerates.
     """
     height, width = picture.shape
     values = np.empty(SIDE * SIDE)
@@ -281,11 +282,11 @@ def recognise(
     for i in range(len(places)):
         px, py = places[i, 0], places[i, 1]
         a, b, c, d = warps[i, 0, 0], warps[i, 0, 1], warps[i, 1, 0], warps[i, 1, 1]
-        alike[i] = 0.0
+        correlations[i] = 0.0
         for _ in range(ITERATIONS):
             reach_x, reach_y = HALF * (abs(a) + abs(b)) + 1.5, HALF * (abs(c) + abs(d)) + 1.5
             if not (reach_x < px < width - reach_x and reach_y < py < height - reach_y):
-                alike[i] = 0.0
+                correlations[i] = 0.0
                 break
             mean = square = 0.0
             for k in range(SIDE * SIDE):
@@ -303,7 +304,7 @@ def recognise(
                 difference = value - patches[i, k]
                 for n in range(6):
                     gradient[n] += slopes[i, k, n] * difference
-            alike[i] = correlation
+            correlations[i] = correlation
             for n in range(6):
                 step[n] = 0.0
                 for m in range(6):
@@ -312,7 +313,7 @@ def recognise(
             e, f, g, h = 1 + step[2], step[3], step[4], 1 + step[5]
             determinant = e * h - f * g
             if determinant < 0.2:
-                alike[i] = 0.0
+                correlations[i] = 0.0
                 break
             a, b, c, d = (
                 (a * h - b * g) / determinant,

@@ -21,8 +21,8 @@ from .pair_selection import coarsest_descriptors
 
 SETTINGS = FeatureSettings(long_side=features.SMALL_COPY, features=2048, first_octave=0, affine=False)
 GOOD_ENOUGH = 0.5  # of the best order's similarity from photo to photo; then the given order stays
-RETURNED = 0.5  # of the similarity of consecutive photos, for a place that the capture has come back to
-MOST_RETURNS = 20
+REVISITED = 0.5  # of the similarity of consecutive photos, for a place that the capture has come back to
+MOST_REVISITS = 20
 LEAST_GAIN = 1e-6  # for a better order
 
 
@@ -37,7 +37,7 @@ def photo_similarity(
 
     `folder` takes the features. Raises what `report` raises.
     """
-    path = folder / "likeness.db"
+    path = folder / "retrieval.db"
     features.extract(Search(photos, pixels, folder, SETTINGS, report, excluded), path)
     described = coarsest_descriptors(path, len(photos))
     held = [index for index, descriptors in enumerate(described) if descriptors.any()]
@@ -60,12 +60,12 @@ def in_order(similarity: Array) -> list[int]:
     return best
 
 
-def returns(similarity: Array, least_gap: int) -> list[tuple[int, int]]:
+def revisits(similarity: Array, least_gap: int) -> list[tuple[int, int]]:
     """Pairs of photos at least `least_gap` places apart in order that are similar, the most similar first.
 
     `similarity` (N, N) is in that order. No two pairs are neighbours of each other.
     """
-    least = RETURNED * float(np.median(_steps(similarity, range(len(similarity)))))
+    least = REVISITED * float(np.median(_steps(similarity, range(len(similarity)))))
     candidates: list[tuple[float, int, int]] = []
     for second in range(least_gap, len(similarity)):
         first = int(similarity[second, : second - least_gap + 1].argmax())
@@ -73,7 +73,7 @@ def returns(similarity: Array, least_gap: int) -> list[tuple[int, int]]:
             candidates.append((float(similarity[second, first]), first, second))
     chosen: list[tuple[int, int]] = []
     for _, first, second in sorted(candidates, reverse=True):
-        if all(abs(first - a) + abs(second - b) > least_gap // 2 for a, b in chosen) and len(chosen) < MOST_RETURNS:
+        if all(abs(first - a) + abs(second - b) > least_gap // 2 for a, b in chosen) and len(chosen) < MOST_REVISITS:
             chosen.append((first, second))
     return chosen
 

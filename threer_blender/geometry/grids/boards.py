@@ -96,7 +96,7 @@ def _grown(grey: FloatArray, corners: Corners, seed: int) -> dict[tuple[int, int
             cell = (column + across, row + down)
             if cell in board:
                 continue
-            place = _foretold(corners, board, cell)
+            place = _predicted(corners, board, cell)
             corner = None if place is None else _nearest(corners, place[0], NEAR * place[1], used)
             if corner is not None and _fits(grey, corners, board[column, row], corner):
                 board[cell] = corner
@@ -124,7 +124,7 @@ def _along(grey: FloatArray, corners: Corners, corner: int, direction: FloatArra
     return None
 
 
-def _foretold(
+def _predicted(
     corners: Corners, board: dict[tuple[int, int], int], cell: tuple[int, int]
 ) -> tuple[FloatArray, float] | None:
     """Where the corner of a cell should be, and how far that is from its neighbour; None where too little is known."""

@@ -26,7 +26,7 @@ TRIALS = (10, 40)  # of descents that are compared, and of the last one
 FOCAL_SPREAD, KNOWN_SPREAD, CENTRE_SPREAD = 1.0, 0.05, 0.05  # of the logarithm; of the longer side
 TERM_SPREAD = 1.0
 FIXED = {"BROWN": ("k4",)}  # terms that stay 0: so high a power only tells the lens where corners are
-AS_WELL = 1.03  # times the least error: a simpler lens model with that much is taken
+NEARLY_LEAST = 1.03  # times the least error: a simpler lens model with that much is taken
 LOSS, OUTLIER = 2.0, 5.0  # times the median error: where the loss bends, and what is left out
 NOISE = 0.02  # px, the least that a corner's error is taken for
 STEP = 1e-6
@@ -95,7 +95,7 @@ def calibrate(
         check()
         results.append(_solved(every, len(boards), size, known_focal, name))
     least = min(each.rms for each in results)
-    return next(each for each in results if each.rms <= AS_WELL * least)
+    return next(each for each in results if each.rms <= NEARLY_LEAST * least)
 
 
 def _solved(
@@ -204,7 +204,7 @@ class _GridProblem:
 
     def errors(self, state: _GridState) -> FloatArray:
         """(N,) px; infinite where the lens sees nothing."""
-        off = self._off(state)
+        off = self._residuals(state)
         return np.where(np.isfinite(off).all(axis=1), np.hypot(off[:, 0], off[:, 1]), np.inf)
 
     def _local(self, state: _GridState) -> FloatArray:
@@ -222,7 +222,7 @@ class _GridProblem:
     def _distortion(self, values: FloatArray) -> Distortion:
         return Distortion(self.model, tuple(map(float, values[3:])))
 
-    def _off(self, state: _GridState) -> FloatArray:
+    def _residuals(self, state: _GridState) -> FloatArray:
         distorted = lens.distort(self._distortion(state.values), self._ideal(state))
         off: FloatArray = distorted * np.exp(state.values[0]) + state.values[1:3] - self.corners.pixels
         return off
@@ -246,13 +246,13 @@ class _GridProblem:
 
             def stepped(damping: float) -> _GridState:
                 damped = normal + damping * np.diag(np.maximum(np.diag(normal), 1e-12))
-                return self._moved(state, -np.linalg.solve(damped, gradient))
+                return self._stepped(state, -np.linalg.solve(damped, gradient))
 
             return stepped
 
         return levenberg_marquardt(state, lambda state: self.cost(state, loss), linearise, options)[0]
 
-    def _moved(self, state: _GridState, step: FloatArray) -> _GridState:
+    def _stepped(self, state: _GridState, step: FloatArray) -> _GridState:
         count = len(self.first)
         poses = step[count:].reshape(-1, 6)
         return _GridState(
@@ -264,7 +264,7 @@ class _GridProblem:
     def _normal(self, state: _GridState, loss: float) -> tuple[FloatArray, FloatArray]:
         """The normal equations' matrix and the gradient."""
         count = len(self.first)
-        of_lens, of_pose, off = self._slopes(state)
+        of_lens, of_pose, off = self._derivatives(state)
         finite = np.isfinite(off).all(axis=1) & np.isfinite(of_pose).all(axis=(1, 2))
         weight = np.where(finite, Cauchy(loss).weight(np.linalg.norm(np.nan_to_num(off), axis=1)), 0.0)
         of_lens, of_pose, off = (
@@ -289,7 +289,7 @@ class _GridProblem:
             gradient[here] = np.einsum("nki,nk,n->i", of_pose[mine], off[mine], weight[mine])
         return normal, gradient
 
-    def _slopes(self, state: _GridState) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def _derivatives(self, state: _GridState) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Of the pixels by the lens' unknowns (N, 2, 3 + T) and by the pose (N, 2, 6), and the offsets (N, 2)."""
         local, ideal = self._local(state), self._ideal(state)
         focal, distortion = np.exp(state.values[0]), self._distortion(state.values)

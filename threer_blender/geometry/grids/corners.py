@@ -120,7 +120,6 @@ def _refined(across: FloatArray, down: FloatArray, start: FloatArray, radius: in
         )
         if not np.isfinite(places).any() or np.nanmax(np.abs(step)) < 1e-4:
             break
-        places = np.where(np.isfinite(places), places, start * np.nan)
-        places[np.isnan(places)] = 0.0
+        places = np.nan_to_num(places)  # a valid index for the next step, which leaves it lost
     places[(places == 0).all(axis=1)] = np.nan
     return places

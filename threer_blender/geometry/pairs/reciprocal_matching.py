@@ -74,13 +74,13 @@ def _settled(starts: Tensor, there: Callable[[Tensor], Tensor], back: Callable[[
 
 def _remembered(queries: Tensor, candidates: Tensor) -> Callable[[Tensor], Tensor]:
     """The function from pixels of the map `queries` (H, W, D) to their nearest pixels of the map `candidates`."""
-    asked = queries.flatten(0, 1)
-    known = torch.full(asked.shape[:1], -1, device=queries.device)
+    descriptors = queries.flatten(0, 1)
+    known = torch.full(descriptors.shape[:1], -1, device=queries.device)
     search = _tiled(candidates) if candidates.device.type == "cpu" else partial(nearest, candidates.flatten(0, 1))
 
     def nearest_of(indices: Tensor) -> Tensor:
         new = indices[known[indices] < 0].unique()
-        known[new] = search(asked[new])
+        known[new] = search(descriptors[new])
         return known[indices]
 
     return nearest_of
@@ -95,9 +95,9 @@ def nearest(candidates: Tensor, queries: Tensor) -> Tensor:
     """(N,) index of the candidate (M, D) that has the largest dot product with each query (N, D), block by block."""
     rows, columns = BLOCK
     blocks = []
-    for asked in queries.split(rows):
-        tops = [(asked @ block.T).max(dim=1) for block in candidates.split(columns)]
+    for part in queries.split(rows):
+        tops = [(part @ block.T).max(dim=1) for block in candidates.split(columns)]
         best = torch.stack([values for values, _ in tops]).argmax(dim=0)
-        places = torch.stack([indices for _, indices in tops])[best, torch.arange(len(asked), device=best.device)]
+        places = torch.stack([indices for _, indices in tops])[best, torch.arange(len(part), device=best.device)]
         blocks.append(best * columns + places)
     return torch.cat(blocks) if blocks else torch.empty(0, dtype=torch.long, device=queries.device)

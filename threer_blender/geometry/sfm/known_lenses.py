@@ -77,8 +77,8 @@ def _released(model: pycolmap.Reconstruction, free: LensFreedom) -> pycolmap.Rec
     released = pycolmap.Reconstruction(model)
     config = posed_images(released)
     config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
-    bends = free.distortion and uncertainty.tells_distortion(released)
-    adjust(released, config, LensFreedom(focal=True, centre=False, distortion=bends), ROUNDS)
+    free_distortion = free.distortion and uncertainty.tells_distortion(released)
+    adjust(released, config, LensFreedom(focal=True, centre=False, distortion=free_distortion), ROUNDS)
     released.update_point_3d_errors()
     return released
 

@@ -141,7 +141,7 @@ def _global(path: Path, matched: Matched, token: Token, progress: Callable[[], N
     return [manager.get(i) for i in range(manager.size())]
 
 
-def going_on(model: Model) -> Candidate:
+def continuing(model: Model) -> Candidate:
     """Relaxed mapping that goes on from `model`: a photo is registered by as few points as the finished model may
     have."""
 

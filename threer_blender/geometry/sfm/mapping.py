@@ -96,7 +96,7 @@ def solve(matched: Matched, report: ReportStage, marks: SurveyMarks | None = Non
     report(MAPPING, planned, planned)
     if marks is not None:
         cameras = {camera.photo: camera for camera in solution(best, [best], matched, "", as_is=True).cameras}
-        best = replace(best, model=surveyed.held(best.model, matched, marks, cameras))
+        best = replace(best, model=surveyed.adjusted_to(best.model, matched, marks, cameras))
     return solution(best, scored_models, matched, candidate.note, as_is=marks is not None)
 
 
@@ -118,7 +118,7 @@ def continued(
     for image in list(model.images.values()):
         if image.has_pose and image.image_id - 1 not in best.registered:
             model.deregister_frame(image.frame_id)
-    for larger in mappers.run(mappers.going_on(model), matched, progress):
+    for larger in mappers.run(mappers.continuing(model), matched, progress):
         more = score_model(best.candidate, larger, matched, pairs)
         if not more.fault and more.registered > best.registered and more.score >= best.score - TIE:
             return more
@@ -147,9 +147,11 @@ def _adjusted(best: ScoredModel, matched: Matched, pairs: Sequence[Pair]) -> Sco
             camera.params, camera.model = [*camera.params, 0.0], pycolmap.CameraModelId.RADIAL
     config = posed_images(model)
     config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
-    bends = free.distortion and (len(matched.photos) > mappers.FEW_PHOTOS or uncertainty.tells_distortion(model))
+    free_distortion = free.distortion
+    if free_distortion and len(matched.photos) <= mappers.FEW_PHOTOS:
+        free_distortion = uncertainty.tells_distortion(model)
     centre = free.centre and bool(shared_cameras)
-    adjust(model, config, LensFreedom(free.focal, centre, bends), ADJUSTMENT_ITERATIONS, KEYPOINT_ERROR)
+    adjust(model, config, LensFreedom(free.focal, centre, free_distortion), ADJUSTMENT_ITERATIONS, KEYPOINT_ERROR)
     adjusted = score_model(best.candidate, model, matched, pairs)
     worse = adjusted.fault or adjusted.score < best.score - TIE or not adjusted.registered >= best.registered
     return best if worse else adjusted

@@ -39,7 +39,7 @@ class SurveyMarks:
     marks: Sequence[Mark]
 
 
-def held(model: Model, matched: Matched, marks: SurveyMarks, cameras: Mapping[str, Camera]) -> Model:
+def adjusted_to(model: Model, matched: Matched, marks: SurveyMarks, cameras: Mapping[str, Camera]) -> Model:
     """The model in the survey's world, adjusted with those survey points held that agree with each other.
 
     `cameras` are the model's, by the photo's name, in pixels of the photos. Raises UserError as `survey.fit` does.
@@ -63,6 +63,7 @@ def _sightings(number: int, marks: SurveyMarks, matched: Matched, cameras: Mappi
 
 
 def _adjust(model: Model, matched: Matched, marks: SurveyMarks, fitted: SurveyFit) -> None:
+    """Adjusts the model with the agreeing survey points as constant points, and takes these out again."""
     config = posed_images(model)
     added = []
     for number in np.flatnonzero(fitted.agrees):

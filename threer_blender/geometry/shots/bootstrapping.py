@@ -19,21 +19,22 @@ import pycolmap
 from ...model.arrays import FloatArray, IntArray
 from ...model.engine import Check, unchecked
 from ...model.reconstruction import Camera
-from ..adjustment.shot_adjustment import adjust, bounded
+from ..adjustment.shot_adjustment import adjust, split_long
 from ..adjustment.shot_problem import NOISE
 from ..adjustment.tracks import Tracks
 from . import kinds, moving, rotating
 from .solver import camera, in_frames
 from .tracking import ShotTracks
 
-SOME = 24  # frames, evenly over the shot, that become keys
-BEGINS, STEPS = 8, (2, 4, 7)  # first keys of the pairs that are tried, and how many keys later the second one is
+KEY_COUNT = 24  # frames, evenly over the shot, that become keys
+FIRST_KEYS = 8  # keys, evenly over the shot, that are tried as the first of the initial pair
+KEY_STEPS = (2, 4, 7)  # how many keys later the second one of the pair is
 LEAST_MATCHES = 60  # of a pair
 FOCALS = (0.6, 0.9, 1.3, 2.0, 3.0)  # times the longer side, that are tried
 SPREAD = (1.0, 0.005, 0.005, 0.1)  # as of `moving.start`, the middle two times the longer side
 RANSAC_ERROR = 1e-3  # of the longer side
 ALIKE, DECIDED = 1.02, 1.03  # times the best score; times the smallest focal length
-MOST = 4000  # observations, of a part of the tracks
+MOST_OBSERVATIONS = 4000  # observations, of a part of the tracks
 ROUNDS = 3  # of adjusting and posing all frames anew: frames that were lost come back, and focal lengths settle slowly
 
 
@@ -50,21 +51,21 @@ def keys(shot: ShotTracks, focal: float | None, check: Check = unchecked) -> Key
 
     `check()` may raise.
     """
-    frames = np.unique(np.linspace(0, len(shot.numbers) - 1, SOME).round().astype(int))
-    tracks, numbers = rotating.among(bounded(shot.tracks), frames), shot.numbers[frames]
-    tracks = tracks.only(tracks.point % -(-len(tracks.point) // MOST) == 0)
+    frames = np.unique(np.linspace(0, len(shot.numbers) - 1, KEY_COUNT).round().astype(int))
+    tracks, numbers = rotating.among(split_long(shot.tracks), frames), shot.numbers[frames]
+    tracks = tracks.only(tracks.point % -(-len(tracks.point) // MOST_OBSERVATIONS) == 0)
     pair = _pair(tracks, len(frames), max(shot.size))
     if pair is None:
         return Keys({}, "")
     tried = []
     for pixels in [factor * max(shot.size) for factor in FOCALS] if focal is None else [focal]:
-        followed = 0.0, _begin(tracks, numbers, pair, pixels, shot.size)
+        solution = 0.0, _first_cameras(tracks, numbers, pair, pixels, shot.size)
         for _ in range(ROUNDS):
-            followed = _followed(tracks, numbers, followed[1], shot.size, check)
-        tried.append(followed)
+            solution = _posed_and_adjusted(tracks, numbers, solution[1], shot.size, check)
+        tried.append(solution)
     best = min(tried, key=lambda each: each[0])
     for _ in range(ROUNDS):
-        best = min(best, _followed(tracks, numbers, best[1], shot.size, check), key=lambda each: each[0])
+        best = min(best, _posed_and_adjusted(tracks, numbers, best[1], shot.size, check), key=lambda each: each[0])
     alike = [cameras for score, cameras in [*tried, best] if cameras and score < best[0] * ALIKE]
     return Keys(best[1], _remark(alike))
 
@@ -92,8 +93,8 @@ def _pair(tracks: Tracks, frames: int, longer: int) -> tuple[int, int] | None:
     serve."""
     options = _ransac(longer)
     best: tuple[float, tuple[int, int]] | None = None
-    for first in np.unique(np.linspace(0, frames - 1, BEGINS).astype(int)).tolist():
-        for second in (first + step for step in STEPS if first + step < frames):
+    for first in np.unique(np.linspace(0, frames - 1, FIRST_KEYS).astype(int)).tolist():
+        for second in (first + step for step in KEY_STEPS if first + step < frames):
             x, y = _matches(tracks, first, second)
             plane = pycolmap.estimate_homography_matrix(x, y, options) if len(x) >= LEAST_MATCHES else None
             if plane is None:
@@ -112,7 +113,7 @@ def _ransac(longer: int) -> pycolmap.RANSACOptions:
     return options
 
 
-def _begin(
+def _first_cameras(
     tracks: Tracks, numbers: IntArray, pair: tuple[int, int], focal: float, size: tuple[int, int]
 ) -> dict[int, Camera]:
     """The cameras of two frames, the first one's at the origin; empty where none explain the matches."""
@@ -128,7 +129,7 @@ def _begin(
     return {int(numbers[frame]): one for frame, one in zip(pair, (first, second), strict=True)}
 
 
-def _followed(
+def _posed_and_adjusted(
     tracks: Tracks, numbers: IntArray, begin: dict[int, Camera], size: tuple[int, int], check: Check
 ) -> tuple[float, dict[int, Camera]]:
     """The cost of the tracks once all frames are posed from those of `begin` and adjusted, and the cameras."""
@@ -142,9 +143,9 @@ def _followed(
     middle = np.array([0.0, size[0] / 2, size[1] / 2, *len(lens.start[3:]) * [0.0]])
     lens = replace(lens, start=middle)  # whatever came before: or the lens drifts from round to round
     adjusted = adjust(some, len(numbers), lens, kinds.moving_freedom(numbers, True), state, check)
-    errors = np.minimum((adjusted.errors / (NOISE * max(size))) ** 2, kinds.LARGEST)
+    errors = np.minimum((adjusted.errors / (NOISE * max(size))) ** 2, kinds.UNEXPLAINED_COST)
     missing = len(tracks.point) - len(errors)
     frames = np.unique(adjusted.tracks.camera).tolist()
     cameras = {int(numbers[frame]): camera(adjusted, frame, size, 0.0) for frame in frames}
     unlikely = ((adjusted.state.lens - middle) / lens.spread)[1:] ** 2
-    return float(errors.sum() + unlikely.sum()) + kinds.LARGEST * missing, cameras
+    return float(errors.sum() + unlikely.sum()) + kinds.UNEXPLAINED_COST * missing, cameras

@@ -29,11 +29,11 @@ COMPARED = 30  # frames, evenly over the shot
 STEPS = (1, 2, 4, 8)  # how many of them apart the two frames of a pair are
 LEAST_MATCHES = 30  # of a pair
 EPIPOLAR_PARAMETERS, ROTATION_PARAMETERS, ZOOM_PARAMETERS = 7, 3, 1
-LARGEST = 4.0 + 2 * np.log(4)  # the cost of a match that a model does not explain, Torr's 2 (r - d) of turning cameras
+UNEXPLAINED_COST = 4.0 + 2 * np.log(4)  # of a match that a model does not explain: Torr's 2 (r - d), r = 4 and d = 2
 SEED = 1
 STILL = 1e-3  # of the longer side: where most points move by less in the whole shot, the camera is still
-OBSERVABLE = 9.0  # by how much the errors' squares over the noise must grow where the focal length is wrong by WRONG
-WRONG = 1.1
+WRONG_FOCAL = 1.1  # factor of the focal lengths that are tried, to see whether the tracks determine it
+OBSERVABLE = 9.0  # squares of the noise: they do where the cost of a wrong focal length is that much higher
 ANCHOR = 1e6  # how strongly a frame's focal length is held while another one is tried
 LOSS_OVER_NOISE = 3.0
 LEAST_ZOOM = 1.02  # of a moving camera; a smaller factor is a lens that breathes, or the effect of a rolling shutter
@@ -156,7 +156,7 @@ def choose_zoom(
     )
     noise = max(NOISE * max(shot_lens.size), float(np.median(zooming.errors)))
     scores = [
-        float(np.minimum((each.errors / noise) ** 2, LARGEST).sum() + LARGEST * (~each.inliers).sum())
+        float(np.minimum((each.errors / noise) ** 2, UNEXPLAINED_COST).sum() + UNEXPLAINED_COST * (~each.inliers).sum())
         for each in (fixed, zooming)
     ]
     scores[1] += ZOOM_PARAMETERS * len(frames) * np.log(4 * len(some.point))
@@ -250,7 +250,7 @@ def _transfer(tracks: Tracks, pairs: list[tuple[int, int, Array, Array]], turnin
 def score(errors: FloatArray, noise: float, dimension: int) -> float:
     """The criterion's sum over the matches: `errors` (M,) px from a manifold of this `dimension` in the four of a
     match."""
-    return float(np.minimum((errors / noise) ** 2 + dimension * np.log(4), LARGEST).sum())
+    return float(np.minimum((errors / noise) ** 2 + dimension * np.log(4), UNEXPLAINED_COST).sum())
 
 
 def _is_focal_observable(turning: Adjusted, zooms: bool, numbers: Array, noise: float) -> bool:
@@ -259,7 +259,7 @@ def _is_focal_observable(turning: Adjusted, zooms: bool, numbers: Array, noise: 
     anchor = banded.Priors(np.full((1, 3), middle * POSE + ZOOM), np.array([[ANCHOR, 0.0, 0.0]]))
     freedom = turning_freedom(numbers, zooms)
     if zooms:  # or the frames' own focal lengths would make up for the lens'
-        freedom = replace(freedom, priors=freedom.priors.and_(anchor))
+        freedom = replace(freedom, priors=freedom.priors.joined(anchor))
 
     def cost(factor: float) -> float:
         state, solved = turning.state, turning.lens
@@ -271,4 +271,4 @@ def _is_focal_observable(turning: Adjusted, zooms: bool, numbers: Array, noise: 
         start = replace(state, lens=values, zooms=state.zooms - state.zooms[middle])
         return problem.cost(problem.descend(start, LOSS_OVER_NOISE * noise, trials=10), LOSS_OVER_NOISE * noise)
 
-    return min(cost(WRONG), cost(1 / WRONG)) - cost(1.0) > OBSERVABLE * noise**2
+    return min(cost(WRONG_FOCAL), cost(1 / WRONG_FOCAL)) - cost(1.0) > OBSERVABLE * noise**2

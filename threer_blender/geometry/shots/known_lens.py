@@ -14,8 +14,8 @@ from ...model.lens import Distortion, KnownLens
 from ...model.reconstruction import Camera
 from ..adjustment.shot_adjustment import Adjusted, adjust
 from ..adjustment.shot_problem import Freedom, ShotLens
+from ..features.database import GUESSED_FOCAL
 
-FOCAL = 1.2  # times the longer side: where nothing tells a focal length
 FOCAL_SPREAD, CENTRE_SPREAD, DISTORTION_SPREAD = 1.0, 0.005, 0.1  # of the logarithm; of the longer side; of each term
 KNOWN_SPREAD = 0.05  # of the logarithm of a focal length that EXIF or the artist names
 TERM_SPREAD = 0.02  # of each distortion term that the artist knows
@@ -25,7 +25,7 @@ WRONG_FOCAL, WRONG_ERROR = 0.01, 0.05  # shares: a focal length that much off, a
 def first_lens(size: tuple[int, int], known: KnownLens) -> ShotLens:
     """The lens of a shot before anything is solved."""
     longer = max(size)
-    pixels = FOCAL * longer if known.focal is None else known.focal
+    pixels = GUESSED_FOCAL * longer if known.focal is None else known.focal
     distortion = known.distortion or Distortion("RADIAL", (0.0, 0.0))
     if distortion.model == "SIMPLE_RADIAL" and not known.held:
         distortion = Distortion("RADIAL", (*distortion.params, 0.0))

@@ -7,13 +7,14 @@ parallax. They get the depth of other points there, since any depth serves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ...model import lens
 from ...model.arrays import BoolArray, FloatArray, IntArray
+from ...model.engine import Check, unchecked
 from ...model.reconstruction import Camera
 from .. import rotations
 from ..adjustment.shot_problem import ShotLens, ShotState
@@ -47,7 +48,7 @@ def start(
     numbers: IntArray,
     keys: Mapping[int, Camera],
     spread: FloatArray,
-    check: Callable[[], None] = lambda: None,
+    check: Check = unchecked,
 ) -> tuple[ShotState, ShotLens, BoolArray]:
     """A state of the frames with these `numbers` (F,), the keys' lens, and which frames (F,) it knows.
 

@@ -16,8 +16,8 @@ from ..adjustment.tracks import Tracks
 from .moving import crossings
 
 EXPLAINED = 8e-4  # of the longer side: how far off its track a point may be shown, root mean square
-ERRORS = 6.0  # times the first quartile of that in the shot, where that is more
-LASTING = 8  # frames of a track that proves something; shorter ones are often lost at an edge
+QUARTILES = 6.0  # times the first quartile of that in the shot, where that is more
+LASTING_FRAMES = 8  # frames of a track that proves something; shorter ones are often lost at an edge
 GRID = 160  # cells along the longer side, each of which moves or not
 REACH = 0.025  # of the longer side: the deviation of a track's weight
 LEAST_TRACKS = 3  # that move within four times the reach of each other; fewer are wrong tracks
@@ -53,13 +53,13 @@ def unexplained(tracks: Tracks, cameras: Sequence[Camera | None]) -> BoolArray:
     _, error, observations = explained(tracks, cameras)
     longer = max((max(camera.width, camera.height) for camera in cameras if camera is not None), default=0)
     usual = float(np.quantile(error[observations >= 2], 0.25)) if (observations >= 2).any() else 0.0
-    independent: BoolArray = (observations >= 2) & (error > max(EXPLAINED * longer, ERRORS * usual))
+    independent: BoolArray = (observations >= 2) & (error > max(EXPLAINED * longer, QUARTILES * usual))
     return independent
 
 
 def lasting(tracks: Tracks) -> BoolArray:
     """(P,) whether a track is long enough to prove that something moves."""
-    long: BoolArray = np.bincount(tracks.point, minlength=len(tracks)) >= LASTING
+    long: BoolArray = np.bincount(tracks.point, minlength=len(tracks)) >= LASTING_FRAMES
     return long
 
 

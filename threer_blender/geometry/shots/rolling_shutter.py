@@ -26,11 +26,11 @@ ROUNDS = 2  # the first begins with the speeds of a spline through poses that kn
 STEP = 1e-3  # of a frame, to either side: for the speed of a spline
 USUAL = 0.5  # of a frame's time: what many sensors take to be read
 PROBED = 24  # frames from which the share is estimated
-CLEAR, LEAST = 5.0, 0.05  # deviations of the share; share: what is less is not told from 0
-MOST = 20.0  # px: that a row may move, so that a few wild tracks do not choose the frames
+CLEAR, LEAST_SHARE = 5.0, 0.05  # deviations of the share; share: what is less is not told from 0
+LARGEST_SHIFT = 20.0  # px: that a row may move, so that a few wild tracks do not choose the frames
 OUTLIER = 3.0  # times the noise
-MOST_WEIGHT = 0.7  # by which what is expected may hold the share back
-REWEIGHED = 5
+MOST_DAMPING = 0.7  # by which what is expected may hold the share back
+REWEIGHTINGS = 5
 SMOOTH = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16  # over the frames
 LEAST_FRAMES = 8  # that tell a share
 NOTICEABLE = 0.3  # pixels, the 95th percentile
@@ -54,8 +54,9 @@ def adjust(
         return shot_adjustment.adjust(tracks, frames, shot_lens, freedom, state, check)
     rows, chosen = np.arange(len(tracks.point)), tracks
     for _ in range(1 if len(state.speeds) else ROUNDS):
-        usual = usual_speeds(chosen, numbers, state)
-        bend = displacements(chosen, numbers, shot_lens, state, share) - along(chosen, shot_lens, state, usual, share)
+        usual = spline_speeds(chosen, numbers, state)
+        bend = displacements(chosen, numbers, shot_lens, state, share)
+        bend -= displacements_at_speeds(chosen, shot_lens, state, usual, share)
         straight = replace(chosen, pixels=chosen.pixels - bend)
         rolling = replace(freedom, read_out=ReadOut(share, usual))
         begin = state if len(state.speeds) else replace(state, speeds=usual)
@@ -63,7 +64,7 @@ def adjust(
         rows = rows[adjusted.inliers]
         chosen, state = replace(adjusted.tracks, pixels=tracks.pixels[rows]), adjusted.state
     straight = adjusted.tracks
-    off = along(straight, shot_lens, state, state.speeds, share)
+    off = displacements_at_speeds(straight, shot_lens, state, state.speeds, share)
     inliers = np.zeros(len(tracks.point), np.bool_)
     inliers[rows] = True
     return replace(adjusted, inliers=inliers, tracks=replace(straight, pixels=straight.pixels - off))
@@ -82,7 +83,7 @@ def estimated(
     frames = _fastest(tracks, numbers, shot_lens, state)
     if not len(frames):
         return 0.0, ""
-    some, begin = _part(tracks, state, frames)
+    some, begin = _in_frames(tracks, state, frames)
     nothing = np.zeros((len(frames), 6))
     free, begin = Freedom(freedom.translates, freedom.zooms), replace(begin, speeds=nothing)
 
@@ -92,7 +93,7 @@ def estimated(
 
     rolling = in_rows(some, begin, nothing)
     first, first_spread = _share(rolling, numbers[frames])
-    if first < max(CLEAR * first_spread, LEAST):
+    if first < max(CLEAR * first_spread, LEAST_SHARE):
         return 0.0, ""
     at_once = shot_adjustment.adjust(some, len(frames), shot_lens, free, begin, check)
     noise = max(NOISE * max(shot_lens.size), float(np.median(rolling.errors)))
@@ -100,10 +101,10 @@ def estimated(
     parameters = (6 if freedom.translates else 3) * len(frames)
     if gain < parameters * np.log(4 * len(some.point)):
         return 0.0, ""
-    usual = usual_speeds(rolling.tracks, numbers[frames], rolling.state)
+    usual = spline_speeds(rolling.tracks, numbers[frames], rolling.state)
     rolling = in_rows(rolling.tracks, rolling.state, first / USUAL * usual)
     second, spread = _share(rolling, numbers[frames])
-    remaining = min(max((second - first) / first, 0.0), MOST_WEIGHT)
+    remaining = min(max((second - first) / first, 0.0), MOST_DAMPING)
     share = first + (second - first) / (1 - remaining)
     spread = float(np.hypot(first_spread, spread)) / (1 - remaining)
     if not CLEAR * spread < share < 1 + spread:
@@ -122,13 +123,13 @@ def _fastest(tracks: Tracks, numbers: IntArray, shot_lens: ShotLens, state: Shot
     if not len(shift) or np.percentile(shift, 95) < NOTICEABLE:
         return np.zeros(0, np.int64)
     count = np.bincount(tracks.camera, minlength=len(numbers))
-    square = np.bincount(tracks.camera, np.minimum(shift, MOST) ** 2, len(numbers)) / np.maximum(count, 1)
+    square = np.bincount(tracks.camera, np.minimum(shift, LARGEST_SHIFT) ** 2, len(numbers)) / np.maximum(count, 1)
     sums = np.concatenate([[0.0], square.cumsum()])
     width = min(PROBED, len(numbers))
     return int((sums[width:] - sums[:-width]).argmax()) + np.arange(width)
 
 
-def _part(tracks: Tracks, state: ShotState, frames: IntArray) -> tuple[Tracks, ShotState]:
+def _in_frames(tracks: Tracks, state: ShotState, frames: IntArray) -> tuple[Tracks, ShotState]:
     """The part of the tracks and of the state that lies in some `frames` (K,) that follow one another, as tracks of K
     frames."""
     chosen = np.isin(tracks.camera, frames)
@@ -157,8 +158,8 @@ def _share(adjusted: Adjusted, numbers: IntArray) -> tuple[float, float]:
     """
     tracks, state = adjusted.tracks, adjusted.state
     usual, actual = (
-        along(tracks, adjusted.lens, state, _smoothed(speeds), USUAL)
-        for speeds in (usual_speeds(tracks, numbers, state), state.speeds)
+        displacements_at_speeds(tracks, adjusted.lens, state, _smoothed(speeds), USUAL)
+        for speeds in (spline_speeds(tracks, numbers, state), state.speeds)
     )
     product, square = (
         np.bincount(tracks.camera, (usual * other).sum(axis=1), len(numbers)) for other in (actual, usual)
@@ -169,7 +170,7 @@ def _share(adjusted: Adjusted, numbers: IntArray) -> tuple[float, float]:
         return 0.0, np.inf
     each, square = product[inside] / square[inside], square[inside]
     share, weight = 0.0, square
-    for _ in range(REWEIGHED):
+    for _ in range(REWEIGHTINGS):
         share = float((weight * each).sum() / weight.sum())
         off = np.abs(each - share)
         weight = square * Cauchy(max(2 * float(np.median(off)), 1e-9)).weight(off)
@@ -186,7 +187,7 @@ def _smoothed(speeds: FloatArray) -> FloatArray:
     return np.stack([np.convolve(axis, SMOOTH, "same") for axis in speeds.T], axis=1)
 
 
-def cost(adjusted: Adjusted, numbers: IntArray) -> str:
+def possible_effect(adjusted: Adjusted, numbers: IntArray) -> str:
     """A sentence about the effect that a rolling shutter would have on this shot; empty where it is small."""
     shift = displacements(adjusted.tracks, numbers, adjusted.lens, adjusted.state, USUAL)
     worst = float(np.percentile(np.linalg.norm(shift, axis=1), 95)) if len(shift) else 0.0
@@ -206,17 +207,19 @@ def displacements(tracks: Tracks, numbers: IntArray, solved: ShotLens, state: Sh
     if not len(tracks):
         return np.zeros((0, 2))
     frames = np.unique(tracks.camera)
-    moments = numbers[tracks.camera] + ReadOut(share, NO_SPEEDS).late(tracks.pixels[:, 1], solved.size[1])
+    moments = numbers[tracks.camera] + ReadOut(share, NO_SPEEDS).delays(tracks.pixels[:, 1], solved.size[1])
     from_world, centres = _between(numbers[frames].astype(float), state, frames, moments)
     points = state.points[tracks.point]
     local = np.einsum("mij,mj->mi", from_world, points[:, :3] - points[:, 3:] * centres)
     return _moved(tracks, solved, state, local)
 
 
-def along(tracks: Tracks, solved: ShotLens, state: ShotState, speeds: FloatArray, share: float) -> FloatArray:
+def displacements_at_speeds(
+    tracks: Tracks, solved: ShotLens, state: ShotState, speeds: FloatArray, share: float
+) -> FloatArray:
     """As `displacements`, by `speeds` (F, 6) that stay while a frame is read."""
-    late = ReadOut(share, speeds).late(tracks.pixels[:, 1], solved.size[1])
-    rows = local_points(state, tracks, late, speeds)
+    delays = ReadOut(share, speeds).delays(tracks.pixels[:, 1], solved.size[1])
+    rows = local_points(state, tracks, delays, speeds)
     return _moved(tracks, solved, state, rows)
 
 
@@ -233,7 +236,7 @@ def _moved(tracks: Tracks, solved: ShotLens, state: ShotState, local: FloatArray
     return off
 
 
-def usual_speeds(tracks: Tracks, numbers: IntArray, state: ShotState) -> FloatArray:
+def spline_speeds(tracks: Tracks, numbers: IntArray, state: ShotState) -> FloatArray:
     """(F, 6) the speeds of the spline at the frames that the tracks know, as `ShotState.speeds`; 0 at others."""
     speeds, frames = np.zeros((len(numbers), 6)), np.unique(tracks.camera)
     times = numbers[frames].astype(float)

@@ -24,7 +24,7 @@ from ...model.lens import UNKNOWN, KnownLens
 from ...model.reconstruction import MEDIAN_DEPTH, Camera
 from .. import rotations
 from ..adjustment.frame_errors import FrameErrors, measure
-from ..adjustment.shot_adjustment import Adjusted, adjust, bounded
+from ..adjustment.shot_adjustment import Adjusted, adjust, split_long
 from ..adjustment.shot_problem import Anchors, Freedom, ShotState
 from ..adjustment.tracks import Tracks
 from . import kinds, known_lens, moving, rolling_shutter, rotating, stretches
@@ -70,7 +70,7 @@ def kind_of(shot: ShotTracks, known: KnownLens, check: Check = unchecked) -> kin
     if len(shot.numbers) < 2 or len(shot.tracks) < LEAST_TRACKS:
         raise UserError(BLANK)
     start_lens = known_lens.first_lens(shot.size, known)
-    return kinds.choose(bounded(shot.tracks), shot.numbers, start_lens, known.focal is not None, check)
+    return kinds.choose(split_long(shot.tracks), shot.numbers, start_lens, known.focal is not None, check)
 
 
 def cuts(shot: ShotTracks) -> list[int]:
@@ -135,7 +135,7 @@ def solve_turning(
     Raises UserError where a cut parts the shot.
     """
     _refuse_cuts(shot)
-    frames, tracks = len(shot.numbers), bounded(shot.tracks)
+    frames, tracks = len(shot.numbers), split_long(shot.tracks)
     start_lens = known_lens.first_lens(shot.size, known)
     focal = kind.turning.lens.focal * np.exp(kind.turning.state.lens[0] + np.median(kind.turning.state.zooms))
     if known.holds_focal:
@@ -152,7 +152,7 @@ def solve_turning(
         read_out, rows = rolling_shutter.estimated(tracks, shot.numbers, solved, freedom, state, check)
     adjusted = rolling_shutter.adjust(tracks, shot.numbers, solved, freedom, state, read_out, check)
     points = MEDIAN_DEPTH * adjusted.state.points[:, :3]
-    reason = kind.reason + (rows if read_out else rolling_shutter.cost(adjusted, shot.numbers))
+    reason = kind.reason + (rows if read_out else rolling_shutter.possible_effect(adjusted, shot.numbers))
     reason += known_lens.preference(adjusted, frames, freedom, known, check)
     return _solution(shot, adjusted, points, "zoom" if zooms else "nodal", reason, read_out)
 
@@ -172,7 +172,7 @@ def solve_moving(
     the keys have it, and the values of `known` that are held stay.
     `read_out` is as for `solve_turning`.
     """
-    frames, tracks = len(shot.numbers), bounded(shot.tracks)
+    frames, tracks = len(shot.numbers), split_long(shot.tracks)
     longer = max(shot.size)
     spread = np.array([KEYS_SPREAD, *2 * [known_lens.CENTRE_SPREAD * longer], known_lens.DISTORTION_SPREAD])
     spread = known_lens.held_spread(spread, known) * float(not lens_known)
@@ -202,13 +202,13 @@ def solve_moving(
     adjusted = rolling_shutter.adjust(tracks, shot.numbers, solved, freedom, state, read_out, check)
     turning = stretches.turning_stretches(adjusted, shot.numbers)
     if turning:
-        held = replace(freedom, priors=freedom.priors.and_(stretches.holding(turning)))
+        held = replace(freedom, priors=freedom.priors.joined(stretches.holding(turning)))
         adjusted = adjust(adjusted.tracks, frames, solved, held, adjusted.state, check)
         centres = stretches.at_one_place(adjusted.state.centres, turning)
         adjusted = replace(adjusted, state=replace(adjusted.state, centres=centres))
         parts = ", ".join(f"{shot.numbers[first]} to {shot.numbers[last]}" for first, last in turning)
         sentence += f" It only turns, or rests, in the frames {parts}."
-    sentence += rows if read_out else rolling_shutter.cost(adjusted, shot.numbers)
+    sentence += rows if read_out else rolling_shutter.possible_effect(adjusted, shot.numbers)
     sentence += known_lens.preference(adjusted, frames, replace(freedom, anchors=None), known, check)
     adjusted = in_world_of(adjusted, shot.numbers, keys)
     state = adjusted.state

@@ -20,7 +20,7 @@ from . import kinds
 from .moving import camera_rays
 
 INTERVAL = 6  # frames between the two that are compared
-LEAST = 10  # frames of a stretch
+LEAST_FRAMES = 10  # frames of a stretch
 HOLD = 1e-5  # median depths: how far centres within a stretch may be from each other while it is adjusted
 
 
@@ -54,7 +54,7 @@ def turning_stretches(adjusted: Adjusted, numbers: IntArray) -> list[tuple[int, 
         if rotation_score < motion_score:
             rests[here : there + 1] = True
     edges = np.flatnonzero(np.diff(np.concatenate([[0], rests.astype(int), [0]])))
-    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= LEAST]
+    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= LEAST_FRAMES]
 
 
 def holding(stretches: Sequence[tuple[int, int]]) -> banded.Priors:

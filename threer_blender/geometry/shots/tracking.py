@@ -22,11 +22,11 @@ LONG_SIDE = 960  # pixels of the pictures in which points are followed
 CELLS = 24  # along the longer side of a picture; each wants a point
 WEAKEST = 0.01  # of the strength of a picture's good corners (the 95th percentile of the cells' best)
 FAINTEST = 0.3  # grey levels² per pixel²: below it a corner is noise
-ALIKE = 0.85  # correlation of a patch that is recognised
-RETURN = 0.7  # px: a point followed there and back comes back to here
-STRETCH = 2.5  # times: a patch that grew or shrank more is taken anew
-LOSS = 0.25  # share of the points; where fewer are found again, the last good frame is held
-HELD = 12  # frames for which it is held
+LEAST_CORRELATION = 0.85  # correlation of a patch that is recognised
+RETURN_ERROR = 0.7  # px: a point followed there and back comes back to here
+LARGEST_STRETCH = 2.5  # times: a patch that grew or shrank more is taken anew
+LEAST_FOLLOWED = 0.25  # share of the points; where fewer are followed, the last good frame is held
+HELD_FRAMES = 12  # for which it is held at most
 LEAST_FRAMES = 3  # of a track
 
 
@@ -64,15 +64,19 @@ class _Points:
     def only(self, chosen: Array) -> _Points:
         return _Points(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
-    def with_(self, other: _Points) -> _Points:
+    def joined(self, other: _Points) -> _Points:
         pairs = ((getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__)
         return _Points(*(np.concatenate(pair) for pair in pairs))
 
 
 @dataclass
 class _Tracker:
-    """The state between two frames. `held`: index, pyramid and points of the last good frame, after most points
-    vanished. `records`: of each frame the points' numbers, its index, and the points' places."""
+    """The state between two frames.
+
+    `cell` is the side of a cell in pixels. `held` is set while most points are lost: the index of the frame in which
+    they vanished, and the pyramid and points of the last good frame before it. `records` has an entry for each frame:
+    the numbers of its points, its index, and the places of the points.
+    """
 
     cell: int
     next_id: int = 0  # the next point's number
@@ -102,20 +106,24 @@ def _advance(tracker: _Tracker, index: int, frame: Frame) -> None:
     levels = patches.pyramid(frame.grey)
     before, known = tracker.points, tracker.levels
     now = None if before is None else _followed(known, levels, before, frame.mask)
-    if before is not None and now is not None and len(now.ids) < LOSS * len(before.ids) and tracker.held is None:
+    if before is not None and now is not None and tracker.held is None and _most_vanished(before, now):
         tracker.held = (index, known, before)
     if tracker.held is not None:
         since, old, lost = tracker.held
         again = _followed(old, levels, lost, frame.mask)
-        if len(again.ids) >= LOSS * len(lost.ids):
+        if not _most_vanished(lost, again):
             fresh = again if now is None else again.only(~np.isin(again.ids, now.ids))
-            now, tracker.held = fresh if now is None else now.with_(fresh), None
-        elif index - since >= HELD:
+            now, tracker.held = fresh if now is None else now.joined(fresh), None
+        elif index - since >= HELD_FRAMES:
             tracker.held = None
     added = _new_points(tracker, levels[0], now, frame.mask)
-    now = added if now is None else now.with_(added)
+    now = added if now is None else now.joined(added)
     tracker.records.append((now.ids, index, now.places.copy()))
     tracker.levels, tracker.points = levels, now
+
+
+def _most_vanished(before: _Points, after: _Points) -> bool:
+    return len(after.ids) < LEAST_FOLLOWED * len(before.ids)
 
 
 def _followed(first: list[Array], second: list[Array], points: _Points, mask: Array | None) -> _Points:
@@ -130,11 +138,11 @@ def _followed(first: list[Array], second: list[Array], points: _Points, mask: Ar
     chosen = np.flatnonzero(good)
     moved, rough = points.only(chosen), places[chosen]
     moved.places, moved.warps = rough.copy(), moved.warps.copy()
-    alike = np.zeros(len(chosen))
-    patches.recognise(second[0], moved.patch, moved.slopes, moved.inverses, moved.places, moved.warps, alike)
+    correlations = np.zeros(len(chosen))
+    patches.recognise(second[0], moved.patch, moved.slopes, moved.inverses, moved.places, moved.warps, correlations)
     area = moved.warps[:, 0, 0] * moved.warps[:, 1, 1] - moved.warps[:, 0, 1] * moved.warps[:, 1, 0]
-    stands = (alike > ALIKE) & (np.abs(moved.places - rough).max(axis=1, initial=0) < 2.0)
-    stands &= (area > STRETCH**-2) & (area < STRETCH**2)
+    stands = (correlations > LEAST_CORRELATION) & (np.abs(moved.places - rough).max(axis=1, initial=0) < 2.0)
+    stands &= (area > LARGEST_STRETCH**-2) & (area < LARGEST_STRETCH**2)
     if mask is not None:
         column, row = (np.clip(moved.places[:, axis].astype(int), 0, mask.shape[1 - axis] - 1) for axis in (0, 1))
         stands &= mask[row, column]
@@ -147,7 +155,7 @@ def _there_and_back(
 ) -> tuple[FloatArray, Array]:
     there, inside = patches.follow(first, second, places, guesses)
     back, inside_again = patches.follow(second, first, there, there - (guesses - places))
-    good = inside & inside_again & (np.linalg.norm(back - places, axis=1) < RETURN)
+    good = inside & inside_again & (np.linalg.norm(back - places, axis=1) < RETURN_ERROR)
     return there, good
 
 

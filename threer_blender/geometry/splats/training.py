@@ -174,27 +174,27 @@ def improve(
     settings: TrainingSettings,
     device: torch.device,
     watch: Callable[[Training, int], bool],
-    spare: int | None = None,
+    held_out: int | None = None,
 ) -> TrainingResult:
     """Gaussians and poses after the iterations, or as soon as `watch(training, done)` is true after one.
 
-    The view number `spare` is held out. Every VALIDATE_EVERY iterations its pose is aligned and the Gaussians are
+    The view number `held_out` is held out. Every VALIDATE_EVERY iterations its pose is aligned and the Gaussians are
     validated on it; the best are returned, and after PATIENCE validations without improvement the training ends.
     """
-    training = Training(start, [view for i, view in enumerate(views) if i != spare], settings, device)
+    training = Training(start, [view for i, view in enumerate(views) if i != held_out], settings, device)
     best: TrainingResult | None = None
-    held_out, waited = (None if spare is None else views[spare]), 0
+    held_out_view, waited = (None if held_out is None else views[held_out]), 0
     for done in range(1, settings.iterations + 1):
         training.step()
         hurried = watch(training, done)
         last = hurried or done == settings.iterations
-        if held_out is not None and (last or done % VALIDATE_EVERY == 0):
-            if not hurried:  # who asks for an end gets it now
-                held_out = aligned(training.splats(), held_out, training.depth, VALIDATE_STEPS)
-            quality = decibels(training.picture(held_out), held_out)
+        if held_out_view is not None and (last or done % VALIDATE_EVERY == 0):
+            if not hurried:  # the user asked for the end: skip the alignment
+                held_out_view = aligned(training.splats(), held_out_view, training.depth, VALIDATE_STEPS)
+            quality = decibels(training.picture(held_out_view), held_out_view)
             if best is None or quality > best.quality:
                 poses = training.poses()
-                poses.insert(spare or 0, held_out.camera_from_world)
+                poses.insert(held_out or 0, held_out_view.camera_from_world)
                 best, waited = TrainingResult(training.gaussians(), poses, quality), 0
             else:
                 waited += 1

@@ -12,7 +12,7 @@ _NEIGHBOUR_X = (1, -1, 0, 0)
 _NEIGHBOUR_Y = (0, 0, 1, -1)
 
 
-class Agreement(NamedTuple):
+class ConsistencyLimits(NamedTuple):
     """The limits within which a source agrees: a round trip ends within ``pixels`` of its start, and its depth differs
     by at most the share ``depth``. ``parallax`` is the pixels that one unit of inverse depth moves."""
 
@@ -37,8 +37,8 @@ def _relief(planes: Float32Array, x: int, y: int, parallax: float) -> float:
 
 @compiled(fastmath=True)
 def check_consistency(
-    first_row: int, last_row: int, planes: Float32Array, cost: Float32Array, sources: Sources, limits: Agreement,
-    agreeing: UInt8Array, confidence: Float32Array,
+    first_row: int, last_row: int, planes: Float32Array, cost: Float32Array, sources: Sources,
+    limits: ConsistencyLimits, agreeing: UInt8Array, confidence: Float32Array,
 ) -> None:  # fmt: skip
     """Count in the given rows the sources whose depth is consistent with each pixel's, and make a confidence of that.
 

@@ -176,7 +176,7 @@ def _consistent(
     confidence = np.zeros((height, width), np.float32)
     parallax = parallax_of(forward, (height, width), sum(bounds) / 2)
     others = patchmatch.Sources(sizes_of(sources), forward, backward, source_planes)
-    limits = consistency.Agreement(parallax, ROUND_TRIP_PIXELS, ROUND_TRIP_DEPTH)
+    limits = consistency.ConsistencyLimits(parallax, ROUND_TRIP_PIXELS, ROUND_TRIP_DEPTH)
     in_bands(consistency.check_consistency, 0, height, planes, cost, others, limits, agreeing, confidence)
     consistency.remove_speckles(planes, parallax, int(_SPECKLE_SHARE * height * width), confidence)
     rho = planes[..., 0]
