@@ -276,7 +276,7 @@ def _reconstruction(scene: dict[str, Any], folder: Path) -> Reconstruction:
 def _upright(entry: Any) -> Upright:
     up = np.array([checked.number(value) for value in checked.typed(checked.typed(entry, dict)["up"], list)])
     if up.shape != (3,) or abs(np.linalg.norm(up) - 1) > 1e-6:
-        raise ValueError("what is up is no unit vector")
+        raise ValueError("the direction of up is no unit vector")
     agreeing, disagreeing = (
         tuple(checked.typed(name, str) for name in checked.typed(entry[key], list))
         for key in ("agreeing", "disagreeing")

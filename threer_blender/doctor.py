@@ -69,8 +69,8 @@ def facts(data_folder: Path) -> Facts:
 
 def readiness(engine: Engine, data_folder: Path) -> Readiness:
     """The unmet needs of `engine`. Fast."""
-    held = store.default(data_folder)
-    missing = tuple(weights for weights in engine.weights if held.find(weights) is None)
+    weights_store = store.default(data_folder)
+    missing = tuple(weights for weights in engine.weights if weights_store.find(weights) is None)
     return Readiness(environment.to_install(engine.requires, data_folder), missing)
 
 

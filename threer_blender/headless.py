@@ -32,10 +32,10 @@ from .model.errors import Cancelled, UserError, quoted
 from .model.reconstruction import Reconstruction
 
 DEFAULT_ENGINE = "colmap"
-Hear = Callable[[Progress | Notice | Preview], None]
+OnMessage = Callable[[Progress | Notice | Preview], None]
 
 
-def request(
+def reconstruction_request(
     photos: Sequence[str | Path],
     output: str | Path,
     engine: str = DEFAULT_ENGINE,
@@ -62,7 +62,7 @@ def request(
     return request
 
 
-def bring_in(
+def import_request(
     solve: str | Path, output: str | Path, photos: Sequence[str | Path] = (), points: str | Path = ""
 ) -> Import:
     """The checked message that asks to bring the solve of another program, a file or a folder, into the bundle folder
@@ -126,26 +126,27 @@ def reconstruct(
     output: str | Path,
     engine: str = DEFAULT_ENGINE,
     options: Mapping[str, Any] | None = None,
-    on_message: Hear | None = None,
+    on_message: OnMessage | None = None,
     data_folder: Path | None = None,
     weights: Sequence[str] = (),
 ) -> Reconstruction:
     """Reconstructs `photos` (files or folders) into the bundle folder `output`, blocking, and returns the result.
 
-    `weights` are as for `request`. `on_message` hears every Progress, Notice and Preview. Raises UserError for what
-    the user can mend, Cancelled, or RuntimeError where the process failed; no folder is written then.
+    `weights` are as in `reconstruction_request`, and `data_folder` is as in `begin`. `on_message` is called with every
+    Progress, Notice and Preview. Raises UserError for what the user can mend, Cancelled, or RuntimeError where the
+    worker failed; no folder is written then.
     """
-    return result(begin(request(photos, output, engine, options, weights), data_folder), on_message)
+    return result(begin(reconstruction_request(photos, output, engine, options, weights), data_folder), on_message)
 
 
-def result(job: Job, on_message: Hear | None = None) -> Reconstruction:
+def result(job: Job, on_message: OnMessage | None = None) -> Reconstruction:
     """Waits for a reconstruction's end and returns it. Raises as `reconstruct` does."""
     done = finish(job, on_message)
     assert isinstance(done, Done)
     return bundle.read(done.bundle)
 
 
-def run(request: Request, data_folder: Path, on_message: Hear | None = None) -> str:
+def run(request: Request, data_folder: Path, on_message: OnMessage | None = None) -> str:
     """Does a request that makes no bundle, such as a Download, blocking. Returns a sentence about the outcome.
 
     Raises as `reconstruct` does.
@@ -155,7 +156,7 @@ def run(request: Request, data_folder: Path, on_message: Hear | None = None) -> 
     return finished.text
 
 
-def finish(job: Job, on_message: Hear | None) -> Ended:
+def finish(job: Job, on_message: OnMessage | None) -> Ended:
     """Waits for a job's end and returns its last word. Raises as `reconstruct` does."""
     try:
         while job.ended is None:

@@ -1,4 +1,4 @@
-"""The add-on enabled in this Blender, with a fake runtime: fixtures, and functions that do the artist's clicks."""
+"""The add-on enabled in this Blender, with a fake worker: fixtures, and functions that do the artist's clicks."""
 
 import importlib
 import shutil
@@ -15,7 +15,7 @@ import pytest
 from tests import kernels
 from tests.blender.world import CAMERAS, reconstruct, write_photos
 from threer_blender import bundle
-from threer_blender.host.environment import Runtime
+from threer_blender.host.environment import Interpreter
 
 ROOT = Path(__file__).parents[2]
 REPOSITORY, ADDON = "threer_test", "bl_ext.threer_test.threer_blender"
@@ -85,26 +85,28 @@ def checkouts_kernels(addon: ModuleType, data_folder: Path, monkeypatch: pytest.
     environment = part("host.environment")
     copied, real = environment.PACKAGE_PARENT, environment.built_in
 
-    def of_the_checkout(modules: Iterable[str] = ()) -> Runtime:
-        runtime = real(modules)
-        return Runtime(runtime.python, tuple(ROOT if path == copied else path for path in runtime.search_path))
+    def of_the_checkout(modules: Iterable[str] = ()) -> Interpreter:
+        interpreter = real(modules)
+        return Interpreter(
+            interpreter.python, tuple(ROOT if path == copied else path for path in interpreter.search_path)
+        )
 
     monkeypatch.setattr(environment, "built_in", of_the_checkout)
 
 
 @pytest.fixture
 def shot(addon: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ARG001
-    """A folder of photos for the fake runtime, which is put in the engine's place."""
+    """A folder of photos for the fake worker, which is put in the engine's place."""
     package = tmp_path / "fake" / "threer_blender" / "worker"
     package.mkdir(parents=True)
     shutil.copy(Path(__file__).with_name("fake_runtime.py"), package / "__main__.py")
-    runtime = Runtime(Path(sys.executable), (tmp_path / "fake",))
-    monkeypatch.setattr(part("host.environment"), "built_in", lambda _engine: runtime)
+    interpreter = Interpreter(Path(sys.executable), (tmp_path / "fake",))
+    monkeypatch.setattr(part("host.environment"), "built_in", lambda _engine: interpreter)
     return make_shot(tmp_path / "shot")
 
 
 def make_shot(folder: Path, step: int = 8) -> Any:
-    """Writes the world's photos into `folder`, and the bundle for the fake runtime to copy. Returns the folder."""
+    """Writes the world's photos into `folder`, and the bundle for the fake worker to copy. Returns the folder."""
     photos = write_photos(folder, CAMERAS)
     bundle.write(reconstruct(photos, CAMERAS, step=step), folder / "bundle")
     return folder

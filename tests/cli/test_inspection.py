@@ -31,7 +31,7 @@ def test_every_reason_has_its_colour(
     bundle.write(result, tmp_path / "result")
     assert command_line.main(["cleaning", str(tmp_path / "result"), "--output", str(tmp_path / "pictures")]) == 0
     output = capsys.readouterr().out
-    assert r"0.png: 'a\n.jpg': edge 11.1%, sky 11.1%, seen through 11.1%, merged 11.1%" in output
+    assert r"0.png: 'a\n.jpg': edge 11.1%, sky 11.1%, free-space violation 11.1%, merged 11.1%" in output
     assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["0.png", "manifest.json"]
     row = np.asarray(Image.open(tmp_path / "pictures" / "0.png"))[2]
     assert [tuple(pixel) for pixel in row[1:5]] == [inspection.COLOURS[reason] for reason in REMOVED[1:]]

@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
@@ -13,7 +14,7 @@ from threer_blender import bundle
 from threer_blender.cli import command_line
 from threer_blender.files import bundle_folder
 from threer_blender.host import environment
-from threer_blender.host.environment import Runtime
+from threer_blender.host.environment import Interpreter
 from threer_blender.scene import files
 
 ROOT = Path(__file__).parents[2]
@@ -21,12 +22,12 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder for outputs beside photos, whose reconstruction a stand-in for the runtime delivers at once."""
+    """An empty folder for outputs beside photos, whose reconstruction a stand-in for the worker delivers at once."""
     package = tmp_path / "fake" / "threer_blender" / "worker"
     package.mkdir(parents=True)
     shutil.copy(ROOT / "tests" / "blender" / "fake_runtime.py", package / "__main__.py")
-    runtime = Runtime(Path(sys.executable), (tmp_path / "fake",))
-    monkeypatch.setattr(environment, "built_in", lambda _modules: runtime)
+    interpreter = Interpreter(Path(sys.executable), (tmp_path / "fake",))
+    monkeypatch.setattr(environment, "built_in", lambda _modules: interpreter)
     monkeypatch.setenv("THREER_HOME", str(tmp_path / "home"))
     photos = write_photos(tmp_path / "photos", CAMERAS[:3])
     bundle.write(reconstruct(photos, CAMERAS[:3], step=16), tmp_path / "photos" / "bundle")
@@ -55,6 +56,15 @@ def test_a_second_run_replaces_what_the_first_has_written(project: Path) -> None
         for camera_object in root.children:
             if camera_object.type == "CAMERA":
                 assert Path(bpy.path.abspath(camera_object.data.background_images[0].image.filepath)).is_file()
+
+
+def test_cameras_without_points_get_their_picture(project: Path) -> None:
+    photos = project.parent / "photos"
+    solved = bundle.read(photos / "bundle")
+    shutil.rmtree(photos / "bundle")
+    bundle.write(replace(solved, cloud=None, pointmaps=[]), photos / "bundle")
+    assert run(project, "--picture", str(project / "check.png")) == command_line.EXIT_OK
+    assert (project / "check.png").read_bytes().startswith(b"\x89PNG")
 
 
 def an_artists_scene(project: Path) -> None:

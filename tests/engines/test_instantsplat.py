@@ -197,7 +197,7 @@ def test_every_start_is_an_engine_that_gives_pointmaps_and_says_its_terms() -> N
 def test_cancelling_the_process_delivers_what_there_is(tmp_path: Path) -> None:
     """The whole way: photos, classical engine, splats; a click on the button as soon as it says that it keeps."""
     photos = sample_photos.shrunk(sample_photos.SAMPLE[:3], tmp_path)
-    job = headless.begin(headless.request(photos, tmp_path / "result", instantsplat.ENGINE.id))
+    job = headless.begin(headless.reconstruction_request(photos, tmp_path / "result", instantsplat.ENGINE.id))
     try:
         while not any(isinstance(message, Progress) and message.keeps for message in job.wait(60)):
             assert job.ended is None, job.log.read_text()

@@ -155,7 +155,7 @@ def test_the_users_own_file_comes_first_and_as_it_is(
     engine = Engine("net", "Net", "Net.", "MIT", True, frozenset(), (), (), (weights(),))
     monkeypatch.setattr(registry, "engine", lambda _id: engine)
     given = [f"net.safetensors={mine}" if named else str(mine)]
-    asked = headless.request(["a.jpg"], tmp_path / "out", "net", weights=given)
+    asked = headless.reconstruction_request(["a.jpg"], tmp_path / "out", "net", weights=given)
     with context.entered(Context({name: Path(path) for name, path in asked.weights.items()})):
         assert runtime_weights.locate(weights()) == mine
 
@@ -194,7 +194,7 @@ def test_wrong_files_are_refused_at_the_door(
     engine = Engine("net", "Net", "Net.", "MIT", True, frozenset(), (), (), tuple(weights(name) for name in held))
     monkeypatch.setattr(registry, "engine", lambda _id: engine)
     with pytest.raises(UserError, match=sentence):
-        headless.request(["a.jpg"], "out", "net", weights=[text])
+        headless.reconstruction_request(["a.jpg"], "out", "net", weights=[text])
 
 
 def test_terms_are_accepted_before_anything_is_downloaded(folder: Path) -> None:

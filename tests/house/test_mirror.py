@@ -116,7 +116,7 @@ ELSEWHERE = {
     "worker/importing.py": "ui/test_solves.py",
     "worker/shot_plates.py": "scene/test_films.py",
     "worker/shots.py": "worker/test_bad_input.py",
-    "worker/followed_points.py": "worker/test_resolving.py",
+    "worker/tracked_points.py": "worker/test_resolving.py",
 }
 
 

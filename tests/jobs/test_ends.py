@@ -15,12 +15,12 @@ from tests.test_bundle import example
 from threer_blender import bundle
 from threer_blender.files import removal
 from threer_blender.files.bundle_folder import Staging
-from threer_blender.host.environment import Runtime
+from threer_blender.host.environment import Interpreter
 from threer_blender.jobs.messages import Done, Failed, ReconstructionRequest
 from threer_blender.jobs.process import Job
 
 ROOT = Path(__file__).parents[2]
-RUNTIME = Runtime(Path(sys.executable), (Path(__file__).parent / "fake_runtime",))
+INTERPRETER = Interpreter(Path(sys.executable), (Path(__file__).parent / "fake_runtime",))
 
 
 def start(tmp_path: Path, run: str = "a run", held: bool = False, **options: object) -> Job:
@@ -32,7 +32,9 @@ def start(tmp_path: Path, run: str = "a run", held: bool = False, **options: obj
     staging = Staging(output, run)
     options |= {"staging": str(staging.path), "marker": removal.TEXT, "made": str(made)}
     options |= {"place": str(staging.new if held else output)}
-    return Job(ReconstructionRequest([], "fake", str(output), options, run=run, held=held), RUNTIME, tmp_path / "home")
+    return Job(
+        ReconstructionRequest([], "fake", str(output), options, run=run, held=held), INTERPRETER, tmp_path / "home"
+    )
 
 
 def finish(job: Job) -> None:
@@ -72,7 +74,7 @@ def test_a_start_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     request = ReconstructionRequest([], "fake", str(tmp_path / "out" / "result"))
     for python in (tmp_path / "no such python", tmp_path):  # a folder may not be run
         with pytest.raises(OSError, match=r"No such file|Permission denied"):
-            Job(request, Runtime(python, ()), tmp_path / "home")
+            Job(request, Interpreter(python, ()), tmp_path / "home")
     assert list((tmp_path / "temporary").iterdir()) == []
     assert list((tmp_path / "home" / "logs").iterdir()) == []
 

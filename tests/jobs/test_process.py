@@ -14,18 +14,18 @@ from tests.processes import alive, gone
 from threer_blender.files import removal
 from threer_blender.files.bundle_folder import Staging
 from threer_blender.host import hardware
-from threer_blender.host.environment import Runtime
+from threer_blender.host.environment import Interpreter
 from threer_blender.jobs.messages import Done, Failed, Message, Notice, Progress, ReconstructionRequest
 from threer_blender.jobs.process import GRACE, LOG_BEGINS, MOST_LOGS, Job
 from threer_blender.model.errors import UserError
 
-RUNTIME = Runtime(Path(sys.executable), (Path(__file__).parent / "fake_runtime",))
+INTERPRETER = Interpreter(Path(sys.executable), (Path(__file__).parent / "fake_runtime",))
 
 
 def start(tmp_path: Path, **options: object) -> Job:
     output = tmp_path / "out" / "result"
     options |= {"staging": str(Staging(output, "a run").path), "marker": removal.TEXT}
-    return Job(ReconstructionRequest([], "fake", str(output), options, run="a run"), RUNTIME, tmp_path / "home")
+    return Job(ReconstructionRequest([], "fake", str(output), options, run="a run"), INTERPRETER, tmp_path / "home")
 
 
 @pytest.fixture(autouse=True)
@@ -156,14 +156,14 @@ def test_runtime_ends_with_its_parent(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
         "from threer_blender.jobs.process import Job; from threer_blender.jobs.messages import ReconstructionRequest;"
-        "from threer_blender.host.environment import Runtime; import time;"
+        "from threer_blender.host.environment import Interpreter; import time;"
         "options = {'steps': 1000, 'pause': 0.1, 'staging': sys.argv[3] + '.partial', 'marker': ''};"
         "job = Job(ReconstructionRequest([], 'fake', sys.argv[3], options),"
-        " Runtime(Path(sys.executable), (Path(sys.argv[2]),)), Path(sys.argv[4]));"
+        " Interpreter(Path(sys.executable), (Path(sys.argv[2]),)), Path(sys.argv[4]));"
         "print(job.pid, flush=True); time.sleep(600)"
     )
     root = Path(__file__).parents[2]
-    arguments = [str(root), str(RUNTIME.search_path[0]), str(tmp_path / "out" / "result"), str(tmp_path / "home")]
+    arguments = [str(root), str(INTERPRETER.search_path[0]), str(tmp_path / "out" / "result"), str(tmp_path / "home")]
     env = {**os.environ, "TMPDIR": str(tmp_path)}  # this runtime leaves its temporary files behind
     parent = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True, env=env)
     assert parent.stdout is not None

@@ -97,7 +97,7 @@ def test_masks_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 def test_a_relative_path_is_that_of_whoever_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     save(Path("mask.png"), LEFT)
-    asked = headless.request(["a.jpg"], "out", "colmap", {"masks": "mask.png"})
+    asked = headless.reconstruction_request(["a.jpg"], "out", "colmap", {"masks": "mask.png"})
     monkeypatch.chdir(Path(tmp_path.anchor))
     np.testing.assert_array_equal(excluded({**asked.options, "mask_margin": 0}), LEFT)
-    assert headless.request(["a.jpg"], tmp_path / "out", "colmap").options["masks"] == ""
+    assert headless.reconstruction_request(["a.jpg"], tmp_path / "out", "colmap").options["masks"] == ""

@@ -30,7 +30,7 @@ from tests.blender.world import CAMERAS, reconstruct, write_photos
 from tests.processes import gone, group_gone
 from tests.sample_photos import SAMPLE, shrunk
 from threer_blender import __version__, bundle
-from threer_blender.host.environment import Runtime
+from threer_blender.host.environment import Interpreter
 
 pytest_plugins = ["tests.blender.extension"]
 
@@ -254,8 +254,8 @@ def test_a_missing_wheel(
         hiding.mkdir()
         (hiding / "sitecustomize.py").write_text(f"import sys; sys.modules[{module!r}] = None")
         with monkeypatch.context() as patch:
-            runtime = Runtime(whole.python, (hiding, *whole.search_path))
-            patch.setattr(environment, "built_in", lambda _engine, runtime=runtime: runtime)
+            interpreter = Interpreter(whole.python, (hiding, *whole.search_path))
+            patch.setattr(environment, "built_in", lambda _engine, interpreter=interpreter: interpreter)
             run(addon, small)
             assert f"{module} cannot be imported; install the extension's zip" in addon.current().error
             assert_nothing_left(small, temporary)
@@ -275,9 +275,11 @@ def test_a_runtime_of_another_version(
     addon: ModuleType, small: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after an update of the extension by another Blender, while this one has the earlier in memory."""
-    asked = part("headless").request
+    genuine = part("headless").reconstruction_request
     with monkeypatch.context() as patch:
-        patch.setattr(part("headless"), "request", lambda *given: replace(asked(*given), version="0.0.9"))
+        patch.setattr(
+            part("headless"), "reconstruction_request", lambda *given: replace(genuine(*given), version="0.0.9")
+        )
         run(addon, small)
         assert f"version 0.0.9 of the extension, but {__version__} is installed now" in addon.current().error
         assert "restart Blender" in addon.current().error

@@ -26,6 +26,7 @@ def test_a_lens_from_grids_is_used(addon: ModuleType, tmp_path: Path) -> None:
     bpy.ops.threer.lens_grid(directory=str(tmp_path), files=names)
     task, second = addon.current().queue.tasks
     assert Path(second.request.output) == tmp_path / "lens 3.json"
+    assert "Next: lens grid, 3 photos" in drawn("ui.panel", "THREER_PT_main")
     assert options.lens_file == ""
     part("ui.work").finish(task)
     assert "focal length" in addon.current().success

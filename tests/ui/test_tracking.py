@@ -62,6 +62,21 @@ def test_buttons_mark_frames_and_write_the_report(filming_camera: Any, tmp_path:
     assert (tmp_path / "shot.v2.html").read_text() == "mine"
 
 
+def test_a_result_that_has_gone_is_said_before_a_name_is_asked_for(filming_camera: Any, tmp_path: Path) -> None:  # noqa: ARG001
+    (tmp_path / "3R results" / "result").rename(tmp_path / "elsewhere")
+    reports: list[str] = []
+    writing = part("ui.tracking").THREER_OT_write_report.__bases__[0]
+    values = {"suffix": ".html", "report": lambda _self, _kinds, text: reports.append(text)}
+    assert type("Writing", (writing,), values)().invoke(bpy.context, None) == {"CANCELLED"}
+    (sentence,) = reports
+    assert "is not where it was; import it from where it is now" in sentence
+
+
+def test_a_script_that_names_no_file_gets_a_sentence(filming_camera: Any) -> None:  # noqa: ARG001
+    with pytest.raises(RuntimeError, match=r"Choose the \.html file to write"):
+        bpy.ops.threer.write_report()
+
+
 @pytest.mark.usefixtures("addon")
 def test_without_a_shot_there_is_no_panel() -> None:
     assert not part("ui.tracking").THREER_PT_tracking.poll(bpy.context)

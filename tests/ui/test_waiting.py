@@ -13,7 +13,7 @@ import pytest
 from tests.blender.drawn import engines, panel, preferences
 from tests.blender.extension import ADDON, enable, part, start, until
 from tests.processes import gone
-from threer_blender.host.environment import Runtime
+from threer_blender.host.environment import Interpreter
 from threer_blender.jobs.messages import Failed, ReconstructionRequest, from_line
 from threer_blender.jobs.process import Job
 from threer_blender.ui import known as known_things
@@ -81,7 +81,7 @@ def test_a_request_longer_than_a_pipe_holds_is_sent_on_a_thread(tmp_path: Path) 
     begun: list[Job] = []
     request = ReconstructionRequest(["x" * 3_000_000], "fake", str(tmp_path / "result"))
     thread = threading.Thread(
-        target=lambda: begun.append(Job(request, Runtime(deaf, ()), tmp_path / "home")), daemon=True
+        target=lambda: begun.append(Job(request, Interpreter(deaf, ()), tmp_path / "home")), daemon=True
     )
     thread.start()
     thread.join(30)

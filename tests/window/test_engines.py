@@ -29,7 +29,7 @@ DATA_FOLDER = "blender/extensions/.user/user_default/threer_blender"
 STAND_IN = f"""
 import pathlib
 environment = part("host.environment")
-stand_in = environment.Runtime(pathlib.Path(sys.executable), (pathlib.Path("{real.SHARED}/stand_in"),))
+stand_in = environment.Interpreter(pathlib.Path(sys.executable), (pathlib.Path("{real.SHARED}/stand_in"),))
 environment.built_in = lambda *_: stand_in
 """
 

@@ -237,7 +237,7 @@ def finish(job: Job) -> Failed:
 
 def test_a_photo_that_vanishes(place: Place, small_photos: list[Path], tmp_path: Path) -> None:
     chosen = [Path(shutil.copy(path, tmp_path)) for path in small_photos]
-    job = headless.begin(headless.request(chosen, place.output, options=FAST))
+    job = headless.begin(headless.reconstruction_request(chosen, place.output, options=FAST))
     until(job, lambda progress: progress.fraction > 0)
     for path in chosen:
         path.unlink()
@@ -247,7 +247,7 @@ def test_a_photo_that_vanishes(place: Place, small_photos: list[Path], tmp_path:
 
 
 def test_a_killed_runtime(place: Place, small_photos: list[Path]) -> None:
-    job = headless.begin(headless.request(small_photos, place.output, options=FAST))
+    job = headless.begin(headless.reconstruction_request(small_photos, place.output, options=FAST))
     until(job, lambda progress: progress.fraction > 0)
     assert str(job.pid) in place.running()
     os.kill(job.pid, signal.SIGKILL)
@@ -264,7 +264,7 @@ def test_cancel_at_every_stage(place: Place, small_photos: list[Path], odd: Odd)
     """
     assert len(odd.stages) >= 5
     for stage in odd.stages[:-2]:
-        job = headless.begin(headless.request(small_photos, place.output, options=FAST))
+        job = headless.begin(headless.reconstruction_request(small_photos, place.output, options=FAST))
         until(job, partial(in_stage, stage))
         started = time.monotonic()
         job.cancel()

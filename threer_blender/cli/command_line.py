@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None, data_folder: Path | None = None
 
 
 def parser() -> argparse.ArgumentParser:
+    """The parser of all verbs. Each verb sets `run`, the function that does it with the parsed arguments."""
     parser = argparse.ArgumentParser(prog="threer_blender", description="Photos in, Blender scene out.")
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", required=True)
@@ -100,11 +101,14 @@ def _add_output(verb: argparse.ArgumentParser) -> None:
 
 def _reconstruct(parsed: argparse.Namespace) -> None:
     options = dict(_option(text) for text in parsed.option)
-    _bundled(parsed, lambda folder: headless.request(parsed.photos, folder, parsed.engine, options, parsed.weights))
+    _bundled(
+        parsed,
+        lambda folder: headless.reconstruction_request(parsed.photos, folder, parsed.engine, options, parsed.weights),
+    )
 
 
 def _import(parsed: argparse.Namespace) -> None:
-    _bundled(parsed, lambda folder: headless.bring_in(parsed.solve, folder, parsed.photos, parsed.points))
+    _bundled(parsed, lambda folder: headless.import_request(parsed.solve, folder, parsed.photos, parsed.points))
 
 
 def _bundled(parsed: argparse.Namespace, ask: Callable[[Path], Bundled]) -> None:

@@ -14,10 +14,13 @@ from ..model.arrays import Array
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import REMOVED, Camera, PointMap, Reconstruction
 
-COLOURS = {"edge": (230, 60, 50), "sky": (70, 120, 240), "seen through": (240, 200, 40), "merged": (60, 160, 90)}
-KEY = (
-    "red: edge, blue: sky, yellow: seen through, green: merged; grey: kept, the nearer the lighter; black: not trusted"
-)
+COLOURS = {
+    "edge": (230, 60, 50),
+    "sky": (70, 120, 240),
+    "free-space violation": (240, 200, 40),
+    "merged": (60, 160, 90),
+}
+KEY = "red edge, blue sky, yellow free-space violation, green merged, black not trusted, grey kept (lighter: nearer)"
 
 
 def write(reconstruction: Reconstruction, folder: Path) -> list[str]:

@@ -69,7 +69,7 @@ def _numbers(text: str | None) -> list[str]:
         return []
     if not re.fullmatch(r"[\d,\s]+", text):
         text = _content(Path(text))
-    numbers = re.split(r"[,\s]+", text.strip())
+    numbers = [number for number in re.split(r"[,\s]+", text) if number]
     wrong = next((number for number in numbers if not number.isdecimal()), None)
     if wrong is not None:
         raise UserError(f"{quoted(wrong[:40])} is no track's number; write numbers with commas or spaces between them.")

@@ -181,9 +181,9 @@ def _choices(option: Option) -> str:
 
 
 def _list(parsed: argparse.Namespace) -> None:
-    held = store.default(_data_folder(parsed))
+    weights_store = store.default(_data_folder(parsed))
     for weights in named(list(registry.engines())):
-        path = held.find(weights)
+        path = weights_store.find(weights)
         where = "not here" if path is None else str(path)
         token = ", needs a token" if weights.gated else ""
         size = f"{weights.size / 1e9:.2f} GB" if weights.size else "size not published"
@@ -192,31 +192,31 @@ def _list(parsed: argparse.Namespace) -> None:
 
 def _download(parsed: argparse.Namespace) -> None:
     data_folder = _data_folder(parsed)
-    held = store.default(data_folder)
+    weights_store = store.default(data_folder)
     wanted = named(parsed.names)
     for weights in wanted:
-        if not held.is_accepted(weights):
+        if not weights_store.is_accepted(weights):
             if not parsed.accept_licence:
                 raise UserError(
                     f"{weights.family} may be used under {weights.licence}: read {weights.terms_url}, and if you "
                     "accept it say so with --accept-licence."
                 )
-            held.accept(weights)
+            weights_store.accept(weights)
     for weights in wanted:
-        if held.find(weights) is None:
+        if weights_store.find(weights) is None:
             _do(Download(weights.name), data_folder, parsed)
 
 
 def _delete(parsed: argparse.Namespace) -> None:
-    held = store.default(_data_folder(parsed))
+    weights_store = store.default(_data_folder(parsed))
     for weights in named(parsed.names):
-        sys.stdout.write(f"{weights.name}: {held.delete(weights) / 1e9:.2f} GB freed\n")
+        sys.stdout.write(f"{weights.name}: {weights_store.delete(weights) / 1e9:.2f} GB freed\n")
 
 
 def _forget(parsed: argparse.Namespace) -> None:
-    held = store.default(_data_folder(parsed))
+    weights_store = store.default(_data_folder(parsed))
     for weights in named(parsed.names):
-        text = "its hash is forgotten" if held.forget_pinned(weights) else "no hash was kept"
+        text = "its hash is forgotten" if weights_store.forget_pinned(weights) else "no hash was kept"
         sys.stdout.write(f"{weights.name}: {text}\n")
 
 

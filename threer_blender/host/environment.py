@@ -63,7 +63,7 @@ ALWAYS_INSTALLED = ("numpy", "PIL", "pillow_heif", "av")  # modules of every env
 
 
 @dataclass(frozen=True)
-class Runtime:
+class Interpreter:
     """A Python that can run engines: its executable, and the folders put before its own search path."""
 
     python: Path
@@ -174,7 +174,7 @@ def to_install(modules: Iterable[str], data_folder: Path) -> tuple[str, ...]:
     return missing
 
 
-def choose(modules: Iterable[str], data_folder: Path) -> Runtime:
+def choose(modules: Iterable[str], data_folder: Path) -> Interpreter:
     """The Python that has all `modules`: this one if possible, else the private environment's.
 
     Raises UserError where neither has.
@@ -189,10 +189,10 @@ def choose(modules: Iterable[str], data_folder: Path) -> Runtime:
         if beside is not None and not beside.works:
             reason = "The private environment is damaged or of another version"
         raise UserError(f"{reason}; press Set Up in the panel, or run `python -m threer_blender environment setup`.")
-    return Runtime(executable(data_folder / ENVIRONMENT), (PACKAGE_PARENT,))
+    return Interpreter(executable(data_folder / ENVIRONMENT), (PACKAGE_PARENT,))
 
 
-def built_in(modules: Iterable[str] = ()) -> Runtime:
+def built_in(modules: Iterable[str] = ()) -> Interpreter:
     """The executable of this process, for a child that can import the extension and `modules`.
 
     Blender adds the folder of an extension's wheels to its own search path only. So the child is given the folder of
@@ -204,7 +204,7 @@ def built_in(modules: Iterable[str] = ()) -> Runtime:
         if spec is None or spec.origin is None:
             continue  # the child itself reports what is missing
         folders.append(_folder_of(spec))
-    return Runtime(Path(sys.executable), tuple(dict.fromkeys(folders)))
+    return Interpreter(Path(sys.executable), tuple(dict.fromkeys(folders)))
 
 
 def remove(data_folder: Path) -> None:

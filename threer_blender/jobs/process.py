@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 from ..files import bundle_folder, removal
 from ..files.bundle_folder import Staging
 from ..host import environment, hardware
-from ..host.environment import TEMPORARY, Runtime
+from ..host.environment import TEMPORARY, Interpreter
 from ..model.errors import UserError, quoted
 from .messages import (
     Bundled,
@@ -54,7 +54,7 @@ _living: set[Job] = set()
 class Job:
     """A running worker and its task. `poll` never blocks; `ended` is its last message, None while it runs."""
 
-    def __init__(self, request: Request, runtime: Runtime, data_folder: Path) -> None:
+    def __init__(self, request: Request, interpreter: Interpreter, data_folder: Path) -> None:
         """Starts the runtime. `data_folder` is the folder for compiled kernels and the log, `self.log`.
 
         Raises UserError where nothing can be written there, and OSError where the runtime cannot be started; nothing
@@ -71,11 +71,11 @@ class Job:
             on_failure.callback(removal.remove_made_file, self.log)
             self._temporary = removal.temporary(TEMPORARY)
             on_failure.callback(removal.discard, self._temporary)
-            self._child = _start(runtime, self._temporary, data_folder, self.log)
+            self._child = _start(interpreter, self._temporary, data_folder, self.log)
             on_failure.pop_all()
         _living.add(self)
-        self._writer = threading.Thread(target=self._write, name="threer-runtime-writer", daemon=True)
-        self._reader = threading.Thread(target=self._read, name="threer-runtime-reader", daemon=True)
+        self._writer = threading.Thread(target=self._write, name="threer-worker-writer", daemon=True)
+        self._reader = threading.Thread(target=self._read, name="threer-worker-reader", daemon=True)
         self._outgoing.put(request)
         self._writer.start()
         self._reader.start()
@@ -153,7 +153,7 @@ class Job:
         try:
             last = self._heard(self._child.stdout)
         except Exception as error:  # the edge of this thread: without its word the job would never end
-            last = Failed(f"The runtime could not be heard: {error}.", "bug")
+            last = Failed(f"The worker could not be heard: {error}.", "bug")
         finally:
             self._queue.put(self._tidied(last))
 
@@ -163,7 +163,7 @@ class Job:
             try:
                 message = from_line(line.decode("utf-8"))
             except ValueError as error:
-                return Failed(f"The runtime said something unexpected: {error}.", "bug")
+                return Failed(f"The worker said something unexpected: {error}.", "bug")
             if isinstance(message, Done | Finished | Failed):
                 return message
             self._queue.put(message)
@@ -237,18 +237,18 @@ def kill_group(leader: int) -> None:
             os.killpg(leader, signal.SIGKILL)
 
 
-def _start(runtime: Runtime, temporary: Path, data_folder: Path, log: Path) -> subprocess.Popen[bytes]:
+def _start(interpreter: Interpreter, temporary: Path, data_folder: Path, log: Path) -> subprocess.Popen[bytes]:
     """The runtime's process, in an empty folder of its own. Raises OSError."""
     folder = temporary / "working folder"
     folder.mkdir()
     with log.open("ab") as stderr:
         return subprocess.Popen(
-            [str(runtime.python), *ISOLATED, "-m", f"{__package__.split('.')[-2]}.worker"],
+            [str(interpreter.python), *ISOLATED, "-m", f"{__package__.split('.')[-2]}.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
             cwd=folder,
-            env=_environment(runtime, temporary, data_folder),
+            env=_environment(interpreter, temporary, data_folder),
             **_process_group(),
         )
 
@@ -265,9 +265,9 @@ def _process_group() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
-def _environment(runtime: Runtime, temporary: Path, data_folder: Path) -> dict[str, str]:
+def _environment(interpreter: Interpreter, temporary: Path, data_folder: Path) -> dict[str, str]:
     variables = {
-        "PYTHONPATH": os.pathsep.join(str(folder.absolute()) for folder in runtime.search_path),
+        "PYTHONPATH": os.pathsep.join(str(folder.absolute()) for folder in interpreter.search_path),
         "PYTHONUTF8": "1",
         "PYTHONFAULTHANDLER": "1",
         "NUMBA_CACHE_DIR": str(data_folder.absolute() / KERNELS),

@@ -127,10 +127,10 @@ class PhotoFromMap(NamedTuple):
     offset_y: float
 
 
-REMOVED = ("", "edge", "sky", "seen through", "merged")
-"""The reasons for which the cloud lacks the point of a trusted pixel. edge: it lies between two surfaces. sky: of the
-sky. seen through: it lies in the free space before the surfaces of more confident photos. merged: the point of a more
-confident photo stands for the same surface; only such pixels stay in the PointMap's mask."""
+REMOVED = ("", "edge", "sky", "free-space violation", "merged")
+"""The reasons for which the cloud lacks the point of a trusted pixel. edge: it lies between two surfaces. sky: it shows
+the sky. free-space violation: it lies in the free space before the surfaces of more confident photos. merged: the point
+of a more confident photo stands for the same surface; only such pixels stay in the PointMap's mask."""
 
 
 @dataclass(frozen=True)

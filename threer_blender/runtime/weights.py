@@ -19,14 +19,14 @@ def locate(weights: Weights) -> Path:
     given = context.current().weights
     if weights.name in given:
         return given[weights.name]
-    held = store.default()
-    path = held.find(weights)
+    weights_store = store.default()
+    path = weights_store.find(weights)
     if path is None:
         raise UserError(
             f"The weights {weights.name} are not on this computer; press Download Weights in the panel, or run "
             f"`python -m threer_blender weights download {weights.name}`."
         )
-    held.verify(weights, path)
+    weights_store.verify(weights, path)
     return path
 
 

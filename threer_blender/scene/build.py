@@ -184,7 +184,7 @@ def _cameras(
             obj = cameras.new_camera(photo)
             obj.data.display_size = size
         clip = cameras.clip_range(axes.visible_depths(camera, sample), scale)
-        cameras.solve(changes, obj, camera, photo, axes.camera_matrix(camera), clip)
+        cameras.set_solved(changes, obj, camera, photo, axes.camera_matrix(camera), clip)
         picture = picture_of(camera, photo, bundle)
         if picture.is_file():
             cameras.background(changes, obj.data, camera, picture)
@@ -286,7 +286,7 @@ def upright_sentence(reconstruction: Reconstruction) -> str:
     exact = f"to about {upright.spread:.0f}°" if upright.spread >= 1.5 else "to about 1°"
     exact = "which is a guess" if upright.spread > GUESSED else exact
     ground = "" if upright.ground is not None else " No plane is the ground: its height is a guess."
-    return f"Up by {by}, {exact}{f'; {against} disagree' if against else ''}.{ground}"
+    return f"Up comes from {by}, {exact}{f'; {against} disagree' if against else ''}.{ground}"
 
 
 def describe(

@@ -124,7 +124,7 @@ def new_camera(photo: Photo) -> bpy.types.Object:
     return bpy.data.objects.new(photo.name, data)
 
 
-def solve(changes: Changes, obj: bpy.types.Object, camera: Camera, photo: Photo, matrix: Any, clip: Any) -> None:
+def set_solved(changes: Changes, obj: bpy.types.Object, camera: Camera, photo: Photo, matrix: Any, clip: Any) -> None:
     """Bring the camera object `obj`, under its root, to what was solved."""
     location, rotation, _ = matrix.decompose()
     changes.set(obj, rotation_mode="XYZ", location=location, scale=(1.0, 1.0, 1.0))

@@ -119,7 +119,7 @@ def interface(interface: Any) -> None:
     radius.description = "Size of the points; at 1 they close the surface as their photo saw it"
     radius.default_value, radius.min_value, radius.max_value = 1.0, 0.0, 100.0
     threshold = interface.new_socket(THRESHOLD, in_out="INPUT", socket_type="NodeSocketFloat")
-    threshold.description = "Points that are less sure than this are hidden"
+    threshold.description = "Points with a lower confidence than this are hidden"
     dress = interface.new_socket(MATERIAL, in_out="INPUT", socket_type="NodeSocketMaterial")
     dress.description = f"Material of the points; it finds their colours in the attribute '{SHADER_COLOR}'"
     interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")

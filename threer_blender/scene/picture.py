@@ -58,18 +58,27 @@ def _prepare(scene: bpy.types.Scene) -> None:
 
 
 def _target(root: bpy.types.Object, camera: bpy.types.Object) -> Vector:
-    """The middle of what the camera sees: the median of the cloud's points in front of it, near its axis."""
-    clouds = [child for child in root.children if child.type in ("MESH", "POINTCLOUD")]
-    position = clouds[0].data.attributes["position"].data
-    flat = np.empty(3 * len(position), np.float32)
-    position.foreach_get("vector", flat)
-    points = flat.reshape(-1, 3)
+    """The middle of what the camera sees, in Blender's world: on its axis, at the median depth of the points near that.
+
+    Without such points it is one unit of the reconstruction away.
+    """
     from_camera = np.array(camera.matrix_basis.inverted())
-    local = points @ from_camera[:3, :3].T + from_camera[:3, 3]
+    local = _points(root) @ from_camera[:3, :3].T + from_camera[:3, 3]
     depth = -local[:, 2]
     central = (depth > 0) & (np.abs(local[:, :2]).max(axis=1) < 0.3 * depth)
     middle = float(np.median(depth[central])) if central.any() else 1.0
     return root.matrix_world @ camera.matrix_basis @ Vector((0.0, 0.0, -middle))
+
+
+def _points(root: bpy.types.Object) -> Array:
+    """(N, 3) float32 points of the cloud or the splats, in the reconstruction's world; (0, 3) without either."""
+    shape = next((child for child in root.children if child.type in ("MESH", "POINTCLOUD")), None)
+    if shape is None:
+        return np.zeros((0, 3), np.float32)
+    position = shape.data.attributes["position"].data
+    flat = np.empty(3 * len(position), np.float32)
+    position.foreach_get("vector", flat)
+    return flat.reshape(-1, 3)
 
 
 def _moved(camera: bpy.types.Object, target: Vector) -> bpy.types.Object:

@@ -46,7 +46,7 @@ def show(
 ) -> None:
     """Bring the camera object `obj`, under its root, to the shot; `photo` is one of its frames."""
     first = shot.plate_camera(next(iter(shot.cameras)))
-    cameras.solve(changes, obj, first, photo, axes.camera_matrix(first), clip)
+    cameras.set_solved(changes, obj, first, photo, axes.camera_matrix(first), clip)
     changes.set(obj, rotation_mode="QUATERNION")
     changes.mark(obj, **{cameras.FRAMES: shot.frame_count, cameras.FRAME_RATE: float(shot.frame_rate)})
     changes.mark(obj, **{cameras.FIRST_FRAME: shot.first_frame})

@@ -32,7 +32,7 @@ def refusal(engine: Engine, options: Mapping[str, Any]) -> str:
     if option is None:
         return ""
     chosen = (option.choices or {})[str(options[option.name])]
-    return f"{engine.label} may not be used commercially with {option.label}: {chosen}. Choose another there."
+    return f"{engine.label} may not be used commercially with {option.label}: {chosen}; choose another {option.label}."
 
 
 def use_weights_folder(preferences: Any, _context: Any = None) -> None:

@@ -68,7 +68,7 @@ class THREER_PT_mending(Sidebar, bpy.types.Panel):
             layout.label(text=f"… and {len(ranges) - MOST_ROWS} more")
         row = layout.row()
         row.scale_y = 1.4
-        row.operator(THREER_OT_resolve.bl_idname, icon="FILE_REFRESH")
+        row.operator(THREER_OT_solve_again.bl_idname, icon="FILE_REFRESH")
 
 
 class THREER_OT_show_tracks(OfShot, bpy.types.Operator):
@@ -191,7 +191,7 @@ class THREER_OT_unmark_bad(OfShot, bpy.types.Operator):
             tracks.set_bad_ranges(changes, camera, ranges[: self.place] + ranges[self.place + 1 :])
 
 
-class THREER_OT_resolve(OfShot, bpy.types.Operator):
+class THREER_OT_solve_again(OfShot, bpy.types.Operator):
     """Solve this shot again from its tracks, without those left out and without bad frames. You can go on working"""
 
     bl_idname = "threer.solve_again"
@@ -215,7 +215,7 @@ register, unregister = registration(
         THREER_OT_weigh_tracks,
         THREER_OT_mark_bad,
         THREER_OT_unmark_bad,
-        THREER_OT_resolve,
+        THREER_OT_solve_again,
         THREER_PT_mending,
     ),
     {},

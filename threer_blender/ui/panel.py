@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from ..jobs.messages import Download, Import, ReconstructionRequest, Request, SolveAgain
+from ..jobs.messages import Calibrate, Download, Import, ReconstructionRequest, Request, SolveAgain
 from ..model.engine import Engine, Option
 from ..scene.splats.splats import is_splats
 from . import (
@@ -178,6 +178,8 @@ def _title(request: Request) -> str:
         return Path(request.solve).name
     if isinstance(request, SolveAgain):
         return "a shot, solved again"
+    if isinstance(request, Calibrate):
+        return f"lens grid, {words.count(len(request.photos), 'photo')}"
     return request.weights if isinstance(request, Download) else "the environment"
 
 

@@ -35,7 +35,7 @@ class THREER_OT_import_solve(Asks, bpy.types.Operator):
     def run(self, context: bpy.types.Context) -> None:
         folders = [bpy.path.abspath(self.photos)] if self.photos else []
         points = bpy.path.abspath(self.points) if self.points else ""
-        task = work.bring_in(str(Path(self.filepath)), folders, points, context.scene)
+        task = work.import_solve(str(Path(self.filepath)), folders, points, context.scene)
         if bpy.app.background:  # where timers never run
             work.finish(task)
 

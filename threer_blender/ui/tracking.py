@@ -149,13 +149,20 @@ class _Writes(Asks, OfShot):
     check_existing: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})  # Blender's window asks then
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if self.attempt(self.suggest, context) == {"CANCELLED"}:
+            return {"CANCELLED"}
+        return super().invoke(context, event)
+
+    def suggest(self, context: bpy.types.Context) -> None:
+        """Sets the name that the file browser begins with: beside the result. Raises UserError where that is gone."""
         result = summary.bundle(summary.current_root(context.scene, context.object))
         self.filepath = str(result.with_name(result.name.removesuffix(".3r") + f" tracking{self.suffix}"))
         self.filter_glob = f"*{self.suffix}"
-        return super().invoke(context, event)
 
     def run(self, context: bpy.types.Context) -> None:
         chosen = Path(bpy.path.abspath(self.filepath))
+        if not chosen.name:
+            raise UserError(f"Choose the {self.suffix} file to write.")
         has_suffix = chosen.suffix.lower() == self.suffix
         path = chosen if has_suffix else chosen.with_name(chosen.name + self.suffix)
         if not has_suffix and os.path.lexists(path):  # which Blender did not ask about

@@ -78,8 +78,10 @@ class THREER_OT_download_weights(_Upkeep, bpy.types.Operator):
     @property
     def _terms(self) -> list[Weights]:
         """One of each family whose terms have not been accepted yet."""
-        held = store.default(work.current().data_folder)
-        return list({weights.family: weights for weights in self._wanted if not held.is_accepted(weights)}.values())
+        weights_store = store.default(work.current().data_folder)
+        return list(
+            {weights.family: weights for weights in self._wanted if not weights_store.is_accepted(weights)}.values()
+        )
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Any:
         if not self._terms:
@@ -96,12 +98,12 @@ class THREER_OT_download_weights(_Upkeep, bpy.types.Operator):
         column.prop(self, "accept")
 
     def run(self, _context: bpy.types.Context) -> None:
-        held = store.default(work.current().data_folder)
+        weights_store = store.default(work.current().data_folder)
         token = choices.current().token
         for weights in self._terms:
             if not self.accept:
                 raise UserError(f"Accept the terms of {weights.family} to download its weights.")
-            held.accept(weights)
+            weights_store.accept(weights)
         for weights in self._wanted:
             if weights.gated and not (token or store.token()):
                 raise UserError(
@@ -199,14 +201,14 @@ def draw_weights(layout: Any, data_folder: Path) -> None:
 
 
 def _stored(data_folder: Path) -> list[WeightsRow]:
-    held = store.default(data_folder)
+    weights_store = store.default(data_folder)
     known = dict.fromkeys(weights for engine in registry.engines().values() for weights in engine.weights)
     rows = (
         WeightsRow(
             weights,
-            held.user_file(weights),
-            held.bytes_held(weights),
-            not weights.sha256 and bool(held.pinned(weights)),
+            weights_store.user_file(weights),
+            weights_store.bytes_held(weights),
+            not weights.sha256 and bool(weights_store.pinned(weights)),
         )
         for weights in known
     )

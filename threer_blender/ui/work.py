@@ -100,15 +100,15 @@ def end() -> None:
 def start(photos: list[str], engine: str, options: Mapping[str, Any], scene: bpy.types.Scene) -> Task:
     """Puts a reconstruction for `scene` into the queue. Raises UserError at the door."""
     work = current()
-    headless.request(photos, work.data_folder / "unnamed", engine, options)  # before a folder is named
+    headless.reconstruction_request(photos, work.data_folder / "unnamed", engine, options)  # before a folder is named
     folder = results.new_folder(photos, bpy.data.filepath, work.data_folder)
-    return add(headless.request(photos, folder, engine, options), scene.session_uid)
+    return add(headless.reconstruction_request(photos, folder, engine, options), scene.session_uid)
 
 
-def bring_in(solve: str, photos: list[str], points: str, scene: bpy.types.Scene) -> Task:
+def import_solve(solve: str, photos: list[str], points: str, scene: bpy.types.Scene) -> Task:
     """Puts the import of another program's solve for `scene` into the queue. Raises UserError at the door."""
     folder = results.new_folder([solve], bpy.data.filepath, current().data_folder)
-    return add(headless.bring_in(solve, folder, photos, points), scene.session_uid)
+    return add(headless.import_request(solve, folder, photos, points), scene.session_uid)
 
 
 def add(request: Request, owner: int = 0, then: Callable[[], None] | None = None) -> Task:

@@ -56,7 +56,7 @@ GRACE = 1.0  # seconds that a cancelled engine has to come to its next report
 READING = Stage("reading", "Reading the photos", 0.03)
 TRACKING = Stage("tracking", "Tracking points from frame to frame", 0.05)
 ADJUSTING = Stage("adjusting", "Adjusting all frames", 0.05)
-LEVELLING = Stage("upright", "Finding what is up", 0.02)
+LEVELLING = Stage("upright", "Finding which way is up", 0.02)
 UNDISTORTING = Stage("plates", "Undistorting the photos", 0.03)
 PLATES = Stage("shot_plates", "Writing the videos' frames", 0.03)
 SAVING = Stage("saving", "Saving", 0.01)
@@ -227,7 +227,7 @@ def _solved(
         report.warn(sentence)
     videos = shots.track(photos, masked, lambda done, total: report(TRACKING, done, total))
     adjusting = partial(report, ADJUSTING)
-    task = shots.Task(engine, photos, videos, options, adjusting)
+    task = shots.ShotTask(engine, photos, videos, options, adjusting)
     result = None if options.get("against") else shots.without_translation(task)
     if result is None:
         try:

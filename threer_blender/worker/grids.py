@@ -20,7 +20,7 @@ from ..model.engine import Stage
 from ..model.errors import UserError, quoted
 from ..model.lens import NO_DISTORTION
 from ..model.reconstruction import Camera, Photo
-from ..pictures import photos as door
+from ..pictures import photos as photo_reader
 from ..runtime.report import MessageReport
 
 READING = Stage("reading", "Reading the photos", 1.0)
@@ -48,13 +48,13 @@ def run(request: Calibrate, report: MessageReport) -> Finished:
     grid_files.check_output(output)
     report.plan([READING, FINDING, CALIBRATING])
     files = photo_files.find(request.photos).files
-    chosen = door.read(files, report.warn, lambda done: report(READING, done, 1)).accepted
+    chosen = photo_reader.read(files, report.warn, lambda done: report(READING, done, 1)).accepted
     if not chosen:
         raise UserError("None of the chosen files is a photo that can be read: choose photos of a checkerboard.")
     views = []
     for done, photo in enumerate(chosen):
         report(FINDING, done, len(chosen))
-        views.append(boards.find(door.pixels(photo)))
+        views.append(boards.find(photo_reader.pixels(photo)))
         if not views[-1]:
             report.warn("It shows no checkerboard of 3 × 4 corners or more.", photo.name)
     if not any(views):

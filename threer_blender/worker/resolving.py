@@ -20,7 +20,7 @@ from ..model.engine import Stage
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import PointCloud, Reconstruction, Shot, TrackedPoints
 from ..runtime.report import MessageReport
-from . import followed_points, plates, shots
+from . import plates, shots, tracked_points
 
 ADJUSTING = Stage("adjusting", "Adjusting all frames", 1.0)
 PLATES, SAVING = Stage("plates", "Undistorting the photos", 0.3), Stage("saving", "Saving", 0.1)
@@ -65,10 +65,10 @@ def again(before: Reconstruction, number: int, marked: Shot, report: MessageRepo
     """
     assert marked.tracks is not None
     photos = [photo for photo in before.photos if photo.path == marked.path and photo.frame is not None]
-    good = [photo for photo in photos if not followed_points.is_bad(marked, np.array([photo.frame]))[0]]
+    good = [photo for photo in photos if not tracked_points.is_bad(marked, np.array([photo.frame]))[0]]
     if sum(before.camera(photo.name) is not None for photo in good) < 2:
         raise UserError("Fewer than two solved frames are left; mark fewer frames as bad.")
-    tracks = followed_points.usable(marked)
+    tracks = tracked_points.usable(marked)
     photos = known.applied(good, before.options).photos
     tracked = shots.tracked_video(photos, tracks, partial(report, ADJUSTING, 0, 1))
     if tracked.fault:
@@ -76,7 +76,7 @@ def again(before: Reconstruction, number: int, marked: Shot, report: MessageRepo
     (solved,) = shots.solve(
         before, {marked.path: tracked}, before.options, report.warn, lambda done, total: report(ADJUSTING, done, total)
     )
-    measured = followed_points.measured(marked.tracks, solved.cameras)
+    measured = tracked_points.measured(marked.tracks, solved.cameras)
     solved = replace(solved, tracks=measured, bad=marked.bad, plate=marked.plate)
     earlier = before.shots[number]
     notes = [note for note in before.notes if not note.startswith(_again(marked))]

@@ -28,7 +28,7 @@ from ..model.reconstruction import MEDIAN_DEPTH, Camera, Photo, PointCloud, Reco
 from ..pictures import video
 from ..pictures.masks import Masks
 from ..pipelines import shot_spread
-from . import followed_points
+from . import tracked_points
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
 TURNING_ERROR = 1.5e-3  # of the longer side, the median: what a camera that only turns may leave
@@ -102,7 +102,7 @@ def _frames(photo: Photo, masked: Masks | None, progress: Callable[[int], None])
 
 # ----------------------------------------------------------------------------------------------- without an engine
 @dataclass(frozen=True)
-class Task:
+class ShotTask:
     """The task: the chosen photos with the videos among them, to be solved by an engine with its options."""
 
     engine: Engine
@@ -118,7 +118,7 @@ class Task:
         return None if only is None or len(only.photos) < len(self.photos) else only
 
 
-def without_translation(task: Task) -> Reconstruction | None:
+def without_translation(task: ShotTask) -> Reconstruction | None:
     """The reconstruction of a single video whose camera only turns, or stands still, where the engine needs a change of
     viewpoint.
 
@@ -134,7 +134,7 @@ def without_translation(task: Task) -> Reconstruction | None:
     return _turning(task.engine, only, task.options, task.report)
 
 
-def from_tracks_alone(task: Task, error: UserError) -> Reconstruction:
+def from_tracks_alone(task: ShotTask, error: UserError) -> Reconstruction:
     """The reconstruction of a single video in which the engine found too little change of viewpoint: of a camera that
     only turns where that explains it well, else of one that moves and zooms, from the tracks alone. Raises `error`, the
     engine's, where neither does."""
@@ -327,7 +327,7 @@ def _shot(tracked: TrackedVideo, solution: ShotSolution) -> Shot:
     }
     return replace(
         shot,
-        tracks=followed_points.all_of(tracked.tracks, solution.cameras),
+        tracks=tracked_points.all_of(tracked.tracks, solution.cameras),
         motion=solution.motion,
         motion_reason=solution.reason + _read_out_sentence(solution.read_out, shot.frame_rate),
         median_error=errors["median"],

@@ -14,20 +14,20 @@ from . import download as downloads
 def run(request: Download, report: MessageReport) -> Finished:
     """Fetches the weights of the request into the store, once their terms have been accepted. Raises UserError."""
     weights = registry.weights(request.weights)
-    held = store.default()
-    if not held.is_accepted(weights):
+    weights_store = store.default()
+    if not weights_store.is_accepted(weights):
         raise UserError(f"Accept the terms of {weights.family} first: {weights.licence}, see {weights.terms_url}.")
     stage = Stage("downloading", f"Downloading {weights.name}", 1.0)
     report.plan([stage])
-    expected = weights.sha256 or held.pinned(weights)
+    expected = weights.sha256 or weights_store.pinned(weights)
     token = (request.token or store.token()) if weights.gated else ""
     file = downloads.RemoteFile(weights.url, weights.size, expected, token, weights.terms_url if weights.gated else "")
 
     def progress(done: int, total: int) -> None:
         report(stage, done, total or done + 1)
 
-    digest = downloads.fetch(file, held.path(weights), progress, ours=held.is_ours(weights))
-    held.note_download(weights, digest)
+    digest = downloads.fetch(file, weights_store.path(weights), progress, ours=weights_store.is_ours(weights))
+    weights_store.note_download(weights, digest)
     if expected:
         return Finished(f"{weights.name} is complete and is the published file.")
     return Finished(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.exchange.solves import scene
-from threer_blender.exchange.solves import reading, registration
+from threer_blender.exchange.solves import open3d, reading, registration
 from threer_blender.exchange.solves.registration import Pictured
 from threer_blender.exchange.solves.solve import Solve
 from threer_blender.model.errors import UserError
@@ -118,6 +118,34 @@ def test_an_angle_stands_for_a_focal_length(tmp_path: Path) -> None:
     photo = Photo("r_0.png", "r_0.png", 300, 400, "0")
     camera = registration.reconstruction(solve, [Pictured(solve.views[0], photo)], []).cameras[0]
     assert (camera.fx, camera.cx, camera.cy) == pytest.approx((150 / np.tan(0.5), 150, 200))
+
+
+def test_an_angle_with_a_size_leaves_the_principal_point_where_the_file_has_it(tmp_path: Path) -> None:
+    frame = {"file_path": "r_0.png", "transform_matrix": np.eye(4).tolist()}
+    index = {"camera_angle_x": 1.0, "w": 600, "h": 400, "cx": 310.0, "cy": 190.0, "frames": [frame]}
+    (tmp_path / "transforms.json").write_text(json.dumps(index))
+    lens = reading.read(tmp_path).views[0].lens
+    focal = 300 / np.tan(0.5)
+    assert lens.intrinsics(600, 400) == pytest.approx((focal, focal, 310, 190))
+    assert lens.intrinsics(300, 200) == pytest.approx((focal / 2, focal / 2, 155, 95))
+
+
+def test_bundlers_points_without_a_track_or_a_place(tmp_path: Path) -> None:
+    path = scene.write("Bundler", tmp_path)
+    lines = path.read_text("utf-8").splitlines()
+    begin = 2 + 5 * len(scene.NAMES)  # each point has three lines: place, colour, track
+    lines[begin] = "nan nan nan"
+    lines[begin + 5] = "0"
+    path.write_text("\n".join(lines), "utf-8")
+    solve = reading.read(path)
+    assert solve.points is not None
+    assert len(solve.points) == len(solve.points.view) == len(scene.points()) - 1
+    assert solve.points.view.tolist() == [-1] + [1] * (len(scene.points()) - 2)
+
+
+def test_a_long_number_is_no_trajectory() -> None:
+    assert open3d.LOG.match(b"0 0 1\n" + b"1" * 60_000) is None
+    assert open3d.LOG.match(b"0 0 1" + b"\n" * 60_000 + b"x") is None
 
 
 PHONE = {"fx": 700.0, "fy": 700.0, "cx": 500.0, "cy": 380.0, "width": 1024, "height": 768}

@@ -8,6 +8,7 @@ focal length). Neither file says how large the photos are: the principal point i
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +33,10 @@ def read_bundler(path: Path) -> Solve:
     if not 0 <= 15 * count <= len(tokens) or not 0 <= size <= len(tokens):
         raise Damaged(CUT)
     rows = tokens[2 : 2 + 15 * count].reshape(count, 15)
-    cloud, extents, owners = _bundler_points(tokens[2 + 15 * count :], size, count)
+    cloud, extents = _bundler_points(tokens[2 + 15 * count :], size, count)
     names, notes = _photos_of(path, count)
     views: list[View] = []
-    unregistered, places = [], np.full(count, -1, np.int32)
+    unregistered, places = [], np.full(count + 1, -1, np.int32)  # no camera is -1, which is the last element
     for number, row in enumerate(rows):
         if not row[0] > 0:
             unregistered.append(names[number])
@@ -46,7 +47,7 @@ def read_bundler(path: Path) -> Solve:
         matrix = pose_of_world(turned, UP_IS_Y_CAMERA @ row[12:15])
         views.append(View(names[number], lens, matrix, _extent(extents[number])))
     if cloud is not None:
-        cloud = Points(cloud.positions, cloud.colors, places[owners], cloud.observers)
+        cloud = replace(cloud, view=places[cloud.view])
     return Solve("Bundler", views, cloud, unregistered=unregistered, notes=notes)
 
 
@@ -57,8 +58,9 @@ def _numbers(data: bytes, head: re.Pattern[bytes]) -> FloatArray:
     return np.array(text.split(), np.float64)
 
 
-def _bundler_points(tokens: FloatArray, size: int, cameras: int) -> tuple[Points | None, FloatArray, Array]:
-    """The points, the largest coordinates that each camera has measured, and a camera of each point."""
+def _bundler_points(tokens: FloatArray, size: int, cameras: int) -> tuple[Points | None, FloatArray]:
+    """The points, with a camera that saw each as their view, and the largest coordinates (cameras, 2) that each camera
+    measured from its picture's middle."""
     rows = np.empty((size, 6))
     owners = np.zeros(size, np.int64)
     lengths = np.empty(size, np.int64)
@@ -74,7 +76,7 @@ def _bundler_points(tokens: FloatArray, size: int, cameras: int) -> tuple[Points
         np.maximum.at(extents, observers, np.abs(track[:, 2:]))
         owners[row] = observers[0] if length else -1
         offset += 7 + 4 * length
-    return points(rows[:, :3], rows[:, 3:], owners, lengths), extents, owners
+    return points(rows[:, :3], rows[:, 3:], owners, lengths), extents
 
 
 def _extent(largest: Array) -> tuple[int, int]:

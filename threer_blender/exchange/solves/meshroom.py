@@ -25,7 +25,7 @@ RADIAL, BROWN, FISHEYE = ("radial", "radialk1", "radialk3", "radial1", "radial3"
 NONE = ("pinhole", "none", "")
 
 
-def is_one(parsed: Any) -> bool:
+def matches(parsed: Any) -> bool:
     """Whether a parsed JSON file is AliceVision's."""
     return isinstance(parsed, dict) and all(isinstance(parsed.get(name), list) for name in ("version", "views"))
 

@@ -16,12 +16,13 @@ from ...files import bounded, checked
 from .solve import SIDE, Lens, Solve, View, pose, pose_of_world
 
 KIND = "PinholeCameraTrajectory"
-LOG = re.compile(rb"\s*\d+\s+\d+\s+-?\d+\s*\n(\s*[-+.\deE]+){16}\s")
+# Every number ends at a space, so no file can be matched in many ways, which would take for ever.
+LOG = re.compile(rb"\s*\d+\s+\d+\s+-?\d+[ \t\r]*\n\s*(?:[-+.\deE]+\s+){16}")
 NAMELESS = "An Open3D trajectory names no photos: its cameras are numbered."
 GUESSED_FOCAL = 1.0  # of the larger side, where the file has no lens
 
 
-def is_one(parsed: Any) -> bool:
+def matches(parsed: Any) -> bool:
     """Whether a parsed JSON file is a trajectory."""
     return isinstance(parsed, dict) and parsed.get("class_name") == KIND
 

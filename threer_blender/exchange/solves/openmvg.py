@@ -20,7 +20,7 @@ VERSION = "sfm_data_version"
 NO_POSE = 4294967295
 
 
-def is_one(parsed: Any) -> bool:
+def matches(parsed: Any) -> bool:
     """Whether a parsed JSON file is OpenMVG's."""
     return isinstance(parsed, dict) and VERSION in parsed and isinstance(parsed.get("views"), list)
 

@@ -19,7 +19,7 @@ from .solve import SIDE, Lens, Points, Solve, View, points, pose_of_world, rotat
 PERSPECTIVE, FISHEYE, OPENCV_FISHEYE = ("perspective", "simple_radial", "radial", "brown"), "fisheye", "fisheye_opencv"
 
 
-def is_one(parsed: Any) -> bool:
+def matches(parsed: Any) -> bool:
     """Whether a parsed JSON file is OpenSfM's: a list of models, each with cameras and shots."""
     first = parsed[0] if isinstance(parsed, list) and parsed else None
     return isinstance(first, dict) and isinstance(first.get("shots"), dict) and isinstance(first.get("cameras"), dict)

@@ -87,17 +87,17 @@ FORMATS = (
     ),
     TextFormat(lambda head: head.removeprefix(reality_capture.BOM).lstrip()[:1] == b"<", metashape.read),
     TextFormat(lambda head: head.removeprefix(reality_capture.BOM).lstrip()[:1] in (b"{", b"["), lambda p: _json(p)),
-    TextFormat(reality_capture.is_one, _csv),
+    TextFormat(reality_capture.matches, _csv),
     TextFormat(meshroom.is_baf, meshroom.read_baf),
     TextFormat(lambda head: open3d.LOG.match(head) is not None, open3d.read_log),
 )
 # Tells a parsed JSON file, and reads it.
 JSON_FORMATS: tuple[tuple[Callable[[Any], bool], Callable[[Any, Path], Solve]], ...] = (
-    (transforms.is_one, transforms.solve),
-    (opensfm.is_one, lambda parsed, _: opensfm.solve(parsed)),
-    (openmvg.is_one, lambda parsed, _: openmvg.solve(parsed)),
-    (meshroom.is_one, lambda parsed, _: meshroom.solve(parsed)),
-    (open3d.is_one, lambda parsed, _: open3d.solve(parsed)),
+    (transforms.matches, transforms.solve),
+    (opensfm.matches, lambda parsed, _: opensfm.solve(parsed)),
+    (openmvg.matches, lambda parsed, _: openmvg.solve(parsed)),
+    (meshroom.matches, lambda parsed, _: meshroom.solve(parsed)),
+    (open3d.matches, lambda parsed, _: open3d.solve(parsed)),
     (phones.is_record3d, lambda parsed, _: phones.record3d(parsed)),
 )
 

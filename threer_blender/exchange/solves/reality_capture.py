@@ -30,7 +30,7 @@ def columns(head: bytes) -> list[str]:
     return [name.strip().lstrip("#").strip().lower() for name in first.split(",")]
 
 
-def is_one(head: bytes) -> bool:
+def matches(head: bytes) -> bool:
     """Whether a file begins with these columns."""
     return set(NEEDED) <= set(columns(head))
 

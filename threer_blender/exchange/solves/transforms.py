@@ -33,7 +33,7 @@ RADIAL = ("k1", "k2", "k3", "k4")
 LENS = ("camera_model", "w", "h", "fl_x", "fl_y", "cx", "cy", "camera_angle_x", "camera_angle_y", *RADIAL, "p1", "p2")
 
 
-def is_one(index: Any) -> bool:
+def matches(index: Any) -> bool:
     """Whether a parsed JSON file is a transforms.json."""
     frames = index.get("frames") if isinstance(index, dict) else None
     return isinstance(frames, list) and any(isinstance(frame, dict) and "transform_matrix" in frame for frame in frames)
@@ -69,11 +69,11 @@ def _lens(values: dict[str, Any]) -> Lens:
         lens = Lens(numbers["fl_x"], numbers.get("fl_y", numbers["fl_x"]), width=width, height=height)
     elif "camera_angle_x" in numbers:
         across = 0.5 / np.tan(0.5 * numbers["camera_angle_x"])  # focal length over the width
-        if width and "camera_angle_y" in numbers:
-            down = 0.5 * height / np.tan(0.5 * numbers["camera_angle_y"])
-            lens = Lens(across * width, down, width=width, height=height)
+        if width:
+            down = 0.5 * height / np.tan(0.5 * numbers["camera_angle_y"]) if "camera_angle_y" in numbers else None
+            lens = Lens(across * width, down or across * width, width=width, height=height)
         else:
-            lens = Lens(across, across, unit=WIDTH, width=width, height=height)
+            lens = Lens(across, across, unit=WIDTH)
     else:
         raise Damaged("gives its cameras neither a focal length nor an angle; export it again")
     if "cx" in numbers and "cy" in numbers and lens.unit != WIDTH:

@@ -1,4 +1,4 @@
-"""[R] The points that were followed through a shot: as a result keeps them, and as its shot is solved again."""
+"""[R] The points that were tracked through a shot: as a result keeps them, and as its shot is solved again."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ..model.reconstruction import MEDIAN_DEPTH, Camera, Shot, TrackedPoints
 
 
 def all_of(shot_tracks: ShotTracks, cameras: Mapping[int, Camera]) -> TrackedPoints:
-    """All that was followed, all of it of the usual weight; `cameras` are by frame number."""
+    """All that was tracked, all of it of the usual weight; `cameras` are by frame number."""
     tracks, count = shot_tracks.tracks, len(shot_tracks.tracks)
-    followed = TrackedPoints(
+    tracked = TrackedPoints(
         point=tracks.point.astype(np.int32),
         frame=shot_tracks.numbers[tracks.camera].astype(np.int32),
         pixels=tracks.pixels.astype(np.float32),
@@ -25,14 +25,14 @@ def all_of(shot_tracks: ShotTracks, cameras: Mapping[int, Camera]) -> TrackedPoi
         errors=np.full(count, np.nan, np.float32),
         weights=np.ones(count, np.float32),
     )
-    return measured(followed, cameras)
+    return measured(tracked, cameras)
 
 
-def measured(followed: TrackedPoints, cameras: Mapping[int, Camera]) -> TrackedPoints:
+def measured(tracked: TrackedPoints, cameras: Mapping[int, Camera]) -> TrackedPoints:
     """The points where the `cameras` by frame number show them best, and how far off that is."""
-    numbers = np.unique(followed.frame)
+    numbers = np.unique(tracked.frame)
     points, errors, frames = moving_objects.explained(
-        _tracks(followed, numbers), [cameras.get(int(number)) for number in numbers]
+        _tracks(tracked, numbers), [cameras.get(int(number)) for number in numbers]
     )
     centres = np.array([camera.world_from_camera[:3, 3] for camera in cameras.values()])
     if len(centres) and (centres == centres[0]).all():  # only directions are known: a dome
@@ -40,19 +40,19 @@ def measured(followed: TrackedPoints, cameras: Mapping[int, Camera]) -> TrackedP
         points = centres[0] + MEDIAN_DEPTH * away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-12)
     known = frames >= 2
     return replace(
-        followed,
+        tracked,
         positions=np.where(known[:, None], points, np.nan).astype(np.float32),
         errors=np.where(known, errors, np.nan).astype(np.float32),
     )
 
 
-def _tracks(followed: TrackedPoints, numbers: Array) -> Tracks:
+def _tracks(tracked: TrackedPoints, numbers: Array) -> Tracks:
     """As tracks of the frames with these `numbers`, ascending; what is in no such frame has no place among them."""
     return Tracks(
-        followed.point.astype(np.int64),
-        np.searchsorted(numbers, followed.frame),
-        followed.pixels.astype(np.float64),
-        np.full(len(followed.point), np.nan),
+        tracked.point.astype(np.int64),
+        np.searchsorted(numbers, tracked.frame),
+        tracked.pixels.astype(np.float64),
+        np.full(len(tracked.point), np.nan),
     )
 
 
@@ -61,13 +61,13 @@ def usable(shot: Shot) -> ShotTracks:
 
     The shot has tracks.
     """
-    followed = shot.tracks
-    assert followed is not None
+    tracked = shot.tracks
+    assert tracked is not None
     every = np.arange(shot.first_frame, shot.last_frame + 1)
     numbers = every[~(np.isin(every, shot.missing) | is_bad(shot, every))]
-    chosen = (followed.weights[followed.point] > 0) & np.isin(followed.frame, numbers)
-    weights = followed.weights[followed.point].astype(np.float64)
-    tracks = _tracks(followed, numbers)
+    chosen = (tracked.weights[tracked.point] > 0) & np.isin(tracked.frame, numbers)
+    weights = tracked.weights[tracked.point].astype(np.float64)
+    tracks = _tracks(tracked, numbers)
     if not (weights[chosen] == 1).all():
         tracks = replace(tracks, weight=weights)
     some = next(iter(shot.cameras.values()))
