@@ -17,8 +17,8 @@ from threer_blender.geometry.pairs.pairs import Matches, PairPrediction
 
 Float = NDArray[np.float64]
 
-_ROOM = np.array([5.0, 2.0, 5.0])  # half sizes: the room spans -size to size, y down
-_BALLS = ((-1.2, 1.0, 0.3, 1.0), (1.3, 1.3, -0.6, 0.7), (0.2, 1.5, 1.6, 0.5), (-2.6, 0.6, -2.2, 0.8))  # centre, radius
+ROOM = np.array([5.0, 2.0, 5.0])  # half sizes: the room spans -size to size, y down
+BALLS = ((-1.2, 1.0, 0.3, 1.0), (1.3, 1.3, -0.6, 0.7), (0.2, 1.5, 1.6, 0.5), (-2.6, 0.6, -2.2, 0.8))  # centre, radius
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class View:
     @property
     def camera_points(self) -> Float:
         """(H, W, 3) the points that the pixels see, in the camera's frame."""
-        return _rays(self.intrinsics, self.depth.shape) * self.depth[..., None]
+        return pixel_rays(self.intrinsics, self.depth.shape) * self.depth[..., None]
 
     @property
     def points(self) -> Float:
@@ -87,12 +87,12 @@ def view(world_from_camera: Float, size: tuple[int, int] = (48, 64), focal: floa
     height, width = size
     focal = 0.9 * width if focal is None else focal
     intrinsics = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])
-    rays = _rays(intrinsics, size) @ world_from_camera[:3, :3].T
+    rays = pixel_rays(intrinsics, size) @ world_from_camera[:3, :3].T
     centre = world_from_camera[:3, 3]
     with np.errstate(divide="ignore"):
-        depth = np.min((np.sign(rays) * _ROOM - centre) / np.where(rays == 0, np.nan, rays), axis=-1)
+        depth = np.min((np.sign(rays) * ROOM - centre) / np.where(rays == 0, np.nan, rays), axis=-1)
     hit = np.zeros(depth.shape, int)
-    for index, (*middle, radius) in enumerate(_BALLS, 1):
+    for index, (*middle, radius) in enumerate(BALLS, 1):
         to_ball = centre - np.array(middle)
         a, b = (rays**2).sum(-1), rays @ to_ball
         root = b**2 - a * (to_ball @ to_ball - radius**2)
@@ -126,8 +126,7 @@ def walk(count: int, size: tuple[int, int] = (48, 64), focal: float | None = Non
 
 def overlap(first: View, second: View) -> Float:
     """(H, W) bool: the pixels of `second` whose points `first` sees, too."""
-    pixels, visible = _visible(second.points, first, 0.03)
-    del pixels
+    _, visible = project(second.points, first, 0.03)
     return visible
 
 
@@ -163,22 +162,21 @@ class Oracle:
             shared = (np.ones_like(shared[0]), np.ones_like(shared[1]))
             first_from_second = self._wrong_pose(first, second)
         elif lost:
-            first_from_second = _pose(_rotation(random.standard_normal(3)), 2 * random.standard_normal(3))
-        tilt = _pose(_rotation(0.5 * self.errors.noise * random.standard_normal(3)), np.zeros(3))
+            first_from_second = _pose(rotation_matrix(random.standard_normal(3)), 2 * random.standard_normal(3))
+        tilt = _pose(rotation_matrix(0.5 * self.errors.noise * random.standard_normal(3)), np.zeros(3))
         unit = np.exp(self.errors.scale * random.standard_normal())
         points_first, confidence_first = self._answer(a.camera_points, shared[0], random)
         points_second, confidence_second = self._answer(b.camera_points, shared[1], random)
         points_second = _moved(tilt @ first_from_second, points_second)
         if lost and not self.is_wrong(first, second):
             confidence_first, confidence_second = 0.2 * confidence_first, 0.03 * confidence_second
-        half = np.float32
         return PairPrediction(
             first,
             second,
-            (points_first * unit).astype(half),
-            (points_second * unit).astype(half),
-            (1 + confidence_first).astype(half),
-            (1 + confidence_second).astype(half),
+            (points_first * unit).astype(np.float32),
+            (points_second * unit).astype(np.float32),
+            (1 + confidence_first).astype(np.float32),
+            (1 + confidence_second).astype(np.float32),
         )
 
     def matches(self, first: int, second: int, stride: int = 4) -> Matches:
@@ -194,7 +192,7 @@ class Oracle:
                 b.world_from_camera @ np.linalg.inv(self._wrong_pose(first, second)),
                 _moved(np.linalg.inv(a.world_from_camera), points),
             )
-        actual, visible = _visible(points, b, np.inf if self.is_wrong(first, second) else 0.03)
+        actual, visible = project(points, b, np.inf if self.is_wrong(first, second) else 0.03)
         pixels_first, pixels_second = grid[visible], actual[visible]
         pixels_second = pixels_second + self.errors.pixels * random.standard_normal(pixels_second.shape)
         false = random.random(len(pixels_second)) < self.errors.false_matches
@@ -207,7 +205,7 @@ class Oracle:
         """A wrong first_from_second that the answer the other way round agrees with."""
         low, high = min(first, second), max(first, second)
         random = self._random(low, high, 4)
-        pose = _pose(_rotation(0.7 * random.standard_normal(3)), 1.5 * random.standard_normal(3))
+        pose = _pose(rotation_matrix(0.7 * random.standard_normal(3)), 1.5 * random.standard_normal(3))
         return pose if first == low else np.linalg.inv(pose)
 
     def _answer(self, points: Float, shared: Any, random: np.random.Generator) -> tuple[Float, Float]:
@@ -267,7 +265,7 @@ def feed_forward(
             scale *= np.exp(drift * random.standard_normal())
         centre = centre + scale * (to_first[:3, :3] @ (truth.world_from_camera - before)[:3, 3])
         before = truth.world_from_camera
-        rotated = _rotation(np.radians(rotation) / np.sqrt(3) * random.standard_normal(3) * (index > 0))
+        rotated = rotation_matrix(np.radians(rotation) / np.sqrt(3) * random.standard_normal(3) * (index > 0))
         pose = _pose(to_first[:3, :3] @ truth.world_from_camera[:3, :3] @ rotated, centre)
         shape = truth.depth.shape
         error = noise * (0.8 * _smooth(shape, random) + 0.6 * random.standard_normal(shape))
@@ -285,14 +283,14 @@ def planar(views: list[View]) -> list[View]:
     """
     flat = []
     for one in views:
-        rays = _rays(one.intrinsics, one.depth.shape) @ one.world_from_camera[:3, :3].T
+        rays = pixel_rays(one.intrinsics, one.depth.shape) @ one.world_from_camera[:3, :3].T
         depth = (4.0 - one.world_from_camera[2, 3]) / rays[..., 2]
         assert (depth > 0).all()
         flat.append(replace(one, depth=depth))
     return flat
 
 
-def _rays(intrinsics: Float, shape: tuple[int, ...]) -> Float:
+def pixel_rays(intrinsics: Float, shape: tuple[int, ...]) -> Float:
     """(H, W, 3) camera rays with z = 1 through the pixels' centres."""
     height, width = shape[:2]
     x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
@@ -310,7 +308,7 @@ def _pose(rotation: Float, translation: Float) -> Float:
     return pose
 
 
-def _rotation(vector: Float) -> Float:
+def rotation_matrix(vector: Float) -> Float:
     """(3, 3) from a rotation vector in radians (Rodrigues)."""
     angle = float(np.linalg.norm(vector))
     if angle < 1e-12:
@@ -333,7 +331,7 @@ def _smooth(shape: tuple[int, ...], random: np.random.Generator) -> Float:
     return grid
 
 
-def _visible(points: Float, by: View, tolerance: float) -> tuple[Float, Any]:
+def project(points: Float, by: View, tolerance: float) -> tuple[Float, Any]:
     """The pixels (..., 2) of world points (..., 3) in a view, and a mask (...) of the points that it sees.
 
     A point is seen where it is inside the picture, and no deeper than the surface there by more than the share

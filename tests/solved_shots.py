@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.geometry.shots import made
+from tests.geometry.shots import synthetic_shots
 from threer_blender.geometry.shots import solver
 from threer_blender.model.lens import UNKNOWN
 from threer_blender.model.reconstruction import Photo, PointCloud, Reconstruction
@@ -23,15 +23,19 @@ def silent(_done: int, _total: int) -> None:
 def plate(folder: Path) -> Path:
     folder.mkdir()
     for number in range(FIRST, FIRST + FRAMES):
-        Image.new("RGB", (made.WIDTH, made.HEIGHT), (number % 200, 90, 30)).save(folder / f"plate.{number}.png")
+        Image.new("RGB", (synthetic_shots.WIDTH, synthetic_shots.HEIGHT), (number % 200, 90, 30)).save(
+            folder / f"plate.{number}.png"
+        )
     return folder / "plate.####.png"
 
 
-def result_of(shot: made.Made, path: Path, alone: bool = False) -> Reconstruction:
+def result_of(shot: synthetic_shots.SyntheticShot, path: Path, alone: bool = False) -> Reconstruction:
     """A result with the shot, solved in the world of an engine's cameras, a little off, or from tracks `alone`."""
     random = np.random.default_rng(1)
     photos = [
-        Photo(f"plate {number}", str(path), made.WIDTH, made.HEIGHT, f"{number:064}", frame=number)
+        Photo(
+            f"plate {number}", str(path), synthetic_shots.WIDTH, synthetic_shots.HEIGHT, f"{number:064}", frame=number
+        )
         for number in list(shot.cameras)[::EVERY]
     ]
     cameras = []

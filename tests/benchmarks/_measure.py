@@ -53,12 +53,12 @@ def measured(code: str, *arguments: str) -> dict[str, Any]:
     wrapper = (
         "import json, resource, sys, time\n"
         "started = time.monotonic()\n"
-        "def end(**found):\n"
-        "    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))\n"
-        "    cpu = sum(u.ru_utime + u.ru_stime for u in (own, children))\n"
+        "def end(**results):\n"
+        "    parent, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))\n"
+        "    cpu = sum(u.ru_utime + u.ru_stime for u in (parent, children))\n"
         "    status = open('/proc/self/status').read()\n"  # ru_maxrss begins at the parent's size
         "    peak = max(int(status.split('VmHWM:')[1].split()[0]), children.ru_maxrss) / 2**20\n"
-        "    print('\\n' + json.dumps({**found, 'cpu': cpu, 'wall': time.monotonic() - started, 'peak_gib': peak}))\n"
+        "    print('\\n' + json.dumps({**results, 'cpu': cpu, 'wall': time.monotonic() - started, 'peak_gib': peak}))\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(

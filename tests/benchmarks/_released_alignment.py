@@ -42,12 +42,12 @@ def align(store: PairStore, count: int, steps: int = STEPS) -> Alignment:
     pixels = np.stack(np.meshgrid(np.arange(width) + 0.5 - width / 2, np.arange(height) + 0.5 - height / 2), -1)
     grid = torch.tensor(pixels.reshape(-1, 2), dtype=torch.float32)
     parameters = {
-        "turn": _quaternions(poses[:, :3, :3]),
-        "place": _signed_log(poses[:, :3, 3]),
+        "rotation": _quaternions(poses[:, :3, :3]),
+        "translation": _signed_log(poses[:, :3, 3]),
         "focal": 20 * np.log(focals),
         "depth": np.log(depths.reshape(count, -1)),
-        "pair_turn": _quaternions(pairs.rotation),
-        "pair_place": _signed_log(pairs.translation / pairs.scale[:, None]),
+        "pair_rotation": _quaternions(pairs.rotation),
+        "pair_translation": _signed_log(pairs.translation / pairs.scale[:, None]),
         "pair_scale": np.log(pairs.scale),
     }
     free = {name: torch.tensor(value, dtype=torch.float32, requires_grad=True) for name, value in parameters.items()}
@@ -71,15 +71,15 @@ def _local_points(free: dict[str, torch.Tensor], grid: torch.Tensor) -> torch.Te
     slopes = grid / torch.exp(free["focal"] / 20)[:, None, None]
     rays = torch.cat([slopes, torch.ones_like(slopes[..., :1])], -1)
     camera = torch.exp(free["depth"])[..., None] * rays
-    place = torch.sign(free["place"]) * torch.expm1(free["place"].abs())
-    return camera @ matrices(free["turn"]).transpose(1, 2) + place[:, None]
+    place = torch.sign(free["translation"]) * torch.expm1(free["translation"].abs())
+    return camera @ matrices(free["rotation"]).transpose(1, 2) + place[:, None]
 
 
 def _moved(free: dict[str, torch.Tensor], points: torch.Tensor) -> torch.Tensor:
     """(E, 2, H W, 3) the pairs' points in the world."""
     scale = torch.exp(free["pair_scale"] - free["pair_scale"].mean() + math.log(0.5))[:, None, None]
-    place = torch.sign(free["pair_place"]) * torch.expm1(free["pair_place"].abs())
-    rotation = (scale * matrices(free["pair_turn"])).transpose(1, 2)
+    place = torch.sign(free["pair_translation"]) * torch.expm1(free["pair_translation"].abs())
+    rotation = (scale * matrices(free["pair_rotation"])).transpose(1, 2)
     return points @ rotation[:, None] + (scale[:, 0] * place)[:, None, None]
 
 
@@ -87,18 +87,18 @@ def _as_alignment(
     free: dict[str, torch.Tensor], confidence: torch.Tensor, ends: Array, size: tuple[int, int]
 ) -> Alignment:
     parameters = {name: value.detach().double().numpy() for name, value in free.items()}
-    rotation = matrices(free["turn"].detach().double()).numpy()
+    rotation = matrices(free["rotation"].detach().double()).numpy()
     scale = 0.5 * np.exp(parameters["pair_scale"] - parameters["pair_scale"].mean())
     views = []
     for photo in range(len(rotation)):
         pose = np.eye(4)
         pose[:3, :3] = rotation[photo]
-        pose[:3, 3] = np.sign(parameters["place"][photo]) * np.expm1(np.abs(parameters["place"][photo]))
+        pose[:3, 3] = np.sign(parameters["translation"][photo]) * np.expm1(np.abs(parameters["translation"][photo]))
         best = confidence[torch.tensor(ends == photo)].nan_to_num(0).amax(0).numpy()
         depth = np.exp(parameters["depth"][photo]).reshape(size).astype(np.float32)
         views.append(AlignedView(photo, pose, float(np.exp(parameters["focal"][photo] / 20)), depth, best))
-    place = np.sign(parameters["pair_place"]) * np.expm1(np.abs(parameters["pair_place"]))
-    pair_rotations = matrices(free["pair_turn"].detach().double()).numpy()
+    place = np.sign(parameters["pair_translation"]) * np.expm1(np.abs(parameters["pair_translation"]))
+    pair_rotations = matrices(free["pair_rotation"].detach().double()).numpy()
     pairs = Similarities(scale, pair_rotations, scale[:, None] * place)
     return Alignment(views, pairs, np.arange(len(ends)), [], [], [])
 

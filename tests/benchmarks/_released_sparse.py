@@ -44,9 +44,9 @@ def align(store: PairStore, count: int, matches: Sequence[Matches]) -> Alignment
     sides = [_Side(*side, maps, anchors, len(columns)) for side in zip(photos, pixels, strict=True)]
     confidence = torch.tensor(np.concatenate([m.confidence for m in matches]), dtype=torch.float32)
     free = {
-        "turn": torch.tensor([[0.0, 0, 0, 1]] * count),
-        "place": torch.zeros(count, 3),
-        "size": torch.zeros(count),
+        "rotation": torch.tensor([[0.0, 0, 0, 1]] * count),
+        "translation": torch.zeros(count, 3),
+        "log_scale": torch.zeros(count),
         "focal": torch.tensor(np.log(focals), dtype=torch.float32),
         "centre": torch.tensor([[width / 2, height / 2]] * count),
         "depth": torch.tensor(np.log(anchors / middle[:, None]), dtype=torch.float32),
@@ -64,7 +64,7 @@ def align(store: PairStore, count: int, matches: Sequence[Matches]) -> Alignment
             total = total + (confidence * _loss(off, POWERS[1])).sum() / confidence.sum()
         return total
 
-    _descend(free, ("turn", "place", "size"), RATES[0], in_space)
+    _descend(free, ("rotation", "translation", "log_scale"), RATES[0], in_space)
     _descend(free, tuple(free), RATES[1], in_pictures)
     return _as_alignment(scene, maps, anchors, middle)
 
@@ -79,18 +79,18 @@ class _Scene:
 
     def cameras(self) -> tuple[Tensor, Tensor, Tensor]:
         """Turns (N, 3, 3) and places (N, 3) of the cameras in the world, and the factors (N,) of their depths."""
-        size = self.free["size"].exp()
+        size = self.free["log_scale"].exp()
         focal = self.free["focal"].exp()
-        local = matrices(self.free["turn"])
+        local = matrices(self.free["rotation"])
         rotations: list[Tensor] = [torch.empty(0)] * len(size)
         places: list[Tensor] = [torch.empty(0)] * len(size)
         for photo in self.order:
             parent = self.parents[photo]
             if parent < 0:
-                rotations[photo], places[photo] = local[photo], self.free["place"][photo]
+                rotations[photo], places[photo] = local[photo], self.free["translation"][photo]
             else:
                 rotations[photo] = rotations[parent] @ local[photo]
-                places[photo] = rotations[parent] @ self.free["place"][photo] + places[parent]
+                places[photo] = rotations[parent] @ self.free["translation"][photo] + places[parent]
         rotation, place = torch.stack(rotations), torch.stack(places)
         unit = 1 / size.min()
         deep = size * self.middle * focal / self.focals

@@ -40,9 +40,9 @@ images = torch.rand(count, 3, height, width)
 weights = sum(parameter.nbytes for parameter in network.parameters())
 with torch.inference_mode():
     before = time.process_time()
-    found = network(images)
+    prediction = network(images)
     seconds = time.process_time() - before
-end(seconds=seconds, depth=float(found.depth.double().mean()), weights=weights / 2**30)
+end(seconds=seconds, depth=float(prediction.depth.double().mean()), weights=weights / 2**30)
 """
 
 GROW = """
@@ -168,12 +168,12 @@ def run(names: Sequence[str]) -> None:
     print(*slopes, sep="\n")
 
 
-def compared(what: str, count: int, theirs: dict[str, Any], ours: dict[str, Any]) -> list[Any]:
+def compared(label: str, count: int, theirs: dict[str, Any], ours: dict[str, Any]) -> list[Any]:
     """A row of the table."""
     assert abs(theirs["depth"] / ours["depth"] - 1) < 1e-4, "the two ways do not compute the same"
     beside = [way["peak_gib"] - way["weights"] for way in (theirs, ours)]
     return [
-        what,
+        label,
         count,
         f"{theirs['seconds']:.1f} → {ours['seconds']:.1f}",
         f"{ours['seconds'] / theirs['seconds']:.2f}",

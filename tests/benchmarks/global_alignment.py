@@ -43,8 +43,8 @@ graph = GRAPHS[pairs](views)
 with tempfile.TemporaryDirectory() as folder:
     store = predictions(views, TYPICAL, graph, Path(folder))
     before = time.process_time()
-    found = global_alignment.align(store, count)
-    end(pairs=len(graph), aligning=time.process_time() - before, **scores(found, views))
+    solved = global_alignment.align(store, count)
+    end(pairs=len(graph), aligning=time.process_time() - before, **scores(solved, views))
 """
 
 

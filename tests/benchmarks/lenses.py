@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from tests.benchmarks._measure import chosen
-from tests.lenses.test_stmaps import LENSES, centres, places, read
+from tests.lensed import centres
+from tests.lenses.test_stmaps import LENSES, places, read
 from threer_blender.lenses import export, fits, stmaps
 from threer_blender.lenses.overscan import overscan
 from threer_blender.model.lens import Distortion

@@ -16,9 +16,9 @@ from tests.benchmarks import _measure
 from tests.benchmarks.lens_kinds import LensKind, kinds
 from tests.geometry.sfm.synthetic_matches import synthetic
 from threer_blender.geometry.sfm import mappers, model_selection
+from threer_blender.geometry.sfm.plausibility import UNUSUAL_ERROR
 
 COLUMNS = ("Lens", "Solved as", "Models", "Error, px", "Explained", "View", "Refused", "Warned of")
-WARNED = 1.25  # px, as in geometry/sfm/plausibility.py
 
 
 def row(group: str, title: str, members: list[LensKind], candidate: mappers.Candidate) -> str:
@@ -38,7 +38,7 @@ def row(group: str, title: str, members: list[LensKind], candidate: mappers.Cand
         error = best.model.compute_mean_reprojection_error()
         values.append((error, best.score, max(map(_view, best.model.cameras.values()))))
         faults += bool(best.fault)
-        warned += not best.fault and error > WARNED
+        warned += not best.fault and error > UNUSUAL_ERROR
     spans = [
         f"{low:.2f} to {high:.2f}" for low, high in zip(np.min(values, axis=0), np.max(values, axis=0), strict=True)
     ]

@@ -14,14 +14,14 @@ from tests.benchmarks._measure import machine, measured, table
 SOLVE = """
 import numpy as np
 from dataclasses import replace
-from tests.geometry.shots import made
+from tests.geometry.shots import synthetic_shots
 from threer_blender.geometry.shots import solver
 frames = int(sys.argv[1])
 def pose(i):
     centre = (1.2 * np.sin(0.06 * i), 0.2 * np.sin(0.23 * i), -1 + 0.4 * np.sin(0.031 * i))
-    return made.look_at(centre, (0.3 * np.sin(0.05 * i), 0, 5))
-shot = made.shot([pose(i) for i in range(frames)], points=100 * frames)
-warm = made.shot([pose(i) for i in range(20)], points=1000)
+    return synthetic_shots.look_at(centre, (0.3 * np.sin(0.05 * i), 0, 5))
+shot = synthetic_shots.shot([pose(i) for i in range(frames)], points=100 * frames)
+warm = synthetic_shots.shot([pose(i) for i in range(20)], points=1000)
 for each in (warm, shot):
     begun = time.process_time()
     keys = {number: camera for number, camera in each.cameras.items() if number % 5 == 1}

@@ -35,7 +35,7 @@ MANY = 100
 Answers = tuple[PairStore, list[Matches]]
 
 
-def asked(
+def predicted(
     views: list[oracle.View], errors: oracle.Errors, pairs: scene_graph.Pairs, folder: Path, stride: int
 ) -> Answers:
     """Both predictions and both directions' matches of every pair."""
@@ -69,7 +69,7 @@ def compared(count: int, errors: oracle.Errors, stride: int) -> list[Any]:
     views = oracle.orbit(count, MAP, degrees=min(360, 22 * count))
     pairs = scene_graph.automatic(count, True, oracle.similarity(views))
     with tempfile.TemporaryDirectory() as folder:
-        predictions = asked(views, errors, pairs, Path(folder), stride)
+        predictions = predicted(views, errors, pairs, Path(folder), stride)
         ways: tuple[Callable[..., Alignment], ...] = (_released_sparse.align, ours)
         seconds, collected = [], []
         for way in ways:
@@ -90,7 +90,7 @@ def many() -> list[Any]:
     views = oracle.walk(MANY, NETWORK_MAP, laps=2)
     pairs = scene_graph.automatic(MANY, True, oracle.similarity(views))
     with tempfile.TemporaryDirectory() as folder:
-        store, matches = asked(views, oracle.Errors(**NETWORK), pairs, Path(folder), THIN)
+        store, matches = predicted(views, oracle.Errors(**NETWORK), pairs, Path(folder), THIN)
         wall, before = time.monotonic(), time.process_time()
         solution = ours(store, MANY, matches)
         spent = [time.monotonic() - wall, time.process_time() - before]
@@ -103,7 +103,7 @@ def main() -> None:
     chosen(__doc__)
     ours_first = oracle.orbit(3, MAP, degrees=40)  # compiles what numba compiles, outside of what is measured
     with tempfile.TemporaryDirectory() as folder:
-        predictions = asked(ours_first, oracle.Errors(), scene_graph.complete(3), Path(folder), THIN)
+        predictions = predicted(ours_first, oracle.Errors(), scene_graph.complete(3), Path(folder), THIN)
         ours(predictions[0], 3, predictions[1])
     print(f"{machine()}; released → ours\n")
     head = ["Photos", "CPU-s", "Ratio", "AUC@5", "Rotation, degrees", "Focal"]
@@ -115,7 +115,7 @@ def main() -> None:
         errors = {value: oracle.Errors(**NETWORK | {name: value}) for value in values}
         table([f"{FEW} photos: {name}", *head[1:]], ([v, *compared(FEW, errors[v], THIN)] for v in values))
         print()
-    table(["Placed", "Pairs", "Matches", "Seconds", "CPU-s", "AUC@5", "Rotation, degrees"], [many()])
+    table(["Registered", "Pairs", "Matches", "Seconds", "CPU-s", "AUC@5", "Rotation, degrees"], [many()])
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def main() -> None:
             gaussians, camera = scene_of(name)
             start = time.perf_counter()
             expected = render(gaussians, camera)
-            obj = expected.max(axis=-1) > 1 / 255
+            not_black = expected.max(axis=-1) > 1 / 255
             reference = time.perf_counter() - start
             for engine in ("CYCLES", EEVEE):
                 bpy.ops.wm.read_factory_settings()
@@ -85,7 +85,7 @@ def main() -> None:
                     degree,
                     engine,
                     psnr(actual, expected),
-                    psnr(actual[obj], expected[obj]),
+                    psnr(actual[not_black], expected[not_black]),
                     taken,
                     reference,
                 ]

@@ -17,11 +17,11 @@ CLIPS = ("hololens_office_clip", "tum_fr1_rpy_clip")
 SOLVE = """
 from pathlib import Path
 from threer_blender import headless
-found = headless.reconstruct([sys.argv[1]], sys.argv[2], options={"quality": "preview", "points": False})
-shot, = found.shots
-keys = sum(found.camera(photo.name) is not None for photo in found.photos)
+result = headless.reconstruct([sys.argv[1]], sys.argv[2], options={"quality": "preview", "points": False})
+shot, = result.shots
+keys = sum(result.camera(photo.name) is not None for photo in result.photos)
 poses = {number: camera.camera_from_world.tolist() for number, camera in shot.cameras.items()}
-end(chosen=len(found.photos), keys=keys, frames=shot.frame_count, poses=poses)
+end(chosen=len(result.photos), keys=keys, frames=shot.frame_count, poses=poses)
 """
 
 
@@ -32,8 +32,8 @@ def row(clip: str) -> list[object]:
     poses = {int(number): np.array(pose) for number, pose in case["poses"].items()}
     scores = metrics().pose_scores(list(poses.values()), [true[number - 1] for number in poses])
     centres = np.array([np.linalg.inv(pose)[:3, 3] for pose in true])
-    way = float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum())
-    numbers = [f"{scores['AUC@5']:.2f}", f"{scores['median_r_deg']:.2f}", f"{scores['ate_rmse']:.3f}", f"{way:.1f}"]
+    length = float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum())
+    numbers = [f"{scores['AUC@5']:.2f}", f"{scores['median_r_deg']:.2f}", f"{scores['ate_rmse']:.3f}", f"{length:.1f}"]
     actual = f"{len(poses)}/{case['frames']}"
     return [clip, f"{case['keys']}/{case['chosen']}", actual, *numbers, f"{case['cpu']:.0f}", f"{case['peak_gib']:.2f}"]
 
@@ -48,7 +48,7 @@ def main() -> None:
         "AUC@5",
         "Rotation, degrees",
         "ATE, m",
-        "Way, m",
+        "Path, m",
         "CPU-s",
         "Peak GiB",
     ]

@@ -38,9 +38,9 @@ def slow_driver(addon: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:  # 
     monkeypatch.setattr(part("host.hardware"), "graphics_cards", graphics_cards)
 
 
-def print_time(what: str, seconds: list[float]) -> None:
+def print_time(label: str, seconds: list[float]) -> None:
     middle, worst = 1000 * statistics.median(seconds), 1000 * max(seconds)
-    print(f"{what:<24} median {middle:7.2f} ms, slowest {worst:7.2f} ms, {len(seconds)} times")
+    print(f"{label:<24} median {middle:7.2f} ms, slowest {worst:7.2f} ms, {len(seconds)} times")
 
 
 def timed(draw: Any, name: str) -> None:

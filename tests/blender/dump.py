@@ -63,8 +63,8 @@ def properties(struct: Any, head: Any, depth: Any) -> Any:
             if name in INSIDE and value is not None and depth < 3:
                 collected += properties(value, f"{head} {name}", depth + 1)
         else:
-            obj = tuple(np.ravel(value)) if getattr(prop, "is_array", False) else value
-            collected.append(f"{head} {name} = {obj!r}")
+            plain = tuple(np.ravel(value)) if getattr(prop, "is_array", False) else value
+            collected.append(f"{head} {name} = {plain!r}")
     if isinstance(struct, bpy.types.Modifier) and not hasattr(struct, "properties"):
         collected += [f"{head} [{key!r}] = {value!r}" for key, value in struct.items() if "_attribute" not in key]
     return collected

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.geometry.shots import made
+from tests.geometry.shots import synthetic_shots
 from tests.solved_shots import FIRST, FRAMES, plate, result_of
 from threer_blender import bundle
 from threer_blender.cli import command_line, resolving
@@ -14,7 +14,7 @@ from threer_blender.cli import command_line, resolving
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("resolve")
-    shot = made.shot(made.moving(FRAMES), walking=0.15, numbers=np.arange(FIRST, FIRST + FRAMES))
+    shot = synthetic_shots.shot(synthetic_shots.moving(FRAMES), walking=0.15, numbers=np.arange(FIRST, FIRST + FRAMES))
     return bundle.write(result_of(shot, plate(folder / "frames")), folder / "result")
 
 

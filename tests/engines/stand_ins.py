@@ -95,7 +95,7 @@ def in_unit_range(images: torch.Tensor) -> torch.Tensor:
     return images * deviation + mean
 
 
-def da3(known: World) -> StandIn:
+def depth_anything3_stand_in(known: World) -> StandIn:
     def answer(images: torch.Tensor) -> depth_anything3.Prediction:
         height, width = images.shape[2:]
 
@@ -209,7 +209,7 @@ def fast3r_stand_in(known: World) -> StandIn:
 
 
 ENGINES: dict[str, Callable[[World], StandIn]] = {
-    "depth_anything3": da3,
+    "depth_anything3": depth_anything3_stand_in,
     "vggt": vggt_stand_in,
     "vggt_commercial": vggt_stand_in,
     "vggt_omega": vggt_omega_stand_in,

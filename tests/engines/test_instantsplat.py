@@ -13,10 +13,7 @@ import torch
 
 from tests import sample_photos
 from threer_blender import bundle, headless
-from threer_blender.engines import (
-    instantsplat,
-    registry,
-)
+from threer_blender.engines import instantsplat, registry
 from threer_blender.geometry.splats import training
 from threer_blender.geometry.splats.rasteriser import Splats
 from threer_blender.jobs.messages import Done, Message, Preview, Progress
@@ -111,14 +108,14 @@ def test_what_a_photo_saw_moves_along_with_its_camera(splatted: tuple[Reconstruc
     assert same[0] == pytest.approx(same[1], abs=0.02)
 
 
-def test_a_bundle_keeps_it(splatted: tuple[Reconstruction, list[Message]], tmp_path: Path) -> None:
+def test_a_bundle_keeps_the_splats(splatted: tuple[Reconstruction, list[Message]], tmp_path: Path) -> None:
     read = bundle.read(bundle.write(splatted[0], tmp_path / "result"))
     assert read.gaussians is not None
     assert splatted[0].gaussians is not None
     assert np.array_equal(read.gaussians.means, splatted[0].gaussians.means)
 
 
-def test_the_artist_sees_it_grow(splatted: tuple[Reconstruction, list[Message]]) -> None:
+def test_previews_show_the_splats_grow(splatted: tuple[Reconstruction, list[Message]]) -> None:
     sent = splatted[1]
     assert any(isinstance(message, Preview) for message in sent)
     last = next(message for message in reversed(sent) if isinstance(message, Progress))
@@ -152,7 +149,7 @@ def test_a_cancel_keeps_the_splats_so_far() -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_of_a_masked_photo_there_are_no_splats(splatted: tuple[Reconstruction, list[Message]]) -> None:
+def test_a_masked_photo_makes_no_splats(splatted: tuple[Reconstruction, list[Message]]) -> None:
     """Where one photo is masked altogether, splats are where the other one sees, or just beside that."""
 
     def excluded(photo: Photo, size: tuple[int, int]) -> BoolArray:

@@ -62,7 +62,7 @@ def test_the_networks_numbers_become_gaussians() -> None:
     # The published covariance, R S S^T R^T, with R from xyzw by another way: the exponential of the half-angle's axis.
     for i in range(48):
         x, y, z, w = xyzw.reshape(-1, 4)[i]
-        rotated = oracle._rotation(
+        rotated = oracle.rotation_matrix(
             2 * np.arctan2(np.linalg.norm((x, y, z)), w) * np.array((x, y, z)) / np.hypot(np.hypot(x, y), z)
         )
         true = rotated @ np.diag(scales.reshape(-1, 3)[i] ** 2) @ rotated.T

@@ -33,8 +33,8 @@ def test_a_file_of_another_network_is_refused_and_not_kept(
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     engine = registry.engine(engine_id)
     (weights,) = engine.weights
-    held = store.default()
-    file = held.path(weights)
+    default_store = store.default()
+    file = default_store.path(weights)
     file.parent.mkdir()
     tensors = {"layer.weight": torch.ones(3, 3)}
     if file.suffix == ".safetensors":
@@ -44,5 +44,5 @@ def test_a_file_of_another_network_is_refused_and_not_kept(
     chosen = photos.read(shrunk(SAMPLE[:2], tmp_path), lambda text, _photo: pytest.fail(text)).accepted
     with pytest.raises(UserError, match="These weights are not"):
         registry.run(engine_id)(chosen, engine.checked_options({}), MessageReport(lambda _message: None))
-    assert held.pinned(weights) == ""
-    assert not held.forget_pinned(weights)
+    assert default_store.pinned(weights) == ""
+    assert not default_store.forget_pinned(weights)

@@ -71,7 +71,7 @@ def about(axis: str, degrees: float) -> FloatArray:
     return rotations.from_vectors(np.radians(degrees) * np.eye(3)["xyz".index(axis)])
 
 
-def is_equal(
+def assert_same_camera(
     camera: Camera,
     place: FloatArray,
     rotation: FloatArray,

@@ -79,7 +79,7 @@ def test_nuke_script(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
             (width,) = at(values["haperture"], 0)
             focal = at(values["focal"], place)[0] / width
             window = -at(values["win_translate"], place) / 2  # the window moves, the picture the other way
-            handed.is_equal(camera, at(values["translate"], place), rotation, focal, (window[0], window[1]))
+            handed.assert_same_camera(camera, at(values["translate"], place), rotation, focal, (window[0], window[1]))
     assert re.search(r"x1001 \S+ x1002 \S+ x1003 \S+ x1004 ", nodes[0])
 
 
@@ -130,7 +130,7 @@ def test_maya(tmp_path: Path, shot_cameras: dict[int, Camera]) -> None:
             rotation = handed.about("z", z) @ handed.about("y", y) @ handed.about("x", x)
             focal = key(lens, ".fl", frame, float(lens[".fl"][0])) / 25.4 / width
             if camera.fx == next(iter(cameras.values())).fx:  # Maya's film offset stands still while the lens zooms
-                handed.is_equal(camera, place, rotation, focal, offset, 100.0)
+                handed.assert_same_camera(camera, place, rotation, focal, offset, 100.0)
     assert sum(node["kind"] == ["locator"] for node in nodes.values()) == 50
 
 

@@ -25,8 +25,8 @@ def main(name: str, first: int, last: int) -> None:
     kind = kinds.KINDS[name]
     examples = kind.examples()
     warnings.simplefilter("ignore")
-    for path_parts in range(len(examples)):  # what valid inputs take is no news
-        _read(kind, examples, inputs.Case(path_parts, "", []))
+    for example in range(len(examples)):  # what valid inputs take is no news
+        _read(kind, examples, inputs.Case(example, "", []))
     _limit()
     for seed in range(first, last):
         case = inputs.drawn(kind, examples, seed)

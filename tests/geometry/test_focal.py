@@ -16,7 +16,7 @@ def test_focal_of_a_true_pointmap_is_exact(size: tuple[int, int]) -> None:
     assert focal.focal_from_points(view.camera_points, ones, (size[1] / 2, size[0] / 2)) == pytest.approx(71.5, 1e-9)
     # Off-centre principal points are honoured, and a pointmap has no unit.
     shifted = view.intrinsics + [[0, 0, 4], [0, 0, -3], [0, 0, 0]]
-    points = oracle._rays(shifted, size) * view.depth[..., None] * 17
+    points = oracle.pixel_rays(shifted, size) * view.depth[..., None] * 17
     assert focal.focal_from_points(points, ones, tuple(shifted[:2, 2])) == pytest.approx(71.5, 1e-9)
 
 

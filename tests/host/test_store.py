@@ -97,24 +97,24 @@ def test_a_file_is_hashed_once_and_again_when_it_has_changed(folder: Path, monke
 
 
 def test_without_a_published_hash_that_of_the_first_that_opens_is_kept(folder: Path) -> None:
-    file, unpinned, held = folder / "net.safetensors", weights(sha256="", size=0), store.default()
+    file, unpinned, default_store = folder / "net.safetensors", weights(sha256="", size=0), store.default()
     file.write_bytes(b"a page that says that you must log in")
     runtime_weights.locate(unpinned)
-    assert held.pinned(unpinned) == ""  # it has not opened
+    assert default_store.pinned(unpinned) == ""  # it has not opened
     file.write_bytes(CONTENT)
     path = runtime_weights.locate(unpinned)
     runtime_weights.note_opened(unpinned, path)
-    assert held.pinned(unpinned) == HASH
+    assert default_store.pinned(unpinned) == HASH
     os.utime(file, ns=(1, 1))
     runtime_weights.locate(unpinned)
-    assert held.pinned(unpinned) == HASH
+    assert default_store.pinned(unpinned) == HASH
     file.write_bytes(CONTENT + b"!")
     with pytest.raises(UserError, match=r"is damaged .*, or forget the hash that was kept: `weights forget net"):
         runtime_weights.locate(unpinned)
-    assert held.forget_pinned(unpinned)
-    assert not held.forget_pinned(unpinned)
+    assert default_store.forget_pinned(unpinned)
+    assert not default_store.forget_pinned(unpinned)
     assert runtime_weights.locate(unpinned) == file
-    assert held.pinned(unpinned) == ""
+    assert default_store.pinned(unpinned) == ""
 
 
 def test_a_published_hash_is_never_forgotten(folder: Path) -> None:
@@ -125,15 +125,15 @@ def test_a_published_hash_is_never_forgotten(folder: Path) -> None:
 
 
 def test_a_file_that_we_did_not_download_is_never_deleted(folder: Path) -> None:
-    file, held = folder / "net.safetensors", store.default()
+    file, default_store = folder / "net.safetensors", store.default()
     file.write_bytes(CONTENT)
     runtime_weights.locate(weights())
     with pytest.raises(UserError, match="is not as this extension downloaded it and stays; delete it yourself"):
-        held.delete(weights())
-    held.note_download(weights(), HASH)
+        default_store.delete(weights())
+    default_store.note_download(weights(), HASH)
     file.write_bytes(b"my own now")
     with pytest.raises(UserError, match="stays"):
-        held.delete(weights())
+        default_store.delete(weights())
     assert file.read_bytes() == b"my own now"
 
 
@@ -161,26 +161,26 @@ def test_the_users_own_file_comes_first_and_as_it_is(
 
 
 def test_a_file_of_the_users_own_stands_in_until_it_is_deleted(tmp_path: Path, folder: Path) -> None:
-    mine, held = tmp_path / "mine.pth", store.default()
+    mine, default_store = tmp_path / "mine.pth", store.default()
     with pytest.raises(UserError, match=r"no weights file .*mine\.pth'; check the path"):
-        held.use(weights(), mine)
+        default_store.use(weights(), mine)
     mine.write_bytes(b"finetuned")
     (folder / "net.safetensors").write_bytes(CONTENT)
-    held.use(weights(), mine)
+    default_store.use(weights(), mine)
     assert runtime_weights.locate(weights()) == mine
     mine.rename(tmp_path / "moved.pth")
     assert runtime_weights.locate(weights()) == folder / "net.safetensors"
     (tmp_path / "moved.pth").rename(mine)
-    held.note_download(weights(), HASH)
-    assert held.delete(weights()) == 0
+    default_store.note_download(weights(), HASH)
+    assert default_store.delete(weights()) == 0
     assert mine.exists()
-    assert held.find(weights()) == folder / "net.safetensors"
-    assert held.delete(weights()) == len(CONTENT)
-    assert held.find(weights()) is None
+    assert default_store.find(weights()) == folder / "net.safetensors"
+    assert default_store.delete(weights()) == len(CONTENT)
+    assert default_store.find(weights()) is None
 
 
 @pytest.mark.parametrize(
-    ("held", "text", "sentence"),
+    ("names", "text", "sentence"),
     [
         ((), "x.pth", "uses no weights"),
         (("a", "b"), "x.pth", "has several weights"),
@@ -189,16 +189,16 @@ def test_a_file_of_the_users_own_stands_in_until_it_is_deleted(tmp_path: Path, f
     ],
 )
 def test_wrong_files_are_refused_at_the_door(
-    monkeypatch: pytest.MonkeyPatch, held: tuple[str, ...], text: str, sentence: str
+    monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], text: str, sentence: str
 ) -> None:
-    engine = Engine("net", "Net", "Net.", "MIT", True, frozenset(), (), (), tuple(weights(name) for name in held))
+    engine = Engine("net", "Net", "Net.", "MIT", True, frozenset(), (), (), tuple(weights(name) for name in names))
     monkeypatch.setattr(registry, "engine", lambda _id: engine)
     with pytest.raises(UserError, match=sentence):
         headless.reconstruction_request(["a.jpg"], "out", "net", weights=[text])
 
 
 def test_terms_are_accepted_before_anything_is_downloaded(folder: Path) -> None:
-    held = store.default()
-    held.accept(weights())
-    assert held.is_accepted(weights())
+    default_store = store.default()
+    default_store.accept(weights())
+    assert default_store.is_accepted(weights())
     assert removal.is_ours(folder / ".threer")

@@ -84,9 +84,9 @@ def contents() -> Any:
     cameras = {}
     for each in bpy.data.objects:
         if each.type == "CAMERA" and each.data.background_images:
-            obj = bpy.path.abspath(each.data.background_images[0].image.filepath)
-            assert Path(obj).is_file()
-            cameras[each.name] = (np.array(each.matrix_world).round(5).tolist(), obj)
+            photo = bpy.path.abspath(each.data.background_images[0].image.filepath)
+            assert Path(photo).is_file()
+            cameras[each.name] = (np.array(each.matrix_world).round(5).tolist(), photo)
     clouds = [each for each in bpy.data.objects if "confidence" in getattr(each.data, "attributes", ())]
     return cameras, [len(each.data.attributes["position"].data) for each in clouds]
 

@@ -50,8 +50,8 @@ def test_a_cushion_needs_none() -> None:
 def test_a_zoom_needs_the_most_of_its_frames() -> None:
     wide, long = filmed(BARREL, 450), filmed(BARREL, 900, cx=300)
     added = overscan([wide, long])
-    distances = [overscan([camera]) for camera in (wide, long)]
-    assert added == Overscan(max(each.across for each in distances), max(each.down for each in distances))
+    alone = [overscan([camera]) for camera in (wide, long)]
+    assert added == Overscan(max(each.across for each in alone), max(each.down for each in alone))
 
 
 def test_a_lens_that_is_too_wide_is_refused_in_a_sentence() -> None:

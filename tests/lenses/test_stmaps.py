@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.lensed import centres
 from threer_blender.lenses import stmaps
 from threer_blender.lenses.overscan import Overscan, overscan, without_distortion
 from threer_blender.model.arrays import Array
@@ -75,10 +76,6 @@ def test_what_the_lens_cannot_show_is_marked() -> None:
     folded = Camera("p", 640, 360, 380, 380, 320, 180, np.eye(4), Distortion("SIMPLE_RADIAL", (-0.3,)))
     corner = stmaps.redistorting(folded, overscan([folded]))[0, 0]
     assert corner.tolist() == [-1, -1, 0]
-
-
-def centres(width: int, height: int) -> Array:
-    return np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1)
 
 
 def places(stmap: Array, width: int, height: int) -> Array:

@@ -41,7 +41,7 @@ NETWORKS: dict[str, tuple[Callable[[], torch.nn.Module], tuple[int, int]]] = {
 }
 
 
-def made(kind: str) -> torch.nn.Module:
+def small_network(kind: str) -> torch.nn.Module:
     torch.manual_seed(0)
     network = NETWORKS[kind][0]().eval().requires_grad_(False)
     for name, parameter in network.named_parameters():
@@ -62,7 +62,7 @@ def depths(name: str, network: torch.nn.Module, count: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_half_precision_says_about_the_same(name: str) -> None:
-    network = made(name)
+    network = small_network(name)
     full = depths(name, network, 3)
     with torch.autocast("cpu", torch.bfloat16):
         half = depths(name, network, 3)
@@ -72,7 +72,7 @@ def test_half_precision_says_about_the_same(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["depth_anything3", "map_anything"])
 def test_cameras_are_not_rounded_to_half_precision(name: str) -> None:
-    network = made(name)
+    network = small_network(name)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         actual = network(torch.rand(3, 3, 42, 56)).camera_from_world[:, :, 3]
     assert (actual != actual.bfloat16().float()).all()
@@ -80,14 +80,14 @@ def test_cameras_are_not_rounded_to_half_precision(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["depth_anything3", "map_anything", "vggt", "vggt_omega"])
 def test_heads_say_the_same_for_a_few_views_at_a_time(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = made(name)
+    network = small_network(name)
     few = depths(name, network, 5)
     monkeypatch.setattr(dense_head, "VIEWS_AT_ONCE", 100)
     assert torch.allclose(few, depths(name, network, 5), rtol=1e-4, atol=1e-5)
 
 
 def test_fast3r_takes_views_of_different_sizes_and_repeats() -> None:
-    network = made("fast3r")
+    network = small_network("fast3r")
     images = [torch.rand(3, 48, 64) * 2 - 1, torch.rand(3, 64, 48) * 2 - 1, torch.rand(3, 48, 80) * 2 - 1]
     with torch.inference_mode():
         first, again = network(images), network(images)
@@ -105,7 +105,7 @@ def test_fast3r_view_indices_are_distinct_and_known() -> None:
 
 
 def test_depth_anything3_cameras_do_not_depend_on_the_order_of_photos() -> None:
-    network = made("depth_anything3")
+    network = small_network("depth_anything3")
     images = torch.rand(4, 3, 42, 56)
     order = torch.tensor([2, 0, 3, 1])
     with torch.inference_mode():

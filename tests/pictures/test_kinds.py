@@ -16,7 +16,7 @@ import tifffile
 from av.video.stream import VideoStream
 from PIL import Image, ImageCms, TiffImagePlugin
 
-from tests.pictures.saved import Warned, difference, read_one, save, scene, tags
+from tests.pictures.saved import Warned, difference, read_one, save, scene
 from threer_blender.files import exr_file
 from threer_blender.model.arrays import Array
 from threer_blender.pictures import light, photos
@@ -68,27 +68,6 @@ FORMATS: list[tuple[str, dict[str, Any], float]] = [
 def test_formats(tmp_path: Path, name: str, options: dict[str, Any], tolerance: float) -> None:
     path = save(tmp_path / name, PICTURE, **options)
     assert difference(photos.pixels(read_one(path)), PICTURE) <= tolerance
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["jpg", "png", "tif", "webp", "avif"])  # HEIC: test_decoding
-def test_every_orientation_of_every_format(tmp_path: Path, kind: str, orientation: int) -> None:
-    angles: dict[int, Any] = {
-        1: lambda p: p,
-        2: lambda p: p[:, ::-1],
-        3: lambda p: p[::-1, ::-1],
-        4: lambda p: p[::-1],
-        5: lambda p: p.swapaxes(0, 1),
-        6: lambda p: np.rot90(p, -1),
-        7: lambda p: p.swapaxes(0, 1)[::-1, ::-1],
-        8: lambda p: np.rot90(p),
-    }
-    settings: dict[str, dict[str, Any]] = {"webp": {"lossless": True}, "avif": {"quality": 95}}
-    options = settings.get(kind, {})
-    photo = read_one(save(tmp_path / f"a.{kind}", PICTURE, exif=tags(Orientation=orientation), **options))
-    expected = angles[orientation](PICTURE)
-    assert (photo.height, photo.width) == expected.shape[:2]
-    assert difference(photos.pixels(photo), expected) < 5
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK", "YCbCr"])

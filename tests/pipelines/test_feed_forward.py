@@ -195,8 +195,8 @@ def test_photos_out_of_order_go_through_in_the_order_of_their_looks(
 
 def off_the_room(points: Array) -> Array:
     """(N,) the distances of points (N, 3) of the world from the nearest wall or ball."""
-    walls = np.abs(np.abs(points) - oracle._ROOM).min(axis=1)
-    balls = [np.abs(np.linalg.norm(points - middle, axis=1) - radius) for *middle, radius in oracle._BALLS]
+    walls = np.abs(np.abs(points) - oracle.ROOM).min(axis=1)
+    balls = [np.abs(np.linalg.norm(points - middle, axis=1) - radius) for *middle, radius in oracle.BALLS]
     return np.min([walls, *balls], axis=0)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.geometry.shots import made
+from tests.geometry.shots import synthetic_shots
 from tests.geometry.shots.test_solver import keys
 from threer_blender.geometry.shots import solver
 from threer_blender.model.lens import UNKNOWN
@@ -15,7 +15,7 @@ from threer_blender.pipelines import shot_spread
 def test_more_noise_is_more_spread() -> None:
     rotation = []
     for noise in (0.03, 0.3):
-        shot = made.shot(made.turning(12), points=500, noise=noise)
+        shot = synthetic_shots.shot(synthetic_shots.turning(12), points=500, noise=noise)
         kind = solver.kind_of(shot.tracks, UNKNOWN)
         first = solver.solve_turning(shot.tracks, kind, UNKNOWN)
         others = [solver.solve_turning(shot_spread.random_half(shot.tracks, seed), kind, UNKNOWN) for seed in (1, 2)]
@@ -27,9 +27,9 @@ def test_more_noise_is_more_spread() -> None:
 
 
 def test_another_world_and_unit_count_nothing() -> None:
-    shot = made.shot(made.moving(12), points=300)
+    shot = synthetic_shots.shot(synthetic_shots.moving(12), points=300)
     first = solver.solve_moving(shot.tracks, keys(shot, 3), "")
-    world = 2.0 * made.look_at((1, 2, 3), (4, 1, 9))
+    world = 2.0 * synthetic_shots.look_at((1, 2, 3), (4, 1, 9))
     cameras = {}
     for number, camera in first.cameras.items():
         pose = np.eye(4)
@@ -44,7 +44,7 @@ def test_another_world_and_unit_count_nothing() -> None:
 
 
 def test_seeds_choose_other_tracks() -> None:
-    tracks = made.shot(made.turning(12), points=500).tracks
+    tracks = synthetic_shots.shot(synthetic_shots.turning(12), points=500).tracks
     one, other = (shot_spread.random_half(tracks, seed) for seed in (1, 2))
     assert 0.4 < len(one.tracks) / len(tracks.tracks) < 0.6
     assert len(one.tracks) != len(other.tracks)

@@ -96,18 +96,18 @@ def _cast(intrinsics: Float, pose: Float, width: int, height: int, samples: int)
         colour[nearer] = _texture(texture, u[nearer], v[nearer])
 
     with np.errstate(divide="ignore", invalid="ignore"):
-        for origin, axis_u, axis_v, half_u, half_v, texture in _PLANES:
+        for origin, axis_u, axis_v, half_u, half_v, texture in PLANES:
             facing = np.cross(axis_u, axis_v)
             t = ((origin - centre) @ facing) / (rays @ facing)
             point = np.nan_to_num(centre + rays * t[..., None], posinf=0, neginf=0) - origin
             u, v = point @ axis_u, point @ axis_v
             hit = (np.abs(u) < half_u) & (np.abs(v) < half_v)
             put(t, hit, facing * -np.sign(facing @ (origin - centre)), u, v, texture)
-        from_ball = centre - _BALL
+        from_ball = centre - BALL
         a, b = (rays**2).sum(-1), rays @ from_ball
-        root = b**2 - a * (from_ball @ from_ball - _RADIUS**2)
+        root = b**2 - a * (from_ball @ from_ball - BALL_RADIUS**2)
         t = (-b - np.sqrt(np.maximum(root, 0))) / a
-        facing = (centre + rays * t[..., None] - _BALL) / _RADIUS
+        facing = (centre + rays * t[..., None] - BALL) / BALL_RADIUS
         longitude = np.arctan2(facing[..., 0], -facing[..., 2])
         put(t, root > 0, facing, longitude, 2 * facing[..., 1], 3)
     return colour, depth, normal
@@ -118,8 +118,8 @@ def _vector(*values: float) -> Float:
 
 
 _S = np.sqrt(0.5)
-_BALL, _RADIUS = _vector(-0.7, 0.0, 0.0), 0.6
-_PLANES = (  # origin, two unit axes, half sizes, texture
+BALL, BALL_RADIUS = _vector(-0.7, 0.0, 0.0), 0.6
+PLANES = (  # origin, two unit axes, half sizes, texture
     (_vector(0, 0.6, 0), _vector(1, 0, 0), _vector(0, 0, 1), 50, 50, 0),
     (_vector(0, 0, 2.5), _vector(1, 0, 0), _vector(0, 1, 0), 50, 50, 1),
     (_vector(0.8, 0.0, -0.2), _vector(_S, 0, _S), _vector(0, 1, 0), 0.5, 0.6, 2),

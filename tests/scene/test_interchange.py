@@ -72,7 +72,7 @@ def test_openusd_projects_as_we_do_and_finds_no_fault(tmp_path: Path) -> None:
             lens = UsdGeom.Camera(prim).GetCamera(Usd.TimeCode(number))
             pose, width = np.array(lens.transform).T, lens.horizontalAperture
             window = -lens.horizontalApertureOffset / width, -lens.verticalApertureOffset / width
-            handed.is_equal(camera, pose[:3, 3], pose[:3, :3], lens.focalLength / width, window)
+            handed.assert_same_camera(camera, pose[:3, 3], pose[:3, :3], lens.focalLength / width, window)
     stage = Usd.Stage.Open(str(tmp_path / "out" / "points.usdc"))
     assert result.cloud is not None
     assert len(stage.GetPrimAtPath("/root/points/points").GetAttribute("primvars:color").Get()) == len(result.cloud)
@@ -96,7 +96,7 @@ def test_alembics_library_sees_zoom_and_film_offset(tmp_path: Path) -> None:
         sample = lens.getValue(time)
         width = sample.getHorizontalAperture() * 10
         window = -sample.getHorizontalFilmOffset() * 10 / width, -sample.getVerticalFilmOffset() * 10 / width
-        handed.is_equal(camera, pose[:3, 3], pose[:3, :3], sample.getFocalLength() / width, window)
+        handed.assert_same_camera(camera, pose[:3, 3], pose[:3, :3], sample.getFocalLength() / width, window)
 
 
 def test_points_are_there_and_the_file_is_as_before(tmp_path: Path) -> None:

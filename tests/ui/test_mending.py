@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.blender.drawn import drawn
 from tests.blender.extension import part, roots
-from tests.geometry.shots import made
+from tests.geometry.shots import synthetic_shots
 from tests.solved_shots import FIRST, FRAMES, plate, result_of
 from threer_blender import bundle
 from threer_blender.geometry.shots import moving_objects
@@ -22,15 +22,15 @@ pytest_plugins = ["tests.blender.extension"]
 
 
 @pytest.fixture(scope="module")
-def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[made.Made, Path]:
+def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[synthetic_shots.SyntheticShot, Path]:
     """A shot in which many points walk, and the result that does not know which."""
     folder = tmp_path_factory.mktemp("walked")
-    shot = made.shot(made.moving(FRAMES), walking=0.15, numbers=np.arange(FIRST, FIRST + FRAMES))
+    shot = synthetic_shots.shot(synthetic_shots.moving(FRAMES), walking=0.15, numbers=np.arange(FIRST, FIRST + FRAMES))
     return shot, bundle.write(result_of(shot, plate(folder / "frames")), folder / "result")
 
 
 @pytest.fixture
-def camera(addon: ModuleType, walked: tuple[made.Made, Path]) -> Any:  # noqa: ARG001
+def camera(addon: ModuleType, walked: tuple[synthetic_shots.SyntheticShot, Path]) -> Any:  # noqa: ARG001
     """The shot's camera as the add-on imported it."""
     bpy.ops.threer.import_result(directory=str(walked[1]))
     (root,) = roots()
@@ -59,7 +59,9 @@ def test_the_panel_offers_tracks_first_and_frames_always(camera: Any) -> None:
     assert "threer.weigh_tracks" in panel()
 
 
-def test_solve_again_without_bad_tracks_and_frames(camera: Any, walked: tuple[made.Made, Path], tmp_path: Path) -> None:
+def test_solve_again_without_bad_tracks_and_frames(
+    camera: Any, walked: tuple[synthetic_shots.SyntheticShot, Path], tmp_path: Path
+) -> None:
     shot, folder = walked
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
     (root,) = roots()

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.geometry.shots import made
+from tests.geometry.shots import synthetic_shots
 from threer_blender.model.lens import UNKNOWN
 from threer_blender.model.reconstruction import Photo, Shot
 from threer_blender.pictures import masks
@@ -19,7 +19,7 @@ def silent(_done: int, _total: int) -> None:
 
 def filmed(walking: float) -> tuple[dict[str, shots.TrackedVideo], Shot]:
     """A shot of points in a box, a share of which walks to the right."""
-    shot = made.shot(made.moving(), points=3000, walking=walking, numbers=np.arange(1001, 1025))
+    shot = synthetic_shots.shot(synthetic_shots.moving(), points=3000, walking=walking, numbers=np.arange(1001, 1025))
     photo = Photo("plate 1001", "plate", *shot.tracks.size, "", frame=1001)
     solved = Shot("plate", "plate", Fraction(24), 24, shot.cameras, first_frame=1001)
     return {"plate": shots.TrackedVideo([photo], UNKNOWN, shot.tracks, None, "")}, solved
@@ -32,10 +32,10 @@ def test_what_moves_is_written_as_masks_that_can_be_used(tmp_path: Path) -> None
     files = sorted((tmp_path / "masks").iterdir())
     assert [file.name[-8:] for file in files] == [f"{number}.png" for number in range(1001, 1025)]
     with Image.open(files[10]) as picture:
-        assert (picture.mode, picture.size) == ("L", (made.WIDTH, made.HEIGHT))
+        assert (picture.mode, picture.size) == ("L", (synthetic_shots.WIDTH, synthetic_shots.HEIGHT))
     read = masks.from_options({"masks": str(tmp_path / "masks"), "masked": "white", "mask_margin": 0}, shot.cameras)
     assert read is not None
-    out = read.excluded(videos["plate"].photos[0], 1011, (made.WIDTH, made.HEIGHT))
+    out = read.excluded(videos["plate"].photos[0], 1011, (synthetic_shots.WIDTH, synthetic_shots.HEIGHT))
     assert out is not None
     assert out.mean() > 0.5
 

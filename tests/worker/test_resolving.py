@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.geometry.shots import made
+from tests.geometry.shots import synthetic_shots
 from tests.solved_shots import FIRST, FRAMES, plate, result_of
 from threer_blender import bundle
 from threer_blender.geometry.shots import moving_objects
@@ -20,26 +20,28 @@ from threer_blender.runtime.report import MessageReport
 from threer_blender.worker import resolving
 
 
-def rotation_error(solved: Shot, shot: made.Made) -> float:
+def rotation_error(solved: Shot, shot: synthetic_shots.SyntheticShot) -> float:
     numbers = sorted(solved.cameras)
     return float(
-        np.median(made.rotation_errors([solved.cameras[n] for n in numbers], [shot.cameras[n] for n in numbers]))
+        np.median(
+            synthetic_shots.rotation_errors([solved.cameras[n] for n in numbers], [shot.cameras[n] for n in numbers])
+        )
     )
 
 
 @pytest.fixture(scope="module")
-def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[made.Made, Path]:
+def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[synthetic_shots.SyntheticShot, Path]:
     """A shot in which many points walk, and the result that does not know which."""
     folder = tmp_path_factory.mktemp("walked")
-    shot = made.shot(made.moving(FRAMES), walking=0.3, numbers=np.arange(FIRST, FIRST + FRAMES))
+    shot = synthetic_shots.shot(synthetic_shots.moving(FRAMES), walking=0.3, numbers=np.arange(FIRST, FIRST + FRAMES))
     return shot, bundle.write(result_of(shot, plate(folder / "frames")), folder / "result")
 
 
 @pytest.fixture(scope="module")
-def clean(tmp_path_factory: pytest.TempPathFactory) -> tuple[made.Made, Path]:
+def clean(tmp_path_factory: pytest.TempPathFactory) -> tuple[synthetic_shots.SyntheticShot, Path]:
     """A shot in which nothing moves, and its result."""
     folder = tmp_path_factory.mktemp("clean")
-    shot = made.shot(made.moving(FRAMES), numbers=np.arange(FIRST, FIRST + FRAMES))
+    shot = synthetic_shots.shot(synthetic_shots.moving(FRAMES), numbers=np.arange(FIRST, FIRST + FRAMES))
     return shot, bundle.write(result_of(shot, plate(folder / "frames")), folder / "result")
 
 
@@ -49,7 +51,9 @@ def again(folder: Path, output: Path, **asked: Any) -> Reconstruction:
     return bundle.read(done.bundle)
 
 
-def test_without_bad_tracks_the_camera_is_nearer_to_the_truth(walked: tuple[made.Made, Path], tmp_path: Path) -> None:
+def test_without_bad_tracks_the_camera_is_nearer_to_the_truth(
+    walked: tuple[synthetic_shots.SyntheticShot, Path], tmp_path: Path
+) -> None:
     shot, folder = walked
     before = bundle.read(folder)
     tracks = before.shots[0].tracks
@@ -75,7 +79,9 @@ def test_without_bad_tracks_the_camera_is_nearer_to_the_truth(walked: tuple[made
     assert len(once_more.notes) == 2  # it tells of the last time alone
 
 
-def test_bad_frames_have_no_cameras_and_the_rest_stays(clean: tuple[made.Made, Path], tmp_path: Path) -> None:
+def test_bad_frames_have_no_cameras_and_the_rest_stays(
+    clean: tuple[synthetic_shots.SyntheticShot, Path], tmp_path: Path
+) -> None:
     shot, folder = clean
     before = bundle.read(folder)
     after = again(folder, tmp_path / "again", bad=[[1010, 1012], [1024, 1024]])
@@ -93,7 +99,7 @@ def test_bad_frames_have_no_cameras_and_the_rest_stays(clean: tuple[made.Made, P
     assert set(back.shots[0].cameras) == set(shot.cameras)
 
 
-def test_weights_are_remembered_and_told(clean: tuple[made.Made, Path], tmp_path: Path) -> None:
+def test_weights_are_remembered_and_told(clean: tuple[synthetic_shots.SyntheticShot, Path], tmp_path: Path) -> None:
     after = again(clean[1], tmp_path / "again", weights={"3": 10.0, "5": 0.5})
     tracks = after.shots[0].tracks
     assert tracks is not None
@@ -102,7 +108,7 @@ def test_weights_are_remembered_and_told(clean: tuple[made.Made, Path], tmp_path
     assert "solved again 2 tracks weighed: median error " in after.notes[1]
 
 
-def test_another_shot_of_the_place_stays(clean: tuple[made.Made, Path], tmp_path: Path) -> None:
+def test_another_shot_of_the_place_stays(clean: tuple[synthetic_shots.SyntheticShot, Path], tmp_path: Path) -> None:
     before = bundle.read(clean[1])
     other = str(plate(tmp_path / "other"))
     names = {photo.name: f"other {photo.frame}" for photo in before.photos}
@@ -120,7 +126,7 @@ def test_another_shot_of_the_place_stays(clean: tuple[made.Made, Path], tmp_path
 
 
 def test_a_turning_camera_keeps_its_world_and_renews_its_points(tmp_path: Path) -> None:
-    shot = made.shot(made.turning(FRAMES), numbers=np.arange(FIRST, FIRST + FRAMES))
+    shot = synthetic_shots.shot(synthetic_shots.turning(FRAMES), numbers=np.arange(FIRST, FIRST + FRAMES))
     before = result_of(shot, plate(tmp_path / "frames"), alone=True)
     assert before.shots[0].tracks is not None
     bundle.write(before, tmp_path / "result")
@@ -148,14 +154,14 @@ def test_a_turning_camera_keeps_its_world_and_renews_its_points(tmp_path: Path) 
     ],
 )
 def test_what_cannot_be_is_refused(
-    clean: tuple[made.Made, Path], tmp_path: Path, asked: dict[str, Any], sentence: str
+    clean: tuple[synthetic_shots.SyntheticShot, Path], tmp_path: Path, asked: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(UserError, match=sentence):
         again(clean[1], tmp_path / "again", **asked)
     assert not (tmp_path / "again").exists()
 
 
-def test_a_result_without_tracks_says_so(clean: tuple[made.Made, Path], tmp_path: Path) -> None:
+def test_a_result_without_tracks_says_so(clean: tuple[synthetic_shots.SyntheticShot, Path], tmp_path: Path) -> None:
     before = bundle.read(clean[1])
     bundle.write(replace(before, shots=[replace(before.shots[0], tracks=None)]), tmp_path / "result")
     with pytest.raises(UserError, match="keeps no tracks of this shot"):
@@ -163,7 +169,9 @@ def test_a_result_without_tracks_says_so(clean: tuple[made.Made, Path], tmp_path
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links take a right on Windows")
-def test_plates_are_copied_and_links_in_their_place_are_not(clean: tuple[made.Made, Path], tmp_path: Path) -> None:
+def test_plates_are_copied_and_links_in_their_place_are_not(
+    clean: tuple[synthetic_shots.SyntheticShot, Path], tmp_path: Path
+) -> None:
     (tmp_path / "pictures" / "plates").mkdir(parents=True)
     (tmp_path / "pictures" / "plates" / "0.png").write_bytes(b"picture")
     bundle.write(bundle.read(clean[1]), tmp_path / "result", tmp_path / "pictures")

@@ -24,9 +24,9 @@ SETTINGS = chunks.ChunkSettings(size=60, overlap=15)
 class Capture:
     """A camera carried twice around the room, and the oracle that answers about its frames."""
 
-    def __init__(self, count: int, lies: float = 0.0) -> None:
+    def __init__(self, count: int, outliers: float = 0.0) -> None:
         self.truth = oracle.walk(count, (24, 32), laps=2)
-        self.lies = lies
+        self.outliers = outliers
         self.asked: list[int] = []
 
     def predict(self, indices: Sequence[int]) -> list[ViewPrediction]:
@@ -36,7 +36,7 @@ class Capture:
         random = np.random.default_rng(indices[0])
         predictions = []
         for answer in answers:
-            wild = random.random(answer.depth.shape) < self.lies
+            wild = random.random(answer.depth.shape) < self.outliers
             depth = np.where(wild, 3 * answer.depth, answer.depth).astype(np.float32)
             confidence = answer.confidence.astype(np.float32)
             predictions.append(ViewPrediction(answer.intrinsics, answer.world_from_camera, depth, confidence))
@@ -90,7 +90,7 @@ def test_plan_covers_every_photo_and_overlaps() -> None:
 
 
 def test_four_hundred_frames_come_out_as_one(tmp_path: Path) -> None:
-    capture = Capture(400, lies=0.1)
+    capture = Capture(400, outliers=0.1)
     loops = capture.loops()
     solution = chunks.solve(400, capture.predict, SETTINGS, tmp_path, loops)
     assert loops
@@ -160,7 +160,7 @@ class Jumbled(Capture):
         return [solution[place] for place in np.argsort(self.order)]
 
 
-def test_photos_out_of_order_are_sorted_by_their_looks(tmp_path: Path) -> None:
+def test_photos_out_of_order_are_sorted_by_similarity(tmp_path: Path) -> None:
     capture = Jumbled(80)
     (tmp_path / "jumbled").mkdir()
     (tmp_path / "sorted").mkdir()

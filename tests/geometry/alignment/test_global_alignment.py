@@ -22,10 +22,10 @@ EXACT = oracle.Errors()
 def stored(folder: Path, views: Any, errors: Any = EXACT, pairs: Any = None, spoil: Any = None) -> Any:
     """A store of both predictions of every pair; `spoil` may change each."""
     folder.mkdir(exist_ok=True)
-    store, oracle_ = PairStore(folder), oracle.Oracle(views, errors)
+    store, answers = PairStore(folder), oracle.Oracle(views, errors)
     for i, j in scene_graph.complete(len(views)) if pairs is None else pairs:
         for first, second in ((i, j), (j, i)):
-            answer = oracle_.predict(first, second)
+            answer = answers.predict(first, second)
             store.add(spoil(answer) if spoil else answer)
     return store
 
@@ -140,7 +140,7 @@ def test_maps_of_different_sizes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [0.1, 0.3])
-def test_wrong_but_sure_pairs_are_found_out(tmp_path: Path, wrong: float) -> None:
+def test_wrong_but_confident_pairs_are_found_out(tmp_path: Path, wrong: float) -> None:
     views = oracle.orbit(12, SIZE, degrees=180)
     errors = oracle.Errors(noise=0.02, wrong=wrong, seed=1)
     store = stored(tmp_path, views, errors)

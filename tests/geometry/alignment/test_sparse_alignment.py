@@ -52,7 +52,7 @@ def align(
     return sparse_alignment.align(store, count, focals or [None] * count, matches=matches, lenses=[0] * count)
 
 
-def turned(actual: Alignment, views: Sequence[oracle.View]) -> Float:
+def rotation_errors(actual: Alignment, views: Sequence[oracle.View]) -> Float:
     """Degrees by which the relative rotations of all pairs of placed photos are off."""
     ours = np.array([view.world_from_camera[:3, :3] for view in actual.views])
     true = np.array([views[view.photo].world_from_camera[:3, :3] for view in actual.views])
@@ -64,7 +64,7 @@ def turned(actual: Alignment, views: Sequence[oracle.View]) -> Float:
     )
 
 
-def shifted(actual: Alignment, views: Sequence[oracle.View]) -> float:
+def position_error(actual: Alignment, views: Sequence[oracle.View]) -> float:
     """The largest distance of a camera from its true place, after the best similarity, over the cameras' extent."""
     ours = np.array([view.world_from_camera[:3, 3] for view in actual.views])
     true = np.array([views[view.photo].world_from_camera[:3, 3] for view in actual.views])
@@ -75,8 +75,8 @@ def shifted(actual: Alignment, views: Sequence[oracle.View]) -> float:
 def test_exact_answers_give_exact_cameras(tmp_path: Path) -> None:
     views = oracle.orbit(6, (96, 128), degrees=130)
     actual = solve(tmp_path, views, oracle.Errors())
-    assert turned(actual, views).max() < 0.1
-    assert shifted(actual, views) < 0.002
+    assert rotation_errors(actual, views).max() < 0.1
+    assert position_error(actual, views) < 0.002
     for view in actual.views:
         assert view.focal == pytest.approx(views[view.photo].focal, rel=0.003)
         assert view.reprojection_error is not None
@@ -89,16 +89,16 @@ def test_a_networks_answers(tmp_path: Path) -> None:
     views = oracle.orbit(8, degrees=170)
     actual = solve(tmp_path, views)
     assert len(actual.views) == 8
-    assert turned(actual, views).max() < 1
-    assert shifted(actual, views) < 0.03
+    assert rotation_errors(actual, views).max() < 1
+    assert position_error(actual, views) < 0.03
     assert actual.views[0].focal == pytest.approx(views[0].focal, rel=0.02)
 
 
-def test_unsure_matches_take_nothing_from_accuracy(tmp_path: Path) -> None:
+def test_false_matches_of_low_confidence_do_not_lower_accuracy(tmp_path: Path) -> None:
     views = oracle.orbit(6, (72, 96), degrees=130)
     actual = solve(tmp_path, views, oracle.Errors(noise=0.03, pixels=0.2, false_matches=0.4))
-    assert turned(actual, views).max() < 0.2
-    assert shifted(actual, views) < 0.001
+    assert rotation_errors(actual, views).max() < 0.2
+    assert position_error(actual, views) < 0.001
 
 
 def test_confidence_far_from_even_loses_no_photo(tmp_path: Path) -> None:
@@ -113,8 +113,8 @@ def test_confidence_far_from_even_loses_no_photo(tmp_path: Path) -> None:
         predictions.append((answers.predict(*pair), replace(matched, confidence=wild)))
     actual = align(tmp_path, 6, predictions)
     assert len(actual.views) == 6
-    assert turned(actual, views).max() < 0.5
-    assert shifted(actual, views) < 0.003
+    assert rotation_errors(actual, views).max() < 0.5
+    assert position_error(actual, views) < 0.003
 
 
 def test_the_coarse_stage_minimises_its_objective() -> None:
@@ -149,7 +149,7 @@ def test_the_coarse_stage_minimises_its_objective() -> None:
 def test_two_photos(tmp_path: Path) -> None:
     views = oracle.orbit(2, degrees=25)
     actual = solve(tmp_path, views)
-    assert turned(actual, views).max() < 2
+    assert rotation_errors(actual, views).max() < 2
 
 
 def test_duplicated_photos(tmp_path: Path) -> None:
@@ -157,8 +157,8 @@ def test_duplicated_photos(tmp_path: Path) -> None:
     twice = [*views, views[1]]
     actual = solve(tmp_path, twice)
     assert len(actual.views) == 5
-    assert turned(actual, twice).max() < 1.5
-    assert shifted(actual, twice) < 0.05
+    assert rotation_errors(actual, twice).max() < 1.5
+    assert position_error(actual, twice) < 0.05
 
 
 def test_wrong_pairs_of_repeated_structure_are_outvoted(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_wrong_pairs_of_repeated_structure_are_outvoted(tmp_path: Path) -> None:
     assert len(wrong) > 4
     actual = solve(tmp_path, views, errors)
     assert len(actual.views) == 9
-    assert turned(actual, views).max() < 2
+    assert rotation_errors(actual, views).max() < 2
     predictions = both(scene_graph.complete(9))
     assert {tuple(sorted(predictions[index])) for index in actual.disagreeing} >= set(wrong)
 
@@ -180,11 +180,11 @@ def test_what_does_not_connect_is_named(tmp_path: Path) -> None:
     actual = solve(tmp_path, views, pairs=pairs)
     assert [view.photo for view in actual.views] == [0, 1, 2, 3, 4]
     assert actual.disconnected == [5, 6, 7]
-    assert turned(actual, views).max() < 1.5
+    assert rotation_errors(actual, views).max() < 1.5
 
 
 @pytest.mark.parametrize("count", [3, 6])
-def test_all_pairs_bad_is_a_sentence(tmp_path: Path, count: int) -> None:
+def test_pairs_that_are_all_wrong_are_refused(tmp_path: Path, count: int) -> None:
     with pytest.raises(UserError, match="contradicts itself"):
         solve(tmp_path, oracle.orbit(count, degrees=120), replace(NETWORK, wrong=1.0))
 
@@ -208,7 +208,7 @@ def test_one_pair_without_numbers(tmp_path: Path) -> None:
     )
     actual = align(tmp_path, 5, predictions)
     assert len(actual.views) == 5
-    assert turned(actual, views).max() < 1.5
+    assert rotation_errors(actual, views).max() < 1.5
     assert all(np.isfinite(view.depth).all() for view in actual.views)
 
 
@@ -218,7 +218,7 @@ def test_a_camera_that_only_turns(tmp_path: Path) -> None:
         for a in np.linspace(-0.5, 0.5, 5)
     ]
     actual = solve(tmp_path, views)
-    assert turned(actual, views).max() < 1.5
+    assert rotation_errors(actual, views).max() < 1.5
     centres = np.array([view.world_from_camera[:3, 3] for view in actual.views])
     depth = np.median(np.concatenate([view.depth.ravel() for view in actual.views]))
     assert np.linalg.norm(centres - centres.mean(axis=0), axis=1).max() < 0.05 * depth
@@ -228,8 +228,8 @@ def test_a_flat_wall(tmp_path: Path) -> None:
     poses = [oracle.look_at((x, 0.3 * np.cos(2 * x), -1.0), (0.3 * x, 0, 4)) for x in np.linspace(-1.5, 1.5, 6)]
     views = oracle.planar([oracle.view(pose, (96, 128)) for pose in poses])
     actual = solve(tmp_path, views)
-    assert turned(actual, views).max() < 2
-    assert shifted(actual, views) < 0.05
+    assert rotation_errors(actual, views).max() < 2
+    assert position_error(actual, views) < 0.05
 
 
 @pytest.mark.parametrize("focals", [[2.0], [2.0] * 5, [0.5] * 5])

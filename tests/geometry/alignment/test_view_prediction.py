@@ -9,7 +9,7 @@ from threer_blender.geometry.alignment.view_prediction import robust_similarity
 from threer_blender.geometry.similarities import Similarity
 
 
-def test_robust_similarity_ignores_a_third_of_lies() -> None:
+def test_robust_similarity_ignores_a_third_of_outliers() -> None:
     random = np.random.default_rng(0)
     source = random.standard_normal((3000, 3)) + (0, 0, 5)
     truth = Similarity(1.7, oracle.look_at((0, 0, 0), (1, 0.3, 0.5))[:3, :3], np.array([3.0, -1, 2]))

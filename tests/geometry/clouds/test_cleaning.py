@@ -92,7 +92,7 @@ def test_points_that_other_photos_see_through_are_removed_and_no_others() -> Non
     assert share_removed(others) < 0.03
 
 
-def test_a_sure_photo_is_not_overruled_by_doubtful_ones() -> None:
+def test_a_confident_photo_is_not_overruled_by_doubtful_ones() -> None:
     views = oracle.orbit(3, SIZE, degrees=40)
     cameras, maps, pictures = solved(views)
     for other in (0, 2):  # both place everything too far, but are not sure of it

@@ -48,15 +48,15 @@ def photo(
     rays = np.concatenate([plane, np.ones_like(plane[..., :1])], axis=-1)
     board = rays @ np.linalg.inv(camera_from_board[:, [0, 1, 3]]).T
     board = board[..., :2] / board[..., 2:]
-    white = _fields(board)
+    white = _squares(board)
     if nested:
-        white = np.where((np.abs(board) < 1).all(axis=-1), _fields(6 * board), white)
+        white = np.where((np.abs(board) < 1).all(axis=-1), _squares(6 * board), white)
     inside = (np.abs(board[..., 0]) < columns / 2) & (np.abs(board[..., 1]) < rows / 2)
     grey = 20 + 200 * np.where(inside, white, 0.5) + 1.5 * np.random.default_rng(0).standard_normal(white.shape)
     return np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
-def _fields(board: Array) -> Array:
+def _squares(board: Array) -> Array:
     """(H, W) the share of white in each pixel, where `board` (H, W, 2) is the pixel's place on the board in fields.
 
     The edge between two fields is a pixel wide.

@@ -29,7 +29,7 @@ def test_matches_from_pointmaps_are_true() -> None:
     views = oracle.orbit(2, (72, 96), degrees=20)
     matches = correspondences.from_pointmaps(oracle.Oracle(views).predict(0, 1))
     column, row = (matches.pixels_first - 0.5).astype(int).T
-    reprojected, visible = oracle._visible(views[0].points[row, column], views[1], 0.03)
+    reprojected, visible = oracle.project(views[0].points[row, column], views[1], 0.03)
     assert visible.sum() > 2000
     off = np.linalg.norm(reprojected - matches.pixels_second, axis=1)[visible]
     assert np.median(off) < 0.5  # they are pixels' centres: half a pixel is what they can be off

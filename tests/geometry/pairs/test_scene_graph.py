@@ -129,8 +129,8 @@ def test_photos_whose_names_count_up_are_in_order(names: Any, ordered: bool) -> 
 def test_photos_in_order_are_compared_with_the_next_ones_too() -> None:
     alike = np.eye(30, dtype=np.float32)
     neighbours = set(scene_graph.window(30))
-    for names, held in (("{:03d}.jpg", True), ("{}.jpg", False)):
-        photos = [Photo(names.format(i if held else "abcdef"[i % 6] * (i + 1)), "", 8, 8, "") for i in range(30)]
+    for names, ordered in (("{:03d}.jpg", True), ("{}.jpg", False)):
+        photos = [Photo(names.format(i if ordered else "abcdef"[i % 6] * (i + 1)), "", 8, 8, "") for i in range(30)]
         pairs = scene_graph.chosen("auto", photos, alike)
-        assert (neighbours <= set(pairs)) == held
+        assert (neighbours <= set(pairs)) == ordered
         assert len(pairs) < 13 * 30

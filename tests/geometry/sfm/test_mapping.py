@@ -27,7 +27,7 @@ from threer_blender.model.arrays import Array
 from threer_blender.model.engine import ReportStage, Stage
 from threer_blender.model.errors import Cancelled, UserError
 from threer_blender.model.reconstruction import MEDIAN_DEPTH, Camera, Photo, Unregistered
-from threer_blender.pictures import photos as door
+from threer_blender.pictures import photos as photo_reader
 from threer_blender.runtime.report import MessageReport
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -43,7 +43,7 @@ def silent(stage: Stage, done: float, total: float) -> None:
 
 def read(folder: Path) -> list[Photo]:
     """The photos in a folder."""
-    return door.read(find([folder]).files, lambda _text, _photo: None).accepted
+    return photo_reader.read(find([folder]).files, lambda _text, _photo: None).accepted
 
 
 def written(pictures: dict[str, Array], folder: Path) -> list[Photo]:
@@ -55,7 +55,7 @@ def written(pictures: dict[str, Array], folder: Path) -> list[Photo]:
 
 def sparse(photos: list[Photo], folder: Path, settings: FeatureSettings = SMALL) -> MappingSolution:
     """Both halves of the stage on photo files."""
-    return solve(extract_and_match(Search(photos, door.pixels, folder, settings, silent)), silent)
+    return solve(extract_and_match(Search(photos, photo_reader.pixels, folder, settings, silent)), silent)
 
 
 def sparse_pictures(pictures: list[Array], folder: Path) -> MappingSolution:
@@ -100,22 +100,26 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> MappingSolution:
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
+def seven_photos(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
     """Seven of the sample's photos, half as large and without EXIF."""
-    pictures = {photo.name: door.pixels(photo, 648) for photo in read(SAMPLE / "photos")[:7]}
-    return written(pictures, tmp_path_factory.mktemp("table"))
+    pictures = {photo.name: photo_reader.pixels(photo, 648) for photo in read(SAMPLE / "photos")[:7]}
+    return written(pictures, tmp_path_factory.mktemp("seven"))
 
 
 @pytest.fixture(scope="module")
-def others(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
+def mirrored_photos(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
     """Four photos of another scene: the sample's last ones in a mirror, where no detail looks as it did."""
-    pictures = {f"other {photo.name}": door.pixels(photo, 648)[:, ::-1] for photo in read(SAMPLE / "photos")[7:]}
-    return written(pictures, tmp_path_factory.mktemp("others"))
+    pictures = {
+        f"other {photo.name}": photo_reader.pixels(photo, 648)[:, ::-1] for photo in read(SAMPLE / "photos")[7:]
+    }
+    return written(pictures, tmp_path_factory.mktemp("mirrored"))
 
 
 @pytest.fixture(scope="module")
-def matched(table: list[Photo], tmp_path_factory: pytest.TempPathFactory) -> Matched:
-    return extract_and_match(Search(table, door.pixels, tmp_path_factory.mktemp("matched"), TINY, silent))
+def matched(seven_photos: list[Photo], tmp_path_factory: pytest.TempPathFactory) -> Matched:
+    return extract_and_match(
+        Search(seven_photos, photo_reader.pixels, tmp_path_factory.mktemp("matched"), TINY, silent)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +163,7 @@ def test_world_has_a_sane_size(sample: MappingSolution) -> None:
 
 
 def test_same_photos_give_the_same_cameras(matched: Matched, tmp_path: Path) -> None:
-    again = extract_and_match(Search(matched.photos, door.pixels, tmp_path, TINY, silent))
+    again = extract_and_match(Search(matched.photos, photo_reader.pixels, tmp_path, TINY, silent))
     assert np.array_equal(again.inliers, matched.inliers)
     for first, second in zip(solve(matched, silent).cameras, solve(again, silent).cameras, strict=True):
         assert first == replace(second, world_from_camera=first.world_from_camera)
@@ -176,7 +180,7 @@ def test_cameras_from_photos_without_exif(matched: Matched, sample_truth: dict[s
     assert solution.cameras[0].fx == pytest.approx(sample_truth["IMG_2041.jpg"]["fx"] / 2, rel=0.05)
 
 
-def test_a_photo_that_a_model_lacks_is_placed_in_it(matched: Matched) -> None:
+def test_a_photo_that_a_model_lacks_is_registered(matched: Matched) -> None:
     """One photo taken out of a model comes back, to where it was."""
     pairs = read_pairs(matched)
     (model,) = mappers.run(mappers.CANDIDATES[0], matched, lambda _: None)
@@ -189,7 +193,7 @@ def test_a_photo_that_a_model_lacks_is_placed_in_it(matched: Matched) -> None:
     assert np.degrees((before.rotation * after.rotation.inverse()).angle()) < 0.2
 
 
-def test_photos_that_cannot_be_placed_stay_out(matched: Matched) -> None:
+def test_photos_that_cannot_be_registered_stay_out(matched: Matched) -> None:
     """Where the other photos' matches lead astray, the model stays as it was."""
     pairs = read_pairs(matched)
     (model,) = mappers.run(mappers.CANDIDATES[0], matched, lambda _: None)
@@ -276,7 +280,7 @@ def test_passes_have_stages_of_their_own(unregistered: tuple[int, ...], monkeypa
     report(LATER, 0, 1)
     reported = [message for message in sent if isinstance(message, Progress)]
     taken = ["", ", finer", ", learned"] if unregistered[0] > 1 else ["", ", learned"]
-    expected = [stage.label + look for look in taken[: len(unregistered)] for stage in (FEATURES, MATCHES, MAPPING)]
+    expected = [stage.label + again for again in taken[: len(unregistered)] for stage in (FEATURES, MATCHES, MAPPING)]
     assert list(dict.fromkeys(message.stage for message in reported)) == [*expected, LATER.label]
     fractions = [message.fraction for message in reported]
     assert fractions == sorted(fractions)
@@ -286,19 +290,21 @@ def test_passes_have_stages_of_their_own(unregistered: tuple[int, ...], monkeypa
         assert reported[-1].seconds_left == pytest.approx(whole, rel=0.01)
 
 
-def test_each_photo_may_have_its_own_lens(table: list[Photo], tmp_path: Path) -> None:
-    solution = sparse(table, tmp_path, replace(TINY, shared_intrinsics=False))
+def test_each_photo_may_have_its_own_lens(seven_photos: list[Photo], tmp_path: Path) -> None:
+    solution = sparse(seven_photos, tmp_path, replace(TINY, shared_intrinsics=False))
     assert len({camera.fx for camera in solution.cameras}) == len(solution.cameras) == 7
 
 
 # ----------------------------------------------------------------------------------------------- left out, refused
-def test_photo_of_something_else_is_named(table: list[Photo], others: list[Photo], tmp_path: Path) -> None:
-    stranger, grey = others[0], replace(table[0], name="grey.png", path="grey")
+def test_photo_of_something_else_is_named(
+    seven_photos: list[Photo], mirrored_photos: list[Photo], tmp_path: Path
+) -> None:
+    stranger, grey = mirrored_photos[0], replace(seven_photos[0], name="grey.png", path="grey")
 
     def pixels(photo: Photo, side: int) -> Array:
-        return np.full((450, 800, 3), 128, np.uint8) if photo.path == "grey" else door.pixels(photo, side)
+        return np.full((450, 800, 3), 128, np.uint8) if photo.path == "grey" else photo_reader.pixels(photo, side)
 
-    solution = solve(extract_and_match(Search([*table, stranger, grey], pixels, tmp_path, TINY, silent)), silent)
+    solution = solve(extract_and_match(Search([*seven_photos, stranger, grey], pixels, tmp_path, TINY, silent)), silent)
     assert len(solution.cameras) == 7
     unregistered = {photo.photo: photo for photo in solution.unregistered}
     assert set(unregistered) == {stranger.name, "grey.png"}
@@ -306,10 +312,12 @@ def test_photo_of_something_else_is_named(table: list[Photo], others: list[Photo
     assert "detail" in unregistered["grey.png"].reason
 
 
-def test_two_scenes_give_the_larger_and_name_the_other(table: list[Photo], others: list[Photo], tmp_path: Path) -> None:
-    solution = sparse([*others, *table], tmp_path, TINY)
-    assert {camera.photo for camera in solution.cameras} == {photo.name for photo in table}
-    assert [set(group) for group in solution.other_models] == [{photo.name for photo in others}]
+def test_two_scenes_give_the_larger_and_name_the_other(
+    seven_photos: list[Photo], mirrored_photos: list[Photo], tmp_path: Path
+) -> None:
+    solution = sparse([*mirrored_photos, *seven_photos], tmp_path, TINY)
+    assert {camera.photo for camera in solution.cameras} == {photo.name for photo in seven_photos}
+    assert [set(group) for group in solution.other_models] == [{photo.name for photo in mirrored_photos}]
     assert all("solved together with" in photo.reason for photo in solution.unregistered)
 
 
@@ -342,7 +350,7 @@ def views_from_one_spot(picture: Array, degrees: list[float], zooms: list[float]
 )
 def test_turning_and_zooming_on_the_spot_are_refused(degrees: list[float], zooms: list[float], tmp_path: Path) -> None:
     """Zoomed photos would make a fine model of a flat wall that the camera walks up to."""
-    wide = door.pixels(read(SAMPLE / "photos")[0], 1296)
+    wide = photo_reader.pixels(read(SAMPLE / "photos")[0], 1296)
     with pytest.raises(UserError, match="one spot: the camera only turned or zoomed"):
         sparse_pictures(views_from_one_spot(wide, degrees, zooms, focal=1000), tmp_path)
 
@@ -355,7 +363,7 @@ def test_static_camera_is_refused(turning: bool, tmp_path: Path) -> None:
 
 
 def test_identical_pictures_are_refused(tmp_path: Path) -> None:
-    picture = door.pixels(read(SAMPLE / "photos")[0], 800)
+    picture = photo_reader.pixels(read(SAMPLE / "photos")[0], 800)
     with pytest.raises(UserError, match="copies of each other"):
         sparse_pictures([picture, picture, picture], tmp_path)
 
@@ -369,7 +377,7 @@ def test_photos_without_overlap_are_refused(tmp_path: Path) -> None:
 
 # ----------------------------------------------------------------------------------------------- cancelling
 @pytest.mark.parametrize("stage", [FEATURES, MATCHES, MAPPING])
-def test_cancel_ends_every_stage(stage: Stage, table: list[Photo], tmp_path: Path) -> None:
+def test_cancel_ends_every_stage(stage: Stage, seven_photos: list[Photo], tmp_path: Path) -> None:
     calls: list[Stage] = []
 
     ends_at = stage
@@ -380,17 +388,21 @@ def test_cancel_ends_every_stage(stage: Stage, table: list[Photo], tmp_path: Pat
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        solve(extract_and_match(Search(table, door.pixels, tmp_path, TINY, report)), report)
+        solve(extract_and_match(Search(seven_photos, photo_reader.pixels, tmp_path, TINY, report)), report)
     assert calls[-1] == stage
     assert calls.count(stage) == 1
     assert [thread for thread in threading.enumerate() if "ThreadPool" in thread.name] == []
 
 
 # ----------------------------------------------------------------------------------------------- pairs
-def test_many_photos_are_matched_with_those_alike(table: list[Photo], others: list[Photo], tmp_path: Path) -> None:
+def test_many_photos_are_matched_with_those_alike(
+    seven_photos: list[Photo], mirrored_photos: list[Photo], tmp_path: Path
+) -> None:
     """The photos are of two scenes. The few pairs that are tried stay within a scene."""
     settings = replace(TINY, exhaustive=4, neighbours=4)
-    tried = extract_and_match(Search([*table, *others], door.pixels, tmp_path, settings, silent))
-    scene = tried.pairs >= len(table)
+    tried = extract_and_match(
+        Search([*seven_photos, *mirrored_photos], photo_reader.pixels, tmp_path, settings, silent)
+    )
+    scene = tried.pairs >= len(seven_photos)
     assert np.all(scene[:, 0] == scene[:, 1])
     assert len(tried.pairs) >= 18

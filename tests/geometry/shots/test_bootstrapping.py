@@ -4,7 +4,7 @@ import numpy as np
 
 from threer_blender.geometry.shots import bootstrapping, solver
 
-from . import made
+from . import synthetic_shots
 from .test_solver import rotation_errors
 
 FRAMES = 24
@@ -12,8 +12,8 @@ FRAMES = 24
 
 def test_a_dolly_zoom_is_solved_from_its_tracks() -> None:
     away = np.linspace(1, 2.2, FRAMES)
-    poses = [made.look_at((0.5 * share, -1.5, 5 - 5 * share), (0, 0, 5)) for share in away]
-    shot = made.shot(poses, 450 * away, points=400)
+    poses = [synthetic_shots.look_at((0.5 * share, -1.5, 5 - 5 * share), (0, 0, 5)) for share in away]
+    shot = synthetic_shots.shot(poses, 450 * away, points=400)
     keys = bootstrapping.keys(shot.tracks, 600.0)
     assert len(keys.cameras) == FRAMES
     solution = solver.solve_moving(shot.tracks, keys.cameras, "")
@@ -25,5 +25,5 @@ def test_a_dolly_zoom_is_solved_from_its_tracks() -> None:
 
 
 def test_a_camera_that_only_turns_gives_no_keys_that_move() -> None:
-    shot = made.shot(made.turning(3), points=60)
+    shot = synthetic_shots.shot(synthetic_shots.turning(3), points=60)
     assert bootstrapping.keys(shot.tracks, None) == ({}, "")

@@ -10,37 +10,40 @@ from threer_blender.geometry.adjustment.shot_problem import ShotLens
 from threer_blender.geometry.shots import known_lens, solver
 from threer_blender.model.lens import Distortion, KnownLens
 
-from . import made
+from . import synthetic_shots
 
 BARREL = Distortion("RADIAL", (-0.2, 0.03))
 
 
-def turning(shot: made.Made, known: KnownLens) -> Any:
+def turning(shot: synthetic_shots.SyntheticShot, known: KnownLens) -> Any:
     return solver.solve_turning(shot.tracks, solver.kind_of(shot.tracks, known), known)
 
 
-def moving(shot: made.Made, known: KnownLens) -> Any:
+def moving(shot: synthetic_shots.SyntheticShot, known: KnownLens) -> Any:
     keys = {number: camera for number, camera in shot.cameras.items() if number % 5 == 1}
     return solver.solve_moving(shot.tracks, keys, "", known=known)
 
 
-@pytest.mark.parametrize(("poses", "solve"), [(made.turning(), turning), (made.moving(), moving)])
+@pytest.mark.parametrize(("poses", "solve"), [(synthetic_shots.turning(), turning), (synthetic_shots.moving(), moving)])
 def test_the_true_lens_stays_and_nothing_is_said(poses: Any, solve: Any) -> None:
-    shot = made.shot(poses, distortion=BARREL)
-    known = KnownLens(made.FOCAL, (made.WIDTH / 2, made.HEIGHT / 2), BARREL, held=True)
+    shot = synthetic_shots.shot(poses, distortion=BARREL)
+    known = KnownLens(synthetic_shots.FOCAL, (synthetic_shots.WIDTH / 2, synthetic_shots.HEIGHT / 2), BARREL, held=True)
     solution = solve(shot, known)
     for camera in solution.cameras.values():
-        assert camera.fx == camera.fy == pytest.approx(made.FOCAL, rel=1e-12)
+        assert camera.fx == camera.fy == pytest.approx(synthetic_shots.FOCAL, rel=1e-12)
         assert (camera.cx, camera.cy) == known.centre
         assert camera.distortion == BARREL
     assert "prefer" not in solution.reason
     assert np.nanmedian(solution.errors.median) < 0.08
 
 
-@pytest.mark.parametrize(("poses", "solve"), [(made.turning(), turning), (made.moving(), moving)])
+@pytest.mark.parametrize(("poses", "solve"), [(synthetic_shots.turning(), turning), (synthetic_shots.moving(), moving)])
 def test_a_wrong_focal_length_that_is_held_is_said(poses: Any, solve: Any) -> None:
-    solution = solve(made.shot(poses), KnownLens(1.1 * made.FOCAL, held=True, name="The known focal length of 40 mm"))
-    assert all(camera.fx == pytest.approx(1.1 * made.FOCAL) for camera in solution.cameras.values())
+    solution = solve(
+        synthetic_shots.shot(poses),
+        KnownLens(1.1 * synthetic_shots.FOCAL, held=True, name="The known focal length of 40 mm"),
+    )
+    assert all(camera.fx == pytest.approx(1.1 * synthetic_shots.FOCAL) for camera in solution.cameras.values())
     assert "The known focal length of 40 mm is held, but the tracks prefer one that is" in solution.reason
     assert "% shorter" in solution.reason
 

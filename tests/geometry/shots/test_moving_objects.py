@@ -6,21 +6,21 @@ import pytest
 from threer_blender.geometry.shots import moving_objects
 from threer_blender.model.arrays import Array
 
-from . import made
+from . import synthetic_shots
 
 SIZE = (640, 360)
 
 
-@pytest.mark.parametrize("poses", [made.moving(), made.turning()], ids=["moving", "turning"])
+@pytest.mark.parametrize("poses", [synthetic_shots.moving(), synthetic_shots.turning()], ids=["moving", "turning"])
 def test_tracks_of_what_walks_are_not_explained(poses: Array) -> None:
     for walking, least, most in ((0.0, 0.0, 0.0), (0.25, 0.2, 0.3)):
-        shot = made.shot(poses, walking=walking)
-        translates = moving_objects.unexplained(shot.tracks.tracks, list(shot.cameras.values()))
-        assert least <= translates.mean() <= most
+        shot = synthetic_shots.shot(poses, walking=walking)
+        walks = moving_objects.unexplained(shot.tracks.tracks, list(shot.cameras.values()))
+        assert least <= walks.mean() <= most
 
 
 def test_frames_without_a_camera_say_nothing() -> None:
-    shot = made.shot(made.moving(), walking=0.25)
+    shot = synthetic_shots.shot(synthetic_shots.moving(), walking=0.25)
     cameras = [None if number % 2 else camera for number, camera in shot.cameras.items()]
     assert 0.1 < moving_objects.unexplained(shot.tracks.tracks, cameras).mean() < 0.3
     assert not moving_objects.unexplained(shot.tracks.tracks, [None] * len(cameras)).any()
@@ -50,7 +50,7 @@ def test_single_wrong_tracks_make_no_area() -> None:
 
 
 def test_short_tracks_prove_nothing() -> None:
-    tracks = made.shot(made.moving(), longest=18).tracks.tracks
+    tracks = synthetic_shots.shot(synthetic_shots.moving(), longest=18).tracks.tracks
     lasting = moving_objects.lasting(tracks)
     observations = np.bincount(tracks.point)
     assert observations[lasting].min() >= 8

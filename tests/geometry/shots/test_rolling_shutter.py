@@ -7,7 +7,7 @@ import pytest
 
 from threer_blender.geometry.shots import moving, rolling_shutter, solver
 
-from . import made
+from . import synthetic_shots
 from .test_solver import keys, rotation_errors
 
 FRAMES, READ_OUT = 24, 0.5
@@ -17,12 +17,12 @@ def shaking(time: float) -> Any:
     """A camera that goes to the side and shakes: its pose at a time in frames."""
     a = 2 * time / (FRAMES - 1) - 1
     centre = (1.2 * a, 0.2 * np.sin(4 * a), -1 + 0.4 * a * a)
-    return made.look_at(centre, (0.3 * a + 0.15 * np.sin(0.9 * time), 0.12 * np.cos(0.7 * time), 5.0))
+    return synthetic_shots.look_at(centre, (0.3 * a + 0.15 * np.sin(0.9 * time), 0.12 * np.cos(0.7 * time), 5.0))
 
 
 @pytest.fixture(scope="module")
-def rolled() -> made.Made:
-    return made.shot(
+def rolled() -> synthetic_shots.SyntheticShot:
+    return synthetic_shots.shot(
         [shaking(index) for index in range(FRAMES)],
         points=250,
         late=lambda index, row: shaking(index + READ_OUT * row),
@@ -30,7 +30,7 @@ def rolled() -> made.Made:
 
 
 @pytest.mark.parametrize("read_out", [READ_OUT, 0.0], ids=["entered", "estimated"])
-def test_rows_are_solved_by_poses_of_their_own(rolled: made.Made, read_out: float) -> None:
+def test_rows_are_solved_by_poses_of_their_own(rolled: synthetic_shots.SyntheticShot, read_out: float) -> None:
     solution = solver.solve_moving(rolled.tracks, keys(rolled), "", read_out=read_out)
     assert solution.motion == "free"
     assert abs(solution.read_out - READ_OUT) < 0.06
@@ -40,7 +40,7 @@ def test_rows_are_solved_by_poses_of_their_own(rolled: made.Made, read_out: floa
 
 
 def test_frames_that_are_read_at_once_get_no_rows() -> None:
-    shot = made.shot([shaking(index) for index in range(FRAMES)], points=250)
+    shot = synthetic_shots.shot([shaking(index) for index in range(FRAMES)], points=250)
     solution = solver.solve_moving(shot.tracks, keys(shot), "")
     assert solution.read_out == 0
     assert "show no rolling shutter" in solution.reason
@@ -50,11 +50,13 @@ def test_the_speed_within_a_frame_may_differ_from_the_one_between_frames() -> No
     """Unrest faster than frames can show: a spline through their poses does not know it."""
 
     def trembling(time: float) -> Any:
-        return made.look_at(
+        return synthetic_shots.look_at(
             (0.1 * time, 0.2 * np.sin(0.3 * time), -1), (0.1 * time + 0.02 * np.sin(2.4 * time), 0, 5.0)
         )
 
-    shot = made.shot([trembling(i) for i in range(16)], points=250, late=lambda i, row: trembling(i + READ_OUT * row))
+    shot = synthetic_shots.shot(
+        [trembling(i) for i in range(16)], points=250, late=lambda i, row: trembling(i + READ_OUT * row)
+    )
     solution = solver.solve_moving(shot.tracks, keys(shot), "", read_out=READ_OUT)
     assert np.nanmedian(solution.errors.median) < 0.06
 
@@ -68,7 +70,7 @@ def test_between_frames_poses_follow_a_cubic_to_the_last_row() -> None:
 
 
 def test_a_camera_that_rests_loses_nothing_by_its_rows() -> None:
-    shot = made.shot([shaking(0)] * 6)
+    shot = synthetic_shots.shot([shaking(0)] * 6)
     state, solved, _ = moving.start(shot.tracks.tracks, shot.tracks.numbers, shot.cameras, np.ones(4))
     off = rolling_shutter.displacements(shot.tracks.tracks, shot.tracks.numbers, solved, state, READ_OUT)
     assert np.abs(off).max() < 1e-6

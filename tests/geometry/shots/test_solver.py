@@ -10,17 +10,19 @@ from threer_blender.geometry.shots import solver
 from threer_blender.model.errors import UserError
 from threer_blender.model.lens import UNKNOWN, Distortion, KnownLens
 
-from . import made
+from . import synthetic_shots
 
 
-def solve_turning(shot: made.Made, focal: Any = None, held: bool = False) -> Any:
+def solve_turning(shot: synthetic_shots.SyntheticShot, focal: Any = None, held: bool = False) -> Any:
     known = KnownLens(focal, held=held)
     kind = solver.kind_of(shot.tracks, known)
     assert not kind.translates
     return solver.solve_turning(shot.tracks, kind, known)
 
 
-def keys(shot: made.Made, every: int = 5, focal: float = 1.01, place: float = 0.01, seed: int = 0) -> Any:
+def keys(
+    shot: synthetic_shots.SyntheticShot, every: int = 5, focal: float = 1.01, place: float = 0.01, seed: int = 0
+) -> Any:
     """Every `every`-th true camera by frame, as wrong as an engine's.
 
     Focal lengths are `focal` times as long. Places are off by `place` on each axis, as a standard deviation.
@@ -34,16 +36,18 @@ def keys(shot: made.Made, every: int = 5, focal: float = 1.01, place: float = 0.
     return solved
 
 
-def focal_errors(solution: Any, shot: made.Made) -> Any:
+def focal_errors(solution: Any, shot: synthetic_shots.SyntheticShot) -> Any:
     return np.array([abs(camera.fx / shot.cameras[number].fx - 1) for number, camera in solution.cameras.items()])
 
 
-def rotation_errors(solution: Any, shot: made.Made) -> Any:
-    return made.rotation_errors(solution.cameras.values(), [shot.cameras[number] for number in solution.cameras])
+def rotation_errors(solution: Any, shot: synthetic_shots.SyntheticShot) -> Any:
+    return synthetic_shots.rotation_errors(
+        solution.cameras.values(), [shot.cameras[number] for number in solution.cameras]
+    )
 
 
 def test_a_camera_that_only_turns() -> None:
-    shot = made.shot(made.turning())
+    shot = synthetic_shots.shot(synthetic_shots.turning())
     solution = solve_turning(shot)
     assert solution.motion == "nodal"
     assert sorted(solution.cameras) == sorted(shot.cameras)
@@ -55,7 +59,7 @@ def test_a_camera_that_only_turns() -> None:
 
 def test_a_zoom_is_told_from_a_move_and_its_focal_lengths_are_found() -> None:
     focals = 500 * 1.8 ** np.linspace(0, 1, 24) ** 2
-    shot = made.shot(made.turning(), focals)
+    shot = synthetic_shots.shot(synthetic_shots.turning(), focals)
     solution = solve_turning(shot)
     assert solution.motion == "zoom"
     assert "by a factor of 1.8" in solution.reason
@@ -63,8 +67,8 @@ def test_a_zoom_is_told_from_a_move_and_its_focal_lengths_are_found() -> None:
     assert rotation_errors(solution, shot).max() < 0.02
 
 
-def test_a_bent_lens_is_straightened() -> None:
-    shot = made.shot(made.turning(), [450.0] * 24, distortion=Distortion("RADIAL", (-0.2, 0.03)))
+def test_distortion_is_solved() -> None:
+    shot = synthetic_shots.shot(synthetic_shots.turning(), [450.0] * 24, distortion=Distortion("RADIAL", (-0.2, 0.03)))
     solution = solve_turning(shot)
     assert solution.motion == "nodal"
     assert focal_errors(solution, shot).max() < 0.005
@@ -72,7 +76,7 @@ def test_a_bent_lens_is_straightened() -> None:
 
 
 def test_a_camera_that_moves() -> None:
-    shot = made.shot(made.moving())
+    shot = synthetic_shots.shot(synthetic_shots.moving())
     kind = solver.kind_of(shot.tracks, UNKNOWN)
     assert kind.translates
     solution = solver.solve_moving(shot.tracks, keys(shot), kind.reason)
@@ -92,8 +96,8 @@ def test_a_camera_that_moves() -> None:
 @pytest.mark.parametrize("every", [2, 5])
 def test_frames_that_repeat_the_one_before_have_its_camera(every: int) -> None:
     """Pulldown repeats one frame in five, animation on twos every second one."""
-    poses = made.moving()
-    shot = made.shot([poses[index - index // every] for index in range(len(poses))])
+    poses = synthetic_shots.moving()
+    shot = synthetic_shots.shot([poses[index - index // every] for index in range(len(poses))])
     kind = solver.kind_of(shot.tracks, UNKNOWN)
     solution = solver.solve_moving(shot.tracks, keys(shot, 3), kind.reason)
     assert sorted(solution.cameras) == sorted(shot.cameras)
@@ -106,17 +110,20 @@ def test_frames_that_repeat_the_one_before_have_its_camera(every: int) -> None:
 
 def test_a_move_with_a_zoom() -> None:
     focals = 500 * 1.5 ** np.linspace(0, 1, 24)
-    shot = made.shot(made.moving(), focals)
+    shot = synthetic_shots.shot(synthetic_shots.moving(), focals)
     solution = solver.solve_moving(shot.tracks, keys(shot, focal=1.02), "")
     assert solution.motion == "free zoom"
     assert focal_errors(solution, shot).max() < 0.005
 
 
 def test_a_move_that_ends_in_a_pan() -> None:
-    poses = made.moving(14)
+    poses = synthetic_shots.moving(14)
     centre, aim = poses[-1][:3, 3], poses[-1][:3, 3] + 5 * poses[-1][:3, 2]
-    poses += [made.look_at(centre, (aim[0] + 5 * a, aim[1] + np.sin(4 * a), aim[2])) for a in np.linspace(0, 1, 15)[1:]]
-    shot = made.shot(poses, points=2000, longest=12)
+    poses += [
+        synthetic_shots.look_at(centre, (aim[0] + 5 * a, aim[1] + np.sin(4 * a), aim[2]))
+        for a in np.linspace(0, 1, 15)[1:]
+    ]
+    shot = synthetic_shots.shot(poses, points=2000, longest=12)
     solved = {number: camera for number, camera in keys(shot, every=3).items() if number <= 14}  # none of the pan
     solution = solver.solve_moving(shot.tracks, solved, "")
     assert solution.motion == "free"
@@ -127,13 +134,16 @@ def test_a_move_that_ends_in_a_pan() -> None:
 
 
 def test_a_known_lens_stays() -> None:
-    shot = made.shot(made.moving())
+    shot = synthetic_shots.shot(synthetic_shots.moving())
     solution = solver.solve_moving(shot.tracks, keys(shot, focal=1.0), "", lens_known=True)
-    assert all(camera.fx == made.FOCAL for camera in solution.cameras.values())
+    assert all(camera.fx == synthetic_shots.FOCAL for camera in solution.cameras.values())
 
 
 def test_someone_who_walks_does_not_matter() -> None:
-    plain, walked = made.shot(made.turning()), made.shot(made.turning(), walking=0.3)
+    plain, walked = (
+        synthetic_shots.shot(synthetic_shots.turning()),
+        synthetic_shots.shot(synthetic_shots.turning(), walking=0.3),
+    )
     solution = solve_turning(walked)
     assert solution.motion == "nodal"
     assert rotation_errors(solution, walked).max() < 0.02
@@ -142,12 +152,12 @@ def test_someone_who_walks_does_not_matter() -> None:
 
 def test_frame_numbers_and_holes_stay() -> None:
     numbers = [n for n in range(1001, 1027) if n not in (1007, 1008)]
-    shot = made.shot(made.turning(), numbers=numbers)
+    shot = synthetic_shots.shot(synthetic_shots.turning(), numbers=numbers)
     assert sorted(solve_turning(shot).cameras) == numbers
 
 
 def test_a_camera_that_stands_still_has_one_pose() -> None:
-    shot = made.shot(made.turning(1) * 12, walking=0.2, longest=12)
+    shot = synthetic_shots.shot(synthetic_shots.turning(1) * 12, walking=0.2, longest=12)
     assert solver.stands_still(shot.tracks)
     solution = solver.solve_standing(shot.tracks, UNKNOWN)
     assert solution.motion == "locked off"
@@ -163,14 +173,14 @@ def test_a_camera_that_stands_still_has_one_pose() -> None:
     assert np.abs(off).max() < 0.3
 
 
-@pytest.mark.parametrize("poses", [made.turning(), made.moving()], ids=["turning", "moving"])
+@pytest.mark.parametrize("poses", [synthetic_shots.turning(), synthetic_shots.moving()], ids=["turning", "moving"])
 def test_a_camera_that_turns_or_moves_does_not_stand_still(poses: Any) -> None:
-    assert not solver.stands_still(made.shot(poses, walking=0.2).tracks)
+    assert not solver.stands_still(synthetic_shots.shot(poses, walking=0.2).tracks)
 
 
 def test_a_turn_too_small_for_the_focal_length_says_so() -> None:
     focals = 500 * 1.5 ** np.linspace(0, 1, 24)
-    shot = made.shot(made.turning(1) * 24, focals)
+    shot = synthetic_shots.shot(synthetic_shots.turning(1) * 24, focals)
     solution = solve_turning(shot)
     assert solution.motion == "zoom"
     assert "a guess" in solution.reason
@@ -179,7 +189,7 @@ def test_a_turn_too_small_for_the_focal_length_says_so() -> None:
 
 
 def test_a_cut_is_refused_with_its_frame() -> None:
-    shot = made.shot(made.turning())
+    shot = synthetic_shots.shot(synthetic_shots.turning())
     tracks = shot.tracks.tracks
     parted = replace(tracks, point=2 * tracks.point + (tracks.camera >= 12)).only(np.ones(len(tracks.point), bool))
     cut = replace(shot.tracks, tracks=replace(parted, point=np.unique(parted.point, return_inverse=True)[1]))
@@ -190,15 +200,15 @@ def test_a_cut_is_refused_with_its_frame() -> None:
 
 
 def test_three_frames_are_enough() -> None:
-    turned = made.shot(made.turning(3), points=2000, longest=6)
+    turned = synthetic_shots.shot(synthetic_shots.turning(3), points=2000, longest=6)
     assert len(solve_turning(turned).cameras) == 3
-    moved = made.shot(made.moving(3), points=2000, longest=6)
+    moved = synthetic_shots.shot(synthetic_shots.moving(3), points=2000, longest=6)
     solution = solver.solve_moving(moved.tracks, keys(moved, 1), "")
     assert rotation_errors(solution, moved).max() < 0.05
 
 
 def test_beyond_a_cut_a_move_has_no_cameras() -> None:
-    shot = made.shot(made.moving())
+    shot = synthetic_shots.shot(synthetic_shots.moving())
     tracks = shot.tracks.tracks
     parted = replace(tracks, point=2 * tracks.point + (tracks.camera >= 12)).only(np.ones(len(tracks.point), bool))
     before = {number: camera for number, camera in keys(shot, 3).items() if number <= 12}
@@ -207,6 +217,6 @@ def test_beyond_a_cut_a_move_has_no_cameras() -> None:
 
 
 def test_nothing_to_follow_is_refused() -> None:
-    shot = made.shot(made.turning(3), points=20)
+    shot = synthetic_shots.shot(synthetic_shots.turning(3), points=20)
     with pytest.raises(UserError, match="can be followed"):
         solver.kind_of(shot.tracks, UNKNOWN)

@@ -11,11 +11,11 @@ from threer_blender.geometry.shots import kinds, known_lens
 from threer_blender.model.arrays import Array
 from threer_blender.model.lens import KnownLens
 
-from . import made
+from . import synthetic_shots
 
 
 def test_a_weight_of_two_is_the_track_twice() -> None:
-    shot = made.shot(made.moving(6), points=150, noise=1.0)
+    shot = synthetic_shots.shot(synthetic_shots.moving(6), points=150, noise=1.0)
     tracks, count = shot.tracks.tracks, len(shot.tracks.tracks)
     heavy = tracks.point < count // 3
     twice = Tracks(
@@ -31,7 +31,7 @@ def test_a_weight_of_two_is_the_track_twice() -> None:
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     poses = np.array([camera.camera_from_world for camera in shot.cameras.values()])
     centres = -np.einsum("nji,nj->ni", poses[:, :3, :3], poses[:, :3, 3])
-    lens = known_lens.first_lens(shot.tracks.size, KnownLens(made.FOCAL))
+    lens = known_lens.first_lens(shot.tracks.size, KnownLens(synthetic_shots.FOCAL))
     freedom = kinds.moving_freedom(shot.tracks.numbers, False)
 
     def cost(of: Tracks, points: Array) -> float:

@@ -30,8 +30,8 @@ def exact_map(shot: synthetic.Shot) -> DepthMap:
 
 def distance_to_world(points: Array) -> Array:
     """(N,) exact distance to the nearest of the synthetic world's surfaces."""
-    distances = [np.abs(np.linalg.norm(points - synthetic._BALL, axis=1) - synthetic._RADIUS)]
-    for origin, axis_u, axis_v, half_u, half_v, _ in synthetic._PLANES:
+    distances = [np.abs(np.linalg.norm(points - synthetic.BALL, axis=1) - synthetic.BALL_RADIUS)]
+    for origin, axis_u, axis_v, half_u, half_v, _ in synthetic.PLANES:
         local = points - origin
         u, v = local @ axis_u, local @ axis_v
         over_u, over_v = np.maximum(np.abs(u) - half_u, 0), np.maximum(np.abs(v) - half_v, 0)

@@ -8,10 +8,10 @@ from threer_blender.geometry.stereo import plane_sweep
 
 def test_census_bits_do_not_change_with_brightness() -> None:
     picture = np.random.default_rng(0).random((12, 15)).astype(np.float32)
-    bits, darker = np.empty((12, 15), np.uint32), np.empty((12, 15), np.uint32)
+    bits, brighter = np.empty((12, 15), np.uint32), np.empty((12, 15), np.uint32)
     plane_sweep.census(picture, bits)
-    plane_sweep.census(picture + np.float32(0.5), darker)
-    np.testing.assert_array_equal(bits, darker)
+    plane_sweep.census(picture + np.float32(0.5), brighter)
+    np.testing.assert_array_equal(bits, brighter)
     assert (bits[:2] == 0).all()
     brightest = np.zeros((5, 5), np.float32)
     brightest[2, 2] = 1

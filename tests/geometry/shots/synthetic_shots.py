@@ -19,7 +19,7 @@ look_at = oracle.look_at
 
 
 @dataclass(frozen=True)
-class Made:
+class SyntheticShot:
     """The tracks, and the true camera of each frame by its number."""
 
     tracks: ShotTracks
@@ -37,7 +37,7 @@ def shot(
     walking: float = 0.0,
     late: Callable[[int, float], Array] | None = None,
     seed: int = 0,
-) -> Made:
+) -> SyntheticShot:
     """The shot of a camera with these `poses`, each a (4, 4) world_from_camera.
 
     `focals` is in pixels and `numbers` are the frames' numbers. Each point is seen in at most `longest` successive
@@ -67,7 +67,7 @@ def shot(
     order = np.lexsort((frame, point))
     tracks = Tracks(point[order], frame[order], pixels[order], np.full(len(point), np.nan))
     tracks = tracks.only(np.bincount(point)[tracks.point] >= 3)
-    return Made(ShotTracks(numbers, tracks, (WIDTH, HEIGHT)), cameras)
+    return SyntheticShot(ShotTracks(numbers, tracks, (WIDTH, HEIGHT)), cameras)
 
 
 def by_rows(camera: Camera, points: Array, pose: Callable[[float], Array]) -> Array:
