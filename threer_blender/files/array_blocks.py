@@ -1,4 +1,7 @@
-"""[S] Records of arrays in a bundle: which arrays each kind has, their types and shapes, and their reading. numpy."""
+"""[S] The array records of a bundle: the arrays of each kind of record, their types and shapes, and a checked reader.
+
+Numpy only.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from . import array_file
 
 Block = TypeVar("Block")
 
-# Field -> (type, shape with H, W, N, K for what varies) of each kind of array block.
+# For each kind of record: field -> (type, shape). In a shape, digits are fixed sizes, and equal letters equal sizes.
 POINTMAP_ARRAYS = {
     "points": ("F32", "HW3"), "confidence": ("F32", "HW"), "mask": ("BOOL", "HW"), "removed": ("U8", "HW"),
 }  # fmt: skip
@@ -37,7 +40,11 @@ OPTIONAL = {"pointmaps/removed", "gaussians/confidence", "gaussians/photo", *(f"
 def block(
     make: Callable[..., Block], prefix: str, table: Mapping[str, tuple[str, str]], arrays: Mapping[str, Array]
 ) -> Block:
-    """The dataclass `make` from its arrays, once their types and shapes agree with `table` and each other."""
+    """The record `make(**fields)`, whose fields are the arrays named `prefix`/field.
+
+    Fields in OPTIONAL may be missing. Raises KeyError where another one is, and ValueError where a type or shape
+    contradicts `table`, or the other arrays of the record.
+    """
     blocks: dict[str, Array] = {}
     sizes: dict[str, int] = {}
     for name, (dtype, shape) in table.items():

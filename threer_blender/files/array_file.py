@@ -1,7 +1,7 @@
 """[S] Named arrays <-> one file in the safetensors format, without its library. Stdlib and numpy.
 
-The format: https://github.com/huggingface/safetensors, "Format". It is read as memory maps; Blender's side needs
-nothing but numpy for it.
+The format: https://github.com/huggingface/safetensors, "Format". Files are read as memory maps, so Blender's process
+needs numpy alone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ DTYPES = {
 
 
 def write(arrays: Mapping[str, Array], path: Path) -> str:
-    """Writes the file `path` and returns its sha256. Wide types come first, so that every array is aligned."""
+    """Writes named arrays to the file `path` and returns its sha256. Raises OSError.
+
+    Arrays with wide types come first, so that every array is aligned.
+    """
     names = {np.dtype(text): name for name, text in DTYPES.items()}
     ordered = sorted(arrays.items(), key=lambda item: -item[1].itemsize)
     header: dict[str, Any] = {}
@@ -45,7 +48,10 @@ def write(arrays: Mapping[str, Array], path: Path) -> str:
 
 
 def read(path: Path, checksum: str) -> dict[str, Array]:
-    """The arrays in the file, read-only; raises Damaged where it is not the one with that sha256, and OSError."""
+    """The arrays in the file by name, read-only. `checksum` is the sha256 that the file must have.
+
+    Raises Damaged where it has another one or its header makes no sense, and OSError.
+    """
     if path.stat().st_size < 8:
         raise Damaged("is cut off")
     data = np.memmap(path, np.uint8, "r")
@@ -58,7 +64,7 @@ def read(path: Path, checksum: str) -> dict[str, Array]:
 
 
 def _array(content: Array, dtype: str, shape: list[int], data_offsets: list[int]) -> Array:
-    """A view of the file's `content`; what has no elements is no larger than the file, either."""
+    """A view of the file's `content`. Each side is bounded by the file's size, even where an array has no elements."""
     (begin, end), kind = data_offsets, np.dtype(DTYPES[dtype])
     if not 0 <= begin <= end <= len(content) or not all(0 <= side <= len(content) for side in shape):
         raise ValueError("an array lies outside of the file")

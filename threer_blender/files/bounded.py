@@ -1,7 +1,7 @@
-"""[S] Reading of files that nobody vouches for: regular files only, and memory in proportion to their size.
+"""[S] Reading untrusted files: regular files only, and memory in proportion to their size.
 
-A file may be damaged, or made to do harm. Every number in it that memory is taken for goes through `check` first, and
-`as_damage` turns whatever its bytes lead to into one error. A MemoryError is no damage and passes.
+A file may be damaged, or made to do harm. `check` bounds each number in it before memory is allocated by that number.
+`as_damage` turns all errors that a file's bytes cause into one. A MemoryError is not the file's fault and passes.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ FAULTS = (
 
 
 class Damaged(ValueError):
-    """The fault of a file, as the rest of a sentence that starts with its name."""
+    """A file is damaged. The text is the rest of a sentence that begins with the file's name."""
 
 
 @contextmanager
 def as_damage(rest: str = "is damaged; get it again") -> Iterator[None]:
-    """Raises Damaged with the sentence `rest` instead of any error that comes from a file's bytes."""
+    """Within it, errors that a file's bytes cause become Damaged, with the text `rest`."""
     try:
         yield
     except Damaged:
@@ -47,7 +47,7 @@ def as_damage(rest: str = "is damaged; get it again") -> Iterator[None]:
 
 @contextmanager
 def as_refusal(name: str) -> Iterator[None]:
-    """Raises UserError instead of Damaged: the sentence about the file, with its `name` at the start."""
+    """Within it, Damaged becomes a UserError whose sentence begins with the file's `name`."""
     try:
         yield
     except Damaged as error:
@@ -55,13 +55,13 @@ def as_refusal(name: str) -> Iterator[None]:
 
 
 def check(needed: int, size: int) -> None:
-    """Raises Damaged where a file of `size` bytes asks for `needed` bytes of memory, more than its content can be."""
+    """Raises Damaged where `needed` bytes of memory are more than the content of a file of `size` bytes can be."""
     if not 0 <= needed <= max(LEAST, EXPANSION * size):
         raise Damaged(f"claims to hold {needed:,} bytes, which its {size:,} cannot; get it again")
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """The file, opened to read its bytes; raises Damaged where it is a folder, a device or a pipe, and OSError."""
+    """The file, opened for reading bytes. Raises Damaged where it is a folder, a device or a pipe, and OSError."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -70,7 +70,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def content(path: Path, most: int | None = None) -> bytes:
-    """All bytes of a regular file; raises Damaged where there are more than `most`, without reading them."""
+    """All bytes of a regular file. Raises OSError, and Damaged where it holds more than `most` bytes."""
     with open_regular(path) as file:
         data = file.read(-1 if most is None else most + 1)
     if most is not None and len(data) > most:
@@ -79,7 +79,7 @@ def content(path: Path, most: int | None = None) -> bytes:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """The path of the file that another one in `folder` names; raises Damaged where it lies outside of the folder."""
+    """The path of the file `name`, which another file in `folder` names. Raises Damaged where it leads outside."""
     parts = PurePosixPath(name).parts
     path = folder.joinpath(*parts)
     if not parts or set(name) & {"\\", ":", "\0"} or not {"..", "/"}.isdisjoint(parts) or not _is_below(path, folder):
@@ -95,7 +95,7 @@ def _is_below(path: Path, folder: Path) -> bool:
 
 
 def parsed(text: bytes, longest: int = LONGEST_JSON) -> Any:
-    """The value of a JSON text of at most `longest` bytes."""
+    """The value of a JSON text. Raises Damaged where it is longer than `longest` bytes, or no JSON."""
     if len(text) > longest:
         raise Damaged("holds a description too long to be one; get it again")
     with as_damage("is damaged; get it again"):
@@ -103,7 +103,7 @@ def parsed(text: bytes, longest: int = LONGEST_JSON) -> Any:
 
 
 class Inflation:
-    """The content of gzipped `data`, piece by piece, in no more memory than the pieces take."""
+    """Unpacks the gzip file `data` piece by piece, in no more memory than a piece takes."""
 
     def __init__(self, data: bytes) -> None:
         self._stream = zlib.decompressobj(wbits=31)
@@ -111,11 +111,11 @@ class Inflation:
 
     @property
     def ended(self) -> bool:
-        """Whether the content was read to its end, and its checksum is right."""
+        """Whether all of the content was read and its checksum is right."""
         return self._stream.eof
 
     def read(self, count: int) -> bytes:
-        """The next `count` bytes, fewer where the content ends before."""
+        """The next `count` bytes; fewer where the content ends. Raises Damaged."""
         with as_damage("is cut off or damaged; get it again"):
             piece = self._stream.decompress(self._rest, count) if count else b""
         self._rest = self._stream.unconsumed_tail
@@ -124,7 +124,7 @@ class Inflation:
 
 @contextmanager
 def zipped(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The zip at `path`, opened; whatever its bytes lead to is raised as Damaged."""
+    """The zip file at `path`, opened. Errors that its bytes cause become Damaged. Raises OSError, too."""
     try:
         with (
             as_damage("is cut off or damaged; get it again"),
@@ -139,7 +139,11 @@ def zipped(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def unzipped(archive: zipfile.ZipFile, name: str, size: int) -> bytes:
-    """A member of a zip of `size` bytes that `zipped` opened; it may be stored or deflated."""
+    """The content of the member `name` of a zip that `zipped` opened and that is `size` bytes long.
+
+    Raises Damaged where the member has a password, a compression other than deflate, or a content too large for the
+    file, and ValueError where its size is not the size that the zip states.
+    """
     entry = archive.getinfo(name)
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or entry.flag_bits & 1:
         raise Damaged("is a zip with a password, or with a compression that cannot be read; get it again")

@@ -1,7 +1,8 @@
-"""[S] The folder of a bundle: built aside, put in place whole, replaced only where a bundle wrote all that is in it.
+"""[S] The folder of a bundle. It is built beside its final place and put there whole.
 
-`manifest.json` in the folder lists every other file with its size and hash, names the run that wrote it, and lists what
-was written beside the folder with it: a scene, a picture. Only what it lists, as it lists it, is ever removed.
+`manifest.json` in the folder lists every other file with its size and hash, and the files that the same run wrote
+beside the folder, such as a scene or a picture. It also names the run. Only files that it lists, and that did not
+change since, are ever removed or replaced.
 """
 
 from __future__ import annotations
@@ -33,13 +34,16 @@ FORMAT = "threer_blender bundle, list of files"
 PARTIAL, GONE = ".partial", ".gone"
 PREFIX_LETTERS = 40  # letters of the folder's name that stand in the name of the folder it is built in
 LARGEST_MANIFEST = 1 << 26  # bytes
-YOUNG = 60.0  # seconds for which a folder may have been made and not locked yet
+YOUNG = 60.0  # seconds: a folder made more recently may not be locked yet, so it is left alone
 TOO_LONG = (errno.ENAMETOOLONG, 206)  # 206: ERROR_FILENAME_EXCED_RANGE of Windows
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The list of what one run wrote: `files` within the bundle's folder and `beside` it, by name; and its counts."""
+    """The list of files that one `run` wrote, by name: `files` in the bundle's folder, and those `beside` the folder.
+
+    `registered` and `chosen` count photos, `points` the points of the cloud.
+    """
 
     run: str
     files: dict[str, Entry]
@@ -50,7 +54,7 @@ class Manifest:
 
 
 def new_run() -> str:
-    """A name for a run that no other has."""
+    """A new name for a run, unlike all others."""
     return os.urandom(8).hex()
 
 
@@ -61,12 +65,12 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def is_bundle(folder: Path) -> bool:
-    """Whether `folder` is a folder, no link, that holds a bundle."""
+    """Whether `folder` holds a bundle. A link to a folder does not count."""
     return not folder.is_symlink() and (folder / SCENE).is_file() and read_manifest(folder) is not None
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """The list of what a run wrote into `folder`; None where there is no list, or none of ours."""
+    """The manifest in `folder`; None where there is none, or none of ours."""
     try:
         if not 0 < (folder / MANIFEST).stat().st_size <= LARGEST_MANIFEST:
             return None
@@ -85,15 +89,16 @@ def _entries(values: Mapping[str, Any]) -> dict[str, Entry]:
 
 
 def beside(folder: Path) -> list[str]:
-    """The names of what a run wrote beside the bundle `folder`."""
+    """The names of the files that a run wrote beside the bundle `folder`."""
     manifest = read_manifest(folder)
     return [] if manifest is None else list(manifest.beside)
 
 
 def copy_listed(folder: Path, inner: Sequence[str], target: Path) -> None:
-    """Copies what a run wrote into the folders `inner` of the bundle `folder` into `target`; what is gone is left out.
+    """Copies the files that a run wrote into the folders `inner` of the bundle `folder` to the same places in `target`.
 
-    Links are never followed. Raises UserError where the list names anything else than regular files of the bundle.
+    Files that are gone are left out. Links are never followed. Raises UserError where the manifest is missing or names
+    anything but regular files of the bundle, and OSError.
     """
     manifest = read_manifest(folder)
     if manifest is None:
@@ -115,7 +120,7 @@ def copy_listed(folder: Path, inner: Sequence[str], target: Path) -> None:
 
 
 def foreign(folder: Path) -> Path | None:
-    """The first thing in `folder` that no bundle wrote; None where a bundle wrote all of it, or it is empty."""
+    """The first file or folder in `folder` that no bundle wrote; None where a bundle wrote all, or it is empty."""
     manifest = read_manifest(folder)
     if manifest is None:
         return next(iter(sorted(folder.iterdir())), None)
@@ -123,7 +128,7 @@ def foreign(folder: Path) -> Path | None:
 
 
 def remove(folder: Path) -> bool:
-    """Deletes what a bundle wrote into `folder`, and the folder where it is empty then; whether it is gone."""
+    """Deletes the files that a bundle wrote into `folder`, then `folder` if it is empty. Returns whether it was."""
     manifest = read_manifest(folder)
     return (
         removal.remove_empty(folder)
@@ -133,7 +138,7 @@ def remove(folder: Path) -> bool:
 
 
 def _with_manifest(folder: Path, manifest: Manifest) -> dict[str, Entry]:
-    """The files of a manifest, and itself."""
+    """The files of a manifest, and the manifest itself."""
     return {**manifest.files, MANIFEST: removal.entry_of(folder / MANIFEST)}
 
 
@@ -141,7 +146,7 @@ def _with_manifest(folder: Path, manifest: Manifest) -> dict[str, Entry]:
 
 
 def check_output(folder: Path) -> None:
-    """Raises UserError where a bundle cannot or must not be written as `folder`: better before the work than after."""
+    """Raises UserError where a bundle cannot or must not be written as `folder`. Called before the work begins."""
     try:
         if folder.is_symlink():
             raise UserError(f"{quoted(folder)} is a link; name the folder itself for the result.")
@@ -161,7 +166,7 @@ def check_output(folder: Path) -> None:
 
 
 def output_error(folder: Path, error: OSError) -> UserError:
-    """The user's sentence for a write that the system refused."""
+    """The sentence for the user where the system refused to write the result `folder`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return UserError(f"The disk of {quoted(folder.parent)} is full; free some space and run again.")
     if error.errno in TOO_LONG or getattr(error, "winerror", 0) in TOO_LONG:
@@ -179,10 +184,10 @@ def output_error(folder: Path, error: OSError) -> UserError:
 
 
 class Staging:
-    """The folder of our own, beside `folder`, in which one run builds the bundle that takes that name at the end.
+    """A temporary folder beside `folder` in which one run builds its bundle, which takes the name `folder` at the end.
 
-    `new` is the bundle in the making, `earlier` the one that stood at the name while the new one takes it. While the
-    folder is locked, no other run removes it.
+    Within it, `new` is the bundle in the making. `earlier` is the bundle that had the name `folder`, moved here while
+    the new one takes the name. While the temporary folder is locked, no other run removes it.
     """
 
     def __init__(self, folder: Path, run: str) -> None:
@@ -190,10 +195,10 @@ class Staging:
         self.path = folder.parent / f"{_staging_prefix(folder)}{run}{PARTIAL}"
         self.new, self.earlier = self.path / "new", self.path / "earlier"
         self._lock: Lock | None = None
-        self._parents: list[Path] = []  # those that `make` has made
+        self._parents: list[Path] = []  # the parent folders that `make` has made
 
     def make(self) -> Self:
-        """Makes and locks it, once what dead runs left for the same folder is gone. Raises OSError."""
+        """Removes what dead runs left for the same `folder`, then makes and locks this folder. Raises OSError."""
         _sweep(self.folder)
         self._parents = [parent for parent in self.folder.parents if not parent.exists()]
         removal.make(self.path)
@@ -201,10 +206,10 @@ class Staging:
         return self
 
     def put_in_place(self) -> Path:
-        """Gives the new bundle its name, and removes the earlier one. Returns where it is.
+        """Gives the new bundle its name, removes the earlier bundle, and returns the new one's path.
 
-        Where somebody has put something else into the earlier one during the run, it keeps its name and the new one
-        gets a free one. Raises OSError; the earlier one stands then.
+        Where somebody put something else into the earlier bundle during the run, that keeps its name, and the new one
+        gets an unused name. Raises OSError; then the earlier bundle is still in place.
         """
         if not os.path.lexists(self.folder) or (self.folder.is_dir() and removal.remove_empty(self.folder)):
             self.new.rename(self.folder)
@@ -225,13 +230,14 @@ class Staging:
         return self.folder
 
     def keep(self) -> Path:
-        """Gives the new bundle a name that is free, and returns it. Raises OSError."""
+        """Gives the new bundle an unused name, and returns its path. Raises OSError."""
         return self.new.rename(unused_name(self.folder))
 
     def discard(self) -> None:
-        """Removes it, whoever made it and whatever is in it; an earlier bundle that has just stepped aside comes back.
+        """Removes the temporary folder with all that is in it. An earlier bundle that was moved here goes back first.
 
-        It is renamed first: were it emptied under its own name, a thread might give the final name to what is left.
+        The folder is renamed before it is emptied. Else another thread could give the final name to a bundle that is
+        half removed.
         """
         self.release()
         for path in (self.path, self._gone):
@@ -257,27 +263,27 @@ class Staging:
         removal.discard(path)
 
     def release(self) -> None:
-        """Lets others remove the folder, as the system does for a process that has died."""
+        """Unlocks the folder, so that other runs may remove it. The system does so for a process that has died."""
         if self._lock is not None:
             self._lock.release()
             self._lock = None
 
 
 def _staging_prefix(folder: Path) -> str:
-    """How the names of all folders begin in which `folder` is built: with its own name, cut, and with its hash."""
+    """The beginning of the names of all Staging folders of `folder`: its name, cut, and a hash of its whole name."""
     name = folder.name
     return f".{name[:PREFIX_LETTERS]}.{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}."
 
 
 def unused_name(path: Path, promised: Collection[Path] = ()) -> Path:
-    """`path`, or a name like it, which nothing has and which is not `promised` to anything."""
+    """`path` where that name is unused, else a similar path whose name is. Names in `promised` count as used."""
     others = (path.with_name(f"{path.stem} {number}{path.suffix}") for number in itertools.count(2))
     names = itertools.chain([path], others)
     return next(name for name in names if name not in promised and not os.path.lexists(name))
 
 
 def _sweep(folder: Path) -> None:
-    """Removes what runs have left beside `folder` that can no longer do it themselves."""
+    """Removes the Staging folders that dead runs left beside `folder`."""
     begin = _staging_prefix(folder)
     for path in folder.parent.glob(f"{glob.escape(begin)}*{PARTIAL}*"):
         with contextlib.suppress(Held, OSError):  # its run goes on, or nobody can say
@@ -288,6 +294,6 @@ def _sweep(folder: Path) -> None:
 
 
 def written_by(folder: Path, run: str) -> Manifest | None:
-    """The manifest of `folder` where this run wrote it, else None."""
+    """The manifest of `folder` if this run wrote it, else None."""
     manifest = read_manifest(folder)
     return manifest if manifest is not None and manifest.run == run else None

@@ -1,4 +1,4 @@
-"""[S] Whether a file is a camera's photo: by the name that cameras give, or by the maker that its EXIF names."""
+"""[S] Whether a camera took the picture in a file: judged by the file's name, or by the maker or model in its EXIF."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 
 from . import bounded
 
-# How cameras and phones begin the names of JPEGs: DCF (JEITA CP-3461) leaves the makers four letters before a number.
+# The names that cameras and phones give JPEGs. DCF (JEITA CP-3461) leaves four letters before a number to the maker.
 _NAMES = re.compile(
     r"(_?IMG|_?MG|IMGP|MVIMG|_?DSC[FN]?|DSC|DCIM|DJI|PXL|GOPR|G[HPX]?\d{3,}|SAM|CIMG|PICT|P\d{3,}|R\d{4,}|WP|WIN|HPIM|KIMG"
     r"|EOS|PANO|PHOTO|SCAN|Screenshot|WhatsApp Image)[ _-]?\d.*|\d{8}[ _-]\d{4,}.*",
     re.IGNORECASE,
 )
 _JPEGS = frozenset({".jpg", ".jpeg"})
-_MOST = 1 << 16  # bytes that are looked at: EXIF stands at the beginning, in one segment of no more
+_MOST = 1 << 16  # bytes that are read: EXIF is in one segment at the beginning, which cannot be longer
 _MAKE, _MODEL = 0x010F, 0x0110
 
 
 def is_photo(file: Path) -> bool:
-    """Whether a JPEG is a camera's. False where it cannot be read: whoever reads it will say so."""
+    """Whether a file is a JPEG that a camera took. False where it cannot be read: whoever decodes it reports that."""
     if file.suffix.lower() not in _JPEGS:
         return False
     if _NAMES.fullmatch(file.stem):
@@ -33,7 +33,7 @@ def is_photo(file: Path) -> bool:
 
 
 def _names_camera(data: bytes) -> bool:
-    """Whether the EXIF of a JPEG, of which `data` is the beginning, names a maker or a model."""
+    """Whether the EXIF in `data`, the beginning of a JPEG, names a maker or a model."""
     start = data.find(b"Exif\0\0")
     tiff = data[start + 6 :]
     if start < 0 or tiff[:2] not in (b"II", b"MM"):

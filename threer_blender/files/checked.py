@@ -1,4 +1,7 @@
-"""[S] Values of a JSON file that somebody else may have written: what they should be, or a ValueError. Stdlib."""
+"""[S] Checks of the values in a JSON file that anybody may have written. Stdlib.
+
+Each function returns its value as the type that it names, and raises ValueError where it is none.
+"""
 
 from __future__ import annotations
 
@@ -9,35 +12,35 @@ from typing import Any, TypeVar
 
 from .plate_headers import exact
 
-LARGEST = 10**6  # pixels of a side, frames, or frames a second: more are no camera's
+LARGEST = 10**6  # pixels of a side, frames, or frames per second; no camera has more
 Value = TypeVar("Value")
 
 
 def typed(value: Any, kind: type[Value]) -> Value:
-    """An object of this type; a text is one that can be written."""
+    """A value of the type `kind`. A text must be one that can be encoded."""
     if not isinstance(value, kind):
         raise ValueError(f"{value!r:.40} should be a {kind.__name__}")
     if isinstance(value, str):
-        value.encode()  # a surrogate alone, which JSON may hold, is a ValueError
+        value.encode()  # raises ValueError at a lone surrogate, which JSON may hold
     return value
 
 
 def number(value: Any) -> float:
-    """Neither infinite nor NaN."""
+    """A number that is neither infinite nor NaN."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"{value!r:.40} should be a number")
     return float(value)
 
 
 def positive(value: Any, most: float = math.inf) -> float:
-    """Above 0, and `most` at most."""
+    """A number above 0, and at most `most`."""
     if not 0 < number(value) <= most:
         raise ValueError(f"{value!r:.40} should be above 0, and no larger than {most:g}")
     return float(value)
 
 
 def record(kind: Callable[..., Value], entry: Any) -> Value:
-    """A dataclass `kind` whose fields are texts."""
+    """A dataclass of the type `kind`, whose fields are all texts."""
     values = typed(entry, dict)
     return kind(**{name: typed(value, str) for name, value in values.items()})
 
@@ -50,7 +53,7 @@ def size(value: Any) -> int:
 
 
 def optional(value: Any, read: Callable[[Any], float] = number) -> float | None:
-    """The value as `read` reads it; None stays None."""
+    """None, or a value that `read` checks."""
     return None if value is None else read(value)
 
 
@@ -60,7 +63,7 @@ def frame(value: Any) -> int:
 
 
 def frame_rate(value: Any) -> Fraction:
-    """A fraction as text; the first bundles had a number."""
+    """A frame rate, in frames per second: a fraction as text, or a number, as in the first bundles."""
     if not isinstance(value, str):
         return exact(positive(value, LARGEST))
     above, _, below = value.partition("/")

@@ -1,4 +1,7 @@
-"""[S] OpenEXR pictures of 16-bit or 32-bit floats, written as the file layout of openexr.com says: scan lines, ZIP."""
+"""[S] Writes OpenEXR pictures of 16-bit or 32-bit floats: scan lines, ZIP compression.
+
+Source: openexr.com, "OpenEXR File Layout".
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ RGB = "RGB"
 
 
 def write(path: Path, picture: npt.NDArray[Any], pixel_aspect: float = 1.0) -> None:
-    """Writes `picture` (H, W, 3), float16 or float32, as R, G, B, its first row uppermost. Raises OSError."""
+    """Writes `picture` (H, W, 3), float16 or float32: red, green, blue, top row first. Raises OSError.
+
+    `pixel_aspect` is the width of a pixel over its height.
+    """
     height, width = picture.shape[:2]
     chunks = [_chunk(picture[top : top + LINES], top) for top in range(0, height, LINES)]
     header = MAGIC + _header(width, height, KINDS[picture.dtype.name], pixel_aspect)
@@ -53,11 +59,16 @@ def _header(width: int, height: int, kind: int, pixel_aspect: float) -> bytes:
 
 
 def _chunk(lines: npt.NDArray[Any], top: int) -> bytes:
-    """Up to LINES rows: each channel's row after the other, bytes sorted by halves and as differences, then zlib."""
+    """A chunk of up to LINES rows. Row by row, the channels follow each other.
+
+    Before zlib packs them, the bytes are split into those at even and at odd places, and replaced by differences.
+    """
     planes = np.stack([lines[..., RGB.index(name)] for name in sorted(RGB)], axis=1)  # line, channel, column
     raw = np.frombuffer(planes.astype(planes.dtype.newbyteorder("<")).tobytes(), np.uint8)
     halves = np.concatenate([raw[0::2], raw[1::2]]).astype(np.int16)
     predicted = np.concatenate([halves[:1], np.diff(halves) + 128]).astype(np.uint8)
     packed = zlib.compress(predicted.tobytes(), 6)
-    data = packed if len(packed) < len(raw) else raw.tobytes()  # as the layout says, where it does not shrink
+    data = (
+        packed if len(packed) < len(raw) else raw.tobytes()
+    )  # as the layout demands where packing does not shrink them
     return struct.pack("<iI", top, len(data)) + data

@@ -1,4 +1,4 @@
-"""[S] A lock between processes, held on a file: the system takes it back when its holder ends, however that ends."""
+"""[S] A lock between processes, on a file. The system releases it when its holder's process ends, however it ends."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
-BEYOND = 1 << 30  # the byte that Windows locks: nobody can read what is locked there, so it lies behind all content
+BEYOND = 1 << 30  # the byte that is locked on Windows: a locked byte cannot be read, so it lies behind all content
 
 
 class Held(Exception):
-    """Somebody else holds the lock."""
+    """Another process holds the lock."""
 
 
 class Lock:
-    """Held from the construction until `release`. Raises Held where another holds it, and OSError."""
+    """A lock, held from its construction until `release`. Raises Held where another process holds it, and OSError."""
 
     def __init__(self, path: Path) -> None:
-        """`path` is made where it is missing, and stays."""
+        """The file `path` is made where it is missing, and stays."""
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             _take(self._file)
         except OSError as error:
             self.release()
-            if isinstance(error, BlockingIOError | PermissionError):  # Linux's and macOS's way to say it; Windows's
+            if isinstance(error, BlockingIOError | PermissionError):  # on Linux and macOS; on Windows
                 raise Held(str(path)) from error
             raise
         except BaseException:
@@ -34,7 +34,7 @@ class Lock:
             raise
 
     def release(self) -> None:
-        """Gives the lock back; more than once does no harm."""
+        """Releases the lock. Further calls do nothing."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -48,7 +48,10 @@ class Lock:
 
 @contextlib.contextmanager
 def waiting(path: Path, wait: Callable[[], object]) -> Iterator[None]:
-    """Holds the lock on `path`; calls `wait` again and again until it is free, which may raise to give up."""
+    """Holds the lock on `path` for the length of a `with`. Until it is free, `wait` is called again and again.
+
+    `wait` should sleep, and may raise to give up.
+    """
     while True:
         try:
             lock = Lock(path)

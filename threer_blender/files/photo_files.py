@@ -1,4 +1,4 @@
-"""[S] Tells photos, videos and frames of a shot apart by name, and finds them in a choice of files and folders."""
+"""[S] Finds the photos, videos and frames of shots in a choice of files and folders, by their names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..model.errors import UserError, quoted
 from . import bundle_folder, camera_files, removal, sequence_files
 from .sequence_files import PLATE_SUFFIXES
 
-# JPEG XL is there to be named: the reader says that it cannot be read.
+# JPEG XL is included so that the reader can say that it cannot read it.
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".webp", ".bmp"}
     | {".heic", ".heif", ".hif", ".avif", ".jxl"}
@@ -27,12 +27,12 @@ PICTURES = SUFFIXES | RAW_SUFFIXES | PLATE_SUFFIXES
 CHOOSABLE = PICTURES | VIDEO_SUFFIXES
 KINDS = "JPEG, PNG, TIFF, HEIC, AVIF, WebP, BMP, EXR or raw files"
 MOST_PIXELS = 500_000_000  # of a picture
-MOST_ENTRIES = 50_000  # files in a folder and the folders in it: more is somebody's whole disk
-MOST_NAMES = 10  # of files that are left out, in a sentence
+MOST_ENTRIES = 50_000  # files in a folder and its subfolders; more is probably a whole disk
+MOST_NAMES = 10  # of skipped files that a sentence lists
 
 
 class Chosen(NamedTuple):
-    """The result of a choice: files to read, and the files in chosen folders that are skipped, by the reason."""
+    """The files to read, and the files in chosen folders that are skipped, by reason."""
 
     files: list[Path]
     skipped: dict[str, list[Path]]
@@ -50,15 +50,15 @@ NO_PHOTO, HIDDEN, VIDEO, TWIN, CLOSED, MASK = (
 
 
 def find(paths: Iterable[str | Path]) -> Chosen:
-    """The photos, videos and image sequences that files and folders stand for, absolute, in order and each once.
+    """The photos, videos and image sequences in a choice of files and folders: absolute paths, in order, each once.
 
-    A folder gives the photos and sequences in it and in the folders in it, in natural order of their names (IMG_2
-    before IMG_10), but no videos: phones put one beside each photo. Nor does it give a raw file beside a photo of the
-    same name, hidden files, masks, and results of ours. A file of another kind that was named by itself stays in, for
-    `read` to say so. Raises UserError where something is missing, a folder holds no photo, or nothing chosen is one.
+    A folder stands for the photos and sequences in it and its subfolders, in natural order of their names (IMG_2 before
+    IMG_10). It does not stand for videos, since phones put one beside each photo. Nor does it for raw files beside a
+    photo of the same name, hidden files, masks, and results of this extension. A file that was chosen by itself is
+    returned whatever its kind; `pictures.photos.read` refuses it. Frames of a shot become the pattern of their
+    sequence, such as `plate.####.exr` (`_shot_of`). A pattern may be chosen itself, also as `plate.%04d.exr`.
 
-    Frames of a shot become the pattern of their sequence, `plate.####.exr`; the rule is `_shot_of`'s. A pattern may
-    also be given itself, as may `plate.%04d.exr`.
+    Raises UserError where a path is missing, a folder holds no photo, or no chosen file is one.
     """
     chosen = [sequence_files.from_notation(Path(path)) for path in paths]
     alone = len(chosen) == 1
@@ -84,7 +84,7 @@ def find(paths: Iterable[str | Path]) -> Chosen:
 
 
 def skipped_sentence(skipped: dict[str, list[Path]]) -> str:
-    """Names the files of chosen folders that are left out, with the reason; empty where there are none."""
+    """A sentence that names the skipped files of chosen folders by reason; empty where there are none."""
     parts = [f"{_names(files)} ({reason})" for reason, files in skipped.items()]
     count = sum(map(len, skipped.values()))
     return f"Left out of the folder, {count} {'file' if count == 1 else 'files'}: {'; '.join(parts)}." if parts else ""
@@ -96,11 +96,11 @@ def _names(files: Sequence[Path]) -> str:
 
 
 def _shot_of(file: Path, alone: bool) -> Path | None:
-    """The pattern of the shot that a file is a frame of; None where it is a photo, a video or anything else.
+    """The pattern of the shot that a file is a frame of; None where the file is no frame.
 
     EXR and DPX files with a number are frames, however few there are. So are pictures that are numbered as frames are
-    (`name.1001.png`) in a sequence of three or more. A picture with another number (`name_0001.png`) is a frame only
-    where it was chosen `alone` from a sequence of eight or more, and no camera made it.
+    (`name.1001.png`) in a sequence of FEWEST or more. A picture with another number (`name_0001.png`) is a frame only
+    where it was the only choice, belongs to a sequence of ALONE or more, and was not taken by a camera.
     """
     if file.suffix.lower() not in sequence_files.SUFFIXES or sequence_files.is_pattern(file):
         return None
@@ -117,7 +117,7 @@ def _shot_of(file: Path, alone: bool) -> Path | None:
 
 
 def _photos_in(folder: Path, skipped: dict[str, list[Path]]) -> list[Path]:
-    """The photos in a folder; files that are none are added to `skipped`."""
+    """The photos in a folder and its subfolders; other files go to `skipped`. Raises UserError where there is none."""
     if _is_bundle(folder):
         raise UserError(f"The folder {quoted(folder)} is a result of this extension: choose the folder of its photos.")
     files = _files_in(folder, skipped)
@@ -138,10 +138,13 @@ def _photos_in(folder: Path, skipped: dict[str, list[Path]]) -> list[Path]:
 
 
 def _reason(file: Path, beside: set[tuple[Path, str]], folders: Sequence[str]) -> str:
-    """Why a file in a folder is not read, empty for a photo; `beside` are the photos' folders and names, `folders` the
-    names of those that lead from the chosen one to the file."""
+    """The reason why a file in a folder is skipped; empty for a photo.
+
+    `beside` holds the folder and the name, without its ending, of each photo. `folders` are the names of the folders
+    that lead from the chosen one to the file.
+    """
     suffix = file.suffix.lower()
-    if file.name.startswith("."):  # macOS leaves "._IMG_1.jpg" beside IMG_1.jpg on foreign disks; it is no picture
+    if file.name.startswith("."):  # such as "._IMG_1.jpg", which macOS leaves beside IMG_1.jpg on other disks
         return HIDDEN
     if suffix in VIDEO_SUFFIXES:
         return VIDEO
@@ -153,7 +156,7 @@ def _reason(file: Path, beside: set[tuple[Path, str]], folders: Sequence[str]) -
 
 
 def _files_in(top: Path, skipped: dict[str, list[Path]]) -> list[Path]:
-    """All files in a folder and in the folders in it, but for hidden folders and what results of ours hold."""
+    """All files in a folder and its subfolders, except in hidden folders and in results of this extension."""
 
     def unreadable(error: OSError) -> None:
         if Path(error.filename) == top:
@@ -184,12 +187,12 @@ def _files_in(top: Path, skipped: dict[str, list[Path]]) -> list[Path]:
 
 
 def _is_bundle(folder: Path) -> bool:
-    """Whether a folder holds a reconstruction; those of early versions have no list of their files."""
+    """Whether a folder holds a reconstruction, perhaps of an early version, which has no manifest."""
     return all((folder / name).is_file() for name in (bundle_folder.SCENE, bundle_folder.ARRAYS))
 
 
 def _is_result(folder: Path) -> bool:
-    """Whether we wrote a folder: a reconstruction, undistorted plates, maps of a lens."""
+    """Whether this extension wrote a folder: a reconstruction, undistorted plates, or the maps of a lens."""
     return bundle_folder.read_manifest(folder) is not None or _is_bundle(folder)
 
 

@@ -1,4 +1,4 @@
-"""[S] Reads the headers of EXR and DPX plates: frame rate, pixel aspect, and how DPX codes light.
+"""[S] Reads the headers of EXR and DPX plates: frame rate, pixel aspect, and transfer function.
 
 Layouts: openexr.com ("OpenEXR File Layout") and SMPTE ST 268-1 (DPX 2.0).
 """
@@ -17,13 +17,16 @@ LARGEST_HEADER = 1 << 20
 EXR_MAGIC = bytes.fromhex("762f3101")
 DPX_ORDERS = {b"SDPX": ">", b"XPDS": "<"}
 LOGARITHMIC, LINEAR, DISPLAY = "logarithmic", "linear", "display"
-DPX_TRANSFERS = {1: LOGARITHMIC, 2: LINEAR, 3: LOGARITHMIC}  # 1 is printing density; all others are as displayed
+DPX_TRANSFERS = {1: LOGARITHMIC, 2: LINEAR, 3: LOGARITHMIC}  # 1 is printing density; all other codes mean DISPLAY
 
 
 @dataclass(frozen=True)
 class Header:
-    """`frame_rate` is None where the file does not say; `pixel_aspect` is the width of a pixel over its height;
-    `transfer` is LOGARITHMIC (Cineon's), LINEAR or DISPLAY (sRGB's)."""
+    """The facts in a plate's header.
+
+    `frame_rate` is in frames per second, None where the file does not say. `pixel_aspect` is the width of a pixel over
+    its height. `transfer` is how values stand for light: LOGARITHMIC (Cineon's), LINEAR or DISPLAY (sRGB's).
+    """
 
     frame_rate: Fraction | None = None
     pixel_aspect: float = 1.0
@@ -31,7 +34,10 @@ class Header:
 
 
 def read(file: Path) -> Header:
-    """The header of a plate; other formats say nothing. Raises OSError, or ValueError where it is broken."""
+    """The header of an EXR or DPX file; the defaults for other formats.
+
+    Raises OSError, and ValueError where the header is damaged.
+    """
     if file.suffix.lower() not in (".exr", ".dpx"):
         return Header()
     with bounded.open_regular(file) as stream:
@@ -44,7 +50,7 @@ def read(file: Path) -> Header:
 
 
 def exact(rate: float | Fraction) -> Fraction:
-    """A frame rate as the fraction that it is rounded from: 23.976 is 24000/1001."""
+    """The fraction that a frame rate was rounded from: 24000/1001 for 23.976."""
     whole = max(1, round(rate))
     candidates = (Fraction(whole), Fraction(whole * 1000, 1001))
     nearest = min(candidates, key=lambda candidate: abs(float(rate) - candidate))
@@ -72,7 +78,7 @@ def _exr(data: bytes) -> Header:
 
 
 def _text(data: bytes, position: int) -> tuple[bytes, bytes, int]:
-    """An attribute's name, its type, and where its length stands."""
+    """The name and type of the attribute at `position`, and the position of its length. Raises ValueError."""
     name_end = data.index(b"\0", position)
     kind_end = data.index(b"\0", name_end + 1)
     if kind_end + 5 > len(data):

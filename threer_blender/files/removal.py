@@ -1,7 +1,7 @@
 """[S] All deletions of this extension. A file that is not proven to be ours stays, whatever its name.
 
-Three things are proof: a marker inside a folder that was made by `make` or `temporary`; the size and hash that a list
-of our files notes for each; and that the caller has just made the file itself. Links are never followed.
+There are three proofs: the marker in a folder that was made here; the size and hash of a file in a list of our files;
+and that the caller has just made the file itself. Links are never followed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TEXT = "The extension threer_blender made this folder and deletes it with all th
 
 
 class Entry(NamedTuple):
-    """A line about a file in a list: its size in bytes and its sha256."""
+    """A file's entry in a list: its size in bytes and its sha256."""
 
     size: int
     sha256: str
@@ -36,13 +36,16 @@ class Entry(NamedTuple):
 
 
 def make(folder: Path) -> None:
-    """Makes a new folder that may be removed later. Raises FileExistsError where there is something, and OSError."""
+    """Makes a new folder that may be removed later. Raises FileExistsError where the name is taken, and OSError."""
     folder.mkdir(parents=True)
     mark(folder)
 
 
 def claim(folder: Path) -> Path:
-    """The folder, made now where it is missing or empty. Raises UserError where it is somebody else's, and OSError."""
+    """Makes the folder ours where it is missing or empty, and returns it.
+
+    Raises UserError where it holds files and is not ours, and OSError.
+    """
     if is_ours(folder):
         return folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,21 +57,21 @@ def claim(folder: Path) -> Path:
 
 
 def mark(folder: Path) -> None:
-    """Says of a folder that the caller has just made that it may be removed later."""
+    """Marks a folder that the caller has just made, so that it may be removed later. Raises OSError."""
     marker = folder / f"{MARKER}.{os.urandom(6).hex()}"  # several processes may do so at once
     marker.write_text(TEXT, "utf-8")
     marker.replace(folder / MARKER)
 
 
 def temporary(prefix: str) -> Path:
-    """A new folder for temporary files."""
+    """A new folder for temporary files, which may be removed later. Raises OSError."""
     folder = Path(tempfile.mkdtemp(prefix=prefix))
     mark(folder)
     return folder
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether this is a folder of ours: no link, with the marker in it."""
+    """Whether this is a folder, not a link, with our marker in it."""
     marker = folder / MARKER
     try:
         return _is_folder(folder) and stat.S_ISREG(marker.lstat().st_mode) and marker.read_text("utf-8") == TEXT
@@ -77,21 +80,21 @@ def is_ours(folder: Path) -> bool:
 
 
 def remove(folder: Path) -> None:
-    """Deletes a folder of ours; nothing happens where there is none. Raises UserError where it is not ours or stays."""
+    """Deletes a folder of ours, if there is one. Raises UserError where it is not ours, or cannot be deleted."""
     if not os.path.lexists(folder):
         return
     if not is_ours(folder):
         raise UserError(f"{quoted(folder)} was not made by this extension and stays; delete it yourself.")
     try:
         _empty(folder, _raise)
-        (folder / MARKER).unlink()  # last, so that what a kill interrupts can be gone on with
+        (folder / MARKER).unlink()  # last, so that a deletion that was killed can be continued
         folder.rmdir()
     except OSError as error:
         raise UserError(f"{quoted(error.filename or folder)} could not be deleted: {error.strerror}.") from error
 
 
 def discard(folder: Path) -> None:
-    """`remove`, as far as it goes, without a word: for leftovers."""
+    """Deletes what it can of a folder of ours and reports no failure: for leftovers."""
     if is_ours(folder):
         _empty(folder, lambda *_: None)
         with contextlib.suppress(OSError):
@@ -121,7 +124,7 @@ def _empty(folder: Path, failed: Callable[..., None]) -> None:
 
 
 def foreign(folder: Path, files: Mapping[str, Entry]) -> Path | None:
-    """The first thing in `folder` that is not on the list, or not as it was listed any more; None where all is."""
+    """The first file or folder in `folder` that is not on the list or has changed since; None where there is none."""
     for path in _everything(folder):
         name = path.relative_to(folder).as_posix()
         if _is_folder(path):
@@ -133,12 +136,12 @@ def foreign(folder: Path, files: Mapping[str, Entry]) -> Path | None:
 
 
 def remove_listed(folder: Path, files: Mapping[str, Entry]) -> bool:
-    """Deletes the listed files in `folder` that are as they were listed, and the folders that are empty then.
+    """Deletes the listed files in `folder` that have not changed since, and the folders that are empty then.
 
-    Whether nothing is left.
+    Returns whether `folder` itself is gone.
     """
     with contextlib.suppress(OSError):
-        for path in sorted(_everything(folder), reverse=True):  # what is in a folder comes before it
+        for path in sorted(_everything(folder), reverse=True):  # reversed: the content of a folder before the folder
             name = path.relative_to(folder).as_posix()
             if _is_folder(path):
                 if _holds_listed(name, files):
@@ -149,20 +152,20 @@ def remove_listed(folder: Path, files: Mapping[str, Entry]) -> bool:
 
 
 def remove_listed_file(path: Path, entry: Entry) -> bool:
-    """Deletes one file if it is as it was listed; whether it is gone. Raises OSError where it cannot be deleted."""
+    """Deletes one file if it has not changed since it was listed. Returns whether it is gone. Raises OSError."""
     if _is_as_listed(path, entry):
         path.unlink()
     return not os.path.lexists(path)
 
 
 def listed(folder: Path) -> dict[str, Entry]:
-    """The list of all files in a folder that the caller has just written."""
+    """The list of all files in a folder that the caller has just written. Raises OSError."""
     files = [path for path in _everything(folder) if not _is_folder(path)]
     return {path.relative_to(folder).as_posix(): entry_of(path) for path in files}
 
 
 def entry_of(path: Path) -> Entry:
-    """The line about a file in a list."""
+    """The entry of a file in a list. Raises OSError."""
     return Entry(path.stat().st_size, digest.sha256(path))
 
 
@@ -189,7 +192,7 @@ def _is_as_listed(path: Path, entry: Entry) -> bool:
 
 
 def relocate(folder: Path, target: Path) -> None:
-    """Moves a folder that the caller made, to another disk, too. Raises OSError."""
+    """Moves a folder that the caller made, even to another disk. Raises OSError."""
     try:
         folder.rename(target)
     except OSError as error:
@@ -200,19 +203,19 @@ def relocate(folder: Path, target: Path) -> None:
 
 
 def remove_empty(folder: Path) -> bool:
-    """Deletes a folder that holds nothing; whether it is gone."""
+    """Deletes a folder if it is empty. Returns whether it is gone."""
     with contextlib.suppress(OSError):
         folder.rmdir()
     return not os.path.lexists(folder)
 
 
 def remove_made_file(path: Path) -> None:
-    """Deletes a file that the caller made itself, under a name that nobody else uses; one that is gone already, too."""
+    """Deletes a file, if it is still there, that the caller made itself under a name that nobody else uses."""
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
 
 
 def _is_folder(path: Path) -> bool:
-    """Whether it is a folder and no link to one; a junction of Windows is a link."""
+    """Whether this is a folder. Links to folders, and junctions on Windows, are not."""
     status = path.lstat()
     return stat.S_ISDIR(status.st_mode) and getattr(status, "st_reparse_tag", 0) != JUNCTION

@@ -1,10 +1,10 @@
-"""[S] Cameras of a Blender scene as a small JSON file: what is known of where photos were taken, before a solve.
+"""[S] Cameras of a Blender scene as a small JSON file: the known cameras of photos, for solving others against them.
 
     {"cameras": [{"photo": "/shot/IMG_2041.jpg", "lens": 35.0, "sensor_fit": "AUTO", "sensor_width": 36.0,
                   "sensor_height": 24.0, "shift_x": 0.0, "shift_y": 0.0, "matrix_world": [[…4], […4], […4], […4]]}]}
 
-Values are those of Blender's cameras: millimetres, shifts in units of the fitted side, matrices that look along -z with
-y up, in a world whose z is up.
+Values are those of Blender's cameras: lengths in millimetres, shifts in units of the fitted side, and `matrix_world`
+of a camera that looks along its -z axis with y up, in a world whose z is up.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ OPENCV_FROM_BLENDER = np.diag((1.0, -1.0, -1.0, 1.0))
 
 @dataclass(frozen=True)
 class SceneCamera:
-    """A camera of Blender that took `photo`, a path or a file's name; `matrix_world` (4, 4)."""
+    """The Blender camera that took `photo`, which is a path or a file name. `matrix_world` is (4, 4)."""
 
     photo: str
     lens: float
@@ -40,7 +40,7 @@ class SceneCamera:
     matrix_world: list[list[float]]
 
     def camera(self, name: str, width: int, height: int) -> Camera:
-        """The camera of the photo of this name and size, with square pixels and without distortion."""
+        """The Camera of the photo `name` of this size in pixels, with square pixels and without distortion."""
         horizontal = self.sensor_fit == "HORIZONTAL" or (self.sensor_fit == "AUTO" and width >= height)
         fitted = width if horizontal else height
         sensor = self.sensor_height if self.sensor_fit == "VERTICAL" else self.sensor_width
@@ -50,7 +50,7 @@ class SceneCamera:
 
 
 def _rigid(matrix: FloatArray) -> FloatArray:
-    """The pose without scale, in OpenCV's axes."""
+    """The pose in OpenCV's axes, without the matrix's scale."""
     pose = matrix.astype(np.float64)
     left, _, right = np.linalg.svd(pose[:3, :3])
     pose[:3, :3] = left @ right
@@ -59,12 +59,12 @@ def _rigid(matrix: FloatArray) -> FloatArray:
 
 
 def write(path: Path, cameras: Sequence[SceneCamera]) -> None:
-    """Writes a file whole. Raises OSError."""
+    """Writes the file of `cameras`, whole or not at all. Raises OSError."""
     whole_file.write_text(path, json.dumps({"cameras": [asdict(camera) for camera in cameras]}, indent=1))
 
 
 def read(path: Path) -> list[SceneCamera]:
-    """The cameras of a file. Raises UserError where it is none."""
+    """The cameras in a file. Raises UserError where it cannot be read as one."""
     try:
         entries = checked.typed(bounded.parsed(bounded.content(path, bounded.LONGEST_JSON))["cameras"], list)
         return [_camera(checked.typed(entry, dict)) for entry in entries]

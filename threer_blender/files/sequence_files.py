@@ -1,8 +1,8 @@
 """[S] Image sequences: a shot's frames as numbered files, named by a pattern such as `plate.####.exr`.
 
-A pattern is written with as many # as the numbers have digits, zeros in front; longer numbers belong to it, too. It
-stands for the shot wherever a path does. Numbers are those of the files: 1001 is frame 1001, and a missing file is a
-frame that is missing.
+A pattern has as many # as the numbers have digits, with leading zeros; longer numbers belong to it, too. It may stand
+wherever a path does, for the whole shot. Frames have the files' numbers: file 1001 is frame 1001, and a missing file is
+a missing frame.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 
 PLATE_SUFFIXES = frozenset({".exr", ".dpx"})  # never photos
 SUFFIXES = PLATE_SUFFIXES | {".png", ".tif", ".tiff", ".jpg", ".jpeg"}
-FEWEST = 3  # files that make a sequence of what could also be photos
-ALONE = 8  # the same where only the numbers say so, and a file was chosen alone
+FEWEST = 3  # files from which numbered pictures that could also be photos are a sequence
+ALONE = 8  # the same for a picture whose name is not a frame's, and which was the only choice
 LAST = 1_048_574  # Blender's last frame
 
 _NUMBERED = re.compile(r"(?P<head>.*?)(?P<number>\d+)(?P<tail>\.[A-Za-z]+)")
@@ -24,18 +24,21 @@ _PRINTF = re.compile(r"%0?(\d*)d(?=\.[A-Za-z]+$)")
 
 
 def is_pattern(path: str | Path) -> bool:
-    """Whether a path is the pattern of a sequence, and no file that happens to be named like one."""
+    """Whether a path is the pattern of a sequence. A file that happens to have such a name is none."""
     path = Path(path)
     return _PATTERN.fullmatch(path.name) is not None and path.suffix.lower() in SUFFIXES and not path.is_file()
 
 
 def from_notation(path: Path) -> Path:
-    """The pattern that `plate.%04d.exr` means; any other path as it is."""
+    """The pattern `plate.####.exr` for `plate.%04d.exr`; any other path as it is."""
     return path.with_name(_PRINTF.sub(lambda match: "#" * int(match[1] or 1), path.name))
 
 
 def pattern(file: Path) -> Path | None:
-    """The pattern of the sequence that `file` is a frame of, however short; None where its name has no number."""
+    """The pattern of the sequence, however short, that `file` belongs to; None where its name has no number.
+
+    Raises OSError where the folder cannot be read.
+    """
     match = _NUMBERED.fullmatch(file.name)
     if match is None or file.suffix.lower() not in SUFFIXES:
         return None
@@ -51,13 +54,16 @@ def pattern(file: Path) -> Path | None:
 
 
 def is_plate_name(file: Path) -> bool:
-    """Whether a file is named as frames of a shot are (`name.1001.ext`), and cameras do not name photos."""
+    """Whether a file is named like a frame of a shot (`name.1001.ext`), as cameras do not name photos."""
     match = _NUMBERED.fullmatch(file.name)
     return match is not None and match["head"].endswith(".") and len(match["number"]) >= 3
 
 
 def frames(pattern: Path) -> dict[int, Path]:
-    """The files of a sequence by their numbers, in order. Raises OSError where the folder cannot be read."""
+    """The files of a sequence by number, in order; none where `pattern` is no pattern.
+
+    Raises OSError where the folder cannot be read.
+    """
     match = _PATTERN.fullmatch(pattern.name)
     if match is None:
         return {}
@@ -71,19 +77,19 @@ def frames(pattern: Path) -> dict[int, Path]:
 
 
 def file_name(pattern: str, number: int) -> str:
-    """The name of a sequence's file: the pattern's #### as a number."""
+    """The name of a sequence's file: the pattern with `number` in place of its ####."""
     digits = pattern.count("#")
     return pattern.replace("#" * digits, f"{number:0{digits}d}")
 
 
 def missing(numbers: Sequence[int]) -> list[int]:
-    """The numbers that lack between the first and the last."""
+    """The numbers that are missing between the smallest and the largest."""
     present = set(numbers)
     return [number for number in range(min(present), max(present) + 1) if number not in present] if present else []
 
 
 def ranges(numbers: Sequence[int]) -> str:
-    """Rising numbers as a person writes them: 1004, 1010–1012."""
+    """Increasing numbers as a person writes them: 1004, 1010–1012."""
     parts: list[list[int]] = []
     for number in numbers:
         if parts and number == parts[-1][-1] + 1:
@@ -94,7 +100,10 @@ def ranges(numbers: Sequence[int]) -> str:
 
 
 def described(path: Path) -> str:
-    """An image sequence in words: its name, its first and last frame, and how many lack; empty for any other path."""
+    """An image sequence in words: name, first and last frame, and number of missing ones; empty for any other path.
+
+    Raises OSError where the folder cannot be read.
+    """
     numbers = list(frames(path)) if is_pattern(path) else []
     if not numbers:
         return ""
@@ -103,7 +112,7 @@ def described(path: Path) -> str:
 
 
 def exists(path: str | Path) -> bool:
-    """Whether the file or the sequence at `path` is there."""
+    """Whether there is a file, or a file of the sequence, at `path`."""
     path = Path(path)
     if not is_pattern(path):
         return path.is_file()
@@ -114,12 +123,12 @@ def exists(path: str | Path) -> bool:
 
 
 def size(path: Path) -> int:
-    """Bytes of a file, or of all files of a sequence."""
+    """The bytes of a file, or of all files of a sequence. Raises OSError."""
     return sum(file.stat().st_size for file in (frames(path).values() if is_pattern(path) else [path]))
 
 
 def _numbers(folder: Path, head: str, tail: str) -> list[str]:
-    """The digits between `head` and `tail` in the names of a folder's files."""
+    """The digits between `head` and `tail` in the names of a folder's files. Raises OSError."""
     return [
         name[len(head) : -len(tail)]
         for name in _names(folder, folder.stat().st_mtime_ns)
@@ -129,5 +138,5 @@ def _numbers(folder: Path, head: str, tail: str) -> list[str]:
 
 @lru_cache(maxsize=4)
 def _names(folder: Path, _changed: int) -> tuple[str, ...]:
-    """The names in a folder: a folder of 1,000 frames is looked through once, not once for each of them."""
+    """The names in a folder, listed once for each `_changed` time of the folder, not once for each of its frames."""
     return tuple(entry.name for entry in folder.iterdir())

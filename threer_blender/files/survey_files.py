@@ -1,4 +1,7 @@
-"""[S] Survey points and where photos show them: two lists as text, with commas, semicolons, tabs or spaces."""
+"""[S] Reads two text lists: survey points, and the pixels where photos show them.
+
+Fields are separated by commas, semicolons, tabs or spaces.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,10 @@ SIGHTINGS = "on each line a point's name, the photo's name or the frame's number
 
 @dataclass(frozen=True)
 class Sighting:
-    """A photo, by its name or its frame's number, shows the point of this `name` at pixel (`u`, `v`): from the upper
-    left corner, the centre of the first pixel at (0.5, 0.5)."""
+    """A photo shows the point `name` at pixel (`u`, `v`); the centre of the top-left pixel is (0.5, 0.5).
+
+    `photo` is the photo's name, or the number of its frame.
+    """
 
     name: str
     photo: str
@@ -32,7 +37,10 @@ class Sighting:
 
 
 def read_points(path: Path) -> dict[str, tuple[float, float, float]]:
-    """Coordinates by name. Raises UserError where the file is no such list, or names a point twice."""
+    """The coordinates (x, y, z) of each point by name, in the survey's units.
+
+    Raises UserError where the file cannot be read as such a list, or names a point twice.
+    """
     points: dict[str, tuple[float, float, float]] = {}
     for line, fields in _rows(path, 4, 1, POINTS):
         if fields[0] in points:
@@ -42,7 +50,7 @@ def read_points(path: Path) -> dict[str, tuple[float, float, float]]:
 
 
 def read_sightings(path: Path) -> list[Sighting]:
-    """Where photos show points. Raises UserError where the file is no such list."""
+    """The sightings in a list. Raises UserError where the file cannot be read as such a list."""
     return [
         Sighting(fields[0], fields[1], float(fields[2]), float(fields[3])) for _, fields in _rows(path, 4, 2, SIGHTINGS)
     ]
@@ -91,7 +99,7 @@ def _is_number(text: str) -> bool:
 
 
 def from_bundle(entry: Any) -> SurveyPoint:
-    """A point as a bundle has it; ValueError, KeyError or TypeError where it is none."""
+    """The point that a bundle's JSON `entry` describes. Raises ValueError, KeyError or TypeError where it is none."""
     x, y, z = map(checked.number, checked.typed(checked.typed(entry, dict)["position"], list))
     return SurveyPoint(
         name=checked.typed(entry["name"], str),

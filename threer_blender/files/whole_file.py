@@ -1,4 +1,4 @@
-"""[S] A file is replaced whole or not at all."""
+"""[S] Files that are replaced whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from pathlib import Path
 
 from . import removal
 
-LONGEST = 60  # letters of a name that a name beside it repeats, so that no disk finds it too long
+LONGEST = 60  # letters of the final name that the temporary name repeats, so that it is not too long for the disk
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a name beside `path` to write to. When the block ends, the file there takes the name `path`; when it
-    raises, the file is removed. So readers see the old file or the new one.
+    """Yields a temporary name beside `path` to write to. At the end of the block, that file takes the name `path`.
+
+    Where the block raises, the temporary file is removed. So readers always see the whole old file or the whole new
+    one. Raises OSError.
     """
     beside = path.with_name(f".{path.name[:LONGEST]}.{os.urandom(6).hex()}{path.suffix}")
     try:
@@ -26,11 +28,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def put(made: Path, path: Path) -> None:
-    """Gives a file that the caller has made, on the same disk, the name `path`. Raises OSError."""
+    """Renames a file that the caller has made to `path`, on the same disk. Raises OSError."""
     made.replace(path)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a small file whole."""
+    """Writes a text file, whole or not at all. Raises OSError."""
     with replacing(path) as beside:
         beside.write_text(text, "utf-8")

@@ -1,4 +1,4 @@
-"""[S] A folder of files is written whole or not at all, and replaces only what an earlier run has written."""
+"""[S] Folders that are written whole or not at all, and that replace only folders of earlier runs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from .bundle_folder import Manifest, Staging, check_output, new_run, output_erro
 
 
 class NewFolder:
-    """A folder in the making: files go to `path`; `place` is where they stand once it is whole."""
+    """A folder in the making: files are written to `path`. Once it is whole, `place` is where it is.
+
+    That is `folder`, the place that was asked for, unless somebody put something else there meanwhile.
+    """
 
     def __init__(self, path: Path, folder: Path) -> None:
         self.path, self.folder, self.place = path, folder, folder
 
     def sentences(self, content: str) -> list[str]:
-        """One that says where the content is, if not where it was to be."""
+        """A sentence where the `content` (a plural noun) is not in the folder that was asked for; else none."""
         if self.place == self.folder:
             return []
         return [f"Something else was put into {quoted(self.folder)} meanwhile: {content} are in {quoted(self.place)}."]
@@ -26,10 +29,10 @@ class NewFolder:
 
 @contextlib.contextmanager
 def replacing(folder: Path) -> Iterator[NewFolder]:
-    """A new folder to write to, which takes the name `folder` as the block ends, and goes as the block raises.
+    """Yields a new folder to write to. At the end of the block it takes the name `folder`.
 
-    Its `place` is another one where somebody has put something else there meanwhile. Raises UserError where the folder
-    holds something else before, or cannot be written.
+    Where the block raises, the new folder is removed. Raises UserError where `folder` holds anything that no earlier
+    run wrote, or cannot be written.
     """
     check_output(folder)
     staging = Staging(folder, new_run())

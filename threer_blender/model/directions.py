@@ -1,4 +1,4 @@
-"""[S] Directions: the middle of many, and up by cameras that are held level. numpy."""
+"""[S] Directions: the median of many, and which way is up for cameras that are held level. numpy."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 
 from .arrays import FloatArray
 
-MEAN_UP_WEIGHT = 0.02  # how much the mean up counts against level horizons; matters where all cameras look one way
+MEAN_UP_WEIGHT = 0.02  # of the cameras' mean up, against level horizons; it matters where all cameras look one way
 
 
 def geometric_median(vectors: FloatArray) -> FloatArray:
-    """Unit vector nearest to most of the unit vectors (N, 3), by Weiszfeld's iteration."""
+    """The unit vector (3,) along the geometric median of the unit vectors (N, 3), by Weiszfeld's iteration."""
     median: FloatArray = vectors.mean(axis=0)
     for _ in range(50):
         weights = 1 / np.maximum(np.linalg.norm(vectors - median, axis=1), 1e-6)
@@ -20,11 +20,13 @@ def geometric_median(vectors: FloatArray) -> FloatArray:
 
 
 def level_up(tilt: FloatArray, mean: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Up (3,) on the side of the unit vector `mean` up, and the eigenvalues (3,) that say how sure it is.
+    """The unit vector up (3,), and the eigenvalues (3,), rising, that measure how certain it is.
 
-    A level horizon makes each camera's x axis horizontal, however steeply it looks up or down (Brown and Lowe 2007,
-    "Automatic panoramic image stitching using invariant features", section 5). `tilt` (3, 3) is the mean of the x axes'
-    squares. Where the cameras hardly turn, that leaves the pitch open, and `mean` decides.
+    Up is nearly perpendicular to the x axes of all cameras: a camera that is held level has a horizontal x axis,
+    however steeply it looks up or down (Brown and Lowe 2007, "Automatic panoramic image stitching using invariant
+    features", section 5). `tilt` (3, 3) is the mean of x xᵀ over the unit x axes. Where the cameras hardly rotate, the
+    x axes do not determine the pitch. There the unit vector `mean` (3,), the mean of the cameras' up, decides. It also
+    decides between the two opposite directions.
     """
     values, vectors = np.linalg.eigh(tilt + MEAN_UP_WEIGHT * (np.eye(3) - np.outer(mean, mean)))
     up: FloatArray = vectors[:, 0]

@@ -13,22 +13,22 @@ from .errors import UserError, quoted
 from .reconstruction import Photo, Reconstruction
 
 Check = Callable[[], None]
-"""Called now and then by what takes long: it raises where the user has cancelled."""
+"""Long work calls it now and then. It raises Cancelled once the user has cancelled."""
 
 
 def unchecked() -> None:
-    """Nobody cancels."""
+    """The Check of work that nobody can cancel: it does nothing."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """One setting of an engine. `choices` (value -> label) makes it a menu; else the default's type is its type.
+    """One setting of an engine. With `choices` (value -> label) it is a menu, else it has the type of its default.
 
-    `basic` options stand on the panel, the rest folds away. `requires` are modules without which the option is not
-    offered at all. `lightest_first`: the choices are in order of the memory they take, so that a run whose memory has
-    run out can be tried again with the one before. `folder`: the text is the path of a folder, `file`: of a file.
-    `non_commercial` are choices that forbid commercial use. Options of the same `box` stand together on the panel, in a
-    box with that name.
+    `minimum` and `maximum` bound a number. `basic` options are always on the panel; the others fold away. The option is
+    not offered where one of the modules that it `requires` is missing. `lightest_first`: the choices are sorted by the
+    memory that they take, so a run that ran out of memory can be tried again with the choice before. `folder` and
+    `file`: the text is the path of one. `non_commercial` are the choices that forbid commercial use. Options of the
+    same `box` are together on the panel, in a box of that name.
     """
 
     name: str
@@ -72,12 +72,12 @@ class Option:
 
 @dataclass(frozen=True)
 class Weights:
-    """One checkpoint file: its official address, what proves it whole, and on what terms it may be used.
+    """One checkpoint file: its official address, the hash that proves it whole, and the terms of its use.
 
-    `name` is its file name in the store, the same for every engine that shares it. `size` is in bytes, 0 where it is
-    not known; `sha256` is "" where none is known: then that of the first file that opens as the network is kept, and
-    later ones must equal it.
-    The terms at `terms_url` are accepted once for all files of a `family`. `gated` files need the user's own token.
+    `name` is its file name in the store; engines that share it use the same name. `size` is in bytes, 0 where it is not
+    known. `sha256` is "" where none was published: then the hash of the first file that opens as the network is noted,
+    and later files must have the same. The user accepts the terms at `terms_url` once for all files of a `family`.
+    `gated` files need a token of the user's.
     """
 
     name: str
@@ -92,10 +92,11 @@ class Weights:
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of a run: memory in bytes beside the weights, and seconds on two cores without a graphics card.
+    """The cost of a run: memory in bytes, without the weights, and seconds on two cores without a graphics card.
 
-    Both grow with the photos and with the pairs of them that the engine compares, of which one photo has at most
-    `neighbours`. It holds at most `most_at_once` photos; where memory is short, fewer, down to `fewest_at_once`.
+    Memory grows with the photos that are held at once: `most_at_once`, or fewer where memory is short, but no fewer
+    than `fewest_at_once`. Time grows with the photos, and with the pairs of photos that the engine compares. It
+    compares a photo with at most `neighbours` others.
     """
 
     memory: float
@@ -108,32 +109,34 @@ class Cost:
     fewest_at_once: int = 1_000_000
 
     def memory_of(self, photos: int) -> float:
-        """Bytes that this many photos take where there is plenty."""
+        """Bytes that a run of so many photos takes where memory is plentiful."""
         return self.memory + min(photos, self.most_at_once) * self.memory_per_photo
 
     def least_memory_of(self, photos: int) -> float:
-        """Bytes without which this many photos cannot be had."""
+        """Bytes without which a run of so many photos is impossible."""
         return self.memory_of(min(photos, self.fewest_at_once))
 
     def in_parts(self, most: int, fewest: int) -> Cost:
-        """The cost where at most, and where memory is short at fewest, so many photos are held at once."""
+        """The same cost, with bounds on the number of photos that are held at once."""
         return replace(self, most_at_once=most, fewest_at_once=fewest)
 
     def seconds_of(self, photos: int) -> float:
-        """Seconds that this many photos take."""
+        """Seconds that a run of so many photos takes."""
         pairs = min(photos * (photos - 1) / 2, photos * self.neighbours)
         return self.seconds + photos * self.seconds_per_photo + pairs * self.seconds_per_pair
 
 
 @dataclass(frozen=True)
 class Engine:
-    """The declaration of an engine. `requires` are the modules that its runtime must have.
+    """The declaration of an engine.
 
-    `costs` has an entry for each value of the option `quality`, or one for "" where there is no such option.
-    `starts_splats`: splats can start from its cameras and pointmaps. `needs_parallax`: it finds cameras from changes of
-    viewpoint alone, and solves no shot whose camera only turns. `panoramas`: it solves panoramas beside photos.
+    `commercial`: its results may be used commercially. `produces` names what a result holds: cameras, pointmaps, cloud,
+    gaussians. `requires` are the Python modules that any run needs. `costs` has an entry for each value of the option
+    `quality`, or a single one for "" where there is no such option. `starts_splats`: splats can be started from its
+    cameras and pointmaps. `needs_parallax`: it needs changes of viewpoint, and cannot solve a shot whose camera only
+    rotates. `panoramas`: it solves panoramas as well as photos.
 
-    Declarations name each field, though they look alike then: a declaration is read more often than it is written.
+    Declarations name each field: a declaration is read more often than it is written.
     """
 
     id: str
@@ -155,7 +158,7 @@ class Engine:
         return self.costs.get(str(options.get("quality", "")))
 
     def lighter(self, options: Mapping[str, Any]) -> tuple[Option, dict[str, Any]] | None:
-        """The first option that can take less memory, and all options with it lowered by one; None where none can."""
+        """The first option with a lighter choice, and all options with the next lighter one chosen; None without."""
         for option in self.options:
             choices = list(option.choices or ()) if option.lightest_first else []
             place = choices.index(options[option.name]) if choices else 0
@@ -173,7 +176,10 @@ class Engine:
         return tuple(dict.fromkeys((*self.requires, *(name for option in chosen for name in option.requires))))
 
     def checked_options(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """All options by name: `values` checked, the rest at its default. Raises UserError."""
+        """The values of all options by name: `values` where given, else the defaults.
+
+        Raises UserError where a name is unknown or a value is not allowed.
+        """
         known = {option.name: option for option in self.options}
         for name in values:
             if name not in known:
@@ -198,25 +204,25 @@ class Stage:
 
 
 class ReportStage(Protocol):
-    """Called by long work: `done` of `total` steps of a stage are finished. Raises Cancelled once the user cancels."""
+    """Long work calls it when `done` of `total` steps of a stage are finished. Raises Cancelled after a cancel."""
 
     def __call__(self, stage: Stage, done: float, total: float) -> None: ...
 
 
 class Report(ReportStage, Protocol):
-    """The way in which an engine tells the artist of its progress."""
+    """Through it an engine tells the artist of its progress."""
 
     finishing: threading.Event
-    """Set once the user wants the result as it is; only after `keep`."""
+    """Set once the user asks for the result as it stands. That can happen only after `keep`."""
 
     def plan(self, stages: Iterable[Stage]) -> None:
-        """The stages to come, in their order. May be called again to correct it."""
+        """Announces the stages of the run, in their order. A later call corrects an earlier one."""
 
     def warn(self, text: str, photo: str = "") -> None:
-        """Tells the artist something in a whole sentence; `photo` names the photo that it concerns."""
+        """Tells the artist `text`, a whole sentence; `photo` is the name of the photo that it is about."""
 
     def keep(self) -> None:
-        """A result stands: a cancel from now on ends the work early, not for nothing."""
+        """Announces that there is a result: if the user cancels from now on, the work ends early and returns it."""
 
     def preview(self, picture: Array) -> None:
         """Shows the artist how the result looks: (H, W, 3) uint8 sRGB."""

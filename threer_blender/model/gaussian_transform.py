@@ -1,4 +1,4 @@
-"""[S] Gaussians, moved, turned and scaled as a whole: means, covariances and spherical harmonics. Numpy only."""
+"""[S] Gaussians under a similarity: means, covariances and spherical harmonics. Numpy only."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ UNIFORM = 1e-4  # relative difference of a matrix's axes that still counts as a 
 def transformed(gaussians: Gaussians, matrix: Array) -> Gaussians:
     """`gaussians` under the similarity `matrix` (4, 4), which may mirror.
 
-    Raises UserError where the matrix flattens, shears or scales axes differently: Gaussians with spherical harmonics
-    cannot follow that.
+    Raises UserError where the matrix flattens, shears, or scales the axes differently. Rotated spherical harmonics
+    cannot express that.
     """
     orthogonal, scale = similarity(matrix)
     matrix = np.asarray(matrix, np.float64)
     sh_rotation = spherical_harmonics.rotation(orthogonal, spherical_harmonics.degree_of(gaussians.sh))
-    # An ellipsoid is its own mirror image at its middle: only the rotation of a rotation with mirroring is left of it.
+    # An ellipsoid equals its image through its centre, so a matrix that mirrors acts on it as its negative, a rotation.
     rotation = orthogonal * np.linalg.det(orthogonal).round()
     return replace(
         gaussians,
@@ -36,7 +36,10 @@ def transformed(gaussians: Gaussians, matrix: Array) -> Gaussians:
 
 
 def mirrored(gaussians: Gaussians, signs: Array) -> Gaussians:
-    """`gaussians` where the axes of the world have other signs (3,): +1 or -1 each. Each keeps its own axes' order."""
+    """`gaussians` in a world whose axes x, y, z are multiplied by `signs` (3,), +1 or -1 each.
+
+    The order of a Gaussian's own axes, and so of its scales, stays.
+    """
     x, y, z = signs
     degree = spherical_harmonics.degree_of(gaussians.sh)
     functions = spherical_harmonics.rotation(np.diag(signs), degree).diagonal().round().astype(np.float32)
@@ -49,7 +52,10 @@ def mirrored(gaussians: Gaussians, signs: Array) -> Gaussians:
 
 
 def similarity(matrix: Array) -> tuple[FloatArray, float]:
-    """The orthogonal matrix (3, 3) and the uniform scale above 0 of `matrix` (4, 4); UserError where there is none."""
+    """The orthogonal matrix (3, 3), which may mirror, and the scale, above 0, of the similarity `matrix` (4, 4).
+
+    Raises UserError where `matrix` is no similarity.
+    """
     linear = np.asarray(matrix, np.float64)[:3, :3]
     scale = float(np.cbrt(abs(np.linalg.det(linear))))
     if not scale > 0:

@@ -1,7 +1,8 @@
 """[S] Lens distortion by model name, on normalised image coordinates. Imports numpy only.
 
-Ideal coordinates are those of a pinhole camera: (u, v) = (x/z, y/z). `distort` maps them to the coordinates at which
-the lens shows the point, and `undistort` maps those back. The formulas stand in `lens_formulas`.
+Normalised coordinates are pixels less the principal point, over the focal length. Ideal coordinates are those of a
+pinhole camera: (u, v) = (x/z, y/z). `distort` maps them to where the lens shows the point, and `undistort` maps those
+back. The formulas are in `lens_formulas`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from .lens_formulas import FORMULAS
 # Model name -> names of its distortion parameters, in their order.
 MODELS: dict[str, tuple[str, ...]] = {name: formula.params for name, formula in FORMULAS.items()}
 PANORAMA = "EQUIRECTANGULAR"
-# Models without parameters, or with all of them 0, that bend lines nevertheless.
+# Models that bend straight lines even without parameters, or with all of them 0.
 _BENDING = frozenset({"OPENCV_FISHEYE", PANORAMA})
 
 
@@ -56,10 +57,11 @@ NO_DISTORTION = Distortion("PINHOLE")
 
 @dataclass(frozen=True)
 class KnownLens:
-    """The knowledge of a lens before it is solved, in pixels of the displayed photo; None where nothing is known.
+    """The facts known of a lens before it is solved, in pixels of the displayed photo; None for those unknown.
 
-    `focal` is the focal length along x; that along y is `aspect` × `focal`. `centre` is the principal point. Where the
-    lens is `held`, the known values stay as they are; else solving starts from them. `name` is the artist's.
+    `focal` is the focal length along x; that along y is `aspect` × `focal`. `centre` is the principal point (x, y).
+    Where the lens is `held`, the known values stay fixed; else solving starts from them. `name` is how sentences for
+    the artist call the lens.
     """
 
     focal: float | None = None
@@ -71,17 +73,17 @@ class KnownLens:
 
     @property
     def holds_focal(self) -> bool:
-        """Whether the focal length is known and stays."""
+        """Whether the focal length is known and stays fixed."""
         return self.held and self.focal is not None
 
     @property
     def holds_centre(self) -> bool:
-        """Whether the principal point is known and stays."""
+        """Whether the principal point is known and stays fixed."""
         return self.held and self.centre is not None
 
     @property
     def holds_distortion(self) -> bool:
-        """Whether the distortion is known and stays."""
+        """Whether the distortion is known and stays fixed."""
         return self.held and self.distortion is not None
 
 
@@ -89,7 +91,7 @@ UNKNOWN = KnownLens()
 
 
 def distort(distortion: Distortion, normalised: Array) -> FloatArray:
-    """Ideal normalised coordinates (..., 2) -> where the lens puts them (..., 2); NaN where it shows no such point."""
+    """Ideal normalised coordinates (..., 2) -> distorted ones (..., 2); NaN where the lens shows no such point."""
     ideal = np.asarray(normalised, np.float64)
     if distortion.is_identity:
         return ideal
@@ -106,8 +108,9 @@ def distort(distortion: Distortion, normalised: Array) -> FloatArray:
 def valid_radius(distortion: Distortion) -> float:
     """The radius, in ideal coordinates, up to which the lens model is one-to-one; infinite where it is so everywhere.
 
-    Beyond it the polynomial falls again. The model would then show points outside the picture a second time, inside it.
-    Only the radial part is examined: the tangential part is far too small to shift the radius.
+    Beyond it the distorted radius falls again, so that two ideal points have one image. Only the radial part is
+    examined: the tangential part is far too small to change this radius. Models whose formula undistorts count as
+    one-to-one everywhere, except DIVISION.
     """
     formula = FORMULAS[distortion.model]
     if distortion.model == "DIVISION":
@@ -153,14 +156,17 @@ def undistort(distortion: Distortion, normalised: Array) -> FloatArray:
 
 
 def panorama_directions(angles: Array) -> FloatArray:
-    """Longitudes and latitudes (..., 2) in radians -> unit rays (..., 3), with x right, y down, z ahead."""
+    """Longitudes and latitudes (..., 2) in radians -> unit rays (..., 3), with x right, y down, z forward.
+
+    Longitude grows to the right and latitude downwards; both are 0 straight ahead.
+    """
     longitude, latitude = angles[..., 0], angles[..., 1]
     level = np.cos(latitude)
     return np.stack([level * np.sin(longitude), np.sin(latitude), level * np.cos(longitude)], axis=-1)
 
 
 def panorama_angles(rays: Array) -> FloatArray:
-    """Rays (..., 3) of any length and direction -> longitudes and latitudes (..., 2) in radians."""
+    """The inverse of `panorama_directions`: rays (..., 3) of any length -> longitudes and latitudes (..., 2)."""
     x, y, z = rays[..., 0], rays[..., 1], rays[..., 2]
     return np.stack([np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))], axis=-1)
 

@@ -18,10 +18,11 @@ Params = Sequence[float] | FloatArray
 
 @dataclass(frozen=True)
 class Formula:
-    """A lens model: `evaluate(params, points)` takes points (..., 2) to points (..., 2).
+    """A lens model: `evaluate(params, points)` maps points (..., 2) to points (..., 2).
 
-    It takes ideal points to distorted ones, or distorted ones to ideal ones where it `undistorts`. `neutral` holds the
-    parameters whose value without effect is not 0. `scales` names those that have no effect on their own.
+    It maps ideal points to distorted ones, or, where it `undistorts`, distorted points to ideal ones. `params` are the
+    names of its parameters, in their order. A parameter without effect is 0, or the value in `neutral`. The parameters
+    in `scales` only give units and directions to the others; alone they have no effect.
     """
 
     params: tuple[str, ...]
@@ -67,7 +68,7 @@ def _fisheye(params: Params, points: FloatArray) -> FloatArray:
 
 
 def _equirectangular(_params: Params, points: FloatArray) -> FloatArray:
-    """Longitude and latitude (down) in radians; ideal points are those of the half in front of the camera alone."""
+    """Longitude and latitude (downwards) in radians. Ideal points exist only for what is in front of the camera."""
     u, v = points[..., 0], points[..., 1]
     return np.stack([np.arctan(u), np.arctan2(v, np.hypot(1.0, u))], axis=-1)
 
@@ -79,7 +80,7 @@ def _division(params: Params, points: FloatArray) -> FloatArray:
 
 
 def _tde_radial(params: Params, points: FloatArray) -> FloatArray:
-    """3DE4 Radial - Standard, Degree 4, in halves of the film back's diagonal; y goes up."""
+    """3DE4 Radial - Standard, Degree 4. Its unit is half the film back's diagonal, and its y points up."""
     diagonal, c2, u2, v2, c4, u4, v4, phi, bending = params
     x, y = points[..., 0] / diagonal, -points[..., 1] / diagonal
     square = x * x + y * y
@@ -96,7 +97,7 @@ def _tde_radial(params: Params, points: FloatArray) -> FloatArray:
 
 
 def _tde_anamorphic(params: Params, points: FloatArray) -> FloatArray:
-    """3DE4 Anamorphic - Standard, Degree 4, in halves of the unsqueezed film back's diagonal; y goes up."""
+    """3DE4 Anamorphic - Standard, Degree 4. Its unit is half the unsqueezed film back's diagonal; its y points up."""
     diagonal, pixel_aspect, *terms, rotation, squeeze_x, squeeze_y = map(float, params)
     cosine, sine = _direction(rotation)
     x, y = points[..., 0] / (diagonal * pixel_aspect), -points[..., 1] / diagonal
@@ -116,9 +117,9 @@ def _direction(degrees: float) -> tuple[float, float]:
     return float(np.cos(np.radians(degrees))), float(np.sin(np.radians(degrees)))
 
 
-# Name -> formula. The first five are COLMAP's names and parameters, and so is DIVISION. EQUIRECTANGULAR has the whole
-# sphere around the camera, and as focal length the pixels of a radian. BROWN is Blender's. `diagonal` is half the film
-# back's diagonal in focal lengths, and `pixel_aspect` the width of a pixel over its height.
+# Name -> formula. The first five, and DIVISION, have COLMAP's names and parameters. EQUIRECTANGULAR shows the whole
+# sphere around the camera; its focal length is the number of pixels per radian. BROWN is Blender's. In 3DE4's models
+# `diagonal` is half the film back's diagonal in focal lengths, and `pixel_aspect` the width of a pixel over its height.
 FORMULAS: dict[str, Formula] = {
     "PINHOLE": Formula((), lambda _params, points: points),
     "SIMPLE_RADIAL": Formula(("k1",), _radial),

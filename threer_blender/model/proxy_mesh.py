@@ -2,8 +2,8 @@
 
 `from_depth` turns one pointmap into a mesh that is cut where depth jumps; `from_pointmaps` fuses many by a truncated
 signed distance (Curless and Levoy 1996, "A volumetric method for building complex models from range images");
-`from_splats` takes the surface where splats become dense. Surfaces leave the grid by surface nets (Gibson 1998,
-"Constrained elastic surface nets", without the relaxation). Numpy only, for grids of some million cells.
+`from_splats` finds the surface where splats become dense. Both take the surface from a grid by surface nets (Gibson
+1998, "Constrained elastic surface nets", without the relaxation). Numpy only, for grids of some million cells.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from .errors import UserError
 from .quaternions import matrices_from_wxyz
 from .reconstruction import Camera, Gaussians, PointMap, Reconstruction
 
-JUMP = 0.03  # relative step of inverse depth from pixel to pixel that may be an edge of something
-STEEPER = 3.0  # and is, where it is so many times as steep as on one of its sides: planes have even steps
+JUMP = 0.03  # relative step of inverse depth between neighbouring pixels from which it may be an edge
+STEEPER = 3.0  # times the smaller of the steps beside it, from which it is an edge: along a plane, steps are equal
 CELLS = 128  # of the grid along its longest side
 OUTLIERS = 1.0  # percent of points left out of the grid on each side
-TRUNCATION = 5.0  # cells before and behind the surface that a depth tells of
-FUSED_MAPS = 24  # pointmaps that are fused at most, evenly picked
-DENSE = 0.3  # opacity in a cell's reach where splats are taken for solid
-FAINT = 0.1  # opacity of splats that are left out: haze
+TRUNCATION = 5.0  # cells in front of and behind a surface in which its distance counts
+FUSED_MAPS = 24  # at most so many pointmaps are fused, evenly chosen
+DENSE = 0.3  # summed opacity of splats around a cell from which it counts as solid
+FAINT = 0.1  # opacity up to which splats are haze and left out
 
 
 class Mesh(NamedTuple):
@@ -36,14 +36,14 @@ class Mesh(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """Cells of one size: the first one's centre (3,), the size, and how many there are along each axis."""
+    """A grid of cubic cells: the first cell's centre (3,), the side of a cell, and the number of cells on each axis."""
 
     origin: FloatArray
     size: float
     shape: tuple[int, int, int]
 
     def centres(self, layer: int) -> FloatArray:
-        """(ny * nz, 3) centres of a layer of cells with the same x."""
+        """(ny * nz, 3) the centres of the cells with index `layer` along x."""
         y, z = np.meshgrid(np.arange(self.shape[1]), np.arange(self.shape[2]), indexing="ij")
         cells = np.stack([np.full_like(y, layer), y, z], axis=-1).reshape(-1, 3)
         centres: FloatArray = self.origin + self.size * cells
@@ -51,11 +51,11 @@ class Grid(NamedTuple):
 
 
 def from_depth(pointmap: PointMap, camera: Camera) -> Mesh:
-    """Two triangles for each four neighbouring trusted pixels, none over a jump of depth."""
+    """A mesh of one pointmap: two triangles for each four neighbouring trusted pixels, none across a jump of depth."""
     depth = pointmap.depth(camera)
     with np.errstate(divide="ignore"):
         inverse = np.where(pointmap.mask & (depth > 0), 1 / depth, np.nan)
-    down, across = _smooth(inverse), _smooth(inverse.T).T  # each step from a pixel to the next one
+    down, across = _smooth(inverse), _smooth(inverse.T).T  # for each step from a pixel to the next
     whole = down[:, :-1] & down[:, 1:] & across[:-1] & across[1:]
     height, width = inverse.shape
     index = np.arange(height * width).reshape(height, width)
@@ -65,9 +65,9 @@ def from_depth(pointmap: PointMap, camera: Camera) -> Mesh:
 
 
 def _smooth(inverse: FloatArray) -> Array:
-    """(H - 1, W) whether the step to the next row stays on one surface; NaN belongs to none.
+    """(H - 1, W) whether each step of inverse depth to the next row stays on one surface; steps from or to NaN do not.
 
-    Along a plane the steps of inverse depth are all equal, however slanted it is.
+    Along a plane, however slanted, all steps of inverse depth are equal.
     """
     step = np.abs(np.diff(inverse, axis=0))
     known = np.pad(step, ((1, 1), (0, 0)), constant_values=np.nan)
@@ -79,7 +79,7 @@ def _smooth(inverse: FloatArray) -> Array:
 
 
 def _used(points: Array, faces: Array) -> Mesh:
-    """The mesh without points that no face needs."""
+    """The mesh of `faces`, without the points that no face uses."""
     used, flat = np.unique(faces, return_inverse=True)
     return Mesh(points[used].astype(np.float32), flat.reshape(-1, 3).astype(np.int32))
 
@@ -99,7 +99,7 @@ def _grid(points: Array) -> Grid:
 
 
 def from_pointmaps(reconstruction: Reconstruction) -> Mesh:
-    """One mesh of all pointmaps. Raises UserError where there are none that trust a point."""
+    """One mesh of all pointmaps. Raises UserError where no pointmap has a trusted point, or all lie at one place."""
     cameras = {camera.photo: camera for camera in reconstruction.cameras}
     maps = [pointmap for pointmap in reconstruction.pointmaps if pointmap.photo in cameras and pointmap.mask.any()]
     if not maps:
@@ -121,9 +121,10 @@ def from_pointmaps(reconstruction: Reconstruction) -> Mesh:
 def _signed_distance(
     centres: FloatArray, camera: Camera, pointmap: PointMap, depth: FloatArray, reach: float
 ) -> tuple[Array, Array]:
-    """(N,) how far each centre lies before the surface that a depth map saw, in units of `reach`, and where it tells.
+    """(N,) how far each centre is in front of the surface of a depth map, in units of `reach`, and where it is known.
 
-    It says nothing of what is hidden more than `reach` behind the surface.
+    The distance is at most 1, and negative behind the surface. It is unknown outside the map, at pixels that are not
+    trusted, and more than `reach` behind the surface, where the surface hides everything.
     """
     height, width = depth.shape
     row = camera.camera_from_world[2]
@@ -140,10 +141,10 @@ def _signed_distance(
 
 
 def from_splats(gaussians: Gaussians) -> Mesh:
-    """The surface of where splats lie densely. Raises UserError where they do so nowhere.
+    """A mesh around the places where splats are dense. Raises UserError where they are nowhere dense.
 
-    Each splat counts with its opacity at its mean and at a standard deviation along each axis, both ways; each cell
-    hears of what lies within about a cell.
+    Each splat adds its opacity to seven cells, a seventh to each: at its mean, and one standard deviation to both sides
+    along each of its axes. Then each cell's sum is spread to the neighbouring cells.
     """
     solid = gaussians.opacities > FAINT
     means, opacities = gaussians.means[solid], gaussians.opacities[solid]
@@ -165,7 +166,7 @@ def from_splats(gaussians: Gaussians) -> Mesh:
 
 
 def _blurred(density: Array, axis: int) -> Array:
-    """`density` spread to the next cells along an axis, a cell at its middle keeping its whole value."""
+    """Each cell's density, plus half of that of its two neighbours along an axis."""
     spread = density.copy()
     first, last = ([slice(None)] * 3 for _ in range(2))
     first[axis], last[axis] = slice(None, -1), slice(1, None)
@@ -175,7 +176,10 @@ def _blurred(density: Array, axis: int) -> Array:
 
 
 def surface(field: Array, grid: Grid) -> Mesh:
-    """The mesh of where `field` at the cells' centres turns from positive, outside, to negative; NaN is unknown."""
+    """The mesh of the zero level of `field` (grid.shape), whose values stand at the cells' centres.
+
+    Positive values are outside of the surface, negative ones inside, NaN ones unknown.
+    """
     negative = field < 0
     known = ~np.isnan(field)
     corners = _corners(lambda part: known[part])
@@ -198,7 +202,7 @@ def surface(field: Array, grid: Grid) -> Mesh:
             cell[:, others] -= step
             around.append(number[tuple(cell.T)])
         quad = np.stack(around, axis=-1)
-        inward = start[tuple(at.T)] == (axis == 1)  # axes 0 and 2 of the others turn the other way than 1
+        inward = start[tuple(at.T)] == (axis == 1)  # the other two axes are in cyclic order for axes 0 and 2, not for 1
         quad = np.where(inward[:, None], quad[:, ::-1], quad)
         faces.append(quad[(quad >= 0).all(axis=1)])
     quads = np.concatenate(faces)
@@ -207,13 +211,13 @@ def surface(field: Array, grid: Grid) -> Mesh:
 
 
 def _corners(pick: Callable[[tuple[slice, ...]], Array]) -> Array:
-    """(8, …) of what `pick` gives for the eight corners of the cubes between grid points."""
+    """(8, …) the values that `pick` returns for the eight corners of the cubes between neighbouring cells' centres."""
     halves = (slice(None, -1), slice(1, None))
     return np.stack([pick((x, y, z)) for x in halves for y in halves for z in halves])
 
 
 def _crossings(field: Array, cells: Array) -> FloatArray:
-    """(N, 3) for each cube, in cells, the mean of where the field is zero on its twelve edges."""
+    """(N, 3) for each cube, in cells: the mean of the points where the field is zero on its twelve edges."""
     total: Array = np.zeros((len(cells), 3))
     count: Array = np.zeros(len(cells))
     for axis in range(3):

@@ -1,6 +1,6 @@
-"""[S] Rotation matrices and unit quaternions, whose order every name says: wxyz (splats) or xyzw (networks). Numpy.
+"""[S] Rotation matrices and unit quaternions. Each name says their order: wxyz (splats) or xyzw (networks). Numpy.
 
-The matrix's elements use only +, - and *, so that one formula serves numpy and torch: `matrix_elements`.
+`matrix_elements` uses only +, - and *, so that one formula serves numpy and torch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .arrays import Array, FloatArray
 def matrix_elements(w: Any, x: Any, y: Any, z: Any) -> list[Any]:
     """The nine elements, row by row, of the rotation matrix of the unit quaternion w + xi + yj + zk.
 
-    The four are numbers, arrays or tensors of one shape; so are the nine.
+    The four are numbers, or arrays or tensors of one shape, and so are the nine.
     """
     return [
         1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
@@ -31,7 +31,10 @@ def matrices_from_wxyz(quaternions: Array) -> Array:
 
 
 def wxyz_from_matrix(rotation: FloatArray) -> FloatArray:
-    """(4,) unit quaternion wxyz of a rotation matrix (3, 3): the eigenvector of Bar-Itzhack 2000, "New method"."""
+    """(4,) unit quaternion wxyz of a rotation matrix (3, 3).
+
+    It is the eigenvector of Bar-Itzhack 2000, "New method for extracting the quaternion from a rotation matrix".
+    """
     (a, b, c), (d, e, f), (g, h, i) = rotation
     symmetric = np.array(
         [
@@ -46,7 +49,7 @@ def wxyz_from_matrix(rotation: FloatArray) -> FloatArray:
 
 
 def product_wxyz(first: Array, second: Array) -> Array:
-    """Quaternions wxyz (..., 4) of the rotation `first` after `second`."""
+    """Quaternions wxyz (..., 4) of the rotations that apply `second` (..., 4), then `first` (..., 4)."""
     w1, x1, y1, z1 = np.moveaxis(first, -1, 0)
     w2, x2, y2, z2 = np.moveaxis(second, -1, 0)
     return np.stack(

@@ -31,8 +31,8 @@ class Photo:
     `name` is the file's name; where two chosen files share it, enough parent folders are put before it to tell them
     apart. `path` is where the file was read. `focal` (pixels) and `sensor_width` (mm along the displayed width)
     come from EXIF, else None. `frame` is the frame's number in the video or image sequence at `path`; None for a photo.
-    A `panorama` shows the whole sphere around the camera, as longitude and latitude; its focal length is known.
-    `lens` is what is known of it before a solve, by the artist's word; results do not record it.
+    A `panorama` shows the whole sphere around the camera, as longitude and latitude; its focal length follows from its
+    width. `lens` is what the artist has told of the lens before the solve; results do not record it.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Camera:
         return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
 
     def depths(self, points: Array) -> FloatArray:
-        """(...) camera z of world points (..., 3); their distance where it is a panorama, which has no ahead."""
+        """(...) camera z of world points (..., 3); for a panorama, which has no forward axis, their distance."""
         local = np.asarray(points, np.float64) @ self.camera_from_world[:3, :3].T + self.camera_from_world[:3, 3]
         depths: FloatArray = np.linalg.norm(local, axis=-1) if self.distortion.is_panorama else local[..., 2]
         return depths
@@ -94,7 +94,8 @@ class Camera:
     def project(self, points: Array) -> FloatArray:
         """Pixels (..., 2) of world points (..., 3) in the distorted photo; NaN where the lens cannot see them.
 
-        That is behind the camera, and beyond the radius where the lens model folds over. A panorama sees all.
+        It cannot see points behind the camera, or beyond the radius where the lens model folds over. A panorama sees
+        all points.
         """
         local = np.asarray(points, np.float64) @ self.camera_from_world[:3, :3].T + self.camera_from_world[:3, 3]
         if self.distortion.is_panorama:
@@ -111,7 +112,7 @@ class Camera:
     def rays(self, pixels: Array) -> FloatArray:
         """Camera-frame rays (..., 3) with z = 1 through pixels (..., 2) of the distorted photo: depth × ray = point.
 
-        NaN where the lens shows nothing, or what lies behind the camera.
+        NaN at pixels that no ray of the lens model reaches, and that show what is behind a panorama's camera.
         """
         normalised = (np.asarray(pixels, np.float64) - (self.cx, self.cy)) / (self.fx, self.fy)
         plane = lens.undistort(self.distortion, normalised)
@@ -128,9 +129,10 @@ class PhotoFromMap(NamedTuple):
 
 
 REMOVED = ("", "edge", "sky", "free-space violation", "merged")
-"""The reasons for which the cloud lacks the point of a trusted pixel. edge: it lies between two surfaces. sky: it shows
-the sky. free-space violation: it lies in the free space before the surfaces of more confident photos. merged: the point
-of a more confident photo stands for the same surface; only such pixels stay in the PointMap's mask."""
+"""The reasons why the cloud has no point for a pixel that the engine trusts. edge: the point lies between two surfaces.
+sky: the pixel shows the sky. free-space violation: the point floats in front of surfaces that more confident photos
+show. merged: the point of a more confident photo stands for the same surface. Only merged pixels stay in the PointMap's
+mask."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,8 @@ class PointMap:
 
     `points` (H, W, 3) float32 world; `confidence` (H, W) float32, higher is more reliable, on the engine's own scale
     (its meaning is `Reconstruction.confidence_meaning`); `mask` (H, W) bool, true where the point is trusted; `removed`
-    (H, W) uint8, its reason's place in REMOVED, None where none was recorded. Depth is derived (`depth`), not stored.
+    (H, W) uint8, the index into REMOVED of the reason for each pixel, None where reasons were not recorded. Depth is
+    derived (`depth`), not stored.
     """
 
     photo: str
@@ -150,7 +153,7 @@ class PointMap:
     removed: Array | None = None
 
     def photo_pixels(self) -> FloatArray:
-        """(H, W, 2) photo pixel of each map pixel's centre."""
+        """(H, W, 2) the photo pixel at the centre of each map pixel."""
         height, width = self.mask.shape
         x = (np.arange(width) + 0.5) * self.photo_from_map.scale_x + self.photo_from_map.offset_x
         y = (np.arange(height) + 0.5) * self.photo_from_map.scale_y + self.photo_from_map.offset_y
@@ -205,18 +208,19 @@ class Gaussians:
 
 
 MOTIONS = ("free", "nodal", "zoom", "free zoom", "locked off")
-"""How a shot's camera moves: freely; nodal, that is it only turns; zoom, that is nodal with a focal length that
-changes; free, with a focal length that changes; locked off, that is not at all."""
+"""How a shot's camera moves. free: in any way. nodal: it only rotates. zoom: nodal, and its focal length changes. free
+zoom: free, and its focal length changes. locked off: not at all."""
 
 
 @dataclass(frozen=True)
 class TrackedPoints:
-    """Points that were followed through a shot: M places of P points, sorted by point.
+    """P points that were tracked through a shot, by M observations, sorted by point.
 
-    `point` (M,) int32, 0 … P-1; `frame` (M,) int32, the frame's number; `pixels` (M, 2) float32 of the photo.
-    `positions` (P, 3) float32 world, where the solved cameras show a point best; `errors` (P,) float32 pixels, root
-    mean square over its frames that have a camera; both NaN where fewer than two have. `weights` (P,) float32 are the
-    artist's: 1 is usual, 0 leaves a point out.
+    Of each observation: `point` (M,) int32, the point's index; `frame` (M,) int32, the frame's number; `pixels` (M, 2)
+    float32, where that frame shows the point. Of each point: `positions` (P, 3) float32, the world position that fits
+    the solved cameras best; `errors` (P,) float32, the root mean square of its reprojection errors in pixels; both are
+    NaN where fewer than two of its frames have a camera. `weights` (P,) float32 are the artist's: 1 is usual, 0 leaves
+    a point out.
     """
 
     point: Array
@@ -235,25 +239,25 @@ class TrackedPoints:
 class Shot:
     """A video or an image sequence, and the camera that filmed it.
 
-    `cameras` holds those that are known by the frames' numbers: from 1 in a video, as the files say in a sequence. The
-    frames go from `first_frame` over `frame_count` numbers; `missing` are those that lack a file. `video` is the name
-    with which the names of its frames' photos begin. `path` is the file, or the pattern of the sequence
-    (`files.sequence_files`). Only some frames are photos.
+    `cameras` holds the solved cameras by frame number. Numbers count from 1 in a video, and are the files' in a
+    sequence. The frames are the `frame_count` numbers from `first_frame` on; `missing` are those without a file.
+    `video` is the name with which the names of its frames' photos begin. `path` is the file, or the pattern of the
+    sequence (`files.sequence_files`). Only some frames are photos of the Reconstruction.
 
-    `plate` is the pattern of an image sequence within the bundle that holds all frames, where Blender would not show
-    those of the video as they were solved; empty else.
+    `plate` is empty, unless Blender would show other frames of the video than those that were solved. Then it is the
+    pattern of an image sequence in the bundle, which holds all frames as they were solved.
 
-    `plate_size` is the width and height in the file's own pixels, where those are not square and `cameras` so are wider
-    or narrower than the plate; else None.
+    `plate_size` is None where the file's pixels are square. Else it is the width and height in the file's own pixels,
+    while `cameras` count in square ones.
 
     `motion` is one of MOTIONS, empty where it is unknown; `motion_reason` is a sentence with the reason.
 
-    Where tracks were followed through the shot, each frame has its errors: (F,) float32, element i for the frame
-    `first_frame` + i, NaN where it has no camera. `median_error`, `p95_error` (95th percentile) and `worst_error` are
-    of the reprojection of the frame's tracks in pixels, `inliers` counts the tracks that agree with the camera, and
-    `coverage` is the share of the picture, in [0, 1], that they cover. `tracks` are all that were followed.
+    Where points were tracked through the shot, `tracks` holds them, and each frame has its errors: (F,) float32,
+    element i for the frame `first_frame` + i, NaN where it has no camera. `median_error`, `p95_error` (95th percentile)
+    and `worst_error` are of the reprojection errors of the frame's tracks in pixels. `inliers` counts the tracks that
+    agree with the camera. `coverage` is the share of the picture, in [0, 1], that they cover.
 
-    `bad` are first and last numbers of frames that the artist told to leave out; they have no cameras.
+    `bad` are ranges of frames (first, last) that the artist has left out; they have no cameras.
     """
 
     video: str
@@ -294,11 +298,12 @@ class Shot:
 
 @dataclass(frozen=True)
 class SurveyPoint:
-    """A surveyed point by its `name`, at its `position` in the world, which is the survey's.
+    """A surveyed point: its `name`, and its measured `position` in the world, whose coordinates are the survey's.
 
-    `error` is the distance to where the `sightings` photos that show it put it, in units of the world, None where they
-    do not tell; `pixel_error` the mean distance in these photos, None without any. It `agrees` with the other points
-    where the world was fitted to it.
+    `sightings` is the number of photos that show it. `error` is the distance in world units from `position` to the
+    point that these photos determine, None where they determine none. `pixel_error` is the mean distance between
+    `position` and the marks in these photos, in pixels, None without photos. The point `agrees` where the world was
+    fitted to it; else it contradicts the other points, or photos do not determine it.
     """
 
     name: str
@@ -320,10 +325,10 @@ class Unregistered:
 
 @dataclass(frozen=True)
 class Upright:
-    """The direction of up: `up` (3,) unit vector of the world, and its standard deviation `spread` in degrees.
+    """The direction of up: `up` (3,) unit vector in the world, and its standard deviation `spread` in degrees.
 
-    `ground` is the height of the ground plane along `up`, in the world's units; None where no plane is the ground.
-    `agreeing` and `disagreeing` name the kinds of evidence that say so, the most exact first, and those that do not.
+    `ground` is the height of the ground plane along `up`, in world units; None where no ground was detected.
+    `agreeing` names the kinds of evidence for this direction, the most exact first, and `disagreeing` those against it.
     """
 
     up: FloatArray
@@ -337,10 +342,11 @@ class Upright:
 class Reconstruction:
     """The result of an engine: everything that was solved, in one world frame.
 
-    `photos` holds every photo that could be read, in the artist's order. `unregistered` names those without a camera
-    and the chosen files that are no usable photo. The engine trusts a point from the confidence `trusted_confidence`
-    on. `notes` are sentences for the artist. Where the world is `z_up`, it is that of Blender's scene: of a survey, or
-    of cameras that stood there. `upright` is None where nothing was looked for, as in the first bundles.
+    `photos` holds every photo that could be read, in the artist's order. `unregistered` names the photos without a
+    camera, and the chosen files that are no usable photo. The engine trusts points whose confidence is at least
+    `trusted_confidence`. `options` are those of the engine, `timings` seconds by part of the run, and `notes` sentences
+    for the artist. Where `z_up`, the world is that of Blender's scene: a survey's, or that of the scene's own cameras.
+    `upright` is None where nobody looked for up, as in the first bundles.
     """
 
     engine: str

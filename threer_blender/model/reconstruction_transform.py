@@ -1,4 +1,4 @@
-"""[S] A Reconstruction, moved, turned and scaled as a whole. Numpy only."""
+"""[S] A Reconstruction under a similarity. Numpy only."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .reconstruction import Camera, PointCloud, Reconstruction, SurveyPoint, Tra
 
 
 def transformed(reconstruction: Reconstruction, matrix: FloatArray) -> Reconstruction:
-    """`reconstruction` in another world: all that it holds of places under the similarity `matrix` (4, 4).
+    """`reconstruction` in another world: all of its places and poses under the similarity `matrix` (4, 4).
 
-    Every camera sees every point in the same pixel as before. Raises UserError where the matrix is no similarity or
-    mirrors, which no camera can follow.
+    Each camera sees each point at the same pixel as before. Raises UserError where the matrix is no similarity, or
+    mirrors: cameras cannot be mirrored.
     """
     rotation, scale = gaussian_transform.similarity(matrix)
     if np.linalg.det(rotation) < 0:

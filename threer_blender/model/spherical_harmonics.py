@@ -1,7 +1,7 @@
-"""[S] Real spherical harmonics to degree 3, as 3D Gaussian splats use them: basis, and what a rotation does to them.
+"""[S] Real spherical harmonics up to degree 3, as 3D Gaussian splats use them: the basis, and its rotation.
 
-Order and signs are those of Kerbl et al. 2023, "3D Gaussian Splatting for Real-Time Radiance Field Rendering": the
-colour of a Gaussian in direction d (unit, from the camera to the Gaussian) is ½ + Σ sh[k] · basis[k](d), cut at 0.
+Order and signs are those of Kerbl et al. 2023, "3D Gaussian Splatting for Real-Time Radiance Field Rendering". The
+colour of a Gaussian in the unit direction d from the camera to the Gaussian is ½ + Σ sh[k] · basis[k](d), clipped at 0.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import numpy as np
 
 from .arrays import Array, FloatArray
 
-C0 = 0.28209479177387814  # the constant of degree 0
+C0 = 0.28209479177387814  # the basis function of degree 0, which is constant
 MAX_DEGREE = 3
-COEFFICIENTS = tuple((degree + 1) ** 2 for degree in range(MAX_DEGREE + 1))  # of a channel, by degree
+COEFFICIENTS = tuple(
+    (degree + 1) ** 2 for degree in range(MAX_DEGREE + 1)
+)  # degree -> number of coefficients of a channel
 
 
 def basis(x: Any, y: Any, z: Any, degree: int) -> list[Any]:
-    """The (degree + 1)² basis functions at the unit direction (x, y, z), the constant first.
+    """The values of the (degree + 1)² basis functions at the unit direction (x, y, z), the constant first.
 
-    Only +, - and * are used, so that numbers, arrays and sockets of a node tree can be given alike.
+    Only +, - and * are used, so x, y and z may be numbers, arrays, or sockets of a node tree.
     """
     values = [C0]
     if degree >= 1:
@@ -49,15 +51,16 @@ def basis(x: Any, y: Any, z: Any, degree: int) -> list[Any]:
 
 
 def degree_of(sh: Array) -> int:
-    """The degree of coefficients (N, K, 3), K = (degree + 1)²."""
+    """The degree of the coefficients `sh` (N, K, 3), where K = (degree + 1)²."""
     return int(np.sqrt(sh.shape[1])) - 1
 
 
 def rotation(matrix: FloatArray, degree: int) -> FloatArray:
-    """(K, K) block-diagonal: coefficients of the turned function from those of the function, for an orthogonal (3, 3).
+    """(K, K), block-diagonal: takes the coefficients of a function to those of the same function, rotated.
 
-    The turned function at d is the function at matrixᵀ d. Each degree is closed under rotations and mirrors, so that
-    its block follows from the values in more directions than it has functions.
+    `matrix` (3, 3) is orthogonal, and may mirror. The rotated function at d is the function at matrixᵀ d. A rotation
+    mixes only functions of one degree. So each degree's block is a least-squares fit to the values of its functions in
+    more directions than there are functions.
     """
     directions = _directions()
     before, after = _values(directions @ matrix, degree), _values(directions, degree)
@@ -69,7 +72,7 @@ def rotation(matrix: FloatArray, degree: int) -> FloatArray:
 
 
 def _values(directions: FloatArray, degree: int) -> FloatArray:
-    """(M, K) of each basis function in `directions` (M, 3)."""
+    """(M, K) the values of the basis functions in `directions` (M, 3)."""
     x, y, z = directions.T
     return np.stack([np.broadcast_to(f, len(directions)) for f in basis(x, y, z, degree)], axis=-1)
 
