@@ -1,4 +1,4 @@
-"""[S] Files of Gaussian splats <-> Gaussians: which formats there are, one file each. Stdlib and numpy."""
+"""[S] Files of Gaussian splats <-> Gaussians. FORMATS lists the formats; each has a module. Stdlib and numpy."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from .reading import NO_CODECS, Codecs, Reading, SplatFile
 
 __all__ = ["Codecs", "SplatFile"]
 
-HEAD = 8192  # bytes of a file that tell its format
+HEAD = 8192  # bytes at the beginning of a file by which its format is recognised
 
 
 class Format(NamedTuple):
-    """A kind of file: what it is called, how its names end, how it is told, read and written (None: it is not).
+    """A file format: its label, the endings of its file names, and its functions.
 
-    `recognises` is given the first HEAD bytes of a file and its size.
+    `recognises(head, size)` takes the first HEAD bytes of a file and its size. `read(path, reading)` raises Damaged and
+    OSError. `write(gaussians, path, origin, antialiased)` is None where the format is only read.
     """
 
     label: str
@@ -45,12 +46,13 @@ FORMATS = (
 def read(
     path: str | Path, codecs: Codecs = NO_CODECS, *, spz_is_y_up: bool = True, repair_splatt3r: bool = False
 ) -> SplatFile:
-    """The usable splats of a file, and sentences on what was left out; y is down unless its `up` says otherwise.
+    """The usable splats of a file, and notes about those that were left out.
 
-    The content tells the format; the name's ending does where the content could be anything. `codecs` are decoders that
-    SOG and new SPZ files need. `spz_is_y_up`: SPZ files that do not name their axes have those of their specification,
-    y up, and are turned; else they are taken to be y down already, as some programs write them. `repair_splatt3r` mends
-    what Splatt3R's own export does to its splats. Raises UserError where the file cannot be read or holds no splats.
+    The format is recognised by the file's content, else by the ending of its name. y points down unless the result's
+    `up` says otherwise. `codecs` are decoders that SOG and new SPZ files need. `spz_is_y_up`: SPZ files that do not
+    name their axes have y up, as their specification says, and are rotated; else they are taken to have y down
+    already, as some programs write them. `repair_splatt3r` mends the faults of Splatt3R's own export. Raises UserError
+    where the file cannot be read or holds no usable splats.
     """
     path = Path(path)
     try:
@@ -75,10 +77,10 @@ def _read(path: Path, reading: Reading) -> SplatFile:
 def write(
     gaussians: Gaussians, path: str | Path, *, origin: FloatArray | None = None, antialiased: bool = False
 ) -> None:
-    """Writes a file of the format that its name ends on; whole, or an earlier file stays as it was.
+    """Writes a file in the format that the ending of its name says, whole or not at all.
 
-    `origin` and `antialiased` are those of `SplatFile`. Raises UserError where that format is not written, is too
-    coarse for where the splats are, or the file cannot be written.
+    `origin` and `antialiased` are as in `SplatFile`. Raises UserError where that format cannot be written, its steps
+    are too coarse so far from the origin, or the file cannot be written.
     """
     path = Path(path)
     form = _by_ending(path)
@@ -94,7 +96,7 @@ def write(
 
 
 def endings(written: bool = False) -> tuple[str, ...]:
-    """How the names of files that can be read (or written) end."""
+    """The endings of the names of files that can be read, or that can be `written`."""
     return tuple(end for form in FORMATS if not written or form.write for end in form.suffixes)
 
 

@@ -1,4 +1,4 @@
-"""[S] Tells the splats of a file that can be displayed from others, and says so in a sentence."""
+"""[S] Leaves out the splats of a file that cannot be displayed, with a note; selects and joins Gaussians."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..model.errors import UserError, quoted
 from ..model.reconstruction import Gaussians
 from .reading import SplatFile
 
-LARGEST = 1e6  # standard deviation beyond which a splat is none: exported scales overflow to such
+LARGEST = 1e6  # standard deviation beyond which a splat is left out: such scales have overflowed
 
 
 def usable(file: SplatFile, name: str) -> SplatFile:
-    """`file` without the splats that have no finite place, size, colour or rotation.
+    """`file` without the splats whose place, size, colour, opacity or rotation makes no sense, and with notes on them.
 
-    Raises UserError, which names the file, where none is left or where all lie at one place.
+    Raises UserError, with the file's `name`, where no splat is left, or where all lie at one place.
     """
     gaussians = file.gaussians
     count = len(gaussians)
@@ -50,7 +50,7 @@ def usable(file: SplatFile, name: str) -> SplatFile:
 
 
 def only(gaussians: Gaussians, chosen: Array) -> Gaussians:
-    """The Gaussians where `chosen` (N,) is true, or those at the indices `chosen`, in their order."""
+    """The Gaussians at which `chosen` (N,) bool is true, or those with the indices `chosen`, in that order."""
 
     def part(array: Any) -> Any:
         return None if array is None else array[chosen]
@@ -59,7 +59,10 @@ def only(gaussians: Gaussians, chosen: Array) -> Gaussians:
 
 
 def joined(parts: list[Gaussians]) -> Gaussians:
-    """The Gaussians of all parts, one after another; harmonics that some lack are zero."""
+    """The Gaussians of all parts, one part after another, without `confidence` and `photo`.
+
+    Where a part has a lower degree of harmonics than another, the missing coefficients are zero.
+    """
     coefficients = max(part.sh.shape[1] for part in parts)
     padded = [np.pad(part.sh, ((0, 0), (0, coefficients - part.sh.shape[1]), (0, 0))) for part in parts]
     means, scales, rotations, opacities = (
@@ -70,7 +73,10 @@ def joined(parts: list[Gaussians]) -> Gaussians:
 
 
 def _finite(gaussians: Gaussians) -> Array:
-    """(N,) whether all of a splat's numbers are finite, but for sizes that overflowed: then so is their sum."""
+    """(N,) whether all of a splat's numbers are finite. Infinite sizes count as finite: they have overflowed.
+
+    Sums stand in for the numbers: a sum is finite only if all numbers are.
+    """
     count = len(gaussians)
     parts = (gaussians.means, gaussians.rotations, gaussians.opacities, gaussians.sh)
     with np.errstate(invalid="ignore", over="ignore"):

@@ -17,12 +17,12 @@ from .reading import Reading, SplatFile, check_count, constant_from_color, gauss
 
 HEADER, SECTION_HEADER = 4096, 1024
 VERSION = (0, 1)
-# By compression level: types of position, scale and rotation, and of harmonics; the range of stored positions.
+# By compression level: the types of positions, of scales and rotations, and of harmonics; the range of positions.
 LEVELS = (("<f4", "<f4", "<f4", 1), ("<u2", "<f2", "<f2", 32767), ("<u2", "<f2", "u1", 32767))
 
 
 class _Header(NamedTuple):
-    """The file's header: numbers of sections and splats, compression level, the bounds of harmonics as bytes."""
+    """The file's header: version, numbers of sections and splats, compression level, least and largest harmonics."""
 
     major: int
     minor: int
@@ -33,7 +33,12 @@ class _Header(NamedTuple):
 
 
 class _Section(NamedTuple):
-    """A section's header: numbers of splats and buckets, the buckets' size, and where its data lies."""
+    """A section's header.
+
+    It holds `splats`, and has room for `capacity`. A full bucket holds `bucket_splats`; there are `buckets` buckets,
+    `full` and `partial` ones. `block` is the side of a bucket in world units, `bucket_bytes` the size of its centre in
+    the file, `range` that of stored positions, and `degree` that of harmonics.
+    """
 
     splats: int
     capacity: int
@@ -48,7 +53,7 @@ class _Section(NamedTuple):
 
 
 def recognises(head: bytes, size: int) -> bool:
-    """Whether a header of this version stands there, and the file is long enough for its sections."""
+    """Whether `head` is a header of a known version, and the file long enough for its sections."""
     if len(head) < HEADER:
         return False
     header = _header(head)
@@ -57,7 +62,10 @@ def recognises(head: bytes, size: int) -> bool:
 
 
 def read(path: Path, _how: Reading) -> SplatFile:
-    """All sections; opacities and colours are bytes, scales linear, quaternions wxyz."""
+    """The splats of all sections. Raises OSError, and Damaged where the file makes no sense.
+
+    Opacities and colours are stored as bytes, scales as they are, and quaternions as wxyz.
+    """
     data = bounded.content(path)
     if len(data) < HEADER:
         raise Damaged("is cut off or no .ksplat: it has no whole header; get it again")
@@ -109,7 +117,7 @@ def _splats(data: bytes, offset: int, section: _Section, level: int, bounds: tup
     rows = np.frombuffer(data, _row(level, section.degree), section.splats, offset)
     means = rows["mean"].astype(np.float32)
     if level:
-        # The full buckets come first; each of the others has a size of its own.
+        # The full buckets come first; `partial` has the size of each other one.
         ends = section.full * section.bucket_splats + np.cumsum(partial, dtype=np.int64)
         place = np.arange(len(rows))
         bucket = np.where(

@@ -1,4 +1,4 @@
-"""[S] The pictures of SOG files: their size is read and bounded before anything decodes them."""
+"""[S] Decodes the pictures of SOG files, after it has read and bounded their size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def decoded(data: bytes, decode: Callable[[bytes], Array], size: int) -> Array:
-    """(H, W, 4) uint8 of a WebP or PNG that belongs to a SOG of `size` bytes. Raises Damaged and ValueError."""
+    """(H, W, 4) uint8: the picture in `data`, a WebP or PNG from a SOG of `size` bytes. `decode` decodes it.
+
+    Raises Damaged and ValueError.
+    """
     width, height = _extent(data)
     bounded.check(4 * width * height, size)
     picture = reading.decoded(decode, data)
@@ -24,7 +27,7 @@ def decoded(data: bytes, decode: Callable[[bytes], Array], size: int) -> Array:
 
 
 def _extent(data: bytes) -> tuple[int, int]:
-    """Width and height as the header says (WebP container specification, section 2 and on; PNG, IHDR)."""
+    """Width and height by the header of a WebP (WebP container specification, section 2) or PNG (IHDR)."""
     if data.startswith(PNG):
         return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < 30:

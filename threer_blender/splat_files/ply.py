@@ -1,6 +1,6 @@
-"""[S] PLY files of splats: the release's of Kerbl et al. 2023 (3DGS), its relatives, and PlayCanvas' compressed ones.
+"""[S] PLY files of splats: those of Kerbl et al. 2023 (3DGS), their relatives, and PlayCanvas' compressed ones.
 
-Only here: scales as logarithms, opacities as logits, quaternions wxyz, harmonics with the channel varying slowest.
+They store scales as logarithms, opacities as logits, and quaternions as wxyz. Of harmonics, the channel varies slowest.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ from .reading import (
     sigmoid,
 )
 
-COLORS = (("red", "green", "blue"), ("r", "g", "b"))  # names of columns of plain colours
-FILTER = ("filter_3D",)  # mip-splatting's: the standard deviation of a blur that is not yet in scale and opacity
+COLORS = (("red", "green", "blue"), ("r", "g", "b"))  # names of the columns of plain colours
+FILTER = (
+    "filter_3D",
+)  # mip-splatting's: the standard deviation of a blur that scales and opacities do not yet contain
 NEEDED = (*MEAN, *SCALE[:2], *ROTATION, *OPACITY)
 VERTICAL, MODE, POSTSHOT = (
     "vertical axis:",
@@ -43,12 +45,12 @@ VERTICAL, MODE, POSTSHOT = (
 )  # comments of nerfstudio, Brush, Postshot
 UPS = {"x": (1.0, 0.0, 0.0), "y": DOWN_IS_Y, "z": (0.0, 0.0, 1.0)}  # nerfstudio's z points up, Brush's y down
 OURS = "Exported by 3R Blender"
-LOST = 0.05  # times the median size of splats: what rounding of positions may take from them
-FEW = 16  # splats whose logits might by chance all lie between 0 and 1
+LOST = 0.05  # times the median size of splats: the largest rounding of positions that floats may cause
+FEW = 16  # in fewer splats, all logits might lie between 0 and 1 by chance
 
 
 class _Comments(NamedTuple):
-    """The facts in a header's comments about its splats; `ours` where this module wrote them."""
+    """The facts in a header's comments: `up` and `antialiased` as in SplatFile, `ours` where this module wrote the file."""
 
     up: tuple[float, float, float]
     antialiased: bool
@@ -56,12 +58,12 @@ class _Comments(NamedTuple):
 
 
 def recognises(head: bytes, _size: int) -> bool:
-    """Whether the magic number stands there."""
+    """Whether `head` begins with PLY's magic number."""
     return head.startswith((b"ply\n", b"ply\r"))
 
 
 def read(path: Path, how: Reading) -> SplatFile:
-    """The splats of a PLY; columns that splats do not need are ignored, and so are normals."""
+    """The splats of a PLY. Normals and columns that splats do not need are ignored. Raises OSError and Damaged."""
     with path.open("rb") as file:
         header = ply_tables.parse(file.read(ply_tables.LONGEST))
     declared = _comments(header.comments)
@@ -103,7 +105,7 @@ def _comments(lines: list[str]) -> _Comments:
 
 
 def _direction(text: str) -> tuple[float, float, float] | None:
-    """The unit vector that three numbers are, if they are one."""
+    """The unit vector along three numbers in a text; None where they have no direction."""
     try:
         x, y, z = map(float, text.replace(",", " ").split())
     except ValueError:
@@ -113,7 +115,7 @@ def _direction(text: str) -> tuple[float, float, float] | None:
 
 
 def _sizes(rows: Array, name: str, notes: list[str]) -> Array:
-    """(N, 3) standard deviations; splats of two dimensions get a third one, and a note."""
+    """(N, 3) standard deviations. Flat splats get a third one, and a note is added to `notes`."""
     if SCALE[2] in (rows.dtype.names or ()):
         return np.exp(columns(rows, SCALE))
     notes.append(f"{quoted(name)} holds flat splats (2DGS); they were given a thickness of {FLAT:g}.")
@@ -121,7 +123,7 @@ def _sizes(rows: Array, name: str, notes: list[str]) -> Array:
 
 
 def _opacities(rows: Array, name: str, ours: bool, notes: list[str]) -> Array:
-    """(N,) opacities from logits, or as they stand where no logits of trained splats are like them."""
+    """(N,) opacities from logits; or as stored, with a note, where logits of trained splats cannot look so."""
     stored = columns(rows, OPACITY)[:, 0]
     if ours or len(stored) < FEW or not ((stored >= 0) & (stored <= 1)).all() or not stored.any():
         return sigmoid(stored)
@@ -132,7 +134,7 @@ def _opacities(rows: Array, name: str, ours: bool, notes: list[str]) -> Array:
 
 
 def _filtered(scales: Array, opacities: Array, filter_size: Array) -> tuple[Array, Array]:
-    """Scales and opacities with mip-splatting's 3D filter (Yu et al. 2024, section 4.1) in them."""
+    """Scales (N, 3) and opacities (N,) with mip-splatting's 3D filter applied (Yu et al. 2024, section 4.1)."""
     squares, blurred = scales**2, scales**2 + filter_size**2
     remaining = np.prod(squares / np.where(blurred > 0, blurred, 1), axis=1)
     return np.sqrt(blurred), opacities * np.sqrt(remaining)
@@ -143,7 +145,7 @@ def _color_columns(vertices: Element) -> Sequence[str] | None:
 
 
 def _constant(rows: Array, vertices: Element) -> Array:
-    """(N, 3) the constant coefficient, from its own columns or from colours: whole numbers, or fractions of 1."""
+    """(N, 3) the constant coefficients, from their own columns, or from colours as whole numbers or fractions of 1."""
     names = _color_columns(vertices)
     assert names is not None
     values = columns(rows, names)
@@ -165,7 +167,7 @@ def _not_splats(elements: list[Element]) -> Damaged:
 
 
 def rest_names(names: Sequence[str]) -> list[str]:
-    """The columns of harmonics above the constant, in their order."""
+    """The names of the columns of harmonics above the constant, in order. Raises Damaged where some are missing."""
     count = sum(name.startswith("f_rest_") for name in names)
     rest = [f"f_rest_{index}" for index in range(count)]
     if count % 3 or not set(rest) <= set(names):
@@ -175,9 +177,9 @@ def rest_names(names: Sequence[str]) -> list[str]:
 
 
 def write(gaussians: Gaussians, path: Path, origin: FloatArray, antialiased: bool) -> None:
-    """A binary PLY as the release writes it; normals, which it leaves at zero, included.
+    """Writes a binary PLY as the release of 3DGS does, with normals of zero. `origin` is added to the means.
 
-    Positions are doubles where they lie too far from zero for floats.
+    Positions are doubles where they are too far from zero for floats. Raises OSError.
     """
     coefficients = gaussians.sh.shape[1]
     rest = [f"f_rest_{index}" for index in range(3 * (coefficients - 1))]

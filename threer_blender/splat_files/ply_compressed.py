@@ -1,4 +1,4 @@
-"""[S] PlayCanvas' compressed PLY: chunks of 256 splats with bounds, four packed words a splat, harmonics as bytes."""
+"""[S] PlayCanvas' compressed PLY: chunks of 256 splats with bounds, four packed words per splat, harmonics as bytes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ def is_compressed(elements: list[Element]) -> bool:
 
 
 def read(path: Path, header: Header) -> tuple[Gaussians, list[str]]:
-    """The splats, and notes; positions, scales and colours lie between their chunk's bounds."""
+    """The splats, and notes about them. Raises OSError and Damaged.
+
+    Positions, scales and colours are stored as fractions between the bounds of their chunk.
+    """
     named = {element.name: element for element in header.elements}
     degree = degree_of(1 + len(named["sh"].names) // 3) if "sh" in named else 0
     check_count(named["vertex"].size, degree, path.stat().st_size)
@@ -56,18 +59,18 @@ def read(path: Path, header: Header) -> tuple[Gaussians, list[str]]:
 
 
 def _part(words: Array, shift: int, bits: int) -> Array:
-    """A field of bits as a number in [0, 1]."""
+    """The field of `bits` bits at the bit `shift`, as a number in [0, 1]."""
     part: Array = ((words >> shift) & (2**bits - 1)) / np.float32(2**bits - 1)
     return part
 
 
 def _vector(words: Array) -> Array:
-    """(N, 3): 11, 10 and 11 bits."""
+    """(N, 3) in [0, 1] from words of 11, 10 and 11 bits."""
     return np.stack([_part(words, 21, 11), _part(words, 11, 10), _part(words, 0, 11)], axis=-1)
 
 
 def _rest(rows: Array) -> Array:
-    """The harmonics' bytes: the middles of 256 steps, but the ends for the first and last."""
+    """(N, K) harmonics from bytes. A byte is the middle of one of 256 steps, but 0 and 255 are the range's ends."""
     stored = columns(rows, [f"f_rest_{index}" for index in range(len(rows.dtype.names or ()))])
     middle = (stored + 0.5) / 256
     part = np.where(stored == 0, 0, np.where(stored == 255, 1, middle))

@@ -24,13 +24,13 @@ TYPES = {
 # The columns of 3DGS.
 MEAN, CONSTANT = ("x", "y", "z"), ("f_dc_0", "f_dc_1", "f_dc_2")
 SCALE, ROTATION, OPACITY = ("scale_0", "scale_1", "scale_2"), ("rot_0", "rot_1", "rot_2", "rot_3"), ("opacity",)
-ROWS = 4096  # as many rows stay in the processor's cache while their columns are picked
+ROWS = 4096  # rows that are handled at a time, so few that they stay in the processor's cache
 TEXT = "ascii"
 ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">", TEXT: "="}
 
 
 class Property(NamedTuple):
-    """A column: its name, its type, and for a list the type of its length."""
+    """A column: its name and its type; for a column of lists, also the type of their lengths."""
 
     name: str
     kind: np.dtype[np.generic]
@@ -51,14 +51,14 @@ class Element(NamedTuple):
 
     @property
     def row(self) -> np.dtype[np.void] | None:
-        """The type of a row; lists, as of faces, leave it open."""
+        """The type of a row; None where a column holds lists, as those of faces do."""
         if any(each.length is not None for each in self.properties):
             return None
         return np.dtype([(each.name, each.kind) for each in self.properties])
 
 
 class Header(NamedTuple):
-    """A PLY's header: the format of its data, its elements and comments, and where the data begin."""
+    """A PLY's header: the format of its data (ORDERS), its elements and comments, and the offset of the data."""
 
     form: str
     elements: list[Element]
@@ -67,7 +67,7 @@ class Header(NamedTuple):
 
 
 def parse(data: bytes) -> Header:
-    """The header that the file's first bytes are; its lines may end as on any system."""
+    """The header at the beginning of a file, `data`, with the line ends of any system. Raises Damaged."""
     end = re.search(rb"[\r\n]end_header[ \t]*(\r\n|\n|\r)", data[:LONGEST])
     if not data.startswith(b"ply") or not end:
         raise Damaged("is no PLY file, or its header is cut off")
@@ -105,7 +105,7 @@ def _property(line: list[str], order: str) -> Property:
 
 
 def tables(path: Path, header: Header, names: Sequence[str]) -> list[Array]:
-    """The rows of the named elements: memory maps of a binary file, doubles from a text."""
+    """The rows of the elements `names`: memory maps of a binary file, or doubles from a text. Raises Damaged."""
     if header.form == TEXT:
         return _text_tables(path, header, names)
     size = path.stat().st_size
@@ -136,8 +136,10 @@ def _mapped(path: Path, element: Element, row: np.dtype[np.void], offset: int, s
 
 
 def _after_lists(path: Path, element: Element, offset: int) -> int:
-    """Where the data of an element with lists end. Where all of its lists are as long as the first, as of most meshes,
-    they are looked at together."""
+    """The offset at which the data of an element with lists end.
+
+    In most meshes all lists are as long as the first one; these are skipped at once.
+    """
     if not element.size:
         return offset
     data = np.memmap(path, np.uint8, "r")
@@ -154,7 +156,7 @@ def _after_lists(path: Path, element: Element, offset: int) -> int:
 
 
 def _row_of_lists(data: Array, element: Element, offset: int) -> np.dtype[np.void]:
-    """The type of the row at `offset`, each list an array with its length before it."""
+    """The type of the row at `offset`: each list is a field with its length, and an array of that length."""
     fields: list[tuple[str, npt.DTypeLike, int]] = []
     end = offset
     for each in element.properties:
@@ -174,7 +176,7 @@ def _row_of_lists(data: Array, element: Element, offset: int) -> np.dtype[np.voi
 def _text_tables(path: Path, header: Header, names: Sequence[str]) -> list[Array]:
     rows: dict[str, Array] = {}
     size = path.stat().st_size
-    with path.open(encoding="ascii", errors="replace") as file:  # which ends lines as on any system
+    with path.open(encoding="ascii", errors="replace") as file:  # splits lines at the line ends of any system
         file.seek(header.offset)
         lines = (line for line in file if not line.isspace())
         for element in header.elements:
@@ -188,7 +190,7 @@ def _text_tables(path: Path, header: Header, names: Sequence[str]) -> list[Array
 
 
 def _text_rows(lines: Iterator[str], element: Element, size: int) -> Array:
-    """(size,) rows of doubles, a line each."""
+    """(element.size,) rows of doubles, one from each line. Raises Damaged."""
     width = len(element.properties)
     if element.row is None or not width:
         raise Damaged(f"has rows that cannot be read ({element.name})")
@@ -207,10 +209,10 @@ def _text_rows(lines: Iterator[str], element: Element, size: int) -> Array:
 
 
 def columns(rows: Array, names: Sequence[str], kind: npt.DTypeLike = np.float32) -> Array:
-    """(N, len(names)) numbers of the type `kind` of the named columns."""
+    """(N, len(names)) the columns `names` as numbers of the type `kind`."""
     picked = np.empty((len(rows), len(names)), kind)
     kinds = rows.dtype
-    if kinds == np.dtype([(name, "<f4") for name in kinds.names or ()]):  # as nearly always: pick from one matrix
+    if kinds == np.dtype([(name, "<f4") for name in kinds.names or ()]):  # nearly always: the rows are one matrix
         matrix = rows.view("<f4").reshape(len(rows), len(kinds.names or ()))
         places = [(kinds.names or ()).index(name) for name in names]
         for start in range(0, len(rows), ROWS):

@@ -1,4 +1,4 @@
-"""[S] The common part of the readers of splat files: arguments, results, errors and encodings."""
+"""[S] The common part of the readers of splat files: their arguments and results, checks and encodings."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ..model.errors import quoted
 from ..model.reconstruction import Gaussians
 from ..model.spherical_harmonics import C0, COEFFICIENTS
 
-STORED_COEFFICIENTS = (*COEFFICIENTS, 25)  # of spherical harmonics, by degree, as files may have them
-DOWN_IS_Y = (0.0, -1.0, 0.0)  # up in nearly all files
-FLAT = 1e-6  # standard deviation across a splat of two dimensions
-FAR = 8.0  # times their extent: doubles further from the origin lose to float32 what can be seen
+STORED_COEFFICIENTS = (*COEFFICIENTS, 25)  # degree -> coefficients of spherical harmonics that a file may have
+DOWN_IS_Y = (0.0, -1.0, 0.0)  # the direction of up in nearly all files
+FLAT = 1e-6  # standard deviation across a flat splat
+FAR = 8.0  # times the splats' extent: further from the origin, float32 would round positions visibly
 
 Decoded = TypeVar("Decoded")
 
@@ -26,8 +26,8 @@ Decoded = TypeVar("Decoded")
 class Codecs(NamedTuple):
     """Decoders that the standard library lacks and Blender has.
 
-    `webp`: the bytes of a lossless WebP -> (H, W, 4) uint8, top row first. `zstd`: a frame and the most bytes that it
-    may hold -> its content, no longer than that. They may raise what they like: `decoded` calls them.
+    `webp(data)` takes a lossless WebP to (H, W, 4) uint8, top row first. `zstd(frame, most)` takes a zstd frame to its
+    content, which is at most `most` bytes long. They may raise any error: they are called through `decoded`.
     """
 
     webp: Callable[[bytes], Array] | None = None
@@ -38,7 +38,7 @@ NO_CODECS = Codecs()
 
 
 def decoded(decode: Callable[..., Decoded], *data: Any) -> Decoded:
-    """The result of a decoder on `data`; raises Damaged where it fails, whatever its own error is."""
+    """The result of `decode(*data)`. Raises MemoryError, and Damaged instead of any other error."""
     try:
         return decode(*data)
     except MemoryError:
@@ -48,7 +48,7 @@ def decoded(decode: Callable[..., Decoded], *data: Any) -> Decoded:
 
 
 class Reading(NamedTuple):
-    """How to read, see `splat_files.read`."""
+    """The arguments of a reader; `splat_files.read` explains them."""
 
     codecs: Codecs
     spz_is_y_up: bool
@@ -57,11 +57,11 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True)
 class SplatFile:
-    """The splats of a file, and sentences for the artist on what was left out or mended.
+    """The splats of a file, and notes: sentences for the artist about splats that were left out or mended.
 
-    The splats' means count from `origin` (3,), in the file's own axes; it is zero unless doubles of the file lie so far
-    from zero that float32 would lose them. `up` is the direction of these axes that points up. `antialiased`: the
-    splats were trained to be drawn with mip-splatting's filter in the picture.
+    Means are relative to `origin` (3,), in the file's axes. It is zero unless the file has double precision and places
+    so far from zero that float32 would round them visibly. `up` is the direction, in the file's axes, that points up.
+    `antialiased`: the splats were trained for drawing with mip-splatting's 2D filter.
     """
 
     gaussians: Gaussians
@@ -71,17 +71,17 @@ class SplatFile:
     antialiased: bool = False
 
     def __iter__(self) -> Iterator[Any]:
-        """`gaussians, notes = read(path)` for those who need no more."""
+        """Allows `gaussians, notes = read(path)`."""
         return iter((self.gaussians, self.notes))
 
 
 def check_count(count: int, degree: int, size: int) -> None:
-    """Raises Damaged where a file of `size` bytes cannot hold so many splats with harmonics of that degree."""
+    """Raises Damaged where `count` splats with harmonics of `degree` are too many for a file of `size` bytes."""
     bounded.check(count * 4 * (11 + 3 * COEFFICIENTS[min(degree, len(COEFFICIENTS) - 1)]), size)
 
 
 def degree_of(coefficients: int) -> int:
-    """The degree of so many coefficients a channel; raises Damaged where there is none."""
+    """The degree of spherical harmonics with so many coefficients per channel. Raises Damaged for other numbers."""
     if coefficients not in STORED_COEFFICIENTS:
         known = ", ".join(map(str, STORED_COEFFICIENTS))
         raise Damaged(f"has {coefficients} coefficients of spherical harmonics a channel; {known} belong there")
@@ -89,7 +89,7 @@ def degree_of(coefficients: int) -> int:
 
 
 def notes_on_degree(degree: int, name: str) -> list[str]:
-    """A sentence where the harmonics of a file are finer than ours."""
+    """A sentence where a file's harmonics have a higher degree than MAX_DEGREE; `name` is the file's."""
     if degree < len(COEFFICIENTS):
         return []
     highest = len(COEFFICIENTS) - 1
@@ -97,7 +97,10 @@ def notes_on_degree(degree: int, name: str) -> list[str]:
 
 
 def relative(means: Array) -> tuple[Array, FloatArray]:
-    """`means` (N, 3) as float32, and the origin that they count from: zero, unless they are doubles far from there."""
+    """`means` (N, 3) as float32, relative to an origin, and that origin (3,).
+
+    The origin is zero, unless the means are doubles and far from zero compared with their extent (FAR).
+    """
     origin = np.zeros(3)
     if means.dtype != np.float64:
         return means, origin
@@ -106,35 +109,35 @@ def relative(means: Array) -> tuple[Array, FloatArray]:
         centre = np.median(finite, axis=0)
         extent = np.quantile(np.abs(finite - centre), 0.9, axis=0).max()
         if np.abs(centre).max() > FAR * extent:
-            origin = centre.astype(np.float32).astype(np.float64)  # which a Blender object's location can be
+            origin = centre.astype(np.float32).astype(np.float64)  # exact in float32, as a Blender object's location is
     return (means - origin).astype(np.float32), origin
 
 
 def sigmoid(logits: Array) -> Array:
-    """Opacities in (0, 1) of logits."""
+    """Opacities in (0, 1) from logits."""
     opacities: Array = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
     return opacities
 
 
 def logit(opacities: Array) -> Array:
-    """Logits of opacities; 0 and 1 become the nearest that float32 tells apart from them."""
+    """Logits from opacities, which are clipped to [1e-7, 1 - 1e-7] first."""
     inside = np.clip(opacities, 1e-7, 1 - 1e-7)
     logits: Array = np.log(inside / (1 - inside))
     return logits
 
 
 def constant_from_color(color: Array) -> Array:
-    """The constant coefficient of spherical harmonics that shows `color` (display values in [0, 1])."""
+    """The constant coefficients of spherical harmonics that show `color`, sRGB values in [0, 1]."""
     return (color - 0.5) / C0
 
 
 def constant_only(colors: Array) -> Array:
-    """(N, 1, 3) coefficients that show `colors` (N, 3) from every side."""
+    """(N, 1, 3) coefficients that show `colors` (N, 3), sRGB in [0, 1], from every direction."""
     return constant_from_color(colors)[:, None]
 
 
 def smallest_three(largest: Array, others: Array) -> Array:
-    """Unit quaternions (N, 4) from the place of the largest component (N,) and the others (N, 3), in their order."""
+    """Unit quaternions (N, 4) from the index of the `largest` component (N,) and the others (N, 3), in order."""
     places = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
     quaternions = np.empty((len(largest), 4), np.float32)
     rows = np.arange(len(largest))
@@ -144,14 +147,14 @@ def smallest_three(largest: Array, others: Array) -> Array:
 
 
 def wxyz(quaternions: Array) -> Array:
-    """Quaternions wxyz from xyzw."""
+    """Quaternions wxyz (N, 4) from xyzw (N, 4)."""
     return np.roll(quaternions, 1, axis=-1)
 
 
 def gaussians(means: Array, scales: Array, rotations: Array, opacities: Array, sh: Array) -> Gaussians:
-    """Gaussians of float32 arrays; the quaternions get unit length, zero ones stay for `checks` to find.
+    """Gaussians of these arrays, as float32, with unit quaternions. Harmonics above degree 3 are left out.
 
-    Harmonics above degree 3 are left out.
+    Quaternions of zero stay as they are; `checks` removes their splats.
     """
     length = np.linalg.norm(rotations, axis=-1, keepdims=True)
     rotations = np.where(length > 0, rotations / length, 0)
@@ -161,7 +164,7 @@ def gaussians(means: Array, scales: Array, rotations: Array, opacities: Array, s
 
 
 def harmonics(constant: Array, rest: Array) -> Array:
-    """(N, K, 3) coefficients from the constant (N, 3) and the rest (N, 3 (K - 1)), channel by channel."""
+    """(N, K, 3) coefficients from the `constant` (N, 3) and the `rest` (N, 3 (K - 1)), one channel after another."""
     count = len(rest)
     sh = np.empty((count, 1 + rest.shape[1] // 3, 3), np.float32)
     sh[:, 0] = constant

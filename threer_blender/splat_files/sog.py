@@ -1,6 +1,6 @@
-"""[S] SOG (PlayCanvas, "The SOG Format"), versions 1 and 2: a zip, or a folder's meta.json, with pictures of bytes.
+"""[S] SOG (PlayCanvas, "The SOG Format"), versions 1 and 2: a meta.json and pictures that hold bytes of splats.
 
-A folder's lod-meta.json ("The Streamed SOG Format") names many of them, at several levels of detail.
+They are in a zip or a folder. A lod-meta.json ("The Streamed SOG Format") names many SOGs, at several levels of detail.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from .reading import Reading, SplatFile, check_count, degree_of, gaussians, sigm
 
 META = "meta.json"
 ZIP = b"PK\x03\x04"
-PALETTE_COLUMNS = 64  # entries of the palette of harmonics in a row of its picture
-TAG = 252  # of the quaternion whose first component is the largest
+PALETTE_COLUMNS = 64  # entries of the palette of harmonics in each row of its picture
+TAG = 252  # stored with a quaternion whose largest component is the first; + 1 for the second, and so on
 
 Webp = Callable[[bytes], Array]
 
 
 class _Files(ABC):
-    """Where a SOG's files lie. `size` is that of all of them, in bytes, stored."""
+    """The files of a SOG. `size` is the size of all of them in bytes, as stored."""
 
     size: int
 
     @abstractmethod
     def read(self, name: str) -> bytes:
-        """The bytes of the file of that name."""
+        """The bytes of the file `name`. Raises Damaged, OSError, and KeyError where there is none."""
 
 
 class _Zip(_Files):
@@ -66,12 +66,16 @@ class _Folder(_Files):
 
 
 def recognises(head: bytes, _size: int) -> bool:
-    """Whether a zip or a JSON object begins there."""
+    """Whether `head` begins a zip or a JSON object."""
     return head.startswith(ZIP) or head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
 
 
 def read(path: Path, how: Reading) -> SplatFile:
-    """The splats; positions are spaced by sign(x) log(1 + |x|), scales and colours taken from code books or bounds."""
+    """The splats of a SOG, or of the finest level of a streamed one. Raises OSError and Damaged.
+
+    A position x is stored as sign(x) log(1 + |x|). Scales and colours are stored as indices into code books (version
+    2), or as fractions between bounds (version 1).
+    """
     webp = how.codecs.webp
     if webp is None:
         raise Damaged("is a SOG file, whose pictures only Blender can decode; import it there")
@@ -81,7 +85,7 @@ def read(path: Path, how: Reading) -> SplatFile:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[dict[str, Any], _Files]]:
-    """A meta.json, by itself or in a zip, and the files that it names."""
+    """Yields the content of a meta.json, which is a file of its own or in a zip, and the files that it names."""
     with bounded.open_regular(path) as file:
         if file.read(len(ZIP)) == ZIP:
             with bounded.zipped(path) as archive:
@@ -92,7 +96,7 @@ def _opened(path: Path) -> Iterator[tuple[dict[str, Any], _Files]]:
 
 
 def _beside(folder: Path, name: str) -> Path:
-    """The path of a file that another one in `folder` names."""
+    """The path of the file `name`, which another file in `folder` names. Raises Damaged where it is not there."""
     path = bounded.inside(folder, name)
     if not path.exists():
         raise Damaged(f"lacks {name}, which belongs beside it; get all of its files again")
@@ -110,7 +114,7 @@ def _splats(meta: dict[str, Any], files: _Files, webp: Webp) -> SplatFile:
     check_count(count, 0, files.size)
 
     def pixels(part: str, index: int = 0) -> Array:
-        """(count, 4) bytes."""
+        """(count, 4) uint8: the first pixels of a picture, one for each splat."""
         picture = pictures.decoded(files.read(meta[part]["files"][index]), webp, files.size).reshape(-1, 4)[:count]
         if len(picture) < count:
             raise ValueError("a picture is too small")
@@ -151,20 +155,20 @@ def _splats(meta: dict[str, Any], files: _Files, webp: Webp) -> SplatFile:
 
 
 def _bounds(part: dict[str, Any], count: int) -> tuple[Array, Array]:
-    """(count,) least and most values; a single number stands for all."""
+    """(count,) the smallest and the largest values; a single number stands for all channels."""
     least, most = (np.broadcast_to(np.array(part[name], np.float32), (count,)) for name in ("mins", "maxs"))
     return least, most
 
 
 def _between(part: dict[str, Any], stored: Array) -> Array:
-    """The values that bytes stand for in version 1: from the least to the most of each channel."""
+    """Version 1: the values of the bytes `stored`, which run from the smallest to the largest value of each channel."""
     least, most = _bounds(part, stored.shape[-1])
     values: Array = least + (most - least) * (stored / np.float32(255))
     return values
 
 
 def _code_book(part: dict[str, Any]) -> Array:
-    """(≤ 256,) the values that bytes stand for in version 2."""
+    """Version 2: (≤ 256,) the value of each byte."""
     values = np.array(part["codebook"], np.float32)
     if values.ndim != 1:
         raise ValueError("a code book that is no list of numbers")
@@ -172,7 +176,7 @@ def _code_book(part: dict[str, Any]) -> Array:
 
 
 def _palette(meta: dict[str, Any], picture: Array) -> Array:
-    """(entries, K - 1, 3) harmonics: each entry is a run of pixels, one a coefficient."""
+    """(entries, K - 1, 3) harmonics. In the picture, an entry is a run of pixels, one for each coefficient."""
     coefficients = picture.shape[1] // PALETTE_COLUMNS
     expected = COEFFICIENTS[meta["bands"]] - 1 if "bands" in meta else coefficients
     if coefficients != expected or picture.shape[1] % PALETTE_COLUMNS or coefficients + 1 not in COEFFICIENTS[1:]:
@@ -186,7 +190,7 @@ def _palette(meta: dict[str, Any], picture: Array) -> Array:
 
 
 def _levels(meta: dict[str, Any], path: Path, webp: Webp) -> SplatFile:
-    """The splats of the finest level at each place, and those of the surroundings."""
+    """The splats of the finest level at each place, and those of the environment."""
     if meta.get("version", 1) != 1:
         raise Damaged(f"is a streamed SOG of version {meta['version']}; version 1 can be read")
     parts: list[SplatFile] = []
@@ -209,7 +213,7 @@ def _levels(meta: dict[str, Any], path: Path, webp: Webp) -> SplatFile:
 
 
 def _finest(meta: dict[str, Any]) -> dict[str, list[tuple[int, int | None]]]:
-    """Name of file -> (offset, count) of its splats that are the finest at their place; None: all that follow."""
+    """File name -> the ranges (offset, count) of its splats that are the finest at their place; None: to the end."""
     ranges: dict[str, list[tuple[int, int | None]]] = defaultdict(list)
     waiting = [meta["tree"]]
     while waiting:

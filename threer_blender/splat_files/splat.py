@@ -1,4 +1,4 @@
-"""[S] .splat, 32 bytes a splat without a header (github.com/antimatter15/splat): no spherical harmonics."""
+"""[S] .splat (github.com/antimatter15/splat): 32 bytes per splat, no header, no spherical harmonics."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ..files.bounded import Damaged
 from .reading import Reading, SplatFile, constant_only, gaussians
 
 ROW = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("rotation", "u1", 4)])
-ROUNDED = 0.05  # how far from 1 the length of a quaternion of bytes may be
+ROUNDED = 0.05  # the largest difference from 1 of the length of a quaternion of bytes
 
 
 def recognises(head: bytes, size: int) -> bool:
-    """Whether these are rows whose quaternions have unit length and whose sizes are some."""
+    """Whether `head` consists of rows whose quaternions have unit length and whose scales are plausible."""
     rows = np.frombuffer(head, ROW, len(head) // ROW.itemsize)
     length = np.linalg.norm((rows["rotation"].astype(np.float32) - 128) / 128, axis=1)
     sizes = np.isfinite(rows["scale"]).all() and (rows["scale"] >= 0).all()
@@ -23,7 +23,10 @@ def recognises(head: bytes, size: int) -> bool:
 
 
 def read(path: Path, _how: Reading) -> SplatFile:
-    """Scales are linear, colours and opacity bytes, quaternions wxyz as bytes around 128."""
+    """The splats of the file. Raises OSError and Damaged.
+
+    Scales are stored as they are, colours and opacity as bytes, and quaternions as bytes wxyz around 128.
+    """
     data = bounded.content(path)
     if len(data) % ROW.itemsize:
         raise Damaged(f"is cut off or no .splat: its size is no multiple of {ROW.itemsize} bytes; get it again")

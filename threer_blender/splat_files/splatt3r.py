@@ -1,7 +1,7 @@
-"""[S] The PLY that Splatt3R's own export writes, and what can be mended in it.
+"""[S] The PLY that Splatt3R's own export writes: its faults, and their repair.
 
-Its `utils/export.py` takes a covariance apart as U S Uᵀ with orthogonal U, but writes the rotation U U, as xyzw where
-3DGS expects wxyz, and the opacity itself instead of its logit. Scales are sorted, as they come from the SVD.
+The export (`utils/export.py`) factors a covariance as U S Uᵀ with orthogonal U. But it writes the rotation U U, as xyzw
+where 3DGS expects wxyz, and the opacity itself instead of its logit. Scales are sorted, as the SVD returns them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .reading import gaussians, wxyz
 
 
 def recognises(rows: Array) -> bool:
-    """Whether these rows look like such an export: sorted scales, opacities in [0, 1], no harmonics or normals."""
+    """Whether `rows` look like such an export: sorted scales, opacities in [0, 1], no higher harmonics."""
     if any(name.startswith("f_rest_") for name in rows.dtype.names or ()) or len(rows) < 2:
         return False
     opacity, scale = columns(rows, OPACITY), columns(rows, SCALE)
@@ -28,7 +28,7 @@ def recognises(rows: Array) -> bool:
 
 
 def read(rows: Array, name: str, repair: bool) -> tuple[Gaussians, list[str]]:
-    """The splats, their rotations mended where `repair` is true, and a note that says so or offers it."""
+    """The splats, with rotations mended where `repair`, and a note that says so, or else offers the repair."""
     rotation = columns(rows, ROTATION)
     if repair:
         rotation = _half(wxyz(rotation))
@@ -50,15 +50,15 @@ def read(rows: Array, name: str, repair: bool) -> tuple[Gaussians, list[str]]:
 
 
 def _half(squared: Array) -> Array:
-    """A rotation (N, 4) wxyz whose square is `squared`: of the two, the one by more than a right angle.
+    """Rotations (N, 4) wxyz whose squares are `squared` (N, 4): of the two possible ones, that by more than 90 degrees.
 
-    Both are possible, and their covariances differ. The U that LAPACK returns turns by more than a right angle for
-    97 % of random covariances.
+    Their covariances differ, and nothing in the file decides. The U that LAPACK returns rotates by more than 90 degrees
+    for 97 % of random covariances.
     """
-    squared = np.where(squared[:, :1] < 0, -squared, squared)  # by at most half a turn
+    squared = np.where(squared[:, :1] < 0, -squared, squared)  # rotations by at most 180 degrees
     half = squared + (1, 0, 0, 0)
     half = half / np.linalg.norm(half, axis=1, keepdims=True)
-    # Half a turn more about the same axis: (cos a, n sin a) becomes (-sin a, n cos a).
+    # 180 degrees more about the same axis: (cos a, n sin a) becomes (-sin a, n cos a).
     sine = np.linalg.norm(half[:, 1:], axis=1, keepdims=True)
     axis = np.where(sine > 1e-6, half[:, 1:] / np.maximum(sine, 1e-6), (1.0, 0.0, 0.0))
     return np.concatenate([-sine, axis * half[:, :1]], axis=1)

@@ -1,7 +1,7 @@
 """[S] SPZ (github.com/nianticlabs/spz), versions 1 to 4: quantised arrays, compressed by gzip, from 4 on by zstd.
 
-Its axes are x right, y up, z back, where 3DGS PLY files have y down and z forward: half a turn about x. A record of
-Adobe's in the file may name others.
+Its axes are x right, y up, z back; those of 3DGS PLY files are x right, y down, z forward. A record of Adobe's in the
+file may name others.
 """
 
 from __future__ import annotations
@@ -35,27 +35,27 @@ from .reading import (
 )
 
 MAGIC, GZIP = b"NGSP", b"\x1f\x8b"
-WRITTEN = 3  # the version that most programs read
+WRITTEN = 3  # the version that is written, since most programs read it
 HEADER = struct.Struct("<4sIIBBBB")
 ANTIALIASED, EXTENDED = 1, 2  # bits of the header's flags
 COORDINATE_SYSTEM = 0xADBE0003  # the type of Adobe's record
-RECORDS = 1 << 16  # bytes; the records that are known take twenty
-# The directions of the coordinate systems' axes, by the systems' numbers in that record.
+RECORDS = 1 << 16  # bytes of records that are read; those that are known take twenty
+# The directions of the axes of each coordinate system, by its number in that record: left or right, up or down, …
 SYSTEMS = (
     "RUB", "LDB", "RDB", "LUB", "RUB", "LDF", "RDF", "LUF", "RUF", "LFD", "RFD", "LFU", "RFU", "LBD", "RBD", "LBU",
     "RBU",
 )  # fmt: skip
 DIRECTIONS = {"R": (1, 0, 0), "L": (-1, 0, 0), "D": (0, 1, 0), "U": (0, -1, 0), "F": (0, 0, 1), "B": (0, 0, -1)}
 OURS = "RDF"
-HALF_TURN = np.array((1.0, -1.0, -1.0))  # signs of axes that point right, up, back in ours, and back
-COLOR_SPAN = 0.15  # of the constant coefficient: byte = 255 (½ + 0.15 c)
-HARMONICS_STEP = (0, 8, 16, 16)  # of stored bytes by degree: 5 bits for the first, 4 for the others
+HALF_TURN = np.array((1.0, -1.0, -1.0))  # signs that take axes right, up, back to right, down, forward, and back again
+COLOR_SPAN = 0.15  # the byte of a constant coefficient c is 255 (½ + 0.15 c)
+HARMONICS_STEP = (0, 8, 16, 16)  # degree -> step of the bytes: 5 bits for the first degree, 4 for the others
 GZIP_LEVEL = 6
-COARSEST = 0.5  # times the median size of splats: positions that are stored with larger steps are seen to be wrong
+COARSEST = 0.5  # times the median size of splats: larger steps between stored positions are visible
 
 
 class _Header(NamedTuple):
-    """The first 16 bytes; `streams` is the number of streams in version 4."""
+    """The first 16 bytes. `bits` are those of a position after the point; `streams` counts the streams of version 4."""
 
     magic: bytes
     version: int
@@ -66,18 +66,21 @@ class _Header(NamedTuple):
     streams: int
 
     def widths(self) -> list[int]:
-        """Bytes a splat of positions, opacities, colours, scales, rotations and harmonics."""
+        """The bytes per splat of positions, opacities, colours, scales, rotations and harmonics."""
         position, rotation = 6 if self.version == 1 else 9, 3 if self.version < 3 else 4
         return [position, 1, 3, 3, rotation, 3 * (STORED_COEFFICIENTS[self.degree] - 1)]
 
 
 def recognises(head: bytes, _size: int) -> bool:
-    """Whether the magic number stands there, or a gzip."""
+    """Whether `head` begins with SPZ's magic number, or with gzip's."""
     return head.startswith((MAGIC, GZIP))
 
 
 def read(path: Path, how: Reading) -> SplatFile:
-    """The splats; opacity is a byte, the scale's logarithm a byte in sixteenths, quaternions xyzw."""
+    """The splats of the file. Raises OSError and Damaged.
+
+    An opacity is stored as a byte, a scale as its logarithm in sixteenths, and a quaternion as xyzw.
+    """
     data = bounded.content(path)
     if data.startswith(GZIP):
         content = bounded.Inflation(data)
@@ -132,7 +135,7 @@ def _header(data: bytes, size: int) -> _Header:
 
 
 def _frames(data: bytes, header: _Header, codecs: Codecs) -> tuple[list[bytes], bytes]:
-    """The streams of version 4, a table of sizes and a zstd frame each, and the records before the table."""
+    """The streams of version 4, which are zstd frames, and the records before the table of their sizes."""
     if codecs.zstd is None:
         raise Damaged("is compressed with zstd, for which this Python has no decoder; import it in Blender")
     widths = header.widths()
@@ -150,7 +153,7 @@ def _frames(data: bytes, header: _Header, codecs: Codecs) -> tuple[list[bytes], 
 
 
 def _coordinate_system(records: bytes) -> int:
-    """The number that Adobe's record holds, 0 where there is none. Each record is its type, its length and its data."""
+    """The number in Adobe's record, 0 where there is none. A record consists of its type, its length and its data."""
     offset = 0
     while offset + 12 <= len(records):
         kind, length, value = struct.unpack_from("<III", records, offset)
@@ -161,15 +164,15 @@ def _coordinate_system(records: bytes) -> int:
 
 
 def _right_down_forward(gaussians: Gaussians, system: str) -> Gaussians:
-    """Splats whose axes point where the letters of `system` say, in axes that point right, down and forward.
+    """Takes splats from a coordinate system to one whose axes point right, down and forward.
 
-    Half of the systems are left-handed. So axes change sign first, which leaves each splat's own axes alone; what is
-    left is a rotation.
+    The letters of `system` are the directions of its axes (DIRECTIONS). Half of the systems are left-handed. So the
+    signs of axes are changed first, which keeps each splat's own axes in order. The rest is a rotation.
     """
     matrix = np.transpose([DIRECTIONS[letter] for letter in system]).astype(np.float64)
     rotation = np.abs(matrix)
     if np.linalg.det(rotation) < 0:
-        rotation[2] *= -1  # the second and third axis change places by a quarter turn
+        rotation[2] *= -1  # a rotation by 90 degrees exchanges the second and third axis
     quarter_turn = np.eye(4)
     quarter_turn[:3, :3] = rotation
     flipped = mirrored(gaussians, (rotation.T @ matrix).diagonal())
@@ -198,13 +201,16 @@ def _decoded(streams: list[Array], header: _Header) -> Gaussians:
 
 
 def _three_bytes(stored: Array) -> Array:
-    """Quaternions wxyz of version 2: x, y, z as bytes, w ≥ 0 left out."""
+    """(N, 4) quaternions wxyz from the bytes (N, 3) of versions 1 and 2: x, y and z; w is not negative."""
     others = stored / np.float32(127.5) - 1
     return smallest_three(np.zeros(len(stored), np.int64), others)
 
 
 def _four_bytes(stored: Array) -> Array:
-    """Quaternions wxyz of version 3: the place of the largest of x, y, z, w, and the others as sign and 9 bits."""
+    """(N, 4) quaternions wxyz from the bytes (N, 4) of version 3 on.
+
+    They hold the index of the largest of x, y, z and w, and of each other one its sign and 9 bits.
+    """
     packed = np.ascontiguousarray(stored).view("<u4")[:, 0]
     fields = np.stack([packed >> 20, packed >> 10, packed], axis=-1)
     others = (fields & 511) / np.float32(511 * np.sqrt(2)) * np.where(fields & 512, np.float32(-1), np.float32(1))
@@ -212,9 +218,10 @@ def _four_bytes(stored: Array) -> Array:
 
 
 def write(gaussians: Gaussians, path: Path, origin: FloatArray, antialiased: bool) -> None:
-    """An SPZ file of version 3, y up; positions as fine as 24 bits allow for the splats' extent.
+    """Writes an SPZ file of version 3, y up. `origin` is added to the means.
 
-    Raises UserError where that is too coarse for the splats.
+    Positions have the smallest steps that 24 bits allow for the splats' extent. Raises OSError, and UserError where
+    these steps are too large for the splats.
     """
     turned = mirrored(gaussians, HALF_TURN)
     means = turned.means + origin * HALF_TURN
@@ -243,7 +250,7 @@ def write(gaussians: Gaussians, path: Path, origin: FloatArray, antialiased: boo
 
 
 def _harmonics(sh: Array) -> Array:
-    """Bytes around 128 of all but the constant, in steps that compress well."""
+    """The bytes, around 128, of all harmonics but the constant, rounded to steps that compress well."""
     step = np.concatenate([np.full(2 * d + 1, HARMONICS_STEP[d]) for d in range(1, degree_of(sh) + 1)])[:, None]
     return _bytes(np.rint(sh[:, 1:] * 128 / step) * step + 128)
 
