@@ -50,7 +50,7 @@ FEW = 16  # in fewer splats, all logits might lie between 0 and 1 by chance
 
 
 class _Comments(NamedTuple):
-    """The facts in a header's comments: `up` and `antialiased` as in SplatFile, `ours` where this module wrote the file."""
+    """The facts in a header's comments: `up` and `antialiased` as in SplatFile, `ours` where we wrote the file."""
 
     up: tuple[float, float, float]
     antialiased: bool
