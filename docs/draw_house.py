@@ -1,7 +1,8 @@
 """Draws the rooms of the code and their imports: `python docs/draw_house.py` writes docs/pictures/house.svg.
 
-A room is a folder of the package that holds modules, or a module at its top. Whatever a room imports stands below it.
-Lines that others imply are left out, and so are those to a room that most others import. Standard library only.
+A room is a folder of the package that holds modules, or a module at the package's top. A room stands above all rooms
+that it imports. Lines that other lines imply are left out, and so are lines to a room that most others import. Standard
+library only.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Room:
 
 
 def rooms(package: Path = PACKAGE) -> dict[str, Room]:
-    """Every room by its path below the package, with a slash at the end where it is a folder."""
+    """Path below the package -> room. The path of a folder ends in a slash."""
     members: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(package.rglob("*.py")):
         room = room_of(path, package)
@@ -58,7 +59,7 @@ def rooms(package: Path = PACKAGE) -> dict[str, Room]:
 
 
 def joined(house: Mapping[str, Room]) -> dict[str, Room]:
-    """The rooms, where a folder inside another one that both import each other are one room."""
+    """The rooms, with a folder merged into its parent folder where the two import each other."""
     outer = {}
     for name in house:
         parent = f"{name.rstrip('/').rpartition('/')[0]}/"
@@ -71,12 +72,12 @@ def joined(house: Mapping[str, Room]) -> dict[str, Room]:
 
 
 def _sentence(docstring: str) -> str:
-    """Its first sentence, on one line."""
+    """The first sentence of a docstring, on one line."""
     return f"{' '.join(docstring.split()).replace('`', '').partition('. ')[0].rstrip('.')}."
 
 
 def room_of(path: Path, package: Path) -> str | None:
-    """The room of a module; None for what only starts another room."""
+    """The path of a module's room; None for a module that only starts another room."""
     folder = path.parent.relative_to(package)
     if folder != Path():
         return f"{folder.as_posix()}/"
@@ -84,7 +85,7 @@ def room_of(path: Path, package: Path) -> str | None:
 
 
 def imported(path: Path, package: Path) -> set[Path]:
-    """The package's own modules that a module imports, wherever in it."""
+    """The modules of the package that a module imports, at its top or inside functions."""
     here = (package.name, *path.relative_to(package).with_suffix("").parts)
     files = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -103,7 +104,7 @@ def imported(path: Path, package: Path) -> set[Path]:
 
 
 def floors(house: Mapping[str, Room]) -> dict[str, int]:
-    """The floor of each room, 0 at the bottom: as high as the rooms that import it allow.
+    """The floor of each room, 0 at the bottom: each as high as the rooms that import it allow.
 
     Raises ValueError where rooms import each other.
     """
@@ -125,7 +126,7 @@ def _upwards(house: Mapping[str, Room]) -> list[str]:
 
 
 def lines(house: Mapping[str, Room]) -> set[tuple[str, str]]:
-    """(room, room that it imports), without those that a longer way implies and those to rooms of COMMON use."""
+    """Pairs of a room and one that it imports, without those that a longer way implies or that end in a COMMON room."""
     reach: dict[str, Set[str]] = {}
 
     def reachable(room: str) -> Set[str]:
@@ -170,7 +171,7 @@ def draw(house: Mapping[str, Room]) -> str:
 
 
 def _ordered(names: list[str], place: Mapping[str, tuple[float, float]], drawn: Set[tuple[str, str]]) -> list[str]:
-    """A floor's rooms from left to right: each near the middle of those below that it imports."""
+    """The rooms of a floor from left to right: each near the middle of the rooms below that it imports."""
 
     def middle(room: str) -> float:
         below = [place[other][0] for name, other in drawn if name == room]

@@ -3,8 +3,8 @@
 import sys
 
 if not sys.flags.safe_path:
-    sys.path.pop(0)  # the working folder, whose files are no modules of ours
+    sys.path.pop(0)  # the working folder: its files must not be imported as modules
 
-from .cli.command_line import main  # noqa: E402: nothing is to be imported from there
+from .cli.command_line import main  # after the working folder has left the path
 
 sys.exit(main())

@@ -1,8 +1,8 @@
 """[S] Reconstruction <-> a folder on disk: `scene.json` and `arrays.safetensors`, whole or absent. Stdlib and numpy.
 
 A bundle is written beside its final name and renamed, so a folder that exists is complete (`files/bundle_folder.py`).
-`scene.json` holds all that is small (version, engine, options, photos with hashes, cameras, timings);
-`arrays.safetensors` all that is large. `plates/` holds undistorted pictures, `masks/` what moves in shots, if any.
+`scene.json` holds what is small, such as photos, cameras and timings. `arrays.safetensors` holds pointmaps, points,
+splats, and the errors and tracks of shots. `plates/` holds undistorted pictures, `masks/` masks of what moves in shots.
 """
 
 from __future__ import annotations
@@ -74,11 +74,11 @@ def write(
     run: str = "",
     staging: Staging | None = None,
 ) -> Path:
-    """Writes the bundle `folder` and moves the folders PLATES and MASKS of `pictures` into it. Returns where it is.
+    """Writes a bundle to `folder` and moves the folders PLATES and MASKS of `pictures` into it. Returns where it is.
 
-    `run` names the run that wrote it, for its manifest. An earlier bundle of that name is replaced, and only when the
-    new one is complete; with `staging`, whose maker will put it in place, the new one stays there. Raises UserError
-    where the folder is something else, cannot be written, or the disk is full; nothing is left behind then.
+    `run` is the name of the run, for the manifest. An earlier bundle at `folder` is replaced once the new one is
+    complete. With `staging`, the new bundle stays there, and the maker of `staging` puts it in place. Raises UserError
+    where the folder is something else or cannot be written, or the disk is full; then nothing is left behind.
     """
     folder = Path(folder).absolute()
     check_output(folder)
@@ -97,7 +97,7 @@ def write(
 
 
 def _fill(new: Path, reconstruction: Reconstruction, folder: Path, pictures: Path | None, run: str) -> None:
-    """Writes everything into the empty folder `new`; `folder` is where it will stand."""
+    """Writes everything into the empty folder `new`, which will be renamed to `folder`."""
     checksum = array_file.write(_arrays(reconstruction), new / ARRAYS)
     scene = json.dumps(_scene(reconstruction, folder, checksum), indent=1, ensure_ascii=False, allow_nan=False)
     (new / SCENE).write_text(scene, "utf-8")
@@ -153,7 +153,7 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
         no_arrays: dict[str, Any] = dict.fromkeys(SHOT_ARRAYS)
         bare = replace(entry, tracks=None, **no_arrays)
         small = {name: value for name, value in located(bare).items() if name not in (*SHOT_ARRAYS, "tracks")}
-        small["move"], small["move_reason"] = small.pop("motion"), small.pop("motion_reason")  # their names in bundles
+        small["move"], small["move_reason"] = small.pop("motion"), small.pop("motion_reason")  # as bundles name them
         cameras = [[number, camera(each)] for number, each in entry.cameras.items()]
         return {**small, "frame_rate": str(Fraction(entry.frame_rate)), "cameras": cameras}
 
@@ -172,7 +172,7 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
         "options": dict(reconstruction.options),
         "timings": dict(reconstruction.timings),
         "notes": reconstruction.notes,
-        "left_out": [asdict(entry) for entry in reconstruction.unregistered],  # its name since the first bundles
+        "left_out": [asdict(entry) for entry in reconstruction.unregistered],  # as bundles name them
         "photos": [located(entry) for entry in reconstruction.photos],
         "cameras": [camera(entry) for entry in reconstruction.cameras],
         "shots": [shot(entry) for entry in reconstruction.shots],
@@ -190,8 +190,8 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
 
 
 def picture_of(camera: Camera, photo: Photo, folder: Path) -> Path:
-    """The file of what an ideal camera with the same intrinsics sees: the plate, or the photo where it is one.
-    Raises UserError where the plate lies outside of the bundle."""
+    """The file of a camera's picture without distortion: its plate, or the photo where it has none. It may be missing.
+    Raises UserError where the plate lies outside of the bundle `folder`."""
     if not camera.plate:
         return Path(photo.path)
     with bounded.as_refusal(f"The result in {quoted(folder)}"):
@@ -199,10 +199,10 @@ def picture_of(camera: Camera, photo: Photo, folder: Path) -> Path:
 
 
 def read(folder: str | Path) -> Reconstruction:
-    """The Reconstruction in a bundle; its arrays are read-only memory maps of the file.
+    """The Reconstruction in the bundle `folder`. Its arrays are read-only memory maps of the file.
 
-    A photo that is no longer where it was is looked for relative to the bundle. Raises UserError, with one sentence
-    that says what to do, where the folder is no bundle, is damaged, or was written by a newer version.
+    A photo that is no longer where it was is looked for at its place relative to the bundle. Raises UserError, with one
+    sentence that says what to do, where the folder is no bundle, is damaged, or was written by a newer version.
     """
     folder = Path(folder).absolute()
     if not (folder / SCENE).is_file():
@@ -325,7 +325,7 @@ def _shot(entry: dict[str, Any], folder: Path, number: int, arrays: Mapping[str,
 
 
 def _tracks(entry: dict[str, Any], number: int, arrays: Mapping[str, Array]) -> TrackedPoints | None:
-    """The points that were followed through a shot, where the bundle has them."""
+    """The tracked points of the shot `number`; None where the bundle has none."""
     if f"shot_tracks/{number}/point" not in arrays:
         return None
     tracks = block(TrackedPoints, f"shot_tracks/{number}", TRACK_ARRAYS, arrays)
@@ -346,7 +346,7 @@ def _plate_size(value: Any) -> tuple[int, int]:
 
 
 def _plate(value: Any) -> str:
-    """A file or an image sequence within the bundle; empty where there is none."""
+    """The path of a plate, a file or an image sequence within the bundle; "" where there is none."""
     plate = checked.typed(value, str)
     if plate and (Path(plate).is_absolute() or ".." in Path(plate).parts):
         raise ValueError("a plate lies outside the bundle")

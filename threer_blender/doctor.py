@@ -1,4 +1,4 @@
-"""[S] The state of this computer: Pythons, devices, memory, disk, and what each engine still lacks."""
+"""[S] The state of this computer: its Pythons, graphics cards, memory and disk, and what each engine still needs."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ PACKAGES = ("bpy", "numpy", "pycolmap", "numba", "torch")
 
 @dataclass(frozen=True)
 class Readiness:
-    """The needs of an engine that are not met: `modules` that no Python has, `weights` that are not on this
-    computer."""
+    """The unmet needs of an engine: Python modules still to be installed, and weights that are not on this computer."""
 
     modules: tuple[str, ...]
     weights: tuple[Weights, ...]
@@ -41,7 +40,11 @@ class Readiness:
 
 @dataclass(frozen=True)
 class Facts:
-    """About this computer. Sizes in bytes; `graphics` are its cards."""
+    """Facts about this computer.
+
+    `versions` are those of PACKAGES in this Python, None where one is missing. `private` is the private environment,
+    None where there is none. `memory` and `disk` are the free bytes. `graphics` are the graphics cards.
+    """
 
     python: str
     system: str
@@ -54,7 +57,7 @@ class Facts:
 
 
 def facts(data_folder: Path) -> Facts:
-    """The facts about this computer. Fast, except that the first call asks the graphics driver."""
+    """The facts about this computer. Fast, unless the graphics driver has to be asked (`hardware.graphics_cards`)."""
     return Facts(
         python=platform.python_version(),
         system=f"{platform.system()} {platform.machine()}",
@@ -68,7 +71,7 @@ def facts(data_folder: Path) -> Facts:
 
 
 def readiness(engine: Engine, data_folder: Path) -> Readiness:
-    """The unmet needs of `engine`. Fast."""
+    """The unmet needs of `engine`. Fast: no file is hashed."""
     weights_store = store.default(data_folder)
     missing = tuple(weights for weights in engine.weights if weights_store.find(weights) is None)
     return Readiness(environment.to_install(engine.requires, data_folder), missing)
@@ -76,7 +79,10 @@ def readiness(engine: Engine, data_folder: Path) -> Readiness:
 
 @dataclass(frozen=True)
 class Estimate:
-    """The expected cost of a run: bytes, and seconds on two cores. `refusal` says why it does not fit, or ""."""
+    """The expected cost of a run: memory in bytes, and seconds on two cores without a graphics card.
+
+    `refusal` is the sentence why this computer cannot do it; "" where it can.
+    """
 
     memory: float
     seconds: float
@@ -84,15 +90,14 @@ class Estimate:
 
 
 def estimate(engine: Engine, options: Mapping[str, Any], photos: int) -> Estimate | None:
-    """The expected cost of so many photos, and whether this computer can pay it; None where the engine declares
-    none."""
+    """The expected cost of a run with this number of photos; None where the engine declares no cost."""
     cost = engine.cost(options)
     if cost is None:
         return None
     weights = sum(weights.size for weights in engine.weights)
     memory, least = (of(photos) + weights for of in (cost.memory_of, cost.least_memory_of))
     graphics = hardware.graphics_cards() if "torch" in engine.requires else ()
-    # The processor does the work for which a card has no memory.
+    # Where a card has too little memory, the processor does the work.
     there = max([*(card.free for card in graphics), hardware.free_memory()])
     refusal = ""
     if least > there:
@@ -106,7 +111,7 @@ def estimate(engine: Engine, options: Mapping[str, Any], photos: int) -> Estimat
 
 
 def offered(engine: Engine, data_folder: Path) -> list[Option]:
-    """The engine's options that can be had here."""
+    """The engine's options that can be used here: those that need no modules beyond what the engine itself needs."""
     missing = environment.to_install(engine.requires, data_folder)
     return [
         option
@@ -117,7 +122,7 @@ def offered(engine: Engine, data_folder: Path) -> list[Option]:
 
 
 def lines(data_folder: Path) -> list[str]:
-    """The facts for a person, a line each."""
+    """The facts about this computer as lines of text."""
     computer = facts(data_folder)
     described = [
         f"Python {computer.python} on {computer.system}" + (", inside Blender" if "bpy" in sys.modules else ""),
@@ -153,5 +158,5 @@ def _version(name: str) -> str | None:
 
 
 def engines(data_folder: Path) -> list[tuple[Engine, Readiness]]:
-    """Every engine with what it still needs here."""
+    """Every engine with its unmet needs."""
     return [(engine, readiness(engine, data_folder)) for engine in registry.engines().values()]

@@ -1,4 +1,4 @@
-"""[S] Reconstruct from Python: one blocking call that runs an engine in its own process. No bpy.
+"""[S] Reconstruct from Python: one blocking call that runs an engine in the worker. No bpy.
 
 from threer_blender import headless
 reconstruction = headless.reconstruct(["a.jpg", "b.jpg"], "result")
@@ -42,11 +42,10 @@ def reconstruction_request(
     options: Mapping[str, Any] | None = None,
     weights: Sequence[str] = (),
 ) -> ReconstructionRequest:
-    """The checked ReconstructionRequest to reconstruct `photos` (files or folders) into the bundle folder `output`.
+    """The request to reconstruct `photos` (files or folders) into the bundle folder `output`, checked.
 
-    Raises UserError at the door: an unknown engine or option, no photos, an output that holds something else.
-
-    `weights` are the user's own files: FILE, or NAME=FILE where the engine has several.
+    `weights` are the user's own weights files: FILE, or NAME=FILE where the engine has several. Raises UserError where
+    the engine or an option is unknown, there are no photos, a weights file is missing, or the output is something else.
     """
     declared = registry.engine(engine)
     request = ReconstructionRequest(
@@ -65,10 +64,11 @@ def reconstruction_request(
 def import_request(
     solve: str | Path, output: str | Path, photos: Sequence[str | Path] = (), points: str | Path = ""
 ) -> Import:
-    """The checked message that asks to bring the solve of another program, a file or a folder, into the bundle folder
-    `output`; `photos` are the folders of its photos, by default those beside it, and `points` a file of its points.
+    """The request to write the solve of another program, a file or a folder, to the bundle folder `output`, checked.
 
-    Raises UserError at the door: no such file or folder, an output that holds something else.
+    `photos` are the folders of its photos; by default they are looked for beside the solve. `points` is a file of
+    points in the world of the solve; "" for none. Raises UserError where a file or folder is missing, or the output is
+    something else.
     """
     for path in [solve, points] if points else [solve]:
         if not Path(path).exists():
@@ -84,14 +84,14 @@ def import_request(
 
 
 def _checked_options(engine: Engine, options: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of an engine; paths are absolute, for the worker runs in a folder of its own."""
+    """The values of all options of an engine. Paths are made absolute, since the worker runs in another folder."""
     values = engine.checked_options(options)
     paths = [option.name for option in engine.options if (option.folder or option.file) and values[option.name]]
     return {**values, **{name: str(Path(values[name]).absolute()) for name in paths}}
 
 
 def _user_weights(engine: Engine, text: str) -> tuple[str, str]:
-    """The name of an engine's weights, and the absolute path of the file that stands in for it."""
+    """The name of an engine's weights and the absolute path of the user's file for them, from FILE or NAME=FILE."""
     names = [weights.name for weights in engine.weights]
     named, _, file = text.partition("=")
     if named not in names:
@@ -140,7 +140,7 @@ def reconstruct(
 
 
 def result(job: Job, on_message: OnMessage | None = None) -> Reconstruction:
-    """Waits for a reconstruction's end and returns it. Raises as `reconstruct` does."""
+    """Waits until a job that makes a bundle has ended, and returns what it made. Raises as `reconstruct` does."""
     done = finish(job, on_message)
     assert isinstance(done, Done)
     return bundle.read(done.bundle)
@@ -157,7 +157,7 @@ def run(request: Request, data_folder: Path, on_message: OnMessage | None = None
 
 
 def finish(job: Job, on_message: OnMessage | None) -> Ended:
-    """Waits for a job's end and returns its last word. Raises as `reconstruct` does."""
+    """Waits until a job has ended and returns its last message, Done or Finished. Raises as `reconstruct` does."""
     try:
         while job.ended is None:
             for message in job.wait():

@@ -1,10 +1,12 @@
 """Installable zips into dist/, packed by the builder of the installed bpy: `python wheels/build.py [TARGET …]`.
 
-One zip for each platform and generation of Blender's Python carries the wheels that `lock.txt` pins, so that it works
-at once and offline; the zip `any` carries none and installs everywhere else. With no TARGET named, all are made; the
-index of a static repository lists what is in dist/. `python wheels/build.py lock` looks up the hashes of the versions
-in `lock.txt` again, after a version there was changed; `python wheels/build.py link TARGET FOLDER` makes an extension's
-folder whose code is the checkout's, for `nox -s dev`.
+There is one zip for each platform and each generation of Blender's Python. It carries the wheels that `lock.txt` pins,
+so it works at once and offline. The zip `any` carries no wheels and installs everywhere else. Without a TARGET, all
+zips are made. The index of a static repository then lists what is in dist/.
+
+`python wheels/build.py lock` looks up the hashes again after a version in `lock.txt` was changed. `python
+wheels/build.py link TARGET FOLDER` makes a folder of an installed extension with links to this checkout's code, for
+`nox -s dev`.
 """
 
 from __future__ import annotations
@@ -34,13 +36,16 @@ CONTENTS = ("__init__.py", "LICENSE", "threer_blender")
 # Blender's platform -> the newest platform tag of wheels that run there.
 PLATFORMS = {"linux-x64": "manylinux_2_28_x86_64", "windows-x64": "win_amd64", "macos-arm64": "macosx_14_0_arm64"}
 WITHOUT_WHEELS = ("linux-arm64", "macos-x64", "windows-arm64")
-# Pythons that distributions build Blender with, whatever its version.
+# Pythons with which Linux distributions build Blender, whatever its version.
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
 
 
 @dataclass(frozen=True)
 class Generation:
-    """Blender versions from `first` to before `end` whose official builds have this Python."""
+    """The versions of Blender from `first` up to but without `end`, whose official builds have this Python.
+
+    `end` is None where no later version has another Python yet.
+    """
 
     name: str
     python: str
@@ -56,14 +61,17 @@ GENERATIONS = (
 
 @dataclass(frozen=True)
 class Target:
-    """The target of a zip; without a generation it is every Blender, and the zip carries no wheels."""
+    """The platform and the generation of Blender that a zip is for.
+
+    Without a generation it is for every Blender, and the zip carries no wheels.
+    """
 
     platform: str
     generation: Generation | None
 
     @property
     def name(self) -> str:
-        """As the command line and the zip's file name have it."""
+        """The target's name on the command line and in the zip's file name."""
         return self.platform if self.generation is None else f"{self.platform}-{self.generation.name}"
 
 
@@ -95,7 +103,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def build(target: Target, output: Path) -> Path:
-    """Packs one target into the folder `output` and returns its zip."""
+    """Makes the zip of a target in the folder `output` and returns its path."""
     with tempfile.TemporaryDirectory() as temporary:
         source = Path(temporary)
         for name in CONTENTS:
@@ -111,7 +119,7 @@ def build(target: Target, output: Path) -> Path:
 
 
 def link(target: Target, extension: Path) -> None:
-    """Makes the folder `extension` an installed target whose code is links to the checkout's."""
+    """Makes the folder `extension` look like the installed zip of a target, with links to this checkout's code."""
     if extension.exists():
         shutil.rmtree(extension)
     extension.mkdir(parents=True)
@@ -121,7 +129,7 @@ def link(target: Target, extension: Path) -> None:
 
 
 def _complete(target: Target, source: Path) -> dict[str, Any]:
-    """Adds the target's wheels and manifest to an extension's folder; returns what the manifest says."""
+    """Adds the target's wheels and manifest to an extension's folder. Returns the manifest's fields."""
     if target.generation is not None:
         _pip_download(target, source / "wheels", "--require-hashes", "--requirement", str(LOCK))
         for wheel in (source / "wheels").iterdir():
@@ -132,10 +140,10 @@ def _complete(target: Target, source: Path) -> dict[str, Any]:
 
 
 def _repack(wheel: Path) -> None:
-    """Makes a wheel fit: what it has under NAME.data/platlib goes to its root, its tests go, the rest is packed tight.
+    """Packs a wheel again: NAME.data/platlib moves to its root, tests and symbols go, compression is the highest.
 
-    pip would move platlib where it belongs, but Blender 4.2 does not; the libraries that pillow-heif opens on Windows
-    are there. Without tests and symbols and tightly packed, the largest zip stays below 150 MB.
+    pip moves platlib to the root, but Blender 4.2 does not, and pillow-heif has its libraries for Windows there. So
+    packed, the largest zip stays below 150 MB.
     """
     name, version, _ = wheel.name.split("-", 2)
     below = f"{name}-{version}.data/platlib/"
@@ -152,10 +160,10 @@ def _repack(wheel: Path) -> None:
 
 
 def without_symbols(content: bytes) -> bytes:
-    """A shared library for 64-bit Linux without what follows its segments; anything else as it is.
+    """A shared library for 64-bit Linux without the bytes after its last segment; any other file unchanged.
 
-    That is the table of sections and those that nobody loads, above all names for debuggers: 19 MB of llvmlite's. The
-    loader reads the segments alone (System V ABI, "Program Header").
+    Those bytes are the section table and the sections that are never loaded, above all symbols for debuggers: 19 MB in
+    llvmlite. The loader reads the segments alone (System V ABI, "Program Header").
     """
     if not content.startswith(b"\x7fELF\x02\x01"):
         return content
@@ -172,8 +180,8 @@ def without_symbols(content: bytes) -> bytes:
 
 
 def manifest(target: Target, wheels: Sequence[str]) -> str:
-    """The checkout's manifest with what the target adds: platform, versions of Blender, wheels."""
-    text, _, _ = (ROOT / MANIFEST).read_text("utf-8").partition("\n[build]")  # which is about a checkout
+    """The checkout's manifest for a target: with its platform, its versions of Blender, and its wheels."""
+    text, _, _ = (ROOT / MANIFEST).read_text("utf-8").partition("\n[build]")  # [build] is for checkouts only
     generation = target.generation
     if generation is None:
         return text
@@ -185,10 +193,10 @@ def manifest(target: Target, wheels: Sequence[str]) -> str:
 
 
 def write_index(folder: Path) -> None:
-    """index.json and index.html of a static repository of the zips in `folder`.
+    """Writes index.json and index.html of a static repository of the zips in `folder`.
 
     Blender takes any one of the entries that fit it. So the entry of the zip without wheels, which fits everywhere, is
-    narrowed here to where no other fits; a manifest cannot say this.
+    narrowed here to where no other fits, since a manifest cannot say this.
     """
     _run_extension_tool("server-generate", "--repo-dir", str(folder), "--html")
     path = folder / "index.json"
@@ -202,7 +210,7 @@ def write_index(folder: Path) -> None:
 
 
 def _elsewhere(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """`entry` for the platforms without wheels, and for the Pythons without wheels on the others."""
+    """Copies of `entry`: one for the platforms without wheels, others for Pythons without wheels on the rest."""
     narrowed = [{**entry, "platforms": list(WITHOUT_WHEELS)}]
     for generation in GENERATIONS:
         versions = {"blender_version_min": generation.first, "blender_version_max": generation.end}
@@ -213,7 +221,7 @@ def _elsewhere(entry: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def lock() -> None:
-    """Writes the hash of every target's wheels into the lock, for the versions that stand there."""
+    """Writes the hashes of all targets' wheels into the lock, for the versions that it names."""
     pins = re.findall(r"^[\w-]+==[\w.]+", LOCK.read_text("utf-8"), re.MULTILINE)
     hashes: dict[str, set[str]] = {pin: set() for pin in pins}
     with tempfile.TemporaryDirectory() as temporary:
@@ -238,7 +246,7 @@ def _pip_download(target: Target, folder: Path, *what: str) -> None:
 
 
 def extension_tool() -> Path:
-    """Blender's own program that builds, validates and lists extensions, in the installed bpy."""
+    """The path of Blender's own program that builds, validates and lists extensions, in the installed bpy."""
     spec = find_spec("bpy")
     if spec is None or not spec.submodule_search_locations:
         sys.exit("Blender's own builder packs the zips: pip install bpy.")
@@ -247,7 +255,7 @@ def extension_tool() -> Path:
 
 
 def _run_extension_tool(*arguments: str) -> None:
-    """Ends this program with what the tool says where it fails."""
+    """Runs Blender's tool. Where that fails, ends this program with the tool's output."""
     command = [sys.executable, str(extension_tool()), *arguments]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode:

@@ -1,1 +1,1 @@
-"""[S] The command line: its verbs."""
+"""[S] The command line and its verbs."""

@@ -1,6 +1,6 @@
-"""[S] The command line: `python -m threer_blender VERB` and `blender -b --command threer_blender VERB`, one parser.
+"""[S] The command line: `python -m threer_blender VERB` and `blender -b --command threer_blender VERB`.
 
-Importable without bpy; only `--output scene.blend` needs Blender, and says so where it is missing.
+Importable without bpy. Only some things need Blender, such as `--output scene.blend`. Where it is missing, they say so.
 """
 
 from __future__ import annotations
@@ -27,15 +27,16 @@ EXIT_OK, EXIT_FAILED, EXIT_USER, EXIT_CANCELLED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None, data_folder: Path | None = None) -> int:
-    """Runs one command. Returns its exit status: 0 where a result was written or the verb did its work.
+    """Runs one command. Returns its exit status, one of the EXIT_ constants.
 
-    `data_folder` is the folder for compiled kernels and logs, by default the user's own.
+    `arguments` are those of this process by default. `data_folder` is the folder for compiled kernels, logs, weights
+    and the private environment; by default it is the user's own.
     """
     try:
         parsed = parser().parse_args(
             arguments, argparse.Namespace(data_folder=data_folder, json=False, hear=_Terminal())
         )
-    except SystemExit as end:  # argparse's way out; inside Blender it must not end Blender
+    except SystemExit as end:  # raised by argparse; it must not end Blender
         return int(end.code or 0)
     try:
         parsed.run(parsed)
@@ -112,7 +113,7 @@ def _import(parsed: argparse.Namespace) -> None:
 
 
 def _bundled(parsed: argparse.Namespace, ask: Callable[[Path], Bundled]) -> None:
-    """Does what `ask` asks for, into the bundle folder that it is given, and builds the scene where one is wanted."""
+    """Does the request that `ask` makes for a bundle folder, and builds the scene where the output is a .blend."""
     output = Path(parsed.output).absolute()
     in_scene = output.suffix.lower() == ".blend"
     if in_scene and find_spec("bpy") is None:
@@ -153,7 +154,7 @@ def _option(text: str) -> tuple[str, str]:
 
 
 class _Terminal:
-    """Messages for a person, on stderr: one line a stage, rewritten where it is a terminal."""
+    """Prints messages for a person to stderr: a line for each stage, rewritten in place on a terminal."""
 
     def __init__(self) -> None:
         self._stage = ""
@@ -198,7 +199,7 @@ def _summary(reconstruction: Reconstruction, output: Path) -> str:
 
 
 def _quality(camera: Camera) -> str:
-    """How good a camera is, where that is not for the mean to say: refined, or never measured."""
+    """A line about a camera that was refined or whose error nobody measured; "" for all others."""
     if camera.reprojection_error is None:
         return f"  {quoted(camera.photo)}: layout quality, not refined"
     if camera.error_before is None:
@@ -208,7 +209,7 @@ def _quality(camera: Camera) -> str:
 
 
 def _end(parsed: argparse.Namespace, failed: Failed, status: int) -> int:
-    """The last word of a command that failed: JSON on stdout where asked for, a sentence on stderr always."""
+    """Prints why a command failed: a sentence on stderr, with --json also a message on stdout. Returns `status`."""
     if parsed.json:
         _json_line(sys.stdout, failed)
     sys.stderr.write(f"threer_blender: {failed.text}\n")

@@ -24,10 +24,10 @@ KEY = "red edge, blue sky, yellow free-space violation, green merged, black not 
 
 
 def write(reconstruction: Reconstruction, folder: Path) -> list[str]:
-    """Writes a picture for each PointMap that tells what was removed from it, `folder/NUMBER.png`, in the order of the
-    photos. Returns a sentence for each, with the shares of its pixels.
+    """Writes `folder/NUMBER.png` for each PointMap that records what was removed from it, in the PointMaps' order.
 
-    Raises UserError where nothing was recorded, or the folder holds something else or cannot be written.
+    Returns a sentence for each picture, with the shares of its pixels. Raises UserError where nothing was recorded, or
+    where the folder holds something else or cannot be written.
     """
     explained = [(pointmap, pointmap.removed) for pointmap in reconstruction.pointmaps if pointmap.removed is not None]
     if not explained:
@@ -47,7 +47,10 @@ def write(reconstruction: Reconstruction, folder: Path) -> list[str]:
 
 
 def picture(pointmap: PointMap, removed: Array, camera: Camera) -> NDArray[np.uint8]:
-    """(H, W, 3) the map's pixels: what was removed in the colour of its reason, the rest as KEY says."""
+    """(H, W, 3) the pixels of a PointMap: removed ones in the colour of their reason, the rest as KEY says.
+
+    `removed` (H, W) are indices into REMOVED.
+    """
     depth = pointmap.depth(camera)
     middle = float(np.median(depth[pointmap.mask])) if pointmap.mask.any() else 1.0
     grey = np.where(pointmap.mask, 40 + 200 / (1 + depth / middle), 0)

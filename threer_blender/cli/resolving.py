@@ -1,4 +1,4 @@
-"""[S] The verb `resolve`: a shot of a result solved again without bad tracks and bad frames."""
+"""[S] The verb `resolve`: solves a shot of a result again without bad tracks and bad frames."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LARGEST_FILE = 16 << 20  # bytes of a list of tracks
 
 
 def add_verb(verbs: Any) -> None:
-    """Adds the verb to a parser's."""
+    """Adds the verb to those of a parser."""
     verb = verbs.add_parser("resolve", help="solve a result's shot again, without bad tracks and frames; no tracking")
     verb.add_argument("result", metavar="FOLDER", help="the bundle of a result with a video or an image sequence")
     verb.add_argument("--output", required=True, metavar="NEW", help="another folder, for the new bundle")
@@ -38,7 +38,10 @@ def add_verb(verbs: Any) -> None:
 
 
 def request_from(parsed: argparse.Namespace) -> SolveAgain:
-    """The message for the worker that the verb's arguments ask for. Raises UserError."""
+    """The request that the verb's arguments ask for.
+
+    Raises UserError where the result has no such shot, or where an argument cannot be read.
+    """
     folder, output = Path(parsed.result).absolute(), Path(parsed.output).absolute()
     if output == folder:
         raise UserError("The result that is solved again stays; give another folder as --output.")
@@ -64,7 +67,7 @@ def _last_note(reconstruction: Reconstruction) -> str:
 
 
 def _numbers(text: str | None) -> list[str]:
-    """Tracks' numbers from a list, or from the file of that name."""
+    """The numbers of tracks in a text such as "3,5,17", or in the file of that name."""
     if not text:
         return []
     if not re.fullmatch(r"[\d,\s]+", text):
@@ -84,7 +87,7 @@ def _content(file: Path) -> str:
 
 
 def _worse(shot: Shot, least: float | None) -> dict[str, float]:
-    """Weight 0 for the tracks whose error is larger than so many pixels."""
+    """Weight 0, by number, for the tracks whose error is larger than `least` pixels."""
     if least is None or shot.tracks is None:
         return {}
     with np.errstate(invalid="ignore"):
@@ -102,7 +105,7 @@ def _weight(text: str) -> tuple[str, float]:
 
 
 def _ranges(text: str) -> list[list[int]]:
-    """First and last frames, of a text as 1010-1020,1033; the empty text is none."""
+    """Ranges [first, last] of frames, from a text such as 1010-1020,1033; none from an empty text."""
     ranges = []
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part)

@@ -1,4 +1,4 @@
-"""[S] Writes a reconstruction as a .blend with its bundle: both get their names, or neither does."""
+"""[S] Writes a reconstruction as a .blend with its bundle beside it: both appear, or neither does."""
 
 from __future__ import annotations
 
@@ -25,15 +25,17 @@ Described = TypeVar("Described")
 
 @dataclass(frozen=True)
 class Scene:
-    """The files to write: a .blend and perhaps a picture. `overwrite`: files that others made or changed may be
-    replaced."""
+    """The files to write: a .blend, and a picture where one is asked for.
+
+    Where `overwrite` is true, they may replace files that somebody else made or changed.
+    """
 
     blend: Path
     picture: Path | None
     overwrite: bool
 
     def check(self, folder: Path) -> None:
-        """Raises UserError where a file stands in the way that the bundle `folder` does not list as written with it."""
+        """Raises UserError where a file is in the way that was not written together with the bundle at `folder`."""
         listed = _listed_beside(folder)
         for path in filter(None, (self.blend, self.picture)):
             if path.is_symlink() or path.is_dir():
@@ -52,9 +54,10 @@ def write(
     say: Callable[[Message], None],
     describe: Callable[[Reconstruction], Described],
 ) -> Described:
-    """Does what is requested, builds the scene of it and puts all in place. Returns what `describe` says of the result.
+    """Does the request, builds the scene, and puts scene and bundle in place. Returns what `describe` returns.
 
-    Raises as `headless.reconstruct` does, and UserError where a file cannot be written; what stood there stays then.
+    `describe` gets the reconstruction, and `say` gets all messages. Raises as `headless.reconstruct` does, and raises
+    UserError where a file cannot be written; then earlier files stay as they were.
     """
     folder = Path(request.output)
     scene.check(folder)
@@ -78,7 +81,7 @@ def _in_scene(
     say: Callable[[Message], None],
     describe: Callable[[Reconstruction], Described],
 ) -> Described:
-    """Builds the scene of a staged bundle and saves it beside that. The bundle is kept where this goes wrong."""
+    """Builds the scene of a staged bundle and saves it beside the bundle. Where this fails, the bundle is kept."""
     from ..scene import files
     from ..scene import picture as pictures
 
@@ -99,12 +102,12 @@ def _in_scene(
 
 
 def _staged(staging: Staging) -> tuple[Path, Path]:
-    """The scene and the picture before they have their names."""
+    """The paths of the scene and of the picture before they are put in place."""
     return staging.path / "scene.blend", staging.path / "picture.png"
 
 
 def _put_in_place(staging: Staging, scene: Scene) -> None:
-    """Gives scene and bundle their names; where the second cannot have its own, the first is taken back."""
+    """Moves scene, bundle and picture to their final paths. Where the bundle cannot be moved, the scene goes back."""
     blend, picture = _staged(staging)
     made = {scene.blend: blend} | ({scene.picture: picture} if scene.picture else {})
     listed = _listed_beside(staging.folder)
@@ -131,7 +134,7 @@ def _put_in_place(staging: Staging, scene: Scene) -> None:
 
 
 def _note(staging: Staging, beside: Mapping[Path, Entry]) -> None:
-    """Lists in the staged bundle what is written beside it."""
+    """Lists the files beside the bundle in the staged bundle's manifest."""
     manifest = bundle_folder.read_manifest(staging.new)
     assert manifest is not None
     names = {_name(path, staging.folder): entry for path, entry in beside.items()}
@@ -139,19 +142,22 @@ def _note(staging: Staging, beside: Mapping[Path, Entry]) -> None:
 
 
 def _listed_beside(folder: Path) -> dict[str, Entry]:
-    """The files that were written with the bundle that stands at `folder`, by name."""
+    """The files that were written beside the bundle at `folder`, by name, as its manifest lists them."""
     manifest = bundle_folder.read_manifest(folder)
     return {} if manifest is None else manifest.beside
 
 
 def _is_listed(path: Path, folder: Path, listed: Mapping[str, Entry], named: Path | None = None) -> bool:
-    """Whether a file is as it was written with the bundle `folder`; `named` is its name where it has another now."""
+    """Whether a file is unchanged since it was written with the bundle `folder`.
+
+    `named` is the path under which it was written, where it has been renamed since.
+    """
     entry = listed.get(_name(named or path, folder))
     return entry is not None and removal.entry_of(path) == entry
 
 
 def _name(path: Path, folder: Path) -> str:
-    """How the bundle `folder` lists a file beside it, so that both can move."""
+    """The name by which the bundle `folder` lists a file beside it: relative, so that both can move together."""
     try:
         return Path(os.path.relpath(path, folder.parent)).as_posix()
     except ValueError:  # another drive on Windows
@@ -159,14 +165,14 @@ def _name(path: Path, folder: Path) -> str:
 
 
 def _backup(blend: Path) -> Path:
-    """The first free name of Blender's for an earlier file: .blend1, .blend2 …"""
+    """The first free name for a backup as Blender names them: .blend1, .blend2 …"""
     names = (blend.with_name(f"{blend.name}{number}") for number in itertools.count(1))
     return next(name for name in names if not os.path.lexists(name))
 
 
 @contextlib.contextmanager
 def protected_stdout() -> Iterator[TextIO]:
-    """Stdout for our words alone: what Blender prints there of its own accord goes nowhere meanwhile."""
+    """Within, only writing to the yielded stream reaches stdout. Output of Blender itself is dropped."""
     sys.stdout.flush()
     with (
         os.fdopen(os.dup(1), "w", encoding="utf-8") as out,

@@ -1,4 +1,4 @@
-"""[S] The command line's verbs around a reconstruction: information, reports, lenses, weights, the environment."""
+"""[S] The verbs beside `reconstruct`, `import` and `resolve`: info, reports, exports, lenses, weights, environment."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from . import inspection, scene_output
 
 
 def add_verbs(verbs: Any) -> None:
-    """Adds the verbs to a parser's."""
+    """Adds the verbs to those of a parser."""
     info = verbs.add_parser("info", help="print what is there: Python, devices, memory, engines and what they lack")
     info.add_argument("--json", action="store_true", help="print it as JSON")
     info.set_defaults(run=_info)
@@ -86,7 +86,10 @@ def _of_result(
     run: Callable[[argparse.Namespace], None],
     output: str = "a folder for them",
 ) -> Any:
-    """The parser of a verb that reads a result's bundle and writes what `output` says; `metavar` names that."""
+    """The parser of a verb that reads a result's bundle and writes an output.
+
+    `help` explains the verb, `output` explains its output, and `metavar` names that. `run` does the verb.
+    """
     parser = verbs.add_parser(verb, help=help)
     parser.add_argument("result", metavar="FOLDER", help="the bundle of a result")
     parser.add_argument("--output", required=True, metavar=metavar, help=output)
@@ -95,7 +98,7 @@ def _of_result(
 
 
 def info(data_folder: Path) -> dict[str, Any]:
-    """Everything that the verb `info` reports, ready for JSON."""
+    """Everything that the verb `info` prints as JSON."""
     return {
         "threer_blender": __version__,
         **asdict(doctor.facts(data_folder)),
@@ -175,7 +178,7 @@ def _lens(parsed: argparse.Namespace) -> None:
 
 
 def _choices(option: Option) -> str:
-    """An option with its default and, where there are some to choose from, its other values."""
+    """An option with its default value, and with its other values where it has a list of them."""
     others = [name for name in option.choices or () if name != option.default]
     return f"{option.name}={option.default}" + (f" (or {', '.join(others)})" if others else "")
 
@@ -230,7 +233,10 @@ def _remove(parsed: argparse.Namespace) -> None:
 
 
 def modules_of(name: str = "") -> list[str]:
-    """The modules that an engine needs; without a name, those of all engines and all of their options."""
+    """The Python modules that the engine `name` needs; for "", those of all engines and all of their options.
+
+    Raises UserError where there is no such engine.
+    """
     if name:
         return list(registry.engine(name).requires)
     engines = registry.engines().values()
@@ -241,7 +247,7 @@ def modules_of(name: str = "") -> list[str]:
 
 
 def named(names: Sequence[str]) -> list[Weights]:
-    """The weights of these names; an engine's name stands for all of its weights. Raises UserError."""
+    """The weights of these names; an engine's name stands for all of its weights. Raises UserError for other names."""
     known = registry.engines()
     groups = [known[name].weights if name in known else (registry.weights(name),) for name in names]
     return list(dict.fromkeys(weights for several in groups for weights in several))

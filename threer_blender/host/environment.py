@@ -22,8 +22,8 @@ from ..files import removal
 from ..model.errors import UserError, quoted
 
 PACKAGE_PARENT = Path(__file__).resolve().parents[2]
-TEMPORARY = "threer_"  # how the name of a job's own folder for temporary files begins
-# In the folder of caches and logs: the environment, one in the making, and the Python that was fetched for it.
+TEMPORARY = "threer_"  # the name of a job's folder for temporary files begins like this
+# Folders in the data folder: the environment, an environment in the making, and the Python that was fetched for it.
 ENVIRONMENT, UNFINISHED, PYTHONS = "environment", "environment.unfinished", "python"
 NOTE = "threer.json"
 LOCK = Path(__file__).with_name("packages.lock")

@@ -22,7 +22,7 @@ from ..model.engine import Weights
 from ..model.errors import UserError, quoted
 from .environment import user_folder
 
-FOLDER = "weights"  # in the folder of caches and logs
+FOLDER = "weights"  # in the data folder
 NOTES = ".threer"  # our folder in the store, for notes, downloads and locks
 # Endings of the files in that folder.
 USER_FILE = ".own"  # the note with the path of the user's own file

@@ -1,1 +1,1 @@
-"""[S] The process that computes, seen from outside: messages, starting and ending it, its results."""
+"""[S] The worker seen from outside: its messages, its start and end, and the folders of its results."""

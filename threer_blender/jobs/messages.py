@@ -1,14 +1,13 @@
-"""[S] The messages between Blender and the runtime, its child process. Stdlib only.
+"""[S] The messages between Blender and the worker, its child process. Stdlib only.
 
-Each kind is a dataclass here, and a line of JSON on the wire.
+Each kind of message is a dataclass here, and one line of JSON in the pipe.
 
-The contract, in order of appearance on the wire:
+The contract, in order of time:
 
-* Blender -> runtime, on the runtime's stdin: a `Request`, later perhaps a `Cancel`. The end of stdin means that
-  Blender is gone: the runtime stops at once and removes what it had not finished.
-* runtime -> Blender, on the runtime's stdout: any number of `Progress`, `Notice` and `Preview`, then exactly one
-  `Done`, `Finished` or `Failed`. All other output goes to stderr. A runtime that ends without one of these has
-  crashed.
+* Blender -> worker, on the worker's stdin: one `Request`, later perhaps a `Cancel`. The end of stdin means that Blender
+  is gone: the worker stops at once and removes what it had not finished.
+* worker -> Blender, on the worker's stdout: any number of `Progress`, `Notice` and `Preview`, then exactly one `Done`,
+  `Finished` or `Failed`. All other output goes to stderr. A worker that ends without one of these three has crashed.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ class ReconstructionRequest:
     """Reconstruct `photos` (paths) with `engine` and write the bundle to the folder `output`.
 
     `options` are the engine's, by name. `weights` are paths of the user's own files, by the name of the weights that
-    they stand in for. `run` is a name that no other request has. Where `held`, the bundle stays in the Staging of that
-    run, and the asker puts it in place. `version` is that of the asker's extension: a Blender that was open during an
-    update asks with the old one.
+    they stand in for. `run` is a name that no other request has. Where `held` is true, the bundle stays in the Staging
+    of that run, and the sender of the request puts it in place. `version` is that of the sender's extension: a Blender
+    that was open during an update sends the old one.
     """
 
     noun: ClassVar = "reconstruction"
@@ -69,7 +68,8 @@ class Import:
 class Download:
     """Fetch the weights of the name `weights` into the store.
 
-    The part that arrives before a break stays for the next try. `token` is the user's own; "" for none.
+    Where the connection breaks, the part that has arrived stays for the next try. `token` is the user's own, for
+    weights whose host asks for one; "" for none.
     """
 
     noun: ClassVar = "download"
@@ -81,7 +81,7 @@ class Download:
 
 @dataclass(frozen=True)
 class SetUp:
-    """Make the private environment anew, with `modules` and those that it has already."""
+    """Make the private environment anew, with the Python modules `modules` and those that it has already."""
 
     noun: ClassVar = "set-up"
 
@@ -102,7 +102,7 @@ class Undistort:
 
 @dataclass(frozen=True)
 class Calibrate:
-    """Solve the lens of `photos` (files or folders) of checkerboards, into the lens file `output`."""
+    """Solve the lens from `photos` (files or folders) of checkerboards, and write it to the lens file `output`."""
 
     noun: ClassVar = "calibration"
 
@@ -115,9 +115,10 @@ class Calibrate:
 class SolveAgain:
     """Solve a shot of the result `bundle` (a folder) again from its tracks. Write the whole result to `output`.
 
-    `shot` counts the result's shots from 0. `weights` are by the number of a track, written as text: 0 leaves the track
-    out, and 1 is usual. Tracks that are not named keep their weight. `bad` are pairs of first and last numbers of the
-    frames to leave out. They replace the earlier ones. `run` and `held` are as in `ReconstructionRequest`.
+    `shot` counts the result's shots from 0. `weights` maps the number of a track, as text, to its new weight: 0 leaves
+    the track out, and 1 is usual. Tracks that it does not name keep their weight. `bad` are the ranges of frames to
+    leave out, each the numbers of its first and last frame. They replace the earlier ranges. `run` and `held` are as
+    in `ReconstructionRequest`.
     """
 
     noun: ClassVar = "second solve"
@@ -134,15 +135,15 @@ class SolveAgain:
 
 @dataclass(frozen=True)
 class Cancel:
-    """Stop. After a Progress that `keeps`, deliver the result as it stands; else leave nothing behind."""
+    """Stop. Where the last Progress `keeps` a result, deliver that; else leave nothing behind."""
 
 
 @dataclass(frozen=True)
 class Progress:
     """The state of the work. `stage` is a phrase for the artist; `fraction` is the part of all work done, in [0, 1].
 
-    `seconds_left` is None while unknown. `keeps`: a result stands and is only being improved. A Cancel then ends in a
-    `Done`.
+    `seconds_left` is None while it is unknown. `keeps` is true where there is a result already that is only being
+    improved. A Cancel then ends in a `Done`.
     """
 
     stage: str
@@ -153,7 +154,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something that the artist should know although the work goes on.
+    """A sentence that the artist should read although the work goes on.
 
     `photo` names the photo that it concerns; "" where it concerns none.
     """
@@ -164,14 +165,17 @@ class Notice:
 
 @dataclass(frozen=True)
 class Preview:
-    """A picture of the result so far. `path` lies in the job's own folder; the next Preview replaces this one."""
+    """A picture of the result so far: the file `path` in the job's own folder. The next Preview replaces it."""
 
     path: str
 
 
 @dataclass(frozen=True)
 class Failed:
-    """The end without a result. `kind` is "user" (mend the input), "cancelled" or "bug" (stderr has the traceback)."""
+    """The end without a result, with a sentence for the user.
+
+    `kind` is "user" (the user can mend the input), "cancelled" or "bug" (stderr has the traceback).
+    """
 
     text: str
     kind: str
@@ -201,8 +205,8 @@ Bundled = ReconstructionRequest | Import | SolveAgain  # the requests that end i
 Request = Bundled | Download | SetUp | Undistort | Calibrate
 Ended = Done | Finished | Failed
 Message = Request | Cancel | Progress | Notice | Preview | Ended
-LARGEST = 1e18  # every number in a message is below this
-# The name of each kind on the wire, which outside tools read.
+LARGEST = 1e18  # every number in a message is smaller than this, whatever its sign
+# Each kind's name in the JSON, which other programs read.
 KINDS: dict[str, type[Message]] = {
     "request": ReconstructionRequest,
     "import": Import,
@@ -228,7 +232,7 @@ def to_line(message: Message) -> str:
 
 
 def request_from_line(line: str) -> Request:
-    """The message of the first line that the runtime reads.
+    """The request in the first line that the worker reads.
 
     Raises UserError where another version of the extension wrote it, and ValueError where it is no message.
     """

@@ -1,8 +1,9 @@
-"""[S] Start, poll and cancel a runtime: a child process that speaks `messages` on its pipes. Stdlib only, no bpy.
+"""[S] Starts, polls and cancels a worker: a child process that speaks `messages` on its pipes. Stdlib only, no bpy.
 
-The child never outlives us: it stops at the end of its stdin, so even a killed Blender leaves none behind. Its
-temporary files live in one folder that is removed here at its end, whatever the end was. Whatever may take a while is
-done by two threads, a writer and a reader; the reader also tidies up at the end, and only then passes the last word on.
+A worker never outlives this process: it stops at the end of its stdin, so even a killed Blender leaves none behind. Its
+temporary files lie in one folder, which is removed here when it ends, for whatever reason. Two threads, a writer and a
+reader, do everything that may take a while. At the end the reader also tidies up, and passes the worker's last message
+on only then.
 """
 
 from __future__ import annotations
@@ -40,25 +41,25 @@ from .messages import (
     to_line,
 )
 
-GRACE = 1.5  # seconds between asking the runtime to stop and killing it
+GRACE = 1.5  # seconds between asking the worker to stop and killing it
 MOST_LOGS = 20
 KERNELS, LOGS = "kernels", "logs"  # folders in `data_folder`
 LOG_BEGINS = b"A log of threer_blender\n"
 LONGEST_LINE = 1 << 20  # bytes; a message has some hundred
 FULL = 10e6  # bytes free on a disk that is as good as full
-# Neither the working folder nor the user's site-packages may shadow what the runtime imports.
+# Neither the working folder nor the user's site-packages may shadow what the worker imports.
 ISOLATED = ("-P", "-s")
 _living: set[Job] = set()
 
 
 class Job:
-    """A running worker and its task. `poll` never blocks; `ended` is its last message, None while it runs."""
+    """A worker and its request. `poll` never blocks. `ended` is the worker's last message, None while it runs."""
 
     def __init__(self, request: Request, interpreter: Interpreter, data_folder: Path) -> None:
-        """Starts the runtime. `data_folder` is the folder for compiled kernels and the log, `self.log`.
+        """Starts the worker. `data_folder` is the folder for compiled kernels and the log, `self.log`.
 
-        Raises UserError where nothing can be written there, and OSError where the runtime cannot be started; nothing
-        is left behind then.
+        Raises UserError where nothing can be written there, and OSError where the worker cannot be started. Then no
+        file is left behind.
         """
         self.request = request
         self.ended: Ended | None = None
@@ -66,7 +67,7 @@ class Job:
         self._queue: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._outgoing: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._cancelling = self._finishing = self._closing = False
-        self._keeps = False  # by the last word of the runtime: a cancel would end in a result
+        self._keeps = False  # by the worker's last Progress: a cancel would end in a result
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(removal.remove_made_file, self.log)
             self._temporary = removal.temporary(TEMPORARY)
@@ -82,11 +83,11 @@ class Job:
 
     @property
     def pid(self) -> int:
-        """Process id of the runtime, which is also its process group's."""
+        """The worker's process id, which is also the id of its process group."""
         return self._child.pid
 
     def poll(self) -> list[Message]:
-        """The messages since the last call; at the end they include exactly one that is Ended. Never blocks."""
+        """The messages since the last call. The last message of a job is an Ended. Never blocks."""
         arrived: list[Message] = []
         while self.ended is None:
             try:
@@ -101,7 +102,10 @@ class Job:
         return arrived
 
     def wait(self, seconds: float | None = None) -> list[Message]:
-        """Blocks until something arrives, the job ends or `seconds` pass. For `blender -b`, where timers never run."""
+        """Blocks until messages arrive, the job ends or `seconds` pass. Returns the messages.
+
+        For `blender -b`, where timers never run.
+        """
         deadline = None if seconds is None else time.monotonic() + seconds
         while not (arrived := self.poll()) and self.ended is None:
             if deadline is not None and time.monotonic() > deadline:
@@ -110,10 +114,10 @@ class Job:
         return arrived
 
     def cancel(self) -> None:
-        """Asks the runtime to stop, and kills its process group GRACE seconds later if it has not. Returns at once.
+        """Asks the worker to stop, and kills its process group GRACE seconds later if it has not. Returns at once.
 
-        A runtime that has a result to keep is asked to deliver it instead, and given the time; once it has said that
-        it does, cancelling again ends it like any other.
+        A worker that has a result to keep is asked to deliver that instead, and gets the time it needs. Once it reports
+        that it is delivering, a second cancel ends it like any other.
         """
         if self.ended is not None or self._cancelling:
             return
@@ -129,7 +133,7 @@ class Job:
         timer.start()
 
     def close(self) -> None:
-        """Kills the runtime now and waits until what it had not finished is removed. For the end of this process."""
+        """Kills the worker now and waits until what it had not finished is removed. For the end of this process."""
         if self.ended is None:
             self._closing = True
             self._kill()
@@ -137,7 +141,7 @@ class Job:
             self.poll()
 
     def _write(self) -> None:
-        """The writer thread: a request may be longer than a pipe holds, and its reader busy."""
+        """The writer thread. Writing may block: a request may be longer than a pipe holds while the worker is busy."""
         assert self._child.stdin is not None
         with contextlib.suppress(OSError, ValueError):  # a broken pipe: the child has died, as the reader reports
             while (message := self._outgoing.get()) is not None:
@@ -147,18 +151,18 @@ class Job:
             self._child.stdin.close()
 
     def _read(self) -> None:
-        """The reader thread: passes messages on up to the last word, tidies up, and passes that on."""
+        """The reader thread: passes all messages but the last on, tidies up, and then passes the last one on."""
         assert self._child.stdout is not None
         last: Ended | None = None
         try:
             last = self._heard(self._child.stdout)
-        except Exception as error:  # the edge of this thread: without its word the job would never end
+        except Exception as error:  # the edge of this thread: without a last message the job would never end
             last = Failed(f"The worker could not be heard: {error}.", "bug")
         finally:
             self._queue.put(self._tidied(last))
 
     def _heard(self, lines: BinaryIO | Any) -> Ended | None:
-        """Passes the messages on and returns the last word; None where the runtime ended without one."""
+        """Passes the messages on and returns the last one; None where the worker ended without a last message."""
         while line := lines.readline(LONGEST_LINE):
             try:
                 message = from_line(line.decode("utf-8"))
@@ -170,7 +174,10 @@ class Job:
         return None
 
     def _tidied(self, last: Ended | None) -> Ended:
-        """Ends the child and removes what it has left behind. Returns the last word, its own or one about its death."""
+        """Ends the worker and removes what it left behind.
+
+        Returns its last message, or else a message about its death.
+        """
         self._outgoing.put(None)
         try:
             if last is None or self._closing:
@@ -195,7 +202,7 @@ class Job:
         return last
 
     def _result(self, output: Path) -> Done | None:
-        """The result of a runtime that ended after it had put it in place, and before it could say so."""
+        """The result of a worker that died after it had put the result in place, and before it could say so."""
         assert isinstance(self.request, Bundled)
         places = [Staging(output, self.request.run).new] if self.request.held else [output]
         for place in places:
@@ -209,7 +216,7 @@ class Job:
             return Failed(f"The {self.request.noun} was stopped.", "cancelled")
         if self._cancelling:
             return Failed(f"The {self.request.noun} was cancelled.", "cancelled")
-        if hardware.free_disk(self._temporary) < FULL:  # at which SQLite's errors end the process inside pycolmap
+        if hardware.free_disk(self._temporary) < FULL:  # SQLite's errors then end the process inside pycolmap
             return Failed(disk_full(self._temporary), "user")
         code = self._child.wait()
         how = f"exit status {code}" if code >= 0 else signal.Signals(-code).name
@@ -228,7 +235,7 @@ class Job:
 
 
 def kill_group(leader: int) -> None:
-    """Kills what is left of the process group that a process has begun: itself, and whatever it started."""
+    """Kills what is left of the process group of the process `leader`: itself, and whatever it started."""
     if sys.platform == "win32":
         command = [hardware.system_program("taskkill"), "/T", "/F", "/PID", str(leader)]
         subprocess.run(command, capture_output=True, check=False, creationflags=subprocess.CREATE_NO_WINDOW)
@@ -238,7 +245,7 @@ def kill_group(leader: int) -> None:
 
 
 def _start(interpreter: Interpreter, temporary: Path, data_folder: Path, log: Path) -> subprocess.Popen[bytes]:
-    """The runtime's process, in an empty folder of its own. Raises OSError."""
+    """The worker's process, started in an empty folder of its own. Raises OSError where it cannot be started."""
     folder = temporary / "working folder"
     folder.mkdir()
     with log.open("ab") as stderr:
@@ -254,7 +261,7 @@ def _start(interpreter: Interpreter, temporary: Path, data_folder: Path, log: Pa
 
 
 def disk_full(temporary: Path) -> str:
-    """The user's sentence where the disk of a runtime's folder for temporary files has no room."""
+    """The sentence for the user where the disk of a worker's folder for temporary files is full."""
     return f"The disk of {quoted(temporary.parent)}, for temporary files, is full; free some space and run again."
 
 
@@ -298,7 +305,7 @@ def _new_log(folder: Path) -> Path:
 
 
 def logs(folder: Path) -> list[Path]:
-    """Our logs in a folder, oldest first: those that begin as ours do, whatever others are called."""
+    """Our logs in a folder, oldest first. A log is ours if it begins with LOG_BEGINS, whatever its name."""
     return [path for path in sorted(folder.glob("*.log")) if _is_log(path)]
 
 
@@ -321,7 +328,10 @@ def _is_log(path: Path) -> bool:
 
 
 def _claim_kernels(folder: Path) -> None:
-    """Makes the folder of compiled kernels ours, so that it may be removed; somebody else's is used, too, and stays."""
+    """Marks the folder of compiled kernels as ours, so that it may be removed.
+
+    A folder that somebody else made is used too, but it stays.
+    """
     with contextlib.suppress(UserError):
         removal.claim(folder)
 

@@ -1,9 +1,9 @@
-"""[S] Chooses folders for the add-on's results, and lists the results that nobody has imported yet. Stdlib only, no
-bpy.
+"""[S] Chooses folders for the panel's results, and lists the results that nobody has imported yet. Stdlib only, no bpy.
 
-A result of a saved .blend lies beside it, so that both move together; of an unsaved one, beside its photos. Blender
-deletes the add-on's own folder with the add-on, so nothing that cannot be made again is kept there: only a note of
-where a result lies, from its start until its import, so that it is found again after a crash, a quit, in another file.
+A result of a saved .blend lies beside the .blend, so that both move together. A result of an unsaved one lies beside
+its photos. None lies in the add-on's own folder, which Blender deletes with the add-on. That folder holds only a note
+for each result, from its start until its import. So a result is found again after a crash, after a quit and from
+another .blend.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ FOLDER, NOTES = "3R results", "not imported"
 
 
 def place(photo: str | Path, blend: str) -> Path:
-    """The folder of results that belong to a photo or a clip, in the file `blend` ("" while it is unsaved)."""
+    """The folder for results of a photo or a clip, in the file `blend` ("" while that is unsaved)."""
     return Path(blend or photo).parent / FOLDER
 
 
 def new_folder(photos: list[str], blend: str, data_folder: Path) -> Path:
-    """A name that is still free for the result of `photos`, asked for in the file `blend` ("" while it is unsaved).
+    """A free path for the result of `photos` that was asked for in the file `blend` ("" while that is unsaved).
 
-    Notes it as not imported. Raises UserError where nothing can be written there.
+    The folder itself is not made, but a note of it is: it counts as not imported. Raises UserError where nothing can be
+    written there.
     """
     parent = place(photos[0], blend)
     name = re.sub(r"[^\w -]+", "_", Path(photos[0]).parent.name)[:60] or "photos"
@@ -55,7 +56,7 @@ def new_folder(photos: list[str], blend: str, data_folder: Path) -> Path:
 
 
 def forget(folder: Path, data_folder: Path) -> None:
-    """Stops offering a result: it was imported or dismissed, or it will never come. Its files stay."""
+    """Removes the note of a result that was imported or dismissed, or that will never come. Its files stay."""
     for note, result, made_parent in _notes(data_folder):
         if result == folder:
             if made_parent and not folder.exists():
@@ -69,12 +70,12 @@ def waiting(data_folder: Path) -> list[Path]:
 
 
 def _is_made(parent: Path, data_folder: Path) -> bool:
-    """Whether the folder of a result was made for an earlier one that is not imported yet either."""
+    """Whether we made the folder `parent`, for an earlier result that is not imported yet."""
     return any(made and result.parent == parent for _, result, made in _notes(data_folder))
 
 
 def _notes(data_folder: Path) -> list[tuple[Path, Path, bool]]:
-    """Our notes, each with the result that it names and whether the folder around that was made for it."""
+    """Our notes, each with the result that it names, and whether we made that result's parent folder."""
     notes = []
     with contextlib.suppress(OSError):
         for note in sorted((data_folder / NOTES).iterdir()):

@@ -1,4 +1,4 @@
-"""[B] The add-on's user interface: panel, operators, properties, preferences. Thin: what they do is done elsewhere."""
+"""[B] The add-on's user interface: panel, operators, properties, preferences. Thin: other rooms do the work."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ _parts = (
 
 
 def register(data_folder: Path, addon_id: str) -> None:
-    """Makes the user interface known to Blender; `data_folder` is the add-on's, `addon_id` the name of its module."""
+    """Registers the user interface with Blender.
+
+    `data_folder` is the folder that the add-on may write to. `addon_id` is the name of the add-on's module.
+    """
     work.begin(data_folder, addon_id)
     for part in _parts:
         part.register()
@@ -41,7 +44,7 @@ def register(data_folder: Path, addon_id: str) -> None:
 
 
 def unregister() -> None:
-    """Ends what runs and leaves nothing behind in Blender."""
+    """Ends all jobs and takes the user interface out of Blender again."""
     preferences.unregister()
     for part in reversed(_parts):
         part.unregister()

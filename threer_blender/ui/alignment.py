@@ -1,4 +1,4 @@
-"""[B] The panel and the tools that set the scene upright, on its ground and to its size. All of it is on the root."""
+"""[B] The panel and the tools that set the scene upright, on its ground and to its size. They change the root alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .picks import Picker, Picks
 
 def _root(context: bpy.types.Context) -> bpy.types.Object:
     root = summary.current_root(context.scene, context.object)
-    assert root is not None  # poll has looked
+    assert root is not None  # `poll` has checked it
     return root
 
 

@@ -1,4 +1,4 @@
-"""[B] The common part of all buttons: their errors, when they can be pressed, how they ask for files, their menus."""
+"""[B] The common part of all buttons: how they show errors, when they can be pressed, how they ask for files."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from . import summary, work
 
 HIDDEN = {"HIDDEN", "SKIP_SAVE"}
 
-Draw = Callable[[Any, bpy.types.Context], None]  # what draws a menu's entry: of the menu and the context
+Draw = Callable[[Any, bpy.types.Context], None]  # draws an entry of a menu, given the menu and the context
 
 
 class Button:
-    """An operator whose `run` may raise a UserError, which becomes a report and stays in the panel."""
+    """An operator whose `run` may raise UserError: the error becomes a report, and stays on the panel."""
 
     report: Any  # Blender's
     poll_message_set: Any  # Blender's
@@ -26,7 +26,7 @@ class Button:
         return self.attempt(self.run, context)
 
     def attempt(self, step: Callable[[bpy.types.Context], None], context: bpy.types.Context) -> set[str]:
-        """Whether a step was FINISHED, or CANCELLED by an error of the user's, which is reported."""
+        """Runs a step. Returns {"FINISHED"}, or {"CANCELLED"} where an error of the user or the system was reported."""
         try:
             step(context)
         except (UserError, OSError) as error:
@@ -42,7 +42,7 @@ class Button:
 
 
 class WhereResult:
-    """A button or a panel that is there while a result is shown."""
+    """A button or a panel that is there only where the panel shows a result."""
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -99,7 +99,7 @@ class AsksForFiles(Asks):
 
 
 class Drop:
-    """A handler of files that are dropped onto a 3D viewport."""
+    """A file handler for files that are dropped onto a 3D viewport."""
 
     @classmethod
     def poll_drop(cls, context: bpy.types.Context) -> bool:
@@ -116,9 +116,9 @@ def entry(button: Any, text: str) -> Draw:
 
 
 def registration(classes: Sequence[type], menus: Mapping[str, Draw]) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Two functions: one makes the classes and the entries known to Blender, the other takes them away again.
+    """The functions `register` and `unregister` for the classes and the menu entries.
 
-    `menus` maps the name of a menu, as `bpy.types` has it, to what draws an entry at its end.
+    `menus` maps the name of a menu in `bpy.types` to the function that draws an entry at its end.
     """
     register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 

@@ -11,7 +11,7 @@ import bpy
 from ..model.engine import Engine
 from . import work
 
-WEIGHTS = "THREER_WEIGHTS"  # the variable that `store.default` reads; what Blender starts has it from here
+WEIGHTS = "THREER_WEIGHTS"  # the variable that `store.default` reads; the worker inherits it
 
 
 def current() -> Any:
@@ -20,12 +20,12 @@ def current() -> Any:
 
 
 def allows(engine: Engine) -> bool:
-    """Whether the filter lets this engine through."""
+    """Whether the filter Commercial Use Only lets this engine through."""
     return bool(engine.commercial or not current().commercial_only)
 
 
 def refusal(engine: Engine, options: Mapping[str, Any]) -> str:
-    """Why the filter lets no run with these options through, as a sentence; "" where it does."""
+    """The sentence why the filter Commercial Use Only refuses a run with these options; "" where it allows the run."""
     if not allows(engine):
         return f"{engine.label} may not be used commercially; choose another engine."
     option = engine.forbids(options) if current().commercial_only else None
@@ -36,7 +36,7 @@ def refusal(engine: Engine, options: Mapping[str, Any]) -> str:
 
 
 def use_weights_folder(preferences: Any, _context: Any = None) -> None:
-    """Makes the folder that is set the weights store, or the one that it would be without."""
+    """Makes the folder in the preferences the weights store; without one, the folder that the environment named."""
     folder = bpy.path.abspath(preferences.weights_folder) or work.current().weights_folder
     if folder:
         os.environ[WEIGHTS] = folder
@@ -52,7 +52,7 @@ def begin() -> None:
 
 
 def end() -> None:
-    """Called when the add-on is disabled: the variable is as it was."""
+    """Called when the add-on is disabled: restores the variable."""
     folder = work.current().weights_folder
     if folder is None:
         os.environ.pop(WEIGHTS, None)

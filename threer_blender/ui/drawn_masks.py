@@ -1,4 +1,4 @@
-"""[B] The button that makes a mask which was drawn in Blender the mask of what is to be reconstructed."""
+"""[B] The button that writes a mask drawn in Blender as pictures, and chooses them as masks of a reconstruction."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ..scene import clip_masks
 from . import properties, words
 from .buttons import Button, registration
 
-LONGEST = 30  # letters of a name that the folder's name repeats
+LONGEST = 30  # letters of the mask's and of the clip's name in the folder's name
 
 
 class THREER_OT_use_drawn_mask(Button, bpy.types.Operator):
-    """Write a mask that you drew in Blender as pictures, one a frame, and leave out what is inside it"""
+    """Write a mask that you drew in Blender as pictures, one for each frame, and leave out what is inside it"""
 
     bl_idname = "threer.use_drawn_mask"
     bl_label = "Use Blender Mask…"
@@ -56,8 +56,10 @@ class THREER_OT_use_drawn_mask(Button, bpy.types.Operator):
 
 
 def _folder(mask: bpy.types.Mask, clip: bpy.types.MovieClip) -> Path:
-    """The folder for pictures of this mask over this clip in this file, and of no other; a new one in an unsaved file,
-    which cannot be told from another."""
+    """The folder for pictures of this mask over this clip in this .blend file.
+
+    The same mask gets the same folder again, except in an unsaved file: that cannot be told from other unsaved files.
+    """
     blend, file = bpy.data.filepath, bpy.path.abspath(clip.filepath)
     mark = hashlib.sha256("\n".join((mask.name, clip.name, file, blend)).encode("utf-8", "surrogateescape"))
     begin = " ".join(bpy.path.clean_name(name)[:LONGEST] for name in (mask.name, clip.name))
@@ -66,7 +68,7 @@ def _folder(mask: bpy.types.Mask, clip: bpy.types.MovieClip) -> Path:
 
 
 def draw(layout: Any, scene: bpy.types.Scene) -> None:
-    """The button, where the engine takes masks."""
+    """Draws the button, where the engine takes masks."""
     if any(option.name == "masks" for option in properties.engine(scene).options):
         layout.operator(THREER_OT_use_drawn_mask.bl_idname, icon="MOD_MASK")
 

@@ -11,13 +11,13 @@ from ..engines import registry
 from ..model.engine import Engine
 from . import choices, properties, readiness, words
 
-# A product of engines -> the artists' word for it.
+# A name in `Engine.produces` -> the artists' word for it.
 MAKES = {"cameras": "cameras", "pointmaps": "depth", "cloud": "points", "gaussians": "splats"}
 WIDTH, COLUMNS = 16, 44  # of the list, in Blender's units and in letters
 
 
 class THREER_PT_engine(bpy.types.Panel):
-    """The engines, what the chosen one is, and the filter."""
+    """The list of engines, its filter, and facts about the chosen engine."""
 
     bl_label = "Engine"
     bl_description = "Choose what computes cameras and points; a check mark stands before those that can run now"
@@ -45,7 +45,7 @@ def listed() -> list[tuple[Engine, doctor.Readiness]]:
 
 
 def draw_choice(layout: Any, engine: Engine) -> None:
-    """The chosen engine, on a button that opens the list; beside it its name, as options have theirs."""
+    """Draws a button with the chosen engine, which opens the list, beside a label like those of the options."""
     row = layout.split(factor=0.4)
     name = row.row()
     name.alignment = "RIGHT"

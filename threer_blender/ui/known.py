@@ -1,4 +1,4 @@
-"""[S] Values that drawing needs and must not wait for: a thread computes them, and they hold for a while. No bpy."""
+"""[S] Values that drawing needs and must not wait for. A thread computes them, and each holds for a while. No bpy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Value = TypeVar("Value")
 
 
 class Known:
-    """Values by name. With `at_once` each is computed when it is asked for: without a window nobody waits."""
+    """Values by name. With `at_once`, `get` computes a value and waits for it: for Blender without a window."""
 
     def __init__(self, at_once: bool) -> None:
         self._at_once = at_once
@@ -23,9 +23,9 @@ class Known:
         self._finder = ThreadPoolExecutor(1, "threer-finder")
 
     def get(self, name: Hashable, find: Callable[[], Value], before: Value) -> Value:
-        """The last value that `find` returned, or `before` until there is one. An old value is computed again.
+        """The last value that `find` returned, or `before` until there is one. The thread computes old values again.
 
-        Never blocks. Where `find` raises, the value stays.
+        Never blocks, except with `at_once`. Where `find` raises, the value stays.
         """
         if self._at_once:
             return find()
@@ -39,17 +39,17 @@ class Known:
 
     @property
     def is_seeking(self) -> bool:
-        """Whether a value is being computed; what is drawn may change then."""
+        """Whether a value is being computed, so that drawing may change soon."""
         self._take()
         return bool(self._sought)
 
     def forget(self) -> None:
-        """Has every value computed again, because something has changed. The old values are returned until then."""
+        """Has every value computed again, because something has changed. Until then `get` returns the old values."""
         self._values = {name: (-FRESH, value) for name, (_, value) in self._values.items()}
-        self._sought.clear()  # what is under way has looked too early
+        self._sought.clear()  # these computations may have read what stood before the change
 
     def close(self) -> None:
-        """Computes nothing more."""
+        """Ends the thread."""
         self._finder.shutdown(wait=False, cancel_futures=True)
 
     def _take(self) -> None:
@@ -58,5 +58,5 @@ class Known:
                 del self._sought[name]
                 if future.exception() is None:
                     self._values[name] = (time.monotonic(), future.result())
-                elif name in self._values:  # it is asked again after a while
+                elif name in self._values:  # `find` raised: the old value holds for another while
                     self._values[name] = (time.monotonic(), self._values[name][1])

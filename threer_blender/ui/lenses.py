@@ -1,4 +1,4 @@
-"""[B] The buttons that hand a result on: its lens, its cameras and points, CG over the plate in the compositor."""
+"""[B] The buttons that export a result's lens, its cameras and points, and that put CG over the plate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..scene import cameras, interchange, redistortion, shots, world
 from . import summary, words, work
 from .buttons import AsksForFolder, OfResult, registration
 
-FOLDER_ENDS = {"lens": "_lens", "comp": "_comp"}  # of what is written beside a result
+FOLDER_ENDS = {"lens": "_lens", "comp": "_comp"}  # endings of the folders that are written beside a result
 
 
 class THREER_OT_export_lenses(AsksForFolder, OfResult, bpy.types.Operator):
@@ -95,7 +95,11 @@ class THREER_OT_comp_over_plate(OfResult, bpy.types.Operator):
 
 
 def comp_over_plate(scene: bpy.types.Scene, root: bpy.types.Object, camera: bpy.types.Object) -> Path:
-    """Writes the lens of a shot's camera beside the result, and has the compositor use it. Returns where frames go."""
+    """Writes the lens of a shot's camera beside the result, and has the compositor distort CG by it.
+
+    Returns the folder into which the compositor saves frames. Raises UserError where the result, its shot or its plate
+    is gone, or where the lens cannot be written.
+    """
     folder = summary.bundle(root).resolve()
     reconstruction = bundle.read(folder)
     shot = next((shot for shot in reconstruction.shots if shots.is_of(camera, shot)), None)
@@ -109,7 +113,7 @@ def comp_over_plate(scene: bpy.types.Scene, root: bpy.types.Object, camera: bpy.
 
 
 def draw(layout: Any, root: bpy.types.Object, columns: int) -> None:
-    """The buttons of a shot's result, and what to do where its plate is gone."""
+    """Draws the button for CG over the plate where the result has a shot, and a button to find a plate that is gone."""
     filmed = summary.filming_cameras(root)
     if not filmed:
         return

@@ -1,4 +1,4 @@
-"""[B] The panel of mending a shot by hand: tracks left out or weighed, bad frames, and the second solve."""
+"""[B] The panel to mend a shot by hand: leave tracks out or weigh them, mark bad frames, and solve the shot again."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ from .panel import Sidebar
 from .tracking import OfShot, filming
 
 MOST_FRAMES = 1_000_000  # the largest frame number
-MOST_ROWS = 8  # of bad frames
+MOST_ROWS = 8  # of the list of bad frames
 
 
 def _shot(context: bpy.types.Context) -> tuple[Path, int, Shot, bpy.types.Object]:
-    """The folder of the result, the shot that the panel is about with its number, and its camera. Raises UserError."""
+    """The shot that the panel shows: its result's folder, its place among the result's shots, the shot, its camera.
+
+    Raises UserError where the result is gone or has no such shot.
+    """
     root, camera = summary.current_root(context.scene, context.object), filming(context)
     folder = summary.bundle(root)
     for number, shot in enumerate(bundle.read(folder).shots):
@@ -72,7 +75,7 @@ class THREER_PT_mending(Sidebar, bpy.types.Panel):
 
 
 class THREER_OT_show_tracks(OfShot, bpy.types.Operator):
-    """Put the points that were followed through this shot into the scene: green fit well, red do not"""
+    """Put the points that were tracked through this shot into the scene. Green points fit well, red points do not"""
 
     bl_idname = "threer.show_tracks"
     bl_label = "Show Tracks"
@@ -86,11 +89,11 @@ class THREER_OT_show_tracks(OfShot, bpy.types.Operator):
 
 
 class _OfTracks(OfShot):
-    """A button about the tracks that the scene shows."""
+    """A button for the tracks that the scene shows."""
 
     @staticmethod
     def tracks(context: bpy.types.Context) -> bpy.types.Object:
-        """Their object."""
+        """The object of the tracks."""
         obj = _displayed(context)
         assert obj is not None
         return obj
@@ -104,7 +107,7 @@ class _OfTracks(OfShot):
 
 
 class THREER_OT_select_worst(_OfTracks, bpy.types.Operator):
-    """Select the tracks whose error is larger than so many pixels, for you to look at and leave out"""
+    """Select the tracks with an error above a number of pixels, so that you can look at them or leave them out"""
 
     bl_idname = "threer.select_worst_tracks"
     bl_label = "Select Worst"

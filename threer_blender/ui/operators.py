@@ -1,6 +1,6 @@
 """[B] The buttons. Each operator translates a click into one call; a UserError becomes a report and stays in the panel.
 
-No operator owns anything: a reconstruction is the queue's, see `work`.
+No operator owns anything: a reconstruction belongs to the queue, see `work`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..scene import build, cameras, look
 from . import choices, properties, summary, work
 from .buttons import HIDDEN, AsksForFiles, AsksForFolder, Button, Drop, OfResult, WhenIdle, entry, registration
 
-# Endings that Blender's own filters for pictures and films do not show; its filter takes 255 characters.
+# Endings that Blender's own filters for pictures and films do not show. A filter takes at most 255 characters.
 UNKNOWN = photo_files.CHOOSABLE - {*bpy.path.extensions_image, *bpy.path.extensions_movie}
 GLOB = ";".join(f"*{suffix}" for suffix in sorted(UNKNOWN))
 
@@ -48,7 +48,7 @@ class THREER_OT_choose_photos(AsksForFiles, bpy.types.Operator):
 
 
 class THREER_OT_clear_photos(Button, bpy.types.Operator):
-    """Choose no photos; the files stay where they are"""
+    """Empty the list of chosen photos. The files stay where they are"""
 
     bl_idname = "threer.clear_photos"
     bl_label = "Forget Photos"
@@ -83,7 +83,7 @@ class THREER_OT_reconstruct(Button, bpy.types.Operator):
 
 
 class THREER_OT_cancel(Button, bpy.types.Operator):
-    """Stop this reconstruction. Nothing of it is left behind, unless it has a result to keep already"""
+    """Stop this work. Nothing of it is left behind, unless it already has a result to keep"""
 
     bl_idname = "threer.cancel"
     bl_label = "Cancel"
@@ -126,14 +126,14 @@ def _viewport(context: bpy.types.Context) -> bpy.types.SpaceView3D | None:
 
 
 def show_colors(context: bpy.types.Context) -> None:
-    """Has the viewport that a button was clicked in show materials: other shadings know no colored points."""
+    """Has the viewport that a button was clicked in show materials, since other shadings do not color points."""
     viewport = _viewport(context)
     if viewport is not None and viewport.shading.type in ("WIREFRAME", "SOLID"):
         viewport.shading.type = "MATERIAL"
 
 
 class _Result(OfResult):
-    """A next step with the reconstruction that the panel shows."""
+    """A button for a next step with the reconstruction that the panel shows."""
 
     bl_options = {"UNDO"}
 
@@ -173,8 +173,8 @@ class THREER_OT_open_result(_Result, bpy.types.Operator):
     def run(self, context: bpy.types.Context) -> None:
         root = summary.current_root(context.scene, context.object)
         assert root is not None
-        folder = summary.bundle(root)  # a file's text, which may name anything, is not opened unseen
-        if sys.platform == "darwin":  # where a folder may be a program, too
+        folder = summary.bundle(root)  # checks the path: the .blend may be a stranger's and name any program
+        if sys.platform == "darwin":  # where some folders are programs
             subprocess.run(["/usr/bin/open", "-R", str(folder)], check=False)
         else:
             bpy.ops.wm.path_open(filepath=str(folder))

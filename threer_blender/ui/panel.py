@@ -1,4 +1,4 @@
-"""[B] The sidebar's tab "3R": choose photos, reconstruct, see how it goes, and what to do with the result."""
+"""[B] The sidebar's tab "3R": choose photos, reconstruct, watch the progress, and take the next steps."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from . import (
 )
 from .queue import Task
 
-PREVIEW_SCALE = 9.0  # height of the picture of a result to come, in lines
-MOST_NOTES = 4  # sentences about a result on the panel; all of them are on its root
+PREVIEW_SCALE = 9.0  # height of a preview, in lines of the panel
+MOST_NOTES = 4  # notes of a result on the panel; all of them are on its root
 
 
 class Sidebar:
@@ -68,7 +68,7 @@ class THREER_PT_main(Sidebar, bpy.types.Panel):
 
 
 def _action(layout: Any, scene: bpy.types.Scene, engine: Engine, columns: int) -> None:
-    """The one large button: Reconstruct, or what has to come before."""
+    """Draws the one large button: Reconstruct, or the step that has to come first."""
     state = readiness.of(engine)
     options = properties.option_values(scene, engine, readiness.offered(engine))
     if refusal := choices.refusal(engine, options):
@@ -108,7 +108,7 @@ class THREER_PT_more(Sidebar, bpy.types.Panel):
 
 
 def _photos(layout: Any, scene: bpy.types.Scene) -> None:
-    """Draws the chosen photos, and the buttons to choose."""
+    """Draws the chosen photos, and the buttons to choose them and to clear the choice."""
     photos = properties.settings(scene).photos
     choose = operators.THREER_OT_choose_photos.bl_idname
     if not photos:
@@ -135,7 +135,7 @@ def _offered_options(engine: Engine, basic: bool) -> list[Option]:
 
 
 def _options(layout: Any, scene: bpy.types.Scene, engine: Engine, basic: bool) -> None:
-    """The engine's options, drawn from their declaration."""
+    """Draws the engine's options from their declaration."""
     column = layout.column()
     column.use_property_split = basic  # labels beside their fields, which leaves little room for long ones
     column.use_property_decorate = False
@@ -147,7 +147,7 @@ def _options(layout: Any, scene: bpy.types.Scene, engine: Engine, basic: bool) -
 
 
 def _tasks(layout: Any, columns: int) -> None:
-    """The running reconstruction and those that wait."""
+    """Draws the running task and those that wait."""
     cancel = operators.THREER_OT_cancel.bl_idname
     for position, task in enumerate(work.current().queue.tasks):
         if position == 0:
@@ -191,7 +191,7 @@ def _left(task: Task) -> str:
 
 
 def _outcome(layout: Any, columns: int) -> None:
-    """Draws the last error, or the end of the last run."""
+    """Draws the sentence about the last download or set-up, and the last error."""
     current = work.current()
     if current.success:
         words.sentence(layout.box(), current.success, columns, "CHECKMARK")
@@ -204,7 +204,7 @@ def _outcome(layout: Any, columns: int) -> None:
 
 
 def _offer(layout: Any, folder: Path, columns: int) -> None:
-    """A result that is not in any scene yet."""
+    """Draws a finished result that is not in any scene yet."""
     box = layout.box().column()
     words.sentence(box, f"A finished reconstruction waits: {folder.name}", columns, "INFO")
     row = box.row(align=True)
@@ -249,7 +249,7 @@ def _result(layout: Any, root: bpy.types.Object, columns: int) -> None:
 
 
 def _splats(layout: Any, obj: bpy.types.Object) -> None:
-    """Splats that came from a file."""
+    """Draws the active object's splats, which came from a file."""
     box = layout.box().column()
     box.label(text=obj.name, icon="CHECKMARK")
     box.label(text=words.count(summary.points(obj), "splat"))

@@ -1,4 +1,4 @@
-"""[B] Points picked in the viewport: a modal operator that says in the header what to click, and draws what was."""
+"""[B] Points picked in the viewport: a modal operator says in the header what to click, and draws the picked points."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class THREER_PG_pick(bpy.types.PropertyGroup):
 
 
 class Picks:
-    """The clicks so far, without anything of a window.
+    """The clicks so far, independent of any window.
 
-    `wanted` points are asked for, or as many as the artist likes from there on where `more` is true. Where `typed` is
-    true, a length is typed after them.
+    The artist clicks `wanted` points, `what` says which, or more of them where `more` is true. Where `typed` is true, a
+    length is typed after that. `note` is a remark on the last click for the header.
     """
 
     def __init__(self, label: str, what: str, wanted: int, more: bool = False, typed: bool = False) -> None:
@@ -45,18 +45,18 @@ class Picks:
 
     @property
     def is_complete(self) -> bool:
-        """Whether there are as many points as were asked for."""
+        """Whether there are enough points."""
         return len(self.points) >= self.wanted
 
     def click(self, world: Array, perspective: Any, region: tuple[int, int], mouse: Any, radius: float) -> None:
-        """Takes the point that a click means; where there is none, the hint says so."""
+        """Adds the point that a click means, for arguments see `picking.pick`. Where there is none, `hint` says so."""
         index = picking.pick(world, np.array(perspective), region, mouse, radius)
         self.note = "" if index >= 0 else NO_POINT
         if index >= 0:
             self.points.append(tuple(map(float, world[index])))
 
     def take_back(self) -> None:
-        """Forgets the last letter, else the last point."""
+        """Removes the last typed letter, else the last point."""
         self.note = ""
         if self.text:
             self.text = self.text[:-1]
@@ -64,7 +64,7 @@ class Picks:
             self.points.pop()
 
     def hint(self) -> str:
-        """The line in the header."""
+        """The text for the header: what to click or type next, and the keys."""
         if self.typed and self.is_complete:
             wanted = f"type their distance, such as 2.5 m: {self.text}_"
             keys = ["Enter: done"]
@@ -76,9 +76,9 @@ class Picks:
 
 
 class Picker(OfResult):
-    """An operator that asks for points: `points` of them in `picks`, from a script or by clicks.
+    """An operator that works on picked points. A script gives them as `picks`; else the artist clicks them.
 
-    A class says with `to_click` what to click. `run` does the work, from `picks` alone.
+    `to_click` of a subclass says what to click. Its `run` does the work, from `picks` alone.
     """
 
     bl_options = {"REGISTER", "UNDO"}
@@ -91,11 +91,11 @@ class Picker(OfResult):
     _handle: Any
 
     def to_click(self) -> Picks | None:
-        """The thing to click next; None where there is nothing left."""
+        """The points to click; None where the operator needs no clicks."""
         raise NotImplementedError
 
     def picked(self, count: int) -> FloatArray:
-        """(N, 3) the points; at least `count`. Raises UserError where there are fewer."""
+        """(N, 3) the points in Blender's world, at least `count`. Raises UserError where there are fewer."""
         points = np.array([pick.co for pick in self.picks], np.float64).reshape(-1, 3)
         if len(points) < count:
             raise UserError(f"{self.bl_label} needs {count} points: click them in the viewport.")
@@ -152,7 +152,7 @@ class Picker(OfResult):
         return {"RUNNING_MODAL"}
 
     def cancel(self, context: bpy.types.Context) -> None:
-        """Blender ends the operator, as when a file is opened."""
+        """Called where Blender ends the operator, as when another file is opened."""
         self._end(context)
 
     def _done(self, context: bpy.types.Context) -> set[str]:
@@ -184,7 +184,7 @@ class Picker(OfResult):
 
 
 def length(scene: bpy.types.Scene, text: str) -> float:
-    """A typed length in Blender's units: 2.5, 2.5 m, 30cm, 6'. Raises UserError where it is none."""
+    """A typed length such as 2.5, 2.5 m, 30cm or 6', in Blender's units. Raises UserError where it is none."""
     units = scene.unit_settings
     system = units.system if units.system != "NONE" else "METRIC"
     try:
@@ -210,7 +210,7 @@ def _view(area: Any, x: int, y: int) -> tuple[Any, Any] | None:
 
 
 def _draw(picks: Picks) -> None:
-    """Crosses at the picked points, with their numbers, and a line between them."""
+    """Draws crosses with numbers at the picked points, and a line from point to point."""
     context = bpy.context
     size = MARK_SIZE * context.preferences.system.ui_scale
     places = [location_3d_to_region_2d(context.region, context.region_data, point) for point in picks.points]

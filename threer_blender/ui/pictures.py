@@ -1,4 +1,4 @@
-"""[B] Pictures on the panel that are no part of the file: Blender shows them as icons."""
+"""[B] Pictures on the panel that are no part of the .blend file. Blender shows them as icons."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from . import work
 
 
 def icon(path: Path) -> int:
-    """The icon that shows the picture at `path`; the one asked for before is forgotten."""
+    """The number of the icon that shows the picture at `path`. Only the latest picture is kept."""
     previews, name = work.current().previews, str(path)
     if name not in previews:
         previews.clear()
@@ -21,11 +21,11 @@ def icon(path: Path) -> int:
 
 
 def register() -> None:
-    """Makes the collection."""
+    """Makes Blender's collection of icons."""
     work.current().previews = bpy.utils.previews.new()
 
 
 def unregister() -> None:
-    """Frees it: Blender complains of pictures that outlive their add-on."""
+    """Frees the collection: Blender complains of pictures that outlive their add-on."""
     bpy.utils.previews.remove(work.current().previews)
     work.current().previews = None

@@ -23,7 +23,7 @@ class THREER_PG_photo(bpy.types.PropertyGroup):
 
     path: bpy.props.StringProperty(subtype="FILE_PATH")
     megabytes: bpy.props.FloatProperty()
-    frames: bpy.props.StringProperty()  # of an image sequence: which it has, in words
+    frames: bpy.props.StringProperty()  # the frames of an image sequence, in words; empty for anything else
 
 
 def settings(scene: bpy.types.Scene) -> Any:
@@ -32,7 +32,7 @@ def settings(scene: bpy.types.Scene) -> Any:
 
 
 def choose(scene: bpy.types.Scene, photos: list[Path]) -> None:
-    """Makes `photos` the scene's chosen ones."""
+    """Makes `photos` (files) the scene's chosen photos."""
     chosen = settings(scene).photos
     chosen.clear()
     for photo in photos:
@@ -48,7 +48,7 @@ def chosen_paths(scene: bpy.types.Scene) -> list[str]:
 
 
 def engine(scene: bpy.types.Scene) -> Engine:
-    """The chosen engine; the default one where a file names one that is not here."""
+    """The chosen engine; the default one where the .blend names an engine that does not exist."""
     chosen = settings(scene).engine
     return registry.engine(chosen if chosen in registry.engines() else headless.DEFAULT_ENGINE)
 
@@ -59,9 +59,9 @@ def options_of(scene: bpy.types.Scene, chosen: Engine) -> Any:
 
 
 def option_values(scene: bpy.types.Scene, chosen: Engine, offered: Sequence[Option] | None = None) -> dict[str, Any]:
-    """The engine's options as the artist set them, by name; those that cannot be had here stay at their default.
+    """The engine's options as the artist set them, by name. Options that cannot be used here are left out.
 
-    `offered` are those that can be had, where the caller knows them already.
+    `offered` are the options that can be used here, as `doctor.offered` gives them, where the caller has them already.
     """
     held = options_of(scene, chosen)
     offered = doctor.offered(chosen, work.current().data_folder) if offered is None else offered
@@ -72,7 +72,7 @@ def option_values(scene: bpy.types.Scene, chosen: Engine, offered: Sequence[Opti
 
 
 def tooltip(text: str) -> str:
-    """Blender itself ends every tooltip with a full stop."""
+    """The text without a full stop at its end, since Blender adds one to every tooltip."""
     return text.removesuffix(".")
 
 
@@ -105,7 +105,7 @@ def _group(name: str, annotations: dict[str, Any]) -> type:
 
 
 def _classes() -> list[type]:
-    """The property groups, in the order in which they need each other; the last is the scene's."""
+    """The property groups in the order of their registration. The last is that of the scene's settings."""
     engines = registry.engines().values()
     groups = {
         f"options_{_identifier(known.id)}": _group(
@@ -138,7 +138,7 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """Takes them away again."""
+    """Removes the settings from every scene."""
     delattr(bpy.types.Scene, PROPERTY)
     while _registered:
         bpy.utils.unregister_class(_registered.pop())

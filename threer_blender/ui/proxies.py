@@ -12,7 +12,7 @@ from .buttons import Button
 
 
 class THREER_OT_proxy_meshes(Button, bpy.types.Operator):
-    """Make meshes of the photographed scene that cut CG where they are in front of it, or catch its shadows"""
+    """Make meshes of the photographed scene. They cut CG where they are in front of it, or catch its shadows"""
 
     bl_idname = "threer.proxy_meshes"
     bl_label = "Proxy Meshes"

@@ -14,38 +14,38 @@ from ..jobs.process import Job
 from ..model.errors import UserError
 from ..model.reconstruction import Reconstruction
 
-SILENCE = 60.0  # seconds without a word from the runtime, after which the artist should know
+SILENCE = 60.0  # seconds without a message from the worker, after which the panel says so
 
 
 @dataclass(eq=False)
 class Task:
-    """A task of the queue: it waits while `job` is None, is `starting`, runs, and has `ended` in the end.
+    """A task of the queue. It waits, then it is `starting`, then its `job` runs, and in the end it has `ended`.
 
-    `owner` is any value that the caller wants back with the result; `then` is called once the task has ended well, if
-    it brings no result.
+    `owner` is any number that the caller wants back with the result. `then` is called once a task without a bundle has
+    finished. `heard` is the time of the worker's last message, by `time.monotonic`.
     """
 
     request: Request
     owner: int = 0
     job: Job | None = None
     starting: Future[Job] | None = None
-    cancelled: bool = False  # while it was starting
+    cancelled: bool = False  # the user cancelled it while it was starting
     progress: Progress = field(default_factory=lambda: Progress("Starting", 0.0))
     warnings: list[Notice] = field(default_factory=list)
     preview: Path | None = None
     ended: Ended | None = None
-    read: Future[Reconstruction] | None = None  # of its result
+    read: Future[Reconstruction] | None = None  # the result, as a thread reads it
     heard: float = 0.0
     then: Callable[[], None] | None = None
 
     @property
     def output(self) -> Path | None:
-        """The folder of the result, where there will be one."""
+        """The folder of the bundle; None where the task makes none."""
         return Path(self.request.output) if isinstance(self.request, Bundled) else None
 
     @property
     def silent_seconds(self) -> float | None:
-        """How long the runtime has said nothing, once that is long enough to worry; else None."""
+        """The seconds since the worker's last message, where they are more than SILENCE; else None."""
         silent = time.monotonic() - self.heard
         return silent if self.job is not None and silent > SILENCE else None
 
@@ -66,7 +66,7 @@ class Queue:
         return task
 
     def poll(self) -> list[Task]:
-        """Starts the first task, hears what it says, and returns the tasks that have ended since the last call."""
+        """Starts the first task or reads its messages. Returns the tasks that have ended since the last call."""
         first = next((task for task in self.tasks if task.ended is None), None)
         if first is not None:
             self._hear(first)
@@ -75,7 +75,7 @@ class Queue:
         return ended
 
     def cancel(self, task: Task) -> None:
-        """Ends a task soon, with its result so far where it has one; `poll` will return it."""
+        """Has a task end soon, with its result so far where it has one. `poll` will return the task."""
         if task.job is not None:
             task.job.cancel()
         elif task.starting is not None:

@@ -1,4 +1,4 @@
-"""[B] How far engines are from running, and what runs would cost, for drawing: as far as known, without any wait."""
+"""[B] The unmet needs of engines and the cost of runs, for drawing: as far as they are known yet, without waiting."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from .. import doctor
 from ..model.engine import Engine, Option
 from . import work
 
-UNKNOWN = doctor.Readiness((), ())  # by identity: nobody has looked yet
+UNKNOWN = doctor.Readiness((), ())  # compared with `is`: not computed yet
 
 
 def of(engine: Engine) -> doctor.Readiness:
-    """The unmet needs of an engine; UNKNOWN, which lacks nothing, until they are known."""
+    """The unmet needs of an engine; until they are known it is UNKNOWN, which is empty."""
     data_folder = work.current().data_folder
     return work.seek(("ready", engine.id), partial(doctor.readiness, engine, data_folder), UNKNOWN)
 
 
 def described(state: doctor.Readiness) -> tuple[str, str]:
-    """A state in words, and the icon before it."""
+    """A state in words, and the name of the icon before them."""
     if state is UNKNOWN:
         return "looking…", "BLANK1"
     if state.ready:
@@ -29,12 +29,12 @@ def described(state: doctor.Readiness) -> tuple[str, str]:
 
 
 def offered(engine: Engine) -> list[Option]:
-    """The engine's options that can be had here; those without conditions, until that is known."""
+    """The engine's options that can be used here; until these are known, the options that need no modules."""
     unconditional = [option for option in engine.options if not option.requires]
     return work.seek(("offered", engine.id), partial(doctor.offered, engine, work.current().data_folder), unconditional)
 
 
 def estimate(engine: Engine, options: Mapping[str, Any], photos: int) -> doctor.Estimate | None:
-    """The expected cost of so many photos; None where the engine declares none, and until it is known."""
+    """The expected cost of a run with this number of photos; None where it is not known, or not known yet."""
     name = ("estimate", engine.id, tuple(sorted(options.items())), photos)
     return work.seek(name, partial(doctor.estimate, engine, options, photos), None)

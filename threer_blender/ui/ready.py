@@ -1,4 +1,4 @@
-"""[B] One click from a result to a scene that a test object stands in; everything is said before it is done."""
+"""[B] One button that makes a scene ready for a first test object. A dialog lists every step before it is done."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class THREER_OT_scene_ready(OfResult, bpy.types.Operator):
     bl_label = "Scene Ready"
     bl_options = {"UNDO"}
 
-    _steps: Sequence[ready.Step] = ()  # made once: the dialog is drawn at each move of the mouse
+    _steps: Sequence[ready.Step] = ()  # planned once, since the dialog is drawn at each move of the mouse
 
     def invoke(self, context: bpy.types.Context, _event: Any) -> set[str]:
         if self.attempt(self.plan, context) == {"CANCELLED"}:
@@ -31,7 +31,7 @@ class THREER_OT_scene_ready(OfResult, bpy.types.Operator):
         return set(context.window_manager.invoke_props_dialog(self, width=WIDTH))
 
     def plan(self, context: bpy.types.Context) -> None:
-        """Works out what the dialog says."""
+        """Plans the steps that the dialog lists."""
         root = summary.current_root(context.scene, context.object)
         assert root is not None  # poll has looked
         self._steps = ready.plan(context.scene, root)

@@ -1,4 +1,4 @@
-"""[B] The box of what is known before a solve: its options, and the buttons that fill them."""
+"""[B] The box "What Is Known" for facts that are known before a solve: its options, and buttons that fill them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class THREER_OT_lens_grid(AsksForFiles, bpy.types.Operator):
 
 
 class THREER_OT_scene_cameras(Button, bpy.types.Operator):
-    """Solve against cameras of this scene: those that look through chosen photos stay, the other photos get theirs"""
+    """Solve against cameras of this scene: those that belong to chosen photos stay, and the other photos get cameras"""
 
     bl_idname = "threer.scene_cameras"
     bl_label = "Use Scene Cameras"
@@ -59,14 +59,14 @@ class THREER_OT_scene_cameras(Button, bpy.types.Operator):
             )
         folder = results.place(chosen[0], bpy.data.filepath)
         folder.mkdir(parents=True, exist_ok=True)
-        path = bundle_folder.unused_name(folder / CAMERAS_FILE)  # a task that waits may still read an earlier one
+        path = bundle_folder.unused_name(folder / CAMERAS_FILE)  # a waiting task may still read an earlier file
         scene_camera_files.write(path, cameras)
         properties.options_of(context.scene, properties.engine(context.scene)).against = str(path)
         self.report({"INFO"}, f"{len(cameras)} cameras of the scene stay; press Reconstruct")
 
 
 def draw(layout: Any, options: Sequence[Option], values: Any) -> None:
-    """The boxes that the options name, each with its options, whose `values` are properties."""
+    """Draws the boxes that the options name, each with its options. `values` holds the options as properties."""
     for name in dict.fromkeys(option.box for option in options if option.box):
         box = layout.box().column()
         box.label(text=name)

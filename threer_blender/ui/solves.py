@@ -11,7 +11,7 @@ from .buttons import Asks, entry, registration
 
 
 class THREER_OT_import_solve(Asks, bpy.types.Operator):
-    """Bring in cameras and points of COLMAP, Metashape, RealityCapture, Meshroom and others, a file or a folder"""
+    """Bring in cameras and points from COLMAP, Metashape, RealityCapture, Meshroom and others: a file or a folder"""
 
     bl_idname = "threer.import_solve"
     bl_label = "Import Solve"

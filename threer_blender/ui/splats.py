@@ -1,4 +1,4 @@
-"""[B] The menus' and the panel's buttons for splats: import, export, and the settings to render them with."""
+"""[B] The buttons for splats in menus and on the panel: import, export, and render settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from . import work
 from .buttons import HIDDEN, Asks, AsksForFiles, Button, Drop, entry, registration
 from .operators import show_colors
 
-EXPLAINED = 3  # files whose faults a report explains; of more it only gives the names
+EXPLAINED = 3  # faulty files that a report explains; it only names the others
 ENDINGS = tuple(end for end in splat_files.endings() if end.startswith("."))
 
 
@@ -66,7 +66,7 @@ class THREER_OT_import_splats(AsksForFiles, bpy.types.Operator):
 
 
 def _summary(faults: Mapping[str, str], count: int) -> str:
-    """One report on the files that could not be imported: why the first ones, and all their names."""
+    """One report on the files that could not be imported: the reasons for the first ones, and the names of the rest."""
     if count == 1:
         return next(iter(faults.values()))
     names = list(faults)
@@ -104,7 +104,7 @@ class THREER_OT_export_splats(Asks, bpy.types.Operator):
 
 
 class THREER_OT_set_up_splats(Button, bpy.types.Operator):
-    """Show splats as they were made, which changes the scene's color management, and lets rays through 256 of them"""
+    """Show splats as they were made. This changes the scene's color management, and lets rays pass 256 splats"""
 
     bl_idname = "threer.set_up_splats"
     bl_label = "Set Up Splat Rendering"
@@ -125,10 +125,10 @@ class THREER_OT_set_up_splats(Button, bpy.types.Operator):
 
 
 class _ShowsOtherwise(Button):
-    """A button that has the active object's splats drawn in the other way."""
+    """A button that switches between our and Blender's way of drawing the active object's splats."""
 
     bl_options = {"UNDO"}
-    from_native: bool  # whether Blender draws them itself before
+    from_native: bool  # whether Blender itself draws them before the click
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

@@ -1,4 +1,4 @@
-"""[B] Summary of a reconstruction for the panel; read from the scene, so it is right after undo and load."""
+"""[B] Summary of a reconstruction for the panel. It is read from the scene, so it is right after undo and load."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ LONGEST = 20_000  # letters of the notes that are looked at
 class Summary:
     """A reconstruction in few words.
 
-    `error` in pixels, None where nothing was measured; `error_before` of the refined cameras before they were, None
-    where none was; `layout` cameras nobody measured; `notes` are sentences.
+    `registered` of the `chosen` photos have cameras. `points` and `splats` are counts. `error` is the mean reprojection
+    error of the cameras in pixels, None where none was measured. `error_before` is that of the refined cameras before
+    refinement, None where none was refined. `layout` counts the cameras whose error nobody measured. `notes` are
+    sentences.
     """
 
     name: str
@@ -42,7 +44,7 @@ def current_root(scene: bpy.types.Scene, active: bpy.types.Object | None) -> bpy
 
 
 def _root_name(scene: bpy.types.Scene, active: bpy.types.Object | None) -> str:
-    """The name of that root in the scene, which no two objects of a file share; empty where there is none."""
+    """The name of the current root; "" where there is none. No two objects of a .blend share a name."""
     while active is not None:
         if identity.text(active, identity.ROLE) == identity.ROOT:
             return str(active.name)
@@ -67,7 +69,7 @@ def _summary(root: bpy.types.Object) -> Summary:
     def points_of(role: str) -> int:
         return sum(points(child) for child in root.children if identity.text(child, identity.ROLE) == role)
 
-    chosen = identity.number(root, build.CHOSEN)  # files of earlier versions do not say
+    chosen = identity.number(root, build.CHOSEN)  # None in files of earlier versions
 
     return Summary(
         name=root.name,
@@ -83,7 +85,7 @@ def _summary(root: bpy.types.Object) -> Summary:
 
 
 def filming_cameras(root: bpy.types.Object) -> list[bpy.types.Object]:
-    """The cameras under `root` that move as those did that filmed the shots."""
+    """The moving cameras of shots under `root`."""
     names = work.current().scene_facts.get(
         ("filming", root.session_uid), lambda: [camera.name for camera in build.filming_cameras(root)]
     )
@@ -98,7 +100,7 @@ def points(obj: bpy.types.Object) -> int:
 
 
 def bundle(root: bpy.types.Object) -> Path:
-    """The folder of the result that stands under `root`. Raises UserError where that is no folder of a result."""
+    """The folder of the result that stands under `root`. Raises UserError where there is no result in that folder."""
     path = identity.text(root, build.BUNDLE)
     folder = Path(bpy.path.abspath(path)) if path else None
     if folder is None or not bundle_folder.is_bundle(folder):

@@ -1,4 +1,4 @@
-"""[B] The panel of a shot: does its camera stick? Its errors in all, a list of frames with their errors, what to do.
+"""[B] The panel of a shot: does its camera stick? It shows the shot's errors, a list of frames, and what to do.
 
 The list shows the keys of the error's F-curve (`scene.shot_errors`), so it is right after undo and load.
 """
@@ -19,12 +19,15 @@ from . import summary, words, work
 from .buttons import Asks, Button
 from .panel import Sidebar
 
-ROW = "threer_shot_row"  # bpy.types.Scene: the chosen row of the list
+ROW = "threer_shot_row"  # the property of scenes for the chosen row of the list
 ROWS = 8  # of the list
 
 
 def filming(context: bpy.types.Context) -> bpy.types.Object | None:
-    """The shot's camera that the panel is about: the active object, else the scene's camera, else the first one."""
+    """The shot's camera that the panel is about; None where the result has no shot.
+
+    It is the active object or the scene's camera where one of them filmed a shot, else the first shot's camera.
+    """
     root = summary.current_root(context.scene, context.object)
     if root is None:
         return None
@@ -33,7 +36,7 @@ def filming(context: bpy.types.Context) -> bpy.types.Object | None:
 
 
 class THREER_UL_frames(bpy.types.UIList):
-    """A shot's frames: number, error as a bar, and a sign where to look."""
+    """The list of a shot's frames: number, error as a bar, and a warning sign at frames to look at."""
 
     bl_idname = "THREER_UL_frames"
 
@@ -74,12 +77,12 @@ class THREER_UL_frames(bpy.types.UIList):
 
 
 def _worst(curve: Any) -> float:
-    """The largest error that a curve is keyed with, in pixels."""
+    """The largest keyed error of an F-curve, in pixels; 0 without keys."""
     return max((float(key.co[1]) for key in curve.keyframe_points), default=0.0)
 
 
 class WhereShot:
-    """A button or a panel that is there while a shot is shown."""
+    """A button or a panel that is there only where the panel shows a shot."""
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -116,7 +119,7 @@ class THREER_PT_tracking(WhereShot, Sidebar, bpy.types.Panel):
 
 
 def _go_to_row(scene: bpy.types.Scene, context: bpy.types.Context) -> None:
-    """A click on a row of the list: the timeline goes to that frame."""
+    """Called for a click on a row of the list: moves the timeline to that frame."""
     camera = filming(context)
     curve = None if camera is None else shot_errors.curve(camera)
     row = getattr(scene, ROW)
@@ -141,12 +144,12 @@ class THREER_OT_mark_frames(OfShot, bpy.types.Operator):
 
 
 class _Writes(Asks, OfShot):
-    """A button that asks for a file with this suffix, and writes it."""
+    """A button that asks for the name of a file that ends in `suffix`, and writes that file."""
 
     suffix: str
     filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
     filter_glob: bpy.props.StringProperty(options={"HIDDEN", "SKIP_SAVE"})
-    check_existing: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})  # Blender's window asks then
+    check_existing: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})  # Blender asks, then
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if self.attempt(self.suggest, context) == {"CANCELLED"}:
@@ -165,7 +168,7 @@ class _Writes(Asks, OfShot):
             raise UserError(f"Choose the {self.suffix} file to write.")
         has_suffix = chosen.suffix.lower() == self.suffix
         path = chosen if has_suffix else chosen.with_name(chosen.name + self.suffix)
-        if not has_suffix and os.path.lexists(path):  # which Blender did not ask about
+        if not has_suffix and os.path.lexists(path):  # Blender asked about the name without the suffix
             raise UserError(f"{quoted(path)} is there already: choose another name.")
         self.write(context, summary.current_root(context.scene, context.object), path)
         self.report({"INFO"}, f"Written: {path}")
@@ -175,7 +178,7 @@ class _Writes(Asks, OfShot):
 
 
 class THREER_OT_write_report(_Writes, bpy.types.Operator):
-    """Write how well the shots of this result stick, frame by frame: a page with graphs, and JSON beside it"""
+    """Write a report on how well the shots of this result stick: an HTML page with graphs, and JSON beside it"""
 
     bl_idname = "threer.write_report"
     bl_label = "Write Report…"
@@ -208,12 +211,12 @@ _register, _unregister = bpy.utils.register_classes_factory(
 
 
 def register() -> None:
-    """Makes the panel known, and the list's chosen row."""
+    """Registers the panel, its buttons, and the property for the list's chosen row."""
     _register()
     setattr(bpy.types.Scene, ROW, bpy.props.IntProperty(update=_go_to_row, options={"SKIP_SAVE"}))
 
 
 def unregister() -> None:
-    """Takes them away again."""
+    """Takes the panel, its buttons and the property out of Blender again."""
     delattr(bpy.types.Scene, ROW)
     _unregister()

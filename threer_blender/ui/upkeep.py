@@ -18,8 +18,8 @@ from ..model.errors import UserError
 from . import choices, words, work
 from .buttons import HIDDEN, Asks, WhenIdle
 
-DIALOG = 420  # width in pixels
-DIALOG_COLUMNS = 60
+DIALOG = 420  # width in pixels, at Blender's interface scale 1
+DIALOG_COLUMNS = 60  # letters on its lines
 
 
 class _Upkeep(WhenIdle):
@@ -27,7 +27,7 @@ class _Upkeep(WhenIdle):
 
 
 def _fetch(several: list[Request]) -> None:
-    """Puts downloads into the queue. Raises UserError where Blender may not use the internet."""
+    """Puts requests that need the internet into the queue. Raises UserError where Blender may not use it."""
     if not bpy.app.online_access:
         raise UserError("Blender may not use the internet now: allow it in Preferences > System > Network.")
     tasks = [work.add(request) for request in several]
@@ -63,7 +63,7 @@ class THREER_OT_remove_environment(_Upkeep, bpy.types.Operator):
 
 
 class THREER_OT_download_weights(_Upkeep, bpy.types.Operator):
-    """Download what this engine has learned, after you have seen on what terms it may be used"""
+    """Download this engine's weights, after you have read the terms of their use"""
 
     bl_idname = "threer.download_weights"
     bl_label = "Download Weights"
@@ -77,7 +77,7 @@ class THREER_OT_download_weights(_Upkeep, bpy.types.Operator):
 
     @property
     def _terms(self) -> list[Weights]:
-        """One of each family whose terms have not been accepted yet."""
+        """One of the wanted weights for each family whose terms have not been accepted yet."""
         weights_store = store.default(work.current().data_folder)
         return list(
             {weights.family: weights for weights in self._wanted if not weights_store.is_accepted(weights)}.values()
@@ -114,7 +114,7 @@ class THREER_OT_download_weights(_Upkeep, bpy.types.Operator):
 
 
 class THREER_OT_use_weights(Asks, _Upkeep, bpy.types.Operator):
-    """Take this file from where it lies, instead of downloading one: .safetensors, or .pth, .pt and .ckpt of torch"""
+    """Use a weights file of your own instead of a download: .safetensors, or PyTorch's .pth, .pt and .ckpt"""
 
     bl_idname = "threer.use_weights"
     bl_label = "Use My File"
@@ -129,7 +129,7 @@ class THREER_OT_use_weights(Asks, _Upkeep, bpy.types.Operator):
 
 
 class THREER_OT_delete_weights(_Upkeep, bpy.types.Operator):
-    """Delete this file, which can be downloaded again; a file of your own is only forgotten"""
+    """Delete this file, which can be downloaded again. A file of your own is not deleted, only no longer used"""
 
     bl_idname = "threer.delete_weights"
     bl_label = "Delete"
@@ -144,7 +144,7 @@ class THREER_OT_delete_weights(_Upkeep, bpy.types.Operator):
 
 
 class THREER_OT_forget_hash(_Upkeep, bpy.types.Operator):
-    """Forget what this file must be: nobody has published its hash, so the one of the first that worked was kept"""
+    """Forget this file's hash. Nobody has published one, so the hash of the first file that worked was kept"""
 
     bl_idname = "threer.forget_hash"
     bl_label = "Forget Hash"
@@ -180,7 +180,10 @@ def _large(layout: Any) -> Any:
 
 
 class WeightsRow(NamedTuple):
-    """A line about weights of the store: the user's own file that stands in, if any; else the bytes that they take."""
+    """A line about weights: the user's own file that stands in for them, if any, and the bytes that they take on disk.
+
+    `is_pinned`: no hash is published, so the hash of the first file that worked was kept.
+    """
 
     weights: Weights
     user_file: Path | None
@@ -189,7 +192,7 @@ class WeightsRow(NamedTuple):
 
 
 def draw_weights(layout: Any, data_folder: Path) -> None:
-    """The weights that lie in the store, each with its size and licence, and the files of the user's own."""
+    """Draws a line for each of the weights in the store and for each file of the user's own, with their buttons."""
     nothing: list[WeightsRow] = []
     for weights, user_file, size, is_pinned in work.seek("stored weights", partial(_stored, data_folder), nothing):
         row = layout.row()

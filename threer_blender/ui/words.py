@@ -7,13 +7,13 @@ from typing import Any
 
 import bpy
 
-CHARACTER = 6.5  # width of a letter in Blender's interface at scale 1, on the average
-MARGIN = 58  # what borders and icons take from the sidebar's width at scale 1
-BORDER, ICON = 2, 3  # letters that a box takes, and an icon
+CHARACTER = 6.5  # pixels: the average width of a letter at Blender's interface scale 1
+MARGIN = 58  # pixels of the sidebar's width that borders and icons take, at scale 1
+BORDER, ICON = 2, 3  # widths of a box's border and of an icon, in letters
 
 
 def sentence(layout: Any, text: str, columns: int, icon: str) -> None:
-    """A sentence on as many lines as it takes; Blender's labels have only one."""
+    """Draws a sentence on as many lines as it takes, each of at most `columns` letters; a label has one line."""
     column = layout.column(align=True)
     column.scale_y = 0.85
     for index, line in enumerate(textwrap.wrap(text, columns + ICON if icon == "NONE" else columns)):
@@ -21,14 +21,14 @@ def sentence(layout: Any, text: str, columns: int, icon: str) -> None:
 
 
 def quiet(layout: Any, text: str) -> None:
-    """A label that does not ask for attention."""
+    """Draws a greyed-out label."""
     row = layout.row()
     row.active = False
     row.label(text=text)
 
 
 def columns(context: bpy.types.Context) -> int:
-    """How many letters fit on a line of the sidebar."""
+    """The number of letters that fit on a line of the sidebar."""
     scale = context.preferences.system.ui_scale
     return max(12, int((context.region.width / scale - MARGIN) / CHARACTER))
 
@@ -39,10 +39,10 @@ def count(number: int, noun: str) -> str:
 
 
 def size(number: float) -> str:
-    """Bytes as a person reads them."""
+    """A number of bytes as a person reads it: 3.5 MB, 1.2 GB."""
     return f"{number / 1e6:.1f} MB" if number < 1e9 else f"{number / 1e9:.1f} GB"
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person reads them."""
+    """A number of seconds as a person reads it: 42 s, 3 min."""
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

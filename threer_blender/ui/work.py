@@ -1,7 +1,7 @@
-"""[B] The work behind the panel: a queue outside of every file, driven by a timer, and its results' way into a scene.
+"""[B] The work behind the panel: the queue, the timer that drives it, and how results get into a scene.
 
-Nothing here is kept in Blender's data, so loading a file, undo and redo leave it alone. A result goes by itself into
-the scene it was asked for while that is open; otherwise it waits, and the panel offers it.
+Nothing here is part of a .blend file, so loading, undo and redo leave it alone. A result goes by itself into the scene
+that it was asked for, where that is still open. Otherwise it waits, and the panel offers it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .scene_facts import SceneFacts
 
 INTERVAL = 0.25  # seconds between two polls of the queue
 NEWS = 0.1  # seconds between two checks for new values that drawing asked for
-DRAWN_IN = {"VIEW_3D": "UI", "PREFERENCES": "WINDOW"}  # an area that holds something of ours -> its region
+DRAWN_IN = {"VIEW_3D": "UI", "PREFERENCES": "WINDOW"}  # an area in which we draw -> its region
 BUSY = ("RENDER", "OBJECT_BAKE", "COMPOSITE")  # Blender's own jobs that read the scene in another thread
 
 
@@ -37,22 +37,22 @@ Value = TypeVar("Value")
 
 @dataclass
 class Work:
-    """All that the user interface knows while the add-on is enabled.
+    """The state of the user interface while the add-on is enabled.
 
-    `addon_id` is the add-on's module in Blender's preferences. `weights_folder` is the folder for weights that the
-    environment named before Blender's preferences did. `previews` are the pictures that Blender shows as icons. `error`
-    is the last thing that went wrong and `log` where more stands about it, if anywhere. `success` is a sentence about
-    the last download or set-up that went well.
+    `addon_id` is the name of the add-on's module in Blender's preferences. `weights_folder` is the folder for weights
+    that the environment named before the preferences did. `previews` are the pictures that Blender shows as icons.
+    `error` is a sentence about the last failure, and `log` is its log, if any. `success` is a sentence about the last
+    finished download, set-up or calibration.
     """
 
     addon_id: str
     queue: Queue
-    known: Known  # what drawing must not wait for
+    known: Known  # values that drawing must not wait for
     scene_facts: SceneFacts
     weights_folder: str | None = None
     previews: Any = None
-    arrived: list[Task] = field(default_factory=list)  # done, on their way into their scenes
-    offered: list[Path] = field(default_factory=list)  # results that only the artist can tell where to put
+    arrived: list[Task] = field(default_factory=list)  # done, but their results are not in a scene yet
+    offered: list[Path] = field(default_factory=list)  # results that the panel offers to import
     error: str = ""
     success: str = ""
     log: Path | None = None
@@ -74,7 +74,7 @@ def current() -> Work:
 
 
 def begin(data_folder: Path, addon_id: str) -> None:
-    """Called when the add-on is enabled: finds results that nobody imported."""
+    """Called when the add-on is enabled: makes the state, and finds results that nobody has imported."""
     global _work
     _work = Work(
         addon_id, Queue(data_folder), Known(at_once=bpy.app.background), SceneFacts(keeps=not bpy.app.background)
@@ -98,7 +98,7 @@ def end() -> None:
 
 
 def start(photos: list[str], engine: str, options: Mapping[str, Any], scene: bpy.types.Scene) -> Task:
-    """Puts a reconstruction for `scene` into the queue. Raises UserError at the door."""
+    """Puts a reconstruction for `scene` into the queue. Raises as `headless.reconstruction_request` does."""
     work = current()
     headless.reconstruction_request(photos, work.data_folder / "unnamed", engine, options)  # before a folder is named
     folder = results.new_folder(photos, bpy.data.filepath, work.data_folder)
@@ -106,13 +106,13 @@ def start(photos: list[str], engine: str, options: Mapping[str, Any], scene: bpy
 
 
 def import_solve(solve: str, photos: list[str], points: str, scene: bpy.types.Scene) -> Task:
-    """Puts the import of another program's solve for `scene` into the queue. Raises UserError at the door."""
+    """Puts the import of a solve for `scene` into the queue. Raises as `headless.import_request` does."""
     folder = results.new_folder([solve], bpy.data.filepath, current().data_folder)
     return add(headless.import_request(solve, folder, photos, points), scene.session_uid)
 
 
 def add(request: Request, owner: int = 0, then: Callable[[], None] | None = None) -> Task:
-    """Puts a request into the queue, and sees to it that the queue is looked at; `then` is as a Task has it."""
+    """Puts a request into the queue and starts the timer. `owner` and `then` are as in Task."""
     work = current()
     task = work.queue.add(request, owner)
     task.then = then
@@ -123,9 +123,9 @@ def add(request: Request, owner: int = 0, then: Callable[[], None] | None = None
 
 
 def finish(task: Task) -> None:
-    """Blocks until `task` has ended and its result stands in its scene; for `blender -b`, where timers never run.
+    """Blocks until `task` has ended and its result is in its scene; for `blender -b`, where timers never run.
 
-    Raises UserError with whatever went wrong.
+    Raises UserError where the task failed.
     """
     work = current()
     while task.ended is None:
@@ -143,9 +143,10 @@ def cancel(task: Task) -> None:
 
 
 def tick() -> float | None:
-    """One look at the queue. The timer's function: returns when to be called again, None where there is nothing.
+    """The timer's function: polls the queue and delivers results.
 
-    Whatever goes wrong, it is called again: a timer that raises would never be.
+    Returns the seconds until the next call, or None where nothing is left to do. It catches every exception, since
+    Blender never calls a timer again that raised.
     """
     work = current()
     try:
@@ -162,12 +163,12 @@ def tick() -> float | None:
 
 
 def _is_read(task: Task) -> bool:
-    """Whether an arrived result has been read; without a window nobody minds to wait for that."""
+    """Whether an arrived result has been read. Without a window it counts as read: waiting for it blocks no one."""
     return task.read is None or task.read.done() or bpy.app.background
 
 
 def seek(name: Hashable, find: Callable[[], Value], before: Value) -> Value:
-    """A value for drawing, as `Known.get` gives it. The sidebar is drawn again once there is a new one."""
+    """A value for drawing, as `Known.get` gives it. The panel is drawn again once there is a new value."""
     known = current().known
     value = known.get(name, find, before)
     if known.is_seeking and not bpy.app.timers.is_registered(_news):
@@ -176,7 +177,7 @@ def seek(name: Hashable, find: Callable[[], Value], before: Value) -> Value:
 
 
 def _news() -> float | None:
-    """A timer's function: draws again while something is sought, and once when it has been found."""
+    """A timer's function: redraws while a value is being computed, and once when it is there."""
     if _work is None:
         return None
     _redraw()
@@ -186,9 +187,10 @@ def _news() -> float | None:
 def import_result(
     folder: Path, scene: bpy.types.Scene, reconstruction: Reconstruction | None = None
 ) -> bpy.types.Object:
-    """Puts the result in `folder` into `scene` and returns its root; `reconstruction` is what has been read of it.
+    """Puts the result in `folder` into `scene` and returns its root.
 
-    Raises UserError; the scene is untouched then.
+    `reconstruction` is the result, where it has been read already. Raises UserError where it cannot be read or shown;
+    then the scene is untouched.
     """
     root = build(reconstruction or bundle.read(folder), folder, scene)
     results.forget(folder, current().data_folder)
@@ -198,17 +200,17 @@ def import_result(
 
 
 def dismiss(folder: Path) -> None:
-    """Offers a result no more; its folder stays."""
+    """Stops offering a result. Its folder stays."""
     results.forget(folder, current().data_folder)
     _offer()
 
 
 def _settle(task: Task) -> None:
-    """A task that has ended: its result arrives, or what went wrong is said."""
+    """Handles a task that has ended: has its result read, or keeps the sentence for the panel."""
     work = current()
     work.known.forget()
     if isinstance(task.ended, Done):
-        task.read = _reader.submit(bundle.read, task.ended.bundle)  # which hashes all of it
+        task.read = _reader.submit(bundle.read, task.ended.bundle)  # slow: it hashes the whole file
         work.arrived.append(task)
         return
     _forget(task)
@@ -223,13 +225,13 @@ def _settle(task: Task) -> None:
 
 
 def _forget(task: Task) -> None:
-    """A task that brings no result is not to be reminded of."""
+    """Removes the note of a result that will never come."""
     if task.output is not None:
         results.forget(task.output, current().data_folder)
 
 
 def _deliver(task: Task) -> None:
-    """Puts an arrived result into its scene, or offers it where that is gone."""
+    """Puts an arrived result into its scene, or offers it where the scene is gone."""
     work = current()
     scene = scene_of(task.owner)
     work.arrived.remove(task)
@@ -241,18 +243,18 @@ def _deliver(task: Task) -> None:
         _push_undo("Import Reconstruction")
     except UserError as error:
         work.error = str(error)
-    except Exception:  # the edge of this process: a timer that raises would never be called again
+    except Exception:  # Blender never calls a timer again that raised
         traceback.print_exc()
         work.error = "The result could not be put into the scene, which is as it was; the console has the details."
 
 
 def scene_of(uid: int) -> bpy.types.Scene | None:
-    """The scene of a number that Blender never gives twice while it runs, and that undo keeps; None: it is gone."""
+    """The scene with this `session_uid`, which stays the same through undo; None where the scene is gone."""
     return next((scene for scene in bpy.data.scenes if scene.session_uid == uid), None)
 
 
 def _is_occupied() -> bool:
-    """Whether the artist or Blender is in the middle of something that new objects would disturb."""
+    """Whether the artist or Blender is doing something that new objects would disturb."""
     if any(bpy.app.is_job_running(job) for job in BUSY) or bpy.context.mode != "OBJECT":
         return True
     return any(window.modal_operators for window in bpy.context.window_manager.windows)

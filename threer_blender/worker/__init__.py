@@ -1,1 +1,1 @@
-"""[R] The process that computes: its main, set-up, downloads, plates, shots."""
+"""[R] The process that computes: its main program, set-up, downloads, plates, shots."""

@@ -1,4 +1,4 @@
-"""[R] The main program of the runtime: a request on stdin, messages on stdout, everything else on stderr."""
+"""[R] The worker's main program: a request on stdin, messages on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ if TYPE_CHECKING:
     from ..pictures.photos import Photos
 
 GRACE = 1.0  # seconds that a cancelled engine has to come to its next report
-# Stages around the engine's; each weighs a share of its time. All photos are decoded once; what is written is hashed.
+# Stages before and after the engine's, each with its time as a share of the engine's. Reading decodes every photo once,
+# and saving hashes all that it writes.
 READING = Stage("reading", "Reading the photos", 0.03)
 TRACKING = Stage("tracking", "Tracking points from frame to frame", 0.05)
 ADJUSTING = Stage("adjusting", "Adjusting all frames", 0.05)
@@ -72,11 +73,11 @@ MODULES: dict[type[Request], str] = {
     SolveAgain: "resolving",
 }
 EXIT_FAILED, EXIT_CANCELLED, EXIT_ORPHANED = 1, 3, 4
-_ending = threading.Lock()  # taken for good by whoever ends this process: its work is done, or the watcher ends it
+_ending = threading.Lock()  # taken for good by the thread that ends this process: the main one, or the watcher
 
 
 class Wire:
-    """The runtime's end of the pipes. After construction, whatever prints to stdout lands on stderr."""
+    """The worker's end of its stdout. After construction, whatever prints to stdout lands on stderr."""
 
     def __init__(self) -> None:
         self._out: TextIO = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -84,15 +85,15 @@ class Wire:
         self._lock = threading.Lock()
 
     def send(self, message: Message) -> None:
-        """Tells the parent; from any thread."""
-        # The parent may be gone; the watcher on stdin deals with that.
+        """Sends a message to the parent. May be called from any thread. Does nothing where the parent is gone."""
+        # The watcher on stdin ends this process then.
         with self._lock, contextlib.suppress(BrokenPipeError):
             self._out.write(to_line(message))
             self._out.flush()
 
 
 def main() -> int:
-    """Does what the request asks for. Returns the exit status."""
+    """Reads the request from stdin and does it. Returns the exit status: 0, or one of the EXIT_ constants."""
     wire = Wire()
     logging.basicConfig()  # to stderr, which is the log
     logging.getLogger(str(__package__).rpartition(".")[0]).setLevel(logging.INFO)
@@ -108,7 +109,8 @@ def main() -> int:
     )
     threading.Thread(target=_watch, args=(request, report, wire), daemon=True).start()
     last, status = _work(request, report)
-    _ending.acquire()  # before the parent hears of a result: what it closes then must not make the watcher remove it
+    # Before the result is announced: the parent then closes stdin, and the watcher must not take that for its death.
+    _ending.acquire()
     wire.send(last)
     _remove_temporary()
     return status
@@ -122,7 +124,7 @@ def _work(request: Request, report: MessageReport) -> tuple[Ended, int]:
         return _cancelled(request), EXIT_CANCELLED
     except UserError as error:
         return Failed(str(error), "user"), EXIT_FAILED
-    except ImportError as error:  # another system, another numpy than a wheel was made for
+    except ImportError as error:  # a wheel for another system, or for another numpy
         traceback.print_exc()
         return Failed(f"The engine cannot be loaded here ({error}); {MEND}.", "user"), EXIT_FAILED
     except Exception as error:
@@ -195,7 +197,7 @@ def _reconstruct(request: ReconstructionRequest, report: MessageReport) -> Done:
 
 
 def _without_panoramas(chosen: Photos, engine: Engine, report: MessageReport) -> Photos:
-    """The photos without panoramas, each of which is said."""
+    """The photos without panoramas. The report warns of each panorama that is left out."""
     rest = chosen.without_panoramas(engine.label)
     for each in rest.unregistered[len(chosen.unregistered) :]:
         report.warn(f"{each.reason} {each.advice}", each.photo)
@@ -205,9 +207,9 @@ def _without_panoramas(chosen: Photos, engine: Engine, report: MessageReport) ->
 def _solved(
     engine: Engine, photos: Sequence[Photo], options: dict[str, Any], moving: Path, report: MessageReport
 ) -> tuple[Reconstruction, dict[str, Any]]:
-    """The engine's result of the photos, with the shots that are among them, and the options that it was made with.
+    """The engine's result for the photos, with the cameras of the shots among them, and the options that it used.
 
-    Masks of what moves in the shots go into the folder `moving`.
+    Masks of what moves in the shots are written into the folder `moving`.
     """
     from ..pictures import masks
     from . import masking
@@ -244,9 +246,10 @@ def _solved(
 def within_memory(
     engine: Engine, photos: Sequence[Photo], options: dict[str, Any], report: MessageReport
 ) -> tuple[Reconstruction, dict[str, Any]]:
-    """The engine's result of the photos, and its options: lighter ones where memory ran out, with a notice.
+    """The engine's result for the photos, and the options that it used.
 
-    Where none are lighter and it was a graphics card's memory, the processor does it.
+    Where memory runs out, the engine runs again with lighter options, and a notice says so. Where there are none and it
+    was a graphics card's memory, it runs again on the processor.
     """
     while True:
         try:
@@ -267,7 +270,7 @@ def within_memory(
 
 
 def _gives_up_card(engine: Engine, error: Exception) -> bool:
-    """Whether a card's memory ran out, and the engine can do without that."""
+    """Whether a graphics card's memory ran out. From then on the engine runs on the processor."""
     if "torch" not in engine.requires or isinstance(error, MemoryError):
         return False
     from ..runtime import device
@@ -276,11 +279,11 @@ def _gives_up_card(engine: Engine, error: Exception) -> bool:
 
 
 def _watch(request: Request, report: MessageReport, wire: Wire) -> None:
-    """The watcher thread: cancels on request, and ends the process when its parent has gone."""
+    """The watcher thread: cancels on request, and ends the process when its parent is gone."""
     for line in sys.stdin:
         if isinstance(from_line(line), Cancel) and report.cancel():
             late = threading.Timer(GRACE, _end, (request, wire, EXIT_CANCELLED))
-            late.daemon = True  # the process does not wait for it where the work ends by itself
+            late.daemon = True  # the process does not wait for it where the work ends in time
             late.start()
     _end(request, wire, EXIT_ORPHANED)
 
@@ -290,8 +293,8 @@ def _cancelled(request: Request) -> Failed:
 
 
 def _end(request: Request, wire: Wire, status: int) -> None:
-    """Ends the process at once, in the middle of whatever runs, without leaving files behind."""
-    _ending.acquire()  # until the end
+    """Ends the process at once, whatever runs, and leaves no files behind."""
+    _ending.acquire()  # never released
     if status == EXIT_CANCELLED:
         wire.send(_cancelled(request))
     if isinstance(request, Bundled):
@@ -303,7 +306,7 @@ def _end(request: Request, wire: Wire, status: int) -> None:
 
 
 def _remove_temporary() -> None:
-    """Removes the folder for temporary files, where it is this process's own."""
+    """Removes the folder for temporary files, where it belongs to this process alone."""
     for _ in range(20):  # the engine's threads may still be writing there
         removal.discard(Path(tempfile.gettempdir()))
 

@@ -1,4 +1,4 @@
-"""[R] One file from one address, whole and proven or not at all: `fetch`. Stdlib only, so it runs in any Python.
+"""[R] `fetch` downloads one file, whole and checked, or not at all. Stdlib only, so it runs in any Python.
 
 The part that has arrived lies as NAME.partial in a folder of ours beside the target. NAME.partial.json says of which
 version of the file it is. So the next call goes on where a broken one stopped (RFC 9110, range requests with If-Range).
@@ -31,13 +31,13 @@ from ..model.errors import UserError, quoted
 
 BLOCK = 1 << 18  # bytes that are read at once
 SCHEMES = ("http", "https")
-WAIT = 0.2  # seconds between two looks at whether another process has fetched the file
+WAIT = 0.2  # seconds between two checks whether another process has fetched the file
 TIMEOUT = 30.0  # seconds without a byte after which a connection counts as broken
 # A call gives up after more than PATIENCE breaks in a row without progress. Progress is ENOUGH bytes more than ever
 # before.
 PATIENCE = 4
 ENOUGH = 1 << 16
-MOST_BREAKS = 200  # connections of one call, however much arrives between breaks
+MOST_BREAKS = 200  # connections in one call, however much arrives between breaks
 LARGEST = 1 << 35  # the most bytes of a file whose size is not known
 SPARE = 1 << 28  # bytes of the disk that are left free
 OK, PARTIAL_CONTENT, UNAUTHORISED, FORBIDDEN, UNSATISFIABLE, TOO_MANY = 200, 206, 401, 403, 416, 429
@@ -68,9 +68,9 @@ def fetch(file: RemoteFile, target: Path, progress: Progress, pause: float = 1.0
     """Puts the file at `target` and returns its sha256.
 
     `progress(arrived, total)` gets bytes, with a total of 0 while it is not known; it may raise to stop. `pause` is the
-    number of seconds before the first retry; each further retry in a row waits twice as long. `ours`: any other file at
-    `target` may be replaced; else it is refused. Raises UserError where the file cannot be fetched, is not the
-    published one, or cannot be written.
+    number of seconds before the first retry; each further retry in a row waits twice as long. A different file at
+    `target` is replaced where `ours` is true, else it is an error. Raises UserError where the file cannot be fetched,
+    is not the published one, or cannot be written.
     """
     try:
         partial = _Partial(target)
@@ -122,7 +122,7 @@ def _arrive(file: RemoteFile, partial: _Partial, progress: Progress, pause: floa
 
 
 class _Partial:
-    """The part of a file that has arrived, and the note about the version that it is of."""
+    """The part of a file that has arrived, and the note about the version of the file that it belongs to."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -136,7 +136,7 @@ class _Partial:
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def validator(self, url: str) -> str:
-        """The ETag of the version that has begun to arrive from `url`; "" where none is known."""
+        """The ETag of the version to which the part from `url` belongs; "" where none is known."""
         try:
             noted = json.loads(self._note.read_text("utf-8"))
             return str(noted["etag"]) if noted["url"] == url else ""
@@ -194,11 +194,11 @@ def _go_on(file: RemoteFile, partial: _Partial, progress: Progress) -> None:
             partial.drop()
             raise _Broken("the part that was there did not fit")
         encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-        if encoding not in ("", "identity"):  # we asked for none; packed bytes are not the file's
+        if encoding not in ("", "identity"):  # we asked for no compression
             raise UserError(f"{_host(file.url)} sends {partial.target.name} packed ({encoding[:20]}); try again later.")
         if response.status not in (OK, PARTIAL_CONTENT):
             raise _Broken(f"{_host(file.url)} answered {response.status}")
-        if response.status == OK or _start_of_range(response) != have:  # the range asked for is not what comes
+        if response.status == OK or _start_of_range(response) != have:  # this is not the range that we asked for
             if response.status == PARTIAL_CONTENT:
                 partial.drop()
                 raise _Broken("another part than asked for was sent")

@@ -1,4 +1,4 @@
-"""[R] Photos of lens grids to a lens file: the lens of each size, focal length and folder of photos."""
+"""[R] Photos of lens grids -> a lens file, with a lens for each size and focal length of the photos."""
 
 from __future__ import annotations
 
@@ -26,23 +26,24 @@ from ..runtime.report import MessageReport
 READING = Stage("reading", "Reading the photos", 1.0)
 FINDING = Stage("corners", "Finding corners", 2.0)
 CALIBRATING = Stage("calibrating", "Solving the lens", 1.0)
-OPEN_FOCAL = 0.05  # two standard deviations of the focal length, as a share of it, from which it is not told
-POOR = 1.0  # px RMS, from which a lens is doubtful
+OPEN_FOCAL = 0.05  # the focal length counts as unknown where two standard deviations are a larger share of it
+POOR = 1.0  # px RMS; a lens with a larger error is doubtful
 SAME_FOCAL = 0.01  # share by which the focal lengths of photos of one lens differ at most
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Photos of one lens, with the boards that each shows."""
+    """Photos of one lens, and the boards that each of them shows."""
 
     photos: list[Photo]
     boards: list[list[Board]]
 
 
 def run(request: Calibrate, report: MessageReport) -> Finished:
-    """Writes the lens file `request.output`.
+    """Writes the lens file `request.output`. Returns sentences about the lenses.
 
-    Raises UserError where something else has its name or no photo shows a board, and what `report` raises.
+    Raises UserError where a file that is no lens file has that name, no photo can be read, or no photo shows a board;
+    and what `report` raises.
     """
     output = Path(request.output)
     grid_files.check_output(output)
@@ -79,7 +80,7 @@ def run(request: Calibrate, report: MessageReport) -> Finished:
 
 
 def _groups(photos: Sequence[Photo], views: Sequence[list[Board]]) -> list[_Group]:
-    """The photos that show a board, by size, folder and EXIF focal length."""
+    """The photos that show a board, grouped by size and EXIF focal length, or by folder where EXIF has none."""
     groups: list[_Group] = []
     for photo, each in zip(photos, views, strict=True):
         if not each:

@@ -1,4 +1,4 @@
-"""[R] The solve of another program brought in: its photos read, their plates undistorted, the bundle written."""
+"""[R] Brings in the solve of another program: reads its photos, undistorts them and writes the bundle."""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ NAMED = 5  # names in a sentence
 
 
 def run(request: Import, report: MessageReport) -> Done:
-    """Writes the bundle `request.output`. Raises UserError, and what `report` raises."""
+    """Writes the bundle `request.output`.
+
+    Raises UserError where the solve cannot be read, holds no cameras, or says too little without its photos, and what
+    `report` raises.
+    """
     output = Path(request.output).absolute()
     bundle_folder.check_output(output)
     report.plan([OPENING, PHOTOS, UNDISTORTING, SAVING])
@@ -65,7 +69,7 @@ def run(request: Import, report: MessageReport) -> Done:
 
 
 def _pictured(solve: Solve, located: Located, report: MessageReport) -> list[Pictured]:
-    """Each view with its photo, read as all photos are."""
+    """Each view with its photo, None where the photo is missing or cannot be read."""
     files = list(dict.fromkeys(file for file in located.files if file is not None))
     chosen = photos.read(files, report.warn, lambda done: report(PHOTOS, done, 1))
     by_path = {Path(photo.path): photo for photo in chosen.accepted}
@@ -78,7 +82,7 @@ def _pictured(solve: Solve, located: Located, report: MessageReport) -> list[Pic
 
 
 def _orientation(photo: Photo) -> int:
-    """How EXIF says that the file's picture is to be turned."""
+    """The EXIF orientation of the photo's file, 1 to 8."""
     path = Path(photo.path)
     with decoded(path, path.read_bytes(), long_side=1) as picture:
         return picture.orientation
@@ -102,7 +106,7 @@ def _notes(solve: Solve, located: Located) -> list[str]:
 
 
 def _with_plates(result: Reconstruction, folder: Path, report: MessageReport) -> list[Camera]:
-    """The cameras, each with its plate where its photo is there and needs one."""
+    """The cameras, with plates for those whose photos are there and need one."""
     cameras = []
     for number, (photo, camera) in enumerate(zip(result.photos, result.cameras, strict=True)):
         report(UNDISTORTING, number, len(result.cameras))

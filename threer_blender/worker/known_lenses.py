@@ -1,4 +1,4 @@
-"""[R] The knowledge of the photos' lenses, by numbers, files, and the names of camera and lens."""
+"""[R] Facts about the photos' lenses, from numbers, lens files, and the names of camera and lens."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..model.errors import UserError
 from ..model.lens import KnownLens
 from ..model.reconstruction import Photo
 
-POOR_FIT = 0.1  # px, of a distortion described by our model, from which this is worth saying
+POOR_FIT = 0.1  # px; where our model describes a lens's distortion less well, a sentence says so
 
 
 def applied(photos: Sequence[Photo], options: Mapping[str, Any], warn: Callable[[str], None]) -> list[Photo]:
-    """The photos with what the options say of their lenses; sentences about it go to `warn`.
+    """The photos with the lenses that the options tell of. `warn` gets sentences about them.
 
-    Raises UserError where a camera, a lens or a file is not known.
+    Raises UserError where a camera or a lens is unknown, or a lens file cannot be used.
     """
     camera, name = str(options.get("camera", "")).strip(), str(options.get("lens_name", "")).strip()
     if name and not camera:

@@ -25,9 +25,9 @@ def frames(photos: Sequence[Photo]) -> list[int]:
 
 
 def check(photos: Sequence[Photo], masked: Masks | None, warn: Callable[[str], None]) -> None:
-    """Tells where masks have another size than the pictures, are missing, or leave nothing of a picture.
+    """Warns where masks have another size than the pictures, are missing, or leave nothing of a picture.
 
-    Raises UserError where they leave nothing of all pictures, and for a mask's faults.
+    Raises UserError where they leave nothing at all of the pictures, and where a mask cannot be used.
     """
     if masked is None:
         return
@@ -50,7 +50,10 @@ def check(photos: Sequence[Photo], masked: Masks | None, warn: Callable[[str], N
 
 
 def applied(reconstruction: Reconstruction, masked: Masks | None) -> Reconstruction:
-    """The reconstruction without the depth and the points of masked pixels. Raises UserError for a mask's faults."""
+    """The reconstruction without the depth and the points of masked pixels.
+
+    Raises UserError where a mask cannot be used.
+    """
     if masked is None:
         return reconstruction
     out = {}
@@ -71,13 +74,16 @@ def applied(reconstruction: Reconstruction, masked: Masks | None) -> Reconstruct
 
 
 def _without(pointmap: PointMap, mask: BoolArray) -> PointMap:
-    """The map that trusts no pixel which the photo's mask leaves out."""
+    """The pointmap with its mask False at all pixels that the photo's mask excludes."""
     height, width = pointmap.mask.shape
     return replace(pointmap, mask=pointmap.mask & ~in_map(mask, pointmap.photo_from_map, (height, width)))
 
 
 def _unmasked(reconstruction: Reconstruction, out: dict[str, BoolArray], points: Array, photo: Array) -> BoolArray:
-    """(N,) whether the photo of a point shows it outside of its mask."""
+    """(N,) False for the points that lie on a masked pixel of their own photo.
+
+    `out` holds masks (H, W) by the photo's name, `points` (N, 3) are in the world, and `photo` (N,) are indices.
+    """
     unmasked = np.ones(len(points), np.bool_)
     for index, entry in enumerate(reconstruction.photos):
         camera = reconstruction.camera(entry.name)

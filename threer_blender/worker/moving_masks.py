@@ -14,13 +14,14 @@ from ..lenses import export
 from ..model.reconstruction import Shot
 from .shots import Progress, TrackedVideo
 
-SHOT_SHARE = 0.2  # of the frames in which something must move, by lasting tracks
+SHOT_SHARE = 0.2  # of a shot's frames: lasting tracks must show something that moves in more of them
 
 
 def write(videos: Mapping[str, TrackedVideo], shots: Sequence[Shot], folder: Path, report: Progress) -> list[str]:
-    """Writes a mask of each frame of the shots in which something moves into `folder`, white where it does.
+    """Writes masks of the shots in which something moves into `folder`: a picture for each frame, white where it moves.
 
-    Returns a sentence about each of these shots. Raises UserError where the disk refuses, and what `report` raises.
+    `videos` holds the tracked videos by path. Returns a sentence about each of these shots. Raises UserError where the
+    masks cannot be written, and what `report(done, total)` raises.
     """
     sentences = []
     for index, shot in enumerate(shots):

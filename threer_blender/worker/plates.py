@@ -1,4 +1,4 @@
-"""[R] Plates: upright, undistorted copies of photos, for what Blender's pinhole camera cannot show as it is."""
+"""[R] Plates: upright, undistorted copies of photos that Blender's pinhole camera cannot show as they are."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..pictures import photos
 def write_all(reconstruction: Reconstruction, folder: Path, report: Callable[[int, int], None]) -> list[Camera]:
     """The reconstruction's cameras, in their order, each with its plate in `folder` where it needs one.
 
-    Raises UserError where a photo is gone or the disk refuses, and what `report(done, total)` raises.
+    Raises UserError where a photo is gone or a plate cannot be written, and what `report(done, total)` raises.
     """
     numbers = {photo.name: number for number, photo in enumerate(reconstruction.photos)}
     cameras = []
@@ -30,11 +30,11 @@ def write_all(reconstruction: Reconstruction, folder: Path, report: Callable[[in
 
 
 def write(camera: Camera, photo: Photo, number: int, folder: Path) -> Camera:
-    """Write the plate of `camera` into `folder`, which is made if need be, and return the camera that names it.
+    """Writes the plate of `camera` into `folder`, which is made where it is missing. Returns the camera with its plate.
 
-    The plate has the photo's size and the camera's fx, fy, cx, cy without its distortion; black where the lens saw
-    nothing. Of a panorama it is the panorama. The camera comes back unchanged where the photo's own file is already
-    that picture. The photo's file is only read.
+    The plate has the photo's size and the camera's fx, fy, cx, cy without its distortion. It is black where the lens
+    saw nothing. The plate of a panorama is the panorama as it is. Where Blender can show the photo's own file instead,
+    no plate is written and the camera is returned unchanged. `number` is the photo's place in the artist's order.
     """
     straight = camera.distortion.is_identity or camera.distortion.is_panorama
     if straight and photos.blender_shows(photo):
@@ -54,6 +54,6 @@ def write(camera: Camera, photo: Photo, number: int, folder: Path) -> Camera:
 
 
 def plate_name(number: int, photo: str) -> str:
-    """A file name that every system takes: the photo's place in the artist's order, and its letters and digits."""
+    """A file name that every system accepts, from the photo's place in the artist's order and its name."""
     letters = re.sub(r"[^\w.-]+", "_", Path(photo).stem)[:40]
     return f"{number:04d}_{letters}.jpg"

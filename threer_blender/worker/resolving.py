@@ -1,4 +1,4 @@
-"""[R] A shot of a result solved again from the tracks that the result keeps, without what the artist left out."""
+"""[R] Solves a shot of a result again from the tracks that the result holds, without what the artist left out."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from . import plates, shots, tracked_points
 
 ADJUSTING = Stage("adjusting", "Adjusting all frames", 1.0)
 PLATES, SAVING = Stage("plates", "Undistorting the photos", 0.3), Stage("saving", "Saving", 0.1)
-AGREES = 4.0  # times the median error: points of the cloud
-HEAVIEST = 100.0  # weight of a track
+AGREES = 4.0  # times the median error: only tracks with a smaller error become points of the cloud
+HEAVIEST = 100.0  # the largest weight of a track
 NO_TRACKS = (
     "The result in {} keeps no tracks of this shot: it was made by an earlier version, or nothing could be followed; "
     "reconstruct it once more first."
@@ -33,7 +33,11 @@ NO_TRACKS = (
 
 
 def run(request: SolveAgain, report: MessageReport) -> Done:
-    """Writes the whole result anew with the shot's new camera. Raises UserError, and what `report` raises."""
+    """Writes the whole result anew with the shot's new camera.
+
+    Raises UserError where the result has no such shot or no tracks of it, a weight or a range of frames is wrong, or
+    too little is left to solve; and what `report` raises.
+    """
     output, folder = Path(request.output).absolute(), Path(request.bundle).absolute()
     bundle_folder.check_output(output)
     before = bundle.read(folder)
@@ -59,9 +63,10 @@ def run(request: SolveAgain, report: MessageReport) -> Done:
 
 
 def again(before: Reconstruction, number: int, marked: Shot, report: MessageReport) -> Reconstruction:
-    """The result with the shot of that number solved again, as `marked`: its tracks' weights, and what is bad of it.
+    """The result with one shot solved again. `number` is the shot's place among the result's shots.
 
-    The world stays: it is that of the photos' cameras. Raises UserError where too little is left.
+    `marked` is that shot with the artist's weights of tracks and ranges of bad frames. The world stays that of the
+    photos' cameras. Raises UserError where too little is left to solve.
     """
     assert marked.tracks is not None
     photos = [photo for photo in before.photos if photo.path == marked.path and photo.frame is not None]
@@ -89,7 +94,10 @@ def again(before: Reconstruction, number: int, marked: Shot, report: MessageRepo
 
 
 def _weights(tracks: TrackedPoints, changed: Mapping[str, float]) -> Array:
-    """(P,) float32 the tracks' weights, with those that are `changed` by number. Raises UserError for what is none."""
+    """(P,) float32 the weights of the tracks after the changes, which are by number.
+
+    Raises UserError where there is no such track or a weight is out of range.
+    """
     weights: Array = np.array(tracks.weights, np.float32)
     for name, weight in changed.items():
         if not name.isdecimal() or len(name) > 9 or int(name) >= len(weights):
@@ -101,7 +109,7 @@ def _weights(tracks: TrackedPoints, changed: Mapping[str, float]) -> Array:
 
 
 def _ranges(bad: Sequence[Sequence[int]], shot: Shot) -> tuple[tuple[int, int], ...]:
-    """The ranges, in order. Raises UserError where one is none or lies outside of the shot."""
+    """The ranges (first, last), sorted. Raises UserError where one is no range or lies outside of the shot."""
     for entry in bad:
         if len(entry) != 2 or not shot.first_frame <= entry[0] <= entry[1] <= shot.last_frame:
             named = "-".join(map(str, entry[:2]))
@@ -112,12 +120,12 @@ def _ranges(bad: Sequence[Sequence[int]], shot: Shot) -> tuple[tuple[int, int], 
 
 
 def _again(shot: Shot) -> str:
-    """How the sentence about a second solve begins."""
+    """The beginning of the note about a second solve, by which an earlier note is found."""
     return f"{shot.video}: solved again"
 
 
 def _sentence(before: Shot, after: Shot) -> str:
-    """A sentence on the points and frames that were left out, and on the errors before and after."""
+    """The note about a second solve: the tracks and frames that were left out, and the errors before and after."""
     assert after.tracks is not None
     count, weighed = int((after.tracks.weights == 0).sum()), int((~np.isin(after.tracks.weights, (0, 1))).sum())
     parts = [f"without {count} of {len(after.tracks)} tracks"] if count else []
@@ -140,7 +148,7 @@ def _worst(shot: Shot) -> float:
 
 # ----------------------------------------------------------------------------------------------- tracks alone
 def _is_from_tracks_alone(result: Reconstruction, shot: Shot) -> bool:
-    """Whether no engine took part: the photos' cameras are the shot's."""
+    """Whether the shot was solved without an engine: the cameras of its photos are the shot's own."""
     photos = {photo.name: photo for photo in result.photos}
     pairs = [
         (camera, shot.cameras.get(frame))
@@ -153,7 +161,7 @@ def _is_from_tracks_alone(result: Reconstruction, shot: Shot) -> bool:
 
 
 def _from_tracks_alone(result: Reconstruction, shot: Shot) -> Reconstruction:
-    """The result with the photos' cameras and the points of a shot of which nothing else is known."""
+    """The result with the photos' cameras and the points taken from the shot, as if no engine had solved it."""
     frames = {photo.name: photo.frame for photo in result.photos if photo.path == shot.path}
     cameras = [
         replace(shot.cameras[number], photo=camera.photo)
@@ -165,7 +173,7 @@ def _from_tracks_alone(result: Reconstruction, shot: Shot) -> Reconstruction:
 
 
 def _cloud(result: Reconstruction, shot: Shot) -> PointCloud:
-    """The points of the tracks that agree with the cameras, in the colours of the plate."""
+    """The points of the tracks that agree with the cameras, in the colours of the plate, facing their first cameras."""
     tracks = shot.tracks
     assert tracks is not None
     with np.errstate(invalid="ignore"):
@@ -190,7 +198,7 @@ def _cloud(result: Reconstruction, shot: Shot) -> PointCloud:
 def _with_pictures(
     after: Reconstruction, before: Reconstruction, folder: Path, pictures: Path, report: MessageReport
 ) -> Reconstruction:
-    """The result whose plates and masks lie in `pictures`: those in the `folder` of the earlier one, or new ones."""
+    """The result with its plates and masks in `pictures`: copies from `folder`, the earlier bundle, or new plates."""
     bundle_folder.copy_listed(folder, (bundle_folder.PLATES, bundle_folder.MASKS), pictures)
     if all(here is there for here, there in zip(after.cameras, before.cameras, strict=True)):
         return after

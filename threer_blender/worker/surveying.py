@@ -1,4 +1,4 @@
-"""[R] A result brought into survey coordinates, with what each survey point is off."""
+"""[R] Brings a result into survey coordinates, and measures the error of each survey point."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..model.reconstruction_transform import transformed
 
 
 def check(options: Mapping[str, Any], photos: Sequence[Photo]) -> None:
-    """Raises UserError, before anything is solved, where the lists cannot be read or do not belong to the photos."""
+    """Called before anything is solved. Raises UserError where the lists cannot be read or belong to other photos."""
     lists = _lists(options)
     if lists is None:
         return
@@ -33,9 +33,10 @@ def check(options: Mapping[str, Any], photos: Sequence[Photo]) -> None:
 
 
 def applied(reconstruction: Reconstruction, options: Mapping[str, Any]) -> Reconstruction:
-    """The result in the coordinates and the scale of the survey points that the options name, if they name any.
+    """The result in the coordinates and the scale of the survey points; unchanged where the options name none.
 
-    Raises UserError where a list cannot be read, or the points do not tell where the solve is.
+    Coordinates far from zero are counted from a round offset, which a note names. Raises UserError where a list cannot
+    be read, or the points do not determine where the solve is.
     """
     lists = _lists(options)
     if lists is None:
@@ -53,7 +54,7 @@ def applied(reconstruction: Reconstruction, options: Mapping[str, Any]) -> Recon
 
 
 def _lists(options: Mapping[str, Any]) -> tuple[dict[str, tuple[float, float, float]], list[Sighting]] | None:
-    """The points by name, and where photos show them; None where the options name no survey."""
+    """The survey points (x, y, z) by name, and the pixels where photos show them; None where the options name none."""
     points_file, sightings_file = (str(options.get(name, "")) for name in ("survey", "survey_pixels"))
     if not points_file and not sightings_file:
         return None
@@ -68,7 +69,7 @@ def _lists(options: Mapping[str, Any]) -> tuple[dict[str, tuple[float, float, fl
 
 
 def _views(reconstruction: Reconstruction, sightings: list[Sighting]) -> dict[str, survey.Sightings]:
-    """Each point's cameras and pixels; of photos and frames without a camera, none."""
+    """Each survey point's name -> the cameras that see it, and its pixels. Photos without a camera are left out."""
     cameras = _cameras(reconstruction)
     rows: dict[str, list[tuple[Camera, tuple[float, float]]]] = {}
     for each in sightings:
@@ -84,7 +85,7 @@ def _views(reconstruction: Reconstruction, sightings: list[Sighting]) -> dict[st
 
 
 class _Lazily(dict[str, survey.Sightings]):
-    """A dictionary whose values are made when they are asked for."""
+    """A dictionary that makes a missing value when it is asked for."""
 
     def __init__(self, make: Any) -> None:
         super().__init__()
@@ -96,7 +97,10 @@ class _Lazily(dict[str, survey.Sightings]):
 
 
 def _cameras(reconstruction: Reconstruction) -> dict[str, Camera]:
-    """By the photo's name, with or without its ending, and by the frame's number of a single shot, in plate pixels."""
+    """The cameras by the photo's name, with and without its ending.
+
+    Cameras of shots are in pixels of the plate. Those of a single shot are also found by the frame's number.
+    """
     cameras: dict[str, Camera] = {}
     for camera in reconstruction.cameras:
         cameras[camera.photo] = camera

@@ -1,4 +1,4 @@
-"""[R] The points that were tracked through a shot: as a result keeps them, and as its shot is solved again."""
+"""[R] The points that were tracked through a shot: from the tracker to a result, and from there to a second solve."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..model.reconstruction import MEDIAN_DEPTH, Camera, Shot, TrackedPoints
 
 
 def all_of(shot_tracks: ShotTracks, cameras: Mapping[int, Camera]) -> TrackedPoints:
-    """All that was tracked, all of it of the usual weight; `cameras` are by frame number."""
+    """All tracked points, each with weight 1, measured against the `cameras` (by frame number)."""
     tracks, count = shot_tracks.tracks, len(shot_tracks.tracks)
     tracked = TrackedPoints(
         point=tracks.point.astype(np.int32),
@@ -29,13 +29,17 @@ def all_of(shot_tracks: ShotTracks, cameras: Mapping[int, Camera]) -> TrackedPoi
 
 
 def measured(tracked: TrackedPoints, cameras: Mapping[int, Camera]) -> TrackedPoints:
-    """The points where the `cameras` by frame number show them best, and how far off that is."""
+    """The points with new positions and errors, from the `cameras` (by frame number).
+
+    Positions (P, 3) are in the cameras' world. Errors (P,) are the root mean square reprojection errors in pixels. Both
+    are NaN for a point that fewer than two frames with cameras show.
+    """
     numbers = np.unique(tracked.frame)
     points, errors, frames = moving_objects.explained(
         _tracks(tracked, numbers), [cameras.get(int(number)) for number in numbers]
     )
     centres = np.array([camera.world_from_camera[:3, 3] for camera in cameras.values()])
-    if len(centres) and (centres == centres[0]).all():  # only directions are known: a dome
+    if len(centres) and (centres == centres[0]).all():  # a nodal camera tells directions alone: points lie on a dome
         away = points - centres[0]
         points = centres[0] + MEDIAN_DEPTH * away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-12)
     known = frames >= 2
@@ -47,7 +51,10 @@ def measured(tracked: TrackedPoints, cameras: Mapping[int, Camera]) -> TrackedPo
 
 
 def _tracks(tracked: TrackedPoints, numbers: Array) -> Tracks:
-    """As tracks of the frames with these `numbers`, ascending; what is in no such frame has no place among them."""
+    """The points as Tracks whose cameras are the frames with these `numbers`, in ascending order.
+
+    An observation in any other frame gets a wrong place, so the caller leaves it out.
+    """
     return Tracks(
         tracked.point.astype(np.int64),
         np.searchsorted(numbers, tracked.frame),
@@ -57,9 +64,9 @@ def _tracks(tracked: TrackedPoints, numbers: Array) -> Tracks:
 
 
 def usable(shot: Shot) -> ShotTracks:
-    """The tracks without the points and the frames that the artist left out; what remains counts as the artist says.
+    """The tracks of a shot without the points and frames that the artist left out, with the artist's weights.
 
-    The shot has tracks.
+    The shot must have tracks.
     """
     tracked = shot.tracks
     assert tracked is not None

@@ -1,4 +1,4 @@
-"""[R] Plates without distortion, with overscan: the frames of a result's shots as half-float EXR, linear light."""
+"""[R] Writes the frames of a result's shots without distortion, with overscan, as half-float EXR in linear light."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ UNDISTORTING = Stage("undistorting", "Undistorting the plates", 1.0)
 
 
 def run(request: Undistort, report: MessageReport) -> Finished:
-    """Writes `request.output`, whole or not at all. Raises UserError, and what `report` raises."""
+    """Writes the folder `request.output`, whole or not at all.
+
+    Raises UserError where the result has no shot, a plate is gone or another one, or the folder cannot be written; and
+    what `report` raises.
+    """
     shots = bundle.read(request.bundle).shots
     if not shots:
         raise UserError(f"The result in {quoted(request.bundle)} holds no shot: its photos have their plates already.")
@@ -59,7 +63,7 @@ def _write(shot: Shot, stem: str, folder: Path, one_more: Callable[[], None]) ->
 
 
 def _light(shot: Shot, number: int, camera: Camera) -> Array:
-    """(H, W, 3) float32 linear light of a frame in the plate's pixels. Raises UserError where it is gone."""
+    """(H, W, 3) float32 linear light of a frame in the plate's pixels. Raises UserError where the plate is gone."""
     try:
         film = video.film(shot.path)
         if film.plate_size == (camera.width, camera.height):

@@ -1,4 +1,4 @@
-"""[R] Weights into the store, when the user asked for them and accepted their terms."""
+"""[R] Downloads weights into the store, once the user has asked for them and accepted their terms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from . import download as downloads
 
 
 def run(request: Download, report: MessageReport) -> Finished:
-    """Fetches the weights of the request into the store, once their terms have been accepted. Raises UserError."""
+    """Fetches the weights of the request into the store.
+
+    Raises UserError where their terms have not been accepted, and as `download.fetch` does.
+    """
     weights = registry.weights(request.weights)
     weights_store = store.default()
     if not weights_store.is_accepted(weights):
