@@ -1,4 +1,4 @@
-"""[S] The lenses of a result as a folder: STMap pairs, a Nuke script for each, and lens.json with every residual."""
+"""[S] Writes the lenses of a result to a folder: for each a pair of STMaps and a Nuke script, and lens.json for all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ CONVENTION = (
 
 @dataclass(frozen=True)
 class Lens:
-    """One lens of a result: the cameras that it belongs to by photo or frame, all alike unless it zooms."""
+    """One lens of a result, and the cameras that it was on, by photo name or frame number.
+
+    Its cameras have equal intrinsics unless it zooms. `sensor_width` is in mm, None where it is unknown.
+    """
 
     name: str
     cameras: dict[str, Camera]
@@ -36,12 +39,12 @@ class Lens:
 
     @property
     def zooms(self) -> bool:
-        """Whether its cameras differ."""
+        """Whether its cameras' intrinsics differ."""
         return len({_key(camera) for camera in self.cameras.values()}) > 1
 
 
 def lenses(reconstruction: Reconstruction) -> list[Lens]:
-    """The lenses that filmed the shots; where nothing was filmed, those of the photos, each once."""
+    """The lenses of the shots, one for each shot; without shots, the different lenses of the photos."""
     sensors = {photo.name: photo.sensor_width for photo in reconstruction.photos}
     filmed = []
     for shot in reconstruction.shots:
@@ -57,8 +60,8 @@ def lenses(reconstruction: Reconstruction) -> list[Lens]:
 def write(reconstruction: Reconstruction, folder: Path, report: Callable[[float], None] = lambda _: None) -> list[str]:
     """Writes `folder`, whole or not at all, and returns sentences about each lens.
 
-    `report(fraction)` may raise. Raises UserError where the folder holds something else, cannot be written, or a lens
-    is too wide.
+    `report(fraction)` may raise. Raises UserError where the folder holds anything that no earlier run wrote, cannot be
+    written, or a lens is too wide for a picture without distortion.
     """
     entries, lines = [], []
     chosen = lenses(reconstruction)
@@ -74,12 +77,12 @@ def write(reconstruction: Reconstruction, folder: Path, report: Callable[[float]
 
 
 def stem(number: int, name: str) -> str:
-    """How the names of a lens's files begin: its place, from 0, and the letters and digits of its name."""
+    """The beginning of the names of a lens's files: `number` + 1, and the letters and digits of its name."""
     return f"{number + 1:02d}_{re.sub(r'[^A-Za-z0-9_-]+', '_', Path(name).stem).strip('_')[:40]}"
 
 
 def _write(each: Lens, number: int, folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """The files of one lens, its entry in the index, and what to say of it."""
+    """Writes the files of one lens. Returns its entry in the index, and sentences about it."""
     cameras = list(each.cameras.values())
     camera = cameras[0]
     added = overscan(cameras)
@@ -97,7 +100,7 @@ def _write(each: Lens, number: int, folder: Path) -> tuple[dict[str, Any], list[
 
 
 def _write_maps(folder: Path, begin: str, label: str, camera: Camera, added: Overscan) -> None:
-    """An STMap pair; `label` is the frame where the lens zooms."""
+    """Writes a pair of STMaps. `label` is the frame's number where the lens zooms, else empty."""
     end = f".{int(label):04d}.exr" if label.isdecimal() else ".exr"
     aspect = camera.fy / camera.fx
     exr_file.write(folder / f"{begin}_undistort{end}", stmaps.undistorting(camera, added), aspect)
@@ -105,7 +108,7 @@ def _write_maps(folder: Path, begin: str, label: str, camera: Camera, added: Ove
 
 
 def description(each: Lens) -> dict[str, Any]:
-    """The part of a lens file that every lens has: `lenses.known` reads it."""
+    """The part of a lens file's entry that all lenses have. `lenses.known` reads it."""
     camera = next(iter(each.cameras.values()))
     return {
         "name": each.name,

@@ -1,4 +1,4 @@
-"""[S] The film back of a camera: millimetres for programs that know no focal lengths in pixels."""
+"""[S] The film back of a camera in millimetres, for programs that have no focal lengths in pixels."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 from ..model.reconstruction import Camera
 
-FULL_FRAME = 36.0  # mm along the larger side, where nothing says how large the sensor is
+FULL_FRAME = 36.0  # mm along the longer side, where the size of the sensor is unknown
 
 
 @dataclass(frozen=True)
 class FilmBack:
-    """In mm of the unsqueezed film back; (`centre_x`, `centre_y`) is the principal point from its middle, y up."""
+    """A film back and a focal length in mm, unsqueezed.
+
+    (`centre_x`, `centre_y`) is the principal point, measured from the middle of the film back, with y up.
+    """
 
     width: float
     height: float
@@ -21,7 +24,7 @@ class FilmBack:
 
     @classmethod
     def of(cls, camera: Camera, width: float | None = None) -> FilmBack:
-        """The film back of `camera`, `width` mm wide; by default the larger side is FULL_FRAME."""
+        """The film back of `camera`, `width` mm wide; without a width, its longer side is FULL_FRAME."""
         across, down = camera.width / camera.fx, camera.height / camera.fy  # in focal lengths
         focal = width / across if width else FULL_FRAME / max(across, down)
         return cls(

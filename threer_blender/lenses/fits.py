@@ -1,4 +1,4 @@
-"""[S] One lens model fitted to another by least squares on a grid over the plate, with the residual in its pixels."""
+"""[S] Fits one lens model to another, by least squares on a grid over the plate; residuals are in its pixels."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ..model.reconstruction import Camera
 
 GRID = 33  # points along each side of the plate
 STEPS = 8  # of Gauss-Newton; all models but DIVISION are linear in their parameters and need one
-# Parameters that are not solved for: they give a model its units, or rotate and stretch the picture as a whole.
+# Parameters that are not solved for: they set a model's units, or rotate and stretch the picture as a whole.
 HELD = frozenset({"diagonal", "pixel_aspect", "phi", "b", "rotation", "squeeze_x", "squeeze_y"})
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A lens described by another model.
+    """A lens, described by another model with the `distortion`. Focal length and principal point stay the camera's.
 
-    `rms` and `worst` are distances in pixels of the plate between where the two models put the same ray, over the grid;
-    `covered` is the share of the grid that both can show. The focal length and the principal point stay the camera's.
+    `rms` and `worst` are over the grid: distances in pixels of the plate between the places where the two models show
+    the same ray. `covered` is the share of the grid that both models can show.
     """
 
     distortion: Distortion
@@ -33,7 +33,7 @@ class Fit:
 
 
 def fit(camera: Camera, model: str) -> Fit:
-    """The lens of `camera` as `model` describes it best; an exact copy where the models are the same."""
+    """The best description of the lens of `camera` by `model`; the lens itself where it has that model."""
     if camera.distortion.model == model:
         return Fit(camera.distortion, 0.0, 0.0, 1.0)
     distorted = _grid(camera)
@@ -47,7 +47,7 @@ def fit(camera: Camera, model: str) -> Fit:
 
 
 def measured(camera: Camera, distortion: Distortion) -> Fit:
-    """How far `distortion` is from the lens that `camera` has."""
+    """How well `distortion` describes the lens of `camera`."""
     distorted = _grid(camera)
     ideal = lens.undistort(camera.distortion, distorted)
     offset = (lens.distort(distortion, ideal) - distorted) * (camera.fx, camera.fy)
@@ -60,7 +60,7 @@ def measured(camera: Camera, distortion: Distortion) -> Fit:
 
 
 def start(camera: Camera, model: str) -> FloatArray:
-    """The parameters with which `model` distorts nothing, in the units of `camera`."""
+    """The parameters with which `model` does not distort, in the units of `camera`."""
     formula = FORMULAS[model]
     neutral = {
         **formula.neutral,
@@ -71,7 +71,7 @@ def start(camera: Camera, model: str) -> FloatArray:
 
 
 def _grid(camera: Camera) -> FloatArray:
-    """(GRID², 2) normalised coordinates of points over the whole plate, its edges and corners among them."""
+    """(GRID², 2) normalised coordinates of a grid over the whole plate, edges and corners included."""
     x, y = np.linspace(0, camera.width, GRID), np.linspace(0, camera.height, GRID)
     pixels = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     normalised: FloatArray = (pixels - (camera.cx, camera.cy)) / (camera.fx, camera.fy)
@@ -79,12 +79,15 @@ def _grid(camera: Camera) -> FloatArray:
 
 
 def _solved(camera: Camera, model: str, params: FloatArray, distorted: FloatArray, ideal: FloatArray) -> FloatArray:
-    """`params` improved by Gauss-Newton, in pixels of the plate."""
+    """The parameters, from the start `params`, that minimise the residuals in pixels of the plate, by Gauss-Newton.
+
+    `distorted` and `ideal` (N, 2) are the normalised coordinates that `model` should map to each other.
+    """
     formula = FORMULAS[model]
     free = [i for i, name in enumerate(formula.params) if name not in HELD]
     to_pixels = np.diag([camera.fx, camera.fy])
     source, target = ideal, distorted
-    if formula.undistorts:  # what is compared then lies before the lens: the lens itself takes it to the plate
+    if formula.undistorts:  # its residuals are between ideal points; the lens's own derivative takes them to the plate
         source, target = distorted, ideal
         to_pixels = to_pixels @ lens.jacobian(lambda points: lens.distort(camera.distortion, points), ideal)
     usable = np.isfinite(to_pixels).all(axis=(-2, -1)) if to_pixels.ndim == 3 else np.ones(len(source), bool)

@@ -1,4 +1,4 @@
-"""[S] Lens files of lens grids: written whole, and only over what an earlier lens grid wrote."""
+"""[S] Writes the lens files of lens grids, whole, and replaces no files but those of earlier lens grids."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from ..files.bundle_folder import output_error
 from ..model.errors import UserError, quoted
 from .export import CONVENTION
 
-GRID = "grid"  # the entry that each lens has which a lens grid told
+GRID = "grid"  # the key that each lens from a lens grid has in a lens file
 
 
 def check_output(path: Path) -> None:
-    """Raises UserError where something else than an earlier lens file of lens grids has the name."""
+    """Raises UserError where the name is taken, unless by an earlier lens file of lens grids."""
     if os.path.lexists(path) and not _is_ours(path):
         raise UserError(f"{quoted(path)} is no lens file of lens grids; choose another name.")
 
 
 def write(path: Path, lenses: Sequence[dict[str, Any]]) -> None:
-    """Writes a file of `lenses`, each with its GRID. Raises UserError where it cannot be written."""
+    """Writes a lens file of the entries `lenses`, each with the key GRID. Raises UserError as `check_output` does, and
+    where the file cannot be written."""
     check_output(path)
     text = json.dumps({"convention": CONVENTION, "lenses": lenses}, indent=1, ensure_ascii=False)
     try:

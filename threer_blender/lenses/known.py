@@ -1,4 +1,4 @@
-"""[S] Lenses that the artist knows: focal length and sensor in numbers, or a lens.json of a result or of lens grids."""
+"""[S] Lenses that the artist knows: by focal length and sensor, or by the lens.json of a result or of lens grids."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from ..model.reconstruction import Camera, Photo
 from .film_back import FULL_FRAME
 from .fits import Fit, fit
 
-SAME_ASPECT = 0.01  # share by which the aspect of a plate and of a photo may differ
-SAME_ZOOM = 0.05  # share by which a focal length may differ from that of the lens that is taken for it
-MOST_DIFFERENT = 2.0  # times the focal length of a lens: a neighbour between which another one is interpolated
-SHORTEST, LONGEST = 1e-3, 1e9  # px, of focal lengths
-POOR_FIT = 0.1  # px, of a lens that is described by another model, from which this is worth saying
-# Models that the solvers know. Others are fitted to these two.
+SAME_ASPECT = 0.01  # largest relative difference between the aspect ratios of a lens's plate and a photo
+SAME_ZOOM = 0.05  # largest relative difference between the focal length of a photo and that of the lens chosen for it
+MOST_DIFFERENT = 2.0  # largest ratio of the focal lengths of two lenses between which another one is interpolated
+SHORTEST, LONGEST = 1e-3, 1e9  # focal lengths in pixels that a lens file may hold
+POOR_FIT = 0.1  # px: RMS residual of a fit by another model from which the artist is told
+# Models that the solvers know. To lenses of other models, those of FITTED are fitted.
 SOLVED = ("PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE")
 FITTED = ("OPENCV", "OPENCV_FISHEYE")
 
 
 @dataclass(frozen=True)
 class FileLens:
-    """A lens of a lens.json: its name there, and the `camera` that it makes of its plate; its pose means nothing."""
+    """A lens in a lens.json: its name, and a camera with its intrinsics in pixels of its plate, without a pose."""
 
     name: str
     camera: Camera
@@ -40,17 +40,18 @@ class FileLens:
 
 @dataclass(frozen=True)
 class KnownPhotos:
-    """Photos with what is known of their lenses, and sentences about it."""
+    """Photos with their known lenses, and sentences for the artist about them."""
 
     photos: list[Photo]
     sentences: list[str]
 
 
 def applied(photos: Sequence[Photo], options: Mapping[str, Any]) -> KnownPhotos:
-    """The photos with what the options of an engine say of their lenses.
+    """The photos with the lenses that the options of an engine name.
 
-    Where a photo's own EXIF knows its focal length, that counts for more than a number that is not held. Panoramas
-    have no such lens. Raises UserError where a lens file cannot be read or has no lens for a photo.
+    A photo's focal length from EXIF takes precedence over a focal length from the options, unless the lens is held.
+    Panoramas stay as they are. Raises UserError where the options contradict each other, or a lens file cannot be read
+    or has no lens for a photo.
     """
     held = options.get("known_lens") == "held"
     file = str(options.get("lens_file", ""))
@@ -68,7 +69,11 @@ def applied(photos: Sequence[Photo], options: Mapping[str, Any]) -> KnownPhotos:
 
 
 def named_focal(photo: Photo, options: Mapping[str, Any]) -> float | None:
-    """The focal length in pixels that the options name, by its millimetres and the sensor's, or in pixels."""
+    """The focal length in pixels that the options name, in pixels or in millimetres; None where they name none.
+
+    Millimetres are those of a sensor whose longer side the options name, else FULL_FRAME. Raises UserError where the
+    options name both.
+    """
     pixels, millimetres = float(options.get("focal_pixels", 0.0)), float(options.get("focal", 0.0))
     if pixels and millimetres:
         raise UserError("The focal length is given twice, in millimetres and in pixels: leave one of them out.")
@@ -79,7 +84,7 @@ def named_focal(photo: Photo, options: Mapping[str, Any]) -> float | None:
 
 
 def read(path: Path) -> list[FileLens]:
-    """The lenses of a lens.json. Raises UserError where it is none."""
+    """The lenses in a lens.json. Raises UserError where it cannot be read as one, or is empty."""
     try:
         entries = bounded.parsed(bounded.content(path, bounded.LONGEST_JSON))["lenses"]
         lenses = [_lens(checked.typed(entry, dict)) for entry in checked.typed(entries, list)]
@@ -144,9 +149,11 @@ def _from_file(
 
 
 def choose(photo: Photo, lenses: Sequence[FileLens], focal: float | None) -> FileLens:
-    """The lens for a photo: of its aspect, and of several the nearest to the `focal` length in pixels that is known.
+    """The lens for a photo, among those for its aspect ratio: the one whose focal length is nearest.
 
-    Raises UserError where there is none, or nothing chooses among several.
+    `focal` is the focal length in pixels that the artist entered, None without; then the photo's own counts. Where it
+    lies between two lenses, a lens is interpolated. Raises UserError where no lens fits, or several do and the focal
+    length is unknown.
     """
     aspect = photo.width / photo.height
     alike = [each for each in lenses if abs(_aspect(each.camera) / aspect - 1) < SAME_ASPECT]
@@ -180,8 +187,11 @@ def choose(photo: Photo, lenses: Sequence[FileLens], focal: float | None) -> Fil
 
 
 def _between(lenses: Sequence[FileLens], photo: Photo, focal: float) -> FileLens | None:
-    """The lens at a focal length in pixels between those of two neighbours of one model: each number goes evenly with
-    the logarithm of the focal length. None where there are no such neighbours."""
+    """A lens with the focal length `focal`, in pixels of the photo, interpolated between two of the lenses.
+
+    All its numbers are linear in the logarithm of the focal length. None where no two lenses of one model, with similar
+    focal lengths (MOST_DIFFERENT), lie on both sides.
+    """
     ordered = sorted(lenses, key=lambda each: _focal(each.camera, photo))
     for first, second in pairwise(ordered):
         low, high = (_focal(each.camera, photo) for each in (first, second))
@@ -189,7 +199,7 @@ def _between(lenses: Sequence[FileLens], photo: Photo, focal: float) -> FileLens
         if not low < focal < high or high > MOST_DIFFERENT * low or len(models) > 1:
             continue
         share = math.log(focal / low) / math.log(high / low)
-        scale = first.camera.width / second.camera.width  # both in pixels of the first one's plate
+        scale = first.camera.width / second.camera.width  # from pixels of the second one's plate to the first one's
         cx, cy = (
             (1 - share) * getattr(first.camera, name) + share * getattr(second.camera, name) * scale
             for name in ("cx", "cy")
@@ -204,17 +214,20 @@ def _between(lenses: Sequence[FileLens], photo: Photo, focal: float) -> FileLens
 
 
 def _aspect(camera: Camera) -> float:
-    """Of the plate as it is displayed, with square pixels."""
+    """The aspect ratio of the plate as it is displayed, with square pixels."""
     return camera.width / camera.fx / (camera.height / camera.fy)
 
 
 def _focal(camera: Camera, photo: Photo) -> float:
-    """In pixels of the photo."""
+    """The focal length in pixels of the photo."""
     return camera.fx * photo.width / camera.width
 
 
 def for_solver(camera: Camera, photo: Photo, held: bool) -> tuple[Camera, Fit]:
-    """The lens in pixels of the photo and as a model that the solvers know, and how well that describes it."""
+    """The lens in pixels of the photo, by a model that the solvers know, and how well that model describes it.
+
+    Where the lens is not `held`, a lens without distortion gets a model in which the solver can find some.
+    """
     x, y = photo.width / camera.width, photo.height / camera.height
     scaled = replace(
         camera,

@@ -1,4 +1,4 @@
-"""[S] A solved lens as a Nuke script: the STMap pair, and 3DE's lens nodes with what was fitted to the lens."""
+"""[S] A solved lens as a Nuke script: nodes for its pair of STMaps, and 3DE's lens nodes with fitted models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..model.reconstruction import Camera
 from .film_back import FilmBack
 from .fits import Fit
 
-# Our model -> 3DE's node, and the names of its knobs in the order of our parameters without their scales.
+# Our model -> 3DE's node, and the names of its knobs, in the order of our parameters without NO_KNOBS.
 TDE_NODES: dict[str, tuple[str, tuple[str, ...]]] = {
     "TDE_RADIAL_4": (
         "LD_3DE4_Radial_Standard_Degree_4",
@@ -28,7 +28,7 @@ TDE_NODES: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
 }
-NO_KNOBS = ("diagonal", "pixel_aspect")  # the film back and the pixel aspect say them
+NO_KNOBS = ("diagonal", "pixel_aspect")  # parameters that follow from the node's film back and pixel aspect
 HEAD = """\
 # The lens of {name}: choose the plate and the CG in the two Read nodes, which are empty.
 # STMap_undistort makes the {width} x {height} picture without distortion that the CG is rendered for.
@@ -37,10 +37,13 @@ HEAD = """\
 
 
 def script(name: str, camera: Camera, size: tuple[int, int], maps: tuple[str, str], fits: Sequence[Fit]) -> str:
-    """The text of a .nk file. `size` is that of the picture without distortion; `maps` are the STMaps' file names, of
-    the one that undistorts and the one that redistorts; `fits` are the 3DE models fitted to the lens."""
+    """The text of a .nk file for the lens `name` of `camera`.
+
+    `size` (width, height) is that of the picture without distortion. `maps` are the file names of two STMaps, that
+    which undistorts and that which redistorts. `fits` are the 3DE models fitted to the lens.
+    """
     undistort, redistort = maps
-    # Nuke runs the file as Tcl: a name may end neither the comment nor the line.
+    # Nuke runs the file as Tcl. So the name may not end the comment, or hold code.
     safe = "".join(letter if letter.isprintable() and letter not in '[]{}$\\"' else " " for letter in name)
     nodes = [
         _read("Read_undistort", undistort, raw=True),
@@ -63,7 +66,7 @@ def _read(name: str, file: str, raw: bool = False) -> str:
 
 
 def _tde(camera: Camera, fitted: Fit, direction: str) -> str:
-    """3DE's node of a model, for its plug-in kit; the residual stands in its label."""
+    """The node of a fitted model in 3DE's plug-in kit. Its label shows the residual."""
     model = fitted.distortion.model
     kind, knobs = TDE_NODES[model]
     values = [

@@ -1,4 +1,4 @@
-"""[S] Overscan: how much larger than the plate a picture without distortion must be to lose none of it."""
+"""[S] Overscan: how much larger than the plate the picture without distortion must be to hold all of the plate."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..model.arrays import FloatArray
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import Camera
 
-MARGIN = 2  # pixels beyond the outermost point, for the filters that read neighbours
+MARGIN = 2  # pixels beyond the outermost point, for filters that read neighbouring pixels
 LARGEST = 3.0  # times the plate's side; a lens that needs more is too wide for a picture without distortion
-EDGE_STEP = 4  # pixels between the points of the plate's edge that are looked at
+EDGE_STEP = 4  # pixels between the examined points of the plate's edge
 
 
 @dataclass(frozen=True)
 class Overscan:
-    """Pixels added to the plate at its left and right side each, and above and below each: its middle stays."""
+    """Pixels added to the plate: `across` on the left and on the right, `down` above and below."""
 
     across: int = 0
     down: int = 0
@@ -30,14 +30,14 @@ class Overscan:
 
 
 def overscan(cameras: Sequence[Camera]) -> Overscan:
-    """The overscan that covers all of `cameras`, which are one camera of one size at different times.
+    """The overscan that suffices for all `cameras`, which have plates of one size.
 
-    Raises UserError where the lens is too wide for any picture without distortion to hold its plate.
+    Raises UserError where the lens is too wide for a picture without distortion to hold the plate.
     """
     across = down = 0.0
     for camera in {(c.fx, c.fy, c.cx, c.cy, c.distortion): c for c in cameras}.values():
         pixels = ideal_pixels(camera, _edge(camera))
-        pixels = pixels[np.isfinite(pixels).all(axis=-1)]  # without corners that the lens model cannot explain
+        pixels = pixels[np.isfinite(pixels).all(axis=-1)]  # without points for which the lens model has no ideal point
         size = np.array([camera.width, camera.height])
         if not len(pixels) or (np.ptp(pixels, axis=0) > LARGEST * size).any():
             raise UserError(
@@ -50,7 +50,7 @@ def overscan(cameras: Sequence[Camera]) -> Overscan:
 
 
 def without_distortion(camera: Camera, added: Overscan) -> Camera:
-    """The ideal camera that sees what `camera` sees and `added` around it; its pixels are as large."""
+    """The ideal camera, with the focal lengths of `camera`, whose picture is the plate and the overscan `added`."""
     width, height = added.size(camera)
     return replace(
         camera,
@@ -64,14 +64,14 @@ def without_distortion(camera: Camera, added: Overscan) -> Camera:
 
 
 def ideal_pixels(camera: Camera, pixels: FloatArray) -> FloatArray:
-    """Plate pixels (..., 2) -> where an ideal camera with the same intrinsics sees the same; NaN where it cannot."""
+    """Plate pixels (..., 2) -> pixels (..., 2) of an ideal camera with the same intrinsics; NaN where it has none."""
     focal, centre = np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy])
     ideal: FloatArray = lens.undistort(camera.distortion, (pixels - centre) / focal) * focal + centre
     return ideal
 
 
 def plate_pixels(camera: Camera, pixels: FloatArray) -> FloatArray:
-    """The inverse of `ideal_pixels`; NaN beyond the radius up to which the lens model is one-to-one."""
+    """The inverse of `ideal_pixels`. NaN beyond the radius up to which the lens model is one-to-one."""
     focal, centre = np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy])
     ideal = (pixels - centre) / focal
     inside = np.linalg.norm(ideal, axis=-1, keepdims=True) < lens.valid_radius(camera.distortion)
@@ -81,7 +81,7 @@ def plate_pixels(camera: Camera, pixels: FloatArray) -> FloatArray:
 
 
 def _edge(camera: Camera) -> FloatArray:
-    """(N, 2) pixels all along the plate's edge."""
+    """(N, 2) pixels along the plate's edge."""
     x = np.linspace(0, camera.width, camera.width // EDGE_STEP + 2)
     y = np.linspace(0, camera.height, camera.height // EDGE_STEP + 2)
     sides = [

@@ -1,9 +1,9 @@
-"""[S] STMaps: pictures that say for each pixel where its colour comes from, as Nuke's STMap node and 3DE read them.
+"""[S] STMaps: pictures whose pixels hold the place in a source picture from which their colour comes.
 
-Red is S = x / width and green is T = y / height of the source, both with the origin at the source's lower left corner
-and pixel centres at half pixels: the lower left pixel's centre is (0.5 / width, 0.5 / height). Blue is 1 where the
-source has that place, else 0: Blender's Map UV node takes it for the alpha. Where the lens shows nothing, S and T
-are -1.
+Nuke's STMap node and 3DE read them. Red is S = x / width and green is T = y / height of the source, with the origin at
+its lower left corner and pixel centres at half pixels: the centre of the lower left pixel is (0.5 / width, 0.5 /
+height). Blue is 1 where that place lies in the source, else 0; Blender's Map UV node takes it as alpha. Where the lens
+shows nothing, S and T are -1.
 """
 
 from __future__ import annotations
@@ -17,24 +17,27 @@ from ..model.arrays import FloatArray
 from ..model.reconstruction import Camera
 from .overscan import Overscan, ideal_pixels, plate_pixels
 
-ROWS = 128  # computed at a time
+ROWS = 128  # rows that are computed at a time
 Map = npt.NDArray[np.float32]
 
 
 def undistorting(camera: Camera, added: Overscan) -> Map:
-    """(H', W', 3), as large as the picture without distortion: where in the plate each of its pixels is."""
+    """The STMap (H', W', 3) float32 that reads the plate. It is as large as the picture without distortion."""
     shift = np.array([added.across, added.down])
     return _map(added.size(camera), (camera.width, camera.height), lambda pixels: plate_pixels(camera, pixels - shift))
 
 
 def redistorting(camera: Camera, added: Overscan) -> Map:
-    """(H, W, 3), as large as the plate: where in the picture without distortion each of its pixels is."""
+    """The STMap (H, W, 3) float32 that reads the picture without distortion. It is as large as the plate."""
     shift = np.array([added.across, added.down])
     return _map((camera.width, camera.height), added.size(camera), lambda pixels: ideal_pixels(camera, pixels) + shift)
 
 
 def _map(size: tuple[int, int], source: tuple[int, int], place: Callable[[FloatArray], FloatArray]) -> Map:
-    """The STMap of `size` whose pixels come from the places `place(pixels)` (pixels from the top) of the source."""
+    """The STMap of `size` (width, height) for a picture of the size `source`.
+
+    `place` takes pixels (..., 2) of the map to those of the source; both have their origin at the top left.
+    """
     width, height = size
     out = np.empty((height, width, 3), np.float32)
     for top in range(0, height, ROWS):

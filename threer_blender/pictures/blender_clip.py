@@ -1,7 +1,7 @@
 """[R] Whether Blender's movie clip shows, at each frame, the picture that was solved for it.
 
-Blender goes by time: at frame k it shows the last picture whose time stamp is not later than the film's first time
-stamp and k - 1 of its frames, of the rate that FFmpeg guesses, rounded to the file's clock.
+Blender goes by time. For frame k it asks for the time of the film's first stamp plus k - 1 frames at the rate that
+FFmpeg guesses, rounded to the file's clock. It shows the last picture whose time stamp is not later.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 from . import light
 from .film import Film
 
-# Containers in which it finds each picture again; in MPEG program streams, for one, it does not.
+# Containers in which Blender can seek to each picture. In others, such as MPEG program streams, it cannot.
 SEEKABLE = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
 
 
 def difference(film: Film) -> str:
-    """Why Blender would show other pictures than `film` gives, as part of a sentence; empty where it would not."""
+    """The reason why Blender shows other pictures than `film`, as part of a sentence; empty where it does not."""
     a, _, _, d = film.matrix
     reasons = {
         "it is interlaced": film.is_interlaced,
@@ -39,13 +39,13 @@ def _mirrored(matrix: tuple[int, int, int, int]) -> bool:
 
 
 def _on_time(film: Film) -> bool:
-    """Whether each frame is the last whose stamp is not later than Blender asks for, and within the stated length."""
+    """Whether Blender shows each frame at its number: by its time stamp, and within the length that the file states."""
     index = film.index
     if index.times is None or index.start is None or not index.rates or math.isnan(index.seconds):
         return False
     stamps = np.array(index.stamps, np.float64)
     step = 1 / (float(index.rates[0]) * float(index.time_base))
     if round(index.seconds * float(index.rates[0])) < len(stamps):
-        return False  # it shows none of those that come later
+        return False  # Blender shows no frame beyond the stated length
     asked = index.start + np.floor(np.arange(len(stamps)) * step + 0.5)
     return bool((stamps <= asked).all() and (stamps[1:] > asked[:-1]).all())

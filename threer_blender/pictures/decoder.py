@@ -1,7 +1,7 @@
-"""[R] A video file opened for decoding: its picture stream, and its frames in the order of showing. PyAV (FFmpeg).
+"""[R] A video file, opened for decoding: its picture stream, and its frames in display order. PyAV (FFmpeg).
 
-Files are strangers': only containers that hold their pictures themselves are opened, none that names other files or
-addresses; and neither a frame's size nor the number of packets may be out of proportion to the file.
+Files are not trusted. Only containers that hold their pictures themselves are opened, none that name other files or
+addresses. Neither a frame's size nor the number of packets may be out of proportion to the file.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ CONTAINERS = (
 )  # FFmpeg's names
 OPENING = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
 PATIENCE = 60.0  # seconds that opening, or reading a packet, may take
-THREADS = 4  # of the decoder: each holds a frame
-NO_FILM = Disposition.attached_pic | Disposition.timed_thumbnails  # streams of pictures about the film: covers
-USUAL_PIXELS, LARGEST_PIXELS = 10_000_000, 200_000_000  # of a frame
-PIXELS_PER_BYTE = 32  # of the file, above USUAL_PIXELS
-TIMES_READ = 4  # how often a file's bytes may be in its packets
+THREADS = 4  # decoding threads: each holds a frame
+NO_FILM = Disposition.attached_pic | Disposition.timed_thumbnails  # covers and thumbnails
+USUAL_PIXELS, LARGEST_PIXELS = 10_000_000, 200_000_000  # of a frame: allowed in any file, and in the largest file
+PIXELS_PER_BYTE = 32  # of the file, that a frame may have above USUAL_PIXELS
+TIMES_READ = 4  # times the file's size that its packets may hold in all
 MOST_FRAMES = 1_000_000
 
-FAULTS = (OSError, ValueError, av.FFmpegError)  # what opening and decoding a damaged video raises
+FAULTS = (OSError, ValueError, av.FFmpegError)  # errors of opening and decoding a damaged video
 
 
 class Decoder:
-    """An open video file. Raises one of FAULTS where it is damaged, Unusable where it holds no film to work with.
+    """An open video file. Raises one of FAULTS where it is damaged, and Unusable where it holds no usable film.
 
-    After `frames`, `packets` counts what the file held, `lost` has the time stamps of the packets whose picture could
-    not be decoded, and `broken` says whether the file ended in the middle of something.
+    After `frames`, `packets` is the number of packets that were read, and `lost` the time stamps of those whose picture
+    could not be decoded. `broken`: reading failed before the end of the file.
     """
 
     def __init__(self, path: Path, threaded: bool) -> None:
@@ -55,7 +55,8 @@ class Decoder:
         self.broken = False
 
     def frames(self) -> Iterator[av.VideoFrame]:
-        """The frames from where the file stands, in the order of showing; what cannot be decoded is passed over."""
+        """Yields the frames from the file's current position on, in display order. Those that cannot be decoded are
+        skipped. Raises Unusable where the packets are out of proportion to the file."""
         self.packets, self.lost = 0, []
         for packet in self._packets():
             try:
@@ -67,7 +68,7 @@ class Decoder:
         yield from self._rest()
 
     def _packets(self) -> Iterator[av.Packet[VideoStream]]:
-        """Those that hold something; no more of them, and no more bytes in them, than the file can hold."""
+        """Yields the packets that are not empty. Raises Unusable where there are more than the file can hold."""
         packets = self.container.demux(self.stream)
         spent = 0
         while True:
@@ -88,7 +89,7 @@ class Decoder:
                 yield packet
 
     def _rest(self) -> Iterator[av.VideoFrame]:
-        """The pictures that the decoder still holds after the last packet."""
+        """Yields the frames that the decoder still holds after the last packet."""
         for _ in range(2 * THREADS):
             try:
                 yield from self.stream.decode(None)
@@ -100,7 +101,7 @@ class Decoder:
 
 
 def _picture_stream(container: av.container.InputContainer) -> VideoStream:
-    """The film among the streams: the largest, the first of several such, and no cover."""
+    """The video stream with the largest frames, the first of several such; no covers. Raises Unusable without one."""
     films = [stream for stream in container.streams.video if not stream.disposition & NO_FILM]
     if not films:
         raise Unusable("There is no film in this video, only sound or a cover.")

@@ -1,6 +1,6 @@
-"""[R] Pictures decoded: upright (EXIF-rotated), 8-bit sRGB, transparency on black, as a viewer shows them. Pillow.
+"""[R] Decodes picture files as a viewer shows them: upright (EXIF-rotated), 8-bit sRGB, transparency on black. Pillow.
 
-Raw files give the preview that the camera made; deep TIFF, EXR and DPX have files of their own.
+Of raw files, the preview that the camera made is decoded. Deep TIFF, EXR and DPX have modules of their own.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 END_MARKER = b"\xff\xd9"
 CUT_SHORT = "It is cut short: the file ends before its picture does."
 
-# A picture that says which way up it is (EXIF tag 274) -> what makes it so.
+# EXIF orientation (tag 274) -> what turns the stored picture upright. 1 is upright.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -42,35 +42,41 @@ _UPRIGHT = {
 }
 _JPEG = frozenset({"JPEG", "MPO"})
 _COMMON = frozenset({*_JPEG, "PNG", "TIFF", "WEBP", "BMP"})  # formats that Blender shows
-_SELDOM = frozenset({"zstd", "lzma"})  # compressions of TIFF that it does not know
+_SELDOM = frozenset({"zstd", "lzma"})  # compressions of TIFF that Blender does not know
 _SIXTEEN_BIT = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 _EIGHT_BIT = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBX", "RGBA", "YCbCr", "CMYK"})
 
 
 @cache
 def _get_ready() -> None:
-    """Pillow with all formats. This process is ours alone: MOST_PIXELS, checked before decoding, replaces its limit."""
+    """Registers all formats with Pillow, and removes its limit of pixels: we check MOST_PIXELS before decoding.
+
+    That changes Pillow for the whole process, which is ours alone.
+    """
     Image.MAX_IMAGE_PIXELS = None
     Image.init()
     pillow_heif.register_heif_opener()
 
 
 def shrunk(width: int, height: int, long_side: int | None) -> tuple[int, int]:
-    """The (width, height) of a picture of that size once its larger side is at most `long_side`."""
+    """The (width, height) of a picture after shrinking its longer side to at most `long_side`, if that is given."""
     scale = min(1.0, (long_side or math.inf) / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 class Unusable(Exception):
-    """A file that decodes, but not into a photo that can be worked with; says why in a sentence."""
+    """A file cannot be used as a photo or video, though it may decode. The text is a sentence with the reason."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded file. `image` may be decoded smaller than the file's picture is: then `box` is that picture in it.
+    """A decoded file.
 
-    `plain` says that `image` is what any program shows: upright, in sRGB, of a common format. `codes` is the transfer
-    and the primaries of ITU-T H.273 where they are not sRGB's, or near it.
+    `image` is the picture as stored, perhaps decoded smaller; `full` is its full (width, height). `box` (left, upper,
+    right, lower) is the part of `image` that holds the picture. `orientation` is EXIF's. `exif` has the camera's tags.
+    `to_srgb` is the conversion by an embedded colour profile. `codes` are the transfer and primaries of ITU-T H.273,
+    None where they are nearly sRGB's. `plain`: any program shows the file correctly, as it is upright, in sRGB and of a
+    common format. `flaw` is a sentence about a fault of the file, empty without one.
     """
 
     image: Image.Image
@@ -90,7 +96,7 @@ class Picture:
         return (height, width) if self.orientation >= 5 else (width, height)
 
     def pixels(self, long_side: int | None) -> npt.NDArray[np.uint8]:
-        """(H, W, 3) uint8 sRGB, upright, its larger side at most `long_side`."""
+        """(H, W, 3) uint8 sRGB, upright, with the longer side at most `long_side`, if that is given."""
         image = _unpacked(self.image)
         size = shrunk(*self.full, long_side)
         if size != image.size:
@@ -98,7 +104,7 @@ class Picture:
         image = _on_black(image)
         if self.to_srgb is not None:
             image = ImageCms.applyTransform(image, self.to_srgb) or image
-        if image.mode != "RGB":  # else it would be a copy, as large as the picture
+        if image.mode != "RGB":  # converting RGB to RGB would copy the picture
             image = image.convert("RGB")
         if self.codes is not None:
             image = Image.fromarray(light.to_srgb(np.asarray(image).astype(np.uint16) * np.uint16(257), *self.codes))
@@ -109,8 +115,10 @@ class Picture:
 
 @contextmanager
 def decoded(file: Path, data: bytes, long_side: int | None) -> Iterator[Picture]:
-    """Decode a file, of which `data` is all, JPEGs no larger than `long_side` needs. Raises whatever the decoder does,
-    or Unusable."""
+    """Yields the picture in a file with the content `data`. JPEGs are decoded no larger than `long_side` needs.
+
+    Raises Unusable, and any error of the decoders.
+    """
     _get_ready()
     suffix = file.suffix.lower()
     if suffix in PLATE_SUFFIXES:
@@ -181,7 +189,7 @@ def _check_size(width: int, height: int) -> None:
 
 
 def _facts(image: Image.Image, data: bytes, rotated: bool = False) -> dict[str, Any]:
-    """The facts about a loaded image, as Picture has them; `rotated`: whether loading turned it upright."""
+    """Fields of Picture from a loaded image. `rotated`: loading has already turned it upright."""
     orientation = _orientation(image)
     to_srgb, flaw = _to_srgb(image.info.get("icc_profile"), _unpacked_mode(image))
     codes = None if image.info.get("icc_profile") else _codes(image, data)
@@ -199,7 +207,7 @@ def _facts(image: Image.Image, data: bytes, rotated: bool = False) -> dict[str, 
 
 @contextmanager
 def _jpeg(image: Image.Image, data: bytes, long_side: int | None) -> Iterator[Picture]:
-    """A JPEG as it is, or whose end marker alone is missing. Raises Unusable where its codes end too early."""
+    """Yields a whole JPEG. It may lack its end marker, but raises Unusable where pixels are missing."""
     full = image.size
     drafted = _draft(image, long_side)
     error = None
@@ -209,7 +217,7 @@ def _jpeg(image: Image.Image, data: bytes, long_side: int | None) -> Iterator[Pi
     except OSError as failure:
         error, grey = failure, False
     flaw = ""
-    # Codes that end too early give grey; zeros stand in a file that was allocated and not written to its end.
+    # Missing pixels decode as grey. A file that was allocated but not fully written ends in zeros.
     doubtful = error or grey or data.endswith(bytes(16))
     ending = jpeg.ending(data) if doubtful else None
     if error and (ending is None or ending.marked):
@@ -228,9 +236,10 @@ def _jpeg(image: Image.Image, data: bytes, long_side: int | None) -> Iterator[Pi
 
 
 def _draft(image: Image.Image, long_side: int | None) -> tuple[float, float, float, float] | None:
-    """Has a JPEG decoded to 1/2, 1/4 or 1/8, for less time and memory; returns where the picture then is.
+    """Asks Pillow to decode a JPEG at 1/2, 1/4 or 1/8 of its size. Returns the box of the picture in the result.
 
-    Twice the wanted size leaves the filter its say. (HEIC has drafts too, but those are embedded thumbnails.)
+    The result is at least twice the wanted size, so that the filter that shrinks it further decides its quality.
+    Returns None where the JPEG is decoded in full. (HEIC has drafts, too, but those are embedded thumbnails.)
     """
     if not long_side:
         return None
@@ -240,7 +249,7 @@ def _draft(image: Image.Image, long_side: int | None) -> tuple[float, float, flo
 
 
 def _reaches_its_end(data: bytes, position: int) -> bool:
-    """Whether a JPEG's codes, which end at `position`, make its whole picture: then more codes change nothing."""
+    """Whether a JPEG's entropy-coded data, which ends at `position`, holds all pixels: then more data changes none."""
     digests = set()
     for more in (bytes(64), bytes(range(1, 65))):
         with Image.open(BytesIO(data[:position] + more + END_MARKER), formats=("JPEG",)) as image:
@@ -262,8 +271,10 @@ def _deep_tiff(tags: tiff.Entries, data: bytes) -> Picture:
 
 
 def _codes(image: Image.Image, data: bytes) -> tuple[int, int] | None:
-    """Transfer and primaries of a picture without a profile, where they are not nearly sRGB's: those of ITU-T H.273 in
-    HEIC and AVIF, or Adobe RGB, which cameras name in EXIF alone."""
+    """Transfer and primaries of a picture without a colour profile; None where they are nearly sRGB's.
+
+    HEIC and AVIF name them by ITU-T H.273. Cameras name Adobe RGB in EXIF alone.
+    """
     if image.getexif().get_ifd(ExifTags.IFD.Interop).get(1) == "R03":
         return light.GAMMA_22, light.ADOBE_RGB
     if image.format not in ("HEIF", "AVIF"):
@@ -283,7 +294,7 @@ def _valid_orientation(orientation: Any) -> int:
 
 
 def _to_srgb(profile: bytes | None, mode: str) -> tuple[ImageCms.ImageCmsTransform | None, str]:
-    """The way from the embedded colour profile to sRGB, None where there is none to go; and what is wrong with it."""
+    """The conversion from an embedded colour profile to sRGB, None where none is needed; and a sentence on a fault."""
     if not profile:
         return None, ""
     try:
@@ -308,8 +319,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 def _unpacked_mode(image: Image.Image) -> str:
-    """The mode among L, LA, RGB, RGBA and CMYK that holds all of the picture, in 8 bits. Raises Unusable where none
-    does."""
+    """The Pillow mode, one of L, LA, RGB, RGBA and CMYK, that holds the picture in 8 bits. Raises Unusable."""
     if image.mode in _SIXTEEN_BIT or (image.mode == "I" and image.format == "PNG"):
         return "L"
     if image.mode not in _EIGHT_BIT:

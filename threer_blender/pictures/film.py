@@ -1,6 +1,6 @@
 """[R] Video files as shots: the pixels of each frame, upright, in 8-bit sRGB.
 
-Frames are numbered from 1: frame k is the k-th picture of the film in the order of showing (`film_index`).
+Frames are numbered from 1: frame k is the k-th picture of the film in display order (`film_index`).
 """
 
 from __future__ import annotations
@@ -25,19 +25,21 @@ from .decoder import FAULTS, Decoder
 from .film_index import check_unchanged, index
 from .light import Picture
 
-HD = (1280, 720)  # from this width or height on, an untagged film is taken to have BT.709's matrix, else BT.601's
+HD = (1280, 720)  # an untagged film of at least this width or height is decoded by BT.709's matrix, others by BT.601's
 UNSPECIFIED = (2, 3)  # codes of ITU-T H.273 for a matrix that is not specified
 MOST_KEYS_BACK = 2  # a jump goes at most to the second key frame before the nearest one
-MOST_UNKNOWN = 64  # unknown frames after a jump; after more of them, the jump has failed
-INTERLACED_SHARE = 0.5  # share of the frames; where more have two fields, the film may be interlaced
-MOST_MOVING = 5  # number of frames in which the fields are compared
+MOST_UNKNOWN = 64  # frames that the index does not know: after more of them, a jump has failed
+INTERLACED_SHARE = 0.5  # share of frames with two fields above which a film may be interlaced
+MOST_MOVING = 5  # frames in which the two fields are compared
 COMB, COMBED = 10, 0.02  # grey levels by which a pixel stands out, and the share of such pixels in a combed frame
 
 
 class Film:
-    """An open video file. Opening raises what `film_index.index` and `frame` raise.
+    """An open video file. Opening raises as `film_index.index` and `frame` do.
 
-    `size` (width, height) is that of a picture as displayed; `plate_size` is that in the file's own pixels, upright.
+    `numbers` are the numbers of the frames that can be decoded. `size` (width, height) is that of a displayed picture,
+    upright and with square pixels. `plate_size` is the upright size in the file's own pixels. `matrix` is the display
+    matrix a, b, c, d; `transfer` and `primaries` are codes of ITU-T H.273.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,7 +49,7 @@ class Film:
         self._lock = threading.Lock()
         self._frames: Iterator[tuple[int, av.VideoFrame]] = iter(())
         self._position = 0  # the number of the last frame that was decoded
-        # In some files a jump to a key frame leads past it; jumps then go to the key frame so many places before.
+        # In some files a jump to a key frame ends behind it. Then jumps go to an earlier key frame, by so many places.
         self._keys_back = 0
         self._restart()
         first = self.frame(self.numbers[0])
@@ -61,7 +63,7 @@ class Film:
         self.size, self.plate_size = (size[::-1] if swapped else size for size in sizes)
 
     def __len__(self) -> int:
-        """The number of frames, without those that cannot be decoded."""
+        """The number of frames that can be decoded."""
         return len(self.numbers)
 
     @property
@@ -71,11 +73,11 @@ class Film:
 
     @property
     def survey(self) -> survey.Survey:
-        """The survey of its frames."""
+        """The survey of the film's frames."""
         return self.index.survey
 
     def picture(self, number: int) -> Picture:
-        """(H, W, 3) uint8 sRGB of a frame as it is displayed. Raises as `frame` does."""
+        """(H, W, 3) uint8 sRGB of a frame as it is displayed, with square pixels. Raises as `frame` does."""
         picture = self.unscaled_picture(number)
         if self.size == self.plate_size:
             return picture
@@ -101,14 +103,14 @@ class Film:
         return frame
 
     def _key(self, number: int) -> int | None:
-        """The number of the key frame to jump to for a frame; None where decoding starts at the first frame."""
+        """The number of the key frame to jump to for a frame; None where decoding must start at the first frame."""
         place = bisect_right(self.index.keys, number) - 1 - self._keys_back
         return self.index.keys[place] if place >= 0 and self._keys_back <= MOST_KEYS_BACK else None
 
     def _has_combs(self) -> bool:
-        """Whether the two fields of a frame show two moments. Many films claim fields, but hold whole pictures.
+        """Whether the two fields of a frame show two moments. Many films claim fields but hold whole pictures.
 
-        The frames that change most are examined. A pixel stands out where it is brighter, or darker, than those above
+        The frames that change most are examined. A pixel stands out if it is brighter, or darker, than the pixels above
         and below. A frame with many such pixels is combed.
         """
         moving = np.argsort(self.survey.change)[-MOST_MOVING:]
@@ -120,7 +122,7 @@ class Film:
         return False
 
     def _decode_to(self, number: int) -> av.VideoFrame | None:
-        """Decodes onwards up to the frame; None where it does not come."""
+        """Decodes onwards to the frame `number`; None where it does not come."""
         for position, frame in self._frames:
             self._position = position
             if position == number:
@@ -130,7 +132,7 @@ class Film:
         return None
 
     def _jump_to(self, number: int) -> av.VideoFrame | None:
-        """Jumps to a key frame and decodes from there to the frame; None where no jump leads to it.
+        """Jumps to a key frame and decodes from there to the frame `number`; None where no jump leads to it.
 
         After a jump that fails, this and all later jumps go one key frame further back.
         """
@@ -148,9 +150,10 @@ class Film:
         return None
 
     def _recognised(self) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Yields the numbers and frames that follow a jump, but only those that the index knows.
+        """Yields the number and the frame of each frame after a jump that the index knows.
 
-        The first frames after a jump may refer to frames that were not decoded, and then look different.
+        The first frames after a jump may depend on frames that were not decoded. Then they look different and are
+        unknown.
         """
         unknown = 0
         for frame in self._decoder.frames():
@@ -162,7 +165,7 @@ class Film:
                 return
 
     def _restart_to(self, number: int) -> av.VideoFrame | None:
-        """Decodes from the start of the file to the frame; None where it does not come."""
+        """Decodes from the start of the file to the frame `number`; None where it does not come."""
         if number not in self.numbers:
             return None
         self._restart()
@@ -175,7 +178,7 @@ class Film:
 
 
 def rgb(frame: av.VideoFrame) -> Picture:
-    """(H, W, 3) uint8 sRGB of a frame as the file stores it: neither turned nor scaled."""
+    """(H, W, 3) uint8 sRGB of a frame as stored: neither rotated nor scaled."""
     codes = int(frame.color_trc), int(frame.color_primaries)
     if light.is_srgb(*codes):
         return np.asarray(frame.to_ndarray(format="rgb24", src_colorspace=_matrix(frame)), np.uint8)
@@ -184,9 +187,9 @@ def rgb(frame: av.VideoFrame) -> Picture:
 
 
 def _matrix(frame: av.VideoFrame) -> int:
-    """The code (ITU-T H.273) of the matrix that takes a frame's colours to its components.
+    """The code (ITU-T H.273) of the matrix between a frame's RGB and its stored components.
 
-    Where the frame does not say, its size decides.
+    Where the frame does not name it, the frame's size decides (HD).
     """
     if frame.colorspace not in UNSPECIFIED:
         return frame.colorspace
@@ -195,7 +198,7 @@ def _matrix(frame: av.VideoFrame) -> int:
 
 
 def upright(picture: Picture, matrix: tuple[int, int, int, int]) -> Picture:
-    """Turns and mirrors a picture (H, W, 3) for display, by a, b, c and d of a track's matrix (ISO 14496-12)."""
+    """The picture (H, W, 3), rotated and mirrored for display by a, b, c, d of a track's matrix (ISO 14496-12)."""
     a, b, c, d = matrix
     if _swaps(matrix):
         picture = picture.transpose(1, 0, 2)
@@ -223,9 +226,9 @@ def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
 
 
 def _upper_field(frame: av.VideoFrame) -> Picture:
-    """A frame of two fields as a picture (H, W, 3) of the upper field alone.
+    """(H, W, 3) uint8 sRGB of the upper field of a frame of two fields.
 
-    Each line of the lower field is replaced by the mean of the lines above and below.
+    The mean of the lines above and below replaces each line of the lower field.
     """
     graph = av.filter.Graph()
     source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1))

@@ -1,7 +1,8 @@
-"""[R] The index of a film that was decoded once: its frames in the order of showing, and how to come back to each.
+"""[R] The index of a film: its frames in display order, and the key frames from which each can be decoded again.
 
-Frame k is the k-th picture that the decoder gives. Time stamps number nothing: they are wrong or absent in many files.
-They only say where a picture is missing that cannot be decoded: the others keep their numbers.
+The film is decoded once. Frame k is the k-th picture that the decoder returns. Time stamps do not give the numbers:
+they are wrong or absent in many files. But where a picture cannot be decoded, they show the hole, and the other frames
+keep their numbers.
 """
 
 from __future__ import annotations
@@ -23,19 +24,21 @@ from .decoder import Decoder
 from .decoding import Unusable
 from .survey import Survey
 
-OVERSTATED = 2  # frames: so many more than there are, some programs announce in files that are whole
-UNEVEN = 0.25  # of a frame: time stamps that lie so far from an even rate are not even
+OVERSTATED = 2  # frames by which programs overstate the length of files that are whole
+UNEVEN = 0.25  # frames: time stamps that differ more from those of an even rate are uneven
 Progress = Callable[[float], None]
 
 
 @dataclass
 class Index:
-    """Of each frame that can be decoded, in the order of showing: `survey.numbers` counts from 1, `stamps` are in units
-    of `time_base` seconds, `digests` tell frames apart; `keys` are the numbers at which decoding can start.
+    """The index of a film. Lists are in display order, and hold only frames that can be decoded.
 
-    `absent` is how many more frames the file says it has, at its end. `rates` are those that the file states, the
-    likeliest first, `start` is its first time stamp and `seconds` the length it states, NaN where it states none.
-    `interlaced` counts the frames of two fields.
+    `survey.numbers` are the frames' numbers, from 1 on. `stamps` are their time stamps in units of `time_base` seconds,
+    `digests` identify their pictures, and `keys` are the numbers of key frames, at which decoding can start.
+
+    The file states the `rates`, the likeliest first, the first time stamp `start`, and the length in `seconds`, NaN
+    where it states none. `absent` is the number of frames that it lacks at its end, by its own statement. `interlaced`
+    counts frames of two fields. `threaded`: several threads can decode the film without faults.
     """
 
     container: str
@@ -46,7 +49,7 @@ class Index:
     seconds: float
     absent: int = 0
     interlaced: int = 0
-    status: tuple[int, int] = (0, 0)  # the file's bytes, and when it was written
+    status: tuple[int, int] = (0, 0)  # size in bytes and time of writing in ns
     survey: Survey = field(default_factory=Survey)
     stamps: list[int | None] = field(default_factory=list)
     digests: list[int] = field(default_factory=list)
@@ -54,12 +57,12 @@ class Index:
 
     @cached_property
     def number_of(self) -> dict[tuple[int | None, int], int]:
-        """A frame's number by its stamp and digest."""
+        """(stamp, digest) -> the frame's number."""
         return dict(zip(zip(self.stamps, self.digests, strict=True), self.survey.numbers, strict=True))
 
     @cached_property
     def times(self) -> Array | None:
-        """(F,) seconds at which the frames are shown, rising; None where the file does not say."""
+        """(F,) seconds at which the frames are displayed, rising; None where the stamps are missing or do not rise."""
         if None in self.stamps:
             return None
         stamps = np.array(self.stamps, np.float64)
@@ -67,7 +70,7 @@ class Index:
 
     @cached_property
     def frame_rate(self) -> Fraction | None:
-        """Frames per second, over the whole film where it varies; None where nothing tells."""
+        """Frames per second; the mean of the film where the rate varies; None where it is unknown."""
         mean = self._mean_rate()
         if mean is None:
             return exact(self.rates[0]) if self.rates else None
@@ -78,12 +81,12 @@ class Index:
         return exact(near[0] if near else mean)
 
     def is_even(self) -> bool:
-        """Whether the frames follow each other at an even rate, as far as the file says."""
+        """Whether the frames follow each other at an even rate. True, too, where the file does not say."""
         rate = self.frame_rate
         return self.times is None or rate is None or bool(np.abs(self._lateness(rate)).max() < UNEVEN)
 
     def _lateness(self, rate: Fraction) -> Array:
-        """Frames by which each is shown too late, of an even `rate`."""
+        """(F,) the delay of each frame against an even `rate` (frames per second), in frames."""
         assert self.times is not None
         numbers = np.array(self.survey.numbers)
         late: Array = (self.times - self.times[0]) * float(rate) - (numbers - numbers[0])
@@ -100,14 +103,15 @@ _indexes: dict[Path, Index] = {}
 
 
 def index(path: Path, progress: Progress = lambda _: None) -> Index:
-    """The index of a film, made once for each file; `progress` is told the fraction done and may raise to stop.
+    """The index of a film. It is built once for each path; `progress` takes the fraction done, and may raise to stop.
 
-    Raises FAULTS where it is damaged, Unusable where it holds no film to work with, or its frames change their size.
+    Raises one of `decoder.FAULTS` where the file is damaged, and Unusable where it holds no usable film, or its frames
+    change their size.
     """
     if path not in _indexes:
         status = path.stat()
         made = _built(path, True, progress)
-        # Threads hand on a fault later than the packet it came with: where there are any, one thread does it again.
+        # Decoding threads report a fault after the packet that caused it. So after faults, one thread decodes anew.
         made = made or _built(path, False, progress)
         if made is None:
             raise Unusable("Not one frame of this video can be decoded.")
@@ -117,14 +121,14 @@ def index(path: Path, progress: Progress = lambda _: None) -> Index:
 
 
 def check_unchanged(path: Path) -> None:
-    """Raises OSError where an indexed film is gone, ValueError where it is another one by now."""
+    """Raises OSError where an indexed film is gone, and ValueError where its file has changed."""
     status = path.stat()
     if (status.st_size, status.st_mtime_ns) != _indexes[path].status:
         raise ValueError("the file changed while it was read")
 
 
 def _built(path: Path, threaded: bool, progress: Progress) -> Index | None:
-    """The index; None where nothing can be decoded, or threads decode and not all can be."""
+    """The index; None where no frame can be decoded, or `threaded` and some cannot."""
     decoder = Decoder(path, threaded)
     stream = decoder.stream
     rates = [Fraction(rate) for rate in (stream.guessed_rate, stream.average_rate, stream.base_rate) if rate]
@@ -160,7 +164,7 @@ def _add(made: Index, number: int, frame: av.VideoFrame) -> None:
 
 
 def _absent(made: Index, decoder: Decoder) -> int:
-    """How many more frames the file says it has than it held; 0 where it does not say."""
+    """The number of frames that the file states, less those that it holds; 0 where it states none."""
     stream = decoder.stream
     if stream.frames:
         return stream.frames - decoder.packets
@@ -175,7 +179,7 @@ def _absent(made: Index, decoder: Decoder) -> int:
 
 
 def _leave_holes(made: Index, lost: list[int | None]) -> None:
-    """Number the frames anew, so that pictures which cannot be decoded keep their numbers, where their stamps tell."""
+    """Renumbers the frames so that pictures which cannot be decoded (`lost` stamps) have numbers, too."""
     there = set(made.stamps)
     stamps = sorted(stamp for stamp in lost if stamp is not None and stamp not in there)
     if made.times is None or not stamps:

@@ -1,4 +1,4 @@
-"""[R] Gravity and place by a photo's file: gimbal angles of DJI's drones (XMP), and GPS (EXIF). Pillow."""
+"""[R] Gravity and place from a photo's file: gimbal angles of DJI's drones (XMP), and GPS (EXIF). Pillow."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from ..model.arrays import FloatArray
 from ..model.reconstruction import Photo
 
 _XMP_KEYS = ("xmp", "XML:com.adobe.xmp")
-_MOST_XMP = 1_000_000  # bytes that are looked at
+_MOST_XMP = 1_000_000  # bytes that are searched
 _GIMBAL = r"drone-dji:Gimbal{}Degree\s*(?:=\s*[\"']|>)\s*([+-]?\d+(?:\.\d+)?)"
-_MOST_ROLL = 45.0  # degrees; a gimbal that hangs the other way round counts otherwise
+_MOST_ROLL = 45.0  # degrees; an upside-down gimbal counts its angles differently
 _EARTH = 6_371_000.0  # metres
 
 
 class Sensed(NamedTuple):
-    """`up` (3,) unit in the camera's axes (x right, y down, z forward); `place` (3,): degrees north and east, metres.
+    """The facts that a camera's sensors wrote into a photo's file; None for those that it lacks.
 
-    None where the file does not say it.
+    `up` (3,) is a unit vector in the camera's axes (x right, y down, z forward). `place` (3,) is degrees north, degrees
+    east, and metres above sea level.
     """
 
     up: FloatArray | None
@@ -31,7 +32,7 @@ class Sensed(NamedTuple):
 
 
 def sensed(photo: Photo) -> Sensed:
-    """Gravity and place by the photo's file; nothing for frames of videos, and for files that Pillow does not read."""
+    """Gravity and place from the photo's file. Both are None for frames of videos and files that Pillow cannot read."""
     if photo.frame is not None:
         return Sensed(None, None)
     try:
@@ -50,7 +51,10 @@ def _xmp(info: Mapping[Any, Any]) -> str:
 
 
 def gimbal_up(xmp: str) -> FloatArray | None:
-    """Up in the camera's axes, by the pitch (-90 looks straight down) and roll (clockwise) of a DJI gimbal."""
+    """Up (3,) in the camera's axes, by the pitch and roll of a DJI gimbal in XMP; None where it has no plausible pitch.
+
+    Both are in degrees. A pitch of -90 looks straight down. A positive roll is clockwise.
+    """
     angles = [
         match and float(match[1]) for match in (re.search(_GIMBAL.format(name), xmp) for name in ("Pitch", "Roll"))
     ]
@@ -61,7 +65,7 @@ def gimbal_up(xmp: str) -> FloatArray | None:
 
 
 def gps_place(tags: Mapping[int, Any]) -> FloatArray | None:
-    """Degrees north, degrees east, metres up, by EXIF's GPS tags; None where one is absent or senseless."""
+    """(3,) degrees north, degrees east, metres above sea level, by EXIF's GPS tags; None where one makes no sense."""
     names = ExifTags.GPS
     try:
         north, east = (
@@ -78,7 +82,7 @@ def gps_place(tags: Mapping[int, Any]) -> FloatArray | None:
 
 
 def metres(places: FloatArray) -> FloatArray:
-    """(N, 3) metres east, north and up of their mean, of places in degrees north and east and metres."""
+    """(N, 3) metres east, north and up, relative to their mean, of `places` (N, 3) as in `Sensed.place`."""
     middle = places.mean(0)
     north, east, up = (places - middle).T
     return np.stack(

@@ -1,4 +1,4 @@
-"""[S] Reads a JPEG's markers: how large its picture is, where its data ends, and whether scans are missing.
+"""[S] Reads a JPEG's markers: the size of its picture, the end of its data, and whether scans are missing.
 
 ITU-T T.81, annex B.
 """
@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 START, END, SCAN = 0xD8, 0xD9, 0xDA
-BASELINE, EXTENDED, PROGRESSIVE = 0xC0, 0xC1, 0xC2  # the frames that Pillow decodes; the others are lossless, or rare
+BASELINE, EXTENDED, PROGRESSIVE = 0xC0, 0xC1, 0xC2  # the kinds of frames that Pillow decodes; others are rare
 MOST_SEGMENTS = 300
 
 
 class Segment(NamedTuple):
-    """A marker, and where what belongs to it begins and ends; for a scan without its pixels' codes."""
+    """A marker, and the offsets of the start and end of its segment. A scan's segment ends before its coded pixels."""
 
     marker: int
     start: int
@@ -22,7 +22,8 @@ class Segment(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """Where the codes of a picture end, whether its end marker follows, and whether all its scans are there."""
+    """The end of a JPEG: the `position` at which its coded pixels end, whether they are `marked` by an end marker, and
+    whether its scans are `complete`."""
 
     position: int
     marked: bool
@@ -30,7 +31,7 @@ class Ending(NamedTuple):
 
 
 def segments(data: bytes, start: int = 0) -> Iterator[Segment]:
-    """The segments of the JPEG that begins at `start`, up to its end or to what is none of JPEG's."""
+    """Yields the segments of the JPEG that begins at `start`, up to its end, or to bytes that are no segment."""
     position = start + 2
     for _ in range(MOST_SEGMENTS):
         if position + 4 > len(data) or data[position] != 0xFF:
@@ -47,7 +48,7 @@ def segments(data: bytes, start: int = 0) -> Iterator[Segment]:
 
 
 def codes_end(data: bytes, start: int) -> int:
-    """Where the entropy-coded data that begins at `start` ends: at a marker that is no restart, or with the file."""
+    """The end of the entropy-coded data that begins at `start`: the next marker but restarts, or the end of `data`."""
     position = start
     while (position := data.find(b"\xff", position)) >= 0 and position + 1 < len(data):
         if data[position + 1] != 0 and not 0xD0 <= data[position + 1] <= 0xD7:
@@ -57,7 +58,7 @@ def codes_end(data: bytes, start: int) -> int:
 
 
 def size(data: bytes, start: int) -> tuple[int, int] | None:
-    """Width and height of the JPEG that begins at `start`; None where none does that can be decoded."""
+    """Width and height of the JPEG that begins at `start`; None where there is no JPEG that can be decoded."""
     for segment in segments(data, start):
         if segment.marker in (BASELINE, EXTENDED, PROGRESSIVE) and segment.end <= len(data):
             height, width = (int.from_bytes(data[segment.start + i : segment.start + i + 2]) for i in (1, 3))
@@ -68,7 +69,7 @@ def size(data: bytes, start: int) -> tuple[int, int] | None:
 
 
 def ending(data: bytes) -> Ending | None:
-    """How the JPEG at the beginning of `data` ends; None where it has no scan."""
+    """The ending of the JPEG at the beginning of `data`; None where it has no scan."""
     position, left = 0, set[tuple[int, int]]()
     for segment in segments(data):
         body = data[segment.start : segment.end]
@@ -81,6 +82,6 @@ def ending(data: bytes) -> Ending | None:
             position = codes_end(data, segment.end)
     if not position:
         return None
-    # A file that was allocated but not written to its end ends in zeros, which could pass as codes.
+    # A file that was allocated but not fully written ends in zeros, which are valid coded pixels.
     marked = data[position : position + 2] == bytes((0xFF, END))
     return Ending(position if marked else len(data[:position].rstrip(b"\0")), marked, not left)

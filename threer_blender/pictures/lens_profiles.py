@@ -1,6 +1,6 @@
-"""[R] Lensfun's data base: the sensor of a camera and the distortion of a lens, by their names or by EXIF.
+"""[R] Lensfun's data base: the sensor of a camera and the distortion of a lens, by their names.
 
-The data are Lensfun's (CC BY-SA 3.0), read through the package lensfunpy. It knows photo cameras, not cinema cameras.
+The data are Lensfun's (CC BY-SA 3.0), read through the package lensfunpy. They cover photo cameras, not cinema cameras.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from ..model import lens
 from ..model.errors import UserError, quoted
 from ..model.lens import Distortion
 
-FILM_DIAGONAL = math.hypot(36.0, 24.0)  # mm, of a crop factor of 1
-SAME_CAMERA, SAME_LENS = 80, 45  # of 100: how alike names must be
-FOUR_THIRDS_CROP = 1.9  # cameras with fixed lenses, and of the 4/3 systems, that crop more have pictures of 4 to 3
-CALIBRATED_ASPECT = 1.5  # of the pictures by which lenses were measured, unless they say otherwise
+FILM_DIAGONAL = math.hypot(36.0, 24.0)  # mm, of a sensor with a crop factor of 1
+SAME_CAMERA, SAME_LENS = 80, 45  # of 100: the least scores by which Lensfun's names count as the names asked for
+FOUR_THIRDS_CROP = 1.9  # above this crop factor, cameras with fixed lenses, and of the 4/3 systems, have 4:3 pictures
+CALIBRATED_ASPECT = 1.5  # aspect ratio of the pictures by which Lensfun's lenses were measured
 SAMPLES = 64  # radii at which a distortion is fitted
 
 
@@ -35,9 +35,10 @@ class CameraSensor:
 
 @dataclass(frozen=True)
 class LensProfile:
-    """A lens by its `name`: the factor by which its centre enlarges, and its `distortion`, at a focal length.
+    """The lens `name` at one focal length.
 
-    `residual` is the largest distance in px of a picture with so many pixels on its longer side as were asked for.
+    `scale` is the enlargement at its centre, relative to the nominal focal length. `distortion` is fitted to Lensfun's
+    model, and `residual` is the largest error of that fit, in pixels of a picture of the size asked for.
     """
 
     name: str
@@ -54,7 +55,10 @@ def _database() -> Any:
 
 
 def sensor(camera: str) -> CameraSensor:
-    """The sensor of a camera. Raises UserError where no name in the data base is like it."""
+    """The sensor of the camera of this name. Raises UserError where the data base has no similar name.
+
+    Its aspect ratio is inferred from its crop factor and mount, since the data base does not hold it.
+    """
     matches = _cameras(camera)
     if not matches or matches[0].score < SAME_CAMERA:
         near = ", ".join(quoted(f"{each.maker} {each.model}") for each in matches[:3])
@@ -73,16 +77,16 @@ def sensor(camera: str) -> CameraSensor:
 
 
 def _cameras(name: str) -> list[Any]:
-    """Lensfun's cameras whose names are like this, the likest first."""
+    """Lensfun's cameras with similar names, the most similar first."""
     text = name.strip()[:100]
     matches = _database().find_cameras(None, text, True) if text else []
     return sorted(matches, key=lambda each: -each.score)
 
 
 def profile(camera: str, name: str, millimetres: float, size: tuple[int, int]) -> LensProfile:
-    """The distortion of the lens of this name on a camera, at a focal length, for pictures of a `size`.
+    """The lens `name` on the camera `camera`, at a focal length in mm, for pictures of `size` (width, height).
 
-    Raises UserError where no lens is like it, or none was measured.
+    Raises UserError where the data base has no similar names, or not the lens's distortion at that focal length.
     """
     back = sensor(camera)
     lenses = _database().find_lenses(_cameras(camera)[0], None, name.strip()[:100], True)
@@ -103,7 +107,7 @@ def profile(camera: str, name: str, millimetres: float, size: tuple[int, int]) -
 
 
 def _polynomial(model: str, terms: tuple[float, ...]) -> tuple[float, tuple[float, ...]]:
-    """Lensfun's model as distorted radius = radius · (scale + c1 r + c2 r² + …): the scale, and 0, c1, c2, …"""
+    """Lensfun's `model` as distorted radius = r · (scale + c1 r + c2 r² + …). Returns scale and (0, c1, c2, …)."""
     if model == "POLY3":
         return 1 - terms[0], (0.0, 0.0, terms[0])
     if model == "POLY5":
@@ -113,8 +117,10 @@ def _polynomial(model: str, terms: tuple[float, ...]) -> tuple[float, tuple[floa
 
 
 def _fitted(coefficients: list[float], corner: float) -> tuple[Distortion, float]:
-    """RADIAL, fitted to distorted = r · (1 + c1 r + c2 r² + …) up to the `corner`, and the largest residual, both in
-    focal lengths. Weighed as the picture's area."""
+    """The model RADIAL, fitted to distorted = r · (1 + c1 r + c2 r² + …), and the largest residual.
+
+    Radii, up to that of the `corner`, and the residual are in focal lengths. Samples are dense as the picture's area.
+    """
     radius = corner * np.sqrt(np.linspace(0, 1, SAMPLES))
     wanted = sum(c * radius ** (power + 1) for power, c in enumerate(coefficients))
     basis = np.stack([radius**3, radius**5], axis=1)

@@ -1,4 +1,4 @@
-"""[S] Light and its codes: sRGB, Cineon's logarithm, PQ and HLG, and wide primaries brought to sRGB's."""
+"""[S] Transfer functions and primaries: linear light from and to sRGB, Cineon, PQ and HLG, and wide gamuts to sRGB."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy.typing as npt
 from ..model.arrays import Array
 
 Picture = npt.NDArray[np.uint8]
-# Cineon: code values of 10 bits, of which 685 is white and 95 black, 0.002 density a step, gamma 0.6 (Kodak 1995).
+# Cineon (Kodak 1995): 10-bit code values, white at 685 and black at 95, a density of 0.002 per step, gamma 0.6.
 WHITE, BLACK, DENSITY, GAMMA = 685, 95, 0.002, 0.6
 PQ, HLG, GAMMA_22 = 16, 18, 4  # transfers of ITU-T H.273
-ADOBE_RGB = 1998  # its primaries, which H.273 has no number for
+ADOBE_RGB = 1998  # our number for Adobe RGB's primaries, since H.273 has none
 HDR_WHITE = 203.0  # cd/m² of a white page (ITU-R BT.2408)
-HLG_WHITE = 0.265  # of the largest light: a page's white, which is coded as 75 % (ITU-R BT.2408)
-BAND = 1 << 15  # pixels
-BRIGHTEST = 10_000 / HDR_WHITE  # PQ's largest value, in white pages
-KNEE = 0.92  # of white: lights from it to PEAK are pressed into what is left, by their logarithms
-PEAK = 4000 / HDR_WHITE  # brighter than what films are graded for, mostly
+HLG_WHITE = 0.265  # light of a white page, coded as 75 %, as a share of the largest light (ITU-R BT.2408)
+BAND = 1 << 15  # pixels that are converted at a time
+BRIGHTEST = 10_000 / HDR_WHITE  # PQ's largest light, with a white page as 1
+KNEE = 0.92  # light from KNEE to PEAK is compressed logarithmically to KNEE … 1
+PEAK = 4000 / HDR_WHITE  # brighter than most films are graded for
 _SRGB = ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060))
 # Primaries of ITU-T H.273 that are much wider than sRGB's -> their chromaticities; the white is D65.
 WIDE = {
@@ -31,14 +31,14 @@ _D65 = (0.3127, 0.3290)
 
 
 def linear(pixels: Array) -> Array:
-    """sRGB from 0 to 255 -> float32 linear light (IEC 61966-2-1)."""
+    """sRGB from 0 to 255 -> float32 linear light in [0, 1] (IEC 61966-2-1)."""
     share = np.asarray(pixels, np.float32) / 255
     light: Array = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4).astype(np.float32)
     return light
 
 
 def displayed(light: Array) -> Picture:
-    """Linear light -> 8-bit sRGB (IEC 61966-2-1); what is brighter than white is white."""
+    """Linear light, 1 at white -> 8-bit sRGB (IEC 61966-2-1). Brighter light becomes white, NaN black."""
     light = np.nan_to_num(light, nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
     curve = np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 0.0031308) ** (1 / 2.4) - 0.055)
     pixels: Picture = np.rint(curve * 255).astype(np.uint8)
@@ -46,28 +46,28 @@ def displayed(light: Array) -> Picture:
 
 
 def from_cineon(values: Array) -> Array:
-    """Code values as shares of the largest -> linear light, 1 at white."""
+    """Cineon's code values as shares of the largest -> linear light, 1 at white."""
     black = 10 ** ((BLACK - WHITE) * DENSITY / GAMMA)
     light: Array = (10 ** ((values * 1023 - WHITE) * (DENSITY / GAMMA)) - black) / (1 - black)
     return light
 
 
 def is_srgb(transfer: int, primaries: int) -> bool:
-    """Whether a picture with a transfer and primaries of ITU-T H.273 looks right as sRGB, or nearly so."""
+    """Whether a picture with this transfer and these primaries (ITU-T H.273) looks nearly right if taken as sRGB."""
     return transfer not in (PQ, HLG) and primaries not in WIDE
 
 
 def to_srgb(codes: npt.NDArray[np.uint16], transfer: int, primaries: int) -> Picture:
-    """(…, 3) full-range codes of a transfer and primaries of ITU-T H.273 -> 8-bit sRGB.
+    """Full-range 16-bit codes (…, 3) of a transfer and primaries of ITU-T H.273 -> 8-bit sRGB.
 
-    HDR: a page's white (203 cd/m²) is nearly white, and what is brighter lies between the two. Colours outside sRGB
-    are cut to it.
+    In HDR, a white page (203 cd/m²) becomes nearly white, and brighter light lies between that and white. Colours
+    outside of sRGB are clipped.
     """
     light_of, table = _light_of_codes(transfer), _display_table(transfer in (PQ, HLG))
     matrix = _from_primaries(primaries)
     pixels = np.empty(codes.shape, np.uint8)
     into, given = pixels.reshape(-1, 3), codes.reshape(-1, 3)
-    for start in range(0, len(given), BAND):  # so few that they stay in the processor's cache
+    for start in range(0, len(given), BAND):  # bands stay in the processor's cache
         light: Array = np.take(light_of, given[start : start + BAND]) @ matrix
         np.sqrt(light.clip(0, BRIGHTEST, out=light), out=light)
         np.multiply(light, np.float32(65535 / BRIGHTEST**0.5), out=light)
@@ -77,14 +77,14 @@ def to_srgb(codes: npt.NDArray[np.uint16], transfer: int, primaries: int) -> Pic
 
 @cache
 def _from_primaries(primaries: int) -> Array:
-    """(3, 3) float32: a row of linear light in these primaries times it is in sRGB's."""
+    """(3, 3) float32: multiplied by it, a row of linear RGB in these primaries becomes one in sRGB's."""
     matrix = np.linalg.inv(_to_xyz(_SRGB)) @ _to_xyz(WIDE.get(primaries, _SRGB))
     return np.ascontiguousarray(matrix.T, np.float32)
 
 
 @cache
 def _light_of_codes(transfer: int) -> Array:
-    """(65536,) float32: linear light by code, 1 at white."""
+    """(65536,) float32: code -> linear light, 1 at white."""
     codes: Array = np.linspace(0, 1, 65536)
     if transfer == PQ:  # SMPTE ST 2084
         power = codes ** (32 / 2523)
@@ -92,8 +92,8 @@ def _light_of_codes(transfer: int) -> Array:
         light: Array = (ratio ** (8192 / 1305) * BRIGHTEST).astype(np.float32)
         return light
     if transfer == HLG:
-        # ITU-R BT.2100: light of the scene. The gamma that it adds for a display of 1000 cd/m² is 1 for a display of
-        # some 300 cd/m², which sRGB's is nearer to.
+        # ITU-R BT.2100, the scene's light. The gamma that BT.2100 adds for a display of 1000 cd/m² would be 1 for one
+        # of about 300 cd/m², which is nearer to an sRGB display.
         a, b, c = 0.17883277, 0.28466892, 0.55991073
         scene = np.where(codes <= 0.5, codes**2 / 3, (np.exp((codes - c) / a) + b) / 12)
         return (scene / HLG_WHITE).astype(np.float32)
@@ -102,7 +102,8 @@ def _light_of_codes(transfer: int) -> Array:
 
 @cache
 def _display_table(pressed: bool) -> Picture:
-    """(65536,) 8-bit sRGB by the root of linear light from 0 to BRIGHTEST; lights above KNEE pressed, or cut."""
+    """(65536,) square root of linear light, from 0 to BRIGHTEST -> 8-bit sRGB. Light above KNEE is compressed where
+    `pressed`; else light above 1 is clipped."""
     light: Array = np.linspace(0, 1, 65536) ** 2 * BRIGHTEST
     if pressed:
         above = np.log1p(np.maximum(light - KNEE, 0) / (1 - KNEE))
@@ -111,7 +112,7 @@ def _display_table(pressed: bool) -> Picture:
 
 
 def _to_xyz(primaries: tuple[tuple[float, float], ...]) -> Array:
-    """(3, 3): linear RGB of these chromaticities and D65 -> XYZ."""
+    """(3, 3): takes linear RGB with these chromaticities and the white D65 to XYZ."""
     columns = np.array([[x / y, 1.0, (1 - x - y) / y] for x, y in primaries]).T
     white = np.array([_D65[0] / _D65[1], 1.0, (1 - sum(_D65)) / _D65[1]])
     matrix: Array = columns * np.linalg.solve(columns, white)

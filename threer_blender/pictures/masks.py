@@ -1,7 +1,7 @@
-"""[R] Masks: pictures that say which pixels of a plate or of photos are left out. numpy and Pillow.
+"""[R] Masks: pictures that mark the pixels of a plate or of photos that are left out. numpy and Pillow.
 
-A still masks all frames. A picture of a sequence masks the frame of its number. A picture of a folder masks the photo
-of its name, whatever the ending. Where a picture has transparency, its transparent pixels are left out.
+A single picture masks all frames. A picture of a sequence masks the frame with its number. A picture in a folder masks
+the photo with its name; their file endings may differ.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from . import plate_files
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
 SUFFIXES = sequence_files.SUFFIXES | {".webp", ".bmp"}
-SHAPE = 0.02  # the largest relative difference between the aspect ratios of a mask and its plate
+SHAPE = 0.02  # largest relative difference between the aspect ratios of a mask and its plate
 OPAQUE = 0.5  # share of full white, or of full opacity, from which a pixel counts as white, or as opaque
 
 
@@ -95,9 +95,9 @@ def excluder(options: Mapping[str, Any]) -> Callable[[Photo, tuple[int, int]], B
 
 
 def in_map(mask: BoolArray, photo_from_map: PhotoFromMap, shape: tuple[int, int]) -> BoolArray:
-    """A photo's mask (H, W), sampled at the pixels of a map of `shape` (height, width).
+    """A photo's mask (H, W) at the pixels of a map of `shape` (height, width): the nearest pixel of the mask.
 
-    `photo_from_map` maps the map's pixels to the photo's. Beyond the photo's edges the values at the edges go on.
+    `photo_from_map` maps the map's pixels to the photo's. Beyond the photo's edges, the values at the edges apply.
     """
     height, width = shape
     column = (np.arange(width) + 0.5) * photo_from_map.scale_x + photo_from_map.offset_x

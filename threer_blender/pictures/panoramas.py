@@ -1,6 +1,6 @@
-"""[R] Panoramas, of which no pinhole camera makes a picture, recognised by their tags or by their edges.
+"""[R] Recognises panoramas by their tags or by their edges.
 
-Google's Photo Sphere XMP (developers.google.com/streetview/spherical-metadata) tells a whole sphere from a part of one.
+Google's Photo Sphere XMP (developers.google.com/streetview/spherical-metadata) names the part of the sphere shown.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from ..model.arrays import Array
 
-# Where Pillow keeps XMP, and what Google's Photo Sphere schema says in it of a panorama, as attribute or as element.
+# Pillow's keys for XMP, and the properties of Google's Photo Sphere schema in it, as attributes or elements.
 _XMP_KEYS = ("xmp", "XML:com.adobe.xmp")
 _TAG = r"GPano:{}\s*(?:=\s*[\"']|>)\s*([\w.]+)"
 _PROJECTION = re.compile(_TAG.format("ProjectionType"))
@@ -22,21 +22,25 @@ _CROPPED, _FULL = (
     for name in ("CroppedAreaImage", "FullPano")
 )
 WHOLE, OTHER = "whole sphere", "part of a sphere, or a cylinder"
-TWO_TO_ONE = 0.01  # share by which a tagged one may be off
-_MOST_XMP = 1_000_000  # bytes that are looked at
+TWO_TO_ONE = 0.01  # relative difference from 2:1 that the shape of a tagged panorama may have
+_MOST_XMP = 1_000_000  # bytes that are searched
 
-# An untagged picture of exactly 2:1 goes round if, in a copy THUMBNAIL pixels wide: its first and last column differ by
-# at most SEAM times what neighbours do; these columns show details (mean step of EDGE_DETAIL grey levels) that go on
-# from one to the other (a correlation of EDGE_CORRELATION times that of neighbours), so that no plain background
-# deceives; and along its first and last row, each a single point of the sphere, neighbours differ by at most POLE times
-# what they do in the middle. Panoramas have 0.6 to 1.7, 0.35 and more, up to 0.1; photos 1.9 and more, up to 0.4, 0.4
-# and more.
+# An untagged picture of exactly 2:1 is a panorama if a copy of it, THUMBNAIL pixels wide, passes three tests.
+# 1. Its first and last columns differ by at most SEAM times as much as neighbouring columns do.
+# 2. Its first and last columns show details (a mean step of EDGE_DETAIL grey levels from row to row), so that no plain
+#    background passes. They correlate at least EDGE_CORRELATION times as well as neighbouring columns do.
+# 3. Its first and last rows each show a single point of the sphere. So along them, neighbours differ by at most POLE
+#    times as much as they do in the middle rows.
+# Measured: panoramas have 0.6 to 1.7, 0.35 and more, and up to 0.1; photos 1.9 and more, up to 0.4, and 0.4 and more.
 THUMBNAIL = 256
 SEAM, EDGE_DETAIL, EDGE_CORRELATION, POLE = 2.0, 1.0, 0.3, 0.2
 
 
 def tagged(info: Mapping[Any, Any], width: int, height: int) -> str:
-    """WHOLE or OTHER where the metadata that Pillow read, by its keys, call the picture a panorama; empty else."""
+    """WHOLE or OTHER where the metadata say that the picture is a panorama; empty where they do not.
+
+    `info` is Pillow's dictionary of the picture's metadata.
+    """
     for key in _XMP_KEYS:
         xmp = info.get(key, b"")
         text = xmp[:_MOST_XMP].decode("utf-8", "replace") if isinstance(xmp, bytes) else str(xmp)[:_MOST_XMP]
@@ -48,7 +52,7 @@ def tagged(info: Mapping[Any, Any], width: int, height: int) -> str:
 
 
 def _is_cropped(xmp: str) -> bool:
-    """Whether the metadata say that the picture is a part of a larger panorama."""
+    """Whether the metadata say that the picture shows only a part of the sphere."""
     for cropped, full in zip(_CROPPED, _FULL, strict=True):
         part, whole = cropped.search(xmp), full.search(xmp)
         if part and whole and part[1] != whole[1]:
@@ -73,7 +77,7 @@ def goes_round(thumbnail: Array) -> bool:
 
 
 def _correlations(first: Array, second: Array) -> Array:
-    """(W,) the correlation of each column of one table (H, W) with that of the other; 0 for one without any change."""
+    """(W,) the correlation of each column of `first` (H, W) with that of `second` (H, W); 0 for constant columns."""
     first, second = first - first.mean(axis=0), second - second.mean(axis=0)
     scale = np.linalg.norm(first, axis=0) * np.linalg.norm(second, axis=0)
     products: Array = (first * second).sum(axis=0) / np.maximum(scale, 1e-9)

@@ -1,4 +1,4 @@
-"""[R] Photos at the door: which of the chosen files can be worked with, and their pixels. `video` for videos."""
+"""[R] Reads photos: which of the chosen files can be used, and their pixels. `video` does so for videos."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from .decoding import Picture, Unusable, decoded
 from .exif import LensTags, focal_and_sensor, focal_for_sensor, lens_tags
 
 Warn = Callable[[str, str], None]
-"""Tells the artist a sentence; the second string names the photo that it is about."""
+"""Tells the artist a sentence, the first string. The second is the name of the photo that it is about."""
 
-SMALLEST_SIDE = 64
+SMALLEST_SIDE = 64  # pixels
 MOST_BYTES = 4 << 30  # of a photo's file
 
 
 @dataclass(frozen=True)
 class Photos:
-    """The result of `read`: the photos to work with and the files that cannot be used, each in the artist's order."""
+    """The result of `read`: the `accepted` photos, and the files that cannot be used, each in the artist's order."""
 
     accepted: list[Photo]
     unregistered: list[Unregistered]
 
     def without_panoramas(self, engine: str) -> Photos:
-        """The same for the engine of this name, which has no use for panoramas."""
+        """The same, for an engine that cannot use panoramas. `engine` is its label."""
         accepted = [photo for photo in self.accepted if not photo.panorama]
         reason, advice = f"It is a 360° panorama, which {engine} cannot use.", "Choose the classical engine for it."
         refused = [Unregistered(photo.name, reason, advice) for photo in self.accepted if photo.panorama]
@@ -52,10 +52,11 @@ def read(
     warn: Warn,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Photos:
-    """Look at every file that `find` gave: decode it once, hash it, read its EXIF.
+    """Reads all chosen files, `paths`, as `files.photo_files.find` returns them: decodes, hashes and reads their EXIF.
 
-    Files that are no picture, damaged, too small, too large, or a copy of an earlier one are left out; each is also
-    said through `warn`. `progress` is told the fraction done before each file and may raise to stop.
+    Files that are no picture, damaged, too small, too large, or copies of earlier ones are left out, and `warn` names
+    each. Of videos and image sequences, the frames worth working with are returned. `progress` takes the fraction done
+    and may raise to stop.
     """
     files = [Path(path) for path in paths]
     accepted: list[Photo] = []
@@ -81,8 +82,8 @@ def read(
 
 
 def _with_lens(photo: Photo, tags: Mapping[str, LensTags]) -> Photo:
-    """The photo with what its tags tell of its lens, beside those of all photos by name."""
-    if photo.panorama:  # whatever its tags say: they are of a lens of which the camera has several
+    """The photo with the lens that its tags describe. `tags` has those of all photos by name."""
+    if photo.panorama:  # its tags describe one of the camera's several lenses
         return replace(photo, focal=photo.width / (2 * math.pi))
     if photo.name not in tags:
         return photo
@@ -93,7 +94,7 @@ def _with_lens(photo: Photo, tags: Mapping[str, LensTags]) -> Photo:
 
 
 def _with_named_sensor(photo: Photo, tags: LensTags) -> Photo:
-    """The photo with the focal length that follows from its camera's sensor, where that is known by name."""
+    """The photo with a focal length by its camera's sensor, where the data base knows the camera by its name."""
     from . import lens_profiles
 
     try:
@@ -110,7 +111,7 @@ def _share(progress: Callable[[float], None], index: int, count: int, fraction: 
 
 
 def _names(files: Sequence[Path]) -> list[str]:
-    """File names; where some are the same, with as many parent folders before them as tell them apart."""
+    """A name for each file: the file's own, after as many parent folders as distinguish files of the same name."""
     same: dict[str, list[Path]] = defaultdict(list)
     for file in files:
         same[file.name].append(file.absolute())
@@ -124,7 +125,7 @@ def _telling_depth(files: Sequence[Path]) -> int:
 
 
 class _Refused(Exception):
-    """A file that is left out."""
+    """A file is left out; `unregistered` has the reason."""
 
     def __init__(self, name: str, reason: str, advice: str) -> None:
         self.unregistered = Unregistered(name, reason, advice)
@@ -137,9 +138,9 @@ CONVERT = "Convert it to an MP4, or save its frames as pictures and choose their
 
 
 def _read(file: Path, name: str, first_of: Mapping[str, str]) -> tuple[str, bytes | None]:
-    """The file's hash, and its content where it is a photo.
+    """The file's sha256, and its content if it is a photo. `first_of` has the names of earlier files by hash.
 
-    Raises _Refused where it is no photo or video, cannot be read or is a copy of an earlier one.
+    Raises _Refused where it is no photo or video, cannot be read, or is a copy of an earlier file.
     """
     if file.suffix.lower() not in CHOOSABLE:
         raise _Refused(name, "This file is not a photo.", f"Choose {KINDS}.")
@@ -208,7 +209,7 @@ def _goes_round(file: Path, data: bytes) -> bool:
 
 
 def _tell_previews(accepted: Sequence[Photo], warn: Warn) -> None:
-    """Says which pixels of raw files are used."""
+    """Tells the artist which pixels of raw files are used."""
     raws = [photo for photo in accepted if Path(photo.path).suffix.lower() in RAW_SUFFIXES]
     if raws:
         sizes = sorted({(photo.width, photo.height) for photo in raws})
@@ -218,7 +219,7 @@ def _tell_previews(accepted: Sequence[Photo], warn: Warn) -> None:
 
 
 def _frames(file: Path, name: str, digest: str, warn: Warn, progress: Callable[[float], None]) -> list[Photo]:
-    """The frames of a video or an image sequence that are worth working with, as photos."""
+    """The frames of a video or an image sequence that are worth working with, as photos. Raises _Refused."""
     if find_spec("av") is None:
         advice = "Install it, or save the video's frames as pictures and choose their folder."
         raise _Refused(name, "Reading videos needs the Python package av, which is not here.", advice)
@@ -240,12 +241,12 @@ def _frames(file: Path, name: str, digest: str, warn: Warn, progress: Callable[[
 
 
 def _is_text(name: str) -> bool:
-    """False for the undecodable bytes that a Linux file name may hold, which neither JSON nor Blender can."""
+    """Whether a path is valid text. On Linux it may hold other bytes, which neither JSON nor Blender can store."""
     return name == name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _brief(error: Exception) -> str:
-    if strerror := getattr(error, "strerror", None):  # without the file's name, which is said anyway
+    if strerror := getattr(error, "strerror", None):  # which does not repeat the file's name
         return str(strerror)
     return " ".join(str(error).split())[:120] if isinstance(error, OSError) else type(error).__name__
 
@@ -256,17 +257,17 @@ def _sha256(file: Path) -> str:
 
 
 def _sequence_digest(pattern: Path) -> str:
-    """Of the names and sizes of its files: their pixels are read anyway, and a copy of a shot has the same names."""
+    """A hash of the sequence's folder, and of its files' names and sizes."""
     files = sequence_files.frames(pattern)
     listed = [f"{file.name} {file.stat().st_size}" for file in files.values()]
     return hashlib.sha256("\n".join([str(pattern.parent.resolve()), *listed]).encode()).hexdigest()
 
 
 def pixels(photo: Photo, long_side: int | None = None) -> npt.NDArray[np.uint8]:
-    """(H, W, 3) uint8 sRGB, upright; with `long_side`, shrunk (never enlarged) until its larger side is that long.
+    """(H, W, 3) uint8 sRGB, upright. With `long_side`, it is shrunk, never enlarged, to a longer side of that length.
 
-    Sides are rounded: photo pixel = (photo.width / W, photo.height / H) × pixel, centres at (0.5, 0.5). Raises
-    UserError where the file is gone or no longer what it was.
+    Photo pixel = (photo.width / W, photo.height / H) × pixel, with the first pixel's centre at (0.5, 0.5). W and H are
+    rounded, so the two factors may differ. Raises UserError where the file is gone or has changed.
     """
     if photo.frame is not None:
         return _frame_pixels(photo, long_side)
@@ -287,8 +288,10 @@ def _frame_pixels(photo: Photo, long_side: int | None) -> npt.NDArray[np.uint8]:
 
 
 def blender_shows(photo: Photo) -> bool:
-    """Whether Blender shows the photo's file as `pixels` does. It ignores EXIF rotation and colour profiles, and does
-    not know all formats. Raises UserError as `pixels` does."""
+    """Whether Blender shows the photo's file as `pixels` returns it. Raises UserError as `pixels` does.
+
+    Blender ignores EXIF rotation and colour profiles, and does not know all formats.
+    """
     if photo.frame is not None:  # its file is a whole video
         return False
     with _reopened(photo, long_side=1) as picture:

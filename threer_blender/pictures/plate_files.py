@@ -1,6 +1,6 @@
-"""[R] EXR and DPX files: the light they store, and how it looks. PyAV.
+"""[R] Reads EXR and DPX files: as linear light, or as displayed. PyAV.
 
-EXR is taken as linear light with Rec. 709's primaries, logarithmic DPX as Cineon's curve.
+EXR is taken as linear light with Rec. 709's primaries, and logarithmic DPX as Cineon's curve.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FLOATS = {"grayf32le": 1, "gbrpf32le": 3, "gbrapf32le": 4, "grayf16le": 1, "gbrp
 
 
 def pixels(file: Path) -> Picture:
-    """(H, W, 3) uint8 sRGB. Raises OSError or ValueError."""
+    """(H, W, 3) uint8 sRGB of an EXR or DPX file, as displayed. Raises OSError or ValueError."""
     transfer, values = plate_headers.read(file).transfer, _values(file)
     if transfer == plate_headers.DISPLAY:
         eight_bit: Picture = np.rint(values.clip(0, 1) * 255).astype(np.uint8)
@@ -28,7 +28,7 @@ def pixels(file: Path) -> Picture:
 
 
 def light(file: Path) -> Array:
-    """(H, W, 3) float32 linear light: EXR as it is stored, DPX decoded. Raises OSError or ValueError."""
+    """(H, W, 3) float32 linear light: EXR as stored, DPX decoded. Raises OSError or ValueError."""
     transfer, values = plate_headers.read(file).transfer, _values(file)
     if transfer == plate_headers.LOGARITHMIC:
         return from_cineon(values)
@@ -36,7 +36,7 @@ def light(file: Path) -> Array:
 
 
 def _values(file: Path) -> Array:
-    """(H, W, 3) float32: what the file stores, integers as shares of their largest. Raises OSError or ValueError."""
+    """(H, W, 3) float32: the stored values, integers divided by their largest. Raises OSError or ValueError."""
     with av.open(str(file)) as container:
         if not container.streams.video:
             raise ValueError("there is no picture in it")
@@ -52,7 +52,7 @@ def _values(file: Path) -> Array:
 
 
 def _floats(frame: av.VideoFrame, channels: int) -> Array:
-    """The planes of a frame of floats, which lie in the order G, B, R, A; to the bit, light above 1 too."""
+    """(H, W, 3) float32 R, G, B of a frame of floats, bit by bit. Its planes are in the order G, B, R, A."""
     kind = np.dtype("<f2" if "f16" in frame.format.name else "<f4")
     lines = [
         np.frombuffer(memoryview(plane), kind).reshape(-1, plane.line_size // kind.itemsize)

@@ -1,7 +1,7 @@
-"""[R] Camera raw files: the largest JPEG that the camera put into one, and what the file says of it.
+"""[R] Camera raw files: the largest JPEG preview in one, and the raw file's own EXIF.
 
-Raw files of all makers hold such previews, mostly in full size, developed as the camera was set. They lie where each
-maker wants them, so they are looked for by the markers of JPEG.
+Raw files of all makers hold such previews, mostly in full size, developed by the camera's settings. Each maker puts
+them elsewhere, so they are found by the markers of JPEG.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from PIL import ExifTags, Image
 from . import jpeg
 
 MOST_CANDIDATES = 10_000
-SMALLEST = 640  # pixels of the longer side: what is smaller was made for the camera's menu
-TILES = 3  # JPEGs of one size: parts of the sensor's picture
+SMALLEST = 640  # pixels of the longer side; smaller previews were made for the camera's menu
+TILES = 3  # from so many JPEGs of one size on, they are tiles of the sensor's picture, and no previews
 _MAGIC = {b"II": b"II*\0", b"MM": b"MM\0*"}
 
 
 class Preview(NamedTuple):
-    """A JPEG with what follows it in the file, and the raw file's own EXIF: which way up, and the camera's tags."""
+    """A preview: its JPEG, with all that follows it in the file, and the raw file's own EXIF orientation and tags."""
 
     data: bytes
     orientation: int
@@ -29,7 +29,7 @@ class Preview(NamedTuple):
 
 
 def preview(data: bytes) -> Preview | None:
-    """The largest preview in a raw file; None where there is none of a useful size. Raises what Pillow does of tags."""
+    """The largest preview in a raw file; None where none has a useful size. Raises Pillow's errors of reading tags."""
     sizes: dict[int, tuple[int, int]] = {}
     start = -1
     for _ in range(MOST_CANDIDATES):
@@ -48,7 +48,7 @@ def preview(data: bytes) -> Preview | None:
 
 
 def _tags(data: bytes) -> tuple[int, Mapping[int, Any]]:
-    """Orientation and camera's tags of a file that is built as TIFF is, or of Canon's CR3; 1 and none of others."""
+    """Orientation and camera's tags of a raw file with the structure of TIFF or of Canon's CR3; else 1 and no tags."""
     if data[4:8] == b"ftyp":
         camera = _exif(_box(data, b"CMT2"))
         return _exif(_box(data, b"CMT1")).get(ExifTags.Base.Orientation, 1), dict(camera)
@@ -57,13 +57,13 @@ def _tags(data: bytes) -> tuple[int, Mapping[int, Any]]:
 
 
 def _box(data: bytes, name: bytes) -> bytes:
-    """The content of a box, by its name, which stands near the beginning; empty where there is none."""
+    """The data from the content of the box `name` on, if it is near the beginning of a CR3 file; else empty."""
     position = data.find(name, 0, 1 << 20)
     return data[position + len(name) :] if position >= 0 else b""
 
 
 def _exif(data: bytes) -> Image.Exif:
-    """The tags of TIFF data, whatever the maker's own magic number."""
+    """The tags of data with the structure of TIFF, whose magic number may be the maker's own."""
     exif = Image.Exif()
     if data[:2] in _MAGIC:
         exif.load(_MAGIC[data[:2]] + data[4:])

@@ -1,6 +1,6 @@
-"""[R] Image sequences as shots: the pixels of frames that are files of their own.
+"""[R] Image sequences as shots: the pixels of frames that are separate files.
 
-Pixels leave this file as 8-bit sRGB with square pixels, to look at and to track. The files themselves are only read.
+Pictures are returned as 8-bit sRGB with square pixels, for viewing and tracking. The files themselves are only read.
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ Progress = Callable[[float], None]
 
 
 class ImageSequence:
-    """An image sequence. Raises OSError or ValueError where its first frame cannot be decoded."""
+    """An image sequence. Raises OSError or ValueError where its first frame cannot be decoded.
+
+    `numbers` are the numbers of its frames. `size` (width, height) is that of a displayed picture, with square pixels,
+    and `plate_size` that in the files' own pixels. `pixel_aspect` is the width of such a pixel over its height.
+    """
 
     def __init__(self, pattern: Path) -> None:
         self._files = sequence_files.frames(pattern)
@@ -37,10 +41,10 @@ class ImageSequence:
         self.pixel_aspect, self._rate = header.pixel_aspect, header.frame_rate
         height, width = _pixels(first).shape[:2]
         self.plate_size = width, height
-        self.size = round(width * self.pixel_aspect), height  # as displayed
+        self.size = round(width * self.pixel_aspect), height
 
     def __len__(self) -> int:
-        """How many frames it has, without those that are missing."""
+        """The number of frames, without missing ones."""
         return len(self.numbers)
 
     @property
@@ -57,7 +61,7 @@ class ImageSequence:
     def picture(self, number: int) -> Picture:
         """(H, W, 3) uint8 sRGB of a frame as it is displayed.
 
-        Raises OSError or ValueError where it is damaged or missing, Unusable where it is larger or smaller than others.
+        Raises OSError or ValueError where it is damaged or missing, and Unusable where its size is not the first one's.
         """
         picture = _pixels(self.file(number))
         height, width = picture.shape[:2]
@@ -69,14 +73,14 @@ class ImageSequence:
         return np.asarray(Image.fromarray(picture).resize(self.size, Image.Resampling.LANCZOS))
 
     def light(self, number: int) -> Array:
-        """(H, W, 3) float32 linear light of a frame, in the plate's own pixels. Raises as `picture` does."""
+        """(H, W, 3) float32 linear light of a frame, in the file's own pixels. Raises as `picture` does."""
         light = _light(self.file(number))
         if light.shape[1::-1] != self.plate_size:
             raise Unusable(f"Frame {number} is larger or smaller than frame {self.numbers[0]}.")
         return light
 
     def surveyed(self, progress: Progress) -> Survey:
-        """A first look through all frames that can be decoded."""
+        """The survey of all frames that can be decoded. `progress` takes the fraction done. Raises Unusable."""
         result = Survey()
         for done, number in enumerate(self.numbers):
             progress(done / len(self.numbers))
@@ -97,5 +101,5 @@ def _pixels(file: Path) -> Picture:
 
 
 def _light(file: Path) -> Array:
-    """(H, W, 3) float32 linear light."""
+    """(H, W, 3) float32 linear light in the file's own pixels. Raises OSError or ValueError where it is damaged."""
     return plate_files.light(file) if file.suffix.lower() in sequence_files.PLATE_SUFFIXES else linear(_pixels(file))

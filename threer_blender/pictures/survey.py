@@ -1,4 +1,4 @@
-"""[R] A survey of the frames of a shot: how sharp each is, where the view changes, and which repeat."""
+"""[R] A survey of the frames of a shot: the sharpness of each, where the view changes, and which repeat."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 
 from ..model.arrays import Array
 
-STEP = 0.04  # of the picture's longer side: a view that moved so far is a new one
-GLANCE = 256  # pixels of the longer side at which frames are compared
+STEP = 0.04  # of the picture's longer side: a frame that has moved further begins a new view
+GLANCE = 256  # pixels of the longer side of the copies by which frames are compared
 BLOCK = 64  # pixels of a side of the blocks whose movement is measured
-TEXTURE = 3.0  # grey levels of deviation in a block whose movement can be told
-NEIGHBOURS = 12  # frames on each side that tell how much a frame usually differs from the one before
-REPEATED = 0.15  # of the usual difference: a frame that differs less repeats the one before
-MOVING = 0.5  # grey levels: where frames usually differ less, the camera rests and none counts as repeated
+TEXTURE = 3.0  # grey levels: the least standard deviation of a block whose movement can be measured
+NEIGHBOURS = 12  # frames on each side by which the usual difference between frames is measured
+REPEATED = 0.15  # of the usual difference: a frame that differs less from the one before repeats it
+MOVING = 0.5  # grey levels: where the usual difference is less, the camera rests, and no frame counts as repeated
 
 
 @dataclass
 class Survey:
-    """Of each frame, in order: its number, its `sharpness`, and its `change` from the one before in grey levels.
+    """The frames of a shot, in order: their `numbers`, their `sharpness`, and their `change` from the one before.
 
-    `views` are the indices of the frames with which a new view begins.
+    A change is the mean absolute difference in grey levels. `views` are the indices of the frames that begin a view.
     """
 
     numbers: list[int] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Survey:
     _before: Array | None = None
 
     def add(self, number: int, glance: Array) -> None:
-        """Takes the next frame, as `glance` gives it."""
+        """Adds the next frame; `glance` is its small copy from the function `glance`."""
         if self._view is None or movement(self._view, glance) > STEP * GLANCE:
             self._view = glance
             self.views.append(len(self.numbers))
@@ -44,7 +44,7 @@ class Survey:
         self._before = glance
 
     def repeats(self) -> list[int]:
-        """The numbers of the frames that repeat the one before, as in pulldown, while others differ from it."""
+        """The numbers of the frames that repeat the one before, as in pulldown, while frames around them differ."""
         change = np.array(self.change, np.float32)
         around = np.pad(change, NEIGHBOURS, mode="reflect" if len(change) > NEIGHBOURS else "edge")
         windows = np.lib.stride_tricks.sliding_window_view(around, 2 * NEIGHBOURS + 1)
@@ -55,27 +55,27 @@ class Survey:
 
 
 def glance(frame: av.VideoFrame) -> Array:
-    """(h, w) float32: the frame in grey, its longer side GLANCE pixels."""
+    """(h, w) float32: a copy of the frame in grey levels, whose longer side is GLANCE pixels."""
     scale = GLANCE / max(frame.width, frame.height)
     size = {"width": max(BLOCK, round(frame.width * scale)), "height": max(BLOCK, round(frame.height * scale))}
     return frame.reformat(format="gray8", **size).to_ndarray().astype(np.float32)
 
 
 def digest(glance: Array) -> int:
-    """A number that tells a frame from others."""
+    """A checksum of a frame's `glance`, by which the frame is recognised."""
     return zlib.crc32(glance.tobytes())
 
 
 def _sharpness(grey: Array) -> float:
-    """Mean square of the Laplacian: falls with blur, of motion or of focus."""
+    """The mean square of the Laplacian. It falls with motion blur and with defocus."""
     laplacian = 4 * grey[1:-1, 1:-1] - grey[:-2, 1:-1] - grey[2:, 1:-1] - grey[1:-1, :-2] - grey[1:-1, 2:]
     return float((laplacian**2).mean())
 
 
 def movement(first: Array, second: Array) -> float:
-    """Pixels by which most of a picture moved: the median over blocks, by phase correlation (Kuglin & Hines 1975).
+    """Pixels by which most of a picture moved between two glances (h, w), by phase correlation (Kuglin & Hines 1975).
 
-    The median passes over things that move before a camera that stands still.
+    It is the median over blocks, which ignores things that move in front of a still camera.
     """
     window = np.outer(np.hanning(BLOCK), np.hanning(BLOCK))
     a, b = (_blocks(picture) for picture in (first, second))
@@ -91,7 +91,7 @@ def movement(first: Array, second: Array) -> float:
 
 
 def _blocks(picture: Array) -> Array:
-    """(N, BLOCK, BLOCK): the picture's tiles, without what is left over at its right and lower sides."""
+    """(N, BLOCK, BLOCK): the picture's whole tiles; remainders at the right and below are dropped."""
     rows, columns = (side // BLOCK for side in picture.shape)
     tiles: Array = picture[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK).swapaxes(1, 2)
     return tiles.reshape(-1, BLOCK, BLOCK)

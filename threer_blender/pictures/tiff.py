@@ -1,8 +1,8 @@
 """[R] TIFF with more than 8 bits a sample: grey, RGB and CMYK, whole numbers and floats, in any layout.
 
-Pillow itself garbles separate planes, and reads no floats in colour. So it only unpacks each strip or tile, as if that
-held bytes. This file gives the bytes their meaning, after TIFF 6.0 and, for the predictor of floats, Adobe's Photoshop
-TIFF Technical Note 3.
+Pillow garbles separate planes, and cannot read floats in colour. So here it only unpacks each strip or tile, as if that
+held bytes. This module interprets the bytes by TIFF 6.0, and the predictor of floats by Adobe's Photoshop TIFF
+Technical Note 3.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from PIL import Image, TiffImagePlugin
 from ..model.arrays import Array
 from .light import Picture, displayed
 
-MOST_BYTES = 4_000_000_000  # that a picture's samples may take; TIFF can address no more
-# Samples may take LEAST_BYTES or EXPANSION times the file's size, whichever is more. Larger pictures are refused.
+MOST_BYTES = 4_000_000_000  # of a picture's samples; TIFF cannot address more
+# Samples may take LEAST_BYTES, or EXPANSION times the file's size, whichever is more. Larger pictures are refused.
 LEAST_BYTES, EXPANSION = 32 << 20, 2000
 # Format of a sample (1: whole number, 3: float) and its bits -> the type in numpy.
 _KINDS = {(1, 16): "u2", (1, 32): "u4", (3, 16): "f2", (3, 32): "f4", (3, 64): "f8"}
@@ -51,7 +51,7 @@ class Layout(NamedTuple):
 
 
 def tags(data: bytes) -> Entries:
-    """The tags of a TIFF's first picture; none where `data` is no TIFF. Raises what Pillow raises."""
+    """The tags of the first picture in a TIFF; none where `data` is no TIFF. Raises Pillow's errors."""
     if data[:4] not in _MAGIC:
         return {}
     entries = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if 43 in data[2:4] else 8])
@@ -62,7 +62,7 @@ def tags(data: bytes) -> Entries:
 
 
 def is_readable(tags: Entries) -> bool:
-    """Whether this module reads a TIFF of these tags; else Pillow reads it whole."""
+    """Whether this module can read a TIFF with these tags. Other TIFFs are left to Pillow."""
     bits = tags.get(BITS, (1,))
     return tags.get(PHOTOMETRIC) in _COLOURS and len(set(bits)) == 1 and _kind(tags) in _KINDS
 
@@ -73,9 +73,9 @@ def holds_light(tags: Entries) -> bool:
 
 
 def pixels(tags: Entries, data: bytes) -> Image.Image:
-    """The picture in 8 bits: grey, RGB or CMYK, with transparent pixels on black.
+    """The picture in 8 bits: grey, RGB or CMYK, with transparent pixels on black. `tags` are those of `data`.
 
-    Raises ValueError, OSError or what Pillow raises.
+    Raises ValueError, OSError, or Pillow's errors.
     """
     layout = _layout(tags, data[:2])
     width, height = layout.size

@@ -1,7 +1,7 @@
-"""[R] Videos and image sequences at the door: which frames to work with, and their pixels.
+"""[R] Reads videos and image sequences: which frames to work with, and their pixels.
 
-A frame is a Photo like any other, with the video as its `path` and its number as its `frame`. Frames leave this file
-upright, with square pixels, as 8-bit RGB.
+A frame becomes a Photo with the video as its `path` and its number as its `frame`. Pixels are returned upright and
+square, as 8-bit sRGB.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from .decoding import shrunk
 from .film import Film
 from .sequence import ImageSequence
 
-MOST_FRAMES = 200  # of one video; with 100, a camera carried fast through rooms got lost at its turns
-FEWEST_FRAMES = 8  # where hardly anything moves: enough to see that
-FEW_REPEATS = 3  # repeated frames that need no words
+MOST_FRAMES = 200  # of one video; with 100, solving lost cameras that were carried fast through rooms
+FEWEST_FRAMES = 8  # of a video in which hardly anything moves: enough to notice that
+FEW_REPEATS = 3  # up to so many repeated frames are not mentioned
 
 USUAL_RATE = Fraction(24)  # frames per second, where the files do not say
 
@@ -36,25 +36,33 @@ Progress = Callable[[float], None]
 
 @lru_cache(maxsize=2)
 def film(path: str) -> Film | ImageSequence:
-    """The video or the image sequence at `path`, opened once: neighbouring frames are asked for one after the other."""
+    """The video or the image sequence at `path`. It stays open, so that consecutive frames are decoded in one go.
+
+    Raises as Film and ImageSequence do.
+    """
     return ImageSequence(Path(path)) if is_pattern(path) else Film(Path(path))
 
 
 def pixels(path: str, number: int, long_side: int | None) -> npt.NDArray[np.uint8]:
-    """(H, W, 3) uint8 sRGB of a frame, as `photos.pixels` gives those of a photo. Raises as Film and its `frame` do."""
+    """(H, W, 3) uint8 sRGB of a frame, shrunk to a longer side of at most `long_side`, if that is given.
+
+    Raises one of FAULTS, or Unusable.
+    """
     picture = Image.fromarray(film(path).picture(number))
     return np.array(picture.resize(shrunk(*picture.size, long_side), Image.Resampling.LANCZOS, reducing_gap=3.0))
 
 
 def frame_name(video: str, number: int) -> str:
-    """The name of a frame's photo."""
+    """The name of the photo of a frame; `video` is the video's name."""
     return f"{video} {number:04d}"
 
 
 def choose(path: Path, name: str, digest: str, progress: Progress) -> list[Photo]:
-    """The frames of a video to work with: sharp ones, a small step of view apart, at most MOST_FRAMES.
+    """The frames to work with of the video or image sequence at `path`: the sharpest of each view, at most MOST_FRAMES.
 
-    Time counts for nothing: a camera that rests gives one frame, a fast one many. Raises what Film does.
+    A view ends when the picture has moved a little. So a resting camera yields one frame, and a fast one many. `name`
+    and `digest` are the name and hash of the video. `progress` takes the fraction done. Raises one of FAULTS, or
+    Unusable.
     """
     if not is_pattern(path):
         film_index.index(path, progress)
@@ -94,7 +102,11 @@ def _film_remarks(source: Film) -> list[str]:
 
 
 def _sharpest(sharpness: Array, views: list[int]) -> list[int]:
-    """The index of the sharpest frame in each view, for as many views as are wanted; `views` are where they begin."""
+    """The indices of the sharpest frames of the views, whose first frames are `views`.
+
+    Where there are too few views, equal parts of the video stand in for them. Where there are too many frames, they are
+    thinned evenly.
+    """
     if len(views) < FEWEST_FRAMES:
         views = np.unique(np.linspace(0, len(sharpness), FEWEST_FRAMES + 1)[:-1].astype(int)).tolist()
     chosen = [begin + int(np.argmax(part)) for begin, part in zip(views, np.split(sharpness, views[1:]), strict=True)]

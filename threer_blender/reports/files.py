@@ -1,4 +1,4 @@
-"""[S] The report of shots as two files: a page for people, and its numbers as JSON beside it."""
+"""[S] Writes the report of shots as two files: a page for people, and its numbers as JSON beside it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ..model.reconstruction import Reconstruction
 from . import shot_page, shot_report
 from .shot_report import GENERATOR
 
-HEAD = 400  # bytes in which a report of ours names who wrote it
+HEAD = 400  # bytes at the beginning of a report within which it names its GENERATOR
 
 
 def write(reconstruction: Reconstruction, path: Path) -> list[Path]:
-    """Writes the page `path` and a JSON file of the same name, and returns both. Earlier reports are replaced.
+    """Writes the page `path`.html and `path`.json, and returns their paths. They replace earlier reports.
 
-    Raises UserError where there is no shot, something else has one of the names, or they cannot be written.
+    Raises UserError where there is no shot, a file that is no report has one of the names, or they cannot be written.
     """
     if not reconstruction.shots:
         raise UserError("This result has no shot: a report is about a video or an image sequence that was solved.")

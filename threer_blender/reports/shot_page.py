@@ -1,4 +1,4 @@
-"""[S] The report of shots as one HTML page that needs nothing else: numbers, graphs (SVG), frames to look at."""
+"""[S] The report of shots as one self-contained HTML page: numbers, graphs (SVG), and frames to look at."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ..model.arrays import FloatArray
 from ..model.reconstruction import Reconstruction
 from .shot_report import GENERATOR, ShotReport, report
 
-WIDTH, HEIGHT, LEFT, BELOW = 960, 180, 52, 22  # pixels of a graph, and of its margins
-TICKS = 8  # of frame numbers
+WIDTH, HEIGHT, LEFT, BELOW = 960, 180, 52, 22  # pixels of a graph and of its margins
+TICKS = 8  # frame numbers along a graph
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2em auto; padding: 0 1em; color: #222; }
 h2 { margin-top: 2.5em; } table { border-collapse: collapse; } td, th { padding: .15em 1em .15em 0; text-align: left; }
@@ -20,7 +20,7 @@ svg { width: 100%; height: auto; background: #fafafa; margin: .3em 0 1em; } .qui
 text { font: 11px system-ui, sans-serif; fill: #666; }
 @media (prefers-color-scheme: dark) { body { background: #1c1c1c; color: #ddd; } svg { background: #262626; } }
 """
-# Graph -> what it draws: measure, colour, name.
+# Of each graph: its title, and its lines. Of each line: the name of its values in ShotReport, its colour and its label.
 GRAPHS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ("Reprojection error, px", (("p95_error", "#c98a2b", "95th percentile"), ("median_error", "#2f6fb3", "median"))),
     ("Jump at median depth, px", (("jump", "#8a4fb0", "off the way through its neighbours"),)),
@@ -30,7 +30,7 @@ GRAPHS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
 
 
 def page(reconstruction: Reconstruction) -> str:
-    """The page of all shots of a reconstruction."""
+    """The HTML text of the page about all shots of a reconstruction."""
     parts = [_shot(report(shot, reconstruction.cloud)) for shot in reconstruction.shots]
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="generator" content="{GENERATOR}">'
@@ -56,7 +56,7 @@ def _shot(shot: ShotReport) -> str:
 
 
 def facts(shot: ShotReport) -> list[tuple[str, str]]:
-    """Label and text of what a shot's report says in all; no text where it is not known."""
+    """(label, text) of each fact about the whole shot; the text is empty where the fact is unknown."""
     first, last = shot.focal
     worst = "" if shot.worst_frame is None else f"{shot.worst_frame[1]:.2f} px at frame {shot.worst_frame[0]}"
     return [
@@ -71,7 +71,7 @@ def facts(shot: ShotReport) -> list[tuple[str, str]]:
 
 
 def _graph(shot: ShotReport, lines: Sequence[tuple[str, str, str]]) -> str:
-    """An SVG of some measures over the frames; suspicious frames are marked at its foot."""
+    """An SVG graph of some values over the frames. Suspicious frames are marked at its lower edge."""
     top = max(float(np.nanmax(shot.values[name])) for name, _, _ in lines if np.isfinite(shot.values[name]).any())
     top = max(1.1 * top, 0.01)
     first, last = int(shot.numbers[0]), int(shot.numbers[-1])
@@ -103,7 +103,7 @@ def _graph(shot: ShotReport, lines: Sequence[tuple[str, str, str]]) -> str:
 
 
 def _pieces(values: FloatArray) -> list[list[int]]:
-    """The runs of places where values are known."""
+    """The runs of consecutive indices at which `values` are finite."""
     known = np.flatnonzero(np.isfinite(values))
     if not len(known):
         return []

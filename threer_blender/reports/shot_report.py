@@ -1,4 +1,4 @@
-"""[S] Does it stick? A shot's errors, its jitter, and the frames to look at. Stdlib and numpy."""
+"""[S] How well a shot's camera sticks to its plate: errors, jitter, and frames to look at. Stdlib and numpy."""
 
 from __future__ import annotations
 
@@ -14,28 +14,32 @@ from ..model.reconstruction import Camera, PointCloud, Reconstruction, Shot
 
 GENERATOR = "threer_blender camera tracking report"
 MEASURES = ("median_error", "p95_error", "worst_error", "inliers", "coverage")
-"""The shot's arrays, one value a frame, that the report shows; `jump` is its own."""
+"""The names of the Shot's arrays, one value per frame, that the report shows. `jump` is computed here."""
 
-NOTABLE = 0.3  # px: what is less is never suspicious
-WORSE = 2.0  # times the shot's median error
-SCARCE = 0.2  # of the picture: tracks that cover less leave the camera to chance
-FEWEST = 24  # tracks
-JUMPS = 5.0  # times the shot's usual jump
-GRID = 5  # points of a side at which jumps are measured
-SAMPLED = 4000  # points of the cloud
+NOTABLE = 0.3  # px: errors and jumps that are smaller are never suspicious
+WORSE = 2.0  # times the shot's median error, from which a frame's error is suspicious
+SCARCE = 0.2  # share of the picture: a frame whose tracks cover less is suspicious
+FEWEST = 24  # tracks: a frame with fewer is suspicious
+JUMPS = 5.0  # times the shot's median jump, from which a jump is suspicious
+GRID = 5  # points along each side of the lattice at which jumps are measured
+SAMPLED = 4000  # points of the cloud by which the depth is measured
 
-# The fourth difference passes over smooth movement; divided so, it is the size of an error that each frame makes anew.
+# The fourth difference cancels smooth movement. So scaled, it has the RMS of errors that are independent in each frame.
 FOURTH = np.array([1.0, -4.0, 6.0, -4.0, 1.0]) / np.sqrt(70.0)
 
 
 @dataclass(frozen=True)
 class ShotReport:
-    """A shot in numbers. `numbers` (F,) are its frames; `values` holds (F,) float64 by MEASURES and `jump`, NaN where
-    there is none, all None where nothing was measured. `suspicious` says, by frame, what to look at there.
+    """A shot in numbers.
 
-    `median`, `p95` and `worst_frame` (the largest median of a frame) are reprojection errors in pixels. `jitter` is the
-    RMS of `jump`: by how many pixels a point at the median depth shakes from frame to frame, hand-held unrest included
-    as far as it is faster than four frames. `focal` (fx of the first and last frame) in pixels.
+    `numbers` (F,) are its frames, of which `solved` have a camera. `values` holds (F,) float64 for each of MEASURES and
+    for `jump`, NaN where a frame has no value. `suspicious` has the reasons to look at a frame, by frame number.
+
+    `median`, `p95` and `worst_frame` (frame, its median) are reprojection errors in pixels: the medians of the frames'
+    medians and of their 95th percentiles, and the largest median of a frame; NaN or None where they are unknown.
+    `jitter` is the RMS of `jump`: the pixels by which a point at the median depth shakes from frame to frame. It
+    includes real shaking of the camera that is faster than four frames. `focal` is fx, in pixels, of the first and of
+    the last frame with a camera.
     """
 
     name: str
@@ -53,7 +57,7 @@ class ShotReport:
 
 
 def report(shot: Shot, cloud: PointCloud | None) -> ShotReport:
-    """The report on a shot; `cloud` gives the depth at which jitter is measured."""
+    """The report on a shot, which has a camera at least. `cloud` gives the depth at which jitter is measured."""
     numbers = np.arange(shot.first_frame, shot.last_frame + 1)
     values = {
         name: np.full(len(numbers), np.nan) if array is None else np.asarray(array, np.float64)
@@ -81,20 +85,23 @@ def report(shot: Shot, cloud: PointCloud | None) -> ShotReport:
 
 
 def _median(values: FloatArray) -> float:
-    """Of those that are known; NaN where none is."""
+    """The median of the finite values; NaN where there are none."""
     known = values[np.isfinite(values)]
     return float(np.median(known)) if len(known) else np.nan
 
 
 def _sample(cloud: PointCloud | None) -> FloatArray:
-    """(N, 3) some of the cloud's points."""
+    """(N, 3) about SAMPLED of the cloud's points; none where there is no cloud."""
     if cloud is None:
         return np.zeros((0, 3))
     return np.asarray(cloud.positions[:: max(1, len(cloud) // SAMPLED)], np.float64)
 
 
 def _jumps(shot: Shot, positions: FloatArray) -> FloatArray:
-    """(F,) pixels by which points at the median depth leave the smooth way through the two frames before and after."""
+    """(F,) the pixels by which points at the median depth leave a smooth path through the two frames before and after.
+
+    NaN where one of the five frames has no camera.
+    """
     jumps = np.full(shot.frame_count, np.nan)
     for index in range(shot.frame_count):
         number = shot.first_frame + index
@@ -109,7 +116,7 @@ def _jumps(shot: Shot, positions: FloatArray) -> FloatArray:
 
 
 def _points_at_median_depth(camera: Camera, positions: FloatArray) -> FloatArray:
-    """(GRID², 3) world points on a lattice of the picture, as far away as half of what it shows."""
+    """(GRID², 3) world points on a lattice over the picture, at the median depth of the points before the camera."""
     depths = positions @ camera.camera_from_world[2, :3] + camera.camera_from_world[2, 3]
     depth = float(np.median(depths[depths > 0])) if (depths > 0).any() else 1.0
     x, y = (np.linspace(0.2, 0.8, GRID) * side for side in (camera.width, camera.height))
@@ -119,7 +126,7 @@ def _points_at_median_depth(camera: Camera, positions: FloatArray) -> FloatArray
 
 
 def _suspicious(shot: Shot, values: Mapping[str, FloatArray]) -> dict[int, list[str]]:
-    """The frames to look at, by number, each with the reason in few words."""
+    """The frames to look at, by number, each with short reasons."""
     error, jump = _median(values["median_error"]), _median(values["jump"])
     signs: list[tuple[Array, str, FloatArray]] = [
         (values["median_error"] > max(NOTABLE, WORSE * error), "error {:.2f} px", values["median_error"]),
@@ -139,7 +146,7 @@ def _suspicious(shot: Shot, values: Mapping[str, FloatArray]) -> dict[int, list[
 
 
 def as_json(reconstruction: Reconstruction) -> str:
-    """All shots' reports as JSON text; null for what is not known."""
+    """The reports of all shots as JSON text; unknown numbers are null."""
 
     def plain(value: float) -> float | None:
         return round(float(value), 5) if np.isfinite(value) else None

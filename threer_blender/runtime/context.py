@@ -1,4 +1,4 @@
-"""[R] The state of one run in this process: the user's own weights, and whether the graphics card is of use."""
+"""[R] The state of one run in this process: the user's own weights, and whether the graphics card is used."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pathlib import Path
 
 @dataclass
 class Context:
-    """`weights` are files of the user's own, by the name of the weights that they stand in for.
+    """The state of one run.
 
-    `card_too_small` is set once the graphics card's memory ran out: from then on the processor does the work.
+    `weights` holds the user's own files by the name of the weights that they replace. `card_too_small` is set once the
+    graphics card's memory has run out; from then on the processor does the work.
     """
 
     weights: Mapping[str, Path] = field(default_factory=dict)
@@ -29,7 +30,7 @@ def current() -> Context:
 
 @contextmanager
 def entered(context: Context) -> Iterator[Context]:
-    """`context` is the current one for the length of a `with`, in every thread."""
+    """Makes `context` the current one for the length of a `with`, in all threads."""
     _contexts.append(context)
     try:
         yield context

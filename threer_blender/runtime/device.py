@@ -13,7 +13,7 @@ from . import context
 
 @dataclass(frozen=True)
 class Device:
-    """`dtype` is the precision in which networks compute there; `memory` is its free memory in bytes."""
+    """A device: `torch`, its name for PyTorch; `dtype`, the precision of networks on it; `memory`, free bytes."""
 
     torch: torch.device
     dtype: torch.dtype
@@ -22,7 +22,7 @@ class Device:
 
 
 def choose() -> Device:
-    """The fastest device of this machine, unless it was given up. torch calls AMD's GPUs "cuda" too."""
+    """The fastest device of this machine, or the CPU after `give_up_card`. PyTorch calls AMD's GPUs "cuda", too."""
     if context.current().card_too_small:
         return _processor()
     if torch.cuda.is_available():
@@ -36,7 +36,7 @@ def choose() -> Device:
 
 
 def give_up_card() -> bool:
-    """From now on the CPU is chosen. Returns False where that changes nothing."""
+    """Makes `choose` return the CPU from now on. Returns False where it did so already."""
     if choose().torch.type == "cpu":
         return False
     context.current().card_too_small = True

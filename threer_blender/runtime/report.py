@@ -1,5 +1,4 @@
-"""[R] An engine's reports as messages: weighted stages become one fraction and the time left, and a cancel an
-exception."""
+"""[R] Sends an engine's reports as messages. Weighted stages become one fraction and the time left."""
 
 from __future__ import annotations
 
@@ -16,16 +15,16 @@ from ..model.engine import Stage
 from ..model.errors import Cancelled
 
 QUIET = 0.2  # seconds between two Progress messages of one stage
-ESTIMATE_AFTER = 3.0  # seconds of work before a time left is worth saying
+ESTIMATE_AFTER = 3.0  # seconds of work before the time left is estimated
 
-UNPLANNED = Stage("unplanned", "", 1.0)  # all there is before an engine's first plan
+UNPLANNED = Stage("unplanned", "", 1.0)  # the only stage before an engine's first plan
 
 
 class MessageReport:
-    """Called by an engine as `report(stage, done, total)`; raises Cancelled once the user has cancelled.
+    """The Report of an engine, which calls it as `report(stage, done, total)`. Raises Cancelled after a cancel.
 
-    An engine that has a result and only improves it says so by `keep`. From then on a first cancel sets `finishing`,
-    at which the engine returns what it has; only a second one raises.
+    An engine that has a result, and only improves it, calls `keep`. From then on the first cancel sets `finishing`, and
+    the engine returns the result as it stands. Only a second cancel raises.
     """
 
     def __init__(
@@ -35,16 +34,20 @@ class MessageReport:
         closing: Iterable[Stage] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`opening` and `closing` are stages around the engine's own; each weighs a share of the engine's time."""
+        """`send` takes each message, and `clock` tells seconds.
+
+        `opening` and `closing` are stages before and after those of the engine. Their weights are shares of the sum of
+        the engine's weights.
+        """
         self.cancelled, self.finishing = threading.Event(), threading.Event()
         self._send, self._clock = send, clock
         self._opening, self._closing = tuple(opening), tuple(closing)
         self._weights: dict[Stage, float] = {}
         self.plan([UNPLANNED])
         self._reported = (UNPLANNED, False)
-        self._done = self._fraction = 0.0  # what the bar shows, and what the plan as it stands now says
+        self._done = self._fraction = 0.0  # the fraction that the bar shows, and the fraction by the current plan
         self._started = clock()
-        self._heard = 0.0  # seconds from the start to the last news
+        self._heard = 0.0  # seconds from the start to the last progress
         self._sent = -QUIET
         self._keeps = False
         self._folder = Path()  # of the previews
@@ -52,7 +55,7 @@ class MessageReport:
         self._numbers = itertools.count(1)
 
     def plan(self, stages: Iterable[Stage]) -> None:
-        """The stages to come, in their order. May be called again to correct it."""
+        """Announces the engine's stages, in their order. A later call corrects an earlier one."""
         weights = {stage: stage.weight for stage in stages}
         whole = sum(weights.values())
         around = ({stage: stage.weight * whole for stage in part} for part in (self._opening, self._closing))
@@ -60,14 +63,14 @@ class MessageReport:
         self._weights = {**opening, **weights, **closing}
 
     def __call__(self, stage: Stage, done: float, total: float) -> None:
-        """`done` of `total` steps of a planned `stage` are finished."""
+        """Reports that `done` of `total` steps of a planned `stage` are finished. Raises Cancelled after a cancel."""
         if self.cancelled.is_set():
             raise Cancelled
         planned = list(self._weights)
         before = sum(self._weights[each] for each in planned[: planned.index(stage)])
         share = done / total if total > 0 else 1.0
         fraction = min(1.0, (before + share * self._weights[stage]) / sum(self._weights.values()))
-        self._done = max(self._done, fraction)  # a corrected plan never walks the bar back
+        self._done = max(self._done, fraction)  # a corrected plan never moves the bar back
         now = self._clock()
         if (stage, fraction) != (self._reported[0], self._fraction):
             self._fraction, self._heard = fraction, now - self._started
@@ -78,22 +81,22 @@ class MessageReport:
         self._send(Progress(stage.label, round(self._done, 4), self._seconds_left(now - self._started), keeps))
 
     def _seconds_left(self, elapsed: float) -> float | None:
-        """From the pace up to the last report; None where that report came too early or is long ago."""
+        """Seconds left, by the pace up to the last progress; None where that was too early or is too long ago."""
         if elapsed <= ESTIMATE_AFTER or self._fraction <= 0.02:
             return None
         left = self._heard / self._fraction - elapsed
         return round(left, 1) if left > 0 else None
 
     def warn(self, text: str, photo: str = "") -> None:
-        """Tells the artist something, in a whole sentence; `photo` names the photo that it concerns."""
+        """Tells the artist `text`, a whole sentence; `photo` is the name of the photo that it is about."""
         self._send(Notice(text, photo))
 
     def keep(self) -> None:
-        """Says that a result stands: a cancel from now on ends the work early, not for nothing."""
+        """Announces that there is a result: if the user cancels from now on, the work ends early and returns it."""
         self._keeps = True
 
     def cancel(self) -> bool:
-        """The user cancels; called from another thread. Returns False where the result so far will be delivered."""
+        """The user cancels. Called from another thread. Returns False where the engine will still return a result."""
         if self._keeps and not self.finishing.is_set():
             self.finishing.set()
             return False
@@ -101,8 +104,8 @@ class MessageReport:
         return True
 
     def preview(self, picture: Array) -> None:
-        """Shows the artist how the result looks: (H, W, 3) uint8 sRGB. Readable until the next but one."""
-        from PIL import Image  # which a download's Python may lack
+        """Shows the artist how the result looks: (H, W, 3) uint8 sRGB. Only the last two previews stay on disk."""
+        from PIL import Image  # the Python that only downloads may lack it
 
         if not self._previews:
             self._folder = removal.temporary("threer_previews_")
@@ -115,13 +118,13 @@ class MessageReport:
 
 
 class Watch:
-    """Seconds since the last lap, by name: a Reconstruction's timings."""
+    """A stopwatch. `laps` holds the seconds of each lap by name: a Reconstruction's timings."""
 
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
         self._since = time.perf_counter()
 
     def lap(self, name: str) -> None:
-        """Ends the lap `name`; the next begins."""
+        """Ends the current lap, whose name is `name`, and begins the next."""
         now = time.perf_counter()
         self.laps[name], self._since = now - self._since, now

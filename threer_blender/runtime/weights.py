@@ -11,10 +11,10 @@ from . import context
 
 
 def locate(weights: Weights) -> Path:
-    """The local file of these weights: the user's own, for this run or for all, else one of the right size and hash.
+    """The local file of these weights: the user's own, for this run or for all runs, else one with the right hash.
 
-    Raises UserError that says how to get it where there is none. A file of the user's own is taken as it is: its layout
-    is checked when it is loaded.
+    The user's own file is not hashed; its layout is checked when it is loaded. Raises UserError where there is no file,
+    or its hash is wrong.
     """
     given = context.current().weights
     if weights.name in given:
@@ -31,5 +31,5 @@ def locate(weights: Weights) -> Path:
 
 
 def note_opened(weights: Weights, path: Path) -> None:
-    """Notes that the file at `path` opened as exactly the network of these weights."""
+    """Notes that the file at `path` was loaded as exactly the network of these weights."""
     store.default().note_opened(weights, path)
