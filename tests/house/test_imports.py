@@ -41,6 +41,12 @@ def test_layer(path: Path) -> None:
         assert modules <= set(sys.stdlib_module_names) | {"numpy"}
 
 
+def test_pycolmap_is_imported_in_one_place() -> None:
+    """It takes over the signals of crashes; that place gives them back."""
+    assert {path.name for path in FILES if "pycolmap" in imported(path)} == {"colmap.py"}
+    assert "pycolmap" in imported(PACKAGE / "geometry" / "colmap.py")
+
+
 def test_shared_modules_load_without_anything_heavy() -> None:
     files = [path for path in FILES if path.relative_to(PACKAGE).parts[0] not in BLENDER]
     files = [path for path in files if path.read_text("utf-8").startswith('"""[S] ') and path.stem != "__main__"]

@@ -246,13 +246,14 @@ def test_a_photo_that_vanishes(place: Place, small_photos: list[Path], tmp_path:
     assert any(path.name in ended.text for path in chosen)
 
 
-def test_a_killed_runtime(place: Place, small_photos: list[Path]) -> None:
+@pytest.mark.parametrize("killed", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_killed_runtime(killed: signal.Signals, place: Place, small_photos: list[Path]) -> None:
     job = headless.begin(headless.reconstruction_request(small_photos, place.output, options=FAST))
     until(job, lambda progress: progress.fraction > 0)
     assert str(job.pid) in place.running()
-    os.kill(job.pid, signal.SIGKILL)
+    os.kill(job.pid, killed)
     ended = finish(job)
-    assert signal.SIGKILL.name in ended.text
+    assert killed.name in ended.text
     assert str(job.log) in ended.text
 
 

@@ -30,7 +30,7 @@ def pnp(
     reprojection errors of the inliers are minimised. Robust where Procrustes is not: one confident but wrong region
     moves no inlier. Repeats exactly.
     """
-    import pycolmap
+    from .colmap import pycolmap
 
     usable = np.flatnonzero(np.isfinite(points).all(axis=1))
     chosen = usable[:: max(1, len(usable) // PNP_POINTS)]

@@ -13,10 +13,10 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-import pycolmap
 
 from ..geometry.adjustment.bundle_adjustment import KNOWN, AdjustmentSettings, Refined, Unknowns, lenses, refine
 from ..geometry.adjustment.tracks import PairMatches, Tracks, link
+from ..geometry.colmap import pycolmap
 from ..geometry.features import features
 from ..geometry.features.database import Excluded, Matched, Pixels, Search, nothing_excluded
 from ..model.arrays import FloatArray

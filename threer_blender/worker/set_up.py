@@ -59,7 +59,7 @@ from importlib.metadata import version
 packages = json.loads(sys.argv[1])
 for module in packages:
     if module not in sys.argv[2:]:
-        importlib.import_module(module)
+        importlib.import_module("threer_blender.geometry.colmap" if module == "pycolmap" else module)
 device = ""
 if "torch" in packages:
     from threer_blender.runtime import device as devices

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import pycolmap
 
 from ...model import lens
 from ...model.arrays import Array, BoolArray
 from ...model.engine import Check, ReportStage
 from ...model.reconstruction import Photo
+from ..colmap import pycolmap
 
 # pixels(photo, long_side) -> (H, W, 3) uint8 sRGB, upright, the longer side at most long_side.
 Pixels = Callable[[Photo, int], Array]

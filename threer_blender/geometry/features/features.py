@@ -17,12 +17,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pycolmap
 
 from ...model.arrays import Array, BoolArray
 from ...model.engine import Check, ReportStage, Stage
 from ...model.reconstruction import Photo
 from .. import panoramas
+from ..colmap import pycolmap
 from . import panorama_features
 from .database import (
     SEED,

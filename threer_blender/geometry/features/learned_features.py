@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import pycolmap
 import torch
 from torch import nn
 
@@ -31,6 +30,7 @@ from ...model.engine import ReportStage, Stage
 from ...model.errors import UserError
 from ...networks.aliked import DIMENSIONS, Aliked, Features
 from ...networks.lightglue import LightGlue
+from ..colmap import pycolmap
 from .database import SEED, FeatureSettings, Matched, Search, add_image, copy_name, interruptible, read_verified
 from .features import FEATURES, MATCHES, SMALLEST_SIDE, colors_at
 from .pair_selection import COARSEST, choose_pairs

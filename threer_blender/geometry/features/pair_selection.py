@@ -7,9 +7,9 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import pycolmap
 
 from ...model.arrays import Array
+from ..colmap import pycolmap
 from .database import FeatureSettings
 
 COARSEST = 400  # features of a photo that are compared to find similar photos

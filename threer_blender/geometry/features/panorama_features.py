@@ -10,12 +10,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import pycolmap
 
 from ...model import lens
 from ...model.arrays import Array, BoolArray
 from ...model.engine import Check
 from .. import panoramas
+from ..colmap import pycolmap
 from .database import copy_name, interruptible, write_grey
 
 PHOTO_OVER_VIEW = 3  # a view has at most a third of the features of a photo

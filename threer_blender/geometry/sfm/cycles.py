@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Set
 
 import numpy as np
-import pycolmap
 
 from ...model.arrays import Array
+from ..colmap import pycolmap
 from ..features.database import Matched
 
 AGREEING = 4.0  # px; the error at which pairs are verified

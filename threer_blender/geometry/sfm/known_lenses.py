@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pycolmap
 
 from ...model.reconstruction import Photo
+from ..colmap import pycolmap
 from . import uncertainty
 from .model_adjustment import LensFreedom, adjust, posed_images
 

@@ -6,8 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import pycolmap
-
+from ..colmap import pycolmap
 from ..features.database import SEED, Matched
 
 FISHEYE = "OPENCV_FISHEYE"

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-import pycolmap
-
+from ..colmap import pycolmap
 from ..features.database import SEED, Matched, interruptible
 from . import known_lenses, lens_starts, plausibility
 from .model_selection import PHOTO_POINTS, Model, ScoredModel

@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import pycolmap
 
 from ...model import lens
 from ...model.arrays import Array, FloatArray
 from ...model.engine import ReportStage, Stage
 from ...model.errors import UserError
 from ...model.reconstruction import MEDIAN_DEPTH, Camera, Unregistered
+from ..colmap import pycolmap
 from ..features.database import Matched, distortion_of
 from . import known_lenses, mappers, plausibility, surveyed, uncertainty
 from .model_adjustment import LensFreedom, adjust, posed_images

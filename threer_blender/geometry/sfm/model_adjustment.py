@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pycolmap
+from ..colmap import pycolmap
 
 
 @dataclass(frozen=True)

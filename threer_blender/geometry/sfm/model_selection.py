@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-import pycolmap
 
 from ...model import lens
 from ...model.arrays import Array, FloatArray
 from ...model.errors import UserError
 from .. import rotations
+from ..colmap import pycolmap
 from ..features.database import Matched
 from . import cycles, plausibility
 

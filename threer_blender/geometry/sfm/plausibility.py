@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-import pycolmap
 
 from ...model import lens
 from ...model.arrays import FloatArray
 from ...model.reconstruction import Photo
+from ..colmap import pycolmap
 from ..features.database import distortion_of
 
 # Field of view over the longer side, in degrees, that a lens without fisheye has; it needs EXIF to be believed beyond.

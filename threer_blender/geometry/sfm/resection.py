@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import pycolmap
-
 from ...model.engine import ReportStage
 from ...model.errors import UserError
 from ...model.reconstruction import Camera
+from ..colmap import pycolmap
 from ..features.database import Matched, copy_name
 from . import known_lenses, mappers, mapping
 from .mapping import KEYPOINT_ERROR, MAPPING, MappingSolution

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pycolmap
 
 from ...model.arrays import FloatArray
 from ...model.reconstruction import Camera
 from .. import survey
+from ..colmap import pycolmap
 from ..features.database import Matched
 from ..survey import Sightings, SurveyFit
 from . import known_lenses

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pycolmap
 
 from ...model.arrays import FloatArray
+from ..colmap import pycolmap
 
 USUAL_DISTORTION = 0.1  # standard deviation of the first distortion parameter over lenses
 CERTAIN_DISTORTION = 0.02  # standard deviation up to which photos determine it

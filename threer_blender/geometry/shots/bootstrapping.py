@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-import pycolmap
 
 from ...model.arrays import FloatArray, IntArray
 from ...model.engine import Check, unchecked
@@ -22,6 +21,7 @@ from ...model.reconstruction import Camera
 from ..adjustment.shot_adjustment import adjust, split_long
 from ..adjustment.shot_problem import NOISE
 from ..adjustment.tracks import Tracks
+from ..colmap import pycolmap
 from . import kinds, moving, rotating
 from .solver import camera, in_frames
 from .tracking import ShotTracks

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pycolmap
 
 from ...model import lens
 from ...model.arrays import Array, FloatArray
@@ -23,6 +22,7 @@ from ..adjustment import banded
 from ..adjustment.shot_adjustment import Adjusted, adjust, smooth_zoom
 from ..adjustment.shot_problem import NOISE, POSE, ZOOM, Freedom, ShotLens, ShotProblem, ShotState
 from ..adjustment.tracks import Tracks
+from ..colmap import pycolmap
 from . import rotating
 
 COMPARED = 30  # frames, evenly over the shot
