@@ -189,15 +189,6 @@ def _scene(reconstruction: Reconstruction, folder: Path, checksum: str) -> dict[
 # ------------------------------------------------------------------ reading
 
 
-def picture_of(camera: Camera, photo: Photo, folder: Path) -> Path:
-    """The file of a camera's picture without distortion: its plate, or the photo where it has none. It may be missing.
-    Raises UserError where the plate lies outside of the bundle `folder`."""
-    if not camera.plate:
-        return Path(photo.path)
-    with bounded.as_refusal(f"The result in {quoted(folder)}"):
-        return bounded.inside(folder, camera.plate)
-
-
 def read(folder: str | Path) -> Reconstruction:
     """The Reconstruction in the bundle `folder`. Its arrays are read-only memory maps of the file.
 

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..bundle import picture_of
+from ..files.bundle_pictures import picture_of
 from ..model.errors import UserError, quoted
 from ..model.reconstruction import Camera, Reconstruction
 

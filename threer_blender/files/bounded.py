@@ -82,7 +82,8 @@ def inside(folder: Path, name: str) -> Path:
     """The path of the file `name`, which another file in `folder` names. Raises Damaged where it leads outside."""
     parts = PurePosixPath(name).parts
     path = folder.joinpath(*parts)
-    if not parts or set(name) & {"\\", ":", "\0"} or not {"..", "/"}.isdisjoint(parts) or not _is_below(path, folder):
+    leads_out = not parts or set(name) & {"\\", ":", "\0"} or ".." in parts or parts[0].startswith("/")
+    if leads_out or not _is_below(path, folder):
         raise Damaged(f"names a file outside of its folder ({name!r:.60}); do not trust it")
     return path
 

@@ -16,7 +16,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..bundle import picture_of
+from ..files.bundle_pictures import picture_of
 from ..model.errors import UserError
 from ..model.reconstruction import Reconstruction, Shot
 from . import axes, cameras, identity, layers, points, shot_errors, shots, survey, tracks, world

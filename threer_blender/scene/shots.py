@@ -7,6 +7,7 @@ from pathlib import Path
 import bpy
 
 from ..files import sequence_files
+from ..files.bundle_pictures import plate_of
 from ..lenses import fits
 from ..lenses.overscan import Overscan, without_distortion
 from ..model.lens import Distortion
@@ -62,7 +63,7 @@ def show(
             obj.keyframe_insert("location", frame=number)
         obj.keyframe_insert("rotation_quaternion", frame=number)
     _key_lens(obj.data, {number: shot.plate_camera(number) for number in shot.cameras}, photo.sensor_width)
-    plate = bundle / shot.plate if shot.plate else Path(shot.path)
+    plate = plate_of(shot, bundle)
     if sequence_files.exists(plate):
         _background(changes, obj.data, shot, first, plate)
 

@@ -57,10 +57,43 @@ def test_names_that_no_file_can_have_are_not_there(tmp_path: Path) -> None:
     assert photos.locate(names, tmp_path / "cameras.xml").files == [None, None, tmp_path / "images" / "a.jpg"]
 
 
-def test_other_computers_are_not_asked_for_photos(tmp_path: Path) -> None:
-    touch(tmp_path / "server" / "a.jpg")
-    (tmp_path / "solve").mkdir()
-    there = (tmp_path / "server" / "a.jpg").as_posix()
-    names = [there, f"/{there}", there.replace("/", "\\").replace("\\", "\\\\", 1)]
-    located = photos.locate(names, tmp_path / "solve" / "cameras.xml")
-    assert located.files == [tmp_path / "server" / "a.jpg", None, None]
+LEADING_OUT = [
+    "{there}",
+    "/{there}",
+    "//{there}",
+    "../server/a.jpg",
+    "images/../../server/a.jpg",
+    "..\\server\\a.jpg",
+    "\\\\server\\share\\a.jpg",
+    "//server/share/a.jpg",
+    "\\\\?\\UNC\\server\\share\\a.jpg",
+    "C:\\server\\a.jpg",
+    "C:a.jpg",
+    "file://{there}",
+    "linked/a.jpg",
+]
+
+
+@pytest.mark.parametrize("name", LEADING_OUT)
+def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
+    """Neither to another folder nor to another computer; a photo of that name in the solve's folder is its photo."""
+    elsewhere, solve = tmp_path / "server" / "a.jpg", tmp_path / "solve"
+    touch(elsewhere)
+    solve.mkdir()
+    try:
+        (solve / "linked").symlink_to(elsewhere.parent)
+    except OSError:
+        pytest.skip("links take a right on Windows")
+    stated = name.format(there=elsewhere.as_posix())
+    assert photos.locate([stated], solve / "cameras.xml").files == [None]
+    touch(solve / "photos" / Path(stated.replace("\\", "/")).name.removeprefix("C:"))
+    (photo,) = photos.locate([stated.replace("C:a", "a")], solve / "cameras.xml").files
+    assert photo is not None
+    assert photo.is_relative_to(solve / "photos")
+
+
+@pytest.mark.parametrize("name", ["../images/a.jpg", "../../images/a.jpg", "/old/disk/images/a.jpg", "images/a.jpg"])
+def test_folders_beside_the_solve_are_searched_by_name(tmp_path: Path, name: str) -> None:
+    touch(tmp_path / "images" / "a.jpg", tmp_path / "images_2" / "a.jpg")
+    (tmp_path / "sparse" / "0").mkdir(parents=True)
+    assert photos.locate([name], tmp_path / "sparse" / "0").files == [tmp_path / "images" / "a.jpg"]

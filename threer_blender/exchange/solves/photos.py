@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ...files import bounded
 from ...files.photo_files import MASKS, MOST_ENTRIES, PICTURES
 from ...model.errors import UserError, quoted
 
@@ -31,10 +32,11 @@ class Located:
 
 
 def locate(names: Sequence[str], solve: Path, folders: Iterable[Path] = ()) -> Located:
-    """The photos of those names: in `folders` and below, else where the solve says, beside it or below.
+    """The photos of those names: in `folders` and below, else in the solve's folder and below, or beside it.
 
     A photo is the file whose path agrees with the name in most of its last parts, the file's name at least; its ending
-    may differ or lack. Raises UserError where a folder is none.
+    may differ or lack. A solve that somebody else made leads to no other folder: of a name that is absolute or climbs
+    up, only the last parts count. Raises UserError where a folder is none.
     """
     given = list(folders)
     for folder in given:
@@ -46,8 +48,8 @@ def locate(names: Sequence[str], solve: Path, folders: Iterable[Path] = ()) -> L
     files: list[Path | None] = []
     ambiguous = []
     for name in names:
-        stated = base / name  # an absolute name stays what it is
-        if not given and stated.suffix.lower() in PICTURES and not _is_remote(name) and _is_file(stated):
+        stated = None if given else _stated(base, name)
+        if stated is not None:
             files.append(stated)
             continue
         best = _best(PurePosixPath(name.replace("\\", "/")), by_stem)
@@ -57,17 +59,13 @@ def locate(names: Sequence[str], solve: Path, folders: Iterable[Path] = ()) -> L
     return Located(files, ambiguous)
 
 
-def _is_remote(name: str) -> bool:
-    """Whether Windows would ask another computer for the file of this name: a solve must not make it do so."""
-    return name.replace("\\", "/").startswith("//")
-
-
-def _is_file(path: Path) -> bool:
-    """Whether there is such a file; what the system takes for no path is none."""
+def _stated(base: Path, name: str) -> Path | None:
+    """The picture that `name` is from the folder `base` on; None where it is none, or lies elsewhere."""
     try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
+        path = bounded.inside(base, name.replace("\\", "/"))
+        return path if path.suffix.lower() in PICTURES and path.is_file() else None
+    except (bounded.Damaged, OSError, ValueError):  # outside, or what the system takes for no path
+        return None
 
 
 def _beside(base: Path) -> list[Path]:

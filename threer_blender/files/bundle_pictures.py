@@ -1,0 +1,32 @@
+"""[S] The files that a result shows behind its cameras: those within its folder never lead out of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..model.errors import quoted
+from ..model.reconstruction import Camera, Photo, Shot
+from . import bounded, sequence_files
+
+
+def picture_of(camera: Camera, photo: Photo, folder: Path) -> Path:
+    """The file of a camera's picture without distortion: its plate, or the photo where it has none. It may be missing.
+    Raises UserError where the plate lies outside of the bundle `folder`."""
+    return _inside(folder, camera.plate) if camera.plate else Path(photo.path)
+
+
+def plate_of(shot: Shot, folder: Path) -> Path:
+    """The film or the image sequence behind a shot's camera: the one that was written, or the filmed one.
+    Raises UserError where the written one, or a frame of it, lies outside of the bundle `folder`."""
+    if not shot.plate:
+        return Path(shot.path)
+    plate = _inside(folder, shot.plate)
+    if sequence_files.is_pattern(plate) and sequence_files.exists(plate):
+        for frame in sequence_files.frames(plate).values():
+            _inside(folder, frame.relative_to(folder).as_posix())
+    return plate
+
+
+def _inside(folder: Path, name: str) -> Path:
+    with bounded.as_refusal(f"The result in {quoted(folder)}"):
+        return bounded.inside(folder, name)
