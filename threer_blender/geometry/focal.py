@@ -6,21 +6,21 @@ import numpy as np
 
 from ..model.arrays import Array
 
-ITERATIONS = 100  # it has long converged then
+ITERATIONS = 100  # at most; it converges in far fewer
 CONVERGED = 1e-9  # relative change of the focal length
 
 
 def focal_from_points(points: Array, confidence: Array, principal_point: tuple[float, float]) -> float:
-    """The focal length in pixels with which a pinhole camera sees its own pointmap best.
-
-    `points` (H, W, 3) in the camera's frame, `confidence` (H, W), `principal_point` x, y in pixels whose top-left
-    centre is (0.5, 0.5). With (i', j') a pixel relative to the principal point it is (DUSt3R, section 3.3)
+    """The focal length in pixels with which a pinhole camera projects its own pointmap best (DUSt3R, section 3.3):
 
         f* = argmin_f  sum_ij C_ij || (i', j') - f (X_ij0, X_ij1) / X_ij2 ||,
 
-    found by Weiszfeld's algorithm: least squares again and again, each pixel weighed by the inverse of its error.
-    Points that are not finite or not before the camera do not count. Raises ValueError where none is left, or where no
-    camera sees them so: all on its axis, or mirrored.
+    where (i', j') is a pixel relative to the principal point. `points` X (H, W, 3) are in the camera's frame,
+    `confidence` C is (H, W), and `principal_point` is x, y in pixels, the top-left pixel's centre being (0.5, 0.5).
+
+    Weiszfeld's algorithm minimises the sum: least squares, repeated, with each pixel weighted by the inverse of its
+    error. Points that are not finite, not in front of the camera, or without confidence are ignored. Raises ValueError
+    where no point is left, all are on the camera's axis, or the pointmap is mirrored.
     """
     height, width = confidence.shape
     x, y = np.arange(width) + 0.5 - principal_point[0], np.arange(height) + 0.5 - principal_point[1]

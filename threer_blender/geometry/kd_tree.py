@@ -1,7 +1,7 @@
 """[R] Nearest neighbours among points in space: a k-d tree. numpy and numba only.
 
-Friedman, Bentley, Finkel, "An Algorithm for Finding Best Matches in Logarithmic Expected Time" (1977). The points are
-ordered so that every node is a range of them, split at its middle: the tree needs no pointers.
+Friedman, Bentley, Finkel, "An Algorithm for Finding Best Matches in Logarithmic Expected Time" (1977). Every node
+of the tree is a range of the ordered points, split at the point in its middle, so no pointers are needed.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from ..model.arrays import Array, FloatArray, IntArray
 from .kernels import compiled, in_bands
 
-_LEAF = 8  # points that are looked at one by one
-_DEEPEST = 64
+_LEAF = 8  # points of a range that is searched one by one instead of split
+_DEEPEST = 64  # ranges that wait to be split or searched, at most
 
 
 class Tree:
-    """Points (N, 3), N > 0, all finite, ready for queries."""
+    """A k-d tree of `points` (N, 3), N > 0, all finite."""
 
     def __init__(self, points: Array) -> None:
         given = np.ascontiguousarray(points, np.float64)
@@ -36,7 +36,8 @@ class Tree:
 
 @compiled()
 def _build(points: FloatArray, order: IntArray, axes: NDArray[np.int8]) -> None:
-    """Order the points so that each range is split at its middle, along `axes[middle]`, its widest extent."""
+    """Sorts the indices `order` (N,) so that each range is split at its middle, along the axis in which it extends
+    most. That axis is written to `axes[middle]`."""
     lows, highs = np.empty(_DEEPEST, np.int64), np.empty(_DEEPEST, np.int64)
     lows[0], highs[0], depth = 0, len(order), 1
     while depth:
@@ -61,7 +62,8 @@ def _build(points: FloatArray, order: IntArray, axes: NDArray[np.int8]) -> None:
 
 @compiled()
 def _select(points: FloatArray, order: IntArray, axis: int, low: int, high: int, wanted: int) -> None:
-    """Quickselect (Hoare 1961): nothing before `wanted` is larger along the axis, nothing after it smaller."""
+    """Quickselect (Hoare 1961) on `order[low : high + 1]`: then no point before `wanted` is larger along the axis, and
+    none after it smaller."""
     while low < high:
         pivot = points[order[(low + high) // 2], axis]
         i, j = low, high
@@ -92,7 +94,8 @@ def _search(
     index: IntArray,
     square: FloatArray,
 ) -> None:
-    """The nearest ordered point of the queries in range(first, last), and its squared distance."""
+    """Fills `index` and `square` for the queries in range(first, last): the nearest of the ordered points, and its
+    squared distance."""
     lows, highs, bounds = np.empty(_DEEPEST, np.int64), np.empty(_DEEPEST, np.int64), np.empty(_DEEPEST)
     for q in range(first, last):
         best, nearest_index = np.inf, 0

@@ -1,7 +1,7 @@
 """[R] Straight edges of a picture: pixels with one gradient direction that lie on a line. numba and numpy.
 
-Regions of pixels whose gradients point alike are grown from the strongest on, as in von Gioi et al. 2010, "LSD: a fast
-line segment detector with a false detection control"; a region that is long and thin is a segment.
+Regions of pixels with similar gradient directions are grown, the strongest gradients first (von Gioi et al. 2010, "LSD:
+a fast line segment detector with a false detection control"). A region that is long and thin is a segment.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import numpy as np
 from ..model.arrays import Array, FloatArray
 from .kernels import compiled
 
-ALIKE = np.radians(20.0)  # gradients of one edge point this much alike
-LEAST_GRADIENT = 5.0  # grey levels of 255 a pixel
-WIDEST = 1.0  # pixels: standard deviation of a segment's pixels across it
-FEWEST = 0.7  # pixels of a region over its length: fewer are gaps
+ALIKE = np.radians(20.0)  # largest angle between a pixel's gradient and the mean one of its edge
+LEAST_GRADIENT = 5.0  # grey levels (of 255) per pixel
+WIDEST = 1.0  # pixels: largest standard deviation of a segment's pixels across it
+FEWEST = 0.7  # pixels of a region per pixel of its length; with fewer it has gaps
 
 
 def line_segments(grey: Array, least_length: float) -> FloatArray:
-    """(N, 4) float64 ends x0, y0, x1, y1 of the straight edges in `grey` (H, W), at least `least_length` pixels long.
+    """(N, 4) float64 ends x0, y0, x1, y1 of the straight edges in `grey` (H, W), grey levels from 0 to 255, that are at
+    least `least_length` pixels long.
 
     The centre of the top-left pixel is (0.5, 0.5).
     """
@@ -34,7 +35,7 @@ def line_segments(grey: Array, least_length: float) -> FloatArray:
 
 
 def _smoothed(grey: Array) -> Array:
-    """Binomial weights over 3 × 3 pixels; the picture's edge is repeated."""
+    """The picture (H, W) blurred with binomial weights over 3 × 3 pixels; the picture's edge is repeated."""
     padded = np.pad(grey, 1, mode="edge")
     rows = padded[:-2] + 2 * padded[1:-1] + padded[2:]
     return (rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / np.float32(16)
@@ -42,6 +43,7 @@ def _smoothed(grey: Array) -> Array:
 
 @compiled()
 def _grown(across: Array, down: Array, strength: Array, seeds: Array, least_length: float) -> Array:
+    """(N, 4) ends of the segments that grow from the `seeds` (K,), pixels numbered along the rows."""
     height, width = strength.shape
     used = np.zeros((height, width), np.bool_)
     region = np.empty((height * width, 2), np.int32)
@@ -63,7 +65,8 @@ def _grown(across: Array, down: Array, strength: Array, seeds: Array, least_leng
 
 @compiled()
 def _region(across: Array, down: Array, strength: Array, used: Array, region: Array, row: int, column: int) -> int:
-    """Fills `region` with the pixels about the seed whose gradients point alike; returns how many."""
+    """Fills `region` with the rows and columns of the connected pixels around the seed whose gradients have about one
+    direction; returns their number."""
     height, width = strength.shape
     region[0] = row, column
     used[row, column] = True
@@ -90,7 +93,8 @@ def _region(across: Array, down: Array, strength: Array, used: Array, region: Ar
 
 @compiled()
 def _line(strength: Array, region: Array, size: int) -> tuple[Array, float, float]:
-    """Ends (4,), length and width (a standard deviation) of the line through a region, by its weighted moments."""
+    """Ends (4,), length, and standard deviation across it, of the line through a region's first `size` pixels, by their
+    moments weighted by gradient."""
     total = mean_x = mean_y = 0.0
     for index in range(size):
         weight = strength[region[index, 0], region[index, 1]]

@@ -1,6 +1,6 @@
-"""[R] Panoramas cut into pinhole views of one centre: where each looks, and which is the best for a direction. numpy.
+"""[R] Panoramas cut into six pinhole views, the sides of a cube: their directions, pixels and pictures. numpy.
 
-A panorama (W, H) has W / 2π pixels a radian everywhere along its horizon, which is the focal length of views as sharp.
+A panorama of width W has W / 2π pixels per radian along its horizon. Views with that focal length are as sharp.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from ..model import lens
 from ..model.arrays import Array, FloatArray, IntArray
 from .remap import sampled
 
-# (6, 3, 3) the sides of a cube, each as panorama_from_view: ahead, right, behind, left, up, down.
+# (6, 3, 3) rotations panorama_from_view: ahead, right, behind, left, up, down.
 _QUARTER = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
 _UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 VIEWS: FloatArray = np.stack([*(np.linalg.matrix_power(_QUARTER, quarters) for quarters in range(4)), _UP, _UP.T])
-HALF_VIEW = np.radians(50.0)  # beyond the cube's 45: what lies at the edge of one view is whole in it
-SEAM = 2  # columns that a sample takes on each side
+HALF_VIEW = np.radians(50.0)  # half the field of view: more than a cube's 45, so that no detail at an edge is cut
+SEAM = 2  # columns repeated beyond the left and right edge, as many as the interpolation needs
 
 
 def focal(width: int) -> float:
-    """Pixels of a radian in a panorama of this width."""
+    """Pixels per radian in a panorama of this width."""
     return width / (2 * np.pi)
 
 
 def view_picture(width: int) -> tuple[FloatArray, tuple[int, int]]:
-    """K (3, 3) and size of the views of a panorama of this width."""
+    """K (3, 3) and size (width, height) of the views of a panorama of this width."""
     side = max(8, round(2 * focal(width) * np.tan(HALF_VIEW)))
     intrinsics = np.array([[focal(width), 0.0, side / 2], [0.0, focal(width), side / 2], [0.0, 0.0, 1.0]])
     return intrinsics, (side, side)
@@ -37,7 +37,7 @@ def width_for(side: int) -> int:
 
 
 def cut(picture: Array, view: int) -> Array:
-    """(h, w, 3) uint8, the picture of a view of a panorama (H, W, 3) uint8."""
+    """(h, w, 3) uint8: one of the VIEWS, by its number, of a panorama (H, W, 3) uint8."""
     return view_of(picture, VIEWS[view], *view_picture(picture.shape[1]))
 
 
@@ -55,13 +55,13 @@ def view_of(picture: Array, rotation: FloatArray, intrinsics: FloatArray, size: 
 
 
 def nearest_view(directions: Array) -> IntArray:
-    """(N,) the view whose axis is nearest to each of the directions (N, 3)."""
+    """(N,) the number of the view whose axis is nearest to each of the directions (N, 3), in the panorama's frame."""
     nearest: IntArray = (np.asarray(directions) @ VIEWS[:, :, 2].T).argmax(axis=1)
     return nearest
 
 
 def from_view(view: int, pixels: Array, width: int, height: int) -> FloatArray:
-    """(N, 2) pixels of a view (N, 2) as pixels of its panorama of this size."""
+    """(N, 2) the pixels of a panorama of this size that show the same as the `pixels` (N, 2) of a view."""
     intrinsics, _ = view_picture(width)
     plane = (np.asarray(pixels, np.float64) - intrinsics[:2, 2]) / intrinsics[0, 0]
     rays = np.concatenate([plane, np.ones_like(plane[:, :1])], axis=1) @ VIEWS[view].T

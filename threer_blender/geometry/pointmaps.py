@@ -1,4 +1,4 @@
-"""[R] Between a photo's own pixels and the ideal pinhole picture that dense stereo works on. Imports numpy only."""
+"""[R] From a photo to the undistorted pinhole picture that dense stereo works on, and back. Imports numpy only."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import numpy as np
 from ..model.arrays import Array, FloatArray
 from ..model.reconstruction import Camera, PhotoFromMap, PointMap
 
-WIDEST = 1.3  # times the photo's own field: beyond it a strong lens would spend most pixels on its corners
-GRAZING = 0.1  # cosine between ray and surface below which its plane does not extend to a neighbouring pixel
+WIDEST = 1.3  # times the photo's width and height: a strong lens would spend most pixels of a wider picture on corners
+GRAZING = 0.1  # cosine between ray and normal; below it a surface's plane is not extended within its pixel
 
 
 def ideal_picture(camera: Camera, long_side: int) -> tuple[FloatArray, tuple[int, int]]:
     """K (3, 3) and size (width, height) of a pinhole picture that shows all of the photo without distortion.
 
-    A photo pixel is about `long_side` / max(width, height) of its pixels. Of lenses that see wider than WIDEST times
-    their own frame, the corners are cut off.
+    Its scale is that of the photo shrunk to `long_side`, never enlarged. Where the undistorted photo would be wider or
+    higher than WIDEST times the photo, its corners are cut off.
     """
     scale = min(1.0, long_side / max(camera.width, camera.height))
     left, top, right, bottom = _bounds(camera)
@@ -56,10 +56,12 @@ def _bounds(camera: Camera) -> tuple[float, float, float, float]:
 def from_ideal(
     camera: Camera, intrinsics: FloatArray, depth: Array, normal: Array, confidence: Array, long_side: int, least: float
 ) -> PointMap:
-    """A PointMap in the photo's own pixel grid from depth in the ideal picture with `intrinsics`.
+    """A PointMap in the photo's own pixel grid, at most `long_side` pixels long, from depth in the ideal picture with
+    `intrinsics` (3, 3).
 
-    `depth` (h, w) camera z, 0 = none; `normal` (h, w, 3) camera frame; `confidence` (h, w), trusted from `least` on.
-    Each map pixel's ray meets the plane of the ideal pixel that it falls into, so no depth is blended across an edge.
+    `depth` (h, w) is camera z, 0 where there is none; `normal` (h, w, 3) is in the camera's frame; the mask holds the
+    points whose `confidence` (h, w) is at least `least`. Each map pixel's ray is intersected with the plane of the
+    ideal pixel that it falls into, so no depth is blended across an edge.
     """
     scale = min(1.0, long_side / max(camera.width, camera.height))
     width, height = max(1, round(camera.width * scale)), max(1, round(camera.height * scale))
@@ -81,14 +83,17 @@ def from_ideal(
 
 
 def _grid(width: int, height: int) -> FloatArray:
-    """(height, width, 2) pixel centres."""
+    """(height, width, 2) x, y of the pixel centres."""
     return np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1)
 
 
 def _depth_along(
     rays: FloatArray, row: Array, column: Array, depth: Array, normal: Array, intrinsics: FloatArray
 ) -> FloatArray:
-    """Camera z where each ray meets the plane of its ideal pixel; that pixel's own z where the plane is grazed."""
+    """(H, W) camera z where each ray (H, W, 3), z = 1, meets the plane of its ideal pixel at `row`, `column` (H, W).
+
+    Where the ray grazes the plane, or would meet it far from the pixel, it is the pixel's own depth.
+    """
     at_centre = np.stack([column + 0.5, row + 0.5], axis=-1)
     centre = (at_centre - intrinsics[:2, 2]) / (intrinsics[0, 0], intrinsics[1, 1])
     centre_rays = np.concatenate([centre, np.ones_like(centre[..., :1])], axis=-1)
@@ -101,9 +106,9 @@ def _depth_along(
 
 
 def unprojected(depth: Array, intrinsics: Array) -> FloatArray:
-    """The pointmap (H, W, 3) of a depth map (H, W) in its own camera's frame, K (3, 3) in pixels of the map:
+    """The pointmap (H, W, 3) of `depth` (H, W), camera z, in the camera's own frame: X_ij = D_ij K^-1 (i, j, 1)^T.
 
-    X_ij = D_ij K^-1 (i, j, 1)^T. The way back is the third coordinate: D = X[..., 2].
+    `intrinsics` K (3, 3) is in pixels of the map. The depth is the pointmap's third coordinate: D = X[..., 2].
     """
     height, width = depth.shape
     rays = np.concatenate([_grid(width, height), np.ones((height, width, 1))], axis=-1) @ np.linalg.inv(intrinsics).T

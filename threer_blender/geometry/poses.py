@@ -8,14 +8,14 @@ import numpy as np
 
 from ..model.arrays import Array, FloatArray
 
-PNP_PIXELS = 5.0  # reprojection error of a point that agrees with a pose
-PNP_LEAST = 6  # points that agree; any three do
-PNP_POINTS = 20_000  # are plenty; more only take time
+PNP_PIXELS = 5.0  # reprojection error up to which a point agrees with a pose
+PNP_LEAST = 6  # points that must agree with a pose, since any three points agree with some pose
+PNP_POINTS = 20_000  # about as many are used at most: more take time and add nothing
 SEED = 0
 
 
 class Pose(NamedTuple):
-    """`camera_from_world` (4, 4), and `inliers` (N,) bool: the given points that agree with it."""
+    """`camera_from_world` (4, 4), and `inliers` (N,) bool: which of the given points agree with it."""
 
     camera_from_world: FloatArray
     inliers: Array
@@ -24,11 +24,12 @@ class Pose(NamedTuple):
 def pnp(
     points: Array, pixels: Array, intrinsics: Array, size: tuple[int, int], error: float = PNP_PIXELS
 ) -> Pose | None:
-    """The camera that sees world `points` (N, 3) at `pixels` (N, 2), or None where too few agree on one.
+    """The pose of the camera that sees world `points` (N, 3) at `pixels` (N, 2); None where fewer than PNP_LEAST agree.
 
-    `intrinsics` (3, 3) are known, `size` is the picture's width and height; `error` in pixels. LO-RANSAC over P3P, then
-    reprojection errors of the inliers are minimised. Robust where Procrustes is not: one confident but wrong region
-    moves no inlier. Repeats exactly.
+    `intrinsics` (3, 3) is the known K, `size` the picture's width and height, `error` the largest reprojection error of
+    an inlier in pixels. Points that are not finite are ignored. The method is LO-RANSAC over P3P, then a descent on the
+    inliers' reprojection errors. Unlike least squares on all points (Procrustes), it is not misled by a region that is
+    confident but wrong. The same input gives the same pose.
     """
     from .colmap import pycolmap
 

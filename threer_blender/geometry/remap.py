@@ -11,7 +11,7 @@ from ..model import lens
 from ..model.arrays import Array, FloatArray
 from .kernels import compiled, in_bands
 
-NOWHERE = -1e9
+NOWHERE = -1e9  # a coordinate outside every photo
 COMPILED = ("PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE")  # in the kernel below; others by numpy
 
 
@@ -27,10 +27,12 @@ def undistorted(
 ) -> Array:
     """(h, w, 3) picture of `to_size` (w, h) that an ideal pinhole camera with K `to_intrinsics` (3, 3) sees.
 
-    `image` (H, W, 3), uint8 or float32 as the result, was taken with the other intrinsics (pixels of it) and
-    `distortion`. Pixel centres are at (0.5, 0.5). Black where the photo shows nothing. Catmull-Rom interpolation (Keys
-    1981, a = -1/2), after shrinking a uint8 photo where its scale at the centre is finer than the result's, so that
-    nothing aliases.
+    `image` (H, W, 3) was taken with focal lengths `fx`, `fy` and principal point `cx`, `cy`, in its pixels, and with
+    `distortion`. It is uint8 or float32, and the result has the same type. Pixel centres are at (0.5, 0.5). The result
+    is black where the photo shows nothing.
+
+    The interpolation is Catmull-Rom's (Keys 1981, a = -1/2). A photo that is finer than the result at the centre is
+    shrunk first, so that nothing aliases; raises ValueError where such a photo is float32.
     """
     shrink = max(1.0, min(fx / to_intrinsics[0, 0], fy / to_intrinsics[1, 1]))
     height, width = image.shape[:2]
@@ -55,7 +57,8 @@ def undistorted(
 
 
 def sampled(image: Array, places: FloatArray) -> Array:
-    """(h, w, 3) uint8: what `image` (H, W, 3) uint8 shows at `places` (h, w, 2), as `undistorted` interpolates."""
+    """(h, w, 3) uint8: `image` (H, W, 3) uint8 at the pixels `places` (h, w, 2), x and y, interpolated as in
+    `undistorted`. Black outside the image."""
     out = np.zeros((*places.shape[:2], 3), np.uint8)
     source = np.ascontiguousarray(image)
 
@@ -71,7 +74,10 @@ def sampled(image: Array, places: FloatArray) -> Array:
 def _places(
     camera: FloatArray, distortion: lens.Distortion, target: FloatArray, top: int, shape: tuple[int, ...]
 ) -> FloatArray:
-    """(h, w, 2) where in the photo the pixels of the rows from `top` are; NOWHERE beyond the lens model's validity."""
+    """(h, w, 2) the photo pixels that the result's rows from `top` on show; NOWHERE beyond the lens model's validity.
+
+    `camera` (4,) is fx, fy, cx, cy of the photo, `target` (3, 3) the result's K, `shape` (h, w).
+    """
     farthest = min(lens.valid_radius(distortion) ** 2, 1e12)  # finite, as fastmath demands
     places = np.empty((*shape, 2))
     if distortion.model in COMPILED:
@@ -89,7 +95,7 @@ def _places(
 
 @compiled(fastmath=True)
 def _distorted(u: float, v: float, fisheye: bool, params: FloatArray) -> tuple[float, float]:
-    """`lens.distort` for one point; a test holds the two together."""
+    """`lens.distort` for one point; a test checks that the two agree."""
     square = u * u + v * v
     if fisheye:
         radius = math.sqrt(square)

@@ -1,7 +1,7 @@
-"""[R] Robust losses: the cost of a residual's length, and the weight that makes a square of it. numpy only.
+"""[R] Robust losses: the cost of a residual's length, and its weight in least squares. numpy only.
 
-A loss rho(r) is minimised by squares that are weighed anew in every step, w(r) = rho'(r) / r (iteratively reweighted
-least squares; Triggs et al., "Bundle Adjustment - A Modern Synthesis", 2000, 4.3, to first order).
+A loss rho(r) is minimised by least squares whose weights w(r) = rho'(r) / r are updated in every step (iteratively
+reweighted least squares; Triggs et al., "Bundle Adjustment - A Modern Synthesis", 2000, 4.3, to first order).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..model.arrays import FloatArray
 
 
 class Loss(Protocol):
-    """A function of the residuals' lengths, of any shape; near zero half their square."""
+    """A function of the residuals' lengths r >= 0, in arrays of any shape."""
 
     def cost(self, length: FloatArray) -> FloatArray:
         """rho(r) of each residual."""
@@ -26,7 +26,8 @@ class Loss(Protocol):
 
 @dataclass(frozen=True)
 class Cauchy:
-    """½ s² log(1 + (r / s)²): grows ever slower beyond the `scale` s. A scale for each residual may be given."""
+    """½ s² log(1 + (r / s)²): about ½ r² below the `scale` s, ever flatter beyond it. `scale` is one number, or one for
+    each residual."""
 
     scale: float | FloatArray = 1.0
 
@@ -41,7 +42,8 @@ class Cauchy:
 
 @dataclass(frozen=True)
 class GemanMcClure:
-    """½ r² / (1 + (r / s)²): never more than ½ s², so that what is far beyond the `scale` s counts nothing."""
+    """½ r² / (1 + (r / s)²): about ½ r² below the `scale` s, never more than ½ s². So residuals far beyond the scale
+    have no influence. `scale` is one number, or one for each residual."""
 
     scale: float | FloatArray = 1.0
 
@@ -56,7 +58,7 @@ class GemanMcClure:
 
 @dataclass(frozen=True)
 class Power:
-    """r^p / p for an `exponent` p of 1 to 2. A residual below `smallest` is weighed as one of that length."""
+    """r^p / p for an `exponent` p from 1 to 2. A residual below `smallest` gets the weight of one of that length."""
 
     exponent: float
     smallest: float | FloatArray

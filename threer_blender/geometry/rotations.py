@@ -9,7 +9,7 @@ import numpy as np
 
 from ..model.arrays import FloatArray
 
-_SMALLEST = 1e-12  # what is divided by at least: below it the sine is the angle
+_SMALLEST = 1e-12  # the least divisor; below it sine and angle are equal
 
 
 def from_vectors(vectors: FloatArray) -> FloatArray:
@@ -23,7 +23,8 @@ def from_vectors(vectors: FloatArray) -> FloatArray:
 
 
 def to_vectors(matrices: FloatArray) -> FloatArray:
-    """(..., 3) rotation vectors of rotation matrices (..., 3, 3), of angles below pi."""
+    """(..., 3) rotation vectors in radians of rotation matrices (..., 3, 3). Only for angles below pi: at pi the skew
+    part, which gives the axis, vanishes."""
     axis = _axis_times_sine(matrices)
     sine = np.linalg.norm(axis, axis=-1, keepdims=True)
     vectors: FloatArray = axis / np.maximum(sine, _SMALLEST) * angles(matrices)[..., None]
@@ -31,14 +32,14 @@ def to_vectors(matrices: FloatArray) -> FloatArray:
 
 
 def angles(matrices: FloatArray) -> FloatArray:
-    """(...) rotation angles in radians of (..., 3, 3), exact also near 0."""
+    """(...) rotation angles in [0, pi] radians of matrices (..., 3, 3), accurate near 0 too."""
     sine = np.linalg.norm(_axis_times_sine(matrices), axis=-1)
     radians: FloatArray = np.arctan2(sine, (np.trace(matrices, axis1=-2, axis2=-1) - 1) / 2)
     return radians
 
 
 def cross_matrices(vectors: FloatArray) -> FloatArray:
-    """(..., 3, 3) the matrices that take the cross product with (..., 3) from the left."""
+    """(..., 3, 3) matrices [v]x of vectors v (..., 3), so that [v]x @ w is the cross product v x w."""
     matrices = np.zeros((*vectors.shape, 3))
     matrices[..., [2, 0, 1], [1, 2, 0]] = vectors
     matrices[..., [1, 2, 0], [2, 0, 1]] = -vectors
@@ -46,9 +47,9 @@ def cross_matrices(vectors: FloatArray) -> FloatArray:
 
 
 def nearest(matrices: FloatArray) -> FloatArray:
-    """(..., 3, 3) the rotations nearest to any matrices (..., 3, 3): the orthogonal Procrustes problem.
+    """(..., 3, 3) the rotations nearest to any matrices (..., 3, 3) in the Frobenius norm (orthogonal Procrustes).
 
-    Of a sum of rotations this is their mean in the chordal sense (Hartley et al., "Rotation Averaging", 2013).
+    The rotation nearest to a sum of rotations is their chordal mean (Hartley et al., "Rotation Averaging", 2013).
     """
     left, _, right = np.linalg.svd(matrices)
     left[..., 2] *= np.sign(np.linalg.det(left @ right))[..., None]
@@ -57,7 +58,7 @@ def nearest(matrices: FloatArray) -> FloatArray:
 
 
 def _axis_times_sine(matrices: FloatArray) -> FloatArray:
-    """(..., 3) the axis times the sine of the angle: the skew part."""
+    """(..., 3) the axis times the sine of the angle, from the skew part of the matrices (..., 3, 3)."""
     vectors: FloatArray = 0.5 * np.stack(
         [
             matrices[..., 2, 1] - matrices[..., 1, 2],

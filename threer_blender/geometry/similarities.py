@@ -1,4 +1,4 @@
-"""[R] Similarities (rotation, scale, translation): fitted to points, applied, chained; many at once, or one. numpy."""
+"""[R] Similarities (rotation, scale, translation): fitted to points, applied, composed; many at once, or one. numpy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from ..model.arrays import Array, BoolArray, FloatArray
 from .robust_losses import Power
 
-_NEAREST = 1e-3  # of the median distance: nearer points weigh no more, so that weights stay finite
+_NEAREST = 1e-3  # of the median distance: nearer points get no more weight than at this distance
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class Similarities:
         return Similarities(self.scale[index], self.rotation[index], self.translation[index])
 
     def apply(self, points: FloatArray) -> FloatArray:
-        """Points (K, M, 3), each row of M by its own similarity."""
+        """(K, M, 3): the k-th similarity applied to the k-th M points of `points` (K, M, 3)."""
         transformed: FloatArray = self.scale[:, None, None] * (points @ self.rotation.transpose(0, 2, 1))
         return transformed + self.translation[:, None]
 
     def where(self, condition: BoolArray, other: Similarities) -> Similarities:
-        """These where the condition (K,) holds, else `other`."""
+        """(K,) these similarities where `condition` (K,) holds, `other` elsewhere."""
         return Similarities(
             np.where(condition, self.scale, other.scale),
             np.where(condition[:, None, None], self.rotation, other.rotation),
@@ -41,7 +41,7 @@ class Similarities:
         )
 
     def scaled(self, factor: float) -> Similarities:
-        """These, in a target that is `factor` times as large."""
+        """The similarities into a target world that is `factor` times as large."""
         return Similarities(factor * self.scale, self.rotation, factor * self.translation)
 
     def inverse(self) -> Similarities:
@@ -64,7 +64,7 @@ def identities(count: int) -> Similarities:
 
 
 def joined(first: Similarities, second: Similarities) -> Similarities:
-    """Both lists in one."""
+    """The similarities of `first`, then those of `second`."""
     return Similarities(
         np.concatenate([first.scale, second.scale]),
         np.concatenate([first.rotation, second.rotation]),
@@ -73,9 +73,11 @@ def joined(first: Similarities, second: Similarities) -> Similarities:
 
 
 def fit(source: FloatArray, target: FloatArray, weights: FloatArray, log_scale_weight: float = 0.0) -> Similarities:
-    """Least-squares similarities (K,) from `source` to `target` (K, M, 3), weighted (K, M) (Umeyama, PAMI 1991).
+    """The similarities (K,) from points `source` to points `target` (K, M, 3) that minimise, with `weights` w (K, M),
 
-    Half the weighted sum of squares, less `log_scale_weight` times the logarithm of the scale, is least.
+        ½ sum_i w_i || s R x_i + t - y_i ||² - log_scale_weight · log s
+
+    (Umeyama, PAMI 1991). A positive `log_scale_weight` draws the scale upwards.
     """
     return _umeyama(source, target, weights, log_scale_weight)[0]
 
@@ -102,7 +104,8 @@ def _umeyama(
 def fit_robust(
     source: FloatArray, target: FloatArray, weights: FloatArray, rounds: int = 10, log_scale_weight: float = 0.0
 ) -> Similarities:
-    """As `fit`, but the weighted sum of distances, not of half their squares, is least (Weiszfeld's reweighting)."""
+    """As `fit`, but minimises the weighted sum of distances instead of half their squares, by `rounds` of Weiszfeld's
+    reweighting."""
     fitted = fit(source, target, weights)
     for _ in range(rounds):
         distance = np.linalg.norm(fitted.apply(source) - target, axis=-1)
@@ -119,7 +122,7 @@ class Similarity(NamedTuple):
     translation: FloatArray
 
     def apply(self, points: Array) -> FloatArray:
-        """The points (..., 3) moved."""
+        """(..., 3): the similarity applied to `points` (..., 3)."""
         transformed: FloatArray = self.scale * np.asarray(points, np.float64) @ self.rotation.T + self.translation
         return transformed
 
@@ -138,12 +141,12 @@ IDENTITY = Similarity(1.0, np.eye(3), np.zeros(3))
 
 
 def procrustes(source: Array, target: Array, weights: Array) -> Similarity:
-    """The similarity that takes points `source` (N, 3) to `target` (N, 3) best:
+    """The similarity from points `source` (N, 3) to points `target` (N, 3) in least squares with `weights` w (N,):
 
         argmin  sum_i w_i || s R x_i + t - y_i ||²,      R^T R = 1, det R = 1
 
-    Points that are not finite on either side, and those without weight, count nothing. Raises ValueError where the
-    points do not fix a rotation: fewer than three, or all on a line.
+    Points that are not finite on either side, or have no weight, are ignored. Raises ValueError where the rest does
+    not determine a rotation: fewer than three points, or all on a line.
     """
     source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
     usable = np.isfinite(source).all(axis=1) & np.isfinite(target).all(axis=1) & (weights > 0)

@@ -1,7 +1,7 @@
 """[R] A solve in survey coordinates: the similarity that brings triangulated points onto surveyed ones, robustly.
 
-Three points tell a similarity (Umeyama 1991); it is fitted to every three of them, and the one with which most others
-agree decides which points contradict the rest.
+Three points determine a similarity (Umeyama 1991). One is fitted to every three points, and the one with which the
+others agree best decides which points contradict the rest.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from . import similarities
 from .triangulation import triangulate
 
 LEAST = 3  # points
-LEAST_ANGLE = 1.0  # degrees between the two rays that see a point farthest apart
-LARGEST_ERROR = 0.01  # of the longer side: where the rays to a point do not meet
-COLLINEAR = 0.02  # the second singular value over the first: points nearer to a line than that tell no rotation
-TOLERANCE = 0.02  # of the points' extent: how far a point may be off with any three, before the fit tells the scatter
-OUTLIER = 4.0  # times the median residual
-LEAST_SCATTER = 1e-3  # of the extent: smaller residuals contradict nothing
-MOST_SUBSETS = 3000
+LEAST_ANGLE = 1.0  # degrees, of the widest angle between two rays to a point; below it, the point is not triangulated
+LARGEST_ERROR = 0.01  # of the photo's longer side: above this reprojection error, two rays do not meet
+COLLINEAR = 0.02  # second singular value over the first: below it, points are on a line and do not tell the rotation
+TOLERANCE = 0.02  # of the points' extent: largest residual of a point that agrees with a similarity
+OUTLIER = 4.0  # times the median residual of the agreeing points: larger residuals do not agree with the final fit
+LEAST_SCATTER = 1e-3  # of the extent: smaller residuals agree in any case
+MOST_SUBSETS = 3000  # triples of points that are fitted, and pairs of photos that a point is triangulated from, at most
 FARTHEST = 10_000.0  # units from the origin, beyond which single precision loses millimetres
 ROUND = 1000.0  # units to which the origin is then moved
 
@@ -42,7 +42,8 @@ NO_THREE = (
 
 @dataclass(frozen=True)
 class Sightings:
-    """Where `cameras` see a point: `pixels` (K, 2) of each camera."""
+    """The `cameras` in whose photos one survey point is marked, and the `pixels` (K, 2) of the marks in these
+    photos."""
 
     cameras: Sequence[Camera]
     pixels: FloatArray
@@ -50,8 +51,11 @@ class Sightings:
 
 @dataclass(frozen=True)
 class SurveyFit:
-    """`matrix` (4, 4) survey from solve; `agrees` (N,) which points it was fitted to; `residuals` (N,) distances in
-    survey units, NaN where a point is not triangulated; `triangulated` (N, 3) in survey coordinates."""
+    """`matrix` (4, 4) is the similarity survey from solve. `agrees` (N,) says which points it was fitted to.
+
+    `residuals` (N,) are distances in survey units, and `triangulated` (N, 3) the points in survey coordinates, both NaN
+    where a point could not be triangulated.
+    """
 
     matrix: FloatArray
     agrees: BoolArray
@@ -60,15 +64,16 @@ class SurveyFit:
 
 
 def offset(surveyed: FloatArray) -> FloatArray:
-    """(3,) what is taken from the coordinates (N, 3): nothing, or round numbers where they lie far from the origin."""
+    """(3,) the round numbers to subtract from the coordinates (N, 3), so that they lie near the origin; 0 on the axes
+    on which they do already."""
     middle = np.median(surveyed, axis=0)
     return np.where(np.abs(middle) > FARTHEST, np.round(middle / ROUND) * ROUND, 0.0)
 
 
 def fit(surveyed: FloatArray, sightings: Sequence[Sightings]) -> SurveyFit:
-    """The similarity from the solve's world to the surveyed points (N, 3).
+    """The similarity from the solve's world to the survey, by the `surveyed` points (N, 3) and the `sightings` of each.
 
-    Raises UserError where fewer than three points can be used, they lie on a line, or contradict each other.
+    Raises UserError where fewer than three points can be triangulated, they lie on a line, or contradict each other.
     """
     solved = np.array([_triangulated(each) for each in sightings]).reshape(-1, 3)
     usable = np.isfinite(solved).all(axis=1)
@@ -90,7 +95,7 @@ def fit(surveyed: FloatArray, sightings: Sequence[Sightings]) -> SurveyFit:
 
 
 def _triangulated(sightings: Sightings) -> FloatArray:
-    """(3,) where the rays to a point meet; NaN where there are too few, or they do not."""
+    """(3,) the point, from the two rays with the widest angle, refined by all; NaN where no two rays meet well."""
     nowhere = np.full(3, np.nan)
     best, widest = nowhere, np.radians(LEAST_ANGLE)
     pairs = islice(combinations(range(len(sightings.cameras)), 2), MOST_SUBSETS)
@@ -106,7 +111,7 @@ def _triangulated(sightings: Sightings) -> FloatArray:
 
 
 def _refined(point: FloatArray, sightings: Sightings) -> FloatArray:
-    """The point by all of its sightings: Gauss-Newton on the pixels, numerically."""
+    """The point (3,) that fits all of its sightings: Gauss-Newton on the pixels, with numerical derivatives."""
     step = 1e-6 * max(1e-6, float(np.linalg.norm(point - sightings.cameras[0].world_from_camera[:3, 3])))
 
     def off(place: FloatArray) -> FloatArray:
@@ -130,7 +135,10 @@ def _similarity(source: FloatArray, target: FloatArray) -> similarities.Similari
 
 
 def _agreeing(source: FloatArray, target: FloatArray) -> BoolArray:
-    """(N,) the points that agree with the three that most agree with."""
+    """(N,) bool: the points that agree with the best triple's similarity, refined by fits to those that agree.
+
+    Raises UserError where all triples lie on a line, or no more than a triple itself agrees.
+    """
     extent = float(np.linalg.norm(np.ptp(target, axis=0)))
     best: tuple[float, Array] | None = None
     for three in _triples(len(source)):
@@ -156,7 +164,7 @@ def _agreeing(source: FloatArray, target: FloatArray) -> BoolArray:
 
 
 def _triples(count: int) -> list[list[int]]:
-    """All of them, or as many at random as MOST_SUBSETS."""
+    """Triples of indices below `count`: all, or MOST_SUBSETS random ones. They are the same each time."""
     if count * (count - 1) * (count - 2) / 6 <= MOST_SUBSETS:
         return [list(each) for each in combinations(range(count), 3)]
     random = np.random.default_rng(0)

@@ -14,8 +14,8 @@ LEAST_DEPTH = 1e-9  # world units; smaller depths are divided by as this
 
 
 class Triangulated(NamedTuple):
-    """`points` (M, 3) in the world; `errors` (M,) the larger reprojection error in photo pixels, infinite behind a
-    camera; `angles` (M,) between the two rays in radians: near 0 the depth is a guess."""
+    """`points` (M, 3) in the world; `errors` (M,) the larger of the two reprojection errors in photo pixels, infinite
+    behind a camera; `angles` (M,) between the two rays in radians. Near an angle of 0 the depth is a guess."""
 
     points: FloatArray
     errors: FloatArray
@@ -25,12 +25,12 @@ class Triangulated(NamedTuple):
 def triangulate(pixels_first: Array, pixels_second: Array, first: Camera, second: Camera) -> Triangulated:
     """The points that two cameras see at `pixels_first` and `pixels_second` (M, 2), in pixels of their photos.
 
-    Subpixel matches and known cameras are more exact than a regressed pointmap, as in multi-view stereo. The start is
-    the middle of the two rays' shortest connection; then
+    Each point starts at the middle of the shortest segment between its two rays. Gauss-Newton then minimises
 
         sum_v || f_v (pi(R_v (X - c_v)) - u_v) ||²,      pi(x, y, z) = (x, y) / z,
 
-    with f_v the focal lengths and u_v the undistorted, normalised pixels, is minimised by Gauss-Newton.
+    over the two views v, with rotation R_v (camera from world), centre c_v, focal lengths f_v, and the undistorted,
+    normalised pixel u_v.
     """
     cameras, pixels = (first, second), (pixels_first, pixels_second)
     local_rays = np.stack([camera.rays(observed) for camera, observed in zip(cameras, pixels, strict=True)])
@@ -53,7 +53,7 @@ def triangulate(pixels_first: Array, pixels_second: Array, first: Camera, second
 
 
 def _middle(rays: FloatArray, centres: FloatArray) -> FloatArray:
-    """(M, 3) the points nearest to both rays (2, M, 3) from the centres (2, 3)."""
+    """(M, 3) the points nearest to both unit rays (2, M, 3) from the centres (2, 3)."""
     across = np.eye(3) - rays[..., :, None] * rays[..., None, :]
     return _solved(across.sum(axis=0), np.einsum("vmij,vj->mi", across, centres))
 
@@ -61,7 +61,7 @@ def _middle(rays: FloatArray, centres: FloatArray) -> FloatArray:
 def _step(
     points: FloatArray, targets: FloatArray, rotations: FloatArray, centres: FloatArray, focals: FloatArray
 ) -> FloatArray:
-    """(M, 3) one step of Gauss-Newton towards the `targets` (2, M, 2) on the cameras' normalised planes."""
+    """(M, 3) one Gauss-Newton step of the points towards their `targets` (2, M, 2), undistorted normalised pixels."""
     local = np.einsum("vij,vmj->vmi", rotations, points - centres[:, None])
     depth = np.where(np.abs(local[..., 2:]) > LEAST_DEPTH, local[..., 2:], LEAST_DEPTH)
     plane = local[..., :2] / depth
@@ -75,7 +75,8 @@ def _step(
 
 
 def _solved(matrices: FloatArray, right: FloatArray) -> FloatArray:
-    """(M, 3) solutions; where parallel rays leave a direction open, the smallest."""
+    """(M, 3) solutions of `matrices` (M, 3, 3) x = `right` (M, 3). A direction that parallel rays leave open stays
+    about 0."""
     size = np.trace(matrices, axis1=1, axis2=2)[:, None, None]
     solved: FloatArray = np.linalg.solve(matrices + 1e-12 * size * np.eye(3), right[..., None])[..., 0]
     return solved

@@ -1,10 +1,10 @@
-"""[R] The direction of up and the height of the ground, by the evidence of cameras, lines, planes, GPS and sensors.
-numpy.
+"""[R] The up direction and the ground, by the evidence of cameras, edges, planes, GPS and sensors. numpy.
 
-Each kind of evidence gives a direction and how sure it is, in degrees. The cameras come first: photos are held upright,
-so they say which side is up, and roughly where. Vertical edges of many photos share one direction in the world; the
-planes of normals in a dense cloud show floors and tables; GPS places and sensors of phones and drones say it outright.
-Kinds that agree are averaged by their variances. Evidence that disagrees is named, and makes the result less certain.
+Each kind of evidence gives a direction in the world and its standard deviation in degrees. The cameras are the prior:
+most photos are held upright, so they give up roughly. Vertical edges share one direction in many photos. The largest
+horizontal plane of a dense cloud is a floor or a table. GPS and the sensors of phones and drones measure up directly.
+Kinds that agree are averaged, weighted by their inverse variances. Evidence that disagrees is named, and makes the
+result less certain.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from ..model.reconstruction import Camera
 from . import similarities
 
 LEAST_AGREEMENT = 0.5  # length of the mean of the cameras' unit ups; below it, photos do not say which side is up
-CONE = 25.0  # degrees about the cameras' up, where verticals and floors are looked for
-WIDE_CONE = 50.0  # the same where the cameras' up is less exact than WIDE
-WIDE = 12.0
-LEVEL, MOSTLY = 8.0, 0.7  # degrees of roll, and the share of the photos that are to be as level as that
-ROLLED = 30.0  # degrees: the spread of the cameras' up where fewer are
-BLOCKS = 4
-LEAST_SPREAD, LARGEST_SPREAD = 0.5, 25.0  # degrees: the spread of one kind of evidence
-DOUBTFUL = 10.0  # degrees: a spread above it is called a guess
+CONE = 25.0  # degrees about the cameras' up, in which verticals and floors are searched
+WIDE_CONE = 50.0  # the same where the spread of the cameras' up exceeds WIDE
+WIDE = 12.0  # degrees
+LEVEL, MOSTLY = 8.0, 0.7  # degrees of roll of a level photo, and the share of the photos that must be level
+ROLLED = 30.0  # degrees: the spread of the cameras' up where fewer are level
+BLOCKS = 4  # stretches of the capture; each is left out once, to see how much the direction depends on it
+LEAST_SPREAD, LARGEST_SPREAD = 0.5, 25.0  # degrees: limits of the spread of one kind of evidence
+DOUBTFUL = 10.0  # degrees: with a larger spread, the direction is called a guess
 
 
 class Evidence(NamedTuple):
-    """One kind: what it is called, up (3,) unit, its standard deviation in degrees, and as how many kinds it counts."""
+    """One kind of evidence: its name, the unit vector `up` (3,) in the world, the standard deviation `spread` of that
+    in degrees, and as how many kinds it counts."""
 
     name: str
     up: FloatArray
@@ -42,7 +43,8 @@ class Evidence(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """The verdict of all evidence: up (3,) unit, its spread in degrees, the kinds that agree, and those that do not."""
+    """The direction from all evidence: the unit vector `up` (3,) in the world, its `spread` in degrees, and the names
+    of the kinds that agree and of those that do not."""
 
     up: FloatArray
     spread: float
@@ -51,10 +53,11 @@ class Verdict:
 
 
 def horizons(cameras: Sequence[Camera]) -> Evidence:
-    """Up of photos that are held level: every camera's x axis is horizontal, however steeply it looks up or down.
+    """Up from photos that are held level: every camera's x axis is horizontal, however steeply the camera is pitched.
 
-    (Brown and Lowe 2007, "Automatic panoramic image stitching using invariant features", section 5.) Where the cameras
-    hardly turn, that leaves the pitch open, and the mean of their ups decides. A photo that lies sideways is outvoted.
+    The method is that of Brown and Lowe 2007, "Automatic panoramic image stitching using invariant features", section
+    5. Where the cameras hardly turn, it leaves the pitch open; then the mean of their ups decides. A photo that lies
+    sideways is outvoted.
     """
     rotations = np.array([camera.world_from_camera[:3, :3] for camera in cameras])
     ups, rights = -rotations[:, :, 1], rotations[:, :, 0]
@@ -80,7 +83,7 @@ def horizons(cameras: Sequence[Camera]) -> Evidence:
 
 
 def _level(ups: FloatArray, rights: FloatArray) -> tuple[FloatArray, float]:
-    """Up (3,) of level cameras by their up and right directions (N, 3), and its spread in degrees."""
+    """Up (3,) by the up and right directions (N, 3) of cameras that are held level, and its spread in degrees."""
     mean = ups.mean(0) / np.linalg.norm(ups.mean(0))
     up, values = mean, np.zeros(3)
     for _ in range(10):  # Cauchy weights of the rolls: a few tilted photos hardly count
@@ -88,15 +91,16 @@ def _level(ups: FloatArray, rights: FloatArray) -> tuple[FloatArray, float]:
         tilt = (weights[:, None] * rights).T @ rights / weights.sum()
         up, values = level_up(tilt, mean)
     rolls = np.degrees(np.arcsin(np.clip(rights @ up, -1, 1)))
-    roll = max(3.0, 1.4826 * float(np.median(np.abs(rolls))))  # nobody holds a camera straighter than that
+    roll = max(3.0, 1.4826 * float(np.median(np.abs(rolls))))  # degrees; nobody holds a camera straighter
     turned = max(1e-6, float(values[1]) - MEAN_UP_WEIGHT)  # 1/2 where the cameras look to all sides, 0 where to one
     return up, float(roll / np.sqrt(max(1.0, len(rights) * turned)) + LARGEST_SPREAD * max(0.0, 1 - turned / 0.15) ** 2)
 
 
 def combined(prior: Evidence, others: Sequence[Evidence]) -> Verdict:
-    """All evidence in one direction. `prior` is the cameras'.
+    """One direction from all evidence. `prior` is the evidence of the cameras.
 
-    The kinds that agree with each other and are the most decide; where two sides have as many, that of the cameras.
+    The largest group of kinds that agree decides, counted by votes. Of two groups of the same size, the one with the
+    cameras does.
     """
     ranked = sorted([prior, *others], key=lambda each: each.spread)
     sides = [[each for each in ranked if _agree(each, centre)] for centre in ranked]
@@ -107,7 +111,7 @@ def combined(prior: Evidence, others: Sequence[Evidence]) -> Verdict:
     up = weights @ np.array([each.up for each in agreeing])
     up /= np.linalg.norm(up)
     spread = max(LEAST_SPREAD, float(weights.sum() ** -0.5))
-    # What the kinds themselves differ by, each counted as much as it is sure.
+    # The weighted spread of the agreeing kinds around their mean adds to it.
     spread = float(np.hypot(spread, np.sqrt(weights @ [angle(each.up, up) ** 2 for each in agreeing] / weights.sum())))
     rivals = [each for each in disagreeing if each.spread < 2 * best.spread + 2.0]
     spread = max([spread, *(angle(each.up, up) / 2 for each in rivals)])
@@ -125,22 +129,22 @@ def angle(first: FloatArray, second: FloatArray) -> float:
 
 # ------------------------------------------------------------------ vertical edges
 
-EDGE_SPREAD = 1.5  # degrees: an edge that is off by more than this is not vertical
-FINE = 0.6  # the same, once the direction is known
-CLEAR = 3.5  # times the middle score in the cone that the best one has, where there are verticals at all
-FEWEST_EDGES = 2  # of a photo along the vertical, in the middle photo
-SECTOR, FEWEST_SECTORS = 5.0, 3.5  # degrees about the vertical, and how many of them have edges, evenly counted
-SATURATED = 0.5  # of a photo's diagonal: length of vertical edges at which its vote counts half
-RIVAL = 0.85  # times the best score: another direction that has more makes it ambiguous
-NEIGHBOURING = 6.0  # degrees from the best direction: from there on a direction is another one
+EDGE_SPREAD = 1.5  # degrees: an edge whose plane is farther from a direction does not vote for it
+FINE = 0.6  # the same, once the direction is roughly known
+CLEAR = 3.5  # times the median score in the cone: the best direction must exceed it, or there are no verticals
+FEWEST_EDGES = 2  # vertical edges that the median photo must have
+SECTOR, FEWEST_SECTORS = 5.0, 3.5  # degrees about the vertical, and the effective number of sectors that have edges
+SATURATED = 0.5  # of a photo's diagonal: the length of vertical edges at which its vote is half of the most it can be
+RIVAL = 0.85  # of the best score: another direction with a higher score makes the best one ambiguous
+NEIGHBOURING = 6.0  # degrees: a direction this far from the best one counts as another
 
 
 def verticals(planes: Sequence[FloatArray], lengths: Sequence[FloatArray], prior: Evidence) -> Evidence | None:
     """The direction that most edges of most photos share, near the cameras' up; None where none stands out.
 
-    For each photo, `planes` (N, 3): the unit normals, in the world, of the planes through the camera and its straight
-    edges, and `lengths` (N,) of those over the picture's diagonal. An edge of a vertical line has a plane that holds
-    the vertical.
+    For each photo, `planes` (N, 3) are the unit normals, in the world, of the planes through the camera and each of the
+    photo's straight edges, and `lengths` (N,) are the edges' lengths over the picture's diagonal. The plane of a
+    vertical edge contains the up direction, so its normal is perpendicular to it.
     """
     directions = _cone(prior.up, WIDE_CONE if prior.spread > WIDE else CONE, 1.0)
     if not sum(map(len, planes)):
@@ -164,8 +168,11 @@ def verticals(planes: Sequence[FloatArray], lengths: Sequence[FloatArray], prior
 
 
 def _are_common(planes: Sequence[FloatArray], lengths: Sequence[FloatArray], up: FloatArray) -> bool:
-    """Whether most photos show several edges along `up`, and those lie in planes of several directions: where a few
-    edges of one place seem to meet, they do so in every photo from about there."""
+    """Whether most photos show several edges along `up`, in planes of several directions.
+
+    A few edges of one object may seem to meet in one direction by accident, and then they do so in all photos that are
+    taken from about one place; but their planes then have few directions.
+    """
     near = [np.abs(normals @ up) < np.sin(np.radians(EDGE_SPREAD)) for normals in planes]
     if np.median([each.sum() for each in near]) < FEWEST_EDGES:
         return False
@@ -179,7 +186,8 @@ def _are_common(planes: Sequence[FloatArray], lengths: Sequence[FloatArray], up:
 def _scores(
     planes: Sequence[FloatArray], lengths: Sequence[FloatArray], directions: FloatArray, spread: float
 ) -> FloatArray:
-    """(D,) votes of the photos for each direction; one photo with many edges cannot outvote the others."""
+    """(D,) votes of the photos for each of the `directions` (D, 3). A photo has at most one vote for a direction,
+    however many edges it shows."""
     total: FloatArray = np.zeros(len(directions))
     limit = np.sin(np.radians(spread))
     for normals, length in zip(planes, lengths, strict=True):
@@ -200,14 +208,15 @@ def _cone(axis: FloatArray, widest: float, step: float) -> FloatArray:
 
 # ------------------------------------------------------------------ floors and tables
 
-HYPOTHESES = 400
-THIN = 0.01  # of the middle distance of the points from the cameras: as thick is a floor
-NORMAL_CONE = 25.0  # degrees that a floor's points may have their normals off
-LEAST_SHARE = 0.06  # of all points, in a floor
+HYPOTHESES = 400  # planes that RANSAC tries
+THIN = 0.01  # of the points' median distance from the cameras' centre: how far a floor's points may be off its plane
+NORMAL_CONE = 25.0  # degrees by which the normals of a floor's points may differ from its own
+LEAST_SHARE = 0.06  # of all points that a floor must have
 
 
 class Floor(NamedTuple):
-    """The largest plane that faces up: its normal (3,), the middle (3,) of its points, their share of all."""
+    """The largest plane that faces up: its unit `normal` (3,), the mean `centre` (3,) of its points, and the `share` of
+    all points that lie in it."""
 
     normal: FloatArray
     centre: FloatArray
@@ -215,10 +224,10 @@ class Floor(NamedTuple):
 
 
 def floor(points: Array, normals: Array, centres: FloatArray, prior: Evidence) -> Floor | None:
-    """The largest plane below the camera `centres` (C, 3) among `points` and `normals` (N, 3) that faces `prior.up`.
+    """The largest plane among `points` with `normals` (N, 3) that faces about `prior.up` and lies below most of the
+    camera `centres` (C, 3).
 
-    RANSAC with planes through one point along its normal or through three points, then least squares. None where no
-    plane holds enough of the points.
+    RANSAC with planes through three points, then least squares. None where no plane has LEAST_SHARE of the points.
     """
     cosine = np.cos(np.radians(WIDE_CONE if prior.spread > WIDE else CONE))
     facing = np.asarray(points, np.float64)[normals @ prior.up > cosine]
@@ -254,7 +263,7 @@ def floor(points: Array, normals: Array, centres: FloatArray, prior: Evidence) -
 
 
 def floor_evidence(plane: Floor | None) -> Evidence | None:
-    """A floor's normal; the larger its share of the points, the surer it is a floor."""
+    """The normal of a floor, if there is one. The larger its share of the points, the smaller the spread."""
     if plane is None:
         return None
     return Evidence("ground plane", plane.normal, float(np.clip(0.3 / plane.share, 0.8, 5.0)))
@@ -262,12 +271,15 @@ def floor_evidence(plane: Floor | None) -> Evidence | None:
 
 # ------------------------------------------------------------------ sensors and GPS
 
-SENSOR_SPREAD = 1.0  # degrees: how exact a gimbal is, and a camera's mount on it
-FEWEST_PLACES = 4
+SENSOR_SPREAD = 1.0  # degrees: standard deviation of a gimbal and of the camera's mount on it
+FEWEST_PLACES = 4  # photos with GPS
 
 
 def sensors(ups: FloatArray) -> Evidence | None:
-    """Up of the world by sensors (N, 3), one for each photo; what differs among them makes it less sure."""
+    """Up from the sensors' unit vectors `ups` (N, 3) in the world, one for each photo; None without any.
+
+    The spread grows with the differences among them.
+    """
     if not len(ups):
         return None
     up = geometric_median(ups)
@@ -276,14 +288,17 @@ def sensors(ups: FloatArray) -> Evidence | None:
 
 
 def places(centres: FloatArray, metres: FloatArray) -> Evidence | None:
-    """Up of the world by GPS: camera centres (N, 3) and metres east, north and up (N, 3), in their order.
+    """Up by GPS: from camera `centres` (N, 3) in the world, and in `metres` east, north and up (N, 3), in the same
+    order.
 
-    None where the places lie on a line, or are so near to each other that their errors say more than they do.
+    None where there are fewer than FEWEST_PLACES, or the errors are too large for how far the places lie off a line.
     """
     if len(centres) < FEWEST_PLACES:
         return None
     fitted = similarities.fit(centres[None], metres[None], np.ones((1, len(centres))))
     errors = np.linalg.norm(fitted.apply(centres[None])[0] - metres, axis=1)
-    across = np.linalg.svd(metres - metres.mean(0), compute_uv=False)[1]  # how far they spread off a line, in all
+    across = np.linalg.svd(metres - metres.mean(0), compute_uv=False)[
+        1
+    ]  # metres: the spread across the line that fits best
     spread = float(np.degrees(np.arctan2(max(1.0, float(np.sqrt((errors**2).mean()))), across)))
     return Evidence("GPS", fitted.rotation[0, 2], max(1.0, spread)) if spread < DOUBTFUL else None

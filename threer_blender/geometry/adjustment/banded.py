@@ -1,9 +1,10 @@
 """[R] The normal equations of a shot's adjustment: points eliminated, frames in a band, the lens at its border.
 
-A point is seen in frames that follow one another, so that the reduced matrix of the frames is a band. It is kept as
-blocks of chunks of frames, each chunk touching the next one only: block-tridiagonal with an arrow, which Gaussian
-elimination of one chunk after the other solves in a time that grows with the number of frames alone (Golub & Van Loan,
-Matrix Computations, 4.5). Schur complement: Triggs et al., "Bundle Adjustment - A Modern Synthesis" (2000), 6.1.
+A point is seen in frames that are near each other, so the reduced matrix of the frames is a band. Frames are grouped
+into chunks, so long that a point is seen in two neighbouring chunks at most. The matrix is then block-tridiagonal, with
+a border for the lens. Gaussian elimination of one chunk after the other solves it in a time proportional to the number
+of frames (Golub & Van Loan, Matrix Computations, 4.5). Elimination of the points by the Schur complement: Triggs et
+al., "Bundle Adjustment - A Modern Synthesis" (2000), 6.1.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ SMALLEST_CHUNK = 16  # frames
 
 
 class Rows(NamedTuple):
-    """Weighed residuals (M, R) of M observations, with their derivatives by the unknowns of the frame (M, R, K), of the
-    lens (M, R, G) and of the point (M, R, 3)."""
+    """Weighted residuals (M, 2) of M observations, and their derivatives by the unknowns of the frame, `outer`
+    (M, 2, K), of the `lens` (M, 2, G), and of the point, `inner` (M, 2, 3)."""
 
     residuals: FloatArray
     outer: FloatArray
@@ -31,16 +32,21 @@ class Rows(NamedTuple):
 
 
 class Priors(NamedTuple):
-    """Linear terms: residual r is Σ_i `factors[r, i]` × the frames' unknown number `slots[r, i]`, (R, 3) each."""
+    """Linear terms on the frames' unknowns x (F × K,): residual r is Σ_i `factors[r, i]` · x[`slots[r, i]`].
+
+    Both are (R, 3).
+    """
 
     slots: Array
     factors: FloatArray
 
     def residuals(self, values: FloatArray) -> FloatArray:
+        """(R,) the residuals of the unknowns `values` (F × K,)."""
         terms: FloatArray = (self.factors * values[self.slots]).sum(axis=1)
         return terms
 
     def joined(self, other: Priors) -> Priors:
+        """The terms of both."""
         return Priors(np.concatenate([self.slots, other.slots]), np.concatenate([self.factors, other.factors]))
 
 
@@ -55,9 +61,9 @@ def one_unknown_each(slots: Array, factors: FloatArray) -> Priors:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the frames' unknowns stand: `width` of them each, `chunk` frames together in a block, `blocks` of these.
+    """The order of the unknowns: `frames` frames with `width` unknowns each, in `blocks` blocks of `chunk` frames.
 
-    `camera` (M,) is each observation's frame and `start` (P + 1,) where each point's observations begin.
+    `camera` (M,) is the frame of each observation, and `start` (P + 1,) where each point's observations begin.
     """
 
     camera: Array
@@ -68,7 +74,7 @@ class Layout:
 
     @staticmethod
     def of(camera: Array, start: Array, frames: int, width: int) -> Layout:
-        """The layout with the smallest chunks that no point's observations jump over."""
+        """The layout with the smallest chunks, such that no point's observations span more than a chunk's length."""
         spans = camera[start[1:] - 1] - camera[start[:-1]] + 1
         return Layout(camera, start, frames, width, max(SMALLEST_CHUNK, int(spans.max(initial=0))))
 
@@ -79,9 +85,11 @@ class Layout:
 
 @dataclass(frozen=True)
 class System:
-    """A linearised problem: the observations' `rows`; the priors and their residuals (R,); `held` (F × K,) bool, the
-    frames' unknowns that stay; `lens_prior` (G,) and `lens_gradient` (G,), the diagonal and the gradient of terms on
-    the lens' unknowns alone."""
+    """A linearised problem: the observations' `rows`; the `priors` on the frames' unknowns and their residuals (R,).
+
+    `held` (F × K,) bool are the frames' unknowns that stay as they are. `lens_prior` (G,) and `lens_gradient` (G,) are
+    the diagonal and the gradient of the terms on the lens' unknowns alone.
+    """
 
     layout: Layout
     rows: Rows
@@ -93,8 +101,12 @@ class System:
 
 
 class Equations(NamedTuple):
-    """The normal equations in the making: blocks on the diagonal and to the right of it (B, n, n), the lens' border
-    (B, n, G) and corner (G, G); gradients (B × n,) and (G,); and the information on each unknown, likewise."""
+    """The normal equations as they are summed up: B blocks of n unknowns on the diagonal and to the right of it
+    (B, n, n), the lens' `border` (B, n, G) and `corner` (G, G), and the gradients of frames (B × n,) and lens (G,).
+
+    The information is the diagonal before the points are eliminated, of frames (B × n,) and lens (G,); the damping is
+    proportional to it.
+    """
 
     diagonal: FloatArray
     superdiagonal: FloatArray
@@ -143,7 +155,7 @@ def _eliminated(
     gradient: FloatArray,
     lens_gradient: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """x (B × n,) and y (G,) with the matrix of blocks times (x, y) = -(gradient, lens_gradient)."""
+    """The solution x (B × n,), y (G,) of: the matrix of all blocks times (x, y) = -(gradient, lens_gradient)."""
     blocks, size, count = border.shape
     solved: list[FloatArray] = []
     block, side, right = diagonal[0], border[0], -gradient[0]
@@ -170,7 +182,8 @@ def _eliminated(
 
 @compiled()
 def _add(diagonal: Array, superdiagonal: Array, first: int, second: int, value: float) -> None:
-    """Adds to an element of the matrix; those left of the diagonal are the others' mirror."""
+    """Adds `value` to the element at row `first` and column `second` of the symmetric matrix; does nothing for elements
+    left of the diagonal."""
     size = diagonal.shape[1]
     b, other = first // size, second // size
     if b == other and first <= second:
@@ -181,6 +194,7 @@ def _add(diagonal: Array, superdiagonal: Array, first: int, second: int, value: 
 
 @compiled()
 def _add_priors(priors: Priors, residuals: Array, held: Array, equations: Equations) -> None:
+    """Adds the priors' terms on the unknowns that are not `held`."""
     slots, factors = priors
     diagonal, superdiagonal, _, _, gradient, _, information, _ = equations
     for r in range(len(slots)):
@@ -199,9 +213,10 @@ def _add_priors(priors: Priors, residuals: Array, held: Array, equations: Equati
 def _reduce(
     rows: Rows, camera: Array, start: Array, width: int, chunk: int, damping: float, equations: Equations
 ) -> tuple[Array, Array]:
-    """Adds what the observations say, their points eliminated; of the blocks on the diagonal the upper half only.
+    """Adds the observations to the equations, with their points eliminated. Of the blocks on the diagonal, it fills the
+    upper half only.
 
-    Returns the points' inverse blocks (P, 3, 3) and gradients (P, 3).
+    Returns the inverses of the points' damped blocks (P, 3, 3), and the points' gradients (P, 3).
     """
     residuals, outer, by_lens, inner = rows
     diagonal, superdiagonal, border, corner, gradient, lens_gradient, information, lens_information = equations
@@ -211,7 +226,9 @@ def _reduce(
     for point in range(points):
         longest = max(longest, start[point + 1] - start[point])
     mixed, solved = np.zeros((3, longest * width)), np.zeros((3, longest * width))
-    ends = np.zeros(longest + 1, np.int64)  # of the run of frames in one block that an observation begins or goes on
+    ends = np.zeros(
+        longest + 1, np.int64
+    )  # for each observation, the end of its run of consecutive frames in one block
     for point in range(points):
         first, count = start[point], start[point + 1] - start[point]
         block, point_gradient = np.zeros((3, 3)), np.zeros(3)

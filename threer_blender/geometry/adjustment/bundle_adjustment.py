@@ -1,12 +1,12 @@
 """[R] Bundle adjustment for every engine: cameras, lenses and points that fit the observations, robustly.
 
-It is our own and not Ceres through pycolmap because it knows what engines bring: depths along the rays, right up to a
-factor per camera, which hold the points that rays alone do not place (pure rotation, far things), and because it can be
+It is our own, and not Ceres through pycolmap, for two reasons. It uses the depths that engines predict, which are right
+up to a factor per camera; they place the points that rays alone do not (pure rotation, far things). And it can be
 cancelled between steps. `reprojection` has the errors and the descent, `schur` the linear algebra.
 
-The descents go from a wide loss to a narrow one, so that cameras a few degrees off find their way. Such cameras put
-points of little parallax anywhere, or behind themselves: the wide descents pass over those, and each begins with all
-observations anew. After them, observations that do not fit are dropped.
+The descents go from a wide loss to a narrow one, so that cameras which start a few degrees off converge. Such cameras
+triangulate points of little parallax anywhere, or behind themselves. The wide descents leave these points out, and each
+starts again from all observations. After them, observations that do not fit are dropped.
 """
 
 from __future__ import annotations
@@ -27,21 +27,22 @@ from ..robust_losses import Cauchy
 from .reprojection import CENTRE, AdjustmentState, Lenses, Problem, lenses_of
 from .tracks import LEAST_PARALLAX, Tracks, triangulate
 
-WIDE = 2.0  # times the median error: the loss of the first descents
-WIDE_DESCENTS, WIDE_STEPS, STEPS = 5, 8, 30  # a descent need not arrive where the next one goes on
-WIDE_PARALLAX = 1.0  # degrees: the first descents leave out points of less
-OUTLIER = 4.0  # times the loss: what is farther off in the end is dropped
-LOSS = 1.0  # pixels of error up to which an observation counts in full
-SPREAD = 1.5  # times the median error: the last loss, where that is more than LOSS
-LARGEST_LOSS = 0.004  # of the photos' longer side: the last loss is no wider, or anything would fit
-LEAST_OBSERVATIONS = 12  # of a camera
-LEAST_SHARE = 0.3  # of a camera's observations that stand in the end; else they were not its own
+WIDE = 2.0  # times the median error: the loss of the wide descents, which come first
+WIDE_DESCENTS, WIDE_STEPS = 5, 8  # at most; a wide descent need not converge, since the next one goes on from it
+STEPS = 30  # of a narrow descent, at most
+WIDE_PARALLAX = 1.0  # degrees: the wide descents leave out points of less
+OUTLIER = 4.0  # times the loss: observations with a larger error are dropped
+LOSS = 1.0  # pixels: the least scale of the loss
+SPREAD = 1.5  # times the median error: the scale of the narrow loss, where that is more than LOSS
+LARGEST_LOSS = 0.004  # of the photos' longer side: the narrow loss is no wider, or anything would fit
+LEAST_OBSERVATIONS = 12  # that a camera needs to be refined
+LEAST_SHARE = 0.3  # of a camera's observations that must remain in the end; with fewer, its matches were wrong
 
 
 @dataclass(frozen=True)
 class Unknowns:
-    """The unknowns of a lens: focal length (fx to fy stays), principal point, and the terms of the COLMAP model
-    `distortion`; "" keeps the distortion that the cameras have."""
+    """The unknowns of a lens: focal length (the ratio of fx to fy stays), principal point, and the terms of the COLMAP
+    model `distortion`; "" keeps the distortion that the cameras have."""
 
     focal: bool = True
     principal_point: bool = False
@@ -53,10 +54,11 @@ KNOWN = Unknowns(focal=False)
 
 @dataclass(frozen=True)
 class AdjustmentSettings:
-    """The unknowns beside poses and points, and when to stop.
+    """The unknowns besides poses and points, and when to stop.
 
-    `lenses`: one number from 0 a camera; cameras with the same number share intrinsics, None gives each its own.
-    `unknowns` of each lens. `tolerance`: relative fall of the cost in a step that ends a descent.
+    `lenses` has a number for each camera, counted from 0: cameras with the same number share intrinsics. None gives
+    each its own. `unknowns` are those of every lens. A descent ends at a step that lowers the cost by less than the
+    share `tolerance`.
     """
 
     lenses: tuple[int, ...] | None = None
@@ -66,11 +68,11 @@ class AdjustmentSettings:
 
 @dataclass(frozen=True)
 class Refined:
-    """The same cameras in the same world; those that could be refined have their `reprojection_error`.
+    """All cameras in their old order and world. Those that could be refined have their `reprojection_error`.
 
-    `tracks` are the observations that stand and `points` (P, 3) theirs. `before` and `after` (N,): mean distance in
-    pixels between a photo's observations and its points, each time with the points that are best for those cameras;
-    NaN for a photo whose camera stayed as it was.
+    `tracks` are the observations that were not dropped, and `points` (P, 3) their points in the world. `before` and
+    `after` (N,) are the mean reprojection errors of the old and the new cameras in pixels of each photo, each with the
+    points that fit those cameras. They are NaN for a photo whose camera stayed as it was.
     """
 
     cameras: list[Camera]
@@ -80,7 +82,7 @@ class Refined:
     after: FloatArray
 
     def depth_factor(self, index: int) -> float:
-        """The factor for the depths that came with a camera's observations: the median over them."""
+        """The median ratio of solved depth to the depth that came with a camera's observations; 1 without any."""
         mine = (self.tracks.camera == index) & np.isfinite(self.tracks.depth)
         if not mine.any():
             return 1.0
@@ -95,11 +97,11 @@ def refine(
     settings: AdjustmentSettings | None = None,
     check: Check = unchecked,
 ) -> Refined:
-    """Cameras and points that meet the tracks.
+    """Cameras and points that fit the tracks.
 
-    A camera without enough observations that fit stays as it was. The world stays the cameras' own: every group of
-    photos that hangs together is laid back onto where it was, its scale as well. `check()` is called between steps and
-    may raise.
+    A camera with too few observations that fit stays as it was. The world stays the cameras' own: every connected group
+    of photos is aligned with its old poses, in scale too. `check()` is called between steps and may raise. Raises
+    UserError where some photos have a fisheye lens and others have not.
     """
     settings = settings or AdjustmentSettings()
     offered = np.bincount(tracks.camera, minlength=len(cameras))
@@ -116,14 +118,15 @@ def refine(
 
 
 def lenses(photos: Sequence[Photo], shared: bool) -> tuple[int, ...]:
-    """A number for each photo's lens: where `shared`, the same for photos of the same size and EXIF focal length."""
+    """A number for each photo's lens, counted from 0. Where `shared`, photos of the same size and EXIF focal length
+    have the same one."""
     kinds = [(photo.width, photo.height, photo.focal) if shared else index for index, photo in enumerate(photos)]
     numbers = {kind: number for number, kind in enumerate(dict.fromkeys(kinds))}
     return tuple(numbers[kind] for kind in kinds)
 
 
 def supported(tracks: Tracks, least: Array) -> Tracks:
-    """The tracks without the cameras that have fewer than `least` (N,) observations in them, however often it takes."""
+    """The tracks without the cameras that have fewer than `least` (N,) observations, repeated until none has."""
     while len(tracks):
         counts = np.bincount(tracks.camera, minlength=len(least))
         enough = (counts >= least)[tracks.camera]
@@ -134,7 +137,7 @@ def supported(tracks: Tracks, least: Array) -> Tracks:
 
 
 def _lenses(cameras: Sequence[Camera], settings: AdjustmentSettings) -> Lenses:
-    """The lenses that are solved for, all of the richest model that any of them needs."""
+    """The lenses that are solved for, all with the model of most terms that any of them needs."""
     models = {camera.distortion.model for camera in cameras}
     models |= {settings.unknowns.distortion} - {""}
     fisheye = "OPENCV_FISHEYE"
@@ -149,7 +152,7 @@ def _lenses(cameras: Sequence[Camera], settings: AdjustmentSettings) -> Lenses:
 
 
 def _free(unknowns: Unknowns, model: str) -> list[bool]:
-    """(3 + T) bool: the unknowns of a lens of this model that are solved for."""
+    """(3 + T,) bool: which unknowns of a lens of this model are solved for."""
     terms = lens.MODELS.get(unknowns.distortion, ())
     centre = unknowns.principal_point
     return [unknowns.focal, centre, centre, *(name in terms for name in lens.MODELS[model])]
@@ -161,7 +164,7 @@ def _state(cameras: Sequence[Camera], lenses: Lenses, points: FloatArray) -> Adj
 
 
 def _cameras(cameras: Sequence[Camera], lenses: Lenses, state: AdjustmentState) -> list[Camera]:
-    """The cameras as `state` has them."""
+    """The cameras with the poses and lenses of `state`."""
     solved = []
     for index, camera in enumerate(cameras):
         values = state.lenses[lenses.of[index]]
@@ -192,7 +195,7 @@ def _descend(
     settings: AdjustmentSettings,
     check: Check,
 ) -> tuple[Tracks, AdjustmentState]:
-    """The state after wide descents and a narrow one, and the observations that fit it."""
+    """The observations that fit, and the state after the wide descents and two narrow ones."""
     for _ in range(WIDE_DESCENTS):
         usable, state = _triangulated(cameras, tracks, lenses, state, WIDE_PARALLAX)
         wide = _loss(usable, lenses, state, WIDE)
@@ -201,7 +204,9 @@ def _descend(
         if wide == LOSS:
             break
     tracks, state = _triangulated(cameras, tracks, lenses, state)
-    for _ in range(2):  # what fits the wide descents, then what fits the narrow one
+    for _ in range(
+        2
+    ):  # first with the observations that fit the wide descents, then with those that fit the narrow one
         widest = LARGEST_LOSS * float(np.median(lenses.sizes))
         loss = min(max(widest, LOSS), _loss(tracks, lenses, state, SPREAD))
         fits = Problem(tracks, lenses).errors(state) < OUTLIER * loss
@@ -212,6 +217,7 @@ def _descend(
 
 
 def _loss(tracks: Tracks, lenses: Lenses, state: AdjustmentState, times: float) -> float:
+    """`times` the median error in pixels, at least LOSS."""
     errors = Problem(tracks, lenses).errors(state)
     return max(LOSS, times * float(np.median(errors[np.isfinite(errors)]))) if len(errors) else LOSS
 
@@ -219,7 +225,7 @@ def _loss(tracks: Tracks, lenses: Lenses, state: AdjustmentState, times: float) 
 def _triangulated(
     cameras: Sequence[Camera], tracks: Tracks, lenses: Lenses, state: AdjustmentState, least: float = LEAST_PARALLAX
 ) -> tuple[Tracks, AdjustmentState]:
-    """The state with its points where the rays of its cameras meet, and the tracks without those that meet nowhere."""
+    """The tracks whose rays meet at `least` degrees or more, or that have a depth; and the state with their points."""
     known = replace(tracks, depth=tracks.depth * np.exp(state.factors)[tracks.camera])
     points = triangulate(_cameras(cameras, lenses, state), known, least)
     there = np.isfinite(points).all(axis=1)
@@ -227,7 +233,7 @@ def _triangulated(
 
 
 def _result(cameras: Sequence[Camera], tracks: Tracks, lenses: Lenses, state: AdjustmentState) -> Refined:
-    """The refined cameras, laid back onto where they were, with their errors before and after."""
+    """The refined cameras, aligned with the old ones, and the errors before and after."""
     solved, points = _cameras(cameras, lenses, state), state.points.copy()
     camera_group, point_group = groups(tracks, len(cameras))
     for group in np.unique(camera_group[tracks.camera]):
@@ -247,7 +253,7 @@ def _result(cameras: Sequence[Camera], tracks: Tracks, lenses: Lenses, state: Ad
 
 
 def photo_errors(cameras: Sequence[Camera], tracks: Tracks, points: FloatArray) -> FloatArray:
-    """(N,) mean pixels between each photo's observations and `points` (P, 3); NaN where a photo has none."""
+    """(N,) each photo's mean reprojection error of `points` (P, 3) in pixels; NaN where a photo has no observations."""
     errors = np.full(len(cameras), np.nan)
     for index in np.unique(tracks.camera):
         mine = tracks.camera == index
@@ -258,7 +264,8 @@ def photo_errors(cameras: Sequence[Camera], tracks: Tracks, points: FloatArray) 
 
 
 def groups(tracks: Tracks, cameras: int) -> tuple[Array, Array]:
-    """The connected group of each camera (N,) and point (P,), through tracks: the number of its first camera."""
+    """The group of each of the N `cameras` (N,) and of each point (P,), connected by tracks. A group's number is that
+    of its first camera."""
     of_camera = np.arange(cameras)
     while True:
         of_point = np.full(len(tracks), cameras)
@@ -273,10 +280,10 @@ def groups(tracks: Tracks, cameras: int) -> tuple[Array, Array]:
 def _back(
     old: Sequence[Camera], new: Sequence[Camera], mine: Array, factors: FloatArray
 ) -> tuple[float, FloatArray, FloatArray]:
-    """Scale, rotation (3, 3) and translation (3,) that take the `new` cameras `mine` back to the `old` ones' world.
+    """Scale, rotation (3, 3) and translation (3,) that take the `new` cameras numbered `mine` to the `old` ones' world.
 
-    The scale is that of the depths that came with the observations (`factors`, logarithms of new over known), else
-    that of the distances between cameras.
+    The scale is that of the depths that came with the observations (`factors` are logarithms of new over old depth).
+    Without factors it is that of the distances between cameras.
     """
     old_poses, new_poses = (np.array([cameras[i].world_from_camera for i in mine]) for cameras in (old, new))
     rotation = rotations.nearest(np.einsum("nij,nkj->ik", old_poses[:, :3, :3], new_poses[:, :3, :3]))

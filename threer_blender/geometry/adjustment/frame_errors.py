@@ -9,15 +9,15 @@ import numpy as np
 from ...model.arrays import Float32Array, FloatArray
 from .tracks import Tracks
 
-CELLS = (16, 9)  # of the picture, across and down, whose share with a track is the coverage
-LEAST_INLIERS = 10  # tracks of a frame that has a camera
+CELLS = (16, 9)  # across and down; the share of these cells of the picture that contain a track is the coverage
+LEAST_INLIERS = 10  # tracks that a frame needs, or it counts as without a camera
 
 
 @dataclass(frozen=True)
 class FrameErrors:
-    """(F,) float32 each: of the distances in pixels between a frame's tracks and its points the `median`, the 95th
-    percentile and the `worst`; how many `inliers` there are, and the share of the picture that they cover. NaN, in all
-    of them, where a frame has no camera."""
+    """The reprojection errors of F frames, (F,) float32 each: their `median`, 95th percentile `p95` and `worst`, in
+    pixels; the number of `inliers`, and their `coverage`, the share of the picture in which they lie. All are NaN for a
+    frame without a camera."""
 
     median: Float32Array
     p95: Float32Array
@@ -27,7 +27,8 @@ class FrameErrors:
 
 
 def measure(tracks: Tracks, errors: FloatArray, frames: int, size: tuple[int, int]) -> FrameErrors:
-    """The errors of F `frames` from those of the standing observations, `errors` (M,) in pixels of a picture `size`."""
+    """The errors of F `frames` from the reprojection `errors` (M,) of their inlier `tracks`, in pixels of a picture
+    `size` (width, height)."""
     columns = np.full((5, frames), np.nan, np.float32)
     cells = np.clip((tracks.pixels / size * CELLS).astype(int), 0, np.array(CELLS) - 1)
     for frame in range(frames):

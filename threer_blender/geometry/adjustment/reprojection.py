@@ -1,7 +1,7 @@
 """[R] The objective of a bundle adjustment: reprojection and depth errors with their derivatives, and the descent.
 
 Levenberg-Marquardt (Triggs, McLauchlan, Hartley & Fitzgibbon, "Bundle Adjustment - A Modern Synthesis", 2000) on
-errors under Cauchy's loss, which is reweighed at every step; the points are eliminated by `schur`.
+errors under Cauchy's loss, reweighted at every step. `schur` eliminates the points.
 """
 
 from __future__ import annotations
@@ -24,23 +24,26 @@ from . import schur
 from .tracks import DEPTH_ERROR, Tracks
 
 POSE = 7  # unknowns of a camera: rotation, translation, logarithm of the factor of its depths
-# Distance from its start at which each may plausibly lie (one standard deviation), far too weak to matter where the
-# observations determine it: logarithms of the factor of depths and of the focal length, principal point over the longer
-# side, distortion.
+# Priors: the standard deviations of the unknowns from their start. They are far too weak to matter where the
+# observations determine an unknown. Logarithm of the factor of depths, logarithm of the focal length, principal point
+# over the longer side, distortion terms.
 FACTOR_SPREAD, FOCAL_SPREAD, CENTRE_SPREAD, DISTORTION_SPREAD = 0.5, 0.05, 0.03, 0.1
-BEHIND = 50.0  # times the loss: the error of a point that its camera cannot see
+BEHIND = 50.0  # times the loss: the largest error that an observation costs, and that of a point behind its camera
 DEPTH_LOSS = Cauchy(1.0)  # of depth errors over DEPTH_ERROR
-LENS_STEP = 1e-6  # normalised units; for the numeric derivative of the lens
-CENTRE, TERMS = slice(1, 3), slice(3, None)  # of a lens' unknowns; the first is the logarithm of its focal factor
+LENS_STEP = 1e-6  # in normalised coordinates: the step of the numerical derivative of the lens
+CENTRE, TERMS = (
+    slice(1, 3),
+    slice(3, None),
+)  # of a lens' unknowns; the first is the logarithm of the focal length's factor
 
 
 @dataclass(frozen=True)
 class AdjustmentState:
     """The unknowns of the descent.
 
-    `rotations` (N, 3, 3) and `translations` (N, 3) camera from world; `factors` (N,) logarithm of the camera's depths
-    over those that the tracks name; `lenses` (G, 3 + T): logarithm of the focal length over its start, principal point
-    in pixels, distortion terms; `points` (P, 3) world.
+    `rotations` (N, 3, 3) and `translations` (N, 3) are camera from world. `factors` (N,) are the logarithms of each
+    camera's solved depths over the depths in the tracks. `lenses` (G, 3 + T) are the logarithm of the focal length over
+    its start, the principal point in pixels, and T distortion terms. `points` (P, 3) are in the world.
     """
 
     rotations: FloatArray
@@ -52,9 +55,12 @@ class AdjustmentState:
 
 @dataclass(frozen=True)
 class Lenses:
-    """G lenses: `of` (N,) the lens of each camera; `focals` (G, 2) fx and fy at the start; `sizes` (G,) the longer side
-    in pixels; `model` the COLMAP model of all; `start` (G, 3 + T) as in AdjustmentState; `free` (G, 3 + T) bool, which
-    of their unknowns are solved for."""
+    """G lenses of N cameras.
+
+    `of` (N,) is the number of each camera's lens; `focals` (G, 2) are fx and fy at the start, `sizes` (G,) the
+    picture's longer side, all in pixels; `model` is the COLMAP model of all. `start` (G, 3 + T) are the unknowns at the
+    start, as in AdjustmentState, and `free` (G, 3 + T) bool says which of them are solved for.
+    """
 
     of: Array
     focals: FloatArray
@@ -69,7 +75,7 @@ class Lenses:
 
 
 class Problem:
-    """The errors of `tracks` as a function of an AdjustmentState."""
+    """The reprojection and depth errors of `tracks` as a function of an AdjustmentState, and their descent."""
 
     def __init__(self, tracks: Tracks, lenses: Lenses) -> None:
         self.tracks, self.lenses = tracks, lenses
@@ -90,8 +96,8 @@ class Problem:
         self._prior = np.concatenate([pose, (1 / spread[:, free] ** 2).ravel()])
 
     def descend(self, start: AdjustmentState, loss: Cauchy, options: Options, check: Check) -> AdjustmentState:
-        """The state at the bottom of the valley that `start` lies in. `loss` is that of the pixels; `check()` is called
-        between steps and may raise."""
+        """A local minimum of the cost, from `start`. `loss` is that of the reprojection errors in pixels. `check()` is
+        called between steps and may raise."""
 
         def linearise(state: AdjustmentState) -> Callable[[float], AdjustmentState]:
             linear, prior_gradient = self._linear(state, loss), self._prior * self._from_start(state)
@@ -100,26 +106,28 @@ class Problem:
         return levenberg_marquardt(start, lambda state: self.cost(state, loss), linearise, options, check)[0]
 
     def errors(self, state: AdjustmentState) -> FloatArray:
-        """(M,) pixels between each observation and its projected point; infinite where the camera cannot see it."""
+        """(M,) reprojection errors in pixels; infinite where the camera cannot see the point."""
         _, distorted, visible = self._distorted(state)
         return self._distances(state, distorted, visible)
 
     def cost(self, state: AdjustmentState, loss: Cauchy) -> float:
-        """Half the robust sum of squares, in pixels² (a depth that is off by DEPTH_ERROR counts as one pixel)."""
+        """The sum of the robust losses and half the squares of the priors, in pixels². A depth that is off by
+        DEPTH_ERROR costs as much as an error of one pixel."""
         local, distorted, visible = self._distorted(state)
         errors = np.minimum(self._distances(state, distorted, visible), BEHIND * loss.scale)
         total = loss.cost(errors).sum() + DEPTH_LOSS.cost(self._depth_errors(state, local[:, 2])).sum()
         return float(total + 0.5 * (self._prior * self._from_start(state) ** 2).sum())
 
     def _local(self, state: AdjustmentState) -> FloatArray:
+        """(M, 3) each observation's point in the frame of its camera."""
         camera = self.tracks.camera
         rotated = np.einsum("mij,mj->mi", state.rotations[camera], state.points[self.tracks.point])
         local: FloatArray = rotated + state.translations[camera]
         return local
 
     def _distorted(self, state: AdjustmentState) -> tuple[FloatArray, FloatArray, Array]:
-        """Camera-frame points (M, 3), their distorted normalised coordinates (M, 2), and whether they are visible
-        (M,)."""
+        """The points in their cameras' frames (M, 3), their distorted normalised coordinates (M, 2), and whether they
+        are visible (M,)."""
         local = self._local(state)
         visible = local[:, 2] > 1e-9
         ideal = local[:, :2] / np.where(visible, local[:, 2], 1.0)[:, None]
@@ -138,6 +146,7 @@ class Problem:
         return focals[self.lenses.of[self.tracks.camera]]
 
     def _pixels(self, state: AdjustmentState, distorted: FloatArray) -> FloatArray:
+        """(M, 2) pixels of the `distorted` normalised coordinates (M, 2)."""
         return distorted * self._focals(state) + state.lenses[self.lenses.of[self.tracks.camera], CENTRE]
 
     def _distances(self, state: AdjustmentState, distorted: FloatArray, visible: Array) -> FloatArray:
@@ -146,20 +155,20 @@ class Problem:
         return distance
 
     def _depth_errors(self, state: AdjustmentState, depth: FloatArray) -> FloatArray:
-        """(M,) depth errors over DEPTH_ERROR; 0 where no depth is known, or the point is behind."""
+        """(M,) relative depth errors over DEPTH_ERROR; 0 where no depth is known, or the point is behind the camera."""
         off = np.log(np.maximum(depth, 1e-9)) - self._log_depth - state.factors[self.tracks.camera]
         errors: FloatArray = np.where(self._known & (depth > 1e-9), off / DEPTH_ERROR, 0.0)
         return errors
 
     def _from_start(self, state: AdjustmentState) -> FloatArray:
-        """(U,) the distance of each unknown that has a prior from its start; 0 for the rest."""
+        """(U,) the difference of each reduced unknown that has a prior from its start; 0 for the rest."""
         pose = np.zeros((len(state.factors), POSE))
         pose[:, POSE - 1] = state.factors
         lenses = (state.lenses - self.lenses.start)[:, self._free]
         return np.concatenate([pose.ravel(), lenses.ravel()])
 
     def _linear(self, state: AdjustmentState, loss: Cauchy) -> schur.Linear:
-        """Residuals and derivatives at `state`, weighed by the loss (Triggs et al., 4.3, to first order)."""
+        """Residuals and derivatives at `state`, weighted by the loss (Triggs et al., 4.3, to first order)."""
         local, distorted, visible = self._distorted(state)
         focals = self._focals(state)
         by_ideal, by_lens = self._derivatives(state, local, distorted, focals)
@@ -178,8 +187,8 @@ class Problem:
     def _derivatives(
         self, state: AdjustmentState, local: FloatArray, distorted: FloatArray, focals: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Derivatives of the distorted by the ideal normalised coordinates (M, 2, 2), and of the pixels by the unknowns
-        of the lens (M, 2, 3 + T)."""
+        """Derivatives of the distorted by the undistorted normalised coordinates (M, 2, 2), and of the pixels by the
+        lens' unknowns (M, 2, 3 + T)."""
         by_ideal = np.tile(np.eye(2), (len(local), 1, 1))
         by_lens = np.zeros((len(local), 2, state.lenses.shape[1]))
         by_lens[:, :, 0] = distorted * focals
@@ -200,6 +209,7 @@ class Problem:
         return by_ideal, by_lens
 
     def _stepped(self, state: AdjustmentState, step: FloatArray, points: FloatArray) -> AdjustmentState:
+        """The state after the `step` (U,) of the reduced unknowns and that of the `points` (P, 3)."""
         cameras = len(state.factors)
         pose = step[: cameras * POSE].reshape(cameras, POSE)
         rotation = rotations.from_vectors(pose[:, :3])
@@ -215,9 +225,9 @@ class Problem:
 
 
 class Observations(NamedTuple):
-    """M observations where they are linearised: the points in their cameras' frames `local` (M, 3); whether they are
-    `visible` and have a `known` depth, (M,) bool; the pixels' derivatives by where the lens puts the ideal point
-    (M, 2, 2) and by the lens' unknowns (M, 2, F)."""
+    """M observations where they are linearised: the points in their cameras' frames, `local` (M, 3); whether they are
+    `visible` and have a `known` depth, (M,) bool; the pixels' derivatives by the undistorted normalised coordinates
+    (M, 2, 2), and by the F free unknowns of the lens (M, 2, F)."""
 
     local: Array
     visible: Array
@@ -230,8 +240,11 @@ class Observations(NamedTuple):
 def _weighted_derivatives(
     residuals: Array, roots: Array, observations: Observations, rotations: Array, camera: Array
 ) -> tuple[Array, Array]:
-    """Derivatives of the residuals (M, 3) by the unknowns of camera and lens (M, 3, POSE + F) and by the points
-    (M, 3, 3), times the `roots` (M, 2) of the weights in picture and depth; so the residuals become as well."""
+    """Derivatives of the residuals by the unknowns of camera and lens (M, 3, POSE + F) and by the points (M, 3, 3),
+    each times the square root of its weight; `roots` (M, 2) are those of the pixels and of the depth.
+
+    The `residuals` (M, 3) are multiplied by the roots in place.
+    """
     local, visible, known, by_ideal, by_lens = observations
     count, lens_unknowns = len(local), by_lens.shape[2]
     outer, inner = np.zeros((count, 3, POSE + lens_unknowns)), np.zeros((count, 3, 3))
@@ -267,9 +280,9 @@ def _weighted_derivatives(
 
 
 def lenses_of(cameras: Sequence[Camera], of: Array, model: str, free: Array) -> Lenses:
-    """The lenses that `cameras` have: those with the same number in `of` (N,) share one, the median of theirs.
+    """The lenses of `cameras`. Cameras with the same number in `of` (N,) share one, the median of theirs.
 
-    `model` is the COLMAP model of all; `free` (G, 3 + T) bool as in Lenses.
+    `model` is the COLMAP model of all lenses; `free` (G, 3 + T) bool is as in Lenses.
     """
     groups = [
         [camera for camera, lens_number in zip(cameras, of, strict=True) if lens_number == g]

@@ -1,7 +1,7 @@
 """[R] The damped normal equations of a bundle adjustment, its points eliminated (Schur complement), in numba.
 
 Triggs, McLauchlan, Hartley & Fitzgibbon, "Bundle Adjustment - A Modern Synthesis" (2000), 6.1. The reduced system is
-dense: cameras that share a lens leave little of it empty, and 300 cameras make 2100 unknowns.
+stored densely: cameras that share a lens leave little of it empty, and 300 cameras make only 2100 unknowns.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from ..kernels import compiled
 
 
 class Linear(NamedTuple):
-    """Residuals (M, R) of M observations, weighed, with their derivatives.
+    """Weighted `residuals` (M, R) of M observations, with their derivatives.
 
-    `columns` (M, K) int64: the reduced unknowns that the columns of `outer` (M, R, K) belong to; `inner` (M, R, 3)
-    by the observation's point; `start` (P + 1,) int64 where each point's observations begin.
+    `outer` (M, R, K) are the derivatives by the reduced unknowns (cameras and lenses) with the numbers `columns` (M, K)
+    int64, `inner` (M, R, 3) those by the observation's point. `start` (P + 1,) int64 is where each point's observations
+    begin.
     """
 
     residuals: FloatArray
@@ -29,10 +30,10 @@ class Linear(NamedTuple):
 
 
 def solve(linear: Linear, prior: FloatArray, gradient: FloatArray, damping: float) -> tuple[FloatArray, FloatArray]:
-    """The damped Gauss-Newton steps (U,) of the reduced unknowns and (P, 3) of the points.
+    """The damped Gauss-Newton steps of the reduced unknowns (U,) and of the points (P, 3).
 
-    `prior` (U,) and `gradient` (U,) are the diagonal and the gradient of terms on the reduced unknowns alone. Raises
-    numpy.linalg.LinAlgError where the system is singular.
+    `prior` (U,) and `gradient` (U,) are the diagonal of the normal matrix, and the gradient, of the terms on reduced
+    unknowns alone. Raises numpy.linalg.LinAlgError where the system is singular.
     """
     matrix, right, inverses, point_gradient = _reduce(linear, len(prior), damping)
     diagonal = prior * (1 + damping) + 1e-12
@@ -44,7 +45,7 @@ def solve(linear: Linear, prior: FloatArray, gradient: FloatArray, damping: floa
 
 @compiled()
 def inverted(block: Array) -> Array:
-    """The inverse of a positive definite matrix (3, 3), by its Cholesky factor: numba's own needs SciPy.
+    """The inverse of a positive definite matrix (3, 3), by its Cholesky factor; numba's own inverse needs SciPy.
 
     Pivots that rounding has made too small are raised to the least that double precision resolves.
     """
@@ -68,7 +69,8 @@ def inverted(block: Array) -> Array:
 
 @compiled()
 def _reduce(linear: Linear, unknowns: int, damping: float) -> tuple[Array, Array, Array, Array]:
-    """Reduced matrix (U, U) and gradient (U,); inverse block (P, 3, 3) and gradient (P, 3) of every point."""
+    """The reduced matrix (U, U) and gradient (U,), the inverses of the points' damped blocks (P, 3, 3), and the points'
+    gradients (P, 3)."""
     residuals, columns, outer, inner, start = linear
     points, rows, width = len(start) - 1, residuals.shape[1], columns.shape[1]
     matrix, right, diagonal = np.zeros((unknowns, unknowns)), np.zeros(unknowns), np.zeros(unknowns)
@@ -133,9 +135,11 @@ def _reduce(linear: Linear, unknowns: int, damping: float) -> tuple[Array, Array
 
 @compiled()
 def point_steps(changes: Array, inner: Array, start: Array, inverses: Array, gradients: Array) -> Array:
-    """(P, 3) the points' steps that go with `changes` (M, R) of the residuals by the steps of all other unknowns.
+    """(P, 3) the steps of the points, by back-substitution: the steps of all other unknowns change the residuals by
+    `changes` (M, R).
 
-    `inner` and `start` are as in Linear, `inverses` (P, 3, 3) those of the points' damped blocks, `gradients` (P, 3).
+    `inner` and `start` are as in Linear; `inverses` (P, 3, 3) are those of the points' damped blocks, `gradients`
+    (P, 3) the points' gradients.
     """
     steps = np.zeros_like(gradients)
     for point in range(len(start) - 1):

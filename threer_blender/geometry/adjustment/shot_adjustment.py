@@ -12,18 +12,21 @@ from . import banded
 from .shot_problem import NOISE, POSE, ZOOM, Freedom, ShotLens, ShotProblem, ShotState
 from .tracks import Tracks
 
-WIDE, NARROW = 4.0, 2.0  # times the median error: scales of the robust loss, first and last
-OUTLIER = 4.0  # times the loss: what is farther off is dropped
-LEAST_SHARE = 0.5  # of a point's observations must fit; else the point moves, or is a false track
-WIDE_TRIALS, NARROW_TRIALS = 12, 25
-LONGEST = 120  # frames that a track spans in an adjustment; longer ones are cut, which bounds the time for a frame
-ZOOM_SPREAD = 1e-3  # by how much the logarithm of a focal length departs from the line through its neighbours'
+WIDE, NARROW = 4.0, 2.0  # times the median error: scales of the robust loss, in the first descent and in the others
+OUTLIER = 4.0  # times the loss: observations with a larger error are dropped
+LEAST_SHARE = 0.5  # of a point's observations that must fit; else the point moves, or its track is wrong
+WIDE_TRIALS, NARROW_TRIALS = 12, 25  # of a descent
+LONGEST = 120  # frames that a track spans in an adjustment; longer ones are split, which bounds the time for a frame
+ZOOM_SPREAD = 1e-3  # deviation of a focal length's logarithm from the line through those of both neighbouring frames
 
 
 @dataclass(frozen=True)
 class Adjusted:
-    """The best `state` of a problem, and its `lens`; `inliers` (M,) bool, which of the observations fit; `tracks`,
-    those that do, whose points are the state's; `errors` in pixels of those."""
+    """The solved `state` of a shot, and the `lens` that it started from.
+
+    `inliers` (M,) bool says which of the given observations fit. `tracks` are these observations; their points are
+    those of the state. `errors` are their reprojection errors in pixels.
+    """
 
     state: ShotState
     lens: ShotLens
@@ -40,8 +43,12 @@ def adjust(
     state: ShotState,
     check: Check = unchecked,
 ) -> Adjusted:
-    """The frames, lens and points that fit the tracks best, from `state`, whose points are the tracks'. `check()` may
-    raise."""
+    """The poses of the frames, the lens and the points that fit the tracks, by three descents from `state`;
+    observations that do not fit are dropped after each.
+
+    `frames` is the number of frames; the points of `state` are those of the tracks. `check()` is called between steps
+    and may raise.
+    """
     chosen, rows, points = tracks, np.arange(len(tracks.point)), state.points
     smallest = noise = NOISE * max(shot_lens.size)
     for times, trials in ((WIDE, WIDE_TRIALS), (NARROW, NARROW_TRIALS), (NARROW, NARROW_TRIALS)):
@@ -60,7 +67,8 @@ def adjust(
 
 
 def smooth_zoom(numbers: Array) -> banded.Priors:
-    """Priors that a focal length changes evenly over three frames with these `numbers` (F,), holes in time included."""
+    """Priors that the logarithm of the focal length is linear over each three successive frames. `numbers` (F,) are the
+    frames' numbers; gaps are allowed."""
     first = np.arange(len(numbers) - 2)
     slots = (first[:, None] + np.arange(3)) * POSE + ZOOM
     before, after = np.diff(numbers)[:-1].astype(float), np.diff(numbers)[1:].astype(float)
@@ -70,7 +78,7 @@ def smooth_zoom(numbers: Array) -> banded.Priors:
 
 
 def split_long(tracks: Tracks) -> Tracks:
-    """The tracks, those that span more than LONGEST frames cut into several points."""
+    """The tracks, those that span more than LONGEST frames split into several points."""
     if not len(tracks):
         return tracks
     begins = np.searchsorted(tracks.point, np.arange(len(tracks)))
@@ -86,7 +94,7 @@ def _median(errors: FloatArray) -> float:
 
 
 def _fitting(tracks: Tracks, fits: BoolArray) -> BoolArray:
-    """`fits` (M,) without the points of which too few observations fit, or fewer than two."""
+    """(M,) bool: `fits` without the observations of points of which fewer than two, or less than LEAST_SHARE, fit."""
     all_of, good = (np.bincount(tracks.point, fits_or_all, len(tracks)) for fits_or_all in (None, fits))
     stands = (good >= 2) & (good >= LEAST_SHARE * all_of)
     fitting: BoolArray = fits & stands[tracks.point]
@@ -94,5 +102,5 @@ def _fitting(tracks: Tracks, fits: BoolArray) -> BoolArray:
 
 
 def _only(tracks: Tracks, points: FloatArray, chosen: BoolArray) -> tuple[Tracks, FloatArray]:
-    """`tracks.only`, and the points that are left."""
+    """The `chosen` (M,) observations of `tracks`, and their `points`, renumbered alike."""
     return tracks.only(chosen), points[np.unique(tracks.point[chosen])]

@@ -1,9 +1,9 @@
 """[R] The cost that the adjustment of a shot minimises: reprojection errors of homogeneous points, and priors.
 
-Points are homogeneous unit vectors (Hartley & Zisserman, 2nd edition, A6.9): far ones, and those that a camera which
-only turns sees, are directions (x, y, z, 0) like any others. One problem so serves all kinds of moves; a move that does
-not do something has those unknowns held. Levenberg-Marquardt under Cauchy's loss, reweighed at every step; `banded`
-has the linear algebra.
+Points are homogeneous unit vectors (Hartley & Zisserman, 2nd edition, A6.9). So points at infinity, and all points that
+a camera sees which only turns, are directions (x, y, z, 0) and need no special case. One problem serves all kinds of
+motion: unknowns that a kind does not have (translation, zoom) are held. The descent is Levenberg-Marquardt under
+Cauchy's loss, reweighted at every step; `banded` has the linear algebra.
 """
 
 from __future__ import annotations
@@ -23,25 +23,31 @@ from . import banded, shot_projection
 from .shot_projection import Observations, World
 from .tracks import Tracks
 
-POSE = 13  # unknowns of a frame: rotation, centre, logarithm of its focal length over the lens', speed of its rows
+POSE = 13  # unknowns of a frame: rotation, centre, logarithm of its focal length over the lens', speed during read-out
 ROTATION, CENTRE, ZOOM, SPEED = slice(0, 3), slice(3, 6), 6, slice(7, 13)
-LENS_CENTRE, TERMS = slice(1, 3), slice(3, None)  # of a lens' unknowns; the first is the logarithm of its focal factor
-LENS_STEP = 1e-6  # normalised units; for the numeric derivative of the lens
-NEAREST = 1e-9  # of a unit vector; what is nearer lies behind the camera
-BEHIND = 50.0  # times the loss: the error of a point that its camera cannot see
-TRIALS, TOLERANCE = 30, 1e-6  # of a descent at most; relative fall of the cost in a step that ends it
+LENS_CENTRE, TERMS = slice(1, 3), slice(3, None)  # of a lens' unknowns; the first is the logarithm of the focal length
+LENS_STEP = 1e-6  # in normalised coordinates: the step of the numerical derivative of the lens
+NEAREST = 1e-9  # camera z of a unit vector, below which it counts as behind the camera
+BEHIND = 50.0  # times the loss: the largest error that an observation costs, and that of a point behind its camera
+TRIALS, TOLERANCE = 30, 1e-6  # of a descent at most; relative fall of the cost in the step that ends it
 LEAST_DAMPING = 1e-10
-SPEED_SPREAD = 2e-3  # radians, and units, a frame: by how much the speed of a frame's rows departs from the usual one
+SPEED_SPREAD = 2e-3  # radians per frame, and units per frame: deviation of a frame's speed from `ReadOut.speeds`
 NO_SPEEDS = np.zeros((0, 6))
-NOISE = 1e-4  # of the plate's longer side: how well points are tracked, a tenth of a pixel of 960
+NOISE = 1e-4  # of the plate's longer side: standard deviation of a tracked point, a tenth of a pixel in 960
 
 
 @dataclass(frozen=True)
 class ShotState:
-    """`rotations` (F, 3, 3) camera from world; `centres` (F, 3) of the cameras; `zooms` (F,) logarithm of a frame's
-    focal length over the lens'; `lens` (3 + T,) logarithm of the focal length over its start, principal point in
-    pixels, distortion terms; `points` (P, 4) homogeneous unit vectors, world; `speeds` (F, 6) of the camera while a
-    rolling shutter reads the frame: its turn in radians and the shift of the world, both as it sees them, a frame."""
+    """The unknowns of F frames, one lens and P points.
+
+    `rotations` (F, 3, 3) are camera from world, `centres` (F, 3) the cameras' places in the world, `zooms` (F,) the
+    logarithms of each frame's focal length over the lens'. `lens` (3 + T,) are the logarithm of the focal length over
+    its start, the principal point in pixels, and T distortion terms. `points` (P, 4) are homogeneous unit vectors in
+    the world.
+
+    `speeds` (F, 6) are the camera's while a rolling shutter reads the frame: the rotation vector in radians per frame,
+    and the translation in units per frame, by which points move in the camera's frame. They are empty without one.
+    """
 
     rotations: FloatArray
     centres: FloatArray
@@ -53,9 +59,11 @@ class ShotState:
 
 @dataclass(frozen=True)
 class ShotLens:
-    """The lens of a shot: `focal` (2,) fx and fy at the start, `size` (width, height) in pixels, `model` its COLMAP
-    model; `start` (3 + T,) as `ShotState.lens`, `spread` (3 + T,) how far from it each may plausibly lie, 0 where it is
-    held."""
+    """The lens of a shot at the start: `focal` (2,) fx and fy, and the picture's `size` (width, height), in pixels.
+
+    `model` is its COLMAP model. `start` (3 + T,) are its unknowns, as `ShotState.lens`; `spread` (3 + T,) the standard
+    deviations of their priors, 0 for an unknown that is held.
+    """
 
     focal: FloatArray
     size: tuple[int, int]
@@ -70,9 +78,10 @@ class ShotLens:
 
 @dataclass(frozen=True)
 class Anchors:
-    """Poses that another source gives some `frames` (K,): `rotations` (K, 3, 3) camera from world, `centres` (K, 3).
+    """Poses that another source gives for some `frames` (K,): `rotations` (K, 3, 3) camera from world, `centres`
+    (K, 3).
 
-    `rotation_spread` in radians and `centre_spread` in units are how well each is believed.
+    `rotation_spread` in radians and `centre_spread` in units of the world are their standard deviations.
     """
 
     frames: Array
@@ -82,7 +91,8 @@ class Anchors:
     centre_spread: float
 
     def priors(self) -> tuple[banded.Priors, FloatArray]:
-        """Terms on turns away from the rotations, and on the centres, with what the terms should be."""
+        """Terms on the rotations away from the anchors' and on the centres, and the values (R,) that they should
+        have."""
         spreads = np.repeat([self.rotation_spread, self.centre_spread], 3)
         slots = (self.frames[:, None] * POSE + np.arange(ZOOM)).ravel()
         factors = np.tile(1 / spreads, len(self.frames))
@@ -92,19 +102,21 @@ class Anchors:
 
 @dataclass(frozen=True)
 class ReadOut:
-    """A rolling shutter: the `share` of a frame's time from its first row to the last, and the usual `speeds` (F, 6) of
-    the frames, as `ShotState.speeds`."""
+    """A rolling shutter: the `share` of a frame's time that passes from its first row to its last, and the expected
+    `speeds` (F, 6) of the frames, as `ShotState.speeds`, around which the solved ones may spread."""
 
     share: float
     speeds: FloatArray
 
     def delays(self, rows: FloatArray, height: int) -> FloatArray:
-        """(M,) frames by which `rows` (M,) are read later than the middle one of the `height`."""
+        """(M,) the times, in frames, between the read-out of the picture's middle row and of `rows` (M,), in pixels of
+        a picture of this `height`."""
         delays: FloatArray = (rows / height - 0.5) * self.share
         return delays
 
     def priors(self, translates: bool) -> tuple[banded.Priors, FloatArray]:
-        """Terms on the speeds, with what they should be."""
+        """Terms on the speeds, and the values (R,) that they should have. Without translation, only those of
+        rotations."""
         which = np.arange(6 if translates else 3)
         slots = (np.arange(len(self.speeds))[:, None] * POSE + SPEED.start + which).ravel()
         priors = banded.one_unknown_each(slots, np.full(len(slots), 1 / SPEED_SPREAD))
@@ -113,10 +125,11 @@ class ReadOut:
 
 @dataclass(frozen=True)
 class Freedom:
-    """The unknowns of a frame: `translates` where centres, and so depths, are unknown; `zooms` where focal lengths are.
+    """The unknowns of a frame besides its rotation: with `translates` its centre, and the points' depths; with `zooms`
+    its focal length.
 
-    `priors` are linear terms on the unknowns of frames, and `anchors` hold the world, if there are any. With a
-    `read_out` the camera moves while a frame is read, and the tracks are as its rows show them.
+    `priors` are linear terms on the frames' unknowns. `anchors` fix the world; without them, one frame's pose does.
+    With a `read_out`, the camera moves while a frame is read, and an observation belongs to the moment of its row.
     """
 
     translates: bool
@@ -127,10 +140,10 @@ class Freedom:
 
 
 class ShotProblem:
-    """The errors of `tracks`, whose `camera` is an index of frames, as a function of a ShotState.
+    """The reprojection errors of `tracks`, and the priors, as a function of a ShotState.
 
-    `noise` in pixels is how well the points are tracked, NOISE of the plate where it is 0; priors weigh less the better
-    that is.
+    The tracks' `camera` is an index of frames. `noise` is the standard deviation of a tracked point in pixels; where it
+    is 0, it is taken as NOISE. The smaller it is, the less the priors weigh against the observations.
     """
 
     def __init__(self, tracks: Tracks, frames: int, shot_lens: ShotLens, freedom: Freedom, noise: float = 0.0) -> None:
@@ -144,7 +157,7 @@ class ShotProblem:
         self._free = np.flatnonzero(np.repeat(groups, [3, 3, 1, 3, 3]))
         self._delays = np.zeros(0) if read_out is None else read_out.delays(tracks.pixels[:, 1], shot_lens.size[1])
         self._held = np.zeros((frames, len(self._free)), np.bool_)
-        fixed = int(np.bincount(tracks.camera, minlength=frames).argmax())  # its camera stays: it is the world
+        fixed = int(np.bincount(tracks.camera, minlength=frames).argmax())  # this frame's camera fixes the world
         self._held[fixed] = (self._free < ZOOM) & (freedom.anchors is None)
         self._layout = banded.Layout.of(tracks.camera, self._start, frames, len(self._free))
         priors, self._wanted = freedom.priors, np.zeros(len(freedom.priors.slots))
@@ -154,9 +167,8 @@ class ShotProblem:
             priors, self._wanted = priors.joined(other), np.concatenate([self._wanted, wanted])
         place = np.searchsorted(self._free, priors.slots % POSE)
         slots = priors.slots // POSE * len(self._free) + place
-        noise = noise or NOISE * max(
-            shot_lens.size
-        )  # what is minimised is in pixels², priors are in standard deviations
+        # The cost is in pixels², and priors are in standard deviations: a deviation costs as much as the noise.
+        noise = noise or NOISE * max(shot_lens.size)
         self._priors, self._wanted = banded.Priors(slots, noise * priors.factors), noise * self._wanted
         free = shot_lens.spread > 0
         self._lens_held = ~free
@@ -164,7 +176,7 @@ class ShotProblem:
 
     # ------------------------------------------------------------------------------------------- descent
     def descend(self, state: ShotState, loss: float, check: Check = unchecked, trials: int = TRIALS) -> ShotState:
-        """The state at the bottom of the valley that `state` lies in. `check()` between steps may raise."""
+        """A local minimum of the cost, from `state`. `check()` is called between steps and may raise."""
         options = Options("shot", trials, TOLERANCE, least_damping=LEAST_DAMPING)
 
         def linearise(state: ShotState) -> Callable[[float], ShotState]:
@@ -174,14 +186,15 @@ class ShotProblem:
         return levenberg_marquardt(state, lambda state: self.cost(state, loss), linearise, options, check)[0]
 
     def errors(self, state: ShotState) -> FloatArray:
-        """(M,) pixels between each observation and its projected point; infinite where its camera cannot see it."""
+        """(M,) reprojection errors in pixels; infinite where the camera cannot see the point."""
         _, distorted, visible = self._distorted(state)
         off = self._pixels(state, distorted) - self.tracks.pixels
         distance: FloatArray = np.where(visible, np.hypot(off[:, 0], off[:, 1]), np.inf)
         return distance
 
     def cost(self, state: ShotState, loss: float) -> float:
-        """Half the robust sum of squares in pixels², and of the priors."""
+        """The sum of the robust losses and half the squares of the priors, in pixels². `loss` is Cauchy's scale in
+        pixels."""
         errors = np.minimum(self.errors(state), BEHIND * loss)
         priors = (self._prior_residuals(state) ** 2).sum()
         priors += (self._lens_prior * (state.lens - self.lens.start) ** 2).sum()
@@ -189,7 +202,8 @@ class ShotProblem:
 
     # ------------------------------------------------------------------------------------------- model
     def _distorted(self, state: ShotState) -> tuple[FloatArray, FloatArray, Array]:
-        """Camera-frame points (M, 3), where the lens puts them (M, 2), normalised, and whether they are seen (M,)."""
+        """The points in their cameras' frames (M, 3), their distorted normalised coordinates (M, 2), and whether they
+        are visible (M,)."""
         local = local_points(state, self.tracks, self._delays, state.speeds)
         visible = local[:, 2] > NEAREST
         ideal = local[:, :2] / np.where(visible, local[:, 2], 1.0)[:, None]
@@ -206,10 +220,12 @@ class ShotProblem:
         return focals
 
     def _pixels(self, state: ShotState, distorted: FloatArray) -> FloatArray:
+        """(M, 2) pixels of the `distorted` normalised coordinates (M, 2)."""
         return distorted * self._focals(state) + state.lens[LENS_CENTRE]
 
     def _basis(self, points: FloatArray) -> FloatArray:
-        """(P, 4, 3) the directions in which points are free: three, or two and none where only directions are told."""
+        """(P, 4, 3) the directions in which points are free: three if the camera translates; else two within x, y, z,
+        and zeros for the third."""
         if self.freedom.translates:
             return tangents(points)
         return np.concatenate([tangents(points, flat=True), np.zeros((len(points), 4, 1))], axis=2)
@@ -219,7 +235,8 @@ class ShotProblem:
         return residuals
 
     def _values(self, state: ShotState) -> FloatArray:
-        """(F × K,) the free unknowns on which priors may speak; of rotations, the turns away from the anchors'."""
+        """(F × K,) the values of the frames' K free unknowns, for the priors. A rotation's is the rotation vector away
+        from its anchor, 0 without one."""
         values = np.zeros((self.frames, POSE))
         anchors = self.freedom.anchors
         if anchors is not None:
@@ -258,7 +275,7 @@ class ShotProblem:
     def _derivatives(
         self, state: ShotState, local: FloatArray, distorted: FloatArray, focals: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Of where the lens puts points, by where they ideally are (M, 2, 2), normalised; and of the pixels by the
+        """Derivatives of the distorted by the undistorted normalised coordinates (M, 2, 2), and of the pixels by the
         lens' unknowns (M, 2, 3 + T)."""
         by_ideal = np.tile(np.eye(2), (len(local), 1, 1))
         by_lens = np.zeros((len(local), 2, len(state.lens)))
@@ -278,6 +295,8 @@ class ShotProblem:
         return by_ideal, by_lens
 
     def _stepped(self, state: ShotState, frames: FloatArray, of_lens: FloatArray, of_points: FloatArray) -> ShotState:
+        """The state after the steps of the frames' free unknowns (F × K,), of the lens (3 + T,) and of the points
+        (P, 3)."""
         step = np.zeros((self.frames, POSE))
         step[:, self._free] = frames.reshape(self.frames, -1)
         points = state.points + np.einsum("pij,pj->pi", self._basis(state.points), of_points)
@@ -293,8 +312,10 @@ class ShotProblem:
 
 
 def tangents(points: FloatArray, flat: bool = False) -> FloatArray:
-    """Orthonormal bases (P, 4, 3) of what is at right angles to the unit vectors `points` (P, 4); where `flat`, (P, 4,
-    2) of that within x, y, z."""
+    """(P, 4, 3) orthonormal bases of the directions perpendicular to the unit vectors `points` (P, 4).
+
+    Where `flat`, (P, 4, 2): only those within x, y, z.
+    """
     size = 3 if flat else 4
     vectors = points[:, :size]
     # Householder's reflection that takes a unit vector to the axis -sign(x) e; its other columns are the basis.
@@ -311,8 +332,10 @@ def tangents(points: FloatArray, flat: bool = False) -> FloatArray:
 
 
 def local_points(state: ShotState, tracks: Tracks, delays: FloatArray, speeds: FloatArray) -> FloatArray:
-    """(M, 3) homogeneous points in the frames of their cameras, moved on by `delays` (M,) frames at `speeds` (F, 6);
-    both may be empty."""
+    """(M, 3) for each observation its point in the frame of its camera, up to a positive factor.
+
+    The camera's pose is the one `delays` (M,) frames after the middle row, at `speeds` (F, 6). Both may be empty.
+    """
     local: FloatArray = shot_projection.local(
         state.rotations, state.centres, state.points, tracks.camera, tracks.point, delays, speeds
     )

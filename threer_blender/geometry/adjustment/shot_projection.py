@@ -1,6 +1,7 @@
 """[R] Kernels of a shot's adjustment: where cameras see homogeneous points, and the derivatives of their pixels.
 
-The camera of a rolling shutter goes on while it reads a frame: at one speed, from the middle row to each other one.
+With a rolling shutter, the camera moves while it reads a frame, at a constant speed. A frame's pose is that of its
+middle row; the pose of another row follows from the speed and the row's delay.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from ..kernels import compiled
 
 @compiled()
 def _rotated(rotation: Array, vector: Array, sign: float) -> Array:
-    """The vector turned by a small rotation vector, or by its inverse where `sign` is -1: to the second order."""
+    """The vector rotated by a small rotation vector, or by its inverse where `sign` is -1, to the second order."""
     once = np.cross(rotation, vector)
     return vector + sign * once + 0.5 * np.cross(rotation, once)
 
 
 @compiled()
 def _at_middle_row(rotations: Array, centres: Array, points: Array, c: int, p: int) -> Array:
-    """(3,) the homogeneous point p in the frame of camera c, as the middle row sees it."""
+    """(3,) the homogeneous point p in the frame of camera c, at the pose of the middle row."""
     x = points[p, 0] - centres[c, 0] * points[p, 3]
     y = points[p, 1] - centres[c, 1] * points[p, 3]
     z = points[p, 2] - centres[c, 2] * points[p, 3]
@@ -36,7 +37,10 @@ def _at_middle_row(rotations: Array, centres: Array, points: Array, c: int, p: i
 def local(
     rotations: Array, centres: Array, points: Array, camera: Array, point: Array, delays: Array, speeds: Array
 ) -> Array:
-    """(M, 3) homogeneous points in their cameras' frames, up to their own positive scale."""
+    """(M, 3) for each observation its point in the frame of its camera, up to a positive factor.
+
+    `delays` (M,) are in frames, `speeds` (F, 6) per frame; both are empty without a rolling shutter.
+    """
     out = np.empty((len(camera), 3))
     for m in range(len(camera)):
         c, p = camera[m], point[m]
@@ -47,9 +51,13 @@ def local(
 
 
 class Observations(NamedTuple):
-    """M observations: the points in their cameras' frames (M, 3), the pixels' derivatives by where the lens puts the
-    ideal point (M, 2, 2) and by the logarithm of the zoom (M, 2), and the numbers of frame and point; how late the rows
-    are read (M,), none without a rolling shutter."""
+    """M observations where they are linearised: the points in their cameras' frames, `local` (M, 3); the pixels'
+    derivatives by the ideal, undistorted point in normalised coordinates (M, 2, 2), and by the logarithm of the zoom
+    (M, 2); the numbers of frame, `camera` (M,), and `point` (M,).
+
+    `delays` (M,) are the frames by which each observation's row is read after the middle row; empty without a rolling
+    shutter.
+    """
 
     local: Array
     by_ideal: Array
@@ -60,8 +68,8 @@ class Observations(NamedTuple):
 
 
 class World(NamedTuple):
-    """The frames' rotations (F, 3, 3) and centres (F, 3), the points (P, 4), the directions in which each is free (P,
-    4, 3), and the speeds (F, 6) of the frames' rows."""
+    """The frames' rotations (F, 3, 3), camera from world, and centres (F, 3); the homogeneous points (P, 4), and the
+    `basis` (P, 4, 3) of directions in which each is free; the cameras' `speeds` (F, 6), as `ShotState.speeds`."""
 
     rotations: Array
     centres: Array
@@ -74,8 +82,11 @@ class World(NamedTuple):
 def weighted_derivatives(
     residuals: Array, roots: Array, observations: Observations, world: World, width: int
 ) -> tuple[Array, Array]:
-    """Derivatives of the residuals (M, 2) by the first `width` unknowns of the frame (M, 2, width) and by those of the
-    point (M, 2, 3), times the `roots` (M,) of the weights; the residuals become so, too."""
+    """Derivatives of the residuals by the first `width` unknowns of the frame (M, 2, width) and by those of the point
+    (M, 2, 3), each times the square root of the observation's weight, `roots` (M,).
+
+    The `residuals` (M, 2) are multiplied by the roots in place.
+    """
     local, by_ideal, by_zoom, camera, point, delays = observations
     rotations, centres, points, basis, speeds = world
     count = len(local)

@@ -1,8 +1,8 @@
 """[R] Tracks: observations of the same point in several photos, linked from matches of pairs; triangulation.
 
-Linking is union-find over the matches, strongest pairs first; a link that would give a track two places in one photo is
-refused (as in Moulon & Monasse, "Unordered feature tracking made fast and easy", 2012, but without dropping the whole
-track). Triangulation minimises the distances between point and rays, each over the point's depth, in closed form.
+Linking is union-find over the matches, strongest pairs first. A link that would give a track two places in one photo is
+refused (as in Moulon & Monasse, "Unordered feature tracking made fast and easy", 2012, who drop the whole track).
+Triangulation minimises the distances between point and rays, each divided by the point's depth, in closed form.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from ..kernels import compiled
 from .schur import inverted
 
 LEAST_PARALLAX = 0.5  # degrees; below it, and without a depth, a point is not determined
-DEPTH_ERROR = 0.2  # relative; standard deviation of a depth that came with an observation
-ROUNDS = 4  # of triangulation, each weighed by the depths of the one before
+DEPTH_ERROR = 0.2  # relative standard deviation of a depth that came with an observation
+ROUNDS = 4  # of triangulation, each weighted by the depths of the one before
 
 
 class PairMatches(NamedTuple):
-    """Matches between two photos: `first` and `second` index the photos, the rest (M,) the keypoints of each.
+    """Matches between the photos with the indices `first` and `second`.
 
+    Match m joins keypoint `keypoints_first[m]` of the one to keypoint `keypoints_second[m]` of the other, (M,) indices.
     `strength` is higher for more reliable pairs; they are linked first.
     """
 
@@ -40,10 +41,10 @@ class PairMatches(NamedTuple):
 class Tracks:
     """M observations of P points, sorted by point.
 
-    `point` (M,) int64 0 … P-1; `camera` (M,) int64 index into the list of cameras; `pixels` (M, 2) pixels of the photo;
-    `depth` (M,) the camera z that another source (a network's pointmap) gives the observation, right up to one factor
-    per camera, NaN where there is none. `weight` (M,) is how much each counts, 1 being
-    usual; None where all count alike.
+    `point` (M,) int64 is the number of the point, 0 … P-1; `camera` (M,) int64 an index into the list of cameras;
+    `pixels` (M, 2) are pixels of the photo. `depth` (M,) is the camera z that another source (a network's pointmap)
+    gives the observation, right up to one factor per camera; NaN where there is none. `weight` (M,) is how much each
+    observation counts, 1 being usual; None where all count alike.
     """
 
     point: Array
@@ -57,7 +58,7 @@ class Tracks:
         return int(self.point[-1]) + 1 if len(self.point) else 0
 
     def only(self, chosen: Array) -> Tracks:
-        """Those of the observations `chosen` (M,) bool whose point keeps two or more; points are numbered anew."""
+        """The `chosen` (M,) bool observations without those whose point has fewer than two; points are renumbered."""
         counts = np.bincount(self.point[chosen], minlength=len(self))
         chosen = chosen & (counts[self.point] >= 2)
         point = np.unique(self.point[chosen], return_inverse=True)[1].reshape(-1)
@@ -66,7 +67,8 @@ class Tracks:
 
 
 def link(pixels: Sequence[FloatArray], pairs: Iterable[PairMatches]) -> Tracks:
-    """Tracks of the keypoints `pixels[i]` (K_i, 2) of photo i, in pixels of the photo, along the matches of `pairs`."""
+    """Tracks along the matches of `pairs`; `pixels[i]` (K_i, 2) are the keypoints of photo i, in pixels of the
+    photo."""
     offsets = np.concatenate([[0], np.cumsum([len(keypoints) for keypoints in pixels])]).astype(np.int64)
     edges = [
         np.stack([offsets[pair.first] + pair.keypoints_first, offsets[pair.second] + pair.keypoints_second], axis=1)
@@ -85,7 +87,10 @@ def link(pixels: Sequence[FloatArray], pairs: Iterable[PairMatches]) -> Tracks:
 
 @compiled()
 def _unite(edges: Array, photo: Array) -> Array:
-    """(K,) the representative of each keypoint's track, no track with two keypoints of one photo."""
+    """(K,) the keypoint that represents each keypoint's track, for matches `edges` (E, 2) and the `photo` (K,) of each.
+
+    No track has two keypoints of one photo.
+    """
     count = len(photo)
     root, next_node, last = np.arange(count), np.full(count, -1), np.arange(count)
     size = np.ones(count, np.int64)
@@ -116,7 +121,8 @@ def _unite(edges: Array, photo: Array) -> Array:
 
 
 def world_rays(cameras: Sequence[Camera], tracks: Tracks) -> tuple[FloatArray, FloatArray]:
-    """Camera centres (M, 3) and unit world rays (M, 3) of all observations; NaN where the lens sees nothing."""
+    """Camera centres (M, 3) and unit rays (M, 3) of all observations, in the world. A ray is NaN where the lens model
+    has none for the pixel."""
     centres, rays = np.empty((len(tracks.point), 3)), np.empty((len(tracks.point), 3))
     for index, camera in enumerate(cameras):
         mine = tracks.camera == index
@@ -126,7 +132,8 @@ def world_rays(cameras: Sequence[Camera], tracks: Tracks) -> tuple[FloatArray, F
 
 
 def parallax(cameras: Sequence[Camera], tracks: Tracks) -> FloatArray:
-    """(P,) degrees: about the widest angle between two rays of each point, from their spread around their mean."""
+    """(P,) degrees: about the widest angle between two rays of each point, namely twice the largest angle between a ray
+    and their mean."""
     _, rays = world_rays(cameras, tracks)
     rays = np.nan_to_num(rays)
     mean = _sum(rays, tracks)
@@ -138,12 +145,12 @@ def parallax(cameras: Sequence[Camera], tracks: Tracks) -> FloatArray:
 
 
 def triangulate(cameras: Sequence[Camera], tracks: Tracks, least: float = LEAST_PARALLAX) -> FloatArray:
-    """Points (P, 3) world; NaN where a point is behind a camera, or where its rays meet at less than `least` degrees
-    and none of them has a depth.
+    """Points (P, 3) in the world; NaN where a point is behind a camera, or where its rays meet at less than `least`
+    degrees and none of them has a depth.
 
-    Minimises Σ (distance to ray / depth)² + Σ ((depth - `tracks.depth`) / (DEPTH_ERROR · depth))² / f², the depths
-    being those of the round before and f the focal length: a pixel off the ray weighs as much as a depth that is off by
-    DEPTH_ERROR, so that depths decide only where the rays are nearly parallel.
+    Minimises Σ (distance to ray / depth)² + Σ ((depth - `tracks.depth`) / (DEPTH_ERROR · depth))² / f², with the
+    divisors from the round before and f the focal length. So one pixel off the ray costs as much as a depth that is off
+    by DEPTH_ERROR, and depths decide only where the rays are nearly parallel.
     """
     centres, rays = world_rays(cameras, tracks)
     visible = np.isfinite(rays).all(axis=1)
@@ -165,9 +172,10 @@ def triangulate(cameras: Sequence[Camera], tracks: Tracks, least: float = LEAST_
 def _meeting(
     start: Array, centres: Array, rays: Array, visible: Array, known: Array, along: Array, forward_weight: Array
 ) -> Array:
-    """(P, 3) the minimum of `triangulate`'s sum, for the observations `start[p]` to `start[p + 1]` of each point.
+    """(P, 3) the minimum of `triangulate`'s sum. Point p has the observations from `start[p]` up to `start[p + 1]`.
 
-    `along` (M,) is the known distance along a ray, `forward_weight` (M,) its weight over that of a step across the ray.
+    `along` (M,) is the known distance along a ray, and `forward_weight` (M,) the weight of an error along the ray
+    relative to one across it.
     """
     points = np.zeros((len(start) - 1, 3))
     for point in range(len(points)):

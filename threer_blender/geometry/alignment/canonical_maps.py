@@ -1,4 +1,4 @@
-"""[R] A photo's canonical pointmap: the mean of all that pairs predict of it, seen from its own camera. numpy, numba.
+"""[R] A photo's canonical pointmap: the mean of its pairs' predictions in its own camera's frame. numpy and numba.
 
 Duisterhof et al., "MASt3R-SfM: a Fully-Integrated Solution for Unconstrained Structure-from-Motion" (3DV 2025),
 section 4.2.
@@ -17,20 +17,21 @@ from ..kernels import compiled
 from ..pairs.pairs import PairStore
 from .global_alignment import FOCAL_RATIO
 
-GUESS_CONFIDENCE = 0.999  # the confidence of a mere guess
+GUESS_CONFIDENCE = 0.999  # a prediction of this confidence has no weight: the networks' confidences begin at 1
 
 
 @dataclass(frozen=True)
 class Canonical:
-    """A photo's own pointmap: `depth` (H, W) float32, median 1, NaN where nothing is known, `focal` in map pixels of a
-    camera whose principal point is the map's middle; `units` the unit of each of its predictions, by their number."""
+    """A photo's own pointmap: `depth` (H, W) float32 of about median 1, NaN where nothing is known; `focal` in map
+    pixels, the principal point being the map's middle. `units` are the photo's predictions by their number in the
+    store, each with the median depth by which it was divided."""
 
     depth: Array
     focal: float
     units: dict[int, float]
 
     def points(self, pixels: Array) -> FloatArray:
-        """(M, 3) in the camera's frame of map pixels (M, 2); NaN outside and where nothing is known."""
+        """(M, 3) the points at map `pixels` (M, 2), in the camera's frame; NaN outside and where nothing is known."""
         height, width = self.depth.shape
         column, row = np.floor(pixels).astype(int).T
         inside = (column >= 0) & (row >= 0) & (column < width) & (row < height)
@@ -41,12 +42,12 @@ class Canonical:
 
 
 def canonical(store: PairStore, photo: int) -> Canonical | None:
-    """The photo's own pointmap (MASt3R-SfM, section 4.2): the mean of its predictions in its own frame,
+    """The photo's own pointmap (MASt3R-SfM, section 4.2): the weighted mean of its predictions in its own frame,
 
         X = Σ_e C^e X^e / Σ_e C^e,
 
-    each in a unit that makes its median depth 1. One prediction is read at a time. None where there is none, or where
-    no camera could see it.
+    each scaled to a median depth of 1. One prediction is in memory at a time. None where there is no prediction, or no
+    camera could see such points.
     """
     sums: FloatArray | None = None
     units = {}
@@ -71,8 +72,9 @@ def canonical(store: PairStore, photo: int) -> Canonical | None:
 
 @compiled()
 def _add(sums: Array, points: Array, confidence: Array) -> float:
-    """The unit of a prediction, 0 where it has no usable point. Adds to `sums` (H, W, 4) its points (H, W, 3) in that
-    unit times their weights, and the weights: the confidence (H, W) above GUESS_CONFIDENCE."""
+    """Adds a prediction to `sums` (H, W, 4): its points (H, W, 3) over their median depth, times their weights, and the
+    weights, which are the confidence (H, W) less GUESS_CONFIDENCE. Returns the median depth; 0 where no point is
+    usable."""
     usable = np.zeros(confidence.shape, np.bool_)
     depths, count = np.empty(confidence.size, points.dtype), 0
     for row, column in np.ndindex(confidence.shape):
@@ -97,8 +99,12 @@ def _add(sums: Array, points: Array, confidence: Array) -> float:
 def with_focals(
     canonicals: Mapping[int, Canonical], focals: Sequence[float | None], lenses: Sequence[int]
 ) -> tuple[dict[int, Canonical], list[int]]:
-    """The photos with the focal lengths of their lenses: the known one, or the median of those that the photos' points
-    imply; and the photos whose known focal length their points contradict."""
+    """The `canonicals` by photo with the focal lengths of their lenses, and the photos whose known focal length, in
+    `focals`, is refuted: the photo's points imply another one, beyond a ratio of FOCAL_RATIO.
+
+    A lens' focal length is the median of the known ones that are not refuted, or else of those that its photos' points
+    imply. `lenses` are the numbers of the photos' lenses.
+    """
     estimated: dict[int, list[float]] = {}
     known: dict[int, list[float]] = {}
     refuted_focals = []

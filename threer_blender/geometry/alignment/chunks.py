@@ -1,10 +1,10 @@
 """[R] Captures longer than a network takes at once: overlapping chunks of photos are solved and brought into one frame.
 
-Chunks follow the photos' order. Neighbouring chunks share photos; a robust similarity between their points of these
-takes one chunk's frame to the other's. Where a photo resembles a much earlier one, a chunk of the surroundings of both
-closes the loop, and the frames of all chunks are adjusted at once (as VGGT-Long does, Deng et al., 2025). Every photo
-comes out once: two chunks' predictions of it are averaged by confidence, blended from one chunk to the other along the
-overlap. Predictions wait on disk, so memory does not grow with the number of photos.
+Chunks follow the photos' order. Neighbouring chunks share photos; a robust similarity between the points that both
+predict for these takes one chunk's frame to the other's. Where a photo resembles a much earlier one, an extra chunk of
+the photos around both closes the loop, and the frames of all chunks are adjusted at once (as in VGGT-Long, Deng et al.,
+2025). A photo that two chunks predict gets the average, blended from one chunk to the other along the overlap.
+Predictions are kept on disk, so memory does not grow with the number of photos.
 """
 
 from __future__ import annotations
@@ -26,19 +26,21 @@ from .view_prediction import ViewPrediction, robust_similarity
 Predict = Callable[[Sequence[int]], Sequence[ViewPrediction]]
 """Indices of photos -> the network's predictions of them, in a frame and unit that these photos share."""
 
-POINTS = 2000  # of a shared photo that are compared
+POINTS = 2000  # of a shared photo that are compared, about
 FEWEST_POINTS = 10  # that two chunks must share
-LEAST_AGREEMENT = 0.6  # share of points within TOLERANCE of their depth, for a loop to be believed
-TOLERANCE = 0.1
-LOOP_LOSS = Cauchy(0.1)  # of a loop's error in radians, units and logarithm of scale: a false loop fades away
+LEAST_AGREEMENT = 0.6  # share of points that must agree within TOLERANCE, or a loop is not used
+TOLERANCE = 0.1  # of a point's depth
+LOOP_LOSS = Cauchy(
+    0.1
+)  # of a loop's error in radians, units and logarithm of scale, so that a false loop counts little
 CLOSING = Options("closing of loops", trials=30, tolerance=1e-12, first_damping=1e-6)
-DIFFERENCE = 1e-6  # of a frame's nudge, for the numeric derivative
-AROUND = 4  # photos on either side of two that resemble each other, in the chunk that closes a loop
+DIFFERENCE = 1e-6  # the step of the numerical derivatives
+AROUND = 4  # photos on either side of each of two that resemble each other, in the chunk that closes a loop
 
 
 @dataclass(frozen=True)
 class ChunkSettings:
-    """`size` photos are in a chunk, `overlap` of them also in the next one."""
+    """A chunk has `size` photos; at least `overlap` of them are also in the next one."""
 
     size: int
     overlap: int
@@ -46,7 +48,7 @@ class ChunkSettings:
 
 @dataclass(frozen=True)
 class ChunkEdge:
-    """Chunk `first`'s frame from chunk `second`'s, as measured. A `loop` may be wrong."""
+    """The `measured` similarity: chunk `first`'s frame from chunk `second`'s. One from a `loop` may be wrong."""
 
     first: int
     second: int
@@ -55,7 +57,7 @@ class ChunkEdge:
 
 
 def plan(count: int, settings: ChunkSettings) -> list[range]:
-    """The chunks of `count` photos: as few as there can be, of about the same size."""
+    """The chunks of `count` photos: as few as possible, all of the same size, evenly spaced."""
     if count <= settings.size:
         return [range(count)]
     number = -(-(count - settings.overlap) // (settings.size - settings.overlap))
@@ -64,10 +66,9 @@ def plan(count: int, settings: ChunkSettings) -> list[range]:
 
 
 class ChunkedViews:
-    """All photos in one frame; each is read from disk at its access.
+    """The predictions of all photos in one frame; each is read from disk when it is accessed.
 
-    `agreement`: of the points that neighbouring chunks share, the least share that agrees, see Alignment; 1 for one
-    chunk.
+    `agreement` is the smallest ChunkAlignment.agreement of neighbouring chunks; 1 for a single chunk.
     """
 
     def __init__(self, store: _Store, chunks: list[range], frames: list[Similarity], agreement: float) -> None:
@@ -78,7 +79,7 @@ class ChunkedViews:
         return self._chunks[-1].stop
 
     def __getitem__(self, index: int) -> ViewPrediction:
-        """The prediction of the photo at this place in the order."""
+        """The prediction of the photo with this index."""
         if not 0 <= index < len(self):
             raise IndexError(index)
         weighted_views = [
@@ -100,10 +101,11 @@ def solve(
     loops: Sequence[tuple[int, int]] = (),
     report: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> ChunkedViews:
-    """Predict `count` photos chunk by chunk and bring them into the first chunk's frame and unit.
+    """Predicts `count` photos chunk by chunk and brings them into the first chunk's frame and unit.
 
-    `folder` takes the predictions; `loops` are pairs of photos that may show the same place. `report(done, total)`
-    counts photos. Raises UserError where the photos that two chunks share show nothing.
+    The predictions are written to `folder`, which must exist while the result is used. `loops` are pairs of photos that
+    may show the same place. `report(done, total)` counts photos and may raise. Raises UserError where two neighbouring
+    chunks share fewer than FEWEST_POINTS.
     """
     chunks = plan(count, settings)
     store = _Store(folder)
@@ -135,7 +137,7 @@ def solve(
 
 @dataclass(frozen=True)
 class ChunkAlignment:
-    """`similarity` takes the second frame's points to the first's; `agreement` is the share of points that then lie
+    """The `similarity` between two chunks' frames, and the `agreement`: the share of shared points that it brings
     within TOLERANCE of their depth."""
 
     similarity: Similarity
@@ -143,8 +145,8 @@ class ChunkAlignment:
 
 
 def align(source: Sequence[ViewPrediction], target: Sequence[ViewPrediction]) -> ChunkAlignment | None:
-    """The similarity that takes the frame of `source` to that of `target`, two predictions of the same photos; None
-    where they have hardly a point."""
+    """The similarity that takes the frame of `source` to that of `target`, two predictions of the same photos in the
+    same order; None where they share fewer than FEWEST_POINTS."""
     pairs = [_shared_points(a, b) for a, b in zip(source, target, strict=True)]
     from_points, to_points, depth, confidence = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
     if len(from_points) < FEWEST_POINTS:
@@ -154,8 +156,8 @@ def align(source: Sequence[ViewPrediction], target: Sequence[ViewPrediction]) ->
 
 
 def adjusted(count: int, edges: Sequence[ChunkEdge]) -> list[Similarity]:
-    """The first chunk's frame from each of `count` chunks', as fits the edges best; a loop that the rest contradicts
-    counts less (Cauchy)."""
+    """The first chunk's frame from each of `count` chunks' frames, as fits the edges best. A loop that the rest
+    contradicts counts little (Cauchy's loss)."""
     frames = [IDENTITY]
     steps = {edge.second: edge.measured for edge in edges if not edge.loop}
     for number in range(1, count):
@@ -177,7 +179,7 @@ def _cost(edges: Sequence[ChunkEdge], frames: Sequence[Similarity], unit: float)
 def _linearised(
     edges: Sequence[ChunkEdge], frames: Sequence[Similarity], unit: float
 ) -> Callable[[float], list[Similarity]]:
-    """Damping -> the frames after a step; the first one stays."""
+    """A function that maps a damping to the frames after a step. The first frame stays."""
     count = len(frames)
     normal, gradient = np.zeros((7 * count, 7 * count)), np.zeros(7 * count)
     for edge in edges:
@@ -198,7 +200,7 @@ def _linearised(
 
 
 class _Store:
-    """Predictions on disk, by chunk and photo."""
+    """Predictions in the files of a folder, by chunk and photo."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -213,7 +215,8 @@ class _Store:
 
 
 def _closed(first: int, second: int, chunks: Sequence[range], predict: Predict, store: _Store) -> list[ChunkEdge]:
-    """The edge between the chunks of two photos that resemble each other, or none where their surroundings disagree."""
+    """The edge between the chunks of two photos that resemble each other, or none where the predictions around them
+    disagree."""
     ends = []
     for index in (first, second):
         inner = [min(index - chunk.start, chunk.stop - 1 - index) for chunk in chunks]
@@ -234,7 +237,8 @@ def _closed(first: int, second: int, chunks: Sequence[range], predict: Predict, 
 
 
 def _shared_points(source: ViewPrediction, target: ViewPrediction) -> tuple[Array, Array, Array, Array]:
-    """Points of one photo in two frames (M, 3) each, their depth (M,) in the second, and their confidence (M,)."""
+    """Points of one photo in both frames (M, 3) each, their depth (M,) in the target's unit, and their confidence
+    (M,)."""
     confidence = np.sqrt(source.confidence.astype(np.float64) * target.confidence)
     rows, columns = np.nonzero((confidence > 0) & (source.depth > 0) & (target.depth > 0))
     step = max(1, len(rows) // POINTS)
@@ -244,14 +248,15 @@ def _shared_points(source: ViewPrediction, target: ViewPrediction) -> tuple[Arra
 
 
 def _blend_weight(index: int, chunk: range, chunks: Sequence[range]) -> float:
-    """The weight of a chunk's prediction of a photo: less towards the chunk's ends where it overlaps others."""
+    """The weight of a chunk's prediction of a photo: it falls towards those ends of the chunk that overlap another
+    one."""
     inner = min(index - chunk.start if chunk != chunks[0] else len(chunk), len(chunk))
     outer = min(chunk.stop - 1 - index if chunk != chunks[-1] else len(chunk), len(chunk))
     return float(min(inner, outer) + 1)
 
 
 def _averaged(weighted_views: Sequence[tuple[float, ViewPrediction]]) -> ViewPrediction:
-    """One prediction of several, in one frame, with a weight each; depths also by confidence."""
+    """The weighted mean of several predictions of a photo in one frame. Depths are weighted by confidence too."""
     if len(weighted_views) == 1:
         return weighted_views[0][1]
     shares = np.array([weight for weight, _ in weighted_views]) / sum(weight for weight, _ in weighted_views)
@@ -271,7 +276,8 @@ def _averaged(weighted_views: Sequence[tuple[float, ViewPrediction]]) -> ViewPre
 
 
 def _error(edge: ChunkEdge, frames: Sequence[Similarity], unit: float) -> FloatArray:
-    """(7,) the frames' deviation from the edge's measurement: radians, translation in `unit`, logarithm of scale."""
+    """(7,) the deviation of the frames from the edge's measurement: a rotation vector in radians, the translation over
+    `unit`, the logarithm of scale."""
     off = edge.measured.inverse.after(frames[edge.first].inverse.after(frames[edge.second]))
     return np.concatenate(
         [rotations.to_vectors(off.rotation), off.translation / (unit * off.scale), [np.log(off.scale)]]
@@ -279,7 +285,7 @@ def _error(edge: ChunkEdge, frames: Sequence[Similarity], unit: float) -> FloatA
 
 
 def _jacobian(edge: ChunkEdge, frames: Sequence[Similarity], unit: float, error: FloatArray) -> FloatArray:
-    """(7, 14) derivatives of the error by both frames' nudges, by differences."""
+    """(7, 14) derivatives of the error by small steps of both frames, see `_nudged`, by finite differences."""
     columns = []
     for number in (edge.first, edge.second):
         for nudge in DIFFERENCE * np.eye(7):
@@ -290,5 +296,6 @@ def _jacobian(edge: ChunkEdge, frames: Sequence[Similarity], unit: float, error:
 
 
 def _nudged(frame: Similarity, step: FloatArray, unit: float) -> Similarity:
-    """`frame` after a small similarity: rotation vector, translation in `unit`, logarithm of scale."""
+    """`frame` composed with a small similarity `step` (7,) of its source: rotation vector, translation in `unit`,
+    logarithm of scale."""
     return frame.after(Similarity(float(np.exp(step[6])), rotations.from_vectors(step[:3]), step[3:6] * unit))

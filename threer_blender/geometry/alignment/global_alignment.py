@@ -1,9 +1,10 @@
 """[R] Cameras and depth of all photos from pairwise predictions: DUSt3R's global alignment, fast. numpy and numba.
 
-Wang et al., CVPR 2024, section 3.4, on a PairStore. Each photo's own pointmap and each pair's similarity are fitted on
-a grid of sampled pixels; `synchronisation` brings the pairs together and finds wrong ones; `solver` minimises the
-objective over all unknowns at once. Last, every pixel's depth is the weighted median of the pairs' predictions along
-its ray, one photo at a time. Memory grows with photos, not with pairs.
+Wang et al., CVPR 2024, section 3.4. Each photo's own pointmap and each pair's similarity are fitted on a grid of
+sampled pixels (`samples`, `initial_poses`); `synchronisation` combines the pairs and finds the wrong ones; `solver`
+minimises the objective over all unknowns at once. Last, each pixel gets the depth along its ray that is nearest to the
+pairs' predictions in the weighted sum of distances, one photo at a time. Memory grows with the number of photos, not of
+pairs.
 """
 
 from __future__ import annotations
@@ -26,18 +27,19 @@ from .samples import Sampled
 from .solver import FOCAL, AlignmentState
 
 _SOLVER_ROUNDS, _REFIT_ROUNDS = 25, 40
-FOCAL_RATIO = 1.3  # a focal length given beforehand is believed up to this ratio to what the predictions show
-_MIDDLE_SCALE = 0.5  # of all pairs: the objective shrinks with the world, so DUSt3R fixes this, and so do we
-_NEAREST = 0.05  # least depth to start from, of a photo whose median is 1
-_DEPTH_ROUNDS = 8
-_BAND_VALUES = 1_000_000  # pixels times predictions that are held at a time
+FOCAL_RATIO = 1.3  # a given focal length is believed up to this ratio to the one that the predictions imply
+_MIDDLE_SCALE = 0.5  # the geometric mean of all pairs' scales: the objective shrinks with the world, so DUSt3R fixes it
+_NEAREST = 0.05  # the least depth to start from, where a photo's median is 1
+_DEPTH_ROUNDS = 8  # of reweighting
+_BAND_VALUES = 1_000_000  # pixels times predictions that are in memory at a time
 
 
 @dataclass(frozen=True)
 class AlignedView:
-    """One photo's solution: `world_from_camera` (4, 4); `focal` in map pixels, the principal point in the map's middle;
-    `depth` (H, W) float32 camera z; `confidence` (H, W) float32, the highest that an agreeing pair gives.
-    `reprojection_error` and `error_before` as a Camera has them, in map pixels; None where nothing was measured."""
+    """One photo's solution: `world_from_camera` (4, 4); `focal` in map pixels, the principal point being the map's
+    middle; `depth` (H, W) float32 camera z, 0 or NaN where there is none; `confidence` (H, W) float32, the highest that
+    an agreeing pair gives. `reprojection_error` and `error_before` are those of a Camera, in map pixels; None where
+    nothing was measured."""
 
     photo: int
     world_from_camera: FloatArray
@@ -48,7 +50,7 @@ class AlignedView:
     error_before: float | None = None
 
     def points(self) -> Float32Array:
-        """(H, W, 3) in the world."""
+        """(H, W, 3) the pointmap in the world."""
         height, width = self.depth.shape
         intrinsics = np.array([[self.focal, 0, width / 2], [0, self.focal, height / 2], [0, 0, 1]])
         local = unprojected(self.depth, intrinsics)
@@ -59,10 +61,14 @@ class AlignedView:
 
 @dataclass(frozen=True)
 class Alignment:
-    """The registered photos' `views`, in order of photo. `pairs`: world from the frame of each prediction in the store
-    whose two photos are registered; `pair_numbers` are these predictions' numbers. `disagreeing` are the predictions
-    that the solution contradicts. `disconnected` are the unregistered photos: no prediction that agrees connects them
-    to the rest. `refuted_focals` are photos whose given focal length the predictions contradict; it was not used."""
+    """The solution of all photos.
+
+    `views` are the registered photos', in the photos' order. `pair_numbers` are the numbers in the store of the
+    predictions whose two photos are registered, and `pairs` are world from the frame of each of these. `disagreeing`
+    are the numbers of the predictions that the solution contradicts. `disconnected` are the unregistered photos: no
+    prediction that agrees connects them to the rest. `refuted_focals` are the photos whose given focal length the
+    predictions contradict; it was not used.
+    """
 
     views: list[AlignedView]
     pairs: Similarities
@@ -83,13 +89,14 @@ def align(
     progress: Callable[[float], None] = lambda _share: None,
     before: Alignment = NOTHING,
 ) -> Alignment:
-    """Brings the predictions about `count` photos into one world.
+    """Brings `count` photos into one world by the predictions in `store`.
 
-    `focals` are known focal lengths in map pixels. Where some photos do not connect, the largest connected part is
-    solved. Photos that `before` registered, from an earlier state of the store, keep pose and depth; only predictions
-    that concern other photos are read, so adding photos costs as much as their own pairs.
+    `focals` are known focal lengths in map pixels, or None. Where some photos do not connect, the largest connected
+    part is solved. `before` is an alignment of an earlier state of the store: the photos that it registered keep pose
+    and depth, and only predictions that involve another photo are read, so adding photos costs as much as their own
+    pairs. `progress(share)` is called now and then and may raise.
 
-    Raises Unconnected where no two photos connect, or all pairs contradict each other.
+    Raises Unconnected where no two photos connect, or the pairs contradict each other.
     """
     old = {view.photo: view for view in before.views}
     numbers = [n for n, edge in enumerate(store.edges) if edge.first not in old or edge.second not in old]
@@ -134,7 +141,8 @@ def align(
 
 
 def _anchors(sampled: Sampled, camera_points: list[FloatArray], old: dict[int, AlignedView]) -> Anchors:
-    """The registered photos that new predictions concern. Their `camera_points` become those of their solved depth."""
+    """The registered photos that new predictions involve. Their entries of `camera_points` are replaced by those of
+    their solved depth."""
     photos = np.array([photo for photo in old if sampled.sides[photo]], np.int64)
     scale, rotation, centre = np.ones(len(photos)), np.zeros((len(photos), 3, 3)), np.zeros((len(photos), 3))
     for at, photo in enumerate(photos):
@@ -149,7 +157,7 @@ def _anchors(sampled: Sampled, camera_points: list[FloatArray], old: dict[int, A
 def _with_old(
     state: AlignmentState, held: BoolArray, sampled: Sampled, photos: IntArray, old: dict[int, AlignedView]
 ) -> AlignmentState:
-    """The state with the old photos exactly where they were; `held` (N, 8) is set to keep them there."""
+    """The state with the old photos exactly where they were. Sets `held` (N, 8), in place, so that they stay there."""
     rotation, centre, focal, depth = state.rotation.copy(), state.centre.copy(), state.focal.copy(), list(state.depth)
     for at, photo in enumerate(photos):
         if int(photo) in old:
@@ -161,7 +169,7 @@ def _with_old(
 
 
 def _agreeing(measured: Measured, registered: BoolArray, views: Similarities) -> BoolArray:
-    """(E,) bool: the predictions that overlap and that the registered views agree with."""
+    """(E,) bool: the predictions of overlapping, registered photos that agree with the `views`."""
     agreeing = measured.usable & registered[measured.ends].all(1)
     agreeing[agreeing] = synchronisation.agreeing(measured.ends[agreeing], measured.first_from_second[agreeing], views)
     return agreeing
@@ -207,7 +215,7 @@ def _start(
 
 
 def _at_middle_scale(state: AlignmentState, pairs: Similarities) -> tuple[AlignmentState, Similarities]:
-    """The same world, and world from all `pairs`, in the unit in which the objective is compared."""
+    """The state, and world from all `pairs`, in the unit in which the pairs' scales have the mean _MIDDLE_SCALE."""
     unit = _MIDDLE_SCALE / float(np.exp(np.log(pairs.scale).mean()))
     depth = [unit * depth for depth in state.depth]
     return replace(state, centre=unit * state.centre, depth=depth, pairs=state.pairs.scaled(unit)), pairs.scaled(unit)
@@ -216,10 +224,11 @@ def _at_middle_scale(state: AlignmentState, pairs: Similarities) -> tuple[Alignm
 def _all_pairs(
     sampled: Sampled, state: AlignmentState, photos: IntArray, used: IntArray, inside: IntArray
 ) -> Similarities:
-    """World from each prediction `inside`: the solver's for those `used`, the best fit to the solution for the rest.
+    """World from each of the predictions `inside`: the solver's for those `used`, the best fit to the solution for the
+    rest.
 
-    The objective is compared in a world in which the mean logarithm of all scales is fixed. So where one scale grows,
-    the whole sum shrinks by its share, and predictions that fit nothing gain by that.
+    The fit accounts for DUSt3R's normalisation, which fixes the mean logarithm of all scales: where one scale grows,
+    the world is shrunk, and the whole objective with it. So the scale of a prediction that fits badly is drawn upwards.
     """
     solved = np.isin(inside, used)
     pairs = similarities.identities(len(inside))
@@ -242,7 +251,7 @@ def _put(pairs: Similarities, where: BoolArray, some: Similarities) -> None:
 def _matched(
     sampled: Sampled, state: AlignmentState, photos: IntArray, pairs: IntArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """The points of both photos as the predictions (K,) have them (K, S, 3) and as the solution has them (K, S, 3);
+    """The points of both photos of the predictions `pairs` (K,): as predicted (K, S, 3) and as solved (K, S, 3), and
     their weights (K, S), 0 where a row has no more points."""
     solved = {int(photo): state.points(at, sampled.grids[photo].pixels()) for at, photo in enumerate(photos)}
     size = 2 * max(map(len, solved.values()))
@@ -262,7 +271,8 @@ def _matched(
 
 
 def _dense_view(sampled: Sampled, photo: int, view: int, state: AlignmentState, used: IntArray) -> AlignedView:
-    """Depth of every pixel of a photo from the predictions `used`, a band of rows at a time."""
+    """The photo's view with the depth of every pixel, from the predictions `used`, a band of rows at a time. `view` is
+    the photo's number in the state."""
     number = {int(pair): at for at, pair in enumerate(used)}
     sides = [(index, side) for index, side in sampled.sides[photo] if index in number]
     pairs = state.pairs[[number[index] for index, _ in sides]]
@@ -283,8 +293,8 @@ def _dense_view(sampled: Sampled, photo: int, view: int, state: AlignmentState, 
 
 
 class PairPredictions(NamedTuple):
-    """The points (k, H, W, 3) that k pairs predict, their confidence (k, H, W), and the matrix (k, 3, 3) and shift
-    (k, 3) that take them to the world."""
+    """The `points` (k, H, W, 3) that k pairs predict, their `confidence` (k, H, W), and the `matrix` (k, 3, 3) and
+    `shift` (k, 3) that take them to the world."""
 
     points: Float32Array
     confidence: Float32Array
@@ -293,8 +303,8 @@ class PairPredictions(NamedTuple):
 
 
 class BandCamera(NamedTuple):
-    """A camera's rotation (3, 3) and centre (3,) in the world, its focal length in pixels, and the top-left pixel's
-    corner in a band of its picture, y and x from the principal point."""
+    """A camera's `rotation` (3, 3) and `centre` (3,), world from camera, its `focal` length in pixels, and the top-left
+    `corner` of a band of its picture, y and x from the principal point."""
 
     rotation: FloatArray
     centre: FloatArray
@@ -306,10 +316,10 @@ class BandCamera(NamedTuple):
 def _depth_along_rays(
     predictions: PairPredictions, camera: BandCamera, depth: Float32Array, confidence: Float32Array
 ) -> None:
-    """For each pixel the depth whose point has the least weighted sum of distances from the pairs' predictions.
+    """Fills `depth` (H, W): for each pixel, the depth whose point has the least weighted sum of distances from the
+    pairs' predictions. Fills `confidence` (H, W) with the highest of the pairs.
 
-    The sum is convex in depth; reweighted least squares descends it. Where no pair predicts anything, depth and
-    confidence are 0.
+    The sum is convex in depth, and reweighted least squares descends it. Where no pair predicts anything, both are 0.
     """
     points, pair_confidence, matrix, shift = predictions
     rotation, centre, focal, corner = camera

@@ -1,7 +1,8 @@
 """[R] The photos' initial poses by their pairwise predictions, and the photos that do not connect. numpy.
 
-Each prediction is fitted to its photos' own pointmaps, which makes it a similarity between two photos' own frames;
-`synchronisation` brings those together and finds the wrong pairs.
+Each photo has an own frame: its camera's, in the unit that makes the median depth 1. A prediction of a pair, fitted to
+the pointmaps of its two photos in their own frames, is a similarity between those. `synchronisation` combines the
+similarities to one per photo and finds the wrong pairs.
 """
 
 from __future__ import annotations
@@ -19,23 +20,24 @@ from . import synchronisation
 from .samples import Sampled
 
 _LEAST_CONFIDENT = 0.08  # share of confident pixels, in both photos, below which a pair does not overlap
-_LEAST_AGREEING = 0.25  # share of a photo's overlapping pairs that a solution must bear out
-_LEAST_CLOSING = 0.2  # share of the pairs that close loops which must do so; a tree with a wrong pair is no answer
-_ENOUGH_SPARE = (
-    3  # pairs that close loops from which their error is estimated; with fewer only gross errors refuse photos
-)
-_DOUBT = 0.1  # share of its confidence that a pair keeps whose two predictions contradict each other
+_LEAST_AGREEING = 0.25  # share of a photo's overlapping pairs that must agree with a solution, or it is unregistered
+_LEAST_CLOSING = 0.2  # share of the spare pairs that must agree with a solution, or the pairs contradict each other
+_ENOUGH_SPARE = 3  # spare pairs, those beyond a tree; with fewer, only gross errors count as contradictions
+_DOUBT = 0.1  # factor of a pair's confidence where its two predictions contradict each other
 
 
 class Unconnected(UserError):
-    """No confident prediction connects two photos."""
+    """No photos can be brought into one world: no confident prediction connects two, or all contradict each other."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """E predictions as measurements between their photos' own frames: `ends` (E, 2) the photos; `first_from_second`
-    (E,) the similarities; `units` (E,) the prediction's unit in the first photo's own; `confidence` (E,); `usable` (E,)
-    bool, whether the photos overlap."""
+    """E predictions as measurements between their photos' own frames.
+
+    `ends` (E, 2) are the two photos; `first_from_second` (E,) the similarities between their own frames; `units` (E,)
+    the length of the first photo's own unit in the prediction's unit; `confidence` (E,); `usable` (E,) bool says
+    whether the photos overlap.
+    """
 
     ends: IntArray
     first_from_second: Similarities
@@ -45,7 +47,7 @@ class Measured:
 
 
 def measure(sampled: Sampled, camera_points: list[FloatArray]) -> Measured:
-    """Fits each prediction to its photos' own points, on both sides."""
+    """Fits each prediction to both photos' `camera_points` (S, 3), a photo's sampled points in its own frame."""
     count = len(sampled.edges)
     size = max((len(points) for points in camera_points), default=0)
     source, target, weights = np.zeros((count, size, 3)), np.zeros((count, size, 3)), np.zeros((count, size))
@@ -71,7 +73,7 @@ def measure(sampled: Sampled, camera_points: list[FloatArray]) -> Measured:
 
 @dataclass(frozen=True)
 class Anchors:
-    """Photos (M,) that are registered already: `world` (M,) from their own frames."""
+    """`photos` (M,) that are registered already, and `world` (M,) from their own frames."""
 
     photos: IntArray
     world: Similarities
@@ -81,10 +83,12 @@ UNANCHORED = Anchors(np.zeros(0, np.int64), similarities.identities(0))
 
 
 def estimate(count: int, measured: Measured, anchors: Anchors = UNANCHORED) -> tuple[BoolArray, Similarities]:
-    """The registered photos (count,) bool, and world from each photo's own frame (an identity for the others).
+    """Which of `count` photos are registered, (count,) bool, and world from each one's own frame (the identity for the
+    others).
 
-    Registered are the photos that connect to the `anchors`, in their world; without anchors, the largest connected
-    part. Raises Unconnected where no photos connect, or all pairs contradict each other.
+    With `anchors`, the photos that connect to them are registered, in the anchors' world; without, the largest
+    connected part. Photos that too few of their pairs agree with are removed, and the rest is solved again. Raises
+    Unconnected where no photos connect, or the pairs contradict each other.
     """
     pairs, relative, confidence = _both_ways(measured)
     anchored = np.zeros(count, bool)
@@ -106,7 +110,7 @@ def estimate(count: int, measured: Measured, anchors: Anchors = UNANCHORED) -> t
         agreeing = synchronisation.agreeing(local, inner, solved)
         trusted = np.zeros(len(pairs), bool)
         trusted[joined_pairs] = agreeing
-        spare = len(local) - (len(solved) - 1)  # pairs beyond a tree, on which any pairs agree
+        spare = len(local) - (len(solved) - 1)  # pairs beyond a spanning tree, with which any solution agrees
         closing = synchronisation.agreeing(local, inner, solved, lenient=spare < _ENOUGH_SPARE)
         if closing.sum() - (len(solved) - 1) < _LEAST_CLOSING * spare:
             raise Unconnected(
@@ -132,7 +136,7 @@ def estimate(count: int, measured: Measured, anchors: Anchors = UNANCHORED) -> t
 
 
 def _connected_part(count: int, pairs: IntArray, anchored: BoolArray) -> BoolArray:
-    """(count,) bool: the part of the graph that holds the anchors, or without any the largest."""
+    """(count,) bool: the connected part of the graph that contains the first anchor; without anchors, the largest."""
     part = synchronisation.components(count, pairs)
     number = part[anchored][0] if anchored.any() else 0
     inside: BoolArray = part == number
@@ -142,7 +146,8 @@ def _connected_part(count: int, pairs: IntArray, anchored: BoolArray) -> BoolArr
 def _with_anchors(
     pairs: IntArray, relative: Similarities, confidence: FloatArray, anchors: Anchors
 ) -> tuple[IntArray, Similarities, FloatArray]:
-    """The measurements and exact ones between anchors: of each with the next, and of those that share a new photo."""
+    """The measurements that involve a new photo, and exact ones between anchors: between each and the next, and between
+    those that are paired with the same new photo."""
     at = {int(photo): index for index, photo in enumerate(anchors.photos)}
     joined = set(pairwise(sorted(at)))
     known = np.isin(pairs, anchors.photos)
@@ -160,7 +165,8 @@ def _with_anchors(
 
 
 def _in_anchors_world(anchors: Anchors, solved: Similarities, number: IntArray) -> Similarities:
-    """The solution in the anchors' world, by their centres and a unit along each of their axes."""
+    """The solution in the anchors' world: the similarity that fits the origins and unit axes of the anchors' own
+    frames."""
     arms = np.concatenate([np.zeros((1, 3)), np.eye(3)])
     ours, theirs = (
         some.apply(np.tile(arms, (len(some), 1, 1))) for some in (solved[number[anchors.photos]], anchors.world)
@@ -171,10 +177,11 @@ def _in_anchors_world(anchors: Anchors, solved: Similarities, number: IntArray) 
 
 
 def _both_ways(measured: Measured) -> tuple[IntArray, Similarities, FloatArray]:
-    """One measurement for each unordered pair (K, 2), first < second, from its one or two predictions; its confidence
-    (K,).
+    """One measurement for each unordered pair of photos, from its one or two predictions: the pairs (K, 2), first <
+    second, the similarities (K,), and their confidence (K,).
 
-    Two that agree are averaged. Of two that do not, the more confident one stays, hardly trusted.
+    Two predictions that agree are averaged. Of two that do not, the more confident one is taken, with the share _DOUBT
+    of its confidence.
     """
     usable = np.flatnonzero(measured.usable)
     ends, relative, confidence = measured.ends[usable], measured.first_from_second[usable], measured.confidence[usable]

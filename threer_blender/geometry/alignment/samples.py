@@ -1,7 +1,7 @@
-"""[R] A grid of pixels of every photo, and each prediction's values there: all that the alignment's solver sees.
+"""[R] A grid of pixels of every photo, and each prediction's values there: the input of the alignment. numpy only.
 
-numpy only. The more predictions there are of a photo, the fewer of its pixels are taken, so that memory grows with
-photos, not with pairs.
+The more predictions there are of a photo, the fewer of its pixels are sampled, so that memory grows with the number of
+photos, not of pairs.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from ..pairs.pairs import Edge, PairSide, PairStore
 from .solver import Samples
 
 CONFIDENT = 1.5
-"""Confidence above which a pixel has a counterpart in the other photo: 1 is the networks' floor."""
-_MOST_PIXELS, _LEAST_PIXELS = 400, 64  # pixels of a photo
-_PIXELS_OF_ALL = 12_000  # over all predictions of a photo
-_MEDIAN_ROUNDS = 8
+"""Confidence above which a pixel has a counterpart in the other photo. The networks' confidences begin at 1."""
+_MOST_PIXELS, _LEAST_PIXELS = 400, 64  # sampled in a photo, about
+_PIXELS_OF_ALL = 12_000  # sampled in a photo, times the number of its predictions, about
+_MEDIAN_ROUNDS = 8  # of reweighting
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Every `stride`-th pixel of a map from `start` on: `rows` times `columns` of them."""
+    """Every `stride`-th pixel, from `start` on, of both axes of a map (`height`, `width`): `rows` times `columns`
+    pixels."""
 
     start: int
     stride: int
@@ -36,7 +37,7 @@ class Grid:
 
     @classmethod
     def of(cls, edges: Sequence[Edge], sides: list[tuple[int, int]]) -> Grid:
-        """The grid of a photo with these predictions: the more there are, the fewer pixels are enough."""
+        """The grid of a photo whose predictions are `sides`, as in Sampled, of the `edges`."""
         if not sides:
             return cls(0, 1, 0, 0, 0, 0)
         edge = edges[sides[0][0]]
@@ -48,23 +49,24 @@ class Grid:
 
     @property
     def principal_point(self) -> tuple[float, float]:
-        """The map's middle in pixels of the grid, the first pixel's centre at (0.5, 0.5)."""
+        """x and y of the map's middle in pixels of the grid, the first one's centre being at (0.5, 0.5)."""
         shift = self.start + 0.5 - 0.5 * self.stride
         return (self.width / 2 - shift) / self.stride, (self.height / 2 - shift) / self.stride
 
     def pixels(self) -> FloatArray:
-        """(S, 2) map pixels from the map's middle."""
+        """(S, 2) x and y of the sampled pixels from the map's middle, in map pixels."""
         x = self.start + 0.5 + self.stride * np.arange(self.columns) - self.width / 2
         y = self.start + 0.5 + self.stride * np.arange(self.rows) - self.height / 2
         return np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
 
 
 class Sampled:
-    """A grid of pixels of every photo, and the values there of the predictions `numbers` (E,) of a store.
+    """A grid of pixels of each of `count` photos, and the values there of the predictions `numbers` (E,) of a store.
 
-    Predictions are numbered by their place in `numbers`, here and in all that is made from this. `points` and `weights`
-    hold, per photo, (k, S, 3) and (k, S) for the k sides in `sides`. Weights are the logarithm of confidence times the
-    map's pixels that each sample stands for.
+    From here on, predictions are numbered by their place in `numbers`. `sides[photo]` lists the k predictions of a
+    photo as (prediction, side), the side being 0 where it is the pair's first photo, else 1. `points[photo]` (k, S, 3)
+    are their values at the photo's S sampled pixels, in the prediction's frame. `weights[photo]` (k, S) are the
+    logarithms of their confidence, times the number of map pixels that a sample stands for.
     """
 
     def __init__(self, store: PairStore, count: int, numbers: IntArray) -> None:
@@ -96,13 +98,14 @@ class Sampled:
             self.weights.append(weights * grid.stride**2)
 
     def read(self, index: int, side: int, rows: slice = slice(None)) -> PairSide:
-        """One side of a prediction, all pixels of some rows."""
+        """One side of a prediction: all pixels of the `rows`."""
         return self._store.read(int(self.numbers[index]), side, rows)
 
     def camera_points(self, photo: int) -> FloatArray:
-        """(S, 3) the photo's pointmap in its own frame, the median over its predictions; median depth 1.
+        """(S, 3) the photo's sampled points in its own frame: the spatial median of its predictions, each scaled to a
+        median depth of 1.
 
-        All zero where there is none, or one that no camera could see.
+        All zero where there is no prediction, or no camera could see such points.
         """
         rows = [row for row, (_, side) in enumerate(self.sides[photo]) if side == 0]
         points, weights = self.points[photo][rows], self.weights[photo][rows]
@@ -123,7 +126,8 @@ class Sampled:
         return middle
 
     def focal(self, photo: int, camera_points: FloatArray) -> float:
-        """The focal length in map pixels that the photo's own points imply. Raises ValueError where they imply none."""
+        """The focal length in map pixels that the photo's `camera_points` (S, 3) imply. Raises ValueError where they
+        imply none."""
         grid = self.grids[photo]
         rows = [row for row, (_, side) in enumerate(self.sides[photo]) if side == 0]
         weight = self.weights[photo][rows].sum(0).reshape(grid.rows, grid.columns)
@@ -137,7 +141,7 @@ class Sampled:
         return depth[grid.start :: grid.stride, grid.start :: grid.stride].ravel().astype(np.float64)
 
     def samples(self, photos: IntArray, used: IntArray) -> list[Samples]:
-        """The solver's view of the photos and of the predictions `used`, both numbered in that order."""
+        """The solver's input for the `photos` and the predictions `used`, both renumbered in that order."""
         number = {int(pair): at for at, pair in enumerate(used)}
         views = []
         for photo in photos:

@@ -4,12 +4,13 @@ Wang et al., CVPR 2024, section 3.4, minimise over views and pairs
 
     sum_e sum_v sum_i  C_evi || chi_vi - sigma_e P_e X_evi ||,      chi_vi = centre_v + depth_vi R_v ray_i(focal_v)
 
-by gradient descent over every pixel. Here each step solves a quadratic that touches the same sum (weights C / residual)
-in all unknowns at once. A depth touches one view only, so depths are eliminated pixel by pixel (Schur complement); what
-remains, 7 unknowns a view (rotation, centre, log focal) and 7 a pair (rotation, translation, log scale), is solved by
-conjugate gradients whose matrix is kept view by view: cost and memory grow with views times their pairs.
+by gradient descent over every pixel. Here each step minimises a quadratic model of the same sum (weights C / residual)
+over all unknowns at once. A depth occurs in one view only, so depths are eliminated pixel by pixel (Schur complement).
+The rest, 7 unknowns per view (rotation, centre, log focal) and 7 per pair (rotation, translation, log scale), is solved
+by conjugate gradients. The matrix is stored view by view, so time and memory grow with the number of views times the
+pairs of each.
 
-The objective shrinks with the world, so the mean of log sigma_e never changes.
+The objective falls when the whole world shrinks, so the mean of log sigma_e is held.
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ from ..similarities import Similarities
 FOCAL, DEPTH = 6, 7
 """Indices of the focal length and the depths among a view's eight unknowns; rotation and centre come before."""
 _FIRST_DAMPING, _WORST_DAMPING = 1e-4, 1e6
-_SOLVER_STEPS, _SOLVER_TOLERANCE = 60, 3e-2  # conjugate gradients per step: the quadratic itself is only a model
-_SMOOTHING = 0.05  # residuals below this share of the median count as that: weights stay finite
-_NEAREST = 0.2  # a step leaves at least this share of a depth
+_SOLVER_STEPS, _SOLVER_TOLERANCE = 60, 3e-2  # of conjugate gradients; coarse, since the quadratic is only a model
+_SMOOTHING = 0.05  # of the median residual: smaller residuals get the weight of this one, so that weights stay finite
+_NEAREST = 0.2  # a step reduces no depth to less than this share
 
 
 @dataclass(frozen=True)
 class Samples:
-    """The pairs' predictions at one view's S sampled pixels.
+    """The predictions of k pairs at one view's S sampled pixels.
 
-    `pixels` (S, 2) from the principal point, in map pixels; `pairs` (k,) the pair that each row of the rest comes
-    from; `points` (k, S, 3) in the pair's frame; `weights` (k, S), 0 where a pair predicts nothing.
+    `pixels` (S, 2) are x and y from the principal point, in map pixels. `pairs` (k,) are the numbers of the pairs,
+    `points` (k, S, 3) their predictions in the pair's own frame, and `weights` (k, S) 0 where a pair predicts nothing.
     """
 
     pixels: FloatArray
@@ -49,8 +50,9 @@ class Samples:
 
 @dataclass(frozen=True)
 class AlignmentState:
-    """All unknowns: views' `rotation` (N, 3, 3) and `centre` (N, 3), world from camera; `focal` (N,) in map pixels;
-    `depth` of N views, (S,) each; `pairs` E similarities, world from each pair's frame."""
+    """All unknowns: the N views' `rotation` (N, 3, 3) and `centre` (N, 3), world from camera, `focal` (N,) in map
+    pixels, and `depth`, camera z of each view's sampled pixels, (S,) each; the E `pairs`' similarities, world from the
+    pair's frame."""
 
     rotation: FloatArray
     centre: FloatArray
@@ -59,21 +61,24 @@ class AlignmentState:
     pairs: Similarities
 
     def rays(self, view: int, pixels: FloatArray) -> FloatArray:
-        """(S, 3) world directions through pixels (S, 2); depth times ray from the centre is the point."""
+        """(S, 3) rays in the world through `pixels` (S, 2) from the principal point: the point is the centre plus depth
+        times ray."""
         camera = np.concatenate([pixels / self.focal[view], np.ones((len(pixels), 1))], axis=1)
         rays: FloatArray = camera @ self.rotation[view].T
         return rays
 
     def points(self, view: int, pixels: FloatArray) -> FloatArray:
-        """(S, 3) the view's own points in the world."""
+        """(S, 3) the view's own points in the world, at its `pixels` (S, 2) from the principal point."""
         points: FloatArray = self.centre[view] + self.depth[view][:, None] * self.rays(view, pixels)
         return points
 
 
 def minimise(samples: Sequence[Samples], state: AlignmentState, held: BoolArray, rounds: int) -> AlignmentState:
-    """The state after at most `rounds` tried steps, none of which made the objective worse.
+    """A state near a local minimum of the objective, from `state`, after at most `rounds` steps, rejected ones
+    included. It is never worse than `state`.
 
-    `held` (N, 8) bool: the unknowns of each view that stay as they are, rotation 0 to 2, centre 3 to 5, FOCAL, DEPTH.
+    `held` (N, 8) bool: the unknowns of each view that stay as they are. Columns 0 to 2 are the rotation, 3 to 5 the
+    centre, then FOCAL and DEPTH.
     """
     options = Options("global alignment", rounds, 1e-4, _FIRST_DAMPING, _FIRST_DAMPING, _WORST_DAMPING, 10, 0.1)
     return levenberg_marquardt(
@@ -82,7 +87,7 @@ def minimise(samples: Sequence[Samples], state: AlignmentState, held: BoolArray,
 
 
 def objective(samples: Sequence[Samples], state: AlignmentState) -> float:
-    """The weighted sum of distances over the samples."""
+    """The weighted sum of distances between the views' own points and the pairs' predictions, over all samples."""
     return float(
         sum(
             (sampled.weights * np.linalg.norm(_residuals(sampled, state, view), axis=-1)).sum()
@@ -98,7 +103,7 @@ def _residuals(sampled: Samples, state: AlignmentState, view: int) -> FloatArray
 
 
 class _System:
-    """The quadratic at one state: a symmetric matrix in parts (view by view) and its right side."""
+    """The quadratic model at one state: a symmetric matrix in parts, one per view, and its right side."""
 
     def __init__(self, samples: Sequence[Samples], state: AlignmentState, held: BoolArray) -> None:
         self._samples, self._state, self._held = samples, state, held
@@ -113,7 +118,8 @@ class _System:
         self._parts = [self._part(view) for view in range(views)]
 
     def _part(self, view: int) -> _Part:
-        """One view's share of the matrix and the right side, depths eliminated."""
+        """One view's part of the matrix, with its depths eliminated. Its share of the right side and of the diagonal
+        blocks is added to those."""
         sampled, state = self._samples[view], self._state
         columns = np.concatenate([[view], len(self._samples) + sampled.pairs])
         by_view, ray, jacobian, residual, weight = _linearised(sampled, state, view)
@@ -143,7 +149,7 @@ class _System:
         return _Part((7 * columns[:, None] + np.arange(7)).ravel(), matrix, slopes, depth_right, curvature)
 
     def step(self, damping: float) -> AlignmentState:
-        """The state moved to the damped quadratic's minimum."""
+        """The state at the minimum of the damped quadratic."""
         state, views = self._state, len(self._samples)
         solution = self._solve(damping).reshape(-1, 7)
         by_view, by_pair = solution[:views], solution[views:]
@@ -165,7 +171,8 @@ class _System:
         )
 
     def _solve(self, damping: float) -> FloatArray:
-        """Preconditioned conjugate gradients within the moves that keep the mean log scale and known focals."""
+        """(7 (N + E),) the step of all unknowns but depths, by preconditioned conjugate gradients. It keeps the mean
+        log scale of the pairs and the held unknowns."""
         blocks = self._diagonal + 0.0
         index = np.arange(7)
         extra = damping * (blocks[:, index, index] + 1e-9 * blocks[:, index, index].max())
@@ -199,8 +206,9 @@ class _System:
 
 @dataclass(frozen=True)
 class Sparse:
-    """A part's matrix as it arises: `diagonal` (k + 1, 7, 7), `cross` (k, 7, 7) of the view with each pair, less what
-    the depths take, `depths`.T @ `depths` with (S, 7 (k + 1)). Small where there are more pairs than pixels."""
+    """A part's matrix in factors: its `diagonal` blocks (k + 1, 7, 7), the blocks `cross` (k, 7, 7) of each pair with
+    the view, minus `depths`.T @ `depths`, (S, 7 (k + 1)), for the eliminated depths. It takes less memory than Dense
+    where there are more unknowns than pixels."""
 
     diagonal: FloatArray
     cross: FloatArray
@@ -217,13 +225,14 @@ class Sparse:
 
 @dataclass(frozen=True)
 class Dense:
-    """A part's matrix (7 (k + 1), 7 (k + 1)), multiplied out. Faster where there are more pixels than pairs."""
+    """A part's matrix `values` (7 (k + 1), 7 (k + 1)), multiplied out: faster where there are more pixels than
+    unknowns."""
 
     values: FloatArray
 
     @classmethod
     def of(cls, sparse: Sparse) -> Dense:
-        """The same matrix."""
+        """The same matrix as `sparse`."""
         values = -sparse.depths.T @ sparse.depths
         blocks = values.reshape(len(sparse.diagonal), 7, -1, 7)
         every = np.arange(len(sparse.diagonal))
@@ -239,10 +248,10 @@ class Dense:
 
 @dataclass(frozen=True)
 class _Part:
-    """One view's share of the matrix, over the unknowns `columns` (7 (k + 1),) of the view and its k pairs.
+    """One view's part of the matrix, over the unknowns numbered `columns` (7 (k + 1),) of the view and its k pairs.
 
-    To find depths again: `slopes` (k + 1, S, 7) is the objective's mixed derivative, `curvature` (S,) its second and
-    `depth_right` (S,) its first derivative in depth.
+    The steps of the depths follow from the derivatives of the objective: `depth_right` (S,) is the first in depth,
+    `curvature` (S,) the second in depth, and `slopes` (k + 1, S, 7) the mixed one in depth and the other unknowns.
     """
 
     columns: IntArray
@@ -255,8 +264,8 @@ class _Part:
 def _linearised(
     sampled: Samples, state: AlignmentState, view: int
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Derivatives of the residuals by the view (S, 3, 7), by depth (S, 3) and by the pairs (k, S, 3, 7); the residuals
-    (k, S, 3) and their weights (k, S)."""
+    """The derivatives of the residuals by the view (S, 3, 7), by depth (S, 3), which are the rays, and by the pairs
+    (k, S, 3, 7); the residuals (k, S, 3); and their weights in least squares (k, S)."""
     ray = state.rays(view, sampled.pixels)
     arm = state.depth[view][:, None] * ray
     predicted = state.pairs[sampled.pairs].apply(sampled.points)
@@ -268,7 +277,7 @@ def _linearised(
     by_view = np.zeros((len(ray), 3, 7))
     by_view[..., :3] = -rotations.cross_matrices(arm)
     by_view[..., 3:6] = np.eye(3)
-    # Along the picture only: a longer focal length leaves the ray's third component, 1 along the optical axis.
+    # A longer focal length changes the ray within the picture only; its component along the optical axis stays 1.
     by_view[..., 6] = state.depth[view][:, None] * (state.rotation[view][:, 2] - ray)
     lever = predicted - state.pairs.translation[sampled.pairs][:, None]
     jacobian = np.zeros((*sampled.weights.shape, 3, 7))
@@ -279,6 +288,6 @@ def _linearised(
 
 
 def _along(weight: FloatArray, jacobian: FloatArray, ray: FloatArray) -> FloatArray:
-    """(k, S, 7) weighted derivatives' part along the rays."""
+    """(k, S, 7) the component of the weighted derivatives `jacobian` (k, S, 3, 7) along the rays (S, 3)."""
     slopes: FloatArray = weight[..., None] * (jacobian.transpose(0, 1, 3, 2) @ ray[:, :, None])[..., 0]
     return slopes

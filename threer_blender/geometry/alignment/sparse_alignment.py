@@ -2,9 +2,9 @@
 
 Duisterhof et al., "MASt3R-SfM: a Fully-Integrated Solution for Unconstrained Structure-from-Motion" (3DV 2025),
 section 4. Each photo gets one canonical pointmap, the mean of its predictions (`canonical_maps`). A coarse stage
-brings matching points together in space; bundle adjustment of the matches in the pictures, supported by the canonical
-depths, then makes the cameras exact. Both stages are second-order, not Adam; the coarse one starts from the pairs'
-similarities, which `synchronisation` brings together and in which it finds wrong pairs.
+brings matching points together in space; bundle adjustment of the matches, supported by the canonical depths, then
+makes the cameras exact. Both stages are second-order methods instead of the paper's Adam. The coarse one starts from
+the pairs' similarities: `synchronisation` combines them and finds the wrong pairs.
 """
 
 from __future__ import annotations
@@ -31,15 +31,16 @@ from .initial_poses import Measured
 GAMMA = 1.5  # the power of distances that the coarse stage minimises
 COARSE_LOSS = Power(GAMMA, smallest=1e-4)
 COARSE = Options("coarse alignment", 20, 1e-6, 1e-6, 0.0, 1e3, 30, 1 / 3)
-COARSE_MATCHES = 200  # of a pair
-LEAST_MATCHES = 15  # of a pair
-NEAR, LEAST_NEAR = 0.15, 0.5  # of the distance: matches of a pair so near each other fit it, and so many must
-LEAST_BELIEVED = 0.3  # of all matches, by confidence, those of pairs that fit; else what fits does so by chance
-# Of the median confidence of a pair's matches: bundle adjustment gets none of less. That drops never more than half of
-# them, however the network's confidences are spread, so no photo is lost by it.
+COARSE_MATCHES = 200  # of a pair, at most, in the coarse stage
+LEAST_MATCHES = 15  # of a pair, or it is not used
+NEAR = 0.15  # of a point's distance from the camera: matching points that are nearer to each other fit their pair
+LEAST_NEAR = 0.5  # share of a pair's matches that must fit, or it is not used
+LEAST_BELIEVED = 0.3  # share of all confidence that must be in usable pairs; with less, these fit by chance
+# Share of the median confidence of a pair's matches; bundle adjustment gets only those above it. However the network's
+# confidences are spread, that drops at most half of them, so no photo is lost.
 CONFIDENT = 0.5
-OBSERVATIONS = 2000  # of a photo, about, that bundle adjustment gets: more take time and add nothing
-TOLERANCE = 1e-4  # relative fall of its cost in a step: of thousands of observations, less than chance moves it
+OBSERVATIONS = 2000  # of a photo, about, in bundle adjustment; more take time and add nothing
+TOLERANCE = 1e-4  # relative fall of its cost in the last step; with thousands of observations, smaller ones are noise
 
 
 def align(
@@ -51,11 +52,11 @@ def align(
     matches: Sequence[Matches],
     lenses: Sequence[int],
 ) -> Alignment:
-    """Brings `count` photos into one world by their predictions, both orders of each pair, and `matches`.
+    """Brings `count` photos into one world by the predictions of their pairs, in both orders, and by `matches`.
 
-    `focals` are known focal lengths in map pixels; photos with the same number in `lenses` share theirs. Photos that do
-    not connect stay unregistered. Raises Unconnected where no two do, or where the pairs contradict each other
-    altogether.
+    `focals` are known focal lengths in map pixels, or None. Photos with the same number in `lenses` share one focal
+    length. Photos that do not connect stay unregistered. `progress(share)` is called now and then and may raise. Raises
+    Unconnected where no two photos connect, or the pairs contradict each other.
     """
     maps = {photo: canonical(store, photo) for photo in range(count)}
     canonicals, refuted_focals = with_focals(
@@ -111,12 +112,13 @@ def _pairs(matches: Sequence[Matches]) -> list[Matches]:
 
 
 Matched = tuple[FloatArray, FloatArray, FloatArray]
-"""(K, M, 3) points of the first photo in its own frame and of the second in its, (K, M) weights, 0 where there is no
-match."""
+"""The matching points of K pairs: (K, M, 3) in the first photo's own frame, (K, M, 3) in the second's, and (K, M) their
+weights, 0 where there is no match."""
 
 
 def measure(pairs: Sequence[Matches], canonicals: Mapping[int, Canonical]) -> tuple[Measured, Matched]:
-    """Each pair's matches as a measurement between its photos' own frames, and the matching points, evenly chosen."""
+    """The measurement between two photos' own frames that each pair's matches give, and the matching points. At most
+    COARSE_MATCHES of a pair are used, evenly chosen."""
     first, second = (np.zeros((len(pairs), COARSE_MATCHES, 3)) for _ in range(2))
     weights = np.zeros((len(pairs), COARSE_MATCHES))
     for row, pair in enumerate(pairs):
@@ -147,11 +149,13 @@ def measure(pairs: Sequence[Matches], canonicals: Mapping[int, Canonical]) -> tu
 def coarse(
     ends: Array, first: FloatArray, second: FloatArray, weights: FloatArray, registered: Array, views: Similarities
 ) -> Similarities:
-    """World from the registered photos' own frames, such that matching points come together in space:
+    """World from the photos' own frames (N,), such that matching points come together in space:
 
-        min  Σ_(n,m) Σ_i C_i || S_n X_i^n - S_m X_i^m ||^1.5,      the mean logarithm of scales fixed
+        min  Σ_(n,m) Σ_i C_i || S_n X_i^n - S_m X_i^m ||^1.5,      the mean logarithm of scales being 0
 
-    (MASt3R-SfM, equation 4). `ends` (K, 2), the rest as in Matched; `views` (N,) to start from.
+    (MASt3R-SfM, equation 4). `ends` (K, 2) are the photos of each pair; `first`, `second` and `weights` are as in
+    Matched. `registered` (N,) bool are the photos to solve; the others get the identity. The descent starts at `views`
+    (N,).
     """
     number = np.cumsum(registered) - 1
     ends = number[ends]
@@ -179,8 +183,8 @@ def coarse(
 def _normal_equations(
     ends: Array, a: FloatArray, b: FloatArray, root: FloatArray, count: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Matrix (7N, 7N) and gradient (7N,) by the photos' rotations, translations and logarithms of scale, for residuals
-    `root` (K, M) times (a - b) (K, M, 3)."""
+    """The normal equations' matrix (7N, 7N) and gradient (7N,) for the rotations, translations and logarithms of scale
+    of `count` = N photos. The residuals are `root` (K, M) times (a - b) (K, M, 3)."""
     width = 7
     sides = [_motions_of(a) * root[..., None, None], -_motions_of(b) * root[..., None, None]]
     rows = [side.reshape(len(ends), -1, width) for side in sides]
@@ -199,7 +203,7 @@ def _stepped(views: Similarities, matrix: FloatArray, gradient: FloatArray, damp
     damped[np.diag_indices_from(damped)] *= 1 + damping
     damped[np.diag_indices_from(damped)] += 1e-9 * size  # the world's position and rotation are free
     log_scales = np.arange(6, len(damped), 7)
-    damped[np.ix_(log_scales, log_scales)] += size  # the objective falls where everything shrinks
+    damped[np.ix_(log_scales, log_scales)] += size  # held, since the objective falls when everything shrinks
     step = np.linalg.solve(damped, -gradient).reshape(-1, 7)
     return Similarities(np.exp(step[:, 6]), rotations.from_vectors(step[:, :3]), step[:, 3:6]).after(views)
 
@@ -224,6 +228,7 @@ def _unit_mean(views: Similarities) -> Similarities:
 
 # ----------------------------------------------------------------------------------------------- bundle adjustment
 def _camera(one: Canonical, views: Similarities, photo: int) -> Camera:
+    """The photo's camera at its coarse pose, in pixels of its map."""
     height, width = one.depth.shape
     pose = np.eye(4)
     pose[:3, :3], pose[:3, 3] = views.rotation[photo], views.translation[photo]
@@ -231,8 +236,8 @@ def _camera(one: Canonical, views: Similarities, photo: int) -> Camera:
 
 
 def _tracks(used: Sequence[Matches], canonicals: Mapping[int, Canonical], views: Similarities, photos: Array) -> Tracks:
-    """Tracks of the pairs' confident matches, evenly chosen, with depths of the photos' canonical maps in world
-    units."""
+    """Tracks of the used pairs' confident matches, evenly chosen. The depths are those of the photos' canonical maps,
+    in world units; a track's `camera` is an index into `photos`."""
     number = {int(photo): index for index, photo in enumerate(photos)}
     share = max(LEAST_MATCHES, OBSERVATIONS * len(photos) // (2 * max(1, len(used))))
     confident = [np.flatnonzero(m.confidence >= CONFIDENT * np.median(m.confidence)) for m in used]
@@ -274,6 +279,7 @@ def _alignment(
     refined: Refined,
     refuted_focals: list[int],
 ) -> Alignment:
+    """The result: refined cameras, canonical depths in world units, and world from each used prediction."""
     agreed = {(pair.first, pair.second) for pair in used}
     good = {n for n, edge in enumerate(store.edges) if tuple(sorted((edge.first, edge.second))) in agreed}
     aligned = []

@@ -1,10 +1,10 @@
-"""[R] From similarities between pairs of views to one similarity a view, robust to wrong pairs. numpy only.
+"""[R] From similarities between pairs of views to one similarity per view, robust to wrong pairs. numpy only.
 
-A measurement (i, j) takes view j's points to view i's frame: x_i = scale * rotation @ x_j + translation. Measurements
-are brought together in three linear steps, each robust: rotations (Chatterjee & Govindu, "Efficient and Robust
-Large-Scale Rotation Averaging", ICCV 2013), logarithms of scales, translations. Wrong pairs are recognised before, by
-the triangles that they do not close (Zach et al., "Disambiguating visual relations using loop
-constraints", CVPR 2010), so the spanning tree that rotations start from avoids them.
+A measurement (i, j) takes view j's points to view i's frame: x_i = scale * rotation @ x_j + translation. Views are
+solved in three steps of robust linear least squares: rotations (Chatterjee & Govindu, "Efficient and Robust Large-Scale
+Rotation Averaging", ICCV 2013), logarithms of scales, translations. Wrong pairs are recognised before, by the triangles
+that they do not close (Zach et al., "Disambiguating visual relations using loop constraints", CVPR 2010), so the
+spanning tree that the rotations start from avoids them.
 """
 
 from __future__ import annotations
@@ -16,18 +16,21 @@ from .. import rotations
 from ..robust_losses import Cauchy
 from ..similarities import Similarities, identities
 
-_LOOP_DEGREES, _LOOP_SHARE = 10.0, 0.25  # a triangle closes within this angle; in scale, and in units of depth
-_MOST_TRIANGLES = 200_000
-_UNLOOPED = 0.05  # trust in a measurement that closes no triangle, where 1 closes all
-_ROUNDS = 20
-_TYPICAL_DEGREES, _TYPICAL_SHARE = 3.0, 0.05  # errors of good measurements
-# A measurement within _SPREAD times the median distance of the solution agrees, but that is at least and at most:
+# The largest errors of a triangle that closes: of rotation, and of the logarithm of scale and of translation in units.
+_LOOP_DEGREES, _LOOP_SHARE = 10.0, 0.25
+_MOST_TRIANGLES = 200_000  # that are checked
+_UNLOOPED = 0.05  # trust in a measurement none of whose triangles closes, added to the share of those that do
+_ROUNDS = 20  # of reweighting
+_TYPICAL_DEGREES, _TYPICAL_SHARE = 3.0, 0.05  # errors of good measurements: scales of the robust losses
+# A measurement agrees with a solution if its error is below _SPREAD times the median error. That limit is itself kept
+# between these two, for rotation, and for the logarithm of scale and for translation in units of depth:
 _SPREAD = 5.0
 _DEGREES, _SHARE = (5.0, 20.0), (0.1, 0.5)
 
 
 def components(count: int, pairs: IntArray) -> IntArray:
-    """(count,) the number of the connected part that each node belongs to, the largest part being 0."""
+    """(count,) the number of each node's connected part, in the graph of the edges `pairs` (K, 2). The largest part has
+    the number 0."""
     label = np.arange(count)
     while True:
         lowest = label.copy()
@@ -45,10 +48,12 @@ def components(count: int, pairs: IntArray) -> IntArray:
 
 
 def synchronise(count: int, pairs: IntArray, measured: Similarities, confidence: FloatArray) -> Similarities:
-    """World from each of `count` views, from measurements `pairs` (K, 2) that join all of them.
+    """World from each of `count` views, from the similarities `measured` (K,) of `pairs` (K, 2), which connect all
+    views.
 
-    `confidence` (K,) > 0 weighs the measurements. Translations are taken in units of the first view of each pair, whose
-    points are near 1 deep. The world is the frame of the view that the spanning tree starts from.
+    `confidence` (K,) > 0 weights the measurements. Errors of translation are taken in the unit of the pair's first
+    view, in which its points have a depth of about 1. The world has about the axes of the view that the spanning tree
+    starts from; its origin is the mean of the views' origins, and the mean logarithm of their scales is 0.
     """
     trust = confidence * (loop_support(count, pairs, measured) + _UNLOOPED)
     views = _along_tree(count, pairs, measured, trust)
@@ -66,9 +71,9 @@ def synchronise(count: int, pairs: IntArray, measured: Similarities, confidence:
 
 
 def agreeing(pairs: IntArray, measured: Similarities, views: Similarities, lenient: bool = False) -> BoolArray:
-    """(K,) bool: the measurements that agree with the solution in rotation, scale and translation (in units of depth).
+    """(K,) bool: the measurements that agree with the solution in rotation, scale, and translation in units of depth.
 
-    `lenient`: with the largest tolerance that any may have.
+    The tolerance follows from the median error, within limits; `lenient` takes the upper limits.
     """
     i, j = pairs.T
     off = views[i].after(measured).after(views[j].inverse())
@@ -79,14 +84,14 @@ def agreeing(pairs: IntArray, measured: Similarities, views: Similarities, lenie
         (np.abs(np.log(off.scale)), _SHARE),
         (np.linalg.norm(step, axis=1) / views.scale[i], _SHARE),
     ):
-        # The median of what is kept so far: pairs that are wrong altogether do not widen what is forgiven.
+        # The median of those that agree so far, so that pairs which are wrong altogether do not widen the tolerance.
         typical = float(np.median(error[agrees])) if agrees.any() else 0.0
         agrees &= error < (most if lenient else np.clip(_SPREAD * typical, least, most))
     return agrees
 
 
 def closed(loop: Similarities) -> BoolArray:
-    """(K,) bool: whether a loop ends near where it began."""
+    """(K,) bool: whether the similarity around a loop is near the identity."""
     closes: BoolArray = (
         (np.degrees(rotations.angles(loop.rotation)) < _LOOP_DEGREES)
         & (np.abs(np.log(loop.scale)) < _LOOP_SHARE)
@@ -96,7 +101,7 @@ def closed(loop: Similarities) -> BoolArray:
 
 
 def loop_support(count: int, pairs: IntArray, measured: Similarities) -> FloatArray:
-    """(K,) share of the triangles through each measurement that close; 0 where there is none."""
+    """(K,) of the triangles of measurements that contain each one, the share that closes; 0 where there is none."""
     number = np.full((count, count), -1)
     number[pairs[:, 0], pairs[:, 1]] = np.arange(len(pairs))
     joined = (number >= 0) | (number >= 0).T
@@ -117,13 +122,14 @@ def loop_support(count: int, pairs: IntArray, measured: Similarities) -> FloatAr
 
 
 def _directed(number: IntArray, measured: Similarities, a: IntArray, b: IntArray) -> Similarities:
-    """Frame a from frame b, whichever way round it was measured; `number` (N, N) finds the measurement, -1 for none."""
+    """Frame a from frame b, whichever way round it was measured. `number` (N, N) is the number of the measurement of a
+    pair, -1 where there is none."""
     there, back = measured[number[a, b]], measured[number[b, a]].inverse()
     return there.where(number[a, b] >= 0, back)
 
 
 def _along_tree(count: int, pairs: IntArray, measured: Similarities, trust: FloatArray) -> Similarities:
-    """World from each view along the spanning tree of most trust (Prim), from the view that is trusted most."""
+    """World from each view, along the maximum spanning tree by `trust` (K,) (Prim), from the view of most trust."""
     weight = np.zeros((count, count))
     np.maximum.at(weight, (pairs[:, 0], pairs[:, 1]), trust)
     weight = np.maximum(weight, weight.T)
@@ -151,14 +157,15 @@ def _along_tree(count: int, pairs: IntArray, measured: Similarities, trust: Floa
 
 
 def _faded(trust: FloatArray, error: FloatArray, typical: float | FloatArray) -> FloatArray:
-    """Cauchy's weights: `trust` (K,), less where the error (K, D) is more than typical."""
+    """(K,) `trust` times Cauchy's weight of the `error` (K, D) at the scale `typical`."""
     return trust * Cauchy(typical).weight(np.linalg.norm(error, axis=1))
 
 
 def _robust_differences(
     count: int, pairs: IntArray, values: FloatArray, trust: FloatArray, typical: float | FloatArray
 ) -> FloatArray:
-    """As `_differences`, with robust weights: measurements that the rest contradicts count less and less."""
+    """As `_differences`, with Cauchy's weights at the scale `typical`, so that measurements which the rest contradicts
+    count little."""
     error = np.zeros_like(values)
     for _ in range(_ROUNDS):
         solution = _differences(count, pairs, values, _faded(trust, error, typical))
@@ -167,7 +174,7 @@ def _robust_differences(
 
 
 def _differences(count: int, pairs: IntArray, values: FloatArray, weights: FloatArray) -> FloatArray:
-    """x (count, D) with x[j] - x[i] near `values` (K, D) in weighted least squares, and mean 0."""
+    """x (count, D) of mean 0 for which x[j] - x[i] is nearest to `values` (K, D) in weighted least squares."""
     i, j = pairs.T
     laplacian = np.zeros((count, count))
     np.add.at(laplacian, (i, i), weights)

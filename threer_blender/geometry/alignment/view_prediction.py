@@ -1,4 +1,4 @@
-"""[R] A network's prediction of one view of many: a camera and a depth map in a frame that the views share. numpy."""
+"""[R] A network's prediction of one of many views: a camera and a depth map in a frame that the views share. numpy."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from ..robust_losses import GemanMcClure
 from ..similarities import Similarity, procrustes
 
 ROUNDS = 12  # of reweighting
-ALIGNED = 4000  # pairs of points are plenty for a similarity
+ALIGNED = 4000  # pairs of points, about, that a similarity is fitted to; more add nothing
 
 
 @dataclass(frozen=True)
 class ViewPrediction:
-    """`intrinsics` (3, 3) in map pixels, the first one's centre at (0.5, 0.5); `world_from_camera` (4, 4); `depth`
-    (H, W) float32 camera z; `confidence` (H, W) float32, 0 where there is no photo."""
+    """`intrinsics` (3, 3) in pixels of the map, the top-left pixel's centre at (0.5, 0.5); `world_from_camera` (4, 4),
+    the world being the shared frame; `depth` (H, W) float32 camera z; `confidence` (H, W) float32, 0 where the map
+    shows no photo."""
 
     intrinsics: FloatArray
     world_from_camera: FloatArray
@@ -27,14 +28,14 @@ class ViewPrediction:
     confidence: Array
 
     def transformed(self, world: Similarity) -> ViewPrediction:
-        """The same view in another frame and unit."""
+        """The same view after the similarity `world` of its shared frame."""
         pose = np.eye(4)
         pose[:3, :3] = world.rotation @ self.world_from_camera[:3, :3]
         pose[:3, 3] = world.apply(self.world_from_camera[:3, 3])
         return replace(self, world_from_camera=pose, depth=(world.scale * self.depth).astype(np.float32))
 
     def points(self, rows: Array, columns: Array) -> FloatArray:
-        """(M, 3) the points of these pixels, in the shared frame."""
+        """(M, 3) the points of the pixels at `rows` and `columns` (M,), in the shared frame."""
         (fx, _, cx), (_, fy, cy), _ = self.intrinsics
         depth = self.depth[rows, columns].astype(np.float64)
         rays = np.stack([(columns + 0.5 - cx) / fx, (rows + 0.5 - cy) / fy, np.ones(len(rows))], axis=1)
@@ -43,7 +44,7 @@ class ViewPrediction:
 
 
 def from_camera(depth: Array, confidence: Array, intrinsics: Array, camera_from_world: Array) -> ViewPrediction:
-    """The view of a camera given by [R | t] (3, 4), which takes the shared frame to the camera's."""
+    """The view with this depth and confidence (H, W), K (3, 3), and camera_from_world [R | t] (3, 4)."""
     pose = np.eye(4)
     pose[:3, :3] = camera_from_world[:, :3].T.astype(np.float64)
     pose[:3, 3] = -pose[:3, :3] @ camera_from_world[:, 3].astype(np.float64)
@@ -53,11 +54,12 @@ def from_camera(depth: Array, confidence: Array, intrinsics: Array, camera_from_
 def from_pointmaps(
     camera_points: Array, camera_confidence: Array, shared: Array, shared_confidence: Array
 ) -> ViewPrediction:
-    """The view of two pointmaps (H, W, 3), in its own camera's frame and in the shared one, with confidences (H, W).
+    """The view of one photo from its pointmap in its own camera's frame, `camera_points`, and that in the `shared`
+    frame, (H, W, 3) each, with their confidences (H, W).
 
-    The focal length is that with which the camera sees its own pointmap, the finer of the two. A robust similarity,
-    weighed by both confidences, takes it to the shared frame; the camera then stands where it sees these points at
-    their pixels (PnP). Raises ValueError where a pointmap has no usable point.
+    The camera's pointmap is the finer of the two: it gives the focal length and the depth. A robust similarity,
+    weighted by both confidences, takes it to the shared frame, and PnP on the result gives the camera's pose there.
+    Where PnP fails, the pose is that of the similarity. Raises ValueError where a pointmap has no usable point.
     """
     height, width = camera_confidence.shape
     focal = focal_from_points(camera_points, camera_confidence, (width / 2, height / 2))
@@ -81,11 +83,11 @@ def from_pointmaps(
 
 
 def robust_similarity(source: Array, target: Array, confidence: Array, depth: Array) -> tuple[Similarity, FloatArray]:
-    """The similarity that takes points `source` (M, 3) to `target` (M, 3), most of which agree, and the distances that
-    remain, each over `depth` (M,), that of the target or the source.
+    """The similarity from points `source` to `target` (M, 3), most of which agree, and (M,) the remaining distances,
+    each over the point's `depth` (M,).
 
-    Iteratively reweighted least squares: a pair weighs by its `confidence` (M,) and by the loss of Geman and McClure
-    (1987) of its distance over its depth, with twice the median as scale.
+    Iteratively reweighted least squares: the weights are the `confidence` (M,) times those of Geman and McClure's loss
+    (1987) of the distance over the depth, at the scale of twice the median. Raises ValueError as `procrustes` does.
     """
     weights = confidence / depth**2
     similarity = procrustes(source, target, weights)
