@@ -131,7 +131,7 @@ def test_sentences_of_docstrings_have_a_subject() -> None:
 def test_a_class_of_a_common_name_says_whose_it_is() -> None:
     """`ShotState`, not `State`: several files have one, or had; one alone may bear the name that all know."""
     common = {"Config", "Settings", "Solution", "State", "Report", "ViewPrediction", "Warning"}
-    once = {"model/engine.py": "Report", "alignment/view_prediction.py": "ViewPrediction"}
+    once = {"model/engine.py": "Report", "geometry/view_prediction.py": "ViewPrediction"}
     bare = [
         f"{path.relative_to(ROOT)}:{node.lineno}: {node.name}"
         for path in FILES

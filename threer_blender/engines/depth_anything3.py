@@ -12,7 +12,7 @@ from .feed_forward import declared, reconstruct_by
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..geometry.alignment.view_prediction import ViewPrediction
+    from ..geometry.view_prediction import ViewPrediction
     from ..networks.inputs import Input
     from ..pipelines.feed_forward import Network
     from ..runtime.device import Device
@@ -25,7 +25,7 @@ ENGINE = declared(
 
 
 def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
-    from ..geometry.alignment.view_prediction import from_camera
+    from ..geometry.view_prediction import from_camera
     from ..networks import checkpoints, view_inputs
     from ..networks.depth_anything3 import DepthAnything3, rename
     from ..networks.layers.vit import normalised

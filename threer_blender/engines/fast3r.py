@@ -13,7 +13,7 @@ from .feed_forward import declared, reconstruct_by
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..geometry.alignment.view_prediction import ViewPrediction
+    from ..geometry.view_prediction import ViewPrediction
     from ..networks.inputs import Input
     from ..pipelines.feed_forward import Network
     from ..runtime.device import Device
@@ -26,7 +26,7 @@ ENGINE = declared("fast3r", "Fast3R", SUMMARY, published_weights.FAST3R, COST, c
 
 
 def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
-    from ..geometry.alignment.view_prediction import from_pointmaps
+    from ..geometry.view_prediction import from_pointmaps
     from ..networks import checkpoints, inputs
     from ..networks.fast3r import Fast3R, rename
     from ..pipelines.feed_forward import Network, infer

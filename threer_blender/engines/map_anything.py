@@ -12,7 +12,7 @@ from .feed_forward import declared, reconstruct_by
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..geometry.alignment.view_prediction import ViewPrediction
+    from ..geometry.view_prediction import ViewPrediction
     from ..networks.inputs import Input
     from ..pipelines.feed_forward import Network
     from ..runtime.device import Device
@@ -23,7 +23,7 @@ ENGINE = declared("map_anything", "MapAnything", SUMMARY, published_weights.MAP_
 
 
 def _load(tensors: Mapping[str, Tensor], device: Device) -> Network:
-    from ..geometry.alignment.view_prediction import from_camera
+    from ..geometry.view_prediction import from_camera
     from ..networks import checkpoints, view_inputs
     from ..networks.layers.vit import normalised
     from ..networks.map_anything import MapAnything, pinhole, rename

@@ -12,7 +12,7 @@ from .feed_forward import declared, reconstruct_by
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..geometry.alignment.view_prediction import ViewPrediction
+    from ..geometry.view_prediction import ViewPrediction
     from ..networks.inputs import Input
     from ..pipelines.feed_forward import Network
     from ..runtime.device import Device
@@ -25,7 +25,7 @@ ENGINE = declared("vggt", "VGGT", SUMMARY, published_weights.VGGT, COST, commerc
 def load(tensors: Mapping[str, Tensor], device: Device) -> Network:
     """The network of either of VGGT's checkpoints. Its points are those of depth and cameras, which its authors found
     better than those of its point head."""
-    from ..geometry.alignment.view_prediction import from_camera
+    from ..geometry.view_prediction import from_camera
     from ..networks import checkpoints, view_inputs
     from ..networks.layers.pose_encoding import camera_matrices
     from ..networks.vggt import VGGT, rename

@@ -13,7 +13,7 @@ from .feed_forward import declared, reconstruct_by
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..geometry.alignment.view_prediction import ViewPrediction
+    from ..geometry.view_prediction import ViewPrediction
     from ..networks.inputs import Input
     from ..pipelines.feed_forward import Network
     from ..runtime.device import Device
@@ -25,7 +25,7 @@ ENGINE = declared("vggt_omega", "VGGT-Omega", SUMMARY, published_weights.VGGT_OM
 
 def load(tensors: Mapping[str, Tensor], device: Device, side: int = 512) -> Network:
     """The network of either of its checkpoints; it was trained on as many pixels as a square of `side` has."""
-    from ..geometry.alignment.view_prediction import from_camera
+    from ..geometry.view_prediction import from_camera
     from ..networks import checkpoints, view_inputs
     from ..networks.layers.pose_encoding import camera_matrices
     from ..networks.vggt_omega import VGGTOmega, rename

@@ -19,12 +19,12 @@ from torch import Tensor
 
 from ..geometry.alignment import chunks
 from ..geometry.alignment.chunks import ChunkSettings
-from ..geometry.alignment.view_prediction import ViewPrediction
 from ..geometry.clouds import assembly, cleaning
 from ..geometry.clouds.voxels import Voxels
 from ..geometry.features import retrieval
 from ..geometry.features.database import Excluded
 from ..geometry.similarities import Similarity
+from ..geometry.view_prediction import ViewPrediction
 from ..model.arrays import Array
 from ..model.engine import Engine, Report, Stage
 from ..model.errors import UserError

@@ -21,7 +21,7 @@ from .. import rotations
 from ..levenberg_marquardt import Options, levenberg_marquardt
 from ..robust_losses import Cauchy
 from ..similarities import IDENTITY, Similarity
-from .view_prediction import ViewPrediction, robust_similarity
+from ..view_prediction import ViewPrediction, robust_similarity
 
 Predict = Callable[[Sequence[int]], Sequence[ViewPrediction]]
 """Indices of photos -> the network's predictions of them, in a frame and unit that these photos share."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...model.arrays import Array, FloatArray
-from ..focal import focal_from_points
-from ..poses import pnp
-from ..robust_losses import GemanMcClure
-from ..similarities import Similarity, procrustes
+from ..model.arrays import Array, FloatArray
+from .focal import focal_from_points
+from .poses import pnp
+from .robust_losses import GemanMcClure
+from .similarities import Similarity, procrustes
 
 ROUNDS = 12  # of reweighting
 ALIGNED = 4000  # pairs of points, about, that a similarity is fitted to; more add nothing
