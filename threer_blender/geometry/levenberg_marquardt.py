@@ -1,4 +1,4 @@
-"""[R] Damped least squares, once for every problem: bundle adjustment, alignment, loops, single cameras. stdlib only.
+"""[R] Damped least squares, once for every problem: bundle adjustment, alignment, loops, single cameras.
 
 Marquardt, "An Algorithm for Least-Squares Estimation of Nonlinear Parameters" (1963). The caller chooses the type of
 the unknowns and does the linear algebra; the loop only asks it for costs and steps. A robust loss enters through both:

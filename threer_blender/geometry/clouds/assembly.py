@@ -1,6 +1,6 @@
 """[R] From solved depth maps to the contents of a Reconstruction: cameras, pointmaps, one cloud. numpy only.
 
-For engines whose networks see a resized and cropped photo: everything comes out in the photo's own pixels, and every
+This is for engines whose networks see a resized and cropped photo. The results are in the photo's own pixels, and every
 point lies on the ray of its pixel.
 """
 
@@ -28,8 +28,9 @@ from . import cleaning
 
 @dataclass(frozen=True)
 class View:
-    """One solved photo. `number` is its index in Reconstruction.photos; `image` (H, W, 3) uint8 is what the network
-    saw; `depth` (H, W) camera z, of which only finite and positive numbers count; `confidence` (H, W)."""
+    """One solved photo. `number` is its index in Reconstruction.photos, and `camera` is in the photo's own pixels.
+    `image` (H, W, 3) uint8 is the network's input; `depth` (H, W) is camera z, of which only finite and positive
+    numbers count; `confidence` (H, W)."""
 
     number: int
     camera: Camera
@@ -39,8 +40,7 @@ class View:
     confidence: Array
 
     def pointmap(self, trusted: float) -> PointMap:
-        """The points in the world, trusted from the confidence `trusted` on; a pixel without a depth or a confidence
-        never."""
+        """The points in the world. The mask holds those with a depth and a confidence of at least `trusted`."""
         valid = np.isfinite(self.depth) & (self.depth > 0) & np.isfinite(self.confidence)
         empty = PointMap(self.camera.photo, self.depth, self.confidence, valid, self.photo_from_map)
         local = self.camera.rays(empty.photo_pixels()) * np.where(valid, self.depth, 0)[..., None]
@@ -53,7 +53,11 @@ class View:
 def reconstruction(
     engine: Engine, photos: Sequence[Photo], views: Sequence[View], trusted: float, **facts: Any
 ) -> Reconstruction:
-    """The result of an engine: the solved views' cameras, cleaned pointmaps and cloud; `facts` are its other fields."""
+    """The Reconstruction of an engine: the cameras of the `views`, their pointmaps after cleaning, and the merged
+    cloud.
+
+    `trusted` is the least confidence of a trusted point; `facts` are other fields of the Reconstruction.
+    """
     cameras, pictures = [view.camera for view in views], [view.image for view in views]
     cleaned = cleaning.clean(cameras, [view.pointmap(trusted) for view in views], pictures)
     cloud, pointmaps = cleaning.merge(cameras, cleaned, pictures, [view.number for view in views])
@@ -73,7 +77,10 @@ def camera(
     photo: Photo, photo_from_map: PhotoFromMap, map_size: tuple[int, int], focal: float, world_from_camera: FloatArray
 ) -> Camera:
     """The photo's own camera, with square pixels, from `focal` in pixels of a map of `map_size` (width, height) whose
-    middle is the principal point. Rounding makes a map's pixels a little oblong; the photo's are not."""
+    middle is the principal point.
+
+    Rounding of the map's size makes its pixels a little oblong in the photo, so the mean of both scales is taken.
+    """
     scale_x, scale_y, offset_x, offset_y = photo_from_map
     length = focal * math.sqrt(scale_x * scale_y)
     middle = (map_size[0] / 2 * scale_x + offset_x, map_size[1] / 2 * scale_y + offset_y)
@@ -81,7 +88,8 @@ def camera(
 
 
 def at_median_depth(views: Sequence[View], trusted: float) -> list[View]:
-    """The views in the unit that makes the median depth of trusted pixels, or of all if none is, MEDIAN_DEPTH."""
+    """The views in the unit in which the median depth of trusted pixels, or of all if none is trusted, is
+    MEDIAN_DEPTH."""
     depths = [np.where((view.depth > 0) & np.isfinite(view.depth), view.depth, np.nan) for view in views]
     trusted_depths = [depth[view.confidence >= trusted] for depth, view in zip(depths, views, strict=True)]
     middle = np.nanmedian(

@@ -1,9 +1,10 @@
 """[R] Dense points of many photos made consistent: wrong points are removed with a reason, the rest merged. numpy only.
 
-Works on any engine's cameras and PointMaps. Removed are flyers between two surfaces (edges), sky, and points in the
-free space before another photo's surface (as DUSt3R's clean_pointcloud, but weighing all photos for and against;
-Merrell et al., "Real-Time Visibility-Based Fusion of Depth Maps", ICCV 2007). `fusion` does the same for stereo, whose
-depths agree within a hundredth; networks' do not, so how near two depths must be to be one surface is measured here.
+It works on the cameras and PointMaps of any engine. Three kinds of points are removed: those at edges that hang between
+two surfaces, sky, and points in the free space in front of another photo's surface (as in DUSt3R's clean_pointcloud,
+but with the votes of all photos for and against; Merrell et al., "Real-Time Visibility-Based Fusion of Depth Maps",
+ICCV 2007). `stereo.fusion` does the same for stereo, whose depths agree to a hundredth. Those of networks do not, so
+the tolerance within which two depths are one surface is measured here.
 """
 
 from __future__ import annotations
@@ -18,24 +19,25 @@ from ...model.reconstruction import REMOVED, Camera, PointCloud, PointMap
 
 EDGE, SKY, FREE_SPACE, MERGED = range(1, len(REMOVED))
 
-NEIGHBOURS = 8  # photos that each one is compared with: those that see most of it
-_STEP = 0.08  # relative; a depth this far off the line through its neighbours, on both sides, continues nothing
-_STEEP = 0.15  # relative change of depth from pixel to pixel that is no surface any more
-_SMOOTH = 12.0  # grey levels by which the sky changes at most from pixel to pixel
-_BRIGHT = 110.0  # grey levels of the sky's blue channel at least
-_BLUE = 15.0  # grey levels by which a clear sky's blue is above its red
+NEIGHBOURS = 8  # photos, at most, that each one is compared with: those that see most of its points
+_STEP = 0.08  # relative: a pixel farther off the line through its two neighbours on a side is not on their surface
+_STEEP = 0.15  # relative change of depth from pixel to pixel; where it is larger, there is no surface
+_SMOOTH = 12.0  # grey levels by which the sky changes from pixel to pixel, at most
+_BRIGHT = 110.0  # grey levels of the sky's blue channel, at least
+_BLUE = 15.0  # grey levels by which the blue of a clear sky exceeds its red
 _FAR, _VERY_FAR = 3.0, 8.0  # times the median depth of the picture's lower half
-_LEAST_TOLERANCE, _MOST_TOLERANCE = 0.02, 0.1  # relative depth within which two photos see one surface
-_COARSER = 1.5  # times a photo's own spacing on a surface
+_LEAST_TOLERANCE, _MOST_TOLERANCE = 0.02, 0.1  # limits of the relative depth within which two photos see one surface
+_COARSER = 1.5  # times a photo's own spacing on a surface: a photo with a larger one is much coarser
 _OVERLAP = 0.02  # share of a photo's points that another must see to be compared
-_PROBES = 1000  # points by which overlap and tolerance are measured
+_PROBES = 1000  # points of a photo, about, by which overlap and tolerance are measured
 
 
 def clean(cameras: Sequence[Camera], pointmaps: Sequence[PointMap], pictures: Sequence[UInt8Array]) -> list[PointMap]:
-    """The PointMaps without points that belong to no surface, each with the first reason to remove it.
+    """The PointMaps without the points that are on no surface; `removed` gets the reason (EDGE, SKY or FREE_SPACE).
 
-    Confidences are lowered by the share of photos, by confidence, in whose free space a point lies. Camera, PointMap
-    and picture (H, W, 3) of its size belong together in order.
+    A point's confidence is multiplied by the share of the photos that see its surface among those that see it or see
+    through it, all weighted by confidence. `cameras`, `pointmaps` and `pictures` are in the same order, each picture
+    (H, W, 3) of the size of its PointMap.
     """
     maps = []
     for camera, pointmap, picture in zip(cameras, pointmaps, pictures, strict=True):
@@ -61,7 +63,8 @@ def clean(cameras: Sequence[Camera], pointmaps: Sequence[PointMap], pictures: Se
 
 
 def _marked(pointmap: PointMap, gone: BoolArray, reason: int) -> PointMap:
-    """The PointMap with the reason recorded for those of its masked points (K,) that are gone."""
+    """The PointMap with `reason` recorded in `removed` for those of its K masked points that are `gone` (K,). The mask
+    stays."""
     removed = np.zeros(pointmap.mask.shape, np.uint8) if pointmap.removed is None else pointmap.removed.copy()
     removed[pointmap.mask] = np.where(gone, reason, removed[pointmap.mask])
     return replace(pointmap, removed=removed)
@@ -73,10 +76,12 @@ def merge(
     pictures: Sequence[UInt8Array],
     photos: Sequence[int],
 ) -> tuple[PointCloud, list[PointMap]]:
-    """The masked points of all photos with each surface once, and the PointMaps with the merged points recorded.
+    """The masked points of all photos as one cloud in which each surface occurs once; and the PointMaps, whose
+    `removed` says MERGED for the points that were dropped as another photo shows them.
 
-    Where several photos see one surface, the most confident one's point stays, at the mean of all by confidence. A
-    photo that sees a surface much coarser spares no other's points. `photos` numbers the PointMaps' photos.
+    Where several photos see one surface, the most confident one's point stays, at the mean of all, weighted by
+    confidence. A photo that sees a surface much more coarsely replaces no other's points. `photos` are the indices in
+    Reconstruction.photos of the PointMaps' photos; `pictures` are as in `clean`.
     """
     neighbours, tolerance = _neighbours(cameras, pointmaps)
     parts, recorded = [], []
@@ -109,11 +114,12 @@ def merge(
 
 
 def edges(depth: FloatArray) -> BoolArray:
-    """(H, W) pixels whose depth (H, W) lies between two surfaces and continues neither, along rows or columns.
+    """(H, W) bool: the pixels whose `depth` (H, W) lies between two surfaces and continues neither, along a row or
+    column.
 
-    Continuity is tested on inverse depth, which is linear over a plane: a pixel belongs to a surface when it lies on
+    Continuity is tested on inverse depth, which is linear over a plane. A pixel belongs to a surface when it lies on
     the line through the two pixels to one side of it, and that line is not so steep that it leads from one surface to
-    another. Where a neighbour has no depth, nothing is held against a pixel; one without depth itself is none.
+    another. A pixel with a neighbour that has no depth counts as continued. Pixels without depth are no edges.
     """
     with np.errstate(divide="ignore"):
         rho = np.where(depth > 0, 1 / np.where(depth > 0, depth, 1), 0)
@@ -132,7 +138,8 @@ def edges(depth: FloatArray) -> BoolArray:
 
 
 def sky(depth: FloatArray, picture: UInt8Array) -> BoolArray:
-    """(H, W) the smooth, bright region that touches the picture's upper border and is blue and far, or very far."""
+    """(H, W) bool: the smooth, bright region that is connected to the picture's uppermost row, and is blue and far, or
+    very far. `depth` (H, W) is camera z, `picture` (H, W, 3)."""
     colour = picture.astype(np.float64)
     grey = colour.mean(-1)
     change = np.maximum(
@@ -146,7 +153,7 @@ def sky(depth: FloatArray, picture: UInt8Array) -> BoolArray:
 
 
 def _from_above(region: BoolArray) -> BoolArray:
-    """The part of a region that connects to the uppermost row."""
+    """The part of `region` (H, W) that is connected to the uppermost row."""
     reached = np.zeros_like(region)
     reached[0] = region[0]
     while True:
@@ -163,8 +170,8 @@ def _from_above(region: BoolArray) -> BoolArray:
 
 @dataclass(frozen=True)
 class _Met:
-    """One photo's masked points (K,) in another photo: `ratio` of their depth over its surface's, infinite where it has
-    no surface; its `confidence` there, 0 where it has none; its `row` and `column`."""
+    """One photo's K masked points in another photo, (K,) each: the `ratio` of their depth there to that of the other's
+    surface, infinite where it has none; the other's `confidence`, 0 where it has no surface; its `row` and `column`."""
 
     ratio: FloatArray
     confidence: FloatArray
@@ -173,8 +180,8 @@ class _Met:
 
 
 def _meet(pointmap: PointMap, other: Camera, theirs: PointMap, some: Array | slice = slice(None)) -> _Met:
-    """The masked points of `pointmap`, or `some` of them, in the photo of the camera `other`, whose PointMap is
-    `theirs`."""
+    """The masked points of `pointmap`, or `some` of them, compared with the photo of the camera `other`, whose PointMap
+    is `theirs`."""
     points = pointmap.points[pointmap.mask][some].astype(np.float64)
     height, width = theirs.mask.shape
     photo_from_map = theirs.photo_from_map
@@ -193,9 +200,10 @@ def _meet(pointmap: PointMap, other: Camera, theirs: PointMap, some: Array | sli
 
 
 def _neighbours(cameras: Sequence[Camera], maps: Sequence[PointMap]) -> tuple[list[list[int]], float]:
-    """For each photo those that see most of its points, and the relative depth within which photos agree.
+    """For each photo the numbers of those that see most of its points, and the tolerance: the relative depth within
+    which two photos see one surface.
 
-    The tolerance is three times the median disagreement of points that two photos see within a tenth.
+    The tolerance is three times the median disagreement of the points that two photos see within _MOST_TOLERANCE.
     """
     neighbours: list[list[int]] = []
     off = [np.zeros(0)]
@@ -217,14 +225,15 @@ def _neighbours(cameras: Sequence[Camera], maps: Sequence[PointMap]) -> tuple[li
 
 
 def _spacing(camera: Camera, pointmap: PointMap) -> FloatArray:
-    """(H, W) distance of neighbouring pixels on a surface that faces the camera, in world units."""
+    """(H, W) the distance of neighbouring pixels on a surface that faces the camera, in world units."""
     return pointmap.depth(camera) * (pointmap.photo_from_map.scale_x / camera.fx)
 
 
 def normals(points: Array, centre: Array) -> Array:
-    """(H, W, 3) float32 unit normals of a map of points (H, W, 3), towards `centre` (3,); zero where there is none.
+    """(H, W, 3) float32 unit normals of a map of `points` (H, W, 3), on the side of `centre` (3,); zero where there is
+    none.
 
-    Along each axis the nearer neighbour gives the slope, so that normals stay right beside edges.
+    Along each axis the nearer neighbour gives the slope, so that normals beside an edge are right too.
     """
     along = []
     for axis in (0, 1):

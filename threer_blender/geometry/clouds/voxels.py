@@ -1,7 +1,7 @@
 """[R] Merges points of many overlapping views into one cloud, view by view: one point for each filled cube. numpy only.
 
-Where views agree, their points fall into one cube and are averaged by confidence, so an overlap is not shown twice.
-Memory grows with the surface, not with the number of views; beyond `most` points the cubes double their sides.
+Where views agree, their points fall into one cube and are averaged by confidence, so an overlap does not appear twice.
+Memory grows with the surface, not with the number of views.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ _BITS = 21  # of each coordinate in a key
 
 
 class Voxels:
-    """Collects points. `side` is that of a cube, in the points' unit."""
+    """Collects points in cubes of this `side`, in the points' unit. Whenever there are more than `most` filled cubes,
+    their side is doubled."""
 
     def __init__(self, side: float, most: int = 5_000_000) -> None:
         self.side, self._most = side, most
@@ -26,7 +27,8 @@ class Voxels:
         self._photo = np.empty(0, np.int32)
 
     def add(self, points: Array, normals: Array, colors: Array, confidence: Array, photo: int) -> None:
-        """`points` (N, 3) of `photo`, with `normals` (N, 3), `colors` (N, 3) uint8 and `confidence` (N,) above 0."""
+        """Adds `points` (N, 3) of the photo numbered `photo`, with `normals` (N, 3), `colors` (N, 3) uint8, and
+        `confidence` (N,) above 0."""
         weight = confidence.astype(np.float64)[:, None]
         sums = np.concatenate([weight * points, weight * normals, weight * colors, weight], axis=1)
         new = _keys(points, self.side), sums, confidence.astype(np.float32), np.full(len(points), photo, np.int32)
@@ -46,7 +48,8 @@ class Voxels:
         self._keys, self._best, self._photo = keys[best_of_cube], best[best_of_cube], photo[best_of_cube]
 
     def cloud(self) -> PointCloud:
-        """One point a cube: its mean place, normal and colour; confidence and photo of its most confident point."""
+        """One point per cube: the mean position, normal and colour of its points, weighted by confidence; the
+        confidence and photo of the most confident one."""
         mean = self._sums[:, :9] / self._sums[:, 9:]
         length = np.linalg.norm(mean[:, 3:6], axis=1, keepdims=True)
         return PointCloud(
@@ -59,7 +62,8 @@ class Voxels:
 
 
 def _keys(points: Array, side: float) -> Array:
-    """(N,) int64, one for each cube; points beyond a million cubes from the origin share the outermost ones."""
+    """(N,) int64 the key of the cube of each point; points beyond a million cubes from the origin share the outermost
+    cubes."""
     half = 1 << (_BITS - 1)
     cubes = np.clip(np.floor(points / side), -half, half - 1).astype(np.int64) + half
     return (cubes[:, 0] << 2 * _BITS) | (cubes[:, 1] << _BITS) | cubes[:, 2]

@@ -1,6 +1,6 @@
-"""[R] The database of the sparse stage: settings, records and contents; pycolmap's calls, made interruptible.
+"""[R] COLMAP's database of features and matches: settings, records and contents; pycolmap's calls, made interruptible.
 
-Photo i is image i + 1 of the database. All numbers are in pixels of the photos' copies, see `features`.
+Photo i is image i + 1 of the database. All lengths are in pixels of the photos' copies, see `features`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def nothing_excluded(_photo: Photo, _size: tuple[int, int]) -> None:
 
 Result = TypeVar("Result")
 
-SEED = 0  # every random choice starts here: the same photos give the same result
-POLL = 0.1  # seconds between two questions whether the user has cancelled
+SEED = 0  # of all random choices, so that the same photos give the same result
+POLL = 0.1  # seconds between two checks for cancelling
 FULL_BROWN = "FULL_OPENCV"  # COLMAP's only model with k3; its other terms stay 0
 GUESSED_FOCAL = 1.2  # times the longer side, where EXIF knows none: a start for the solver, as in COLMAP
 
@@ -41,11 +41,12 @@ GUESSED_FOCAL = 1.2  # times the longer side, where EXIF knows none: a start for
 class FeatureSettings:
     """The effort of the search for features, and the pairs to match.
 
-    `long_side` pixels of the copies; `features` at most per photo; `first_octave` -1 doubles the copy first (copies
-    smaller than SMALL_COPY are always doubled), which finds two to four times the features in four times the time;
-    `affine` shapes (Mikolajczyk & Schmid 2004) match across larger changes of view for a little exactness; up to
-    `exhaustive` photos each is matched with each, beyond that every photo with its `neighbours` most similar ones and
-    the next few by name.
+    Copies have a longer side of `long_side` pixels, and at most `features` features. A `first_octave` of -1 doubles the
+    copy first, which finds two to four times the features in four times the time; copies smaller than
+    `features.SMALL_COPY` are always doubled. `affine` shapes (Mikolajczyk & Schmid 2004) match across larger changes of
+    viewpoint, but a little less exactly. With `shared_intrinsics`, photos of the same size and known lens share a
+    camera. Up to `exhaustive` photos, each is matched with each; beyond that, every photo with its `neighbours` most
+    similar ones and the next few in order.
     """
 
     long_side: int
@@ -61,8 +62,9 @@ class FeatureSettings:
 class Matched:
     """The photos' features and verified matches. Photo i is image i + 1 of the database `path`.
 
-    `sizes` (N, 2) width and height of the copies; `colors[i]` (K, 3) uint8 sRGB of the photo's keypoints; `pairs`
-    (M, 2) photo indices and `inliers` (M,) their verified matches, `kinds` (M,) pycolmap.TwoViewGeometryConfiguration.
+    `sizes` (N, 2) are width and height of the copies, `colors[i]` (K, 3) uint8 sRGB the colours of photo i's keypoints.
+    `pairs` (M, 2) are photo indices, `inliers` (M,) the number of each pair's verified matches, and `kinds` (M,) its
+    pycolmap.TwoViewGeometryConfiguration.
     """
 
     path: Path
@@ -81,10 +83,10 @@ class Matched:
 
 @dataclass(frozen=True)
 class Search:
-    """The photos to search for features, and the pairs to match, with these `settings`.
+    """A search for features and matches in `photos`, with these `settings`.
 
-    Nothing is searched where the photos are `excluded`. The `folder` takes the database and, meanwhile, the copies.
-    `report` hears how far it is, and may raise.
+    `pixels` decodes a photo. No feature is taken where the photos are `excluded`. The database is written to `folder`,
+    and so are the copies while they are searched. `report` receives the progress and may raise.
     """
 
     photos: Sequence[Photo]
@@ -96,7 +98,8 @@ class Search:
 
 
 def interruptible(call: Callable[[pycolmap.CancellationToken], Result], check: Check) -> Result:
-    """`call(token)` in a thread, `check()` ten times a second meanwhile; an exception of it cancels the token.
+    """The result of `call(token)`, which runs in a thread. Meanwhile `check()` is called ten times a second; if it
+    raises, the token is cancelled, and the exception is raised once the call has ended.
 
     pycolmap's long calls release Python's lock, so this and other threads keep running.
     """
@@ -113,7 +116,7 @@ def interruptible(call: Callable[[pycolmap.CancellationToken], Result], check: C
 
 
 def read_verified(path: Path, photos: Sequence[Photo], sizes: Array, colors: Sequence[Array]) -> Matched:
-    """The database's contents once its pairs are matched and verified."""
+    """The contents of the database `path`, whose pairs are matched and verified."""
     with pycolmap.Database.open(path) as database:
         ids, geometries = database.read_two_view_geometries()
     images = np.array([pycolmap.pair_id_to_image_pair(i) for i in ids], np.int64).reshape(-1, 2)
@@ -128,7 +131,8 @@ def copy_name(index: int) -> str:
 
 
 def camera_of(photo: Photo, size: tuple[int, int], number: int) -> pycolmap.Camera:
-    """A camera for a photo whose copy has this `size`, with what is known of its lens."""
+    """pycolmap's camera `number` for a photo whose copy has this `size`, with what EXIF or the artist says of its
+    lens."""
     width, height = size
     if photo.panorama:
         panorama = pycolmap.Camera.create_from_model_name(number, lens.PANORAMA, 1, width, height)
@@ -152,7 +156,8 @@ def camera_of(photo: Photo, size: tuple[int, int], number: int) -> pycolmap.Came
 
 
 def _model(distortion: lens.Distortion) -> tuple[str, tuple[float, ...]]:
-    """COLMAP's name and parameters of a lens model that it has. BROWN without k4 is one of its own by another name."""
+    """COLMAP's name and parameters for a distortion. BROWN with k4 = 0 is a case of its FULL_OPENCV; COLMAP has no
+    model for other k4."""
     if distortion.model != "BROWN":
         return distortion.model, distortion.params
     k1, k2, k3, k4, p1, p2 = distortion.params
@@ -172,7 +177,7 @@ def distortion_of(camera: pycolmap.Camera) -> lens.Distortion:
 
 
 def write_grey(file: Path, picture: Array) -> None:
-    """A picture (H, W, 3) or (H, W) uint8 as grey PGM."""
+    """Writes a picture (H, W, 3) or (H, W) uint8 as a grey PGM file."""
     grey = picture if picture.ndim == 2 else np.rint(picture @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
     file.write_bytes(f"P5\n{grey.shape[1]} {grey.shape[0]}\n255\n".encode() + grey.tobytes())
 
@@ -185,9 +190,10 @@ def add_image(
     cameras: dict[object, int],
     settings: FeatureSettings,
 ) -> None:
-    """Image, frame and, where no earlier photo has the same one, camera and rig of a photo; `size` of its copy.
+    """Writes the image and frame of photo `index`, whose copy has this `size`. Unless an earlier photo has the same
+    camera, writes its camera and rig too, and adds its number to `cameras`.
 
-    Written here and not by `extract_features`, whose threads would number them in a different order each time.
+    pycolmap's `extract_features` would write them, but its threads number them in a different order each time.
     """
     same = (photo.width, photo.height, photo.focal, photo.panorama, photo.lens) if settings.shared_intrinsics else index
     if same not in cameras:

@@ -1,8 +1,8 @@
 """[R] Features of the photos, matches and their verification, by pycolmap into its database.
 
-pycolmap never opens the artist's files (EXIF rotation, HEIC, odd names, 200 megapixels): it reads upright grey copies
-of at most `FeatureSettings.long_side` pixels that are written, read and deleted a few at a time. All of the sparse
-stage works in pixels of those copies; `mapping` scales to the photo in the end.
+pycolmap never opens the artist's files, for which it is not made (EXIF rotation, HEIC, odd names, 200 megapixels). It
+reads upright grey copies of at most `FeatureSettings.long_side` pixels, which are written, read and deleted a few at a
+time. Features and mapping work in pixels of these copies; `mapping` converts to pixels of the photos in the end.
 
 SIFT: Lowe 2004, as RootSIFT (Arandjelović & Zisserman 2012). Verification: Schönberger & Frahm 2016 (COLMAP), 4.1.
 """
@@ -38,10 +38,10 @@ from .database import (
 from .pair_selection import choose_pairs, coarsest_descriptors
 
 FEATURES, MATCHES = Stage("features", "Finding features"), Stage("matches", "Matching photos")
-SMALL_COPY = 800  # pixels of the longer side; the few features of a smaller copy that is not doubled may mislead
-SMALLEST_SIDE = 32  # pixels; SIFT finds nothing in less
-MEMORY = 2.5e9  # bytes that the pyramids of photos searched together may take
-PYRAMID_BYTES = {-1: 280, 0: 110}  # by first octave: what SIFT takes per pixel of a copy, measured
+SMALL_COPY = 800  # pixels of the longer side; smaller copies are doubled, since they have few features otherwise
+SMALLEST_SIDE = 32  # pixels of the shorter side; SIFT finds nothing in smaller copies
+MEMORY = 2.5e9  # bytes that the pyramids of photos searched at the same time may take
+PYRAMID_BYTES = {-1: 280, 0: 110}  # by first octave: bytes that SIFT takes per pixel of a copy, as measured
 MASKS = "masks"  # the folder of masks beside the copies
 TILE = 4  # photos; a tile of 4 × 4 pairs is matched at a time
 
@@ -54,13 +54,14 @@ QUALITIES = {
 
 
 def finer(settings: FeatureSettings, photos: Sequence[Photo]) -> FeatureSettings | None:
-    """The same with all copies doubled, or None where they already are."""
+    """The same settings with all copies doubled, or None where the photos' copies already are."""
     single = settings.first_octave > -1 and any(max(photo.width, photo.height) >= SMALL_COPY for photo in photos)
     return replace(settings, first_octave=-1) if single else None
 
 
 def extract_and_match(search: Search) -> Matched:
-    """Features, matches and two-view geometry of all photos, in the folder's database.db. Raises as `search.report`."""
+    """Features, matches and two-view geometry of all photos, in the folder's database.db. Raises what `search.report`
+    raises."""
     photos, path = search.photos, search.folder / "database.db"
     sizes, colors = extract(search, path)
     pairs = choose_pairs(len(photos), search.settings, lambda: coarsest_descriptors(path, len(photos)))
@@ -77,8 +78,8 @@ def threads(settings: FeatureSettings) -> int:
 
 
 def extract(search: Search, path: Path) -> tuple[Array, list[Array]]:
-    """Fills a new database's cameras, images, keypoints and descriptors; returns the copies' sizes and the keypoints'
-    colours."""
+    """Fills a new database's cameras, images, keypoints and descriptors; returns the copies' sizes (N, 2), and for each
+    photo the colours (K, 3) uint8 sRGB of its keypoints. Raises what `search.report` raises."""
     photos, settings, report = search.photos, search.settings, search.report
     options = pycolmap.FeatureExtractionOptions()
     options.use_gpu = False
@@ -130,7 +131,8 @@ def _find_features(
     options: pycolmap.FeatureExtractionOptions,
     check: Check,
 ) -> None:
-    """Keypoints and descriptors of photos by their number; pictures and masks stand on disk only meanwhile."""
+    """Writes keypoints and descriptors of the `pictures`, each with its mask, by photo number. Their files are on disk
+    only meanwhile."""
     large = {index: pair for index, pair in pictures.items() if min(pair[0].shape[:2]) >= SMALLEST_SIDE}
     reader = pycolmap.ImageReaderOptions()
     for index, (picture, mask) in large.items():
@@ -166,7 +168,7 @@ def _find_panorama(
     options: pycolmap.FeatureExtractionOptions,
     check: Check,
 ) -> None:
-    """Keypoints and descriptors of a panorama."""
+    """Writes the keypoints and descriptors of a panorama."""
     keypoints, data = panorama_features.find(picture, excluded, path.parent, options, check)
     with pycolmap.Database.open(path) as database:
         database.write_keypoints(index + 1, keypoints)
@@ -174,12 +176,14 @@ def _find_panorama(
 
 
 def _mask(folder: Path, index: int) -> Path:
-    """Where pycolmap looks for the mask of a photo's copy; by its content, not its ending, it knows the format."""
+    """The file in which pycolmap looks for the mask of a photo's copy. It recognises the format by the content, not by
+    the name's ending."""
     return folder / MASKS / f"{copy_name(index)}.png"
 
 
 def _keypoint_colors(database: pycolmap.Database, index: int, picture: Array) -> Array:
-    """(K, 3) uint8 sRGB of the picture at its keypoints; a picture without any gets an empty entry of features."""
+    """(K, 3) uint8 sRGB of the picture at its keypoints. Writes an empty list of features for a picture that has
+    none."""
     if not database.exists_keypoints(index + 1):
         database.write_keypoints(index + 1, np.empty((0, 2), np.float32))
         empty = np.empty((0, 128), np.uint8)
@@ -196,7 +200,7 @@ def colors_at(picture: Array, keypoints: Array) -> Array:
 
 
 def _match(path: Path, pairs: Sequence[tuple[int, int]], report: ReportStage) -> None:
-    """Matches and verifies the pairs, a tile of nearby photos at a time so that few descriptors are in memory."""
+    """Matches and verifies the pairs, a tile of TILE × TILE photos at a time, so that few descriptors are in memory."""
     matching = pycolmap.FeatureMatchingOptions()
     matching.use_gpu = False
     verification = pycolmap.TwoViewGeometryOptions()

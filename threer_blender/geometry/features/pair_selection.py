@@ -12,16 +12,16 @@ from ...model.arrays import Array
 from ..colmap import pycolmap
 from .database import FeatureSettings
 
-COARSEST = 400  # features of a photo that are compared to find similar photos
-NEXT_BY_NAME = 4  # photos that follow by name are matched in any case
-RATIO = 0.8  # Lowe's
+COARSEST = 400  # features of a photo, the largest ones, that are compared to find similar photos
+NEXT_BY_NAME = 4  # photos that follow in order are matched with each photo in any case
+RATIO = 0.8  # Lowe's: of the angles between a descriptor and its best and second-best match, at most
 
 
 def choose_pairs(count: int, settings: FeatureSettings, descriptors: Callable[[], Array]) -> list[tuple[int, int]]:
-    """Pairs (i < j) of photo indices worth matching: all, or of many photos the similar ones.
+    """Pairs (i < j) of photo indices worth matching: all, or among many photos those with similar features.
 
-    `descriptors()`, called for many photos only, gives (N, K, D) descriptors of a few features of each, of length 1 or
-    zero.
+    `descriptors()` returns (N, K, D) descriptors of a few features of each photo, unit vectors, or zero where a photo
+    has fewer. It is called for many photos only.
     """
     if count <= settings.exhaustive:
         return list(combinations(range(count), 2))
@@ -39,7 +39,8 @@ def pair_count(count: int, settings: FeatureSettings) -> int:
 
 
 def coarsest_descriptors(path: Path, count: int) -> Array:
-    """(N, COARSEST, 128) descriptors of the photos' coarsest features, zero where a photo has fewer."""
+    """(N, COARSEST, 128) unit descriptors of the photos' largest features, zero where a photo has fewer. `path` is the
+    database of `count` = N photos."""
     descriptors = np.zeros((count, COARSEST, 128), np.float32)
     with pycolmap.Database.open(path) as database:
         for index in range(count):
@@ -54,9 +55,10 @@ def coarsest_descriptors(path: Path, count: int) -> Array:
 
 
 def match_counts(descriptors: Array) -> Array:
-    """(N, N) the number of matches among the descriptors (N, K, D) of two photos, about a millisecond per pair.
+    """(N, N) the number of matches between the `descriptors` (N, K, D) of each two photos.
 
-    Quadratic like matching all, but a hundredth of its cost, and bounded in memory: two photos at a time.
+    The time is quadratic in the number of photos, as for matching all their features, but a hundredth of that: about a
+    millisecond per pair.
     """
     count = len(descriptors)
     counts = np.zeros((count, count))

@@ -1,7 +1,7 @@
-"""[R] SIFT features of panoramas: those of their views, in the panorama's own pixels. pycolmap.
+"""[R] SIFT features of panoramas: those of their pinhole views, in the panorama's own pixels. pycolmap.
 
-COLMAP solves a panorama as one camera (its model EQUIRECTANGULAR): a rig of views with one centre and fixed rotations
-has the same rays. Features of the panorama itself would be distorted.
+Features of the panorama itself would be distorted. COLMAP still solves a panorama as one camera, of its model
+EQUIRECTANGULAR, which has the same rays as a rig of the views.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .. import panoramas
 from ..colmap import pycolmap
 from .database import copy_name, interruptible, write_grey
 
-PHOTO_OVER_VIEW = 3  # a view has at most a third of the features of a photo
+PHOTO_OVER_VIEW = 3  # a view gets at most a third of the features of a photo
 
 
 def find(
@@ -28,9 +28,11 @@ def find(
     options: pycolmap.FeatureExtractionOptions,
     check: Check,
 ) -> tuple[Array, Array]:
-    """Keypoints (K, 4 or 6), x and y in the panorama `picture` (H, W, 3) first, and descriptors (K, 128) uint8.
+    """Keypoints (K, 4 or 6) of the panorama `picture` (H, W, 3), x and y in its pixels first, and descriptors (K, 128)
+    uint8.
 
-    None lies where `excluded` (H, W) is true. `folder` holds the views meanwhile. Raises what `check` raises.
+    Only their places are in pixels of the panorama; their shapes stay those in the views. None lies where `excluded`
+    (H, W) is true. The views are written to `folder` and removed again. `check()` is called now and then and may raise.
     """
     height, width = picture.shape[:2]
     keypoints, descriptors = [], []
@@ -55,7 +57,7 @@ def find(
 
 
 def _extracted(views: Path, options: pycolmap.FeatureExtractionOptions, check: Check) -> list[tuple[Array, Array]]:
-    """Keypoints and descriptors of each view."""
+    """Keypoints and descriptors of each view, from its picture in the folder `views`."""
     path, most = views / "views.db", options.sift.max_num_features
     names = [copy_name(view) for view in range(len(panoramas.VIEWS))]
     options.sift.max_num_features = most // PHOTO_OVER_VIEW

@@ -1,8 +1,9 @@
 """[R] Patches of grey pictures: corners that differ from their neighbourhood, and their alignment in other pictures.
 
-Corners: Shi & Tomasi 1994. Alignment: Lucas & Kanade 1981, inverse compositional as in Baker & Matthews 2004; between
-neighbouring frames by translation through a pyramid, against the frame in which a patch was first seen by an affine
-warp, whatever the brightness. Pixel centres lie at (0.5, 0.5).
+Corners: Shi & Tomasi 1994. Alignment: Lucas & Kanade 1981, in the inverse compositional form of Baker & Matthews 2004.
+From frame to frame, patches are aligned by translation, coarse to fine through a pyramid. Against the frame in which a
+patch first appeared they are aligned by an affine warp, independent of brightness and contrast. Pixel centres lie at
+(0.5, 0.5).
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from ..kernels import compiled
 
 COARSEST = 48  # pixels of the longer side of a pyramid's last level, at least
 SEARCH = 4  # pixels from the middle to the side of the patches that are followed from frame to frame
-HALF = 7  # the same of the patches that are recognised
+HALF = 7  # the same for the templates that are recognised
 SIDE = 2 * HALF + 1
-ITERATIONS, CONVERGED = 12, 1e-4  # of an alignment; px²
-STIFFNESS = 0.02  # of a patch's affine warp, relative to the information in the patch
+ITERATIONS, CONVERGED = 12, 1e-4  # of an alignment, at most; px², the square of the step at which it ends
+STIFFNESS = 0.02  # relative damping of the four affine terms of a warp
 
 
 def pyramid(picture: Array) -> list[Array]:
-    """The picture (H, W) float32, smoothed against noise and aliasing, and halved down to COARSEST pixels."""
+    """The levels of the picture (H, W), float32: first the picture itself, smoothed, then each half as large as the one
+    before, down to COARSEST pixels."""
     levels = [_smoothed(np.ascontiguousarray(picture, np.float32))]
     while max(levels[-1].shape) >= 2 * COARSEST and min(levels[-1].shape) >= 4 * SEARCH + 4:
         levels.append(_halved(levels[-1]))
@@ -30,7 +32,7 @@ def pyramid(picture: Array) -> list[Array]:
 
 @compiled(fastmath=True)
 def _smoothed(picture: Array) -> Array:
-    """Binomial weights (1 2 1)/4 along both axes; the border is repeated."""
+    """The picture (H, W) blurred with weights (1 2 1)/4 along both axes; the border is repeated."""
     height, width = picture.shape
     rows, out = np.empty_like(picture), np.empty_like(picture)
     for y in range(height):
@@ -46,6 +48,7 @@ def _smoothed(picture: Array) -> Array:
 
 @compiled(fastmath=True)
 def _halved(picture: Array) -> Array:
+    """The picture (H // 2, W // 2) of the means of 2 × 2 pixels."""
     height, width = picture.shape[0] // 2, picture.shape[1] // 2
     out = np.empty((height, width), np.float32)
     for y in range(height):
@@ -57,7 +60,10 @@ def _halved(picture: Array) -> Array:
 
 @compiled(fastmath=True)
 def corners(picture: Array) -> Array:
-    """(H, W) float32: the smaller eigenvalue of the mean of the gradients' outer products over a patch."""
+    """(H, W) float32: the strength of the corner at each pixel of a picture (H, W), 0 near the border.
+
+    It is the smaller eigenvalue of the mean, over a patch of SIDE pixels, of the gradients' outer products.
+    """
     height, width = picture.shape
     out = np.zeros((height, width), np.float32)
     if height <= 2 * HALF + 2 or width <= 2 * HALF + 2:
@@ -96,10 +102,10 @@ def corners(picture: Array) -> Array:
 
 @compiled(fastmath=True)
 def best_corners(strength: Array, blocked: Array, cell: int, least: float) -> Array:
-    """(K, 2) int64 x, y: the strongest pixel of each cell of `cell` pixels, where it is stronger than `least`.
+    """(K, 2) int64 x, y: the strongest pixel of each cell of `cell` × `cell` pixels, if it is stronger than `least`.
 
-    Pixels where `blocked` (H, W) bool is true, and cells that hold a pixel chosen before them within half a cell, give
-    none.
+    `strength` is (H, W). Pixels where `blocked` (H, W) bool is true are not chosen, and neither are pixels within half
+    a cell of one chosen in an earlier cell.
     """
     height, width = strength.shape
     rows, columns = (height + cell - 1) // cell, (width + cell - 1) // cell
@@ -125,7 +131,7 @@ def best_corners(strength: Array, blocked: Array, cell: int, least: float) -> Ar
 
 @compiled(fastmath=True)
 def _sample(picture: Array, x: float, y: float) -> float:
-    """Bilinear; the point lies inside."""
+    """The picture at (x, y), interpolated bilinearly; the point must lie inside."""
     u, v = x - 0.5, y - 0.5
     i, j = int(u), int(v)
     a, b = u - i, v - j
@@ -135,7 +141,7 @@ def _sample(picture: Array, x: float, y: float) -> float:
 
 @compiled(fastmath=True)
 def _shift(first: Array, second: Array, x0: float, y0: float, x: float, y: float) -> tuple[bool, float, float]:
-    """Whether the patch of `first` at (x0, y0) stayed inside `second`, and its place there, searched from (x, y)."""
+    """Aligns the patch of `first` at (x0, y0) with `second`, from (x, y): whether it stayed inside, and its x and y."""
     size = 2 * SEARCH + 1
     height, width = first.shape
     margin = SEARCH + 2.0
@@ -179,9 +185,10 @@ def _shift(first: Array, second: Array, x0: float, y0: float, x: float, y: float
 
 
 def follow(first: list[Array], second: list[Array], places: Array, guesses: Array) -> tuple[Array, Array]:
-    """Where in `second` (a pyramid) the patches at `places` (N, 2) of `first` are, searched from `guesses` (N, 2).
+    """Follows the patches at `places` (N, 2) of the pyramid `first` into the pyramid `second`, from `guesses` (N, 2).
 
-    Returns the places (N, 2) and whether each (N,) lies inside at the finest level.
+    All are in pixels of the finest level. Returns the places in `second` (N, 2), and (N,) whether each patch lies
+    inside at the finest level.
     """
     out = np.ascontiguousarray(guesses, np.float64).copy()
     inside = np.ones(len(out), np.bool_)
@@ -205,10 +212,11 @@ def _follow_level(
 
 @compiled(fastmath=True)
 def templates(picture: Array, places: Array) -> tuple[Array, Array, Array]:
-    """Templates for `recognise` of the patches around `places` (N, 2), each the centre of a pixel well inside.
+    """Templates for `recognise`: the patches around `places` (N, 2), each the centre of a pixel at least HALF + 1
+    inside.
 
-    Patches (N, SIDE²) of zero mean and unit length, their derivatives by the six numbers of an affine warp
-    (N, SIDE², 6), and the inverses (N, 6, 6) of the sums of their outer products.
+    Returns the patches (N, SIDE²) of zero mean and unit length, their derivatives by the six parameters of an affine
+    warp (N, SIDE², 6), and the inverses (N, 6, 6) of the damped sums of the derivatives' outer products.
     """
     count = len(places)
     patches = np.empty((count, SIDE * SIDE), np.float32)
@@ -271,7 +279,7 @@ def _inverted(matrix: Array) -> Array:
 def recognise(
     picture: Array, patches: Array, slopes: Array, inverses: Array, places: Array, warps: Array, correlations: Array
 ) -> None:
-    """Moves `places` (N, 2) and `warps` (N, 2, 2) to where `picture` shows the patches of `templates`.
+    """Moves `places` (N, 2) and `warps` (N, 2, 2), in place, to where `picture` shows the patches of `templates`.
 
     `warps` are the Jacobians from pixels of the template to pixels of `picture`. `correlations` (N,) gets each patch's
     normalised cross-correlation in [-1, 1], 0 where the patch leaves the picture or its warp degenerates.

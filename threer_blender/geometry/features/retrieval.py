@@ -1,7 +1,7 @@
 """[R] Similarity of photos, the order that follows from it, and places that a capture revisits. numpy, pycolmap.
 
-For captures that a network sees in parts: photos of one part must show the same things, and parts must meet again
-where the camera did.
+This is for captures that a network processes in chunks: photos of one chunk must overlap, and loops must be closed
+where the camera came back.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from .database import Excluded, FeatureSettings, Pixels, Search, nothing_exclude
 from .pair_selection import coarsest_descriptors
 
 SETTINGS = FeatureSettings(long_side=features.SMALL_COPY, features=2048, first_octave=0, affine=False)
-GOOD_ENOUGH = 0.5  # of the best order's similarity from photo to photo; then the given order stays
-REVISITED = 0.5  # of the similarity of consecutive photos, for a place that the capture has come back to
+GOOD_ENOUGH = 0.5  # of the best order's summed similarity; the given order stays if it reaches this share
+REVISITED = 0.5  # of the median similarity of consecutive photos: the least similarity of a place that is revisited
 MOST_REVISITS = 20
-LEAST_GAIN = 1e-6  # for a better order
+LEAST_GAIN = 1e-6  # of similarity, by which a change must improve an order
 
 
 def photo_similarity(
@@ -33,9 +33,10 @@ def photo_similarity(
     report: ReportStage,
     excluded: Excluded = nothing_excluded,
 ) -> Array:
-    """(N, N) similarity of photos, 1 on the diagonal, from their coarsest SIFT features; 0 for photos without any.
+    """(N, N) similarity of photos in [0, 1], from their largest SIFT features. It is 1 on the diagonal, and 0 elsewhere
+    for photos without features.
 
-    `folder` takes the features. Raises what `report` raises.
+    The features are written to `folder`. None lies where the photos are `excluded`. Raises what `report` raises.
     """
     path = folder / "retrieval.db"
     features.extract(Search(photos, pixels, folder, SETTINGS, report, excluded), path)
@@ -49,10 +50,11 @@ def photo_similarity(
 
 
 def in_order(similarity: Array) -> list[int]:
-    """The order in which neighbours are most similar; the given one where it is nearly as good, as a video's is.
+    """The order of N photos in which consecutive ones are most similar, by their `similarity` (N, N). Where the given
+    order is nearly as good, as a video's is, it stays.
 
-    `similarity` (N, N). The order is a nearest-neighbour walk, improved by reversing parts of it (2-opt, Croes
-    1958).
+    The order is a nearest-neighbour walk, improved by reversing parts of it (2-opt, Croes 1958), so it need not be the
+    very best.
     """
     given, best = list(range(len(similarity))), _tour(similarity)
     if _steps(similarity, given).sum() >= GOOD_ENOUGH * _steps(similarity, best).sum():
@@ -61,9 +63,11 @@ def in_order(similarity: Array) -> list[int]:
 
 
 def revisits(similarity: Array, least_gap: int) -> list[tuple[int, int]]:
-    """Pairs of photos at least `least_gap` places apart in order that are similar, the most similar first.
+    """Pairs (earlier, later) of similar photos that are at least `least_gap` places apart, the most similar pairs
+    first.
 
-    `similarity` (N, N) is in that order. No two pairs are neighbours of each other.
+    `similarity` (N, N) is in the order of the capture. Of pairs that are near each other, only the most similar one is
+    taken.
     """
     least = REVISITED * float(np.median(_steps(similarity, range(len(similarity)))))
     candidates: list[tuple[float, int, int]] = []
@@ -79,14 +83,15 @@ def revisits(similarity: Array, least_gap: int) -> list[tuple[int, int]]:
 
 
 def _steps(similarity: Array, order: Sequence[int]) -> Array:
-    """(N - 1,) similarity of each photo to the next."""
+    """(N - 1,) the similarity of each photo to the next in this order."""
     steps: Array = similarity[list(order[:-1]), list(order[1:])]
     return steps
 
 
 def _tour(similarity: Array) -> list[int]:
+    """An order of high summed similarity of consecutive photos."""
     count = len(similarity)
-    table = np.zeros((count + 1, count + 1))  # the last place is like none: the walk starts and ends there
+    table = np.zeros((count + 1, count + 1))  # an extra place, similar to none, closes the walk to a round trip
     table[:count, :count] = similarity
     walk, left = [count, 0], np.ones(count, bool)
     for _ in range(count - 1):
@@ -99,8 +104,8 @@ def _tour(similarity: Array) -> list[int]:
 
 
 def _improved(order: Array, table: Array) -> bool:
-    """Reverses parts of the round trip `order`, in place, wherever that makes its steps more similar; whether it
-    did."""
+    """Reverses parts of the round trip `order`, in place, wherever that raises the sum of its similarities; returns
+    whether it did. `table` (N + 1, N + 1) is the similarity of its places."""
     count, improved = len(order), False
     for start in range(count - 2):
         ends = np.arange(start + 2, count)

@@ -1,7 +1,8 @@
 """[R] Checkerboards made of corners: each corner gets its column and row. Boards may be cut off, nested and distorted.
 
-A board grows from a corner to its neighbours, each where its known neighbours foretell it, across an edge between a
-black and a white field. Corners next to each other have their white fields on other sides.
+A board grows from one corner to its neighbours. Each neighbour is searched at the place that the corners of the board
+predict, and must be joined to them by an edge between a black and a white square. Along an edge, the white squares of
+neighbouring corners lie on opposite sides.
 """
 
 from __future__ import annotations
@@ -16,31 +17,32 @@ from PIL import Image
 from ...model.arrays import Array, BoolArray, FloatArray, IntArray
 from .corners import Corners, refined, saddles
 
-LONG_SIDE = 1600  # px of the copy in which corners are sought; they are refined in the picture itself
-CONE = 0.35  # sine: how far from an edge's direction the first neighbour may lie
-NEAR = 0.3  # of the distance to a neighbour: how far from its foretold place a corner may lie
-EDGE_STEPS, EDGE_OFFSET = 5, 0.2  # places along an edge whose two sides are compared; of its length beside it
-CONTRAST = 0.25  # of the usual difference between black and white that an edge must have
-LEAST_CORNERS, LEAST_SIDE = 12, 3  # of a board
-MOST_TRIED = 40  # corners along an edge that may be the neighbour
-SEEDS = 60  # corners from which a board is tried to grow
-WINDOW = (0.28, 3, 12)  # of the distance to the neighbours: the radius of the refinement; least and most, px
-LEAST_SPACING = 8.0  # px, the median distance to the nearest neighbour
-FIELD = 0.35  # of that distance: where the four fields around a corner are looked at
-UNLIKE = 0.35  # of the difference between white and black: how far two fields of one colour may differ
-UNEVEN = 0.15  # of that distance: how far a corner may be from between its neighbours
+LONG_SIDE = 1600  # px of the copy in which corners are searched; they are refined in the picture itself
+CONE = 0.35  # sine of the angle between an edge and the direction to the first neighbour along it, at most
+NEAR = 0.3  # of the distance to a neighbour: how far from its predicted place a corner may lie
+EDGE_STEPS, EDGE_OFFSET = 5, 0.2  # places along an edge whose sides are compared; distance from it, over its length
+CONTRAST = 0.25  # of the largest difference along an edge: the least difference of its two sides at each place
+LEAST_CORNERS, LEAST_SIDE = 12, 3  # of a board; corners along each side
+MOST_TRIED = 40  # corners along an edge, the nearest, that are tried as the neighbour
+SEEDS = 60  # corners, at most, from which a board is grown
+WINDOW = (0.28, 3, 12)  # the radius of the refinement: as a share of the distance to the neighbours; least and most, px
+LEAST_SPACING = 8.0  # px: of the corners' distances to their nearest neighbours, the least median
+FIELD = 0.35  # of that distance: how far from a corner its four squares are sampled
+UNLIKE = 0.35  # of the contrast of white and black: how far two squares of one colour may differ
+UNEVEN = 0.15  # of that distance: how far a corner may be off the middle between its neighbours
 
 
 @dataclass(frozen=True)
 class Board:
-    """`cells` (N, 2) columns and rows of the corners, from an arbitrary one; `pixels` (N, 2) where they are."""
+    """The corners of a board: `cells` (N, 2) their columns and rows, counted from an arbitrary corner; `pixels` (N, 2)
+    their places in the picture."""
 
     cells: IntArray
     pixels: FloatArray
 
 
 def find(picture: Array) -> list[Board]:
-    """The boards in a picture (H, W, 3) uint8, the largest first; none where there is none."""
+    """The boards in a picture (H, W, 3) uint8, those of most corners first; empty where there is none."""
     grey = picture.astype(np.float64).mean(axis=2)
     shrink = max(1.0, max(grey.shape) / LONG_SIDE)
     copy = grey
@@ -64,7 +66,8 @@ def find(picture: Array) -> list[Board]:
 
 
 def _largest(grey: FloatArray, corners: Corners) -> dict[tuple[int, int], int] | None:
-    """The largest board that grows from one of the first corners: cell -> corner."""
+    """The largest board that grows from one of the first SEEDS corners, as (column, row) -> corner; None where all are
+    too small."""
     best: dict[tuple[int, int], int] = {}
     tried: set[int] = set()
     for seed in range(len(corners)):
@@ -81,7 +84,8 @@ def _largest(grey: FloatArray, corners: Corners) -> dict[tuple[int, int], int] |
 
 
 def _grown(grey: FloatArray, corners: Corners, seed: int) -> dict[tuple[int, int], int]:
-    """The board that grows from a corner."""
+    """The board that grows from the corner `seed`, as (column, row) -> corner; empty where the seed has too few
+    neighbours."""
     board = {(0, 0): seed}
     for step, direction in zip(((1, 0), (-1, 0), (0, 1), (0, -1)), _directions(corners, seed), strict=True):
         neighbour = _along(grey, corners, seed, direction)
@@ -106,13 +110,13 @@ def _grown(grey: FloatArray, corners: Corners, seed: int) -> dict[tuple[int, int
 
 
 def _directions(corners: Corners, corner: int) -> list[FloatArray]:
-    """Along both edges, forth and back."""
+    """The four unit vectors (2,) from a corner along its edges: forth and back along one, then along the other."""
     first, second = corners.edges[corner]
     return [first, -first, second, -second]
 
 
 def _along(grey: FloatArray, corners: Corners, corner: int, direction: FloatArray) -> int | None:
-    """The nearest corner along an edge."""
+    """The nearest neighbour of a corner along the edge in this `direction` (2,); None where there is none."""
     way = corners.pixels - corners.pixels[corner]
     distance = np.linalg.norm(way, axis=1)
     ahead = way @ direction
@@ -127,7 +131,8 @@ def _along(grey: FloatArray, corners: Corners, corner: int, direction: FloatArra
 def _predicted(
     corners: Corners, board: dict[tuple[int, int], int], cell: tuple[int, int]
 ) -> tuple[FloatArray, float] | None:
-    """Where the corner of a cell should be, and how far that is from its neighbour; None where too little is known."""
+    """The place (2,) where the corner of a cell should be, and its distance from its neighbours, by the corners of the
+    board; None where too few are near."""
     guesses, lengths = [], []
     column, row = cell
     for across, down in ((1, 0), (-1, 0), (0, 1), (0, -1)):
@@ -140,7 +145,7 @@ def _predicted(
             guesses.append(2 * here - there)
             lengths.append(float(np.linalg.norm(here - there)))
             continue
-        for side in ((down, across), (-down, -across)):  # the step of the line beside
+        for side in ((down, across), (-down, -across)):  # the same step in the line next to it
             other, other_far = (near[0] + side[0], near[1] + side[1]), (cell[0] + side[0], cell[1] + side[1])
             if other in board and other_far in board:
                 step = corners.pixels[board[other_far]] - corners.pixels[board[other]]
@@ -152,19 +157,21 @@ def _predicted(
 
 
 def _nearest(corners: Corners, place: FloatArray, radius: float, used: set[int]) -> int | None:
+    """The corner nearest to `place` (2,), if it is within `radius` pixels and not `used`."""
     distance = np.linalg.norm(corners.pixels - place, axis=1)
     candidate = int(distance.argmin())
     return candidate if distance[candidate] < radius and candidate not in used else None
 
 
 def _fits(grey: FloatArray, corners: Corners, first: int, second: int) -> bool:
-    """Whether two corners are neighbours: an edge leads from one to the other, and their white fields change sides."""
+    """Whether two corners are neighbours: an edge leads from one to the other, and their white squares lie on opposite
+    sides."""
     start, end = corners.pixels[first], corners.pixels[second]
     way = end - start
     length = float(np.linalg.norm(way))
     along = way / max(length, 1e-9)
     normal = np.array([-along[1], along[0]])
-    # White lies to one side before the corner and to the other behind it.
+    # The side on which a corner's white square lies, ahead of it along the way.
     sides = [np.sign((corners.white[each] @ along) * (corners.white[each] @ normal)) for each in (first, second)]
     if sides[0] == sides[1]:
         return False
@@ -185,7 +192,8 @@ def _sampled(grey: FloatArray, places: FloatArray) -> FloatArray:
 
 
 def _board(grey: FloatArray, corners: Corners, grown: dict[tuple[int, int], int], scale: FloatArray) -> Board | None:
-    """The board with its corners refined in the picture; without those that are not between their neighbours."""
+    """The board with its corners refined in the picture `grey`, without those that are no crossings or not in the
+    middle between their neighbours; None where too few remain. `scale` (2,) is picture over copy."""
     cells = np.array(list(grown), np.int64)
     start = corners.pixels[list(grown.values())] * scale
     spacing = _spacing(cells, start)
@@ -203,7 +211,8 @@ def _board(grey: FloatArray, corners: Corners, grown: dict[tuple[int, int], int]
 
 
 def _crossed(grey: FloatArray, pixels: FloatArray, white: FloatArray, spacing: FloatArray) -> BoolArray:
-    """(N,) whether two white fields face each other across a corner, and two black ones: not so at a board's edge."""
+    """(N,) whether two white squares face each other across a corner, and two black ones. At a board's border they do
+    not."""
     reach = FIELD * spacing[:, None]
     black = np.stack([-white[:, 1], white[:, 0]], axis=1)
     whites = [_sampled(grey, pixels + sign * reach * white) for sign in (1, -1)]
@@ -214,7 +223,8 @@ def _crossed(grey: FloatArray, pixels: FloatArray, white: FloatArray, spacing: F
 
 
 def _neighbours(cells: IntArray) -> Callable[[int, int], IntArray]:
-    """(columns, rows) -> (N,) the number of each cell's neighbour that far away, -1 where there is none."""
+    """A function of a number of columns and rows: (N,) the index of each cell's neighbour that far away, -1 where there
+    is none."""
     numbers = {(int(column), int(row)): number for number, (column, row) in enumerate(cells)}
 
     def at(across: int, down: int) -> IntArray:
@@ -224,7 +234,7 @@ def _neighbours(cells: IntArray) -> Callable[[int, int], IntArray]:
 
 
 def _spacing(cells: IntArray, pixels: FloatArray) -> FloatArray:
-    """(N,) the distance to the nearest neighbour on the board."""
+    """(N,) the distance in pixels to the nearest neighbour on the board; 0 without one."""
     at, spacing = _neighbours(cells), np.full(len(cells), np.inf)
     for across, down in ((1, 0), (-1, 0), (0, 1), (0, -1)):
         other = at(across, down)
@@ -234,7 +244,7 @@ def _spacing(cells: IntArray, pixels: FloatArray) -> FloatArray:
 
 
 def _even(cells: IntArray, pixels: FloatArray) -> BoolArray:
-    """(N,) whether corners lie about half-way between their neighbours, where they have two on a line."""
+    """(N,) whether a corner lies about half-way between its two neighbours in a column or row, wherever it has both."""
     at, spacing, even = _neighbours(cells), _spacing(cells, pixels), np.ones(len(cells), np.bool_)
     for across, down in ((1, 0), (0, 1)):
         before, after = at(-across, -down), at(across, down)

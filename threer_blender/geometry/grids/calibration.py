@@ -1,7 +1,8 @@
-"""[R] The lens that photos of flat grids tell: focal length, centre and distortion, by least squares. numpy only.
+"""[R] Lens calibration from photos of flat grids: focal length, centre and distortion, by least squares. numpy only.
 
-Start: Zhang, "A Flexible New Technique for Camera Calibration" (2000). Then all lenses, poses and corners at once, with
-corners that do not fit left out. Of several lens models the simplest one is chosen that explains the corners as well.
+The start is that of Zhang, "A Flexible New Technique for Camera Calibration" (2000). Then the lens and the poses of all
+boards are adjusted at once, and corners that do not fit are left out. Of several lens models, the simplest one is
+chosen that explains the corners about as well as the best.
 """
 
 from __future__ import annotations
@@ -21,25 +22,28 @@ from ..robust_losses import Cauchy
 from .boards import Board
 
 MODELS = ("SIMPLE_RADIAL", "RADIAL", "OPENCV", "BROWN", "OPENCV_FISHEYE")  # the simplest first
-STARTS = (0.5, 0.9, 1.6, 3.0)  # times the longer side: focal lengths that are tried beside Zhang's
-TRIALS = (10, 40)  # of descents that are compared, and of the last one
-FOCAL_SPREAD, KNOWN_SPREAD, CENTRE_SPREAD = 1.0, 0.05, 0.05  # of the logarithm; of the longer side
+STARTS = (0.5, 0.9, 1.6, 3.0)  # times the longer side: focal lengths that are tried besides Zhang's
+TRIALS = (10, 40)  # of the descents from the different starts, and of the ones that follow from the best
+# Standard deviations of the priors: the logarithm of an unknown focal length and of a known one; the centre over the
+# longer side; each distortion term.
+FOCAL_SPREAD, KNOWN_SPREAD, CENTRE_SPREAD = 1.0, 0.05, 0.05
 TERM_SPREAD = 1.0
-FIXED = {"BROWN": ("k4",)}  # terms that stay 0: so high a power only tells the lens where corners are
-NEARLY_LEAST = 1.03  # times the least error: a simpler lens model with that much is taken
-LOSS, OUTLIER = 2.0, 5.0  # times the median error: where the loss bends, and what is left out
-NOISE = 0.02  # px, the least that a corner's error is taken for
-STEP = 1e-6
-NEAREST = 1e-6  # depth
-POOR_BOARD = 4.0  # times the usual error: a board that is left out as a whole
+FIXED = {"BROWN": ("k4",)}  # terms that stay 0: so high a power fits the places of the corners instead of the lens
+NEARLY_LEAST = 1.03  # times the least error: the simplest model with no more than that is chosen
+LOSS, OUTLIER = 2.0, 5.0  # times the median error: the scale of the robust loss, and the error from which corners drop
+NOISE = 0.02  # px: the least standard deviation of a corner
+STEP = 1e-6  # of the numerical derivatives
+NEAREST = 1e-6  # depth, in squares of the board; nearer corners count as behind the camera
+POOR_BOARD = 4.0  # times the median error: a board whose own median is larger is left out as a whole
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The lens of a picture of `size` (width, height), in its pixels; `focal_deviation` is a share of the focal length.
+    """The lens of pictures of this `size` (width, height): `focal` length and `centre` in pixels, and its `distortion`.
 
-    `rms` px of the corners that fit, `errors` (B,) px the root mean square of each board's, NaN where a board was left
-    out; `corners` how many fit, of `all_corners`.
+    `focal_deviation` is the standard deviation of the focal length as a share of it. `rms` is the root mean square
+    error in pixels of the corners that fit, and `errors` (B,) that of each board's corners, NaN for a board that was
+    left out. `corners` is the number of corners that fit, of `all_corners`.
     """
 
     size: tuple[int, int]
@@ -55,7 +59,8 @@ class Calibration:
 
 @dataclass(frozen=True)
 class _GridState:
-    """`values` (3 + T,): logarithm of the focal length, centre, distortion terms; `poses` board to camera."""
+    """`values` (3 + T,) of the lens: the logarithm of the focal length, the centre in pixels, the distortion terms; and
+    `rotations` (B, 3, 3) and `translations` (B, 3), camera from board."""
 
     values: FloatArray
     rotations: FloatArray
@@ -64,7 +69,8 @@ class _GridState:
 
 @dataclass(frozen=True)
 class _BoardCorners:
-    """All boards' corners: `plane` (N, 2) on the board, `pixels` (N, 2), and the `board` (N,) that each belongs to."""
+    """All boards' corners: their place on the board's `plane` (N, 2) in squares, their `pixels` (N, 2), and the number
+    of the `board` (N,) that each belongs to."""
 
     plane: FloatArray
     pixels: FloatArray
@@ -81,9 +87,11 @@ def calibrate(
     model: str = "",
     check: Check = unchecked,
 ) -> Calibration:
-    """The lens that took all of the boards; there must be one or more. `known_focal` in pixels is what EXIF says.
+    """The lens by which all the `boards` were photographed, one or more, in pictures of this `size` (width, height).
 
-    Without a `model`, the one that the corners ask for. `check()` may raise.
+    `known_focal` is the focal length in pixels that EXIF tells; the result may depart from it a little. Without a
+    `model`, all MODELS are tried, and the simplest that is nearly the best is taken. `check()` is called between models
+    and may raise.
     """
     every = _BoardCorners(
         np.concatenate([board.cells - board.cells.mean(axis=0) for board in boards]),
@@ -101,6 +109,7 @@ def calibrate(
 def _solved(
     every: _BoardCorners, boards: int, size: tuple[int, int], known_focal: float | None, model: str
 ) -> Calibration:
+    """The calibration with this lens model: the best of several starts, adjusted to the corners that fit."""
     longer, terms = max(size), len(lens.MODELS[model])
     starts = [known_focal] if known_focal else [*_zhang(every, boards, size), *(share * longer for share in STARTS)]
     best: tuple[float, _GridProblem, _GridState] | None = None
@@ -146,12 +155,12 @@ def _median(values: FloatArray) -> float:
 
 
 def _zhang(every: _BoardCorners, boards: int, size: tuple[int, int]) -> list[float]:
-    """Focal lengths that the boards' homographies ask for: their median, none where nothing tells."""
+    """The median of the focal lengths in pixels that the boards' homographies imply; empty where they imply none."""
     centred, shares = every.pixels - np.array(size) / 2, []
     for board in range(boards):
         mine = every.board == board
         first, second = homography(every.plane[mine], centred[mine]).T[:2]
-        # Both columns are as long after the lens is taken out, and at right angles.
+        # With the right focal length, both columns are perpendicular and of the same length.
         for a, b in ((first, second), (first + second, first - second)):
             across, along = a[0] * b[0] + a[1] * b[1], a[2] * b[2]
             if across * along < 0:
@@ -161,7 +170,8 @@ def _zhang(every: _BoardCorners, boards: int, size: tuple[int, int]) -> list[flo
 
 
 def homography(plane: FloatArray, target: FloatArray) -> FloatArray:
-    """(3, 3) that takes points (N, 2) of a plane to others, by the direct linear transformation; four are the least."""
+    """(3, 3) the homography from `plane` (N, 2) to `target` (N, 2), by the direct linear transformation. N is at least
+    4."""
     scaled = []
     for points in (plane, target):
         middle = points.mean(axis=0)
@@ -180,8 +190,8 @@ def homography(plane: FloatArray, target: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class _GridProblem:
-    """The reprojection of the boards' corners. `first` (3 + T,) is where the lens starts, `spread` how well it is
-    believed."""
+    """The reprojection errors of the boards' corners. `first` (3 + T,) are the lens' values at the start, `spread`
+    (3 + T,) the standard deviations of their priors, 0 for a value that is held."""
 
     corners: _BoardCorners
     boards: int
@@ -190,7 +200,7 @@ class _GridProblem:
     spread: FloatArray
 
     def start(self) -> _GridState:
-        """The poses that homographies tell with the first lens."""
+        """The state with the first lens and the poses that the boards' homographies imply for it."""
         focal, centre = float(np.exp(self.first[0])), self.first[1:3]
         turned, shifted = np.tile(np.eye(3), (self.boards, 1, 1)), np.zeros((self.boards, 3))
         for board in range(self.boards):
@@ -203,7 +213,7 @@ class _GridProblem:
         return _GridState(self.first, turned, shifted)
 
     def errors(self, state: _GridState) -> FloatArray:
-        """(N,) px; infinite where the lens sees nothing."""
+        """(N,) reprojection errors in pixels; infinite where the lens does not see the corner."""
         off = self._residuals(state)
         return np.where(np.isfinite(off).all(axis=1), np.hypot(off[:, 0], off[:, 1]), np.inf)
 
@@ -228,17 +238,19 @@ class _GridProblem:
         return off
 
     def cost(self, state: _GridState, loss: float) -> float:
-        """Half the robust sum of squares, px², and of the priors."""
+        """The sum of the robust losses, at the scale `loss` in pixels, and half the squares of the priors, in
+        pixels²."""
         errors = np.minimum(self.errors(state), 100 * loss)
         return float(Cauchy(loss).cost(errors).sum() + 0.5 * (self._prior(state.values) ** 2).sum())
 
     def _prior(self, values: FloatArray) -> FloatArray:
-        """In pixels of noise: priors weigh as one corner does."""
+        """(3 + T,) the priors' residuals in pixels: a deviation by the spread costs as much as one corner's NOISE."""
         free = self.spread > 0
         prior: FloatArray = NOISE * (values - self.first) / np.where(free, self.spread, 1.0)
         return np.where(free, prior, 0.0)
 
     def descend(self, state: _GridState, loss: float, trials: int) -> _GridState:
+        """A local minimum of the cost, from `state`, after at most `trials` steps."""
         options = Options("lens grids", trials)
 
         def linearise(state: _GridState) -> Callable[[float], _GridState]:
@@ -262,7 +274,7 @@ class _GridProblem:
         )
 
     def _normal(self, state: _GridState, loss: float) -> tuple[FloatArray, FloatArray]:
-        """The normal equations' matrix and the gradient."""
+        """The normal equations' matrix (U, U) and the gradient (U,): first the lens, then 6 unknowns per board."""
         count = len(self.first)
         of_lens, of_pose, off = self._derivatives(state)
         finite = np.isfinite(off).all(axis=1) & np.isfinite(of_pose).all(axis=(1, 2))
@@ -290,7 +302,8 @@ class _GridProblem:
         return normal, gradient
 
     def _derivatives(self, state: _GridState) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Of the pixels by the lens' unknowns (N, 2, 3 + T) and by the pose (N, 2, 6), and the offsets (N, 2)."""
+        """The derivatives of the pixels by the lens' values (N, 2, 3 + T) and by the board's pose (N, 2, 6), and the
+        residuals (N, 2)."""
         local, ideal = self._local(state), self._ideal(state)
         focal, distortion = np.exp(state.values[0]), self._distortion(state.values)
         distorted = lens.distort(distortion, ideal)
@@ -315,6 +328,7 @@ class _GridProblem:
         return of_lens, np.concatenate([by_rotation, by_local], axis=2), off
 
     def focal_deviation(self, state: _GridState, noise: float) -> float:
-        """The standard deviation of the logarithm of the focal length, by the inverse of the normal equations."""
+        """The standard deviation of the focal length's logarithm, by the inverse of the normal matrix. `noise` is the
+        root mean square error in pixels."""
         normal, _ = self._normal(state, 1e6)
         return float(noise / np.sqrt(2) * np.sqrt(max(np.linalg.inv(normal)[0, 0], 0.0)))

@@ -1,8 +1,8 @@
 """[R] Corners of checkerboards in a grey picture, to a few hundredths of a pixel. numpy only.
 
-A corner is a saddle of the brightness: the determinant of the Hessian is negative there. It is refined to where the
-gradients around it are at right angles to the way there (Förstner & Gülch, "A Fast Operator for Detection and Precise
-Location of Distinct Points, Corners and Centres of Circular Features", 1987).
+A corner is a saddle of the brightness: the determinant of the Hessian is negative there. It is refined to the point
+from which the vectors to the surrounding pixels are perpendicular to the gradients there (Förstner & Gülch, "A Fast
+Operator for Detection and Precise Location of Distinct Points, Corners and Centres of Circular Features", 1987).
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import numpy as np
 
 from ...model.arrays import Array, BoolArray, FloatArray
 
-SIGMA = 2.0  # px; the smoothing before saddles are sought
-WEAKEST = 0.06  # of the strongest saddles' response
-MOST = 4000  # saddles that are taken, the strongest
-NEAREST = 4  # px between two of them
-MARGIN = 6  # px from the picture's edge
-STEPS = 12  # of the refinement
-STRAY = 3.0  # px that the refinement may lead away, at most
+SIGMA = 2.0  # px: the blur before saddles are searched
+WEAKEST = 0.06  # of the median response of the strongest saddles: weaker ones are ignored
+MOST = 4000  # saddles, the strongest, that are taken
+NEAREST = 4  # px between two of them, at least
+MARGIN = 6  # px from the picture's edge, at least
+STEPS = 12  # of the refinement, at most
+STRAY = 3.0  # px by which the refinement may move a corner, or half the radius where that is more
 
 
 @dataclass(frozen=True)
 class Corners:
-    """`pixels` (K, 2), the centre of the top-left pixel at (0.5, 0.5); `white` (K, 2) unit vectors towards a white
-    field, up to their sign; `edges` (K, 2, 2) unit vectors along the two edges, up to their signs."""
+    """K corners: their `pixels` (K, 2), the centre of the top-left pixel being (0.5, 0.5); `white` (K, 2) unit vectors
+    towards a white square, up to their sign; `edges` (K, 2, 2) unit vectors along the two edges, up to their signs."""
 
     pixels: FloatArray
     white: FloatArray
@@ -35,12 +35,12 @@ class Corners:
         return len(self.pixels)
 
     def only(self, chosen: BoolArray) -> Corners:
-        """Some of them."""
+        """The `chosen` (K,) corners."""
         return Corners(self.pixels[chosen], self.white[chosen], self.edges[chosen])
 
 
 def saddles(grey: FloatArray) -> Corners:
-    """The saddles of a picture (H, W), to about a pixel, the strongest first."""
+    """The saddles of a grey picture (H, W), to about a pixel, the strongest first."""
     smooth = blurred(grey, SIGMA)
     down, across = np.gradient(smooth)
     xy, xx = np.gradient(across)
@@ -59,8 +59,11 @@ def saddles(grey: FloatArray) -> Corners:
     rows, columns = rows[order], columns[order]
     hessian = np.stack([xx, xy, xy, yy], axis=-1)[rows, columns].reshape(-1, 2, 2)
     values, vectors = np.linalg.eigh(hessian) if len(rows) else (np.empty((0, 2)), np.empty((0, 2, 2)))
-    white, black = vectors[:, :, 1], vectors[:, :, 0]  # the brightness rises along the first from the corner
-    # Along the edges it does not change: between the two, nearer to the one that it changes less along.
+    white, black = (
+        vectors[:, :, 1],
+        vectors[:, :, 0],
+    )  # from the corner, brightness rises along the first and falls along the second
+    # Along the edges it does not change: they lie between the two, nearer to the one along which it changes less.
     share = np.sqrt(np.maximum(values[:, 1], 0) / np.maximum(-values[:, 0], 1e-12))[:, None]
     edges = np.stack([white + share * black, white - share * black], axis=1)
     edges /= np.linalg.norm(edges, axis=2, keepdims=True)
@@ -68,7 +71,7 @@ def saddles(grey: FloatArray) -> Corners:
 
 
 def blurred(grey: FloatArray, sigma: float) -> FloatArray:
-    """The picture (H, W) after a Gaussian blur; its edges go on as they are."""
+    """The picture (H, W) after a Gaussian blur of `sigma` pixels; its border is repeated."""
     radius = int(np.ceil(3 * sigma))
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     kernel /= kernel.sum()
@@ -84,9 +87,10 @@ def blurred(grey: FloatArray, sigma: float) -> FloatArray:
 
 
 def refined(grey: FloatArray, pixels: FloatArray, radii: Array) -> FloatArray:
-    """(K, 2) where the corners near `pixels` (K, 2) are, by the gradients within `radii` (K,); NaN where nothing is.
+    """(K, 2) the exact places of the corners near `pixels` (K, 2), by the gradients of the picture `grey` (H, W) within
+    `radii` (K,) pixels; NaN where there is no corner.
 
-    A radius should stay within the four fields around a corner.
+    A radius should not reach beyond the four squares around a corner.
     """
     places = np.full((len(pixels), 2), np.nan)
     down, across = np.gradient(blurred(grey, 0.7))
@@ -97,6 +101,7 @@ def refined(grey: FloatArray, pixels: FloatArray, radii: Array) -> FloatArray:
 
 
 def _refined(across: FloatArray, down: FloatArray, start: FloatArray, radius: int) -> FloatArray:
+    """As `refined`, for corners of one radius, by the gradients `across` and `down` (H, W)."""
     offsets = np.arange(-radius, radius + 1)
     grid_y, grid_x = (each.ravel() for each in np.meshgrid(offsets, offsets, indexing="ij"))
     height, width = across.shape

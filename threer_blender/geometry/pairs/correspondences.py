@@ -1,4 +1,4 @@
-"""[R] Pixels of two photos that show the same point, from their pointmaps alone. numpy and numba."""
+"""[R] Pixels of two photos that show the same point, by their pointmaps alone. numpy and numba."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .pairs import Matches, PairPrediction
 
 
 def mutual_nearest(first: Array, second: Array) -> Array:
-    """(K, 2) indices i, j of points `first` (N, 3) and `second` (M, 3) that are each other's nearest.
+    """(K, 2) indices i, j of the points in `first` (N, 3) and `second` (M, 3) that are each other's nearest neighbours:
 
     M_{1,2} = {(i, j) | i = NN_1^{1,2}(j) and j = NN_1^{2,1}(i)},  NN_k^{n,m}(i) = argmin_j || X_j^{n,k} - X_i^{m,k} ||
 
-    (DUSt3R, section 3.3). Points that are not finite have no neighbour.
+    (DUSt3R, section 3.3). Points that are not finite are no neighbours.
     """
     usable_first, usable_second = (np.flatnonzero(np.isfinite(side).all(axis=1)) for side in (first, second))
     if not (len(usable_first) and len(usable_second)):
@@ -27,10 +27,10 @@ def mutual_nearest(first: Array, second: Array) -> Array:
 
 
 def from_pointmaps(prediction: PairPrediction) -> Matches:
-    """The mutually nearest points of a pair's two pointmaps; both stand in the first camera's frame.
+    """The matches of a pair: the mutually nearest points of its two pointmaps, both in the first camera's frame.
 
-    A match's confidence is the geometric mean of its two points'. Without overlap there are matches too, of points of
-    low confidence.
+    A match's confidence is the geometric mean of its two points'. Photos that do not overlap have matches too, of low
+    confidence.
     """
     pairs = mutual_nearest(prediction.points_first.reshape(-1, 3), prediction.points_second.reshape(-1, 3))
     confidence_first, confidence_second = prediction.confidence_first, prediction.confidence_second
@@ -44,5 +44,6 @@ def from_pointmaps(prediction: PairPrediction) -> Matches:
 
 
 def map_pixels(indices: Array, width: int) -> Array:
-    """(N, 2) x, y of pixels that are numbered along the rows, the centre of the top-left one at (0.5, 0.5)."""
+    """(N, 2) x, y of the pixels with these `indices`, numbered along the rows of a map of this `width`, the centre of
+    the top-left one being (0.5, 0.5)."""
     return np.stack([indices % width, indices // width], axis=1) + 0.5

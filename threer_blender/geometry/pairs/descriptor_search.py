@@ -1,7 +1,8 @@
 """[R] Exact search among a map's descriptors on a CPU, limited to tiles that can hold the answer. numpy and numba only.
 
-Neighbouring pixels have similar descriptors. A tile of them is summed up by its mean c and the radius r about it; no
-descriptor x of the tile has a product with the unit query q above q·c + r, since q·x = q·c + q·(x - c) and |q| = 1.
+Neighbouring pixels have similar descriptors. For a tile of pixels with the mean c and the radius r about it, no
+descriptor x has a product with the unit query q above q·c + r, since q·x = q·c + q·(x - c) and |q| = 1. Tiles whose
+bound is below the best product are skipped.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from ...model.arrays import Float32Array, IntArray
 from ..kernels import compiled, in_bands
 
 SIDE = 8  # pixels of a tile
-_ROUNDING = 1e-5  # of products in single precision, with a reserve
+_ROUNDING = 1e-5  # more than the rounding error of a product in single precision
 
 
 class TileIndex(NamedTuple):
-    """Descriptors tile by tile."""
+    """Descriptors, sorted by tile."""
 
     points: Float32Array  # (H × W, D)
     order: IntArray  # (H × W,) the pixel of each
@@ -28,7 +29,7 @@ class TileIndex(NamedTuple):
 
 
 class Tiles:
-    """The unit descriptors (H, W, D) of a map, ready for queries."""
+    """The search among the unit `descriptors` (H, W, D) of a map."""
 
     def __init__(self, descriptors: Float32Array) -> None:
         height, width, depth = descriptors.shape
@@ -44,7 +45,8 @@ class Tiles:
         self._index = TileIndex(points, order, starts, means, radii)
 
     def nearest(self, queries: Float32Array) -> IntArray:
-        """For each unit query (N, D) the pixel, numbered along the rows, whose product with it is the largest."""
+        """(N,) for each unit query (N, D) the pixel, numbered along the rows, whose dot product with it is the
+        largest."""
         asked, nearest = np.ascontiguousarray(queries, np.float32), np.empty(len(queries), np.int64)
         in_bands(_search, 0, len(asked), self._index, asked, nearest)
         return nearest
@@ -60,7 +62,7 @@ def _product(a: Float32Array, b: Float32Array) -> np.float32:
 
 @compiled(fastmath=True)
 def _search(first: int, last: int, index: TileIndex, queries: Float32Array, nearest: IntArray) -> None:
-    """The best pixel of the queries in range(first, last), the first of equals."""
+    """Fills `nearest` for the queries in range(first, last) with the best pixel, the first one among equals."""
     points, order, starts, means, radii = index
     bounds = np.empty(len(means), np.float32)
     for q in range(first, last):

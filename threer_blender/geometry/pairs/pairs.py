@@ -17,11 +17,11 @@ from ...model.arrays import AnyFloatArray, Float32Array
 
 @dataclass(frozen=True)
 class PairPrediction:
-    """Pointmaps of photos `first` and `second` (indices), both in camera `first`'s frame with OpenCV axes.
+    """Pointmaps of the photos with the indices `first` and `second`, both in camera `first`'s frame with OpenCV axes.
 
-    `points_first` (H1, W1, 3), `points_second` (H2, W2, 3); `confidence_first` (H1, W1) and `confidence_second`
-    (H2, W2) are the network's, above 1, higher is more reliable. Where the network failed, numbers are not
-    finite.
+    `points_first` (H1, W1, 3) and `points_second` (H2, W2, 3) are in the prediction's own unit. `confidence_first`
+    (H1, W1) and `confidence_second` (H2, W2) are the network's, above 1, higher being more reliable. Where the network
+    failed, numbers are not finite.
     """
 
     first: int
@@ -34,7 +34,7 @@ class PairPrediction:
 
 @dataclass(frozen=True)
 class Matches:
-    """Pixels of photos `first` and `second` that show the same point.
+    """Pixels of the photos with the indices `first` and `second` that show the same point.
 
     `pixels_first` (M, 2) and `pixels_second` (M, 2) are x, y in map pixels, the centre of the top-left one at
     (0.5, 0.5); `confidence` (M,) is higher for more reliable matches.
@@ -47,7 +47,7 @@ class Matches:
     confidence: AnyFloatArray
 
     def thinned(self, most: int) -> Matches:
-        """At most so many of them, evenly chosen."""
+        """At most `most` of the matches, evenly chosen."""
         chosen = np.linspace(0, len(self.confidence) - 1, min(len(self.confidence), most)).astype(int)
         parts = self.pixels_first[chosen], self.pixels_second[chosen], self.confidence[chosen]
         return Matches(self.first, self.second, *parts)
@@ -55,7 +55,8 @@ class Matches:
 
 @dataclass(frozen=True)
 class Edge:
-    """One prediction's place in the store's file. `exponent`: stored points times 2**exponent are the network's."""
+    """A prediction in the store: the indices of its photos, the shapes (H, W) of its pointmaps, and its `offset` in
+    bytes in the store's file. The network's points are the stored ones times 2**`exponent`."""
 
     first: int
     second: int
@@ -76,8 +77,8 @@ class PairSide:
 class PairStore:
     """Predictions on disk in half precision, read one side at a time: memory does not grow with the number of pairs.
 
-    Points are divided by a power of two before they are halved, so that their median is near 1 and 11 bits of each
-    coordinate survive whatever the network's unit. `folder` must exist; who made it removes it.
+    Points are divided by a power of two before they are stored, so that their median is near 1 and 11 bits of each
+    coordinate survive, whatever the network's unit. `folder` must exist; the caller removes it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -112,16 +113,16 @@ class PairStore:
             for points, confidence in sides:
                 scaled = np.ldexp(np.asarray(points, np.float32), -exponent)
                 for values in (scaled, np.asarray(confidence, np.float32)):
-                    # A point beyond the largest half is no point: numpy makes it infinite, which marks it.
+                    # A point beyond the largest half-precision number becomes infinite, which marks it as no point.
                     with np.errstate(over="ignore"):
                         half = values.astype(np.float16)
                     file.write(half.tobytes())
             self._size = file.tell()
 
     def read(self, index: int, side: int, rows: slice = slice(None)) -> PairSide:
-        """One side of prediction `index`: 0 the first photo's pointmap, 1 the second's, both in the first's frame.
+        """One side of prediction `index`: 0 is the first photo's pointmap, 1 the second's, both in the first's frame.
 
-        Of a part of the map's `rows` nothing else is read.
+        Only the map's `rows` are read, which must be consecutive.
         """
         height, width = self._shape(index, side)
         first, last, _ = rows.indices(height)
@@ -133,7 +134,7 @@ class PairStore:
         )
 
     def confidence(self, index: int, side: int, rows: slice = slice(None)) -> AnyFloatArray:
-        """As `read`, the confidence alone."""
+        """As `read`, but only the confidence (rows, W) float32."""
         height, width = self._shape(index, side)
         first, last, _ = rows.indices(height)
         start = self._start(index, side) + 6 * height * width + 2 * first * width
@@ -150,7 +151,7 @@ class PairStore:
         return self.edges[index].offset + (8 * height * width if side else 0)
 
     def sides(self, photo: int) -> list[tuple[int, int]]:
-        """(index, side) of everything that was predicted for a photo, in the order it was added."""
+        """(index, side) of all predictions of a photo, in the order in which they were added."""
         return [
             (index, side)
             for index, edge in enumerate(self.edges)
@@ -159,7 +160,7 @@ class PairStore:
         ]
 
     def __iter__(self) -> Iterator[PairPrediction]:
-        """Every prediction, one at a time, as it was added up to half precision."""
+        """All predictions, read one at a time, rounded to half precision."""
         for index, edge in enumerate(self.edges):
             first, second = self.read(index, 0), self.read(index, 1)
             yield PairPrediction(

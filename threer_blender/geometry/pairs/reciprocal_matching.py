@@ -16,7 +16,7 @@ from .descriptor_search import Tiles
 from .pairs import Matches
 
 SPACING = 8  # pixels between the starts of the search
-ROUNDS = 10  # back and forth; nearly all starts have come to rest by then
+ROUNDS = 10  # of going there and back, at most; nearly all searches have settled by then
 BLOCK = (8192, 16384)  # queries and candidates that a graphics card compares at a time
 
 
@@ -27,8 +27,9 @@ def match(
     confidence: tuple[Tensor, Tensor],
     spacing: int = SPACING,
 ) -> Matches:
-    """Matches of the photos `first` and `second`, from both photos' `descriptors` (H, W, D), unit, and the descriptors'
-    `confidence` (H, W). A match's confidence is the geometric mean of its two pixels'."""
+    """Matches of the photos with the indices `first` and `second`, from the unit `descriptors` (H, W, D) of each and
+    the `confidence` (H, W) of each descriptor. The searches start `spacing` pixels apart. A match's confidence is the
+    geometric mean of its two pixels'."""
     pairs = reciprocal(*descriptors, spacing)
     both_confidence = confidence[0].flatten()[pairs[:, 0]] * confidence[1].flatten()[pairs[:, 1]]
     places = pairs.cpu().numpy()
@@ -44,9 +45,9 @@ def match(
 def reciprocal(first: Tensor, second: Tensor, spacing: int = SPACING) -> Tensor:
     """(M, 2) pixels of two maps of unit descriptors (H, W, D), numbered along the rows, that are each other's nearest.
 
-    From a grid of starts in one map the search goes to the nearest in the other and back, until it returns to the pixel
-    that it left, once from either map. That finds fewer than all pairs, well spread and the better ones first: those
-    whose neighbourhood leads to them. A pixel's nearest is computed once and remembered.
+    From a grid of starts in one map, the search goes to the nearest descriptor in the other map and back, until it
+    returns to the pixel that it left. Starts are taken in both maps. That finds only a part of all mutual pairs, well
+    spread, and the more reliable ones: those to which many neighbours lead. A pixel's nearest is computed once.
     """
     there, back = _remembered(first, second), _remembered(second, first)
     one = _settled(_starts(first, spacing), there, back)
@@ -61,7 +62,7 @@ def _starts(descriptors: Tensor, spacing: int) -> Tensor:
 
 
 def _settled(starts: Tensor, there: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor]) -> Tensor:
-    """(M, 2) the pairs at which the searches from `starts` come to rest."""
+    """(M, 2) the mutual pairs at which the searches from `starts` settle."""
     at_rest = []
     for _ in range(ROUNDS):
         others = there(starts)
@@ -73,7 +74,8 @@ def _settled(starts: Tensor, there: Callable[[Tensor], Tensor], back: Callable[[
 
 
 def _remembered(queries: Tensor, candidates: Tensor) -> Callable[[Tensor], Tensor]:
-    """The function from pixels of the map `queries` (H, W, D) to their nearest pixels of the map `candidates`."""
+    """The function from pixels of the map `queries` (H, W, D) to their nearest pixels in the map `candidates`. It
+    remembers its results."""
     descriptors = queries.flatten(0, 1)
     known = torch.full(descriptors.shape[:1], -1, device=queries.device)
     search = _tiled(candidates) if candidates.device.type == "cpu" else partial(nearest, candidates.flatten(0, 1))
@@ -92,7 +94,8 @@ def _tiled(candidates: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def nearest(candidates: Tensor, queries: Tensor) -> Tensor:
-    """(N,) index of the candidate (M, D) that has the largest dot product with each query (N, D), block by block."""
+    """(N,) the index of the candidate (M, D) that has the largest dot product with each query (N, D), block by
+    block."""
     rows, columns = BLOCK
     blocks = []
     for part in queries.split(rows):

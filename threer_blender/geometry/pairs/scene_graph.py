@@ -1,7 +1,8 @@
 """[R] Pairs of photos for a pairwise network to compare. numpy only.
 
-A graph is a sorted list of unordered pairs (i, j), i < j, of photo indices. The shapes are those of DUSt3R and
-MASt3R-SfM (Duisterhof et al., 3DV 2025, section 4.1); retrieval ranks photos by what their encoder features share.
+A graph is a sorted list of unordered pairs (i, j), i < j, of photo indices. The kinds of graphs are those of DUSt3R and
+MASt3R-SfM (Duisterhof et al., 3DV 2025, section 4.1); retrieval ranks photos by the similarity of their encoder
+features.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ Choose = Callable[[Float32Array | None], Pairs]
 """Similarity of the photos (N, N), or None -> the pairs to compare."""
 
 FEW = 12
-"""Up to so many photos, all pairs are affordable; beyond, pairs grow with the photos, not with their square."""
-KEYFRAMES, NEIGHBOURS = 10, 6
-WINDOW = 3
-REACH = 5  # of photos in order, each is also compared with those up to 2**(REACH - 1) later, or a long walk drifts
-IN_ORDER = 0.9  # share of photos that follow the one before by number; the rest begin another video or film
+"""Up to this number of photos, all pairs are compared; beyond, the number of pairs grows linearly with the photos."""
+KEYFRAMES, NEIGHBOURS = 10, 6  # of `retrieval`
+WINDOW = 3  # photos that follow in order, with which each is compared
+REACH = 5  # each ordered photo is also compared with ones up to 2**(REACH - 1) later, or a long sequence drifts
+IN_ORDER = 0.9  # share of photos that follow the one before by number; the others may begin another video
 
 _DIMENSIONS = 128  # of a local feature after whitening
-_SAMPLE = 20000  # local features that whitening and vocabulary are learned from
-_WORDS, _FEATURES_PER_WORD = 1024, 8  # the vocabulary's size, smaller where there are few features
+_SAMPLE = 20000  # local features, about, from which whitening and vocabulary are learned
+_WORDS, _FEATURES_PER_WORD = 1024, 8  # the vocabulary's size, smaller where there are fewer features per word
 _KMEANS_ROUNDS = 8
-_SELECTIVITY = 3
+_SELECTIVITY = 3  # the power of a cosine in the similarity
 
 
 def complete(count: int) -> Pairs:
@@ -39,25 +40,26 @@ def complete(count: int) -> Pairs:
 
 
 def window(count: int, size: int = WINDOW, cyclic: bool = False) -> Pairs:
-    """Each photo with the `size` that follow it; `cyclic` where the last photo comes before the first again."""
+    """Each of `count` photos with the `size` that follow it; where `cyclic`, the first photo follows the last."""
     return _offsets(count, range(1, size + 1), cyclic)
 
 
 def log_window(count: int, size: int, cyclic: bool = False) -> Pairs:
-    """Each photo with those 1, 2, 4 … 2**(size - 1) later: long reach for few pairs."""
+    """Each of `count` photos with those 1, 2, 4 … 2**(size - 1) later: long reach with few pairs."""
     return _offsets(count, [2**power for power in range(size)], cyclic)
 
 
 def one_reference(count: int, reference: int = 0) -> Pairs:
-    """One photo with every other."""
+    """The photo `reference` with every other."""
     return _sorted((reference, other) for other in range(count))
 
 
 def retrieval(similarity: Float32Array) -> Pairs:
-    """KEYFRAMES with each other, each photo with its nearest of them and its NEIGHBOURS most similar photos.
+    """KEYFRAMES photos with each other, and each photo with the keyframe and with the NEIGHBOURS photos that are most
+    similar to it.
 
-    `similarity` (N, N) is symmetric, at most 1, see `similarity`. The keyframes are spread by farthest-point sampling
-    from the photo that is like most others, so the graph is connected and always the same.
+    `similarity` (N, N) is symmetric and at most 1, see `similarity`. The keyframes are chosen by farthest-point
+    sampling, from the photo that is most similar to all others. So the graph is connected, and the same each time.
     """
     count = len(similarity)
     distance = 1 - similarity.astype(np.float64)
@@ -74,11 +76,11 @@ def retrieval(similarity: Float32Array) -> Pairs:
 
 
 def automatic(count: int, ordered: bool, similarity: Float32Array | None = None) -> Pairs:
-    """The graph that number and order of the photos ask for.
+    """A graph that suits the number and order of the photos.
 
-    All pairs of up to a dozen photos. Beyond, retrieval where their `similarity` is known, plus a window and a short
-    log window over photos that are `ordered` (a video's frames); without similarity a window plus a log window over
-    all, whose long reach closes loops.
+    Up to FEW photos, all pairs. Beyond, where their `similarity` is known, retrieval, plus a window and a short log
+    window if the photos are `ordered` (a video's frames). Without similarity, a window plus a log window over all,
+    whose long reach closes loops.
     """
     if count <= FEW:
         return complete(count)
@@ -89,7 +91,7 @@ def automatic(count: int, ordered: bool, similarity: Float32Array | None = None)
 
 
 def by_similarity(count: int, similarity: Float32Array | None) -> Pairs:
-    """`retrieval`, or all pairs where no similarity is known."""
+    """The graph of `retrieval`; all pairs where no similarity is known."""
     return complete(count) if similarity is None else retrieval(similarity)
 
 
@@ -109,24 +111,27 @@ or None."""
 def chosen(
     graph: str, photos: Sequence[Photo], similarity: Float32Array | None = None, solved: Container[int] = ()
 ) -> Pairs:
-    """The pairs of the photos in one of the GRAPHS, without those of two photos that are `solved` already."""
+    """The pairs of the photos in the graph of this name in GRAPHS, without those of two photos that are `solved`
+    already.
+    """
     pairs = GRAPHS[graph](len(photos), in_order(photos), similarity)
     return [(i, j) for i, j in pairs if not (i in solved and j in solved)]
 
 
 def in_order(photos: Sequence[Photo]) -> bool:
-    """Whether photos follow one another as a camera's do: the last number of their names counts up, or a video's."""
+    """Whether the photos are in the order in which they were taken: the last number in their names counts up."""
     names = [re.fullmatch(r"(.*?)(\d+)\D*?(\.\w+)?", photo.name) for photo in photos]
     consecutive = [bool(a and b and a[1] == b[1] and int(a[2]) < int(b[2])) for a, b in pairwise(names)]
     return bool(consecutive) and float(np.mean(consecutive)) >= IN_ORDER
 
 
 def similarity(features: Sequence[Float32Array]) -> Float32Array:
-    """(N, N) similarity of photos from each one's local features (M, D); 1 on the diagonal.
+    """(N, N) similarity of photos in [0, 1], from the local `features` (M, D) of each; 1 on the diagonal.
 
-    Whitening, then an aggregated selective match kernel (Tolias et al., "Image search with selective match kernels",
-    IJCV 2016), with a vocabulary learned from the photos themselves and residuals kept as they are, not binary: what
-    two photos hold of the same word counts by the cube of its cosine. Nothing is random.
+    Features are whitened and compared by an aggregated selective match kernel (Tolias et al., "Image search with
+    selective match kernels", IJCV 2016). The vocabulary is learned from the photos themselves, and residuals are not
+    made binary. For each word that two photos share, the cosine of their residuals counts to the power _SELECTIVITY.
+    Nothing is random.
     """
     sample = np.concatenate(features)[:: max(1, sum(map(len, features)) // _SAMPLE)].astype(np.float32)
     mean, whitening = _whitening(sample)
@@ -157,9 +162,10 @@ def _sorted(pairs: Iterable[tuple[int, int]]) -> Pairs:
 
 
 def _whitening(sample: Float32Array) -> tuple[Float32Array, Float32Array]:
-    """Mean (D,) and matrix (D, K) that transforms features to uncorrelated ones of unit variance, largest K first.
+    """The mean (D,) of features, and the matrix (D, K) that makes K uncorrelated ones of unit variance of them, those
+    of the largest variance first.
 
-    Directions below a hundredth of the largest's deviation hold noise and are dropped.
+    Directions whose standard deviation is below a hundredth of the largest one's contain noise and are dropped.
     """
     mean = sample.mean(0)
     values, vectors = np.linalg.eigh(np.cov((sample - mean).T.astype(np.float64)))
@@ -170,7 +176,7 @@ def _whitening(sample: Float32Array) -> tuple[Float32Array, Float32Array]:
 
 
 def _words(sample: Float32Array) -> Float32Array:
-    """(W, K) k-means centres of the sample, started from features spread evenly over it."""
+    """(W, K) the words: k-means centres of the sample (M, K), which start at features spread evenly over it."""
     count = max(1, min(_WORDS, len(sample) // _FEATURES_PER_WORD))
     words = sample[np.linspace(0, len(sample) - 1, count).astype(int)]
     for _ in range(_KMEANS_ROUNDS):
@@ -180,7 +186,8 @@ def _words(sample: Float32Array) -> Float32Array:
 
 
 def _aggregated(local: Float32Array, words: Float32Array) -> tuple[IntArray, Float32Array]:
-    """The words (V,) that features (M, K) fall to, and for each the unit sum (V, K) of their residuals."""
+    """The words (V,) to which the features `local` (M, K) are nearest, and for each the normalised sum (V, K) of their
+    residuals from it."""
     nearest = _nearest(local, words)
     held, total, _ = _gathered(nearest, local - words[nearest])
     return held, _unit(total)
@@ -192,7 +199,7 @@ def _nearest(local: Float32Array, words: Float32Array) -> IntArray:
 
 
 def _gathered(keys: IntArray, rows: Float32Array) -> tuple[IntArray, Float32Array, IntArray]:
-    """The different keys (V,), the sum (V, K) of the rows of each, and their number (V,)."""
+    """The distinct `keys` (V,), the sum (V, K) of the `rows` of each, and their number (V,)."""
     order = np.argsort(keys, kind="stable")
     starts = np.flatnonzero(np.diff(keys[order], prepend=-1))
     return keys[order][starts], np.add.reduceat(rows[order], starts, axis=0), np.diff(starts, append=len(keys))

@@ -1,7 +1,8 @@
-"""[R] Consistency in cycles: whether matches lead from photo to photo around a triangle back to where they began.
+"""[R] Cycle consistency: whether matches lead from photo to photo around a triangle back to where they began.
 
-Where a pattern repeats, each pair of photos agrees in itself, and three of them contradict each other (Zach, Klopschitz
-& Pollefeys 2010, who do the same with rotations; matches themselves also show a shift along a wall, and no lens).
+Where a pattern repeats, each pair of photos may be consistent, but three photos contradict each other. Zach, Klopschitz
+& Pollefeys (2010) compare rotations around cycles. Comparing the matches themselves needs no lens, and also shows a
+shift along a wall.
 """
 
 from __future__ import annotations
@@ -15,16 +16,17 @@ from ...model.arrays import Array
 from ..colmap import pycolmap
 from ..features.database import Matched
 
-AGREEING = 4.0  # px; the error at which pairs are verified
-TRIANGLES = 300  # at most: enough for a share, and some milliseconds each
+AGREEING = 4.0  # px of the copies: the error at which pairs are verified
+TRIANGLES = 300  # that are checked, about; each takes some milliseconds
 
 
 def agreement(matched: Matched, registered: Set[int], least_matches: int) -> tuple[int, int, int]:
-    """Three numbers of triangles of photos of which two or more are `registered`: the matches that agree around them,
-    the matches that could, and the triangles.
+    """Counts over the triangles of photos with two or more `registered` photos: the matches that agree around them, the
+    matches that can be compared, and the number of triangles.
 
-    A match from the first photo to the third agrees where the way over the second ends at the same place. Pairs of
-    fewer than `least_matches` verified matches are left out.
+    A match from the first photo to the third can be compared where matches also lead from its feature over the second
+    photo to the third; it agrees where these end at the same place. Pairs with fewer than `least_matches` verified
+    matches are left out. Only about TRIANGLES triangles are compared.
     """
     neighbours: defaultdict[int, set[int]] = defaultdict(set)
     for i, j in matched.pairs[matched.inliers >= least_matches].tolist():
@@ -53,7 +55,8 @@ def agreement(matched: Matched, registered: Set[int], least_matches: int) -> tup
 
 
 def _links(database: pycolmap.Database, maps: dict[tuple[int, int], Array], first: int, second: int) -> Array:
-    """(K,) for each feature of photo `first` the one of `second` that it was matched with, or -1."""
+    """(K,) for each feature of photo `first` the feature of `second` with which it is matched, or -1. `maps` caches
+    them."""
     if (first, second) not in maps:
         matches = database.read_two_view_geometry(first + 1, second + 1).inlier_matches
         links = np.full(len(database.read_keypoints(first + 1)), -1)

@@ -1,4 +1,4 @@
-"""[R] Lenses that the artist knows: what of them the solver may change, and what the photos would prefer instead."""
+"""[R] Lenses that the artist knows: which parameters the solver may change, and where the photos contradict them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from ..colmap import pycolmap
 from . import uncertainty
 from .model_adjustment import LensFreedom, adjust, posed_images
 
-WRONG_FOCAL, WRONG_ERROR = 0.01, 0.05  # shares: a focal length that much off, and the error that much smaller, are said
-FAR_FROM_START = 0.03  # share by which a solved focal length may differ from the known one where it begins, in silence
-ROUNDS = 30  # of the adjustment that looks for a better lens
+# The artist is told of a better focal length if it differs by this share, and lowers the error by this share.
+WRONG_FOCAL, WRONG_ERROR = 0.01, 0.05
+FAR_FROM_START = 0.03  # share; the artist is told where the solved focal length differs more from the one at the start
+ROUNDS = 30  # of the adjustment that looks for a better lens, at most
 
 
 def freedom(photos: Sequence[Photo]) -> LensFreedom:
-    """The parameters that no photo's lens holds."""
+    """The parameters that the solver may change: those that no photo's lens holds."""
     return LensFreedom(
         not any(photo.lens.holds_focal for photo in photos),
         not any(photo.lens.holds_centre for photo in photos),
@@ -26,9 +27,9 @@ def freedom(photos: Sequence[Photo]) -> LensFreedom:
 
 
 def remarks(model: pycolmap.Reconstruction, photos: Sequence[Photo], scale: float) -> list[str]:
-    """Sentences about known lenses that do not fit the registered photos.
+    """Sentences for the artist about known lenses that do not fit the registered photos.
 
-    `scale` is pixels of a photo for one of its copy.
+    `scale` is the number of a photo's pixels per pixel of its copy.
     """
     free = freedom(photos)
     known = [photo.lens for photo in photos if photo.lens.focal is not None]
@@ -58,7 +59,7 @@ def _percent(change: float) -> str:
 
 
 def _far_from_start(model: pycolmap.Reconstruction, photos: Sequence[Photo]) -> list[str]:
-    """About solved focal lengths that differ from the known ones; once for each lens."""
+    """Sentences about solved focal lengths that differ from those at the start; one for each lens."""
     sentences = {}
     for image in model.images.values():
         photo, camera = photos[image.image_id - 1], model.camera(image.camera_id)
@@ -73,7 +74,7 @@ def _far_from_start(model: pycolmap.Reconstruction, photos: Sequence[Photo]) -> 
 
 
 def _released(model: pycolmap.Reconstruction, free: LensFreedom) -> pycolmap.Reconstruction:
-    """The model adjusted with focal lengths that may change, and distortion where the photos tell it."""
+    """The model adjusted with free focal lengths, and free distortion where the photos determine it."""
     released = pycolmap.Reconstruction(model)
     config = posed_images(released)
     config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
@@ -84,7 +85,7 @@ def _released(model: pycolmap.Reconstruction, free: LensFreedom) -> pycolmap.Rec
 
 
 def _change(before: pycolmap.Reconstruction, after: pycolmap.Reconstruction) -> float:
-    """By what share the focal lengths grew, the median over the photos."""
+    """The share by which the focal lengths grew, the median over the photos."""
     ratios = [
         after.camera(image.camera_id).mean_focal_length() / before.camera(image.camera_id).mean_focal_length()
         for image in before.images.values()

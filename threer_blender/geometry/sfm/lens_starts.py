@@ -1,4 +1,4 @@
-"""[R] The lenses from which a mapping starts: copies of the database of matches, each with other cameras in it."""
+"""[R] The lenses from which a mapping starts: copies of the database of matches with other cameras."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ from ..colmap import pycolmap
 from ..features.database import SEED, Matched
 
 FISHEYE = "OPENCV_FISHEYE"
-FISHEYE_FOCAL = 0.4  # times the longer side: 143 degrees over it, where EXIF knows no focal length
+FISHEYE_FOCAL = 0.4  # times the longer side, where EXIF tells no focal length: 143 degrees over that side
 
 
 def as_matched(matched: Matched) -> Path:
-    """The database itself."""
+    """The database of matches itself, with its own lenses."""
     return matched.path
 
 
 def calibrated(matched: Matched) -> Path:
-    """Focal lengths from the view graph (Sweeney et al. 2015), where EXIF knows none."""
+    """A database with focal lengths from the view graph (Sweeney et al. 2015), where EXIF tells none."""
     return _copy(matched, "calibrated.db", _calibrate)
 
 
 def one_each(matched: Matched) -> Path:
-    """Each photo with a camera of its own."""
+    """A database in which each photo has a camera of its own."""
     return _copy(matched, "one_each.db", _separate)
 
 
 def fisheyes(matched: Matched) -> Path:
-    """Every lens a fisheye (Kannala & Brandt 2006), but for those of panoramas."""
+    """A database in which every lens is a fisheye (Kannala & Brandt 2006), except those of panoramas."""
     return _copy(matched, "fisheyes.db", _widen)
 
 
 def _copy(matched: Matched, name: str, change: Callable[[Path], None]) -> Path:
+    """The copy of the database of this name, made and changed at the first call."""
     path = matched.path.with_name(name)
     if not path.exists():
         shutil.copyfile(matched.path, path)

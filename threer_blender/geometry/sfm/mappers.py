@@ -1,4 +1,4 @@
-"""[R] Ways to make models of verified matches: pycolmap's mappers, and how each is set.
+"""[R] Ways to make models from verified matches: pycolmap's mappers, their options, and when each is tried.
 
 Incremental mapping: Schönberger & Frahm 2016 (COLMAP). Global mapping: Pan et al. 2024 (GLOMAP).
 """
@@ -16,21 +16,22 @@ from ..features.database import SEED, Matched, interruptible
 from . import known_lenses, lens_starts, plausibility
 from .model_selection import PHOTO_POINTS, Model, ScoredModel
 
-LARGE_RESIDUAL = 1.0  # px; the residual above which other candidates are tried even where all photos are registered
-NARROW = 0.6  # focal length over the longer side from which no lens is a fisheye
-LENS_GAIN = 0.02  # of score, see Candidate; on photos that share a lens, one for each gains up to 0.005
-FEW_PHOTOS = 4  # with so few, lens distortion is not solved for
+LARGE_RESIDUAL = 1.0  # px: above it, other candidates are tried even if all photos are registered
+NARROW = 0.6  # focal length over the longer side, above which no lens is a fisheye
+LENS_GAIN = 0.02  # of score, see Candidate; on photos that share a lens, a lens for each gains up to 0.005
+FEW_PHOTOS = 4  # up to this number, lens distortion is not solved for
 
 Token: TypeAlias = pycolmap.CancellationToken
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to solve: `run(database, matched, token, progress)` returns its models and calls `progress()` per photo.
+    """One way to solve. `run(database, matched, token, progress)` returns its models and calls `progress()` for each
+    photo.
 
-    `wanted(best, matched)`: whether it is worth its time, given the best model so far. `database(matched)`: the one
-    with the lenses that it starts from. A candidate whose lenses have more freedom must have a `gain` of score over the
-    best model without it; `note` then tells the artist.
+    `wanted(best, matched)` says whether it is worth its time, given the best model so far. `database(matched)` is the
+    database with the lenses that it starts from. A candidate whose lenses have more freedom must exceed the score of
+    the best model so far by `gain`; the sentence `note` then tells the artist about it.
     """
 
     name: str
@@ -42,7 +43,8 @@ class Candidate:
 
 
 def run(candidate: Candidate, matched: Matched, progress: Callable[[float], None]) -> list[Model]:
-    """The candidate's models; `progress(photos registered so far)` is called often and may raise."""
+    """The candidate's models. `progress(registered)`, with the number of photos so far, is called often and may
+    raise."""
     registered = 0
 
     def one_more() -> None:
@@ -80,16 +82,16 @@ def _relaxed_options(matched: Matched) -> pycolmap.IncrementalPipelineOptions:
 
 
 def incremental_options(matched: Matched) -> pycolmap.IncrementalPipelineOptions:
-    """COLMAP's own thresholds for incremental mapping, and the same models of the same photos each time."""
+    """COLMAP's own thresholds for incremental mapping, set so that the same photos give the same models."""
     options = pycolmap.IncrementalPipelineOptions()
     options.random_seed = SEED
-    options.num_threads = 1  # more of them add in another order, and the result would differ from run to run
+    options.num_threads = 1  # with more, sums are added in varying order, and the result differs from run to run
     options.min_model_size = 2
     options.extract_colors = False
     free = known_lenses.freedom(matched.photos)
     if not free.focal:
         options.ba_refine_focal_length = options.mapper.abs_pose_refine_focal_length = False
-    # Of few photos, distortion would explain what the focal length and the poses must.
+    # With few photos, wrong distortion would make up for errors of the focal length and the poses.
     if len(matched.photos) <= FEW_PHOTOS or not free.distortion:
         options.ba_refine_extra_params = options.mapper.abs_pose_refine_extra_params = False
     return options
@@ -102,7 +104,7 @@ def _incremental(
     progress: Callable[[], None],
     start: str = "",
 ) -> list[Model]:
-    """Models from nothing, or one that goes on from the model in the folder `start`."""
+    """New models, or one that continues the model in the folder `start`."""
     models = pycolmap.incremental_mapping(
         path,
         path.parent,
@@ -117,7 +119,8 @@ def _incremental(
 
 
 def _global(path: Path, matched: Matched, token: Token, progress: Callable[[], None]) -> list[Model]:
-    """Global mapping. It knows no token: an exception in its callback ends it, a few times per second of work."""
+    """Global mapping. GLOMAP takes no token, so an exception in its callback, called a few times per second, ends
+    it."""
     options = pycolmap.GlobalPipelineOptions()
     options.random_seed = SEED
     options.num_threads = 1
@@ -141,8 +144,7 @@ def _global(path: Path, matched: Matched, token: Token, progress: Callable[[], N
 
 
 def continuing(model: Model) -> Candidate:
-    """Relaxed mapping that goes on from `model`: a photo is registered by as few points as the finished model may
-    have."""
+    """Relaxed mapping that continues `model`: PHOTO_POINTS points suffice to register a photo."""
 
     def run(path: Path, matched: Matched, token: Token, progress: Callable[[], None]) -> list[Model]:
         options = _relaxed_options(matched)
@@ -156,7 +158,8 @@ def continuing(model: Model) -> Candidate:
 
 
 def against(model: Model, held: set[int], new: Matched) -> Candidate:
-    """Relaxed mapping that registers `new` photos in `model`, whose poses stay, as do the cameras `held` by number."""
+    """Relaxed mapping that registers the photos of `new` in `model`. The poses of the model stay, and so do the lenses
+    of the cameras with the numbers `held`."""
 
     def run(path: Path, _matched: Matched, token: Token, progress: Callable[[], None]) -> list[Model]:
         options = _relaxed_options(new)
@@ -175,18 +178,18 @@ def _always(_best: ScoredModel | None, _matched: Matched) -> bool:
 
 
 def _unless_good(best: ScoredModel | None, matched: Matched) -> bool:
-    """No believable model yet, unregistered photos, or a model that may be folded."""
+    """Wanted where there is no believable model yet, photos are unregistered, or the model may be folded."""
     return best is None or len(best.registered) < len(matched.photos) or best.residual > LARGE_RESIDUAL
 
 
 def _if_poor(best: ScoredModel | None, matched: Matched) -> bool:
-    """A focal length is unknown, and a fifth of the photos or more are still unregistered."""
+    """Wanted where a focal length is unknown, and a fifth of the photos or more are still unregistered."""
     unknown = any(photo.focal is None for photo in matched.photos)
     return unknown and (best is None or len(best.registered) <= 0.8 * len(matched.photos))
 
 
 def _if_lenses_differ(best: ScoredModel | None, matched: Matched) -> bool:
-    """Photos share a lens, but the error is too large for that. Frames of a film do share one."""
+    """Wanted where photos share a lens, but the error is too large for that. Frames of a film do share one."""
     if best is None or len(best.model.cameras) == len(matched.photos) or _is_film(matched) or _is_known(matched):
         return False
     known = all(photo.focal is not None for photo in matched.photos)
@@ -195,7 +198,8 @@ def _if_lenses_differ(best: ScoredModel | None, matched: Matched) -> bool:
 
 
 def _if_fisheye(best: ScoredModel | None, matched: Matched) -> bool:
-    """No photo is known to be narrow, and there is no believable model, a large error or much distortion."""
+    """Wanted where no photo is known to be narrow, and there is no believable model, a large error, or much
+    distortion."""
     if _is_known(matched):
         return False
     if any(photo.focal and photo.focal > NARROW * max(photo.width, photo.height) for photo in matched.photos):
@@ -215,7 +219,7 @@ def _is_known(matched: Matched) -> bool:
 
 
 def _is_film(matched: Matched) -> bool:
-    """Whether all photos are frames of films, whose blur makes errors large, whatever the lens."""
+    """Whether all photos are frames of films, in which blur makes errors large, whatever the lens."""
     return all(photo.frame is not None for photo in matched.photos)
 
 

@@ -1,9 +1,9 @@
 """[R] Cameras and sparse points from verified matches: candidate mappings by pycolmap, and the choice among them.
 
-No single mapper registers everything: strict incremental mapping (Schönberger & Frahm 2016, COLMAP's defaults) is the
-most exact, the relaxed one and global mapping (Pan et al. 2024, GLOMAP) register photos that it drops, and each of them
-sometimes folds a scene over. So several are tried, and all are scored on the same data, which none of them chose: the
-verified matches of all pairs (`model_selection`).
+No single mapper registers everything. Strict incremental mapping (Schönberger & Frahm 2016, COLMAP's defaults) is the
+most exact. Relaxed incremental mapping and global mapping (Pan et al. 2024, GLOMAP) register photos that it drops. Each
+of them sometimes folds a scene over. So several are tried, and all are scored on the same data, which none of them
+selected: the verified matches of all pairs (`model_selection`).
 """
 
 from __future__ import annotations
@@ -40,20 +40,24 @@ from .surveyed import SurveyMarks
 
 MAPPING = Stage("mapping", "Solving cameras")
 
-FEW_FEATURES = 100
-LENS_PHOTOS = 10  # photos of one camera from which its principal point and second distortion term are solved
-KEYPOINT_ERROR = 0.25  # px of the copies; medians on real photos are 0.1 to 0.4
-ADJUSTMENT_ITERATIONS = 30  # at most; the solver holds Python's lock meanwhile, some milliseconds each
+FEW_FEATURES = 100  # a photo with fewer shows too little detail
+LENS_PHOTOS = 10  # photos of one camera, from which on its principal point and second distortion term are solved
+KEYPOINT_ERROR = 0.25  # px of the copies: the scale of the robust loss; median errors on real photos are 0.1 to 0.4
+ADJUSTMENT_ITERATIONS = 30  # at most; each takes some milliseconds, in which the solver holds Python's lock
 
 
 @dataclass(frozen=True)
 class MappingSolution:
-    """Cameras in pixels of the photos, and the sparse points of one world.
+    """The registered photos' `cameras` in pixels of the photos, and the sparse points of one world.
 
-    `positions` (P, 3) float64 and `colors` (P, 3) uint8 sRGB; `observed[i]` are the points, as indices, that
-    `cameras[i]` sees. The world is as pycolmap leaves it, moved so that the points' median is the origin and scaled so
-    that the median depth over all observations is MEDIAN_DEPTH; it is not metric. `reprojection_error` is the mean in
-    pixels of the photos. `other_models` are the names of photos that are connected, but not with the solution.
+    `positions` (P, 3) float64 and `colors` (P, 3) uint8 sRGB are the points'; `observed[i]` are the indices of the
+    points that `cameras[i]` sees. The world is pycolmap's, moved so that the points' median is the origin, and scaled
+    so that the median depth over all observations is MEDIAN_DEPTH; it is not metric. A solution to survey marks or a
+    reference stays in their world instead.
+
+    `reprojection_error` is the mean over all observations, in pixels of the photos. `other_models` are groups of names
+    of photos that were solved together, but apart from this solution. `candidate` is the name of the mapper that made
+    it, and `notes` are sentences for the artist.
     """
 
     cameras: list[Camera]
@@ -68,9 +72,10 @@ class MappingSolution:
 
 
 def solve(matched: Matched, report: ReportStage, marks: SurveyMarks | None = None) -> MappingSolution:
-    """The best model of the photos; with `marks` in the survey's world, whose points are held.
+    """The best model of the photos. With `marks`, it is adjusted to the survey points and in survey coordinates.
 
-    Raises UserError where none is believable, the survey does not fit, and what `report` raises.
+    Raises UserError where the photos are hopeless, no model is believable, or the survey does not fit. Raises what
+    `report` raises.
     """
     pairs = read_pairs(matched)
     refuse_hopeless(pairs)
@@ -108,9 +113,9 @@ def _progress(report: ReportStage, before: float, planned: float, registered: fl
 def continued(
     best: ScoredModel, matched: Matched, pairs: Sequence[Pair], progress: Callable[[float], None]
 ) -> ScoredModel:
-    """The model with more of the photos: relaxed mapping goes on from it, where that is believable.
+    """The model with more of the photos, if relaxed mapping, which continues from it, registers some believably.
 
-    Few matches register a photo in a finished model; they would lead a new one astray.
+    A few matches suffice to register a photo in a finished model, while they would mislead a new one.
     """
     if best.registered.issuperset(index for pair in pairs for index in pair.photos):
         return best
@@ -129,14 +134,14 @@ def _adjusted(best: ScoredModel, matched: Matched, pairs: Sequence[Pair]) -> Sco
     """The model after one more bundle adjustment over all its points, robust to wrong matches.
 
     The mappers' own adjustments square every error within some pixels, which biases the focal length where few photos
-    determine it. Cauchy's loss at the size of a keypoint's error finds nearly the same cameras from each mapper's
-    model, nearer to the true ones. They also hold the distortion of a few photos. Where the photos determine it, it
-    is solved here; else the focal length makes up for it (13 % for k1 = -0.1).
+    determine it. Cauchy's loss at the size of a keypoint's error leads to nearly the same cameras from each mapper's
+    model, closer to the true ones. With few photos, the mappers also hold the distortion. It is solved here where the
+    photos determine it; otherwise the focal length compensates for it (13 % for k1 = -0.1).
 
-    Where enough photos share a camera, its principal point is solved as well, and its second distortion term. A lens is
+    Where enough photos share a camera, its principal point and its second distortion term are solved too. A lens is
     seldom centred to better than 1 %, which rotates every camera by half a degree. A few photos cannot distinguish that
-    from a rotation; on the sets with true cameras ten or more halved the rotation error, seven made it worse. Where the
-    model then explains less, it stays as it was.
+    from a rotation: on sets with true cameras, solving it halved the rotation error with ten or more photos, and made
+    it worse with seven. If the model explains less after the adjustment, it stays as it was.
     """
     model = pycolmap.Reconstruction(best.model)
     shared = Counter(image.camera_id for image in model.images.values() if image.has_pose)
@@ -158,7 +163,7 @@ def _adjusted(best: ScoredModel, matched: Matched, pairs: Sequence[Pair]) -> Sco
 
 
 def _fill_in(model: Model, matched: Matched) -> None:
-    """Adds the points that only two photos see, which strict candidates drop; the cameras stay as they are."""
+    """Adds the points that only two photos see, which strict mapping drops, in place. The cameras stay as they are."""
     options = mappers.incremental_options(matched)
     options.triangulation.ignore_two_view_tracks = False
     folder = matched.path.parent
@@ -169,9 +174,10 @@ def _fill_in(model: Model, matched: Matched) -> None:
 def solution(
     best: ScoredModel, scored_models: Sequence[ScoredModel], matched: Matched, note: str, as_is: bool = False
 ) -> MappingSolution:
-    """The best model as a solution, among all `scored_models`; `note` is that of the candidate.
+    """The best model as a solution. `scored_models` are all models, for the groups of photos that other models
+    registered; `note` is the candidate's.
 
-    Where `as_is`, the world stays the model's.
+    With `as_is`, the world stays the model's.
     """
     model = best.model
     indices = [i for i in sorted(best.registered) if model.image(i + 1).num_points3D > 0]
@@ -204,7 +210,7 @@ def solution(
 
 
 def _depths(model: Model, image: pycolmap.Image, positions: FloatArray) -> FloatArray:
-    """(P,) camera z of points (P, 3); their distance from a panorama."""
+    """(P,) camera z of points (P, 3) in the world; for a panorama, their distance."""
     camera_from_world = image.cam_from_world().matrix()
     local = positions @ camera_from_world[:, :3].T + camera_from_world[:, 3]
     spherical = model.camera(image.camera_id).is_spherical()
@@ -213,7 +219,7 @@ def _depths(model: Model, image: pycolmap.Image, positions: FloatArray) -> Float
 
 
 def _points(model: Model, indices: Iterable[int], matched: Matched) -> tuple[list[int], FloatArray, Array]:
-    """Ids, positions (P, 3) and colours (P, 3) of the points that two or more of the photos see."""
+    """Ids, positions (P, 3) and colours (P, 3) uint8 of the points that two or more of the photos `indices` see."""
     image_ids = {index + 1 for index in indices}
     ids, positions, colors = [], [], []
     for point_id, point in model.points3D.items():
@@ -226,7 +232,7 @@ def _points(model: Model, indices: Iterable[int], matched: Matched) -> tuple[lis
 
 
 def _camera(model: Model, index: int, matched: Matched, centre: FloatArray, scale: float) -> Camera:
-    """The photo's camera, from pixels of the copy to pixels of the photo and into the solution's world."""
+    """The photo's camera, in pixels of the photo instead of the copy, and in the solution's world."""
     photo, image = matched.photos[index], model.image(index + 1)
     solved = model.camera(image.camera_id)
     x, y = photo.width / solved.width, photo.height / solved.height
@@ -246,7 +252,8 @@ def _camera(model: Model, index: int, matched: Matched, centre: FloatArray, scal
 
 
 def _intrinsics(solved: pycolmap.Camera, x: float, y: float) -> tuple[float, float, float, float]:
-    """fx, fy, cx and cy in pixels `x` and `y` times as many; of a panorama, fx and fy are the pixels of a radian."""
+    """fx, fy, cx and cy in a picture that is `x` times as wide and `y` times as high; for a panorama, fx and fy are
+    pixels per radian."""
     if solved.is_spherical():
         width, height = solved.width * x, solved.height * y
         return width / (2 * np.pi), height / np.pi, width / 2, height / 2
@@ -268,7 +275,7 @@ def _reprojection_error(model: Model, image: pycolmap.Image, photo_from_copy: Fl
 
 
 def _other_models(best: ScoredModel, scored_models: Sequence[ScoredModel]) -> list[list[int]]:
-    """Groups of two or more photos that a believable model registers, but not together with the best one's."""
+    """Groups of two or more photos that another believable model registers, and that are not in the best one."""
     taken, groups = set(best.registered), []
     for scored in sorted((v for v in scored_models if not v.fault), key=lambda v: v.score, reverse=True):
         group = sorted(scored.registered - taken)
@@ -279,7 +286,7 @@ def _other_models(best: ScoredModel, scored_models: Sequence[ScoredModel]) -> li
 
 
 def _unregistered(index: int, best: ScoredModel, matched: Matched, others: Sequence[Sequence[int]]) -> Unregistered:
-    """Why a photo has no camera, and what would help."""
+    """The reason why a photo has no camera, and advice."""
     features = int(matched.features[index])
     enough = matched.pairs[matched.inliers >= PAIR_MATCHES]
     partners = sorted(set(enough[(enough == index).any(axis=1)].ravel().tolist()) - {index})
@@ -312,7 +319,7 @@ def _names(indices: Iterable[int], matched: Matched) -> str:
 
 
 def _notes(best: ScoredModel, matched: Matched) -> list[str]:
-    """Notes for the artist about a solution that stands, warnings first."""
+    """Notes for the artist about the solution, warnings first."""
     cameras = {matched.photos[i].name: best.model.camera(best.model.image(i + 1).camera_id) for i in best.registered}
     notes = plausibility.warnings(cameras, best.model.compute_mean_reprojection_error(), len(matched.photos))
     first = matched.photos[min(best.registered)]

@@ -1,4 +1,4 @@
-"""[R] Bundle adjustment of a model that stands, by pycolmap: its photos, the lenses' freedom, the loss."""
+"""[R] Bundle adjustment of a finished model, by pycolmap: its photos, the lenses' freedom, the loss."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..colmap import pycolmap
 
 @dataclass(frozen=True)
 class LensFreedom:
-    """The parameters that the solver may change, of all lenses."""
+    """Which parameters of the lenses the solver may change; the same for all lenses."""
 
     focal: bool
     centre: bool
@@ -17,7 +17,7 @@ class LensFreedom:
 
 
 def posed_images(model: pycolmap.Reconstruction) -> pycolmap.BundleAdjustmentConfig:
-    """The problem of all photos that have a pose; nothing of it is held yet."""
+    """The problem with all photos that have a pose. Nothing is held yet."""
     config = pycolmap.BundleAdjustmentConfig()
     for image in model.images.values():
         if image.has_pose:
@@ -32,9 +32,10 @@ def adjust(
     rounds: int,
     loss: float | None = None,
 ) -> None:
-    """Adjusts the photos of `config`, and what they show, in at most `rounds`. The points' errors stay as they were.
+    """Adjusts the cameras of `config` and the points that they see, in place, in at most `rounds` iterations. The
+    errors that the model stores with its points are not updated.
 
-    Errors above `loss`, in pixels of the copies, count less (Cauchy); where it is None, all are squared.
+    `loss` is the scale of Cauchy's loss in pixels of the copies; None squares all errors.
     """
     options = pycolmap.BundleAdjustmentOptions()
     options.refine_focal_length = free.focal

@@ -1,7 +1,8 @@
 """[R] Model selection: scores models by the verified matches of all pairs, and recognises input that cannot be solved.
 
-A match is explained by a model where it obeys the epipolar geometry of the model's two cameras, with the point in front
-of both. Reprojection error does not suffice: folded models pass it.
+A model explains a match that obeys the epipolar geometry of its two cameras, with the point in front of both. The
+reprojection error of the model's own points does not suffice: it is small in folded models too, in which parts of the
+scene lie over each other.
 """
 
 from __future__ import annotations
@@ -20,32 +21,32 @@ from ..colmap import pycolmap
 from ..features.database import Matched
 from . import cycles, plausibility
 
-# Thresholds from which a pair, a photo and a model are believed. Pixels are those of the copies (long side about 1600).
+# Thresholds for a pair, a photo and a model to be believed. Pixels are those of the copies (long side about 1600).
 PAIR_MATCHES = 15  # verified matches that make a pair: COLMAP's own threshold
 EXPLAINED_ERROR = 4.0  # px, Sampson; the error at which pairs are verified
-SCORE_ERROR = 2.0  # px; a match this far from the model scores 0, one without error scores 1
-PHOTO_SUPPORT = 0.5  # of a photo's matches with the model's other photos are explained
+SCORE_ERROR = 2.0  # px; a match with this error scores 0, one without error scores 1
+PHOTO_SUPPORT = 0.5  # share of a photo's matches with the model's other photos that must be explained
 PHOTO_POINTS = 12  # points that a registered photo must see, unless it matches two or more registered photos
 MODEL_POINTS = 30  # points that a model must have
-PARALLAX = 1.0  # degrees; median over the points of the widest angle between two rays
+PARALLAX = 1.0  # degrees: the median over the points of the widest angle between two rays, at least
 NO_PARALLAX = "no parallax"
-CYCLES_AGREE = 0.5  # share of the matches around triangles that agree; of photos without repetition 0.99 and more do
-FEW_EXPLAINED = 0.25  # of the matches of the photos in a model of few of the photos; a chance one explains 0.15
+CYCLES_AGREE = 0.5  # share of the matches around triangles that must agree; without repetition, 0.99 and more do
+FEW_EXPLAINED = 0.25  # share of its photos' matches that a model of few photos must explain; wrong ones reach 0.15
 CONTRADICTED = "matches that contradict each other"
-WIDEST = 100.0  # degrees between two rays to a point; no surface shows the same details to both of wider ones
-LARGEST_RESIDUAL = 1e4  # px; a pair behind its cameras counts as this far off
-TIE = 0.005  # of score
+WIDEST = 100.0  # degrees between two rays to a point, at most: no surface shows the same details to wider ones
+LARGEST_RESIDUAL = 1e4  # px: the residual of a pair whose points are behind its cameras
+TIE = 0.005  # of score: a smaller difference does not count
 
-# Thresholds from which a set of photos is hopeless. Measured: of a static camera's matches 20 % or more stay within
-# 1.5 px, of a moving one's none; for a turning camera the singular values differ by up to 2 %, for one in a hand by 3 %
-# and more.
-UNMOVED = 1.5  # px; a match that moves less stays where it is in the picture
+# Thresholds for a set of photos to be hopeless. Measured: 20 % or more of a static camera's matches stay within 1.5 px,
+# and none of a moving one's. For a camera that only turns, the singular values of `is_rotation` differ by up to 2 %,
+# for a hand-held one by 3 % and more.
+UNMOVED = 1.5  # px: a match that moves less stays where it is in the picture
 UNMOVED_MATCHES = 0.1  # share of such matches above which the camera did not move between two photos
-ROTATION_STEP = 0.025  # of the distance; a camera that moves less only rotated
-ANY_FOCAL = (0.3, 15.0)  # focal length over the long side that a photo may have, where nothing tells it
-ROTATION_FOCALS = 200  # focal lengths that are tried
+ROTATION_STEP = 0.025  # of the distance to the scene: a camera that moves less counts as rotated only
+ANY_FOCAL = (0.3, 15.0)  # range of the focal length over the long side, where nothing tells it
+ROTATION_FOCALS = 200  # focal lengths in that range that are tried
 KNOWN_FOCAL = 0.05  # share by which a focal length in EXIF may be wrong
-HOPELESS_PAIRS = 0.5  # share of such pairs that makes the set hopeless
+HOPELESS_PAIRS = 0.5  # share of such pairs above which the set is hopeless
 HOMOGRAPHY_KINDS = tuple(
     int(kind)
     for kind in (
@@ -61,10 +62,11 @@ Model: TypeAlias = pycolmap.Reconstruction
 
 @dataclass(frozen=True)
 class Pair:
-    """Two photos and their verified matches: `first`, `second` (K, 2) pixels in the copies.
+    """Two `photos`, by their indices, and the pixels of their verified matches in the copies, `first` and `second`
+    (K, 2).
 
     `unmoved`: many of their matches, verified or not, stay where they are in the picture. `rotated_only`: a camera that
-    only rotated or zoomed explains them.
+    only rotated or zoomed explains the matches.
     """
 
     photos: tuple[int, int]
@@ -78,10 +80,10 @@ class Pair:
 class ScoredModel:
     """A model, the name of the candidate that made it, and its score.
 
-    `registered` are the photos (indices) whose cameras are believable. `score` in [0, 1] is the mean over all photos of
-    how much of a photo's verified matches the model explains and how well; unregistered photos count as 0.
-    `residual` is the pixels of error in the worst pairs: large where the model is folded. `fault` is the
-    reason in a few words why the model as a whole is not believable, or empty.
+    `registered` are the indices of the photos whose cameras are believable. `score` in [0, 1] is the mean over all
+    photos of how well the model explains a photo's verified matches; unregistered photos count as 0. `residual` is the
+    error in pixels of the copies of the worst pairs (95th percentile of their medians), large where the model is
+    folded. `fault` says in a few words why the model as a whole is not believable, or is empty.
     """
 
     candidate: str
@@ -93,7 +95,7 @@ class ScoredModel:
 
 
 def read_pairs(matched: Matched) -> list[Pair]:
-    """The verified matches of all pairs that have enough of them."""
+    """The verified matches of all pairs that have PAIR_MATCHES or more."""
     pairs = []
     with pycolmap.Database.open(matched.path) as database:
         points = [database.read_keypoints(i + 1)[:, :2].astype(np.float64) for i in range(len(matched.photos))]
@@ -112,7 +114,7 @@ def read_pairs(matched: Matched) -> list[Pair]:
 
 
 def _known_focal(matched: Matched, index: int) -> float | None:
-    """The focal length of a photo over its longer side, where EXIF or the artist tells it."""
+    """The focal length of a photo over its longer side, if EXIF or the artist tells it."""
     photo = matched.photos[index]
     return None if photo.focal is None else photo.focal / max(photo.width, photo.height)
 
@@ -120,9 +122,9 @@ def _known_focal(matched: Matched, index: int) -> float | None:
 def is_rotation(homography: FloatArray, sizes: Array, known_focals: Sequence[float | None]) -> bool:
     """Whether `homography` (3, 3), in pixels, is K' R K⁻¹ for a rotation R and K, K' of some focal lengths.
 
-    `known_focals` are kept, up to KNOWN_FOCAL. `sizes` (2, 2) are widths and heights. A wall seen from two places has a
-    homography as well: K' (R + t nᵀ / d) K⁻¹, whose middle part has singular values that differ by about the step t
-    over the distance d.
+    `sizes` (2, 2) are the pictures' widths and heights. `known_focals` are focal lengths over the longer side, believed
+    up to KNOWN_FOCAL, or None. A wall that is seen from two places has a homography too: K' (R + t nᵀ / d) K⁻¹. The
+    singular values of its middle part differ by about the step t over the distance d.
     """
     centred = [np.array([[1, 0, width / 2], [0, 1, height / 2], [0, 0, 1]]) for width, height in sizes]
     first_range, second_range = (_focal_range(known) for known in known_focals)
@@ -138,7 +140,7 @@ def is_rotation(homography: FloatArray, sizes: Array, known_focals: Sequence[flo
 
 
 def _focal_range(known: float | None) -> tuple[float, float]:
-    """Smallest and largest focal length over the longer side that a photo may have; `known` is the one in EXIF."""
+    """The smallest and largest focal length over the longer side that a photo may have; `known` is the one in EXIF."""
     return ANY_FOCAL if known is None else (known * (1 - KNOWN_FOCAL), known * (1 + KNOWN_FOCAL))
 
 
@@ -164,7 +166,7 @@ def refuse_hopeless(pairs: Sequence[Pair]) -> None:
 
 
 def why_nothing(matched: Matched, pairs: Sequence[Pair], scored_models: Sequence[ScoredModel]) -> str:
-    """The sentence for photos that match, but of which no believable model could be made."""
+    """The sentence that tells the artist why no believable model could be made of photos that match."""
     flat = np.isin(matched.kinds[matched.inliers >= PAIR_MATCHES], HOMOGRAPHY_KINDS)
     if flat.mean() > 0.5 or any(scored.fault == NO_PARALLAX for scored in scored_models):
         return (
@@ -194,7 +196,10 @@ def why_nothing(matched: Matched, pairs: Sequence[Pair], scored_models: Sequence
 
 # ----------------------------------------------------------------------------------------------- scores
 def score_model(candidate: str, model: Model, matched: Matched, pairs: Sequence[Pair]) -> ScoredModel:
-    """The model with its registered photos, its score on the verified matches, and its fault if it has one."""
+    """The model with its registered photos, its score on the verified matches of all `pairs`, and its fault.
+
+    Photos whose matches with the other registered ones are not explained are removed one by one, the worst first.
+    """
     points = {image.image_id - 1: image.num_points3D for image in model.images.values() if image.has_pose}
     registered = {index for index, number in points.items() if number > 0}
     errors = {pair.photos: epipolar_errors(model, pair) for pair in pairs if registered.issuperset(pair.photos)}
@@ -222,7 +227,8 @@ def score_model(candidate: str, model: Model, matched: Matched, pairs: Sequence[
 def _support(index: int, points: int, errors: Mapping[tuple[int, int], Array]) -> float:
     """The share of a photo's matches with the other registered photos that the model explains.
 
-    0 where few points hold the photo, and matches with one other photo only.
+    It is 0 where no other photo has PAIR_MATCHES explained matches with it, or only one has and the photo sees fewer
+    than PHOTO_POINTS `points`. `errors` are those of the pairs of registered photos.
     """
     mine = [errors_of_pair < EXPLAINED_ERROR for photos, errors_of_pair in errors.items() if index in photos]
     partners = sum(int(explained.sum()) >= PAIR_MATCHES for explained in mine)
@@ -232,11 +238,10 @@ def _support(index: int, points: int, errors: Mapping[tuple[int, int], Array]) -
 
 
 def epipolar_errors(model: Model, pair: Pair) -> FloatArray:
-    """(K,) px: how far each match is from the epipolar geometry of the two cameras.
+    """(K,) how far each match is from the epipolar geometry of the two cameras, in pixels of the copies.
 
-    It is infinite behind one of them, and where they look at the point from opposite sides.
-
-    Sampson's error: Hartley & Zisserman, Multiple View Geometry, 2nd edition, equation 11.9.
+    This is Sampson's error (Hartley & Zisserman, Multiple View Geometry, 2nd edition, equation 11.9). It is infinite
+    where the point would be behind a camera, or the rays to it differ by more than WIDEST.
     """
     first, second = (model.image(i + 1) for i in pair.photos)
     cameras = model.camera(first.camera_id), model.camera(second.camera_id)
@@ -258,7 +263,7 @@ def epipolar_errors(model: Model, pair: Pair) -> FloatArray:
 
 
 def rays(camera: pycolmap.Camera, points: FloatArray) -> FloatArray:
-    """(K, 3) rays through pixels (K, 2): of length 1 in a panorama, with z = 1 elsewhere."""
+    """(K, 3) rays in the camera's frame through pixels `points` (K, 2): of length 1 in a panorama, with z = 1 else."""
     if camera.is_spherical():
         size = np.array([camera.width, camera.height])
         return lens.panorama_directions((points / size - 0.5) * (2 * np.pi, np.pi))
@@ -266,14 +271,16 @@ def rays(camera: pycolmap.Camera, points: FloatArray) -> FloatArray:
 
 
 def _slope(camera: pycolmap.Camera, lines: FloatArray, rays: FloatArray) -> FloatArray:
-    """(K,) the square of the gradient of the epipolar error: within the plane z = 1, or on the sphere of a panorama."""
+    """(K,) the squared gradient of the epipolar error by the ray: within the plane z = 1, or on the sphere of a
+    panorama."""
     gradient = lines - (lines * rays).sum(1, keepdims=True) * rays if camera.is_spherical() else lines[:, :2]
     square: FloatArray = (gradient**2).sum(1)
     return square
 
 
 def _in_front(first: FloatArray, second: FloatArray, translation: FloatArray) -> Array:
-    """(K,) bool: a, b of a · `first` + `translation` = b · `second` are positive, or the rays almost parallel."""
+    """(K,) bool: a and b in a · `first` + `translation` = b · `second` are positive, or the rays are almost
+    parallel."""
     ff, ss, fs = (first**2).sum(1), (second**2).sum(1), (first * second).sum(1)
     ft, st = first @ translation, second @ translation
     determinant = ff * ss - fs**2
@@ -284,9 +291,9 @@ def _in_front(first: FloatArray, second: FloatArray, translation: FloatArray) ->
 
 
 def _fault(model: Model, registered: set[int], matched: Matched, explained: float) -> str:
-    """Why no artist should see this model, in a few words; empty where it is believable.
+    """Why the model is not believable, in a few words; empty where it is.
 
-    `explained` is the share of the matches of registered photos, with whatever photos, that the model explains.
+    `explained` is how well the model explains the matches of its registered photos, with any photos, from 0 to 1.
     """
     if len(registered) < 2 or model.num_points3D() < MODEL_POINTS:
         return "too few points"
@@ -306,9 +313,10 @@ def _fault(model: Model, registered: set[int], matched: Matched, explained: floa
 
 
 def _is_contradicted(registered: set[int], matched: Matched, explained: float) -> bool:
-    """Whether matches around triangles disagree.
+    """Whether the matches around triangles contradict each other.
 
-    A model of few of the matched photos must also have some that agree, and explain some of its photos' matches.
+    A model of few of the matched photos is also contradicted where hardly any matches agree around triangles, or it
+    explains little of its photos' matches.
     """
     agreeing, comparable, triangles = cycles.agreement(matched, registered, PAIR_MATCHES)
     linked = np.unique(matched.pairs[matched.inliers >= PAIR_MATCHES])
@@ -319,7 +327,7 @@ def _is_contradicted(registered: set[int], matched: Matched, explained: float) -
 
 
 def _parallax(model: Model) -> float:
-    """Degrees: the median over the points of the widest angle between two of their rays."""
+    """Degrees: the median over the model's points of the widest angle between two rays to a point."""
     centres = {image.image_id: image.projection_center() for image in model.images.values() if image.has_pose}
     points = list(model.points3D.values())
     widest = []
@@ -331,7 +339,8 @@ def _parallax(model: Model) -> float:
 
 
 def choose(scored_models: Sequence[ScoredModel]) -> ScoredModel | None:
-    """The believable model with the highest score; of nearly equal ones the first, whose candidate is more exact."""
+    """The believable model with the highest score; of nearly equal ones the first, since candidates are sorted by
+    exactness. None where no model is believable."""
     believable = [scored for scored in scored_models if not scored.fault]
     top = max((scored.score for scored in believable), default=0.0)
     return next((scored for scored in believable if scored.score >= top - TIE), None)

@@ -1,4 +1,4 @@
-"""[R] Whether lenses and models are plausible: the limits, faults that refuse a model, and warnings on one.
+"""[R] Whether lenses and models are plausible: limits, faults that refuse a model, and warnings about one.
 
 Pixels are those of the copies, see `features`.
 """
@@ -15,22 +15,24 @@ from ...model.reconstruction import Photo
 from ..colmap import pycolmap
 from ..features.database import distortion_of
 
-# Field of view over the longer side, in degrees, that a lens without fisheye has; it needs EXIF to be believed beyond.
+# Range of the field of view over the longer side, in degrees, of a lens that is no fisheye, where EXIF tells no focal
+# length.
 FIELD_OF_VIEW = (2.0, 120.0)
-# Focal length over the longer side that cameras usually have; others need points that three photos or more see.
+# Range of the focal length over the longer side of most cameras. Others are believed if ENOUGH_POINTS points are each
+# seen in three or more photos.
 USUAL_FOCAL = (0.4, 2.5)
 ENOUGH_POINTS = 500
-FOCAL_FROM_PRIOR = 1.6  # factor by which the solved focal length may differ from the one in EXIF
-# Share by which a lens moves the corners of its picture outwards. Zoom lenses reach 0.03, faulty solves 0.09 and more.
+FOCAL_FROM_PRIOR = 1.6  # largest factor between the solved focal length and the one in EXIF
+# Share by which a lens moves a corner of the picture outwards. Zoom lenses reach 0.03, wrong solves 0.09 and more.
 UNUSUAL_PINCUSHION, ABSURD_PINCUSHION = 0.06, 0.3
-# Mean reprojection error, px. Photos have 0.2 to 0.8.
+# Mean reprojection errors of a model, px. Most have 0.2 to 0.8.
 UNUSUAL_ERROR, LARGEST_ERROR = 1.25, 2.5
 USUAL_ERROR = 0.5
 # The error above which other lenses are tried: where EXIF lacks the focal length of a photo, and where it has all.
 DOUBTFUL_ERROR, DOUBTFUL_ERROR_OF_KNOWN_LENSES = 0.6, 1.0
-STRONG_DISTORTION = 0.2  # share by which an ordinary lens moves a corner; fisheyes move it by more
-FEW_REGISTERED = 0.5  # share of the photos; a model of fewer carries a warning
-FEW_PHOTOS = 4  # of so few, each is named anyway
+STRONG_DISTORTION = 0.2  # share by which a lens moves a corner inwards; an ordinary one moves it less, a fisheye more
+FEW_REGISTERED = 0.5  # share of the photos; a model with fewer carries a warning
+FEW_PHOTOS = 4  # up to this number, the warning is left out: the unregistered photos are named anyway
 
 FISHEYES = frozenset({"OPENCV_FISHEYE"})
 FISHEYE_VIEW = (40.0, 200.0)  # degrees over the longer side that a fisheye has
@@ -44,9 +46,10 @@ LENS_FAULTS = frozenset({FAR_FROM_PRIOR, NO_SUCH_VIEW, UNUSUAL_LENS, NO_SUCH_DIS
 
 # ----------------------------------------------------------------------------------------------- faults
 def lens_fault(camera: pycolmap.Camera, photo: Photo, enough_points: bool) -> str:
-    """Why nobody would believe the lens of a camera, in a few words; empty where it is believable.
+    """Why the solved lens of a camera is not believable, in a few words; empty where it is.
 
-    `enough_points`: the model has so many points in three photos or more that an unusual focal length may be right.
+    `enough_points` says that the model has ENOUGH_POINTS points in three or more photos, so that an unusual focal
+    length may be right.
     """
     if camera.is_spherical() or (photo.lens.holds_focal and photo.lens.holds_distortion):  # nothing is solved for
         return ""
@@ -69,48 +72,48 @@ def lens_fault(camera: pycolmap.Camera, photo: Photo, enough_points: bool) -> st
 
 
 def focal(camera: pycolmap.Camera) -> float:
-    """Pixels of a radian at the centre of the picture."""
+    """Pixels per radian at the centre of the picture."""
     return float(camera.width / (2 * np.pi) if camera.is_spherical() else camera.mean_focal_length())
 
 
 def _field_of_view(camera: pycolmap.Camera) -> float:
-    """Degrees over the longer side, without distortion."""
+    """The field of view over the longer side in degrees, without distortion."""
     return float(2 * np.degrees(np.arctan(max(camera.width, camera.height) / 2 / camera.mean_focal_length())))
 
 
 def _fold(camera: pycolmap.Camera) -> float:
-    """The radius in the picture, in focal lengths, beyond which the lens model shows nothing."""
+    """The radius in the picture, in focal lengths, beyond which the lens model is not valid."""
     model = distortion_of(camera)
     radius = lens.valid_radius(model)
     return float(lens.distort(model, np.array([radius, 0.0]))[0]) if np.isfinite(radius) else np.inf
 
 
 def _inner_radius(camera: pycolmap.Camera) -> float:
-    """The radius of the largest circle in the picture, in focal lengths."""
+    """The radius of the largest circle that fits in the picture, in focal lengths."""
     return float(min(camera.width, camera.height) / 2 / camera.mean_focal_length())
 
 
 def _outer_radius(camera: pycolmap.Camera) -> float:
-    """The radius of the farthest corner, in focal lengths."""
+    """The distance of the farthest corner from the principal point, in focal lengths."""
     return float(np.linalg.norm(_corners(camera), axis=1).max())
 
 
 def _corners(camera: pycolmap.Camera) -> FloatArray:
-    """(4, 2) the corners, in focal lengths from the principal point."""
+    """(4, 2) x and y of the corners from the principal point, in focal lengths."""
     corners = np.array([(x, y) for x in (0, camera.width) for y in (0, camera.height)], np.float64)
     centre = (camera.principal_point_x, camera.principal_point_y)
     return (corners - centre) / (camera.focal_length_x, camera.focal_length_y)
 
 
 def is_strongly_distorted(camera: pycolmap.Camera) -> bool:
-    """Whether an ordinary lens is distorted as fisheyes are, or the formula does not even reach the corners."""
+    """Whether a lens that is no fisheye is distorted like one, or its model is not valid at the corners."""
     if camera.model_name in FISHEYES or camera.is_spherical():
         return False
     return _pincushion(camera) < -STRONG_DISTORTION or _fold(camera) < _outer_radius(camera)
 
 
 def _pincushion(camera: pycolmap.Camera) -> float:
-    """The largest share by which the lens moves a corner outwards; negative where it moves them inwards."""
+    """The largest share by which the lens moves a corner outwards; negative where it moves all inwards."""
     if camera.model_name in FISHEYES:
         return 0.0
     distorted = _corners(camera)
@@ -121,10 +124,10 @@ def _pincushion(camera: pycolmap.Camera) -> float:
 
 # ----------------------------------------------------------------------------------------------- warnings
 def warnings(cameras: Mapping[str, pycolmap.Camera], error: float, count: int) -> list[str]:
-    """Sentences about what is doubtful in a model that stands, worst first.
+    """Sentences about the doubtful parts of a solution, the worst first.
 
-    `cameras` are those of the registered photos by name; `error` is their mean reprojection error in px; `count` is the
-    number of all photos.
+    `cameras` are those of the registered photos by name, `error` is their mean reprojection error in px, and `count`
+    the number of all photos.
     """
     sentences = []
     if count > FEW_PHOTOS and len(cameras) < FEW_REGISTERED * count:

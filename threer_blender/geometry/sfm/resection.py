@@ -1,8 +1,7 @@
 """[R] New photos in the world of photos whose cameras are known: points from these, then poses, then an adjustment.
 
-The known cameras' matches are triangulated as they stand. Each new photo is registered by the points that it shares
-(perspective-n-point within RANSAC, as COLMAP does it: Schönberger & Frahm 2016), and all are adjusted, the known
-cameras held.
+The matches of the known cameras are triangulated. Each new photo is registered by the points that it sees (PnP with
+RANSAC, as in COLMAP: Schönberger & Frahm 2016). Then all is adjusted, with the known cameras held.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from .mapping import KEYPOINT_ERROR, MAPPING, MappingSolution
 from .model_adjustment import adjust, posed_images
 from .model_selection import Model, Pair, ScoredModel, read_pairs, score_model
 
-LEAST_POINTS = 50  # that two or more of the known cameras must have in common
-LARGEST_ERROR = 3.0  # px of the copies, the mean: known cameras with more contradict their photos
-ROUNDS = 50  # of the last adjustment
+LEAST_POINTS = 50  # that must be triangulated from the known cameras
+LARGEST_ERROR = 3.0  # px of the copies: a larger mean reprojection error means that the known cameras are wrong
+ROUNDS = 50  # of the last adjustment, at most
 
 NOTHING_COMMON = (
     "None of the new photos could be solved against the reference: they show too little of what its photos show; add "
@@ -35,9 +34,9 @@ CONTRADICTS = (
 
 
 def solve_against(matched: Matched, reference: Mapping[int, Camera], report: ReportStage) -> MappingSolution:
-    """The photos' cameras in the world of the `reference`, whose cameras, by the number of the photo, stay.
+    """The cameras of all photos in the world of `reference`, the known cameras by the index of their photo, which stay.
 
-    Raises UserError where no new photo fits, or the reference does not fit its own photos.
+    Raises UserError where no new photo fits, or the reference does not fit its own photos. Raises what `report` raises.
     """
     count = len(matched.photos)
     pairs = read_pairs(matched)
@@ -69,14 +68,14 @@ def solve_against(matched: Matched, reference: Mapping[int, Camera], report: Rep
 
 
 def _scored(model: Model, matched: Matched, pairs: Sequence[Pair], reference: Mapping[int, Camera]) -> ScoredModel:
-    """The model with the photos whose matches it explains; the reference's stay, whatever they show."""
+    """The model with the photos whose matches it explains, and with those of the reference that see a point."""
     scored = score_model("against", model, matched, pairs)
     visible = {index for index in reference if model.image(index + 1).num_points3D > 0}
     return replace(scored, registered=frozenset(scored.registered | visible), fault="")
 
 
 def _triangulated(matched: Matched, reference: Mapping[int, Camera]) -> Model:
-    """The points that the known cameras have in common."""
+    """A model of the known cameras, and the points triangulated from their matches."""
     model = pycolmap.Reconstruction()
     with pycolmap.Database.open(matched.path) as database:
         numbers = {image.image_id: image.camera_id for image in database.read_all_images()}
@@ -95,7 +94,7 @@ def _triangulated(matched: Matched, reference: Mapping[int, Camera]) -> Model:
 
 
 def _adjust(model: Model, matched: Matched, reference: Mapping[int, Camera], held: set[int]) -> None:
-    """New cameras and all points, robust to wrong matches, the known cameras held."""
+    """Adjusts the new cameras and all points, in place, robust to wrong matches. The known cameras are held."""
     free = known_lenses.freedom([photo for index, photo in enumerate(matched.photos) if index not in reference])
     config = posed_images(model)
     for image in model.images.values():

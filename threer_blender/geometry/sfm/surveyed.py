@@ -1,4 +1,4 @@
-"""[R] A model adjusted with survey points that stay: they bring it into their world, and correct lenses and drift."""
+"""[R] A model adjusted to survey points, which are held: they define its world, and correct its lenses and drift."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from . import known_lenses
 from .model_adjustment import adjust, posed_images
 from .model_selection import Model
 
-ROUNDS = 50  # of the adjustment
-LOSS = 0.25  # px of the copies, where errors begin to count less
+ROUNDS = 50  # of the adjustment, at most
+LOSS = 0.25  # px of the copies: the scale of the robust loss
 BLACK = np.zeros(3, np.uint8)
 
 
 @dataclass(frozen=True)
 class Mark:
-    """The photo of this number shows the point of this number at `pixel` (2,), in pixels of the photo."""
+    """A survey point that is marked in a photo: the index of the `photo`, that of the `point`, and the `pixel` (2,) of
+    the photo."""
 
     photo: int
     point: int
@@ -33,14 +34,14 @@ class Mark:
 
 @dataclass(frozen=True)
 class SurveyMarks:
-    """Surveyed `points` (N, 3) and where photos show them."""
+    """Surveyed `points` (N, 3), in survey coordinates, and the `marks` in the photos that show them."""
 
     points: FloatArray
     marks: Sequence[Mark]
 
 
 def adjusted_to(model: Model, matched: Matched, marks: SurveyMarks, cameras: Mapping[str, Camera]) -> Model:
-    """The model in the survey's world, adjusted with those survey points held that agree with each other.
+    """The model in survey coordinates, adjusted with those survey points held that agree with each other.
 
     `cameras` are the model's, by the photo's name, in pixels of the photos. Raises UserError as `survey.fit` does.
     """
@@ -57,6 +58,7 @@ def adjusted_to(model: Model, matched: Matched, marks: SurveyMarks, cameras: Map
 
 
 def _sightings(number: int, marks: SurveyMarks, matched: Matched, cameras: Mapping[str, Camera]) -> Sightings:
+    """The marks of survey point `number` in photos that have cameras."""
     mine = [mark for mark in marks.marks if mark.point == number and matched.photos[mark.photo].name in cameras]
     pixels = np.array([mark.pixel for mark in mine]).reshape(-1, 2)
     return Sightings([cameras[matched.photos[mark.photo].name] for mark in mine], pixels)

@@ -1,7 +1,7 @@
 """[R] How well the photos determine a lens: the covariance of its focal length and distortion in the bundle adjustment.
 
-Förstner & Wrobel 2016, Photogrammetric Computer Vision, 4.2: the inverse of the normal equations, the poses and points
-eliminated.
+It is the inverse of the normal equations' matrix, with poses and points eliminated (Förstner & Wrobel 2016,
+Photogrammetric Computer Vision, 4.2).
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import numpy as np
 from ...model.arrays import FloatArray
 from ..colmap import pycolmap
 
-USUAL_DISTORTION = 0.1  # standard deviation of the first distortion parameter over lenses
-CERTAIN_DISTORTION = 0.02  # standard deviation up to which photos determine it
-UNCERTAIN_FOCAL = 0.05  # two standard deviations of a focal length, as a share of it, from which this is worth saying
-MEAN_TO_DEVIATION = 0.8  # a mean distance in the plane -> the standard deviation along one axis, of normal errors
-MOST_PHOTOS = 40  # more of them determine the lens that they share
+USUAL_DISTORTION = 0.1  # standard deviation of the first distortion parameter over all lenses
+CERTAIN_DISTORTION = 0.02  # standard deviation of it up to which the photos determine it
+UNCERTAIN_FOCAL = 0.05  # two standard deviations of a focal length, as a share of it, above which a note is given
+MEAN_TO_DEVIATION = 0.8  # for normal errors: the standard deviation along an axis over the mean distance in the plane
+MOST_PHOTOS = 40  # more photos determine the lens that they share in any case
 
 
 @dataclass(frozen=True)
 class LensDeviations:
     """Standard deviations of a lens: of its focal length, as a share of it, and of its first distortion parameter.
 
-    `distortion` is by the photos alone; `focal` also by the knowledge that lenses have USUAL_DISTORTION.
+    `distortion` follows from the photos alone; `focal` also from the prior that lenses have USUAL_DISTORTION.
     """
 
     focal: float
@@ -32,10 +32,10 @@ class LensDeviations:
 
 
 def lens_deviations(model: pycolmap.Reconstruction) -> dict[int, LensDeviations]:
-    """By the numbers of the model's SIMPLE_RADIAL cameras; empty where they cannot be computed, or there are more than
-    MOST_PHOTOS.
+    """The deviations of the model's SIMPLE_RADIAL cameras, by camera number. Empty where they cannot be computed, or
+    more than MOST_PHOTOS photos are registered.
 
-    The errors of the features are taken as independent.
+    The errors of the features are assumed to be independent.
     """
     registered = [image for image in model.images.values() if image.has_pose]
     simple = {image.camera_id for image in registered if model.camera(image.camera_id).model_name == "SIMPLE_RADIAL"}
@@ -59,20 +59,21 @@ def lens_deviations(model: pycolmap.Reconstruction) -> dict[int, LensDeviations]
 
 
 def _error_variance(model: pycolmap.Reconstruction, photos: int) -> float:
-    """px²: of a feature's error along one axis; the points and poses that were fitted to them made them smaller."""
+    """The variance in px² of a feature's error along one axis, from the mean reprojection error. It is corrected for
+    the points and the poses of the `photos`, which were fitted to the features."""
     observed = 2 * model.compute_num_observations()
     free = max(1, observed - 3 * model.num_points3D() - 6 * photos)
     return float((MEAN_TO_DEVIATION * model.compute_mean_reprojection_error()) ** 2 * observed / free)
 
 
 def _deviations(covariance: FloatArray, focal: float) -> LensDeviations:
-    """`covariance` (2, 2) of the focal length in pixels and of the distortion."""
+    """The deviations by the `covariance` (2, 2) of the focal length in pixels and of the distortion."""
     with_prior = np.linalg.inv(np.linalg.inv(covariance) + np.diag([0.0, USUAL_DISTORTION**-2]))
     return LensDeviations(float(np.sqrt(with_prior[0, 0])) / focal, float(np.sqrt(covariance[1, 1])))
 
 
 def tells_distortion(model: pycolmap.Reconstruction) -> bool:
-    """Whether the photos determine the distortion of all their lenses."""
+    """Whether the photos determine the distortion of all their lenses, to CERTAIN_DISTORTION."""
     deviations = lens_deviations(model)
     used = {image.camera_id for image in model.images.values() if image.has_pose}
     return deviations.keys() == used and all(each.distortion < CERTAIN_DISTORTION for each in deviations.values())

@@ -1,9 +1,10 @@
-"""[R] Key cameras of a move from its tracks alone, for shots in which an engine of photos finds too little parallax.
+"""[R] Key cameras of a moving shot from its tracks alone, for shots in which an engine of photos finds too little
+parallax.
 
-A camera that moves away while it zooms in keeps the picture's middle as it is: its frames look like photos from one
-spot. The solution begins with two frames between which no homography explains the tracks (Nistér, "An Efficient
-Solution to the Five-Point Relative Pose Problem", 2004), and with a few focal lengths. The other frames are posed one
-after the other, and each may have a focal length of its own. The beginning that explains the tracks best is kept.
+A camera that moves away while it zooms in leaves the middle of the picture as it is, so its frames look like photos
+from one spot. The solution begins with two frames whose matches no homography explains (Nistér, "An Efficient Solution
+to the Five-Point Relative Pose Problem", 2004), and with each of a few focal lengths. The other frames are posed one
+after the other, and each may have a focal length of its own. The solution that explains the tracks best is taken.
 """
 
 from __future__ import annotations
@@ -26,20 +27,21 @@ from . import kinds, moving, rotating
 from .solver import camera, in_frames
 from .tracking import ShotTracks
 
-KEY_COUNT = 24  # frames, evenly over the shot, that become keys
+KEY_COUNT = 24  # frames, evenly over the shot, that become key frames
 FIRST_KEYS = 8  # keys, evenly over the shot, that are tried as the first of the initial pair
 KEY_STEPS = (2, 4, 7)  # how many keys later the second one of the pair is
-LEAST_MATCHES = 60  # of a pair
-FOCALS = (0.6, 0.9, 1.3, 2.0, 3.0)  # times the longer side, that are tried
-SPREAD = (1.0, 0.005, 0.005, 0.1)  # as of `moving.start`, the middle two times the longer side
+LEAST_MATCHES = 60  # of a pair; and points of a solution
+FOCALS = (0.6, 0.9, 1.3, 2.0, 3.0)  # times the longer side: focal lengths that are tried
+SPREAD = (1.0, 0.005, 0.005, 0.1)  # as in `moving.start`; the middle two times the longer side
 RANSAC_ERROR = 1e-3  # of the longer side
-ALIKE, DECIDED = 1.02, 1.03  # times the best score; times the smallest focal length
-MOST_OBSERVATIONS = 4000  # observations, of a part of the tracks
-ROUNDS = 3  # of adjusting and posing all frames anew: frames that were lost come back, and focal lengths settle slowly
+ALIKE = 1.02  # times the least cost: solutions up to there explain the tracks as well as the best
+DECIDED = 1.03  # times the smallest focal length of those: if the largest is below, the tracks decide the focal length
+MOST_OBSERVATIONS = 4000  # of the tracks, about; only a part of the points is used where there are more
+ROUNDS = 3  # of posing and adjusting all frames again: lost frames come back, and focal lengths converge slowly
 
 
 class Keys(NamedTuple):
-    """`cameras` of some frames by their numbers, in a world of their own; `remark` is a sentence where other focal
+    """`cameras` of some frames, by frame number, in an arbitrary world. `remark` is a sentence where other focal
     lengths explain the tracks as well, else empty."""
 
     cameras: dict[int, Camera]
@@ -47,9 +49,10 @@ class Keys(NamedTuple):
 
 
 def keys(shot: ShotTracks, focal: float | None, check: Check = unchecked) -> Keys:
-    """The key cameras; none where no pair of frames determines them. `focal` in pixels is what is known of the lens.
+    """The key cameras; none where no pair of frames determines them. `focal` is the known focal length in pixels, if
+    there is one.
 
-    `check()` may raise.
+    `check()` is called now and then and may raise.
     """
     frames = np.unique(np.linspace(0, len(shot.numbers) - 1, KEY_COUNT).round().astype(int))
     tracks, numbers = rotating.among(split_long(shot.tracks), frames), shot.numbers[frames]
@@ -71,7 +74,8 @@ def keys(shot: ShotTracks, focal: float | None, check: Check = unchecked) -> Key
 
 
 def _remark(alike: Sequence[Mapping[int, Camera]]) -> str:
-    """A sentence where several solutions explain the tracks: the range of their focal lengths."""
+    """A sentence with the range of the focal lengths of solutions that explain the tracks alike; empty where these
+    nearly agree."""
     focals = [float(np.median([camera.fx for camera in cameras.values()])) for cameras in alike]
     if not focals or max(focals) < DECIDED * min(focals):
         return ""
@@ -82,15 +86,15 @@ def _remark(alike: Sequence[Mapping[int, Camera]]) -> str:
 
 
 def _matches(tracks: Tracks, first: int, second: int) -> tuple[FloatArray, FloatArray]:
-    """(N, 2) pixels each of the points that both frames show."""
+    """The pixels (N, 2) in the `first` and in the `second` frame of the points that both show."""
     here, there = (np.flatnonzero(tracks.camera == frame) for frame in (first, second))
     _, mine, other = np.intersect1d(tracks.point[here], tracks.point[there], return_indices=True)
     return tracks.pixels[here[mine]], tracks.pixels[there[other]]
 
 
 def _pair(tracks: Tracks, frames: int, longer: int) -> tuple[int, int] | None:
-    """The two frames whose matches a homography explains worst, weighed by the number of matches; None where none
-    serve."""
+    """The two frames whose matches a homography explains worst, weighted by the number of matches; None where no two
+    frames have LEAST_MATCHES. `longer` is the picture's longer side in pixels."""
     options = _ransac(longer)
     best: tuple[float, tuple[int, int]] | None = None
     for first in np.unique(np.linspace(0, frames - 1, FIRST_KEYS).astype(int)).tolist():
@@ -116,7 +120,8 @@ def _ransac(longer: int) -> pycolmap.RANSACOptions:
 def _first_cameras(
     tracks: Tracks, numbers: IntArray, pair: tuple[int, int], focal: float, size: tuple[int, int]
 ) -> dict[int, Camera]:
-    """The cameras of two frames, the first one's at the origin; empty where none explain the matches."""
+    """The cameras of the two frames of `pair`, by frame number, the first one at the origin; empty where no essential
+    matrix explains the matches."""
     width, height = size
     lens = pycolmap.Camera.create_from_model_name(1, "SIMPLE_PINHOLE", focal, width, height)
     estimate = pycolmap.estimate_essential_matrix(*_matches(tracks, *pair), lens, lens, _ransac(max(size)))
@@ -132,7 +137,8 @@ def _first_cameras(
 def _posed_and_adjusted(
     tracks: Tracks, numbers: IntArray, begin: dict[int, Camera], size: tuple[int, int], check: Check
 ) -> tuple[float, dict[int, Camera]]:
-    """The cost of the tracks once all frames are posed from those of `begin` and adjusted, and the cameras."""
+    """All frames posed from the cameras `begin` and adjusted: the cost of the tracks, infinite where that fails, and
+    the cameras by frame number."""
     if len(begin) < 2:
         return math.inf, {}
     spread = np.array(SPREAD) * np.array([1.0, max(size), max(size), 1.0])
@@ -141,7 +147,7 @@ def _posed_and_adjusted(
     if len(some) < LEAST_MATCHES:
         return math.inf, {}
     middle = np.array([0.0, size[0] / 2, size[1] / 2, *len(lens.start[3:]) * [0.0]])
-    lens = replace(lens, start=middle)  # whatever came before: or the lens drifts from round to round
+    lens = replace(lens, start=middle)  # the same in each round, or the lens would drift
     adjusted = adjust(some, len(numbers), lens, kinds.moving_freedom(numbers, True), state, check)
     errors = np.minimum((adjusted.errors / (NOISE * max(size))) ** 2, kinds.UNEXPLAINED_COST)
     missing = len(tracks.point) - len(errors)

@@ -1,11 +1,11 @@
 """[R] Stage 2 of solving a shot: does its camera move, or only turn, and does it zoom?
 
-Three models explain the matches between frames some way apart: rotations of one camera, rotations and a focal length of
-each frame, and a camera that moves, of which epipolar geometry asks least. They are compared by the geometric robust
-information criterion (Torr, "Bayesian Model Estimation and Selection for Epipolar Geometry and Generic Manifold
-Fitting", 2002): the squared errors over the noise, log 4 for each dimension of what a match may be, and log 4n for each
-parameter; the lowest sum wins. A match that no model explains costs all of them the same, so that moving things do not
-decide.
+Three models are fitted to the matches between frames some way apart: a camera that only rotates; one that rotates and
+has a focal length for each frame; and one that moves, of which only epipolar geometry is asked. They are compared by
+the geometric robust information criterion (Torr, "Bayesian Model Estimation and Selection for Epipolar Geometry and
+Generic Manifold Fitting", 2002): the squared errors over the noise, plus log 4 for each dimension of the manifold of
+possible matches, plus log 4n for each parameter of the model, n being the number of matches. The lowest sum wins. A
+match that a model does not explain costs the same in each, so that moving objects do not decide.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from ..adjustment.tracks import Tracks
 from ..colmap import pycolmap
 from . import rotating
 
-COMPARED = 30  # frames, evenly over the shot
-STEPS = (1, 2, 4, 8)  # how many of them apart the two frames of a pair are
+COMPARED = 30  # frames, evenly over the shot, from which the kind is chosen
+STEPS = (1, 2, 4, 8)  # how many of these frames apart the two of a pair are
 LEAST_MATCHES = 30  # of a pair
-EPIPOLAR_PARAMETERS, ROTATION_PARAMETERS, ZOOM_PARAMETERS = 7, 3, 1
+EPIPOLAR_PARAMETERS, ROTATION_PARAMETERS, ZOOM_PARAMETERS = 7, 3, 1  # of a pair; of a frame; of a frame
 UNEXPLAINED_COST = 4.0 + 2 * np.log(4)  # of a match that a model does not explain: Torr's 2 (r - d), r = 4 and d = 2
 SEED = 1
-STILL = 1e-3  # of the longer side: where most points move by less in the whole shot, the camera is still
+STILL = 1e-3  # of the longer side: if most points move by less in the whole shot, the camera stands still
 WRONG_FOCAL = 1.1  # factor of the focal lengths that are tried, to see whether the tracks determine it
 OBSERVABLE = 9.0  # squares of the noise: they do where the cost of a wrong focal length is that much higher
-ANCHOR = 1e6  # how strongly a frame's focal length is held while another one is tried
-LOSS_OVER_NOISE = 3.0
-LEAST_ZOOM = 1.02  # of a moving camera; a smaller factor is a lens that breathes, or the effect of a rolling shutter
+ANCHOR = 1e6  # factor of the prior that holds a frame's focal length while another lens is tried
+LOSS_OVER_NOISE = 3.0  # the scale of the robust loss
+LEAST_ZOOM = 1.02  # of a moving camera; a smaller factor is lens breathing, or the effect of a rolling shutter
 LABELS = {"free": "a move", "nodal": "turning alone", "zoom": "turning and zooming"}
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Whether the camera `translates`, and the `reason` in a sentence.
+    """Whether the camera `translates`, and the `reason` in a sentence or two.
 
-    `turning` is the camera that explains COMPARED frames best without a move. `turning_zooms`: whether that one zooms.
-    `focal_observable`: whether the frames determine its focal length.
+    `turning` is the camera that explains the COMPARED frames best without translation, and `turning_zooms` says whether
+    that one zooms. `focal_observable` says whether the frames determine its focal length.
     """
 
     translates: bool
@@ -56,7 +56,8 @@ class Kind:
 
 
 def is_still(tracks: Tracks, frames: int, size: tuple[int, int]) -> bool:
-    """Whether most points of the first and the last frames that share any stay where they are, in all frames."""
+    """Whether the camera stands still: most of the long tracks stay where they are in the picture. Long tracks are
+    those in half of the `frames` or more, or the longest ones. `size` is the picture's width and height in pixels."""
     least, largest = np.full((len(tracks), 2), np.inf), np.full((len(tracks), 2), -np.inf)
     np.minimum.at(least, tracks.point, tracks.pixels)
     np.maximum.at(largest, tracks.point, tracks.pixels)
@@ -67,7 +68,7 @@ def is_still(tracks: Tracks, frames: int, size: tuple[int, int]) -> bool:
 
 
 def places(tracks: Tracks) -> FloatArray:
-    """(P, 2) the median pixel of each track, of its coordinates one by one."""
+    """(P, 2) the median x and the median y of each track, in pixels."""
     begins = np.searchsorted(tracks.point, np.arange(len(tracks) + 1))
     middles = (begins[:-1] + begins[1:] - 1) / 2
     columns = []
@@ -78,7 +79,11 @@ def places(tracks: Tracks) -> FloatArray:
 
 
 def choose(tracks: Tracks, numbers: Array, shot_lens: ShotLens, focal_known: bool, check: Check = unchecked) -> Kind:
-    """The kind of the shot whose frames have these `numbers` (F,). Needs matches between some pairs of frames."""
+    """The kind of the shot whose frames have these `numbers` (F,).
+
+    `shot_lens` is the lens to start from; with `focal_known`, its focal length is not searched. Some pairs of frames
+    must have matches. `check()` is called now and then and may raise.
+    """
     frames = np.unique(np.linspace(0, len(numbers) - 1, COMPARED).round().astype(int))
     some = rotating.among(tracks, frames)
     solved = {zooms: _turning(some, numbers[frames], shot_lens, zooms, focal_known, check) for zooms in (False, True)}
@@ -104,6 +109,8 @@ def choose(tracks: Tracks, numbers: Array, shot_lens: ShotLens, focal_known: boo
 def _reason(
     best: str, scores: Mapping[str, float], median: Mapping[str, float], turning: Adjusted, focal_observable: bool
 ) -> str:
+    """The reason for the kind `best` in a sentence or two, by the criterion's `scores` and the `median` errors in
+    pixels."""
     others = ", ".join(f"{LABELS[name]} {score:.0f}" for name, score in scores.items() if name != best)
     compared = f"(information criterion {scores[best]:.0f}; {others})"
     if best == "free":
@@ -133,8 +140,9 @@ def choose_zoom(
 ) -> tuple[bool, str]:
     """Whether a camera that moves also zooms, and a sentence with the reason.
 
-    Some of the frames that `state` knows are adjusted with and without a zoom; the same criterion compares the
-    errors."""
+    Some of the frames in the tracks are adjusted from `state` with and without a zoom, and the same criterion compares
+    the errors. With `lens_known`, the camera does not zoom.
+    """
     if lens_known:
         return False, "The lens is known and stays as it is."
     posed = np.unique(tracks.camera)
@@ -181,7 +189,7 @@ def moving_freedom(numbers: Array, zooms: bool) -> Freedom:
 def _turning(
     tracks: Tracks, numbers: Array, shot_lens: ShotLens, zooms: bool, focal_known: bool, check: Check
 ) -> Adjusted:
-    """The best camera that turns, and zooms if `zooms`."""
+    """The camera that explains the tracks best by turning, and by zooming if `zooms`."""
     state, solved = rotating.start(tracks, len(numbers), shot_lens, zooms, focal_known, check)
     freedom = turning_freedom(numbers, zooms)
     return adjust(tracks, len(numbers), solved, freedom, state, check)
@@ -193,7 +201,9 @@ def turning_freedom(numbers: Array, zooms: bool) -> Freedom:
 
 
 def _pairs(tracks: Tracks, frames: int) -> list[tuple[int, int, Array, Array]]:
-    """Pairs of frames with the observations (M,) of each that are of the same points."""
+    """The pairs of `frames` frames to compare: the two frames, and (M,) the observations in each that show the same
+    points.
+    """
     by_frame = [np.flatnonzero(tracks.camera == frame) for frame in range(frames)]
     pairs = []
     for step in STEPS:
@@ -206,8 +216,8 @@ def _pairs(tracks: Tracks, frames: int) -> list[tuple[int, int, Array, Array]]:
 
 
 def _epipolar(tracks: Tracks, pairs: list[tuple[int, int, Array, Array]], least: float) -> tuple[FloatArray, float]:
-    """Sampson's distances of all matches from the epipolar geometry of their pair, in pixels, and the noise: their
-    deviation in the pairs where it is small, at least `least`."""
+    """Sampson's distances of the matches of all pairs from the pair's epipolar geometry, in pixels; and the noise,
+    which is the lower quartile of the pairs' standard deviations, at least `least`."""
     options = pycolmap.RANSACOptions()
     options.random_seed, options.max_error = SEED, 20 * least
     options.min_num_trials, options.max_num_trials = 50, 500
@@ -222,7 +232,8 @@ def _epipolar(tracks: Tracks, pairs: list[tuple[int, int, Array, Array]], least:
 
 
 def _sampson(matrix: FloatArray, first: FloatArray, second: FloatArray) -> FloatArray:
-    """(M,) px: Hartley & Zisserman, Multiple View Geometry, 2nd edition, equation 11.9."""
+    """(M,) Sampson's distances in pixels of matches from the fundamental `matrix` (3, 3) (Hartley & Zisserman, Multiple
+    View Geometry, 2nd edition, equation 11.9)."""
     x, y = (np.column_stack([places, np.ones(len(places))]) for places in (first, second))
     line_second, line_first = x @ matrix.T, y @ matrix
     slope = (line_second[:, :2] ** 2).sum(axis=1) + (line_first[:, :2] ** 2).sum(axis=1)
@@ -231,7 +242,8 @@ def _sampson(matrix: FloatArray, first: FloatArray, second: FloatArray) -> Float
 
 
 def _transfer(tracks: Tracks, pairs: list[tuple[int, int, Array, Array]], turning: Adjusted) -> FloatArray:
-    """Distances in pixels of all matches from the places to which the rotation takes them, shared by the two frames."""
+    """(M,) the distances in pixels of the matches of all pairs from the manifold of a rotation: that between a pixel
+    and its rotated match, as it is when the error is shared by both frames."""
     state, solved = turning.state, turning.lens
     focals = solved.focal * np.exp(state.lens[0] + state.zooms)[:, None]
     distortion, centre = solved.distortion(state.lens), state.lens[1:3]
@@ -248,17 +260,17 @@ def _transfer(tracks: Tracks, pairs: list[tuple[int, int, Array, Array]], turnin
 
 
 def score(errors: FloatArray, noise: float, dimension: int) -> float:
-    """The criterion's sum over the matches: `errors` (M,) px from a manifold of this `dimension` in the four of a
-    match."""
+    """The criterion's sum over M matches, without the model's parameters. `errors` (M,) are the distances in pixels
+    from a manifold of this `dimension` among the four coordinates of a match."""
     return float(np.minimum((errors / noise) ** 2 + dimension * np.log(4), UNEXPLAINED_COST).sum())
 
 
 def _is_focal_observable(turning: Adjusted, zooms: bool, numbers: Array, noise: float) -> bool:
-    """Whether another focal length would explain the points noticeably worse."""
+    """Whether the frames determine the focal length: wrong ones explain the points noticeably worse."""
     middle = len(numbers) // 2
     anchor = banded.Priors(np.full((1, 3), middle * POSE + ZOOM), np.array([[ANCHOR, 0.0, 0.0]]))
     freedom = turning_freedom(numbers, zooms)
-    if zooms:  # or the frames' own focal lengths would make up for the lens'
+    if zooms:  # or the frames' own focal lengths would compensate for the lens'
         freedom = replace(freedom, priors=freedom.priors.joined(anchor))
 
     def cost(factor: float) -> float:

@@ -1,9 +1,11 @@
-"""[R] Rolling shutter: each row of a frame is exposed a little later than the one above, by another pose of the camera.
+"""[R] Rolling shutter: each row of a frame is read a little later than the one above, at another pose of the camera.
 
-The pose of a frame is that of its middle row, and its speed while it is read is an unknown of the adjustment: unrest
-that is faster than the frames has one of its own. The change within a frame, by the cubic spline through the frames'
-poses, is subtracted from the observations. Model: Hedborg et al., "Rolling Shutter Bundle Adjustment" (CVPR
-2012). Where nobody enters how long a frame is read, that is estimated.
+The pose of a frame is that of its middle row (Hedborg et al., "Rolling Shutter Bundle Adjustment", CVPR 2012). Two
+parts describe the camera's motion while a frame is read. The cubic spline through the frames' poses gives the smooth
+part; its displacements, less those of a constant speed, are subtracted from the observations. The speed itself is an
+unknown of each frame in the adjustment, since a shake that is faster than the frames does not show in the spline.
+
+If the artist does not enter how long a frame is read, that is estimated.
 """
 
 from __future__ import annotations
@@ -22,18 +24,18 @@ from ..adjustment.shot_problem import NEAREST, NO_SPEEDS, NOISE, Freedom, ReadOu
 from ..adjustment.tracks import Tracks
 from ..robust_losses import Cauchy
 
-ROUNDS = 2  # the first begins with the speeds of a spline through poses that know no rows
-STEP = 1e-3  # of a frame, to either side: for the speed of a spline
-USUAL = 0.5  # of a frame's time: what many sensors take to be read
+ROUNDS = 2  # of the adjustment; the first starts from poses that were solved without a rolling shutter
+STEP = 1e-3  # frames, to either side: for the numerical speed of a spline
+USUAL = 0.5  # of a frame's time: the read-out of many sensors
 PROBED = 24  # frames from which the share is estimated
-CLEAR, LEAST_SHARE = 5.0, 0.05  # deviations of the share; share: what is less is not told from 0
-LARGEST_SHIFT = 20.0  # px: that a row may move, so that a few wild tracks do not choose the frames
-OUTLIER = 3.0  # times the noise
-MOST_DAMPING = 0.7  # by which what is expected may hold the share back
+CLEAR, LEAST_SHARE = 5.0, 0.05  # standard deviations of the share, and share: estimates below either count as 0
+LARGEST_SHIFT = 20.0  # px: larger displacements count as this, so that a few wild tracks do not choose the frames
+OUTLIER = 3.0  # times the noise: larger errors count as this
+MOST_DAMPING = 0.7  # of a step of the estimate: the largest part that the priors on the speeds may suppress
 REWEIGHTINGS = 5
-SMOOTH = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16  # over the frames
-LEAST_FRAMES = 8  # that tell a share
-NOTICEABLE = 0.3  # pixels, the 95th percentile
+SMOOTH = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16  # weights of neighbouring frames when speeds are smoothed
+LEAST_FRAMES = 8  # from which a share is estimated
+NOTICEABLE = 0.3  # px: the 95th percentile of the displacements from which a rolling shutter would show
 
 
 def adjust(
@@ -45,9 +47,11 @@ def adjust(
     share: float,
     check: Check = unchecked,
 ) -> Adjusted:
-    """As `shot_adjustment.adjust`, of frames with these `numbers` (F,), each read in a `share` of the time to the next.
+    """As `shot_adjustment.adjust`, for frames with these `numbers` (F,) that are each read in the `share` of a frame's
+    time.
 
-    Where `share` is not 0, the tracks that come back lie where the poses of the middle rows show them.
+    Where `share` is not 0, the returned tracks are those of a global shutter: their pixels are where the points appear
+    from the poses of the middle rows.
     """
     frames = len(numbers)
     if not share:
@@ -73,12 +77,13 @@ def adjust(
 def estimated(
     tracks: Tracks, numbers: IntArray, shot_lens: ShotLens, freedom: Freedom, state: ShotState, check: Check = unchecked
 ) -> tuple[float, str]:
-    """The share of a frame's time in which it is read, and a sentence; 0 and nothing where the tracks do not clearly
-    tell that it is not read at once.
+    """The share of a frame's time in which it is read, and a sentence about it; 0 and an empty one where the tracks do
+    not clearly show a rolling shutter.
 
-    A part of the shot is adjusted with and without speeds of its frames' rows. Over the speed along the spline through
-    the frames, they tell the share. They fit a squashed world, too, so what is expected of them pulls them away from
-    the truth: the share is followed for two steps, and on to where they lead (Aitken's extrapolation).
+    A part of the shot is adjusted with and without free speeds while frames are read, assuming the share USUAL. The
+    ratio of these speeds to those of the spline through the frames, times USUAL, is the share. But free speeds also fit
+    a squashed world, so their priors are needed, and these pull the estimate towards the expected share. So the
+    estimate is repeated from its first result, and the two steps are extrapolated to their limit (Aitken).
     """
     frames = _fastest(tracks, numbers, shot_lens, state)
     if not len(frames):
@@ -117,7 +122,7 @@ def estimated(
 
 
 def _fastest(tracks: Tracks, numbers: IntArray, shot_lens: ShotLens, state: ShotState) -> IntArray:
-    """PROBED frames that follow one another, by their places, in which a rolling shutter would show most; none where it
+    """(K,) the indices of up to PROBED consecutive frames in which a rolling shutter would show most; empty where it
     would hardly show."""
     shift = np.linalg.norm(displacements(tracks, numbers, shot_lens, state, USUAL), axis=1)
     if not len(shift) or np.percentile(shift, 95) < NOTICEABLE:
@@ -130,8 +135,8 @@ def _fastest(tracks: Tracks, numbers: IntArray, shot_lens: ShotLens, state: Shot
 
 
 def _in_frames(tracks: Tracks, state: ShotState, frames: IntArray) -> tuple[Tracks, ShotState]:
-    """The part of the tracks and of the state that lies in some `frames` (K,) that follow one another, as tracks of K
-    frames."""
+    """The part of the tracks and of the state that lies in the consecutive `frames` (K,), which are renumbered from
+    0."""
     chosen = np.isin(tracks.camera, frames)
     chosen &= (np.bincount(tracks.point, chosen, len(tracks)) >= 2)[tracks.point]
     some = tracks.only(chosen)
@@ -145,16 +150,18 @@ def _in_frames(tracks: Tracks, state: ShotState, frames: IntArray) -> tuple[Trac
 
 
 def _misfit(adjusted: Adjusted, noise: float) -> float:
-    """The squares of the errors over the noise; what does not fit counts OUTLIER² of it."""
+    """The sum of the squared errors over the noise, each at most OUTLIER²; dropped observations count OUTLIER²."""
     square = np.minimum((adjusted.errors / noise) ** 2, OUTLIER**2)
     return float(square.sum() + OUTLIER**2 * (~adjusted.inliers).sum())
 
 
 def _share(adjusted: Adjusted, numbers: IntArray) -> tuple[float, float]:
-    """The share of a frame's time in which it is read, and its standard deviation.
+    """The share of a frame's time in which it is read, from a state adjusted with the share USUAL, and its standard
+    deviation.
 
-    Both speeds are compared in pixels: a turn and a shift look alike there. A change within a few frames is
-    smoothed away, for a spline through the frames does not know it.
+    The speeds of the state and of the spline are compared by the displacements in pixels that they cause, since
+    rotations and translations look alike in the picture. Both are smoothed over a few frames, since the spline does not
+    know shorter changes.
     """
     tracks, state = adjusted.tracks, adjusted.state
     usual, actual = (
@@ -176,19 +183,21 @@ def _share(adjusted: Adjusted, numbers: IntArray) -> tuple[float, float]:
         weight = square * Cauchy(max(2 * float(np.median(off)), 1e-9)).weight(off)
     spread = float(
         np.sqrt(len(SMOOTH) / 2 * (weight**2 * off**2).sum()) / weight.sum()
-    )  # neighbours are not independent
+    )  # smoothed neighbours are not independent
     return USUAL * share, USUAL * spread
 
 
 def _smoothed(speeds: FloatArray) -> FloatArray:
-    """(F, 6) each of `speeds` with its neighbours'; the first and last few are not."""
+    """(F, 6) the means of `speeds` with those of neighbouring frames, by the weights SMOOTH; wrong for the first and
+    last few."""
     if len(speeds) < len(SMOOTH):
         return speeds
     return np.stack([np.convolve(axis, SMOOTH, "same") for axis in speeds.T], axis=1)
 
 
 def possible_effect(adjusted: Adjusted, numbers: IntArray) -> str:
-    """A sentence about the effect that a rolling shutter would have on this shot; empty where it is small."""
+    """A sentence about the effect that a rolling shutter would have on this shot, for a shot in which none was
+    estimated; empty where it would be small."""
     shift = displacements(adjusted.tracks, numbers, adjusted.lens, adjusted.state, USUAL)
     worst = float(np.percentile(np.linalg.norm(shift, axis=1), 95)) if len(shift) else 0.0
     if worst < NOTICEABLE:
@@ -200,9 +209,10 @@ def possible_effect(adjusted: Adjusted, numbers: IntArray) -> str:
 
 
 def displacements(tracks: Tracks, numbers: IntArray, solved: ShotLens, state: ShotState, share: float) -> FloatArray:
-    """(M, 2) pixels by which each observation lies off where the middle row's pose would show it, by the spline.
+    """(M, 2) pixels from where the pose of the middle row shows each point to where the pose of the point's row does,
+    along the spline through the frames' poses.
 
-    `numbers` (F,) are of the frames, and `share` is the time from the first row to the last, in frames.
+    `numbers` (F,) are those of the frames; `share` is the time from the first row to the last, in frames.
     """
     if not len(tracks):
         return np.zeros((0, 2))
@@ -217,14 +227,15 @@ def displacements(tracks: Tracks, numbers: IntArray, solved: ShotLens, state: Sh
 def displacements_at_speeds(
     tracks: Tracks, solved: ShotLens, state: ShotState, speeds: FloatArray, share: float
 ) -> FloatArray:
-    """As `displacements`, by `speeds` (F, 6) that stay while a frame is read."""
+    """As `displacements`, but for `speeds` (F, 6) that are constant while a frame is read, see `ShotState.speeds`."""
     delays = ReadOut(share, speeds).delays(tracks.pixels[:, 1], solved.size[1])
     rows = local_points(state, tracks, delays, speeds)
     return _moved(tracks, solved, state, rows)
 
 
 def _moved(tracks: Tracks, solved: ShotLens, state: ShotState, local: FloatArray) -> FloatArray:
-    """(M, 2) pixels from where the middle rows' poses show the points to where they are shown from `local` (M, 3)."""
+    """(M, 2) pixels from where the poses of the middle rows show the points to where they appear at `local` (M, 3) in
+    the cameras' frames; 0 where either is behind the camera."""
     whole = local_points(state, tracks, np.zeros(0), NO_SPEEDS)
     visible = np.minimum(local[:, 2], whole[:, 2]) > NEAREST
     focal = solved.focal * np.exp(state.lens[0] + state.zooms[tracks.camera])[:, None]
@@ -237,7 +248,7 @@ def _moved(tracks: Tracks, solved: ShotLens, state: ShotState, local: FloatArray
 
 
 def spline_speeds(tracks: Tracks, numbers: IntArray, state: ShotState) -> FloatArray:
-    """(F, 6) the speeds of the spline at the frames that the tracks know, as `ShotState.speeds`; 0 at others."""
+    """(F, 6) the speeds of the spline through the frames that have tracks, as `ShotState.speeds`; 0 in other frames."""
     speeds, frames = np.zeros((len(numbers), 6)), np.unique(tracks.camera)
     times = numbers[frames].astype(float)
     ends = [_between(times, state, frames, times + step) for step in (STEP, -STEP)]
@@ -251,8 +262,8 @@ def spline_speeds(tracks: Tracks, numbers: IntArray, state: ShotState) -> FloatA
 def _between(
     times: FloatArray, state: ShotState, frames: IntArray, moments: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Rotations (M, 3, 3) camera from world and centres (M, 3) at `moments` (M,), in frames, of the spline through the
-    poses of `frames` (K,) at `times` (K,)."""
+    """Rotations (M, 3, 3), camera from world, and centres (M, 3) at the times `moments` (M,), on the spline through the
+    poses of `frames` (K,) at `times` (K,). Times are in frames."""
     if len(times) < 2:
         return np.repeat(state.rotations[frames], len(moments), 0), np.repeat(state.centres[frames], len(moments), 0)
     steps = rotations.to_vectors(state.rotations[frames[1:]] @ state.rotations[frames[:-1]].transpose(0, 2, 1))
@@ -265,8 +276,11 @@ def _between(
 
 
 def spline(times: FloatArray, values: FloatArray, moments: FloatArray) -> FloatArray:
-    """(M, K) at `moments` (M,) of the cubic spline through `values` (N, K) at rising `times` (N,), not-a-knot: its
-    first two pieces are one polynomial, and so are its last two (de Boor, A Practical Guide to Splines, IV)."""
+    """(M, K) the values at `moments` (M,) of the cubic spline through `values` (N, K) at rising `times` (N,).
+
+    Its end conditions are not-a-knot: the first two pieces are one polynomial, and so are the last two (de Boor, A
+    Practical Guide to Splines, IV). Through three values or fewer it is piecewise linear.
+    """
     step = np.diff(times)[:, None]
     slope = np.diff(values, axis=0) / step
     curvature = np.zeros_like(values)  # second derivatives

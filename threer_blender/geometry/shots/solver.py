@@ -1,11 +1,11 @@
 """[R] The camera of every frame of a shot, in five stages: track, choose the kind, initialise, adjust, measure.
 
 1. `tracking` follows points through all frames.
-2. `kinds` tells from their tracks whether the camera moves, and whether it zooms.
-3. `rotating` finds a first state of a camera that only turns, `moving` of one that moves, from frames that an engine
-   solved.
-4. `adjustment` fits all frames, the lens and the points to the tracks; where the camera only turns for a while
-   (`stretches`), it is held at one place.
+2. `kinds` tells from the tracks whether the camera moves, and whether it zooms.
+3. `rotating` finds the initial state of a camera that only turns; `moving` finds that of one that moves, from the
+   frames that an engine solved.
+4. `adjustment` fits all frames, the lens and the points to the tracks. Where the camera only turns for a while
+   (`stretches`), it is held at one place. `rolling_shutter` corrects for rows that are read one after the other.
 5. `adjustment.frame_errors` measures how well each frame fits.
 """
 
@@ -30,13 +30,13 @@ from ..adjustment.tracks import Tracks
 from . import kinds, known_lens, moving, rolling_shutter, rotating, stretches
 from .tracking import ShotTracks
 
-LEAST_TRACKS = 30  # of a shot
-LEAST_FRAMES = 6  # of a part of the shot that a cut begins or ends
-KEYS_SPREAD = 0.3  # of the logarithm of a focal length that an engine solved
+LEAST_TRACKS = 30  # of a shot that can be solved
+LEAST_FRAMES = 6  # of each part that a cut separates
+KEYS_SPREAD = 0.3  # standard deviation of the logarithm of a focal length that an engine solved
 # Standard deviations of an engine's cameras where the focal length does not change: rotations in radians, centres in
 # median depths, the logarithm of the focal length, each distortion term.
 ROTATION_SPREAD, POSITION_SPREAD, LENS_SPREAD, TERM_SPREAD = 0.003, 0.005, 0.01, 0.02
-FARTHEST = 1e4  # units: where points are put that lie at infinity
+FARTHEST = 1e4  # units: the distance at which points at infinity are put
 
 BLANK = "Nothing in the shot can be followed from frame to frame: it is blank, blurred, masked or too short."
 GUESSED = " Nothing tells its focal length, which is a guess; enter the focal length where it is known."
@@ -44,10 +44,14 @@ GUESSED = " Nothing tells its focal length, which is a guess; enter the focal le
 
 @dataclass(frozen=True)
 class ShotSolution:
-    """`cameras` by frame number, their photo's name empty; `points` (P, 3) of the world, for a camera that only turns
-    on a dome around it; `motion` one of `model.reconstruction.MOTIONS`, `reason` in a sentence; the frames' `errors`;
-    and each point's first frame number and pixel there, `first_frame` (P,) and `first_pixel` (P, 2). `read_out` is the
-    share of a frame's time in which its rows are read, entered or estimated."""
+    """The solved cameras of a shot.
+
+    `cameras` are by frame number, their photo's name empty. `points` (P, 3) are in the world; for a camera that does
+    not move they lie on a dome around it. `motion` is one of `model.reconstruction.MOTIONS`, and `reason` a sentence or
+    more that tell why. `errors` are those of the frames. `first_frame` (P,) is the number of the first frame that shows
+    a point, and `first_pixel` (P, 2) its place there. `read_out` is the share of a frame's time in which its rows are
+    read, given or estimated; 0 without a rolling shutter.
+    """
 
     cameras: dict[int, Camera]
     points: FloatArray
@@ -60,13 +64,16 @@ class ShotSolution:
 
 
 def stands_still(shot: ShotTracks) -> bool:
-    """Whether the camera stands still, whatever moves in front of it."""
+    """Whether the camera stands still, even if things move in front of it."""
     return len(shot.tracks) >= LEAST_TRACKS and kinds.is_still(shot.tracks, len(shot.numbers), shot.size)
 
 
 def kind_of(shot: ShotTracks, known: KnownLens, check: Check = unchecked) -> kinds.Kind:
-    """Stage 2, for a camera that does not stand still. `known` is what EXIF or the artist says. Raises UserError where
-    nothing can be followed."""
+    """Stage 2: the kind of a shot whose camera does not stand still. `known` is what EXIF or the artist says of the
+    lens.
+
+    `check()` is called now and then and may raise. Raises UserError where the shot has too few tracks.
+    """
     if len(shot.numbers) < 2 or len(shot.tracks) < LEAST_TRACKS:
         raise UserError(BLANK)
     start_lens = known_lens.first_lens(shot.size, known)
@@ -74,7 +81,8 @@ def kind_of(shot: ShotTracks, known: KnownLens, check: Check = unchecked) -> kin
 
 
 def cuts(shot: ShotTracks) -> list[int]:
-    """The numbers of the frames to which no track leads from those before, each part at least LEAST_FRAMES long."""
+    """The numbers of the frames after a cut: no track leads to them from the frames before. Parts of less than
+    LEAST_FRAMES are not reported."""
     frames, tracks = len(shot.numbers), shot.tracks
     bridged = np.zeros(frames + 1, np.int64)
     begins = np.searchsorted(tracks.point, np.arange(len(tracks)))
@@ -91,9 +99,9 @@ def cuts(shot: ShotTracks) -> list[int]:
 
 
 def solve_standing(shot: ShotTracks, known: KnownLens) -> ShotSolution:
-    """The solution of a camera that stands still, in the origin: one pose for all frames. `known` is as for `kind_of`.
+    """The solution of a camera that stands still: one pose, at the origin, for all frames. `known` is as for `kind_of`.
 
-    Raises UserError where a cut parts the shot.
+    Raises UserError where there is a cut in the shot.
     """
     _refuse_cuts(shot)
     frames, tracks, solved = len(shot.numbers), shot.tracks, known_lens.first_lens(shot.size, known)
@@ -117,6 +125,7 @@ def solve_standing(shot: ShotTracks, known: KnownLens) -> ShotSolution:
 
 
 def _refuse_cuts(shot: ShotTracks) -> None:
+    """Raises UserError where there is a cut in the shot."""
     for number in cuts(shot):
         raise UserError(
             f"Nothing leads from frame {number - 1} to frame {number}: there is a cut; solve the parts before and "
@@ -127,12 +136,12 @@ def _refuse_cuts(shot: ShotTracks) -> None:
 def solve_turning(
     shot: ShotTracks, kind: kinds.Kind, known: KnownLens, read_out: float = 0.0, check: Check = unchecked
 ) -> ShotSolution:
-    """Stages 3 to 5 of a camera that only turns, and zooms where the kind says so; it stands in the origin.
+    """Stages 3 to 5 of a camera that only turns, at the origin, and zooms where `kind` says so.
 
-    `read_out` is how long a rolling shutter takes from the first row to the last, as a share of a frame's time; where
-    it is 0, it is estimated.
+    `known` and `check` are as for `kind_of`. `read_out` is the time that a rolling shutter takes from the first row to
+    the last, as a share of a frame's time; where it is 0, it is estimated.
 
-    Raises UserError where a cut parts the shot.
+    Raises UserError where there is a cut in the shot.
     """
     _refuse_cuts(shot)
     frames, tracks = len(shot.numbers), split_long(shot.tracks)
@@ -166,11 +175,12 @@ def solve_moving(
     check: Check = unchecked,
     known: KnownLens = UNKNOWN,
 ) -> ShotSolution:
-    """Stages 2 to 5 of a camera that moves; `keys` are cameras by frame number, and the world is theirs.
+    """Stages 3 to 5 of a camera that moves, from the cameras `keys` of some frames, by frame number; the world is
+    theirs.
 
-    Some of the frames are adjusted with and without a zoom, to decide whether the camera zooms. A known lens stays as
-    the keys have it, and the values of `known` that are held stay.
-    `read_out` is as for `solve_turning`.
+    Some of the frames are adjusted with and without a zoom, to decide whether the camera zooms. With `lens_known`, the
+    lens stays as the keys have it. `known` and `check` are as for `kind_of`, `read_out` as for `solve_turning`. The
+    sentence `reason` begins that of the solution.
     """
     frames, tracks = len(shot.numbers), split_long(shot.tracks)
     longer = max(shot.size)
@@ -183,7 +193,7 @@ def solve_moving(
     if not read_out:
         probed = Freedom(True, not lens_known)
         read_out, rows = rolling_shutter.estimated(tracks, shot.numbers, solved, probed, state, check)
-    if read_out:  # or what rows do to the picture is taken for a zoom
+    if read_out:  # or the effect of the rows would be taken for a zoom
         fixed, freedom = replace(state, zooms=np.zeros(frames)), kinds.moving_freedom(shot.numbers, False)
         adjusted = rolling_shutter.adjust(tracks, shot.numbers, solved, freedom, fixed, read_out, check)
         tracks, of_middle_rows, state = tracks.only(adjusted.inliers), adjusted.tracks, adjusted.state
@@ -191,7 +201,7 @@ def solve_moving(
     zooms, sentence = kinds.choose_zoom(of_middle_rows, shot.numbers, solved, state, lens_known, check)
     freedom = kinds.moving_freedom(shot.numbers, zooms)
     if not zooms and not read_out:
-        # Then the engine's cameras are to be believed, which know of places that the camera comes back to.
+        # Then the engine's cameras are believed: they know of places to which the camera comes back.
         keyed = np.flatnonzero(np.isin(shot.numbers, list(keys)))
         anchors = Anchors(keyed, state.rotations[keyed], state.centres[keyed], ROTATION_SPREAD, POSITION_SPREAD)
         freedom = replace(freedom, anchors=anchors)
@@ -217,7 +227,8 @@ def solve_moving(
 
 
 def rotated_into(solution: ShotSolution, keys: Mapping[int, Camera]) -> ShotSolution:
-    """A camera that only turns, in the world of `keys`: rotated to agree with them, at the median of their centres."""
+    """The `solution` of a camera that only turns, in the world of `keys`: rotated to agree with them, and placed at the
+    median of their centres."""
     common = [number for number in solution.cameras if number in keys]
     there = np.array([keys[number].world_from_camera for number in common])
     here = np.array([solution.cameras[number].world_from_camera for number in common])
@@ -232,7 +243,8 @@ def rotated_into(solution: ShotSolution, keys: Mapping[int, Camera]) -> ShotSolu
 
 
 def in_world_of(adjusted: Adjusted, numbers: IntArray, keys: Mapping[int, Camera]) -> Adjusted:
-    """The adjusted state in the world of `keys`: rotated, scaled and moved so that its cameras lie near theirs."""
+    """The adjusted state in the world of `keys`: rotated, scaled and translated so that its cameras are near theirs.
+    `numbers` (F,) are those of its frames."""
     state = adjusted.state
     observed = np.bincount(adjusted.tracks.camera, minlength=len(numbers)) > 0
     common = [index for index, number in enumerate(numbers) if int(number) in keys and observed[index]]
@@ -254,20 +266,21 @@ def in_world_of(adjusted: Adjusted, numbers: IntArray, keys: Mapping[int, Camera
 
 
 def in_frames(tracks: Tracks, state: ShotState, frames: BoolArray) -> tuple[Tracks, ShotState]:
-    """The part of the tracks and of the state that lies in the chosen `frames` (F,) bool, numbered as in all F
-    frames."""
+    """The part of the tracks and of the state's points that lies in the chosen `frames` (F,) bool. Frames keep their
+    numbers."""
     chosen = frames[tracks.camera]
     return in_observations(tracks, state, chosen & (np.bincount(tracks.point, chosen, len(tracks)) >= 2)[tracks.point])
 
 
 def in_observations(tracks: Tracks, state: ShotState, chosen: BoolArray) -> tuple[Tracks, ShotState]:
-    """The `chosen` observations (M,) bool, and the state without the points that have none."""
+    """The `chosen` (M,) bool observations, and the state without the points that have none."""
     return tracks.only(chosen), replace(state, points=state.points[np.unique(tracks.point[chosen])])
 
 
 def _solution(
     shot: ShotTracks, adjusted: Adjusted, points: FloatArray, motion: str, reason: str, read_out: float = 0.0
 ) -> ShotSolution:
+    """Stage 5: the solution with the errors of its frames. Frames with too few tracks get no camera."""
     tracks, frames = adjusted.tracks, len(shot.numbers)
     errors = measure(tracks, adjusted.errors, frames, shot.size)
     cameras = {
@@ -282,7 +295,8 @@ def _solution(
 
 
 def camera(adjusted: Adjusted, frame: int, size: tuple[int, int], error: float) -> Camera:
-    """The camera of a frame, by its place among the frames."""
+    """The Camera of the frame with the index `frame`, in pixels of a picture of this `size` (width, height). `error` is
+    its reprojection error in pixels."""
     state, solved = adjusted.state, adjusted.lens
     fx, fy = solved.focal * np.exp(state.lens[0] + state.zooms[frame])
     distortion = solved.distortion(state.lens)

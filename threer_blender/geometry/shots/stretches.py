@@ -1,7 +1,7 @@
-"""[R] Parts of a move in which the camera only turns, or rests: found by the criterion of `kinds`, and then held there.
+"""[R] Stretches of a shot in which a moving camera only turns, or rests: found by the criterion of `kinds`, then held.
 
-Two frames some way apart are explained by a rotation alone, or by the solved rotation and translation. Where the
-rotation suffices, the camera stood at one place between them.
+The matches of two frames some way apart are explained by a rotation alone, or by the solved rotation and translation.
+Where the rotation suffices, the camera stood at one place between the two.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from ..adjustment.shot_problem import CENTRE, NOISE, POSE
 from . import kinds
 from .moving import camera_rays
 
-INTERVAL = 6  # frames between the two that are compared
-LEAST_FRAMES = 10  # frames of a stretch
-HOLD = 1e-5  # median depths: how far centres within a stretch may be from each other while it is adjusted
+INTERVAL = 6  # frames from the first to the second of the two that are compared
+LEAST_FRAMES = 10  # of a stretch
+HOLD = 1e-5  # median depths: the standard deviation between centres of neighbouring frames of a stretch
 
 
 def turning_stretches(adjusted: Adjusted, numbers: IntArray) -> list[tuple[int, int]]:
-    """First and last frames, by their place among the `numbers` (F,), of the parts that a turn explains."""
+    """The first and last frame of each stretch that rotations alone explain, as indices of the frames' `numbers`
+    (F,)."""
     frames = len(numbers)
     noise = max(NOISE * max(adjusted.lens.size), float(np.median(adjusted.errors)))
     rests = np.zeros(frames, np.bool_)
@@ -58,7 +59,8 @@ def turning_stretches(adjusted: Adjusted, numbers: IntArray) -> list[tuple[int, 
 
 
 def holding(stretches: Sequence[tuple[int, int]]) -> banded.Priors:
-    """Priors that the centres of neighbouring frames of a stretch are one."""
+    """Priors that the centres of neighbouring frames of a stretch are equal, for `stretches` of first and last
+    frames."""
     first = np.concatenate([np.empty(0, np.int64), *(np.arange(a, b) for a, b in stretches)])
     axes = np.arange(CENTRE.start, CENTRE.stop)
     here = (first[:, None] * POSE + axes).ravel()
@@ -67,7 +69,7 @@ def holding(stretches: Sequence[tuple[int, int]]) -> banded.Priors:
 
 
 def at_one_place(centres: FloatArray, stretches: Sequence[tuple[int, int]]) -> FloatArray:
-    """The centres (F, 3), those of each stretch exactly one."""
+    """The centres (F, 3), with those of each stretch replaced by their mean."""
     held = centres.copy()
     for first, last in stretches:
         held[first : last + 1] = centres[first : last + 1].mean(axis=0)
