@@ -83,7 +83,7 @@ UNANCHORED = Anchors(np.zeros(0, np.int64), similarities.identities(0))
 
 
 def estimate(count: int, measured: Measured, anchors: Anchors = UNANCHORED) -> tuple[BoolArray, Similarities]:
-    """Which of `count` photos are registered, (count,) bool, and world from each one's own frame (the identity for the
+    """The registered ones of `count` photos, (count,) bool, and world from each one's own frame (the identity for the
     others).
 
     With `anchors`, the photos that connect to them are registered, in the anchors' world; without, the largest

@@ -9,7 +9,7 @@ from ..colmap import pycolmap
 
 @dataclass(frozen=True)
 class LensFreedom:
-    """Which parameters of the lenses the solver may change; the same for all lenses."""
+    """The parameters that the solver may change, the same for all lenses."""
 
     focal: bool
     centre: bool

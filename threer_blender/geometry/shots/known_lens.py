@@ -1,4 +1,5 @@
-"""[R] An artist's knowledge of a shot's lens: where solving starts, what stays, and what the tracks would prefer."""
+"""[R] An artist's knowledge of a shot's lens: the lens to start from, the held values, and where the tracks contradict
+them."""
 
 from __future__ import annotations
 
@@ -16,14 +17,17 @@ from ..adjustment.shot_adjustment import Adjusted, adjust
 from ..adjustment.shot_problem import Freedom, ShotLens
 from ..features.database import GUESSED_FOCAL
 
-FOCAL_SPREAD, CENTRE_SPREAD, DISTORTION_SPREAD = 1.0, 0.005, 0.1  # of the logarithm; of the longer side; of each term
-KNOWN_SPREAD = 0.05  # of the logarithm of a focal length that EXIF or the artist names
-TERM_SPREAD = 0.02  # of each distortion term that the artist knows
-WRONG_FOCAL, WRONG_ERROR = 0.01, 0.05  # shares: a focal length that much off, and the error that much smaller, are said
+# Standard deviations: the logarithm of an unknown focal length, the centre over the longer side, distortion terms.
+FOCAL_SPREAD, CENTRE_SPREAD, DISTORTION_SPREAD = 1.0, 0.005, 0.1
+KNOWN_SPREAD = 0.05  # of the logarithm of a focal length that EXIF or the artist tells
+TERM_SPREAD = 0.02  # of each distortion term that the artist tells
+# The artist is told of a better focal length if it differs by this share, and lowers the error by this share.
+WRONG_FOCAL, WRONG_ERROR = 0.01, 0.05
 
 
 def first_lens(size: tuple[int, int], known: KnownLens) -> ShotLens:
-    """The lens of a shot before anything is solved."""
+    """The lens of a shot from which solving starts, with its priors. `size` is the plate's width and height in
+    pixels."""
     longer = max(size)
     pixels = GUESSED_FOCAL * longer if known.focal is None else known.focal
     distortion = known.distortion or Distortion("RADIAL", (0.0, 0.0))
@@ -41,13 +45,13 @@ def first_lens(size: tuple[int, int], known: KnownLens) -> ShotLens:
 
 
 def held_spread(spread: FloatArray, known: KnownLens) -> FloatArray:
-    """`spread` (4,), as of `moving.start`, 0 for what stays."""
+    """`spread` (4,), as in `moving.start`, with 0 for the values that are held."""
     stays = [known.holds_focal, known.holds_centre, known.holds_centre, known.holds_distortion]
     return np.where(stays, 0.0, spread)
 
 
 def with_lens(keys: Mapping[int, Camera], known: KnownLens) -> dict[int, Camera]:
-    """Cameras by frame number, with what stays of the lens."""
+    """The cameras `keys`, by frame number, with the held values of the known lens."""
     held = dict(keys)
     for number, camera in keys.items():
         focal = (known.focal, known.focal) if known.holds_focal and known.focal else (camera.fx, camera.fy)
@@ -60,7 +64,10 @@ def with_lens(keys: Mapping[int, Camera], known: KnownLens) -> dict[int, Camera]
 
 
 def preference(adjusted: Adjusted, frames: int, freedom: Freedom, known: KnownLens, check: Check = unchecked) -> str:
-    """A sentence where the tracks would prefer another focal length than the one that is held; else empty."""
+    """A sentence where the tracks prefer another focal length than the one that is held; else empty.
+
+    The solved shot `adjusted`, of so many `frames`, is adjusted again with a free focal length. `check()` may raise.
+    """
     if not known.holds_focal:
         return ""
     spread = adjusted.lens.spread.copy()

@@ -1,8 +1,8 @@
 """[R] Stage 3 for a camera that moves: poses of all frames and points, from the frames that an engine solved (keys).
 
-Points are triangulated from posed frames, and frames are posed by the points that they see (Gauss-Newton on the
-reprojection, robustly), in turn, until no more frames can be posed. While a camera only turns, new points have no
-parallax. They get the depth of other points there, since any depth serves.
+In turn, points are triangulated from posed frames, and frames are posed by the points that they see (Gauss-Newton on
+robust reprojection errors), until no more frames can be posed. While a camera only turns, new points have no parallax.
+They get the depth of other points in the frame, since any depth serves there.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from ..adjustment.shot_problem import ShotLens, ShotState
 from ..adjustment.tracks import Tracks
 from ..robust_losses import Cauchy
 
-LEAST_POINTS = 12  # that pose a frame
+LEAST_POINTS = 12  # that a frame must see to be posed
 SUPPORT = 0.4  # share of them that must agree with the pose
-LEAST_PARALLAX = 1.0  # degrees between the rays of a triangulated point
-LOSS, AGREES = 2e-3, 5e-3  # of the longer side: of a pose's errors; error of a point that agrees
-ROUNDS, STEPS = 3, 10
-PASSES = 6
-FAR = 10.0  # units
+LEAST_PARALLAX = 1.0  # degrees between the rays of a triangulated point, at least
+LOSS, AGREES = 2e-3, 5e-3  # of the longer side: the scale of the robust loss; the largest error of a point that agrees
+ROUNDS, STEPS = 3, 10  # of reweighting a triangulation; of posing a frame
+PASSES = 6  # of posing frames and triangulating points, at most
+FAR = 10.0  # median depths: where a point is put whose distance nothing tells
 
 
 @dataclass
 class _Start:
-    """The solution so far: which frames are `posed` (F,), with their `rotations` and `centres`; which points are
-    `triangulated` (P,) where rays meet, or `guessed` at a depth of their neighbours."""
+    """The solution so far. `posed` (F,) bool are the frames with known `rotations` (F, 3, 3), camera from world, and
+    `centres` (F, 3). `points` (P, 3) are known where they are `triangulated` (P,) bool, or `guessed` (P,) bool at the
+    depth of other points."""
 
     posed: BoolArray
     rotations: FloatArray
@@ -50,11 +51,13 @@ def start(
     spread: FloatArray,
     check: Check = unchecked,
 ) -> tuple[ShotState, ShotLens, BoolArray]:
-    """A state of the frames with these `numbers` (F,), the keys' lens, and which frames (F,) it knows.
+    """The initial state of the frames with these `numbers` (F,), the keys' lens, and (F,) bool: the frames that are
+    posed.
 
-    `keys` are cameras by frame number; two are the fewest. `spread` (4,) is of the focal length, both coordinates of
-    the principal point and every distortion term, as in ShotLens. The world is the keys', moved and scaled so that the
-    cameras lie around the origin, at a median depth of 1.
+    `keys` are cameras by frame number, at least two of them. `spread` (4,) are the standard deviations, as in ShotLens,
+    of the focal length, both coordinates of the principal point, and every distortion term. The world is the keys',
+    moved and scaled so that their mean centre is the origin, and the median depth is 1. `check()` is called now and
+    then and may raise.
     """
     cameras = [keys[int(number)] for number in numbers if int(number) in keys]
     shot_lens, zooms = _lens(numbers, keys, cameras, spread)
@@ -94,8 +97,8 @@ def start(
 def _lens(
     numbers: IntArray, keys: Mapping[int, Camera], cameras: Sequence[Camera], spread: FloatArray
 ) -> tuple[ShotLens, FloatArray]:
-    """The keys' lens, the median where they have several, and the logarithms (F,) of each frame's focal length over
-    that one's, between the keys."""
+    """The keys' lens, the median of theirs, and (F,) the logarithm of each frame's focal length over that lens',
+    interpolated between the keys."""
     model = max((camera.distortion.model for camera in cameras), key=lambda name: len(lens.MODELS[name]))
     model = "RADIAL" if len(lens.MODELS[model]) < len(lens.MODELS["RADIAL"]) else model
     names = lens.MODELS[model]
@@ -114,7 +117,7 @@ def _lens(
 
 
 def camera_rays(tracks: Tracks, shot_lens: ShotLens, zooms: FloatArray) -> FloatArray:
-    """(M, 3) rays of the observations in their cameras' frames, with z = 1; 0 where the lens sees nothing."""
+    """(M, 3) the observations' rays in the frames of their cameras, with z = 1; 0 where the lens model has none."""
     focal = shot_lens.focal * np.exp(zooms[tracks.camera])[:, None]
     plane = lens.undistort(shot_lens.distortion(shot_lens.start), (tracks.pixels - shot_lens.start[1:3]) / focal)
     rays = np.concatenate([plane, np.ones((len(plane), 1))], axis=1)
@@ -123,14 +126,15 @@ def camera_rays(tracks: Tracks, shot_lens: ShotLens, zooms: FloatArray) -> Float
 
 
 def _depths(tracks: Tracks, known: _Start) -> FloatArray:
-    """(M,) camera z of the observations of triangulated points in posed frames; 0 for the others."""
+    """(M,) camera z of the observed points, if they are triangulated and the frame is posed; 0 for the others."""
     local = known.points[tracks.point] - known.centres[tracks.camera]
     depth = (known.rotations[tracks.camera, 2] * local).sum(axis=1)
     return np.where(known.triangulated[tracks.point] & known.posed[tracks.camera], depth, 0.0)
 
 
 def _triangulate(tracks: Tracks, rays: FloatArray, known: _Start) -> None:
-    """Points where the rays of posed frames meet, if there is parallax: least squares across the rays, robustly."""
+    """Triangulates the points that have parallax from the `rays` (M, 3) of posed frames. The others keep their
+    places."""
     mine = np.flatnonzero(known.posed[tracks.camera] & rays.any(axis=1))
     point, count = tracks.point[mine], len(tracks)
     local = rays[mine] / np.linalg.norm(rays[mine], axis=1, keepdims=True)
@@ -148,8 +152,11 @@ def _triangulate(tracks: Tracks, rays: FloatArray, known: _Start) -> None:
 
 
 def crossings(point: IntArray, count: int, rays: FloatArray, centres: FloatArray) -> FloatArray:
-    """(count, 3) where the `rays` (M, 3) from `centres` (M, 3), unit vectors, of each `point` (M,) come nearest to each
-    other: least squares across the rays, robustly. Where nothing tells how far that is, it is FAR away."""
+    """(count, 3) the points nearest to their rays, in robust least squares of the distances across the rays.
+
+    Unit `rays` (M, 3) start at `centres` (M, 3); `point` (M,) is the number of the point of each. A distance along the
+    rays that they leave open is FAR.
+    """
     across = np.eye(3) - rays[:, :, None] * rays[:, None, :]
     far = _sums(point, centres + FAR * rays, count) / np.maximum(np.bincount(point, minlength=count), 1)[:, None]
     weights = np.ones(len(point))
@@ -166,7 +173,8 @@ def crossings(point: IntArray, count: int, rays: FloatArray, centres: FloatArray
 
 
 def _guess(tracks: Tracks, rays: FloatArray, known: _Start) -> None:
-    """A depth for points without parallax: that of the triangulated ones in the first posed frame that sees them."""
+    """Places points without parallax at the median depth of the triangulated points in the first posed frame that shows
+    them."""
     mine = np.flatnonzero(known.posed[tracks.camera] & ~known.triangulated[tracks.point] & rays.any(axis=1))
     _, first = np.unique(tracks.point[mine], return_index=True)
     depth = _depths(tracks, known)
@@ -182,7 +190,8 @@ def _guess(tracks: Tracks, rays: FloatArray, known: _Start) -> None:
 
 
 def _pose_frames(tracks: Tracks, rays: FloatArray, numbers: IntArray, known: _Start, focal: float, longer: int) -> None:
-    """Poses for frames that see enough points, those nearest to posed ones first."""
+    """Poses the frames that see enough points, in the order of their distance from posed ones. `focal` is the lens'
+    focal length and `longer` the picture's longer side, in pixels."""
     begins = np.argsort(tracks.camera, kind="stable")
     edges = np.searchsorted(tracks.camera[begins], np.arange(len(numbers) + 1))
     anchors = numbers[known.posed]
@@ -205,7 +214,8 @@ def _pose_frames(tracks: Tracks, rays: FloatArray, numbers: IntArray, known: _St
 
 
 def _between(frame: int, numbers: IntArray, known: _Start) -> tuple[FloatArray, FloatArray]:
-    """The pose that goes evenly from the last posed frame before to the first after; beyond these it stays."""
+    """The pose of a frame (rotation, centre), interpolated between the last posed frame before it and the first after
+    it; that of the nearest posed frame at the ends of the shot."""
     posed = np.flatnonzero(known.posed)
     after = int(np.searchsorted(posed, frame))
     first, last = posed[max(after - 1, 0)], posed[min(after, len(posed) - 1)]
@@ -220,9 +230,10 @@ def _between(frame: int, numbers: IntArray, known: _Start) -> tuple[FloatArray, 
 def _pose(
     rotation: FloatArray, centre: FloatArray, points: FloatArray, rays: FloatArray, loss: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """The rotation, centre and errors (M,), normalised, of a camera that sees `points` along `rays` (M, 3), z = 1.
+    """The rotation, the centre, and the errors (M,) in normalised coordinates, of a camera that sees `points` (M, 3)
+    along `rays` (M, 3), z = 1, from the given pose on.
 
-    The loss narrows to `loss`.
+    The scale of Cauchy's loss is first at least the median error, then `loss`.
     """
     observed = rays[:, :2]
     for step in range(STEPS):
@@ -232,7 +243,7 @@ def _pose(
         off = plane - observed
         x, y = plane.T
         inverse, zero = 1 / depth, np.zeros(len(depth))
-        # Of the projection, by a rotation of the camera and a translation: local -> local + turn × local + shift.
+        # Derivatives of the projection by a rotation r and a translation t of the points: local + r × local + t.
         slope = np.stack(
             [
                 np.stack([-x * y, 1 + x * x, -y, inverse, zero, -x * inverse], axis=1),

@@ -1,7 +1,7 @@
-"""[R] Things that move in a shot: tracks that no point of a rigid world explains, grouped into areas of the picture.
+"""[R] Moving objects in a shot: tracks that no point of a rigid world explains, grouped into areas of the picture.
 
-A track is explained where one point, at whatever depth, is shown near all its places by the solved cameras. Pixels go
-with the tracks around them, each weighed by its distance; single wrong tracks make no area.
+A track is explained if the solved cameras project one point, at any depth, near all of its places. A pixel moves if
+most of the tracks around it do, weighted by their distance. Single wrong tracks make no area.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from ...model.reconstruction import Camera
 from ..adjustment.tracks import Tracks
 from .moving import crossings
 
-EXPLAINED = 8e-4  # of the longer side: how far off its track a point may be shown, root mean square
-QUARTILES = 6.0  # times the first quartile of that in the shot, where that is more
-LASTING_FRAMES = 8  # frames of a track that proves something; shorter ones are often lost at an edge
-GRID = 160  # cells along the longer side, each of which moves or not
-REACH = 0.025  # of the longer side: the deviation of a track's weight
-LEAST_TRACKS = 3  # that move within four times the reach of each other; fewer are wrong tracks
+EXPLAINED = 8e-4  # of the longer side: the largest root mean square error of an explained track
+QUARTILES = 6.0  # the same as a multiple of the lower quartile of all tracks' errors; the larger limit counts
+LASTING_FRAMES = 8  # of a track that proves that something moves; shorter ones are often lost at an edge
+GRID = 160  # cells along the picture's longer side, each of which moves or not
+REACH = 0.025  # of the longer side: the standard deviation of a track's weight around its place
+LEAST_TRACKS = 3  # that must move within four times the reach of each other; fewer are wrong tracks
 
 
 def explained(tracks: Tracks, cameras: Sequence[Camera | None]) -> tuple[FloatArray, FloatArray, IntArray]:
-    """The points (P, 3) that explain the tracks best, how far off these are shown (P,), root mean square in pixels, and
-    in how many frames (P,). `cameras` are by the frames' places, None where a frame has none."""
+    """The points (P, 3) that explain the tracks best, their root mean square reprojection errors (P,) in pixels, and
+    the numbers of frames (P,) in which these were measured. `cameras` has one entry per frame, None where it has
+    none."""
     known = [index for index, camera in enumerate(cameras) if camera is not None]
     point, count = tracks.point, len(tracks)
     rays, centres = np.full((len(point), 3), np.nan), np.zeros((len(point), 3))
@@ -49,7 +50,7 @@ def explained(tracks: Tracks, cameras: Sequence[Camera | None]) -> tuple[FloatAr
 
 
 def unexplained(tracks: Tracks, cameras: Sequence[Camera | None]) -> BoolArray:
-    """(P,) whether no point explains a track. `cameras` are as for `explained`."""
+    """(P,) bool: the tracks that no point explains. `cameras` are as for `explained`."""
     _, error, observations = explained(tracks, cameras)
     longer = max((max(camera.width, camera.height) for camera in cameras if camera is not None), default=0)
     usual = float(np.quantile(error[observations >= 2], 0.25)) if (observations >= 2).any() else 0.0
@@ -58,15 +59,16 @@ def unexplained(tracks: Tracks, cameras: Sequence[Camera | None]) -> BoolArray:
 
 
 def lasting(tracks: Tracks) -> BoolArray:
-    """(P,) whether a track is long enough to prove that something moves."""
+    """(P,) bool: the tracks that are long enough to prove that something moves."""
     long: BoolArray = np.bincount(tracks.point, minlength=len(tracks)) >= LASTING_FRAMES
     return long
 
 
 def area(places: FloatArray, independent: BoolArray, size: tuple[int, int]) -> BoolArray:
-    """Cells (h, w) of a picture `size`, GRID along its longer side, that go with the tracks that move.
+    """(h, w) bool: the cells of a picture that move, GRID along its longer side. `size` is its width and height in
+    pixels.
 
-    `places` (N, 2) are the pixels of the picture's tracks, and `independent` (N,) whether each does.
+    `places` (N, 2) are the pixels of the tracks in the picture, and `independent` (N,) bool says which of them move.
     """
     longer = max(size)
     width, height = (max(1, round(GRID * side / longer)) for side in size)
@@ -83,7 +85,7 @@ def area(places: FloatArray, independent: BoolArray, size: tuple[int, int]) -> B
 
 
 def _alone(places: FloatArray, independent: BoolArray, reach: float) -> BoolArray:
-    """(N,) whether fewer than LEAST_TRACKS of the tracks within `reach` of one move, itself included."""
+    """(N,) bool: the tracks with fewer than LEAST_TRACKS moving tracks, itself included, within `reach` pixels."""
     mine = places[independent]
     near = (np.linalg.norm(places[:, None] - mine[None], axis=2) < reach).sum(axis=1)
     alone: BoolArray = near < LEAST_TRACKS

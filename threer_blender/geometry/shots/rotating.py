@@ -1,7 +1,8 @@
 """[R] Stage 3 for a camera that only turns: rotations from frame to frame, directions, and the focal length.
 
-Rotations are fitted to the rays of points that two frames share (Kabsch 1976), robustly; the change of scale in the
-picture gives the zoom. The focal length is unknown at first: a few are tried, and the one that explains most is kept.
+Rotations are fitted robustly to the rays of points that two frames share (Kabsch 1976). The change of scale in the
+picture gives the zoom. If the focal length is unknown, a few are tried, and the one that explains the tracks best is
+taken.
 """
 
 from __future__ import annotations
@@ -19,17 +20,21 @@ from ..adjustment.shot_problem import Freedom, ShotLens, ShotProblem, ShotState
 from ..adjustment.tracks import Tracks
 from ..robust_losses import Cauchy
 
-FOCALS = (0.6, 1.0, 1.7, 3.0)  # times the longer side, that are tried
-ROUNDS = 6  # of reweighing
-LEAST_SHARED = 8  # points that link two frames
-TRIALS, LOSS = 8, 2.0  # of the descents that compare focal lengths; px
-COMPARED = 24  # frames by which they are compared
+FOCALS = (0.6, 1.0, 1.7, 3.0)  # times the longer side: focal lengths that are tried
+ROUNDS = 6  # of reweighting
+LEAST_SHARED = 8  # points that two frames must share to be linked
+TRIALS, LOSS = 8, 2.0  # of the descents that compare focal lengths; the scale of their loss in px
+COMPARED = 24  # frames, evenly over the shot, by which focal lengths are compared
 
 
 def start(
     tracks: Tracks, frames: int, shot_lens: ShotLens, zooms: bool, focal_known: bool, check: Check = unchecked
 ) -> tuple[ShotState, ShotLens]:
-    """A state near the best one, and the lens with the focal length that goes with it."""
+    """The initial state of a shot of so many `frames`, and the lens with its focal length.
+
+    With `zooms`, the frames' focal lengths differ. With `focal_known`, that of `shot_lens` is taken; else it is
+    searched. `check()` is called now and then and may raise.
+    """
     log_scales = np.log(_scales(tracks, frames, shot_lens)) if zooms else np.zeros(frames)
     log_scales -= np.median(log_scales)
     compared = np.unique(np.linspace(0, frames - 1, COMPARED).round().astype(int))
@@ -48,7 +53,7 @@ def start(
 
 
 def among(tracks: Tracks, frames: Array) -> Tracks:
-    """The tracks in some `frames` (K,), ascending, as tracks of K frames."""
+    """The tracks in some `frames` (K,), ascending, which are renumbered 0 … K - 1."""
     chosen = tracks.only(np.isin(tracks.camera, frames))
     return replace(chosen, camera=np.searchsorted(frames, chosen.camera))
 
@@ -70,7 +75,7 @@ def _links(tracks: Tracks, frames: int) -> Sequence[tuple[int, int, Array, Array
 
 
 def _scales(tracks: Tracks, frames: int, shot_lens: ShotLens) -> FloatArray:
-    """(F,) how much larger things are in each frame than in the first, by the similarities of linked frames."""
+    """(F,) how much larger the picture is in each frame than in the first, by similarities between linked frames."""
     scales = np.ones(frames)
     centred = tracks.pixels - shot_lens.start[1:3]
     places = centred[:, 0] + 1j * centred[:, 1]
@@ -80,7 +85,8 @@ def _scales(tracks: Tracks, frames: int, shot_lens: ShotLens) -> FloatArray:
 
 
 def _similarity(source: Array, target: Array) -> complex:
-    """The factor a of target ≈ a · source + b, all complex: scale and rotation in the picture."""
+    """The factor a in target ≈ a · source + b, robustly fitted. All are complex numbers x + iy, so a is the scale and
+    the rotation in the picture."""
     weights = np.ones(len(source))
     factor = 1 + 0j
     for _ in range(ROUNDS):
@@ -93,7 +99,7 @@ def _similarity(source: Array, target: Array) -> complex:
 
 
 def _chained(tracks: Tracks, frames: int, shot_lens: ShotLens, zooms: FloatArray) -> ShotState:
-    """The state with the rotations from link to link, and each point's mean direction over its frames."""
+    """The state with the rotations chained from link to link, and each point's mean direction over its frames."""
     focal = shot_lens.focal * np.exp(zooms[tracks.camera])[:, None]
     plane = lens.undistort(shot_lens.distortion(shot_lens.start), (tracks.pixels - shot_lens.start[1:3]) / focal)
     rays = np.concatenate([np.nan_to_num(plane), np.ones((len(plane), 1))], axis=1)
@@ -109,7 +115,7 @@ def _chained(tracks: Tracks, frames: int, shot_lens: ShotLens, zooms: FloatArray
 
 
 def _rotation(source: FloatArray, target: FloatArray) -> FloatArray:
-    """(3, 3) that takes the unit rays `source` to `target` (N, 3), robustly."""
+    """(3, 3) the rotation that takes the unit rays `source` (N, 3) to `target` (N, 3), robustly fitted."""
     weights = np.ones(len(source))
     rotation = np.eye(3)
     for _ in range(ROUNDS):

@@ -1,9 +1,9 @@
 """[R] Stage 1 of solving a shot: points followed through all of its frames.
 
-A point is followed from frame to frame, forwards and back again, then recognised by the patch that the first frame
-with it showed: so its place does not drift. Its track ends where the two no longer agree, and another point is taken
-where the picture has none. Where most points vanish at once, by a black frame or a flash, the last good frame is held
-for a while and compared with the frames that follow. A track that nothing bridges is left at a cut.
+A point is followed from frame to frame, forwards and back again. Then its place is refined by the patch around it in
+the first frame that showed it, so that it does not drift. Its track ends where the patch no longer fits. New points are
+taken where the picture has none. Where most points vanish at once, by a black frame or a flash, the last good frame is
+kept for a while and compared with the frames that follow. So tracks end at a cut, but not at a flash.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from ..adjustment.tracks import Tracks
 from ..features import patches
 
 LONG_SIDE = 960  # pixels of the pictures in which points are followed
-CELLS = 24  # along the longer side of a picture; each wants a point
-WEAKEST = 0.01  # of the strength of a picture's good corners (the 95th percentile of the cells' best)
-FAINTEST = 0.3  # grey levels² per pixel²: below it a corner is noise
-LEAST_CORRELATION = 0.85  # correlation of a patch that is recognised
-RETURN_ERROR = 0.7  # px: a point followed there and back comes back to here
-LARGEST_STRETCH = 2.5  # times: a patch that grew or shrank more is taken anew
+CELLS = 24  # along the longer side of a picture; each should have a point
+WEAKEST = 0.01  # of the strength of a picture's strongest corners: weaker ones are not taken
+FAINTEST = 0.3  # grey levels² per pixel²: weaker corners are noise
+LEAST_CORRELATION = 0.85  # of a patch that is recognised
+RETURN_ERROR = 0.7  # px: how far from its start a point may return that is followed forwards and back
+LARGEST_STRETCH = 2.5  # a patch that grew or shrank by a larger factor is lost
 LEAST_FOLLOWED = 0.25  # share of the points; where fewer are followed, the last good frame is held
 HELD_FRAMES = 12  # for which it is held at most
 LEAST_FRAMES = 3  # of a track
 
 
 class Frame(NamedTuple):
-    """A frame's number; its grey picture (H, W) float32, the longer side at most LONG_SIDE; where points may lie:
-    (H, W) bool, or None for everywhere."""
+    """A frame's `number`; its picture `grey` (H, W) float32, grey levels from 0 to 255, the longer side at most
+    LONG_SIDE; and the `mask` (H, W) bool of pixels where points may lie, or None for everywhere."""
 
     number: int
     grey: Array
@@ -41,8 +41,8 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True)
 class ShotTracks:
-    """The points tracked through a shot: `numbers` (F,) int64 of its frames, ascending; `tracks`, whose `camera` is an
-    index into them and whose pixels are the plate's; `size` (width, height) of the plate."""
+    """The points tracked through a shot of F frames: the frames' `numbers` (F,) int64, ascending; the `tracks`, whose
+    `camera` is an index into the numbers, in pixels of the plate; and the plate's `size` (width, height)."""
 
     numbers: Array
     tracks: Tracks
@@ -51,7 +51,9 @@ class ShotTracks:
 
 @dataclass
 class _Points:
-    """The points that are followed: their number, place, patch and warp; `speed` (N, 2) pixels per frame."""
+    """N points that are followed: their numbers `ids`, `places` (N, 2) in the last frame, `speed` (N, 2) in pixels per
+    frame, `warps` (N, 2, 2) from the first frame's patch to the last frame's, and their templates, see
+    `patches.templates`."""
 
     ids: Array
     places: FloatArray
@@ -87,7 +89,8 @@ class _Tracker:
 
 
 def track(frames: Iterable[Frame], size: tuple[int, int]) -> ShotTracks:
-    """The tracks of a shot whose plate has `size` (width, height) pixels; frames come in the order of their numbers."""
+    """The tracks of a shot whose plate has the `size` (width, height) in pixels. `frames` come in the order of their
+    numbers, all of one shape."""
     numbers: list[int] = []
     tracker: _Tracker | None = None
     scale = 1.0
@@ -102,7 +105,7 @@ def track(frames: Iterable[Frame], size: tuple[int, int]) -> ShotTracks:
 
 
 def _advance(tracker: _Tracker, index: int, frame: Frame) -> None:
-    """Follow the points into the next frame, and take new ones there."""
+    """Follows the points into the next frame, the one with this `index`, and takes new ones there."""
     levels = patches.pyramid(frame.grey)
     before, known = tracker.points, tracker.levels
     now = None if before is None else _followed(known, levels, before, frame.mask)
@@ -123,15 +126,17 @@ def _advance(tracker: _Tracker, index: int, frame: Frame) -> None:
 
 
 def _most_vanished(before: _Points, after: _Points) -> bool:
+    """Whether a smaller share than LEAST_FOLLOWED of the points is left."""
     return len(after.ids) < LEAST_FOLLOWED * len(before.ids)
 
 
 def _followed(first: list[Array], second: list[Array], points: _Points, mask: Array | None) -> _Points:
-    """The points that are tracked into `second` and back, at their places there."""
+    """The points that are followed from the pyramid `first` into `second` and recognised there, at their places
+    there."""
     if not len(points.ids):
         return points
     places, good = _there_and_back(first, second, points.places, points.places + points.speed)
-    if good.any() and not good.all():  # those that lost their way try that of most
+    if good.any() and not good.all():  # lost points are tried again with the median motion of the others
         usual = np.median(places[good] - points.places[good], axis=0)
         lost = np.flatnonzero(~good)
         places[lost], good[lost] = _there_and_back(first, second, points.places[lost], points.places[lost] + usual)
@@ -153,6 +158,8 @@ def _followed(first: list[Array], second: list[Array], points: _Points, mask: Ar
 def _there_and_back(
     first: list[Array], second: list[Array], places: FloatArray, guesses: FloatArray
 ) -> tuple[FloatArray, Array]:
+    """The places (N, 2) in `second` of the patches at `places` of `first`, searched from `guesses`; and (N,) bool
+    whether each, followed back, returns to its place."""
     there, inside = patches.follow(first, second, places, guesses)
     back, inside_again = patches.follow(second, first, there, there - (guesses - places))
     good = inside & inside_again & (np.linalg.norm(back - places, axis=1) < RETURN_ERROR)
@@ -160,7 +167,7 @@ def _there_and_back(
 
 
 def _new_points(tracker: _Tracker, picture: Array, points: _Points | None, mask: Array | None) -> _Points:
-    """Points in the cells of the picture that have none."""
+    """New points in the cells of the picture that have none of `points`."""
     height, width = picture.shape
     margin = 2 * patches.HALF
     strength = patches.corners(picture)
@@ -186,7 +193,8 @@ def _new_points(tracker: _Tracker, picture: Array, points: _Points | None, mask:
 
 
 def _tracks(records: Iterable[tuple[Array, int, FloatArray]], scale: float) -> Tracks:
-    """The records as Tracks in pixels of the plate, without the points that too few frames show."""
+    """The records as Tracks in pixels of the plate, `scale` times as large, without points in fewer than
+    LEAST_FRAMES."""
 
     def columns() -> Iterator[tuple[Array, Array, FloatArray]]:
         yield np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 2))

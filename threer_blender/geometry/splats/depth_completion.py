@@ -1,9 +1,9 @@
 """[R] Depth completion: depths where none are known, from those around. Imports numpy only.
 
 A plane's inverse depth is linear in the pixels, so around each pixel a linear function is fitted to the known inverse
-depths; nearer pixels count more, and across an edge of the photo they hardly count. Far from all of them the guess is
-that things are far: a guess that is too near stands before what other views see. The weights are a domain transform:
-Gastal & Oliveira, "Domain Transform for Edge-Aware Image and Video Processing" (2011), its recursive filter.
+depths. Nearer pixels count more, and pixels across an edge of the photo hardly count. Far from all known depths, the
+guess is a large depth, since a guess that is too near hides what other views see. The weights are those of the
+recursive filter in Gastal & Oliveira, "Domain Transform for Edge-Aware Image and Video Processing" (2011).
 """
 
 from __future__ import annotations
@@ -14,16 +14,20 @@ import numpy as np
 
 from ...model.arrays import Array, FloatArray
 
-REACH = 0.12  # of the long side: the filter's deviation where the photo has no edges
-EDGE = 0.15  # difference of colour, in [0, 1] summed over the channels, that counts like that distance
+REACH = 0.12  # of the long side: the filter's standard deviation where the photo has no edges
+EDGE = 0.15  # difference of colour, in [0, 1] and summed over the channels, that counts like the distance REACH
 PASSES = 3
-ALONE = 0.003  # share of known places around a pixel at which it is as likely far as like them
-STIFF = 0.02  # of the long side: how far known places must spread before a slope is believed
+ALONE = 0.003  # share of known weight around a pixel at which its guess is half-way between theirs and far
+STIFF = 0.02  # of the long side: how far known pixels must spread before their slope counts
 
 
 def completed(inverse: Array, weights: Array, guide: Array) -> FloatArray:
-    """(h, w) inverse depth everywhere, from `inverse` (h, w) with `weights` (h, w), 0 where unknown, and colours
-    `guide` (h, w, 3) in [0, 1]. It stays within the range of the known depths."""
+    """(h, w) inverse depth everywhere, from the known `inverse` depths (h, w) with `weights` (h, w), 0 where unknown,
+    and the photo's colours `guide` (h, w, 3) in [0, 1].
+
+    It stays within about the range of the known inverse depths: from 0.8 times their first percentile to 1.2 times
+    their 99th.
+    """
     height, width = inverse.shape
     long_side = max(height, width)
     y, x = np.meshgrid(np.arange(height) / long_side, np.arange(width) / long_side, indexing="ij")
@@ -33,7 +37,7 @@ def completed(inverse: Array, weights: Array, guide: Array) -> FloatArray:
     moments = _smoothed(np.stack([weights * term for term in terms], -1), guide, REACH * long_side)
     total = np.maximum(moments[..., 0], 1e-300)
     mx, my, xx, xy, yy, value, vx, vy = (moments[..., i] / total for i in range(1, 9))
-    # The line through the weighted middle, with a spring that holds its slopes at 0 where the known lie close.
+    # The linear fit, evaluated at the pixel. The ridge STIFF² holds its slopes near 0 where the known pixels lie close.
     a, b, c = xx - mx * mx + STIFF**2, xy - mx * my, yy - my * my + STIFF**2
     p, q = vx - mx * value, vy - my * value
     determinant = a * c - b * b
@@ -43,7 +47,8 @@ def completed(inverse: Array, weights: Array, guide: Array) -> FloatArray:
 
 
 def _smoothed(channels: FloatArray, guide: Array, reach: float) -> FloatArray:
-    """(h, w, n) blurred along columns and rows in turn, each pass finer, stopping at edges of `guide`."""
+    """(h, w, n) `channels` blurred along columns and rows in turn, with a smaller deviation in each pass. The
+    deviations together make `reach` pixels. The blur stops at edges of `guide`."""
     down, across = (1 + reach / EDGE * np.abs(np.diff(guide, axis=axis)).sum(-1) for axis in (0, 1))
     for number in range(PASSES):
         deviation = reach * math.sqrt(3) * 2 ** (PASSES - 1 - number) / math.sqrt(4**PASSES - 1)
@@ -53,7 +58,8 @@ def _smoothed(channels: FloatArray, guide: Array, reach: float) -> FloatArray:
 
 
 def _along_columns(channels: FloatArray, carry: FloatArray) -> FloatArray:
-    """Each row takes over the share `carry` (h - 1, w) of the row before, then of the row after."""
+    """(h, w, n) the recursive filter along columns: each row is mixed with the share `carry` (h - 1, w) of the row
+    before, then with that of the row after."""
     done = channels.copy()
     for row in range(1, len(done)):
         share = carry[row - 1][:, None]

@@ -1,4 +1,4 @@
-"""[R] Flat Gaussians: the projection's result and the kernels' input. Imports torch."""
+"""[R] Gaussians projected into a picture: the result of the projection and the kernels' input. Imports torch."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from torch import Tensor
 
 
 class Footprints(NamedTuple):
-    """Gaussians as a camera sees them: `centres` (N, 2) pixels, `conics` (N, 3) the inverse covariance's xx, xy, yy,
-    `extents` (N, 2) half width and height in pixels of what is drawn, -1 where nothing is, `depths` (N,) camera z."""
+    """N flat Gaussians in a picture: `centres` (N, 2) in pixels; `conics` (N, 3), the elements xx, xy and yy of the
+    inverse covariance, per pixel²; `extents` (N, 2), half the width and height in pixels of the box that is drawn, -1
+    where nothing is; `depths` (N,), camera z."""
 
     centres: Tensor
     conics: Tensor

@@ -2,9 +2,8 @@
 
 Kerbl et al., "3D Gaussian Splatting for Real-Time Radiance Field Rendering" (2023), with the constants of its released
 rasteriser. Projection, spherical harmonics and pose are torch operations, so autograd carries gradients to the means,
-scales, rotations, opacities, harmonics, intrinsics and the camera's pose, on every device. The rest, blending many
-flat Gaussians in order of depth, is one kernel with a backward pass written by hand: `rasteriser_cpu` or
-`rasteriser_gpu`.
+scales, rotations, opacities, harmonics, intrinsics and the camera's pose, on every device. The blending of many flat
+Gaussians in order of depth is one kernel, whose backward pass is written by hand: `rasteriser_cpu` or `rasteriser_gpu`.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class Picture(NamedTuple):
     alpha: Tensor
 
     def over(self, background: Tensor) -> Tensor:
-        """(H, W, 3): the picture before `background` (3,) or (H, W, 3)."""
+        """(H, W, 3) the picture over `background` (3,) or (H, W, 3)."""
         return self.colour + (1 - self.alpha)[..., None] * background
 
 
@@ -65,7 +64,11 @@ def matrices_from_wxyz(quaternions: Tensor) -> Tensor:
 
 
 def project(splats: Splats, camera_from_world: Tensor, intrinsics: Tensor, size: tuple[int, int]) -> Footprints:
-    """Footprints of Gaussians: the projection linearised at each mean (Zwicker et al., "EWA Splatting", 2001)."""
+    """The footprints of the Gaussians, with the projection linearised at each mean (Zwicker et al., "EWA Splatting",
+    2001).
+
+    Arguments are as for `render`.
+    """
     fx, fy, cx, cy = intrinsics.unbind()
     rotation, translation = camera_from_world[:3, :3], camera_from_world[:3, 3]
     local = splats.means @ rotation.T + translation
@@ -93,14 +96,16 @@ def project(splats: Splats, camera_from_world: Tensor, intrinsics: Tensor, size:
 
 
 def _extents(variances: Tensor, opacities: Tensor, visible: Tensor) -> Tensor:
-    """Half sizes of the box outside of which a Gaussian's alpha is below ALPHA_LEAST; -1 where it is so everywhere."""
+    """(N, 2) half the width and height in pixels of the box outside of which a Gaussian's alpha is below ALPHA_LEAST;
+    -1 where it is so everywhere."""
     deviations = (2 * (opacities / ALPHA_LEAST).clamp_min(1e-8).log()).clamp_min(0).sqrt()
     drawn = visible & (deviations > 0)
     return torch.where(drawn[:, None], deviations[:, None] * variances.sqrt(), -1.0)
 
 
 def colours(sh: Tensor, directions: Tensor) -> Tensor:
-    """(N, 3) linear in the coefficients `sh` (N, K, 3), seen along unit `directions` (N, 3), and never below 0."""
+    """(N, 3) the colours, at least 0, of Gaussians with the coefficients `sh` (N, K, 3), seen along unit `directions`
+    (N, 3) from the camera."""
     return ((harmonics(directions, sh.shape[1])[:, None] @ sh)[:, 0] + 0.5).clamp_min(0)
 
 
@@ -112,12 +117,13 @@ def harmonics(directions: Tensor, count: int) -> Tensor:
 
 
 def blend(footprints: Footprints, opacities: Tensor, values: Tensor, size: tuple[int, int]) -> Picture:
-    """Blends `values` (N, 3) of flat Gaussians, nearest first; gradients to centres, conics, opacities and values."""
+    """The picture of `size` (width, height) of flat Gaussians with `opacities` (N,) and colours `values` (N, 3),
+    blended nearest first. Gradients flow to centres, conics, opacities and values."""
     return Picture(*_Blend.apply(*footprints, opacities, values, size))
 
 
 class _Blend(torch.autograd.Function):
-    """The kernel of the tensors' device as one differentiable operation."""
+    """The kernel for the tensors' device, as one differentiable operation."""
 
     @staticmethod
     def forward(
@@ -142,7 +148,8 @@ class _Blend(torch.autograd.Function):
 
 
 def working_device(wanted: torch.device, warn: Callable[[str], None]) -> torch.device:
-    """`wanted` where its kernel draws as the CPU's does; else the CPU, and `warn` gets the reason as a sentence."""
+    """The device `wanted` if its kernel draws the same as the CPU's. Else the CPU, and `warn(sentence)` gets the
+    reason."""
     if wanted.type == "cpu":
         return wanted
     reason = rasteriser_gpu.self_test(wanted)

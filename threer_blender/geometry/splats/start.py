@@ -1,8 +1,8 @@
 """[R] The Gaussians that a splat optimisation starts from: one flat disc for a pixel of a pointmap. Imports numpy only.
 
-Fan et al., "InstantSplat" (2024), section 3.2: confident pixels of pixel-aligned points, each surface once. Here a
-point counts as visible in another photo where its own depth in that photo's camera, not a normalised one, agrees with
-that photo's pointmap.
+Fan et al., "InstantSplat" (2024), section 3.2: Gaussians at confident pixels, each surface once. Here a point counts as
+visible in another photo where its depth in that photo's camera, without any normalisation, agrees with that photo's
+pointmap.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from ...model.reconstruction import Camera, PhotoFromMap, PointMap
 from . import depth_completion
 
 SAME_DEPTH = 0.02  # share of the depth within which two photos see the same surface
-THROUGH = 0.04  # share of the depth by which a point must lie before a trusted surface to be contradicted by it
-NEAR_GUESS = 0.15  # the same for a guessed depth
+THROUGH = 0.04  # share of the depth by which a guessed point must be nearer than a trusted surface to contradict it
+NEAR_GUESS = 0.15  # as SAME_DEPTH, for a point whose depth is guessed
 MARGIN = 0.15  # of the long side: how far surfaces are continued beyond a photo's edges
-GUESS = 2  # pixels to a disc where the depth is guessed
-COARSE = 3  # and beyond the photo's edges
-JUMP = 0.1  # share of the depth by which a neighbouring pixel must be off to be no neighbour on the surface
-SLANT = 0.25  # cosine between ray and normal at which a disc stops growing along the slope
-COVER = 0.6  # deviation of a disc over the distance of the pixels: a sheet of such Gaussians has no gaps
-FLAT = 0.2  # thickness of a disc over its width
+GUESS = 2  # where the depth is guessed, every GUESS-th pixel of a row and column gets a disc
+COARSE = 3  # the same beyond the photo's edges
+JUMP = 0.1  # share of the depth: neighbouring pixels whose depths differ more are not on one surface
+SLANT = 0.25  # cosine between ray and normal: discs of flatter surfaces get no longer along the slope
+COVER = 0.6  # a disc's standard deviation over the distance of pixels: a sheet of such Gaussians has no gaps
+FLAT = 0.2  # a disc's thickness over its width
 OPACITY_TRUSTED, OPACITY_GUESSED = 0.8, 0.4
 
 
 @dataclass(frozen=True)
 class Start:
-    """`means` (N, 3) world; `scales` (N, 3) linear, the third along the normal; `rotations` (N, 3, 3) whose columns are
-    the axes; `opacities` (N,); `colours` (N, 3) in [0, 1]; `confidence` (N,) in [0, 1], how far a mean is to be
-    believed; `footprints` (N,) world units that a pixel of the pointmap covers there."""
+    """N Gaussians: `means` (N, 3) in the world; `scales` (N, 3) linear, in world units, the third along the normal;
+    `rotations` (N, 3, 3) whose columns are the axes; `opacities` (N,) and `colours` (N, 3) in [0, 1]; `confidence` (N,)
+    of the means, in [0, 1]; `footprints` (N,) the world units that a pixel of the thinned pointmap covers there."""
 
     means: FloatArray
     scales: FloatArray
@@ -49,7 +49,8 @@ class Start:
 
 @dataclass(frozen=True)
 class ThinnedMap:
-    """A photo's pointmap thinned to the pixels that splats are made of, with a margin around it; all (h, w, …)."""
+    """A photo's pointmap, thinned to the pixels that splats are made from, with a margin around it. Arrays are
+    (h, w, …)."""
 
     camera: Camera
     photo_from_map: PhotoFromMap
@@ -71,11 +72,11 @@ class ThinnedMap:
 def thinned_map(
     camera: Camera, pointmap: PointMap, picture: Array, trusted: float, spacing: float, out: BoolArray | None = None
 ) -> ThinnedMap:
-    """The pointmap with a point every `spacing` photo pixels. `picture` is the photo (H, W, 3) uint8, of any size, and
-    `out` (H, W) what of it is masked: there are no points there, not even guessed ones.
+    """The pointmap with a point about every `spacing` photo pixels. `picture` (H, W, 3) uint8 is the photo at any size.
+    `out` (H, W) bool is the part of it that is masked: there are no points there, not even guessed ones.
 
-    Confidence is normalised: 0.5 at the engine's own threshold `trusted`, towards 1 above it. Points that the engine
-    does not trust get completed depths, and so do points beyond the photo's edges, in MARGIN.
+    Confidence is normalised: 0.5 at the engine's own threshold `trusted`, towards 1 above it. Pixels whose points the
+    engine does not trust, and those in the MARGIN beyond the photo's edges, get points at completed depths.
     """
     offset = pointmap.photo_from_map
     step = max(1, round(spacing / offset.scale_x))
@@ -111,7 +112,7 @@ def thinned_map(
     confidence *= clear
     inverse = np.pad(np.where(known, 1 / np.where(known, depth, 1), 0), border)
     stands = confidence >= 0.5
-    # Depths that the engine does not trust mislead more than they help, unless there are no others.
+    # Depths that the engine does not trust mislead more than they help, so they are used only without others.
     believed = stands if stands.any() else inverse > 0
     guessed = 1 / depth_completion.completed(inverse, np.where(believed, confidence**2, 0), colours)
     rays = camera.rays(pixels)
@@ -130,7 +131,8 @@ def thinned_map(
 
 
 def gaussians(photos: Sequence[ThinnedMap]) -> Start:
-    """One disc for each surface pixel that no more confident photo has and that lies in no other photo's free space."""
+    """A disc for each pixel whose surface no more confident photo shows. Guessed points in the free space of another
+    photo get none."""
     order = sorted(range(len(photos)), key=lambda i: -float(photos[i].confidence.mean()))
     parts: list[Start] = []
     for rank, i in enumerate(order):
@@ -142,21 +144,23 @@ def gaussians(photos: Sequence[ThinnedMap]) -> Start:
                 continue
             there, depth, confidence = _sampled(other, photo.points)
             gap = there / np.where(depth > 0, depth, np.inf) - 1
-            # Another photo's confident surface replaces a guess; of a surface in several photos the first's remains;
-            # guesses of several may all be wrong and remain, but beyond a photo's edges they give way to anything.
+            # A trusted surface in several photos is taken from the first. A guess is replaced by a point near it: a
+            # trusted one of any photo, or one of some confidence of an earlier photo. Completed depths have none and
+            # may all be wrong, so they replace nothing; but beyond a photo's edges, any earlier photo's point does.
             first = (j in order[:rank]) & ((confidence > 0) | ~photo.inside)
             replaced = np.where(
                 stands, first & (np.abs(gap) < SAME_DEPTH), (first | (confidence >= 0.5)) & (np.abs(gap) < NEAR_GUESS)
             )
             known |= (depth > 0) & replaced
-            # The other's surface is more confident and lies behind our point: a free-space violation.
+            # A guess in front of the other photo's trusted surface is a free-space violation.
             contradicted |= (confidence >= 0.5) & ~stands & (gap < -THROUGH)
         parts.append(_discs(photo, (photo.depth > 0) & ~known & ~contradicted))
     return Start(*(np.concatenate([getattr(part, name) for part in parts]) for name in Start.__dataclass_fields__))
 
 
 def _sampled(other: ThinnedMap, points: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Depth of points (…, 3) in the other's camera, and the depth and confidence of its own points there (0: none)."""
+    """(…) the depth of `points` (…, 3) in the other photo's camera, and the depth and confidence of its own points at
+    the pixels where they appear, 0 where it has none."""
     pose = other.camera.camera_from_world
     there = points @ pose[2, :3] + pose[2, 3]
     scale = other.photo_from_map
@@ -169,9 +173,10 @@ def _sampled(other: ThinnedMap, points: FloatArray) -> tuple[FloatArray, FloatAr
 
 
 def _discs(photo: ThinnedMap, chosen: Array) -> Start:
-    """A disc on the surface at each chosen pixel: as wide as the pixel's footprint, longer along the slope.
+    """A disc on the surface at each `chosen` (h, w) pixel: as wide as the pixel's footprint, longer along the slope.
 
-    Guesses get fewer and larger ones: every GUESS pixels, and every COARSE pixels beyond the photo's edges.
+    Guessed pixels get fewer and larger discs, one for GUESS × GUESS of them, or COARSE × COARSE beyond the photo's
+    edges.
     """
     spacing = np.where(photo.inside, np.where(photo.confidence >= 0.5, 1, GUESS), COARSE)
     rows, columns = np.indices(spacing.shape)
@@ -206,7 +211,7 @@ def _discs(photo: ThinnedMap, chosen: Array) -> Start:
 
 
 def _normals(photo: ThinnedMap) -> FloatArray:
-    """(h, w, 3) unit normals from neighbours on the same surface; along the ray where there are none on both sides."""
+    """(h, w, 3) unit normals from neighbours on the same surface; along the ray where there are none along an axis."""
     normals = np.cross(_slope(photo, axis=1), _slope(photo, axis=0))
     rays = photo.points - photo.camera.world_from_camera[:3, 3]
     length = np.linalg.norm(normals, axis=-1, keepdims=True)
@@ -215,7 +220,8 @@ def _normals(photo: ThinnedMap) -> FloatArray:
 
 
 def _slope(photo: ThinnedMap, axis: int) -> FloatArray:
-    """(h, w, 3) the way to the next pixel on the surface along an axis of the map; 0 where there is none."""
+    """(h, w, 3) the step to the next pixel on the surface along an axis of the map, the mean of both sides; 0 where
+    neither neighbour is on the surface."""
     ahead, behind = np.roll(photo.points, -1, axis), np.roll(photo.points, 1, axis)
     total, count = np.zeros_like(photo.points), np.zeros(photo.depth.shape)
     for sign, neighbour in ((1, ahead), (-1, behind)):
