@@ -1,8 +1,8 @@
 """[S] An After Effects script: a composition for each shot, and one for the photos, with cameras and points as nulls.
 
-After Effects' axes are ours (x right, y down, z forward), its unit is the pixel, and its zoom the focal length in
-pixels of the composition. A layer's orientation turns about z first, then y, then x: R = Rx Ry Rz. Its cameras have no
-principal point off the middle: what is lost so is said.
+After Effects' axes are ours (x right, y down, z forward), its unit is the pixel, and its zoom is the focal length in
+pixels of the composition. A layer's orientation rotates about z first, then y, then x: R = Rx Ry Rz. Its cameras have
+their principal point in the middle, so a sentence says by how many pixels the solved one is off.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ TAIL = """  app.endUndoGroup();
 
 
 def write(content: Content, folder: Path) -> list[str]:
-    """Writes the script."""
+    """Writes the script into `folder`. Returns a sentence about principal points that are lost, if any are."""
     lines = [HEAD]
     points = np.empty((0, 3))
     if content.cloud is not None:
@@ -75,7 +75,7 @@ def write(content: Content, folder: Path) -> list[str]:
 
 
 def _compositions(tracks: list[Track]) -> list[list[Track]]:
-    """Each camera that moves, and the photos of each size together."""
+    """The tracks of each composition: one for each moving camera, and one for all photos of a size."""
     groups: dict[object, list[Track]] = {}
     for track in tracks:
         is_moving = len(track.cameras) > 1

@@ -1,7 +1,7 @@
-"""[S] A COLMAP model as text: cameras.txt, images.txt, points3D.txt, as COLMAP's documentation of its formats says.
+"""[S] A COLMAP model as text: cameras.txt, images.txt and points3D.txt, by COLMAP's documentation, "Output format".
 
-Cameras are ideal (PINHOLE), and pictures without distortion. COLMAP's axes and pixels are ours. Points have no tracks:
-dense points are not matched features.
+Cameras are ideal (PINHOLE), and pictures are without distortion. COLMAP's axes and pixels are ours. Points have no
+tracks, since dense points are not matched features.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from ..model.quaternions import wxyz_from_matrix
 from .content import Content, digits
 
 MODEL = Path("sparse") / "0"
-NO_ERROR = -1  # COLMAP's for a point whose error was not measured
+NO_ERROR = -1  # COLMAP's value for a point whose error was not measured
 
 
 def write(content: Content, folder: Path) -> list[str]:
-    """Writes the model into `folder`/MODEL."""
+    """Writes the model into `folder`/MODEL. Returns no sentences."""
     views, cloud = content.views, content.cloud
     model = folder / MODEL
     model.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""[S] The content of an export and its world: axes, scale and first frame by choice, the format's own by default."""
+"""[S] The content of an export in the file's world: axes, scale and first frame are the user's or else the format's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .pictures import View
 from .tracks import Track, tracks
 
 Y_DOWN, Y_UP, Z_UP = "y-down", "y-up", "z-up"
-# A world with these axes from ours, whose y goes down.
+# The rotation to a world with these axes from ours, whose y goes down.
 AXES: dict[str, FloatArray] = {
     Y_DOWN: np.eye(3),
     Y_UP: np.diag([1.0, -1.0, -1.0]),
@@ -26,9 +26,10 @@ LARGEST_SCALE = 1e9
 
 @dataclass(frozen=True)
 class Choice:
-    """The user's choices: empty, 0 and None stand for the format's own axes and scale, and the plate's own frames.
+    """The user's choices for an export.
 
-    `scale` is how many units of the file one unit of the solve becomes.
+    `axes` is a key of AXES; "" for the format's own. `scale` is how many units of the file one unit of the solve
+    becomes; 0 for the format's own. `first_frame` is where shots begin; None for the plates' own numbers.
     """
 
     axes: str = ""
@@ -38,7 +39,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Content:
-    """The input of a format's writer, all in the file's world; `applied` (4, 4) takes the solve's world to that.
+    """The input of a format's writer, all in the file's world. `applied` (4, 4) takes the solve's world to that.
 
     `views` are empty where the format has no pictures.
     """
@@ -51,7 +52,10 @@ class Content:
 
 
 def in_world(reconstruction: Reconstruction, axes: str, scale: float) -> tuple[Reconstruction, FloatArray]:
-    """The result in a world with those axes and that scale, and the similarity (4, 4) that did it. Raises UserError."""
+    """The result in a world with these axes and this scale, and the similarity (4, 4) that was applied to it.
+
+    Raises UserError where there are no such axes, or the scale is 0, negative or extreme.
+    """
     if axes not in AXES:
         raise UserError(f"There are no axes {axes}; there are {', '.join(AXES)}.")
     if not 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE:
@@ -62,12 +66,12 @@ def in_world(reconstruction: Reconstruction, axes: str, scale: float) -> tuple[R
 
 
 def content(reconstruction: Reconstruction, views: list[View], applied: FloatArray, choice: Choice) -> Content:
-    """The content of a result that is already in the file's world."""
+    """The content of a result that is already in the file's world, for arguments see `Content`."""
     return Content(
         views, tracks(reconstruction, choice.first_frame), reconstruction.cloud, reconstruction.gaussians, applied
     )
 
 
 def digits(*values: float) -> str:
-    """The numbers with all their digits, as every program reads them, with spaces between."""
+    """The numbers as text, with all their digits and with spaces between, such as every program reads."""
     return " ".join(repr(float(value)) for value in values)

@@ -15,11 +15,11 @@ from .content import Y_DOWN, Y_UP, Z_UP, Choice, Content
 
 @dataclass(frozen=True)
 class Format:
-    """A format by the name in the panel, and who reads it.
+    """A format. `label` is its name on the panel, and `readers` says which programs read it.
 
-    `write(content, folder)` writes its files and returns sentences about what they do not hold. `axes` and `scale`, the
-    units of the file for one of the solve, are the reader's own. `alone` is what it holds in place of cameras, "points"
-    or "splats"; `pictures` says whether it has pictures.
+    `write(content, folder)` writes its files and returns sentences about what they do not hold. `axes` and `scale` (the
+    units of the file for one unit of the solve) are those that the readers expect. `alone` is "points" or "splats"
+    where the format holds these instead of cameras. `pictures` is true where it has pictures.
     """
 
     label: str
@@ -47,7 +47,7 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class InBlender:
-    """A format that Blender itself writes (`scene/interchange.py`), by the name in the panel, and who reads it."""
+    """A format that Blender itself writes (`scene/interchange.py`). The fields are as in Format."""
 
     label: str
     readers: str
@@ -66,8 +66,9 @@ def write(
 ) -> list[str]:
     """Writes `folder`, whole or not at all, and returns sentences about what is in it.
 
-    Raises UserError where the format or a choice is unknown, there is nothing to write, a picture is gone, or the
-    folder holds something else or cannot be written.
+    `bundle_folder` is where the result's plates are. `format_id` is a key of FORMATS. Raises UserError where the format
+    or a choice is unknown, there is nothing to write, a picture is gone, or the folder holds something else or cannot
+    be written.
     """
     if format_id not in FORMATS:
         raise UserError(f"There is no format {format_id}; there are {', '.join(FORMATS)}.")

@@ -1,7 +1,7 @@
-"""[S] Splats as binary glTF 2.0 with KHR_gaussian_splatting (Khronos, release candidate of 2026): points with more.
+"""[S] Splats as binary glTF 2.0 with the extension KHR_gaussian_splatting (Khronos, release candidate of 2026).
 
-The extension's harmonics are those of 3DGS and ours; scales and opacities are linear, rotations xyzw. Programs that do
-not know it see points with the colour that COLOR_0 gives.
+The extension adds attributes to points. Its harmonics are those of 3DGS, as ours are. Scales and opacities are linear,
+and rotations are xyzw. Programs that do not know the extension show points with the colour in COLOR_0.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LARGEST = 2**32 - 1  # bytes of a binary glTF
 
 
 def write(content: Content, folder: Path) -> list[str]:
-    """Writes the splats. Raises UserError where there are none, or more than a file holds."""
+    """Writes the splats into `folder`. Raises UserError where there are none, or more than a file holds."""
     gaussians = content.gaussians
     if gaussians is None or not len(gaussians):
         raise UserError("This result has no splats to export.")
@@ -49,7 +49,7 @@ def write(content: Content, folder: Path) -> list[str]:
 
 
 def _attributes(gaussians: Gaussians) -> dict[str, Array]:
-    """The attributes by their names in the file."""
+    """The attributes (N, 1 to 4) by their names in the file."""
     color = np.clip(gaussians.sh[:, 0] * C0 + 0.5, 0, 1)
     linear = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
     attributes = {
@@ -67,7 +67,7 @@ def _attributes(gaussians: Gaussians) -> dict[str, Array]:
 
 
 def _scene(arrays: dict[str, Array]) -> dict[str, Any]:
-    """The JSON of a file whose buffer holds these arrays, one after the other."""
+    """The JSON of a glTF file whose buffer holds these arrays one after the other."""
     views: list[dict[str, Any]] = []
     accessors: list[dict[str, Any]] = []
     offset = 0

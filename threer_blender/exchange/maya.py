@@ -1,8 +1,8 @@
 """[S] A Maya ASCII scene: cameras, keyed where they move, and points as locators.
 
-Maya's cameras look along -z with y up, in a world with y up; rotations are in the order xyz, the first about x; film
-backs are in inches, focal lengths in millimetres, places in centimetres: Maya's documentation of `camera` and of the
-file format.
+Maya's cameras look along -z with y up, in a world with y up. Rotations are in the order xyz, the first about x. Film
+backs are in inches, focal lengths in millimetres, and positions in centimetres. Source: Maya's documentation of
+`camera` and of the file format.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ currentUnit -l centimeter -a degree -t {rate};
 
 
 def write(content: Content, folder: Path) -> list[str]:
-    """Writes the scene; of more points than MOST_LOCATORS, evenly picked ones."""
+    """Writes the scene into `folder`. Where there are more points than MOST_LOCATORS, some are picked evenly."""
     rate = float(content.tracks[0].frame_rate) if content.tracks else 24.0
     named = RATES.get(round(rate)) if abs(rate - round(rate)) < 1e-6 else None
     lines = [HEAD.format(rate=named or f"{rate:g}fps")]
@@ -80,7 +80,7 @@ def _camera(track: Track, name: str) -> list[str]:
 
 
 def _curve(track: Track, kind: str, owner: str, attribute: str, values: FloatArray) -> list[str]:
-    """The keys of an attribute; none where it does not change."""
+    """The lines with the keys of an attribute; none where it does not change."""
     if (values == values[0]).all():
         return []
     name = f"{owner}_{attribute[1:]}"

@@ -1,8 +1,9 @@
-"""[S] Nuke's cameras: a .nk script with all of them, and a .chan for each that moves, and for the photos together.
+"""[S] Nuke's cameras: a .nk script with all of them, a .chan for each that moves, and one for all photos.
 
-Nuke's cameras look along -z with y up, in a world with y up. A .chan line is: frame, place, rotation (degrees, here in
-the order ZXY, Nuke's own), vertical angle of view (degrees): Nuke's documentation, "Importing channel files". A .chan
-holds no principal point; the script does, as the window's translation in halves of the film's width.
+Nuke's cameras look along -z with y up, in a world with y up. A line of a .chan holds the frame, the position, the
+rotation (degrees, here in the order ZXY, Nuke's own) and the vertical angle of view (degrees). Source: Nuke's
+documentation, "Importing channel files". A .chan holds no principal point. The script does, as the window's translation
+in halves of the film's width.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ SCRIPT, PHOTOS = "cameras.nk", "photos.chan"
 
 
 def write(content: Content, folder: Path) -> list[str]:
-    """Writes the script, and the channel files of what moves and of the photos."""
+    """Writes the script and the .chan files into `folder`. Returns a sentence where a .chan loses a principal point."""
     nodes = []
     for place, track in enumerate(content.tracks, start=1):
         name = identifier(place, track.name)
@@ -37,7 +38,10 @@ def write(content: Content, folder: Path) -> list[str]:
 
 
 def poses(track: Track, order: str, camera_axes: FloatArray = OPENGL_CAMERA) -> tuple[FloatArray, FloatArray]:
-    """Places (N, 3) and angles (N, 3: about x, y, z) of a track's frames; `order` as in `tracks.angles`."""
+    """Positions (N, 3) and angles (N, 3) in degrees about x, y and z, for a track's N frames.
+
+    `order` is as in `tracks.angles`. `camera_axes` (3, 3) takes the program's camera axes to ours.
+    """
     matrices = np.array([camera.world_from_camera for camera in track.cameras.values()])
     turned = angles(matrices[:, :3, :3] @ camera_axes, order)
     columns = [order.index(axis) for axis in "XYZ"]
@@ -76,7 +80,7 @@ def _node(track: Track, name: str, place: int) -> str:
 
 
 def _curves(track: Track, values: FloatArray) -> str:
-    """A knob's value: numbers, or a curve for each where they change."""
+    """A knob's value: the numbers (N, K) of one frame, or K curves where they change."""
     if (values == values[0]).all():
         numbers = digits(*values[0])
         return f"{{{numbers}}}" if values.shape[1] > 1 else numbers
@@ -88,5 +92,5 @@ def _curves(track: Track, values: FloatArray) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A name within quotation marks, where Tcl would take some letters for its own."""
+    """A name for use within quotation marks: letters that mean something to Tcl are escaped."""
     return "".join(f"\\{letter}" if letter in '\\"[]${}' else letter for letter in text)

@@ -16,10 +16,10 @@ FOLDER = "images"
 
 @dataclass(frozen=True)
 class View:
-    """A solved camera and its picture, which an ideal pinhole camera with the same intrinsics sees.
+    """A solved camera and its picture without distortion.
 
-    `name` is that of its file, beginning with the photo's place, from 1. `source` is where the picture is now; None
-    where it is the frame of a film, which is no file.
+    `name` is the name of the exported file, which begins with the photo's place, from 1. `source` is the file with the
+    picture; None where the picture is a frame of a film.
     """
 
     camera: Camera
@@ -28,8 +28,10 @@ class View:
 
 
 def views(reconstruction: Reconstruction, bundle_folder: Path) -> list[View]:
-    """Every camera of a result with its picture, in the order of the photos, but for panoramas, which no pinhole camera
-    sees. Raises UserError where a picture is gone."""
+    """The cameras of a result with their pictures, in the order of the photos, without panoramas.
+
+    `bundle_folder` is where the plates are. Raises UserError where a picture is gone.
+    """
     pictured = []
     for place, photo in enumerate(reconstruction.photos, start=1):
         camera = reconstruction.camera(photo.name)
@@ -47,7 +49,7 @@ def views(reconstruction: Reconstruction, bundle_folder: Path) -> list[View]:
 
 
 def copy(several: list[View], folder: Path) -> str:
-    """Copies the pictures into `folder`/FOLDER. Returns a sentence about those that are no files; empty if all are."""
+    """Copies the pictures into `folder`/FOLDER. Returns a sentence about frames of films, which are not, if any."""
     (folder / FOLDER).mkdir()
     for view in several:
         if view.source is not None:

@@ -18,11 +18,11 @@ LAS_POINT = np.dtype(
     + [("source", "<u2"), ("color", "<u2", 3)]
 )
 LAS_HEADER = 227
-STEPS = 2e9  # of the whole numbers that LAS has for a coordinate
+STEPS = 2e9  # LAS stores a coordinate as a number of steps, at most so many
 
 
 def write_ply(cloud: PointCloud, path: Path) -> None:
-    """Binary PLY with positions, normals and colours."""
+    """Writes points as binary PLY with positions, normals and colours."""
     rows = np.empty(len(cloud), VERTEX)
     rows["position"], rows["normal"], rows["color"] = cloud.positions, cloud.normals, cloud.colors
     names = [("float", name) for name in ("x", "y", "z", "nx", "ny", "nz")]
@@ -33,7 +33,7 @@ def write_ply(cloud: PointCloud, path: Path) -> None:
 
 
 def write_las(cloud: PointCloud, path: Path) -> None:
-    """LAS 1.2; its steps are a power of ten, fine enough for float32."""
+    """Writes points as LAS 1.2. The step of its coordinates is the smallest power of ten that the extent allows."""
     positions = cloud.positions.astype(np.float64)
     low, high = positions.min(axis=0), positions.max(axis=0)
     extent = max(float((high - low).max()), 1e-6)
@@ -53,13 +53,13 @@ def write_las(cloud: PointCloud, path: Path) -> None:
 
 
 def ply(content: Content, folder: Path) -> list[str]:
-    """The points as PLY. Raises UserError where there are none."""
+    """Writes the points into `folder` as PLY. Raises UserError where there are none."""
     write_ply(_points(content), folder / PLY)
     return []
 
 
 def las(content: Content, folder: Path) -> list[str]:
-    """The points as LAS. Raises UserError where there are none."""
+    """Writes the points into `folder` as LAS. Raises UserError where there are none."""
     write_las(_points(content), folder / LAS)
     return []
 

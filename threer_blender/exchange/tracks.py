@@ -1,4 +1,4 @@
-"""[S] The cameras of a result as moving ones: a shot's frame by frame, a photo's standing still; without distortion."""
+"""[S] The cameras of a result as tracks: a shot's with a camera for each frame, a photo's with one. No distortion."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from ..model.lens import NO_DISTORTION
 from ..model.reconstruction import Camera, Reconstruction
 
 STILL_RATE = Fraction(24)  # frames a second, where there are only photos
-# The axes that a rotation is about, outermost first -> where its sines stand and with which sign: even permutations +.
-EVEN = ("XYZ", "YZX", "ZXY")
+EVEN = ("XYZ", "YZX", "ZXY")  # the orders of axes that are even permutations: some signs in `angles` depend on it
 
 
 @dataclass(frozen=True)
 class Track:
-    """A camera and its frames by number, in order; one frame where it stands still.
+    """A camera for each frame, by frame number in ascending order. A photo's track has one frame.
 
-    `name` is the photo's or the shot's; `sensor_width` is in mm along the picture's width, None where nothing says it.
+    `name` is the photo's or the shot's. `sensor_width` is in mm along the picture's width, None where it is unknown.
     """
 
     name: str
@@ -32,16 +31,19 @@ class Track:
 
     @property
     def first(self) -> Camera:
-        """The camera of the first frame, whose size is that of all."""
+        """The camera of the first frame. All frames have its size."""
         return next(iter(self.cameras.values()))
 
     def film_back(self, number: int) -> FilmBack:
-        """The film back at a frame: of one width in all of them, so that the focal length tells the zoom."""
+        """The film back at a frame. It is equally wide at all frames, so that a zoom changes the focal length."""
         return FilmBack.of(self.cameras[number], self.sensor_width or FilmBack.of(self.first).width)
 
 
 def tracks(reconstruction: Reconstruction, first_frame: int | None = None) -> list[Track]:
-    """Shots first, then the photos that are no frames of one, but panoramas. With `first_frame`, all begin there."""
+    """The tracks of all shots, then those of the photos that are no frames of a shot, without panoramas.
+
+    With `first_frame`, all begin at that frame.
+    """
     filmed = []
     for shot in reconstruction.shots:
         offset = 0 if first_frame is None else first_frame - shot.first_frame
@@ -62,19 +64,19 @@ def _ideal(camera: Camera) -> Camera:
 
 
 def identifier(place: int, name: str) -> str:
-    """A name that every program takes: letters of ASCII, digits and underscores, with the place in the list, from 1."""
+    """A name that every program accepts: ASCII letters, digits and underscores, with the place in the list, from 1."""
     return f"camera{place:04d}_{re.sub(r'[^A-Za-z0-9]+', '_', name).strip('_')[:40]}"
 
 
 def angles(rotations: FloatArray, order: str) -> FloatArray:
-    """(N, 3) degrees about the axes of `order` ("YXZ": R = Ry Rx Rz), for rotations (N, 3, 3); without jumps of a turn.
+    """(N, 3) Euler angles in degrees of rotations (N, 3, 3), in the order of `order`, the outermost axis first.
 
-    In the order of `order`, the outermost first.
+    "YXZ" stands for R = Ry Rx Rz. Neighbouring angles never differ by more than 180 degrees.
     """
     i, j, k = ("XYZ".index(axis) for axis in order)
     sign = 1.0 if order in EVEN else -1.0
     sine = np.clip(sign * rotations[:, i, k], -1, 1)
-    locked = np.abs(sine) > 1 - 1e-12  # the outer and the inner axis agree: all goes to the outer one
+    locked = np.abs(sine) > 1 - 1e-12  # gimbal lock, where the outer and the inner axis agree: the outer gets the angle
     outer = np.arctan2(-sign * rotations[:, j, k], rotations[:, k, k])
     inner = np.arctan2(-sign * rotations[:, i, j], rotations[:, i, i])
     outer = np.where(locked, np.arctan2(sign * rotations[:, k, j], rotations[:, j, j]), outer)

@@ -1,7 +1,7 @@
-"""[S] transforms.json, the file of Nerfstudio that many trainers of splats read, and its points as PLY.
+"""[S] transforms.json, Nerfstudio's file that many splat trainers read, and its points as PLY.
 
-The file's cameras have OpenGL's axes (x right, y up, z backwards), and its world has z up: Nerfstudio's documentation,
-"Data conventions".
+The file's cameras have OpenGL's axes (x right, y up, z backwards), and its world has z up. Source: Nerfstudio's
+documentation, "Data conventions".
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ INDEX = "transforms.json"
 
 
 def write(content: Content, folder: Path) -> list[str]:
-    """Writes INDEX and, where there are points, these into `folder`."""
+    """Writes INDEX, and the points if there are any, into `folder`. Returns no sentences."""
     index: dict[str, Any] = {"camera_model": "PINHOLE", "applied_transform": content.applied[:3].tolist()}
     if content.cloud is not None:
         index["ply_file_path"] = point_writers.PLY

@@ -1,1 +1,1 @@
-"""[B] Reconstruction -> Blender data: axes, cameras, points, and the build of them all or nothing."""
+"""[B] Reconstruction -> Blender data: axes, cameras, points, tracks, and the build of all of it or nothing."""

@@ -13,9 +13,9 @@ import numpy as np
 from ..model.arrays import FloatArray
 from ..model.errors import UserError
 
-NEAR = 0.03  # of the picks' extent: points this near to a pick are of the surface that it is on
-ON_A_LINE = 0.05  # of the picks' extent along their line: what they are to be wide across it
-ITERATIONS = 20  # of the robust plane
+NEAR = 0.03  # of the picks' extent: points this near to a pick belong to the surface that was picked
+ON_A_LINE = 0.05  # of the picks' extent along their line: picks that are no wider across it lie on a line
+ITERATIONS = 20  # of the robust fit of the plane
 MOST_NEAR = 5000  # points near a pick that are looked at
 AXES = {"X": (1.0, 0.0, 0.0), "Y": (0.0, 1.0, 0.0), "Z": (0.0, 0.0, 1.0)}
 COLLINEAR = "The points lie on one line: choose three that span a triangle on the ground."
@@ -30,10 +30,11 @@ class Plane(NamedTuple):
 
 
 def plane_through(picks: FloatArray, points: FloatArray) -> Plane:
-    """The plane of the surface that the artist picked: `picks` (K, 3), at least three, and real `points` (N, 3).
+    """The plane of the surface that the artist picked, by `picks` (K, 3), at least three, and `points` (N, 3).
 
-    The points near each pick are fitted by least squares that are reweighted by Tukey's biweight, every pick counting
-    alike. The plane goes through the picks where there are no points. Raises UserError where the picks lie on a line.
+    The points near each pick are fitted by least squares, reweighted by Tukey's biweight. Every pick counts alike,
+    however many points are near it. Where too few points are near, the plane goes through the picks. Raises UserError
+    where the picks lie on a line.
     """
     centre = picks.mean(0)
     extents = np.linalg.svd(picks - centre, compute_uv=False)
@@ -73,9 +74,10 @@ def _weighted_median(values: FloatArray, weights: FloatArray) -> float:
 
 
 def grounded(root: FloatArray, plane: Plane, above: FloatArray | None = None) -> FloatArray:
-    """Brings the plane to z = 0, rotated no further than that takes; its centre stays where it is seen from above.
+    """Brings the plane to z = 0 by the smallest rotation about its centre, and by a translation along z.
 
-    `above` (3,) is a place over the ground, such as a camera's; without it the normal's upper side is up.
+    `above` (3,) is a point over the ground, such as a camera's centre. Without it, the side of the plane that faces up
+    already stays up.
     """
     side = plane.normal[2] if above is None else (above - plane.centre) @ plane.normal
     normal = plane.normal if side >= 0 else -plane.normal
@@ -85,10 +87,10 @@ def grounded(root: FloatArray, plane: Plane, above: FloatArray | None = None) ->
 
 
 def along_axis(root: FloatArray, start: FloatArray, end: FloatArray, axis: str = "") -> FloatArray:
-    """Brings the line from `start` to `end` along an axis, X, Y or Z; without one, along the nearest. `start` stays.
+    """Rotates about `start` until the line from `start` to `end` lies along X, Y or Z, by default the nearest axis.
 
-    For X and Y it only rotates about z, and the ground stays level. Raises UserError where the two points are one, or
-    X or Y is asked for and one is right above the other.
+    For X and Y it only rotates about z, so the ground stays level. Raises UserError where the two points are one, or
+    where X or Y is asked for and one point is right above the other.
     """
     line = end - start
     length = np.linalg.norm(line)
@@ -105,7 +107,10 @@ def along_axis(root: FloatArray, start: FloatArray, end: FloatArray, axis: str =
 
 
 def scaled(root: FloatArray, length: float, wanted: float) -> FloatArray:
-    """Makes what is `length` long `wanted` long. Blender's origin stays, and with it a ground at z = 0."""
+    """Scales about Blender's origin, so that a `length` becomes `wanted`. A ground at z = 0 stays there.
+
+    Raises UserError where one of the two is not above 0.
+    """
     if not (length > 0 and wanted > 0 and np.isfinite(wanted / length)):
         raise UserError("A length is more than zero: choose two points that are not one, and a length over zero.")
     return np.diag((*(3 * [wanted / length]), 1.0)) @ root
@@ -119,7 +124,7 @@ def with_origin(root: FloatArray, point: FloatArray) -> FloatArray:
 
 
 def quarter_rotated(root: FloatArray, axis: str, direction: int = 1) -> FloatArray:
-    """Rotates by 90 degrees about an axis of Blender's world, counterclockwise where `direction` is 1, else by -90."""
+    """Rotates about an axis of Blender's world ("X", "Y" or "Z"), by 90 degrees times `direction`, which is 1 or -1."""
     index = "XYZ".index(axis)
     first, second = (index + 1) % 3, (index + 2) % 3
     rotation = np.zeros((3, 3))
@@ -130,7 +135,7 @@ def quarter_rotated(root: FloatArray, axis: str, direction: int = 1) -> FloatArr
 def _shortest(unit: FloatArray, target: FloatArray) -> FloatArray:
     """(3, 3) the smallest rotation that brings one unit vector onto another."""
     cosine = float(unit @ target)
-    if cosine < -1 + 1e-12:  # any axis across: half a turn about it
+    if cosine < -1 + 1e-12:  # opposite vectors: 180 degrees about any axis that is perpendicular to both
         across = np.cross(target, np.eye(3)[np.abs(target).argmin()])
         across /= np.linalg.norm(across)
         return 2 * np.outer(across, across) - np.eye(3)

@@ -1,8 +1,8 @@
 """[B] Blender's axes: z up, cameras look along -z with y up. Beside `alignment`, the only place that knows them.
 
-Everything under a root empty holds the Reconstruction's own world coordinates. The root alone turns them upright, puts
-the ground at z = 0, the first camera's view along +y (what Blender calls the front view) and brings the scene to a
-handy size; the artist may turn it further.
+Everything under a root empty is in the Reconstruction's own world coordinates. The root's matrix alone brings them
+upright, puts the ground at z = 0, lets the first camera look along +y (Blender's front view), and gives the scene a
+handy size. The artist may change the root.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from ..model.reconstruction import Camera, Reconstruction
 # OpenCV camera axes (x right, y down, z forward) from Blender camera axes (x right, y up, z backward).
 OPENCV_FROM_BLENDER = np.diag((1.0, -1.0, -1.0, 1.0))
 
-# Blender's world (z up) from one with y down and z forward, as that of splat files.
+# The rotation to Blender's world (z up) from a world with y down and z forward, such as that of splat files.
 UPRIGHT = Matrix(((1, 0, 0, 0), (0, 0, 1, 0), (0, -1, 0, 0), (0, 0, 0, 1)))
 
 DOWN_IS_Y = (0.0, -1.0, 0.0)  # up in such a world
 
-HANDY_DISTANCE = 5.0  # metres from camera to points, where the reconstruction does not know its size
-GROUND_PERCENTILE = 2.0  # of the points' heights: below it is noise
+HANDY_DISTANCE = 5.0  # metres from camera to points, where the reconstruction is not metric
+GROUND_PERCENTILE = 2.0  # of the points' heights: the ground, where nothing better is known; points below are noise
 SAMPLED_POINTS = 20_000
-FLOOR_CONES = (15.0, 10.0, 5.0)  # degrees about up, where normals are taken for those of a floor
-FLOOR_SHARE = 0.05  # of all points, the least that makes a floor
+FLOOR_CONES = (15.0, 10.0, 5.0)  # degrees about up, within which normals count as those of a floor
+FLOOR_SHARE = 0.05  # of all points: fewer make no floor
 
 
 def camera_matrix(camera: Camera) -> Matrix:
@@ -44,16 +44,19 @@ def world_from_camera(obj: Any) -> FloatArray:
 
 
 def upright(up: Sequence[float]) -> Matrix:
-    """Blender's world from one where the unit vector `up` points up, turned no further than that takes."""
+    """The rotation to Blender's world from a world whose up is the unit vector `up`.
+
+    It is UPRIGHT after the smallest rotation that takes `up` to minus y.
+    """
     half = np.add(up, DOWN_IS_Y)
     rotation = np.diag((1.0, -1.0, -1.0))  # where y is up
-    if half.any():  # half turns about the direction halfway, then about y: exact between axes
+    if half.any():  # 180 degrees about the vector halfway, then about y: free of rounding where `up` is along an axis
         rotation = np.diag((-1.0, 1.0, -1.0)) @ (np.outer(half, half) * (2 / (half @ half)) - np.eye(3))
     return UPRIGHT @ Matrix(rotation.tolist()).to_4x4()
 
 
 def sampled_points(reconstruction: Reconstruction) -> tuple[Array, Array]:
-    """Positions and normals (N, 3) of about SAMPLED_POINTS trusted points, evenly picked; of all if none is."""
+    """Positions and normals (N, 3) of about SAMPLED_POINTS trusted points, picked evenly; of any points if none is."""
     cloud = reconstruction.cloud
     if cloud is None:
         return np.empty((0, 3), np.float32), np.empty((0, 3), np.float32)
@@ -74,9 +77,9 @@ def visible_depths(camera: Camera, points: Array) -> FloatArray:
 
 
 def up_direction(cameras: list[Camera]) -> FloatArray:
-    """Unit vector (3,) in the reconstruction's world that points up, from photos that are displayed upright.
+    """The unit vector (3,) in the reconstruction's world that points up, as most photos are displayed upright.
 
-    The cameras' horizons are taken for level (`model.directions`). A photo that stands sideways is outvoted.
+    The horizons of the cameras count as level (`model.directions`). Photos that stand sideways are outvoted.
     """
     rotations = np.array([camera.world_from_camera[:3, :3] for camera in cameras])
     ups, rights = -rotations[:, :, 1], rotations[:, :, 0]
@@ -89,9 +92,9 @@ def up_direction(cameras: list[Camera]) -> FloatArray:
 
 
 def levelled(up: FloatArray, normals: Array) -> FloatArray:
-    """`up`, turned onto the normal of the floors and tables that the points (N, 3) show near it, if they show any.
+    """`up` (3,), corrected to the normal of floors and tables; unchanged where `normals` (N, 3) show none near it.
 
-    Mean shift in narrowing cones; where there is no floor, the normals within a cone lie evenly about `up` or are few.
+    A mean shift in narrowing cones: where there is no floor, the normals in a cone are few or lie evenly about `up`.
     """
     level = up
     for cone in FLOOR_CONES:
@@ -113,8 +116,8 @@ def _forward(camera: Camera, up: FloatArray) -> FloatArray:
 
 
 def root_matrix(reconstruction: Reconstruction) -> Matrix:
-    """The root's matrix: Blender's world (z up, ground at 0) from the reconstruction's, which has a camera at least."""
-    if reconstruction.z_up:  # whose coordinates are those of Blender's scene
+    """The root's matrix: Blender's world (z up, ground at 0) from the reconstruction's, which must have cameras."""
+    if reconstruction.z_up:  # then the reconstruction's coordinates are Blender's
         return Matrix()
     cameras = reconstruction.cameras
     points, normals = sampled_points(reconstruction)

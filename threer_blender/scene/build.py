@@ -1,9 +1,9 @@
-"""[B] build: a Reconstruction -> one collection, one root empty, cameras, cloud, splats, or an untouched scene.
+"""[B] build: a Reconstruction -> one collection, one root empty, cameras, cloud and splats; or an untouched scene.
 
-The second solve of the same photos updates the same objects, in the first one's world (`world`). Solved
-values are set again: cameras' poses and optics, points. The artist's changes stay: the root's transform, names,
-materials, the modifiers and their values, collections, everything that is parented or constrained to our objects. A
-camera that is not solved any more is removed, unless something uses it; then it stays where it was, marked as stale.
+A second solve of the same photos updates the same objects, in the first solve's world (`world`). Solved values are set
+again: the cameras' poses and optics, the points. The artist's changes stay: the root's transform, names, materials,
+modifiers and their values, collections, and everything that is parented or constrained to our objects. A camera that is
+not solved any more is removed, unless something uses it. Then it stays where it was, marked as stale.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from .changes import Changes
 from .identity import CAMERAS, CLOUD, COLLECTION, ROLE, ROOT, SOLVE, SPLATS
 from .splats import splats
 
-GUESSED = 10.0  # degrees: up that is less exact is called a guess
-STALE = "threer_stale"  # solved once, not in the latest solve
-# On the root: how many photos were chosen, what the artist should know, where the result lies.
+GUESSED = 10.0  # degrees: an up direction with a larger spread is called a guess
+STALE = "threer_stale"  # on an object: whether the latest solve lacks it
+# On the root: the number of chosen photos, notes for the artist, the folder of the result.
 CHOSEN, NOTES, BUNDLE = "threer_chosen", "threer_notes", "threer_bundle"
-UPRIGHT = "threer_upright"  # what told which way is up, until the artist says so
-INDEX = "threer_index"  # of a camera's photo among the chosen ones
+UPRIGHT = "threer_upright"  # on the root: the sentence what told which way is up; "" once the artist has changed that
+INDEX = "threer_index"  # on a camera: the place of its photo among the chosen ones
 Objects = dict[str, bpy.types.Object]
 
-# The objects of a new Blender file: location, rotation, scale; the cube's corners, the focal length (mm), the watts.
+# The objects of a new Blender file -> location, rotation, scale; then the cube's corners, focal length (mm) or watts.
 STARTUP = {
     ("Cube", "MESH"): [0.0] * 6 + [1.0] * (3 + 8 * 3),
     ("Camera", "CAMERA"): [7.358891, -6.925791, 4.958309, 1.109319, 0.0, 0.814928, 1.0, 1.0, 1.0, 50.0],
@@ -44,11 +44,11 @@ SETTINGS = (1, 250, 1, 1920, 1080, 1.0, 1.0, 24, 1.0)  # first, last and current
 def build(
     reconstruction: Reconstruction, bundle_folder: str | Path, scene: bpy.types.Scene | None = None
 ) -> bpy.types.Object:
-    """Put `reconstruction` into `scene` (default: the current one) and return its root empty.
+    """Puts `reconstruction` into `scene` (by default the current one) and returns its root empty.
 
     `bundle_folder` is where the cameras' plates are. Render settings and frame range are set only where the scene was
-    empty; `cameras.use_camera` sets them on request. Raises UserError where there is nothing to show; whatever is
-    raised, the scene and all of Blender's data are as they were.
+    empty; `cameras.use_camera` sets them on request. Raises UserError where there are no cameras. Whatever is raised,
+    the scene and all of Blender's data are then as before.
     """
     scene = scene or bpy.context.scene
     if not reconstruction.cameras:
@@ -77,7 +77,7 @@ def build(
         ours = {ROOT: root, **camera_objects, **filmed, **followed, **surveyed, **shapes}
         for role, obj in ours.items():
             changes.mark(obj, **{SOLVE: solve, ROLE: role, STALE: False})
-        if CLOUD in ours and (SPLATS in ours) != (SPLATS in existing):  # which show the same things
+        if CLOUD in ours and (SPLATS in ours) != (SPLATS in existing):  # splats hide the cloud: both show the same
             changes.set(ours[CLOUD], hide_viewport=SPLATS in ours, hide_render=SPLATS in ours)
         describe(changes, root, reconstruction, bundle_folder)
         link(scene, root, {role: obj for role, obj in ours.items() if role not in existing})
@@ -85,17 +85,17 @@ def build(
         if was_empty:
             changes.set(scene, frame_start=1, frame_end=len(camera_objects), frame_current=1)
             cameras.render_as(changes, scene, next(iter([*filmed.values(), *camera_objects.values()])))
-    scene.view_layers[0].update()  # scripts that go on from here expect matrix_world to be right
+    scene.view_layers[0].update()  # else matrix_world would be wrong for a script that goes on from here
     return root
 
 
 def is_empty(scene: bpy.types.Scene) -> bool:
-    """Whether an artist has put nothing into `scene` yet: it holds at most what Blender starts with."""
+    """Whether `scene` holds nothing but the objects and settings that Blender starts with, or less."""
     return all(_is_untouched(obj) for obj in scene.objects) and _has_first_settings(scene)
 
 
 def _is_untouched(obj: bpy.types.Object) -> bool:
-    """Whether an object is one that Blender starts with, where and as Blender made it."""
+    """Whether an object is one that Blender starts with, unchanged."""
     data = obj.data
     worked_on = obj.animation_data or obj.constraints or obj.modifiers or obj.parent or obj.children
     if worked_on or data is None or data.animation_data or (obj.name, obj.type) not in STARTUP:
@@ -111,7 +111,7 @@ def _is_untouched(obj: bpy.types.Object) -> bool:
 
 
 def _has_first_settings(scene: bpy.types.Scene) -> bool:
-    """Whether what a first result sets, and what shows work on it, is as Blender starts with it."""
+    """Whether the settings that `build` may set are as Blender starts with them, without markers and animation."""
     render = scene.render
     frames = (scene.frame_start, scene.frame_end, scene.frame_current)
     size = (render.resolution_x, render.resolution_y, render.pixel_aspect_x, render.pixel_aspect_y)
@@ -120,20 +120,20 @@ def _has_first_settings(scene: bpy.types.Scene) -> bool:
 
 
 def solved_cameras(root: bpy.types.Object) -> list[bpy.types.Object]:
-    """The camera objects under `root`, in the order of their photos."""
+    """The photos' camera objects under `root`, in the order of their photos, without stale ones."""
     numbered = [(identity.number(child, INDEX), child) for child in root.children if child.type == "CAMERA"]
     ours = [(index, child) for index, child in numbered if index is not None and not identity.flag(child, STALE)]
     return [child for _, child in sorted(ours, key=lambda each: each[0])]
 
 
 def filming_cameras(root: bpy.types.Object) -> list[bpy.types.Object]:
-    """The camera objects under `root` that move as those did that filmed the shots."""
+    """The moving camera objects of shots under `root`, without stale ones."""
     ours = [child for child in root.children if child.type == "CAMERA" and cameras.FRAMES in child]
     return [child for child in ours if not identity.flag(child, STALE)]
 
 
 def show_tracks(scene: bpy.types.Scene, root: bpy.types.Object, shot: Shot) -> bpy.types.Object:
-    """Put the points that were followed through a shot under its `root`, or show those that are there anew."""
+    """Puts the tracked points of a shot under its `root`, or renews those that are there. Returns their object."""
     reconstruction_id = identity.text(root, SOLVE)
     existing = identity.find(scene, reconstruction_id)
     role = tracks.role(shot)
@@ -147,13 +147,13 @@ def show_tracks(scene: bpy.types.Scene, root: bpy.types.Object, shot: Shot) -> b
 
 
 def frames_of(camera: bpy.types.Object) -> tuple[int, int]:
-    """The first and the last frame of the shot that a camera filmed."""
+    """The numbers of the first and the last frame of a camera's shot."""
     first, count = (identity.number(camera, name) or 1 for name in (cameras.FIRST_FRAME, cameras.FRAMES))
     return int(first), int(first + count) - 1
 
 
 def _name(reconstruction: Reconstruction) -> str:
-    """A name that the artist will recognise: the video's, or that of the photos' folder."""
+    """A name that the artist will recognise: that of the video, or of the photos' folder."""
     first = reconstruction.photos[0]
     return Path(first.path).stem if first.frame is not None else Path(first.path).parent.name or "Photos"
 
@@ -197,7 +197,7 @@ def _cameras(
 def _shots(
     changes: Changes, reconstruction: Reconstruction, bundle: Path, existing: Objects, root: bpy.types.Object
 ) -> Objects:
-    """Role -> camera object, new or updated, for every video; its clip range suits all of its frames."""
+    """Role -> camera object, new or updated, for every shot."""
     sample, _ = axes.sampled_points(reconstruction)
     scale = root.matrix_basis.median_scale
     camera_objects = {}
@@ -219,7 +219,7 @@ def _shots(
 
 
 def _display_size(reconstruction: Reconstruction) -> float:
-    """Size of the cameras' frames, in the reconstruction's units: small beside the scene, smaller where they crowd."""
+    """The display size of the cameras, in the reconstruction's units: smaller where the cameras are dense."""
     centres = np.array([camera.world_from_camera[:3, 3] for camera in reconstruction.cameras])
     sample, _ = axes.sampled_points(reconstruction)
     if not len(sample):
@@ -231,11 +231,11 @@ def _display_size(reconstruction: Reconstruction) -> float:
 
 
 Makers = tuple[Callable[[bool], bpy.types.ID], Callable[[bpy.types.ID], bpy.types.Object]]
-"""What makes geometry, of whether to make a mesh of it, and what makes the object that shows the geometry."""
+"""Two functions. The first makes geometry, as a mesh where its argument is true. The second makes its object."""
 
 
 def _makers(reconstruction: Reconstruction) -> dict[str, Makers]:
-    """Role -> how to make the object that shows the cloud and the one that shows the Gaussians, if there are any."""
+    """Role -> Makers, for the cloud and for the Gaussians, where the reconstruction has them."""
     name, cloud, gaussians = _name(reconstruction), reconstruction.cloud, reconstruction.gaussians
     makers: dict[str, Makers] = {}
     if cloud is not None:
@@ -270,7 +270,7 @@ def _with_geometry(
 
 
 def _adopt(changes: Changes, child: bpy.types.Object, root: bpy.types.Object) -> None:
-    """Parent `child` to `root`, with its own transform in the reconstruction's world."""
+    """Parents `child` to `root`. Its own transform is then in the reconstruction's world."""
     if child.parent != root:
         changes.set(child, parent=root)
         changes.set(child, parent_type="OBJECT")
@@ -278,7 +278,7 @@ def _adopt(changes: Changes, child: bpy.types.Object, root: bpy.types.Object) ->
 
 
 def upright_sentence(reconstruction: Reconstruction) -> str:
-    """A sentence on the evidence for the direction of up, its exactness, and the evidence against it."""
+    """A sentence on the evidence for the up direction, its exactness, and the evidence against it; "" without any."""
     upright = reconstruction.upright
     if upright is None:
         return ""
@@ -292,7 +292,7 @@ def upright_sentence(reconstruction: Reconstruction) -> str:
 def describe(
     changes: Changes, root: bpy.types.Object, reconstruction: Reconstruction, bundle_folder: str | Path
 ) -> None:
-    """Say on the root, where the artist can read it, what this is and what it leaves out."""
+    """Sets the root's custom properties: notes for the artist, the result's folder, and facts about the result."""
     unregistered = [f"{photo.photo}: {photo.reason} {photo.advice}" for photo in reconstruction.unregistered]
     missing = [
         f"{photo.name}: there is no {picture} any more, so its camera has no background picture."
@@ -322,7 +322,7 @@ def describe(
 
 
 def link(scene: bpy.types.Scene, root: bpy.types.Object, new: Objects) -> None:
-    """Put new objects into the root's collection, the cameras into one of their own below; make what is missing."""
+    """Links new objects into the root's collection, cameras into a collection within that. Makes both if missing."""
     ours = next(iter(root.users_collection), None)
     if ours is None:
         ours = _new_collection(root.name, COLLECTION)
@@ -343,7 +343,7 @@ def _new_collection(name: str, role: str) -> bpy.types.Collection:
 
 
 def retire(changes: Changes, stale: Objects) -> None:
-    """Remove what an earlier solve made and this one did not, except what something else relies on."""
+    """Removes objects that an earlier solve made and this one did not. Those that something uses are marked stale."""
     for obj in stale.values():
         if _is_used(obj):
             changes.mark(obj, **{STALE: True})
@@ -355,11 +355,11 @@ def retire(changes: Changes, stale: Objects) -> None:
 
 
 def _is_used(obj: bpy.types.Object) -> bool:
-    """Whether anything relies on an object: another object, a scene's camera or marker, an artist's animation of it."""
+    """Whether something uses an object: another object, a scene's camera or marker, or an animation by the artist."""
     if (obj.animation_data and cameras.FRAMES not in obj) or obj.constraints:
         return True
     for user in bpy.data.user_map(subset={obj})[obj]:
-        if isinstance(user, bpy.types.Scene):  # every scene that shows the object counts as a user
+        if isinstance(user, bpy.types.Scene):  # Blender counts every scene that shows the object
             if obj in (user.camera, *(marker.camera for marker in user.timeline_markers)):
                 return True
         elif not isinstance(user, bpy.types.Collection):

@@ -1,7 +1,7 @@
-"""[B] Camera -> Blender camera: optics, clip range, background plate; and the render settings that match one.
+"""[B] Camera -> Blender camera: optics, clip range and background plate. Also the render settings that match a camera.
 
-Blender keeps resolution and pixel aspect in the scene, not in the camera. So each camera object carries its own as
-custom properties, and `use_camera` hands them to a scene when somebody asks for it.
+Blender keeps resolution and pixel aspect in the scene, not in the camera. So each camera object has its own as custom
+properties, and `use_camera` sets them in a scene when somebody asks for it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from .changes import Changes
 
 WIDTH, HEIGHT, PIXEL_ASPECT = "threer_width", "threer_height", "threer_pixel_aspect"
 PHOTO, ERROR, ERROR_BEFORE = "threer_photo", "threer_reprojection_error", "threer_error_before"
-# Of a camera that moves: how many frames its plate has, how many a second, and the number of the first.
+# On a shot's camera: the number of frames, the frames per second, and the number of the first frame.
 FRAMES, FRAME_RATE, FIRST_FRAME = "threer_frames", "threer_frame_rate", "threer_first_frame"
 
-LAST_FRAME = 1_048_574  # of a scene
+LAST_FRAME = 1_048_574  # the largest frame number of a Blender scene
 
 DEFAULT_SENSOR = 36.0  # mm along the larger side, full frame, where EXIF says nothing
 
@@ -34,10 +34,11 @@ def pixel_aspect(camera: Camera) -> float:
 
 
 def optics(camera: Camera, sensor_width: float | None) -> dict[str, Any]:
-    """Attributes with which a bpy.types.Camera sees as `camera` does; `sensor_width` is mm along the photo's width.
+    """The attributes with which a bpy.types.Camera sees as `camera` does.
 
-    The fit names the larger side instead of leaving it to the render's resolution, so that a portrait camera keeps
-    its view while the scene is set to a landscape one. Shifts are in units of the fitted side.
+    `sensor_width` is in mm along the photo's width, None where it is unknown. The sensor fit names the larger side
+    explicitly, so that a portrait camera keeps its view while the scene has a landscape resolution. Shifts are in units
+    of the fitted side.
     """
     width, height, aspect = camera.width, camera.height, pixel_aspect(camera)
     if camera.distortion.is_panorama:
@@ -58,7 +59,7 @@ def optics(camera: Camera, sensor_width: float | None) -> dict[str, Any]:
 
 
 def solved_number(obj: bpy.types.Object, key: str) -> float:
-    """A number that the solve left on its camera. Raises UserError where it is gone or none any more."""
+    """A number among a solved camera's custom properties. Raises UserError where it is gone or no number any more."""
     value = identity.number(obj, key)
     if value is None:
         raise UserError(f"{obj.name} does not say any more how it was solved; import its result again.")
@@ -66,8 +67,11 @@ def solved_number(obj: bpy.types.Object, key: str) -> float:
 
 
 def rays(obj: bpy.types.Object, places: FloatArray) -> FloatArray:
-    """Unit view directions (N, 3), in the axes of our camera object, of places (N, 2) in its picture: shares of the
-    width from the left and of the height from the top. The inverse of `optics`."""
+    """Unit view directions (N, 3), in the axes of the Blender camera `obj`, of places (N, 2) in its picture.
+
+    Places are shares of the width from the left and of the height from the top. This is the inverse of `optics`. Raises
+    UserError where the camera's custom properties are gone.
+    """
     data = obj.data
     width, height, aspect = (solved_number(obj, key) for key in (WIDTH, HEIGHT, PIXEL_ASPECT))
     horizontal = data.sensor_fit == "HORIZONTAL"
@@ -81,7 +85,10 @@ def rays(obj: bpy.types.Object, places: FloatArray) -> FloatArray:
 
 
 def clip_range(depths: FloatArray, scale: float) -> dict[str, float]:
-    """Clip distances around what a camera sees, with room for what the artist adds; `scale` is the root's."""
+    """Clip distances for a camera that sees points at `depths` (N,), with room for CG; none without points.
+
+    `depths` are in the reconstruction's units, and `scale` is the root's.
+    """
     if not len(depths):
         return {}
     near, far = np.percentile(depths, (1, 99)) * scale
@@ -89,7 +96,10 @@ def clip_range(depths: FloatArray, scale: float) -> dict[str, float]:
 
 
 def stored_path(path: Path) -> str:
-    """The path by which a .blend names a file: relative where it lies beside or above that, so that both can move."""
+    """The path by which the .blend names a file: relative where the file lies in the .blend's folder or below it.
+
+    So both can move together.
+    """
     blend = bpy.data.filepath
     if blend and path.resolve().is_relative_to(Path(blend).resolve().parent):
         return str(bpy.path.relpath(str(path)))
@@ -97,7 +107,7 @@ def stored_path(path: Path) -> str:
 
 
 def background(changes: Changes, data: bpy.types.Camera, camera: Camera, picture: Path) -> None:
-    """Show `picture`, the undistorted upright photo, behind everything in `data`'s camera view, filling its frame."""
+    """Shows `picture`, the undistorted upright photo, behind everything in the camera's view, filling the frame."""
     with_images = (each for each in data.background_images if each.image)
     ours = next((each for each in with_images if PHOTO in each.image), None)
     known = set(bpy.data.images)
@@ -105,7 +115,7 @@ def background(changes: Changes, data: bpy.types.Camera, camera: Camera, picture
     if image in known:
         image.reload()
     changes.mark(image, **{PHOTO: camera.photo})
-    # The frame is as wide as it is high in pixels times their aspect; the picture must be too, for FIT to fill it.
+    # FIT fills the frame only where the picture has the frame's proportions, pixel aspect included.
     changes.set(image, filepath=stored_path(picture), display_aspect=(1.0, pixel_aspect(camera)))
     if ours is None:
         ours = data.background_images.new()
@@ -125,7 +135,10 @@ def new_camera(photo: Photo) -> bpy.types.Object:
 
 
 def set_solved(changes: Changes, obj: bpy.types.Object, camera: Camera, photo: Photo, matrix: Any, clip: Any) -> None:
-    """Bring the camera object `obj`, under its root, to what was solved."""
+    """Sets the camera object `obj` to the solved `camera` of `photo`.
+
+    `matrix` is its local matrix under the root (`axes.camera_matrix`), and `clip` are attributes from `clip_range`.
+    """
     location, rotation, _ = matrix.decompose()
     changes.set(obj, rotation_mode="XYZ", location=location, scale=(1.0, 1.0, 1.0))
     changes.set(obj, rotation_euler=rotation.to_euler("XYZ"))
@@ -140,23 +153,23 @@ def set_solved(changes: Changes, obj: bpy.types.Object, camera: Camera, photo: P
 
 
 def _see_all_around(changes: Changes, data: bpy.types.Camera) -> None:
-    """The whole sphere, as Cycles renders it."""
-    owner = data if hasattr(data, "panorama_type") else data.cycles  # where Blenders before 4.5 keep it
+    """Makes the camera render the whole sphere in Cycles."""
+    owner = data if hasattr(data, "panorama_type") else data.cycles  # Cycles' own settings before Blender 4.5
     whole = {"longitude_min": -np.pi, "longitude_max": np.pi, "latitude_min": -np.pi / 2, "latitude_max": np.pi / 2}
     changes.set(owner, panorama_type="EQUIRECTANGULAR", **whole)
 
 
 def use_camera(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
-    """Make `scene` render as the solved camera `obj` saw: active camera, resolution, pixel aspect, frames."""
+    """Makes `scene` render through the solved camera `obj`: active camera, resolution, pixel aspect, frames."""
     with Changes() as changes:
         render_as(changes, scene, obj)
 
 
 def render_as(changes: Changes, scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
-    """`use_camera`, within changes that may have to be undone.
+    """As `use_camera`, within `changes`.
 
-    Where a timeline marker binds the camera to a frame, that becomes the current frame: the marker would otherwise
-    put another camera in its place.
+    Where a timeline marker binds the camera to a frame, that becomes the current frame. Otherwise a marker would put
+    another camera in its place.
     """
     aspect = obj[PIXEL_ASPECT]
     changes.set(scene, camera=obj)
@@ -167,7 +180,7 @@ def render_as(changes: Changes, scene: bpy.types.Scene, obj: bpy.types.Object) -
         pixel_aspect_x=max(1.0, 1 / aspect),  # Blender wants both to be at least 1
         pixel_aspect_y=max(1.0, aspect),
     )
-    if obj.data.type == "PANO":  # no other of Blender's engines renders one
+    if obj.data.type == "PANO":  # only Cycles renders panoramas
         changes.set(scene.render, engine="CYCLES")
     if FRAMES in obj:
         rate = obj[FRAME_RATE]
@@ -180,9 +193,9 @@ def render_as(changes: Changes, scene: bpy.types.Scene, obj: bpy.types.Object) -
 
 
 def one_view_per_frame(scene: bpy.types.Scene, cameras: list[bpy.types.Object]) -> None:
-    """Bind the cameras to the frames 1..N by timeline markers, so that stepping through frames steps through views.
+    """Binds the cameras to the frames 1 to N by timeline markers, so that stepping through frames steps through views.
 
-    Offered, never done unasked: a scene with such markers renders through their cameras only, whichever is active.
+    Only on request: a scene with such markers renders through their cameras alone, whichever camera is active.
     """
     for marker in [marker for marker in scene.timeline_markers if marker.camera in cameras]:
         scene.timeline_markers.remove(marker)

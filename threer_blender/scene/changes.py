@@ -1,4 +1,4 @@
-"""[B] All or nothing: what happens to Blender's data inside `with Changes()` is undone when the block raises."""
+"""[B] All or nothing: all changes to Blender's data inside `with Changes()` are undone when the block raises."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from mathutils import Color, Euler, Matrix, Quaternion, Vector
 
 
 class Changes:
-    """A journal of changes to data that existed before; new data needs no entry.
+    """A journal of changes to data that existed before. New data needs no entry.
 
-    On failure the entries are undone, last first, and every data-block that did not exist before is removed. On
-    success the data-blocks named by `remove` go, and those named by `release` if nothing uses them any more: nothing
-    is ever deleted before all else has succeeded.
+    Where the block fails, the entries are undone, last first, and every new data-block is removed. Where it succeeds,
+    the data-blocks named by `remove` are removed, and so are those named by `release` that nothing uses any more. So
+    nothing is deleted before everything else has succeeded.
     """
 
     def __enter__(self) -> Self:
@@ -39,29 +39,29 @@ class Changes:
         bpy.data.batch_remove(set(bpy.data.user_map()) - self._before)
 
     def on_failure(self, undo: Callable[[], object]) -> None:
-        """Call `undo` if the block fails."""
+        """Has `undo` called if the block fails."""
         self._undo.append(undo)
 
     def set(self, owner: Any, **values: Any) -> None:
-        """Set attributes of `owner`."""
+        """Sets attributes of `owner`."""
         for name, value in values.items():
             before = _frozen(getattr(owner, name))
             self.on_failure(lambda name=name, before=before: setattr(owner, name, before))  # type: ignore[misc]
             setattr(owner, name, value)
 
     def mark(self, owner: bpy.types.ID, **values: Any) -> None:
-        """Set custom properties of `owner`; None takes one away."""
+        """Sets custom properties of `owner`; the value None removes one."""
         for key, value in values.items():
             before = _frozen(owner.get(key))
             self.on_failure(lambda key=key, before=before: _mark(owner, key, before))  # type: ignore[misc]
             _mark(owner, key, value)
 
     def remove(self, block: bpy.types.ID) -> None:
-        """Remove `block` once everything has succeeded."""
+        """Has `block` removed once everything has succeeded."""
         self._removed.append(block)
 
     def release(self, block: bpy.types.ID | None) -> None:
-        """Remove `block` once everything has succeeded, if it has no users then."""
+        """Has `block` removed once everything has succeeded, if it has no users then."""
         if block is not None:
             self._released.append(block)
 
@@ -74,7 +74,7 @@ def _mark(owner: bpy.types.ID, key: str, value: Any) -> None:
 
 
 def _frozen(value: Any) -> Any:
-    """A copy of a value that would otherwise follow the data it was read from."""
+    """A copy of a value that would otherwise change with the data from which it was read."""
     if isinstance(value, Matrix | Vector | Euler | Quaternion | Color):
         return value.copy()
     if hasattr(value, "to_list"):  # an array among custom properties

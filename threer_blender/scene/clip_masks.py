@@ -1,6 +1,6 @@
-"""[B] Masks that the artist drew in Blender, as pictures beside a plate: rendered by the compositor's Mask node.
+"""[B] Masks that the artist drew in Blender, written as pictures. The compositor's Mask node renders them.
 
-So they look as Blender shows them: with feather, with shapes that change, with points that follow tracks.
+So they look as Blender shows them: with feather, with shapes that change, and with points that follow tracks.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ NAME = "mask.####.png"
 
 
 def write(mask: bpy.types.Mask, clip: bpy.types.MovieClip, folder: Path) -> int:
-    """Writes a picture of the mask for each frame of the clip that the mask is there for into `folder`; returns how
-    many. White is inside. They have the clip's size, and the numbers of its files, or from 1 in a movie.
+    """Writes a picture of the mask for each frame of the clip into `folder`. Returns the number of pictures.
 
-    Blender is busy meanwhile. Raises UserError where the clip is gone, and where the folder cannot be written.
+    White is inside. The pictures have the clip's size, and the numbers of the clip's files, or from 1 for a movie.
+    Blender is busy meanwhile. Raises UserError where the clip is gone, the mask is empty, or the folder cannot be
+    written.
     """
     if not all(clip.size):
         raise UserError(f"The clip {quoted(clip.name)} has no picture; bring its files back to where they were.")
@@ -44,7 +45,7 @@ def write(mask: bpy.types.Mask, clip: bpy.types.MovieClip, folder: Path) -> int:
 
 
 def first_number(clip: bpy.types.MovieClip) -> int:
-    """The number of a clip's first frame: of its first file, or 1 in a movie."""
+    """The number of a clip's first frame: that of its first file, or 1 for a movie."""
     if clip.source != "SEQUENCE":
         return 1
     pattern = sequence_files.pattern(Path(bpy.path.abspath(clip.filepath)))
@@ -54,7 +55,7 @@ def first_number(clip: bpy.types.MovieClip) -> int:
 
 
 def _scene(mask: bpy.types.Mask, clip: bpy.types.MovieClip) -> bpy.types.Scene:
-    """A scene whose compositor shows nothing but the mask, over the clip's frames."""
+    """A new scene whose compositor shows the mask alone, with the frames of the clip."""
     scene = bpy.data.scenes.new("3R masks")
     tree = overlay.compositor(scene)
     node = tree.nodes.new("CompositorNodeMask")

@@ -17,13 +17,15 @@ USUAL_WINDOW = 1 << 27  # bytes; zstd itself accepts no larger one unasked
 
 
 def available() -> Codecs:
-    """The compressions that this Blender can decode: WebP always, zstd where its Python has the module, as builds of
-    blender.org do."""
+    """The compressions that this Blender can decode: WebP always, and zstd where its Python has the module `zstandard`.
+
+    The builds of blender.org have it.
+    """
     return Codecs(webp=decode_webp, zstd=decode_zstd if importlib.util.find_spec("zstandard") else None)
 
 
 def decode_webp(data: bytes) -> Array:
-    """(H, W, 4) uint8 of a lossless WebP, top row first."""
+    """(H, W, 4) uint8: the pixels of a lossless WebP, top row first. Raises ValueError."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "picture.webp"
         path.write_bytes(data)
@@ -44,7 +46,7 @@ def decode_webp(data: bytes) -> Array:
 
 
 def decode_zstd(data: bytes, size: int) -> bytes:
-    """The content of a zstd frame, at most `size` bytes of it; the frame's own claims take no memory."""
+    """The first `size` bytes, at most, of a zstd frame's content, whatever size it claims. Raises ValueError."""
     zstandard = importlib.import_module("zstandard")
     decompressor = zstandard.ZstdDecompressor(max_window_size=max(size, USUAL_WINDOW))
     try:

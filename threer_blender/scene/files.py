@@ -21,11 +21,11 @@ from .splats import look as splat_look
 def save_new(
     reconstruction: Reconstruction, bundle_folder: Path, blend: Path, named: tuple[Path, Path] | None = None
 ) -> bpy.types.Object:
-    """Builds `reconstruction` in a new file and saves it as `blend`; returns its root.
+    """Builds `reconstruction` in a new file and saves that as `blend`. Returns the root.
 
-    The scene is ours alone, so its colours are set to show the photos' own, or the splats'. In the file, paths are
-    relative to it. `named` are the names that bundle and .blend are going to have, where they still have others: the
-    file speaks of those. Raises UserError where the file cannot be written.
+    The scene is ours alone, so its colour management is set to show the photos' colours, or the splats'. All paths in
+    the file are relative to it. `named` are the final paths of the bundle and the .blend, where they will be moved
+    there later: the file's paths are right then. Raises UserError where the file cannot be written.
     """
     bpy.ops.wm.read_homefile(use_empty=True)
     scene = bpy.context.scene
@@ -52,17 +52,17 @@ def save_new(
             bpy.ops.wm.save_as_mainfile(filepath=str(blend), relative_remap=False)
         except RuntimeError as error:
             raise not_written(final_blend, error) from error
-    for picture, path in zip(pictures, paths, strict=True):  # as long as `named` has not come about
+    for picture, path in zip(pictures, paths, strict=True):  # the open file needs the paths of now
         picture.filepath = path
     return root
 
 
 @contextlib.contextmanager
 def _first_frames(paths: Mapping[str, str]) -> Iterator[None]:
-    """Works in a folder where the relative paths of sequences lead to copies of their first frames, by real path.
+    """Within, the working folder is one where relative paths of sequences lead to copies of their first frames.
 
-    Blender looks at a clip's file when its path changes, from the working folder while the .blend has no name, and
-    takes a sequence that is not there for a movie.
+    `paths` maps these relative paths to real files. Blender looks at a clip's file when its path changes. While the
+    .blend has no name, it does so from the working folder, and takes a sequence that is not there for a movie.
     """
     wanted = {Path(path.removeprefix("//")): Path(bpy.path.abspath(real)) for path, real in paths.items()}
     depth = max((path.parts.count("..") for path in wanted), default=0)
@@ -83,7 +83,7 @@ def _first_frames(paths: Mapping[str, str]) -> Iterator[None]:
 
 
 def not_written(path: Path, error: RuntimeError) -> UserError:
-    """The user's sentence where Blender could not write a file; it has one error for full disks and missing rights."""
+    """The UserError where Blender could not write a file. Blender does not tell full disks from missing rights."""
     reason = " ".join(str(error).split()).removeprefix("Error: ").rstrip(".")
     return UserError(
         f"{quoted(path)} could not be written ({reason}): free some space, give yourself the right to write there, or "

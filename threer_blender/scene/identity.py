@@ -1,4 +1,4 @@
-"""[B] Tells which Blender data is ours by custom properties, never by names: artists rename, Blender truncates."""
+"""[B] Recognises our Blender data by custom properties, never by names: artists rename, and Blender truncates."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ import bpy
 
 from ..model.reconstruction import Photo, Reconstruction
 
-SOLVE = "threer_solve"  # on our objects: which choice of photos they were solved from
-ROLE = "threer_role"  # on our objects and collections: what they are within it
+SOLVE = "threer_solve"  # on our objects: the id of the photos that they were solved from, see `solve_id`
+ROLE = "threer_role"  # on our objects and collections: their part in the result, such as ROOT
 ANTIALIASED = "threer_antialiased"  # on objects of imported splats that were trained with mip-splatting's filter
 ROOT, CLOUD, SPLATS, PROXY, COLLECTION, CAMERAS = "root", "cloud", "splats", "proxy", "collection", "cameras"
-GROUND, SUN = "ground", "sun"  # of a scene that was made ready: a plane that catches shadows, and its light
+GROUND, SUN = "ground", "sun"  # roles that Scene Ready gives to a plane that catches shadows, and to its light
 
 
 def text(owner: bpy.types.ID, key: str) -> str:
-    """A custom property that should be text; "" where it is none. Anybody may have written the file it came with."""
+    """A custom property that should be text; "" where it is not. The .blend may be anybody's."""
     value = owner.get(key)
     return value if isinstance(value, str) else ""
 
 
 def number(owner: bpy.types.ID, key: str) -> float | None:
-    """A custom property that should be a number; None where it is none."""
+    """A custom property that should be a finite number; None where it is not."""
     value = owner.get(key)
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return float(value) if is_number else None
 
 
 def flag(owner: bpy.types.ID, key: str) -> bool:
-    """A custom property that should be true or false; False where it is neither."""
+    """A custom property that should be true or false; False where it is anything else."""
     return owner.get(key) is True
 
 
 def solve_id(reconstruction: Reconstruction) -> str:
-    """The same for the same photos (by content, in any order), whatever the engine and its options."""
+    """An id of the reconstruction's photos by their content, in any order, whatever the engine and its options."""
     hashes = sorted(photo.sha256 for photo in reconstruction.photos)
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
 def camera_roles(photos: list[Photo]) -> dict[str, str]:
-    """Photo name -> role of its camera, by the photo's content; copies of one file are numbered."""
+    """Name of a photo -> role of its camera, which depends on the photo's content. Copies of one file are numbered."""
     counts: Counter[str] = Counter()
     roles = {}
     for photo in photos:
@@ -52,7 +52,7 @@ def camera_roles(photos: list[Photo]) -> dict[str, str]:
 
 
 def smaller_solve(scene: bpy.types.Scene, photos: list[Photo]) -> str:
-    """The largest solve in `scene` whose cameras are all of these photos, which are more; "" where there is none."""
+    """The id of the largest solve in `scene` whose photos are all among `photos`; "" where there is none."""
     roles, cameras = set(camera_roles(photos).values()), defaultdict(set)
     for candidate in scene.objects:
         if text(candidate, ROLE).startswith("camera "):
@@ -62,9 +62,9 @@ def smaller_solve(scene: bpy.types.Scene, photos: list[Photo]) -> str:
 
 
 def find(scene: bpy.types.Scene, solve: str) -> dict[str, bpy.types.Object]:
-    """Role -> object, for the objects in `scene` that belong to a solve.
+    """Role -> object, for the objects in `scene` that belong to the solve with the id `solve`.
 
-    An artist's duplicates carry the same properties as their originals; the first, which is the original, wins.
+    Duplicates by the artist have the same properties as their originals. The first one, which is the original, counts.
     """
     objects: dict[str, bpy.types.Object] = {}
     for candidate in scene.objects:

@@ -1,7 +1,7 @@
-"""[B] Cameras and points as Alembic, USD and FBX, by Blender's own exporters, from a scene made for it alone.
+"""[B] Cameras and points as Alembic, USD and FBX, by Blender's own exporters, from a temporary scene.
 
-These exporters take the film's height and the frame rate from the scene. So each camera that moves gets a file of its
-own, and so do the photos of each size, and the points. Blender's world has z up; the files' own is y up.
+These exporters take the film's height and the frame rate from the scene. So each moving camera gets a file of its own,
+and so do the photos of each size, and the points. Blender's world has z up, and the files have y up by default.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ NAME = "3R export"
 
 @dataclass(frozen=True)
 class BlenderFormat:
-    """How Blender writes a format: `write(path, first, last, options)`; `axes` are the files' worlds and the options
-    that make them, the format's own first."""
+    """A format that Blender writes, by `write(path, first frame, last frame, options)`.
+
+    `axes` maps the worlds that its files can have, the default first, to the exporter's options for them.
+    """
 
     suffix: str
     write: Callable[[str, int, int, Mapping[str, Any]], None]
@@ -83,8 +85,8 @@ FORMATS = {
 def write(reconstruction: Reconstruction, format_id: str, folder: Path, choice: Choice = BY_FORMAT) -> list[str]:
     """Writes `folder`, whole or not at all, and returns sentences about what is in it.
 
-    The open file is as before then. Raises UserError where the format or a choice is unknown, there is nothing to
-    write, or the folder cannot be written.
+    `format_id` is a key of FORMATS. The open .blend is afterwards as before. Raises UserError where the format has no
+    such axes, there is nothing to write, or the folder cannot be written.
     """
     chosen, label = FORMATS[format_id], IN_BLENDER[format_id].label
     up = choice.axes or next(iter(chosen.axes))
@@ -109,7 +111,7 @@ def write(reconstruction: Reconstruction, format_id: str, folder: Path, choice: 
 
 
 def _files(tracks: list[Track]) -> dict[str, list[tuple[int, Track]]]:
-    """The tracks with their places, by the name of their file."""
+    """Name of a file -> its tracks, each with its place among all tracks, from 1."""
     files: dict[str, list[tuple[int, Track]]] = {}
     for place, track in enumerate(tracks, start=1):
         camera = track.first
@@ -123,7 +125,7 @@ def _files(tracks: list[Track]) -> dict[str, list[tuple[int, Track]]]:
 
 @contextlib.contextmanager
 def _scene() -> Iterator[bpy.types.Scene]:
-    """An empty scene in the window; it goes with all that was put into it."""
+    """An empty scene in the window. It is removed at the end, with everything that was put into it."""
     window = bpy.context.window
     before = window.scene
     scene = bpy.data.scenes.new(NAME)
@@ -139,12 +141,12 @@ def _scene() -> Iterator[bpy.types.Scene]:
             actions = {each.animation_data.action for each in (obj, data) if each.animation_data} - {None}
             bpy.data.objects.remove(obj)
             (bpy.data.cameras if isinstance(data, bpy.types.Camera) else bpy.data.meshes).remove(data)
-            for action in actions:  # one of both, from Blender 4.4 on
+            for action in actions:  # from Blender 4.4 on, object and data share one
                 bpy.data.actions.remove(action)
 
 
 def _fill(scene: bpy.types.Scene, group: list[tuple[int, Track]]) -> tuple[int, int]:
-    """Puts the cameras of a file into a scene that renders them; returns its first and last frame."""
+    """Puts the cameras of one file into a scene and sets its render size and frames. Returns first and last frame."""
     first = group[0][1].first
     aspect = cameras.pixel_aspect(first)
     render, rate = scene.render, float(group[0][1].frame_rate)
@@ -160,7 +162,7 @@ def _fill(scene: bpy.types.Scene, group: list[tuple[int, Track]]) -> tuple[int, 
 
 
 def _camera(track: Track, name: str) -> bpy.types.Object:
-    """A camera object in a world of its own, keyed where it moves."""
+    """A new camera object for a track, without a parent, keyed where the track has several frames."""
     data = bpy.data.cameras.new(name)
     obj = bpy.data.objects.new(name, data)
     obj.rotation_mode = "QUATERNION"
@@ -180,12 +182,12 @@ def _camera(track: Track, name: str) -> bpy.types.Object:
             for attribute in KEYED:
                 data.keyframe_insert(attribute, frame=number)
         else:
-            obj.matrix_world = matrix  # FBX reads this one, which nothing else brings up to date where all stands still
+            obj.matrix_world = matrix  # FBX reads it, and without animation nothing else updates it
     return obj
 
 
 def _mesh(cloud: PointCloud) -> bpy.types.Object:
-    """The points as the vertices of a mesh, which all of the exporters write."""
+    """The points as the vertices of a mesh, since all exporters write meshes."""
     mesh = bpy.data.meshes.new("points")
     mesh.vertices.add(len(cloud))
     mesh.attributes["position"].data.foreach_set("vector", np.ascontiguousarray(cloud.positions, np.float32).ravel())

@@ -1,7 +1,7 @@
-"""[B] Solved animation beside the artist's: a second solve renews its own action where it stands, and no other.
+"""[B] Solved animation beside the artist's: a second solve replaces its own action, and no other.
 
 The solved keys are in an action of ours, which is marked. An artist may push it down to an NLA strip and animate over
-it: then the new keys go into that strip, and the artist's action stays the active one.
+it. Then the new keys go into that strip, and the artist's action stays the active one.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import bpy
 
 from .changes import Changes
 
-SOLVED = "threer_solved"  # on an action: it holds what was solved
-BLENDING = {"action_blend_type": "REPLACE", "action_influence": 1.0}  # else Blender alters values as it keys them
+SOLVED = "threer_solved"  # on an action: it holds solved keys
+BLENDING = {"action_blend_type": "REPLACE", "action_influence": 1.0}  # with others Blender alters the keyed values
 
 
 @contextmanager
 def renewed(changes: Changes, owner: bpy.types.ID) -> Iterator[None]:
-    """Within, what is keyed on `owner` goes into a new action of ours; after, that stands where the last one stood."""
+    """Within, keys that are inserted on `owner` go into a new action, which then takes the place of our earlier one."""
     data = owner.animation_data
     active = None if data is None else data.action
     strips = _strips(owner)
@@ -45,7 +45,7 @@ def renewed(changes: Changes, owner: bpy.types.ID) -> Iterator[None]:
 
 
 def action(owner: bpy.types.ID) -> tuple[Any, Any]:
-    """The action with what was solved and its slot: the active one, or one in a strip; None and None without."""
+    """The action with the solved keys, the active one or that of a strip, and its slot; (None, None) without one."""
     data = owner.animation_data
     if data is None:
         return None, None
@@ -63,7 +63,7 @@ def _strips(owner: bpy.types.ID) -> list[bpy.types.NlaStrip]:
 
 
 def _replaced(changes: Changes, old: bpy.types.Action, made: bpy.types.Action | None) -> None:
-    """Lets an action go that another takes the place and the name of; one that the artist made stays in the file."""
+    """Releases the action `old`, whose place and name the action `made` takes. An action of the artist's stays."""
     if not old.get(SOLVED):
         changes.set(old, use_fake_user=True)
         return
@@ -75,7 +75,7 @@ def _replaced(changes: Changes, old: bpy.types.Action, made: bpy.types.Action | 
 
 
 def _renew(changes: Changes, strip: bpy.types.NlaStrip, made: bpy.types.Action) -> None:
-    """Has a strip play a new action; one that begins and ends with its action goes on doing so."""
+    """Has a strip play the new action `made`. Where the strip had the length of its action, it gets the new length."""
     old = strip.action
     whole = (strip.frame_start, strip.frame_end) == (strip.action_frame_start, strip.action_frame_end)
     _replaced(changes, old, made)

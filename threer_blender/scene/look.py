@@ -1,4 +1,4 @@
-"""[B] How a cloud looks: the geometry nodes that give points a size and hide doubtful ones, and their material."""
+"""[B] How a cloud looks: geometry nodes that give points a size and hide uncertain ones, and the points' material."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import bpy
 from .node_fields import Formulas
 
 VERSION = "threer_version"  # custom property of node groups and materials that all clouds share
-NODES_VERSION = 1  # raise it when the nodes below change: old files keep the look they were saved with
+NODES_VERSION = 1  # raise it when the nodes below change, so that old files keep their look
 
-# Cycles takes the attribute name "color" for the colour of smoke and finds nothing on points (its standard attributes
-# go by name, intern/cycles/scene/attribute.cpp); so the modifier hands the colours to materials under another name.
+# Cycles takes the attribute name "color" for the colour of smoke, and finds none on points (intern/cycles/scene/
+# attribute.cpp: standard attributes go by name). So the modifier passes the colours to materials under another name.
 SHADER_COLOR = "point_color"
 
 RADIUS, THRESHOLD, MATERIAL = "Radius", "Confidence Threshold", "Material"  # inputs of the modifier
 
 
 def shared(blocks: Any, kind: str) -> Any:
-    """The data-block of this kind and version that earlier builds left in the file, or None."""
+    """The data-block among `blocks` with this kind and version, which an earlier build made; None without one."""
     return next((block for block in blocks if block.get(VERSION) == kind), None)
 
 
 def shared_modifier(name: str, kind: str, fill: Callable[[bpy.types.NodeTree], None]) -> bpy.types.NodeTree:
-    """The modifier's node group of this kind and version; where the file has none yet, a new one that `fill` fills."""
+    """The modifier's node group of this kind and version; where the .blend has none yet, a new one filled by `fill`."""
     existing: bpy.types.NodeTree | None = shared(bpy.data.node_groups, kind)
     if existing is not None:
         return existing
@@ -38,9 +38,9 @@ def shared_modifier(name: str, kind: str, fill: Callable[[bpy.types.NodeTree], N
 
 
 def material() -> bpy.types.Material:
-    """The shared material that gives off the points' colours, in EEVEE and in Cycles.
+    """The material that all clouds share: it emits the points' colours, in EEVEE and in Cycles.
 
-    Photos have their light in them already, so points shine instead of being lit again.
+    The photos' colours include the light of the scene already, so points are not lit again.
     """
     kind = f"points {NODES_VERSION}"
     existing: bpy.types.Material = shared(bpy.data.materials, kind) or shining("3R Points", kind, SHADER_COLOR)
@@ -48,7 +48,7 @@ def material() -> bpy.types.Material:
 
 
 def shining(name: str, kind: str, attribute: str) -> bpy.types.Material:
-    """A new material, opaque, that gives off the colours in an `attribute`."""
+    """A new opaque material that emits the colours in an `attribute`. `kind` is as in `shared`."""
     made, formulas = new_material(name, kind)
     color = formulas.node("ShaderNodeAttribute", attribute_name=attribute)
     emission = formulas.value("ShaderNodeEmission", color.outputs["Color"], 1.0)
@@ -59,19 +59,22 @@ def shining(name: str, kind: str, attribute: str) -> bpy.types.Material:
 
 
 def new_material(name: str, kind: str) -> tuple[bpy.types.Material, Formulas]:
-    """A new material of this kind and version, and its node tree, which is empty."""
+    """A new material of this kind and version, and its empty node tree."""
     made = bpy.data.materials.new(name)
     if made.node_tree is None:  # before Blender 5.0
         made.use_nodes = True
     made.node_tree.nodes.clear()
     if hasattr(made, "cycles"):  # the Cycles add-on may be off
-        made.cycles.emission_sampling = "NONE"  # a million tiny lamps
+        made.cycles.emission_sampling = "NONE"  # else a million points would count as lamps
     made[VERSION] = kind
     return made, Formulas(made.node_tree)
 
 
 def node_group(from_mesh: bool) -> bpy.types.NodeTree:
-    """The shared modifier: points of radius `radius` × Radius where `confidence` ≥ Confidence Threshold."""
+    """The node group that all clouds' modifiers share.
+
+    It shows the points with `confidence` ≥ Confidence Threshold, with the radius `radius` × Radius.
+    """
     kind = f"{'mesh to points' if from_mesh else 'points'} {NODES_VERSION}"
     return shared_modifier("3R Points", kind, partial(_fill, from_mesh))
 
@@ -134,15 +137,16 @@ def _attribute(tree: bpy.types.NodeTree, name: str, kind: str) -> Any:
 
 
 def match_photo_colors(scene: bpy.types.Scene) -> None:
-    """Set colour management so that rendered points have the photo's own pixel values.
+    """Sets colour management so that rendered points have the photos' own pixel values.
 
-    Blender's default view transform is a film look that changes every colour. Only on request: it is the whole scene's.
+    Blender's default view transform is a film look that changes every colour. Only on request, since it changes the
+    whole scene.
     """
     set_view_transform(scene, "Standard")
 
 
 def set_view_transform(scene: bpy.types.Scene, name: str) -> None:
-    """Let this view transform alone decide how colours are shown."""
+    """Sets a view transform, and takes away what else changes colours: look, exposure, gamma and curves."""
     view = scene.view_settings
     view.view_transform = name
     view.look = "None"

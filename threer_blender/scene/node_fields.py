@@ -1,4 +1,4 @@
-"""[B] Node trees written as formulas: sockets that can be added and multiplied, in geometry and in shader nodes."""
+"""[B] Node trees written as formulas, in geometry and in shader nodes: sockets can be added and multiplied."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def _operation(name: str) -> Callable[[Field, Operand], Any]:
 
 
 def _reflected(name: str) -> Callable[[Field, Operand], Any]:
-    """The same where Python has the Field on the right."""
+    """The same for a Field that is the right operand."""
     return lambda field, other: field.tree.calculate(name, other, field)
 
 
 class Field:
-    """A socket's value, a number or a vector by its type; each operation adds a node.
+    """The value of a socket, a number or a vector by the socket's type. Each operation adds a node.
 
-    A vector times a number scales it, a vector times a vector goes component by component.
+    A vector times a number is scaled. A vector times a vector is multiplied component by component.
     """
 
     def __init__(self, tree: Formulas, socket: bpy.types.NodeSocket) -> None:
@@ -53,21 +53,21 @@ class Formulas:
         self.tree = tree
 
     def node(self, kind: str, **settings: Any) -> Any:
-        """A new node of the type `kind`, with its properties."""
+        """A new node of the type `kind`, with these values of its properties."""
         node = self.tree.nodes.new(kind)
         for name, value in settings.items():
             setattr(node, name, value)
         return node
 
     def give(self, socket: bpy.types.NodeSocket, value: Any) -> None:
-        """Links `value` to an input, where it is a Field or socket; else makes it the input's own value."""
+        """Links `value` to an input where it is a Field or a socket; else sets it as the input's default value."""
         if isinstance(value, Field | bpy.types.NodeSocket):
             self.tree.links.new(value.socket if isinstance(value, Field) else value, socket)
         else:
             socket.default_value = value
 
     def outputs(self, kind: str, *inputs: Any, **settings: Any) -> list[Field]:
-        """The visible outputs of a new node, whose visible inputs are given in their order; None leaves one alone."""
+        """The visible outputs of a new node. Its visible inputs get `inputs` in their order; None skips one."""
         node = self.node(kind, **settings)
         visible = [socket for socket in node.inputs if socket.enabled]
         for socket, value in zip(visible, inputs, strict=False):
@@ -76,11 +76,11 @@ class Formulas:
         return [Field(self, socket) for socket in node.outputs if socket.enabled]
 
     def value(self, kind: str, *inputs: Any, **settings: Any) -> Any:
-        """The first visible output of a new node, see `outputs`."""
+        """The first visible output of a new node, for arguments see `outputs`."""
         return self.outputs(kind, *inputs, **settings)[0]
 
     def calculate(self, operation: str, *operands: Operand) -> Any:
-        """A node of the Math or Vector Math kind, as the operands ask for."""
+        """The output of a new Math node, or of a Vector Math node where an operand is a vector."""
         vectors = [isinstance(o, tuple) or (isinstance(o, Field) and o.is_vector) for o in operands]
         if not any(vectors):
             return self.value("ShaderNodeMath", *operands, operation=operation)

@@ -1,7 +1,7 @@
 """[B] A film to judge a shot by: the untouched plate, and over it the solve's points and a grid on the ground.
 
-Rendered by Blender through the shot's camera, in a scene of its own that is gone afterwards. Where Blender's clip can
-hold the lens, the points and the grid are distorted as the plate is.
+Blender renders it through the shot's camera, in a temporary scene. Where Blender's clip can hold the lens, the points
+and the grid are distorted as the plate is.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from .identity import CLOUD, ROLE
 from .redistortion import IN_GROUPS
 
 POINTS = 1500  # of the cloud
-POINT_SIZE, LINE_SIZE = 2.0, 1.2  # px from the middle to the side, at the median depth
-LINES = 21  # of the grid, each way
+POINT_SIZE, LINE_SIZE = 2.0, 1.2  # px from the middle to the edge of a point and of a line, at the median depth
+LINES = 21  # of the grid in each direction
 POINT_COLOR, GRID_COLOR = (0.0, 0.9, 1.0), (1.0, 0.25, 0.7)  # linear
-SAMPLES = 4  # of Cycles: they smooth edges only
+SAMPLES = 4  # of Cycles; they only smooth edges
 OCTAHEDRON = np.array([(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)], float)
 OCTAHEDRON_FACES = np.array(
     [(0, 2, 4), (2, 1, 4), (1, 3, 4), (3, 0, 4), (2, 0, 5), (1, 2, 5), (3, 1, 5), (0, 3, 5)], int
@@ -36,9 +36,10 @@ OCTAHEDRON_FACES = np.array(
 
 
 def write(root: bpy.types.Object, camera: bpy.types.Object, path: Path) -> None:
-    """Renders the film of the shot that `camera` filmed, under `root`, as MP4.
+    """Renders the film of the shot of `camera`, under `root`, to the MP4 file `path`.
 
-    Blender is busy meanwhile. Raises UserError where the plate is gone, or the film cannot be written.
+    Blender is busy meanwhile. Raises UserError where the plate is gone, `path` is the plate or a link, or the film
+    cannot be written.
     """
     plate = next((each for each in camera.data.background_images if each.clip is not None), None)
     if plate is None or not Path(bpy.path.abspath(plate.clip.filepath)).is_file():
@@ -59,7 +60,7 @@ def write(root: bpy.types.Object, camera: bpy.types.Object, path: Path) -> None:
 
 
 def _draw(scene: bpy.types.Scene, root: bpy.types.Object, camera: bpy.types.Object) -> None:
-    """The points and the grid, as meshes that shine."""
+    """Puts the points and the grid into the scene, as meshes that emit light."""
     points = _points(root)
     if not len(points):
         return
@@ -72,7 +73,7 @@ def _draw(scene: bpy.types.Scene, root: bpy.types.Object, camera: bpy.types.Obje
 
 
 def _points(root: bpy.types.Object) -> FloatArray:
-    """(N, 3) some of the cloud's points, in Blender's world."""
+    """(N, 3) at most POINTS of the cloud's points, picked at random, in Blender's world."""
     cloud = next((child for child in root.children if child.get(ROLE) == CLOUD), None)
     if cloud is None:
         return np.zeros((0, 3))
@@ -86,14 +87,17 @@ def _points(root: bpy.types.Object) -> FloatArray:
 
 
 def _median_depth(points: FloatArray, camera: bpy.types.Object) -> float:
-    """How far the middle one of the points before the camera is."""
+    """The median depth of the points (N, 3) in front of the camera; 1 without such points."""
     to_camera = np.array(camera.matrix_world.normalized().inverted())
     depths = -(points @ to_camera[2, :3] + to_camera[2, 3])
     return float(np.median(depths[depths > 0])) if (depths > 0).any() else 1.0
 
 
 def _grid(points: FloatArray, half: float) -> tuple[FloatArray, FloatArray]:
-    """Vertices and faces of LINES × LINES strips on the ground (z = 0) below the points, `half` their half width."""
+    """Vertices (V, 3) and faces (F, 4) of a grid of strips on the ground (z = 0) below the points.
+
+    `half` is half of the width of a strip.
+    """
     low, high = np.percentile(points[:, :2], (2, 98), axis=0)
     side, middle = float((high - low).max()), (low + high) / 2
     along = np.linspace(-side / 2, side / 2, LINES)
@@ -123,7 +127,7 @@ def _add(scene: bpy.types.Scene, name: str, vertices: FloatArray, faces: Any, co
 
 
 def _compose(scene: bpy.types.Scene, clip: bpy.types.MovieClip, distorts: bool) -> None:
-    """The render over the plate; `distorts` is whether the clip knows the lens."""
+    """Has the scene's compositor put the render over the plate. `distorts`: the clip's lens distorts the render."""
     tree = compositor(scene)
     nodes, link = tree.nodes, tree.links.new
     layers, film, over = (nodes.new(f"CompositorNode{kind}") for kind in ("RLayers", "MovieClip", "AlphaOver"))
@@ -146,7 +150,7 @@ def _compose(scene: bpy.types.Scene, clip: bpy.types.MovieClip, distorts: bool) 
 
 
 def compositor(scene: bpy.types.Scene) -> Any:
-    """The scene's compositor, with nothing in it but its output."""
+    """The scene's compositor tree, emptied but for its output node."""
     if IN_GROUPS:
         tree = bpy.data.node_groups.new(scene.name, "CompositorNodeTree")
         tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")

@@ -1,4 +1,4 @@
-"""[B] Points under the mouse: those of what stands under a root, and which of them a click means."""
+"""[B] Picking with the mouse: the visible points of a result, and the point among them that a click means."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from . import identity, look, points
 from .splats.splats import is_splats, opacities
 
 RADIUS = 14.0  # pixels around the mouse, at Blender's interface scale 1
-SURFACE = 0.03  # of the front-most point's depth, or of an orthographic view's width: as thick is a surface
+SURFACE = 0.03  # thickness of a surface, as a share of the frontmost point's depth or an orthographic view's width
 CHUNK = 1 << 20  # points that are projected at a time
 OPAQUE = 0.3  # the least opacity of a splat that is picked
 
 
 def pick(world: Array, perspective: FloatArray, size: tuple[int, int], mouse: Sequence[float], radius: float) -> int:
-    """The index of the point (N, 3) that a click means; -1 where there is none.
+    """The index of the point among `world` (N, 3) that a click means; -1 where there is none.
 
-    `perspective` (4, 4) is the region's: clip space from Blender's world. `mouse` and `radius` are in pixels of the
-    region of that `size`, from its lower left. Of the points within the radius the front-most surface counts, and of
-    that the point nearest to the mouse in the picture.
+    `perspective` (4, 4) is the region's perspective matrix: clip space from Blender's world. `mouse` and `radius` are
+    in pixels of a region of this `size` (width, height), from its lower left corner. Of the points within the radius,
+    only the frontmost surface counts. Of that, the point nearest to the mouse in the picture is picked.
     """
     to_clip = np.asarray(perspective, np.float32)
     is_perspective = bool(to_clip[3, :3].any())
@@ -45,10 +45,10 @@ def pick(world: Array, perspective: FloatArray, size: tuple[int, int], mouse: Se
 
 
 def visible_points(root: bpy.types.Object) -> FloatArray:
-    """(N, 3) float32, in Blender's world: the points, splats and meshes under `root` that are not hidden.
+    """(N, 3) float32 in Blender's world: the points, the splats and the vertices of meshes under `root`.
 
-    Points that the modifier's threshold hides are left out, and splats that are hardly opaque. Where splats stand in
-    the points' place, the points count as well: they are of the same surfaces, and finer.
+    Without hidden objects, points below the modifier's Confidence Threshold, and splats that are hardly opaque. The
+    cloud counts even where it is hidden: splats may show the same surfaces in its place, and its points are finer.
     """
     parts = [_points_of(child) for child in root.children_recursive if _counts(child)]
     return np.concatenate(parts) if parts else np.zeros((0, 3), np.float32)

@@ -1,4 +1,4 @@
-"""[B] One PNG to judge a solve by: a photo, the render through its camera, and the cloud from a new viewpoint."""
+"""[B] A PNG to judge a solve by: a photo, the render through its camera, and a render from a new viewpoint."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from .files import not_written
 
 HEIGHT = 640  # pixels of the picture
 GAP = 8  # pixels between its parts
-SAMPLES = 16  # points shine by themselves: this smooths their edges only
-BACKGROUND = 0.05  # grey behind the cloud, linear
-ORBIT, RISE = math.radians(24), math.radians(10)  # from the photo's camera to the new viewpoint
+SAMPLES = 16  # of Cycles; they only smooth edges, since points emit light
+BACKGROUND = 0.05  # grey behind the points, linear
+ORBIT, RISE = math.radians(24), math.radians(10)  # from the photo's camera to the new viewpoint, sideways and up
 
 
 def write(root: bpy.types.Object, path: Path) -> None:
-    """Renders the reconstruction under `root` and writes the PNG `path`. Changes render settings: use a saved file.
+    """Renders the reconstruction under `root` and writes the PNG `path`.
 
-    Raises UserError where the picture cannot be written.
+    It changes render settings and adds a camera, so save the .blend before. Raises UserError where the picture cannot
+    be written.
     """
     scene = bpy.context.scene
     solved = solved_cameras(root)
@@ -82,7 +83,7 @@ def _points(root: bpy.types.Object) -> Array:
 
 
 def _moved(camera: bpy.types.Object, target: Vector) -> bpy.types.Object:
-    """A copy of the camera, swung around `target` about the vertical and then upwards, still facing it."""
+    """A copy of the camera that orbits `target` by ORBIT and RISE and still looks at it."""
     moved = camera.copy()
     moved.parent = None
     bpy.context.scene.collection.objects.link(moved)
@@ -104,7 +105,7 @@ def _render(scene: bpy.types.Scene) -> Array:
 
 
 def _pixels(image: bpy.types.Image, width: int, height: int) -> Array:
-    """(height, width, 3) float32 as stored, bottom row first."""
+    """(height, width, 3) float32 the image scaled to this size, in values as stored, bottom row first."""
     copy = image.copy()
     copy.scale(width, height)
     pixels = np.empty(width * height * 4, np.float32)
@@ -114,7 +115,7 @@ def _pixels(image: bpy.types.Image, width: int, height: int) -> Array:
 
 
 def save(parts: list[Array], path: Path) -> None:
-    """Pictures (H, W, 3) of display values side by side, as a PNG. Raises UserError where it cannot be written."""
+    """Writes pictures (H, W, 3) of display values side by side as a PNG. Raises UserError where that cannot be done."""
     gap = np.ones((parts[0].shape[0], GAP, 3), np.float32)
     row = np.concatenate([piece for part in parts for piece in (part, gap)][:-1], axis=1)
     rgba = np.concatenate([row, np.ones_like(row[..., :1])], axis=-1)

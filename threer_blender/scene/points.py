@@ -1,4 +1,4 @@
-"""[B] PointCloud -> Blender: a PointCloud from Blender 5.2 on, before that a mesh of vertices; attributes, modifier."""
+"""[B] PointCloud -> Blender: a PointCloud from Blender 5.2 on, before that a mesh of vertices, with a modifier."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from . import look
 
 Geometry = Any  # bpy.types.Mesh or bpy.types.PointCloud, which share their attributes' interface
 
-# Radius of a point in grid steps of its depth map: neighbouring discs must also cover the cell’s corners, √½ away,
-# with something to spare because EEVEE draws points as small pyramids.
+# Radius of a point, in steps of its depth map's grid. Neighbouring discs must cover the corners of the grid's cells,
+# √½ away, and more than that, since EEVEE draws points as small pyramids.
 COVERING_RADIUS = 0.85
 
 
 class Kind(NamedTuple):
-    """A type of attribute: Blender's name for it, the property to fill, and the dtype that fills it by copying."""
+    """A type of attribute: Blender's name for it, the property that holds its values, and the dtype of these."""
 
     name: str
     property: str
@@ -34,16 +34,16 @@ COLOR = Kind("BYTE_COLOR", "color_srgb", np.float32)
 
 
 def write_attribute(geometry: Geometry, name: str, kind: Kind, values: Array) -> None:
-    """Write `values` (N, …) to the point attribute `name`, which is made where it is missing."""
+    """Writes `values` (N, …) to the point attribute `name`, which is made where it is missing."""
     attribute = geometry.attributes.get(name) or geometry.attributes.new(name, kind.name, "POINT")
     attribute.data.foreach_set(kind.property, np.ascontiguousarray(values, kind.dtype).reshape(-1))
 
 
 def write_colors(geometry: Geometry, name: str, colors: Array) -> None:
-    """Write sRGB `colors` (N, 3) uint8, opaque, to a new byte colour attribute.
+    """Writes sRGB `colors` (N, 3) uint8, opaque, to a new byte colour attribute.
 
-    Python's way in takes floats and rounds them back to bytes, which is half of the whole import. Where colours lie
-    as four bytes each, as in all Blenders so far, they are written in place instead; else they take the slow way.
+    `foreach_set` takes floats and rounds them to bytes, which would be half of the whole import's time. Where Blender
+    stores colours as four bytes each, as all versions so far do, they are written into its memory instead.
     """
     attribute = geometry.attributes.new(name, COLOR.name, "POINT")
     count = len(colors)
@@ -60,8 +60,11 @@ def write_colors(geometry: Geometry, name: str, colors: Array) -> None:
 
 
 def grid_steps(reconstruction: Reconstruction) -> Array:
-    """(photos,) distance in pixels between neighbouring points in the photo that saw them best: that of its depth map,
-    unless the cloud has points of photos whose maps were not kept, and so is none of maps' pixels."""
+    """(photos,) the distance in photo pixels between neighbouring points that belong to a photo.
+
+    It is the step of the photo's depth map. Where a photo with points has no depth map, the cloud is not made of the
+    maps' pixels: then it is the same for all photos, as if the points were spread evenly over them.
+    """
     cloud = reconstruction.cloud
     assert cloud is not None
     pixels = sum(camera.width * camera.height for camera in reconstruction.cameras)
@@ -74,7 +77,7 @@ def grid_steps(reconstruction: Reconstruction) -> Array:
 
 
 def radii(reconstruction: Reconstruction) -> Array:
-    """(N,) float32 radius, in the reconstruction's units, at which the cloud looks closed from the photos' places."""
+    """(N,) float32 the radii, in the reconstruction's units, with which the cloud has no gaps as the photos see it."""
     cloud = reconstruction.cloud
     assert cloud is not None
     rows = np.zeros((len(reconstruction.photos), 4), np.float32)  # radius = rows[:3] · position + rows[3]
@@ -101,7 +104,7 @@ def radii(reconstruction: Reconstruction) -> Array:
 
 
 def new_geometry(name: str, cloud: PointCloud, radius: Array, as_mesh: bool) -> Geometry:
-    """A data-block with the cloud's points and attributes."""
+    """A new data-block with the cloud's points and attributes, a mesh or a PointCloud. `radius` (N,) is their radii."""
     geometry = blank(name, len(cloud), as_mesh)
     write_attribute(geometry, "position", VECTOR, cloud.positions)
     write_attribute(geometry, "radius", FLOAT, radius)
@@ -116,7 +119,7 @@ def new_geometry(name: str, cloud: PointCloud, radius: Array, as_mesh: bool) -> 
 
 
 def blank(name: str, count: int, as_mesh: bool) -> Geometry:
-    """A data-block of so many points without attributes: a mesh of vertices, else a PointCloud."""
+    """A new data-block of `count` points without attributes: a mesh of vertices, else a PointCloud."""
     if as_mesh:
         geometry: Geometry = bpy.data.meshes.new(name)
         geometry.vertices.add(count)
@@ -132,7 +135,7 @@ def has_point_clouds() -> bool:
 
 
 def new_object(name: str, geometry: Geometry, threshold: float) -> bpy.types.Object:
-    """An object that shows `geometry`, not yet in any collection."""
+    """A new object that shows `geometry`, not yet in any collection. `threshold` is its Confidence Threshold."""
     obj = bpy.data.objects.new(name, geometry)
     modifier = obj.modifiers.new("3R Points", "NODES")
     modifier.node_group = look.node_group(from_mesh=isinstance(geometry, bpy.types.Mesh))
@@ -158,7 +161,7 @@ def _identifier(modifier: bpy.types.Modifier, name: str) -> str | None:
 
 
 def set_input(modifier: bpy.types.Modifier, name: str, value: Any) -> None:
-    """Set an input of a geometry-nodes modifier, by the input's name."""
+    """Sets an input of a geometry-nodes modifier, by the input's name, which must exist."""
     identifier = _identifier(modifier, name)
     assert identifier is not None
     if hasattr(modifier, "properties"):  # Blender 5.2 and later

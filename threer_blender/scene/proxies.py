@@ -1,4 +1,4 @@
-"""[B] Proxy meshes in the scene: they cut CG where the photographed scene is in front, or catch its shadows."""
+"""[B] Proxy meshes in the scene. They cut CG where the photographed scene is in front of it, or catch its shadows."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .changes import Changes
 from .identity import PROXY, ROLE
 from .splats import splats
 
-HOLDOUT, SHADOWS = "HOLDOUT", "SHADOWS"  # what a proxy is for
+HOLDOUT, SHADOWS = "HOLDOUT", "SHADOWS"  # the purposes of a proxy
 
 
 def of_photos(root: bpy.types.Object, reconstruction: Reconstruction, purpose: str) -> list[bpy.types.Object]:
-    """A mesh for each photo's depth map, cut where depth jumps; takes the place of earlier proxies under `root`.
+    """Makes a mesh of each photo's depth map, cut where the depth jumps. They replace earlier proxies under `root`.
 
-    Raises UserError where there is no depth.
+    `purpose` is HOLDOUT or SHADOWS. Returns the objects. Raises UserError where there is no depth.
     """
     meshes = []
     for pointmap in reconstruction.pointmaps:
@@ -31,12 +31,12 @@ def of_photos(root: bpy.types.Object, reconstruction: Reconstruction, purpose: s
 
 
 def fused(root: bpy.types.Object, reconstruction: Reconstruction, purpose: str) -> list[bpy.types.Object]:
-    """One mesh of all depth maps; takes the place of earlier proxies. Raises UserError where there is no depth."""
+    """Makes one mesh of all depth maps. It replaces earlier proxies. Returns it. Raises UserError without depth."""
     return _place([(f"{root.name} proxy", from_pointmaps(reconstruction))], root, purpose)
 
 
 def of_splats(obj: bpy.types.Object, purpose: str) -> list[bpy.types.Object]:
-    """One mesh of an object's splats, parented to it; takes the place of its earlier one."""
+    """Makes one mesh of an object's splats, parented to the object. It replaces an earlier one. Returns it."""
     return _place([(f"{obj.name} proxy", from_splats(splats.read(obj.data)))], obj, purpose)
 
 

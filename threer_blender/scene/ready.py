@@ -1,6 +1,6 @@
-"""[B] Scene Ready: everything that a first test object needs, each step said before it is done.
+"""[B] Scene Ready: everything that a first test object needs in a scene.
 
-`plan` looks and changes nothing; `set_up` does what it says. Objects, lights and nodes of the artist's stay.
+`plan` lists the steps and changes nothing; `set_up` does them. Objects, lights and nodes of the artist's stay.
 """
 
 from __future__ import annotations
@@ -20,22 +20,26 @@ from .changes import Changes
 
 CYCLES = "CYCLES"
 VIEW = "Standard"
-MARGIN = 1.5  # the ground's side over that of the points
-SUN_STRENGTH = 3.0  # watts a square metre, of Blender's sun
-SUN_ANGLE = 0.0093  # radians, the real one's width
-SKY_PHOTOS, SKY_SIDE, MOST_PIXELS = 8, 64, 30_000_000  # photos that are looked at, samples along a side, too large
+MARGIN = 1.5  # the ground's side as a multiple of the points' extent
+SUN_STRENGTH = 3.0  # of Blender's sun, in watts per square metre
+SUN_ANGLE = 0.0093  # of Blender's sun, in radians: the angular diameter of the real one
+# About how many photos are searched for the sun, samples along a side of each, and the most pixels of such a photo.
+SKY_PHOTOS, SKY_SIDE, MOST_PIXELS = 8, 64, 30_000_000
 SAMPLED_POINTS = 40_000
 
 
 class Step(NamedTuple):
-    """A step that is done, and the setting of the scene that it replaces; empty where there is none."""
+    """A step as the dialog shows it, and the scene's setting that it replaces; "" where it replaces none."""
 
     text: str
     replaces: str = ""
 
 
 def camera_of(scene: bpy.types.Scene, root: bpy.types.Object) -> bpy.types.Object:
-    """The camera to render through: the scene's if it is one of ours, else that of a shot, else the first photo's."""
+    """The camera to render through: the scene's if it is one of ours, else that of a shot, else the first photo's.
+
+    Raises UserError where the result has no cameras any more.
+    """
     ours = list(roots.cameras(root))
     if not ours:
         raise UserError("This reconstruction has no cameras any more; import its result again.")
@@ -44,7 +48,7 @@ def camera_of(scene: bpy.types.Scene, root: bpy.types.Object) -> bpy.types.Objec
 
 
 def plan(scene: bpy.types.Scene, root: bpy.types.Object) -> list[Step]:
-    """Every step that `set_up` takes, in its order."""
+    """The steps that `set_up` does, in that order. Raises UserError where the result has no cameras any more."""
     camera = camera_of(scene, root)
     side, light = ground_side(root), sun_of(root)
     elevation = np.degrees(np.arcsin(light.direction[2]))
@@ -73,7 +77,7 @@ def _camera_step(scene: bpy.types.Scene, camera: bpy.types.Object) -> Step:
 
 
 def _size_step(scene: bpy.types.Scene, camera: bpy.types.Object) -> Step:
-    """Render size; of a shot also frames and their rate."""
+    """The step that sets the render size, and for a shot also the frames and their rate."""
     render = scene.render
     wanted, now = _settings(camera), f"{render.resolution_x} × {render.resolution_y}"
     if cameras.FRAMES in camera:
@@ -95,7 +99,7 @@ def _unless(now: str, wanted: str) -> str:
 
 
 def _engine(scene: bpy.types.Scene) -> str:
-    """The render engine as Blender's menus call it."""
+    """The name of the scene's render engine in Blender's menus."""
     engine: str = scene.render.engine
     menu: dict[str, str] = {item.identifier: item.name for item in scene.render.bl_rna.properties["engine"].enum_items}
     return menu.get(engine, engine.removeprefix("BLENDER_").capitalize())
@@ -113,8 +117,11 @@ def _has_plate(camera: bpy.types.Object) -> bool:
 
 
 def set_up(scene: bpy.types.Scene, root: bpy.types.Object, comp_shot: Callable[[bpy.types.Object], object]) -> None:
-    """Does what `plan` says, or nothing where something fails. `comp_shot` has the compositor put the render over the
-    plate of a shot's camera, which needs the exported lens (`redistortion.set_up`)."""
+    """Does the steps of `plan`, or nothing where something fails.
+
+    `comp_shot` is called with a shot's camera, and has the compositor put the render over the plate
+    (`redistortion.set_up`). Raises UserError where the result has no cameras any more, and what `comp_shot` raises.
+    """
     camera = camera_of(scene, root)
     with Changes() as changes:
         cameras.render_as(changes, scene, camera)
@@ -134,7 +141,7 @@ def set_up(scene: bpy.types.Scene, root: bpy.types.Object, comp_shot: Callable[[
 
 
 def ground_side(root: bpy.types.Object) -> float:
-    """The side of a square on the ground that the points stand on, with some room around."""
+    """The side of a square on the ground for all points, with some room around them, in Blender's units."""
     points = picking.visible_points(root)[:, :2]
     if not len(points):
         points = roots.camera_centres(root)[:, :2]
@@ -173,7 +180,7 @@ def _ours(scene: bpy.types.Scene, role: str) -> bpy.types.Object | None:
 
 
 def _new(scene: bpy.types.Scene, root: bpy.types.Object, role: str, name: str, data: bpy.types.ID) -> bpy.types.Object:
-    """A new object beside the root, in Blender's world: the ground stays at height 0 when the root moves."""
+    """A new object in the root's collection, without a parent: the ground stays at height 0 as the root moves."""
     obj = bpy.data.objects.new(name, data)
     obj[identity.ROLE] = role
     next(iter(root.users_collection), scene.collection).objects.link(obj)
@@ -181,12 +188,12 @@ def _new(scene: bpy.types.Scene, root: bpy.types.Object, role: str, name: str, d
 
 
 def sun_of(root: bpy.types.Object) -> sun.Sun:
-    """Where the light comes from: the photos' sky, else the points' brightness, else a guess."""
+    """The direction of the light, from the photos' sky, else from the points' brightness, else by a guess."""
     return sun.of_sky(*_sky(root)) or sun.of_surfaces(*_surfaces(root)) or sun.from_above()
 
 
 def _sky(root: bpy.types.Object) -> tuple[FloatArray, FloatArray]:
-    """View directions (N, 3) in Blender's world, and colours (N, 3), of samples of some photos' pixels."""
+    """View directions (N, 3) in Blender's world, and colours (N, 3) in [0, 1], of some pixels of some photos."""
     directions, colors = [np.zeros((0, 3))], [np.zeros((0, 3))]
     ours = build.solved_cameras(root)
     for camera in ours[:: max(1, len(ours) // SKY_PHOTOS)]:

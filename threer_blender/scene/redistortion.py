@@ -1,7 +1,7 @@
-"""[B] CG over the untouched plate: overscan for the render, and a node group that gives it the lens's distortion.
+"""[B] CG over the untouched plate: overscan for the render, and a node group that distorts it as the lens does.
 
-The compositor reads the STMap that `lenses.export` has written. Its result is as large as the render, with the plate in
-the middle; a File Output node saves it as large as the plate.
+The compositor reads the STMap that `lenses.export` has written. The composite is as large as the render, with the plate
+in its middle. A File Output node saves it in the plate's size.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from . import cameras, shots
 from .changes import Changes
 
 GROUP = "3R Redistort"
-OURS = "threer_redistortion"  # on our nodes: which of them it is
+OURS = "threer_redistortion"  # on our nodes: the node's part, see `_node`
 IN_GROUPS = "compositing_node_group" in bpy.types.Scene.bl_rna.properties  # since Blender 5.0
 COMP = "comp.####"  # the names of the saved frames
 
 
 @dataclass(frozen=True)
 class _Lens:
-    """A shot's lens, as lens.json has it."""
+    """A shot's lens, as lens.json describes it: its overscan, its STMap, and whether it zooms."""
 
     added: Overscan
     stmap: Path
@@ -36,10 +36,10 @@ class _Lens:
 
 
 def set_up(scene: bpy.types.Scene, camera: bpy.types.Object, shot: Shot, photo: Photo, lens: Path, comp: Path) -> None:
-    """Makes `scene` render `camera` with overscan, and its compositor put that over the plate.
+    """Makes `scene` render `camera` with overscan, and its compositor distort that and put it over the plate.
 
-    `lens` is a folder that `lenses.export` wrote, `comp` where the finished frames go. Nodes of the artist's stay: what
-    went to the output so far is what is distorted. Raises UserError where the plate or the STMap is missing.
+    `lens` is a folder that `lenses.export` wrote. `comp` is the folder for finished frames. Nodes of the artist's stay:
+    the group distorts what they send to the output. Raises UserError where the plate or the lens is missing.
     """
     clip = next((each.clip for each in camera.data.background_images if each.clip and cameras.PHOTO in each.clip), None)
     if clip is None:
@@ -57,7 +57,7 @@ def set_up(scene: bpy.types.Scene, camera: bpy.types.Object, shot: Shot, photo: 
 
 
 def over_picture(changes: Changes, scene: bpy.types.Scene, picture: bpy.types.Image) -> None:
-    """The compositor puts what went to its output so far over a picture, brought to the render's size."""
+    """Has the compositor put what goes to its output so far over a picture, which is scaled to the render's size."""
     tree = _tree(changes, scene)
     output = _output(changes, tree)
     over = _node(changes, tree, "over", "CompositorNodeAlphaOver")
@@ -84,7 +84,7 @@ def over_picture(changes: Changes, scene: bpy.types.Scene, picture: bpy.types.Im
 
 
 def _source(changes: Changes, tree: Any, output: Any) -> Any:
-    """The socket that went to the output so far; the render where none did."""
+    """The socket that is linked to the output so far; the render's where none is."""
     source = output.inputs[0].links[0].from_socket if output.inputs[0].is_linked else None
     return source or _node(changes, tree, "render", "CompositorNodeRLayers").outputs["Image"]
 
@@ -102,7 +102,7 @@ def _described(lens: Path, shot: Shot) -> _Lens:
 
 
 def _tree(changes: Changes, scene: bpy.types.Scene) -> bpy.types.NodeTree:
-    """The scene's compositing nodes, made where there are none; since Blender 5.0 they are a node group."""
+    """The scene's compositor tree, which is made where there is none. Since Blender 5.0 it is a node group."""
     if not IN_GROUPS:
         changes.set(scene, use_nodes=True)
         return scene.node_tree
@@ -114,7 +114,7 @@ def _tree(changes: Changes, scene: bpy.types.Scene) -> bpy.types.NodeTree:
 
 
 def _group(changes: Changes, described: _Lens) -> bpy.types.NodeTree:
-    """The node group: an image goes in without distortion and comes out with it, as large as the plate."""
+    """A new node group that distorts an image by the lens's STMap. The image comes out in the plate's size."""
     group = bpy.data.node_groups.new(GROUP, "CompositorNodeTree")
     for way in ("INPUT", "OUTPUT"):
         group.interface.new_socket(name="Image", in_out=way, socket_type="NodeSocketColor")
@@ -139,9 +139,9 @@ def _group(changes: Changes, described: _Lens) -> bpy.types.NodeTree:
 
 
 def _finely_read(group: Any, into: Any, map_uv: Any) -> Any:
-    """The socket from which the Map UV node reads the image, so that it reads between its pixels well.
+    """The socket from which the Map UV node shall read the image, so that it interpolates between pixels well.
 
-    Before Blender 5.0 the node has one filter alone, which moves what is small by up to a third of a pixel: there it
+    Before Blender 5.0 the node has only one filter, which shifts small details by up to a third of a pixel. There it
     reads an image of twice the size (measured: 0.07 px instead of 0.16 px RMS).
     """
     if "Interpolation" in map_uv.inputs:
@@ -156,7 +156,7 @@ def _finely_read(group: Any, into: Any, map_uv: Any) -> Any:
 
 
 def _connect(changes: Changes, tree: Any, group: Any, clip: bpy.types.MovieClip, comp: Path) -> None:
-    """Plate, group and output in the scene's tree; where ours are there already they are changed."""
+    """Links plate, group and outputs in the scene's tree. Nodes of ours that are there already are used again."""
     output = _output(changes, tree)
     redistort = _node(changes, tree, "redistort", "CompositorNodeGroup")
     plate = _node(changes, tree, "plate", "CompositorNodeMovieClip")
@@ -184,7 +184,7 @@ def _connect(changes: Changes, tree: Any, group: Any, clip: bpy.types.MovieClip,
 
 
 def _output(changes: Changes, tree: Any) -> Any:
-    """The node that takes what is shown: Composite before Blender 5.0, Group Output since."""
+    """The compositor's output node, made where there is none: Composite before Blender 5.0, Group Output since."""
     for node in tree.nodes:
         if node.bl_idname in ("CompositorNodeComposite", "NodeGroupOutput"):
             return node
@@ -194,7 +194,7 @@ def _output(changes: Changes, tree: Any) -> Any:
 
 
 def _node(changes: Changes, tree: Any, part: str, kind: str) -> Any:
-    """Our node in the tree that is this part, new where there is none."""
+    """Our node for this part of the tree, made where there is none."""
     node = next((each for each in tree.nodes if each.get(OURS) == part), None)
     if node is None:
         node = tree.nodes.new(kind)

@@ -1,4 +1,4 @@
-"""[B] The root empty, where the artist's alignment lives: its matrix, and what has to follow when it gets another."""
+"""[B] The root empty, whose matrix is the artist's alignment, and what has to follow when the matrix changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from . import build
 
 
 def matrix(root: bpy.types.Object) -> FloatArray:
-    """(4, 4) Blender's world from the reconstruction's. Raises UserError where that is no similarity."""
+    """(4, 4) Blender's world from the reconstruction's. Raises UserError where the matrix is no similarity."""
     world: FloatArray = np.array(root.matrix_world, np.float64)
     scale = np.cbrt(np.linalg.det(world[:3, :3]))
     if not scale > 0 or np.abs(world[:3, :3] @ world[:3, :3].T / scale**2 - np.eye(3)).max() > UNIFORM:
@@ -24,7 +24,7 @@ def matrix(root: bpy.types.Object) -> FloatArray:
 
 
 def place(root: bpy.types.Object, world: FloatArray) -> None:
-    """Gives the root another matrix (4, 4). The cameras' clip ranges and sizes on screen follow its scale."""
+    """Sets the root's matrix (4, 4). The clip ranges and display sizes of the cameras follow its scale."""
     factor = float(np.cbrt(np.linalg.det(world[:3, :3]) / np.linalg.det(matrix(root)[:3, :3])))
     root.matrix_world = Matrix(world.tolist())
     root[build.UPRIGHT] = ""
@@ -36,13 +36,13 @@ def place(root: bpy.types.Object, world: FloatArray) -> None:
 
 
 def cameras(root: bpy.types.Object) -> Iterator[bpy.types.Object]:
-    """Our camera objects under the root that are solved: those of photos, and those that filmed shots."""
+    """Our solved camera objects under the root: first those of photos, then those of shots."""
     yield from build.solved_cameras(root)
     yield from (each for each in build.filming_cameras(root) if each not in build.solved_cameras(root))
 
 
 def camera_centres(root: bpy.types.Object) -> FloatArray:
-    """(N, 3) where the cameras are in Blender's world; those of shots at the current frame."""
+    """(N, 3) the centres of the cameras in Blender's world; those of shots at the current frame. Raises UserError."""
     centres = np.array([camera.matrix_world.translation for camera in cameras(root)], np.float64)
     if not len(centres):
         raise UserError("This reconstruction has no cameras any more; import its result again.")
@@ -50,7 +50,7 @@ def camera_centres(root: bpy.types.Object) -> FloatArray:
 
 
 def camera_height(root: bpy.types.Object, active: bpy.types.Object | None) -> float:
-    """How high over Blender's ground (z = 0) the active camera is if it is one of ours, else the middle one of all."""
+    """The height over z = 0 of the active camera where that is one of ours, else the median height of all cameras."""
     if active is not None and active in list(cameras(root)):
         return float(active.matrix_world.translation.z)
     return float(np.median(camera_centres(root)[:, 2]))

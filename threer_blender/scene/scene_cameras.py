@@ -1,4 +1,4 @@
-"""[B] Cameras of the scene that belong to photos, whoever put them there, as a solve takes them for known."""
+"""[B] Cameras of the scene that belong to photos, whoever made them, for a solve that takes them as known."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from .cameras import PHOTO
 
 
 def of(scene: bpy.types.Scene, photos: Sequence[Path]) -> list[SceneCamera]:
-    """The cameras of `scene` that belong to one of the `photos` each: by a background image, by the photo that a result
-    of ours recorded, or by the object's name; the first of several."""
+    """The cameras of `scene` that belong to one of the `photos` each; of several for one photo, the first.
+
+    A camera belongs to a photo by a background image, by the photo that a result of ours recorded on it, or by its
+    name.
+    """
     cameras: dict[Path, SceneCamera] = {}
     objects = [obj for obj in scene.objects if obj.type == "CAMERA" and obj.data.type == "PERSP"]
     for obj in objects:

@@ -1,7 +1,7 @@
 """[B] A shot's errors in Blender: an animated property of its camera, and timeline markers at the frames to look at.
 
-The error is keyed at every frame that has one, so the Graph Editor draws it beside the timeline, the panel lists its
-keys, and both survive undo and saving. The rest of the report lies on the camera as custom properties.
+The error is keyed at every frame that has one. So the Graph Editor draws it beside the timeline, the panel lists its
+keys, and both survive undo and saving. The rest of the report is on the camera as custom properties.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from .changes import Changes
 from .identity import ROLE, SOLVE
 
 FACTS, SUSPICIOUS, DETAILS = "threer_shot_facts", "threer_suspicious", "threer_shot_frames"
-MARKER = "threer_marker"  # on our timeline markers: which shot they are about
+MARKER = "threer_marker"  # on our timeline markers: the shot that they belong to
 DATA_PATH = f'["{cameras.ERROR}"]'
 
 
 @dataclass(frozen=True)
 class FrameDetails:
-    """How many of a frame's tracks agree with the camera, and the share of the picture that they cover."""
+    """The number of a frame's tracks that agree with the camera, and the share of the picture that they cover."""
 
     tracks: int
     coverage: float
 
 
 def show(changes: Changes, camera: bpy.types.Object, shot: Shot, cloud: PointCloud | None) -> None:
-    """Put a shot's errors on its `camera`, whose animation has just been made anew."""
+    """Puts a shot's errors on its `camera`: keys in its animation, which must be new, and custom properties."""
     whole = report(shot, cloud)
     measured = np.stack([whole.values[name] for name in ("median_error", "inliers", "coverage")], axis=1)
     known = {int(n): row for n, row in zip(whole.numbers, measured.tolist(), strict=True) if np.isfinite(row).all()}
@@ -54,12 +54,12 @@ def show(changes: Changes, camera: bpy.types.Object, shot: Shot, cloud: PointClo
 
 
 def overall(camera: bpy.types.Object) -> list[tuple[str, str]]:
-    """Labels and texts of a shot as a whole, for the panel; empty where nothing was measured."""
+    """Labels and texts about the whole shot for the panel; empty where nothing was measured."""
     return [(entry[0], entry[1]) for entry in _parsed(identity.text(camera, FACTS), list) if _is_fact(entry)]
 
 
 def suspicious(camera: bpy.types.Object) -> dict[int, str]:
-    """The reasons to look at a frame, by its number."""
+    """Number of a frame to look at -> the reasons."""
     reasons = _parsed(identity.text(camera, SUSPICIOUS), dict)
     return {int(number): str(text) for number, text in reasons.items() if _is_frame(number)}
 
@@ -74,8 +74,7 @@ def details(camera: bpy.types.Object, frame: int) -> FrameDetails | None:
 
 @lru_cache(16)
 def _parsed(text: str, kind: type[Any]) -> Any:
-    """The content of a property of JSON, parsed once for all rows that a list draws; empty where it is something
-    else."""
+    """The content of a JSON text, an empty `kind` where it is anything else. Cached, since every row of a list asks."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -92,7 +91,7 @@ def _is_frame(number: str) -> bool:
 
 
 def curve(camera: bpy.types.Object) -> Any | None:
-    """The F-curve of the errors, whose keys are the frames; None where there is none."""
+    """The F-curve of the errors, with a key at each measured frame; None where there is none."""
     action, slot = layers.action(camera)
     if action is None:
         return None
@@ -109,7 +108,7 @@ def _identity(camera: bpy.types.Object) -> str:
 
 
 def mark_timeline(scene: bpy.types.Scene, camera: bpy.types.Object) -> int:
-    """Marks the frames of a shot to look at on the timeline, in place of earlier markers of ours; returns how many."""
+    """Puts timeline markers at a shot's frames to look at, in place of our earlier ones. Returns their number."""
     clear_timeline(scene, camera)
     reasons = suspicious(camera)
     for number, text in reasons.items():
@@ -118,6 +117,6 @@ def mark_timeline(scene: bpy.types.Scene, camera: bpy.types.Object) -> int:
 
 
 def clear_timeline(scene: bpy.types.Scene, camera: bpy.types.Object) -> None:
-    """Takes our markers of a shot away; the artist's stay."""
+    """Removes our timeline markers of a shot. The artist's stay."""
     for marker in [marker for marker in scene.timeline_markers if marker.get(MARKER) == _identity(camera)]:
         scene.timeline_markers.remove(marker)

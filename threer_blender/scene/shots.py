@@ -1,4 +1,4 @@
-"""[B] Shot -> one camera that moves as the filming one did, keyed at every known frame, before the video itself."""
+"""[B] Shot -> one moving camera, keyed at every frame that has a camera, with the video as its background."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ..model.reconstruction import Camera, Photo, Shot
 from . import axes, cameras, identity, layers
 from .changes import Changes
 
-# Distortion by COLMAP's name -> Blender's model, and under which name and sign each parameter goes, in COLMAP's order.
-# Both speak of normalised coordinates before and after the lens. Blender's y goes up, and its p1 and p2 are swapped.
+# COLMAP's name of a distortion model -> Blender's model, and Blender's name and sign of each parameter, in COLMAP's
+# order. Both models map normalised coordinates. Blender's y goes up, and its p1 and p2 are swapped.
 LENSES: dict[str, tuple[str, tuple[tuple[str, int], ...]]] = {
     "SIMPLE_RADIAL": ("POLYNOMIAL", (("k1", 1),)),
     "RADIAL": ("POLYNOMIAL", (("k1", 1), ("k2", 1))),
@@ -26,10 +26,10 @@ LENSES: dict[str, tuple[str, tuple[tuple[str, int], ...]]] = {
         (*((f"brown_k{i}", 1) for i in (1, 2, 3, 4)), ("brown_p2", -1), ("brown_p1", 1)),
     ),
 }
-STAND_IN = "BROWN"  # for models that Blender does not have; its own DIVISION divides by the ideal radius, not COLMAP's
-MOST_RESIDUAL = 0.25  # px RMS; a worse copy of the lens would mislead
-RESIDUAL = "threer_lens_residual"  # on a clip: px RMS by which its lens is not the one that was solved
-KEYED = ("lens", "shift_x", "shift_y")  # of the camera's data, where they change within the shot
+STAND_IN = "BROWN"  # fitted to models that Blender lacks; its DIVISION divides by another radius than COLMAP's
+MOST_RESIDUAL = 0.25  # px RMS; a worse fit would mislead
+RESIDUAL = "threer_lens_residual"  # on a clip: px RMS by which its lens differs from the solved one
+KEYED = ("lens", "shift_x", "shift_y")  # attributes of the camera's data that are keyed where they change
 
 
 def role(shot: Shot) -> str:
@@ -38,14 +38,18 @@ def role(shot: Shot) -> str:
 
 
 def is_of(obj: bpy.types.Object, shot: Shot) -> bool:
-    """Whether a camera object is that of the shot."""
+    """Whether a camera object is the shot's."""
     return bool(obj.get(identity.ROLE) == role(shot))
 
 
 def show(
     changes: Changes, obj: bpy.types.Object, shot: Shot, photo: Photo, clip: dict[str, float], bundle: Path
 ) -> None:
-    """Bring the camera object `obj`, under its root, to the shot; `photo` is one of its frames."""
+    """Sets the camera object `obj`, under its root, to the cameras of a shot, with its plate as the background.
+
+    `photo` is one of the shot's frames, `clip` are attributes from `cameras.clip_range`, and `bundle` is the folder of
+    the result.
+    """
     first = shot.plate_camera(next(iter(shot.cameras)))
     cameras.set_solved(changes, obj, first, photo, axes.camera_matrix(first), clip)
     changes.set(obj, rotation_mode="QUATERNION")
@@ -56,10 +60,10 @@ def show(
     for number, camera in shot.cameras.items():
         location, rotation, _ = axes.camera_matrix(camera).decompose()
         if before is not None and rotation.dot(before) < 0:
-            rotation.negate()  # the same turn; between the two signs the camera would spin
+            rotation.negate()  # the same rotation; interpolated between the two signs the camera would spin
         before = rotation.copy()
         obj.location, obj.rotation_quaternion = location, rotation
-        if translates:  # one that only turns has keys for its rotation alone
+        if translates:  # a nodal camera has keys for its rotation alone
             obj.keyframe_insert("location", frame=number)
         obj.keyframe_insert("rotation_quaternion", frame=number)
     _key_lens(obj.data, {number: shot.plate_camera(number) for number in shot.cameras}, photo.sensor_width)
@@ -69,7 +73,7 @@ def show(
 
 
 def add_overscan(changes: Changes, obj: bpy.types.Object, shot: Shot, photo: Photo, added: Overscan) -> None:
-    """Bring the shot's camera object to see `added` pixels more around the plate; the plate stays where it was.
+    """Makes the shot's camera object see `added` more pixels around the plate. The plate stays where it was.
 
     The focal length in millimetres stays, and the sensor grows.
     """
@@ -87,7 +91,7 @@ def add_overscan(changes: Changes, obj: bpy.types.Object, shot: Shot, photo: Pho
 
 
 def _key_lens(data: bpy.types.Camera, solved: dict[int, Camera], sensor_width: float | None) -> None:
-    """Keys for the lens, where it changes during the shot."""
+    """Keys the focal length and the shifts of the `solved` cameras (by frame number), where they change."""
     optics = {number: cameras.optics(camera, sensor_width) for number, camera in solved.items()}
     for name in KEYED:
         if len({values[name] for values in optics.values()}) > 1:
@@ -97,15 +101,15 @@ def _key_lens(data: bpy.types.Camera, solved: dict[int, Camera], sensor_width: f
 
 
 def _background(changes: Changes, data: bpy.types.Camera, shot: Shot, camera: Camera, plate: Path) -> None:
-    """The plate behind everything in the camera's view, undistorted by Blender as the lens was solved.
+    """Shows the plate behind everything in the camera's view. Blender undistorts it with the solved lens.
 
-    Frame 1001 of an image sequence is behind the scene's frame 1001; where a file is missing there is nothing.
+    Frame 1001 of an image sequence appears at the scene's frame 1001. Where a file is missing, nothing is shown.
     """
     ours = next((each for each in data.background_images if each.clip and cameras.PHOTO in each.clip), None)
     file = next(iter(sequence_files.frames(plate).values())) if sequence_files.is_pattern(plate) else plate
     film = bpy.data.movieclips.load(str(file))
     film.frame_start = shot.first_frame
-    if tuple(film.size) != (camera.width, camera.height):  # Blender leaves some phones' videos lying on their side
+    if tuple(film.size) != (camera.width, camera.height):  # Blender shows some phones' videos lying on their side
         bpy.data.movieclips.remove(film)
         return
     changes.mark(film, **{cameras.PHOTO: shot.video})
@@ -124,7 +128,7 @@ def _background(changes: Changes, data: bpy.types.Camera, shot: Shot, camera: Ca
 
 
 def _describe_lens(film: bpy.types.MovieClip, camera: Camera) -> bool:
-    """Tell the clip what lens it was filmed with; whether Blender can undo the distortion."""
+    """Sets the solved lens in the clip. Returns whether Blender can undo its distortion."""
     lens = film.tracking.camera
     lens.pixel_aspect = camera.fy / camera.fx
     lens.units, lens.focal_length_pixels = "PIXELS", camera.fx

@@ -1,4 +1,4 @@
-"""[S] Where the light comes from: the brightest place in the photos' sky, else how the solved points are lit. numpy."""
+"""[S] Estimates the direction of the light from the photos' sky, or from how the solved points are lit. numpy only."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ import numpy as np
 
 from ..model.arrays import Array, FloatArray
 
-GAMMA = 2.2  # of sRGB, nearly
+GAMMA = 2.2  # sRGB's, nearly
 BURNT = 0.97  # of white: a pixel this bright in all channels shows a light, or the sky around it
-LEAST_PIXELS = 12  # of the photos' samples that are to be so bright
-LOWEST = 10.0  # degrees over the horizon: a sun is no lower
-LEAST_CONTRAST = 0.08  # of the mean brightness, between surfaces that face the light and others
-BINS = 12  # of the normals' directions, each way: a large floor does not outvote all walls
+LEAST_PIXELS = 12  # samples of the photos that must be so bright
+LOWEST = 10.0  # degrees over the horizon: a sun is not looked for below
+LEAST_CONTRAST = 0.08  # of the mean brightness: the least difference between surfaces that face the light and others
+BINS = 12  # cells along each axis for the normals' directions; full cells count less, so that no floor outvotes walls
 
 
 class Sun(NamedTuple):
-    """`direction` (3,): a unit vector from the scene to the light, in Blender's world; `by` says what told it."""
+    """`direction` (3,) is a unit vector from the scene to the light, in Blender's world. `by` names the evidence."""
 
     direction: FloatArray
     by: str
 
 
 def of_sky(directions: Array, colors: Array) -> Sun | None:
-    """The middle of the brightest part of the sky, by what the photos show: view directions (N, 3) and colours (N, 3)
-    in [0, 1]; None where nothing over the horizon is burnt out."""
+    """The middle of the brightest part of the sky, from view directions (N, 3) in Blender's world and their colours.
+
+    Colours (N, 3) are in [0, 1]. None where too few pixels over the horizon are burnt out.
+    """
     bright = (colors.min(1) >= BURNT) & (directions[:, 2] > np.sin(np.radians(LOWEST)))
     if bright.sum() < LEAST_PIXELS:
         return None
@@ -38,10 +40,10 @@ def of_sky(directions: Array, colors: Array) -> Sun | None:
 
 
 def of_surfaces(normals: Array, colors: Array) -> Sun | None:
-    """The side on which surfaces are brightest: unit normals (N, 3) in Blender's world, sRGB colours (N, 3) uint8.
+    """The side on which surfaces are brightest, from unit normals (N, 3) in Blender's world and sRGB (N, 3) uint8.
 
-    Brightness is fitted as a constant and a part linear in the normal, which is what diffuse light from one side gives
-    on the average. None where surfaces of all sides are as bright, or of one side alone are there.
+    Brightness is fitted as a constant plus a part that is linear in the normal, as diffuse light from one side gives it
+    on average. None where all sides are equally bright, or where there are surfaces of one side only.
     """
     light = (colors.astype(np.float64) / 255) ** GAMMA @ (0.2126, 0.7152, 0.0722)
     cells = np.floor((np.asarray(normals, np.float64) + 1) / 2 * (BINS - 1e-6)).astype(np.int64) @ (1, BINS, BINS**2)
@@ -60,6 +62,6 @@ def of_surfaces(normals: Array, colors: Array) -> Sun | None:
 
 
 def from_above() -> Sun:
-    """Where nothing tells: from high up, a little from one side, so that shadows show."""
+    """A guess: the light comes from high up, a little from one side, so that shadows show."""
     direction = np.array((0.35, -0.35, 0.87))
     return Sun(direction / np.linalg.norm(direction), "a guess: neither sky nor points tell")

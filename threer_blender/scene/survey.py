@@ -1,4 +1,4 @@
-"""[B] Survey points as empties under the root, each with what it is off."""
+"""[B] Survey points as empties under the root, each with its errors as custom properties."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from . import identity
 from .changes import Changes
 
 ERROR, PIXEL_ERROR, AGREES = "survey_error", "survey_pixel_error", "survey_agrees"  # on an empty; absent where unknown
-SIZE = 0.02  # of the distance between the points, the median: an empty's size
+SIZE = 0.02  # display size of an empty, as a share of the points' extent
 
 
 def role(name: str) -> str:
@@ -20,14 +20,14 @@ def role(name: str) -> str:
 
 
 def of(root: bpy.types.Object) -> list[bpy.types.Object]:
-    """The empties under a root."""
+    """The empties of survey points under a root."""
     return [child for child in root.children if identity.text(child, identity.ROLE).startswith(role(""))]
 
 
 def show(
     changes: Changes, reconstruction: Reconstruction, existing: Mapping[str, bpy.types.Object]
 ) -> dict[str, bpy.types.Object]:
-    """By role, an empty at each survey point; those that stand are set anew."""
+    """Role -> an empty at each survey point. Those in `existing` (by role) are updated."""
     places = [point.position for point in reconstruction.survey]
     spread = max((max(axis) - min(axis) for axis in zip(*places, strict=True)), default=1.0)
     objects = {}

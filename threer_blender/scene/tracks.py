@@ -1,4 +1,4 @@
-"""[B] The points that were followed through a shot, as vertices that an artist can select: numbers, errors, weights."""
+"""[B] The tracked points of a shot as vertices that an artist can select, with their numbers, errors and weights."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from . import identity, points
 from .changes import Changes
 
 NUMBER, ERROR, WEIGHT = "track", "error", "weight"  # attributes of the vertices
-WORST = 2.0  # px: drawn red; what has no error is green
-GREY = 90  # of what is left out
+WORST = 2.0  # px: points with this error or more are red, and points with error 0 are green
+GREY = 90  # of points that are left out, in sRGB
 PIXELS = 3.0  # radius of a point in the shot's pictures
-BAD = "threer_bad"  # on a shot's camera: frames that the artist left out: first, last, first, last …
+BAD = "threer_bad"  # on a shot's camera: the ranges of bad frames, as first, last, first, last …
 
 
-HEAVY, HEAVIEST = 10.0, 100.0  # weights: of a track that holds the camera; of any
+HEAVY, HEAVIEST = 10.0, 100.0  # the weight that Hold gives to a track, and the largest weight
 
 
 def role(shot: Shot) -> str:
@@ -30,7 +30,7 @@ def role(shot: Shot) -> str:
 
 
 def of(camera: bpy.types.Object) -> bpy.types.Object | None:
-    """The object with the points of the shot that a camera filmed; None where there is none."""
+    """The object with the tracked points of a camera's shot; None where there is none."""
     root, filmed = camera.parent, identity.text(camera, identity.ROLE)
     wanted = f"tracks {filmed.removeprefix('shot ')}"
     children = () if root is None or not filmed.startswith("shot ") else root.children
@@ -51,7 +51,7 @@ def in_object_mode(obj: bpy.types.Object) -> Iterator[None]:
 
 
 def show(changes: Changes, obj: bpy.types.Object | None, shot: Shot) -> bpy.types.Object:
-    """A new object of the shot's points, or `obj` with them anew. The shot has tracks."""
+    """A new object with the tracked points of a shot, or `obj` with these points. The shot must have tracks."""
     geometry = _geometry(shot)
     if obj is None:
         return points.new_object(f"{shot.video} tracks", geometry, 0.0)
@@ -61,7 +61,7 @@ def show(changes: Changes, obj: bpy.types.Object | None, shot: Shot) -> bpy.type
 
 
 def renewed(changes: Changes, reconstruction: Reconstruction, existing: dict[str, Any]) -> dict[str, bpy.types.Object]:
-    """Role -> object, of the shots whose points the scene shows already."""
+    """Role -> object with new points, for the shots whose points the scene shows already."""
     return {
         role(shot): show(changes, existing[role(shot)], shot)
         for shot in reconstruction.shots
@@ -97,7 +97,7 @@ def _colors(errors: Array, weights: Array) -> Array:
 
 
 def changed_weights(obj: bpy.types.Object | None, shot: Shot) -> dict[str, float]:
-    """The weights of the tracks that the artist deleted (0) or weighed otherwise, by their numbers."""
+    """Number of a track -> its new weight, for the tracks whose weight the artist changed, or that were deleted (0)."""
     tracks = shot.tracks
     if obj is None or tracks is None:
         return {}
@@ -110,7 +110,7 @@ def changed_weights(obj: bpy.types.Object | None, shot: Shot) -> dict[str, float
 
 
 def values(obj: bpy.types.Object, name: str) -> Array:
-    """(N,) an attribute of the vertices; empty where somebody took it away."""
+    """(N,) an attribute of the vertices, whole numbers or floats; empty where the artist removed it."""
     attribute = obj.data.attributes.get(name)
     if attribute is None or attribute.domain != "POINT" or attribute.data_type not in ("INT", "FLOAT"):
         return np.zeros(0, np.float32)
@@ -121,7 +121,7 @@ def values(obj: bpy.types.Object, name: str) -> Array:
 
 
 def weigh(obj: bpy.types.Object, weight: float) -> int:
-    """Gives the selected vertices a weight; returns how many. The object is not in Edit Mode."""
+    """Sets the weight of the selected vertices. Returns their number. The object must not be in Edit Mode."""
     selected = np.empty(len(obj.data.vertices), np.bool_)
     obj.data.vertices.foreach_get("select", selected)
     weights = values(obj, WEIGHT)
@@ -137,7 +137,10 @@ def weigh(obj: bpy.types.Object, weight: float) -> int:
 
 
 def select_worst(obj: bpy.types.Object, least: float) -> int:
-    """Selects the vertices whose error is larger, and no others; returns how many. Not in Edit Mode."""
+    """Selects the vertices with an error above `least` pixels, and no others. Returns their number.
+
+    The object must not be in Edit Mode.
+    """
     worst = values(obj, ERROR) > least
     if len(worst) == len(obj.data.vertices):
         obj.data.vertices.foreach_set("select", worst)
@@ -146,7 +149,7 @@ def select_worst(obj: bpy.types.Object, least: float) -> int:
 
 
 def bad_ranges(camera: bpy.types.Object) -> list[tuple[int, int]]:
-    """First and last frames of what the artist left out of a shot."""
+    """The ranges (first, last) of frames that the artist marked as bad."""
     entry = camera.get(BAD)
     numbers = list(entry) if hasattr(entry, "to_list") else []
     if not all(isinstance(number, int) for number in numbers):
@@ -155,6 +158,6 @@ def bad_ranges(camera: bpy.types.Object) -> list[tuple[int, int]]:
 
 
 def set_bad_ranges(changes: Changes, camera: bpy.types.Object, ranges: list[tuple[int, int]]) -> None:
-    """Remembers what is left out of a shot."""
+    """Stores the ranges (first, last) of bad frames on a shot's camera."""
     flat = [number for entry in sorted(ranges) for number in entry]
     changes.mark(camera, **{BAD: flat or None})

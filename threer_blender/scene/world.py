@@ -1,8 +1,8 @@
-"""[B] A second solve's world, brought onto the first one's.
+"""[B] Brings a second solve's world onto the first solve's.
 
-Photos do not tell where a world's origin is, how it is turned and how large it is: each solve has a world of its own.
-The artist's alignment is that of the first. So a second solve is moved, turned and scaled until the cameras of both
-agree, and the root remembers how, for what is made of the bundle later.
+Photos do not tell the origin, the rotation and the scale of a world, so each solve has a world of its own. The artist's
+alignment belongs to the first one. So a second solve is moved, rotated and scaled until the cameras of both agree. The
+root stores that similarity, for everything that is made from the bundle later.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from ..model.reconstruction import Reconstruction, Shot
 from ..model.reconstruction_transform import transformed
 from . import axes, identity
 
-WORLD = "threer_world"  # on the root: its world from the bundle's, 16 numbers, row by row; absent where they are one
-ALIKE = np.radians(0.5)  # two cameras that are turned alike
-SAME = 1e-4  # a similarity this near to none is none: the same result, imported again
+WORLD = "threer_world"  # on the root: its world from the bundle's, 16 numbers row by row; absent where it is the same
+ALIKE = np.radians(0.5)  # rotations that differ by less count as equal
+SAME = 1e-4  # a similarity this near to the identity counts as that: the same result was imported again
 
 
 def under(root: bpy.types.Object, reconstruction: Reconstruction) -> Reconstruction:
-    """The Reconstruction of the root's bundle in the root's world."""
+    """The Reconstruction of the root's bundle, in the root's world instead of the bundle's."""
     if WORLD not in root:
         return reconstruction
     return transformed(reconstruction, np.array(root[WORLD], np.float64).reshape(4, 4))
 
 
 def shot_under(root: bpy.types.Object, shot: Shot) -> Shot:
-    """A shot of the root's bundle in the root's world."""
+    """A shot of the root's bundle, in the root's world instead of the bundle's."""
     return under(root, Reconstruction("", "", [], [], shots=[shot])).shots[0]
 
 
 def in_scene(root: bpy.types.Object, reconstruction: Reconstruction) -> Reconstruction:
-    """The Reconstruction of the root's bundle as it stands in the scene: upright, to the artist's scale, with y down.
+    """The Reconstruction of the root's bundle as it stands in the scene: with the artist's alignment, but y down.
 
-    Work that another program bases on it, and that this extension imports, stands at the same place. Raises UserError
-    where the artist has scaled the root unevenly or mirrored it.
+    So what another program makes from it comes back to the same place on import. Raises UserError where the artist has
+    scaled the root unevenly or mirrored it.
     """
     in_blender = np.array(axes.UPRIGHT.inverted() @ root.matrix_world)
     return transformed(under(root, reconstruction), in_blender)
@@ -47,7 +47,10 @@ def in_scene(root: bpy.types.Object, reconstruction: Reconstruction) -> Reconstr
 def root_from_solved(
     reconstruction: Reconstruction, existing: Mapping[str, bpy.types.Object], root: bpy.types.Object
 ) -> FloatArray | None:
-    """(4, 4) the similarity that brings a new solve onto the cameras that stand under `root`; None where it is none."""
+    """(4, 4) the similarity that brings a new solve onto the cameras under `root`; None where it is the identity.
+
+    `existing` are the objects of the earlier solve by role.
+    """
     roles = identity.camera_roles(reconstruction.photos)
     objects = {camera.photo: existing.get(roles[camera.photo]) for camera in reconstruction.cameras}
     both = [
@@ -63,10 +66,10 @@ def root_from_solved(
 
 
 def similarity(solved: FloatArray, standing: FloatArray) -> FloatArray:
-    """(4, 4) the similarity that brings the camera poses (N, 4, 4) `solved` onto `standing`; a minority may disagree.
+    """(4, 4) the similarity that brings the camera poses `solved` (N, 4, 4) onto `standing`. A minority may disagree.
 
-    The rotation is one camera's, the one that the others agree with best; scale and place are medians over the cameras
-    that do agree with it. A single camera, or cameras in one place, tell no scale: it stays.
+    The rotation is that of the one camera with which the others agree best. Scale and translation are medians over the
+    cameras that agree with it. Where there is one camera, or all are in one place, the scale is 1.
     """
     candidates = standing[:, :3, :3] @ solved[:, :3, :3].transpose(0, 2, 1)
     agreement = np.einsum("aij,bij->ab", candidates, candidates)  # 1 + 2 times the cosine of the angle between two

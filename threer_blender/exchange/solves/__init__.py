@@ -1,1 +1,1 @@
-"""[S] The solves of other programs: their files, read as data, one file a format; `reading.read` opens them all."""
+"""[S] Readers for the solves of other programs, a module for each format. `reading.read` opens them all."""

@@ -1,8 +1,8 @@
 """[S] Bundler's bundle.out (v0.3) with its list of photos, and VisualSFM's NVM.
 
-Sources: Bundler's User's Manual, sections 5.4 and 5.6 (a camera looks along -z, y goes up; the radial terms distort);
-VisualSFM's documentation of NVM_V3 (our axes; the one radial term takes distorted points to ideal ones, both over the
-focal length). Neither file says how large the photos are: the principal point is their middle.
+Sources: Bundler's User's Manual, sections 5.4 and 5.6 (a camera looks along -z, y goes up, and the radial terms
+distort); VisualSFM's documentation of NVM_V3 (our axes, and one radial term that takes distorted points to ideal ones,
+both divided by the focal length). Neither file says how large the photos are: the principal point is their middle.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CUT = "is cut off, or not what it says it is; get it again"
 
 
 def read_bundler(path: Path) -> Solve:
-    """The cameras and points of bundle.out; cameras whose focal length is 0 are unregistered."""
+    """The cameras and points of bundle.out. Cameras whose focal length is 0 are unregistered. Raises Damaged."""
     tokens = _numbers(bounded.content(path), BUNDLER)
     count, size = (int(value) for value in tokens[:2])
     if not 0 <= 15 * count <= len(tokens) or not 0 <= size <= len(tokens):
@@ -59,8 +59,10 @@ def _numbers(data: bytes, head: re.Pattern[bytes]) -> FloatArray:
 
 
 def _bundler_points(tokens: FloatArray, size: int, cameras: int) -> tuple[Points | None, FloatArray]:
-    """The points, with a camera that saw each as their view, and the largest coordinates (cameras, 2) that each camera
-    measured from its picture's middle."""
+    """The points, each with the number of a camera that saw it as its view, and each camera's extent.
+
+    The extents (cameras, 2) are the largest coordinates that a camera measured from its picture's middle.
+    """
     rows = np.empty((size, 6))
     owners = np.zeros(size, np.int64)
     lengths = np.empty(size, np.int64)
@@ -80,12 +82,12 @@ def _bundler_points(tokens: FloatArray, size: int, cameras: int) -> tuple[Points
 
 
 def _extent(largest: Array) -> tuple[int, int]:
-    """A picture's least width and height, from the largest coordinates about its middle."""
+    """The width and height that a picture has at least, from the largest coordinates about its middle."""
     return int(2 * np.ceil(largest[0])), int(2 * np.ceil(largest[1]))
 
 
 def _photos_of(path: Path, count: int) -> tuple[list[str], list[str]]:
-    """The names of the cameras' photos, and what to say of them."""
+    """The names of the cameras' photos, and sentences about them."""
     for name in LISTS:
         listed = path.parent / name
         if listed.is_file():
@@ -102,7 +104,7 @@ def _numbered(count: int) -> list[str]:
 
 
 def read_nvm(path: Path) -> Solve:
-    """The first model of an NVM file."""
+    """The first model of an NVM file. Raises Damaged."""
     lines = bounded.content(path).decode("utf-8", "replace").splitlines()
     head = lines[0].split()
     shared = head[head.index("FixedK") + 1 :] if "FixedK" in head else []
@@ -131,7 +133,11 @@ def read_nvm(path: Path) -> Solve:
 
 
 def _with_extents(views: list[View], highest: FloatArray, lowest: FloatArray) -> list[View]:
-    """VisualSFM's measurements count from the picture's middle; other programs' from its corner, and are positive."""
+    """The views with the width and height that their pictures have at least, from the measurements.
+
+    VisualSFM's measurements count from the picture's middle. Those of other programs count from its corner, and are
+    positive.
+    """
     centred = lowest.min() < 0
     reached = np.maximum(highest, -lowest) * 2 if centred else highest
     return [

@@ -1,7 +1,7 @@
-"""[S] COLMAP's models, binary and text, of all versions with cameras, images and points3D; rigs and frames are in them.
+"""[S] COLMAP's models, binary and text: cameras, images and points3D.
 
-Layouts: COLMAP's documentation, "Output format". Axes and pixels are ours. From COLMAP 3.12 on, `rigs` and `frames`
-stand beside the images, whose poses already hold them.
+Layouts: COLMAP's documentation, "Output format". Axes and pixels are ours. From COLMAP 3.12 on, files `rigs` and
+`frames` lie beside these. They are not needed: the poses of the images include them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .solve import Lens, Points, Solve, View, points, pose_of_world, unit_quater
 BINARY, TEXT = ".bin", ".txt"
 PLACES = ("", "sparse/0", "sparse", "0", "colmap/sparse/0", "model")  # of a model below a folder
 POINT2D = np.dtype([("pixel", "<f8", 2), ("point", "<u8")])
-Measured = dict[int, tuple[Array, Array]]  # by the photo's number: pixels (N, 2), and the numbers of their points
+Measured = dict[int, tuple[Array, Array]]  # a photo's number -> pixels (N, 2) and the numbers (N,) of their points
 POINT3D = np.dtype(
     [("id", "<u8"), ("position", "<f8", 3), ("color", "u1", 3), ("error", "<f8"), ("length", "<u8"), ("image", "<u4")]
 )  # the first fields of a point, with the first photo that saw it
@@ -32,7 +32,7 @@ UTF8 = "utf-8"
 
 
 def folder_of(path: Path) -> Path | None:
-    """The folder of the model that a file or a folder stands for; None where there is none."""
+    """The folder of the COLMAP model in or around `path`, a file or a folder; None where there is none."""
     base = path if path.is_dir() else path.parent
     if path.is_file() and path.name not in [name + end for name in ("cameras", "images") for end in (BINARY, TEXT)]:
         return None
@@ -44,7 +44,7 @@ def _has(folder: Path, end: str) -> bool:
 
 
 def read(path: Path) -> Solve:
-    """The model in `path` or around it, the binary one where both are there."""
+    """The model in or around `path`; the binary one where there is a text model, too. Raises Damaged."""
     folder = folder_of(path)
     if folder is None:
         raise Damaged("holds no COLMAP model; choose the folder with cameras and images, as .bin or .txt")
@@ -61,8 +61,11 @@ def read(path: Path) -> Solve:
 
 
 def _with_error(view: View, measured: tuple[Array, Array], positions: tuple[Array, Array]) -> View:
-    """The view with the mean error of what was measured in it: pixels (N, 2) and the numbers (N,) of their points,
-    -1 as an unsigned number where there is none; `positions` are the sorted numbers of points, and their places."""
+    """The view with its mean reprojection error.
+
+    `measured` are its pixels (N, 2), and the numbers (N,) of their points, 2⁶⁴ - 1 where a pixel has no point.
+    `positions` are the sorted numbers (P,) of all points, and their positions (P, 3) in the world.
+    """
     (pixels, wanted), (known, places) = measured, positions
     if not len(known) or not len(wanted):
         return view
@@ -127,7 +130,7 @@ def _add(
 
 
 def _points(path: Path, numbers: dict[int, int]) -> tuple[Points | None, tuple[Array, Array]]:
-    """The points, and their numbers, sorted, with their positions."""
+    """The points, and their sorted numbers (P,) with the positions (P, 3) in that order."""
     data = bounded.content(path)
     (count,) = struct.unpack_from("<Q", data)
     if count * HEAD > len(data):
@@ -151,7 +154,7 @@ def _points(path: Path, numbers: dict[int, int]) -> tuple[Points | None, tuple[A
 
 
 def _places(images: Array, lengths: Array, numbers: dict[int, int]) -> Array:
-    """The places of views by the numbers of images, -1 where a track is empty or names none."""
+    """The places of views by the numbers of images, -1 where a track is empty or names an unknown image."""
     known = np.array(sorted(numbers), np.int64)
     if not len(known):
         return np.full(len(images), -1, np.int32)

@@ -1,7 +1,7 @@
 """[S] The lens models of other programs as ours: renamed where the formulas agree, else fitted, with the residual.
 
-Sources: COLMAP's `sensor/models.h` (its models by name; the order of their parameters is the files'), Devernay and
-Faugeras 2001 (FOV), Khomutenko et al. 2016 (EUCM). Points (N, 2) are normalised image coordinates.
+Sources: COLMAP's `sensor/models.h` (names of models, and the order of their parameters in files), Devernay and Faugeras
+2001 (FOV), Khomutenko et al. 2016 (EUCM). Points (N, 2) are normalised image coordinates.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .solve import PIXEL, Lens
 Formula = Callable[[FloatArray], FloatArray]
 GRID = 33  # points along each side of the picture, where a lens is fitted
 ASSUMED_SIDE = 1.2  # focal lengths: the picture's side, where the file does not say its size
-EXACT = 1e-4  # pixels: residuals below are not worth a sentence
+EXACT = 1e-4  # pixels: a smaller residual is not worth a sentence
 WIDEST = 1.45  # radians from the axis, where a fisheye is fitted
 
 
@@ -44,7 +44,8 @@ def fisheye(*radial: float) -> Distortion:
 def fitted(lens: Lens, name: str, formula: Formula, model: str = "BROWN", undistorts: bool = False) -> Lens:
     """`lens` with `model` (BROWN or OPENCV_FISHEYE) fitted by least squares to the `formula` of the model `name`.
 
-    The formula takes ideal points (N, 2) to distorted ones, or back where it `undistorts`.
+    The formula takes ideal points (N, 2) to distorted ones, or distorted ones to ideal ones where it `undistorts`. The
+    lens gets a note about a residual above EXACT. Raises Damaged where no lens has such numbers.
     """
     frame = _frame(lens)
     if undistorts:
@@ -84,7 +85,7 @@ def _frame(lens: Lens) -> FloatArray:
 
 
 def _ideal_grid(frame: FloatArray, model: str) -> FloatArray:
-    """Ideal points (N, 2) that surely reach over the whole picture."""
+    """Ideal points (N, 2) whose distorted ones cover the whole picture."""
     reach = float(np.linalg.norm(frame, axis=1).max())
     if model == "OPENCV_FISHEYE":
         radius = np.tan(np.linspace(1e-3, min(1.5 * reach, WIDEST), 2 * GRID))
@@ -96,7 +97,7 @@ def _ideal_grid(frame: FloatArray, model: str) -> FloatArray:
 
 
 def _least_squares(model: str, ideal: FloatArray, distorted: FloatArray) -> FloatArray:
-    """The parameters of a model that is linear in them."""
+    """The parameters with which `model` takes points `ideal` (N, 2) to `distorted` (N, 2). It is linear in them."""
     formula = FORMULAS[model]
     count = len(formula.params)
     neutral = formula.evaluate(np.zeros(count), ideal)
@@ -129,12 +130,12 @@ COLMAP_MODELS: dict[str, tuple[int, tuple[str, ...]]] = {
     "FISHEYE": (2, ()),
     "EUCM": (2, ("alpha", "beta")),
 }
-# By number, in COLMAP's binary files.
+# The model's number in COLMAP's binary files -> its name.
 COLMAP_NUMBERS = dict(enumerate(COLMAP_MODELS))
 
 
 def colmap_lens(model: str, width: int, height: int, params: Sequence[float]) -> Lens:
-    """The lens of a COLMAP camera. Raises Damaged where the model is no lens, or its parameters are not its."""
+    """The lens of a COLMAP camera. Raises Damaged where the model is not known or has another number of parameters."""
     if model not in COLMAP_MODELS:
         raise Damaged(f"has a camera of the model {model[:40]}, which no camera with one lens has")
     focals, names = COLMAP_MODELS[model]
@@ -147,7 +148,7 @@ def colmap_lens(model: str, width: int, height: int, params: Sequence[float]) ->
 
 
 def with_model(lens: Lens, model: str, k: dict[str, float]) -> Lens:
-    """`lens` with one of COLMAP's distortion models and its parameters by name."""
+    """`lens` with the distortion of one of COLMAP's models, whose parameters `k` are by name."""
     if not all(np.isfinite(list(k.values()))):
         raise Damaged("has a lens whose numbers no lens has; export it again")
     exact: dict[str, Callable[[], Distortion]] = {
@@ -169,7 +170,7 @@ def with_model(lens: Lens, model: str, k: dict[str, float]) -> Lens:
     if model == "FULL_OPENCV" and not (k["k4"] or k["k5"] or k["k6"]):
         return replace(lens, distortion=brown((k["k1"], k["k2"], k["k3"]), k["p1"], k["p2"]))
     formula, ours = FITTED[model]
-    if model == "FOV":  # whose formula magnifies at the centre, where ours do not
+    if model == "FOV":  # its formula magnifies at the centre, and ours do not
         scale = 2 * np.tan(k["omega"] / 2) / k["omega"] if k["omega"] else 0.0
         lens = replace(lens, focal_x=lens.focal_x * scale, focal_y=lens.focal_y * scale)
     return fitted(lens, model, lambda points: formula(k, points), ours)
@@ -199,7 +200,7 @@ def _fov(k: dict[str, float], points: FloatArray) -> FloatArray:
 
 
 def _equidistant(points: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Points as an ideal fisheye puts them, and their angles (N, 1) from the axis."""
+    """The points (N, 2) where an ideal fisheye puts points (N, 2), and their angles (N, 1) from the axis in radians."""
     radius = np.linalg.norm(points, axis=1, keepdims=True)
     angle = np.arctan(radius)
     return points / radius * angle, angle
@@ -230,7 +231,7 @@ def _eucm(k: dict[str, float], points: FloatArray) -> FloatArray:
     return distorted
 
 
-# COLMAP's models that no formula of ours is: their formula, and the model that is fitted to it.
+# COLMAP's models that have no equal among ours -> their formula, and our model that is fitted to it.
 FITTED: dict[str, tuple[Callable[[dict[str, float], FloatArray], FloatArray], str]] = {
     "FULL_OPENCV": (_rational, "BROWN"),
     "FOV": (_fov, "OPENCV_FISHEYE"),

@@ -1,8 +1,9 @@
 """[S] Meshroom's and AliceVision's .sfm (JSON, versions 1.0 to 1.2), and their .baf.
 
 Source: AliceVision's `sfmDataIO`. Axes are ours. A pose's rotation takes the world to the camera and is written column
-by column; its centre is in the world. All numbers are texts. The focal length is in millimetres beside the sensor's
-width, in older files in pixels; the principal point counts from the picture's middle, in older files from its corner.
+by column; its centre is in the world. All numbers are written as texts. The focal length is in millimetres beside the
+sensor's width, in older files in pixels. The principal point counts from the picture's middle, in older files from its
+corner.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .solve import Lens, Points, Solve, View, points, pose
 
 POINT_SIZE = 32  # bytes: three coordinates and the length of a track
 CENTRED_SINCE = (1, 2, 0)
-# AliceVision's distortion models by the words in their names -> how their parameters are read.
+# AliceVision's names for its distortion models, lower case.
 RADIAL, BROWN, FISHEYE = ("radial", "radialk1", "radialk3", "radial1", "radial3"), "brown", "fisheye4"
 NONE = ("pinhole", "none", "")
 
@@ -31,13 +32,13 @@ def matches(parsed: Any) -> bool:
 
 
 def solve(data: dict[str, Any]) -> Solve:
-    """The solve of a parsed file; views without a pose are unregistered."""
+    """The solve of a parsed .sfm file. Views without a pose are unregistered. Raises Damaged."""
     version = tuple(int(part) for part in data["version"])
     lenses = {str(entry["intrinsicId"]): _lens(entry, version) for entry in data.get("intrinsics", [])}
     poses = {}
     for entry in data.get("poses", []):
         transform = entry["pose"]["transform"]
-        rotation = np.array(transform["rotation"], np.float64).reshape(3, 3)  # read row by row: the inverse
+        rotation = np.array(transform["rotation"], np.float64).reshape(3, 3)  # columns read as rows: the inverse
         poses[str(entry["poseId"])] = pose(rotation, np.array(transform["center"], np.float64))
     views: list[View] = []
     unregistered, places = [], {}
@@ -101,8 +102,11 @@ def is_baf(head: bytes) -> bool:
 
 
 def read_baf(path: Path) -> Solve:
-    """A Bundle Adjustment File: counts, lenses (focal length, principal point, radial terms), poses as in a .sfm, then
-    points with their tracks. It names no photos."""
+    """A Bundle Adjustment File. It names no photos, so its cameras are numbered. Raises Damaged.
+
+    It holds three counts, lenses (focal length, principal point, radial terms), poses as in a .sfm, then points with
+    their tracks.
+    """
     data = bounded.content(path)
     tokens = iter(data.decode("ascii", "replace").splitlines())
     lens_count, pose_count, point_count = (int(next(tokens)) for _ in range(3))

@@ -1,8 +1,8 @@
 """[S] Metashape's XML: File > Export > Export Cameras, and the formula of its lens.
 
 Source: Metashape's manual, "Camera models": u = width/2 + cx + x' f + x' b1 + y' b2, v = height/2 + cy + y' f, with
-Brown's terms where P1 and P2 stand in the other order than OpenCV's. Camera axes are ours. A camera's transform is in
-its chunk's frame; that of its component, or of the chunk, takes it to the world and holds the metres.
+Brown's terms, of which P1 and P2 are in the opposite order to OpenCV's. Camera axes are ours. A camera's transform is
+in its chunk's frame. The transform of its component, or else of the chunk, takes that to the world and to metres.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Element = ElementTree.Element
 
 
 def read(path: Path) -> Solve:
-    """The cameras of the first chunk that has some. Cameras without a transform are unregistered."""
+    """The cameras of the first chunk that has cameras. Those without a transform are unregistered. Raises Damaged."""
     data = bounded.content(path)
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
         raise Damaged("declares entities, which Metashape does not; do not trust it")
@@ -55,7 +55,7 @@ def read(path: Path) -> Solve:
 
 
 def _similarity(transform: Element | None) -> tuple[float, FloatArray, FloatArray]:
-    """Scale, rotation (3, 3) and translation (3,) from a component or chunk to the world; none where nothing says."""
+    """Scale, rotation (3, 3) and translation (3,) from a component or chunk to the world; the identity by default."""
     if transform is None or transform.find("rotation") is None:
         return 1.0, np.eye(3), np.zeros(3)
     scale = float(transform.findtext("scale", "1"))
@@ -67,7 +67,7 @@ def _similarity(transform: Element | None) -> tuple[float, FloatArray, FloatArra
 
 
 def _lens(sensor: Element) -> Lens | None:
-    """A sensor's lens: the adjusted calibration, not the initial one; None where there is none."""
+    """A sensor's lens, by its adjusted calibration rather than the initial one; None where it has no calibration."""
     several = sensor.findall("calibration")
     calibration = next((each for each in several if each.get("class") == "adjusted"), next(iter(several), None))
     if calibration is None:
@@ -100,7 +100,7 @@ def _lens(sensor: Element) -> Lens | None:
 
 
 def _skewed(distortion: Distortion, share: float) -> lens_models.Formula:
-    """The formula of a lens whose x gets that share of its y."""
+    """The formula of a lens with `distortion` that then adds `share` times y to x."""
 
     def formula(points: FloatArray) -> FloatArray:
         distorted = distort(distortion, points).copy()

@@ -1,4 +1,4 @@
-"""[S] Open3D's camera trajectories: .json with lenses, .log with poses alone. They name no photos.
+"""[S] Open3D's camera trajectories: .json with lenses and poses, .log with poses alone. They name no photos.
 
 Source: Open3D's documentation, "Camera trajectory". Axes are ours. The JSON's extrinsics take the world to the camera
 and stand column by column; the log's matrices take the camera to the world.
@@ -28,7 +28,7 @@ def matches(parsed: Any) -> bool:
 
 
 def solve(data: dict[str, Any]) -> Solve:
-    """The cameras of a parsed trajectory; its pixels count from the centre of the first."""
+    """The cameras of a parsed trajectory. In the file, pixel (0, 0) is the centre of the first pixel."""
     views = []
     for number, entry in enumerate(data["parameters"]):
         matrix = np.array(entry["extrinsic"], np.float64).reshape(4, 4).T
@@ -47,7 +47,7 @@ def solve(data: dict[str, Any]) -> Solve:
 
 
 def read_log(path: Path) -> Solve:
-    """The poses of a .log; its lens is a guess, which is said."""
+    """The poses of a .log. The lens is a guess, and a note says so."""
     tokens = np.array(bounded.content(path).split(), np.float64)
     rows = tokens[: len(tokens) // 19 * 19].reshape(-1, 19)[:, 3:].reshape(-1, 4, 4)
     lens = Lens(GUESSED_FOCAL, GUESSED_FOCAL, unit=SIDE)

@@ -49,7 +49,7 @@ def solve(data: dict[str, Any]) -> Solve:
 
 
 def _data(value: dict[str, Any]) -> dict[str, Any]:
-    """The object that a pointer of cereal's points to; a base class's values lie within."""
+    """The values of an object that cereal wrote as a pointer, with those of its base class."""
     data = value.get("ptr_wrapper", value)
     data = data.get("data", data)
     return {**data.get("value0", {}), **data} if isinstance(data.get("value0"), dict) else dict(data)
@@ -66,7 +66,7 @@ def _points(structure: list[dict[str, Any]], places: dict[int, int]) -> Points |
 
 
 def _lens(data: dict[str, Any]) -> Lens:
-    """Its parameters' names tell the model: radial, Brown's with t1 and t2 (OpenCV's order), or fisheye."""
+    """A view's lens. The names of its parameters tell the model: radial, Brown's in OpenCV's order, or fisheye."""
     lens = Lens(
         checked.number(data["focal_length"]),
         checked.number(data["focal_length"]),

@@ -1,4 +1,4 @@
-"""[S] OpenSfM's reconstruction.json, also of OpenDroneMap.
+"""[S] reconstruction.json, the file of OpenSfM and of OpenDroneMap.
 
 Source: OpenSfM's documentation, "Reconstruction file format" and "Camera models". Axes are ours. Image coordinates
 count from the picture's middle in units of its larger side; rotations are vectors that take the world to the camera.
@@ -26,7 +26,7 @@ def matches(parsed: Any) -> bool:
 
 
 def solve(models: list[dict[str, Any]]) -> Solve:
-    """The largest of the file's models; the photos of others are unregistered."""
+    """The largest of the file's models. Photos of the other models are unregistered. Raises Damaged."""
     largest = max(models, key=lambda model: len(model["shots"]))
     lenses = {name: _lens(entry) for name, entry in largest["cameras"].items()}
     views = []

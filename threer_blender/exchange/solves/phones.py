@@ -1,7 +1,7 @@
-"""[S] Captures of phones with their own poses: Polycam's raw data and Record3D's EXR + RGB export, as folders.
+"""[S] Captures of phones that know their own poses: the folders of Polycam's raw data and Record3D's EXR + RGB export.
 
-Both hold ARKit's cameras: OpenGL's axes (x right, y up, z backwards), y up in the world, metres. Sources: the readers
-`polycam_utils` and `record3d_utils` of Nerfstudio, for what the fields mean.
+Both hold ARKit's cameras: OpenGL's axes (x right, y up, z backwards), y up in the world, metres. The meaning of the
+fields is from Nerfstudio's readers, `polycam_utils` and `record3d_utils`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from ...model.quaternions import matrices_from_wxyz
 from .solve import Lens, Solve, View, pose_of_opengl, unit_quaternion
 
 KEYFRAMES = "keyframes"
-POLYCAM = (("corrected_cameras", "corrected_images"), ("cameras", "images"))  # Polycam's own adjustment first
+POLYCAM = (("corrected_cameras", "corrected_images"), ("cameras", "images"))  # poses that Polycam adjusted come first
 RECORD3D = "metadata.json"
 
 
 def polycam_folder(path: Path) -> tuple[Path, str] | None:
-    """The folder of Polycam's cameras, and the name of that of its photos; None where there is none."""
+    """The folder of Polycam's cameras in or around `path`, and the name of the folder of its photos; None without."""
     base = path if path.is_dir() else path.parent
     for keyframes in (base / KEYFRAMES, base):
         for cameras, images in POLYCAM:
@@ -32,7 +32,7 @@ def polycam_folder(path: Path) -> tuple[Path, str] | None:
 
 
 def read_polycam(path: Path) -> Solve:
-    """The keyframes that Polycam has exported."""
+    """The keyframes of a Polycam export in or around `path`. There must be one (`polycam_folder`)."""
     chosen = polycam_folder(path)
     assert chosen is not None
     folder, images = chosen
@@ -59,7 +59,7 @@ def is_record3d(parsed: Any) -> bool:
 
 
 def record3d(data: dict[str, Any]) -> Solve:
-    """The frames of a Record3D export; K stands column by column, a pose is a quaternion xyzw and a place."""
+    """The frames of a Record3D export. K is written column by column. A pose is a quaternion xyzw and a position."""
     matrix = np.array(data["K"], np.float64).reshape(3, 3).T
     lens = Lens(
         float(matrix[0, 0]),

@@ -1,4 +1,4 @@
-"""[S] The photos of a solve, by the names that it has for them, where they are now."""
+"""[S] Finds the photos of a solve by the names that it has for them."""
 
 from __future__ import annotations
 
@@ -12,31 +12,33 @@ from ...files import bounded
 from ...files.photo_files import MASKS, MOST_ENTRIES, PICTURES
 from ...model.errors import UserError, quoted
 
-# Folders of photos beside a solve, or beside the folders that it stands in.
+# Folders that may hold the photos, beside a solve or beside a folder above it.
 FOLDERS = ("images", "image", "photos", "input", "rgb", "corrected_images", "imgs", "undistorted", "undistorted/images")
-PARENTS = 3
-NO_PHOTOS = MASKS | {"depth", "depths", "depth_maps", "confidence", "normals"}  # which have pictures of the same names
+PARENTS = 3  # folders above the solve's that are searched
+NO_PHOTOS = MASKS | {"depth", "depths", "depth_maps", "confidence", "normals"}  # their pictures have the photos' names
 
 
 @dataclass(frozen=True)
 class Located:
-    """The file of each view's photo, None where there is none; `ambiguous` are the names that several files have."""
+    """The file of each view's photo, None where none or several fit. `ambiguous` are names that several files fit."""
 
     files: list[Path | None]
     ambiguous: list[str]
 
     @property
     def count(self) -> int:
-        """How many photos are there."""
+        """The number of photos that were found."""
         return sum(file is not None for file in self.files)
 
 
 def locate(names: Sequence[str], solve: Path, folders: Iterable[Path] = ()) -> Located:
-    """The photos of those names: in `folders` and below, else in the solve's folder and below, or beside it.
+    """The files of the photos with these `names`.
 
-    A photo is the file whose path agrees with the name in most of its last parts, the file's name at least; its ending
-    may differ or lack. A solve that somebody else made leads to no other folder: of a name that is absolute or climbs
-    up, only the last parts count. Raises UserError where a folder is none.
+    They are looked for in `folders` and below these. Without `folders` they are looked for where the names say, in the
+    folder of `solve` and below it, and in FOLDERS beside it and above. A photo is the file whose name agrees, and of
+    several such files the one that agrees in the most folders before it. Its ending may differ or be missing. A solve
+    that somebody else made leads to no other folder: of a name that is absolute or climbs up, only the last parts
+    count. Raises UserError where one of `folders` is no folder, or where there are too many files to search.
     """
     given = list(folders)
     for folder in given:
@@ -60,7 +62,7 @@ def locate(names: Sequence[str], solve: Path, folders: Iterable[Path] = ()) -> L
 
 
 def _stated(base: Path, name: str) -> Path | None:
-    """The picture that `name` is from the folder `base` on; None where it is none, or lies elsewhere."""
+    """The picture at the path `name` from the folder `base`; None where there is none, or it lies outside of `base`."""
     try:
         path = bounded.inside(base, name.replace("\\", "/"))
         return path if path.suffix.lower() in PICTURES and path.is_file() else None
@@ -74,7 +76,7 @@ def _beside(base: Path) -> list[Path]:
 
 
 def _pictures(roots: Iterable[Path]) -> dict[str, list[Path]]:
-    """All pictures below folders, each once, by their names without ending, in small letters."""
+    """The names of pictures, without ending and in lower case -> all pictures below the folders with that name."""
     by_stem: dict[str, list[Path]] = defaultdict(list)
     known: set[Path] = set()
     count = 0
@@ -93,7 +95,7 @@ def _pictures(roots: Iterable[Path]) -> dict[str, list[Path]]:
 
 
 def _best(name: PurePosixPath, by_stem: dict[str, list[Path]]) -> list[Path]:
-    """The files that agree best with a name: several where none is better than the other."""
+    """The files that agree best with a name; several where they agree equally well."""
     stems = {name.stem.lower(), name.name.lower()}  # a name without ending may hold a dot
     candidates = [path for stem in stems for path in by_stem.get(stem, [])]
     if not candidates:
@@ -104,7 +106,7 @@ def _best(name: PurePosixPath, by_stem: dict[str, list[Path]]) -> list[Path]:
 
 
 def _agreeing(name: PurePosixPath, path: Path) -> int:
-    """How many folders before the file's name are the same."""
+    """The number of folders, counted back from the file's name, in which a name and a path agree."""
     pairs = zip(reversed(name.parts[:-1]), reversed(path.parts[:-1]), strict=False)
     count = 0
     for one, other in pairs:

@@ -1,6 +1,6 @@
 """[S] Files of points: PLY (with `splat_files.ply_tables`) and LAS (ASPRS LAS 1.0 to 1.4, not compressed).
 
-LAZ and E57 need libraries that the extension does not carry; they are named, and refused with what to do.
+LAZ and E57 need libraries that the extension does not carry. They are refused with a sentence that says what to do.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ COLOR = ("red", "green", "blue")
 DIFFUSE = ("diffuse_red", "diffuse_green", "diffuse_blue")
 LAS = b"LASF"
 E57 = b"ASTM-E57"
-COMPRESSED = 0x80  # set in the number of the point's format, where LAZ holds it
+COMPRESSED = 0x80  # the bit in the number of the points' format that LAZ sets
 # The number of a point's format -> where its colour begins, three 16-bit numbers: ASPRS LAS 1.4, tables 7 to 17.
 LAS_COLORS = {2: 20, 3: 28, 5: 28, 7: 30, 8: 30, 10: 30}
 LAS_SIZES = {0: 20, 1: 28, 2: 26, 3: 34, 4: 57, 5: 63, 6: 30, 7: 36, 8: 38, 9: 59, 10: 67}
 
 
 def read_ply(path: Path) -> Points | None:
-    """The vertices of a PLY, with their colours where it has them."""
+    """The vertices of a PLY, with their colours if it has any; None where it has no points. Raises Damaged."""
     with bounded.open_regular(path) as file:
         header = ply_tables.parse(file.read(ply_tables.LONGEST))
     vertices = next((element for element in header.elements if element.name == "vertex"), None)
@@ -46,7 +46,7 @@ def read_ply(path: Path) -> Points | None:
 
 
 def read_las(path: Path) -> Points | None:
-    """The points of a LAS file, in metres or whatever its coordinates are."""
+    """The points of a LAS file, in the file's own units; None where it has no points. Raises Damaged."""
     with bounded.open_regular(path) as file:
         header = file.read(375)
     if len(header) < 227:

@@ -1,4 +1,4 @@
-"""[S] Opens the solve of another program, whichever it is: told by its content, read as data, checked for sense."""
+"""[S] Opens the solve of any other program. Its content tells the format, and the result is checked for sense."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ IN_FOLDER = (
 )  # fmt: skip
 ENDINGS = (".nvm", ".sfm", ".xml", ".csv", ".out", ".json")  # of the one file in a folder that is looked for
 ALEMBIC = b"Ogawa"
-BEHIND = 0.5  # share of the points behind the cameras that saw them, at which the axes cannot be right
-SAMPLED = 4000  # points that are looked at for that
+BEHIND = 0.5  # the axes are wrong where a larger share of points lies behind the cameras that saw them
+SAMPLED = 4000  # points that this check looks at
 
 
 @dataclass(frozen=True)
 class TextFormat:
-    """A format that the first bytes of a file tell."""
+    """A format that is recognised by the first bytes of a file."""
 
     matches: Callable[[bytes], bool]
     read: Callable[[Path], Solve]
@@ -91,7 +91,7 @@ FORMATS = (
     TextFormat(meshroom.is_baf, meshroom.read_baf),
     TextFormat(lambda head: open3d.LOG.match(head) is not None, open3d.read_log),
 )
-# Tells a parsed JSON file, and reads it.
+# Pairs of a function that recognises a parsed JSON file and one that reads it.
 JSON_FORMATS: tuple[tuple[Callable[[Any], bool], Callable[[Any, Path], Solve]], ...] = (
     (transforms.matches, transforms.solve),
     (opensfm.matches, lambda parsed, _: opensfm.solve(parsed)),
@@ -103,7 +103,10 @@ JSON_FORMATS: tuple[tuple[Callable[[Any], bool], Callable[[Any, Path], Solve]], 
 
 
 def read(path: Path) -> Solve:
-    """The solve in a file or a folder. Raises UserError, one sentence, where there is none or its bytes make none."""
+    """The solve in a file or a folder, with its views in the natural order of their names.
+
+    Raises UserError where there is no solve, or where it is damaged, makes no sense or does not fit into memory.
+    """
     try:
         with bounded.as_refusal(quoted(path)), bounded.as_damage(DAMAGED):
             try:
@@ -149,7 +152,7 @@ def _solve(path: Path) -> Solve:
 
 
 def _in_folder(folder: Path) -> Solve:
-    """The solve of a folder: Polycam's, a file of a known name, or the one file whose ending may be a solve's."""
+    """The solve in a folder: Polycam's, a file with a known name, or the only file with an ending of ENDINGS."""
     if phones.polycam_folder(folder) is not None:
         return phones.read_polycam(folder)
     for name in IN_FOLDER:
@@ -173,7 +176,7 @@ def _json(path: Path) -> Solve:
 
 
 def _sorted(solve: Solve) -> Solve:
-    """The solve with its views in the natural order of their names, whatever that of the file is."""
+    """The solve with its views in the natural order of their names."""
     order = sorted(range(len(solve.views)), key=lambda place: in_natural_order(solve.views[place].name))
     views = [solve.views[place] for place in order]
     if solve.points is None or not views:

@@ -1,9 +1,9 @@
 """[S] RealityCapture's and RealityScan's CSV, "Internal/External camera parameters".
 
-Columns by their names: name, x, y, alt (metres, z up), heading, pitch, roll (degrees), f (mm of a 36 mm wide film), px
-and py (the principal point from the picture's middle, over its larger side), k1 to k4 and t1, t2 (Brown's terms).
-The camera's axes are OpenGL's after turning by minus the heading about z, then by the pitch about x, then by the roll
-about y: Nerfstudio's and Brush's readers agree on it. The file does not say how large the photos are.
+The columns are: name, x, y, alt (metres, z up), heading, pitch, roll (degrees), f (mm for a film 36 mm wide), px and py
+(the principal point from the picture's middle, divided by its larger side), k1 to k4 and t1, t2 (Brown's terms). The
+camera has OpenGL's axes, and its rotation is Rz(-heading) Rx(pitch) Ry(roll), as in Nerfstudio's and Brush's readers.
+The file does not say how large the photos are.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BOM = b"\xef\xbb\xbf"
 
 
 def columns(head: bytes) -> list[str]:
-    """The names in the first line that is not empty, lower case and without its mark of a comment."""
+    """The names of the columns, lower case: the first line that is not empty, without a # at its start."""
     text = head.removeprefix(BOM).decode("utf-8", "replace").splitlines()
     first = next((line for line in text if line.strip() and not line.lower().startswith("#cameras")), "")
     return [name.strip().lstrip("#").strip().lower() for name in first.split(",")]
@@ -36,7 +36,7 @@ def matches(head: bytes) -> bool:
 
 
 def solve(data: bytes) -> Solve:
-    """The cameras of a CSV. It holds no points."""
+    """The cameras of a CSV, which holds no points. Raises Damaged."""
     names = columns(data)
     if "f" not in names:
         raise Damaged('lacks the focal length; export "Internal/External camera parameters" in RealityCapture')
@@ -66,7 +66,7 @@ def _view(row: dict[str, str]) -> View:
 
 
 def _about(axis: str, degrees: float) -> FloatArray:
-    """(3, 3) the rotation by an angle about an axis."""
+    """(3, 3) the rotation by an angle about an axis, "x", "y" or "z"."""
     first, second = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
     cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     matrix = np.eye(3)

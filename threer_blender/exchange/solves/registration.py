@@ -14,16 +14,16 @@ from ...model.reconstruction import Camera, Photo, PointCloud, Reconstruction, U
 from .solve import Lens, Points, Solve, View, moved
 
 ROUNDED = 1.5  # pixels by which a smaller copy of a photo may miss the solved one's proportions
-LOST = 1e-5  # of the scene's size: where float32 rounds positions more than that, they are counted from nearby
-# EXIF's orientations that turn a stored picture by 90 degrees -> the displayed picture's axes from the stored one's.
+LOST = 1e-5  # of the scene's size: where float32 rounds positions by more, they are counted from a nearby offset
+# EXIF's orientations that rotate a stored picture by 90 degrees -> the displayed picture's axes from the stored one's.
 QUARTER_TURNS = {6: np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), 8: np.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]])}
 MISSING = "Its photo was not there."
-CHUNK = 1 << 16  # points whose nearest cameras are sought at once
+CHUNK = 1 << 16  # points whose nearest cameras are looked for at a time
 
 
 @dataclass(frozen=True)
 class Pictured:
-    """A view with its photo, None where there is none, and the EXIF orientation of that photo's file."""
+    """A view with its photo, None where that is missing, and the EXIF orientation of the photo's file."""
 
     view: View
     photo: Photo | None = None
@@ -31,9 +31,10 @@ class Pictured:
 
 
 def reconstruction(solve: Solve, pictured: list[Pictured], notes: list[str]) -> Reconstruction:
-    """All cameras whose size is known, whether their photos are there or not; the rest is unregistered.
+    """The Reconstruction with all cameras whose size is known, whether their photos are there or not.
 
-    `pictured` are the views of `solve`, in its order. A photo of other proportions than the solved one's is not used.
+    Other photos are unregistered. `pictured` are the views of `solve`, in its order. A photo whose proportions are not
+    those of the solved one is not used. `notes` go at the end of the result's notes.
     """
     solve, offset_notes = _near(solve)
     photos: list[Photo] = []
@@ -81,7 +82,7 @@ def _listed(sentence: str, names: list[str]) -> str:
 
 
 def _lens_notes(solve: Solve) -> list[str]:
-    """Sentences on lenses that were fitted, and on fisheyes, which are shown undistorted."""
+    """Sentences about lenses that were fitted, and about fisheyes, which are shown undistorted."""
     fitted = dict.fromkeys(view.lens.note for view in solve.views if view.lens.note)
     sentences = [f"{note[0].upper()}{note[1:]}." for note in fitted]
     if any(view.lens.distortion.model == "OPENCV_FISHEYE" for view in solve.views):
@@ -96,7 +97,7 @@ def _lens_notes(solve: Solve) -> list[str]:
 
 
 def _in_photo(view: View, photo: Photo, orientation: int) -> Camera | None:
-    """The view's camera in pixels of its photo as displayed; None where that has other proportions."""
+    """The view's camera in pixels of its photo as displayed; None where the photo has other proportions."""
     lens = view.lens
     width, height = photo.width, photo.height
     if lens.width and not _fits(lens, width, height):
@@ -118,7 +119,7 @@ def _camera(view: View, name: str, size: tuple[int, int]) -> Camera:
 
 
 def _turned(camera: Camera, orientation: int) -> Camera:
-    """The camera of a stored picture, as that of the picture displayed by a quarter turn."""
+    """The camera of a stored picture as a camera of the displayed one, which is rotated by 90 degrees."""
     rotation = QUARTER_TURNS[orientation]
     pose = camera.world_from_camera.copy()
     pose[:3, :3] = pose[:3, :3] @ rotation.T
@@ -137,7 +138,7 @@ def _turned(camera: Camera, orientation: int) -> Camera:
 
 
 def _turned_distortion(distortion: Distortion, rotation: FloatArray) -> Distortion:
-    """Radial terms stay; the tangential ones, (p2, p1), turn as a vector does."""
+    """The distortion after a rotation (2, 2) of the picture: radial terms stay, and (p2, p1) rotates as a vector."""
     names = FORMULAS[distortion.model].params
     values = dict(zip(names, distortion.params, strict=True))
     if "p1" in values:
@@ -146,8 +147,11 @@ def _turned_distortion(distortion: Distortion, rotation: FloatArray) -> Distorti
 
 
 def _absent(view: View, usual: tuple[int, int]) -> Photo | None:
-    """A photo that is not there, under its name; None where its size is not known either. It is `usual` where the solve
-    does not say it and all photos that are there have that."""
+    """A stand-in for a missing photo, under the view's name; None where its size is not known.
+
+    Its size is the solve's. Where the solve does not say it, it is `usual`, the one size of all photos that are there
+    (else 0, 0), but at least the view's extent.
+    """
     lens = view.lens
     width, height = (
         (lens.width, lens.height) if lens.width else (max(usual[0], view.extent[0]), max(usual[1], view.extent[1]))
@@ -161,7 +165,7 @@ def _absent(view: View, usual: tuple[int, int]) -> Photo | None:
 
 
 def _near(solve: Solve) -> tuple[Solve, list[str]]:
-    """The solve with its coordinates counted from nearby, where single precision would lose them; and a note."""
+    """The solve, and notes. Coordinates so large that float32 would round them are counted from an offset."""
     blocks = [np.array([view.world_from_camera[:3, 3] for view in solve.views]).reshape(-1, 3)]
     if solve.points is not None:
         blocks.append(solve.points.positions)
@@ -178,7 +182,10 @@ def _near(solve: Solve) -> tuple[Solve, list[str]]:
 
 
 def _cloud(points: Points, places: Array, cameras: list[Camera]) -> PointCloud:
-    """The points with the photo that saw each, or the nearest one, and normals towards it."""
+    """The points, each with a photo that saw it, or else the nearest one, and with its normal towards that.
+
+    `places` maps the places of views to those of photos, -1 for a view without a camera.
+    """
     owners = np.where(points.view >= 0, places[points.view], -1)
     centres = np.array([camera.world_from_camera[:3, 3] for camera in cameras])
     without = np.flatnonzero(owners < 0)

@@ -1,6 +1,6 @@
-"""[S] The result of a reader of another program's file: views with their lenses, and points. Numpy.
+"""[S] A solve as the readers of other programs' files return it: views with their lenses, and points. Numpy.
 
-Conventions are ours (`model/reconstruction.py`); every reader turns its file's axes into them, in one place.
+Its conventions are ours (`model/reconstruction.py`). Every reader converts its file's axes, in one place.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from ...model.lens import NO_DISTORTION, Distortion
 
 LARGEST_SIDE = 10**6  # pixels
 PIXEL, SIDE, WIDTH = "pixel", "larger side", "width"
-NOT_RIGID = 1e-3  # how far the columns of a rotation may be from unit vectors at right angles
+NOT_RIGID = 1e-3  # the largest deviation of Rᵀ R from the identity with which a matrix counts as a rotation
 UP_IS_Y_CAMERA = np.diag([1.0, -1.0, -1.0])  # OpenGL's camera axes (x right, y up, z backwards) <-> ours
 
 
 @dataclass(frozen=True)
 class Lens:
-    """The intrinsics as a file gives them, for pictures of whatever size where it gives none.
+    """The intrinsics as a file gives them.
 
-    `width` and `height` are 0 where the file does not say them. The focal lengths and the principal point are in the
-    `unit`: pixels, the picture's larger side, or its width. `centre` is the principal point from the picture's top left
-    corner, or from its middle where it is `centred`. `note` says what of the lens was fitted.
+    `width` and `height` are 0 where the file does not say them; then the lens is for pictures of any size. The focal
+    lengths and the principal point are in the `unit` PIXEL, SIDE (the picture's larger side) or WIDTH. `centre` is the
+    principal point from the picture's top left corner, or from its middle where it is `centred`. `note` is about a
+    distortion that was fitted. Raises Damaged where no camera has such numbers.
     """
 
     focal_x: float
@@ -49,7 +50,7 @@ class Lens:
             raise Damaged("has a lens whose numbers no lens has; export it again")
 
     def intrinsics(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """fx, fy, cx, cy in pixels of a picture of that size, a larger or smaller copy of the one that was solved."""
+        """fx, fy, cx, cy in pixels of a picture of this size, which may be a copy of the solved one in another size."""
         if self.unit != PIXEL:
             across = down = float(width if self.unit == WIDTH else max(width, height))
         else:
@@ -64,8 +65,8 @@ class Lens:
 class View:
     """A solved photo: its file's name or path as the solve has it, its lens, and `world_from_camera` (4, 4).
 
-    `extent` is what is known of the picture's size where the lens says none: pixels that it has at least. `error` is
-    the mean reprojection error of its points, in pixels of the solved picture, None where the file does not tell.
+    `extent` is the width and height in pixels that the picture has at least, for a lens without a size. `error` is the
+    mean reprojection error of its points, in pixels of the solved picture, None where the file does not tell.
     """
 
     name: str
@@ -77,10 +78,10 @@ class View:
 
 @dataclass(frozen=True)
 class Points:
-    """Points (N, 3) in the world of the views, float64; `colors` (N, 3) uint8, grey where the file has none.
+    """Points. `positions` (N, 3) float64 are in the world of the views. `colors` (N, 3) uint8 are grey by default.
 
-    `view` (N,) is the place of a view that saw the point, -1 where the file does not say; `observers` (N,) counts all
-    that did.
+    `view` (N,) is the place of a view that saw the point, -1 where the file does not say. `observers` (N,) counts the
+    views that saw it.
     """
 
     positions: FloatArray
@@ -94,7 +95,11 @@ class Points:
 
 @dataclass(frozen=True)
 class Solve:
-    """All that a file holds. `program` is the format's name; `metric` is true where the format's unit is the metre."""
+    """The content of a file.
+
+    `program` is the name of the program or format. `metric` is true where its unit is the metre. `unregistered` are the
+    names of photos without a camera. `notes` are sentences for the artist.
+    """
 
     program: str
     views: list[View]
@@ -107,7 +112,7 @@ class Solve:
 def points(
     positions: Array, colors: Array | None = None, view: Array | None = None, observers: Array | None = None
 ) -> Points | None:
-    """Points from arrays, those without finite positions left out; None where there are none."""
+    """Points from arrays, without those whose positions are not finite; None where none are left."""
     positions = np.asarray(positions, np.float64).reshape(-1, 3)
     count = len(positions)
     colors = np.full((count, 3), 128, np.uint8) if colors is None else np.asarray(colors)
@@ -122,8 +127,10 @@ def points(
 
 
 def pose(rotation: Array, centre: Array) -> FloatArray:
-    """`world_from_camera` (4, 4) from its rotation, a matrix (3, 3) that takes camera axes to the world's, and the
-    camera's `centre` in the world. Raises Damaged where that is no rotation, but a mirroring, a scaling or nothing."""
+    """`world_from_camera` (4, 4) from its `rotation` (3, 3) and from the camera's `centre` (3,) in the world.
+
+    Raises Damaged where `rotation` is no rotation, as where it mirrors or scales.
+    """
     rotation, centre = np.asarray(rotation, np.float64).reshape(3, 3), np.asarray(centre, np.float64).reshape(3)
     if not (np.isfinite(rotation).all() and np.isfinite(centre).all()):
         raise Damaged("has a camera whose pose holds no numbers; export it again")
@@ -138,7 +145,10 @@ def pose(rotation: Array, centre: Array) -> FloatArray:
 
 
 def pose_of_world(rotation: Array, translation: Array) -> FloatArray:
-    """`world_from_camera` (4, 4) from camera = rotation × world + translation."""
+    """`world_from_camera` (4, 4) from `rotation` (3, 3) and `translation` (3,), which take the world to the camera.
+
+    Raises as `pose` does.
+    """
     turned = np.asarray(rotation, np.float64).reshape(3, 3).T
     with np.errstate(all="ignore"):
         centre = -turned @ np.asarray(translation, np.float64).reshape(3)
@@ -146,9 +156,10 @@ def pose_of_world(rotation: Array, translation: Array) -> FloatArray:
 
 
 def pose_of_opengl(matrix: Array) -> FloatArray:
-    """`world_from_camera` (4, 4) from the same matrix of a camera with OpenGL's axes (x right, y up, z backwards).
+    """`world_from_camera` (4, 4) from the matrix, (3, 4) or (4, 4), of a camera with OpenGL's axes.
 
-    A scale that the rotation carries, as instant-ngp's files do, is taken out.
+    These are x right, y up, z backwards. A scale within the rotation, as in instant-ngp's files, is taken out. Raises
+    as `pose` does.
     """
     matrix = np.asarray(matrix, np.float64)
     if matrix.shape not in ((3, 4), (4, 4)):
@@ -161,7 +172,7 @@ def pose_of_opengl(matrix: Array) -> FloatArray:
 
 
 def unit_quaternion(values: Sequence[float] | Array) -> FloatArray:
-    """(4,) the quaternion scaled to a unit's. Raises Damaged where it has no length."""
+    """(4,) the quaternion scaled to length 1. Raises Damaged where its length is 0 or extreme."""
     quaternion = np.asarray(values, np.float64)
     length = float(np.linalg.norm(quaternion))
     if not 1e-6 < length < 1e6:
@@ -171,7 +182,7 @@ def unit_quaternion(values: Sequence[float] | Array) -> FloatArray:
 
 
 def rotation_from_vector(vector: Sequence[float]) -> FloatArray:
-    """(3, 3) the rotation by |vector| radians about it: Rodrigues' formula."""
+    """(3, 3) the rotation about `vector` (3,) by its length in radians: Rodrigues' formula. Raises Damaged."""
     axis = np.asarray(vector, np.float64).reshape(3)
     angle = float(np.linalg.norm(axis))
     if not math.isfinite(angle):
@@ -185,7 +196,7 @@ def rotation_from_vector(vector: Sequence[float]) -> FloatArray:
 
 
 def moved(solve: Solve, offset: FloatArray) -> Solve:
-    """The solve with `offset` (3,) taken from all positions."""
+    """The solve with `offset` (3,) subtracted from all positions."""
     views = []
     for view in solve.views:
         matrix = view.world_from_camera.copy()

@@ -1,8 +1,8 @@
 """[S] transforms.json, the file of Nerfstudio and instant-ngp, and the points that it names.
 
 The file's cameras have OpenGL's axes (x right, y up, z backwards): Nerfstudio's documentation, "Data conventions". Its
-points are in the world of these cameras. instant-ngp gives one lens for all frames, and the original NeRF an angle over
-the width (radians) and no file endings.
+points are in the world of these cameras. instant-ngp writes one lens for all frames. The original NeRF writes the
+horizontal angle of view (radians) in place of a focal length, and names photos without their endings.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .solve import WIDTH, Lens, Solve, View, pose_of_opengl
 
 NAMES = ("transforms.json", "transforms_train.json")
 PINHOLE, POLYNOMIAL, FISHEYE = range(3)
-# The file's names of lens models -> which of its parameters count. Nerfstudio's OPENCV has four radial terms.
+# The file's names of lens models -> how their parameters are read. Nerfstudio's OPENCV has four radial terms.
 MODELS = {
     "PINHOLE": PINHOLE,
     "SIMPLE_PINHOLE": PINHOLE,
@@ -40,7 +40,7 @@ def matches(index: Any) -> bool:
 
 
 def solve(index: dict[str, Any], folder: Path) -> Solve:
-    """The solve of a parsed file that stands in `folder`."""
+    """The solve of a parsed file that lies in `folder`. Raises Damaged."""
     lenses: dict[tuple[Any, ...], Lens] = {}
     views = []
     for frame in index["frames"]:
@@ -62,7 +62,7 @@ def solve(index: dict[str, Any], folder: Path) -> Solve:
 
 
 def _lens(values: dict[str, Any]) -> Lens:
-    """The lens of a frame; a picture whose size is not given has it from the photo."""
+    """The lens of a frame. Where the file gives no size, the lens is for pictures of any size."""
     numbers = {name: checked.number(value) for name, value in values.items() if value is not None and name != LENS[0]}
     width, height = round(numbers.get("w", 0)), round(numbers.get("h", 0))
     if "fl_x" in numbers:

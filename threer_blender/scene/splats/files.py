@@ -1,4 +1,4 @@
-"""[B] Splat files <-> objects: import whole or not at all, export with the object's transform applied."""
+"""[B] Splat files <-> objects: imports whole or not at all, exports with the object's transform applied."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def import_file(
 ) -> tuple[bpy.types.Object, list[str]]:
     """A new object in `scene` with a file's splats, and sentences on what was left out; for options see `splat_files`.
 
-    The object stands upright, and where positions lie so far from zero that single precision would lose them, it is
-    moved there: its rotation and location say how, its data are the file's. Raises UserError; the scene is untouched
-    then.
+    The object's rotation brings the splats upright. Where positions are so far from zero that float32 would round them,
+    they count from an offset, which is the object's location. Raises UserError where the file cannot be read; then the
+    scene is untouched.
     """
     path = Path(path)
     read = splat_files.read(path, codecs.available(), spz_is_y_up=spz_is_y_up, repair_splatt3r=repair_splatt3r)
@@ -40,9 +40,9 @@ def import_file(
 
 
 def export_file(obj: bpy.types.Object | None, path: str | Path) -> None:
-    """Writes the splats of an object, all of them, where it stands in the world; y is down in the file.
+    """Writes all splats of an object, at their place in Blender's world, to a file with y down.
 
-    Raises UserError where the object holds none, is scaled differently along its axes, or cannot be written.
+    Raises UserError where the object holds none, is scaled differently along its axes, or the file cannot be written.
     """
     if obj is None or not splats.is_splats(obj):
         raise UserError("Make an object with splats the active one, then export it.")

@@ -1,7 +1,8 @@
-"""[B] Splats beside CG in one picture: a view layer of their own, made linear after they have blended.
+"""[B] Splats and CG in one picture: splats get a view layer of their own, which is made linear after they have blended.
 
-Splats blend as display values, CG as light. Rendered together, one of the two is wrong; so each gets a layer, and the
-compositor puts CG over the splats. Where splats should hide CG, their proxy meshes (see `proxies`) cut it.
+Splats blend as display values, and CG blends as light. Rendered together, one of the two is wrong. So each gets a
+layer, and the compositor puts CG over the splats. Where splats should hide CG, their proxy meshes (`scene/proxies.py`)
+cut it.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from . import native, splats
 
 LAYER = "3R Splats"
 RENDERED = {"MESH", "CURVE", "CURVES", "SURFACE", "META", "FONT", "POINTCLOUD", "VOLUME", "GREASEPENCIL"}
-COMPOSITE = "threer_composite"  # on our compositor's tree
+COMPOSITE = "threer_composite"  # on the compositor tree that we made, or before Blender 5.0 on its scene
 
 
 def use_separate_layer(scene: bpy.types.Scene) -> None:
-    """Render the scene's splats on a layer of their own and composite CG over them. Only on request.
+    """Has the scene's splats rendered on a view layer of their own, and CG put over them. Only on request.
 
-    They move to a collection of their own, which the other layers leave out; the film becomes transparent, the view
-    transform Standard. Raises UserError where there are no splats or the artist has a compositor that is used.
+    The splats move to a collection of their own, which the other layers exclude. The film becomes transparent, and the
+    view transform becomes Standard. Raises UserError where there are no splats, an object is in the Scene Collection
+    itself, or the artist uses the compositor.
     """
     ours = [obj for obj in scene.objects if splats.is_splats(obj) and not native.is_native(obj)]
     if not ours:
@@ -63,7 +65,7 @@ def use_separate_layer(scene: bpy.types.Scene) -> None:
 
 
 def _collection(scene: bpy.types.Scene) -> bpy.types.Collection:
-    """The scene's collection that holds splats only."""
+    """The scene's collection for splats alone, made where there is none."""
     layer_collection = next((child for child in scene.collection.children if child.get(ROLE) == SPLATS), None)
     if layer_collection is None:
         layer_collection = bpy.data.collections.new(LAYER)
@@ -82,7 +84,7 @@ def _is_composited(scene: bpy.types.Scene) -> bool:
 
 
 def _composite(scene: bpy.types.Scene, cg: str) -> None:
-    """Nodes: the splats' layer in linear light, the layer `cg` over it."""
+    """Makes compositor nodes that put the view layer `cg` over the splats' layer in linear light."""
     if hasattr(scene, "compositing_node_group"):
         tree = bpy.data.node_groups.new(LAYER, "CompositorNodeTree")
         tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")

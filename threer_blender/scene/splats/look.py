@@ -1,4 +1,4 @@
-"""[B] How splats look: their materials, and the render settings with which Blender shows them as they were made."""
+"""[B] How splats look: their materials, and render settings with which Blender shows them as they were made."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ..look import new_material, set_view_transform, shared, shining
 from ..node_fields import Field
 from .nodes import COLOR, PLACE
 
-NODES_VERSION = 1  # raise it when the materials below change: old files keep the look they were saved with
-BOUNCES = 256  # splats that a ray of Cycles goes through; what is behind so many is seldom seen
+NODES_VERSION = 1  # raise it when the materials below change, so that old files keep their look
+BOUNCES = 256  # splats that a ray of Cycles goes through; behind so many hardly anything is visible
 
 
 def material() -> bpy.types.Material:
-    """The shared material of quads: emission with the Gaussian's opacity, in Cycles and in EEVEE.
+    """The material that all quads share: emission with the Gaussian's opacity, in Cycles and in EEVEE.
 
-    At a distance r from the mean, 1 where the opacity o has fallen to 1/255, it is o (255 o)^(-r²).
+    At distance r from the mean, in units where the opacity o has fallen to 1/255 at r = 1, it is o (255 o)^(-r²).
     """
     kind = f"splats {NODES_VERSION}"
     existing: bpy.types.Material | None = shared(bpy.data.materials, kind)
@@ -39,25 +39,25 @@ def material() -> bpy.types.Material:
 
 
 def point_material() -> bpy.types.Material:
-    """The shared material of points: their colours, opaque."""
+    """The material that all splats shown as points share: opaque, in their colours."""
     kind = f"splat points {NODES_VERSION}"
     existing: bpy.types.Material = shared(bpy.data.materials, kind) or shining("3R Splat Points", kind, COLOR)
     return existing
 
 
 def set_up_rendering(scene: bpy.types.Scene) -> None:
-    """Set the scene up to render splats as they were made. Only on request: it changes the whole scene's look.
+    """Sets the scene up to render splats as they were made. Only on request, since it changes the whole scene's look.
 
-    Splats hold display colours that blend as such, so the view transform becomes Raw, which shows what is rendered
-    unchanged; lit objects would look too dark in it. Cycles' rays go on through enough splats, none of them stopped by
-    chance (Russian roulette).
+    Splats hold display colours that blend as such. So the view transform becomes Raw, which shows rendered values
+    unchanged; lit objects look too dark in it. Rays of Cycles go through enough splats, and none is stopped by chance
+    (Russian roulette).
     """
     set_view_transform(scene, "Raw")
     let_rays_through(scene)
 
 
 def let_rays_through(scene: bpy.types.Scene) -> None:
-    """Let Cycles' rays go through enough splats, whatever it takes."""
+    """Lets Cycles' rays go through BOUNCES splats, or through more where the scene allows more already."""
     if hasattr(scene, "cycles"):  # the Cycles add-on may be off
         scene.cycles.transparent_max_bounces = max(scene.cycles.transparent_max_bounces, BOUNCES)
         scene.cycles.min_transparent_bounces = scene.cycles.transparent_max_bounces

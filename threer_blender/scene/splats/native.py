@@ -1,6 +1,6 @@
-"""[B] Blender 5.3's own splats: a PointCloud of a type of its own with the attributes that ours have too.
+"""[B] Blender 5.3's own splats: a type of PointCloud, with the same attributes as ours.
 
-Blender draws them itself; ours need the modifier and render as the reference rasteriser does. Both hold the same data.
+Blender draws its own splats itself. Ours are drawn by the modifier, as the reference rasteriser draws them.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def is_native(obj: bpy.types.Object) -> bool:
 
 
 def to_native(obj: bpy.types.Object) -> bpy.types.Object:
-    """The object with Blender's own splats in the place of ours, which are gone.
+    """The object with its splats turned into Blender's own. It is a new object where `obj` was a mesh.
 
-    Transform, parent, collections and properties stay. Raises UserError where there are no splats, or this Blender has
-    none of its own.
+    Transform, parent, collections and custom properties stay. Raises UserError where the object holds no splats, or
+    this Blender has no splats of its own.
     """
     if not available():
         raise UserError("Blender has splats of its own from version 5.3 on; use a newer one to convert to them.")
@@ -44,7 +44,7 @@ def to_native(obj: bpy.types.Object) -> bpy.types.Object:
 
 
 def to_nodes(obj: bpy.types.Object) -> bpy.types.Object:
-    """The object with our modifier showing its splats instead of Blender itself. Raises UserError where it has none."""
+    """The object with our modifier, which draws its splats from now on. Raises UserError where it holds none."""
     _check(obj)
     if is_native(obj):
         obj.data.type = PLAIN
@@ -59,7 +59,7 @@ def _check(obj: bpy.types.Object) -> None:
 
 
 def _as_point_cloud(obj: bpy.types.Object) -> Any:
-    """`obj`, or where it is a mesh of an older Blender, a PointCloud in its place."""
+    """`obj`, or where it is a mesh from an older Blender, a new PointCloud object in its place."""
     if obj.type == "POINTCLOUD":
         return obj
     name = obj.name

@@ -1,10 +1,10 @@
-"""[B] The modifier that shows splats: quads that cover their projections for the scene's camera, points elsewhere.
+"""[B] The modifier that shows splats: as quads for the scene's camera, or as points for other views.
 
-A Gaussian's projection is that of Zwicker et al. 2001, "EWA volume splatting", as 3DGS does it: the covariance goes
-through the projection's derivative at the mean, gets 0.3 square pixels of low-pass, and is cut off where its opacity
-falls below 1/255. Each becomes a quad in the plane through its mean that is parallel to the picture, along the axes of
-its ellipse. So the material needs to know the place in the quad only (see `scene/splats/look.py`), and quads cover
-little more than what is visible of them.
+The projection of a Gaussian is that of Zwicker et al. 2001, "EWA volume splatting", as in 3DGS: the covariance goes
+through the projection's derivative at the mean, gets 0.3 square pixels of low-pass, and is cut off where the opacity
+falls below 1/255. Each Gaussian becomes a quad in the plane through its mean that is parallel to the picture, along the
+axes of its ellipse. So the material needs only the place within the quad (`scene/splats/look.py`), and a quad covers
+little more than what is visible of its Gaussian.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from ..look import shared_modifier
 from ..node_fields import Field, Formulas
 from . import view_values
 
-NODES_VERSION = 1  # raise it when the nodes below change: old files keep the look they were saved with
+NODES_VERSION = 1  # raise it when the nodes below change, so that old files keep their look
 # The attributes of splats, as Blender 5.3 names them.
 SCALE, ROTATION, BASE, HARMONICS = "scale", "rotation", "radiance:base", "radiance:sh_{}"
 COUNT_HARMONICS = (spherical_harmonics.MAX_DEGREE + 1) ** 2 - 1
 # Attributes that the materials read: a colour with opacity, and the place in the quad, 1 at the cut-off.
 COLOR, PLACE = "splat_color", "splat_place"
-MATRIX = "splat_matrix"  # of a quad, while the tree works
+MATRIX = "splat_matrix"  # of a quad, used within the tree alone
 
-BEYOND = 0.65  # of the view's size from its middle: means further out have the derivative of there, as in 3DGS
+BEYOND = 0.65  # of the view's size, from its middle: means further out get the derivative at that place, as in 3DGS
 
 # Inputs of the modifier.
 OPACITY, SIZE, DEGREE, VIEWPORT_POINTS = "Opacity Threshold", "Scale", "SH Degree", "Points in Viewport"
@@ -37,7 +37,7 @@ MATERIAL, POINT_MATERIAL = "Material", "Point Material"
 
 
 def node_group(from_mesh: bool) -> bpy.types.NodeTree:
-    """The modifier's node group, one for all splats in the file."""
+    """The modifier's node group, which all splats in the .blend share."""
     kind = f"splats from {'mesh' if from_mesh else 'points'} {NODES_VERSION}"
     return shared_modifier("3R Splats", kind, partial(_fill, from_mesh))
 
@@ -77,7 +77,7 @@ def _interface(interface: Any) -> None:
 
 
 class _Splats(Formulas):
-    """The tree's parts. Fields are those of each splat."""
+    """The parts of the node tree. Its fields have a value for each splat."""
 
     def __init__(self, tree: bpy.types.NodeTree) -> None:
         super().__init__(tree)
@@ -90,7 +90,7 @@ class _Splats(Formulas):
         self.scale = self.attribute(SCALE, "FLOAT_VECTOR") * self.number(SIZE)
 
     def build(self, from_mesh: bool) -> None:
-        """Everything from the group's input to its output."""
+        """Makes all nodes from the group's input to its output."""
         result = self.node("NodeGroupOutput")
         points = self.given["Geometry"]
         if from_mesh:
@@ -112,7 +112,7 @@ class _Splats(Formulas):
         return self.value("GeometryNodeInputNamedAttribute", name, data_type=kind)
 
     def store(self, geometry: Any, name: str, value: Any, kind: str) -> Any:
-        """`geometry` with a named point attribute more."""
+        """`geometry` with another named point attribute."""
         return self.value(
             "GeometryNodeStoreNamedAttribute", geometry, None, name, value, data_type=kind, domain="POINT"
         )
@@ -126,7 +126,7 @@ class _Splats(Formulas):
         return self.value("FunctionNodeCompare", first, second, operation=operation, data_type="FLOAT")
 
     def hidden(self) -> Any:
-        """The splats that the artist hides, and those that nobody could see."""
+        """A selection: splats outside of the crop box, or fainter than the threshold or than 1/255."""
         box = self.outputs("GeometryNodeObjectInfo", self.given[CROP_BOX], transform_space="RELATIVE")[0]
         inside = self.value("FunctionNodeTransformPoint", self.position, self.value("FunctionNodeInvertMatrix", box))
         furthest = self.value("ShaderNodeVectorMath", inside, operation="ABSOLUTE")
@@ -139,7 +139,7 @@ class _Splats(Formulas):
         return self.value("FunctionNodeBooleanMath", outside, faint, operation="OR")
 
     def color(self, direction: Field) -> Any:
-        """The splat's colour seen along `direction` (unit, from the camera), as it is displayed."""
+        """The display colour of a splat seen along `direction`, a unit vector from the camera in the object's axes."""
         x, y, z = direction.xyz()
         functions = spherical_harmonics.basis(x, y, z, spherical_harmonics.MAX_DEGREE)
         color = self.base * functions[0] + (0.5, 0.5, 0.5)
@@ -151,12 +151,12 @@ class _Splats(Formulas):
         return self.calculate("MAXIMUM", color, (0.0, 0.0, 0.0))
 
     def colored(self, geometry: Any, color: Any, opacity: Any) -> Any:
-        """`geometry` with the attribute that the materials read."""
+        """`geometry` with the attribute COLOR, which the materials read."""
         rgba = self.value("FunctionNodeCombineColor", *color.xyz(), opacity)
         return self.store(geometry, COLOR, rgba, "FLOAT_COLOR")
 
     def stripped(self, geometry: Any, *names: str) -> Any:
-        """`geometry` without attributes that nothing needs any more."""
+        """`geometry` without these attributes."""
         for name in names:
             remove = self.node("GeometryNodeRemoveAttribute")  # its inputs' order differs between Blenders
             self.give(remove.inputs["Geometry"], geometry)
@@ -165,7 +165,7 @@ class _Splats(Formulas):
         return geometry
 
     def points(self, points: Any) -> Any:
-        """Opaque points, as large as their splats are on the average, in the colour that has no direction."""
+        """Opaque points with the mean of their splats' scales as radius, in the colour without direction."""
         x, y, z = self.scale.xyz()
         radius = (x + y + z) * (1 / 3) * self.number(POINT_SIZE)
         color = self.calculate("MAXIMUM", self.base * spherical_harmonics.C0 + (0.5, 0.5, 0.5), (0.0, 0.0, 0.0))
@@ -173,7 +173,7 @@ class _Splats(Formulas):
         return self.value("GeometryNodeSetMaterial", points, None, self.given[POINT_MATERIAL])
 
     def quads(self, points: Any) -> Any:
-        """Quads for the scene's camera, the furthest first: EEVEE blends the faces of a mesh in their order."""
+        """Quads for the scene's camera, the furthest first, since EEVEE blends the faces of a mesh in their order."""
         camera = self.value("GeometryNodeInputActiveCamera")
         local = self.outputs("GeometryNodeObjectInfo", camera, transform_space="RELATIVE")
         world = self.outputs("GeometryNodeObjectInfo", camera, transform_space="ORIGINAL")
@@ -197,13 +197,14 @@ class _Splats(Formulas):
         return self.value("GeometryNodeSetMaterial", mesh, None, self.given[MATERIAL])
 
     def quad(self, eye: Field, depth: Field, size: Field, camera: Field, view: dict[str, Field]) -> Any:
-        """The matrix of a splat's quad, whose corners are at ±1: its columns are the ellipse's axes and the mean.
+        """The matrix of a splat's quad, whose corners are at ±1. Its columns are the axes of the ellipse and the mean.
 
-        `eye` is the mean in the camera's axes, `camera` takes those to the object's, `size` to the world's.
+        `eye` is the mean in the camera's axes, and `depth` is its depth there. The matrix `camera` takes the camera's
+        axes to the object's. `size` is the length of such a unit in Blender's world. `view` is from `view_values`.
         """
         x, y, _ = eye.xyz()
         flat = view["Orthographic"]
-        near = (1.0 - flat) / depth + flat * size  # size in the picture at depth 1 of what is 1 long there
+        near = (1.0 - flat) / depth + flat * size  # the size at depth 1 in the picture of a unit length at the splat
         slant_x = self.within(x / depth, view["Middle X"], view["Width"]) * (1.0 - flat)
         slant_y = self.within(y / depth, view["Middle Y"], view["Height"]) * (1.0 - flat)
         # The rows of the projection's derivative, times the square root of the covariance.
@@ -234,19 +235,22 @@ class _Splats(Formulas):
         return self.value("FunctionNodeCombineMatrix", *numbers)
 
     def within(self, slope: Field, middle: Field, size: Field) -> Any:
-        """`slope`, but no further out of the view than 3DGS follows it."""
+        """`slope`, clamped to BEYOND times the view's `size` from its `middle`."""
         least, most = middle - size * BEYOND, middle + size * BEYOND
         return self.calculate("MINIMUM", self.calculate("MAXIMUM", slope, least), most)
 
     def whitened(self, row: Field, rotation: Field) -> Any:
-        """A row vector in the camera's axes, times `rotation` into the object's, the splat's own and its scales."""
+        """A row vector in the camera's axes, times the square root of a splat's covariance: in the splat's own axes.
+
+        `rotation` takes the camera's axes to the object's.
+        """
         local = self.value("FunctionNodeTransformDirection", row, rotation)
         back = self.value("FunctionNodeInvertRotation", self.attribute(ROTATION, "QUATERNION"))
         return self.value("FunctionNodeRotateVector", local, back) * self.scale
 
 
 def _arrange(tree: bpy.types.NodeTree) -> None:
-    """Nodes in columns, each right of what it needs, for who opens the editor."""
+    """Puts the nodes into columns, each node right of those that it needs, for those who open the editor."""
     needs: dict[str, list[str]] = {node.name: [] for node in tree.nodes}
     for link in tree.links:
         needs[link.to_node.name].append(link.from_node.name)

@@ -1,7 +1,8 @@
-"""[B] Gaussians <-> Blender: a mesh of vertices or a PointCloud with one attribute a property, and its modifier.
+"""[B] Gaussians <-> Blender: a mesh of vertices or a PointCloud with attributes, and the modifier that shows it.
 
 The attributes are those of Blender 5.3's own splats: `position`; `scale`, linear standard deviations; `rotation`, a
-quaternion; `radiance:base`, four floats, the constant harmonic and the opacity; `radiance:sh_0` and on, a vector each.
+quaternion wxyz; `radiance:base`, four floats, the constant harmonic and the opacity; `radiance:sh_0` and on, a vector
+for each further harmonic.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ NO_DEFAULT = {"NodeSocketObject", "NodeSocketMaterial"}  # inputs of the modifie
 
 
 def new_geometry(name: str, gaussians: Gaussians, as_mesh: bool) -> Geometry:
-    """A data-block with the splats' attributes: a mesh of vertices, else a PointCloud."""
+    """A new data-block with the splats' attributes: a mesh of vertices, else a PointCloud."""
     geometry = points.blank(name, len(gaussians), as_mesh)
     write(geometry, gaussians)
     return geometry
@@ -38,7 +39,7 @@ def has_four() -> bool:
 
 
 def write(geometry: Geometry, gaussians: Gaussians) -> None:
-    """Write all attributes to a geometry that has as many points."""
+    """Writes the attributes of Gaussians to a geometry that has as many points."""
     write_attribute(geometry, "position", VECTOR, gaussians.means)
     write_attribute(geometry, SCALE, VECTOR, gaussians.scales)
     write_attribute(geometry, ROTATION, QUATERNION, gaussians.rotations)
@@ -56,7 +57,7 @@ def write(geometry: Geometry, gaussians: Gaussians) -> None:
 
 
 def _planes(sh: Array) -> Array:
-    """(K, N, 3) of harmonics (N, K, 3), by parts that stay in the processor's cache."""
+    """(K, N, 3) from harmonics (N, K, 3), in parts that fit into the processor's cache."""
     planes = np.empty((sh.shape[1], len(sh), 3), np.float32)
     part = 4096
     for start in range(0, len(sh), part):
@@ -103,7 +104,7 @@ def is_splats(obj: bpy.types.Object | None) -> bool:
 
 
 def new_object(name: str, geometry: Geometry) -> bpy.types.Object:
-    """An object that shows `geometry`, not yet in any collection."""
+    """A new object that shows `geometry`, not yet in any collection."""
     obj = bpy.data.objects.new(name, geometry)
     show(obj)
     return obj

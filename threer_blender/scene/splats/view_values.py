@@ -1,7 +1,7 @@
-"""[B] Field of view and pixels of the scene's camera, which node trees cannot ask for, as values that drivers set.
+"""[B] Field of view and pixels of the scene's camera, as values that drivers set: node trees cannot ask for them.
 
-The drivers name the scene that is being evaluated, so one tree serves all scenes. They are simple expressions, which
-Blender evaluates itself also where scripts may not run. They have at most 255 characters.
+The drivers read the scene that is being evaluated, so one tree serves all scenes. They are simple expressions, which
+Blender evaluates even where scripts may not run. Such expressions have at most 255 characters.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from ..node_fields import Field, Formulas
 
-# Of the scene: the variables of the expressions below.
+# Variables of the expressions below -> their data paths in the scene.
 VARIABLES = {
     "ortho": "camera.data.type",
     "lens": "camera.data.lens",
@@ -29,7 +29,7 @@ VARIABLES = {
 }
 # Numbers of Blender's enumerations: camera types PERSP 0, ORTHO 1; sensor fits AUTO 0, HORIZONTAL 1, VERTICAL 2.
 ACROSS = "(fit == 1 or (fit == 0 and x * ax >= y * ay))"  # the sensor's size lies along the picture's width
-SIZE = "(span if ortho == 1 else (high if fit == 2 else wide) / lens)"  # of that side, at depth 1
+SIZE = "(span if ortho == 1 else (high if fit == 2 else wide) / lens)"  # the view's size along that side, at depth 1
 WIDTH = f"({SIZE} if {ACROSS} else {SIZE} * x * ax / (y * ay))"
 HEIGHT = f"({SIZE} * y * ay / (x * ax) if {ACROSS} else {SIZE})"
 EXPRESSIONS = {
@@ -44,8 +44,11 @@ EXPRESSIONS = {
 
 
 def fields(formulas: Formulas) -> dict[str, Field]:
-    """A value for each of EXPRESSIONS: the view's width, height and middle at depth 1, the number of its pixels,
-    whether it is orthographic (0 or 1), and the distance from which on something is seen."""
+    """The value of each of EXPRESSIONS, by name.
+
+    These are the view's width, height and middle at depth 1, the number of its pixels, whether it is orthographic
+    (0 or 1), and the distance of its near clipping plane.
+    """
     fields = {}
     for name, expression in EXPRESSIONS.items():
         node = formulas.node("ShaderNodeValue", name=name, label=name)
